@@ -1,0 +1,90 @@
+"""Every error the pipeline raises on purpose.
+
+The class name is what Step Functions sees as `Error`, what the record keeps as `error.code` and what the
+notification says, so a name here is a contract with `statemachine/process_image.asl.json`.
+
+    PipelineError
+    ├── RejectedError                 the user's file; the same file fails again, so never retried
+    │   ├── UnsupportedFormatError
+    │   ├── CorruptImageError
+    │   ├── EmptyUploadError
+    │   ├── UploadTooLargeError
+    │   ├── ImageTooLargeError
+    │   └── UploadVanishedError
+    ├── TransientError                AWS or the network; always retried
+    │   ├── StorageUnavailableError
+    │   └── LabelsDelayedError
+    ├── LabelsUnavailableError        final for the labels, not for the picture: the record becomes PARTIAL
+    ├── SupersededError               a newer upload of the same key holds the claim
+    ├── InvalidKeyError               the API was asked for something that cannot be a key
+    └── SettingsError                 the deployment, not the picture
+"""
+
+
+class PipelineError(Exception):
+    """The base of all of them: what rule was broken by what value, and what to do next.
+
+    `str()` gives the message and, on a second line, the hint. Lambda hands `str()` to Step Functions as
+    `errorMessage`, and the workflow splits the two there, so neither may hold a line break of its own.
+    """
+
+    def __init__(self, message: str, hint: str) -> None:
+        self.message = " ".join(message.split())
+        self.hint = " ".join(hint.split())
+        super().__init__(f"{self.message}\n{self.hint}")
+
+
+class RejectedError(PipelineError):
+    """The uploaded file cannot become pictures."""
+
+
+class UnsupportedFormatError(RejectedError):
+    """The content is not one of the admitted formats, whatever the name says."""
+
+
+class CorruptImageError(RejectedError):
+    """The header or the pixels cannot be decoded."""
+
+
+class EmptyUploadError(RejectedError):
+    """The object has zero bytes."""
+
+
+class UploadTooLargeError(RejectedError):
+    """The object has more bytes than the limit."""
+
+
+class ImageTooLargeError(RejectedError):
+    """The picture has more pixels, frames, scans or predicted memory than the limit."""
+
+
+class UploadVanishedError(RejectedError):
+    """The object was deleted or replaced before it was read."""
+
+
+class TransientError(PipelineError):
+    """Something that works when it is tried again."""
+
+
+class StorageUnavailableError(TransientError):
+    """S3 or DynamoDB throttled the call, failed, or could not be reached."""
+
+
+class LabelsDelayedError(TransientError):
+    """Rekognition throttled the call, failed, or could not be reached."""
+
+
+class LabelsUnavailableError(PipelineError):
+    """Rekognition refused the picture or the caller; trying again changes nothing."""
+
+
+class SupersededError(PipelineError):
+    """The record is claimed by the execution of a newer upload."""
+
+
+class InvalidKeyError(PipelineError):
+    """The path of a request cannot be the key of an upload."""
+
+
+class SettingsError(PipelineError):
+    """An environment variable is missing or has a value that is not allowed."""
