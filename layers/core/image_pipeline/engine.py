@@ -44,6 +44,16 @@ class Rendition:
         """`<name>.<extension>`."""
         return f"{self.name}.{self.extension}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """CamelCase JSON, the bytes as their number."""
+        return {
+            "name": self.name,
+            "format": self.format.upper(),
+            "width": self.width,
+            "height": self.height,
+            "sizeBytes": len(self.data),
+        }
+
 
 @dataclass(frozen=True)
 class Summary:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -15,12 +16,15 @@ from image_pipeline.errors import (
     UnsupportedFormatError,
     UploadTooLargeError,
 )
+from image_pipeline.settings import Settings
 
 FORMATS = frozenset({"JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP"})
 HEAD_BYTES = 64 * 1024
 """How much of a file is read first: holds the header of nearly every camera file, thumbnail included."""
 
 MEBIBYTE = 1024 * 1024
+RUNTIME_BYTES = 192 * MEBIBYTE
+"""Python, boto3 and the libraries, in bytes: a warm function that has not decoded anything yet."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,15 @@ class Limits:
     """What decoding may take in bytes, beyond the interpreter itself."""
     formats: frozenset[str] = field(default=FORMATS)
     """Names from `FORMATS`."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Limits:
+        """What the deployment allows; decoding gets what the function's memory leaves."""
+        return cls(
+            max_bytes=settings.max_upload_bytes,
+            max_pixels=settings.max_pixels,
+            memory_bytes=settings.render_memory_bytes - RUNTIME_BYTES,
+        )
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,18 @@ class Header:
     """EXIF value, 1 to 8; 1 where the file has none."""
     content_type: str = ""
     """Media type, `image/jpeg` …"""
+
+    def to_dict(self) -> dict[str, Any]:
+        """CamelCase JSON."""
+        return {
+            "format": self.format,
+            "width": self.width,
+            "height": self.height,
+            "mode": self.mode,
+            "frames": self.frames,
+            "orientation": self.orientation,
+            "contentType": self.content_type,
+        }
 
 
 def admit(read: Callable[[int], bytes], size_bytes: int, limits: Limits) -> Header:
