@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.config import Config
 
 from image_pipeline import aws, keys
 from image_pipeline.errors import StorageUnavailableError, UploadTooLargeError, UploadVanishedError
@@ -54,7 +55,10 @@ class Source:
 
 @cache
 def _s3() -> "S3Client":
-    return boto3.client("s3", config=aws.CLIENT_CONFIG)
+    # botocore's defaults still sign URLs the old way and for the global endpoint, which answers a new bucket's URLs
+    # with a redirect that breaks the signature.
+    signing = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+    return boto3.client("s3", config=aws.CLIENT_CONFIG.merge(signing))
 
 
 @contextmanager
