@@ -188,7 +188,9 @@ class _Deployment:
         self._template = template
         self._stack = stack
         session = boto3.Session(
-            aws_access_key_id="local", aws_secret_access_key="local", region_name=template.region  # noqa: S106
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+            region_name=template.region,  # noqa: S106
         )
         self._client: Callable[[str], Any] = lambda service: session.client(service, endpoint_url=endpoint_url)  # type: ignore[call-overload]
         self._sqs = self._client("sqs")
@@ -224,9 +226,7 @@ class _Deployment:
         )
         dynamodb.create_table(TableName=name, **{key: properties[key] for key in kept if key in properties})
         if "TimeToLiveSpecification" in properties:
-            dynamodb.update_time_to_live(
-                TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"]
-            )
+            dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"])
 
     def queue(self, resource: Resource, properties: dict[str, Any]) -> None:
         attributes = {

@@ -16,7 +16,6 @@ from urllib.request import Request, urlopen
 
 import boto3
 from boto3.dynamodb.types import TypeDeserializer
-from botocore.exceptions import ClientError
 
 from local.server import CONTROL_PATH, DUMMY_KEY, Configuration
 
@@ -126,7 +125,7 @@ class Pipeline:
         logs = self.run_dir / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         with (logs / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 (our own module, by our own interpreter)
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "local.server"],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,

@@ -124,7 +124,9 @@ class Template:
         try:
             return self.attributes[logical_id, attribute]
         except KeyError:
-            raise TemplateError(f"{logical_id}.{attribute} is referred to, but the local run does not set it.") from None
+            raise TemplateError(
+                f"{logical_id}.{attribute} is referred to, but the local run does not set it."
+            ) from None
 
     def _sub(self, argument: Any) -> str:
         text, extra = (argument, {}) if isinstance(argument, str) else argument
@@ -184,7 +186,9 @@ def load(path: Path, stack_name: str, region: str, overrides: Mapping[str, str] 
 
 def _parameters(declared: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
     if unknown := sorted(set(overrides) - set(declared)):
-        raise TemplateError(f"The template has no parameter {', '.join(unknown)}; it has {', '.join(sorted(declared))}.")
+        raise TemplateError(
+            f"The template has no parameter {', '.join(unknown)}; it has {', '.join(sorted(declared))}."
+        )
     values: dict[str, Any] = {}
     for name, declaration in declared.items():
         if name not in overrides and "Default" not in declaration:

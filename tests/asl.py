@@ -30,3 +30,6 @@ def successors(state: dict[str, Any]) -> list[str]:
     """Every state that may come next."""
     rules = state.get("Choices", []) + state.get("Catch", [])
     return [name for name in [state.get("Next"), state.get("Default"), *(rule["Next"] for rule in rules)] if name]
+
+
+STATES: dict[str, Any] = dict(all_states(MACHINE))

@@ -6,10 +6,9 @@ import re
 import pytest
 
 from image_pipeline import errors
-from tests.asl import MACHINE, PATH, all_states, machines, successors
+from tests.asl import MACHINE, PATH, STATES, machines, successors
 from tests.conftest import ROOT, cfn_lint
 
-STATES = dict(all_states(MACHINE))
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
 LAMBDA_TASKS = {name: state for name, state in TASKS.items() if state["Resource"].endswith("lambda:invoke")}
 
