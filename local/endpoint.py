@@ -48,7 +48,7 @@ class Fault:
 class QuietHandler(MotoRequestHandler):
     """Serves without a log line per request."""
 
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 (werkzeug's name)
+    def log(self, type: str, message: str, *args: Any) -> None:
         """Log nothing."""
 
 

@@ -88,9 +88,7 @@ class HttpApi:
         return _respond(start_response, json.loads(result.payload))
 
 
-def _event(
-    environ: dict[str, Any], route: Route, path: str, variables: dict[str, str], body: bytes
-) -> dict[str, Any]:
+def _event(environ: dict[str, Any], route: Route, path: str, variables: dict[str, str], body: bytes) -> dict[str, Any]:
     headers = {
         name.removeprefix("HTTP_").replace("_", "-").lower(): value
         for name, value in environ.items()

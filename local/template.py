@@ -1,4 +1,4 @@
-"""Reads `template.yml`: SAM is translated by aws-sam-translator, and what CloudFormation would resolve is resolved here."""
+"""Reads `template.yml`: aws-sam-translator translates SAM, and what CloudFormation would resolve is resolved here."""
 
 import json
 import os
@@ -124,7 +124,9 @@ class Template:
         try:
             return self.attributes[logical_id, attribute]
         except KeyError:
-            raise TemplateError(f"{logical_id}.{attribute} is referred to, but the local run does not set it.") from None
+            raise TemplateError(
+                f"{logical_id}.{attribute} is referred to, but the local run does not set it."
+            ) from None
 
     def _sub(self, argument: Any) -> str:
         text, extra = (argument, {}) if isinstance(argument, str) else argument
@@ -163,9 +165,9 @@ def load(path: Path, stack_name: str, region: str, overrides: Mapping[str, str] 
         TemplateError: A parameter is unknown or has no value, or SAM rejects the template.
     """
     os.environ.setdefault("AWS_DEFAULT_REGION", region)  # the translator asks for one, and it shall be no one's profile
-    from samtranslator.model.exceptions import InvalidDocumentException
-    from samtranslator.translator.transform import transform
-    from samtranslator.yaml_helper import yaml_parse
+    from samtranslator.model.exceptions import InvalidDocumentException  # type: ignore[import-untyped]
+    from samtranslator.translator.transform import transform  # type: ignore[import-untyped]
+    from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
     document = yaml_parse(path.read_text(encoding="utf-8"))
     for resource in document["Resources"].values():
@@ -184,7 +186,9 @@ def load(path: Path, stack_name: str, region: str, overrides: Mapping[str, str] 
 
 def _parameters(declared: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
     if unknown := sorted(set(overrides) - set(declared)):
-        raise TemplateError(f"The template has no parameter {', '.join(unknown)}; it has {', '.join(sorted(declared))}.")
+        raise TemplateError(
+            f"The template has no parameter {', '.join(unknown)}; it has {', '.join(sorted(declared))}."
+        )
     values: dict[str, Any] = {}
     for name, declaration in declared.items():
         if name not in overrides and "Default" not in declaration:
