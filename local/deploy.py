@@ -6,13 +6,11 @@ groups, stages, alarms and the like have a name to refer to and no effect here.
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
-
+from local.clients import Clients
 from local.http_api import Route
 from local.template import ACCOUNT_ID, Resource, Template, TemplateError
 from local.workers import Function
@@ -67,15 +65,15 @@ def plan(template: Template, aws_url: str, api_url: str) -> Stack:
     return stack
 
 
-def deploy(template: Template, stack: Stack, endpoint_url: str) -> None:
+def deploy(template: Template, stack: Stack, clients: Clients) -> None:
     """Create everything that has an effect here.
 
     Args:
         template: A planned template.
         stack: What `plan` gave; completed here.
-        endpoint_url: The local AWS endpoint.
+        clients: Clients of the local AWS endpoint.
     """
-    deployment = _Deployment(template, stack, endpoint_url)
+    deployment = _Deployment(template, stack, clients)
     for kind, create in (
         ("AWS::S3::Bucket", deployment.bucket),
         ("AWS::DynamoDB::Table", deployment.table),
@@ -184,23 +182,14 @@ def _routes(body: dict[str, Any]) -> list[Route]:
 class _Deployment:
     """Creates resources by type, through the same API that anybody else uses."""
 
-    def __init__(self, template: Template, stack: Stack, endpoint_url: str) -> None:
+    def __init__(self, template: Template, stack: Stack, clients: Clients) -> None:
         self._template = template
         self._stack = stack
-        session = boto3.Session(
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            region_name=template.region,  # noqa: S106
-        )
-        self._client: Callable[[str], Any] = lambda service: session.client(service, endpoint_url=endpoint_url)  # type: ignore[call-overload]
-        self._sqs = self._client("sqs")
-        self._sns = self._client("sns")
-        self._states = self._client("stepfunctions")
-        self._events = self._client("events")
+        self._clients = clients
         stack.inbox_url, self._inbox_arn = self._new_queue(f"{template.stack_name}-inbox")
 
     def bucket(self, resource: Resource, properties: dict[str, Any]) -> None:
-        s3 = self._client("s3")
+        s3 = self._clients("s3")
         name = self._template.refs[resource.logical_id]
         region = self._template.region
         place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
@@ -214,7 +203,7 @@ class _Deployment:
             )
 
     def table(self, resource: Resource, properties: dict[str, Any]) -> None:
-        dynamodb = self._client("dynamodb")
+        dynamodb = self._clients("dynamodb")
         name = self._template.refs[resource.logical_id]
         kept = (
             "AttributeDefinitions",
@@ -238,14 +227,14 @@ class _Deployment:
 
     def topic(self, resource: Resource, _: dict[str, Any]) -> None:
         arn = self._template.refs[resource.logical_id]
-        self._sns.create_topic(Name=arn.rpartition(":")[2])
-        self._sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=self._inbox_arn)
+        self._clients("sns").create_topic(Name=arn.rpartition(":")[2])
+        self._clients("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=self._inbox_arn)
 
     def subscription(self, _: Resource, properties: dict[str, Any]) -> None:
         if properties["Protocol"] != "sqs":
             return  # nothing is mailed from here; the inbox shows what would have been
         attributes = {"FilterPolicy": json.dumps(properties["FilterPolicy"])} if "FilterPolicy" in properties else {}
-        self._sns.subscribe(
+        self._clients("sns").subscribe(
             TopicArn=properties["TopicArn"], Protocol="sqs", Endpoint=properties["Endpoint"], Attributes=attributes
         )
 
@@ -260,7 +249,7 @@ class _Deployment:
                 raise TemplateError(f"{resource.logical_id} uses ${{{match[1]}}}, which the template does not give.")
             return str(substitutions[match[1]])
 
-        self._states.create_state_machine(
+        self._clients("stepfunctions").create_state_machine(
             name=self._template.attributes[resource.logical_id, "Name"],
             definition=re.sub(r"\$\{(\w+)\}", value, definition),
             roleArn=properties["RoleArn"],
@@ -271,10 +260,10 @@ class _Deployment:
         name = self._template.refs[resource.logical_id]
         if "EventPattern" not in properties:
             return  # a schedule: nothing here waits for days
-        self._events.put_rule(
+        self._clients("events").put_rule(
             Name=name, EventPattern=json.dumps(properties["EventPattern"]), State=properties.get("State", "ENABLED")
         )
-        targets = []
+        targets: list[dict[str, str]] = []
         for target in properties["Targets"]:
             service = target["Arn"].split(":")[2]
             if service == "states":
@@ -285,9 +274,9 @@ class _Deployment:
                 targets.append({"Id": target["Id"], "Arn": target["Arn"]})
             else:
                 raise TemplateError(f"The local run cannot deliver to {target['Arn']}, a target of {name}.")
-        self._events.put_targets(Rule=name, Targets=targets)
+        self._clients("events").put_targets(Rule=name, Targets=targets)
 
     def _new_queue(self, name: str, attributes: dict[str, str] | None = None) -> tuple[str, str]:
-        url = self._sqs.create_queue(QueueName=name, Attributes=attributes or {})["QueueUrl"]
+        url = self._clients("sqs").create_queue(QueueName=name, Attributes=attributes or {})["QueueUrl"]
         arn = f"arn:aws:sqs:{self._template.region}:{ACCOUNT_ID}:{name}"
         return url, arn

@@ -42,7 +42,7 @@ def install() -> None:
     notifications._send_event_bridge_message = _publish
 
 
-def event_for(account_id: str, bucket: Any, name: str, key: Any) -> dict[str, Any]:
+def event_for(account_id: str, bucket: Any, name: str, key: Any) -> Any:
     """Build the EventBridge event for what happened to a key.
 
     Args:

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from jsonata import Jsonata
-from jsonata.utils import Utils
+from jsonata import Jsonata  # type: ignore[import-untyped]
+from jsonata.utils import Utils  # type: ignore[import-untyped]
 from moto.stepfunctions.parser.api import EvaluationFailedEventDetails, HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
@@ -70,7 +70,7 @@ def install() -> None:
     """
     if not callable(getattr(StringJSONata, "_eval_body", None)):
         raise RuntimeError("moto moved StringJSONata._eval_body: local/jsonata.py must follow.")
-    StringJSONata._eval_body = _eval_body
+    StringJSONata._eval_body = _eval_body  # type: ignore[method-assign]
 
 
 def _eval_body(self: StringJSONata, env: Environment) -> None:
@@ -78,7 +78,7 @@ def _eval_body(self: StringJSONata, env: Environment) -> None:
         env.stack.append(evaluate(self.expression, _bindings(env)))
     except QueryError as error:
         name = StatesErrorName(typ=StatesErrorNameType.StatesQueryEvaluationError)
-        details = EventDetails(
+        details = EventDetails(  # type: ignore[typeddict-item]
             evaluationFailedEventDetails=EvaluationFailedEventDetails(cause=str(error), error=name.error_name)
         )
         env.event_manager.add_event(

@@ -1,7 +1,6 @@
 """The local pipeline as a Python object: start it, upload, wait, look. Tests and the command line use the same one."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -14,10 +13,10 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.request import Request, urlopen
 
-import boto3
 from boto3.dynamodb.types import TypeDeserializer
 
-from local.server import CONTROL_PATH, DUMMY_KEY, Configuration
+from local.clients import Clients
+from local.server import CONTROL_PATH, Configuration
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
@@ -95,25 +94,25 @@ class Pipeline:
             wait_scale=wait_scale,
         )
         self.run_dir = run_dir.resolve()
+        self.region = self._configuration.region
         self._process: subprocess.Popen[str] | None = None
-        self._session = boto3.Session(
-            aws_access_key_id=DUMMY_KEY, aws_secret_access_key=DUMMY_KEY, region_name=self._configuration.region
-        )
-        self._clients: dict[str, Any] = {}
+        self._clients: Clients | None = None
         self._ended: dict[str, Execution] = {}
-        self._events: dict[str, Mapping[str, Any]] = {}
         self._replacements: dict[str, Replacement] = {}
         self._callbacks: ThreadingHTTPServer | None = None
         self._notifications: list[dict[str, Any]] = []
         self.aws_url = self.api_url = self._inbox_url = ""
         self.outputs: dict[str, str] = {}
         self.state_machines: list[str] = []
+        self.functions: list[str] = []
 
     def __enter__(self) -> Self:
+        """Start."""
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Stop."""
         self.stop()
 
     def start(self) -> None:
@@ -133,27 +132,15 @@ class Pipeline:
                 stderr=log,
                 text=True,
             )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         try:
-            self._process.stdin.write(json.dumps(asdict(self._configuration)) + "\n")
-            self._process.stdin.flush()
-            guard = threading.Timer(START_SECONDS, self._process.kill)
-            guard.start()
-            try:
-                line = self._process.stdout.readline()
-            finally:
-                guard.cancel()
-            answer = json.loads(line) if line else {"error": f"The server ended; {logs / 'server.log'} says why."}
+            answer = self._handshake(self._process)
         except BaseException:
             self.stop()
             raise
-        if "error" in answer:
-            self.stop()
-            raise StartError(answer["error"])
         self.aws_url, self.api_url, self._inbox_url = answer["awsUrl"], answer["apiUrl"], answer["inboxUrl"]
-        self.outputs, self.state_machines = answer["outputs"], answer["stateMachines"]
-        self.functions: list[str] = answer["functions"]
+        self._clients = Clients(self.aws_url, self.region)
+        self.outputs = answer["outputs"]
+        self.state_machines, self.functions = answer["stateMachines"], answer["functions"]
 
     def stop(self) -> None:
         """End the server and with it every function; may be called twice."""
@@ -173,9 +160,8 @@ class Pipeline:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        for client in self._clients.values():
-            client.close()
-        self._clients.clear()
+        if self._clients:
+            self._clients.close()
         with suppress(OSError):
             (self.run_dir / "tmp").rmdir()
 
@@ -191,9 +177,9 @@ class Pipeline:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client for the local endpoint."""
-        if service not in self._clients:
-            self._clients[service] = self._session.client(service, endpoint_url=self.aws_url)  # type: ignore[call-overload]
-        return self._clients[service]
+        if self._clients is None:
+            raise RuntimeError("The pipeline is not running: start it first.")
+        return self._clients(service)
 
     def upload(self, key: str, body: bytes, **options: Any) -> str | None:
         """Put an object into the uploads bucket.
@@ -331,6 +317,24 @@ class Pipeline:
         self._replacements.clear()
         self._control("clear", {})
 
+    def _handshake(self, process: subprocess.Popen[str]) -> dict[str, Any]:
+        """Send the configuration, take the answer."""
+        guard = threading.Timer(START_SECONDS, process.kill)
+        guard.start()
+        try:
+            if process.stdin and process.stdout:
+                process.stdin.write(json.dumps(asdict(self._configuration)) + "\n")
+                process.stdin.flush()
+                answer: dict[str, Any] = json.loads(process.stdout.readline())
+        except (OSError, ValueError) as error:
+            log = self.run_dir / "logs" / "server.log"
+            raise StartError(f"The server ended before it was ready; {log} says why.") from error
+        finally:
+            guard.cancel()
+        if "error" in answer:
+            raise StartError(answer["error"])
+        return answer
+
     def _control(self, command: str, request: Mapping[str, Any]) -> None:
         url = f"{self.aws_url}{CONTROL_PATH}/{command}"
         with urlopen(Request(url, data=json.dumps(request).encode(), method="POST")):  # noqa: S310 (loopback)
@@ -360,14 +364,3 @@ def _callbacks(replacements: Mapping[str, Replacement]) -> ThreadingHTTPServer:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     return server
-
-
-def environment_for_tools(pipeline: Pipeline) -> dict[str, str]:
-    """Return the environment in which other programs, such as the AWS CLI, talk to the local endpoint."""
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-        "AWS_ENDPOINT_URL": pipeline.aws_url,
-        "AWS_ACCESS_KEY_ID": DUMMY_KEY,
-        "AWS_SECRET_ACCESS_KEY": DUMMY_KEY,
-        "AWS_DEFAULT_REGION": pipeline.client("s3").meta.region_name,
-    }

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local.clients import DUMMY_KEY, Clients, variables
+
 CONTROL_PATH = "/_local"
-DUMMY_KEY = "local"
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,17 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     """
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
-    os.environ |= {"AWS_ACCESS_KEY_ID": DUMMY_KEY, "AWS_SECRET_ACCESS_KEY": DUMMY_KEY, "AWS_CONFIG_FILE": os.devnull}
-    os.environ |= {"AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_DEFAULT_REGION": configuration.region}
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": DUMMY_KEY,
+        "AWS_SECRET_ACCESS_KEY": DUMMY_KEY,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_DEFAULT_REGION": configuration.region,
+    }
 
-    import boto3
     from moto.core.config import default_user_config
 
-    from local import events, jsonata, retries, template
+    from local import events, jsonata, stepfunctions, template
     from local.deploy import deploy, plan
     from local.endpoint import Endpoint, serve
     from local.http_api import HttpApi
@@ -85,7 +90,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
     jsonata.install()
     events.install()
-    retries.install(configuration.wait_scale)
+    stepfunctions.install(configuration.wait_scale)
     default_user_config["stepfunctions"]["execute_state_machine"] = True
 
     # The ports come first: addresses are part of what is deployed.
@@ -100,37 +105,28 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         Path(configuration.template), configuration.stack_name, configuration.region, configuration.parameters
     )
     stack = plan(loaded, aws_url, api_url)
-    session = boto3.Session(region_name=configuration.region)
-    s3 = session.client("s3", endpoint_url=aws_url)
+    clients = Clients(aws_url, configuration.region)
+    s3 = clients("s3")
 
     def read_object(bucket: str, key: str, version: str | None) -> bytes:
         which = {"VersionId": version} if version else {}
         try:
-            return s3.get_object(Bucket=bucket, Key=key, **which)["Body"].read()  # type: ignore[arg-type]
+            body: bytes = s3.get_object(Bucket=bucket, Key=key, **which)["Body"].read()
         except s3.exceptions.ClientError as error:
             raise KeyError(key) from error
+        return body
 
-    environment = {
-        "AWS_REGION": configuration.region,
-        "AWS_DEFAULT_REGION": configuration.region,
-        "AWS_ACCESS_KEY_ID": DUMMY_KEY,
-        "AWS_SECRET_ACCESS_KEY": DUMMY_KEY,
-        "AWS_ENDPOINT_URL": aws_url,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
+    environment = variables(aws_url, configuration.region) | {"AWS_REGION": configuration.region}
     run_dir = Path(configuration.run_dir)
     workers = Workers(stack.functions, environment, run_dir, configuration.per_function, configuration.total)
+    threading.Thread(target=workers.warm, args=(stack.functions,), daemon=True).start()
     endpoint = Endpoint(workers, read_object)
     aws.application = _Control(endpoint)
     api.application = HttpApi(stack.routes, endpoint.invoke)
-    deploy(loaded, stack, aws_url)
-    deliveries = events.Deliveries(
-        session.client("sqs", endpoint_url=aws_url), session.client("stepfunctions", endpoint_url=aws_url)
-    )
+    deploy(loaded, stack, clients)
+    deliveries = events.Deliveries(clients("sqs"), clients("stepfunctions"))
     for queue_url, state_machine_arn in stack.deliveries:
         deliveries.follow(queue_url, state_machine_arn)
-    for function in stack.functions:
-        threading.Thread(target=workers.warm, args=(function,), daemon=True).start()
 
     def stop() -> None:
         deliveries.stop()

@@ -1,4 +1,4 @@
-"""Reads `template.yml`: SAM is translated by aws-sam-translator, and what CloudFormation would resolve is resolved here."""
+"""Reads `template.yml`: aws-sam-translator translates SAM, and what CloudFormation would resolve is resolved here."""
 
 import json
 import os
@@ -165,9 +165,9 @@ def load(path: Path, stack_name: str, region: str, overrides: Mapping[str, str] 
         TemplateError: A parameter is unknown or has no value, or SAM rejects the template.
     """
     os.environ.setdefault("AWS_DEFAULT_REGION", region)  # the translator asks for one, and it shall be no one's profile
-    from samtranslator.model.exceptions import InvalidDocumentException
-    from samtranslator.translator.transform import transform
-    from samtranslator.yaml_helper import yaml_parse
+    from samtranslator.model.exceptions import InvalidDocumentException  # type: ignore[import-untyped]
+    from samtranslator.translator.transform import transform  # type: ignore[import-untyped]
+    from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
     document = yaml_parse(path.read_text(encoding="utf-8"))
     for resource in document["Resources"].values():

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import psutil
 
@@ -89,9 +89,15 @@ class Workers:
             return _failure("Function.ResponseSizeTooLarge", message)
         return result
 
-    def warm(self, function: Function) -> None:
-        """Start a process for a function ahead of its first invocation."""
-        self._give_back(self._take(function))
+    def warm(self, functions: list[Function]) -> None:
+        """Start a process for each function ahead of its first invocation, one by one to spare the machine."""
+        for function in functions:
+            if self._stopped.is_set():
+                return
+            with self._slots[function.arn]:
+                worker = self._take(function)
+                worker.wait_until_ready()
+                self._give_back(worker)
 
     def stop(self) -> None:
         """End every process and remove its files."""
@@ -159,6 +165,7 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C is for the parent, which ends this process in order
             )
         os.close(answers)
+        self._requests = cast(IO[bytes], self._process.stdin)
         self._psutil = psutil.Process(self._process.pid)
         self._ready = False
 
@@ -166,12 +173,15 @@ class _Worker:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    def wait_until_ready(self) -> bool:
+        """Wait for the handler's import; False when it did not end well."""
+        self._ready = self._ready or self._read(INIT_SECONDS) is not None
+        return self._ready
+
     def invoke(self, event: Any) -> Result:
         request_id = str(uuid.uuid4())
-        if not self._ready:
-            if self._read(INIT_SECONDS) is None:
-                return self._died(request_id, INIT_SECONDS)
-            self._ready = True
+        if not self.wait_until_ready():
+            return self._died(request_id, INIT_SECONDS)
         limit = float(self.function.timeout)
         request = {
             "requestId": request_id,
@@ -180,9 +190,8 @@ class _Worker:
             "event": event,
         }
         try:
-            assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
+            self._requests.write(json.dumps(request).encode() + b"\n")
+            self._requests.flush()
         except OSError:
             return self._died(request_id, limit)
         answer = self._read(limit)
@@ -200,9 +209,8 @@ class _Worker:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
-        if self._process.stdin is not None:
-            with suppress(OSError):
-                self._process.stdin.close()
+        with suppress(OSError):
+            self._requests.close()
         if self._answers >= 0:
             os.close(self._answers)
             self._answers = -1
