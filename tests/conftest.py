@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,11 @@ def template() -> Any:
     return yaml.load((ROOT / "template.yml").read_text(), _CloudFormation)
 
 
+def cfn_lint(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the cfn-lint beside this Python."""
+    return subprocess.run([Path(sys.executable).with_name("cfn-lint"), *arguments], capture_output=True, text=True)
+
+
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The variables that template.yml gives every function."""
@@ -121,3 +128,19 @@ def put_record(image_key: str, **fields: Any) -> None:
     boto3.client("dynamodb").put_item(
         TableName=IMAGE_TABLE, Item={name: _attribute(value) for name, value in item.items()}
     )
+
+
+@contextmanager
+def watched(client: Any, operation: str) -> Iterator[list[dict[str, Any]]]:
+    """The parameters of every call of `operation` that the client makes meanwhile, such as `s3.GetObject`."""
+    calls: list[dict[str, Any]] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        calls.append(dict(params))
+
+    event = f"provide-client-params.{operation}"
+    client.meta.events.register_first(event, note, unique_id="watched")
+    try:
+        yield calls
+    finally:
+        client.meta.events.unregister(event, unique_id="watched")

@@ -6,7 +6,7 @@ from botocore.stub import Stubber
 
 from image_pipeline import records
 from image_pipeline.errors import StorageUnavailableError, SupersededError
-from tests.conftest import IMAGE_TABLE, put_record
+from tests.conftest import IMAGE_TABLE, put_record, watched
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -73,11 +73,9 @@ def test_throttling_is_transient_and_refusal_is_not():
 
 def test_the_record_is_read_as_it_is_now():
     """A status right after the upload must not be answered from an older copy."""
-    seen = []
-    client = records._dynamodb()
-    client.meta.events.register("provide-client-params.dynamodb.GetItem", lambda params, **_: seen.append(params))
-    records.read(IMAGE_TABLE, "uploads/a.jpg")
-    assert seen[-1]["ConsistentRead"] is True
+    with watched(records._dynamodb(), "dynamodb.GetItem") as calls:
+        records.read(IMAGE_TABLE, "uploads/a.jpg")
+    assert calls[0]["ConsistentRead"] is True
 
 
 def test_now_is_utc_with_milliseconds():

@@ -8,7 +8,7 @@ from botocore.stub import Stubber
 
 from image_pipeline import storage
 from image_pipeline.errors import StorageUnavailableError, UploadTooLargeError, UploadVanishedError
-from tests.conftest import THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_upload
+from tests.conftest import THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_upload, watched
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -55,14 +55,13 @@ def test_never_reads_more_than_the_limit():
 def test_head_is_read_by_range_and_only_when_it_grows():
     """A header read costs one small GET, and asking again for what is there costs none."""
     head = storage.Head(source_of("uploads/a.jpg", b"0123456789"))
-    calls = []
-    storage._s3().meta.events.register("before-call.s3.GetObject", lambda params, **_: calls.append(params))
-    assert head.read(4) == b"0123"
-    assert head.read(2) == b"01"
-    assert head.read(8) == b"01234567"
-    assert head.read(100) == b"0123456789"
-    assert head.read(1000) == b"0123456789"
-    assert [call["headers"]["Range"] for call in calls] == ["bytes=0-3", "bytes=0-7", "bytes=0-99"]
+    with watched(storage._s3(), "s3.GetObject") as calls:
+        assert head.read(4) == b"0123"
+        assert head.read(2) == b"01"
+        assert head.read(8) == b"01234567"
+        assert head.read(100) == b"0123456789"
+        assert head.read(1000) == b"0123456789"
+    assert [call["Range"] for call in calls] == ["bytes=0-3", "bytes=0-7", "bytes=0-99"]
 
 
 def test_head_of_an_empty_object_is_empty():
