@@ -9,7 +9,6 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from image_pipeline import keys
-
 from local.pipeline import Execution, Pipeline
 
 
