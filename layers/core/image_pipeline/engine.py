@@ -1,25 +1,56 @@
-"""Bytes of one picture → its renditions and its visual summary, from a single decode. Pure: no AWS, no files."""
+"""Bytes of one picture → its renditions and its visual summary, from a single decode. Pure: no AWS, no files.
+
+    data ─ admit ─ decode (JPEG at a fraction) ─ reduce ─ sRGB ─ upright ┬─ each recipe ─ encode
+                                                                       └─ summary
+
+Everything expensive happens after the first reduction. Each size comes from the smallest picture already made that is
+at least twice as large, else from the decoded pixels: a plain cascade loses 1.3 dB on screenshots.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+import PIL
+from PIL import Image
 
-from image_pipeline.errors import CorruptImageError
-from image_pipeline.formats import Header, Limits, admit
+from image_pipeline import resize
+from image_pipeline.encode import CONTENT_TYPES, EXTENSIONS, WITH_ALPHA, encode
+from image_pipeline.errors import ImageTooLargeError
+from image_pipeline.exif import rights_block
+from image_pipeline.formats import Header, Limits, admit, draft_scale
+from image_pipeline.pixels import Pixels, decode
 from image_pipeline.recipes import Recipe
+from image_pipeline.summary import Summary, summarise
 
 VERSION = 1
 """Part of every content id: raise it when the same bytes and recipes give other pixels."""
 
-CONTENT_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "avif": "image/avif"}
-EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp", "avif": "avif"}
+_CASCADE = 2.0
+"""How much larger than a rendition the picture must be that it is made from."""
+_SUMMARY_SIDE = 128
+"""Longest side in pixels of what the summary is made from."""
+_SLOW_FORMATS = frozenset({"webp", "avif"})
+"""Encoders that take long and let Python go on meanwhile."""
+_LEAST_QUALITY = 40
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture with this EXIF orientation upright."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +68,7 @@ class Rendition:
     """Pixels."""
     height: int
     """Pixels."""
-    data: bytes
+    data: bytes = field(repr=False)
 
     @property
     def file_name(self) -> str:
@@ -56,32 +87,18 @@ class Rendition:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What can be shown or compared before a rendition has loaded."""
-
-    thumbhash: str
-    """Base64 ThumbHash: a placeholder of about 25 bytes."""
-    colours: tuple[str, ...]
-    """Dominant colours as #rrggbb, the most frequent first."""
-    phash: str
-    """64-bit perceptual hash, 16 hexadecimal digits."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """CamelCase JSON."""
-        return {"thumbhash": self.thumbhash, "colours": list(self.colours), "phash": self.phash}
-
-
-@dataclass(frozen=True)
 class Rendered:
     """Everything that one decode gives."""
 
     renditions: tuple[Rendition, ...]
+    """In the order of the recipes and of their formats."""
     summary: Summary
     sha256: str
     """Of the upload's bytes, hexadecimal."""
     content_id: str
-    """Names bytes + recipes + engine version; renditions under it never change."""
+    """Names bytes + recipes + engine: files under it never change, so they may be cached for ever."""
     warnings: tuple[str, ...]
+    """For a person: what was wrong with the file and what was done about it."""
     header: Header
     """As admitted from all bytes: frames and orientation are exact here."""
 
@@ -90,53 +107,215 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Rendered:
     """Make all renditions of one picture.
 
     Raises:
-        RejectedError: as `formats.admit`, and CorruptImageError when the pixels cannot be decoded.
+        RejectedError: as `formats.admit`, and CorruptImageError where the pixels cannot be decoded.
     """
-    header = admit(lambda n: data[:n], len(data), limits)
-    image = _decode(data)
-    renditions = tuple(_rendition(image, recipe, each) for recipe in recipes for each in recipe.formats)
-    sha256 = hashlib.sha256(data).hexdigest()
-    return Rendered(renditions, Summary("", (), ""), sha256, _content_id(sha256, recipes), (), header)
+    header = admit(lambda count: data[:count] if count < len(data) else data, len(data), limits)
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        digest = threads.submit(hashlib.sha256, data)
+        picture = _open(data, header, max((_scale(each, header) for each in recipes), default=0.0), limits)
+        rights = rights_block(data)
+        results: dict[str, list[Future[Rendition]]] = {}
+        for recipe in sorted(recipes, key=partial(_scale, header=header), reverse=True):
+            whole = picture.whole(_whole_size(recipe, header))
+            make = partial(_rendition, _Finisher(recipe, whole), rights=rights, upload_bytes=len(data))
+            results[recipe.name] = [_start(threads, make, each) for each in recipe.formats]
+        summary = summarise(picture.whole(_inside(header, _SUMMARY_SIDE)), resize.reduce)
+        renditions = tuple(each.result() for recipe in recipes for each in results[recipe.name])
+        sha256 = digest.result().hexdigest()
+    return Rendered(renditions, summary, sha256, _content_id(sha256, recipes), tuple(picture.warnings), header)
 
 
-def reduced_jpeg(data: bytes, max_side: int = 1600, min_side: int = 80, max_bytes: int = 5_000_000) -> bytes:
-    """A JPEG copy of any admitted picture that fits Rekognition's limits."""
-    image = _decode(data).convert("RGB")
-    image.thumbnail((max_side, max_side))
-    width, height = (max(side, min_side) for side in image.size)
-    if (width, height) != image.size:
-        image = ImageOps.pad(image, (width, height))
-    for quality in (85, 60, 30):
-        out = _encode(image, "jpeg", quality)
+def reduced_jpeg(
+    data: bytes,
+    max_side: int = 1600,
+    min_side: int = 80,
+    max_bytes: int = 5_000_000,
+    limits: Limits | None = None,
+) -> bytes:
+    """A JPEG copy of any admitted picture for services that take only that: upright, sRGB, transparency on white.
+
+    Args:
+        data: the whole upload.
+        max_side: longest side of the copy in pixels.
+        min_side: sides shorter than this are padded with white, in pixels.
+        max_bytes: of the copy.
+        limits: what is admitted; the defaults where None.
+
+    Raises:
+        RejectedError: as `render`.
+    """
+    limits = limits or Limits()
+    header = admit(lambda count: data[:count], len(data), limits)
+    picture = _open(data, header, min(1.0, max_side / max(header.width, header.height)), limits)
+    image = _flat(picture.whole(_inside(header, max_side)), "#ffffff")
+    image = _padded(image, (max(image.width, min_side), max(image.height, min_side)), "#ffffff")
+    for quality in (85, 70, 50, 30):
+        out = encode(image, "jpeg", quality, b"")
         if len(out) <= max_bytes:
-            break
-    return out
-
-
-def _decode(data: bytes) -> Image.Image:
-    try:
-        with Image.open(io.BytesIO(data)) as opened:
-            opened.load()
-            return ImageOps.exif_transpose(opened)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise CorruptImageError(f"The pixels cannot be decoded: {error}.", "Export the file again.") from error
-
-
-def _rendition(image: Image.Image, recipe: Recipe, output_format: str) -> Rendition:
-    small = image.convert("RGB")
-    small.thumbnail((recipe.width, recipe.height), Image.Resampling.LANCZOS)
-    data = _encode(small, output_format, recipe.quality_for(output_format))
-    return Rendition(
-        recipe.name, output_format, EXTENSIONS[output_format], CONTENT_TYPES[output_format], *small.size, data
+            return out
+    raise ImageTooLargeError(
+        f"A copy of {image.width} × {image.height} pixels does not fit into {max_bytes} bytes.",
+        "Ask for a smaller copy.",
     )
 
 
-def _encode(image: Image.Image, output_format: str, quality: int) -> bytes:
-    out = io.BytesIO()
-    image.save(out, output_format, quality=quality)
-    return out.getvalue()
+# Sizes ----------------------------------------------------------------------------------------------------------------
+
+
+def _scale(recipe: Recipe, header: Header) -> float:
+    """Rendition over original, at most 1: nothing is enlarged."""
+    ratios = recipe.width / header.width, recipe.height / header.height
+    return min(1.0, max(ratios) if recipe.fit == "cover" else min(ratios))
+
+
+def _whole_size(recipe: Recipe, header: Header) -> tuple[int, int]:
+    """(width, height) of the whole picture at the recipe's scale, before anything is cut off or added."""
+    scale = _scale(recipe, header)
+    return max(1, round(header.width * scale)), max(1, round(header.height * scale))
+
+
+def _inside(header: Header, side: int) -> tuple[int, int]:
+    scale = min(1.0, side / max(header.width, header.height))
+    return max(1, round(header.width * scale)), max(1, round(header.height * scale))
+
+
+# The picture in many sizes --------------------------------------------------------------------------------------------
+
+
+def _open(data: bytes, header: Header, scale: float, limits: Limits) -> _Picture:
+    longest = max(header.width, header.height)
+    scale = max(scale, min(1.0, _SUMMARY_SIDE / longest))
+    memory = header.predicted_memory(max(1, round(longest * scale)))
+    if memory > limits.memory_bytes:
+        raise ImageTooLargeError(
+            f"Renditions of this size need about {memory / 1e6:.0f} MB for a picture of {header.width} × "
+            f"{header.height} pixels; {limits.memory_bytes / 1e6:.0f} MB are there.",
+            "Ask for smaller renditions, or give the function more memory.",
+        )
+    return _Picture(decode(data, header, draft_scale(1 / scale)))
+
+
+class _Picture:
+    """One picture, decoded once, reduced on demand; reductions are upright sRGB in mode L, RGB or RGBA."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self._pixels = pixels
+        self._made: list[Image.Image] = []
+        self.warnings = list(pixels.warnings)
+
+    def whole(self, size: tuple[int, int]) -> Image.Image:
+        """The whole picture at `size` (width, height), not to be changed by the caller."""
+        width, height = size
+        enough = [
+            each for each in self._made
+            if each.size == size or (each.width >= _CASCADE * width and each.height >= _CASCADE * height)
+        ]  # fmt: skip
+        if enough:
+            image = resize.reduce(min(enough, key=lambda each: each.width * each.height), size)
+        else:
+            stored = (height, width) if self._pixels.orientation >= 5 else size
+            image = self._finished(resize.reduce(self._pixels.image, stored, self._pixels.box))
+        self._made.append(image)
+        return image
+
+    def _finished(self, image: Image.Image) -> Image.Image:
+        image = self._in_srgb(image)
+        if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
+            image = image.convert("RGB")
+        turn = _TURNS.get(self._pixels.orientation)
+        return image.transpose(turn) if turn is not None else image
+
+    def _in_srgb(self, image: Image.Image) -> Image.Image:
+        if self._pixels.profile:
+            from image_pipeline import colour  # most pictures are sRGB already and need none of it
+
+            try:
+                image = colour.to_srgb(image, self._pixels.profile)
+            except colour.BrokenProfileError as error:
+                self.warnings.append(f"Colours are shown as they are: {error}.")
+                self._pixels.profile = b""
+        return image.convert("RGB") if image.mode == "CMYK" else image
+
+
+# One rendition --------------------------------------------------------------------------------------------------------
+
+
+class _Finisher:
+    """Cuts, pads, sharpens, marks and flattens for one recipe; shared by the recipe's formats."""
+
+    def __init__(self, recipe: Recipe, whole: Image.Image) -> None:
+        self.recipe = recipe
+        self._image = self._shaped(whole)
+
+    def _shaped(self, image: Image.Image) -> Image.Image:
+        recipe = self.recipe
+        if recipe.fit == "cover":
+            image = _centre(image, (recipe.width, recipe.height))
+        if recipe.sharpen:
+            from PIL.ImageFilter import UnsharpMask
+
+            image = image.filter(UnsharpMask(radius=1, percent=round(100 * recipe.sharpen), threshold=1))
+        if recipe.fit == "pad":
+            image = _padded(_flat(image, recipe.background), (recipe.width, recipe.height), recipe.background)
+        if recipe.watermark is not None:
+            from image_pipeline.watermark import lay
+
+            image = lay(image, recipe.watermark)
+        return image
+
+    def image(self, output_format: str) -> Image.Image:
+        """Finished pixels for a format."""
+        return self._image if output_format in WITH_ALPHA else _flat(self._image, self.recipe.background)
+
+
+def _rendition(finisher: _Finisher, output_format: str, *, rights: bytes, upload_bytes: int) -> Rendition:
+    recipe = finisher.recipe
+    image = finisher.image(output_format)
+    quality = recipe.quality_for(output_format)
+    out = encode(image, output_format, quality, rights)
+    while not recipe.allow_larger and len(out) > upload_bytes and output_format != "png" and quality > _LEAST_QUALITY:
+        quality = max(_LEAST_QUALITY, quality - 10)
+        out = encode(image, output_format, quality, rights)
+    return Rendition(
+        recipe.name, output_format, EXTENSIONS[output_format], CONTENT_TYPES[output_format], *image.size, out
+    )
+
+
+def _start(threads: ThreadPoolExecutor, make: Callable[[str], Rendition], output_format: str) -> Future[Rendition]:
+    if output_format in _SLOW_FORMATS:
+        return threads.submit(make, output_format)
+    done: Future[Rendition] = Future()
+    done.set_result(make(output_format))
+    return done
+
+
+def _centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    width, height = min(size[0], image.width), min(size[1], image.height)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+def _flat(image: Image.Image, background: str) -> Image.Image:
+    if image.mode != "RGBA":
+        return image
+    canvas = Image.new("RGBA", image.size, background)
+    return Image.alpha_composite(canvas, image).convert("RGB")
+
+
+def _padded(image: Image.Image, size: tuple[int, int], background: str) -> Image.Image:
+    if image.size == size:
+        return image
+    canvas = Image.new("RGB", size, background)
+    canvas.paste(image, ((size[0] - image.width) // 2, (size[1] - image.height) // 2))
+    return canvas
+
+
+def _file_digest(path: Path) -> str:
+    """What stands for a watermark's picture in the content id: its bytes, wherever it lies."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _content_id(sha256: str, recipes: Sequence[Recipe]) -> str:
-    words = json.dumps([VERSION, sha256, [asdict(recipe) for recipe in recipes]], default=str, sort_keys=True)
+    engine = [VERSION, PIL.__version__, resize.name()]
+    words = json.dumps([engine, sha256, [asdict(recipe) for recipe in recipes]], default=_file_digest, sort_keys=True)
     return hashlib.sha256(words.encode()).hexdigest()[:16]

@@ -1,0 +1,179 @@
+"""Bytes → pixels in a mode that can be reduced: the only module that starts a decoder.
+
+Every format is opened by its own plugin, chosen by what the content is: Pillow's guessing would load all of its
+plugins, and would take a JPEG with a second picture behind it for something else.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from PIL import Image, ImageFile
+
+from image_pipeline.containers import find_exif
+from image_pipeline.errors import CorruptImageError, ImageTooLargeError
+from image_pipeline.exif import says_adobe_rgb
+from image_pipeline.formats import Header
+from image_pipeline.resize import Box
+
+_UPRIGHT = frozenset({"TIFF", "HEIF"})
+"""Formats whose decoder turns the picture itself."""
+
+_HINT = "Export the picture again and upload it."
+
+
+@dataclass
+class Pixels:
+    """Decoded pixels, not yet reduced, turned or in sRGB."""
+
+    image: Image.Image
+    """Mode L, RGB, RGBA or CMYK."""
+    box: Box
+    """The part of `image` that is the picture; JPEG decoded at a fraction may end inside its last pixel."""
+    orientation: int
+    """What is left to apply: EXIF value, 1 to 8."""
+    profile: bytes
+    """ICC profile for `image`; empty where it is sRGB already or nothing is said."""
+    warnings: tuple[str, ...] = ()
+
+
+def decode(data: bytes, header: Header, scale: int) -> Pixels:
+    """Decode the first frame.
+
+    Args:
+        data: the whole file.
+        header: what `formats.admit` found in it.
+        scale: 1, 2, 4 or 8: JPEG may be decoded at this fraction; other formats ignore it.
+
+    Raises:
+        CorruptImageError: the pixels are cut off or cannot be decoded.
+        ImageTooLargeError: the memory did not suffice after all.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on metadata change no pixel
+            return _decode(data, header, scale)
+    except MemoryError as error:
+        raise ImageTooLargeError(
+            f"Decoding {header.width} × {header.height} pixels of {header.format} took more memory than there is.",
+            "Upload a smaller version of the picture.",
+        ) from error
+    except Exception as error:  # decoders of hostile files raise whatever they stumble over
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise CorruptImageError(f"The {header.format} pixels cannot be decoded: {words}.", _HINT) from error
+
+
+def _decode(data: bytes, header: Header, scale: int) -> Pixels:
+    opened = _OPENERS[header.format](io.BytesIO(data))
+    box: Box = (0, 0, *opened.size)
+    if header.format == "JPEG" and scale > 1:
+        drafted = opened.draft(None, (opened.width // scale, opened.height // scale))
+        box = drafted[1] if drafted else box
+    opened.load()
+    if header.format != "JPEG":
+        box = (0, 0, *opened.size)
+    profile = opened.info.get("icc_profile") or b""
+    image, heard = _reducible(opened)
+    if not profile and header.format == "JPEG" and header.mode == "RGB" and says_adobe_rgb(find_exif(data)):
+        from image_pipeline.colour import ADOBE_RGB, matrix_profile
+
+        profile = matrix_profile(ADOBE_RGB, 563 / 256)
+    orientation = 1 if header.format in _UPRIGHT else header.orientation
+    return Pixels(image, box, orientation, profile, heard)
+
+
+def _jpeg(stream: io.BytesIO) -> ImageFile.ImageFile:
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    return JpegImageFile(stream)
+
+
+def _png(stream: io.BytesIO) -> ImageFile.ImageFile:
+    from PIL.PngImagePlugin import PngImageFile
+
+    return PngImageFile(stream)
+
+
+def _webp(stream: io.BytesIO) -> ImageFile.ImageFile:
+    from PIL.WebPImagePlugin import WebPImageFile
+
+    return WebPImageFile(stream)
+
+
+def _gif(stream: io.BytesIO) -> ImageFile.ImageFile:
+    from PIL.GifImagePlugin import GifImageFile
+
+    return GifImageFile(stream)
+
+
+def _avif(stream: io.BytesIO) -> ImageFile.ImageFile:
+    from PIL.AvifImagePlugin import AvifImageFile
+
+    return AvifImageFile(stream)
+
+
+def _heif(stream: io.BytesIO) -> ImageFile.ImageFile:
+    heif: Any = import_module("pi_heif")
+    heif.options.THUMBNAILS = heif.options.DEPTH_IMAGES = heif.options.AUX_IMAGES = False
+    opened: ImageFile.ImageFile = heif.HeifImageFile(stream)
+    return opened
+
+
+def _tiff(stream: io.BytesIO) -> ImageFile.ImageFile:
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    return TiffImageFile(stream)
+
+
+def _bmp(stream: io.BytesIO) -> ImageFile.ImageFile:
+    from PIL.BmpImagePlugin import BmpImageFile
+
+    return BmpImageFile(stream)
+
+
+_OPENERS: dict[str, Callable[[io.BytesIO], Any]] = {
+    "JPEG": _jpeg, "PNG": _png, "WEBP": _webp, "GIF": _gif,
+    "AVIF": _avif, "HEIF": _heif, "TIFF": _tiff, "BMP": _bmp,
+}  # fmt: skip
+
+
+def _reducible(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """The picture in mode L, RGB, RGBA or CMYK, and what a person should know about the conversion."""
+    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N"):
+        return _high_bytes(image), ()
+    if image.mode in ("I", "F"):
+        return _stretched(image)
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA" if image.has_transparency_data else "RGB"), ()
+    if image.mode in ("1", "L", "RGB") and "transparency" in image.info:
+        return image.convert("RGBA"), ()
+    if image.mode in ("L", "RGB", "RGBA", "CMYK"):
+        return image, ()
+    if image.mode == "LAB":
+        from image_pipeline.colour import lab_to_srgb
+
+        return lab_to_srgb(image), ()
+    if image.mode in ("LA", "La", "RGBa"):
+        return image.convert("RGBA"), ()
+    return image.convert("L" if image.mode == "1" else "RGB"), ()
+
+
+def _high_bytes(image: Image.Image) -> Image.Image:
+    """16 bits of grey → 8: the upper byte, as PNG 3rd edition, 13.12, describes it. Pillow's own conversion clips."""
+    raw = image.tobytes()
+    return Image.frombytes("L", image.size, raw[0::2] if image.mode == "I;16B" else raw[1::2])
+
+
+def _stretched(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """32 bits of grey → 8, darkest to lightest: such files do not say what their numbers mean."""
+    low, high = image.getextrema()
+    if not (isinstance(low, int | float) and isinstance(high, int | float)) or not high > low:
+        return Image.new("L", image.size), ("All pixels have one value; they are shown as black.",)
+    factor = 255 / (high - low)
+    grey = image.convert("F").point(lambda value: value * factor - low * factor).convert("L")
+    return grey, (f"Values from {low:g} to {high:g} are shown as black to white.",)

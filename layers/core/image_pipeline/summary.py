@@ -1,0 +1,182 @@
+"""What can be shown or compared before a rendition has loaded: ThumbHash, dominant colours, perceptual hash.
+
+All of it comes from reductions of at most 100 pixels a side, in plain Python: a fraction of a millisecond each, and no
+numpy to import. GreyAlpha, premultiplication and orientation are the engine's business; pictures here are upright
+sRGB in mode RGB or RGBA.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import mul
+from typing import Any
+
+from PIL import Image
+
+Resize = Callable[[Image.Image, tuple[int, int]], Image.Image]
+Plane = bytes | list[float]
+"""One channel, row by row."""
+
+_THUMBHASH_SIDE = 32
+_PHASH_SIDE = 32
+_COLOUR_SIDE = 64
+_COLOURS = 5
+_DISTANCE = 48
+"""Two dominant colours differ by at least this much in the sum of their channels."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What can be shown or compared before a rendition has loaded."""
+
+    thumbhash: str
+    """ThumbHash in base64: a placeholder picture of about 25 bytes, with the aspect ratio in it."""
+    colours: tuple[str, ...]
+    """Dominant colours as #rrggbb, the most frequent first, one to five; none where everything is transparent."""
+    phash: str
+    """Perceptual hash of 64 bits as 16 hexadecimal digits: pictures that look alike differ in few bits."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """CamelCase JSON."""
+        return {"thumbhash": self.thumbhash, "colours": list(self.colours), "phash": self.phash}
+
+
+def summarise(image: Image.Image, resize: Resize) -> Summary:
+    """Summarise an upright sRGB picture of mode RGB or RGBA, best one of 64 to 400 pixels a side."""
+    return Summary(
+        thumbhash=base64.b64encode(thumbhash(_inside(image, _THUMBHASH_SIDE, resize))).decode(),
+        colours=dominant_colours(_inside(image, _COLOUR_SIDE, resize)),
+        phash=phash(image, resize),
+    )
+
+
+def _inside(image: Image.Image, side: int, resize: Resize) -> Image.Image:
+    longest = max(image.size)
+    if longest <= side:
+        return image
+    width, height = (max(1, round(each * side / longest)) for each in image.size)
+    return resize(image, (width, height))
+
+
+def dominant_colours(image: Image.Image) -> tuple[str, ...]:
+    """The most frequent colours of what is opaque, from a palette of 16; near ones are left out.
+
+    Args:
+        image: mode RGB or RGBA, small.
+    """
+    octree = image.mode == "RGBA"  # median cut cannot see alpha
+    method = Image.Quantize.FASTOCTREE if octree else Image.Quantize.MEDIANCUT
+    reduced = image.quantize(16, method=method).convert("RGBA")
+    counted: Any = reduced.getcolors(image.width * image.height) or []
+    chosen: list[tuple[int, int, int]] = []
+    for _, (red, green, blue, alpha) in sorted(counted, reverse=True):
+        far = all(abs(red - r) + abs(green - g) + abs(blue - b) >= _DISTANCE for r, g, b in chosen)
+        if far and alpha >= 128:
+            chosen.append((red, green, blue))
+    return tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in chosen[:_COLOURS])
+
+
+def phash(image: Image.Image, resize: Resize) -> str:
+    """Perceptual hash: the signs of the 8 × 8 lowest frequencies of a 32 × 32 grey reduction, against their median.
+
+    The method of Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), section 3.2.1.
+    Transparency counts as white.
+    """
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    small = resize(image.convert("L"), (_PHASH_SIDE, _PHASH_SIDE)).tobytes()
+    frequencies = _frequencies(small, (_PHASH_SIDE, _PHASH_SIDE), (8, 8), 1)
+    values = list(frequencies.values())
+    ordered = sorted(values)
+    median = (ordered[31] + ordered[32]) / 2
+    bits = "".join("1" if value > median else "0" for value in values)
+    return f"{int(bits, 2):016x}"
+
+
+def thumbhash(image: Image.Image) -> bytes:
+    """ThumbHash of a picture of at most 100 × 100 pixels, mode RGB or RGBA.
+
+    The format of Evan Wallace's ThumbHash (2023): a header of 5 or 6 bytes, then 4 bits for each low frequency of
+    brightness, the yellow-blue and the red-green difference, and opacity. The cosine transform is linear, so that
+    it is taken of red, green and blue as they lie in the picture, and the differences are formed from its results.
+    """
+    width, height = image.size
+    red, green, blue, alpha = _planes(image)
+    limit, longest = (5 if alpha else 7), max(width, height)
+    across = max(1, _round(limit * width / longest))
+    down = max(1, _round(limit * height / longest))
+    terms = max(3, across), max(3, down)
+    r, g, b = (_frequencies(plane, image.size, terms, 255) for plane in (red, green, blue))
+    l_dc, l_ac, l_scale = _channel({at: (r[at] + g[at] + b[at]) / 3 for at in r}, *terms)
+    p_dc, p_ac, p_scale = _channel({at: (r[at] + g[at]) / 2 - b[at] for at in r}, 3, 3)
+    q_dc, q_ac, q_scale = _channel({at: r[at] - g[at] for at in r}, 3, 3)
+
+    landscape = width > height
+    first = (
+        _round(63 * l_dc)
+        | _round(31.5 + 31.5 * p_dc) << 6
+        | _round(31.5 + 31.5 * q_dc) << 12
+        | _round(31 * l_scale) << 18
+        | bool(alpha) << 23
+    )
+    second = (down if landscape else across) | _round(63 * p_scale) << 3 | _round(63 * q_scale) << 9 | landscape << 15
+    out = bytearray(first.to_bytes(3, "little") + second.to_bytes(2, "little"))
+    nibbles = l_ac + p_ac + q_ac
+    if alpha:
+        a_dc, a_ac, a_scale = _channel(_frequencies(alpha, image.size, (5, 5), 255), 5, 5)
+        out.append(_round(15 * a_dc) | _round(15 * a_scale) << 4)
+        nibbles += a_ac
+    values = [_round(15 * each) for each in nibbles] + [0] * (len(nibbles) % 2)
+    out += bytes(low | high << 4 for low, high in zip(values[::2], values[1::2], strict=True))
+    return bytes(out)
+
+
+def _planes(image: Image.Image) -> tuple[Plane, Plane, Plane, Plane]:
+    """Red, green and blue, 0 to 255, over the mean colour of what is opaque; and opacity, empty where all is opaque."""
+    raw = image.convert("RGBA").tobytes()
+    colours, alpha = (raw[::4], raw[1::4], raw[2::4]), raw[3::4]
+    total = sum(alpha)
+    if total == 255 * len(alpha):
+        return *colours, b""
+    mixed = []
+    for plane in colours:
+        mean = sum(map(mul, plane, alpha)) / (total or 1)
+        mixed.append([mean + (each - mean) * opacity / 255 for each, opacity in zip(plane, alpha, strict=True)])
+    return mixed[0], mixed[1], mixed[2], alpha
+
+
+def _frequencies(
+    plane: Plane, size: tuple[int, int], terms: tuple[int, int], unit: float
+) -> dict[tuple[int, int], float]:
+    """Cosine transform for u below terms[0] and v below terms[1], by (u, v), of a plane in which `unit` counts as 1."""
+    width, height = size
+    rows = [plane[at : at + width] for at in range(0, len(plane), width)]
+    columns = [[sum(map(mul, row, wave)) for row in rows] for wave in _cosines(width, terms[0])]
+    area = unit * width * height
+    waves = _cosines(height, terms[1])
+    return {
+        (u, v): sum(map(mul, column, wave)) / area for v, wave in enumerate(waves) for u, column in enumerate(columns)
+    }
+
+
+@lru_cache(maxsize=256)
+def _cosines(side: int, terms: int) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(math.cos(math.pi / side * term * (at + 0.5)) for at in range(side)) for term in range(terms))
+
+
+def _channel(frequencies: dict[tuple[int, int], float], across: int, down: int) -> tuple[float, list[float], float]:
+    """Mean, the frequencies with u / across + v / down < 1 scaled to 0…1, and their scale."""
+    values = [
+        frequencies[u, v] for v in range(down) for u in range(across) if (u or v) and u * down < across * (down - v)
+    ]
+    scale = max(map(abs, values))
+    return frequencies[0, 0], [0.5 + 0.5 / scale * value if scale else 0.0 for value in values], scale
+
+
+def _round(value: float) -> int:
+    """To the nearest whole number, halves up, as the format's definition does."""
+    return math.floor(value + 0.5)
