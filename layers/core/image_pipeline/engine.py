@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import PIL
 from PIL import Image
@@ -74,6 +75,16 @@ class Rendition:
     def file_name(self) -> str:
         """`<name>.<extension>`."""
         return f"{self.name}.{self.extension}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """CamelCase JSON, the bytes as their number."""
+        return {
+            "name": self.name,
+            "format": self.format.upper(),
+            "width": self.width,
+            "height": self.height,
+            "sizeBytes": len(self.data),
+        }
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from image_pipeline.containers import (
     BrokenContainerError,
@@ -33,8 +34,12 @@ from image_pipeline.errors import (
     UnsupportedFormatError,
     UploadTooLargeError,
 )
+from image_pipeline.settings import Settings
 
 MEBIBYTE = 1024 * 1024
+
+RUNTIME_BYTES = 192 * MEBIBYTE
+"""Python, boto3 and the libraries, in bytes: a warm function that has not decoded anything yet."""
 
 FORMATS = frozenset({"JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP"})
 
@@ -76,6 +81,15 @@ class Limits:
     rendition_side: int = 2048
     """Longest side in pixels that a recipe asks for: JPEG is decoded no larger than it needs."""
 
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Limits:
+        """What the deployment allows; decoding gets what the function's memory leaves."""
+        return cls(
+            max_bytes=settings.max_upload_bytes,
+            max_pixels=settings.max_pixels,
+            memory_bytes=settings.render_memory_bytes - RUNTIME_BYTES,
+        )
+
 
 @dataclass(frozen=True)
 class Header:
@@ -111,6 +125,18 @@ class Header:
     def stored_size(self) -> tuple[int, int]:
         """(width, height) of the stored pixels, before the orientation is applied."""
         return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+
+    def to_dict(self) -> dict[str, Any]:
+        """CamelCase JSON for the record."""
+        return {
+            "format": self.format,
+            "width": self.width,
+            "height": self.height,
+            "mode": self.mode,
+            "frames": self.frames,
+            "orientation": self.orientation,
+            "contentType": self.content_type,
+        }
 
     def predicted_memory(self, rendition_side: int) -> int:
         """Bytes that decoding takes at its peak when renditions have at most this side in pixels."""

@@ -1,0 +1,55 @@
+# `make help` lists the targets. Everything runs in .venv, which the first target makes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+STACK ?= image-pipeline
+
+.DEFAULT_GOAL := help
+
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+run: $(STAMP) ## Run the pipeline on this machine and stay up; IMAGES="a.jpg 'b c.png'" takes your own pictures
+	@$(BIN)/python -m local run $(IMAGES)
+
+demo: $(STAMP) ## Run the pipeline on sample pictures; exits 0 only when each came out as it should
+	@$(BIN)/python -m local demo $(IMAGES)
+
+test: lint $(STAMP) ## Check everything: lint, types, templates, all tests
+	$(BIN)/pytest
+
+lint: $(STAMP) ## Check style, types and the template
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cfn-lint template.yml
+
+invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTION=… EVENT=events/….json
+	@$(BIN)/python -m local invoke $(FUNCTION) $(EVENT)
+
+build: ## Build the functions and layers for AWS
+	sam build
+
+deploy: build ## Deploy to AWS, asking for the parameters
+	sam deploy --guided
+
+teardown: $(STAMP) ## Delete a throw-away stack with all its pictures and records, after asking: STACK=…
+	@$(BIN)/python -m local teardown $(STACK)
+
+lock: $(STAMP) ## Pin the development packages anew
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+	  --no-emit-find-links --upgrade requirements-dev.in --output-file requirements-dev.txt
+
+clean: ## Remove what the other targets made
+	rm -rf .venv .aws-sam .run .mypy_cache .ruff_cache .hypothesis
+
+$(STAMP): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; this is " + sys.version.split()[0] + ". Set PYTHON=…") if sys.version_info < (3, 11) else 0'
+	@echo "Setting up .venv (a minute, once) …"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.PHONY: help run demo test lint invoke build deploy teardown lock clean

@@ -1,0 +1,32 @@
+"""Write the outcome into the record: COMPLETED, or PARTIAL when there are no labels."""
+
+import os
+from typing import Any
+
+from image_pipeline import records, settings
+from image_pipeline.observability import step
+
+
+@step
+def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    thumbnails, metadata, finished = event["thumbnails"], event["metadata"], records.now()
+    status = "COMPLETED" if "labels" in metadata else "PARTIAL"
+    fields = {
+        "status": status,
+        "image": thumbnails["image"],
+        "exif": metadata["exif"],
+        "renditions": thumbnails["renditions"],
+        "labels": metadata.get("labels", []),
+        "labelModelVersion": metadata.get("labelModelVersion"),
+        "summary": thumbnails["summary"],
+        "warnings": thumbnails["warnings"] + metadata["warnings"],
+        "execution": {
+            "id": event["executionId"],
+            "startedAt": event["startedAt"],
+            "finishedAt": finished,
+            "milliseconds": event["milliseconds"],
+        },
+        "updatedAt": finished,
+    }
+    records.complete(settings.load(os.environ).image_table, event["imageKey"], event["executionId"], fields)
+    return {"status": status}

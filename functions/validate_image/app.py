@@ -1,0 +1,16 @@
+"""Admit the picture or reject it, by the head of the object and never by its name."""
+
+import os
+from typing import Any
+
+from image_pipeline import formats, settings
+from image_pipeline.observability import step
+from image_pipeline.storage import Head, Source
+
+
+@step
+def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    limits = formats.Limits.from_settings(settings.load(os.environ))
+    head = Head(Source.from_json(event["upload"]))
+    header = formats.admit(head.read, head.source.size_bytes, limits)
+    return {"source": head.source.to_json(), "image": header.to_dict()}

@@ -1,0 +1,47 @@
+"""How every AWS client is made, and which of its errors pass by themselves."""
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+# The workflow does the long waiting; a client only bridges a hiccup.
+CLIENT_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 3},
+    connect_timeout=3,
+    read_timeout=20,
+    tcp_keepalive=True,
+)
+
+AwsError = (ClientError, BotoCoreError)
+
+_TRANSIENT_CODES = frozenset(
+    {
+        "InternalError",
+        "InternalServerError",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+
+
+def code_of(error: ClientError | BotoCoreError) -> str:
+    """The error's name: AWS's code, or the class where no answer came."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", "Unknown"))
+    return type(error).__name__
+
+
+def is_transient(error: ClientError | BotoCoreError) -> bool:
+    """True when the same call may work later: throttled, AWS's fault, or no answer."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return code_of(error) in _TRANSIENT_CODES or status >= 500
+    return not isinstance(error, NoCredentialsError)

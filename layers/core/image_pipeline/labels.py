@@ -1,0 +1,91 @@
+"""What is on the picture, by Rekognition's DetectLabels."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from image_pipeline import aws
+from image_pipeline.errors import LabelsDelayedError, LabelsUnavailableError
+from image_pipeline.storage import Source
+
+if TYPE_CHECKING:
+    from mypy_boto3_rekognition import RekognitionClient
+    from mypy_boto3_rekognition.type_defs import ImageTypeDef
+
+# Rekognition's quotas: https://docs.aws.amazon.com/rekognition/latest/dg/limits.html
+FORMATS = frozenset({"JPEG", "PNG"})
+MAX_OBJECT_BYTES = 15 * 1024 * 1024
+MIN_SIDE = 80
+MAX_SIDE = 10_000
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels with the detector that spoke: a model version of Rekognition's, or a stand-in that says so."""
+
+    model_version: str
+    labels: list[dict[str, Any]]
+    """`name`, `confidence` in percent, `parents` as names; surest first."""
+
+
+@cache
+def _rekognition() -> "RekognitionClient":
+    return boto3.client("rekognition", config=aws.CLIENT_CONFIG)
+
+
+def takes(image_format: str, width: int, height: int, size_bytes: int) -> bool:
+    """True when Rekognition reads the upload itself; anything else it gets as a reduced copy."""
+    return (
+        image_format in FORMATS
+        and size_bytes <= MAX_OBJECT_BYTES
+        and min(width, height) >= MIN_SIDE
+        and max(width, height) <= MAX_SIDE
+    )
+
+
+def detect(image: Source | bytes, most: int, min_confidence: int) -> Labels:
+    """Ask Rekognition.
+
+    Args:
+        image: an object that Rekognition reads itself, or the bytes of a JPEG or PNG (at most 5 MB).
+        most: number of labels at the most.
+        min_confidence: percent.
+
+    Raises:
+        LabelsDelayedError: throttled or not answered; worth another try.
+        LabelsUnavailableError: refused, and refused again next time.
+    """
+    try:
+        answer = _rekognition().detect_labels(Image=_image(image), MaxLabels=most, MinConfidence=min_confidence)
+    except aws.AwsError as error:
+        code = aws.code_of(error)
+        if aws.is_transient(error):
+            raise LabelsDelayedError(
+                f"Rekognition did not serve the call: {code}.", "It is tried again; if it lasts, raise its quota."
+            ) from error
+        raise LabelsUnavailableError(
+            f"Rekognition refused the picture: {code}.",
+            "Check that the region has Rekognition and that the function may call it; then upload the picture again.",
+        ) from error
+    return Labels(
+        model_version=answer.get("LabelModelVersion", "unknown"),
+        labels=[
+            {
+                "name": label["Name"],
+                "confidence": round(label["Confidence"], 2),
+                "parents": [parent["Name"] for parent in label.get("Parents", [])],
+            }
+            for label in answer["Labels"]
+        ],
+    )
+
+
+def _image(image: Source | bytes) -> "ImageTypeDef":
+    if isinstance(image, bytes):
+        return {"Bytes": image}
+    reference: dict[str, str] = {"Bucket": image.bucket, "Name": image.key}
+    if image.version_id:
+        reference["Version"] = image.version_id
+    return {"S3Object": reference}  # type: ignore[typeddict-item]

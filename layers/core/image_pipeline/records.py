@@ -1,0 +1,114 @@
+"""The ImageTable item. The workflow claims and fails it directly; here it is completed and read."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from image_pipeline import aws
+from image_pipeline.errors import StorageUnavailableError, SupersededError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Record = dict[str, Any]
+
+INTERNAL_ATTRIBUTES = frozenset({"uploadOrder", "expiresAt"})  # for the claim and for expiry, not for readers
+
+
+@cache
+def _dynamodb() -> "DynamoDBClient":
+    return boto3.client("dynamodb", config=aws.CLIENT_CONFIG)
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    try:
+        yield
+    except aws.AwsError as error:
+        if aws.is_transient(error):
+            raise StorageUnavailableError(
+                f"DynamoDB did not serve the call: {aws.code_of(error)}.",
+                "It is tried again; if it lasts, look at the health of DynamoDB.",
+            ) from error
+        raise
+
+
+def now() -> str:
+    """The time in ISO 8601, UTC, milliseconds, as Step Functions writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def complete(table: str, image_key: str, execution_id: str, fields: Record) -> None:
+    """Write the outcome in one step, so that a reader sees all of it or none.
+
+    Doing it again changes nothing, so a retry after a lost answer is safe.
+
+    Args:
+        table: the table's name.
+        image_key: the record's key.
+        execution_id: must still hold the claim.
+        fields: top-level attributes; `execution` holds the claim's id as well.
+
+    Raises:
+        SupersededError: a newer upload has claimed the record.
+        StorageUnavailableError: DynamoDB did not answer.
+    """
+    names = {f"#{index}": name for index, name in enumerate(fields)}
+    values = {f":{index}": _attribute(value) for index, value in enumerate(fields.values())}
+    assignments = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))
+    try:
+        with _named_errors():
+            _dynamodb().update_item(
+                TableName=table,
+                Key={"ImageKey": {"S": image_key}},
+                UpdateExpression=f"SET {assignments}",
+                ConditionExpression="#claim.id = :claim",
+                ExpressionAttributeNames={**names, "#claim": "execution"},
+                ExpressionAttributeValues={**values, ":claim": {"S": execution_id}},
+            )
+    except aws.AwsError as error:
+        if aws.code_of(error) != "ConditionalCheckFailedException":
+            raise
+        raise SupersededError(
+            f"The record is no longer claimed by execution {execution_id}.",
+            "Nothing to do: the newer upload writes its own outcome.",
+        ) from error
+
+
+def read(table: str, image_key: str) -> Record | None:
+    """The record as it is now, as plain JSON; None when the key was never uploaded.
+
+    Raises:
+        StorageUnavailableError: DynamoDB did not answer.
+    """
+    with _named_errors():
+        answer = _dynamodb().get_item(TableName=table, Key={"ImageKey": {"S": image_key}}, ConsistentRead=True)
+    return from_item(answer["Item"]) if "Item" in answer else None
+
+
+def from_item(item: Mapping[str, Any]) -> Record:
+    """DynamoDB's typed form → plain JSON, without the attributes that are nobody's business."""
+    deserialize = TypeDeserializer().deserialize
+    return {name: _plain(deserialize(value)) for name, value in item.items() if name not in INTERNAL_ATTRIBUTES}
+
+
+def _attribute(value: Any) -> Any:
+    # DynamoDB takes no binary floats; the shortest decimal spelling says the same.
+    return TypeSerializer().serialize(json.loads(json.dumps(value), parse_float=Decimal))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value

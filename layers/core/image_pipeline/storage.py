@@ -1,0 +1,158 @@
+"""S3: read exactly the bytes that an event announced, write renditions, sign their URLs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from image_pipeline import aws, keys
+from image_pipeline.errors import StorageUnavailableError, UploadTooLargeError, UploadVanishedError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# 405: the version is a delete marker. 412: the etag is another one.
+_VANISHED_CODES = frozenset({"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "PreconditionFailed", "412"})
+
+CACHE_FOR_EVER = "public, max-age=31536000, immutable"  # a rendition's name changes with its content
+
+
+@dataclass(frozen=True)
+class Source:
+    """One version of one object, and nothing else that may come to have its name."""
+
+    bucket: str
+    key: str
+    etag: str
+    version_id: str | None
+    size_bytes: int
+
+    @classmethod
+    def from_json(cls, upload: dict[str, Any]) -> "Source":
+        """From the `upload` of the workflow."""
+        return cls(
+            bucket=upload["bucket"],
+            key=upload["key"],
+            etag=upload["etag"],
+            version_id=upload.get("versionId"),
+            size_bytes=upload["sizeBytes"],
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that the workflow hands on."""
+        return {
+            "bucket": self.bucket,
+            "key": self.key,
+            "etag": self.etag,
+            "versionId": self.version_id,
+            "sizeBytes": self.size_bytes,
+        }
+
+
+@cache
+def _s3() -> "S3Client":
+    # botocore's defaults still sign URLs the old way and for the global endpoint, which answers a new bucket's URLs
+    # with a redirect that breaks the signature.
+    signing = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+    return boto3.client("s3", config=aws.CLIENT_CONFIG.merge(signing))
+
+
+@contextmanager
+def _named_errors(source: Source | None = None) -> Iterator[None]:
+    try:
+        yield
+    except aws.AwsError as error:
+        code = aws.code_of(error)
+        if source and code in _VANISHED_CODES:
+            raise UploadVanishedError(
+                f"The upload was deleted or replaced before it was read: S3 answered {code}.",
+                "Nothing to do if that was meant; otherwise upload the picture again.",
+            ) from error
+        if aws.is_transient(error):
+            raise StorageUnavailableError(
+                f"S3 did not serve the call: {code}.", "It is tried again; if it lasts, look at the health of S3."
+            ) from error
+        raise
+
+
+def _get(source: Source, **more: str) -> bytes:
+    pin: dict[str, str] = {"VersionId": source.version_id} if source.version_id else {"IfMatch": source.etag}
+    with _named_errors(source):
+        answer = _s3().get_object(Bucket=source.bucket, Key=source.key, **pin, **more)  # type: ignore[arg-type]
+        return answer["Body"].read()
+
+
+def read_head(source: Source, length: int) -> bytes:
+    """The first `length` bytes, or all when there are fewer; one ranged GET.
+
+    Raises:
+        UploadVanishedError: that version is gone.
+        StorageUnavailableError: S3 did not answer.
+    """
+    if source.size_bytes == 0:
+        return b""  # S3 answers a range of nothing with an error
+    return _get(source, Range=f"bytes=0-{length - 1}")
+
+
+def read(source: Source, max_bytes: int) -> bytes:
+    """The whole object, never more than `max_bytes`, whatever size was announced.
+
+    Raises:
+        UploadTooLargeError: it has more.
+        UploadVanishedError: that version is gone.
+        StorageUnavailableError: S3 did not answer.
+    """
+    data = _get(source, Range=f"bytes=0-{max_bytes}")
+    if len(data) > max_bytes:
+        raise UploadTooLargeError(
+            f"The object has more bytes than the limit of {max_bytes:,}.",
+            "Upload a smaller file, or raise MaxUploadMegabytes and deploy again.",
+        )
+    return data
+
+
+class Head:
+    """The beginning of an object, read in as few ranged GETs as it takes."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        """After the first read: under the spelling of the key that exists."""
+        self._bytes = b""
+
+    def read(self, length: int) -> bytes:
+        """The first `length` bytes, fewer when the object ends before.
+
+        Raises:
+            UploadVanishedError: the object exists under no spelling of its key.
+            StorageUnavailableError: S3 did not answer.
+        """
+        if len(self._bytes) < min(length, self.source.size_bytes):
+            self._bytes = self._read_existing(length)
+        return self._bytes[:length]
+
+    def _read_existing(self, length: int) -> bytes:
+        *likelier, last = (replace(self.source, key=key) for key in keys.spellings(self.source.key))
+        for self.source in likelier:
+            with suppress(UploadVanishedError):
+                return read_head(self.source, length)
+        self.source = last
+        return read_head(last, length)
+
+
+def write(bucket: str, key: str, data: bytes, content_type: str) -> None:
+    """Store one rendition.
+
+    Raises:
+        StorageUnavailableError: S3 did not answer.
+    """
+    with _named_errors():
+        _s3().put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, CacheControl=CACHE_FOR_EVER)
+
+
+def url(bucket: str, key: str, seconds: int) -> str:
+    """A URL that gives the object to anyone who has it, for `seconds`."""
+    return _s3().generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=seconds)

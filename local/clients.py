@@ -1,0 +1,46 @@
+"""boto3 clients for the local endpoint: never anybody's profile, never AWS."""
+
+import os
+from typing import Any
+
+import boto3
+
+DUMMY_KEY = "local"
+
+
+class Clients:
+    """Makes a client per service, once; all share one session, because reading the service models is slow."""
+
+    def __init__(self, endpoint_url: str, region: str) -> None:
+        self.endpoint_url = endpoint_url
+        self.region = region
+        self._session = boto3.Session(aws_access_key_id=DUMMY_KEY, aws_secret_access_key=DUMMY_KEY, region_name=region)
+        self._clients: dict[str, Any] = {}
+
+    def __call__(self, service: str) -> Any:
+        """Return the client for a service."""
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+        return self._clients[service]
+
+    def close(self) -> None:
+        """Close every connection."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+
+def variables(endpoint_url: str, region: str) -> dict[str, str]:
+    """Return the environment variables with which the AWS CLI, an SDK or a function finds the local endpoint."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_ACCESS_KEY_ID": DUMMY_KEY,
+        "AWS_SECRET_ACCESS_KEY": DUMMY_KEY,
+        "AWS_DEFAULT_REGION": region,
+    }
+
+
+def environment(endpoint_url: str, region: str) -> dict[str, str]:
+    """Return this process's environment for another program, with the local endpoint instead of any AWS account."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return own | variables(endpoint_url, region)

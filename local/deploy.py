@@ -1,0 +1,282 @@
+"""Creates what the template describes at the local endpoint: the part of CloudFormation that this needs.
+
+Every resource gets its name before any is created, so references never wait for an order. Roles, policies, log
+groups, stages, alarms and the like have a name to refer to and no effect here.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local.clients import Clients
+from local.http_api import Route
+from local.template import ACCOUNT_ID, Resource, Template, TemplateError
+from local.workers import Function
+
+_INVOKED = re.compile(r"functions/(arn:[^/]+)/invocations")
+_NAMES = {
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::SNS::Topic": "TopicName",
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::Lambda::Function": "FunctionName",
+    "AWS::StepFunctions::StateMachine": "StateMachineName",
+    "AWS::Events::Rule": "Name",
+    "AWS::IAM::Role": "RoleName",
+}
+
+
+@dataclass
+class Stack:
+    """What a deployment has made, for whoever runs it."""
+
+    outputs: dict[str, str] = field(default_factory=dict)
+    functions: list[Function] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)
+    deliveries: list[tuple[str, str]] = field(default_factory=list)
+    """Queue URL and state machine ARN of every rule that starts one."""
+    inbox_url: str = ""
+    """A queue that gets a copy of everything that any topic sends."""
+
+
+def plan(template: Template, aws_url: str, api_url: str) -> Stack:
+    """Name every resource and describe functions and routes; makes no call.
+
+    Args:
+        template: The translated template; its references are filled.
+        aws_url: Where the AWS endpoint is served.
+        api_url: Where the HTTP API is served.
+    """
+    for resource in template.resources(*{body["Type"] for body in template.document["Resources"].values()}):
+        _name(template, resource, aws_url, api_url)
+    stack = Stack()
+    layers = {
+        template.refs[layer.logical_id]: _asset(template, layer.raw["Content"]["S3Key"])
+        for layer in template.resources("AWS::Lambda::LayerVersion")
+    }
+    for resource in template.resources("AWS::Lambda::Function"):
+        stack.functions.append(_function(template, resource, layers))
+    for resource in template.resources("AWS::ApiGatewayV2::Api"):
+        stack.routes += _routes(template.resolve(resource.raw["Body"]))
+    stack.outputs = template.outputs()
+    return stack
+
+
+def deploy(template: Template, stack: Stack, clients: Clients) -> None:
+    """Create everything that has an effect here.
+
+    Args:
+        template: A planned template.
+        stack: What `plan` gave; completed here.
+        clients: Clients of the local AWS endpoint.
+    """
+    deployment = _Deployment(template, stack, clients)
+    for kind, create in (
+        ("AWS::S3::Bucket", deployment.bucket),
+        ("AWS::DynamoDB::Table", deployment.table),
+        ("AWS::SQS::Queue", deployment.queue),
+        ("AWS::SNS::Topic", deployment.topic),
+        ("AWS::SNS::Subscription", deployment.subscription),
+        ("AWS::StepFunctions::StateMachine", deployment.state_machine),
+        ("AWS::Events::Rule", deployment.rule),
+    ):
+        for resource in template.resources(kind):
+            create(resource, template.resolve(resource.raw))
+
+
+def _name(template: Template, resource: Resource, aws_url: str, api_url: str) -> None:
+    """Set what `Ref` and `Fn::GetAtt` give for a resource."""
+    region, logical_id = template.region, resource.logical_id
+    given = resource.raw.get(_NAMES.get(resource.type, ""))
+    name = template.resolve(given) if given else f"{template.stack_name}-{logical_id}"
+    service = resource.type.split("::")[1].lower()
+    arn = f"arn:aws:{service}:{region}:{ACCOUNT_ID}:{name}"
+    ref = name
+    attributes: dict[str, str] = {}
+    match resource.type:
+        case "AWS::S3::Bucket":
+            ref = name = name if given else f"{name}-local".lower()
+            arn = f"arn:aws:s3:::{name}"
+            attributes = {"DomainName": f"{name}.s3.amazonaws.com"}
+            attributes["RegionalDomainName"] = f"{name}.s3.{region}.amazonaws.com"
+        case "AWS::DynamoDB::Table":
+            arn = f"arn:aws:dynamodb:{region}:{ACCOUNT_ID}:table/{name}"
+        case "AWS::SNS::Topic":
+            ref = arn
+            attributes = {"TopicName": name, "TopicArn": arn}
+        case "AWS::SQS::Queue":
+            ref = f"{aws_url}/{ACCOUNT_ID}/{name}"
+            attributes = {"QueueName": name}
+        case "AWS::Logs::LogGroup":
+            arn = f"arn:aws:logs:{region}:{ACCOUNT_ID}:log-group:{name}:*"
+        case "AWS::Lambda::Function":
+            arn = f"arn:aws:lambda:{region}:{ACCOUNT_ID}:function:{name}"
+        case "AWS::Lambda::LayerVersion":
+            ref = arn = f"arn:aws:lambda:{region}:{ACCOUNT_ID}:layer:{name}:1"
+        case "AWS::StepFunctions::StateMachine":
+            ref = arn = f"arn:aws:states:{region}:{ACCOUNT_ID}:stateMachine:{name}"
+            attributes = {"Name": name}
+        case "AWS::IAM::Role":
+            arn = f"arn:aws:iam::{ACCOUNT_ID}:role/{name}"
+        case "AWS::Events::Rule":
+            arn = f"arn:aws:events:{region}:{ACCOUNT_ID}:rule/{name}"
+        case "AWS::ApiGatewayV2::Api":
+            ref = logical_id.lower()
+            # What AWS would serve there is served here, so addresses in notifications and outputs work.
+            template.aliases[f"https://{ref}.execute-api.{region}.amazonaws.com"] = api_url
+            attributes = {"ApiEndpoint": api_url}
+    template.refs[logical_id] = ref
+    for attribute, value in {"Arn": arn, **attributes}.items():
+        template.attributes[logical_id, attribute] = value
+
+
+def _asset(template: Template, path: str) -> Path:
+    asset = (template.path.parent / path).resolve()
+    if not asset.exists():
+        raise TemplateError(f"{template.path.name} points to {path}, which does not exist.")
+    return asset
+
+
+def _function(template: Template, resource: Resource, layers: dict[str, Path]) -> Function:
+    raw = resource.raw
+    properties = template.resolve({name: value for name, value in raw.items() if name not in ("Code", "Role")})
+    variables = properties.get("Environment", {}).get("Variables", {})
+    name = template.refs[resource.logical_id]
+    return Function(
+        logical_id=resource.logical_id,
+        name=name,
+        arn=template.attributes[resource.logical_id, "Arn"],
+        handler=properties["Handler"],
+        runtime=properties["Runtime"],
+        code=_asset(template, raw["Code"]["S3Key"]),
+        layers=tuple(_python_path(layers[arn]) for arn in properties.get("Layers", [])),
+        timeout=int(properties.get("Timeout", 3)),
+        memory=int(properties.get("MemorySize", 128)),
+        environment={
+            key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in variables.items()
+        },
+        log_group=properties.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}"),
+    )
+
+
+def _python_path(layer: Path) -> Path:
+    """A layer's modules are in `python/` when it is laid out by hand; `sam build` puts them there otherwise."""
+    return layer / "python" if (layer / "python").is_dir() else layer
+
+
+def _routes(body: dict[str, Any]) -> list[Route]:
+    routes = []
+    for path, methods in body["paths"].items():
+        for method, operation in methods.items():
+            invoked = _INVOKED.search(operation["x-amazon-apigateway-integration"]["uri"])
+            if invoked is None:
+                raise TemplateError(f"The route {method.upper()} {path} does not lead to a function.")
+            verb = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
+            routes.append(Route(verb, path, invoked[1]))
+    return routes
+
+
+class _Deployment:
+    """Creates resources by type, through the same API that anybody else uses."""
+
+    def __init__(self, template: Template, stack: Stack, clients: Clients) -> None:
+        self._template = template
+        self._stack = stack
+        self._clients = clients
+        stack.inbox_url, self._inbox_arn = self._new_queue(f"{template.stack_name}-inbox")
+
+    def bucket(self, resource: Resource, properties: dict[str, Any]) -> None:
+        s3 = self._clients("s3")
+        name = self._template.refs[resource.logical_id]
+        region = self._template.region
+        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        s3.create_bucket(Bucket=name, **place)
+        if status := properties.get("VersioningConfiguration", {}).get("Status"):
+            s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": status})
+        event_bridge = properties.get("NotificationConfiguration", {}).get("EventBridgeConfiguration", {})
+        if str(event_bridge.get("EventBridgeEnabled", False)).lower() == "true":
+            s3.put_bucket_notification_configuration(
+                Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}}
+            )
+
+    def table(self, resource: Resource, properties: dict[str, Any]) -> None:
+        dynamodb = self._clients("dynamodb")
+        name = self._template.refs[resource.logical_id]
+        kept = (
+            "AttributeDefinitions",
+            "KeySchema",
+            "BillingMode",
+            "ProvisionedThroughput",
+            "GlobalSecondaryIndexes",
+            "LocalSecondaryIndexes",
+        )
+        dynamodb.create_table(TableName=name, **{key: properties[key] for key in kept if key in properties})
+        if "TimeToLiveSpecification" in properties:
+            dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"])
+
+    def queue(self, resource: Resource, properties: dict[str, Any]) -> None:
+        attributes = {
+            key: json.dumps(value) if isinstance(value, dict) else str(value)
+            for key, value in properties.items()
+            if key in ("VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy", "DelaySeconds")
+        }
+        self._new_queue(self._template.attributes[resource.logical_id, "QueueName"], attributes)
+
+    def topic(self, resource: Resource, _: dict[str, Any]) -> None:
+        arn = self._template.refs[resource.logical_id]
+        self._clients("sns").create_topic(Name=arn.rpartition(":")[2])
+        self._clients("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=self._inbox_arn)
+
+    def subscription(self, _: Resource, properties: dict[str, Any]) -> None:
+        if properties["Protocol"] != "sqs":
+            return  # nothing is mailed from here; the inbox shows what would have been
+        attributes = {"FilterPolicy": json.dumps(properties["FilterPolicy"])} if "FilterPolicy" in properties else {}
+        self._clients("sns").subscribe(
+            TopicArn=properties["TopicArn"], Protocol="sqs", Endpoint=properties["Endpoint"], Attributes=attributes
+        )
+
+    def state_machine(self, resource: Resource, properties: dict[str, Any]) -> None:
+        definition = properties.get("DefinitionString") or _asset(
+            self._template, properties["DefinitionS3Location"]["Key"]
+        ).read_text(encoding="utf-8")
+        substitutions = properties.get("DefinitionSubstitutions", {})
+
+        def value(match: re.Match[str]) -> str:
+            if match[1] not in substitutions:
+                raise TemplateError(f"{resource.logical_id} uses ${{{match[1]}}}, which the template does not give.")
+            return str(substitutions[match[1]])
+
+        self._clients("stepfunctions").create_state_machine(
+            name=self._template.attributes[resource.logical_id, "Name"],
+            definition=re.sub(r"\$\{(\w+)\}", value, definition),
+            roleArn=properties["RoleArn"],
+            type=properties.get("StateMachineType", "STANDARD"),
+        )
+
+    def rule(self, resource: Resource, properties: dict[str, Any]) -> None:
+        name = self._template.refs[resource.logical_id]
+        if "EventPattern" not in properties:
+            return  # a schedule: nothing here waits for days
+        self._clients("events").put_rule(
+            Name=name, EventPattern=json.dumps(properties["EventPattern"]), State=properties.get("State", "ENABLED")
+        )
+        targets: list[dict[str, str]] = []
+        for target in properties["Targets"]:
+            service = target["Arn"].split(":")[2]
+            if service == "states":
+                queue_url, queue_arn = self._new_queue(f"{name[-60:]}-{len(targets)}")
+                self._stack.deliveries.append((queue_url, target["Arn"]))
+                targets.append({"Id": target["Id"], "Arn": queue_arn})
+            elif service == "sqs":
+                targets.append({"Id": target["Id"], "Arn": target["Arn"]})
+            else:
+                raise TemplateError(f"The local run cannot deliver to {target['Arn']}, a target of {name}.")
+        self._clients("events").put_targets(Rule=name, Targets=targets)
+
+    def _new_queue(self, name: str, attributes: dict[str, str] | None = None) -> tuple[str, str]:
+        url = self._clients("sqs").create_queue(QueueName=name, Attributes=attributes or {})["QueueUrl"]
+        arn = f"arn:aws:sqs:{self._template.region}:{ACCOUNT_ID}:{name}"
+        return url, arn

@@ -1,0 +1,141 @@
+"""From an S3 request to an execution: the event as AWS sends it, and its delivery to the targets of a rule.
+
+moto's S3 notices every write, but describes it with constants; `event_for` builds the event that AWS documents
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html). moto's rules cannot start a state machine, so
+each such target is a queue, and `Deliveries` starts one execution for every message.
+"""
+
+import json
+import logging
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from moto.events.models import events_backends
+from moto.s3 import notifications
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.client import SQSClient
+    from mypy_boto3_stepfunctions.client import SFNClient
+
+_REASONS = {
+    "s3:ObjectCreated:Put": "PutObject",
+    "s3:ObjectCreated:Post": "POST Object",
+    "s3:ObjectCreated:Copy": "CopyObject",
+    "s3:ObjectCreated:CompleteMultipartUpload": "CompleteMultipartUpload",
+    "s3:ObjectRemoved:Delete": "DeleteObject",
+}
+_LOG = logging.getLogger(__name__)
+_LOCK = threading.Lock()
+_last_sequence = 0
+
+
+def install() -> None:
+    """Make moto's S3 publish events as AWS documents them.
+
+    Raises:
+        RuntimeError: moto no longer has the function that is replaced.
+    """
+    if not callable(getattr(notifications, "_send_event_bridge_message", None)):
+        raise RuntimeError("moto moved s3.notifications._send_event_bridge_message: local/events.py must follow.")
+    notifications._send_event_bridge_message = _publish
+
+
+def event_for(account_id: str, bucket: Any, name: str, key: Any) -> Any:
+    """Build the EventBridge event for what happened to a key.
+
+    Args:
+        account_id: The account that owns the bucket.
+        bucket: moto's bucket.
+        name: The name of the S3 notification, such as `s3:ObjectCreated:Put`.
+        key: moto's key.
+
+    Returns:
+        The event; its `time` is still a number of seconds, because moto's rules write it out.
+    """
+    entity = {"key": key.name}
+    detail_type = notifications._detail_type(name)
+    if detail_type == "Object Created":
+        entity |= {"size": key.size}
+    if detail_type != "Object Deleted":
+        entity |= {"etag": key.etag.strip('"')}
+    if bucket.is_versioned:
+        entity |= {"version-id": key.version_id}
+    entity |= {"sequencer": _sequencer()}
+    detail = {
+        "version": "0",
+        "event-version": "1.0",
+        "bucket": {"name": bucket.name},
+        "object": entity,
+        "request-id": uuid.uuid4().hex[:16].upper(),
+        "requester": account_id,
+        "source-ip-address": "127.0.0.1",
+    }
+    if name in _REASONS:
+        detail["reason"] = _REASONS[name]
+    if detail_type == "Object Deleted":
+        detail["deletion-type"] = "Permanently Deleted"
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": detail_type,
+        "source": "aws.s3",
+        "account": account_id,
+        "time": time.time(),
+        "region": bucket.region_name,
+        "resources": [bucket.arn],
+        "detail": detail,
+    }
+
+
+def _publish(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
+    event = event_for(account_id, bucket, event_name, key)
+    for bus in events_backends[account_id][bucket.region_name].event_buses.values():
+        for rule in bus.rules.values():
+            if rule.state == "ENABLED":
+                try:
+                    rule.send_to_targets(event, transform_input=False)
+                except Exception:  # delivery is asynchronous on AWS: a bad target never fails the upload
+                    _LOG.exception("The event %s could not be delivered to rule %s.", event["id"], rule.name)
+
+
+def _sequencer() -> str:
+    """Return a hexadecimal number that grows with every event, 16 to 18 digits as S3's."""
+    global _last_sequence
+    with _LOCK:
+        _last_sequence = max(_last_sequence + 1, time.time_ns())
+        return f"00{_last_sequence:016X}"
+
+
+class Deliveries:
+    """Starts an execution for every event that a rule puts into a state machine's queue."""
+
+    def __init__(self, sqs: "SQSClient", step_functions: "SFNClient") -> None:
+        self._sqs = sqs
+        self._step_functions = step_functions
+        self._stopped = threading.Event()
+
+    def follow(self, queue_url: str, state_machine_arn: str) -> None:
+        """Serve one queue from now on."""
+        threading.Thread(target=self._serve, args=(queue_url, state_machine_arn), daemon=True).start()
+
+    def stop(self) -> None:
+        """Let every poller end with its current request."""
+        self._stopped.set()
+
+    def _serve(self, queue_url: str, state_machine_arn: str) -> None:
+        while not self._stopped.is_set():
+            try:
+                answer = self._sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+                for message in answer.get("Messages", []):
+                    self._start(state_machine_arn, message["Body"])
+                    self._sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+            except Exception:
+                if not self._stopped.wait(0.2):
+                    _LOG.exception("An event for %s could not be delivered and is tried again.", state_machine_arn)
+
+    def _start(self, state_machine_arn: str, body: str) -> None:
+        # The name keeps the event's id findable, and differs when the same event comes twice, as on AWS.
+        name = f"{json.loads(body).get('id', 'event')}_{uuid.uuid4()}"
+        self._step_functions.start_execution(stateMachineArn=state_machine_arn, name=name, input=body)

@@ -1,0 +1,166 @@
+"""The HTTP API on loopback: from HTTP to API Gateway's payload format 2.0 and back.
+
+Routes come from the template. CORS, throttling and access logs are API Gateway's and are left out here.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+import base64
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from local.template import ACCOUNT_ID
+from local.workers import Result
+
+MAX_BODY_BYTES = 10 * 1024 * 1024  # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+
+Invoke = Callable[[str, bytes], Result | None]
+_VARIABLE = re.compile(r"\{([^}]+)\}")
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and a path, and the ARN of the function behind them."""
+
+    method: str
+    path: str
+    function_arn: str
+
+    @property
+    def key(self) -> str:
+        """The route key, such as `GET /images/{name}`."""
+        return self.path if self.path == "$default" else f"{self.method} {self.path}"
+
+    @property
+    def rank(self) -> tuple[bool, ...]:
+        """Sorts before less specific routes: a fixed part beats a variable, and that a greedy one."""
+        greedy = self.path.endswith("+}") or self.path == "$default"
+        return (self.path == "$default", greedy, "{" in self.path, self.method == "ANY")
+
+    def match(self, method: str, path: str) -> dict[str, str] | None:
+        """Match a request; the answer has the path's variables."""
+        if self.method not in (method, "ANY"):
+            return None
+        if self.path == "$default":
+            return {}
+        names = [name.removesuffix("+") for name in _VARIABLE.findall(self.path)]
+        pieces = re.split(r"(\{[^}]+\})", self.path)
+        pattern = "".join(
+            ("(.+)" if piece.endswith("+}") else "([^/]+)") if piece.startswith("{") else re.escape(piece)
+            for piece in pieces
+        )
+        found = re.fullmatch(pattern, path, re.DOTALL)
+        return dict(zip(names, found.groups(), strict=True)) if found else None
+
+
+class HttpApi:
+    """The WSGI application that stands for API Gateway."""
+
+    def __init__(self, routes: list[Route], invoke: Invoke) -> None:
+        self._routes = sorted(routes, key=lambda route: (route.rank, -len(route.path)))
+        self._invoke = invoke
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request."""
+        method = environ["REQUEST_METHOD"]
+        # API Gateway decodes the path once and ends it at what is then a question mark.
+        path = unquote(environ.get("RAW_URI", environ["PATH_INFO"]).partition("?")[0]).partition("?")[0]
+        for route in self._routes:
+            variables = route.match(method, path)
+            if variables is not None:
+                break
+        else:
+            return _reply(start_response, 404, '{"message":"Not Found"}')
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        if length > MAX_BODY_BYTES:
+            return _reply(start_response, 413, '{"message":"Request Entity Too Large"}')
+        event = _event(environ, route, path, variables, environ["wsgi.input"].read(length) if length else b"")
+        result = self._invoke(route.function_arn, json.dumps(event).encode())
+        if result is None or result.failed:
+            return _reply(start_response, 500, '{"message":"Internal Server Error"}')
+        return _respond(start_response, json.loads(result.payload))
+
+
+def _event(environ: dict[str, Any], route: Route, path: str, variables: dict[str, str], body: bytes) -> dict[str, Any]:
+    headers = {
+        name.removeprefix("HTTP_").replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_") or (name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
+    }
+    cookies = [cookie.strip() for cookie in headers.pop("cookie", "").split(";") if cookie.strip()]
+    query: dict[str, str] = {}
+    for name, value in parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True):
+        query[name] = f"{query[name]},{value}" if name in query else value
+    now = time.time()
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": route.key,
+        "rawPath": path,
+        "rawQueryString": environ.get("QUERY_STRING", ""),
+        "headers": headers,
+        "requestContext": {
+            "accountId": ACCOUNT_ID,
+            "apiId": "local",
+            "domainName": headers.get("host", ""),
+            "domainPrefix": "local",
+            "http": {
+                "method": environ["REQUEST_METHOD"],
+                "path": path,
+                "protocol": environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
+                "sourceIp": environ.get("REMOTE_ADDR", "127.0.0.1"),
+                "userAgent": headers.get("user-agent", ""),
+            },
+            "requestId": str(uuid.uuid4()),
+            "routeKey": route.key,
+            "stage": "$default",
+            "time": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
+            "timeEpoch": int(now * 1000),
+        },
+        "isBase64Encoded": False,
+    }
+    if cookies:
+        event["cookies"] = cookies
+    if query:
+        event["queryStringParameters"] = query
+    if variables:
+        event["pathParameters"] = variables
+    if body:
+        try:
+            event["body"] = body.decode()
+        except UnicodeDecodeError:
+            event |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+    return event
+
+
+def _respond(start_response: Callable[..., Any], answer: Any) -> Iterable[bytes]:
+    """Turn the function's answer into HTTP; without a `statusCode` it is the body of a 200."""
+    if not isinstance(answer, dict) or "statusCode" not in answer:
+        return _reply(start_response, 200, answer if isinstance(answer, str) else json.dumps(answer))
+    body = answer.get("body") or ""
+    data = base64.b64decode(body) if answer.get("isBase64Encoded") else str(body).encode()
+    headers = {str(name).lower(): str(value) for name, value in (answer.get("headers") or {}).items()}
+    headers.setdefault("content-type", "text/plain; charset=utf-8" if data else "application/json")
+    return _send(start_response, int(answer["statusCode"]), headers, data, answer.get("cookies") or [])
+
+
+def _reply(start_response: Callable[..., Any], status: int, text: str) -> Iterable[bytes]:
+    return _send(start_response, status, {"content-type": "application/json"}, text.encode(), [])
+
+
+def _send(
+    start_response: Callable[..., Any], status: int, headers: dict[str, str], data: bytes, cookies: list[str]
+) -> Iterable[bytes]:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Unknown"
+    fields = {**headers, "content-length": str(len(data)), "apigw-requestid": uuid.uuid4().hex[:16]}
+    start_response(f"{status} {phrase}", [*fields.items(), *(("set-cookie", cookie) for cookie in cookies)])
+    return [data]

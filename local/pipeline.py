@@ -1,0 +1,366 @@
+"""The local pipeline as a Python object: start it, upload, wait, look. Tests and the command line use the same one."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+from urllib.request import Request, urlopen
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from local.clients import Clients
+from local.server import CONTROL_PATH, Configuration
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 60.0
+POLL_SECONDS = 0.02
+
+Replacement = Callable[[Any], Any]
+"""Stands for a function: takes the event, returns the payload, or raises what the function would raise."""
+
+
+class StartError(Exception):
+    """The local pipeline cannot start; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One run of a state machine."""
+
+    arn: str
+    status: str
+    event: Mapping[str, Any]
+    error: str | None
+    cause: str | None
+
+    @property
+    def key(self) -> str | None:
+        """The S3 key that the event is about, if it is about one."""
+        key: str | None = self.event.get("detail", {}).get("object", {}).get("key")
+        return key
+
+    @property
+    def version_id(self) -> str | None:
+        """The version of the object that the event is about."""
+        version: str | None = self.event.get("detail", {}).get("object", {}).get("version-id")
+        return version
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still under way."""
+        return self.status == "RUNNING"
+
+
+class Pipeline:
+    """A running local copy of the stack.
+
+    Args:
+        run_dir: Where logs and temporary files go.
+        template: The template to deploy; this repository's by default.
+        aws_port: Port of the AWS endpoint; 0 for any free one.
+        api_port: Port of the HTTP API; 0 for any free one.
+        parameters: Template parameters that shall not have their defaults.
+        wait_scale: Factor on the waits between retries of the workflow.
+
+    Example:
+        >>> with Pipeline(tmp_path) as pipeline:
+        ...     pipeline.upload("uploads/beach.jpg", data)
+        ...     record = pipeline.wait_for("uploads/beach.jpg")
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        *,
+        template: Path = ROOT / "template.yml",
+        aws_port: int = 0,
+        api_port: int = 0,
+        parameters: Mapping[str, str] | None = None,
+        wait_scale: float = 1.0,
+    ) -> None:
+        self._configuration = Configuration(
+            template=str(template),
+            run_dir=str(run_dir.resolve()),
+            aws_port=aws_port,
+            api_port=api_port,
+            parameters=dict(parameters or {}),
+            wait_scale=wait_scale,
+        )
+        self.run_dir = run_dir.resolve()
+        self.region = self._configuration.region
+        self._process: subprocess.Popen[str] | None = None
+        self._clients: Clients | None = None
+        self._ended: dict[str, Execution] = {}
+        self._replacements: dict[str, Replacement] = {}
+        self._callbacks: ThreadingHTTPServer | None = None
+        self._notifications: list[dict[str, Any]] = []
+        self.aws_url = self.api_url = self._inbox_url = ""
+        self.outputs: dict[str, str] = {}
+        self.state_machines: list[str] = []
+        self.functions: list[str] = []
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+    def start(self) -> None:
+        """Start the server process and wait until everything is deployed.
+
+        Raises:
+            StartError: A port is taken, the template cannot be deployed, or the process died.
+        """
+        logs = self.run_dir / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        with (logs / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "local.server"],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        try:
+            answer = self._handshake(self._process)
+        except BaseException:
+            self.stop()
+            raise
+        self.aws_url, self.api_url, self._inbox_url = answer["awsUrl"], answer["apiUrl"], answer["inboxUrl"]
+        self._clients = Clients(self.aws_url, self.region)
+        self.outputs = answer["outputs"]
+        self.state_machines, self.functions = answer["stateMachines"], answer["functions"]
+
+    def stop(self) -> None:
+        """End the server and with it every function; may be called twice."""
+        if self._callbacks:
+            self._callbacks.shutdown()
+            self._callbacks.server_close()
+            self._callbacks = None
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                with suppress(OSError):
+                    pipe.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if self._clients:
+            self._clients.close()
+        with suppress(OSError):
+            (self.run_dir / "tmp").rmdir()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server still runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def uploads_bucket(self) -> str:
+        """The bucket to upload to."""
+        return self.outputs["UploadsBucketName"]
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client for the local endpoint."""
+        if self._clients is None:
+            raise RuntimeError("The pipeline is not running: start it first.")
+        return self._clients(service)
+
+    def upload(self, key: str, body: bytes, **options: Any) -> str | None:
+        """Put an object into the uploads bucket.
+
+        Returns:
+            Its version id.
+        """
+        answer = self.client("s3").put_object(Bucket=self.uploads_bucket, Key=key, Body=body, **options)
+        version: str | None = answer.get("VersionId")
+        return version
+
+    def wait_for(self, key: str, version_id: str | None = None, seconds: float = 30.0) -> dict[str, Any] | None:
+        """Wait until the newest upload of a key (or the given version) has run its course.
+
+        Returns:
+            The record, as plain values; None when the workflow left none.
+
+        Raises:
+            TimeoutError: It took longer; the message has what is known.
+        """
+        if version_id is None:
+            version_id = self.client("s3").head_object(Bucket=self.uploads_bucket, Key=key).get("VersionId")
+        self.wait_until(
+            lambda: any(
+                not execution.running
+                for execution in self.executions()
+                if execution.key == key and execution.version_id == version_id
+            ),
+            f"the workflow for {key} to end",
+            seconds,
+        )
+        return self.record(key)
+
+    def record(self, key: str) -> dict[str, Any] | None:
+        """Read the record of a key from the table."""
+        name = self.outputs["ImageTableName"]
+        item = self.client("dynamodb").get_item(TableName=name, Key={"ImageKey": {"S": key}}).get("Item")
+        if item is None:
+            return None
+        plain = TypeDeserializer().deserialize
+        return {field: plain(value) for field, value in item.items()}
+
+    def executions(self) -> list[Execution]:
+        """List every execution of every state machine, oldest first."""
+        states = self.client("stepfunctions")
+        found = []
+        for state_machine in self.state_machines:
+            for page in states.get_paginator("list_executions").paginate(stateMachineArn=state_machine):
+                for item in page["executions"]:
+                    arn = item["executionArn"]
+                    if arn not in self._ended:
+                        described = states.describe_execution(executionArn=arn)
+                        execution = Execution(
+                            arn,
+                            described["status"],
+                            json.loads(described["input"]),
+                            described.get("error"),
+                            described.get("cause"),
+                        )
+                        if execution.running:
+                            found.append((item["startDate"], execution))
+                            continue
+                        self._ended[arn] = execution
+                    found.append((item["startDate"], self._ended[arn]))
+        return [execution for _, execution in sorted(found, key=lambda pair: pair[0])]
+
+    def states_entered(self, execution: Execution) -> list[str]:
+        """Name the states that an execution has entered so far, in order."""
+        states = self.client("stepfunctions")
+        names = []
+        for page in states.get_paginator("get_execution_history").paginate(executionArn=execution.arn):
+            names += [
+                event["stateEnteredEventDetails"]["name"]
+                for event in page["events"]
+                if "stateEnteredEventDetails" in event
+            ]
+        return names
+
+    def notifications(self) -> list[dict[str, Any]]:
+        """Return everything that any topic has sent so far: `Subject`, `Message`, `MessageAttributes`."""
+        sqs = self.client("sqs")
+        while messages := sqs.receive_message(QueueUrl=self._inbox_url, MaxNumberOfMessages=10).get("Messages", []):
+            for message in messages:
+                self._notifications.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=self._inbox_url, ReceiptHandle=message["ReceiptHandle"])
+        return list(self._notifications)
+
+    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+        """Ask again and again until a condition holds.
+
+        Raises:
+            TimeoutError: It did not within the given seconds.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Waited {seconds:.0f} s for {what}; the logs are in {self.run_dir / 'logs'}.")
+            time.sleep(POLL_SECONDS)
+
+    def replace(self, logical_id: str, replacement: Replacement) -> None:
+        """Let a Python callable answer for a function until `clear`."""
+        if self._callbacks is None:
+            self._callbacks = _callbacks(self._replacements)
+        self._replacements[logical_id] = replacement
+        url = f"http://127.0.0.1:{self._callbacks.server_address[1]}/{logical_id}"
+        self._control("replace", {"function": logical_id, "url": url})
+
+    def fault(
+        self, service: str, operation: str, error_code: str, times: int = 1, *, status: int = 0, containing: str = ""
+    ) -> None:
+        """Fail the next calls of an AWS operation, whoever makes them, until `clear`.
+
+        Args:
+            service: boto3's name of the service, such as `dynamodb`.
+            operation: The operation, such as `UpdateItem`.
+            error_code: The code of the error that is answered.
+            times: How many calls fail; -1 for all.
+            status: The HTTP status; 0 for 500 or 400, as the code suggests.
+            containing: Only requests fail that have this text in their path or body.
+        """
+        self._control(
+            "fault",
+            {
+                "service": service,
+                "operation": operation,
+                "error_code": error_code,
+                "times": times,
+                "status": status,
+                "containing": containing,
+            },
+        )
+
+    def clear(self) -> None:
+        """Forget faults and replacements."""
+        self._replacements.clear()
+        self._control("clear", {})
+
+    def _handshake(self, process: subprocess.Popen[str]) -> dict[str, Any]:
+        """Send the configuration, take the answer."""
+        guard = threading.Timer(START_SECONDS, process.kill)
+        guard.start()
+        try:
+            if process.stdin and process.stdout:
+                process.stdin.write(json.dumps(asdict(self._configuration)) + "\n")
+                process.stdin.flush()
+                answer: dict[str, Any] = json.loads(process.stdout.readline())
+        except (OSError, ValueError) as error:
+            log = self.run_dir / "logs" / "server.log"
+            raise StartError(f"The server ended before it was ready; {log} says why.") from error
+        finally:
+            guard.cancel()
+        if "error" in answer:
+            raise StartError(answer["error"])
+        return answer
+
+    def _control(self, command: str, request: Mapping[str, Any]) -> None:
+        url = f"{self.aws_url}{CONTROL_PATH}/{command}"
+        with urlopen(Request(url, data=json.dumps(request).encode(), method="POST")):  # noqa: S310 (loopback)
+            pass
+
+
+def _callbacks(replacements: Mapping[str, Replacement]) -> ThreadingHTTPServer:
+    """Serve the replaced functions to the server process."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            event = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
+            try:
+                answer = {"payload": json.dumps(replacements[self.path[1:]](event)), "failed": False}
+            except Exception as error:
+                described = {"errorType": type(error).__name__, "errorMessage": str(error), "stackTrace": []}
+                answer = {"payload": json.dumps(described), "failed": True}
+            body = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Log nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    return server

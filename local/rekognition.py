@@ -1,0 +1,173 @@
+"""A stand-in for Rekognition's `DetectLabels` that looks at the picture itself.
+
+It says what pixels can prove (light, colours, shape) in Rekognition's shape and within its limits, and names itself
+in `LabelModelVersion`, so that nobody takes its labels for Rekognition's. It knows no dogs.
+"""
+
+import base64
+import binascii
+import io
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from PIL import Image, ImageOps, ImageStat
+
+MODEL_VERSION = "local stand-in 1 (not Rekognition)"
+
+# https://docs.aws.amazon.com/rekognition/latest/dg/limits.html
+MAX_OBJECT_BYTES = 15 * 1024 * 1024
+MAX_INLINE_BYTES = 5 * 1024 * 1024
+MIN_SIDE = 80
+MAX_SIDE = 10_000
+
+ReadObject = Callable[[str, str, str | None], bytes]
+"""Reads an object of S3 by bucket, key and version; raises KeyError when it cannot."""
+
+_LOOK = (64, 64)  # big enough for shares of colours, small enough for a millisecond
+
+# Hues in degrees: where a name begins. The borders follow the names people give (https://xkcd.com/color/rgb/).
+_HUES = [(0, "Red"), (16, "Orange"), (46, "Yellow"), (70, "Green"), (165, "Cyan"), (190, "Blue"), (260, "Purple"),
+         (290, "Pink"), (345, "Red")]  # fmt: skip
+
+
+class RefusedError(Exception):
+    """Rekognition would not take this request; carries the error code."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+def detect_labels(request: Mapping[str, Any], read_object: ReadObject) -> tuple[int, dict[str, Any]]:
+    """Answer a `DetectLabels` request.
+
+    Returns:
+        The HTTP status and the body.
+    """
+    try:
+        image = _open(_bytes(request.get("Image", {}), read_object))
+        most, least = request.get("MaxLabels", 1000), request.get("MinConfidence", 55)
+        if most < 0 or not 0 <= least <= 100:
+            raise RefusedError("InvalidParameterException", "Request has invalid parameters")
+        labels = [label for label in _describe(image) if label["Confidence"] >= least]
+    except RefusedError as error:
+        return 400, {"__type": error.code, "Code": error.code, "Message": str(error)}
+    return 200, {"Labels": labels[:most], "LabelModelVersion": MODEL_VERSION}
+
+
+def _bytes(image: Mapping[str, Any], read_object: ReadObject) -> bytes:
+    if "Bytes" in image:
+        try:
+            data = base64.b64decode(image["Bytes"], validate=True)
+        except binascii.Error as error:
+            raise RefusedError("InvalidParameterException", "Request has invalid parameters") from error
+        limit = MAX_INLINE_BYTES
+    elif "S3Object" in image:
+        address = image["S3Object"]
+        try:
+            data = read_object(address["Bucket"], address["Name"], address.get("Version"))
+        except KeyError as error:
+            message = "Unable to get object metadata from S3. Check object key, region and/or access permissions."
+            raise RefusedError("InvalidS3ObjectException", message) from error
+        limit = MAX_OBJECT_BYTES
+    else:
+        raise RefusedError("InvalidParameterException", "Request has invalid parameters")
+    if len(data) > limit:
+        raise RefusedError("ImageTooLargeException", f"Image size is too large: {len(data)} bytes, limit {limit}")
+    return data
+
+
+def _open(data: bytes) -> Image.Image:
+    invalid = "Request has invalid image format"
+    if not data:
+        raise RefusedError("InvalidParameterException", "Request has invalid parameters")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=["JPEG", "PNG"])
+            width, height = image.size
+            if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
+                raise RefusedError(
+                    "InvalidParameterException" if min(width, height) < MIN_SIDE else "ImageTooLargeException",
+                    f"Image dimensions {width} x {height} are not between {MIN_SIDE} and {MAX_SIDE} pixels",
+                )
+            image.draft("RGB", (256, 256))
+            image.load()
+    except RefusedError:
+        raise
+    except Exception as error:
+        raise RefusedError("InvalidImageFormatException", invalid) from error
+    return ImageOps.exif_transpose(image)
+
+
+def _describe(image: Image.Image) -> list[dict[str, Any]]:
+    """Say what the pixels prove, surest first; a confidence is how far the measured value is into what it claims."""
+    width, height = image.size
+    rgba = image.convert("RGBA")
+    rgba.thumbnail(_LOOK)
+    small = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    light = ImageStat.Stat(small.convert("L"))
+    brightness, contrast = light.mean[0] / 255, light.stddev[0] / 255
+    found: list[tuple[str, float, str]] = []
+    ratio = width / height
+    if 0.95 <= ratio <= 1.05:
+        found.append(("Square", _sure(0.05 - abs(ratio - 1), 0.05), "Orientation"))
+    elif ratio > 1:
+        found.append(("Landscape Orientation", _sure(ratio - 1.05, 0.5), "Orientation"))
+    else:
+        found.append(("Portrait Orientation", _sure(1 / ratio - 1.05, 0.5), "Orientation"))
+    if brightness >= 0.6:
+        found.append(("Bright", _sure(brightness - 0.6, 0.3), "Light"))
+    elif brightness <= 0.35:
+        found.append(("Dark", _sure(0.35 - brightness, 0.3), "Light"))
+    if contrast >= 0.25:
+        found.append(("High Contrast", _sure(contrast - 0.25, 0.15), "Light"))
+    elif contrast <= 0.1:
+        found.append(("Low Contrast", _sure(0.1 - contrast, 0.1), "Light"))
+    found += _colours(small)
+    found.sort(key=lambda entry: -entry[1])
+    return [
+        {
+            "Name": name,
+            "Confidence": confidence,
+            "Instances": [],
+            "Parents": [{"Name": parent}],
+            "Aliases": [],
+            "Categories": [{"Name": "Image Properties"}],
+        }
+        for name, confidence, parent in found
+    ]
+
+
+def _colours(small: Image.Image) -> list[tuple[str, float, str]]:
+    names: dict[str, int] = {}
+    saturated = 0
+    raw = small.convert("HSV").tobytes()
+    for hue, saturation, value in zip(raw[0::3], raw[1::3], raw[2::3], strict=True):
+        if value < 40:
+            name = "Black"
+        elif saturation < 38:
+            name = "White" if value > 215 else "Gray"
+        else:
+            saturated += 1
+            degrees = hue * 360 / 256
+            name = next(colour for start, colour in reversed(_HUES) if degrees >= start)
+            if name == "Orange" and value < 165:
+                name = "Brown"
+        names[name] = names.get(name, 0) + 1
+    count = len(raw) // 3
+    colourful = saturated / count
+    found = [
+        (name, _sure(share / count - 0.15, 0.35), "Color") for name, share in names.items() if share / count >= 0.15
+    ]
+    if colourful <= 0.02:
+        found.append(("Monochrome", _sure(0.02 - colourful, 0.02), "Color"))
+    elif colourful >= 0.5:
+        found.append(("Colorful", _sure(colourful - 0.5, 0.4), "Color"))
+    return found
+
+
+def _sure(distance: float, span: float) -> float:
+    """Turn how far a value is past the border of its claim into a confidence from 60 to 99 percent."""
+    return round(60 + 39 * min(1.0, max(0.0, distance / span)), 2)

@@ -1,0 +1,206 @@
+"""The process behind a local pipeline: endpoint, functions and HTTP API, deployed and ready.
+
+It reads its configuration as one line of JSON from standard input, answers one line on standard output, and ends when
+standard input does: whatever happens to the parent, nothing is left behind. moto keeps its state in globals, so a
+process of its own also keeps it apart from moto in a test.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local.clients import DUMMY_KEY, Clients, variables
+
+CONTROL_PATH = "/_local"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a server is started with; port 0 takes any free one."""
+
+    template: str
+    run_dir: str
+    stack_name: str = "image-pipeline"
+    region: str = "us-east-1"
+    aws_port: int = 0
+    api_port: int = 0
+    parameters: dict[str, str] = field(default_factory=dict)
+    per_function: int = 2
+    total: int = 4
+    wait_scale: float = 1.0
+    """Waits between retries are multiplied by this, so that a test need not sit them out."""
+
+
+def main() -> None:
+    """Start everything, say so, and stay until the parent hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
+    configuration = Configuration(**json.loads(sys.stdin.readline()))
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # nothing that moto prints may mix with the answer
+    try:
+        stop, answer = start(configuration)
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        print(json.dumps({"error": str(error) or type(error).__name__}), file=answers, flush=True)
+        os._exit(1)
+    print(json.dumps(answer), file=answers, flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.stdin.close())
+    try:
+        sys.stdin.read()
+    finally:
+        stop()
+        os._exit(0)  # executions may still run in threads
+
+
+def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, Any]]:
+    """Start and deploy.
+
+    Returns:
+        What stops it, and what the parent needs to know.
+
+    Raises:
+        RuntimeError: A port is taken, or a seam of moto has moved.
+        TemplateError: The template cannot be deployed here.
+    """
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": DUMMY_KEY,
+        "AWS_SECRET_ACCESS_KEY": DUMMY_KEY,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_DEFAULT_REGION": configuration.region,
+    }
+
+    from moto.core.config import default_user_config
+
+    from local import events, jsonata, stepfunctions, template
+    from local.deploy import deploy, plan
+    from local.endpoint import Endpoint, serve
+    from local.http_api import HttpApi
+    from local.workers import Workers
+
+    jsonata.install()
+    events.install()
+    stepfunctions.install(configuration.wait_scale)
+    default_user_config["stepfunctions"]["execute_state_machine"] = True
+
+    # The ports come first: addresses are part of what is deployed.
+    aws, api = _Later(), _Later()
+    aws_port = _bind(serve, aws, configuration.aws_port, "the AWS endpoint")
+    api_port = _bind(serve, api, configuration.api_port, "the HTTP API")
+    aws_url = f"http://127.0.0.1:{aws_port}"
+    api_url = f"http://127.0.0.1:{api_port}"
+    os.environ["MOTO_PORT"] = str(aws_port)
+
+    loaded = template.load(
+        Path(configuration.template), configuration.stack_name, configuration.region, configuration.parameters
+    )
+    stack = plan(loaded, aws_url, api_url)
+    clients = Clients(aws_url, configuration.region)
+    s3 = clients("s3")
+
+    def read_object(bucket: str, key: str, version: str | None) -> bytes:
+        which = {"VersionId": version} if version else {}
+        try:
+            body: bytes = s3.get_object(Bucket=bucket, Key=key, **which)["Body"].read()
+        except s3.exceptions.ClientError as error:
+            raise KeyError(key) from error
+        return body
+
+    environment = variables(aws_url, configuration.region) | {"AWS_REGION": configuration.region}
+    run_dir = Path(configuration.run_dir)
+    workers = Workers(stack.functions, environment, run_dir, configuration.per_function, configuration.total)
+    threading.Thread(target=workers.warm, args=(stack.functions,), daemon=True).start()
+    endpoint = Endpoint(workers, read_object)
+    aws.application = _Control(endpoint)
+    api.application = HttpApi(stack.routes, endpoint.invoke)
+    deploy(loaded, stack, clients)
+    deliveries = events.Deliveries(clients("sqs"), clients("stepfunctions"))
+    for queue_url, state_machine_arn in stack.deliveries:
+        deliveries.follow(queue_url, state_machine_arn)
+
+    def stop() -> None:
+        deliveries.stop()
+        workers.stop()
+
+    answer = {
+        "awsUrl": aws_url,
+        "apiUrl": api_url,
+        "region": configuration.region,
+        "inboxUrl": stack.inbox_url,
+        "outputs": stack.outputs,
+        "stateMachines": [arn for _, arn in stack.deliveries],
+        "functions": [function.logical_id for function in stack.functions],
+    }
+    return stop, answer
+
+
+class _Later:
+    """An application that is set after its port is bound."""
+
+    application: Any = None
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        answer: Iterable[bytes] = self.application(environ, start_response)
+        return answer
+
+
+class _Control:
+    """Lets the parent replace functions and inject faults; passes everything else on."""
+
+    def __init__(self, endpoint: Any) -> None:
+        self._endpoint = endpoint
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if not environ["PATH_INFO"].startswith(CONTROL_PATH + "/"):
+            answer: Iterable[bytes] = self._endpoint(environ, start_response)
+            return answer
+        from local.endpoint import Fault
+
+        command = environ["PATH_INFO"].removeprefix(CONTROL_PATH + "/")
+        request = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
+        if command == "fault":
+            self._endpoint.add_fault(Fault(**request))
+        elif command == "replace":
+            self._endpoint.replacements[request["function"]] = _remote(request["url"])
+        elif command == "clear":
+            self._endpoint.clear()
+        start_response("204 No Content", [])
+        return [b""]
+
+
+def _remote(url: str) -> Callable[[bytes], Any]:
+    """Answer invocations by asking the parent, where the test's own function is."""
+
+    def invoke(payload: bytes) -> Any:
+        from urllib.request import Request, urlopen
+
+        from local.workers import Result
+
+        with urlopen(Request(url, data=payload, method="POST")) as response:  # noqa: S310 (loopback, our own)
+            answer = json.loads(response.read())
+        return Result(answer["payload"], answer["failed"])
+
+    return invoke
+
+
+def _bind(serve: Callable[[Any, int], int], application: Any, port: int, what: str) -> int:
+    try:
+        return serve(application, port)
+    except OSError as error:
+        raise RuntimeError(
+            f"Port {port} on 127.0.0.1, meant for {what}, is in use. Stop what uses it, or choose another port."
+        ) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The process that runs one function: what Lambda's Python runtime is on AWS. Standard library only.
+
+It reads one JSON line per invocation from standard input and answers on the descriptor that its argument names.
+Standard output and error are the function's log. When its parent is gone, standard input ends, and so does it.
+"""
+
+import importlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, TextIO
+
+
+def main() -> None:
+    """Load the handler, say so, then serve until the parent hangs up."""
+    task_root, layers, answers = sys.argv[1], sys.argv[2].split(os.pathsep), int(sys.argv[3])
+    requests: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    sys.path[:0] = [task_root, *filter(None, layers)]
+    os.chdir(task_root)
+    with os.fdopen(answers, "w", encoding="utf-8") as channel:
+        handler, fault = _load(os.environ["_HANDLER"])
+        _send(channel, {"ready": True})
+        while True:
+            request = requests.get()
+            _send(channel, _failed(fault, request) if handler is None else _invoke(handler, request))
+
+
+def _listen(requests: "queue.Queue[dict[str, Any]]") -> None:
+    for line in sys.stdin:
+        requests.put(json.loads(line))
+    os._exit(0)  # also out of a running handler: nobody is left to take its answer
+
+
+def _load(name: str) -> tuple[Callable[[Any, Any], Any] | None, dict[str, Any]]:
+    module, _, function = name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module.replace("/", ".")), function), {}
+    except SystemExit:
+        raise
+    except AttributeError:
+        return None, _error("Runtime.HandlerNotFound", f"Handler '{function}' missing on module '{module}'")
+    except ImportError as error:
+        traceback.print_exc()
+        return None, _error("Runtime.ImportModuleError", f"Unable to import module '{module}': {error}")
+    except Exception as error:
+        traceback.print_exc()
+        return None, _error(type(error).__name__, str(error), error)
+
+
+def _invoke(handler: Callable[[Any, Any], Any], request: dict[str, Any]) -> dict[str, Any]:
+    request_id = request["requestId"]
+    os.environ["_X_AMZN_TRACE_ID"] = f"Root=1-{int(time.time()):08x}-{request_id.replace('-', '')[:24]};Sampled=0"
+    try:
+        result = handler(request["event"], _context(request))
+    except Exception as error:
+        traceback.print_exc()
+        return _failed(_error(type(error).__name__, str(error), error), request)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    try:
+        return {"payload": json.dumps(result)}
+    except (TypeError, ValueError) as error:
+        return _failed(_error("Runtime.MarshalError", f"Unable to marshal response: {error}"), request)
+
+
+def _context(request: dict[str, Any]) -> SimpleNamespace:
+    deadline = time.monotonic() + request["timeoutSeconds"]
+    return SimpleNamespace(
+        aws_request_id=request["requestId"],
+        function_name=os.environ["AWS_LAMBDA_FUNCTION_NAME"],
+        function_version=os.environ["AWS_LAMBDA_FUNCTION_VERSION"],
+        invoked_function_arn=request["functionArn"],
+        memory_limit_in_mb=os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"],
+        log_group_name=os.environ["AWS_LAMBDA_LOG_GROUP_NAME"],
+        log_stream_name=os.environ["AWS_LAMBDA_LOG_STREAM_NAME"],
+        client_context=None,
+        identity=SimpleNamespace(cognito_identity_id=None, cognito_identity_pool_id=None),
+        get_remaining_time_in_millis=lambda: max(0, int((deadline - time.monotonic()) * 1000)),
+    )
+
+
+def _error(kind: str, message: str, error: BaseException | None = None) -> dict[str, Any]:
+    frames = traceback.format_tb(error.__traceback__)[1:] if error else []  # the first frame is this file
+    return {"errorMessage": message, "errorType": kind, "stackTrace": frames}
+
+
+def _failed(error: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+    return {"payload": json.dumps(error | {"requestId": request["requestId"]}), "failed": True}
+
+
+def _send(channel: TextIO, message: dict[str, Any]) -> None:
+    channel.write(json.dumps(message) + "\n")
+    channel.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""Functions as warm processes, with the environment, timeout and memory that the template gives them.
+
+What goes wrong comes back as Lambda reports it, because the workflow's Retry and Catch depend on the names.
+"""
+
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+import psutil
+
+INIT_SECONDS = 60.0  # Lambda gives an import 10 s; a busy laptop may need longer, and it is not billed to the timeout
+MAX_PAYLOAD_BYTES = 6_291_556  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+MEMORY_CHECK_SECONDS = 0.05
+_WORKER = Path(__file__).with_name("worker.py")
+
+
+@dataclass(frozen=True)
+class Function:
+    """What the template says about a function."""
+
+    logical_id: str
+    name: str
+    arn: str
+    handler: str
+    runtime: str
+    code: Path
+    layers: tuple[Path, ...]
+    timeout: int
+    memory: int
+    environment: Mapping[str, str]
+    log_group: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer to an invocation: JSON, and whether the function failed."""
+
+    payload: str
+    failed: bool = False
+
+
+class Workers:
+    """Runs functions, each in at most `per_function` processes, at most `total` of them at the same time.
+
+    A further invocation waits, which its timeout does not count; on AWS another environment would start.
+    """
+
+    def __init__(
+        self, functions: list[Function], environment: Mapping[str, str], run_dir: Path, per_function: int, total: int
+    ) -> None:
+        self._functions = {key: function for function in functions for key in (function.name, function.arn)}
+        self._environment = environment
+        self._run_dir = run_dir
+        self._slots = {function.arn: threading.Semaphore(per_function) for function in functions}
+        self._total = threading.Semaphore(total)
+        self._idle: dict[str, list[_Worker]] = {function.arn: [] for function in functions}
+        self._all: set[_Worker] = set()
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        threading.Thread(target=self._watch_memory, daemon=True).start()
+
+    def find(self, name: str) -> Function | None:
+        """Look a function up by name or ARN, with or without a qualifier."""
+        return self._functions.get(name) or self._functions.get(name.removesuffix(":$LATEST"))
+
+    def invoke(self, function: Function, event: Any) -> Result:
+        """Run a function on an event, starting a process when none is warm."""
+        with self._slots[function.arn], self._total:
+            worker = self._take(function)
+            try:
+                result = worker.invoke(event)
+            finally:
+                self._give_back(worker)
+        if len(result.payload) > MAX_PAYLOAD_BYTES:
+            message = f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes)."
+            return _failure("Function.ResponseSizeTooLarge", message)
+        return result
+
+    def warm(self, functions: list[Function]) -> None:
+        """Start a process for each function ahead of its first invocation, one by one to spare the machine."""
+        for function in functions:
+            if self._stopped.is_set():
+                return
+            with self._slots[function.arn]:
+                worker = self._take(function)
+                worker.wait_until_ready()
+                self._give_back(worker)
+
+    def stop(self) -> None:
+        """End every process and remove its files."""
+        self._stopped.set()
+        with self._lock:
+            workers = list(self._all)
+        for worker in workers:
+            worker.kill()
+
+    def _take(self, function: Function) -> "_Worker":
+        with self._lock:
+            idle = self._idle[function.arn]
+            while idle:
+                worker = idle.pop()
+                if worker.alive:
+                    return worker
+                self._all.discard(worker)
+        worker = _Worker(function, self._environment, self._run_dir)
+        with self._lock:
+            self._all.add(worker)
+        return worker
+
+    def _give_back(self, worker: "_Worker") -> None:
+        with self._lock:
+            if worker.alive and not self._stopped.is_set():
+                self._idle[worker.function.arn].append(worker)
+                return
+            self._all.discard(worker)
+        worker.kill()
+
+    def _watch_memory(self) -> None:
+        while not self._stopped.wait(MEMORY_CHECK_SECONDS):
+            with self._lock:
+                workers = list(self._all)
+            for worker in workers:
+                worker.check_memory()
+
+
+class _Worker:
+    """One process of one function."""
+
+    def __init__(self, function: Function, environment: Mapping[str, str], run_dir: Path) -> None:
+        self.function = function
+        (run_dir / "logs").mkdir(parents=True, exist_ok=True)
+        (run_dir / "tmp").mkdir(parents=True, exist_ok=True)
+        self._tmp = tempfile.mkdtemp(prefix=f"{function.logical_id}-", dir=run_dir / "tmp")
+        self._out_of_memory = False
+        self._answers, answers = os.pipe()
+        self._unread = b""
+        with (run_dir / "logs" / f"{function.logical_id}.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 (our own file, by our own interpreter)
+                [
+                    sys.executable,
+                    "-I",
+                    str(_WORKER),
+                    str(function.code),
+                    os.pathsep.join(map(str, function.layers)),
+                    str(answers),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=[answers],
+                env=_environment(function, environment, self._tmp),
+                start_new_session=True,  # Ctrl-C is for the parent, which ends this process in order
+            )
+        os.close(answers)
+        self._requests = cast(IO[bytes], self._process.stdin)
+        self._psutil = psutil.Process(self._process.pid)
+        self._ready = False
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def wait_until_ready(self) -> bool:
+        """Wait for the handler's import; False when it did not end well."""
+        self._ready = self._ready or self._read(INIT_SECONDS) is not None
+        return self._ready
+
+    def invoke(self, event: Any) -> Result:
+        request_id = str(uuid.uuid4())
+        if not self.wait_until_ready():
+            return self._died(request_id, INIT_SECONDS)
+        limit = float(self.function.timeout)
+        request = {
+            "requestId": request_id,
+            "functionArn": self.function.arn,
+            "timeoutSeconds": limit,
+            "event": event,
+        }
+        try:
+            self._requests.write(json.dumps(request).encode() + b"\n")
+            self._requests.flush()
+        except OSError:
+            return self._died(request_id, limit)
+        answer = self._read(limit)
+        if answer is None:
+            return self._died(request_id, limit)
+        return Result(answer["payload"], answer.get("failed", False))
+
+    def check_memory(self) -> None:
+        """Kill the process when it holds more memory than the function has."""
+        with suppress(psutil.Error):
+            if self._psutil.memory_info().rss > self.function.memory * 1024 * 1024:
+                self._out_of_memory = True
+                self._process.kill()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        with suppress(OSError):
+            self._requests.close()
+        if self._answers >= 0:
+            os.close(self._answers)
+            self._answers = -1
+        shutil.rmtree(self._tmp, ignore_errors=True)
+
+    def _read(self, seconds: float) -> dict[str, Any] | None:
+        """Wait for one answer; None when time is up or the process has ended."""
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._unread:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._answers], [], [], left)[0]:
+                return None
+            chunk = os.read(self._answers, 1 << 16)
+            if not chunk:
+                self._process.wait()
+                return None
+            self._unread += chunk
+        line, _, self._unread = self._unread.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _died(self, request_id: str, limit: float) -> Result:
+        status = self._process.poll()
+        if status is None:
+            self._process.kill()
+            self._process.wait()
+            return _failure(
+                "Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {limit:.2f} seconds"
+            )
+        killed = self._out_of_memory or status < 0
+        if status == 0:
+            how = "without providing a reason"
+        else:
+            how = "with error: " + ("signal: killed" if killed else f"exit status {status}")
+        return _failure("Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited {how}")
+
+
+def _failure(kind: str, message: str) -> Result:
+    return Result(json.dumps({"errorType": kind, "errorMessage": message}), failed=True)
+
+
+def _environment(function: Function, common: Mapping[str, str], tmp: str) -> dict[str, str]:
+    """Compose what the function sees: Lambda's variables, the endpoint, the template's. Nothing of the developer's."""
+    return {
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        "TZ": ":UTC",
+        "HOME": tmp,
+        "TMPDIR": tmp,
+        "LAMBDA_TASK_ROOT": str(function.code),
+        "_HANDLER": function.handler,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
+        "AWS_LAMBDA_FUNCTION_NAME": function.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"[$LATEST]{uuid.uuid4().hex}",
+        **common,
+        **function.environment,
+    }

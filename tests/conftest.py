@@ -1,0 +1,146 @@
+"""What every layer of the tests shares."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from moto import mock_aws
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "layers" / "core"))
+
+# Before anything makes a client: no test may find the credentials or the region of whoever runs it.
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[name]
+os.environ |= {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
+UPLOADS_BUCKET = "uploads-bucket"
+THUMBNAILS_BUCKET = "thumbnails-bucket"
+IMAGE_TABLE = "image-table"
+
+ENVIRONMENT = {
+    "THUMBNAILS_BUCKET": THUMBNAILS_BUCKET,
+    "IMAGE_TABLE": IMAGE_TABLE,
+    "MAX_UPLOAD_MEGABYTES": "100",
+    "MAX_MEGAPIXELS": "100",
+    "RENDER_MEMORY_MEGABYTES": "1769",
+    "LABELS_MAX": "10",
+    "LABELS_MIN_CONFIDENCE": "75",
+    "RENDITION_URL_SECONDS": "900",
+}
+
+
+class _CloudFormation(yaml.SafeLoader):
+    """Reads `!Ref x` as {"Ref": "x"} and `!Sub x` as {"Fn::Sub": "x"}."""
+
+
+def _intrinsic(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+_CloudFormation.add_multi_constructor("!", _intrinsic)
+
+
+@pytest.fixture(scope="session")
+def template() -> Any:
+    """template.yml as it is written."""
+    return yaml.load((ROOT / "template.yml").read_text(), _CloudFormation)
+
+
+def cfn_lint(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the cfn-lint beside this Python."""
+    return subprocess.run([Path(sys.executable).with_name("cfn-lint"), *arguments], capture_output=True, text=True)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The variables that template.yml gives every function."""
+    for variable, value in ENVIRONMENT.items():
+        monkeypatch.setenv(variable, value)
+    return dict(ENVIRONMENT)
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    """The AWS APIs of moto with the stack's buckets and table in them."""
+    with mock_aws():
+        s3 = boto3.client("s3")
+        location: Any = {"LocationConstraint": "eu-west-1"}
+        for bucket in (UPLOADS_BUCKET, THUMBNAILS_BUCKET):
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=location)
+        s3.put_bucket_versioning(Bucket=UPLOADS_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        boto3.client("dynamodb").create_table(
+            TableName=IMAGE_TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "ImageKey", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "ImageKey", "KeyType": "HASH"}],
+        )
+        yield
+
+
+def put_upload(key: str, data: bytes) -> dict[str, Any]:
+    """Upload, and give the `upload` that the workflow would hand to the first step."""
+    answer = boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=key, Body=data)
+    return {
+        "bucket": UPLOADS_BUCKET,
+        "key": key,
+        "versionId": answer["VersionId"],
+        "etag": answer["ETag"].strip('"'),
+        "sequencer": "0055AED6DCD90281E5",
+        "sizeBytes": len(data),
+        "uploadedAt": "2026-11-21T12:00:00Z",
+    }
+
+
+def put_record(image_key: str, **fields: Any) -> None:
+    """A record as ClaimUpload leaves it, with more on top."""
+    from image_pipeline.records import _attribute
+
+    item = {
+        "ImageKey": image_key,
+        "status": "PROCESSING",
+        "uploadOrder": "0055AED6DCD90281E5".ljust(64, "0"),
+        "execution": {"id": "execution-1", "startedAt": "2026-11-21T12:00:01.000Z"},
+        **fields,
+    }
+    boto3.client("dynamodb").put_item(
+        TableName=IMAGE_TABLE, Item={name: _attribute(value) for name, value in item.items()}
+    )
+
+
+@contextmanager
+def watched(client: Any, operation: str) -> Iterator[list[dict[str, Any]]]:
+    """The parameters of every call of `operation` that the client makes meanwhile, such as `s3.GetObject`."""
+    calls: list[dict[str, Any]] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        calls.append(dict(params))
+
+    event = f"provide-client-params.{operation}"
+    client.meta.events.register_first(event, note, unique_id="watched")
+    try:
+        yield calls
+    finally:
+        client.meta.events.unregister(event, unique_id="watched")

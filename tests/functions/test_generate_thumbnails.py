@@ -1,0 +1,90 @@
+"""functions/generate_thumbnails"""
+
+import boto3
+import pytest
+
+from image_pipeline import errors, storage
+from tests.conftest import THUMBNAILS_BUCKET, put_upload, watched
+from tests.pictures import encoded, gradient, opened, photo
+
+
+def event(key, data):
+    return {"imageKey": key, "source": put_upload(key, data), "executionId": "execution-1"}
+
+
+def stored_keys():
+    return [item["Key"] for item in boto3.client("s3").list_objects_v2(Bucket=THUMBNAILS_BUCKET).get("Contents", [])]
+
+
+def rendition(result, name, image_format="JPEG"):
+    found = next(each for each in result["renditions"] if (each["name"], each["format"]) == (name, image_format))
+    data = boto3.client("s3").get_object(Bucket=found["bucket"], Key=found["key"])
+    return found, opened(data["Body"].read()), data["ContentType"]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((800, 600), {"100x100": (100, 75), "640x480": (640, 480)}),
+        ((600, 800), {"100x100": (75, 100), "640x480": (360, 480)}),
+        ((50, 30), {"100x100": (50, 30), "640x480": (50, 30)}),
+    ],
+)
+def test_thumbnails_fit_inside_keep_their_aspect_and_are_never_enlarged(handler, size, expected):
+    """100x100 and 640x480 are boxes; the file, its size and the record say the same."""
+    result = handler(event("uploads/a.jpg", photo(*size)))
+    for name, box in expected.items():
+        told, image, content_type = rendition(result, name)
+        assert image.size == box == (told["width"], told["height"])
+        assert content_type == "image/jpeg"
+        assert told["key"].startswith("thumbnails/a.jpg/")
+
+
+def test_every_rendition_that_is_told_is_there_and_no_other(handler):
+    """The record will point at these keys."""
+    result = handler(event("uploads/x/a.jpg", photo()))
+    assert sorted(each["key"] for each in result["renditions"]) == sorted(stored_keys())
+    assert all(each["sizeBytes"] > 0 for each in result["renditions"])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied(handler, orientation):
+    """A bright corner ends where a viewer shows it, for all eight values."""
+    image = gradient(400, 300)
+    image.paste((255, 255, 255), (0, 0, 100, 75))
+    expected_corner = {1: (0, 0), 2: (1, 0), 3: (1, 1), 4: (0, 1), 5: (0, 0), 6: (1, 0), 7: (1, 1), 8: (0, 1)}
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    _, small, _ = rendition(handler(event("uploads/a.jpg", encoded(image, "JPEG", exif=exif))), "100x100")
+    right, bottom = expected_corner[orientation]
+    x, y = (small.width - 4) * right + 1, (small.height - 4) * bottom + 1
+    assert min(small.convert("RGB").getpixel((x, y))) > 240
+    assert small.getexif().get(0x0112, 1) == 1
+
+
+def test_the_same_upload_gives_the_same_keys_and_bytes(handler):
+    """Running again, as a retry does, writes nothing new."""
+    first = handler(event("uploads/a.jpg", photo()))
+    before = stored_keys()
+    second = handler(event("uploads/a.jpg", photo()))
+    assert stored_keys() == before
+    assert first["renditions"] == second["renditions"]
+
+
+def test_truncated_pixels_have_a_truthful_outcome(handler):
+    """Half a photo is either refused by name or shown with a warning; never a crash, never silence."""
+    data = photo(2000, 1500)
+    try:
+        result = handler(event("uploads/a.jpg", data[: len(data) // 2]))
+    except errors.CorruptImageError:
+        assert stored_keys() == []
+    else:
+        assert result["warnings"]
+
+
+def test_reads_the_object_once(handler):
+    """One download for all renditions: bytes cost money."""
+    request = event("uploads/a.jpg", photo())
+    with watched(storage._s3(), "s3.GetObject") as calls:
+        handler(request)
+    assert len(calls) == 1

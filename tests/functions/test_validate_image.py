@@ -1,0 +1,80 @@
+"""functions/validate_image"""
+
+import pytest
+
+from image_pipeline import errors
+from tests.conftest import put_upload
+from tests.pictures import encoded, gradient, photo
+
+
+def event(stored_as, data, **changes):
+    return {"upload": put_upload(stored_as, data) | changes, "executionId": "execution-1"}
+
+
+@pytest.mark.parametrize("name", ["beach.jpg", "beach", "beach.png", "a b/c+d%25(1).jpg", "Zürich.jpg", "🏝.jpg"])
+def test_admits_a_photo_under_any_name(handler, name):
+    """The content decides: no name or wrong ending makes a difference."""
+    key = f"uploads/{name}"
+    result = handler(event(key, photo(800, 600)))
+    assert (result["image"]["format"], result["image"]["width"], result["image"]["height"]) == ("JPEG", 800, 600)
+    assert result["source"]["key"] == key
+    assert result["source"]["versionId"]
+
+
+def test_admits_a_png_named_jpg_as_png(handler):
+    """It is called what it is."""
+    assert handler(event("uploads/a.jpg", encoded(gradient(), "PNG")))["image"]["format"] == "PNG"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_tells_the_size_as_displayed(handler, orientation):
+    """A picture taken upright is higher than wide, whatever way the sensor lay."""
+    image = gradient(80, 60)
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    result = handler(event("uploads/a.jpg", encoded(image, "JPEG", exif=exif)))
+    expected = (60, 80) if orientation >= 5 else (80, 60)
+    assert (result["image"]["width"], result["image"]["height"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", errors.EmptyUploadError),
+        (b"just some words, whatever the name says\n", errors.UnsupportedFormatError),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", errors.UnsupportedFormatError),
+        (b"%PDF-1.7\n", errors.UnsupportedFormatError),
+        (b"PK\3\4" + bytes(100), errors.UnsupportedFormatError),
+        (photo()[:100], errors.CorruptImageError),
+    ],
+    ids=["empty", "text", "svg", "pdf", "zip", "cut header"],
+)
+def test_rejects_by_content_with_the_right_name(handler, data, error):
+    """Each kind of bad file has its own word in the record and in the notification."""
+    with pytest.raises(error):
+        handler(event("uploads/a.jpg", data))
+
+
+def test_rejects_more_bytes_than_the_limit_without_reading_them(handler):
+    """The announced size is enough to refuse."""
+    with pytest.raises(errors.UploadTooLargeError):
+        handler(event("uploads/a.jpg", photo(), sizeBytes=100_000_001))
+
+
+def test_rejects_more_pixels_than_the_limit(handler, monkeypatch):
+    """The setting counts, and the header alone decides."""
+    monkeypatch.setenv("MAX_MEGAPIXELS", "1")
+    with pytest.raises(errors.ImageTooLargeError):
+        handler(event("uploads/a.png", encoded(gradient(1100, 1000), "PNG")))
+
+
+def test_rejects_an_upload_that_is_gone(handler):
+    """Deleted before it was read: the user's doing, with its own name."""
+    with pytest.raises(errors.UploadVanishedError):
+        handler(event("uploads/a.jpg", photo(), versionId=None, etag="0" * 32))
+
+
+def test_goes_on_with_the_spelling_that_exists(handler):
+    """An event with an encoded key leads to the object that was meant."""
+    result = handler(event("uploads/a b.jpg", photo(), key="uploads/a+b.jpg"))
+    assert result["source"]["key"] == "uploads/a b.jpg"

@@ -1,0 +1,184 @@
+"""The tree tells the architecture, and these tests hold it to that."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+CORE = ROOT / "layers" / "core" / "image_pipeline"
+FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
+
+# A module may import from the lines above its own. `errors` and `observability` import nothing of ours.
+LEVELS = [
+    {"errors", "observability"},
+    {"settings", "keys", "aws"},
+    {
+        "containers",
+        "formats",
+        "recipes",
+        "exif",
+        "resize",
+        "pixels",
+        "colour",
+        "watermark",
+        "encode",
+        "summary",
+        "engine",
+    },
+    {"storage"},
+    {"labels", "records"},
+    {"status"},
+]
+PURE = LEVELS[0] | LEVELS[1] - {"aws"} | LEVELS[2]
+
+
+def python_files(*folders):
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def imports(path):
+    """Every module that a file imports, dotted."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(path):
+    """Core modules that a core module imports."""
+    names = {name.split(".")[1] for name in imports(path) if re.match(r"image_pipeline\.\w", name)}
+    return {name for name in names if (CORE / f"{name}.py").exists()}
+
+
+def level(module):
+    return next((index for index, names in enumerate(LEVELS) if module in names), None)
+
+
+@pytest.mark.parametrize("path", sorted(CORE.glob("*.py")), ids=lambda path: path.stem)
+def test_core_imports_point_one_way(path):
+    """errors ← settings, keys ← image work ← AWS edges; no cycle, no way back up."""
+    if path.stem == "__init__":
+        return
+    assert level(path.stem) is not None, f"{path.stem} has no level: add it to LEVELS"
+    too_high = {module for module in own_imports(path) if level(module) > level(path.stem)}
+    assert not too_high
+
+
+def test_core_has_no_import_cycle():
+    """Within a level too, one module comes before the other."""
+    graph = {path.stem: own_imports(path) - {path.stem} for path in CORE.glob("*.py")}
+    while graph:
+        free = {module for module, wanted in graph.items() if not wanted & graph.keys()}
+        assert free, f"cycle among {sorted(graph)}"
+        graph = {module: wanted for module, wanted in graph.items() if module not in free}
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_image_work_knows_no_aws(module):
+    """The core is plain Python; AWS is at its edges."""
+    path = CORE / f"{module}.py"
+    if path.exists():
+        assert not {name.split(".")[0] for name in imports(path)} & {"boto3", "botocore"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_handlers_only_wire(name):
+    """At most 40 lines, `lambda_handler`, and nothing of another function or of the local run."""
+    path = ROOT / "functions" / name / "app.py"
+    text = path.read_text()
+    assert len(text.splitlines()) <= 40
+    assert "def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:" in text
+    assert not {module.split(".")[0] for module in imports(path)} & {"functions", "local", "tests", "boto3", *FUNCTIONS}
+
+
+def test_only_tests_and_bench_look_at_the_local_run():
+    """Nothing in functions/ or layers/ knows that it runs on one machine."""
+    for path in python_files("functions", "layers"):
+        assert not {module.split(".")[0] for module in imports(path)} & {"local", "tests", "bench", "moto"}
+
+
+def test_every_function_folder_is_a_function_of_the_template(template):
+    """snake_case folder ↔ PascalCaseFunction, its handler, its log group."""
+    functions = {
+        logical_id: body["Properties"]
+        for logical_id, body in template["Resources"].items()
+        if body["Type"] == "AWS::Serverless::Function"
+    }
+    pascal = {"".join(word.capitalize() for word in name.split("_")): name for name in FUNCTIONS}
+    assert set(functions) == {f"{name}Function" for name in pascal}
+    for name, folder in pascal.items():
+        assert functions[f"{name}Function"]["CodeUri"] == f"functions/{folder}"
+        assert functions[f"{name}Function"]["LoggingConfig"]["LogGroup"] == {"Ref": f"{name}LogGroup"}
+
+
+def test_unit_tests_mirror_the_core():
+    """The test of a module is where one looks for it."""
+    modules = {path.stem for path in CORE.glob("*.py")} - {"__init__"}
+    tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / "unit").glob("test_*.py")}
+    assert modules <= tested
+
+
+def test_top_level_is_as_designed():
+    """Who opens the repository sees the application, and little else."""
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    assert folders - {"__pycache__"} <= {
+        "statemachine", "functions", "layers", "events", "tests", "local", "bench", "web", "docs",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", python_files("tests"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_test_says_what_must_be_true(path):
+    """One docstring a test: the reader of a failure learns what was promised."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
+
+
+def test_no_sleep_in_the_tests():
+    """Tests wait for conditions."""
+    for path in python_files("tests"):
+        assert "time" + ".sleep(" not in path.read_text(), path
+
+
+def test_links_between_documents_lead_somewhere():
+    """A reader who follows a link arrives."""
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
+            if not re.match(r"[a-z]+:", target):
+                assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_readme_names_only_commands_that_exist():
+    """Every `make x` in the documents is a target of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        named = set(re.findall(r"`make ([a-z-]+)", path.read_text()))
+        named |= set(re.findall(r"^make ([a-z-]+)", path.read_text(), re.MULTILINE))
+        assert named <= targets, f"{path.name} names {sorted(named - targets)}"
+
+
+def test_parameters_of_the_template_are_documented(template):
+    """The README's table has every setting with its default, and no other."""
+    readme = (ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else ""
+    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*?)`? \|", readme, re.MULTILINE))
+    defaults = {name: str(body.get("Default", "")) for name, body in template["Parameters"].items()}
+    assert rows == {name: default or "(empty)" for name, default in defaults.items()}
+
+
+def test_files_are_small_and_no_binary_is_hidden():
+    """Pictures belong into the corpus, the goldens or the samples, with their licence; nothing else is binary."""
+    allowed = [Path("tests/corpus"), Path("tests/unit/golden"), Path("local/samples"), Path("docs"), Path("bench")]
+    import subprocess
+
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
+    for name in filter(None, tracked):
+        path = Path(name.decode())
+        full = ROOT / path
+        if full.is_file() and b"\0" in full.read_bytes()[:4096]:
+            assert any(path.is_relative_to(folder) for folder in allowed), f"{path} is binary"
+            assert full.stat().st_size < 600_000

@@ -1,0 +1,36 @@
+"""image_pipeline.aws"""
+
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, NoCredentialsError
+
+from image_pipeline import aws
+
+
+def client_error(code, status):
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "Operation")
+
+
+@pytest.mark.parametrize(
+    ("error", "transient"),
+    [
+        (client_error("SlowDown", 503), True),
+        (client_error("ThrottlingException", 400), True),
+        (client_error("ProvisionedThroughputExceededException", 400), True),
+        (client_error("NobodyKnows", 500), True),
+        (client_error("AccessDenied", 403), False),
+        (client_error("ValidationException", 400), False),
+        (client_error("InvalidImageFormatException", 400), False),
+        (EndpointConnectionError(endpoint_url="https://s3"), True),
+        (ConnectTimeoutError(endpoint_url="https://s3"), True),
+        (NoCredentialsError(), False),
+    ],
+)
+def test_only_what_passes_by_itself_is_transient(error, transient):
+    """Throttling, AWS's faults and silence are tried again; refusals and our own mistakes are not."""
+    assert aws.is_transient(error) is transient
+
+
+def test_an_error_without_an_answer_is_named_by_its_class():
+    """Messages always have a word for what happened."""
+    assert aws.code_of(EndpointConnectionError(endpoint_url="https://s3")) == "EndpointConnectionError"
+    assert aws.code_of(client_error("SlowDown", 503)) == "SlowDown"

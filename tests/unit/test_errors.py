@@ -1,0 +1,25 @@
+"""image_pipeline.errors"""
+
+import inspect
+
+import pytest
+
+from image_pipeline import errors
+
+CLASSES = [each for _, each in inspect.getmembers(errors, inspect.isclass)]
+
+
+@pytest.mark.parametrize("error", CLASSES, ids=lambda each: each.__name__)
+def test_every_error_ends_in_error_and_is_drawn_in_the_tree(error):
+    """Names are a contract with the workflow; the drawing at the top is where people look them up."""
+    assert error.__name__.endswith("Error")
+    assert issubclass(error, errors.PipelineError)
+    assert error.__name__ in (errors.__doc__ or "")
+    assert error.__doc__
+
+
+def test_text_is_message_and_hint_on_two_lines_whatever_they_hold():
+    """The workflow splits the text at the line break, so a value with line breaks must not add one."""
+    error = errors.CorruptImageError("The header\nsays\r\n  nonsense.", "Export\tit again.\n")
+    assert str(error).split("\n") == ["The header says nonsense.", "Export it again."]
+    assert (error.message, error.hint) == ("The header says nonsense.", "Export it again.")

@@ -1,0 +1,90 @@
+"""image_pipeline.records"""
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from image_pipeline import records
+from image_pipeline.errors import StorageUnavailableError, SupersededError
+from tests.conftest import IMAGE_TABLE, put_record, watched
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+FIELDS = {
+    "status": "COMPLETED",
+    "labels": [{"name": "Sea", "confidence": 97.25, "parents": []}],
+    "labelModelVersion": None,
+    "image": {"width": 4032, "height": 3024},
+    "execution": {"id": "execution-1", "finishedAt": "2026-11-21T12:00:02.000Z"},
+}
+
+
+def test_reads_back_what_was_completed():
+    """Numbers, nulls, lists and maps survive DynamoDB's types."""
+    put_record("uploads/a.jpg", createdAt="2026-11-21T12:00:01.000Z")
+    records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    record = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    assert record == FIELDS | {"ImageKey": "uploads/a.jpg", "createdAt": "2026-11-21T12:00:01.000Z"}
+    assert isinstance(record["image"]["width"], int)
+
+
+def test_completing_twice_changes_nothing():
+    """A retry after a lost answer must not fail the picture."""
+    put_record("uploads/a.jpg")
+    for _ in range(2):
+        records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    assert records.read(IMAGE_TABLE, "uploads/a.jpg")["status"] == "COMPLETED"
+
+
+def test_only_the_holder_of_the_claim_may_complete():
+    """An older execution that ends late leaves the newer one's record alone."""
+    put_record("uploads/a.jpg", execution={"id": "execution-2"})
+    before = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    with pytest.raises(SupersededError):
+        records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    assert records.read(IMAGE_TABLE, "uploads/a.jpg") == before
+
+
+def test_completing_a_record_that_is_gone_is_superseded():
+    """No record is made up."""
+    with pytest.raises(SupersededError):
+        records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    assert records.read(IMAGE_TABLE, "uploads/a.jpg") is None
+
+
+def test_internal_attributes_stay_inside():
+    """The claim's order and the expiry are nobody's business."""
+    put_record("uploads/a.jpg", expiresAt=1)
+    assert set(records.read(IMAGE_TABLE, "uploads/a.jpg")) == {"ImageKey", "status", "execution"}
+
+
+def test_throttling_is_transient_and_refusal_is_not():
+    """The workflow retries by the error's name."""
+    with Stubber(records._dynamodb()) as stub:
+        for _ in range(3):
+            stub.add_client_error("update_item", "ThrottlingException", http_status_code=400)
+        with pytest.raises(StorageUnavailableError, match="ThrottlingException"):
+            records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    with Stubber(records._dynamodb()) as stub:
+        stub.add_client_error("get_item", "AccessDeniedException", http_status_code=400)
+        with pytest.raises(Exception, match="AccessDeniedException"):
+            records.read(IMAGE_TABLE, "uploads/a.jpg")
+
+
+def test_the_record_is_read_as_it_is_now():
+    """A status right after the upload must not be answered from an older copy."""
+    with watched(records._dynamodb(), "dynamodb.GetItem") as calls:
+        records.read(IMAGE_TABLE, "uploads/a.jpg")
+    assert calls[0]["ConsistentRead"] is True
+
+
+def test_now_is_utc_with_milliseconds():
+    """Times sort as text and agree with those that Step Functions writes."""
+    assert len(records.now()) == len("2026-11-21T12:00:00.000Z")
+    assert records.now().endswith("Z")
+
+
+def test_table_is_really_asked():
+    """The name of the table is not ignored."""
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        records.read("another-table", "uploads/a.jpg")

@@ -1,0 +1,38 @@
+"""image_pipeline.settings"""
+
+import pytest
+
+from image_pipeline import settings
+from image_pipeline.errors import SettingsError
+from tests.conftest import ENVIRONMENT
+
+
+def test_units_are_bytes_and_pixels():
+    """The code counts in bytes and pixels, people in megabytes and megapixels."""
+    loaded = settings.load(ENVIRONMENT)
+    assert loaded.max_upload_bytes == 100_000_000
+    assert loaded.max_pixels == 100_000_000
+    assert loaded.render_memory_bytes == 1769 * 1024 * 1024
+    assert loaded.labels_min_confidence == 75
+
+
+def test_every_missing_variable_is_named():
+    """One failed deploy must be enough to know all that is missing."""
+    with pytest.raises(SettingsError) as caught:
+        settings.load({})
+    for name in ENVIRONMENT:
+        assert f"{name} is missing" in caught.value.message
+
+
+@pytest.mark.parametrize("value", ["0", "501", "-1", "ten", "1e2", "٣", "12.5", " 7"])
+def test_a_number_out_of_range_is_told_with_its_range(value):
+    """A wrong value is refused at start and shown with what is allowed."""
+    with pytest.raises(SettingsError, match=r"MAX_UPLOAD_MEGABYTES is .* not a whole number from 1 to 500"):
+        settings.load(ENVIRONMENT | {"MAX_UPLOAD_MEGABYTES": value})
+
+
+def test_template_sets_every_variable_and_no_other(template):
+    """What the code reads and what the deployment sets are the same list."""
+    given = template["Globals"]["Function"]["Environment"]["Variables"]
+    own = {name for name in given if not name.startswith("POWERTOOLS_")}
+    assert own == set(ENVIRONMENT)

@@ -1,0 +1,378 @@
+"""The workflow at work: every state, every catch, every kind of error."""
+
+import json
+import uuid
+
+import pytest
+
+from image_pipeline import errors
+from tests.conftest import ROOT
+from tests.pictures import photo
+
+PHOTO = photo(200, 150)
+STEPS = ["ValidateImage", "GenerateThumbnails", "ExtractMetadata", "StoreResults"]
+JPEG = {"format": "JPEG", "width": 200, "height": 150}
+
+
+def sound_metadata(event):
+    if event["labelsError"]:
+        warning = {"code": "LabelsUnavailableError", "message": event["labelsError"]}
+        return {"exif": {}, "warnings": [warning], "milliseconds": 3}
+    return {"exif": {}, "labels": [], "labelModelVersion": "3.0", "warnings": [], "milliseconds": 3}
+
+
+SOUND = {
+    "ValidateImage": lambda event: {"source": event["upload"], "image": JPEG, "milliseconds": 1},
+    "GenerateThumbnails": lambda _: {"image": JPEG, "renditions": [], "summary": {}, "warnings": [], "milliseconds": 2},
+    "ExtractMetadata": sound_metadata,
+}
+
+
+def failing(step, error, times, calls):
+    """Stands for a step: fails so many times, then does what the step would."""
+
+    def function(event):
+        calls.append(event)
+        if times < 0 or len(calls) <= times:
+            raise error
+        return SOUND[step](event)
+
+    return function
+
+
+def named(name, text="It broke."):
+    """An exception as Lambda would report it."""
+    return type(name, (Exception,), {})(text)
+
+
+def rejection(error=errors.CorruptImageError):
+    return error("The picture is broken at byte 7.", "Export it again.")
+
+
+def test_a_photo_takes_the_main_path(outcome, key):
+    """Claim, validate, process, store, notify: nothing more, and one notification."""
+    seen = outcome(key, PHOTO)
+    before, branches, after = seen.states[:4], seen.states[4:6], seen.states[6:]
+    assert before == ["IsFolderMarker", "ClaimUpload", "ValidateImage", "ProcessImage"]
+    assert sorted(branches) == ["ExtractMetadata", "GenerateThumbnails"]
+    assert after == ["StoreResults", "NotifySuccess", "ImageProcessed"]
+    assert seen.execution.status == "SUCCEEDED"
+    assert seen.record["status"] == "COMPLETED"
+    assert seen.notified == ["SUCCESS"]
+    assert set(seen.record["execution"]["milliseconds"]) == {"ValidateImage", "GenerateThumbnails", "ExtractMetadata"}
+
+
+def test_the_record_exists_while_the_picture_is_processed(pipeline, outcome, key):
+    """PROCESSING from the first second, with all that is known of the upload."""
+    seen = []
+
+    def validate(event):
+        seen.append(pipeline.record(key))
+        return SOUND["ValidateImage"](event)
+
+    pipeline.replace("ValidateImageFunction", validate)
+    upload = outcome(key, PHOTO).record["upload"]
+    assert seen[0]["status"] == "PROCESSING"
+    assert seen[0]["upload"] == upload
+    assert upload["sizeBytes"] == len(PHOTO)
+
+
+@pytest.mark.parametrize("error", errors.RejectedError.__subclasses__(), ids=lambda each: each.__name__)
+def test_a_rejection_is_not_tried_again_and_says_why(pipeline, outcome, key, error):
+    """FAILED with code, message, hint and step; the same words in the notification; the file is named."""
+    calls = []
+    pipeline.replace("ValidateImageFunction", failing("ValidateImage", rejection(error), -1, calls))
+    seen = outcome(key, PHOTO)
+    assert len(calls) == 1
+    assert seen.execution.status == "FAILED"
+    assert seen.execution.error == error.__name__
+    assert seen.record["status"] == "FAILED"
+    assert seen.record["error"] == {
+        "code": error.__name__,
+        "message": "The picture is broken at byte 7.",
+        "hint": "Export it again.",
+        "step": "ValidateImage",
+    }
+    assert seen.record["upload"]["key"] == key
+    assert seen.notified == ["FAILURE"]
+    body = seen.notifications[0]["Message"]
+    assert all(word in body for word in (key, error.__name__, "at byte 7.", "Export it again.", "/executions/details/"))
+
+
+@pytest.mark.parametrize("step", ["GenerateThumbnails", "ExtractMetadata", "StoreResults"])
+def test_any_step_that_rejects_ends_in_a_failure_that_names_it(pipeline, outcome, key, step):
+    """A branch of the Parallel state too, although its variables cannot leave it."""
+    calls = []
+    pipeline.replace(f"{step}Function", failing(step, rejection(), -1, calls))
+    seen = outcome(key, PHOTO)
+    assert len(calls) == 1
+    assert seen.record["error"]["step"] == step
+    assert seen.record["error"]["code"] == "CorruptImageError"
+    assert seen.record["error"]["message"] == "The picture is broken at byte 7."
+    assert seen.notified == ["FAILURE"]
+
+
+@pytest.mark.parametrize("step", ["ValidateImage", "GenerateThumbnails", "ExtractMetadata"])
+@pytest.mark.parametrize(
+    ("name", "failures"),
+    [
+        ("StorageUnavailableError", 5),
+        ("Lambda.TooManyRequestsException", 5),
+        ("Lambda.ServiceException", 5),
+        ("Runtime.ExitError", 1),
+        ("Sandbox.Timedout", 1),
+    ],
+)
+def test_what_passes_by_itself_is_tried_again(pipeline, outcome, key, step, name, failures):
+    """Throttling and AWS's faults are waited out, a crash is tried once more; the picture completes."""
+    calls = []
+    pipeline.replace(f"{step}Function", failing(step, named(name), failures, calls))
+    seen = outcome(key, PHOTO)
+    assert len(calls) == failures + 1
+    assert seen.record["status"] == "COMPLETED"
+    assert seen.notified == ["SUCCESS"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("name", "calls_expected"),
+    [("StorageUnavailableError", 33), ("Lambda.ServiceException", 7), ("Runtime.ExitError", 2), ("KeyError", 1)],
+)
+def test_what_lasts_ends_in_a_failure_that_blames_nobody_wrongly(pipeline, outcome, key, step, name, calls_expected):
+    """After its retries each error is FAILED under its own name, and a bug is not retried at all."""
+    calls = []
+    pipeline.replace(f"{step}Function", failing(step, named(name), -1, calls))
+    seen = outcome(key, PHOTO)
+    assert len(calls) == calls_expected
+    assert seen.record["status"] == "FAILED"
+    assert (seen.record["error"]["code"], seen.record["error"]["step"]) == (name, step)
+    assert "not of the picture" in seen.record["error"]["hint"]
+    assert seen.notified == ["FAILURE"]
+
+
+@pytest.mark.parametrize(("error", "calls_expected"), [("LabelsUnavailableError", 2), ("LabelsDelayedError", 10)])
+def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, key, error, calls_expected):
+    """Renditions and own metadata are there; the record and the notification tell what is missing and why."""
+    calls = []
+
+    def extract(event):
+        calls.append(event)
+        if not event["labelsError"]:
+            raise getattr(errors, error)("Rekognition refused the picture: X.", "Check the region.")
+        return SOUND["ExtractMetadata"](event)
+
+    pipeline.replace("ExtractMetadataFunction", extract)
+    seen = outcome(key, PHOTO)
+    assert len(calls) == calls_expected
+    assert calls[-1]["labelsError"] == "Rekognition refused the picture: X.\nCheck the region."
+    assert "ExtractMetadataWithoutLabels" in seen.states
+    assert seen.execution.status == "SUCCEEDED"
+    assert seen.record["status"] == "PARTIAL"
+    assert "refused" in seen.record["warnings"][0]["message"]
+    assert len(seen.record["renditions"]) > 0
+    assert seen.notified == ["SUCCESS"]
+    assert "without labels" in seen.notifications[0]["Subject"]
+    assert "Warning: Rekognition refused" in seen.notifications[0]["Message"]
+
+
+def test_metadata_that_fails_even_without_labels_is_a_failure(pipeline, outcome, key):
+    """PARTIAL is for labels only."""
+
+    def extract(event):
+        if not event["labelsError"]:
+            raise errors.LabelsUnavailableError("No.", "Never.")
+        raise rejection()
+
+    pipeline.replace("ExtractMetadataFunction", extract)
+    seen = outcome(key, PHOTO)
+    assert (seen.record["status"], seen.record["error"]["step"]) == ("FAILED", "ExtractMetadata")
+
+
+def test_a_superseded_result_ends_quietly(pipeline, outcome, key):
+    """The newer upload speaks for the key; this one changes nothing and notifies nobody."""
+    pipeline.replace("StoreResultsFunction", failing("", errors.SupersededError("Newer.", "Nothing."), -1, []))
+    seen = outcome(key, PHOTO)
+    assert seen.states[-1] == "Superseded"
+    assert seen.execution.status == "SUCCEEDED"
+    assert seen.notified == []
+
+
+def uploaded(pipeline, key):
+    """The event of an upload that never was: moto's S3 does not take every name that S3 takes."""
+    event = json.loads((ROOT / "events" / "object_created.json").read_text())
+    event["detail"]["bucket"]["name"] = pipeline.uploads_bucket
+    event["detail"]["object"]["key"] = key
+    return event
+
+
+def start(pipeline, event):
+    """Deliver an event and wait for the execution's end."""
+    states = pipeline.client("stepfunctions")
+    arn = states.start_execution(
+        stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"], name=str(uuid.uuid4()), input=json.dumps(event)
+    )["executionArn"]
+    pipeline.wait_until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", arn)
+    return next(each for each in pipeline.executions() if each.arn == arn)
+
+
+def start_again(pipeline, execution, **changes):
+    """Deliver the event of an execution once more."""
+    event = json.loads(json.dumps(execution.event))
+    event["detail"]["object"] |= changes
+    return start(pipeline, event)
+
+
+@pytest.mark.parametrize("sequencer", [None, "00", "0018"])
+def test_a_duplicate_or_older_event_changes_nothing(pipeline, outcome, key, sequencer):
+    """At least once and in any order is what S3 promises."""
+    first = outcome(key, PHOTO)
+    changes = {"sequencer": sequencer} if sequencer else {}
+    again = start_again(pipeline, first.execution, **changes)
+    assert pipeline.states_entered(again)[-1] == "Superseded"
+    assert pipeline.record(key) == first.record
+    assert [each["MessageAttributes"]["imageKey"]["Value"] for each in pipeline.notifications()].count(key) == 1
+
+
+def test_a_newer_event_with_a_shorter_sequencer_wins(pipeline, outcome, key):
+    """Sequencers are compared as S3 says: the shorter one padded with zeros on the right."""
+    first = outcome(key, PHOTO)
+    newer = start_again(pipeline, first.execution, sequencer="F1")
+    assert "ValidateImage" in pipeline.states_entered(newer)
+    assert pipeline.record(key)["upload"]["sequencer"] == "F1"
+
+
+def test_a_failure_that_comes_late_does_not_touch_the_newer_record(pipeline, outcome, key):
+    """The old execution fails after the new one has claimed: nothing is written, nobody is told."""
+    newest = {}
+
+    def validate(event):
+        if not newest:
+            newest["version"] = pipeline.upload(key, PHOTO)
+            pipeline.wait_for(key, newest["version"])
+            raise rejection()
+        return SOUND["ValidateImage"](event)
+
+    pipeline.replace("ValidateImageFunction", validate)
+    seen = outcome(key, PHOTO)
+    assert seen.states[-1] == "Superseded"
+    assert seen.record["status"] == "COMPLETED"
+    assert seen.record["upload"]["versionId"] == newest["version"]
+    assert seen.notified == ["SUCCESS"]
+
+
+def test_an_overwrite_starts_with_a_clean_record(pipeline, outcome, key):
+    """Nothing of the old picture is told of the new one."""
+    outcome(key, PHOTO)
+    failed = outcome(key, b"words")
+    assert failed.record["status"] == "FAILED"
+    assert not {"image", "renditions", "labels", "summary", "exif", "warnings"} & failed.record.keys()
+    good = outcome(key, PHOTO)
+    assert good.record["status"] == "COMPLETED"
+    assert "error" not in good.record
+    assert good.record["createdAt"] == failed.record["createdAt"]
+
+
+@pytest.mark.parametrize("name", ["uploads/workflow/folder/", "uploads/"])
+def test_a_folder_marker_is_ignored_quietly(pipeline, name):
+    """No record, no notification, no failure."""
+    version = pipeline.upload(name, b"")
+    assert pipeline.wait_for(name, version) is None
+    (execution,) = [each for each in pipeline.executions() if each.key == name]
+    assert pipeline.states_entered(execution) == ["IsFolderMarker", "FolderMarkerIgnored"]
+    assert name not in [each["MessageAttributes"]["imageKey"]["Value"] for each in pipeline.notifications()]
+
+
+def test_a_key_that_ends_in_a_slash_but_has_bytes_is_an_upload(outcome, key):
+    """Only the empty marker is ignored; a picture is never."""
+    assert outcome(key + "/", PHOTO).record["status"] == "COMPLETED"
+
+
+def test_an_empty_upload_is_rejected_by_name(outcome, key):
+    """Zero bytes and no folder: somebody's upload went wrong and they must learn of it."""
+    assert outcome(key, b"").record["error"]["code"] == "EmptyUploadError"
+
+
+def test_a_claim_that_is_throttled_is_tried_again(pipeline, outcome, key):
+    """The table may be busy; the picture waits."""
+    pipeline.fault("dynamodb", "UpdateItem", "ThrottlingException", times=3, containing=key)
+    assert outcome(key, PHOTO).record["status"] == "COMPLETED"
+
+
+def test_a_claim_that_is_denied_is_a_failure_with_a_notification(pipeline, outcome, key):
+    """Even when no record can be written, somebody is told which file it was."""
+    pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=-1, containing=key)
+    seen = outcome(key, PHOTO)
+    assert seen.states[-4:] == ["DescribeFailure", "RecordFailure", "NotifyFailure", "ImageFailed"]
+    assert seen.record is None
+    assert seen.notified == ["FAILURE"]
+    assert "ClaimUpload" in seen.notifications[0]["Message"]
+
+
+def test_a_notification_that_cannot_be_sent_changes_no_success(pipeline, outcome, key):
+    """The record is the truth; the mail is a courtesy."""
+    pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)
+    seen = outcome(key, PHOTO)
+    assert seen.execution.status == "SUCCEEDED"
+    assert seen.record["status"] == "COMPLETED"
+    assert seen.notified == []
+
+
+def test_a_notification_that_cannot_be_sent_changes_no_failure(pipeline, outcome, key):
+    """The execution still fails under the picture's error, not under SNS's."""
+    pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)
+    seen = outcome(key, b"words")
+    assert seen.execution.error == "UnsupportedFormatError"
+    assert seen.record["status"] == "FAILED"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no hint",
+        'quotes " and \\ and {"json": [1]} and {% $states %}',
+        "three\nlines\nof text",
+        "emoji 🏝 and \x1b[31m escape",
+        "long " * 20_000,
+        "{not json}",
+    ],
+    ids=["empty", "no hint", "quotes", "lines", "emoji", "long", "braces"],
+)
+def test_any_text_of_an_error_reaches_the_record(pipeline, outcome, key, text):
+    """The failure path must not fail over the words of the failure."""
+    pipeline.replace("ValidateImageFunction", failing("ValidateImage", named("OddError", text), -1, []))
+    seen = outcome(key, PHOTO)
+    assert seen.record["error"]["code"] == "OddError"
+    first_line = text.split("\n")[0]
+    assert seen.record["error"]["message"] == (first_line[:1000] or "The step ended without a message.")
+    assert seen.notified == ["FAILURE"]
+
+
+HOSTILE_NAMES = {
+    "long umlauts": "é" * 200,
+    "crlf": "line\r\nbreak\nX-Header: 1",
+    "control": "tab\tand\x01control",
+    "emoji": "🏝" * 60,
+    "html": "<b>&amp;</b>",
+    "jsonata": "{% $states.input %}",
+    "long": "a" * 900,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES.keys())
+@pytest.mark.parametrize("result", ["Image processed", "Image failed"])
+def test_subjects_obey_sns_for_any_key(pipeline, name, result):
+    """ASCII, one line, below 100 characters, or SNS refuses the notification."""
+    for step, sound in SOUND.items():
+        pipeline.replace(f"{step}Function", sound)
+    if result == "Image failed":
+        pipeline.replace("ValidateImageFunction", failing("ValidateImage", rejection(), -1, []))
+    key = f"uploads/workflow/{result}/{name}.jpg"
+    start(pipeline, uploaded(pipeline, key))
+    (notification,) = [each for each in pipeline.notifications() if key in each["Message"]]
+    subject = notification["Subject"]
+    assert subject.isascii()
+    assert subject.isprintable()
+    assert len(subject) < 100
+    assert subject.startswith(f"{result}: uploads/workflow/")
+    assert pipeline.record(key)["status"] == ("FAILED" if result == "Image failed" else "COMPLETED")
