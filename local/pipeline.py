@@ -104,7 +104,8 @@ class Pipeline:
         self.aws_url = self.api_url = self._inbox_url = ""
         self.outputs: dict[str, str] = {}
         self.state_machines: list[str] = []
-        self.functions: list[str] = []
+        self.environments: dict[str, dict[str, str]] = {}
+        """The environment variables that the template gives each function, by logical id."""
 
     def __enter__(self) -> Self:
         """Start."""
@@ -131,6 +132,7 @@ class Pipeline:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                start_new_session=True,  # Ctrl-C is for this process, which ends that one in order
             )
         try:
             answer = self._handshake(self._process)
@@ -140,7 +142,7 @@ class Pipeline:
         self.aws_url, self.api_url, self._inbox_url = answer["awsUrl"], answer["apiUrl"], answer["inboxUrl"]
         self._clients = Clients(self.aws_url, self.region)
         self.outputs = answer["outputs"]
-        self.state_machines, self.functions = answer["stateMachines"], answer["functions"]
+        self.state_machines, self.environments = answer["stateMachines"], answer["environments"]
 
     def stop(self) -> None:
         """End the server and with it every function; may be called twice."""
@@ -246,17 +248,18 @@ class Pipeline:
                     found.append((item["startDate"], self._ended[arn]))
         return [execution for _, execution in sorted(found, key=lambda pair: pair[0])]
 
+    def history(self, execution: Execution) -> list[dict[str, Any]]:
+        """Return the events of an execution so far."""
+        pages = self.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=execution.arn)
+        return [event for page in pages for event in page["events"]]
+
     def states_entered(self, execution: Execution) -> list[str]:
         """Name the states that an execution has entered so far, in order."""
-        states = self.client("stepfunctions")
-        names = []
-        for page in states.get_paginator("get_execution_history").paginate(executionArn=execution.arn):
-            names += [
-                event["stateEnteredEventDetails"]["name"]
-                for event in page["events"]
-                if "stateEnteredEventDetails" in event
-            ]
-        return names
+        return [
+            event["stateEnteredEventDetails"]["name"]
+            for event in self.history(execution)
+            if "stateEnteredEventDetails" in event
+        ]
 
     def notifications(self) -> list[dict[str, Any]]:
         """Return everything that any topic has sent so far: `Subject`, `Message`, `MessageAttributes`."""

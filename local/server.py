@@ -39,7 +39,6 @@ class Configuration:
 
 def main() -> None:
     """Start everything, say so, and stay until the parent hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
     configuration = Configuration(**json.loads(sys.stdin.readline()))
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing that moto prints may mix with the answer
@@ -51,13 +50,15 @@ def main() -> None:
         traceback.print_exc()
         print(json.dumps({"error": str(error) or type(error).__name__}), file=answers, flush=True)
         os._exit(1)
-    print(json.dumps(answer), file=answers, flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.stdin.close())
-    try:
-        sys.stdin.read()
-    finally:
+
+    def finish(*_: object) -> None:
         stop()
         os._exit(0)  # executions may still run in threads
+
+    signal.signal(signal.SIGTERM, finish)
+    print(json.dumps(answer), file=answers, flush=True)
+    sys.stdin.read()
+    finish()
 
 
 def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, Any]]:
@@ -139,7 +140,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         "inboxUrl": stack.inbox_url,
         "outputs": stack.outputs,
         "stateMachines": [arn for _, arn in stack.deliveries],
-        "functions": [function.logical_id for function in stack.functions],
+        "environments": {function.logical_id: dict(function.environment) for function in stack.functions},
     }
     return stop, answer
 

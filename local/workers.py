@@ -101,11 +101,12 @@ class Workers:
 
     def stop(self) -> None:
         """End every process and remove its files."""
-        self._stopped.set()
         with self._lock:
+            self._stopped.set()
             workers = list(self._all)
         for worker in workers:
             worker.kill()
+        shutil.rmtree(self._run_dir / "tmp", ignore_errors=True)
 
     def _take(self, function: Function) -> "_Worker":
         with self._lock:
@@ -118,6 +119,8 @@ class Workers:
         worker = _Worker(function, self._environment, self._run_dir)
         with self._lock:
             self._all.add(worker)
+            if self._stopped.is_set():
+                worker.kill()
         return worker
 
     def _give_back(self, worker: "_Worker") -> None:
@@ -207,6 +210,7 @@ class _Worker:
                 self._process.kill()
 
     def kill(self) -> None:
+        """End the process, however it is doing, and remove its files; may be called twice."""
         self._process.kill()
         self._process.wait()
         with suppress(OSError):

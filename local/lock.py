@@ -1,0 +1,61 @@
+"""One local copy per checkout: a lock that the system frees whatever happens, and a note for other commands."""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+
+class AlreadyRunningError(Exception):
+    """Another copy holds the lock; the message says which."""
+
+
+class Lock:
+    """Holds the lock of a run directory while in its `with` block."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._file = -1
+
+    def __enter__(self) -> Self:
+        """Take the lock.
+
+        Raises:
+            AlreadyRunningError: Somebody else has it.
+        """
+        self._run_dir.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(self._run_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            note = read(self._run_dir)
+            where = f" at {note['awsUrl']} (process {note['pid']})" if note else ""
+            raise AlreadyRunningError(
+                f"A local copy of this checkout is already running{where}. Use it, or end it with Ctrl-C."
+            ) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Free the lock."""
+        for name in ("running.json", "lock"):
+            (self._run_dir / name).unlink(missing_ok=True)
+        os.close(self._file)
+
+    def note(self, facts: dict[str, Any]) -> None:
+        """Leave word for other commands of what runs here."""
+        (self._run_dir / "running.json").write_text(json.dumps(facts | {"pid": os.getpid()}), encoding="utf-8")
+
+
+def read(run_dir: Path) -> dict[str, Any] | None:
+    """Read what the running copy has noted; None when nothing runs."""
+    try:
+        facts: dict[str, Any] = json.loads((run_dir / "running.json").read_text(encoding="utf-8"))
+        os.kill(facts["pid"], 0)
+    except (OSError, ValueError):
+        return None
+    return facts

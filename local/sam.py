@@ -1,0 +1,97 @@
+"""`sam local invoke` against a running local copy: one function in Lambda's own container."""
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from local import clients, lock
+from local.pipeline import ROOT
+
+
+class CannotInvokeError(Exception):
+    """Something that `sam local invoke` needs is missing; the message says what to do."""
+
+
+def invoke(function: str, event: Path, sam_options: list[str], run_dir: Path) -> int:
+    """Run a function in its container, with the environment of the running local copy.
+
+    Args:
+        function: The function's logical id.
+        event: A JSON file; `${Name}` in it stands for an output of the stack.
+        sam_options: Further options of `sam local invoke`.
+        run_dir: Where the running copy has left word.
+
+    Returns:
+        The exit code of `sam`; 1 also when the function itself failed.
+
+    Raises:
+        CannotInvokeError: A tool, the build, the running copy, the function or the event is missing.
+    """
+    running = lock.read(run_dir)
+    if running is None:
+        raise CannotInvokeError("No local copy is running for the function to talk to: start `make run` first.")
+    if function not in running["environments"]:
+        raise CannotInvokeError(
+            f"The template has no function {function}; it has {', '.join(running['environments'])}."
+        )
+    if not event.is_file():
+        raise CannotInvokeError(f"The event file {event} does not exist.")
+    if shutil.which("sam") is None:
+        raise CannotInvokeError("The SAM CLI is not installed: see https://aws.amazon.com/serverless/sam/.")
+    if not _docker_answers():
+        raise CannotInvokeError("Docker does not answer: `sam local invoke` runs the function in a container.")
+    if not (ROOT / ".aws-sam" / "build" / "template.yaml").is_file():
+        raise CannotInvokeError("There is no build for the container to run: `make build` first.")
+    with tempfile.TemporaryDirectory(prefix="invoke-", dir=run_dir) as folder:
+        variables = Path(folder, "environment.json")
+        variables.write_text(json.dumps({function: _environment(running, function)}), encoding="utf-8")
+        filled = Path(folder, "event.json")
+        filled.write_text(_fill(event.read_text(encoding="utf-8"), running["outputs"]), encoding="utf-8")
+        done = subprocess.run(  # noqa: S603 (a list of arguments, no shell)
+            [
+                *("sam", "local", "invoke", function),
+                *("--event", str(filled), "--env-vars", str(variables)),
+                *("--docker-network", "host", "--region", running["region"]),
+                *sam_options,
+            ],
+            cwd=ROOT,
+            env=clients.environment(running["awsUrl"], running["region"]),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    print(done.stdout, end="")
+    return done.returncode or int(_failed(done.stdout))
+
+
+def _environment(running: dict[str, Any], function: str) -> dict[str, str]:
+    addresses = clients.variables(running["awsUrl"], running["region"]) | {"AWS_REGION": running["region"]}
+    environment: dict[str, str] = running["environments"][function] | addresses
+    return environment
+
+
+def _fill(text: str, outputs: dict[str, str]) -> str:
+    """Put the running stack's names into an event, so that the same file serves every stack."""
+    return re.sub(r"\$\{(\w+)\}", lambda match: outputs.get(match[1], match[0]), text)
+
+
+def _docker_answers() -> bool:
+    docker = shutil.which("docker")
+    if docker is None:
+        return False
+    asked = subprocess.run([docker, "version"], capture_output=True, check=False)  # noqa: S603
+    return asked.returncode == 0
+
+
+def _failed(output: str) -> bool:
+    """Whether the answer, the last line that a function's container prints, is an error."""
+    lines = output.strip().splitlines()
+    try:
+        answer = json.loads(lines[-1]) if lines else None
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and "errorType" in answer

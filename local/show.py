@@ -1,0 +1,163 @@
+"""What the commands print: sentences for people, JSON lines for programs."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.markup import escape
+
+from local.clients import variables
+from local.pipeline import Pipeline
+from local.watch import Entered, Outcome
+
+_STYLES = {"COMPLETED": "green", "PARTIAL": "yellow", "FAILED": "red"}
+
+
+class Display(Protocol):
+    """Everything that a command has to tell."""
+
+    def say(self, sentence: str) -> None:
+        """Tell how things are going."""
+
+    def ready(self, pipeline: Pipeline) -> None:
+        """Tell that the pipeline is up."""
+
+    def entered(self, sight: Entered) -> None:
+        """Tell that a picture has reached a state."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """Tell that a picture is through."""
+
+    def outcomes(self, outcomes: list[Outcome]) -> None:
+        """Tell all about pictures that are through."""
+
+    def invite(self, pipeline: Pipeline) -> None:
+        """Tell how to upload more."""
+
+    def verdict(self, count: int, faults: list[str]) -> None:
+        """Tell whether everything came out as it should."""
+
+
+class Words:
+    """Sentences; coloured on a terminal, plain in a pipe."""
+
+    def __init__(self) -> None:
+        self._console = Console(soft_wrap=True, highlight=False)
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence."""
+        self._console.print(escape(sentence))
+
+    def ready(self, pipeline: Pipeline) -> None:
+        """Print the addresses."""
+        self.say(f"Ready. AWS endpoint {pipeline.aws_url}, HTTP API {pipeline.api_url}.\n")
+
+    def entered(self, sight: Entered) -> None:
+        """Print one line per state."""
+        self._console.print(f"[dim]{sight.seconds:6.2f} s[/dim]  {escape(sight.key)} → {escape(sight.state)}")
+
+    def ended(self, outcome: Outcome) -> None:
+        """Print one line per end."""
+        style = _STYLES.get(outcome.status, "dim")
+        self._console.print(
+            f"[dim]{outcome.seconds:6.2f} s[/dim]  {escape(outcome.key)} → [{style}]{outcome.status}[/{style}]"
+        )
+
+    def outcomes(self, outcomes: list[Outcome]) -> None:
+        """Print a paragraph per picture."""
+        for outcome in outcomes:
+            self._console.print()
+            style = _STYLES.get(outcome.status, "dim")
+            self._console.print(
+                f"[bold]{escape(outcome.key)}[/bold]  [{style}]{outcome.status}[/{style}] in {outcome.seconds:.2f} s"
+            )
+            for name, text in _facts(outcome):
+                self._console.print(f"  {name:<13}{escape(text)}")
+
+    def invite(self, pipeline: Pipeline) -> None:
+        """Print commands to copy."""
+        prefix = " ".join(
+            f"{name}={value}"
+            for name, value in variables(pipeline.aws_url, pipeline.region).items()
+            if name != "AWS_ENDPOINT_URL"
+        )
+        self.say(
+            f"\nUpload more with the AWS CLI:\n"
+            f"  {prefix} \\\n"
+            f"    aws --endpoint-url {pipeline.aws_url} s3 cp picture.jpg s3://{pipeline.uploads_bucket}/uploads/\n"
+            f"Ask how it went:\n"
+            f"  curl {pipeline.api_url}/images/uploads/picture.jpg/status\n"
+            f"Logs are in {pipeline.run_dir / 'logs'}. Ctrl-C ends it.\n"
+        )
+
+    def verdict(self, count: int, faults: list[str]) -> None:
+        """Print the last sentence."""
+        self._console.print()
+        if not faults:
+            self._console.print(f"[green]All {count} pictures came out as they should.[/green]")
+        for fault in faults:
+            self._console.print(f"[red]{escape(fault)}[/red]")
+
+
+class JsonLines:
+    """One JSON object per line; `event` says of what kind."""
+
+    def say(self, sentence: str) -> None:
+        """Sentences are for people."""
+
+    def ready(self, pipeline: Pipeline) -> None:
+        """Write the addresses and outputs."""
+        self._write("ready", awsUrl=pipeline.aws_url, apiUrl=pipeline.api_url, outputs=pipeline.outputs)
+
+    def entered(self, sight: Entered) -> None:
+        """Write a state."""
+        self._write("state", **asdict(sight))
+
+    def ended(self, outcome: Outcome) -> None:
+        """The outcome follows whole."""
+
+    def outcomes(self, outcomes: list[Outcome]) -> None:
+        """Write everything about each picture."""
+        for outcome in outcomes:
+            self._write(
+                "outcome",
+                key=outcome.key,
+                status=outcome.status,
+                seconds=outcome.seconds,
+                statusUrl=outcome.status_url,
+                record=outcome.record,
+                files=outcome.files,
+                notifications=outcome.notifications,
+            )
+
+    def invite(self, pipeline: Pipeline) -> None:
+        """Programs know how."""
+
+    def verdict(self, count: int, faults: list[str]) -> None:
+        """Write the verdict."""
+        self._write("verdict", ok=not faults, pictures=count, faults=faults)
+
+    def _write(self, event: str, **fields: Any) -> None:
+        sys.stdout.write(json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+
+def _facts(outcome: Outcome) -> list[tuple[str, str]]:
+    record = outcome.record
+    facts = []
+    if outcome.status == "FAILED":
+        error = record["error"]
+        facts += [("error", f"{error['code']} in {error['step']}: {error['message']}"), ("what to do", error["hint"])]
+    for rendition, path in zip(record.get("renditions", []), outcome.files, strict=True):
+        size = f"{rendition['width']} x {rendition['height']}, {rendition['sizeBytes']:,} bytes"
+        facts.append((rendition["name"], f"{path} ({rendition['format']}, {size})"))
+    if labels := record.get("labels"):
+        named = ", ".join(f"{label['name']} {label['confidence']:.0f} %" for label in labels)
+        facts.append(("labels", f"{named} — by {record['labelModelVersion']}"))
+    facts.append(("status", outcome.status_url))
+    for notification in outcome.notifications:
+        facts.append(("mail", notification["subject"]))
+        facts += [("", f"| {line}") for line in notification["message"].splitlines()]
+    return facts
