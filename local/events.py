@@ -90,6 +90,8 @@ def event_for(account_id: str, bucket: Any, name: str, key: Any) -> Any:
 
 
 def _publish(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
+    if event_name == "s3:ObjectCreated:Put" and key.multipart is not None:
+        return  # moto announces the end of a multipart upload twice; the second event has the right reason
     event = event_for(account_id, bucket, event_name, key)
     for bus in events_backends[account_id][bucket.region_name].event_buses.values():
         for rule in bus.rules.values():
