@@ -4,7 +4,7 @@
                                                                        └─ summary
 
 Everything expensive happens after the first reduction. Each size comes from the smallest picture already made that is
-at least twice as large, else from the decoded pixels: a plain cascade loses 1.3 dB on screenshots.
+large enough, else from the decoded pixels: a plain cascade loses 1.3 dB on screenshots.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ from image_pipeline.summary import Summary, summarise
 VERSION = 1
 """Part of every content id: raise it when the same bytes and recipes give other pixels."""
 
-_CASCADE = 2.0
-"""How much larger than a rendition the picture must be that it is made from."""
+_CAMERA_CASCADE, _CASCADE = 1.5, 2.0
+"""How much larger than a rendition the reduced picture must be that it is made from. On photographs 1.5 costs 0.02 dB,
+on screenshots 0.4 dB (`docs/performance.md`)."""
 _SUMMARY_SIDE = 128
 """Longest side in pixels of what the summary is made from."""
 _SLOW_FORMATS = frozenset({"webp", "avif"})
@@ -192,23 +193,26 @@ def _open(data: bytes, header: Header, scale: float, limits: Limits) -> _Picture
             f"{header.height} pixels; {limits.memory_bytes / 1e6:.0f} MB are there.",
             "Ask for smaller renditions, or give the function more memory.",
         )
-    return _Picture(decode(data, header, draft_scale(1 / scale)))
+    pixels = decode(data, header, draft_scale(1 / scale, header.camera))
+    return _Picture(pixels, _CAMERA_CASCADE if header.camera else _CASCADE)
 
 
 class _Picture:
     """One picture, decoded once, reduced on demand; reductions are upright sRGB in mode L, RGB or RGBA."""
 
-    def __init__(self, pixels: Pixels) -> None:
+    def __init__(self, pixels: Pixels, cascade: float) -> None:
         self._pixels = pixels
+        self._cascade = cascade
         self._made: list[Image.Image] = []
         self.warnings = list(pixels.warnings)
 
     def whole(self, size: tuple[int, int]) -> Image.Image:
         """The whole picture at `size` (width, height), not to be changed by the caller."""
         width, height = size
+        least = (self._cascade * width, self._cascade * height)
         enough = [
             each for each in self._made
-            if each.size == size or (each.width >= _CASCADE * width and each.height >= _CASCADE * height)
+            if each.size == size or (each.width >= least[0] and each.height >= least[1])
         ]  # fmt: skip
         if enough:
             image = resize.reduce(min(enough, key=lambda each: each.width * each.height), size)

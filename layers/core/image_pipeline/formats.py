@@ -52,7 +52,7 @@ MAX_HEAD_BYTES = 4 * MEBIBYTE
 MAX_SCANS = 100
 """Scans of one JPEG. Encoders write about 10; a thousand keep the decoder busy for half a minute."""
 
-ORIENTATION_TAG = 0x0112
+_MAKE, _ORIENTATION = 0x010F, 0x0112
 
 _CONTENT_TYPES = {name: f"image/{name.lower()}" for name in FORMATS}
 
@@ -111,6 +111,8 @@ class Header:
     """Per channel."""
     progressive: bool = False
     """JPEG: the decoder has to hold all coefficients."""
+    camera: bool = False
+    """EXIF names the maker of a camera: a photograph, not a drawing saved as JPEG."""
     sampling: float = 3.0
     """JPEG: coefficients per pixel, 1 for grey, 1.5 for 4:2:0, 3 for 4:4:4."""
 
@@ -142,19 +144,25 @@ class Header:
         if self.format != "JPEG":
             wide = 2 if self.bits > 8 and self.format in ("TIFF", "PNG") else 1
             return pixels * _BYTES_PER_PIXEL[self.format] * wide
-        scale = draft_scale(max(self.width, self.height) / rendition_side)
+        scale = draft_scale(max(self.width, self.height) / rendition_side, self.camera)
         coefficients = int(pixels * self.sampling * 2) if self.progressive else 0
         return coefficients + 8 * pixels // scale**2
 
 
-DRAFT_MARGIN = 1.5
-"""The part of the reduction that is left to Lanczos after JPEG's own: keeps the result within 0.1 dB of a reduction
-from full size (`docs/performance.md`)."""
+_CAMERA_MARGIN, _MARGIN = 1.25, 1.5
+"""The part of a reduction that is left to Lanczos after JPEG's own. A lens leaves no detail of single pixels, so that
+the smaller margin costs photographs less than 0.2 dB; screenshots would lose 3 dB (`docs/performance.md`)."""
 
 
-def draft_scale(reduction: float) -> int:
-    """By how much a JPEG may be reduced while it is decoded, 1, 2, 4 or 8, when `reduction` is wanted in all."""
-    return next((scale for scale in (8, 4, 2) if scale * DRAFT_MARGIN <= reduction), 1)
+def draft_scale(reduction: float, camera: bool) -> int:
+    """By how much a JPEG may be reduced while it is decoded: 1, 2, 4 or 8.
+
+    Args:
+        reduction: original over rendition, at least 1.
+        camera: whether the picture is a photograph.
+    """
+    margin = _CAMERA_MARGIN if camera else _MARGIN
+    return next((scale for scale in (8, 4, 2) if scale * margin <= reduction), 1)
 
 
 def admit(read: Callable[[int], bytes], size_bytes: int, limits: Limits) -> Header:
@@ -393,6 +401,7 @@ def _jpeg(head: bytes, size_bytes: int, _limits: Limits) -> Header:
             height=int.from_bytes(frame[1:3], "big"),
             mode=_JPEG_MODES[parts],
             orientation=_exif_orientation(head),
+            camera=_MAKE in _exif_tags(head),
             progressive=segment.marker in (0xC2, 0xCA),
             sampling=sum(h * v for h, v in factors) / largest,
         )
@@ -596,13 +605,16 @@ def _box_orientation(items: HeifItems) -> int:
 
 
 def _exif_orientation(head: bytes) -> int:
-    block = find_exif(head)
-    try:
-        tiff = Tiff(block)
-        value = whole(tiff.directory(tiff.first)[0], ORIENTATION_TAG, 1)
-    except (NeedMoreBytesError, BrokenContainerError):
-        return 1
+    value = whole(_exif_tags(head), _ORIENTATION, 1)
     return value if 1 <= value <= 8 else 1
+
+
+def _exif_tags(head: bytes) -> dict[int, Value]:
+    try:
+        tiff = Tiff(find_exif(head))
+        return tiff.directory(tiff.first)[0]
+    except (NeedMoreBytesError, BrokenContainerError):
+        return {}
 
 
 def _displayed(header: Header) -> Header:

@@ -59,7 +59,7 @@ def reduce(image: Image.Image, size: tuple[int, int], box: Box | None = None) ->
         return image
     if _resizer is None or image.mode not in _SIMD_MODES:
         return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
-    out = Image.new(image.mode, size)
+    out = Image.new(image.mode, size, None)  # not cleared: every pixel is written
     crop = _simd.CropBox(box[0], box[1], box[2] - box[0], box[3] - box[1]) if box else None
     _resizer.resize_pil(image, out, _simd.ResizeOptions(resize_alg=_lanczos, crop_box=crop))
     return out

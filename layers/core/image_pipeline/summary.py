@@ -21,9 +21,8 @@ Resize = Callable[[Image.Image, tuple[int, int]], Image.Image]
 Plane = bytes | list[float]
 """One channel, row by row."""
 
-_THUMBHASH_SIDE = 32
+_SMALL_SIDE = 32
 _PHASH_SIDE = 32
-_COLOUR_SIDE = 64
 _COLOURS = 5
 _DISTANCE = 48
 """Two dominant colours differ by at least this much in the sum of their channels."""
@@ -47,9 +46,10 @@ class Summary:
 
 def summarise(image: Image.Image, resize: Resize) -> Summary:
     """Summarise an upright sRGB picture of mode RGB or RGBA, best one of 64 to 400 pixels a side."""
+    small = _inside(image, _SMALL_SIDE, resize)
     return Summary(
-        thumbhash=base64.b64encode(thumbhash(_inside(image, _THUMBHASH_SIDE, resize))).decode(),
-        colours=dominant_colours(_inside(image, _COLOUR_SIDE, resize)),
+        thumbhash=base64.b64encode(thumbhash(small)).decode(),
+        colours=dominant_colours(small),
         phash=phash(image, resize),
     )
 

@@ -1,0 +1,107 @@
+"""events/: every file leads its function to the outcome that its name tells."""
+
+import hashlib
+import importlib.util
+import json
+import re
+
+import boto3
+import pytest
+
+from image_pipeline import labels
+from image_pipeline.errors import PipelineError
+from local.rekognition import detect_labels
+from local.samples import samples
+from tests.conftest import IMAGE_TABLE, ROOT, THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_record
+
+OUTPUTS = {
+    "UploadsBucketName": UPLOADS_BUCKET,
+    "ThumbnailsBucketName": THUMBNAILS_BUCKET,
+    "ImageTableName": IMAGE_TABLE,
+}
+EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
+FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
+
+OUTCOMES = {
+    "validate_image": lambda result: result["image"]["format"] == "JPEG",
+    "validate_image_not_an_image": "UnsupportedFormatError",
+    "validate_image_empty_upload": "EmptyUploadError",
+    "validate_image_too_many_bytes": "UploadTooLargeError",
+    "validate_image_vanished_upload": "UploadVanishedError",
+    "generate_thumbnails": lambda result: {each["name"] for each in result["renditions"]} >= {"100x100", "640x480"},
+    "generate_thumbnails_replaced_upload": "UploadVanishedError",
+    "extract_metadata": lambda result: result["labels"] and result["labelModelVersion"],
+    "extract_metadata_without_labels": lambda result: result["warnings"] and "labels" not in result,
+    "store_results": lambda result: result["status"] == "COMPLETED",
+    "store_results_partial": lambda result: result["status"] == "PARTIAL",
+    "get_status": lambda result: result["statusCode"] == 200,
+    "get_status_nested": lambda result: result["statusCode"] == 200,
+    "get_status_unknown": lambda result: result["statusCode"] == 404,
+    "get_status_not_a_key": lambda result: result["statusCode"] == 400,
+}
+
+
+def event(name):
+    text = (ROOT / "events" / f"{name}.json").read_text()
+    return json.loads(re.sub(r"\$\{(\w+)\}", lambda match: OUTPUTS[match[1]], text))
+
+
+def function_of(name):
+    return next(each for each in FUNCTIONS if name.startswith(each))
+
+
+def handler_of(name):
+    path = ROOT / "functions" / function_of(name) / "app.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_app", path)
+    app = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(app)
+    return app.lambda_handler
+
+
+@pytest.fixture
+def _uploaded(monkeypatch):
+    """The pictures of `make run`, and records for the events that need one."""
+    for sample in samples():
+        boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=sample.key, Body=sample.data)
+    boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key="uploads/empty.jpg", Body=b"")
+    for key in ("uploads/coffee.jpg", "uploads/pets/Chelsea (1).jpg"):
+        put_record(key, status="COMPLETED")
+    put_record("uploads/invoked.jpg", execution={"id": event("store_results")["executionId"]})
+
+    def read_object(bucket, key, _version):
+        return boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+
+    class StandIn:
+        def detect_labels(self, **request):
+            _, answer = detect_labels(request, read_object)
+            return answer
+
+    monkeypatch.setattr(labels, "_rekognition", StandIn)
+
+
+@pytest.mark.usefixtures("_uploaded")
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_event_has_the_outcome_that_its_name_tells(name):
+    """The same file serves the tests, the local run and `sam local invoke`."""
+    expected = OUTCOMES[name]
+    if isinstance(expected, str):
+        with pytest.raises(PipelineError) as caught:
+            handler_of(name)(event(name), None)
+        assert type(caught.value).__name__ == expected
+    else:
+        assert expected(handler_of(name)(event(name), None))
+
+
+def test_every_event_is_tried_and_every_function_has_one():
+    """A new situation gets its outcome here; a new function gets its event."""
+    assert set(EVENTS) == OUTCOMES.keys() | {name for name in EVENTS if name.startswith("object_created")}
+    assert {function_of(name) for name in OUTCOMES} == set(FUNCTIONS)
+
+
+def test_the_events_point_at_the_samples():
+    """A changed sample would leave the events pointing at bytes that no longer are."""
+    (coffee,) = [sample for sample in samples() if sample.key == "uploads/coffee.jpg"]
+    for name in ("validate_image", "generate_thumbnails", "extract_metadata"):
+        source = event(name).get("upload") or event(name)["source"]
+        assert source["etag"] == hashlib.md5(coffee.data).hexdigest()
+        assert source["sizeBytes"] == len(coffee.data)
