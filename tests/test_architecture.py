@@ -166,7 +166,7 @@ def test_the_readme_names_only_commands_that_exist():
 def test_parameters_of_the_template_are_documented(template):
     """The README's table has every setting with its default, and no other."""
     settings = (ROOT / "README.md").read_text().partition("## Configure")[2].partition("\n## ")[0]
-    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*?)`? \|", readme, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*?)`? \|", settings, re.MULTILINE))
     defaults = {name: str(body.get("Default", "")) for name, body in template["Parameters"].items()}
     assert rows == {name: default or "(empty)" for name, default in defaults.items()}
 
