@@ -13,7 +13,7 @@ from PIL import Image, ImageChops, ImageStat
 from image_pipeline import engine, exif, resize
 from image_pipeline.errors import ImageTooLargeError, RejectedError
 from image_pipeline.formats import Limits
-from image_pipeline.recipes import DEFAULT_PATH, Recipe, Watermark, load
+from image_pipeline.recipes import Recipe, Watermark, load
 from tests.corpus import BAD, GOOD, HOLE, QUARTERS, SIZE, holed, many_scans, noisy, quarters, saved, turned
 from tests.unit.test_exif import block
 
@@ -159,9 +159,7 @@ def test_any_picture_and_any_recipe(width, height, mode, box, fit, output_format
 
 def test_the_default_recipes():
     """100x100, 640x480 and the web picture in two formats, in this order."""
-    rendered = engine.render(
-        saved(quarters(size=(2400, 1600)), "JPEG"), load(DEFAULT_PATH).for_key("uploads/a.jpg"), LIMITS
-    )
+    rendered = engine.render(saved(quarters(size=(2400, 1600)), "JPEG"), load().for_key("uploads/a.jpg"), LIMITS)
     assert [(each.file_name, each.width, each.height) for each in rendered.renditions] == [
         ("100x100.jpg", 100, 67),
         ("640x480.jpg", 640, 427),

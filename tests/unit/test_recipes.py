@@ -3,7 +3,7 @@
 import pytest
 
 from image_pipeline.errors import SettingsError
-from image_pipeline.recipes import DEFAULT_PATH, FORMATS, Recipe, load
+from image_pipeline.recipes import FORMATS, Recipe, load
 
 
 def book(tmp_path, text):
@@ -21,7 +21,7 @@ def names(recipes):
 def test_the_packaged_file_is_right():
     """Three recipes for every upload, as the README says."""
     assert names(load().for_key("uploads/a/b.jpg")) == ["100x100", "640x480", "web"]
-    assert load(DEFAULT_PATH).recipes["web"] == Recipe("web", 1600, 1600, formats=("jpeg", "webp"))
+    assert load().recipes["web"] == Recipe("web", 1600, 1600, formats=("jpeg", "webp"))
 
 
 TWO = """

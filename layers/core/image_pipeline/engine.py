@@ -10,13 +10,11 @@ large enough, else from the decoded pixels: a plain cascade loses 1.3 dB on scre
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import PIL
 from PIL import Image
@@ -27,8 +25,11 @@ from image_pipeline.errors import ImageTooLargeError
 from image_pipeline.exif import rights_block
 from image_pipeline.formats import Header, Limits, admit, draft_scale
 from image_pipeline.pixels import Pixels, decode
-from image_pipeline.recipes import Recipe
+from image_pipeline.recipes import Recipe, Watermark
 from image_pipeline.summary import Summary, summarise
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 VERSION = 1
 """Part of every content id: raise it when the same bytes and recipes give other pixels."""
@@ -111,18 +112,17 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Rendered:
         RejectedError: as `formats.admit`, and CorruptImageError where the pixels cannot be decoded.
     """
     header = admit(lambda _: data, len(data), limits)
-    with ThreadPoolExecutor(max_workers=2) as threads:
-        digest = threads.submit(hashlib.sha256, data)
-        picture = _open(data, header, max((_scale(each, header) for each in recipes), default=0.0), limits)
-        rights = rights_block(data)
-        results: dict[str, list[Future[Rendition]]] = {}
+    picture = _open(data, header, max((_scale(each, header) for each in recipes), default=0.0), limits)
+    rights = rights_block(data)
+    results: dict[str, list[Callable[[], Rendition]]] = {}
+    with _helpers(recipes) as threads:
         for recipe in sorted(recipes, key=partial(_scale, header=header), reverse=True):
             whole = picture.whole(_whole_size(recipe, header))
             make = partial(_rendition, _Finisher(recipe, whole), rights=rights, upload_bytes=len(data))
             results[recipe.name] = [_start(threads, make, each) for each in recipe.formats]
         summary = summarise(picture.whole(_inside(header, _SUMMARY_SIDE)), resize.reduce)
-        renditions = tuple(each.result() for recipe in recipes for each in results[recipe.name])
-        sha256 = digest.result().hexdigest()
+        sha256 = hashlib.sha256(data).hexdigest()
+        renditions = tuple(result() for recipe in recipes for result in results[recipe.name])
     return Rendered(renditions, summary, sha256, _content_id(sha256, recipes), tuple(picture.warnings), header)
 
 
@@ -285,12 +285,26 @@ def _rendition(finisher: _Finisher, output_format: str, *, rights: bytes, upload
     )
 
 
-def _start(threads: ThreadPoolExecutor, make: Callable[[str], Rendition], output_format: str) -> Future[Rendition]:
-    if output_format in _SLOW_FORMATS:
-        return threads.submit(make, output_format)
-    done: Future[Rendition] = Future()
-    done.set_result(make(output_format))
-    return done
+@contextmanager
+def _helpers(recipes: Sequence[Recipe]) -> Iterator[ThreadPoolExecutor | None]:
+    """Two threads for the slow encoders; none where no recipe asks for one."""
+    if not any(_SLOW_FORMATS & set(recipe.formats) for recipe in recipes):
+        yield None
+        return
+    from concurrent.futures import ThreadPoolExecutor  # brings logging along, which costs 9 ms
+
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        yield threads
+
+
+def _start(
+    threads: ThreadPoolExecutor | None, make: Callable[[str], Rendition], output_format: str
+) -> Callable[[], Rendition]:
+    """Begin one file; what is given back waits for it."""
+    if threads is not None and output_format in _SLOW_FORMATS:
+        return threads.submit(make, output_format).result
+    done = make(output_format)
+    return lambda: done
 
 
 def _centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -314,12 +328,19 @@ def _padded(image: Image.Image, size: tuple[int, int], background: str) -> Image
     return canvas
 
 
-def _file_digest(path: Path) -> str:
-    """What stands for a watermark's picture in the content id: its bytes, wherever it lies."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _content_id(sha256: str, recipes: Sequence[Recipe]) -> str:
-    engine = [VERSION, PIL.__version__, resize.name()]
-    words = json.dumps([engine, sha256, [asdict(recipe) for recipe in recipes]], default=_file_digest, sort_keys=True)
-    return hashlib.sha256(words.encode()).hexdigest()[:16]
+    words = [VERSION, PIL.__version__, resize.name(), sha256, *map(_described, recipes)]
+    return hashlib.sha256(repr(words).encode()).hexdigest()[:16]
+
+
+def _described(options: Recipe | Watermark) -> list[Any]:
+    """All options by name; a watermark's picture by its bytes, wherever it lies."""
+    pairs = []
+    for each in fields(options):
+        value = getattr(options, each.name)
+        if isinstance(value, Watermark):
+            value = _described(value)
+        elif each.name == "image" and value is not None:
+            value = hashlib.sha256(value.read_bytes()).hexdigest()
+        pairs.append((each.name, value))
+    return pairs

@@ -11,15 +11,18 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image, ImageChops, ImageFile
+from PIL import Image
 
 from image_pipeline.containers import find_exif
 from image_pipeline.errors import CorruptImageError, ImageTooLargeError
 from image_pipeline.exif import says_adobe_rgb
 from image_pipeline.formats import Header
 from image_pipeline.resize import Box
+
+if TYPE_CHECKING:
+    from PIL import ImageFile
 
 _UPRIGHT = frozenset({"TIFF", "HEIF"})
 """Formats whose decoder turns the picture itself."""
@@ -97,6 +100,8 @@ def _decode_jpeg(data: bytes, header: Header, scale: int) -> Pixels:
 
         profile = matrix_profile(ADOBE_RGB, 563 / 256)
     if image.mode == "CMYK" and "adobe" not in image.info:
+        from PIL import ImageChops
+
         image = ImageChops.invert(image)  # Pillow takes all CMYK for Adobe's, which is stored inverted
     return Pixels(image, box, header.orientation, profile, heard)
 

@@ -7,15 +7,14 @@ The longest folder that a key starts with decides; `docs/images.md` documents ev
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from image_pipeline.errors import SettingsError
 
-DEFAULT_PATH = Path(__file__).with_name("recipes.toml")
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FITS = ("fit", "cover", "pad")
 FORMATS = ("jpeg", "png", "webp", "avif")
@@ -88,12 +87,16 @@ class RecipeBook:
         return tuple(self.recipes[name] for name in names)
 
 
-def load(path: Path = DEFAULT_PATH) -> RecipeBook:
-    """Read and check the recipe file.
+def load(path: Path | None = None) -> RecipeBook:
+    """Read and check a recipe file; without a path, the one in the package.
 
     Raises:
         SettingsError: the file cannot be read, is not TOML, or a value is not allowed; names file and line.
     """
+    import tomllib  # together a fifth of the engine's import, and only this function needs them
+    from pathlib import Path
+
+    path = path or Path(__file__).with_name("recipes.toml")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,0 +1,107 @@
+"""Turns measurements into the tables of `docs/performance.md`, between the two marks that it keeps there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
+START, END = "<!-- bench: start -->", "<!-- bench: end -->"
+
+Results = dict[str, Any]
+
+
+def _worst(results: Results, other: str, start: str = "", key: str = "cpu") -> float | None:
+    """The engine's largest ratio to another contestant over the pictures whose name starts so."""
+    ratios = [
+        each["engine"][key] / each[other][key]
+        for name, each in results["pictures"].items()
+        if name.startswith(start) and other in each and name != "jpeg-12mp-no-exif"
+    ]
+    return max(ratios, default=None)
+
+
+def _peak(results: Results) -> float | None:
+    picture = results["pictures"].get("jpeg-48mp")
+    return picture["engine"]["peak"] / 1e6 if picture else None
+
+
+def _peak_ratio(results: Results) -> float | None:
+    picture = results["pictures"].get("jpeg-48mp")
+    return picture["engine"]["peak"] / picture["tutorial"]["peak"] if picture else None
+
+
+def _hostile(results: Results) -> float | None:
+    picture = results["pictures"].get("jpeg-12mp")
+    return max(each["cpu"] for each in results["hostile"].values()) / picture["tutorial"]["cpu"] if picture else None
+
+
+TARGETS: tuple[tuple[str, float, Callable[[Results], float | None]], ...] = (
+    ("CPU against the tutorial: JPEG 12 to 48 MP", 0.12, lambda r: _worst(r, "tutorial", "jpeg")),
+    ("CPU against the tutorial: PNG", 0.30, lambda r: _worst(r, "tutorial", "png")),
+    ("CPU against the tutorial: WebP", 0.28, lambda r: _worst(r, "tutorial", "webp")),
+    ("CPU against the tutorial: AVIF", 0.22, lambda r: _worst(r, "tutorial", "avif")),
+    ("CPU against sharp, idiomatic, any input", 0.30, lambda r: _worst(r, "sharp, idiomatic")),
+    ("CPU against pyvips, idiomatic, any input", 0.35, lambda r: _worst(r, "vips, idiomatic")),
+    ("CPU against one libvips decode: JPEG", 0.90, lambda r: _worst(r, "vips, one decode", "jpeg")),
+    ("CPU against one libvips decode: PNG", 1.0, lambda r: _worst(r, "vips, one decode", "png")),
+    ("CPU against one libvips decode: WebP", 1.0, lambda r: _worst(r, "vips, one decode", "webp")),
+    ("Peak memory, 48 MP JPEG, MB", 125, _peak),
+    ("Peak memory, 48 MP JPEG, against the tutorial", 0.25, _peak_ratio),
+    (
+        "Import of the engine against `import PIL.Image`",
+        2.0,
+        lambda r: r["import"]["engine"] / r["import"]["PIL.Image"],
+    ),
+    ("CPU over the floor: JPEG", 1.35, lambda r: _worst(r, "floor", "jpeg")),
+    ("Hostile file rejected, against the tutorial's 12 MP JPEG", 0.03, _hostile),
+    ("Hostile file rejected, extra MB", 5, lambda r: max(e["memory"] for e in r["hostile"].values()) / 1e6),
+)
+
+
+def tables(results: Results) -> str:
+    """Markdown: the targets, then a table for each of CPU, wall time, memory, bytes and quality."""
+    used = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    lines = [
+        f"Measured {results['date']} on {results['machine']} cores, medians of {results['rounds']} interleaved rounds; "
+        f"{used}.",
+        "",
+        "| target (worst picture of the group) | at most | measured | |",
+        "|---|---|---|---|",
+    ]
+    for name, limit, value in TARGETS:
+        measured = value(results)
+        if measured is not None:
+            lines.append(f"| {name} | {limit:g} | {measured:.3g} | {'met' if measured <= limit else '**missed**'} |")
+    lines += _table(results, "CPU time, tutorial = 1", lambda e, base: f"{e['cpu'] / base['cpu']:.2f}")
+    lines += _table(results, "Wall time, tutorial = 1", lambda e, base: f"{e['wall'] / base['wall']:.2f}")
+    lines += _table(results, "Peak memory of the process, MB", lambda e, _: f"{e['peak'] / 1e6:.0f}")
+    lines += _table(results, "Bytes of the five files, kB", lambda e, _: f"{e['bytes'] / 1000:.0f}")
+    lines += _table(
+        results,
+        "SSIM · PSNR in dB against Lanczos from full size, mean of the five sizes",
+        lambda e, _: f"{e['ssim']:.4f} · {e['psnr']:.1f}" if "ssim" in e else "",
+    )
+    base = {name: each["tutorial"] for name, each in results["pictures"].items()}
+    lines += ["", "Tutorial, CPU ms: " + ", ".join(f"{name} {each['cpu'] * 1000:.0f}" for name, each in base.items())]
+    return "\n".join(lines)
+
+
+def _table(results: Results, title: str, cell: Callable[[dict[str, float], dict[str, float]], str]) -> list[str]:
+    names = list(next(iter(results["pictures"].values())))
+    lines = ["", f"**{title}**", "", "| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for picture, each in results["pictures"].items():
+        cells = [cell(each[name], each["tutorial"]) for name in names]
+        lines.append(f"| {picture} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def write_document(results: Results) -> None:
+    """Replace what stands between the marks."""
+    if DOCUMENT.exists():
+        text = DOCUMENT.read_text()
+        block = f"{START}\n\n{tables(results)}\n\n{END}"
+        pattern = re.compile(re.escape(START) + ".*?" + re.escape(END), re.DOTALL)
+        DOCUMENT.write_text(pattern.sub(lambda _: block, text))

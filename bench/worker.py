@@ -1,0 +1,138 @@
+"""One contestant in its own process: `python -m bench.worker NAME`, then one JSON request a line.
+
+A request is {"path": …, "save": folder or null}; the answer {"cpu": s, "wall": s, "bytes": n, "peak": bytes}. CPU time
+is that of all threads.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SIZES = (1600, 1024, 640, 320, 100)
+QUALITY = 80
+
+Job = Callable[[bytes], list[bytes]]
+
+
+def engine(simd: bool = True) -> Job:
+    """This project: everything that a record needs, summary and hash included."""
+    if not simd:
+        sys.modules["cykooz_resizer"] = None  # type: ignore[assignment]
+    from image_pipeline.engine import render
+    from image_pipeline.formats import Limits
+    from image_pipeline.recipes import Recipe
+
+    recipes = [Recipe(str(side), side, side, quality=QUALITY) for side in SIZES]
+    limits = Limits()
+    return lambda data: [each.data for each in render(data, recipes, limits).renditions]
+
+
+def tutorial() -> Job:
+    """What a tutorial shows: open, convert, copy, `thumbnail`, for each size."""
+    from PIL import Image
+
+    def job(data: bytes) -> list[bytes]:
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+        outs = []
+        for side in SIZES:
+            copy, out = image.copy(), io.BytesIO()
+            copy.thumbnail((side, side))
+            copy.save(out, "JPEG", quality=QUALITY)
+            outs.append(out.getvalue())
+        return outs
+
+    return job
+
+
+def floor() -> Job:
+    """What nobody gets under with these codecs: the decode, at the fraction the engine takes, and the encodes."""
+    from image_pipeline.encode import encode
+    from image_pipeline.engine import _Picture
+    from image_pipeline.formats import Limits, admit, draft_scale
+    from image_pipeline.pixels import decode
+
+    prepared: dict[int, list[Any]] = {}
+
+    def job(data: bytes) -> list[bytes]:
+        header = admit(lambda _: data, len(data), Limits())
+        reduction = max(1.0, max(header.width, header.height) / SIZES[0])
+        pixels = decode(data, header, draft_scale(reduction, header.camera))
+        key = hash(data)
+        if key not in prepared:
+            picture = _Picture(pixels, 2.0)
+            ratio = header.height / header.width
+            prepared[key] = [picture.whole((side, max(1, round(side * ratio)))).convert("RGB") for side in SIZES]
+        return [encode(image, "jpeg", QUALITY, b"") for image in prepared[key]]
+
+    return job
+
+
+def vips(one_decode: bool) -> Job:
+    """pyvips: `thumbnail_buffer` for each size, or one decode at the largest size and the others from memory."""
+    import pyvips
+
+    options = {"size": "down", "output_profile": "srgb"}
+
+    def idiomatic(data: bytes) -> list[bytes]:
+        return [
+            pyvips.Image.thumbnail_buffer(data, side, height=side, **options).jpegsave_buffer(Q=QUALITY, keep="none")
+            for side in SIZES
+        ]
+
+    def tuned(data: bytes) -> list[bytes]:
+        base = pyvips.Image.thumbnail_buffer(data, SIZES[0], height=SIZES[0], **options).copy_memory()
+        smaller = [base.thumbnail_image(side, height=side, size="down") for side in SIZES[1:]]
+        return [image.jpegsave_buffer(Q=QUALITY, keep="none") for image in (base, *smaller)]
+
+    return tuned if one_decode else idiomatic
+
+
+CONTESTANTS: dict[str, Callable[[], Job]] = {
+    "engine": engine,
+    "engine, stock resizer": lambda: engine(simd=False),
+    "tutorial": tutorial,
+    "floor": floor,
+    "vips, idiomatic": lambda: vips(one_decode=False),
+    "vips, one decode": lambda: vips(one_decode=True),
+}
+
+
+def _peak() -> int:
+    """Most resident memory of this process so far, bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main() -> None:
+    """Serve requests until the input ends."""
+    job = CONTESTANTS[sys.argv[1]]()
+    for line in sys.stdin:
+        request = json.loads(line)
+        data = Path(request["path"]).read_bytes()
+        cpu, wall = time.process_time(), time.perf_counter()
+        outs = job(data)
+        answer = {
+            "cpu": time.process_time() - cpu,
+            "wall": time.perf_counter() - wall,
+            "bytes": sum(map(len, outs)),
+            "peak": _peak(),
+        }
+        if request["save"]:
+            for side, out in zip(SIZES, outs, strict=True):
+                (Path(request["save"]) / f"{side}.jpg").write_bytes(out)
+        print(json.dumps(answer), flush=True)
+    os._exit(0)  # libvips takes its time to say goodbye
+
+
+if __name__ == "__main__":
+    main()
