@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -214,7 +213,10 @@ def test_nothing_is_left_when_the_pool_stops(make, tmp_path):
 
 def test_a_process_ends_with_its_parent(tmp_path):
     """Even when the parent is killed and the function is busy."""
-    (tmp_path / "app.py").write_text("import time\ndef f(e, c):\n    time.sleep(60)\n")
+    busy = tmp_path / "busy"
+    os.mkfifo(busy)
+    code = "import time\ndef f(event, context):\n    open(event, 'w').close()\n    time.sleep(60)\n"
+    (tmp_path / "app.py").write_text(code)
     worker = Path(__file__).parents[2] / "local" / "worker.py"
     read, write = os.pipe()
     parent, child = os.pipe()
@@ -225,11 +227,10 @@ def test_a_process_ends_with_its_parent(tmp_path):
         pass_fds=[write],
         env={"_HANDLER": "app.f", **{f"AWS_LAMBDA_{name}": "x" for name in names}},
     )
-    os.write(
-        child, json.dumps({"requestId": "r", "functionArn": "", "timeoutSeconds": 60, "event": {}}).encode() + b"\n"
-    )
+    request = {"requestId": "r", "functionArn": "", "timeoutSeconds": 60, "event": str(busy)}
+    os.write(child, json.dumps(request).encode() + b"\n")
     assert os.read(read, 100)
-    time.sleep(0.1)
+    busy.read_bytes()  # waits until the function has opened it
     os.close(child)
     assert process.wait(5) == 0
     for descriptor in (read, write, parent):

@@ -110,7 +110,7 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Rendered:
     Raises:
         RejectedError: as `formats.admit`, and CorruptImageError where the pixels cannot be decoded.
     """
-    header = admit(lambda count: data[:count] if count < len(data) else data, len(data), limits)
+    header = admit(lambda _: data, len(data), limits)
     with ThreadPoolExecutor(max_workers=2) as threads:
         digest = threads.submit(hashlib.sha256, data)
         picture = _open(data, header, max((_scale(each, header) for each in recipes), default=0.0), limits)
@@ -146,7 +146,7 @@ def reduced_jpeg(
         RejectedError: as `render`.
     """
     limits = limits or Limits()
-    header = admit(lambda count: data[:count], len(data), limits)
+    header = admit(lambda _: data, len(data), limits)
     picture = _open(data, header, min(1.0, max_side / max(header.width, header.height)), limits)
     image = _flat(picture.whole(_inside(header, max_side)), "#ffffff")
     image = _padded(image, (max(image.width, min_side), max(image.height, min_side)), "#ffffff")

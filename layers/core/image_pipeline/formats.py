@@ -68,7 +68,7 @@ deflate reaches 1032 : 1, at one bit per pixel."""
 class Limits:
     """What one upload may cost."""
 
-    max_bytes: int = 100 * MEBIBYTE
+    max_bytes: int = 100_000_000
     """Size of the file in bytes."""
     max_pixels: int = 250_000_000
     """Width × height: more than the 200 megapixels of today's largest telephone camera."""
@@ -321,7 +321,7 @@ def sniff(head: bytes) -> str:
         return _RIFF.get(head[8:12], "RIFF file")
     if head[4:8] == b"ftyp":
         return _brand(head)
-    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+    if head[:2] == b"BM" and (len(head) < 18 or int.from_bytes(head[14:18], "little") in _BMP_HEADERS):
         return "BMP"
     for magic, name in _MAGIC:
         if head.startswith(magic):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageChops, ImageFile
 
 from image_pipeline.containers import find_exif
 from image_pipeline.errors import CorruptImageError, ImageTooLargeError
@@ -24,6 +24,7 @@ from image_pipeline.resize import Box
 _UPRIGHT = frozenset({"TIFF", "HEIF"})
 """Formats whose decoder turns the picture itself."""
 
+_END_OF_JPEG = b"\xff\xd9"
 _HINT = "Export the picture again and upload it."
 
 
@@ -69,28 +70,47 @@ def decode(data: bytes, header: Header, scale: int) -> Pixels:
 
 
 def _decode(data: bytes, header: Header, scale: int) -> Pixels:
+    if header.format == "JPEG":
+        return _decode_jpeg(data, header, scale)
     opened = _OPENERS[header.format](io.BytesIO(data))
-    box: Box = (0, 0, *opened.size)
-    if header.format == "JPEG" and scale > 1:
-        drafted = opened.draft(None, (opened.width // scale, opened.height // scale))
-        box = drafted[1] if drafted else box
     opened.load()
-    if header.format != "JPEG":
-        box = (0, 0, *opened.size)
-    profile = opened.info.get("icc_profile") or b""
     image, heard = _reducible(opened)
-    if not profile and header.format == "JPEG" and header.mode == "RGB" and says_adobe_rgb(find_exif(data)):
+    profile = b"" if opened.mode == "LAB" else opened.info.get("icc_profile") or b""
+    orientation = 1 if header.format in _UPRIGHT else header.orientation
+    return Pixels(image, (0, 0, *image.size), orientation, profile, heard)
+
+
+def _decode_jpeg(data: bytes, header: Header, scale: int) -> Pixels:
+    heard: tuple[str, ...] = ()
+    try:
+        image, box = _load_jpeg(data, scale)
+    except OSError as error:
+        # Where the last block is complete, bits behind it change nothing; where it is cut off, they do.
+        image, box = _load_jpeg(data + _END_OF_JPEG, scale)
+        other, _ = _load_jpeg(data + b"\x55" * 256 + _END_OF_JPEG, scale)
+        if image.tobytes() != other.tobytes():
+            raise error
+        heard = ("The file has no end marker; its picture is complete.",)
+    profile = image.info.get("icc_profile") or b""
+    if not profile and header.mode == "RGB" and says_adobe_rgb(find_exif(data)):
         from image_pipeline.colour import ADOBE_RGB, matrix_profile
 
         profile = matrix_profile(ADOBE_RGB, 563 / 256)
-    orientation = 1 if header.format in _UPRIGHT else header.orientation
-    return Pixels(image, box, orientation, profile, heard)
+    if image.mode == "CMYK" and "adobe" not in image.info:
+        image = ImageChops.invert(image)  # Pillow takes all CMYK for Adobe's, which is stored inverted
+    return Pixels(image, box, header.orientation, profile, heard)
 
 
-def _jpeg(stream: io.BytesIO) -> ImageFile.ImageFile:
+def _load_jpeg(data: bytes, scale: int) -> tuple[Image.Image, Box]:
     from PIL.JpegImagePlugin import JpegImageFile
 
-    return JpegImageFile(stream)
+    opened = JpegImageFile(io.BytesIO(data))
+    box: Box = (0, 0, *opened.size)
+    if scale > 1:
+        drafted = opened.draft(None, (opened.width // scale, opened.height // scale))
+        box = drafted[1] if drafted else box
+    opened.load()
+    return opened, box
 
 
 def _png(stream: io.BytesIO) -> ImageFile.ImageFile:
@@ -137,7 +157,7 @@ def _bmp(stream: io.BytesIO) -> ImageFile.ImageFile:
 
 
 _OPENERS: dict[str, Callable[[io.BytesIO], Any]] = {
-    "JPEG": _jpeg, "PNG": _png, "WEBP": _webp, "GIF": _gif,
+    "PNG": _png, "WEBP": _webp, "GIF": _gif,
     "AVIF": _avif, "HEIF": _heif, "TIFF": _tiff, "BMP": _bmp,
 }  # fmt: skip
 

@@ -1,0 +1,183 @@
+"""image_pipeline.formats"""
+
+import contextlib
+import tracemalloc
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from image_pipeline.errors import ImageTooLargeError, RejectedError, UnsupportedFormatError, UploadTooLargeError
+from image_pipeline.formats import FORMATS, HEAD_BYTES, MAX_HEAD_BYTES, Header, Limits, admit, draft_scale, sniff
+from tests.corpus import BAD, GOOD, SIZE, many_scans, padded_jpeg, quarters, saved, turned, webp_bomb
+
+LIMITS = Limits()
+
+
+def admitted(data, limits=LIMITS):
+    """The header, from as much of the data as is asked for."""
+    return admit(lambda count: data[:count], len(data), limits)
+
+
+@pytest.mark.parametrize("case", GOOD, ids=str)
+def test_says_what_a_good_file_is(case):
+    """Format and size are right for every kind of file, from its head alone."""
+    header = admitted(case.make())
+    assert (header.format, header.width, header.height) == (case.format, *SIZE)
+    assert header.content_type == f"image/{case.format.lower()}"
+
+
+@pytest.mark.parametrize("case", [case for case in BAD if case.in_header], ids=str)
+def test_rejects_a_bad_file_by_its_head(case):
+    """The error is the documented one, its message names the reason, and there is a hint."""
+    with pytest.raises(case.error) as caught:
+        admitted(case.make())
+    assert type(caught.value) is case.error
+    assert case.words in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("case", [case for case in BAD if not case.in_header], ids=str)
+def test_leaves_broken_pixels_to_the_decoder(case):
+    """What the head cannot show is no reason to reject by it."""
+    assert admitted(case.make())
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sizes_are_as_displayed(image_format, orientation):
+    """A picture taken with the camera held upright is upright in the record too."""
+    header = admitted(turned(image_format, orientation))
+    assert (header.width, header.height, header.orientation) == (*SIZE, orientation)
+    assert header.stored_size == (SIZE if orientation < 5 else SIZE[::-1])
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_impossible_orientation_counts_as_none(orientation):
+    """EXIF that says nonsense leaves the picture as it is stored."""
+    from tests.corpus import exif
+
+    assert admitted(saved(quarters(), "JPEG", exif=exif(t0x0112=orientation))).orientation == 1
+
+
+def test_reads_64_kib_of_an_ordinary_file():
+    """One small ranged GET decides about nearly every picture."""
+    asked = []
+    data = saved(quarters(), "JPEG") + bytes(500_000)
+    admit(lambda count: (asked.append(count), data[:count])[1], len(data), LIMITS)
+    assert asked == [HEAD_BYTES]
+
+
+def test_reads_more_when_the_header_is_longer():
+    """A long profile or thumbnail in front of the size costs a few more reads, not the picture."""
+    asked = []
+    data = padded_jpeg(9)
+    admit(lambda count: (asked.append(count), data[:count])[1], len(data), LIMITS)
+    assert len(asked) <= 3
+    assert asked == sorted(asked)
+
+
+def test_never_reads_more_than_the_longest_header():
+    """A file that is all header is rejected after 4 MiB, however long it is."""
+    asked = []
+
+    def read(count):
+        asked.append(count)
+        return (b"\xff\xd8" + (b"\xff\xfe\xff\xff" + b" " * 65533) * 99)[:count]
+
+    with pytest.raises(RejectedError):
+        admit(read, 90_000_000, LIMITS)
+    assert max(asked) <= MAX_HEAD_BYTES
+
+
+def test_finds_the_directory_at_the_end_of_a_tiff():
+    """Writers put it behind the pixels, and it is read there."""
+    data = saved(quarters(size=(1200, 800)), "TIFF")
+    assert data.index(b"II") == 0
+    assert admitted(data).width == 1200
+
+
+def test_too_many_bytes_are_rejected_unread():
+    """The announced size decides before a byte is read."""
+    with pytest.raises(UploadTooLargeError, match="100"):
+        admit(lambda _: pytest.fail("was read"), LIMITS.max_bytes + 1, LIMITS)
+
+
+def test_the_list_of_formats_is_a_setting():
+    """A deployment that wants only JPEG gets only JPEG, and says so."""
+    limits = replace(LIMITS, formats=frozenset({"JPEG"}))
+    assert admitted(saved(quarters(), "JPEG"), limits)
+    with pytest.raises(UnsupportedFormatError, match="PNG") as caught:
+        admitted(saved(quarters(), "PNG"), limits)
+    assert "JPEG" in caught.value.hint
+    with pytest.raises(UnsupportedFormatError, match="AVIF"):
+        admitted(saved(quarters(), "AVIF"), limits)
+
+
+@pytest.mark.parametrize("case", [case for case in GOOD if case.frames == 3], ids=str)
+def test_counts_frames(case):
+    """Animations and documents have a limit of their own."""
+    data = case.make()
+    assert admit(lambda _: data, len(data), LIMITS).frames == 3
+    with pytest.raises(ImageTooLargeError, match="2 frames"):
+        admit(lambda _: data, len(data), replace(LIMITS, max_frames=2))
+
+
+def test_pixel_limit():
+    """The limit itself is admitted, one pixel more is not."""
+    data = saved(quarters(), "PNG")
+    assert admitted(data, replace(LIMITS, max_pixels=SIZE[0] * SIZE[1]))
+    with pytest.raises(ImageTooLargeError, match="240 × 160"):
+        admitted(data, replace(LIMITS, max_pixels=SIZE[0] * SIZE[1] - 1))
+
+
+@pytest.mark.parametrize("image_format", sorted(FORMATS))
+def test_memory_is_a_limit_of_its_own(image_format):
+    """What a decoder would take is compared with what the function has."""
+    header = Header(image_format, 8000, 6000, "RGB")
+    memory = header.predicted_memory(2048)
+    assert 0 < memory < 1_000_000_000
+    assert Header(image_format, 16000, 12000, "RGB").predicted_memory(2048) > memory * 0.9
+
+
+def test_progressive_jpeg_counts_its_coefficients():
+    """Such a decoder holds the whole picture whatever size is wanted."""
+    plain, progressive = (Header("JPEG", 8000, 6000, "RGB", progressive=each) for each in (False, True))
+    assert progressive.predicted_memory(1600) - plain.predicted_memory(1600) == 8000 * 6000 * 3 * 2
+
+
+@pytest.mark.parametrize(
+    ("reduction", "camera", "scale"),
+    [(1, True, 1), (2.4, True, 1), (2.5, True, 2), (2.9, False, 1), (3, False, 2), (5, True, 4), (99, False, 8)],
+)
+def test_draft_scale_leaves_the_last_step_to_lanczos(reduction, camera, scale):
+    """Photographs keep a margin of 1.25, drawings of 1.5."""
+    assert draft_scale(reduction, camera) == scale
+
+
+def test_a_hostile_file_costs_5_mb_at_most():
+    """Rejection takes no memory worth a thought."""
+    files = [webp_bomb(), many_scans(1000), saved(quarters(size=(9000, 9000)), "PNG")[:5000]]
+    tracemalloc.start()
+    for data in files:
+        with pytest.raises(RejectedError):
+            admitted(data, replace(LIMITS, max_pixels=80_000_000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=300)
+def test_any_bytes_are_admitted_or_rejected(data):
+    """No error but ours, whatever the bytes."""
+    for start in (b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"BM", b"RIFF\0\0\0\0WEBP"):
+        with contextlib.suppress(RejectedError):
+            admitted(start + data)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_have_a_name(data):
+    """A message can always say what was found."""
+    assert sniff(data)

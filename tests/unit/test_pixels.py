@@ -1,0 +1,62 @@
+"""image_pipeline.pixels"""
+
+import pytest
+
+from image_pipeline.errors import CorruptImageError
+from image_pipeline.formats import Limits, admit
+from image_pipeline.pixels import decode
+from tests.corpus import GOOD, quarters, saved
+
+
+def decoded(data, scale=1):
+    """Pixels of admitted data."""
+    return decode(data, admit(lambda _: data, len(data), Limits()), scale)
+
+
+@pytest.mark.parametrize("case", GOOD, ids=str)
+def test_every_picture_comes_in_a_mode_that_can_be_reduced(case):
+    """Palettes, bits, floats and 16 bits end here."""
+    assert decoded(case.make()).image.mode in ("L", "RGB", "RGBA", "CMYK")
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_jpeg_is_decoded_at_a_fraction(scale):
+    """That is where most of the time is saved; the box tells where the picture ends."""
+    pixels = decoded(saved(quarters(size=(2001, 1001)), "JPEG"), scale)
+    assert pixels.image.size == (-(-2001 // scale), -(-1001 // scale))
+    assert pixels.box == (0, 0, 2001 / scale, 1001 / scale)
+
+
+def test_other_formats_ignore_the_fraction():
+    """Nobody else can do it."""
+    assert decoded(saved(quarters(), "PNG"), 4).image.size == (240, 160)
+
+
+def test_a_missing_end_marker_is_forgiven_once_the_picture_is_complete():
+    """A viewer shows such a file; the record says what was wrong."""
+    whole = saved(quarters(), "JPEG")
+    assert "end marker" in decoded(whole[:-2]).warnings[0]
+    assert decoded(whole[:-2]).image.tobytes() == decoded(whole).image.tobytes()
+
+
+@pytest.mark.parametrize("missing", [20, 200, 400])
+def test_missing_pixels_are_not_forgiven(missing):
+    """Half a picture would be served for ever as if it were whole."""
+    from tests.corpus import noisy
+
+    with pytest.raises(CorruptImageError, match="JPEG pixels"):
+        decoded(noisy("JPEG")[:-missing])
+
+
+def test_memory_errors_are_the_pictures_size(monkeypatch):
+    """When the prediction was wrong, the user learns the right thing all the same."""
+    from PIL.PngImagePlugin import PngImageFile
+
+    from image_pipeline.errors import ImageTooLargeError
+
+    def fail(_self):
+        raise MemoryError
+
+    monkeypatch.setattr(PngImageFile, "load", fail)
+    with pytest.raises(ImageTooLargeError, match="memory"):
+        decoded(saved(quarters(), "PNG"))

@@ -1,0 +1,147 @@
+"""image_pipeline.recipes"""
+
+import pytest
+
+from image_pipeline.errors import SettingsError
+from image_pipeline.recipes import DEFAULT_PATH, FORMATS, Recipe, load
+
+
+def book(tmp_path, text):
+    """The book of a file with this text."""
+    path = tmp_path / "recipes.toml"
+    path.write_text(text, encoding="utf-8")
+    return load(path)
+
+
+def names(recipes):
+    """Their names."""
+    return [recipe.name for recipe in recipes]
+
+
+def test_the_packaged_file_is_right():
+    """Three recipes for every upload, as the README says."""
+    assert names(load().for_key("uploads/a/b.jpg")) == ["100x100", "640x480", "web"]
+    assert load(DEFAULT_PATH).recipes["web"] == Recipe("web", 1600, 1600, formats=("jpeg", "webp"))
+
+
+TWO = """
+[recipes.a]
+width = 10
+height = 20
+
+[recipes.b]
+width = 1
+height = 1
+
+[folders]
+"uploads/" = ["a"]
+"uploads/products/" = ["b", "a"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("uploads/x.jpg", ["a"]),
+        ("uploads/products/x.jpg", ["b", "a"]),
+        ("uploads/products/deep/x.jpg", ["b", "a"]),
+        ("uploads/products.jpg", ["a"]),
+        ("elsewhere/x.jpg", ["a", "b"]),
+    ],
+)
+def test_the_longest_folder_decides(tmp_path, key, expected):
+    """And every recipe is made where no folder is named."""
+    assert names(book(tmp_path, TWO).for_key(key)) == expected
+
+
+def test_every_option_arrives(tmp_path):
+    """What is written is what the engine gets."""
+    (tmp_path / "logo.png").write_bytes(b"any")
+    text = """
+    [recipes.product]
+    width = 512
+    height = 256
+    fit = "pad"
+    formats = ["avif", "png"]
+    quality = 60
+    background = "#a0B0c0"
+    sharpen = 0.5
+    allow_larger = false
+    watermark = { image = "logo.png", place = "center", size = 0.5, opacity = 1 }
+    """
+    recipe = book(tmp_path, text).recipes["product"]
+    assert (recipe.width, recipe.height, recipe.fit, recipe.formats) == (512, 256, "pad", ("avif", "png"))
+    assert (recipe.quality, recipe.background, recipe.sharpen, recipe.allow_larger) == (60, "#a0B0c0", 0.5, False)
+    assert recipe.watermark is not None
+    assert recipe.watermark.image == tmp_path / "logo.png"
+    assert (recipe.watermark.place, recipe.watermark.size, recipe.watermark.opacity) == ("center", 0.5, 1)
+
+
+def test_each_format_has_a_quality_of_its_own():
+    """The same number means different things to JPEG and AVIF."""
+    assert len({Recipe("x", 1, 1).quality_for(each) for each in FORMATS}) == len(FORMATS)
+    assert Recipe("x", 1, 1, quality=33).quality_for("avif") == 33
+
+
+RECIPE = "[recipes.a]\nwidth = 10\nheight = 20\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what", "allowed"),
+    [
+        ("", 1, "no recipe", "width and height"),
+        ("[recipe.a]\nwidth = 1", 1, "'recipe' is not known", "[recipes.<name>]"),
+        ("[recipes.a]\nwidth = 10\n", 1, "height is missing", "1 to 16383 pixels"),
+        ("[recipes.a]\nwidth = 0\nheight = 5", 2, "width is 0", "1 to 16383"),
+        ("[recipes.a]\nwidth = 1\nheight = 99999", 3, "height is 99999", "1 to 16383"),
+        ("[recipes.a]\nwidth = 1.5\nheight = 1", 2, "width is 1.5", "whole number"),
+        ("[recipes.a]\nwidth = true\nheight = 1", 2, "width is True", "whole number"),
+        (RECIPE + "\n[recipes.b]\nwidth = 1\nheight = -1", 7, "height is -1", "1 to"),
+        (RECIPE + 'fit = "crop"', 4, "fit is 'crop'", "fit, cover, pad"),
+        (RECIPE + "hieght = 5", 4, "'hieght' is not an option", "width, height, fit"),
+        (RECIPE + 'formats = "jpeg"', 4, "must be a list", "jpeg, png, webp, avif"),
+        (RECIPE + "formats = []", 4, "must be a list", "jpeg, png"),
+        (RECIPE + 'formats = ["jpeg", "jpeg"]', 4, "without repetition", "jpeg, png"),
+        (RECIPE + 'formats = ["gif"]', 4, "formats is 'gif'", "jpeg, png, webp, avif"),
+        (RECIPE + 'formats = [["jpeg"]]', 4, "formats is ['jpeg']", "jpeg, png, webp, avif"),
+        (RECIPE + "quality = 101", 4, "quality is 101", "1 to 100"),
+        (RECIPE + 'background = "white"', 4, "background is 'white'", "#ffffff"),
+        (RECIPE + "sharpen = 3", 4, "sharpen is 3", "0 to 2"),
+        (RECIPE + "sharpen = nan", 4, "sharpen is nan", "0 to 2"),
+        (RECIPE + "allow_larger = 1", 4, "must be true or false", "quotes"),
+        (RECIPE + "watermark = {}", 4, "either text or image", "text ="),
+        (RECIPE + 'watermark = { text = "a", image = "b" }', 4, "either text or image", "text ="),
+        (RECIPE + 'watermark = { text = " " }', 4, "must not be empty", "quotes"),
+        (RECIPE + 'watermark = { image = "none.png" }', 4, "there is no file", "recipe file"),
+        (RECIPE + 'watermark = { text = "a", place = "middle" }', 4, "place is 'middle'", "bottom-right"),
+        (RECIPE + 'watermark = { text = "a", size = 2 }', 4, "size is 2", "0.01 to 1"),
+        (RECIPE + 'watermark = { text = "a", opacity = -1 }', 4, "opacity is -1", "0 to 1"),
+        (RECIPE + 'watermark = { text = "a", colour = "red" }', 4, "'colour' is not an option", "opacity"),
+        (RECIPE + 'watermark = "a"', 4, "must be a table", "[recipes.a.watermark]"),
+        ("[recipes]\na = 5", 2, "'a' must be a table", "[recipes.a]"),
+        ('[recipes."../a"]\nwidth = 1\nheight = 1', 1, "name '../a' is not allowed", "letters"),
+        (RECIPE + '[folders]\n"uploads/x" = ["a"]', 5, "must end with '/'", "uploads/products/"),
+        (RECIPE + '[folders]\n"uploads/" = ["b"]', 5, "unknown recipe 'b'", "Known: a"),
+        (RECIPE + '[folders]\n"uploads/" = []', 5, "must be a list", "Known: a"),
+        (RECIPE + "folders = 1", 4, "'folders' is not an option", "width"),
+    ],
+)
+def test_mistakes_are_named_with_file_line_and_what_is_allowed(tmp_path, text, line, what, allowed):
+    """Whoever wrote the file can correct it without reading code."""
+    with pytest.raises(SettingsError) as caught:
+        book(tmp_path, text)
+    assert f"{tmp_path / 'recipes.toml'}, line {line}: " in caught.value.message
+    assert what in caught.value.message
+    assert allowed in caught.value.hint
+
+
+def test_a_file_that_is_not_toml_names_the_line(tmp_path):
+    """The reader's own words are handed on."""
+    with pytest.raises(SettingsError, match="line 2"):
+        book(tmp_path, "[recipes.a]\nwidth = = 5")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    """A wrong path is a setting too."""
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(tmp_path / "none.toml")
