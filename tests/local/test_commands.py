@@ -142,15 +142,15 @@ def test_run_stays_up_takes_more_and_ends_with_ctrl_c(start):
     assert gone(processes)
 
 
-@pytest.mark.parametrize("seconds", [0.3, 1.5])
-def test_ctrl_c_while_starting_leaves_nothing(start, tmp_path, seconds):
-    """At any moment of the start."""
+@pytest.mark.parametrize(("seconds", "how"), [(0.3, signal.SIGINT), (1.5, signal.SIGINT), (1.5, signal.SIGTERM)])
+def test_an_interrupted_start_leaves_nothing(start, tmp_path, seconds, how):
+    """At any moment of the start, by Ctrl-C or as a service manager does it."""
     run = start("run", "--port", "0", "--api-port", "0")
     time.sleep(seconds)  # the moment is the point of this test
     processes = descendants(run)
-    run.send_signal(signal.SIGINT)
+    run.send_signal(how)
     run.communicate(timeout=30)
-    assert run.returncode in (130, -signal.SIGINT)
+    assert run.returncode in (130, -how)
     assert gone(processes)
     left = {path.name for path in (tmp_path / "run").iterdir()} if (tmp_path / "run").exists() else set()
     assert left <= {"logs"}
