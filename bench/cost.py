@@ -1,4 +1,4 @@
-"""`python -m bench.cost`: what a million pictures cost, from measured times, the template, the workflow and dated prices.
+"""`python -m bench.cost`: a million pictures, from measured times, the template, the workflow and dated prices.
 
 Lambda is billed for waiting, too, and `bench.handlers` measures without a network, so every AWS call is counted with
 `NETWORK_SECONDS`. A function with less memory than one vCPU's gets its share of the processor, so its time grows.
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 
 NETWORK_SECONDS = 0.03
-"""One call to S3, DynamoDB or Rekognition inside a region beyond our own work: an assumption, generous for the first two."""
+"""One call to S3 or DynamoDB inside a region, beyond our own work: an assumption, and a generous one."""
 REKOGNITION_SECONDS = 0.5
 """DetectLabels: an assumption."""
 MEGABYTES_OF_ONE_CPU = 1769
@@ -34,7 +34,7 @@ class _Template(yaml.SafeLoader):
     """Reads template.yml; what an intrinsic function would give is not needed here."""
 
 
-_Template.add_multi_constructor("!", lambda loader, suffix, node: None)
+_Template.add_multi_constructor("!", lambda *_: None)
 
 
 def main_path_states() -> int:
