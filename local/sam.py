@@ -1,15 +1,20 @@
 """`sam local invoke` against a running local copy: one function in Lambda's own container."""
 
+import contextlib
+import ipaddress
 import json
 import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from local import clients, lock
 from local.pipeline import ROOT
+from local.relay import relay
 
 _BUILD = ROOT / ".aws-sam" / "build"
 
@@ -48,11 +53,12 @@ def invoke(function: str, event: Path, sam_options: list[str], run_dir: Path) ->
         raise CannotInvokeError("Docker does not answer: `sam local invoke` runs the function in a container.")
     if not (_BUILD / "template.yaml").is_file():
         raise CannotInvokeError("There is no build for the container to run: `make build` first.")
-    environment = running["environments"][function] | clients.variables(running["awsUrl"], running["region"])
     with (
+        _reachable(running["awsUrl"]) as endpoint_url,
         tempfile.TemporaryDirectory(prefix="invoke-", dir=run_dir) as folder,
         tempfile.NamedTemporaryFile("w", prefix="local-", suffix=".json", dir=_BUILD, encoding="utf-8") as template,
     ):
+        environment = running["environments"][function] | clients.variables(endpoint_url, running["region"])
         template.write(_declaring(environment, function))
         template.flush()
         variables = Path(folder, "environment.json")
@@ -63,7 +69,7 @@ def invoke(function: str, event: Path, sam_options: list[str], run_dir: Path) ->
             [
                 *("sam", "local", "invoke", function, "--template", template.name),
                 *("--event", str(filled), "--env-vars", str(variables)),
-                *("--docker-network", "host", "--region", running["region"]),
+                *("--region", running["region"]),
                 *sam_options,
             ],
             cwd=ROOT,
@@ -74,6 +80,25 @@ def invoke(function: str, event: Path, sam_options: list[str], run_dir: Path) ->
         )
     print(done.stdout, end="")
     return done.returncode or int(_failed(done.stdout))
+
+
+@contextlib.contextmanager
+def _reachable(url: str) -> Iterator[str]:
+    """Give the local endpoint an address that containers reach: on Linux they do not see this machine's loopback."""
+    port = urlsplit(url).port or 80
+    asked = subprocess.run(
+        ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}"],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    with contextlib.ExitStack() as stack:
+        try:
+            gateway = str(next(ipaddress.ip_network(asked.stdout.strip()).hosts()))  # Docker takes the first
+            address = f"{gateway}:{stack.enter_context(relay(gateway, port))}"
+        except (OSError, ValueError):  # Docker runs in a machine of its own, where this name leads to our loopback
+            address = f"host.docker.internal:{port}"
+        yield f"http://{address}"
 
 
 def _declaring(environment: dict[str, str], function: str) -> str:
