@@ -25,8 +25,8 @@ lint: $(STAMP) ## Check style, types and the template
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yml
 
-invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTION=… EVENT=events/….json
-	@$(BIN)/python -m local invoke $(FUNCTION) $(EVENT)
+invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTION=… EVENT=events/….json OPTIONS=…
+	@$(BIN)/python -m local invoke $(FUNCTION) $(EVENT) $(OPTIONS)
 
 build: ## Build the functions and layers for AWS
 	sam build

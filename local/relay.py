@@ -4,14 +4,15 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 
 @contextlib.contextmanager
-def relay(address: str, port: int) -> Iterator[int]:
-    """Listen on an address of this machine and pass every connection on to a loopback port.
+def relay(network: IPv4Network | IPv6Network, port: int) -> Iterator[int]:
+    """Listen on this machine's end of a network and pass its connections on to a loopback port.
 
     Args:
-        address: Docker's end of its bridge, which only containers and this machine can reach.
+        network: Docker's bridge; its first address is this machine's. Whoever connects from elsewhere is turned away.
         port: The loopback port.
 
     Yields:
@@ -20,18 +21,31 @@ def relay(address: str, port: int) -> Iterator[int]:
     Raises:
         OSError: The address is not this machine's.
     """
-    with socket.create_server((address, 0)) as listener:
-        threading.Thread(target=_accept, args=(listener, port), daemon=True).start()
-        yield listener.getsockname()[1]
+    with socket.create_server((str(next(network.hosts())), 0)) as listener:
+        threading.Thread(target=_accept, args=(listener, network, port), daemon=True).start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)  # or the waiting thread would accept one connection more
 
 
-def _accept(listener: socket.socket, port: int) -> None:
+def _accept(listener: socket.socket, network: IPv4Network | IPv6Network, port: int) -> None:
     with contextlib.suppress(OSError):  # closed: the block has ended
         while True:
-            client, _ = listener.accept()
-            server = socket.create_connection(("127.0.0.1", port))
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=_copy, args=(source, sink), daemon=True).start()
+            client, (address, *_) = listener.accept()
+            if ip_address(address) in network:
+                threading.Thread(target=_serve, args=(client, port), daemon=True).start()
+            else:
+                client.close()
+
+
+def _serve(client: socket.socket, port: int) -> None:
+    with client, socket.create_connection(("127.0.0.1", port)) as server:
+        back = threading.Thread(target=_copy, args=(server, client), daemon=True)
+        back.start()
+        _copy(client, server)
+        back.join()
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:

@@ -94,8 +94,8 @@ def _reachable(url: str) -> Iterator[str]:
     )
     with contextlib.ExitStack() as stack:
         try:
-            gateway = str(next(ipaddress.ip_network(asked.stdout.strip()).hosts()))  # Docker takes the first
-            address = f"{gateway}:{stack.enter_context(relay(gateway, port))}"
+            bridge = ipaddress.ip_network(asked.stdout.strip())
+            address = f"{next(bridge.hosts())}:{stack.enter_context(relay(bridge, port))}"
         except (OSError, ValueError):  # Docker runs in a machine of its own, where this name leads to our loopback
             address = f"host.docker.internal:{port}"
         yield f"http://{address}"
