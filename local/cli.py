@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     with contextlib.suppress(ValueError):  # only the main thread may
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
         code: int = options.command(options)
     except KeyboardInterrupt:
@@ -48,6 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return code
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="NAME=VALUE",
             help="a template parameter that shall not have its default; may be repeated",
         )
+        sub.add_argument("--run-dir", type=Path, default=RUN_DIR, help="for logs and renditions (default %(default)s)")
         sub.set_defaults(command=command)
     sub = commands.add_parser("invoke", help="run one function with `sam local invoke` against a running local copy")
     sub.add_argument("function", help="the function's logical id, such as ValidateImageFunction")
@@ -101,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             display.say("Stopped; nothing is left running.")
             return OK
-    print(f"The server has ended by itself; {RUN_DIR / 'logs' / 'server.log'} says why.", file=sys.stderr)
+    print(f"The server has ended by itself; {options.run_dir / 'logs' / 'server.log'} says why.", file=sys.stderr)
     return FAILED
 
 
@@ -129,12 +134,12 @@ def _running(options: argparse.Namespace) -> Iterator[tuple[Any, Any, Any]]:
         return
     with contextlib.ExitStack() as stack:
         try:
-            lock = stack.enter_context(Lock(RUN_DIR))
+            lock = stack.enter_context(Lock(options.run_dir))
             for leftover in ("logs", "thumbnails"):
-                shutil.rmtree(RUN_DIR / leftover, ignore_errors=True)
+                shutil.rmtree(options.run_dir / leftover, ignore_errors=True)
             display.say("Starting the pipeline on this machine …")
             pipeline = stack.enter_context(
-                Pipeline(RUN_DIR, aws_port=options.port, api_port=options.api_port, parameters=parameters)
+                Pipeline(options.run_dir, aws_port=options.port, api_port=options.api_port, parameters=parameters)
             )
         except (AlreadyRunningError, StartError) as error:
             print(error, file=sys.stderr)

@@ -4,8 +4,12 @@ import os
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
 DUMMY_KEY = "local"
+
+# Loopback does not hiccup: what fails here is meant to.
+_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 2})
 
 
 class Clients:
@@ -20,7 +24,7 @@ class Clients:
     def __call__(self, service: str) -> Any:
         """Return the client for a service."""
         if service not in self._clients:
-            self._clients[service] = self._session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+            self._clients[service] = self._session.client(service, endpoint_url=self.endpoint_url, config=_CONFIG)  # type: ignore[call-overload]
         return self._clients[service]
 
     def close(self) -> None:

@@ -29,6 +29,7 @@ StartResponse = Callable[..., Any]
 
 _INVOKE = re.compile(r"^/2015-03-31/functions/([^/]+)/invocations$")
 _CREDENTIAL = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/")
+_FORM = "application/x-www-form-urlencoded"
 _SERVICES = {"states": "stepfunctions", "monitoring": "cloudwatch"}
 _SERVER_ERRORS = ("InternalServerError", "InternalError", "InternalErrorException", "ServiceException")
 
@@ -77,6 +78,9 @@ class Endpoint:
         if environ.get("HTTP_X_AMZ_TARGET") == "RekognitionService.DetectLabels":
             status, answer = rekognition.detect_labels(json.loads(_body(environ)), self._read_object)
             return _json(start_response, status, answer)
+        if environ["REQUEST_METHOD"] == "PUT" and environ.get("CONTENT_TYPE", "").startswith(_FORM):
+            # An upload by a client that declares every body a form; moto would look for parameters in it and lose it.
+            environ["CONTENT_TYPE"] = "binary/octet-stream"
         answer_of_moto: Iterable[bytes] = self._moto(environ, start_response)
         return answer_of_moto
 

@@ -26,6 +26,7 @@ _REASONS = {
     "s3:ObjectCreated:CompleteMultipartUpload": "CompleteMultipartUpload",
     "s3:ObjectRemoved:Delete": "DeleteObject",
 }
+MOST_RUNNING = 16
 _LOG = logging.getLogger(__name__)
 _LOCK = threading.Lock()
 _last_sequence = 0
@@ -90,6 +91,8 @@ def event_for(account_id: str, bucket: Any, name: str, key: Any) -> Any:
 
 
 def _publish(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
+    if event_name == "s3:ObjectCreated:Put" and key.multipart is not None:
+        return  # moto announces the end of a multipart upload twice; the second event has the right reason
     event = event_for(account_id, bucket, event_name, key)
     for bus in events_backends[account_id][bucket.region_name].event_buses.values():
         for rule in bus.rules.values():
@@ -127,7 +130,7 @@ class Deliveries:
     def _serve(self, queue_url: str, state_machine_arn: str) -> None:
         while not self._stopped.is_set():
             try:
-                answer = self._sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+                answer = self._sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=1, WaitTimeSeconds=1)
                 for message in answer.get("Messages", []):
                     self._start(state_machine_arn, message["Body"])
                     self._sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
@@ -136,6 +139,12 @@ class Deliveries:
                     _LOG.exception("An event for %s could not be delivered and is tried again.", state_machine_arn)
 
     def _start(self, state_machine_arn: str, body: str) -> None:
+        # AWS runs thousands at a time. Here the rest waits in the queue, where no timeout of the workflow counts it.
+        while not self._stopped.is_set():
+            running = self._step_functions.list_executions(stateMachineArn=state_machine_arn, statusFilter="RUNNING")
+            if len(running["executions"]) < MOST_RUNNING:
+                break
+            time.sleep(0.05)
         # The name keeps the event's id findable, and differs when the same event comes twice, as on AWS.
         name = f"{json.loads(body).get('id', 'event')}_{uuid.uuid4()}"
         self._step_functions.start_execution(stateMachineArn=state_machine_arn, name=name, input=body)

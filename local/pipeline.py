@@ -1,6 +1,7 @@
 """The local pipeline as a Python object: start it, upload, wait, look. Tests and the command line use the same one."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -153,6 +154,8 @@ class Pipeline:
         process, self._process = self._process, None
         if process is None:
             return
+        if self._clients is None:
+            process.terminate()  # still starting: it would notice only when it is through
         for pipe in (process.stdin, process.stdout):
             if pipe:
                 with suppress(OSError):
@@ -164,8 +167,8 @@ class Pipeline:
             process.wait()
         if self._clients:
             self._clients.close()
-        with suppress(OSError):
-            (self.run_dir / "tmp").rmdir()
+            self._clients = None
+        shutil.rmtree(self.run_dir / "tmp", ignore_errors=True)
 
     @property
     def alive(self) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 from local import clients, lock
 from local.pipeline import ROOT
 
+_BUILD = ROOT / ".aws-sam" / "build"
+
 
 class CannotInvokeError(Exception):
     """Something that `sam local invoke` needs is missing; the message says what to do."""
@@ -44,16 +46,22 @@ def invoke(function: str, event: Path, sam_options: list[str], run_dir: Path) ->
         raise CannotInvokeError("The SAM CLI is not installed: see https://aws.amazon.com/serverless/sam/.")
     if not _docker_answers():
         raise CannotInvokeError("Docker does not answer: `sam local invoke` runs the function in a container.")
-    if not (ROOT / ".aws-sam" / "build" / "template.yaml").is_file():
+    if not (_BUILD / "template.yaml").is_file():
         raise CannotInvokeError("There is no build for the container to run: `make build` first.")
-    with tempfile.TemporaryDirectory(prefix="invoke-", dir=run_dir) as folder:
+    environment = running["environments"][function] | clients.variables(running["awsUrl"], running["region"])
+    with (
+        tempfile.TemporaryDirectory(prefix="invoke-", dir=run_dir) as folder,
+        tempfile.NamedTemporaryFile("w", prefix="local-", suffix=".json", dir=_BUILD, encoding="utf-8") as template,
+    ):
+        template.write(_declaring(environment, function))
+        template.flush()
         variables = Path(folder, "environment.json")
-        variables.write_text(json.dumps({function: _environment(running, function)}), encoding="utf-8")
+        variables.write_text(json.dumps({function: environment}), encoding="utf-8")
         filled = Path(folder, "event.json")
         filled.write_text(_fill(event.read_text(encoding="utf-8"), running["outputs"]), encoding="utf-8")
         done = subprocess.run(  # noqa: S603 (a list of arguments, no shell)
             [
-                *("sam", "local", "invoke", function),
+                *("sam", "local", "invoke", function, "--template", template.name),
                 *("--event", str(filled), "--env-vars", str(variables)),
                 *("--docker-network", "host", "--region", running["region"]),
                 *sam_options,
@@ -68,10 +76,14 @@ def invoke(function: str, event: Path, sam_options: list[str], run_dir: Path) ->
     return done.returncode or int(_failed(done.stdout))
 
 
-def _environment(running: dict[str, Any], function: str) -> dict[str, str]:
-    addresses = clients.variables(running["awsUrl"], running["region"]) | {"AWS_REGION": running["region"]}
-    environment: dict[str, str] = running["environments"][function] | addresses
-    return environment
+def _declaring(environment: dict[str, str], function: str) -> str:
+    """Declare the variables in the built template: the SAM CLI sets only those that it finds there."""
+    from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+    template: dict[str, Any] = yaml_parse((_BUILD / "template.yaml").read_text(encoding="utf-8"))
+    properties = template["Resources"][function]["Properties"]
+    properties.setdefault("Environment", {})["Variables"] = environment
+    return json.dumps(template)
 
 
 def _fill(text: str, outputs: dict[str, str]) -> str:
@@ -88,10 +100,12 @@ def _docker_answers() -> bool:
 
 
 def _failed(output: str) -> bool:
-    """Whether the answer, the last line that a function's container prints, is an error."""
+    """Whether the answer, the last line that a function's container prints, is an error or missing."""
     lines = output.strip().splitlines()
+    if not lines:
+        return True
     try:
-        answer = json.loads(lines[-1]) if lines else None
+        answer = json.loads(lines[-1])
     except ValueError:
         return False
     return isinstance(answer, dict) and "errorType" in answer

@@ -4,7 +4,7 @@ The only command here that talks to AWS. It uses the caller's own credentials an
 not list.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -45,12 +45,14 @@ def teardown(stack: str, region: str | None, ask: Callable[[str], bool], say: Ca
         if not ask(f"This deletes the stack {stack} in {session.region_name} and for ever everything in {held}."):
             say("Nothing was deleted.")
             return False
-        # While the stack stands, its uploads bucket would start the workflow; so the stack goes first.
+        for bucket in buckets:
+            say(f"Emptying the bucket {bucket} …")
+            _empty(s3, bucket)  # or the stack could not delete those that it does not retain
         say(f"Deleting the stack {stack} …")
         formation.delete_stack(StackName=stack)
         formation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig=_WAIT)
         for bucket in buckets:
-            say(f"Emptying and deleting the bucket {bucket} …")
+            say(f"Deleting the bucket {bucket} …")
             _delete_bucket(s3, bucket)
         for table in tables:
             say(f"Deleting the table {table} …")
@@ -79,27 +81,30 @@ def _resources(formation: Any, stack: str) -> dict[str, list[str]]:
     return found
 
 
+def _empty(s3: "S3Client", bucket: str) -> None:
+    """Delete every version, every delete marker and every unfinished upload of a bucket."""
+    while entries := _some_versions(s3, bucket):
+        answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": entries, "Quiet": True})
+        if errors := answer.get("Errors"):
+            raise TeardownError(f"{bucket}: {errors[0].get('Key')} stays: {errors[0].get('Message')}")
+    for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
+        for upload in page.get("Uploads", []):
+            s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+
+
+def _some_versions(s3: "S3Client", bucket: str) -> list[Any]:
+    """List what is still in a bucket, at most as much as `DeleteObjects` takes."""
+    page = s3.list_object_versions(Bucket=bucket, MaxKeys=1000)
+    entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+    return [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries[:1000]]
+
+
 def _delete_bucket(s3: "S3Client", bucket: str) -> None:
-    """Delete every version, every delete marker and every unfinished upload, then the bucket."""
     try:
-        for batch in _versions(s3, bucket):
-            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
-            if errors := answer.get("Errors"):
-                raise TeardownError(f"{bucket}: {errors[0].get('Key')} stays: {errors[0].get('Message')}")
-        for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
-            for upload in page.get("Uploads", []):
-                s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        _empty(s3, bucket)
         s3.delete_bucket(Bucket=bucket)
     except s3.exceptions.NoSuchBucket:
         return  # the stack did not retain it
-
-
-def _versions(s3: "S3Client", bucket: str) -> Iterator[list[Any]]:
-    """List everything in a bucket, in batches as `DeleteObjects` takes them."""
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        if entries:
-            yield [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
 
 
 def _delete_table(dynamodb: Any, table: str) -> None:

@@ -14,7 +14,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     fields = {
         "status": status,
         "image": thumbnails["image"],
-        "exif": metadata["exif"],
+        "exif": thumbnails["exif"],
         "renditions": thumbnails["renditions"],
         "labels": metadata.get("labels", []),
         "labelModelVersion": metadata.get("labelModelVersion"),

@@ -1,9 +1,11 @@
 """functions/generate_thumbnails"""
 
+import hashlib
+
 import boto3
 import pytest
 
-from image_pipeline import errors, storage
+from image_pipeline import errors, labels, storage
 from tests.conftest import THUMBNAILS_BUCKET, put_upload, watched
 from tests.pictures import encoded, gradient, opened, photo
 
@@ -88,3 +90,34 @@ def test_reads_the_object_once(handler):
     with watched(storage._s3(), "s3.GetObject") as calls:
         handler(request)
     assert len(calls) == 1
+
+
+def test_the_camera_is_told_and_the_place_is_not(handler):
+    """GPS and serial numbers stay in the upload."""
+    image = gradient(200, 150)
+    exif = image.getexif()
+    exif[0x010F], exif[0x0110] = "ACME", "Rocket 1"
+    exif.get_ifd(0x8769)[0xA431] = "SERIAL-4711"
+    gps = exif.get_ifd(0x8825)
+    gps[1], gps[2] = "N", (47.0, 22.0, 0.0)
+    result = handler(event("uploads/a.jpg", encoded(image, "JPEG", exif=exif)))
+    assert (result["exif"]["make"], result["exif"]["model"]) == ("ACME", "Rocket 1")
+    told = repr(result["exif"]).lower()
+    assert not any(word in told for word in ("latitude", "47.", "4711", "serial"))
+
+
+def test_facts_are_those_of_the_upload(handler):
+    """Format, size as displayed, mode, bytes and digest, from all of the bytes."""
+    data = photo(800, 600)
+    facts = handler(event("uploads/a.jpg", data))["image"]
+    assert (facts["format"], facts["width"], facts["height"], facts["mode"]) == ("JPEG", 800, 600, "RGB")
+    assert facts["sizeBytes"] == len(data)
+    assert facts["sha256"] == hashlib.sha256(data).hexdigest()
+
+
+def test_the_picture_to_label_is_there_and_legal(handler):
+    """The next step needs neither the upload nor its pixels."""
+    picture = handler(event("uploads/a.webp", encoded(gradient(), "WEBP")))["picture"]
+    assert picture["bucket"] == THUMBNAILS_BUCKET
+    assert picture["key"] in stored_keys()
+    assert labels.takes(picture["format"], picture["width"], picture["height"], picture["sizeBytes"])

@@ -6,12 +6,11 @@ from image_pipeline import errors, records
 from tests.conftest import IMAGE_TABLE, put_record
 
 LABELLED = {
-    "exif": {"make": "ACME"},
     "labels": [{"name": "Sea", "confidence": 97.5, "parents": []}],
     "labelModelVersion": "3.0",
     "warnings": [],
 }
-UNLABELLED = {"exif": {}, "warnings": [{"code": "LabelsUnavailableError", "message": "No.", "hint": "Later."}]}
+UNLABELLED = {"warnings": [{"code": "LabelsUnavailableError", "message": "No.", "hint": "Later."}]}
 
 
 def event(metadata, execution_id="execution-1"):
@@ -20,6 +19,7 @@ def event(metadata, execution_id="execution-1"):
         "executionId": execution_id,
         "startedAt": "2026-11-20T12:00:01.000Z",
         "thumbnails": {
+            "exif": {"make": "ACME"},
             "image": {"format": "JPEG", "width": 800, "height": 600},
             "renditions": [{"name": "100x100", "sizeBytes": 3000}],
             "summary": {"thumbhash": "x"},

@@ -5,6 +5,8 @@ from botocore.stub import Stubber
 
 from image_pipeline import labels
 from image_pipeline.errors import LabelsDelayedError, LabelsUnavailableError
+from image_pipeline.formats import Header
+from image_pipeline.recipes import Recipe, Watermark
 from image_pipeline.storage import Source
 
 SOURCE = Source("bucket", "uploads/a.jpg", "etag", "version-1", 100)
@@ -85,3 +87,45 @@ def test_a_refusal_is_final(rekognition, code):
 def test_knows_what_rekognition_takes(image, expected):
     """JPEG and PNG, 80 to 10,000 pixels a side, at most 15 MB from S3; anything else needs a copy."""
     assert labels.takes(*image) is expected
+
+
+HEADER = Header("HEIF", 4000, 3000, "RGB")
+FIT = Recipe("web", 1600, 1600)
+
+
+def rendition(name, image_format, width, height):
+    return {"name": name, "format": image_format, "width": width, "height": height, "bucket": "b", "key": name}
+
+
+def test_the_largest_faithful_rendition_is_labelled():
+    """It is upright, legal, and there already."""
+    small, large = rendition("small", "JPEG", 640, 480), rendition("web", "JPEG", 1600, 1200)
+    chosen = labels.picture(SOURCE, HEADER, [large, small], [FIT, Recipe("small", 640, 480)])
+    assert chosen == large | {"versionId": None}
+
+
+def test_a_jpeg_is_preferred_to_a_larger_webp():
+    """Rekognition reads the one itself; the other would be read and encoded again."""
+    webp, jpeg = rendition("web", "WEBP", 1600, 1200), rendition("small", "JPEG", 640, 480)
+    assert labels.picture(SOURCE, HEADER, [webp, jpeg], [FIT, Recipe("small", 640, 480)])["key"] == "small"
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe("web", 1600, 1600, fit="cover"),
+        Recipe("web", 1600, 1600, fit="pad"),
+        Recipe("web", 1600, 1600, watermark=Watermark(text="Sold")),
+    ],
+)
+def test_a_rendition_that_shows_something_else_is_not_labelled(recipe):
+    """A crop hides, a border and a mark add: the upload itself is asked about."""
+    chosen = labels.picture(SOURCE, HEADER, [rendition("web", "JPEG", 1600, 1600)], [recipe])
+    assert (chosen["key"], chosen["versionId"], chosen["format"]) == (SOURCE.key, SOURCE.version_id, "HEIF")
+
+
+def test_a_rendition_too_small_to_tell_is_not_labelled():
+    """Unless the upload is as small itself."""
+    tiny = rendition("web", "JPEG", 100, 75)
+    assert labels.picture(SOURCE, HEADER, [tiny], [FIT])["key"] == SOURCE.key
+    assert labels.picture(SOURCE, Header("PNG", 100, 75, "RGB"), [tiny], [FIT])["key"] == "web"

@@ -1,5 +1,6 @@
 """What is on the picture, by Rekognition's DetectLabels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,8 @@ import boto3
 
 from image_pipeline import aws
 from image_pipeline.errors import LabelsDelayedError, LabelsUnavailableError
+from image_pipeline.formats import Header
+from image_pipeline.recipes import Recipe
 from image_pipeline.storage import Source
 
 if TYPE_CHECKING:
@@ -19,6 +22,11 @@ FORMATS = frozenset({"JPEG", "PNG"})
 MAX_OBJECT_BYTES = 15 * 1024 * 1024
 MIN_SIDE = 80
 MAX_SIDE = 10_000
+
+LEGIBLE_SIDE = 640
+"""Pixels of the longer side from which a rendition is taken to tell what the upload tells; a choice, not a limit."""
+
+Rendition = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,31 @@ def takes(image_format: str, width: int, height: int, size_bytes: int) -> bool:
         and min(width, height) >= MIN_SIDE
         and max(width, height) <= MAX_SIDE
     )
+
+
+def picture(
+    upload: Source, header: Header, renditions: Sequence[Rendition], recipes: Sequence[Recipe]
+) -> dict[str, Any]:
+    """The picture that is labelled, with where it lies: the largest rendition that shows what the upload shows.
+
+    It is there already, upright, in sRGB and without the place it was taken. The upload would be read a second time,
+    and decoded a second time when Rekognition does not take its format; so it is the answer only when every recipe
+    crops, pads, marks or makes the picture too small to tell what is on it.
+
+    Args:
+        upload: the original.
+        header: of the original.
+        renditions: as they are told to the workflow, `name`, `format`, `width`, `height`, `bucket`, `key` …
+        recipes: that the renditions were made by.
+    """
+    faithful = {recipe.name for recipe in recipes if recipe.fit == "fit" and recipe.watermark is None}
+    enough = min(LEGIBLE_SIDE, max(header.width, header.height))
+    shown = [each for each in renditions if each["name"] in faithful and max(each["width"], each["height"]) >= enough]
+    # JPEG and PNG first: anything else must be read and encoded again.
+    best = max(shown, key=lambda each: (each["format"] in FORMATS, each["width"] * each["height"]), default=None)
+    if best is None:
+        return {**upload.to_json(), "format": header.format, "width": header.width, "height": header.height}
+    return {**best, "versionId": None}
 
 
 def detect(image: Source | bytes, most: int, min_confidence: int) -> Labels:

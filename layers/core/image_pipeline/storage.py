@@ -143,14 +143,17 @@ class Head:
         return read_head(last, length)
 
 
-def write(bucket: str, key: str, data: bytes, content_type: str) -> None:
-    """Store one rendition.
+def write(bucket: str, key: str, data: bytes, content_type: str) -> str:
+    """Store one rendition and tell its etag.
 
     Raises:
         StorageUnavailableError: S3 did not answer.
     """
     with _named_errors():
-        _s3().put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, CacheControl=CACHE_FOR_EVER)
+        answer = _s3().put_object(
+            Bucket=bucket, Key=key, Body=data, ContentType=content_type, CacheControl=CACHE_FOR_EVER
+        )
+    return answer["ETag"].strip('"')
 
 
 def url(bucket: str, key: str, seconds: int) -> str:

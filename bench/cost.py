@@ -1,0 +1,103 @@
+"""`python -m bench.cost`: a million pictures, from measured times, the template, the workflow and dated prices.
+
+Lambda is billed for waiting, too, and `bench.handlers` measures without a network, so every AWS call is counted with
+`NETWORK_SECONDS`. A function with less memory than one vCPU's gets its share of the processor, so its time grows.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+
+NETWORK_SECONDS = 0.03
+"""One call to S3 or DynamoDB inside a region, beyond our own work: an assumption, and a generous one."""
+REKOGNITION_SECONDS = 0.5
+"""DetectLabels: an assumption."""
+MEGABYTES_OF_ONE_CPU = 1769
+"""Memory at which Lambda gives one vCPU (AWS Lambda developer guide, "Configure Lambda function memory")."""
+RECORD_KILOBYTES = 3
+"""A completed record with ten labels, rounded up; the claim writes it when it is smaller than one."""
+
+MAIN_PATH_STEPS = ("ValidateImage", "GenerateThumbnails", "ExtractMetadata", "StoreResults")
+
+
+class _Template(yaml.SafeLoader):
+    """Reads template.yml; what an intrinsic function would give is not needed here."""
+
+
+_Template.add_multi_constructor("!", lambda *_: None)
+
+
+def main_path_states() -> int:
+    """States that a good picture passes, counted in the workflow itself."""
+    machine = json.loads((ROOT / "statemachine" / "process_image.asl.json").read_text())
+    name, count = machine["StartAt"], 0
+    while name:
+        state, count = machine["States"][name], count + 1
+        name = state.get("Next") or state.get("Default")
+    return count
+
+
+def memory_megabytes() -> dict[str, int]:
+    """Memory of each function, by state."""
+    template = yaml.load((ROOT / "template.yml").read_text(), _Template)  # noqa: S506  a SafeLoader
+    return {
+        name.removesuffix("Function"): body["Properties"]["MemorySize"]
+        for name, body in template["Resources"].items()
+        if body["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def lambda_seconds(step: dict[str, Any], memory: int) -> float:
+    """Billed seconds of one warm invocation."""
+    share = min(1.0, memory / MEGABYTES_OF_ONE_CPU)
+    waits = sum(
+        REKOGNITION_SECONDS if call["operation"] == "DetectLabels" else NETWORK_SECONDS for call in step["calls"]
+    )
+    return float(step["milliseconds"]) / 1000 / share + waits
+
+
+def cost(picture: dict[str, Any], prices: dict[str, float]) -> dict[str, float]:
+    """US dollars for a million pictures of this kind, by service."""
+    memory, functions = memory_megabytes(), 0.0
+    operations = [call["operation"] for step in picture.values() for call in step.get("calls", [])]
+    for name in MAIN_PATH_STEPS:
+        step = picture["".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")]
+        gigabyte_seconds = lambda_seconds(step, memory[name]) * memory[name] / 1024
+        functions += prices["lambda_request"] + gigabyte_seconds * prices["lambda_gb_second"]
+    gets = operations.count("GetObject") + 1  # Rekognition's own read of the rendition
+    per_picture = {
+        "Lambda": functions,
+        "Step Functions": main_path_states() * prices["states_transition"],
+        "S3": (operations.count("PutObject") + 1) * prices["s3_put"] + gets * prices["s3_get"],
+        "DynamoDB": (1 + math.ceil(RECORD_KILOBYTES)) * prices["dynamodb_write"],
+        "EventBridge and SNS": prices["eventbridge_event"] + prices["sns_publish"],
+    }
+    per_picture["together"] = sum(per_picture.values())
+    per_picture["Rekognition, apart"] = prices["rekognition_image"]
+    return {name: value * 1e6 for name, value in per_picture.items()}
+
+
+def table() -> str:
+    """Markdown: one row a service, one column a kind of picture."""
+    measured = json.loads((HERE / "handlers.json").read_text())
+    prices = {name: each["usd"] for name, each in tomllib.loads((HERE / "prices.toml").read_text()).items()}
+    costs = {name: cost(picture, prices) for name, picture in measured["pictures"].items()}
+    lines = ["| US dollars a million pictures | " + " | ".join(costs) + " |", "|---" * (len(costs) + 1) + "|"]
+    for service in next(iter(costs.values())):
+        lines.append(f"| {service} | " + " | ".join(f"{each[service]:,.0f}" for each in costs.values()) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table())
+    sys.exit(0)

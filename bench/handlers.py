@@ -1,0 +1,196 @@
+"""Measures the functions, one by one: cold import, warm time, and every AWS call with its bytes.
+
+`python -m bench.handlers` runs one picture of each kind through the real handlers, in the workflow's order, against
+moto's APIs in this process, so the times are of our code and of botocore, not of a network.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+from moto import mock_aws
+
+ROOT = Path(__file__).parent.parent
+CORE = ROOT / "layers" / "core"
+RESULTS = Path(__file__).parent / "handlers.json"
+STEPS = ("validate_image", "generate_thumbnails", "extract_metadata", "store_results", "get_status")
+ROUNDS = 5
+ENVIRONMENT = {
+    "THUMBNAILS_BUCKET": "thumbnails",
+    "IMAGE_TABLE": "table",
+    "MAX_UPLOAD_MEGABYTES": "100",
+    "MAX_MEGAPIXELS": "100",
+    "RENDER_MEMORY_MEGABYTES": "1769",
+    "LABELS_MAX": "10",
+    "LABELS_MIN_CONFIDENCE": "75",
+    "RENDITION_URL_SECONDS": "900",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_ACCESS_KEY_ID": "bench",
+    "AWS_SECRET_ACCESS_KEY": "bench",
+    "POWERTOOLS_LOG_LEVEL": "ERROR",
+}
+
+
+def cold_imports() -> dict[str, float]:
+    """Milliseconds from the interpreter's start to a handler that is ready, the start itself taken off."""
+    codes = {"nothing": "pass", "boto3 client": "import boto3; boto3.client('s3', 'eu-west-1')"}
+    codes |= dict.fromkeys(STEPS, "import app")
+    least: dict[str, float] = {}
+    for _ in range(ROUNDS + 4):
+        for name, code in codes.items():
+            path = os.pathsep.join((str(ROOT / "functions" / name), str(CORE)))
+            started = time.perf_counter()
+            subprocess.run(  # noqa: S603  our own code
+                [sys.executable, "-c", code], env={**ENVIRONMENT, "PYTHONPATH": path}, check=True
+            )
+            least[name] = min(least.get(name, 1e9), (time.perf_counter() - started) * 1000)
+    return {name: round(value - least["nothing"]) for name, value in least.items() if name != "nothing"}
+
+
+def photograph(image_format: str, **options: Any) -> bytes:
+    """Twelve megapixels of `bench.pictures`, in any format."""
+    from bench.pictures import mosaic
+
+    out = io.BytesIO()
+    mosaic(4000, 3000).save(out, image_format, **options)
+    return out.getvalue()
+
+
+PICTURES: dict[str, Callable[[], bytes]] = {
+    "jpeg-12mp": lambda: photograph("JPEG", quality=90),
+    "png-12mp": lambda: photograph("PNG", compress_level=1),
+    "webp-12mp": lambda: photograph("WEBP", quality=85, method=0),
+}
+
+
+class Calls:
+    """Notes every AWS call: operation, bytes sent and received."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
+
+    def watch(self, client: Any) -> None:
+        """Note the calls of this client from now on."""
+        client.meta.events.register("before-call", self._before)
+        client.meta.events.register("after-call", self._after)
+
+    def _before(self, model: Any, params: dict[str, Any], **_: Any) -> None:
+        body = params.get("body")
+        sent = len(body) if isinstance(body, bytes | bytearray) else body.getbuffer().nbytes if body else 0
+        self.seen.append({"operation": model.name, "sent": sent, "received": 0})
+
+    def _after(self, parsed: dict[str, Any], **_: Any) -> None:
+        self.seen[-1]["received"] = parsed.get("ContentLength", 0)
+
+    def take(self) -> list[dict[str, Any]]:
+        """Everything since the last time."""
+        taken, self.seen = self.seen, []
+        return taken
+
+
+def handler(name: str) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    """`lambda_handler` of a function."""
+    spec = importlib.util.spec_from_file_location(f"{name}_app", ROOT / "functions" / name / "app.py")
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(name)
+    app = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(app)
+    function: Callable[[dict[str, Any], Any], dict[str, Any]] = app.lambda_handler
+    return function
+
+
+def one_upload(data: bytes, handlers: dict[str, Any], calls: Calls) -> dict[str, dict[str, Any]]:
+    """Every step for one picture, as the workflow calls them: milliseconds and calls."""
+    answer = boto3.client("s3").put_object(Bucket="uploads", Key="uploads/a", Body=data)
+    upload = {"bucket": "uploads", "key": "uploads/a", "versionId": None, "sizeBytes": len(data)}
+    upload["etag"] = answer["ETag"].strip('"')
+    execution = {"M": {"id": {"S": "bench"}}}
+    boto3.client("dynamodb").put_item(TableName="table", Item={"ImageKey": {"S": "uploads/a"}, "execution": execution})
+    seen: dict[str, dict[str, Any]] = {}
+
+    def run(name: str, event: dict[str, Any]) -> dict[str, Any]:
+        calls.take()
+        started = time.perf_counter()
+        result: dict[str, Any] = handlers[name]({**event, "executionId": "bench"}, None)
+        seen[name] = {"milliseconds": (time.perf_counter() - started) * 1000, "calls": calls.take()}
+        return result
+
+    source = run("validate_image", {"upload": upload})["source"]
+    thumbnails = run("generate_thumbnails", {"imageKey": "uploads/a", "source": source})
+    metadata = run("extract_metadata", {"picture": thumbnails["picture"]})
+    results = {"imageKey": "uploads/a", "startedAt": "", "thumbnails": thumbnails, "metadata": metadata}
+    run("store_results", {**results, "milliseconds": {}})
+    request = {"rawPath": "/images/uploads/a/status", "requestContext": {"requestId": "bench"}}
+    run("get_status", request)
+    return seen
+
+
+def measure() -> dict[str, Any]:
+    """{picture: {step: {milliseconds, calls}}}; times are medians."""
+    from image_pipeline import labels, records, storage
+
+    handlers = {name: handler(name) for name in STEPS}
+    results: dict[str, Any] = {}
+    with mock_aws():
+        s3: Any = boto3.client("s3")
+        for bucket in ("uploads", "thumbnails"):
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        boto3.client("dynamodb").create_table(
+            TableName="table",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "ImageKey", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "ImageKey", "KeyType": "HASH"}],
+        )
+        calls = Calls()
+        for client in (storage._s3(), records._dynamodb(), labels._rekognition()):
+            calls.watch(client)
+        for name, make in PICTURES.items():
+            data = make()
+            runs = [one_upload(data, handlers, calls) for _ in range(ROUNDS)]
+            results[name] = {
+                step: {
+                    "milliseconds": round(statistics.median(run[step]["milliseconds"] for run in runs), 1),
+                    "calls": runs[-1][step]["calls"],
+                }
+                for step in STEPS
+            }
+            results[name]["upload"] = {"bytes": len(data)}
+            print_picture(name, results[name])
+    return results
+
+
+def print_picture(name: str, result: dict[str, Any]) -> None:
+    """One line for each step."""
+    print(f"\n{name}, {result['upload']['bytes'] / 1e6:.1f} MB")
+    for step in STEPS:
+        calls = result[step]["calls"]
+        told = ", ".join(
+            f"{each['operation']} ↑{each['sent'] / 1e3:.0f} ↓{each['received'] / 1e3:.0f} kB" for each in calls
+        )
+        print(f"  {step:20} {result[step]['milliseconds']:7.1f} ms  {told}")
+
+
+def main() -> int:
+    """Measure, print, write."""
+    os.environ |= ENVIRONMENT
+    sys.path.insert(0, str(CORE))
+    imports = cold_imports()
+    print("cold import, ms: " + ", ".join(f"{name} {value}" for name, value in imports.items()))
+    results = {"date": time.strftime("%Y-%m-%d"), "imports": imports, "pictures": measure()}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""The commands as a user runs them: what they print, how they end, what they leave behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from local.pipeline import ROOT
+from tests.pictures import photo
+
+READY_SECONDS = 30
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Starts a command in a run directory of its own; ends it after the test."""
+    started = []
+
+    def run(command: str, *arguments: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local", command, "--run-dir", str(tmp_path / "run"), *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def lines_until(process: "subprocess.Popen[str]", words: str) -> list[str]:
+    """Read what a command prints until it has said something."""
+    assert process.stdout
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if words in line:
+            return lines
+    pytest.fail(f"ended without {words!r}: {lines}")
+
+
+def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    return not alive
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def test_demo_succeeds_and_says_everything_to_programs(start, tmp_path):
+    """Photographs come through, the text fails as it must, files and mails are there, nothing else is left."""
+    demo = start("demo", "--json", "--port", "0", "--api-port", "0")
+    out, err = demo.communicate(timeout=120)
+    assert (demo.returncode, err) == (0, "")
+    said: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
+    assert said[0]["event"] == "ready"
+    assert said[-1] == {"event": "verdict", "ok": True, "pictures": 6, "faults": []}
+    outcomes = {each["key"]: each for each in said if each["event"] == "outcome"}
+    assert [each["status"] for each in outcomes.values()].count("COMPLETED") == 5
+    assert outcomes["uploads/notes.jpg"]["record"]["error"]["code"] == "UnsupportedFormatError"
+    for outcome in outcomes.values():
+        assert len(outcome["notifications"]) == 1
+        assert all((ROOT / path).is_file() for path in outcome["files"])
+    assert any(each["event"] == "state" for each in said)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["logs", "thumbnails"]
+
+
+def test_demo_fails_when_a_picture_does(start, tmp_path):
+    """A user's own file that does not come through is named, and the exit code says so."""
+    (tmp_path / "good one.jpg").write_bytes(photo())
+    (tmp_path / "bad.jpg").write_text("words")
+    demo = start("demo", "--port", "0", "--api-port", "0", str(tmp_path / "good one.jpg"), str(tmp_path / "bad.jpg"))
+    out, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 1
+    assert "uploads/good one.jpg  COMPLETED" in out
+    assert "uploads/bad.jpg: it is FAILED, not COMPLETED or PARTIAL." in out
+
+
+def test_a_missing_file_is_a_usage_error(start):
+    """Before anything starts."""
+    demo = start("demo", "/nowhere.jpg")
+    _, err = demo.communicate(timeout=30)
+    assert demo.returncode == 2
+    assert "/nowhere.jpg" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("option", ["--port", "--api-port"])
+def test_a_busy_port_is_said(start, option):
+    """With its number and what to do."""
+    other = {"--port": "--api-port", "--api-port": "--port"}[option]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        run = start("run", option, port, other, "0")
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == 3
+    assert f"Port {port} on 127.0.0.1" in err
+    assert "is in use" in err
+    assert "Traceback" not in err
+
+
+def test_run_stays_up_takes_more_and_ends_with_ctrl_c(start):
+    """It prints how to upload and ask, shows later uploads, refuses a second copy, and leaves no process."""
+    run = start("run", "--port", free_port(), "--api-port", "0")
+    words = "".join(lines_until(run, "Ctrl-C"))
+    assert "aws --endpoint-url http://127.0.0.1:" in words
+    assert "curl http://127.0.0.1:" in words
+    second = start("run", "--port", "0", "--api-port", "0")
+    _, err = second.communicate(timeout=30)
+    assert second.returncode == 3
+    assert "already running at http://127.0.0.1:" in err
+    processes = descendants(run)
+    assert len(processes) >= 5
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=30)
+    assert (run.returncode, err) == (0, "")
+    assert "nothing is left running" in out
+    assert gone(processes)
+
+
+@pytest.mark.parametrize(("seconds", "how"), [(0.3, signal.SIGINT), (1.5, signal.SIGINT), (1.5, signal.SIGTERM)])
+def test_an_interrupted_start_leaves_nothing(start, tmp_path, seconds, how):
+    """At any moment of the start, by Ctrl-C or as a service manager does it."""
+    run = start("run", "--port", "0", "--api-port", "0")
+    time.sleep(seconds)  # the moment is the point of this test
+    processes = descendants(run)
+    run.send_signal(how)
+    run.communicate(timeout=30)
+    assert run.returncode in (130, -how)
+    assert gone(processes)
+    left = {path.name for path in (tmp_path / "run").iterdir()} if (tmp_path / "run").exists() else set()
+    assert left <= {"logs"}
+
+
+def test_a_killed_run_takes_its_processes_along(start):
+    """Even SIGKILL, which nobody can catch, leaves no process."""
+    run = start("run", "--port", "0", "--api-port", "0")
+    lines_until(run, "Ready.")
+    processes = descendants(run)
+    run.kill()
+    run.wait()
+    assert gone(processes)
+
+
+def test_help_names_the_ports_and_the_exit_codes():
+    """What a user needs to know is in --help."""
+    help_text = subprocess.run(
+        [sys.executable, "-m", "local", "run", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for words in ("4570", "8070", "exit codes", "--json"):
+        assert words in help_text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("invoke", "F", "x.json"), "No local copy is running"), (("teardown", "none", "--region", "us-east-1"), "")],
+)
+def test_what_is_missing_is_said_in_a_sentence(arguments, words, tmp_path):
+    """No traceback, and an exit code that is not 0."""
+    done = subprocess.run(
+        [sys.executable, "-m", "local", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "HOME": str(tmp_path), "AWS_MAX_ATTEMPTS": "1"},
+        check=False,
+    )
+    assert done.returncode in (1, 3)
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

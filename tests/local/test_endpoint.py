@@ -1,0 +1,90 @@
+"""The layer in front of moto: Lambda's answers, and faults for tests."""
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.pictures import photo
+
+FUNCTION = "image-pipeline-ValidateImageFunction"
+
+
+def test_a_function_that_does_not_exist_is_not_found(pipeline):
+    """In Lambda's words."""
+    client = pipeline.client("lambda")
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.invoke(FunctionName="none", Payload=b"{}")
+
+
+def test_a_function_that_fails_says_so_in_the_header(pipeline):
+    """`FunctionError` is what SDKs and Step Functions look at."""
+    answer = pipeline.client("lambda").invoke(FunctionName=FUNCTION, Payload=b"{}")
+    assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
+    assert json.loads(answer["Payload"].read())["errorType"] == "KeyError"
+
+
+def test_a_replaced_function_answers_until_clear(pipeline):
+    """A test's own callable, by logical id, also by what it raises."""
+    pipeline.replace("ValidateImageFunction", lambda event: {"got": event})
+    client = pipeline.client("lambda")
+    answer = client.invoke(FunctionName=FUNCTION, Payload=b'{"a": "\xc3\xbc"}')
+    assert json.loads(answer["Payload"].read()) == {"got": {"a": "ü"}}
+    pipeline.replace("ValidateImageFunction", lambda _: 1 / 0)
+    failed = client.invoke(FunctionName=FUNCTION, Payload=b"{}")
+    assert json.loads(failed["Payload"].read())["errorType"] == "ZeroDivisionError"
+    pipeline.clear()
+    assert json.loads(client.invoke(FunctionName=FUNCTION, Payload=b"{}")["Payload"].read())["errorType"] == "KeyError"
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "code", "call"),
+    [
+        ("dynamodb", "GetItem", "ThrottlingException", lambda p: p.record("uploads/x")),
+        ("s3", "GetObject", "SlowDown", lambda p: p.client("s3").get_object(Bucket=p.uploads_bucket, Key="x")),
+        ("s3", "PutObject", "InternalError", lambda p: p.upload("elsewhere/x", photo())),
+        ("s3", "ListObjectsV2", "AccessDenied", lambda p: p.client("s3").list_objects_v2(Bucket=p.uploads_bucket)),
+        (
+            "sns",
+            "Publish",
+            "AuthorizationError",
+            lambda p: p.client("sns").publish(TopicArn=p.outputs["NotificationTopicArn"], Message="m"),
+        ),
+        ("sqs", "ListQueues", "OverLimit", lambda p: p.client("sqs").list_queues()),
+        (
+            "lambda",
+            "Invoke",
+            "TooManyRequestsException",
+            lambda p: p.client("lambda").invoke(FunctionName=FUNCTION, Payload=b"{}"),
+        ),
+        (
+            "rekognition",
+            "DetectLabels",
+            "ThrottlingException",
+            lambda p: p.client("rekognition").detect_labels(Image={"Bytes": photo()}),
+        ),
+    ],
+)
+def test_a_fault_fails_the_call_it_names(pipeline, service, operation, code, call):
+    """Each protocol's error reaches the SDK as the code that was asked for."""
+    pipeline.fault(service, operation, code, times=-1)
+    with pytest.raises(ClientError) as caught:
+        call(pipeline)
+    assert caught.value.response["Error"]["Code"] == code
+
+
+def test_a_fault_fails_as_often_as_it_says(pipeline):
+    """Once, and only what it names."""
+    pipeline.fault("dynamodb", "GetItem", "ValidationException", times=1, containing="uploads/one")
+    assert pipeline.record("uploads/two") is None
+    with pytest.raises(ClientError):
+        pipeline.record("uploads/one")
+    assert pipeline.record("uploads/one") is None
+
+
+def test_the_workflow_meets_faults_too(pipeline, folder):
+    """A throttled claim is retried, and the picture comes through."""
+    key = f"{folder}/throttled.jpg"
+    pipeline.fault("dynamodb", "UpdateItem", "ThrottlingException", times=2, containing=key)
+    pipeline.upload(key, photo())
+    assert pipeline.wait_for(key)["status"] == "COMPLETED"

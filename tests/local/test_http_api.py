@@ -1,0 +1,151 @@
+"""The HTTP API hands functions the events that API Gateway would, and clients what functions answer."""
+
+import base64
+import http.client
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from local.endpoint import serve
+from local.http_api import HttpApi, Route
+from local.workers import Result
+
+ROUTES = [
+    Route("GET", "/images/{name+}", "greedy"),
+    Route("GET", "/images/{name}/status", "status"),
+    Route("GET", "/images/fixed/status", "fixed"),
+    Route("POST", "/images", "post"),
+    Route("ANY", "/any", "any"),
+]
+
+
+class Api:
+    """A served API whose functions answer with what the test sets, and remember the event."""
+
+    def __init__(self) -> None:
+        self.function = ""
+        self.event: dict[str, Any] = {}
+        self.answer: Any = {"statusCode": 200, "body": "ok"}
+        self.failed = False
+        self._port = serve(HttpApi(ROUTES, self._invoke), 0)
+
+    def _invoke(self, function: str, payload: bytes) -> Result:
+        self.function, self.event = function, json.loads(payload)
+        return Result(json.dumps(self.answer), self.failed)
+
+    def ask(self, method: str, path: str, body: bytes | None = None, headers: Any = ()) -> tuple[int, Any, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port)
+        try:
+            connection.request(method, path, body, dict(headers))
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def served() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def api(served: Api) -> Iterator[Api]:
+    yield served
+    served.answer, served.failed = {"statusCode": 200, "body": "ok"}, False
+
+
+@pytest.mark.parametrize(
+    ("path", "function", "variables"),
+    [
+        ("/images/a.jpg/status", "status", {"name": "a.jpg"}),
+        ("/images/fixed/status", "fixed", None),
+        ("/images/a/b.jpg/status", "greedy", {"name": "a/b.jpg/status"}),
+        ("/images/a+b%20c.jpg/status", "status", {"name": "a+b c.jpg"}),
+        ("/images/100%2525.jpg/status", "status", {"name": "100%25.jpg"}),
+        ("/images/%F0%9F%A6%8A.jpg/status", "status", {"name": "🦊.jpg"}),
+        ("/images/a%2Fb/status", "greedy", {"name": "a/b/status"}),
+        ("/images/what%3F.jpg/status", "greedy", {"name": "what"}),
+        ("/images/what%253F.jpg/status", "status", {"name": "what%3F.jpg"}),
+    ],
+)
+def test_paths_are_decoded_once_and_end_at_a_question_mark(api, path, function, variables):
+    """As API Gateway does; the most specific route wins."""
+    assert api.ask("GET", path)[0] == 200
+    assert (api.function, api.event.get("pathParameters")) == (function, variables)
+    assert api.event["rawPath"] == api.event["requestContext"]["http"]["path"]
+
+
+def test_the_event_is_payload_format_2(api):
+    """Query, cookies, headers and context where functions look for them."""
+    api.ask("GET", "/images/x?a=1&a=2&b=", headers={"Cookie": "c=1; d=2", "X-Odd": "Yes"})
+    event = api.event
+    assert (event["version"], event["routeKey"]) == ("2.0", "GET /images/{name+}")
+    assert event["rawQueryString"] == "a=1&a=2&b="
+    assert event["queryStringParameters"] == {"a": "1,2", "b": ""}
+    assert event["cookies"] == ["c=1", "d=2"]
+    assert event["headers"]["x-odd"] == "Yes"
+    assert "cookie" not in event["headers"]
+    context = event["requestContext"]
+    assert (context["http"]["method"], context["stage"], context["routeKey"]) == ("GET", "$default", event["routeKey"])
+    assert "body" not in event
+
+
+@pytest.mark.parametrize(("body", "encoded"), [("ü {}".encode(), False), (b"\xff\xd8\xff", True)])
+def test_a_body_comes_as_text_or_as_base64(api, body, encoded):
+    """Whatever is not UTF-8 is encoded, and says so."""
+    api.ask("POST", "/images", body)
+    assert api.event["isBase64Encoded"] == encoded
+    given = api.event["body"]
+    assert (base64.b64decode(given) if encoded else given.encode()) == body
+
+
+def test_no_route_is_404(api):
+    """In API Gateway's words."""
+    for method, path in (("GET", "/"), ("GET", "/images"), ("DELETE", "/images/x"), ("GET", "/images/")):
+        status, _, body = api.ask(method, path)
+        assert (status, json.loads(body)) == (404, {"message": "Not Found"})
+
+
+def test_any_method_reaches_an_any_route(api):
+    """ANY in the template means any."""
+    for method in ("GET", "PUT", "DELETE"):
+        assert api.ask(method, "/any")[0] == 200
+        assert api.function == "any"
+
+
+def test_an_answer_is_passed_on(api):
+    """Status, headers, cookies and body."""
+    api.answer = {
+        "statusCode": 418,
+        "headers": {"Content-Type": "text/x", "X-Number": 7},
+        "cookies": ["a=1", "b=2"],
+        "body": base64.b64encode(b"\x00\xff").decode(),
+        "isBase64Encoded": True,
+    }
+    status, headers, body = api.ask("GET", "/any")
+    assert (status, body) == (418, b"\x00\xff")
+    assert (headers["content-type"], headers["x-number"]) == ("text/x", "7")
+    assert headers.get_all("set-cookie") == ["a=1", "b=2"]
+
+
+def test_an_answer_without_a_status_is_the_body_of_a_200(api):
+    """API Gateway takes any JSON for a body."""
+    api.answer = {"plain": True}
+    status, headers, body = api.ask("GET", "/any")
+    assert (status, headers["content-type"], json.loads(body)) == (200, "application/json", {"plain": True})
+
+
+def test_a_failed_function_is_a_500(api):
+    """And tells no inner words."""
+    api.failed = True
+    status, _, body = api.ask("GET", "/any")
+    assert (status, json.loads(body)) == (500, {"message": "Internal Server Error"})
+
+
+def test_the_deployed_api_answers_at_its_output(pipeline):
+    """The endpoint in the stack's outputs is the one that is served here."""
+    assert pipeline.outputs["ImageStatusApiEndpoint"] == pipeline.api_url
+    assert urlsplit(pipeline.api_url).hostname == "127.0.0.1"

@@ -1,0 +1,251 @@
+"""From an upload to the status, through the front door."""
+
+import io
+import json
+import shutil
+import subprocess
+import unicodedata
+import urllib.request
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+from PIL import Image
+
+from image_pipeline.keys import status_path
+from local import clients
+from local.pipeline import Execution, Pipeline
+from tests.pictures import encoded, gradient, photo
+
+PHOTO = photo()
+
+
+def status(pipeline: Pipeline, key: str) -> tuple[int, dict[str, Any]]:
+    """Ask the HTTP API as anybody would."""
+    try:
+        with urllib.request.urlopen(pipeline.api_url + status_path(key)) as answer:
+            return answer.status, json.loads(answer.read())
+    except HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+def executions(pipeline: Pipeline, key: str) -> list[Execution]:
+    return [execution for execution in pipeline.executions() if execution.key == key]
+
+
+def mails(pipeline: Pipeline, key: str) -> list[dict[str, Any]]:
+    return [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+
+
+def test_a_photograph_becomes_renditions_labels_a_record_a_status_and_a_notification(pipeline, folder):
+    """The whole of it: what the status promises can be fetched, and one notification tells."""
+    key = f"{folder}/beach.jpg"
+    pipeline.upload(key, PHOTO)
+    pipeline.wait_for(key)
+    code, record = status(pipeline, key)
+    assert (code, record["status"]) == (200, "COMPLETED")
+    assert (record["image"]["width"], record["image"]["height"]) == (800, 600)
+    assert record["labels"]
+    assert record["labelModelVersion"] == "local stand-in 1 (not Rekognition)"
+    for rendition in record["renditions"]:
+        with urllib.request.urlopen(rendition["url"]) as answer:
+            image = Image.open(io.BytesIO(answer.read()))
+        assert (image.format, *image.size) == (rendition["format"], rendition["width"], rendition["height"])
+    (mail,) = mails(pipeline, key)
+    assert mail["MessageAttributes"]["status"]["Value"] == "SUCCESS"
+    assert pipeline.api_url + status_path(key).replace("%28", "(") in mail["Message"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plain.jpg",
+        "with space.jpg",
+        "a+b.jpg",
+        "100%25.jpg",
+        "50%.jpg",
+        "copy (1).jpg",
+        unicodedata.normalize("NFC", "Grün Åse.jpg"),
+        unicodedata.normalize("NFD", "Grün Åse.jpg"),
+        "fox 🦊👩‍🚀.jpg",
+        "deep/er/than that/x.jpg",
+        "what?.jpg",
+        "a&b=c;d,e.jpg",
+        "no extension",
+    ],
+)
+def test_any_name_works_from_event_to_status(pipeline, folder, name):
+    """The key in event, record and status is the key that was uploaded, byte for byte."""
+    key = f"{folder}/{name}"
+    pipeline.upload(key, PHOTO)
+    pipeline.wait_for(key)
+    (execution,) = executions(pipeline, key)
+    code, record = status(pipeline, key)
+    assert execution.event["detail"]["object"]["key"] == key
+    assert (code, record["status"], record["upload"]["key"]) == (200, "COMPLETED", key)
+    assert len(mails(pipeline, key)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "error"),
+    [
+        ("text.jpg", b"Only words.\n", "UnsupportedFormatError"),
+        ("empty.jpg", b"", "EmptyUploadError"),
+        ("truncated.jpg", PHOTO[: len(PHOTO) // 2], "CorruptImageError"),
+    ],
+)
+def test_what_is_not_a_picture_fails_with_a_reason(pipeline, folder, name, data, error):
+    """Status, record, execution and notification agree on why."""
+    key = f"{folder}/{name}"
+    pipeline.upload(key, data)
+    pipeline.wait_for(key)
+    code, record = status(pipeline, key)
+    assert (code, record["status"], record["error"]["code"]) == (200, "FAILED", error)
+    assert record["error"]["message"]
+    assert record["error"]["hint"]
+    (execution,) = executions(pipeline, key)
+    assert (execution.status, execution.error) == ("FAILED", error)
+    (mail,) = mails(pipeline, key)
+    assert mail["MessageAttributes"]["status"]["Value"] == "FAILURE"
+    assert error in mail["Message"]
+    assert record["error"]["message"] in mail["Message"]
+
+
+def test_a_png_named_jpg_is_a_png(pipeline, folder):
+    """The content decides, not the name."""
+    key = f"{folder}/png.jpg"
+    pipeline.upload(key, encoded(gradient(300, 200), "PNG"))
+    pipeline.wait_for(key)
+    _, record = status(pipeline, key)
+    assert (record["status"], record["image"]["format"]) == ("COMPLETED", "PNG")
+
+
+def test_a_folder_marker_leaves_no_trace(pipeline, folder):
+    """No record, no notification, no failure."""
+    key = f"{folder}/album/"
+    pipeline.upload(key, b"")
+    assert pipeline.wait_for(key) is None
+    assert [execution.status for execution in executions(pipeline, key)] == ["SUCCEEDED"]
+    assert mails(pipeline, key) == []
+
+
+def test_outside_the_prefix_nothing_happens(pipeline, folder):
+    """Only what is under uploads/ starts the workflow."""
+    pipeline.upload("elsewhere/x.jpg", PHOTO)
+    pipeline.upload(f"{folder}/after.jpg", PHOTO)
+    pipeline.wait_for(f"{folder}/after.jpg")
+    assert executions(pipeline, "elsewhere/x.jpg") == []
+
+
+def test_a_key_never_seen_is_404(pipeline):
+    """With the words of the API's contract."""
+    assert status(pipeline, "uploads/never.jpg") == (
+        404,
+        {"message": "Image details not found for the given image identifier."},
+    )
+
+
+def test_an_overwrite_replaces_the_record(pipeline, folder):
+    """The newest upload is what the status tells of."""
+    key = f"{folder}/twice.jpg"
+    first = pipeline.upload(key, PHOTO)
+    pipeline.wait_for(key, first)
+    second = pipeline.upload(key, photo(320, 200))
+    pipeline.wait_for(key, second)
+    _, record = status(pipeline, key)
+    assert (record["image"]["width"], record["upload"]["versionId"]) == (320, second)
+
+
+def test_a_duplicate_event_changes_nothing(pipeline, folder):
+    """The same event delivered twice ends the second time as superseded, without a second notification."""
+    key = f"{folder}/duplicate.jpg"
+    pipeline.upload(key, PHOTO)
+    before = pipeline.wait_for(key)
+    (first,) = executions(pipeline, key)
+    pipeline.client("stepfunctions").start_execution(
+        stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"], name=folder[-9:], input=json.dumps(first.event)
+    )
+    pipeline.wait_until(lambda: [e.running for e in executions(pipeline, key)] == [False, False], "the duplicate")
+    assert pipeline.states_entered(executions(pipeline, key)[1])[-1] == "Superseded"
+    assert pipeline.record(key) == before
+    assert len(mails(pipeline, key)) == 1
+
+
+def reason(pipeline: Pipeline, key: str) -> str:
+    assert (pipeline.wait_for(key) or {}).get("status") == "COMPLETED"
+    (execution,) = executions(pipeline, key)
+    detail: dict[str, str] = execution.event["detail"]
+    return detail["reason"]
+
+
+def test_upload_by_presigned_put(pipeline, folder):
+    """A URL that S3 signed is enough to upload."""
+    key = f"{folder}/put ü+.jpg"
+    url = pipeline.client("s3").generate_presigned_url(
+        "put_object", {"Bucket": pipeline.uploads_bucket, "Key": key}, ExpiresIn=60
+    )
+    with urllib.request.urlopen(urllib.request.Request(url, data=PHOTO, method="PUT")) as answer:
+        assert answer.status == 200
+    assert reason(pipeline, key) == "PutObject"
+
+
+def test_upload_by_presigned_post(pipeline, folder):
+    """A form as a browser sends it is enough to upload."""
+    key = f"{folder}/post.jpg"
+    form = pipeline.client("s3").generate_presigned_post(pipeline.uploads_bucket, key)
+    parts = [f'--edge\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in form["fields"].items()]
+    head = '--edge\r\nContent-Disposition: form-data; name="file"; filename="x.jpg"\r\n\r\n'
+    body = "".join(parts).encode() + head.encode() + PHOTO + b"\r\n--edge--\r\n"
+    request = urllib.request.Request(
+        form["url"], data=body, headers={"Content-Type": "multipart/form-data; boundary=edge"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 204
+    assert reason(pipeline, key) == "POST Object"
+
+
+def test_upload_in_parts(pipeline, folder):
+    """A multipart upload starts the workflow once, when it is complete."""
+    key = f"{folder}/parts.jpg"
+    data = PHOTO + b"\0" * (5 * 1024 * 1024)  # what follows the end of a JPEG is ignored
+    s3, where = pipeline.client("s3"), {"Bucket": pipeline.uploads_bucket, "Key": key}
+    upload = {**where, "UploadId": s3.create_multipart_upload(**where)["UploadId"]}
+    border = 5 * 1024 * 1024
+    parts = [
+        {"PartNumber": n, "ETag": s3.upload_part(**upload, PartNumber=n, Body=body)["ETag"]}
+        for n, body in ((1, data[:border]), (2, data[border:]))
+    ]
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    assert reason(pipeline, key) == "CompleteMultipartUpload"
+
+
+def test_upload_by_copy(pipeline, folder):
+    """A copy inside S3 is an upload."""
+    key = f"{folder}/copy.jpg"
+    pipeline.upload("elsewhere/original.jpg", PHOTO)
+    bucket = pipeline.uploads_bucket
+    pipeline.client("s3").copy_object(Bucket=bucket, Key=key, CopySource=f"{bucket}/elsewhere/original.jpg")
+    assert reason(pipeline, key) == "CopyObject"
+
+
+@pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not installed")
+def test_upload_by_the_aws_cli(pipeline, folder, tmp_path):
+    """`aws s3 cp` needs nothing but the endpoint."""
+    key = f"{folder}/cli ü (1)+%25 🦊.jpg"
+    (tmp_path / "x.jpg").write_bytes(PHOTO)
+    subprocess.run(
+        ["aws", "s3", "cp", str(tmp_path / "x.jpg"), f"s3://{pipeline.uploads_bucket}/{key}"],
+        env=clients.environment(pipeline.aws_url, pipeline.region),
+        check=True,
+        capture_output=True,
+    )
+    assert reason(pipeline, key) == "PutObject"
+
+
+def test_many_at_once_all_come_through(pipeline, folder):
+    """A burst is processed whole, with no more functions at a time than the machine was given."""
+    keys = [f"{folder}/{number}.jpg" for number in range(24)]
+    versions = {key: pipeline.upload(key, PHOTO) for key in keys}
+    records = [pipeline.wait_for(key, versions[key], seconds=60) for key in keys]
+    assert {(record or {}).get("status") for record in records} == {"COMPLETED"}
