@@ -84,7 +84,7 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "png-12mp-photo": lambda: _bytes(mosaic(4000, 3000), "PNG"),
     "png-15mp-drawing": lambda: _bytes(drawing(4480, 3360), "PNG"),
     "png-20mp-screen": lambda: _bytes(screen(5120, 3840), "PNG"),
-    "webp-12mp": lambda: _bytes(mosaic(4000, 3000), "WEBP", quality=85, method=2),
+    "webp-12mp": lambda: _bytes(mosaic(4000, 3000), "WEBP", quality=85, method=2, exif=_camera()),
     "avif-12mp": lambda: _bytes(mosaic(4000, 3000), "AVIF", quality=70, speed=9),
 }
 

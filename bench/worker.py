@@ -56,7 +56,7 @@ def floor() -> Job:
     """What nobody gets under with these codecs: the decode, at the fraction the engine takes, and the encodes."""
     from image_pipeline.encode import encode
     from image_pipeline.engine import _Picture
-    from image_pipeline.formats import Limits, admit, draft_scale
+    from image_pipeline.formats import Limits, admit
     from image_pipeline.pixels import decode
 
     prepared: dict[int, list[Any]] = {}
@@ -64,7 +64,7 @@ def floor() -> Job:
     def job(data: bytes) -> list[bytes]:
         header = admit(lambda _: data, len(data), Limits())
         reduction = max(1.0, max(header.width, header.height) / SIZES[0])
-        pixels = decode(data, header, draft_scale(reduction, header.camera))
+        pixels = decode(data, header, reduction)
         key = hash(data)
         if key not in prepared:
             picture = _Picture(pixels, 2.0)
@@ -105,7 +105,7 @@ CONTESTANTS: dict[str, Callable[[], Job]] = {
 }
 
 
-def _peak() -> int:
+def peak_memory() -> int:
     """Most resident memory of this process so far, bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
@@ -125,7 +125,7 @@ def main() -> None:
             "cpu": time.process_time() - cpu,
             "wall": time.perf_counter() - wall,
             "bytes": sum(map(len, outs)),
-            "peak": _peak(),
+            "peak": peak_memory(),
         }
         if request["save"]:
             for side, out in zip(SIZES, outs, strict=True):

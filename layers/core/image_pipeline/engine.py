@@ -23,7 +23,7 @@ from image_pipeline import resize
 from image_pipeline.encode import CONTENT_TYPES, EXTENSIONS, WITH_ALPHA, encode
 from image_pipeline.errors import ImageTooLargeError
 from image_pipeline.exif import rights_block
-from image_pipeline.formats import Header, Limits, admit, draft_scale
+from image_pipeline.formats import Header, Limits, admit
 from image_pipeline.pixels import Pixels, decode
 from image_pipeline.recipes import Recipe, Watermark
 from image_pipeline.summary import Summary, summarise
@@ -193,7 +193,7 @@ def _open(data: bytes, header: Header, scale: float, limits: Limits) -> _Picture
             f"{header.height} pixels; {limits.memory_bytes / 1e6:.0f} MB are there.",
             "Ask for smaller renditions, or give the function more memory.",
         )
-    pixels = decode(data, header, draft_scale(1 / scale, header.camera))
+    pixels = decode(data, header, 1 / scale)
     return _Picture(pixels, _CAMERA_CASCADE if header.camera else _CASCADE)
 
 

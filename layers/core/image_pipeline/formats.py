@@ -56,8 +56,9 @@ _MAKE, _ORIENTATION = 0x010F, 0x0112
 
 _CONTENT_TYPES = {name: f"image/{name.lower()}" for name in FORMATS}
 
-_BYTES_PER_PIXEL = {"PNG": 8, "WEBP": 16, "GIF": 10, "AVIF": 12, "HEIF": 14, "TIFF": 12, "BMP": 8}
-"""Peak memory of decoding and the first reduction, bytes per pixel, measured by `bench/memory.py`."""
+_BYTES_PER_PIXEL = {"PNG": 9, "WEBP": 17, "GIF": 9, "AVIF": 10, "HEIF": 10, "TIFF": 13, "BMP": 9}
+"""Peak memory of decoding and the first reduction, bytes per pixel, of each format's most demanding kind as
+`bench/memory.py` measures it, rounded up."""
 
 _MOST_PIXELS_PER_BYTE = {"GIF": 2731, "PNG1": 8256}
 """What a compressed byte can stand for at best. GIF: an LZW code of 12 bits stands for at most 4096 pixels. PNG:
@@ -142,7 +143,7 @@ class Header:
         """Bytes that decoding takes at its peak when renditions have at most this side in pixels."""
         pixels = self.width * self.height
         if self.format != "JPEG":
-            wide = 2 if self.bits > 8 and self.format in ("TIFF", "PNG") else 1
+            wide = 2 if self.bits > 8 and self.format in ("AVIF", "HEIF") else 1  # their planes are 16 bits then
             return pixels * _BYTES_PER_PIXEL[self.format] * wide
         scale = draft_scale(max(self.width, self.height) / rendition_side, self.camera)
         coefficients = int(pixels * self.sampling * 2) if self.progressive else 0
@@ -440,7 +441,8 @@ def _webp(head: bytes, _size_bytes: int, limits: Limits) -> Header:
         raise NeedMoreBytesError(64)
     width, height, mode = _webp_size(head, chunks[0])
     frames = sum(chunk.kind == b"ANMF" for chunk in chunks[: limits.max_frames + 8])
-    return _displayed(Header("WEBP", width, height, mode, max(1, frames), _exif_orientation(head)))
+    camera = _MAKE in _exif_tags(head)
+    return _displayed(Header("WEBP", width, height, mode, max(1, frames), _exif_orientation(head), camera=camera))
 
 
 def _webp_size(head: bytes, first: Chunk) -> tuple[int, int, str]:

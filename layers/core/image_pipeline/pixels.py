@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from image_pipeline.containers import find_exif
+from image_pipeline.containers import find_exif, riff_chunks
 from image_pipeline.errors import CorruptImageError, ImageTooLargeError
 from image_pipeline.exif import says_adobe_rgb
-from image_pipeline.formats import Header
+from image_pipeline.formats import Header, draft_scale
 from image_pipeline.resize import Box
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _UPRIGHT = frozenset({"TIFF", "HEIF"})
 """Formats whose decoder turns the picture itself."""
+
+_WEBP_CAMERA_MARGIN, _WEBP_MARGIN = 1.5, 2.0
+"""Reduction that is left to Lanczos: libwebp averages areas, which is softer than JPEG's own reduction."""
 
 _END_OF_JPEG = b"\xff\xd9"
 _HINT = "Export the picture again and upload it."
@@ -46,13 +49,14 @@ class Pixels:
     warnings: tuple[str, ...] = ()
 
 
-def decode(data: bytes, header: Header, scale: int) -> Pixels:
+def decode(data: bytes, header: Header, reduction: float = 1.0) -> Pixels:
     """Decode the first frame.
 
     Args:
         data: the whole file.
         header: what `formats.admit` found in it.
-        scale: 1, 2, 4 or 8: JPEG may be decoded at this fraction; other formats ignore it.
+        reduction: original over the largest size that is wanted, at least 1. JPEG and lossy WebP are decoded smaller,
+            with a margin that is left to Lanczos; other formats ignore it.
 
     Raises:
         CorruptImageError: the pixels are cut off or cannot be decoded.
@@ -61,7 +65,7 @@ def decode(data: bytes, header: Header, scale: int) -> Pixels:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on metadata change no pixel
-            return _decode(data, header, scale)
+            return _decode(data, header, reduction)
     except MemoryError as error:
         raise ImageTooLargeError(
             f"Decoding {header.width} × {header.height} pixels of {header.format} took more memory than there is.",
@@ -72,9 +76,11 @@ def decode(data: bytes, header: Header, scale: int) -> Pixels:
         raise CorruptImageError(f"The {header.format} pixels cannot be decoded: {words}.", _HINT) from error
 
 
-def _decode(data: bytes, header: Header, scale: int) -> Pixels:
+def _decode(data: bytes, header: Header, reduction: float) -> Pixels:
     if header.format == "JPEG":
-        return _decode_jpeg(data, header, scale)
+        return _decode_jpeg(data, header, draft_scale(reduction, header.camera))
+    if header.format == "WEBP" and (pixels := _decode_webp(data, header, reduction)) is not None:
+        return pixels
     opened = _OPENERS[header.format](io.BytesIO(data))
     opened.load()
     image, heard = _reducible(opened)
@@ -104,6 +110,19 @@ def _decode_jpeg(data: bytes, header: Header, scale: int) -> Pixels:
 
         image = ImageChops.invert(image)  # Pillow takes all CMYK for Adobe's, which is stored inverted
     return Pixels(image, box, header.orientation, profile, heard)
+
+
+def _decode_webp(data: bytes, header: Header, reduction: float) -> Pixels | None:
+    """By libwebp itself; None where only Pillow can do it."""
+    from image_pipeline.webp import decode as decode_webp
+
+    share = min(1.0, (_WEBP_CAMERA_MARGIN if header.camera else _WEBP_MARGIN) / reduction)
+    width, height = (max(1, round(side * share)) for side in header.stored_size)
+    image = decode_webp(data, (width, height))
+    if image is None:
+        return None
+    profile = next((data[chunk.start : chunk.end] for chunk in riff_chunks(data) if chunk.kind == b"ICCP"), b"")
+    return Pixels(image, (0, 0, *image.size), header.orientation, profile)
 
 
 def _load_jpeg(data: bytes, scale: int) -> tuple[Image.Image, Box]:

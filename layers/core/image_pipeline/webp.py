@@ -1,0 +1,118 @@
+"""Still WebP through the decoder that Pillow brings, at the size that is needed.
+
+Pillow decodes every WebP as an animation, at full size: 16 bytes a pixel and half as much time again. The library
+beside it can do better, and its decoding interface has been the same since 2012, so it is called directly. Where
+Pillow's wheel brings no such library, or the interface is another one, `decode` declines and Pillow does it.
+
+Source: webp/decode.h of libwebp 1.6, decoder interface version 2.9.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from typing import Any
+
+import PIL
+from PIL import Image
+
+_ABI = 0x0209
+_MODE_RGBA = 1
+
+_int = ctypes.c_int
+
+
+class _Features(ctypes.Structure):
+    _fields_ = (
+        ("width", _int), ("height", _int), ("has_alpha", _int), ("has_animation", _int), ("format", _int),
+        ("pad", ctypes.c_uint32 * 5),
+    )  # fmt: skip
+
+
+class _Rgba(ctypes.Structure):
+    _fields_ = (("rgba", ctypes.c_void_p), ("stride", _int), ("size", ctypes.c_size_t))
+
+
+class _Planes(ctypes.Union):
+    # The other member holds four pointers, four strides and four sizes.
+    _fields_ = (("rgba", _Rgba), ("yuva", ctypes.c_uint8 * (4 * 8 + 4 * 4 + 4 * 8)))
+
+
+class _Buffer(ctypes.Structure):
+    _fields_ = (
+        ("colorspace", _int), ("width", _int), ("height", _int), ("is_external", _int), ("planes", _Planes),
+        ("pad", ctypes.c_uint32 * 4), ("private", ctypes.c_void_p),
+    )  # fmt: skip
+
+
+class _Options(ctypes.Structure):
+    _fields_ = (
+        ("bypass_filtering", _int), ("no_fancy_upsampling", _int), ("use_cropping", _int), ("crop", _int * 4),
+        ("use_scaling", _int), ("scaled_width", _int), ("scaled_height", _int), ("use_threads", _int),
+        ("dithering", _int), ("flip", _int), ("alpha_dithering", _int), ("pad", ctypes.c_uint32 * 5),
+    )  # fmt: skip
+
+
+class _Config(ctypes.Structure):
+    _fields_ = (("input", _Features), ("output", _Buffer), ("options", _Options))
+
+
+_LOSSY = 1
+
+
+@lru_cache(maxsize=1)
+def _library() -> Any:
+    """The libwebp of Pillow's wheel, or None."""
+    from pathlib import Path
+
+    home = Path(PIL.__file__).parent
+    found = [*home.parent.glob("pillow.libs/libwebp-*.so*"), *home.glob(".dylibs/libwebp.*.dylib")]
+    if len(found) != 1 or ctypes.sizeof(ctypes.c_void_p) != 8:
+        return None
+    try:
+        library = ctypes.CDLL(str(found[0]))
+        library.WebPGetFeaturesInternal.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p, _int)
+        library.WebPInitDecoderConfigInternal.argtypes = (ctypes.c_void_p, _int)
+        library.WebPDecode.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p)
+        known = library.WebPInitDecoderConfigInternal(ctypes.byref(_Config()), _ABI)
+    except (OSError, AttributeError):
+        return None
+    return library if known else None
+
+
+def decode(data: bytes, least: tuple[int, int]) -> Image.Image | None:
+    """Decode a still WebP, lossy ones no larger than needed.
+
+    Args:
+        data: the whole file.
+        least: (width, height) in pixels that the result must have, unless the picture is smaller.
+
+    Returns:
+        Mode RGB or RGBA; None where Pillow has to do it.
+
+    Raises:
+        ValueError: the data is cut off or broken.
+    """
+    library = _library()
+    config = _Config()
+    if library is None or not library.WebPInitDecoderConfigInternal(ctypes.byref(config), _ABI):
+        return None
+    features = config.input
+    if library.WebPGetFeaturesInternal(data, len(data), ctypes.byref(features), _ABI) or features.has_animation:
+        return None
+    width, height = features.width, features.height
+    if features.format == _LOSSY and least[0] < width and least[1] < height:
+        width, height = least
+        config.options.use_scaling = 1
+        config.options.scaled_width, config.options.scaled_height = least
+    pixels = bytearray(width * height * 4)
+    view = (ctypes.c_uint8 * len(pixels)).from_buffer(pixels)
+    config.output.colorspace = _MODE_RGBA
+    config.output.is_external = 1
+    config.output.planes.rgba = _Rgba(ctypes.addressof(view), width * 4, len(pixels))
+    status = library.WebPDecode(data, len(data), ctypes.byref(config))
+    if status:
+        raise ValueError(f"libwebp status {status}")
+    if features.has_alpha:
+        return Image.frombuffer("RGBA", (width, height), pixels, "raw", "RGBA", 0, 1)
+    return Image.frombytes("RGB", (width, height), pixels, "raw", "RGBX")
