@@ -19,13 +19,19 @@ class Clients:
         self.endpoint_url = endpoint_url
         self.region = region
         self._session = boto3.Session(aws_access_key_id=DUMMY_KEY, aws_secret_access_key=DUMMY_KEY, region_name=region)
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
 
-    def __call__(self, service: str) -> Any:
-        """Return the client for a service."""
-        if service not in self._clients:
-            self._clients[service] = self._session.client(service, endpoint_url=self.endpoint_url, config=_CONFIG)  # type: ignore[call-overload]
-        return self._clients[service]
+    def __call__(self, service: str, access_key: str = DUMMY_KEY) -> Any:
+        """Return the client for a service; another access key makes its calls those of a role."""
+        if (service, access_key) not in self._clients:
+            self._clients[service, access_key] = self._session.client(  # type: ignore[call-overload]
+                service,
+                endpoint_url=self.endpoint_url,
+                config=_CONFIG,
+                aws_access_key_id=access_key,
+                aws_secret_access_key=DUMMY_KEY,
+            )
+        return self._clients[service, access_key]
 
     def close(self) -> None:
         """Close every connection."""

@@ -1,17 +1,19 @@
 """Creates what the template describes at the local endpoint: the part of CloudFormation that this needs.
 
-Every resource gets its name before any is created, so references never wait for an order. Roles, policies, log
-groups, stages, alarms and the like have a name to refer to and no effect here.
+Every resource gets its name before any is created, so references never wait for an order. Log groups, stages, alarms
+and the like have a name to refer to and no effect here.
 """
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from local.clients import Clients
 from local.http_api import Route
+from local.iam import MANAGED_POLICIES, Role
 from local.template import ACCOUNT_ID, Resource, Template, TemplateError
 from local.workers import Function
 
@@ -36,14 +38,17 @@ class Stack:
     outputs: dict[str, str] = field(default_factory=dict)
     functions: list[Function] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
-    deliveries: list[tuple[str, str]] = field(default_factory=list)
-    """Queue URL and state machine ARN of every rule that starts one."""
+    roles: list[Role] = field(default_factory=list)
+    bucket_policies: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    """Statements by the bucket's ARN."""
+    deliveries: list[tuple[str, str, str]] = field(default_factory=list)
+    """Queue URL, state machine ARN and role ARN of every rule that starts one."""
     inbox_url: str = ""
     """A queue that gets a copy of everything that any topic sends."""
 
 
 def plan(template: Template, aws_url: str, api_url: str) -> Stack:
-    """Name every resource and describe functions and routes; makes no call.
+    """Name every resource and describe functions, routes and policies; makes no call.
 
     Args:
         template: The translated template; its references are filled.
@@ -61,6 +66,13 @@ def plan(template: Template, aws_url: str, api_url: str) -> Stack:
         stack.functions.append(_function(template, resource, layers))
     for resource in template.resources("AWS::ApiGatewayV2::Api"):
         stack.routes += _routes(template.resolve(resource.raw["Body"]))
+    stack.roles = [_role(template, resource) for resource in template.resources("AWS::IAM::Role")]
+    for resource in template.resources("AWS::S3::BucketPolicy"):
+        properties = template.resolve(resource.raw)
+        bucket = stack.bucket_policies.setdefault(f"arn:aws:s3:::{properties['Bucket']}", [])
+        bucket += _statements(properties["PolicyDocument"])
+    if elsewhere := template.resources("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"):
+        raise TemplateError(f"{elsewhere[0].logical_id} is a policy outside a role: teach it in local/deploy.py.")
     stack.outputs = template.outputs()
     return stack
 
@@ -142,13 +154,14 @@ def _asset(template: Template, path: str) -> Path:
 
 def _function(template: Template, resource: Resource, layers: dict[str, Path]) -> Function:
     raw = resource.raw
-    properties = template.resolve({name: value for name, value in raw.items() if name not in ("Code", "Role")})
+    properties = template.resolve({name: value for name, value in raw.items() if name != "Code"})
     variables = properties.get("Environment", {}).get("Variables", {})
     name = template.refs[resource.logical_id]
     return Function(
         logical_id=resource.logical_id,
         name=name,
         arn=template.attributes[resource.logical_id, "Arn"],
+        role=properties["Role"],
         handler=properties["Handler"],
         runtime=properties["Runtime"],
         code=_asset(template, raw["Code"]["S3Key"]),
@@ -160,6 +173,26 @@ def _function(template: Template, resource: Resource, layers: dict[str, Path]) -
         },
         log_group=properties.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}"),
     )
+
+
+def _role(template: Template, resource: Resource) -> Role:
+    properties = template.resolve(resource.raw)
+    if "PermissionsBoundary" in properties:
+        raise TemplateError(f"{resource.logical_id} has a permissions boundary: teach it in local/deploy.py.")
+    statements: list[Mapping[str, Any]] = []
+    for policy in properties.get("Policies", []):
+        statements += _statements(policy["PolicyDocument"])
+    for arn in properties.get("ManagedPolicyArns", []):
+        name = arn.partition(":policy/")[2]
+        if name not in MANAGED_POLICIES:
+            raise TemplateError(f"What {arn} allows is not known to the local run; teach it in local/iam.py.")
+        statements.append(MANAGED_POLICIES[name])
+    return Role(resource.logical_id, template.attributes[resource.logical_id, "Arn"], statements)
+
+
+def _statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    statements = document["Statement"]
+    return statements if isinstance(statements, list) else [statements]
 
 
 def _python_path(layer: Path) -> Path:
@@ -268,7 +301,7 @@ class _Deployment:
             service = target["Arn"].split(":")[2]
             if service == "states":
                 queue_url, queue_arn = self._new_queue(f"{name[-60:]}-{len(targets)}")
-                self._stack.deliveries.append((queue_url, target["Arn"]))
+                self._stack.deliveries.append((queue_url, target["Arn"], target["RoleArn"]))
                 targets.append({"Id": target["Id"], "Arn": queue_arn})
             elif service == "sqs":
                 targets.append({"Id": target["Id"], "Arn": target["Arn"]})

@@ -1,36 +1,32 @@
 """The AWS endpoint on loopback: moto's server, with a layer in front for what moto cannot do.
 
-The layer answers Lambda's `Invoke` and Rekognition's `DetectLabels`, fails the calls that a test wants failed, and
-passes everything else on. It touches no private name of moto.
+The layer judges the calls of roles by their policies, answers Lambda's `Invoke` and Rekognition's `DetectLabels`, fails
+the calls that a test wants failed, and passes everything else on. It touches no private name of moto.
 """
 
-import io
 import json
-import re
 import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from local import rekognition
+from local import actions, rekognition
+from local.actions import Environ
+from local.iam import Denial, Guard, Role
 from local.workers import Result, Workers
 
 MAX_REQUEST_BYTES = 6_291_456  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 
-Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
-_INVOKE = re.compile(r"^/2015-03-31/functions/([^/]+)/invocations$")
-_CREDENTIAL = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/")
 _FORM = "application/x-www-form-urlencoded"
-_SERVICES = {"states": "stepfunctions", "monitoring": "cloudwatch"}
 _SERVER_ERRORS = ("InternalServerError", "InternalError", "InternalErrorException", "ServiceException")
 
 
@@ -58,12 +54,14 @@ class Endpoint:
 
     Args:
         workers: Runs the functions.
+        guard: Judges the calls of roles.
         read_object: Gives Rekognition's stand-in an object of S3.
     """
 
-    def __init__(self, workers: Workers, read_object: rekognition.ReadObject) -> None:
+    def __init__(self, workers: Workers, guard: Guard, read_object: rekognition.ReadObject) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._workers = workers
+        self.guard = guard
         self._read_object = read_object
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
@@ -72,16 +70,29 @@ class Endpoint:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         if self._faults and (fault := self._matching_fault(environ)):
-            return _error(environ, start_response, fault)
-        if match := _INVOKE.match(environ["PATH_INFO"]):
+            return _fault(environ, start_response, fault)
+        role = self.guard.caller(environ)
+        if role and (denial := self.guard.judge(role, environ)):
+            return _denied(environ, start_response, denial)
+        if match := actions.INVOCATION.match(environ["PATH_INFO"]):
             return self._invoke(unquote(match[1]), environ, start_response)
         if environ.get("HTTP_X_AMZ_TARGET") == "RekognitionService.DetectLabels":
-            status, answer = rekognition.detect_labels(json.loads(_body(environ)), self._read_object)
+            status, answer = rekognition.detect_labels(
+                json.loads(actions.body(environ)), self._reader_for(role, environ)
+            )
             return _json(start_response, status, answer)
         if environ["REQUEST_METHOD"] == "PUT" and environ.get("CONTENT_TYPE", "").startswith(_FORM):
             # An upload by a client that declares every body a form; moto would look for parameters in it and lose it.
             environ["CONTENT_TYPE"] = "binary/octet-stream"
-        answer_of_moto: Iterable[bytes] = self._moto(environ, start_response)
+        answer_of_moto: Iterable[bytes]
+        if role is None or (listing := actions.listing(environ)) is None:
+            answer_of_moto = self._moto(environ, start_response)
+            return answer_of_moto
+        started: list[Any] = []
+        answer_of_moto = self._moto(environ, lambda *arguments: started.extend(arguments))
+        if started[0].startswith("404") and not self.guard.allows(role, listing):
+            return _denied(environ, start_response, Denial("s3", "Access Denied"))
+        start_response(*started)
         return answer_of_moto
 
     def invoke(self, name: str, payload: bytes) -> Result | None:
@@ -99,13 +110,25 @@ class Endpoint:
             self._faults.append(fault)
 
     def clear(self) -> None:
-        """Forget faults and replacements."""
+        """Forget faults and replacements, and give every role its own policies."""
         with self._lock:
             self._faults.clear()
         self.replacements.clear()
+        self.guard.clear()
+
+    def _reader_for(self, role: Role | None, environ: Environ) -> rekognition.ReadObject:
+        """Rekognition reads an object with the permissions of who asks."""
+        region = actions.region_of(environ)
+
+        def read(bucket: str, key: str, version: str | None) -> bytes:
+            if role and not self.guard.allows(role, actions.reading(bucket, key, version, region)):
+                raise KeyError(key)
+            return self._read_object(bucket, key, version)
+
+        return read
 
     def _invoke(self, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        payload = _body(environ)
+        payload = actions.body(environ)
         if len(payload) > MAX_REQUEST_BYTES:
             message = f"Request must be smaller than {MAX_REQUEST_BYTES} bytes for the InvokeFunction operation"
             return _lambda_error(start_response, 413, "RequestTooLargeException", message)
@@ -125,7 +148,7 @@ class Endpoint:
         return _answer(start_response, 200, "application/json", result.payload, headers)
 
     def _matching_fault(self, environ: Environ) -> Fault | None:
-        service, operation = identify(environ)
+        service, operation = actions.identify(environ)
         with self._lock:
             for fault in self._faults:
                 if (fault.service, fault.operation) == (service, operation) and _mentions(environ, fault.containing):
@@ -159,65 +182,33 @@ def serve(application: Any, port: int) -> int:
     return int(server.socket.getsockname()[1])
 
 
-def identify(environ: Environ) -> tuple[str, str]:
-    """Tell service and operation of a request in boto3's names, such as `("dynamodb", "UpdateItem")`."""
-    if _INVOKE.match(environ["PATH_INFO"]):
-        return "lambda", "Invoke"
-    credential = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-    service = credential[1] if credential else "s3"
-    service = _SERVICES.get(service, service)
-    if target := environ.get("HTTP_X_AMZ_TARGET"):
-        return service, target.rpartition(".")[2]
-    if service == "s3":
-        return service, _s3_operation(environ)
-    return service, parse_qs(_peek(environ).decode("utf-8", "replace")).get("Action", [""])[0]
-
-
-def _s3_operation(environ: Environ) -> str:
-    method = environ["REQUEST_METHOD"]
-    query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-    _, _, key = environ["PATH_INFO"].lstrip("/").partition("/")
-    if not key:
-        if method == "GET" and not query.keys() - {"list-type", "prefix", "delimiter", "max-keys", "encoding-type"}:
-            return "ListObjectsV2" if "list-type" in query else "ListObjects"
-        return {"PUT": "CreateBucket", "HEAD": "HeadBucket", "DELETE": "DeleteBucket"}.get(method, "")
-    if method == "PUT":
-        if "uploadId" in query:
-            return "UploadPart"
-        return "CopyObject" if "HTTP_X_AMZ_COPY_SOURCE" in environ else "PutObject"
-    if method == "POST":
-        return "CreateMultipartUpload" if "uploads" in query else "CompleteMultipartUpload"
-    return {"GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}.get(method, "")
-
-
 def _mentions(environ: Environ, text: str) -> bool:
-    return not text or text in unquote(environ["PATH_INFO"]) or text.encode() in _peek(environ)
+    return not text or text in unquote(environ["PATH_INFO"]) or text.encode() in actions.peek(environ)
 
 
-def _body(environ: Environ) -> bytes:
-    length = environ.get("CONTENT_LENGTH")
-    body: bytes = environ["wsgi.input"].read(int(length)) if length else b""
-    return body
+def _denied(environ: Environ, start_response: StartResponse, denial: Denial) -> Iterable[bytes]:
+    return _error(environ, start_response, denial.service, denial.status, denial.code, denial.message)
 
 
-def _peek(environ: Environ) -> bytes:
-    body = _body(environ)
-    environ["wsgi.input"] = io.BytesIO(body)
-    return body
-
-
-def _error(environ: Environ, start_response: StartResponse, fault: Fault) -> Iterable[bytes]:
+def _fault(environ: Environ, start_response: StartResponse, fault: Fault) -> Iterable[bytes]:
     status = fault.status or (500 if fault.error_code in _SERVER_ERRORS else 400)
-    _body(environ)  # a client that is still sending would see a broken pipe instead of the answer
     message = f"Injected by a test: {fault.error_code}"
-    if fault.service == "lambda":
-        return _lambda_error(start_response, status, fault.error_code, message)
+    return _error(environ, start_response, fault.service, status, fault.error_code, message)
+
+
+def _error(
+    environ: Environ, start_response: StartResponse, service: str, status: int, code: str, message: str
+) -> Iterable[bytes]:
+    """Answer with an error in the form of the service."""
+    actions.body(environ)  # a client that is still sending would see a broken pipe instead of the answer
+    if service == "lambda":
+        return _lambda_error(start_response, status, code, message)
     if "HTTP_X_AMZ_TARGET" in environ:
-        return _json(start_response, status, {"__type": fault.error_code, "message": message, "Message": message})
-    detail = f"<Error><Code>{escape(fault.error_code)}</Code><Message>{escape(message)}</Message></Error>"
-    if fault.service != "s3":
+        return _json(start_response, status, {"__type": code, "message": message, "Message": message})
+    detail = f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
+    if service != "s3":
         detail = f"<ErrorResponse>{detail}<RequestId>{uuid.uuid4()}</RequestId></ErrorResponse>"
-    return _answer(start_response, status, "application/xml", detail)
+    return _answer(start_response, status, "application/xml", "" if environ["REQUEST_METHOD"] == "HEAD" else detail)
 
 
 def _lambda_error(start_response: StartResponse, status: int, code: str, message: str) -> Iterable[bytes]:

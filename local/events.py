@@ -12,6 +12,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
 from moto.events.models import events_backends
 from moto.s3 import notifications
 
@@ -119,26 +120,26 @@ class Deliveries:
         self._step_functions = step_functions
         self._stopped = threading.Event()
 
-    def follow(self, queue_url: str, state_machine_arn: str) -> None:
-        """Serve one queue from now on."""
-        threading.Thread(target=self._serve, args=(queue_url, state_machine_arn), daemon=True).start()
+    def follow(self, queue_url: str, state_machine_arn: str, starter: "SFNClient") -> None:
+        """Serve one queue from now on; `starter` starts the executions, with the credentials of the rule's role."""
+        threading.Thread(target=self._serve, args=(queue_url, state_machine_arn, starter), daemon=True).start()
 
     def stop(self) -> None:
         """Let every poller end with its current request."""
         self._stopped.set()
 
-    def _serve(self, queue_url: str, state_machine_arn: str) -> None:
+    def _serve(self, queue_url: str, state_machine_arn: str, starter: "SFNClient") -> None:
         while not self._stopped.is_set():
             try:
                 answer = self._sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=1, WaitTimeSeconds=1)
                 for message in answer.get("Messages", []):
-                    self._start(state_machine_arn, message["Body"])
+                    self._start(state_machine_arn, message["Body"], starter)
                     self._sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
             except Exception:
                 if not self._stopped.wait(0.2):
                     _LOG.exception("An event for %s could not be delivered and is tried again.", state_machine_arn)
 
-    def _start(self, state_machine_arn: str, body: str) -> None:
+    def _start(self, state_machine_arn: str, body: str, starter: "SFNClient") -> None:
         # AWS runs thousands at a time. Here the rest waits in the queue, where no timeout of the workflow counts it.
         while not self._stopped.is_set():
             running = self._step_functions.list_executions(stateMachineArn=state_machine_arn, statusFilter="RUNNING")
@@ -147,4 +148,10 @@ class Deliveries:
             time.sleep(0.05)
         # The name keeps the event's id findable, and differs when the same event comes twice, as on AWS.
         name = f"{json.loads(body).get('id', 'event')}_{uuid.uuid4()}"
-        self._step_functions.start_execution(stateMachineArn=state_machine_arn, name=name, input=body)
+        try:
+            starter.start_execution(stateMachineArn=state_machine_arn, name=name, input=body)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "AccessDeniedException":
+                raise
+            # EventBridge does not try again what is forbidden.
+            _LOG.error("The event %s was dropped: the rule's role may not start %s.", name, state_machine_arn)

@@ -17,6 +17,7 @@ from urllib.request import Request, urlopen
 from boto3.dynamodb.types import TypeDeserializer
 
 from local.clients import Clients
+from local.iam import Call
 from local.server import CONTROL_PATH, Configuration
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,7 +107,9 @@ class Pipeline:
         self.outputs: dict[str, str] = {}
         self.state_machines: list[str] = []
         self.environments: dict[str, dict[str, str]] = {}
-        """The environment variables that the template gives each function, by logical id."""
+        """The environment variables of each function, by logical id: the template's, and its role's credentials."""
+        self.roles: dict[str, list[dict[str, Any]]] = {}
+        """The policy statements of each role, by logical id."""
 
     def __enter__(self) -> Self:
         """Start."""
@@ -144,6 +147,7 @@ class Pipeline:
         self._clients = Clients(self.aws_url, self.region)
         self.outputs = answer["outputs"]
         self.state_machines, self.environments = answer["stateMachines"], answer["environments"]
+        self.roles = answer["roles"]
 
     def stop(self) -> None:
         """End the server and with it every function; may be called twice."""
@@ -318,8 +322,16 @@ class Pipeline:
             },
         )
 
+    def restrict(self, role: str, statements: list[dict[str, Any]]) -> None:
+        """Give a role, by logical id, other policy statements until `clear`."""
+        self._control("restrict", {"role": role, "statements": statements})
+
+    def calls(self) -> list[Call]:
+        """List the permissions that roles have used or wanted since `clear`, each once."""
+        return [Call(**call) for call in self._control("calls", {})]
+
     def clear(self) -> None:
-        """Forget faults and replacements."""
+        """Forget faults, replacements and calls, and give every role its own policies."""
         self._replacements.clear()
         self._control("clear", {})
 
@@ -341,10 +353,10 @@ class Pipeline:
             raise StartError(answer["error"])
         return answer
 
-    def _control(self, command: str, request: Mapping[str, Any]) -> None:
+    def _control(self, command: str, request: Mapping[str, Any]) -> Any:
         url = f"{self.aws_url}{CONTROL_PATH}/{command}"
-        with urlopen(Request(url, data=json.dumps(request).encode(), method="POST")):  # noqa: S310 (loopback)
-            pass
+        with urlopen(Request(url, data=json.dumps(request).encode(), method="POST")) as answer:  # noqa: S310 (loopback)
+            return json.loads(answer.read())
 
 
 def _callbacks(replacements: Mapping[str, Replacement]) -> ThreadingHTTPServer:

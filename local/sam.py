@@ -58,7 +58,7 @@ def invoke(function: str, event: Path, sam_options: list[str], run_dir: Path) ->
         tempfile.TemporaryDirectory(prefix="invoke-", dir=run_dir) as folder,
         tempfile.NamedTemporaryFile("w", prefix="local-", suffix=".json", dir=_BUILD, encoding="utf-8") as template,
     ):
-        environment = running["environments"][function] | clients.variables(endpoint_url, running["region"])
+        environment = clients.variables(endpoint_url, running["region"]) | running["environments"][function]
         template.write(_declaring(environment, function))
         template.flush()
         variables = Path(folder, "environment.json")

@@ -87,7 +87,8 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     from local.deploy import deploy, plan
     from local.endpoint import Endpoint, serve
     from local.http_api import HttpApi
-    from local.workers import Workers
+    from local.iam import Guard, access_key
+    from local.workers import Workers, credentials
 
     jsonata.install()
     events.install()
@@ -121,13 +122,13 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     run_dir = Path(configuration.run_dir)
     workers = Workers(stack.functions, environment, run_dir, configuration.per_function, configuration.total)
     threading.Thread(target=workers.warm, args=(stack.functions,), daemon=True).start()
-    endpoint = Endpoint(workers, read_object)
+    endpoint = Endpoint(workers, Guard(stack.roles, stack.bucket_policies), read_object)
     aws.application = _Control(endpoint)
     api.application = HttpApi(stack.routes, endpoint.invoke)
     deploy(loaded, stack, clients)
     deliveries = events.Deliveries(clients("sqs"), clients("stepfunctions"))
-    for queue_url, state_machine_arn in stack.deliveries:
-        deliveries.follow(queue_url, state_machine_arn)
+    for queue_url, state_machine_arn, role_arn in stack.deliveries:
+        deliveries.follow(queue_url, state_machine_arn, clients("stepfunctions", access_key(role_arn)))
 
     def stop() -> None:
         deliveries.stop()
@@ -139,8 +140,11 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         "region": configuration.region,
         "inboxUrl": stack.inbox_url,
         "outputs": stack.outputs,
-        "stateMachines": [arn for _, arn in stack.deliveries],
-        "environments": {function.logical_id: dict(function.environment) for function in stack.functions},
+        "stateMachines": [arn for _, arn, _ in stack.deliveries],
+        "environments": {
+            function.logical_id: {**function.environment, **credentials(function)} for function in stack.functions
+        },
+        "roles": {role.logical_id: role.statements for role in stack.roles},
     }
     return stop, answer
 
@@ -156,7 +160,7 @@ class _Later:
 
 
 class _Control:
-    """Lets the parent replace functions and inject faults; passes everything else on."""
+    """Lets the parent replace functions, inject faults and change roles; passes everything else on."""
 
     def __init__(self, endpoint: Any) -> None:
         self._endpoint = endpoint
@@ -173,10 +177,13 @@ class _Control:
             self._endpoint.add_fault(Fault(**request))
         elif command == "replace":
             self._endpoint.replacements[request["function"]] = _remote(request["url"])
+        elif command == "restrict":
+            self._endpoint.guard.restrict(request["role"], request["statements"])
         elif command == "clear":
             self._endpoint.clear()
-        start_response("204 No Content", [])
-        return [b""]
+        body = json.dumps(self._endpoint.guard.calls() if command == "calls" else None).encode()
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
 
 
 def _remote(url: str) -> Callable[[bytes], Any]:

@@ -1,17 +1,27 @@
-"""Seams in moto's Step Functions engine that change its speed, never what a workflow does."""
+"""Seams in moto's Step Functions engine: its speed, and that it calls with the state machine's role."""
 
+import os
+import sys
 import time
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
+from botocore.config import Config
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
+from moto.stepfunctions.parser.asl.utils import boto_client
+
+from local.clients import DUMMY_KEY
+from local.iam import access_key
+
+_NEVER = 99_999_999  # seconds; a state's own timeout ends what takes too long
 
 
 def install(wait_scale: float) -> None:
-    """Parse each definition once, not once per execution, and shorten the waits between retries.
+    """Sign with the state machine's role, parse each definition once, and shorten the waits between retries.
 
     Args:
         wait_scale: What the waits are multiplied by, so that a test need not sit them out.
@@ -23,6 +33,12 @@ def install(wait_scale: float) -> None:
         raise RuntimeError("moto moved the wait out of retrier_decl: local/stepfunctions.py must follow.")
     if not callable(getattr(AmazonStateLanguageParser, "parse", None)):
         raise RuntimeError("moto moved AmazonStateLanguageParser.parse: local/stepfunctions.py must follow.")
+    original = getattr(boto_client, "boto_client_for", None)
+    if original is None:
+        raise RuntimeError("moto moved boto_client_for: local/stepfunctions.py must follow.")
+    for module in list(sys.modules.values()):  # each kind of task has imported it by name
+        if module.__dict__.get("boto_client_for") is original:
+            module.boto_client_for = _client_for  # type: ignore[attr-defined]
     retrier_decl.time = SimpleNamespace(  # type: ignore[attr-defined, assignment]
         sleep=lambda seconds: time.sleep(seconds * wait_scale)
     )
@@ -33,3 +49,20 @@ def install(wait_scale: float) -> None:
         return Preprocessor().visit(tree(definition)), tree(definition)
 
     AmazonStateLanguageParser.parse = staticmethod(parse_once)  # type: ignore[method-assign]
+
+
+def _client_for(region: str, service: str, state_credentials: Any = None) -> Any:
+    """Make the client of a task; moto gives the role of its state, but signs every call alike."""
+    return boto3.client(  # type: ignore[call-overload]
+        service,
+        region_name=region,
+        endpoint_url=f"http://127.0.0.1:{os.environ['MOTO_PORT']}",
+        aws_access_key_id=access_key(state_credentials.role_arn) if state_credentials else DUMMY_KEY,
+        aws_secret_access_key=DUMMY_KEY,
+        config=Config(
+            parameter_validation=False,
+            retries={"total_max_attempts": 1},  # the workflow retries
+            connect_timeout=_NEVER,
+            read_timeout=_NEVER,
+        ),
+    )

@@ -201,7 +201,7 @@ def _parameters(declared: Mapping[str, Any], overrides: Mapping[str, str]) -> di
 
 
 class _NoManagedPolicies:
-    """Roles are not enforced here, so managed policies need no ARN."""
+    """The template names managed policies by ARN, if at all, so there is nothing to look up."""
 
     def load(self) -> dict[str, str]:
         return {}

@@ -21,6 +21,8 @@ from typing import IO, Any, cast
 
 import psutil
 
+from local.iam import access_key
+
 INIT_SECONDS = 60.0  # Lambda gives an import 10 s; a busy laptop may need longer, and it is not billed to the timeout
 MAX_PAYLOAD_BYTES = 6_291_556  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MEMORY_CHECK_SECONDS = 0.05
@@ -34,6 +36,8 @@ class Function:
     logical_id: str
     name: str
     arn: str
+    role: str
+    """The ARN of the role that it calls AWS with."""
     handler: str
     runtime: str
     code: Path
@@ -256,6 +260,11 @@ def _failure(kind: str, message: str) -> Result:
     return Result(json.dumps({"errorType": kind, "errorMessage": message}), failed=True)
 
 
+def credentials(function: Function) -> dict[str, str]:
+    """Return the variable that makes a function's calls those of its role; the secret is everybody's."""
+    return {"AWS_ACCESS_KEY_ID": access_key(function.role)}
+
+
 def _environment(function: Function, common: Mapping[str, str], tmp: str) -> dict[str, str]:
     """Compose what the function sees: Lambda's variables, the endpoint, the template's. Nothing of the developer's."""
     return {
@@ -274,5 +283,6 @@ def _environment(function: Function, common: Mapping[str, str], tmp: str) -> dic
         "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
         "AWS_LAMBDA_LOG_STREAM_NAME": f"[$LATEST]{uuid.uuid4().hex}",
         **common,
+        **credentials(function),
         **function.environment,
     }

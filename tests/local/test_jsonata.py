@@ -7,6 +7,7 @@ import pytest
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringJSONata
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.utils import boto_client
 
 from local import jsonata, stepfunctions
 from local.jsonata import QueryError, evaluate
@@ -110,6 +111,7 @@ def test_variables_keep_any_text(pipeline):
         (jsonata.install, StringJSONata, "_eval_body"),
         (lambda: stepfunctions.install(0), retrier_decl, "time"),
         (lambda: stepfunctions.install(0), AmazonStateLanguageParser, "parse"),
+        (lambda: stepfunctions.install(0), boto_client, "boto_client_for"),
     ],
 )
 def test_a_moved_seam_says_so(monkeypatch, install, holder, name):

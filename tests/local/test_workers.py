@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from local.iam import access_key
 from local.workers import Function, Result, Workers
 
 HANDLERS = """
@@ -73,6 +74,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Callable[..., Result]]]:
             logical_id="F",
             name="stack-F",
             arn="arn:aws:lambda:us-east-1:123456789012:function:stack-F",
+            role="arn:aws:iam::123456789012:role/stack-FRole",
             handler=handler if "." in handler else f"app.{handler}",
             runtime="python3.13",
             code=tmp_path / "code",
@@ -118,6 +120,7 @@ def test_the_context_and_the_environment_are_lambdas(make, monkeypatch, tmp_path
     assert environment["FROM_TEMPLATE"] == "yes"
     assert environment["AWS_LAMBDA_FUNCTION_NAME"] == "stack-F"
     assert environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "256"
+    assert environment["AWS_ACCESS_KEY_ID"] == access_key("arn:aws:iam::123456789012:role/stack-FRole")
     assert environment["AWS_REGION"] == "us-east-1"
     assert environment["LAMBDA_TASK_ROOT"] == str(tmp_path / "code")
     assert not {"AWS_PROFILE", "PYTHONPATH", "USER", "VIRTUAL_ENV"} & environment.keys()

@@ -1,0 +1,340 @@
+"""Every call of a role is judged by its policies, and every permission of the template is needed by a run."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+import uuid
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.exceptions import ClientError
+
+from image_pipeline.keys import status_path
+from local import policy
+from local.actions import CONDITION_KEYS
+from local.clients import Clients
+from local.iam import access_key
+from local.pipeline import Pipeline
+from local.template import ACCOUNT_ID
+from tests.conftest import ROOT
+from tests.pictures import encoded, gradient, photo
+
+# The only place for permissions that no run of the pipeline needs: role, action and why. Patterns are shell's.
+UNNEEDED = [
+    ("*", "logs:*", "the local engine writes its logs to files, on AWS these deliver them"),
+    ("*", "xray:*", "the local engine traces nothing, on AWS these do"),
+]
+
+PHOTO = photo(200, 150)
+
+
+class Permission(NamedTuple):
+    """One action on one resource, in one statement of one role."""
+
+    role: str
+    sid: str
+    action: str
+    resource: str
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def permissions(pipeline: Pipeline) -> list[Permission]:
+    return [
+        Permission(role, statement.get("Sid", ""), action, resource)
+        for role, statements in pipeline.roles.items()
+        for statement in statements
+        for action in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
+    ]
+
+
+def without(pipeline: Pipeline, role: str, gone: set[Permission]) -> list[dict[str, Any]]:
+    """The statements of a role, taken apart, less some permissions."""
+    return [
+        {**statement, "Action": action, "Resource": resource}
+        for statement in pipeline.roles[role]
+        for action in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
+        if Permission(role, statement.get("Sid", ""), action, resource) not in gone
+    ]
+
+
+def excused(permission: Permission) -> bool:
+    return any(fnmatchcase(permission.role, r) and fnmatchcase(permission.action, a) for r, a, _ in UNNEEDED)
+
+
+# ---- Runs of the pipeline; together they need every permission. Each gives None, or what went wrong.
+
+
+class Run:
+    """One upload, followed to its end."""
+
+    def __init__(self, pipeline: Pipeline, name: str) -> None:
+        self.pipeline = pipeline
+        self.key = f"uploads/privilege/{uuid.uuid4()}/{name}"
+
+    def event(self, version: str | None) -> dict[str, Any]:
+        event: dict[str, Any] = json.loads((ROOT / "events" / "object_created.json").read_text())
+        event["detail"]["bucket"]["name"] = self.pipeline.uploads_bucket
+        event["detail"]["object"] |= {"key": self.key, "size": len(PHOTO), "version-id": version}
+        head = self.pipeline.client("s3").head_object
+        if version is None:
+            del event["detail"]["object"]["version-id"]
+            event["detail"]["object"]["etag"] = head(Bucket=self.pipeline.uploads_bucket, Key=self.key)["ETag"][1:-1]
+        return event
+
+    def upload(self) -> str | None:
+        """Upload and wait; a rule that may not start the workflow starts none."""
+        pipeline, version = self.pipeline, self.pipeline.upload(self.key, PHOTO)
+        pipeline.wait_until(
+            lambda: (
+                any(e.version_id == version and not e.running for e in pipeline.executions())
+                or any(call.action == "states:StartExecution" and not call.allowed for call in pipeline.calls())
+            ),
+            self.key,
+        )
+        return version
+
+    def start(self, event: dict[str, Any]) -> None:
+        """Deliver an event as another sender might."""
+        states = self.pipeline.client("stepfunctions")
+        arn = states.start_execution(
+            stateMachineArn=self.pipeline.state_machines[0], name=str(uuid.uuid4()), input=json.dumps(event)
+        )["executionArn"]
+        ended = lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING"  # noqa: E731
+        self.pipeline.wait_until(ended, self.key)
+
+    def outcome(self) -> str:
+        record = self.pipeline.record(self.key) or {}
+        return record.get("error", {}).get("code") or record.get("status", "no record")
+
+    def delete(self, event: dict[str, Any]) -> None:
+        source = event.get("source") or event["upload"]
+        self.pipeline.client("s3").delete_object(
+            Bucket=source["bucket"], Key=source["key"], VersionId=source["versionId"]
+        )
+
+    def labels_from_the_upload(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """As recipes ask for that only crop, pad or mark: no rendition shows what the upload shows."""
+        self.pipeline.replace(
+            "GenerateThumbnailsFunction",
+            lambda event: {
+                "image": {},
+                "exif": {},
+                "renditions": [],
+                "summary": {},
+                "picture": {**event["source"], "format": "JPEG", "width": 200, "height": 150, **change(event)},
+                "warnings": [],
+                "milliseconds": 1,
+            },
+        )
+
+
+def a_photo(pipeline: Pipeline) -> str | None:
+    """From the upload to a rendition that its status shows, and a notification."""
+    run = Run(pipeline, "photo.jpg")
+    run.upload()
+    try:
+        with urllib.request.urlopen(pipeline.api_url + status_path(run.key)) as answer:
+            record = json.loads(answer.read())
+        for rendition in record["renditions"]:
+            with urllib.request.urlopen(rendition["url"]):
+                pass
+    except HTTPError as error:
+        with error:
+            return f"{urlsplit(str(error.url)).path} answers {error.code}"
+    except KeyError as error:
+        return f"the record has no {error}"
+    if not any(run.key in notification["Message"] for notification in pipeline.notifications()):
+        return "there was no notification"
+    return None if record["status"] == "COMPLETED" else record["status"]
+
+
+def a_photo_without_version(pipeline: Pipeline) -> str | None:
+    """An event that names no version: the etag says which bytes are meant."""
+    run = Run(pipeline, "unversioned.jpg")
+    pipeline.client("s3").put_object(Bucket=pipeline.uploads_bucket, Key=run.key, Body=PHOTO)
+    pipeline.wait_for(run.key)
+    event = run.event(None)
+    event["detail"]["object"]["sequencer"] = "F1"
+    run.start(event)
+    execution = next(e for e in pipeline.executions() if e.key == run.key and e.version_id is None)
+    return None if execution.status == "SUCCEEDED" else execution.error
+
+
+def labels_from_an_upload(pipeline: Pipeline) -> str | None:
+    """Rekognition reads the very version."""
+    run = Run(pipeline, "labels.jpg")
+    run.labels_from_the_upload(lambda _: {})
+    run.upload()
+    return None if run.outcome() == "COMPLETED" else run.outcome()
+
+
+def labels_from_an_upload_without_version(pipeline: Pipeline) -> str | None:
+    """Rekognition reads what is there."""
+    run = Run(pipeline, "labels.jpg")
+    run.labels_from_the_upload(lambda _: {"versionId": None})
+    run.upload()
+    return None if run.outcome() == "COMPLETED" else run.outcome()
+
+
+def vanished(pipeline: Pipeline, run: Run) -> str | None:
+    outcome = run.outcome()
+    return None if outcome == "UploadVanishedError" else f"the upload has vanished, and the record says {outcome}"
+
+
+def an_upload_gone_before_it_is_validated(pipeline: Pipeline) -> str | None:
+    """The event comes, the object has gone."""
+    run = Run(pipeline, "gone.jpg")
+    run.start(run.event(str(uuid.uuid4())))
+    return vanished(pipeline, run)
+
+
+def an_upload_gone_before_it_is_rendered(pipeline: Pipeline) -> str | None:
+    """Somebody deletes it meanwhile."""
+    run = Run(pipeline, "gone.jpg")
+
+    def validate(event: dict[str, Any]) -> dict[str, Any]:
+        run.delete(event)
+        return {"source": event["upload"], "image": {}, "milliseconds": 1}
+
+    pipeline.replace("ValidateImageFunction", validate)
+    run.upload()
+    return vanished(pipeline, run)
+
+
+def an_upload_gone_before_it_is_labelled(pipeline: Pipeline) -> str | None:
+    """And the same where the labels need the upload, in a format that Rekognition does not read."""
+    run = Run(pipeline, "gone.jpg")
+    run.labels_from_the_upload(lambda event: run.delete(event) or {"format": "WEBP"})  # type: ignore[func-returns-value]
+    run.upload()
+    return vanished(pipeline, run)
+
+
+RUNS = [
+    a_photo,
+    a_photo_without_version,
+    labels_from_an_upload,
+    labels_from_an_upload_without_version,
+    an_upload_gone_before_it_is_validated,
+    an_upload_gone_before_it_is_rendered,
+    an_upload_gone_before_it_is_labelled,
+]
+
+
+def speaks_of(permission: Permission, action: str, resource: str) -> bool:
+    statement = {"Effect": "Allow", "Action": permission.action, "Resource": permission.resource}
+    (parsed,) = policy.parse(statement, CONDITION_KEYS)
+    return parsed.applies(policy.Request(action, resource))
+
+
+def test_every_permission_is_needed(pipeline):
+    """Without any single one a run fails; what no run needs is listed above with its reason, and nothing else is."""
+    used: dict[Callable[[Pipeline], str | None], list[Any]] = {}
+    for run in RUNS:
+        pipeline.clear()
+        assert run(pipeline) is None, run.__name__
+        used[run] = pipeline.calls()
+    unneeded = []
+    for permission in permissions(pipeline):
+        # Only runs that have used it can miss it.
+        needing = [
+            run
+            for run, calls in used.items()
+            if any(call.role == permission.role and speaks_of(permission, call.action, call.resource) for call in calls)
+        ]
+        for run in needing:
+            pipeline.clear()
+            pipeline.restrict(permission.role, without(pipeline, permission.role, {permission}))
+            if failure := run(pipeline):
+                denied = [call for call in pipeline.calls() if not call.allowed]
+                assert any(speaks_of(permission, call.action, call.resource) for call in denied), permission
+                print(f"{permission.role} needs {permission.action} for {run.__name__}: else {failure}")
+                break
+        else:
+            unneeded.append(permission)
+    unlisted = [permission for permission in unneeded if not excused(permission)]
+    assert not unlisted, f"no run needs these: {unlisted}"
+    stale = [each for each in permissions(pipeline) if excused(each) and each not in unneeded]
+    assert not stale, f"these are listed as unneeded, and a run fails without them: {stale}"
+    idle = [entry for entry in UNNEEDED if not any(fnmatchcase(each.action, entry[1]) for each in unneeded)]
+    assert not idle, f"no role has these any more: {idle}"
+
+
+def test_nothing_is_denied_in_a_run(pipeline):
+    """The template grants all that the pipeline does, and what is judged are its calls, not the user's."""
+    assert a_photo(pipeline) is None
+    calls = pipeline.calls()
+    assert {call.allowed for call in calls} == {True}
+    assert {call.role for call in calls} == set(pipeline.roles)
+
+
+def as_role(pipeline: Pipeline, role: str, service: str) -> Any:
+    key = access_key(f"arn:aws:iam::{ACCOUNT_ID}:role/image-pipeline-{role}")
+    return Clients(pipeline.aws_url, pipeline.region)(service, key)
+
+
+@pytest.mark.parametrize(
+    ("service", "status", "code", "call"),
+    [
+        ("s3", 403, "AccessDenied", lambda c, p: c.put_object(Bucket=p.uploads_bucket, Key="uploads/x", Body=b"x")),
+        ("s3", 403, "403", lambda c, p: c.head_object(Bucket=p.outputs["ThumbnailsBucketName"], Key="x")),
+        (
+            "dynamodb",
+            400,
+            "AccessDeniedException",
+            lambda c, p: c.delete_item(TableName=p.outputs["ImageTableName"], Key={"ImageKey": {"S": "x"}}),
+        ),
+        ("sns", 403, "AuthorizationError", lambda c, _: c.publish(TopicArn="arn:aws:sns:us-east-1:1:t", Message="m")),
+        (
+            "rekognition",
+            400,
+            "AccessDeniedException",
+            lambda c, _: c.detect_labels(Image={"Bytes": encoded(gradient(100, 100))}),
+        ),
+        ("lambda", 403, "AccessDeniedException", lambda c, _: c.invoke(FunctionName="f", Payload=b"{}")),
+        (
+            "stepfunctions",
+            400,
+            "AccessDeniedException",
+            lambda c, p: c.start_execution(stateMachineArn=p.state_machines[0], name="x"),
+        ),
+        ("sqs", 403, "AccessDenied", lambda c, _: c.list_queues()),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_a_role_may_not_is_denied_as_aws_would(pipeline, service, status, code, call):
+    """Each service's own error and status; a call that is not known is denied, too."""
+    with pytest.raises(ClientError) as caught:
+        call(as_role(pipeline, "ValidateImageFunctionRole", service), pipeline)
+    response = caught.value.response
+    assert (response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]) == (status, code)
+
+
+def test_a_missing_object_is_forbidden_to_who_may_not_list(pipeline):
+    """As S3 has it: 404 tells that nothing is there, which only who may list the bucket may know."""
+    wanted = {"Bucket": pipeline.uploads_bucket, "Key": "uploads/missing"}
+    client = as_role(pipeline, "ValidateImageFunctionRole", "s3")
+    with pytest.raises(client.exceptions.NoSuchKey):
+        client.get_object(**wanted)
+    kept = [each for each in pipeline.roles["ValidateImageFunctionRole"] if each["Action"] != "s3:ListBucket"]
+    pipeline.restrict("ValidateImageFunctionRole", kept)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.get_object(**wanted)
+
+
+def test_a_denied_function_fails_as_on_aws(pipeline, folder):
+    """The record and the notification name what a deployment without the permission would."""
+    pipeline.restrict("GenerateThumbnailsFunctionRole", [])
+    pipeline.upload(f"{folder}/x.jpg", PHOTO)
+    record = pipeline.wait_for(f"{folder}/x.jpg")
+    assert (record["status"], record["error"]["step"]) == ("FAILED", "GenerateThumbnails")
+    assert "AccessDenied" in record["error"]["message"]
