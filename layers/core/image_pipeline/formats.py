@@ -34,9 +34,7 @@ from image_pipeline.errors import (
     UnsupportedFormatError,
     UploadTooLargeError,
 )
-from image_pipeline.settings import Settings
-
-MEBIBYTE = 1024 * 1024
+from image_pipeline.settings import MEBIBYTE, Settings
 
 RUNTIME_BYTES = 192 * MEBIBYTE
 """Python, boto3 and the libraries, in bytes: a warm function that has not decoded anything yet."""
@@ -76,7 +74,7 @@ class Limits:
     max_frames: int = 10_000
     """Frames of an animation or pages of a document. Only the first is ever decoded."""
     memory_bytes: int = 1024 * MEBIBYTE
-    """What decoding may take, beyond the interpreter and the file itself."""
+    """What the file and its decoding may take together, beyond the interpreter."""
     formats: frozenset[str] = field(default=FORMATS)
     """Names from `FORMATS`."""
     rendition_side: int = 2048
@@ -230,10 +228,10 @@ def _check_size(header: Header, size_bytes: int, limits: Limits) -> None:
         raise ImageTooLargeError(
             f"The picture has more than {limits.max_frames} frames or pages.", "Upload its first frame alone."
         )
-    memory = header.predicted_memory(limits.rendition_side)
+    memory = header.predicted_memory(limits.rendition_side) + size_bytes
     if memory > limits.memory_bytes:
         raise ImageTooLargeError(
-            f"Decoding {what} of {header.format} takes about {_megabytes(memory)}; "
+            f"Holding and decoding {what} of {header.format} takes about {_megabytes(memory)}; "
             f"{_megabytes(limits.memory_bytes)} are there.",
             "Upload a smaller version of the picture, or give the function more memory.",
         )
