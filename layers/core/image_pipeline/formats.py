@@ -31,6 +31,7 @@ from image_pipeline.errors import (
     CorruptImageError,
     EmptyUploadError,
     ImageTooLargeError,
+    SettingsError,
     UnsupportedFormatError,
     UploadTooLargeError,
 )
@@ -82,11 +83,21 @@ class Limits:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Limits:
-        """What the deployment allows; decoding gets what the function's memory leaves."""
+        """What the deployment allows; decoding gets what the function's memory leaves.
+
+        Raises:
+            SettingsError: a format is asked for that there is not.
+        """
+        if unknown := settings.image_formats - FORMATS:
+            raise SettingsError(
+                f"IMAGE_FORMATS names {', '.join(sorted(unknown))}, which cannot be admitted.",
+                f"Choose from {', '.join(sorted(FORMATS))} in the parameter ImageFormats and deploy again.",
+            )
         return cls(
             max_bytes=settings.max_upload_bytes,
             max_pixels=settings.max_pixels,
             memory_bytes=settings.render_memory_bytes - RUNTIME_BYTES,
+            formats=settings.image_formats,
         )
 
 

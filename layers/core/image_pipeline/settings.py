@@ -21,6 +21,8 @@ class Settings:
     max_upload_bytes: int
     max_pixels: int
     render_memory_bytes: int
+    image_formats: frozenset[str]
+    """Upper-case names; `formats` knows which there are."""
     labels_max: int
     labels_min_confidence: int
     """Percent."""
@@ -55,6 +57,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         max_upload_bytes=number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
         max_pixels=number("MAX_MEGAPIXELS", 1, 500) * MEGA,
         render_memory_bytes=number("RENDER_MEMORY_MEGABYTES", 128, 10_240) * MEBIBYTE,
+        image_formats=frozenset(name.strip().upper() for name in text("IMAGE_FORMATS").split(",")),
         labels_max=number("LABELS_MAX", 1, 100),
         labels_min_confidence=number("LABELS_MIN_CONFIDENCE", 0, 100),
         rendition_url_seconds=number("RENDITION_URL_SECONDS", 60, 3600),
