@@ -28,6 +28,15 @@ lint: $(STAMP) ## Check style, types and the template
 invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTION=… EVENT=events/….json OPTIONS=…
 	@$(BIN)/python -m local invoke $(FUNCTION) $(EVENT) $(OPTIONS)
 
+fuzz: $(STAMP) ## Damage real files and feed them to the engine: SECONDS=60
+	PYTHONPATH=layers/core $(BIN)/python -m tests.fuzz $(or $(SECONDS),60)
+
+bench: $(STAMP) ## Measure against tutorial Pillow, pyvips and sharp (Node.js for sharp); about 10 minutes
+	$(BIN)/pip install --quiet -r bench/requirements.txt
+	PYTHONPATH=.:layers/core $(BIN)/python -m bench
+	PYTHONPATH=.:layers/core $(BIN)/python -m bench.handlers
+	$(BIN)/python -m bench.cost
+
 build: ## Build the functions and layers for AWS
 	sam build
 
@@ -43,7 +52,7 @@ lock: $(STAMP) ## Pin the development packages anew
 	  --no-emit-find-links --upgrade requirements-dev.in --output-file requirements-dev.txt
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .aws-sam .run .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .aws-sam .run .bench .fuzz .mypy_cache .ruff_cache .hypothesis
 
 $(STAMP): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; this is " + sys.version.split()[0] + ". Set PYTHON=…") if sys.version_info < (3, 11) else 0'
@@ -52,4 +61,4 @@ $(STAMP): requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-.PHONY: help run demo test lint invoke build deploy teardown lock clean
+.PHONY: help run demo test lint invoke fuzz bench build deploy teardown lock clean

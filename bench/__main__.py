@@ -236,7 +236,7 @@ def main() -> int:
     print("\n" + tables(results))
     if not sys.argv[2:]:
         (Path(__file__).parent / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-        write_document(results)
+        write_document("bench", tables(results))
     return 0
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from bench.report import write_document
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 
@@ -100,4 +102,5 @@ def table() -> str:
 
 if __name__ == "__main__":
     print(table())
+    write_document("cost", table())
     sys.exit(0)

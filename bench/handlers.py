@@ -21,6 +21,8 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
+from bench.report import write_document
+
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "layers" / "core"
 RESULTS = Path(__file__).parent / "handlers.json"
@@ -29,6 +31,7 @@ ROUNDS = 5
 ENVIRONMENT = {
     "THUMBNAILS_BUCKET": "thumbnails",
     "IMAGE_TABLE": "table",
+    "IMAGE_FORMATS": "JPEG,PNG,WEBP,GIF,AVIF,HEIF,TIFF,BMP",
     "MAX_UPLOAD_MEGABYTES": "100",
     "MAX_MEGAPIXELS": "100",
     "RENDER_MEMORY_MEGABYTES": "1769",
@@ -181,6 +184,21 @@ def print_picture(name: str, result: dict[str, Any]) -> None:
         print(f"  {step:20} {result[step]['milliseconds']:7.1f} ms  {told}")
 
 
+def tables(results: dict[str, Any]) -> str:
+    """Markdown: cold imports, then for each step and picture the time and the calls with their kilobytes."""
+    lines = [f"Measured {results['date']}.", "", "| | cold import, ms |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in results["imports"].items()]
+    lines += ["", "| step | picture | warm, ms | calls (kB sent, received) |", "|---|---|---|---|"]
+    for step in STEPS:
+        for name, picture in results["pictures"].items():
+            calls = ", ".join(
+                f"{call['operation']} ({call['sent'] / 1e3:.0f}, {call['received'] / 1e3:.0f})"
+                for call in picture[step]["calls"]
+            )
+            lines.append(f"| {step} | {name} | {picture[step]['milliseconds']} | {calls} |")
+    return "\n".join(lines)
+
+
 def main() -> int:
     """Measure, print, write."""
     os.environ |= ENVIRONMENT
@@ -189,6 +207,7 @@ def main() -> int:
     print("cold import, ms: " + ", ".join(f"{name} {value}" for name, value in imports.items()))
     results = {"date": time.strftime("%Y-%m-%d"), "imports": imports, "pictures": measure()}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    write_document("handlers", tables(results))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Turns measurements into the tables of `docs/performance.md`, between the two marks that it keeps there."""
+"""Turns measurements into the tables of `docs/performance.md`, between the marks that it keeps there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
-START, END = "<!-- bench: start -->", "<!-- bench: end -->"
 
 Results = dict[str, Any]
 
@@ -98,10 +97,11 @@ def _table(results: Results, title: str, cell: Callable[[dict[str, float], dict[
     return lines
 
 
-def write_document(results: Results) -> None:
-    """Replace what stands between the marks."""
-    if DOCUMENT.exists():
-        text = DOCUMENT.read_text()
-        block = f"{START}\n\n{tables(results)}\n\n{END}"
-        pattern = re.compile(re.escape(START) + ".*?" + re.escape(END), re.DOTALL)
-        DOCUMENT.write_text(pattern.sub(lambda _: block, text))
+def write_document(name: str, text: str) -> None:
+    """Replace what stands between the marks of this name."""
+    start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
+    pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
+    document, count = pattern.subn(lambda _: f"{start}\n\n{text}\n\n{end}", DOCUMENT.read_text())
+    if not count:
+        raise ValueError(f"{DOCUMENT.name} has no marks named {name}")
+    DOCUMENT.write_text(document)

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ AWS_PORT = 4570
 API_PORT = 8070
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.05
+_STOP = threading.Event()
 
 OK, FAILED, USAGE, CANNOT_START, INTERRUPTED = 0, 1, 2, 3, 130
 _EXIT_CODES = """
@@ -37,8 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code.
     """
     options = _parser().parse_args(arguments)
+    _STOP.clear()
     with contextlib.suppress(ValueError):  # only the main thread may
-        signal.signal(signal.SIGTERM, _interrupt)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(each) != signal.SIG_IGN:  # a shell's background job is not meant by Ctrl-C
+                signal.signal(each, _interrupt)
     try:
         code: int = options.command(options)
     except KeyboardInterrupt:
@@ -51,7 +56,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _interrupt(*_: object) -> None:
+    _STOP.set()  # Python drops an exception that meets it inside a callback of its own
     raise KeyboardInterrupt
+
+
+def _nap(seconds: float) -> None:
+    if _STOP.wait(seconds):
+        raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -102,7 +113,7 @@ def _run(options: argparse.Namespace) -> int:
                         display.outcomes([sight])
                     else:
                         display.entered(sight)
-                time.sleep(LOOK_SECONDS * 4)
+                _nap(LOOK_SECONDS * 4)
         except KeyboardInterrupt:
             display.say("Stopped; nothing is left running.")
             return OK
@@ -177,7 +188,7 @@ def _process(pipeline: Pipeline, watch: Watch, display: Display, uploads: list[S
             elif sight.version_id in versions:
                 outcomes[sight.key] = sight
                 display.ended(sight)
-        time.sleep(LOOK_SECONDS)
+        _nap(LOOK_SECONDS)
     return [outcomes[sample.key] for sample in uploads if sample.key in outcomes]
 
 

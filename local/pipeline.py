@@ -338,6 +338,7 @@ class Pipeline:
     def _handshake(self, process: subprocess.Popen[str]) -> dict[str, Any]:
         """Send the configuration, take the answer."""
         guard = threading.Timer(START_SECONDS, process.kill)
+        guard.daemon = True  # an interruption between start and cancel must not wait for it
         guard.start()
         try:
             if process.stdin and process.stdout:

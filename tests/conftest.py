@@ -15,6 +15,8 @@ import pytest
 import yaml
 from moto import mock_aws
 
+from local.pipeline import Pipeline
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "layers" / "core"))
 
@@ -37,6 +39,7 @@ IMAGE_TABLE = "image-table"
 ENVIRONMENT = {
     "THUMBNAILS_BUCKET": THUMBNAILS_BUCKET,
     "IMAGE_TABLE": IMAGE_TABLE,
+    "IMAGE_FORMATS": "JPEG,PNG,WEBP,GIF,AVIF,HEIF,TIFF,BMP",
     "MAX_UPLOAD_MEGABYTES": "100",
     "MAX_MEGAPIXELS": "100",
     "RENDER_MEMORY_MEGABYTES": "1769",
@@ -98,6 +101,20 @@ def aws() -> Iterator[None]:
             KeySchema=[{"AttributeName": "ImageKey", "KeyType": "HASH"}],
         )
         yield
+
+
+@pytest.fixture(scope="session")
+def shared_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """One local pipeline for all tests that need one; only the waits between retries are cut."""
+    with Pipeline(tmp_path_factory.mktemp("pipeline"), wait_scale=0.0) as pipeline:
+        yield pipeline
+
+
+@pytest.fixture
+def pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
+    """Without the faults and replacements of the test before; each test has keys of its own."""
+    yield shared_pipeline
+    shared_pipeline.clear()
 
 
 def put_upload(key: str, data: bytes) -> dict[str, Any]:

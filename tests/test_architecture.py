@@ -20,6 +20,7 @@ LEVELS = [
         "formats",
         "recipes",
         "exif",
+        "webp",
         "resize",
         "pixels",
         "colour",

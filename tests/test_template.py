@@ -8,6 +8,7 @@ import yaml
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
+from image_pipeline import aws
 from tests.asl import STATES
 from tests.conftest import ROOT, cfn_lint
 
@@ -64,7 +65,7 @@ def test_no_resource_has_a_name_of_its_own(translated):
 def test_what_holds_users_data_outlives_the_stack(template):
     """A deleted stack must not take the pictures with it."""
     for logical_id in ("UploadsBucket", "ThumbnailsBucket", "ImageTable"):
-        assert template["Resources"][logical_id]["DeletionPolicy"] == "Retain"
+        assert template["Resources"][logical_id]["DeletionPolicy"] == "RetainExceptOnCreate"
         assert template["Resources"][logical_id]["UpdateReplacePolicy"] == "Retain"
 
 
@@ -156,6 +157,13 @@ def test_a_function_gives_up_before_the_workflow_does(template):
         if function:
             logical_id = function.removeprefix("${").removesuffix("Arn}")
             assert template["Resources"][logical_id]["Properties"]["Timeout"] < state["TimeoutSeconds"], name
+
+
+def test_a_client_gives_up_before_its_function_does(template):
+    """A service that does not answer is named, instead of a function that ran out of time."""
+    for logical_id in ("ValidateImageFunction", "StoreResultsFunction", "GetStatusFunction"):
+        timeout = template["Resources"][logical_id]["Properties"]["Timeout"]
+        assert timeout > (aws.CONNECT_SECONDS + aws.READ_SECONDS) * aws.ATTEMPTS, logical_id
 
 
 def test_outputs_name_everything_a_user_needs(template):

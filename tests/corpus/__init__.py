@@ -104,7 +104,7 @@ def deep_png(kind: int, alpha: bool = False) -> bytes:
     rows = b""
     for y in range(SIZE[1]):
         row = image.crop((0, y, SIZE[0], y + 1)).tobytes()
-        rows += b"\0" + b"".join(bytes((value, value)) for value in row)
+        rows += b"\0" + b"".join(bytes((value, 255 - value)) for value in row)
     return png(SIZE, 16, kind, rows)
 
 
@@ -294,7 +294,7 @@ GOOD: tuple[Good, ...] = (
 
 
 def _deep_grey() -> Image.Image:
-    raw = b"".join(bytes((value, value)) for value in quarters("L").tobytes())
+    raw = b"".join(bytes((255 - value, value)) for value in quarters("L").tobytes())  # little-endian
     return Image.frombytes("I;16", SIZE, raw)
 
 

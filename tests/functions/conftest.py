@@ -13,11 +13,16 @@ def _pipeline(aws, environment):
     """Every handler runs inside the stack."""
 
 
-@pytest.fixture
-def handler(request):
-    """`lambda_handler` of the function that the test module is named after."""
-    name = Path(request.fspath).stem.removeprefix("test_")
-    spec = importlib.util.spec_from_file_location(f"{name}_app", ROOT / "functions" / name / "app.py")
+def load_handler(function):
+    """`lambda_handler` of the function in this folder, called with an event alone."""
+    path = ROOT / "functions" / function / "app.py"
+    spec = importlib.util.spec_from_file_location(f"{function}_app", path)
     app = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(app)
     return lambda event: app.lambda_handler(event, None)
+
+
+@pytest.fixture
+def handler(request):
+    """The handler that the test module is named after."""
+    return load_handler(Path(request.fspath).stem.removeprefix("test_"))

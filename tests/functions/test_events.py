@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import importlib.util
 import json
 import re
 
@@ -14,6 +13,7 @@ from image_pipeline.errors import PipelineError
 from local.rekognition import detect_labels
 from local.samples import samples
 from tests.conftest import IMAGE_TABLE, ROOT, THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_record
+from tests.functions.conftest import load_handler
 
 OUTPUTS = {
     "UploadsBucketName": UPLOADS_BUCKET,
@@ -51,14 +51,6 @@ def function_of(name):
     return next(each for each in FUNCTIONS if name.startswith(each))
 
 
-def handler_of(name):
-    path = ROOT / "functions" / function_of(name) / "app.py"
-    spec = importlib.util.spec_from_file_location(f"{name}_app", path)
-    app = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(app)
-    return app.lambda_handler
-
-
 @pytest.fixture
 def _uploaded(monkeypatch):
     """The pictures of `make run`, and records for the events that need one."""
@@ -89,10 +81,10 @@ def test_event_has_the_outcome_that_its_name_tells(name):
     expected = OUTCOMES[name]
     if isinstance(expected, str):
         with pytest.raises(PipelineError) as caught:
-            handler_of(name)(event(name), None)
+            load_handler(function_of(name))(event(name))
         assert type(caught.value).__name__ == expected
     else:
-        assert expected(handler_of(name)(event(name), None))
+        assert expected(load_handler(function_of(name))(event(name)))
 
 
 def test_every_event_is_tried_and_every_function_has_one():

@@ -78,3 +78,14 @@ def test_goes_on_with_the_spelling_that_exists(handler):
     """An event with an encoded key leads to the object that was meant."""
     result = handler(event("uploads/a b.jpg", photo(), key="uploads/a+b.jpg"))
     assert result["source"]["key"] == "uploads/a b.jpg"
+
+
+def test_the_list_of_formats_is_a_setting(handler, monkeypatch):
+    """What is not on the list is rejected, with the list; what does not exist cannot be put on it."""
+    monkeypatch.setenv("IMAGE_FORMATS", "JPEG,WEBP")
+    assert handler(event("uploads/a.jpg", photo()))["image"]["format"] == "JPEG"
+    with pytest.raises(errors.UnsupportedFormatError, match="JPEG, WEBP"):
+        handler(event("uploads/a.png", encoded(gradient(), "PNG")))
+    monkeypatch.setenv("IMAGE_FORMATS", "JPEG,SVG")
+    with pytest.raises(errors.SettingsError, match="SVG"):
+        handler(event("uploads/a.jpg", photo()))

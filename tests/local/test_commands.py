@@ -2,11 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -142,11 +142,22 @@ def test_run_stays_up_takes_more_and_ends_with_ctrl_c(start):
     assert gone(processes)
 
 
-@pytest.mark.parametrize(("seconds", "how"), [(0.3, signal.SIGINT), (1.5, signal.SIGINT), (1.5, signal.SIGTERM)])
-def test_an_interrupted_start_leaves_nothing(start, tmp_path, seconds, how):
-    """At any moment of the start, by Ctrl-C or as a service manager does it."""
+def first_words(run):
+    lines_until(run, "Starting")
+
+
+def first_process(run):
+    lines_until(run, "Starting")
+    while not descendants(run):
+        assert run.poll() is None
+
+
+@pytest.mark.parametrize("moment", [first_words, first_process])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_start_leaves_nothing(start, tmp_path, moment, how):
+    """Before and while the server starts, by Ctrl-C or as a service manager does it."""
     run = start("run", "--port", "0", "--api-port", "0")
-    time.sleep(seconds)  # the moment is the point of this test
+    moment(run)
     processes = descendants(run)
     run.send_signal(how)
     run.communicate(timeout=30)
@@ -177,7 +188,10 @@ def test_help_names_the_ports_and_the_exit_codes():
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(("invoke", "F", "x.json"), "No local copy is running"), (("teardown", "none", "--region", "us-east-1"), "")],
+    [
+        (("invoke", "F", "x.json"), r"No local copy is running|The template has no function F"),
+        (("teardown", "none", "--region", "us-east-1"), r"none|endpoint|credentials"),
+    ],
 )
 def test_what_is_missing_is_said_in_a_sentence(arguments, words, tmp_path):
     """No traceback, and an exit code that is not 0."""
@@ -190,5 +204,5 @@ def test_what_is_missing_is_said_in_a_sentence(arguments, words, tmp_path):
         check=False,
     )
     assert done.returncode in (1, 3)
-    assert words in done.stderr
+    assert re.search(words, done.stderr)
     assert "Traceback" not in done.stderr

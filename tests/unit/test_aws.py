@@ -1,7 +1,16 @@
 """image_pipeline.aws"""
 
 import pytest
-from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, NoCredentialsError
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    IncompleteReadError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
 
 from image_pipeline import aws
 
@@ -22,7 +31,11 @@ def client_error(code, status):
         (client_error("InvalidImageFormatException", 400), False),
         (EndpointConnectionError(endpoint_url="https://s3"), True),
         (ConnectTimeoutError(endpoint_url="https://s3"), True),
+        (ReadTimeoutError(endpoint_url="https://s3"), True),
+        (IncompleteReadError(actual_bytes=1, expected_bytes=2), True),
         (NoCredentialsError(), False),
+        (NoRegionError(), False),
+        (ParamValidationError(report="x"), False),
     ],
 )
 def test_only_what_passes_by_itself_is_transient(error, transient):

@@ -8,8 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from image_pipeline.containers import HeifItems
 from image_pipeline.errors import ImageTooLargeError, RejectedError, UnsupportedFormatError, UploadTooLargeError
-from image_pipeline.formats import FORMATS, HEAD_BYTES, MAX_HEAD_BYTES, Header, Limits, admit, draft_scale, sniff
+from image_pipeline.formats import (
+    FORMATS,
+    HEAD_BYTES,
+    MAX_HEAD_BYTES,
+    Header,
+    Limits,
+    _box_orientation,
+    admit,
+    draft_scale,
+    sniff,
+)
 from tests.corpus import BAD, GOOD, SIZE, many_scans, padded_jpeg, quarters, saved, turned, webp_bomb
 
 LIMITS = Limits()
@@ -51,6 +62,51 @@ def test_sizes_are_as_displayed(image_format, orientation):
     header = admitted(turned(image_format, orientation))
     assert (header.width, header.height, header.orientation) == (*SIZE, orientation)
     assert header.stored_size == (SIZE if orientation < 5 else SIZE[::-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "bits"),
+    [
+        ("JPEG grey", "L", 8),
+        ("JPEG YCCK", "CMYK", 8),
+        ("PNG grey, 16 bits", "I;16", 16),
+        ("PNG palette, 2 bits", "P", 2),
+        ("WebP with alpha", "RGBA", 8),
+        ("AVIF with alpha", "RGBA", 8),
+        ("HEIC, 10 bits", "RGB", 10),
+        ("TIFF grey, 16 bits", "I;16", 16),
+        ("TIFF floats", "F", 32),
+        ("TIFF fax", "1", 1),
+        ("TIFF RGBA", "RGBA", 8),
+        ("BMP palette", "P", 8),
+    ],
+)
+def test_modes_and_bits(name, mode, bits):
+    """The record says what kind of pixels were uploaded."""
+    header = admitted(next(case for case in GOOD if case.name == name).make())
+    assert (header.mode, header.bits) == (mode, bits)
+
+
+@pytest.mark.parametrize(
+    ("order", "turn", "axis", "orientation"),
+    [
+        ((b"irot", b"imir"), 1, 0, 5),
+        ((b"imir", b"irot"), 1, 0, 7),
+        ((b"irot", b"imir"), 1, 1, 7),
+        ((b"imir", b"irot"), 3, 0, 5),
+        ((b"imir", b"irot"), 2, 1, 4),
+        ((b"imir",), None, 1, 2),
+        ((b"irot",), 3, None, 6),
+    ],
+)
+def test_boxes_are_applied_in_their_order(order, turn, axis, orientation):
+    """Turning a mirrored picture is not mirroring a turned one (ISO/IEC 23008-12, 6.5.1)."""
+    items = HeifItems(order=order)
+    if turn is not None:
+        items.properties[b"irot"] = bytes((turn,))
+    if axis is not None:
+        items.properties[b"imir"] = bytes((axis,))
+    assert _box_orientation(items) == orientation
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])

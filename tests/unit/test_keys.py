@@ -93,6 +93,7 @@ def test_the_raw_spelling_comes_first_and_the_decoded_one_second(key, expected):
     [
         "/images/uploads//status",
         "/images/uploads/",
+        "/images/uploads/status",
         "/images/uploads/a.jpg",
         "/images/a.jpg/status",
         "/status",

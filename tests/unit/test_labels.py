@@ -1,6 +1,7 @@
 """image_pipeline.labels"""
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
 from image_pipeline import labels
@@ -54,11 +55,21 @@ def test_keeps_name_confidence_parents_and_who_spoke(rekognition):
 )
 def test_throttling_delays_the_labels(rekognition, code):
     """Trying again may work, so the workflow does."""
-    for _ in range(3):
-        rekognition.add_client_error("detect_labels", code, http_status_code=400)
+    rekognition.add_client_error("detect_labels", code, http_status_code=400)
     with pytest.raises(LabelsDelayedError, match=code):
         labels.detect(SOURCE, 5, 60)
-    rekognition._queue.clear()  # botocore itself does not retry every one of them
+
+
+def test_a_region_without_rekognition_is_final(monkeypatch):
+    """There is no endpoint to answer, now or later; the hint says what to check."""
+
+    class Nowhere:
+        def detect_labels(self, **_):
+            raise EndpointConnectionError(endpoint_url="https://rekognition.nowhere")
+
+    monkeypatch.setattr(labels, "_rekognition", Nowhere)
+    with pytest.raises(LabelsUnavailableError, match="region has Rekognition"):
+        labels.detect(SOURCE, 5, 60)
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "InvalidImageFormatException", "InvalidS3ObjectException"])

@@ -1,5 +1,7 @@
 """image_pipeline.recipes"""
 
+import re
+
 import pytest
 
 from image_pipeline.errors import SettingsError
@@ -145,3 +147,15 @@ def test_a_missing_file_is_named(tmp_path):
     """A wrong path is a setting too."""
     with pytest.raises(SettingsError, match="cannot be read"):
         load(tmp_path / "none.toml")
+
+
+def test_the_readme_and_the_documents_show_recipes_that_load(tmp_path):
+    """What is shown can be copied."""
+    from tests.conftest import ROOT
+
+    for document in ("README.md", "docs/images.md"):
+        for number, example in enumerate(re.findall(r"```toml\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)):
+            path = tmp_path / f"{number}.toml"
+            missing = set(re.findall(r'"(\d+x\d+|web)"', example)) - set(re.findall(r"\[recipes\.([\w-]+)\]", example))
+            path.write_text(example + "".join(f"\n[recipes.{name}]\nwidth = 1\nheight = 1\n" for name in missing))
+            assert load(path).recipes

@@ -41,3 +41,20 @@ def test_a_path_that_came_encoded_twice_is_found():
     """`?` must be encoded twice to get through API Gateway."""
     put_record("uploads/what?.jpg")
     assert status.find("/images/uploads/what%3F.jpg/status", SETTINGS)["ImageKey"] == "uploads/what?.jpg"
+
+
+def test_the_inside_is_not_told_to_callers():
+    """What AWS says of a refused call names accounts, roles and buckets; the file's own faults are told in full."""
+    told = {
+        "code": "ClientError",
+        "message": "User: arn:aws:sts::1:assumed-role/x is not authorized",
+        "hint": "h",
+        "step": "s",
+    }
+    put_record("uploads/a.jpg", status="FAILED", error=told)
+    error = status.find("/images/uploads/a.jpg/status", SETTINGS)["error"]
+    assert (error["code"], error["step"]) == ("ClientError", "s")
+    assert "arn:" not in repr(error)
+    rejection = {"code": "CorruptImageError", "message": "Broken at byte 7.", "hint": "Export it again.", "step": "s"}
+    put_record("uploads/b.jpg", status="FAILED", error=rejection)
+    assert status.find("/images/uploads/b.jpg/status", SETTINGS)["error"] == rejection

@@ -1,26 +1,10 @@
-"""The real workflow on the local engine; only the waits between retries are cut."""
+"""The real workflow on the local engine."""
 
 import itertools
 
 import pytest
 
-from local.pipeline import Pipeline
-
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def shared_pipeline(tmp_path_factory):
-    """One engine for all tests of the workflow; each test has keys of its own."""
-    with Pipeline(tmp_path_factory.mktemp("workflow"), wait_scale=0.0) as pipeline:
-        yield pipeline
-
-
-@pytest.fixture
-def pipeline(shared_pipeline):
-    """Without the faults and replacements of the test before."""
-    yield shared_pipeline
-    shared_pipeline.clear()
 
 
 @pytest.fixture

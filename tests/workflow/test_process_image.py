@@ -97,7 +97,7 @@ def test_a_rejection_is_not_tried_again_and_says_why(pipeline, outcome, key, err
     assert all(word in body for word in (key, error.__name__, "at byte 7.", "Export it again.", "/executions/details/"))
 
 
-@pytest.mark.parametrize("step", ["GenerateThumbnails", "ExtractMetadata", "StoreResults"])
+@pytest.mark.parametrize("step", ["GenerateThumbnails", "StoreResults"])
 def test_any_step_that_rejects_ends_in_a_failure_that_names_it(pipeline, outcome, key, step):
     """Whichever step it was, record and notification say so."""
     calls = []
@@ -131,7 +131,7 @@ def test_what_passes_by_itself_is_tried_again(pipeline, outcome, key, step, name
     assert seen.notified == ["SUCCESS"]
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", ["ValidateImage", "GenerateThumbnails", "StoreResults"])
 @pytest.mark.parametrize(
     ("name", "calls_expected"),
     [("StorageUnavailableError", 33), ("Lambda.ServiceException", 7), ("Runtime.ExitError", 2), ("KeyError", 1)],
@@ -170,6 +170,43 @@ def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, ke
     assert seen.notified == ["SUCCESS"]
     assert "without labels" in seen.notifications[0]["Subject"]
     assert "Warning: Rekognition refused" in seen.notifications[0]["Message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("Runtime.ExitError", "signal: killed"), ("KeyError", "'x'"), ("CorruptImageError", "Broken.\nExport it.")],
+)
+def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, key, name, text):
+    """The renditions are finished and true: a crash or a bug in this step must not hide them."""
+    pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", named(name, text), -1, []))
+    seen = outcome(key, PHOTO)
+    assert seen.record["status"] == "PARTIAL"
+    assert len(seen.record["renditions"]) > 0
+    (warning,) = seen.record["warnings"]
+    assert warning["message"] == text.split("\n")[0]
+    assert warning["hint"]
+    assert seen.notified == ["SUCCESS"]
+
+
+def test_a_failure_over_an_older_picture_shows_nothing_of_it(pipeline, outcome, key):
+    """The claim that would have cleaned the record was refused; the failure cleans it instead."""
+    outcome(key, PHOTO)
+    pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=1, containing=key)
+    seen = outcome(key, b"words")
+    assert seen.record["status"] == "FAILED"
+    assert seen.record["error"]["step"] == "ClaimUpload"
+    assert (
+        not {"image", "renditions", "labels", "summary", "exif", "warnings", "labelModelVersion"} & seen.record.keys()
+    )
+
+
+def test_faults_of_dynamodb_and_sns_are_tried_again(pipeline, outcome, key):
+    """A fault of AWS's own costs seconds, never the outcome or the notification."""
+    pipeline.fault("dynamodb", "UpdateItem", "InternalServerError", times=2, containing=key)
+    pipeline.fault("sns", "Publish", "InternalError", times=2)
+    seen = outcome(key, PHOTO)
+    assert seen.record["status"] == "COMPLETED"
+    assert seen.notified == ["SUCCESS"]
 
 
 def test_a_superseded_result_ends_quietly(pipeline, outcome, key):
@@ -352,9 +389,11 @@ def test_subjects_obey_sns_for_any_key(pipeline, name, result):
     if result == "Image failed":
         pipeline.replace("ValidateImageFunction", failing("ValidateImage", rejection(), -1, []))
     key = f"uploads/workflow/{result}/{name}.jpg"
-    start(pipeline, uploaded(pipeline, key))
-    (notification,) = [each for each in pipeline.notifications() if key in each["Message"]]
-    subject = notification["Subject"]
+    execution = start(pipeline, uploaded(pipeline, key))
+    (notification,) = [each for each in pipeline.notifications() if execution.arn in each["Message"]]
+    subject, message = notification["Subject"], notification["Message"]
+    assert all(line.isprintable() for line in message.split("\n"))
+    assert not any(line.startswith(("X-Header", "break")) for line in message.split("\n"))
     assert subject.isascii()
     assert subject.isprintable()
     assert len(subject) < 100

@@ -1,17 +1,30 @@
 """How every AWS client is made, and which of its errors pass by themselves."""
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    ResponseStreamingError,
+)
 
-# The workflow does the long waiting; a client only bridges a hiccup.
+# The workflow does the long waiting; a client only bridges a hiccup, and gives up before its function does, so that
+# the error names the service that does not answer. Seconds are for the connection and for each silence while reading.
+CONNECT_SECONDS = 2
+READ_SECONDS = 5
+ATTEMPTS = 2
 CLIENT_CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 3},
-    connect_timeout=3,
-    read_timeout=20,
+    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+    connect_timeout=CONNECT_SECONDS,
+    read_timeout=READ_SECONDS,
     tcp_keepalive=True,
 )
 
 AwsError = (ClientError, BotoCoreError)
+
+_NO_ANSWER = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
 
 _TRANSIENT_CODES = frozenset(
     {
@@ -44,4 +57,4 @@ def is_transient(error: ClientError | BotoCoreError) -> bool:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return code_of(error) in _TRANSIENT_CODES or status >= 500
-    return not isinstance(error, NoCredentialsError)
+    return isinstance(error, _NO_ANSWER)

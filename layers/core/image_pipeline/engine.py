@@ -127,25 +127,20 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Rendered:
 
 
 def reduced_jpeg(
-    data: bytes,
-    max_side: int = 1600,
-    min_side: int = 80,
-    max_bytes: int = 5_000_000,
-    limits: Limits | None = None,
+    data: bytes, limits: Limits, max_side: int = 1600, min_side: int = 80, max_bytes: int = 5_000_000
 ) -> bytes:
     """A JPEG copy of any admitted picture for services that take only that: upright, sRGB, transparency on white.
 
     Args:
         data: the whole upload.
+        limits: what is admitted.
         max_side: longest side of the copy in pixels.
         min_side: sides shorter than this are padded with white, in pixels.
         max_bytes: of the copy.
-        limits: what is admitted; the defaults where None.
 
     Raises:
         RejectedError: as `render`.
     """
-    limits = limits or Limits()
     header = admit(lambda _: data, len(data), limits)
     picture = _open(data, header, min(1.0, max_side / max(header.width, header.height)), limits)
     image = _flat(picture.whole(_inside(header, max_side)), "#ffffff")
@@ -186,7 +181,7 @@ def _inside(header: Header, side: int) -> tuple[int, int]:
 def _open(data: bytes, header: Header, scale: float, limits: Limits) -> _Picture:
     longest = max(header.width, header.height)
     scale = max(scale, min(1.0, _SUMMARY_SIDE / longest))
-    memory = header.predicted_memory(max(1, round(longest * scale)))
+    memory = header.predicted_memory(max(1, round(longest * scale))) + len(data)
     if memory > limits.memory_bytes:
         raise ImageTooLargeError(
             f"Renditions of this size need about {memory / 1e6:.0f} MB for a picture of {header.width} × "

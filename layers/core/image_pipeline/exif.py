@@ -180,7 +180,7 @@ def _ratios(tags: dict[int, Value], tag: int) -> list[float]:
     if not isinstance(value, tuple):
         return []
     pairs = [each for each in value if isinstance(each, tuple)]
-    return [top / bottom for top, bottom in pairs if bottom] if all(bottom for _, bottom in pairs) else []
+    return [top / bottom for top, bottom in pairs] if all(bottom for _, bottom in pairs) else []
 
 
 def _ratio(tags: dict[int, Value], tag: int) -> float | None:

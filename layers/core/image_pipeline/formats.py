@@ -31,12 +31,11 @@ from image_pipeline.errors import (
     CorruptImageError,
     EmptyUploadError,
     ImageTooLargeError,
+    SettingsError,
     UnsupportedFormatError,
     UploadTooLargeError,
 )
-from image_pipeline.settings import Settings
-
-MEBIBYTE = 1024 * 1024
+from image_pipeline.settings import MEBIBYTE, Settings
 
 RUNTIME_BYTES = 192 * MEBIBYTE
 """Python, boto3 and the libraries, in bytes: a warm function that has not decoded anything yet."""
@@ -76,7 +75,7 @@ class Limits:
     max_frames: int = 10_000
     """Frames of an animation or pages of a document. Only the first is ever decoded."""
     memory_bytes: int = 1024 * MEBIBYTE
-    """What decoding may take, beyond the interpreter and the file itself."""
+    """What the file and its decoding may take together, beyond the interpreter."""
     formats: frozenset[str] = field(default=FORMATS)
     """Names from `FORMATS`."""
     rendition_side: int = 2048
@@ -84,11 +83,21 @@ class Limits:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Limits:
-        """What the deployment allows; decoding gets what the function's memory leaves."""
+        """What the deployment allows; decoding gets what the function's memory leaves.
+
+        Raises:
+            SettingsError: a format is asked for that there is not.
+        """
+        if unknown := settings.image_formats - FORMATS:
+            raise SettingsError(
+                f"IMAGE_FORMATS names {', '.join(sorted(unknown))}, which cannot be admitted.",
+                f"Choose from {', '.join(sorted(FORMATS))} in the parameter ImageFormats and deploy again.",
+            )
         return cls(
             max_bytes=settings.max_upload_bytes,
             max_pixels=settings.max_pixels,
             memory_bytes=settings.render_memory_bytes - RUNTIME_BYTES,
+            formats=settings.image_formats,
         )
 
 
@@ -230,10 +239,10 @@ def _check_size(header: Header, size_bytes: int, limits: Limits) -> None:
         raise ImageTooLargeError(
             f"The picture has more than {limits.max_frames} frames or pages.", "Upload its first frame alone."
         )
-    memory = header.predicted_memory(limits.rendition_side)
+    memory = header.predicted_memory(limits.rendition_side) + size_bytes
     if memory > limits.memory_bytes:
         raise ImageTooLargeError(
-            f"Decoding {what} of {header.format} takes about {_megabytes(memory)}; "
+            f"Holding and decoding {what} of {header.format} takes about {_megabytes(memory)}; "
             f"{_megabytes(limits.memory_bytes)} are there.",
             "Upload a smaller version of the picture, or give the function more memory.",
         )

@@ -57,11 +57,11 @@ def image_keys(path: str) -> tuple[str, ...]:
     Raises:
         InvalidKeyError: it is not the path of a status, or cannot be a key.
     """
-    start = path.find(STATUS_PREFIX + UPLOADS_PREFIX)
-    key = path[start + len(STATUS_PREFIX) :].removesuffix(STATUS_SUFFIX)
-    if start < 0 or not path.endswith(STATUS_SUFFIX) or key == UPLOADS_PREFIX:
+    _, found, key = path.removesuffix(STATUS_SUFFIX).partition(STATUS_PREFIX + UPLOADS_PREFIX)
+    if not (path.endswith(STATUS_SUFFIX) and found and key):
         raise InvalidKeyError(f"{path!r} is not the path of a status.", "Ask for /images/uploads/<filename>/status.")
-    candidates = tuple(each for each in dict.fromkeys((key, unquote(key))) if _is_possible(each))
+    names = dict.fromkeys((key, unquote(key)))
+    candidates = tuple(UPLOADS_PREFIX + name for name in names if _is_possible(UPLOADS_PREFIX + name))
     if not candidates:
         raise InvalidKeyError(
             f"The key {key[:80]!r} is not UTF-8 text of at most {MAX_KEY_BYTES} bytes.",

@@ -6,6 +6,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError
 
 from image_pipeline import aws
 from image_pipeline.errors import LabelsDelayedError, LabelsUnavailableError
@@ -40,7 +42,8 @@ class Labels:
 
 @cache
 def _rekognition() -> "RekognitionClient":
-    return boto3.client("rekognition", config=aws.CLIENT_CONFIG)
+    # Looking at a picture takes longer than reading a record.
+    return boto3.client("rekognition", config=aws.CLIENT_CONFIG.merge(Config(read_timeout=20)))
 
 
 def takes(image_format: str, width: int, height: int, size_bytes: int) -> bool:
@@ -94,12 +97,14 @@ def detect(image: Source | bytes, most: int, min_confidence: int) -> Labels:
         answer = _rekognition().detect_labels(Image=_image(image), MaxLabels=most, MinConfidence=min_confidence)
     except aws.AwsError as error:
         code = aws.code_of(error)
-        if aws.is_transient(error):
+        # A region without Rekognition has no such endpoint, and will not have one a minute later.
+        if aws.is_transient(error) and not isinstance(error, EndpointConnectionError):
             raise LabelsDelayedError(
-                f"Rekognition did not serve the call: {code}.", "It is tried again; if it lasts, raise its quota."
+                f"Rekognition did not serve the call: {code}.",
+                "Look at its quota in this region; once it answers, upload the picture again for its labels.",
             ) from error
         raise LabelsUnavailableError(
-            f"Rekognition refused the picture: {code}.",
+            f"Rekognition refused the call: {code}.",
             "Check that the region has Rekognition and that the function may call it; then upload the picture again.",
         ) from error
     return Labels(

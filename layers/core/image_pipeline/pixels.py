@@ -71,6 +71,8 @@ def decode(data: bytes, header: Header, reduction: float = 1.0) -> Pixels:
             f"Decoding {header.width} × {header.height} pixels of {header.format} took more memory than there is.",
             "Upload a smaller version of the picture.",
         ) from error
+    except ImportError:
+        raise  # a decoder is missing: the deployment is broken, not the picture
     except Exception as error:  # decoders of hostile files raise whatever they stumble over
         words = " ".join(str(error).split()) or type(error).__name__
         raise CorruptImageError(f"The {header.format} pixels cannot be decoded: {words}.", _HINT) from error

@@ -35,7 +35,7 @@ def _named_errors() -> Iterator[None]:
         if aws.is_transient(error):
             raise StorageUnavailableError(
                 f"DynamoDB did not serve the call: {aws.code_of(error)}.",
-                "It is tried again; if it lasts, look at the health of DynamoDB.",
+                "Look at the health of DynamoDB; once it answers, upload the picture again.",
             ) from error
         raise
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from image_pipeline.errors import SettingsError
 
 MEGA = 1_000_000
-MEBI = 1_048_576  # Lambda's "MB" of memory
+MEBIBYTE = 1_048_576  # Lambda's "MB" of memory
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Settings:
     max_upload_bytes: int
     max_pixels: int
     render_memory_bytes: int
+    image_formats: frozenset[str]
+    """Upper-case names; `formats` knows which there are."""
     labels_max: int
     labels_min_confidence: int
     """Percent."""
@@ -54,7 +56,8 @@ def load(environment: Mapping[str, str]) -> Settings:
         image_table=text("IMAGE_TABLE"),
         max_upload_bytes=number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
         max_pixels=number("MAX_MEGAPIXELS", 1, 500) * MEGA,
-        render_memory_bytes=number("RENDER_MEMORY_MEGABYTES", 128, 10_240) * MEBI,
+        render_memory_bytes=number("RENDER_MEMORY_MEGABYTES", 128, 10_240) * MEBIBYTE,
+        image_formats=frozenset(name.strip().upper() for name in text("IMAGE_FORMATS").split(",")),
         labels_max=number("LABELS_MAX", 1, 100),
         labels_min_confidence=number("LABELS_MIN_CONFIDENCE", 0, 100),
         rendition_url_seconds=number("RENDITION_URL_SECONDS", 60, 3600),

@@ -3,7 +3,12 @@
 from typing import Any
 
 from image_pipeline import keys, records, storage
+from image_pipeline.errors import RejectedError
 from image_pipeline.settings import Settings
+
+REJECTIONS = frozenset(error.__name__ for error in RejectedError.__subclasses__())
+INTERNAL_MESSAGE = "The pipeline could not process the upload; the picture itself may be fine."
+INTERNAL_HINT = "Its operators have been told the reason. Upload the picture again later."
 
 
 def find(path: str, settings: Settings) -> records.Record | None:
@@ -20,8 +25,16 @@ def find(path: str, settings: Settings) -> records.Record | None:
     for image_key in keys.image_keys(path):
         record = records.read(settings.image_table, image_key)
         if record is not None:
-            return _with_urls(record, settings.rendition_url_seconds)
+            return _with_urls(_without_internals(record), settings.rendition_url_seconds)
     return None
+
+
+def _without_internals(record: records.Record) -> records.Record:
+    """What went wrong inside may name accounts and roles: the record and the notification tell it to the operators."""
+    error = record.get("error")
+    if error is None or error["code"] in REJECTIONS:
+        return record
+    return {**record, "error": {**error, "message": INTERNAL_MESSAGE, "hint": INTERNAL_HINT}}
 
 
 def _with_urls(record: records.Record, seconds: int) -> records.Record:

@@ -74,7 +74,8 @@ def _named_errors(source: Source | None = None) -> Iterator[None]:
             ) from error
         if aws.is_transient(error):
             raise StorageUnavailableError(
-                f"S3 did not serve the call: {code}.", "It is tried again; if it lasts, look at the health of S3."
+                f"S3 did not serve the call: {code}.",
+                "Look at the health of S3; once it answers, upload the picture again.",
             ) from error
         raise
 

@@ -1,0 +1,21 @@
+"""One file of every format, from upload to status, through the whole pipeline."""
+
+import pytest
+
+from tests.corpus import GOOD
+
+FORMATS = sorted({good.format for good in GOOD})
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_a_file_of_every_format_becomes_renditions(pipeline, folder, image_format):
+    """Whatever people upload: thumbnails, web renditions, labels and facts."""
+    good = next(each for each in GOOD if each.format == image_format)
+    key = f"{folder}/picture.{image_format.lower()}"
+    pipeline.upload(key, good.make())
+    record = pipeline.wait_for(key)
+    assert record["status"] == "COMPLETED", record
+    assert record["image"]["format"] == image_format
+    assert {rendition["name"] for rendition in record["renditions"]} == {"100x100", "640x480", "web"}
+    assert record["labels"]
+    assert record["summary"]["thumbhash"]
