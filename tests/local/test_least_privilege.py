@@ -16,11 +16,12 @@ from botocore.exceptions import ClientError
 
 from image_pipeline.keys import status_path
 from local import policy
-from local.actions import CONDITION_KEYS
+from local.actions import CONDITION_KEYS, reading
 from local.clients import Clients
-from local.iam import access_key
+from local.deploy import plan
+from local.iam import Guard, Role, access_key
 from local.pipeline import Pipeline
-from local.template import ACCOUNT_ID
+from local.template import ACCOUNT_ID, Template, TemplateError
 from tests.conftest import ROOT
 from tests.pictures import encoded, gradient, photo
 
@@ -258,9 +259,8 @@ def test_every_permission_is_needed(pipeline):
             if failure := run(pipeline):
                 denied = [call for call in pipeline.calls() if not call.allowed]
                 assert any(speaks_of(permission, call.action, call.resource) for call in denied), permission
-                print(
-                    f"{permission.role} needs {permission.action} on {permission.resource} for {run.__name__}: else {failure}"
-                )
+                needed = f"{permission.role} needs {permission.action} on {permission.resource}"
+                print(f"{needed} for {run.__name__}: else {failure}")
                 break
         else:
             unneeded.append(permission)
@@ -341,3 +341,49 @@ def test_a_denied_function_fails_as_on_aws(pipeline, folder):
     record = pipeline.wait_for(f"{folder}/x.jpg")
     assert (record["status"], record["error"]["step"]) == ("FAILED", "GenerateThumbnails")
     assert "AccessDenied" in record["error"]["message"]
+
+
+def guard(effect: str, condition: dict[str, Any]) -> tuple[Guard, Role]:
+    """A role that may read, and a bucket with a policy of its own."""
+    allow = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}
+    role = Role("R", f"arn:aws:iam::{ACCOUNT_ID}:role/R", [allow] if effect == "Deny" else [])
+    body = {
+        "Effect": effect,
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": "arn:aws:s3:::b/*",
+        "Condition": condition,
+    }
+    return Guard([role], {"arn:aws:s3:::b": [body]}), role
+
+
+@pytest.mark.parametrize(("effect", "secure", "allowed"), [("Deny", "false", True), ("Deny", "true", False)])
+def test_a_buckets_policy_is_judged_with_the_roles(effect, secure, allowed):
+    """A Deny of the bucket outweighs the role; loopback counts as TLS."""
+    judge, role = guard(effect, {"Bool": {"aws:SecureTransport": secure}})
+    assert judge.allows(role, reading("b", "k", None, "us-east-1")) == allowed
+    assert judge.calls() == [
+        {"role": "R", "action": "s3:GetObject", "resource": "arn:aws:s3:::b/k", "allowed": allowed}
+    ]
+
+
+def test_a_buckets_policy_may_allow_what_the_role_does_not():
+    """Within one account either is enough."""
+    judge, role = guard("Allow", {})
+    assert judge.allows(role, reading("b", "k", None, "us-east-1"))
+    assert not judge.allows(role, reading("c", "k", None, "us-east-1"))
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ({"R": {"Type": "AWS::IAM::Role", "Properties": {"ManagedPolicyArns": ["arn:x:policy/Admin"]}}}, "Admin"),
+        ({"R": {"Type": "AWS::IAM::Role", "Properties": {"PermissionsBoundary": "arn:x"}}}, "boundary"),
+        ({"P": {"Type": "AWS::IAM::Policy", "Properties": {}}}, "outside a role"),
+    ],
+)
+def test_policies_that_cannot_be_judged_stop_the_deployment(resources, words):
+    """Nothing runs with permissions that only seem to be judged."""
+    template = Template(ROOT / "template.yml", {"Resources": resources}, {}, "s", "us-east-1")
+    with pytest.raises(TemplateError, match=words):
+        plan(template, "", "")
