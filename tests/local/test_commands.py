@@ -24,6 +24,8 @@ READY_SECONDS = 30
 def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     """Starts a command in a run directory of its own; ends it after the test."""
     started = []
+    # Whoever runs the tests in the background has them ignore SIGINT, and a command would inherit that.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def run(command: str, *arguments: str) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
@@ -41,6 +43,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+    signal.signal(signal.SIGINT, handler)
 
 
 def lines_until(process: "subprocess.Popen[str]", words: str) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
 
-from image_pipeline import engine, exif, resize
+from image_pipeline import engine, exif, formats, resize
 from image_pipeline.errors import ImageTooLargeError, RejectedError
 from image_pipeline.formats import Limits
 from image_pipeline.recipes import Recipe, Watermark, load
@@ -360,3 +360,14 @@ def test_golden(name, tmp_path):
 if __name__ == "__main__":
     for _name, _recipe in GOLDEN_RECIPES.items():
         (GOLDEN / f"{_name}.png").write_bytes(one(golden_source(), _recipe).data)
+
+
+def test_the_file_itself_counts_as_memory_when_it_is_rendered():
+    """Large renditions need more than admission foresaw, and the bytes are held as well."""
+    data = saved(quarters(size=(4000, 3000)), "JPEG", quality=95)
+    header = formats.admit(lambda n: data[:n], len(data), LIMITS)
+    enough = replace(LIMITS, memory_bytes=header.predicted_memory(4000) + len(data), rendition_side=100)
+    whole = Recipe("whole", 4000, 3000)
+    assert render(data, whole, limits=enough).renditions[0].width == 4000
+    with pytest.raises(ImageTooLargeError):
+        render(data, whole, limits=replace(enough, memory_bytes=enough.memory_bytes - 1))

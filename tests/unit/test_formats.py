@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from image_pipeline.containers import HeifItems
 from image_pipeline.errors import ImageTooLargeError, RejectedError, UnsupportedFormatError, UploadTooLargeError
@@ -237,3 +238,13 @@ def test_any_bytes_are_admitted_or_rejected(data):
 def test_any_bytes_have_a_name(data):
     """A message can always say what was found."""
     assert sniff(data)
+
+
+def test_the_file_itself_counts_as_memory():
+    """All of its bytes are held while it is decoded."""
+    data = saved(Image.effect_noise((1000, 1000), 50).convert("RGB"), "PNG")
+    decoding = Header("PNG", 1000, 1000, "RGB").predicted_memory(2048)
+    enough = Limits(memory_bytes=decoding + len(data))
+    assert admit(lambda n: data[:n], len(data), enough).format == "PNG"
+    with pytest.raises(ImageTooLargeError):
+        admit(lambda n: data[:n], len(data), replace(enough, memory_bytes=enough.memory_bytes - 1))

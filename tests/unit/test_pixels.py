@@ -2,10 +2,11 @@
 
 import pytest
 
+from image_pipeline import pixels
 from image_pipeline.errors import CorruptImageError
 from image_pipeline.formats import Limits, admit
 from image_pipeline.pixels import decode
-from tests.corpus import GOOD, quarters, saved
+from tests.corpus import GOOD, HERE, quarters, saved
 
 
 def decoded(data, reduction=1.0):
@@ -60,3 +61,16 @@ def test_memory_errors_are_the_pictures_size(monkeypatch):
     monkeypatch.setattr(PngImageFile, "load", fail)
     with pytest.raises(ImageTooLargeError, match="memory"):
         decoded(saved(quarters(), "PNG"))
+
+
+def test_a_missing_decoder_is_not_blamed_on_the_picture(monkeypatch):
+    """The deployment is broken: told as it is, and never as a corrupt picture."""
+    data = (HERE / "turned-1.heic").read_bytes()
+    header = admit(lambda n: data[:n], len(data), Limits())
+
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(pixels, "import_module", missing)
+    with pytest.raises(ImportError):
+        pixels.decode(data, header, 1)
