@@ -152,7 +152,7 @@ def _running(options: argparse.Namespace) -> Iterator[tuple[Any, Any, Any]]:
             pipeline = stack.enter_context(
                 Pipeline(options.run_dir, aws_port=options.port, api_port=options.api_port, parameters=parameters)
             )
-        except (AlreadyRunningError, StartError) as error:
+        except (AlreadyRunningError, StartError, OSError) as error:
             print(error, file=sys.stderr)
             yield None, display, CANNOT_START
             return

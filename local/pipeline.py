@@ -43,6 +43,11 @@ class Execution:
     cause: str | None
 
     @property
+    def name(self) -> str:
+        """Its id in the record."""
+        return self.arn.rpartition(":")[2]
+
+    @property
     def key(self) -> str | None:
         """The S3 key that the event is about, if it is about one."""
         key: str | None = self.event.get("detail", {}).get("object", {}).get("key")

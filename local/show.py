@@ -1,6 +1,7 @@
 """What the commands print: sentences for people, JSON lines for programs."""
 
 import json
+import re
 import sys
 from dataclasses import asdict
 from typing import Any, Protocol
@@ -40,11 +41,20 @@ class Display(Protocol):
         """Tell whether everything came out as it should."""
 
 
+# What moves a terminal's cursor, recolours it, or turns the direction of a line: never from a file's name.
+_HARMFUL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def _shown(text: str) -> str:
+    """Make text from outside harmless for a terminal and for rich's markup."""
+    return escape(_HARMFUL.sub("?", text))
+
+
 class Words:
     """Sentences; coloured on a terminal, plain in a pipe."""
 
     def __init__(self) -> None:
-        self._console = Console(soft_wrap=True, highlight=False)
+        self._console = Console(soft_wrap=True, highlight=False, emoji=False)
 
     def say(self, sentence: str) -> None:
         """Print a sentence."""
@@ -56,13 +66,13 @@ class Words:
 
     def entered(self, sight: Entered) -> None:
         """Print one line per state."""
-        self._console.print(f"[dim]{sight.seconds:6.2f} s[/dim]  {escape(sight.key)} → {escape(sight.state)}")
+        self._console.print(f"[dim]{sight.seconds:6.2f} s[/dim]  {_shown(sight.key)} → {_shown(sight.state)}")
 
     def ended(self, outcome: Outcome) -> None:
         """Print one line per end."""
         style = _STYLES.get(outcome.status, "dim")
         self._console.print(
-            f"[dim]{outcome.seconds:6.2f} s[/dim]  {escape(outcome.key)} → [{style}]{outcome.status}[/{style}]"
+            f"[dim]{outcome.seconds:6.2f} s[/dim]  {_shown(outcome.key)} → [{style}]{outcome.status}[/{style}]"
         )
 
     def outcomes(self, outcomes: list[Outcome]) -> None:
@@ -71,10 +81,10 @@ class Words:
             self._console.print()
             style = _STYLES.get(outcome.status, "dim")
             self._console.print(
-                f"[bold]{escape(outcome.key)}[/bold]  [{style}]{outcome.status}[/{style}] in {outcome.seconds:.2f} s"
+                f"[bold]{_shown(outcome.key)}[/bold]  [{style}]{outcome.status}[/{style}] in {outcome.seconds:.2f} s"
             )
             for name, text in _facts(outcome):
-                self._console.print(f"  {name:<13}{escape(text)}")
+                self._console.print(f"  {name:<13}{_shown(text)}")
 
     def invite(self, pipeline: Pipeline) -> None:
         """Print commands to copy."""
@@ -96,9 +106,11 @@ class Words:
         """Print the last sentence."""
         self._console.print()
         if not faults:
-            self._console.print(f"[green]All {count} pictures came out as they should.[/green]")
+            self._console.print(
+                f"[green]{'The picture' if count == 1 else f'All {count} pictures'} came out as expected.[/green]"
+            )
         for fault in faults:
-            self._console.print(f"[red]{escape(fault)}[/red]")
+            self._console.print(f"[red]{_shown(fault)}[/red]")
 
 
 class JsonLines:

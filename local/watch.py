@@ -8,6 +8,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+from botocore.exceptions import ClientError
+
 from image_pipeline import keys
 from local.pipeline import Execution, Pipeline
 
@@ -31,13 +33,17 @@ class Outcome:
     status_url: str
     status_code: int
     record: dict[str, Any]
+    superseded: bool = False
     files: list[str] = field(default_factory=list)
     notifications: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def status(self) -> str:
-        """The record's status; `IGNORED` where the workflow left no record."""
-        return str(self.record.get("status", "IGNORED"))
+        """The record's status; `SUPERSEDED` where it is a newer upload's, `IGNORED` where the workflow left none."""
+        if self.superseded:
+            return "SUPERSEDED"
+        nothing = "IGNORED" if self.status_code == 404 else f"UNKNOWN (the status URL answers {self.status_code})"
+        return str(self.record.get("status", nothing))
 
 
 class Watch:
@@ -68,6 +74,9 @@ class Watch:
         key = execution.key or ""
         url = f"{self._pipeline.api_url}{keys.status_path(key)}"
         status_code, record = _get(url)
+        superseded = record.get("execution", {}).get("id", execution.name) != execution.name
+        if superseded:
+            record = {}
         return Outcome(
             key=key,
             version_id=execution.version_id,
@@ -75,6 +84,7 @@ class Watch:
             status_url=url,
             status_code=status_code,
             record=record if status_code == 200 else {},
+            superseded=superseded,
             files=[self._fetch(rendition) for rendition in record.get("renditions", [])],
             notifications=[
                 {"subject": notification.get("Subject", ""), "message": notification["Message"]}
@@ -87,12 +97,12 @@ class Watch:
         """Copy a rendition beside the logs, where a person can open it."""
         folder = self._pipeline.run_dir
         path = (folder / rendition["key"]).resolve()
-        if not path.is_relative_to(folder):
+        if not path.is_relative_to(folder / "thumbnails"):
             return f"s3://{rendition['bucket']}/{rendition['key']}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._pipeline.client("s3").download_file(rendition["bucket"], rendition["key"], str(path))
-        except OSError:  # a key may be longer than a file name
+        except (OSError, ClientError):  # a key may be longer than a file name, and a rendition may be gone again
             return f"s3://{rendition['bucket']}/{rendition['key']}"
         return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 

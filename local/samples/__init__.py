@@ -39,9 +39,12 @@ def own(paths: list[str]) -> list[Sample]:
 
     Raises:
         OSError: A file cannot be read.
+        ValueError: A file's name cannot be uploaded from here.
     """
     taken: dict[str, Sample] = {}
     for path in map(Path, paths):
+        if not path.name.isprintable():  # no UTF-8, or control characters, which moto's S3 does not take
+            raise ValueError(f"the name of {str(path)!r} has characters that the local S3 does not take")
         key = f"uploads/{path.name}"
         if key in taken:
             key = f"uploads/{len(taken) + 1}/{path.name}"

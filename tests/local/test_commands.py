@@ -209,3 +209,12 @@ def test_what_is_missing_is_said_in_a_sentence(arguments, words, tmp_path):
     assert done.returncode in (1, 3)
     assert re.search(words, done.stderr)
     assert "Traceback" not in done.stderr
+
+
+def test_a_name_cannot_reach_the_terminal_or_the_markup(capsys):
+    """Escapes, direction marks, emoji codes and rich's tags are shown, never obeyed."""
+    from local.show import Words
+    from local.watch import Entered
+
+    Words().entered(Entered("uploads/\x1b[31m\u202e:smile:[red]x\r.jpg", "ClaimUpload", 0.1))
+    assert "uploads/?[31m?:smile:[red]x?.jpg" in capsys.readouterr().out

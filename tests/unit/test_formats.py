@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from image_pipeline import containers, formats
 from image_pipeline.containers import HeifItems
-from image_pipeline.errors import ImageTooLargeError, RejectedError, UnsupportedFormatError, UploadTooLargeError
+from image_pipeline.errors import (
+    CorruptImageError,
+    ImageTooLargeError,
+    RejectedError,
+    UnsupportedFormatError,
+    UploadTooLargeError,
+)
 from image_pipeline.formats import (
     FORMATS,
     HEAD_BYTES,
@@ -22,7 +30,7 @@ from image_pipeline.formats import (
     draft_scale,
     sniff,
 )
-from tests.corpus import BAD, GOOD, SIZE, many_scans, padded_jpeg, quarters, saved, turned, webp_bomb
+from tests.corpus import BAD, GOOD, SIZE, many_scans, padded_jpeg, png, quarters, saved, turned, webp_bomb
 
 LIMITS = Limits()
 
@@ -248,3 +256,41 @@ def test_the_file_itself_counts_as_memory():
     assert admit(lambda n: data[:n], len(data), enough).format == "PNG"
     with pytest.raises(ImageTooLargeError):
         admit(lambda n: data[:n], len(data), replace(enough, memory_bytes=enough.memory_bytes - 1))
+
+
+@pytest.mark.parametrize("length", [1_000, 64_000, 65_000, 70_000, 130_000, 262_000, 300_000, 1_000_000])
+@pytest.mark.parametrize("side", [20, 100, 200])
+def test_long_metadata_before_the_pixels_is_read_through(length, side):
+    """However much stands before the pixels, and however little behind it."""
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", "x" * length)
+    data = saved(Image.effect_noise((side, side), 90).convert("RGB"), "PNG", pnginfo=info)
+    assert admit(lambda n: data[:n], len(data), Limits()).width == side
+
+
+TEDIOUS = {
+    "empty JPEG segments": b"\xff\xd8" + b"\xff\xe0\x00\x02" * 1_000_000,
+    "JPEG fill bytes": b"\xff\xd8" + b"\xff" * 5_000_000,
+    "empty PNG chunks": png((9, 9), 8, 2, b"")[:33] + (b"\0\0\0\0tEXt" + bytes(4)) * 400_000,
+    "GIF blocks of one byte": saved(quarters("P"), "GIF")[:-1] + b"\x21\xfe" + b"\x01a" * 3_000_000,
+}
+
+
+@pytest.mark.parametrize("data", TEDIOUS.values(), ids=TEDIOUS.keys())
+def test_a_header_of_countless_parts_is_not_walked_to_its_end(data, monkeypatch):
+    """A million empty parts are rejected after some thousand: `take` is called that often at the most."""
+    calls = []
+    for module in (containers, formats):
+        monkeypatch.setattr(module, "take", lambda *args, real=containers.take: calls.append(1) or real(*args))
+    with pytest.raises(RejectedError):
+        admit(lambda _: data, len(data), Limits())
+    assert len(calls) < 500_000
+
+
+def test_a_header_that_is_too_long_is_not_called_cut_off():
+    """Nothing is missing, and the hint says what to do."""
+    data = saved(quarters(), "JPEG")
+    data = data[:2] + (b"\xff\xe1\xff\xff" + bytes(65_533)) * 80 + data[2:]
+    with pytest.raises(CorruptImageError, match="longer than") as caught:
+        admit(lambda n: data[:n], len(data), Limits())
+    assert "metadata" in caught.value.hint

@@ -42,7 +42,16 @@ def take(data: bytes, start: int, count: int) -> bytes:
 # JPEG ---------------------------------------------------------------------------------------------------------------
 
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+_FILL = re.compile(rb"\xff+")
 _MARKER = re.compile(rb"\xff+[^\x00\x01\xd0-\xd7\xff]")
+
+
+MOST_PARTS = 20_000
+"""Segments, chunks or boxes of one header. Cameras write dozens; a million empty ones would take seconds to walk."""
+
+
+def _too_many(parts: str) -> BrokenContainerError:
+    return BrokenContainerError(f"more than {MOST_PARTS:,} {parts} in its header")
 
 
 @dataclass(frozen=True)
@@ -63,12 +72,12 @@ def jpeg_segments(data: bytes) -> Iterator[Segment]:
         NeedMoreBytesError, BrokenContainerError
     """
     at = 2
-    while True:
+    for _ in range(MOST_PARTS):
         if take(data, at, 1) != b"\xff":
             raise BrokenContainerError(f"no JPEG marker at byte {at}")
-        while take(data, at, 1) == b"\xff":  # any number of fill bytes may precede a marker
-            at += 1
-        marker = data[at]
+        filled = _FILL.match(data, at)  # any number of fill bytes may precede a marker
+        at = filled.end() if filled else at
+        marker = take(data, at, 1)[0]
         at += 1
         if marker in _STANDALONE:
             continue
@@ -81,6 +90,7 @@ def jpeg_segments(data: bytes) -> Iterator[Segment]:
         if marker == 0xDA:
             return
         at += length
+    raise _too_many("segments")
 
 
 def jpeg_scans(data: bytes, enough: int) -> int:
@@ -138,10 +148,13 @@ class Chunk:
 def png_chunks(data: bytes) -> Iterator[Chunk]:
     """Chunks whose head lies inside `data`."""
     at = 8
-    while at + 8 <= len(data):
+    for _ in range(MOST_PARTS):
+        if at + 8 > len(data):
+            return
         length = int.from_bytes(data[at : at + 4], "big")
         yield Chunk(data[at + 4 : at + 8], at + 8, length)
         at += 12 + length
+    raise _too_many("chunks")
 
 
 def riff_chunks(data: bytes, start: int = 12) -> Iterator[Chunk]:
@@ -168,7 +181,9 @@ class Box:
 def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
     """Boxes between two offsets whose head lies inside `data`; the last one may end after it."""
     at = start
-    while at + 8 <= min(end, len(data)):
+    for _ in range(MOST_PARTS):
+        if at + 8 > min(end, len(data)):
+            return
         size, head = int.from_bytes(data[at : at + 4], "big"), 8
         kind = data[at + 4 : at + 8]
         if size == 1:
@@ -179,6 +194,7 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
             raise BrokenContainerError(f"box {kind!r} of {size} bytes at byte {at}")
         yield Box(kind, at + head, at + size)
         at += size
+    raise _too_many("boxes")
 
 
 @dataclass

@@ -48,6 +48,9 @@ HEAD_BYTES = 64 * 1024
 MAX_HEAD_BYTES = 4 * MEBIBYTE
 """How long a header may be. TIFF is excepted: writers put its directory behind the pixels."""
 
+_MOST_GIF_BLOCKS = 100_000
+"""Of up to 255 bytes each: more than a header of `MAX_HEAD_BYTES` has, unless they are made small on purpose."""
+
 MAX_SCANS = 100
 """Scans of one JPEG. Encoders write about 10; a thousand keep the decoder busy for half a minute."""
 
@@ -217,8 +220,13 @@ def _read_header(read: Callable[[int], bytes], size_bytes: int, limits: Limits) 
             return _PARSERS[name](head, size_bytes, limits)
         except NeedMoreBytesError as error:
             longest = size_bytes if name == "TIFF" else min(size_bytes, MAX_HEAD_BYTES)
-            if want >= longest or error.needed > size_bytes:
+            if error.needed > size_bytes or want >= size_bytes:
                 raise _corrupt(name, "the header is cut off") from error
+            if want >= longest:
+                raise CorruptImageError(
+                    f"The {name} header is longer than {_megabytes(MAX_HEAD_BYTES)}, which no camera or editor writes.",
+                    "Save the picture without its embedded metadata and upload it again.",
+                ) from error
             want = min(longest, max(error.needed + 1024, want * 4))
         except BrokenContainerError as error:
             raise _corrupt(name, str(error)) from error
@@ -438,7 +446,7 @@ def _png(head: bytes, size_bytes: int, _limits: Limits) -> Header:
         if chunk.end > size_bytes:
             raise BrokenContainerError(f"chunk {chunk.kind!r} ends after the file")
     else:
-        raise NeedMoreBytesError(len(head) + HEAD_BYTES)
+        raise NeedMoreBytesError(len(head) + 1)
     mode = "I;16" if (kind, bits) == (0, 16) else "1" if (kind, bits) == (0, 1) else _PNG_MODES[kind]
     width, height = int.from_bytes(first[8:12], "big"), int.from_bytes(first[12:16], "big")
     return _displayed(Header("PNG", width, height, mode, max(1, frames), _exif_orientation(head), bits))
@@ -484,7 +492,7 @@ def _gif(head: bytes, _size_bytes: int, limits: Limits) -> Header:
 
 def _gif_frames(head: bytes, at: int) -> Iterator[tuple[int, int, int, int]]:
     """(left, top, width, height) of the frames; ends quietly where the data does, but never before the first."""
-    found = False
+    found, blocks = False, 0
     try:
         while True:
             kind = take(head, at, 1)[0]
@@ -505,6 +513,9 @@ def _gif_frames(head: bytes, at: int) -> Iterator[tuple[int, int, int, int]]:
                 raise BrokenContainerError(f"block {kind:#04x} at byte {at}")
             while (length := take(head, at, 1)[0]) != 0:
                 at += 1 + length
+                blocks += 1
+                if blocks > _MOST_GIF_BLOCKS:
+                    raise BrokenContainerError(f"more than {_MOST_GIF_BLOCKS:,} blocks in its header")
             at += 1
     except NeedMoreBytesError:
         if not found:
