@@ -166,6 +166,19 @@ def test_a_client_gives_up_before_its_function_does(template):
         assert timeout > (aws.CONNECT_SECONDS + aws.READ_SECONDS) * aws.ATTEMPTS, logical_id
 
 
+def test_failures_only_filters_by_what_the_workflow_sends(template):
+    """The subscription asks for the very value that the notice of a failure carries."""
+    subscription = template["Resources"]["NotificationEmailSubscription"]
+    assert subscription["Condition"] == "HasNotificationEmail"
+    condition, policy, otherwise = subscription["Properties"]["FilterPolicy"]["Fn::If"]
+    sent = {
+        name: STATES[name]["Arguments"]["MessageAttributes"]["status"] for name in ("NotifySuccess", "NotifyFailure")
+    }
+    assert (condition, otherwise) == ("NotifyFailuresOnly", {"Ref": "AWS::NoValue"})
+    assert policy == {"status": [sent["NotifyFailure"]["StringValue"]]}
+    assert sent["NotifySuccess"]["StringValue"] not in policy["status"]
+
+
 def test_outputs_name_everything_a_user_needs(template):
     """Scripts find buckets, table, topic, workflow and API without looking at the console."""
     assert set(template["Outputs"]) >= {
