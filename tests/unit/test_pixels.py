@@ -45,7 +45,7 @@ def test_missing_pixels_are_not_forgiven(missing):
     """Half a picture would be served for ever as if it were whole."""
     from tests.corpus import noisy
 
-    with pytest.raises(CorruptImageError, match="JPEG pixels"):
+    with pytest.raises(CorruptImageError, match="JPEG is cut off"):
         decoded(noisy("JPEG")[:-missing])
 
 
@@ -74,3 +74,12 @@ def test_a_missing_decoder_is_not_blamed_on_the_picture(monkeypatch):
     monkeypatch.setattr(pixels, "import_module", missing)
     with pytest.raises(ImportError):
         pixels.decode(data, header, 1)
+
+
+def test_a_file_that_was_not_transferred_completely_is_told_so():
+    """The commonest fault of all, in words for the person who uploaded it."""
+    data = saved(quarters(size=(600, 400)), "JPEG", quality=95)[:-200]
+    header = admit(lambda n: data[:n], len(data), Limits())
+    with pytest.raises(CorruptImageError, match="JPEG is cut off") as caught:
+        decode(data, header, 1)
+    assert "upload it again" in caught.value.hint

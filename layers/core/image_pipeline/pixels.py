@@ -75,6 +75,11 @@ def decode(data: bytes, header: Header, reduction: float = 1.0) -> Pixels:
         raise  # a decoder is missing: the deployment is broken, not the picture
     except Exception as error:  # decoders of hostile files raise whatever they stumble over
         words = " ".join(str(error).split()) or type(error).__name__
+        if "truncated" in words.lower():  # Pillow's word, with a count of bytes that helps nobody
+            raise CorruptImageError(
+                f"The {header.format} is cut off: its data ends before the picture does.",
+                "It was probably not transferred completely: upload it again from the original.",
+            ) from error
         raise CorruptImageError(f"The {header.format} pixels cannot be decoded: {words}.", _HINT) from error
 
 
