@@ -108,7 +108,9 @@ class Run:
         """Deliver an event as another sender might."""
         states = self.pipeline.client("stepfunctions")
         arn = states.start_execution(
-            stateMachineArn=self.pipeline.state_machines[0], name=str(uuid.uuid4()), input=json.dumps(event)
+            stateMachineArn=self.pipeline.outputs["ProcessImageStateMachineArn"],
+            name=str(uuid.uuid4()),
+            input=json.dumps(event),
         )["executionArn"]
         ended = lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING"  # noqa: E731
         self.pipeline.wait_until(ended, self.key)
@@ -308,7 +310,7 @@ def as_role(pipeline: Pipeline, role: str, service: str) -> Any:
             "stepfunctions",
             400,
             "AccessDeniedException",
-            lambda c, p: c.start_execution(stateMachineArn=p.state_machines[0], name="x"),
+            lambda c, p: c.start_execution(stateMachineArn=p.outputs["ProcessImageStateMachineArn"], name="x"),
         ),
         ("sqs", 403, "AccessDenied", lambda c, _: c.list_queues()),
     ],
