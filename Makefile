@@ -43,6 +43,12 @@ build: ## Build the functions and layers for AWS
 deploy: build ## Deploy to AWS, asking for the parameters
 	sam deploy --guided
 
+redrive: $(STAMP) ## Put events back into a stack that could not be delivered: STACK=…
+	@$(BIN)/python -m cli redrive --stack $(STACK)
+
+reprocess: $(STAMP) ## Process one upload of a stack again: STACK=… KEY=uploads/….jpg
+	@$(BIN)/python -m cli reprocess --stack $(STACK) '$(KEY)'
+
 teardown: $(STAMP) ## Delete a throw-away stack with all its pictures and records, after asking: STACK=…
 	@$(BIN)/python -m local teardown $(STACK)
 
@@ -61,4 +67,4 @@ $(STAMP): requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-.PHONY: help run demo test lint invoke fuzz bench build deploy teardown lock clean
+.PHONY: help run demo test lint invoke fuzz bench build deploy redrive reprocess teardown lock clean

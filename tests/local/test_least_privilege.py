@@ -293,7 +293,10 @@ def a_lost_record(pipeline: Pipeline) -> str | None:
     if "FunctionError" in answer:
         return str(json.loads(answer["Payload"].read()))
     run.wait_for_machine("SettleImage")
-    return None if run.outcome() == "ExecutionTimedOutError" else run.outcome()
+    if run.outcome() != "ExecutionTimedOutError":
+        return run.outcome()
+    stored, superseded = renditions(pipeline, run.key)
+    return None if stored == superseded > 0 else f"of {stored} renditions, {superseded} are superseded"
 
 
 RUNS = [
