@@ -126,15 +126,6 @@ def test_every_resource_is_named_unless_the_action_knows_none(translated):
                 assert all(without_resource.match(action) for action in as_list(statement["Action"])), statement
 
 
-def test_nothing_loops(translated):
-    """No role of the pipeline can write where its trigger looks."""
-    for role in roles(translated):
-        for statement in statements(translated, role):
-            writes = [a for a in as_list(statement["Action"]) if a.startswith(("s3:Put", "s3:Delete", "s3:Restore"))]
-            if writes:
-                assert "UploadsBucket" not in json.dumps(statement["Resource"]), role
-
-
 def test_every_log_ends(template):
     """No log group keeps its logs for ever."""
     groups = [body for body in template["Resources"].values() if body["Type"] == "AWS::Logs::LogGroup"]
