@@ -87,6 +87,13 @@ def test_buckets_are_private_encrypted_and_tls_only(template, bucket):
     assert len(statement["Resource"]) == 2
 
 
+def test_queues_are_encrypted(template):
+    """By SQS itself: with AWS's key for SQS, other services could not send."""
+    queues = [body["Properties"] for body in template["Resources"].values() if body["Type"] == "AWS::SQS::Queue"]
+    assert queues
+    assert all(queue["SqsManagedSseEnabled"] is True for queue in queues)
+
+
 def statements(translated, role):
     for policy in translated["Resources"][role]["Properties"].get("Policies", []):
         yield from policy["PolicyDocument"]["Statement"]
