@@ -29,6 +29,8 @@ lint: $(STAMP) ## Check style, types and the template
 audit: $(STAMP) $(AUDIT_STAMP) ## Look for unsafe settings, known vulnerabilities, secrets and unsafe workflows
 	@$(BIN)/python -m tests.audit
 
+test-all: test audit fuzz load ## Check everything, then audit, damage files for 60 seconds, and run under load
+
 invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTION=… EVENT=events/….json OPTIONS=…
 	@$(BIN)/python -m local invoke $(FUNCTION) $(EVENT) $(OPTIONS)
 
@@ -73,4 +75,4 @@ $(AUDIT_STAMP): requirements-audit.txt
 	@.venv-audit/bin/pip install --quiet --disable-pip-version-check -r requirements-audit.txt
 	@touch $@
 
-.PHONY: help run demo test lint audit invoke fuzz bench build deploy teardown lock clean
+.PHONY: help run demo test lint audit test-all invoke fuzz bench build deploy teardown lock clean
