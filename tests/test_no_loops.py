@@ -36,6 +36,8 @@ OBJECT_EVENTS = [
     *("Object Restore Initiated", "Object Restore Completed", "Object Restore Expired"),
     *("Object Storage Class Changed", "Object Access Tier Changed"),
 ]
+# https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+STATUSES = ["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE"]
 
 
 class Deployed:
@@ -137,13 +139,13 @@ def execution_event(workflow_arn, **known):
 
 
 @pytest.fixture(scope="module")
-def template():
+def translated():
     return load(ROOT / "template.yml", "image-pipeline", "eu-central-1")
 
 
 @pytest.fixture(scope="module")
-def deployed(template):
-    return Deployed(template)
+def deployed(translated):
+    return Deployed(translated)
 
 
 def test_nothing_starts_itself(deployed):
@@ -188,8 +190,23 @@ def test_nothing_outside_uploads_starts_anything(deployed, key):
 def test_an_upload_starts_its_workflow(deployed, kind):
     """The rules are judged as they are meant, so what should start something does, and nothing else."""
     event = object_event(deployed.buckets["UploadsBucket"], object={"key": "uploads/x.jpg"}) | {"detail-type": kind}
-    expected = {"Object Created": {"ProcessImageStateMachine"}}
+    expected = {"Object Created": {"ProcessImageStateMachine"}, "Object Deleted": {"DeleteImageStateMachine"}}
     assert deployed.started(deployed.triggered(event)) == expected.get(kind, set())
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_only_an_execution_for_an_upload_is_settled(deployed, status):
+    """What settles or deletes starts nothing, however it ends."""
+    settled = {"SettleImageStateMachine"} if status in ("FAILED", "TIMED_OUT", "ABORTED") else set()
+    started = {
+        name: deployed.started(deployed.triggered(execution_event(arn, status=status)))
+        for name, arn in deployed.workflows.items()
+    }
+    assert started == {
+        "ProcessImageStateMachine": settled,
+        "DeleteImageStateMachine": set(),
+        "SettleImageStateMachine": set(),
+    }
 
 
 # ---- The graph is whole: there is no other way to start a function or a workflow
@@ -231,15 +248,20 @@ def allow(role, action, resource):
     return change
 
 
-def look_at(**pattern):
-    """Let the rule for uploads match something else."""
+def look_at(rule, **pattern):
+    """Let a rule match something else."""
 
     def change(resources):
-        resources["ProcessImageStateMachineImageUploaded"]["Properties"]["EventPattern"] = pattern
+        resources[rule]["Properties"]["EventPattern"] = pattern
 
     return change
 
 
+UPLOADED, DELETED, ENDED = (
+    "ProcessImageStateMachineImageUploaded",
+    "DeleteImageStateMachineImageDeleted",
+    "SettleImageStateMachineExecutionEnded",
+)
 LOOPS = {
     "a step may write an upload": allow(
         "StoreResultsFunctionRole", "s3:PutObject", {"Fn::Sub": "${UploadsBucket.Arn}/uploads/*"}
@@ -253,17 +275,28 @@ LOOPS = {
     "a function may invoke a version of itself": allow(
         "GetStatusFunctionRole", "lambda:InvokeFunction", {"Fn::Sub": "${GetStatusFunction.Arn}:*"}
     ),
-    "renditions are uploads": look_at(source=["aws.s3"], detail={"bucket": {"name": [{"Ref": "ThumbnailsBucket"}]}}),
-    "any bucket will do": look_at(source=["aws.s3"], detail={"object": {"key": [{"prefix": "uploads/"}]}}),
-    "deletions of renditions are looked at": look_at(**{"detail-type": ["Object Deleted"]}),
-    "any execution that fails starts one": look_at(source=["aws.states"], detail={"status": ["FAILED"]}),
+    "the clean-up may delete uploads": allow(
+        "CleanRenditionsFunctionRole", "s3:DeleteObjectVersion", {"Fn::Sub": "${UploadsBucket.Arn}/uploads/*"}
+    ),
+    "the watch may start the workflow that starts it": allow(
+        "SettleImageStateMachineRole", "lambda:InvokeFunction", {"Fn::GetAtt": ["WatchRecordsFunction", "Arn"]}
+    ),
+    "renditions are uploads": look_at(
+        UPLOADED, source=["aws.s3"], detail={"bucket": {"name": [{"Ref": "ThumbnailsBucket"}]}}
+    ),
+    "any bucket will do": look_at(UPLOADED, source=["aws.s3"], detail={"object": {"key": [{"prefix": "uploads/"}]}}),
+    "deletions of renditions are looked at": look_at(DELETED, **{"detail-type": ["Object Deleted"]}),
+    "every execution is settled": look_at(ENDED, source=["aws.states"], detail={"status": ["FAILED"]}),
+    "an ended execution starts the next": look_at(
+        UPLOADED, source=["aws.states"], detail={"stateMachineArn": [{"Ref": "SettleImageStateMachine"}]}
+    ),
 }
 
 
 @pytest.mark.parametrize("change", LOOPS.values(), ids=LOOPS.keys())
-def test_a_loop_would_be_seen(template, change):
+def test_a_loop_would_be_seen(translated, change):
     """One permission too many or one pattern too wide is enough."""
-    broken = replace(template, document=copy.deepcopy(template.document))
+    broken = replace(translated, document=copy.deepcopy(translated.document))
     change(broken.document["Resources"])
     with pytest.raises(CycleError):
         TopologicalSorter(Deployed(broken).graph()).prepare()
