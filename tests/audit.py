@@ -95,18 +95,19 @@ def packages() -> Report:
 
 def vulnerabilities(dependencies: list[dict[str, Any]]) -> Report:
     """Read pip-audit's report, which calls clean what the service does not know."""
-    known = [each for each in dependencies if "vulns" in each]
-    ours = [each for each in known if each["name"] != CONTROL.partition("==")[0]]
-    if not any(each["vulns"] for each in known if each not in ours):
-        return Report(unchecked=f"the service knows no vulnerability of {CONTROL}, so it has no list")
+    control = CONTROL.partition("==")[0]
+    known = {each["name"]: each for each in dependencies if "vulns" in each}
+    proof = known.pop(control, {"vulns": []})["vulns"]
     findings = [
         f"{each['name']} {each['version']} has {found['id']}, mended in {', '.join(found['fix_versions']) or 'none'}."
-        for each in ours
+        for each in known.values()
         for found in each["vulns"]
     ]
+    if not proof and not findings:
+        return Report(unchecked=f"the service knows no vulnerability of {CONTROL}, so it has no list")
     unknown = sorted(each["name"] for each in dependencies if "vulns" not in each)
     return Report(
-        f"{len(ours)} packages", findings, f"the service does not have {', '.join(unknown)}" if unknown else ""
+        f"{len(known)} packages", findings, f"the service does not have {', '.join(unknown)}" if unknown else ""
     )
 
 
@@ -130,7 +131,7 @@ def secrets() -> Report:
 def workflows() -> Report:
     """Scan what runs on GitHub."""
     findings = []
-    for found in report_of(run("zizmor", "--offline", "--format=json", ".github/workflows")):
+    for found in report_of(run("zizmor", "--offline", "--strict-collection", "--format=json", ".github/workflows")):
         place = found["locations"][0]
         path = place["symbolic"]["key"]["Local"]["verbatim_path"]
         line = place["concrete"]["location"]["start_point"]["row"] + 1
@@ -153,7 +154,7 @@ def report_of(done: subprocess.CompletedProcess[str]) -> Any:
     try:
         return json.loads(done.stdout)
     except ValueError:
-        raise AuditError(f"{Path(done.args[0]).name} gave no report: {last_line(done)}") from None
+        raise AuditError(f"{Path(done.args[0]).name} gave no report, but said: {done.stderr.strip()}") from None
 
 
 def last_line(done: subprocess.CompletedProcess[str]) -> str:

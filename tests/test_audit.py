@@ -51,4 +51,4 @@ def test_a_service_that_is_out_of_reach_is_no_finding(monkeypatch, capsys):
 def test_a_scanner_without_a_report_is_a_finding(monkeypatch):
     """A crash is not silence."""
     monkeypatch.setattr(audit, "run", lambda scanner, *_: CompletedProcess([scanner], 0, "", "Traceback\nOops"))
-    assert audit.tell("Workflows", audit.workflows).findings == ["zizmor gave no report: Oops"]
+    assert audit.tell("Workflows", audit.workflows).findings == ["zizmor gave no report, but said: Traceback\nOops"]
