@@ -4,6 +4,7 @@ The layer judges the calls of roles by their policies, answers Lambda's `Invoke`
 the calls that a test wants failed, and passes everything else on. It touches no private name of moto.
 """
 
+import io
 import json
 import socket
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -27,6 +29,7 @@ MAX_REQUEST_BYTES = 6_291_456  # https://docs.aws.amazon.com/lambda/latest/dg/ge
 StartResponse = Callable[..., Any]
 
 _FORM = "application/x-www-form-urlencoded"
+_S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _SERVER_ERRORS = ("InternalServerError", "InternalError", "InternalErrorException", "ServiceException")
 
 
@@ -73,6 +76,8 @@ class Endpoint:
             return _fault(environ, start_response, fault)
         role = self.guard.caller(environ)
         if role and (denial := self.guard.judge(role, environ)):
+            if actions.identify(environ) == ("s3", "DeleteObjects"):
+                return self._delete_allowed(role, environ, start_response)
             return _denied(environ, start_response, denial)
         if match := actions.INVOCATION.match(environ["PATH_INFO"]):
             return self._invoke(unquote(match[1]), environ, start_response)
@@ -126,6 +131,27 @@ class Endpoint:
             return self._read_object(bucket, key, version)
 
         return read
+
+    def _delete_allowed(self, role: Role, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """S3 judges each object of a batch by itself, and lists those that may not be deleted in its answer."""
+        asked = ElementTree.fromstring(actions.peek(environ))  # noqa: S314 (a function of ours)
+        judged = zip(asked.findall("{*}Object"), actions.needs(environ), strict=True)
+        denied = [entry for entry, need in judged if not self.guard.allows(role, need)]
+        for entry in denied:
+            asked.remove(entry)
+        answer = f'<DeleteResult xmlns="{_S3_NAMESPACE}"/>'.encode()
+        if asked.find("{*}Object") is not None:
+            body = ElementTree.tostring(asked, default_namespace=_S3_NAMESPACE)
+            environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+            answer = b"".join(self._moto(environ, lambda *_: None))
+        result = ElementTree.fromstring(answer)  # noqa: S314 (moto's)
+        for entry in denied:
+            facts = {each.tag.rpartition("}")[2]: each.text for each in entry}
+            error = ElementTree.SubElement(result, f"{{{_S3_NAMESPACE}}}Error")
+            for name, text in {**facts, "Code": "AccessDenied", "Message": "Access Denied"}.items():
+                ElementTree.SubElement(error, f"{{{_S3_NAMESPACE}}}{name}").text = text
+        text = ElementTree.tostring(result, encoding="unicode", default_namespace=_S3_NAMESPACE)
+        return _answer(start_response, 200, "application/xml", text)
 
     def _invoke(self, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         payload = actions.body(environ)
