@@ -131,7 +131,7 @@ class Run:
         self.pipeline.replace(
             "GenerateThumbnailsFunction",
             lambda event: {
-                "image": {},
+                "image": {"sizeBytes": event["source"]["sizeBytes"]},
                 "exif": {},
                 "renditions": [],
                 "summary": {},
