@@ -31,7 +31,7 @@ def test_an_unknown_upload_is_not_found(handler):
 
 
 @pytest.mark.parametrize(
-    "path", ["/images/uploads/a.jpg", "/images/uploads//status", "/images/uploads/" + "x" * 2000 + "/status"]
+    "path", ["/images/uploads/a.jpg", "/images/uploads/status", "/images/uploads/" + "x" * 2000 + "/status"]
 )
 def test_a_path_that_cannot_be_a_key_is_a_bad_request(handler, path):
     """400, with the rule and what to do."""
