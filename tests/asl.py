@@ -1,14 +1,37 @@
-"""The workflow's definition, and ways to walk it."""
+"""The definitions of the workflows, and ways to walk them."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.conftest import ROOT
 
-PATH = ROOT / "statemachine" / "process_image.asl.json"
-MACHINE: dict[str, Any] = json.loads(PATH.read_text())
+
+@dataclass(frozen=True)
+class Machine:
+    """One definition."""
+
+    path: Path
+    definition: dict[str, Any]
+
+    @property
+    def logical_id(self) -> str:
+        """Its name in the template."""
+        return "".join(word.capitalize() for word in self.path.name.split(".")[0].split("_")) + "StateMachine"
+
+    @property
+    def states(self) -> dict[str, Any]:
+        """Its states by name."""
+        states: dict[str, Any] = self.definition["States"]
+        return states
+
+    @property
+    def tasks(self) -> dict[str, Any]:
+        """Those that do something."""
+        return {name: state for name, state in self.states.items() if state["Type"] == "Task"}
 
 
 def successors(state: dict[str, Any]) -> list[str]:
@@ -17,4 +40,6 @@ def successors(state: dict[str, Any]) -> list[str]:
     return [name for name in [state.get("Next"), state.get("Default"), *(rule["Next"] for rule in rules)] if name]
 
 
-STATES: dict[str, Any] = MACHINE["States"]
+MACHINES = [Machine(path, json.loads(path.read_text())) for path in sorted((ROOT / "statemachine").glob("*.asl.json"))]
+STATES: dict[str, Any] = next(machine for machine in MACHINES if machine.path.name == "process_image.asl.json").states
+"""Of process_image."""

@@ -49,6 +49,12 @@ ENVIRONMENT = {
 }
 
 
+MACHINES = {
+    "PROCESS_IMAGE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:process",
+    "SETTLE_IMAGE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:settle",
+}
+
+
 class _CloudFormation(yaml.SafeLoader):
     """Reads `!Ref x` as {"Ref": "x"} and `!Sub x` as {"Fn::Sub": "x"}."""
 
@@ -80,7 +86,7 @@ def cfn_lint(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The variables that template.yml gives every function."""
-    for variable, value in ENVIRONMENT.items():
+    for variable, value in (ENVIRONMENT | MACHINES).items():
         monkeypatch.setenv(variable, value)
     return dict(ENVIRONMENT)
 
@@ -93,12 +99,24 @@ def aws() -> Iterator[None]:
         location: Any = {"LocationConstraint": "eu-west-1"}
         for bucket in (UPLOADS_BUCKET, THUMBNAILS_BUCKET):
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=location)
-        s3.put_bucket_versioning(Bucket=UPLOADS_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         boto3.client("dynamodb").create_table(
             TableName=IMAGE_TABLE,
             BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "ImageKey", "AttributeType": "S"}],
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name in ("ImageKey", "claimShard", "claimedAt")
+            ],
             KeySchema=[{"AttributeName": "ImageKey", "KeyType": "HASH"}],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": "ProcessingIndex",
+                    "KeySchema": [
+                        {"AttributeName": "claimShard", "KeyType": "HASH"},
+                        {"AttributeName": "claimedAt", "KeyType": "RANGE"},
+                    ],
+                    "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["upload", "execution"]},
+                }
+            ],
         )
         yield
 

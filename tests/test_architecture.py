@@ -30,8 +30,8 @@ LEVELS = [
         "engine",
     },
     {"storage"},
-    {"labels", "records"},
-    {"status"},
+    {"labels", "records", "executions"},
+    {"status", "cleanup"},
 ]
 PURE = LEVELS[0] | LEVELS[1] - {"aws"} | LEVELS[2]
 

@@ -9,7 +9,7 @@ from samtranslator.translator.managed_policy_translator import ManagedPolicyLoad
 from samtranslator.translator.transform import transform
 
 from image_pipeline import aws
-from tests.asl import STATES
+from tests.asl import MACHINES, STATES
 from tests.conftest import ROOT, cfn_lint
 
 # One of every partition, and the newest kinds.
@@ -47,7 +47,7 @@ def test_cfn_lint_finds_nothing_in_any_partition(translated, tmp_path):
 
 def test_nothing_is_fixed_to_an_account_a_region_or_a_partition():
     """Two stacks fit in one account, and any account in any region takes one."""
-    text = (ROOT / "template.yml").read_text() + (ROOT / "statemachine" / "process_image.asl.json").read_text()
+    text = (ROOT / "template.yml").read_text() + "".join(machine.path.read_text() for machine in MACHINES)
     assert not re.search(r"arn:aws(-cn|-us-gov)?:", text)
     assert not re.search(r"\b\d{12}\b", text)
     assert not re.search(r"\b(us|eu|ap|sa|ca|me|af)-(north|south|east|west|central)\w*-\d\b", text)
@@ -107,7 +107,7 @@ def test_every_function_has_a_role_of_its_own(translated):
         for body in translated["Resources"].values()
         if body["Type"] == "AWS::Lambda::Function"
     ]
-    assert len(used) == len(set(used)) == 5
+    assert len(used) == len(set(used)) == 7
 
 
 def test_no_role_has_a_wildcard_action(translated):
@@ -152,11 +152,11 @@ def test_the_memory_that_admission_counts_with_is_the_renderers(template):
 
 def test_a_function_gives_up_before_the_workflow_does(template):
     """The function's own error says more than the workflow's timeout."""
-    for name, state in STATES.items():
-        function = state.get("Arguments", {}).get("FunctionName", "")
+    for state in (state for machine in MACHINES for state in machine.tasks.values()):
+        function = state["Arguments"].get("FunctionName", "")
         if function:
             logical_id = function.removeprefix("${").removesuffix("Arn}")
-            assert template["Resources"][logical_id]["Properties"]["Timeout"] < state["TimeoutSeconds"], name
+            assert template["Resources"][logical_id]["Properties"]["Timeout"] < state["TimeoutSeconds"], logical_id
 
 
 def test_a_client_gives_up_before_its_function_does(template):
@@ -187,7 +187,7 @@ def test_outputs_name_everything_a_user_needs(template):
         "ImageTableName",
         "ImageStatusApiEndpoint",
         "NotificationTopicArn",
-        "ProcessImageStateMachineArn",
+        *(f"{machine.logical_id}Arn" for machine in MACHINES),
     }
 
 

@@ -21,8 +21,9 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     stored = []
     for rendition in rendered.renditions:
         key = keys.rendition_key(event["imageKey"], rendered.content_id, rendition.file_name)
-        etag = storage.write(config.thumbnails_bucket, key, rendition.data, rendition.content_type)
-        stored.append({**rendition.to_dict(), "bucket": config.thumbnails_bucket, "key": key, "etag": etag})
+        written = storage.write(config.thumbnails_bucket, key, rendition.data, rendition.content_type)
+        place = {"bucket": config.thumbnails_bucket, "key": key, "versionId": written.version_id}
+        stored.append({**rendition.to_dict(), **place, "etag": written.etag})
     return {
         "image": {**rendered.header.to_dict(), "sizeBytes": len(data), "sha256": rendered.sha256},
         "exif": exif.read(data).to_dict(),

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from image_pipeline import records, settings
+from image_pipeline import cleanup, records, settings, storage
 from image_pipeline.observability import step
 
 
@@ -28,5 +28,12 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         },
         "updatedAt": finished,
     }
-    records.complete(settings.load(os.environ).image_table, event["imageKey"], event["executionId"], fields)
+    config, replaced = settings.load(os.environ), ()
+    with cleanup.best_effort():
+        if event["overwrites"]:  # listed before the claim is proved, see cleanup
+            replaced = storage.rendition_versions(config.thumbnails_bucket, event["imageKey"])
+    records.complete(config.image_table, event["imageKey"], event["executionId"], fields)
+    with cleanup.best_effort():
+        kept = {rendition["key"] for rendition in thumbnails["renditions"]}
+        cleanup.retire(config.thumbnails_bucket, replaced, kept)
     return {"status": status}

@@ -35,6 +35,8 @@ OUTCOMES = {
     "extract_metadata_too_small_for_rekognition": lambda result: result["labels"] and result["labelModelVersion"],
     "store_results": lambda result: result["status"] == "COMPLETED",
     "store_results_partial": lambda result: result["status"] == "PARTIAL",
+    "clean_renditions": lambda result: result["cleaned"] == 0,
+    "watch_records": lambda result: result == {"oldestProcessingSeconds": 0, "settled": 0},
     "get_status": lambda result: result["statusCode"] == 200,
     "get_status_nested": lambda result: result["statusCode"] == 200,
     "get_status_unknown": lambda result: result["statusCode"] == 404,

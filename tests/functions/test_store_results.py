@@ -1,9 +1,11 @@
 """functions/store_results"""
 
 import pytest
+from botocore.stub import Stubber
 
-from image_pipeline import errors, records
-from tests.conftest import IMAGE_TABLE, put_record
+from image_pipeline import errors, records, storage
+from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, put_record
+from tests.unit.test_cleanup import marked, rendition
 
 LABELLED = {
     "labels": [{"name": "Sea", "confidence": 97.5, "parents": []}],
@@ -13,15 +15,16 @@ LABELLED = {
 UNLABELLED = {"warnings": [{"code": "LabelsUnavailableError", "message": "No.", "hint": "Later."}]}
 
 
-def event(metadata, execution_id="execution-1"):
+def event(metadata, execution_id="execution-1", overwrites=False):
     return {
+        "overwrites": overwrites,
         "imageKey": "uploads/a.jpg",
         "executionId": execution_id,
         "startedAt": "2026-11-20T12:00:01.000Z",
         "thumbnails": {
             "exif": {"make": "ACME"},
             "image": {"format": "JPEG", "width": 800, "height": 600},
-            "renditions": [{"name": "100x100", "sizeBytes": 3000}],
+            "renditions": [{"name": "100x100", "sizeBytes": 3000, "key": "thumbnails/a.jpg/new/100x100.jpg"}],
             "summary": {"thumbhash": "x"},
             "warnings": [],
         },
@@ -67,3 +70,35 @@ def test_a_superseded_execution_changes_nothing(handler):
     with pytest.raises(errors.SupersededError):
         handler(event(LABELLED))
     assert records.read(IMAGE_TABLE, "uploads/a.jpg")["status"] == "PROCESSING"
+
+
+def test_what_the_new_picture_replaces_is_marked(handler):
+    """Once the record points at the new renditions, the old ones may go."""
+    put_record("uploads/a.jpg")
+    new, old = rendition("uploads/a.jpg", "new"), rendition("uploads/a.jpg", "old")
+    handler(event(LABELLED, overwrites=True))
+    assert marked() == {old.version_id}
+    assert new.version_id not in marked()
+
+
+def test_a_superseded_execution_marks_nothing(handler):
+    """What it lists may be the newer upload's."""
+    put_record("uploads/a.jpg", execution={"id": "execution-2"})
+    rendition("uploads/a.jpg", "newer")
+    with pytest.raises(errors.SupersededError):
+        handler(event(LABELLED, overwrites=True))
+    assert marked() == set()
+
+
+@pytest.mark.parametrize("operation", ["list_object_versions", "put_object_tagging"])
+def test_old_renditions_that_cannot_be_marked_do_not_cost_the_picture(handler, operation):
+    """The record is the outcome; whatever cleans the key next takes them."""
+    put_record("uploads/a.jpg")
+    rendition("uploads/a.jpg", "old")
+    listed = storage._s3().list_object_versions(Bucket=THUMBNAILS_BUCKET)
+    with Stubber(storage._s3()) as stub:
+        if operation == "put_object_tagging":
+            stub.add_response("list_object_versions", {"Versions": listed["Versions"]})
+        stub.add_client_error(operation, "AccessDenied", http_status_code=403)
+        assert handler(event(LABELLED, overwrites=True))["status"] == "COMPLETED"
+    assert records.read(IMAGE_TABLE, "uploads/a.jpg")["status"] == "COMPLETED"

@@ -1,5 +1,7 @@
 """image_pipeline.records"""
 
+from datetime import UTC, datetime
+
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
@@ -43,6 +45,28 @@ def test_only_the_holder_of_the_claim_may_complete():
     with pytest.raises(SupersededError):
         records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
     assert records.read(IMAGE_TABLE, "uploads/a.jpg") == before
+
+
+def test_a_record_that_was_settled_stays_settled():
+    """An aborted execution has failed, and its last step, still at work, does not make it a success."""
+    put_record("uploads/a.jpg", status="FAILED")
+    with pytest.raises(SupersededError):
+        records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    assert records.read(IMAGE_TABLE, "uploads/a.jpg")["status"] == "FAILED"
+
+
+def test_a_completed_record_is_no_longer_under_way():
+    """It leaves the index of what is processed."""
+    put_record("uploads/a.jpg", claimShard="0", claimedAt="2026-11-21T12:00:00.000Z", upload={"key": "uploads/a.jpg"})
+    assert [claim["ImageKey"] for claim in records.oldest_claims(IMAGE_TABLE)] == ["uploads/a.jpg"]
+    records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    assert records.oldest_claims(IMAGE_TABLE) == []
+
+
+def test_age_is_in_seconds():
+    """From the workflow's spelling of a time."""
+    at = datetime(2026, 11, 21, 12, 1, tzinfo=UTC)
+    assert records.age_seconds("2026-11-21T12:00:00.500Z", at) == 59
 
 
 def test_completing_a_record_that_is_gone_is_superseded():

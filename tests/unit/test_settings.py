@@ -4,7 +4,7 @@ import pytest
 
 from image_pipeline import settings
 from image_pipeline.errors import SettingsError
-from tests.conftest import ENVIRONMENT
+from tests.conftest import ENVIRONMENT, MACHINES
 
 
 def test_units_are_bytes_and_pixels():
@@ -36,3 +36,18 @@ def test_template_sets_every_variable_and_no_other(template):
     given = template["Globals"]["Function"]["Environment"]["Variables"]
     own = {name for name in given if not name.startswith("POWERTOOLS_")}
     assert own == set(ENVIRONMENT)
+
+
+def test_machines_are_read_and_their_absence_is_named():
+    """One failed start tells all that is missing."""
+    assert settings.load_machines(MACHINES).settle_image == MACHINES["SETTLE_IMAGE_ARN"]
+    with pytest.raises(SettingsError, match="PROCESS_IMAGE_ARN and SETTLE_IMAGE_ARN missing"):
+        settings.load_machines({})
+
+
+def test_template_says_where_the_machines_are(template):
+    """To the one function that asks."""
+    given = template["Resources"]["WatchRecordsFunction"]["Properties"]["Environment"]["Variables"]
+    assert given == {"PROCESS_IMAGE_ARN": {"Ref": "ProcessImageStateMachine"}} | {
+        "SETTLE_IMAGE_ARN": {"Ref": "SettleImageStateMachine"}
+    }

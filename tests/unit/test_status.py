@@ -1,5 +1,7 @@
 """image_pipeline.status"""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from image_pipeline import settings, status
@@ -58,3 +60,39 @@ def test_the_inside_is_not_told_to_callers():
     rejection = {"code": "CorruptImageError", "message": "Broken at byte 7.", "hint": "Export it again.", "step": "s"}
     put_record("uploads/b.jpg", status="FAILED", error=rejection)
     assert status.find("/images/uploads/b.jpg/status", SETTINGS)["error"] == rejection
+
+
+PICTURE = {
+    "image": {"width": 1},
+    "renditions": [{"name": "100x100", "bucket": THUMBNAILS_BUCKET, "key": "k", "versionId": "v1"}],
+    "labels": [],
+    "warnings": [],
+}
+
+
+def test_the_old_picture_stands_apart_while_the_new_one_is_processed():
+    """A reader sees the old picture or the new, never a mix."""
+    put_record("uploads/a.jpg", **PICTURE, upload={"etag": "new"})
+    record = status.find("/images/uploads/a.jpg/status", SETTINGS)
+    assert record["status"] == "PROCESSING"
+    assert record["upload"] == {"etag": "new"}
+    assert not PICTURE.keys() & record.keys()
+    assert record["previous"].keys() == PICTURE.keys()
+    assert "versionId=v1" in record["previous"]["renditions"][0]["url"]
+
+
+@pytest.mark.parametrize("outcome", ["COMPLETED", "PARTIAL"])
+def test_a_finished_picture_has_no_previous(outcome):
+    """What the record has is the picture."""
+    put_record("uploads/a.jpg", **PICTURE | {"status": outcome})
+    record = status.find("/images/uploads/a.jpg/status", SETTINGS)
+    assert "previous" not in record
+    assert "versionId=v1" in record["renditions"][0]["url"]
+
+
+@pytest.mark.parametrize(("hours", "stale"), [(23, False), (25, True)])
+def test_what_no_execution_can_end_any_more_is_called_stale(hours, stale):
+    """Whoever polls learns that waiting is in vain."""
+    started = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
+    put_record("uploads/a.jpg", execution={"id": "e", "startedAt": started})
+    assert status.find("/images/uploads/a.jpg/status", SETTINGS).get("stale", False) is stale

@@ -94,9 +94,10 @@ def test_head_vanishes_when_no_spelling_exists():
 
 def test_rendition_is_stored_with_its_type_and_may_be_cached_for_ever():
     """Its name changes with its content, so no cache can be wrong."""
-    storage.write(THUMBNAILS_BUCKET, "thumbnails/a", b"x", "image/webp")
+    written = storage.write(THUMBNAILS_BUCKET, "thumbnails/a", b"x", "image/webp")
     stored = boto3.client("s3").get_object(Bucket=THUMBNAILS_BUCKET, Key="thumbnails/a")
     assert (stored["ContentType"], stored["CacheControl"]) == ("image/webp", "public, max-age=31536000, immutable")
+    assert (stored["ETag"].strip('"'), stored["VersionId"]) == (written.etag, written.version_id)
 
 
 def test_throttling_is_transient():
@@ -118,7 +119,15 @@ def test_a_refusal_keeps_its_own_name():
 
 def test_url_gives_the_object_and_expires():
     """Whoever has the URL sees the picture, for as long as was said."""
-    url = storage.url(THUMBNAILS_BUCKET, "thumbnails/a b.jpg", 900)
+    url = storage.url(THUMBNAILS_BUCKET, "thumbnails/a b.jpg", None, 900)
+    assert "versionId" not in url
     assert url.startswith(f"https://{THUMBNAILS_BUCKET}.s3.eu-west-1.amazonaws.com/thumbnails/a%20b.jpg?")
     assert "X-Amz-Expires=900" in url
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url
+
+
+def test_url_is_of_one_version():
+    """Whoever was given a URL gets that picture, also when the key is written again."""
+    written = storage.write(THUMBNAILS_BUCKET, "thumbnails/a", b"x", "image/webp")
+    url = storage.url(THUMBNAILS_BUCKET, "thumbnails/a", written.version_id, 900)
+    assert f"versionId={written.version_id}" in url

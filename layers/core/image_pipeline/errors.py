@@ -16,6 +16,8 @@ notification says, so a name here is a contract with `statemachine/process_image
     │   └── LabelsDelayedError
     ├── LabelsUnavailableError        final for the labels, not for the picture: the record becomes PARTIAL
     ├── SupersededError               a newer upload of the same key holds the claim
+    ├── ExecutionTimedOutError        ┐ raised by nobody: statemachine/settle_image.asl.json names an
+    ├── ExecutionAbortedError         ┘ execution so that ended without an outcome of its own
     ├── InvalidKeyError               the API was asked for something that cannot be a key
     └── SettingsError                 the deployment, not the picture
 """
@@ -80,6 +82,14 @@ class LabelsUnavailableError(PipelineError):
 
 class SupersededError(PipelineError):
     """The record is claimed by the execution of a newer upload."""
+
+
+class ExecutionTimedOutError(PipelineError):
+    """The execution did not end within its time."""
+
+
+class ExecutionAbortedError(PipelineError):
+    """The execution was stopped from outside."""
 
 
 class InvalidKeyError(PipelineError):

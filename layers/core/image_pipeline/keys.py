@@ -60,6 +60,12 @@ def rendition_key(image_key: str, content_id: str, file_name: str) -> str:
     return f"{rendition_prefix(image_key)}{content_id}/{file_name}"
 
 
+def is_rendition_of(image_key: str, key: str) -> bool:
+    """Whether a key below the upload's `rendition_prefix` is its own: `uploads/a/b.jpg` is not of `uploads/a`."""
+    prefix = rendition_prefix(image_key)
+    return key.startswith(prefix) and key.removeprefix(prefix).count("/") == 1
+
+
 def spellings(key: str) -> tuple[str, ...]:
     """The key as it came, then decoded once if that differs: try them in this order.
 

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-INTERNAL_ATTRIBUTES = frozenset({"uploadOrder", "expiresAt"})  # for the claim and for expiry, not for readers
+INTERNAL_ATTRIBUTES = frozenset({"uploadOrder", "claimShard", "claimedAt", "expiresAt"})  # not for readers
+
+WORKFLOW_SECONDS = 86_400  # `TimeoutSeconds` of the workflow: no execution is under way for longer
+LOST_SECONDS = WORKFLOW_SECONDS + 3_600  # by then, whoever should have ended the record has failed to
+_CLAIM_SHARDS = "0123456789abcdef"  # a hexadecimal digit of the key's hash spreads the index over partitions
+_CLAIMS_OF_A_SHARD = 20
 
 
 @cache
@@ -57,7 +62,7 @@ def complete(table: str, image_key: str, execution_id: str, fields: Record) -> N
         fields: top-level attributes; `execution` holds the claim's id as well.
 
     Raises:
-        SupersededError: a newer upload has claimed the record.
+        SupersededError: a newer upload has claimed the record, or it has been settled without this execution.
         StorageUnavailableError: DynamoDB did not answer.
     """
     names = {f"#{index}": name for index, name in enumerate(fields)}
@@ -68,10 +73,11 @@ def complete(table: str, image_key: str, execution_id: str, fields: Record) -> N
             _dynamodb().update_item(
                 TableName=table,
                 Key={"ImageKey": {"S": image_key}},
-                UpdateExpression=f"SET {assignments}",
-                ConditionExpression="#claim.id = :claim",
-                ExpressionAttributeNames={**names, "#claim": "execution"},
-                ExpressionAttributeValues={**values, ":claim": {"S": execution_id}},
+                UpdateExpression=f"SET {assignments} REMOVE claimShard, claimedAt",
+                # An execution that was aborted is FAILED, although its last step may still be at work.
+                ConditionExpression="#claim.id = :claim AND #status <> :failed",
+                ExpressionAttributeNames={**names, "#claim": "execution", "#status": "status"},
+                ExpressionAttributeValues={**values, ":claim": {"S": execution_id}, ":failed": {"S": "FAILED"}},
             )
     except aws.AwsError as error:
         if aws.code_of(error) != "ConditionalCheckFailedException":
@@ -93,10 +99,42 @@ def read(table: str, image_key: str) -> Record | None:
     return from_item(answer["Item"]) if "Item" in answer else None
 
 
+def oldest_claims(table: str) -> list[Record]:
+    """The records that have been in PROCESSING for longest, some of each part of the index.
+
+    Returns:
+        `ImageKey`, `upload`, `execution` and `claimedAt` of each.
+
+    Raises:
+        StorageUnavailableError: DynamoDB did not answer.
+    """
+    claims: list[Record] = []
+    for shard in _CLAIM_SHARDS:
+        with _named_errors():
+            answer = _dynamodb().query(
+                TableName=table,
+                IndexName="ProcessingIndex",
+                KeyConditionExpression="claimShard = :shard",
+                ExpressionAttributeValues={":shard": {"S": shard}},
+                Limit=_CLAIMS_OF_A_SHARD,
+            )
+        claims += [_deserialized(item) for item in answer["Items"]]
+    return claims
+
+
+def age_seconds(since: str, at: datetime) -> int:
+    """Seconds from a time in ISO 8601 to another time."""
+    return int((at - datetime.fromisoformat(since)).total_seconds())
+
+
 def from_item(item: Mapping[str, Any]) -> Record:
     """DynamoDB's typed form → plain JSON, without the attributes that are nobody's business."""
+    return {name: value for name, value in _deserialized(item).items() if name not in INTERNAL_ATTRIBUTES}
+
+
+def _deserialized(item: Mapping[str, Any]) -> Record:
     deserialize = TypeDeserializer().deserialize
-    return {name: _plain(deserialize(value)) for name, value in item.items() if name not in INTERNAL_ATTRIBUTES}
+    return {name: _plain(deserialize(value)) for name, value in item.items()}
 
 
 def _attribute(value: Any) -> Any:

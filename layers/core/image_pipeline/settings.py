@@ -68,3 +68,26 @@ def load(environment: Mapping[str, str]) -> Settings:
             "Set the variables under Globals.Function.Environment in template.yml and deploy again.",
         )
     return settings
+
+
+@dataclass(frozen=True)
+class Machines:
+    """The workflows, by ARN."""
+
+    process_image: str
+    settle_image: str
+
+
+def load_machines(environment: Mapping[str, str]) -> Machines:
+    """Read where the workflows are.
+
+    Raises:
+        SettingsError: naming the variables that are missing.
+    """
+    missing = [name for name in ("PROCESS_IMAGE_ARN", "SETTLE_IMAGE_ARN") if not environment.get(name)]
+    if missing:
+        raise SettingsError(
+            f"The environment is not complete: {' and '.join(missing)} missing.",
+            "Set the variables under WatchRecordsFunction in template.yml and deploy again.",
+        )
+    return Machines(environment["PROCESS_IMAGE_ARN"], environment["SETTLE_IMAGE_ARN"])

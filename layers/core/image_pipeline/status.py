@@ -1,11 +1,13 @@
 """What the status API says of an upload."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from image_pipeline import keys, records, storage
 from image_pipeline.errors import RejectedError
 from image_pipeline.settings import Settings
 
+PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings")
 REJECTIONS = frozenset(error.__name__ for error in RejectedError.__subclasses__())
 INTERNAL_MESSAGE = "The pipeline could not process the upload; the picture itself may be fine."
 INTERNAL_HINT = "Its operators have been told the reason. Upload the picture again later."
@@ -25,7 +27,7 @@ def find(path: str, settings: Settings) -> records.Record | None:
     for image_key in keys.image_keys(path):
         record = records.read(settings.image_table, image_key)
         if record is not None:
-            return _with_urls(_without_internals(record), settings.rendition_url_seconds)
+            return _with_urls(_as_told(_without_internals(record)), settings.rendition_url_seconds)
     return None
 
 
@@ -37,10 +39,26 @@ def _without_internals(record: records.Record) -> records.Record:
     return {**record, "error": {**error, "message": INTERNAL_MESSAGE, "hint": INTERNAL_HINT}}
 
 
+def _as_told(record: records.Record) -> records.Record:
+    """While a new upload is processed, the old picture stands apart; and what takes too long is said to be stale."""
+    if record["status"] != "PROCESSING":
+        return record
+    previous = {name: record[name] for name in PICTURE if name in record}
+    told = {name: value for name, value in record.items() if name not in previous}
+    if previous:
+        told["previous"] = previous
+    age = records.age_seconds(record["execution"]["startedAt"], datetime.now(UTC))
+    return {**told, "stale": True} if age > records.WORKFLOW_SECONDS else told
+
+
 def _with_urls(record: records.Record, seconds: int) -> records.Record:
     def with_url(rendition: dict[str, Any]) -> dict[str, Any]:
-        return {**rendition, "url": storage.url(rendition["bucket"], rendition["key"], seconds)}
+        where = rendition["bucket"], rendition["key"], rendition.get("versionId")
+        return {**rendition, "url": storage.url(*where, seconds)}
 
-    if "renditions" not in record:
-        return record
-    return {**record, "renditions": [with_url(rendition) for rendition in record["renditions"]]}
+    def shown(picture: dict[str, Any]) -> dict[str, Any]:
+        return {**picture, "renditions": [with_url(rendition) for rendition in picture["renditions"]]}
+
+    if "previous" in record and "renditions" in record["previous"]:
+        return {**record, "previous": shown(record["previous"])}
+    return shown(record) if "renditions" in record else record

@@ -1,6 +1,6 @@
 """S3: read exactly the bytes that an event announced, write renditions, sign their URLs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,9 +14,17 @@ from image_pipeline.errors import StorageUnavailableError, UploadTooLargeError, 
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import TagTypeDef
 
 # 405: the version is a delete marker. 412: the etag is another one.
 _VANISHED_CODES = frozenset({"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "PreconditionFailed", "412"})
+
+SUPERSEDED_TAG: "TagTypeDef" = {
+    "Key": "superseded",
+    "Value": "true",
+}  # a lifecycle rule in template.yml expires what has it
+_DELETE_AT_ONCE = 1000  # S3's limit
+_LIST_PAGES_MOST = 20  # of a thousand; the work is bounded even where a folder is named like a picture
 
 CACHE_FOR_EVER = "public, max-age=31536000, immutable"  # a rendition's name changes with its content
 
@@ -51,6 +59,15 @@ class Source:
             "versionId": self.version_id,
             "sizeBytes": self.size_bytes,
         }
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of one rendition. A version is never written again, so whatever is done to it hits nothing newer."""
+
+    key: str
+    version_id: str
+    latest: bool
 
 
 @cache
@@ -144,8 +161,16 @@ class Head:
         return read_head(last, length)
 
 
-def write(bucket: str, key: str, data: bytes, content_type: str) -> str:
-    """Store one rendition and tell its etag.
+@dataclass(frozen=True)
+class Written:
+    """What S3 made of one rendition."""
+
+    etag: str
+    version_id: str | None
+
+
+def write(bucket: str, key: str, data: bytes, content_type: str) -> Written:
+    """Store one rendition.
 
     Raises:
         StorageUnavailableError: S3 did not answer.
@@ -154,9 +179,65 @@ def write(bucket: str, key: str, data: bytes, content_type: str) -> str:
         answer = _s3().put_object(
             Bucket=bucket, Key=key, Body=data, ContentType=content_type, CacheControl=CACHE_FOR_EVER
         )
-    return answer["ETag"].strip('"')
+    return Written(answer["ETag"].strip('"'), answer.get("VersionId"))
 
 
-def url(bucket: str, key: str, seconds: int) -> str:
-    """A URL that gives the object to anyone who has it, for `seconds`."""
-    return _s3().generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=seconds)
+def rendition_versions(bucket: str, image_key: str) -> tuple[Version, ...]:
+    """Every version of every rendition of an upload that is stored now, delete markers left out.
+
+    Raises:
+        StorageUnavailableError: S3 did not answer.
+    """
+    prefix = keys.rendition_prefix(image_key)
+    pages = (
+        _s3()
+        .get_paginator("list_object_versions")
+        .paginate(Bucket=bucket, Prefix=prefix, PaginationConfig={"MaxItems": _LIST_PAGES_MOST * 1000})
+    )
+    with _named_errors():
+        listed = [version for page in pages for version in page.get("Versions", ())]
+    return tuple(
+        Version(version["Key"], version["VersionId"], version["IsLatest"])
+        for version in listed
+        if keys.is_rendition_of(image_key, version["Key"])
+    )
+
+
+def mark_superseded(bucket: str, versions: Iterable[Version]) -> None:
+    """Let the bucket's lifecycle expire these versions, after every URL that was signed for them.
+
+    Raises:
+        StorageUnavailableError: S3 did not answer.
+    """
+    for version in versions:
+        source = Source(bucket, version.key, "", version.version_id, 0)
+        with suppress(UploadVanishedError), _named_errors(source):  # deleted meanwhile is as good
+            _s3().put_object_tagging(
+                Bucket=bucket, Key=version.key, VersionId=version.version_id, Tagging={"TagSet": [SUPERSEDED_TAG]}
+            )
+
+
+def delete(bucket: str, versions: Sequence[Version]) -> None:
+    """Delete versions for good, now.
+
+    Raises:
+        StorageUnavailableError: S3 did not answer, or left some of them.
+    """
+    for start in range(0, len(versions), _DELETE_AT_ONCE):
+        some = versions[start : start + _DELETE_AT_ONCE]
+        with _named_errors():
+            answer = _s3().delete_objects(
+                Bucket=bucket,
+                Delete={"Objects": [{"Key": each.key, "VersionId": each.version_id} for each in some], "Quiet": True},
+            )
+        if left := answer.get("Errors"):
+            raise StorageUnavailableError(
+                f"S3 did not delete {len(left)} of {len(some)} renditions: {left[0].get('Code')}.",
+                "Look at the permissions of the function and the health of S3; then redrive the execution.",
+            )
+
+
+def url(bucket: str, key: str, version_id: str | None, seconds: int) -> str:
+    """A URL that gives the object to anyone who has it, for `seconds`; of that version, also when it is replaced."""
+    which = {"VersionId": version_id} if version_id else {}
+    return _s3().generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key, **which}, ExpiresIn=seconds)

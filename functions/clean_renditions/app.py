@@ -1,0 +1,13 @@
+"""Remove the renditions of an upload that no record points at."""
+
+import os
+from typing import Any
+
+from image_pipeline import cleanup, settings
+from image_pipeline.observability import step
+
+
+@step
+def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    config = settings.load(os.environ)
+    return {"cleaned": cleanup.clean(config.thumbnails_bucket, config.image_table, event["imageKey"])}

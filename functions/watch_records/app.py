@@ -1,0 +1,21 @@
+"""Look for records that stay in PROCESSING, and settle those that no execution can end any more."""
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from image_pipeline import executions, records, settings
+from image_pipeline.observability import logger
+
+
+def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    logger.set_correlation_id(event["id"])
+    now, table = datetime.now(UTC), settings.load(os.environ).image_table
+    machines = settings.load_machines(os.environ)
+    oldest = records.oldest_claims(table)
+    seconds = max((records.age_seconds(claim["claimedAt"], now) for claim in oldest), default=0)
+    lost = [claim for claim in oldest if records.age_seconds(claim["claimedAt"], now) > records.LOST_SECONDS]
+    for claim in lost:
+        executions.settle(machines, claim)
+    logger.info("records watched", oldest_seconds=seconds, settled=len(lost))
+    return {"oldestProcessingSeconds": seconds, "settled": len(lost)}

@@ -1,0 +1,62 @@
+"""Remove the renditions that no record points at.
+
+Two rules make it safe, whatever runs at the same time. First list, then look at the record: what is listed was
+written under a claim that is older than that look, so a record in PROCESSING may come to need it and nothing is
+touched, and any other record names all that it needs. And only versions are touched, never names: what is written
+again meanwhile, with the same name for the same bytes, is another version.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+
+from image_pipeline import aws, records, storage
+from image_pipeline.errors import StorageUnavailableError
+from image_pipeline.observability import logger
+
+
+def clean(bucket: str, table: str, image_key: str) -> int:
+    """Remove what the record of an upload does not point at; everything at once when the upload was deleted.
+
+    Args:
+        bucket: of the renditions.
+        table: of the records.
+        image_key: the upload.
+
+    Returns:
+        How many renditions were removed. None while the picture is processed: that execution cleans when it ends.
+
+    Raises:
+        StorageUnavailableError: S3 or DynamoDB did not answer.
+    """
+    listed = storage.rendition_versions(bucket, image_key)
+    record = records.read(table, image_key) if listed else None
+    status = record["status"] if record else None
+    if status == "PROCESSING":
+        return 0
+    if status == "DELETED":
+        storage.delete(bucket, listed)
+        return len(listed)
+    return retire(bucket, listed, {rendition["key"] for rendition in (record or {}).get("renditions", ())})
+
+
+def retire(bucket: str, listed: Iterable[storage.Version], kept: Collection[str]) -> int:
+    """Let those expire that are not kept; the noncurrent expire already.
+
+    Raises:
+        StorageUnavailableError: S3 did not answer.
+    """
+    superseded = [version for version in listed if version.latest and version.key not in kept]
+    storage.mark_superseded(bucket, superseded)
+    return len(superseded)
+
+
+@contextmanager
+def best_effort() -> Iterator[None]:
+    """Log what keeps renditions from being removed, for a picture that is finished all the same.
+
+    Whatever cleans the key next removes them too.
+    """
+    try:
+        yield
+    except (StorageUnavailableError, *aws.AwsError):
+        logger.exception("renditions not cleaned")

@@ -1,0 +1,62 @@
+"""Step Functions: end a record whose own execution did not."""
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from image_pipeline import aws
+from image_pipeline.settings import Machines
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+@cache
+def _step_functions() -> "SFNClient":
+    return boto3.client("stepfunctions", config=aws.CLIENT_CONFIG)
+
+
+def settle(machines: Machines, claim: dict[str, Any]) -> None:
+    """Start the workflow that ends a record, with the event that EventBridge would send of its execution.
+
+    Args:
+        machines: the workflows.
+        claim: `ImageKey`, `upload` and `execution` of a record in PROCESSING.
+    """
+    upload, execution = claim["upload"], claim["execution"]
+    arn = machines.process_image.replace(":stateMachine:", ":execution:") + ":" + execution["id"]
+    # Step Functions starts a name once, so each lost execution is settled at most once an hour.
+    name = f"lost_{datetime.now(UTC):%Y%m%d%H}_{execution['id']}"[:80]
+    event = {
+        "detail": {
+            "executionArn": arn,
+            "name": execution["id"],
+            "status": "TIMED_OUT",
+            "startDate": round(datetime.fromisoformat(execution["startedAt"]).timestamp() * 1000),
+            "input": json.dumps(_event(upload)),
+        }
+    }
+    with suppress(_step_functions().exceptions.ExecutionAlreadyExists):
+        _step_functions().start_execution(stateMachineArn=machines.settle_image, name=name, input=json.dumps(event))
+
+
+def _event(upload: dict[str, Any]) -> dict[str, Any]:
+    """The S3 event that an upload was claimed for."""
+    version = {"version-id": upload["versionId"]} if upload["versionId"] else {}
+    return {
+        "time": upload["uploadedAt"],
+        "detail": {
+            "bucket": {"name": upload["bucket"]},
+            "object": {
+                "key": upload["key"],
+                "etag": upload["etag"],
+                "sequencer": upload["sequencer"],
+                "size": upload["sizeBytes"],
+                **version,
+            },
+        },
+    }

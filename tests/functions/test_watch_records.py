@@ -1,0 +1,47 @@
+"""functions/watch_records"""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from image_pipeline import executions
+from image_pipeline.records import LOST_SECONDS
+from tests.conftest import put_record, put_upload
+
+EVENT = {"id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa"}
+
+
+@pytest.fixture
+def settled(monkeypatch):
+    """The keys of the records that were given to the settling workflow."""
+    keys = []
+    monkeypatch.setattr(executions, "settle", lambda _, claim: keys.append(claim["ImageKey"]))
+    return keys
+
+
+def claimed(key, seconds, shard="0"):
+    at = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+    put_record(key, upload=put_upload(key, b"x"), claimShard=shard, claimedAt=at)
+
+
+def test_the_oldest_claim_is_measured(handler, settled):
+    """Wherever in the index it is."""
+    claimed("uploads/a.jpg", 10, "0")
+    claimed("uploads/b.jpg", 700, "f")
+    seen = handler(EVENT)
+    assert 700 <= seen["oldestProcessingSeconds"] < 760
+    assert settled == []
+
+
+def test_only_what_no_execution_can_end_is_settled(handler, settled):
+    """An hour after the last moment at which the workflow may still run."""
+    claimed("uploads/slow.jpg", LOST_SECONDS - 60)
+    claimed("uploads/lost.jpg", LOST_SECONDS + 60)
+    assert handler(EVENT)["settled"] == 1
+    assert settled == ["uploads/lost.jpg"]
+
+
+def test_a_finished_record_is_not_looked_at(handler, settled):
+    """The index holds what is under way and nothing else."""
+    put_record("uploads/old.jpg", status="COMPLETED")
+    assert handler(EVENT) == {"oldestProcessingSeconds": 0, "settled": 0}

@@ -1,0 +1,65 @@
+"""image_pipeline.executions"""
+
+import json
+
+import boto3
+import pytest
+
+from image_pipeline import executions, settings
+from tests.conftest import MACHINES, put_upload
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+@pytest.fixture
+def machines():
+    states = boto3.client("stepfunctions")
+    arn = states.create_state_machine(name="settle", definition="{}", roleArn="arn:aws:iam::123456789012:role/r")
+    return settings.Machines(MACHINES["PROCESS_IMAGE_ARN"], arn["stateMachineArn"])
+
+
+def claim(upload):
+    return {
+        "ImageKey": upload["key"],
+        "upload": upload,
+        "execution": {"id": "execution-1", "startedAt": "2026-11-21T12:00:01.000Z"},
+    }
+
+
+def started(machines):
+    states = boto3.client("stepfunctions")
+    listed = states.list_executions(stateMachineArn=machines.settle_image)["executions"]
+    return [
+        json.loads(states.describe_execution(executionArn=each["executionArn"])["input"])["detail"] for each in listed
+    ]
+
+
+def test_settling_tells_what_eventbridge_would(machines):
+    """The workflow needs not know who noticed."""
+    upload = put_upload("uploads/é.jpg", b"x")
+    executions.settle(machines, claim(upload))
+    (detail,) = started(machines)
+    assert detail["executionArn"] == "arn:aws:states:eu-west-1:123456789012:execution:process:execution-1"
+    assert (detail["name"], detail["status"], detail["startDate"]) == ("execution-1", "TIMED_OUT", 1795262401000)
+    event = json.loads(detail["input"])
+    assert event["time"] == upload["uploadedAt"]
+    assert event["detail"]["object"] == {
+        "key": "uploads/é.jpg",
+        "etag": upload["etag"],
+        "sequencer": upload["sequencer"],
+        "size": 1,
+        "version-id": upload["versionId"],
+    }
+
+
+def test_an_unversioned_upload_has_no_version(machines):
+    """The event leaves it out, as AWS does."""
+    executions.settle(machines, claim(put_upload("uploads/a.jpg", b"x") | {"versionId": None}))
+    assert "version-id" not in json.loads(started(machines)[0]["input"])["detail"]["object"]
+
+
+def test_the_same_execution_is_not_settled_twice_within_the_hour(machines):
+    """A watcher that looks every five minutes starts one settlement."""
+    for _ in range(2):
+        executions.settle(machines, claim(put_upload("uploads/a.jpg", b"x")))
+    assert len(started(machines)) == 1
