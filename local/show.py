@@ -148,7 +148,7 @@ class JsonLines:
         self._write("verdict", ok=not faults, pictures=count, faults=faults)
 
     def _write(self, event: str, **fields: Any) -> None:
-        sys.stdout.write(json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
         sys.stdout.flush()
 
 

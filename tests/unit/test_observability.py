@@ -20,6 +20,17 @@ def test_a_step_tells_how_long_it_took_and_logs_under_its_execution(monkeypatch)
     assert line["correlation_id"] == "execution-7"
 
 
+def test_a_log_line_is_ascii(monkeypatch):
+    """AWS names objects in its errors: no name breaks a line or moves the terminal of whoever reads the log."""
+    out = io.StringIO()
+    monkeypatch.setattr(observability.logger.registered_handler, "stream", out)
+    observability.logger.error("denied: uploads/\x1b[31m\r\n\x9b\u2028\u202e🦊\ud800.jpg")
+    (line,) = out.getvalue().splitlines()
+    assert line.isascii()
+    assert line.isprintable()
+    assert "uploads/\x1b[31m\r\n\x9b\u2028\u202e🦊\ud800.jpg" in json.loads(line)["message"]
+
+
 def test_an_error_passes_through_as_it_is():
     """The workflow sees the class that was raised."""
 

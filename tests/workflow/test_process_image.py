@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from image_pipeline import errors
+from image_pipeline.keys import shown
 from tests.conftest import ROOT
 from tests.pictures import photo
 
@@ -177,6 +178,7 @@ def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, ke
     [
         ("Runtime.ExitError", "signal: killed", "The labelling step ended with Runtime.ExitError."),
         ("ClientError", "User: arn:aws:sts::1:x is not authorized", "The labelling step ended with ClientError."),
+        ("ParamValidationError", "Failed:\nBucket x.", "The labelling step ended with ParamValidationError."),
         ("CorruptImageError", "Broken.\nExport it.", "Broken."),
     ],
 )
@@ -358,7 +360,7 @@ def test_a_notification_that_cannot_be_sent_changes_no_failure(pipeline, outcome
         "no hint",
         'quotes " and \\ and {"json": [1]} and {% $states %}',
         "three\nlines\nof text",
-        "emoji 🏝 and \x1b[31m escape",
+        "emoji 🏝 and \x1b[31m escape\r\x9b\u202e of uploads/x",
         "long " * 20_000,
         "{not json}",
     ],
@@ -369,7 +371,7 @@ def test_any_text_of_an_error_reaches_the_record(pipeline, outcome, key, text):
     pipeline.replace("ValidateImageFunction", failing("ValidateImage", named("OddError", text), -1, []))
     seen = outcome(key, PHOTO)
     assert seen.record["error"]["code"] == "OddError"
-    first_line = text.split("\n")[0]
+    first_line = shown(text.split("\n")[0])
     assert seen.record["error"]["message"] == (first_line[:1000] or "The step ended without a message.")
     assert seen.notified == ["FAILURE"]
 

@@ -1,13 +1,14 @@
 """The logger, and what every step of the workflow has around it. Imports nothing of ours."""
 
+import json
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
-logger = Logger()
+logger = Logger(json_serializer=partial(json.dumps, default=str))  # in ASCII: a name in an error moves no terminal
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
