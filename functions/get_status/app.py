@@ -8,6 +8,7 @@ from image_pipeline import settings, status
 from image_pipeline.errors import InvalidKeyError, StorageUnavailableError
 from image_pipeline.observability import logger
 
+HEADERS = {"content-type": "application/json", "cache-control": "no-store", "x-content-type-options": "nosniff"}
 NOT_FOUND = "Image details not found for the given image identifier."
 
 
@@ -26,6 +27,6 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 def _answer(status_code: int, body: dict[str, Any]) -> dict[str, Any]:
     return {
         "statusCode": status_code,
-        "headers": {"content-type": "application/json", "cache-control": "no-store"},
+        "headers": HEADERS,
         "body": json.dumps(body, ensure_ascii=False),
     }

@@ -138,7 +138,11 @@ def test_an_exception_is_one_line_of_the_log(make, tmp_path):
     make("fail")()
     (line,) = (tmp_path / "run" / "logs" / "F.log").read_text().splitlines()
     told = json.loads(line)
-    assert (told["level"], told["errorType"], told["errorMessage"]) == ("ERROR", "OddError", "what is wrong\nwhat to do")
+    assert (told["level"], told["errorType"], told["errorMessage"]) == (
+        "ERROR",
+        "OddError",
+        "what is wrong\nwhat to do",
+    )
     assert "raise OddError" in "".join(told["stackTrace"])
 
 

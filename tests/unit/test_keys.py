@@ -16,7 +16,9 @@ from local.jsonata import evaluate
 from tests.conftest import ROOT
 
 # Anything that S3 takes, UTF-8 text of at most 1024 bytes; most of it made of what has a meaning somewhere.
-pieces = st.sampled_from(["/", "//", ".", "..", "?", "#", "%", "%2", "%2F", "%252E", "%3F", "+", " ", "a", "~", "\0", "é"])
+pieces = st.sampled_from(
+    ["/", "//", ".", "..", "?", "#", "%", "%2", "%2F", "%252E", "%3F", "+", " ", "a", "~", "\0", "é"]
+)
 names = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=400), st.lists(pieces, max_size=12).map("".join)
 ).filter(lambda name: len(name.encode()) <= keys.MAX_KEY_BYTES - len(keys.UPLOADS_PREFIX))

@@ -99,7 +99,9 @@ def image_keys(path: str) -> tuple[str, ...]:
     """
     _, found, name = path.removesuffix(STATUS_SUFFIX).partition(STATUS_PREFIX + UPLOADS_PREFIX)
     if not (path.endswith(STATUS_SUFFIX) and found):
-        raise InvalidKeyError(f"{path[:80]!r} is not the path of a status.", "Ask for /images/uploads/<filename>/status.")
+        raise InvalidKeyError(
+            f"{path[:80]!r} is not the path of a status.", "Ask for /images/uploads/<filename>/status."
+        )
     names = (unquote(name), name) if _WRAPPED.fullmatch(name) else (name, unquote(name))
     candidates = tuple(UPLOADS_PREFIX + name for name in dict.fromkeys(names) if _is_possible(UPLOADS_PREFIX + name))
     if not candidates:
