@@ -41,6 +41,8 @@ class Stack:
     roles: list[Role] = field(default_factory=list)
     bucket_policies: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     """Statements by the bucket's ARN."""
+    state_machines: dict[str, str] = field(default_factory=dict)
+    """The ARN of each state machine, by logical id."""
     deliveries: list[tuple[str, str, str]] = field(default_factory=list)
     """Queue URL, state machine ARN and role ARN of every rule that starts one."""
     inbox_url: str = ""
@@ -66,6 +68,10 @@ def plan(template: Template, aws_url: str, api_url: str) -> Stack:
         stack.functions.append(_function(template, resource, layers))
     for resource in template.resources("AWS::ApiGatewayV2::Api"):
         stack.routes += _routes(template.resolve(resource.raw["Body"]))
+    stack.state_machines = {
+        resource.logical_id: template.refs[resource.logical_id]
+        for resource in template.resources("AWS::StepFunctions::StateMachine")
+    }
     stack.roles = [_role(template, resource) for resource in template.resources("AWS::IAM::Role")]
     for resource in template.resources("AWS::S3::BucketPolicy"):
         properties = template.resolve(resource.raw)

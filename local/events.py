@@ -1,20 +1,23 @@
 """From an S3 request to an execution: the event as AWS sends it, and its delivery to the targets of a rule.
 
-moto's S3 notices every write, but describes it with constants; `event_for` builds the event that AWS documents
-(https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html). moto's rules cannot start a state machine, so
-each such target is a queue, and `Deliveries` starts one execution for every message.
+moto's S3 notices every write, but describes it with constants, and of the deletions it notices few; `event_for` builds
+the event that AWS documents (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html). moto's rules cannot
+start a state machine, so each such target is a queue, and `Deliveries` starts one execution for every message.
 """
 
+import hashlib
 import json
 import logging
 import threading
 import time
 import uuid
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from moto.events.models import events_backends
 from moto.s3 import notifications
+from moto.s3.models import S3Backend
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -26,7 +29,13 @@ _REASONS = {
     "s3:ObjectCreated:Copy": "CopyObject",
     "s3:ObjectCreated:CompleteMultipartUpload": "CompleteMultipartUpload",
     "s3:ObjectRemoved:Delete": "DeleteObject",
+    "s3:ObjectRemoved:DeleteMarkerCreated": "DeleteObject",
 }
+_DELETIONS = {
+    "s3:ObjectRemoved:Delete": "Permanently Deleted",
+    "s3:ObjectRemoved:DeleteMarkerCreated": "Delete Marker Created",
+}
+_ETAG_OF_NOTHING = hashlib.md5(b"", usedforsecurity=False).hexdigest()
 MOST_RUNNING = 16
 _LOG = logging.getLogger(__name__)
 _LOCK = threading.Lock()
@@ -37,11 +46,14 @@ def install() -> None:
     """Make moto's S3 publish events as AWS documents them.
 
     Raises:
-        RuntimeError: moto no longer has the function that is replaced.
+        RuntimeError: moto no longer has what is replaced.
     """
     if not callable(getattr(notifications, "_send_event_bridge_message", None)):
         raise RuntimeError("moto moved s3.notifications._send_event_bridge_message: local/events.py must follow.")
-    notifications._send_event_bridge_message = _publish
+    if not callable(getattr(S3Backend, "delete_object", None)):
+        raise RuntimeError("moto moved S3Backend.delete_object: local/events.py must follow.")
+    notifications._send_event_bridge_message = _noticed
+    S3Backend.delete_object = _announcing(S3Backend.delete_object)  # type: ignore[method-assign]
 
 
 def event_for(account_id: str, bucket: Any, name: str, key: Any) -> Any:
@@ -51,7 +63,7 @@ def event_for(account_id: str, bucket: Any, name: str, key: Any) -> Any:
         account_id: The account that owns the bucket.
         bucket: moto's bucket.
         name: The name of the S3 notification, such as `s3:ObjectCreated:Put`.
-        key: moto's key.
+        key: moto's key; of a deletion, anything with its name and version.
 
     Returns:
         The event; its `time` is still a number of seconds, because moto's rules write it out.
@@ -62,6 +74,8 @@ def event_for(account_id: str, bucket: Any, name: str, key: Any) -> Any:
         entity |= {"size": key.size}
     if detail_type != "Object Deleted":
         entity |= {"etag": key.etag.strip('"')}
+    elif name == "s3:ObjectRemoved:DeleteMarkerCreated":
+        entity |= {"etag": _ETAG_OF_NOTHING}  # the marker's; of what is gone there is none
     if bucket.is_versioned:
         entity |= {"version-id": key.version_id}
     entity |= {"sequencer": _sequencer()}
@@ -76,8 +90,8 @@ def event_for(account_id: str, bucket: Any, name: str, key: Any) -> Any:
     }
     if name in _REASONS:
         detail["reason"] = _REASONS[name]
-    if detail_type == "Object Deleted":
-        detail["deletion-type"] = "Permanently Deleted"
+    if name in _DELETIONS:
+        detail["deletion-type"] = _DELETIONS[name]
     return {
         "version": "0",
         "id": str(uuid.uuid4()),
@@ -91,17 +105,47 @@ def event_for(account_id: str, bucket: Any, name: str, key: Any) -> Any:
     }
 
 
-def _publish(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
+def publish(event: Any) -> None:
+    """Give an event of an AWS service to the rules of its account's default bus.
+
+    Args:
+        event: The event; its `time` is a number of seconds.
+    """
+    for rule in events_backends[event["account"]][event["region"]].event_buses["default"].rules.values():
+        if rule.state == "ENABLED":
+            try:
+                rule.send_to_targets(event, transform_input=False)
+            except Exception:  # delivery is asynchronous on AWS: a bad target never fails what the event tells of
+                _LOG.exception("The event %s could not be delivered to rule %s.", event["id"], rule.name)
+
+
+def _noticed(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
+    """Publish what moto's S3 notices, except what is told better elsewhere."""
     if event_name == "s3:ObjectCreated:Put" and key.multipart is not None:
         return  # moto announces the end of a multipart upload twice; the second event has the right reason
-    event = event_for(account_id, bucket, event_name, key)
-    for bus in events_backends[account_id][bucket.region_name].event_buses.values():
-        for rule in bus.rules.values():
-            if rule.state == "ENABLED":
-                try:
-                    rule.send_to_targets(event, transform_input=False)
-                except Exception:  # delivery is asynchronous on AWS: a bad target never fails the upload
-                    _LOG.exception("The event %s could not be delivered to rule %s.", event["id"], rule.name)
+    if event_name not in _DELETIONS:
+        publish(event_for(account_id, bucket, event_name, key))
+
+
+def _announcing(delete_object: Any) -> Any:
+    """Wrap moto's deletion of one object, of which it announces only that of a last version."""
+
+    def announced(
+        self: S3Backend, bucket_name: str, key_name: str, version_id: str | None = None, bypass: bool = False
+    ) -> Any:
+        bucket = self.get_bucket(bucket_name)
+        had = bucket.keys.getlist(key_name, [])
+        gone = [each for each in had if each.version_id == version_id] if version_id and bucket.is_versioned else had
+        success, answer = delete_object(self, bucket_name, key_name, version_id, bypass)
+        marker = "" if version_id else answer.get("version-id", "")
+        name = "s3:ObjectRemoved:DeleteMarkerCreated" if marker else "s3:ObjectRemoved:Delete"
+        configuration = bucket.notification_configuration
+        if gone and configuration and configuration.event_bridge is not None:
+            key = SimpleNamespace(name=key_name, version_id=marker or version_id)
+            publish(event_for(self.account_id, bucket, name, key))
+        return success, answer
+
+    return announced
 
 
 def _sequencer() -> str:

@@ -23,6 +23,7 @@ from local.server import CONTROL_PATH, Configuration
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 POLL_SECONDS = 0.02
+UPLOADS_MACHINE = "ProcessImageStateMachine"
 
 Replacement = Callable[[Any], Any]
 """Stands for a function: takes the event, returns the payload, or raises what the function would raise."""
@@ -37,6 +38,8 @@ class Execution:
     """One run of a state machine."""
 
     arn: str
+    state_machine: str
+    """Its logical id."""
     status: str
     event: Mapping[str, Any]
     error: str | None
@@ -110,7 +113,8 @@ class Pipeline:
         self._notifications: list[dict[str, Any]] = []
         self.aws_url = self.api_url = self._inbox_url = ""
         self.outputs: dict[str, str] = {}
-        self.state_machines: list[str] = []
+        self.state_machines: dict[str, str] = {}
+        """The ARN of each state machine, by logical id."""
         self.environments: dict[str, dict[str, str]] = {}
         """The environment variables of each function, by logical id: the template's, and its role's credentials."""
         self.roles: dict[str, list[dict[str, Any]]] = {}
@@ -219,7 +223,7 @@ class Pipeline:
         self.wait_until(
             lambda: any(
                 not execution.running
-                for execution in self.executions()
+                for execution in self.executions(UPLOADS_MACHINE)
                 if execution.key == key and execution.version_id == version_id
             ),
             f"the workflow for {key} to end",
@@ -236,28 +240,29 @@ class Pipeline:
         plain = TypeDeserializer().deserialize
         return {field: plain(value) for field, value in item.items()}
 
-    def executions(self) -> list[Execution]:
-        """List every execution of every state machine, oldest first."""
+    def executions(self, state_machine: str | None = None) -> list[Execution]:
+        """List the executions of one state machine, by logical id, or of every one; oldest first."""
         states = self.client("stepfunctions")
+        wanted = [state_machine] if state_machine else self.state_machines
         found = []
-        for state_machine in self.state_machines:
-            for page in states.get_paginator("list_executions").paginate(stateMachineArn=state_machine):
-                for item in page["executions"]:
-                    arn = item["executionArn"]
-                    if arn not in self._ended:
-                        described = states.describe_execution(executionArn=arn)
-                        execution = Execution(
-                            arn,
-                            described["status"],
-                            json.loads(described["input"]),
-                            described.get("error"),
-                            described.get("cause"),
-                        )
-                        if execution.running:
-                            found.append((item["startDate"], execution))
-                            continue
+        for logical_id in wanted:
+            pages = states.get_paginator("list_executions").paginate(stateMachineArn=self.state_machines[logical_id])
+            for item in (item for page in pages for item in page["executions"]):
+                arn = item["executionArn"]
+                execution = self._ended.get(arn)
+                if execution is None:
+                    described = states.describe_execution(executionArn=arn)
+                    execution = Execution(
+                        arn,
+                        logical_id,
+                        described["status"],
+                        json.loads(described["input"]),
+                        described.get("error"),
+                        described.get("cause"),
+                    )
+                    if not execution.running:
                         self._ended[arn] = execution
-                    found.append((item["startDate"], self._ended[arn]))
+                found.append((item["startDate"], execution))
         return [execution for _, execution in sorted(found, key=lambda pair: pair[0])]
 
     def history(self, execution: Execution) -> list[dict[str, Any]]:

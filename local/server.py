@@ -83,7 +83,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
     from moto.core.config import default_user_config
 
-    from local import events, jsonata, stepfunctions, template
+    from local import events, executions, jsonata, stepfunctions, template
     from local.deploy import deploy, plan
     from local.endpoint import Endpoint, serve
     from local.http_api import HttpApi
@@ -93,6 +93,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     jsonata.install()
     events.install()
     stepfunctions.install(configuration.wait_scale)
+    executions.install(events.publish)
     default_user_config["stepfunctions"]["execute_state_machine"] = True
 
     # The ports come first: addresses are part of what is deployed.
@@ -140,7 +141,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         "region": configuration.region,
         "inboxUrl": stack.inbox_url,
         "outputs": stack.outputs,
-        "stateMachines": [arn for _, arn, _ in stack.deliveries],
+        "stateMachines": stack.state_machines,
         "environments": {
             function.logical_id: {**function.environment, **credentials(function)} for function in stack.functions
         },

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 from botocore.exceptions import ClientError
 
 from image_pipeline import keys
-from local.pipeline import Execution, Pipeline
+from local.pipeline import UPLOADS_MACHINE, Execution, Pipeline
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Watch:
 
     def look(self) -> Iterator[Entered | Outcome]:
         """Tell what has happened since the last look."""
-        for execution in self._pipeline.executions():
+        for execution in self._pipeline.executions(UPLOADS_MACHINE):
             if execution.arn in self._ended or execution.key is None:
                 continue
             history = self._pipeline.history(execution)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from moto.s3 import notifications
+from moto.s3.models import S3Backend
 
 from local import events
 from tests.pictures import photo
@@ -37,6 +38,33 @@ DOCUMENTED = {
         "source-ip-address": "1.2.3.4",
         "reason": "PutObject",
     },
+}
+
+# The same page, "Object deleted (using DeleteObject)"
+DOCUMENTED_DELETION: dict[str, Any] = {
+    **DOCUMENTED,
+    "detail-type": "Object Deleted",
+    "detail": {
+        "version": "0",
+        "event-version": "1.1",
+        "bucket": {"name": "amzn-s3-demo-bucket1"},
+        "object": {
+            "key": "example-key",
+            "etag": "d41d8cd98f00b204e9800998ecf8427e",
+            "version-id": "1QW9g1Z99LUNbvaaYVpW9xDlOLU.qxgF",
+            "sequencer": "617f0837b476e463",
+        },
+        "request-id": "0BH729840619AG5K",
+        "requester": "123456789012",
+        "source-ip-address": "1.2.3.4",
+        "reason": "DeleteObject",
+        "deletion-type": "Delete Marker Created",
+    },
+}
+# Its note: "etag and size are present only when a delete marker is created".
+PERMANENTLY_DELETED = {
+    **DOCUMENTED_DELETION,
+    "detail": {**DOCUMENTED_DELETION["detail"], "object": {"key": "example-key", "sequencer": "617f0837b476e463"}},
 }
 
 
@@ -101,14 +129,79 @@ def test_ids_differ_and_sequencers_grow():
 
 
 def test_a_deletion_says_of_which_kind():
-    """The event of a deletion has neither size nor etag."""
-    event = events.event_for("1", bucket(False), "s3:ObjectRemoved:Delete", key())
-    assert (event["detail-type"], event["detail"]["deletion-type"]) == ("Object Deleted", "Permanently Deleted")
-    assert event["detail"]["object"].keys() == {"key", "sequencer"}
+    """What is gone has neither size nor etag; a marker has the etag of nothing, as in the documented example."""
+    gone = events.event_for("1", bucket(False), "s3:ObjectRemoved:Delete", key())
+    marked = events.event_for("1", bucket(True), "s3:ObjectRemoved:DeleteMarkerCreated", key("v"))
+    assert shape(gone["detail"]) == shape(PERMANENTLY_DELETED["detail"])
+    assert shape(marked["detail"]) == shape(DOCUMENTED_DELETION["detail"])
+    assert marked["detail"]["object"]["etag"] == DOCUMENTED_DELETION["detail"]["object"]["etag"]
+    assert [each["detail"]["deletion-type"] for each in (gone, marked)] == [
+        "Permanently Deleted",
+        "Delete Marker Created",
+    ]
+    assert {each["detail"]["reason"] for each in (gone, marked)} == {"DeleteObject"}
 
 
-def test_a_moved_seam_says_so(monkeypatch):
+def deletions(heard: Any, count: int) -> list[tuple[str, str | None, str]]:
+    """Key, version and kind of each deletion, in the order of the sequencers."""
+    details = sorted((event["detail"] for event in heard(count)), key=lambda each: each["object"]["sequencer"])
+    return [(each["object"]["key"], each["object"].get("version-id"), each["deletion-type"]) for each in details]
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_every_deletion_in_a_versioned_bucket_is_announced(pipeline, listen, batch):
+    """A plain one with its marker's version, one of a version, one of a marker; none of what is not there."""
+    heard = listen({"detail-type": ["Object Deleted"]})
+    name, s3 = f"elsewhere/deleted-{batch}.jpg", pipeline.client("s3")
+
+    def delete(**version: str) -> str:
+        if batch:
+            wanted = {"Objects": [{"Key": name, **version}]}
+            deleted = s3.delete_objects(Bucket=pipeline.uploads_bucket, Delete=wanted)["Deleted"][0]
+            return deleted.get("DeleteMarkerVersionId") or deleted["VersionId"]
+        return s3.delete_object(Bucket=pipeline.uploads_bucket, Key=name, **version)["VersionId"]
+
+    first, second = pipeline.upload(name, b"1"), pipeline.upload(name, b"2")
+    marker = delete()
+    for version in (first, "none", marker, second):
+        delete(VersionId=version)
+    assert deletions(heard, 4) == [
+        (name, marker, "Delete Marker Created"),
+        (name, first, "Permanently Deleted"),
+        (name, marker, "Permanently Deleted"),
+        (name, second, "Permanently Deleted"),
+    ]
+
+
+def test_a_deletion_in_an_unversioned_bucket_is_for_good(pipeline, listen):
+    """It names no version; and where nothing was, or nobody asked for events, there is nothing to tell."""
+    heard = listen({"detail-type": ["Object Deleted"]})
+    s3 = pipeline.client("s3")
+    for name in ("told", "untold"):
+        s3.create_bucket(Bucket=name)
+        s3.put_object(Bucket=name, Key="x", Body=b"x")
+    s3.put_bucket_notification_configuration(Bucket="told", NotificationConfiguration={"EventBridgeConfiguration": {}})
+    s3.delete_object(Bucket="untold", Key="x")
+    s3.delete_object(Bucket="told", Key="nothing")
+    s3.delete_object(Bucket="told", Key="x")
+    assert deletions(heard, 1) == [("x", None, "Permanently Deleted")]
+
+
+def test_sequencers_put_writes_and_deletions_in_one_order(pipeline, listen):
+    """A deletion comes after the upload that it deletes, and before the next."""
+    heard = listen({"detail-type": ["Object Created", "Object Deleted"]})
+    for body in (b"1", b"2"):
+        pipeline.upload("elsewhere/order.jpg", body)
+        pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key="elsewhere/order.jpg")
+    in_order = sorted(heard(4), key=lambda event: event["detail"]["object"]["sequencer"])
+    assert [event["detail-type"] for event in in_order] == ["Object Created", "Object Deleted"] * 2
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(notifications, "_send_event_bridge_message"), (S3Backend, "delete_object")]
+)
+def test_a_moved_seam_says_so(monkeypatch, owner, name):
     """When moto's function is gone, starting fails with the file that must follow."""
-    monkeypatch.delattr(notifications, "_send_event_bridge_message")
+    monkeypatch.delattr(owner, name)
     with pytest.raises(RuntimeError, match=r"local/events\.py must follow"):
         events.install()

@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
-from image_pipeline.keys import status_path
+from image_pipeline.keys import rendition_prefix, status_path
 from local import policy
 from local.actions import CONDITION_KEYS, reading
 from local.clients import Clients
 from local.deploy import plan
 from local.iam import Guard, Role, access_key
-from local.pipeline import Pipeline
+from local.pipeline import Execution, Pipeline
 from local.template import ACCOUNT_ID, Template, TemplateError
 from tests.conftest import ROOT
 from tests.pictures import encoded, gradient, photo
@@ -31,7 +31,7 @@ UNNEEDED = [
     ("*", "xray:*", "the local engine traces nothing, on AWS these do"),
 ]
 
-PHOTO = photo(200, 150)
+PHOTO, OTHER_PHOTO = photo(200, 150), photo(150, 200)
 
 
 class Permission(NamedTuple):
@@ -92,23 +92,32 @@ class Run:
             event["detail"]["object"]["etag"] = head(Bucket=self.pipeline.uploads_bucket, Key=self.key)["ETag"][1:-1]
         return event
 
-    def upload(self) -> str | None:
+    def upload(self, data: bytes = PHOTO) -> str | None:
         """Upload and wait; a rule that may not start the workflow starts none."""
-        pipeline, version = self.pipeline, self.pipeline.upload(self.key, PHOTO)
-        pipeline.wait_until(
+        version = self.pipeline.upload(self.key, data)
+        self.wait(lambda execution: execution.version_id == version)
+        return version
+
+    def wait_for_machine(self, machine: str) -> None:
+        """Wait until an execution of that workflow has ended that is about this upload."""
+        self.wait(lambda execution: f":image-pipeline-{machine}" in execution.arn and self.key in str(execution.event))
+
+    def wait(self, wanted: Callable[[Execution], bool]) -> None:
+        self.pipeline.wait_until(
             lambda: (
-                any(e.version_id == version and not e.running for e in pipeline.executions())
-                or any(call.action == "states:StartExecution" and not call.allowed for call in pipeline.calls())
+                any(wanted(execution) and not execution.running for execution in self.pipeline.executions())
+                or any(c.action == "states:StartExecution" and not c.allowed for c in self.pipeline.calls())
             ),
             self.key,
         )
-        return version
 
     def start(self, event: dict[str, Any]) -> None:
         """Deliver an event as another sender might."""
         states = self.pipeline.client("stepfunctions")
         arn = states.start_execution(
-            stateMachineArn=self.pipeline.state_machines[0], name=str(uuid.uuid4()), input=json.dumps(event)
+            stateMachineArn=self.pipeline.outputs["ProcessImageStateMachineArn"],
+            name=str(uuid.uuid4()),
+            input=json.dumps(event),
         )["executionArn"]
         ended = lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING"  # noqa: E731
         self.pipeline.wait_until(ended, self.key)
@@ -116,12 +125,6 @@ class Run:
     def outcome(self) -> str:
         record = self.pipeline.record(self.key) or {}
         return record.get("error", {}).get("code") or record.get("status", "no record")
-
-    def delete(self, event: dict[str, Any]) -> None:
-        source = event.get("source") or event["upload"]
-        self.pipeline.client("s3").delete_object(
-            Bucket=source["bucket"], Key=source["key"], VersionId=source["versionId"]
-        )
 
     def labels_from_the_upload(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """As recipes ask for that only crop, pad or mark: no rendition shows what the upload shows."""
@@ -187,7 +190,7 @@ def labels_from_an_upload_without_version(pipeline: Pipeline) -> str | None:
     return None if run.outcome() == "COMPLETED" else run.outcome()
 
 
-def vanished(pipeline: Pipeline, run: Run) -> str | None:
+def vanished(run: Run) -> str | None:
     outcome = run.outcome()
     return None if outcome == "UploadVanishedError" else f"the upload has vanished, and the record says {outcome}"
 
@@ -196,7 +199,7 @@ def an_upload_gone_before_it_is_validated(pipeline: Pipeline) -> str | None:
     """The event comes, the object has gone."""
     run = Run(pipeline, "gone.jpg")
     run.start(run.event(str(uuid.uuid4())))
-    return vanished(pipeline, run)
+    return vanished(run)
 
 
 def an_upload_gone_before_it_is_rendered(pipeline: Pipeline) -> str | None:
@@ -204,21 +207,93 @@ def an_upload_gone_before_it_is_rendered(pipeline: Pipeline) -> str | None:
     run = Run(pipeline, "gone.jpg")
 
     def validate(event: dict[str, Any]) -> dict[str, Any]:
-        run.delete(event)
-        return {"source": event["upload"], "image": {}, "milliseconds": 1}
+        return {"source": {**event["upload"], "versionId": str(uuid.uuid4())}, "image": {}, "milliseconds": 1}
 
     pipeline.replace("ValidateImageFunction", validate)
     run.upload()
-    return vanished(pipeline, run)
+    return vanished(run)
 
 
 def an_upload_gone_before_it_is_labelled(pipeline: Pipeline) -> str | None:
     """And the same where the labels need the upload, in a format that Rekognition does not read."""
     run = Run(pipeline, "gone.jpg")
-    run.labels_from_the_upload(lambda event: run.delete(event) or {"format": "WEBP"})  # type: ignore[func-returns-value]
+    run.labels_from_the_upload(lambda _: {"format": "WEBP", "versionId": str(uuid.uuid4())})
     run.upload()
     (warning,) = (pipeline.record(run.key) or {})["warnings"]
     return f"the upload has vanished, and the record says {warning}" if "AccessDenied" in warning["message"] else None
+
+
+def renditions(pipeline: Pipeline, key: str) -> tuple[int, int]:
+    """How many versions of renditions an upload has, and how many of them will expire."""
+    s3, bucket = pipeline.client("s3"), pipeline.outputs["ThumbnailsBucketName"]
+    versions = s3.list_object_versions(Bucket=bucket, Prefix=rendition_prefix(key)).get("Versions", [])
+    tags = [s3.get_object_tagging(Bucket=bucket, Key=v["Key"], VersionId=v["VersionId"])["TagSet"] for v in versions]
+    return len(versions), sum(bool(each) for each in tags)
+
+
+def an_overwrite(pipeline: Pipeline) -> str | None:
+    """The renditions of the picture before are no longer needed."""
+    run = Run(pipeline, "overwritten.jpg")
+    run.upload()
+    run.upload(OTHER_PHOTO)
+    stored, superseded = renditions(pipeline, run.key)
+    return None if stored == 2 * superseded > 0 else f"of {stored} renditions, {superseded} are superseded"
+
+
+def an_overwrite_that_fails(pipeline: Pipeline) -> str | None:
+    """Nothing of the picture before is shown any more."""
+    run = Run(pipeline, "overwritten.jpg")
+    run.upload()
+    run.upload(b"words")
+    stored, superseded = renditions(pipeline, run.key)
+    return None if stored == superseded > 0 else f"of {stored} renditions, {superseded} are superseded"
+
+
+def a_deletion(pipeline: Pipeline) -> str | None:
+    """Through the front door: the record says so, and nothing is left."""
+    run = Run(pipeline, "deleted.jpg")
+    run.upload()
+    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=run.key)
+    run.wait_for_machine("DeleteImage")
+    stored, _ = renditions(pipeline, run.key)
+    return None if run.outcome() == "DELETED" and not stored else f"{run.outcome()}, and {stored} renditions are left"
+
+
+def an_aborted_execution(pipeline: Pipeline) -> str | None:
+    """Somebody stops it: the record is not left in PROCESSING, and somebody is told."""
+    run = Run(pipeline, "aborted.jpg")
+
+    def validate(event: dict[str, Any]) -> dict[str, Any]:
+        (execution,) = [each for each in pipeline.executions() if each.key == run.key and each.running]
+        pipeline.client("stepfunctions").stop_execution(executionArn=execution.arn)
+        return {"source": event["upload"], "image": {}, "milliseconds": 1}
+
+    pipeline.replace("ValidateImageFunction", validate)
+    run.upload()
+    run.wait_for_machine("SettleImage")
+    if not any(run.key in notification["Message"] for notification in pipeline.notifications()):
+        return "there was no notification"
+    return None if run.outcome() == "ExecutionAbortedError" else run.outcome()
+
+
+def a_lost_record(pipeline: Pipeline) -> str | None:
+    """The watcher finds it and has it settled."""
+    run = Run(pipeline, "lost.jpg")
+    run.upload()
+    long_ago = {":at": {"S": "2020-01-01T00:00:00Z"}, ":shard": {"S": "0"}, ":status": {"S": "PROCESSING"}}
+    pipeline.client("dynamodb").update_item(
+        TableName=pipeline.outputs["ImageTableName"],
+        Key={"ImageKey": {"S": run.key}},
+        UpdateExpression="SET claimedAt = :at, claimShard = :shard, #status = :status",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues=long_ago,
+    )
+    watch = {"FunctionName": "image-pipeline-WatchRecordsFunction", "Payload": json.dumps({"id": "1"})}
+    answer = pipeline.client("lambda").invoke(**watch)
+    if "FunctionError" in answer:
+        return str(json.loads(answer["Payload"].read()))
+    run.wait_for_machine("SettleImage")
+    return None if run.outcome() == "ExecutionTimedOutError" else run.outcome()
 
 
 RUNS = [
@@ -229,6 +304,11 @@ RUNS = [
     an_upload_gone_before_it_is_validated,
     an_upload_gone_before_it_is_rendered,
     an_upload_gone_before_it_is_labelled,
+    an_overwrite,
+    an_overwrite_that_fails,
+    a_deletion,
+    an_aborted_execution,
+    a_lost_record,
 ]
 
 
@@ -277,7 +357,8 @@ def test_nothing_is_denied_in_a_run(pipeline):
     assert a_photo(pipeline) is None
     calls = pipeline.calls()
     assert {call.allowed for call in calls} == {True}
-    assert {call.role for call in calls} == set(pipeline.roles)
+    idle = {role for role in pipeline.roles if role.startswith(("CleanRenditions", "Watch", "Delete", "Settle"))}
+    assert {call.role for call in calls} == set(pipeline.roles) - idle
 
 
 def as_role(pipeline: Pipeline, role: str, service: str) -> Any:
@@ -308,7 +389,7 @@ def as_role(pipeline: Pipeline, role: str, service: str) -> Any:
             "stepfunctions",
             400,
             "AccessDeniedException",
-            lambda c, p: c.start_execution(stateMachineArn=p.state_machines[0], name="x"),
+            lambda c, p: c.start_execution(stateMachineArn=p.outputs["ProcessImageStateMachineArn"], name="x"),
         ),
         ("sqs", 403, "AccessDenied", lambda c, _: c.list_queues()),
     ],

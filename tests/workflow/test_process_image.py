@@ -1,14 +1,11 @@
 """The workflow at work: every state, every catch, every kind of error."""
 
-import json
-import uuid
-
 import pytest
 
 from image_pipeline import errors
 from image_pipeline.keys import shown
-from tests.conftest import ROOT
 from tests.pictures import photo
+from tests.workflow.conftest import start, start_again, uploaded
 
 PHOTO = photo(200, 150)
 STEPS = ["ValidateImage", "GenerateThumbnails", "ExtractMetadata", "StoreResults"]
@@ -222,31 +219,6 @@ def test_a_superseded_result_ends_quietly(pipeline, outcome, key):
     assert seen.states[-1] == "Superseded"
     assert seen.execution.status == "SUCCEEDED"
     assert seen.notified == []
-
-
-def uploaded(pipeline, key):
-    """The event of an upload that never was: moto's S3 does not take every name that S3 takes."""
-    event = json.loads((ROOT / "events" / "object_created.json").read_text())
-    event["detail"]["bucket"]["name"] = pipeline.uploads_bucket
-    event["detail"]["object"]["key"] = key
-    return event
-
-
-def start(pipeline, event):
-    """Deliver an event and wait for the execution's end."""
-    states = pipeline.client("stepfunctions")
-    arn = states.start_execution(
-        stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"], name=str(uuid.uuid4()), input=json.dumps(event)
-    )["executionArn"]
-    pipeline.wait_until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", arn)
-    return next(each for each in pipeline.executions() if each.arn == arn)
-
-
-def start_again(pipeline, execution, **changes):
-    """Deliver the event of an execution once more."""
-    event = json.loads(json.dumps(execution.event))
-    event["detail"]["object"] |= changes
-    return start(pipeline, event)
 
 
 @pytest.mark.parametrize("sequencer", [None, "00", "0018"])

@@ -1,0 +1,165 @@
+"""The workflow for executions that ended outside their failure path."""
+
+import json
+
+import pytest
+
+from tests.pictures import photo
+from tests.workflow.conftest import start, uploaded
+
+PHOTO = photo(200, 150)
+
+
+def claimed(pipeline, key, status="PROCESSING"):
+    """An upload whose execution has claimed the record and gone no further; its event and its name."""
+    event, name = uploaded(pipeline, key), f"execution-of-{key.rpartition('/')[2]}"
+    entity = event["detail"]["object"]
+    order = entity["sequencer"].ljust(64, "0")
+    texts = {"bucket": pipeline.uploads_bucket, "key": key, "uploadedAt": event["time"]}
+    texts |= {field: entity[field] for field in ("etag", "sequencer")}
+    upload = {field: {"S": text} for field, text in texts.items()}
+    upload |= {"sizeBytes": {"N": "7"}, "versionId": {"NULL": True}}
+    item = {
+        "ImageKey": {"S": key},
+        "status": {"S": status},
+        "upload": {"M": upload},
+        "uploadOrder": {"S": order},
+        "claimShard": {"S": "0"},
+        "claimedAt": {"S": "2020-01-01T12:00:00Z"},
+        "execution": {"M": {"id": {"S": name}, "startedAt": {"S": "2020-01-01T12:00:00Z"}}},
+    }
+    pipeline.client("dynamodb").put_item(TableName=pipeline.outputs["ImageTableName"], Item=item)
+    return event, name
+
+
+def ended(pipeline, event, name, status, **more):
+    """What EventBridge tells of the end of an execution."""
+    arn = pipeline.outputs["ProcessImageStateMachineArn"].replace(":stateMachine:", ":execution:")
+    detail = {
+        "executionArn": f"{arn}:{name}",
+        "stateMachineArn": pipeline.outputs["ProcessImageStateMachineArn"],
+        "name": name,
+        "status": status,
+        "startDate": 1577880000000,
+        "input": json.dumps(event),
+        "error": None,
+        "cause": None,
+        **more,
+    }
+    return {"detail-type": "Step Functions Execution Status Change", "source": "aws.states", "detail": detail}
+
+
+def settle(pipeline, event):
+    execution = start(pipeline, event, "SettleImage")
+    assert execution.status == "SUCCEEDED", execution.cause
+    return pipeline.states_entered(execution)
+
+
+def about(pipeline, key):
+    """The notifications about a key."""
+    return [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "code", "words"),
+    [
+        ("TIMED_OUT", {}, "ExecutionTimedOutError", "did not end within its time"),
+        ("ABORTED", {}, "ExecutionAbortedError", "was aborted."),
+        ("ABORTED", {"error": "Ops", "cause": "Wrong bucket."}, "ExecutionAbortedError", "aborted. Wrong bucket."),
+        ("FAILED", {"error": "States.Runtime", "cause": "Too deep."}, "States.Runtime", "Too deep."),
+        ("FAILED", {"error": "States.DataLimitExceeded"}, "States.DataLimitExceeded", "without a message"),
+    ],
+)
+def test_an_execution_that_ended_without_an_outcome_gets_one(pipeline, key, status, more, code, words):
+    """FAILED, with the reason, and exactly one notification with a link to that execution."""
+    event, name = claimed(pipeline, key)
+    states = settle(pipeline, ended(pipeline, event, name, status, **more))
+    assert states[-4:] == ["RecordFailure", "WasNotified", "NotifyFailure", "CleanRenditions"]
+    record = pipeline.record(key)
+    assert record["status"] == "FAILED"
+    assert (record["error"]["code"], record["error"]["step"]) == (code, "ProcessImage")
+    assert words in record["error"]["message"]
+    assert "no fault of the picture" in record["error"]["hint"]
+    assert record["upload"]["sizeBytes"] == event["detail"]["object"]["size"]
+    assert record["execution"]["id"] == name
+    assert not {"claimShard", "claimedAt"} & record.keys()
+    (notification,) = about(pipeline, key)
+    assert notification["MessageAttributes"]["status"]["Value"] == "FAILURE"
+    assert (
+        "/executions/details/arn:aws:states:us-east-1:123456789012:execution:image-pipeline-ProcessImage"
+        in (notification["Message"])
+    )
+    assert words in notification["Message"]
+
+
+def test_settling_twice_tells_once(pipeline, key):
+    """At least once is what EventBridge promises."""
+    event, name = claimed(pipeline, key)
+    settle(pipeline, ended(pipeline, event, name, "ABORTED"))
+    record = pipeline.record(key)
+    assert settle(pipeline, ended(pipeline, event, name, "ABORTED"))[-1] == "AlreadySettled"
+    assert pipeline.record(key) == record
+    assert len(about(pipeline, key)) == 1
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "PARTIAL", "FAILED", "DELETED"])
+def test_a_record_that_has_its_outcome_keeps_it(pipeline, key, status):
+    """The end of the execution came after the outcome; nobody is told anything else."""
+    event, name = claimed(pipeline, key, status)
+    before = pipeline.record(key)
+    assert settle(pipeline, ended(pipeline, event, name, "ABORTED"))[-1] == "AlreadySettled"
+    assert pipeline.record(key) == before
+    assert about(pipeline, key) == []
+
+
+def test_a_newer_upload_is_none_of_its_business(pipeline, key):
+    """Another execution holds the claim."""
+    event, _ = claimed(pipeline, key)
+    before = pipeline.record(key)
+    assert settle(pipeline, ended(pipeline, event, "an-older-execution", "TIMED_OUT"))[-1] == "AlreadySettled"
+    assert pipeline.record(key) == before
+
+
+def test_an_execution_that_never_claimed_leaves_a_record_all_the_same(pipeline, key):
+    """Every key that was ever uploaded has a record."""
+    settle(pipeline, ended(pipeline, uploaded(pipeline, key), "early", "ABORTED"))
+    assert pipeline.record(key)["status"] == "FAILED"
+    assert len(about(pipeline, key)) == 1
+
+
+def test_who_has_been_told_is_not_told_again(pipeline, key):
+    """The execution sent its notification; only the record could not be written."""
+    event, name = claimed(pipeline, key)
+    failed = ended(pipeline, event, name, "FAILED", error="CorruptImageError", cause="Broken at byte 7.")
+    assert settle(pipeline, failed)[-2:] == ["WasNotified", "CleanRenditions"]
+    assert pipeline.record(key)["error"]["code"] == "CorruptImageError"
+    assert about(pipeline, key) == []
+
+
+def test_a_notification_that_cannot_be_sent_changes_nothing(pipeline, key):
+    """The record is the truth; the mail is a courtesy."""
+    event, name = claimed(pipeline, key)
+    pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)
+    settle(pipeline, ended(pipeline, event, name, "ABORTED"))
+    assert pipeline.record(key)["status"] == "FAILED"
+
+
+def test_what_cannot_be_recorded_now_fails_and_tells_nobody_yet(pipeline, key):
+    """The alarm rings for the execution, which can be redriven; the notification goes out with the record."""
+    event, name = claimed(pipeline, key)
+    pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=-1, containing=key)
+    assert start(pipeline, ended(pipeline, event, name, "ABORTED"), "SettleImage").status == "FAILED"
+    assert about(pipeline, key) == []
+    pipeline.clear()
+    settle(pipeline, ended(pipeline, event, name, "ABORTED"))
+    assert len(about(pipeline, key)) == 1
+
+
+def test_the_watcher_settles_what_everybody_has_missed(pipeline, key):
+    """Even the end of the execution was never told: the record does not stay PROCESSING for ever."""
+    claimed(pipeline, key)
+    watch = {"FunctionName": "image-pipeline-WatchRecordsFunction", "Payload": json.dumps({"id": "1"})}
+    answer = pipeline.client("lambda").invoke(**watch)
+    assert json.loads(answer["Payload"].read())["settled"] >= 1
+    pipeline.wait_until(lambda: about(pipeline, key) != [], "the notification")
+    assert pipeline.record(key)["error"]["code"] == "ExecutionTimedOutError"
