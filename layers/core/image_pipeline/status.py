@@ -5,7 +5,7 @@ from typing import Any
 
 from image_pipeline import keys, records, storage
 from image_pipeline.errors import RejectedError
-from image_pipeline.settings import Settings
+from image_pipeline.settings import StatusSettings
 
 PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings")
 REJECTIONS = frozenset(error.__name__ for error in RejectedError.__subclasses__())
@@ -13,7 +13,7 @@ INTERNAL_MESSAGE = "The pipeline could not process the upload; the picture itsel
 INTERNAL_HINT = "Its operators have been told the reason. Upload the picture again later."
 
 
-def find(path: str, settings: Settings) -> records.Record | None:
+def find(path: str, settings: StatusSettings) -> records.Record | None:
     """The record that a request means, each rendition with a URL; None when that key was never uploaded.
 
     Args:
