@@ -177,6 +177,7 @@ def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, ke
         ("ClientError", "User: arn:aws:sts::1:x is not authorized", "The labelling step ended with ClientError."),
         ("ParamValidationError", "Failed:\nBucket x.", "The labelling step ended with ParamValidationError."),
         ("CorruptImageError", "Broken.\nExport it.", "Broken."),
+        ("CorruptImageError", "x" * 5000 + "\nExport it.", "x" * 1000),
     ],
 )
 def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, key, name, text, told):
@@ -189,6 +190,20 @@ def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, k
     assert warning["message"] == told
     assert warning["hint"]
     assert seen.notified == ["SUCCESS"]
+
+
+def test_a_record_that_dynamodb_does_not_take_is_a_failure_that_is_told(pipeline, outcome, key):
+    """Whatever made it so large: an outcome and a notification, not a picture that is PROCESSING for ever."""
+    rendition = {"name": "n" * 64, "format": "JPEG", "width": 1, "height": 1, "sizeBytes": 1, "key": "k" * 900}
+
+    def generate(event):
+        return {**SOUND["GenerateThumbnails"](event), "renditions": [rendition] * 400}
+
+    pipeline.replace("GenerateThumbnailsFunction", generate)
+    seen = outcome(key, PHOTO)
+    assert (seen.record["status"], seen.record["error"]["step"]) == ("FAILED", "StoreResults"), seen.record["error"]
+    assert "exceeded the maximum allowed size" in seen.record["error"]["message"]
+    assert seen.notified == ["FAILURE"]
 
 
 def test_a_failure_over_an_older_picture_shows_nothing_of_it(pipeline, outcome, key):
