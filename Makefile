@@ -1,8 +1,9 @@
-# `make help` lists the targets. Everything runs in .venv, which the first target makes.
+# `make help` lists the targets. Everything runs in .venv, which the first target makes; the audit has its own.
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
+AUDIT_STAMP := .venv-audit/installed
 STACK ?= image-pipeline
 
 .DEFAULT_GOAL := help
@@ -25,6 +26,11 @@ lint: $(STAMP) ## Check style, types and the template
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yml
 
+audit: $(STAMP) $(AUDIT_STAMP) ## Look for unsafe settings, known vulnerabilities, secrets and unsafe workflows
+	@$(BIN)/python -m tests.audit
+
+test-all: test audit fuzz load ## Check everything, then audit, damage files for 60 seconds, and run under load
+
 invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTION=… EVENT=events/….json OPTIONS=…
 	@$(BIN)/python -m local invoke $(FUNCTION) $(EVENT) $(OPTIONS)
 
@@ -43,16 +49,24 @@ build: ## Build the functions and layers for AWS
 deploy: build ## Deploy to AWS, asking for the parameters
 	sam deploy --guided
 
+redrive: $(STAMP) ## Put events back into a stack that could not be delivered: STACK=…
+	@$(BIN)/python -m cli redrive --stack $(STACK)
+
+reprocess: $(STAMP) ## Process one upload of a stack again: STACK=… KEY=uploads/….jpg
+	@$(BIN)/python -m cli reprocess --stack $(STACK) '$(KEY)'
+
 teardown: $(STAMP) ## Delete a throw-away stack with all its pictures and records, after asking: STACK=…
 	@$(BIN)/python -m local teardown $(STACK)
 
-lock: $(STAMP) ## Pin the development packages anew
+lock: $(STAMP) ## Pin the packages for development and for the audit anew
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-	  --no-emit-find-links --upgrade requirements-dev.in --output-file requirements-dev.txt
+	for name in dev audit; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+	    --no-emit-find-links --upgrade requirements-$$name.in --output-file requirements-$$name.txt || exit; \
+	done
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .aws-sam .run .bench .fuzz .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-audit .aws-sam .run .bench .fuzz .mypy_cache .ruff_cache .hypothesis
 
 $(STAMP): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; this is " + sys.version.split()[0] + ". Set PYTHON=…") if sys.version_info < (3, 11) else 0'
@@ -61,4 +75,10 @@ $(STAMP): requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-.PHONY: help run demo test lint invoke fuzz bench build deploy teardown lock clean
+$(AUDIT_STAMP): requirements-audit.txt
+	@echo "Setting up .venv-audit (a minute, once) …"
+	@$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/pip install --quiet --disable-pip-version-check -r requirements-audit.txt
+	@touch $@
+
+.PHONY: help run demo test lint audit test-all invoke fuzz bench build deploy redrive reprocess teardown lock clean

@@ -21,6 +21,9 @@ Environ = dict[str, Any]
 CONDITION_KEYS = frozenset({"aws:principalaccount", "aws:requestedregion", "aws:securetransport", "s3:prefix"})
 """The condition keys that requests come with."""
 
+SERVICE_CONDITION_KEYS = CONDITION_KEYS | {"aws:sourceaccount", "aws:sourcearn"}
+"""Those that policies of resources may use, because services call them."""
+
 INVOCATION = re.compile(r"^/2015-03-31/functions/([^/]+)/invocations$")
 
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/")
@@ -133,6 +136,12 @@ def listing(environ: Environ) -> Request | None:
     if identify(environ) not in (("s3", "GetObject"), ("s3", "HeadObject")):
         return None
     return _request("s3:ListBucket", f"arn:aws:s3:::{_bucket_and_key(environ)[0]}", region_of(environ))
+
+
+def sending(queue_arn: str, source_arn: str) -> Request:
+    """The permission that a service needs to send something into a queue on behalf of a resource of ours."""
+    source = {"aws:sourceaccount": ACCOUNT_ID, "aws:sourcearn": source_arn}
+    return _request("sqs:SendMessage", queue_arn, queue_arn.split(":")[3], source)
 
 
 def body(environ: Environ) -> bytes:

@@ -17,6 +17,8 @@ from local.iam import MANAGED_POLICIES, Role
 from local.template import ACCOUNT_ID, Resource, Template, TemplateError
 from local.workers import Function
 
+MOST_RETRIES = 185  # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-event-delivery.html
+
 _INVOKED = re.compile(r"functions/(arn:[^/]+)/invocations")
 _NAMES = {
     "AWS::S3::Bucket": "BucketName",
@@ -31,6 +33,19 @@ _NAMES = {
 }
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """A state machine that a rule starts for each of its events."""
+
+    queue_url: str
+    """Where the events wait."""
+    rule_arn: str
+    target_arn: str
+    role_arn: str
+    dead_letter_arn: str | None
+    most_retries: int
+
+
 @dataclass
 class Stack:
     """What a deployment has made, for whoever runs it."""
@@ -39,12 +54,11 @@ class Stack:
     functions: list[Function] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
     roles: list[Role] = field(default_factory=list)
-    bucket_policies: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
-    """Statements by the bucket's ARN."""
+    resource_policies: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    """Statements of the policies of buckets, queues and topics, by the ARN of each."""
     state_machines: dict[str, str] = field(default_factory=dict)
     """The ARN of each state machine, by logical id."""
-    deliveries: list[tuple[str, str, str]] = field(default_factory=list)
-    """Queue URL, state machine ARN and role ARN of every rule that starts one."""
+    deliveries: list[Delivery] = field(default_factory=list)
     inbox_url: str = ""
     """A queue that gets a copy of everything that any topic sends."""
 
@@ -73,10 +87,10 @@ def plan(template: Template, aws_url: str, api_url: str) -> Stack:
         for resource in template.resources("AWS::StepFunctions::StateMachine")
     }
     stack.roles = [_role(template, resource) for resource in template.resources("AWS::IAM::Role")]
-    for resource in template.resources("AWS::S3::BucketPolicy"):
+    for resource in template.resources("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
         properties = template.resolve(resource.raw)
-        bucket = stack.bucket_policies.setdefault(f"arn:aws:s3:::{properties['Bucket']}", [])
-        bucket += _statements(properties["PolicyDocument"])
+        for arn in _owners(properties, template.region):
+            stack.resource_policies.setdefault(arn, []).extend(_statements(properties["PolicyDocument"]))
     if elsewhere := template.resources("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"):
         raise TemplateError(f"{elsewhere[0].logical_id} is a policy outside a role: teach it in local/deploy.py.")
     stack.outputs = template.outputs()
@@ -201,6 +215,15 @@ def _statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return statements if isinstance(statements, list) else [statements]
 
 
+def _owners(policy: Mapping[str, Any], region: str) -> list[str]:
+    """Tell whose policy a resource's policy is."""
+    if "Bucket" in policy:
+        return [f"arn:aws:s3:::{policy['Bucket']}"]
+    if "Topics" in policy:
+        return list(policy["Topics"])
+    return [f"arn:aws:sqs:{region}:{ACCOUNT_ID}:{url.rpartition('/')[2]}" for url in policy["Queues"]]
+
+
 def _python_path(layer: Path) -> Path:
     """A layer's modules are in `python/` when it is laid out by hand; `sam build` puts them there otherwise."""
     return layer / "python" if (layer / "python").is_dir() else layer
@@ -304,15 +327,23 @@ class _Deployment:
         )
         targets: list[dict[str, str]] = []
         for target in properties["Targets"]:
-            service = target["Arn"].split(":")[2]
+            if unknown := sorted(target.keys() - {"Arn", "DeadLetterConfig", "Id", "RetryPolicy", "RoleArn"}):
+                raise TemplateError(f"{unknown[0]} of a target of {name} is not known to the local run.")
+            service, arn = target["Arn"].split(":")[2], target["Arn"]
             if service == "states":
-                queue_url, queue_arn = self._new_queue(f"{name[-60:]}-{len(targets)}")
-                self._stack.deliveries.append((queue_url, target["Arn"], target["RoleArn"]))
-                targets.append({"Id": target["Id"], "Arn": queue_arn})
-            elif service == "sqs":
-                targets.append({"Id": target["Id"], "Arn": target["Arn"]})
-            else:
-                raise TemplateError(f"The local run cannot deliver to {target['Arn']}, a target of {name}.")
+                queue_url, arn = self._new_queue(f"{name[-60:]}-{len(targets)}")
+                delivery = Delivery(
+                    queue_url=queue_url,
+                    rule_arn=self._template.attributes[resource.logical_id, "Arn"],
+                    target_arn=target["Arn"],
+                    role_arn=target["RoleArn"],
+                    dead_letter_arn=target.get("DeadLetterConfig", {}).get("Arn"),
+                    most_retries=int(target.get("RetryPolicy", {}).get("MaximumRetryAttempts", MOST_RETRIES)),
+                )
+                self._stack.deliveries.append(delivery)
+            elif service != "sqs":
+                raise TemplateError(f"The local run cannot deliver to {arn}, a target of {name}.")
+            targets.append({"Id": target["Id"], "Arn": arn})
         self._clients("events").put_targets(Rule=name, Targets=targets)
 
     def _new_queue(self, name: str, attributes: dict[str, str] | None = None) -> tuple[str, str]:

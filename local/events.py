@@ -1,27 +1,20 @@
-"""From an S3 request to an execution: the event as AWS sends it, and its delivery to the targets of a rule.
+"""What happens in S3, told to EventBridge's rules as AWS tells it.
 
 moto's S3 notices every write, but describes it with constants, and of the deletions it notices few; `event_for` builds
-the event that AWS documents (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html). moto's rules cannot
-start a state machine, so each such target is a queue, and `Deliveries` starts one execution for every message.
+the event that AWS documents (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html).
 """
 
 import hashlib
-import json
 import logging
 import threading
 import time
 import uuid
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from botocore.exceptions import ClientError
 from moto.events.models import events_backends
 from moto.s3 import notifications
 from moto.s3.models import S3Backend
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs.client import SQSClient
-    from mypy_boto3_stepfunctions.client import SFNClient
 
 _REASONS = {
     "s3:ObjectCreated:Put": "PutObject",
@@ -36,7 +29,6 @@ _DELETIONS = {
     "s3:ObjectRemoved:DeleteMarkerCreated": "Delete Marker Created",
 }
 _ETAG_OF_NOTHING = hashlib.md5(b"", usedforsecurity=False).hexdigest()
-MOST_RUNNING = 16
 _LOG = logging.getLogger(__name__)
 _LOCK = threading.Lock()
 _last_sequence = 0
@@ -123,7 +115,8 @@ def _noticed(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
     """Publish what moto's S3 notices, except what is told better elsewhere."""
     if event_name == "s3:ObjectCreated:Put" and key.multipart is not None:
         return  # moto announces the end of a multipart upload twice; the second event has the right reason
-    if event_name not in _DELETIONS:
+    # Deletions are announced below; of tags moto tells at every upload, with or without, so nobody hears of any.
+    if event_name not in _DELETIONS and not event_name.startswith("s3:ObjectTagging:"):
         publish(event_for(account_id, bucket, event_name, key))
 
 
@@ -154,48 +147,3 @@ def _sequencer() -> str:
     with _LOCK:
         _last_sequence = max(_last_sequence + 1, time.time_ns())
         return f"00{_last_sequence:016X}"
-
-
-class Deliveries:
-    """Starts an execution for every event that a rule puts into a state machine's queue."""
-
-    def __init__(self, sqs: "SQSClient", step_functions: "SFNClient") -> None:
-        self._sqs = sqs
-        self._step_functions = step_functions
-        self._stopped = threading.Event()
-
-    def follow(self, queue_url: str, state_machine_arn: str, starter: "SFNClient") -> None:
-        """Serve one queue from now on; `starter` starts the executions, with the credentials of the rule's role."""
-        threading.Thread(target=self._serve, args=(queue_url, state_machine_arn, starter), daemon=True).start()
-
-    def stop(self) -> None:
-        """Let every poller end with its current request."""
-        self._stopped.set()
-
-    def _serve(self, queue_url: str, state_machine_arn: str, starter: "SFNClient") -> None:
-        while not self._stopped.is_set():
-            try:
-                answer = self._sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=1, WaitTimeSeconds=1)
-                for message in answer.get("Messages", []):
-                    self._start(state_machine_arn, message["Body"], starter)
-                    self._sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
-            except Exception:
-                if not self._stopped.wait(0.2):
-                    _LOG.exception("An event for %s could not be delivered and is tried again.", state_machine_arn)
-
-    def _start(self, state_machine_arn: str, body: str, starter: "SFNClient") -> None:
-        # AWS runs thousands at a time. Here the rest waits in the queue, where no timeout of the workflow counts it.
-        while not self._stopped.is_set():
-            running = self._step_functions.list_executions(stateMachineArn=state_machine_arn, statusFilter="RUNNING")
-            if len(running["executions"]) < MOST_RUNNING:
-                break
-            time.sleep(0.05)
-        # The name keeps the event's id findable, and differs when the same event comes twice, as on AWS.
-        name = f"{json.loads(body).get('id', 'event')}_{uuid.uuid4()}"
-        try:
-            starter.start_execution(stateMachineArn=state_machine_arn, name=name, input=body)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "AccessDeniedException":
-                raise
-            # EventBridge does not try again what is forbidden.
-            _LOG.error("The event %s was dropped: the rule's role may not start %s.", name, state_machine_arn)

@@ -92,17 +92,20 @@ class Guard:
 
     Args:
         roles: All roles that call.
-        bucket_policies: The statements of each bucket's policy, by the bucket's ARN.
+        resource_policies: The statements of the policies that resources have, by the resource's ARN.
 
     Raises:
         PolicyError: A policy uses something that is not known here.
     """
 
-    def __init__(self, roles: Iterable[Role], bucket_policies: Mapping[str, list[Mapping[str, Any]]]) -> None:
+    def __init__(self, roles: Iterable[Role], resource_policies: Mapping[str, list[Mapping[str, Any]]]) -> None:
         self._roles = {access_key(role.arn): role for role in roles}
         self._given = {key: _parsed(role.statements) for key, role in self._roles.items()}
         self._held = dict(self._given)
-        self._of_buckets = {arn: _parsed(statements) for arn, statements in bucket_policies.items()}
+        self._of_resources = {
+            arn: policy.parse(statements, actions.SERVICE_CONDITION_KEYS)
+            for arn, statements in resource_policies.items()
+        }
         self._calls: deque[Call] = deque(maxlen=_REMEMBERED)
         self._lock = threading.Lock()
 
@@ -128,6 +131,11 @@ class Guard:
         """Judge one permission."""
         return self._decide(role, need) is policy.Verdict.ALLOWED
 
+    def admits(self, service: str, need: policy.Request) -> bool:
+        """Judge what a service, such as `events.amazonaws.com`, does by itself: only the resource may allow it."""
+        statements = self._of_resources.get(need.resource, ())
+        return policy.decide(statements, need, service) is policy.Verdict.ALLOWED
+
     def restrict(self, logical_id: str, statements: list[Mapping[str, Any]]) -> None:
         """Give a role other policies until `clear`."""
         key = next(key for key, role in self._roles.items() if role.logical_id == logical_id)
@@ -146,9 +154,9 @@ class Guard:
 
     def _decide(self, role: Role, need: policy.Request) -> policy.Verdict:
         statements = self._held[access_key(role.arn)]
-        bucket = need.resource.partition("/")[0]
+        owner = need.resource.partition("/")[0]  # an object is under its bucket's policy
         # Within one account either side may allow.
-        verdict = policy.decide([*statements, *self._of_buckets.get(bucket, ())], need, role.arn)
+        verdict = policy.decide([*statements, *self._of_resources.get(owner, ())], need, role.arn)
         allowed = verdict is policy.Verdict.ALLOWED
         with self._lock:
             self._calls.append(Call(role.logical_id, need.action, need.resource, allowed))

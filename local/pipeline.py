@@ -280,12 +280,20 @@ class Pipeline:
 
     def notifications(self) -> list[dict[str, Any]]:
         """Return everything that any topic has sent so far: `Subject`, `Message`, `MessageAttributes`."""
-        sqs = self.client("sqs")
-        while messages := sqs.receive_message(QueueUrl=self._inbox_url, MaxNumberOfMessages=10).get("Messages", []):
-            for message in messages:
-                self._notifications.append(json.loads(message["Body"]))
-                sqs.delete_message(QueueUrl=self._inbox_url, ReceiptHandle=message["ReceiptHandle"])
+        self._notifications += [json.loads(message["Body"]) for message in self.take_messages(self._inbox_url)]
         return list(self._notifications)
+
+    def take_messages(self, queue_url: str) -> list[dict[str, Any]]:
+        """Take all messages out of a queue: `Body`, and `MessageAttributes` as names and texts."""
+        sqs, taken = self.client("sqs"), []
+        wanted = {"QueueUrl": queue_url, "MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]}
+        while messages := sqs.receive_message(**wanted).get("Messages", []):
+            for message in messages:
+                attributes = message.get("MessageAttributes", {})
+                texts = {name: attribute["StringValue"] for name, attribute in attributes.items()}
+                taken.append({"Body": message["Body"], "MessageAttributes": texts})
+                sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+        return taken
 
     def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
         """Ask again and again until a condition holds.

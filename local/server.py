@@ -84,10 +84,11 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     from moto.core.config import default_user_config
 
     from local import events, executions, jsonata, stepfunctions, template
+    from local.deliveries import Deliveries
     from local.deploy import deploy, plan
     from local.endpoint import Endpoint, serve
     from local.http_api import HttpApi
-    from local.iam import Guard, access_key
+    from local.iam import Guard
     from local.workers import Workers, credentials
 
     jsonata.install()
@@ -123,13 +124,14 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     run_dir = Path(configuration.run_dir)
     workers = Workers(stack.functions, environment, run_dir, configuration.per_function, configuration.total)
     threading.Thread(target=workers.warm, args=(stack.functions,), daemon=True).start()
-    endpoint = Endpoint(workers, Guard(stack.roles, stack.bucket_policies), read_object)
+    guard = Guard(stack.roles, stack.resource_policies)
+    endpoint = Endpoint(workers, guard, read_object)
     aws.application = _Control(endpoint)
     api.application = HttpApi(stack.routes, endpoint.invoke)
     deploy(loaded, stack, clients)
-    deliveries = events.Deliveries(clients("sqs"), clients("stepfunctions"))
-    for queue_url, state_machine_arn, role_arn in stack.deliveries:
-        deliveries.follow(queue_url, state_machine_arn, clients("stepfunctions", access_key(role_arn)))
+    deliveries = Deliveries(clients, guard, configuration.wait_scale)
+    for delivery in stack.deliveries:
+        deliveries.follow(delivery)
 
     def stop() -> None:
         deliveries.stop()

@@ -100,7 +100,7 @@ def test_handlers_only_wire(name):
 def test_only_tests_and_bench_look_at_the_local_run():
     """Nothing in functions/ or layers/ knows that it runs on one machine."""
     for path in python_files("functions", "layers"):
-        assert not {module.split(".")[0] for module in imports(path)} & {"local", "tests", "bench", "moto"}
+        assert not {module.split(".")[0] for module in imports(path)} & {"local", "tests", "bench", "cli", "moto"}
 
 
 def test_every_function_folder_is_a_function_of_the_template(template):
@@ -128,7 +128,7 @@ def test_top_level_is_as_designed():
     """Who opens the repository sees the application, and little else."""
     folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
     assert folders - {"__pycache__"} <= {
-        "statemachine", "functions", "layers", "events", "tests", "local", "bench", "web", "docs",
+        "statemachine", "functions", "layers", "events", "tests", "local", "bench", "cli", "web", "docs",
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from image_pipeline.keys import rendition_prefix, status_path
 from local import policy
-from local.actions import CONDITION_KEYS, reading
+from local.actions import CONDITION_KEYS, reading, sending
 from local.clients import Clients
 from local.deploy import plan
 from local.iam import Guard, Role, access_key
@@ -293,7 +293,10 @@ def a_lost_record(pipeline: Pipeline) -> str | None:
     if "FunctionError" in answer:
         return str(json.loads(answer["Payload"].read()))
     run.wait_for_machine("SettleImage")
-    return None if run.outcome() == "ExecutionTimedOutError" else run.outcome()
+    if run.outcome() != "ExecutionTimedOutError":
+        return run.outcome()
+    stored, superseded = renditions(pipeline, run.key)
+    return None if stored == superseded > 0 else f"of {stored} renditions, {superseded} are superseded"
 
 
 RUNS = [
@@ -453,6 +456,36 @@ def test_a_buckets_policy_may_allow_what_the_role_does_not():
     judge, role = guard("Allow", {})
     assert judge.allows(role, reading("b", "k", None, "us-east-1"))
     assert not judge.allows(role, reading("c", "k", None, "us-east-1"))
+
+
+def test_queues_and_topics_have_policies_too():
+    """Each is judged by its own; a service gets in by the resource's policy alone, and only for whom it names."""
+    queue, topic = (f"arn:aws:{service}:us-east-1:{ACCOUNT_ID}:s-R" for service in ("sqs", "sns"))
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    service = {**statement, "Principal": {"Service": "events.amazonaws.com"}}
+    service["Condition"] = {"ArnEquals": {"aws:SourceArn": "arn:aws:events:us-east-1:1:rule/known"}}
+    role = Role("R", f"arn:aws:iam::{ACCOUNT_ID}:role/R", [])
+    resources = {
+        "Q": {
+            "Type": "AWS::SQS::QueuePolicy",
+            "Properties": {"Queues": ["http://x/1/s-R"], "PolicyDocument": {"Statement": [service]}},
+        },
+        "T": {
+            "Type": "AWS::SNS::TopicPolicy",
+            "Properties": {
+                "Topics": [topic],
+                "PolicyDocument": {"Statement": {**statement, "Principal": {"AWS": role.arn}}},
+            },
+        },
+    }
+    template = Template(ROOT / "template.yml", {"Resources": resources}, {}, "s", "us-east-1")
+    judge = Guard([role], plan(template, "", "").resource_policies)
+    for source, allowed in (("known", True), ("other", False)):
+        need = sending(queue, f"arn:aws:events:us-east-1:1:rule/{source}")
+        assert judge.admits("events.amazonaws.com", need) == allowed
+        assert not judge.admits("sns.amazonaws.com", need)
+    assert judge.allows(role, policy.Request("sns:Publish", topic))
+    assert not judge.allows(role, policy.Request("sqs:SendMessage", queue))
 
 
 @pytest.mark.parametrize(

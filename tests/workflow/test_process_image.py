@@ -95,6 +95,18 @@ def test_a_rejection_is_not_tried_again_and_says_why(pipeline, outcome, key, err
     assert all(word in body for word in (key, error.__name__, "at byte 7.", "Export it again.", "/executions/details/"))
 
 
+def test_a_failed_record_tells_how_long_the_steps_took_that_were_done(pipeline, outcome, key):
+    """Who looks for the reason sees how far it came."""
+    for step, sound in SOUND.items():
+        pipeline.replace(f"{step}Function", sound)
+    pipeline.replace("ExtractMetadataFunction", failing("", named("KeyError"), -1, []))
+    pipeline.replace("StoreResultsFunction", failing("", rejection(), -1, []))
+    execution = outcome(key, PHOTO).record["execution"]
+    assert execution["milliseconds"] == {"ValidateImage": 1, "GenerateThumbnails": 2}
+    pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=1, containing=key)
+    assert outcome(key, PHOTO).record["execution"]["milliseconds"] == {}
+
+
 @pytest.mark.parametrize("step", ["GenerateThumbnails", "StoreResults"])
 def test_any_step_that_rejects_ends_in_a_failure_that_names_it(pipeline, outcome, key, step):
     """Whichever step it was, record and notification say so."""

@@ -1,0 +1,180 @@
+"""`python -m cli` against the local pipeline, and against a stack that CloudFormation knows."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from cli.commands import LEFT, NO_STACK, OK, main
+from cli.stack import deployed
+from local.pipeline import Pipeline
+from tests.pictures import photo
+
+PHOTO = photo(200, 150)
+
+
+@pytest.fixture
+def running(pipeline: Pipeline, tmp_path: Path) -> list[str]:
+    """The options that lead to the local pipeline: what `make run` notes for other commands."""
+    facts = {"awsUrl": pipeline.aws_url, "region": pipeline.region, "outputs": pipeline.outputs, "pid": os.getpid()}
+    (tmp_path / "running.json").write_text(json.dumps(facts))
+    return ["--local", "--run-dir", str(tmp_path)]
+
+
+def key() -> str:
+    return f"uploads/cli/{uuid.uuid4()}.jpg"
+
+
+def undelivered(pipeline: Pipeline, body: str, target: str) -> None:
+    """Put a message into the queue as EventBridge does."""
+    attributes = {"TARGET_ARN": target, "ERROR_CODE": "NO_PERMISSIONS", "ERROR_MESSAGE": "Not authorized"}
+    pipeline.client("sqs").send_message(
+        QueueUrl=pipeline.outputs["UndeliveredEventsQueueUrl"],
+        MessageBody=body,
+        MessageAttributes={
+            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
+        },
+    )
+
+
+def waiting(pipeline: Pipeline) -> int:
+    """How many messages the queue has, hidden ones included."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    url = pipeline.outputs["UndeliveredEventsQueueUrl"]
+    found = pipeline.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(value) for value in found.values())
+
+
+@pytest.fixture(autouse=True)
+def _drained(pipeline: Pipeline) -> Iterator[None]:
+    """What a test has left in the queue is gone for the next."""
+    yield
+    sqs, url = pipeline.client("sqs"), pipeline.outputs["UndeliveredEventsQueueUrl"]
+    while messages := sqs.receive_message(QueueUrl=url).get("Messages", []):
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
+
+
+@pytest.fixture
+def lost(pipeline: Pipeline) -> Any:
+    """An upload whose event was not delivered: the rule's role may not start the workflow."""
+    pipeline.restrict("ProcessImageStateMachineImageUploadedRole", [])
+    image_key = key()
+    pipeline.upload(image_key, PHOTO)
+    pipeline.wait_until(lambda: waiting(pipeline) > 0, "the event to be given up")
+    pipeline.clear()
+    return image_key
+
+
+def test_what_could_not_be_delivered_is_put_back_in(pipeline, running, lost, capsys):
+    """One command, and the picture is there; the queue is empty."""
+    assert pipeline.record(lost) is None
+    assert main(["redrive", *running]) == OK
+    assert pipeline.wait_for(lost)["status"] == "COMPLETED"
+    assert waiting(pipeline) == 0
+    out = capsys.readouterr().out
+    assert f"Started: Object Created '{lost}'" in out
+    assert "1 started, 0 left in the queue." in out
+
+
+def test_nothing_to_redrive_is_no_failure(running, capsys):
+    """A script may call it at any time."""
+    assert main(["redrive", *running, "--json"]) == OK
+    assert json.loads(capsys.readouterr().out) == {"started": 0, "left": 0}
+
+
+@pytest.mark.parametrize(
+    "body", ["{}", "no json", '{"detail": {"object": {"key": "a\\u001b[2J"}}, "detail-type": "x"}']
+)
+def test_what_belongs_to_no_workflow_of_the_stack_stays(pipeline, running, body, capsys):
+    """It is named, safely for a terminal, and nothing is started."""
+    undelivered(pipeline, body, "arn:aws:lambda:us-east-1:123456789012:function:other")
+    before = len(pipeline.executions())
+    assert main(["redrive", *running]) == LEFT
+    assert len(pipeline.executions()) == before
+    assert waiting(pipeline) == 1
+    out = capsys.readouterr().out
+    assert "is no workflow of this stack" in out
+    assert out.replace("\n", "").isprintable()
+
+
+def test_an_upload_is_reprocessed_although_it_has_not_changed(pipeline, running):
+    """On purpose, so the event that is as old as the record wins, and the picture stays the same."""
+    image_key = key()
+    version = pipeline.upload(image_key, PHOTO)
+    before = pipeline.wait_for(image_key, version)
+    assert main(["reprocess", image_key, *running]) == OK
+    pipeline.wait_until(
+        lambda: (
+            pipeline.record(image_key)["status"] == "COMPLETED"
+            and pipeline.record(image_key)["execution"]["id"].startswith("reprocess_")
+        ),
+        "the reprocess",
+    )
+    after = pipeline.record(image_key)
+    assert after["upload"]["versionId"] == version
+    assert [r["key"] for r in after["renditions"]] == [r["key"] for r in before["renditions"]]
+    assert after["createdAt"] == before["createdAt"]
+
+
+def test_a_newer_upload_wins_against_a_reprocess(pipeline, running):
+    """The reprocess takes the place of what was known, not of what comes."""
+    image_key = key()
+    pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
+    main(["reprocess", image_key, *running])
+    newest = pipeline.upload(image_key, photo(150, 200))
+    pipeline.wait_for(image_key, newest)
+    pipeline.wait_until(lambda: not any(e.running for e in pipeline.executions()), "all to end")
+    record = pipeline.record(image_key)
+    assert (record["status"], record["upload"]["versionId"]) == ("COMPLETED", newest)
+
+
+def test_a_restored_upload_is_reprocessed(pipeline, running):
+    """Removing the marker of a deletion sends no event that tells so; the command brings the picture back."""
+    image_key = key()
+    version = pipeline.upload(image_key, PHOTO)
+    pipeline.wait_for(image_key, version)
+    where = {"Bucket": pipeline.uploads_bucket, "Key": image_key}
+    marker = pipeline.client("s3").delete_object(**where)["VersionId"]
+    pipeline.wait_until(lambda: pipeline.record(image_key)["status"] == "DELETED", "the deletion")
+    pipeline.client("s3").delete_object(**where, VersionId=marker)
+    assert main(["reprocess", image_key, *running]) == OK
+    pipeline.wait_until(lambda: pipeline.record(image_key)["status"] == "COMPLETED", "the picture")
+    assert pipeline.record(image_key)["upload"]["versionId"] == version
+
+
+def test_what_was_never_uploaded_cannot_be_reprocessed(running, capsys):
+    """The exit code says that something was left undone, the message what to do."""
+    assert main(["reprocess", "uploads/no such.jpg", *running]) == LEFT
+    assert "There is no 'uploads/no such.jpg' in the bucket" in capsys.readouterr().err
+
+
+def test_without_a_running_copy_the_command_says_how_to_start_one(tmp_path, capsys):
+    """Not a stack trace."""
+    assert main(["redrive", "--local", "--run-dir", str(tmp_path)]) == NO_STACK
+    assert "make run" in capsys.readouterr().err
+
+
+def test_a_stack_on_aws_is_found_by_its_name(capsys):
+    """Its outputs say where everything is; another stack is refused."""
+    outputs = {"ProcessImageStateMachineArn": {"Value": "arn"}}
+    bucket = {"Bucket": {"Type": "AWS::S3::Bucket"}}
+    with mock_aws():
+        formation = boto3.client("cloudformation")
+        for name, body in {
+            "pictures": {"Resources": bucket, "Outputs": outputs},
+            "other": {"Resources": bucket},
+        }.items():
+            formation.create_stack(StackName=name, TemplateBody=json.dumps(body))
+        assert deployed("pictures", None).outputs == {"ProcessImageStateMachineArn": "arn"}
+        assert main(["redrive", "--stack", "other"]) == NO_STACK
+        assert "no image pipeline" in capsys.readouterr().err
+        assert main(["redrive", "--stack", "missing"]) == NO_STACK
+        assert "missing" in capsys.readouterr().err

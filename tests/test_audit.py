@@ -1,0 +1,54 @@
+"""`make audit` never calls clean what it could not look up."""
+
+from subprocess import CompletedProcess
+
+import pytest
+
+from tests import audit
+
+CONTROL = {"name": "django", "version": "1.8", "vulns": [{"id": "PYSEC-2016-1", "fix_versions": ["1.8.10"]}]}
+CLEAN = {"name": "pillow", "version": "13.0.0", "vulns": []}
+UNKNOWN = {"name": "pi-heif", "skip_reason": "Dependency not found on PyPI and could not be audited"}
+
+
+def test_packages_without_known_vulnerabilities_are_clean():
+    """The control is not one of ours."""
+    assert audit.vulnerabilities([CONTROL, CLEAN]) == audit.Report("1 packages")
+
+
+def test_a_vulnerability_is_named_with_its_mend():
+    """Who reads it knows what to update, and to what."""
+    bad = {**CLEAN, "vulns": [{"id": "PYSEC-2026-7", "fix_versions": ["13.0.1"]}, {"id": "X-1", "fix_versions": []}]}
+    assert audit.vulnerabilities([bad, CONTROL]).findings == [
+        "pillow 13.0.0 has PYSEC-2026-7, mended in 13.0.1.",
+        "pillow 13.0.0 has X-1, mended in none.",
+    ]
+
+
+@pytest.mark.parametrize("control", [{"name": "django", "skip_reason": "not found"}, {**CONTROL, "vulns": []}])
+def test_a_service_without_a_list_says_nothing_about_us(control):
+    """A mirror may have no list, or an empty one."""
+    report = audit.vulnerabilities([control, CLEAN])
+    assert (report.scope, report.findings) == ("", [])
+    assert "django==1.8" in report.unchecked
+
+
+def test_packages_that_the_service_does_not_have_are_named():
+    """The others are clean, these are not known to be."""
+    report = audit.vulnerabilities([CONTROL, CLEAN, UNKNOWN])
+    assert (report.scope, report.unchecked) == ("1 packages", "the service does not have pi-heif")
+
+
+def test_a_service_that_is_out_of_reach_is_no_finding(monkeypatch, capsys):
+    """It is said, and the exit code is not about it."""
+    monkeypatch.setattr(
+        audit, "run", lambda _, *words: CompletedProcess(words, int("--dry-run" not in words), "", "No route")
+    )
+    assert audit.tell("Vulnerabilities", audit.packages).findings == []
+    assert capsys.readouterr().out == "Vulnerabilities: NOT CHECKED, the service cannot be reached (No route).\n"
+
+
+def test_a_scanner_without_a_report_is_a_finding(monkeypatch):
+    """A crash is not silence."""
+    monkeypatch.setattr(audit, "run", lambda scanner, *_: CompletedProcess([scanner], 0, "", "Traceback\nOops"))
+    assert audit.tell("Workflows", audit.workflows).findings == ["zizmor gave no report, but said: Traceback\nOops"]

@@ -1,0 +1,302 @@
+"""Nothing that the pipeline does can start the pipeline again: proved from the template, without running anything.
+
+What each function, workflow and rule may start is drawn as a graph, and the graph has no cycle. Where the template does
+not say enough, the worst is assumed: a write into a bucket may cause any event of that bucket, conditions hold, Denies
+do not count, and what a pattern asks beyond the bucket or the workflow is so.
+"""
+
+import copy
+import json
+import re
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+
+import pytest
+from cfnlint.data import AdditionalSpecs
+from cfnlint.helpers import load_resource
+from moto.events.models import EventPattern
+
+from local import policy
+from local.actions import CONDITION_KEYS
+from local.deploy import plan
+from local.template import load
+from tests.conftest import ROOT
+
+# Every action of S3 that does more than read, in cfn-lint's copy of AWS's list.
+WRITES = [
+    f"s3:{name}"
+    for name in load_resource(AdditionalSpecs, "Policies.json")["s3"]["Actions"]
+    if not name.startswith(("get", "list", "describe"))
+]
+INVOCATIONS = ["lambda:InvokeFunction", "lambda:InvokeAsync", "lambda:InvokeFunctionUrl"]
+STARTS = ["states:StartExecution", "states:StartSyncExecution"]
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html
+OBJECT_EVENTS = [
+    *("Object Created", "Object Deleted", "Object ACL Updated", "Object Tags Added", "Object Tags Deleted"),
+    *("Object Restore Initiated", "Object Restore Completed", "Object Restore Expired"),
+    *("Object Storage Class Changed", "Object Access Tier Changed"),
+]
+# https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+STATUSES = ["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE"]
+
+
+class Deployed:
+    """The resources of a template, resolved, whether their conditions hold or not."""
+
+    def __init__(self, template):
+        document = copy.deepcopy(template.document)
+        for body in document["Resources"].values():
+            body.pop("Condition", None)
+        self._template = replace(template, document=document, refs={}, attributes={})
+        stack = plan(self._template, "http://localhost", "http://localhost")
+        self.bucket_policies = {
+            bucket: policy.parse(statements, CONDITION_KEYS) for bucket, statements in stack.bucket_policies.items()
+        }
+        self.roles = {role.arn: policy.parse(role.statements, CONDITION_KEYS) for role in stack.roles}
+        self.functions = self.arns("AWS::Lambda::Function")
+        self.workflows = self.arns("AWS::StepFunctions::StateMachine")
+        self.buckets = self.arns("AWS::S3::Bucket")
+        self.rules = self.properties("AWS::Events::Rule")
+
+    def arns(self, kind):
+        return {each.logical_id: self._template.attributes[each.logical_id, "Arn"] for each in self._resources(kind)}
+
+    def properties(self, kind):
+        return {each.logical_id: self._template.resolve(each.raw) for each in self._resources(kind)}
+
+    def _resources(self, kind):
+        return self._template.resources(kind)
+
+    def holders(self):
+        """Who acts with which role."""
+        held = [(body["Role"], name) for name, body in self.properties("AWS::Lambda::Function").items()]
+        held += [(body["RoleArn"], name) for name, body in self.properties("AWS::StepFunctions::StateMachine").items()]
+        for name, rule in self.rules.items():
+            held += [(target["RoleArn"], name) for target in rule["Targets"] if "RoleArn" in target]
+        return held
+
+    def may(self, role, actions, arn):
+        """Whether a role's policies, or the bucket's, could allow any of the actions on it or on anything in it."""
+        return any(
+            replace(statement, resources=("*",), conditions=()).applies(policy.Request(action, arn), role)
+            for statement in (*self.roles[role], *self.bucket_policies.get(arn, ()))
+            if statement.allows and any(may_mean(resource, arn) for resource in statement.resources)
+            for action in actions
+        )
+
+    def triggered(self, event):
+        """The rules that may match an event of which this much is known."""
+        return {
+            name
+            for name, rule in self.rules.items()
+            if "EventPattern" in rule and may_match(rule["EventPattern"], event)
+        }
+
+    def started(self, rules):
+        """The functions and workflows that are targets of rules."""
+        arns = {target["Arn"] for rule in rules for target in self.rules[rule]["Targets"]}
+        return {name for name, arn in (self.functions | self.workflows).items() if arn in arns}
+
+    def graph(self):
+        """What each function, workflow and rule may start next."""
+        graph = {name: set() for name in self.functions}
+        graph |= {name: self.triggered(execution_event(arn)) for name, arn in self.workflows.items()}
+        graph |= {name: self.started([name]) for name in self.rules}
+        for role, holder in self.holders():
+            graph[holder] |= {name for name, arn in self.functions.items() if self.may(role, INVOCATIONS, arn)}
+            graph[holder] |= {name for name, arn in self.workflows.items() if self.may(role, STARTS, arn)}
+            for arn in self.buckets.values():
+                if self.may(role, WRITES, arn):
+                    graph[holder] |= self.triggered(object_event(arn))
+        return graph
+
+
+def may_mean(resource, arn):
+    """Whether a policy's resource is the ARN or in it, or could be by what its first wildcard stands for."""
+    literal = re.split(r"[*?]", resource)[0]
+    return literal.startswith(arn) or (literal != resource and arn.startswith(literal))
+
+
+def may_match(pattern, event):
+    return EventPattern.load(json.dumps(judged(pattern, event))).matches_event(event)
+
+
+def judged(pattern, event):
+    """The part of a pattern that asks what is known of the event."""
+    return {
+        name: judged(asked, event[name]) if isinstance(asked, dict) else asked
+        for name, asked in pattern.items()
+        if name in event
+    }
+
+
+def object_event(bucket_arn, **known):
+    return {"source": "aws.s3", "detail": {"bucket": {"name": bucket_arn.rpartition(":")[2]}, **known}}
+
+
+def execution_event(workflow_arn, **known):
+    return {"source": "aws.states", "detail": {"stateMachineArn": workflow_arn, **known}}
+
+
+@pytest.fixture(scope="module")
+def translated():
+    return load(ROOT / "template.yml", "image-pipeline", "eu-central-1")
+
+
+@pytest.fixture(scope="module")
+def deployed(translated):
+    return Deployed(translated)
+
+
+def test_nothing_starts_itself(deployed):
+    """From no function, workflow or rule does a way lead back to it."""
+    TopologicalSorter(deployed.graph()).prepare()
+
+
+def test_no_role_can_write_to_the_uploads_bucket(deployed):
+    """Nor tag, restore, delete or reconfigure anything there; copies and multipart uploads are PutObject."""
+    uploads = deployed.buckets["UploadsBucket"]
+    asked = {"putobject", "putobjecttagging", "restoreobject", "deleteobject", "deleteobjectversion", "replicateobject"}
+    assert {f"s3:{name}" for name in asked} <= set(WRITES)
+    assert [
+        (role, action) for role in deployed.roles for action in WRITES if deployed.may(role, [action], uploads)
+    ] == []
+
+
+def test_the_uploads_buckets_policy_lets_nobody_in(deployed):
+    """Not even a service of AWS, whose logs and reports would be uploads."""
+    assert not [each for each in deployed.bucket_policies[deployed.buckets["UploadsBucket"]] if each.allows]
+
+
+def test_nothing_in_the_thumbnails_bucket_starts_anything(deployed):
+    """The bucket tells nobody, and no rule would match: whatever is written, tagged or deleted there."""
+    told = {
+        name: body.get("NotificationConfiguration") for name, body in deployed.properties("AWS::S3::Bucket").items()
+    }
+    assert told == {
+        "UploadsBucket": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}},
+        "ThumbnailsBucket": None,
+    }
+    assert deployed.triggered(object_event(deployed.buckets["ThumbnailsBucket"])) == set()
+
+
+@pytest.mark.parametrize("key", ["x.jpg", "uploads", "/uploads/x.jpg", "Uploads/x.jpg", "thumbnails/uploads/x.jpg"])
+def test_nothing_outside_uploads_starts_anything(deployed, key):
+    """The uploads bucket has room for other things."""
+    assert deployed.triggered(object_event(deployed.buckets["UploadsBucket"], object={"key": key})) == set()
+
+
+@pytest.mark.parametrize("kind", OBJECT_EVENTS)
+def test_an_upload_starts_its_workflow(deployed, kind):
+    """The rules are judged as they are meant, so what should start something does, and nothing else."""
+    event = object_event(deployed.buckets["UploadsBucket"], object={"key": "uploads/x.jpg"}) | {"detail-type": kind}
+    expected = {"Object Created": {"ProcessImageStateMachine"}, "Object Deleted": {"DeleteImageStateMachine"}}
+    assert deployed.started(deployed.triggered(event)) == expected.get(kind, set())
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_only_an_execution_for_an_upload_is_settled(deployed, status):
+    """What settles or deletes starts nothing, however it ends."""
+    settled = {"SettleImageStateMachine"} if status in ("FAILED", "TIMED_OUT", "ABORTED") else set()
+    started = {
+        name: deployed.started(deployed.triggered(execution_event(arn, status=status)))
+        for name, arn in deployed.workflows.items()
+    }
+    assert started == {
+        "ProcessImageStateMachine": settled,
+        "DeleteImageStateMachine": set(),
+        "SettleImageStateMachine": set(),
+    }
+
+
+# ---- The graph is whole: there is no other way to start a function or a workflow
+
+
+def test_rules_look_only_at_buckets_and_workflows(deployed):
+    """Other events, which anything might cause, are not drawn."""
+    patterns = [rule["EventPattern"] for rule in deployed.rules.values() if "EventPattern" in rule]
+    assert {source for pattern in patterns for source in pattern["source"]} <= {"aws.s3", "aws.states"}
+
+
+def test_every_role_is_held_by_a_function_a_workflow_or_a_rule(deployed):
+    """A pipe, a schedule or a replication would need a role as well."""
+    assert {role for role, _ in deployed.holders()} == set(deployed.roles)
+
+
+def test_no_function_reads_a_queue_or_a_stream(deployed):
+    """It would be started by what is in there."""
+    assert deployed.properties("AWS::Lambda::EventSourceMapping") == {}
+
+
+def test_only_rules_and_the_api_may_invoke_functions(deployed):
+    """No bucket, topic, alarm or log group starts one."""
+    rules = set(deployed.arns("AWS::Events::Rule").values())
+    for name, permission in deployed.properties("AWS::Lambda::Permission").items():
+        assert permission["Principal"] == "apigateway.amazonaws.com" or permission["SourceArn"] in rules, name
+
+
+# ---- A loop would be seen
+
+
+def allow(role, action, resource):
+    """Give a role one permission more."""
+
+    def change(resources):
+        document = resources[role]["Properties"]["Policies"][0]["PolicyDocument"]
+        document["Statement"].append({"Effect": "Allow", "Action": action, "Resource": resource})
+
+    return change
+
+
+def look_at(rule, **pattern):
+    """Let a rule match something else."""
+
+    def change(resources):
+        resources[rule]["Properties"]["EventPattern"] = pattern
+
+    return change
+
+
+UPLOADED, DELETED, ENDED = (
+    "ProcessImageStateMachineImageUploaded",
+    "DeleteImageStateMachineImageDeleted",
+    "SettleImageStateMachineExecutionEnded",
+)
+LOOPS = {
+    "a step may write an upload": allow(
+        "StoreResultsFunctionRole", "s3:PutObject", {"Fn::Sub": "${UploadsBucket.Arn}/uploads/*"}
+    ),
+    "a step may tag uploads": allow("StoreResultsFunctionRole", "s3:Put*", {"Fn::Sub": "${UploadsBucket.Arn}/*"}),
+    "a step may delete anything": allow("ValidateImageFunctionRole", "s3:DeleteObject", "*"),
+    "a workflow may write into any bucket": allow("ProcessImageStateMachineRole", "s3:PutObject", "arn:aws:s3:::*a*/*"),
+    "a step may start its workflow": allow(
+        "ExtractMetadataFunctionRole", "states:StartExecution", {"Ref": "ProcessImageStateMachine"}
+    ),
+    "a function may invoke a version of itself": allow(
+        "GetStatusFunctionRole", "lambda:InvokeFunction", {"Fn::Sub": "${GetStatusFunction.Arn}:*"}
+    ),
+    "the clean-up may delete uploads": allow(
+        "CleanRenditionsFunctionRole", "s3:DeleteObjectVersion", {"Fn::Sub": "${UploadsBucket.Arn}/uploads/*"}
+    ),
+    "the watch may start the workflow that starts it": allow(
+        "SettleImageStateMachineRole", "lambda:InvokeFunction", {"Fn::GetAtt": ["WatchRecordsFunction", "Arn"]}
+    ),
+    "renditions are uploads": look_at(
+        UPLOADED, source=["aws.s3"], detail={"bucket": {"name": [{"Ref": "ThumbnailsBucket"}]}}
+    ),
+    "any bucket will do": look_at(UPLOADED, source=["aws.s3"], detail={"object": {"key": [{"prefix": "uploads/"}]}}),
+    "deletions of renditions are looked at": look_at(DELETED, **{"detail-type": ["Object Deleted"]}),
+    "every execution is settled": look_at(ENDED, source=["aws.states"], detail={"status": ["FAILED"]}),
+    "an ended execution starts the next": look_at(
+        UPLOADED, source=["aws.states"], detail={"stateMachineArn": [{"Ref": "SettleImageStateMachine"}]}
+    ),
+}
+
+
+@pytest.mark.parametrize("change", LOOPS.values(), ids=LOOPS.keys())
+def test_a_loop_would_be_seen(translated, change):
+    """One permission too many or one pattern too wide is enough."""
+    broken = replace(translated, document=copy.deepcopy(translated.document))
+    change(broken.document["Resources"])
+    with pytest.raises(CycleError):
+        TopologicalSorter(Deployed(broken).graph()).prepare()
