@@ -204,18 +204,20 @@ def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, k
     assert seen.notified == ["SUCCESS"]
 
 
-def test_a_record_that_dynamodb_does_not_take_is_a_failure_that_is_told(pipeline, outcome, key):
-    """Whatever made it so large: an outcome and a notification, not a picture that is PROCESSING for ever."""
-    rendition = {"name": "n" * 64, "format": "JPEG", "width": 1, "height": 1, "sizeBytes": 1, "key": "k" * 900}
+@pytest.mark.parametrize("step", ["GenerateThumbnails", "ExtractMetadata"])
+def test_an_answer_that_step_functions_does_not_take_is_a_failure_that_is_told(pipeline, key, step):
+    """Nothing in the execution catches it; record and notification tell, and no picture is PROCESSING for ever."""
+    pipeline.replace(f"{step}Function", lambda event: {**SOUND[step](event), "warnings": ["x" * 1000] * 300})
+    version = pipeline.upload(key, PHOTO)
+    pipeline.wait_for(key, version)
 
-    def generate(event):
-        return {**SOUND["GenerateThumbnails"](event), "renditions": [rendition] * 400}
+    def told():
+        return [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
 
-    pipeline.replace("GenerateThumbnailsFunction", generate)
-    seen = outcome(key, PHOTO)
-    assert (seen.record["status"], seen.record["error"]["step"]) == ("FAILED", "StoreResults"), seen.record["error"]
-    assert "exceeded the maximum allowed size" in seen.record["error"]["message"]
-    assert seen.notified == ["FAILURE"]
+    pipeline.wait_until(told, "the settlement to be told")
+    record = pipeline.record(key)
+    assert (record["status"], record["error"]["code"]) == ("FAILED", "States.DataLimitExceeded")
+    assert [each["MessageAttributes"]["status"]["Value"] for each in told()] == ["FAILURE"]
 
 
 def test_a_failure_over_an_older_picture_shows_nothing_of_it(pipeline, outcome, key):
