@@ -142,8 +142,21 @@ for _name in ("1024 bytes", "parent inside", "colour"):
     _folder = keys.rendition_prefix(FOLDER + NAMES[_name])
     NAMES[f"impostor of {_name}"] = _folder.removeprefix("thumbnails/hostile/").removesuffix("/")
 
+CHANGED = {
+    name
+    for name, text in NAMES.items()
+    if keys.shown(text) != text or "%25" in keys.status_path(text) or len(text.encode()) > 1000
+}
+"""Those that look different somewhere, or are cut."""
+
 NOT_IN_MOTO = {name for name in NAMES if "\n" in NAMES[name]}
 """moto's S3 takes no line feed, as S3 does: these are delivered as events, with the bytes of another upload."""
+
+
+HEADERS = {"content-type", "x-content-type-options", "cache-control", "content-length", "apigw-requestid"} | {
+    "server", "date", "connection",
+}  # fmt: skip
+"""The function's, API Gateway's, and those of any server."""
 
 
 @dataclass
@@ -195,7 +208,8 @@ class Run:
             return sum(self._folder in each["Message"] for each in self.pipeline.notifications()) == count
 
         def through() -> bool:
-            return not any(each.running for each in self.pipeline.executions())
+            mine = [each for each in self.pipeline.executions() if (each.key or "").startswith(self._folder)]
+            return not any(each.running for each in mine)
 
         self.pipeline.wait_until(told, "every name to be notified", 300)
         self.pipeline.wait_until(through, "every name to be through")
@@ -229,13 +243,8 @@ def pictures(shared_pipeline: Pipeline) -> Run:
 
 @pytest.fixture(scope="module")
 def failures(shared_pipeline: Pipeline) -> Run:
-    """Every name that is written differently somewhere, with what is no picture."""
-    changed = {
-        name
-        for name, text in NAMES.items()
-        if text != keys.shown(text) or keys.status_path(text).count("%25") or len(text) > 200
-    }
-    return Run(shared_pipeline, FOLDER.replace("hostile", "HOSTILE"), changed, b"no picture")
+    """The names that are changed somewhere, with what is no picture."""
+    return Run(shared_pipeline, FOLDER.replace("hostile", "HOSTILE"), CHANGED, b"no picture")
 
 
 @pytest.fixture(params=["pictures", "failures"])
@@ -281,26 +290,18 @@ def test_every_name_has_its_own_record(any_run):
 
 
 def test_the_url_in_a_notification_gives_that_very_record(any_run):
-    """Whatever its neighbours are called, and whatever a browser makes of the URL."""
+    """Whatever its neighbours are called and a browser makes of the URL; as JSON, and with no name in a header."""
     for name, seen in any_run.seen.items():
-        code, _, body = visit(status_url(seen))
-        assert code == 200, name
+        code, headers, body = visit(status_url(seen))
+        assert (code, headers["content-type"], headers["x-content-type-options"]) == (
+            200,
+            "application/json",
+            "nosniff",
+        ), name
+        assert {header.lower() for header in headers} == HEADERS, name
         told = json.loads(body)
         assert (told["ImageKey"], told["execution"]["id"]) == (seen.key, seen.execution.name), name
     assert len({status_url(seen) for seen in any_run.seen.values()}) == len(any_run.seen)
-
-
-def test_an_answer_is_json_in_every_header_and_byte(any_run):
-    """No name gets into a header, and nobody takes the answer for a page."""
-    for name, seen in any_run.seen.items():
-        _, headers, body = visit(status_url(seen))
-        assert headers["content-type"] == "application/json", name
-        assert headers["x-content-type-options"] == "nosniff", name
-        assert set(headers) <= {
-            "content-type", "x-content-type-options", "cache-control", "content-length", "apigw-requestid",
-            "Server", "Date", "Connection",
-        }, name  # fmt: skip
-        json.loads(body)
 
 
 def test_renditions_stay_in_their_folder_and_apart(pictures):
@@ -358,25 +359,25 @@ def test_logs_have_one_line_for_one_event_and_no_names(any_run):
 
 
 class Only:
-    """The pipeline, with no executions but these."""
+    """The pipeline, with no executions but those of some names."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Run, names: Collection[str]) -> None:
+        self._run, self._names = run, names
 
-    def executions(self) -> list[Execution]:
-        return [seen.execution for seen in self._run.seen.values()]
+    def executions(self, _machine: str) -> list[Execution]:
+        return [self._run.seen[name].execution for name in self._names]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._run.pipeline, name)
 
 
-def test_the_command_line_shows_every_name_and_obeys_none(pictures, capsys):
+def test_the_command_line_shows_the_names_and_obeys_none(pictures, capsys):
     """In words and in JSON lines; files are written where renditions belong, and nowhere else."""
     folder: Path = pictures.pipeline.run_dir
     around = set(folder.parent.iterdir()), set(folder.iterdir()) | {folder / "thumbnails"}
-    sights = list(Watch(Only(pictures)).look())
+    sights = list(Watch(Only(pictures, CHANGED)).look())
     outcomes = [sight for sight in sights if isinstance(sight, Outcome)]
-    assert {outcome.key for outcome in outcomes} == {seen.key for seen in pictures.seen.values()}
+    assert {outcome.key for outcome in outcomes} == {pictures.seen[name].key for name in CHANGED}
     for display in (Words(), JsonLines()):
         for sight in sights:
             display.ended(sight) if isinstance(sight, Outcome) else display.entered(sight)
@@ -408,10 +409,32 @@ def test_the_folder_itself_can_be_an_upload(pipeline):
 def test_half_a_character_fails_alone(pipeline):
     """S3 has no such key, and no record can have it: an event that was made up fails, and what comes next does not."""
     event = json.loads((ROOT / "events" / "object_created.json").read_text())
-    event["detail"]["object"]["key"] = f"{FOLDER}\ud800.jpg"
+    event["detail"]["object"]["key"] = "uploads/half/\ud800.jpg"
     arn = start(pipeline, event)
     pipeline.wait_until(
         lambda: any(each.arn == arn and each.status == "FAILED" for each in pipeline.executions()), "its end"
     )
-    pipeline.upload(f"{FOLDER}next.jpg", PHOTO)
-    assert (pipeline.wait_for(f"{FOLDER}next.jpg") or {})["status"] == "COMPLETED"
+    pipeline.upload("uploads/half/next.jpg", PHOTO)
+    assert (pipeline.wait_for("uploads/half/next.jpg") or {})["status"] == "COMPLETED"
+
+
+def test_a_deletion_takes_its_own_renditions_and_no_others(pictures):
+    """Also where the one is named like the other's folder, or like what a browser makes of it."""
+    pipeline: Pipeline = pictures.pipeline
+    bucket = pipeline.outputs["ThumbnailsBucketName"]
+    deleted = CHANGED - NOT_IN_MOTO
+    kept = {each["key"] for name in NAMES.keys() - deleted for each in pictures.seen[name].record["renditions"]}
+    for name in deleted:
+        pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=pictures.seen[name].key)
+
+    def stored() -> set[str]:
+        pages = pipeline.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
+        keys_stored = [version["Key"] for page in pages for version in page.get("Versions", [])]
+        return {key for key in keys_stored if key.startswith("thumbnails/hostile/")}
+
+    assert kept < stored()
+    own = {each["key"] for each in (pipeline.record(f"{FOLDER}stand-in") or {})["renditions"]}
+    pipeline.wait_until(lambda: stored() - own == kept, "the renditions to be deleted", 120)
+    for name in NAMES:
+        status = (pipeline.record(pictures.seen[name].key) or {})["status"]
+        assert status == ("DELETED" if name in deleted else "COMPLETED"), name

@@ -93,11 +93,19 @@ def assigned(path, name):
 @example("uploads/")
 @example("uploads/../a//b?(1)'!*.jpg")
 @example("uploads/%2E%2E")
+@example("uploads/\x7f")
 def test_the_workflow_writes_the_same_url_and_shows_the_same_name(path, key):
     """The URL in a notification is the one that is understood, and no name shows more there than elsewhere."""
     url = evaluate(assigned(path, "status_url"), {"key": key})
     assert url == "${ImageStatusApiUrl}" + keys.status_path(key)
     assert evaluate(assigned(path, "shown_key"), {"key": key}) == keys.shown(key)
+
+
+@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.name.partition(".")[0])
+def test_the_workflow_hides_what_is_hidden_elsewhere(path):
+    """In names as in the words of errors, which may hold names: one list of characters."""
+    text = path.read_text().replace("\\\\", "\\")
+    assert text.count("/[\\x00-\\x1f\\x7f-") == text.count(f"/{keys.UNSHOWABLE}/") >= 2
 
 
 @given(st.text())
