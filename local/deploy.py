@@ -155,6 +155,8 @@ def _name(template: Template, resource: Resource, aws_url: str, api_url: str) ->
             arn = f"arn:aws:iam::{ACCOUNT_ID}:role/{name}"
         case "AWS::Events::Rule":
             arn = f"arn:aws:events:{region}:{ACCOUNT_ID}:rule/{name}"
+        case "AWS::CloudWatch::Alarm":
+            arn = f"arn:aws:cloudwatch:{region}:{ACCOUNT_ID}:alarm:{name}"
         case "AWS::ApiGatewayV2::Api":
             ref = logical_id.lower()
             # What AWS would serve there is served here, so addresses in notifications and outputs work.

@@ -4,29 +4,35 @@ The layer judges the calls of roles by their policies, answers Lambda's `Invoke`
 the calls that a test wants failed, and passes everything else on. It touches no private name of moto.
 """
 
+import io
 import json
+import select
 import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from local import actions, rekognition
+from local import actions, rekognition, stepfunctions
 from local.actions import Environ
 from local.iam import Denial, Guard, Role
 from local.workers import Result, Workers
 
 MAX_REQUEST_BYTES = 6_291_456  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+LOOK_SECONDS = 0.05
 
 StartResponse = Callable[..., Any]
 
 _FORM = "application/x-www-form-urlencoded"
+_S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _SERVER_ERRORS = ("InternalServerError", "InternalError", "InternalErrorException", "ServiceException")
 
 
@@ -36,10 +42,13 @@ class Fault:
 
     service: str
     operation: str
-    error_code: str
     times: int
-    status: int = 0
     containing: str = ""
+    error_code: str = ""
+    """Empty when the call is not answered at all."""
+    status: int = 0
+    effective: bool = False
+    """Whether a call that is not answered does its work."""
 
 
 class QuietHandler(MotoRequestHandler):
@@ -64,15 +73,27 @@ class Endpoint:
         self.guard = guard
         self._read_object = read_object
         self._faults: list[Fault] = []
+        self._cleared = threading.Event()
         self._lock = threading.Lock()
         self.replacements: dict[str, Callable[[bytes], Result]] = {}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         if self._faults and (fault := self._matching_fault(environ)):
-            return _fault(environ, start_response, fault)
+            if fault.error_code:
+                return _fault(environ, start_response, fault)
+            if fault.effective:
+                b"".join(self._answer(environ, lambda *_: None))
+            else:
+                actions.body(environ)
+            return self._leave_unanswered(environ, start_response)
+        return self._answer(environ, start_response)
+
+    def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         role = self.guard.caller(environ)
         if role and (denial := self.guard.judge(role, environ)):
+            if actions.identify(environ) == ("s3", "DeleteObjects"):
+                return self._delete_allowed(role, environ, start_response)
             return _denied(environ, start_response, denial)
         if match := actions.INVOCATION.match(environ["PATH_INFO"]):
             return self._invoke(unquote(match[1]), environ, start_response)
@@ -104,16 +125,23 @@ class Endpoint:
             return replacement(payload)
         return self._workers.invoke(function, json.loads(payload or b"{}"))
 
+    def alter(self, logical_id: str, source: str | None, timeout: float | None, memory: int | None) -> None:
+        """Run a function with other code or limits until `clear`."""
+        self._workers.alter(logical_id, source, timeout, memory)
+
     def add_fault(self, fault: Fault) -> None:
         """Fail the next calls that match."""
         with self._lock:
             self._faults.append(fault)
 
     def clear(self) -> None:
-        """Forget faults and replacements, and give every role its own policies."""
+        """Forget faults and replacements, and give every function and role its own code and policies."""
         with self._lock:
             self._faults.clear()
+            self._cleared.set()
+            self._cleared = threading.Event()
         self.replacements.clear()
+        self._workers.restore()
         self.guard.clear()
 
     def _reader_for(self, role: Role | None, environ: Environ) -> rekognition.ReadObject:
@@ -126,6 +154,27 @@ class Endpoint:
             return self._read_object(bucket, key, version)
 
         return read
+
+    def _delete_allowed(self, role: Role, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """S3 judges each object of a batch by itself, and lists those that may not be deleted in its answer."""
+        asked = ElementTree.fromstring(actions.peek(environ))  # noqa: S314 (a function of ours)
+        judged = zip(asked.findall("{*}Object"), actions.needs(environ), strict=True)
+        denied = [entry for entry, need in judged if not self.guard.allows(role, need)]
+        for entry in denied:
+            asked.remove(entry)
+        answer = f'<DeleteResult xmlns="{_S3_NAMESPACE}"/>'.encode()
+        if asked.find("{*}Object") is not None:
+            body = ElementTree.tostring(asked, default_namespace=_S3_NAMESPACE)
+            environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+            answer = b"".join(self._moto(environ, lambda *_: None))
+        result = ElementTree.fromstring(answer)  # noqa: S314 (moto's)
+        for entry in denied:
+            facts = {each.tag.rpartition("}")[2]: each.text for each in entry}
+            error = ElementTree.SubElement(result, f"{{{_S3_NAMESPACE}}}Error")
+            for name, text in {**facts, "Code": "AccessDenied", "Message": "Access Denied"}.items():
+                ElementTree.SubElement(error, f"{{{_S3_NAMESPACE}}}{name}").text = text
+        text = ElementTree.tostring(result, encoding="unicode", default_namespace=_S3_NAMESPACE)
+        return _answer(start_response, 200, "application/xml", text)
 
     def _invoke(self, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         payload = actions.body(environ)
@@ -146,6 +195,18 @@ class Endpoint:
         if result.failed:
             headers["X-Amz-Function-Error"] = "Unhandled"
         return _answer(start_response, 200, "application/json", result.payload, headers)
+
+    def _leave_unanswered(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Let the engine's state run out of time; let anybody else wait for as long as it will, or until `clear`."""
+        if stepfunctions.USER_AGENT in environ.get("HTTP_USER_AGENT", ""):
+            return _answer(start_response, 200, "text/plain", "", {stepfunctions.UNANSWERED: "yes"})
+        connection, cleared = environ["werkzeug.socket"], self._cleared
+        while not cleared.wait(LOOK_SECONDS):
+            if select.select([connection], [], [], 0)[0]:  # all of the request has been read: this is its end
+                break
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        raise ConnectionAbortedError  # the server keeps quiet about it
 
     def _matching_fault(self, environ: Environ) -> Fault | None:
         service, operation = actions.identify(environ)

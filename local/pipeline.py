@@ -315,6 +315,19 @@ class Pipeline:
         url = f"http://127.0.0.1:{self._callbacks.server_address[1]}/{logical_id}"
         self._control("replace", {"function": logical_id, "url": url})
 
+    def alter(
+        self, logical_id: str, *, source: str | None = None, timeout: float | None = None, memory: int | None = None
+    ) -> None:
+        """Run a function with other code or tighter limits, in a process of its own as ever, until `clear`.
+
+        Args:
+            logical_id: The function's name in the template.
+            source: Text of a module with a `lambda_handler`; the function's own code if not given.
+            timeout: Seconds that an invocation may take.
+            memory: Mebibytes that the process may hold.
+        """
+        self._control("alter", {"logical_id": logical_id, "source": source, "timeout": timeout, "memory": memory})
+
     def fault(
         self, service: str, operation: str, error_code: str, times: int = 1, *, status: int = 0, containing: str = ""
     ) -> None:
@@ -328,17 +341,30 @@ class Pipeline:
             status: The HTTP status; 0 for 500 or 400, as the code suggests.
             containing: Only requests fail that have this text in their path or body.
         """
-        self._control(
-            "fault",
-            {
-                "service": service,
-                "operation": operation,
-                "error_code": error_code,
-                "times": times,
-                "status": status,
-                "containing": containing,
-            },
-        )
+        which = {"service": service, "operation": operation, "times": times, "containing": containing}
+        self._control("fault", {**which, "error_code": error_code, "status": status})
+
+    def hang(
+        self, service: str, operation: str, times: int = 1, *, containing: str = "", effective: bool = False
+    ) -> None:
+        """Leave the next calls of an AWS operation without an answer, until `clear`.
+
+        The time of a state of a workflow that makes such a call is over at once: `States.Timeout`. Anybody else waits
+        for as long as it will, so a function that has no patience of its own runs into its timeout.
+
+        Args:
+            service: As of `fault`, and so are `operation`, `times` and `containing`.
+            operation: See there.
+            times: See there.
+            containing: See there.
+            effective: Whether the call does its work, and only the answer is lost.
+        """
+        which = {"service": service, "operation": operation, "times": times, "containing": containing}
+        self._control("fault", {**which, "effective": effective})
+
+    def time_out(self, execution: Execution) -> None:
+        """Let the time of an execution be over, as if the definition's `TimeoutSeconds` had passed."""
+        self._control("time_out", {"execution": execution.arn})
 
     def restrict(self, role: str, statements: list[dict[str, Any]]) -> None:
         """Give a role, by logical id, other policy statements until `clear`."""
@@ -349,7 +375,7 @@ class Pipeline:
         return [Call(**call) for call in self._control("calls", {})]
 
     def clear(self) -> None:
-        """Forget faults, replacements and calls, and give every role its own policies."""
+        """Forget faults, replacements and calls, and give every function and role its own code and policies."""
         self._replacements.clear()
         self._control("clear", {})
 

@@ -163,7 +163,7 @@ class _Later:
 
 
 class _Control:
-    """Lets the parent replace functions, inject faults and change roles; passes everything else on."""
+    """Lets the parent change functions and roles, inject faults and let time run out; passes everything else on."""
 
     def __init__(self, endpoint: Any) -> None:
         self._endpoint = endpoint
@@ -180,6 +180,10 @@ class _Control:
             self._endpoint.add_fault(Fault(**request))
         elif command == "replace":
             self._endpoint.replacements[request["function"]] = _remote(request["url"])
+        elif command == "alter":
+            self._endpoint.alter(**request)
+        elif command == "time_out":
+            _time_out(request["execution"])
         elif command == "restrict":
             self._endpoint.guard.restrict(request["role"], request["statements"])
         elif command == "clear":
@@ -187,6 +191,17 @@ class _Control:
         body = json.dumps(self._endpoint.guard.calls() if command == "calls" else None).encode()
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
+
+
+def _time_out(arn: str) -> None:
+    from moto.stepfunctions.parser.api import ExecutionStatus
+    from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
+    from local import events, executions
+
+    _, _, _, region, account, *_ = arn.split(":")
+    execution = stepfunctions_parser_backends[account][region].describe_execution(arn)
+    executions.end(execution, ExecutionStatus.TIMED_OUT, events.publish)
 
 
 def _remote(url: str) -> Callable[[bytes], Any]:

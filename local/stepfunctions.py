@@ -1,4 +1,4 @@
-"""Seams in moto's Step Functions engine: its speed, the role that it calls with, and errors that nothing catches."""
+"""Seams in moto's Step Functions engine: its speed, its timeouts, its terminal errors, and the role it calls with."""
 
 import os
 import sys
@@ -11,12 +11,21 @@ import boto3
 from botocore.config import Config
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_dynamodb import (
+    StateTaskServiceDynamoDB,
+)
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 from moto.stepfunctions.parser.asl.utils import boto_client
 
 from local.clients import DUMMY_KEY
 from local.iam import access_key
+
+USER_AGENT = "local-step-functions"
+"""What tells the engine's calls from all others."""
+
+UNANSWERED = "x-local-unanswered"
+"""The header of an answer that says that there is none: the time of the state that has called is over, at once."""
 
 _NEVER = 99_999_999  # seconds; a state's own timeout ends what takes too long
 
@@ -25,7 +34,7 @@ _TERMINAL = frozenset({"States.DataLimitExceeded", "States.Runtime"})
 
 
 def install(wait_scale: float) -> None:
-    """Sign with the state machine's role, parse each definition once, shorten waits, let terminal errors end it.
+    """Sign with the state machine's role, parse each definition once, shorten waits, mend timeouts and terminal errors.
 
     Args:
         wait_scale: What the waits are multiplied by, so that a test need not sit them out.
@@ -37,6 +46,8 @@ def install(wait_scale: float) -> None:
         raise RuntimeError("moto moved the wait out of retrier_decl: local/stepfunctions.py must follow.")
     if not callable(getattr(AmazonStateLanguageParser, "parse", None)):
         raise RuntimeError("moto moved AmazonStateLanguageParser.parse: local/stepfunctions.py must follow.")
+    if not callable(getattr(StateTaskServiceDynamoDB, "_from_error", None)):
+        raise RuntimeError("moto moved StateTaskServiceDynamoDB._from_error: local/stepfunctions.py must follow.")
     original = getattr(boto_client, "boto_client_for", None)
     if original is None:
         raise RuntimeError("moto moved boto_client_for: local/stepfunctions.py must follow.")
@@ -48,6 +59,12 @@ def install(wait_scale: float) -> None:
     retrier_decl.time = SimpleNamespace(  # type: ignore[attr-defined, assignment]
         sleep=lambda seconds: time.sleep(seconds * wait_scale)
     )
+
+    def from_error(self: Any, env: Any, ex: Exception, name: Any = StateTaskServiceDynamoDB._from_error) -> Any:
+        # moto gives whatever is no answer of DynamoDB, and so a timeout, the name of an error of DynamoDB.
+        return self._get_timed_out_failure_event(env) if isinstance(ex, TimeoutError) else name(self, env, ex)
+
+    StateTaskServiceDynamoDB._from_error = from_error  # type: ignore[method-assign]
     tree = lru_cache(lambda definition, parse=AmazonStateLanguageParser.parse: parse(definition)[1])
 
     def parse_once(definition: str) -> tuple[Any, Any]:
@@ -68,16 +85,24 @@ def install(wait_scale: float) -> None:
 
 def _client_for(region: str, service: str, state_credentials: Any = None) -> Any:
     """Make the client of a task; moto gives the role of its state, but signs every call alike."""
-    return boto3.client(  # type: ignore[call-overload]
+    client = boto3.client(  # type: ignore[call-overload]
         service,
         region_name=region,
         endpoint_url=f"http://127.0.0.1:{os.environ['MOTO_PORT']}",
         aws_access_key_id=access_key(state_credentials.role_arn) if state_credentials else DUMMY_KEY,
         aws_secret_access_key=DUMMY_KEY,
         config=Config(
+            user_agent_extra=USER_AGENT,
             parameter_validation=False,
             retries={"total_max_attempts": 1},  # the workflow retries
             connect_timeout=_NEVER,
             read_timeout=_NEVER,
         ),
     )
+    client.meta.events.register("before-parse", _note_unanswered)
+    return client
+
+
+def _note_unanswered(response_dict: Any, **_: Any) -> None:
+    if UNANSWERED in response_dict["headers"]:
+        raise TimeoutError

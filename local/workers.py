@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -42,8 +42,10 @@ class Function:
     runtime: str
     code: Path
     layers: tuple[Path, ...]
-    timeout: int
+    timeout: float
+    """Seconds."""
     memory: int
+    """Mebibytes."""
     environment: Mapping[str, str]
     log_group: str
 
@@ -66,6 +68,7 @@ class Workers:
         self, functions: list[Function], environment: Mapping[str, str], run_dir: Path, per_function: int, total: int
     ) -> None:
         self._functions = {key: function for function in functions for key in (function.name, function.arn)}
+        self._altered: dict[str, Function] = {}
         self._environment = environment
         self._run_dir = run_dir
         self._slots = {function.arn: threading.Semaphore(per_function) for function in functions}
@@ -83,7 +86,7 @@ class Workers:
     def invoke(self, function: Function, event: Any) -> Result:
         """Run a function on an event, starting a process when none is warm."""
         with self._slots[function.arn], self._total:
-            worker = self._take(function)
+            worker = self._take(self._altered.get(function.arn, function))
             try:
                 result = worker.invoke(event)
             finally:
@@ -92,6 +95,37 @@ class Workers:
             message = f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes)."
             return _failure("Function.ResponseSizeTooLarge", message)
         return result
+
+    def alter(self, logical_id: str, source: str | None, timeout: float | None, memory: int | None) -> None:
+        """Run a function with other code or limits until `restore`; None leaves what the template says.
+
+        Args:
+            logical_id: The function's name in the template.
+            source: Text of a module with a `lambda_handler`.
+            timeout: Seconds.
+            memory: Mebibytes.
+        """
+        function = next(each for each in self._functions.values() if each.logical_id == logical_id)
+        changes: dict[str, Any] = {"timeout": timeout, "memory": memory}
+        if source is not None:
+            (self._run_dir / "tmp").mkdir(parents=True, exist_ok=True)
+            code = Path(tempfile.mkdtemp(prefix=f"{logical_id}-", dir=self._run_dir / "tmp"))
+            (code / "app.py").write_text(source, encoding="utf-8")
+            changes |= {"code": code, "handler": "app.lambda_handler"}
+        given = {name: value for name, value in changes.items() if value is not None}
+        with self._lock:
+            self._altered[function.arn] = replace(function, **given)
+
+    def restore(self) -> None:
+        """Run every function as the template says."""
+        with self._lock:
+            self._altered.clear()
+            stale = [worker for idle in self._idle.values() for worker in idle if not self._wanted(worker)]
+            for worker in stale:
+                self._idle[worker.function.arn].remove(worker)
+                self._all.discard(worker)
+        for worker in stale:
+            worker.kill()
 
     def warm(self, functions: list[Function]) -> None:
         """Start a process for each function ahead of its first invocation, one by one to spare the machine."""
@@ -112,11 +146,16 @@ class Workers:
             worker.kill()
         shutil.rmtree(self._run_dir / "tmp", ignore_errors=True)
 
+    def _wanted(self, worker: "_Worker") -> bool:
+        """Whether what it runs is what the template says, or what took its place."""
+        arn = worker.function.arn
+        return worker.function in (self._functions[arn], self._altered.get(arn))
+
     def _take(self, function: Function) -> "_Worker":
         with self._lock:
             idle = self._idle[function.arn]
-            while idle:
-                worker = idle.pop()
+            for worker in [each for each in reversed(idle) if each.function == function]:
+                idle.remove(worker)
                 if worker.alive:
                     return worker
                 self._all.discard(worker)
@@ -129,7 +168,7 @@ class Workers:
 
     def _give_back(self, worker: "_Worker") -> None:
         with self._lock:
-            if worker.alive and not self._stopped.is_set():
+            if worker.alive and self._wanted(worker) and not self._stopped.is_set():
                 self._idle[worker.function.arn].append(worker)
                 return
             self._all.discard(worker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -30,6 +31,7 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "POWERTOOLS_SERVICE_NAME": "stack",  # read when the core is imported
 }
 
 UPLOADS_BUCKET = "uploads-bucket"
@@ -163,6 +165,21 @@ def put_record(image_key: str, **fields: Any) -> None:
     boto3.client("dynamodb").put_item(
         TableName=IMAGE_TABLE, Item={name: _attribute(value) for name, value in item.items()}
     )
+
+
+def emf(text: str) -> list[dict[str, Any]]:
+    """Every line of a log that is a metric in CloudWatch's embedded metric format, whole."""
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return [line for line in lines if "_aws" in line]
+
+
+def metrics(capsys: pytest.CaptureFixture[str]) -> list[dict[str, float]]:
+    """What was counted since the last look: each line's metrics with their sums."""
+    return [
+        {metric["Name"]: sum(line[metric["Name"]]) for metric in directive["Metrics"]}
+        for line in emf(capsys.readouterr().out)
+        for directive in line["_aws"]["CloudWatchMetrics"]
+    ]
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from cfnlint.helpers import load_resource
 from moto.events.models import EventPattern
 
 from local import policy
-from local.actions import CONDITION_KEYS
+from local.actions import CONDITION_KEYS, SERVICE_CONDITION_KEYS
 from local.deploy import plan
 from local.template import load
 from tests.conftest import ROOT
@@ -49,8 +49,8 @@ class Deployed:
             body.pop("Condition", None)
         self._template = replace(template, document=document, refs={}, attributes={})
         stack = plan(self._template, "http://localhost", "http://localhost")
-        self.bucket_policies = {
-            bucket: policy.parse(statements, CONDITION_KEYS) for bucket, statements in stack.bucket_policies.items()
+        self.resource_policies = {
+            arn: policy.parse(statements, SERVICE_CONDITION_KEYS) for arn, statements in stack.resource_policies.items()
         }
         self.roles = {role.arn: policy.parse(role.statements, CONDITION_KEYS) for role in stack.roles}
         self.functions = self.arns("AWS::Lambda::Function")
@@ -79,7 +79,7 @@ class Deployed:
         """Whether a role's policies, or the bucket's, could allow any of the actions on it or on anything in it."""
         return any(
             replace(statement, resources=("*",), conditions=()).applies(policy.Request(action, arn), role)
-            for statement in (*self.roles[role], *self.bucket_policies.get(arn, ()))
+            for statement in (*self.roles[role], *self.resource_policies.get(arn, ()))
             if statement.allows and any(may_mean(resource, arn) for resource in statement.resources)
             for action in actions
         )
@@ -165,7 +165,7 @@ def test_no_role_can_write_to_the_uploads_bucket(deployed):
 
 def test_the_uploads_buckets_policy_lets_nobody_in(deployed):
     """Not even a service of AWS, whose logs and reports would be uploads."""
-    assert not [each for each in deployed.bucket_policies[deployed.buckets["UploadsBucket"]] if each.allows]
+    assert not [each for each in deployed.resource_policies[deployed.buckets["UploadsBucket"]] if each.allows]
 
 
 def test_nothing_in_the_thumbnails_bucket_starts_anything(deployed):

@@ -133,6 +133,15 @@ def test_every_resource_is_named_unless_the_action_knows_none(translated):
                 assert all(without_resource.match(action) for action in as_list(statement["Action"])), statement
 
 
+def test_the_services_own_logs_know_nothing_of_people(template):
+    """The access log has no client address and no path, the workflow's log no data."""
+    access = template["Resources"]["ImageStatusApi"]["Properties"]["AccessLogSettings"]["Format"]
+    assert not re.search(r"identity|path|rawPath|userAgent|authorizer", access)
+    machines = [body for body in template["Resources"].values() if body["Type"] == "AWS::Serverless::StateMachine"]
+    assert machines
+    assert not any(body["Properties"]["Logging"]["IncludeExecutionData"] for body in machines)
+
+
 def test_every_log_ends(template):
     """No log group keeps its logs for ever."""
     groups = [body for body in template["Resources"].values() if body["Type"] == "AWS::Logs::LogGroup"]

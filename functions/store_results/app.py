@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from image_pipeline import cleanup, records, settings, storage
-from image_pipeline.observability import step
+from image_pipeline.observability import count_success, step
 
 
 @step
@@ -33,6 +33,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         if event["overwrites"]:  # listed before the claim is proved, see cleanup
             replaced = storage.rendition_versions(config.thumbnails_bucket, event["imageKey"])
     records.complete(config.image_table, event["imageKey"], event["executionId"], fields)
+    count_success(fields)
     with cleanup.best_effort():
         kept = {rendition["key"] for rendition in thumbnails["renditions"]}
         cleanup.retire(config.thumbnails_bucket, replaced, kept)

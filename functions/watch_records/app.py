@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from image_pipeline import executions, records, settings
-from image_pipeline.observability import logger
+from image_pipeline.observability import logger, note_oldest
 
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -14,6 +14,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     machines = settings.load_machines(os.environ)
     oldest = records.oldest_claims(table)
     seconds = max((records.age_seconds(claim["claimedAt"], now) for claim in oldest), default=0)
+    note_oldest(seconds)
     lost = [claim for claim in oldest if records.age_seconds(claim["claimedAt"], now) > records.LOST_SECONDS]
     for claim in lost:
         executions.settle(machines, claim)

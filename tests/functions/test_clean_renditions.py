@@ -1,14 +1,45 @@
 """functions/clean_renditions"""
 
-from tests.conftest import put_record
+import pytest
+from botocore.stub import Stubber
+
+from image_pipeline import storage
+from tests.conftest import metrics, put_record
 from tests.unit.test_cleanup import marked, rendition
+
+
+def event(outcome="FAILED", error="KeyError"):
+    return {"imageKey": "uploads/a.jpg", "outcome": outcome, "error": error, "executionId": "execution-1"}
 
 
 def test_what_no_record_points_at_is_cleaned(handler):
     """The failed upload's renditions and nothing else."""
     left, other = rendition("uploads/a.jpg", "1"), rendition("uploads/b.jpg", "1")
     put_record("uploads/a.jpg", status="FAILED")
-    event = {"imageKey": "uploads/a.jpg", "outcome": "FAILED", "error": "KeyError", "executionId": "execution-1"}
-    assert handler(event)["cleaned"] == 1
+    assert handler(event())["cleaned"] == 1
     assert marked() == {left.version_id}
     assert other.version_id not in marked()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "counted"),
+    [
+        ("FAILED", "KeyError", {"ImageFailed": 1, "ImageCompleted": 0, "ImagePartial": 0}),
+        ("FAILED", "EmptyUploadError", {"ImageRejected": 1}),
+        ("SUPERSEDED", None, None),
+        ("DELETED", None, None),
+    ],
+)
+def test_a_failure_is_counted_and_nothing_else(handler, capsys, outcome, error, counted):
+    """Every failure comes by here once, whichever workflow tells of it."""
+    handler(event(outcome, error))
+    assert metrics(capsys) == ([counted] if counted else [])
+
+
+def test_a_failure_is_counted_even_if_nothing_can_be_cleaned(handler, capsys):
+    """An outage of S3 must not hide the failures that it causes."""
+    with Stubber(storage._s3()) as stub:
+        stub.add_client_error("list_object_versions", "AccessDenied", http_status_code=403)
+        with pytest.raises(Exception, match="AccessDenied"):
+            handler(event())
+    assert [next(iter(line)) for line in metrics(capsys)] == ["ImageCompleted", "RenditionsNotCleaned"]

@@ -1,10 +1,12 @@
 """functions/store_results"""
 
+from datetime import UTC, datetime
+
 import pytest
 from botocore.stub import Stubber
 
 from image_pipeline import errors, records, storage
-from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, put_record
+from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, metrics, put_record
 from tests.unit.test_cleanup import marked, rendition
 
 LABELLED = {
@@ -23,7 +25,7 @@ def event(metadata, execution_id="execution-1", overwrites=False):
         "startedAt": "2026-11-20T12:00:01.000Z",
         "thumbnails": {
             "exif": {"make": "ACME"},
-            "image": {"format": "JPEG", "width": 800, "height": 600},
+            "image": {"format": "JPEG", "width": 800, "height": 600, "sizeBytes": 90_000},
             "renditions": [{"name": "100x100", "sizeBytes": 3000, "key": "thumbnails/a.jpg/new/100x100.jpg"}],
             "summary": {"thumbhash": "x"},
             "warnings": [],
@@ -64,12 +66,28 @@ def test_no_labels_found_is_still_complete(handler):
     assert handler(event(LABELLED | {"labels": []}))["status"] == "COMPLETED"
 
 
-def test_a_superseded_execution_changes_nothing(handler):
-    """The newer upload's record stays."""
+def test_a_superseded_execution_changes_nothing(handler, capsys):
+    """The newer upload's record stays, and nothing is counted."""
     put_record("uploads/a.jpg", execution={"id": "execution-2"})
     with pytest.raises(errors.SupersededError):
         handler(event(LABELLED))
     assert records.read(IMAGE_TABLE, "uploads/a.jpg")["status"] == "PROCESSING"
+    assert metrics(capsys) == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "completed", "partial"), [(LABELLED, 1, 0), (UNLABELLED, 0, 1)], ids=["labelled", "unlabelled"]
+)
+def test_a_picture_that_came_through_is_counted(handler, capsys, metadata, completed, partial):
+    """Once, with its bytes and the time since its claim."""
+    put_record("uploads/a.jpg")
+    handler(event(metadata))
+    (counted,) = metrics(capsys)
+    assert (counted["ImageCompleted"], counted["ImagePartial"], counted["ImageFailed"]) == (completed, partial, 0)
+    assert (counted["BytesIn"], counted["BytesOut"]) == (90_000, 3000)
+    record = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    took = datetime.fromisoformat(record["execution"]["finishedAt"]) - datetime(2026, 11, 20, 12, 0, 1, tzinfo=UTC)
+    assert counted["ProcessingMilliseconds"] == took.total_seconds() * 1000
 
 
 def test_what_the_new_picture_replaces_is_marked(handler):

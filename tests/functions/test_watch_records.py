@@ -6,7 +6,7 @@ import pytest
 
 from image_pipeline import executions
 from image_pipeline.records import LOST_SECONDS
-from tests.conftest import put_record, put_upload
+from tests.conftest import metrics, put_record, put_upload
 
 EVENT = {"id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa"}
 
@@ -24,12 +24,13 @@ def claimed(key, seconds, shard="0"):
     put_record(key, upload=put_upload(key, b"x"), claimShard=shard, claimedAt=at)
 
 
-def test_the_oldest_claim_is_measured(handler, settled):
-    """Wherever in the index it is."""
+def test_the_oldest_claim_is_measured(handler, settled, capsys):
+    """Wherever in the index it is, and told as a metric."""
     claimed("uploads/a.jpg", 10, "0")
     claimed("uploads/b.jpg", 700, "f")
     seen = handler(EVENT)
     assert 700 <= seen["oldestProcessingSeconds"] < 760
+    assert metrics(capsys) == [{"OldestProcessingSeconds": seen["oldestProcessingSeconds"]}]
     assert settled == []
 
 
@@ -41,7 +42,17 @@ def test_only_what_no_execution_can_end_is_settled(handler, settled):
     assert settled == ["uploads/lost.jpg"]
 
 
-def test_a_finished_record_is_not_looked_at(handler, settled):
-    """The index holds what is under way and nothing else."""
+def test_a_finished_record_is_not_looked_at(handler, settled, capsys):
+    """The index holds what is under way and nothing else; an empty one is told, too, or the watch would seem dead."""
     put_record("uploads/old.jpg", status="COMPLETED")
     assert handler(EVENT) == {"oldestProcessingSeconds": 0, "settled": 0}
+    assert metrics(capsys) == [{"OldestProcessingSeconds": 0}]
+
+
+def test_the_age_is_told_even_if_settling_fails(handler, monkeypatch, capsys):
+    """The alarm on old records is what is left then."""
+    claimed("uploads/lost.jpg", LOST_SECONDS + 60)
+    monkeypatch.setattr(executions, "settle", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        handler(EVENT)
+    assert metrics(capsys)[0]["OldestProcessingSeconds"] > LOST_SECONDS

@@ -64,6 +64,7 @@ def asked(environ: dict[str, Any]) -> list[tuple[str, str]]:
     return [(need.action, need.resource) for need in needs(environ)]
 
 
+EXECUTION = "arn:aws:states:r:1:execution:m:e"
 S3 = {"Bucket": "b", "Key": "uploads/a b+ü:🦊.jpg"}
 OBJECT = "arn:aws:s3:::b/uploads/a b+ü:🦊.jpg"
 
@@ -102,6 +103,25 @@ OBJECT = "arn:aws:s3:::b/uploads/a b+ü:🦊.jpg"
         ("s3", "abort_multipart_upload", {**S3, "UploadId": "u"}, [("s3:AbortMultipartUpload", OBJECT)]),
         ("s3", "list_objects_v2", {"Bucket": "b", "Prefix": "p/"}, [("s3:ListBucket", "arn:aws:s3:::b")]),
         ("s3", "list_object_versions", {"Bucket": "b"}, [("s3:ListBucketVersions", "arn:aws:s3:::b")]),
+        (
+            "s3",
+            "put_object_tagging",
+            {**S3, "Tagging": {"TagSet": []}},
+            [("s3:PutObjectTagging", OBJECT)],
+        ),
+        (
+            "s3",
+            "put_object_tagging",
+            {**S3, "VersionId": "v", "Tagging": {"TagSet": []}},
+            [("s3:PutObjectVersionTagging", OBJECT)],
+        ),
+        ("s3", "get_object_tagging", {**S3, "VersionId": "v"}, [("s3:GetObjectVersionTagging", OBJECT)]),
+        (
+            "s3",
+            "list_object_versions",
+            {"Bucket": "b", "Prefix": "p/", "KeyMarker": "k", "VersionIdMarker": "v"},
+            [("s3:ListBucketVersions", "arn:aws:s3:::b")],
+        ),
         ("s3", "head_bucket", {"Bucket": "b"}, [("s3:ListBucket", "arn:aws:s3:::b")]),
         ("dynamodb", "get_item", {"TableName": "T", "Key": {}}, [("dynamodb:GetItem", TABLE)]),
         ("dynamodb", "update_item", {"TableName": TABLE, "Key": {}}, [("dynamodb:UpdateItem", TABLE)]),
@@ -148,6 +168,15 @@ OBJECT = "arn:aws:s3:::b/uploads/a b+ü:🦊.jpg"
             {"stateMachineArn": "arn:aws:states:r:1:stateMachine:m"},
             [("states:StartExecution", "arn:aws:states:r:1:stateMachine:m")],
         ),
+        ("stepfunctions", "describe_execution", {"executionArn": EXECUTION}, [("states:DescribeExecution", EXECUTION)]),
+        ("stepfunctions", "stop_execution", {"executionArn": EXECUTION}, [("states:StopExecution", EXECUTION)]),
+        (
+            "stepfunctions",
+            "list_executions",
+            {"stateMachineArn": "arn:aws:states:r:1:stateMachine:m"},
+            [("states:ListExecutions", "arn:aws:states:r:1:stateMachine:m")],
+        ),
+        ("cloudwatch", "put_metric_data", {"Namespace": "n", "MetricData": []}, [("cloudwatch:PutMetricData", "*")]),
         (
             "events",
             "put_events",

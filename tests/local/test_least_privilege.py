@@ -131,7 +131,7 @@ class Run:
         self.pipeline.replace(
             "GenerateThumbnailsFunction",
             lambda event: {
-                "image": {},
+                "image": {"sizeBytes": event["source"]["sizeBytes"]},
                 "exif": {},
                 "renditions": [],
                 "summary": {},
@@ -416,6 +416,27 @@ def test_a_missing_object_is_forbidden_to_who_may_not_list(pipeline):
     pipeline.restrict("ValidateImageFunctionRole", kept)
     with pytest.raises(ClientError, match="AccessDenied"):
         client.get_object(**wanted)
+
+
+def test_of_a_batch_only_what_may_be_deleted_is(pipeline):
+    """As S3 has it: the batch succeeds, and its answer lists which objects were denied."""
+    role, s3, bucket = "CleanRenditionsFunctionRole", pipeline.client("s3"), pipeline.outputs["ThumbnailsBucketName"]
+    kept, gone = "thumbnails/batch/kept", "thumbnails/batch/ü & more"
+    versions = {name: s3.put_object(Bucket=bucket, Key=name, Body=b"x")["VersionId"] for name in (kept, gone)}
+    batch = {"Objects": [{"Key": name, "VersionId": version} for name, version in versions.items()]}
+
+    def delete(allowed: str) -> tuple[list[str], list[tuple[str, ...]]]:
+        statement = {"Effect": "Allow", "Action": "s3:DeleteObjectVersion", "Resource": f"arn:aws:s3:::{allowed}"}
+        pipeline.restrict(role, [statement])
+        answer = as_role(pipeline, role, "s3").delete_objects(Bucket=bucket, Delete=batch)
+        errors = [(each["Key"], each["VersionId"], each["Code"]) for each in answer["Errors"]]
+        return [each["Key"] for each in answer.get("Deleted", [])], errors
+
+    denied = [(name, version, "AccessDenied") for name, version in versions.items()]
+    assert delete("elsewhere/*") == ([], denied)
+    assert delete(f"{bucket}/{gone}") == ([gone], denied[:1])
+    left = s3.list_object_versions(Bucket=bucket, Prefix="thumbnails/batch/")["Versions"]
+    assert [each["Key"] for each in left] == [kept]
 
 
 def test_a_denied_function_fails_as_on_aws(pipeline, folder):

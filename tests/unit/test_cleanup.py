@@ -2,12 +2,14 @@
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_pipeline import cleanup, keys, records, storage
+from image_pipeline import aws, cleanup, keys, records, storage
 from image_pipeline.errors import StorageUnavailableError
-from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, put_record
+from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, metrics, put_record
 
 pytestmark = pytest.mark.usefixtures("aws")
 KEY = "uploads/a.jpg"
@@ -152,6 +154,27 @@ def test_what_s3_leaves_is_an_error(monkeypatch):
     monkeypatch.setattr(storage._s3(), "delete_objects", lambda **_: left)
     with pytest.raises(StorageUnavailableError, match="1 of 1 renditions: InternalError"):
         storage.delete(THUMBNAILS_BUCKET, [storage.Version("k", "v", True)])
+
+
+@pytest.mark.parametrize(("status", "counted"), [(403, [{"RenditionsNotCleaned": 1}]), (503, [])])
+def test_what_is_refused_is_counted_and_what_passes_is_not(capsys, status, counted):
+    """The workflow asks again where S3 only did not answer."""
+    with Stubber(storage._s3()) as stub:
+        for _ in range(aws.ATTEMPTS):
+            stub.add_client_error("list_object_versions", "SlowDown" if status == 503 else "X", http_status_code=status)
+        with pytest.raises(Exception, match=r"SlowDown|X"):
+            clean()
+    assert metrics(capsys) == counted
+
+
+@pytest.mark.parametrize(
+    "error", [StorageUnavailableError("S3 did not answer.", "Wait."), ClientError({"Error": {"Code": "X"}}, "Y")]
+)
+def test_what_is_left_behind_for_a_finished_picture_is_counted(capsys, error):
+    """Nobody asks again."""
+    with cleanup.best_effort():
+        raise error
+    assert metrics(capsys) == [{"RenditionsNotCleaned": 1}]
 
 
 def test_the_lifecycle_expires_what_is_marked(template):

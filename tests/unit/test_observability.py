@@ -5,37 +5,123 @@ import json
 
 import pytest
 
-from image_pipeline import observability
+from image_pipeline import errors, observability
+from tests.conftest import emf, metrics
 
 
-def test_a_step_tells_how_long_it_took_and_logs_under_its_execution(monkeypatch):
-    """The record's durations and the logs of one picture hang together by the execution's id."""
+@pytest.fixture
+def log(monkeypatch):
+    """What the logger writes, as text."""
     out = io.StringIO()
     monkeypatch.setattr(observability.logger.registered_handler, "stream", out)
+    return out
+
+
+def record(status="COMPLETED"):
+    return {
+        "status": status,
+        "execution": {"startedAt": "2026-11-21T12:00:00.900Z", "finishedAt": "2026-11-21T12:00:03.150Z"},
+        "image": {"sizeBytes": 5_000_000},
+        "renditions": [{"sizeBytes": 3000}, {"sizeBytes": 40_000}],
+    }
+
+
+def raising(error):
+    def handler(_event, _context):
+        raise error
+
+    return observability.step(handler)
+
+
+def test_a_step_tells_how_long_it_took_and_logs_under_its_execution(log):
+    """The record's durations and the logs of one picture hang together by the execution's id."""
     handler = observability.step(lambda event, _context: {"seen": event["executionId"]})
     result = handler({"executionId": "execution-7"}, None)
     assert result["seen"] == "execution-7"
     assert 0 <= result["milliseconds"] < 1000
-    line = json.loads(out.getvalue())
+    line = json.loads(log.getvalue())
     assert line["correlation_id"] == "execution-7"
 
 
-def test_a_log_line_is_ascii(monkeypatch):
+def test_a_log_line_is_ascii(log):
     """AWS names objects in its errors: no name breaks a line or moves the terminal of whoever reads the log."""
-    out = io.StringIO()
-    monkeypatch.setattr(observability.logger.registered_handler, "stream", out)
     observability.logger.error("denied: uploads/\x1b[31m\r\n\x9b\u2028\u202e🦊\ud800.jpg")
-    (line,) = out.getvalue().splitlines()
+    (line,) = log.getvalue().splitlines()
     assert line.isascii()
     assert line.isprintable()
     assert "uploads/\x1b[31m\r\n\x9b\u2028\u202e🦊\ud800.jpg" in json.loads(line)["message"]
 
 
-def test_an_error_passes_through_as_it_is():
-    """The workflow sees the class that was raised."""
+@pytest.mark.parametrize(
+    ("error", "traced"), [(LookupError("as it is"), True), (errors.CorruptImageError("as it is", "Hint."), False)]
+)
+def test_an_error_is_logged_under_its_execution_and_passes_through(log, error, traced):
+    """The workflow sees the class that was raised; only a bug needs a traceback."""
+    with pytest.raises(type(error), match="as it is"):
+        raising(error)({"executionId": "execution-8"}, None)
+    line = json.loads(log.getvalue())
+    assert (line["correlation_id"], line["error"]) == ("execution-8", type(error).__name__)
+    assert ("exception" in line) == traced
 
-    def fails(event, context):
-        raise LookupError("as it is")
 
-    with pytest.raises(LookupError, match="as it is"):
-        observability.step(fails)({"executionId": "1"}, None)
+def test_the_time_of_a_log_line_is_one_that_lambda_takes(log):
+    """RFC 3339: otherwise Lambda's filter would take an ERROR for an INFO."""
+    observability.logger.error("x")
+    assert "T" in json.loads(log.getvalue())["timestamp"]
+
+
+@pytest.mark.parametrize(
+    ("status", "counted"), [("COMPLETED", "ImageCompleted"), ("PARTIAL", "ImagePartial")], ids=["completed", "partial"]
+)
+def test_a_success_is_counted_with_time_and_bytes(capsys, status, counted):
+    """Time from the claim to the end, bytes of the upload and of all renditions together."""
+    observability.count_success(record(status))
+    outcomes = {"ImageCompleted": 0, "ImagePartial": 0, "ImageFailed": 0}
+    figures = {"ProcessingMilliseconds": 2250, "BytesIn": 5_000_000, "BytesOut": 43_000}
+    assert metrics(capsys) == [outcomes | {counted: 1} | figures]
+
+
+@pytest.mark.parametrize("code", ["States.Timeout", "StorageUnavailableError", "LookupError", "", "uploads/me.jpg"])
+def test_a_fault_of_ours_is_counted_without_a_dimension(capsys, code):
+    """Codes that nobody has counted beforehand would each make a metric of their own."""
+    observability.count_failure(code)
+    (line,) = emf(capsys.readouterr().out)
+    assert line["ImageFailed"] == [1]
+    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
+    assert code == "" or code not in json.dumps(line)
+
+
+def test_the_share_of_faults_can_be_read_from_one_metric(capsys):
+    """One of four: an alarm watches the average and needs no second metric; rejections are apart."""
+    for outcome in ("COMPLETED", "COMPLETED", "PARTIAL"):
+        observability.count_success(record(outcome))
+    observability.count_failure("States.Timeout")
+    observability.count_failure("EmptyUploadError")
+    values = [line["ImageFailed"] for line in metrics(capsys) if "ImageFailed" in line]
+    assert (sum(values), len(values)) == (1, 4)
+
+
+@pytest.mark.parametrize("code", sorted(errors.REJECTIONS))
+def test_a_rejection_is_counted_by_its_reason(capsys, code):
+    """And the next metric is free of it."""
+    observability.count_failure(code)
+    observability.note_oldest(0)
+    rejection, other = emf(capsys.readouterr().out)
+    assert (rejection["ImageRejected"], rejection["Reason"], rejection["service"]) == ([1], code, "stack")
+    assert set(rejection["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "Reason"}
+    assert "Reason" not in other
+
+
+def test_the_watch_and_the_cleaning_have_their_figures(capsys):
+    """Both tell nothing but a number."""
+    observability.note_oldest(71.5)
+    observability.count_not_cleaned()
+    assert metrics(capsys) == [{"OldestProcessingSeconds": 71.5}, {"RenditionsNotCleaned": 1}]
+
+
+def test_a_metric_is_found_under_the_execution_that_it_counts(capsys):
+    """As every other line of its log."""
+    observability.step(lambda *_: observability.count_failure("X") or {})({"executionId": "execution-9"}, None)
+    (line,) = emf(capsys.readouterr().out)
+    assert line["correlation_id"] == "execution-9"
+    assert "correlation_id" not in json.dumps(line["_aws"])

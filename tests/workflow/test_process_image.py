@@ -15,7 +15,7 @@ JPEG = {"format": "JPEG", "width": 200, "height": 150}
 SOUND = {
     "ValidateImage": lambda event: {"source": event["upload"], "image": JPEG, "milliseconds": 1},
     "GenerateThumbnails": lambda event: {
-        "image": JPEG,
+        "image": {**JPEG, "sizeBytes": event["source"]["sizeBytes"]},
         "exif": {},
         "renditions": [],
         "summary": {},

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from image_pipeline import aws, records, storage
 from image_pipeline.errors import StorageUnavailableError
-from image_pipeline.observability import logger
+from image_pipeline.observability import count_not_cleaned, logger
 
 
 def clean(bucket: str, table: str, image_key: str) -> int:
@@ -28,15 +28,16 @@ def clean(bucket: str, table: str, image_key: str) -> int:
     Raises:
         StorageUnavailableError: S3 or DynamoDB did not answer.
     """
-    listed = storage.rendition_versions(bucket, image_key)
-    record = records.read(table, image_key) if listed else None
-    status = record["status"] if record else None
-    if status == "PROCESSING":
-        return 0
-    if status == "DELETED":
-        storage.delete(bucket, listed)
-        return len(listed)
-    return retire(bucket, listed, {rendition["key"] for rendition in (record or {}).get("renditions", ())})
+    with _counted():
+        listed = storage.rendition_versions(bucket, image_key)
+        record = records.read(table, image_key) if listed else None
+        status = record["status"] if record else None
+        if status == "PROCESSING":
+            return 0
+        if status == "DELETED":
+            storage.delete(bucket, listed)
+            return len(listed)
+        return retire(bucket, listed, {rendition["key"] for rendition in (record or {}).get("renditions", ())})
 
 
 def retire(bucket: str, listed: Iterable[storage.Version], kept: Collection[str]) -> int:
@@ -60,3 +61,16 @@ def best_effort() -> Iterator[None]:
         yield
     except (StorageUnavailableError, *aws.AwsError):
         logger.exception("renditions not cleaned")
+        count_not_cleaned()
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    """Count what will keep renditions from being removed; a service that does not answer is asked again."""
+    try:
+        yield
+    except StorageUnavailableError:
+        raise
+    except Exception:
+        count_not_cleaned()
+        raise

@@ -98,3 +98,7 @@ class InvalidKeyError(PipelineError):
 
 class SettingsError(PipelineError):
     """An environment variable is missing or has a value that is not allowed."""
+
+
+REJECTIONS = frozenset(error.__name__ for error in RejectedError.__subclasses__())
+"""What an error code says when the fault is the file's and not ours."""

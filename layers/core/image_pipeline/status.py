@@ -4,11 +4,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from image_pipeline import keys, records, storage
-from image_pipeline.errors import RejectedError
+from image_pipeline.errors import REJECTIONS
 from image_pipeline.settings import StatusSettings
 
 PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings")
-REJECTIONS = frozenset(error.__name__ for error in RejectedError.__subclasses__())
 INTERNAL_MESSAGE = "The pipeline could not process the upload; the picture itself may be fine."
 INTERNAL_HINT = "Its operators have been told the reason. Upload the picture again later."
 

@@ -1,0 +1,170 @@
+"""Whatever can go wrong on AWS can be made to go wrong here, as it would there."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_dynamodb import (
+    StateTaskServiceDynamoDB,
+)
+
+from local import stepfunctions
+from tests.pictures import photo
+
+PHOTO = photo()
+FUNCTION = "image-pipeline-ValidateImageFunction"
+
+
+def invoked(pipeline: Any, event: Any = None) -> tuple[str, str]:
+    """Type and message of the error that a function ends with."""
+    answer = pipeline.client("lambda").invoke(FunctionName=FUNCTION, Payload=json.dumps(event))
+    payload = json.loads(answer["Payload"].read())
+    return payload["errorType"], payload["errorMessage"]
+
+
+def timeouts(pipeline: Any, key: str) -> list[tuple[str, str]]:
+    """State and error of every task of an upload that has run out of time."""
+    (execution,) = [each for each in pipeline.executions("ProcessImageStateMachine") if each.key == key]
+    found, state = [], ""
+    for event in pipeline.history(execution):
+        state = event.get("stateEnteredEventDetails", {}).get("name", state)
+        if event["type"] == "TaskTimedOut":
+            found.append((state, event["taskTimedOutEventDetails"]["error"]))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("body", "limits", "kind", "words"),
+    [
+        ("import time; time.sleep(60)", {"timeout": 0.5}, "Sandbox.Timedout", "timed out after 0.50 seconds"),
+        ("import os; os._exit(3)", {}, "Runtime.ExitError", "exit status 3"),
+        (
+            "import time; kept = b'x' * (99 << 20); time.sleep(60)",
+            {"memory": 64},
+            "Runtime.ExitError",
+            "signal: killed",
+        ),
+        ("return {1}", {}, "Runtime.MarshalError", "set"),
+        ("raise LookupError('odd')", {}, "LookupError", "odd"),
+    ],
+)
+def test_a_function_can_be_made_to_break_in_any_way(pipeline, body, limits, kind, words):
+    """In a process, with the real runtime; afterwards it is itself again."""
+    pipeline.alter("ValidateImageFunction", source=f"def lambda_handler(event, context): {body}", **limits)
+    found, message = invoked(pipeline)
+    assert (found, words in message) == (kind, True)
+    pipeline.clear()
+    assert invoked(pipeline, {})[0] == "KeyError"
+
+
+def test_a_function_that_waits_for_aws_runs_into_its_timeout(pipeline, folder):
+    """Its own code, killed in the middle of a call; the workflow tries once more."""
+    key = f"{folder}/slow.jpg"
+    pipeline.alter("ValidateImageFunction", timeout=4)
+    pipeline.hang("s3", "GetObject", containing=key)
+    pipeline.upload(key, PHOTO)
+    assert pipeline.wait_for(key)["status"] == "COMPLETED"
+    (execution,) = [each for each in pipeline.executions() if each.key == key]
+    failures = [event["taskFailedEventDetails"] for event in pipeline.history(execution) if "Failed" in event["type"]]
+    assert [failure["error"] for failure in failures] == ["Sandbox.Timedout"]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "of", "state"),
+    [
+        ("lambda", "Invoke", "GenerateThumbnails", "GenerateThumbnails"),
+        ("dynamodb", "UpdateItem", "PROCESSING", "ClaimUpload"),
+        ("sns", "Publish", "", "NotifySuccess"),
+    ],
+)
+@pytest.mark.parametrize("effective", [False, True])
+def test_a_call_without_an_answer_is_a_timeout_of_its_state(pipeline, folder, service, operation, of, state, effective):
+    """States.Timeout, at once, whatever the state calls and whether the call has done its work; it is tried again."""
+    key = f"{folder}/{service}.jpg"
+    pipeline.hang(service, operation, times=1, containing=of, effective=effective)
+    pipeline.upload(key, PHOTO)
+    assert pipeline.wait_for(key)["status"] == "COMPLETED"
+    assert timeouts(pipeline, key) == [(state, "States.Timeout")]
+    told = [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+    assert len(told) == (2 if (service, effective) == ("sns", True) else 1)
+
+
+def test_the_timeout_of_a_state_has_the_same_name(pipeline, folder):
+    """What is injected looks like what happens when the seconds have really passed."""
+    states, answered = pipeline.client("stepfunctions"), threading.Event()
+    pipeline.replace("ValidateImageFunction", lambda _: answered.wait(30))
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Arguments": {"FunctionName": FUNCTION, "Payload": {}},
+        "TimeoutSeconds": 1,
+        "End": True,
+    }
+    definition = {"QueryLanguage": "JSONata", "StartAt": "Task", "States": {"Task": task}}
+    machine = states.create_state_machine(
+        name=folder.replace("/", "-"), definition=json.dumps(definition), roleArn="arn:aws:iam::123456789012:role/x"
+    )["stateMachineArn"]
+    found = []
+    for _ in range(2):
+        arn = states.start_execution(stateMachineArn=machine)["executionArn"]
+        pipeline.wait_until(lambda arn=arn: states.describe_execution(executionArn=arn)["status"] == "FAILED", arn)
+        events = states.get_execution_history(executionArn=arn)["events"]
+        found.append((states.describe_execution(executionArn=arn)["error"], [event["type"] for event in events]))
+        pipeline.hang("lambda", "Invoke")
+    answered.set()
+    states.delete_state_machine(stateMachineArn=machine)
+    assert found[0] == found[1]
+    assert found[0][0] == "States.Timeout"
+
+
+def test_anybody_else_waits_for_an_answer_until_it_gives_up_or_the_fault_is_cleared(pipeline):
+    """Nothing comes, although the call has done its work; afterwards everything works again."""
+    pipeline.hang("s3", "PutObject", times=-1, effective=True)
+    ended: list[type] = []
+
+    def upload(key: str, seconds: float) -> None:
+        config = Config(read_timeout=seconds, retries={"total_max_attempts": 1})
+        client = boto3.client("s3", endpoint_url=pipeline.aws_url, config=config)
+        try:
+            client.put_object(Bucket=pipeline.uploads_bucket, Key=key, Body=b"x")
+        except Exception as error:
+            ended.append(type(error))
+
+    upload("elsewhere/impatient", 0.3)
+    assert ended == [ReadTimeoutError]
+    thread = threading.Thread(target=upload, args=("elsewhere/patient", 30))
+    thread.start()
+    listed = lambda: pipeline.client("s3").list_objects_v2(Bucket=pipeline.uploads_bucket, Prefix="elsewhere/patient")  # noqa: E731
+    pipeline.wait_until(lambda: listed()["KeyCount"] == 1, "the call to do its work")
+    assert ended == [ReadTimeoutError]
+    pipeline.clear()
+    thread.join(10)
+    assert ended == [ReadTimeoutError, ConnectionClosedError]
+    pipeline.upload("elsewhere/after", b"x")
+
+
+def test_the_time_of_an_execution_can_be_over(pipeline, folder):
+    """TIMED_OUT without the wait, and what follows from it: the record says so."""
+    key, go_on = f"{folder}/timed-out.jpg", threading.Event()
+    pipeline.replace("ValidateImageFunction", lambda _: go_on.wait(30))
+    pipeline.upload(key, PHOTO)
+    about = lambda: [each for each in pipeline.executions("ProcessImageStateMachine") if each.key == key]  # noqa: E731
+    pipeline.wait_until(lambda: any("ValidateImage" in pipeline.states_entered(each) for each in about()), key)
+    pipeline.time_out(about()[0])
+    assert about()[0].status == "TIMED_OUT"
+    pipeline.wait_until(lambda: pipeline.record(key)["status"] == "FAILED", "the record to be settled")
+    assert pipeline.record(key)["error"]["code"] == "ExecutionTimedOutError"
+    go_on.set()
+
+
+def test_a_moved_seam_says_so(monkeypatch):
+    """When moto's method is gone, starting fails with the file that must follow."""
+    monkeypatch.setattr(StateTaskServiceDynamoDB, "_from_error", None)
+    with pytest.raises(RuntimeError, match=r"local/stepfunctions\.py must follow"):
+        stepfunctions.install(1.0)

@@ -1,0 +1,402 @@
+"""Alarms, dashboard and docs/operations.md: what tells people that something is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+import botocore.session
+import jmespath
+import pytest
+from botocore import xform_name
+
+from image_pipeline import observability
+from image_pipeline.errors import REJECTIONS
+from local import template as local_template
+from local.deploy import plan
+from tests.conftest import ROOT, emf
+
+DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
+
+# What AWS publishes of a resource, by namespace: metrics, the dimension that names the resource, the resource's type.
+AWS_METRICS = {
+    "AWS/Lambda": (
+        {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"},
+        "FunctionName",
+        "AWS::Lambda::Function",
+    ),
+    "AWS/States": (
+        {
+            "ExecutionThrottled",
+            "ExecutionTime",
+            "ExecutionsAborted",
+            "ExecutionsFailed",
+            "ExecutionsStarted",
+            "ExecutionsSucceeded",
+            "ExecutionsTimedOut",
+        },
+        "StateMachineArn",
+        "AWS::StepFunctions::StateMachine",
+    ),
+    "AWS/SQS": (
+        {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible", "NumberOfMessagesSent"},
+        "QueueName",
+        "AWS::SQS::Queue",
+    ),
+    "AWS/Events": (
+        {
+            "FailedInvocations",
+            "Invocations",
+            "InvocationsFailedToBeSentToDlq",
+            "InvocationsSentToDlq",
+            "TriggeredRules",
+        },
+        "RuleName",
+        "AWS::Events::Rule",
+    ),
+    "AWS/ApiGateway": (
+        {"4xx", "5xx", "Count", "DataProcessed", "IntegrationLatency", "Latency"},
+        "ApiId",
+        "AWS::ApiGatewayV2::Api",
+    ),
+}
+
+
+class Metric(NamedTuple):
+    """One series of CloudWatch."""
+
+    namespace: str
+    name: str
+    dimensions: frozenset[tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Any:
+    """The template as CloudFormation resolves it."""
+    loaded = local_template.load(ROOT / "template.yml", "stack", "eu-west-1")
+    plan(loaded, "http://aws", "http://api")
+    return loaded
+
+
+def properties(stack: Any, kind: str) -> dict[str, dict[str, Any]]:
+    """By logical id, the resolved properties of every resource of a type."""
+    return {each.logical_id: stack.resolve(each.raw) for each in stack.resources(kind)}
+
+
+def watched(alarm: dict[str, Any]) -> set[Metric]:
+    """The metrics that an alarm looks at."""
+    stats = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query] or [alarm]
+    return {
+        Metric(
+            stat["Namespace"],
+            stat["MetricName"],
+            frozenset((each["Name"], each["Value"]) for each in stat["Dimensions"]),
+        )
+        for stat in stats
+    }
+
+
+@pytest.fixture(scope="module")
+def alarms(stack: Any) -> dict[str, dict[str, Any]]:
+    return properties(stack, "AWS::CloudWatch::Alarm")
+
+
+@pytest.fixture(scope="module")
+def widgets(stack: Any) -> list[dict[str, Any]]:
+    (dashboard,) = properties(stack, "AWS::CloudWatch::Dashboard").values()
+    body: dict[str, list[dict[str, Any]]] = json.loads(dashboard["DashboardBody"])
+    return body["widgets"]
+
+
+def rows(widget: dict[str, Any]) -> Iterator[list[str]]:
+    """The texts of each metric of a widget; a dot repeats what is above it."""
+    above: list[str] = []
+    for row in widget["properties"].get("metrics", []):
+        texts = [text for text in row if isinstance(text, str)]
+        above = [above[index] if text == "." else text for index, text in enumerate(texts)]
+        yield above
+
+
+def shown(widgets: list[dict[str, Any]]) -> dict[Metric, str]:
+    """The metrics of the dashboard, with the widget's title."""
+    return {
+        Metric(row[0], row[1], frozenset(zip(row[2::2], row[3::2], strict=True))): widget["properties"]["title"]
+        for widget in widgets
+        for row in rows(widget)
+    }
+
+
+@pytest.fixture
+def own(capsys: pytest.CaptureFixture[str]) -> set[Metric]:
+    """Every metric that the code can send, each in the stack called `stack`."""
+    record = {
+        "execution": {"startedAt": "2026-11-21T12:00:00Z", "finishedAt": "2026-11-21T12:00:01Z"},
+        "image": {"sizeBytes": 1},
+        "renditions": [],
+    }
+    observability.count_success({**record, "status": "COMPLETED"})
+    for code in (*REJECTIONS, "States.Timeout"):
+        observability.count_failure(code)
+    observability.count_not_cleaned()
+    observability.note_oldest(0)
+    return {
+        Metric(directive["Namespace"], metric["Name"], frozenset((name, line[name]) for name in dimensions))
+        for line in emf(capsys.readouterr().out)
+        for directive in line["_aws"]["CloudWatchMetrics"]
+        for dimensions in directive["Dimensions"]
+        for metric in directive["Metrics"]
+    }
+
+
+def test_every_metric_that_is_looked_at_exists(stack, alarms, widgets, own):
+    """An alarm on a metric that nobody sends stays silent for ever, and looks as if all were well."""
+    for metric in {each for alarm in alarms.values() for each in watched(alarm)} | set(shown(widgets)):
+        if metric.namespace not in AWS_METRICS:
+            assert metric in own
+            continue
+        names, dimension, kind = AWS_METRICS[metric.namespace]
+        assert metric.name in names
+        ((name, value),) = metric.dimensions
+        values = {stack.refs[each.logical_id] for each in stack.resources(kind)}
+        if kind == "AWS::SQS::Queue":
+            values = {stack.attributes[each.logical_id, "QueueName"] for each in stack.resources(kind)}
+        assert name == dimension
+        assert value in values
+
+
+def test_every_metric_of_ours_is_shown(widgets, own):
+    """What is counted is looked at."""
+    assert own <= set(shown(widgets))
+
+
+@pytest.mark.parametrize(
+    ("alarm", "kind"),
+    [
+        ("FunctionThrottlesAlarm", "AWS::Lambda::Function"),
+        ("ExecutionThrottlesAlarm", "AWS::StepFunctions::StateMachine"),
+        ("RunawayExecutionsAlarm", "AWS::StepFunctions::StateMachine"),
+    ],
+)
+def test_an_alarm_on_all_of_a_kind_leaves_none_out(stack, alarms, alarm, kind):
+    """A new function or workflow is watched from its first day."""
+    seen = {value for metric in watched(alarms[alarm]) for _, value in metric.dimensions}
+    assert seen == {stack.refs[each.logical_id] for each in stack.resources(kind)}
+
+
+def test_no_rule_loses_events_unnoticed(stack, alarms):
+    """Each rule that starts a workflow has a queue for what it cannot deliver, and an alarm beyond that."""
+    seen = {value for metric in watched(alarms["LostEventsAlarm"]) for _, value in metric.dimensions}
+    rules = properties(stack, "AWS::Events::Rule")
+    assert seen == {stack.refs[name] for name, rule in rules.items() if "EventPattern" in rule}
+    queue = stack.attributes["UndeliveredEventsQueue", "Arn"]
+    for rule in (each for each in rules.values() if "EventPattern" in each):
+        assert [target["DeadLetterConfig"]["Arn"] for target in rule["Targets"]] == [queue]
+
+
+@pytest.mark.parametrize("widget", ["Throttles", "Concurrency", "Duration of functions", "Errors of functions"])
+def test_the_dashboard_shows_every_function(stack, widgets, widget):
+    """Where functions are compared, none is missing."""
+    (found,) = [each for each in widgets if each["properties"]["title"].startswith(widget)]
+    names = {row[3] for row in rows(found) if row[0] == "AWS/Lambda"}
+    assert names == {stack.refs[each.logical_id] for each in stack.resources("AWS::Lambda::Function")}
+
+
+def test_the_dashboard_shows_every_alarm_first(stack, widgets, alarms):
+    """In one look: is anything wrong?"""
+    assert widgets[0]["type"] == "alarm"
+    assert set(widgets[0]["properties"]["alarms"]) == {stack.attributes[name, "Arn"] for name in alarms}
+
+
+def test_the_dashboard_is_one_page_without_overlaps(widgets):
+    """24 columns; every place is taken at most once; every metric widget says its region."""
+    taken: set[tuple[int, int]] = set()
+    for widget in widgets:
+        across = range(widget["x"], widget["x"] + widget["width"])
+        down = range(widget["y"], widget["y"] + widget["height"])
+        places = {(x, y) for x in across for y in down}
+        assert across.stop <= 24
+        assert not places & taken
+        taken |= places
+        assert widget["type"] == "alarm" or widget["properties"]["region"] == "eu-west-1"
+    assert max(y for _, y in taken) < 30
+
+
+def test_every_alarm_is_sent_and_says_what_to_do(stack, alarms):
+    """To the topic for alarms; with the place in the document; and decided, not defaulted, what silence means."""
+    topic = stack.refs["AlarmTopic"]
+    for name, alarm in alarms.items():
+        assert alarm["AlarmActions"] == [topic], name
+        assert alarm.get("OKActions", [topic]) == [topic], name
+        assert alarm["TreatMissingData"] in ("breaching", "notBreaching", "ignore"), name
+        assert alarm["AlarmDescription"].endswith(f"What to do: docs/operations.md, {name}."), name
+        assert len(alarm["AlarmDescription"]) <= 1024, name
+
+
+def test_what_cannot_be_over_is_not_told_to_be(alarms):
+    """A lost event stays lost: these send one mail, as the document says."""
+    once = {name for name, alarm in alarms.items() if "OKActions" not in alarm}
+    assert once == {"LostEventsAlarm", "FailedSettlementsAlarm", "FailedDeletionsAlarm", "RenditionsNotCleanedAlarm"}
+
+
+def test_silence_of_the_watch_is_an_alarm(alarms):
+    """The other alarms are about what was told; this one is about nothing being told."""
+    assert {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"} == {"SilentWatchAlarm"}
+    assert watched(alarms["SilentWatchAlarm"]) == watched(alarms["StuckRecordsAlarm"])
+
+
+def test_an_expression_uses_what_it_fetches(alarms):
+    """One result for each alarm, from all of its metrics."""
+    for name, alarm in alarms.items():
+        queries = alarm.get("Metrics", [])
+        results = [query for query in queries if str(query.get("ReturnData", True)).lower() == "true"]
+        fetched = {query["Id"] for query in queries if "MetricStat" in query}
+        assert len(results) == (1 if queries else 0), name
+        for result in results:
+            words = set(re.findall(r"\b[a-z]\w*", result["Expression"]))
+            assert words == fetched or "METRICS()" in result["Expression"], name
+
+
+def test_cloudwatch_may_publish_what_the_alarms_say(stack, alarms):
+    """The topic's policy and its key's both let every alarm in; with AWS's own key none would be heard."""
+    topic = properties(stack, "AWS::SNS::Topic")["AlarmTopic"]
+    key = properties(stack, "AWS::KMS::Key")["AlarmKey"]["KeyPolicy"]
+    policy = properties(stack, "AWS::SNS::TopicPolicy")["AlarmTopicPolicy"]
+    assert topic["KmsMasterKeyId"] == stack.refs["AlarmKey"]
+    assert policy["Topics"] == [stack.refs["AlarmTopic"]]
+    wanted = [(policy["PolicyDocument"], {"sns:Publish"}), (key, {"kms:Decrypt", "kms:GenerateDataKey*"})]
+    for document, actions in wanted:
+        (statement,) = [
+            each for each in document["Statement"] if each["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        ]
+        granted = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        assert (statement["Effect"], set(granted)) == ("Allow", actions)
+        pattern = statement["Condition"]["ArnLike"]["aws:SourceArn"]
+        assert all(fnmatchcase(stack.attributes[name, "Arn"], pattern) for name in alarms)
+        assert not fnmatchcase("arn:aws:cloudwatch:eu-west-1:999999999999:alarm:stack-X", pattern)
+
+
+def test_metrics_survive_every_log_level(template):
+    """Lambda takes a metric for a line of the level INFO, so its own filter must never stand above that."""
+    assert template["Globals"]["Function"]["LoggingConfig"]["ApplicationLogLevel"] == {
+        "Fn::If": ["LogsDebug", "DEBUG", "INFO"]
+    }
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
+
+
+def test_two_stacks_do_not_count_together(template):
+    """The dimension that every metric has is the stack."""
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
+
+
+# ---- The document
+
+
+def sections(heading: str) -> list[str]:
+    """The headings below a heading."""
+    return re.findall(r"^### (.+)$", DOCUMENT.partition(f"\n## {heading}\n")[2].partition("\n## ")[0], re.MULTILINE)
+
+
+def shell() -> list[str]:
+    """Everything that is meant to be pasted."""
+    return re.findall(r"^```sh\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+
+
+def test_every_alarm_has_its_section_and_every_section_its_alarm(alarms):
+    """Whoever is woken finds the name in the mail among the headings."""
+    assert sections("Alarms") == list(alarms)
+
+
+def test_what_is_to_be_pasted_is_shell():
+    """Nobody debugs quotation marks at night."""
+    for block in shell():
+        check = subprocess.run(["sh", "-n"], input=block, text=True, capture_output=True)
+        assert check.returncode == 0, check.stderr + block
+
+
+def commands() -> list[tuple[str, str, set[str]]]:
+    """Service, operation and options of every call of the AWS CLI."""
+    text = re.sub(r"\\\n\s*", "", "\n".join(shell()))
+    text = re.sub(r"'[^']*'", "''", text)
+    calls = re.findall(r"\baws ([a-z0-9]+) ([a-z0-9-]+)([^|;<>\n]*)", text)
+    return [(service, operation, set(re.findall(r"--([a-z-]+)", rest))) for service, operation, rest in calls]
+
+
+OF_THE_CLI = {"query", "output", "max-items", "region", "profile"}
+ONLY_IN_THE_CLI = {("logs", "tail"): {"since", "filter-pattern", "follow"}}
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "options"), commands(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_commands_exist_with_their_options(service, operation, options):
+    """As AWS's own description of its services has them."""
+    if (service, operation) in ONLY_IN_THE_CLI:
+        assert options <= ONLY_IN_THE_CLI[service, operation]
+        return
+    model = botocore.session.Session().get_service_model({"s3api": "s3"}.get(service, service))
+    (found,) = [name for name in model.operation_names if xform_name(name, "-") == operation]
+    known = {xform_name(name, "-") for name in model.operation_model(found).input_shape.members}
+    assert options - OF_THE_CLI <= known
+
+
+def test_what_commands_pick_from_answers_can_be_parsed():
+    """JMESPath, as the AWS CLI reads it."""
+    picks = re.findall(r"--query (?:'([^']*)'|\"([^\"]*)\"|(\w\S*))", "\n".join(shell()))
+    assert picks
+    for pick in map("".join, picks):
+        jmespath.compile(pick)
+
+
+def test_names_in_commands_exist(stack):
+    """`resource X` is a resource and `output Y` an output of the stack."""
+    text = "\n".join(shell())
+    resources, outputs = re.findall(r"\$\(resource (\w+)", text), re.findall(r"\$\(output (\w+)", text)
+    assert set(resources) <= set(stack.document["Resources"])
+    assert set(outputs) <= set(stack.document["Outputs"])
+    assert resources
+    assert outputs
+
+
+def test_queries_ask_for_fields_that_are_logged(own, monkeypatch):
+    """A query for a field that no line has finds nothing, and looks as if nothing had happened."""
+    log = io.StringIO()
+    monkeypatch.setattr(observability.logger.registered_handler, "stream", log)
+    with pytest.raises(LookupError):
+        observability.step(lambda *_: {}[0])({"executionId": "1"}, None)
+    observability.step(lambda *_: {})({"executionId": "1"}, None)
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    known = {name for line in lines for name in line} | {f"{metric.name}.0" for metric in own}  # Insights counts values
+    known |= {"@timestamp", "@log", "@message"}
+    words = {
+        "fields",
+        "filter",
+        "sort",
+        "limit",
+        "stats",
+        "count",
+        "by",
+        "desc",
+        "as",
+        "and",
+        "or",
+        "like",
+        "ispresent",
+    }
+    for query in re.findall(r"ask \"([^\"]+)\"", "\n".join(shell())):
+        bare = re.sub(r"'[^']*'|/[^/]*/", "", query)
+        assert set(re.findall(r"@?[A-Za-z_]+(?:\.0)?", bare)) - words <= known, query
+
+
+def test_what_it_costs_to_watch_is_counted(alarms, own):
+    """The document's numbers are the template's."""
+    of_its_own, alarmed = map(int, re.findall(r"(\d+) metrics(?: of its own)? at 0\.[13]0", DOCUMENT))
+    assert of_its_own == len(own)
+    queries = [alarm.get("Metrics", [{"MetricStat": None}]) for alarm in alarms.values()]
+    assert alarmed == sum("MetricStat" in query for each in queries for query in each)
