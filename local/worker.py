@@ -60,7 +60,7 @@ def _invoke(handler: Callable[[Any, Any], Any], request: dict[str, Any]) -> dict
     try:
         result = handler(request["event"], _context(request))
     except Exception as error:
-        _log(error)
+        _log(error, requestId=request_id)
         return _failed(_error(type(error).__name__, str(error), error), request)
     finally:
         sys.stdout.flush()
@@ -92,7 +92,7 @@ def _error(kind: str, message: str, error: BaseException | None = None) -> dict[
     return {"errorMessage": message, "errorType": kind, "stackTrace": frames}
 
 
-def _log(error: Exception) -> None:
+def _log(error: Exception, **known: str) -> None:
     """Log an error as Lambda does in its JSON format: one line, whatever names stand in its message."""
     line = {
         "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -100,6 +100,7 @@ def _log(error: Exception) -> None:
         "errorType": type(error).__name__,
         "errorMessage": str(error),
         "stackTrace": traceback.format_exception(error),
+        **known,
     }
     print(json.dumps(line), file=sys.stderr)
 
