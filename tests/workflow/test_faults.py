@@ -6,6 +6,7 @@ deleted, or left behind by an aborted execution; the real workflows and function
 """
 
 import json
+import time
 import uuid
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,7 +19,7 @@ from tests.asl import MACHINES
 from tests.pictures import photo
 from tests.workflow.conftest import deletion, ended, renditions, silent_bucket, start, uploaded
 
-PHOTO = photo(64, 48)
+PHOTO = photo(96, 80)  # as small as Rekognition takes it
 TASKS = [(machine.logical_id.removesuffix("StateMachine"), name) for machine in MACHINES for name in machine.tasks]
 SERVICES = {
     (machine.logical_id.removesuffix("StateMachine"), name): state["Resource"].split(":::")[1].split(":")[0]
@@ -262,6 +263,7 @@ class Case:
         if self.machine == "DeleteImage":
             return deletion(self.pipeline, self.key)
         event = uploaded(self.pipeline, self.key)
+        event["detail"]["object"]["sequencer"] = f"{time.time_ns():016X}"
         if self.machine == "ProcessImage":
             answer = self.pipeline.client("s3").put_object(
                 Bucket=self.pipeline.uploads_bucket, Key=self.key, Body=PHOTO
@@ -405,6 +407,10 @@ def check(pipeline, cases):
 def quiet_pipeline(pipeline):
     with silent_bucket(pipeline):
         yield pipeline
+    s3, bucket = pipeline.client("s3"), pipeline.outputs["ThumbnailsBucketName"]
+    listed = s3.list_object_versions(Bucket=bucket, Prefix="thumbnails/faults/").get("Versions", [])
+    if each := [{"Key": version["Key"], "VersionId": version["VersionId"]} for version in listed]:
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": each})  # moto copies all of a bucket to list some of it
 
 
 each_task = pytest.mark.parametrize(("machine", "task"), TASKS)
@@ -453,7 +459,10 @@ def test_an_answer_that_is_none(quiet_pipeline, machine, task):
         for machine, task in TASKS
         if (machine, task) != ("ProcessImage", "RecordFailure")  # denied with the claim: the same action
     ]
-    + [(machine, task, f"{task}FunctionRole", "ClientError") for machine, task in LAMBDA_TASKS],
+    + [
+        (machine, task, f"{task}FunctionRole", "ClientError" if task == "StoreResults" else "AccessDenied")
+        for machine, task in LAMBDA_TASKS
+    ],
 )
 def test_a_permission_that_is_missing(quiet_pipeline, machine, task, role, error):
     """The workflow may not call, or its function may do nothing: it is tried once, and the upload has its outcome."""
@@ -461,23 +470,23 @@ def test_a_permission_that_is_missing(quiet_pipeline, machine, task, role, error
     if task == "ClaimUpload":
         end = replace(end, error=(FAULT, "ProcessImage"))  # nor may it record the failure: SettleImage does
     case = Case(quiet_pipeline, machine, task, role, end.by(error), 1)
-    called = f"*:image-pipeline-{task}Function" if SERVICES[machine, task] == "lambda" else "*"
+    called = (
+        f"arn:aws:lambda:*:*:function:image-pipeline-{task}Function" if SERVICES[machine, task] == "lambda" else "*"
+    )
     denial = {"Effect": "Deny", "Action": ACTIONS[SERVICES[machine, task]], "Resource": called}
     of_workflow = role.endswith("StateMachineRole")
     quiet_pipeline.restrict(role, [*quiet_pipeline.roles[role], denial] if of_workflow else [])
     check(quiet_pipeline, [case])
 
 
-@pytest.mark.parametrize(
-    ("error", "answer"), [("Timeout", None), ("QueryEvaluationError", {}), ("States.DataLimitExceeded", "x" * 300_000)]
-)
-def test_nobody_is_told_twice_of_an_error_of_the_service(quiet_pipeline, error, answer):
-    """Whether the execution has told is known by its error, also when its record is written by another."""
+@pytest.mark.parametrize("error", ["Timeout", "QueryEvaluationError"])
+def test_nobody_is_told_twice_of_an_error_that_has_its_name_from_the_service(quiet_pipeline, error):
+    """The execution has told, although another must write its record."""
     end = End(error, "FAILED", ("FAILURE",), (error, "ProcessImage"))
-    case = Case(quiet_pipeline, "ProcessImage", "ValidateImage", error, end, 1 if answer is not None else 2)
-    if answer is None:
-        case.fail("lambda", "ValidateImage", "", 2)
-    quiet_pipeline.replace("ValidateImageFunction", lambda _: answer)
+    case = Case(quiet_pipeline, "ProcessImage", "ValidateImage", error, end, BROKEN if error == "Timeout" else FINAL)
+    if error == "Timeout":
+        case.fail("lambda", "ValidateImage", "", BROKEN)
+    quiet_pipeline.replace("ValidateImageFunction", lambda _: {})
     case.fail("dynamodb", "RecordFailure", "DynamoDB.AccessDeniedException", 1)
     check(quiet_pipeline, [case])
 
