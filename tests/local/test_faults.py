@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_dynamodb import (
     StateTaskServiceDynamoDB,
 )
@@ -93,6 +93,33 @@ def test_a_call_without_an_answer_is_a_timeout_of_its_state(pipeline, folder, se
     assert timeouts(pipeline, key) == [(state, "States.Timeout")]
     told = [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
     assert len(told) == (2 if (service, effective) == ("sns", True) else 1)
+
+
+def test_a_function_can_fail_by_itself(pipeline):
+    """Lambda answers, with an error of the function's: the workflow sees that name, not one of Lambda's."""
+    pipeline.fault("lambda", "Invoke", "Runtime.ExitError", status=200, containing=FUNCTION)
+    assert invoked(pipeline) == ("Runtime.ExitError", "Injected by a test: Runtime.ExitError")
+
+
+def test_a_call_can_fail_although_it_has_done_its_work(pipeline, folder):
+    """The object is there; the answer says that it is not."""
+    pipeline.fault("s3", "PutObject", "InternalError", containing=folder, effective=True)
+    s3 = boto3.client("s3", endpoint_url=pipeline.aws_url, config=Config(retries={"total_max_attempts": 1}))
+    where = {"Bucket": pipeline.uploads_bucket, "Key": f"elsewhere/{folder}"}
+    with pytest.raises(ClientError, match="InternalError"):
+        s3.put_object(**where, Body=b"kept")
+    assert s3.get_object(**where)["Body"].read() == b"kept"
+
+
+def test_a_fault_hits_only_what_has_all_of_its_words(pipeline, folder):
+    """One function, and of its calls those for one picture."""
+    pipeline.fault("lambda", "Invoke", "ServiceException", times=-1, containing=[FUNCTION, folder])
+    client = pipeline.client("lambda")
+    others = [(FUNCTION, "other"), ("image-pipeline-StoreResultsFunction", folder)]
+    for function, word in others:
+        client.invoke(FunctionName=function, Payload=json.dumps({"word": word}))
+    with pytest.raises(ClientError, match="ServiceException"):
+        client.invoke(FunctionName=FUNCTION, Payload=json.dumps({"word": folder}))
 
 
 def test_the_timeout_of_a_state_has_the_same_name(pipeline, folder):

@@ -1,6 +1,7 @@
 """statemachine/*.asl.json as texts: what can be seen without running them."""
 
 import json
+import random
 import re
 
 import pytest
@@ -76,15 +77,36 @@ def test_lambda_tasks_retry_the_same_errors(machine, name):
     assert not {"LabelsUnavailableError", "SupersededError"} & retried.keys()
 
 
-def test_throttling_is_waited_out_for_an_hour_or_more():
-    """The mean wait with full jitter is half of the longest."""
-    for machine, name in TASKS:
-        retry = machine.states[name]["Retry"][0]
-        delay, total = retry["IntervalSeconds"], 0.0
-        for _ in range(retry["MaxAttempts"]):
-            total += min(delay, retry["MaxDelaySeconds"]) / 2
-            delay *= retry["BackoffRate"]
-        assert total >= 3600, f"{name} waits {total:.0f} s"
+def longest_waits(retry):
+    """Seconds before each further try, at the most; with full jitter each is anything from none to that."""
+    every = (retry["IntervalSeconds"] * retry["BackoffRate"] ** number for number in range(retry["MaxAttempts"]))
+    return [min(seconds, retry["MaxDelaySeconds"]) for seconds in every]
+
+
+def drawn_waits(retry):
+    """What a thousand executions wait in all, shortest first."""
+    dice, longest = random.Random(0), longest_waits(retry)
+    return sorted(sum(dice.uniform(0, seconds) for seconds in longest) for _ in range(1000))
+
+
+@each_task
+def test_throttling_is_waited_out_for_an_hour_or_more(machine, name):
+    """However the dice fall: of a hundred executions at most one gives up earlier."""
+    throttled, at_fault, *_ = machine.states[name]["Retry"]
+    assert drawn_waits(throttled)[10] >= 3600
+    assert 60 <= sum(longest_waits(at_fault)) <= 300
+
+
+@each_machine
+def test_an_execution_lives_longer_than_its_longest_waits(machine):
+    """Throttled for as long as it can be in every state on the way, it still comes to its end by itself."""
+
+    def seconds_from(name):
+        state = machine.states[name]
+        waits = sum(sum(longest_waits(retry)) for retry in state.get("Retry", []))
+        return waits + max((seconds_from(after) for after in successors(state)), default=0)
+
+    assert seconds_from(machine.definition["StartAt"]) < machine.definition["TimeoutSeconds"]
 
 
 def test_every_error_name_of_ours_is_a_class():

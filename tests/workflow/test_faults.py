@@ -1,113 +1,47 @@
 """Every Task of every workflow × every fault: its workflow ends as the rules say.
 
-The rules of docs/architecture.md, "What happens when it goes wrong", stand here once more as a model: FAULTS tells how
-often a Task is tried, `expected` how its workflow ends. Each cell is a picture of its own, uploaded over an older one,
-deleted, or left behind by an aborted execution; the real workflows and functions deal with it.
+Each case is a picture of its own, uploaded over an older one, deleted, or left behind by an aborted execution; the real
+workflows and functions deal with it.
 """
 
 import json
 import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
 from image_pipeline.keys import rendition_key
-from tests.asl import MACHINES
 from tests.pictures import photo
 from tests.workflow.conftest import deletion, ended, renditions, silent_bucket, start, uploaded
+from tests.workflow.rules import (
+    AFTER_A_FAILURE,
+    AT_FAULT,
+    BROKEN,
+    COMPLETED,
+    DELETED,
+    DENIED,
+    FAILED,
+    FAULT,
+    FAULTS,
+    FINAL,
+    LAMBDA_TASKS,
+    LASTING,
+    OF_LABELS,
+    SERVICES,
+    SOUND,
+    TASKS,
+    THROTTLED,
+    End,
+    expected,
+    expected_of_answer,
+)
 
 PHOTO = photo(96, 80)  # as small as Rekognition takes it
-TASKS = [(machine.logical_id.removesuffix("StateMachine"), name) for machine in MACHINES for name in machine.tasks]
-SERVICES = {
-    (machine.logical_id.removesuffix("StateMachine"), name): state["Resource"].split(":::")[1].split(":")[0]
-    for machine in MACHINES
-    for name, state in machine.tasks.items()
-}
-LAMBDA_TASKS = [each for each in TASKS if SERVICES[each] == "lambda"]
 OPERATIONS = {"lambda": "Invoke", "dynamodb": "UpdateItem", "sns": "Publish"}
 ACTIONS = {"lambda": "lambda:InvokeFunction", "dynamodb": "dynamodb:UpdateItem", "sns": "sns:Publish"}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What goes wrong with the call of a Task."""
-
-    name: str
-    tries: int
-    """How often a Task is tried that meets nothing else."""
-    errors: tuple[str, ...] = ()
-    """As the workflow sees them; none when no answer comes, which it sees as States.Timeout."""
-    effective: bool = False
-    """Whether the call has done its work all the same."""
-
-
-THROTTLED, AT_FAULT, BROKEN, FINAL = 33, 7, 2, 1
-
-FAULTS = {
-    "lambda": [
-        Fault("throttled", THROTTLED, ("Lambda.TooManyRequestsException",)),
-        Fault("its storage throttled", THROTTLED, ("StorageUnavailableError",)),
-        Fault(
-            "AWS at fault",
-            AT_FAULT,
-            (
-                "Lambda.ServiceException",
-                "Lambda.AWSLambdaException",
-                "Lambda.SdkClientException",
-                "Lambda.ClientExecutionTimeoutException",
-            ),
-        ),
-        Fault("crash", BROKEN, ("Runtime.ExitError",)),
-        Fault("crash after its work", BROKEN, ("Runtime.ExitError",), effective=True),
-        Fault("out of memory", BROKEN, ("Runtime.OutOfMemory",)),
-        Fault("function out of time", BROKEN, ("Sandbox.Timedout",)),
-        Fault("unknown end", BROKEN, ("Lambda.Unknown",)),
-        Fault("state out of time", BROKEN),
-        Fault("answer lost", BROKEN, effective=True),
-        Fault("denied", FINAL, ("Lambda.AccessDeniedException",)),
-        Fault("bug", FINAL, ("KeyError",)),
-    ],
-    "dynamodb": [
-        Fault(
-            "throttled",
-            THROTTLED,
-            (
-                "DynamoDB.ThrottlingException",
-                "DynamoDB.ProvisionedThroughputExceededException",
-                "DynamoDB.RequestLimitExceeded",
-                "DynamoDB.RequestLimitExceededException",
-            ),
-        ),
-        Fault(
-            "AWS at fault",
-            AT_FAULT,
-            ("DynamoDB.InternalServerError", "DynamoDB.InternalServerErrorException", "DynamoDB.SdkClientException"),
-        ),
-        Fault("AWS at fault after its work", AT_FAULT, ("DynamoDB.InternalServerError",), effective=True),
-        Fault("state out of time", AT_FAULT),
-        Fault("answer lost", AT_FAULT, effective=True),
-        Fault("denied", FINAL, ("DynamoDB.AccessDeniedException",)),
-    ],
-    "sns": [
-        Fault("throttled", THROTTLED, ("SNS.ThrottledException", "SNS.KMSThrottlingException")),
-        Fault("AWS at fault", AT_FAULT, ("SNS.InternalErrorException", "SNS.SdkClientException")),
-        Fault("state out of time", AT_FAULT),
-        Fault("answer lost", AT_FAULT, effective=True),
-        Fault("denied", FINAL, ("SNS.AuthorizationErrorException",)),
-    ],
-}
-DENIED = {
-    "lambda": "Lambda.AccessDeniedException",
-    "dynamodb": "DynamoDB.AccessDeniedException",
-    "sns": "SNS.AuthorizationErrorException",
-}
-OF_LABELS = [
-    Fault("labels delayed", 9, ("LabelsDelayedError",)),
-    Fault("labels refused", FINAL, ("LabelsUnavailableError",)),
-]
 ANSWERS = {
     "null": None,
     "nothing": {},
@@ -116,103 +50,6 @@ ANSWERS = {
     "page": "<!DOCTYPE html><html><body><h1>503 Service Unavailable</h1></body></html>",
     "too large": "x" * 5_000_000,
 }
-
-
-@dataclass(frozen=True)
-class End:
-    """What there is when everything has run its course."""
-
-    execution: str | None
-    """The error of the execution; none when it succeeded."""
-    record: str
-    told: tuple[str, ...] = ()
-    error: tuple[str, str] | None = None
-    """In the record: its code and step."""
-    left: bool = False
-    """Whether renditions stay that no record points at."""
-
-    def by(self, error: str) -> "End":
-        """The same, with the name of the fault for FAULT."""
-        named = {FAULT: error}
-        code, step = self.error or ("", "")
-        return replace(
-            self,
-            execution=named.get(self.execution or "", self.execution),
-            error=self.error and (named.get(code, code), step),
-        )
-
-
-FAULT = "the fault"
-
-COMPLETED = End(None, "COMPLETED", ("SUCCESS",))
-FAILED = End("BrokenError", "FAILED", ("FAILURE",), ("BrokenError", "StoreResults"))
-DELETED = End(None, "DELETED")
-SETTLED = End(None, "FAILED", ("FAILURE",), ("ExecutionAbortedError", "ProcessImage"))
-
-
-def failed_in(step: str) -> End:
-    return End(FAULT, "FAILED", ("FAILURE",), (FAULT, step))
-
-
-AFTER_A_FAILURE = ("RecordFailure", "NotifyFailure", "CleanRenditions")
-SOUND = {
-    (machine, task): {
-        "ProcessImage": FAILED if task in AFTER_A_FAILURE else COMPLETED,
-        "DeleteImage": DELETED,
-        "SettleImage": SETTLED,
-    }[machine]
-    for machine, task in TASKS
-}
-"""Without a fault, or after one that has passed."""
-
-LASTING = {
-    ("ProcessImage", "ClaimUpload"): failed_in("ClaimUpload"),
-    ("ProcessImage", "ValidateImage"): failed_in("ValidateImage"),
-    ("ProcessImage", "GenerateThumbnails"): failed_in("GenerateThumbnails"),
-    ("ProcessImage", "ExtractMetadata"): replace(COMPLETED, record="PARTIAL"),
-    ("ProcessImage", "StoreResults"): failed_in("StoreResults"),
-    ("ProcessImage", "NotifySuccess"): replace(COMPLETED, told=()),
-    ("ProcessImage", "RecordFailure"): replace(FAILED, error=("BrokenError", "ProcessImage")),  # SettleImage wrote it
-    ("ProcessImage", "NotifyFailure"): replace(FAILED, told=()),
-    ("ProcessImage", "CleanRenditions"): replace(FAILED, left=True),
-    # These fail, an alarm tells, and they are redriven when the fault is gone.
-    ("DeleteImage", "ClaimDeletion"): End(FAULT, "COMPLETED"),
-    ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED", left=True),
-    ("SettleImage", "RecordFailure"): End(FAULT, "PROCESSING", left=True),
-    ("SettleImage", "NotifyFailure"): replace(SETTLED, told=()),
-    ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT, left=True),
-}
-LASTING_AFTER_THE_WORK = LASTING | {
-    ("ProcessImage", "RecordFailure"): FAILED,
-    ("ProcessImage", "CleanRenditions"): FAILED,
-    ("DeleteImage", "ClaimDeletion"): End(FAULT, "DELETED", left=True),
-    ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED"),
-    ("SettleImage", "RecordFailure"): End(FAULT, "FAILED", error=SETTLED.error, left=True),
-    ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT),
-}
-
-
-def expected(machine: str, task: str, fault: Fault, tries: int) -> End:
-    """The model: how a workflow ends when the first tries of a Task fail."""
-    lasts = tries == fault.tries
-    rules = (LASTING_AFTER_THE_WORK if fault.effective else LASTING) if lasts else SOUND
-    end = rules[machine, task]
-    if fault.effective and task.startswith("Notify"):  # told at least once: as often as SNS was asked
-        end = replace(end, told=SOUND[machine, task].told * (tries if lasts else tries + 1))
-    error = fault.errors[0] if fault.errors else "States.Timeout"
-    return end.by(error.removeprefix("States.") if machine == "ProcessImage" else error)
-
-
-def expected_of_answer(machine: str, task: str, answer: str) -> End:
-    """The same for an answer that is none; nothing is done, and it is not tried again."""
-    if answer == "too large":  # no Catch takes it
-        error = "States.DataLimitExceeded"
-        settled = End(error, "FAILED", ("FAILURE",), (error, "ProcessImage"))
-        late = replace(LASTING[machine, task], execution=error)
-        return late if task == "CleanRenditions" else settled
-    if task == "CleanRenditions":  # nobody reads its answer
-        return replace(SOUND[machine, task], left=True)
-    return LASTING[machine, task].by("QueryEvaluationError")
 
 
 class Case:
@@ -243,7 +80,7 @@ class Case:
 
     def put_record(self, **fields):
         table, plain = self.pipeline.outputs["ImageTableName"], TypeSerializer().serialize
-        item = {name: plain(value) for name, value in {"ImageKey": self.key, **fields}.items()}
+        item = {name: plain(value) for name, value in ({"ImageKey": self.key} | fields).items()}
         self.pipeline.client("dynamodb").put_item(TableName=table, Item=item)
 
     def fail(self, service, task, error, times, *, effective=False):
@@ -284,7 +121,6 @@ class Case:
             "claimShard": "0",
             "claimedAt": "2020-01-01T12:00:00Z",
         }
-        del record["ImageKey"]
         self.put_record(**record)
         bucket, key = self.pipeline.outputs["ThumbnailsBucketName"], rendition_key(self.key, "1" * 16, "small.jpg")
         self.pipeline.client("s3").put_object(Bucket=bucket, Key=key, Body=b"new")
@@ -442,9 +278,10 @@ def test_a_call_that_fails(quiet_pipeline, machine, task):
 @each_lambda_task
 def test_an_answer_that_is_none(quiet_pipeline, machine, task):
     """It is that step's fault, which nobody tries again; no upload is lost over it."""
-    cases = [
-        Case(quiet_pipeline, machine, task, answer, expected_of_answer(machine, task, answer), 1) for answer in ANSWERS
-    ]
+    cases = []
+    for name in ANSWERS:
+        end = expected_of_answer(machine, task, too_large=name == "too large")
+        cases.append(Case(quiet_pipeline, machine, task, name, end, FINAL))
     given = {case.word: ANSWERS[case.name] for case in cases}
     quiet_pipeline.replace(
         f"{task}Function", lambda event: next(given[word] for word in given if word in json.dumps(event))
@@ -493,24 +330,30 @@ def test_nobody_is_told_twice_of_an_error_that_has_its_name_from_the_service(qui
 
 def test_what_can_never_be_recorded_is_settled_when_it_can(quiet_pipeline):
     """Not by the execution, not by its settlement: by WatchRecords, which tells again, as it cannot know better."""
-    end = replace(FAILED, record="PROCESSING", error=None, left=True)
-    case = Case(quiet_pipeline, "ProcessImage", "RecordFailure", "denied for ever", end, 1)
-    case.fail("dynamodb", "RecordFailure", "DynamoDB.AccessDeniedException", -1)
-    check(quiet_pipeline, [case])
-    record = quiet_pipeline.record(case.key)
-    del record["ImageKey"]
-    case.put_record(**record | {"claimedAt": "2020-01-01T12:00:00.000Z"})
-    quiet_pipeline.client("lambda").invoke(
-        FunctionName="image-pipeline-WatchRecordsFunction", Payload=json.dumps({"id": "1"})
-    )
-    of_watcher = lambda: [  # noqa: E731
-        each
-        for each in quiet_pipeline.executions("SettleImageStateMachine")
-        if each.name.startswith("lost_") and case.word in each.name and not each.running
-    ]
-    quiet_pipeline.wait_until(lambda: of_watcher() != [], "the record to be settled")
-    case.end = replace(FAILED, told=("FAILURE",) * 2, error=("ExecutionTimedOutError", "ProcessImage"))
-    assert not wrong([case]), wrong([case])
+    end, cases = replace(FAILED, record="PROCESSING", error=None, left=True), []
+    for fault, calls in (
+        ("ThrottlingException", THROTTLED),
+        ("InternalServerError", AT_FAULT),
+        ("AccessDeniedException", FINAL),
+    ):
+        case = Case(quiet_pipeline, "ProcessImage", "RecordFailure", fault, end, calls)
+        case.fail("dynamodb", "RecordFailure", f"DynamoDB.{fault}", -1)
+        cases.append(case)
+    check(quiet_pipeline, cases)
+    for case in cases:
+        record = quiet_pipeline.record(case.key)
+        case.put_record(**record | {"claimedAt": "2020-01-01T12:00:00.000Z"})
+        case.end = replace(FAILED, told=("FAILURE",) * 2, error=("ExecutionTimedOutError", "ProcessImage"))
+    watcher = {"FunctionName": "image-pipeline-WatchRecordsFunction", "Payload": json.dumps({"id": "1"})}
+    quiet_pipeline.client("lambda").invoke(**watcher)
+
+    def settled(case):
+        executions = quiet_pipeline.executions("SettleImageStateMachine")
+        return [each for each in executions if each.name.startswith("lost_") and case.word in each.name]
+
+    for case in cases:
+        quiet_pipeline.wait_until(lambda case=case: any(not each.running for each in settled(case)), case.name)
+    assert not wrong(cases), wrong(cases)
 
 
 @pytest.mark.parametrize("next_machine", ["ProcessImage", "DeleteImage"])

@@ -144,7 +144,7 @@ def test_what_passes_by_itself_is_tried_again(pipeline, outcome, key, step, name
 @pytest.mark.parametrize("step", ["ValidateImage", "GenerateThumbnails", "StoreResults"])
 @pytest.mark.parametrize(
     ("name", "calls_expected"),
-    [("StorageUnavailableError", 33), ("Lambda.ServiceException", 7), ("Runtime.ExitError", 2), ("KeyError", 1)],
+    [("StorageUnavailableError", 41), ("Lambda.ServiceException", 7), ("Runtime.ExitError", 2), ("KeyError", 1)],
 )
 def test_what_lasts_ends_in_a_failure_that_blames_nobody_wrongly(pipeline, outcome, key, step, name, calls_expected):
     """After its retries each error is FAILED under its own name, and a bug is not retried at all."""

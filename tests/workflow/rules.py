@@ -1,0 +1,196 @@
+"""The rules of docs/architecture.md, "What happens when it goes wrong", as a model: how many tries, and which end.
+
+Faults have the names that a workflow sees, which are those of AWS; nothing here is read from a workflow but its Tasks.
+"""
+
+from dataclasses import dataclass, replace
+
+from tests.asl import MACHINES
+
+TASKS = [(machine.logical_id.removesuffix("StateMachine"), name) for machine in MACHINES for name in machine.tasks]
+SERVICES = {
+    (machine.logical_id.removesuffix("StateMachine"), name): state["Resource"].split(":::")[1].split(":")[0]
+    for machine in MACHINES
+    for name, state in machine.tasks.items()
+}
+LAMBDA_TASKS = [each for each in TASKS if SERVICES[each] == "lambda"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with the call of a Task."""
+
+    name: str
+    tries: int
+    """How often a Task is tried that meets nothing else."""
+    errors: tuple[str, ...] = ()
+    """As the workflow sees them; none when no answer comes, which it sees as States.Timeout."""
+    effective: bool = False
+    """Whether the call has done its work all the same."""
+
+
+THROTTLED = 41  # tries: more than an hour, see test_asl.py
+AT_FAULT = 7  # minutes
+BROKEN = 2  # a crash may be chance, two are not
+FINAL = 1
+
+FAULTS = {
+    "lambda": [
+        Fault("throttled", THROTTLED, ("Lambda.TooManyRequestsException",)),
+        Fault("its storage throttled", THROTTLED, ("StorageUnavailableError",)),
+        Fault(
+            "AWS at fault",
+            AT_FAULT,
+            (
+                "Lambda.ServiceException",
+                "Lambda.AWSLambdaException",
+                "Lambda.SdkClientException",
+                "Lambda.ClientExecutionTimeoutException",
+            ),
+        ),
+        Fault("crash", BROKEN, ("Runtime.ExitError",)),
+        Fault("crash after its work", BROKEN, ("Runtime.ExitError",), effective=True),
+        Fault("out of memory", BROKEN, ("Runtime.OutOfMemory",)),
+        Fault("function out of time", BROKEN, ("Sandbox.Timedout",)),
+        Fault("unknown end", BROKEN, ("Lambda.Unknown",)),
+        Fault("state out of time", BROKEN),
+        Fault("answer lost", BROKEN, effective=True),
+        Fault("denied", FINAL, ("Lambda.AccessDeniedException",)),
+        Fault("bug", FINAL, ("KeyError",)),
+    ],
+    "dynamodb": [
+        Fault(
+            "throttled",
+            THROTTLED,
+            (
+                "DynamoDB.ThrottlingException",
+                "DynamoDB.ProvisionedThroughputExceededException",
+                "DynamoDB.RequestLimitExceeded",
+                "DynamoDB.RequestLimitExceededException",
+            ),
+        ),
+        Fault(
+            "AWS at fault",
+            AT_FAULT,
+            ("DynamoDB.InternalServerError", "DynamoDB.InternalServerErrorException", "DynamoDB.SdkClientException"),
+        ),
+        Fault("AWS at fault after its work", AT_FAULT, ("DynamoDB.InternalServerError",), effective=True),
+        Fault("state out of time", AT_FAULT),
+        Fault("answer lost", AT_FAULT, effective=True),
+        Fault("denied", FINAL, ("DynamoDB.AccessDeniedException",)),
+    ],
+    "sns": [
+        Fault("throttled", THROTTLED, ("SNS.ThrottledException", "SNS.KMSThrottlingException")),
+        Fault("AWS at fault", AT_FAULT, ("SNS.InternalErrorException", "SNS.SdkClientException")),
+        Fault("state out of time", AT_FAULT),
+        Fault("answer lost", AT_FAULT, effective=True),
+        Fault("denied", FINAL, ("SNS.AuthorizationErrorException",)),
+    ],
+}
+DENIED = {
+    "lambda": "Lambda.AccessDeniedException",
+    "dynamodb": "DynamoDB.AccessDeniedException",
+    "sns": "SNS.AuthorizationErrorException",
+}
+OF_LABELS = [
+    Fault("labels delayed", 9, ("LabelsDelayedError",)),
+    Fault("labels refused", FINAL, ("LabelsUnavailableError",)),
+]
+
+
+@dataclass(frozen=True)
+class End:
+    """What there is when everything has run its course."""
+
+    execution: str | None
+    """The error of the execution; none when it succeeded."""
+    record: str
+    told: tuple[str, ...] = ()
+    error: tuple[str, str] | None = None
+    """In the record: its code and step."""
+    left: bool = False
+    """Whether renditions stay that no record points at."""
+
+    def by(self, error: str) -> "End":
+        """The same, with the name of the fault for FAULT."""
+        named = {FAULT: error}
+        code, step = self.error or ("", "")
+        return replace(
+            self,
+            execution=named.get(self.execution or "", self.execution),
+            error=self.error and (named.get(code, code), step),
+        )
+
+
+FAULT = "the fault"
+
+COMPLETED = End(None, "COMPLETED", ("SUCCESS",))
+FAILED = End("BrokenError", "FAILED", ("FAILURE",), ("BrokenError", "StoreResults"))
+DELETED = End(None, "DELETED")
+SETTLED = End(None, "FAILED", ("FAILURE",), ("ExecutionAbortedError", "ProcessImage"))
+
+
+def failed_in(step: str) -> End:
+    """As every step fails but that of the labels."""
+    return End(FAULT, "FAILED", ("FAILURE",), (FAULT, step))
+
+
+AFTER_A_FAILURE = ("RecordFailure", "NotifyFailure", "CleanRenditions")
+SOUND = {
+    (machine, task): {
+        "ProcessImage": FAILED if task in AFTER_A_FAILURE else COMPLETED,
+        "DeleteImage": DELETED,
+        "SettleImage": SETTLED,
+    }[machine]
+    for machine, task in TASKS
+}
+"""Without a fault, or after one that has passed."""
+
+LASTING = {
+    ("ProcessImage", "ClaimUpload"): failed_in("ClaimUpload"),
+    ("ProcessImage", "ValidateImage"): failed_in("ValidateImage"),
+    ("ProcessImage", "GenerateThumbnails"): failed_in("GenerateThumbnails"),
+    ("ProcessImage", "ExtractMetadata"): replace(COMPLETED, record="PARTIAL"),
+    ("ProcessImage", "StoreResults"): failed_in("StoreResults"),
+    ("ProcessImage", "NotifySuccess"): replace(COMPLETED, told=()),
+    ("ProcessImage", "RecordFailure"): replace(FAILED, error=("BrokenError", "ProcessImage")),  # SettleImage wrote it
+    ("ProcessImage", "NotifyFailure"): replace(FAILED, told=()),
+    ("ProcessImage", "CleanRenditions"): replace(FAILED, left=True),
+    # These fail, an alarm tells, and they are redriven when the fault is gone.
+    ("DeleteImage", "ClaimDeletion"): End(FAULT, "COMPLETED"),
+    ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED", left=True),
+    ("SettleImage", "RecordFailure"): End(FAULT, "PROCESSING", left=True),
+    ("SettleImage", "NotifyFailure"): replace(SETTLED, told=()),
+    ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT, left=True),
+}
+LASTING_AFTER_THE_WORK = LASTING | {
+    ("ProcessImage", "RecordFailure"): FAILED,
+    ("ProcessImage", "CleanRenditions"): FAILED,
+    ("DeleteImage", "ClaimDeletion"): End(FAULT, "DELETED", left=True),
+    ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED"),
+    ("SettleImage", "RecordFailure"): End(FAULT, "FAILED", error=SETTLED.error, left=True),
+    ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT),
+}
+
+
+def expected(machine: str, task: str, fault: Fault, tries: int) -> End:
+    """How a workflow ends when so many tries of a Task fail."""
+    lasts = tries == fault.tries
+    rules = (LASTING_AFTER_THE_WORK if fault.effective else LASTING) if lasts else SOUND
+    end = rules[machine, task]
+    if fault.effective and task.startswith("Notify"):  # told at least once: as often as SNS was asked
+        end = replace(end, told=SOUND[machine, task].told * (tries if lasts else tries + 1))
+    error = fault.errors[0] if fault.errors else "States.Timeout"
+    return end.by(error.removeprefix("States.") if machine == "ProcessImage" else error)
+
+
+def expected_of_answer(machine: str, task: str, *, too_large: bool) -> End:
+    """How it ends when a function has done nothing, and its answer is not what the step should give."""
+    if too_large:  # no Catch takes it
+        error = "States.DataLimitExceeded"
+        settled = End(error, "FAILED", ("FAILURE",), (error, "ProcessImage"))
+        late = replace(LASTING[machine, task], execution=error)
+        return late if task == "CleanRenditions" else settled
+    if task == "CleanRenditions":  # nobody reads its answer
+        return replace(SOUND[machine, task], left=True)
+    return LASTING[machine, task].by("QueryEvaluationError")
