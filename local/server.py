@@ -83,7 +83,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
     from moto.core.config import default_user_config
 
-    from local import events, executions, jsonata, stepfunctions, template
+    from local import events, executions, jsonata, listing, stepfunctions, template
     from local.deliveries import Deliveries
     from local.deploy import deploy, plan
     from local.endpoint import Endpoint, serve
@@ -93,6 +93,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
     jsonata.install()
     events.install()
+    listing.install()
     stepfunctions.install(configuration.wait_scale)
     executions.install(events.publish)
     default_user_config["stepfunctions"]["execute_state_machine"] = True
