@@ -132,8 +132,8 @@ def one_upload(data: bytes, handlers: dict[str, Any], calls: Calls) -> dict[str,
     source = run("validate_image", {"upload": upload})["source"]
     thumbnails = run("generate_thumbnails", {"imageKey": "uploads/a", "source": source})
     metadata = run("extract_metadata", {"picture": thumbnails["picture"]})
-    results = {"imageKey": "uploads/a", "startedAt": "", "thumbnails": thumbnails, "metadata": metadata}
-    run("store_results", {**results, "milliseconds": {}})
+    results = {"imageKey": "uploads/a", "thumbnails": thumbnails, "metadata": metadata, "overwrites": False}
+    run("store_results", {**results, "startedAt": "2026-11-21T12:00:00Z", "milliseconds": {}})
     request = {"rawPath": "/images/uploads/a/status", "requestContext": {"requestId": "bench"}}
     run("get_status", request)
     return seen

@@ -18,6 +18,8 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+from moto.moto_server import werkzeug_app
+from moto.moto_server.utilities import RegexConverter
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
@@ -49,6 +51,25 @@ class Fault:
     status: int = 0
     effective: bool = False
     """Whether a call that is not answered does its work."""
+
+
+def install() -> None:
+    """Make moto's S3 take keys with any character.
+
+    Raises:
+        RuntimeError: moto no longer has what is replaced.
+    """
+    if getattr(werkzeug_app, "RegexConverter", None) is None:
+        raise RuntimeError("moto moved RegexConverter out of werkzeug_app: local/endpoint.py must follow.")
+    werkzeug_app.RegexConverter = _AnyCharacter  # type: ignore[attr-defined]
+
+
+class _AnyCharacter(RegexConverter):
+    """A part of a path; moto's own ends at a newline."""
+
+    def __init__(self, url_map: Any, *items: Any) -> None:
+        super().__init__(url_map, *items)
+        self.regex = f"(?s:{self.regex})"
 
 
 class QuietHandler(MotoRequestHandler):

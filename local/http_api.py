@@ -85,7 +85,10 @@ class HttpApi:
         result = self._invoke(route.function_arn, json.dumps(event).encode())
         if result is None or result.failed:
             return _reply(start_response, 500, '{"message":"Internal Server Error"}')
-        return _respond(start_response, json.loads(result.payload))
+        try:
+            return _respond(start_response, json.loads(result.payload))
+        except (AttributeError, TypeError, ValueError):  # the function's answer is no answer to HTTP
+            return _reply(start_response, 500, '{"message":"Internal Server Error"}')
 
 
 def _event(environ: dict[str, Any], route: Route, path: str, variables: dict[str, str], body: bytes) -> dict[str, Any]:

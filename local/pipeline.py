@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -40,6 +41,7 @@ class Execution:
     arn: str
     state_machine: str
     """Its logical id."""
+    started: datetime
     status: str
     event: Mapping[str, Any]
     error: str | None
@@ -107,7 +109,7 @@ class Pipeline:
         self.region = self._configuration.region
         self._process: subprocess.Popen[str] | None = None
         self._clients: Clients | None = None
-        self._ended: dict[str, Execution] = {}
+        self._known: dict[str, dict[str, Execution]] = {}
         self._replacements: dict[str, Replacement] = {}
         self._callbacks: ThreadingHTTPServer | None = None
         self._notifications: list[dict[str, Any]] = []
@@ -242,28 +244,32 @@ class Pipeline:
 
     def executions(self, state_machine: str | None = None) -> list[Execution]:
         """List the executions of one state machine, by logical id, or of every one; oldest first."""
-        states = self.client("stepfunctions")
         wanted = [state_machine] if state_machine else self.state_machines
-        found = []
-        for logical_id in wanted:
-            pages = states.get_paginator("list_executions").paginate(stateMachineArn=self.state_machines[logical_id])
-            for item in (item for page in pages for item in page["executions"]):
-                arn = item["executionArn"]
-                execution = self._ended.get(arn)
-                if execution is None:
-                    described = states.describe_execution(executionArn=arn)
-                    execution = Execution(
-                        arn,
-                        logical_id,
-                        described["status"],
-                        json.loads(described["input"]),
-                        described.get("error"),
-                        described.get("cause"),
-                    )
-                    if not execution.running:
-                        self._ended[arn] = execution
-                found.append((item["startDate"], execution))
-        return [execution for _, execution in sorted(found, key=lambda pair: pair[0])]
+        found = [execution for logical_id in wanted for execution in self._executions_of(logical_id)]
+        return sorted(found, key=lambda execution: execution.started)
+
+    def _executions_of(self, logical_id: str) -> list[Execution]:
+        """Ask only about those that are new or running, because this is asked again and again."""
+        states, known = self.client("stepfunctions"), self._known.setdefault(logical_id, {})
+        pages = states.get_paginator("list_executions").paginate(stateMachineArn=self.state_machines[logical_id])
+        asked = [execution.arn for execution in list(known.values()) if execution.running]
+        for page in pages:
+            new = [item["executionArn"] for item in page["executions"] if item["executionArn"] not in known]
+            asked += new
+            if not new:
+                break  # the newest come first, so all that follow are known, too
+        for arn in reversed(asked):  # the oldest are known first, also when this does not get through
+            described = states.describe_execution(executionArn=arn)
+            known[arn] = Execution(
+                arn,
+                logical_id,
+                described["startDate"],
+                described["status"],
+                json.loads(described["input"]),
+                described.get("error"),
+                described.get("cause"),
+            )
+        return list(known.values())
 
     def history(self, execution: Execution) -> list[dict[str, Any]]:
         """Return the events of an execution so far."""

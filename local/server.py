@@ -83,14 +83,14 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
     from moto.core.config import default_user_config
 
-    from local import events, executions, jsonata, listing, stepfunctions, template
+    from local import endpoint, events, executions, jsonata, listing, stepfunctions, template
     from local.deliveries import Deliveries
     from local.deploy import deploy, plan
-    from local.endpoint import Endpoint, serve
     from local.http_api import HttpApi
     from local.iam import Guard
     from local.workers import Workers, credentials
 
+    endpoint.install()
     jsonata.install()
     events.install()
     listing.install()
@@ -100,8 +100,8 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
     # The ports come first: addresses are part of what is deployed.
     aws, api = _Later(), _Later()
-    aws_port = _bind(serve, aws, configuration.aws_port, "the AWS endpoint")
-    api_port = _bind(serve, api, configuration.api_port, "the HTTP API")
+    aws_port = _bind(endpoint.serve, aws, configuration.aws_port, "the AWS endpoint")
+    api_port = _bind(endpoint.serve, api, configuration.api_port, "the HTTP API")
     aws_url = f"http://127.0.0.1:{aws_port}"
     api_url = f"http://127.0.0.1:{api_port}"
     os.environ["MOTO_PORT"] = str(aws_port)
@@ -126,9 +126,9 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     workers = Workers(stack.functions, environment, run_dir, configuration.per_function, configuration.total)
     threading.Thread(target=workers.warm, args=(stack.functions,), daemon=True).start()
     guard = Guard(stack.roles, stack.resource_policies)
-    endpoint = Endpoint(workers, guard, read_object)
-    aws.application = _Control(endpoint)
-    api.application = HttpApi(stack.routes, endpoint.invoke)
+    front = endpoint.Endpoint(workers, guard, read_object)
+    aws.application = _Control(front)
+    api.application = HttpApi(stack.routes, front.invoke)
     deploy(loaded, stack, clients)
     deliveries = Deliveries(clients, guard, configuration.wait_scale)
     for delivery in stack.deliveries:

@@ -1,7 +1,6 @@
 """What the commands print: sentences for people, JSON lines for programs."""
 
 import json
-import re
 import sys
 from dataclasses import asdict
 from typing import Any, Protocol
@@ -9,6 +8,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.markup import escape
 
+from image_pipeline import keys
 from local.clients import variables
 from local.pipeline import Pipeline
 from local.watch import Entered, Outcome
@@ -41,13 +41,9 @@ class Display(Protocol):
         """Tell whether everything came out as it should."""
 
 
-# What moves a terminal's cursor, recolours it, or turns the direction of a line: never from a file's name.
-_HARMFUL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-
-
 def _shown(text: str) -> str:
     """Make text from outside harmless for a terminal and for rich's markup."""
-    return escape(_HARMFUL.sub("?", text))
+    return escape(keys.shown(text))
 
 
 class Words:
@@ -152,7 +148,7 @@ class JsonLines:
         self._write("verdict", ok=not faults, pictures=count, faults=faults)
 
     def _write(self, event: str, **fields: Any) -> None:
-        sys.stdout.write(json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
         sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""Seams in moto's Step Functions engine: its speed, its timeouts, and that it calls with the state machine's role."""
+"""Seams in moto's Step Functions engine: its speed, its timeouts, its terminal errors, and the role it calls with."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_dynamodb import (
     StateTaskServiceDynamoDB,
@@ -28,9 +29,12 @@ UNANSWERED = "x-local-unanswered"
 
 _NEVER = 99_999_999  # seconds; a state's own timeout ends what takes too long
 
+# States.ALL does not mean these: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+_TERMINAL = frozenset({"States.DataLimitExceeded", "States.Runtime"})
+
 
 def install(wait_scale: float) -> None:
-    """Sign with the state machine's role, parse each definition once, shorten the waits between retries, mend timeouts.
+    """Sign with the state machine's role, parse each definition once, shorten waits, mend timeouts and terminal errors.
 
     Args:
         wait_scale: What the waits are multiplied by, so that a test need not sit them out.
@@ -47,6 +51,8 @@ def install(wait_scale: float) -> None:
     original = getattr(boto_client, "boto_client_for", None)
     if original is None:
         raise RuntimeError("moto moved boto_client_for: local/stepfunctions.py must follow.")
+    if not callable(getattr(ErrorEqualsDecl, "_eval_body", None)):
+        raise RuntimeError("moto moved ErrorEqualsDecl._eval_body: local/stepfunctions.py must follow.")
     for module in list(sys.modules.values()):  # each kind of task has imported it by name
         if module.__dict__.get("boto_client_for") is original:
             module.boto_client_for = _client_for  # type: ignore[attr-defined]
@@ -66,6 +72,15 @@ def install(wait_scale: float) -> None:
         return Preprocessor().visit(tree(definition)), tree(definition)
 
     AmazonStateLanguageParser.parse = staticmethod(parse_once)  # type: ignore[method-assign]
+    matches = ErrorEqualsDecl._eval_body
+
+    def matches_unless_terminal(self: ErrorEqualsDecl, env: Any) -> None:
+        terminal = env.stack[-1].error_name in _TERMINAL
+        matches(self, env)
+        if terminal and ErrorEqualsDecl._STATE_ALL_ERROR in self.error_names:
+            env.stack[-1] = False
+
+    ErrorEqualsDecl._eval_body = matches_unless_terminal  # type: ignore[method-assign]
 
 
 def _client_for(region: str, service: str, state_credentials: Any = None) -> Any:

@@ -47,10 +47,10 @@ def _load(name: str) -> tuple[Callable[[Any, Any], Any] | None, dict[str, Any]]:
     except AttributeError:
         return None, _error("Runtime.HandlerNotFound", f"Handler '{function}' missing on module '{module}'")
     except ImportError as error:
-        traceback.print_exc()
+        _log(error)
         return None, _error("Runtime.ImportModuleError", f"Unable to import module '{module}': {error}")
     except Exception as error:
-        traceback.print_exc()
+        _log(error)
         return None, _error(type(error).__name__, str(error), error)
 
 
@@ -60,7 +60,7 @@ def _invoke(handler: Callable[[Any, Any], Any], request: dict[str, Any]) -> dict
     try:
         result = handler(request["event"], _context(request))
     except Exception as error:
-        traceback.print_exc()
+        _log(error, requestId=request_id)
         return _failed(_error(type(error).__name__, str(error), error), request)
     finally:
         sys.stdout.flush()
@@ -90,6 +90,19 @@ def _context(request: dict[str, Any]) -> SimpleNamespace:
 def _error(kind: str, message: str, error: BaseException | None = None) -> dict[str, Any]:
     frames = traceback.format_tb(error.__traceback__)[1:] if error else []  # the first frame is this file
     return {"errorMessage": message, "errorType": kind, "stackTrace": frames}
+
+
+def _log(error: Exception, **known: str) -> None:
+    """Log an error as Lambda does in its JSON format: one line, whatever names stand in its message."""
+    line = {
+        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "level": "ERROR",
+        "errorType": type(error).__name__,
+        "errorMessage": str(error),
+        "stackTrace": traceback.format_exception(error),
+        **known,
+    }
+    print(json.dumps(line), file=sys.stderr)
 
 
 def _failed(error: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from image_pipeline import settings, status
 from image_pipeline.errors import InvalidKeyError, StorageUnavailableError
 from image_pipeline.observability import logger
 
+HEADERS = {"content-type": "application/json", "cache-control": "no-store", "x-content-type-options": "nosniff"}
 NOT_FOUND = "Image details not found for the given image identifier."
 
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     logger.set_correlation_id(event["requestContext"]["requestId"])
     try:
-        record = status.find(event["rawPath"], settings.load(os.environ))
+        record = status.find(event["rawPath"], settings.load_for_status(os.environ))
     except InvalidKeyError as error:
         return _answer(400, {"message": str(error).replace("\n", " ")})
     except StorageUnavailableError:
@@ -24,8 +25,4 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
 
 def _answer(status_code: int, body: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "statusCode": status_code,
-        "headers": {"content-type": "application/json", "cache-control": "no-store"},
-        "body": json.dumps(body, ensure_ascii=False),
-    }
+    return {"statusCode": status_code, "headers": HEADERS, "body": json.dumps(body, ensure_ascii=False)}

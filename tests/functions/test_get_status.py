@@ -1,12 +1,14 @@
 """functions/get_status"""
 
 import json
+from contextlib import contextmanager
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from image_pipeline import records
-from tests.conftest import put_record
+from image_pipeline import keys, records
+from tests.conftest import ENVIRONMENT, put_record
 
 
 def event(path):
@@ -14,12 +16,11 @@ def event(path):
 
 
 def test_a_known_upload_is_answered_with_its_record(handler):
-    """200 and JSON, not to be cached: it may change any moment."""
+    """200 and the record as JSON."""
     put_record("uploads/Zürich 🏝.jpg")
     answer = handler(event("/images/uploads/Zürich 🏝.jpg/status"))
     body = json.loads(answer["body"])
     assert answer["statusCode"] == 200
-    assert answer["headers"] == {"content-type": "application/json", "cache-control": "no-store"}
     assert (body["ImageKey"], body["status"]) == ("uploads/Zürich 🏝.jpg", "PROCESSING")
 
 
@@ -31,7 +32,7 @@ def test_an_unknown_upload_is_not_found(handler):
 
 
 @pytest.mark.parametrize(
-    "path", ["/images/uploads/a.jpg", "/images/uploads//status", "/images/uploads/" + "x" * 2000 + "/status"]
+    "path", ["/images/uploads/a.jpg", "/images/uploads/status", "/images/uploads/" + "x" * 2000 + "/status"]
 )
 def test_a_path_that_cannot_be_a_key_is_a_bad_request(handler, path):
     """400, with the rule and what to do."""
@@ -40,12 +41,54 @@ def test_a_path_that_cannot_be_a_key_is_a_bad_request(handler, path):
     assert "\n" not in json.loads(answer["body"])["message"]
 
 
-def test_a_table_that_does_not_answer_is_told_without_its_inside(handler):
-    """503 and no names of ours."""
+def test_the_folder_itself_can_be_an_upload(handler):
+    """`uploads/` with bytes is a key like any other."""
+    put_record("uploads/")
+    assert handler(event(keys.status_path("uploads/")))["statusCode"] == 200
+
+
+@contextmanager
+def dynamodb_answers(code, status):
+    """Every read of the table fails, in words as AWS chooses them."""
+    told = "User: arn:aws:sts::123456789012:assumed-role/stack-GetStatusRole/f is not authorized on table/image-table"
     with Stubber(records._dynamodb()) as stub:
         for _ in range(3):
-            stub.add_client_error("get_item", "ThrottlingException", http_status_code=400)
+            stub.add_client_error("get_item", code, told, status)
+        yield
+
+
+def test_a_table_that_does_not_answer_is_told_without_its_inside(handler):
+    """503, and no words but ours."""
+    with dynamodb_answers("ThrottlingException", 400):
         answer = handler(event("/images/uploads/a.jpg/status"))
     assert answer["statusCode"] == 503
-    assert "table" not in answer["body"].lower()
-    assert "dynamo" not in answer["body"].lower()
+    assert json.loads(answer["body"]) == {"message": "The status cannot be read just now. Try again in a few seconds."}
+
+
+def test_what_is_no_passing_fault_is_for_api_gateway_to_answer(handler):
+    """An error that leaves the function becomes a 500 in API Gateway's words, and the log has ours."""
+    with dynamodb_answers("AccessDeniedException", 400), pytest.raises(ClientError):
+        handler(event("/images/uploads/a.jpg/status"))
+
+
+def test_no_answer_is_kept_and_none_is_taken_for_a_page(handler):
+    """A status may change any moment, also from 404; the URLs in it expire; and a name may hold HTML."""
+    put_record("uploads/known.jpg")
+    answers = [handler(event(f"/images/uploads/{name}/status")) for name in ("known.jpg", "unknown.jpg", "x" * 2000)]
+    with dynamodb_answers("InternalServerError", 500):
+        answers.append(handler(event("/images/uploads/known.jpg/status")))
+    assert [answer["statusCode"] for answer in answers] == [200, 404, 400, 503]
+    for answer in answers:
+        assert answer["headers"] == {
+            "content-type": "application/json",
+            "cache-control": "no-store",
+            "x-content-type-options": "nosniff",
+        }
+
+
+@pytest.mark.parametrize("variable", sorted(ENVIRONMENT.keys() - {"IMAGE_TABLE", "RENDITION_URL_SECONDS"}))
+def test_a_setting_of_another_function_does_not_silence_the_status(handler, monkeypatch, variable):
+    """What is wrong with the pipeline is asked here."""
+    monkeypatch.setenv(variable, "wrong")
+    put_record("uploads/a.jpg")
+    assert handler(event("/images/uploads/a.jpg/status"))["statusCode"] == 200

@@ -4,7 +4,9 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.moto_server import werkzeug_app
 
+from local import endpoint
 from tests.pictures import photo
 
 FUNCTION = "image-pipeline-ValidateImageFunction"
@@ -88,3 +90,10 @@ def test_the_workflow_meets_faults_too(pipeline, folder):
     pipeline.fault("dynamodb", "UpdateItem", "ThrottlingException", times=2, containing=key)
     pipeline.upload(key, photo())
     assert pipeline.wait_for(key)["status"] == "COMPLETED"
+
+
+def test_a_moved_seam_says_so(monkeypatch):
+    """When moto's class is gone, starting fails with the file that must follow."""
+    monkeypatch.delattr(werkzeug_app, "RegexConverter")
+    with pytest.raises(RuntimeError, match=r"local/endpoint\.py must follow"):
+        endpoint.install()

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringJSONata
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
@@ -112,6 +113,7 @@ def test_variables_keep_any_text(pipeline):
         (lambda: stepfunctions.install(0), retrier_decl, "time"),
         (lambda: stepfunctions.install(0), AmazonStateLanguageParser, "parse"),
         (lambda: stepfunctions.install(0), boto_client, "boto_client_for"),
+        (lambda: stepfunctions.install(0), ErrorEqualsDecl, "_eval_body"),
     ],
 )
 def test_a_moved_seam_says_so(monkeypatch, install, holder, name):

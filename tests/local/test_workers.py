@@ -133,6 +133,19 @@ def test_a_process_stays_warm(make):
     assert json.loads(invoke().payload)["pid"] == json.loads(invoke().payload)["pid"]
 
 
+def test_an_exception_is_one_line_of_the_log(make, tmp_path):
+    """In JSON, as Lambda writes it: what stands in a message cannot look like another line."""
+    make("fail")()
+    (line,) = (tmp_path / "run" / "logs" / "F.log").read_text().splitlines()
+    told = json.loads(line)
+    assert (told["level"], told["errorType"], told["errorMessage"]) == (
+        "ERROR",
+        "OddError",
+        "what is wrong\nwhat to do",
+    )
+    assert "raise OddError" in "".join(told["stackTrace"])
+
+
 def test_an_exception_has_its_class_name_and_message(make):
     """Retry and Catch go by the name; the record shows the message."""
     result = make("fail")()

@@ -1,5 +1,9 @@
 """image_pipeline.keys"""
 
+import json
+import posixpath
+import re
+import unicodedata
 from urllib.parse import unquote
 
 import pytest
@@ -8,46 +12,155 @@ from hypothesis import strategies as st
 
 from image_pipeline import keys
 from image_pipeline.errors import InvalidKeyError
+from local.jsonata import evaluate
+from tests.conftest import ROOT
 
-# Anything that S3 takes: UTF-8 text of at most 1024 bytes. Null is left out: no HTTP server takes it in a path.
-names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=400).filter(
-    lambda name: len(name.encode()) <= keys.MAX_KEY_BYTES - len(keys.UPLOADS_PREFIX)
+# Anything that S3 takes, UTF-8 text of at most 1024 bytes; most of it made of what has a meaning somewhere.
+pieces = st.sampled_from(
+    ["/", "//", ".", "..", "?", "#", "%", "%2", "%2F", "%252E", "%3F", "+", " ", "a", "~", "\0", "é"]
 )
+names = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=400), st.lists(pieces, max_size=12).map("".join)
+).filter(lambda name: len(name.encode()) <= keys.MAX_KEY_BYTES - len(keys.UPLOADS_PREFIX))
 upload_keys = names.map(lambda name: keys.UPLOADS_PREFIX + name)
 
 
-def decoded_by_api_gateway(path: str) -> str:
-    """An HTTP API decodes the path once and cuts it at a question mark that appears."""
-    return unquote(path).partition("?")[0]
+def arrived(path: str) -> str:
+    """What the function is asked for: a browser resolves dots, API Gateway decodes once and cuts at a question mark."""
+    folders = []
+    for folder in path.split("/"):
+        if unquote(folder) == "..":
+            folders.pop()
+        elif unquote(folder) != ".":
+            folders.append(folder)
+    return unquote("/".join(folders)).partition("?")[0]
 
 
 @given(upload_keys)
+@example("uploads/")
 @example("uploads/a b+c%25(1).jpg")
 @example("uploads/ü/ü/🏝️.jpg")
 @example("uploads/what?.jpg")
+@example("uploads/what%3F.jpg")
+@example("uploads/what%253F.jpg")
+@example("uploads/../../x.jpg")
+@example("uploads/%2E%2E%2Fx%2Ejpg")
+@example("uploads/nul\0.jpg")
 @example("uploads/100%.jpg")
 @example("uploads/status")
 @example("uploads//status/")
 def test_status_path_leads_back_to_its_key(key):
-    """Whatever the name: the status URL that we print asks for that very upload."""
-    assert key in keys.image_keys(decoded_by_api_gateway(keys.status_path(key)))
+    """Whatever the name: the status URL that we print asks for that very upload, and for no other before it."""
+    assert keys.image_keys(arrived(keys.status_path(key)))[0] == key
 
 
 @given(upload_keys)
 def test_status_path_is_plain_ascii_without_spaces(key):
-    """It can be pasted into curl, a mail and an HTTP request line."""
+    """It can be pasted into curl, a mail and an HTTP request line, and nobody on the way has anything to resolve."""
     path = keys.status_path(key)
-    assert path.isascii()
-    assert not set(path) & set(' "<>\\^`{|}?#\n\r')
+    assert re.fullmatch(r"[A-Za-z0-9/_.~!'()*%-]+", path)
+    assert key == "uploads/" or posixpath.normpath(path) == path
+    assert not re.search("%(0|1|7F|3F)", path)
+
+
+@given(names)
+@example("a%2Bb")
+@example("what%3F")
+def test_a_path_that_a_user_encodes_once_means_the_name_as_it_is(name):
+    """Who encodes a file name like any other part of a URL need not know of wrapping: a wrapped name has no dot."""
+    assume(len(f"uploads/{name}.jpg".encode()) <= keys.MAX_KEY_BYTES)
+    assert keys.image_keys(f"/images/uploads/{name}.jpg/status")[0] == f"uploads/{name}.jpg"
+
+
+MACHINES = sorted(
+    path for path in (ROOT / "statemachine").glob("*.asl.json") if '"status_url"' in path.read_text(encoding="utf-8")
+)
+
+
+def assigned(path, name):
+    """The expression that a workflow gives a variable, and the event of an upload in its place."""
+    found = {
+        state["Assign"][name][2:-2]
+        for state in json.loads(path.read_text())["States"].values()
+        if name in state.get("Assign", {})
+    }
+    (expression,) = found
+    return re.sub(r"\$(states\.input|event)\.detail\.object\.key", "$key", expression)
+
+
+@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.name.partition(".")[0])
+@given(upload_keys)
+@example("uploads/")
+@example("uploads/../a//b?(1)'!*.jpg")
+@example("uploads/%2E%2E")
+@example("uploads/\x7f")
+def test_the_workflow_writes_the_same_url_and_shows_the_same_name(path, key):
+    """The URL in a notification is the one that is understood, and no name shows more there than elsewhere."""
+    url = evaluate(assigned(path, "status_url"), {"key": key})
+    assert url == "${ImageStatusApiUrl}" + keys.status_path(key)
+    assert evaluate(assigned(path, "shown_key"), {"key": key}) == keys.shown(key)
+
+
+@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.name.partition(".")[0])
+def test_the_workflow_hides_what_is_hidden_elsewhere(path):
+    """In names as in the words of errors, which may hold names: one list of characters."""
+    text = path.read_text().replace("\\\\", "\\")
+    assert text.count("/[\\x00-\\x1f\\x7f-") == text.count(f"/{keys.UNSHOWABLE}/") >= 2
+
+
+@given(st.text())
+@example("\ud800 half a character")
+@example("\u202e\x1b]0;t\x07\x9b31m\u2028\ufeff\uffff")
+def test_what_is_shown_is_one_line_that_moves_nothing(text):
+    """No control, no direction, nothing invisible but what joins emoji and letters; all else is as it was."""
+    seen = keys.shown(text)
+    assert len(seen) == len(text)
+    assert len(seen.splitlines()) <= 1
+    seen.encode()
+    for was, now in zip(text, seen, strict=True):
+        assert now in (was, "?")
+        if unicodedata.category(now) in ("Cc", "Zl", "Zp", "Cs"):
+            pytest.fail(f"{now!r} is shown")
+        if unicodedata.bidirectional(now) in ("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"):
+            pytest.fail(f"{now!r} is shown")
+
+
+@pytest.mark.parametrize("text", ["fox 🦊👩‍🚀", "Grün Åse", "می‌خواهم", "עברית", "日本語　だ", "<b>&amp;</b>"])
+def test_what_people_write_is_shown_as_it_is(text):
+    """Emoji, accents in either spelling, and scripts from right to left are names like any other."""
+    for form in ("NFC", "NFD"):
+        spelled = unicodedata.normalize(form, text)
+        assert keys.shown(spelled) == spelled
+
+
+def impostor(key):
+    """The upload that is named like the folder that another's renditions are in."""
+    return keys.UPLOADS_PREFIX + keys.rendition_prefix(key).removeprefix(keys.THUMBNAILS_PREFIX).removesuffix("/")
 
 
 @given(upload_keys, upload_keys)
+@example("uploads/a/./x.jpg", impostor("uploads/a/./x.jpg"))
+@example("uploads/" + "x" * 1016, impostor("uploads/" + "x" * 1016))
+@example("uploads/a_b.jpg", "uploads/a\x1bb.jpg")
+@example("uploads/a", "uploads/a/0123456789abcdef")
 def test_two_uploads_never_share_a_rendition(one, other):
-    """Full path in the name: `a/x.jpg`, `b/x.jpg` and `x.jpeg` do not collide, however long they are."""
+    """Full path in the name: no two uploads collide, whatever was changed or cut in their names."""
     assume(one != other)
     assert keys.rendition_key(one, "0123456789abcdef", "100x100.jpg") != keys.rendition_key(
         other, "0123456789abcdef", "100x100.jpg"
     )
+
+
+@given(upload_keys)
+@example("uploads/")
+@example("uploads/../../x.jpg")
+@example("uploads//x.jpg/")
+def test_rendition_keys_arrive_as_they_are(key):
+    """No browser, tool or file system resolves a part of it away, and XML can list it."""
+    found = keys.rendition_key(key, "0123456789abcdef", "100x100.jpg")
+    assert found.startswith("thumbnails/")
+    assert posixpath.normpath(found) == found
+    assert keys.shown(found) == found
 
 
 @given(names, st.integers(0, 40))
@@ -91,14 +204,12 @@ def test_the_raw_spelling_comes_first_and_the_decoded_one_second(key, expected):
 @pytest.mark.parametrize(
     "path",
     [
-        "/images/uploads//status",
         "/images/uploads/",
         "/images/uploads/status",
         "/images/uploads/a.jpg",
         "/images/a.jpg/status",
         "/status",
         "",
-        "/images/uploads/a\0.jpg/status",
         "/images/uploads/\ud800.jpg/status",
         "/images/uploads/" + "x" * 1017 + "/status",
         "/images/uploads/" + "é" * 509 + "/status",

@@ -43,6 +43,15 @@ def test_a_step_tells_how_long_it_took_and_logs_under_its_execution(log):
     assert line["correlation_id"] == "execution-7"
 
 
+def test_a_log_line_is_ascii(log):
+    """AWS names objects in its errors: no name breaks a line or moves the terminal of whoever reads the log."""
+    observability.logger.error("denied: uploads/\x1b[31m\r\n\x9b\u2028\u202e🦊\ud800.jpg")
+    (line,) = log.getvalue().splitlines()
+    assert line.isascii()
+    assert line.isprintable()
+    assert "uploads/\x1b[31m\r\n\x9b\u2028\u202e🦊\ud800.jpg" in json.loads(line)["message"]
+
+
 @pytest.mark.parametrize(
     ("error", "traced"), [(LookupError("as it is"), True), (errors.CorruptImageError("as it is", "Hint."), False)]
 )

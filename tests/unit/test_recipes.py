@@ -3,9 +3,11 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from image_pipeline.errors import SettingsError
-from image_pipeline.recipes import FORMATS, Recipe, load
+from image_pipeline.recipes import FORMATS, MAX_FILES, Recipe, RecipeBook, load
 
 
 def book(tmp_path, text):
@@ -54,6 +56,32 @@ height = 1
 def test_the_longest_folder_decides(tmp_path, key, expected):
     """And every recipe is made where no folder is named."""
     assert names(book(tmp_path, TWO).for_key(key)) == expected
+
+
+MANY = "".join(
+    f'[recipes.s{n}]\nwidth = 10\nheight = 10\nformats = ["jpeg", "png", "webp", "avif"]\n\n' for n in range(1, 10)
+)
+NINE = ", ".join(f'"s{n}"' for n in range(1, 10))
+FOLDERS = "[folders]\n{} = [{}]\n"
+
+keys = st.text("a/._ é\0", max_size=12).map(lambda name: f"uploads/{name}")
+
+
+@given(st.lists(keys.map(lambda key: key.rstrip("/") + "/"), unique=True), keys)
+def test_any_key_gets_the_recipes_of_the_longest_folder_that_it_starts_with(folders, key):
+    """Whatever it looks like: a folder is compared as text, as S3 does, and nothing in a name leads out of it."""
+    recipes = {f"r{number}": Recipe(f"r{number}", 1, 1) for number in range(len(folders))}
+    found = RecipeBook(recipes, {folder: (name,) for folder, name in zip(folders, recipes, strict=True)}).for_key(key)
+    within = [folder for folder in folders if key[: len(folder)] == folder]
+    expected = [f"r{folders.index(max(within, key=len))}"] if within else list(recipes)
+    assert names(found) == expected
+
+
+def test_as_many_files_as_are_allowed(tmp_path):
+    """Eight sizes in every format; a book may hold more, as long as no picture gets them."""
+    eight = NINE.removesuffix(', "s9"')
+    found = book(tmp_path, MANY + FOLDERS.format('"uploads/"', eight) + '"uploads/a/" = ["s9"]')
+    assert sum(len(recipe.formats) for recipe in found.for_key("uploads/x.jpg")) == MAX_FILES
 
 
 def test_every_option_arrives(tmp_path):
@@ -126,6 +154,14 @@ RECIPE = "[recipes.a]\nwidth = 10\nheight = 20\n"
         (RECIPE + '[folders]\n"uploads/" = ["b"]', 5, "unknown recipe 'b'", "Known: a"),
         (RECIPE + '[folders]\n"uploads/" = []', 5, "must be a list", "Known: a"),
         (RECIPE + "folders = 1", 4, "'folders' is not an option", "width"),
+        (MANY, 1, "a key in no folder gets 36 files", "At most 32"),
+        (MANY + FOLDERS.format('"uploads/"', NINE), 47, "'uploads/' gets 36 files", "At most 32"),
+        (
+            MANY + FOLDERS.format('"uploads/"', '"s1"') + f'"uploads/a/" = [{NINE}]',
+            48,
+            "'uploads/a/' gets 36",
+            "At most 32",
+        ),
     ],
 )
 def test_mistakes_are_named_with_file_line_and_what_is_allowed(tmp_path, text, line, what, allowed):

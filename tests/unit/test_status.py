@@ -8,7 +8,7 @@ from image_pipeline import settings, status
 from tests.conftest import ENVIRONMENT, THUMBNAILS_BUCKET, put_record
 
 pytestmark = pytest.mark.usefixtures("aws")
-SETTINGS = settings.load(ENVIRONMENT)
+SETTINGS = settings.load_for_status(ENVIRONMENT)
 
 
 def test_every_rendition_has_a_url():

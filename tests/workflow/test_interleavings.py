@@ -158,8 +158,9 @@ class Teller:
             assert record["status"] != "DELETED" or not listed
 
     def check_notifications(self, last: int) -> None:
+        executions = self.executions()
         told = [
-            [execution for execution in self.executions() if execution.arn in notification["Message"]]
+            [execution for execution in executions if execution.arn in notification["Message"]]
             for notification in self.pipeline.notifications()
         ]
         versions = [execution.version_id for [execution] in filter(None, told)]

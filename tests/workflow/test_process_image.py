@@ -3,6 +3,7 @@
 import pytest
 
 from image_pipeline import errors
+from image_pipeline.keys import shown
 from tests.pictures import photo
 from tests.workflow.conftest import start, start_again, uploaded
 
@@ -14,7 +15,7 @@ JPEG = {"format": "JPEG", "width": 200, "height": 150}
 SOUND = {
     "ValidateImage": lambda event: {"source": event["upload"], "image": JPEG, "milliseconds": 1},
     "GenerateThumbnails": lambda event: {
-        "image": JPEG,
+        "image": {**JPEG, "sizeBytes": event["source"]["sizeBytes"]},
         "exif": {},
         "renditions": [],
         "summary": {},
@@ -186,7 +187,9 @@ def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, ke
     [
         ("Runtime.ExitError", "signal: killed", "The labelling step ended with Runtime.ExitError."),
         ("ClientError", "User: arn:aws:sts::1:x is not authorized", "The labelling step ended with ClientError."),
+        ("ParamValidationError", "Failed:\nBucket x.", "The labelling step ended with ParamValidationError."),
         ("CorruptImageError", "Broken.\nExport it.", "Broken."),
+        ("CorruptImageError", "x" * 5000 + "\nExport it.", "x" * 1000),
     ],
 )
 def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, key, name, text, told):
@@ -199,6 +202,22 @@ def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, k
     assert warning["message"] == told
     assert warning["hint"]
     assert seen.notified == ["SUCCESS"]
+
+
+@pytest.mark.parametrize("step", ["GenerateThumbnails", "ExtractMetadata"])
+def test_an_answer_that_step_functions_does_not_take_is_a_failure_that_is_told(pipeline, key, step):
+    """Nothing in the execution catches it; record and notification tell, and no picture is PROCESSING for ever."""
+    pipeline.replace(f"{step}Function", lambda event: {**SOUND[step](event), "warnings": ["x" * 1000] * 300})
+    version = pipeline.upload(key, PHOTO)
+    pipeline.wait_for(key, version)
+
+    def told():
+        return [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+
+    pipeline.wait_until(told, "the settlement to be told")
+    record = pipeline.record(key)
+    assert (record["status"], record["error"]["code"]) == ("FAILED", "States.DataLimitExceeded")
+    assert [each["MessageAttributes"]["status"]["Value"] for each in told()] == ["FAILURE"]
 
 
 def test_a_failure_over_an_older_picture_shows_nothing_of_it(pipeline, outcome, key):
@@ -342,7 +361,7 @@ def test_a_notification_that_cannot_be_sent_changes_no_failure(pipeline, outcome
         "no hint",
         'quotes " and \\ and {"json": [1]} and {% $states %}',
         "three\nlines\nof text",
-        "emoji 🏝 and \x1b[31m escape",
+        "emoji 🏝 and \x1b[31m escape\r\x9b\u202e of uploads/x",
         "long " * 20_000,
         "{not json}",
     ],
@@ -353,7 +372,7 @@ def test_any_text_of_an_error_reaches_the_record(pipeline, outcome, key, text):
     pipeline.replace("ValidateImageFunction", failing("ValidateImage", named("OddError", text), -1, []))
     seen = outcome(key, PHOTO)
     assert seen.record["error"]["code"] == "OddError"
-    first_line = text.split("\n")[0]
+    first_line = shown(text.split("\n")[0])
     assert seen.record["error"]["message"] == (first_line[:1000] or "The step ended without a message.")
     assert seen.notified == ["FAILURE"]
 

@@ -1,9 +1,10 @@
-"""Upload key ↔ rendition key ↔ URL path. The only place that quotes or unquotes.
+"""Upload key ↔ rendition key ↔ URL path, and what of a key is shown. The only place that quotes or unquotes.
 
 An upload's key is its record's key, as S3 has it: any UTF-8 text of at most 1024 bytes under `uploads/`.
 """
 
 import hashlib
+import re
 from urllib.parse import quote, unquote, unquote_plus
 
 from image_pipeline.errors import InvalidKeyError
@@ -14,18 +15,44 @@ MAX_KEY_BYTES = 1024  # S3's limit, in UTF-8 bytes
 STATUS_PREFIX = "/images/"
 STATUS_SUFFIX = "/status"
 
+# What a terminal or a mail obeys instead of showing it, and what XML cannot hold: control characters, line separators,
+# marks of direction, invisible characters except those that join emoji and letters, noncharacters.
+UNSHOWABLE = (
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    r"\ufff9-\ufffb\ufffe\uffff]"
+)
+_UNSHOWABLE = re.compile(rf"{UNSHOWABLE}|[\ud800-\udfff]")  # halves of characters, which cannot be printed
+
+# Folders without a name, `.` and `..`: whoever handles a URL or a file may resolve or drop them.
+_ODD_FOLDER = r"(?:^|(?<=/))\.{0,2}(?=/|$)"
+
+_ODD_IN_KEYS = re.compile(rf"{_ODD_FOLDER}|{UNSHOWABLE}")
+_DIGEST = re.compile(r"~[0-9a-f]{64}$")
+_RENDITION_BYTES = 200  # more than `<content id>/<name>.<ext>` ever has
+
+# API Gateway cuts a path at a decoded `?`, and control characters may be refused on the way.
+_ODD_IN_PATHS = re.compile(rf"{_ODD_FOLDER}|[\x00-\x1f\x7f?]")
+_WRAPPED = re.compile(r"[A-Za-z0-9_~!'()*%-]*%[A-Za-z0-9_~!'()*%-]*")
+
+
+def shown(text: str) -> str:
+    """The text with `?` for whatever would be obeyed or hidden where it is shown."""
+    return _UNSHOWABLE.sub("?", text)
+
 
 def rendition_prefix(image_key: str) -> str:
-    """The folder of all renditions of an upload: its whole path, so that no two uploads share one."""
+    """The folder of all renditions of an upload: its whole path, so that no two uploads share one.
+
+    A path that is too long for that, or that a URL or XML does not carry unharmed, is made plain and cut; its digest
+    keeps it apart from every other.
+    """
     path = image_key.removeprefix(UPLOADS_PREFIX)
-    # The longest that may follow is `<content id>/<name>.<ext>`; a path that leaves no room for it is cut, and its
-    # digest keeps it apart from every other.
-    room = MAX_KEY_BYTES - len(THUMBNAILS_PREFIX) - 200
-    encoded = path.encode()
-    if len(encoded) > room:
-        digest = hashlib.sha256(encoded).hexdigest()
-        path = encoded[: room - len(digest) - 1].decode(errors="ignore") + "~" + digest
-    return f"{THUMBNAILS_PREFIX}{path}/"
+    plain = _ODD_IN_KEYS.sub("_", path)
+    room = MAX_KEY_BYTES - len(THUMBNAILS_PREFIX) - _RENDITION_BYTES
+    if plain != path or len(path.encode()) > room or _DIGEST.search(path):
+        digest = hashlib.sha256(path.encode()).hexdigest()
+        plain = plain.encode()[: room - len(digest) - 1].decode(errors="ignore") + "~" + digest
+    return f"{THUMBNAILS_PREFIX}{plain}/"
 
 
 def rendition_key(image_key: str, content_id: str, file_name: str) -> str:
@@ -50,8 +77,15 @@ def spellings(key: str) -> tuple[str, ...]:
 
 
 def status_path(image_key: str) -> str:
-    """The URL path of an upload's status. `?` is encoded twice: API Gateway cuts the path at a decoded one."""
-    return f"{STATUS_PREFIX}{quote(image_key, safe='/').replace('%3F', '%253F')}{STATUS_SUFFIX}"
+    """The URL path of an upload's status; the workflow writes the same one into its notifications.
+
+    A name that would not arrive as it is goes wrapped: encoded twice, as one folder without a dot. So does a name that
+    looks wrapped by itself, so that every path means one key.
+    """
+    name = image_key.removeprefix(UPLOADS_PREFIX)
+    if _ODD_IN_PATHS.search(name) or _WRAPPED.fullmatch(name):
+        name = _encoded(name).replace("/", "%2F").replace(".", "%2E")
+    return f"{STATUS_PREFIX}{UPLOADS_PREFIX}{_encoded(name)}{STATUS_SUFFIX}"
 
 
 def image_keys(path: str) -> tuple[str, ...]:
@@ -63,21 +97,28 @@ def image_keys(path: str) -> tuple[str, ...]:
     Raises:
         InvalidKeyError: it is not the path of a status, or cannot be a key.
     """
-    _, found, key = path.removesuffix(STATUS_SUFFIX).partition(STATUS_PREFIX + UPLOADS_PREFIX)
-    if not (path.endswith(STATUS_SUFFIX) and found and key):
-        raise InvalidKeyError(f"{path!r} is not the path of a status.", "Ask for /images/uploads/<filename>/status.")
-    names = dict.fromkeys((key, unquote(key)))
-    candidates = tuple(UPLOADS_PREFIX + name for name in names if _is_possible(UPLOADS_PREFIX + name))
+    _, found, name = path.removesuffix(STATUS_SUFFIX).partition(STATUS_PREFIX + UPLOADS_PREFIX)
+    if not (path.endswith(STATUS_SUFFIX) and found):
+        raise InvalidKeyError(
+            f"{path[:80]!r} is not the path of a status.", "Ask for /images/uploads/<filename>/status."
+        )
+    names = (unquote(name), name) if _WRAPPED.fullmatch(name) else (name, unquote(name))
+    candidates = tuple(UPLOADS_PREFIX + name for name in dict.fromkeys(names) if _is_possible(UPLOADS_PREFIX + name))
     if not candidates:
         raise InvalidKeyError(
-            f"The key {key[:80]!r} is not UTF-8 text of at most {MAX_KEY_BYTES} bytes.",
+            f"The key {name[:80]!r} is not UTF-8 text of at most {MAX_KEY_BYTES} bytes.",
             "Check the file name: no upload can have this one.",
         )
     return candidates
 
 
+def _encoded(text: str) -> str:
+    # The characters that JSONata's $encodeUrlComponent leaves as they are, so that the workflow's URL is the same text.
+    return quote(text, safe="/!'()*")
+
+
 def _is_possible(key: str) -> bool:
     try:
-        return len(key.encode()) <= MAX_KEY_BYTES and "\0" not in key
+        return len(key.encode()) <= MAX_KEY_BYTES
     except UnicodeEncodeError:
         return False

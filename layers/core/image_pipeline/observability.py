@@ -5,10 +5,11 @@ Metrics are log lines in CloudWatch's embedded metric format: no call, nothing t
 repeated after a lost answer.
 """
 
+import json
 import time
 from collections.abc import Callable
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -16,7 +17,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from image_pipeline.errors import REJECTIONS, PipelineError
 
-logger = Logger(use_rfc3339=True)  # Lambda takes a line with another kind of time for INFO, whatever its level
+# RFC 3339: Lambda takes a line with another kind of time for INFO, whatever its level. ASCII: AWS names objects in its
+# errors, and a name must not move the terminal of whoever reads the log.
+logger = Logger(use_rfc3339=True, json_serializer=partial(json.dumps, default=str))
 _metrics = Metrics(namespace="ImagePipeline")
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]

