@@ -1,4 +1,4 @@
-"""A seam in moto's S3: its listing of versions copies every object of the bucket, bytes and all, and keeps the copies."""
+"""A seam in moto's S3: to list versions, it copies every object of the bucket, bytes and all, and keeps the copies."""
 
 from io import BytesIO
 from typing import Any
