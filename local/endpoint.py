@@ -26,7 +26,7 @@ from werkzeug.serving import make_server
 from local import actions, rekognition, stepfunctions
 from local.actions import Environ
 from local.iam import Denial, Guard, Role
-from local.workers import Result, Workers
+from local.workers import Result, Workers, failure
 
 MAX_REQUEST_BYTES = 6_291_456  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 LOOK_SECONDS = 0.05
@@ -45,12 +45,12 @@ class Fault:
     service: str
     operation: str
     times: int
-    containing: str = ""
+    containing: list[str]
     error_code: str = ""
     """Empty when the call is not answered at all."""
     status: int = 0
     effective: bool = False
-    """Whether a call that is not answered does its work."""
+    """Whether the call does its work all the same."""
 
 
 def install() -> None:
@@ -101,12 +101,11 @@ class Endpoint:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         if self._faults and (fault := self._matching_fault(environ)):
-            if fault.error_code:
-                return _fault(environ, start_response, fault)
+            actions.peek(environ)  # all of it: a client that is still sending would see a broken pipe, not the answer
             if fault.effective:
                 b"".join(self._answer(environ, lambda *_: None))
-            else:
-                actions.body(environ)
+            if fault.error_code:
+                return _fault(environ, start_response, fault)
             return self._leave_unanswered(environ, start_response)
         return self._answer(environ, start_response)
 
@@ -212,10 +211,7 @@ class Endpoint:
             result = self.invoke(name, payload)
         if result is None:
             return _lambda_error(start_response, 404, "ResourceNotFoundException", f"Function not found: {name}")
-        headers = {"X-Amz-Executed-Version": "$LATEST"}
-        if result.failed:
-            headers["X-Amz-Function-Error"] = "Unhandled"
-        return _answer(start_response, 200, "application/json", result.payload, headers)
+        return _invoked(start_response, result)
 
     def _leave_unanswered(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Let the engine's state run out of time; let anybody else wait for as long as it will, or until `clear`."""
@@ -233,7 +229,8 @@ class Endpoint:
         service, operation = actions.identify(environ)
         with self._lock:
             for fault in self._faults:
-                if (fault.service, fault.operation) == (service, operation) and _mentions(environ, fault.containing):
+                meant = (fault.service, fault.operation) == (service, operation)
+                if meant and all(_mentions(environ, text) for text in fault.containing):
                     fault.times -= 1
                     if not fault.times:
                         self._faults.remove(fault)
@@ -265,7 +262,7 @@ def serve(application: Any, port: int) -> int:
 
 
 def _mentions(environ: Environ, text: str) -> bool:
-    return not text or text in unquote(environ["PATH_INFO"]) or text.encode() in actions.peek(environ)
+    return text in unquote(environ["PATH_INFO"]) or text.encode() in actions.peek(environ)
 
 
 def _denied(environ: Environ, start_response: StartResponse, denial: Denial) -> Iterable[bytes]:
@@ -275,6 +272,8 @@ def _denied(environ: Environ, start_response: StartResponse, denial: Denial) -> 
 def _fault(environ: Environ, start_response: StartResponse, fault: Fault) -> Iterable[bytes]:
     status = fault.status or (500 if fault.error_code in _SERVER_ERRORS else 400)
     message = f"Injected by a test: {fault.error_code}"
+    if fault.service == "lambda" and status == 200:
+        return _invoked(start_response, failure(fault.error_code, message))
     return _error(environ, start_response, fault.service, status, fault.error_code, message)
 
 
@@ -291,6 +290,13 @@ def _error(
     if service != "s3":
         detail = f"<ErrorResponse>{detail}<RequestId>{uuid.uuid4()}</RequestId></ErrorResponse>"
     return _answer(start_response, status, "application/xml", "" if environ["REQUEST_METHOD"] == "HEAD" else detail)
+
+
+def _invoked(start_response: StartResponse, result: Result) -> Iterable[bytes]:
+    headers = {"X-Amz-Executed-Version": "$LATEST"}
+    if result.failed:
+        headers["X-Amz-Function-Error"] = "Unhandled"
+    return _answer(start_response, 200, "application/json", result.payload, headers)
 
 
 def _lambda_error(start_response: StartResponse, status: int, code: str, message: str) -> Iterable[bytes]:

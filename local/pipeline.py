@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -340,7 +340,15 @@ class Pipeline:
         self._control("alter", {"logical_id": logical_id, "source": source, "timeout": timeout, "memory": memory})
 
     def fault(
-        self, service: str, operation: str, error_code: str, times: int = 1, *, status: int = 0, containing: str = ""
+        self,
+        service: str,
+        operation: str,
+        error_code: str,
+        times: int = 1,
+        *,
+        status: int = 0,
+        containing: str | Iterable[str] = (),
+        effective: bool = False,
     ) -> None:
         """Fail the next calls of an AWS operation, whoever makes them, until `clear`.
 
@@ -349,14 +357,22 @@ class Pipeline:
             operation: The operation, such as `UpdateItem`.
             error_code: The code of the error that is answered.
             times: How many calls fail; -1 for all.
-            status: The HTTP status; 0 for 500 or 400, as the code suggests.
-            containing: Only requests fail that have this text in their path or body.
+            status: The HTTP status; 0 for 500 or 400, as the code suggests. Lambda's `Invoke` answers an error of the
+                function itself with 200.
+            containing: Only requests fail that have this text, or all of these, in their path or body.
+            effective: Whether the call does its work all the same.
         """
-        which = {"service": service, "operation": operation, "times": times, "containing": containing}
+        which = _calls(service, operation, times, containing, effective)
         self._control("fault", {**which, "error_code": error_code, "status": status})
 
     def hang(
-        self, service: str, operation: str, times: int = 1, *, containing: str = "", effective: bool = False
+        self,
+        service: str,
+        operation: str,
+        times: int = 1,
+        *,
+        containing: str | Iterable[str] = (),
+        effective: bool = False,
     ) -> None:
         """Leave the next calls of an AWS operation without an answer, until `clear`.
 
@@ -370,8 +386,7 @@ class Pipeline:
             containing: See there.
             effective: Whether the call does its work, and only the answer is lost.
         """
-        which = {"service": service, "operation": operation, "times": times, "containing": containing}
-        self._control("fault", {**which, "effective": effective})
+        self._control("fault", _calls(service, operation, times, containing, effective))
 
     def time_out(self, execution: Execution) -> None:
         """Let the time of an execution be over, as if the definition's `TimeoutSeconds` had passed."""
@@ -413,6 +428,14 @@ class Pipeline:
         url = f"{self.aws_url}{CONTROL_PATH}/{command}"
         with urlopen(Request(url, data=json.dumps(request).encode(), method="POST")) as answer:  # noqa: S310 (loopback)
             return json.loads(answer.read())
+
+
+def _calls(
+    service: str, operation: str, times: int, containing: str | Iterable[str], effective: bool
+) -> dict[str, Any]:
+    """Describe the calls that a fault hits."""
+    texts = [containing] if isinstance(containing, str) else list(containing)
+    return {"service": service, "operation": operation, "times": times, "containing": texts, "effective": effective}
 
 
 def _callbacks(replacements: Mapping[str, Replacement]) -> ThreadingHTTPServer:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from image_pipeline import keys
 from local.clients import variables
@@ -41,20 +41,15 @@ class Display(Protocol):
         """Tell whether everything came out as it should."""
 
 
-def _shown(text: str) -> str:
-    """Make text from outside harmless for a terminal and for rich's markup."""
-    return escape(keys.shown(text))
-
-
 class Words:
     """Sentences; coloured on a terminal, plain in a pipe."""
 
     def __init__(self) -> None:
-        self._console = Console(soft_wrap=True, highlight=False, emoji=False)
+        self._console = Console(soft_wrap=True, highlight=False)
 
     def say(self, sentence: str) -> None:
         """Print a sentence."""
-        self._console.print(escape(sentence))
+        self._print(sentence)
 
     def ready(self, pipeline: Pipeline) -> None:
         """Print the addresses."""
@@ -62,25 +57,20 @@ class Words:
 
     def entered(self, sight: Entered) -> None:
         """Print one line per state."""
-        self._console.print(f"[dim]{sight.seconds:6.2f} s[/dim]  {_shown(sight.key)} → {_shown(sight.state)}")
+        self._print((f"{sight.seconds:6.2f} s", "dim"), f"  {keys.shown(sight.key)} → {sight.state}")
 
     def ended(self, outcome: Outcome) -> None:
         """Print one line per end."""
-        style = _STYLES.get(outcome.status, "dim")
-        self._console.print(
-            f"[dim]{outcome.seconds:6.2f} s[/dim]  {_shown(outcome.key)} → [{style}]{outcome.status}[/{style}]"
-        )
+        self._print((f"{outcome.seconds:6.2f} s", "dim"), f"  {keys.shown(outcome.key)} → ", _styled(outcome.status))
 
     def outcomes(self, outcomes: list[Outcome]) -> None:
         """Print a paragraph per picture."""
         for outcome in outcomes:
-            self._console.print()
-            style = _STYLES.get(outcome.status, "dim")
-            self._console.print(
-                f"[bold]{_shown(outcome.key)}[/bold]  [{style}]{outcome.status}[/{style}] in {outcome.seconds:.2f} s"
-            )
+            self._print()
+            took = f" in {outcome.seconds:.2f} s"
+            self._print((keys.shown(outcome.key), "bold"), "  ", _styled(outcome.status), took)
             for name, text in _facts(outcome):
-                self._console.print(f"  {name:<13}{_shown(text)}")
+                self._print(f"  {name:<13}{keys.shown(text)}")
 
     def invite(self, pipeline: Pipeline) -> None:
         """Print commands to copy."""
@@ -100,13 +90,20 @@ class Words:
 
     def verdict(self, count: int, faults: list[str]) -> None:
         """Print the last sentence."""
-        self._console.print()
+        self._print()
         if not faults:
-            self._console.print(
-                f"[green]{'The picture' if count == 1 else f'All {count} pictures'} came out as expected.[/green]"
-            )
+            whose = "The picture" if count == 1 else f"All {count} pictures"
+            self._print((f"{whose} came out as expected.", "green"))
         for fault in faults:
-            self._console.print(f"[red]{_shown(fault)}[/red]")
+            self._print((keys.shown(fault), "red"))
+
+    def _print(self, *parts: str | tuple[str, str]) -> None:
+        """Print texts and (text, style) pairs as one line; rich's markup in them is text."""
+        self._console.print(Text.assemble(*parts))
+
+
+def _styled(status: str) -> tuple[str, str]:
+    return status, _STYLES.get(status, "dim")
 
 
 class JsonLines:

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -84,12 +84,18 @@ def install(wait_scale: float) -> None:
 
 
 def _client_for(region: str, service: str, state_credentials: Any = None) -> Any:
-    """Make the client of a task; moto gives the role of its state, but signs every call alike."""
+    """Give the client of a task; moto gives the role of its state, but signs every call alike."""
+    return _client(region, service, access_key(state_credentials.role_arn) if state_credentials else DUMMY_KEY)
+
+
+@cache
+def _client(region: str, service: str, key: str) -> Any:
+    """Make a client once: that takes longer than most of its calls."""
     client = boto3.client(  # type: ignore[call-overload]
         service,
         region_name=region,
         endpoint_url=f"http://127.0.0.1:{os.environ['MOTO_PORT']}",
-        aws_access_key_id=access_key(state_credentials.role_arn) if state_credentials else DUMMY_KEY,
+        aws_access_key_id=key,
         aws_secret_access_key=DUMMY_KEY,
         config=Config(
             user_agent_extra=USER_AGENT,

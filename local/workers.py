@@ -93,7 +93,7 @@ class Workers:
                 self._give_back(worker)
         if len(result.payload) > MAX_PAYLOAD_BYTES:
             message = f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes)."
-            return _failure("Function.ResponseSizeTooLarge", message)
+            return failure("Function.ResponseSizeTooLarge", message)
         return result
 
     def alter(self, logical_id: str, source: str | None, timeout: float | None, memory: int | None) -> None:
@@ -284,7 +284,7 @@ class _Worker:
         if status is None:
             self._process.kill()
             self._process.wait()
-            return _failure(
+            return failure(
                 "Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {limit:.2f} seconds"
             )
         killed = self._out_of_memory or status < 0
@@ -292,10 +292,11 @@ class _Worker:
             how = "without providing a reason"
         else:
             how = "with error: " + ("signal: killed" if killed else f"exit status {status}")
-        return _failure("Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited {how}")
+        return failure("Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited {how}")
 
 
-def _failure(kind: str, message: str) -> Result:
+def failure(kind: str, message: str) -> Result:
+    """Give what Lambda answers for a function that did not end well."""
     return Result(json.dumps({"errorType": kind, "errorMessage": message}), failed=True)
 
 

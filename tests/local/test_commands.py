@@ -1,5 +1,7 @@
 """The commands as a user runs them: what they print, how they end, what they leave behind."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -13,8 +15,13 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from image_pipeline import keys
 from local.pipeline import ROOT
+from local.show import Display, JsonLines, Words
+from local.watch import Entered
 from tests.pictures import photo
 
 READY_SECONDS = 30
@@ -211,10 +218,26 @@ def test_what_is_missing_is_said_in_a_sentence(arguments, words, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_name_cannot_reach_the_terminal_or_the_markup(capsys):
-    """Escapes, direction marks, emoji codes and rich's tags are shown, never obeyed."""
-    from local.show import Words
-    from local.watch import Entered
+def printed(display: Display, key: str) -> str:
+    """What is printed of a picture that has reached a state."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        display.entered(Entered(key, "ClaimUpload", 0.1))
+    return out.getvalue()
 
-    Words().entered(Entered("uploads/\x1b[31m\u202e:smile:[red]x\r.jpg", "ClaimUpload", 0.1))
-    assert "uploads/?[31m?:smile:[red]x?.jpg" in capsys.readouterr().out
+
+@given(st.text())
+@example("\x1b[31m\u202e:smile:[red]x\r\n[/]\x9b.jpg")
+@example("\ud800\u2028\\[link=http://evil.example]y")
+def test_a_name_cannot_reach_the_terminal_or_the_markup(name):
+    """Escapes, direction marks, emoji codes and rich's tags are shown, never obeyed."""
+    assert printed(Words(), f"uploads/{name}") == f"  0.10 s  {keys.shown(f'uploads/{name}')} → ClaimUpload\n"
+
+
+@given(st.text())
+@example("\x9b31m\u202e\u2028\ud800")
+def test_a_name_in_a_json_line_is_ascii_and_comes_out_as_it_was(name):
+    """A program gets the very name, and a terminal that the line strays to obeys nothing."""
+    line = printed(JsonLines(), name)
+    assert line.isascii()
+    assert line.count("\n") == 1
+    assert json.loads(line)["key"] == name

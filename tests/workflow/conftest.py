@@ -3,9 +3,12 @@
 import itertools
 import json
 import uuid
+from contextlib import contextmanager
 
 import pytest
 
+from image_pipeline.keys import rendition_prefix
+from image_pipeline.storage import SUPERSEDED_TAG
 from tests.conftest import ROOT
 
 _numbers = itertools.count()
@@ -63,3 +66,62 @@ def start_again(pipeline, execution, **changes):
     event = json.loads(json.dumps(execution.event))
     event["detail"]["object"] |= changes
     return start(pipeline, event)
+
+
+def ended(pipeline, event, name, status, **more):
+    """What EventBridge tells of the end of an execution."""
+    arn = pipeline.outputs["ProcessImageStateMachineArn"].replace(":stateMachine:", ":execution:")
+    detail = {
+        "executionArn": f"{arn}:{name}",
+        "stateMachineArn": pipeline.outputs["ProcessImageStateMachineArn"],
+        "name": name,
+        "status": status,
+        "startDate": 1577880000000,
+        "input": json.dumps(event),
+        "error": None,
+        "cause": None,
+        **more,
+    }
+    return {"detail-type": "Step Functions Execution Status Change", "source": "aws.states", "detail": detail}
+
+
+def deletion(pipeline, key, sequencer="F1", version="a-marker", kind="Delete Marker Created"):
+    """The event of a deletion; its `version-id` is the marker's, or the version's that was deleted for good."""
+    entity = {"key": key, "sequencer": sequencer} | ({"version-id": version} if version else {})
+    return {
+        "id": "1",
+        "detail-type": "Object Deleted",
+        "source": "aws.s3",
+        "time": "2026-11-21T12:00:00Z",
+        "detail": {"bucket": {"name": pipeline.uploads_bucket}, "object": entity, "deletion-type": kind},
+    }
+
+
+def renditions(pipeline, key):
+    """The ids of the versions that stay, and of all versions there are: what a lifecycle will expire does not stay."""
+    s3, bucket = pipeline.client("s3"), pipeline.outputs["ThumbnailsBucketName"]
+    listed = s3.list_object_versions(Bucket=bucket, Prefix=rendition_prefix(key)).get("Versions", [])
+    kept = {
+        version["VersionId"]
+        for version in listed
+        if version["IsLatest"]
+        and SUPERSEDED_TAG
+        not in s3.get_object_tagging(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])["TagSet"]
+    }
+    return kept, {version["VersionId"] for version in listed}
+
+
+@contextmanager
+def silent_bucket(pipeline):
+    """S3's own events start nothing: the story is told by the test."""
+    events = pipeline.client("events")
+    names = [rule["Name"] for rule in events.list_rules()["Rules"]]
+    of_bucket = [name for name in names if name.endswith(("ImageUploaded", "ImageDeleted"))]
+    assert len(of_bucket) == 2
+    for name in of_bucket:
+        events.disable_rule(Name=name)
+    try:
+        yield
+    finally:
+        for name in of_bucket:
+            events.enable_rule(Name=name)

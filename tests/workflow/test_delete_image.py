@@ -5,22 +5,10 @@ import time
 import pytest
 
 from tests.pictures import photo
-from tests.workflow.conftest import start, start_again
+from tests.workflow.conftest import deletion, start, start_again
 
 PHOTO = photo(200, 150)
 DAY = 86_400
-
-
-def deletion(pipeline, key, sequencer="F1", version="a-marker", kind="Delete Marker Created"):
-    """The event of a deletion; its `version-id` is the marker's, or the version's that was deleted for good."""
-    entity = {"key": key, "sequencer": sequencer} | ({"version-id": version} if version else {})
-    return {
-        "id": "1",
-        "detail-type": "Object Deleted",
-        "source": "aws.s3",
-        "time": "2026-11-21T12:00:00Z",
-        "detail": {"bucket": {"name": pipeline.uploads_bucket}, "object": entity, "deletion-type": kind},
-    }
 
 
 def delete(pipeline, event):

@@ -10,7 +10,6 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +17,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from image_pipeline.keys import rendition_prefix
-from image_pipeline.storage import SUPERSEDED_TAG
 from local.pipeline import Execution, Pipeline
 from tests.pictures import photo
+from tests.workflow.conftest import renditions, silent_bucket
 
 BODIES = {"photo": photo(64, 48), "other photo": photo(48, 64), "words": b"These are words."}
 FAULTS = [
@@ -142,20 +140,12 @@ class Teller:
         self.check_notifications(last)
 
     def check_renditions(self, record: dict[str, Any]) -> None:
-        s3, bucket = self.pipeline.client("s3"), self.pipeline.outputs["ThumbnailsBucketName"]
-        listed = s3.list_object_versions(Bucket=bucket, Prefix=rendition_prefix(self.key)).get("Versions", [])
-        kept = {
-            version["VersionId"]
-            for version in listed
-            if version["IsLatest"]
-            and SUPERSEDED_TAG
-            not in s3.get_object_tagging(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])["TagSet"]
-        }
+        kept, every = renditions(self.pipeline, self.key)
         pointed_at = {rendition["versionId"] for rendition in record.get("renditions", [])}
         assert pointed_at <= kept, "the record points at what is gone or going"
         if not any(happening.aborted for happening in self.story.happenings):  # its last step may still be writing
             assert kept == pointed_at, "something is left that no record points at"
-            assert record["status"] != "DELETED" or not listed
+            assert record["status"] != "DELETED" or not every
 
     def check_notifications(self, last: int) -> None:
         executions = self.executions()
@@ -167,22 +157,6 @@ class Teller:
         assert len(versions) == len(set(versions)), "somebody was told twice of the same upload"
         if not self.story.happenings[last].aborted and self.story.happenings[last].kind != "deletion":
             assert self.events[last]["detail"]["object"]["version-id"] in versions, "nobody was told of the newest"
-
-
-@contextmanager
-def silent_bucket(pipeline: Pipeline) -> Iterator[None]:
-    """S3's own events start nothing: the story is told by the test."""
-    events = pipeline.client("events")
-    names = [rule["Name"] for rule in events.list_rules()["Rules"]]
-    of_bucket = [name for name in names if name.endswith(("ImageUploaded", "ImageDeleted"))]
-    assert len(of_bucket) == 2
-    for name in of_bucket:
-        events.disable_rule(Name=name)
-    try:
-        yield
-    finally:
-        for name in of_bucket:
-            events.enable_rule(Name=name)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.pictures import photo
-from tests.workflow.conftest import start, uploaded
+from tests.workflow.conftest import ended, start, uploaded
 
 PHOTO = photo(200, 150)
 
@@ -30,23 +30,6 @@ def claimed(pipeline, key, status="PROCESSING"):
     }
     pipeline.client("dynamodb").put_item(TableName=pipeline.outputs["ImageTableName"], Item=item)
     return event, name
-
-
-def ended(pipeline, event, name, status, **more):
-    """What EventBridge tells of the end of an execution."""
-    arn = pipeline.outputs["ProcessImageStateMachineArn"].replace(":stateMachine:", ":execution:")
-    detail = {
-        "executionArn": f"{arn}:{name}",
-        "stateMachineArn": pipeline.outputs["ProcessImageStateMachineArn"],
-        "name": name,
-        "status": status,
-        "startDate": 1577880000000,
-        "input": json.dumps(event),
-        "error": None,
-        "cause": None,
-        **more,
-    }
-    return {"detail-type": "Step Functions Execution Status Change", "source": "aws.states", "detail": detail}
 
 
 def settle(pipeline, event):

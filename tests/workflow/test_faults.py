@@ -1,0 +1,533 @@
+"""Every Task of every workflow × every fault: its workflow ends as the rules say.
+
+The rules of docs/architecture.md, "What happens when it goes wrong", stand here once more as a model: FAULTS tells how
+often a Task is tried, `expected` how its workflow ends. Each cell is a picture of its own, uploaded over an older one,
+deleted, or left behind by an aborted execution; the real workflows and functions deal with it.
+"""
+
+import json
+import uuid
+from dataclasses import dataclass, replace
+from functools import cache
+
+import pytest
+from boto3.dynamodb.types import TypeSerializer
+
+from image_pipeline.keys import rendition_key
+from tests.asl import MACHINES
+from tests.pictures import photo
+from tests.workflow.conftest import deletion, ended, renditions, silent_bucket, start, uploaded
+
+PHOTO = photo(64, 48)
+TASKS = [(machine.logical_id.removesuffix("StateMachine"), name) for machine in MACHINES for name in machine.tasks]
+SERVICES = {
+    (machine.logical_id.removesuffix("StateMachine"), name): state["Resource"].split(":::")[1].split(":")[0]
+    for machine in MACHINES
+    for name, state in machine.tasks.items()
+}
+LAMBDA_TASKS = [each for each in TASKS if SERVICES[each] == "lambda"]
+OPERATIONS = {"lambda": "Invoke", "dynamodb": "UpdateItem", "sns": "Publish"}
+ACTIONS = {"lambda": "lambda:InvokeFunction", "dynamodb": "dynamodb:UpdateItem", "sns": "sns:Publish"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with the call of a Task."""
+
+    name: str
+    tries: int
+    """How often a Task is tried that meets nothing else."""
+    errors: tuple[str, ...] = ()
+    """As the workflow sees them; none when no answer comes, which it sees as States.Timeout."""
+    effective: bool = False
+    """Whether the call has done its work all the same."""
+
+
+THROTTLED, AT_FAULT, BROKEN, FINAL = 33, 7, 2, 1
+
+FAULTS = {
+    "lambda": [
+        Fault("throttled", THROTTLED, ("Lambda.TooManyRequestsException",)),
+        Fault("its storage throttled", THROTTLED, ("StorageUnavailableError",)),
+        Fault(
+            "AWS at fault",
+            AT_FAULT,
+            (
+                "Lambda.ServiceException",
+                "Lambda.AWSLambdaException",
+                "Lambda.SdkClientException",
+                "Lambda.ClientExecutionTimeoutException",
+            ),
+        ),
+        Fault("crash", BROKEN, ("Runtime.ExitError",)),
+        Fault("crash after its work", BROKEN, ("Runtime.ExitError",), effective=True),
+        Fault("out of memory", BROKEN, ("Runtime.OutOfMemory",)),
+        Fault("function out of time", BROKEN, ("Sandbox.Timedout",)),
+        Fault("unknown end", BROKEN, ("Lambda.Unknown",)),
+        Fault("state out of time", BROKEN),
+        Fault("answer lost", BROKEN, effective=True),
+        Fault("denied", FINAL, ("Lambda.AccessDeniedException",)),
+        Fault("bug", FINAL, ("KeyError",)),
+    ],
+    "dynamodb": [
+        Fault(
+            "throttled",
+            THROTTLED,
+            (
+                "DynamoDB.ThrottlingException",
+                "DynamoDB.ProvisionedThroughputExceededException",
+                "DynamoDB.RequestLimitExceeded",
+                "DynamoDB.RequestLimitExceededException",
+            ),
+        ),
+        Fault(
+            "AWS at fault",
+            AT_FAULT,
+            ("DynamoDB.InternalServerError", "DynamoDB.InternalServerErrorException", "DynamoDB.SdkClientException"),
+        ),
+        Fault("AWS at fault after its work", AT_FAULT, ("DynamoDB.InternalServerError",), effective=True),
+        Fault("state out of time", AT_FAULT),
+        Fault("answer lost", AT_FAULT, effective=True),
+        Fault("denied", FINAL, ("DynamoDB.AccessDeniedException",)),
+    ],
+    "sns": [
+        Fault("throttled", THROTTLED, ("SNS.ThrottledException", "SNS.KMSThrottlingException")),
+        Fault("AWS at fault", AT_FAULT, ("SNS.InternalErrorException", "SNS.SdkClientException")),
+        Fault("state out of time", AT_FAULT),
+        Fault("answer lost", AT_FAULT, effective=True),
+        Fault("denied", FINAL, ("SNS.AuthorizationErrorException",)),
+    ],
+}
+DENIED = {
+    "lambda": "Lambda.AccessDeniedException",
+    "dynamodb": "DynamoDB.AccessDeniedException",
+    "sns": "SNS.AuthorizationErrorException",
+}
+OF_LABELS = [
+    Fault("labels delayed", 9, ("LabelsDelayedError",)),
+    Fault("labels refused", FINAL, ("LabelsUnavailableError",)),
+]
+ANSWERS = {
+    "null": None,
+    "nothing": {},
+    "list": [{"milliseconds": 1}],
+    "text": "ok",
+    "page": "<!DOCTYPE html><html><body><h1>503 Service Unavailable</h1></body></html>",
+    "too large": "x" * 5_000_000,
+}
+
+
+@dataclass(frozen=True)
+class End:
+    """What there is when everything has run its course."""
+
+    execution: str | None
+    """The error of the execution; none when it succeeded."""
+    record: str
+    told: tuple[str, ...] = ()
+    error: tuple[str, str] | None = None
+    """In the record: its code and step."""
+    left: bool = False
+    """Whether renditions stay that no record points at."""
+
+    def by(self, error: str) -> "End":
+        """The same, with the name of the fault for FAULT."""
+        named = {FAULT: error}
+        code, step = self.error or ("", "")
+        return replace(
+            self,
+            execution=named.get(self.execution or "", self.execution),
+            error=self.error and (named.get(code, code), step),
+        )
+
+
+FAULT = "the fault"
+
+COMPLETED = End(None, "COMPLETED", ("SUCCESS",))
+FAILED = End("BrokenError", "FAILED", ("FAILURE",), ("BrokenError", "StoreResults"))
+DELETED = End(None, "DELETED")
+SETTLED = End(None, "FAILED", ("FAILURE",), ("ExecutionAbortedError", "ProcessImage"))
+
+
+def failed_in(step: str) -> End:
+    return End(FAULT, "FAILED", ("FAILURE",), (FAULT, step))
+
+
+AFTER_A_FAILURE = ("RecordFailure", "NotifyFailure", "CleanRenditions")
+SOUND = {
+    (machine, task): {
+        "ProcessImage": FAILED if task in AFTER_A_FAILURE else COMPLETED,
+        "DeleteImage": DELETED,
+        "SettleImage": SETTLED,
+    }[machine]
+    for machine, task in TASKS
+}
+"""Without a fault, or after one that has passed."""
+
+LASTING = {
+    ("ProcessImage", "ClaimUpload"): failed_in("ClaimUpload"),
+    ("ProcessImage", "ValidateImage"): failed_in("ValidateImage"),
+    ("ProcessImage", "GenerateThumbnails"): failed_in("GenerateThumbnails"),
+    ("ProcessImage", "ExtractMetadata"): replace(COMPLETED, record="PARTIAL"),
+    ("ProcessImage", "StoreResults"): failed_in("StoreResults"),
+    ("ProcessImage", "NotifySuccess"): replace(COMPLETED, told=()),
+    ("ProcessImage", "RecordFailure"): replace(FAILED, error=("BrokenError", "ProcessImage")),  # SettleImage wrote it
+    ("ProcessImage", "NotifyFailure"): replace(FAILED, told=()),
+    ("ProcessImage", "CleanRenditions"): replace(FAILED, left=True),
+    # These fail, an alarm tells, and they are redriven when the fault is gone.
+    ("DeleteImage", "ClaimDeletion"): End(FAULT, "COMPLETED"),
+    ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED", left=True),
+    ("SettleImage", "RecordFailure"): End(FAULT, "PROCESSING", left=True),
+    ("SettleImage", "NotifyFailure"): replace(SETTLED, told=()),
+    ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT, left=True),
+}
+LASTING_AFTER_THE_WORK = LASTING | {
+    ("ProcessImage", "RecordFailure"): FAILED,
+    ("ProcessImage", "CleanRenditions"): FAILED,
+    ("DeleteImage", "ClaimDeletion"): End(FAULT, "DELETED", left=True),
+    ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED"),
+    ("SettleImage", "RecordFailure"): End(FAULT, "FAILED", error=SETTLED.error, left=True),
+    ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT),
+}
+
+
+def expected(machine: str, task: str, fault: Fault, tries: int) -> End:
+    """The model: how a workflow ends when the first tries of a Task fail."""
+    lasts = tries == fault.tries
+    rules = (LASTING_AFTER_THE_WORK if fault.effective else LASTING) if lasts else SOUND
+    end = rules[machine, task]
+    if fault.effective and task.startswith("Notify"):  # told at least once: as often as SNS was asked
+        end = replace(end, told=SOUND[machine, task].told * (tries if lasts else tries + 1))
+    error = fault.errors[0] if fault.errors else "States.Timeout"
+    return end.by(error.removeprefix("States.") if machine == "ProcessImage" else error)
+
+
+def expected_of_answer(machine: str, task: str, answer: str) -> End:
+    """The same for an answer that is none; nothing is done, and it is not tried again."""
+    if answer == "too large":  # no Catch takes it
+        error = "States.DataLimitExceeded"
+        settled = End(error, "FAILED", ("FAILURE",), (error, "ProcessImage"))
+        late = replace(LASTING[machine, task], execution=error)
+        return late if task == "CleanRenditions" else settled
+    if task == "CleanRenditions":  # nobody reads its answer
+        return replace(SOUND[machine, task], left=True)
+    return LASTING[machine, task].by("QueryEvaluationError")
+
+
+class Case:
+    """One picture that a workflow deals with."""
+
+    def __init__(self, pipeline, machine, task, name, end, calls, *, broken=None):
+        self.pipeline, self.machine, self.task, self.name = pipeline, machine, task, name
+        self.end, self.calls = end, calls
+        self.word = uuid.uuid4().hex
+        self.key = f"uploads/faults/{self.word}.jpg"
+        self.arn = ""
+        self.put_older_picture()
+        if machine == "ProcessImage" and task in AFTER_A_FAILURE if broken is None else broken:
+            self.fail("lambda", "StoreResults", "BrokenError", 1)
+
+    def put_older_picture(self):
+        """What the key showed before; its rendition stays for as long as the record points at it."""
+        bucket, key = self.pipeline.outputs["ThumbnailsBucketName"], rendition_key(self.key, "0" * 16, "small.jpg")
+        version = self.pipeline.client("s3").put_object(Bucket=bucket, Key=key, Body=b"small")["VersionId"]
+        self.put_record(
+            status="COMPLETED",
+            uploadOrder="00".ljust(64, "0"),
+            execution={"id": "older", "startedAt": "2020-01-01T12:00:00Z"},
+            renditions=[{"name": "small", "bucket": bucket, "key": key, "versionId": version}],
+            createdAt="2020-01-01T12:00:00Z",
+            updatedAt="2020-01-01T12:00:00Z",
+        )
+
+    def put_record(self, **fields):
+        table, plain = self.pipeline.outputs["ImageTableName"], TypeSerializer().serialize
+        item = {name: plain(value) for name, value in {"ImageKey": self.key, **fields}.items()}
+        self.pipeline.client("dynamodb").put_item(TableName=table, Item=item)
+
+    def fail(self, service, task, error, times, *, effective=False):
+        """Let the next calls of a Task for this picture fail; with an empty error, stay without an answer."""
+        words = [self.word]
+        words += [f"{task}Function"] if service == "lambda" else ['"FAILED"'] if task == "RecordFailure" else []
+        which = {"times": times, "containing": words, "effective": effective}
+        if error:
+            of_function = service == "lambda" and not error.startswith("Lambda.")
+            code = error if of_function else error.split(".")[1]
+            self.pipeline.fault(service, OPERATIONS[service], code, status=200 * of_function, **which)
+        else:
+            self.pipeline.hang(service, OPERATIONS[service], **which)
+
+    def event(self):
+        """What starts the workflow."""
+        if self.machine == "DeleteImage":
+            return deletion(self.pipeline, self.key)
+        event = uploaded(self.pipeline, self.key)
+        if self.machine == "ProcessImage":
+            answer = self.pipeline.client("s3").put_object(
+                Bucket=self.pipeline.uploads_bucket, Key=self.key, Body=PHOTO
+            )
+            entity = {"version-id": answer["VersionId"], "etag": answer["ETag"].strip('"'), "size": len(PHOTO)}
+            event["detail"]["object"] |= entity
+            return event
+        self.leave_unfinished(event)
+        return ended(self.pipeline, event, f"lost-{self.word}", "ABORTED")
+
+    def leave_unfinished(self, event):
+        """What an execution leaves that was aborted after it had written its renditions."""
+        record = self.pipeline.record(self.key)
+        record |= {
+            "status": "PROCESSING",
+            "uploadOrder": event["detail"]["object"]["sequencer"].ljust(64, "0"),
+            "execution": {"id": f"lost-{self.word}", "startedAt": "2020-01-01T12:00:00Z"},
+            "claimShard": "0",
+            "claimedAt": "2020-01-01T12:00:00Z",
+        }
+        del record["ImageKey"]
+        self.put_record(**record)
+        bucket, key = self.pipeline.outputs["ThumbnailsBucketName"], rendition_key(self.key, "1" * 16, "small.jpg")
+        self.pipeline.client("s3").put_object(Bucket=bucket, Key=key, Body=b"new")
+
+    def start(self):
+        self.arn = self.pipeline.client("stepfunctions").start_execution(
+            stateMachineArn=self.pipeline.outputs[f"{self.machine}StateMachineArn"],
+            name=self.word,
+            input=json.dumps(self.event()),
+        )["executionArn"]
+
+    def redrive(self):
+        """Go on from the state that failed, with the variables of then."""
+        failed, variables = "", {}
+        for event in self.history():
+            failed = event.get("stateEnteredEventDetails", {}).get("name", failed)
+            variables |= event.get("stateExitedEventDetails", {}).get("assignedVariables", {})
+        self.arn = self.pipeline.client("stepfunctions").start_execution(
+            stateMachineArn=redriver(self.pipeline, self.machine, failed, tuple(variables)),
+            name=self.word,
+            input=json.dumps({name: json.loads(text) for name, text in variables.items()}),
+        )["executionArn"]
+
+    def history(self):
+        pages = self.pipeline.client("stepfunctions").get_paginator("get_execution_history")
+        return [event for page in pages.paginate(executionArn=self.arn) for event in page["events"]]
+
+    def wait(self):
+        """Until the execution is over and, when it failed, what settles its record."""
+        states = self.pipeline.client("stepfunctions")
+        over = lambda: states.describe_execution(executionArn=self.arn)["status"] != "RUNNING"  # noqa: E731
+        self.pipeline.wait_until(over, f"{self.name} of {self.task}", 60)
+        failed = states.describe_execution(executionArn=self.arn)["status"] != "SUCCEEDED"
+        if failed and self.machine == "ProcessImage":
+            self.pipeline.wait_until(self.is_settled, f"{self.name} of {self.task} to be settled", 60)
+
+    def is_settled(self):
+        return any(
+            execution.event["detail"]["executionArn"] == self.arn and not execution.running
+            for execution in self.pipeline.executions("SettleImageStateMachine")
+        )
+
+    def differences(self):
+        """What is not as it should be: seen, and expected."""
+        end, seen = self.end, self.seen()
+        wanted = {
+            "execution": end.execution,
+            "record": end.record,
+            "error": end.error,
+            "told": end.told,
+            "calls": self.calls,
+            "left": end.left,
+            "shows what is gone": False,
+            "in the index": end.record == "PROCESSING",
+        }
+        return {name: (seen[name], wanted[name]) for name in wanted if seen[name] != wanted[name]}
+
+    def seen(self):
+        execution = self.pipeline.client("stepfunctions").describe_execution(executionArn=self.arn)
+        record = self.pipeline.record(self.key)
+        told = [each["MessageAttributes"] for each in self.pipeline.notifications()]
+        kept, every = renditions(self.pipeline, self.key)
+        shown = {rendition["versionId"] for rendition in record.get("renditions", [])}
+        return {
+            "execution": execution.get("error"),
+            "record": record["status"],
+            "error": (record["error"]["code"], record["error"]["step"]) if "error" in record else None,
+            "told": tuple(each["status"]["Value"] for each in told if each["imageKey"]["Value"] == self.key),
+            "calls": self.calls_seen(),
+            "left": bool(kept - shown) or (record["status"] == "DELETED" and bool(every)),
+            "shows what is gone": not shown <= kept,
+            "in the index": bool({"claimShard", "claimedAt"} & record.keys()),
+        }
+
+    def calls_seen(self):
+        """How often the Task was tried."""
+        state, calls = "", 0
+        for event in self.history():
+            state = event.get("stateEnteredEventDetails", {}).get("name", state)
+            calls += event["type"] == "TaskScheduled" and state == self.task
+        return calls
+
+
+@cache
+def redriver(pipeline, machine, failed, variables):
+    """A workflow that begins where another has failed: RedriveExecution, which moto does not know."""
+    states = pipeline.client("stepfunctions")
+    of = states.describe_state_machine(stateMachineArn=pipeline.outputs[f"{machine}StateMachineArn"])
+    definition = json.loads(of["definition"]) | {"StartAt": "Redrive"}
+    restored = {name: f"{{% $states.input.{name} %}}" for name in variables}
+    definition["States"]["Redrive"] = {"Type": "Pass", "Assign": restored, "Next": failed}
+    return states.create_state_machine(
+        name=f"redriven-{uuid.uuid4()}", definition=json.dumps(definition), roleArn=of["roleArn"]
+    )["stateMachineArn"]
+
+
+def wrong(cases):
+    """What is not as it should be, a line for each case."""
+    return "\n".join(f"{case.name}: {differences}" for case in cases if (differences := case.differences()))
+
+
+def check(pipeline, cases):
+    """Let the workflows deal with all of them at once; then redrive what has failed where nothing catches it."""
+    for case in cases:
+        case.start()
+    for case in cases:
+        case.wait()
+    assert not wrong(cases), wrong(cases)
+    pipeline.clear()
+    redriven = [case for case in cases if case.machine != "ProcessImage" and case.end.execution]
+    for case in redriven:
+        case.end, case.calls = SOUND[case.machine, case.task], 1
+        case.redrive()
+    for case in redriven:
+        case.wait()
+    assert not wrong(redriven), "redriven\n" + wrong(redriven)
+
+
+@pytest.fixture
+def quiet_pipeline(pipeline):
+    with silent_bucket(pipeline):
+        yield pipeline
+
+
+each_task = pytest.mark.parametrize(("machine", "task"), TASKS)
+each_lambda_task = pytest.mark.parametrize(("machine", "task"), LAMBDA_TASKS)
+
+
+def test_every_task_has_expectations():
+    """A new Task is not forgotten here."""
+    assert LASTING.keys() == set(TASKS)
+
+
+@each_task
+def test_a_call_that_fails(quiet_pipeline, machine, task):
+    """What passes is waited out and leaves no trace; what lasts has the one end that the rules name."""
+    cases, service = [], SERVICES[machine, task]
+    for fault in FAULTS[service] + (OF_LABELS if task == "ExtractMetadata" else []):
+        errors = fault.errors or ("",)
+        for tries in {len(errors), fault.tries}:
+            lasts = tries == fault.tries
+            calls = tries if lasts else tries + 1
+            name = f"{fault.name}, {'lasting' if lasts else 'passing'}"
+            case = Case(quiet_pipeline, machine, task, name, expected(machine, task, fault, tries), calls)
+            for error in errors[:1] if lasts else errors:
+                case.fail(service, task, error, tries if lasts else 1, effective=fault.effective)
+            cases.append(case)
+    check(quiet_pipeline, cases)
+
+
+@each_lambda_task
+def test_an_answer_that_is_none(quiet_pipeline, machine, task):
+    """It is that step's fault, which nobody tries again; no upload is lost over it."""
+    cases = [
+        Case(quiet_pipeline, machine, task, answer, expected_of_answer(machine, task, answer), 1) for answer in ANSWERS
+    ]
+    given = {case.word: ANSWERS[case.name] for case in cases}
+    quiet_pipeline.replace(
+        f"{task}Function", lambda event: next(given[word] for word in given if word in json.dumps(event))
+    )
+    check(quiet_pipeline, cases)
+
+
+@pytest.mark.parametrize(
+    ("machine", "task", "role", "error"),
+    [
+        (machine, task, f"{machine}StateMachineRole", DENIED[SERVICES[machine, task]])
+        for machine, task in TASKS
+        if (machine, task) != ("ProcessImage", "RecordFailure")  # denied with the claim: the same action
+    ]
+    + [(machine, task, f"{task}FunctionRole", "ClientError") for machine, task in LAMBDA_TASKS],
+)
+def test_a_permission_that_is_missing(quiet_pipeline, machine, task, role, error):
+    """The workflow may not call, or its function may do nothing: it is tried once, and the upload has its outcome."""
+    end = LASTING[machine, task]
+    if task == "ClaimUpload":
+        end = replace(end, error=(FAULT, "ProcessImage"))  # nor may it record the failure: SettleImage does
+    case = Case(quiet_pipeline, machine, task, role, end.by(error), 1)
+    called = f"*:image-pipeline-{task}Function" if SERVICES[machine, task] == "lambda" else "*"
+    denial = {"Effect": "Deny", "Action": ACTIONS[SERVICES[machine, task]], "Resource": called}
+    of_workflow = role.endswith("StateMachineRole")
+    quiet_pipeline.restrict(role, [*quiet_pipeline.roles[role], denial] if of_workflow else [])
+    check(quiet_pipeline, [case])
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"), [("Timeout", None), ("QueryEvaluationError", {}), ("States.DataLimitExceeded", "x" * 300_000)]
+)
+def test_nobody_is_told_twice_of_an_error_of_the_service(quiet_pipeline, error, answer):
+    """Whether the execution has told is known by its error, also when its record is written by another."""
+    end = End(error, "FAILED", ("FAILURE",), (error, "ProcessImage"))
+    case = Case(quiet_pipeline, "ProcessImage", "ValidateImage", error, end, 1 if answer is not None else 2)
+    if answer is None:
+        case.fail("lambda", "ValidateImage", "", 2)
+    quiet_pipeline.replace("ValidateImageFunction", lambda _: answer)
+    case.fail("dynamodb", "RecordFailure", "DynamoDB.AccessDeniedException", 1)
+    check(quiet_pipeline, [case])
+
+
+def test_what_can_never_be_recorded_is_settled_when_it_can(quiet_pipeline):
+    """Not by the execution, not by its settlement: by WatchRecords, which tells again, as it cannot know better."""
+    end = replace(FAILED, record="PROCESSING", error=None, left=True)
+    case = Case(quiet_pipeline, "ProcessImage", "RecordFailure", "denied for ever", end, 1)
+    case.fail("dynamodb", "RecordFailure", "DynamoDB.AccessDeniedException", -1)
+    check(quiet_pipeline, [case])
+    record = quiet_pipeline.record(case.key)
+    del record["ImageKey"]
+    case.put_record(**record | {"claimedAt": "2020-01-01T12:00:00.000Z"})
+    quiet_pipeline.client("lambda").invoke(
+        FunctionName="image-pipeline-WatchRecordsFunction", Payload=json.dumps({"id": "1"})
+    )
+    of_watcher = lambda: [  # noqa: E731
+        each
+        for each in quiet_pipeline.executions("SettleImageStateMachine")
+        if each.name.startswith("lost_") and case.word in each.name and not each.running
+    ]
+    quiet_pipeline.wait_until(lambda: of_watcher() != [], "the record to be settled")
+    case.end = replace(FAILED, told=("FAILURE",) * 2, error=("ExecutionTimedOutError", "ProcessImage"))
+    assert not wrong([case]), wrong([case])
+
+
+@pytest.mark.parametrize("next_machine", ["ProcessImage", "DeleteImage"])
+def test_what_was_not_cleaned_is_cleaned_by_what_comes_next(quiet_pipeline, next_machine):
+    """Nothing stays for ever: the next upload of the key, or its deletion, takes it with it."""
+    case = Case(quiet_pipeline, "ProcessImage", "CleanRenditions", "left", replace(FAILED, left=True), FINAL)
+    case.fail("lambda", "CleanRenditions", "KeyError", 1)
+    check(quiet_pipeline, [case])
+    case.machine, case.word = next_machine, uuid.uuid4().hex
+    if next_machine == "ProcessImage":
+        case.task, case.end = "StoreResults", replace(COMPLETED, told=("FAILURE", "SUCCESS"))
+    else:
+        case.end = replace(DELETED, told=("FAILURE",))
+    check(quiet_pipeline, [case])
+
+
+@pytest.mark.parametrize(("error", "calls"), [("StorageUnavailableError", THROTTLED), ("KeyError", FINAL)])
+def test_what_was_processed_in_vain_ends_superseded_even_when_it_cannot_be_cleaned(quiet_pipeline, error, calls):
+    """The upload was deleted meanwhile: that is no fault of the execution's, and nobody is told."""
+    end = End(None, "DELETED", left=True)
+    case = Case(quiet_pipeline, "ProcessImage", "CleanRenditions", error, end, calls, broken=False)
+
+    def validate(event):
+        start(quiet_pipeline, deletion(quiet_pipeline, case.key), "DeleteImage")
+        case.fail("lambda", "CleanRenditions", error, calls)
+        return {"source": event["upload"], "milliseconds": 1}
+
+    quiet_pipeline.replace("ValidateImageFunction", validate)
+    check(quiet_pipeline, [case])
