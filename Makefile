@@ -43,6 +43,9 @@ bench: $(STAMP) ## Measure against tutorial Pillow, pyvips and sharp (Node.js fo
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.handlers
 	$(BIN)/python -m bench.cost
 
+load: $(STAMP) ## Upload COUNT=1000 files at once to the pipeline on this machine; exits 0 only when none was lost or doubled
+	@$(BIN)/python -m bench.load --count $(or $(COUNT),1000)
+
 build: ## Build the functions and layers for AWS
 	sam build
 
@@ -81,4 +84,4 @@ $(AUDIT_STAMP): requirements-audit.txt
 	@.venv-audit/bin/pip install --quiet --disable-pip-version-check -r requirements-audit.txt
 	@touch $@
 
-.PHONY: help run demo test lint audit test-all invoke fuzz bench build deploy redrive reprocess teardown lock clean
+.PHONY: help run demo test lint audit test-all invoke fuzz bench load build deploy redrive reprocess teardown lock clean

@@ -97,11 +97,22 @@ def _table(results: Results, title: str, cell: Callable[[dict[str, float], dict[
     return lines
 
 
+def section(name: str) -> str:
+    """What stands between the marks of this name."""
+    found = _between(name).search(DOCUMENT.read_text())
+    if found is None:
+        raise ValueError(f"{DOCUMENT.name} has no marks named {name}")
+    return found[1].strip()
+
+
 def write_document(name: str, text: str) -> None:
     """Replace what stands between the marks of this name."""
     start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
-    pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
-    document, count = pattern.subn(lambda _: f"{start}\n\n{text}\n\n{end}", DOCUMENT.read_text())
+    document, count = _between(name).subn(lambda _: f"{start}\n\n{text}\n\n{end}", DOCUMENT.read_text())
     if not count:
         raise ValueError(f"{DOCUMENT.name} has no marks named {name}")
     DOCUMENT.write_text(document)
+
+
+def _between(name: str) -> re.Pattern[str]:
+    return re.compile(f"<!-- {name}: start -->(.*?)<!-- {name}: end -->", re.DOTALL)

@@ -191,6 +191,11 @@ class Pipeline:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def pid(self) -> int | None:
+        """The id of the server process, whose children are the functions."""
+        return self._process.pid if self._process else None
+
+    @property
     def uploads_bucket(self) -> str:
         """The bucket to upload to."""
         return self.outputs["UploadsBucketName"]

@@ -83,7 +83,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
     from moto.core.config import default_user_config
 
-    from local import endpoint, events, executions, jsonata, stepfunctions, template
+    from local import endpoint, events, executions, jsonata, listing, stepfunctions, template
     from local.deliveries import Deliveries
     from local.deploy import deploy, plan
     from local.http_api import HttpApi
@@ -93,6 +93,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     endpoint.install()
     jsonata.install()
     events.install()
+    listing.install()
     stepfunctions.install(configuration.wait_scale)
     executions.install(events.publish)
     default_user_config["stepfunctions"]["execute_state_machine"] = True
