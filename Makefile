@@ -29,7 +29,9 @@ lint: $(STAMP) ## Check style, types and the template
 audit: $(STAMP) $(AUDIT_STAMP) ## Look for unsafe settings, known vulnerabilities, secrets and unsafe workflows
 	@$(BIN)/python -m tests.audit
 
-test-all: test audit fuzz load ## Check everything, then audit, damage files for 60 seconds, and run under load
+test-all: lint audit fuzz load $(STAMP) ## Check everything, for longer: audit, damaged files, load, more interleavings; keep the figures
+	INTERLEAVINGS=30 $(BIN)/pytest --junitxml=.figures.xml
+	$(BIN)/python -m tests.figures .figures.xml
 
 invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTION=… EVENT=events/….json OPTIONS=…
 	@$(BIN)/python -m local invoke $(FUNCTION) $(EVENT) $(OPTIONS)
@@ -56,7 +58,7 @@ redrive: $(STAMP) ## Put events back into a stack that could not be delivered: S
 	@$(BIN)/python -m cli redrive --stack $(STACK)
 
 reprocess: $(STAMP) ## Process one upload of a stack again: STACK=… KEY=uploads/….jpg
-	@$(BIN)/python -m cli reprocess --stack $(STACK) '$(KEY)'
+	@$(BIN)/python -m cli reprocess --stack $(STACK) "$$KEY" # from the environment, where no character of it means anything
 
 teardown: $(STAMP) ## Delete a throw-away stack with all its pictures and records, after asking: STACK=…
 	@$(BIN)/python -m local teardown $(STACK)

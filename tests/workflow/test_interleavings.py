@@ -1,7 +1,7 @@
 """Uploads, overwrites and deletions of a key, told in any order, more than once, all at the same time, with faults.
 
 Hypothesis invents what happened to a few keys and how it is told; the real workflows run; and the end is compared with
-what a model of a few lines says. `INTERLEAVINGS=200 pytest tests/workflow/test_interleavings.py` looks for longer.
+what a model of a few lines says. `INTERLEAVINGS=30 pytest tests/workflow/test_interleavings.py` looks for longer.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ FAULTS = [
     ("s3", "PutObject", "SlowDown"),
     ("s3", "ListObjectVersions", "InternalError"),
 ]
+
+
+EXAMPLES = int(os.environ.get("INTERLEAVINGS", "4"))
+STORIES = 6  # are told at the same time, of one key each
 
 
 @dataclass(frozen=True)
@@ -166,14 +170,14 @@ def quiet_pipeline(pipeline: Pipeline) -> Iterator[Pipeline]:
 
 
 @settings(
-    max_examples=int(os.environ.get("INTERLEAVINGS", "4")),
+    max_examples=EXAMPLES,
     derandomize="INTERLEAVINGS" not in os.environ,
     deadline=None,
     phases=[Phase.generate],  # how executions interleave differs from run to run, so there is nothing to shrink
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     print_blob=True,
 )
-@given(told=st.lists(stories(), min_size=6, max_size=6))
+@given(told=st.lists(stories(), min_size=STORIES, max_size=STORIES))
 def test_whatever_the_interleaving_the_newest_counts(quiet_pipeline: Pipeline, told: list[Story]) -> None:
     """Record, renditions and notifications end as those of the last thing that happened."""
     quiet_pipeline.clear()
