@@ -36,8 +36,8 @@ from local.pipeline import ROOT, UPLOADS_MACHINE, Execution, Pipeline, StartErro
 COUNT = 1000
 RUN_DIR = ROOT / ".bench" / "load"
 CONNECTIONS = 100
-"""Uploads at the same moment: the endpoint lets no more than 128 wait for an answer. All have been taken within seconds,
-and the pipeline works on them for minutes."""
+"""Uploads at the same moment: the endpoint lets no more than 128 wait for an answer. All have been taken within
+seconds, and the pipeline works on them for minutes."""
 LOOK_SECONDS = 1.0
 TELL_SECONDS = 5.0
 PATIENCE_SECONDS = 60.0
