@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
+from tests.local.test_hostile_names import NAMES
 from tests.workflow.test_interleavings import EXAMPLES, STORIES
 
 ROOT = Path(__file__).parent.parent
@@ -34,22 +35,29 @@ def read(report: Path) -> dict[str, float]:
     (suite,) = ElementTree.parse(report).getroot().iter("testsuite")
     if failed := int(suite.attrib["failures"]) + int(suite.attrib["errors"]):
         sys.exit(f"{failed} tests have failed: no figures were written.")
+    load = json.loads(LOAD.read_text())
     files = Counter(case.attrib["classname"] for case in suite.iter("testcase"))
     return {
         "tests": int(suite.attrib["tests"]) - int(suite.attrib["skipped"]),
         "seconds": round(float(suite.attrib["time"])),
         "interleavings": EXAMPLES * STORIES,
         "faults": files["tests.workflow.test_faults"],
+        "names": len(NAMES),
+        **{name: load[name] for name in ("lost", "doubled", "wrong")},
+        "uploads": load["uploads"]["count"],
     }
 
 
 def table(figures: dict[str, float]) -> str:
-    """The figures as a person reads them; those of the load are where `make load` keeps them."""
+    """The figures as a person reads them."""
     rows = {
         "tests that passed": f"{figures['tests']:,}",
         "seconds": f"{figures['seconds']:,}",
         "interleaved stories": f"{figures['interleavings']:,}",
-        "tests of faults": f"{figures['faults']:,}",
+        "tests of faults, each of many": f"{figures['faults']:,}",
+        "hostile names": f"{figures['names']:,}",
+        "uploads at once, in the last `make load`": f"{figures['uploads']:,}",
+        "of these lost, doubled, wrong": f"{figures['lost']}, {figures['doubled']}, {figures['wrong']}",
     }
     return "\n| what | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items()) + "\n"
 
