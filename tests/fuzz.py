@@ -7,6 +7,7 @@ operating system. Allowed ends: renditions, or an error of ours. Everything else
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import random
 import resource
@@ -100,10 +101,12 @@ def main() -> int:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(10**9)
     resource.setrlimit(resource.RLIMIT_AS, (4 * MOST_MEMORY, 4 * MOST_MEMORY))
+    faulthandler.enable(os.fdopen(os.dup(2), "w"))  # a decoder that crashes takes the process with it: say where
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff writes its complaints past Python
+    print(f"files from seed {seed} on", flush=True)
     ends, wrong = fuzz(seconds, seed)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(f"{sum(ends.values())} files from seed {seed}, peak memory {peak / 1e6:.0f} MB")
+    print(f"{sum(ends.values())} files, peak memory {peak / 1e6:.0f} MB")
     for end, count in ends.most_common():
         print(f"  {count:6} {end}")
     for number, what, data in wrong:

@@ -16,7 +16,7 @@ from tests.pictures import encoded, gradient
 
 NAME = "Passport of Erika Mustermann"
 CAMERA = {"make": "Voigtländer", "model": "Bessa R2M", "serial": "SN-4711-0815"}
-PLACE = ["52.5", "13.4", "31.25"]
+PLACE = ["52.520008", "13.404954"]  # longer than any time of day with its milliseconds
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def telling_photo() -> bytes:
     exif = image.getexif()
     exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = CAMERA["make"], CAMERA["model"]
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.BodySerialNumber] = CAMERA["serial"]
-    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (52.5, 30.0, 0.0), 3: "E", 4: (13.4, 31.25, 0.0)})
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (52.520008, 0.0, 0.0), 3: "E", 4: (13.404954, 0.0, 0.0)})
     return encoded(image, "JPEG", exif=exif)
 
 
