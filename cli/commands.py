@@ -1,4 +1,4 @@
-"""The command line for a stack: `redrive` undelivered events, `reprocess` uploads."""
+"""The command line for a stack: `redrive` undelivered events, `reprocess` uploads, manage API `keys`."""
 
 import argparse
 import json
@@ -9,9 +9,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cli import keys
 from cli import stack as stacks
 from cli.redrive import redrive
-from cli.reprocess import ReprocessError, reprocess
+from image_pipeline import uploads
+from image_pipeline.errors import PipelineError, UploadNotFoundError
 
 RUN_DIR = Path(__file__).resolve().parent.parent / ".run"
 
@@ -37,6 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ClientError, BotoCoreError) as error:
         print(f"AWS did not do it: {error}", file=sys.stderr)
         return LEFT
+    except PipelineError as error:
+        print(error, file=sys.stderr)
+        return LEFT
     return code
 
 
@@ -46,6 +51,16 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "redrive", _redrive, "put events back that could not be delivered")
     sub = _command(commands, "reprocess", _reprocess, "process uploads again that have not changed")
     sub.add_argument("keys", nargs="+", metavar="KEY", help="an upload's key, such as uploads/beach.jpg")
+    manage = commands.add_parser("keys", help="create, list, rotate and revoke API keys", epilog=_EXIT_CODES)
+    actions = manage.add_subparsers(required=True, metavar="action")
+    sub = _command(actions, "create", keys.create, "create an API key and print it, this once")
+    sub.add_argument("--name", required=True, type=keys.name, help="whose it is, or what it is for")
+    sub.add_argument("--expires-days", type=keys.days, metavar="DAYS", help="how long it works; for ever if not given")
+    _command(actions, "list", keys.show, "list all API keys, without their secrets")
+    sub = _command(actions, "rotate", keys.rotate, "give an API key a new secret and print it, this once")
+    sub.add_argument("key_id", metavar="ID", help="as it is listed")
+    sub = _command(actions, "revoke", keys.revoke, "end an API key for good")
+    sub.add_argument("key_id", metavar="ID", help="as it is listed")
     return parser
 
 
@@ -73,11 +88,13 @@ def _redrive(stack: stacks.Stack, options: argparse.Namespace) -> int:
 
 
 def _reprocess(stack: stacks.Stack, options: argparse.Namespace) -> int:
+    outputs = stack.outputs
+    where = outputs["UploadsBucketName"], outputs["ImageTableName"], outputs["ProcessImageStateMachineArn"]
     started: dict[str, str] = {}
     for key in options.keys:
         try:
-            started[key] = reprocess(stack, key)
-        except ReprocessError as error:
+            started[key] = uploads.reprocess(stack.client, *where, key)
+        except UploadNotFoundError as error:
             print(error, file=sys.stderr)
         else:
             if not options.json:

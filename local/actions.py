@@ -225,6 +225,8 @@ def _s3(environ: Environ, operation: str, region: str) -> Iterator[Request]:
     yield Request(_OF_VERSIONS.get(action, action) if "versionId" in query else action, f"{arn}/{key}")
     if "HTTP_X_AMZ_TAGGING" in environ:
         yield Request("s3:PutObjectTagging", f"{arn}/{key}")
+    if operation == "DeleteObject" and environ.get("HTTP_IF_MATCH", "*") != "*":
+        yield Request("s3:GetObject", f"{arn}/{key}")  # an etag is not compared for who may not see it
     if operation == "CopyObject":
         source, _, version = environ["HTTP_X_AMZ_COPY_SOURCE"].partition("?versionId=")
         bucket, _, key = unquote(source).removeprefix("/").partition("/")

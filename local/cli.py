@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from image_pipeline import apikeys
 from local.lock import AlreadyRunningError, Lock
 from local.pipeline import ROOT, Pipeline, StartError
 from local.samples import Sample, own, samples
@@ -105,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
             return int(uploads)
         watch = Watch(pipeline)
         display.outcomes(_process(pipeline, watch, display, uploads))
-        display.invite(pipeline)
+        display.invite(pipeline, apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "make run").text)
         try:
             while pipeline.alive:
                 for sight in watch.look():

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from local.clients import Clients
-from local.http_api import Route
+from local.http_api import Authorizer, Route
 from local.iam import MANAGED_POLICIES, Role
 from local.template import ACCOUNT_ID, Resource, Template, TemplateError
 from local.workers import Function
 
 MOST_RETRIES = 185  # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-event-delivery.html
 
+_HEADER = "$request.header."
 _INVOKED = re.compile(r"functions/(arn:[^/]+)/invocations")
 _NAMES = {
     "AWS::S3::Bucket": "BucketName",
@@ -80,8 +81,7 @@ def plan(template: Template, aws_url: str, api_url: str) -> Stack:
     }
     for resource in template.resources("AWS::Lambda::Function"):
         stack.functions.append(_function(template, resource, layers))
-    for resource in template.resources("AWS::ApiGatewayV2::Api"):
-        stack.routes += _routes(template.resolve(resource.raw["Body"]))
+    stack.routes = _routes(template)
     stack.state_machines = {
         resource.logical_id: template.refs[resource.logical_id]
         for resource in template.resources("AWS::StepFunctions::StateMachine")
@@ -231,16 +231,42 @@ def _python_path(layer: Path) -> Path:
     return layer / "python" if (layer / "python").is_dir() else layer
 
 
-def _routes(body: dict[str, Any]) -> list[Route]:
+def _routes(template: Template) -> list[Route]:
+    for resource in template.resources("AWS::ApiGatewayV2::Api"):
+        if "Body" in resource.raw:
+            raise TemplateError(f"{resource.logical_id} has its routes in a body: teach it in local/deploy.py.")
+    integrations = {
+        f"integrations/{template.refs[resource.logical_id]}": template.resolve(resource.raw)["IntegrationUri"]
+        for resource in template.resources("AWS::ApiGatewayV2::Integration")
+    }
+    authorizers = {
+        template.refs[resource.logical_id]: resource for resource in template.resources("AWS::ApiGatewayV2::Authorizer")
+    }
     routes = []
-    for path, methods in body["paths"].items():
-        for method, operation in methods.items():
-            invoked = _INVOKED.search(operation["x-amazon-apigateway-integration"]["uri"])
-            if invoked is None:
-                raise TemplateError(f"The route {method.upper()} {path} does not lead to a function.")
-            verb = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
-            routes.append(Route(verb, path, invoked[1]))
+    for resource in template.resources("AWS::ApiGatewayV2::Route"):
+        properties = template.resolve(resource.raw)
+        method, _, path = properties["RouteKey"].partition(" ")
+        protected = properties.get("AuthorizationType", "NONE") != "NONE"
+        authorizer = _authorizer(template, authorizers[properties["AuthorizerId"]]) if protected else None
+        routes.append(Route(method, path, integrations[properties["Target"]], authorizer))
     return routes
+
+
+def _authorizer(template: Template, resource: Resource) -> Authorizer:
+    properties = template.resolve(resource.raw)
+    if properties["AuthorizerType"] != "REQUEST":
+        raise TemplateError(
+            f"{resource.logical_id} checks tokens (JWT), which the local run cannot. Leave JwtIssuer empty; use keys."
+        )
+    invoked = _INVOKED.search(properties["AuthorizerUri"])
+    simple = str(properties.get("EnableSimpleResponses")).lower() == "true"
+    header = properties["IdentitySource"][0].removeprefix(_HEADER)
+    if not (invoked and simple and len(properties["IdentitySource"]) == 1 and header):
+        raise TemplateError(
+            f"{resource.logical_id} is more than a function that judges one header with a simple response: "
+            "teach it in local/deploy.py."
+        )
+    return Authorizer(invoked[1], header.lower(), int(properties.get("AuthorizerResultTtlInSeconds", 0)))
 
 
 class _Deployment:

@@ -1,7 +1,8 @@
 """The HTTP API on loopback: from HTTP to API Gateway's payload format 2.0 and back.
 
-Routes come from the template. CORS, throttling and access logs are API Gateway's and are left out here.
+Routes and authorizers come from the template. CORS, throttling and access logs are API Gateway's and are left out here.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
 """
 
 import base64
@@ -26,12 +27,23 @@ _VARIABLE = re.compile(r"\{([^}]+)\}")
 
 
 @dataclass(frozen=True)
+class Authorizer:
+    """A function that judges one header of a request, with simple responses."""
+
+    function_arn: str
+    header: str
+    """In lower case."""
+    cached_seconds: int
+
+
+@dataclass(frozen=True)
 class Route:
-    """A method and a path, and the ARN of the function behind them."""
+    """A method and a path, the ARN of the function behind them, and who decides whether it is reached."""
 
     method: str
     path: str
     function_arn: str
+    authorizer: Authorizer | None = None
 
     @property
     def key(self) -> str:
@@ -63,9 +75,11 @@ class Route:
 class HttpApi:
     """The WSGI application that stands for API Gateway."""
 
-    def __init__(self, routes: list[Route], invoke: Invoke) -> None:
+    def __init__(self, routes: list[Route], invoke: Invoke, clock: Callable[[], float] = time.monotonic) -> None:
         self._routes = sorted(routes, key=lambda route: (route.rank, -len(route.path)))
         self._invoke = invoke
+        self._clock = clock
+        self._judgements: dict[tuple[Authorizer, str], tuple[float, dict[str, Any]]] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
@@ -82,6 +96,16 @@ class HttpApi:
         if length > MAX_BODY_BYTES:
             return _reply(start_response, 413, '{"message":"Request Entity Too Large"}')
         event = _event(environ, route, path, variables, environ["wsgi.input"].read(length) if length else b"")
+        if route.authorizer:
+            identity = event["headers"].get(route.authorizer.header)
+            if not identity:
+                return _reply(start_response, 401, '{"message":"Unauthorized"}')
+            judgement = self._judge(route.authorizer, identity, event)
+            if judgement is None:
+                return _reply(start_response, 500, '{"message":"Internal Server Error"}')
+            if not judgement["isAuthorized"]:
+                return _reply(start_response, 403, '{"message":"Forbidden"}')
+            event["requestContext"]["authorizer"] = {"lambda": judgement.get("context") or {}}
         result = self._invoke(route.function_arn, json.dumps(event).encode())
         if result is None or result.failed:
             return _reply(start_response, 500, '{"message":"Internal Server Error"}')
@@ -89,6 +113,27 @@ class HttpApi:
             return _respond(start_response, json.loads(result.payload))
         except (AttributeError, TypeError, ValueError):  # the function's answer is no answer to HTTP
             return _reply(start_response, 500, '{"message":"Internal Server Error"}')
+
+    def clear(self) -> None:
+        """Forget what authorizers have decided."""
+        self._judgements.clear()
+
+    def _judge(self, authorizer: Authorizer, identity: str, event: dict[str, Any]) -> dict[str, Any] | None:
+        """Ask the authorizer, or remember what it said, yes or no, for any route; None when it fails."""
+        until, judgement = self._judgements.get((authorizer, identity), (0.0, {}))
+        if self._clock() < until:
+            return judgement
+        request = {name: value for name, value in event.items() if name not in ("body", "isBase64Encoded")}
+        context = event["requestContext"]
+        method_and_path = f"{context['http']['method']}{event['rawPath']}"
+        arn = f"arn:aws:execute-api:us-east-1:{ACCOUNT_ID}:{context['apiId']}/{context['stage']}/{method_and_path}"
+        request |= {"type": "REQUEST", "routeArn": arn, "identitySource": [identity]}
+        result = self._invoke(authorizer.function_arn, json.dumps(request).encode())
+        answer = None if result is None or result.failed else json.loads(result.payload)
+        if not isinstance(answer, dict) or not isinstance(answer.get("isAuthorized"), bool):
+            return None
+        self._judgements[authorizer, identity] = (self._clock() + authorizer.cached_seconds, answer)
+        return answer
 
 
 def _event(environ: dict[str, Any], route: Route, path: str, variables: dict[str, str], body: bytes) -> dict[str, Any]:

@@ -127,8 +127,9 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     threading.Thread(target=workers.warm, args=(stack.functions,), daemon=True).start()
     guard = Guard(stack.roles, stack.resource_policies)
     front = endpoint.Endpoint(workers, guard, read_object)
-    aws.application = _Control(front)
-    api.application = HttpApi(stack.routes, front.invoke)
+    http_api = HttpApi(stack.routes, front.invoke)
+    aws.application = _Control(front, http_api)
+    api.application = http_api
     deploy(loaded, stack, clients)
     deliveries = Deliveries(clients, guard, configuration.wait_scale)
     for delivery in stack.deliveries:
@@ -166,8 +167,9 @@ class _Later:
 class _Control:
     """Lets the parent change functions and roles, inject faults and let time run out; passes everything else on."""
 
-    def __init__(self, endpoint: Any) -> None:
+    def __init__(self, endpoint: Any, http_api: Any) -> None:
         self._endpoint = endpoint
+        self._http_api = http_api
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if not environ["PATH_INFO"].startswith(CONTROL_PATH + "/"):
@@ -189,6 +191,7 @@ class _Control:
             self._endpoint.guard.restrict(request["role"], request["statements"])
         elif command == "clear":
             self._endpoint.clear()
+            self._http_api.clear()
         body = json.dumps(self._endpoint.guard.calls() if command == "calls" else None).encode()
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]

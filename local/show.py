@@ -34,8 +34,8 @@ class Display(Protocol):
     def outcomes(self, outcomes: list[Outcome]) -> None:
         """Tell all about pictures that are through."""
 
-    def invite(self, pipeline: Pipeline) -> None:
-        """Tell how to upload more."""
+    def invite(self, pipeline: Pipeline, api_key: str) -> None:
+        """Tell how to upload more, and how to use the API."""
 
     def verdict(self, count: int, faults: list[str]) -> None:
         """Tell whether everything came out as it should."""
@@ -72,7 +72,7 @@ class Words:
             for name, text in _facts(outcome):
                 self._print(f"  {name:<13}{keys.shown(text)}")
 
-    def invite(self, pipeline: Pipeline) -> None:
+    def invite(self, pipeline: Pipeline, api_key: str) -> None:
         """Print commands to copy."""
         prefix = " ".join(
             f"{name}={value}"
@@ -85,6 +85,9 @@ class Words:
             f"    aws --endpoint-url {pipeline.aws_url} s3 cp picture.jpg s3://{pipeline.uploads_bucket}/uploads/\n"
             f"Ask how it went:\n"
             f"  curl {pipeline.api_url}/images/uploads/picture.jpg/status\n"
+            f"Process it again, or delete it, with an API key that was made for this run:\n"
+            f"  curl -X POST -H 'x-api-key: {api_key}' {pipeline.api_url}/images/uploads/picture.jpg/reprocess\n"
+            f"  curl -X DELETE -H 'x-api-key: {api_key}' {pipeline.api_url}/images/uploads/picture.jpg\n"
             f"Logs are in {pipeline.run_dir / 'logs'}. Ctrl-C ends it.\n"
         )
 
@@ -137,8 +140,9 @@ class JsonLines:
                 notifications=outcome.notifications,
             )
 
-    def invite(self, pipeline: Pipeline) -> None:
-        """Programs know how."""
+    def invite(self, _: Pipeline, api_key: str) -> None:
+        """Write the key; programs know how."""
+        self._write("invitation", apiKey=api_key)
 
     def verdict(self, count: int, faults: list[str]) -> None:
         """Write the verdict."""

@@ -28,6 +28,9 @@ NOT_SECRET = [
     ("*", r'"etag": "[0-9a-f]{32}"', "the MD5 of a sample"),
     ("*", r'"sequencer": "[0-9A-Fa-f]+"', "orders the events of a sample"),
     ("*", r'"AWS_SECRET_ACCESS_KEY": "(test|bench)"', "moto takes any"),
+    ("*", r'"x-api-key": "not-a-key"', "as it says"),
+    ("*", r'API_KEY_TABLE(: !Ref| =) "?(ApiKeyTable|api-key-table)', "the name of a table"),
+    ("template.yml", r"TakesTokens: !Not", "a condition"),
     ("tests/local/test_jsonata.py", r"\$hash\('a', 'SHA-256'\)", "the SHA-256 of one letter"),
     ("tests/unit/test_summary.py", r'^ *\(32, 24, (True|False)\): "', "a ThumbHash"),
 ]

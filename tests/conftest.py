@@ -37,6 +37,7 @@ os.environ |= {
 UPLOADS_BUCKET = "uploads-bucket"
 THUMBNAILS_BUCKET = "thumbnails-bucket"
 IMAGE_TABLE = "image-table"
+API_KEY_TABLE = "api-key-table"
 
 ENVIRONMENT = {
     "THUMBNAILS_BUCKET": THUMBNAILS_BUCKET,
@@ -55,6 +56,9 @@ MACHINES = {
     "PROCESS_IMAGE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:process",
     "SETTLE_IMAGE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:settle",
 }
+
+
+OF_SOME_FUNCTIONS = {"API_KEY_TABLE": API_KEY_TABLE, "UPLOADS_BUCKET": UPLOADS_BUCKET}
 
 
 class _CloudFormation(yaml.SafeLoader):
@@ -88,7 +92,7 @@ def cfn_lint(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The variables that template.yml gives every function."""
-    for variable, value in (ENVIRONMENT | MACHINES).items():
+    for variable, value in (ENVIRONMENT | MACHINES | OF_SOME_FUNCTIONS).items():
         monkeypatch.setenv(variable, value)
     return dict(ENVIRONMENT)
 
@@ -119,6 +123,12 @@ def aws() -> Iterator[None]:
                     "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["upload", "execution"]},
                 }
             ],
+        )
+        boto3.client("dynamodb").create_table(
+            TableName=API_KEY_TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "KeyId", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "KeyId", "KeyType": "HASH"}],
         )
         yield
 

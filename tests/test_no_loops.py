@@ -153,14 +153,23 @@ def test_nothing_starts_itself(deployed):
     TopologicalSorter(deployed.graph()).prepare()
 
 
-def test_no_role_can_write_to_the_uploads_bucket(deployed):
-    """Nor tag, restore, delete or reconfigure anything there; copies and multipart uploads are PutObject."""
+def test_nothing_that_an_event_starts_can_write_to_the_uploads_bucket(deployed):
+    """Nor tag, restore, delete or reconfigure anything there; copies and multipart uploads are PutObject.
+
+    Who can is started by callers of the API alone.
+    """
     uploads = deployed.buckets["UploadsBucket"]
     asked = {"putobject", "putobjecttagging", "restoreobject", "deleteobject", "deleteobjectversion", "replicateobject"}
     assert {f"s3:{name}" for name in asked} <= set(WRITES)
-    assert [
-        (role, action) for role in deployed.roles for action in WRITES if deployed.may(role, [action], uploads)
-    ] == []
+    writers = {
+        (holder, action)
+        for role, holder in deployed.holders()
+        for action in WRITES
+        if deployed.may(role, [action], uploads)
+    }
+    assert writers == {("DeleteUploadFunction", "s3:deleteobject")}
+    started = set().union(*deployed.graph().values())
+    assert not started & {holder for holder, _ in writers}
 
 
 def test_the_uploads_buckets_policy_lets_nobody_in(deployed):
@@ -274,6 +283,12 @@ LOOPS = {
     ),
     "a function may invoke a version of itself": allow(
         "GetStatusFunctionRole", "lambda:InvokeFunction", {"Fn::Sub": "${GetStatusFunction.Arn}:*"}
+    ),
+    "a step may call what deletes uploads": allow(
+        "StoreResultsFunctionRole", "lambda:InvokeFunction", {"Fn::GetAtt": ["DeleteUploadFunction", "Arn"]}
+    ),
+    "a workflow may call what processes an upload again": allow(
+        "ProcessImageStateMachineRole", "lambda:InvokeFunction", {"Fn::GetAtt": ["ReprocessUploadFunction", "Arn"]}
     ),
     "the clean-up may delete uploads": allow(
         "CleanRenditionsFunctionRole", "s3:DeleteObjectVersion", {"Fn::Sub": "${UploadsBucket.Arn}/uploads/*"}

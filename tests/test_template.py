@@ -64,7 +64,7 @@ def test_no_resource_has_a_name_of_its_own(translated):
 
 def test_what_holds_users_data_outlives_the_stack(template):
     """A deleted stack must not take the pictures with it."""
-    for logical_id in ("UploadsBucket", "ThumbnailsBucket", "ImageTable"):
+    for logical_id in ("UploadsBucket", "ThumbnailsBucket", "ImageTable", "ApiKeyTable"):
         assert template["Resources"][logical_id]["DeletionPolicy"] == "RetainExceptOnCreate"
         assert template["Resources"][logical_id]["UpdateReplacePolicy"] == "Retain"
 
@@ -114,7 +114,7 @@ def test_every_function_has_a_role_of_its_own(translated):
         for body in translated["Resources"].values()
         if body["Type"] == "AWS::Lambda::Function"
     ]
-    assert len(used) == len(set(used)) == 7
+    assert len(used) == len(set(used)) == 10
 
 
 def test_no_role_has_a_wildcard_action(translated):
@@ -135,7 +135,7 @@ def test_every_resource_is_named_unless_the_action_knows_none(translated):
 
 def test_the_services_own_logs_know_nothing_of_people(template):
     """The access log has no client address and no path, the workflow's log no data."""
-    access = template["Resources"]["ImageStatusApi"]["Properties"]["AccessLogSettings"]["Format"]
+    access = template["Resources"]["ImageStatusApiStage"]["Properties"]["AccessLogSettings"]["Format"]
     assert not re.search(r"identity|path|rawPath|userAgent|authorizer", access)
     machines = [body for body in template["Resources"].values() if body["Type"] == "AWS::Serverless::StateMachine"]
     assert machines
@@ -168,9 +168,80 @@ def test_a_function_gives_up_before_the_workflow_does(template):
 
 def test_a_client_gives_up_before_its_function_does(template):
     """A service that does not answer is named, instead of a function that ran out of time."""
-    for logical_id in ("ValidateImageFunction", "StoreResultsFunction", "GetStatusFunction"):
+    calls = {
+        "ValidateImageFunction": (1, aws.CLIENT_CONFIG),
+        "StoreResultsFunction": (1, aws.CLIENT_CONFIG),
+        "GetStatusFunction": (1, aws.CLIENT_CONFIG),
+        "DeleteUploadFunction": (2, aws.CLIENT_CONFIG),
+        "AuthorizeFunction": (1, aws.HURRIED_CONFIG),
+    }
+    for logical_id, (count, config) in calls.items():
         timeout = template["Resources"][logical_id]["Properties"]["Timeout"]
-        assert timeout > (aws.CONNECT_SECONDS + aws.READ_SECONDS) * aws.ATTEMPTS, logical_id
+        assert timeout > count * (config.connect_timeout + config.read_timeout) * aws.ATTEMPTS, logical_id
+
+
+API_GATEWAY_SECONDS, AUTHORIZER_SECONDS = 30, 10
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+
+
+def routes(template):
+    return {
+        body["Properties"]["RouteKey"]: body["Properties"]
+        for body in template["Resources"].values()
+        if body["Type"] == "AWS::ApiGatewayV2::Route"
+    }
+
+
+def test_every_route_but_the_status_needs_a_key(template):
+    """Always; and the status when it is asked for. A route that nobody has thought of is protected or fails here."""
+    key_or_token = {"Fn::If": ["TakesTokens", {"Ref": "TokenAuthorizer"}, {"Ref": "KeyAuthorizer"}]}
+    kind = {"Fn::If": ["TakesTokens", "JWT", "CUSTOM"]}
+    for route, properties in routes(template).items():
+        protected = (properties["AuthorizationType"], properties["AuthorizerId"]) == (kind, key_or_token)
+        if route.startswith("GET /images/uploads/"):
+            assert properties["AuthorizationType"] == {"Fn::If": ["StatusIsProtected", kind, "NONE"]}
+            assert properties["AuthorizerId"]["Fn::If"][:2] == ["StatusIsProtected", key_or_token]
+        else:
+            assert protected, route
+
+
+def test_every_route_leads_to_a_function_that_the_api_may_call(template):
+    """One integration and one permission for each, by their names; none takes longer than API Gateway waits."""
+    resources = template["Resources"]
+    for route, properties in routes(template).items():
+        integration = properties["Target"]["Fn::Sub"].removeprefix("integrations/${").removesuffix("}")
+        function = integration.removesuffix("Integration") + "Function"
+        assert resources[integration]["Properties"]["IntegrationUri"] == {"Fn::GetAtt": f"{function}.Arn"}
+        permission = resources[f"{function}Permission"]["Properties"]
+        assert permission["FunctionName"] == {"Ref": function}
+        method, path = route.split(" ")
+        assert permission["SourceArn"]["Fn::Sub"].endswith(
+            "${ImageStatusApi}/*/" + method + path.partition("{")[0] + "*"
+        )
+        assert resources[function]["Properties"]["Timeout"] < API_GATEWAY_SECONDS
+
+
+def test_an_authorizer_answers_while_api_gateway_waits(template):
+    """And is remembered for no longer than the documents say."""
+    authorizer = template["Resources"]["KeyAuthorizer"]["Properties"]
+    assert template["Resources"]["AuthorizeFunction"]["Properties"]["Timeout"] <= AUTHORIZER_SECONDS
+    assert authorizer["EnableSimpleResponses"] is True
+    assert authorizer["AuthorizerResultTtlInSeconds"] == 300
+    assert "five minutes" in (ROOT / "docs" / "architecture.md").read_text().partition("## Security")[2]
+
+
+def test_keys_are_read_by_one_role_alone(translated):
+    """And written by none: people make them, with their own permissions."""
+    allowed = [
+        (role, statement["Action"])
+        for role in roles(translated)
+        for statement in statements(translated, role)
+        if "ApiKeyTable" in json.dumps(statement["Resource"])
+    ]
+    assert allowed == [("AuthorizeFunctionRole", "dynamodb:GetItem")]
+    table = translated["Resources"]["ApiKeyTable"]["Properties"]
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
 def test_failures_only_filters_by_what_the_workflow_sends(template):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -19,14 +17,6 @@ from local.pipeline import Pipeline
 from tests.pictures import photo
 
 PHOTO = photo(200, 150)
-
-
-@pytest.fixture
-def running(pipeline: Pipeline, tmp_path: Path) -> list[str]:
-    """The options that lead to the local pipeline: what `make run` notes for other commands."""
-    facts = {"awsUrl": pipeline.aws_url, "region": pipeline.region, "outputs": pipeline.outputs, "pid": os.getpid()}
-    (tmp_path / "running.json").write_text(json.dumps(facts))
-    return ["--local", "--run-dir", str(tmp_path)]
 
 
 def key() -> str:
@@ -153,7 +143,7 @@ def test_a_restored_upload_is_reprocessed(pipeline, running):
 def test_what_was_never_uploaded_cannot_be_reprocessed(running, capsys):
     """The exit code says that something was left undone, the message what to do."""
     assert main(["reprocess", "uploads/no such.jpg", *running]) == LEFT
-    assert "There is no 'uploads/no such.jpg' in the bucket" in capsys.readouterr().err
+    assert "There is no 'uploads/no such.jpg'." in capsys.readouterr().err
 
 
 def test_without_a_running_copy_the_command_says_how_to_start_one(tmp_path, capsys):

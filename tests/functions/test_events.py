@@ -41,6 +41,13 @@ OUTCOMES = {
     "get_status_nested": lambda result: result["statusCode"] == 200,
     "get_status_unknown": lambda result: result["statusCode"] == 404,
     "get_status_not_a_key": lambda result: result["statusCode"] == 400,
+    "authorize_malformed_key": lambda result: result == {"isAuthorized": False},
+    "authorize_unknown_key": lambda result: result == {"isAuthorized": False},
+    "delete_upload": lambda result: result["statusCode"] == 202,
+    "delete_upload_unknown": lambda result: result["statusCode"] == 404,
+    "delete_upload_changed": lambda result: result["statusCode"] == 412,
+    "reprocess_upload": lambda result: result["statusCode"] == 202,
+    "reprocess_upload_unknown": lambda result: result["statusCode"] == 404,
 }
 
 
@@ -61,6 +68,9 @@ def _uploaded(monkeypatch):
     boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key="uploads/empty.jpg", Body=b"")
     for key in ("uploads/coffee.jpg", "uploads/pets/Chelsea (1).jpg"):
         put_record(key, status="COMPLETED")
+    boto3.client("stepfunctions").create_state_machine(
+        name="process", definition="{}", roleArn="arn:aws:iam::123456789012:role/r"
+    )
     put_record("uploads/invoked.jpg", execution={"id": event("store_results")["executionId"]})
 
     def read_object(bucket, key, _version):

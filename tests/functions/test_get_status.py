@@ -28,7 +28,9 @@ def test_an_unknown_upload_is_not_found(handler):
     """The text is a contract."""
     answer = handler(event("/images/uploads/no.jpg/status"))
     assert answer["statusCode"] == 404
-    assert json.loads(answer["body"]) == {"message": "Image details not found for the given image identifier."}
+    assert answer["headers"]["content-type"] == "application/problem+json"
+    body = json.loads(answer["body"])
+    assert body["message"] == body["detail"] == "Image details not found for the given image identifier."
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,9 @@ def test_a_table_that_does_not_answer_is_told_without_its_inside(handler):
     with dynamodb_answers("ThrottlingException", 400):
         answer = handler(event("/images/uploads/a.jpg/status"))
     assert answer["statusCode"] == 503
-    assert json.loads(answer["body"]) == {"message": "The status cannot be read just now. Try again in a few seconds."}
+    body = json.loads(answer["body"])
+    assert body["message"] == body["detail"] == "The status cannot be read just now. Try again in a few seconds."
+    assert "table" not in answer["body"]
 
 
 def test_what_is_no_passing_fault_is_for_api_gateway_to_answer(handler):
@@ -80,7 +84,7 @@ def test_no_answer_is_kept_and_none_is_taken_for_a_page(handler):
     assert [answer["statusCode"] for answer in answers] == [200, 404, 400, 503]
     for answer in answers:
         assert answer["headers"] == {
-            "content-type": "application/json",
+            "content-type": f"application/{'json' if answer['statusCode'] == 200 else 'problem+json'}",
             "cache-control": "no-store",
             "x-content-type-options": "nosniff",
         }

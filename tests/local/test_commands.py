@@ -9,9 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import psutil
 import pytest
@@ -139,6 +141,13 @@ def test_run_stays_up_takes_more_and_ends_with_ctrl_c(start):
     words = "".join(lines_until(run, "Ctrl-C"))
     assert "aws --endpoint-url http://127.0.0.1:" in words
     assert "curl http://127.0.0.1:" in words
+    found = re.search(
+        r"-X DELETE -H 'x-api-key: (ip_\w+)' (http://127\.0\.0\.1:\d+/images/uploads/picture\.jpg)", words
+    )
+    assert found
+    request = urllib.request.Request(found[2], headers={"x-api-key": found[1]}, method="DELETE")
+    with pytest.raises(HTTPError, match="404"):  # let in, and there is no such picture
+        urllib.request.urlopen(request)
     second = start("run", "--port", "0", "--api-port", "0")
     _, err = second.communicate(timeout=30)
     assert second.returncode == 3

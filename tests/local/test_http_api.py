@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.endpoint import serve
-from local.http_api import HttpApi, Route
+from local.http_api import Authorizer, HttpApi, Route
 from local.workers import Result
 
 ROUTES = [
@@ -19,6 +19,8 @@ ROUTES = [
     Route("GET", "/images/fixed/status", "fixed"),
     Route("POST", "/images", "post"),
     Route("ANY", "/any", "any"),
+    Route("GET", "/guarded/{name+}", "guarded", Authorizer("judge", "x-key", 300)),
+    Route("GET", "/guarded too", "guarded", Authorizer("judge", "x-key", 300)),
 ]
 
 
@@ -30,9 +32,16 @@ class Api:
         self.event: dict[str, Any] = {}
         self.answer: Any = {"statusCode": 200, "body": "ok"}
         self.failed = False
-        self._port = serve(HttpApi(ROUTES, self._invoke), 0)
+        self.judgement: Any = {"isAuthorized": True, "context": {"who": "somebody"}}
+        self.judged: list[dict[str, Any]] = []
+        self.now = 0.0
+        self.http = HttpApi(ROUTES, self._invoke, lambda: self.now)
+        self._port = serve(self.http, 0)
 
     def _invoke(self, function: str, payload: bytes) -> Result:
+        if function == "judge":
+            self.judged.append(json.loads(payload))
+            return Result(json.dumps(self.judgement), self.judgement == "failed")
         self.function, self.event = function, json.loads(payload)
         return Result(json.dumps(self.answer), self.failed)
 
@@ -55,6 +64,9 @@ def served() -> Api:
 def api(served: Api) -> Iterator[Api]:
     yield served
     served.answer, served.failed = {"statusCode": 200, "body": "ok"}, False
+    served.judgement = {"isAuthorized": True, "context": {"who": "somebody"}}
+    served.judged.clear()
+    served.http.clear()
 
 
 @pytest.mark.parametrize(
@@ -143,6 +155,66 @@ def test_a_failed_function_is_a_500(api):
     api.failed = True
     status, _, body = api.ask("GET", "/any")
     assert (status, json.loads(body)) == (500, {"message": "Internal Server Error"})
+
+
+def guarded(api: Api, key: str | None, path: str = "/guarded/a/b") -> tuple[int, Any]:
+    status, _, body = api.ask("GET", path, headers={"X-Key": key} if key is not None else {})
+    return status, body.decode()
+
+
+def test_who_is_let_in_comes_with_what_the_authorizer_knows(api):
+    """The function finds it where AWS puts it."""
+    assert guarded(api, "k") == (200, "ok")
+    assert api.event["requestContext"]["authorizer"] == {"lambda": {"who": "somebody"}}
+
+
+def test_the_authorizer_gets_the_request_without_its_body(api):
+    """As payload format 2.0 has it for authorizers."""
+    guarded(api, "k")
+    (event,) = api.judged
+    assert (event["version"], event["type"], event["identitySource"]) == ("2.0", "REQUEST", ["k"])
+    assert event["routeArn"].endswith(":123456789012:local/$default/GET/guarded/a/b")
+    assert (event["routeKey"], event["headers"]["x-key"]) == ("GET /guarded/{name+}", "k")
+    assert not {"body", "isBase64Encoded"} & event.keys()
+
+
+def test_without_the_header_nobody_is_asked(api):
+    """401 in API Gateway's words; an empty header is none."""
+    for missing in (None, ""):
+        assert guarded(api, missing) == (401, '{"message":"Unauthorized"}')
+    assert api.judged == []
+
+
+def test_who_is_refused_does_not_reach_the_function(api):
+    """403 in API Gateway's words."""
+    api.function, api.judgement = "", {"isAuthorized": False}
+    assert guarded(api, "k") == (403, '{"message":"Forbidden"}')
+    assert api.function == ""
+
+
+@pytest.mark.parametrize("judgement", ["failed", {}, {"isAuthorized": "true"}, None, {"isAuthorized": 1}])
+def test_an_authorizer_that_does_not_say_lets_nobody_in(api, judgement):
+    """500, and the next request asks again."""
+    api.function, api.judgement = "", judgement
+    assert guarded(api, "k") == (500, '{"message":"Internal Server Error"}')
+    assert api.function == ""
+    api.judgement = {"isAuthorized": True}
+    assert guarded(api, "k")[0] == 200
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_judgement_is_remembered_for_its_time(api, first):
+    """Yes and no alike, for every route of the authorizer, and for that value of the header only."""
+    expected, other = (200, 403) if first else (403, 200)
+    api.judgement = {"isAuthorized": first}
+    assert guarded(api, "k")[0] == expected
+    api.judgement = {"isAuthorized": not first}
+    api.now += 299
+    assert guarded(api, "k")[0] == guarded(api, "k", "/guarded%20too")[0] == expected
+    assert len(api.judged) == 1
+    assert guarded(api, "another")[0] == other
+    api.now += 2
+    assert guarded(api, "k")[0] == other
 
 
 def test_the_deployed_api_answers_at_its_output(pipeline):

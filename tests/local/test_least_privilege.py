@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
+from image_pipeline import apikeys
 from image_pipeline.keys import rendition_prefix, status_path
 from local import policy
 from local.actions import CONDITION_KEYS, reading, sending
@@ -299,6 +300,49 @@ def a_lost_record(pipeline: Pipeline) -> str | None:
     return None if stored == superseded > 0 else f"of {stored} renditions, {superseded} are superseded"
 
 
+def through_the_api(pipeline: Pipeline, method: str, path: str, **headers: str) -> int:
+    """Ask with a key that was made for it; gives the status."""
+    key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a run").text
+    request = urllib.request.Request(pipeline.api_url + path, headers={"x-api-key": key, **headers}, method=method)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            status: int = answer.status
+    except HTTPError as error:
+        with error:
+            status = error.code
+    return status
+
+
+def a_deletion_through_the_api(pipeline: Pipeline) -> str | None:
+    """On the condition that nobody has changed it."""
+    run = Run(pipeline, "deleted.jpg")
+    run.upload()
+    etag = pipeline.client("s3").head_object(Bucket=pipeline.uploads_bucket, Key=run.key)["ETag"]
+    status = through_the_api(pipeline, "DELETE", f"/images/{run.key}", **{"if-match": etag})
+    if status != 202:
+        return f"the API answers {status}"
+    run.wait_for_machine("DeleteImage")
+    return None if run.outcome() == "DELETED" else run.outcome()
+
+
+def a_reprocess_through_the_api(pipeline: Pipeline) -> str | None:
+    """It takes the place of the newest event."""
+    run = Run(pipeline, "again.jpg")
+    run.upload()
+    status = through_the_api(pipeline, "POST", f"/images/{run.key}/reprocess")
+    if status != 202:
+        return f"the API answers {status}"
+    run.wait(lambda execution: execution.key == run.key and execution.name.startswith("reprocess_"))
+    return None if run.outcome() == "COMPLETED" else run.outcome()
+
+
+def a_change_of_nothing(pipeline: Pipeline) -> str | None:
+    """What is missing is told apart from what is forbidden."""
+    path = f"/images/{Run(pipeline, 'none.jpg').key}"
+    statuses = through_the_api(pipeline, "DELETE", path), through_the_api(pipeline, "POST", f"{path}/reprocess")
+    return None if statuses == (404, 404) else f"the API answers {statuses}"
+
+
 RUNS = [
     a_photo,
     a_photo_without_version,
@@ -312,6 +356,9 @@ RUNS = [
     a_deletion,
     an_aborted_execution,
     a_lost_record,
+    a_deletion_through_the_api,
+    a_reprocess_through_the_api,
+    a_change_of_nothing,
 ]
 
 
@@ -360,7 +407,8 @@ def test_nothing_is_denied_in_a_run(pipeline):
     assert a_photo(pipeline) is None
     calls = pipeline.calls()
     assert {call.allowed for call in calls} == {True}
-    idle = {role for role in pipeline.roles if role.startswith(("CleanRenditions", "Watch", "Delete", "Settle"))}
+    others = ("CleanRenditions", "Watch", "Delete", "Settle", "Reprocess", "Authorize")
+    idle = {role for role in pipeline.roles if role.startswith(others)}
     assert {call.role for call in calls} == set(pipeline.roles) - idle
 
 

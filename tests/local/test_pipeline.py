@@ -143,10 +143,8 @@ def test_outside_the_prefix_nothing_happens(pipeline, folder):
 
 def test_a_key_never_seen_is_404(pipeline):
     """With the words of the API's contract."""
-    assert status(pipeline, "uploads/never.jpg") == (
-        404,
-        {"message": "Image details not found for the given image identifier."},
-    )
+    code, problem = status(pipeline, "uploads/never.jpg")
+    assert (code, problem["message"]) == (404, "Image details not found for the given image identifier.")
 
 
 def test_an_overwrite_replaces_the_record(pipeline, folder):

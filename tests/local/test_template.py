@@ -7,6 +7,7 @@ import pytest
 
 from local import template
 from local.deploy import plan
+from local.http_api import Authorizer
 from local.pipeline import ROOT
 from local.template import TemplateError
 
@@ -35,13 +36,36 @@ Resources:
           FLAG: true
           QUEUE: !Ref Line
           FIRST: !Select [0, !Split [",", "x,y"]]
-      Events:
-        Post: {Type: HttpApi, Properties: {Method: post, Path: "/things/{id}"}}
+  Judge: {Type: AWS::Serverless::Function, Properties: {CodeUri: code, Handler: app.handler, Runtime: python3.13}}
+  Front: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: things, ProtocolType: HTTP}}
+  Keys:
+    Type: AWS::ApiGatewayV2::Authorizer
+    Properties:
+      ApiId: !Ref Front
+      AuthorizerType: REQUEST
+      EnableSimpleResponses: true
+      AuthorizerResultTtlInSeconds: 60
+      IdentitySource: [$request.header.X-Key]
+      AuthorizerUri: !Sub "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Judge.Arn}/invocations"
+  ToThing:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties: {ApiId: !Ref Front, IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt Thing.Arn}
+  Post:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Front, RouteKey: "POST /things/{id}", Target: !Sub "integrations/${ToThing}"}
+  Delete:
+    Type: AWS::ApiGatewayV2::Route
+    Properties:
+      ApiId: !Ref Front
+      RouteKey: "DELETE /things/{id}"
+      Target: !Sub "integrations/${ToThing}"
+      AuthorizationType: !If [Big, NONE, CUSTOM]
+      AuthorizerId: !If [Big, !Ref AWS::NoValue, !Ref Keys]
   Store: {Type: AWS::S3::Bucket}
   Line: {Type: AWS::SQS::Queue}
   Extra: {Type: AWS::S3::Bucket, Condition: Big}
 Outputs:
-  Api: {Value: !Sub "https://${ServerlessHttpApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/"}
+  Api: {Value: !Sub "https://${Front}.execute-api.${AWS::Region}.${AWS::URLSuffix}/"}
   Hidden: {Condition: Big, Value: no}
 """
 
@@ -60,7 +84,7 @@ def load(tmp_path: Path) -> Any:
 def test_functions_get_what_the_template_gives_them(load, tmp_path):
     """Code, limits and every kind of reference in the environment."""
     stack = plan(load(), "http://aws", "http://api")
-    (function,) = stack.functions
+    function = stack.functions[0]
     assert (function.timeout, function.memory, function.handler) == (7, 333, "app.handler")
     assert function.code == tmp_path / "code"
     assert function.environment == {
@@ -76,8 +100,25 @@ def test_functions_get_what_the_template_gives_them(load, tmp_path):
 
 def test_routes_come_from_the_template(load):
     """Method, path and function."""
-    (route,) = plan(load(), "http://aws", "http://api").routes
-    assert (route.key, route.function_arn.rpartition(":")[2]) == ("POST /things/{id}", "stack-Thing")
+    routes = plan(load(), "http://aws", "http://api").routes
+    assert [route.key for route in routes] == ["POST /things/{id}", "DELETE /things/{id}"]
+    assert {route.function_arn.rpartition(":")[2] for route in routes} == {"stack-Thing"}
+
+
+def test_authorizers_come_from_the_template(load):
+    """Which routes have one, what it looks at, and for how long it is remembered; conditions count."""
+    post, delete = plan(load(), "http://aws", "http://api").routes
+    assert post.authorizer is None
+    assert delete.authorizer == Authorizer("arn:aws:lambda:eu-west-1:123456789012:function:stack-Judge", "x-key", 60)
+    assert [route.authorizer for route in plan(load(Size="4"), "http://aws", "http://api").routes] == [None, None]
+
+
+def test_tokens_are_not_checked_here_and_that_is_said():
+    """Whoever asks for them learns what to do, before anything runs."""
+    parameters = {"JwtIssuer": "https://issuer.example", "JwtAudience": "pictures"}
+    loaded = template.load(ROOT / "template.yml", "stack", "us-east-1", parameters)
+    with pytest.raises(TemplateError, match=r"tokens .* Leave JwtIssuer empty; use keys"):
+        plan(loaded, "http://aws", "http://api")
 
 
 def test_the_address_of_an_api_is_the_local_one(load):
@@ -89,7 +130,7 @@ def test_the_address_of_an_api_is_the_local_one(load):
 def test_parameters_and_conditions_count(load):
     """What an override changes is changed everywhere."""
     loaded = load(Size="4")
-    (function,) = plan(loaded, "http://aws", "http://api").functions
+    function = plan(loaded, "http://aws", "http://api").functions[0]
     assert function.environment["SIZE"] == "big"
     assert [bucket.logical_id for bucket in loaded.resources("AWS::S3::Bucket")] == ["Store", "Extra"]
     assert "Hidden" in loaded.outputs()
@@ -100,8 +141,11 @@ def test_parameters_and_conditions_count(load):
     [
         ("!Ref Store", "!Ref Nothing", "Nothing is referred to"),
         ("${Store.Arn}", "${Store.Odd}", "Store.Odd is referred to"),
+        ("EnableSimpleResponses: true", "EnableSimpleResponses: false", "Keys is more than a function that judges"),
+        ("[$request.header.X-Key]", "[$context.routeKey, $request.header.X-Key]", "Keys is more than"),
+        ("{Name: things, ProtocolType: HTTP}", "{Body: {paths: {}}}", "Front has its routes in a body"),
         ("CodeUri: code", "CodeUri: gone", "gone, which does not exist"),
-        ("Runtime: python3.13", "Runtime: python3.13\n      Odd: 1", "SAM rejects"),
+        ("MemorySize: 333", "MemorySize: 333\n      Odd: 1", "SAM rejects"),
     ],
 )
 def test_what_cannot_be_read_is_said(load, old, new, words):

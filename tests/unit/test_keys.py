@@ -224,3 +224,42 @@ def test_paths_that_cannot_be_keys_are_refused(path):
 def test_a_path_behind_a_custom_domain_is_understood():
     """A base path mapping puts its own prefix before the path."""
     assert keys.image_keys("/v1/images/uploads/a.jpg/status") == ("uploads/a.jpg",)
+
+
+@given(upload_keys)
+@example("uploads/what?.jpg")
+@example("uploads/what%3F.jpg")
+@example("uploads/../../x.jpg")
+@example("uploads/%2E%2E%2Fx%2Ejpg")
+@example("uploads/a//b")
+def test_the_path_of_a_change_means_one_upload(key):
+    """The one whose status has that path: no other is changed by mistake."""
+    assume(key != keys.UPLOADS_PREFIX)
+    path = keys.status_path(key).removesuffix(keys.STATUS_SUFFIX)
+    assert keys.upload_key(arrived(path)) == key
+    assert keys.upload_key(arrived(path + keys.REPROCESS_SUFFIX), keys.REPROCESS_SUFFIX) == key
+
+
+@pytest.mark.parametrize(
+    ("path", "suffix"),
+    [
+        ("/images/uploads/../secret.jpg", ""),
+        ("/images/uploads/a/../../thumbnails/x", ""),
+        ("/images/uploads/./a.jpg", ""),
+        ("/images/uploads/..", ""),
+        ("/images/uploads//a.jpg", ""),
+        ("/images/uploads/a\0.jpg", ""),
+        ("/images/uploads/", ""),
+        ("/images/thumbnails/a.jpg", ""),
+        ("/images/uploads/a.jpg", "/reprocess"),
+        ("/images/uploads/reprocess", "/reprocess"),
+        ("/images/uploads//reprocess", "/reprocess"),
+        ("/images/uploads/../reprocess", "/reprocess"),
+        ("/images/uploads/" + "x" * 1017, ""),
+        ("/images/uploads/\ud800.jpg", ""),
+    ],
+)
+def test_paths_that_may_mean_something_else_change_nothing(path, suffix):
+    """Whoever stands between may have resolved the dots."""
+    with pytest.raises(InvalidKeyError):
+        keys.upload_key(path, suffix)

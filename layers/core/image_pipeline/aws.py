@@ -1,5 +1,10 @@
 """How every AWS client is made, and which of its errors pass by themselves."""
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import boto3
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -22,6 +27,12 @@ CLIENT_CONFIG = Config(
     tcp_keepalive=True,
 )
 
+# API Gateway waits 10 seconds for an authorizer: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+HURRIED_CONFIG = CLIENT_CONFIG.merge(Config(connect_timeout=1, read_timeout=3))
+
+Client = Callable[[str], Any]
+"""Gives the boto3 client of a service: a function's own, or that of whoever runs a command."""
+
 AwsError = (ClientError, BotoCoreError)
 
 _NO_ANSWER = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
@@ -43,6 +54,18 @@ _TRANSIENT_CODES = frozenset(
         "TransactionInProgressException",
     }
 )
+
+
+@cache
+def client(service: str) -> Any:
+    """The client of a service, made once."""
+    return boto3.client(service, config=CLIENT_CONFIG)  # type: ignore[call-overload]
+
+
+@cache
+def hurried_client(service: str) -> Any:
+    """The client of a service that gives up within 8 seconds."""
+    return boto3.client(service, config=HURRIED_CONFIG)  # type: ignore[call-overload]
 
 
 def code_of(error: ClientError | BotoCoreError) -> str:

@@ -19,6 +19,9 @@ notification says, so a name here is a contract with `statemachine/process_image
     ├── ExecutionTimedOutError        ┐ raised by nobody: statemachine/settle_image.asl.json names an
     ├── ExecutionAbortedError         ┘ execution so that ended without an outcome of its own
     ├── InvalidKeyError               the API was asked for something that cannot be a key
+    ├── UploadNotFoundError           the API, or a command, was asked to change an upload that is not there
+    ├── UploadChangedError            the upload is not the one that the request was conditional on
+    ├── ApiKeyUnusableError           there is no such API key, or it is revoked or expired
     └── SettingsError                 the deployment, not the picture
 """
 
@@ -94,6 +97,18 @@ class ExecutionAbortedError(PipelineError):
 
 class InvalidKeyError(PipelineError):
     """The path of a request cannot be the key of an upload."""
+
+
+class UploadNotFoundError(PipelineError):
+    """There is no object with that key in the uploads bucket."""
+
+
+class UploadChangedError(PipelineError):
+    """The object has another etag than the request's If-Match."""
+
+
+class ApiKeyUnusableError(PipelineError):
+    """An API key cannot be changed as asked: it does not exist, is revoked or has expired."""
 
 
 class SettingsError(PipelineError):

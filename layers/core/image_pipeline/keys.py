@@ -14,6 +14,7 @@ THUMBNAILS_PREFIX = "thumbnails/"
 MAX_KEY_BYTES = 1024  # S3's limit, in UTF-8 bytes
 STATUS_PREFIX = "/images/"
 STATUS_SUFFIX = "/status"
+REPROCESS_SUFFIX = "/reprocess"
 
 # What a terminal or a mail obeys instead of showing it, and what XML cannot hold: control characters, line separators,
 # marks of direction, invisible characters except those that join emoji and letters, noncharacters.
@@ -105,11 +106,41 @@ def image_keys(path: str) -> tuple[str, ...]:
     names = (unquote(name), name) if _WRAPPED.fullmatch(name) else (name, unquote(name))
     candidates = tuple(UPLOADS_PREFIX + name for name in dict.fromkeys(names) if _is_possible(UPLOADS_PREFIX + name))
     if not candidates:
-        raise InvalidKeyError(
-            f"The key {name[:80]!r} is not UTF-8 text of at most {MAX_KEY_BYTES} bytes.",
-            "Check the file name: no upload can have this one.",
-        )
+        raise _impossible(name)
     return candidates
+
+
+def upload_key(path: str, suffix: str = "") -> str:
+    """The one key that a request to change an upload means: that whose status has the same path, but for the suffix.
+
+    Args:
+        path: the URL's path, decoded once by API Gateway.
+        suffix: what comes after the key.
+
+    Raises:
+        InvalidKeyError: it is no such path, may have been another one on the way, or cannot be a key.
+    """
+    name = path.removesuffix(suffix).partition(STATUS_PREFIX + UPLOADS_PREFIX)[2]
+    if not (path.endswith(suffix) and name):
+        raise InvalidKeyError(
+            f"{path[:80]!r} is not the path of an upload.", f"Use the path /images/uploads/<filename>{suffix}."
+        )
+    if _ODD_IN_PATHS.search(name):
+        raise InvalidKeyError(
+            f"Whoever was on the way may have changed the path {path[:80]!r}.",
+            f"Take the path of the upload's status, with {suffix or 'nothing'} in place of {STATUS_SUFFIX}.",
+        )
+    key = UPLOADS_PREFIX + (unquote(name) if _WRAPPED.fullmatch(name) else name)
+    if not _is_possible(key):
+        raise _impossible(name)
+    return key
+
+
+def _impossible(name: str) -> InvalidKeyError:
+    return InvalidKeyError(
+        f"The key {name[:80]!r} is not UTF-8 text of at most {MAX_KEY_BYTES} bytes.",
+        "Check the file name: no upload can have this one.",
+    )
 
 
 def _encoded(text: str) -> str:

@@ -47,6 +47,14 @@ def step(handler: Handler) -> Handler:
     return lambda_handler
 
 
+def caller(event: dict[str, Any]) -> str | None:
+    """Who asks, by an id that tells nothing else: the KeyId, or the subject of a token; None where anybody may."""
+    authorizer = event["requestContext"].get("authorizer", {})
+    claims = authorizer.get("jwt", {}).get("claims", {})
+    who: str | None = authorizer.get("lambda", {}).get("keyId") or claims.get("sub")
+    return who
+
+
 def count_success(record: dict[str, Any]) -> None:
     """Count a picture that came through, how long it took from its claim, and its bytes.
 

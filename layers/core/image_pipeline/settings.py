@@ -83,10 +83,19 @@ def load_machines(environment: Mapping[str, str]) -> Machines:
     Raises:
         SettingsError: as `load`.
     """
+    return Machines(*required(environment, "PROCESS_IMAGE_ARN", "SETTLE_IMAGE_ARN"))
+
+
+def required(environment: Mapping[str, str], *names: str) -> tuple[str, ...]:
+    """Read variables that only some functions have.
+
+    Raises:
+        SettingsError: as `load`.
+    """
     given = _Variables(environment)
-    machines = Machines(given.text("PROCESS_IMAGE_ARN"), given.text("SETTLE_IMAGE_ARN"))
-    given.check("WatchRecordsFunction")
-    return machines
+    values = tuple(given.text(name) for name in names)
+    given.check("the function")
+    return values
 
 
 class _Variables:

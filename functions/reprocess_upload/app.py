@@ -1,0 +1,17 @@
+"""Answer `POST /images/uploads/{filename}/reprocess`: the upload is processed again as it is."""
+
+import os
+from typing import Any
+
+from image_pipeline import aws, keys, problems, settings, uploads
+from image_pipeline.observability import caller, logger
+
+
+@problems.told("The upload cannot be processed just now. Try again in a few seconds.")
+def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    where = settings.required(os.environ, "UPLOADS_BUCKET", "IMAGE_TABLE", "PROCESS_IMAGE_ARN")
+    image_key = keys.upload_key(event["rawPath"], keys.REPROCESS_SUFFIX)
+    execution = uploads.reprocess(aws.client, *where, image_key)
+    logger.info("upload reprocessed", caller=caller(event))
+    body = {"imageKey": image_key, "executionId": execution.rpartition(":")[2]}
+    return problems.answer(202, body, location=keys.status_path(image_key))

@@ -1,0 +1,72 @@
+"""What the API's functions answer: JSON, and problem documents (RFC 9457) where something is wrong.
+
+What API Gateway refuses by itself, and a function that breaks, is answered in API Gateway's own words:
+`{"message": …}`. So `message` is in every error there is, and in a problem it says what `detail` says.
+"""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from image_pipeline.errors import (
+    InvalidKeyError,
+    PipelineError,
+    StorageUnavailableError,
+    UploadChangedError,
+    UploadNotFoundError,
+)
+from image_pipeline.observability import Handler, logger
+
+_STATUS: dict[type[PipelineError], int] = {InvalidKeyError: 400, UploadNotFoundError: 404, UploadChangedError: 412}
+
+_GUARDS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
+def answer(status: int, body: Any, content_type: str = "application/json", **headers: str) -> dict[str, Any]:
+    """A response in payload format 2.0.
+
+    Nobody may store it, as it may be another one at any moment, nor take it for a page: a name may hold HTML.
+    """
+    return {
+        "statusCode": status,
+        "headers": {"content-type": content_type, **_GUARDS, **headers},
+        "body": json.dumps(body, ensure_ascii=False),
+    }
+
+
+def problem(status: int, detail: str) -> dict[str, Any]:
+    """A response that says what is wrong.
+
+    Args:
+        status: of HTTP; its phrase is the title, so the type is `about:blank`.
+        detail: a sentence or two about this very request.
+    """
+    title = HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "message": detail}
+    return answer(status, body, "application/problem+json")
+
+
+def told(unavailable: str) -> Callable[[Handler], Handler]:
+    """Log under the request's id, and answer our own errors as problems.
+
+    Args:
+        unavailable: what to say when AWS does not answer.
+    """
+
+    def decorate(handler: Handler) -> Handler:
+        @wraps(handler)
+        def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+            logger.set_correlation_id(event["requestContext"]["requestId"])
+            try:
+                return handler(event, context)
+            except tuple(_STATUS) as error:
+                return problem(_STATUS[type(error)], str(error).replace("\n", " "))
+            except StorageUnavailableError:
+                logger.exception("request not served")
+                return problem(503, unavailable)
+
+        return lambda_handler
+
+    return decorate

@@ -1,0 +1,62 @@
+"""functions/delete_upload"""
+
+import json
+
+import boto3
+import pytest
+
+from tests.conftest import UPLOADS_BUCKET, put_upload
+
+
+def event(path, **headers):
+    return {
+        "rawPath": path,
+        "headers": headers,
+        "requestContext": {"requestId": "request-1", "authorizer": {"lambda": {"keyId": "key-1"}}},
+    }
+
+
+def left():
+    return [each["Key"] for each in boto3.client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET).get("Contents", [])]
+
+
+def test_a_deletion_is_accepted_and_says_where_to_look(handler, caplog):
+    """202: the rest follows; and the log says who it was."""
+    put_upload("uploads/ä/what?.jpg", b"x")
+    answer = handler(event("/images/uploads/%C3%A4%2Fwhat%3F%2Ejpg"))
+    assert answer["statusCode"] == 202
+    assert answer["headers"]["location"] == "/images/uploads/%25C3%25A4%252Fwhat%253F%252Ejpg/status"
+    assert json.loads(answer["body"]) == {"imageKey": "uploads/ä/what?.jpg"}
+    assert left() == []
+    assert [record.caller for record in caplog.records if record.getMessage() == "upload deleted"] == ["key-1"]
+
+
+def test_if_match_protects_a_newer_upload(handler):
+    """412, and nothing is deleted; a star is any."""
+    put_upload("uploads/a.jpg", b"x")
+    answer = handler(event("/images/uploads/a.jpg", **{"if-match": '"0123"'}))
+    assert (answer["statusCode"], left()) == (412, ["uploads/a.jpg"])
+    answer = handler(event("/images/uploads/a.jpg", **{"if-match": "*"}))
+    assert (answer["statusCode"], left()) == (202, [])
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/images/uploads/no.jpg", 404),
+        ("/images/uploads/../outside.txt", 400),
+        ("/images/uploads/x/../../outside.txt", 400),
+        ("/images/outside.txt", 400),
+        ("/images/uploads/%2E%2E/outside.txt", 404),
+        ("/images/uploads/%2E%2E%2Foutside%2Etxt", 404),
+        ("/images/uploads//outside.txt", 400),
+    ],
+)
+def test_no_path_leads_to_another_object(handler, path, status):
+    """What is outside uploads/ stays, and so does what is named differently."""
+    for key in ("outside.txt", "uploads/kept.jpg", "uploads/outside.txt/x"):
+        put_upload(key, b"x")
+    answer = handler(event(path))
+    assert answer["statusCode"] == status
+    assert answer["headers"]["content-type"] == "application/problem+json"
+    assert len(left()) == 3

@@ -1,0 +1,49 @@
+"""functions/reprocess_upload"""
+
+import json
+
+import boto3
+import pytest
+
+from tests.conftest import MACHINES, put_upload
+
+
+@pytest.fixture(autouse=True)
+def _machine():
+    """Under the name that the environment tells."""
+    boto3.client("stepfunctions").create_state_machine(
+        name="process", definition="{}", roleArn="arn:aws:iam::123456789012:role/r"
+    )
+
+
+def event(path):
+    return {"rawPath": path, "headers": {}, "requestContext": {"requestId": "request-1"}}
+
+
+def started():
+    listed = boto3.client("stepfunctions").list_executions(stateMachineArn=MACHINES["PROCESS_IMAGE_ARN"])
+    return [each["name"] for each in listed["executions"]]
+
+
+def test_a_reprocess_is_accepted_and_says_which_execution_it_is(handler):
+    """The status shows the same id as soon as it is its turn."""
+    put_upload("uploads/a/b.jpg", b"x")
+    answer = handler(event("/images/uploads/a/b.jpg/reprocess"))
+    assert answer["statusCode"] == 202
+    assert answer["headers"]["location"] == "/images/uploads/a/b.jpg/status"
+    assert json.loads(answer["body"]) == {"imageKey": "uploads/a/b.jpg", "executionId": started()[0]}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/images/uploads/no.jpg/reprocess", 404),
+        ("/images/uploads/a.jpg", 400),
+        ("/images/uploads/a.jpg/status", 400),
+        ("/images/uploads/../a.jpg/reprocess", 400),
+    ],
+)
+def test_nothing_else_is_processed(handler, path, status):
+    """A problem, and no execution."""
+    put_upload("uploads/a.jpg", b"x")
+    assert (handler(event(path))["statusCode"], started()) == (status, [])

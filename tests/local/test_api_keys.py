@@ -1,0 +1,219 @@
+"""Who may do what through the HTTP API, as it is deployed: keys, paths, and what is told of a refusal."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from image_pipeline import apikeys
+from image_pipeline.keys import status_path
+from local.pipeline import Pipeline
+from tests.pictures import photo
+
+PHOTO = photo(200, 150)
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: Any
+    body: Any
+
+
+@pytest.fixture
+def ask(pipeline: Pipeline) -> Any:
+    """Send a request, its path as it is given: no client may tidy it up."""
+
+    def ask(method: str, path: str, key: str | None = None, **headers: str) -> Answer:
+        connection = http.client.HTTPConnection(urlsplit(pipeline.api_url).netloc)
+        try:
+            connection.request(method, path, headers=headers | ({"x-api-key": key} if key else {}))
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, json.loads(answer.read()))
+        finally:
+            connection.close()
+
+    return ask
+
+
+@pytest.fixture
+def table(pipeline: Pipeline) -> tuple[Any, str]:
+    """Where keys are made, for `image_pipeline.apikeys`."""
+    return pipeline.client, pipeline.outputs["ApiKeyTableName"]
+
+
+@pytest.fixture
+def key(table: Any) -> str:
+    return apikeys.create(*table, "a test").text
+
+
+def visible(pipeline: Pipeline, key: str) -> bool:
+    listed = pipeline.client("s3").list_objects_v2(Bucket=pipeline.uploads_bucket, Prefix=key)
+    return key in [each["Key"] for each in listed.get("Contents", [])]
+
+
+def test_with_a_key_an_upload_is_deleted_to_its_renditions(pipeline, folder, ask, key):
+    """The API deletes the object, and the rest follows as after any deletion."""
+    image_key = f"{folder}/what? ü+%.jpg"
+    pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
+    path = status_path(image_key).removesuffix("/status")
+    answer = ask("DELETE", path, key)
+    assert (answer.status, answer.body) == (202, {"imageKey": image_key})
+    assert answer.headers["location"] == f"{path}/status"
+    pipeline.wait_until(lambda: pipeline.record(image_key)["status"] == "DELETED", "the deletion")
+    assert not visible(pipeline, image_key)
+    assert ask("GET", answer.headers["location"]).body["status"] == "DELETED"
+    assert ask("DELETE", path, key).status == 404
+
+
+def test_with_a_key_an_upload_is_processed_again(pipeline, folder, ask, key):
+    """The answer names the execution that the record will show."""
+    image_key = f"{folder}/again.jpg"
+    pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
+    answer = ask("POST", f"/images/{image_key}/reprocess", key)
+    assert answer.status == 202
+    pipeline.wait_until(
+        lambda: (
+            pipeline.record(image_key)["execution"]["id"] == answer.body["executionId"]
+            and pipeline.record(image_key)["status"] == "COMPLETED"
+        ),
+        "the reprocess",
+    )
+
+
+def test_if_match_protects_what_the_caller_has_not_seen(pipeline, folder, ask, key):
+    """412 and a problem; the upload stays."""
+    image_key = f"{folder}/changed.jpg"
+    pipeline.upload(image_key, PHOTO)
+    answer = ask("DELETE", f"/images/{image_key}", key, **{"If-Match": '"0123456789abcdef0123456789abcdef"'})
+    assert (answer.status, answer.headers["content-type"]) == (412, "application/problem+json")
+    assert visible(pipeline, image_key)
+    etag = pipeline.client("s3").head_object(Bucket=pipeline.uploads_bucket, Key=image_key)["ETag"]
+    assert ask("DELETE", f"/images/{image_key}", key, **{"If-Match": etag}).status == 202
+    assert not visible(pipeline, image_key)
+
+
+ROUTES = [("DELETE", ""), ("POST", "/reprocess")]
+
+
+@pytest.mark.parametrize(("method", "suffix"), ROUTES)
+def test_without_a_good_key_nothing_happens(pipeline, folder, ask, table, method, suffix):
+    """No key: 401. A malformed, unknown, wrong, rotated, revoked or expired one: 403. In API Gateway's words."""
+    image_key = f"{folder}/kept.jpg"
+    record = pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
+    good, old, revoked, expired = (apikeys.create(*table, "a test") for _ in range(4))
+    apikeys.rotate(*table, old.key_id)
+    apikeys.revoke(*table, revoked.key_id)
+    client, name = table
+    client("dynamodb").update_item(
+        TableName=name,
+        Key={"KeyId": {"S": expired.key_id}},
+        UpdateExpression="SET expiresAt = :then",
+        ExpressionAttributeValues={":then": {"S": "2026-01-01T00:00:00.000Z"}},
+    )
+    unknown, wrong = apikeys.make(), apikeys.make(good.key_id)
+    bad = [each.text for each in (unknown, wrong, old, revoked, expired)]
+    for text in (None, ""):
+        answer = ask(method, f"/images/{image_key}{suffix}", text)
+        assert (answer.status, answer.body) == (401, {"message": "Unauthorized"})
+    for text in [*bad, "x", f"{good.text}x", f"Bearer {good.text}", f"{good.text},{good.text}"]:
+        answer = ask(method, f"/images/{image_key}{suffix}", text)
+        assert (answer.status, answer.body) == (403, {"message": "Forbidden"}), text
+    assert visible(pipeline, image_key)
+    assert pipeline.record(image_key) == record
+
+
+def test_a_rotated_key_is_let_in_with_its_new_secret(ask, table):
+    """Under the same id."""
+    old = apikeys.create(*table, "a test")
+    new = apikeys.rotate(*table, old.key_id)
+    assert ask("DELETE", "/images/uploads/none.jpg", old.text).status == 403
+    assert ask("DELETE", "/images/uploads/none.jpg", new.text).status == 404
+
+
+def test_a_revoked_key_lives_as_long_as_it_is_remembered(pipeline, ask, table):
+    """API Gateway asks again after 300 seconds; here `clear` lets them pass."""
+    key = apikeys.create(*table, "a test")
+    assert ask("DELETE", "/images/uploads/none.jpg", key.text).status == 404
+    apikeys.revoke(*table, key.key_id)
+    assert ask("DELETE", "/images/uploads/none.jpg", key.text).status == 404
+    pipeline.clear()
+    assert ask("DELETE", "/images/uploads/none.jpg", key.text).status == 403
+
+
+def test_where_keys_cannot_be_looked_up_nobody_gets_in(pipeline, ask, key):
+    """500, never yes; and the next request asks again."""
+    pipeline.fault("dynamodb", "GetItem", "InternalServerError", -1, containing="ApiKeyTable")
+    answer = ask("DELETE", "/images/uploads/none.jpg", key)
+    assert (answer.status, answer.body) == (500, {"message": "Internal Server Error"})
+    pipeline.clear()
+    assert ask("DELETE", "/images/uploads/none.jpg", key).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/images/uploads/../other/kept.jpg", 400),
+        ("/images/uploads/%2E%2E/other/kept.jpg", 400),
+        ("/images/uploads/..%2Fother%2Fkept.jpg", 400),
+        ("/images/uploads/x%2F..%2F..%2Fother/kept.jpg", 400),
+        ("/images/uploads/%252E%252E/other/kept.jpg", 404),
+        ("/images/uploads/..%252Fother%252Fkept.jpg", 404),
+        ("/images/uploads/%252E%252E%252Fother%252Fkept%252Ejpg", 404),
+        ("/images/uploads//other/kept.jpg", 400),
+        ("/images/uploads/other/kept.jpg", 404),
+        ("/images/uploads/%5C..%5Cother/kept.jpg", 404),
+        ("/images/uploads/kept.jpg%00", 400),
+        ("/images/other/kept.jpg", 404),
+        ("/images/uploads/", 404),
+        ("/images/uploads", 404),
+    ],
+)
+def test_no_path_leads_out_of_the_uploads(pipeline, ask, key, path, status):
+    """Other prefixes of the bucket, and other uploads, stay; whatever the spelling."""
+    kept = ("other/kept.jpg", "kept.jpg", "uploads/other/kept.jpg/x")
+    for name in kept:
+        pipeline.client("s3").put_object(Bucket=pipeline.uploads_bucket, Key=name, Body=b"x")
+    assert ask("DELETE", path, key).status == status
+    assert ask("POST", f"{path}/reprocess", key).status in (400, 404)
+    assert all(visible(pipeline, name) for name in kept)
+
+
+def test_an_encoded_slash_is_a_slash(pipeline, folder, ask, key):
+    """API Gateway decodes it, so it names the very same upload."""
+    image_key = f"{folder}/slash.jpg"
+    pipeline.upload(image_key, PHOTO)
+    assert ask("DELETE", "/images/uploads/" + quote(image_key.removeprefix("uploads/"), safe=""), key).status == 202
+    assert not visible(pipeline, image_key)
+
+
+def test_errors_of_functions_are_problems(ask, key):
+    """Of the status, too."""
+    for method, path in (
+        ("GET", "/images/uploads/none.jpg/status"),
+        ("DELETE", "/images/uploads/none.jpg"),
+        ("POST", "/images/uploads/none.jpg/reprocess"),
+    ):
+        answer = ask(method, path, key)
+        assert (answer.status, answer.headers["content-type"]) == (404, "application/problem+json")
+        assert set(answer.body) == {"type", "title", "status", "detail", "message"}
+
+
+def test_the_status_is_everybodys_unless_it_is_protected(pipeline, folder, ask, tmp_path):
+    """One parameter; a key opens it again."""
+    assert ask("GET", f"/images/{folder}/none.jpg/status").status == 404
+    with Pipeline(tmp_path, parameters={"StatusNeedsKey": "true"}) as protected:
+        key = apikeys.create(protected.client, protected.outputs["ApiKeyTableName"], "a test").text
+        for path in (f"/images/{folder}/none.jpg/status", "/images/uploads/none.jpg/status"):
+            connection = http.client.HTTPConnection(urlsplit(protected.api_url).netloc)
+            for headers, status in (({}, 401), ({"x-api-key": "x"}, 403), ({"x-api-key": key}, 404)):
+                connection.request("GET", path, headers=headers)
+                answer = connection.getresponse()
+                answer.read()
+                assert answer.status == status
+            connection.close()

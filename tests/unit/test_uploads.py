@@ -1,0 +1,117 @@
+"""image_pipeline.uploads"""
+
+import json
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from image_pipeline import uploads
+from image_pipeline.errors import StorageUnavailableError, UploadChangedError, UploadNotFoundError
+from tests.conftest import IMAGE_TABLE, UPLOADS_BUCKET, put_record, put_upload
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+def delete(image_key, etag=None):
+    uploads.delete(boto3.client, UPLOADS_BUCKET, image_key, etag)
+
+
+def visible():
+    listed = boto3.client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET).get("Contents", [])
+    return [each["Key"] for each in listed]
+
+
+def versions():
+    return boto3.client("s3").list_object_versions(Bucket=UPLOADS_BUCKET)
+
+
+@pytest.fixture
+def machine():
+    states = boto3.client("stepfunctions")
+    answer = states.create_state_machine(name="process", definition="{}", roleArn="arn:aws:iam::123456789012:role/r")
+    return answer["stateMachineArn"]
+
+
+def reprocess(machine, image_key):
+    arn = uploads.reprocess(boto3.client, UPLOADS_BUCKET, IMAGE_TABLE, machine, image_key)
+    return json.loads(boto3.client("stepfunctions").describe_execution(executionArn=arn)["input"])
+
+
+def test_a_deleted_upload_can_be_restored():
+    """A marker hides it; no version is removed."""
+    version = put_upload("uploads/a.jpg", b"x")["versionId"]
+    put_upload("uploads/b.jpg", b"x")
+    delete("uploads/a.jpg")
+    assert visible() == ["uploads/b.jpg"]
+    assert version in [each["VersionId"] for each in versions()["Versions"]]
+
+
+def test_what_is_not_there_is_not_deleted():
+    """Not even a marker is left."""
+    with pytest.raises(UploadNotFoundError, match=r"'uploads/no\.jpg'"):
+        delete("uploads/no.jpg")
+    assert not versions().get("DeleteMarkers")
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_only_the_object_that_was_seen_is_deleted(quoted):
+    """Somebody else may have replaced it."""
+    etag = put_upload("uploads/a.jpg", b"x")["etag"]
+    etag = f'"{etag}"' if quoted else etag
+    put_upload("uploads/a.jpg", b"y")
+    with pytest.raises(UploadChangedError):
+        delete("uploads/a.jpg", etag=etag)
+    assert visible() == ["uploads/a.jpg"]
+    put_upload("uploads/a.jpg", b"x")
+    delete("uploads/a.jpg", etag=etag)
+    assert visible() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        ("SlowDown", 503, StorageUnavailableError),
+        ("InternalError", 500, StorageUnavailableError),
+        ("AccessDenied", 403, ClientError),
+    ],
+)
+def test_a_storage_that_refuses_is_not_taken_for_a_missing_object(code, status, error):
+    """What passes by itself is told apart from what does not."""
+    s3 = boto3.client("s3")
+    with Stubber(s3) as stub:
+        stub.add_client_error("head_object", code, http_status_code=status)
+        with pytest.raises(error):
+            uploads.delete(lambda _: s3, UPLOADS_BUCKET, "uploads/a.jpg")
+
+
+def test_a_reprocess_is_the_event_of_an_upload_that_is_as_old_as_its_record(machine):
+    """So anything newer wins against it."""
+    upload = put_upload("uploads/é.jpg", b"xyz")
+    put_record("uploads/é.jpg")
+    event = reprocess(machine, "uploads/é.jpg")
+    assert event["detail"] == {
+        "bucket": {"name": UPLOADS_BUCKET},
+        "object": {
+            "key": "uploads/é.jpg",
+            "size": 3,
+            "etag": upload["etag"],
+            "sequencer": upload["sequencer"].ljust(64, "0"),
+            "version-id": upload["versionId"],
+        },
+        "reprocess": True,
+    }
+
+
+def test_an_upload_without_a_record_is_processed_as_the_oldest(machine):
+    """As when its event was lost."""
+    put_upload("uploads/a.jpg", b"x")
+    assert reprocess(machine, "uploads/a.jpg")["detail"]["object"]["sequencer"] == "0"
+
+
+def test_what_is_not_there_is_not_processed(machine):
+    """And nothing is started."""
+    with pytest.raises(UploadNotFoundError):
+        reprocess(machine, "uploads/no.jpg")
+    assert boto3.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"] == []
