@@ -26,6 +26,9 @@ _KNOWN_OF_MAPPINGS = {
     *("FunctionName", "FunctionResponseTypes", "MaximumRecordAgeInSeconds", "MaximumRetryAttempts", "StartingPosition"),
     "MaximumBatchingWindowInSeconds",  # without effect: nothing here is worth waiting for more
 }
+_KNOWN_OF_QUEUE_MAPPINGS = {
+    *("BatchSize", "EventSourceArn", "FunctionName", "FunctionResponseTypes", "ScalingConfig"),
+}
 _NAMES = {
     "AWS::S3::Bucket": "BucketName",
     "AWS::DynamoDB::Table": "TableName",
@@ -68,6 +71,18 @@ class StreamMapping:
     on_failure_arn: str | None
 
 
+@dataclass(frozen=True)
+class QueueMapping:
+    """A function that is invoked with the messages of a queue."""
+
+    queue_arn: str
+    function: Function
+    batch_size: int
+    most_concurrent: int
+    """Invocations at the same time."""
+    reports_failures: bool
+
+
 @dataclass
 class Stack:
     """What a deployment has made, for whoever runs it."""
@@ -82,6 +97,7 @@ class Stack:
     """The ARN of each state machine, by logical id."""
     deliveries: list[Delivery] = field(default_factory=list)
     mappings: list[StreamMapping] = field(default_factory=list)
+    queue_mappings: list[QueueMapping] = field(default_factory=list)
     inbox_url: str = ""
     """A queue that gets a copy of everything that any topic sends."""
     events_url: str = ""
@@ -106,7 +122,11 @@ def plan(template: Template, aws_url: str, api_url: str) -> Stack:
     for resource in template.resources("AWS::Lambda::Function"):
         stack.functions.append(_function(template, resource, layers))
     for resource in template.resources("AWS::Lambda::EventSourceMapping"):
-        stack.mappings.append(_mapping(resource.logical_id, template.resolve(resource.raw), stack.functions))
+        mapping = template.resolve(resource.raw)
+        if ":sqs:" in mapping["EventSourceArn"]:
+            stack.queue_mappings.append(_queue_mapping(resource.logical_id, mapping, stack.functions))
+        else:
+            stack.mappings.append(_mapping(resource.logical_id, mapping, stack.functions))
     stack.routes = _routes(template)
     stack.state_machines = {
         resource.logical_id: template.refs[resource.logical_id]
@@ -239,6 +259,18 @@ def _mapping(logical_id: str, properties: Mapping[str, Any], functions: list[Fun
         bisects=properties.get("BisectBatchOnFunctionError", False),
         reports_failures="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
         on_failure_arn=properties.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"),
+    )
+
+
+def _queue_mapping(logical_id: str, properties: Mapping[str, Any], functions: list[Function]) -> QueueMapping:
+    if unknown := sorted(properties.keys() - _KNOWN_OF_QUEUE_MAPPINGS):
+        raise TemplateError(f"{unknown[0]} of {logical_id} is not known to the local run.")
+    return QueueMapping(
+        queue_arn=properties["EventSourceArn"],
+        function=next(each for each in functions if properties["FunctionName"] in (each.name, each.arn)),
+        batch_size=int(properties.get("BatchSize", 10)),
+        most_concurrent=int(properties.get("ScalingConfig", {}).get("MaximumConcurrency", 1000)),
+        reports_failures="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
     )
 
 

@@ -88,6 +88,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     from local.deploy import deploy, plan
     from local.http_api import HttpApi
     from local.iam import Guard
+    from local.queues import Queues
     from local.streams import Streams
     from local.workers import Workers, credentials
 
@@ -138,8 +139,12 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     streams = Streams(clients, front.invoke, configuration.wait_scale)
     for mapping in stack.mappings:
         streams.follow(mapping)
+    queues = Queues(clients, front.invoke, configuration.wait_scale)
+    for queue_mapping in stack.queue_mappings:
+        queues.follow(queue_mapping)
 
     def stop() -> None:
+        queues.stop()
         streams.stop()
         deliveries.stop()
         workers.stop()

@@ -63,6 +63,7 @@ class Deployed:
         self.workflows = self.arns("AWS::StepFunctions::StateMachine")
         self.buckets = self.arns("AWS::S3::Bucket")
         self.tables = self.arns("AWS::DynamoDB::Table")
+        self.queues = self.arns("AWS::SQS::Queue")
         self.rules = self.properties("AWS::Events::Rule")
         self.mappings = self.properties("AWS::Lambda::EventSourceMapping")
 
@@ -113,13 +114,13 @@ class Deployed:
         arns = {target["Arn"] for rule in rules for target in self.rules[rule]["Targets"]}
         return {name for name, arn in (self.functions | self.workflows).items() if arn in arns}
 
-    def reading(self, table_arn):
-        """The functions that the stream of a table invokes."""
-        names = {mapping["FunctionName"] for mapping in self.mappings.values() if self._reads(mapping, table_arn)}
+    def reading(self, source_arn):
+        """The functions that a queue, or the stream of a table, invokes."""
+        names = {mapping["FunctionName"] for mapping in self.mappings.values() if self._reads(mapping, source_arn)}
         return {name for name in self.functions if self._template.refs[name] in names}
 
-    def _reads(self, mapping, table_arn):
-        return mapping["EventSourceArn"].partition("/stream/")[0] == table_arn
+    def _reads(self, mapping, source_arn):
+        return mapping["EventSourceArn"].partition("/stream/")[0] == source_arn
 
     def graph(self):
         """What each function, workflow and rule may start next."""
@@ -134,6 +135,9 @@ class Deployed:
                     graph[holder] |= self.triggered(object_event(arn))
             for arn in self.tables.values():
                 if self.may(role, TABLE_WRITES, arn):
+                    graph[holder] |= self.reading(arn)
+            for arn in self.queues.values():
+                if self.may(role, ["sqs:SendMessage"], arn):
                     graph[holder] |= self.reading(arn)
             if self.may(role, ["events:PutEvents"], BUS):
                 graph[holder] |= self.published()
@@ -275,11 +279,11 @@ def test_every_role_is_held_by_a_function_a_workflow_or_a_rule(deployed):
     assert {role for role, _ in deployed.holders()} == set(deployed.roles)
 
 
-def test_functions_read_only_the_streams_of_our_tables(deployed):
-    """Queues are not drawn, and what is in other streams anybody may have written."""
-    streams = {f"{arn}/stream/" for arn in deployed.tables.values()}
+def test_functions_read_only_our_queues_and_the_streams_of_our_tables(deployed):
+    """What is in others anybody may have written."""
+    sources = {*deployed.tables.values(), *deployed.queues.values()}
     for name, mapping in deployed.mappings.items():
-        assert any(mapping["EventSourceArn"].startswith(stream) for stream in streams), name
+        assert mapping["EventSourceArn"].partition("/stream/")[0] in sources, name
 
 
 def test_only_rules_and_the_api_may_invoke_functions(deployed):
@@ -347,6 +351,10 @@ LOOPS = {
     "what tells of outcomes may start what makes them": allow(
         "PublishOutcomesFunctionRole", "states:StartExecution", {"Ref": "SettleImageStateMachine"}
     ),
+    "a step may send itself another batch": allow(
+        "StoreResultsFunctionRole", "sqs:SendMessage", {"Fn::GetAtt": ["BatchQueue", "Arn"]}
+    ),
+    "what starts batches may send them": allow("StartBatchFunctionRole", "sqs:*", "*"),
     "our own events are looked at": look_at(UPLOADED, source=["image-pipeline"]),
     "every event is looked at": look_at(UPLOADED, account=["123456789012"]),
     "renditions are uploads": look_at(

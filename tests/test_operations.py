@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+import boto3
 import botocore.session
 import jmespath
 import pytest
 from botocore import xform_name
 
-from image_pipeline import observability
+from image_pipeline import batches, observability
 from image_pipeline.errors import REJECTIONS
 from local import template as local_template
 from local.deploy import plan
@@ -373,6 +374,7 @@ def test_queries_ask_for_fields_that_are_logged(own, monkeypatch):
     with pytest.raises(LookupError):
         observability.step(lambda *_: {}[0])({"executionId": "1"}, None)
     observability.step(lambda *_: {})({"executionId": "1"}, None)
+    batches.start(boto3.client, batches.Stack("bucket", "table", "machine"), [{"messageId": "1", "body": "words"}])
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     known = {name for line in lines for name in line} | {f"{metric.name}.0" for metric in own}  # Insights counts values
     known |= {"@timestamp", "@log", "@message"}

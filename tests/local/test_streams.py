@@ -160,7 +160,7 @@ def test_what_is_too_old_is_not_tried_again(serve):
     [
         ({"TumblingWindowInSeconds": 1}, "TumblingWindowInSeconds of M"),
         ({"StartingPosition": "LATEST"}, "from its beginning"),
-        ({"EventSourceArn": "arn:aws:sqs:us-east-1:1:q"}, "M does not read a table's stream"),
+        ({"EventSourceArn": "arn:aws:kinesis:us-east-1:1:stream/s"}, "M does not read a table's stream"),
     ],
 )
 def test_a_mapping_that_wants_more_than_is_known_stops_the_deployment(changes, words):

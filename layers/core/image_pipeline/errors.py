@@ -21,6 +21,7 @@ notification says, so a name here is a contract with `statemachine/process_image
     ├── InvalidKeyError               the API was asked for something that cannot be a key
     ├── UploadNotFoundError           the API, or a command, was asked to change an upload that is not there
     ├── UploadChangedError            the upload is not the one that the request was conditional on
+    ├── InvalidMessageError           a message of BatchQueue names no upload
     ├── ApiKeyUnusableError           there is no such API key, or it is revoked or expired
     └── SettingsError                 the deployment, not the picture
 """
@@ -105,6 +106,10 @@ class UploadNotFoundError(PipelineError):
 
 class UploadChangedError(PipelineError):
     """The object has another etag than the request's If-Match."""
+
+
+class InvalidMessageError(PipelineError):
+    """A message of BatchQueue names no upload of this stack."""
 
 
 class ApiKeyUnusableError(PipelineError):

@@ -77,6 +77,16 @@ def spellings(key: str) -> tuple[str, ...]:
     return (key,) if decoded == key or "�" in decoded else (key, decoded)
 
 
+def notified_key(text: str) -> str:
+    """The key in a notification that S3 sends by itself, which encodes it as a form does."""
+    return unquote_plus(text)
+
+
+def is_upload(key: str) -> bool:
+    """Whether an object with this key is an upload."""
+    return key.startswith(UPLOADS_PREFIX) and _is_possible(key)
+
+
 def status_path(image_key: str) -> str:
     """The URL path of an upload's status; the workflow writes the same one into its notifications.
 

@@ -2,14 +2,18 @@
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
 
 from image_pipeline import aws
 from image_pipeline.errors import StorageUnavailableError, UploadChangedError, UploadNotFoundError
 
-_MISSING_CODES = frozenset({"404", "NoSuchKey"})
+_CLAIM = ("upload", "uploadOrder", "execution", "status")
+_MISSING_CODES = frozenset({"404", "NoSuchKey", "405", "MethodNotAllowed"})  # 405: the version is a delete marker
 _CHANGED_CODES = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
 
 
@@ -36,8 +40,6 @@ def delete(client: aws.Client, bucket: str, image_key: str, etag: str | None = N
 def reprocess(client: aws.Client, bucket: str, table: str, machine: str, image_key: str) -> str:
     """Start the workflow for an upload that has not changed: after a new recipe, a mended deployment, or an outage.
 
-    Its event takes the place of the newest that is known of the key, so an upload that comes meanwhile still wins.
-
     Args:
         client: gives clients.
         bucket: of the uploads.
@@ -52,23 +54,102 @@ def reprocess(client: aws.Client, bucket: str, table: str, machine: str, image_k
         UploadNotFoundError: there is none.
         StorageUnavailableError: AWS did not answer.
     """
-    head = _head(client, bucket, image_key)
+    event = Upload.look(client, bucket, table, image_key).event(again=True)
     with _named_errors(image_key):
-        item = client("dynamodb").get_item(TableName=table, Key={"ImageKey": {"S": image_key}}, ConsistentRead=True)
-        order = item["Item"]["uploadOrder"]["S"] if "Item" in item else "0"
         answer = client("stepfunctions").start_execution(
-            stateMachineArn=machine,
-            name=f"reprocess_{uuid.uuid4()}",
-            input=json.dumps(_event(bucket, image_key, head, order)),
+            stateMachineArn=machine, name=f"reprocess_{uuid.uuid4()}", input=json.dumps(event)
         )
     arn: str = answer["executionArn"]
     return arn
 
 
-def _head(client: aws.Client, bucket: str, image_key: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Upload:
+    """What is known of an upload: the object as S3 has it now, and the newest claim of its key."""
+
+    bucket: str
+    key: str
+    head: Mapping[str, Any]
+    claim: Mapping[str, Any]
+    """`upload`, `uploadOrder`, `execution` and `status` of its record; empty where there is none."""
+
+    @classmethod
+    def look(cls, client: aws.Client, bucket: str, table: str, key: str, version_id: str | None = None) -> "Upload":
+        """Ask S3 and DynamoDB.
+
+        Args:
+            client: gives clients.
+            bucket: of the uploads.
+            table: of the records.
+            key: the upload.
+            version_id: one version of it; None for the current one.
+
+        Raises:
+            UploadNotFoundError: there is none.
+            StorageUnavailableError: AWS did not answer.
+        """
+        head = _head(client, bucket, key, version_id)
+        with _named_errors(key):
+            item = client("dynamodb").get_item(TableName=table, Key={"ImageKey": {"S": key}}, ConsistentRead=True)
+        return cls(bucket, key, head, _plain(item.get("Item", {})))
+
+    @property
+    def etag(self) -> str:
+        """Without quotes."""
+        return str(self.head["ETag"].strip('"'))
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether its record is about these very bytes: they have been processed, or are about to be."""
+        claimed, status = self.claim.get("upload", {}), self.claim.get("status")
+        same = (claimed.get("versionId"), claimed.get("etag")) == (self.head.get("VersionId"), self.etag)
+        return same and status != "DELETED"
+
+    def is_older(self, sequencer: str) -> bool:
+        """Whether an event with this sequencer would lose against the newest that is known."""
+        return pad(sequencer) <= str(self.claim.get("uploadOrder", ""))
+
+    def event(self, *, again: bool, sequencer: str | None = None) -> dict[str, Any]:
+        """S3's own event for this object.
+
+        Args:
+            again: process it although it may have been processed.
+            sequencer: of the event; None to take the place of the newest event that is known of the key, so that an
+                upload that comes meanwhile still wins.
+        """
+        version = {"version-id": self.head["VersionId"]} if "VersionId" in self.head else {}
+        return {
+            "detail-type": "Object Created",
+            "time": self.head["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "detail": {
+                "bucket": {"name": self.bucket},
+                "object": {
+                    "key": self.key,
+                    "size": self.head["ContentLength"],
+                    "etag": self.etag,
+                    "sequencer": sequencer or self.claim.get("uploadOrder", "0"),
+                    **version,
+                },
+                "reprocess": again,
+            },
+        }
+
+
+def pad(sequencer: str) -> str:
+    """Make a sequencer comparable as text, as the workflow does in its claim."""
+    return sequencer.ljust(64, "0")
+
+
+def _head(client: aws.Client, bucket: str, image_key: str, version_id: str | None = None) -> dict[str, Any]:
+    which = {"VersionId": version_id} if version_id else {}
     with _named_errors(image_key):
-        head: dict[str, Any] = client("s3").head_object(Bucket=bucket, Key=image_key)
+        head: dict[str, Any] = client("s3").head_object(Bucket=bucket, Key=image_key, **which)
     return head
+
+
+def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    deserialize = TypeDeserializer().deserialize
+    return {name: deserialize(item[name]) for name in _CLAIM if name in item}
 
 
 @contextmanager
@@ -86,23 +167,3 @@ def _named_errors(image_key: str) -> Iterator[None]:
         if aws.is_transient(error):
             raise StorageUnavailableError(f"AWS did not serve the call: {code}.", "Try again.") from error
         raise
-
-
-def _event(bucket: str, image_key: str, head: dict[str, Any], order: str) -> dict[str, Any]:
-    """S3's own event for this object, had it been uploaded when the newest known event happened."""
-    version = {"version-id": head["VersionId"]} if "VersionId" in head else {}
-    return {
-        "detail-type": "Object Created",
-        "time": head["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "detail": {
-            "bucket": {"name": bucket},
-            "object": {
-                "key": image_key,
-                "size": head["ContentLength"],
-                "etag": head["ETag"].strip('"'),
-                "sequencer": order,
-                **version,
-            },
-            "reprocess": True,
-        },
-    }

@@ -1,0 +1,132 @@
+"""Messages of BatchQueue, through the real queue, function and workflow."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+from urllib.parse import quote_plus
+
+import pytest
+
+from local.pipeline import Pipeline
+from tests.pictures import photo
+from tests.workflow.conftest import silent_bucket
+
+PHOTO = photo(64, 48)
+
+
+def send(pipeline: Pipeline, *messages: Any) -> None:
+    sqs, url = pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
+    for start in range(0, len(messages), 10):
+        some = messages[start : start + 10]
+        entries = [{"Id": str(n), "MessageBody": json.dumps(each)} for n, each in enumerate(some)]
+        assert not sqs.send_message_batch(QueueUrl=url, Entries=entries).get("Failed")
+
+
+def waiting(pipeline: Pipeline, output: str) -> int:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    url = pipeline.outputs[output]
+    found = pipeline.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(value) for value in found.values())
+
+
+def drained(pipeline: Pipeline, seconds: float = 60) -> None:
+    pipeline.wait_until(lambda: waiting(pipeline, "BatchQueueUrl") == 0, "the queue to be empty", seconds)
+
+
+@pytest.fixture
+def quiet(pipeline):
+    """The bucket starts nothing by itself."""
+    with silent_bucket(pipeline):
+        yield pipeline
+
+
+@pytest.fixture
+def folder() -> str:
+    """One that no other test has."""
+    return f"uploads/batches/{uuid.uuid4()}"
+
+
+def test_a_hundred_messages_drain_without_a_loss(quiet, folder):
+    """Each upload is processed once, and the queue is empty only when all have ended."""
+    keys = [f"{folder}/{number}.jpg" for number in range(100)]
+    for key in keys:
+        quiet.upload(key, PHOTO)
+    send(quiet, *({"bucket": quiet.uploads_bucket, "key": key} for key in keys))
+    drained(quiet, 180)
+    assert {(quiet.record(key) or {}).get("status") for key in keys} == {"COMPLETED"}
+    started = [each.key for each in quiet.executions() if each.key in keys]
+    assert sorted(started) == sorted(keys)
+    assert waiting(quiet, "BatchDeadLetterQueueUrl") == 0
+
+
+def test_messages_in_the_shape_of_s3_are_processed(quiet, folder):
+    """With the key as S3 encodes it."""
+    key = f"{folder}/a b+c%20d é.jpg"
+    version = quiet.upload(key, PHOTO)
+    named = {"key": quote_plus(key), "versionId": version, "sequencer": "F0"}
+    entity = {"bucket": {"name": quiet.uploads_bucket}, "object": named}
+    send(quiet, {"Records": [{"eventName": "ObjectCreated:Put", "s3": entity}]})
+    drained(quiet)
+    record = quiet.record(key)
+    assert (record["status"], record["upload"]["sequencer"]) == ("COMPLETED", "F0")
+
+
+def test_what_is_known_is_processed_again_only_on_purpose(quiet, folder):
+    """A message too many does nothing."""
+    key = f"{folder}/a.jpg"
+    quiet.upload(key, PHOTO)
+    message = {"bucket": quiet.uploads_bucket, "key": key}
+    for more, expected in (({}, 1), ({}, 1), ({"reprocess": True}, 2)):
+        send(quiet, {**message, **more})
+        drained(quiet)
+        assert len([each for each in quiet.executions() if each.key == key]) == expected
+    assert quiet.record(key)["status"] == "COMPLETED"
+
+
+def test_what_names_no_upload_ends_as_a_dead_letter(quiet, folder):
+    """And its neighbours do not."""
+    key = f"{folder}/a.jpg"
+    quiet.upload(key, PHOTO)
+    wrong = {"bucket": "another", "key": key}
+    send(quiet, {"bucket": quiet.uploads_bucket, "key": key}, wrong, {"bucket": quiet.uploads_bucket, "key": "x.jpg"})
+    quiet.wait_until(lambda: waiting(quiet, "BatchDeadLetterQueueUrl") == 2, "the dead letters")
+    drained(quiet)
+    assert quiet.record(key)["status"] == "COMPLETED"
+    letters = quiet.take_messages(quiet.outputs["BatchDeadLetterQueueUrl"])
+    assert wrong in [json.loads(letter["Body"]) for letter in letters]
+    log = (quiet.run_dir / "logs" / "StartBatchFunction.log").read_text()
+    assert "InvalidMessageError" in log
+    assert folder not in log
+
+
+def test_a_message_comes_again_when_aws_did_not_serve_it(quiet, folder):
+    """An outage loses nothing."""
+    key = f"{folder}/a.jpg"
+    quiet.upload(key, PHOTO)
+    quiet.fault("stepfunctions", "StartExecution", "ThrottlingException", times=3, containing=key)
+    send(quiet, {"bucket": quiet.uploads_bucket, "key": key})
+    drained(quiet)
+    assert quiet.record(key)["status"] == "COMPLETED"
+    assert waiting(quiet, "BatchDeadLetterQueueUrl") == 0
+
+
+def test_the_queue_is_the_back_pressure(quiet, folder):
+    """While executions are under way, no more are started than batches times ten."""
+    keys = [f"{folder}/{number}.jpg" for number in range(60)]
+    most = 0
+    limit = 10 * int(quiet.outputs["BatchConcurrency"])
+
+    def validate(event: Any) -> Any:
+        nonlocal most
+        running = [each for each in quiet.executions() if each.key in keys and each.running]
+        most = max(most, len(running))
+        return {"source": event["upload"], "image": {}, "milliseconds": 1}
+
+    quiet.replace("ValidateImageFunction", validate)
+    for key in keys:
+        quiet.upload(key, PHOTO)
+    send(quiet, *({"bucket": quiet.uploads_bucket, "key": key} for key in keys))
+    drained(quiet, 180)
+    assert 1 < most <= limit
