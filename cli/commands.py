@@ -48,7 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m cli", description=__doc__, epilog=_EXIT_CODES)
     commands = parser.add_subparsers(required=True, metavar="command")
-    _command(commands, "redrive", _redrive, "put events back that could not be delivered")
+    _command(
+        commands,
+        "redrive",
+        _redrive,
+        "put back events that could not be delivered, and messages of batches that were given up",
+    )
     sub = _command(commands, "reprocess", _reprocess, "process uploads again that have not changed")
     sub.add_argument("keys", nargs="+", metavar="KEY", help="an upload's key, such as uploads/beach.jpg")
     manage = commands.add_parser("keys", help="create, list, rotate and revoke API keys", epilog=_EXIT_CODES)
@@ -81,9 +86,9 @@ def _command(
 def _redrive(stack: stacks.Stack, options: argparse.Namespace) -> int:
     done = redrive(stack, (lambda _: None) if options.json else print)
     if options.json:
-        print(json.dumps({"started": done.started, "left": done.left}))
+        print(json.dumps({"started": done.started, "sent": done.sent, "left": done.left}))
     else:
-        print(f"{done.started} started, {done.left} left in the queue.")
+        print(f"{done.started} started, {done.sent} sent again, {done.left} left in the queue.")
     return LEFT if done.left else OK
 
 

@@ -1,4 +1,4 @@
-"""Put events back that EventBridge could not deliver."""
+"""Put back what was given up: events that EventBridge could not deliver, and messages of batches."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,58 +17,58 @@ class Redriven:
     """What became of the messages."""
 
     started: int
+    """Of events: executions."""
+    sent: int
+    """Of batches: messages that wait in their queue again."""
     left: int
 
 
+class _NotPutBackError(Exception):
+    """Why a message stays where it is."""
+
+
 def redrive(stack: Stack, say: Callable[[str], None]) -> Redriven:
-    """Start every execution that an undelivered event was meant for, and take the event out of the queue.
+    """Start every execution that an undelivered event was meant for; give every message of a batch another chance.
 
     An event whose message comes twice starts one execution: the name is the message's, and names are unique.
 
     Args:
-        stack: Whose queue.
-        say: Tells the user of each event.
+        stack: Whose queues.
+        say: Tells the user of each message.
 
     Raises:
-        botocore.exceptions.ClientError: The queue cannot be read.
+        botocore.exceptions.ClientError: A queue cannot be read.
     """
-    machines = {arn for name, arn in stack.outputs.items() if name.endswith("StateMachineArn")}
-    started, left = 0, []
-    for message in _messages(stack):
-        attributes = {name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()}
-        target = attributes.get("TARGET_ARN", "")
-        why = attributes.get("ERROR_MESSAGE") or attributes.get("ERROR_CODE") or "no reason was given"
-        subject = f"{_subject(message['Body'])} (it was not delivered: {why})"
-        if target not in machines:
-            left.append(message)
-            say(f"Left in the queue, as its target {target or 'is not named'} is no workflow of this stack: {subject}.")
-            continue
+    started, events = _empty(stack, stack.outputs["UndeliveredEventsQueueUrl"], _start, say)
+    sent, messages = _empty(stack, stack.outputs["BatchDeadLetterQueueUrl"], _send, say)
+    return Redriven(started, sent, events + messages)
+
+
+def _empty(
+    stack: Stack, queue: str, put_back: Callable[[Stack, Any], str], say: Callable[[str], None]
+) -> tuple[int, int]:
+    """Put every message of a queue back to where it belongs; tell how many, and how many are left."""
+    done, left, sqs = 0, [], stack.client("sqs")
+    for message in _messages(sqs, queue):
         try:
-            _start(stack, target, message)
-        except ClientError as error:
+            say(put_back(stack, message))
+        except _NotPutBackError as error:
             left.append(message)
-            say(f"Left in the queue, as Step Functions said {error.response['Error']['Code']}: {subject}.")
-            continue
-        started += 1
-        stack.client("sqs").delete_message(QueueUrl=_queue(stack), ReceiptHandle=message["ReceiptHandle"])
-        say(f"Started: {subject}.")
+            say(f"Left in the queue, as {error}: {_subject(message)}.")
+        else:
+            done += 1
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
     for message in left:
-        stack.client("sqs").change_message_visibility(
-            QueueUrl=_queue(stack), ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
-        )
-    return Redriven(started, len(left))
+        sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+    return done, len(left)
 
 
-def _queue(stack: Stack) -> str:
-    return stack.outputs["UndeliveredEventsQueueUrl"]
-
-
-def _messages(stack: Stack) -> Iterator[Any]:
-    """Every message that is in the queue now, once."""
+def _messages(sqs: Any, queue: str) -> Iterator[Any]:
+    """Every message that is in a queue now, once."""
     seen: set[str] = set()
     asked: dict[str, Any] = {"MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"], "WaitTimeSeconds": 1}
     while True:
-        answer = stack.client("sqs").receive_message(QueueUrl=_queue(stack), VisibilityTimeout=_HIDDEN_SECONDS, **asked)
+        answer = sqs.receive_message(QueueUrl=queue, VisibilityTimeout=_HIDDEN_SECONDS, **asked)
         fresh = [message for message in answer.get("Messages", []) if message["MessageId"] not in seen]
         if not fresh:
             return
@@ -76,19 +76,41 @@ def _messages(stack: Stack) -> Iterator[Any]:
         yield from fresh
 
 
-def _start(stack: Stack, machine: str, message: Any) -> None:
-    states = stack.client("stepfunctions")
+def _start(stack: Stack, message: Any) -> str:
+    machines = {arn for name, arn in stack.outputs.items() if name.endswith("StateMachineArn")}
+    target = _attributes(message).get("TARGET_ARN", "")
+    if target not in machines:
+        raise _NotPutBackError(f"its target {target or 'is not named'} is no workflow of this stack")
+    states, name = stack.client("stepfunctions"), f"redriven_{message['MessageId']}"
     try:
-        states.start_execution(stateMachineArn=machine, name=f"redriven_{message['MessageId']}", input=message["Body"])
+        states.start_execution(stateMachineArn=target, name=name, input=message["Body"])
     except states.exceptions.ExecutionAlreadyExists:
-        return  # by a redrive that was interrupted before it could take the message out
+        pass  # by a redrive that was interrupted before it could take the message out
+    except ClientError as error:
+        raise _NotPutBackError(f"Step Functions said {error.response['Error']['Code']}") from error
+    return f"Started: {_subject(message)}."
 
 
-def _subject(body: str) -> str:
-    """Name what an event is about, safe for a terminal."""
+def _send(stack: Stack, message: Any) -> str:
     try:
-        event = json.loads(body)
+        stack.client("sqs").send_message(QueueUrl=stack.outputs["BatchQueueUrl"], MessageBody=message["Body"])
+    except ClientError as error:
+        raise _NotPutBackError(f"SQS said {error.response['Error']['Code']}") from error
+    return f"Sent again: a message of a batch, {message['Body'][:200]!a}."
+
+
+def _attributes(message: Any) -> dict[str, str]:
+    return {name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()}
+
+
+def _subject(message: Any) -> str:
+    """Name what a message is about, safe for a terminal."""
+    attributes = _attributes(message)
+    why = attributes.get("ERROR_MESSAGE") or attributes.get("ERROR_CODE") or "no reason was given"
+    try:
+        event = json.loads(message["Body"])
         name = event["detail"].get("object", {}).get("key") or event["detail"].get("executionArn") or event["id"]
-        return f"{event['detail-type']} {name!a}"
+        subject = f"{event['detail-type']} {name!a}"
     except (ValueError, KeyError, TypeError, AttributeError):
-        return f"an event that is not understood, {body[:60]!a}"
+        subject = f"an event that is not understood, {message['Body'][:60]!a}"
+    return f"{subject} (it was not delivered: {why})"

@@ -71,13 +71,13 @@ def test_what_could_not_be_delivered_is_put_back_in(pipeline, running, lost, cap
     assert waiting(pipeline) == 0
     out = capsys.readouterr().out
     assert f"Started: Object Created '{lost}'" in out
-    assert "1 started, 0 left in the queue." in out
+    assert "1 started, 0 sent again, 0 left in the queue." in out
 
 
 def test_nothing_to_redrive_is_no_failure(running, capsys):
     """A script may call it at any time."""
     assert main(["redrive", *running, "--json"]) == OK
-    assert json.loads(capsys.readouterr().out) == {"started": 0, "left": 0}
+    assert json.loads(capsys.readouterr().out) == {"started": 0, "sent": 0, "left": 0}
 
 
 @pytest.mark.parametrize(
@@ -168,3 +168,34 @@ def test_a_stack_on_aws_is_found_by_its_name(capsys):
         assert "no image pipeline" in capsys.readouterr().err
         assert main(["redrive", "--stack", "missing"]) == NO_STACK
         assert "missing" in capsys.readouterr().err
+
+
+def test_messages_that_were_given_up_get_another_chance(pipeline, running, capsys):
+    """The cause is mended, the picture comes; what is wrong by itself ends as a dead letter again."""
+    image_key = key()
+    pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
+    message = {"bucket": pipeline.uploads_bucket, "key": image_key, "reprocess": True}
+    sqs, dead = pipeline.client("sqs"), pipeline.outputs["BatchDeadLetterQueueUrl"]
+    sqs.send_message(QueueUrl=dead, MessageBody=json.dumps(message))
+    assert main(["redrive", *running]) == OK
+    assert "0 started, 1 sent again, 0 left in the queue." in capsys.readouterr().out
+    pipeline.wait_until(
+        lambda: (
+            pipeline.record(image_key)["execution"]["id"].startswith("batch_")
+            and pipeline.record(image_key)["status"] == "COMPLETED"
+        ),
+        "the batch",
+    )
+    assert pipeline.take_messages(dead) == []
+
+
+def test_a_message_stays_when_its_queue_does_not_take_it(pipeline, running, capsys):
+    """Nothing is lost by trying."""
+    dead = pipeline.outputs["BatchDeadLetterQueueUrl"]
+    pipeline.client("sqs").send_message(QueueUrl=dead, MessageBody="words \x1b[2J")
+    pipeline.fault("sqs", "SendMessage", "KmsThrottled")
+    assert main(["redrive", *running]) == LEFT
+    out = capsys.readouterr().out
+    assert "as SQS said KmsThrottled" in out
+    assert out.replace("\n", "").isprintable()
+    assert [each["Body"] for each in pipeline.take_messages(dead)] == ["words \x1b[2J"]
