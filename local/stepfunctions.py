@@ -18,6 +18,7 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguagePa
 from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 from moto.stepfunctions.parser.asl.utils import boto_client
 
+from local import distributed_map
 from local.clients import DUMMY_KEY
 from local.iam import access_key
 
@@ -68,9 +69,14 @@ def install(wait_scale: float) -> None:
     tree = lru_cache(lambda definition, parse=AmazonStateLanguageParser.parse: parse(definition)[1])
 
     def parse_once(definition: str) -> tuple[Any, Any]:
+        translated, maps = distributed_map.translate(definition)
         # The components keep state while they run, so every execution gets its own from the common tree.
-        return Preprocessor().visit(tree(definition)), tree(definition)
+        program = Preprocessor().visit(tree(translated))
+        for name, distributed in maps.items():
+            distributed.add_to(program.states.states[name])
+        return program, tree(translated)
 
+    distributed_map.install()
     AmazonStateLanguageParser.parse = staticmethod(parse_once)  # type: ignore[method-assign]
     matches = ErrorEqualsDecl._eval_body
 

@@ -58,7 +58,11 @@ MACHINES = {
 }
 
 
+BACKFILL_TABLE = "backfill-table"
+BATCH_QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/batch-queue"
 OF_SOME_FUNCTIONS = {
+    "BACKFILL_TABLE": BACKFILL_TABLE,
+    "BATCH_QUEUE_URL": BATCH_QUEUE_URL,
     "API_KEY_TABLE": API_KEY_TABLE,
     "UPLOADS_BUCKET": UPLOADS_BUCKET,
     "EVENT_BUS": "default",
@@ -135,6 +139,13 @@ def aws() -> Iterator[None]:
             AttributeDefinitions=[{"AttributeName": "KeyId", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "KeyId", "KeyType": "HASH"}],
         )
+        boto3.client("dynamodb").create_table(
+            TableName=BACKFILL_TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "BackfillId", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "BackfillId", "KeyType": "HASH"}],
+        )
+        boto3.client("sqs").create_queue(QueueName="batch-queue")
         yield
 
 

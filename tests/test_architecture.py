@@ -32,7 +32,7 @@ LEVELS = [
     },
     {"storage"},
     {"labels", "records", "executions", "events", "apikeys", "uploads"},
-    {"batches", "status", "cleanup"},
+    {"backfills", "batches", "status", "cleanup"},
 ]
 PURE = LEVELS[0] | LEVELS[1] - {"aws"} | LEVELS[2]
 

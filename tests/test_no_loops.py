@@ -21,6 +21,7 @@ from local import policy
 from local.actions import CONDITION_KEYS, SERVICE_CONDITION_KEYS
 from local.deploy import plan
 from local.template import ACCOUNT_ID, load
+from tests.asl import MACHINES
 from tests.conftest import ROOT
 
 # Every action of S3 that does more than read, in cfn-lint's copy of AWS's list.
@@ -35,6 +36,8 @@ TABLE_WRITES = [
 ]
 INVOCATIONS = ["lambda:InvokeFunction", "lambda:InvokeAsync", "lambda:InvokeFunctionUrl"]
 STARTS = ["states:StartExecution", "states:StartSyncExecution"]
+# A Distributed Map's executions are executions of the workflow itself; what they do is in its `ItemProcessor`.
+MAPS = {"BackfillStateMachine"}
 BUS = f"arn:aws:events:eu-central-1:{ACCOUNT_ID}:event-bus/default"
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html
 OBJECT_EVENTS = [
@@ -129,7 +132,11 @@ class Deployed:
         graph |= {name: self.started([name]) for name in self.rules}
         for role, holder in self.holders():
             graph[holder] |= {name for name, arn in self.functions.items() if self.may(role, INVOCATIONS, arn)}
-            graph[holder] |= {name for name, arn in self.workflows.items() if self.may(role, STARTS, arn)}
+            graph[holder] |= {
+                name
+                for name, arn in self.workflows.items()
+                if self.may(role, STARTS, arn) and not (name == holder and name in MAPS)
+            }
             for arn in self.buckets.values():
                 if self.may(role, WRITES, arn):
                     graph[holder] |= self.triggered(object_event(arn))
@@ -248,6 +255,7 @@ def test_only_an_execution_for_an_upload_is_settled(deployed, status):
         "ProcessImageStateMachine": settled,
         "DeleteImageStateMachine": set(),
         "SettleImageStateMachine": set(),
+        "BackfillStateMachine": set(),
     }
 
 
@@ -263,6 +271,17 @@ def test_a_record_starts_what_tells_of_it_and_nothing_else(deployed):
     assert deployed.reading(deployed.tables["ImageTable"]) == {"PublishOutcomesFunction"}
     assert deployed.graph()["PublishOutcomesFunction"] == set()
     assert "PublishOutcomesFunction" in deployed.graph()["ProcessImageStateMachine"]
+
+
+def test_the_parts_of_a_map_start_no_workflow():
+    """What may start itself calls one function in each of its parts, and nothing else."""
+    for name in MAPS:
+        (machine,) = [each for each in MACHINES if each.logical_id == name]
+        (parts,) = [state["ItemProcessor"] for state in machine.states.values() if state["Type"] == "Map"]
+        assert parts["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
+        assert [state["Resource"] for state in parts["States"].values()] == [
+            "arn:${AWSPartition}:states:::lambda:invoke"
+        ]
 
 
 # ---- The graph is whole: there is no other way to start a function or a workflow
@@ -353,6 +372,9 @@ LOOPS = {
     ),
     "a step may send itself another batch": allow(
         "StoreResultsFunctionRole", "sqs:SendMessage", {"Fn::GetAtt": ["BatchQueue", "Arn"]}
+    ),
+    "a workflow may start backfills": allow(
+        "ProcessImageStateMachineRole", "states:StartExecution", {"Ref": "BackfillStateMachine"}
     ),
     "what starts batches may send them": allow("StartBatchFunctionRole", "sqs:*", "*"),
     "our own events are looked at": look_at(UPLOADED, source=["image-pipeline"]),

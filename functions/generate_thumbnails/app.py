@@ -28,6 +28,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "image": {**rendered.header.to_dict(), "sizeBytes": len(data), "sha256": rendered.sha256},
         "exif": exif.read(data).to_dict(),
         "renditions": stored,
+        "recipeId": engine.recipe_id(wanted),
         "summary": rendered.summary.to_dict(),
         "picture": labels.picture(source, rendered.header, stored, wanted),
         "warnings": [{"code": "ImageWarning", "message": warning} for warning in rendered.warnings],

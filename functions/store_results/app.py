@@ -13,12 +13,10 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     status = "COMPLETED" if "labels" in metadata else "PARTIAL"
     fields = {
         "status": status,
-        "image": thumbnails["image"],
-        "exif": thumbnails["exif"],
-        "renditions": thumbnails["renditions"],
+        **{name: thumbnails[name] for name in ("image", "exif", "renditions", "summary")},
+        "recipeId": thumbnails.get("recipeId"),
         "labels": metadata.get("labels", []),
         "labelModelVersion": metadata.get("labelModelVersion"),
-        "summary": thumbnails["summary"],
         "warnings": thumbnails["warnings"] + metadata["warnings"],
         "execution": {
             "id": event["executionId"],

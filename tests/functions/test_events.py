@@ -47,6 +47,8 @@ OUTCOMES = {
     "delete_upload": lambda result: result["statusCode"] == 202,
     "delete_upload_unknown": lambda result: result["statusCode"] == 404,
     "delete_upload_changed": lambda result: result["statusCode"] == 412,
+    "select_backfill": lambda result: (result["listed"], result["selected"], result["selectedBytes"]) == (1, 1, 24680),
+    "select_backfill_limited": lambda result: (result["selected"], result["overLimit"]) == (1, 0),
     "start_batch": lambda result: result == {"batchItemFailures": []},
     "start_batch_malformed_message": lambda result: len(result["batchItemFailures"]) == 1,
     "reprocess_upload": lambda result: result["statusCode"] == 202,

@@ -371,3 +371,13 @@ def test_the_file_itself_counts_as_memory_when_it_is_rendered():
     assert render(data, whole, limits=enough).renditions[0].width == 4000
     with pytest.raises(ImageTooLargeError):
         render(data, whole, limits=replace(enough, memory_bytes=enough.memory_bytes - 1))
+
+
+def test_the_recipe_id_changes_with_recipes_and_nothing_else():
+    """It tells whether a picture was made as it would be made today; the machine does not matter."""
+    a, b = Recipe("a", 10, 10), Recipe("b", 10, 10)
+    assert engine.recipe_id([a, b]) == engine.recipe_id([a, Recipe("b", 10, 10)])
+    others = [[a], [b, a], [a, Recipe("b", 10, 11)], [a, Recipe("b", 10, 10, watermark=Watermark(text="©"))]]
+    ids = {engine.recipe_id(each) for each in [[a, b], *others]}
+    assert len(ids) == 5
+    assert all(len(each) == 16 for each in ids)

@@ -201,6 +201,8 @@ def test_cfn_lint_accepts_the_definition(machine, tmp_path):
     )
     text = text.replace("${AWSPartition}", "aws")
     text = text.replace("${NotificationTopicArn}", "arn:aws:sns:eu-west-1:123456789012:topic")
+    # AWS takes expressions here, as https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html lists.
+    text = text.replace('"{% $concurrency %}"', "1").replace('"{% $tolerated %}"', "0")
     properties = {"RoleArn": "arn:aws:iam::123456789012:role/role", "Definition": json.loads(text)}
     template = {"Resources": {"Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}}}
     path = tmp_path / "machine.json"

@@ -323,6 +323,12 @@ def _padded(image: Image.Image, size: tuple[int, int], background: str) -> Image
     return canvas
 
 
+def recipe_id(recipes: Sequence[Recipe]) -> str:
+    """Names recipes and this engine, whatever machine it runs on; kept in a record, it tells what to make anew."""
+    words = [VERSION, *map(_described, recipes)]
+    return hashlib.sha256(repr(words).encode()).hexdigest()[:16]
+
+
 def _content_id(sha256: str, recipes: Sequence[Recipe]) -> str:
     words = [VERSION, PIL.__version__, resize.name(), sha256, *map(_described, recipes)]
     return hashlib.sha256(repr(words).encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-INTERNAL_ATTRIBUTES = frozenset({"uploadOrder", "claimShard", "claimedAt", "expiresAt"})  # not for readers
+INTERNAL_ATTRIBUTES = frozenset({"uploadOrder", "claimShard", "claimedAt", "expiresAt", "recipeId"})  # not for readers
 
 WORKFLOW_SECONDS = 86_400  # `TimeoutSeconds` of the workflow: no execution is under way for longer
 LOST_SECONDS = WORKFLOW_SECONDS + 3_600  # by then, whoever should have ended the record has failed to

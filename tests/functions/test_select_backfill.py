@@ -1,0 +1,30 @@
+"""functions/select_backfill"""
+
+import pytest
+
+from image_pipeline import engine, recipes
+from tests.conftest import put_record
+
+TODAY = engine.recipe_id(recipes.load().for_key("uploads/a.jpg"))
+
+
+def event(**request):
+    asked = {"dryRun": False, "changedSince": 0, "recipeChanged": False, "failedOnly": False, "maxImages": 0, **request}
+    items = [{"Key": f"uploads/{name}.jpg", "Size": 10, "LastModified": 1000} for name in ("a", "b", "c")]
+    return {"executionId": "e", "backfillId": "b", "request": asked, "items": items}
+
+
+@pytest.mark.parametrize(
+    ("request_", "selected", "over"),
+    [({}, 3, 0), ({"recipeChanged": True}, 2, 0), ({"failedOnly": True}, 1, 0), ({"maxImages": 1}, 1, 2)],
+)
+def test_it_tells_how_many_of_how_many_were_chosen(handler, request_, selected, over):
+    """By today's recipes, and within the limit."""
+    put_record("uploads/a.jpg", status="COMPLETED", recipeId=TODAY)
+    put_record("uploads/b.jpg", status="FAILED")
+    put_record("uploads/c.jpg", status="COMPLETED", recipeId="another")
+    if request_.get("recipeChanged"):
+        put_record("uploads/b.jpg", status="PARTIAL", recipeId="another")
+    result = handler(event(**request_))
+    del result["milliseconds"]
+    assert result == {"listed": 3, "selected": selected, "selectedBytes": 10 * selected, "overLimit": over}

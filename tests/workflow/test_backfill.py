@@ -1,0 +1,208 @@
+"""The workflow for backfills: which uploads are put on BatchQueue, how many, and what is told of it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from image_pipeline import backfills
+from tests.conftest import ROOT
+from tests.pictures import photo
+from tests.workflow.conftest import silent_bucket
+
+PHOTO = photo(64, 48)
+
+
+class Folder:
+    """Uploads of one test, and backfills of them whose messages nobody takes."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+        self.prefix = f"uploads/backfill/{uuid.uuid4()}/"
+        self.manifest: dict[str, Any] = {}
+        self.sent: list[str] = []
+
+    def upload(self, *names: str, **record: Any) -> None:
+        """Put objects, and records of them where something is said of those."""
+        for name in names:
+            self.pipeline.upload(self.prefix + name, PHOTO)
+            if record:
+                item = {"ImageKey": self.prefix + name, **record}
+                self.pipeline.client("dynamodb").put_item(
+                    TableName=self.pipeline.outputs["ImageTableName"],
+                    Item={field: {"S": value} for field, value in item.items()},
+                )
+
+    def start(self, **request: Any) -> Any:
+        """Run a backfill to its end; gives the execution."""
+        states = self.pipeline.client("stepfunctions")
+        arn = states.start_execution(
+            stateMachineArn=self.pipeline.outputs["BackfillStateMachineArn"],
+            name=str(uuid.uuid4()),
+            input=json.dumps({"prefix": self.prefix, **request}),
+        )["executionArn"]
+
+        def ended() -> bool:
+            return bool(states.describe_execution(executionArn=arn)["status"] != "RUNNING")
+
+        self.pipeline.wait_until(ended, "the backfill", 60)
+        return states.describe_execution(executionArn=arn)
+
+    def backfill(self, **request: Any) -> dict[str, int]:
+        """Run a backfill; gives the sums of its results."""
+        execution = self.start(**request)
+        assert execution["status"] == "SUCCEEDED", execution
+        details = json.loads(execution["output"])["ResultWriterDetails"]
+        self.manifest = self._read(details["Key"])
+        results = [each for file in self.manifest["ResultFiles"]["SUCCEEDED"] for each in self._read(file["Key"])]
+        self.sent = [json.loads(message["Body"])["key"].removeprefix(self.prefix) for message in self.messages()]
+        names = "listed", "selected", "selectedBytes", "overLimit"
+        return {name: sum(each[name] for each in results) for name in names}
+
+    def messages(self) -> list[Any]:
+        """Take what was put on the queue."""
+        return list(self.pipeline.take_messages(self.pipeline.outputs["BatchQueueUrl"]))
+
+    def _read(self, key: str) -> Any:
+        bucket = self.pipeline.outputs["ThumbnailsBucketName"]
+        return json.loads(self.pipeline.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+
+
+@pytest.fixture
+def folder(pipeline):
+    """Nobody but the test takes messages, and the bucket starts nothing."""
+    pipeline.restrict("StartBatchFunctionRole", [])
+    pipeline.wait_until(  # the poll of before may still take a message
+        lambda: any(call.role == "StartBatchFunctionRole" and not call.allowed for call in pipeline.calls()), "a denial"
+    )
+    with silent_bucket(pipeline):
+        yield Folder(pipeline)
+
+
+def test_everything_below_a_prefix_is_put_on_the_queue(folder):
+    """As a message that asks for a reprocess, each once, over more than one page and batch."""
+    names = [f"{number:03}.jpg" for number in range(120)]
+    folder.upload(*names)
+    counts = folder.backfill()
+    assert counts == {"listed": 120, "selected": 120, "selectedBytes": 120 * len(PHOTO), "overLimit": 0}
+    assert sorted(folder.sent) == names
+
+
+def test_a_message_asks_for_a_reprocess(folder):
+    """Of the object as it is when its turn comes."""
+    folder.upload("é b.jpg")
+    assert folder.start()["status"] == "SUCCEEDED"
+    (message,) = folder.messages()
+    bucket = folder.pipeline.uploads_bucket
+    assert json.loads(message["Body"]) == {"bucket": bucket, "key": folder.prefix + "é b.jpg", "reprocess": True}
+
+
+def test_nothing_listed_is_nothing_done(folder):
+    """No object, no failure."""
+    assert folder.backfill() == {"listed": 0, "selected": 0, "selectedBytes": 0, "overLimit": 0}
+
+
+def test_a_dry_run_counts_and_sends_nothing(folder):
+    """Nor does it take from any limit."""
+    folder.upload("a.jpg", "b.jpg")
+    counts = folder.backfill(dryRun=True, maxImages=1)
+    assert (counts["selected"], counts["selectedBytes"], folder.sent) == (2, 2 * len(PHOTO), [])
+    assert folder.pipeline.client("dynamodb").scan(TableName="image-pipeline-BackfillTable")["Items"] == []
+
+
+def test_filters_choose_by_the_record(folder):
+    """Failed, made by another recipe, never seen, restored; what is under way is left alone."""
+    folder.upload("failed.jpg", status="FAILED")
+    folder.upload("old.jpg", status="COMPLETED", recipeId="0")
+    folder.upload("older.jpg", status="PARTIAL")
+    folder.upload("busy.jpg", status="PROCESSING")
+    folder.upload("restored.jpg", status="DELETED")
+    folder.upload("new.jpg")
+    folder.backfill()
+    assert sorted(folder.sent) == ["failed.jpg", "new.jpg", "old.jpg", "older.jpg", "restored.jpg"]
+    folder.backfill(failedOnly=True)
+    assert folder.sent == ["failed.jpg"]
+    folder.backfill(recipeChanged=True)
+    assert sorted(folder.sent) == ["new.jpg", "old.jpg", "older.jpg", "restored.jpg"]
+    folder.backfill(changedSince=4_000_000_000)
+    assert folder.sent == []
+    folder.backfill(changedSince=1_000_000_000, failedOnly=True)
+    assert folder.sent == ["failed.jpg"]
+
+
+def test_what_was_made_by_todays_recipes_is_not_made_again(folder, pipeline):
+    """So the same backfill, run once more, goes on where the first has ended."""
+    folder.upload("a.jpg")
+    assert folder.backfill(recipeChanged=True)["selected"] == 1
+    pipeline.clear()  # the message of before is taken; another one is served
+    key = folder.prefix + "a.jpg"
+    body = json.dumps({"bucket": pipeline.uploads_bucket, "key": key, "reprocess": True})
+    pipeline.client("sqs").send_message(QueueUrl=pipeline.outputs["BatchQueueUrl"], MessageBody=body)
+    pipeline.wait_until(lambda: (pipeline.record(key) or {}).get("status") == "COMPLETED", "the batch")
+    assert folder.backfill(recipeChanged=True)["selected"] == 0
+    assert folder.backfill(recipeChanged=False, dryRun=True)["selected"] == 1
+
+
+@pytest.mark.parametrize("most", [1, 111])
+def test_no_more_are_sent_than_the_limit_says(folder, most):
+    """Exactly as many, although batches run side by side."""
+    folder.upload(*(f"{number}.jpg" for number in range(120)))
+    counts = folder.backfill(maxImages=most, concurrency=3)
+    assert (counts["selected"], counts["overLimit"]) == (most, 120 - most)
+    assert len(set(folder.sent)) == len(folder.sent) == most
+
+
+def test_the_results_are_listed_in_a_manifest(folder):
+    """One line for each batch, below the name of the backfill."""
+    folder.upload(*(f"{number}.jpg" for number in range(101)))
+    folder.backfill(dryRun=True)
+    (file,) = folder.manifest["ResultFiles"]["SUCCEEDED"]
+    assert file["Key"].startswith("backfills/")
+    assert folder.manifest["ResultFiles"]["FAILED"] == []
+
+
+@pytest.mark.parametrize(("tolerated", "status"), [(0, "FAILED"), (49, "FAILED"), (50, "SUCCEEDED")])
+def test_only_as_many_parts_may_fail_as_is_tolerated(folder, tolerated, status):
+    """The rest is done all the same, and a redrive of the execution does what failed."""
+    folder.upload(*(f"{number:03}.jpg" for number in range(120)))
+    folder.pipeline.fault("dynamodb", "BatchGetItem", "AccessDeniedException", times=-1, containing="110.jpg")
+    execution = folder.start(toleratedFailurePercentage=tolerated)
+    assert execution["status"] == status
+    assert execution.get("error") == (None if status == "SUCCEEDED" else "States.ExceedToleratedFailureThreshold")
+    assert len(folder.messages()) == 100
+
+
+def test_what_aws_does_not_serve_is_tried_again(folder):
+    """Throttled by every service that it uses, nothing is lost."""
+    folder.upload(*(f"{number}.jpg" for number in range(20)))
+    for service, operation in (
+        ("dynamodb", "BatchGetItem"),
+        ("dynamodb", "UpdateItem"),
+        ("sqs", "SendMessageBatch"),
+    ):
+        folder.pipeline.fault(service, operation, "ThrottlingException", times=3)
+    assert folder.backfill(maxImages=1000)["selected"] == 20
+    assert len(set(folder.sent)) == 20
+
+
+def test_nothing_but_uploads_can_be_listed(folder):
+    """The role sees no further."""
+    execution = folder.start(prefix="other/")
+    assert execution["status"] == "FAILED"
+    assert folder.messages() == []
+
+
+def test_a_child_is_retried_as_every_step_of_the_pipeline():
+    """Throttling for long, AWS's faults for minutes, a crash once."""
+    definitions = {
+        name: json.loads((ROOT / "statemachine" / f"{name}.asl.json").read_text())["States"]
+        for name in ("backfill", "process_image")
+    }
+    child = definitions["backfill"]["SelectUploads"]["ItemProcessor"]["States"]["SelectBackfill"]
+    assert child["Retry"] == definitions["process_image"]["ValidateImage"]["Retry"]
+    assert child["TimeoutSeconds"] <= 120
+    assert child["Resource"].endswith(":lambda:invoke")
+    assert definitions["backfill"]["SelectUploads"]["ItemBatcher"]["MaxItemsPerBatch"] <= backfills.MOST_AT_ONCE
