@@ -100,18 +100,33 @@ def cost(picture: dict[str, Any], prices: dict[str, float]) -> dict[str, float]:
     return {name: value * 1e6 for name, value in per_picture.items()}
 
 
-def table() -> str:
-    """Markdown: one row a service, one column a kind of picture."""
+def costs() -> dict[str, dict[str, float]]:
+    """US dollars for a million pictures, by kind of picture and service."""
     measured = json.loads((HERE / "handlers.json").read_text())
     prices = {name: each["usd"] for name, each in tomllib.loads((HERE / "prices.toml").read_text()).items()}
-    costs = {name: cost(picture, prices) for name, picture in measured["pictures"].items()}
-    lines = ["| US dollars a million pictures | " + " | ".join(costs) + " |", "|---" * (len(costs) + 1) + "|"]
-    for service in next(iter(costs.values())):
-        lines.append(f"| {service} | " + " | ".join(f"{each[service]:,.0f}" for each in costs.values()) + " |")
+    return {name: cost(picture, prices) for name, picture in measured["pictures"].items()}
+
+
+def for_commands() -> dict[str, float]:
+    """What `python -m cli` tells: a million of the dearest kind, Standard, with labels."""
+    return {
+        "dollarsAMillion": round(
+            max(each["**together, Standard**"] + each["Rekognition, apart"] for each in costs().values()), 2
+        )
+    }
+
+
+def table() -> str:
+    """Markdown: one row a service, one column a kind of picture."""
+    figures = costs()
+    lines = ["| US dollars a million pictures | " + " | ".join(figures) + " |", "|---" * (len(figures) + 1) + "|"]
+    for service in next(iter(figures.values())):
+        lines.append(f"| {service} | " + " | ".join(f"{each[service]:,.0f}" for each in figures.values()) + " |")
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
     print(table())
     write_document("cost", table())
+    (HERE / "costs.json").write_text(json.dumps(for_commands()) + "\n")
     sys.exit(0)

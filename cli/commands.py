@@ -1,4 +1,4 @@
-"""The command line for a stack: `redrive` undelivered events, `reprocess` uploads, manage API `keys`."""
+"""The command line for a stack: `redrive` what was given up, `reprocess` or `backfill` uploads, manage API `keys`."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli import keys
+from cli import backfill, keys
 from cli import stack as stacks
 from cli.redrive import redrive
 from image_pipeline import uploads
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub = _command(commands, "reprocess", _reprocess, "process uploads again that have not changed")
     sub.add_argument("keys", nargs="+", metavar="KEY", help="an upload's key, such as uploads/beach.jpg")
+    backfill.add_options(_command(commands, "backfill", backfill.run, "process many uploads again, within a budget"))
     manage = commands.add_parser("keys", help="create, list, rotate and revoke API keys", epilog=_EXIT_CODES)
     actions = manage.add_subparsers(required=True, metavar="action")
     sub = _command(actions, "create", keys.create, "create an API key and print it, this once")

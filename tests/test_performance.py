@@ -4,8 +4,37 @@ import json
 
 import pytest
 
-from bench import cost, handlers, report
+from bench import batch_simulation, cost, handlers, report
 from tests.conftest import ROOT
+
+
+def test_the_price_that_commands_tell_is_the_one_of_the_document():
+    """And so are the figures of the simulation, whose seed is fixed."""
+    assert measured("costs") == cost.for_commands()
+    runs = measured("batch")["runs"]
+    assert [run["batchConcurrency"] for run in runs] == list(batch_simulation.CONCURRENCIES)
+    assert measured("batch")["stepSeconds"] == {
+        name: round(seconds, 3) for name, seconds in batch_simulation.step_seconds().items()
+    }
+    assert all((run["lost"], run["deadLetters"], run["failed"]) == (0, 0, 0) for run in runs)
+    assert all(run["messages"] == 100_000 for run in runs)
+
+
+@pytest.mark.parametrize("concurrency", [2, 20])
+def test_a_burst_drains_without_a_loss(concurrency):
+    """Under AWS's quotas, by simulation; twice the same, and bounded by the queue."""
+    first, second = (batch_simulation.Simulation(2_000, concurrency).run() for _ in range(2))
+    assert first == second
+    assert (first["completed"] + first["partial"], first["lost"], first["deadLetters"]) == (2_000, 0, 0)
+    assert first["mostUnderWay"] <= 10 * concurrency + 25  # of invocations that crashed, executions go on
+
+
+def test_a_quota_that_is_tight_slows_a_burst_and_loses_nothing():
+    """Throttled starts come again by the queue, throttled labels by the workflow's own rule."""
+    tight = batch_simulation.Quotas(start_bucket=20, start_rate=2, lambda_concurrency=12, detect_labels_rate=2)
+    run = batch_simulation.Simulation(300, 5, tight).run()
+    assert min(run["startThrottles"], run["labelThrottles"], run["functionThrottles"]) > 0
+    assert (run["completed"] + run["partial"] + run["deadLetters"], run["lost"]) == (300, 0)
 
 
 def measured(name: str) -> dict:
