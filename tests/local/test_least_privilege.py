@@ -32,6 +32,11 @@ UNNEEDED = [
     ("*", "xray:*", "the local engine traces nothing, on AWS these do"),
     ("PublishOutcomes*", "dynamodb:ListStreams", "Lambda asks for it when the mapping is made, and nothing here does"),
 ]
+_MAP = "the local engine runs the parts of a map itself, and writes each result as a whole"
+UNNEEDED += [("Backfill*", f"states:{name}Execution", _MAP) for name in ("Start", "Describe", "Stop", "Redrive")]
+UNNEEDED += [
+    ("Backfill*", f"s3:{name}", _MAP) for name in ("GetObject", "ListMultipartUploadParts", "AbortMultipartUpload")
+]
 
 PHOTO, OTHER_PHOTO = photo(200, 150), photo(150, 200)
 
@@ -379,29 +384,47 @@ def a_change_of_nothing(pipeline: Pipeline) -> str | None:
 
 def a_batch(pipeline: Pipeline) -> str | None:
     """Of a new upload, a version, one that has gone, and one that cannot be read."""
-    run, sqs, urls = Run(pipeline, "batch.jpg"), pipeline.client("sqs"), pipeline.outputs
-    for queue in ("BatchQueueUrl", "BatchDeadLetterQueueUrl"):
-        sqs.purge_queue(QueueUrl=urls[queue])  # of the runs before
-    version = run.upload()
-    named = {"bucket": pipeline.uploads_bucket, "key": run.key, "reprocess": True}
-    bodies = [named, {**named, "versionId": version}, {**named, "key": run.key + "x"}, "words"]
-    for body in bodies:
-        sqs.send_message(QueueUrl=urls["BatchQueueUrl"], MessageBody=json.dumps(body))
+    run, sqs, url = Run(pipeline, "batch.jpg"), pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
 
-    def left(queue: str) -> int:
+    def left() -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = sqs.get_queue_attributes(QueueUrl=urls[queue], AttributeNames=names)["Attributes"]
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         return sum(int(value) for value in found.values())
 
-    def settled() -> bool:
-        return left("BatchQueueUrl") == 0 or any(not call.allowed for call in pipeline.calls())
+    def denied() -> bool:
+        return any(not call.allowed for call in pipeline.calls())
 
-    pipeline.wait_until(settled, "the batch")
-    letters = left("BatchDeadLetterQueueUrl")
-    if left("BatchQueueUrl") or letters != 1:
-        return f"messages are left in the queue, or {letters} are dead letters"
+    pipeline.take_messages(url)
+    hidden = left()  # what a run before could not delete
+    version = run.upload()
+    named = {"bucket": pipeline.uploads_bucket, "key": run.key, "reprocess": True}
+    words = f"no JSON, about {run.key}"
+    for body in (named, {**named, "versionId": version}, {**named, "key": run.key + "x"}, words):
+        sqs.send_message(QueueUrl=url, MessageBody=body if body == words else json.dumps(body))
+    pipeline.wait_until(lambda: left() == hidden or denied(), "the batch")
+    if denied():
+        return "a message was not served"
+    letters = [each["Body"] for each in pipeline.take_messages(pipeline.outputs["BatchDeadLetterQueueUrl"])]
     executions = [each for each in pipeline.executions() if each.key == run.key and each.name.startswith("batch_")]
-    return None if len(executions) == 2 and run.outcome() == "COMPLETED" else f"{len(executions)}, {run.outcome()}"
+    if letters.count(words) != 1 or len(executions) != 2:
+        return f"{len(letters)} dead letters, {len(executions)} executions"
+    return None if run.outcome() == "COMPLETED" else run.outcome()
+
+
+def a_backfill(pipeline: Pipeline) -> str | None:
+    """Of one upload, with a limit, to its manifest."""
+    run, states = Run(pipeline, "backfill.jpg"), pipeline.client("stepfunctions")
+    run.upload()
+    arn = states.start_execution(
+        stateMachineArn=pipeline.outputs["BackfillStateMachineArn"],
+        name=str(uuid.uuid4()),
+        input=json.dumps({"prefix": run.key, "maxImages": 10}),
+    )["executionArn"]
+    pipeline.wait_until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", "the backfill")
+    if any(not call.allowed for call in pipeline.calls()):
+        return str(states.describe_execution(executionArn=arn)["status"])
+    run.wait(lambda execution: execution.key == run.key and execution.name.startswith("batch_"))
+    return None if run.outcome() == "COMPLETED" else run.outcome()
 
 
 RUNS = [
@@ -423,6 +446,7 @@ RUNS = [
     a_deletion_through_the_api,
     a_reprocess_through_the_api,
     a_change_of_nothing,
+    a_backfill,
 ]
 
 
@@ -471,7 +495,17 @@ def test_nothing_is_denied_in_a_run(pipeline):
     assert a_photo(pipeline) is None
     calls = pipeline.calls()
     assert {call.allowed for call in calls} == {True}
-    others = ("CleanRenditions", "Watch", "Delete", "Settle", "Reprocess", "Authorize", "StartBatch")
+    others = (
+        "CleanRenditions",
+        "Watch",
+        "Delete",
+        "Settle",
+        "Reprocess",
+        "Authorize",
+        "StartBatch",
+        "SelectBackfill",
+        "Backfill",
+    )
     idle = {role for role in pipeline.roles if role.startswith(others)}
     assert {call.role for call in calls} - idle == set(pipeline.roles) - idle
 
