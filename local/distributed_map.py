@@ -117,7 +117,11 @@ def translate(definition: str) -> tuple[str, dict[str, Distributed]]:
         if state.get("ItemProcessor", {}).get("ProcessorConfig", {}).get("Mode") != "DISTRIBUTED":
             continue
         batcher, results = state.pop("ItemBatcher", {}), state.pop("ResultWriter", {})
-        known = batcher.keys() == {"MaxItemsPerBatch", "BatchInput"} and results.get("WriterConfig") == _WRITER
+        # No batch is too large here, so how many bytes it may have makes no difference.
+        known = (
+            batcher.keys() - {"MaxInputBytesPerBatch"} == {"MaxItemsPerBatch", "BatchInput"}
+            and results.get("WriterConfig") == _WRITER
+        )
         if not known or "ItemSelector" in state or "ReaderConfig" in state.get("ItemReader", {}):
             raise ValueError(f"The local run does not know such a map as {name}: teach it in local/distributed_map.py.")
         state["ItemSelector"] = {"BatchInput": batcher["BatchInput"], "Items": "{% $states.context.Map.Item.Value %}"}

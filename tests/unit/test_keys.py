@@ -263,3 +263,23 @@ def test_paths_that_may_mean_something_else_change_nothing(path, suffix):
     """Whoever stands between may have resolved the dots."""
     with pytest.raises(InvalidKeyError):
         keys.upload_key(path, suffix)
+
+
+def test_a_notified_key_is_decoded_as_s3_has_encoded_it():
+    """As forms are, once, whatever comes out."""
+    assert keys.notified_key("uploads/a+b%2Bc%2520%C3%A9.jpg") == "uploads/a b+c%20é.jpg"
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("uploads/a.jpg", True),
+        ("uploads/", True),
+        ("uploads", False),
+        ("Uploads/a", False),
+        ("uploads/" + "é" * 509, False),
+    ],
+)
+def test_an_upload_is_what_s3_takes_below_the_prefix(key, expected):
+    """Everything else is somebody else's."""
+    assert keys.is_upload(key) is expected
