@@ -18,6 +18,7 @@ LEVELS = [
     {
         "containers",
         "formats",
+        "intake",
         "recipes",
         "exif",
         "webp",
@@ -30,7 +31,7 @@ LEVELS = [
         "engine",
     },
     {"storage"},
-    {"labels", "records", "executions", "apikeys", "uploads"},
+    {"labels", "records", "executions", "apikeys", "uploads", "presign"},
     {"status", "cleanup"},
 ]
 PURE = LEVELS[0] | LEVELS[1] - {"aws"} | LEVELS[2]

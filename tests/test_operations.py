@@ -175,16 +175,16 @@ def test_every_metric_of_ours_is_shown(widgets, own):
 
 
 @pytest.mark.parametrize(
-    ("alarm", "kind"),
+    ("on_all", "kind"),
     [
-        ("FunctionThrottlesAlarm", "AWS::Lambda::Function"),
-        ("ExecutionThrottlesAlarm", "AWS::StepFunctions::StateMachine"),
-        ("RunawayExecutionsAlarm", "AWS::StepFunctions::StateMachine"),
+        (["FunctionThrottlesAlarm", "ApiThrottlesAlarm"], "AWS::Lambda::Function"),
+        (["ExecutionThrottlesAlarm"], "AWS::StepFunctions::StateMachine"),
+        (["RunawayExecutionsAlarm"], "AWS::StepFunctions::StateMachine"),
     ],
 )
-def test_an_alarm_on_all_of_a_kind_leaves_none_out(stack, alarms, alarm, kind):
+def test_an_alarm_on_all_of_a_kind_leaves_none_out(stack, alarms, on_all, kind):
     """A new function or workflow is watched from its first day."""
-    seen = {value for metric in watched(alarms[alarm]) for _, value in metric.dimensions}
+    seen = {value for alarm in on_all for metric in watched(alarms[alarm]) for _, value in metric.dimensions}
     assert seen == {stack.refs[each.logical_id] for each in stack.resources(kind)}
 
 
