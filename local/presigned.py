@@ -115,7 +115,8 @@ def _is_form(environ: Environ) -> bool:
 
 
 def _judge_form(environ: Environ, now: datetime) -> None:
-    _, form, files = parse_form_data({**environ, "wsgi.input": io.BytesIO(actions.peek(environ))})
+    copy = {**environ, "wsgi.input": io.BytesIO(actions.peek(environ))}
+    _, form, files = parse_form_data(copy, stream_factory=lambda *_, **__: io.BytesIO())
     fields = {name.lower(): value for name, value in form.items()}
     if "file" not in files or "key" not in fields:
         raise RefusedError(400, "InvalidArgument", "POST requires exactly one file upload per request, and a key.")

@@ -61,6 +61,7 @@ MACHINES = {
 OF_SOME_FUNCTIONS = {
     "API_KEY_TABLE": API_KEY_TABLE,
     "UPLOADS_BUCKET": UPLOADS_BUCKET,
+    "EVENT_BUS": "default",
     "STATUS_API_URL": "https://api.example",
     "PRESIGNED_UPLOAD_SECONDS": "900",
 }

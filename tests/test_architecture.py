@@ -29,9 +29,10 @@ LEVELS = [
         "encode",
         "summary",
         "engine",
+        "outcomes",
     },
     {"storage"},
-    {"labels", "records", "executions", "apikeys", "uploads", "presign"},
+    {"labels", "records", "executions", "events", "apikeys", "uploads", "presign"},
     {"status", "cleanup"},
 ]
 PURE = LEVELS[0] | LEVELS[1] - {"aws"} | LEVELS[2]
