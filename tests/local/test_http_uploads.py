@@ -6,6 +6,7 @@ import base64
 import hashlib
 import http.client
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,10 +24,12 @@ from image_pipeline import apikeys, presign
 from image_pipeline.intake import MOST_BYTES
 from local.clients import DUMMY_KEY
 from local.pipeline import Pipeline
+from tests.conftest import ROOT
 from tests.pictures import photo
 
 PHOTO = photo(200, 150)
 CURL = shutil.which("curl")
+DOCUMENT = (ROOT / "docs" / "uploading.md").read_text()
 
 
 class Answer(NamedTuple):
@@ -116,8 +119,8 @@ def status(pipeline: Pipeline, url: str) -> str:
     told: list[Any] = [None]
 
     def settled() -> bool:
-        told[0] = send("GET", url, None, {}).body["status"]
-        return told[0] not in (404, "PROCESSING")
+        told[0] = send("GET", url, None, {}).body.get("status")
+        return told[0] not in (None, 404, "PROCESSING")
 
     pipeline.wait_until(settled, url)
     return str(told[0])
@@ -361,3 +364,34 @@ def test_a_wrong_wish_is_told(post, asked, expected):
     """As a problem, before anything is uploaded; also when curl calls it a form."""
     answer = post("/images/presigned", asked, content_type="application/x-www-form-urlencoded")
     assert (answer.status, answer.headers["content-type"]) == (expected, "application/problem+json")
+
+
+@pytest.mark.skipif(CURL is None, reason="curl is not installed")
+def test_every_command_of_the_document_works(pipeline, key, tmp_path):
+    """docs/uploading.md, from its first block to its last, in one shell; any error of HTTP ends it."""
+    (tmp_path / "beach.jpg").write_bytes(PHOTO)
+    (tmp_path / ".curlrc").write_text("fail-with-body\n")
+    variables, *commands = re.findall(r"^```sh\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^(\w+)=<", variables, re.MULTILINE) == ["API", "KEY"]
+    given = {"PATH": os.environ["PATH"], "CURL_HOME": str(tmp_path), "API": pipeline.api_url, "KEY": key}
+    run = subprocess.run(
+        ["sh", "-eux", "-c", "".join(commands)], cwd=tmp_path, env=given, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr + run.stdout
+    for name in ("summer/beach.jpg", "café.jpg", "beach.jpg", "summer/first.jpg"):
+        assert stored(pipeline, f"uploads/{name}") == (PHOTO, "image/jpeg")
+
+
+def test_the_document_tells_the_limits():
+    """In the figures that the code has."""
+    assert f"more than {MOST_BYTES:,} bytes in the request" in DOCUMENT
+    assert set(
+        re.findall(r"^\| `(\w+)` \|", DOCUMENT.partition("| field |")[2].partition("\n\n")[0], re.MULTILINE)
+    ) == {
+        "name",
+        "contentType",
+        "sizeBytes",
+        "checksumSha256",
+        "overwrite",
+        "method",
+    }
