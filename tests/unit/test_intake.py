@@ -163,6 +163,7 @@ def test_a_file_comes_out_of_a_form_as_it_went_in(seed):
         (part(b'form-data; name="file"; filename="x.jpg"'), "multipart/form-data"),
         (part(b'form-data; name="file"; filename="x.jpg"'), "multipart/form-data; boundary=other"),
         (part(b'form-data; name="file"; filename="x.jpg"')[:-8], "multipart/form-data; boundary=e"),
+        (part(b'form-data; name="file"; filename="x.jpg"')[:-4], "multipart/form-data; boundary=e"),
         (part(b'form-data; name="file"'), "multipart/form-data; boundary=e"),
         (part(b"x; filename=x")[:-7] + part(b"x; filename=y"), "multipart/form-data; boundary=e"),
         (PHOTO, "multipart/form-data; boundary=e"),

@@ -21,7 +21,6 @@ MOST_BYTES = 4_500_000
 """Of a request, in bytes: in base64 and with its headers it must stay below what Lambda takes, 6,291,456 bytes."""
 
 _MOST_HEADER_BYTES = 8192  # of a part of a form
-_FORM = "multipart/form-data"
 _SUFFIXES = {"JPEG": "jpg", "HEIF": "heic"}  # where it is not the format's name
 
 _PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.DOTALL)
@@ -57,29 +56,13 @@ def receive(event: dict[str, Any], admitted: frozenset[str]) -> Picture:
         InvalidKeyError: the name cannot be one.
     """
     overwrite = _may_overwrite(event["headers"])
-    data = body(event)
-    if len(data) > MOST_BYTES:
-        raise UploadTooLargeError(
-            f"The request has {len(data):,} bytes; {MOST_BYTES:,} are taken this way.",
-            "Ask POST /images/presigned for a form or a URL that takes larger pictures, and upload the picture there.",
-        )
-    disposition = _text(event["headers"].get("content-disposition", ""))
-    media_type, parameters = _header(event["headers"].get("content-type", ""))
-    if media_type.lower() == _FORM:
-        disposition, data = _file(data, parameters.get("boundary", ""))
+    disposition, data = _content(event)
     if not data:
         raise EmptyUploadError("The upload is empty (0 bytes).", "Send the picture as the body of the request.")
-    try:
-        kind = formats.recognise(data[: formats.HEAD_BYTES], admitted)
-    except UnsupportedFormatError as error:
-        if event.get("isBase64Encoded"):
-            raise
-        hint = f"API Gateway takes bytes for text when they are called {media_type}: call them image/jpeg, or alike."
-        raise UnsupportedFormatError(error.message, hint) from error
-    given = (event.get("queryStringParameters") or {}).get("name")
-    name = (given if given is not None else _file_name(disposition)) or ""
-    if given is None and not name:
-        name = f"{uuid.uuid4()}.{_SUFFIXES.get(kind, kind.lower())}"
+    kind = _kind(event, data, admitted)
+    name = (event.get("queryStringParameters") or {}).get("name")
+    if name is None:
+        name = _file_name(disposition) or f"{uuid.uuid4()}.{_SUFFIXES.get(kind, kind.lower())}"
     return Picture(keys.named(name), data, formats.CONTENT_TYPES[kind], overwrite)
 
 
@@ -119,6 +102,31 @@ def _may_overwrite(headers: dict[str, str]) -> bool:
             "Send that one to replace nothing, or none to replace what is there.",
         )
     return condition is None
+
+
+def _content(event: dict[str, Any]) -> tuple[str, bytes]:
+    """Content-Disposition and bytes of the picture."""
+    data = body(event)
+    if len(data) > MOST_BYTES:
+        raise UploadTooLargeError(
+            f"The request has {len(data):,} bytes; {MOST_BYTES:,} are taken this way.",
+            "Ask POST /images/presigned for a form or a URL that takes larger pictures, and upload the picture there.",
+        )
+    media_type, parameters = _header(event["headers"].get("content-type", ""))
+    if media_type.lower() == "multipart/form-data":
+        return _file(data, parameters.get("boundary", ""))
+    return _text(event["headers"].get("content-disposition", "")), data
+
+
+def _kind(event: dict[str, Any], data: bytes, admitted: frozenset[str]) -> str:
+    try:
+        return formats.recognise(data[: formats.HEAD_BYTES], admitted)
+    except UnsupportedFormatError as error:
+        if event.get("isBase64Encoded"):
+            raise
+        media_type, _ = _header(event["headers"].get("content-type", ""))
+        hint = f"API Gateway takes bytes for text when they are called {media_type}: call them image/jpeg, or alike."
+        raise UnsupportedFormatError(error.message, hint) from error
 
 
 def _file(data: bytes, boundary: str) -> tuple[str, bytes]:
