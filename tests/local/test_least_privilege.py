@@ -482,7 +482,7 @@ def test_nothing_is_denied_in_a_run(pipeline):
     assert a_photo(pipeline) is None
     calls = pipeline.calls()
     assert {call.allowed for call in calls} == {True}
-    others = ("CleanRenditions", "Watch", "Delete", "Settle", "Reprocess", "Authorize")
+    others = ("CleanRenditions", "Watch", "Delete", "Settle", "Reprocess", "Authorize", "Upload", "Presign")
     idle = {role for role in pipeline.roles if role.startswith(others)}
     assert {call.role for call in calls} == set(pipeline.roles) - idle
 

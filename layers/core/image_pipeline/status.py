@@ -24,7 +24,8 @@ def find(path: str, settings: StatusSettings) -> records.Record | None:
     for image_key in keys.image_keys(path):
         record = records.read(settings.image_table, image_key)
         if record is not None:
-            return _with_urls(_as_told(_without_internals(record)), settings.rendition_url_seconds)
+            told = _as_told(_without_internals(record), settings.workflow.seconds)
+            return _with_urls(told, settings.rendition_url_seconds)
     return None
 
 
@@ -32,7 +33,7 @@ def _without_internals(record: records.Record) -> records.Record:
     return {**record, "error": for_outsiders(record["error"])} if "error" in record else record
 
 
-def _as_told(record: records.Record) -> records.Record:
+def _as_told(record: records.Record, longest: int) -> records.Record:
     """While a new upload is processed, the old picture stands apart; and what takes too long is said to be stale."""
     if record["status"] != "PROCESSING":
         return record
@@ -41,7 +42,7 @@ def _as_told(record: records.Record) -> records.Record:
     if previous:
         told["previous"] = previous
     age = records.age_seconds(record["execution"]["startedAt"], datetime.now(UTC))
-    return {**told, "stale": True} if age > records.WORKFLOW_SECONDS else told
+    return {**told, "stale": True} if age > longest else told
 
 
 def _with_urls(record: records.Record, seconds: int) -> records.Record:
