@@ -283,3 +283,15 @@ def test_a_notified_key_is_decoded_as_s3_has_encoded_it():
 def test_an_upload_is_what_s3_takes_below_the_prefix(key, expected):
     """Everything else is somebody else's."""
     assert keys.is_upload(key) is expected
+
+
+@given(upload_keys)
+def test_a_name_becomes_the_key_that_ends_with_it_or_none(key):
+    """Nothing is tidied up; and what may be named has a status path without surprises."""
+    name = key.removeprefix(keys.UPLOADS_PREFIX)
+    try:
+        assert keys.named(name) == key
+    except InvalidKeyError:
+        parts = name.split("/")
+        odd = any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name)
+        assert odd or not {"", ".", ".."}.isdisjoint(parts)
