@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -37,7 +38,11 @@ def drained(pipeline: Pipeline, seconds: float = 60) -> None:
 
 @pytest.fixture
 def quiet(pipeline):
-    """The bucket starts nothing by itself."""
+    """The bucket starts nothing by itself, and what other tests have left in the queue is gone."""
+    sqs = pipeline.client("sqs")
+    if waiting(pipeline, "BatchQueueUrl"):
+        with suppress(sqs.exceptions.PurgeQueueInProgress):
+            sqs.purge_queue(QueueUrl=pipeline.outputs["BatchQueueUrl"])
     with silent_bucket(pipeline):
         yield pipeline
 
