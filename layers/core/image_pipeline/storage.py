@@ -26,6 +26,10 @@ SUPERSEDED_TAG: "TagTypeDef" = {
 _DELETE_AT_ONCE = 1000  # S3's limit
 _LIST_PAGES_MOST = 20  # of a thousand; the work is bounded even where a folder is named like a picture
 
+# botocore's defaults still sign URLs the old way and for the global endpoint, which answers a new bucket's URLs with a
+# redirect that breaks the signature.
+SIGNING_CONFIG = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+
 CACHE_FOR_EVER = "public, max-age=31536000, immutable"  # a rendition's name changes with its content
 
 
@@ -72,10 +76,7 @@ class Version:
 
 @cache
 def _s3() -> "S3Client":
-    # botocore's defaults still sign URLs the old way and for the global endpoint, which answers a new bucket's URLs
-    # with a redirect that breaks the signature.
-    signing = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
-    return boto3.client("s3", config=aws.CLIENT_CONFIG.merge(signing))
+    return boto3.client("s3", config=aws.CLIENT_CONFIG.merge(SIGNING_CONFIG))
 
 
 @contextmanager
