@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote
 from xml.etree import ElementTree
 
 from local.policy import Request
-from local.template import ACCOUNT_ID
+from local.template import ACCOUNT_ID, STREAM_LABEL
 
 Environ = dict[str, Any]
 
@@ -73,6 +73,7 @@ _TRANSACTION_ACTIONS = {
     "Put": "PutItem",
     "Update": "UpdateItem",
 }
+_OF_STREAMS = ("DescribeStream", "GetRecords", "GetShardIterator")
 _WITHOUT_RESOURCE = {("rekognition", "DetectLabels"), ("monitoring", "PutMetricData")}
 
 
@@ -239,7 +240,11 @@ def _dynamodb(environ: Environ, operation: str, region: str) -> Iterator[Request
     def arn(table: str) -> str:
         return table if table.startswith("arn:") else f"arn:aws:dynamodb:{region}:{ACCOUNT_ID}:table/{table}"
 
-    if operation.startswith("Transact"):
+    if operation in _OF_STREAMS:
+        # An iterator begins with the ARN of its stream; the label in it is moto's and not what the template knows.
+        stream = (asked.get("StreamArn") or asked["ShardIterator"]).partition("/stream/")[0]
+        yield Request(f"dynamodb:{operation}", f"{stream}/stream/{STREAM_LABEL}")
+    elif operation.startswith("Transact"):
         for item in asked["TransactItems"]:
             [(kind, details)] = item.items()
             yield Request(f"dynamodb:{_TRANSACTION_ACTIONS[kind]}", arn(details["TableName"]))

@@ -14,13 +14,18 @@ from typing import Any
 from local.clients import Clients
 from local.http_api import Authorizer, Route
 from local.iam import MANAGED_POLICIES, Role
-from local.template import ACCOUNT_ID, Resource, Template, TemplateError
+from local.template import ACCOUNT_ID, STREAM_LABEL, Resource, Template, TemplateError
 from local.workers import Function
 
 MOST_RETRIES = 185  # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-event-delivery.html
 
 _HEADER = "$request.header."
 _INVOKED = re.compile(r"functions/(arn:[^/]+)/invocations")
+_KNOWN_OF_MAPPINGS = {
+    *("BatchSize", "BisectBatchOnFunctionError", "DestinationConfig", "EventSourceArn", "FilterCriteria"),
+    *("FunctionName", "FunctionResponseTypes", "MaximumRecordAgeInSeconds", "MaximumRetryAttempts", "StartingPosition"),
+    "MaximumBatchingWindowInSeconds",  # without effect: nothing here is worth waiting for more
+}
 _NAMES = {
     "AWS::S3::Bucket": "BucketName",
     "AWS::DynamoDB::Table": "TableName",
@@ -47,6 +52,22 @@ class Delivery:
     most_retries: int
 
 
+@dataclass(frozen=True)
+class StreamMapping:
+    """A function that is invoked with the changes of a table; -1 stands for no limit."""
+
+    stream_arn: str
+    function: Function
+    patterns: tuple[str, ...]
+    """Any of these lets a change through; none lets all through."""
+    batch_size: int
+    most_retries: int
+    oldest_seconds: int
+    bisects: bool
+    reports_failures: bool
+    on_failure_arn: str | None
+
+
 @dataclass
 class Stack:
     """What a deployment has made, for whoever runs it."""
@@ -60,8 +81,11 @@ class Stack:
     state_machines: dict[str, str] = field(default_factory=dict)
     """The ARN of each state machine, by logical id."""
     deliveries: list[Delivery] = field(default_factory=list)
+    mappings: list[StreamMapping] = field(default_factory=list)
     inbox_url: str = ""
     """A queue that gets a copy of everything that any topic sends."""
+    events_url: str = ""
+    """A queue that gets a copy of everything that is published on the default event bus, but by AWS."""
 
 
 def plan(template: Template, aws_url: str, api_url: str) -> Stack:
@@ -81,6 +105,8 @@ def plan(template: Template, aws_url: str, api_url: str) -> Stack:
     }
     for resource in template.resources("AWS::Lambda::Function"):
         stack.functions.append(_function(template, resource, layers))
+    for resource in template.resources("AWS::Lambda::EventSourceMapping"):
+        stack.mappings.append(_mapping(resource.logical_id, template.resolve(resource.raw), stack.functions))
     stack.routes = _routes(template)
     stack.state_machines = {
         resource.logical_id: template.refs[resource.logical_id]
@@ -136,6 +162,7 @@ def _name(template: Template, resource: Resource, aws_url: str, api_url: str) ->
             attributes["RegionalDomainName"] = f"{name}.s3.{region}.amazonaws.com"
         case "AWS::DynamoDB::Table":
             arn = f"arn:aws:dynamodb:{region}:{ACCOUNT_ID}:table/{name}"
+            attributes = {"StreamArn": f"{arn}/stream/{STREAM_LABEL}"}
         case "AWS::SNS::Topic":
             ref = arn
             attributes = {"TopicName": name, "TopicArn": arn}
@@ -194,6 +221,24 @@ def _function(template: Template, resource: Resource, layers: dict[str, Path]) -
             key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in variables.items()
         },
         log_group=properties.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}"),
+    )
+
+
+def _mapping(logical_id: str, properties: Mapping[str, Any], functions: list[Function]) -> StreamMapping:
+    if unknown := sorted(properties.keys() - _KNOWN_OF_MAPPINGS):
+        raise TemplateError(f"{unknown[0]} of {logical_id} is not known to the local run.")
+    if ":dynamodb:" not in properties["EventSourceArn"] or properties["StartingPosition"] != "TRIM_HORIZON":
+        raise TemplateError(f"{logical_id} does not read a table's stream from its beginning, as the local run does.")
+    return StreamMapping(
+        stream_arn=properties["EventSourceArn"],
+        function=next(each for each in functions if properties["FunctionName"] in (each.name, each.arn)),
+        patterns=tuple(each["Pattern"] for each in properties.get("FilterCriteria", {}).get("Filters", [])),
+        batch_size=int(properties.get("BatchSize", 100)),
+        most_retries=int(properties.get("MaximumRetryAttempts", -1)),
+        oldest_seconds=int(properties.get("MaximumRecordAgeInSeconds", -1)),
+        bisects=properties.get("BisectBatchOnFunctionError", False),
+        reports_failures="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
+        on_failure_arn=properties.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"),
     )
 
 
@@ -277,6 +322,10 @@ class _Deployment:
         self._stack = stack
         self._clients = clients
         stack.inbox_url, self._inbox_arn = self._new_queue(f"{template.stack_name}-inbox")
+        stack.events_url, events_arn = self._new_queue(f"{template.stack_name}-events")
+        name, others = f"{template.stack_name}-events", {"source": [{"anything-but": {"prefix": "aws."}}]}
+        clients("events").put_rule(Name=name, EventPattern=json.dumps(others))
+        clients("events").put_targets(Rule=name, Targets=[{"Id": "events", "Arn": events_arn}])
 
     def bucket(self, resource: Resource, properties: dict[str, Any]) -> None:
         s3 = self._clients("s3")
@@ -303,7 +352,10 @@ class _Deployment:
             "GlobalSecondaryIndexes",
             "LocalSecondaryIndexes",
         )
-        dynamodb.create_table(TableName=name, **{key: properties[key] for key in kept if key in properties})
+        given = {key: properties[key] for key in kept if key in properties}
+        if "StreamSpecification" in properties:
+            given["StreamSpecification"] = {"StreamEnabled": True, **properties["StreamSpecification"]}
+        dynamodb.create_table(TableName=name, **given)
         if "TimeToLiveSpecification" in properties:
             dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"])
 

@@ -7,7 +7,6 @@ their calls is judged. Signatures are not checked, and calls with any other key,
 import hashlib
 import logging
 import threading
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -106,7 +105,7 @@ class Guard:
             arn: policy.parse(statements, actions.SERVICE_CONDITION_KEYS)
             for arn, statements in resource_policies.items()
         }
-        self._calls: deque[Call] = deque(maxlen=_REMEMBERED)
+        self._calls: dict[Call, None] = {}  # a set in order: some calls come again and again
         self._lock = threading.Lock()
 
     def caller(self, environ: actions.Environ) -> Role | None:
@@ -150,7 +149,7 @@ class Guard:
     def calls(self) -> list[dict[str, Any]]:
         """List the permissions that were asked for, each once."""
         with self._lock:
-            return [asdict(call) for call in dict.fromkeys(self._calls)]
+            return [asdict(call) for call in self._calls]
 
     def _decide(self, role: Role, need: policy.Request) -> policy.Verdict:
         statements = self._held[access_key(role.arn)]
@@ -159,7 +158,9 @@ class Guard:
         verdict = policy.decide([*statements, *self._of_resources.get(owner, ())], need, role.arn)
         allowed = verdict is policy.Verdict.ALLOWED
         with self._lock:
-            self._calls.append(Call(role.logical_id, need.action, need.resource, allowed))
+            self._calls[Call(role.logical_id, need.action, need.resource, allowed)] = None
+            if len(self._calls) > _REMEMBERED:
+                del self._calls[next(iter(self._calls))]
         if not allowed:
             _LOG.warning("%s may not %s on %s (%s)", role.logical_id, need.action, need.resource, verdict.value)
         return verdict

@@ -113,7 +113,8 @@ class Pipeline:
         self._replacements: dict[str, Replacement] = {}
         self._callbacks: ThreadingHTTPServer | None = None
         self._notifications: list[dict[str, Any]] = []
-        self.aws_url = self.api_url = self._inbox_url = ""
+        self._events: list[dict[str, Any]] = []
+        self.aws_url = self.api_url = self._inbox_url = self._events_url = ""
         self.outputs: dict[str, str] = {}
         self.state_machines: dict[str, str] = {}
         """The ARN of each state machine, by logical id."""
@@ -154,7 +155,8 @@ class Pipeline:
         except BaseException:
             self.stop()
             raise
-        self.aws_url, self.api_url, self._inbox_url = answer["awsUrl"], answer["apiUrl"], answer["inboxUrl"]
+        self.aws_url, self.api_url = answer["awsUrl"], answer["apiUrl"]
+        self._inbox_url, self._events_url = answer["inboxUrl"], answer["eventsUrl"]
         self._clients = Clients(self.aws_url, self.region)
         self.outputs = answer["outputs"]
         self.state_machines, self.environments = answer["stateMachines"], answer["environments"]
@@ -293,6 +295,11 @@ class Pipeline:
         """Return everything that any topic has sent so far: `Subject`, `Message`, `MessageAttributes`."""
         self._notifications += [json.loads(message["Body"]) for message in self.take_messages(self._inbox_url)]
         return list(self._notifications)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return every event that was published on the default bus so far, but AWS's own; soon after its cause."""
+        self._events += [json.loads(message["Body"]) for message in self.take_messages(self._events_url)]
+        return list(self._events)
 
     def take_messages(self, queue_url: str) -> list[dict[str, Any]]:
         """Take all messages out of a queue: `Body`, and `MessageAttributes` as names and texts."""

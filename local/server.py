@@ -88,6 +88,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     from local.deploy import deploy, plan
     from local.http_api import HttpApi
     from local.iam import Guard
+    from local.streams import Streams
     from local.workers import Workers, credentials
 
     endpoint.install()
@@ -134,8 +135,12 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     deliveries = Deliveries(clients, guard, configuration.wait_scale)
     for delivery in stack.deliveries:
         deliveries.follow(delivery)
+    streams = Streams(clients, front.invoke, configuration.wait_scale)
+    for mapping in stack.mappings:
+        streams.follow(mapping)
 
     def stop() -> None:
+        streams.stop()
         deliveries.stop()
         workers.stop()
 
@@ -144,6 +149,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         "apiUrl": api_url,
         "region": configuration.region,
         "inboxUrl": stack.inbox_url,
+        "eventsUrl": stack.events_url,
         "outputs": stack.outputs,
         "stateMachines": stack.state_machines,
         "environments": {

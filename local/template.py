@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 ACCOUNT_ID = "123456789012"
+STREAM_LABEL = "local"
+"""The last part of a stream's ARN; on AWS the time when the stream was made."""
 NO_VALUE = object()
 _ASSETS = {
     "AWS::Serverless::Function": "CodeUri",

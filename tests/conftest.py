@@ -58,7 +58,12 @@ MACHINES = {
 }
 
 
-OF_SOME_FUNCTIONS = {"API_KEY_TABLE": API_KEY_TABLE, "UPLOADS_BUCKET": UPLOADS_BUCKET}
+OF_SOME_FUNCTIONS = {
+    "API_KEY_TABLE": API_KEY_TABLE,
+    "UPLOADS_BUCKET": UPLOADS_BUCKET,
+    "EVENT_BUS": "default",
+    "STATUS_API_URL": "https://api.example",
+}
 
 
 class _CloudFormation(yaml.SafeLoader):

@@ -28,9 +28,10 @@ LEVELS = [
         "encode",
         "summary",
         "engine",
+        "outcomes",
     },
     {"storage"},
-    {"labels", "records", "executions", "apikeys", "uploads"},
+    {"labels", "records", "executions", "events", "apikeys", "uploads"},
     {"status", "cleanup"},
 ]
 PURE = LEVELS[0] | LEVELS[1] - {"aws"} | LEVELS[2]

@@ -1,8 +1,9 @@
 """Nothing that the pipeline does can start the pipeline again: proved from the template, without running anything.
 
 What each function, workflow and rule may start is drawn as a graph, and the graph has no cycle. Where the template does
-not say enough, the worst is assumed: a write into a bucket may cause any event of that bucket, conditions hold, Denies
-do not count, and what a pattern asks beyond the bucket or the workflow is so.
+not say enough, the worst is assumed: a write into a bucket may cause any event of that bucket, a write into a table
+passes any filter of its stream, who may publish events may publish any but AWS's, conditions hold, Denies do not count,
+and what a pattern asks beyond the bucket or the workflow is so.
 """
 
 import copy
@@ -19,7 +20,7 @@ from moto.events.models import EventPattern
 from local import policy
 from local.actions import CONDITION_KEYS, SERVICE_CONDITION_KEYS
 from local.deploy import plan
-from local.template import load
+from local.template import ACCOUNT_ID, load
 from tests.conftest import ROOT
 
 # Every action of S3 that does more than read, in cfn-lint's copy of AWS's list.
@@ -28,8 +29,13 @@ WRITES = [
     for name in load_resource(AdditionalSpecs, "Policies.json")["s3"]["Actions"]
     if not name.startswith(("get", "list", "describe"))
 ]
+TABLE_WRITES = [
+    *("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"),
+    *("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate", "dynamodb:PartiQLDelete"),
+]
 INVOCATIONS = ["lambda:InvokeFunction", "lambda:InvokeAsync", "lambda:InvokeFunctionUrl"]
 STARTS = ["states:StartExecution", "states:StartSyncExecution"]
+BUS = f"arn:aws:events:eu-central-1:{ACCOUNT_ID}:event-bus/default"
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html
 OBJECT_EVENTS = [
     *("Object Created", "Object Deleted", "Object ACL Updated", "Object Tags Added", "Object Tags Deleted"),
@@ -56,7 +62,9 @@ class Deployed:
         self.functions = self.arns("AWS::Lambda::Function")
         self.workflows = self.arns("AWS::StepFunctions::StateMachine")
         self.buckets = self.arns("AWS::S3::Bucket")
+        self.tables = self.arns("AWS::DynamoDB::Table")
         self.rules = self.properties("AWS::Events::Rule")
+        self.mappings = self.properties("AWS::Lambda::EventSourceMapping")
 
     def arns(self, kind):
         return {each.logical_id: self._template.attributes[each.logical_id, "Arn"] for each in self._resources(kind)}
@@ -92,10 +100,26 @@ class Deployed:
             if "EventPattern" in rule and may_match(rule["EventPattern"], event)
         }
 
+    def published(self):
+        """The rules that may match what is not of AWS; EventBridge lets nobody publish in its name."""
+        return {name for name in self.triggered({}) if not self._of_aws(self.rules[name]["EventPattern"])}
+
+    def _of_aws(self, pattern):
+        sources = pattern.get("source", [None])
+        return all(isinstance(source, str) and source.startswith("aws.") for source in sources)
+
     def started(self, rules):
         """The functions and workflows that are targets of rules."""
         arns = {target["Arn"] for rule in rules for target in self.rules[rule]["Targets"]}
         return {name for name, arn in (self.functions | self.workflows).items() if arn in arns}
+
+    def reading(self, table_arn):
+        """The functions that the stream of a table invokes."""
+        names = {mapping["FunctionName"] for mapping in self.mappings.values() if self._reads(mapping, table_arn)}
+        return {name for name in self.functions if self._template.refs[name] in names}
+
+    def _reads(self, mapping, table_arn):
+        return mapping["EventSourceArn"].partition("/stream/")[0] == table_arn
 
     def graph(self):
         """What each function, workflow and rule may start next."""
@@ -108,6 +132,11 @@ class Deployed:
             for arn in self.buckets.values():
                 if self.may(role, WRITES, arn):
                     graph[holder] |= self.triggered(object_event(arn))
+            for arn in self.tables.values():
+                if self.may(role, TABLE_WRITES, arn):
+                    graph[holder] |= self.reading(arn)
+            if self.may(role, ["events:PutEvents"], BUS):
+                graph[holder] |= self.published()
         return graph
 
 
@@ -218,6 +247,20 @@ def test_only_an_execution_for_an_upload_is_settled(deployed, status):
     }
 
 
+def test_no_rule_listens_to_our_own_events(deployed):
+    """What is told of outcomes starts nothing here, whatever it says."""
+    for kind in ("ImageCompleted", "ImagePartial", "ImageFailed", "ImageDeleted"):
+        assert deployed.triggered({"source": "image-pipeline", "detail-type": kind, "detail": {}}) == set()
+    assert deployed.published() == set()
+
+
+def test_a_record_starts_what_tells_of_it_and_nothing_else(deployed):
+    """That function may write neither records nor objects."""
+    assert deployed.reading(deployed.tables["ImageTable"]) == {"PublishOutcomesFunction"}
+    assert deployed.graph()["PublishOutcomesFunction"] == set()
+    assert "PublishOutcomesFunction" in deployed.graph()["ProcessImageStateMachine"]
+
+
 # ---- The graph is whole: there is no other way to start a function or a workflow
 
 
@@ -232,9 +275,11 @@ def test_every_role_is_held_by_a_function_a_workflow_or_a_rule(deployed):
     assert {role for role, _ in deployed.holders()} == set(deployed.roles)
 
 
-def test_no_function_reads_a_queue_or_a_stream(deployed):
-    """It would be started by what is in there."""
-    assert deployed.properties("AWS::Lambda::EventSourceMapping") == {}
+def test_functions_read_only_the_streams_of_our_tables(deployed):
+    """Queues are not drawn, and what is in other streams anybody may have written."""
+    streams = {f"{arn}/stream/" for arn in deployed.tables.values()}
+    for name, mapping in deployed.mappings.items():
+        assert any(mapping["EventSourceArn"].startswith(stream) for stream in streams), name
 
 
 def test_only_rules_and_the_api_may_invoke_functions(deployed):
@@ -296,6 +341,14 @@ LOOPS = {
     "the watch may start the workflow that starts it": allow(
         "SettleImageStateMachineRole", "lambda:InvokeFunction", {"Fn::GetAtt": ["WatchRecordsFunction", "Arn"]}
     ),
+    "what tells of records may write them": allow(
+        "PublishOutcomesFunctionRole", "dynamodb:UpdateItem", {"Fn::GetAtt": ["ImageTable", "Arn"]}
+    ),
+    "what tells of outcomes may start what makes them": allow(
+        "PublishOutcomesFunctionRole", "states:StartExecution", {"Ref": "SettleImageStateMachine"}
+    ),
+    "our own events are looked at": look_at(UPLOADED, source=["image-pipeline"]),
+    "every event is looked at": look_at(UPLOADED, account=["123456789012"]),
     "renditions are uploads": look_at(
         UPLOADED, source=["aws.s3"], detail={"bucket": {"name": [{"Ref": "ThumbnailsBucket"}]}}
     ),

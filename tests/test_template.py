@@ -5,10 +5,12 @@ import re
 
 import pytest
 import yaml
+from moto.events.models import EventPattern
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
 from image_pipeline import aws
+from image_pipeline.outcomes import DETAIL_TYPES
 from tests.asl import MACHINES, STATES
 from tests.conftest import ROOT, cfn_lint
 
@@ -57,7 +59,12 @@ def test_no_resource_has_a_name_of_its_own(translated):
     """CloudFormation names them, so that a second deployment does not collide."""
     naming = {"BucketName", "TableName", "TopicName", "FunctionName", "RoleName", "StateMachineName", "QueueName"}
     for logical_id, body in translated["Resources"].items():
-        if body["Type"] in ("AWS::Lambda::Permission", "AWS::S3::BucketPolicy", "AWS::SNS::Subscription"):
+        if body["Type"] in (
+            "AWS::Lambda::EventSourceMapping",
+            "AWS::Lambda::Permission",
+            "AWS::S3::BucketPolicy",
+            "AWS::SNS::Subscription",
+        ):
             continue
         assert not naming & body.get("Properties", {}).keys(), logical_id
 
@@ -114,7 +121,7 @@ def test_every_function_has_a_role_of_its_own(translated):
         for body in translated["Resources"].values()
         if body["Type"] == "AWS::Lambda::Function"
     ]
-    assert len(used) == len(set(used)) == 10
+    assert len(used) == len(set(used)) == 11
 
 
 def test_no_role_has_a_wildcard_action(translated):
@@ -140,6 +147,36 @@ def test_the_services_own_logs_know_nothing_of_people(template):
     machines = [body for body in template["Resources"].values() if body["Type"] == "AWS::Serverless::StateMachine"]
     assert machines
     assert not any(body["Properties"]["Logging"]["IncludeExecutionData"] for body in machines)
+
+
+def test_only_a_final_status_wakes_the_publisher(template):
+    """The filter asks for what is told, and for nothing that a removal has."""
+    (mapping,) = [body for body in template["Resources"].values() if body["Type"] == "AWS::Lambda::EventSourceMapping"]
+    (only,) = mapping["Properties"]["FilterCriteria"]["Filters"]
+    pattern = EventPattern.load(only["Pattern"])
+
+    def wakes(name, **images):
+        return pattern.matches_event({"eventName": name, "dynamodb": {"Keys": {"ImageKey": {"S": "k"}}, **images}})
+
+    final, other = ({"status": {"S": status}} for status in ("COMPLETED", "PROCESSING"))
+    for status in DETAIL_TYPES:
+        assert wakes("INSERT", NewImage={"status": {"S": status}})
+        assert wakes("MODIFY", NewImage={"status": {"S": status}}, OldImage=other)
+    assert not wakes("INSERT", NewImage=other)
+    assert not wakes("MODIFY", NewImage=other, OldImage=final)
+    assert not wakes("REMOVE", OldImage=final)
+
+
+def test_what_is_given_up_can_still_be_fetched(template):
+    """The stream keeps a change for a day; half of it at least is left to whoever is woken."""
+    properties = template["Resources"]["PublishOutcomesEventSourceMapping"]["Properties"]
+    assert properties["MaximumRecordAgeInSeconds"] <= 43_200
+    assert properties["MaximumRetryAttempts"] > 0
+    assert properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert properties["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": "UnpublishedOutcomesQueue.Arn"}
+    assert template["Resources"]["ImageTable"]["Properties"]["StreamSpecification"] == {
+        "StreamViewType": "NEW_AND_OLD_IMAGES"
+    }
 
 
 def test_every_log_ends(template):

@@ -37,6 +37,7 @@ OUTCOMES = {
     "store_results_partial": lambda result: result["status"] == "PARTIAL",
     "clean_renditions": lambda result: result["cleaned"] == 0,
     "watch_records": lambda result: result == {"oldestProcessingSeconds": 0, "settled": 0},
+    "publish_outcomes": lambda result: result == {"batchItemFailures": []},
     "get_status": lambda result: result["statusCode"] == 200,
     "get_status_nested": lambda result: result["statusCode"] == 200,
     "get_status_unknown": lambda result: result["statusCode"] == 404,

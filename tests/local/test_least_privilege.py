@@ -30,6 +30,7 @@ from tests.pictures import encoded, gradient, photo
 UNNEEDED = [
     ("*", "logs:*", "the local engine writes its logs to files, on AWS these deliver them"),
     ("*", "xray:*", "the local engine traces nothing, on AWS these do"),
+    ("PublishOutcomes*", "dynamodb:ListStreams", "Lambda asks for it when the mapping is made, and nothing here does"),
 ]
 
 PHOTO, OTHER_PHOTO = photo(200, 150), photo(150, 200)
@@ -300,6 +301,39 @@ def a_lost_record(pipeline: Pipeline) -> str | None:
     return None if stored == superseded > 0 else f"of {stored} renditions, {superseded} are superseded"
 
 
+def an_outcome_that_is_published(pipeline: Pipeline) -> str | None:
+    """Two of them: after the first, the stream is looked at again."""
+    run = Run(pipeline, "published.jpg")
+
+    def published(count: int) -> bool:
+        return sum(event["detail"]["imageKey"] == run.key for event in pipeline.events()) == count
+
+    def denied() -> bool:
+        return any(not call.allowed for call in pipeline.calls())
+
+    run.upload(b"words")
+    pipeline.wait_until(lambda: published(1) or denied(), run.key)
+    run.upload(b"words")
+    pipeline.wait_until(lambda: published(2) or denied(), run.key)
+    return None if published(2) else "an outcome was not published"
+
+
+def an_outcome_that_is_given_up(pipeline: Pipeline) -> str | None:
+    """What cannot be told, as it breaks the function, is kept."""
+    url = pipeline.outputs["UnpublishedOutcomesQueueUrl"]
+    pipeline.take_messages(url)  # of the runs before
+    item = {"ImageKey": {"S": f"uploads/{uuid.uuid4()}"}, "status": {"S": "FAILED"}, "execution": {"M": {}}}
+    pipeline.client("dynamodb").put_item(TableName=pipeline.outputs["ImageTableName"], Item=item)
+    letters: list[Any] = []
+
+    def settled() -> bool:
+        letters.extend(pipeline.take_messages(url))
+        return bool(letters) or any(not call.allowed for call in pipeline.calls())
+
+    pipeline.wait_until(settled, "the letter")
+    return None if letters else "what was given up is not kept"
+
+
 def through_the_api(pipeline: Pipeline, method: str, path: str, **headers: str) -> int:
     """Ask with a key that was made for it; gives the status."""
     key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a run").text
@@ -356,6 +390,8 @@ RUNS = [
     a_deletion,
     an_aborted_execution,
     a_lost_record,
+    an_outcome_that_is_published,
+    an_outcome_that_is_given_up,
     a_deletion_through_the_api,
     a_reprocess_through_the_api,
     a_change_of_nothing,

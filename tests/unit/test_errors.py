@@ -18,6 +18,16 @@ def test_every_error_ends_in_error_and_is_drawn_in_the_tree(error):
     assert error.__doc__
 
 
+def test_outsiders_learn_of_the_file_and_not_of_the_inside():
+    """Code and step are told of either; what AWS says of a refused call names accounts and roles."""
+    rejection = {"code": "EmptyUploadError", "message": "No bytes.", "hint": "Upload it again.", "step": "s"}
+    assert errors.for_outsiders(rejection) == rejection
+    told = errors.for_outsiders({**rejection, "code": "ClientError", "message": "arn:1", "hint": "arn:2"})
+    assert (told["code"], told["step"]) == ("ClientError", "s")
+    assert told["message"].startswith("The pipeline could not")
+    assert "arn:" not in repr(told)
+
+
 def test_text_is_message_and_hint_on_two_lines_whatever_they_hold():
     """The workflow splits the text at the line break, so a value with line breaks must not add one."""
     error = errors.CorruptImageError("The header\nsays\r\n  nonsense.", "Export\tit again.\n")

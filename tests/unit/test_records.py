@@ -112,3 +112,12 @@ def test_table_is_really_asked():
     """The name of the table is not ignored."""
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         records.read("another-table", "uploads/a.jpg")
+
+
+def test_a_change_of_the_stream_is_two_plain_records():
+    """Without what is nobody's business; None where there was or is none."""
+    image = {"ImageKey": {"S": "uploads/a.jpg"}, "uploadOrder": {"S": "0"}, "image": {"M": {"width": {"N": "600"}}}}
+    plain = {"ImageKey": "uploads/a.jpg", "image": {"width": 600}}
+    assert records.changed({"dynamodb": {"OldImage": image, "NewImage": image}}) == (plain, plain)
+    assert records.changed({"dynamodb": {"NewImage": image}}) == (None, plain)
+    assert records.changed({"dynamodb": {"OldImage": image}}) == (plain, None)

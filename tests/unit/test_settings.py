@@ -54,3 +54,15 @@ def test_template_says_where_the_machines_are(template):
     assert given == {"PROCESS_IMAGE_ARN": {"Ref": "ProcessImageStateMachine"}} | {
         "SETTLE_IMAGE_ARN": {"Ref": "SettleImageStateMachine"}
     }
+
+
+def test_template_says_where_outcomes_are_published(template):
+    """To the one function that publishes; the bus is the one that its role may use."""
+    function = template["Resources"]["PublishOutcomesFunction"]["Properties"]
+    given = function["Environment"]["Variables"]
+    url = template["Resources"]["ProcessImageStateMachine"]["Properties"]["DefinitionSubstitutions"][
+        "ImageStatusApiUrl"
+    ]
+    assert given == {"EVENT_BUS": {"Ref": "EventBusName"}, "STATUS_API_URL": url}
+    (publish,) = [each for each in function["Policies"][0]["Statement"] if each["Action"] == "events:PutEvents"]
+    assert publish["Resource"]["Fn::Sub"].endswith(":event-bus/${EventBusName}")

@@ -117,3 +117,19 @@ class SettingsError(PipelineError):
 
 REJECTIONS = frozenset(error.__name__ for error in RejectedError.__subclasses__())
 """What an error code says when the fault is the file's and not ours."""
+
+_INTERNAL = {
+    "message": "The pipeline could not process the upload; the picture itself may be fine.",
+    "hint": "Its operators have been told the reason. Upload the picture again later.",
+}
+
+
+def for_outsiders(error: dict[str, str]) -> dict[str, str]:
+    """The error of a record as anybody may know it.
+
+    What went wrong inside may name accounts and roles: the record and the notification tell it to the operators.
+
+    Args:
+        error: `code`, `message`, `hint` and `step`, as in the record.
+    """
+    return error if error["code"] in REJECTIONS else {**error, **_INTERNAL}

@@ -122,6 +122,16 @@ def oldest_claims(table: str) -> list[Record]:
     return claims
 
 
+def changed(event: Mapping[str, Any]) -> tuple[Record | None, Record | None]:
+    """A record before and after a change, as plain JSON; None where there was or is none.
+
+    Args:
+        event: of the table's stream.
+    """
+    old, new = (event["dynamodb"].get(image) for image in ("OldImage", "NewImage"))
+    return old and from_item(old), new and from_item(new)
+
+
 def age_seconds(since: str, at: datetime) -> int:
     """Seconds from a time in ISO 8601 to another time."""
     return int((at - datetime.fromisoformat(since)).total_seconds())

@@ -6,15 +6,13 @@ from functools import partial
 from typing import Any
 
 from image_pipeline import keys, records, storage
-from image_pipeline.errors import REJECTIONS
+from image_pipeline.errors import for_outsiders
 from image_pipeline.settings import StatusSettings
 
 Url = Callable[[str, str, str | None], str]
 """Bucket, key and version id of a rendition → a URL that gives it to whoever has the URL."""
 
 PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings")
-INTERNAL_MESSAGE = "The pipeline could not process the upload; the picture itself may be fine."
-INTERNAL_HINT = "Its operators have been told the reason. Upload the picture again later."
 
 
 def find(path: str, settings: StatusSettings) -> records.Record | None:
@@ -46,11 +44,7 @@ def told(record: records.Record, url: Url) -> records.Record:
 
 
 def _without_internals(record: records.Record) -> records.Record:
-    """What went wrong inside may name accounts and roles: the record and the notification tell it to the operators."""
-    error = record.get("error")
-    if error is None or error["code"] in REJECTIONS:
-        return record
-    return {**record, "error": {**error, "message": INTERNAL_MESSAGE, "hint": INTERNAL_HINT}}
+    return {**record, "error": for_outsiders(record["error"])} if "error" in record else record
 
 
 def _as_told(record: records.Record) -> records.Record:

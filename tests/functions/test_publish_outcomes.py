@@ -1,0 +1,81 @@
+"""functions/publish_outcomes"""
+
+import copy
+import json
+
+import boto3
+import pytest
+
+from image_pipeline import events
+from tests.conftest import ROOT
+
+EVENT = json.loads((ROOT / "events" / "publish_outcomes.json").read_text())
+
+
+@pytest.fixture
+def heard():
+    """The events that a rule for ours has sent to a queue since it was last asked."""
+    queue = boto3.client("sqs").create_queue(QueueName="listener")["QueueUrl"]
+    boto3.client("events").put_rule(Name="ours", EventPattern='{"source": ["image-pipeline"]}')
+    target = {"Id": "queue", "Arn": "arn:aws:sqs:eu-west-1:123456789012:listener"}
+    boto3.client("events").put_targets(Rule="ours", Targets=[target])
+
+    def receive():
+        answer = boto3.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
+
+    return receive
+
+
+def change(number, key=None, **images):
+    """A change like the one in events/, at another place of the stream."""
+    (record,) = copy.deepcopy(EVENT["Records"])
+    record["dynamodb"] |= {"SequenceNumber": str(number), **images}
+    for image in ("OldImage", "NewImage"):
+        if record["dynamodb"].get(image) is None:
+            record["dynamodb"].pop(image, None)
+        elif key:
+            record["dynamodb"][image]["ImageKey"] = {"S": key}
+    return record
+
+
+def test_an_outcome_is_published(handler, heard):
+    """With the time at which it was reached."""
+    assert handler(EVENT) == {"batchItemFailures": []}
+    (event,) = heard()
+    assert (event["source"], event["detail-type"]) == ("image-pipeline", "ImageCompleted")
+    assert event["time"] == "2026-11-21T12:00:02Z"
+    detail = event["detail"]
+    assert detail["id"] == "17793124-05d4-b198-2fde-7ededc63b103:COMPLETED"
+    assert detail["labels"] == [{"name": "Coffee", "confidence": 98.7}]
+    assert detail["statusUrl"] == "https://api.example/images/uploads/coffee.jpg/status"
+
+
+def test_what_changes_no_outcome_publishes_nothing(handler, heard):
+    """A repeated write, a record that is gone, a claim: even if a filter let them through."""
+    (record,) = EVENT["Records"]
+    new, claim = record["dynamodb"]["NewImage"], record["dynamodb"]["OldImage"]
+    records = [change(1, OldImage=new), change(2, NewImage=None), change(3, OldImage=None, NewImage=claim)]
+    assert handler({"Records": records}) == {"batchItemFailures": []}
+    assert heard() == []
+
+
+def test_a_first_change_is_published_too(handler, heard):
+    """A tombstone of an upload that was never seen has no old image."""
+    assert handler({"Records": [change(1, OldImage=None)]}) == {"batchItemFailures": []}
+    assert len(heard()) == 1
+
+
+def test_lambda_learns_where_to_come_again(handler, monkeypatch):
+    """By the positions of all from the first that is not published; changes without an outcome do not count."""
+    (record,) = EVENT["Records"]
+    seen = []
+    monkeypatch.setattr(events, "publish", lambda bus, outcomes: seen.append((bus, len(outcomes))) or 1)
+    records = [
+        change(1, "uploads/a.jpg"),
+        change(2, OldImage=record["dynamodb"]["NewImage"]),
+        change(3, "uploads/b.jpg"),
+        change(4, "uploads/c.jpg"),
+    ]
+    assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "3"}, {"itemIdentifier": "4"}]}
+    assert seen == [("default", 3)]

@@ -1,0 +1,215 @@
+"""Every outcome of an upload through the front door is one event, as docs/events/outcome.schema.json has it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import jsonschema
+import pytest
+
+from image_pipeline.keys import status_path
+from local.pipeline import Pipeline
+from tests.conftest import ROOT
+from tests.pictures import photo
+
+SCHEMA = json.loads((ROOT / "docs" / "events" / "outcome.schema.json").read_text())
+PHOTO, OTHER_PHOTO = photo(200, 150), photo(150, 200)
+
+Told = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def told(pipeline: Pipeline) -> Told:
+    """Gives what was published of a key, once all that has happened so far is."""
+
+    def events_of(key: str) -> list[dict[str, Any]]:
+        # Changes are published in their order, so this one's event is the last.
+        fence = f"uploads/fence/{uuid.uuid4()}"
+        item = {"ImageKey": fence, "status": "DELETED"}
+        execution = {"id": fence, "startedAt": "2026-11-21T12:00:00.000Z", "finishedAt": "2026-11-21T12:00:01.000Z"}
+        pipeline.client("dynamodb").put_item(
+            TableName=pipeline.outputs["ImageTableName"],
+            Item={name: {"S": text} for name, text in item.items()}
+            | {"execution": {"M": {name: {"S": text} for name, text in execution.items()}}},
+        )
+        of = lambda wanted: [each for each in pipeline.events() if each["detail"]["imageKey"] == wanted]  # noqa: E731
+        pipeline.wait_until(lambda: bool(of(fence)), f"the events of {key}")
+        for event in [*of(fence), *of(key)]:
+            jsonschema.validate(event, SCHEMA)
+        return of(key)
+
+    return events_of
+
+
+def wait_for_machine(pipeline: Pipeline, machine: str, key: str) -> None:
+    pipeline.wait_until(
+        lambda: any(not e.running and key in str(e.event) for e in pipeline.executions(machine)), f"{machine} of {key}"
+    )
+
+
+def types(events: list[dict[str, Any]]) -> list[str]:
+    return [event["detail-type"] for event in events]
+
+
+def test_a_picture_is_told_when_it_is_completed(pipeline, folder, told):
+    """What it is, what there is of it, where: as the record has it."""
+    key = f"{folder}/ä b?.jpg"
+    version = pipeline.upload(key, PHOTO)
+    record = pipeline.wait_for(key)
+    (event,) = told(key)
+    detail = event["detail"]
+    assert (event["source"], event["detail-type"]) == ("image-pipeline", "ImageCompleted")
+    assert event["time"] == record["execution"]["finishedAt"][:19] + "Z"
+    assert datetime.fromisoformat(detail["execution"]["finishedAt"])
+    assert (detail["imageKey"], detail["upload"]["versionId"]) == (key, version)
+    assert (detail["image"]["width"], detail["image"]["height"]) == (200, 150)
+    assert [each["key"] for each in detail["renditions"]] == [each["key"] for each in record["renditions"]]
+    assert [each["name"] for each in detail["labels"]] == [each["name"] for each in record["labels"]]
+    for rendition in detail["renditions"]:
+        where = {"Bucket": rendition["bucket"], "Key": rendition["key"], "VersionId": rendition["versionId"]}
+        assert pipeline.client("s3").head_object(**where)["ContentLength"] == rendition["sizeBytes"]
+    assert detail["statusUrl"] == pipeline.api_url + status_path(key)
+    (notification,) = [each for each in pipeline.notifications() if key in each["Message"]]
+    assert detail["statusUrl"] in notification["Message"]
+
+
+def test_a_picture_without_labels_is_told_as_partial(pipeline, folder, told):
+    """And only as that."""
+    key = f"{folder}/x.jpg"
+    pipeline.fault("rekognition", "DetectLabels", "AccessDeniedException", times=-1)
+    pipeline.upload(key, PHOTO)
+    assert pipeline.wait_for(key)["status"] == "PARTIAL"
+    (event,) = told(key)
+    assert (event["detail-type"], event["detail"]["labels"]) == ("ImagePartial", [])
+
+
+def test_a_rejected_file_is_told_with_its_reason(pipeline, folder, told):
+    """The reason and the hint of the status API."""
+    key = f"{folder}/x.jpg"
+    pipeline.upload(key, b"words")
+    pipeline.wait_for(key)
+    (event,) = told(key)
+    assert event["detail-type"] == "ImageFailed"
+    assert event["detail"]["error"]["code"] == "UnsupportedFormatError"
+    assert "text" in event["detail"]["error"]["message"]
+
+
+def test_a_fault_of_ours_is_told_without_its_inside(pipeline, folder, told):
+    """The record names a role; the event does not."""
+    key = f"{folder}/x.jpg"
+    pipeline.restrict("GenerateThumbnailsFunctionRole", [])
+    pipeline.upload(key, PHOTO)
+    assert "arn:" in pipeline.wait_for(key)["error"]["message"]
+    (event,) = told(key)
+    assert event["detail"]["error"]["step"] == "GenerateThumbnails"
+    assert "arn:" not in json.dumps(event["detail"])
+
+
+def test_a_deletion_is_told(pipeline, folder, told):
+    """After the outcome of the upload, with the upload that it was."""
+    key = f"{folder}/x.jpg"
+    version = pipeline.upload(key, PHOTO)
+    pipeline.wait_for(key)
+    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
+    wait_for_machine(pipeline, "DeleteImageStateMachine", key)
+    events = told(key)
+    assert types(events) == ["ImageCompleted", "ImageDeleted"]
+    assert events[1]["detail"]["upload"]["versionId"] == version
+
+
+def test_an_overwrite_is_told_twice(pipeline, folder, told):
+    """Each upload has its outcome, in their order and with ids of their own."""
+    key = f"{folder}/x.jpg"
+    versions = []
+    for picture in (PHOTO, OTHER_PHOTO):
+        versions.append(pipeline.upload(key, picture))
+        pipeline.wait_for(key)
+    events = told(key)
+    assert types(events) == ["ImageCompleted", "ImageCompleted"]
+    assert [event["detail"]["upload"]["versionId"] for event in events] == versions
+    assert len({event["detail"]["id"] for event in events}) == 2
+
+
+def test_a_superseded_execution_is_not_told(pipeline, folder, told):
+    """S3 may send an event twice; the second changes nothing."""
+    key = f"{folder}/x.jpg"
+    pipeline.upload(key, PHOTO)
+    pipeline.wait_for(key)
+    (first,) = [each for each in pipeline.executions("ProcessImageStateMachine") if each.key == key]
+    pipeline.client("stepfunctions").start_execution(
+        stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"],
+        name=str(uuid.uuid4()),
+        input=json.dumps(first.event),
+    )
+    both = lambda: [e for e in pipeline.executions("ProcessImageStateMachine") if e.key == key and not e.running]  # noqa: E731
+    pipeline.wait_until(lambda: len(both()) == 2, "the duplicate to end")
+    assert types(told(key)) == ["ImageCompleted"]
+
+
+def test_an_aborted_execution_is_told_once(pipeline, folder, told):
+    """By the workflow that settles it."""
+    key = f"{folder}/x.jpg"
+
+    def validate(event: dict[str, Any]) -> dict[str, Any]:
+        (execution,) = [each for each in pipeline.executions() if each.key == key and each.running]
+        pipeline.client("stepfunctions").stop_execution(executionArn=execution.arn)
+        return {"source": event["upload"], "image": {}, "milliseconds": 1}
+
+    pipeline.replace("ValidateImageFunction", validate)
+    pipeline.upload(key, PHOTO)
+    wait_for_machine(pipeline, "SettleImageStateMachine", key)
+    (event,) = told(key)
+    assert (event["detail-type"], event["detail"]["error"]["code"]) == ("ImageFailed", "ExecutionAbortedError")
+
+
+def test_a_record_that_expires_is_not_told(pipeline, folder, told):
+    """A tombstone whose time has come goes in silence."""
+    key = f"{folder}/x.jpg"
+    pipeline.upload(key, b"words")
+    pipeline.wait_for(key)
+    assert types(told(key)) == ["ImageFailed"]
+    name = pipeline.outputs["ImageTableName"]
+    pipeline.client("dynamodb").delete_item(TableName=name, Key={"ImageKey": {"S": key}})
+    assert types(told(key)) == ["ImageFailed"]
+
+
+def test_what_cannot_be_published_is_published_later(pipeline, folder, told):
+    """Throttled again and again, then through: every outcome, in order, none twice as nothing had got through."""
+    key = f"{folder}/x.jpg"
+    pipeline.fault("events", "PutEvents", "ThrottlingException", times=7)
+    for data in (b"words", b"more words"):
+        pipeline.upload(key, data)
+        pipeline.wait_for(key)
+    assert types(told(key)) == ["ImageFailed", "ImageFailed"]
+
+
+def test_an_outcome_that_breaks_the_function_holds_up_no_other(pipeline, folder, told):
+    """Given up after the retries; where it is in the stream is kept, and what came with it is told."""
+    broken, sound = f"{folder}/broken.jpg", f"{folder}/sound.jpg"
+    pipeline.client("dynamodb").put_item(
+        TableName=pipeline.outputs["ImageTableName"],
+        Item={"ImageKey": {"S": broken}, "status": {"S": "COMPLETED"}, "execution": {"M": {"id": {"S": "e"}}}},
+    )
+    pipeline.upload(sound, b"words")
+    pipeline.wait_for(sound)
+    assert types(told(sound)) == ["ImageFailed"]
+    assert told(broken) == []
+    (letter,) = pipeline.take_messages(pipeline.outputs["UnpublishedOutcomesQueueUrl"])
+    body = json.loads(letter["Body"])
+    assert body["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    assert body["DDBStreamBatchInfo"]["batchSize"] == 1
+
+
+def test_a_rule_of_somebody_hears_what_it_asks_for(pipeline, folder, told, listen):
+    """On the default bus, by type and key."""
+    pattern = {"source": ["image-pipeline"], "detail": {"imageKey": [{"prefix": f"{folder}/in/"}]}}
+    heard = listen({**pattern, "detail-type": ["ImageFailed"]})
+    for name in ("out/x.jpg", "in/y.jpg"):
+        pipeline.upload(f"{folder}/{name}", b"words")
+        pipeline.wait_for(f"{folder}/{name}")
+        assert types(told(f"{folder}/{name}")) == ["ImageFailed"]
+    assert [event["detail"]["imageKey"] for event in heard(1)] == [f"{folder}/in/y.jpg"]
