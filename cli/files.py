@@ -54,11 +54,10 @@ def find(arguments: Sequence[str], folder: str) -> tuple[list[File], list[LeftOu
                     left_out.append(found)
                     continue
                 key = folder + found.relative_to(base).as_posix()
-                first = files.setdefault(key, File(found, key))
-                if reason := _unfit(key) or _taken(first, found):
+                if reason := _unfit(key) or _taken(files.get(key), found):
                     left_out.append(LeftOut(found, reason, fault=True))
-                    if first.path == found:
-                        del files[key]
+                else:
+                    files[key] = File(found, key)
     return list(files.values()), left_out
 
 
@@ -82,10 +81,9 @@ def _below(path: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path | Lef
         else:
             yield from _inside(path, above | {(facts.st_dev, facts.st_ino)})
     except OSError as error:
-        if path.is_symlink() and isinstance(error, FileNotFoundError):
-            yield LeftOut(path, "is a link to something that is not there", fault=True)
-        else:
-            yield LeftOut(path, f"cannot be read: {error.strerror}", fault=True)
+        missing = "is a link to something that is not there" if path.is_symlink() else "is not there"
+        reason = missing if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        yield LeftOut(path, reason, fault=True)
 
 
 def _inside(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path | LeftOut]:
@@ -108,5 +106,7 @@ def _unfit(key: str) -> str:
     return too_long if size > keys.MAX_KEY_BYTES else ""
 
 
-def _taken(first: File, found: Path) -> str:
-    return "" if first.path == found else f"would have the same key as {first.path}; upload it to another folder (--to)"
+def _taken(first: File | None, found: Path) -> str:
+    if first is None or first.path == found:
+        return ""
+    return f"would have the same key as {first.path}; upload it to another folder (--to)"

@@ -20,22 +20,23 @@ from rich.text import Text
 
 from image_pipeline import keys
 
+_SHOWN: list[Console] = []  # the console that shows a bar: lines go above it, not into it
 _STYLES = {"COMPLETED": "green", "PARTIAL": "yellow", "FAILED": "red"}
 
 
 def say(*parts: str | tuple[str, str]) -> None:
     """Print texts and (text, style) pairs as one line to the standard output."""
-    _print(Console(soft_wrap=True, highlight=False), parts)
+    _print(Console(), parts, over_bar=sys.stdout.isatty())
 
 
 def complain(sentence: str) -> None:
     """Print what is wrong to the standard error."""
-    _print(Console(stderr=True, soft_wrap=True, highlight=False), [(sentence, "red")])
+    _print(Console(stderr=True), [(sentence, "red")], over_bar=True)
 
 
-def styled(status: str) -> tuple[str, str]:
-    """Give a record's status its colour."""
-    return status, _STYLES.get(status, "dim")
+def styled(status: str, width: int = 0) -> tuple[str, str]:
+    """Give a record's status its colour, filled with spaces up to a width."""
+    return f"{status:<{width}}", _STYLES.get(status, "dim")
 
 
 def write_json(document: Any) -> None:
@@ -76,9 +77,15 @@ def bar(words: str, total: int, *, in_bytes: bool = False, hidden: bool = False)
     count = DownloadColumn() if in_bytes else MofNCompleteColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as progress:
-        yield Bar(progress, progress.add_task(words, total=total))
+        if not progress.disable:
+            _SHOWN.append(console)
+        try:
+            yield Bar(progress, progress.add_task(words, total=total))
+        finally:
+            _SHOWN.clear()
 
 
-def _print(console: Console, parts: Any) -> None:
+def _print(console: Console, parts: Any, over_bar: bool) -> None:
     shown = [keys.shown(part) if isinstance(part, str) else (keys.shown(part[0]), part[1]) for part in parts]
-    console.print(Text.assemble(*shown))
+    target = _SHOWN[0] if _SHOWN and over_bar else console
+    target.print(Text.assemble(*shown), soft_wrap=True, highlight=False)

@@ -144,7 +144,7 @@ class _Words:
 
     def outcome(self, body: follow.Body) -> None:
         reason = f"  {body['error']['message']}" if "error" in body else ""
-        terminal.say(terminal.styled(f"{body['status']:<10}"), body["ImageKey"], (reason, "dim"))
+        terminal.say(terminal.styled(body["status"], 10), body["ImageKey"], (reason, "dim"))
 
     def open(self, image_key: str, seconds: int) -> None:
         terminal.complain(f"{image_key} has no outcome after {seconds} s; ask for its status later.")
