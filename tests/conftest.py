@@ -38,6 +38,7 @@ UPLOADS_BUCKET = "uploads-bucket"
 THUMBNAILS_BUCKET = "thumbnails-bucket"
 IMAGE_TABLE = "image-table"
 API_KEY_TABLE = "api-key-table"
+LISTING_TABLE = "listing-table"
 
 ENVIRONMENT = {
     "THUMBNAILS_BUCKET": THUMBNAILS_BUCKET,
@@ -60,6 +61,7 @@ MACHINES = {
 
 OF_SOME_FUNCTIONS = {
     "API_KEY_TABLE": API_KEY_TABLE,
+    "LISTING_TABLE": LISTING_TABLE,
     "UPLOADS_BUCKET": UPLOADS_BUCKET,
     "EVENT_BUS": "default",
     "STATUS_API_URL": "https://api.example",
@@ -134,6 +136,17 @@ def aws() -> Iterator[None]:
             BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[{"AttributeName": "KeyId", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "KeyId", "KeyType": "HASH"}],
+        )
+        boto3.client("dynamodb").create_table(
+            TableName=LISTING_TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name in ("ViewShard", "ListPosition")
+            ],
+            KeySchema=[
+                {"AttributeName": "ViewShard", "KeyType": "HASH"},
+                {"AttributeName": "ListPosition", "KeyType": "RANGE"},
+            ],
         )
         yield
 

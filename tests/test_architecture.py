@@ -32,7 +32,7 @@ LEVELS = [
     },
     {"storage"},
     {"labels", "records", "executions", "events", "apikeys", "uploads"},
-    {"status", "cleanup"},
+    {"status", "cleanup", "listing"},
 ]
 PURE = LEVELS[0] | LEVELS[1] - {"aws"} | LEVELS[2]
 

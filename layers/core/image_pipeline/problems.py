@@ -12,6 +12,7 @@ from typing import Any
 
 from image_pipeline.errors import (
     InvalidKeyError,
+    InvalidQueryError,
     PipelineError,
     StorageUnavailableError,
     UploadChangedError,
@@ -19,7 +20,12 @@ from image_pipeline.errors import (
 )
 from image_pipeline.observability import Handler, logger
 
-_STATUS: dict[type[PipelineError], int] = {InvalidKeyError: 400, UploadNotFoundError: 404, UploadChangedError: 412}
+_STATUS: dict[type[PipelineError], int] = {
+    InvalidKeyError: 400,
+    InvalidQueryError: 400,
+    UploadNotFoundError: 404,
+    UploadChangedError: 412,
+}
 
 _GUARDS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
