@@ -15,11 +15,12 @@ from cli import stack as stacks
 from cli.delete import delete
 from cli.download import download
 from cli.exits import INTERRUPTED, LEFT, NO_STACK, OK, USAGE, WORDS
+from cli.list import list_uploads
 from cli.redrive import redrive
 from cli.status import status
 from cli.upload import upload
-from image_pipeline import uploads
-from image_pipeline.errors import PipelineError, UploadNotFoundError
+from image_pipeline import listing, uploads
+from image_pipeline.errors import InvalidQueryError, PipelineError, UploadNotFoundError
 
 __all__ = ["INTERRUPTED", "LEFT", "NO_STACK", "OK", "USAGE", "main"]
 
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         return LEFT
     except PipelineError as error:
         terminal.complain(str(error))
-        return LEFT
+        return USAGE if isinstance(error, InvalidQueryError) else LEFT
     except KeyboardInterrupt:
         terminal.complain("Interrupted. The same command again does the rest.")
         return INTERRUPTED
@@ -118,6 +119,21 @@ def _pictures(commands: Any) -> None:
     sub = _command(commands, "delete", delete, "delete uploads and their renditions, after asking")
     _add_names(sub)
     sub.add_argument("--yes", action="store_true", help="do not ask")
+
+    sub = _command(commands, "list", list_uploads, "list uploads, newest first")
+    sub.add_argument("--status", choices=listing.STATUSES, help="only those with this status")
+    sub.add_argument("--label", help="only those with this label, in any case")
+    sub.add_argument(
+        "--from", dest="since", metavar="DATE", help="only those uploaded then or later, such as 2026-11-21"
+    )
+    sub.add_argument("--to", dest="until", metavar="DATE", help="only those uploaded before")
+    sub.add_argument(
+        "--limit",
+        type=names.number,
+        default=listing.USUAL_IMAGES,
+        metavar="N",
+        help="most uploads (default %(default)s)",
+    )
 
 
 def _add_names(sub: argparse.ArgumentParser) -> None:

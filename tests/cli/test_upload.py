@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cli.commands import main
 from cli.exits import INTERRUPTED, LEFT, NO_OUTCOME, OK, PICTURE_FAILED, USAGE
 from cli.upload import PART_BYTES, content_type, etag
+from tests.cli.conftest import ENVIRONMENT, PICTURE
 from tests.conftest import ROOT
 from tests.pictures import encoded, gradient, opened
 
 FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "tif": "TIFF", "bmp": "BMP"}
-PICTURE = encoded(gradient(24, 16))
 ODD_NAMES = [
     "a b.jpg",
     "a+b.jpg",
@@ -33,15 +31,6 @@ ODD_NAMES = [
     "no suffix",
     "[1].jpg",
 ]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'core'}"}
-
-
-@pytest.fixture
-def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """An empty folder, called as the test, so that each test has keys of its own."""
-    made = tmp_path / f"of {request.node.name}"
-    made.mkdir()
-    return made
 
 
 @pytest.fixture
@@ -207,60 +196,6 @@ def test_wrong_arguments_upload_nothing(running, folder, wrong, capsys):
         main(["upload", str(folder), *wrong, *running])
     assert caught.value.code == USAGE
     assert "usage:" in capsys.readouterr().err
-
-
-def on_a_terminal(*arguments: str) -> tuple[int, str]:
-    """Run a command with a terminal as its output."""
-    import pty
-
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cli", *arguments],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-        env={**ENVIRONMENT, "TERM": "xterm-256color"},
-    )
-    os.close(theirs)
-    seen = bytearray()
-    try:
-        while data := os.read(ours, 65_536):
-            seen += data
-    except OSError:  # how Linux says that the other side is closed
-        pass
-    finally:
-        os.close(ours)
-    return process.wait(), seen.decode()
-
-
-def test_a_terminal_has_colours_and_a_bar(running: Any, folder: Path) -> None:
-    """The bar does not swallow the lines, and is gone at the end."""
-    (folder / "x.jpg").write_bytes(PICTURE)
-    code, seen = on_a_terminal("upload", str(folder), "--wait", *running)
-    assert code == OK
-    assert "Uploading" in seen
-    assert "Processing" in seen
-    assert "\x1b[32mCOMPLETED" in seen
-    assert f"\x1b[2K\x1b[2muploaded  \x1b[0muploads/{folder.name}/x.jpg\r\n" in seen
-    assert seen.endswith("1 COMPLETED.\r\n")
-
-
-def test_a_reader_that_goes_away_is_no_error_to_shout_about(running: Any, folder: Path) -> None:
-    """`… | head -1` prints no stack trace."""
-    for index in range(3):
-        (folder / f"{index}.jpg").write_bytes(PICTURE)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cli", "upload", str(folder), *running],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=ENVIRONMENT,
-    )
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    process.stderr.close()
-    assert process.wait() == LEFT
 
 
 def test_an_upload_of_nothing_says_so(lines, folder):
