@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -68,7 +69,7 @@ def read(stack: Stack, image_keys: Iterable[str]) -> dict[str, Body]:
             answer = client.batch_get_item(RequestItems=asked)
             for item in answer["Responses"].get(table, []):
                 record = records.from_item(item)
-                found[record["ImageKey"]] = status.told(record, lambda *where: _url(stack, *where))
+                found[record["ImageKey"]] = status.told(record, stack.workflow.seconds, partial(_url, stack))
             asked = answer.get("UnprocessedKeys")
     return found
 

@@ -18,6 +18,7 @@ from botocore.exceptions import (
 )
 
 from image_pipeline import aws, storage
+from image_pipeline.settings import WorkflowType
 from local import lock
 from local.clients import Clients
 
@@ -39,6 +40,11 @@ class Stack:
     """Gives the boto3 client of a service."""
     local: bool = False
     """Whether it is the copy on this machine."""
+
+    @property
+    def workflow(self) -> WorkflowType:
+        """How it runs the workflow of an upload; a stack that does not say has no choice yet."""
+        return WorkflowType(self.outputs.get("WorkflowType", WorkflowType.STANDARD))
 
 
 def deployed(name: str, region: str | None) -> Stack:

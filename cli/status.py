@@ -7,6 +7,7 @@ from typing import Any
 from cli import follow, names, terminal
 from cli.exits import LEFT, OK, PICTURE_FAILED
 from cli.stack import Stack
+from image_pipeline.settings import WorkflowType
 
 _CONSOLES = {
     "aws": "console.aws.amazon.com",
@@ -85,11 +86,16 @@ def _picture(facts: dict[str, Any]) -> str:
 
 
 def _link(stack: Stack, body: follow.Body) -> str:
-    """Where the execution can be looked at: in the console, or on this machine by its ARN."""
+    """Where the execution can be looked at: in the console, or on this machine by its ARN.
+
+    The console finds an Express execution by more than its name, so that one is to be looked for in its workflow.
+    """
     deleted = body["status"] == "DELETED"
     machine = stack.outputs["DeleteImageStateMachineArn" if deleted else "ProcessImageStateMachineArn"]
     arn: str = machine.replace(":stateMachine:", ":execution:") + ":" + body["execution"]["id"]
     if stack.local:
         return arn
     _, partition, _, region, *_ = arn.split(":")
-    return f"https://{_CONSOLES[partition]}/states/home?region={region}#/v2/executions/details/{arn}"
+    express = stack.workflow is WorkflowType.EXPRESS and not deleted
+    place = f"statemachines/view/{machine}" if express else f"v2/executions/details/{arn}"
+    return f"https://{_CONSOLES[partition]}/states/home?region={region}#/{place}"

@@ -102,8 +102,10 @@ def test_queues_are_encrypted(template):
 
 
 def statements(translated, role):
+    """Also those that depend on a parameter."""
     for policy in translated["Resources"][role]["Properties"].get("Policies", []):
-        yield from policy["PolicyDocument"]["Statement"]
+        for statement in policy["PolicyDocument"]["Statement"]:
+            yield from (each for each in statement.get("Fn::If", [statement]) if "Resource" in each)
 
 
 def roles(translated):

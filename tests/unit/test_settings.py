@@ -43,9 +43,16 @@ def test_template_sets_every_variable_and_no_other(template):
 
 def test_machines_are_read_and_their_absence_is_named():
     """One failed start tells all that is missing."""
-    assert settings.load_machines(MACHINES).settle_image == MACHINES["SETTLE_IMAGE_ARN"]
-    with pytest.raises(SettingsError, match="PROCESS_IMAGE_ARN is missing; SETTLE_IMAGE_ARN is missing"):
+    assert settings.load_machines(ENVIRONMENT | MACHINES).settle_image == MACHINES["SETTLE_IMAGE_ARN"]
+    with pytest.raises(SettingsError, match="PROCESS_IMAGE_ARN is missing; SETTLE_IMAGE_ARN is missing; WORKFLOW_TYPE"):
         settings.load_machines({})
+
+
+def test_a_workflow_type_is_one_of_two():
+    """Anything else would change when a record counts as lost."""
+    with pytest.raises(SettingsError, match="WORKFLOW_TYPE is 'express', which is none of STANDARD, EXPRESS"):
+        settings.load_for_status({**ENVIRONMENT, "WORKFLOW_TYPE": "express"})
+    assert settings.load_for_status({**ENVIRONMENT, "WORKFLOW_TYPE": "EXPRESS"}).workflow.seconds == 300
 
 
 def test_template_says_where_the_machines_are(template):

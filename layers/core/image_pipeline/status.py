@@ -29,25 +29,27 @@ def find(path: str, settings: StatusSettings) -> records.Record | None:
     for image_key in keys.image_keys(path):
         record = records.read(settings.image_table, image_key)
         if record is not None:
-            return told(_without_internals(record), partial(storage.url, seconds=settings.rendition_url_seconds))
+            url = partial(storage.url, seconds=settings.rendition_url_seconds)
+            return told(_without_internals(record), settings.workflow.seconds, url)
     return None
 
 
-def told(record: records.Record, url: Url) -> records.Record:
+def told(record: records.Record, longest: int, url: Url) -> records.Record:
     """What is said of a record, in full: for those who may read it anyway.
 
     Args:
         record: as `records` gives it.
+        longest: seconds that an execution may take.
         url: makes the URL of each rendition.
     """
-    return _with_urls(_as_told(record), url)
+    return _with_urls(_as_told(record, longest), url)
 
 
 def _without_internals(record: records.Record) -> records.Record:
     return {**record, "error": for_outsiders(record["error"])} if "error" in record else record
 
 
-def _as_told(record: records.Record) -> records.Record:
+def _as_told(record: records.Record, longest: int) -> records.Record:
     """While a new upload is processed, the old picture stands apart; and what takes too long is said to be stale."""
     if record["status"] != "PROCESSING":
         return record
@@ -56,7 +58,7 @@ def _as_told(record: records.Record) -> records.Record:
     if previous:
         told["previous"] = previous
     age = records.age_seconds(record["execution"]["startedAt"], datetime.now(UTC))
-    return {**told, "stale": True} if age > records.WORKFLOW_SECONDS else told
+    return {**told, "stale": True} if age > longest else told
 
 
 def _with_urls(record: records.Record, url: Url) -> records.Record:
