@@ -123,7 +123,7 @@ def test_every_function_has_a_role_of_its_own(translated):
         for body in translated["Resources"].values()
         if body["Type"] == "AWS::Lambda::Function"
     ]
-    assert len(used) == len(set(used)) == 11
+    assert len(used) == len(set(used)) == 13
 
 
 def test_no_role_has_a_wildcard_action(translated):
@@ -153,8 +153,7 @@ def test_the_services_own_logs_know_nothing_of_people(template):
 
 def test_only_a_final_status_wakes_the_publisher(template):
     """The filter asks for what is told, and for nothing that a removal has."""
-    (mapping,) = [body for body in template["Resources"].values() if body["Type"] == "AWS::Lambda::EventSourceMapping"]
-    (only,) = mapping["Properties"]["FilterCriteria"]["Filters"]
+    (only,) = template["Resources"]["PublishOutcomesEventSourceMapping"]["Properties"]["FilterCriteria"]["Filters"]
     pattern = EventPattern.load(only["Pattern"])
 
     def wakes(name, **images):
@@ -169,13 +168,21 @@ def test_only_a_final_status_wakes_the_publisher(template):
     assert not wakes("REMOVE", OldImage=final)
 
 
-def test_what_is_given_up_can_still_be_fetched(template):
+def test_every_change_wakes_what_lists_images(template):
+    """Also the end of a tombstone: nothing else takes it out of the list."""
+    assert "FilterCriteria" not in template["Resources"]["IndexImagesEventSourceMapping"]["Properties"]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "queue"), [("PublishOutcomes", "UnpublishedOutcomesQueue"), ("IndexImages", "UnlistedImagesQueue")]
+)
+def test_what_is_given_up_can_still_be_fetched(template, mapping, queue):
     """The stream keeps a change for a day; half of it at least is left to whoever is woken."""
-    properties = template["Resources"]["PublishOutcomesEventSourceMapping"]["Properties"]
+    properties = template["Resources"][f"{mapping}EventSourceMapping"]["Properties"]
     assert properties["MaximumRecordAgeInSeconds"] <= 43_200
     assert properties["MaximumRetryAttempts"] > 0
     assert properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert properties["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": "UnpublishedOutcomesQueue.Arn"}
+    assert properties["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": f"{queue}.Arn"}
     assert template["Resources"]["ImageTable"]["Properties"]["StreamSpecification"] == {
         "StreamViewType": "NEW_AND_OLD_IMAGES"
     }
@@ -212,6 +219,7 @@ def test_a_client_gives_up_before_its_function_does(template):
         "StoreResultsFunction": (1, aws.CLIENT_CONFIG),
         "GetStatusFunction": (1, aws.CLIENT_CONFIG),
         "DeleteUploadFunction": (2, aws.CLIENT_CONFIG),
+        "ListImagesFunction": (1, aws.CLIENT_CONFIG),
         "AuthorizeFunction": (1, aws.HURRIED_CONFIG),
     }
     for logical_id, (count, config) in calls.items():
@@ -254,9 +262,8 @@ def test_every_route_leads_to_a_function_that_the_api_may_call(template):
         permission = resources[f"{function}Permission"]["Properties"]
         assert permission["FunctionName"] == {"Ref": function}
         method, path = route.split(" ")
-        assert permission["SourceArn"]["Fn::Sub"].endswith(
-            "${ImageStatusApi}/*/" + method + path.partition("{")[0] + "*"
-        )
+        reached = path.partition("{")[0] + "*" if "{" in path else path
+        assert permission["SourceArn"]["Fn::Sub"].endswith("${ImageStatusApi}/*/" + method + reached)
         assert resources[function]["Properties"]["Timeout"] < API_GATEWAY_SECONDS
 
 

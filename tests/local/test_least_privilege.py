@@ -31,6 +31,7 @@ UNNEEDED = [
     ("*", "logs:*", "the local engine writes its logs to files, on AWS these deliver them"),
     ("*", "xray:*", "the local engine traces nothing, on AWS these do"),
     ("PublishOutcomes*", "dynamodb:ListStreams", "Lambda asks for it when the mapping is made, and nothing here does"),
+    ("IndexImages*", "dynamodb:ListStreams", "as above"),
 ]
 
 PHOTO, OTHER_PHOTO = photo(200, 150), photo(150, 200)
@@ -377,6 +378,60 @@ def a_change_of_nothing(pipeline: Pipeline) -> str | None:
     return None if statuses == (404, 404) else f"the API answers {statuses}"
 
 
+def denied(pipeline: Pipeline) -> bool:
+    """Whether any call has been."""
+    return any(not call.allowed for call in pipeline.calls())
+
+
+def an_image_that_is_listed(pipeline: Pipeline) -> str | None:
+    """While it is processed and when it has failed, and again: what was listed before is taken out."""
+    run = Run(pipeline, "listed.jpg")
+    key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a run").text
+    answers: list[int] = []
+
+    def shown(uploaded: str) -> bool:
+        request = urllib.request.Request(
+            f"{pipeline.api_url}/images?status=FAILED&limit=100", headers={"x-api-key": key}
+        )
+        try:
+            with urllib.request.urlopen(request) as answer:
+                images = json.loads(answer.read())["images"]
+        except HTTPError as error:
+            with error:
+                answers.append(error.code)
+            return True
+        return [each["uploadedAt"] for each in images if each["imageKey"] == run.key] == [uploaded]
+
+    for _ in range(2):
+        run.upload(b"words")
+        uploaded = (pipeline.record(run.key) or {}).get("upload", {}).get("uploadedAt", "")
+        pipeline.wait_until(lambda now=uploaded: shown(now) or denied(pipeline), run.key)
+    if answers:
+        return f"the API answers {answers}"
+    return "a change was not listed" if denied(pipeline) else None
+
+
+def a_change_that_cannot_be_listed(pipeline: Pipeline) -> str | None:
+    """What breaks the function is kept."""
+    url = pipeline.outputs["UnlistedImagesQueueUrl"]
+    pipeline.take_messages(url)  # of the runs before
+
+    def fail(_: Any) -> None:
+        raise KeyError("dynamodb")
+
+    pipeline.replace("IndexImagesFunction", fail)
+    item = {"ImageKey": {"S": f"uploads/{uuid.uuid4()}"}, "status": {"S": "PROCESSING"}}
+    pipeline.client("dynamodb").put_item(TableName=pipeline.outputs["ImageTableName"], Item=item)
+    letters: list[Any] = []
+
+    def settled() -> bool:
+        letters.extend(pipeline.take_messages(url))
+        return bool(letters) or denied(pipeline)
+
+    pipeline.wait_until(settled, "the letter")
+    return None if letters else "what was given up is not kept"
+
+
 RUNS = [
     a_photo,
     a_photo_without_version,
@@ -395,6 +450,8 @@ RUNS = [
     a_deletion_through_the_api,
     a_reprocess_through_the_api,
     a_change_of_nothing,
+    an_image_that_is_listed,
+    a_change_that_cannot_be_listed,
 ]
 
 
@@ -443,7 +500,7 @@ def test_nothing_is_denied_in_a_run(pipeline):
     assert a_photo(pipeline) is None
     calls = pipeline.calls()
     assert {call.allowed for call in calls} == {True}
-    others = ("CleanRenditions", "Watch", "Delete", "Settle", "Reprocess", "Authorize")
+    others = ("CleanRenditions", "Watch", "Delete", "Settle", "Reprocess", "Authorize", "ListImages")
     idle = {role for role in pipeline.roles if role.startswith(others)}
     assert {call.role for call in calls} == set(pipeline.roles) - idle
 

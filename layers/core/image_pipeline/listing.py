@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
@@ -34,6 +34,8 @@ _LABEL_CHARACTERS = 200  # far more than any has; a partition's name has room fo
 # Every image is written into the view of all, and a partition takes 1,000 write units a second:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
 _SHARDS = 4
+
+_PARAMETERS = frozenset({"status", "label", "from", "to", "limit", "cursor"})
 
 _LEDGER_SECONDS = 2 * 86_400  # for which an image that is gone is remembered: a stream has changes of one day
 _ATTEMPTS = 5
@@ -117,6 +119,23 @@ def filtered(
     return wanted
 
 
+def asked(parameters: Mapping[str, str]) -> tuple[Filter, int, str | None]:
+    """What the query of `GET /images` asks for: which images, how many for a page, and after which page.
+
+    Raises:
+        InvalidQueryError: a parameter is not known, or cannot be what it is.
+    """
+    if unknown := sorted(parameters.keys() - _PARAMETERS):
+        raise InvalidQueryError(
+            f"There is no parameter {unknown[0][:80]!r}.", f"The parameters are {', '.join(sorted(_PARAMETERS))}."
+        )
+    limit = parameters.get("limit", str(USUAL_IMAGES))
+    if not (limit.isascii() and limit.isdigit() and len(limit) <= 9):
+        raise InvalidQueryError(f"The limit {limit[:80]!r} is no number.", f"Ask for 1 to {MOST_IMAGES} images.")
+    wanted = filtered(*map(parameters.get, ("status", "label", "from", "to")))
+    return wanted, int(limit), parameters.get("cursor")
+
+
 def entry(record: records.Record) -> Entry:
     """Where and how an image is listed.
 
@@ -148,6 +167,25 @@ def entry(record: records.Record) -> Entry:
         views += ["all", *dict.fromkeys(map(_label_view, names))]
     position = f"{_uploaded(record)}#{_digest(image_key)}"
     return Entry(position, tuple(views), {name: value for name, value in summary.items() if value is not None})
+
+
+def follow(client: aws.Client, table: str, change: Mapping[str, Any]) -> bool:
+    """Do for a change of the records' stream what `apply` does.
+
+    Within a stream, DynamoDB numbers the changes of an item in their order; a newer stream has a later label.
+
+    Args:
+        client: gives clients.
+        table: of the listing.
+        change: as Lambda hands it over.
+
+    Raises:
+        StorageUnavailableError: as `apply`.
+    """
+    image_key = change["dynamodb"]["Keys"]["ImageKey"]["S"]
+    _, record = records.changed(change)
+    label = change["eventSourceARN"].rpartition("/stream/")[2]
+    return apply(client, table, image_key, record, f"{label}/{change['dynamodb']['SequenceNumber']:0>40}")
 
 
 def apply(client: aws.Client, table: str, image_key: str, record: records.Record | None, order: str) -> bool:
