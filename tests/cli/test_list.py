@@ -60,3 +60,16 @@ def test_a_date_that_cannot_be_is_a_wrong_argument(stack, capsys):
     """With what to write."""
     assert main(["list", "--from", "yesterday", *stack]) == USAGE
     assert "ISO 8601" in capsys.readouterr().err
+
+
+def test_what_was_uploaded_here_is_listed(pipeline, lines, picture):
+    """With its outcome, a moment later."""
+    (label, *_) = pipeline.record(f"uploads/{picture}")["labels"]
+
+    def found() -> list[Any]:
+        code, (told,) = lines("list", "--label", label["name"], "--status", "COMPLETED")
+        assert code == OK
+        return [image for image in told["images"] if image["imageKey"] == f"uploads/{picture}"]
+
+    pipeline.wait_until(lambda: bool(found()), "the list", seconds=10)
+    assert label["name"] in found()[0]["labels"]
