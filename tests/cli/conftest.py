@@ -63,8 +63,8 @@ def picture(pipeline: Pipeline, name: str) -> str:
 
 
 @pytest.fixture
-def stack(aws: None) -> list[str]:
-    """The options that lead to a stack on AWS."""
+def stack(aws: None, request: pytest.FixtureRequest) -> list[str]:
+    """The options that lead to a stack on AWS; its workflow is of the type that the test gives."""
     outputs = {
         "ProcessImageStateMachineArn": MACHINE,
         "DeleteImageStateMachineArn": f"{MACHINE}-delete",
@@ -73,6 +73,7 @@ def stack(aws: None) -> list[str]:
         "ImageTableName": IMAGE_TABLE,
         "ApiKeyTableName": API_KEY_TABLE,
         "ListingTableName": LISTING_TABLE,
+        "WorkflowType": getattr(request, "param", "STANDARD"),
     }
     body = {
         "Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}},

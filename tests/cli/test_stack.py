@@ -7,7 +7,7 @@ import pytest
 from cli.commands import main
 from cli.exits import NO_STACK, OK
 from cli.stack import StackError, deployed
-from tests.cli.conftest import PICTURE
+from tests.cli.conftest import MACHINE, PICTURE
 from tests.conftest import put_record
 
 
@@ -41,3 +41,12 @@ def test_a_stack_that_is_not_there_is_told_with_its_region(aws):
     """One may have meant another one."""
     with pytest.raises(StackError, match="There is no stack pictures in eu-central-1: check"):
         deployed("pictures", "eu-central-1")
+
+
+@pytest.mark.parametrize("stack", ["EXPRESS"], indirect=True)
+def test_the_link_of_an_express_execution_leads_to_its_workflow(stack, capsys):
+    """The console finds it by more than the record knows."""
+    put_record("uploads/x.jpg")
+    assert main(["status", "x.jpg", *stack]) == OK
+    out = capsys.readouterr().out
+    assert f"https://console.aws.amazon.com/states/home?region=eu-west-1#/statemachines/view/{MACHINE}\n" in out

@@ -90,10 +90,13 @@ def test_an_interrupted_upload_goes_on_where_it_stopped(pipeline, running, lines
         env=ENVIRONMENT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    first = [json.loads(process.stdout.readline()) for _ in range(4)]
+    try:
+        first = [json.loads(process.stdout.readline()) for _ in range(4)]
+        process.send_signal(signal.SIGINT)
+        out, complaint = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert {line["event"] for line in first} == {"uploaded"}
-    process.send_signal(signal.SIGINT)
-    out, complaint = process.communicate(timeout=10)
     assert (process.returncode, out) == (INTERRUPTED, b"")
     assert complaint == b"Interrupted. The same command again does the rest.\n"
     pipeline.clear()
