@@ -17,12 +17,15 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
-from image_pipeline import aws, storage
+from image_pipeline import aws
 from image_pipeline.settings import WorkflowType
 from local import lock
 from local.clients import Clients
 
-_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=64)
+# A person waits longer than a function may.
+_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=10, read_timeout=60, max_pool_connections=64
+)
 _EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _WRONG_CODES = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"})
 
@@ -68,7 +71,7 @@ def deployed(name: str, region: str | None) -> Stack:
 
     @cache
     def client(service: str) -> Any:
-        config = _CONFIG.merge(storage.SIGNING_CONFIG) if service == "s3" else _CONFIG
+        config = aws.SIGNING_CONFIG.merge(_CONFIG) if service == "s3" else _CONFIG
         return session.client(service, config=config)  # type: ignore[call-overload]
 
     return Stack(outputs, client)

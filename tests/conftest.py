@@ -66,6 +66,7 @@ OF_SOME_FUNCTIONS = {
     "UPLOADS_BUCKET": UPLOADS_BUCKET,
     "EVENT_BUS": "default",
     "STATUS_API_URL": "https://api.example",
+    "PRESIGNED_UPLOAD_SECONDS": "900",
 }
 
 

@@ -59,6 +59,28 @@ class StatusSettings:
 
 
 @dataclass(frozen=True)
+class IntakeSettings:
+    """What uploads over HTTP need."""
+
+    uploads_bucket: str
+    status_api_url: str
+    """Without a slash at its end."""
+    image_formats: frozenset[str]
+    """Upper-case names."""
+
+
+@dataclass(frozen=True)
+class PresignSettings:
+    """What signing an upload needs."""
+
+    uploads_bucket: str
+    status_api_url: str
+    """Without a slash at its end."""
+    max_upload_bytes: int
+    presigned_upload_seconds: int
+
+
+@dataclass(frozen=True)
 class Machines:
     """The workflows, by ARN."""
 
@@ -81,7 +103,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         max_upload_bytes=given.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
         max_pixels=given.number("MAX_MEGAPIXELS", 1, 500) * MEGA,
         render_memory_bytes=given.number("RENDER_MEMORY_MEGABYTES", 128, 10_240) * MEBIBYTE,
-        image_formats=frozenset(name.strip().upper() for name in given.text("IMAGE_FORMATS").split(",")),
+        image_formats=given.names("IMAGE_FORMATS"),
         labels_max=given.number("LABELS_MAX", 1, 100),
         labels_min_confidence=given.number("LABELS_MIN_CONFIDENCE", 0, 100),
     )
@@ -100,6 +122,35 @@ def load_for_status(environment: Mapping[str, str]) -> StatusSettings:
         given.text("IMAGE_TABLE"), given.number("RENDITION_URL_SECONDS", 60, 3600), given.workflow_type()
     )
     given.check("Globals.Function.Environment")
+    return settings
+
+
+def load_for_intake(environment: Mapping[str, str]) -> IntakeSettings:
+    """Read and check the settings of uploads over HTTP.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    given = _Variables(environment)
+    settings = IntakeSettings(given.text("UPLOADS_BUCKET"), given.text("STATUS_API_URL"), given.names("IMAGE_FORMATS"))
+    given.check("the function")
+    return settings
+
+
+def load_for_presigning(environment: Mapping[str, str]) -> PresignSettings:
+    """Read and check the settings of presigned uploads.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    given = _Variables(environment)
+    settings = PresignSettings(
+        uploads_bucket=given.text("UPLOADS_BUCKET"),
+        status_api_url=given.text("STATUS_API_URL"),
+        max_upload_bytes=given.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
+        presigned_upload_seconds=given.number("PRESIGNED_UPLOAD_SECONDS", 60, 3600),
+    )
+    given.check("the function")
     return settings
 
 
@@ -147,6 +198,9 @@ class _Variables:
         if value:
             self._faults.append(f"{name} is {value!r}, which is not a whole number from {least} to {most}")
         return least
+
+    def names(self, name: str) -> frozenset[str]:
+        return frozenset(each.strip().upper() for each in self.text(name).split(","))
 
     def workflow_type(self) -> WorkflowType:
         value = self.text("WORKFLOW_TYPE")

@@ -7,7 +7,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.config import Config
 
 from image_pipeline import aws, keys
 from image_pipeline.errors import StorageUnavailableError, UploadTooLargeError, UploadVanishedError
@@ -25,10 +24,6 @@ SUPERSEDED_TAG: "TagTypeDef" = {
 }  # a lifecycle rule in template.yml expires what has it
 _DELETE_AT_ONCE = 1000  # S3's limit
 _LIST_PAGES_MOST = 20  # of a thousand; the work is bounded even where a folder is named like a picture
-
-# botocore's defaults still sign URLs the old way and for the global endpoint, which answers a new bucket's URLs with a
-# redirect that breaks the signature.
-SIGNING_CONFIG = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
 
 CACHE_FOR_EVER = "public, max-age=31536000, immutable"  # a rendition's name changes with its content
 
@@ -76,7 +71,7 @@ class Version:
 
 @cache
 def _s3() -> "S3Client":
-    return boto3.client("s3", config=aws.CLIENT_CONFIG.merge(SIGNING_CONFIG))
+    return boto3.client("s3", config=aws.SIGNING_CONFIG)
 
 
 @contextmanager
