@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cli.exits import INTERRUPTED, LEFT, OK
 from cli.stack import Stack
 from image_pipeline.keys import UPLOADS_PREFIX
 
 _BENCH = Path(__file__).resolve().parent.parent / "bench"
 _LOOK_SECONDS = 1.0
-_DONE, _LEFT = 0, 1
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
     most = math.floor(options.budget / _dollars_each()) if options.budget is not None else 0
     if options.budget is not None and most < 1:
         print(f"A picture costs {_dollars_each():.6f} dollars, more than the budget.", file=sys.stderr)
-        return _LEFT
+        return LEFT
     request = {
         "prefix": options.prefix,
         "dryRun": options.dry_run,
@@ -68,10 +68,10 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         ended = _follow(stack, execution, say)
     except KeyboardInterrupt:
         print(f"It goes on without you. To stop it: aws stepfunctions stop-execution --execution-arn {execution}")
-        return _LEFT
+        return INTERRUPTED
     if ended["status"] != "SUCCEEDED":
         _fail(ended, options.json)
-        return _LEFT
+        return LEFT
     place = json.loads(ended["output"])["ResultWriterDetails"]
     sums = _sums(stack, place)
     facts = {
@@ -87,7 +87,7 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         "results": f"s3://{place['Bucket']}/{place['Key']}",
     }
     print(json.dumps(facts) if options.json else _summary(facts, most))
-    return _LEFT if sums.failed_parts or sums.over_limit else _DONE
+    return LEFT if sums.failed_parts or sums.over_limit else OK
 
 
 def _start(stack: Stack, request: Mapping[str, Any]) -> str:

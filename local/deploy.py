@@ -25,6 +25,7 @@ _KNOWN_OF_MAPPINGS = {
     *("BatchSize", "BisectBatchOnFunctionError", "DestinationConfig", "EventSourceArn", "FilterCriteria"),
     *("FunctionName", "FunctionResponseTypes", "MaximumRecordAgeInSeconds", "MaximumRetryAttempts", "StartingPosition"),
     "MaximumBatchingWindowInSeconds",  # without effect: nothing here is worth waiting for more
+    "ParallelizationFactor",  # without effect: one batch after another keeps any order
 }
 _KNOWN_OF_QUEUE_MAPPINGS = {
     *("BatchSize", "EventSourceArn", "FunctionName", "FunctionResponseTypes", "ScalingConfig"),

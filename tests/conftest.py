@@ -38,6 +38,7 @@ UPLOADS_BUCKET = "uploads-bucket"
 THUMBNAILS_BUCKET = "thumbnails-bucket"
 IMAGE_TABLE = "image-table"
 API_KEY_TABLE = "api-key-table"
+LISTING_TABLE = "listing-table"
 
 ENVIRONMENT = {
     "THUMBNAILS_BUCKET": THUMBNAILS_BUCKET,
@@ -65,6 +66,7 @@ OF_SOME_FUNCTIONS = {
     "BACKFILL_TABLE": BACKFILL_TABLE,
     "BATCH_QUEUE_URL": BATCH_QUEUE_URL,
     "API_KEY_TABLE": API_KEY_TABLE,
+    "LISTING_TABLE": LISTING_TABLE,
     "UPLOADS_BUCKET": UPLOADS_BUCKET,
     "EVENT_BUS": "default",
     "STATUS_API_URL": "https://api.example",
@@ -146,6 +148,17 @@ def aws() -> Iterator[None]:
             BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[{"AttributeName": "BackfillId", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "BackfillId", "KeyType": "HASH"}],
+        )
+        boto3.client("dynamodb").create_table(
+            TableName=LISTING_TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name in ("ViewShard", "ListPosition")
+            ],
+            KeySchema=[
+                {"AttributeName": "ViewShard", "KeyType": "HASH"},
+                {"AttributeName": "ListPosition", "KeyType": "RANGE"},
+            ],
         )
         boto3.client("sqs").create_queue(QueueName="batch-queue")
         yield

@@ -33,7 +33,7 @@ LEVELS = [
     },
     {"storage"},
     {"labels", "records", "executions", "events", "apikeys", "uploads", "presign"},
-    {"backfills", "batches", "status", "cleanup"},
+    {"backfills", "batches", "status", "cleanup", "listing"},
 ]
 PURE = LEVELS[0] | LEVELS[1] - {"aws"} | LEVELS[2]
 

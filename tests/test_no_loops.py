@@ -271,10 +271,12 @@ def test_no_rule_listens_to_our_own_events(deployed):
 
 
 def test_a_record_starts_what_tells_of_it_and_nothing_else(deployed):
-    """That function may write neither records nor objects."""
-    assert deployed.reading(deployed.tables["ImageTable"]) == {"PublishOutcomesFunction"}
-    assert deployed.graph()["PublishOutcomesFunction"] == set()
-    assert "PublishOutcomesFunction" in deployed.graph()["ProcessImageStateMachine"]
+    """Those functions may write neither records nor objects, and what they write starts nothing."""
+    readers = {"PublishOutcomesFunction", "IndexImagesFunction"}
+    assert deployed.reading(deployed.tables["ImageTable"]) == readers
+    assert deployed.reading(deployed.tables["ListingTable"]) == set()
+    assert {name for reader in readers for name in deployed.graph()[reader]} == set()
+    assert readers <= deployed.graph()["ProcessImageStateMachine"]
 
 
 def test_the_parts_of_a_map_start_no_workflow():
@@ -387,6 +389,9 @@ LOOPS = {
         "ProcessImageStateMachineRole", "states:StartExecution", {"Ref": "BackfillStateMachine"}
     ),
     "what starts batches may send them": allow("StartBatchFunctionRole", "sqs:*", "*"),
+    "what lists images may write records": allow(
+        "IndexImagesFunctionRole", "dynamodb:PutItem", {"Fn::GetAtt": ["ImageTable", "Arn"]}
+    ),
     "our own events are looked at": look_at(UPLOADED, source=["image-pipeline"]),
     "every event is looked at": look_at(UPLOADED, account=["123456789012"]),
     "renditions are uploads": look_at(

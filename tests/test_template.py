@@ -129,7 +129,7 @@ def test_every_function_has_a_role_of_its_own(translated):
         for body in translated["Resources"].values()
         if body["Type"] == "AWS::Lambda::Function"
     ]
-    assert len(used) == len(set(used)) == 15
+    assert len(used) == len(set(used)) == 17
 
 
 def test_no_role_has_a_wildcard_action(translated):
@@ -159,8 +159,7 @@ def test_the_services_own_logs_know_nothing_of_people(template):
 
 def test_only_a_final_status_wakes_the_publisher(template):
     """The filter asks for what is told, and for nothing that a removal has."""
-    mapping = template["Resources"]["PublishOutcomesEventSourceMapping"]
-    (only,) = mapping["Properties"]["FilterCriteria"]["Filters"]
+    (only,) = template["Resources"]["PublishOutcomesEventSourceMapping"]["Properties"]["FilterCriteria"]["Filters"]
     pattern = EventPattern.load(only["Pattern"])
 
     def wakes(name, **images):
@@ -175,13 +174,21 @@ def test_only_a_final_status_wakes_the_publisher(template):
     assert not wakes("REMOVE", OldImage=final)
 
 
-def test_what_is_given_up_can_still_be_fetched(template):
+def test_every_change_wakes_what_lists_images(template):
+    """Also the end of a tombstone: nothing else takes it out of the list."""
+    assert "FilterCriteria" not in template["Resources"]["IndexImagesEventSourceMapping"]["Properties"]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "queue"), [("PublishOutcomes", "UnpublishedOutcomesQueue"), ("IndexImages", "UnlistedImagesQueue")]
+)
+def test_what_is_given_up_can_still_be_fetched(template, mapping, queue):
     """The stream keeps a change for a day; half of it at least is left to whoever is woken."""
-    properties = template["Resources"]["PublishOutcomesEventSourceMapping"]["Properties"]
+    properties = template["Resources"][f"{mapping}EventSourceMapping"]["Properties"]
     assert properties["MaximumRecordAgeInSeconds"] <= 43_200
     assert properties["MaximumRetryAttempts"] > 0
     assert properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert properties["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": "UnpublishedOutcomesQueue.Arn"}
+    assert properties["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": f"{queue}.Arn"}
     assert template["Resources"]["ImageTable"]["Properties"]["StreamSpecification"] == {
         "StreamViewType": "NEW_AND_OLD_IMAGES"
     }
@@ -219,6 +226,7 @@ def test_a_client_gives_up_before_its_function_does(template):
         "GetStatusFunction": (1, aws.CLIENT_CONFIG),
         "DeleteUploadFunction": (2, aws.CLIENT_CONFIG),
         "UploadImageFunction": (1, aws.CLIENT_CONFIG),
+        "ListImagesFunction": (1, aws.CLIENT_CONFIG),
         "AuthorizeFunction": (1, aws.HURRIED_CONFIG),
     }
     for logical_id, (count, config) in calls.items():

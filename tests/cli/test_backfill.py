@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from cli import backfill
-from cli.commands import LEFT, OK, USAGE, main
+from cli.commands import main
+from cli.exits import LEFT, OK, USAGE
 from local.pipeline import Pipeline
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket

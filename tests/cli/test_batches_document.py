@@ -14,7 +14,8 @@ from botocore import xform_name
 
 from bench import batch_simulation
 from cli.backfill import add_options
-from cli.commands import OK, main
+from cli.commands import main
+from cli.exits import OK
 from tests.conftest import ROOT
 
 DOCUMENT = (ROOT / "docs" / "batches.md").read_text()

@@ -31,6 +31,7 @@ UNNEEDED = [
     ("*", "logs:*", "the local engine writes its logs to files, on AWS these deliver them"),
     ("*", "xray:*", "the local engine traces nothing, on AWS these do"),
     ("PublishOutcomes*", "dynamodb:ListStreams", "Lambda asks for it when the mapping is made, and nothing here does"),
+    ("IndexImages*", "dynamodb:ListStreams", "as above"),
 ]
 _MAP = "the local engine runs the parts of a map itself, and writes each result as a whole"
 UNNEEDED += [("Backfill*", f"states:{name}Execution", _MAP) for name in ("Start", "Describe", "Stop", "Redrive")]
@@ -464,6 +465,60 @@ def a_presigned_upload(pipeline: Pipeline) -> str | None:
     return None if run.outcome() == "COMPLETED" else run.outcome()
 
 
+def denied(pipeline: Pipeline) -> bool:
+    """Whether any call has been."""
+    return any(not call.allowed for call in pipeline.calls())
+
+
+def an_image_that_is_listed(pipeline: Pipeline) -> str | None:
+    """While it is processed and when it has failed, and again: what was listed before is taken out."""
+    run = Run(pipeline, "listed.jpg")
+    key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a run").text
+    answers: list[int] = []
+
+    def shown(uploaded: str) -> bool:
+        request = urllib.request.Request(
+            f"{pipeline.api_url}/images?status=FAILED&limit=100", headers={"x-api-key": key}
+        )
+        try:
+            with urllib.request.urlopen(request) as answer:
+                images = json.loads(answer.read())["images"]
+        except HTTPError as error:
+            with error:
+                answers.append(error.code)
+            return True
+        return [each["uploadedAt"] for each in images if each["imageKey"] == run.key] == [uploaded]
+
+    for _ in range(2):
+        run.upload(b"words")
+        uploaded = (pipeline.record(run.key) or {}).get("upload", {}).get("uploadedAt", "")
+        pipeline.wait_until(lambda now=uploaded: shown(now) or denied(pipeline), run.key)
+    if answers:
+        return f"the API answers {answers}"
+    return "a change was not listed" if denied(pipeline) else None
+
+
+def a_change_that_cannot_be_listed(pipeline: Pipeline) -> str | None:
+    """What breaks the function is kept."""
+    url = pipeline.outputs["UnlistedImagesQueueUrl"]
+    pipeline.take_messages(url)  # of the runs before
+
+    def fail(_: Any) -> None:
+        raise KeyError("dynamodb")
+
+    pipeline.replace("IndexImagesFunction", fail)
+    item = {"ImageKey": {"S": f"uploads/{uuid.uuid4()}"}, "status": {"S": "PROCESSING"}}
+    pipeline.client("dynamodb").put_item(TableName=pipeline.outputs["ImageTableName"], Item=item)
+    letters: list[Any] = []
+
+    def settled() -> bool:
+        letters.extend(pipeline.take_messages(url))
+        return bool(letters) or denied(pipeline)
+
+    pipeline.wait_until(settled, "the letter")
+    return None if letters else "what was given up is not kept"
+
+
 RUNS = [
     a_batch,  # the first, because its queue is asked all the time and by every other run, too
     a_photo,
@@ -486,6 +541,8 @@ RUNS = [
     a_backfill,
     an_upload_through_the_api,
     a_presigned_upload,
+    an_image_that_is_listed,
+    a_change_that_cannot_be_listed,
 ]
 
 
@@ -546,6 +603,7 @@ def test_nothing_is_denied_in_a_run(pipeline):
         "Backfill",
         "Upload",
         "Presign",
+        "ListImages",
     )
     idle = {role for role in pipeline.roles if role.startswith(others)}
     assert {call.role for call in calls} - idle == set(pipeline.roles) - idle

@@ -13,6 +13,7 @@ from typing import Any
 from image_pipeline.errors import (
     EmptyUploadError,
     InvalidKeyError,
+    InvalidQueryError,
     InvalidRequestError,
     PipelineError,
     StorageUnavailableError,
@@ -33,6 +34,7 @@ _STATUS: dict[type[PipelineError], int] = {
     UploadExistsError: 412,
     UploadTooLargeError: 413,
     UnsupportedFormatError: 415,
+    InvalidQueryError: 400,
 }
 
 _GUARDS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}

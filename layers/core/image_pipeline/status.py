@@ -1,11 +1,16 @@
 """What the status API says of an upload."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from image_pipeline import keys, records, storage
 from image_pipeline.errors import for_outsiders
 from image_pipeline.settings import StatusSettings
+
+Url = Callable[[str, str, str | None], str]
+"""Bucket, key and version id of a rendition → a URL that gives it to whoever has the URL."""
 
 PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings")
 
@@ -24,9 +29,20 @@ def find(path: str, settings: StatusSettings) -> records.Record | None:
     for image_key in keys.image_keys(path):
         record = records.read(settings.image_table, image_key)
         if record is not None:
-            told = _as_told(_without_internals(record), settings.workflow.seconds)
-            return _with_urls(told, settings.rendition_url_seconds)
+            url = partial(storage.url, seconds=settings.rendition_url_seconds)
+            return told(_without_internals(record), settings.workflow.seconds, url)
     return None
+
+
+def told(record: records.Record, longest: int, url: Url) -> records.Record:
+    """What is said of a record, in full: for those who may read it anyway.
+
+    Args:
+        record: as `records` gives it.
+        longest: seconds that an execution may take.
+        url: makes the URL of each rendition.
+    """
+    return _with_urls(_as_told(record, longest), url)
 
 
 def _without_internals(record: records.Record) -> records.Record:
@@ -45,10 +61,10 @@ def _as_told(record: records.Record, longest: int) -> records.Record:
     return {**told, "stale": True} if age > longest else told
 
 
-def _with_urls(record: records.Record, seconds: int) -> records.Record:
+def _with_urls(record: records.Record, url: Url) -> records.Record:
     def with_url(rendition: dict[str, Any]) -> dict[str, Any]:
         where = rendition["bucket"], rendition["key"], rendition.get("versionId")
-        return {**rendition, "url": storage.url(*where, seconds)}
+        return {**rendition, "url": url(*where)}
 
     def shown(picture: dict[str, Any]) -> dict[str, Any]:
         return {**picture, "renditions": [with_url(rendition) for rendition in picture["renditions"]]}

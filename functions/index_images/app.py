@@ -1,0 +1,20 @@
+"""Keep the listing as a batch of changes of records has left them."""
+
+import os
+from typing import Any
+
+from image_pipeline import aws, listing, settings
+from image_pipeline.errors import StorageUnavailableError
+from image_pipeline.observability import logger
+
+
+def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    (table,) = settings.required(os.environ, "LISTING_TABLE")
+    for change in event["Records"]:
+        try:
+            listing.follow(aws.client, table, change)
+        except StorageUnavailableError as error:
+            logger.warning("changes not listed", error=error.message)
+            # Lambda comes again with everything from here on.
+            return {"batchItemFailures": [{"itemIdentifier": change["dynamodb"]["SequenceNumber"]}]}
+    return {"batchItemFailures": []}

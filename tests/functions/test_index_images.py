@@ -1,0 +1,80 @@
+"""functions/index_images"""
+
+import copy
+import json
+
+import pytest
+from botocore.stub import Stubber
+
+from image_pipeline import aws as clients
+from image_pipeline import listing
+from tests.conftest import LISTING_TABLE, ROOT
+
+EVENT = json.loads((ROOT / "events" / "index_images.json").read_text())
+
+
+@pytest.fixture(autouse=True)
+def _client():
+    clients.client.cache_clear()
+    yield
+    clients.client.cache_clear()
+
+
+def change(number, key="uploads/coffee.jpg", gone=False, stream=None, **fields):
+    """A change like the one in events/, at another place of the stream."""
+    (record,) = copy.deepcopy(EVENT["Records"])
+    record["dynamodb"] |= {"SequenceNumber": str(number), "Keys": {"ImageKey": {"S": key}}}
+    record["dynamodb"]["NewImage"] |= {"ImageKey": {"S": key}, **fields}
+    if gone:
+        del record["dynamodb"]["NewImage"]
+    if stream:
+        record["eventSourceARN"] = f"{record['eventSourceARN'].partition('/stream/')[0]}/stream/{stream}"
+    return record
+
+
+def listed(**wanted):
+    page = listing.query(clients.client, LISTING_TABLE, listing.filtered(**wanted))
+    return [image["imageKey"] for image in page.images]
+
+
+def test_a_change_is_listed(handler):
+    """In every view that shows it."""
+    assert handler(EVENT) == {"batchItemFailures": []}
+    assert listed() == listed(status="COMPLETED") == listed(label="coffee") == ["uploads/coffee.jpg"]
+
+
+def test_what_is_gone_is_listed_no_more(handler):
+    """A tombstone whose time has come."""
+    handler({"Records": [change(1), change(2, gone=True)]})
+    assert listed() == []
+
+
+def test_a_batch_that_comes_again_changes_nothing(handler):
+    """Numbers are compared as numbers: 9 is before 10."""
+    handler({"Records": [change(9), change(10, status={"S": "FAILED"})]})
+    assert handler({"Records": [change(9)]}) == {"batchItemFailures": []}
+    assert (listed(status="COMPLETED"), listed(status="FAILED")) == ([], ["uploads/coffee.jpg"])
+
+
+def test_a_newer_stream_counts_anew(handler):
+    """As of a table that was restored: its numbers may be lower."""
+    handler({"Records": [change(7)]})
+    handler({"Records": [change(3, stream="2027-01-01T00:00:00.000", status={"S": "FAILED"})]})
+    assert listed(status="FAILED") == ["uploads/coffee.jpg"]
+
+
+def test_lambda_learns_where_to_come_again(handler, monkeypatch):
+    """From the first that is not listed; those before it are."""
+    follow = listing.follow
+
+    def until_two(client, table, record):
+        if record["dynamodb"]["SequenceNumber"] == "2":
+            with Stubber(client("dynamodb")) as stub:
+                stub.add_client_error("get_item", "ThrottlingException")
+                return follow(client, table, record)
+        return follow(client, table, record)
+
+    monkeypatch.setattr(listing, "follow", until_two)
+    records = [change(number, f"uploads/{number}") for number in (1, 2, 3)]
+    assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
+    assert listed() == ["uploads/1"]

@@ -1,0 +1,90 @@
+"""functions/list_images"""
+
+import json
+
+import pytest
+from botocore.stub import Stubber
+
+from image_pipeline import aws as clients
+from image_pipeline import listing
+from tests.conftest import LISTING_TABLE
+
+
+@pytest.fixture(autouse=True)
+def _client():
+    clients.client.cache_clear()
+    yield
+    clients.client.cache_clear()
+
+
+@pytest.fixture
+def ask(handler):
+    """Asks for a page; gives status and body."""
+
+    def ask(**parameters):
+        event = {"rawPath": "/images", "requestContext": {"requestId": "request-1"}}
+        if parameters:
+            event["queryStringParameters"] = {name.rstrip("_"): value for name, value in parameters.items()}
+        answer = handler(event)
+        return answer["statusCode"], json.loads(answer["body"])
+
+    return ask
+
+
+def put(key, second):
+    upload = {"uploadedAt": f"2026-11-21T12:00:0{second}Z"}
+    record = {"ImageKey": key, "status": "COMPLETED", "upload": upload, "labels": [{"name": "Sea"}]}
+    listing.apply(clients.client, LISTING_TABLE, key, record, "1")
+
+
+def test_nothing_is_a_list_without_images(ask):
+    """And no error."""
+    assert ask() == (200, {"images": [], "cursor": None})
+
+
+def test_pages_follow_each_other_by_their_cursor(ask):
+    """Newest first."""
+    for second in range(3):
+        put(f"uploads/{second}", second)
+    status, first = ask(limit="2", label="sea", status="COMPLETED", from_="2026-11-21", to="2026-11-22")
+    _, second = ask(
+        limit="2", label="sea", status="COMPLETED", from_="2026-11-21", to="2026-11-22", cursor=first["cursor"]
+    )
+    assert status == 200
+    assert [image["imageKey"] for image in first["images"] + second["images"]] == [
+        "uploads/2", "uploads/1", "uploads/0",
+    ]  # fmt: skip
+    assert second["cursor"] is None
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"stauts": "FAILED"},
+        {"status": "FAILED,COMPLETED"},
+        {"limit": "0"},
+        {"limit": "-1"},
+        {"limit": "٣"},
+        {"limit": "1.5"},
+        {"limit": "9" * 5000},
+        {"limit": ""},
+        {"from_": "now"},
+        {"cursor": ""},
+        {"cursor": "nonsense"},
+        {"label": ""},
+    ],
+)
+def test_nonsense_is_a_bad_request(ask, parameters):
+    """400, with the rule and what to do; nothing is taken for something else."""
+    status, body = ask(**parameters)
+    assert (status, body["title"]) == (400, "Bad Request")
+    assert "\n" not in body["detail"]
+    assert len(body["detail"]) < 400
+
+
+def test_a_table_that_does_not_answer_is_told(ask):
+    """503, and no words but ours."""
+    with Stubber(clients.client("dynamodb")) as stub:
+        stub.add_client_error("query", "ThrottlingException", "table listing-table", 400)
+        status, body = ask()
+    assert (status, body["detail"]) == (503, "The images cannot be listed just now. Try again in a few seconds.")

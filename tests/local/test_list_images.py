@@ -1,0 +1,150 @@
+"""`GET /images`, from uploads through the front door to the pages of the list."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import pytest
+
+from image_pipeline import apikeys
+from local.pipeline import Pipeline
+from tests.pictures import photo
+
+PHOTO = photo(200, 150)
+NAMES = ["a.jpg", "ä b?.jpg", "../c/.jpg", "🦊" * 200]
+
+Ask = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture
+def ask(pipeline: Pipeline) -> Ask:
+    """Asks for a page with a key that was made for it; gives status and body."""
+    key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a test").text
+
+    def ask(query: str = "", headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection(urlsplit(pipeline.api_url).netloc)
+        try:
+            connection.request("GET", f"/images?{query}", headers={"x-api-key": key} if headers is None else headers)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    return ask
+
+
+@pytest.fixture
+def listed(ask: Ask) -> Callable[..., dict[str, Any]]:
+    """Gives what is listed, by key, from all pages."""
+
+    def listed(limit: int = 100, **wanted: str) -> dict[str, Any]:
+        found: list[Any] = []
+        cursor = None
+        while True:
+            query = {**wanted, "limit": str(limit), **({"cursor": cursor} if cursor else {})}
+            status, body = ask(urlencode(query))
+            assert status == 200, body
+            found += body["images"]
+            cursor = body["cursor"]
+            if cursor is None:
+                break
+        by_key = {image["imageKey"]: image for image in found}
+        assert len(by_key) == len(found)
+        times = [image.get("uploadedAt", "") for image in found if image["status"] != "DELETED"]
+        assert times == sorted(times, reverse=True)
+        return by_key
+
+    return listed
+
+
+def test_an_upload_is_listed_from_its_beginning_to_its_end(pipeline, folder, listed):
+    """Whatever it is called: by status and by label, with the path of its status; and what was deleted is not."""
+    keys = {f"{folder}/{name}" for name in NAMES}
+    for key in keys:
+        pipeline.upload(key, PHOTO)
+    for key in keys:
+        pipeline.wait_for(key)
+    pipeline.wait_until(lambda: keys <= listed(status="COMPLETED").keys(), "the listing")
+    everything = listed()
+    for key in keys:
+        image, record = everything[key], pipeline.record(key) or {}
+        assert (image["format"], image["width"], image["height"]) == ("JPEG", 200, 150)
+        assert image["uploadedAt"] == record["upload"]["uploadedAt"]
+        assert image["thumbhash"] == record["summary"]["thumbhash"]
+        assert image["labels"] == [label["name"] for label in record["labels"]]
+        for label in image["labels"]:
+            assert key in listed(7, label=label.upper())
+            assert key in listed(7, label=label, status="COMPLETED")
+            assert key not in listed(label=label, status="FAILED")
+        status = http.client.HTTPConnection(urlsplit(pipeline.api_url).netloc)
+        status.request("GET", image["statusPath"])
+        assert json.loads(status.getresponse().read())["ImageKey"] == key
+        status.close()
+    assert not keys & listed(status="PROCESSING").keys()
+    gone = f"{folder}/a.jpg"
+    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=gone)
+    pipeline.wait_until(lambda: gone in listed(status="DELETED"), "the deletion")
+    assert gone not in listed()
+    assert everything[gone]["labels"]
+    assert all(gone not in listed(label=label) for label in everything[gone]["labels"])
+
+
+def test_what_fails_is_listed_with_its_reason(pipeline, folder, listed):
+    """And while a new upload is processed, as that."""
+    key = f"{folder}/x.jpg"
+    pipeline.upload(key, b"words")
+    pipeline.wait_for(key)
+    pipeline.wait_until(lambda: key in listed(status="FAILED"), "the failure")
+    assert listed(status="FAILED")[key]["error"] == "UnsupportedFormatError"
+    hold: list[bool] = []
+
+    def validate(event: dict[str, Any]) -> dict[str, Any]:
+        pipeline.wait_until(lambda: bool(hold), "the end of the test")
+        return {"source": event["upload"], "image": {}, "milliseconds": 1}
+
+    pipeline.replace("ValidateImageFunction", validate)
+    pipeline.upload(key, PHOTO)
+    pipeline.wait_until(lambda: key in listed(status="PROCESSING"), "the new upload")
+    assert key not in listed(status="FAILED")
+    hold.append(True)
+    pipeline.wait_until(lambda: key in listed(status="COMPLETED"), "the new picture")
+
+
+def test_a_table_that_is_throttled_is_caught_up_with(pipeline, folder, listed):
+    """The stream waits, and nothing is lost or out of order."""
+    key = f"{folder}/x.jpg"
+    pipeline.fault("dynamodb", "TransactWriteItems", "ThrottlingException", times=9)
+    pipeline.upload(key, b"words")
+    pipeline.wait_for(key)
+    pipeline.wait_until(lambda: key in listed(status="FAILED"), "the failure")
+    assert key not in listed(status="PROCESSING")
+
+
+def test_the_list_always_needs_a_key(ask):
+    """It tells names, which the status of one asks for."""
+    assert ask(headers={})[0] == 401
+    assert ask(headers={"x-api-key": "ip_0000EXAMPLE0_nonsense"})[0] == 403
+
+
+@pytest.mark.parametrize("query", ["status=done", "limit=0", "cursor=x", "label=", "from=now", "page=2", "%00=%FF"])
+def test_nonsense_is_refused_in_a_sentence(ask, query):
+    """A problem document, and nothing of the inside."""
+    status, body = ask(query)
+    assert (status, body["status"], body["type"]) == (400, 400, "about:blank")
+
+
+def test_a_listing_that_cannot_be_read_is_told(pipeline, ask):
+    """503; the reason is in the logs."""
+    pipeline.fault("dynamodb", "Query", "ThrottlingException", times=-1)
+    status, body = ask()
+    assert (status, body["detail"]) == (503, "The images cannot be listed just now. Try again in a few seconds.")
+
+
+def test_a_label_with_anything_in_it_finds_what_has_it(ask):
+    """Encoded as any query; here nothing has it."""
+    for label in ("Straße & Co.", "a+b", "#1", "日本"):
+        assert ask(f"label={quote(label)}") == (200, {"images": [], "cursor": None})
