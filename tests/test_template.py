@@ -123,7 +123,7 @@ def test_every_function_has_a_role_of_its_own(translated):
         for body in translated["Resources"].values()
         if body["Type"] == "AWS::Lambda::Function"
     ]
-    assert len(used) == len(set(used)) == 13
+    assert len(used) == len(set(used)) == 15
 
 
 def test_no_role_has_a_wildcard_action(translated):
