@@ -1,4 +1,4 @@
-"""The command line for a stack: `redrive` undelivered events, `reprocess` uploads, manage API `keys`."""
+"""The command line for a stack: `redrive` undelivered events, `reprocess` or `relist` uploads, manage API `keys`."""
 
 import argparse
 import json
@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cli import keys
 from cli import stack as stacks
 from cli.redrive import redrive
+from cli.relist import relist
 from image_pipeline import uploads
 from image_pipeline.errors import PipelineError, UploadNotFoundError
 
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "redrive", _redrive, "put events back that could not be delivered")
     sub = _command(commands, "reprocess", _reprocess, "process uploads again that have not changed")
     sub.add_argument("keys", nargs="+", metavar="KEY", help="an upload's key, such as uploads/beach.jpg")
+    _command(commands, "relist", _relist, "list images from before there was a list, or after its loss")
     manage = commands.add_parser("keys", help="create, list, rotate and revoke API keys", epilog=_EXIT_CODES)
     actions = manage.add_subparsers(required=True, metavar="action")
     sub = _command(actions, "create", keys.create, "create an API key and print it, this once")
@@ -85,6 +87,12 @@ def _redrive(stack: stacks.Stack, options: argparse.Namespace) -> int:
     else:
         print(f"{done.started} started, {done.left} left in the queue.")
     return LEFT if done.left else OK
+
+
+def _relist(stack: stacks.Stack, options: argparse.Namespace) -> int:
+    listed, total = relist(stack)
+    print(json.dumps({"listed": listed, "total": total}) if options.json else f"{listed} of {total} listed anew.")
+    return OK
 
 
 def _reprocess(stack: stacks.Stack, options: argparse.Namespace) -> int:

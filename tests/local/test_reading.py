@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import re
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +16,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from image_pipeline import apikeys
 from image_pipeline.keys import rendition_path, status_path
 from local.pipeline import Pipeline
+from tests.conftest import ROOT
 from tests.pictures import opened, photo
 
 PHOTO, OTHER_PHOTO = photo(200, 150), photo(150, 200)
@@ -169,3 +175,26 @@ def test_while_a_new_picture_comes_the_old_one_is_shown(pipeline, folder, hold):
     assert held.reached.wait(30)
     missing = get(pipeline.api_url + rendition_path(f"{folder}/new.jpg", "100x100"))
     assert (missing.status, missing.headers["retry-after"], missing.headers["cache-control"]) == (404, "1", "no-store")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the examples are for curl")
+def test_the_examples_of_the_document_work(pipeline, tmp_path):
+    """As they are pasted, one after another."""
+    processed(pipeline, "uploads/beach.jpg")
+    key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a test").text
+    (tmp_path / ".curlrc").write_text("fail\nsilent\nshow-error\n")
+    environment = {**os.environ, "API": pipeline.api_url, "KEY": key, "CURL_HOME": str(tmp_path)}
+    text = (ROOT / "docs" / "reading.md").read_text()
+    blocks = re.findall(r"^```sh\n(curl|ETAG)(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    outputs = []
+    for block in map("".join, blocks):
+        run = subprocess.run(["sh", "-e"], input=block, text=True, capture_output=True, env=environment, cwd=tmp_path)
+        assert (run.returncode, run.stderr) == (0, ""), block
+        outputs.append(run.stdout)
+    assert len(outputs) == 5
+    assert [json.loads(output)["status"] for output in outputs[:2]] == ["COMPLETED"] * 2
+    assert outputs[2] == "304\n"
+    assert opened((tmp_path / "beach.webp").read_bytes()).format == "WEBP"
+    assert [json.loads(line).keys() for line in outputs[4].replace("}{", "}\n{").splitlines()] == [
+        {"images", "cursor"}
+    ] * 2
