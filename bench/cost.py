@@ -26,6 +26,10 @@ REKOGNITION_SECONDS = 0.5
 """DetectLabels: an assumption."""
 MEGABYTES_OF_ONE_CPU = 1769
 """Memory at which Lambda gives one vCPU (AWS Lambda developer guide, "Configure Lambda function memory")."""
+EXPRESS_GIGABYTES = 64 / 1024
+"""Billed memory of an Express execution: 50 MB, the definition and the data, rounded up to 64 MB."""
+DIRECT_INTEGRATIONS = 2
+"""Calls that the workflow makes itself: the claim and the notification."""
 RECORD_KILOBYTES = 3
 """A completed record with ten labels, rounded up; the claim writes it when it is smaller than one."""
 
@@ -70,21 +74,28 @@ def lambda_seconds(step: dict[str, Any], memory: int) -> float:
 
 def cost(picture: dict[str, Any], prices: dict[str, float]) -> dict[str, float]:
     """US dollars for a million pictures of this kind, by service."""
-    memory, functions = memory_megabytes(), 0.0
+    memory, functions, seconds = memory_megabytes(), 0.0, DIRECT_INTEGRATIONS * NETWORK_SECONDS
     operations = [call["operation"] for step in picture.values() for call in step.get("calls", [])]
     for name in MAIN_PATH_STEPS:
         step = picture["".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")]
-        gigabyte_seconds = lambda_seconds(step, memory[name]) * memory[name] / 1024
-        functions += prices["lambda_request"] + gigabyte_seconds * prices["lambda_gb_second"]
+        billed = lambda_seconds(step, memory[name])
+        functions += prices["lambda_request"] + billed * memory[name] / 1024 * prices["lambda_gb_second"]
+        seconds += billed + NETWORK_SECONDS
     gets = operations.count("GetObject") + 1  # Rekognition's own read of the rendition
     per_picture = {
         "Lambda": functions,
-        "Step Functions": main_path_states() * prices["states_transition"],
         "S3": (operations.count("PutObject") + 1) * prices["s3_put"] + gets * prices["s3_get"],
         "DynamoDB": (1 + math.ceil(RECORD_KILOBYTES)) * prices["dynamodb_write"],
         "EventBridge and SNS": prices["eventbridge_event"] + prices["sns_publish"],
     }
-    per_picture["together"] = sum(per_picture.values())
+    express = math.ceil(seconds * 10) / 10 * EXPRESS_GIGABYTES  # billed in steps of 100 ms
+    workflow = {
+        "Standard": main_path_states() * prices["states_transition"],
+        "Express": prices["express_request"] + express * prices["express_gb_second"],
+    }
+    rest = sum(per_picture.values())
+    per_picture |= {f"Step Functions, {name}": each for name, each in workflow.items()}
+    per_picture |= {f"**together, {name}**": rest + each for name, each in workflow.items()}
     per_picture["Rekognition, apart"] = prices["rekognition_image"]
     return {name: value * 1e6 for name, value in per_picture.items()}
 

@@ -24,6 +24,9 @@ CONDITION_KEYS = frozenset({"aws:principalaccount", "aws:requestedregion", "aws:
 SERVICE_CONDITION_KEYS = CONDITION_KEYS | {"aws:sourceaccount", "aws:sourcearn"}
 """Those that policies of resources may use, because services call them."""
 
+FORM_KEY = "local.form_key"
+"""Where the environment of an upload by form has its key; its signer is in `HTTP_AUTHORIZATION`."""
+
 INVOCATION = re.compile(r"^/2015-03-31/functions/([^/]+)/invocations$")
 
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/")
@@ -42,6 +45,7 @@ _S3_OBJECT = {
     ("PUT", ""): ("PutObject", "s3:PutObject"),
     ("DELETE", ""): ("DeleteObject", "s3:DeleteObject"),
     ("PUT", "uploadId"): ("UploadPart", "s3:PutObject"),
+    ("POST", ""): ("PostObject", "s3:PutObject"),
     ("POST", "uploads"): ("CreateMultipartUpload", "s3:PutObject"),
     ("POST", "uploadId"): ("CompleteMultipartUpload", "s3:PutObject"),
     ("DELETE", "uploadId"): ("AbortMultipartUpload", "s3:AbortMultipartUpload"),
@@ -136,7 +140,7 @@ def listing(environ: Environ) -> Request | None:
     """
     if identify(environ) not in (("s3", "GetObject"), ("s3", "HeadObject")):
         return None
-    return _request("s3:ListBucket", f"arn:aws:s3:::{_bucket_and_key(environ)[0]}", region_of(environ))
+    return _request("s3:ListBucket", f"arn:aws:s3:::{bucket_and_key(environ)[0]}", region_of(environ))
 
 
 def sending(queue_arn: str, source_arn: str) -> Request:
@@ -189,17 +193,18 @@ def _form(environ: Environ) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(peek(environ).decode("utf-8", "replace")).items()}
 
 
-def _bucket_and_key(environ: Environ) -> tuple[str, str]:
+def bucket_and_key(environ: Environ) -> tuple[str, str]:
+    """Tell bucket and key of a request to S3, as its path or its form has them."""
     path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")  # WSGI's spelling of bytes
     bucket, _, key = path.removeprefix("/").partition("/")
-    return bucket, key
+    return bucket, environ.get(FORM_KEY, key)
 
 
 def _s3_call(environ: Environ) -> tuple[str, str]:
     """Tell operation and action; empty when they are not known."""
     names = {name for name in _query(environ) if name not in _DETAILS and not name.startswith(("X-Amz-", "response-"))}
     subresource = names.pop() if len(names) == 1 else " ".join(names)
-    _, key = _bucket_and_key(environ)
+    _, key = bucket_and_key(environ)
     method = environ["REQUEST_METHOD"]
     operation, action = (_S3_OBJECT if key else _S3_BUCKET).get((method, subresource), ("", ""))
     if operation == "PutObject" and "HTTP_X_AMZ_COPY_SOURCE" in environ:
@@ -208,7 +213,7 @@ def _s3_call(environ: Environ) -> tuple[str, str]:
 
 
 def _s3(environ: Environ, operation: str, region: str) -> Iterator[Request]:
-    bucket, key = _bucket_and_key(environ)
+    bucket, key = bucket_and_key(environ)
     arn = f"arn:aws:s3:::{bucket}"
     query = _query(environ)
     if operation == "DeleteObjects":

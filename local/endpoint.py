@@ -1,7 +1,8 @@
 """The AWS endpoint on loopback: moto's server, with a layer in front for what moto cannot do.
 
-The layer judges the calls of roles by their policies, answers Lambda's `Invoke` and Rekognition's `DetectLabels`, fails
-the calls that a test wants failed, and passes everything else on. It touches no private name of moto.
+The layer judges the calls of roles by their policies and what is presigned as S3 does, answers Lambda's `Invoke` and
+Rekognition's `DetectLabels`, fails the calls that a test wants failed, and passes everything else on. It touches no
+private name of moto.
 """
 
 import io
@@ -13,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -23,12 +25,11 @@ from moto.moto_server.utilities import RegexConverter
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from local import actions, rekognition, stepfunctions
+from local import actions, presigned, rekognition, stepfunctions
 from local.actions import Environ
 from local.iam import Denial, Guard, Role
-from local.workers import Result, Workers, failure
+from local.workers import MAX_REQUEST_BYTES, Result, Workers, failure
 
-MAX_REQUEST_BYTES = 6_291_456  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 LOOK_SECONDS = 0.05
 
 StartResponse = Callable[..., Any]
@@ -110,6 +111,10 @@ class Endpoint:
         return self._answer(environ, start_response)
 
     def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            presigned.judge(environ, datetime.now(UTC))
+        except presigned.RefusedError as refused:
+            return _error(environ, start_response, "s3", refused.status, refused.code, refused.message)
         role = self.guard.caller(environ)
         if role and (denial := self.guard.judge(role, environ)):
             if actions.identify(environ) == ("s3", "DeleteObjects"):

@@ -1,10 +1,12 @@
 """How an execution starts and ends: what is stopped is over at once, and EventBridge hears of every change.
 
 moto lets a stopped execution go on until its task has ended, forgets why it was stopped, and tells nobody. The events
-are those of https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html.
+are those of https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html. Executions of the type
+Express have ARNs of their own, may share a name, end after five minutes, and EventBridge does not hear of them.
 """
 
 import json
+import re
 import threading
 import time
 import uuid
@@ -13,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.core.responses import ActionResult
+from moto.stepfunctions.models import StateMachine, StepFunctionBackend
 from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
@@ -21,6 +24,7 @@ from moto.stepfunctions.responses import StepFunctionResponse
 
 Publish = Callable[[Any], None]
 
+EXPRESS_SECONDS = 300  # https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html
 MOST_BYTES = 248 * 1024  # of input and output in an event
 _LAST_EVENTS = {
     ExecutionStatus.ABORTED: (HistoryEventType.ExecutionAborted, "executionAbortedEventDetails"),
@@ -44,14 +48,19 @@ def install(publish: Publish) -> None:
         (BaseExecutionWorkerCommunication, "terminated"),
         (StepFunctionResponse, "stop_execution"),
         (StepFunctionsParserBackend, "start_execution"),
+        (StateMachine, "_handle_name_input_idempotency"),
     ):
         if not callable(getattr(owner, name, None)):
             raise RuntimeError(f"moto moved {owner.__name__}.{name}: local/executions.py must follow.")
 
     def started(self: Execution, start: Callable[[Execution], None] = Execution.start) -> None:
         self.exec_status = ExecutionStatus.RUNNING
-        publish(status_change(self))
+        _tell(self, publish)
         start(self)
+        if _is_express(self.state_machine):
+            clock = threading.Timer(EXPRESS_SECONDS, end, (self, ExecutionStatus.TIMED_OUT, publish))
+            clock.daemon = True
+            clock.start()
 
     def terminated(self: Any) -> None:
         execution = self.execution
@@ -61,7 +70,7 @@ def install(publish: Publish) -> None:
             self._reflect_execution_status()
             if execution.exec_status in _LAST_EVENTS:
                 _close_history(execution)
-        publish(status_change(execution))
+        _tell(execution, publish)
 
     def stop(self: StepFunctionResponse) -> ActionResult:
         execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
@@ -73,10 +82,23 @@ def install(publish: Publish) -> None:
     def start_named(self: StepFunctionsParserBackend, arn: str, name: str | None = None, *rest: Any) -> Execution:
         return original(self, arn, name or str(uuid.uuid4()), *rest)
 
+    def made(self: Execution, *args: Any, make: Any = Execution.__init__, **values: Any) -> None:
+        make(self, *args, **values)
+        if _is_express(self.state_machine):
+            self.exec_arn = self.execution_arn = f"{self.exec_arn.replace(':execution:', ':express:')}:{uuid.uuid4()}"
+
+    def known(self: StateMachine, *args: Any, find: Any = StateMachine._handle_name_input_idempotency) -> Any:
+        return None if _is_express(self) else find(self, *args)
+
     Execution.start = started  # type: ignore[method-assign]
     BaseExecutionWorkerCommunication.terminated = terminated  # type: ignore[method-assign]
     StepFunctionResponse.stop_execution = stop  # type: ignore[method-assign]
     StepFunctionsParserBackend.start_execution = start_named  # type: ignore[method-assign, assignment]
+    Execution.__init__ = made  # type: ignore[method-assign]
+    StateMachine._handle_name_input_idempotency = known  # type: ignore[method-assign, assignment]
+    StepFunctionBackend.accepted_exec_arn_format = re.compile(
+        StepFunctionBackend.accepted_exec_arn_format.pattern.replace(":execution:", ":(execution|express):")
+    )
 
 
 def end(
@@ -104,7 +126,17 @@ def end(
         execution.stop_date, execution.error, execution.cause = now, error, cause
         execution.exec_status = status
         _close_history(execution)
-    publish(status_change(execution))
+    _tell(execution, publish)
+
+
+def _is_express(machine: Any) -> bool:
+    return bool(machine.type == "EXPRESS")
+
+
+def _tell(execution: Any, publish: Publish) -> None:
+    """Tell of a change of status, as Step Functions does of Standard executions only."""
+    if not _is_express(execution.state_machine):
+        publish(status_change(execution))
 
 
 def status_change(execution: Any) -> Any:

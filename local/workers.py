@@ -23,6 +23,9 @@ import psutil
 
 from local.iam import access_key
 
+MAX_REQUEST_BYTES = (
+    6_291_456  # of an invocation, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+)
 INIT_SECONDS = 60.0  # Lambda gives an import 10 s; a busy laptop may need longer, and it is not billed to the timeout
 MAX_PAYLOAD_BYTES = 6_291_556  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MEMORY_CHECK_SECONDS = 0.05

@@ -50,6 +50,7 @@ ENVIRONMENT = {
     "LABELS_MAX": "10",
     "LABELS_MIN_CONFIDENCE": "75",
     "RENDITION_URL_SECONDS": "900",
+    "WORKFLOW_TYPE": "STANDARD",
 }
 
 
@@ -65,6 +66,7 @@ OF_SOME_FUNCTIONS = {
     "UPLOADS_BUCKET": UPLOADS_BUCKET,
     "EVENT_BUS": "default",
     "STATUS_API_URL": "https://api.example",
+    "PRESIGNED_UPLOAD_SECONDS": "900",
 }
 
 

@@ -18,6 +18,7 @@ LEVELS = [
     {
         "containers",
         "formats",
+        "intake",
         "recipes",
         "exif",
         "webp",
@@ -31,7 +32,7 @@ LEVELS = [
         "outcomes",
     },
     {"storage"},
-    {"labels", "records", "executions", "events", "apikeys", "uploads"},
+    {"labels", "records", "executions", "events", "apikeys", "uploads", "presign"},
     {"status", "cleanup", "listing"},
 ]
 PURE = LEVELS[0] | LEVELS[1] - {"aws"} | LEVELS[2]

@@ -196,7 +196,11 @@ def test_nothing_that_an_event_starts_can_write_to_the_uploads_bucket(deployed):
         for action in WRITES
         if deployed.may(role, [action], uploads)
     }
-    assert writers == {("DeleteUploadFunction", "s3:deleteobject")}
+    assert writers == {
+        ("DeleteUploadFunction", "s3:deleteobject"),
+        ("UploadImageFunction", "s3:putobject"),
+        ("PresignUploadFunction", "s3:putobject"),
+    }
     started = set().union(*deployed.graph().values())
     assert not started & {holder for holder, _ in writers}
 
@@ -333,6 +337,12 @@ LOOPS = {
     ),
     "a step may call what deletes uploads": allow(
         "StoreResultsFunctionRole", "lambda:InvokeFunction", {"Fn::GetAtt": ["DeleteUploadFunction", "Arn"]}
+    ),
+    "a step may call what stores uploads": allow(
+        "GenerateThumbnailsFunctionRole", "lambda:InvokeFunction", {"Fn::GetAtt": ["UploadImageFunction", "Arn"]}
+    ),
+    "a workflow may call what signs uploads": allow(
+        "ProcessImageStateMachineRole", "lambda:InvokeFunction", {"Fn::GetAtt": ["PresignUploadFunction", "Arn"]}
     ),
     "a workflow may call what processes an upload again": allow(
         "ProcessImageStateMachineRole", "lambda:InvokeFunction", {"Fn::GetAtt": ["ReprocessUploadFunction", "Arn"]}

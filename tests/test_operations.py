@@ -242,7 +242,13 @@ def test_every_alarm_is_sent_and_says_what_to_do(stack, alarms):
 def test_what_cannot_be_over_is_not_told_to_be(alarms):
     """A lost event stays lost: these send one mail, as the document says."""
     once = {name for name, alarm in alarms.items() if "OKActions" not in alarm}
-    assert once == {"LostEventsAlarm", "FailedSettlementsAlarm", "FailedDeletionsAlarm", "RenditionsNotCleanedAlarm"}
+    assert once == {
+        "LostEventsAlarm",
+        "FailedSettlementsAlarm",
+        "TimedOutExecutionsAlarm",
+        "FailedDeletionsAlarm",
+        "RenditionsNotCleanedAlarm",
+    }
 
 
 def test_silence_of_the_watch_is_an_alarm(alarms):

@@ -9,7 +9,7 @@ from moto.events.models import EventPattern
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
-from image_pipeline import aws
+from image_pipeline import aws, presign
 from image_pipeline.outcomes import DETAIL_TYPES
 from image_pipeline.status import MOST_WAIT_SECONDS
 from tests.asl import MACHINES, STATES
@@ -103,8 +103,10 @@ def test_queues_are_encrypted(template):
 
 
 def statements(translated, role):
+    """Also those that depend on a parameter."""
     for policy in translated["Resources"][role]["Properties"].get("Policies", []):
-        yield from policy["PolicyDocument"]["Statement"]
+        for statement in policy["PolicyDocument"]["Statement"]:
+            yield from (each for each in statement.get("Fn::If", [statement]) if "Resource" in each)
 
 
 def roles(translated):
@@ -122,7 +124,7 @@ def test_every_function_has_a_role_of_its_own(translated):
         for body in translated["Resources"].values()
         if body["Type"] == "AWS::Lambda::Function"
     ]
-    assert len(used) == len(set(used)) == 13
+    assert len(used) == len(set(used)) == 15
 
 
 def test_no_role_has_a_wildcard_action(translated):
@@ -218,6 +220,7 @@ def test_a_client_gives_up_before_its_function_does(template):
         "StoreResultsFunction": (1, aws.CLIENT_CONFIG),
         "GetStatusFunction": (1, aws.CLIENT_CONFIG),
         "DeleteUploadFunction": (2, aws.CLIENT_CONFIG),
+        "UploadImageFunction": (1, aws.CLIENT_CONFIG),
         "ListImagesFunction": (1, aws.CLIENT_CONFIG),
         "AuthorizeFunction": (1, aws.HURRIED_CONFIG),
     }
@@ -325,3 +328,14 @@ def test_every_parameter_says_what_it_is_for(template):
     assert sorted(grouped) == sorted(template["Parameters"])
     for name, body in template["Parameters"].items():
         assert body["Description"].endswith("."), name
+
+
+def test_pages_that_may_call_the_api_may_upload_where_it_tells_them(template):
+    """The same origins, the methods of presigned uploads, and every header that those may have."""
+    when, cors, otherwise = template["Resources"]["UploadsBucket"]["Properties"]["CorsConfiguration"]["Fn::If"]
+    assert (when, otherwise) == ("HasCorsOrigins", {"Ref": "AWS::NoValue"})
+    (rule,) = cors["CorsRules"]
+    assert (rule["AllowedOrigins"], set(rule["AllowedMethods"])) == ({"Ref": "CorsOrigins"}, set(presign.METHODS))
+    assert {"content-type", "if-none-match", presign.CHECKSUM} <= set(rule["AllowedHeaders"])
+    api = template["Resources"]["ImageStatusApi"]["Properties"]["CorsConfiguration"]["Fn::If"][1]
+    assert {"content-type", "content-disposition", "if-none-match", "x-api-key"} <= set(api["AllowHeaders"])

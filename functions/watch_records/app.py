@@ -1,4 +1,4 @@
-"""Look for records that stay in PROCESSING, and settle those that no execution can end any more."""
+"""Look for records that stay in PROCESSING, and see to those that no execution can end any more."""
 
 import os
 from datetime import UTC, datetime
@@ -15,8 +15,10 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     oldest = records.oldest_claims(table)
     seconds = max((records.age_seconds(claim["claimedAt"], now) for claim in oldest), default=0)
     note_oldest(seconds)
-    lost = [claim for claim in oldest if records.age_seconds(claim["claimedAt"], now) > records.LOST_SECONDS]
-    for claim in lost:
-        executions.settle(machines, claim)
-    logger.info("records watched", oldest_seconds=seconds, settled=len(lost))
-    return {"oldestProcessingSeconds": seconds, "settled": len(lost)}
+    limit = machines.workflow.lost_seconds
+    lost = [claim for claim in oldest if records.age_seconds(claim["claimedAt"], now) > limit]
+    restarted = sum(
+        executions.end_lost(machines, claim, records.age_seconds(claim["upload"]["uploadedAt"], now)) for claim in lost
+    )
+    logger.info("records watched", oldest_seconds=seconds, lost=len(lost), restarted=restarted)
+    return {"oldestProcessingSeconds": seconds, "settled": len(lost) - restarted, "restarted": restarted}

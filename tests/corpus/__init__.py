@@ -416,12 +416,28 @@ def _bad() -> Iterable[Bad]:
         CorruptImageError,
         "4 bytes",
     )
+    for words, entry in ODD_ITEMS.items():
+        yield Bad(f"HEIC with {words}", lambda entry=entry: with_item(entry), CorruptImageError, "an item")  # type: ignore[misc]
     yield Bad(
         "AVIF with an empty meta box",
         lambda: b"\0\0\0\x18ftypavif\0\0\0\0mif1avif" + b"\0\0\0\x0cmeta\0\0\0\0",
         CorruptImageError,
         "size",
     )
+
+
+# Of an item that belongs to the picture: version, flags, id, protection, type, name and content type.
+ODD_ITEMS = {
+    "an item of no type": b"\2\0\0\1\0\2\0\0Ex\xd0f\0",
+    "an item of no content type": b"\2\0\0\1\0\2\0\0mime\xff",
+    "an old item of no content type": b"\0\0\0\1\0\2\0\0\0\xff\xff\xff\0",
+}
+
+
+def with_item(entry: bytes) -> bytes:
+    """A HEIC whose EXIF is another item: the decoder, left alone with it, ends the process."""
+    data = (HERE / "turned-1.heic").read_bytes()
+    return changed(data, data.index(b"infe", data.index(b"infe") + 4) + 4, entry)
 
 
 def webp_bomb(side: int = 9400) -> bytes:

@@ -51,6 +51,10 @@ OUTCOMES = {
     "delete_upload": lambda result: result["statusCode"] == 202,
     "delete_upload_unknown": lambda result: result["statusCode"] == 404,
     "delete_upload_changed": lambda result: result["statusCode"] == 412,
+    "upload_image": lambda result: result["statusCode"] == 202,
+    "upload_image_not_an_image": lambda result: result["statusCode"] == 415,
+    "presign_upload": lambda result: result["statusCode"] == 200,
+    "presign_upload_too_large": lambda result: result["statusCode"] == 413,
     "reprocess_upload": lambda result: result["statusCode"] == 202,
     "reprocess_upload_unknown": lambda result: result["statusCode"] == 404,
 }

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from image_pipeline import executions
-from image_pipeline.records import LOST_SECONDS
+from image_pipeline.settings import WorkflowType
 from tests.conftest import metrics, put_record, put_upload
 
+LOST_SECONDS = WorkflowType.STANDARD.lost_seconds
 EVENT = {"id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa"}
 
 
@@ -21,7 +22,7 @@ def settled(monkeypatch):
 
 def claimed(key, seconds, shard="0"):
     at = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
-    put_record(key, upload=put_upload(key, b"x"), claimShard=shard, claimedAt=at)
+    put_record(key, upload=put_upload(key, b"x") | {"uploadedAt": at}, claimShard=shard, claimedAt=at)
 
 
 def test_the_oldest_claim_is_measured(handler, settled, capsys):
@@ -42,10 +43,23 @@ def test_only_what_no_execution_can_end_is_settled(handler, settled):
     assert settled == ["uploads/lost.jpg"]
 
 
+def test_what_ran_as_express_is_started_again_for_an_hour(handler, settled, monkeypatch):
+    """Five minutes are less than an outage may last; and nobody else learns that they are over."""
+    started = []
+    monkeypatch.setenv("WORKFLOW_TYPE", "EXPRESS")
+    monkeypatch.setattr(executions, "_restart", lambda _, claim: started.append(claim["ImageKey"]))
+    claimed("uploads/running.jpg", 299)
+    claimed("uploads/lost.jpg", 400)
+    claimed("uploads/hopeless.jpg", 3700)
+    seen = handler(EVENT)
+    assert (seen["settled"], seen["restarted"]) == (1, 1)
+    assert (started, settled) == (["uploads/lost.jpg"], ["uploads/hopeless.jpg"])
+
+
 def test_a_finished_record_is_not_looked_at(handler, settled, capsys):
     """The index holds what is under way and nothing else; an empty one is told, too, or the watch would seem dead."""
     put_record("uploads/old.jpg", status="COMPLETED")
-    assert handler(EVENT) == {"oldestProcessingSeconds": 0, "settled": 0}
+    assert handler(EVENT) == {"oldestProcessingSeconds": 0, "settled": 0, "restarted": 0}
     assert metrics(capsys) == [{"OldestProcessingSeconds": 0}]
 
 

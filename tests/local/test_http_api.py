@@ -105,13 +105,35 @@ def test_the_event_is_payload_format_2(api):
     assert "body" not in event
 
 
-@pytest.mark.parametrize(("body", "encoded"), [("ü {}".encode(), False), (b"\xff\xd8\xff", True)])
-def test_a_body_comes_as_text_or_as_base64(api, body, encoded):
-    """Whatever is not UTF-8 is encoded, and says so."""
-    api.ask("POST", "/images", body)
+@pytest.mark.parametrize(
+    ("content_type", "encoded"),
+    [
+        *((text, False) for text in ("text/plain", "Text/html; charset=x", "application/json", "application/xml;x=y")),
+        *((data, True) for data in ("image/jpeg", "multipart/form-data; boundary=x", "application/problem+json")),
+        *((data, True) for data in ("application/x-www-form-urlencoded", "application/octet-stream", "")),
+    ],
+)
+def test_a_body_comes_as_text_or_as_base64(api, content_type, encoded):
+    """By what it is called, not by what it is; and it says so."""
+    body = "ü {}".encode()
+    api.ask("POST", "/images", body, {"content-type": content_type})
     assert api.event["isBase64Encoded"] == encoded
     given = api.event["body"]
     assert (base64.b64decode(given) if encoded else given.encode()) == body
+
+
+def test_bytes_that_are_called_text_are_spoilt(api):
+    """As on AWS, so that nobody relies on the opposite."""
+    api.ask("POST", "/images", b"\xff\xd8", {"content-type": "text/plain"})
+    assert api.event["body"] == "\ufffd\ufffd"
+
+
+def test_what_lambda_does_not_take_reaches_no_function(api):
+    """Between its limit, in base64, and that of API Gateway; one byte less does."""
+    api.function = ""
+    status, _, body = api.ask("POST", "/images", b"x" * 4_718_592, {"content-type": "image/jpeg"})
+    assert (status, json.loads(body), api.function) == (413, {"message": "Request Entity Too Large"}, "")
+    assert api.ask("POST", "/images", b"x" * 4_700_000, {"content-type": "image/jpeg"})[0] == 200
 
 
 def test_no_route_is_404(api):

@@ -335,12 +335,22 @@ def an_outcome_that_is_given_up(pipeline: Pipeline) -> str | None:
     return None if letters else "what was given up is not kept"
 
 
-def through_the_api(pipeline: Pipeline, method: str, path: str, **headers: str) -> int:
-    """Ask with a key that was made for it; gives the status."""
+def asking(pipeline: Pipeline, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Any:
+    """A request with a key that was made for it."""
     key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a run").text
-    request = urllib.request.Request(pipeline.api_url + path, headers={"x-api-key": key, **headers}, method=method)
+    return urllib.request.Request(pipeline.api_url + path, data, {"x-api-key": key, **headers}, method=method)
+
+
+def ask_the_api(pipeline: Pipeline, method: str, path: str, data: bytes | None = None) -> Any:
+    """What the API answers."""
+    with urllib.request.urlopen(asking(pipeline, method, path, data, {})) as answer:
+        return json.loads(answer.read())
+
+
+def through_the_api(pipeline: Pipeline, method: str, path: str, data: bytes | None = None, **headers: str) -> int:
+    """The status that the API answers."""
     try:
-        with urllib.request.urlopen(request) as answer:
+        with urllib.request.urlopen(asking(pipeline, method, path, data, headers)) as answer:
             status: int = answer.status
     except HTTPError as error:
         with error:
@@ -376,6 +386,33 @@ def a_change_of_nothing(pipeline: Pipeline) -> str | None:
     path = f"/images/{Run(pipeline, 'none.jpg').key}"
     statuses = through_the_api(pipeline, "DELETE", path), through_the_api(pipeline, "POST", f"{path}/reprocess")
     return None if statuses == (404, 404) else f"the API answers {statuses}"
+
+
+def an_upload_through_the_api(pipeline: Pipeline) -> str | None:
+    """Its bytes in the request."""
+    run = Run(pipeline, "http.jpg")
+    path = f"/images?name={run.key.removeprefix('uploads/')}"
+    status = through_the_api(pipeline, "POST", path, PHOTO, **{"content-type": "image/jpeg"})
+    if status != 202:
+        return f"the API answers {status}"
+    pipeline.wait_for(run.key)
+    return None if run.outcome() == "COMPLETED" else run.outcome()
+
+
+def a_presigned_upload(pipeline: Pipeline) -> str | None:
+    """What is signed has the rights of the function's role."""
+    run = Run(pipeline, "signed.jpg")
+    asked = {"name": run.key.removeprefix("uploads/"), "contentType": "image/jpeg", "method": "PUT"}
+    signed = ask_the_api(pipeline, "POST", "/images/presigned", json.dumps(asked).encode())
+    request = urllib.request.Request(signed["put"]["url"], PHOTO, signed["put"]["headers"], method="PUT")
+    try:
+        with urllib.request.urlopen(request):
+            pass
+    except HTTPError as error:
+        with error:
+            return f"S3 answers {error.code}"
+    pipeline.wait_for(run.key)
+    return None if run.outcome() == "COMPLETED" else run.outcome()
 
 
 def denied(pipeline: Pipeline) -> bool:
@@ -450,6 +487,8 @@ RUNS = [
     a_deletion_through_the_api,
     a_reprocess_through_the_api,
     a_change_of_nothing,
+    an_upload_through_the_api,
+    a_presigned_upload,
     an_image_that_is_listed,
     a_change_that_cannot_be_listed,
 ]
@@ -500,7 +539,17 @@ def test_nothing_is_denied_in_a_run(pipeline):
     assert a_photo(pipeline) is None
     calls = pipeline.calls()
     assert {call.allowed for call in calls} == {True}
-    others = ("CleanRenditions", "Watch", "Delete", "Settle", "Reprocess", "Authorize", "ListImages")
+    others = (
+        "CleanRenditions",
+        "Watch",
+        "Delete",
+        "Settle",
+        "Reprocess",
+        "Authorize",
+        "Upload",
+        "Presign",
+        "ListImages",
+    )
     idle = {role for role in pipeline.roles if role.startswith(others)}
     assert {call.role for call in calls} == set(pipeline.roles) - idle
 

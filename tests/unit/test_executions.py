@@ -1,6 +1,7 @@
 """image_pipeline.executions"""
 
 import json
+from dataclasses import replace
 
 import boto3
 import pytest
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 def machines():
     states = boto3.client("stepfunctions")
     arn = states.create_state_machine(name="settle", definition="{}", roleArn="arn:aws:iam::123456789012:role/r")
-    return settings.Machines(MACHINES["PROCESS_IMAGE_ARN"], arn["stateMachineArn"])
+    return settings.Machines(MACHINES["PROCESS_IMAGE_ARN"], arn["stateMachineArn"], settings.WorkflowType.STANDARD)
 
 
 def claim(upload):
@@ -56,6 +57,35 @@ def test_an_unversioned_upload_has_no_version(machines):
     """The event leaves it out, as AWS does."""
     executions.settle(machines, claim(put_upload("uploads/a.jpg", b"x") | {"versionId": None}))
     assert "version-id" not in json.loads(started(machines)[0]["input"])["detail"]["object"]
+
+
+def test_an_express_execution_has_no_address(machines):
+    """Its ARN holds a part that only Step Functions knows; the workflow's is what can be looked at."""
+    express = replace(machines, workflow=settings.WorkflowType.EXPRESS)
+    executions.settle(express, claim(put_upload("uploads/a.jpg", b"x")))
+    assert started(machines)[0]["executionArn"] == MACHINES["PROCESS_IMAGE_ARN"]
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(3599, True), (3600, False)])
+def test_an_express_execution_is_started_again_for_an_hour(machines, seconds, again):
+    """As the same upload, but not as a duplicate of it."""
+    express = settings.Machines(machines.settle_image, machines.settle_image, settings.WorkflowType.EXPRESS)
+    upload = put_upload("uploads/a.jpg", b"x")
+    assert executions.end_lost(express, claim(upload), seconds) is again
+    states = boto3.client("stepfunctions")
+    (listed,) = states.list_executions(stateMachineArn=machines.settle_image)["executions"]
+    event = json.loads(states.describe_execution(executionArn=listed["executionArn"])["input"])
+    if again:
+        assert event["detail"]["reprocess"] is True
+        assert event["detail"]["object"]["sequencer"] == upload["sequencer"]
+    else:
+        assert event["detail"]["status"] == "TIMED_OUT"
+
+
+def test_a_standard_execution_is_never_started_again(machines):
+    """It had a day."""
+    assert executions.end_lost(machines, claim(put_upload("uploads/a.jpg", b"x")), 0) is False
+    assert len(started(machines)) == 1
 
 
 def test_the_same_execution_is_not_settled_twice_within_the_hour(machines):

@@ -288,3 +288,15 @@ def test_paths_that_may_mean_something_else_change_nothing(path, suffix):
     """Whoever stands between may have resolved the dots."""
     with pytest.raises(InvalidKeyError):
         keys.upload_key(path, suffix)
+
+
+@given(upload_keys)
+def test_a_name_becomes_the_key_that_ends_with_it_or_none(key):
+    """Nothing is tidied up; and what may be named has a status path without surprises."""
+    name = key.removeprefix(keys.UPLOADS_PREFIX)
+    try:
+        assert keys.named(name) == key
+    except InvalidKeyError:
+        parts = name.split("/")
+        odd = any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name)
+        assert odd or not {"", ".", ".."}.isdisjoint(parts)

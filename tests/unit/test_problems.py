@@ -6,11 +6,16 @@ import pytest
 
 from image_pipeline import problems
 from image_pipeline.errors import (
+    EmptyUploadError,
     InvalidKeyError,
+    InvalidRequestError,
     SettingsError,
     StorageUnavailableError,
+    UnsupportedFormatError,
     UploadChangedError,
+    UploadExistsError,
     UploadNotFoundError,
+    UploadTooLargeError,
 )
 
 GUARDS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -40,7 +45,17 @@ def test_a_problem_is_a_document_of_rfc_9457():
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(InvalidKeyError, 400), (UploadNotFoundError, 404), (UploadChangedError, 412)]
+    ("error", "status"),
+    [
+        (InvalidKeyError, 400),
+        (InvalidRequestError, 400),
+        (EmptyUploadError, 400),
+        (UploadNotFoundError, 404),
+        (UploadChangedError, 412),
+        (UploadExistsError, 412),
+        (UploadTooLargeError, 413),
+        (UnsupportedFormatError, 415),
+    ],
 )
 def test_what_the_caller_can_mend_is_told_with_its_hint(error, status):
     """In one line."""

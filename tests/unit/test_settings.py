@@ -43,9 +43,16 @@ def test_template_sets_every_variable_and_no_other(template):
 
 def test_machines_are_read_and_their_absence_is_named():
     """One failed start tells all that is missing."""
-    assert settings.load_machines(MACHINES).settle_image == MACHINES["SETTLE_IMAGE_ARN"]
-    with pytest.raises(SettingsError, match="PROCESS_IMAGE_ARN is missing; SETTLE_IMAGE_ARN is missing"):
+    assert settings.load_machines(ENVIRONMENT | MACHINES).settle_image == MACHINES["SETTLE_IMAGE_ARN"]
+    with pytest.raises(SettingsError, match="PROCESS_IMAGE_ARN is missing; SETTLE_IMAGE_ARN is missing; WORKFLOW_TYPE"):
         settings.load_machines({})
+
+
+def test_a_workflow_type_is_one_of_two():
+    """Anything else would change when a record counts as lost."""
+    with pytest.raises(SettingsError, match="WORKFLOW_TYPE is 'express', which is none of STANDARD, EXPRESS"):
+        settings.load_for_status({**ENVIRONMENT, "WORKFLOW_TYPE": "express"})
+    assert settings.load_for_status({**ENVIRONMENT, "WORKFLOW_TYPE": "EXPRESS"}).workflow.seconds == 300
 
 
 def test_template_says_where_the_machines_are(template):
@@ -66,3 +73,27 @@ def test_template_says_where_outcomes_are_published(template):
     assert given == {"EVENT_BUS": {"Ref": "EventBusName"}, "STATUS_API_URL": url}
     (publish,) = [each for each in function["Policies"][0]["Statement"] if each["Action"] == "events:PutEvents"]
     assert publish["Resource"]["Fn::Sub"].endswith(":event-bus/${EventBusName}")
+
+
+def test_a_presigned_upload_lives_as_long_as_the_parameter_says(template):
+    """What the template lets in is what the code takes, and both functions know where the status is told."""
+    variables = {"UPLOADS_BUCKET": "bucket", "STATUS_API_URL": "https://x", "MAX_UPLOAD_MEGABYTES": "7"}
+    bounds = template["Parameters"]["PresignedUploadSeconds"]
+    for seconds in (bounds["MinValue"], bounds["Default"], bounds["MaxValue"]):
+        read = settings.load_for_presigning(variables | {"PRESIGNED_UPLOAD_SECONDS": str(seconds)})
+        assert (read.presigned_upload_seconds, read.max_upload_bytes) == (seconds, 7_000_000)
+    for wrong in ("", "59", "3601", "900.5"):
+        with pytest.raises(SettingsError, match="PRESIGNED_UPLOAD_SECONDS"):
+            settings.load_for_presigning(variables | {"PRESIGNED_UPLOAD_SECONDS": wrong})
+    for function in ("UploadImageFunction", "PresignUploadFunction"):
+        given = template["Resources"][function]["Properties"]["Environment"]["Variables"]
+        assert given["UPLOADS_BUCKET"] == {"Ref": "UploadsBucket"}
+        assert "${ImageStatusApi}" in given["STATUS_API_URL"]["Fn::Sub"]
+
+
+def test_uploads_over_http_know_the_formats():
+    """As the steps do."""
+    variables = {"UPLOADS_BUCKET": "bucket", "STATUS_API_URL": "https://x", "IMAGE_FORMATS": "jpeg, PNG"}
+    assert settings.load_for_intake(variables).image_formats == {"JPEG", "PNG"}
+    with pytest.raises(SettingsError, match="UPLOADS_BUCKET is missing; STATUS_API_URL is missing"):
+        settings.load_for_intake({"IMAGE_FORMATS": "PNG"})

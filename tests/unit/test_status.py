@@ -104,6 +104,15 @@ def test_what_no_execution_can_end_any_more_is_called_stale(hours, stale):
     assert status.find("/images/uploads/a.jpg/status", SETTINGS).get("stale", False) is stale
 
 
+@pytest.mark.parametrize(("minutes", "stale"), [(4, False), (6, True)])
+def test_an_express_execution_is_stale_much_earlier(minutes, stale):
+    """It never has more than five minutes."""
+    started = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+    put_record("uploads/a.jpg", execution={"id": "e", "startedAt": started})
+    express = settings.load_for_status({**ENVIRONMENT, "WORKFLOW_TYPE": "EXPRESS"})
+    assert status.find("/images/uploads/a.jpg/status", express).get("stale", False) is stale
+
+
 # ---- Waiting
 
 

@@ -8,7 +8,12 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from image_pipeline import uploads
-from image_pipeline.errors import StorageUnavailableError, UploadChangedError, UploadNotFoundError
+from image_pipeline.errors import (
+    StorageUnavailableError,
+    UploadChangedError,
+    UploadExistsError,
+    UploadNotFoundError,
+)
 from tests.conftest import IMAGE_TABLE, UPLOADS_BUCKET, put_record, put_upload
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -115,3 +120,42 @@ def test_what_is_not_there_is_not_processed(machine):
     with pytest.raises(UploadNotFoundError):
         reprocess(machine, "uploads/no.jpg")
     assert boto3.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"] == []
+
+
+def store(image_key, data=b"x", overwrite=True):
+    return uploads.store(boto3.client, UPLOADS_BUCKET, image_key, data, "image/jpeg", overwrite=overwrite)
+
+
+def test_an_upload_is_stored_with_its_type():
+    """Its version is told; one that is there already is replaced."""
+    first, second = store("uploads/a.jpg"), store("uploads/a.jpg", b"new")
+    assert first != second
+    stored = boto3.client("s3").get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")
+    assert (stored["Body"].read(), stored["ContentType"], stored["VersionId"]) == (b"new", "image/jpeg", second)
+
+
+def test_an_upload_that_must_not_be_replaced_is_not():
+    """The condition is S3's, so two callers at once do not both win."""
+    store("uploads/a.jpg", b"first", overwrite=False)
+    with pytest.raises(UploadExistsError, match=r"'uploads/a\.jpg'"):
+        store("uploads/a.jpg", b"second", overwrite=False)
+    assert boto3.client("s3").get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")["Body"].read() == b"first"
+
+
+@pytest.mark.parametrize(("code", "status"), [("ConditionalRequestConflict", 409), ("SlowDown", 503)])
+def test_a_conflict_while_storing_passes(code, status):
+    """Somebody deletes or writes the key at this very moment: the same request may work a second later."""
+    client = boto3.client("s3")
+    with Stubber(client) as stubber:
+        stubber.add_client_error("put_object", code, http_status_code=status)
+        with pytest.raises(StorageUnavailableError, match=code):
+            uploads.store(lambda _: client, UPLOADS_BUCKET, "uploads/a.jpg", b"x", "image/jpeg", overwrite=False)
+
+
+def test_storing_without_permission_is_a_fault_of_ours():
+    """It does not pass by itself, and is no answer to a caller."""
+    client = boto3.client("s3")
+    with Stubber(client) as stubber:
+        stubber.add_client_error("put_object", "AccessDenied", http_status_code=403)
+        with pytest.raises(ClientError, match="AccessDenied"):
+            uploads.store(lambda _: client, UPLOADS_BUCKET, "uploads/a.jpg", b"x", "image/jpeg", overwrite=True)

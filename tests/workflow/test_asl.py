@@ -7,7 +7,7 @@ import re
 import pytest
 
 from image_pipeline import errors
-from image_pipeline.records import WORKFLOW_SECONDS
+from image_pipeline.settings import WorkflowType
 from tests.asl import MACHINES, STATES, successors
 from tests.conftest import ROOT, cfn_lint
 
@@ -182,7 +182,7 @@ def test_the_same_state_has_the_same_retries_everywhere():
 @each_machine
 def test_no_execution_lasts_longer_than_the_code_believes(machine):
     """A record older than that is lost, and the status API says so."""
-    assert machine.definition["TimeoutSeconds"] == WORKFLOW_SECONDS
+    assert machine.definition["TimeoutSeconds"] == WorkflowType.STANDARD.seconds
 
 
 def test_settling_names_errors_that_exist():

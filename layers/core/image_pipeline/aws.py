@@ -30,6 +30,10 @@ CLIENT_CONFIG = Config(
 # API Gateway waits 10 seconds for an authorizer: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 HURRIED_CONFIG = CLIENT_CONFIG.merge(Config(connect_timeout=1, read_timeout=3))
 
+# botocore's defaults still sign URLs the old way and for the global endpoint, which answers a new bucket's URLs with a
+# redirect that breaks the signature.
+SIGNING_CONFIG = CLIENT_CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+
 Client = Callable[[str], Any]
 """Gives the boto3 client of a service: a function's own, or that of whoever runs a command."""
 
@@ -66,6 +70,12 @@ def client(service: str) -> Any:
 def hurried_client(service: str) -> Any:
     """The client of a service that gives up within 8 seconds."""
     return boto3.client(service, config=HURRIED_CONFIG)  # type: ignore[call-overload]
+
+
+@cache
+def signing_client(service: str) -> Any:
+    """The client of S3 that signs URLs and forms for others to use."""
+    return boto3.client(service, config=SIGNING_CONFIG)  # type: ignore[call-overload]
 
 
 def code_of(error: ClientError | BotoCoreError) -> str:

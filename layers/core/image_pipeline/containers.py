@@ -260,11 +260,30 @@ def _primary_id(data: bytes, box: Box | None) -> int:
 def _item_types(data: bytes, box: Box) -> Iterator[tuple[int, bytes]]:
     first = box.start + (6 if data[box.start] == 0 else 8)
     for entry in boxes(data, first, box.end):
+        if entry.kind != b"infe":
+            continue
         version = data[entry.start]
-        if entry.kind == b"infe" and version >= 2:
-            wide = 4 if version >= 3 else 2
-            at = entry.start + 4
-            yield int.from_bytes(data[at : at + wide], "big"), data[at + wide + 2 : at + wide + 6]
+        at = entry.start + 4
+        wide = 4 if version >= 3 else 2
+        kind, rest = b"", at + wide + 2
+        if version >= 2:
+            kind, rest = data[rest : rest + 4], rest + 4
+            yield int.from_bytes(data[at : at + wide], "big"), kind
+        _check_words(kind, data[rest : entry.end])
+
+
+def _check_words(kind: bytes, words: bytes) -> None:
+    """Look at an item's type, and at its name and content type where it has one.
+
+    pi_heif 1.4.0 makes Python text of them unchecked, and what is no UTF-8 ends the process.
+    """
+    if not kind.isascii():
+        raise BrokenContainerError(f"an item of the type {kind!r}")
+    if kind in (b"", b"mime"):
+        try:
+            words.decode()
+        except UnicodeDecodeError as error:
+            raise BrokenContainerError(f"an item with the words {words[:80]!r}, which are not UTF-8") from error
 
 
 def _properties(data: bytes, box: Box, primary: int, items: HeifItems) -> None:

@@ -22,6 +22,8 @@ notification says, so a name here is a contract with `statemachine/process_image
     ├── InvalidQueryError             the API, or a command, was asked with a parameter that cannot be
     ├── UploadNotFoundError           the API, or a command, was asked to change an upload that is not there
     ├── UploadChangedError            the upload is not the one that the request was conditional on
+    ├── UploadExistsError             an upload that must not replace another would
+    ├── InvalidRequestError           the API was asked in a way that it does not understand
     ├── ApiKeyUnusableError           there is no such API key, or it is revoked or expired
     └── SettingsError                 the deployment, not the picture
 """
@@ -110,6 +112,14 @@ class UploadNotFoundError(PipelineError):
 
 class UploadChangedError(PipelineError):
     """The object has another etag than the request's If-Match."""
+
+
+class UploadExistsError(PipelineError):
+    """There is an upload with that key, and the request must not replace it."""
+
+
+class InvalidRequestError(PipelineError):
+    """The body, a parameter or a header of a request is not what it must be."""
 
 
 class ApiKeyUnusableError(PipelineError):

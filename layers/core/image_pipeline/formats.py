@@ -56,7 +56,8 @@ MAX_SCANS = 100
 
 _MAKE, _ORIENTATION = 0x010F, 0x0112
 
-_CONTENT_TYPES = {name: f"image/{name.lower()}" for name in FORMATS}
+CONTENT_TYPES = {name: f"image/{name.lower()}" for name in FORMATS}
+"""Media types, by format."""
 
 _BYTES_PER_PIXEL = {"PNG": 9, "WEBP": 17, "GIF": 9, "AVIF": 10, "HEIF": 10, "TIFF": 13, "BMP": 9}
 """Peak memory of decoding and the first reduction, bytes per pixel, of each format's most demanding kind as
@@ -132,7 +133,7 @@ class Header:
     @property
     def content_type(self) -> str:
         """Media type of the upload: image/jpeg …"""
-        return _CONTENT_TYPES[self.format]
+        return CONTENT_TYPES[self.format]
 
     @property
     def stored_size(self) -> tuple[int, int]:
@@ -205,17 +206,30 @@ def admit(read: Callable[[int], bytes], size_bytes: int, limits: Limits) -> Head
     return header
 
 
+def recognise(head: bytes, admitted: frozenset[str]) -> str:
+    """The format of a file that begins like this.
+
+    Args:
+        head: its first bytes, as many as there are up to `HEAD_BYTES`.
+        admitted: names from `FORMATS`.
+
+    Raises:
+        UnsupportedFormatError: it is none of those; the message says what it is.
+    """
+    name = sniff(head)
+    if name not in admitted:
+        raise UnsupportedFormatError(
+            f"The file is not a picture that can be processed: its content is {name}.",
+            f"Convert it to one of {', '.join(sorted(admitted))} and upload it again.",
+        )
+    return name
+
+
 def _read_header(read: Callable[[int], bytes], size_bytes: int, limits: Limits) -> Header:
     want = min(HEAD_BYTES, size_bytes)
     while True:
         head = read(want)
-        name = sniff(head)
-        if name not in limits.formats:
-            allowed = ", ".join(sorted(limits.formats))
-            raise UnsupportedFormatError(
-                f"The file is not a picture that can be processed: its content is {name}.",
-                f"Convert it to one of {allowed} and upload it again.",
-            )
+        name = recognise(head, limits.formats)
         try:
             return _PARSERS[name](head, size_bytes, limits)
         except NeedMoreBytesError as error:

@@ -34,6 +34,7 @@ _RENDITION_BYTES = 200  # more than `<content id>/<name>.<ext>` ever has
 
 # API Gateway cuts a path at a decoded `?`, and control characters may be refused on the way.
 _ODD_IN_PATHS = re.compile(rf"{_ODD_FOLDER}|[\x00-\x1f\x7f?]")
+_ODD_IN_NAMES = re.compile(rf"{_ODD_FOLDER}|[\x00-\x1f\x7f-\x9f]")  # of uploads that callers of the API name
 _RENDITION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(?:\.[a-z0-9]{1,5})?")
 _WRAPPED = re.compile(r"[A-Za-z0-9_~!'()*%-]*%[A-Za-z0-9_~!'()*%-]*")
 
@@ -67,6 +68,22 @@ def is_rendition_of(image_key: str, key: str) -> bool:
     """Whether a key below the upload's `rendition_prefix` is its own: `uploads/a/b.jpg` is not of `uploads/a`."""
     prefix = rendition_prefix(image_key)
     return key.startswith(prefix) and key.removeprefix(prefix).count("/") == 1
+
+
+def named(name: str) -> str:
+    """The key of an upload that shall be called so: folders are kept, and the name is taken as it is.
+
+    Raises:
+        InvalidKeyError: a folder is empty, `.` or `..`, there are control characters, or it cannot be a key.
+    """
+    if _ODD_IN_NAMES.search(name):
+        raise InvalidKeyError(
+            f"The name {name[:80]!a} has control characters, or a part that is empty, '.' or '..'.",
+            "Use a name like beach.jpg or summer/beach.jpg, without a slash at either end.",
+        )
+    if not _is_possible(UPLOADS_PREFIX + name):
+        raise _impossible(name)
+    return UPLOADS_PREFIX + name
 
 
 def spellings(key: str) -> tuple[str, ...]:
@@ -163,7 +180,7 @@ def upload_key(path: str, suffix: str = "") -> str:
 
 def _impossible(name: str) -> InvalidKeyError:
     return InvalidKeyError(
-        f"The key {name[:80]!r} is not UTF-8 text of at most {MAX_KEY_BYTES} bytes.",
+        f"The key {name[:80]!a} is not UTF-8 text of at most {MAX_KEY_BYTES} bytes.",
         "Check the file name: no upload can have this one.",
     )
 

@@ -11,20 +11,30 @@ from http import HTTPStatus
 from typing import Any
 
 from image_pipeline.errors import (
+    EmptyUploadError,
     InvalidKeyError,
     InvalidQueryError,
+    InvalidRequestError,
     PipelineError,
     StorageUnavailableError,
+    UnsupportedFormatError,
     UploadChangedError,
+    UploadExistsError,
     UploadNotFoundError,
+    UploadTooLargeError,
 )
 from image_pipeline.observability import Handler, logger
 
 _STATUS: dict[type[PipelineError], int] = {
     InvalidKeyError: 400,
-    InvalidQueryError: 400,
+    InvalidRequestError: 400,
+    EmptyUploadError: 400,
     UploadNotFoundError: 404,
     UploadChangedError: 412,
+    UploadExistsError: 412,
+    UploadTooLargeError: 413,
+    UnsupportedFormatError: 415,
+    InvalidQueryError: 400,
 }
 
 _GUARDS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}

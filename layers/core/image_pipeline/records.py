@@ -21,10 +21,8 @@ Record = dict[str, Any]
 
 INTERNAL_ATTRIBUTES = frozenset({"uploadOrder", "claimShard", "claimedAt", "expiresAt"})  # not for readers
 
-WORKFLOW_SECONDS = 86_400  # `TimeoutSeconds` of the workflow: no execution is under way for longer
-LOST_SECONDS = WORKFLOW_SECONDS + 3_600  # by then, whoever should have ended the record has failed to
 _CLAIM_SHARDS = "0123456789abcdef"  # a hexadecimal digit of the key's hash spreads the index over partitions
-_CLAIMS_OF_A_SHARD = 20
+_CLAIMS_OF_A_SHARD = 100
 
 
 @cache

@@ -5,11 +5,32 @@ Read inside a handler, never at import, so that a test sets the environment and 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from image_pipeline.errors import SettingsError
 
 MEGA = 1_000_000
 MEBIBYTE = 1_048_576  # Lambda's "MB" of memory
+
+
+class WorkflowType(StrEnum):
+    """How Step Functions runs the workflow of an upload.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html
+    """
+
+    STANDARD = "STANDARD"
+    EXPRESS = "EXPRESS"
+
+    @property
+    def seconds(self) -> int:
+        """No execution is under way for longer: the workflow's `TimeoutSeconds`, or what Express gives at most."""
+        return 300 if self is WorkflowType.EXPRESS else 86_400
+
+    @property
+    def lost_seconds(self) -> int:
+        """By then, whoever should have ended the record has failed to; nobody else tells of the end of Express."""
+        return self.seconds + (60 if self is WorkflowType.EXPRESS else 3_600)
 
 
 @dataclass(frozen=True)
@@ -34,6 +55,29 @@ class StatusSettings:
 
     image_table: str
     rendition_url_seconds: int
+    workflow: WorkflowType
+
+
+@dataclass(frozen=True)
+class IntakeSettings:
+    """What uploads over HTTP need."""
+
+    uploads_bucket: str
+    status_api_url: str
+    """Without a slash at its end."""
+    image_formats: frozenset[str]
+    """Upper-case names."""
+
+
+@dataclass(frozen=True)
+class PresignSettings:
+    """What signing an upload needs."""
+
+    uploads_bucket: str
+    status_api_url: str
+    """Without a slash at its end."""
+    max_upload_bytes: int
+    presigned_upload_seconds: int
 
 
 @dataclass(frozen=True)
@@ -42,6 +86,8 @@ class Machines:
 
     process_image: str
     settle_image: str
+    workflow: WorkflowType
+    """Of `process_image`."""
 
 
 def load(environment: Mapping[str, str]) -> Settings:
@@ -57,7 +103,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         max_upload_bytes=given.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
         max_pixels=given.number("MAX_MEGAPIXELS", 1, 500) * MEGA,
         render_memory_bytes=given.number("RENDER_MEMORY_MEGABYTES", 128, 10_240) * MEBIBYTE,
-        image_formats=frozenset(name.strip().upper() for name in given.text("IMAGE_FORMATS").split(",")),
+        image_formats=given.names("IMAGE_FORMATS"),
         labels_max=given.number("LABELS_MAX", 1, 100),
         labels_min_confidence=given.number("LABELS_MIN_CONFIDENCE", 0, 100),
     )
@@ -72,8 +118,39 @@ def load_for_status(environment: Mapping[str, str]) -> StatusSettings:
         SettingsError: as `load`.
     """
     given = _Variables(environment)
-    settings = StatusSettings(given.text("IMAGE_TABLE"), given.number("RENDITION_URL_SECONDS", 60, 3600))
+    settings = StatusSettings(
+        given.text("IMAGE_TABLE"), given.number("RENDITION_URL_SECONDS", 60, 3600), given.workflow_type()
+    )
     given.check("Globals.Function.Environment")
+    return settings
+
+
+def load_for_intake(environment: Mapping[str, str]) -> IntakeSettings:
+    """Read and check the settings of uploads over HTTP.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    given = _Variables(environment)
+    settings = IntakeSettings(given.text("UPLOADS_BUCKET"), given.text("STATUS_API_URL"), given.names("IMAGE_FORMATS"))
+    given.check("the function")
+    return settings
+
+
+def load_for_presigning(environment: Mapping[str, str]) -> PresignSettings:
+    """Read and check the settings of presigned uploads.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    given = _Variables(environment)
+    settings = PresignSettings(
+        uploads_bucket=given.text("UPLOADS_BUCKET"),
+        status_api_url=given.text("STATUS_API_URL"),
+        max_upload_bytes=given.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
+        presigned_upload_seconds=given.number("PRESIGNED_UPLOAD_SECONDS", 60, 3600),
+    )
+    given.check("the function")
     return settings
 
 
@@ -83,7 +160,10 @@ def load_machines(environment: Mapping[str, str]) -> Machines:
     Raises:
         SettingsError: as `load`.
     """
-    return Machines(*required(environment, "PROCESS_IMAGE_ARN", "SETTLE_IMAGE_ARN"))
+    given = _Variables(environment)
+    machines = Machines(given.text("PROCESS_IMAGE_ARN"), given.text("SETTLE_IMAGE_ARN"), given.workflow_type())
+    given.check("the function")
+    return machines
 
 
 def required(environment: Mapping[str, str], *names: str) -> tuple[str, ...]:
@@ -118,6 +198,17 @@ class _Variables:
         if value:
             self._faults.append(f"{name} is {value!r}, which is not a whole number from {least} to {most}")
         return least
+
+    def names(self, name: str) -> frozenset[str]:
+        return frozenset(each.strip().upper() for each in self.text(name).split(","))
+
+    def workflow_type(self) -> WorkflowType:
+        value = self.text("WORKFLOW_TYPE")
+        if value in list(WorkflowType):
+            return WorkflowType(value)
+        if value:
+            self._faults.append(f"WORKFLOW_TYPE is {value!r}, which is none of {', '.join(WorkflowType)}")
+        return WorkflowType.STANDARD
 
     def check(self, where: str) -> None:
         if self._faults:

@@ -56,12 +56,12 @@ def find(path: str, settings: StatusSettings, wait_seconds: int = 0) -> records.
     """
     deadline = time.monotonic() + wait_seconds
     for image_key in keys.image_keys(path):
-        record = _read(settings.image_table, image_key)
+        record = _read(settings, image_key)
         pause = _FIRST_PAUSE
         while record and under_way(record) and "stale" not in record and time.monotonic() + pause <= deadline:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-            record = _read(settings.image_table, image_key)
+            record = _read(settings, image_key)
         if record:
             return record
     return None
@@ -142,16 +142,16 @@ def redirect_caching(record: records.Record, seconds: int) -> str:
     return "no-store" if under_way(record) else f"private, max-age={min(_MOST_REDIRECT_SECONDS, seconds // 2)}"
 
 
-def _read(table: str, image_key: str) -> records.Record | None:
-    record = records.read(table, image_key)
-    return record and _as_told(_without_internals(record))
+def _read(settings: StatusSettings, image_key: str) -> records.Record | None:
+    record = records.read(settings.image_table, image_key)
+    return record and _as_told(_without_internals(record), settings.workflow.seconds)
 
 
 def _without_internals(record: records.Record) -> records.Record:
     return {**record, "error": for_outsiders(record["error"])} if "error" in record else record
 
 
-def _as_told(record: records.Record) -> records.Record:
+def _as_told(record: records.Record, longest: int) -> records.Record:
     """While a new upload is processed, the old picture stands apart; and what takes too long is said to be stale."""
     if not under_way(record):
         return record
@@ -159,7 +159,7 @@ def _as_told(record: records.Record) -> records.Record:
     told = {name: value for name, value in record.items() if name not in previous}
     if previous:
         told["previous"] = previous
-    return {**told, "stale": True} if _age(record) > records.WORKFLOW_SECONDS else told
+    return {**told, "stale": True} if _age(record) > longest else told
 
 
 def _age(record: records.Record) -> int:

@@ -7,7 +7,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.config import Config
 
 from image_pipeline import aws, keys
 from image_pipeline.errors import StorageUnavailableError, UploadTooLargeError, UploadVanishedError
@@ -72,10 +71,7 @@ class Version:
 
 @cache
 def _s3() -> "S3Client":
-    # botocore's defaults still sign URLs the old way and for the global endpoint, which answers a new bucket's URLs
-    # with a redirect that breaks the signature.
-    signing = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
-    return boto3.client("s3", config=aws.CLIENT_CONFIG.merge(signing))
+    return boto3.client("s3", config=aws.SIGNING_CONFIG)
 
 
 @contextmanager

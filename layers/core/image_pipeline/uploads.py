@@ -1,4 +1,4 @@
-"""What may be done to an upload that is there: delete it, or process it again. For the API and for commands alike."""
+"""What is done to uploads: store one, delete it, process it again. For the API and for commands alike."""
 
 import json
 import uuid
@@ -7,10 +7,51 @@ from contextlib import contextmanager
 from typing import Any
 
 from image_pipeline import aws
-from image_pipeline.errors import StorageUnavailableError, UploadChangedError, UploadNotFoundError
+from image_pipeline.errors import (
+    StorageUnavailableError,
+    UploadChangedError,
+    UploadExistsError,
+    UploadNotFoundError,
+)
 
 _MISSING_CODES = frozenset({"404", "NoSuchKey"})
 _CHANGED_CODES = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
+
+
+def store(
+    client: aws.Client, bucket: str, image_key: str, data: bytes, content_type: str, *, overwrite: bool
+) -> str | None:
+    """Write an upload; S3's event about it starts the rest.
+
+    Args:
+        client: gives clients.
+        bucket: of the uploads.
+        image_key: the upload.
+        data: the picture.
+        content_type: what S3 shall call it.
+        overwrite: whether it may take the place of another.
+
+    Returns:
+        Its version id; None where the bucket keeps no versions.
+
+    Raises:
+        UploadExistsError: there is one, and it must not be replaced.
+        StorageUnavailableError: S3 did not answer, or somebody wrote the key at the same moment.
+    """
+    condition = {} if overwrite else {"IfNoneMatch": "*"}
+    try:
+        answer = client("s3").put_object(Bucket=bucket, Key=image_key, Body=data, ContentType=content_type, **condition)
+    except aws.AwsError as error:
+        code = aws.code_of(error)
+        if code == "PreconditionFailed":
+            raise UploadExistsError(
+                f"There is an upload {image_key!a} already.", "Choose another name, or leave out If-None-Match."
+            ) from error
+        if code == "ConditionalRequestConflict" or aws.is_transient(error):
+            raise StorageUnavailableError(f"S3 did not store the upload: {code}.", "Try again.") from error
+        raise
+    version: str | None = answer.get("VersionId")
+    return version
 
 
 def delete(client: aws.Client, bucket: str, image_key: str, etag: str | None = None) -> None:

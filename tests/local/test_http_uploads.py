@@ -1,0 +1,397 @@
+"""Uploads over HTTP, through the front door: in a request, by a presigned form, by a presigned URL."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import boto3
+import pytest
+from botocore.config import Config
+from urllib3.filepost import encode_multipart_formdata
+
+from image_pipeline import apikeys, presign
+from image_pipeline.intake import MOST_BYTES
+from local.clients import DUMMY_KEY
+from local.pipeline import Pipeline
+from tests.conftest import ROOT
+from tests.pictures import photo
+
+PHOTO = photo(200, 150)
+CURL = shutil.which("curl")
+DOCUMENT = (ROOT / "docs" / "uploading.md").read_text()
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: Any
+    text: str
+
+    @property
+    def body(self) -> Any:
+        """JSON."""
+        return json.loads(self.text)
+
+    @property
+    def code(self) -> str:
+        """Of an error of S3."""
+        found = re.search("<Code>(.*)</Code>", self.text)
+        return found[1] if found else ""
+
+
+def send(method: str, url: str, data: bytes | None, headers: dict[str, str]) -> Answer:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc)
+    try:
+        connection.request(method, url.removeprefix(f"http://{parts.netloc}"), data, headers)
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.headers, answer.read().decode())
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def key(pipeline: Pipeline) -> str:
+    return apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a test").text
+
+
+Post = Callable[..., Answer]
+
+
+@pytest.fixture
+def post(pipeline: Pipeline, key: str) -> Post:
+    """Send something to the API, with a key."""
+
+    def post(path: str, data: bytes = PHOTO, **headers: str) -> Answer:
+        given = {"x-api-key": key} | {name.replace("_", "-"): value for name, value in headers.items()}
+        return send("POST", pipeline.api_url + path, data, given)
+
+    return post
+
+
+@pytest.fixture
+def signed(post: Post, folder: str) -> Callable[..., Any]:
+    """Have an upload of this test's folder signed."""
+
+    def sign(name: str, **asked: Any) -> Any:
+        asked = {"name": f"{folder.removeprefix('uploads/')}/{name}", "contentType": "image/jpeg"} | asked
+        answer = post("/images/presigned", json.dumps(asked).encode(), content_type="application/json")
+        assert answer.status == 200, answer.text
+        return answer.body
+
+    return sign
+
+
+def by_form(form: Any, data: bytes = PHOTO, **change: str) -> Answer:
+    fields = form["fields"] | {name.replace("_", "-"): value for name, value in change.items()}
+    body, content_type = encode_multipart_formdata([*fields.items(), ("file", ("any.jpg", data))])
+    return send("POST", form["url"], body, {"content-type": content_type})
+
+
+def by_url(put: Any, data: bytes = PHOTO, **change: str) -> Answer:
+    headers = put["headers"] | {name.replace("_", "-"): value for name, value in change.items()}
+    return send("PUT", put["url"], data, headers)
+
+
+def stored(pipeline: Pipeline, key: str) -> tuple[bytes, str] | None:
+    s3 = pipeline.client("s3")
+    try:
+        answer = s3.get_object(Bucket=pipeline.uploads_bucket, Key=key)
+    except s3.exceptions.NoSuchKey:
+        return None
+    return answer["Body"].read(), answer["ContentType"]
+
+
+def status(pipeline: Pipeline, url: str) -> str:
+    """What the API says once the upload has been processed."""
+    told: list[Any] = [None]
+
+    def settled() -> bool:
+        told[0] = send("GET", url, None, {}).body.get("status")
+        return told[0] not in (None, 404, "PROCESSING")
+
+    pipeline.wait_until(settled, url)
+    return str(told[0])
+
+
+@pytest.mark.parametrize("name", ["beach.jpg", "a, b & ü+%41?.jpg"])
+def test_a_picture_in_a_request_is_processed(pipeline, folder, post, name):
+    """202, and where to look; the answer to it is that of any upload."""
+    image_key = f"{folder}/{name}"
+    path = "/images?name=" + quote(image_key.removeprefix("uploads/"), safe="")
+    answer = post(path, content_type="application/x-www-form-urlencoded")  # as curl calls any data
+    assert answer.status == 202
+    assert answer.body["imageKey"] == image_key
+    assert answer.body["statusUrl"] == pipeline.api_url + answer.headers["location"]
+    assert (answer.body["status"], answer.body["sizeBytes"]) == ("PROCESSING", len(PHOTO))
+    assert status(pipeline, answer.body["statusUrl"]) == "COMPLETED"
+    assert pipeline.record(image_key)["upload"]["versionId"] == answer.body["versionId"]
+    assert stored(pipeline, image_key) == (PHOTO, "image/jpeg")
+
+
+def test_a_picture_without_a_name_gets_one(pipeline, post):
+    """And the answer tells it."""
+    first, second = post("/images", content_type="image/png"), post("/images")
+    assert first.body["imageKey"] != second.body["imageKey"]
+    assert first.body["contentType"] == "image/jpeg"
+    assert status(pipeline, first.body["statusUrl"]) == "COMPLETED"
+
+
+def test_a_header_or_a_form_names_a_picture(pipeline, post):
+    """In UTF-8 or as RFC 6266 encodes it; a sender's folders are not ours."""
+    header = post("/images", content_disposition="attachment; filename*=UTF-8''..%2Fheader%20%C3%BC.jpg")
+    assert header.body["imageKey"] == "uploads/header ü.jpg"
+    body, content_type = encode_multipart_formdata([("note", "x"), ("file", ("form ü.jpg", PHOTO, "text/plain"))])
+    form = post("/images", body, content_type=content_type)
+    assert (form.status, form.body["imageKey"]) == (202, "uploads/form ü.jpg")
+    assert stored(pipeline, "uploads/form ü.jpg") == (PHOTO, "image/jpeg")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "headers", "expected"),
+    [
+        ("x.jpg", b"", {}, 400),
+        ("..%2Fx.jpg", PHOTO, {}, 400),
+        ("%2Fx.jpg", PHOTO, {}, 400),
+        ("a%2F..%2F..%2Fx.jpg", PHOTO, {}, 400),
+        ("x%00.jpg", PHOTO, {}, 400),
+        ("x%0A.jpg", PHOTO, {}, 400),
+        ("", PHOTO, {}, 400),
+        ("x" * 1017, PHOTO, {}, 400),
+        ("x.jpg", PHOTO, {"content_type": "multipart/form-data; boundary=x"}, 400),
+        ("x.jpg", PHOTO, {"if_match": '"x"'}, 400),
+        ("x.jpg", b"%PDF-1.7", {"content_type": "image/jpeg"}, 415),
+        ("x.jpg", PHOTO, {"content_type": "text/plain"}, 415),
+        ("x.jpg", PHOTO + b"\0" * MOST_BYTES, {}, 413),
+    ],
+)
+def test_what_is_wrong_is_told_and_nothing_is_stored(pipeline, post, name, data, headers, expected):
+    """By the function, as a problem; by API Gateway in its own words."""
+    count = pipeline.client("s3").list_object_versions(Bucket=pipeline.uploads_bucket).get("Versions", [])
+    answer = post(f"/images?name={name}", data, **headers)
+    assert (answer.status, answer.body["message"] != "") == (expected, True)
+    assert pipeline.client("s3").list_object_versions(Bucket=pipeline.uploads_bucket).get("Versions", []) == count
+
+
+def test_a_picture_that_is_too_large_is_sent_the_other_way(post):
+    """The function says how; what Lambda itself refuses cannot say it."""
+    answer = post("/images?name=x.jpg", PHOTO.ljust(MOST_BYTES + 1, b"\0"))
+    assert answer.status == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "POST /images/presigned" in answer.body["detail"]
+    assert post("/images?name=x.jpg", PHOTO.ljust(5_000_000, b"\0")).text == '{"message":"Request Entity Too Large"}'
+
+
+def test_the_largest_picture_in_a_request_is_taken(pipeline, folder, post):
+    """To the byte."""
+    data = PHOTO.ljust(MOST_BYTES, b"\0")
+    assert post(f"/images?name={folder.removeprefix('uploads/')}/l.jpg", data).status == 202
+    assert stored(pipeline, f"{folder}/l.jpg") == (data, "image/jpeg")
+
+
+def test_if_none_match_replaces_nothing(pipeline, folder, post):
+    """412 for the second, whose bytes are not stored."""
+    path = f"/images?name={folder.removeprefix('uploads/')}/once.jpg"
+    assert post(path, if_none_match="*").status == 202
+    answer = post(path, photo(20, 20), if_none_match="*")
+    assert (answer.status, answer.headers["content-type"]) == (412, "application/problem+json")
+    assert stored(pipeline, f"{folder}/once.jpg") == (PHOTO, "image/jpeg")
+    assert post(path, photo(20, 20)).status == 202
+
+
+@pytest.mark.parametrize("path", ["/images?name=x.jpg", "/images/presigned"])
+def test_without_a_good_key_nothing_is_taken(pipeline, path):
+    """401 without one, 403 with a revoked or a wrong one."""
+    table = pipeline.client, pipeline.outputs["ApiKeyTableName"]
+    revoked = apikeys.create(*table, "a test")
+    apikeys.revoke(*table, revoked.key_id)
+    for headers, expected in (({}, 401), ({"x-api-key": "x"}, 403), ({"x-api-key": revoked.text}, 403)):
+        assert send("POST", pipeline.api_url + path, PHOTO, headers).status == expected
+
+
+def test_s3_that_does_not_answer_is_told(pipeline, folder, post):
+    """503, and a conflict at the same moment likewise: the same request may work."""
+    for code, status in (("SlowDown", 503), ("ConditionalRequestConflict", 409)):
+        pipeline.fault("s3", "PutObject", code, 2, containing="fault.jpg", status=status)
+        assert post(f"/images?name={folder.removeprefix('uploads/')}/fault.jpg", if_none_match="*").status == 503
+        pipeline.clear()
+
+
+# ---- Presigned
+
+
+def test_a_form_takes_30_megabytes(pipeline, signed, folder):
+    """Past API Gateway and Lambda; and the picture is processed."""
+    data = PHOTO.ljust(30_000_000, b"\0")
+    asked = signed("large.jpg", sizeBytes=len(data))
+    assert by_form(asked["post"], data).status == 204
+    assert status(pipeline, asked["statusUrl"]) == "COMPLETED"
+    assert pipeline.record(f"{folder}/large.jpg")["image"]["sizeBytes"] == len(data)
+
+
+def test_a_url_takes_a_picture(pipeline, signed, folder):
+    """With a name that has everything in it."""
+    asked = signed("put ü+%41 '\"?.jpg")
+    assert by_url(asked["put"]).status == 200
+    assert status(pipeline, asked["statusUrl"]) == "COMPLETED"
+    assert stored(pipeline, f"{folder}/put ü+%41 '\"?.jpg") == (PHOTO, "image/jpeg")
+
+
+def test_a_checksum_is_checked_by_s3(pipeline, signed, folder):
+    """Either way; what was damaged on the way is not stored."""
+    digest = base64.b64encode(hashlib.sha256(PHOTO).digest()).decode()
+    asked = signed("sum.jpg", checksumSha256=digest, sizeBytes=len(PHOTO))
+    damaged = PHOTO[:-1] + b"\0"
+    for answer in (by_form(asked["post"], damaged), by_url(asked["put"], damaged)):
+        assert (answer.status, answer.code) == (400, "BadDigest")
+    assert stored(pipeline, f"{folder}/sum.jpg") is None
+    assert (by_form(asked["post"]).status, by_url(asked["put"]).status) == (204, 200)
+
+
+def test_what_is_signed_is_all_that_is_taken(pipeline, signed, folder):
+    """Another key, type or size is refused, as S3 words it."""
+    asked = signed("bound.jpg", sizeBytes=len(PHOTO))
+    refused = [
+        (by_form(asked["post"], key=f"{folder}/other.jpg"), 403, "AccessDenied"),
+        (by_form(asked["post"], Content_Type="text/html"), 403, "AccessDenied"),
+        (by_form(asked["post"], acl="public-read"), 403, "AccessDenied"),
+        (by_form(asked["post"], PHOTO + b"\0"), 400, "EntityTooLarge"),
+        (by_form(asked["post"], PHOTO[:-1]), 400, "EntityTooSmall"),
+        (by_url(asked["put"] | {"url": asked["put"]["url"].replace("bound", "other")}), 403, "SignatureDoesNotMatch"),
+        (by_url(asked["put"], content_type="text/html"), 403, "SignatureDoesNotMatch"),
+        (by_url(asked["put"], PHOTO + b"\0", content_length=str(len(PHOTO) + 1)), 403, "SignatureDoesNotMatch"),
+        (by_url(asked["put"], x_amz_tagging="a=b"), 403, "AccessDenied"),
+    ]
+    for answer, expected, code in refused:
+        assert (answer.status, answer.code) == (expected, code), answer.text
+    listed = pipeline.client("s3").list_objects_v2(Bucket=pipeline.uploads_bucket, Prefix=folder)
+    assert listed["KeyCount"] == 0
+
+
+def test_a_form_takes_no_more_than_is_processed(pipeline, signed):
+    """Where the size was not told, the limit of the deployment."""
+    policy = json.loads(base64.b64decode(signed("any.jpg")["post"]["fields"]["policy"]))
+    assert ["content-length-range", 1, 100_000_000] in policy["conditions"]
+
+
+@pytest.fixture
+def sign_as_the_function(pipeline: Pipeline) -> Callable[..., Any]:
+    """Sign with the function's own credentials, whatever it would never sign."""
+
+    def sign(image_key: str, seconds: int = 60) -> Any:
+        client = boto3.client(
+            "s3",
+            endpoint_url=pipeline.aws_url,
+            aws_access_key_id=pipeline.environments["PresignUploadFunction"]["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=DUMMY_KEY,
+            config=Config(signature_version="s3v4"),
+        )
+        wish = presign.Wish(image_key, "image/jpeg", None, None, overwrite=True, methods=presign.METHODS)
+        now = datetime.now(UTC)
+        return presign.sign(lambda _: client, pipeline.uploads_bucket, wish, 1_000_000, seconds, now)
+
+    return sign
+
+
+def test_what_has_expired_is_refused(pipeline, folder, sign_as_the_function):
+    """As S3 words it: neither the form nor the URL is good for ever."""
+    late = sign_as_the_function(f"{folder}/late.jpg", seconds=0)
+    form, url = by_form(late["post"]), by_url(late["put"])
+    assert (form.status, form.code) == (url.status, url.code) == (403, "AccessDenied")
+    assert "Policy expired" in form.text
+    assert "Request has expired" in url.text
+    assert stored(pipeline, f"{folder}/late.jpg") is None
+
+
+def test_what_is_signed_reaches_no_further_than_the_role(pipeline, sign_as_the_function):
+    """Even if the function were talked into signing something else: uploads, and nothing beside them."""
+    for image_key in ("other/x.jpg", "x.jpg", "uploads"):
+        signed = sign_as_the_function(image_key)
+        for answer in (by_form(signed["post"]), by_url(signed["put"])):
+            assert (answer.status, answer.code) == (403, "AccessDenied")
+        assert stored(pipeline, image_key) is None
+
+
+def test_what_must_not_be_replaced_is_put_once(pipeline, signed, folder):
+    """S3 keeps the condition; a client that leaves it out has another request than was signed."""
+    asked = signed("once.jpg", overwrite=False)
+    assert "post" not in asked
+    without = {name: value for name, value in asked["put"]["headers"].items() if name != "if-none-match"}
+    assert by_url(asked["put"] | {"headers": without}).code == "SignatureDoesNotMatch"
+    assert by_url(asked["put"]).status == 200
+    again = by_url(asked["put"], photo(20, 20))
+    assert (again.status, again.code) == (412, "PreconditionFailed")
+    assert stored(pipeline, f"{folder}/once.jpg") == (PHOTO, "image/jpeg")
+
+
+@pytest.mark.skipif(CURL is None, reason="curl is not installed")
+@pytest.mark.parametrize("name", ["beach.jpg", 'it\'s [1] {2}, "ü"; $x `y` @z.jpg', "-", "@x", "a\\b.jpg"])
+def test_the_commands_upload_the_file(pipeline, signed, folder, tmp_path, name):
+    """As they are, pasted into a shell, whatever the file is called."""
+    (tmp_path / name).write_bytes(PHOTO)
+    digest = base64.b64encode(hashlib.sha256(PHOTO).digest()).decode()
+    for more in ({}, {"sizeBytes": len(PHOTO), "checksumSha256": digest}):
+        asked = signed(name, **more)
+        for way in ("post", "put"):
+            subprocess.run(["sh", "-c", asked[way]["curl"]], cwd=tmp_path, check=True, capture_output=True)
+            assert stored(pipeline, f"{folder}/{name}") == (PHOTO, "image/jpeg")
+            pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=f"{folder}/{name}")
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (b"{}", 400),
+        (b'{"name": "../x.jpg", "contentType": "image/jpeg"}', 400),
+        (b'{"name": "x.jpg", "contentType": "text/html"}', 400),
+        (b'{"name": "x.jpg", "contentType": "image/jpeg", "size": 7}', 400),
+        (b'{"name": "x.jpg", "contentType": "image/jpeg", "sizeBytes": 100000001}', 413),
+    ],
+)
+def test_a_wrong_wish_is_told(post, asked, expected):
+    """As a problem, before anything is uploaded; also when curl calls it a form."""
+    answer = post("/images/presigned", asked, content_type="application/x-www-form-urlencoded")
+    assert (answer.status, answer.headers["content-type"]) == (expected, "application/problem+json")
+
+
+@pytest.mark.skipif(CURL is None, reason="curl is not installed")
+def test_every_command_of_the_document_works(pipeline, key, tmp_path):
+    """docs/uploading.md, from its first block to its last, in one shell; any error of HTTP ends it."""
+    (tmp_path / "beach.jpg").write_bytes(PHOTO)
+    (tmp_path / ".curlrc").write_text("fail-with-body\n")
+    variables, *commands = re.findall(r"^```sh\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^(\w+)=<", variables, re.MULTILINE) == ["API", "KEY"]
+    given = {"PATH": os.environ["PATH"], "CURL_HOME": str(tmp_path), "API": pipeline.api_url, "KEY": key}
+    run = subprocess.run(
+        ["sh", "-eux", "-c", "".join(commands)], cwd=tmp_path, env=given, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr + run.stdout
+    for name in ("summer/beach.jpg", "café.jpg", "beach.jpg", "summer/first.jpg"):
+        assert stored(pipeline, f"uploads/{name}") == (PHOTO, "image/jpeg")
+
+
+def test_the_document_tells_the_limits():
+    """In the figures that the code has."""
+    assert f"more than {MOST_BYTES:,} bytes in the request" in DOCUMENT
+    assert set(
+        re.findall(r"^\| `(\w+)` \|", DOCUMENT.partition("| field |")[2].partition("\n\n")[0], re.MULTILINE)
+    ) == {
+        "name",
+        "contentType",
+        "sizeBytes",
+        "checksumSha256",
+        "overwrite",
+        "method",
+    }
