@@ -36,7 +36,7 @@ OUTCOMES = {
     "store_results": lambda result: result["status"] == "COMPLETED",
     "store_results_partial": lambda result: result["status"] == "PARTIAL",
     "clean_renditions": lambda result: result["cleaned"] == 0,
-    "watch_records": lambda result: result == {"oldestProcessingSeconds": 0, "settled": 0},
+    "watch_records": lambda result: result == {"oldestProcessingSeconds": 0, "settled": 0, "restarted": 0},
     "publish_outcomes": lambda result: result == {"batchItemFailures": []},
     "index_images": lambda result: result == {"batchItemFailures": []},
     "list_images": lambda result: result["statusCode"] == 200,

@@ -96,7 +96,9 @@ def test_no_answer_is_kept_and_none_is_taken_for_a_page(handler):
         }
 
 
-@pytest.mark.parametrize("variable", sorted(ENVIRONMENT.keys() - {"IMAGE_TABLE", "RENDITION_URL_SECONDS"}))
+@pytest.mark.parametrize(
+    "variable", sorted(ENVIRONMENT.keys() - {"IMAGE_TABLE", "RENDITION_URL_SECONDS", "WORKFLOW_TYPE"})
+)
 def test_a_setting_of_another_function_does_not_silence_the_status(handler, monkeypatch, variable):
     """What is wrong with the pipeline is asked here."""
     monkeypatch.setenv(variable, "wrong")
