@@ -171,7 +171,7 @@ def test_a_name_that_the_document_allows_is_one(name):
     assert keys.named(name) == f"uploads/{name}"
 
 
-@pytest.mark.parametrize("name", ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a\n", "\x80"])
+@pytest.mark.parametrize("name", ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a\tb", "\x80"])
 def test_a_name_that_the_document_forbids_is_refused(name):
     """Both ways."""
     with pytest.raises(jsonschema.ValidationError):
