@@ -1,7 +1,8 @@
-"""The command line for a stack: `redrive` undelivered events, `reprocess` or `relist` uploads, manage API `keys`."""
+"""The command line for a stack: upload and look after pictures, mend what went wrong, manage API keys."""
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,17 +10,27 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli import keys
+from cli import completion, keys, names, terminal
 from cli import stack as stacks
+from cli.delete import delete
+from cli.download import download
+from cli.exits import INTERRUPTED, LEFT, NO_STACK, OK, USAGE, WORDS
+from cli.list import list_uploads
 from cli.redrive import redrive
 from cli.relist import relist
-from image_pipeline import uploads
-from image_pipeline.errors import PipelineError, UploadNotFoundError
+from cli.status import status
+from cli.upload import upload
+from image_pipeline import listing, uploads
+from image_pipeline.errors import InvalidQueryError, PipelineError, UploadNotFoundError
 
+__all__ = ["INTERRUPTED", "LEFT", "NO_STACK", "OK", "USAGE", "main"]
+
+PROGRAM = "image-pipeline"
 RUN_DIR = Path(__file__).resolve().parent.parent / ".run"
+PATIENCE_SECONDS = 600
 
-OK, LEFT, USAGE, NO_STACK = 0, 1, 2, 3
-_EXIT_CODES = "exit codes: 0 all was done · 1 something was left undone · 2 wrong arguments · 3 no such stack"
+_JSON_DOCUMENT = "one JSON object at the end, for programs"
+_JSON_LINES = "a JSON object on each line, for programs"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,32 +39,44 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    options = _parser().parse_args(arguments)
+    called = Path(sys.argv[0]).name
+    options = _parser(PROGRAM if called == PROGRAM else "python -m cli").parse_args(arguments)
     try:
-        found = (
-            stacks.on_this_machine(options.run_dir) if options.local else stacks.deployed(options.stack, options.region)
-        )
-        code: int = options.command(found, options)
+        code: int = options.command(_stack(options), options)
+        sys.stdout.flush()
     except stacks.StackError as error:
-        print(error, file=sys.stderr)
+        terminal.complain(str(error))
         return NO_STACK
     except (ClientError, BotoCoreError) as error:
-        print(f"AWS did not do it: {error}", file=sys.stderr)
+        terminal.complain(f"AWS did not do it: {error}")
         return LEFT
     except PipelineError as error:
-        print(error, file=sys.stderr)
+        terminal.complain(str(error))
+        return USAGE if isinstance(error, InvalidQueryError) else LEFT
+    except KeyboardInterrupt:
+        terminal.complain("Interrupted. The same command again does the rest.")
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read this has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return LEFT
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m cli", description=__doc__, epilog=_EXIT_CODES)
+def _stack(options: argparse.Namespace) -> stacks.Stack | None:
+    if "local" not in options:
+        return None
+    return stacks.on_this_machine(options.run_dir) if options.local else stacks.deployed(options.stack, options.region)
+
+
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description=__doc__, epilog=WORDS)
     commands = parser.add_subparsers(required=True, metavar="command")
+    _pictures(commands)
     _command(commands, "redrive", _redrive, "put events back that could not be delivered")
     sub = _command(commands, "reprocess", _reprocess, "process uploads again that have not changed")
     sub.add_argument("keys", nargs="+", metavar="KEY", help="an upload's key, such as uploads/beach.jpg")
     _command(commands, "relist", _relist, "list images from before there was a list, or after its loss")
-    manage = commands.add_parser("keys", help="create, list, rotate and revoke API keys", epilog=_EXIT_CODES)
+    manage = commands.add_parser("keys", help="create, list, rotate and revoke API keys", epilog=WORDS)
     actions = manage.add_subparsers(required=True, metavar="action")
     sub = _command(actions, "create", keys.create, "create an API key and print it, this once")
     sub.add_argument("--name", required=True, type=keys.name, help="whose it is, or what it is for")
@@ -63,19 +86,86 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("key_id", metavar="ID", help="as it is listed")
     sub = _command(actions, "revoke", keys.revoke, "end an API key for good")
     sub.add_argument("key_id", metavar="ID", help="as it is listed")
+    words = f"print what teaches a shell to complete {PROGRAM}"
+    sub = commands.add_parser("completion", help=words, description=words)
+    sub.add_argument("shell", choices=completion.SHELLS)
+    sub.set_defaults(command=_completion)
     return parser
 
 
+def _pictures(commands: Any) -> None:
+    """The commands for uploads."""
+    sub = _command(
+        commands, "upload", upload, "upload files and folders; what is there already is skipped", _JSON_LINES
+    )
+    paths = sub.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or a pattern such as '*.jpg'")
+    completion.of_files(paths)
+    sub.add_argument("--to", type=names.folder, default="uploads/", metavar="FOLDER", help="a folder below uploads/")
+    sub.add_argument("--jobs", type=names.number, default=8, help="how many files at a time (default %(default)s)")
+    sub.add_argument("--no-overwrite", action="store_true", help="leave alone what is there under the same name")
+    sub.add_argument("--wait", "--watch", action="store_true", help="follow every upload to its outcome")
+    _add_timeout(sub)
+    sub = _command(commands, "status", status, "tell how uploads went")
+    _add_names(sub)
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument("--wait", action="store_true", help="tell when each has its outcome")
+    how.add_argument("--watch", action="store_true", help="tell whenever something changes, until each has its outcome")
+    _add_timeout(sub)
+    sub = _command(commands, "download", download, "download renditions, the original, or both")
+    _add_names(sub)
+    sub.add_argument("--rendition", metavar="NAME", help="only that one, or all (the default without --original)")
+    sub.add_argument("--original", action="store_true", help="what was uploaded")
+    folder = sub.add_argument("--to", type=Path, default=Path(), metavar="DIR", help="where to (default: here)")
+    completion.of_folders(folder)
+    sub.add_argument("--force", action="store_true", help="replace files that are there")
+    sub = _command(commands, "delete", delete, "delete uploads and their renditions, after asking")
+    _add_names(sub)
+    sub.add_argument("--yes", action="store_true", help="do not ask")
+
+    sub = _command(commands, "list", list_uploads, "list uploads, newest first")
+    sub.add_argument("--status", choices=listing.STATUSES, help="only those with this status")
+    sub.add_argument("--label", help="only those with this label, in any case")
+    sub.add_argument(
+        "--from", dest="since", metavar="DATE", help="only those uploaded then or later, such as 2026-11-21"
+    )
+    sub.add_argument("--to", dest="until", metavar="DATE", help="only those uploaded before")
+    sub.add_argument(
+        "--limit",
+        type=names.number,
+        default=listing.USUAL_IMAGES,
+        metavar="N",
+        help="most uploads (default %(default)s)",
+    )
+
+
+def _add_names(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("names", nargs="+", metavar="NAME", help="an upload, such as beach.jpg or uploads/beach.jpg")
+
+
+def _add_timeout(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--timeout",
+        type=names.number,
+        default=PATIENCE_SECONDS,
+        metavar="SECONDS",
+        help="how long to wait (default %(default)s)",
+    )
+
+
 def _command(
-    commands: Any, name: str, command: Callable[[stacks.Stack, argparse.Namespace], int], words: str
+    commands: Any,
+    name: str,
+    command: Callable[[stacks.Stack, argparse.Namespace], int],
+    words: str,
+    json_help: str = _JSON_DOCUMENT,
 ) -> argparse.ArgumentParser:
-    sub: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words, epilog=_EXIT_CODES)
+    sub: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words, epilog=WORDS)
     where = sub.add_mutually_exclusive_group(required=True)
     where.add_argument("--stack", help="the name of the stack on AWS")
     where.add_argument("--local", action="store_true", help="the copy that `make run` keeps up on this machine")
     sub.add_argument("--region", help="the stack's region, if not the configured one")
     sub.add_argument("--run-dir", type=Path, default=RUN_DIR, help="of the local copy (default %(default)s)")
-    sub.add_argument("--json", action="store_true", help="one JSON object at the end, for programs")
+    sub.add_argument("--json", action="store_true", help=json_help)
     sub.set_defaults(command=command)
     return sub
 
@@ -103,10 +193,15 @@ def _reprocess(stack: stacks.Stack, options: argparse.Namespace) -> int:
         try:
             started[key] = uploads.reprocess(stack.client, *where, key)
         except UploadNotFoundError as error:
-            print(error, file=sys.stderr)
+            terminal.complain(str(error))
         else:
             if not options.json:
                 print(f"Started {started[key]}.")
     if options.json:
         print(json.dumps({"started": started}))
     return OK if len(started) == len(set(options.keys)) else LEFT
+
+
+def _completion(_: None, options: argparse.Namespace) -> int:
+    print(completion.script(_parser(PROGRAM), options.shell))
+    return OK

@@ -12,7 +12,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -97,6 +97,7 @@ class Endpoint:
         self._faults: list[Fault] = []
         self._cleared = threading.Event()
         self._lock = threading.Lock()
+        self._one_at_a_time = threading.Lock()
         self.replacements: dict[str, Callable[[bytes], Result]] = {}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -132,7 +133,8 @@ class Endpoint:
             environ["CONTENT_TYPE"] = "binary/octet-stream"
         answer_of_moto: Iterable[bytes]
         if role is None or (listing := actions.listing(environ)) is None:
-            answer_of_moto = self._moto(environ, start_response)
+            with self._one_at_a_time if _is_for_dynamodb(environ) else nullcontext():
+                answer_of_moto = self._moto(environ, start_response)
             return answer_of_moto
         started: list[Any] = []
         answer_of_moto = self._moto(environ, lambda *arguments: started.extend(arguments))
@@ -264,6 +266,11 @@ def serve(application: Any, port: int) -> int:
         listener.close()  # the server has a duplicate
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     return int(server.socket.getsockname()[1])
+
+
+def _is_for_dynamodb(environ: Environ) -> bool:
+    """DynamoDB is atomic; moto checks a condition, then writes attribute by attribute, for all threads to see."""
+    return str(environ.get("HTTP_X_AMZ_TARGET", "")).startswith("DynamoDB")
 
 
 def _mentions(environ: Environ, text: str) -> bool:

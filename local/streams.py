@@ -155,6 +155,11 @@ class _Reader:
         return {**change, "eventSourceARN": self.mapping.stream_arn}
 
     def _wanted(self, change: Any) -> bool:
+        what = change["dynamodb"]
+        if change["eventName"] == "INSERT" and what.get("NewImage") == what["Keys"]:
+            return (
+                False  # an update is making the item: moto tells of it with its key alone, then again when it is whole
+            )
         # Lambda's patterns are those of EventBridge's rules.
         return not self._patterns or any(pattern.matches_event(change) for pattern in self._patterns)
 

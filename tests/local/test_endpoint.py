@@ -1,6 +1,7 @@
 """The layer in front of moto: Lambda's answers, and faults for tests."""
 
 import json
+import threading
 
 import pytest
 from botocore.exceptions import ClientError
@@ -97,3 +98,29 @@ def test_a_moved_seam_says_so(monkeypatch):
     monkeypatch.delattr(werkzeug_app, "RegexConverter")
     with pytest.raises(RuntimeError, match=r"local/endpoint\.py must follow"):
         endpoint.install()
+
+
+def test_nobody_sees_half_an_item(pipeline):
+    """DynamoDB writes an item at once, however many attributes it has."""
+    table, dynamodb = pipeline.outputs["ApiKeyTableName"], pipeline.client("dynamodb")
+    names = [f"half {index}" for index in range(25)]
+    attributes = {f":a{index}": {"S": "x" * 200} for index in range(40)}
+    expression = "SET " + ", ".join(f"a{index} = :a{index}" for index in range(40))
+
+    def write() -> None:
+        for name in names:
+            dynamodb.update_item(
+                TableName=table,
+                Key={"KeyId": {"S": name}},
+                UpdateExpression=expression,
+                ExpressionAttributeValues=attributes,
+            )
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    sizes: set[int] = set()
+    while writer.is_alive():
+        keys = [{"KeyId": {"S": name}} for name in names]
+        answer = dynamodb.batch_get_item(RequestItems={table: {"Keys": keys}})
+        sizes |= {len(item) for item in answer["Responses"][table]}
+    assert sizes == {41}

@@ -15,6 +15,7 @@ from local.deploy import StreamMapping, plan
 from local.streams import Streams
 from local.template import Template, TemplateError
 from local.workers import Function, Result
+from tests.pictures import photo
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/t/stream/local"
 FUNCTION = Function("F", "f", "arn:f", "arn:role", "app.x", "python3.13", Path(), (), 3, 128, {}, "log")
@@ -169,3 +170,19 @@ def test_a_mapping_that_wants_more_than_is_known_stops_the_deployment(changes, w
     resources = {"M": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": given}}
     with pytest.raises(TemplateError, match=words):
         plan(Template(Path("template.yml"), {"Resources": resources}, {}, "s", "us-east-1"), "", "")
+
+
+def test_a_new_item_is_told_of_once_and_whole(pipeline):
+    """moto tells of it twice where an update makes it, first with nothing but its key."""
+    key, told = "uploads/streams/whole.jpg", []
+
+    def listen(event: Any) -> Any:
+        told.extend(each for each in event["Records"] if each["dynamodb"]["Keys"]["ImageKey"]["S"] == key)
+        return {"batchItemFailures": []}
+
+    pipeline.replace("IndexImagesFunction", listen)
+    pipeline.upload(key, photo(20, 10))
+    statuses = ["PROCESSING", "COMPLETED"]
+    pipeline.wait_until(lambda: len(told) >= len(statuses), "the changes of the record")
+    assert [change["eventName"] for change in told] == ["INSERT", "MODIFY"]
+    assert [change["dynamodb"]["NewImage"]["status"]["S"] for change in told] == statuses

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,9 @@ from image_pipeline import keys, records, storage
 from image_pipeline.errors import InvalidQueryError, for_outsiders
 from image_pipeline.recipes import MAX_FILES
 from image_pipeline.settings import StatusSettings
+
+Url = Callable[[str, str, str | None, int], str]
+"""Bucket, key and version id of a rendition, and seconds → a URL that gives it to whoever has the URL for so long."""
 
 PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings")
 
@@ -96,17 +99,31 @@ def is_known(tag: str, if_none_match: str) -> bool:
     return any(star or known == tag.removeprefix("W/") for known, star in _ANY_TAG.findall(if_none_match))
 
 
-def with_urls(record: records.Record, seconds: int) -> records.Record:
+def told(record: records.Record, longest: int, seconds: int, url: Url) -> records.Record:
+    """What is said of a record, in full: for those who may read it anyway.
+
+    Args:
+        record: as `records` gives it.
+        longest: seconds that an execution may take.
+        seconds: for which the URLs work.
+        url: makes them.
+    """
+    return with_urls(_as_told(record, longest), seconds, url)
+
+
+def with_urls(record: records.Record, seconds: int, url: Url = storage.url) -> records.Record:
     """The record with a URL for each rendition, and with what a `<picture>` needs.
 
     Args:
         record: as found.
         seconds: for which the URLs work.
+        url: makes them.
     """
     expires = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
 
     def with_url(rendition: dict[str, Any]) -> dict[str, Any]:
-        return {**rendition, "url": url(rendition, seconds), "urlExpiresAt": expires}
+        where = rendition["bucket"], rendition["key"], rendition.get("versionId")
+        return {**rendition, "url": url(*where, seconds), "urlExpiresAt": expires}
 
     def shown(picture: dict[str, Any]) -> dict[str, Any]:
         renditions = [with_url(rendition) for rendition in picture["renditions"]]

@@ -1,0 +1,154 @@
+"""How uploads go: read their records, and follow them until each has its outcome."""
+
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from cli import parallel
+from cli.exits import NO_OUTCOME, OK, PICTURE_FAILED
+from cli.stack import Stack
+from image_pipeline import aws, records, status
+
+Body = dict[str, Any]
+"""What the status API answers; faults of the inside are told in full."""
+
+_AT_ONCE = 100  # DynamoDB's limit of keys in a request
+_URL_SECONDS = 900
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.2, 3.0, 1.5  # seconds; while nothing happens, it is asked less often
+_MISSING_CODES = frozenset({"404", "NoSuchKey"})
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One upload of a key."""
+
+    version_id: str | None
+    etag: str
+    at: str
+    """In ISO 8601, UTC, seconds."""
+
+
+def head(s3: Any, bucket: str, image_key: str) -> Any:
+    """Look at an object; None when there is none."""
+    try:
+        return s3.head_object(Bucket=bucket, Key=image_key)
+    except ClientError as error:
+        if aws.code_of(error) in _MISSING_CODES:
+            return None
+        raise
+
+
+def uploaded(stack: Stack, image_keys: Collection[str], jobs: int) -> dict[str, Upload | None]:
+    """Look which upload of each key is the newest; None for a key that is not in the bucket."""
+    s3, bucket = stack.client("s3"), stack.outputs["UploadsBucketName"]
+
+    def look(image_key: str) -> tuple[str, Upload | None]:
+        found = head(s3, bucket, image_key)
+        if found is None:
+            return image_key, None
+        at = found["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ")
+        return image_key, Upload(found.get("VersionId"), found["ETag"].strip('"'), at)
+
+    return dict(parallel.each(look, list(image_keys), jobs))
+
+
+def read(stack: Stack, image_keys: Iterable[str]) -> dict[str, Body]:
+    """Read what is known of keys; those that were never uploaded are left out."""
+    table, client = stack.outputs["ImageTableName"], stack.client("dynamodb")
+    wanted = list(dict.fromkeys(image_keys))
+    found: dict[str, Body] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = [{"ImageKey": {"S": image_key}} for image_key in wanted[start : start + _AT_ONCE]]
+        asked: Any = {table: {"Keys": some, "ConsistentRead": True}}
+        while asked:
+            answer = client.batch_get_item(RequestItems=asked)
+            for item in answer["Responses"].get(table, []):
+                record = records.from_item(item)
+                found[record["ImageKey"]] = status.told(
+                    record, stack.workflow.seconds, _URL_SECONDS, partial(_url, stack)
+                )
+            asked = answer.get("UnprocessedKeys")
+    return found
+
+
+def is_outcome(body: Body, upload: Upload | None) -> bool:
+    """Whether a record has the outcome of an upload, or of what came after it; None stands for any upload."""
+    if body["status"] == "PROCESSING":
+        return False
+    if upload is None:
+        return True
+    of = body["upload"]
+    same = (of.get("versionId"), of["etag"]) == (upload.version_id, upload.etag)
+    return same or of["uploadedAt"] > upload.at or body.get("deletedAt", "") > upload.at
+
+
+def changes(stack: Stack, wanted: Mapping[str, Upload | None], seconds: float) -> Iterator[Body]:
+    """Give what is known of each key, again whenever its status changes, until each upload has its outcome.
+
+    Args:
+        stack: Where.
+        wanted: The upload that is meant, by key.
+        seconds: When to give up.
+    """
+    waiting, told = dict(wanted), dict[str, Any]()
+    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    while waiting:
+        news = 0
+        for image_key, body in read(stack, waiting).items():
+            ended = is_outcome(body, waiting[image_key])
+            stage = body["status"], body["execution"]["id"], ended
+            if told.get(image_key) != stage:
+                told[image_key] = stage
+                news += 1
+                yield body
+            if ended:
+                del waiting[image_key]
+        if not waiting or time.monotonic() + pause > deadline:
+            return
+        time.sleep(pause)
+        pause = _FIRST_PAUSE if news else min(pause * _GROWTH, _LONGEST_PAUSE)
+
+
+class Outcomes:
+    """Counts what has come of uploads."""
+
+    def __init__(self, wanted: Mapping[str, Upload | None]) -> None:
+        self._wanted = wanted
+        self._ended: dict[str, str] = {}
+
+    def note(self, body: Body) -> bool:
+        """Take note of a change; tell whether it is an outcome."""
+        ended = is_outcome(body, self._wanted[body["ImageKey"]])
+        if ended:
+            self._ended[body["ImageKey"]] = body["status"]
+        return ended
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """How many have each status."""
+        return dict(sorted(Counter(self._ended.values()).items()))
+
+    @property
+    def open(self) -> list[str]:
+        """Those without an outcome."""
+        return [image_key for image_key in self._wanted if image_key not in self._ended]
+
+    @property
+    def code(self) -> int:
+        """The exit code that says so."""
+        if "FAILED" in self._ended.values():
+            return PICTURE_FAILED
+        return NO_OUTCOME if self.open else OK
+
+
+def _url(stack: Stack, bucket: str, image_key: str, version_id: str | None, seconds: int) -> str:
+    which = {"VersionId": version_id} if version_id else {}
+    url: str = stack.client("s3").generate_presigned_url(
+        "get_object", Params={"Bucket": bucket, "Key": image_key, **which}, ExpiresIn=seconds
+    )
+    return url

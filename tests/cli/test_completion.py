@@ -1,0 +1,18 @@
+"""`python -m cli completion`."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.commands import main
+from cli.exits import OK
+
+
+@pytest.mark.parametrize(("shell", "has"), [("bash", "--no-overwrite"), ("zsh", "#compdef"), ("fish", "complete -c")])
+def test_every_shell_learns_every_command(shell, has, capsys):
+    """Under the name that is installed."""
+    assert main(["completion", shell]) == OK
+    script = capsys.readouterr().out
+    assert has in script
+    for word in ("image-pipeline", "upload", "status", "download", "delete", "list", "reprocess", "rotate"):
+        assert word in script
