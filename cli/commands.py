@@ -17,6 +17,7 @@ from cli.download import download
 from cli.exits import INTERRUPTED, LEFT, NO_STACK, OK, USAGE, WORDS
 from cli.list import list_uploads
 from cli.redrive import redrive
+from cli.relist import relist
 from cli.status import status
 from cli.upload import upload
 from image_pipeline import listing, uploads
@@ -76,6 +77,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     sub = _command(commands, "reprocess", _reprocess, "process uploads again that have not changed")
     sub.add_argument("keys", nargs="+", metavar="KEY", help="an upload's key, such as uploads/beach.jpg")
     backfill.add_options(_command(commands, "backfill", backfill.run, "process many uploads again, within a budget"))
+    _command(commands, "relist", _relist, "list images from before there was a list, or after its loss")
     manage = commands.add_parser("keys", help="create, list, rotate and revoke API keys", epilog=WORDS)
     actions = manage.add_subparsers(required=True, metavar="action")
     sub = _command(actions, "create", keys.create, "create an API key and print it, this once")
@@ -177,6 +179,12 @@ def _redrive(stack: stacks.Stack, options: argparse.Namespace) -> int:
     else:
         print(f"{done.started} started, {done.sent} sent again, {done.left} left in the queue.")
     return LEFT if done.left else OK
+
+
+def _relist(stack: stacks.Stack, options: argparse.Namespace) -> int:
+    listed, total = relist(stack)
+    print(json.dumps({"listed": listed, "total": total}) if options.json else f"{listed} of {total} listed anew.")
+    return OK
 
 
 def _reprocess(stack: stacks.Stack, options: argparse.Namespace) -> int:

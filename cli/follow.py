@@ -69,7 +69,9 @@ def read(stack: Stack, image_keys: Iterable[str]) -> dict[str, Body]:
             answer = client.batch_get_item(RequestItems=asked)
             for item in answer["Responses"].get(table, []):
                 record = records.from_item(item)
-                found[record["ImageKey"]] = status.told(record, stack.workflow.seconds, partial(_url, stack))
+                found[record["ImageKey"]] = status.told(
+                    record, stack.workflow.seconds, _URL_SECONDS, partial(_url, stack)
+                )
             asked = answer.get("UnprocessedKeys")
     return found
 
@@ -144,9 +146,9 @@ class Outcomes:
         return NO_OUTCOME if self.open else OK
 
 
-def _url(stack: Stack, bucket: str, image_key: str, version_id: str | None) -> str:
+def _url(stack: Stack, bucket: str, image_key: str, version_id: str | None, seconds: int) -> str:
     which = {"VersionId": version_id} if version_id else {}
     url: str = stack.client("s3").generate_presigned_url(
-        "get_object", Params={"Bucket": bucket, "Key": image_key, **which}, ExpiresIn=_URL_SECONDS
+        "get_object", Params={"Bucket": bucket, "Key": image_key, **which}, ExpiresIn=seconds
     )
     return url

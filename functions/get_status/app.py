@@ -1,14 +1,38 @@
-"""Answer `GET /images/uploads/{filename}/status` with the record of the upload."""
+"""Answer `GET /images/uploads/{filename}/status` with the record, `…/renditions/{name}` with the way to the picture."""
 
 import os
 from typing import Any
 
-from image_pipeline import problems, settings, status
+from image_pipeline import keys, problems, settings, status
 
 NOT_FOUND = "Image details not found for the given image identifier."
 
 
 @problems.told("The status cannot be read just now. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    record = status.find(event["rawPath"], settings.load_for_status(os.environ))
-    return problems.problem(404, NOT_FOUND) if record is None else problems.answer(200, record)
+    config, path, headers = settings.load_for_status(os.environ), event["rawPath"], event.get("headers", {})
+    record = status.find(path, config, status.wait_asked(event.get("queryStringParameters", {})))
+    if record is None:
+        return problems.problem(404, NOT_FOUND)
+    later = {"retry-after": status.retry_after(record)} if status.under_way(record) else {}
+    if name := keys.rendition_name(path):
+        return _rendition(record, name, headers.get("accept", ""), config.rendition_url_seconds, later)
+    return _status(record, headers.get("if-none-match", ""), config.rendition_url_seconds, later)
+
+
+def _status(record: dict[str, Any], known: str, seconds: int, later: dict[str, str]) -> dict[str, Any]:
+    if later:
+        return problems.answer(200, status.with_urls(record, seconds), **later)
+    tag = status.etag(record, seconds)
+    caching = {"etag": tag, "cache-control": status.KEPT_BUT_ASKED_FOR}
+    if status.is_known(tag, known):
+        return problems.bare(304, **caching)
+    return problems.answer(200, status.with_urls(record, seconds), **caching)
+
+
+def _rendition(record: dict[str, Any], name: str, accept: str, seconds: int, later: dict[str, str]) -> dict[str, Any]:
+    found = status.rendition(record, name, accept)
+    if found is None:
+        return problems.problem(404, f"There is no rendition {name}; the upload is {record['status']}.", **later)
+    caching = {"cache-control": status.redirect_caching(record, seconds), "vary": "accept"}
+    return problems.bare(302, location=status.url(found, seconds), **caching)

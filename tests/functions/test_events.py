@@ -43,6 +43,7 @@ OUTCOMES = {
     "list_images_unknown_status": lambda result: result["statusCode"] == 400,
     "get_status": lambda result: result["statusCode"] == 200,
     "get_status_nested": lambda result: result["statusCode"] == 200,
+    "get_status_rendition": lambda result: "/web.webp?" in result["headers"]["location"],
     "get_status_unknown": lambda result: result["statusCode"] == 404,
     "get_status_not_a_key": lambda result: result["statusCode"] == 400,
     "authorize_malformed_key": lambda result: result == {"isAuthorized": False},
@@ -79,7 +80,8 @@ def _uploaded(monkeypatch):
         boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=sample.key, Body=sample.data)
     boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key="uploads/empty.jpg", Body=b"")
     for key in ("uploads/coffee.jpg", "uploads/pets/Chelsea (1).jpg"):
-        put_record(key, status="COMPLETED")
+        rendition = {"name": "web", "format": "WEBP", "bucket": THUMBNAILS_BUCKET, "key": "thumbnails/a.jpg/0/web.webp"}
+        put_record(key, status="COMPLETED", renditions=[rendition])
     boto3.client("stepfunctions").create_state_machine(
         name="process", definition="{}", roleArn="arn:aws:iam::123456789012:role/r"
     )

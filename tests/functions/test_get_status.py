@@ -11,8 +11,13 @@ from image_pipeline import keys, records
 from tests.conftest import ENVIRONMENT, put_record
 
 
-def event(path):
-    return {"version": "2.0", "rawPath": path, "requestContext": {"requestId": "request-1"}}
+def event(path, query=None, **headers):
+    given = {"version": "2.0", "rawPath": path, "requestContext": {"requestId": "request-1"}}
+    if query:
+        given["queryStringParameters"] = query
+    if headers:
+        given["headers"] = {name.replace("_", "-"): value for name, value in headers.items()}
+    return given
 
 
 def test_a_known_upload_is_answered_with_its_record(handler):
@@ -82,6 +87,7 @@ def test_no_answer_is_kept_and_none_is_taken_for_a_page(handler):
     with dynamodb_answers("InternalServerError", 500):
         answers.append(handler(event("/images/uploads/known.jpg/status")))
     assert [answer["statusCode"] for answer in answers] == [200, 404, 400, 503]
+    assert answers[0]["headers"].pop("retry-after")  # it is under way
     for answer in answers:
         assert answer["headers"] == {
             "content-type": f"application/{'json' if answer['statusCode'] == 200 else 'problem+json'}",
@@ -98,3 +104,71 @@ def test_a_setting_of_another_function_does_not_silence_the_status(handler, monk
     monkeypatch.setenv(variable, "wrong")
     put_record("uploads/a.jpg")
     assert handler(event("/images/uploads/a.jpg/status"))["statusCode"] == 200
+
+
+def test_a_settled_status_is_not_sent_twice(handler):
+    """It may be kept, by who asks alone, if it is asked for again; 304 has no body."""
+    put_record("uploads/a.jpg", status="COMPLETED", updatedAt="1")
+    first = handler(event("/images/uploads/a.jpg/status"))
+    assert first["headers"]["cache-control"] == "private, no-cache"
+    again = handler(event("/images/uploads/a.jpg/status", if_none_match=first["headers"]["etag"]))
+    assert (again["statusCode"], "body" in again) == (304, False)
+    assert again["headers"]["etag"] == first["headers"]["etag"]
+    put_record("uploads/a.jpg", status="COMPLETED", updatedAt="2")
+    assert handler(event("/images/uploads/a.jpg/status", if_none_match=first["headers"]["etag"]))["statusCode"] == 200
+
+
+def test_what_is_under_way_is_always_sent_and_says_when_to_ask_again(handler):
+    """Nothing of it may be kept."""
+    put_record("uploads/a.jpg")
+    answer = handler(event("/images/uploads/a.jpg/status", if_none_match="*"))
+    assert (answer["statusCode"], answer["headers"]["cache-control"]) == (200, "no-store")
+    assert "etag" not in answer["headers"]
+    assert int(answer["headers"]["retry-after"]) > 0
+
+
+def test_a_wait_that_is_none_is_a_bad_request(handler):
+    """Before anything is read."""
+    answer = handler(event("/images/uploads/a.jpg/status", {"wait": "forever"}))
+    assert (answer["statusCode"], json.loads(answer["body"])["title"]) == (400, "Bad Request")
+
+
+PICTURE = {
+    "image": {"width": 300, "height": 200},
+    "renditions": [
+        {
+            "name": "web", "format": name.upper(), "width": 300, "height": 200, "bucket": "thumbnails-bucket",
+            "key": f"thumbnails/a.jpg/0/web.{name}", "versionId": "v1",
+        }
+        for name in ("png", "webp")
+    ],
+}  # fmt: skip
+
+
+def test_a_rendition_is_where_its_address_leads(handler):
+    """For what the browser says that it reads, and for less time than the URL works."""
+    put_record("uploads/a.jpg", status="COMPLETED", **PICTURE)
+    answer = handler(event(keys.rendition_path("uploads/a.jpg", "web"), accept="image/webp,*/*"))
+    assert (answer["statusCode"], "body" in answer) == (302, False)
+    assert "/thumbnails/a.jpg/0/web.webp?versionId=v1&" in answer["headers"]["location"]
+    assert answer["headers"]["cache-control"] == "private, max-age=60"
+    assert answer["headers"]["vary"] == "accept"
+    plain = handler(event(keys.rendition_path("uploads/a.jpg", "web")))
+    assert "/web.png?" in plain["headers"]["location"]
+
+
+def test_while_a_new_picture_comes_the_old_one_is_shown(handler):
+    """And not for a moment longer."""
+    put_record("uploads/a.jpg", **PICTURE)
+    answer = handler(event(keys.rendition_path("uploads/a.jpg", "web.png")))
+    assert (answer["statusCode"], answer["headers"]["cache-control"]) == (302, "no-store")
+
+
+def test_a_rendition_that_is_not_there_is_not_found(handler):
+    """Yet: then it is worth to ask again. Or never."""
+    put_record("uploads/new.jpg")
+    put_record("uploads/bad.jpg", status="FAILED", error={"code": "CorruptImageError"})
+    answers = [handler(event(keys.rendition_path(f"uploads/{name}.jpg", "web"))) for name in ("new", "bad", "never")]
+    assert [answer["statusCode"] for answer in answers] == [404] * 3
+    assert ["retry-after" in answer["headers"] for answer in answers] == [True, False, False]
+    assert json.loads(answers[1]["body"])["detail"] == "There is no rendition web; the upload is FAILED."

@@ -49,6 +49,14 @@ def test_what_is_gone_is_listed_no_more(handler):
     assert listed() == []
 
 
+def test_what_is_no_record_holds_up_nothing(handler):
+    """An item that somebody has written without a status."""
+    odd = change(1, "uploads/odd")
+    odd["dynamodb"]["NewImage"] = {"ImageKey": {"S": "uploads/odd"}}
+    assert handler({"Records": [odd, change(2)]}) == {"batchItemFailures": []}
+    assert listed() == ["uploads/coffee.jpg"]
+
+
 def test_a_batch_that_comes_again_changes_nothing(handler):
     """Numbers are compared as numbers: 9 is before 10."""
     handler({"Records": [change(9), change(10, status={"S": "FAILED"})]})

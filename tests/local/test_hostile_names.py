@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from image_pipeline import keys
+from image_pipeline import keys, listing
 from image_pipeline.errors import UnsupportedFormatError
 from local.pipeline import Execution, Pipeline
 from local.show import JsonLines, Words
@@ -298,7 +298,7 @@ def test_the_url_in_a_notification_gives_that_very_record(any_run):
             "application/json",
             "nosniff",
         ), name
-        assert {header.lower() for header in headers} == HEADERS, name
+        assert {header.lower() for header in headers} == HEADERS | {"etag"}, name
         told = json.loads(body)
         assert (told["ImageKey"], told["execution"]["id"]) == (seen.key, seen.execution.name), name
     assert len({status_url(seen) for seen in any_run.seen.values()}) == len(any_run.seen)
@@ -328,6 +328,47 @@ def test_rendition_urls_give_the_picture(pictures):
             assert opened(data).size == (rendition["width"], rendition["height"]), name
             assert headers["content-type"] == f"image/{rendition['format'].lower()}", name
             assert "content-disposition" not in headers, name
+
+
+def test_the_address_of_a_rendition_gives_the_picture(pictures):
+    """Beside the status, whatever the name and a browser makes of it; and nothing of the name is in the headers."""
+    for name, seen in pictures.seen.items():
+        address = pictures.pipeline.api_url + keys.rendition_path(seen.key, "web.webp")
+        code, headers, _ = visit(address)
+        assert {header.lower() for header in headers} == HEADERS | {"location", "vary"}, name
+        assert code == 302, name
+        assert headers["location"].isascii(), name
+        _, _, data = visit(headers["location"])
+        (expected,) = [each for each in seen.record["renditions"] if (each["name"], each["format"]) == ("web", "WEBP")]
+        assert (opened(data).size, opened(data).format) == ((expected["width"], expected["height"]), "WEBP"), name
+        assert keys.rendition_prefix(seen.key) in unquote(urlsplit(headers["location"]).path) + "/", name
+
+
+def test_every_name_is_listed_with_its_addresses(any_run):
+    """Each once, and its paths are its own."""
+    pipeline = any_run.pipeline
+    wanted = listing.filtered()
+
+    def listed() -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        cursor: str | None = None
+        while True:
+            page = listing.query(pipeline.client, pipeline.outputs["ListingTableName"], wanted, 100, cursor)
+            found |= {image["imageKey"]: image for image in page.images}
+            cursor = page.cursor
+            if cursor is None:
+                return found
+
+    settled = lambda: {key for key, image in listed().items() if image["status"] != "PROCESSING"}  # noqa: E731
+    pipeline.wait_until(lambda: {seen.key for seen in any_run.seen.values()} <= settled(), "the listing", 60)
+    images = listed()
+    for name, seen in any_run.seen.items():
+        image = images[seen.key]
+        assert image["status"] == seen.record["status"], name
+        assert image["statusPath"] == keys.status_path(seen.key), name
+        if image["status"] == "COMPLETED":
+            code, _, _ = visit(pipeline.api_url + image["renditionPath"])
+            assert code == 302, name
 
 
 def test_notifications_are_one_text_that_nobody_obeys(any_run):

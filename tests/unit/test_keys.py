@@ -36,6 +36,28 @@ def arrived(path: str) -> str:
     return unquote("/".join(folders)).partition("?")[0]
 
 
+@given(upload_keys, st.sampled_from(["web", "web.webp", "status.jpg", "640x480", "a_b-C"]))
+@example("uploads/", "web")
+@example("uploads/a/renditions/b", "web")
+@example("uploads/renditions/web", "web")
+@example("uploads/a/renditions/", "web")
+@example("uploads/what?", "web")
+@example("uploads/status", "web")
+def test_rendition_path_leads_back_to_its_key_and_name(key, name):
+    """Whatever the key: the address of a rendition is that of no other, and of no status."""
+    path = arrived(keys.rendition_path(key, name))
+    assert (keys.image_keys(path)[0], keys.rendition_name(path)) == (key, name)
+    assert keys.rendition_name(arrived(keys.status_path(key))) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["status", "", "a/b", "-a", ".webp", "a.b.c", "a" * 65, "web\n", "web ", "wéb", "web.", "%41"]
+)
+def test_what_can_be_no_rendition_is_none(name):
+    """A path with such an end is a status, or nothing."""
+    assert keys.rendition_name(f"/images/uploads/a.jpg/renditions/{name}") is None
+
+
 @given(upload_keys)
 @example("uploads/")
 @example("uploads/a b+c%25(1).jpg")
@@ -207,6 +229,9 @@ def test_the_raw_spelling_comes_first_and_the_decoded_one_second(key, expected):
         "/images/uploads/",
         "/images/uploads/status",
         "/images/uploads/a.jpg",
+        "/images/uploads/renditions/web",
+        "/images/uploads/a.jpg/renditions/",
+        "/images/uploads/a.jpg/renditions/a/b",
         "/images/a.jpg/status",
         "/status",
         "",

@@ -95,6 +95,7 @@ def test_an_entry_tells_what_a_list_shows():
         "rendition": "100x100",
         "labels": ["Coffee", "Cup"],
         "statusPath": "/images/uploads/a.jpg/status",
+        "renditionPath": "/images/uploads/a.jpg/renditions/100x100",
     }
 
 
@@ -280,6 +281,23 @@ def test_a_page_of_two_conditions_costs_no_more_than_another(monkeypatch):
     assert asked == [2] * 4
 
 
+def test_the_tried_keys_share_shards():
+    """Else no page of the tests below would end within one."""
+    shards = [listing._partitions(key, ["all"])[0] for key in KEYS]
+    assert len(set(shards)) == 2
+    assert len(set(shards[:3])) == 1
+
+
+def test_what_one_shard_has_not_shown_yet_no_other_overtakes():
+    """The one is read down to what is old, the other, full of what is not wanted, is not."""
+    for number, name in enumerate("dfn"):
+        apply(record(f"uploads/{name}", "PROCESSING" if number == 0 else "COMPLETED", 10 + number, ["Dog"]), 1)
+    apply(record("uploads/c", "PROCESSING", 1, ["Dog"]), 1)
+    expected = ["uploads/d", "uploads/c"]
+    for limit in (1, 2, 3):
+        assert listed(limit, label="dog", status="PROCESSING") == expected
+
+
 def test_from_is_included_and_to_is_not():
     """So days follow each other without gap or double."""
     for number in range(4):
@@ -344,7 +362,7 @@ def test_a_table_that_does_not_answer_is_named():
 
 # ---- The same as a plain model of it
 
-KEYS = [f"uploads/{name}" for name in "abcd"]
+KEYS = [f"uploads/{name}" for name in "dfncgh"]  # three of each of two shards
 CHANGES = st.lists(
     st.tuples(
         st.sampled_from(KEYS),
@@ -377,7 +395,7 @@ WANTED = [
 ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CHANGES, st.data())
 def test_any_changes_repeated_in_any_way_list_what_a_model_lists(changes, data):
     """Batches that come again, from any change on, and late: the last change of each key is what is listed."""

@@ -129,5 +129,6 @@ def test_a_name_must_be_one():
 def test_what_would_be_rejected_is_not_signed():
     """The largest is."""
     assert read(sizeBytes=MOST).size_bytes == MOST
+    assert read(sizeBytes=7.0).size_bytes == 7
     with pytest.raises(UploadTooLargeError, match="1,000 are allowed"):
         read(sizeBytes=MOST + 1)

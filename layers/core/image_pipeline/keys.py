@@ -15,6 +15,7 @@ MAX_KEY_BYTES = 1024  # S3's limit, in UTF-8 bytes
 STATUS_PREFIX = "/images/"
 STATUS_SUFFIX = "/status"
 REPROCESS_SUFFIX = "/reprocess"
+RENDITIONS_FOLDER = "/renditions/"
 
 # What a terminal or a mail obeys instead of showing it, and what XML cannot hold: control characters, line separators,
 # marks of direction, invisible characters except those that join emoji and letters, noncharacters.
@@ -34,6 +35,7 @@ _RENDITION_BYTES = 200  # more than `<content id>/<name>.<ext>` ever has
 # API Gateway cuts a path at a decoded `?`, and control characters may be refused on the way.
 _ODD_IN_PATHS = re.compile(rf"{_ODD_FOLDER}|[\x00-\x1f\x7f?]")
 _ODD_IN_NAMES = re.compile(rf"{_ODD_FOLDER}|[\x00-\x1f\x7f-\x9f]")  # of uploads that callers of the API name
+_RENDITION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(?:\.[a-z0-9]{1,5})?")
 _WRAPPED = re.compile(r"[A-Za-z0-9_~!'()*%-]*%[A-Za-z0-9_~!'()*%-]*")
 
 
@@ -116,19 +118,42 @@ def status_path(image_key: str) -> str:
     return f"{STATUS_PREFIX}{UPLOADS_PREFIX}{_encoded(name)}{STATUS_SUFFIX}"
 
 
+def rendition_path(image_key: str, name: str) -> str:
+    """The URL path of one rendition of an upload: the sibling of its status.
+
+    Args:
+        image_key: the upload.
+        name: of the recipe, or of the file, such as `web` or `web.webp`.
+    """
+    return status_path(image_key).removesuffix(STATUS_SUFFIX) + RENDITIONS_FOLDER + name
+
+
+def rendition_name(path: str) -> str | None:
+    """The rendition that a path means; None when it means a status, as `…/renditions/status` does, or nothing.
+
+    Args:
+        path: the URL's path, decoded once by API Gateway.
+    """
+    _, found, name = path.rpartition(RENDITIONS_FOLDER)
+    return name if found and not path.endswith(STATUS_SUFFIX) and _RENDITION_NAME.fullmatch(name) else None
+
+
 def image_keys(path: str) -> tuple[str, ...]:
-    """The keys that the path of a status request may mean, likeliest first; undoes `status_path`.
+    """The keys that the path of a status or of a rendition may mean, likeliest first; undoes what makes such paths.
 
     Args:
         path: the URL's path, decoded once by API Gateway.
 
     Raises:
-        InvalidKeyError: it is not the path of a status, or cannot be a key.
+        InvalidKeyError: it is no such path, or cannot be a key.
     """
-    _, found, name = path.removesuffix(STATUS_SUFFIX).partition(STATUS_PREFIX + UPLOADS_PREFIX)
-    if not (path.endswith(STATUS_SUFFIX) and found):
+    rendition = rendition_name(path)
+    suffix = RENDITIONS_FOLDER + rendition if rendition else STATUS_SUFFIX
+    _, found, name = path.removesuffix(suffix).partition(STATUS_PREFIX + UPLOADS_PREFIX)
+    if not (path.endswith(suffix) and found):
         raise InvalidKeyError(
-            f"{path[:80]!r} is not the path of a status.", "Ask for /images/uploads/<filename>/status."
+            f"{path[:80]!r} is the path of no status and of no rendition.",
+            "Ask for /images/uploads/<filename>/status or /images/uploads/<filename>/renditions/<name>.",
         )
     names = (unquote(name), name) if _WRAPPED.fullmatch(name) else (name, unquote(name))
     candidates = tuple(UPLOADS_PREFIX + name for name in dict.fromkeys(names) if _is_possible(UPLOADS_PREFIX + name))

@@ -172,7 +172,8 @@ def entry(record: records.Record) -> Entry:
 def follow(client: aws.Client, table: str, change: Mapping[str, Any]) -> bool:
     """Do for a change of the records' stream what `apply` does.
 
-    Within a stream, DynamoDB numbers the changes of an item in their order; a newer stream has a later label.
+    Within a stream, DynamoDB numbers the changes of an item in their order; a newer stream has a later label. An item
+    without a status is no record, whoever wrote it, and must not hold up those that are.
 
     Args:
         client: gives clients.
@@ -185,7 +186,8 @@ def follow(client: aws.Client, table: str, change: Mapping[str, Any]) -> bool:
     image_key = change["dynamodb"]["Keys"]["ImageKey"]["S"]
     _, record = records.changed(change)
     label = change["eventSourceARN"].rpartition("/stream/")[2]
-    return apply(client, table, image_key, record, f"{label}/{change['dynamodb']['SequenceNumber']:0>40}")
+    listed = record if record and "status" in record else None
+    return apply(client, table, image_key, listed, f"{label}/{change['dynamodb']['SequenceNumber']:0>40}")
 
 
 def apply(client: aws.Client, table: str, image_key: str, record: records.Record | None, order: str) -> bool:
@@ -272,6 +274,8 @@ def _told(item: Json) -> Json:
     image_key = item["imageKey"]
     told = {name: value for name, value in item.items() if name not in (_VIEW, _POSITION)}
     told["statusPath"] = keys.status_path(image_key)
+    if "rendition" in item:
+        told["renditionPath"] = keys.rendition_path(image_key, item["rendition"])
     return told
 
 

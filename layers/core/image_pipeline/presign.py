@@ -50,7 +50,7 @@ def read(asked: dict[str, Any], max_bytes: int) -> Wish:
     """
     if unknown := asked.keys() - _KNOWN:
         raise _wrong(f"{min(unknown)!a} is no field of the request", f"Send no others than {', '.join(sorted(_KNOWN))}")
-    name, content_type, size = asked.get("name"), asked.get("contentType"), asked.get("sizeBytes")
+    name, content_type, size = asked.get("name"), asked.get("contentType"), _whole(asked.get("sizeBytes"))
     overwrite, method = asked.get("overwrite", True), asked.get("method")
     if not isinstance(name, str):
         raise _wrong("name is missing or no text", "Send the file's name")
@@ -140,6 +140,11 @@ def _path(wish: Wish) -> str:
 
 def _curl(*words: str) -> str:
     return shlex.join(["curl", "--fail-with-body", *words])
+
+
+def _whole(number: Any) -> Any:
+    """651.0 is a whole number, too, as JSON Schema has it."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _checked(checksum: Any) -> str | None:

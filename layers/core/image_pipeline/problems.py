@@ -43,7 +43,8 @@ _GUARDS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 def answer(status: int, body: Any, content_type: str = "application/json", **headers: str) -> dict[str, Any]:
     """A response in payload format 2.0.
 
-    Nobody may store it, as it may be another one at any moment, nor take it for a page: a name may hold HTML.
+    Nobody may store it unless its headers say so, as it may be another one at any moment, nor take it for a page: a
+    name may hold HTML.
     """
     return {
         "statusCode": status,
@@ -52,16 +53,22 @@ def answer(status: int, body: Any, content_type: str = "application/json", **hea
     }
 
 
-def problem(status: int, detail: str) -> dict[str, Any]:
+def bare(status: int, **headers: str) -> dict[str, Any]:
+    """A response whose headers say it all: 304, or a redirect."""
+    return {"statusCode": status, "headers": {**_GUARDS, **headers}}
+
+
+def problem(status: int, detail: str, **headers: str) -> dict[str, Any]:
     """A response that says what is wrong.
 
     Args:
         status: of HTTP; its phrase is the title, so the type is `about:blank`.
         detail: a sentence or two about this very request.
+        headers: beside those of any answer.
     """
     title = HTTPStatus(status).phrase
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "message": detail}
-    return answer(status, body, "application/problem+json")
+    return answer(status, body, "application/problem+json", **headers)
 
 
 def told(unavailable: str) -> Callable[[Handler], Handler]:

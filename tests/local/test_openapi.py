@@ -1,0 +1,34 @@
+"""Schemathesis asks the API for all that docs/openapi.yaml allows and much that it does not, through the front door."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from image_pipeline import apikeys
+from tests.conftest import ROOT
+from tests.pictures import photo
+
+EXAMPLES = os.environ.get("API_EXAMPLES", "10")
+
+
+def test_the_api_keeps_what_its_document_promises(pipeline, tmp_path):
+    """Every status, header and body is documented; what is wrong is refused, what is right is not; nothing is a 500.
+
+    Also one request after the other: what was uploaded is asked for, processed again and deleted.
+    """
+    pipeline.upload("uploads/summer/beach.jpg", photo(200, 150))  # the name in the document's examples
+    pipeline.wait_for("uploads/summer/beach.jpg")
+    key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "schemathesis").text
+    command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", "tests/schemathesis.toml", "run"]
+    options = ["--seed=1", f"--max-examples={EXAMPLES}", "--no-color"]
+    done = subprocess.run(
+        [*command, "docs/openapi.yaml", f"--url={pipeline.api_url}", f"--header=x-api-key: {key}", *options],
+        cwd=ROOT,
+        env={**os.environ, "SCHEMATHESIS_HOME": str(tmp_path)},
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(re.search(r"(\d+) generated", done.stdout)[1]) > 200

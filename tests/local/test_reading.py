@@ -1,0 +1,200 @@
+"""Reading a status again and again, waiting for it, and showing a rendition: through the front door."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from image_pipeline import apikeys
+from image_pipeline.keys import rendition_path, status_path
+from local.pipeline import Pipeline
+from tests.conftest import ROOT
+from tests.pictures import opened, photo
+
+PHOTO, OTHER_PHOTO = photo(200, 150), photo(150, 200)
+BROWSER = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: Any
+    data: bytes
+
+
+def get(url: str, **headers: str) -> Answer:
+    """Ask without following anything."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc)
+    try:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""), headers=given)
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.headers, answer.read())
+    finally:
+        connection.close()
+
+
+def processed(pipeline: Pipeline, key: str, data: bytes = PHOTO) -> str:
+    """Upload, wait, and give the URL of the status."""
+    pipeline.upload(key, data)
+    pipeline.wait_for(key)
+    return pipeline.api_url + status_path(key)
+
+
+class Held:
+    """Uploads stay in ValidateImage until they are let go; then they fail."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.reached, self.free = threading.Event(), threading.Event()
+
+        def validate(_: Any) -> None:
+            self.reached.set()
+            self.free.wait(30)
+            raise KeyError("held")
+
+        pipeline.replace("ValidateImageFunction", validate)
+
+
+@pytest.fixture
+def hold(pipeline: Pipeline) -> Iterator[Callable[[], Held]]:
+    """Holds uploads from then on."""
+    made: list[Held] = []
+
+    def hold() -> Held:
+        made.append(Held(pipeline))
+        return made[-1]
+
+    yield hold
+    for held in made:
+        held.free.set()
+
+
+def test_a_status_that_is_known_is_not_sent_again_until_it_changes(pipeline, folder):
+    """304 without a body; then the new one."""
+    key = f"{folder}/x.jpg"
+    url = processed(pipeline, key)
+    first = get(url)
+    again = get(url, if_none_match=f'"other", {first.headers["etag"]}')
+    assert (again.status, again.data, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    assert first.headers["cache-control"] == again.headers["cache-control"] == "private, no-cache"
+    processed(pipeline, key, OTHER_PHOTO)
+    changed = get(url, if_none_match=first.headers["etag"])
+    assert (changed.status, json.loads(changed.data)["image"]["height"]) == (200, 200)
+    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
+    pipeline.wait_until(lambda: (pipeline.record(key) or {})["status"] == "DELETED", "the deletion")
+    assert json.loads(get(url, if_none_match=changed.headers["etag"]).data)["status"] == "DELETED"
+
+
+def test_who_waits_hears_of_the_outcome_when_it_is_there(pipeline, folder, hold):
+    """And who does not learns when to ask again; nothing of that may be kept."""
+    key, held = f"{folder}/x.jpg", hold()
+    pipeline.upload(key, PHOTO)
+    assert held.reached.wait(30)
+    url = pipeline.api_url + status_path(key)
+    now = get(url)
+    assert (now.status, json.loads(now.data)["status"]) == (200, "PROCESSING")
+    assert (now.headers["retry-after"], now.headers["cache-control"]) == ("1", "no-store")
+    started = time.monotonic()
+    short = get(f"{url}?wait=1")
+    assert json.loads(short.data)["status"] == "PROCESSING"
+    assert time.monotonic() - started > 0.5
+    answers: list[Answer] = []
+    waiting = threading.Thread(target=lambda: answers.append(get(f"{url}?wait=10")))
+    waiting.start()
+    held.free.set()
+    waiting.join(30)
+    assert json.loads(answers[0].data)["status"] == "FAILED"
+    assert "retry-after" not in answers[0].headers
+
+
+def test_nobody_waits_for_what_is_not_there(pipeline, folder):
+    """A name that somebody has made up keeps no function busy."""
+    started = time.monotonic()
+    assert get(f"{pipeline.api_url}{status_path(f'{folder}/never.jpg')}?wait=10").status == 404
+    assert time.monotonic() - started < 8
+    assert get(f"{pipeline.api_url}{status_path(f'{folder}/never.jpg')}?wait=11").status == 400
+
+
+def test_srcsets_can_be_pasted(pipeline, folder):
+    """Each URL in them gives a picture of that type and width."""
+    record = json.loads(get(processed(pipeline, f"{folder}/x, y.jpg")).data)
+    assert list(record["srcsets"]) == ["image/webp", "image/jpeg"]
+    for content_type, srcset in record["srcsets"].items():
+        for candidate in srcset.split(", "):
+            url, width = candidate.split(" ")
+            answer = get(url)
+            assert (answer.status, answer.headers["content-type"]) == (200, content_type)
+            assert f"{opened(answer.data).width}w" == width
+    assert record["summary"]["thumbhash"]
+    assert all(each["urlExpiresAt"] > record["updatedAt"] for each in record["renditions"])
+
+
+def test_an_img_shows_what_its_browser_reads(pipeline, folder):
+    """One address that stays, for as long as the upload is there; what it shows changes with it."""
+    key = f"{folder}/x.jpg"
+    processed(pipeline, key)
+    address = pipeline.api_url + rendition_path(key, "web")
+    for accept, content_type in ((BROWSER, "image/webp"), ("*/*", "image/jpeg")):
+        redirect = get(address, accept=accept)
+        assert (redirect.status, redirect.data, redirect.headers["vary"]) == (302, b"", "accept")
+        assert redirect.headers["cache-control"] == "private, max-age=60"
+        assert get(redirect.headers["location"]).headers["content-type"] == content_type
+    processed(pipeline, key, OTHER_PHOTO)
+    assert opened(get(get(address).headers["location"]).data).size == (150, 200)
+    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
+    pipeline.wait_until(lambda: (pipeline.record(key) or {})["status"] == "DELETED", "the deletion")
+    gone = get(address)
+    assert (gone.status, gone.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_while_a_new_picture_comes_the_old_one_is_shown(pipeline, folder, hold):
+    """And where there was none, when to ask again."""
+    key = f"{folder}/x.jpg"
+    processed(pipeline, key)
+    held = hold()
+    pipeline.upload(key, OTHER_PHOTO)
+    assert held.reached.wait(30)
+    redirect = get(pipeline.api_url + rendition_path(key, "100x100"))
+    assert (redirect.status, redirect.headers["cache-control"]) == (302, "no-store")
+    assert opened(get(redirect.headers["location"]).data).size == (100, 75)
+    held.reached.clear()
+    pipeline.upload(f"{folder}/new.jpg", PHOTO)
+    assert held.reached.wait(30)
+    missing = get(pipeline.api_url + rendition_path(f"{folder}/new.jpg", "100x100"))
+    assert (missing.status, missing.headers["retry-after"], missing.headers["cache-control"]) == (404, "1", "no-store")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the examples are for curl")
+def test_the_examples_of_the_document_work(pipeline, tmp_path):
+    """As they are pasted, one after another."""
+    processed(pipeline, "uploads/beach.jpg")
+    key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a test").text
+    (tmp_path / ".curlrc").write_text("fail\nsilent\nshow-error\n")
+    environment = {**os.environ, "API": pipeline.api_url, "KEY": key, "CURL_HOME": str(tmp_path)}
+    text = (ROOT / "docs" / "reading.md").read_text()
+    blocks = re.findall(r"^```sh\n(curl|ETAG)(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    outputs = []
+    for block in map("".join, blocks):
+        run = subprocess.run(["sh", "-e"], input=block, text=True, capture_output=True, env=environment, cwd=tmp_path)
+        assert (run.returncode, run.stderr) == (0, ""), block
+        outputs.append(run.stdout)
+    assert len(outputs) == 5
+    assert [json.loads(output)["status"] for output in outputs[:2]] == ["COMPLETED"] * 2
+    assert outputs[2] == "304\n"
+    assert opened((tmp_path / "beach.webp").read_bytes()).format == "WEBP"
+    assert [json.loads(line).keys() for line in outputs[4].replace("}{", "}\n{").splitlines()] == [
+        {"images", "cursor"}
+    ] * 2
