@@ -32,6 +32,10 @@ DIRECT_INTEGRATIONS = 2
 """Calls that the workflow makes itself: the claim and the notification."""
 RECORD_KILOBYTES = 3
 """A completed record with ten labels, rounded up; the claim writes it when it is smaller than one."""
+LISTING_WRITES = 14 + 2 * 10
+"""Write units of a picture with ten labels: entries appear, move and go in transactions, which cost twice."""
+STREAM_INVOCATIONS = 3
+"""Both changes of a record are listed and one is published, each alone: in a burst, many share an invocation."""
 
 MAIN_PATH_STEPS = ("ValidateImage", "GenerateThumbnails", "ExtractMetadata", "StoreResults")
 
@@ -88,6 +92,13 @@ def cost(picture: dict[str, Any], prices: dict[str, float]) -> dict[str, float]:
         "DynamoDB": (1 + math.ceil(RECORD_KILOBYTES)) * prices["dynamodb_write"],
         "EventBridge and SNS": prices["eventbridge_event"] + prices["sns_publish"],
     }
+    listed = lambda_seconds({"milliseconds": 5, "calls": 2 * [{"operation": "Query"}]}, memory["IndexImages"])
+    per_picture["Listing and outcome events"] = (
+        LISTING_WRITES * prices["dynamodb_write"]
+        + STREAM_INVOCATIONS * prices["lambda_request"]
+        + STREAM_INVOCATIONS * listed * memory["IndexImages"] / 1024 * prices["lambda_gb_second"]
+        + prices["eventbridge_event"]
+    )
     express = math.ceil(seconds * 10) / 10 * EXPRESS_GIGABYTES  # billed in steps of 100 ms
     workflow = {
         "Standard": main_path_states() * prices["states_transition"],

@@ -21,7 +21,7 @@ from cli.relist import relist
 from cli.status import status
 from cli.upload import upload
 from image_pipeline import listing, uploads
-from image_pipeline.errors import InvalidQueryError, PipelineError, UploadNotFoundError
+from image_pipeline.errors import InvalidRequestError, PipelineError, UploadNotFoundError
 
 __all__ = ["INTERRUPTED", "LEFT", "NO_STACK", "OK", "USAGE", "main"]
 
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         return LEFT
     except PipelineError as error:
         terminal.complain(str(error))
-        return USAGE if isinstance(error, InvalidQueryError) else LEFT
+        return USAGE if isinstance(error, InvalidRequestError) else LEFT
     except KeyboardInterrupt:
         terminal.complain("Interrupted. The same command again does the rest.")
         return INTERRUPTED

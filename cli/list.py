@@ -16,7 +16,7 @@ def list_uploads(stack: Stack, options: argparse.Namespace) -> int:
         The exit code.
 
     Raises:
-        InvalidQueryError: A date or label cannot be.
+        InvalidRequestError: A date or label cannot be.
         StackError: The stack was deployed before there was a list.
     """
     table = stack.outputs.get("ListingTableName")

@@ -13,5 +13,5 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     image_key = keys.upload_key(event["rawPath"], keys.REPROCESS_SUFFIX)
     execution = uploads.reprocess(aws.client, *where, image_key)
     logger.info("upload reprocessed", caller=caller(event))
-    body = {"imageKey": image_key, "executionId": execution.rpartition(":")[2]}
+    body = {"imageKey": image_key, "executionId": execution.split(":")[7]}  # Express adds a part
     return problems.answer(202, body, location=keys.status_path(image_key))

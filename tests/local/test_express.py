@@ -4,9 +4,11 @@ import json
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
+from urllib.request import Request, urlopen
 
 import pytest
 
+from image_pipeline import apikeys
 from local.pipeline import Pipeline
 from tests.pictures import photo
 from tests.workflow.conftest import start_again, uploaded
@@ -136,3 +138,27 @@ def test_a_name_of_an_execution_may_be_used_again(express, key):
     arns = {start(stateMachineArn=machine, name=name, input=json.dumps(event))["executionArn"] for _ in range(2)}
     assert len(arns) == 2
     express.wait_until(lambda: not any(each.running for each in express.executions() if each.arn in arns), "both")
+
+
+def test_the_api_tells_the_execution_that_the_record_will_name(express, key):
+    """The ARN of an Express execution ends in another id."""
+    express.upload(key, PHOTO)
+    express.wait_for(key)
+    secret = apikeys.create(express.client, express.outputs["ApiKeyTableName"], "a test").text
+    request = Request(f"{express.api_url}/images/{key}/reprocess", headers={"x-api-key": secret}, method="POST")
+    with urlopen(request) as answer:
+        execution_id = json.load(answer)["executionId"]
+    express.wait_until(lambda: express.record(key)["execution"]["id"] == execution_id, execution_id)
+    express.wait_until(lambda: express.record(key)["status"] == "COMPLETED", key)
+
+
+def test_batches_are_waited_for_as_ever(express, key):
+    """By the records, as nobody can ask for an Express execution."""
+    version = express.client("s3").put_object(Bucket=express.uploads_bucket, Key=key, Body=PHOTO)["VersionId"]
+    express.wait_for(key, version)
+    message = {"bucket": express.uploads_bucket, "key": key, "reprocess": True}
+    url = express.outputs["BatchQueueUrl"]
+    first = express.record(key)["execution"]["id"]
+    express.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(message))
+    express.wait_until(lambda: express.record(key)["execution"]["id"] != first, "the second execution")
+    express.wait_until(lambda: express.record(key)["status"] == "COMPLETED", key)

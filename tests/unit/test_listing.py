@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from image_pipeline import aws as clients
 from image_pipeline import keys, listing
-from image_pipeline.errors import InvalidQueryError, StorageUnavailableError
+from image_pipeline.errors import InvalidRequestError, StorageUnavailableError
 from tests.conftest import LISTING_TABLE
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -324,14 +324,14 @@ def test_from_is_included_and_to_is_not():
 )
 def test_nonsense_is_refused(wanted):
     """And not taken for a list without images."""
-    with pytest.raises(InvalidQueryError):
+    with pytest.raises(InvalidRequestError):
         listing.filtered(**wanted)
 
 
 @pytest.mark.parametrize("limit", [0, -1, 101])
 def test_a_limit_out_of_range_is_refused(limit):
     """It bounds the work."""
-    with pytest.raises(InvalidQueryError, match="from 1 to 100"):
+    with pytest.raises(InvalidRequestError, match="from 1 to 100"):
         next(pages(limit))
 
 
@@ -347,7 +347,7 @@ def test_a_cursor_that_is_none_is_refused():
     outside = base64.urlsafe_b64encode(f"{chosen.digest}2020-01-01T00:00:00.000Z#{'0' * 64}".encode()).decode()
     others = [cursor_of(), cursor_of(label="Dog"), cursor_of(status="COMPLETED"), cursor_of(since="2026-11-20")]
     for wrong in ("", "x", "é", "\ud800", "====", cursor[:-4], cursor + "AAAA", outside, *others):
-        with pytest.raises(InvalidQueryError, match="cursor"):
+        with pytest.raises(InvalidRequestError, match="cursor"):
             listing.query(clients.client, LISTING_TABLE, chosen, 1, wrong)
     assert listing.query(clients.client, LISTING_TABLE, chosen, 1, cursor).images
 

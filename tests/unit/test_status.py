@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from image_pipeline import records, settings, status
-from image_pipeline.errors import InvalidQueryError
+from image_pipeline.errors import InvalidRequestError
 from tests.conftest import ENVIRONMENT, THUMBNAILS_BUCKET, put_record
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -162,7 +162,7 @@ def test_nobody_waits_in_vain(clock):
 @pytest.mark.parametrize("wait", ["", "-1", "11", "1.5", "ten", "1,2", "٣", "1" * 5000])
 def test_a_wait_that_is_none_is_refused(wait):
     """The rule is in the message."""
-    with pytest.raises(InvalidQueryError, match="0 to 10 whole seconds"):
+    with pytest.raises(InvalidRequestError, match="0 to 10 whole seconds"):
         status.wait_asked({"wait": wait})
 
 

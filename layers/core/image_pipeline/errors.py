@@ -19,12 +19,11 @@ notification says, so a name here is a contract with `statemachine/process_image
     ├── ExecutionTimedOutError        ┐ raised by nobody: statemachine/settle_image.asl.json names an
     ├── ExecutionAbortedError         ┘ execution so that ended without an outcome of its own
     ├── InvalidKeyError               the API was asked for something that cannot be a key
-    ├── InvalidQueryError             the API, or a command, was asked with a parameter that cannot be
     ├── UploadNotFoundError           the API, or a command, was asked to change an upload that is not there
     ├── UploadChangedError            the upload is not the one that the request was conditional on
     ├── InvalidMessageError           a message of BatchQueue names no upload
     ├── UploadExistsError             an upload that must not replace another would
-    ├── InvalidRequestError           the API was asked in a way that it does not understand
+    ├── InvalidRequestError           the API, or a command, was asked in a way that it does not understand
     ├── ApiKeyUnusableError           there is no such API key, or it is revoked or expired
     └── SettingsError                 the deployment, not the picture
 """
@@ -101,10 +100,6 @@ class ExecutionAbortedError(PipelineError):
 
 class InvalidKeyError(PipelineError):
     """The path of a request cannot be the key of an upload."""
-
-
-class InvalidQueryError(PipelineError):
-    """A parameter of a request is not known, or has a value that it cannot have."""
 
 
 class UploadNotFoundError(PipelineError):

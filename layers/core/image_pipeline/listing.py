@@ -22,7 +22,7 @@ from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
 from image_pipeline import aws, keys, records
-from image_pipeline.errors import InvalidQueryError, StorageUnavailableError
+from image_pipeline.errors import InvalidRequestError, StorageUnavailableError
 
 STATUSES = ("PROCESSING", "COMPLETED", "PARTIAL", "FAILED", "DELETED")
 MOST_IMAGES = 100  # of a page
@@ -105,15 +105,15 @@ def filtered(
         until: as `since`, and itself not included.
 
     Raises:
-        InvalidQueryError: naming the first that cannot be.
+        InvalidRequestError: naming the first that cannot be.
     """
     if status is not None and status not in STATUSES:
-        raise InvalidQueryError(f"There is no status {status[:80]!r}.", f"Ask for one of {', '.join(STATUSES)}.")
+        raise InvalidRequestError(f"There is no status {status[:80]!r}.", f"Ask for one of {', '.join(STATUSES)}.")
     if label is not None and not 0 < len(label) <= _LABEL_CHARACTERS:
-        raise InvalidQueryError("The label is empty or longer than any.", "Ask for a word such as Dog.")
+        raise InvalidRequestError("The label is empty or longer than any.", "Ask for a word such as Dog.")
     wanted = Filter(status, label and label.casefold(), _bound("from", since), _bound("to", until))
     if wanted.since and wanted.until and wanted.since >= wanted.until:
-        raise InvalidQueryError(
+        raise InvalidRequestError(
             f"Nothing is both from {wanted.since} on and before {wanted.until}.", "Put `from` before `to`."
         )
     return wanted
@@ -123,15 +123,15 @@ def asked(parameters: Mapping[str, str]) -> tuple[Filter, int, str | None]:
     """What the query of `GET /images` asks for: which images, how many for a page, and after which page.
 
     Raises:
-        InvalidQueryError: a parameter is not known, or cannot be what it is.
+        InvalidRequestError: a parameter is not known, or cannot be what it is.
     """
     if unknown := sorted(parameters.keys() - _PARAMETERS):
-        raise InvalidQueryError(
+        raise InvalidRequestError(
             f"There is no parameter {unknown[0][:80]!r}.", f"The parameters are {', '.join(sorted(_PARAMETERS))}."
         )
     limit = parameters.get("limit", str(USUAL_IMAGES))
     if not (limit.isascii() and limit.isdigit() and len(limit) <= 9):
-        raise InvalidQueryError(f"The limit {limit[:80]!r} is no number.", f"Ask for 1 to {MOST_IMAGES} images.")
+        raise InvalidRequestError(f"The limit {limit[:80]!r} is no number.", f"Ask for 1 to {MOST_IMAGES} images.")
     wanted = filtered(*map(parameters.get, ("status", "label", "from", "to")))
     return wanted, int(limit), parameters.get("cursor")
 
@@ -229,11 +229,11 @@ def query(client: aws.Client, table: str, wanted: Filter, limit: int = USUAL_IMA
         cursor: of the page before, which had the same filter; None for the first page.
 
     Raises:
-        InvalidQueryError: the limit is out of range, or the cursor is of no such page.
+        InvalidRequestError: the limit is out of range, or the cursor is of no such page.
         StorageUnavailableError: DynamoDB did not answer.
     """
     if not 1 <= limit <= MOST_IMAGES:
-        raise InvalidQueryError(f"A page has from 1 to {MOST_IMAGES} images, not {limit}.", "Choose another limit.")
+        raise InvalidRequestError(f"A page has from 1 to {MOST_IMAGES} images, not {limit}.", "Choose another limit.")
     after = _after(cursor, wanted) if cursor is not None else None
     found: list[Json] = []
     seen_to = ""  # from the newest down to here, nothing that is wanted is missing
@@ -371,7 +371,7 @@ def _bound(name: str, given: str | None) -> str | None:
     try:
         return _instant(given)
     except (ValueError, OverflowError) as error:
-        raise InvalidQueryError(
+        raise InvalidRequestError(
             f"`{name}` is {given[:80]!r}, which is no time in ISO 8601.",
             "Write it like 2026-11-21 or 2026-11-21T12:00:00Z; a + of an offset must be sent as %2B.",
         ) from error
@@ -390,7 +390,7 @@ def _after(cursor: str, wanted: Filter) -> str:
     position = text.removeprefix(wanted.digest)
     inside = (wanted.since or _EARLIEST) <= position <= (wanted.until or _LATEST)
     if not (text.startswith(wanted.digest) and _POSITION_FORM.fullmatch(position) and inside):
-        raise InvalidQueryError(
+        raise InvalidRequestError(
             "The cursor is not of a page with these conditions.",
             "Send it as it came, with the same conditions, or leave it out to begin anew.",
         )

@@ -13,7 +13,6 @@ from typing import Any
 from image_pipeline.errors import (
     EmptyUploadError,
     InvalidKeyError,
-    InvalidQueryError,
     InvalidRequestError,
     PipelineError,
     StorageUnavailableError,
@@ -34,7 +33,6 @@ _STATUS: dict[type[PipelineError], int] = {
     UploadExistsError: 412,
     UploadTooLargeError: 413,
     UnsupportedFormatError: 415,
-    InvalidQueryError: 400,
 }
 
 _GUARDS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from image_pipeline import keys, records, storage
-from image_pipeline.errors import InvalidQueryError, for_outsiders
+from image_pipeline.errors import InvalidRequestError, for_outsiders
 from image_pipeline.recipes import MAX_FILES
 from image_pipeline.settings import StatusSettings
 
@@ -35,11 +35,11 @@ def wait_asked(parameters: Mapping[str, str]) -> int:
     """How many seconds `?wait` asks to wait for the outcome; 0 without it.
 
     Raises:
-        InvalidQueryError: it is no such number.
+        InvalidRequestError: it is no such number.
     """
     wait = parameters.get("wait", "0")
     if not (wait.isascii() and wait.isdigit() and len(wait) <= 9 and int(wait) <= MOST_WAIT_SECONDS):
-        raise InvalidQueryError(
+        raise InvalidRequestError(
             f"`wait` is {wait[:80]!r}.", f"Ask for 0 to {MOST_WAIT_SECONDS} whole seconds, as often as you like."
         )
     return int(wait)
