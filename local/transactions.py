@@ -6,7 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from moto.dynamodb import models
-from moto.dynamodb.models import DynamoDBBackend, Table
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.table import Table
 
 
 def install() -> None:
