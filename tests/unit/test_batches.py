@@ -67,6 +67,8 @@ def test_messages_name_uploads_in_every_shape(message, expected):
         ({**SIMPLE, "key": 1}, "begin with uploads/"),
         ({**SIMPLE, "versionId": 1}, "wrong type"),
         ({**SIMPLE, "reprocess": "yes"}, "wrong type"),
+        ({**SIMPLE, "key": "uploads/\ud800"}, "begin with uploads/"),
+        ({**SIMPLE, "versionId": "\ud800"}, "halves of characters"),
         ({"Records": [NOTIFIED | {"eventName": "ObjectRemoved:Delete"}]}, "not about a new object"),
         (EVENT | {"detail-type": "Object Deleted"}, "not about a new object"),
     ],
@@ -78,10 +80,22 @@ def test_what_names_no_upload_of_ours_is_told_why(message, words):
     assert "a.jpg" not in caught.value.message
 
 
-def test_text_that_is_no_json_is_told_so():
-    """Whoever sends by hand forgets the quotation marks."""
+@pytest.mark.parametrize("body", ["{bucket: x}", "[" * 200_000, '{"bucket":' * 200_000])
+def test_text_that_is_no_json_is_told_so(body):
+    """Whoever sends by hand forgets the quotation marks; and some send what is nested too deep to be read."""
     with pytest.raises(InvalidMessageError, match="no JSON object"):
-        wanted("{bucket: x}", UPLOADS_BUCKET)
+        wanted(body, UPLOADS_BUCKET)
+
+
+@pytest.mark.parametrize("sequencer", ["", "zz", "0055AED6DCD90281E5 ", "0\n", "０", "F" * 65])
+def test_a_sequencer_is_hexadecimal(sequencer):
+    """Any other text might be greater than all that S3 will ever send, and beat every later upload."""
+    named_so = EVENT["detail"]["object"] | {"sequencer": sequencer}
+    with pytest.raises(InvalidMessageError, match="hexadecimal"):
+        named(EVENT | {"detail": EVENT["detail"] | {"object": named_so}})
+    record = {**NOTIFIED, "s3": NOTIFIED["s3"] | {"object": NOTIFIED["s3"]["object"] | {"sequencer": sequencer}}}
+    with pytest.raises(InvalidMessageError, match="hexadecimal"):
+        named({"Records": [record]})
 
 
 # ---- Starting
@@ -191,6 +205,23 @@ def test_one_message_that_fails_takes_no_other_with_it(stack):
     assert ([each.name for each in started], failed) == (["batch_1_0"], ["0", "2"])
     gone = batches.Stack(UPLOADS_BUCKET, "no-such-table", stack.machine)
     assert start(gone, good) == ([], [], ["0"])
+
+
+def test_no_fault_of_ours_takes_another_message_with_it(stack, monkeypatch, caplog):
+    """It is told in full; its message alone comes again, and is a dead letter in the end."""
+    look = batches.Upload.look
+
+    def stumble(client, bucket, table, key, *more):
+        return look(client, bucket, table, key, *more) if key == "uploads/a.jpg" else {}["nobody thought of this"]
+
+    monkeypatch.setattr(batches.Upload, "look", stumble)
+    put_upload("uploads/a.jpg", b"x")
+    good, odd = ({"bucket": UPLOADS_BUCKET, "key": key} for key in ("uploads/a.jpg", "uploads/b.jpg"))
+    started, _, failed = start(stack, good, odd, good)
+    assert ([each.name for each in started], failed) == (["batch_0_0", "batch_2_0"], ["1"])
+    (told,) = [record for record in caplog.records if record.getMessage() == "message failed"]
+    assert (told.levelname, told.message_id, told.error) == ("ERROR", "1", "KeyError")
+    assert told.exc_info
 
 
 # ---- Waiting

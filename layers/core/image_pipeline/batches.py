@@ -4,6 +4,7 @@ Waiting is what bounds how much is under way: Lambda fetches no further messages
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ WAIT_SECONDS = 60
 """What takes longer goes on by itself, and counts no more."""
 _FIRST_LOOK_SECONDS, _MOST_SECONDS_BETWEEN_LOOKS = 0.5, 5.0
 
+_SEQUENCER = re.compile(r"[0-9A-Fa-f]{1,64}")
 _SHAPES = 'Send {"bucket": …, "key": …}, an event of S3, or one of EventBridge.'
 
 
@@ -109,6 +111,9 @@ def start(client: aws.Client, stack: Stack, messages: Iterable[Mapping[str, Any]
         except (PipelineError, *aws.AwsError) as error:
             failed.append(message_id)
             logger.warning("message failed", message_id=message_id, error=type(error).__name__, reason=_reason(error))
+        except Exception as error:  # a fault of ours; the other messages are served all the same
+            failed.append(message_id)
+            logger.exception("message failed", message_id=message_id, error=type(error).__name__)
     return started, failed
 
 
@@ -140,7 +145,7 @@ def wait(
 def _json(text: Any) -> dict[str, Any]:
     try:
         message = json.loads(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
         raise InvalidMessageError("The message is no JSON object.", _SHAPES)
@@ -174,6 +179,10 @@ def _checked(ours: str, bucket: Any, key: Any, version_id: Any, sequencer: Any =
         )
     if not all(value is None or isinstance(value, str) for value in (version_id, sequencer)) or again not in (0, 1):
         raise InvalidMessageError("versionId, sequencer or reprocess has the wrong type.", _SHAPES)
+    if version_id and not keys.is_utf8(version_id):
+        raise InvalidMessageError("The versionId has halves of characters.", "Send it as S3 has told it.")
+    if sequencer is not None and not _SEQUENCER.fullmatch(sequencer):  # another text might beat every later upload
+        raise InvalidMessageError("The sequencer is not 1 to 64 hexadecimal digits.", "Send it as S3 has told it.")
     return Wanted(key, version_id, sequencer, bool(again))
 
 
