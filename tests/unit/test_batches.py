@@ -258,12 +258,47 @@ def test_waiting_ends_with_the_last_execution(aws):
     assert pauses == sorted(pauses)
 
 
-def test_waiting_is_bounded(aws):
-    """What takes longer is told, and goes on by itself."""
-    pauses = []
+@pytest.mark.parametrize("answer_seconds", [0, 14])
+def test_waiting_is_bounded(aws, answer_seconds):
+    """What takes longer is told, and goes on by itself; the seconds that DynamoDB takes to answer count as well."""
+    passed = [1000.0]
+
+    def client(service):
+        passed.append(answer_seconds)
+        return boto3.client(service)
+
     started = [Started("uploads/slow.jpg", "slow", None)]
-    assert batches.wait(boto3.client, IMAGE_TABLE, started, pauses.append) == started
-    assert batches.WAIT_SECONDS <= sum(pauses) < batches.WAIT_SECONDS + 5
+    assert batches.wait(client, IMAGE_TABLE, started, passed.append, lambda: sum(passed)) == started
+    most = batches.WAIT_SECONDS + 5 + answer_seconds
+    assert batches.WAIT_SECONDS <= sum(passed) - 1000 < most
+
+
+def test_more_records_than_dynamodb_gives_at_once_are_waited_for(aws):
+    """A message may name hundreds of uploads."""
+    started = [Started(f"uploads/{number}.jpg", f"e{number}", None) for number in range(201)]
+    for each in started:
+        put_record(each.key, status="COMPLETED", execution={"id": each.name})
+    assert batches.wait(boto3.client, IMAGE_TABLE, started, lambda _: None) == []
+
+
+@pytest.mark.parametrize("responses", [{}, {IMAGE_TABLE: []}])
+def test_what_dynamodb_leaves_out_has_not_ended(aws, responses):
+    """It is asked for again, later, and ends no wait."""
+    table = boto3.client("dynamodb")
+    put_record("uploads/a.jpg", status="FAILED", execution={"id": "e"})
+    left_out = {IMAGE_TABLE: {"Keys": [{"ImageKey": {"S": "uploads/a.jpg"}}]}}
+    with Stubber(table) as stub:
+        stub.add_response("batch_get_item", {"Responses": responses, "UnprocessedKeys": left_out})
+        pauses = []
+
+        def pause(seconds):
+            pauses.append(seconds)
+            if not stub._queue:
+                stub.deactivate()
+
+        started = [Started("uploads/a.jpg", "e", None)]
+        assert batches.wait(lambda _: table, IMAGE_TABLE, started, pause) == []
+    assert len(pauses) == 2
 
 
 @pytest.mark.parametrize(("code", "passes"), [("ThrottlingException", True), ("AccessDeniedException", False)])

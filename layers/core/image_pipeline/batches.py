@@ -18,6 +18,7 @@ from image_pipeline.uploads import Upload
 WAIT_SECONDS = 60
 """What takes longer goes on by itself, and counts no more."""
 _FIRST_LOOK_SECONDS, _MOST_SECONDS_BETWEEN_LOOKS = 0.5, 5.0
+_ASKED_AT_ONCE = 100  # DynamoDB's limit of keys in a request
 
 _SEQUENCER = re.compile(r"[0-9A-Fa-f]{1,64}")
 _SHAPES = 'Send {"bucket": …, "key": …}, an event of S3, or one of EventBridge.'
@@ -118,7 +119,11 @@ def start(client: aws.Client, stack: Stack, messages: Iterable[Mapping[str, Any]
 
 
 def wait(
-    client: aws.Client, table: str, started: Iterable[Started], pause: Callable[[float], None] = time.sleep
+    client: aws.Client,
+    table: str,
+    started: Iterable[Started],
+    pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[Started]:
     """Wait until the executions have ended, for `WAIT_SECONDS` at most.
 
@@ -129,14 +134,15 @@ def wait(
         table: of the records.
         started: the executions.
         pause: lets seconds pass.
+        clock: gives seconds that only grow.
 
     Returns:
         Those that are still under way.
     """
-    left, waited, seconds = list(started), 0.0, _FIRST_LOOK_SECONDS
-    while left and waited < WAIT_SECONDS:
+    left, seconds, deadline = list(started), _FIRST_LOOK_SECONDS, clock() + WAIT_SECONDS
+    while left and clock() < deadline:
         pause(seconds)
-        waited, seconds = waited + seconds, min(seconds * 1.5, _MOST_SECONDS_BETWEEN_LOOKS)
+        seconds = min(seconds * 1.5, _MOST_SECONDS_BETWEEN_LOOKS)
         records = _records(client, table, {each.key for each in left})
         left = [each for each in left if not each.has_ended(records.get(each.key, {}))]
     return left
@@ -207,15 +213,18 @@ def _start(client: aws.Client, stack: Stack, each: Wanted, name: str) -> list[St
 
 
 def _records(client: aws.Client, table: str, image_keys: set[str]) -> dict[str, Any]:
-    asked = {
-        "Keys": [{"ImageKey": {"S": key}} for key in sorted(image_keys)],
-        "ConsistentRead": True,
-        "ProjectionExpression": "ImageKey, #status, execution",
-        "ExpressionAttributeNames": {"#status": "status"},
-    }
+    """Those records that DynamoDB gives at once; what it leaves out is looked at again with what is still under way."""
+    wanted_keys = [{"ImageKey": {"S": key}} for key in sorted(image_keys)]
     found: list[Any] = []
     try:
-        found = client("dynamodb").batch_get_item(RequestItems={table: asked})["Responses"][table]
+        for first in range(0, len(wanted_keys), _ASKED_AT_ONCE):
+            asked = {
+                "Keys": wanted_keys[first : first + _ASKED_AT_ONCE],
+                "ConsistentRead": True,
+                "ProjectionExpression": "ImageKey, #status, execution",
+                "ExpressionAttributeNames": {"#status": "status"},
+            }
+            found += client("dynamodb").batch_get_item(RequestItems={table: asked})["Responses"].get(table, [])
     except aws.AwsError as error:
         if not aws.is_transient(error):
             raise
