@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from image_pipeline import cleanup, records, settings, storage
+from image_pipeline import cleanup, records, settings
 from image_pipeline.observability import count_success, step
 
 
@@ -29,7 +29,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     config, replaced = settings.load(os.environ), ()
     with cleanup.best_effort():
         if event["overwrites"]:  # listed before the claim is proved, see cleanup
-            replaced = storage.rendition_versions(config.thumbnails_bucket, event["imageKey"])
+            replaced = cleanup.find(config.thumbnails_bucket, event["imageKey"])
     records.complete(config.image_table, event["imageKey"], event["executionId"], fields)
     count_success(fields)
     with cleanup.best_effort():

@@ -167,6 +167,19 @@ def test_what_is_refused_is_counted_and_what_passes_is_not(capsys, status, count
     assert metrics(capsys) == counted
 
 
+@pytest.mark.parametrize(("limit", "removed", "counted"), [(2, 2, [{"RenditionsNotCleaned": 1}]), (3, 3, [])])
+def test_what_is_beyond_the_limit_of_a_listing_is_counted(monkeypatch, capsys, caplog, limit, removed, counted):
+    """It stays, and somebody has to know."""
+    monkeypatch.setattr(storage, "_LIST_MOST", limit)
+    for content_id in "123":
+        rendition(KEY, content_id)
+    put_record(KEY, status="DELETED")
+    assert clean() == removed
+    assert len(versions()) == 3 - removed
+    assert metrics(capsys) == counted
+    assert ["too many" in record.reason for record in caplog.records] == [True] * len(counted)
+
+
 @pytest.mark.parametrize(
     "error", [StorageUnavailableError("S3 did not answer.", "Wait."), ClientError({"Error": {"Code": "X"}}, "Y")]
 )

@@ -29,7 +29,7 @@ def clean(bucket: str, table: str, image_key: str) -> int:
         StorageUnavailableError: S3 or DynamoDB did not answer.
     """
     with _counted():
-        listed = storage.rendition_versions(bucket, image_key)
+        listed = find(bucket, image_key)
         record = records.read(table, image_key) if listed else None
         status = record["status"] if record else None
         if status == "PROCESSING":
@@ -38,6 +38,19 @@ def clean(bucket: str, table: str, image_key: str) -> int:
             storage.delete(bucket, listed)
             return len(listed)
         return retire(bucket, listed, {rendition["key"] for rendition in (record or {}).get("renditions", ())})
+
+
+def find(bucket: str, image_key: str) -> tuple[storage.Version, ...]:
+    """List what may have to be removed; what is beyond the limit of a listing is counted as left.
+
+    Raises:
+        StorageUnavailableError: S3 did not answer.
+    """
+    listed, are_all = storage.rendition_versions(bucket, image_key)
+    if not are_all:
+        logger.warning("renditions not cleaned", reason="There are too many versions; not all were listed.")
+        count_not_cleaned()
+    return listed
 
 
 def retire(bucket: str, listed: Iterable[storage.Version], kept: Collection[str]) -> int:

@@ -23,7 +23,7 @@ SUPERSEDED_TAG: "TagTypeDef" = {
     "Value": "true",
 }  # a lifecycle rule in template.yml expires what has it
 _DELETE_AT_ONCE = 1000  # S3's limit
-_LIST_PAGES_MOST = 20  # of a thousand; the work is bounded even where a folder is named like a picture
+_LIST_MOST = 20_000  # versions; the work is bounded even where a folder is named like a picture
 
 CACHE_FOR_EVER = "public, max-age=31536000, immutable"  # a rendition's name changes with its content
 
@@ -178,8 +178,11 @@ def write(bucket: str, key: str, data: bytes, content_type: str) -> Written:
     return Written(answer["ETag"].strip('"'), answer.get("VersionId"))
 
 
-def rendition_versions(bucket: str, image_key: str) -> tuple[Version, ...]:
+def rendition_versions(bucket: str, image_key: str) -> tuple[tuple[Version, ...], bool]:
     """Every version of every rendition of an upload that is stored now, delete markers left out.
+
+    Returns:
+        Them, and whether these are all: no more than `_LIST_MOST` versions are looked at.
 
     Raises:
         StorageUnavailableError: S3 did not answer.
@@ -188,15 +191,16 @@ def rendition_versions(bucket: str, image_key: str) -> tuple[Version, ...]:
     pages = (
         _s3()
         .get_paginator("list_object_versions")
-        .paginate(Bucket=bucket, Prefix=prefix, PaginationConfig={"MaxItems": _LIST_PAGES_MOST * 1000})
+        .paginate(Bucket=bucket, Prefix=prefix, PaginationConfig={"MaxItems": _LIST_MOST})
     )
     with _named_errors():
         listed = [version for page in pages for version in page.get("Versions", ())]
-    return tuple(
+    own = tuple(
         Version(version["Key"], version["VersionId"], version["IsLatest"])
         for version in listed
         if keys.is_rendition_of(image_key, version["Key"])
     )
+    return own, pages.resume_token is None
 
 
 def mark_superseded(bucket: str, versions: Iterable[Version]) -> None:
