@@ -82,9 +82,9 @@ def is_outcome(body: Body, upload: Upload | None) -> bool:
         return False
     if upload is None:
         return True
-    of = body["upload"]
-    same = (of.get("versionId"), of["etag"]) == (upload.version_id, upload.etag)
-    return same or of["uploadedAt"] > upload.at or body.get("deletedAt", "") > upload.at
+    of = body.get("upload", {})  # a deletion whose upload was never seen has none
+    same = (of.get("versionId"), of.get("etag")) == (upload.version_id, upload.etag)
+    return same or of.get("uploadedAt", "") > upload.at or body.get("deletedAt", "") > upload.at
 
 
 def changes(stack: Stack, wanted: Mapping[str, Upload | None], seconds: float) -> Iterator[Body]:

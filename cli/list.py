@@ -43,10 +43,9 @@ def _found(stack: Stack, table: str, wanted: listing.Filter, limit: int) -> tupl
     found: list[dict[str, Any]] = []
     cursor: str | None = None
     while len(found) < limit:
-        size = min(limit - len(found), listing.MOST_IMAGES)
-        page = listing.query(stack.client, table, wanted, size, cursor)
+        page = listing.query(stack.client, table, wanted, listing.MOST_IMAGES, cursor)
         found += page.images
         cursor = page.cursor
         if cursor is None:
             break
-    return found, cursor is not None
+    return found[:limit], cursor is not None or len(found) > limit

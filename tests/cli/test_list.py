@@ -45,6 +45,20 @@ def test_uploads_are_listed_newest_first(stack, listed, options, days, more, cap
     assert ["".join(image["imageKey"][8] for image in found["images"]), found["more"]] == [days, more]
 
 
+def test_a_small_limit_makes_no_small_pages(stack, listed, capsys, monkeypatch):
+    """A page is filtered after it was cut: the smaller the pages, the more of them have nothing that is wanted."""
+    query, sizes = listing.query, []
+
+    def asked(client, table, wanted, size, cursor):
+        sizes.append(size)
+        return query(client, table, wanted, size, cursor)
+
+    monkeypatch.setattr(listing, "query", asked)
+    assert main(["list", "--label", "cat", "--status", "FAILED", "--limit", "1", *stack, "--json"]) == OK
+    assert [image["imageKey"] for image in json.loads(capsys.readouterr().out)["images"]] == ["uploads/2.jpg"]
+    assert sizes == [listing.MOST_IMAGES]
+
+
 def test_people_read_a_line_for_each_upload(stack, listed, capsys):
     """With the time, the status, and labels."""
     assert main(["list", "--limit", "1", *stack]) == OK

@@ -40,6 +40,15 @@ def test_if_match_protects_a_newer_upload(handler):
     assert (answer["statusCode"], left()) == (202, [])
 
 
+@pytest.mark.parametrize("condition", ["", " "])
+def test_an_empty_if_match_is_no_condition_and_deletes_nothing(handler, condition):
+    """A script whose variable is empty meant one object, not any."""
+    put_upload("uploads/a.jpg", b"x")
+    answer = handler(event("/images/uploads/a.jpg", **{"if-match": condition}))
+    assert (answer["statusCode"], left()) == (400, ["uploads/a.jpg"])
+    assert "If-Match" in json.loads(answer["body"])["detail"]
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

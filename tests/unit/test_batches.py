@@ -67,6 +67,8 @@ def test_messages_name_uploads_in_every_shape(message, expected):
         ({**SIMPLE, "key": 1}, "begin with uploads/"),
         ({**SIMPLE, "versionId": 1}, "wrong type"),
         ({**SIMPLE, "reprocess": "yes"}, "wrong type"),
+        ({**SIMPLE, "key": "uploads/\ud800"}, "begin with uploads/"),
+        ({**SIMPLE, "versionId": "\ud800"}, "halves of characters"),
         ({"Records": [NOTIFIED | {"eventName": "ObjectRemoved:Delete"}]}, "not about a new object"),
         (EVENT | {"detail-type": "Object Deleted"}, "not about a new object"),
     ],
@@ -78,10 +80,22 @@ def test_what_names_no_upload_of_ours_is_told_why(message, words):
     assert "a.jpg" not in caught.value.message
 
 
-def test_text_that_is_no_json_is_told_so():
-    """Whoever sends by hand forgets the quotation marks."""
+@pytest.mark.parametrize("body", ["{bucket: x}", "[" * 200_000, '{"bucket":' * 200_000])
+def test_text_that_is_no_json_is_told_so(body):
+    """Whoever sends by hand forgets the quotation marks; and some send what is nested too deep to be read."""
     with pytest.raises(InvalidMessageError, match="no JSON object"):
-        wanted("{bucket: x}", UPLOADS_BUCKET)
+        wanted(body, UPLOADS_BUCKET)
+
+
+@pytest.mark.parametrize("sequencer", ["", "zz", "0055AED6DCD90281E5 ", "0\n", "０", "F" * 65])
+def test_a_sequencer_is_hexadecimal(sequencer):
+    """Any other text might be greater than all that S3 will ever send, and beat every later upload."""
+    named_so = EVENT["detail"]["object"] | {"sequencer": sequencer}
+    with pytest.raises(InvalidMessageError, match="hexadecimal"):
+        named(EVENT | {"detail": EVENT["detail"] | {"object": named_so}})
+    record = {**NOTIFIED, "s3": NOTIFIED["s3"] | {"object": NOTIFIED["s3"]["object"] | {"sequencer": sequencer}}}
+    with pytest.raises(InvalidMessageError, match="hexadecimal"):
+        named({"Records": [record]})
 
 
 # ---- Starting
@@ -204,6 +218,23 @@ def test_one_message_that_fails_takes_no_other_with_it(stack):
     assert start(gone, good) == ([], [], ["0"])
 
 
+def test_no_fault_of_ours_takes_another_message_with_it(stack, monkeypatch, caplog):
+    """It is told in full; its message alone comes again, and is a dead letter in the end."""
+    look = batches.Upload.look
+
+    def stumble(client, bucket, table, key, *more):
+        return look(client, bucket, table, key, *more) if key == "uploads/a.jpg" else {}["nobody thought of this"]
+
+    monkeypatch.setattr(batches.Upload, "look", stumble)
+    put_upload("uploads/a.jpg", b"x")
+    good, odd = ({"bucket": UPLOADS_BUCKET, "key": key} for key in ("uploads/a.jpg", "uploads/b.jpg"))
+    started, _, failed = start(stack, good, odd, good)
+    assert ([each.name for each in started], failed) == (["batch_0_0", "batch_2_0"], ["1"])
+    (told,) = [record for record in caplog.records if record.getMessage() == "message failed"]
+    assert (told.levelname, told.message_id, told.error) == ("ERROR", "1", "KeyError")
+    assert told.exc_info
+
+
 # ---- Waiting
 
 
@@ -238,12 +269,47 @@ def test_waiting_ends_with_the_last_execution(aws):
     assert pauses == sorted(pauses)
 
 
-def test_waiting_is_bounded(aws):
-    """What takes longer is told, and goes on by itself."""
-    pauses = []
+@pytest.mark.parametrize("answer_seconds", [0, 14])
+def test_waiting_is_bounded(aws, answer_seconds):
+    """What takes longer is told, and goes on by itself; the seconds that DynamoDB takes to answer count as well."""
+    passed = [1000.0]
+
+    def client(service):
+        passed.append(answer_seconds)
+        return boto3.client(service)
+
     started = [Started("uploads/slow.jpg", "slow", None)]
-    assert batches.wait(boto3.client, IMAGE_TABLE, started, pauses.append) == started
-    assert batches.WAIT_SECONDS <= sum(pauses) < batches.WAIT_SECONDS + 5
+    assert batches.wait(client, IMAGE_TABLE, started, passed.append, lambda: sum(passed)) == started
+    most = batches.WAIT_SECONDS + 5 + answer_seconds
+    assert batches.WAIT_SECONDS <= sum(passed) - 1000 < most
+
+
+def test_more_records_than_dynamodb_gives_at_once_are_waited_for(aws):
+    """A message may name hundreds of uploads."""
+    started = [Started(f"uploads/{number}.jpg", f"e{number}", None) for number in range(201)]
+    for each in started:
+        put_record(each.key, status="COMPLETED", execution={"id": each.name})
+    assert batches.wait(boto3.client, IMAGE_TABLE, started, lambda _: None) == []
+
+
+@pytest.mark.parametrize("responses", [{}, {IMAGE_TABLE: []}])
+def test_what_dynamodb_leaves_out_has_not_ended(aws, responses):
+    """It is asked for again, later, and ends no wait."""
+    table = boto3.client("dynamodb")
+    put_record("uploads/a.jpg", status="FAILED", execution={"id": "e"})
+    left_out = {IMAGE_TABLE: {"Keys": [{"ImageKey": {"S": "uploads/a.jpg"}}]}}
+    with Stubber(table) as stub:
+        stub.add_response("batch_get_item", {"Responses": responses, "UnprocessedKeys": left_out})
+        pauses = []
+
+        def pause(seconds):
+            pauses.append(seconds)
+            if not stub._queue:
+                stub.deactivate()
+
+        started = [Started("uploads/a.jpg", "e", None)]
+        assert batches.wait(lambda _: table, IMAGE_TABLE, started, pause) == []
+    assert len(pauses) == 2
 
 
 @pytest.mark.parametrize(("code", "passes"), [("ThrottlingException", True), ("AccessDeniedException", False)])

@@ -89,6 +89,18 @@ def test_only_the_object_that_was_seen_is_deleted(quoted):
     assert visible() == []
 
 
+def test_an_empty_etag_is_a_condition_too():
+    """Whoever gives one does not mean whatever is there, so S3 is told."""
+    s3, named = boto3.client("s3"), {"Bucket": UPLOADS_BUCKET, "Key": "uploads/a.jpg"}
+    with Stubber(s3) as stub:
+        stub.add_response("head_object", {}, named)
+        stub.add_client_error(
+            "delete_object", "PreconditionFailed", http_status_code=412, expected_params={**named, "IfMatch": ""}
+        )
+        with pytest.raises(UploadChangedError):
+            uploads.delete(lambda _: s3, UPLOADS_BUCKET, "uploads/a.jpg", "")
+
+
 @pytest.mark.parametrize(
     ("code", "status", "error"),
     [

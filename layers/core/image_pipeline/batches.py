@@ -4,6 +4,7 @@ Waiting is what bounds how much is under way: Lambda fetches no further messages
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from image_pipeline.uploads import Upload
 WAIT_SECONDS = 60
 """What takes longer goes on by itself, and counts no more."""
 _FIRST_LOOK_SECONDS, _MOST_SECONDS_BETWEEN_LOOKS = 0.5, 5.0
+_ASKED_AT_ONCE = 100  # DynamoDB's limit of keys in a request
 
+_SEQUENCER = re.compile(r"[0-9A-Fa-f]{1,64}")
 _SHAPES = 'Send {"bucket": …, "key": …}, an event of S3, or one of EventBridge.'
 
 
@@ -109,11 +112,18 @@ def start(client: aws.Client, stack: Stack, messages: Iterable[Mapping[str, Any]
         except (PipelineError, *aws.AwsError) as error:
             failed.append(message_id)
             logger.warning("message failed", message_id=message_id, error=type(error).__name__, reason=_reason(error))
+        except Exception as error:  # a fault of ours; the other messages are served all the same
+            failed.append(message_id)
+            logger.exception("message failed", message_id=message_id, error=type(error).__name__)
     return started, failed
 
 
 def wait(
-    client: aws.Client, table: str, started: Iterable[Started], pause: Callable[[float], None] = time.sleep
+    client: aws.Client,
+    table: str,
+    started: Iterable[Started],
+    pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[Started]:
     """Wait until the executions have ended, for `WAIT_SECONDS` at most.
 
@@ -124,14 +134,15 @@ def wait(
         table: of the records.
         started: the executions.
         pause: lets seconds pass.
+        clock: gives seconds that only grow.
 
     Returns:
         Those that are still under way.
     """
-    left, waited, seconds = list(started), 0.0, _FIRST_LOOK_SECONDS
-    while left and waited < WAIT_SECONDS:
+    left, seconds, deadline = list(started), _FIRST_LOOK_SECONDS, clock() + WAIT_SECONDS
+    while left and clock() < deadline:
         pause(seconds)
-        waited, seconds = waited + seconds, min(seconds * 1.5, _MOST_SECONDS_BETWEEN_LOOKS)
+        seconds = min(seconds * 1.5, _MOST_SECONDS_BETWEEN_LOOKS)
         records = _records(client, table, {each.key for each in left})
         left = [each for each in left if not each.has_ended(records.get(each.key, {}))]
     return left
@@ -140,7 +151,7 @@ def wait(
 def _json(text: Any) -> dict[str, Any]:
     try:
         message = json.loads(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
         raise InvalidMessageError("The message is no JSON object.", _SHAPES)
@@ -174,6 +185,10 @@ def _checked(ours: str, bucket: Any, key: Any, version_id: Any, sequencer: Any =
         )
     if not all(value is None or isinstance(value, str) for value in (version_id, sequencer)) or again not in (0, 1):
         raise InvalidMessageError("versionId, sequencer or reprocess has the wrong type.", _SHAPES)
+    if version_id and not keys.is_utf8(version_id):
+        raise InvalidMessageError("The versionId has halves of characters.", "Send it as S3 has told it.")
+    if sequencer is not None and not _SEQUENCER.fullmatch(sequencer):  # another text might beat every later upload
+        raise InvalidMessageError("The sequencer is not 1 to 64 hexadecimal digits.", "Send it as S3 has told it.")
     return Wanted(key, version_id, sequencer, bool(again))
 
 
@@ -203,15 +218,18 @@ def _start(client: aws.Client, stack: Stack, each: Wanted, name: str) -> list[St
 
 
 def _records(client: aws.Client, table: str, image_keys: set[str]) -> dict[str, Any]:
-    asked = {
-        "Keys": [{"ImageKey": {"S": key}} for key in sorted(image_keys)],
-        "ConsistentRead": True,
-        "ProjectionExpression": "ImageKey, #status, execution",
-        "ExpressionAttributeNames": {"#status": "status"},
-    }
+    """Those records that DynamoDB gives at once; what it leaves out is looked at again with what is still under way."""
+    wanted_keys = [{"ImageKey": {"S": key}} for key in sorted(image_keys)]
     found: list[Any] = []
     try:
-        found = client("dynamodb").batch_get_item(RequestItems={table: asked})["Responses"][table]
+        for first in range(0, len(wanted_keys), _ASKED_AT_ONCE):
+            asked = {
+                "Keys": wanted_keys[first : first + _ASKED_AT_ONCE],
+                "ConsistentRead": True,
+                "ProjectionExpression": "ImageKey, #status, execution",
+                "ExpressionAttributeNames": {"#status": "status"},
+            }
+            found += client("dynamodb").batch_get_item(RequestItems={table: asked})["Responses"].get(table, [])
     except aws.AwsError as error:
         if not aws.is_transient(error):
             raise

@@ -106,6 +106,15 @@ def is_upload(key: str) -> bool:
     return key.startswith(UPLOADS_PREFIX) and _is_possible(key)
 
 
+def is_utf8(text: str) -> bool:
+    """Whether the text can be sent at all: JSON may hold halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def status_path(image_key: str) -> str:
     """The URL path of an upload's status; the workflow writes the same one into its notifications.
 
@@ -201,7 +210,4 @@ def _encoded(text: str) -> str:
 
 
 def _is_possible(key: str) -> bool:
-    try:
-        return len(key.encode()) <= MAX_KEY_BYTES
-    except UnicodeEncodeError:
-        return False
+    return is_utf8(key) and len(key.encode()) <= MAX_KEY_BYTES

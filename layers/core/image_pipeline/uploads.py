@@ -73,7 +73,7 @@ def delete(client: aws.Client, bucket: str, image_key: str, etag: str | None = N
         StorageUnavailableError: S3 did not answer.
     """
     _head(client, bucket, image_key)
-    condition = {"IfMatch": etag} if etag else {}
+    condition = {} if etag is None else {"IfMatch": etag}
     with _named_errors(image_key):
         client("s3").delete_object(Bucket=bucket, Key=image_key, **condition)
 
