@@ -11,8 +11,8 @@ STACK ?= image-pipeline
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
-run: $(STAMP) ## Run the pipeline on this machine and stay up; IMAGES="a.jpg 'b c.png'" takes your own pictures
-	@$(BIN)/python -m local run $(IMAGES)
+run: $(STAMP) ## Run the pipeline on this machine and stay up; IMAGES="a.jpg 'b c.png'" takes your own pictures, OPTIONS=… others
+	@$(BIN)/python -m local run $(OPTIONS) $(IMAGES)
 
 demo: $(STAMP) ## Run the pipeline on sample pictures; exits 0 only when each came out as it should
 	@$(BIN)/python -m local demo $(IMAGES)

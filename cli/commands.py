@@ -191,7 +191,7 @@ def _reprocess(stack: stacks.Stack, options: argparse.Namespace) -> int:
     outputs = stack.outputs
     where = outputs["UploadsBucketName"], outputs["ImageTableName"], outputs["ProcessImageStateMachineArn"]
     started: dict[str, str] = {}
-    for key in options.keys:
+    for key in map(names.key, options.keys):
         try:
             started[key] = uploads.reprocess(stack.client, *where, key)
         except UploadNotFoundError as error:
@@ -201,7 +201,7 @@ def _reprocess(stack: stacks.Stack, options: argparse.Namespace) -> int:
                 print(f"Started {started[key]}.")
     if options.json:
         print(json.dumps({"started": started}))
-    return OK if len(started) == len(set(options.keys)) else LEFT
+    return OK if len(started) == len(set(map(names.key, options.keys))) else LEFT
 
 
 def _completion(_: None, options: argparse.Namespace) -> int:

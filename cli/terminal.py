@@ -30,8 +30,8 @@ def say(*parts: str | tuple[str, str]) -> None:
 
 
 def complain(sentence: str) -> None:
-    """Print what is wrong to the standard error."""
-    _print(Console(stderr=True), [(sentence, "red")], over_bar=True)
+    """Print what is wrong to the standard error; an error's hint, which is its second line, goes on in the first."""
+    _print(Console(stderr=True), [(sentence.replace("\n", " "), "red")], over_bar=True)
 
 
 def styled(status: str, width: int = 0) -> tuple[str, str]:

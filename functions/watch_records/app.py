@@ -17,8 +17,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     note_oldest(seconds)
     limit = machines.workflow.lost_seconds
     lost = [claim for claim in oldest if records.age_seconds(claim["claimedAt"], now) > limit]
-    restarted = sum(
-        executions.end_lost(machines, claim, records.age_seconds(claim["upload"]["uploadedAt"], now)) for claim in lost
-    )
+    ages = [records.age_seconds(executions.first_started_at(claim), now) for claim in lost]
+    restarted = sum(executions.end_lost(machines, claim, age) for claim, age in zip(lost, ages, strict=True))
     logger.info("records watched", oldest_seconds=seconds, lost=len(lost), restarted=restarted)
     return {"oldestProcessingSeconds": seconds, "settled": len(lost) - restarted, "restarted": restarted}

@@ -22,7 +22,8 @@ def settled(monkeypatch):
 
 def claimed(key, seconds, shard="0"):
     at = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
-    put_record(key, upload=put_upload(key, b"x") | {"uploadedAt": at}, claimShard=shard, claimedAt=at)
+    execution = {"id": "execution-1", "startedAt": at}
+    put_record(key, upload=put_upload(key, b"x"), execution=execution, claimShard=shard, claimedAt=at)
 
 
 def test_the_oldest_claim_is_measured(handler, settled, capsys):

@@ -74,23 +74,31 @@ def test_an_upload_ends_as_ever(express, key, data, status):
     assert not [each for each in express.executions("SettleImageStateMachine") if key in json.dumps(each.event)]
 
 
-@pytest.mark.parametrize("name", ["the same", "another"])
-def test_an_execution_that_runs_twice_changes_nothing(express, key, name):
-    """Step Functions may run an Express execution more than once."""
+def run_named(pipeline, name, event):
+    """Run an execution of this name to its end."""
+    states = pipeline.client("stepfunctions")
+    arn = states.start_execution(
+        stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"], name=name, input=json.dumps(event)
+    )["executionArn"]
+    pipeline.wait_until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", arn)
+    return next(each for each in pipeline.executions() if each.arn == arn)
+
+
+@pytest.mark.parametrize("kind", ["the same", "another", "a reprocess"])
+def test_an_execution_that_runs_twice_changes_nothing(express, key, kind):
+    """Step Functions may run an Express execution more than once; a reprocess, too, counts once."""
     express.upload(key, PHOTO)
-    record = express.wait_for(key)
-    ((execution,), told) = of(express, key)
-    if name == "the same":
-        states = express.client("stepfunctions")
-        arn = states.start_execution(
-            stateMachineArn=express.outputs["ProcessImageStateMachineArn"],
-            name=record["execution"]["id"],
-            input=json.dumps(execution.event),
-        )["executionArn"]
-        express.wait_until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", arn)
-        second = next(each for each in express.executions() if each.arn == arn)
-    else:
+    express.wait_for(key)
+    ((execution,), _) = of(express, key)
+    event = json.loads(json.dumps(execution.event))
+    if kind == "a reprocess":
+        event["detail"]["reprocess"] = True
+        run_named(express, f"reprocess_{uuid.uuid4()}", event)
+    record, told = express.record(key), of(express, key)[1]
+    if kind == "another":
         second = start_again(express, execution)
+    else:
+        second = run_named(express, record["execution"]["id"], event)
     assert express.states_entered(second)[-1] == "Superseded"
     assert express.record(key) == record
     assert of(express, key)[1] == told

@@ -307,6 +307,17 @@ def a_lost_record(pipeline: Pipeline) -> str | None:
     return None if stored == superseded > 0 else f"of {stored} renditions, {superseded} are superseded"
 
 
+def an_outcome_whose_answer_is_lost(pipeline: Pipeline) -> str | None:
+    """The record is asked whose it is."""
+    run = Run(pipeline, "unanswered.jpg")
+    lost = {"status": 200, "containing": [run.key, "StoreResultsFunction"], "effective": True}
+    pipeline.fault("lambda", "Invoke", "BrokenError", -1, **lost)
+    run.upload()
+    told = [each["MessageAttributes"] for each in pipeline.notifications()]
+    statuses = [each["status"]["Value"] for each in told if each["imageKey"]["Value"] == run.key]
+    return None if (run.outcome(), statuses) == ("COMPLETED", ["SUCCESS"]) else f"{run.outcome()}, told {statuses}"
+
+
 def an_outcome_that_is_published(pipeline: Pipeline) -> str | None:
     """Two of them: after the first, the stream is looked at again."""
     run = Run(pipeline, "published.jpg")
@@ -533,6 +544,7 @@ RUNS = [
     a_deletion,
     an_aborted_execution,
     a_lost_record,
+    an_outcome_whose_answer_is_lost,
     an_outcome_that_is_published,
     an_outcome_that_is_given_up,
     a_deletion_through_the_api,

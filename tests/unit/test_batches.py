@@ -160,12 +160,23 @@ def test_events_keep_their_order(stack, sequencer, expected):
     assert all((each["object"]["sequencer"], each["reprocess"]) == (sequencer, False) for each in details)
 
 
-def test_a_version_is_processed_when_it_is_named(stack):
-    """Although there is a newer one."""
+def test_a_version_is_processed_only_while_it_is_the_current_one(stack):
+    """A message that comes late must not put an old picture in the place of a newer one."""
+    first = put_upload("uploads/a.jpg", b"x")
+    message = {"bucket": UPLOADS_BUCKET, "key": "uploads/a.jpg", "versionId": first["versionId"], "reprocess": True}
+    _, (detail,), _ = start(stack, message)
+    assert (detail["object"]["version-id"], detail["object"]["size"]) == (first["versionId"], 1)
+    put_upload("uploads/a.jpg", b"xx")
+    assert start(stack, message) == ([], [], [])
+
+
+def test_a_version_of_an_event_is_looked_at_itself(stack):
+    """S3's order decides then, and its event says which bytes it is about."""
     first = put_upload("uploads/a.jpg", b"x")
     put_upload("uploads/a.jpg", b"xx")
-    message = {"bucket": UPLOADS_BUCKET, "key": "uploads/a.jpg", "versionId": first["versionId"]}
-    _, (detail,), _ = start(stack, message)
+    named = {"key": "uploads/a.jpg", "sequencer": "0A", "version-id": first["versionId"]}
+    event = {"detail-type": "Object Created", "detail": {"bucket": {"name": UPLOADS_BUCKET}, "object": named}}
+    _, (detail,), _ = start(stack, event)
     assert (detail["object"]["version-id"], detail["object"]["size"]) == (first["versionId"], 1)
 
 

@@ -78,8 +78,17 @@ def test_an_express_execution_is_started_again_for_an_hour(machines, seconds, ag
     if again:
         assert event["detail"]["reprocess"] is True
         assert event["detail"]["object"]["sequencer"] == upload["sequencer"]
+        assert event["detail"]["first-started-at"] == "2026-11-21T12:00:01.000Z"
     else:
         assert event["detail"]["status"] == "TIMED_OUT"
+
+
+def test_the_hour_begins_with_the_first_execution():
+    """However often it is started again, and however old the upload."""
+    execution = {"id": "3", "startedAt": "2026-11-21T12:20:00Z", "firstStartedAt": "2026-11-21T12:00:00Z"}
+    assert executions.first_started_at({"execution": execution}) == "2026-11-21T12:00:00Z"
+    del execution["firstStartedAt"]
+    assert executions.first_started_at({"execution": execution}) == "2026-11-21T12:20:00Z"
 
 
 def test_a_standard_execution_is_never_started_again(machines):

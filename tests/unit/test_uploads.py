@@ -53,6 +53,21 @@ def test_a_deleted_upload_can_be_restored():
     assert version in [each["VersionId"] for each in versions()["Versions"]]
 
 
+def test_a_claim_that_comes_between_the_looks_wins(machine, monkeypatch):
+    """Its order is newer than the one that the reprocess takes, so the workflow turns the reprocess down."""
+    put_upload("uploads/a.jpg", b"x")
+    put_record("uploads/a.jpg", uploadOrder="01".ljust(64, "0"))
+    head = uploads._head
+
+    def head_while_another_claims(*arguments):
+        found = head(*arguments)
+        put_record("uploads/a.jpg", uploadOrder="02".ljust(64, "0"))
+        return found
+
+    monkeypatch.setattr(uploads, "_head", head_while_another_claims)
+    assert reprocess(machine, "uploads/a.jpg")["detail"]["object"]["sequencer"] == "01".ljust(64, "0")
+
+
 def test_what_is_not_there_is_not_deleted():
     """Not even a marker is left."""
     with pytest.raises(UploadNotFoundError, match=r"'uploads/no\.jpg'"):

@@ -5,7 +5,7 @@ import pytest
 from image_pipeline import errors
 from image_pipeline.keys import shown
 from tests.pictures import photo
-from tests.workflow.conftest import start, start_again, uploaded
+from tests.workflow.conftest import renditions, start, start_again, uploaded
 
 PHOTO = photo(200, 150)
 STEPS = ["ValidateImage", "GenerateThumbnails", "ExtractMetadata", "StoreResults"]
@@ -407,3 +407,36 @@ def test_subjects_obey_sns_for_any_key(pipeline, name, result):
     assert len(subject) < 100
     assert subject.startswith(f"{result}: uploads/workflow/")
     assert pipeline.record(key)["status"] == ("FAILED" if result == "Image failed" else "COMPLETED")
+
+
+def test_an_outcome_whose_answer_is_lost_for_good_stays_and_is_told(pipeline, key, outcome):
+    """StoreResults wrote it, and every answer was lost: the record is asked before a failure is told."""
+    pipeline.fault(
+        "lambda", "Invoke", "BrokenError", -1, status=200, containing=[key, "StoreResultsFunction"], effective=True
+    )
+    seen = outcome(key, PHOTO)
+    assert seen.record["status"] == "COMPLETED"
+    assert seen.states[-4:] == ["RecordFailure", "ReadRecord", "IsStored", "NotifySuccess"]
+    assert seen.notified == ["SUCCESS"]
+    assert renditions(pipeline, key)[0] == {each["versionId"] for each in seen.record["renditions"]}
+
+
+def test_a_run_that_fails_does_not_take_back_what_another_run_of_it_has_done(pipeline, key):
+    """An Express execution may run twice under one name: the outcome that was written stays, and is told once."""
+    event = uploaded(pipeline, key)
+
+    def fail_after_the_other_run(step):
+        pipeline.client("dynamodb").update_item(
+            TableName=pipeline.outputs["ImageTableName"],
+            Key={"ImageKey": {"S": key}},
+            UpdateExpression="SET #status = :completed",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={":completed": {"S": "COMPLETED"}},
+        )
+        raise TypeError("in the second run only")
+
+    pipeline.replace("ValidateImageFunction", fail_after_the_other_run)
+    execution = start(pipeline, event)
+    assert pipeline.states_entered(execution)[-1] == "Superseded"
+    assert pipeline.record(key)["status"] == "COMPLETED"
+    assert [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key] == []

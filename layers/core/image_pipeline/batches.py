@@ -194,9 +194,14 @@ def _checked(ours: str, bucket: Any, key: Any, version_id: Any, sequencer: Any =
 
 def _start(client: aws.Client, stack: Stack, each: Wanted, name: str) -> list[Started]:
     try:
-        upload = Upload.look(client, stack.bucket, stack.table, each.key, each.version_id)
+        # A version without a sequencer has no place among the events, but for the newest.
+        wanted_version = each.version_id if each.sequencer else None
+        upload = Upload.look(client, stack.bucket, stack.table, each.key, wanted_version)
     except UploadNotFoundError:
         logger.info("upload has vanished", execution=name)
+        return []
+    if each.version_id not in (None, upload.head.get("VersionId")):
+        logger.info("upload has been replaced", execution=name)
         return []
     done = upload.is_older(each.sequencer) if each.sequencer else upload.is_claimed
     if (done and not each.again) or (upload.head["ContentLength"] == 0 and each.key.endswith("/")):

@@ -27,13 +27,13 @@ def _step_functions() -> "SFNClient":
 def end_lost(machines: Machines, claim: dict[str, Any], age_seconds: int) -> bool:
     """See to a record whose execution is over without an outcome.
 
-    An Express execution has five minutes, which is less than an outage may last: for an hour after the upload it is
-    started again. Everything else is settled.
+    An Express execution has five minutes, which is less than an outage may last: for an hour it is started again.
+    Everything else is settled.
 
     Args:
         machines: the workflows.
         claim: `ImageKey`, `upload` and `execution` of a record in PROCESSING.
-        age_seconds: since the upload.
+        age_seconds: since the first execution was started.
 
     Returns:
         Whether the workflow was started again.
@@ -46,9 +46,17 @@ def end_lost(machines: Machines, claim: dict[str, Any], age_seconds: int) -> boo
     return False
 
 
+def first_started_at(claim: dict[str, Any]) -> str:
+    """When the first of the executions was started that have tried one after the other."""
+    execution = claim["execution"]
+    at: str = execution.get("firstStartedAt", execution["startedAt"])
+    return at
+
+
 def _restart(machines: Machines, claim: dict[str, Any]) -> None:
     event = _event(claim["upload"])
     event["detail"]["reprocess"] = True  # or it would be taken for a duplicate
+    event["detail"]["first-started-at"] = first_started_at(claim)
     _step_functions().start_execution(
         stateMachineArn=machines.process_image, name=f"again_{uuid.uuid4()}", input=json.dumps(event)
     )

@@ -373,7 +373,7 @@ def _bound(name: str, given: str | None) -> str | None:
     except (ValueError, OverflowError) as error:
         raise InvalidRequestError(
             f"`{name}` is {given[:80]!r}, which is no time in ISO 8601.",
-            "Write it like 2026-11-21 or 2026-11-21T12:00:00Z; a + of an offset must be sent as %2B.",
+            "Write it like 2026-11-21 or 2026-11-21T12:00:00Z; in a URL, the + of an offset is %2B.",
         ) from error
 
 

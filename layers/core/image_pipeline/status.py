@@ -51,23 +51,20 @@ def find(path: str, settings: StatusSettings, wait_seconds: int = 0) -> records.
     Args:
         path: of the request, decoded once.
         settings: where the records are.
-        wait_seconds: for how long to wait while the upload is under way.
+        wait_seconds: for how long to wait while the upload is under way, or not yet known: S3 tells of it a bit later.
 
     Raises:
         InvalidKeyError: the path cannot be a key.
         StorageUnavailableError: DynamoDB did not answer.
     """
-    deadline = time.monotonic() + wait_seconds
-    for image_key in keys.image_keys(path):
-        record = _read(settings, image_key)
-        pause = _FIRST_PAUSE
-        while record and under_way(record) and "stale" not in record and time.monotonic() + pause <= deadline:
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-            record = _read(settings, image_key)
-        if record:
+    image_keys, deadline, pause = keys.image_keys(path), time.monotonic() + wait_seconds, _FIRST_PAUSE
+    while True:
+        record = next(filter(None, (_read(settings, image_key) for image_key in image_keys)), None)
+        settled = record is not None and (not under_way(record) or "stale" in record)
+        if settled or time.monotonic() + pause > deadline:
             return record
-    return None
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def under_way(record: records.Record) -> bool:

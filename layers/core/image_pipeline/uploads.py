@@ -129,9 +129,10 @@ class Upload:
             UploadNotFoundError: there is none.
             StorageUnavailableError: AWS did not answer.
         """
-        head = _head(client, bucket, key, version_id)
+        # The record first: a claim that comes between the two looks is newer than the order that is taken, and wins.
         with _named_errors(key):
             item = client("dynamodb").get_item(TableName=table, Key={"ImageKey": {"S": key}}, ConsistentRead=True)
+        head = _head(client, bucket, key, version_id)
         return cls(bucket, key, head, _plain(item.get("Item", {})))
 
     @property
