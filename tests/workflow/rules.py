@@ -154,6 +154,7 @@ LASTING = {
     ("ProcessImage", "StoreResults"): failed_in("StoreResults"),
     ("ProcessImage", "NotifySuccess"): replace(COMPLETED, told=()),
     ("ProcessImage", "RecordFailure"): replace(FAILED, error=("BrokenError", "ProcessImage")),  # SettleImage wrote it
+    ("ProcessImage", "ReadRecord"): replace(COMPLETED, told=()),  # whose it is stays unknown: nobody is told twice
     ("ProcessImage", "NotifyFailure"): replace(FAILED, told=()),
     ("ProcessImage", "CleanRenditions"): replace(FAILED, left=True),
     # These fail, an alarm tells, and they are redriven when the fault is gone.
@@ -164,6 +165,7 @@ LASTING = {
     ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT, left=True),
 }
 LASTING_AFTER_THE_WORK = LASTING | {
+    ("ProcessImage", "StoreResults"): COMPLETED,  # the record is asked
     ("ProcessImage", "RecordFailure"): FAILED,
     ("ProcessImage", "CleanRenditions"): FAILED,
     ("DeleteImage", "ClaimDeletion"): End(FAULT, "DELETED", left=True),

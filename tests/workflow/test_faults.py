@@ -64,6 +64,8 @@ class Case:
         self.put_older_picture()
         if machine == "ProcessImage" and task in AFTER_A_FAILURE if broken is None else broken:
             self.fail("lambda", "StoreResults", "BrokenError", 1)
+        if task == "ReadRecord":
+            self.fail("lambda", "StoreResults", "BrokenError", 1, effective=True)
 
     def put_older_picture(self):
         """What the key showed before; its rendition stays for as long as the record points at it."""
@@ -87,13 +89,14 @@ class Case:
         """Let the next calls of a Task for this picture fail; with an empty error, stay without an answer."""
         words = [self.word]
         words += [f"{task}Function"] if service == "lambda" else ['"FAILED"'] if task == "RecordFailure" else []
+        operation = "GetItem" if task == "ReadRecord" else OPERATIONS[service]
         which = {"times": times, "containing": words, "effective": effective}
         if error:
             of_function = service == "lambda" and not error.startswith("Lambda.")
             code = error if of_function else error.split(".")[1]
-            self.pipeline.fault(service, OPERATIONS[service], code, status=200 * of_function, **which)
+            self.pipeline.fault(service, operation, code, status=200 * of_function, **which)
         else:
-            self.pipeline.hang(service, OPERATIONS[service], **which)
+            self.pipeline.hang(service, operation, **which)
 
     def event(self):
         """What starts the workflow."""
@@ -310,7 +313,8 @@ def test_a_permission_that_is_missing(quiet_pipeline, machine, task, role, error
     called = (
         f"arn:aws:lambda:*:*:function:image-pipeline-{task}Function" if SERVICES[machine, task] == "lambda" else "*"
     )
-    denial = {"Effect": "Deny", "Action": ACTIONS[SERVICES[machine, task]], "Resource": called}
+    action = "dynamodb:GetItem" if task == "ReadRecord" else ACTIONS[SERVICES[machine, task]]
+    denial = {"Effect": "Deny", "Action": action, "Resource": called}
     of_workflow = role.endswith("StateMachineRole")
     quiet_pipeline.restrict(role, [*quiet_pipeline.roles[role], denial] if of_workflow else [])
     check(quiet_pipeline, [case])
