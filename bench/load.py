@@ -43,7 +43,7 @@ TELL_SECONDS = 5.0
 PATIENCE_SECONDS = 60.0
 """When nothing changes for so long, nothing will."""
 
-BOUNDS = {"server": (400, 0.4), "workers": (1000, 0.0), "uploader": (250, 0.2)}
+BOUNDS = {"server": (400, 0.4), "workers": (1600, 0.0), "uploader": (250, 0.2)}
 """Most resident memory, in MB: in itself, and for each upload. moto keeps objects, records and histories in memory; the
 uploader keeps what it has read to check it; the functions keep nothing."""
 

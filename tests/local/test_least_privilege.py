@@ -584,10 +584,11 @@ def test_every_permission_is_needed(pipeline):
             pipeline.restrict(permission.role, without(pipeline, permission.role, {permission}))
             if failure := run(pipeline):
                 denied = [call for call in pipeline.calls() if not call.allowed]
-                assert any(speaks_of(permission, call.action, call.resource) for call in denied), permission
-                needed = f"{permission.role} needs {permission.action} on {permission.resource}"
-                print(f"{needed} for {run.__name__}: else {failure}")
-                break
+                # What an earlier run has left may still be at work, and be denied something else.
+                if any(speaks_of(permission, call.action, call.resource) for call in denied):
+                    needed = f"{permission.role} needs {permission.action} on {permission.resource}"
+                    print(f"{needed} for {run.__name__}: else {failure}")
+                    break
         else:
             unneeded.append(permission)
     unlisted = [permission for permission in unneeded if not excused(permission)]

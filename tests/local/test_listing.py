@@ -4,7 +4,7 @@ import gc
 
 import boto3
 import pytest
-from moto.s3.models import FakeKey
+from moto.s3.models import FakeKey, s3_backends
 
 from local import listing
 from tests.conftest import UPLOADS_BUCKET
@@ -41,6 +41,17 @@ def test_a_listing_leaves_nothing_behind(s3):
         for each in versions
     ]
     assert set(bodies) == {b"older", b"newest"}
+
+
+def test_a_key_that_goes_meanwhile_is_listed_as_it_was(s3):
+    """A listing is a picture of one moment; what is deleted while it is made does not break it."""
+    keys = s3_backends["123456789012"]["aws"].get_bucket(UPLOADS_BUCKET).keys
+    walk = keys.iterlists()
+    s3.put_object(Bucket=UPLOADS_BUCKET, Key="uploads/b", Body=b"x")
+    seen = [next(walk)]
+    for name in list(keys):
+        dict.pop(keys, name)
+    assert all(versions for _, versions in [*seen, *walk])
 
 
 def test_a_moved_seam_says_so(monkeypatch):
