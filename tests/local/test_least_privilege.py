@@ -405,7 +405,7 @@ def a_change_of_nothing(pipeline: Pipeline) -> str | None:
 
 
 def a_batch(pipeline: Pipeline) -> str | None:
-    """Of a new upload, a version, one that has gone, and one that cannot be read."""
+    """Of a new upload, an event of a version, one that has gone, and one that cannot be read."""
     run, sqs, url = Run(pipeline, "batch.jpg"), pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
 
     def left() -> int:
@@ -421,7 +421,9 @@ def a_batch(pipeline: Pipeline) -> str | None:
     version = run.upload()
     named = {"bucket": pipeline.uploads_bucket, "key": run.key, "reprocess": True}
     words = f"no JSON, about {run.key}"
-    for body in (named, {**named, "versionId": version}, {**named, "key": run.key + "x"}, words):
+    event = run.event(version)
+    event["detail"]["object"]["sequencer"] = "F" * 16  # newer than the upload's own
+    for body in (named, event, {**named, "key": run.key + "x"}, words):
         sqs.send_message(QueueUrl=url, MessageBody=body if body == words else json.dumps(body))
     pipeline.wait_until(lambda: left() == hidden or denied(), "the batch")
     if denied():
