@@ -85,5 +85,5 @@ def test_what_was_uploaded_here_is_listed(pipeline, lines, picture):
         assert code == OK
         return [image for image in told["images"] if image["imageKey"] == f"uploads/{picture}"]
 
-    pipeline.wait_until(lambda: bool(found()), "the list", seconds=10)
+    pipeline.wait_until(lambda: bool(found()), "the list", seconds=60)
     assert label["name"] in found()[0]["labels"]

@@ -77,8 +77,8 @@ def test_an_upload_is_listed_from_its_beginning_to_its_end(pipeline, folder, lis
         assert image["thumbhash"] == record["summary"]["thumbhash"]
         assert image["labels"] == [label["name"] for label in record["labels"]]
         for label in image["labels"]:
-            assert key in listed(7, label=label.upper())
-            assert key in listed(7, label=label, status="COMPLETED")
+            assert key in listed(50, label=label.upper())
+            assert key in listed(50, label=label, status="COMPLETED")
             assert key not in listed(label=label, status="FAILED")
         status = http.client.HTTPConnection(urlsplit(pipeline.api_url).netloc)
         status.request("GET", image["statusPath"])
