@@ -1,6 +1,7 @@
 """How every AWS client is made, and which of its errors pass by themselves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,8 @@ from botocore.exceptions import (
     IncompleteReadError,
     ResponseStreamingError,
 )
+
+from image_pipeline.errors import StorageUnavailableError
 
 # The workflow does the long waiting; a client only bridges a hiccup, and gives up before its function does, so that
 # the error names the service that does not answer. Seconds are for the connection and for each silence while reading.
@@ -91,3 +94,22 @@ def is_transient(error: ClientError | BotoCoreError) -> bool:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return code_of(error) in _TRANSIENT_CODES or status >= 500
     return isinstance(error, _NO_ANSWER)
+
+
+@contextmanager
+def named_errors(service: str, hint: str = "Try again.") -> Iterator[None]:
+    """Give what passes by itself a name of ours; every other error goes on as it is.
+
+    Args:
+        service: whose calls are made, for the message.
+        hint: what to do.
+
+    Raises:
+        StorageUnavailableError: a call was not served.
+    """
+    try:
+        yield
+    except AwsError as error:
+        if is_transient(error):
+            raise StorageUnavailableError(f"{service} did not serve the call: {code_of(error)}.", hint) from error
+        raise

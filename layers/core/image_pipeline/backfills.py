@@ -134,7 +134,8 @@ def _records(client: aws.Client, table: str, keys: Sequence[str]) -> dict[str, d
     }
     found: list[Any] = []
     for seconds in _pauses():
-        answer = _served(lambda: client("dynamodb").batch_get_item(RequestItems=wanted))  # noqa: B023 (called at once)
+        with aws.named_errors("DynamoDB"):
+            answer = client("dynamodb").batch_get_item(RequestItems=wanted)
         found += answer["Responses"][table]
         wanted = answer.get("UnprocessedKeys", {})
         if not wanted:
@@ -155,20 +156,19 @@ def _reserve(client: aws.Client, table: str, backfill_id: str, count: int, most:
     while count > 0:
         expires = int(time.time()) + KEPT_SECONDS
         try:
-            _served(
-                lambda: client("dynamodb").update_item(
+            with aws.named_errors("DynamoDB"):
+                client("dynamodb").update_item(
                     TableName=table,
                     Key={"BackfillId": {"S": backfill_id}},
                     UpdateExpression="SET expiresAt = :expires ADD selected :count",
                     ConditionExpression="attribute_not_exists(selected) OR selected <= :room",
                     ExpressionAttributeValues={
-                        ":expires": {"N": str(expires)},  # noqa: B023 (called at once)
-                        ":count": {"N": str(count)},  # noqa: B023
-                        ":room": {"N": str(most - count)},  # noqa: B023
+                        ":expires": {"N": str(expires)},
+                        ":count": {"N": str(count)},
+                        ":room": {"N": str(most - count)},
                     },
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
-            )
             return count
         except ClientError as error:
             if aws.code_of(error) != "ConditionalCheckFailedException":
@@ -180,22 +180,14 @@ def _reserve(client: aws.Client, table: str, backfill_id: str, count: int, most:
 def _send(client: aws.Client, queue_url: str, bodies: Sequence[str]) -> None:
     left = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
     for seconds in _pauses():
-        answer = _served(lambda: client("sqs").send_message_batch(QueueUrl=queue_url, Entries=left))  # noqa: B023
+        with aws.named_errors("SQS"):
+            answer = client("sqs").send_message_batch(QueueUrl=queue_url, Entries=left)
         failed = {each["Id"] for each in answer.get("Failed", ())}
         left = [entry for entry in left if entry["Id"] in failed]
         if not left:
             return
         time.sleep(seconds)
     raise StorageUnavailableError(f"SQS did not take {len(left)} messages.", "It is tried again.")
-
-
-def _served(call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except aws.AwsError as error:
-        if aws.is_transient(error):
-            raise StorageUnavailableError(f"AWS did not serve the call: {aws.code_of(error)}.", "Try again.") from error
-        raise
 
 
 def _pauses() -> Iterable[float]:

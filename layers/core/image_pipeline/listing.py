@@ -11,8 +11,8 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -257,7 +257,7 @@ def _newest(
         more = {"FilterExpression": "#status = :status", "ExpressionAttributeNames": {"#status": "status"}}
     if after is not None:
         more["ExclusiveStartKey"] = _key(view_shard, after)
-    with _named_errors():
+    with aws.named_errors("DynamoDB"):
         answer = client("dynamodb").query(
             TableName=table,
             KeyConditionExpression=f"{_VIEW} = :view AND {_POSITION} BETWEEN :since AND :until",
@@ -280,7 +280,7 @@ def _told(item: Json) -> Json:
 
 
 def _ledger(client: aws.Client, table: str, image_key: str) -> Json | None:
-    with _named_errors():
+    with aws.named_errors("DynamoDB"):
         answer = client("dynamodb").get_item(TableName=table, Key=_ledger_key(image_key), ConsistentRead=True)
     return records.from_item(answer["Item"]) if "Item" in answer else None
 
@@ -311,7 +311,7 @@ def _writes(table: str, image_key: str, record: records.Record | None, order: st
 def _written(client: aws.Client, writes: list[Json]) -> bool:
     """Write all or nothing; False when somebody else was faster."""
     try:
-        with _named_errors():
+        with aws.named_errors("DynamoDB"):
             client("dynamodb").transact_write_items(TransactItems=writes)
     except ClientError as error:
         reasons: Any = error.response.get("CancellationReasons", [])
@@ -395,14 +395,3 @@ def _after(cursor: str, wanted: Filter) -> str:
             "Send it as it came, with the same conditions, or leave it out to begin anew.",
         )
     return position
-
-
-@contextmanager
-def _named_errors() -> Iterator[None]:
-    try:
-        yield
-    except aws.AwsError as error:
-        if aws.is_transient(error):
-            code = aws.code_of(error)
-            raise StorageUnavailableError(f"DynamoDB did not serve the call: {code}.", "Try again.") from error
-        raise

@@ -1,8 +1,7 @@
 """The ImageTable item. The workflow claims and fails it directly; here it is completed and read."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -12,7 +11,7 @@ import boto3
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from image_pipeline import aws
-from image_pipeline.errors import StorageUnavailableError, SupersededError
+from image_pipeline.errors import SupersededError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -23,24 +22,12 @@ INTERNAL_ATTRIBUTES = frozenset({"uploadOrder", "claimShard", "claimedAt", "expi
 
 _CLAIM_SHARDS = "0123456789abcdef"  # a hexadecimal digit of the key's hash spreads the index over partitions
 _CLAIMS_OF_A_SHARD = 100
+_HINT = "Look at the health of DynamoDB; once it answers, upload the picture again."
 
 
 @cache
 def _dynamodb() -> "DynamoDBClient":
     return boto3.client("dynamodb", config=aws.CLIENT_CONFIG)
-
-
-@contextmanager
-def _named_errors() -> Iterator[None]:
-    try:
-        yield
-    except aws.AwsError as error:
-        if aws.is_transient(error):
-            raise StorageUnavailableError(
-                f"DynamoDB did not serve the call: {aws.code_of(error)}.",
-                "Look at the health of DynamoDB; once it answers, upload the picture again.",
-            ) from error
-        raise
 
 
 def now() -> str:
@@ -67,7 +54,7 @@ def complete(table: str, image_key: str, execution_id: str, fields: Record) -> N
     values = {f":{index}": _attribute(value) for index, value in enumerate(fields.values())}
     assignments = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))
     try:
-        with _named_errors():
+        with aws.named_errors("DynamoDB", _HINT):
             _dynamodb().update_item(
                 TableName=table,
                 Key={"ImageKey": {"S": image_key}},
@@ -92,7 +79,7 @@ def read(table: str, image_key: str) -> Record | None:
     Raises:
         StorageUnavailableError: DynamoDB did not answer.
     """
-    with _named_errors():
+    with aws.named_errors("DynamoDB", _HINT):
         answer = _dynamodb().get_item(TableName=table, Key={"ImageKey": {"S": image_key}}, ConsistentRead=True)
     return from_item(answer["Item"]) if "Item" in answer else None
 
@@ -108,7 +95,7 @@ def oldest_claims(table: str) -> list[Record]:
     """
     claims: list[Record] = []
     for shard in _CLAIM_SHARDS:
-        with _named_errors():
+        with aws.named_errors("DynamoDB", _HINT):
             answer = _dynamodb().query(
                 TableName=table,
                 IndexName="ProcessingIndex",

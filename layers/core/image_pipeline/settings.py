@@ -3,7 +3,8 @@
 Read inside a handler, never at import, so that a test sets the environment and needs no reload.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -96,19 +97,17 @@ def load(environment: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: naming every variable that is missing or out of range, not just the first.
     """
-    given = _Variables(environment)
-    settings = Settings(
-        thumbnails_bucket=given.text("THUMBNAILS_BUCKET"),
-        image_table=given.text("IMAGE_TABLE"),
-        max_upload_bytes=given.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
-        max_pixels=given.number("MAX_MEGAPIXELS", 1, 500) * MEGA,
-        render_memory_bytes=given.number("RENDER_MEMORY_MEGABYTES", 128, 10_240) * MEBIBYTE,
-        image_formats=given.names("IMAGE_FORMATS"),
-        labels_max=given.number("LABELS_MAX", 1, 100),
-        labels_min_confidence=given.number("LABELS_MIN_CONFIDENCE", 0, 100),
-    )
-    given.check("Globals.Function.Environment")
-    return settings
+    with _reading(environment, "Globals.Function.Environment") as given:
+        return Settings(
+            thumbnails_bucket=given.text("THUMBNAILS_BUCKET"),
+            image_table=given.text("IMAGE_TABLE"),
+            max_upload_bytes=given.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
+            max_pixels=given.number("MAX_MEGAPIXELS", 1, 500) * MEGA,
+            render_memory_bytes=given.number("RENDER_MEMORY_MEGABYTES", 128, 10_240) * MEBIBYTE,
+            image_formats=given.names("IMAGE_FORMATS"),
+            labels_max=given.number("LABELS_MAX", 1, 100),
+            labels_min_confidence=given.number("LABELS_MIN_CONFIDENCE", 0, 100),
+        )
 
 
 def load_for_status(environment: Mapping[str, str]) -> StatusSettings:
@@ -117,12 +116,10 @@ def load_for_status(environment: Mapping[str, str]) -> StatusSettings:
     Raises:
         SettingsError: as `load`.
     """
-    given = _Variables(environment)
-    settings = StatusSettings(
-        given.text("IMAGE_TABLE"), given.number("RENDITION_URL_SECONDS", 60, 3600), given.workflow_type()
-    )
-    given.check("Globals.Function.Environment")
-    return settings
+    with _reading(environment, "Globals.Function.Environment") as given:
+        return StatusSettings(
+            given.text("IMAGE_TABLE"), given.number("RENDITION_URL_SECONDS", 60, 3600), given.workflow_type()
+        )
 
 
 def load_for_intake(environment: Mapping[str, str]) -> IntakeSettings:
@@ -131,10 +128,8 @@ def load_for_intake(environment: Mapping[str, str]) -> IntakeSettings:
     Raises:
         SettingsError: as `load`.
     """
-    given = _Variables(environment)
-    settings = IntakeSettings(given.text("UPLOADS_BUCKET"), given.text("STATUS_API_URL"), given.names("IMAGE_FORMATS"))
-    given.check("the function")
-    return settings
+    with _reading(environment, "the function") as given:
+        return IntakeSettings(given.text("UPLOADS_BUCKET"), given.text("STATUS_API_URL"), given.names("IMAGE_FORMATS"))
 
 
 def load_for_presigning(environment: Mapping[str, str]) -> PresignSettings:
@@ -143,15 +138,13 @@ def load_for_presigning(environment: Mapping[str, str]) -> PresignSettings:
     Raises:
         SettingsError: as `load`.
     """
-    given = _Variables(environment)
-    settings = PresignSettings(
-        uploads_bucket=given.text("UPLOADS_BUCKET"),
-        status_api_url=given.text("STATUS_API_URL"),
-        max_upload_bytes=given.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
-        presigned_upload_seconds=given.number("PRESIGNED_UPLOAD_SECONDS", 60, 3600),
-    )
-    given.check("the function")
-    return settings
+    with _reading(environment, "the function") as given:
+        return PresignSettings(
+            uploads_bucket=given.text("UPLOADS_BUCKET"),
+            status_api_url=given.text("STATUS_API_URL"),
+            max_upload_bytes=given.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
+            presigned_upload_seconds=given.number("PRESIGNED_UPLOAD_SECONDS", 60, 3600),
+        )
 
 
 def load_machines(environment: Mapping[str, str]) -> Machines:
@@ -160,10 +153,8 @@ def load_machines(environment: Mapping[str, str]) -> Machines:
     Raises:
         SettingsError: as `load`.
     """
-    given = _Variables(environment)
-    machines = Machines(given.text("PROCESS_IMAGE_ARN"), given.text("SETTLE_IMAGE_ARN"), given.workflow_type())
-    given.check("the function")
-    return machines
+    with _reading(environment, "the function") as given:
+        return Machines(given.text("PROCESS_IMAGE_ARN"), given.text("SETTLE_IMAGE_ARN"), given.workflow_type())
 
 
 def required(environment: Mapping[str, str], *names: str) -> tuple[str, ...]:
@@ -172,10 +163,15 @@ def required(environment: Mapping[str, str], *names: str) -> tuple[str, ...]:
     Raises:
         SettingsError: as `load`.
     """
+    with _reading(environment, "the function") as given:
+        return tuple(given.text(name) for name in names)
+
+
+@contextmanager
+def _reading(environment: Mapping[str, str], where: str) -> Iterator["_Variables"]:
     given = _Variables(environment)
-    values = tuple(given.text(name) for name in names)
-    given.check("the function")
-    return values
+    yield given
+    given.check(where)
 
 
 class _Variables:

@@ -77,18 +77,14 @@ def _s3() -> "S3Client":
 @contextmanager
 def _named_errors(source: Source | None = None) -> Iterator[None]:
     try:
-        yield
+        with aws.named_errors("S3", "Look at the health of S3; once it answers, upload the picture again."):
+            yield
     except aws.AwsError as error:
         code = aws.code_of(error)
         if source and code in _VANISHED_CODES:
             raise UploadVanishedError(
                 f"The upload was deleted or replaced before it was read: S3 answered {code}.",
                 "Nothing to do if that was meant; otherwise upload the picture again.",
-            ) from error
-        if aws.is_transient(error):
-            raise StorageUnavailableError(
-                f"S3 did not serve the call: {code}.",
-                "Look at the health of S3; once it answers, upload the picture again.",
             ) from error
         raise
 

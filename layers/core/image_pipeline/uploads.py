@@ -43,16 +43,18 @@ def store(
         StorageUnavailableError: S3 did not answer, or somebody wrote the key at the same moment.
     """
     condition = {} if overwrite else {"IfNoneMatch": "*"}
+    what = {"Bucket": bucket, "Key": image_key, "Body": data, "ContentType": content_type}
     try:
-        answer = client("s3").put_object(Bucket=bucket, Key=image_key, Body=data, ContentType=content_type, **condition)
+        with aws.named_errors("S3"):
+            answer = client("s3").put_object(**what, **condition)
     except aws.AwsError as error:
         code = aws.code_of(error)
         if code == "PreconditionFailed":
             raise UploadExistsError(
                 f"There is an upload {image_key!a} already.", "Choose another name, or leave out If-None-Match."
             ) from error
-        if code == "ConditionalRequestConflict" or aws.is_transient(error):
-            raise StorageUnavailableError(f"S3 did not store the upload: {code}.", "Try again.") from error
+        if code == "ConditionalRequestConflict":
+            raise StorageUnavailableError("Somebody wrote the upload at the same moment.", "Try again.") from error
         raise
     version: str | None = answer.get("VersionId")
     return version
@@ -197,7 +199,8 @@ def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
 @contextmanager
 def _named_errors(image_key: str) -> Iterator[None]:
     try:
-        yield
+        with aws.named_errors("AWS"):
+            yield
     except aws.AwsError as error:
         code = aws.code_of(error)
         if code in _MISSING_CODES:
@@ -206,6 +209,4 @@ def _named_errors(image_key: str) -> Iterator[None]:
             raise UploadChangedError(
                 f"{image_key!a} is not the object that If-Match names.", "Look at it again before you change it."
             ) from error
-        if aws.is_transient(error):
-            raise StorageUnavailableError(f"AWS did not serve the call: {code}.", "Try again.") from error
         raise
