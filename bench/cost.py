@@ -21,7 +21,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 
 NETWORK_SECONDS = 0.03
-"""One call to S3 or DynamoDB inside a region, beyond our own work: an assumption, and a generous one."""
+"""One call to S3 or DynamoDB inside a region, beyond our own work: an assumption, and a generous one. Files that are
+written at the same time are waited for at the same time."""
 REKOGNITION_SECONDS = 0.5
 """DetectLabels: an assumption."""
 MEGABYTES_OF_ONE_CPU = 1769
@@ -36,6 +37,9 @@ LISTING_WRITES = 14 + 2 * 10
 """Write units of a picture with ten labels: entries appear, move and go in transactions, which cost twice."""
 STREAM_INVOCATIONS = 3
 """Both changes of a record are listed and one is published, each alone: in a burst, many share an invocation."""
+
+WRITTEN_AT_ONCE = 4
+"""As in `image_pipeline.storage`; a test holds it to that."""
 
 MAIN_PATH_STEPS = ("ValidateImage", "GenerateThumbnails", "ExtractMetadata", "StoreResults")
 
@@ -70,9 +74,10 @@ def memory_megabytes() -> dict[str, int]:
 def lambda_seconds(step: dict[str, Any], memory: int) -> float:
     """Billed seconds of one warm invocation."""
     share = min(1.0, memory / MEGABYTES_OF_ONE_CPU)
-    waits = sum(
-        REKOGNITION_SECONDS if call["operation"] == "DetectLabels" else NETWORK_SECONDS for call in step["calls"]
-    )
+    operations = [call["operation"] for call in step["calls"]]
+    puts = operations.count("PutObject")
+    turns = len(operations) - puts + math.ceil(puts / WRITTEN_AT_ONCE)
+    waits = turns * NETWORK_SECONDS + operations.count("DetectLabels") * (REKOGNITION_SECONDS - NETWORK_SECONDS)
     return float(step["milliseconds"]) / 1000 / share + waits
 
 

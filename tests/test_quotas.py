@@ -110,7 +110,11 @@ def largest(aws, environment, monkeypatch, tmp_path):
     facts = exif.CameraFacts(text, text, text, 1.23456e-100, 1.23456e-100, 1 << 64, 1.23456e-100, text, text, text)
     monkeypatch.setattr(recipes, "load", lambda: loaded)
     monkeypatch.setattr(exif, "read", lambda _: facts)
-    monkeypatch.setattr(storage, "write", lambda *_: storage.Written("e" * 32, VERSION_ID))
+    monkeypatch.setattr(
+        storage,
+        "write",
+        lambda bucket, files: [storage.Written(bucket, file.key, "e" * 32, VERSION_ID) for file in files],
+    )
     monkeypatch.setenv("THUMBNAILS_BUCKET", "b" * 63)
     return _run
 

@@ -9,7 +9,7 @@ from moto.events.models import EventPattern
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
-from image_pipeline import aws, presign
+from image_pipeline import aws, labels, presign
 from image_pipeline.outcomes import DETAIL_TYPES
 from image_pipeline.status import MOST_WAIT_SECONDS
 from tests.asl import MACHINES, STATES
@@ -205,9 +205,8 @@ def test_every_log_ends(template):
 def test_the_memory_that_admission_counts_with_is_the_renderers(template):
     """A picture that is admitted must fit the function that decodes it."""
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
-    for function in ("GenerateThumbnailsFunction", "ExtractMetadataFunction"):
-        memory = template["Resources"][function]["Properties"]["MemorySize"]
-        assert memory == variables["RENDER_MEMORY_MEGABYTES"]
+    memory = template["Resources"]["GenerateThumbnailsFunction"]["Properties"]["MemorySize"]
+    assert memory == variables["RENDER_MEMORY_MEGABYTES"]
 
 
 def test_a_function_gives_up_before_the_workflow_does(template):
@@ -223,6 +222,7 @@ def test_a_client_gives_up_before_its_function_does(template):
     """A service that does not answer is named, instead of a function that ran out of time."""
     calls = {
         "ValidateImageFunction": (1, aws.CLIENT_CONFIG),
+        "ExtractMetadataFunction": (1, labels.PATIENT_CONFIG),
         "StoreResultsFunction": (1, aws.CLIENT_CONFIG),
         "GetStatusFunction": (1, aws.CLIENT_CONFIG),
         "DeleteUploadFunction": (2, aws.CLIENT_CONFIG),

@@ -13,23 +13,25 @@ BOOK = recipes.load()
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     config = settings.load(os.environ)
     limits = formats.Limits.from_settings(config)
-    source = storage.Source.from_json(event["source"])
     wanted = BOOK.for_key(event["imageKey"])
-    data = storage.read(source, limits.max_bytes)
+    data = storage.read(storage.Source.from_json(event["source"]), limits.max_bytes)
     rendered = engine.render(data, wanted, limits)
+    to_label = labels.legible(rendered.header, rendered.renditions, wanted)
+    copies = [] if to_label else [engine.reduced(data, limits, labels.LEGIBLE_SIDE, labels.MIN_SIDE)]
 
-    stored = []
-    for rendition in rendered.renditions:
-        key = keys.rendition_key(event["imageKey"], rendered.content_id, rendition.file_name)
-        written = storage.write(config.thumbnails_bucket, key, rendition.data, rendition.content_type)
-        place = {"bucket": config.thumbnails_bucket, "key": key, "versionId": written.version_id}
-        stored.append({**rendition.to_dict(), **place, "etag": written.etag})
+    folder = keys.rendition_key(event["imageKey"], rendered.content_id, "")
+    made = [*rendered.renditions, *copies]
+    files = [
+        storage.File(folder + each.file_name, each.data, each.content_type, passing=each in copies) for each in made
+    ]
+    written = storage.write(config.thumbnails_bucket, files)
+    places = {each.file_name: place.to_json() for each, place in zip(made, written, strict=True)}
     return {
         "image": {**rendered.header.to_dict(), "sizeBytes": len(data), "sha256": rendered.sha256},
         "exif": exif.read(data).to_dict(),
-        "renditions": stored,
+        "renditions": [{**each.to_dict(), **places[each.file_name]} for each in rendered.renditions],
         "recipeId": engine.recipe_id(wanted),
         "summary": rendered.summary.to_dict(),
-        "picture": labels.picture(source, rendered.header, stored, wanted),
+        "picture": places[(to_label or copies[0]).file_name],
         "warnings": [{"code": "ImageWarning", "message": warning} for warning in rendered.warnings],
     }

@@ -1,6 +1,5 @@
 """events/: every file leads its function to the outcome that its name tells."""
 
-import base64
 import hashlib
 import json
 import re
@@ -8,11 +7,11 @@ import re
 import boto3
 import pytest
 
-from image_pipeline import labels
+from image_pipeline import labels, resize
 from image_pipeline.errors import PipelineError
 from local.rekognition import detect_labels
 from local.samples import samples
-from tests.conftest import IMAGE_TABLE, ROOT, THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_record
+from tests.conftest import IMAGE_TABLE, ROOT, THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_record, put_upload
 from tests.functions.conftest import load_handler
 
 OUTPUTS = {
@@ -32,10 +31,9 @@ OUTCOMES = {
     "generate_thumbnails": lambda result: {each["name"] for each in result["renditions"]} >= {"100x100", "640x480"},
     "generate_thumbnails_replaced_upload": "UploadVanishedError",
     "extract_metadata": lambda result: result["labels"] and result["labelModelVersion"],
-    "extract_metadata_too_small_for_rekognition": lambda result: result["labels"] and result["labelModelVersion"],
     "store_results": lambda result: result["status"] == "COMPLETED",
     "store_results_partial": lambda result: result["status"] == "PARTIAL",
-    "clean_renditions": lambda result: result["cleaned"] == 0,
+    "clean_renditions": lambda result: result["cleaned"] == 1,
     "watch_records": lambda result: result == {"oldestProcessingSeconds": 0, "settled": 0, "restarted": 0},
     "publish_outcomes": lambda result: result == {"batchItemFailures": []},
     "index_images": lambda result: result == {"batchItemFailures": []},
@@ -69,6 +67,10 @@ def event(name):
     return json.loads(re.sub(r"\$\{(\w+)\}", lambda match: OUTPUTS[match[1]], text))
 
 
+def location(picture):
+    return {"Bucket": picture["bucket"], "Key": picture["key"]}
+
+
 def function_of(name):
     return next(each for each in FUNCTIONS if name.startswith(each))
 
@@ -78,6 +80,8 @@ def _uploaded(monkeypatch):
     """The pictures of `make run`, and records for the events that need one."""
     for sample in samples():
         boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=sample.key, Body=sample.data)
+        if sample.key == "uploads/coffee.jpg":  # as its rendition, too
+            boto3.client("s3").put_object(**location(event("extract_metadata")["picture"]), Body=sample.data)
     boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key="uploads/empty.jpg", Body=b"")
     for key in ("uploads/coffee.jpg", "uploads/pets/Chelsea (1).jpg"):
         rendition = {"name": "web", "format": "WEBP", "bucket": THUMBNAILS_BUCKET, "key": "thumbnails/a.jpg/0/web.webp"}
@@ -92,8 +96,6 @@ def _uploaded(monkeypatch):
 
     class StandIn:
         def detect_labels(self, **request):
-            if "Bytes" in request["Image"]:
-                request["Image"]["Bytes"] = base64.b64encode(request["Image"]["Bytes"]).decode()  # as on the wire
             _, answer = detect_labels(request, read_object)
             return answer
 
@@ -122,7 +124,16 @@ def test_every_event_is_tried_and_every_function_has_one():
 def test_the_events_point_at_the_samples():
     """A changed sample would leave the events pointing at bytes that no longer are."""
     (coffee,) = [sample for sample in samples() if sample.key == "uploads/coffee.jpg"]
-    for name in ("validate_image", "generate_thumbnails", "extract_metadata"):
-        source = next(event(name)[part] for part in ("upload", "source", "picture") if part in event(name))
+    for name, part in (("validate_image", "upload"), ("generate_thumbnails", "source")):
+        source = event(name)[part]
         assert source["etag"] == hashlib.md5(coffee.data).hexdigest()
         assert source["sizeBytes"] == len(coffee.data)
+
+
+@pytest.mark.skipif(resize.name() == "pillow", reason="Pillow's own resizer gives other files, so other names")
+def test_the_event_of_a_rendition_points_at_what_the_local_run_makes():
+    """So that `make invoke` finds it; a new Pillow, engine or recipe changes its name."""
+    (coffee,) = [sample for sample in samples() if sample.key == "uploads/coffee.jpg"]
+    source = put_upload(coffee.key, coffee.data)
+    made = load_handler("generate_thumbnails")({"imageKey": coffee.key, "source": source, "executionId": "1"})
+    assert location(event("extract_metadata")["picture"]) == location(made["picture"])

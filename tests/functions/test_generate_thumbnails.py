@@ -1,12 +1,14 @@
 """functions/generate_thumbnails"""
 
 import hashlib
+import json
 
 import boto3
 import pytest
 
-from image_pipeline import errors, labels, storage
+from image_pipeline import errors, labels, recipes, storage
 from tests.conftest import THUMBNAILS_BUCKET, put_upload, watched
+from tests.functions.conftest import load_handler
 from tests.pictures import encoded, gradient, opened, photo
 
 
@@ -116,9 +118,29 @@ def test_facts_are_those_of_the_upload(handler):
     assert facts["sha256"] == hashlib.sha256(data).hexdigest()
 
 
-def test_the_picture_to_label_is_there_and_legal(handler):
-    """The next step needs neither the upload nor its pixels."""
-    picture = handler(event("uploads/a.webp", encoded(gradient(), "WEBP")))["picture"]
-    assert picture["bucket"] == THUMBNAILS_BUCKET
-    assert picture["key"] in stored_keys()
-    assert labels.takes(picture["format"], picture["width"], picture["height"], picture["sizeBytes"])
+@pytest.mark.parametrize(
+    ("recipe", "size", "chosen"),
+    [
+        ({"width": 1600, "height": 1600}, (800, 600), "only.jpg"),
+        ({"width": 1600, "height": 1600, "formats": ["webp"]}, (800, 600), "_reduced.jpg"),
+        ({"width": 1600, "height": 1600, "fit": "cover"}, (800, 600), "_reduced.jpg"),
+        ({"width": 100, "height": 100}, (800, 600), "_reduced.jpg"),
+        ({"width": 1600, "height": 1600}, (50, 30), "_reduced.jpg"),
+    ],
+)
+def test_the_picture_to_label_is_there_and_legal(monkeypatch, tmp_path, recipe, size, chosen):
+    """The next step needs neither the upload nor its pixels: a rendition will do, or a copy that expires by itself."""
+    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in recipe.items())
+    (tmp_path / "recipes.toml").write_text(f"[recipes.only]\n{lines}")
+    book = recipes.load(tmp_path / "recipes.toml")
+    monkeypatch.setattr(recipes, "load", lambda: book)
+    result = load_handler("generate_thumbnails")(event("uploads/a.webp", encoded(gradient(*size), "WEBP")))
+    where = {"Bucket": result["picture"]["bucket"], "Key": result["picture"]["key"]}
+    assert where["Key"].endswith(f"/{chosen}")
+    data = boto3.client("s3").get_object(**where)["Body"].read()
+    image = opened(data)
+    assert labels.takes(image.format, *image.size, len(data))
+    of_record = {each["key"] for each in result["renditions"]}
+    tags = boto3.client("s3").get_object_tagging(**where)["TagSet"]
+    assert (where["Key"] in of_record) == (chosen == "only.jpg") == (tags == [])
+    assert {*of_record, where["Key"]} == set(stored_keys())

@@ -134,21 +134,6 @@ class Run:
         record = self.pipeline.record(self.key) or {}
         return record.get("error", {}).get("code") or record.get("status", "no record")
 
-    def labels_from_the_upload(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        """As recipes ask for that only crop, pad or mark: no rendition shows what the upload shows."""
-        self.pipeline.replace(
-            "GenerateThumbnailsFunction",
-            lambda event: {
-                "image": {"sizeBytes": event["source"]["sizeBytes"]},
-                "exif": {},
-                "renditions": [],
-                "summary": {},
-                "picture": {**event["source"], "format": "JPEG", "width": 200, "height": 150, **change(event)},
-                "warnings": [],
-                "milliseconds": 1,
-            },
-        )
-
 
 def a_photo(pipeline: Pipeline) -> str | None:
     """From the upload to a rendition that its status shows, and a notification."""
@@ -182,19 +167,10 @@ def a_photo_without_version(pipeline: Pipeline) -> str | None:
     return None if execution.status == "SUCCEEDED" else execution.error
 
 
-def labels_from_an_upload(pipeline: Pipeline) -> str | None:
-    """Rekognition reads the very version."""
-    run = Run(pipeline, "labels.jpg")
-    run.labels_from_the_upload(lambda _: {})
-    run.upload()
-    return None if run.outcome() == "COMPLETED" else run.outcome()
-
-
-def labels_from_an_upload_without_version(pipeline: Pipeline) -> str | None:
-    """Rekognition reads what is there."""
-    run = Run(pipeline, "labels.jpg")
-    run.labels_from_the_upload(lambda _: {"versionId": None})
-    run.upload()
+def a_photo_that_no_rendition_shows_to_rekognition(pipeline: Pipeline) -> str | None:
+    """Too small: it gets a copy, which expires."""
+    run = Run(pipeline, "small.jpg")
+    run.upload(photo(60, 40))
     return None if run.outcome() == "COMPLETED" else run.outcome()
 
 
@@ -220,15 +196,6 @@ def an_upload_gone_before_it_is_rendered(pipeline: Pipeline) -> str | None:
     pipeline.replace("ValidateImageFunction", validate)
     run.upload()
     return vanished(run)
-
-
-def an_upload_gone_before_it_is_labelled(pipeline: Pipeline) -> str | None:
-    """And the same where the labels need the upload, in a format that Rekognition does not read."""
-    run = Run(pipeline, "gone.jpg")
-    run.labels_from_the_upload(lambda _: {"format": "WEBP", "versionId": str(uuid.uuid4())})
-    run.upload()
-    (warning,) = (pipeline.record(run.key) or {})["warnings"]
-    return f"the upload has vanished, and the record says {warning}" if "AccessDenied" in warning["message"] else None
 
 
 def renditions(pipeline: Pipeline, key: str) -> tuple[int, int]:
@@ -536,11 +503,9 @@ RUNS = [
     a_batch,  # the first, because its queue is asked all the time and by every other run, too
     a_photo,
     a_photo_without_version,
-    labels_from_an_upload,
-    labels_from_an_upload_without_version,
+    a_photo_that_no_rendition_shows_to_rekognition,
     an_upload_gone_before_it_is_validated,
     an_upload_gone_before_it_is_rendered,
-    an_upload_gone_before_it_is_labelled,
     an_overwrite,
     an_overwrite_that_fails,
     a_deletion,

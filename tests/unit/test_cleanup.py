@@ -18,7 +18,8 @@ KEY = "uploads/a.jpg"
 def rendition(image_key, content_id, name="100x100.jpg"):
     """Write one, and tell its version."""
     key = keys.rendition_key(image_key, content_id, name)
-    return storage.Version(key, storage.write(THUMBNAILS_BUCKET, key, b"x", "image/jpeg").version_id, True)
+    (written,) = storage.write(THUMBNAILS_BUCKET, [storage.File(key, b"x", "image/jpeg")])
+    return storage.Version(key, written.version_id, True)
 
 
 def versions():

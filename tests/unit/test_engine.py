@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
 
-from image_pipeline import engine, exif, formats, resize
+from image_pipeline import engine, exif, formats, recipes, resize
 from image_pipeline.errors import ImageTooLargeError, RejectedError
 from image_pipeline.formats import Limits
 from image_pipeline.recipes import Recipe, Watermark, load
@@ -289,7 +289,7 @@ def test_scans_are_counted_in_all_bytes():
 @pytest.mark.parametrize("case", [case for case in GOOD if case.tolerance < 255], ids=str)
 def test_reduced_copy_of_every_format(case):
     """Whatever was uploaded, the labels service gets an upright JPEG on white."""
-    copy = Image.open(io.BytesIO(engine.reduced_jpeg(case.make(), LIMITS)))
+    copy = Image.open(io.BytesIO(engine.reduced(case.make(), LIMITS, 640, 80).data))
     assert copy.format == "JPEG"
     expected = [(255, 255, 255) if colour == HOLE else colour for colour in case.colours]
     assert worst(four(copy), expected) <= max(case.tolerance, 12)
@@ -297,24 +297,22 @@ def test_reduced_copy_of_every_format(case):
 
 @pytest.mark.parametrize("size", [(1, 1), (5000, 10), (10, 5000), (79, 81), (3000, 2000)])
 def test_reduced_copy_is_legal(size):
-    """Sides and bytes within what the service takes."""
-    data = engine.reduced_jpeg(saved(Image.new("RGB", size, "red"), "PNG"), LIMITS, max_side=1000)
-    copy = Image.open(io.BytesIO(data))
-    assert 80 <= min(copy.size) <= max(copy.size) <= 1000
-    assert len(data) <= 5_000_000
+    """Sides within what the service takes, and told as they are."""
+    made = engine.reduced(saved(Image.new("RGB", size, "red"), "PNG"), LIMITS, 640, 80)
+    copy = Image.open(io.BytesIO(made.data))
+    assert 80 <= min(copy.size) <= max(copy.size) <= 640
+    assert (made.width, made.height) == copy.size
 
 
-def test_reduced_copy_gives_quality_for_bytes():
-    """A byte limit is kept by quality first, and refused when that is not enough."""
-    assert len(engine.reduced_jpeg(noisy("PNG"), LIMITS, max_bytes=15_000)) <= 15_000
-    with pytest.raises(ImageTooLargeError, match="does not fit"):
-        engine.reduced_jpeg(noisy("PNG"), LIMITS, max_bytes=500)
+def test_no_recipe_can_have_the_name_of_the_reduced_copy():
+    """Both are written into one folder."""
+    assert not recipes._NAME.fullmatch(engine.REDUCED_NAME)
 
 
 def test_reduced_copy_of_a_bad_file_is_an_error_of_ours():
-    """The labels step names the reason as the others do."""
+    """It names the reason as the renditions do."""
     with pytest.raises(RejectedError):
-        engine.reduced_jpeg(b"text", LIMITS)
+        engine.reduced(b"text", LIMITS, 640, 80)
 
 
 GOLDEN_RECIPES = {

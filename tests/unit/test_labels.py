@@ -5,12 +5,10 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
 from image_pipeline import labels
+from image_pipeline.engine import Rendition
 from image_pipeline.errors import LabelsDelayedError, LabelsUnavailableError
 from image_pipeline.formats import Header
 from image_pipeline.recipes import Recipe, Watermark
-from image_pipeline.storage import Source
-
-SOURCE = Source("bucket", "uploads/a.jpg", "etag", "version-1", 100)
 
 
 @pytest.fixture
@@ -21,21 +19,11 @@ def rekognition():
         stub.assert_no_pending_responses()
 
 
-@pytest.mark.parametrize(
-    ("image", "expected"),
-    [
-        (SOURCE, {"S3Object": {"Bucket": "bucket", "Name": "uploads/a.jpg", "Version": "version-1"}}),
-        (
-            Source("bucket", "uploads/a.jpg", "etag", None, 1),
-            {"S3Object": {"Bucket": "bucket", "Name": "uploads/a.jpg"}},
-        ),
-        (b"jpeg", {"Bytes": b"jpeg"}),
-    ],
-)
-def test_asks_for_exactly_that_picture(rekognition, image, expected):
-    """The version that was announced, or the bytes of the copy."""
-    rekognition.add_response("detect_labels", {"Labels": []}, {"Image": expected, "MaxLabels": 5, "MinConfidence": 60})
-    assert labels.detect(image, 5, 60).labels == []
+def test_asks_for_exactly_that_picture(rekognition):
+    """The object and how much to tell of it."""
+    image = {"S3Object": {"Bucket": "bucket", "Name": "thumbnails/a.jpg/0/web.jpg"}}
+    rekognition.add_response("detect_labels", {"Labels": []}, {"Image": image, "MaxLabels": 5, "MinConfidence": 60})
+    assert labels.detect("bucket", "thumbnails/a.jpg/0/web.jpg", 5, 60).labels == []
 
 
 def test_keeps_name_confidence_parents_and_who_spoke(rekognition):
@@ -45,7 +33,7 @@ def test_keeps_name_confidence_parents_and_who_spoke(rekognition):
         "LabelModelVersion": "3.0",
     }
     rekognition.add_response("detect_labels", answer)
-    found = labels.detect(SOURCE, 5, 60)
+    found = labels.detect("bucket", "key", 5, 60)
     assert found.labels == [{"name": "Beach", "confidence": 98.77, "parents": ["Nature"]}]
     assert found.model_version == "3.0"
 
@@ -57,7 +45,7 @@ def test_throttling_delays_the_labels(rekognition, code):
     """Trying again may work, so the workflow does."""
     rekognition.add_client_error("detect_labels", code, http_status_code=400)
     with pytest.raises(LabelsDelayedError, match=code):
-        labels.detect(SOURCE, 5, 60)
+        labels.detect("bucket", "key", 5, 60)
 
 
 def test_a_region_without_rekognition_is_final(monkeypatch):
@@ -69,7 +57,7 @@ def test_a_region_without_rekognition_is_final(monkeypatch):
 
     monkeypatch.setattr(labels, "_rekognition", Nowhere)
     with pytest.raises(LabelsUnavailableError, match="region has Rekognition"):
-        labels.detect(SOURCE, 5, 60)
+        labels.detect("bucket", "key", 5, 60)
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "InvalidImageFormatException", "InvalidS3ObjectException"])
@@ -77,7 +65,7 @@ def test_a_refusal_is_final(rekognition, code):
     """Trying again changes nothing: the picture is stored without labels."""
     rekognition.add_client_error("detect_labels", code, http_status_code=400)
     with pytest.raises(LabelsUnavailableError, match=code):
-        labels.detect(SOURCE, 5, 60)
+        labels.detect("bucket", "key", 5, 60)
 
 
 @pytest.mark.parametrize(
@@ -104,21 +92,30 @@ HEADER = Header("HEIF", 4000, 3000, "RGB")
 FIT = Recipe("web", 1600, 1600)
 
 
-def rendition(name, image_format, width, height):
-    return {"name": name, "format": image_format, "width": width, "height": height, "bucket": "b", "key": name}
+def rendition(name, image_format, width, height, size_bytes=1):
+    return Rendition(name, image_format, image_format, "image/x", width, height, b"x" * size_bytes)
 
 
 def test_the_largest_faithful_rendition_is_labelled():
-    """It is upright, legal, and there already."""
-    small, large = rendition("small", "JPEG", 640, 480), rendition("web", "JPEG", 1600, 1200)
-    chosen = labels.picture(SOURCE, HEADER, [large, small], [FIT, Recipe("small", 640, 480)])
-    assert chosen == large | {"versionId": None}
+    """It is upright, legal, and made already."""
+    small, large = rendition("small", "jpeg", 640, 480), rendition("web", "png", 1600, 1200)
+    assert labels.legible(HEADER, [large, small], [FIT, Recipe("small", 640, 480)]) is large
 
 
-def test_a_jpeg_is_preferred_to_a_larger_webp():
-    """Rekognition reads the one itself; the other would be read and encoded again."""
-    webp, jpeg = rendition("web", "WEBP", 1600, 1200), rendition("small", "JPEG", 640, 480)
-    assert labels.picture(SOURCE, HEADER, [webp, jpeg], [FIT, Recipe("small", 640, 480)])["key"] == "small"
+@pytest.mark.parametrize(
+    "other",
+    [
+        rendition("web", "webp", 1600, 1200),
+        rendition("web", "avif", 1600, 1200),
+        rendition("web", "jpeg", 1600, 79),
+        rendition("web", "jpeg", 1600, 1200, labels.MAX_OBJECT_BYTES + 1),
+    ],
+)
+def test_what_rekognition_does_not_take_is_not_labelled(other):
+    """A smaller one that it takes is, and where there is none, none."""
+    jpeg = rendition("small", "jpeg", 640, 480)
+    assert labels.legible(HEADER, [other, jpeg], [FIT, Recipe("small", 640, 480)]) is jpeg
+    assert labels.legible(HEADER, [other], [FIT]) is None
 
 
 @pytest.mark.parametrize(
@@ -130,13 +127,12 @@ def test_a_jpeg_is_preferred_to_a_larger_webp():
     ],
 )
 def test_a_rendition_that_shows_something_else_is_not_labelled(recipe):
-    """A crop hides, a border and a mark add: the upload itself is asked about."""
-    chosen = labels.picture(SOURCE, HEADER, [rendition("web", "JPEG", 1600, 1600)], [recipe])
-    assert (chosen["key"], chosen["versionId"], chosen["format"]) == (SOURCE.key, SOURCE.version_id, "HEIF")
+    """A crop hides, a border and a mark add."""
+    assert labels.legible(HEADER, [rendition("web", "jpeg", 1600, 1600)], [recipe]) is None
 
 
 def test_a_rendition_too_small_to_tell_is_not_labelled():
     """Unless the upload is as small itself."""
-    tiny = rendition("web", "JPEG", 100, 75)
-    assert labels.picture(SOURCE, HEADER, [tiny], [FIT])["key"] == SOURCE.key
-    assert labels.picture(SOURCE, Header("PNG", 100, 75, "RGB"), [tiny], [FIT])["key"] == "web"
+    tiny = rendition("web", "jpeg", 100, 85)
+    assert labels.legible(HEADER, [tiny], [FIT]) is None
+    assert labels.legible(Header("PNG", 100, 85, "RGB"), [tiny], [FIT]) is tiny

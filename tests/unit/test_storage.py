@@ -1,5 +1,6 @@
 """image_pipeline.storage"""
 
+import threading
 from dataclasses import replace
 
 import boto3
@@ -9,6 +10,8 @@ from botocore.stub import Stubber
 from image_pipeline import storage
 from image_pipeline.errors import StorageUnavailableError, UploadTooLargeError, UploadVanishedError
 from tests.conftest import THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_upload, watched
+
+WEBP = storage.File("thumbnails/a", b"x", "image/webp")
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -94,10 +97,46 @@ def test_head_vanishes_when_no_spelling_exists():
 
 def test_rendition_is_stored_with_its_type_and_may_be_cached_for_ever():
     """Its name changes with its content, so no cache can be wrong."""
-    written = storage.write(THUMBNAILS_BUCKET, "thumbnails/a", b"x", "image/webp")
+    (written,) = storage.write(THUMBNAILS_BUCKET, [WEBP])
     stored = boto3.client("s3").get_object(Bucket=THUMBNAILS_BUCKET, Key="thumbnails/a")
     assert (stored["ContentType"], stored["CacheControl"]) == ("image/webp", "public, max-age=31536000, immutable")
-    assert (stored["ETag"].strip('"'), stored["VersionId"]) == (written.etag, written.version_id)
+    told = written.to_json()
+    assert told == {
+        "bucket": THUMBNAILS_BUCKET,
+        "key": "thumbnails/a",
+        "versionId": stored["VersionId"],
+        "etag": stored["ETag"].strip('"'),
+    }
+
+
+def test_every_file_is_told_with_its_own_place():
+    """However many are written at once, and in whatever order they arrive."""
+    files = [storage.File(f"thumbnails/{number}", str(number).encode(), "image/jpeg") for number in range(20)]
+    written = storage.write(THUMBNAILS_BUCKET, files)
+    for file, place in zip(files, written, strict=True):
+        stored = boto3.client("s3").get_object(Bucket=place.bucket, Key=place.key, VersionId=place.version_id)
+        assert (place.key, stored["Body"].read()) == (file.key, file.data)
+
+
+def test_waiting_for_one_file_keeps_none_of_the_others_from_being_written(monkeypatch):
+    """Waiting is billed: those of the default recipes are under way at the same moment."""
+    together = threading.Barrier(4)
+
+    class Client:
+        def put_object(self, **_):
+            together.wait(10)  # until all four are here
+            return {"ETag": '"e"', "VersionId": "v"}
+
+    monkeypatch.setattr(storage, "_s3", Client)
+    assert len(storage.write("b", [WEBP] * 4)) == 4
+
+
+@pytest.mark.parametrize("passing", [True, False])
+def test_what_no_record_will_point_at_expires(passing):
+    """A lifecycle rule of the template goes by the tag."""
+    storage.write(THUMBNAILS_BUCKET, [replace(WEBP, passing=passing)])
+    tags = boto3.client("s3").get_object_tagging(Bucket=THUMBNAILS_BUCKET, Key=WEBP.key)["TagSet"]
+    assert tags == ([storage.SUPERSEDED_TAG] if passing else [])
 
 
 def test_throttling_is_transient():
@@ -106,7 +145,7 @@ def test_throttling_is_transient():
         for _ in range(3):
             stub.add_client_error("put_object", "SlowDown", http_status_code=503)
         with pytest.raises(StorageUnavailableError, match="SlowDown"):
-            storage.write(THUMBNAILS_BUCKET, "k", b"", "image/jpeg")
+            storage.write(THUMBNAILS_BUCKET, [WEBP])
 
 
 def test_a_refusal_keeps_its_own_name():
@@ -128,6 +167,6 @@ def test_url_gives_the_object_and_expires():
 
 def test_url_is_of_one_version():
     """Whoever was given a URL gets that picture, also when the key is written again."""
-    written = storage.write(THUMBNAILS_BUCKET, "thumbnails/a", b"x", "image/webp")
+    (written,) = storage.write(THUMBNAILS_BUCKET, [WEBP])
     url = storage.url(THUMBNAILS_BUCKET, "thumbnails/a", written.version_id, 900)
     assert f"versionId={written.version_id}" in url

@@ -19,7 +19,7 @@ SOUND = {
         "exif": {},
         "renditions": [],
         "summary": {},
-        "picture": {**event["source"], **JPEG},
+        "picture": {"bucket": event["source"]["bucket"], "key": "thumbnails/none.jpg"},
         "warnings": [],
         "milliseconds": 2,
     },
@@ -134,6 +134,7 @@ def test_any_step_that_rejects_ends_in_a_failure_that_names_it(pipeline, outcome
 def test_what_passes_by_itself_is_tried_again(pipeline, outcome, key, step, name, failures):
     """Throttling and AWS's faults are waited out, a crash is tried once more; the picture completes."""
     calls = []
+    pipeline.replace("ExtractMetadataFunction", SOUND["ExtractMetadata"])
     pipeline.replace(f"{step}Function", failing(step, named(name), failures, calls))
     seen = outcome(key, PHOTO)
     assert len(calls) == failures + 1
@@ -188,8 +189,8 @@ def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, ke
         ("Runtime.ExitError", "signal: killed", "The labelling step ended with Runtime.ExitError."),
         ("ClientError", "User: arn:aws:sts::1:x is not authorized", "The labelling step ended with ClientError."),
         ("ParamValidationError", "Failed:\nBucket x.", "The labelling step ended with ParamValidationError."),
-        ("CorruptImageError", "Broken.\nExport it.", "Broken."),
-        ("CorruptImageError", "x" * 5000 + "\nExport it.", "x" * 1000),
+        ("LabelsUnavailableError", "Refused.\nCheck it.", "Refused."),
+        ("LabelsUnavailableError", "x" * 5000 + "\nCheck it.", "x" * 1000),
     ],
 )
 def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, key, name, text, told):

@@ -25,7 +25,7 @@ from image_pipeline.errors import ImageTooLargeError
 from image_pipeline.exif import rights_block
 from image_pipeline.formats import Header, Limits, admit
 from image_pipeline.pixels import Pixels, decode
-from image_pipeline.recipes import Recipe, Watermark
+from image_pipeline.recipes import DEFAULT_QUALITY, Recipe, Watermark
 from image_pipeline.summary import Summary, summarise
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Part of every content id: raise it when the same bytes and recipes give other pixels."""
+
+REDUCED_NAME = "_reduced"
+"""As no recipe can be called: `recipes` wants a letter or a digit first."""
 
 _CAMERA_CASCADE, _CASCADE = 1.5, 2.0
 """How much larger than a rendition the reduced picture must be that it is made from. On photographs 1.5 costs 0.02 dB,
@@ -126,17 +129,14 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Rendered:
     return Rendered(renditions, summary, sha256, _content_id(sha256, recipes), tuple(picture.warnings), header)
 
 
-def reduced_jpeg(
-    data: bytes, limits: Limits, max_side: int = 1600, min_side: int = 80, max_bytes: int = 5_000_000
-) -> bytes:
-    """A JPEG copy of any admitted picture for services that take only that: upright, sRGB, transparency on white.
+def reduced(data: bytes, limits: Limits, max_side: int, min_side: int) -> Rendition:
+    """A JPEG of all of the picture, for a service that takes no other: upright, sRGB, transparency on white.
 
     Args:
         data: the whole upload.
         limits: what is admitted.
         max_side: longest side of the copy in pixels.
         min_side: sides shorter than this are padded with white, in pixels.
-        max_bytes: of the copy.
 
     Raises:
         RejectedError: as `render`.
@@ -145,14 +145,8 @@ def reduced_jpeg(
     picture = _open(data, header, min(1.0, max_side / max(header.width, header.height)), limits)
     image = _flat(picture.whole(_inside(header, max_side)), "#ffffff")
     image = _padded(image, (max(image.width, min_side), max(image.height, min_side)), "#ffffff")
-    for quality in (85, 70, 50, 30):
-        out = encode(image, "jpeg", quality, b"")
-        if len(out) <= max_bytes:
-            return out
-    raise ImageTooLargeError(
-        f"A copy of {image.width} × {image.height} pixels does not fit into {max_bytes} bytes.",
-        "Ask for a smaller copy.",
-    )
+    out = encode(image, "jpeg", DEFAULT_QUALITY["jpeg"], b"")
+    return Rendition(REDUCED_NAME, "jpeg", EXTENSIONS["jpeg"], CONTENT_TYPES["jpeg"], *image.size, out)
 
 
 # Sizes ----------------------------------------------------------------------------------------------------------------

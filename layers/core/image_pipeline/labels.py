@@ -1,5 +1,7 @@
 """What is on the picture, by Rekognition's DetectLabels."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,13 +13,13 @@ from botocore.exceptions import EndpointConnectionError
 
 from image_pipeline import aws
 from image_pipeline.errors import LabelsDelayedError, LabelsUnavailableError
-from image_pipeline.formats import Header
-from image_pipeline.recipes import Recipe
-from image_pipeline.storage import Source
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition import RekognitionClient
-    from mypy_boto3_rekognition.type_defs import ImageTypeDef
+
+    from image_pipeline.engine import Rendition  # brings Pillow along, which asking for labels does not need
+    from image_pipeline.formats import Header
+    from image_pipeline.recipes import Recipe
 
 # Rekognition's quotas: https://docs.aws.amazon.com/rekognition/latest/dg/limits.html
 FORMATS = frozenset({"JPEG", "PNG"})
@@ -27,8 +29,6 @@ MAX_SIDE = 10_000
 
 LEGIBLE_SIDE = 640
 """Pixels of the longer side from which a rendition is taken to tell what the upload tells; a choice, not a limit."""
-
-Rendition = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,17 @@ class Labels:
     """`name`, `confidence` in percent, `parents` as names; surest first."""
 
 
+# Looking at a picture takes longer than reading a record.
+PATIENT_CONFIG = aws.CLIENT_CONFIG.merge(Config(read_timeout=20))
+
+
 @cache
-def _rekognition() -> "RekognitionClient":
-    # Looking at a picture takes longer than reading a record.
-    return boto3.client("rekognition", config=aws.CLIENT_CONFIG.merge(Config(read_timeout=20)))
+def _rekognition() -> RekognitionClient:
+    return boto3.client("rekognition", config=PATIENT_CONFIG)
 
 
 def takes(image_format: str, width: int, height: int, size_bytes: int) -> bool:
-    """True when Rekognition reads the upload itself; anything else it gets as a reduced copy."""
+    """True when Rekognition reads such an object."""
     return (
         image_format in FORMATS
         and size_bytes <= MAX_OBJECT_BYTES
@@ -56,36 +59,35 @@ def takes(image_format: str, width: int, height: int, size_bytes: int) -> bool:
     )
 
 
-def picture(
-    upload: Source, header: Header, renditions: Sequence[Rendition], recipes: Sequence[Recipe]
-) -> dict[str, Any]:
-    """The picture that is labelled, with where it lies: the largest rendition that shows what the upload shows.
+def legible(header: Header, renditions: Sequence[Rendition], recipes: Sequence[Recipe]) -> Rendition | None:
+    """The largest rendition that Rekognition takes and that shows what the upload shows.
 
-    It is there already, upright, in sRGB and without the place it was taken. The upload would be read a second time,
-    and decoded a second time when Rekognition does not take its format; so it is the answer only when every recipe
-    crops, pads, marks or makes the picture too small to tell what is on it.
+    It is upright, in sRGB and without the place it was taken. There is none when every recipe crops, pads, marks, makes
+    the picture too small to tell what is on it, or is for another format: then a copy is made that Rekognition takes.
 
     Args:
-        upload: the original.
-        header: of the original.
-        renditions: as they are told to the workflow, `name`, `format`, `width`, `height`, `bucket`, `key` …
-        recipes: that the renditions were made by.
+        header: of the upload.
+        renditions: of it.
+        recipes: that they were made by.
     """
     faithful = {recipe.name for recipe in recipes if recipe.fit == "fit" and recipe.watermark is None}
     enough = min(LEGIBLE_SIDE, max(header.width, header.height))
-    shown = [each for each in renditions if each["name"] in faithful and max(each["width"], each["height"]) >= enough]
-    # JPEG and PNG first: anything else must be read and encoded again.
-    best = max(shown, key=lambda each: (each["format"] in FORMATS, each["width"] * each["height"]), default=None)
-    if best is None:
-        return {**upload.to_json(), "format": header.format, "width": header.width, "height": header.height}
-    return {**best, "versionId": None}
+    shown = [
+        each
+        for each in renditions
+        if each.name in faithful
+        and max(each.width, each.height) >= enough
+        and takes(each.format.upper(), each.width, each.height, len(each.data))
+    ]
+    return max(shown, key=lambda each: each.width * each.height, default=None)
 
 
-def detect(image: Source | bytes, most: int, min_confidence: int) -> Labels:
-    """Ask Rekognition.
+def detect(bucket: str, key: str, most: int, min_confidence: int) -> Labels:
+    """Ask Rekognition about an object, which it reads itself.
 
     Args:
-        image: an object that Rekognition reads itself, or the bytes of a JPEG or PNG (at most 5 MB).
+        bucket: of the object.
+        key: of a JPEG or PNG that Rekognition `takes`.
         most: number of labels at the most.
         min_confidence: percent.
 
@@ -94,7 +96,9 @@ def detect(image: Source | bytes, most: int, min_confidence: int) -> Labels:
         LabelsUnavailableError: refused, and refused again next time.
     """
     try:
-        answer = _rekognition().detect_labels(Image=_image(image), MaxLabels=most, MinConfidence=min_confidence)
+        answer = _rekognition().detect_labels(
+            Image={"S3Object": {"Bucket": bucket, "Name": key}}, MaxLabels=most, MinConfidence=min_confidence
+        )
     except aws.AwsError as error:
         code = aws.code_of(error)
         # A region without Rekognition has no such endpoint, and will not have one a minute later.
@@ -118,12 +122,3 @@ def detect(image: Source | bytes, most: int, min_confidence: int) -> Labels:
             for label in answer["Labels"]
         ],
     )
-
-
-def _image(image: Source | bytes) -> "ImageTypeDef":
-    if isinstance(image, bytes):
-        return {"Bytes": image}
-    reference: dict[str, str] = {"Bucket": image.bucket, "Name": image.key}
-    if image.version_id:
-        reference["Version"] = image.version_id
-    return {"S3Object": reference}  # type: ignore[typeddict-item]

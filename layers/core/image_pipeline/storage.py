@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -22,6 +22,7 @@ SUPERSEDED_TAG: "TagTypeDef" = {
     "Key": "superseded",
     "Value": "true",
 }  # a lifecycle rule in template.yml expires what has it
+WRITTEN_AT_ONCE = 4  # files of the default recipes; a client's connection pool has room for ten
 _DELETE_AT_ONCE = 1000  # S3's limit
 _LIST_MOST = 20_000  # versions; the work is bounded even where a folder is named like a picture
 
@@ -154,24 +155,54 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Written:
-    """What S3 made of one rendition."""
+class File:
+    """One file of a picture, to be stored."""
 
+    key: str
+    data: bytes
+    content_type: str
+    passing: bool = False
+    """Whether it may go after a day: no record will point at it."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where one file is now."""
+
+    bucket: str
+    key: str
     etag: str
     version_id: str | None
 
+    def to_json(self) -> dict[str, Any]:
+        """The form that the workflow hands on."""
+        return {"bucket": self.bucket, "key": self.key, "versionId": self.version_id, "etag": self.etag}
 
-def write(bucket: str, key: str, data: bytes, content_type: str) -> Written:
-    """Store one rendition.
+
+def write(bucket: str, files: Sequence[File]) -> list[Written]:
+    """Store the files of one picture, some at the same time: each waits for S3, and waiting is billed.
 
     Raises:
         StorageUnavailableError: S3 did not answer.
     """
+    from concurrent.futures import ThreadPoolExecutor  # brings logging along; most functions write nothing
+
+    with ThreadPoolExecutor(max_workers=WRITTEN_AT_ONCE) as threads:
+        return list(threads.map(partial(_write, bucket), files))
+
+
+def _write(bucket: str, file: File) -> Written:
+    tagging = {"Tagging": f"{SUPERSEDED_TAG['Key']}={SUPERSEDED_TAG['Value']}"} if file.passing else {}
     with _named_errors():
         answer = _s3().put_object(
-            Bucket=bucket, Key=key, Body=data, ContentType=content_type, CacheControl=CACHE_FOR_EVER
+            Bucket=bucket,
+            Key=file.key,
+            Body=file.data,
+            ContentType=file.content_type,
+            CacheControl=CACHE_FOR_EVER,
+            **tagging,  # type: ignore[arg-type]
         )
-    return Written(answer["ETag"].strip('"'), answer.get("VersionId"))
+    return Written(bucket, file.key, answer["ETag"].strip('"'), answer.get("VersionId"))
 
 
 def rendition_versions(bucket: str, image_key: str) -> tuple[tuple[Version, ...], bool]:
