@@ -37,7 +37,7 @@ def ask(pipeline: Pipeline, path: str, method: str = "GET") -> tuple[int, str, A
     [
         ("GET", "/", 404),
         ("GET", "/images/uploads/", 404),
-        ("GET", "/images/uploads/a.jpg", 400),
+        ("GET", "/images/uploads/a.jpg", 405),
         ("GET", "/images/uploads/never.jpg/status", 404),
         ("GET", "/images/uploads/%FF%FE%00.jpg/status", 404),
         ("GET", "/images/uploads/../../../etc/passwd/status", 404),
