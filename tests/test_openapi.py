@@ -73,8 +73,13 @@ def test_every_operation_has_a_route(stack, method, path, operation):
 
 
 def test_every_route_has_an_operation(stack):
-    """Nothing is served that is not written down."""
+    """Nothing is served that is not written down, but the refusal of whatever else is asked for."""
+    (rest,) = [route for route in stack.routes if route.path == "$default"]
+    (function,) = [each.code.name for each in stack.functions if each.arn == rest.function_arn]
+    assert (function, rest.authorizer) == ("refuse_request", None)
     for route in stack.routes:
+        if route is rest:
+            continue
         assert any(serves(route, method, path) for method, path, _ in OPERATIONS), (route.method, route.path)
 
 
