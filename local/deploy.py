@@ -323,10 +323,10 @@ def _routes(template: Template) -> list[Route]:
     routes = []
     for resource in template.resources("AWS::ApiGatewayV2::Route"):
         properties = template.resolve(resource.raw)
-        method, _, path = properties["RouteKey"].partition(" ")
+        method, _, path = properties["RouteKey"].rpartition(" ")
         protected = properties.get("AuthorizationType", "NONE") != "NONE"
         authorizer = _authorizer(template, authorizers[properties["AuthorizerId"]]) if protected else None
-        routes.append(Route(method, path, integrations[properties["Target"]], authorizer))
+        routes.append(Route(method or "ANY", path, integrations[properties["Target"]], authorizer))
     return routes
 
 

@@ -1,6 +1,7 @@
 """The HTTP API on loopback: from HTTP to API Gateway's payload format 2.0 and back.
 
 Routes and authorizers come from the template. CORS, throttling and access logs are API Gateway's and are left out here.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
 """
@@ -56,7 +57,7 @@ class Route:
 
     @property
     def rank(self) -> tuple[bool, ...]:
-        """Sorts before less specific routes: a fixed part beats a variable, and that a greedy one."""
+        """Sorts before less specific routes: a fixed part beats a variable, that a greedy one, and that `$default`."""
         greedy = self.path.endswith("+}") or self.path == "$default"
         return (self.path == "$default", greedy, "{" in self.path, self.method == "ANY")
 
@@ -86,7 +87,11 @@ class HttpApi:
         self._judgements: dict[tuple[Authorizer, str], tuple[float, dict[str, Any]]] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer one request."""
+        """Answer one request; one for the head alone without the body."""
+        body = self._answer(environ, start_response)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else body
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
         # API Gateway decodes the path once and ends it at what is then a question mark.
         path = unquote(environ.get("RAW_URI", environ["PATH_INFO"]).partition("?")[0]).partition("?")[0]
@@ -215,6 +220,7 @@ def _send(
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = "Unknown"
-    fields = {**headers, "content-length": str(len(data)), "apigw-requestid": uuid.uuid4().hex[:16]}
+    length = {} if status == HTTPStatus.NO_CONTENT else {"content-length": str(len(data))}  # RFC 9110, 8.6
+    fields = {**headers, **length, "apigw-requestid": uuid.uuid4().hex[:16]}
     start_response(f"{status} {phrase}", [*fields.items(), *(("set-cookie", cookie) for cookie in cookies)])
     return [data]

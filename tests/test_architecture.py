@@ -14,7 +14,7 @@ FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app
 # A module may import from the lines above its own. `errors` imports nothing of ours.
 LEVELS = [
     {"errors"},
-    {"observability", "settings", "keys", "aws", "problems"},
+    {"observability", "settings", "keys", "routes", "aws", "problems"},
     {
         "containers",
         "formats",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from image_pipeline import keys, listing, presign, problems, records, status
+from image_pipeline import keys, listing, presign, problems, records, routes, status
 from local import template as local_template
 from local.deploy import plan
 from tests.conftest import ROOT
@@ -72,9 +73,39 @@ def test_every_operation_has_a_route(stack, method, path, operation):
 
 
 def test_every_route_has_an_operation(stack):
-    """Nothing is served that is not written down."""
+    """Nothing is served that is not written down, but the refusal of whatever else is asked for."""
+    (rest,) = [route for route in stack.routes if route.path == "$default"]
+    (function,) = [each.code.name for each in stack.functions if each.arn == rest.function_arn]
+    assert (function, rest.authorizer) == ("refuse_request", None)
     for route in stack.routes:
+        if route is rest:
+            continue
         assert any(serves(route, method, path) for method, path, _ in OPERATIONS), (route.method, route.path)
+
+
+def test_the_code_refuses_by_the_paths_and_methods_of_the_document():
+    """`Allow` names what is written down; with the two tests above, that is what the template routes."""
+    known = {path: {method.upper() for method in item if method in METHODS} for path, item in DOCUMENT["paths"].items()}
+    assert {path: set(methods) for path, methods in routes.METHODS.items()} == known
+
+
+def test_a_path_in_the_document_is_known_by_its_own_methods():
+    """None stands in the way of one that is more specific."""
+    for path, methods in routes.METHODS.items():
+        assert routes.methods(path.replace("{filename}", "a/b.jpg").replace("{name}", "web")) == methods
+
+
+@each_operation
+def test_405_is_documented_where_a_greedy_route_may_have_taken_another_path(stack, method, path, operation):
+    """What comes by such a route has the operation's method, but not always its path."""
+    greedy = any(serves(route, method, path) and route.path.endswith("+}") for route in stack.routes)
+    assert (405 in documented(operation)) == (greedy and not path.endswith("{filename}"))
+
+
+def test_the_example_of_a_405_is_what_the_code_answers():
+    """In its very words."""
+    (example,) = DOCUMENT["components"]["responses"]["WrongMethod"]["content"].values()
+    assert json.loads(problems.refusal("GET", "/images/uploads/beach.jpg")["body"]) == example["example"]
 
 
 def documented(operation: dict[str, Any]) -> set[int]:
@@ -90,7 +121,7 @@ def test_what_api_gateway_answers_by_itself_is_documented(method, path, operatio
 def test_every_status_that_a_function_can_answer_is_documented_somewhere():
     """The table of errors has no code that the document does not know."""
     known = set().union(*(documented(operation) for *_, operation in OPERATIONS))
-    assert set(problems._STATUS.values()) | {200, 202, 302, 304, 503} <= known
+    assert set(problems._STATUS.values()) | {200, 202, 302, 304, 405, 503} <= known
 
 
 def literal_statuses(function: str) -> set[int]:

@@ -130,7 +130,19 @@ def test_every_function_has_a_role_of_its_own(translated):
         for body in translated["Resources"].values()
         if body["Type"] == "AWS::Lambda::Function"
     ]
-    assert len(used) == len(set(used)) == 17
+    assert len(used) == len(set(used)) == 18
+
+
+def test_what_refuses_may_do_nothing(translated):
+    """But write its log and its trace, as every function may: whoever finds the API can call it."""
+    role = translated["Resources"]["RefuseRequestFunctionRole"]["Properties"]
+    common = [
+        set(map(json.dumps, translated["Resources"][each]["Properties"]["ManagedPolicyArns"]))
+        for each in roles(translated)
+        if each.endswith("FunctionRole")
+    ]
+    assert set(map(json.dumps, role["ManagedPolicyArns"])) <= set.intersection(*common)
+    assert "Policies" not in role
 
 
 def test_no_role_has_a_wildcard_action(translated):
@@ -249,10 +261,17 @@ def routes(template):
 
 
 def test_every_route_but_the_status_needs_a_key(template):
-    """Always; and the status when it is asked for. A route that nobody has thought of is protected or fails here."""
+    """Always; and the status when it is asked for. A route that nobody has thought of is protected or fails here.
+
+    Nobody needs a key to be refused, and a browser that asks whether it may send one cannot send it.
+    """
     key_or_token = {"Fn::If": ["TakesTokens", {"Ref": "TokenAuthorizer"}, {"Ref": "KeyAuthorizer"}]}
     kind = {"Fn::If": ["TakesTokens", "JWT", "CUSTOM"]}
     for route, properties in routes(template).items():
+        if route == "$default":
+            assert (properties["AuthorizationType"], "AuthorizerId" in properties) == ("NONE", False)
+            assert properties["Target"] == {"Fn::Sub": "integrations/${RefuseRequestIntegration}"}
+            continue
         protected = (properties["AuthorizationType"], properties["AuthorizerId"]) == (kind, key_or_token)
         if route.startswith("GET /images/uploads/"):
             assert properties["AuthorizationType"] == {"Fn::If": ["StatusIsProtected", kind, "NONE"]}
@@ -270,9 +289,8 @@ def test_every_route_leads_to_a_function_that_the_api_may_call(template):
         assert resources[integration]["Properties"]["IntegrationUri"] == {"Fn::GetAtt": f"{function}.Arn"}
         permission = resources[f"{function}Permission"]["Properties"]
         assert permission["FunctionName"] == {"Ref": function}
-        method, path = route.split(" ")
-        reached = path.partition("{")[0] + "*" if "{" in path else path
-        assert permission["SourceArn"]["Fn::Sub"].endswith("${ImageStatusApi}/*/" + method + reached)
+        fixed, variable, _ = route.replace(" ", "").partition("{")
+        assert permission["SourceArn"]["Fn::Sub"].endswith("${ImageStatusApi}/*/" + fixed + ("*" if variable else ""))
         assert resources[function]["Properties"]["Timeout"] < API_GATEWAY_SECONDS
 
 

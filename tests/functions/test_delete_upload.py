@@ -9,10 +9,11 @@ from tests.conftest import UPLOADS_BUCKET, put_upload
 
 
 def event(path, **headers):
+    http = {"method": "DELETE", "path": path}
     return {
         "rawPath": path,
         "headers": headers,
-        "requestContext": {"requestId": "request-1", "authorizer": {"lambda": {"keyId": "key-1"}}},
+        "requestContext": {"requestId": "request-1", "http": http, "authorizer": {"lambda": {"keyId": "key-1"}}},
     }
 
 
@@ -55,7 +56,7 @@ def test_an_empty_if_match_is_no_condition_and_deletes_nothing(handler, conditio
         ("/images/uploads/no.jpg", 404),
         ("/images/uploads/../outside.txt", 400),
         ("/images/uploads/x/../../outside.txt", 400),
-        ("/images/outside.txt", 400),
+        ("/images/outside.txt", 404),
         ("/images/uploads/%2E%2E/outside.txt", 404),
         ("/images/uploads/%2E%2E%2Foutside%2Etxt", 404),
         ("/images/uploads//outside.txt", 400),

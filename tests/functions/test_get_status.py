@@ -12,7 +12,8 @@ from tests.conftest import ENVIRONMENT, put_record
 
 
 def event(path, query=None, **headers):
-    given = {"version": "2.0", "rawPath": path, "requestContext": {"requestId": "request-1"}}
+    context = {"requestId": "request-1", "http": {"method": "GET", "path": path}}
+    given = {"version": "2.0", "rawPath": path, "requestContext": context}
     if query:
         given["queryStringParameters"] = query
     if headers:
@@ -38,14 +39,26 @@ def test_an_unknown_upload_is_not_found(handler):
     assert body["message"] == body["detail"] == "Image details not found for the given image identifier."
 
 
-@pytest.mark.parametrize(
-    "path", ["/images/uploads/a.jpg", "/images/uploads/status", "/images/uploads/" + "x" * 2000 + "/status"]
-)
-def test_a_path_that_cannot_be_a_key_is_a_bad_request(handler, path):
+def test_a_path_that_cannot_be_a_key_is_a_bad_request(handler):
     """400, with the rule and what to do."""
-    answer = handler(event(path))
+    answer = handler(event("/images/uploads/" + "x" * 2000 + "/status"))
     assert answer["statusCode"] == 400
     assert "\n" not in json.loads(answer["body"])["message"]
+
+
+@pytest.mark.parametrize("path", ["/images/uploads/a.jpg", "/images/uploads/status", "/images/uploads/a.jpg/reprocess"])
+def test_what_is_no_status_takes_no_get(handler, path):
+    """405, although the route takes all that begins so; and the way to the status."""
+    answer = handler(event(path))
+    assert answer["statusCode"] == 405
+    assert answer["headers"]["allow"] == ("POST, OPTIONS" if path.endswith("g/reprocess") else "DELETE, OPTIONS")
+    assert "/images/uploads/{filename}/status" in json.loads(answer["body"])["message"]
+
+
+def test_a_rendition_that_no_recipe_could_name_is_not_found(handler):
+    """Without a look at the table."""
+    answer = handler(event("/images/uploads/a.jpg/renditions/no name"))
+    assert (answer["statusCode"], "allow" in answer["headers"]) == (404, False)
 
 
 def test_the_folder_itself_can_be_an_upload(handler):

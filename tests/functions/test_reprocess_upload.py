@@ -17,7 +17,8 @@ def _machine():
 
 
 def event(path):
-    return {"rawPath": path, "headers": {}, "requestContext": {"requestId": "request-1"}}
+    context = {"requestId": "request-1", "http": {"method": "POST", "path": path}}
+    return {"rawPath": path, "headers": {}, "requestContext": context}
 
 
 def started():
@@ -38,8 +39,8 @@ def test_a_reprocess_is_accepted_and_says_which_execution_it_is(handler):
     ("path", "status"),
     [
         ("/images/uploads/no.jpg/reprocess", 404),
-        ("/images/uploads/a.jpg", 400),
-        ("/images/uploads/a.jpg/status", 400),
+        ("/images/uploads/a.jpg", 405),
+        ("/images/uploads/a.jpg/status", 405),
         ("/images/uploads/../a.jpg/reprocess", 400),
     ],
 )

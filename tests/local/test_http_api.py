@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,7 +28,7 @@ ROUTES = [
 class Api:
     """A served API whose functions answer with what the test sets, and remember the event."""
 
-    def __init__(self) -> None:
+    def __init__(self, routes: list[Route] = ROUTES) -> None:
         self.function = ""
         self.event: dict[str, Any] = {}
         self.answer: Any = {"statusCode": 200, "body": "ok"}
@@ -35,8 +36,8 @@ class Api:
         self.judgement: Any = {"isAuthorized": True, "context": {"who": "somebody"}}
         self.judged: list[dict[str, Any]] = []
         self.now = 0.0
-        self.http = HttpApi(ROUTES, self._invoke, lambda: self.now)
-        self._port = serve(self.http, 0)
+        self.http = HttpApi(routes, self._invoke, lambda: self.now)
+        self.port = serve(self.http, 0)
 
     def _invoke(self, function: str, payload: bytes) -> Result:
         if function == "judge":
@@ -46,7 +47,7 @@ class Api:
         return Result(json.dumps(self.answer), self.failed)
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: Any = ()) -> tuple[int, Any, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port)
         try:
             connection.request(method, path, body, dict(headers))
             answer = connection.getresponse()
@@ -141,6 +142,42 @@ def test_no_route_is_404(api):
     for method, path in (("GET", "/"), ("GET", "/images"), ("DELETE", "/images/x"), ("GET", "/images/")):
         status, _, body = api.ask(method, path)
         assert (status, json.loads(body)) == (404, {"message": "Not Found"})
+
+
+def test_a_route_for_the_rest_takes_the_rest(api):
+    """Without variables, and under its own name; the AWS manual's own examples of which route wins come first."""
+    manual = ["GET /pets/{proxy+}", "$default", "ANY /{proxy+}", "GET /pets/dog/{id}", "GET /pets/dog/1"]
+    with_rest = Api([Route(*(each.split() if " " in each else ("ANY", each)), each) for each in manual])
+    for method, path, expected in (
+        ("GET", "/pets/dog/1", "GET /pets/dog/1"),
+        ("GET", "/pets/dog/2", "GET /pets/dog/{id}"),
+        ("GET", "/pets/cat/1", "GET /pets/{proxy+}"),
+        ("POST", "/test/5", "ANY /{proxy+}"),
+        ("PUT", "/pets/dog/1", "ANY /{proxy+}"),
+        ("GET", "/", "$default"),
+        ("OPTIONS", "/", "$default"),
+    ):
+        assert with_rest.ask(method, path)[0] == 200
+        assert (with_rest.function, with_rest.event["routeKey"]) == (expected, expected)
+    assert (with_rest.event["rawPath"], "pathParameters" in with_rest.event) == ("/", False)
+
+
+def test_the_head_of_an_answer_comes_without_the_body(api):
+    """But with its length."""
+    api.answer = {"statusCode": 405, "body": "no"}
+    connection = socket.create_connection(("127.0.0.1", api.port))
+    with connection, connection.makefile("rb") as answer:
+        connection.sendall(b"HEAD /any HTTP/1.0\r\n\r\n")
+        head, _, body = answer.read().partition(b"\r\n\r\n")
+    assert b"content-length: 2" in head
+    assert body == b""
+
+
+def test_an_answer_without_content_says_no_length(api):
+    """RFC 9110 forbids it for 204."""
+    api.answer = {"statusCode": 204, "headers": {"allow": "GET"}}
+    status, headers, body = api.ask("OPTIONS", "/any")
+    assert (status, headers["allow"], headers["content-length"], body) == (204, "GET", None, b"")
 
 
 def test_any_method_reaches_an_any_route(api):

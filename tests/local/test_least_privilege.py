@@ -584,6 +584,7 @@ def test_nothing_is_denied_in_a_run(pipeline):
         "Upload",
         "Presign",
         "ListImages",
+        "RefuseRequest",
     )
     idle = {role for role in pipeline.roles if role.startswith(others)}
     assert {call.role for call in calls} - idle == set(pipeline.roles) - idle

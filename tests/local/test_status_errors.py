@@ -37,14 +37,14 @@ def ask(pipeline: Pipeline, path: str, method: str = "GET") -> tuple[int, str, A
     [
         ("GET", "/", 404),
         ("GET", "/images/uploads/", 404),
-        ("GET", "/images/uploads/a.jpg", 400),
+        ("GET", "/images/uploads/a.jpg", 405),
         ("GET", "/images/uploads/never.jpg/status", 404),
         ("GET", "/images/uploads/%FF%FE%00.jpg/status", 404),
         ("GET", "/images/uploads/../../../etc/passwd/status", 404),
         ("GET", f"/images/uploads/{'x' * 2000}/status", 400),
         ("GET", f"/images/uploads/{'x/' * 4000}status", 400),
-        ("PUT", "/images/uploads/a.jpg/status", 404),
-        ("PATCH", "/images/uploads/a.jpg/status", 404),
+        ("PUT", "/images/uploads/a.jpg/status", 405),
+        ("PATCH", "/images/uploads/a.jpg/status", 405),
     ],
 )
 def test_a_request_that_asks_for_nothing_learns_nothing(pipeline, method, path, expected):

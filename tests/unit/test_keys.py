@@ -11,7 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from image_pipeline import keys
-from image_pipeline.errors import InvalidKeyError
+from image_pipeline.errors import InvalidKeyError, WrongPathError
 from local.jsonata import evaluate
 from tests.conftest import ROOT
 
@@ -235,6 +235,17 @@ def test_the_raw_spelling_comes_first_and_the_decoded_one_second(key, expected):
         "/images/a.jpg/status",
         "/status",
         "",
+    ],
+)
+def test_a_path_of_something_else_is_told_apart(path):
+    """It may be the path of an upload, which other methods take."""
+    with pytest.raises(WrongPathError):
+        keys.image_keys(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
         "/images/uploads/\ud800.jpg/status",
         "/images/uploads/" + "x" * 1017 + "/status",
         "/images/uploads/" + "é" * 509 + "/status",
@@ -275,9 +286,6 @@ def test_the_path_of_a_change_means_one_upload(key):
         ("/images/uploads//a.jpg", ""),
         ("/images/uploads/a\0.jpg", ""),
         ("/images/uploads/", ""),
-        ("/images/thumbnails/a.jpg", ""),
-        ("/images/uploads/a.jpg", "/reprocess"),
-        ("/images/uploads/reprocess", "/reprocess"),
         ("/images/uploads//reprocess", "/reprocess"),
         ("/images/uploads/../reprocess", "/reprocess"),
         ("/images/uploads/" + "x" * 1017, ""),
@@ -287,6 +295,21 @@ def test_the_path_of_a_change_means_one_upload(key):
 def test_paths_that_may_mean_something_else_change_nothing(path, suffix):
     """Whoever stands between may have resolved the dots."""
     with pytest.raises(InvalidKeyError):
+        keys.upload_key(path, suffix)
+
+
+@pytest.mark.parametrize(
+    ("path", "suffix"),
+    [
+        ("/images/thumbnails/a.jpg", ""),
+        ("/images/uploads/a.jpg", "/reprocess"),
+        ("/images/uploads/a.jpg/status", "/reprocess"),
+        ("/images/uploads/reprocess", "/reprocess"),
+    ],
+)
+def test_a_path_for_another_change_changes_nothing(path, suffix):
+    """And is told apart from one that means no upload."""
+    with pytest.raises(WrongPathError):
         keys.upload_key(path, suffix)
 
 

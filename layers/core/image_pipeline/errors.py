@@ -19,6 +19,7 @@ notification says, so a name here is a contract with `statemachine/process_image
     ├── ExecutionTimedOutError        ┐ raised by nobody: statemachine/settle_image.asl.json names an
     ├── ExecutionAbortedError         ┘ execution so that ended without an outcome of its own
     ├── InvalidKeyError               the API was asked for something that cannot be a key
+    ├── WrongPathError                the API was asked with a method that is for paths of another kind
     ├── UploadNotFoundError           the API, or a command, was asked to change an upload that is not there
     ├── UploadChangedError            the upload is not the one that the request was conditional on
     ├── InvalidMessageError           a message of BatchQueue names no upload
@@ -100,6 +101,10 @@ class ExecutionAbortedError(PipelineError):
 
 class InvalidKeyError(PipelineError):
     """The path of a request cannot be the key of an upload."""
+
+
+class WrongPathError(PipelineError):
+    """The path of a request is not of the kind that its method is for."""
 
 
 class UploadNotFoundError(PipelineError):

@@ -7,7 +7,7 @@ import hashlib
 import re
 from urllib.parse import quote, unquote, unquote_plus
 
-from image_pipeline.errors import InvalidKeyError
+from image_pipeline.errors import InvalidKeyError, WrongPathError
 
 UPLOADS_PREFIX = "uploads/"
 THUMBNAILS_PREFIX = "thumbnails/"
@@ -154,13 +154,14 @@ def image_keys(path: str) -> tuple[str, ...]:
         path: the URL's path, decoded once by API Gateway.
 
     Raises:
-        InvalidKeyError: it is no such path, or cannot be a key.
+        WrongPathError: it is no such path.
+        InvalidKeyError: it cannot be a key.
     """
     rendition = rendition_name(path)
     suffix = RENDITIONS_FOLDER + rendition if rendition else STATUS_SUFFIX
     _, found, name = path.removesuffix(suffix).partition(STATUS_PREFIX + UPLOADS_PREFIX)
     if not (path.endswith(suffix) and found):
-        raise InvalidKeyError(
+        raise WrongPathError(
             f"{path[:80]!r} is the path of no status and of no rendition.",
             "Ask for /images/uploads/<filename>/status or /images/uploads/<filename>/renditions/<name>.",
         )
@@ -179,11 +180,12 @@ def upload_key(path: str, suffix: str = "") -> str:
         suffix: what comes after the key.
 
     Raises:
-        InvalidKeyError: it is no such path, may have been another one on the way, or cannot be a key.
+        WrongPathError: it is no such path.
+        InvalidKeyError: it may have been another one on the way, or cannot be a key.
     """
-    name = path.removesuffix(suffix).partition(STATUS_PREFIX + UPLOADS_PREFIX)[2]
-    if not (path.endswith(suffix) and name):
-        raise InvalidKeyError(
+    _, found, name = path.removesuffix(suffix).partition(STATUS_PREFIX + UPLOADS_PREFIX)
+    if not (path.endswith(suffix) and found):
+        raise WrongPathError(
             f"{path[:80]!r} is not the path of an upload.", f"Use the path /images/uploads/<filename>{suffix}."
         )
     if _ODD_IN_PATHS.search(name):

@@ -10,6 +10,7 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
+from image_pipeline import routes
 from image_pipeline.errors import (
     EmptyUploadError,
     InvalidKeyError,
@@ -21,6 +22,7 @@ from image_pipeline.errors import (
     UploadExistsError,
     UploadNotFoundError,
     UploadTooLargeError,
+    WrongPathError,
 )
 from image_pipeline.observability import Handler, logger
 
@@ -69,6 +71,27 @@ def problem(status: int, detail: str, **headers: str) -> dict[str, Any]:
     return answer(status, body, "application/problem+json", **headers)
 
 
+def refusal(method: str, path: str) -> dict[str, Any]:
+    """A response to a request that no function serves: 405 where its path takes other methods, 404 where there is none.
+
+    OPTIONS is answered. Where pages may call the API, API Gateway may hand a browser's preflight on, and adds its own
+    headers to our answer, which must then be a success. It adds none where they may not, so this lets no page in.
+
+    Args:
+        method: of the request.
+        path: of the request, decoded once.
+    """
+    taken = routes.methods(path)
+    allow = ", ".join((*taken, "OPTIONS"))
+    if not taken or method in taken:  # taken, it would not have come here: it only looks like a path there is
+        return problem(404, "There is no such path. docs/openapi.yaml of Image Pipeline describes every path there is.")
+    if method == "OPTIONS":
+        return bare(204, allow=allow)
+    elsewhere = routes.paths(method)
+    hint = f" {method} is for {', '.join(elsewhere)}." if elsewhere else ""
+    return problem(405, f"This path takes {' or '.join(taken)}, not {method[:20]}.{hint}", allow=allow)
+
+
 def told(unavailable: str) -> Callable[[Handler], Handler]:
     """Log under the request's id, and answer our own errors as problems.
 
@@ -84,6 +107,8 @@ def told(unavailable: str) -> Callable[[Handler], Handler]:
                 return handler(event, context)
             except tuple(_STATUS) as error:
                 return problem(_STATUS[type(error)], str(error).replace("\n", " "))
+            except WrongPathError:
+                return refusal(event["requestContext"]["http"]["method"], event["rawPath"])
             except StorageUnavailableError:
                 logger.exception("request not served")
                 return problem(503, unavailable)

@@ -1,0 +1,96 @@
+"""What the API does not take, asked for through the front door."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from image_pipeline import apikeys, routes
+from image_pipeline.keys import status_path
+from local.pipeline import Pipeline
+from tests.pictures import photo
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "TRACE", "QUERY"]
+PATHS = {path: path.replace("{filename}", "a/never.jpg").replace("{name}", "web") for path in routes.METHODS}
+UNTAKEN = [
+    pytest.param(method, PATHS[path], methods, id=f"{method} {path}")
+    for path, methods in routes.METHODS.items()
+    for method in METHODS
+    if method not in methods and not (method == "DELETE" and path.startswith("/images/uploads/"))
+]
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: Any
+    data: bytes
+
+
+def ask(pipeline: Pipeline, method: str, path: str, **headers: str) -> Answer:
+    connection = http.client.HTTPConnection(urlsplit(pipeline.api_url).netloc)
+    try:
+        connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.headers, answer.read())
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def key(pipeline: Pipeline) -> str:
+    return apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "refused").text
+
+
+@pytest.mark.parametrize(("method", "path", "methods"), UNTAKEN)
+def test_a_method_that_a_path_does_not_take_is_refused(pipeline, key, method, path, methods):
+    """405 with all that it takes, by whichever route the request comes."""
+    answer = ask(pipeline, method, path, x_api_key=key)
+    assert (answer.status, answer.headers["allow"]) == (405, ", ".join((*methods, "OPTIONS")))
+    assert answer.headers["content-type"] == "application/problem+json"
+    if method != "HEAD":
+        body = json.loads(answer.data)
+        assert (body["status"], body["message"]) == (405, body["detail"])
+        assert f"{' or '.join(methods)}, not {method}." in body["detail"]
+
+
+@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
+def test_options_are_told_to_everybody(pipeline, path):
+    """Also to a browser that asks before it sends a key; whether its page may, API Gateway alone tells it."""
+    preflight = {"origin": "https://page.example", "access_control_request_method": "GET"}
+    answer = ask(pipeline, "OPTIONS", path, **preflight)
+    assert (answer.status, answer.headers["allow"]) == (204, ", ".join((*routes.methods(path), "OPTIONS")))
+    assert answer.data == b""
+    assert not [name for name in answer.headers if name.lower().startswith("access-control")]
+
+
+@pytest.mark.parametrize("method", [*METHODS, "OPTIONS"])
+@pytest.mark.parametrize("path", ["/", "/favicon.ico", "/images/", "/images/uploads/", "/images/a.jpg/status"])
+def test_a_path_that_is_none_is_not_found(pipeline, method, path):
+    """404 to every method, with the way to those that there are."""
+    answer = ask(pipeline, method, path)
+    assert (answer.status, answer.headers["allow"]) == (404, None)
+    assert answer.headers["content-type"] == "application/problem+json"
+    if method != "HEAD":
+        assert "docs/openapi.yaml" in json.loads(answer.data)["message"]
+
+
+def test_an_upload_that_is_called_like_a_path_can_be_deleted(pipeline, folder, key):
+    """DELETE takes any name; only where there is no such upload it is 404, and never 405."""
+    for end in ("status", "reprocess", "renditions/web"):
+        image_key = f"{folder}/x/{end}"
+        path = status_path(image_key).removesuffix("/status")
+        assert ask(pipeline, "DELETE", path, x_api_key=key).status == 404
+        pipeline.upload(image_key, photo(40, 30))
+        pipeline.wait_for(image_key)
+        assert ask(pipeline, "DELETE", path, x_api_key=key).status == 202
+
+
+def test_who_may_not_ask_at_all_learns_that_first(pipeline):
+    """A greedy route asks for the key before anybody looks at the end of the path."""
+    assert ask(pipeline, "POST", "/images/uploads/a.jpg").status == 401
