@@ -91,11 +91,14 @@ class Handler(MotoRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1  # the headers and the body of an answer leave together
 
+    def handle_expect_100(self) -> bool:
+        """Let the client send the body that it holds back."""
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
     def run_wsgi(self) -> None:
         """Answer one request."""
-        if self.headers.get("Expect", "").strip().lower() == "100-continue":
-            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self.wfile.flush()
         self.environ = environ = self.make_environ()
         ends_itself = environ.get("wsgi.input_terminated", False)  # sent in chunks
         length = -1 if ends_itself else int(environ.get("CONTENT_LENGTH") or 0)
@@ -109,10 +112,11 @@ class Handler(MotoRequestHandler):
         self.send_response(int(code), phrase)
         for name, value in headers:
             self.send_header(name, value)
-        if "content-length" not in {name.lower() for name, _ in headers} and code not in ("204", "304"):
+        without_body = code in ("204", "304")
+        if not without_body and "content-length" not in {name.lower() for name, _ in headers}:
             self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        if self.command != "HEAD":
+        if not without_body and self.command != "HEAD":
             self.wfile.write(data)
 
     def log(self, type: str, message: str, *args: Any) -> None:

@@ -1,6 +1,7 @@
 """The layer in front of moto: Lambda's answers, and faults for tests."""
 
 import json
+import socket
 import threading
 from http.client import HTTPConnection
 from urllib.error import HTTPError
@@ -151,12 +152,12 @@ def test_one_request_after_the_other_on_a_connection(pipeline):
     credential = f"Credential=test/20260101/{pipeline.region}/s3/aws4_request"
     signed = {"Authorization": f"AWS4-HMAC-SHA256 {credential}, SignedHeaders=host, Signature=0"}
     connection.connect()
-    socket, seen = connection.sock, []
+    opened, seen = connection.sock, []
     for method, path, body in asked:
         connection.request(method, path, body, signed)
         answer = connection.getresponse()
         seen.append((answer.status, len(answer.read())))
-        assert connection.sock is socket, f"closed after {method} {path}"
+        assert connection.sock is opened, f"closed after {method} {path}"
     connection.close()
     assert [status for status, _ in seen] == [200, 200, 404, 200, 200]
     assert seen[-1] == (200, 3000)
@@ -170,3 +171,17 @@ def test_a_bug_of_the_server_is_an_answer(caplog):
     with caught.value:
         assert caught.value.code == 500
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_body_that_is_held_back_is_asked_for_once(pipeline):
+    """boto3 and curl send large bodies only when the server says that it wants them."""
+    address = urlsplit(pipeline.aws_url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as client:
+        path = f"/{pipeline.uploads_bucket}/elsewhere/held-back"
+        head = (
+            f"PUT {path} HTTP/1.1\r\nHost: s3\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+        )
+        client.sendall(head.encode())
+        assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"abc")
+        assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
