@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -15,12 +16,15 @@ import botocore.session
 import jmespath
 import pytest
 from botocore import xform_name
+from botocore.stub import Stubber
 
-from image_pipeline import batches, observability
+from image_pipeline import batches, events, observability
 from image_pipeline.errors import REJECTIONS
 from local import template as local_template
 from local.deploy import plan
-from tests.conftest import ROOT, emf
+from tests.conftest import LISTING_TABLE, ROOT, emf
+from tests.conftest import watched as calls_of
+from tests.functions.conftest import load_handler
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 
@@ -361,6 +365,25 @@ def test_what_commands_pick_from_answers_can_be_parsed():
     assert picks
     for pick in map("".join, picks):
         jmespath.compile(pick)
+
+
+@pytest.mark.usefixtures("aws", "environment")
+def test_changes_that_were_given_up_are_fetched_in_the_form_that_lambda_gives():
+    """What stands in the document for a bad night makes both functions do what they have missed."""
+    (change,) = json.loads((ROOT / "events" / "publish_outcomes.json").read_text())["Records"]
+    arn = change.pop("eventSourceARN")
+    change["dynamodb"]["ApproximateCreationDateTime"] = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    streams = boto3.client("dynamodbstreams")
+    with Stubber(streams) as stub:  # which knows the form of an answer
+        stub.add_response("get_records", {"Records": [change]})
+        answer = json.loads(json.dumps(streams.get_records(ShardIterator="1"), default=str))  # as the CLI prints it
+    (query,) = re.findall(r"get-records [^>]*--query \"([^\"]*)\" >changes\.json", "\n".join(shell()))
+    payload = jmespath.search(query.replace("$STREAM", arn), answer)
+    with calls_of(events._event_bridge(), "events.PutEvents") as published:
+        for function in ("publish_outcomes", "index_images"):
+            assert load_handler(function)(payload) == {"batchItemFailures": []}
+    assert [entry["DetailType"] for call in published for entry in call["Entries"]] == ["ImageCompleted"]
+    assert boto3.client("dynamodb").scan(TableName=LISTING_TABLE)["Count"] > 0
 
 
 def test_names_in_commands_exist(stack):
