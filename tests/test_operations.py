@@ -22,6 +22,7 @@ from image_pipeline import batches, events, observability
 from image_pipeline.errors import REJECTIONS
 from local import template as local_template
 from local.deploy import plan
+from tests.asl import MACHINES
 from tests.conftest import LISTING_TABLE, ROOT, emf
 from tests.conftest import watched as calls_of
 from tests.functions.conftest import load_handler
@@ -91,6 +92,22 @@ def stack() -> Any:
 def properties(stack: Any, kind: str) -> dict[str, dict[str, Any]]:
     """By logical id, the resolved properties of every resource of a type."""
     return {each.logical_id: stack.resolve(each.raw) for each in stack.resources(kind)}
+
+
+def series(stack: Any, kind: str) -> set[str]:
+    """What names each resource of a type in its metrics; the executions of a Distributed Map count under its label.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-examine-map-run.html
+    """
+    names = {stack.refs[each.logical_id] for each in stack.resources(kind)}
+    if kind == "AWS::SQS::Queue":
+        return {stack.attributes[each.logical_id, "QueueName"] for each in stack.resources(kind)}
+    if kind == "AWS::StepFunctions::StateMachine":
+        for machine in MACHINES:
+            maps = [state for state in machine.states.values() if state["Type"] == "Map"]
+            assert all(state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED" for state in maps)
+            names |= {f"{stack.refs[machine.logical_id]}/{state['Label']}" for state in maps}
+    return names
 
 
 def watched(alarm: dict[str, Any]) -> set[Metric]:
@@ -167,11 +184,8 @@ def test_every_metric_that_is_looked_at_exists(stack, alarms, widgets, own):
         names, dimension, kind = AWS_METRICS[metric.namespace]
         assert metric.name in names
         ((name, value),) = metric.dimensions
-        values = {stack.refs[each.logical_id] for each in stack.resources(kind)}
-        if kind == "AWS::SQS::Queue":
-            values = {stack.attributes[each.logical_id, "QueueName"] for each in stack.resources(kind)}
         assert name == dimension
-        assert value in values
+        assert value in series(stack, kind)
 
 
 def test_every_metric_of_ours_is_shown(widgets, own):
@@ -192,7 +206,7 @@ def test_alarms_on_all_of_a_kind_leave_none_out(stack, alarms, names, kind):
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html: metrics of an alarm
     assert all(len(watched(alarms[name])) <= 10 for name in names)
     seen = {value for name in names for metric in watched(alarms[name]) for _, value in metric.dimensions}
-    assert seen == {stack.refs[each.logical_id] for each in stack.resources(kind)}
+    assert seen == series(stack, kind)
 
 
 def test_no_rule_loses_events_unnoticed(stack, alarms):
@@ -211,6 +225,13 @@ def test_the_dashboard_shows_every_function(stack, widgets, widget):
     (found,) = [each for each in widgets if each["properties"]["title"].startswith(widget)]
     names = {row[3] for row in rows(found) if row[0] == "AWS/Lambda"}
     assert names == {stack.refs[each.logical_id] for each in stack.resources("AWS::Lambda::Function")}
+
+
+@pytest.mark.parametrize("metric", ["ExecutionsStarted", "ExecutionThrottled"])
+def test_the_dashboard_shows_every_workflow(stack, widgets, metric):
+    """And the parts of a backfill, which are most of its executions."""
+    names = {row[3] for widget in widgets for row in rows(widget) if row[:2] == ["AWS/States", metric]}
+    assert names == series(stack, "AWS::StepFunctions::StateMachine")
 
 
 def test_the_dashboard_shows_every_alarm_first(stack, widgets, alarms):
