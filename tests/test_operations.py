@@ -18,7 +18,7 @@ import pytest
 from botocore import xform_name
 from botocore.stub import Stubber
 
-from image_pipeline import batches, events, observability
+from image_pipeline import events, observability
 from image_pipeline.errors import REJECTIONS
 from local import template as local_template
 from local.deploy import plan
@@ -277,6 +277,26 @@ def test_what_cannot_be_over_is_not_told_to_be(alarms):
     }
 
 
+def test_a_queue_that_nobody_empties_is_an_alarm(stack, alarms):
+    """After more than a batch of nearly a million takes, and while there are days left until SQS drops messages."""
+    alarm, queue = alarms["LateBatchesAlarm"], properties(stack, "AWS::SQS::Queue")["BatchQueue"]
+    (metric,) = watched(alarm)
+    assert metric.name == "ApproximateAgeOfOldestMessage"
+    assert metric.dimensions == {("QueueName", stack.attributes["BatchQueue", "QueueName"])}
+    runs = json.loads((ROOT / "bench" / "batch.json").read_text())["runs"]
+    assert alarm["Threshold"] * min(run["picturesPerSecond"] for run in runs) > 900_000
+    assert alarm["Threshold"] > queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"]
+    assert queue["MessageRetentionPeriod"] - alarm["Threshold"] >= 6 * 86_400
+
+
+def test_what_may_be_late_is_shown(alarms, widgets):
+    """Whoever gets the alarm sees since when, and whether it grows."""
+    names = {"ApproximateAgeOfOldestMessage", "IteratorAge", "OldestProcessingSeconds"}
+    late = {metric for alarm in alarms.values() for metric in watched(alarm) if metric.name in names}
+    assert {metric.name for metric in late} == names
+    assert late <= set(shown(widgets))
+
+
 def test_silence_of_the_watch_is_an_alarm(alarms):
     """The other alarms are about what was told; this one is about nothing being told."""
     assert {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"} == {"SilentWatchAlarm"}
@@ -417,6 +437,7 @@ def test_names_in_commands_exist(stack):
     assert outputs
 
 
+@pytest.mark.usefixtures("aws", "environment")
 def test_queries_ask_for_fields_that_are_logged(own, monkeypatch):
     """A query for a field that no line has finds nothing, and looks as if nothing had happened."""
     log = io.StringIO()
@@ -424,7 +445,7 @@ def test_queries_ask_for_fields_that_are_logged(own, monkeypatch):
     with pytest.raises(LookupError):
         observability.step(lambda *_: {}[0])({"executionId": "1"}, None)
     observability.step(lambda *_: {})({"executionId": "1"}, None)
-    batches.start(boto3.client, batches.Stack("bucket", "table", "machine"), [{"messageId": "1", "body": "words"}])
+    load_handler("start_batch")({"Records": [{"messageId": "1", "body": "words"}]})
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     known = {name for line in lines for name in line} | {f"{metric.name}.0" for metric in own}  # Insights counts values
     known |= {"@timestamp", "@log", "@message"}
