@@ -400,6 +400,19 @@ def test_commands_exist_with_their_options(service, operation, options):
     assert options - OF_THE_CLI <= known
 
 
+def test_what_express_refuses_is_told_where_it_is_to_be_pasted():
+    """With what works there instead: the logs of the execution.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html, and so for the others
+    """
+    refused = r"aws stepfunctions .* \"\$\(\w+ ProcessImageStateMachine"
+    parts = [part for part in re.split(r"^### ", DOCUMENT, flags=re.MULTILINE) if re.search(refused, part)]
+    assert parts
+    for part in parts:
+        assert "With `WorkflowType=EXPRESS`" in part, part
+        assert "filter correlation_id = '$ID'" in part, part
+
+
 def test_what_commands_pick_from_answers_can_be_parsed():
     """JMESPath, as the AWS CLI reads it."""
     picks = re.findall(r"--query (?:'([^']*)'|\"([^\"]*)\"|(\w\S*))", "\n".join(shell()))
