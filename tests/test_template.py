@@ -332,6 +332,20 @@ def test_failures_only_filters_by_what_the_workflow_sends(template):
     assert sent["NotifySuccess"]["StringValue"] not in policy["status"]
 
 
+@pytest.mark.parametrize("document", ["README.md", "docs/operations.md", "Makefile"])
+def test_who_builds_is_told_which_python_that_takes(template, document):
+    """`sam build` takes no other than the runtime's; the one of all functions and layers."""
+    python = template["Globals"]["Function"]["Runtime"]
+    for body in template["Resources"].values():
+        if body["Type"] == "AWS::Serverless::LayerVersion":
+            assert (body["Metadata"]["BuildMethod"], body["Properties"]["CompatibleRuntimes"]) == (python, [python])
+        assert body.get("Properties", {}).get("Runtime", python) == python
+    text = (ROOT / document).read_text()
+    assert "sam build" in text
+    assert python.removeprefix("python") in text
+    assert "--use-container" in text
+
+
 def test_outputs_name_everything_a_user_needs(template):
     """Scripts find buckets, table, topic, workflow and API without looking at the console."""
     assert set(template["Outputs"]) >= {
