@@ -30,6 +30,7 @@ audit: $(STAMP) $(AUDIT_STAMP) ## Look for unsafe settings, known vulnerabilitie
 	@$(BIN)/python -m tests.audit
 
 test-all: lint audit fuzz load $(STAMP) ## Check everything, for longer: audit, damaged files, load, more interleavings; keep the figures
+	$(BIN)/python -m bench.batch_simulation
 	INTERLEAVINGS=30 $(BIN)/pytest --junitxml=.figures.xml
 	$(BIN)/python -m tests.figures .figures.xml
 
