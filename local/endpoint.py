@@ -7,6 +7,7 @@ private name of moto.
 
 import io
 import json
+import logging
 import select
 import socket
 import threading
@@ -20,6 +21,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+from moto import backends
 from moto.moto_server import werkzeug_app
 from moto.moto_server.utilities import RegexConverter
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -36,6 +38,7 @@ StartResponse = Callable[..., Any]
 
 _FORM = "application/x-www-form-urlencoded"
 _S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+_LOG = logging.getLogger(__name__)
 _SERVER_ERRORS = ("InternalServerError", "InternalError", "InternalErrorException", "ServiceException")
 
 
@@ -55,14 +58,18 @@ class Fault:
 
 
 def install() -> None:
-    """Make moto's S3 take keys with any character.
+    """Make moto's S3 take keys with any character, and look for moto's own files once instead of at every request.
 
     Raises:
         RuntimeError: moto no longer has what is replaced.
     """
     if getattr(werkzeug_app, "RegexConverter", None) is None:
         raise RuntimeError("moto moved RegexConverter out of werkzeug_app: local/endpoint.py must follow.")
+    if not callable(getattr(backends, "list_of_moto_modules", None)):
+        raise RuntimeError("moto moved backends.list_of_moto_modules: local/endpoint.py must follow.")
     werkzeug_app.RegexConverter = _AnyCharacter  # type: ignore[attr-defined]
+    modules = frozenset(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: modules
 
 
 class _AnyCharacter(RegexConverter):
@@ -73,8 +80,40 @@ class _AnyCharacter(RegexConverter):
         self.regex = f"(?s:{self.regex})"
 
 
-class QuietHandler(MotoRequestHandler):
-    """Serves without a log line per request."""
+class Handler(MotoRequestHandler):
+    """Serves one request after the other on a connection, and logs none.
+
+    Werkzeug's own closes every connection after its first request, as it cannot tell where a body ends that nobody has
+    read. Here all of it is read first. New connections, each with a thread, were half of what the server did.
+    """
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # the headers and the body of an answer leave together
+
+    def run_wsgi(self) -> None:
+        """Answer one request."""
+        if self.headers.get("Expect", "").strip().lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.wfile.flush()
+        self.environ = environ = self.make_environ()
+        ends_itself = environ.get("wsgi.input_terminated", False)  # sent in chunks
+        length = -1 if ends_itself else int(environ.get("CONTENT_LENGTH") or 0)
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
+        try:
+            status, headers, data = _run(self.server.app, environ)
+        except ConnectionError:
+            self.close_connection = True
+            return
+        code, _, phrase = status.partition(" ")
+        self.send_response(int(code), phrase)
+        for name, value in headers:
+            self.send_header(name, value)
+        if "content-length" not in {name.lower() for name, _ in headers} and code not in ("204", "304"):
+            self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
 
     def log(self, type: str, message: str, *args: Any) -> None:
         """Log nothing."""
@@ -260,12 +299,29 @@ def serve(application: Any, port: int) -> int:
         listener.bind(("127.0.0.1", port))
         listener.listen(128)
         server = make_server(
-            "127.0.0.1", port, application, threaded=True, request_handler=QuietHandler, fd=listener.fileno()
+            "127.0.0.1", port, application, threaded=True, request_handler=Handler, fd=listener.fileno()
         )
     finally:
         listener.close()  # the server has a duplicate
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     return int(server.socket.getsockname()[1])
+
+
+def _run(application: Any, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Give status, headers and body of an answer; a bug is a 500 and a line in the server's log."""
+    started: list[Any] = []
+    try:
+        answer = application(environ, lambda *arguments: started.extend(arguments))
+        try:
+            data = b"".join(answer)
+        finally:
+            getattr(answer, "close", lambda: None)()
+    except ConnectionError:
+        raise
+    except Exception:
+        _LOG.exception("%s %s broke the server.", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        return "500 Internal Server Error", [("Content-Type", "text/plain")], b"The local server has a bug."
+    return started[0], started[1], data
 
 
 def _is_for_dynamodb(environ: Environ) -> bool:

@@ -2,9 +2,14 @@
 
 import json
 import threading
+from http.client import HTTPConnection
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 from botocore.exceptions import ClientError
+from moto import backends
 from moto.moto_server import werkzeug_app
 
 from local import endpoint
@@ -93,9 +98,14 @@ def test_the_workflow_meets_faults_too(pipeline, folder):
     assert pipeline.wait_for(key)["status"] == "COMPLETED"
 
 
-def test_a_moved_seam_says_so(monkeypatch):
-    """When moto's class is gone, starting fails with the file that must follow."""
-    monkeypatch.delattr(werkzeug_app, "RegexConverter")
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(werkzeug_app, "RegexConverter"), (backends, "list_of_moto_modules")],
+    ids=lambda each: str(each),
+)
+def test_a_moved_seam_says_so(monkeypatch, module, name):
+    """When what is replaced is gone, starting fails with the file that must follow."""
+    monkeypatch.delattr(module, name)
     with pytest.raises(RuntimeError, match=r"local/endpoint\.py must follow"):
         endpoint.install()
 
@@ -124,3 +134,39 @@ def test_nobody_sees_half_an_item(pipeline):
         answer = dynamodb.batch_get_item(RequestItems={table: {"Keys": keys}})
         sizes |= {len(item) for item in answer["Responses"][table]}
     assert sizes == {41}
+
+
+def test_one_request_after_the_other_on_a_connection(pipeline):
+    """A connection stays open whatever was asked on it: nothing of a body is left for the next request."""
+    address = urlsplit(pipeline.aws_url)
+    connection = HTTPConnection(address.hostname, address.port, timeout=10)
+    chunks = (b"x" * 1000 for _ in range(3))
+    asked = [
+        ("PUT", f"/{pipeline.uploads_bucket}/elsewhere/kept-alive", b"x" * 100_000),
+        ("PUT", f"/{pipeline.uploads_bucket}/elsewhere/in-chunks", chunks),
+        ("POST", "/2015-03-31/functions/none/invocations", b"a body that nobody reads"),
+        ("HEAD", f"/{pipeline.uploads_bucket}/elsewhere/kept-alive", None),
+        ("GET", f"/{pipeline.uploads_bucket}/elsewhere/in-chunks", None),
+    ]
+    credential = f"Credential=test/20260101/{pipeline.region}/s3/aws4_request"
+    signed = {"Authorization": f"AWS4-HMAC-SHA256 {credential}, SignedHeaders=host, Signature=0"}
+    connection.connect()
+    socket, seen = connection.sock, []
+    for method, path, body in asked:
+        connection.request(method, path, body, signed)
+        answer = connection.getresponse()
+        seen.append((answer.status, len(answer.read())))
+        assert connection.sock is socket, f"closed after {method} {path}"
+    connection.close()
+    assert [status for status, _ in seen] == [200, 200, 404, 200, 200]
+    assert seen[-1] == (200, 3000)
+
+
+def test_a_bug_of_the_server_is_an_answer(caplog):
+    """And a line in its log, not a connection that breaks."""
+    port = endpoint.serve(lambda *_: 1 / 0, 0)
+    with pytest.raises(HTTPError) as caught:
+        urlopen(f"http://127.0.0.1:{port}/x")
+    with caught.value:
+        assert caught.value.code == 500
+    assert "ZeroDivisionError" in caplog.text
