@@ -23,9 +23,10 @@ from image_pipeline.errors import REJECTIONS
 from local import template as local_template
 from local.deploy import plan
 from tests.asl import MACHINES
-from tests.conftest import LISTING_TABLE, ROOT, emf
+from tests.conftest import LISTING_TABLE, ROOT, emf, put_upload
 from tests.conftest import watched as calls_of
 from tests.functions.conftest import load_handler
+from tests.pictures import photo
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 
@@ -458,6 +459,8 @@ def test_queries_ask_for_fields_that_are_logged(own, monkeypatch):
     with pytest.raises(LookupError):
         observability.step(lambda *_: {}[0])({"executionId": "1"}, None)
     observability.step(lambda *_: {})({"executionId": "1"}, None)
+    load_handler("upload_image")(json.loads((ROOT / "events" / "upload_image.json").read_text()))
+    load_handler("validate_image")({"executionId": "1", "upload": put_upload("uploads/a.jpg", photo())})
     load_handler("start_batch")({"Records": [{"messageId": "1", "body": "words"}]})
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     known = {name for line in lines for name in line} | {f"{metric.name}.0" for metric in own}  # Insights counts values
