@@ -30,6 +30,7 @@ audit: $(STAMP) $(AUDIT_STAMP) ## Look for unsafe settings, known vulnerabilitie
 	@$(BIN)/python -m tests.audit
 
 test-all: lint audit fuzz load $(STAMP) ## Check everything, for longer: audit, damaged files, load, more interleavings; keep the figures
+	$(BIN)/python -m bench.batch_simulation
 	INTERLEAVINGS=30 $(BIN)/pytest --junitxml=.figures.xml
 	$(BIN)/python -m tests.figures .figures.xml
 
@@ -48,8 +49,8 @@ bench: $(STAMP) ## Measure against tutorial Pillow, pyvips and sharp (Node.js fo
 load: $(STAMP) ## Upload COUNT=1000 files at once to the pipeline on this machine; exits 0 only when none was lost or doubled
 	@$(BIN)/python -m bench.load --count $(or $(COUNT),1000)
 
-build: ## Build the functions and layers for AWS
-	sam build
+build: ## Build the functions and layers for AWS, with Python 3.13; without it: OPTIONS=--use-container (Docker)
+	sam build $(OPTIONS)
 
 deploy: build ## Deploy to AWS, asking for the parameters
 	sam deploy --guided

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -15,12 +16,17 @@ import botocore.session
 import jmespath
 import pytest
 from botocore import xform_name
+from botocore.stub import Stubber
 
-from image_pipeline import batches, observability
+from image_pipeline import events, observability
 from image_pipeline.errors import REJECTIONS
 from local import template as local_template
 from local.deploy import plan
-from tests.conftest import ROOT, emf
+from tests.asl import MACHINES
+from tests.conftest import LISTING_TABLE, ROOT, emf, put_upload
+from tests.conftest import watched as calls_of
+from tests.functions.conftest import load_handler
+from tests.pictures import photo
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 
@@ -87,6 +93,22 @@ def stack() -> Any:
 def properties(stack: Any, kind: str) -> dict[str, dict[str, Any]]:
     """By logical id, the resolved properties of every resource of a type."""
     return {each.logical_id: stack.resolve(each.raw) for each in stack.resources(kind)}
+
+
+def series(stack: Any, kind: str) -> set[str]:
+    """What names each resource of a type in its metrics; the executions of a Distributed Map count under its label.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-examine-map-run.html
+    """
+    names = {stack.refs[each.logical_id] for each in stack.resources(kind)}
+    if kind == "AWS::SQS::Queue":
+        return {stack.attributes[each.logical_id, "QueueName"] for each in stack.resources(kind)}
+    if kind == "AWS::StepFunctions::StateMachine":
+        for machine in MACHINES:
+            maps = [state for state in machine.states.values() if state["Type"] == "Map"]
+            assert all(state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED" for state in maps)
+            names |= {f"{stack.refs[machine.logical_id]}/{state['Label']}" for state in maps}
+    return names
 
 
 def watched(alarm: dict[str, Any]) -> set[Metric]:
@@ -163,11 +185,8 @@ def test_every_metric_that_is_looked_at_exists(stack, alarms, widgets, own):
         names, dimension, kind = AWS_METRICS[metric.namespace]
         assert metric.name in names
         ((name, value),) = metric.dimensions
-        values = {stack.refs[each.logical_id] for each in stack.resources(kind)}
-        if kind == "AWS::SQS::Queue":
-            values = {stack.attributes[each.logical_id, "QueueName"] for each in stack.resources(kind)}
         assert name == dimension
-        assert value in values
+        assert value in series(stack, kind)
 
 
 def test_every_metric_of_ours_is_shown(widgets, own):
@@ -188,7 +207,7 @@ def test_alarms_on_all_of_a_kind_leave_none_out(stack, alarms, names, kind):
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html: metrics of an alarm
     assert all(len(watched(alarms[name])) <= 10 for name in names)
     seen = {value for name in names for metric in watched(alarms[name]) for _, value in metric.dimensions}
-    assert seen == {stack.refs[each.logical_id] for each in stack.resources(kind)}
+    assert seen == series(stack, kind)
 
 
 def test_no_rule_loses_events_unnoticed(stack, alarms):
@@ -207,6 +226,13 @@ def test_the_dashboard_shows_every_function(stack, widgets, widget):
     (found,) = [each for each in widgets if each["properties"]["title"].startswith(widget)]
     names = {row[3] for row in rows(found) if row[0] == "AWS/Lambda"}
     assert names == {stack.refs[each.logical_id] for each in stack.resources("AWS::Lambda::Function")}
+
+
+@pytest.mark.parametrize("metric", ["ExecutionsStarted", "ExecutionThrottled"])
+def test_the_dashboard_shows_every_workflow(stack, widgets, metric):
+    """And the parts of a backfill, which are most of its executions."""
+    names = {row[3] for widget in widgets for row in rows(widget) if row[:2] == ["AWS/States", metric]}
+    assert names == series(stack, "AWS::StepFunctions::StateMachine")
 
 
 def test_the_dashboard_shows_every_alarm_first(stack, widgets, alarms):
@@ -250,6 +276,26 @@ def test_what_cannot_be_over_is_not_told_to_be(alarms):
         "FailedDeletionsAlarm",
         "RenditionsNotCleanedAlarm",
     }
+
+
+def test_a_queue_that_nobody_empties_is_an_alarm(stack, alarms):
+    """After more than a batch of nearly a million takes, and while there are days left until SQS drops messages."""
+    alarm, queue = alarms["LateBatchesAlarm"], properties(stack, "AWS::SQS::Queue")["BatchQueue"]
+    (metric,) = watched(alarm)
+    assert metric.name == "ApproximateAgeOfOldestMessage"
+    assert metric.dimensions == {("QueueName", stack.attributes["BatchQueue", "QueueName"])}
+    runs = json.loads((ROOT / "bench" / "batch.json").read_text())["runs"]
+    assert alarm["Threshold"] * min(run["picturesPerSecond"] for run in runs) > 900_000
+    assert alarm["Threshold"] > queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"]
+    assert queue["MessageRetentionPeriod"] - alarm["Threshold"] >= 6 * 86_400
+
+
+def test_what_may_be_late_is_shown(alarms, widgets):
+    """Whoever gets the alarm sees since when, and whether it grows."""
+    names = {"ApproximateAgeOfOldestMessage", "IteratorAge", "OldestProcessingSeconds"}
+    late = {metric for alarm in alarms.values() for metric in watched(alarm) if metric.name in names}
+    assert {metric.name for metric in late} == names
+    assert late <= set(shown(widgets))
 
 
 def test_silence_of_the_watch_is_an_alarm(alarms):
@@ -355,12 +401,44 @@ def test_commands_exist_with_their_options(service, operation, options):
     assert options - OF_THE_CLI <= known
 
 
+def test_what_express_refuses_is_told_where_it_is_to_be_pasted():
+    """With what works there instead: the logs of the execution.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html, and so for the others
+    """
+    refused = r"aws stepfunctions .* \"\$\(\w+ ProcessImageStateMachine"
+    parts = [part for part in re.split(r"^### ", DOCUMENT, flags=re.MULTILINE) if re.search(refused, part)]
+    assert parts
+    for part in parts:
+        assert "With `WorkflowType=EXPRESS`" in part, part
+        assert "filter correlation_id = '$ID'" in part, part
+
+
 def test_what_commands_pick_from_answers_can_be_parsed():
     """JMESPath, as the AWS CLI reads it."""
     picks = re.findall(r"--query (?:'([^']*)'|\"([^\"]*)\"|(\w\S*))", "\n".join(shell()))
     assert picks
     for pick in map("".join, picks):
         jmespath.compile(pick)
+
+
+@pytest.mark.usefixtures("aws", "environment")
+def test_changes_that_were_given_up_are_fetched_in_the_form_that_lambda_gives():
+    """What stands in the document for a bad night makes both functions do what they have missed."""
+    (change,) = json.loads((ROOT / "events" / "publish_outcomes.json").read_text())["Records"]
+    arn = change.pop("eventSourceARN")
+    change["dynamodb"]["ApproximateCreationDateTime"] = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    streams = boto3.client("dynamodbstreams")
+    with Stubber(streams) as stub:  # which knows the form of an answer
+        stub.add_response("get_records", {"Records": [change]})
+        answer = json.loads(json.dumps(streams.get_records(ShardIterator="1"), default=str))  # as the CLI prints it
+    (query,) = re.findall(r"get-records [^>]*--query \"([^\"]*)\" >changes\.json", "\n".join(shell()))
+    payload = jmespath.search(query.replace("$STREAM", arn), answer)
+    with calls_of(events._event_bridge(), "events.PutEvents") as published:
+        for function in ("publish_outcomes", "index_images"):
+            assert load_handler(function)(payload) == {"batchItemFailures": []}
+    assert [entry["DetailType"] for call in published for entry in call["Entries"]] == ["ImageCompleted"]
+    assert boto3.client("dynamodb").scan(TableName=LISTING_TABLE)["Count"] > 0
 
 
 def test_names_in_commands_exist(stack):
@@ -373,6 +451,7 @@ def test_names_in_commands_exist(stack):
     assert outputs
 
 
+@pytest.mark.usefixtures("aws", "environment")
 def test_queries_ask_for_fields_that_are_logged(own, monkeypatch):
     """A query for a field that no line has finds nothing, and looks as if nothing had happened."""
     log = io.StringIO()
@@ -380,7 +459,9 @@ def test_queries_ask_for_fields_that_are_logged(own, monkeypatch):
     with pytest.raises(LookupError):
         observability.step(lambda *_: {}[0])({"executionId": "1"}, None)
     observability.step(lambda *_: {})({"executionId": "1"}, None)
-    batches.start(boto3.client, batches.Stack("bucket", "table", "machine"), [{"messageId": "1", "body": "words"}])
+    load_handler("upload_image")(json.loads((ROOT / "events" / "upload_image.json").read_text()))
+    load_handler("validate_image")({"executionId": "1", "upload": put_upload("uploads/a.jpg", photo())})
+    load_handler("start_batch")({"Records": [{"messageId": "1", "body": "words"}]})
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     known = {name for line in lines for name in line} | {f"{metric.name}.0" for metric in own}  # Insights counts values
     known |= {"@timestamp", "@log", "@message"}

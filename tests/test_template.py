@@ -5,6 +5,7 @@ import re
 
 import pytest
 import yaml
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from moto.events.models import EventPattern
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
@@ -81,6 +82,25 @@ def test_what_holds_users_data_outlives_the_stack(template):
     for logical_id in ("UploadsBucket", "ThumbnailsBucket", "ImageTable", "ApiKeyTable"):
         assert template["Resources"][logical_id]["DeletionPolicy"] == "RetainExceptOnCreate"
         assert template["Resources"][logical_id]["UpdateReplacePolicy"] == "Retain"
+
+
+def replaced_by(kind):
+    """The properties whose change makes CloudFormation put another resource in the place of this one."""
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+    return {path.removeprefix("/properties/") for path in schema["createOnlyProperties"]}
+
+
+def test_another_workflow_type_ends_no_execution(translated):
+    """The state machine before is kept, and so is its role; a name of its own would be in the way of the next one."""
+    machine = translated["Resources"]["ProcessImageStateMachine"]
+    given = {name: machine["Properties"].get(name) for name in replaced_by(machine["Type"])}
+    assert given == {"StateMachineType": {"Ref": "WorkflowType"}, "StateMachineName": None}
+    assert machine["UpdateReplacePolicy"] == "Retain"
+    assert machine["Properties"]["RoleArn"] == {"Fn::GetAtt": ["ProcessImageStateMachineRole", "Arn"]}
+    role = translated["Resources"]["ProcessImageStateMachineRole"]
+    assert "Condition" not in role
+    assert not replaced_by(role["Type"]) & role["Properties"].keys()
+    assert not re.search("WorkflowType|IsExpress", json.dumps(role))
 
 
 @pytest.mark.parametrize("bucket", ["UploadsBucket", "ThumbnailsBucket"])
@@ -328,6 +348,20 @@ def test_failures_only_filters_by_what_the_workflow_sends(template):
     assert (condition, otherwise) == ("NotifyFailuresOnly", {"Ref": "AWS::NoValue"})
     assert policy == {"status": [sent["NotifyFailure"]["StringValue"]]}
     assert sent["NotifySuccess"]["StringValue"] not in policy["status"]
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/operations.md", "Makefile"])
+def test_who_builds_is_told_which_python_that_takes(template, document):
+    """`sam build` takes no other than the runtime's; the one of all functions and layers."""
+    python = template["Globals"]["Function"]["Runtime"]
+    for body in template["Resources"].values():
+        if body["Type"] == "AWS::Serverless::LayerVersion":
+            assert (body["Metadata"]["BuildMethod"], body["Properties"]["CompatibleRuntimes"]) == (python, [python])
+        assert body.get("Properties", {}).get("Runtime", python) == python
+    text = (ROOT / document).read_text()
+    assert "sam build" in text
+    assert python.removeprefix("python") in text
+    assert "--use-container" in text
 
 
 def test_outputs_name_everything_a_user_needs(template):

@@ -13,7 +13,8 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     picture = intake.receive(event, config.image_formats)
     what = picture.image_key, picture.data, picture.content_type
     version = uploads.store(aws.client, config.uploads_bucket, *what, overwrite=picture.overwrite)
-    logger.info("upload stored", caller=caller(event), size_bytes=len(picture.data))
+    # The execution that follows has another id: the version is what both have in their logs.
+    logger.info("upload stored", caller=caller(event), size_bytes=len(picture.data), version_id=version)
     path = keys.status_path(picture.image_key)
     body = {
         "imageKey": picture.image_key,

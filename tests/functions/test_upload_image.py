@@ -38,7 +38,7 @@ def test_a_picture_is_stored_and_its_status_named(handler, caplog):
     }
     assert (stored["Body"].read(), stored["ContentType"]) == (PHOTO, "image/jpeg")
     (line,) = [record for record in caplog.records if record.getMessage() == "upload stored"]
-    assert (line.caller, line.size_bytes) == ("key-1", len(PHOTO))
+    assert (line.caller, line.size_bytes, line.version_id) == ("key-1", len(PHOTO), stored["VersionId"])
 
 
 def test_what_is_refused_is_not_stored(handler):

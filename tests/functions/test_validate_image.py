@@ -1,5 +1,7 @@
 """functions/validate_image"""
 
+from contextlib import suppress
+
 import pytest
 
 from image_pipeline import errors
@@ -24,6 +26,17 @@ def test_admits_a_photo_under_any_name(handler, name):
 def test_admits_a_png_named_jpg_as_png(handler):
     """It is called what it is."""
     assert handler(event("uploads/a.jpg", encoded(gradient(), "PNG")))["image"]["format"] == "PNG"
+
+
+@pytest.mark.parametrize("data", [photo(), b"words"])
+def test_the_version_is_logged_whatever_becomes_of_it(handler, caplog, data):
+    """It leads from the request that has stored it to the execution, and back; a name would tell too much."""
+    asked = event("uploads/Passport.jpg", data)
+    with suppress(errors.UnsupportedFormatError):
+        handler(asked)
+    (line,) = [record for record in caplog.records if record.getMessage() == "upload taken up"]
+    assert line.version_id == asked["upload"]["versionId"]
+    assert "Passport" not in str(vars(line))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import urllib.request
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from PIL import ExifTags
 
+from image_pipeline import apikeys
 from image_pipeline.keys import status_path
 from local.pipeline import Execution, Pipeline
 from tests.conftest import emf
@@ -77,6 +79,21 @@ def test_every_line_of_an_upload_carries_its_execution(pipeline, folder, written
         lines = objects(written()[name])
         assert lines, name
         assert {line["correlation_id"] for line in lines} == {execution.name}, name
+
+
+def test_the_version_leads_from_the_request_to_the_execution(pipeline, folder, written):
+    """What is stored over HTTP is logged under the request's id; what becomes of it under the execution's."""
+    key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a test").text
+    url = f"{pipeline.api_url}/images?name={quote(folder.removeprefix('uploads/'))}/a.jpg"
+    with urllib.request.urlopen(urllib.request.Request(url, telling_photo(), {"x-api-key": key})) as answer:
+        told = json.load(answer)
+    record = pipeline.wait_for(told["imageKey"])
+    (stored,), (taken,) = (
+        [line for line in objects(written()[f"{name}Function"]) if line.get("version_id") == told["versionId"]]
+        for name in ("UploadImage", "ValidateImage")
+    )
+    assert stored["caller"] in key
+    assert stored["correlation_id"] != taken["correlation_id"] == record["execution"]["id"]
 
 
 def test_a_success_is_nothing_but_json(pipeline, folder, written):
