@@ -6,6 +6,7 @@ import re
 import pytest
 
 from bench import batch_simulation, cost, handlers, report
+from image_pipeline import settings, storage
 from tests.conftest import ROOT
 
 
@@ -65,3 +66,14 @@ def measured(name: str) -> dict:
 def test_the_document_shows_the_figures(section, text):
     """What stands between its marks is what its command writes there from the figures of the last run."""
     assert report.section(section) == text()
+
+
+def test_the_handlers_can_be_measured():
+    """A setting that is new is in the environment that they are measured in, too."""
+    settings.load(handlers.ENVIRONMENT)
+    settings.load_for_status(handlers.ENVIRONMENT)
+
+
+def test_what_is_written_at_once_is_counted_so():
+    """The price goes by the same number of waits as the function."""
+    assert cost.WRITTEN_AT_ONCE == storage.WRITTEN_AT_ONCE
