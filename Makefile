@@ -5,6 +5,9 @@ BIN := .venv/bin
 STAMP := .venv/installed
 AUDIT_STAMP := .venv-audit/installed
 STACK ?= image-pipeline
+# Each has a pipeline of its own, of about 1.5 GB; a file's tests stay together.
+JOBS ?= 2
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
 
@@ -17,8 +20,8 @@ run: $(STAMP) ## Run the pipeline on this machine and stay up; IMAGES="a.jpg 'b 
 demo: $(STAMP) ## Run the pipeline on sample pictures; exits 0 only when each came out as it should
 	@$(BIN)/python -m local demo $(IMAGES)
 
-test: lint $(STAMP) ## Check everything: lint, types, templates, all tests
-	$(BIN)/pytest
+test: lint $(STAMP) ## Check everything: lint, types, templates, all tests; JOBS=2 at a time
+	$(PYTEST)
 
 lint: $(STAMP) ## Check style, types and the template
 	$(BIN)/ruff check .
@@ -31,7 +34,7 @@ audit: $(STAMP) $(AUDIT_STAMP) ## Look for unsafe settings, known vulnerabilitie
 
 test-all: lint audit fuzz load $(STAMP) ## Check everything, for longer: audit, damaged files, load, more interleavings; keep the figures
 	$(BIN)/python -m bench.batch_simulation
-	INTERLEAVINGS=30 $(BIN)/pytest --junitxml=.figures.xml
+	INTERLEAVINGS=30 $(PYTEST) --junitxml=.figures.xml
 	$(BIN)/python -m tests.figures .figures.xml
 
 invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTION=… EVENT=events/….json OPTIONS=…

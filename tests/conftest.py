@@ -34,6 +34,17 @@ os.environ |= {
     "POWERTOOLS_SERVICE_NAME": "stack",  # read when the core is imported
 }
 
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[Any]:
+    """What a test has printed travels to another process as UTF-8, and names that are none are tried, too."""
+    report = yield
+    report.sections = [
+        (title, text.encode("utf-8", "backslashreplace").decode("utf-8")) for title, text in report.sections
+    ]
+    return report
+
+
 UPLOADS_BUCKET = "uploads-bucket"
 THUMBNAILS_BUCKET = "thumbnails-bucket"
 IMAGE_TABLE = "image-table"
