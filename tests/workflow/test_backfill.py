@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 import pytest
+from boto3.dynamodb.types import TypeSerializer
 
 from image_pipeline import backfills
 from tests.conftest import ROOT
@@ -31,9 +32,11 @@ class Folder:
             self.pipeline.upload(self.prefix + name, PHOTO)
             if record:
                 item = {"ImageKey": self.prefix + name, **record}
+                if "error" in record:
+                    item["error"] = {"code": record["error"], "message": "m", "hint": "h", "step": "ValidateImage"}
                 self.pipeline.client("dynamodb").put_item(
                     TableName=self.pipeline.outputs["ImageTableName"],
-                    Item={field: {"S": value} for field, value in item.items()},
+                    Item={field: TypeSerializer().serialize(value) for field, value in item.items()},
                 )
 
     def start(self, **request: Any) -> Any:
@@ -116,16 +119,19 @@ def test_a_dry_run_counts_and_sends_nothing(folder):
 
 def test_filters_choose_by_the_record(folder):
     """Failed, made by another recipe, never seen, restored; what is under way is left alone."""
-    folder.upload("failed.jpg", status="FAILED")
+    folder.upload("failed.jpg", status="FAILED", error="Runtime.ExitError")
+    folder.upload("words.jpg", status="FAILED", error="UnsupportedFormatError")
     folder.upload("old.jpg", status="COMPLETED", recipeId="0")
     folder.upload("older.jpg", status="PARTIAL")
     folder.upload("busy.jpg", status="PROCESSING")
     folder.upload("restored.jpg", status="DELETED")
     folder.upload("new.jpg")
     folder.backfill()
-    assert sorted(folder.sent) == ["failed.jpg", "new.jpg", "old.jpg", "older.jpg", "restored.jpg"]
+    assert sorted(folder.sent) == ["failed.jpg", "new.jpg", "old.jpg", "older.jpg", "restored.jpg", "words.jpg"]
     folder.backfill(failedOnly=True)
     assert folder.sent == ["failed.jpg"]
+    folder.backfill(rejectedOnly=True)
+    assert folder.sent == ["words.jpg"]
     folder.backfill(recipeChanged=True)
     assert sorted(folder.sent) == ["new.jpg", "old.jpg", "older.jpg", "restored.jpg"]
     folder.backfill(changedSince=4_000_000_000)
