@@ -188,8 +188,8 @@ class Case:
             "error": (record["error"]["code"], record["error"]["step"]) if "error" in record else None,
             "told": tuple(each["status"]["Value"] for each in told if each["imageKey"]["Value"] == self.key),
             "calls": self.calls_seen(),
-            "left": bool(kept - shown) or (record["status"] == "DELETED" and bool(every)),
-            "shows what is gone": not shown <= kept,
+            "left": bool(kept.keys() - shown) or (record["status"] == "DELETED" and bool(every)),
+            "shows what is gone": not shown <= kept.keys(),
             "in the index": bool({"claimShard", "claimedAt"} & record.keys()),
         }
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from image_pipeline import errors
+from image_pipeline import errors, uploads
 from image_pipeline.keys import shown
 from tests.pictures import photo
 from tests.workflow.conftest import renditions, start, start_again, uploaded
@@ -289,6 +289,29 @@ def test_a_failure_that_comes_late_does_not_touch_the_newer_record(pipeline, out
     assert seen.notified == ["SUCCESS"]
 
 
+def test_whoever_lost_its_claim_leaves_what_is_shown_as_the_newest(pipeline, outcome, key):
+    """It wrote the same bytes under the same names; what the record points at would expire as an old version."""
+    again = []
+
+    def validate(event):
+        if not again:  # of the upload's own execution, which the reprocess overtakes
+            where = [pipeline.outputs[name] for name in ("UploadsBucketName", "ImageTableName")]
+            again.append("")
+            again[0] = uploads.reprocess(
+                pipeline.client, *where, pipeline.outputs["ProcessImageStateMachineArn"], key
+            ).rpartition(":")[2]
+            pipeline.wait_until(lambda: (pipeline.record(key) or {}).get("status") == "COMPLETED", "the reprocess")
+        return SOUND["ValidateImage"](event)
+
+    pipeline.replace("ValidateImageFunction", validate)
+    version = pipeline.upload(key, PHOTO)
+    record = pipeline.wait_for(key, version)
+    pipeline.wait_until(lambda: not any(each.running for each in pipeline.executions() if each.key == key), "both")
+    assert record["execution"]["id"] == again[0]
+    kept, every = renditions(pipeline, key)
+    assert kept.keys() == every.keys() == {each["versionId"] for each in record["renditions"]}
+
+
 def test_an_overwrite_starts_with_a_clean_record(pipeline, outcome, key):
     """Nothing of the old picture is told of the new one."""
     outcome(key, PHOTO)
@@ -419,7 +442,7 @@ def test_an_outcome_whose_answer_is_lost_for_good_stays_and_is_told(pipeline, ke
     assert seen.record["status"] == "COMPLETED"
     assert seen.states[-4:] == ["RecordFailure", "ReadRecord", "IsStored", "NotifySuccess"]
     assert seen.notified == ["SUCCESS"]
-    assert renditions(pipeline, key)[0] == {each["versionId"] for each in seen.record["renditions"]}
+    assert renditions(pipeline, key)[0].keys() == {each["versionId"] for each in seen.record["renditions"]}
 
 
 def test_a_run_that_fails_does_not_take_back_what_another_run_of_it_has_done(pipeline, key):
