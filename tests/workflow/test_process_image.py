@@ -44,6 +44,13 @@ def named(name, text="It broke."):
     return type(name, (Exception,), {})(text)
 
 
+def steps_told(record):
+    """The steps whose durations are in a record, each a possible one."""
+    told = record["execution"]["milliseconds"]
+    assert all(0 <= milliseconds < 60_000 for milliseconds in told.values())
+    return set(told)
+
+
 def rejection(error=errors.CorruptImageError):
     return error("The picture is broken at byte 7.", "Export it again.")
 
@@ -55,7 +62,7 @@ def test_a_photo_takes_the_main_path(outcome, key):
     assert seen.execution.status == "SUCCEEDED"
     assert seen.record["status"] == "COMPLETED"
     assert seen.notified == ["SUCCESS"]
-    assert set(seen.record["execution"]["milliseconds"]) == {"ValidateImage", "GenerateThumbnails", "ExtractMetadata"}
+    assert steps_told(seen.record) == {"ClaimUpload", *STEPS}
 
 
 def test_the_record_exists_while_the_picture_is_processed(pipeline, outcome, key):
@@ -95,16 +102,22 @@ def test_a_rejection_is_not_tried_again_and_says_why(pipeline, outcome, key, err
     assert all(word in body for word in (key, error.__name__, "at byte 7.", "Export it again.", "/executions/details/"))
 
 
-def test_a_failed_record_tells_how_long_the_steps_took_that_were_done(pipeline, outcome, key):
-    """Who looks for the reason sees how far it came."""
-    for step, sound in SOUND.items():
-        pipeline.replace(f"{step}Function", sound)
-    pipeline.replace("ExtractMetadataFunction", failing("", named("KeyError"), -1, []))
-    pipeline.replace("StoreResultsFunction", failing("", rejection(), -1, []))
-    execution = outcome(key, PHOTO).record["execution"]
-    assert execution["milliseconds"] == {"ValidateImage": 1, "GenerateThumbnails": 2}
-    pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=1, containing=key)
-    assert outcome(key, PHOTO).record["execution"]["milliseconds"] == {}
+@pytest.mark.parametrize("step", ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "StoreResults"])
+def test_a_failed_record_tells_how_long_the_steps_took(pipeline, outcome, key, step):
+    """Who looks for the reason sees how far it came, and what took its time: the step that failed, too."""
+    for name, sound in SOUND.items():
+        pipeline.replace(f"{name}Function", sound)
+    if step == "ClaimUpload":
+        pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=1, containing=key)
+    else:
+        pipeline.replace(f"{step}Function", failing("", named("KeyError"), -1, []))
+    record = outcome(key, PHOTO).record
+    assert (record["status"], record["error"]["step"]) == ("FAILED", step)
+    steps = ["ClaimUpload", *STEPS]
+    assert steps_told(record) == set(steps[: steps.index(step) + 1])
+    if step == "StoreResults":
+        told = [record["execution"]["milliseconds"][name] for name in STEPS[:3]]
+        assert told == [1, 2, 3], "a function knows best how long it took"
 
 
 @pytest.mark.parametrize("step", ["GenerateThumbnails", "StoreResults"])
@@ -169,6 +182,7 @@ def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, ke
     assert len(calls) == calls_expected
     assert seen.execution.status == "SUCCEEDED"
     assert seen.record["status"] == "PARTIAL"
+    assert steps_told(seen.record) == {"ClaimUpload", *STEPS}
     assert seen.record["warnings"] == [
         {
             "code": "LabelsUnavailableError",
@@ -198,6 +212,7 @@ def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, k
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", named(name, text), -1, []))
     seen = outcome(key, PHOTO)
     assert seen.record["status"] == "PARTIAL"
+    assert steps_told(seen.record) == {"ClaimUpload", *STEPS}
     assert len(seen.record["renditions"]) > 0
     (warning,) = seen.record["warnings"]
     assert warning["message"] == told
