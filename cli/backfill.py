@@ -38,7 +38,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--changed-since", type=_time, metavar="TIME", help="uploaded since then, in ISO 8601")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--recipe-changed", action="store_true", help="what was not made by the recipes of today")
-    which.add_argument("--failed-only", action="store_true", help="what has failed")
+    which.add_argument("--failed-only", action="store_true", help="what has failed through no fault of the file")
+    which.add_argument("--rejected-only", action="store_true", help="what was rejected: limits or formats have changed")
     parser.add_argument("--concurrency", type=_between(1, 1000), default=10, metavar="N", help="parts at a time (10)")
     parser.add_argument("--budget", type=_dollars, metavar="DOLLARS", help="choose no more than that pays for")
     parser.add_argument(
@@ -58,6 +59,7 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         "changedSince": options.changed_since.timestamp() if options.changed_since else 0,
         "recipeChanged": options.recipe_changed,
         "failedOnly": options.failed_only,
+        "rejectedOnly": options.rejected_only,
         "maxImages": most,
         "concurrency": options.concurrency,
         "toleratedFailurePercentage": options.tolerate,

@@ -30,6 +30,7 @@ INIT_SECONDS = 60.0  # Lambda gives an import 10 s; a busy laptop may need longe
 MAX_PAYLOAD_BYTES = 6_291_556  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MEMORY_CHECK_SECONDS = 0.05
 _WORKER = Path(__file__).with_name("worker.py")
+_Files = frozenset[tuple[Path, int, int]]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class Result:
 class Workers:
     """Runs functions, each in at most `per_function` processes, at most `total` of them at the same time.
 
-    A further invocation waits, which its timeout does not count; on AWS another environment would start.
+    A further invocation waits, which its timeout does not count; on AWS another environment would start. A file of a
+    function or of its layers that changes is as good as deployed: the next invocation runs in a new process.
     """
 
     def __init__(
@@ -155,14 +157,22 @@ class Workers:
         return worker.function in (self._functions[arn], self._altered.get(arn))
 
     def _take(self, function: Function) -> "_Worker":
+        files = _files(function)
         with self._lock:
             idle = self._idle[function.arn]
-            for worker in [each for each in reversed(idle) if each.function == function]:
+            own = [worker for worker in idle if worker.function == function]
+            stale = [worker for worker in own if not worker.alive or worker.files != files]
+            for worker in stale:
                 idle.remove(worker)
-                if worker.alive:
-                    return worker
                 self._all.discard(worker)
-        worker = _Worker(function, self._environment, self._run_dir)
+            warm = next((worker for worker in reversed(own) if worker not in stale), None)
+            if warm:
+                idle.remove(warm)
+        for worker in stale:
+            worker.kill()
+        if warm:
+            return warm
+        worker = _Worker(function, files, self._environment, self._run_dir)
         with self._lock:
             self._all.add(worker)
             if self._stopped.is_set():
@@ -188,8 +198,9 @@ class Workers:
 class _Worker:
     """One process of one function."""
 
-    def __init__(self, function: Function, environment: Mapping[str, str], run_dir: Path) -> None:
+    def __init__(self, function: Function, files: _Files, environment: Mapping[str, str], run_dir: Path) -> None:
         self.function = function
+        self.files = files
         (run_dir / "logs").mkdir(parents=True, exist_ok=True)
         (run_dir / "tmp").mkdir(parents=True, exist_ok=True)
         self._tmp = tempfile.mkdtemp(prefix=f"{function.logical_id}-", dir=run_dir / "tmp")
@@ -296,6 +307,22 @@ class _Worker:
         else:
             how = "with error: " + ("signal: killed" if killed else f"exit status {status}")
         return failure("Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited {how}")
+
+
+def _files(function: Function) -> _Files:
+    """Tell the files of a function and its layers from those of before: path, time of the last change, bytes.
+
+    There are some forty, so to look at all is quicker than the shortest invocation, and nothing has to be watched.
+    """
+    found = set()
+    for root in (function.code, *function.layers):
+        for folder, folders, names in os.walk(root):
+            folders[:] = [each for each in folders if each != "__pycache__"]  # written by what runs
+            for path in (Path(folder, name) for name in names):
+                with suppress(OSError):  # an editor's file, gone already
+                    seen = path.stat()
+                    found.add((path, seen.st_mtime_ns, seen.st_size))
+    return frozenset(found)
 
 
 def failure(kind: str, message: str) -> Result:

@@ -24,9 +24,8 @@ class Machine:
 
     @property
     def states(self) -> dict[str, Any]:
-        """Its states by name."""
-        states: dict[str, Any] = self.definition["States"]
-        return states
+        """Its states by name, with those inside of a Map."""
+        return _states(self.definition)
 
     @property
     def tasks(self) -> dict[str, Any]:
@@ -34,10 +33,19 @@ class Machine:
         return {name: state for name, state in self.states.items() if state["Type"] == "Task"}
 
 
+def _states(scope: dict[str, Any]) -> dict[str, Any]:
+    states: dict[str, Any] = dict(scope["States"])
+    for state in scope["States"].values():
+        states |= _states(state["ItemProcessor"]) if "ItemProcessor" in state else {}
+    return states
+
+
 def successors(state: dict[str, Any]) -> list[str]:
-    """Every state that may come next."""
+    """Every state that may come next; of a Map, the first inside as well."""
     rules = state.get("Choices", []) + state.get("Catch", [])
-    return [name for name in [state.get("Next"), state.get("Default"), *(rule["Next"] for rule in rules)] if name]
+    first = state.get("ItemProcessor", {}).get("StartAt")
+    names = [first, state.get("Next"), state.get("Default"), *(rule["Next"] for rule in rules)]
+    return [name for name in names if name]
 
 
 MACHINES = [Machine(path, json.loads(path.read_text())) for path in sorted((ROOT / "statemachine").glob("*.asl.json"))]

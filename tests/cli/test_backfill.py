@@ -82,6 +82,15 @@ def test_filters_reach_the_workflow(running, prefix, capsys):
     assert ask(running, capsys, prefix, "--changed-since", "2020-01-01T00:00:00+02:00", "--dry-run")[1]["selected"] == 5
 
 
+def test_a_rejected_file_is_not_chosen_again_and_again(pipeline, running, prefix, capsys):
+    """It would be rejected again and told of again; only who says so tries it once more."""
+    pipeline.upload(f"{prefix}words.jpg", b"These are words.")
+    assert ask(running, capsys, f"{prefix}words.jpg")[1]["selected"] == 1
+    pipeline.wait_until(lambda: (pipeline.record(f"{prefix}words.jpg") or {}).get("status") == "FAILED", "the batch")
+    assert ask(running, capsys, prefix, "--failed-only", "--dry-run")[1]["selected"] == 0
+    assert ask(running, capsys, prefix, "--rejected-only", "--dry-run")[1]["selected"] == 1
+
+
 def test_parts_that_fail_are_told(pipeline, running, prefix, capsys):
     """Tolerated or not, something was left undone."""
     pipeline.fault("dynamodb", "BatchGetItem", "AccessDeniedException", times=-1, containing=f"{prefix}3.jpg")
@@ -98,6 +107,7 @@ def test_parts_that_fail_are_told(pipeline, running, prefix, capsys):
     [
         ["other/"],
         ["--recipe-changed", "--failed-only"],
+        ["--rejected-only", "--failed-only"],
         ["--changed-since", "yesterday"],
         ["--budget", "-1"],
         ["--budget", "much"],

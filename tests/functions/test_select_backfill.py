@@ -9,7 +9,8 @@ TODAY = engine.recipe_id(recipes.load().for_key("uploads/a.jpg"))
 
 
 def event(**request):
-    asked = {"dryRun": False, "changedSince": 0, "recipeChanged": False, "failedOnly": False, "maxImages": 0, **request}
+    filters = dict.fromkeys(("recipeChanged", "failedOnly", "rejectedOnly"), False)
+    asked = {"dryRun": False, "changedSince": 0, **filters, "maxImages": 0, **request}
     items = [{"Key": f"uploads/{name}.jpg", "Size": 10, "LastModified": 1000} for name in ("a", "b", "c")]
     return {"executionId": "e", "backfillId": "b", "request": asked, "items": items}
 

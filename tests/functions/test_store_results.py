@@ -46,7 +46,9 @@ def test_with_labels_the_record_is_completed(handler):
     assert record["labelModelVersion"] == "3.0"
     assert record["exif"] == {"make": "ACME"}
     assert record["renditions"][0]["sizeBytes"] == 3000
-    assert record["execution"]["milliseconds"] == {"ValidateImage": 12}
+    milliseconds = record["execution"]["milliseconds"]
+    assert milliseconds == {"ValidateImage": 12, "StoreResults": milliseconds["StoreResults"]}
+    assert 0 <= milliseconds["StoreResults"] < 10_000
     assert record["execution"]["startedAt"] < record["execution"]["finishedAt"] == record["updatedAt"]
 
 

@@ -78,7 +78,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Callable[..., Result]]]:
             handler=handler if "." in handler else f"app.{handler}",
             runtime="python3.13",
             code=tmp_path / "code",
-            layers=(),
+            layers=(tmp_path / "layer",),
             log_group="group",
             **settings,
         )
@@ -131,6 +131,30 @@ def test_a_process_stays_warm(make):
     """The second invocation finds the process of the first."""
     invoke = make("about")
     assert json.loads(invoke().payload)["pid"] == json.loads(invoke().payload)["pid"]
+
+
+@pytest.mark.parametrize("file", ["code/app.py", "code/data.txt", "layer/package/module.py"])
+def test_what_has_changed_runs_in_a_new_process(make, tmp_path, file):
+    """A file of the function or of a layer that is new, edited or gone; without a change, the process stays."""
+    invoke, path = make("about"), tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = psutil.Process(json.loads(invoke().payload)["pid"])
+    path.write_text(HANDLERS + "# edited\n")
+    edited = json.loads(invoke().payload)["pid"]
+    assert (edited == before.pid, before.is_running()) == (False, False)
+    assert json.loads(invoke().payload)["pid"] == edited
+    if path.name != "app.py":
+        path.unlink()
+        assert json.loads(invoke().payload)["pid"] != edited
+
+
+def test_what_python_writes_is_no_change(make, tmp_path):
+    """Compiled modules appear as functions run, and stand for nothing of their own."""
+    invoke = make("about")
+    process = json.loads(invoke().payload)["pid"]
+    (tmp_path / "code" / "__pycache__").mkdir(exist_ok=True)
+    (tmp_path / "code" / "__pycache__" / "other.pyc").touch()
+    assert json.loads(invoke().payload)["pid"] == process
 
 
 def test_an_exception_is_one_line_of_the_log(make, tmp_path):

@@ -32,8 +32,14 @@ LISTED = Listed("uploads/a.jpg", 10, 1000.0)
         (Filter(recipe_changed=True), {"status": "FAILED", "recipeId": "yesterday"}, False),
         (Filter(recipe_changed=True), {"status": "DELETED", "recipeId": "today"}, True),
         (Filter(failed_only=True), {"status": "FAILED"}, True),
+        (Filter(failed_only=True), {"status": "FAILED", "error": "Runtime.ExitError"}, True),
+        (Filter(failed_only=True), {"status": "FAILED", "error": "CorruptImageError"}, False),
         (Filter(failed_only=True), {"status": "COMPLETED", "recipeId": "yesterday"}, False),
         (Filter(failed_only=True), {}, False),
+        (Filter(rejected_only=True), {"status": "FAILED", "error": "UploadTooLargeError"}, True),
+        (Filter(rejected_only=True), {"status": "FAILED", "error": "States.Timeout"}, False),
+        (Filter(rejected_only=True), {"status": "COMPLETED", "recipeId": "yesterday"}, False),
+        (Filter(rejected_only=True), {}, False),
     ],
 )
 def test_a_filter_chooses_by_time_status_and_recipe(wanted, record, chosen):
@@ -54,6 +60,22 @@ def test_a_selection_reads_the_records(aws):
     wanted = Filter(recipe_changed=True)
     chosen = backfills.select(boto3.client, IMAGE_TABLE, listed, wanted, lambda key: f"of {key}")
     assert chosen == listed[50:]
+
+
+def test_a_selection_reads_why_an_upload_has_failed(aws):
+    """Which is the difference between a file that is rejected again and one that was unlucky."""
+    for key, code in (("uploads/words.jpg", "UnsupportedFormatError"), ("uploads/unlucky.jpg", "Runtime.ExitError")):
+        put_record(key, status="FAILED", error={"code": code, "message": "m", "hint": "h", "step": "s"})
+    listed = [Listed("uploads/words.jpg", 1, 0), Listed("uploads/unlucky.jpg", 1, 0), LISTED]
+    for wanted, chosen in ((Filter(rejected_only=True), listed[:1]), (Filter(failed_only=True), listed[1:2])):
+        assert backfills.select(boto3.client, IMAGE_TABLE, listed, wanted, str) == chosen
+
+
+def test_a_backfill_from_before_a_deployment_goes_on():
+    """It says nothing of what has become known since."""
+    asked = {"changedSince": 0, "recipeChanged": False, "failedOnly": True}
+    assert Filter.from_json(asked) == Filter(failed_only=True)
+    assert Filter.from_json({**asked, "failedOnly": False, "rejectedOnly": True}) == Filter(rejected_only=True)
 
 
 def test_records_that_dynamodb_leaves_out_are_asked_for_again(aws, monkeypatch):

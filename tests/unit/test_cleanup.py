@@ -53,6 +53,26 @@ def test_what_the_record_points_at_stays_and_the_rest_is_marked(status):
     assert versions() == {shown.version_id, other.version_id}
 
 
+@pytest.mark.parametrize("later", [1, 2])
+def test_what_is_shown_is_the_newest_version_again(later):
+    """Whoever wrote over it had lost its claim, and what is shown would expire. Older ones stay, for their URLs."""
+    older, shown = rendition(KEY, "1"), rendition(KEY, "1")
+    for _ in range(later):
+        rendition(KEY, "1")
+    put_record(KEY, status="COMPLETED", renditions=[{"key": shown.key, "versionId": shown.version_id}])
+    assert clean() == later
+    assert versions() == {older.version_id, shown.version_id}
+    assert marked() == set()
+
+
+def test_what_the_record_points_at_in_vain_is_no_reason_to_delete_another_version():
+    """It is gone already, and the same bytes are better than none."""
+    there = rendition(KEY, "1")
+    put_record(KEY, status="COMPLETED", renditions=[{"key": there.key, "versionId": "gone"}])
+    assert clean() == 0
+    assert versions() == {there.version_id}
+
+
 @pytest.mark.parametrize("fields", [None, {"status": "FAILED"}])
 def test_without_a_picture_everything_is_marked(fields):
     """A failed upload shows nothing, nor does one whose record has expired."""

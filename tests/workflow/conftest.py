@@ -98,17 +98,17 @@ def deletion(pipeline, key, sequencer="F1", version="a-marker", kind="Delete Mar
 
 
 def renditions(pipeline, key):
-    """The ids of the versions that stay, and of all versions there are: what a lifecycle will expire does not stay."""
+    """The versions that stay, and all there are, ids with keys: what a lifecycle will expire does not stay."""
     s3, bucket = pipeline.client("s3"), pipeline.outputs["ThumbnailsBucketName"]
     listed = s3.list_object_versions(Bucket=bucket, Prefix=rendition_prefix(key)).get("Versions", [])
     kept = {
-        version["VersionId"]
+        version["VersionId"]: version["Key"]
         for version in listed
         if version["IsLatest"]
         and SUPERSEDED_TAG
         not in s3.get_object_tagging(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])["TagSet"]
     }
-    return kept, {version["VersionId"] for version in listed}
+    return kept, {version["VersionId"]: version["Key"] for version in listed}
 
 
 @contextmanager

@@ -13,9 +13,12 @@ from tests.conftest import ROOT, cfn_lint
 
 TASKS = [(machine, name) for machine in MACHINES for name in machine.tasks]
 LAMBDA_TASKS = [(m, name) for m, name in TASKS if m.states[name]["Resource"].endswith("lambda:invoke")]
+NESTED = {"SelectBackfill"}
+"""A child of a Distributed Map is an execution of its own, and sees no variable of its parent."""
 
 # A state that calls AWS and has no Catch: its error ends the execution, an alarm tells, and the execution is redriven.
 REDRIVEN = {
+    ("backfill", "SelectBackfill"),
     ("delete_image", "ClaimDeletion"),
     ("delete_image", "CleanRenditions"),
     ("settle_image", "RecordFailure"),
@@ -169,14 +172,15 @@ def test_states_that_call_a_function_are_named_after_it():
 def test_every_step_logs_under_the_execution():
     """One correlation id from upload to notification."""
     for machine, name in LAMBDA_TASKS:
-        assert machine.states[name]["Arguments"]["Payload"]["executionId"] == "{% $execution_id %}", name
+        known = "{% $states.context.Execution.Name %}" if name in NESTED else "{% $execution_id %}"
+        assert machine.states[name]["Arguments"]["Payload"]["executionId"] == known, name
 
 
 def test_the_same_state_has_the_same_retries_everywhere():
-    """What is said twice is said alike."""
+    """What is said twice is said alike; and a Task that other workflows have not is as any that calls a function."""
     for machine, name in TASKS:
-        if name in STATES:
-            assert machine.states[name]["Retry"] == STATES[name]["Retry"], (machine.logical_id, name)
+        like = STATES["ValidateImage"] if name in NESTED else STATES.get(name)
+        assert like is None or machine.states[name]["Retry"] == like["Retry"], (machine.logical_id, name)
 
 
 @each_machine

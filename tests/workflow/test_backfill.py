@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import uuid
+from itertools import cycle
 from typing import Any
 
 import pytest
+from boto3.dynamodb.types import TypeSerializer
 
 from image_pipeline import backfills
 from tests.conftest import ROOT
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket
+from tests.workflow.rules import ANSWERS, BACKFILL_TASKS, FAULTS, SERVICES
 
 PHOTO = photo(64, 48)
 
@@ -31,9 +34,11 @@ class Folder:
             self.pipeline.upload(self.prefix + name, PHOTO)
             if record:
                 item = {"ImageKey": self.prefix + name, **record}
+                if "error" in record:
+                    item["error"] = {"code": record["error"], "message": "m", "hint": "h", "step": "ValidateImage"}
                 self.pipeline.client("dynamodb").put_item(
                     TableName=self.pipeline.outputs["ImageTableName"],
-                    Item={field: {"S": value} for field, value in item.items()},
+                    Item={field: TypeSerializer().serialize(value) for field, value in item.items()},
                 )
 
     def start(self, **request: Any) -> Any:
@@ -116,16 +121,19 @@ def test_a_dry_run_counts_and_sends_nothing(folder):
 
 def test_filters_choose_by_the_record(folder):
     """Failed, made by another recipe, never seen, restored; what is under way is left alone."""
-    folder.upload("failed.jpg", status="FAILED")
+    folder.upload("failed.jpg", status="FAILED", error="Runtime.ExitError")
+    folder.upload("words.jpg", status="FAILED", error="UnsupportedFormatError")
     folder.upload("old.jpg", status="COMPLETED", recipeId="0")
     folder.upload("older.jpg", status="PARTIAL")
     folder.upload("busy.jpg", status="PROCESSING")
     folder.upload("restored.jpg", status="DELETED")
     folder.upload("new.jpg")
     folder.backfill()
-    assert sorted(folder.sent) == ["failed.jpg", "new.jpg", "old.jpg", "older.jpg", "restored.jpg"]
+    assert sorted(folder.sent) == ["failed.jpg", "new.jpg", "old.jpg", "older.jpg", "restored.jpg", "words.jpg"]
     folder.backfill(failedOnly=True)
     assert folder.sent == ["failed.jpg"]
+    folder.backfill(rejectedOnly=True)
+    assert folder.sent == ["words.jpg"]
     folder.backfill(recipeChanged=True)
     assert sorted(folder.sent) == ["new.jpg", "old.jpg", "older.jpg", "restored.jpg"]
     folder.backfill(changedSince=4_000_000_000)
@@ -196,14 +204,63 @@ def test_nothing_but_uploads_can_be_listed(folder):
     assert folder.messages() == []
 
 
-def test_a_child_is_retried_as_every_step_of_the_pipeline():
-    """Throttling for long, AWS's faults for minutes, a crash once."""
-    definitions = {
-        name: json.loads((ROOT / "statemachine" / f"{name}.asl.json").read_text())["States"]
-        for name in ("backfill", "process_image")
-    }
-    child = definitions["backfill"]["SelectUploads"]["ItemProcessor"]["States"]["SelectBackfill"]
-    assert child["Retry"] == definitions["process_image"]["ValidateImage"]["Retry"]
-    assert child["TimeoutSeconds"] <= 120
-    assert child["Resource"].endswith(":lambda:invoke")
-    assert definitions["backfill"]["SelectUploads"]["ItemBatcher"]["MaxItemsPerBatch"] <= backfills.MOST_AT_ONCE
+def test_no_part_is_larger_than_dynamodb_reads_at_once():
+    """Nor is any record left out of it."""
+    definition = json.loads((ROOT / "statemachine" / "backfill.asl.json").read_text())
+    assert definition["States"]["SelectUploads"]["ItemBatcher"]["MaxItemsPerBatch"] <= backfills.MOST_AT_ONCE
+
+
+# ---- Every fault of its Task
+
+
+def fail(folder, task, fault, errors):
+    """Let the Task fail once for each error; an empty one stays without an answer."""
+    for error in errors:
+        which = {"containing": [folder.prefix, f"{task}Function"], "effective": fault.effective}
+        if error:
+            of_lambda = error.startswith("Lambda.")
+            code = error.removeprefix("Lambda.")
+            folder.pipeline.fault(
+                "lambda", "Invoke", code if of_lambda else error, status=200 * (not of_lambda), **which
+            )
+        else:
+            folder.pipeline.hang("lambda", "Invoke", **which)
+
+
+def test_every_task_of_a_backfill_is_tried_here():
+    """The faults below are those of a function."""
+    assert [task for _, task in BACKFILL_TASKS] == ["SelectBackfill"]
+    assert {SERVICES[each] for each in BACKFILL_TASKS} == {"lambda"}
+
+
+@pytest.mark.parametrize("fault", FAULTS["lambda"], ids=lambda fault: fault.name)
+@pytest.mark.parametrize(("_", "task"), BACKFILL_TASKS)
+def test_a_part_that_fails(folder, _, task, fault):
+    """What passes is waited out and nothing is lost; what lasts fails the backfill, and has chosen nothing.
+
+    But what is done before its answer is lost is done again: twice in the queue, and never more than a budget allows.
+    """
+    folder.upload("a.jpg", "b.jpg")
+    errors = [error for error, _ in zip(cycle(fault.errors or ("",)), range(fault.tries), strict=False)]
+    times = fault.tries if fault.effective else 1
+    if passing := errors[1:]:
+        fail(folder, task, fault, passing)
+        assert folder.backfill()["selected"] == 2
+        assert sorted(folder.sent) == sorted(["a.jpg", "b.jpg"] * times)
+    fail(folder, task, fault, errors)
+    execution = folder.start()
+    assert (execution["status"], execution["error"]) == ("FAILED", "States.ExceedToleratedFailureThreshold")
+    assert len(folder.messages()) == (2 * times if fault.effective else 0)
+    fail(folder, task, fault, errors)
+    folder.start(maxImages=3, toleratedFailurePercentage=100)
+    assert len(folder.messages()) == (3 if fault.effective else 0)
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize(("_", "task"), BACKFILL_TASKS)
+def test_an_answer_that_is_none(folder, _, task, answer):
+    """Whoever cannot say what it has chosen has failed: no part is counted as done by chance."""
+    folder.upload("a.jpg")
+    folder.pipeline.replace(f"{task}Function", lambda _: answer)
+    execution = folder.start()
+    assert (execution["status"], execution["error"]) == ("FAILED", "States.ExceedToleratedFailureThreshold")

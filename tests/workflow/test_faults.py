@@ -1,4 +1,6 @@
-"""Every Task of every workflow × every fault: its workflow ends as the rules say.
+"""Every Task of every workflow of a picture × every fault: its workflow ends as the rules say.
+
+test_backfill.py tries them on the workflow that deals with many pictures at once.
 
 Each case is a picture of its own, uploaded over an older one, deleted, or left behind by an aborted execution; the real
 workflows and functions deal with it.
@@ -18,6 +20,7 @@ from tests.pictures import photo
 from tests.workflow.conftest import deletion, ended, renditions, silent_bucket, start, uploaded
 from tests.workflow.rules import (
     AFTER_A_FAILURE,
+    ANSWERS,
     AT_FAULT,
     BROKEN,
     COMPLETED,
@@ -42,14 +45,6 @@ from tests.workflow.rules import (
 PHOTO = photo(96, 80)  # as small as Rekognition takes it
 OPERATIONS = {"lambda": "Invoke", "dynamodb": "UpdateItem", "sns": "Publish"}
 ACTIONS = {"lambda": "lambda:InvokeFunction", "dynamodb": "dynamodb:UpdateItem", "sns": "sns:Publish"}
-ANSWERS = {
-    "null": None,
-    "nothing": {},
-    "list": [{"milliseconds": 1}],
-    "text": "ok",
-    "page": "<!DOCTYPE html><html><body><h1>503 Service Unavailable</h1></body></html>",
-    "too large": "x" * 5_000_000,
-}
 
 
 class Case:
@@ -193,8 +188,8 @@ class Case:
             "error": (record["error"]["code"], record["error"]["step"]) if "error" in record else None,
             "told": tuple(each["status"]["Value"] for each in told if each["imageKey"]["Value"] == self.key),
             "calls": self.calls_seen(),
-            "left": bool(kept - shown) or (record["status"] == "DELETED" and bool(every)),
-            "shows what is gone": not shown <= kept,
+            "left": bool(kept.keys() - shown) or (record["status"] == "DELETED" and bool(every)),
+            "shows what is gone": not shown <= kept.keys(),
             "in the index": bool({"claimShard", "claimedAt"} & record.keys()),
         }
 

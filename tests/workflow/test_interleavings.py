@@ -1,4 +1,5 @@
-"""Uploads, overwrites and deletions of a key, told in any order, more than once, all at the same time, with faults.
+"""Uploads, overwrites and deletions of a key, told in any order, more than once, all at the same time, with faults,
+crashes, and reprocesses of what is there.
 
 Hypothesis invents what happened to a few keys and how it is told; the real workflows run; and the end is compared with
 what a model of a few lines says. `INTERLEAVINGS=30 pytest tests/workflow/test_interleavings.py` looks for longer.
@@ -6,6 +7,7 @@ what a model of a few lines says. `INTERLEAVINGS=30 pytest tests/workflow/test_i
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import uuid
@@ -17,6 +19,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from image_pipeline import engine, recipes, uploads
+from image_pipeline.errors import UploadNotFoundError
+from image_pipeline.keys import rendition_key
 from local.pipeline import Execution, Pipeline
 from tests.pictures import photo
 from tests.workflow.conftest import renditions, silent_bucket
@@ -29,7 +34,8 @@ FAULTS = [
     ("s3", "PutObject", "SlowDown"),
     ("s3", "ListObjectVersions", "InternalError"),
 ]
-
+CRASHES = ("ValidateImage", "GenerateThumbnails", "ExtractMetadata", "StoreResults", "CleanRenditions")
+"""Functions that a process ends in, before their work or after; once each, as two crashes in a row are no chance."""
 
 EXAMPLES = int(os.environ.get("INTERLEAVINGS", "4"))
 STORIES = 6  # are told at the same time, of one key each
@@ -45,19 +51,24 @@ class Happening:
 
 @dataclass(frozen=True)
 class Telling:
-    """The delivery of the event of one happening, by its number; `waits` for the execution to end before the next."""
+    """The delivery of the event of one happening, by its number, or a reprocess of what is there at that moment.
 
-    number: int
+    It `waits` for the execution to end before the next.
+    """
+
+    number: int | None
     waits: bool
 
 
 @dataclass(frozen=True)
 class Story:
-    """What happened to one key, in that order; how it is told, in this order; and the faults on the way."""
+    """What happened to one key, in that order; how it is told, in this order; and the faults and crashes on the way."""
 
     happenings: list[Happening]
     tellings: list[Telling]
     faults: list[tuple[str, str, str]]
+    crashes: list[tuple[str, bool]]
+    """Functions, and whether each has done its work before."""
 
 
 def expected(happenings: list[Happening]) -> set[str]:
@@ -75,9 +86,10 @@ def stories(draw: st.DrawFn) -> Story:
     drawn = draw(st.lists(st.tuples(kinds, st.integers(0, 9)), min_size=1, max_size=4))
     happenings = [Happening(kind, aborted=dice == 9 and kind != "deletion") for kind, dice in drawn]
     numbers = list(range(len(happenings)))
-    order = draw(st.permutations(numbers + draw(st.lists(st.sampled_from(numbers), max_size=2))))
-    tellings = [Telling(number, draw(st.booleans())) for number in order]
-    return Story(happenings, tellings, draw(st.lists(st.sampled_from(FAULTS), max_size=3)))
+    more = draw(st.lists(st.sampled_from([*numbers, None]), max_size=4))
+    tellings = [Telling(number, draw(st.booleans())) for number in draw(st.permutations([*numbers, *more]))]
+    crashes = st.lists(st.tuples(st.sampled_from(CRASHES), st.booleans()), max_size=3, unique_by=lambda crash: crash[0])
+    return Story(happenings, tellings, draw(st.lists(st.sampled_from(FAULTS), max_size=3)), draw(crashes))
 
 
 class Teller:
@@ -86,15 +98,18 @@ class Teller:
     def __init__(self, pipeline: Pipeline, story: Story) -> None:
         self.pipeline, self.story = pipeline, story
         self.key = f"uploads/interleaved/{uuid.uuid4()}.jpg"
-        self.started: list[str] = []
         self.events = [self.happen(number, each) for number, each in enumerate(story.happenings)]
+        name = self.key.removeprefix("uploads/")
         for service, operation, code in story.faults:
-            pipeline.fault(service, operation, code, times=2, containing=self.key.removeprefix("uploads/"))
+            pipeline.fault(service, operation, code, times=2, containing=name)
+        for function, effective in story.crashes:
+            where: Any = {"containing": [name, f"{function}Function"], "effective": effective}
+            pipeline.fault("lambda", "Invoke", "Runtime.ExitError", status=200, **where)
 
     def happen(self, number: int, happening: Happening) -> dict[str, Any]:
         """Do it, and give the event that S3 would send."""
         where = {"Bucket": self.pipeline.uploads_bucket, "Key": self.key}
-        s3, entity = self.pipeline.client("s3"), {"key": self.key, "sequencer": f"00{number:02X}"}
+        s3, entity = self.pipeline.client("s3"), {"key": self.key, "sequencer": f"00{number + 1:02X}"}
         if happening.kind == "deletion":
             entity |= {"version-id": s3.delete_object(**where).get("VersionId", str(uuid.uuid4()))}
         else:
@@ -108,20 +123,32 @@ class Teller:
         """Deliver one event after the other; yields in between, so that stories of other keys mix with this one."""
         states = self.pipeline.client("stepfunctions")
         for telling in self.story.tellings:
-            happening = self.story.happenings[telling.number]
-            machine = "DeleteImage" if happening.kind == "deletion" else "ProcessImage"
-            arn = states.start_execution(
-                stateMachineArn=self.pipeline.outputs[f"{machine}StateMachineArn"],
-                name=str(uuid.uuid4()),
-                input=json.dumps(self.events[telling.number]),
-            )["executionArn"]
-            self.started.append(arn)
+            try:
+                arn = self.reprocess() if telling.number is None else self.deliver(telling.number)
+            except UploadNotFoundError:
+                continue  # deleted in the end, so there was nothing to process again at any moment
             yield
-            if happening.aborted:
+            if telling.number is not None and self.story.happenings[telling.number].aborted:
                 states.stop_execution(executionArn=arn)
             if telling.waits:
                 ended = lambda arn=arn: states.describe_execution(executionArn=arn)["status"] != "RUNNING"  # noqa: E731
                 self.pipeline.wait_until(ended, arn)
+
+    def deliver(self, number: int) -> str:
+        """Start what the event of a happening starts."""
+        machine = "DeleteImage" if self.story.happenings[number].kind == "deletion" else "ProcessImage"
+        arn: str = self.pipeline.client("stepfunctions").start_execution(
+            stateMachineArn=self.pipeline.outputs[f"{machine}StateMachineArn"],
+            name=str(uuid.uuid4()),
+            input=json.dumps(self.events[number]),
+        )["executionArn"]
+        return arn
+
+    def reprocess(self) -> str:
+        """Process what is there although it may have been, as the API and the commands do."""
+        outputs = self.pipeline.outputs
+        where = (outputs[name] for name in ("UploadsBucketName", "ImageTableName", "ProcessImageStateMachineArn"))
+        return uploads.reprocess(self.pipeline.client, *where, self.key)
 
     def executions(self) -> list[Execution]:
         """All that are about this key, those that settle included."""
@@ -146,21 +173,29 @@ class Teller:
     def check_renditions(self, record: dict[str, Any]) -> None:
         kept, every = renditions(self.pipeline, self.key)
         pointed_at = {rendition["versionId"] for rendition in record.get("renditions", [])}
-        assert pointed_at <= kept, "the record points at what is gone or going"
-        if not any(happening.aborted for happening in self.story.happenings):  # its last step may still be writing
-            assert kept == pointed_at, "something is left that no record points at"
-            assert record["status"] != "DELETED" or not every
+        assert pointed_at <= kept.keys(), "the record points at what is gone or going"
+        shown = kept if record["status"] != "DELETED" else every
+        left = {key for version, key in shown.items() if version not in pointed_at}
+        # The last step of an aborted execution may still be writing: its own files, and nothing else.
+        aborted = [BODIES[happening.kind] for happening in self.story.happenings if happening.aborted]
+        folders = tuple(rendition_key(self.key, content_id(self.key, body), "") for body in aborted)
+        assert all(key.startswith(folders) for key in left), "something is left that no record points at"
 
     def check_notifications(self, last: int) -> None:
         executions = self.executions()
-        told = [
-            [execution for execution in executions if execution.arn in notification["Message"]]
-            for notification in self.pipeline.notifications()
-        ]
-        versions = [execution.version_id for [execution] in filter(None, told)]
-        assert len(versions) == len(set(versions)), "somebody was told twice of the same upload"
+        mails = [notification["Message"] for notification in self.pipeline.notifications()]
+        told = [execution for mail in mails for execution in executions if execution.arn in mail]
+        assert len(told) == len({execution.arn for execution in told}), "an execution has told twice"
+        versions = [execution.version_id for execution in told]
+        of_events = [each.version_id for each in told if not each.name.startswith("reprocess_")]
+        assert len(of_events) == len(set(of_events)), "somebody was told twice of the same upload"
         if not self.story.happenings[last].aborted and self.story.happenings[last].kind != "deletion":
             assert self.events[last]["detail"]["object"]["version-id"] in versions, "nobody was told of the newest"
+
+
+def content_id(key: str, body: bytes) -> str:
+    """What the folder of the renditions of a body is called."""
+    return engine._content_id(hashlib.sha256(body).hexdigest(), recipes.load().for_key(key))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from image_pipeline import errors
+from image_pipeline import errors, uploads
 from image_pipeline.keys import shown
 from tests.pictures import photo
 from tests.workflow.conftest import renditions, start, start_again, uploaded
@@ -44,6 +44,13 @@ def named(name, text="It broke."):
     return type(name, (Exception,), {})(text)
 
 
+def steps_told(record):
+    """The steps whose durations are in a record, each a possible one."""
+    told = record["execution"]["milliseconds"]
+    assert all(0 <= milliseconds < 60_000 for milliseconds in told.values())
+    return set(told)
+
+
 def rejection(error=errors.CorruptImageError):
     return error("The picture is broken at byte 7.", "Export it again.")
 
@@ -55,7 +62,7 @@ def test_a_photo_takes_the_main_path(outcome, key):
     assert seen.execution.status == "SUCCEEDED"
     assert seen.record["status"] == "COMPLETED"
     assert seen.notified == ["SUCCESS"]
-    assert set(seen.record["execution"]["milliseconds"]) == {"ValidateImage", "GenerateThumbnails", "ExtractMetadata"}
+    assert steps_told(seen.record) == {"ClaimUpload", *STEPS}
 
 
 def test_the_record_exists_while_the_picture_is_processed(pipeline, outcome, key):
@@ -95,16 +102,22 @@ def test_a_rejection_is_not_tried_again_and_says_why(pipeline, outcome, key, err
     assert all(word in body for word in (key, error.__name__, "at byte 7.", "Export it again.", "/executions/details/"))
 
 
-def test_a_failed_record_tells_how_long_the_steps_took_that_were_done(pipeline, outcome, key):
-    """Who looks for the reason sees how far it came."""
-    for step, sound in SOUND.items():
-        pipeline.replace(f"{step}Function", sound)
-    pipeline.replace("ExtractMetadataFunction", failing("", named("KeyError"), -1, []))
-    pipeline.replace("StoreResultsFunction", failing("", rejection(), -1, []))
-    execution = outcome(key, PHOTO).record["execution"]
-    assert execution["milliseconds"] == {"ValidateImage": 1, "GenerateThumbnails": 2}
-    pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=1, containing=key)
-    assert outcome(key, PHOTO).record["execution"]["milliseconds"] == {}
+@pytest.mark.parametrize("step", ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "StoreResults"])
+def test_a_failed_record_tells_how_long_the_steps_took(pipeline, outcome, key, step):
+    """Who looks for the reason sees how far it came, and what took its time: the step that failed, too."""
+    for name, sound in SOUND.items():
+        pipeline.replace(f"{name}Function", sound)
+    if step == "ClaimUpload":
+        pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=1, containing=key)
+    else:
+        pipeline.replace(f"{step}Function", failing("", named("KeyError"), -1, []))
+    record = outcome(key, PHOTO).record
+    assert (record["status"], record["error"]["step"]) == ("FAILED", step)
+    steps = ["ClaimUpload", *STEPS]
+    assert steps_told(record) == set(steps[: steps.index(step) + 1])
+    if step == "StoreResults":
+        told = [record["execution"]["milliseconds"][name] for name in STEPS[:3]]
+        assert told == [1, 2, 3], "a function knows best how long it took"
 
 
 @pytest.mark.parametrize("step", ["GenerateThumbnails", "StoreResults"])
@@ -169,6 +182,7 @@ def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, ke
     assert len(calls) == calls_expected
     assert seen.execution.status == "SUCCEEDED"
     assert seen.record["status"] == "PARTIAL"
+    assert steps_told(seen.record) == {"ClaimUpload", *STEPS}
     assert seen.record["warnings"] == [
         {
             "code": "LabelsUnavailableError",
@@ -198,6 +212,7 @@ def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, k
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", named(name, text), -1, []))
     seen = outcome(key, PHOTO)
     assert seen.record["status"] == "PARTIAL"
+    assert steps_told(seen.record) == {"ClaimUpload", *STEPS}
     assert len(seen.record["renditions"]) > 0
     (warning,) = seen.record["warnings"]
     assert warning["message"] == told
@@ -287,6 +302,29 @@ def test_a_failure_that_comes_late_does_not_touch_the_newer_record(pipeline, out
     assert seen.record["status"] == "COMPLETED"
     assert seen.record["upload"]["versionId"] == newest["version"]
     assert seen.notified == ["SUCCESS"]
+
+
+def test_whoever_lost_its_claim_leaves_what_is_shown_as_the_newest(pipeline, outcome, key):
+    """It wrote the same bytes under the same names; what the record points at would expire as an old version."""
+    again = []
+
+    def validate(event):
+        if not again:  # of the upload's own execution, which the reprocess overtakes
+            where = [pipeline.outputs[name] for name in ("UploadsBucketName", "ImageTableName")]
+            again.append("")
+            again[0] = uploads.reprocess(
+                pipeline.client, *where, pipeline.outputs["ProcessImageStateMachineArn"], key
+            ).rpartition(":")[2]
+            pipeline.wait_until(lambda: (pipeline.record(key) or {}).get("status") == "COMPLETED", "the reprocess")
+        return SOUND["ValidateImage"](event)
+
+    pipeline.replace("ValidateImageFunction", validate)
+    version = pipeline.upload(key, PHOTO)
+    record = pipeline.wait_for(key, version)
+    pipeline.wait_until(lambda: not any(each.running for each in pipeline.executions() if each.key == key), "both")
+    assert record["execution"]["id"] == again[0]
+    kept, every = renditions(pipeline, key)
+    assert kept.keys() == every.keys() == {each["versionId"] for each in record["renditions"]}
 
 
 def test_an_overwrite_starts_with_a_clean_record(pipeline, outcome, key):
@@ -419,7 +457,7 @@ def test_an_outcome_whose_answer_is_lost_for_good_stays_and_is_told(pipeline, ke
     assert seen.record["status"] == "COMPLETED"
     assert seen.states[-4:] == ["RecordFailure", "ReadRecord", "IsStored", "NotifySuccess"]
     assert seen.notified == ["SUCCESS"]
-    assert renditions(pipeline, key)[0] == {each["versionId"] for each in seen.record["renditions"]}
+    assert renditions(pipeline, key)[0].keys() == {each["versionId"] for each in seen.record["renditions"]}
 
 
 def test_a_run_that_fails_does_not_take_back_what_another_run_of_it_has_done(pipeline, key):

@@ -75,6 +75,17 @@ def test_an_execution_that_ended_without_an_outcome_gets_one(pipeline, key, stat
     assert words in notification["Message"]
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [({"stopDate": 1577880001234}, {"ProcessImage": 1234}), ({"stopDate": None}, {}), ({}, {})],
+)
+def test_the_record_tells_how_long_the_execution_took(pipeline, key, more, told):
+    """Of its steps nothing is known any more; and of its end only where somebody has seen it."""
+    event, name = claimed(pipeline, key)
+    settle(pipeline, ended(pipeline, event, name, "ABORTED", **more))
+    assert pipeline.record(key)["execution"]["milliseconds"] == told
+
+
 def test_settling_twice_tells_once(pipeline, key):
     """At least once is what EventBridge promises."""
     event, name = claimed(pipeline, key)

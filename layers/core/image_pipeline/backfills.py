@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from image_pipeline import aws
-from image_pipeline.errors import StorageUnavailableError
+from image_pipeline.errors import REJECTIONS, StorageUnavailableError
 
 KEPT_SECONDS = 30 * 86_400
 """How long the count of a backfill stays, from its last change."""
@@ -45,24 +45,29 @@ class Filter:
     recipe_changed: bool = False
     """Only what has no renditions by today's recipes; what failed is not among them."""
     failed_only: bool = False
+    """Only what failed through no fault of the file: a rejected file is rejected again, and its owner told again."""
+    rejected_only: bool = False
+    """Only what failed through the file's own fault, for when that is none any more: limits or formats have changed."""
 
     @classmethod
     def from_json(cls, asked: Mapping[str, Any]) -> "Filter":
         """From the input of the workflow."""
-        return cls(asked["changedSince"], asked["recipeChanged"], asked["failedOnly"])
+        # A backfill that was under way before a deployment goes on as it began, and may know less than this.
+        return cls(asked["changedSince"], asked["recipeChanged"], asked["failedOnly"], asked.get("rejectedOnly", False))
 
     def chooses(self, listed: Listed, record: Mapping[str, Any], recipe_id: str) -> bool:
         """Whether an upload is to be processed.
 
         Args:
             listed: the object.
-            record: `status` and `recipeId` of its record, empty where there is none.
+            record: `status`, `recipeId` and `error`, the code, of its record; empty where there is none.
             recipe_id: of today's recipes for its folder.
         """
         status = record.get("status")
         if listed.changed < self.changed_since or listed.key.endswith("/") or status == "PROCESSING":
             return False
-        if self.failed_only and status != "FAILED":
+        rejected = record.get("error") in REJECTIONS
+        if (self.failed_only or self.rejected_only) and (status != "FAILED" or rejected != self.rejected_only):
             return False
         # What a deletion has recorded and S3 lists has been restored.
         fresh = status in (None, "DELETED") or (status in _SHOWN and record.get("recipeId") != recipe_id)
@@ -128,8 +133,8 @@ def _records(client: aws.Client, table: str, keys: Sequence[str]) -> dict[str, d
     wanted: dict[str, Any] = {
         table: {
             "Keys": [{"ImageKey": {"S": key}} for key in keys],
-            "ProjectionExpression": "ImageKey, #status, recipeId",
-            "ExpressionAttributeNames": {"#status": "status"},
+            "ProjectionExpression": "ImageKey, #status, recipeId, #error.#code",
+            "ExpressionAttributeNames": {"#status": "status", "#error": "error", "#code": "code"},
         }
     }
     found: list[Any] = []
@@ -196,4 +201,5 @@ def _pauses() -> Iterable[float]:
 
 
 def _texts(item: Mapping[str, Any]) -> dict[str, str]:
-    return {name: item[name]["S"] for name in ("status", "recipeId") if "S" in item.get(name, {})}
+    found = {**item, "error": item.get("error", {}).get("M", {}).get("code", {})}
+    return {name: found[name]["S"] for name in ("status", "recipeId", "error") if "S" in found.get(name, {})}

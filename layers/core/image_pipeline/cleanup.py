@@ -6,7 +6,7 @@ touched, and any other record names all that it needs. And only versions are tou
 again meanwhile, with the same name for the same bytes, is another version.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from image_pipeline import aws, records, storage
@@ -37,7 +37,10 @@ def clean(bucket: str, table: str, image_key: str) -> int:
         if status == "DELETED":
             storage.delete(bucket, listed)
             return len(listed)
-        return retire(bucket, listed, {rendition["key"] for rendition in (record or {}).get("renditions", ())})
+        shown = {each["key"]: each.get("versionId") for each in (record or {}).get("renditions", ())}
+        covering = _covering(listed, shown)
+        storage.delete(bucket, covering)
+        return len(covering) + retire(bucket, listed, shown)
 
 
 def find(bucket: str, image_key: str) -> tuple[storage.Version, ...]:
@@ -62,6 +65,19 @@ def retire(bucket: str, listed: Iterable[storage.Version], kept: Collection[str]
     superseded = [version for version in listed if version.latest and version.key not in kept]
     storage.mark_superseded(bucket, superseded)
     return len(superseded)
+
+
+def _covering(listed: Sequence[storage.Version], shown: Mapping[str, str | None]) -> list[storage.Version]:
+    """Versions that are newer than the one of the same name that is shown, which would expire below them.
+
+    An execution that had lost its claim wrote the same bytes; nobody was ever given these versions.
+    """
+    places = {version.version_id: place for place, version in enumerate(listed)}  # S3 lists the newest first
+    return [
+        version
+        for place, version in enumerate(listed)
+        if version.key in shown and place < places.get(shown[version.key] or "", 0)
+    ]
 
 
 @contextmanager

@@ -1,0 +1,55 @@
+"""What a person tries on `make run`: edit a file of the application, and see what comes of it."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from cli import backfill
+from cli.commands import main
+from local.pipeline import ROOT, Pipeline
+from tests.pictures import photo
+
+NEW = """
+[recipes.icon]
+width = 16
+height = 16
+fit = "cover"
+"""
+
+
+@pytest.fixture
+def application(tmp_path):
+    """A copy of what is deployed, to be edited."""
+    shutil.copy(ROOT / "template.yml", tmp_path)
+    for folder in ("statemachine", "functions", "layers"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_a_recipe_that_is_edited_is_found_by_a_backfill(application, monkeypatch, capsys):
+    """What was made by another recipe is made again by the new one, and only that."""
+    monkeypatch.setattr(backfill, "_LOOK_SECONDS", 0.1)
+    run_dir, key = application / "run", "uploads/beach.jpg"
+    recipes = application / "layers" / "core" / "image_pipeline" / "recipes.toml"
+    with Pipeline(run_dir, template=application / "template.yml") as pipeline:
+        facts = {"awsUrl": pipeline.aws_url, "region": pipeline.region, "outputs": pipeline.outputs, "pid": os.getpid()}
+        (run_dir / "running.json").write_text(json.dumps(facts))
+
+        def names():
+            return {rendition["name"] for rendition in pipeline.record(key)["renditions"]}
+
+        def selected():
+            assert main(["backfill", "--recipe-changed", "--local", "--run-dir", str(run_dir), "--json"]) == 0
+            return json.loads(capsys.readouterr().out)["selected"]
+
+        pipeline.upload(key, photo(64, 48))
+        assert pipeline.wait_for(key)["status"] == "COMPLETED"
+        assert selected() == 0
+        recipes.write_text(
+            recipes.read_text().replace('"web"]', '"web", "icon"]').replace("[folders]", NEW + "[folders]")
+        )
+        assert selected() == 1
+        pipeline.wait_until(lambda: "icon" in names(), "the new rendition")
+        assert selected() == 0
