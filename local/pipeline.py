@@ -23,6 +23,7 @@ from local.server import CONTROL_PATH, Configuration
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0  # far more than anything takes, also on a busy machine
 POLL_SECONDS = 0.02
 UPLOADS_MACHINE = "ProcessImageStateMachine"
 
@@ -218,7 +219,7 @@ class Pipeline:
         version: str | None = answer.get("VersionId")
         return version
 
-    def wait_for(self, key: str, version_id: str | None = None, seconds: float = 30.0) -> dict[str, Any] | None:
+    def wait_for(self, key: str, version_id: str | None = None, seconds: float = PATIENCE_SECONDS) -> dict[str, Any] | None:
         """Wait until the newest upload of a key (or the given version) has run its course.
 
         Returns:
@@ -313,7 +314,7 @@ class Pipeline:
                 sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
         return taken
 
-    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Ask again and again until a condition holds.
 
         Raises:

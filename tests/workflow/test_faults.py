@@ -69,8 +69,10 @@ class Case:
         self.put_record(
             status="COMPLETED",
             uploadOrder="00".ljust(64, "0"),
-            execution={"id": "older", "startedAt": "2020-01-01T12:00:00Z"},
-            renditions=[{"name": "small", "bucket": bucket, "key": key, "versionId": version}],
+            execution={"id": "older", "startedAt": "2020-01-01T12:00:00Z", "finishedAt": "2020-01-01T12:00:01Z"},
+            image={},
+            labels=[],
+            renditions=[{"name": "small", "width": 1, "height": 1, "bucket": bucket, "key": key, "versionId": version}],
             createdAt="2020-01-01T12:00:00Z",
             updatedAt="2020-01-01T12:00:00Z",
         )
