@@ -193,7 +193,7 @@ def belongs(record: Any, status: str | None = None, label: str | None = None) ->
 
 CHANGES = st.lists(
     st.tuples(
-        st.sampled_from(KEYS),
+        st.sampled_from([*KEYS, KEYS[0], KEYS[0]]),  # the more changes of one, the more there is to confuse
         st.sampled_from([None, "PROCESSING", "COMPLETED", "FAILED", "DELETED"]),
         st.integers(0, 2),
         st.lists(st.sampled_from(["Dog", "Cat"]), max_size=2),
@@ -217,35 +217,40 @@ def _any_order(monkeypatch):
     return chance
 
 
-def interleave(history: History, chance: random.Random, beside: list[Any], *, crashes: bool) -> bool:
-    """List a history as its stream does, with somebody else beside it; look at the listing after every call.
+def interleave(history: History, chance: random.Random, beside: list[Any], *, crashes: bool) -> None:
+    """List a history as its stream does, with two others beside it; look at the listing after every call.
 
-    Returns:
-        Whether somebody crashed.
+    Args:
+        history: that the stream tells, in its order, what was interrupted again.
+        chance: chooses who goes on for how long, and who stops for good.
+        beside: changes that the others list.
+        crashes: whether anybody may stop.
     """
-    done, stream, other, crashed = 0, None, None, False
+    done, at_work, beside = 0, [], list(beside)  # at work is first the stream, then the others
+    stream = active = None
     reached: dict[str, str] = {}
-    while done < len(history.changes) or other or beside:
-        if done < len(history.changes) and (chance.random() < 0.5 or not (other or beside)):
-            stream = stream or history.apply(history.changes[done])
-            active = stream
-        else:
-            other = other or history.apply(beside.pop())
-            active = other
-        how = chance.choice(["crash", "twice", "", "", "", ""]) if crashes else chance.choice(["twice", "", "", ""])
+    while stream or at_work or beside or done < len(history.changes):
+        if not stream and done < len(history.changes):
+            stream = history.apply(history.changes[done])
+        if beside and len(at_work) < 2 and chance.random() < 0.3:
+            at_work.append(history.apply(beside.pop()))
+        several = [each for each in (stream, *at_work) if each]
+        if not several:
+            continue
+        if active not in several or chance.random() < 0.3:
+            active = chance.choice(several)
+        how = chance.choice(["crash" if crashes else "", "twice", *[""] * 6])
         active.step(how)
         if active.ended and active is stream:
             # What was interrupted comes again; as a batch does, from some change before it on.
             done, stream = chance.randint(0, done) if how == "crash" else done + 1, None
         elif active.ended:
-            other = None
-        crashed |= how == "crash"
+            at_work.remove(active)
         before, reached = reached, history.reached()
         assert all(reached[key] >= order for key, order in before.items()), "a ledger goes back"
         assert history.places(reached) <= entries(history), "a ledger without its entries"
         wanted = chance.choice(WANTED)
         assert history.listed(chance.choice([1, 2, 50]), **wanted) == history.expected(reached, **wanted)
-    return crashed
 
 
 def entries(history: History) -> set[tuple[str, str]]:
@@ -299,6 +304,21 @@ def test_nothing_is_left_of_what_was_interrupted(changes, chance):
     interleave(history, chance, [], crashes=True)
     assert_all_is_listed(history)
     assert entries(history) == history.places(newest(history))
+
+
+def test_who_is_late_takes_out_nothing_that_is_put_just_now():
+    """Its put does not make a newer entry look old, for then it would itself take it out, by the ledger between them."""
+    history = History(Table(), [(KEYS[0], "COMPLETED", 0, labels) for labels in (["Dog"], [], ["Dog"])])
+    late = history.apply(history.changes[0])
+    late.step()  # reads that there is no ledger
+    for change in history.changes[:2]:
+        history.apply(change).finish()
+    newer = history.apply(history.changes[2])
+    newer.step()
+    newer.step()  # has put its entry, and not yet the ledger
+    late.finish()
+    newer.finish()
+    assert_all_is_listed(history)
 
 
 @pytest.mark.parametrize("condition", [each for each in CONDITIONS if each])
