@@ -307,7 +307,7 @@ def test_nothing_is_left_of_what_was_interrupted(changes, chance):
 
 
 def test_who_is_late_takes_out_nothing_that_is_put_just_now():
-    """Its put does not make a newer entry look old, for then it would itself take it out, by the ledger between them."""
+    """Its put does not make a newer entry look old: else it would take that out itself, by the ledger between them."""
     history = History(Table(), [(KEYS[0], "COMPLETED", 0, labels) for labels in (["Dog"], [], ["Dog"])])
     late = history.apply(history.changes[0])
     late.step()  # reads that there is no ledger

@@ -307,7 +307,7 @@ def _newest(
 
 def _ledgers(client: aws.Client, table: str, positions: Iterable[str]) -> list[Json]:
     """The ledgers of the images at these positions, each once."""
-    # A page has at most a hundred, as many as a batch takes. They may be a moment old, as its entries: at half the price.
+    # A page has at most a hundred, as many as a batch takes. They may be a moment old, as entries: at half the price.
     # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
     wanted = [_ledger_key(digest) for digest in dict.fromkeys(map(_digest_of, positions))]
     found: list[Json] = []
