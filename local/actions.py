@@ -70,13 +70,6 @@ _OF_VERSIONS = {
     "s3:GetObjectTagging": "s3:GetObjectVersionTagging",
     "s3:PutObjectTagging": "s3:PutObjectVersionTagging",
 }
-_TRANSACTION_ACTIONS = {
-    "ConditionCheck": "ConditionCheckItem",
-    "Delete": "DeleteItem",
-    "Get": "GetItem",
-    "Put": "PutItem",
-    "Update": "UpdateItem",
-}
 _OF_STREAMS = ("DescribeStream", "GetRecords", "GetShardIterator")
 _WITHOUT_RESOURCE = {("rekognition", "DetectLabels"), ("monitoring", "PutMetricData")}
 
@@ -249,10 +242,6 @@ def _dynamodb(environ: Environ, operation: str, region: str) -> Iterator[Request
         # An iterator begins with the ARN of its stream; the label in it is moto's and not what the template knows.
         stream = (asked.get("StreamArn") or asked["ShardIterator"]).partition("/stream/")[0]
         yield Request(f"dynamodb:{operation}", f"{stream}/stream/{STREAM_LABEL}")
-    elif operation.startswith("Transact"):
-        for item in asked["TransactItems"]:
-            [(kind, details)] = item.items()
-            yield Request(f"dynamodb:{_TRANSACTION_ACTIONS[kind]}", arn(details["TableName"]))
     elif operation.startswith("Batch"):
         for table in asked["RequestItems"]:
             yield Request(f"dynamodb:{operation}", arn(table))

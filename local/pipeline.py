@@ -219,7 +219,9 @@ class Pipeline:
         version: str | None = answer.get("VersionId")
         return version
 
-    def wait_for(self, key: str, version_id: str | None = None, seconds: float = PATIENCE_SECONDS) -> dict[str, Any] | None:
+    def wait_for(
+        self, key: str, version_id: str | None = None, seconds: float = PATIENCE_SECONDS
+    ) -> dict[str, Any] | None:
         """Wait until the newest upload of a key (or the given version) has run its course.
 
         Returns:

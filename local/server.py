@@ -83,7 +83,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
     from moto.core.config import default_user_config
 
-    from local import endpoint, events, executions, jsonata, listing, stepfunctions, template, transactions
+    from local import endpoint, events, executions, jsonata, listing, stepfunctions, template
     from local.deliveries import Deliveries
     from local.deploy import deploy, plan
     from local.http_api import HttpApi
@@ -96,7 +96,6 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     jsonata.install()
     events.install()
     listing.install()
-    transactions.install()
     stepfunctions.install(configuration.wait_scale)
     executions.install(events.publish)
     default_user_config["stepfunctions"]["execute_state_machine"] = True

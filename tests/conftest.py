@@ -203,6 +203,16 @@ def put_upload(key: str, data: bytes) -> dict[str, Any]:
     }
 
 
+WITH_OUTCOME: dict[str, Any] = {
+    "execution": {"id": "older", "startedAt": "2020-01-01T12:00:00Z", "finishedAt": "2020-01-01T12:00:01Z"},
+    "image": {},
+    "renditions": [],
+    "labels": [],
+    "error": {"code": "CorruptImageError", "message": "m", "hint": "h", "step": "ValidateImage"},
+}
+"""What whoever follows the stream looks for in a record that has an outcome: one without holds up all behind it."""
+
+
 def put_record(image_key: str, **fields: Any) -> None:
     """A record as ClaimUpload leaves it, with more on top."""
     from image_pipeline.records import _attribute

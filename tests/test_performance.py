@@ -1,13 +1,16 @@
 """docs/performance.md shows what bench/ has measured."""
 
 import json
+import math
 import re
 
+import boto3
 import pytest
 
 from bench import batch_simulation, cost, handlers, report
-from image_pipeline import settings, storage
-from tests.conftest import ROOT
+from image_pipeline import listing, records, settings, storage
+from tests.conftest import LISTING_TABLE, ROOT
+from tests.test_quotas import item_size
 
 
 def test_the_price_that_commands_tell_is_the_one_of_the_document():
@@ -49,6 +52,48 @@ def test_a_quota_that_is_tight_slows_a_burst_and_loses_nothing():
     run = batch_simulation.Simulation(300, 5, tight).run()
     assert min(run["startThrottles"], run["labelThrottles"], run["functionThrottles"]) > 0
     assert (run["completed"] + run["partial"] + run["deadLetters"], run["lost"]) == (300, 0)
+
+
+def test_listing_takes_what_its_cost_is_computed_from(aws, monkeypatch):
+    """A claim and a picture with ten labels, each alone: counted in the calls that are made."""
+    (change,) = json.loads((ROOT / "events" / "index_images.json").read_text())["Records"]
+    claim, picture = records.changed(change)
+    words = [
+        "Coffee",
+        "Cup",
+        "Coffee Cup",
+        "Beverage",
+        "Saucer",
+        "Tableware",
+        "Pottery",
+        "Espresso",
+        "Dining Table",
+        "Art",
+    ]
+    picture["labels"] = [{"name": word, "confidence": 98.7} for word in words]
+    picture["summary"] = {"thumbhash": "3OcRJYB4d3h/iIeHeEh3eIhw+j2g"}
+    seen = dict.fromkeys(cost.LISTING, 0)
+
+    def note(params, model, **_):
+        seen["calls"] += 1
+        seen["waits"] += 1
+        # What is replaced is no larger, and what is removed is an entry.
+        seen["writes"] += model.name != "GetItem" and math.ceil(item_size({"M": params.get("Item", {})}) / 1024)
+        seen["reads"] += model.name == "GetItem"
+
+    def at_once(write, places):
+        seen["waits"] -= len(places) - math.ceil(len(places) / listing._AT_ONCE)
+        for place in places:
+            write(place)
+
+    client = boto3.client("dynamodb")
+    client.meta.events.register("provide-client-params.dynamodb", note)
+    monkeypatch.setattr(listing, "_at_once", at_once)
+    for order, record in enumerate((claim, picture)):
+        listing.apply(
+            lambda _: client, LISTING_TABLE, picture["ImageKey"], record, f"2026-11-21T00:00:00.000/{order:0>40}"
+        )
+    assert seen == cost.LISTING
 
 
 def measured(name: str) -> dict:

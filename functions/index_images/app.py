@@ -10,11 +10,11 @@ from image_pipeline.observability import logger
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     (table,) = settings.required(os.environ, "LISTING_TABLE")
-    for change in event["Records"]:
+    for change in listing.newest(event["Records"]):
         try:
             listing.follow(aws.client, table, change)
         except StorageUnavailableError as error:
             logger.warning("changes not listed", error=error.message)
-            # Lambda comes again with everything from here on.
+            # Lambda comes again with everything from here on. What was passed over before has its newest change there.
             return {"batchItemFailures": [{"itemIdentifier": change["dynamodb"]["SequenceNumber"]}]}
     return {"batchItemFailures": []}

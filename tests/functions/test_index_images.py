@@ -8,7 +8,8 @@ from botocore.stub import Stubber
 
 from image_pipeline import aws as clients
 from image_pipeline import listing
-from tests.conftest import LISTING_TABLE, ROOT
+from image_pipeline.errors import StorageUnavailableError
+from tests.conftest import LISTING_TABLE, ROOT, watched
 
 EVENT = json.loads((ROOT / "events" / "index_images.json").read_text())
 
@@ -64,6 +65,16 @@ def test_a_batch_that_comes_again_changes_nothing(handler):
     assert (listed(status="COMPLETED"), listed(status="FAILED")) == ([], ["uploads/coffee.jpg"])
 
 
+def test_of_a_batch_only_the_last_of_an_image_is_listed(handler):
+    """What would be undone a moment later is not paid for; the order is that of the last."""
+    records = [change(1, status={"S": "PROCESSING"}), change(2, "uploads/b"), change(3)]
+    assert [each["dynamodb"]["SequenceNumber"] for each in listing.newest(records)] == ["2", "3"]
+    with watched(clients.client("dynamodb"), "dynamodb.PutItem") as writes:
+        handler({"Records": records})
+    assert not [each for each in writes if "PROCESSING" in str(each)]
+    assert sorted(listed()) == ["uploads/b", "uploads/coffee.jpg"]
+
+
 def test_a_newer_stream_counts_anew(handler):
     """As of a table that was restored: its numbers may be lower."""
     handler({"Records": [change(7)]})
@@ -86,3 +97,22 @@ def test_lambda_learns_where_to_come_again(handler, monkeypatch):
     records = [change(number, f"uploads/{number}") for number in (1, 2, 3)]
     assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     assert listed() == ["uploads/1"]
+
+
+def test_what_was_passed_over_comes_again_with_what_failed(handler, monkeypatch):
+    """The newest change of every image that is not listed is at or behind the place where Lambda goes on."""
+    records = [change(1, "uploads/a"), change(2, "uploads/b"), change(3, "uploads/c"), change(4, "uploads/a")]
+    attempts = []
+
+    def fails_at_first(*arguments):
+        attempts.append(arguments)
+        if len(attempts) == 2:
+            raise StorageUnavailableError("No.", "Try again.")
+        return follow(*arguments)
+
+    follow = listing.follow
+    monkeypatch.setattr(listing, "follow", fails_at_first)
+    ((failed,),) = handler({"Records": records}).values()
+    begun = [each["dynamodb"]["SequenceNumber"] for each in records].index(failed["itemIdentifier"])
+    assert handler({"Records": records[begun:]}) == {"batchItemFailures": []}
+    assert sorted(listed()) == ["uploads/a", "uploads/b", "uploads/c"]

@@ -132,17 +132,6 @@ OBJECT = "arn:aws:s3:::b/uploads/a b+ü:🦊.jpg"
             {"RequestItems": {"T": {"Keys": [{"k": {"S": "v"}}]}}},
             [("dynamodb:BatchGetItem", TABLE)],
         ),
-        (
-            "dynamodb",
-            "transact_write_items",
-            {
-                "TransactItems": [
-                    {"Put": {"TableName": "T", "Item": {}}},
-                    {"ConditionCheck": {"TableName": "T", "Key": {}, "ConditionExpression": "a"}},
-                ]
-            },
-            [("dynamodb:PutItem", TABLE), ("dynamodb:ConditionCheckItem", TABLE)],
-        ),
         ("sns", "publish", {"TopicArn": "arn:aws:sns:r:1:t", "Message": "m"}, [("sns:Publish", "arn:aws:sns:r:1:t")]),
         (
             "sqs",

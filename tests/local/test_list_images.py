@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 from collections.abc import Callable
@@ -116,12 +117,22 @@ def test_what_fails_is_listed_with_its_reason(pipeline, folder, listed):
 
 def test_a_table_that_is_throttled_is_caught_up_with(pipeline, folder, listed):
     """The stream waits, and nothing is lost or out of order."""
-    key = f"{folder}/x.jpg"
-    pipeline.fault("dynamodb", "TransactWriteItems", "ThrottlingException", times=9)
-    pipeline.upload(key, b"words")
-    pipeline.wait_for(key)
-    pipeline.wait_until(lambda: key in listed(status="FAILED"), "the failure")
-    assert key not in listed(status="PROCESSING")
+    key, table = f"{folder}/x.jpg", pipeline.outputs["ListingTableName"]
+    digest = hashlib.sha256(key.encode()).hexdigest()
+
+    def partitions() -> set[str]:
+        pages = pipeline.client("dynamodb").get_paginator("scan").paginate(TableName=table)
+        return {item["ViewShard"]["S"] for page in pages for item in page["Items"] if digest in str(item)}
+
+    for operation in ("PutItem", "DeleteItem"):
+        pipeline.fault("dynamodb", operation, "ThrottlingException", times=9, containing=[table])
+    for _ in range(2):
+        pipeline.upload(key, b"words")
+        at = pipeline.wait_for(key)["upload"]["uploadedAt"]
+        pipeline.wait_until(lambda at=at: listed(status="FAILED").get(key, {}).get("uploadedAt") == at, "the failure")
+        assert key not in listed(status="PROCESSING")
+    views = {f"ledger={digest}", "all", "status=FAILED"}
+    pipeline.wait_until(lambda: {each.partition("#")[0] for each in partitions()} == views, "what is left to be gone")
 
 
 def test_the_list_always_needs_a_key(ask):

@@ -11,7 +11,7 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 
 from image_pipeline import backfills
-from tests.conftest import ROOT
+from tests.conftest import ROOT, WITH_OUTCOME
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket
 from tests.workflow.rules import ANSWERS, BACKFILL_TASKS, FAULTS, SERVICES
@@ -33,9 +33,9 @@ class Folder:
         for name in names:
             self.pipeline.upload(self.prefix + name, PHOTO)
             if record:
-                item = {"ImageKey": self.prefix + name, **record}
+                item = {**WITH_OUTCOME, "ImageKey": self.prefix + name, **record}
                 if "error" in record:
-                    item["error"] = {"code": record["error"], "message": "m", "hint": "h", "step": "ValidateImage"}
+                    item["error"] = {**WITH_OUTCOME["error"], "code": record["error"]}
                 self.pipeline.client("dynamodb").put_item(
                     TableName=self.pipeline.outputs["ImageTableName"],
                     Item={field: TypeSerializer().serialize(value) for field, value in item.items()},

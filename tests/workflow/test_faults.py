@@ -16,6 +16,7 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 
 from image_pipeline.keys import rendition_key
+from tests.conftest import WITH_OUTCOME
 from tests.pictures import photo
 from tests.workflow.conftest import deletion, ended, renditions, silent_bucket, start, uploaded
 from tests.workflow.rules import (
@@ -69,7 +70,7 @@ class Case:
         self.put_record(
             status="COMPLETED",
             uploadOrder="00".ljust(64, "0"),
-            execution={"id": "older", "startedAt": "2020-01-01T12:00:00Z", "finishedAt": "2020-01-01T12:00:01Z"},
+            execution=WITH_OUTCOME["execution"],
             image={},
             labels=[],
             renditions=[{"name": "small", "width": 1, "height": 1, "bucket": bucket, "key": key, "versionId": version}],

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from boto3.dynamodb.types import TypeSerializer
 
+from tests.conftest import WITH_OUTCOME
 from tests.pictures import photo
 from tests.workflow.conftest import ended, start, uploaded
 
@@ -26,8 +28,12 @@ def claimed(pipeline, key, status="PROCESSING"):
         "uploadOrder": {"S": order},
         "claimShard": {"S": "0"},
         "claimedAt": {"S": "2020-01-01T12:00:00Z"},
-        "execution": {"M": {"id": {"S": name}, "startedAt": {"S": "2020-01-01T12:00:00Z"}}},
     }
+    execution = {"id": name, "startedAt": "2020-01-01T12:00:00Z"}
+    if status != "PROCESSING":
+        execution = {**WITH_OUTCOME["execution"], **execution}
+        item |= {field: TypeSerializer().serialize(value) for field, value in WITH_OUTCOME.items()}
+    item["execution"] = TypeSerializer().serialize(execution)
     pipeline.client("dynamodb").put_item(TableName=pipeline.outputs["ImageTableName"], Item=item)
     return event, name
 

@@ -58,7 +58,6 @@ _TRANSIENT_CODES = frozenset(
         "ThrottlingException",
         "ThrottledException",
         "TooManyRequestsException",
-        "TransactionInProgressException",
     }
 )
 

@@ -1,9 +1,17 @@
 """The list of images, newest first: an index of the records, kept from the changes of their table.
 
-Each image has an entry in every view that shows it (`all`, `status=FAILED`, `label=dog`), and a ledger: which change
-was the last that counted, and where the entries are. A change is one transaction, on the condition that the ledger is
-still the one it was worked out from. So an image is listed as it was after some change of it, never between two; and a
-change that comes twice, late, or beside another one undoes nothing that is newer.
+Each image has a ledger: which change was the last that counted, how it left the image, and where that is listed. Each
+place of it, one in every view that shows the image (`all`, `status=FAILED`, `label=dog`), has an entry, which says no
+more than that there is a ledger to look at: a page finds entries and tells what their ledgers say. So an image is
+listed as it was after some change of it, never between two, though every write is one of its own. A change
+
+1. puts the entries that the ledger does not have yet, each unless a newer change has put it;
+2. writes the ledger, on the condition that it is still the one that was read;
+3. removes the entries that the ledger had and has no more, each unless a newer change has put it.
+
+What a ledger has is there: an entry is removed only for a ledger without it, and before a later one had it again, it
+was put again, as newer than what that one removes. An entry that no ledger has, of a change that came late or was
+interrupted, is told by no page, and goes when the change comes again. docs/adr/0017 has the argument.
 """
 
 import base64
@@ -11,10 +19,12 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -27,9 +37,7 @@ from image_pipeline.errors import InvalidRequestError, StorageUnavailableError
 STATUSES = ("PROCESSING", "COMPLETED", "PARTIAL", "FAILED", "DELETED")
 MOST_IMAGES = 100  # of a page
 USUAL_IMAGES = 50
-# A change removes as many entries as it writes, at worst, and a transaction has at most a hundred items:
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
-MOST_LABELS = 40
+MOST_LABELS = 40  # of an image: each is an entry, which costs a write
 _LABEL_CHARACTERS = 200  # far more than any has; a partition's name has room for 2,048 bytes
 # Every image is written into the view of all, and a partition takes 1,000 write units a second:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
@@ -39,26 +47,17 @@ _PARAMETERS = frozenset({"status", "label", "from", "to", "limit", "cursor"})
 
 _LEDGER_SECONDS = 2 * 86_400  # for which an image that is gone is remembered: a stream has changes of one day
 _ATTEMPTS = 5
-_FASTER_CODES = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
-_BUSY_CODES = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError"})
+_AT_ONCE = 10  # writes: as many as a client has connections, for the time that a function waits is billed
 
 _VIEW, _POSITION = "ViewShard", "ListPosition"  # the table's key
-_ORDER_NAME = {"#order": "order"}
 _POSITION_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[0-9a-f]{64}")
 _EARLIEST, _LATEST = "0", ":"  # no position is before or after
 _BEGINNING = "1970-01-01T00:00:00.000Z"
 
 Json = dict[str, Any]
+Place = tuple[str, str]  # of an entry: partition and position
 
-
-@dataclass(frozen=True)
-class Entry:
-    """An image as it is listed."""
-
-    position: str
-    """Sorts by the time of the upload, then by the key's digest: a key may be as long as all that DynamoDB sorts by."""
-    views: tuple[str, ...]
-    summary: Json
+_NOWHERE: Json = {"position": "", "partitions": []}
 
 
 @dataclass(frozen=True)
@@ -136,20 +135,24 @@ def asked(parameters: Mapping[str, str]) -> tuple[Filter, int, str | None]:
     return wanted, int(limit), parameters.get("cursor")
 
 
-def entry(record: records.Record) -> Entry:
-    """Where and how an image is listed.
+def listed(record: records.Record) -> Json:
+    """How an image is listed, and where.
 
     While an upload is processed, the picture before it stands for it, as in its status. What was deleted is in the view
     of its status and in no other.
 
     Args:
         record: as plain JSON.
+
+    Returns:
+        `image`, what is told of it, and its places: a `position` in some `partitions`. A position sorts by the time of
+        the upload, then by the key's digest: a key may be as long as all that DynamoDB sorts by.
     """
     image_key, status = record["ImageKey"], record["status"]
     upload, image, labels = record.get("upload", {}), record.get("image", {}), record.get("labels", [])
     renditions = record.get("renditions", [])
     names = list(dict.fromkeys(label["name"] for label in labels))[:MOST_LABELS]
-    summary = {
+    told = {
         "imageKey": image_key,
         "status": status,
         "uploadedAt": upload.get("uploadedAt"),
@@ -166,7 +169,24 @@ def entry(record: records.Record) -> Entry:
     if status != "DELETED":
         views += ["all", *dict.fromkeys(map(_label_view, names))]
     position = f"{_uploaded(record)}#{_digest(image_key)}"
-    return Entry(position, tuple(views), {name: value for name, value in summary.items() if value is not None})
+    return {
+        "image": {name: value for name, value in told.items() if value is not None},
+        "position": position,
+        "partitions": [_partition(view, position) for view in views],
+    }
+
+
+def newest(changes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of changes in their order, the last of each image: what comes before it would be written to be removed again.
+
+    Args:
+        changes: of the records' stream, as Lambda hands them over.
+    """
+    last: dict[str, Mapping[str, Any]] = {}
+    for change in changes:
+        last.pop(_image_key(change), None)  # it would keep the place of the first
+        last[_image_key(change)] = change
+    return list(last.values())
 
 
 def follow(client: aws.Client, table: str, change: Mapping[str, Any]) -> bool:
@@ -183,11 +203,10 @@ def follow(client: aws.Client, table: str, change: Mapping[str, Any]) -> bool:
     Raises:
         StorageUnavailableError: as `apply`.
     """
-    image_key = change["dynamodb"]["Keys"]["ImageKey"]["S"]
     _, record = records.changed(change)
     label = change["eventSourceARN"].rpartition("/stream/")[2]
-    listed = record if record and "status" in record else None
-    return apply(client, table, image_key, listed, f"{label}/{change['dynamodb']['SequenceNumber']:0>40}")
+    order = f"{label}/{change['dynamodb']['SequenceNumber']:0>40}"
+    return apply(client, table, _image_key(change), record if record and "status" in record else None, order)
 
 
 def apply(client: aws.Client, table: str, image_key: str, record: records.Record | None, order: str) -> bool:
@@ -207,11 +226,18 @@ def apply(client: aws.Client, table: str, image_key: str, record: records.Record
     Raises:
         StorageUnavailableError: DynamoDB did not answer, or others change this image all the time.
     """
+    now = listed(record) if record else _NOWHERE
     for _ in range(_ATTEMPTS):
         ledger = _ledger(client, table, image_key)
+        had, has = _places(ledger or _NOWHERE), _places(now)
         if ledger and ledger["order"] >= order:
+            # What this change has left here when it was interrupted: entries of its own, or of the one before.
+            _remove(client, table, (has | _places(ledger["left"])) - had, ledger["order"])
             return False
-        if _written(client, _writes(table, image_key, record, order, ledger)):
+        _put(client, table, has - had, order)
+        left = {"position": ledger["position"], "partitions": [at for at, _ in had - has]} if ledger else _NOWHERE
+        if _replaced(client, table, image_key, ledger, {**now, "order": order, "left": left}):
+            _remove(client, table, had - has, order)
             return True
     raise StorageUnavailableError("An image's entries were changed by others all the time.", "Try again.")
 
@@ -219,7 +245,8 @@ def apply(client: aws.Client, table: str, image_key: str, record: records.Record
 def query(client: aws.Client, table: str, wanted: Filter, limit: int = USUAL_IMAGES, cursor: str | None = None) -> Page:
     """List images, newest first.
 
-    What it reads is bounded by `limit`, whatever is in the table: with a label and a status, a page may be short.
+    What it reads is bounded by `limit`, whatever is in the table. A page is short by the images that are not wanted or
+    have moved.
 
     Args:
         client: gives clients.
@@ -235,28 +262,36 @@ def query(client: aws.Client, table: str, wanted: Filter, limit: int = USUAL_IMA
     if not 1 <= limit <= MOST_IMAGES:
         raise InvalidRequestError(f"A page has from 1 to {MOST_IMAGES} images, not {limit}.", "Choose another limit.")
     after = _after(cursor, wanted) if cursor is not None else None
-    found: list[Json] = []
+    found: list[str] = []
     seen_to = ""  # from the newest down to here, nothing that is wanted is missing
     for shard in range(_SHARDS):
-        items, reached = _newest(client, table, f"{wanted.view}#{shard}", wanted, limit, after)
-        found += items
+        positions, reached = _newest(client, table, f"{wanted.view}#{shard}", wanted, limit, after)
+        found += positions
         seen_to = max(seen_to, reached)
-    found = sorted((item for item in found if item[_POSITION] >= seen_to), key=itemgetter(_POSITION), reverse=True)
-    rest = found[limit - 1][_POSITION] if len(found) > limit else seen_to
-    return Page([_told(item) for item in found[:limit]], _cursor(rest, wanted) if rest else None)
+    found = sorted((position for position in found if position >= seen_to), reverse=True)
+    rest = found[limit - 1] if len(found) > limit else seen_to
+
+    def shown(ledger: Json) -> bool:
+        # Not only where its entry was: an image that moves within the page just now is there, and once.
+        position = ledger["position"]
+        here = rest <= position and (after is None or position < after) and _inside(position, wanted)
+        return (
+            here
+            and _partition(wanted.view, position) in ledger["partitions"]
+            and wanted.status in (None, ledger["image"]["status"])
+        )
+
+    ledgers = filter(shown, _ledgers(client, table, found[:limit]))
+    images = [_told(each["image"]) for each in sorted(ledgers, key=itemgetter("position"), reverse=True)]
+    return Page(images, _cursor(rest, wanted) if rest else None)
 
 
 def _newest(
-    client: aws.Client, table: str, view_shard: str, wanted: Filter, limit: int, after: str | None
-) -> tuple[list[Json], str]:
-    """Entries of one partition, and how far down it has been read; the empty text at its end."""
-    values = {":view": view_shard, ":since": wanted.since or _EARLIEST, ":until": wanted.until or _LATEST}
-    more: Json = {}
-    if wanted.label and wanted.status:
-        values[":status"] = wanted.status
-        more = {"FilterExpression": "#status = :status", "ExpressionAttributeNames": {"#status": "status"}}
-    if after is not None:
-        more["ExclusiveStartKey"] = _key(view_shard, after)
+    client: aws.Client, table: str, partition: str, wanted: Filter, limit: int, after: str | None
+) -> tuple[list[str], str]:
+    """Positions of entries of one partition, and how far down it has been read; the empty text at its end."""
+    values = {":view": partition, ":since": wanted.since or _EARLIEST, ":until": wanted.until or _LATEST}
+    start = {"ExclusiveStartKey": _key(partition, after)} if after is not None else {}
     with aws.named_errors("DynamoDB"):
         answer = client("dynamodb").query(
             TableName=table,
@@ -264,73 +299,106 @@ def _newest(
             ExpressionAttributeValues={name: {"S": value} for name, value in values.items()},
             ScanIndexForward=False,
             Limit=limit,
-            **more,
+            **start,
         )
     reached = answer.get("LastEvaluatedKey", {}).get(_POSITION, {}).get("S", "")
-    return [records.from_item(item) for item in answer["Items"]], reached
+    return [item[_POSITION]["S"] for item in answer["Items"]], reached
 
 
-def _told(item: Json) -> Json:
-    image_key = item["imageKey"]
-    told = {name: value for name, value in item.items() if name not in (_VIEW, _POSITION)}
-    told["statusPath"] = keys.status_path(image_key)
-    if "rendition" in item:
-        told["renditionPath"] = keys.rendition_path(image_key, item["rendition"])
+def _ledgers(client: aws.Client, table: str, positions: Iterable[str]) -> list[Json]:
+    """The ledgers of the images at these positions, each once."""
+    # A page has at most a hundred, as many as a batch takes. They may be a moment old, as entries: at half the price.
+    # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+    wanted = [_ledger_key(digest) for digest in dict.fromkeys(map(_digest_of, positions))]
+    found: list[Json] = []
+    for _ in range(_ATTEMPTS):
+        if not wanted:
+            return found
+        with aws.named_errors("DynamoDB"):
+            answer = client("dynamodb").batch_get_item(RequestItems={table: {"Keys": wanted}})
+        found += map(records.from_item, answer["Responses"].get(table, []))
+        wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+    raise StorageUnavailableError("DynamoDB did not give all that it was asked for: it is busy.", "Try again.")
+
+
+def _told(image: Json) -> Json:
+    image_key = image["imageKey"]
+    told = {**image, "statusPath": keys.status_path(image_key)}
+    if "rendition" in image:
+        told["renditionPath"] = keys.rendition_path(image_key, image["rendition"])
     return told
 
 
 def _ledger(client: aws.Client, table: str, image_key: str) -> Json | None:
+    key = _ledger_key(_digest(image_key))
     with aws.named_errors("DynamoDB"):
-        answer = client("dynamodb").get_item(TableName=table, Key=_ledger_key(image_key), ConsistentRead=True)
+        answer = client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True)
     return records.from_item(answer["Item"]) if "Item" in answer else None
 
 
-def _ledger_key(image_key: str) -> Json:
-    return _key(f"ledger={_digest(image_key)}", "-")
+def _ledger_key(digest: str) -> Json:
+    return _key(f"ledger={digest}", "-")
 
 
-def _writes(table: str, image_key: str, record: records.Record | None, order: str, ledger: Json | None) -> list[Json]:
-    """One transaction: the ledger, what is listed now, and what was and is no more."""
-    now = entry(record) if record else Entry("", (), {})
-    listed = [_key(each, now.position) for each in _partitions(image_key, now.views)]
-    before = [_key(each, ledger["position"]) for each in _partitions(image_key, ledger["views"])] if ledger else []
-    kept: Json = {"order": order, "position": now.position, "views": list(now.views)}
-    if record is None:
-        kept["expiresAt"] = int(time.time()) + _LEDGER_SECONDS
-    as_known: Json = {"ConditionExpression": "attribute_not_exists(#order)", "ExpressionAttributeNames": _ORDER_NAME}
-    if ledger:
-        as_known["ConditionExpression"] = "#order = :known"
-        as_known["ExpressionAttributeValues"] = {":known": {"S": ledger["order"]}}
-    return [
-        {"Put": {"TableName": table, "Item": {**_ledger_key(image_key), **_attributes(kept)}, **as_known}},
-        *({"Put": {"TableName": table, "Item": {**key, **_attributes(now.summary)}}} for key in listed),
-        *({"Delete": {"TableName": table, "Key": key}} for key in before if key not in listed),
-    ]
+def _replaced(client: aws.Client, table: str, image_key: str, known: Json | None, ledger: Json) -> bool:
+    """Write a ledger; False when what is there is not the one that is known."""
+    if "image" not in ledger:
+        ledger = {**ledger, "expiresAt": int(time.time()) + _LEDGER_SECONDS}
+    item = {**_ledger_key(_digest(image_key)), **_attributes(ledger)}
+    put = partial(client("dynamodb").put_item, TableName=table, Item=item)
+    return _written(put, "#order = :order", known["order"]) if known else _written(put, "attribute_not_exists(#order)")
 
 
-def _written(client: aws.Client, writes: list[Json]) -> bool:
-    """Write all or nothing; False when somebody else was faster."""
+def _put(client: aws.Client, table: str, places: Iterable[Place], order: str) -> None:
+    """Put entries, each unless one is there that is as new."""
+
+    def put(place: Place) -> None:
+        item = {**_key(*place), **_attributes({"order": order})}
+        write = partial(client("dynamodb").put_item, TableName=table, Item=item)
+        _written(write, "attribute_not_exists(#order) OR #order < :order", order)
+
+    _at_once(put, places)
+
+
+def _remove(client: aws.Client, table: str, places: Iterable[Place], order: str) -> None:
+    """Remove entries that the ledger of this order does not have, each unless a newer change has put it."""
+
+    def remove(place: Place) -> None:
+        write = partial(client("dynamodb").delete_item, TableName=table, Key=_key(*place))
+        _written(write, "#order <= :order", order)
+
+    _at_once(remove, places)
+
+
+def _at_once(write: Callable[[Place], None], places: Iterable[Place]) -> None:
+    """Make writes that do not depend on each other; when this ends, none is under way."""
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        list(threads.map(write, places))
+
+
+def _written(write: Callable[..., Any], condition: str, order: str | None = None) -> bool:
+    """Write on a condition; False when it is not met."""
+    values = {"ExpressionAttributeValues": {":order": {"S": order}}} if order is not None else {}
     try:
         with aws.named_errors("DynamoDB"):
-            client("dynamodb").transact_write_items(TransactItems=writes)
+            write(ConditionExpression=condition, ExpressionAttributeNames={"#order": "order"}, **values)
     except ClientError as error:
-        reasons: Any = error.response.get("CancellationReasons", [])
-        codes = {reason.get("Code", "None") for reason in reasons} - {"None"}
-        if codes and codes <= _FASTER_CODES:
-            return False
-        if codes and codes <= _FASTER_CODES | _BUSY_CODES:
-            raise StorageUnavailableError("DynamoDB did not take the entries: it is busy.", "Try again.") from error
-        raise
+        if aws.code_of(error) != "ConditionalCheckFailedException":
+            raise
+        return False
     return True
 
 
-def _partitions(image_key: str, views: Iterable[str]) -> list[str]:
-    shard = int(_digest(image_key), 16) % _SHARDS
-    return [f"{view}#{shard}" for view in views]
+def _places(listed: Json) -> set[Place]:
+    return {(partition, listed["position"]) for partition in listed["partitions"]}
 
 
-def _key(view_shard: str, position: str) -> Json:
-    return {_VIEW: {"S": view_shard}, _POSITION: {"S": position}}
+def _partition(view: str, position: str) -> str:
+    return f"{view}#{int(_digest_of(position), 16) % _SHARDS}"
+
+
+def _key(partition: str, position: str) -> Json:
+    return {_VIEW: {"S": partition}, _POSITION: {"S": position}}
 
 
 def _attributes(values: Json) -> Json:
@@ -340,6 +408,15 @@ def _attributes(values: Json) -> Json:
 
 def _digest(image_key: str) -> str:
     return hashlib.sha256(image_key.encode()).hexdigest()
+
+
+def _digest_of(position: str) -> str:
+    return position.rpartition("#")[2]
+
+
+def _image_key(change: Mapping[str, Any]) -> str:
+    image_key: str = change["dynamodb"]["Keys"]["ImageKey"]["S"]
+    return image_key
 
 
 def _label_view(label: str) -> str:
@@ -365,6 +442,10 @@ def _instant(given: str) -> str:
     return in_utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _inside(position: str, wanted: Filter) -> bool:
+    return (wanted.since or _EARLIEST) <= position <= (wanted.until or _LATEST)
+
+
 def _bound(name: str, given: str | None) -> str | None:
     if given is None:
         return None
@@ -388,8 +469,7 @@ def _after(cursor: str, wanted: Filter) -> str:
     except ValueError:
         text = ""
     position = text.removeprefix(wanted.digest)
-    inside = (wanted.since or _EARLIEST) <= position <= (wanted.until or _LATEST)
-    if not (text.startswith(wanted.digest) and _POSITION_FORM.fullmatch(position) and inside):
+    if not (text.startswith(wanted.digest) and _POSITION_FORM.fullmatch(position) and _inside(position, wanted)):
         raise InvalidRequestError(
             "The cursor is not of a page with these conditions.",
             "Send it as it came, with the same conditions, or leave it out to begin anew.",
