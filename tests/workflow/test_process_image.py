@@ -468,9 +468,17 @@ def test_a_run_that_fails_does_not_take_back_what_another_run_of_it_has_done(pip
         pipeline.client("dynamodb").update_item(
             TableName=pipeline.outputs["ImageTableName"],
             Key={"ImageKey": {"S": key}},
-            UpdateExpression="SET #status = :completed",
-            ExpressionAttributeNames={"#status": "status"},
-            ExpressionAttributeValues={":completed": {"S": "COMPLETED"}},
+            UpdateExpression=(
+                "SET #status = :completed, image = :nothing, renditions = :none, labels = :none, "
+                "#execution.finishedAt = :now"
+            ),
+            ExpressionAttributeNames={"#status": "status", "#execution": "execution"},
+            ExpressionAttributeValues={
+                ":completed": {"S": "COMPLETED"},
+                ":nothing": {"M": {}},
+                ":none": {"L": []},
+                ":now": {"S": "2026-11-21T12:00:00Z"},
+            },
         )
         raise TypeError("in the second run only")
 
