@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local import actions
+from local import actions, executions
 from local.clients import Clients
 from local.deploy import Delivery
 from local.iam import Guard, access_key
@@ -39,7 +39,6 @@ class Deliveries:
         self._guard = guard
         self._wait_scale = wait_scale
         self._sqs = clients("sqs")
-        self._step_functions = clients("stepfunctions")
         self._stopped = threading.Event()
 
     def follow(self, delivery: Delivery) -> None:
@@ -83,8 +82,7 @@ class Deliveries:
     def _start(self, state_machine_arn: str, event: str, starter: Any) -> None:
         # The rest waits in the queue, where no timeout of the workflow counts it; every state machine has its own.
         while not self._stopped.is_set():
-            running = self._step_functions.list_executions(stateMachineArn=state_machine_arn, statusFilter="RUNNING")
-            if len(running["executions"]) < MOST_RUNNING:
+            if executions.running(state_machine_arn) < MOST_RUNNING:
                 break
             time.sleep(0.05)
         # The name keeps the event's id findable, and differs when the same event comes twice, as on AWS.

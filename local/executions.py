@@ -19,7 +19,7 @@ from moto.stepfunctions.models import StateMachine, StepFunctionBackend
 from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
-from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
 from moto.stepfunctions.responses import StepFunctionResponse
 
 Publish = Callable[[Any], None]
@@ -127,6 +127,14 @@ def end(
         execution.exec_status = status
         _close_history(execution)
     _tell(execution, publish)
+
+
+def running(state_machine_arn: str) -> int:
+    """Count the executions of a state machine that are under way, without a request: it is asked again and again."""
+    _, _, _, region, account, *_ = state_machine_arn.split(":")
+    machines: Any = stepfunctions_parser_backends[account][region].state_machines
+    of_machine = [each for machine in machines if machine.arn == state_machine_arn for each in machine.executions]
+    return sum(each.exec_status is ExecutionStatus.RUNNING for each in of_machine)
 
 
 def _is_express(machine: Any) -> bool:

@@ -261,7 +261,9 @@ class Pipeline:
     def _executions_of(self, logical_id: str) -> list[Execution]:
         """Ask only about those that are new or running, because this is asked again and again."""
         states, known = self.client("stepfunctions"), self._known.setdefault(logical_id, {})
-        pages = states.get_paginator("list_executions").paginate(stateMachineArn=self.state_machines[logical_id])
+        pages = states.get_paginator("list_executions").paginate(
+            stateMachineArn=self.state_machines[logical_id], PaginationConfig={"PageSize": 20}
+        )
         asked = [execution.arn for execution in list(known.values()) if execution.running]
         for page in pages:
             new = [item["executionArn"] for item in page["executions"] if item["executionArn"] not in known]

@@ -83,7 +83,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
     from moto.core.config import default_user_config
 
-    from local import endpoint, events, executions, jsonata, listing, stepfunctions, template
+    from local import dynamodb, endpoint, events, executions, jsonata, listing, stepfunctions, template
     from local.deliveries import Deliveries
     from local.deploy import deploy, plan
     from local.http_api import HttpApi
@@ -92,6 +92,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     from local.streams import Streams
     from local.workers import Workers, credentials
 
+    dynamodb.install()
     endpoint.install()
     jsonata.install()
     events.install()

@@ -1,6 +1,7 @@
 """Seams in moto's Step Functions engine: its speed, its timeouts, its terminal errors, and the role it calls with."""
 
 import os
+import pickle
 import sys
 import time
 from functools import cache, lru_cache
@@ -15,7 +16,6 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     StateTaskServiceDynamoDB,
 )
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
-from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 from moto.stepfunctions.parser.asl.utils import boto_client
 
 from local import distributed_map
@@ -66,15 +66,21 @@ def install(wait_scale: float) -> None:
         return self._get_timed_out_failure_event(env) if isinstance(ex, TimeoutError) else name(self, env, ex)
 
     StateTaskServiceDynamoDB._from_error = from_error  # type: ignore[method-assign]
-    tree = lru_cache(lambda definition, parse=AmazonStateLanguageParser.parse: parse(definition)[1])
+    read = AmazonStateLanguageParser.parse
+
+    @lru_cache
+    def parsed(definition: str) -> tuple[bytes, Any, Any]:
+        translated, maps = distributed_map.translate(definition)
+        program, tree = read(translated)
+        return pickle.dumps(program), tree, maps
 
     def parse_once(definition: str) -> tuple[Any, Any]:
-        translated, maps = distributed_map.translate(definition)
-        # The components keep state while they run, so every execution gets its own from the common tree.
-        program = Preprocessor().visit(tree(translated))
+        # The components keep state while they run, so every execution gets its own: a copy, which is made in a moment.
+        copied, tree, maps = parsed(definition)
+        program = pickle.loads(copied)  # noqa: S301 (made above)
         for name, distributed in maps.items():
             distributed.add_to(program.states.states[name])
-        return program, tree(translated)
+        return program, tree
 
     distributed_map.install()
     AmazonStateLanguageParser.parse = staticmethod(parse_once)  # type: ignore[method-assign]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -184,9 +185,12 @@ def shared_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeli
 
 @pytest.fixture
 def pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
-    """Without the faults and replacements of the test before; each test has keys of its own."""
+    """Without the faults, replacements and dead letters of the test before; each test has keys of its own."""
     yield shared_pipeline
     shared_pipeline.clear()
+    for name, url in shared_pipeline.outputs.items():
+        if name.endswith("QueueUrl"):
+            shared_pipeline.take_messages(url)
 
 
 def put_upload(key: str, data: bytes) -> dict[str, Any]:
@@ -221,7 +225,7 @@ def put_record(image_key: str, **fields: Any) -> None:
         "ImageKey": image_key,
         "status": "PROCESSING",
         "uploadOrder": "0055AED6DCD90281E5".ljust(64, "0"),
-        "execution": {"id": "execution-1", "startedAt": "2026-11-21T12:00:01.000Z"},
+        "execution": {"id": "execution-1", "startedAt": datetime.now(UTC).isoformat()},
         **fields,
     }
     boto3.client("dynamodb").put_item(

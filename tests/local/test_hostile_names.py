@@ -154,7 +154,7 @@ NOT_IN_MOTO = {name for name in NAMES if "\n" in NAMES[name]}
 
 
 HEADERS = {"content-type", "x-content-type-options", "cache-control", "content-length", "apigw-requestid"} | {
-    "server", "date", "connection",
+    "server", "date",
 }  # fmt: skip
 """The function's, API Gateway's, and those of any server."""
 

@@ -54,7 +54,9 @@ def store(
                 f"There is an upload {image_key!a} already.", "Choose another name, or leave out If-None-Match."
             ) from error
         if code == "ConditionalRequestConflict":
-            raise StorageUnavailableError("Somebody wrote the upload at the same moment.", "Try again.") from error
+            raise StorageUnavailableError(
+                f"Somebody wrote the upload at the same moment: S3 answered {code}.", "Try again."
+            ) from error
         raise
     version: str | None = answer.get("VersionId")
     return version

@@ -1,0 +1,46 @@
+"""A seam in moto's answers: in each value of DynamoDB it looks for each of ten types under ten names, one by one."""
+
+import base64
+from typing import Any
+
+from botocore.model import Shape
+from moto.core.serialize import ResponseSerializer
+
+_VALUE = "AttributeValue"  # its shape in botocore's models of DynamoDB and of its streams
+
+
+def install() -> None:
+    """Let a value of DynamoDB be written as it is kept.
+
+    Raises:
+        RuntimeError: moto no longer has what is replaced.
+    """
+    original: Any = getattr(ResponseSerializer, "_serialize", None)
+    if not callable(original) or not callable(getattr(ResponseSerializer, "_default_serialize", None)):
+        raise RuntimeError("moto moved ResponseSerializer._serialize: local/dynamodb.py must follow.")
+
+    def serialize(self: Any, serialized: Any, value: Any, shape: Shape, key: str) -> None:
+        if shape.name == _VALUE and isinstance(value, dict):
+            self._default_serialize(serialized, _as_json(value), shape, key)
+        else:
+            original(self, serialized, value, shape, key)
+
+    ResponseSerializer._serialize = serialize  # type: ignore[method-assign]
+
+
+def _as_json(value: Any) -> Any:
+    ((kind, content),) = value.items()
+    match kind:
+        case "M":
+            return {kind: {name: _as_json(each) for name, each in content.items()}}
+        case "L":
+            return {kind: [_as_json(each) for each in content]}
+        case "B":
+            return {kind: _base64(content)}
+        case "BS":
+            return {kind: [_base64(each) for each in content]}
+    return value
+
+
+def _base64(content: str | bytes) -> str:
+    return base64.b64encode(content if isinstance(content, bytes) else content.encode()).decode()

@@ -1,0 +1,58 @@
+"""Values of DynamoDB come back as they were written."""
+
+import json
+
+import pytest
+from moto.core.serialize import ResponseSerializer
+
+from local import dynamodb
+
+KINDS = {
+    "text": {"S": "é"},
+    "number": {"N": "1.5"},
+    "yes": {"BOOL": True},
+    "nothing": {"NULL": True},
+    "list": {"L": [{"S": "a"}, {"M": {"in": {"L": []}, "bytes": {"B": b"\x00\xff"}}}]},
+    "map": {"M": {"empty": {"M": {}}, "S": {"S": "named like a type"}}},
+    "bytes": {"B": b"ab\x00"},
+    "texts": {"SS": ["a", "b"]},
+    "many bytes": {"BS": [b"x", b"\xff"]},
+}
+
+
+def test_every_kind_of_value_comes_back_as_it_was_written(pipeline):
+    """In an item, in a query and in the stream."""
+    client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "kinds"}}
+    client.put_item(TableName=table, Item={**key, **KINDS})
+    assert client.get_item(TableName=table, Key=key)["Item"] == {**key, **KINDS}
+    answer = client.query(
+        TableName=table, KeyConditionExpression="ImageKey = :key", ExpressionAttributeValues={":key": key["ImageKey"]}
+    )
+    assert answer["Items"] == [{**key, **KINDS}]
+    streams = pipeline.client("dynamodbstreams")
+    arn = client.describe_table(TableName=table)["Table"]["LatestStreamArn"]
+    (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    start = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+    records = streams.get_records(ShardIterator=streams.get_shard_iterator(**start)["ShardIterator"])["Records"]
+    assert {**key, **KINDS} in [each["dynamodb"].get("NewImage") for each in records]
+
+
+def test_what_refuses_a_condition_tells_what_is_there(pipeline):
+    """An error's item is a value, too."""
+    client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "there"}}
+    client.put_item(TableName=table, Item={**key, "n": {"N": "1"}})
+    with pytest.raises(client.exceptions.ConditionalCheckFailedException) as caught:
+        client.put_item(
+            TableName=table,
+            Item=key,
+            ConditionExpression="attribute_not_exists(ImageKey)",
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
+    assert json.loads(json.dumps(caught.value.response["Item"])) == {**key, "n": {"N": "1"}}
+
+
+def test_a_moved_seam_says_so(monkeypatch):
+    """When what is replaced is gone, starting fails with the file that must follow."""
+    monkeypatch.delattr(ResponseSerializer, "_serialize")
+    with pytest.raises(RuntimeError, match=r"local/dynamodb\.py must follow"):
+        dynamodb.install()
