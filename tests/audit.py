@@ -27,6 +27,8 @@ SCANNERS = ROOT / ".venv-audit" / "bin"
 NOT_SECRET = [
     ("*", r'"etag": "[0-9a-f]{32}"', "the MD5 of a sample"),
     ("*", r'"sequencer": "[0-9A-Fa-f]+"', "orders the events of a sample"),
+    ("*", r'"0055AED6DCD90281E[56]"', "a sequencer"),
+    ("events/*", r'"md5OfBody": "[0-9a-f]{32}"', "the MD5 of a sample"),
     ("*", r'"AWS_SECRET_ACCESS_KEY": "(test|bench)"', "moto takes any"),
     ("*", r'"x-api-key": "not-a-key"', "as it says"),
     ("*", r'API_KEY_TABLE(: !Ref| =) "?(ApiKeyTable|api-key-table)', "the name of a table"),

@@ -141,7 +141,7 @@ def test_a_form_brings_one_file():
 
 def test_a_form_of_a_browser_is_understood():
     """Its boundary has hyphens; its names are raw UTF-8."""
-    boundary = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
+    boundary = "----WebKitFormBoundaryOfAForm"
     data = part('form-data; name="file"; filename="Größe.jpg"'.encode()).replace(b"--e", b"--" + boundary.encode())
     assert receive(data, content_type=f"multipart/form-data; boundary={boundary}").image_key == "uploads/Größe.jpg"
     quoted = f'Multipart/Form-Data; charset=utf-8; boundary="{boundary}"'
