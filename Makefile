@@ -35,7 +35,7 @@ audit: $(STAMP) $(AUDIT_STAMP) ## Look for unsafe settings, known vulnerabilitie
 test-all: lint audit fuzz load $(STAMP) ## Check everything, for longer: audit, damaged files, load, more interleavings; keep the figures
 	$(BIN)/python -m bench.batch_simulation
 	INTERLEAVINGS=30 $(PYTEST) --junitxml=.figures.xml
-	$(BIN)/python -m tests.figures .figures.xml
+	PYTHONPATH=layers/core INTERLEAVINGS=30 $(BIN)/python -m tests.figures .figures.xml
 
 invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTION=… EVENT=events/….json OPTIONS=…
 	@$(BIN)/python -m local invoke $(FUNCTION) $(EVENT) $(OPTIONS)
