@@ -34,7 +34,7 @@ audit: $(STAMP) $(AUDIT_STAMP) ## Look for unsafe settings, known vulnerabilitie
 
 test-all: lint audit fuzz load $(STAMP) ## Check everything, for longer: audit, damaged files, load, more interleavings; keep the figures
 	$(BIN)/python -m bench.batch_simulation
-	INTERLEAVINGS=30 $(PYTEST) --junitxml=.figures.xml
+	HEAVY=1 INTERLEAVINGS=30 $(PYTEST) --junitxml=.figures.xml
 	PYTHONPATH=layers/core INTERLEAVINGS=30 $(BIN)/python -m tests.figures .figures.xml
 
 invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTION=… EVENT=events/….json OPTIONS=…

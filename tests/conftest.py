@@ -36,6 +36,9 @@ os.environ |= {
 }
 
 
+heavy = pytest.mark.skipif("HEAVY" not in os.environ, reason="takes long; `make test-all` runs it")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Iterator[Any]:
     """What a test has printed travels to another process as UTF-8, and names that are none are tried, too."""

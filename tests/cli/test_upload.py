@@ -15,7 +15,7 @@ from cli.commands import main
 from cli.exits import INTERRUPTED, LEFT, NO_OUTCOME, OK, PICTURE_FAILED, USAGE
 from cli.upload import PART_BYTES, content_type, etag
 from tests.cli.conftest import ENVIRONMENT, PICTURE
-from tests.conftest import ROOT
+from tests.conftest import ROOT, heavy
 from tests.pictures import encoded, gradient, opened
 
 FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "tif": "TIFF", "bmp": "BMP"}
@@ -50,6 +50,7 @@ def hundred(folder: Path) -> Path:
     return folder
 
 
+@heavy
 def test_a_hundred_files_are_uploaded_followed_fetched_and_deleted(pipeline, lines, hundred, tmp_path):
     """Each has one outcome, and the exit code tells that not all are pictures; the second time all are skipped."""
     code, told = lines("upload", str(hundred), "--wait", "--jobs", "8")

@@ -11,6 +11,7 @@ from urllib.parse import quote_plus
 import pytest
 
 from local.pipeline import Pipeline
+from tests.conftest import heavy
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket
 
@@ -57,6 +58,7 @@ def folder() -> str:
     return f"uploads/batches/{uuid.uuid4()}"
 
 
+@heavy
 def test_a_hundred_messages_drain_without_a_loss(quiet, folder):
     """Each upload is processed once, and the queue is empty only when all have ended."""
     keys = [f"{folder}/{number}.jpg" for number in range(100)]

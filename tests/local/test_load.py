@@ -11,6 +11,7 @@ from bench.load_check import Fault, Seen, Sent, check
 from bench.load_mix import Upload, uploads
 from bench.report import section
 from local.pipeline import UPLOADS_MACHINE, Execution, Pipeline
+from tests.conftest import heavy
 
 GOOD = Sent(Upload(0, "uploads/a.jpg", "photo", b"", size=(4, 3)), "v1", 0.0)
 BAD = Sent(Upload(1, "uploads/b.jpg", "text", b"", error="UnsupportedFormatError", delivered_twice=True), "v2", 0.0)
@@ -41,6 +42,7 @@ RECORDS = {
 RIGHT = Seen([FIRST, SECOND, AGAIN], frozenset({"arn:1", "arn:2"}), ["arn:1", "arn:2"], RECORDS)
 
 
+@heavy
 def test_twenty_uploads_at_once_are_neither_lost_nor_doubled(tmp_path):
     """Good, bad, overwritten and delivered twice: each has its one end, within the memory that is allowed."""
     told = []
