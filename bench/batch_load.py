@@ -33,6 +33,7 @@ _CONNECTIONS = 50
 _TWICE = 10  # one of so many messages comes twice
 _LOOK_SECONDS = 1.0
 _TELL_SECONDS = 10.0
+_LOOKS = 3  # both numbers are approximate: a message that just becomes visible is in neither
 _PATIENCE_SECONDS = 120.0  # when nothing changes for so long, nothing will
 
 
@@ -70,7 +71,7 @@ def drain(pipeline: Pipeline) -> Iterator[tuple[float, int]]:
     started = changed = time.monotonic()
     before = -1
     while pipeline.alive and time.monotonic() - changed < _PATIENCE_SECONDS:
-        left = waiting(pipeline, "BatchQueueUrl")
+        left = max(waiting(pipeline, "BatchQueueUrl") for _ in range(_LOOKS))
         yield time.monotonic() - started, left
         if left == 0:
             return
@@ -110,6 +111,11 @@ def run(pipeline: Pipeline, count: int) -> dict[str, Any]:
         if seconds - told >= _TELL_SECONDS:
             told = seconds
             print(f"{seconds:6.0f} s  {left:,} messages left", flush=True)
+    # What takes longer than StartBatch waits is no message any more.
+    pipeline.wait_until(
+        lambda: not any(execution.running for execution in pipeline.executions(UPLOADS_MACHINE)),
+        "the last executions to end",
+    )
     figures = {"date": time.strftime("%Y-%m-%d"), "pictures": count, "messages": messages, "seconds": round(seconds, 1)}
     return figures | check(pipeline, keys)
 
