@@ -9,9 +9,12 @@ import logging
 import threading
 import time
 import uuid
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
+from jsonpath_ng import ext
+from jsonpath_ng.ext.parser import parse
 from moto.events.models import events_backends
 from moto.s3 import notifications
 from moto.s3.models import S3Backend
@@ -45,6 +48,8 @@ def install() -> None:
     if not callable(getattr(S3Backend, "delete_object", None)):
         raise RuntimeError("moto moved S3Backend.delete_object: local/events.py must follow.")
     notifications._send_event_bridge_message = _noticed
+    # moto reads the paths of a target's transformer anew for every event.
+    ext.parse = lru_cache(parse)  # type: ignore[attr-defined]  # which it exports without saying so
     S3Backend.delete_object = _announcing(S3Backend.delete_object)  # type: ignore[method-assign]
 
 

@@ -83,7 +83,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
     from moto.core.config import default_user_config
 
-    from local import dynamodb, endpoint, events, executions, jsonata, listing, stepfunctions, template
+    from local import dynamodb, endpoint, events, executions, jsonata, listing, sqs, stepfunctions, template
     from local.deliveries import Deliveries
     from local.deploy import deploy, plan
     from local.http_api import HttpApi
@@ -97,6 +97,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     jsonata.install()
     events.install()
     listing.install()
+    sqs.install()
     stepfunctions.install(configuration.wait_scale)
     executions.install(events.publish)
     default_user_config["stepfunctions"]["execute_state_machine"] = True

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from moto.core.serialize import ResponseSerializer
+from moto.dynamodb.parsing.tokens import ExpressionTokenizer
 
 from local import dynamodb
 
@@ -53,8 +54,9 @@ def test_what_refuses_a_condition_tells_what_is_there(pipeline):
     assert json.loads(json.dumps(caught.value.response["Item"])) == {**key, "n": {"N": "1"}}
 
 
-def test_a_moved_seam_says_so(monkeypatch):
+@pytest.mark.parametrize(("where", "name"), [(ResponseSerializer, "_serialize"), (ExpressionTokenizer, "make_list")])
+def test_a_moved_seam_says_so(monkeypatch, where, name):
     """When what is replaced is gone, starting fails with the file that must follow."""
-    monkeypatch.delattr(ResponseSerializer, "_serialize")
+    monkeypatch.delattr(where, name)
     with pytest.raises(RuntimeError, match=r"local/dynamodb\.py must follow"):
         dynamodb.install()
