@@ -26,6 +26,7 @@ def installed(monkeypatch):
 @pytest.mark.parametrize(("seconds_ago", "given"), [(0, ["here"]), (50, ["here"]), (70, []), (3600, [])])
 @mock_aws
 def test_a_message_is_given_until_its_time_is_over(installed, seconds_ago, given):
+    """As on AWS, where what is older is deleted."""
     client = boto3.client("sqs", region_name="us-east-1")
     url = client.create_queue(QueueName="q", Attributes={"MessageRetentionPeriod": "60"})["QueueUrl"]
     client.send_message(QueueUrl=url, MessageBody="here")
@@ -36,6 +37,7 @@ def test_a_message_is_given_until_its_time_is_over(installed, seconds_ago, given
 
 @mock_aws
 def test_what_was_given_is_hidden_for_its_time(installed):
+    """And comes back when it is asked for."""
     client = boto3.client("sqs", region_name="us-east-1")
     url = client.create_queue(QueueName="q")["QueueUrl"]
     client.send_message(QueueUrl=url, MessageBody="here")
@@ -50,6 +52,7 @@ def test_what_was_given_is_hidden_for_its_time(installed):
 
 @pytest.mark.parametrize(("where", "name"), SEAMS)
 def test_a_moved_seam_says_so(monkeypatch, where, name):
+    """When what is replaced is gone, starting fails with the file that must follow."""
     monkeypatch.delattr(where, name)
     with pytest.raises(RuntimeError, match=r"local/sqs\.py must follow"):
         sqs.install()
