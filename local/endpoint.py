@@ -16,12 +16,15 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from moto import backends
+from moto.core import responses
+from moto.core.utils import method_names_from_class
 from moto.moto_server import werkzeug_app
 from moto.moto_server.utilities import RegexConverter
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -58,7 +61,7 @@ class Fault:
 
 
 def install() -> None:
-    """Make moto's S3 take keys with any character, and look for moto's own files once instead of at every request.
+    """Make moto's S3 take keys with any character, and look for moto's files and methods once, not at every request.
 
     Raises:
         RuntimeError: moto no longer has what is replaced.
@@ -67,9 +70,13 @@ def install() -> None:
         raise RuntimeError("moto moved RegexConverter out of werkzeug_app: local/endpoint.py must follow.")
     if not callable(getattr(backends, "list_of_moto_modules", None)):
         raise RuntimeError("moto moved backends.list_of_moto_modules: local/endpoint.py must follow.")
+    if not callable(getattr(responses, "method_names_from_class", None)):
+        raise RuntimeError("moto moved responses.method_names_from_class: local/endpoint.py must follow.")
     werkzeug_app.RegexConverter = _AnyCharacter  # type: ignore[attr-defined]
     modules = frozenset(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: modules
+    # moto imports it without saying so.
+    responses.method_names_from_class = lru_cache(method_names_from_class)  # type: ignore[attr-defined]
 
 
 class _AnyCharacter(RegexConverter):

@@ -24,7 +24,7 @@ from local.server import CONTROL_PATH, Configuration
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 PATIENCE_SECONDS = 120.0  # far more than anything takes, also on a busy machine
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 UPLOADS_MACHINE = "ProcessImageStateMachine"
 
 Replacement = Callable[[Any], Any]
@@ -262,7 +262,7 @@ class Pipeline:
         """Ask only about those that are new or running, because this is asked again and again."""
         states, known = self.client("stepfunctions"), self._known.setdefault(logical_id, {})
         pages = states.get_paginator("list_executions").paginate(
-            stateMachineArn=self.state_machines[logical_id], PaginationConfig={"PageSize": 20}
+            stateMachineArn=self.state_machines[logical_id], PaginationConfig={"PageSize": 5}
         )
         asked = [execution.arn for execution in list(known.values()) if execution.running]
         for page in pages:

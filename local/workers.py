@@ -190,8 +190,8 @@ class Workers:
     def _watch_memory(self) -> None:
         while not self._stopped.wait(MEMORY_CHECK_SECONDS):
             with self._lock:
-                workers = list(self._all)
-            for worker in workers:
+                busy = self._all.difference(*self._idle.values())  # who waits needs no more, and there are many of them
+            for worker in busy:
                 worker.check_memory()
 
 

@@ -11,6 +11,7 @@ from urllib.request import urlopen
 import pytest
 from botocore.exceptions import ClientError
 from moto import backends
+from moto.core import responses
 from moto.moto_server import werkzeug_app
 
 from local import endpoint
@@ -101,7 +102,7 @@ def test_the_workflow_meets_faults_too(pipeline, folder):
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(werkzeug_app, "RegexConverter"), (backends, "list_of_moto_modules")],
+    [(werkzeug_app, "RegexConverter"), (backends, "list_of_moto_modules"), (responses, "method_names_from_class")],
     ids=lambda each: str(each),
 )
 def test_a_moved_seam_says_so(monkeypatch, module, name):
