@@ -61,9 +61,10 @@ def find(path: str, settings: StatusSettings, wait_seconds: int = 0) -> records.
     while True:
         record = next(filter(None, (_read(settings, image_key) for image_key in image_keys)), None)
         settled = record is not None and (not under_way(record) or "stale" in record)
-        if settled or time.monotonic() + pause > deadline:
+        left = deadline - time.monotonic()
+        if settled or left <= 0:
             return record
-        time.sleep(pause)
+        time.sleep(min(pause, left))
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
