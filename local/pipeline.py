@@ -50,8 +50,8 @@ class Execution:
 
     @property
     def name(self) -> str:
-        """Its id in the record."""
-        return self.arn.rpartition(":")[2]
+        """Its id in the record; an Express execution has one more behind it."""
+        return self.arn.split(":")[7]
 
     @property
     def key(self) -> str | None:

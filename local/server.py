@@ -241,7 +241,8 @@ def _bind(serve: Callable[[Any, int], int], application: Any, port: int, what: s
         return serve(application, port)
     except OSError as error:
         raise RuntimeError(
-            f"Port {port} on 127.0.0.1, meant for {what}, is in use. Stop what uses it, or choose another port."
+            f"Port {port} on 127.0.0.1, meant for {what}, is in use. Stop what uses it, or choose other "
+            "ports: --port and --api-port, where 0 is any that is free."
         ) from error
 
 

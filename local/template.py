@@ -1,6 +1,7 @@
 """Reads `template.yml`: aws-sam-translator translates SAM, and what CloudFormation would resolve is resolved here."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -196,10 +197,30 @@ def _parameters(declared: Mapping[str, Any], overrides: Mapping[str, str]) -> di
         if name not in overrides and "Default" not in declaration:
             raise TemplateError(f"Parameter {name} has no default: give it a value.")
         value = overrides.get(name, declaration.get("Default"))
+        if rule := _broken(declaration, str(value)):
+            raise TemplateError(f"Parameter {name} is {value!r}, but {rule}.")
         if declaration["Type"] == "CommaDelimitedList":
             value = [item.strip() for item in str(value).split(",")]
         values[name] = value
     return values
+
+
+def _broken(declaration: Mapping[str, Any], value: str) -> str | None:
+    """Which rule of its declaration a value breaks: CloudFormation would refuse it, too."""
+    allowed = [str(each) for each in declaration.get("AllowedValues", [])]
+    if allowed and value not in allowed:
+        return f"must be one of {', '.join(allowed)}"
+    if not re.fullmatch(declaration.get("AllowedPattern", ".*"), value, re.DOTALL):
+        return str(declaration.get("ConstraintDescription", f"must match {declaration.get('AllowedPattern')}"))
+    if declaration["Type"] == "Number":
+        least, most = declaration.get("MinValue", -math.inf), declaration.get("MaxValue", math.inf)
+        try:
+            fits = least <= float(value) <= most
+        except ValueError:
+            fits = False
+        if not fits:
+            return f"must be a number from {least} to {most}"
+    return None
 
 
 class _NoManagedPolicies:

@@ -70,6 +70,8 @@ def test_an_upload_ends_as_ever(express, key, data, status):
     assert express.wait_for(key)["status"] == status
     (execution,), (notification,) = of(express, key)
     assert ":express:" in execution.arn
+    record = express.record(key) or {}
+    assert execution.name == record["execution"]["id"]  # by which `make run` tells whose record it is
     assert f"#/express-executions/details/{execution.arn}?startDate=1" in notification["Message"]
     assert not [each for each in express.executions("SettleImageStateMachine") if key in json.dumps(each.event)]
 

@@ -160,6 +160,24 @@ def test_an_unknown_parameter_is_said(load):
         load(Sise="4")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("WorkflowType", "express", "must be one of STANDARD, EXPRESS"),
+        ("MaxMegapixels", "abc", "must be a number from 1"),
+        ("MaxMegapixels", "0", "must be a number from 1"),
+        ("BatchConcurrency", "5000", "must be a number from 2 to 1000"),
+        ("BatchConcurrency", "nan", "must be a number from 2 to 1000"),
+        ("ImageFormats", "JPEG,EXE", "must"),
+        ("AlarmEmail", "nobody", "must"),
+    ],
+)
+def test_a_value_that_cloudformation_would_refuse_is_refused(name, value, words):
+    """Before anything runs, with the rule."""
+    with pytest.raises(TemplateError, match=f"Parameter {name} is '{value}', but .*{words}"):
+        template.load(ROOT / "template.yml", "stack", "us-east-1", {name: value})
+
+
 def test_every_function_of_the_application_is_found():
     """Whatever template.yml has now or will have."""
     loaded = template.load(ROOT / "template.yml", "stack", "us-east-1")
