@@ -110,6 +110,7 @@ def test_a_name_of_its_own_says_the_format(data, kind, suffix):
     [
         *("", "/x.jpg", "x/", "a//b.jpg", "../x.jpg", "a/../b.jpg", "..", ".", "./x.jpg"),
         *("x\n.jpg", "x\0", "\x9b.jpg", "x" * 1017, "\ud800.jpg"),
+        "\ufffd.jpg",  # bytes that were no text
     ],
 )
 def test_a_name_that_somebody_could_take_for_another_is_refused(name):

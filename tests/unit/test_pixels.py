@@ -76,10 +76,11 @@ def test_a_missing_decoder_is_not_blamed_on_the_picture(monkeypatch):
         pixels.decode(data, header, 1)
 
 
-def test_a_file_that_was_not_transferred_completely_is_told_so():
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_file_that_was_not_transferred_completely_is_told_so(kind):
     """The commonest fault of all, in words for the person who uploaded it."""
-    data = saved(quarters(size=(600, 400)), "JPEG", quality=95)[:-200]
+    data = saved(quarters(size=(600, 400)), kind, quality=95)[:-200]
     header = admit(lambda n: data[:n], len(data), Limits())
-    with pytest.raises(CorruptImageError, match="JPEG is cut off") as caught:
+    with pytest.raises(CorruptImageError, match=f"{kind} is cut off") as caught:
         decode(data, header, 1)
     assert "upload it again" in caught.value.hint

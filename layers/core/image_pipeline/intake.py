@@ -15,7 +15,13 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from image_pipeline import formats, keys
-from image_pipeline.errors import EmptyUploadError, InvalidRequestError, UnsupportedFormatError, UploadTooLargeError
+from image_pipeline.errors import (
+    EmptyUploadError,
+    InvalidKeyError,
+    InvalidRequestError,
+    UnsupportedFormatError,
+    UploadTooLargeError,
+)
 
 MOST_BYTES = 4_500_000
 """Of a request, in bytes: in base64 and with its headers it must stay below what Lambda takes, 6,291,456 bytes."""
@@ -63,6 +69,9 @@ def receive(event: dict[str, Any], admitted: frozenset[str]) -> Picture:
     name = (event.get("queryStringParameters") or {}).get("name")
     if name is None:
         name = _file_name(disposition) or f"{uuid.uuid4()}.{_SUFFIXES.get(kind, kind.lower())}"
+    elif "\N{REPLACEMENT CHARACTER}" in name:
+        # Stands for bytes that were no text: several names would become one, and one upload cover another.
+        raise InvalidKeyError("The parameter `name` is not UTF-8.", "Encode the name as UTF-8, then as a URL.")
     return Picture(keys.named(name), data, formats.CONTENT_TYPES[kind], overwrite)
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 _ABI = 0x0209
 _MODE_RGBA = 1
+_NOT_ENOUGH_DATA = 7
 
 _int = ctypes.c_int
 
@@ -112,7 +113,7 @@ def decode(data: bytes, least: tuple[int, int]) -> Image.Image | None:
     config.output.planes.rgba = _Rgba(ctypes.addressof(view), width * 4, len(pixels))
     status = library.WebPDecode(data, len(data), ctypes.byref(config))
     if status:
-        raise ValueError(f"libwebp status {status}")
+        raise ValueError("truncated" if status == _NOT_ENOUGH_DATA else f"libwebp status {status}")
     if features.has_alpha:
         return Image.frombuffer("RGBA", (width, height), pixels, "raw", "RGBA", 0, 1)
     return Image.frombytes("RGB", (width, height), pixels, "raw", "RGBX")
