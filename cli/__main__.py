@@ -7,6 +7,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "core"))
 
 if __name__ == "__main__":
-    from cli.commands import main
+    try:
+        from cli.commands import main
 
-    sys.exit(main())
+        sys.exit(main())
+    except KeyboardInterrupt:  # before the command has begun
+        sys.exit(130)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cli import names
 from cli.exits import INTERRUPTED, LEFT, OK
 from cli.stack import Stack
 from image_pipeline.keys import UPLOADS_PREFIX
@@ -33,7 +34,8 @@ class Sums:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("prefix", nargs="?", default=UPLOADS_PREFIX, type=_prefix, help="(default %(default)s)")
+    words = "what their keys begin with (default %(default)s)"
+    parser.add_argument("prefix", nargs="?", default=UPLOADS_PREFIX, type=names.prefix, help=words)
     parser.add_argument("--dry-run", action="store_true", help="tell how many, how long and what it costs; do nothing")
     parser.add_argument("--changed-since", type=_time, metavar="TIME", help="uploaded since then, in ISO 8601")
     which = parser.add_mutually_exclusive_group()
@@ -69,10 +71,11 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
     try:
         ended = _follow(stack, execution, say)
     except KeyboardInterrupt:
-        print(f"It goes on without you. To stop it: aws stepfunctions stop-execution --execution-arn {execution}")
+        stop = "" if stack.local else f" To stop it: aws stepfunctions stop-execution --execution-arn {execution}"
+        print(f"It goes on without you.{stop}")
         return INTERRUPTED
     if ended["status"] != "SUCCEEDED":
-        _fail(ended, options.json)
+        _fail(stack, ended, options.json)
         return LEFT
     place = json.loads(ended["output"])["ResultWriterDetails"]
     sums = _sums(stack, place)
@@ -120,15 +123,17 @@ def _show(text: str) -> None:
     print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def _fail(ended: Mapping[str, Any], as_json: bool) -> None:
-    arn, error = ended["executionArn"], ended.get("error") or ended["status"]
+def _fail(stack: Stack, ended: Mapping[str, Any], as_json: bool) -> None:
+    arn, error, cause = ended["executionArn"], ended.get("error") or ended["status"], ended.get("cause")
     if as_json:
-        print(json.dumps({"executionArn": arn, "status": ended["status"], "error": error}))
+        print(json.dumps({"executionArn": arn, "status": ended["status"], "error": error, "cause": cause}))
         return
+    # The local engine cannot redrive.
+    rest = "run it again" if stack.local else f"aws stepfunctions redrive-execution --execution-arn {arn}"
     print(
-        f"The backfill ended with {error}: {ended.get('cause') or 'no cause was given'}. What it had chosen until then "
-        f"is processed. Once the cause is mended, this does the rest:\n"
-        f"aws stepfunctions redrive-execution --execution-arn {arn}",
+        f"The backfill ended with {error}: {cause or 'no cause was given'} Why a part failed is in the log of "
+        f"SelectBackfillFunction. What was chosen until then is processed. Once the cause is mended, for the rest:\n"
+        f"{rest}",
         file=sys.stderr,
     )
 
@@ -183,12 +188,6 @@ def _duration(seconds: int) -> str:
     if seconds < 120:
         return f"{seconds} seconds"
     return f"{seconds / 60:,.0f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours"
-
-
-def _prefix(text: str) -> str:
-    if not text.startswith(UPLOADS_PREFIX):
-        raise argparse.ArgumentTypeError(f"{text!a} does not begin with {UPLOADS_PREFIX}")
-    return text
 
 
 def _time(text: str) -> datetime:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,20 @@ def main(arguments: list[str] | None = None) -> int:
         terminal.complain("Interrupted. The same command again does the rest.")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read this has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
+        return LEFT
+    except OSError as error:
+        _drop_output()
+        terminal.complain(f"Not everything could be read or written: {error}.")
         return LEFT
     return code
+
+
+def _drop_output() -> None:
+    """Let the interpreter flush what is left into nothing, or it would complain when it ends."""
+    with suppress(OSError):
+        sys.stdout.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stack(options: argparse.Namespace) -> stacks.Stack | None:
@@ -100,7 +112,9 @@ def _pictures(commands: Any) -> None:
     sub = _command(
         commands, "upload", upload, "upload files and folders; what is there already is skipped", _JSON_LINES
     )
-    paths = sub.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or a pattern such as '*.jpg'")
+    paths = sub.add_argument(
+        "paths", nargs="+", type=names.path, metavar="PATH", help="a file, a folder, or a pattern such as '*.jpg'"
+    )
     completion.of_files(paths)
     sub.add_argument("--to", type=names.folder, default="uploads/", metavar="FOLDER", help="a folder below uploads/")
     sub.add_argument("--jobs", type=names.number, default=8, help="how many files at a time (default %(default)s)")
@@ -191,17 +205,19 @@ def _reprocess(stack: stacks.Stack, options: argparse.Namespace) -> int:
     outputs = stack.outputs
     where = outputs["UploadsBucketName"], outputs["ImageTableName"], outputs["ProcessImageStateMachineArn"]
     started: dict[str, str] = {}
-    for key in map(names.key, options.keys):
+    failed: list[dict[str, str]] = []
+    for key in dict.fromkeys(map(names.key, options.keys)):
         try:
             started[key] = uploads.reprocess(stack.client, *where, key)
         except UploadNotFoundError as error:
+            failed.append({"key": key, "reason": str(error)})
             terminal.complain(str(error))
         else:
             if not options.json:
                 print(f"Started {started[key]}.")
     if options.json:
-        print(json.dumps({"started": started}))
-    return OK if len(started) == len(set(map(names.key, options.keys))) else LEFT
+        print(json.dumps({"started": started, "failed": failed}))
+    return LEFT if failed else OK
 
 
 def _completion(_: None, options: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """Which files are meant by paths, folders and patterns, and what each is to be called in the bucket."""
 
+import errno
 import glob
 import os
 import stat
@@ -7,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli import names
 from image_pipeline import keys
 
 _SPECIAL = ("", "..")  # names of folders that are no names
@@ -81,6 +83,9 @@ def _below(path: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path | Lef
         else:
             yield from _inside(path, above | {(facts.st_dev, facts.st_ino)})
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            yield LeftOut(path, "is a link in a circle", fault=False)
+            return
         missing = "is a link to something that is not there" if path.is_symlink() else "is not there"
         reason = missing if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         yield LeftOut(path, reason, fault=True)
@@ -98,9 +103,7 @@ def _inside(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path | 
 
 
 def _unfit(key: str) -> str:
-    try:
-        size = len(key.encode())
-    except UnicodeEncodeError:
+    if (size := names.size(key)) is None:
         return "has a name that is not UTF-8; rename it"
     too_long = f"would have a key of {size:,} bytes, where S3 takes {keys.MAX_KEY_BYTES:,}; shorten its path"
     return too_long if size > keys.MAX_KEY_BYTES else ""

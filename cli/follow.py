@@ -49,12 +49,14 @@ def uploaded(stack: Stack, image_keys: Collection[str], jobs: int) -> dict[str, 
 
     def look(image_key: str) -> tuple[str, Upload | None]:
         found = head(s3, bucket, image_key)
-        if found is None:
+        # S3's console makes a folder by an empty object, which the workflow passes over: nobody shall wait for it.
+        if found is None or (image_key.endswith("/") and not found["ContentLength"]):
             return image_key, None
         at = found["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ")
         return image_key, Upload(found.get("VersionId"), found["ETag"].strip('"'), at)
 
-    return dict(parallel.each(look, list(image_keys), jobs))
+    found = dict(parallel.each(look, list(image_keys), jobs))
+    return {image_key: found[image_key] for image_key in image_keys}  # as they were named, not as they were found
 
 
 def read(stack: Stack, image_keys: Iterable[str]) -> dict[str, Body]:
@@ -108,9 +110,10 @@ def changes(stack: Stack, wanted: Mapping[str, Upload | None], seconds: float) -
                 yield body
             if ended:
                 del waiting[image_key]
-        if not waiting or time.monotonic() + pause > deadline:
+        left = deadline - time.monotonic()
+        if not waiting or left <= 0:
             return
-        time.sleep(pause)
+        time.sleep(min(pause, left))
         pause = _FIRST_PAUSE if news else min(pause * _GROWTH, _LONGEST_PAUSE)
 
 

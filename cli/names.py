@@ -5,22 +5,60 @@ import difflib
 
 from cli.stack import Stack
 from image_pipeline import keys
+from image_pipeline.errors import InvalidRequestError
 
 _LOOKED_AT = 1000  # names in the same folder: one request
 _SUGGESTED = 3
+_KEYS = f"a key is UTF-8 and has up to {keys.MAX_KEY_BYTES:,} bytes"
 
 
 def key(name: str) -> str:
-    """Give the key of an upload, which may be named with or without `uploads/`."""
-    return name if name.startswith(keys.UPLOADS_PREFIX) else keys.UPLOADS_PREFIX + name
+    """Give the key of an upload, which may be named with or without `uploads/`.
+
+    Raises:
+        InvalidRequestError: no object of S3 can have it.
+    """
+    full = name if name.startswith(keys.UPLOADS_PREFIX) else keys.UPLOADS_PREFIX + name
+    if (bytes_ := size(full)) is None or bytes_ > keys.MAX_KEY_BYTES:
+        raise InvalidRequestError(f"The name {name[:80]!a} cannot be one: {_KEYS}.", "Check the name.")
+    return full
+
+
+def size(image_key: str) -> int | None:
+    """How many bytes a key has; None when it is not UTF-8."""
+    try:
+        return len(image_key.encode())
+    except UnicodeEncodeError:
+        return None
+
+
+def prefix(text: str) -> str:
+    """Check what keys begin with, for argparse."""
+    if not text.startswith(keys.UPLOADS_PREFIX):
+        raise argparse.ArgumentTypeError(f"{text!a} does not begin with {keys.UPLOADS_PREFIX}")
+    return _possible(text)
+
+
+def path(text: str) -> str:
+    """Check a path on this machine, for argparse: an empty one would be the folder that one is in."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' names no file and no folder; for the one that you are in, say .")
+    return text
 
 
 def folder(text: str) -> str:
     """Check a folder to upload to, for argparse, and give its key."""
-    parts = [part for part in key(text).split("/") if part]
+    parts = [part for part in _possible(text).split("/") if part]
     if {".", ".."} & set(parts):
         raise argparse.ArgumentTypeError(f"{text!a} is no folder of the bucket: leave out . and ..")
     return "/".join(parts) + "/"
+
+
+def _possible(text: str) -> str:
+    try:
+        return key(text)
+    except InvalidRequestError as error:
+        raise argparse.ArgumentTypeError(error.message) from error
 
 
 def number(text: str) -> int:

@@ -80,7 +80,9 @@ def _start(stack: Stack, message: Any) -> str:
     machines = {arn for name, arn in stack.outputs.items() if name.endswith("StateMachineArn")}
     target = _attributes(message).get("TARGET_ARN", "")
     if target not in machines:
-        raise _NotPutBackError(f"its target {target or 'is not named'} is no workflow of this stack")
+        raise _NotPutBackError(
+            f"its target {target} is no workflow of this stack" if target else "it does not name its target"
+        )
     states, name = stack.client("stepfunctions"), f"redriven_{message['MessageId']}"
     try:
         states.start_execution(stateMachineArn=target, name=name, input=message["Body"])

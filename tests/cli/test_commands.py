@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from cli.commands import LEFT, NO_STACK, OK, main
+from cli.commands import LEFT, NO_STACK, OK, USAGE, main
 from cli.stack import deployed
-from local.pipeline import Pipeline
+from local.pipeline import ROOT, Pipeline
 from tests.pictures import photo
 
 PHOTO = photo(200, 150)
@@ -144,6 +147,48 @@ def test_what_was_never_uploaded_cannot_be_reprocessed(running, capsys):
     """The exit code says that something was left undone, the message what to do."""
     assert main(["reprocess", "uploads/no such.jpg", *running]) == LEFT
     assert "There is no 'uploads/no such.jpg'." in capsys.readouterr().err
+    assert main(["reprocess", "uploads/no such.jpg", "--json", *running]) == LEFT
+    (failed,) = json.loads(capsys.readouterr().out)["failed"]
+    assert failed["key"] == "uploads/no such.jpg"
+
+
+@pytest.mark.parametrize("name", ["\udcff.jpg", "a" * 1017, "é" * 509], ids=ascii)
+@pytest.mark.parametrize("command", ["status", "reprocess", "delete", "download"])
+def test_what_cannot_be_a_name_is_refused(command, name, running, capsys):
+    """By whichever command, before anything is asked of AWS."""
+    assert main([command, name, *(["--yes"] if command == "delete" else []), *running]) == USAGE
+    assert "cannot be one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["upload", ""],
+        ["upload", "x", "--to", "\udcff"],
+        ["backfill", "uploads/\udcff"],
+        ["backfill", f"uploads/{'a' * 1017}"],
+        ["backfill", "other/"],
+    ],
+    ids=ascii,
+)
+def test_what_names_nothing_is_a_wrong_argument(arguments, running, capsys):
+    """An empty path is not the folder that one is in: in a script, it is a variable that nobody has set."""
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, *running])
+    assert ended.value.code == USAGE
+    assert "error: argument" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_a_full_disk_is_said(running):
+    """In a sentence, whichever command writes."""
+    command = [sys.executable, "-m", "cli", "keys", "list", *running]
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert run.returncode == LEFT
+    assert "No space left on device" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "Exception ignored" not in run.stderr
 
 
 def test_without_a_running_copy_the_command_says_how_to_start_one(tmp_path, capsys):

@@ -29,6 +29,25 @@ def test_the_status_is_what_the_api_says(pipeline, lines, picture):
     assert status == told
 
 
+def test_the_order_is_that_of_the_names(pipeline, lines, name):
+    """Whichever is found first."""
+    names = [f"{name}-{number}" for number in (3, 1, 5, 2, 4)]
+    for each in names:
+        pipeline.upload(f"uploads/{each}", b"x")
+    for each in names:
+        pipeline.wait_for(f"uploads/{each}")
+    for _ in range(5):
+        _, (found,) = lines("status", *names)
+        assert [each["ImageKey"] for each in found["statuses"]] == [f"uploads/{each}" for each in names]
+
+
+def test_nobody_waits_for_a_folder(pipeline, lines, name):
+    """S3's console makes one by an empty object, which is never processed."""
+    pipeline.upload(f"uploads/{name}/", b"")
+    code, (found,) = lines("status", f"{name}/", "--wait")
+    assert (code, found["missing"]) == (LEFT, [f"uploads/{name}/"])
+
+
 def test_people_read_how_it_went(picture, running, capsys):
     """A line for each fact; `uploads/` may be left out."""
     assert main(["status", f"uploads/{picture}", *running]) == OK
