@@ -14,13 +14,14 @@ from local.pipeline import UPLOADS_MACHINE, Execution, Pipeline
 from tests.conftest import heavy
 
 GOOD = Sent(Upload(0, "uploads/a.jpg", "photo", b"", size=(4, 3)), "v1", 0.0)
+_MACHINE = "arn:aws:states:us-east-1:123456789012:execution:image-pipeline-ProcessImageStateMachine"
 BAD = Sent(Upload(1, "uploads/b.jpg", "text", b"", error="UnsupportedFormatError", delivered_twice=True), "v2", 0.0)
 
 
 def execution(name: str, sent: Sent, status: str = "SUCCEEDED") -> Execution:
     thing = {"key": sent.upload.key, "version-id": sent.version_id}
     started = datetime(2026, 11, 21, tzinfo=UTC)
-    return Execution(f"arn:{name}", UPLOADS_MACHINE, started, status, {"detail": {"object": thing}}, None, None)
+    return Execution(f"{_MACHINE}:{name}", UPLOADS_MACHINE, started, status, {"detail": {"object": thing}}, None, None)
 
 
 FIRST, SECOND, AGAIN = execution("1", GOOD), execution("2", BAD, "FAILED"), execution("3", BAD)
