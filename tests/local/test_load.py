@@ -40,7 +40,9 @@ RECORDS = {
         "error": {"code": "UnsupportedFormatError"},
     },
 }
-RIGHT = Seen([FIRST, SECOND, AGAIN], frozenset({"arn:1", "arn:2"}), ["arn:1", "arn:2"], RECORDS)
+RIGHT = Seen(
+    [FIRST, SECOND, AGAIN], frozenset({f"{_MACHINE}:1", f"{_MACHINE}:2"}), [f"{_MACHINE}:1", f"{_MACHINE}:2"], RECORDS
+)
 
 
 @heavy
@@ -71,7 +73,7 @@ def test_what_is_as_it_must_be_has_no_fault():
     ("seen", "kind", "words"),
     [
         (
-            replace(RIGHT, executions=[SECOND, AGAIN], outcomes=frozenset({"arn:2"})),
+            replace(RIGHT, executions=[SECOND, AGAIN], outcomes=frozenset({f"{_MACHINE}:2"})),
             "lost",
             "0 executions instead of 1",
         ),
@@ -79,12 +81,28 @@ def test_what_is_as_it_must_be_has_no_fault():
         (replace(RIGHT, executions=[*RIGHT.executions, execution("4", GOOD)]), "doubled", "2 executions instead of 1"),
         (replace(RIGHT, executions=[*RIGHT.executions, replace(FIRST, event={})]), "doubled", "belongs to no upload"),
         (replace(RIGHT, executions=[replace(FIRST, status="RUNNING"), SECOND, AGAIN]), "lost", "does not end"),
-        (replace(RIGHT, outcomes=frozenset({"arn:2"}), notified=["arn:2"]), "lost", "no outcome"),
-        (replace(RIGHT, outcomes=frozenset({"arn:1", "arn:2", "arn:3"})), "doubled", "2 outcomes"),
-        (replace(RIGHT, notified=["arn:1"]), "lost", "0 notifications instead of 1"),
-        (replace(RIGHT, notified=["arn:1", "arn:1", "arn:2"]), "doubled", "2 notifications instead of 1"),
-        (replace(RIGHT, notified=["arn:1", "arn:2", "arn:3"]), "doubled", "1 notifications instead of 0"),
-        (replace(RIGHT, notified=["arn:1", "arn:2", "arn:9"]), "doubled", "belongs to no upload"),
+        (replace(RIGHT, outcomes=frozenset({f"{_MACHINE}:2"}), notified=[f"{_MACHINE}:2"]), "lost", "no outcome"),
+        (
+            replace(RIGHT, outcomes=frozenset({f"{_MACHINE}:1", f"{_MACHINE}:2", f"{_MACHINE}:3"})),
+            "doubled",
+            "2 outcomes",
+        ),
+        (replace(RIGHT, notified=[f"{_MACHINE}:1"]), "lost", "0 notifications instead of 1"),
+        (
+            replace(RIGHT, notified=[f"{_MACHINE}:1", f"{_MACHINE}:1", f"{_MACHINE}:2"]),
+            "doubled",
+            "2 notifications instead of 1",
+        ),
+        (
+            replace(RIGHT, notified=[f"{_MACHINE}:1", f"{_MACHINE}:2", f"{_MACHINE}:3"]),
+            "doubled",
+            "1 notifications instead of 0",
+        ),
+        (
+            replace(RIGHT, notified=[f"{_MACHINE}:1", f"{_MACHINE}:2", f"{_MACHINE}:9"]),
+            "doubled",
+            "belongs to no upload",
+        ),
         (replace(RIGHT, records={"uploads/a.jpg": RECORDS["uploads/a.jpg"]}), "lost", "has no record"),
         (replace(RIGHT, records={**RECORDS, "uploads/c.jpg": {}}), "doubled", "belongs to no upload"),
     ],
@@ -117,10 +135,10 @@ def test_the_later_upload_of_a_key_counts():
     newer = Sent(replace(GOOD.upload, number=2), "v3", 0.0)
     both = [FIRST, execution("5", newer)]
     record = RECORDS["uploads/a.jpg"] | {"upload": {"versionId": "v3"}, "execution": {"id": "5"}}
-    seen = Seen(both, frozenset({"arn:5"}), ["arn:5"], {"uploads/a.jpg": record})
+    seen = Seen(both, frozenset({f"{_MACHINE}:5"}), [f"{_MACHINE}:5"], {"uploads/a.jpg": record})
     assert check([GOOD, newer], seen) == []
     assert check([newer, GOOD], seen) == []
-    older_won = Seen(both, frozenset({"arn:1"}), ["arn:1"], {"uploads/a.jpg": RECORDS["uploads/a.jpg"]})
+    older_won = Seen(both, frozenset({f"{_MACHINE}:1"}), [f"{_MACHINE}:1"], {"uploads/a.jpg": RECORDS["uploads/a.jpg"]})
     assert {fault.kind for fault in check([GOOD, newer], older_won)} == {"lost"}
 
 
