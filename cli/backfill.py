@@ -128,10 +128,11 @@ def _fail(stack: Stack, ended: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps({"executionArn": arn, "status": ended["status"], "error": error, "cause": cause}))
         return
+    why = (cause or "no cause was given").rstrip(".")
     # The local engine cannot redrive.
     rest = "run it again" if stack.local else f"aws stepfunctions redrive-execution --execution-arn {arn}"
     print(
-        f"The backfill ended with {error}: {cause or 'no cause was given'} Why a part failed is in the log of "
+        f"The backfill ended with {error}: {why}. Why a part failed is in the log of "
         f"SelectBackfillFunction. What was chosen until then is processed. Once the cause is mended, for the rest:\n"
         f"{rest}",
         file=sys.stderr,

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli import names
 from image_pipeline import keys
 
 _SPECIAL = ("", "..")  # names of folders that are no names
@@ -103,7 +102,9 @@ def _inside(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path | 
 
 
 def _unfit(key: str) -> str:
-    if (size := names.size(key)) is None:
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
         return "has a name that is not UTF-8; rename it"
     too_long = f"would have a key of {size:,} bytes, where S3 takes {keys.MAX_KEY_BYTES:,}; shorten its path"
     return too_long if size > keys.MAX_KEY_BYTES else ""

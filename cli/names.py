@@ -9,7 +9,6 @@ from image_pipeline.errors import InvalidRequestError
 
 _LOOKED_AT = 1000  # names in the same folder: one request
 _SUGGESTED = 3
-_KEYS = f"a key is UTF-8 and has up to {keys.MAX_KEY_BYTES:,} bytes"
 
 
 def key(name: str) -> str:
@@ -19,17 +18,12 @@ def key(name: str) -> str:
         InvalidRequestError: no object of S3 can have it.
     """
     full = name if name.startswith(keys.UPLOADS_PREFIX) else keys.UPLOADS_PREFIX + name
-    if (bytes_ := size(full)) is None or bytes_ > keys.MAX_KEY_BYTES:
-        raise InvalidRequestError(f"The name {name[:80]!a} cannot be one: {_KEYS}.", "Check the name.")
+    if not keys.is_upload(full):
+        raise InvalidRequestError(
+            f"The name {name[:80]!a} cannot be one: a key is UTF-8 of at most {keys.MAX_KEY_BYTES:,} bytes.",
+            "Check the name.",
+        )
     return full
-
-
-def size(image_key: str) -> int | None:
-    """How many bytes a key has; None when it is not UTF-8."""
-    try:
-        return len(image_key.encode())
-    except UnicodeEncodeError:
-        return None
 
 
 def prefix(text: str) -> str:

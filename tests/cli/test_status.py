@@ -44,7 +44,7 @@ def test_the_order_is_that_of_the_names(pipeline, lines, name):
 def test_nobody_waits_for_a_folder(pipeline, lines, name):
     """S3's console makes one by an empty object, which is never processed."""
     pipeline.upload(f"uploads/{name}/", b"")
-    code, (found,) = lines("status", f"{name}/", "--wait")
+    code, (found,) = lines("status", f"{name}/", "--wait", "--timeout", "3")
     assert (code, found["missing"]) == (LEFT, [f"uploads/{name}/"])
 
 

@@ -14,14 +14,17 @@ from local.pipeline import UPLOADS_MACHINE, Execution, Pipeline
 from tests.conftest import heavy
 
 GOOD = Sent(Upload(0, "uploads/a.jpg", "photo", b"", size=(4, 3)), "v1", 0.0)
-_MACHINE = "arn:aws:states:us-east-1:123456789012:execution:image-pipeline-ProcessImageStateMachine"
 BAD = Sent(Upload(1, "uploads/b.jpg", "text", b"", error="UnsupportedFormatError", delivered_twice=True), "v2", 0.0)
+
+
+def arn(name: str) -> str:
+    return f"arn:aws:states:us-east-1:123456789012:execution:image-pipeline-ProcessImageStateMachine:{name}"
 
 
 def execution(name: str, sent: Sent, status: str = "SUCCEEDED") -> Execution:
     thing = {"key": sent.upload.key, "version-id": sent.version_id}
     started = datetime(2026, 11, 21, tzinfo=UTC)
-    return Execution(f"{_MACHINE}:{name}", UPLOADS_MACHINE, started, status, {"detail": {"object": thing}}, None, None)
+    return Execution(arn(name), UPLOADS_MACHINE, started, status, {"detail": {"object": thing}}, None, None)
 
 
 FIRST, SECOND, AGAIN = execution("1", GOOD), execution("2", BAD, "FAILED"), execution("3", BAD)
@@ -40,9 +43,7 @@ RECORDS = {
         "error": {"code": "UnsupportedFormatError"},
     },
 }
-RIGHT = Seen(
-    [FIRST, SECOND, AGAIN], frozenset({f"{_MACHINE}:1", f"{_MACHINE}:2"}), [f"{_MACHINE}:1", f"{_MACHINE}:2"], RECORDS
-)
+RIGHT = Seen([FIRST, SECOND, AGAIN], frozenset({arn("1"), arn("2")}), [arn("1"), arn("2")], RECORDS)
 
 
 @heavy
@@ -73,7 +74,7 @@ def test_what_is_as_it_must_be_has_no_fault():
     ("seen", "kind", "words"),
     [
         (
-            replace(RIGHT, executions=[SECOND, AGAIN], outcomes=frozenset({f"{_MACHINE}:2"})),
+            replace(RIGHT, executions=[SECOND, AGAIN], outcomes=frozenset({arn("2")})),
             "lost",
             "0 executions instead of 1",
         ),
@@ -81,25 +82,25 @@ def test_what_is_as_it_must_be_has_no_fault():
         (replace(RIGHT, executions=[*RIGHT.executions, execution("4", GOOD)]), "doubled", "2 executions instead of 1"),
         (replace(RIGHT, executions=[*RIGHT.executions, replace(FIRST, event={})]), "doubled", "belongs to no upload"),
         (replace(RIGHT, executions=[replace(FIRST, status="RUNNING"), SECOND, AGAIN]), "lost", "does not end"),
-        (replace(RIGHT, outcomes=frozenset({f"{_MACHINE}:2"}), notified=[f"{_MACHINE}:2"]), "lost", "no outcome"),
+        (replace(RIGHT, outcomes=frozenset({arn("2")}), notified=[arn("2")]), "lost", "no outcome"),
         (
-            replace(RIGHT, outcomes=frozenset({f"{_MACHINE}:1", f"{_MACHINE}:2", f"{_MACHINE}:3"})),
+            replace(RIGHT, outcomes=frozenset({arn("1"), arn("2"), arn("3")})),
             "doubled",
             "2 outcomes",
         ),
-        (replace(RIGHT, notified=[f"{_MACHINE}:1"]), "lost", "0 notifications instead of 1"),
+        (replace(RIGHT, notified=[arn("1")]), "lost", "0 notifications instead of 1"),
         (
-            replace(RIGHT, notified=[f"{_MACHINE}:1", f"{_MACHINE}:1", f"{_MACHINE}:2"]),
+            replace(RIGHT, notified=[arn("1"), arn("1"), arn("2")]),
             "doubled",
             "2 notifications instead of 1",
         ),
         (
-            replace(RIGHT, notified=[f"{_MACHINE}:1", f"{_MACHINE}:2", f"{_MACHINE}:3"]),
+            replace(RIGHT, notified=[arn("1"), arn("2"), arn("3")]),
             "doubled",
             "1 notifications instead of 0",
         ),
         (
-            replace(RIGHT, notified=[f"{_MACHINE}:1", f"{_MACHINE}:2", f"{_MACHINE}:9"]),
+            replace(RIGHT, notified=[arn("1"), arn("2"), arn("9")]),
             "doubled",
             "belongs to no upload",
         ),
@@ -135,10 +136,10 @@ def test_the_later_upload_of_a_key_counts():
     newer = Sent(replace(GOOD.upload, number=2), "v3", 0.0)
     both = [FIRST, execution("5", newer)]
     record = RECORDS["uploads/a.jpg"] | {"upload": {"versionId": "v3"}, "execution": {"id": "5"}}
-    seen = Seen(both, frozenset({f"{_MACHINE}:5"}), [f"{_MACHINE}:5"], {"uploads/a.jpg": record})
+    seen = Seen(both, frozenset({arn("5")}), [arn("5")], {"uploads/a.jpg": record})
     assert check([GOOD, newer], seen) == []
     assert check([newer, GOOD], seen) == []
-    older_won = Seen(both, frozenset({f"{_MACHINE}:1"}), [f"{_MACHINE}:1"], {"uploads/a.jpg": RECORDS["uploads/a.jpg"]})
+    older_won = Seen(both, frozenset({arn("1")}), [arn("1")], {"uploads/a.jpg": RECORDS["uploads/a.jpg"]})
     assert {fault.kind for fault in check([GOOD, newer], older_won)} == {"lost"}
 
 
