@@ -114,7 +114,7 @@ def quality(contestant: Contestant, picture: str, path: Path) -> dict[str, float
     from PIL import Image, ImageOps
     from skimage.metrics import structural_similarity
 
-    from image_pipeline.colour import to_srgb
+    from image_pipeline.imaging.colour import to_srgb
 
     folder = CACHE / "out" / picture / contestant.name.replace(", ", "-").replace(" ", "-")
     folder.mkdir(parents=True, exist_ok=True)
@@ -157,8 +157,8 @@ def print_picture(picture: str, result: dict[str, Any]) -> None:
 
 def imports() -> dict[str, float]:
     """Seconds of import on top of the interpreter's start: the least of many starts."""
-    codes = {"nothing": "pass", "PIL.Image": "import PIL.Image", "engine": "import image_pipeline.engine"}
-    codes |= {"formats": "import image_pipeline.formats"}
+    codes = {"nothing": "pass", "PIL.Image": "import PIL.Image", "engine": "import image_pipeline.imaging.engine"}
+    codes |= {"formats": "import image_pipeline.imaging.formats"}
     times: dict[str, list[float]] = defaultdict(list)
     for _ in range(25):
         for name, code in codes.items():
@@ -174,7 +174,7 @@ def hostile() -> dict[str, dict[str, float]]:
     import tracemalloc
 
     from image_pipeline.errors import RejectedError
-    from image_pipeline.formats import Limits, admit
+    from image_pipeline.imaging.formats import Limits, admit
     from tests.corpus import many_scans, png, webp_bomb
 
     files = {

@@ -50,7 +50,7 @@ STREAM_INVOCATIONS = 3
 or, in a burst, with many; of changes of one picture that do, only the last is listed."""
 
 WRITTEN_AT_ONCE = 4
-"""As in `image_pipeline.storage`; a test holds it to that."""
+"""As in `image_pipeline.store.storage`; a test holds it to that."""
 
 WAIT_SECONDS = {
     "DetectLabels": REKOGNITION_SECONDS,

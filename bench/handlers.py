@@ -144,7 +144,8 @@ def one_upload(data: bytes, handlers: dict[str, Any], calls: Calls) -> dict[str,
 
 def measure() -> dict[str, Any]:
     """{picture: {step: {milliseconds, calls}}}; times are medians."""
-    from image_pipeline import labels, records, storage
+    from image_pipeline.store import records, storage
+    from image_pipeline.workflow import labels
 
     handlers = {name: handler(name) for name in STEPS}
     results: dict[str, Any] = {}

@@ -12,9 +12,9 @@ from typing import Any
 
 from PIL import Image
 
-from image_pipeline.engine import render
-from image_pipeline.formats import Limits
-from image_pipeline.recipes import Recipe
+from image_pipeline.imaging.engine import render
+from image_pipeline.imaging.formats import Limits
+from image_pipeline.imaging.recipes import Recipe
 
 SMALL, LARGE = (3000, 2000), (6000, 4000)
 KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {

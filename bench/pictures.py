@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from image_pipeline.colour import DISPLAY_P3, matrix_profile
+from image_pipeline.imaging.colour import DISPLAY_P3, matrix_profile
 
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "hubble_deep_field.jpg")
 TILE = (1024, 768)

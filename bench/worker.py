@@ -26,9 +26,9 @@ def engine(simd: bool = True) -> Job:
     """This project: everything that a record needs, summary and hash included."""
     if not simd:
         sys.modules["cykooz_resizer"] = None  # type: ignore[assignment]
-    from image_pipeline.engine import render
-    from image_pipeline.formats import Limits
-    from image_pipeline.recipes import Recipe
+    from image_pipeline.imaging.engine import render
+    from image_pipeline.imaging.formats import Limits
+    from image_pipeline.imaging.recipes import Recipe
 
     recipes = [Recipe(str(side), side, side, quality=QUALITY) for side in SIZES]
     limits = Limits()
@@ -59,10 +59,10 @@ def tutorial(lanczos: bool = True) -> Job:
 
 def floor() -> Job:
     """What nobody gets under with these codecs: the decode, at the fraction the engine takes, and the encodes."""
-    from image_pipeline.encode import encode
-    from image_pipeline.engine import _Picture
-    from image_pipeline.formats import Limits, admit
-    from image_pipeline.pixels import decode
+    from image_pipeline.imaging.encode import encode
+    from image_pipeline.imaging.engine import _Picture
+    from image_pipeline.imaging.formats import Limits, admit
+    from image_pipeline.imaging.pixels import decode
 
     prepared: dict[int, list[Any]] = {}
 

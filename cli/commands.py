@@ -21,8 +21,9 @@ from cli.redrive import redrive
 from cli.relist import relist
 from cli.status import status
 from cli.upload import upload
-from image_pipeline import listing, uploads
 from image_pipeline.errors import InvalidRequestError, PipelineError, UploadNotFoundError
+from image_pipeline.feeds import listing
+from image_pipeline.store import uploads
 
 __all__ = ["INTERRUPTED", "LEFT", "NO_STACK", "OK", "USAGE", "main"]
 

@@ -6,8 +6,8 @@ import sys
 from cli import names, terminal
 from cli.exits import LEFT, OK, USAGE
 from cli.stack import Stack
-from image_pipeline import uploads
 from image_pipeline.errors import PipelineError, UploadNotFoundError
+from image_pipeline.store import uploads
 
 _SHOWN = 5  # names in the question
 

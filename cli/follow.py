@@ -12,7 +12,9 @@ from botocore.exceptions import ClientError
 from cli import parallel
 from cli.exits import NO_OUTCOME, OK, PICTURE_FAILED
 from cli.stack import Stack
-from image_pipeline import aws, records, status
+from image_pipeline import aws
+from image_pipeline.api import status
+from image_pipeline.store import records
 
 Body = dict[str, Any]
 """What the status API answers; faults of the inside are told in full."""

@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime
 
 from cli.stack import Stack
-from image_pipeline import apikeys
+from image_pipeline.api import apikeys
 
 MAX_NAME_CHARACTERS = 100
 MAX_DAYS = 3650

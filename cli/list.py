@@ -6,7 +6,7 @@ from typing import Any
 from cli import terminal
 from cli.exits import OK
 from cli.stack import Stack, StackError
-from image_pipeline import listing
+from image_pipeline.feeds import listing
 
 
 def list_uploads(stack: Stack, options: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
 """List the images that the listing does not know yet."""
 
 from cli.stack import Stack
-from image_pipeline import listing, records
+from image_pipeline.feeds import listing
+from image_pipeline.store import records
 
 
 def relist(stack: Stack) -> tuple[int, int]:

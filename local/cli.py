@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from image_pipeline import apikeys
+from image_pipeline.api import apikeys
 from local.lock import AlreadyRunningError, Lock
 from local.pipeline import ROOT, Pipeline, StartError
 from local.samples import Sample, own, samples

@@ -222,7 +222,7 @@ WITH_OUTCOME: dict[str, Any] = {
 
 def put_record(image_key: str, **fields: Any) -> None:
     """A record as ClaimUpload leaves it, with more on top."""
-    from image_pipeline.records import _attribute
+    from image_pipeline.store.records import _attribute
 
     item = {
         "ImageKey": image_key,

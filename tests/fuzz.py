@@ -16,10 +16,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from image_pipeline import engine, exif
 from image_pipeline.errors import RejectedError
-from image_pipeline.formats import Limits
-from image_pipeline.recipes import Recipe
+from image_pipeline.imaging import engine, exif
+from image_pipeline.imaging.formats import Limits
+from image_pipeline.imaging.recipes import Recipe
 from tests.corpus import BAD, GOOD, noisy
 
 SLOWEST_SECONDS = 2.0

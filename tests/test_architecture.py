@@ -11,31 +11,17 @@ from tests.conftest import ROOT
 CORE = ROOT / "layers" / "core" / "image_pipeline"
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
 
-# A module may import from the lines above its own. `errors` imports nothing of ours.
-LEVELS = [
-    {"errors"},
-    {"observability", "settings", "keys", "routes", "aws", "problems"},
-    {
-        "containers",
-        "formats",
-        "intake",
-        "recipes",
-        "exif",
-        "webp",
-        "resize",
-        "pixels",
-        "colour",
-        "watermark",
-        "encode",
-        "summary",
-        "engine",
-        "outcomes",
-    },
-    {"storage"},
-    {"labels", "records", "executions", "events", "apikeys", "uploads", "presign"},
-    {"backfills", "batches", "status", "cleanup", "listing"},
-]
-PURE = LEVELS[0] | LEVELS[1] - {"aws"} | LEVELS[2]
+# Which packages of the core a package may import; all of them may import the modules at the root.
+PACKAGES: dict[str, set[str]] = {
+    "imaging": set(),
+    "store": set(),
+    "workflow": {"imaging"},
+    "api": {"imaging", "store"},
+    "feeds": {"store"},
+    "batch": {"store"},
+}
+USES_AWS = {"aws", "store", "workflow", "api", "feeds", "batch"}
+"""Packages and root modules that may import boto3; the rest is plain Python."""
 
 
 def python_files(*folders):
@@ -52,41 +38,56 @@ def imports(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def core_files():
+    return [path for path in python_files("layers/core/image_pipeline") if path.stem != "__init__"]
+
+
+def module_name(path):
+    """`imaging.engine` for layers/core/image_pipeline/imaging/engine.py."""
+    return ".".join(path.relative_to(CORE).with_suffix("").parts)
+
+
+MODULES = {module_name(path): path for path in core_files()}
+
+
 def own_imports(path):
     """Core modules that a core module imports."""
-    names = {name.split(".")[1] for name in imports(path) if re.match(r"image_pipeline\.\w", name)}
-    return {name for name in names if (CORE / f"{name}.py").exists()}
+    names = {name.removeprefix("image_pipeline.") for name in imports(path) if name.startswith("image_pipeline.")}
+    return names & MODULES.keys()
 
 
-def level(module):
-    return next((index for index, names in enumerate(LEVELS) if module in names), None)
+def package(module):
+    """The package of a module; empty for a module at the root."""
+    return module.partition(".")[0] if "." in module else ""
 
 
-@pytest.mark.parametrize("path", sorted(CORE.glob("*.py")), ids=lambda path: path.stem)
-def test_core_imports_point_one_way(path):
-    """errors ← settings, keys ← image work ← AWS edges; no cycle, no way back up."""
-    if path.stem == "__init__":
-        return
-    assert level(path.stem) is not None, f"{path.stem} has no level: add it to LEVELS"
-    too_high = {module for module in own_imports(path) if level(module) > level(path.stem)}
-    assert not too_high
+@pytest.mark.parametrize("module", MODULES)
+def test_packages_import_only_what_the_table_allows(module):
+    """Root ← imaging, store ← workflow, api, feeds, batch."""
+    allowed = {"", package(module)} | PACKAGES.get(package(module), set())
+    assert package(module) in {"", *PACKAGES}, f"{package(module)} is not in PACKAGES"
+    assert {package(other) for other in own_imports(MODULES[module])} <= allowed
 
 
 def test_core_has_no_import_cycle():
-    """Within a level too, one module comes before the other."""
-    graph = {path.stem: own_imports(path) - {path.stem} for path in CORE.glob("*.py")}
+    """Within a package too, one module comes before the other."""
+    graph = {module: own_imports(path) - {module} for module, path in MODULES.items()}
     while graph:
-        free = {module for module, wanted in graph.items() if not wanted & graph.keys()}
+        free = {module for module, imported in graph.items() if not imported & graph.keys()}
         assert free, f"cycle among {sorted(graph)}"
-        graph = {module: wanted for module, wanted in graph.items() if module not in free}
+        graph = {module: imported for module, imported in graph.items() if module not in free}
 
 
-@pytest.mark.parametrize("module", sorted(PURE))
+@pytest.mark.parametrize("module", [name for name in MODULES if name.partition(".")[0] not in USES_AWS])
 def test_image_work_knows_no_aws(module):
     """The core is plain Python; AWS is at its edges."""
-    path = CORE / f"{module}.py"
-    if path.exists():
-        assert not {name.split(".")[0] for name in imports(path)} & {"boto3", "botocore"}
+    assert not {name.split(".")[0] for name in imports(MODULES[module])} & {"boto3", "botocore"}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_package_markers_are_empty(name):
+    """A package's `__init__.py` imports nothing, so that a cold start loads only the modules it needs."""
+    assert (CORE / name / "__init__.py").read_text() == ""
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -119,11 +120,11 @@ def test_every_function_folder_is_a_function_of_the_template(template):
         assert functions[f"{name}Function"]["LoggingConfig"]["LogGroup"] == {"Ref": f"{name}LogGroup"}
 
 
-def test_unit_tests_mirror_the_core():
+@pytest.mark.parametrize("module", MODULES)
+def test_unit_tests_mirror_the_core(module):
     """The test of a module is where one looks for it."""
-    modules = {path.stem for path in CORE.glob("*.py")} - {"__init__"}
-    tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / "unit").glob("test_*.py")}
-    assert modules <= tested
+    *folders, name = module.split(".")
+    assert (ROOT / "tests" / "unit").joinpath(*folders, f"test_{name}.py").exists()
 
 
 def test_top_level_is_as_designed():
@@ -176,7 +177,8 @@ def test_parameters_of_the_template_are_documented(template):
 
 def test_files_are_small_and_no_binary_is_hidden():
     """Pictures belong into the corpus, the goldens or the samples, with their licence; nothing else is binary."""
-    allowed = [Path("tests/corpus"), Path("tests/unit/golden"), Path("local/samples"), Path("docs"), Path("bench")]
+    folders = ("tests/corpus", "tests/unit/imaging/golden", "local/samples", "docs", "bench")
+    allowed = [Path(folder) for folder in folders]
     import subprocess
 
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")

@@ -12,7 +12,10 @@ import jsonschema
 import pytest
 import yaml
 
-from image_pipeline import keys, listing, presign, problems, records, routes, status
+from image_pipeline import keys
+from image_pipeline.api import presign, problems, routes, status
+from image_pipeline.feeds import listing
+from image_pipeline.store import records
 from local import template as local_template
 from local.deploy import plan
 from tests.conftest import ROOT

@@ -18,8 +18,9 @@ import pytest
 from botocore import xform_name
 from botocore.stub import Stubber
 
-from image_pipeline import events, observability
+from image_pipeline import observability
 from image_pipeline.errors import REJECTIONS
+from image_pipeline.feeds import events
 from local import template as local_template
 from local.deploy import plan
 from tests.asl import MACHINES

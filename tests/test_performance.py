@@ -8,7 +8,9 @@ import boto3
 import pytest
 
 from bench import batch_simulation, cost, handlers, report
-from image_pipeline import listing, records, settings, storage
+from image_pipeline import settings
+from image_pipeline.feeds import listing
+from image_pipeline.store import records, storage
 from tests.conftest import LISTING_TABLE, ROOT
 from tests.test_quotas import item_size
 

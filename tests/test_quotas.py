@@ -10,7 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from image_pipeline import exif, keys, recipes, records, storage
+from image_pipeline import keys
+from image_pipeline.imaging import exif, recipes
+from image_pipeline.store import records, storage
 from local.jsonata import evaluate
 from tests.asl import STATES
 from tests.conftest import IMAGE_TABLE, put_record, put_upload

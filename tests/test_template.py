@@ -10,9 +10,11 @@ from moto.events.models import EventPattern
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
-from image_pipeline import aws, labels, presign
-from image_pipeline.outcomes import DETAIL_TYPES
-from image_pipeline.status import MOST_WAIT_SECONDS
+from image_pipeline import aws
+from image_pipeline.api import presign
+from image_pipeline.api.status import MOST_WAIT_SECONDS
+from image_pipeline.feeds.outcomes import DETAIL_TYPES
+from image_pipeline.workflow import labels
 from tests.asl import MACHINES, STATES
 from tests.conftest import ROOT, cfn_lint
 

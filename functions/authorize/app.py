@@ -4,7 +4,8 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from image_pipeline import apikeys, aws, settings
+from image_pipeline import aws, settings
+from image_pipeline.api import apikeys
 from image_pipeline.observability import logger
 
 

@@ -3,8 +3,9 @@
 import os
 from typing import Any
 
-from image_pipeline import cleanup, settings
+from image_pipeline import settings
 from image_pipeline.observability import count_failure, step
+from image_pipeline.store import cleanup
 
 
 @step

@@ -3,9 +3,11 @@
 import os
 from typing import Any
 
-from image_pipeline import aws, keys, problems, settings, uploads
+from image_pipeline import aws, keys, settings
+from image_pipeline.api import problems
 from image_pipeline.errors import InvalidRequestError
 from image_pipeline.observability import caller, logger
+from image_pipeline.store import uploads
 
 
 @problems.told("The upload cannot be deleted just now. Try again in a few seconds.")

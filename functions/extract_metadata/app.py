@@ -3,8 +3,9 @@
 import os
 from typing import Any
 
-from image_pipeline import labels, settings
+from image_pipeline import settings
 from image_pipeline.observability import step
+from image_pipeline.workflow import labels
 
 
 @step

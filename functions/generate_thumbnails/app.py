@@ -3,8 +3,11 @@
 import os
 from typing import Any
 
-from image_pipeline import engine, exif, formats, keys, labels, recipes, settings, storage
+from image_pipeline import keys, settings
+from image_pipeline.imaging import engine, exif, formats, recipes
 from image_pipeline.observability import step
+from image_pipeline.store import storage
+from image_pipeline.workflow import labels
 
 BOOK = recipes.load()
 

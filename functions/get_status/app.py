@@ -3,7 +3,8 @@
 import os
 from typing import Any
 
-from image_pipeline import keys, problems, settings, status
+from image_pipeline import keys, settings
+from image_pipeline.api import problems, status
 
 NOT_FOUND = "Image details not found for the given image identifier."
 

@@ -3,8 +3,9 @@
 import os
 from typing import Any
 
-from image_pipeline import aws, listing, settings
+from image_pipeline import aws, settings
 from image_pipeline.errors import StorageUnavailableError
+from image_pipeline.feeds import listing
 from image_pipeline.observability import logger
 
 

@@ -3,7 +3,9 @@
 import os
 from typing import Any
 
-from image_pipeline import aws, listing, problems, settings
+from image_pipeline import aws, settings
+from image_pipeline.api import problems
+from image_pipeline.feeds import listing
 
 
 @problems.told("The images cannot be listed just now. Try again in a few seconds.")

@@ -4,7 +4,8 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from image_pipeline import aws, intake, keys, presign, problems, settings
+from image_pipeline import aws, keys, settings
+from image_pipeline.api import intake, presign, problems
 from image_pipeline.observability import caller, logger
 
 

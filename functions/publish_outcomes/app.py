@@ -3,7 +3,9 @@
 import os
 from typing import Any
 
-from image_pipeline import events, outcomes, records, settings
+from image_pipeline import settings
+from image_pipeline.feeds import events, outcomes
+from image_pipeline.store import records
 
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from image_pipeline import problems
+from image_pipeline.api import problems
 
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 import os
 from typing import Any
 
-from image_pipeline import aws, backfills, engine, recipes, settings
+from image_pipeline import aws, settings
+from image_pipeline.batch import backfills
+from image_pipeline.imaging import engine, recipes
 from image_pipeline.observability import step
 
 BOOK = recipes.load()

@@ -3,7 +3,8 @@
 import os
 from typing import Any
 
-from image_pipeline import aws, batches, settings
+from image_pipeline import aws, settings
+from image_pipeline.batch import batches
 from image_pipeline.observability import logger
 
 

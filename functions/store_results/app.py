@@ -4,8 +4,9 @@ import os
 import time
 from typing import Any
 
-from image_pipeline import cleanup, records, settings
+from image_pipeline import settings
 from image_pipeline.observability import count_success, step
+from image_pipeline.store import cleanup, records
 
 
 @step

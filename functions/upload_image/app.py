@@ -3,8 +3,10 @@
 import os
 from typing import Any
 
-from image_pipeline import aws, intake, keys, problems, settings, uploads
+from image_pipeline import aws, keys, settings
+from image_pipeline.api import intake, problems
 from image_pipeline.observability import caller, logger
+from image_pipeline.store import uploads
 
 
 @problems.told("The upload cannot be stored just now. Try again in a few seconds.")

@@ -3,9 +3,10 @@
 import os
 from typing import Any
 
-from image_pipeline import formats, settings
+from image_pipeline import settings
+from image_pipeline.imaging import formats
 from image_pipeline.observability import logger, step
-from image_pipeline.storage import Head, Source
+from image_pipeline.store.storage import Head, Source
 
 
 @step

@@ -4,8 +4,10 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from image_pipeline import executions, records, settings
+from image_pipeline import settings
 from image_pipeline.observability import logger, note_oldest
+from image_pipeline.store import records
+from image_pipeline.workflow import executions
 
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:

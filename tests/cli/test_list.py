@@ -10,7 +10,7 @@ import pytest
 
 from cli.commands import main
 from cli.exits import OK, USAGE
-from image_pipeline import listing
+from image_pipeline.feeds import listing
 from tests.conftest import LISTING_TABLE
 
 

@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from cli.commands import OK, main
-from image_pipeline import listing
+from image_pipeline.feeds import listing
 from local.pipeline import Pipeline
 
 

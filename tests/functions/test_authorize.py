@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from image_pipeline import apikeys, aws
+from image_pipeline import aws
+from image_pipeline.api import apikeys
 from tests.conftest import API_KEY_TABLE
 
 

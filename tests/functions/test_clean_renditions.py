@@ -3,9 +3,9 @@
 import pytest
 from botocore.stub import Stubber
 
-from image_pipeline import storage
+from image_pipeline.store import storage
 from tests.conftest import metrics, put_record
-from tests.unit.test_cleanup import marked, rendition
+from tests.unit.store.test_cleanup import marked, rendition
 
 
 def event(outcome="FAILED", error="KeyError"):

@@ -7,8 +7,9 @@ import re
 import boto3
 import pytest
 
-from image_pipeline import labels, resize
 from image_pipeline.errors import PipelineError
+from image_pipeline.imaging import resize
+from image_pipeline.workflow import labels
 from local.rekognition import detect_labels
 from local.samples import samples
 from tests.conftest import IMAGE_TABLE, ROOT, THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_record, put_upload

@@ -3,7 +3,8 @@
 import pytest
 from botocore.stub import Stubber
 
-from image_pipeline import errors, labels
+from image_pipeline import errors
+from image_pipeline.workflow import labels
 from tests.conftest import THUMBNAILS_BUCKET
 
 ANSWER = {"Labels": [{"Name": "Sea", "Confidence": 97.5, "Parents": []}], "LabelModelVersion": "3.0"}

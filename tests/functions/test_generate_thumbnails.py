@@ -6,7 +6,10 @@ import json
 import boto3
 import pytest
 
-from image_pipeline import errors, labels, recipes, storage
+from image_pipeline import errors
+from image_pipeline.imaging import recipes
+from image_pipeline.store import storage
+from image_pipeline.workflow import labels
 from tests.conftest import THUMBNAILS_BUCKET, put_upload, watched
 from tests.functions.conftest import load_handler
 from tests.pictures import encoded, gradient, opened, photo

@@ -7,7 +7,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from image_pipeline import keys, records
+from image_pipeline import keys
+from image_pipeline.store import records
 from tests.conftest import ENVIRONMENT, put_record
 
 

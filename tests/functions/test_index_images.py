@@ -7,8 +7,8 @@ import pytest
 from botocore.stub import Stubber
 
 from image_pipeline import aws as clients
-from image_pipeline import listing
 from image_pipeline.errors import StorageUnavailableError
+from image_pipeline.feeds import listing
 from tests.conftest import LISTING_TABLE, ROOT, watched
 
 EVENT = json.loads((ROOT / "events" / "index_images.json").read_text())

@@ -6,7 +6,7 @@ import pytest
 from botocore.stub import Stubber
 
 from image_pipeline import aws as clients
-from image_pipeline import listing
+from image_pipeline.feeds import listing
 from tests.conftest import LISTING_TABLE
 
 

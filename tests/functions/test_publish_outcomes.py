@@ -6,7 +6,7 @@ import json
 import boto3
 import pytest
 
-from image_pipeline import events
+from image_pipeline.feeds import events
 from tests.conftest import ROOT
 
 EVENT = json.loads((ROOT / "events" / "publish_outcomes.json").read_text())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from image_pipeline import engine, recipes
+from image_pipeline.imaging import engine, recipes
 from tests.conftest import put_record
 
 TODAY = engine.recipe_id(recipes.load().for_key("uploads/a.jpg"))

@@ -4,7 +4,7 @@ import json
 
 import boto3
 
-from image_pipeline import batches
+from image_pipeline.batch import batches
 from tests.conftest import MACHINES, UPLOADS_BUCKET, put_record, put_upload
 
 

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import pytest
 from botocore.stub import Stubber
 
-from image_pipeline import errors, records, storage
+from image_pipeline import errors
+from image_pipeline.store import records, storage
 from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, metrics, put_record
-from tests.unit.test_cleanup import marked, rendition
+from tests.unit.store.test_cleanup import marked, rendition
 
 LABELLED = {
     "labels": [{"name": "Sea", "confidence": 97.5, "parents": []}],

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from image_pipeline import executions
 from image_pipeline.settings import WorkflowType
+from image_pipeline.workflow import executions
 from tests.conftest import metrics, put_record, put_upload
 
 LOST_SECONDS = WorkflowType.STANDARD.lost_seconds

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from image_pipeline import apikeys
+from image_pipeline.api import apikeys
 from image_pipeline.keys import status_path
 from local.pipeline import Pipeline
 from tests.pictures import photo
@@ -43,7 +43,7 @@ def ask(pipeline: Pipeline) -> Any:
 
 @pytest.fixture
 def table(pipeline: Pipeline) -> tuple[Any, str]:
-    """Where keys are made, for `image_pipeline.apikeys`."""
+    """Where keys are made, for `image_pipeline.api.apikeys`."""
     return pipeline.client, pipeline.outputs["ApiKeyTableName"]
 
 

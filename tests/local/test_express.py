@@ -8,7 +8,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from image_pipeline import apikeys
+from image_pipeline.api import apikeys
 from local.pipeline import Pipeline
 from tests.pictures import photo
 from tests.workflow.conftest import start_again, uploaded

@@ -14,8 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from image_pipeline import keys, listing
+from image_pipeline import keys
 from image_pipeline.errors import UnsupportedFormatError
+from image_pipeline.feeds import listing
 from local.pipeline import Execution, Pipeline
 from local.show import JsonLines, Words
 from local.watch import Outcome, Watch

@@ -21,8 +21,8 @@ import pytest
 from botocore.config import Config
 from urllib3.filepost import encode_multipart_formdata
 
-from image_pipeline import apikeys, presign
-from image_pipeline.intake import MOST_BYTES
+from image_pipeline.api import apikeys, presign
+from image_pipeline.api.intake import MOST_BYTES
 from local.clients import DUMMY_KEY
 from local.pipeline import Pipeline
 from tests.conftest import ROOT

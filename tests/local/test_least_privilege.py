@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
-from image_pipeline import apikeys
+from image_pipeline.api import apikeys
 from image_pipeline.keys import rendition_prefix, status_path
 from local import policy
 from local.actions import CONDITION_KEYS, reading, sending

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
-from image_pipeline import apikeys
+from image_pipeline.api import apikeys
 from local.pipeline import Pipeline
 from tests.pictures import photo
 

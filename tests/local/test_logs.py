@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from PIL import ExifTags
 
-from image_pipeline import apikeys
+from image_pipeline.api import apikeys
 from image_pipeline.keys import status_path
 from local.pipeline import Execution, Pipeline
 from tests.conftest import emf

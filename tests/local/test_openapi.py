@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from image_pipeline import apikeys
+from image_pipeline.api import apikeys
 from tests.conftest import ROOT
 from tests.pictures import photo
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from image_pipeline import apikeys
+from image_pipeline.api import apikeys
 from image_pipeline.keys import rendition_path, status_path
 from local.pipeline import Pipeline
 from tests.conftest import ROOT

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from image_pipeline import apikeys, routes
+from image_pipeline.api import apikeys, routes
 from image_pipeline.keys import status_path
 from local.pipeline import Pipeline
 from tests.pictures import photo

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from image_pipeline.keys import rendition_prefix
-from image_pipeline.storage import SUPERSEDED_TAG
+from image_pipeline.store.storage import SUPERSEDED_TAG
 from tests.conftest import ROOT
 
 _numbers = itertools.count()

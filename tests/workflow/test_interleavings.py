@@ -19,9 +19,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from image_pipeline import engine, recipes, uploads
 from image_pipeline.errors import UploadNotFoundError
+from image_pipeline.imaging import engine, recipes
 from image_pipeline.keys import rendition_key
+from image_pipeline.store import uploads
 from local.pipeline import Execution, Pipeline
 from tests.pictures import photo
 from tests.workflow.conftest import renditions, silent_bucket

@@ -2,8 +2,9 @@
 
 import pytest
 
-from image_pipeline import errors, uploads
+from image_pipeline import errors
 from image_pipeline.keys import shown
+from image_pipeline.store import uploads
 from tests.pictures import photo
 from tests.workflow.conftest import renditions, start, start_again, uploaded
 

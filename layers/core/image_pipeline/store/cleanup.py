@@ -1,0 +1,106 @@
+"""Remove the renditions that no record points at.
+
+Two rules make it safe, whatever runs at the same time. First list, then look at the record: what is listed was
+written under a claim that is older than that look, so a record in PROCESSING may come to need it and nothing is
+touched, and any other record names all that it needs. And only versions are touched, never names: what is written
+again meanwhile, with the same name for the same bytes, is another version.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from image_pipeline import aws
+from image_pipeline.errors import StorageUnavailableError
+from image_pipeline.observability import count_not_cleaned, logger
+from image_pipeline.store import records, storage
+
+
+def clean(bucket: str, table: str, image_key: str) -> int:
+    """Remove what the record of an upload does not point at; everything at once when the upload was deleted.
+
+    Args:
+        bucket: of the renditions.
+        table: of the records.
+        image_key: the upload.
+
+    Returns:
+        How many renditions were removed. None while the picture is processed: that execution cleans when it ends.
+
+    Raises:
+        StorageUnavailableError: S3 or DynamoDB did not answer.
+    """
+    with _counted():
+        listed = find(bucket, image_key)
+        record = records.read(table, image_key) if listed else None
+        status = record["status"] if record else None
+        if status == "PROCESSING":
+            return 0
+        if status == "DELETED":
+            storage.delete(bucket, listed)
+            return len(listed)
+        shown = {each["key"]: each.get("versionId") for each in (record or {}).get("renditions", ())}
+        covering = _covering(listed, shown)
+        storage.delete(bucket, covering)
+        return len(covering) + retire(bucket, listed, shown)
+
+
+def find(bucket: str, image_key: str) -> tuple[storage.Version, ...]:
+    """List what may have to be removed; what is beyond the limit of a listing is counted as left.
+
+    Raises:
+        StorageUnavailableError: S3 did not answer.
+    """
+    listed, are_all = storage.rendition_versions(bucket, image_key)
+    if not are_all:
+        logger.warning("renditions not cleaned", reason="There are too many versions; not all were listed.")
+        count_not_cleaned()
+    return listed
+
+
+def retire(bucket: str, listed: Iterable[storage.Version], kept: Collection[str]) -> int:
+    """Let those expire that are not kept; the noncurrent expire already.
+
+    Raises:
+        StorageUnavailableError: S3 did not answer.
+    """
+    superseded = [version for version in listed if version.latest and version.key not in kept]
+    storage.mark_superseded(bucket, superseded)
+    return len(superseded)
+
+
+def _covering(listed: Sequence[storage.Version], shown: Mapping[str, str | None]) -> list[storage.Version]:
+    """Versions that are newer than the one of the same name that is shown, which would expire below them.
+
+    An execution that had lost its claim wrote the same bytes; nobody was ever given these versions.
+    """
+    places = {version.version_id: place for place, version in enumerate(listed)}  # S3 lists the newest first
+    return [
+        version
+        for place, version in enumerate(listed)
+        if version.key in shown and place < places.get(shown[version.key] or "", 0)
+    ]
+
+
+@contextmanager
+def best_effort() -> Iterator[None]:
+    """Log what keeps renditions from being removed, for a picture that is finished all the same.
+
+    Whatever cleans the key next removes them too.
+    """
+    try:
+        yield
+    except (StorageUnavailableError, *aws.AwsError):
+        logger.exception("renditions not cleaned")
+        count_not_cleaned()
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    """Count what will keep renditions from being removed; a service that does not answer is asked again."""
+    try:
+        yield
+    except StorageUnavailableError:
+        raise
+    except Exception:
+        count_not_cleaned()
+        raise

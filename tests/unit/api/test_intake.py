@@ -1,0 +1,246 @@
+"""image_pipeline.api.intake"""
+
+import base64
+import json
+import random
+import re
+
+import pytest
+from urllib3.filepost import encode_multipart_formdata
+
+from image_pipeline.api import intake
+from image_pipeline.errors import (
+    EmptyUploadError,
+    InvalidKeyError,
+    InvalidRequestError,
+    UnsupportedFormatError,
+    UploadTooLargeError,
+)
+from image_pipeline.imaging.formats import FORMATS
+from local.workers import MAX_REQUEST_BYTES
+from tests.conftest import ROOT
+from tests.pictures import encoded, gradient, photo
+
+PHOTO = photo(60, 40)
+UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+def request(data=PHOTO, name=None, **headers):
+    """As API Gateway hands it on."""
+    event = {
+        "headers": {key.replace("_", "-"): value for key, value in headers.items()},
+        "body": base64.b64encode(data).decode(),
+        "isBase64Encoded": True,
+    }
+    return event if name is None else event | {"queryStringParameters": {"name": name}}
+
+
+def receive(data=PHOTO, name=None, **headers):
+    return intake.receive(request(data, name, **headers), FORMATS)
+
+
+def form(*files, **fields):
+    """A form as urllib3 sends it."""
+    data, content_type = encode_multipart_formdata([*files, *fields.items()], boundary="x-edge")
+    return {"data": data, "content_type": content_type}
+
+
+def part(disposition, content=PHOTO):
+    return b"--e\r\nContent-Disposition: " + disposition + b"\r\n\r\n" + content + b"\r\n--e--\r\n"
+
+
+def test_bytes_become_an_upload_of_the_name_that_the_query_gives():
+    """The folders of a name are kept, and it goes before the header's."""
+    picture = receive(name="summer/bea,ch ü?.jpg", content_disposition='attachment; filename="x.jpg"')
+    assert picture == intake.Picture("uploads/summer/bea,ch ü?.jpg", PHOTO, "image/jpeg", overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ('attachment; filename="a b.jpg"', "a b.jpg"),
+        ("inline;FILENAME=plain.jpg", "plain.jpg"),
+        ("attachment; filename=plain.jpg ; x=y", "plain.jpg"),
+        (r'attachment; filename="say \"hi\".jpg"', 'say "hi".jpg'),
+        ("attachment; filename=\"EURO.jpg\"; filename*=UTF-8''%e2%82%ac%20rates.jpg", "€ rates.jpg"),
+        ("attachment; filename*=utf-8'en'%e2%82%ac.jpg; filename=EURO.jpg", "€.jpg"),
+        ("attachment; filename*=iso-8859-1''stra%DFe.jpg", "straße.jpg"),
+        ("attachment; filename=EURO.jpg; filename*=klingon''x.jpg", "EURO.jpg"),
+        ('attachment; name="a; filename=no.jpg"; filename="yes.jpg"', "yes.jpg"),
+        ('attachment; filename="first.jpg"; filename="second.jpg"', "first.jpg"),
+        ('attachment; filename="\xc3\xbc.jpg"', "ü.jpg"),
+        ('attachment; filename="\xfc.jpg"', "ü.jpg"),
+        ('attachment; filename="🏖.jpg"', "🏖.jpg"),
+        ('attachment; filename="../../etc/passwd.jpg"', "passwd.jpg"),
+        ("attachment; filename*=UTF-8''..%2F..%2Fpasswd.jpg", "passwd.jpg"),
+        (r'attachment; filename="C:\fakepath\beach.jpg"', "beach.jpg"),
+        ('attachment; filename="unterminated.jpg', '"unterminated.jpg'),
+    ],
+)
+def test_content_disposition_names_an_upload(header, name):
+    """RFC 6266: the extended form goes before the plain one, and no folder of the sender's is taken."""
+    assert receive(content_disposition=header).image_key == f"uploads/{name}"
+
+
+@pytest.mark.parametrize("header", ["", "attachment", 'attachment; filename=""', "attachment; filename=a/"])
+def test_what_has_no_name_gets_one_of_its_own(header):
+    """Never the same twice."""
+    keys = {receive(content_disposition=header).image_key for _ in range(2)}
+    assert len(keys) == 2
+    assert all(re.fullmatch(rf"uploads/{UUID}\.jpg", key) for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "suffix"),
+    [
+        (encoded(gradient(32, 32), "PNG"), "PNG", "png"),
+        (encoded(gradient(32, 32), "WEBP"), "WEBP", "webp"),
+        ((ROOT / "tests" / "corpus" / "deep.heic").read_bytes(), "HEIF", "heic"),
+    ],
+)
+def test_a_name_of_its_own_says_the_format(data, kind, suffix):
+    """By the content, whatever the request calls it; and that is what is stored."""
+    picture = receive(data, content_type="image/jpeg")
+    assert picture.image_key.endswith(f".{suffix}")
+    assert picture.content_type == f"image/{kind.lower()}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "/x.jpg", "x/", "a//b.jpg", "../x.jpg", "a/../b.jpg", "..", ".", "./x.jpg"),
+        *("x\n.jpg", "x\0", "\x9b.jpg", "x" * 1017, "\ud800.jpg"),
+        "\ufffd.jpg",  # bytes that were no text
+    ],
+)
+def test_a_name_that_somebody_could_take_for_another_is_refused(name):
+    """Nothing is tidied up: the caller would not find it again."""
+    with pytest.raises(InvalidKeyError):
+        receive(name=name)
+
+
+def test_a_file_name_that_is_a_folder_is_refused():
+    """As one in the query is."""
+    with pytest.raises(InvalidKeyError):
+        receive(content_disposition='attachment; filename=".."')
+
+
+@pytest.mark.parametrize("name", ["x" * 1016, "100%.jpg", "a+b c.jpg", "uploads/x.jpg", "..x", "x\\y.jpg", "-", "💥"])
+def test_other_names_are_taken_as_they_are(name):
+    """Up to the length of a key."""
+    assert receive(name=name).image_key == f"uploads/{name}"
+
+
+def test_a_form_brings_one_file():
+    """Other fields do not matter; the name is the file's, or the query's."""
+    sent = form(("file", ("dir/ü 1.jpg", PHOTO, "image/png")), note="hello")
+    assert receive(**sent).image_key == "uploads/ü 1.jpg"
+    assert receive(**sent).data == PHOTO
+    assert receive(**sent).content_type == "image/jpeg"
+    assert receive(**sent, name="a/b.jpg").image_key == "uploads/a/b.jpg"
+
+
+def test_a_form_of_a_browser_is_understood():
+    """Its boundary has hyphens; its names are raw UTF-8."""
+    boundary = "----WebKitFormBoundaryOfAForm"
+    data = part('form-data; name="file"; filename="Größe.jpg"'.encode()).replace(b"--e", b"--" + boundary.encode())
+    assert receive(data, content_type=f"multipart/form-data; boundary={boundary}").image_key == "uploads/Größe.jpg"
+    quoted = f'Multipart/Form-Data; charset=utf-8; boundary="{boundary}"'
+    assert receive(data, content_type=quoted).image_key == "uploads/Größe.jpg"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_file_comes_out_of_a_form_as_it_went_in(seed):
+    """Whatever it ends with, and with line ends, hyphens and nearly the boundary in it."""
+    dice = random.Random(seed)
+    pieces = [b"\r", b"\n", b"\r\n", b"--", b"\r\n--x-edg", b"\r\n\r\n", b"--x-edge", dice.randbytes(3)]
+    data = PHOTO + b"".join(dice.choices(pieces, k=dice.randrange(30))).replace(b"\r\n--x-edge", b"#")
+    assert receive(**form(("file", ("x.jpg", data)))).data == data
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type"),
+    [
+        (part(b'form-data; name="file"; filename="x.jpg"'), "multipart/form-data"),
+        (part(b'form-data; name="file"; filename="x.jpg"'), "multipart/form-data; boundary=other"),
+        (part(b'form-data; name="file"; filename="x.jpg"')[:-8], "multipart/form-data; boundary=e"),
+        (part(b'form-data; name="file"; filename="x.jpg"')[:-4], "multipart/form-data; boundary=e"),
+        (part(b'form-data; name="file"'), "multipart/form-data; boundary=e"),
+        (part(b"x; filename=x")[:-7] + part(b"x; filename=y"), "multipart/form-data; boundary=e"),
+        (PHOTO, "multipart/form-data; boundary=e"),
+        (b"", "multipart/form-data; boundary=e"),
+        (part(b'form-data; name="' + b"x" * 9000 + b'"; filename="x.jpg"'), "multipart/form-data; boundary=e"),
+    ],
+)  # fmt: skip
+def test_a_form_without_exactly_one_file_is_refused(data, content_type):
+    """Cut off, without a boundary, with none or several; nobody guesses."""
+    with pytest.raises(InvalidRequestError):
+        receive(data, content_type=content_type)
+
+
+def test_a_form_of_forms_costs_nothing():
+    """Parts within parts are bytes like any."""
+    nested = b"".join(
+        b"--e%d\r\nContent-Type: multipart/mixed; boundary=e%d\r\n\r\n" % (n, n + 1) for n in range(50_000)
+    )
+    with pytest.raises(InvalidRequestError):
+        receive(nested[: intake.MOST_BYTES], content_type="multipart/form-data; boundary=e0")
+
+
+def test_what_is_no_picture_is_refused_by_its_content():
+    """Whatever its name and its type say; and the refusal says what it is."""
+    with pytest.raises(UnsupportedFormatError, match="its content is PDF"):
+        receive(b"%PDF-1.7 ...", name="x.jpg", content_type="image/jpeg")
+    with pytest.raises(UnsupportedFormatError, match="Convert it to one of PNG"):
+        intake.receive(request(), frozenset({"PNG"}))
+
+
+def test_bytes_that_came_as_text_are_told_apart():
+    """API Gateway has decoded them, so nothing can mend them: the caller must call them something else."""
+    event = {"headers": {"content-type": "text/plain; x=y"}, "body": PHOTO.decode(errors="replace")}
+    with pytest.raises(UnsupportedFormatError, match="are called text/plain: call them image/jpeg"):
+        intake.receive(event, FORMATS)
+
+
+@pytest.mark.parametrize("sent", [{"data": b""}, form(("file", ("x.jpg", b"")))])
+def test_nothing_is_no_picture(sent):
+    """A shell expands a wrong variable to an empty file sooner or later."""
+    with pytest.raises(EmptyUploadError):
+        receive(**sent)
+    with pytest.raises(EmptyUploadError):
+        intake.receive({"headers": {}, "isBase64Encoded": False}, FORMATS)
+
+
+def test_the_largest_request_fits_into_an_invocation():
+    """One byte more is told the other way; whatever comes to the function at all is answered by it."""
+    padding = b"\0" * (intake.MOST_BYTES - len(PHOTO))
+    event = request(PHOTO + padding, "x.jpg", x="h" * 10_240)  # API Gateway's limit of all headers
+    assert len(intake.receive(event, FORMATS).data) == intake.MOST_BYTES
+    assert len(json.dumps(event)) + 30_000 < MAX_REQUEST_BYTES
+    with pytest.raises(UploadTooLargeError, match="/images/presigned"):
+        receive(PHOTO + padding + b"\0")
+
+
+def test_a_condition_protects_what_is_there():
+    """S3 knows one; any other would be passed over in silence."""
+    assert receive(if_none_match="*").overwrite is False
+    for headers in ({"if_none_match": '"abc"'}, {"if_match": "*"}, {"if_match": '"abc"', "if_none_match": "*"}):
+        with pytest.raises(InvalidRequestError, match="If-None-Match"):
+            receive(**headers)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"name=x", b'"x"', b"\xff", b"[" * 100_000])
+def test_a_request_must_bring_an_object(body):
+    """As curl sends it without a type: encoded, and not by its content."""
+    with pytest.raises(InvalidRequestError, match="no JSON object"):
+        intake.json_body(request(body))
+    assert intake.json_body(request(b'{"a": "\xc3\xbc"}')) == {"a": "ü"}
+    assert intake.json_body({"body": '{"a": "ü"}'}) == {"a": "ü"}
+
+
+def test_a_body_that_is_not_what_the_event_says_is_refused():
+    """And not a fault of ours."""
+    with pytest.raises(InvalidRequestError):
+        intake.body({"body": "a", "isBase64Encoded": True})
+    with pytest.raises(InvalidRequestError):
+        intake.body({"body": "\ud800"})

@@ -1,0 +1,135 @@
+"""image_pipeline.api.presign"""
+
+import base64
+import hashlib
+import itertools
+import json
+import shlex
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from image_pipeline import aws
+from image_pipeline.api import presign
+from image_pipeline.errors import InvalidKeyError, InvalidRequestError, UploadTooLargeError
+
+MOST = 1000
+DIGEST = base64.b64encode(hashlib.sha256(b"x").digest()).decode()
+NAME = 'a b/it\'s [1] {2} ü "q".jpg'
+
+
+def read(**asked):
+    return presign.read({"name": NAME, "contentType": "image/jpeg", **asked}, MOST)
+
+
+def sign(**asked):
+    now = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+    return presign.sign(aws.signing_client, "bucket", read(**asked), MOST, 900, now)
+
+
+def conditions(post):
+    return json.loads(base64.b64decode(post["fields"]["policy"]))["conditions"]
+
+
+def signed_headers(put):
+    return parse_qs(urlsplit(put["url"]).query)["X-Amz-SignedHeaders"][0].split(";")
+
+
+def test_a_form_is_bound_to_key_type_and_size():
+    """Signature version 4, at the bucket's own address."""
+    post = sign()["post"]
+    assert post["url"] == "https://bucket.s3.eu-west-1.amazonaws.com/"
+    told = conditions(post)
+    for condition in ({"key": f"uploads/{NAME}"}, {"Content-Type": "image/jpeg"}, {"bucket": "bucket"}):
+        assert condition in told
+    assert ["content-length-range", 1, MOST] in told
+    assert post["fields"]["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
+    assert not [name for name in post["fields"] if "checksum" in name]
+
+
+def test_a_known_size_and_checksum_are_signed():
+    """In the form as in the URL."""
+    signed = sign(sizeBytes=7, checksumSha256=DIGEST)
+    assert ["content-length-range", 7, 7] in conditions(signed["post"])
+    assert {presign.CHECKSUM: DIGEST} in conditions(signed["post"])
+    assert signed["post"]["fields"][presign.CHECKSUM] == DIGEST
+    assert {"content-length", "content-type", presign.CHECKSUM} <= set(signed_headers(signed["put"]))
+    assert signed["put"]["headers"] == {
+        "content-type": "image/jpeg",
+        "content-length": "7",
+        presign.CHECKSUM: DIGEST,
+    }
+
+
+def test_a_url_has_its_headers_and_no_others():
+    """What is not known cannot be signed."""
+    put = sign()["put"]
+    assert put["headers"] == {"content-type": "image/jpeg"}
+    assert signed_headers(put) == ["content-type", "host"]
+    assert parse_qs(urlsplit(put["url"]).query)["X-Amz-Expires"] == ["900"]
+
+
+def test_what_must_not_replace_anything_is_put_on_that_condition():
+    """S3 takes no condition in a form."""
+    signed = sign(overwrite=False)
+    assert signed["put"]["headers"]["if-none-match"] == "*"
+    assert "if-none-match" in signed_headers(signed["put"])
+    assert "post" not in signed
+    with pytest.raises(InvalidRequestError, match="PUT"):
+        read(overwrite=False, method="POST")
+
+
+def test_a_name_that_s3_would_fill_in_has_no_form():
+    """`${filename}` in a form's key is replaced; in a URL it is a name."""
+    assert read(name="${filename}").methods == ("PUT",)
+
+
+@pytest.mark.parametrize(("method", "ways"), [(None, {"post", "put"}), ("POST", {"post"}), ("PUT", {"put"})])
+def test_a_caller_may_want_one_way_only(method, ways):
+    """Both, where it says nothing."""
+    assert sign(method=method).keys() == {"expiresAt"} | ways
+    assert sign(method=method)["expiresAt"] == "2026-11-21T12:15:00Z"
+
+
+def test_the_commands_survive_a_shell():
+    """No character of a name means anything to the shell or to curl, but itself."""
+    signed = sign(sizeBytes=7, overwrite=True)
+    words = shlex.split(signed["post"]["curl"])
+    assert words[:2] == ["curl", "--fail-with-body"]
+    fields = dict(text.split("=", 1) for option, text in itertools.pairwise(words) if option == "--form-string")
+    assert fields == signed["post"]["fields"]
+    assert words[-3:] == ["--form", r'file=@"./it' + r"""'s [1] {2} ü \"q\".jpg""" + '"', signed["post"]["url"]]
+    words = shlex.split(signed["put"]["curl"])
+    assert "--globoff" in words
+    assert words[-3:] == ["--upload-file", './it\'s [1] {2} ü "q".jpg', signed["put"]["url"]]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"name": None}, {"name": 1}, {"contentType": None}, {"contentType": "text/html"}, {"contentType": "image/"},
+        {"contentType": "image/jpeg\r\nx: y"}, {"contentType": "image/jpeg; x=y"},
+        {"sizeBytes": 0}, {"sizeBytes": -1}, {"sizeBytes": 1.5}, {"sizeBytes": "7"}, {"sizeBytes": True},
+        {"checksumSha256": "abc"}, {"checksumSha256": 7}, {"checksumSha256": DIGEST[:-4]}, {"checksumSha256": "ü"},
+        {"overwrite": "no"}, {"overwrite": None}, {"method": "GET"}, {"method": ["PUT"]}, {"size": 7},
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_is_refused(asked):
+    """A misspelt limit must not become no limit."""
+    with pytest.raises(InvalidRequestError):
+        read(**asked)
+
+
+def test_a_name_must_be_one():
+    """As for any upload."""
+    with pytest.raises(InvalidKeyError):
+        read(name="../x.jpg")
+
+
+def test_what_would_be_rejected_is_not_signed():
+    """The largest is."""
+    assert read(sizeBytes=MOST).size_bytes == MOST
+    assert read(sizeBytes=7.0).size_bytes == 7
+    with pytest.raises(UploadTooLargeError, match="1,000 are allowed"):
+        read(sizeBytes=MOST + 1)

@@ -1,0 +1,136 @@
+"""image_pipeline.api.problems"""
+
+import json
+
+import pytest
+
+from image_pipeline.api import problems
+from image_pipeline.errors import (
+    EmptyUploadError,
+    InvalidKeyError,
+    InvalidRequestError,
+    SettingsError,
+    StorageUnavailableError,
+    UnsupportedFormatError,
+    UploadChangedError,
+    UploadExistsError,
+    UploadNotFoundError,
+    UploadTooLargeError,
+    WrongPathError,
+)
+
+GUARDS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+EVENT = {"requestContext": {"requestId": "request-1"}}
+
+
+def answered(error):
+    @problems.told("Not just now.")
+    def handler(_event, _context):
+        raise error
+
+    return handler(EVENT, None)
+
+
+def test_a_problem_is_a_document_of_rfc_9457():
+    """And has the `message` that clients know from before."""
+    answer = problems.problem(404, "There is no ü.")
+    assert answer["statusCode"] == 404
+    assert answer["headers"] == {"content-type": "application/problem+json", **GUARDS}
+    assert json.loads(answer["body"]) == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "There is no ü.",
+        "message": "There is no ü.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InvalidKeyError, 400),
+        (InvalidRequestError, 400),
+        (EmptyUploadError, 400),
+        (UploadNotFoundError, 404),
+        (UploadChangedError, 412),
+        (UploadExistsError, 412),
+        (UploadTooLargeError, 413),
+        (UnsupportedFormatError, 415),
+    ],
+)
+def test_what_the_caller_can_mend_is_told_with_its_hint(error, status):
+    """In one line."""
+    answer = answered(error("The rule is broken.", "Do this."))
+    assert answer["statusCode"] == status
+    assert json.loads(answer["body"])["detail"] == "The rule is broken. Do this."
+
+
+def refused(method, path):
+    answer = problems.refusal(method, path)
+    return answer["statusCode"], answer["headers"].get("allow"), json.loads(answer.get("body", "{}")).get("detail")
+
+
+def test_a_refusal_says_what_is_taken_here_and_what_is_wanted_elsewhere():
+    """Who forgets `/status` sees where GET belongs."""
+    assert refused("PUT", "/images") == (405, "GET, POST, OPTIONS", "This path takes GET or POST, not PUT.")
+    status, allow, detail = refused("GET", "/images/uploads/a.jpg")
+    assert (status, allow) == (405, "DELETE, OPTIONS")
+    assert detail.startswith("This path takes DELETE, not GET. GET is for /images/uploads/{filename}/status, ")
+
+
+def test_a_refusal_repeats_no_more_of_a_method_than_tells_it():
+    """A method can be any word."""
+    assert "X" * 20 in refused("X" * 21, "/images")[2]
+    assert "X" * 21 not in refused("X" * 21, "/images")[2]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/"), ("OPTIONS", "/x"), ("GET", "/x/images"), ("DELETE", "/images/uploads/")]
+)
+def test_what_no_route_has_taken_is_nowhere(method, path):
+    """404 and never 405, also where the path looks like one that takes the method."""
+    status, allow, detail = refused(method, path)
+    assert (status, allow) == (404, None)
+    assert "docs/openapi.yaml" in detail
+    assert "://" not in detail
+
+
+def test_options_are_answered_with_what_is_taken():
+    """A success, for a browser takes no other answer to a preflight; and without a body."""
+    assert problems.refusal("OPTIONS", "/images/presigned") == {
+        "statusCode": 204,
+        "headers": {**GUARDS, "allow": "POST, OPTIONS"},
+    }
+
+
+def test_a_path_for_another_method_is_refused_as_by_the_route_that_takes_the_rest():
+    """Greedy routes take it, but the answer must not tell."""
+
+    @problems.told("Not just now.")
+    def handler(_event, _context):
+        raise WrongPathError("The rule is broken.", "Do this.")
+
+    context = {**EVENT["requestContext"], "http": {"method": "GET"}}
+    answer = handler({"rawPath": "/images/uploads/a.jpg", "requestContext": context}, None)
+    assert answer == problems.refusal("GET", "/images/uploads/a.jpg")
+
+
+def test_an_aws_that_does_not_answer_is_told_without_its_inside():
+    """503, in the handler's own words."""
+    answer = answered(StorageUnavailableError("DynamoDB, table x", "y"))
+    assert answer["statusCode"] == 503
+    assert json.loads(answer["body"])["detail"] == "Not just now."
+
+
+@pytest.mark.parametrize("error", [SettingsError("m", "h"), ValueError("v")])
+def test_our_own_faults_stay_faults(error):
+    """API Gateway answers 500 without a word of them, and Lambda counts an error."""
+    with pytest.raises(type(error)):
+        answered(error)
+
+
+def test_an_answer_is_json_with_more_headers():
+    """Whatever the letters."""
+    answer = problems.answer(202, {"a": "ü"}, location="/x")
+    assert answer["headers"] == {"content-type": "application/json", "location": "/x", **GUARDS}
+    assert json.loads(answer["body"]) == {"a": "ü"}

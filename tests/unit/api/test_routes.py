@@ -1,0 +1,75 @@
+"""image_pipeline.api.routes"""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_pipeline import keys
+from image_pipeline.api import routes
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/images", ("GET", "POST")),
+        ("/images/presigned", ("POST",)),
+        ("/images/uploads/a.jpg", ("DELETE",)),
+        ("/images/uploads/a/b c.jpg", ("DELETE",)),
+        ("/images/uploads/a.jpg/status", ("GET",)),
+        ("/images/uploads/a/b\n.jpg/status", ("GET",)),
+        ("/images/uploads/a.jpg/renditions/web", ("GET",)),
+        ("/images/uploads/a.jpg/renditions/web.webp", ("GET",)),
+        ("/images/uploads/a.jpg/reprocess", ("POST",)),
+    ],
+)
+def test_a_path_takes_its_methods(path, methods):
+    """With folders or without, and behind the base path of a custom domain."""
+    assert routes.methods(path) == methods
+    assert routes.methods(f"/v1{path}") == methods
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", "/", "/favicon.ico", "/Images", "/image", "/imagesx", "images"),
+        *("/images/", "/images/a.jpg", "/images/a.jpg/status", "/images/presigned/", "/images/presigned/x"),
+        *("/images/uploads", "/images/uploads/"),
+    ],
+)
+def test_no_other_path_takes_anything(path):
+    """Also not one with a slash more or less: API Gateway sees another path in it."""
+    assert routes.methods(path) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/images/uploads/images", ("DELETE",)),
+        ("/images/uploads/x/images/presigned", ("DELETE",)),
+        ("/images/uploads/status", ("DELETE",)),
+        ("/images/uploads/reprocess", ("DELETE",)),
+        ("/images/uploads/renditions/web", ("DELETE",)),
+        ("/images/uploads/a/renditions/", ("DELETE",)),
+        ("/images/uploads/a/renditions/b/c", ("DELETE",)),
+        ("/images/uploads/a/status/reprocess", ("POST",)),
+        ("/images/uploads/a/renditions/status", ("GET",)),
+        ("/images/uploads/a/renditions/reprocess", ("GET",)),
+        ("/images/uploads/images/uploads/a/reprocess", ("POST",)),
+    ],
+)
+def test_the_end_of_a_path_tells_what_it_is(path, methods):
+    """Whatever an upload is called."""
+    assert routes.methods(path) == methods
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="?"), min_size=1))
+def test_the_paths_that_are_made_are_known(name):
+    """Of the status and of a rendition of any upload, as `keys` spells them."""
+    for path in (keys.status_path(f"uploads/{name}"), keys.rendition_path(f"uploads/{name}", "web")):
+        assert routes.methods(path) == ("GET",)
+
+
+def test_a_method_has_its_paths():
+    """For whoever has come to the wrong one."""
+    assert routes.paths("POST") == ("/images/uploads/{filename}/reprocess", "/images/presigned", "/images")
+    assert routes.paths("PUT") == ()

@@ -1,0 +1,300 @@
+"""image_pipeline.api.status"""
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from image_pipeline import settings
+from image_pipeline.api import status
+from image_pipeline.errors import InvalidRequestError
+from image_pipeline.store import records
+from tests.conftest import ENVIRONMENT, THUMBNAILS_BUCKET, put_record
+
+pytestmark = pytest.mark.usefixtures("aws")
+SETTINGS = settings.load_for_status(ENVIRONMENT)
+
+
+def test_every_rendition_has_a_url():
+    """The answer can be used as it is."""
+    rendition = {"name": "100x100", "bucket": THUMBNAILS_BUCKET, "key": "thumbnails/a.jpg/0/100x100.jpg"}
+    put_record("uploads/a.jpg", status="COMPLETED", renditions=[rendition, rendition])
+    record = status.with_urls(status.find("/images/uploads/a.jpg/status", SETTINGS), 900)
+    assert [each["name"] for each in record["renditions"]] == ["100x100", "100x100"]
+    for each in record["renditions"]:
+        assert "/thumbnails/a.jpg/0/100x100.jpg?" in each["url"]
+        left = datetime.fromisoformat(each["urlExpiresAt"]) - datetime.now(UTC)
+        assert timedelta(seconds=890) < left <= timedelta(seconds=900)
+
+
+def test_a_record_without_renditions_is_answered_too():
+    """A failed upload has a status like any other."""
+    put_record("uploads/a.jpg", status="FAILED", error={"code": "EmptyUploadError"})
+    assert status.find("/images/uploads/a.jpg/status", SETTINGS)["error"] == {"code": "EmptyUploadError"}
+
+
+def test_unknown_is_none():
+    """Never seen is not an error here; the API says 404."""
+    assert status.find("/images/uploads/a.jpg/status", SETTINGS) is None
+
+
+def test_the_raw_spelling_wins_over_the_decoded_one():
+    """Two uploads whose names differ only by encoding are told apart."""
+    put_record("uploads/a%2Bb.jpg", status="FAILED")
+    put_record("uploads/a+b.jpg", status="COMPLETED")
+    assert status.find("/images/uploads/a%2Bb.jpg/status", SETTINGS)["ImageKey"] == "uploads/a%2Bb.jpg"
+    assert status.find("/images/uploads/a+b.jpg/status", SETTINGS)["ImageKey"] == "uploads/a+b.jpg"
+
+
+def test_a_path_that_came_encoded_twice_is_found():
+    """`?` must be encoded twice to get through API Gateway."""
+    put_record("uploads/what?.jpg")
+    assert status.find("/images/uploads/what%3F.jpg/status", SETTINGS)["ImageKey"] == "uploads/what?.jpg"
+
+
+def test_the_inside_is_not_told_to_callers():
+    """What AWS says of a refused call names accounts, roles and buckets; the file's own faults are told in full."""
+    told = {
+        "code": "ClientError",
+        "message": "User: arn:aws:sts::1:assumed-role/x is not authorized",
+        "hint": "h",
+        "step": "s",
+    }
+    put_record("uploads/a.jpg", status="FAILED", error=told)
+    error = status.find("/images/uploads/a.jpg/status", SETTINGS)["error"]
+    assert (error["code"], error["step"]) == ("ClientError", "s")
+    assert "arn:" not in repr(error)
+    rejection = {"code": "CorruptImageError", "message": "Broken at byte 7.", "hint": "Export it again.", "step": "s"}
+    put_record("uploads/b.jpg", status="FAILED", error=rejection)
+    assert status.find("/images/uploads/b.jpg/status", SETTINGS)["error"] == rejection
+
+
+PICTURE = {
+    "image": {"width": 1},
+    "renditions": [{"name": "100x100", "bucket": THUMBNAILS_BUCKET, "key": "k", "versionId": "v1"}],
+    "labels": [],
+    "warnings": [],
+}
+
+
+def test_the_old_picture_stands_apart_while_the_new_one_is_processed():
+    """A reader sees the old picture or the new, never a mix."""
+    put_record("uploads/a.jpg", **PICTURE, upload={"etag": "new"})
+    record = status.with_urls(status.find("/images/uploads/a.jpg/status", SETTINGS), 900)
+    assert record["status"] == "PROCESSING"
+    assert record["upload"] == {"etag": "new"}
+    assert not PICTURE.keys() & record.keys()
+    assert record["previous"].keys() == PICTURE.keys() | {"srcsets"}
+    assert "versionId=v1" in record["previous"]["renditions"][0]["url"]
+
+
+@pytest.mark.parametrize("outcome", ["COMPLETED", "PARTIAL"])
+def test_a_finished_picture_has_no_previous(outcome):
+    """What the record has is the picture."""
+    put_record("uploads/a.jpg", **PICTURE | {"status": outcome})
+    record = status.with_urls(status.find("/images/uploads/a.jpg/status", SETTINGS), 900)
+    assert "previous" not in record
+    assert "versionId=v1" in record["renditions"][0]["url"]
+
+
+@pytest.mark.parametrize(("hours", "stale"), [(23, False), (25, True)])
+def test_what_no_execution_can_end_any_more_is_called_stale(hours, stale):
+    """Whoever polls learns that waiting is in vain."""
+    started = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
+    put_record("uploads/a.jpg", execution={"id": "e", "startedAt": started})
+    assert status.find("/images/uploads/a.jpg/status", SETTINGS).get("stale", False) is stale
+
+
+@pytest.mark.parametrize(("minutes", "stale"), [(4, False), (6, True)])
+def test_an_express_execution_is_stale_much_earlier(minutes, stale):
+    """It never has more than five minutes."""
+    started = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+    put_record("uploads/a.jpg", execution={"id": "e", "startedAt": started})
+    express = settings.load_for_status({**ENVIRONMENT, "WORKFLOW_TYPE": "EXPRESS"})
+    assert status.find("/images/uploads/a.jpg/status", express).get("stale", False) is stale
+
+
+# ---- Waiting
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only pauses move; gives the pauses."""
+    pauses = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "monotonic", lambda: 1000 + sum(pauses))
+    return pauses
+
+
+def test_who_waits_is_answered_as_soon_as_it_is_settled(clock, monkeypatch):
+    """With what was written meanwhile."""
+    put_record("uploads/a.jpg")
+    read = records.read
+
+    def read_later(*arguments):
+        if len(clock) == 2:
+            put_record("uploads/a.jpg", status="FAILED")
+        return read(*arguments)
+
+    monkeypatch.setattr(records, "read", read_later)
+    assert status.find("/images/uploads/a.jpg/status", SETTINGS, 10)["status"] == "FAILED"
+    assert clock == [0.25, 0.5]
+
+
+def test_nobody_waits_for_longer_than_asked(clock):
+    """Nor looks all the time: a wait costs a handful of reads."""
+    put_record("uploads/a.jpg", execution={"id": "e", "startedAt": datetime.now(UTC).isoformat()})
+    for seconds in (0, 1, 10):
+        clock.clear()
+        assert status.find("/images/uploads/a.jpg/status", SETTINGS, seconds)["status"] == "PROCESSING"
+        assert sum(clock) == seconds
+        assert len(clock) <= 8
+
+
+def test_nobody_waits_in_vain(clock):
+    """What is settled or cannot end any more is answered at once."""
+    put_record("uploads/done.jpg", status="COMPLETED")
+    put_record("uploads/stale.jpg", execution={"id": "e", "startedAt": "2020-01-01T00:00:00Z"})
+    for name in ("done", "stale"):
+        status.find(f"/images/uploads/{name}.jpg/status", SETTINGS, 10)
+    assert clock == []
+
+
+def test_who_asks_too_early_is_answered_when_the_upload_is_known(clock, monkeypatch):
+    """S3 tells of an upload a moment after it took it; the second spelling of a name is looked for, too."""
+    read = records.read
+
+    def read_later(*arguments):
+        if len(clock) == 2:
+            put_record("uploads/a b.jpg", status="COMPLETED")
+        return read(*arguments)
+
+    monkeypatch.setattr(records, "read", read_later)
+    assert status.find("/images/uploads/a%20b.jpg/status", SETTINGS, 10)["status"] == "COMPLETED"
+    assert status.find("/images/uploads/never.jpg/status", SETTINGS, 0) is None
+    assert clock == [0.25, 0.5]
+
+
+@pytest.mark.parametrize("wait", ["", "-1", "11", "1.5", "ten", "1,2", "٣", "1" * 5000])
+def test_a_wait_that_is_none_is_refused(wait):
+    """The rule is in the message."""
+    with pytest.raises(InvalidRequestError, match="0 to 10 whole seconds"):
+        status.wait_asked({"wait": wait})
+
+
+def test_a_wait_is_so_many_seconds():
+    """And none without it; other parameters are somebody else's."""
+    assert [status.wait_asked(each) for each in ({"wait": "0"}, {"wait": "10"}, {}, {"x": "1"})] == [0, 10, 0, 0]
+
+
+@pytest.mark.parametrize(("age", "expected"), [(-5, "1"), (0, "1"), (10, "5"), (500, "60"), (90_000, "60")])
+def test_asking_again_is_worth_it_later_the_longer_it_takes(age, expected):
+    """In whole seconds, from one to sixty."""
+    started = (datetime.now(UTC) - timedelta(seconds=age)).isoformat()
+    assert status.retry_after({"execution": {"startedAt": started}}) == expected
+
+
+# ---- Tags
+
+
+def test_a_tag_changes_with_the_record_and_with_time(monkeypatch):
+    """While it stays, URLs that came with it work for at least half of their life."""
+    monkeypatch.setattr(time, "time", lambda: 1800.0)
+    record = {"status": "COMPLETED", "updatedAt": "1"}
+    tag = status.etag(record, 900)
+    assert re.fullmatch(r'W/"[0-9a-f]{32}"', tag)
+    assert status.etag({**record, "updatedAt": "2"}, 900) != tag
+    monkeypatch.setattr(time, "time", lambda: 1800 + 449.9)
+    assert status.etag(record, 900) == tag
+    monkeypatch.setattr(time, "time", lambda: 1800 + 450.0)
+    assert status.etag(record, 900) != tag
+
+
+@pytest.mark.parametrize(
+    ("header", "known"),
+    [
+        ('W/"a"', True),
+        ('"a"', True),
+        ('"b", W/"a"', True),
+        ('"b",W/"a","c"', True),
+        ("*", True),
+        ("", False),
+        ('"b"', False),
+        ("a", False),
+        ('"A"', False),
+        ('W/"a', False),
+    ],
+)
+def test_a_tag_is_compared_as_http_has_it(header, known):
+    """RFC 9110, 13.1.2: weakly, with any of a list."""
+    assert status.is_known('W/"a"', header) is known
+
+
+# ---- What a page shows
+
+
+def rendition(name, format_name, width, height):
+    file_name = f"{name}.{format_name.lower().replace('jpeg', 'jpg')}"
+    key = f"thumbnails/a.jpg/0/{file_name}"
+    return {
+        "name": name, "format": format_name, "width": width, "height": height, "bucket": THUMBNAILS_BUCKET, "key": key,
+    }  # fmt: skip
+
+
+RENDITIONS = [
+    rendition("web", "JPEG", 1600, 1067),
+    rendition("web", "WEBP", 1600, 1067),
+    rendition("web", "AVIF", 1600, 1067),
+    rendition("640x480", "JPEG", 640, 427),
+    rendition("avatar", "JPEG", 96, 96),
+    rendition("only", "WEBP", 800, 533),
+]
+RECORD = {"status": "COMPLETED", "image": {"width": 3000, "height": 2000}, "renditions": RENDITIONS}
+
+
+def test_srcsets_are_ready_for_a_picture_element():
+    """The smallest files first, narrowest first; what is cut shows another picture and is left out."""
+    record = status.with_urls(RECORD, 900)
+    urls = {(each["name"], each["format"]): each["url"] for each in record["renditions"]}
+    assert list(record["srcsets"].items()) == [
+        ("image/avif", f"{urls['web', 'AVIF']} 1600w"),
+        ("image/webp", f"{urls['only', 'WEBP']} 800w, {urls['web', 'WEBP']} 1600w"),
+        ("image/jpeg", f"{urls['640x480', 'JPEG']} 640w, {urls['web', 'JPEG']} 1600w"),
+    ]
+    assert not any(re.search(r"[\s,]", url) for url in urls.values())
+
+
+@pytest.mark.parametrize(
+    ("accept", "name", "file_name"),
+    [
+        ("image/avif,image/webp,image/apng,*/*;q=0.8", "web", "web.avif"),
+        ("IMAGE/WEBP , */*", "web", "web.webp"),
+        ("image/avif;q=0, image/webp;q=0.5", "web", "web.webp"),
+        ("image/avif; q=0.0,*/*", "web", "web.jpg"),
+        ("image/*,*/*;q=0.5", "web", "web.jpg"),
+        ("", "web", "web.jpg"),
+        ("", "web.avif", "web.avif"),
+        ("image/webp", "web.jpg", "web.jpg"),
+        ("", "only", "only.webp"),
+        ("image/webp", "640x480", "640x480.jpg"),
+    ],
+)
+def test_a_rendition_is_given_in_what_the_browser_reads(accept, name, file_name):
+    """What only some read goes to who says so, or where there is nothing else."""
+    assert status.rendition(RECORD, name, accept)["key"].endswith(f"/{file_name}")
+
+
+def test_while_a_new_picture_comes_the_old_one_is_shown():
+    """And none where there was none, or none of that name."""
+    record = {"status": "PROCESSING", "previous": RECORD}
+    assert status.rendition(record, "avatar", "") == RENDITIONS[4]
+    assert status.rendition({"status": "PROCESSING"}, "avatar", "") is None
+    assert status.rendition(RECORD, "other", "") is None
+
+
+@pytest.mark.parametrize(("seconds", "age"), [(60, 30), (119, 59), (900, 60), (3600, 60)])
+def test_a_redirect_is_kept_for_less_than_its_url_works(seconds, age):
+    """Half of its life is left at least; and a new picture shows within a minute."""
+    assert status.redirect_caching({"status": "COMPLETED"}, seconds) == f"private, max-age={age}"
+    assert status.redirect_caching({"status": "PROCESSING"}, seconds) == "no-store"

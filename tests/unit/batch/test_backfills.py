@@ -1,0 +1,186 @@
+"""image_pipeline.batch.backfills"""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from image_pipeline.batch import backfills
+from image_pipeline.batch.backfills import Filter, Listed
+from image_pipeline.errors import StorageUnavailableError
+from tests.conftest import BACKFILL_TABLE, IMAGE_TABLE, UPLOADS_BUCKET, put_record
+
+LISTED = Listed("uploads/a.jpg", 10, 1000.0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "record", "chosen"),
+    [
+        (Filter(), {}, True),
+        (Filter(), {"status": "COMPLETED", "recipeId": "today"}, True),
+        (Filter(), {"status": "PROCESSING"}, False),
+        (Filter(changed_since=1000), {}, True),
+        (Filter(changed_since=1001), {}, False),
+        (Filter(recipe_changed=True), {}, True),
+        (Filter(recipe_changed=True), {"status": "COMPLETED", "recipeId": "today"}, False),
+        (Filter(recipe_changed=True), {"status": "PARTIAL", "recipeId": "yesterday"}, True),
+        (Filter(recipe_changed=True), {"status": "COMPLETED"}, True),
+        (Filter(recipe_changed=True), {"status": "FAILED", "recipeId": "yesterday"}, False),
+        (Filter(recipe_changed=True), {"status": "DELETED", "recipeId": "today"}, True),
+        (Filter(failed_only=True), {"status": "FAILED"}, True),
+        (Filter(failed_only=True), {"status": "FAILED", "error": "Runtime.ExitError"}, True),
+        (Filter(failed_only=True), {"status": "FAILED", "error": "CorruptImageError"}, False),
+        (Filter(failed_only=True), {"status": "COMPLETED", "recipeId": "yesterday"}, False),
+        (Filter(failed_only=True), {}, False),
+        (Filter(rejected_only=True), {"status": "FAILED", "error": "UploadTooLargeError"}, True),
+        (Filter(rejected_only=True), {"status": "FAILED", "error": "States.Timeout"}, False),
+        (Filter(rejected_only=True), {"status": "COMPLETED", "recipeId": "yesterday"}, False),
+        (Filter(rejected_only=True), {}, False),
+    ],
+)
+def test_a_filter_chooses_by_time_status_and_recipe(wanted, record, chosen):
+    """What is under way is always left alone."""
+    assert wanted.chooses(LISTED, record, "today") is chosen
+
+
+def test_folder_markers_are_no_uploads():
+    """Whatever is asked for."""
+    assert not Filter().chooses(Listed("uploads/folder/", 0, 1000.0), {}, "today")
+
+
+def test_a_selection_reads_the_records(aws):
+    """Of a hundred uploads at once, with the recipes of the folder of each."""
+    listed = [Listed(f"uploads/{number}.jpg", 1, 0) for number in range(backfills.MOST_AT_ONCE)]
+    for each in listed[:50]:
+        put_record(each.key, status="COMPLETED", recipeId=f"of {each.key}")
+    wanted = Filter(recipe_changed=True)
+    chosen = backfills.select(boto3.client, IMAGE_TABLE, listed, wanted, lambda key: f"of {key}")
+    assert chosen == listed[50:]
+
+
+def test_a_selection_reads_why_an_upload_has_failed(aws):
+    """Which is the difference between a file that is rejected again and one that was unlucky."""
+    for key, code in (("uploads/words.jpg", "UnsupportedFormatError"), ("uploads/unlucky.jpg", "Runtime.ExitError")):
+        put_record(key, status="FAILED", error={"code": code, "message": "m", "hint": "h", "step": "s"})
+    listed = [Listed("uploads/words.jpg", 1, 0), Listed("uploads/unlucky.jpg", 1, 0), LISTED]
+    for wanted, chosen in ((Filter(rejected_only=True), listed[:1]), (Filter(failed_only=True), listed[1:2])):
+        assert backfills.select(boto3.client, IMAGE_TABLE, listed, wanted, str) == chosen
+
+
+def test_a_backfill_from_before_a_deployment_goes_on():
+    """It says nothing of what has become known since."""
+    asked = {"changedSince": 0, "recipeChanged": False, "failedOnly": True}
+    assert Filter.from_json(asked) == Filter(failed_only=True)
+    assert Filter.from_json({**asked, "failedOnly": False, "rejectedOnly": True}) == Filter(rejected_only=True)
+
+
+def test_records_that_dynamodb_leaves_out_are_asked_for_again(aws, monkeypatch):
+    """It answers as much as it can, and the rest would look as if there were no record."""
+    monkeypatch.setattr(backfills.time, "sleep", lambda _: None)
+    table = boto3.client("dynamodb")
+    item = {"ImageKey": {"S": LISTED.key}, "status": {"S": "PROCESSING"}}
+    left = {IMAGE_TABLE: {"Keys": [{"ImageKey": {"S": LISTED.key}}]}}
+    with Stubber(table) as stub:
+        stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: []}, "UnprocessedKeys": left})
+        stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: [item]}})
+        assert backfills.select(lambda _: table, IMAGE_TABLE, [LISTED], Filter(), str) == []
+        for _ in range(5):
+            stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: []}, "UnprocessedKeys": left})
+        with pytest.raises(StorageUnavailableError):
+            backfills.select(lambda _: table, IMAGE_TABLE, [LISTED], Filter(), str)
+
+
+# ---- The queue and the limit
+
+
+@pytest.fixture
+def stack(aws):
+    url = boto3.client("sqs").get_queue_url(QueueName="batch-queue")["QueueUrl"]
+    return backfills.Stack(UPLOADS_BUCKET, IMAGE_TABLE, BACKFILL_TABLE, url)
+
+
+def some(count):
+    return [Listed(f"uploads/{number}.jpg", 1, 0) for number in range(count)]
+
+
+def sent(stack):
+    sqs, bodies = boto3.client("sqs"), []
+    while messages := sqs.receive_message(QueueUrl=stack.queue_url, MaxNumberOfMessages=10).get("Messages", []):
+        bodies += [json.loads(message["Body"]) for message in messages]
+    return bodies
+
+
+def test_without_a_limit_all_are_sent(stack):
+    """And nothing is counted."""
+    chosen = some(25)
+    assert backfills.enqueue(boto3.client, stack, "b", chosen, 0) == chosen
+    expected = [{"bucket": UPLOADS_BUCKET, "key": each.key, "reprocess": True} for each in chosen]
+    assert sorted(sent(stack), key=str) == sorted(expected, key=str)
+    assert boto3.client("dynamodb").scan(TableName=BACKFILL_TABLE)["Items"] == []
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"), [(1, [1, 0, 0]), (25, [20, 5, 0]), (60, [20, 20, 20]), (50, [20, 20, 10])]
+)
+def test_the_limit_is_used_up_and_never_passed(stack, most, expected):
+    """What a batch cannot have in full it has in part; every backfill has its own."""
+    counts = [len(backfills.enqueue(boto3.client, stack, "b", some(20), most)) for _ in range(3)]
+    assert counts == expected
+    assert len(sent(stack)) == min(60, most)
+    assert len(backfills.enqueue(boto3.client, stack, "another", some(5), most)) == min(5, most)
+
+
+def test_batches_side_by_side_stay_within_the_limit(stack):
+    """The count changes only on the condition that there is room."""
+    table, one_by_one = boto3.client("dynamodb"), Lock()  # DynamoDB's conditions are atomic, those of moto are not
+
+    class Table:
+        def update_item(self, **request):
+            with one_by_one:
+                return table.update_item(**request)
+
+    def client(service):
+        return Table() if service == "dynamodb" else boto3.client(service)
+
+    with ThreadPoolExecutor(8) as threads:
+        counts = list(threads.map(lambda _: len(backfills.enqueue(client, stack, "b", some(9), 50)), range(16)))
+    assert sum(counts) == 50
+
+
+def test_messages_that_sqs_refuses_are_sent_again(stack, monkeypatch):
+    """Only those; and when it keeps refusing, the batch fails."""
+    monkeypatch.setattr(backfills.time, "sleep", lambda _: None)
+    sqs = boto3.client("sqs")
+    refused = {"Id": "1", "SenderFault": False, "Code": "InternalError"}
+
+    def client(service):
+        return sqs if service == "sqs" else boto3.client(service)
+
+    with Stubber(sqs) as stub:
+        stub.add_response("send_message_batch", {"Successful": [], "Failed": [refused]})
+        entry = {
+            "Id": "1",
+            "MessageBody": json.dumps({"bucket": UPLOADS_BUCKET, "key": "uploads/1.jpg", "reprocess": True}),
+        }
+        stub.add_response(
+            "send_message_batch", {"Successful": [], "Failed": []}, {"QueueUrl": stack.queue_url, "Entries": [entry]}
+        )
+        assert len(backfills.enqueue(client, stack, "b", some(2), 0)) == 2
+        for _ in range(5):
+            stub.add_response("send_message_batch", {"Successful": [], "Failed": [{**refused, "Id": "0"}]})
+        with pytest.raises(StorageUnavailableError, match="1 message"):
+            backfills.enqueue(client, stack, "b", some(2), 0)
+
+
+def test_throttling_is_transient_and_refusal_is_not(stack):
+    """The workflow tries the one again and tells the other."""
+    sqs = boto3.client("sqs")
+    for code, expected in (("ThrottlingException", StorageUnavailableError), ("AccessDenied", ClientError)):
+        with Stubber(sqs) as stub:
+            stub.add_client_error("send_message_batch", code, http_status_code=400)
+            with pytest.raises(expected):
+                backfills.enqueue(lambda _: sqs, stack, "b", some(1), 0)

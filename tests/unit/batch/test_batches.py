@@ -1,0 +1,332 @@
+"""image_pipeline.batch.batches"""
+
+import json
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from image_pipeline.batch import batches
+from image_pipeline.batch.batches import Started, Wanted, wanted
+from image_pipeline.errors import InvalidMessageError
+from tests.conftest import IMAGE_TABLE, UPLOADS_BUCKET, put_record, put_upload
+
+NOTIFIED = {
+    "eventName": "ObjectCreated:Put",
+    "s3": {
+        "bucket": {"name": UPLOADS_BUCKET},
+        "object": {"key": "uploads/a+b%2Bc%C3%A9.jpg", "versionId": "v", "sequencer": "0F"},
+    },
+}
+EVENT = {
+    "detail-type": "Object Created",
+    "detail": {
+        "bucket": {"name": UPLOADS_BUCKET},
+        "object": {"key": "uploads/a+b.jpg", "version-id": "v", "sequencer": "0F"},
+    },
+}
+SIMPLE = {"bucket": UPLOADS_BUCKET, "key": "uploads/a+b%20c.jpg"}
+
+
+def named(message):
+    return wanted(json.dumps(message), UPLOADS_BUCKET)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (SIMPLE, [Wanted("uploads/a+b%20c.jpg")]),
+        ({**SIMPLE, "versionId": "v", "reprocess": True}, [Wanted("uploads/a+b%20c.jpg", "v", None, again=True)]),
+        ({"Records": [NOTIFIED, NOTIFIED]}, [Wanted("uploads/a b+cé.jpg", "v", "0F")] * 2),
+        (EVENT, [Wanted("uploads/a+b.jpg", "v", "0F")]),
+        ({"TopicArn": "t", "Message": json.dumps({"Records": [NOTIFIED]})}, [Wanted("uploads/a b+cé.jpg", "v", "0F")]),
+        ({"TopicArn": "t", "Message": json.dumps(EVENT)}, [Wanted("uploads/a+b.jpg", "v", "0F")]),
+        ({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": UPLOADS_BUCKET}, []),
+    ],
+)
+def test_messages_name_uploads_in_every_shape(message, expected):
+    """S3 encodes keys in its own notifications, and nobody else does."""
+    assert named(message) == expected
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ([], "no JSON object"),
+        ("words", "no JSON object"),
+        ({}, "names no object"),
+        ({"key": "uploads/a.jpg"}, "names no object"),
+        ({"Records": [{}]}, "names no object"),
+        ({"Records": "words"}, "names no object"),
+        ({"detail": []}, "not about a new object"),
+        ({"TopicArn": "t", "Message": "words"}, "no JSON object"),
+        ({**SIMPLE, "bucket": "another"}, "bucket is 'another'"),
+        ({**SIMPLE, "key": "thumbnails/a.jpg"}, "begin with uploads/"),
+        ({**SIMPLE, "key": "uploads/" + "a" * 1020}, "begin with uploads/"),
+        ({**SIMPLE, "key": 1}, "begin with uploads/"),
+        ({**SIMPLE, "versionId": 1}, "wrong type"),
+        ({**SIMPLE, "reprocess": "yes"}, "wrong type"),
+        ({**SIMPLE, "key": "uploads/\ud800"}, "begin with uploads/"),
+        ({**SIMPLE, "versionId": "\ud800"}, "halves of characters"),
+        ({"Records": [NOTIFIED | {"eventName": "ObjectRemoved:Delete"}]}, "not about a new object"),
+        (EVENT | {"detail-type": "Object Deleted"}, "not about a new object"),
+    ],
+)
+def test_what_names_no_upload_of_ours_is_told_why(message, words):
+    """The reason says what is wrong, and no file name."""
+    with pytest.raises(InvalidMessageError, match=words) as caught:
+        named(message)
+    assert "a.jpg" not in caught.value.message
+
+
+@pytest.mark.parametrize("body", ["{bucket: x}", "[" * 200_000, '{"bucket":' * 200_000])
+def test_text_that_is_no_json_is_told_so(body):
+    """Whoever sends by hand forgets the quotation marks; and some send what is nested too deep to be read."""
+    with pytest.raises(InvalidMessageError, match="no JSON object"):
+        wanted(body, UPLOADS_BUCKET)
+
+
+@pytest.mark.parametrize("sequencer", ["", "zz", "0055AED6DCD90281E5 ", "0\n", "０", "F" * 65])
+def test_a_sequencer_is_hexadecimal(sequencer):
+    """Any other text might be greater than all that S3 will ever send, and beat every later upload."""
+    named_so = EVENT["detail"]["object"] | {"sequencer": sequencer}
+    with pytest.raises(InvalidMessageError, match="hexadecimal"):
+        named(EVENT | {"detail": EVENT["detail"] | {"object": named_so}})
+    record = {**NOTIFIED, "s3": NOTIFIED["s3"] | {"object": NOTIFIED["s3"]["object"] | {"sequencer": sequencer}}}
+    with pytest.raises(InvalidMessageError, match="hexadecimal"):
+        named({"Records": [record]})
+
+
+# ---- Starting
+
+
+@pytest.fixture
+def stack(aws):
+    states = boto3.client("stepfunctions")
+    answer = states.create_state_machine(name="process", definition="{}", roleArn="arn:aws:iam::123456789012:role/r")
+    return batches.Stack(UPLOADS_BUCKET, IMAGE_TABLE, answer["stateMachineArn"])
+
+
+def start(stack, *messages):
+    """Gives the executions that the messages led to, by name, and which messages failed."""
+    records = [{"messageId": str(number), "body": json.dumps(each)} for number, each in enumerate(messages)]
+    started, failed = batches.start(boto3.client, stack, records)
+    states = boto3.client("stepfunctions")
+    arn = stack.machine.replace(":stateMachine:", ":execution:")
+    events = [json.loads(states.describe_execution(executionArn=f"{arn}:{each.name}")["input"]) for each in started]
+    return started, [event["detail"] for event in events], failed
+
+
+def test_an_upload_without_a_record_is_processed_as_it_is(stack):
+    """The same event as EventBridge would have sent, but for the place in the order, which is before any other."""
+    upload = put_upload("uploads/é.jpg", b"x")
+    _, (detail,), failed = start(stack, {"bucket": UPLOADS_BUCKET, "key": "uploads/é.jpg"})
+    assert failed == []
+    assert detail["bucket"] == {"name": UPLOADS_BUCKET}
+    named = {"key": "uploads/é.jpg", "size": 1, "etag": upload["etag"], "version-id": upload["versionId"]}
+    assert detail["object"] == named | {"sequencer": "0"}
+
+
+@pytest.mark.parametrize(
+    ("record", "again", "expected"),
+    [
+        ({"status": "COMPLETED"}, False, 0),
+        ({"status": "PROCESSING"}, False, 0),
+        ({"status": "COMPLETED"}, True, 1),
+        ({"status": "DELETED"}, False, 1),  # and restored since
+        ({"status": "COMPLETED", "upload": {"versionId": "another", "etag": "another"}}, False, 1),
+    ],
+)
+def test_only_what_is_not_known_is_processed_unless_it_is_asked_for(stack, record, again, expected):
+    """A message may name what is already there: it costs nothing."""
+    upload = put_upload("uploads/a.jpg", b"x")
+    put_record("uploads/a.jpg", **({"upload": upload} | record))
+    started, details, failed = start(stack, {"bucket": UPLOADS_BUCKET, "key": "uploads/a.jpg", "reprocess": again})
+    assert (len(started), failed) == (expected, [])
+    assert all(detail["reprocess"] for detail in details)  # it must win against the claim that it equals
+    assert all(detail["object"]["sequencer"] == "0055AED6DCD90281E5".ljust(64, "0") for detail in details)
+
+
+@pytest.mark.parametrize(("sequencer", "expected"), [("00", 0), ("0055AED6DCD90281E5", 0), ("0055AED6DCD90281E6", 1)])
+def test_events_keep_their_order(stack, sequencer, expected):
+    """An event that is older than the record would end as Superseded, so it is not even started."""
+    put_upload("uploads/a.jpg", b"x")
+    put_record("uploads/a.jpg", status="COMPLETED")
+    named = {"key": "uploads/a.jpg", "sequencer": sequencer}
+    event = {"detail-type": "Object Created", "detail": {"bucket": {"name": UPLOADS_BUCKET}, "object": named}}
+    started, details, failed = start(stack, event)
+    assert (len(started), failed) == (expected, [])
+    assert all((each["object"]["sequencer"], each["reprocess"]) == (sequencer, False) for each in details)
+
+
+def test_a_version_is_processed_only_while_it_is_the_current_one(stack):
+    """A message that comes late must not put an old picture in the place of a newer one."""
+    first = put_upload("uploads/a.jpg", b"x")
+    message = {"bucket": UPLOADS_BUCKET, "key": "uploads/a.jpg", "versionId": first["versionId"], "reprocess": True}
+    _, (detail,), _ = start(stack, message)
+    assert (detail["object"]["version-id"], detail["object"]["size"]) == (first["versionId"], 1)
+    put_upload("uploads/a.jpg", b"xx")
+    assert start(stack, message) == ([], [], [])
+
+
+def test_a_version_of_an_event_is_looked_at_itself(stack):
+    """S3's order decides then, and its event says which bytes it is about."""
+    first = put_upload("uploads/a.jpg", b"x")
+    put_upload("uploads/a.jpg", b"xx")
+    named = {"key": "uploads/a.jpg", "sequencer": "0A", "version-id": first["versionId"]}
+    event = {"detail-type": "Object Created", "detail": {"bucket": {"name": UPLOADS_BUCKET}, "object": named}}
+    _, (detail,), _ = start(stack, event)
+    assert (detail["object"]["version-id"], detail["object"]["size"]) == (first["versionId"], 1)
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_what_has_vanished_is_done(stack, deleted):
+    """Nobody can process it any more, so nobody tries again."""
+    message = {"bucket": UPLOADS_BUCKET, "key": "uploads/a.jpg"}
+    if deleted:
+        put_upload("uploads/a.jpg", b"x")
+        marker = boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")
+        assert start(stack, {**message, "versionId": marker["VersionId"]}) == ([], [], [])
+    assert start(stack, message) == ([], [], [])
+
+
+def test_a_folder_marker_is_done(stack):
+    """The workflow would ignore it, too."""
+    put_upload("uploads/folder/", b"")
+    assert start(stack, {"bucket": UPLOADS_BUCKET, "key": "uploads/folder/"}) == ([], [], [])
+
+
+def test_a_message_that_comes_twice_starts_one_execution(stack):
+    """Its id is in the name; what the record said before is then no longer known."""
+    put_upload("uploads/a.jpg", b"x")
+    message = {"bucket": UPLOADS_BUCKET, "key": "uploads/a.jpg", "reprocess": True}
+    (first,), _, _ = start(stack, message)
+    put_record("uploads/a.jpg", uploadOrder="1" * 64)  # so that the second event is another one
+    (second,), _, failed = start(stack, message)
+    listed = boto3.client("stepfunctions").list_executions(stateMachineArn=stack.machine)["executions"]
+    assert (second.name, second.before, failed, len(listed)) == (first.name, None, [], 1)
+
+
+def test_one_message_that_fails_takes_no_other_with_it(stack):
+    """It alone is reported, whatever is wrong with it."""
+    put_upload("uploads/a.jpg", b"x")
+    good = {"bucket": UPLOADS_BUCKET, "key": "uploads/a.jpg"}
+    started, _, failed = start(stack, "words", good, {**good, "bucket": "another"})
+    assert ([each.name for each in started], failed) == (["batch_1_0"], ["0", "2"])
+    gone = batches.Stack(UPLOADS_BUCKET, "no-such-table", stack.machine)
+    assert start(gone, good) == ([], [], ["0"])
+
+
+def test_no_fault_of_ours_takes_another_message_with_it(stack, monkeypatch, caplog):
+    """It is told in full; its message alone comes again, and is a dead letter in the end."""
+    look = batches.Upload.look
+
+    def stumble(client, bucket, table, key, *more):
+        return look(client, bucket, table, key, *more) if key == "uploads/a.jpg" else {}["nobody thought of this"]
+
+    monkeypatch.setattr(batches.Upload, "look", stumble)
+    put_upload("uploads/a.jpg", b"x")
+    good, odd = ({"bucket": UPLOADS_BUCKET, "key": key} for key in ("uploads/a.jpg", "uploads/b.jpg"))
+    started, _, failed = start(stack, good, odd, good)
+    assert ([each.name for each in started], failed) == (["batch_0_0", "batch_2_0"], ["1"])
+    (told,) = [record for record in caplog.records if record.getMessage() == "message failed"]
+    assert (told.levelname, told.message_id, told.error) == ("ERROR", "1", "KeyError")
+    assert told.exc_info
+
+
+# ---- Waiting
+
+
+@pytest.mark.parametrize(
+    ("execution", "status", "ended"),
+    [
+        ("ours", "COMPLETED", True),
+        ("ours", "PROCESSING", False),
+        ("before", "COMPLETED", False),
+        ("another", "PROCESSING", True),
+    ],
+)
+def test_the_record_tells_whether_an_execution_has_ended(execution, status, ended):
+    """Its outcome is there, or somebody has come after it."""
+    record = {"execution": {"M": {"id": {"S": execution}}}, "status": {"S": status}}
+    assert Started("uploads/a.jpg", "ours", "before").has_ended(record) is ended
+    assert not Started("uploads/a.jpg", "ours", "before").has_ended({})
+
+
+def test_waiting_ends_with_the_last_execution(aws):
+    """And looks more and more seldom."""
+    started = [Started(f"uploads/{number}.jpg", f"e{number}", None) for number in range(10)]
+    pauses = []
+
+    def pause(seconds):
+        if len(pauses) < len(started):
+            put_record(started[len(pauses)].key, status="FAILED", execution={"id": started[len(pauses)].name})
+        pauses.append(seconds)
+
+    assert batches.wait(boto3.client, IMAGE_TABLE, started, pause) == []
+    assert len(pauses) == 10
+    assert pauses == sorted(pauses)
+
+
+@pytest.mark.parametrize("answer_seconds", [0, 14])
+def test_waiting_is_bounded(aws, answer_seconds):
+    """What takes longer is told, and goes on by itself; the seconds that DynamoDB takes to answer count as well."""
+    passed = [1000.0]
+
+    def client(service):
+        passed.append(answer_seconds)
+        return boto3.client(service)
+
+    started = [Started("uploads/slow.jpg", "slow", None)]
+    assert batches.wait(client, IMAGE_TABLE, started, passed.append, lambda: sum(passed)) == started
+    most = batches.WAIT_SECONDS + 5 + answer_seconds
+    assert batches.WAIT_SECONDS <= sum(passed) - 1000 < most
+
+
+def test_more_records_than_dynamodb_gives_at_once_are_waited_for(aws):
+    """A message may name hundreds of uploads."""
+    started = [Started(f"uploads/{number}.jpg", f"e{number}", None) for number in range(201)]
+    for each in started:
+        put_record(each.key, status="COMPLETED", execution={"id": each.name})
+    assert batches.wait(boto3.client, IMAGE_TABLE, started, lambda _: None) == []
+
+
+@pytest.mark.parametrize("responses", [{}, {IMAGE_TABLE: []}])
+def test_what_dynamodb_leaves_out_has_not_ended(aws, responses):
+    """It is asked for again, later, and ends no wait."""
+    table = boto3.client("dynamodb")
+    put_record("uploads/a.jpg", status="FAILED", execution={"id": "e"})
+    left_out = {IMAGE_TABLE: {"Keys": [{"ImageKey": {"S": "uploads/a.jpg"}}]}}
+    with Stubber(table) as stub:
+        stub.add_response("batch_get_item", {"Responses": responses, "UnprocessedKeys": left_out})
+        pauses = []
+
+        def pause(seconds):
+            pauses.append(seconds)
+            if not stub._queue:
+                stub.deactivate()
+
+        started = [Started("uploads/a.jpg", "e", None)]
+        assert batches.wait(lambda _: table, IMAGE_TABLE, started, pause) == []
+    assert len(pauses) == 2
+
+
+@pytest.mark.parametrize(("code", "passes"), [("ThrottlingException", True), ("AccessDeniedException", False)])
+def test_a_hiccup_of_the_table_ends_no_wait(aws, code, passes):
+    """It is asked again; what will not mend itself fails the batch, loudly."""
+    table = boto3.client("dynamodb")
+    put_record("uploads/a.jpg", status="FAILED", execution={"id": "e"})
+    with Stubber(table) as stub:
+        stub.add_client_error("batch_get_item", code, http_status_code=400)
+
+        def pause(_):
+            if not stub._queue:
+                stub.deactivate()
+
+        started = [Started("uploads/a.jpg", "e", None)]
+        if passes:
+            assert batches.wait(lambda _: table, IMAGE_TABLE, started, pause) == []
+        else:
+            with pytest.raises(ClientError, match=code):
+                batches.wait(lambda _: table, IMAGE_TABLE, started, pause)

@@ -1,0 +1,430 @@
+"""image_pipeline.feeds.listing, when several are at it, are interrupted, or come late: call by call."""
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from threading import Semaphore, Thread
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from image_pipeline.feeds import listing
+from tests.conftest import LISTING_TABLE
+
+START = datetime(2026, 11, 21, 12, tzinfo=UTC)
+KEYS = ["uploads/d", "uploads/f", "uploads/c"]  # the first two share a shard
+WANTED = [{}, {"status": "PROCESSING"}, {"status": "COMPLETED"}, {"label": "dog"}, {"label": "cat", "status": "FAILED"}]
+
+
+CONDITIONS: dict[str | None, Callable[[Any, Any], bool]] = {
+    None: lambda _has, _order: True,
+    "attribute_not_exists(#order)": lambda has, _order: has is None,
+    "attribute_not_exists(#order) OR #order < :order": lambda has, order: has is None or has < order,
+    "#order = :order": lambda has, order: has is not None and has == order,
+    "#order <= :order": lambda has, order: has is not None and has <= order,
+}
+
+
+class Table:
+    """A table of DynamoDB, as far as the listing needs one: fast enough for thousands of interleavings."""
+
+    def __init__(self) -> None:
+        self.items: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def put_item(self, *, Item: Any, **request: Any) -> None:  # noqa: N803
+        self._check(Item, request)
+        self.items[self._at(Item)] = Item
+
+    def delete_item(self, *, Key: Any, **request: Any) -> None:  # noqa: N803
+        self._check(Key, request)
+        self.items.pop(self._at(Key), None)
+
+    def get_item(self, *, Key: Any, **_: Any) -> Any:  # noqa: N803
+        item = self.items.get(self._at(Key))
+        return {"Item": item} if item else {}
+
+    def batch_get_item(self, *, RequestItems: Any) -> Any:  # noqa: N803
+        """No more than two at a time, so that whoever asks has to come again."""
+        ((name, asked),) = RequestItems.items()
+        assert len({self._at(key) for key in asked["Keys"]}) == len(asked["Keys"]), "DynamoDB takes no key twice"
+        found = [self.items[self._at(key)] for key in asked["Keys"][:2] if self._at(key) in self.items]
+        rest = asked["Keys"][2:]
+        return {"Responses": {name: found}, "UnprocessedKeys": {name: {"Keys": rest}} if rest else {}}
+
+    def query(self, *, ExpressionAttributeValues: Any, Limit: int, **request: Any) -> Any:  # noqa: N803
+        """No more than two at a time, as where entries are so large that DynamoDB reads no further."""
+        view, since, until = (ExpressionAttributeValues[f":{each}"]["S"] for each in ("view", "since", "until"))
+        start = request.get("ExclusiveStartKey", {"ListPosition": {"S": "~"}})["ListPosition"]["S"]
+        places = [at for at in self.items if at[0] == view and since <= at[1] <= until and at[1] < start]
+        items = [self.items[at] for at in sorted(places, reverse=True)[: min(Limit, 2)]]
+        return {"Items": items, **({"LastEvaluatedKey": items[-1]} if len(items) == min(Limit, 2) else {})}
+
+    def _check(self, key: Any, request: Any) -> None:
+        has = self.items.get(self._at(key), {}).get("order", {}).get("S")
+        order = request.get("ExpressionAttributeValues", {}).get(":order", {}).get("S")
+        if not CONDITIONS[request.get("ConditionExpression")](has, order):
+            raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "a write")
+
+    def _at(self, item: Any) -> tuple[str, str]:
+        return item["ViewShard"]["S"], item["ListPosition"]["S"]
+
+
+class CrashError(BaseException):
+    """What nobody catches."""
+
+
+class Steps:
+    """Work that makes one call after another when it is told to, in a thread of its own."""
+
+    def __init__(self, table: Table, work: Callable[[Any], Any]) -> None:
+        self._table = table
+        self._go, self._waits = Semaphore(0), Semaphore(0)
+        self._how = ""
+        self.ended = False
+        self.result: Any = None
+        self._error: BaseException | None = None
+        Thread(target=self._run, args=(work,), daemon=True).start()
+        self._waits.acquire()
+
+    def step(self, how: str = "") -> None:
+        """Make the next call; `twice` as when its answer was lost, `crash` instead of it."""
+        self._how = how
+        self._go.release()
+        self._waits.acquire()
+        if self._error:
+            raise self._error
+
+    def finish(self) -> Any:
+        while not self.ended:
+            self.step()
+        return self.result
+
+    def _run(self, work: Callable[[Any], Any]) -> None:
+        try:
+            self.result = work(lambda _service: self)
+        except CrashError:
+            pass
+        except BaseException as error:
+            self._error = error
+        finally:
+            self.ended = True
+            self._waits.release()
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def call(**request: Any) -> Any:
+            self._waits.release()
+            self._go.acquire()
+            if self._how == "crash":
+                raise CrashError
+            if self._how == "twice":
+                with suppress(ClientError):
+                    getattr(self._table, operation)(**request)
+            return getattr(self._table, operation)(**request)
+
+        return call
+
+
+class History:
+    """What has become of some images, change by change, and a table in which that is listed."""
+
+    def __init__(self, table: Table, changes: list[tuple[str, str | None, int, list[str]]]) -> None:
+        self.table = table
+        self.changes: list[tuple[str, Any, str]] = []
+        self.states: dict[str, dict[str, Any]] = {key: {} for key in KEYS}
+        for number, (key, status, second, labels) in enumerate(changes, 1):
+            record = status and {
+                "ImageKey": key,
+                "status": status,
+                "upload": {"uploadedAt": (START + timedelta(seconds=second)).isoformat(), "sizeBytes": number},
+                "labels": [{"name": name} for name in labels],
+            }
+            self.changes.append((key, record, f"{number:0>6}"))
+            self.states[key][f"{number:0>6}"] = record
+
+    def apply(self, change: tuple[str, Any, str]) -> Steps:
+        key, record, order = change
+        return Steps(self.table, lambda client: listing.apply(client, LISTING_TABLE, key, record, order))
+
+    def reached(self) -> dict[str, str]:
+        """The order that each ledger has."""
+        orders = {}
+        for key in KEYS:
+            ledger = listing._ledger(lambda _service: self.table, LISTING_TABLE, key)
+            if ledger:
+                orders[key] = ledger["order"]
+        return orders
+
+    def listed(self, limit: int, client: Any = None, **wanted: str) -> list[Any]:
+        """What is listed, from all pages."""
+        client, chosen = client or (lambda _service: self.table), listing.filtered(**wanted)
+        cursor, images = None, []
+        while True:
+            page = listing.query(client, LISTING_TABLE, chosen, limit, cursor)
+            assert len(page.images) <= limit
+            images += [without_paths(image) for image in page.images]
+            cursor = page.cursor
+            if cursor is None:
+                return images
+
+    def expected(self, reached: dict[str, str], **wanted: str) -> list[Any]:
+        """What is to be listed, newest first, when so much is known of each image."""
+        records = [self.states[key][order] for key, order in reached.items()]
+        chosen = [listing.listed(record) for record in records if record and belongs(record, **wanted)]
+        return [each["image"] for each in sorted(chosen, key=lambda each: each["position"], reverse=True)]
+
+    def places(self, reached: dict[str, str]) -> set[tuple[str, str]]:
+        """Where entries are to be."""
+        records = [self.states[key][order] for key, order in reached.items()]
+        return {place for record in records if record for place in listing._places(listing.listed(record))}
+
+
+def without_paths(image: Any) -> Any:
+    return {name: value for name, value in image.items() if name not in ("statusPath", "renditionPath")}
+
+
+def belongs(record: Any, status: str | None = None, label: str | None = None) -> bool:
+    has = {each["name"].casefold() for each in record["labels"]}
+    is_gone = record["status"] == "DELETED"
+    return (record["status"] == status if status else not is_gone) and (not label or (label in has and not is_gone))
+
+
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from([*KEYS, KEYS[0], KEYS[0]]),  # the more changes of one, the more there is to confuse
+        st.sampled_from([None, "PROCESSING", "COMPLETED", "FAILED", "DELETED"]),
+        st.integers(0, 2),
+        st.lists(st.sampled_from(["Dog", "Cat"]), max_size=2),
+    ),
+    min_size=1,
+    max_size=7,
+)
+CHANCE = st.integers(0, 2**32).map(random.Random)  # so many choices of its own would be too much for Hypothesis
+
+
+@pytest.fixture(autouse=True)
+def _any_order(monkeypatch):
+    """What is written at once is written in any order, one after the other: a crash may leave any part of it."""
+    chance = random.Random(0)
+
+    def at_once(write, places):
+        for place in sorted(places, key=lambda place: (chance.random(), place)):
+            write(place)
+
+    monkeypatch.setattr(listing, "_at_once", at_once)
+    return chance
+
+
+def interleave(history: History, chance: random.Random, beside: list[Any], *, crashes: bool) -> None:
+    """List a history as its stream does, with two others beside it; look at the listing after every call.
+
+    Args:
+        history: that the stream tells, in its order, what was interrupted again.
+        chance: chooses who goes on for how long, and who stops for good.
+        beside: changes that the others list.
+        crashes: whether anybody may stop.
+    """
+    done, others, beside = 0, [], list(beside)
+    stream = active = None
+    reached: dict[str, str] = {}
+    while stream or others or beside or done < len(history.changes):
+        if not stream and done < len(history.changes):
+            stream = history.apply(history.changes[done])
+        if beside and len(others) < 2 and chance.random() < 0.3:
+            others.append(history.apply(beside.pop()))
+        several = [each for each in (stream, *others) if each]
+        if not several:
+            continue
+        if active not in several or chance.random() < 0.3:
+            active = chance.choice(several)
+        how = chance.choice(["crash" if crashes else "", "twice", *[""] * 6])
+        active.step(how)
+        if active.ended and active is stream:
+            # What was interrupted comes again; as a batch does, from some change before it on.
+            done, stream = chance.randint(0, done) if how == "crash" else done + 1, None
+        elif active.ended:
+            others.remove(active)
+        before, reached = reached, history.reached()
+        assert all(reached[key] >= order for key, order in before.items()), "a ledger goes back"
+        assert history.places(reached) <= entries(history), "a ledger without its entries"
+        wanted = chance.choice(WANTED)
+        assert history.listed(chance.choice([1, 2, 50]), **wanted) == history.expected(reached, **wanted)
+
+
+def entries(history: History) -> set[tuple[str, str]]:
+    """Where entries are."""
+    return {at for at in history.table.items if not at[0].startswith("ledger=")}
+
+
+def newest(history: History) -> dict[str, str]:
+    return {key: max(orders) for key, orders in history.states.items() if orders}
+
+
+def assert_all_is_listed(history: History) -> None:
+    assert history.reached() == newest(history)
+    for wanted in WANTED:
+        for limit in (1, 2, 50):
+            assert history.listed(limit, **wanted) == history.expected(newest(history), **wanted)
+
+
+QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+
+
+@settings(max_examples=100, **QUICK)
+@given(CHANGES, CHANCE, st.data())
+def test_three_side_by_side_list_the_truth_at_every_moment(changes, chance, data):
+    """Two of them repeat, are late, list anew, and all may stop anywhere: what is told is what the ledgers say."""
+    history = History(Table(), changes)
+    beside = data.draw(st.lists(st.sampled_from(history.changes), max_size=4), "beside")
+    for key, record, _ in data.draw(st.lists(st.sampled_from(history.changes), max_size=1), "anew"):
+        history.states[key][""] = record
+        beside.insert(data.draw(st.integers(0, len(beside))), (key, record, ""))
+    interleave(history, chance, beside, crashes=True)
+    assert_all_is_listed(history)
+
+
+@settings(max_examples=60, **QUICK)
+@given(CHANGES, CHANCE, st.data())
+def test_nothing_is_left_of_what_was_repeated_or_late(changes, chance, data):
+    """Who finds a newer ledger takes its own entries out again."""
+    history = History(Table(), changes)
+    beside = data.draw(st.lists(st.sampled_from(history.changes), max_size=4), "beside")
+    interleave(history, chance, beside, crashes=False)
+    assert_all_is_listed(history)
+    assert entries(history) == history.places(newest(history))
+
+
+@settings(max_examples=60, **QUICK)
+@given(CHANGES, CHANCE)
+def test_nothing_is_left_of_what_was_interrupted(changes, chance):
+    """The change comes again, and takes out what it had left."""
+    history = History(Table(), changes)
+    interleave(history, chance, [], crashes=True)
+    assert_all_is_listed(history)
+    assert entries(history) == history.places(newest(history))
+
+
+def test_who_is_late_takes_its_own_out_again():
+    """What it has put is in no ledger."""
+    history = History(Table(), [(KEYS[0], "COMPLETED", 0, labels) for labels in (["Dog"], ["Cat"])])
+    late = history.apply(history.changes[0])
+    late.step()  # reads that there is no ledger
+    history.apply(history.changes[1]).finish()
+    assert late.finish() is False
+    assert entries(history) == history.places(newest(history))
+
+
+def test_a_ledger_that_was_replaced_meanwhile_is_read_again():
+    """Also by an older change: its entries are not those that were reckoned with."""
+    history = History(Table(), [(KEYS[0], "COMPLETED", 0, labels) for labels in (["Dog"], ["Cat"], ["Dog"])])
+    history.apply(history.changes[0]).finish()
+    newer = history.apply(history.changes[2])
+    newer.step()  # reads that its entries are all there
+    history.apply(history.changes[1]).finish()
+    newer.finish()
+    assert_all_is_listed(history)
+    assert entries(history) == history.places(newest(history))
+
+
+def test_what_one_shard_has_not_shown_yet_no_other_overtakes():
+    """The one is read down to what is old, the other not yet."""
+    names = "dfncgh"  # three of each of two shards
+    history = History(Table(), [])
+    for second, name in enumerate(reversed(names)):
+        record = {"ImageKey": f"uploads/{name}", "status": "FAILED", "createdAt": f"2026-11-21T12:00:0{second}Z"}
+        listing.apply(lambda _service: history.table, LISTING_TABLE, record["ImageKey"], record, "1")
+    for limit in (1, 2, 3, 4, 50):
+        assert [image["imageKey"] for image in history.listed(limit)] == [f"uploads/{name}" for name in names]
+
+
+def test_an_image_that_moves_while_a_page_is_read_is_on_it():
+    """Its entry of before leads to it, and it is told where it is now."""
+    changes = [(KEYS[0], "COMPLETED", 0, []), (KEYS[1], "COMPLETED", 1, []), (KEYS[0], "COMPLETED", 2, [])]
+    history = History(Table(), changes)
+    for change in history.changes[:2]:
+        history.apply(change).finish()
+    reader = Steps(history.table, lambda client: history.listed(50, client))
+    for _ in range(listing._SHARDS):
+        reader.step()
+    history.apply(history.changes[2]).finish()
+    assert [image["imageKey"] for image in reader.finish()] == [KEYS[0], KEYS[1]]
+
+
+def test_who_is_late_takes_out_nothing_that_is_put_just_now():
+    """Its put does not make a newer entry look old: else it would take that out itself, by the ledger between them."""
+    history = History(Table(), [(KEYS[0], "COMPLETED", 0, labels) for labels in (["Dog"], [], ["Dog"])])
+    late = history.apply(history.changes[0])
+    late.step()  # reads that there is no ledger
+    for change in history.changes[:2]:
+        history.apply(change).finish()
+    newer = history.apply(history.changes[2])
+    newer.step()
+    newer.step()  # has put its entry, and not yet the ledger
+    late.finish()
+    newer.finish()
+    assert_all_is_listed(history)
+
+
+@pytest.mark.parametrize("condition", [each for each in CONDITIONS if each])
+def test_the_table_takes_what_dynamodb_takes(aws, condition):
+    """Each condition, where nothing is, or something older, as old or newer: else the rest here proves nothing."""
+    tables = [Table(), boto3.client("dynamodb")]
+    key = {"ViewShard": {"S": "all#0"}, "ListPosition": {"S": "1"}}
+    asked = {"TableName": LISTING_TABLE, "ConditionExpression": condition}
+    asked["ExpressionAttributeNames"] = {"#order": "order"}
+    if ":order" in condition:
+        asked["ExpressionAttributeValues"] = {":order": {"S": "2"}}
+    for has in ("", "1", "2", "3", None):
+        for write in ({"Item": {**key, "order": {"S": "2"}}}, {"Key": key}):
+            taken = []
+            for table in tables:
+                table.delete_item(TableName=LISTING_TABLE, Key=key)
+                if has is not None:
+                    table.put_item(TableName=LISTING_TABLE, Item={**key, "order": {"S": has}})
+                try:
+                    (table.put_item if "Item" in write else table.delete_item)(**asked, **write)
+                except ClientError as error:
+                    taken.append(error.response["Error"]["Code"])
+                else:
+                    taken.append(None)
+            assert taken[0] == taken[1], (has, write)
+
+
+@settings(max_examples=150, **QUICK)
+@given(CHANGES, st.sampled_from(WANTED), st.sampled_from([1, 2, 50]), CHANCE)
+def test_who_reads_meanwhile_sees_each_image_as_it_was_meanwhile(changes, wanted, limit, chance):
+    """An image that was in the view all the time is told, once; one that never was is not; pages join."""
+    history = History(Table(), changes)
+    known = chance.randint(0, len(changes) - 1)
+    for change in history.changes[:known]:
+        history.apply(change).finish()
+    before = history.reached()
+    reader = Steps(history.table, lambda client: history.listed(limit, client, **wanted))
+    writer = None
+    while not reader.ended:
+        if known < len(changes) and chance.random() < 0.7:
+            writer = writer or history.apply(history.changes[known])
+            writer.step()
+            if writer.ended:
+                known, writer = known + 1, None
+        else:
+            reader.step()
+    after, told, places = history.reached(), reader.result, []
+    for key in KEYS:
+        orders = [order for order in history.states[key] if before.get(key, "") <= order <= after.get(key, "")]
+        states = [history.states[key][order] for order in orders] + ([] if key in before else [None])
+        here = [bool(record) and belongs(record, **wanted) for record in states]
+        images = [image for image in told if image["imageKey"] == key]
+        seen = {str(each["image"]): each["position"] for each in map(listing.listed, filter(None, states))}
+        assert {str(image) for image in images} <= seen.keys(), "an image is told as it never was meanwhile"
+        assert any(here) or not images, "an image is told where it never was meanwhile"
+        if len(set(seen.values())) <= 1:  # else it may have moved to where the reader has been
+            assert all(here) <= len(images) <= 1, "an image is missing, or there twice"
+        places += [(seen[str(image)], told.index(image)) for image in images]
+    assert sorted(places, reverse=True) == sorted(places, key=lambda place: place[1])
+    if writer:
+        writer.finish()

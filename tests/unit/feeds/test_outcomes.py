@@ -1,0 +1,198 @@
+"""image_pipeline.feeds.outcomes"""
+
+import json
+
+import jsonschema
+import pytest
+
+from image_pipeline.feeds import outcomes
+from tests.conftest import ROOT
+
+API = "https://api.example"
+SCHEMA = json.loads((ROOT / "docs" / "events" / "outcome.schema.json").read_text())
+EXECUTION = {"id": "e1", "startedAt": "2026-11-21T12:00:01.000Z", "finishedAt": "2026-11-21T12:00:02.500Z"}
+UPLOAD = {
+    "bucket": "uploads-bucket",
+    "key": "uploads/a b.jpg",
+    "versionId": "v1",
+    "etag": "0123",
+    "sequencer": "0055AED6DCD90281E5",
+    "sizeBytes": 7,
+    "uploadedAt": "2026-11-21T12:00:00Z",
+}
+RENDITION = {
+    "name": "100x100",
+    "format": "JPEG",
+    "width": 100,
+    "height": 75,
+    "sizeBytes": 2000,
+    "bucket": "thumbnails-bucket",
+    "key": "thumbnails/a b.jpg/0/100x100.jpg",
+    "versionId": "v2",
+    "quality": 80,
+}
+CLAIMED = {
+    "ImageKey": "uploads/a b.jpg",
+    "status": "PROCESSING",
+    "upload": UPLOAD,
+    "execution": {"id": "e1", "startedAt": "2026-11-21T12:00:01.000Z"},
+    "createdAt": "2026-11-21T12:00:01.000Z",
+    "updatedAt": "2026-11-21T12:00:01.000Z",
+}
+PICTURE = {
+    "execution": {**EXECUTION, "milliseconds": {"ValidateImage": 7}},
+    "image": {"format": "JPEG", "width": 4000, "height": 3000, "sha256": "00"},
+    "exif": {"make": "ACME", "gps": {"latitude": 52.5}},
+    "location": {"latitude": 52.5},
+    "renditions": [RENDITION],
+    "labels": [{"name": "Coffee", "confidence": 98.7, "parents": ["Beverage"]}],
+    "summary": {"thumbhash": "x"},
+    "warnings": [],
+}
+REJECTION = {"code": "EmptyUploadError", "message": "No bytes.", "hint": "Upload it again.", "step": "ValidateImage"}
+RECORDS = {
+    "COMPLETED": {**CLAIMED, **PICTURE, "status": "COMPLETED"},
+    "PARTIAL": {**CLAIMED, **PICTURE, "status": "PARTIAL", "labels": []},
+    "FAILED": {**CLAIMED, "status": "FAILED", "execution": EXECUTION, "error": REJECTION},
+    "DELETED": {**CLAIMED, "status": "DELETED", "execution": EXECUTION, "deletedAt": "2026-11-21T12:00:00Z"},
+}
+
+
+def told(record, old=CLAIMED):
+    """The outcome, and its detail as consumers see it."""
+    outcome = outcomes.reached(old, record, API)
+    return outcome, json.loads(outcome.detail)
+
+
+def valid(outcome, detail):
+    event = {"source": "image-pipeline", "detail-type": outcome.detail_type, "time": outcome.time, "detail": detail}
+    jsonschema.validate(event, SCHEMA)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("status", "detail_type"),
+    [
+        ("COMPLETED", "ImageCompleted"),
+        ("PARTIAL", "ImagePartial"),
+        ("FAILED", "ImageFailed"),
+        ("DELETED", "ImageDeleted"),
+    ],
+)
+def test_every_outcome_has_its_type_and_keeps_the_contract(status, detail_type):
+    """Nothing less, nothing more than the schema has."""
+    outcome, detail = told(RECORDS[status])
+    assert (outcome.detail_type, outcome.time) == (detail_type, EXECUTION["finishedAt"])
+    assert (outcome.image_key, outcome.execution_id) == ("uploads/a b.jpg", "e1")
+    assert detail["status"] == status
+    assert detail["statusUrl"] == "https://api.example/images/uploads/a%20b.jpg/status"
+    assert "truncated" not in detail
+    assert valid(outcome, detail)
+
+
+def test_nothing_personal_and_nothing_of_the_inside_is_told():
+    """No EXIF, no location, no sequencer, no durations; and of an inner error only that there was one."""
+    for record in RECORDS.values():
+        text = outcomes.reached(CLAIMED, record, API).detail
+        assert not [word for word in ("ACME", "52.5", "gps", "0055AED6", "milliseconds", "sha256") if word in text]
+    error = {**REJECTION, "code": "ClientError", "message": "User: arn:aws:sts::1:assumed-role/x may not"}
+    outcome, detail = told({**RECORDS["FAILED"], "error": error})
+    assert (detail["error"]["code"], detail["error"]["step"]) == ("ClientError", "ValidateImage")
+    assert "arn:" not in outcome.detail
+    assert told(RECORDS["FAILED"])[1]["error"] == REJECTION
+
+
+@pytest.mark.parametrize("status", RECORDS)
+def test_the_same_outcome_is_told_once(status):
+    """A write that is repeated after a lost answer changes the record and not the outcome."""
+    again = {**RECORDS[status], "execution": {**EXECUTION, "finishedAt": "2026-11-21T12:00:09Z"}}
+    assert outcomes.reached(RECORDS[status], again, API) is None
+
+
+def test_an_id_belongs_to_one_outcome():
+    """Another execution or another status is another outcome; told again, it has the same id."""
+    other = {**RECORDS["COMPLETED"], "execution": {**EXECUTION, "id": "e2"}}
+    ids = [told(record)[1]["id"] for record in (*RECORDS.values(), other)]
+    assert len(set(ids)) == 5
+    assert told(RECORDS["COMPLETED"], None)[1]["id"] == ids[0]
+    assert told(other, RECORDS["COMPLETED"])[1]["id"] == ids[-1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (None, CLAIMED),
+        (RECORDS["COMPLETED"], {**CLAIMED, "execution": {"id": "e2", "startedAt": "2026-11-21T12:00:01.000Z"}}),
+        (RECORDS["DELETED"], None),
+        (None, {"ImageKey": "uploads/a.jpg"}),
+    ],
+)
+def test_what_is_no_outcome_is_not_told(old, new):
+    """A claim, a record that has expired, a record that is only beginning."""
+    assert outcomes.reached(old, new, API) is None
+
+
+def test_what_was_there_before_the_pipeline_can_be_deleted():
+    """Its upload was never seen."""
+    record = {name: value for name, value in RECORDS["DELETED"].items() if name != "upload"}
+    outcome, detail = told(record, None)
+    assert "upload" not in detail
+    assert valid(outcome, detail)
+
+
+def test_an_upload_without_version_keeps_the_contract():
+    """Neither the upload nor its renditions need one."""
+    rendition = {name: value for name, value in RENDITION.items() if name != "versionId"}
+    unversioned = {"upload": {**UPLOAD, "versionId": None}, "renditions": [rendition]}
+    assert valid(*told({**RECORDS["COMPLETED"], **unversioned}))
+
+
+def many_labels(count):
+    return [{"name": f"Label {number}", "confidence": 99 - number / count, "parents": []} for number in range(count)]
+
+
+def test_too_many_labels_are_cut_and_that_is_told():
+    """The surest stay, and the renditions do."""
+    outcome, detail = told({**RECORDS["COMPLETED"], "labels": many_labels(9_000)})
+    assert len(outcome.detail.encode()) <= outcomes.MOST_BYTES
+    assert detail["truncated"] is True
+    assert 0 < len(detail["labels"]) < 9_000
+    assert detail["labels"][0]["name"] == "Label 0"
+    assert len(detail["renditions"]) == 1
+    assert valid(outcome, detail)
+
+
+def test_bytes_count_and_not_characters():
+    """EventBridge measures UTF-8."""
+    labels = [{"name": "é" * 100, "confidence": 99.0, "parents": []}] * 1_600
+    outcome, detail = told({**RECORDS["COMPLETED"], "labels": labels})
+    assert len(outcome.detail.encode()) <= outcomes.MOST_BYTES
+    assert detail["truncated"] is True
+
+
+def test_too_many_renditions_are_cut_last():
+    """Whatever a record holds, an entry fits."""
+    outcome, detail = told({**RECORDS["COMPLETED"], "labels": many_labels(10), "renditions": [RENDITION] * 3_000})
+    assert len(outcome.detail.encode()) <= outcomes.MOST_BYTES
+    assert (detail["truncated"], detail["labels"]) == (True, [])
+    assert 0 < len(detail["renditions"]) < 3_000
+    assert valid(outcome, detail)
+
+
+def test_what_just_fits_is_whole():
+    """Nothing is cut without need."""
+    _, detail = told({**RECORDS["COMPLETED"], "labels": many_labels(4_000)})
+    assert len(detail["labels"]) == 4_000
+    assert "truncated" not in detail
+
+
+def test_the_schema_is_closed():
+    """A field that nobody has written down is a breach, wherever it is."""
+    outcome, detail = told(RECORDS["COMPLETED"])
+    parts = [detail, *(detail[name] for name in ("upload", "execution", "image")), detail["renditions"][0]]
+    for part in [*parts, detail["labels"][0]]:
+        part["surprise"] = 1
+        with pytest.raises(jsonschema.ValidationError):
+            valid(outcome, detail)
+        del part["surprise"]
+    assert valid(outcome, detail)

@@ -1,0 +1,185 @@
+"""image_pipeline.imaging.colour"""
+
+import itertools
+import math
+
+import pytest
+from PIL import Image, ImageCms
+
+from image_pipeline.imaging import colour
+from image_pipeline.imaging.colour import (
+    ADOBE_RGB,
+    BT2020,
+    DISPLAY_P3,
+    BrokenProfileError,
+    is_srgb,
+    matrix_profile,
+    to_srgb,
+)
+from image_pipeline.imaging.engine import render
+from image_pipeline.imaging.formats import Limits
+from image_pipeline.imaging.recipes import Recipe
+from tests.corpus import quarters, saved
+
+SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
+CUBE = tuple(itertools.product((0, 40, 90, 128, 180, 220, 255), repeat=3))
+MAX_DELTA_E = 1.0
+"""CIE 1976 difference that a person cannot see (a just noticeable difference is about 2.3)."""
+
+
+def patches(colours):
+    """One pixel for each colour."""
+    image = Image.new("RGB", (len(colours), 1))
+    image.putdata(colours)
+    return image
+
+
+def xyz_matrix(primaries):
+    """RGB → XYZ of D65, by the definition (SMPTE RP 177), without the code under test."""
+    white = (0.3127 / 0.3290, 1.0, (1 - 0.3127 - 0.3290) / 0.3290)
+    columns = [(x / y, 1.0, (1 - x - y) / y) for x, y in primaries]
+    m = [[columns[j][i] for j in range(3)] for i in range(3)]
+    s = solve(m, white)
+    return [[m[i][j] * s[j] for j in range(3)] for i in range(3)]
+
+
+def solve(m, v):
+    """Cramer's rule."""
+
+    def det(a):
+        return (
+            a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1])
+            - a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0])
+            + a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0])
+        )
+
+    return [det([[v[i] if j == k else m[i][j] for j in range(3)] for i in range(3)]) / det(m) for k in range(3)]
+
+
+def decode_srgb(value):
+    """IEC 61966-2-1."""
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+
+
+def encode_srgb(value):
+    """IEC 61966-2-1."""
+    value = min(1.0, max(0.0, value))
+    return value * 12.92 if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
+
+
+def exact(rgb, primaries, gamma):
+    """sRGB of a colour of another space in floating point, 0 to 255; out of gamut is clipped."""
+    linear = [(each / 255) ** gamma if gamma else decode_srgb(each / 255) for each in rgb]
+    xyz = [sum(a * b for a, b in zip(row, linear, strict=True)) for row in xyz_matrix(primaries)]
+    return [encode_srgb(each) * 255 for each in solve(xyz_matrix(SRGB), xyz)]
+
+
+def lab(rgb):
+    """CIE L*a*b* of sRGB 0 to 255, white D65."""
+    xyz = [sum(a * decode_srgb(b / 255) for a, b in zip(row, rgb, strict=True)) for row in xyz_matrix(SRGB)]
+    white = [sum(row) for row in xyz_matrix(SRGB)]
+    f = [
+        math.cbrt(t) if (t := a / b) > (6 / 29) ** 3 else t / (3 * (6 / 29) ** 2) + 4 / 29
+        for a, b in zip(xyz, white, strict=True)
+    ]
+    return 116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])
+
+
+def delta_e(one, two):
+    """CIE 1976."""
+    return math.dist(lab(one), lab(two))
+
+
+@pytest.mark.parametrize(
+    ("primaries", "gamma"), [(DISPLAY_P3, None), (ADOBE_RGB, 563 / 256), (BT2020, None)], ids=["P3", "Adobe", "2020"]
+)
+def test_wide_gamuts_become_srgb(primaries, gamma):
+    """Within ΔE 1 of exact arithmetic on every colour that sRGB has; in the shadows within a step of 8 bits."""
+    inside = [rgb for rgb in CUBE if all(0.5 < each < 254.5 for each in exact(rgb, primaries, gamma))]
+    assert len(inside) > 50
+    raw = to_srgb(patches(inside), matrix_profile(primaries, gamma)).tobytes()
+    got = zip(raw[::3], raw[1::3], raw[2::3], strict=True)
+    for rgb, out in zip(inside, got, strict=True):
+        wanted = exact(rgb, primaries, gamma)
+        assert delta_e(out, wanted) < MAX_DELTA_E or max(abs(a - b) for a, b in zip(out, wanted, strict=True)) <= 1
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+def test_profiles_are_found_in_every_container(image_format):
+    """A P3 red that sRGB can show arrives as that red."""
+    source = (200, 60, 40)
+    options = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}, "AVIF": {"quality": 100}}
+    image = Image.new("RGB", (64, 64), source)
+    data = saved(image, image_format, icc_profile=matrix_profile(DISPLAY_P3, None), **options.get(image_format, {}))
+    (rendition,) = render(data, [Recipe("t", 32, 32, formats=("png",))], Limits()).renditions
+    import io
+
+    out = Image.open(io.BytesIO(rendition.data)).convert("RGB").getpixel((16, 16))
+    assert delta_e(out, exact(source, DISPLAY_P3, None)) < 2.5
+    assert "icc_profile" not in Image.open(io.BytesIO(rendition.data)).info
+
+
+def test_alpha_survives_the_profile():
+    """Colours change, opacity does not."""
+    image = Image.new("RGBA", (2, 1), (200, 60, 40, 77))
+    out = to_srgb(image, matrix_profile(DISPLAY_P3, None))
+    assert out.mode == "RGBA"
+    assert out.getpixel((0, 0))[3] == 77
+    assert out.getpixel((0, 0))[:3] != (200, 60, 40)
+
+
+def test_srgb_is_recognised_by_its_numbers():
+    """LittleCMS's own and ours cost nothing; neighbours of sRGB are no sRGB."""
+    lcms = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert is_srgb(lcms)
+    assert is_srgb(matrix_profile(SRGB, None))
+    image = quarters()
+    assert to_srgb(image, lcms) is image
+    for other in ((DISPLAY_P3, None), (ADOBE_RGB, 563 / 256), (SRGB, 2.2), (SRGB, 1.0)):
+        assert not is_srgb(matrix_profile(*other))
+
+
+def test_names_do_not_make_srgb():
+    """A profile that calls itself sRGB and is not is applied as it is."""
+    liar = bytearray(matrix_profile(DISPLAY_P3, None)) + b"sRGB IEC61966-2.1"
+    assert not is_srgb(bytes(liar))
+
+
+@pytest.mark.parametrize("length", [0, 20, 128, 131, 140, 200, 300])
+def test_cut_profiles_are_broken_not_fatal(length):
+    """Whatever is left of it: a result or the one error."""
+    profile = matrix_profile(DISPLAY_P3, None)[:length]
+    assert not is_srgb(profile)
+    with pytest.raises(BrokenProfileError):
+        to_srgb(quarters(), profile)
+
+
+def test_a_profile_for_another_colour_space_is_broken():
+    """A CMYK profile in an RGB picture would give any colours."""
+    profile = bytearray(matrix_profile(DISPLAY_P3, None))
+    profile[16:20] = b"CMYK"
+    with pytest.raises(BrokenProfileError, match="CMYK"):
+        to_srgb(quarters(), bytes(profile))
+
+
+def test_adobe_rgb_without_a_profile_is_believed_to_exif():
+    """Cameras write the interoperability index R03 and no profile."""
+    interop = b"\0\1" + b"\0\1\0\2\0\0\0\4R03\0" + bytes(4)
+    sub = b"\0\1" + b"\xa0\x05\0\4\0\0\0\1\0\0\0\x2c" + bytes(4)
+    first = b"\0\1" + b"\x87\x69\0\4\0\0\0\1\0\0\0\x1a" + bytes(4)
+    block = b"Exif\0\0MM\0*\0\0\0\x08" + first + sub + interop
+    source = (120, 160, 90)
+    data = saved(Image.new("RGB", (64, 64), source), "JPEG", quality=100, subsampling=0, exif=block)
+    (rendition,) = render(data, [Recipe("t", 32, 32, formats=("png",))], Limits()).renditions
+    import io
+
+    out = Image.open(io.BytesIO(rendition.data)).convert("RGB").getpixel((16, 16))
+    assert delta_e(out, exact(source, ADOBE_RGB, 563 / 256)) < 2.5
+
+
+def test_lab_becomes_srgb():
+    """TIFF from print shops."""
+    source = ImageCms.profileToProfile(
+        quarters(), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
+    assert colour.lab_to_srgb(source).mode == "RGB"

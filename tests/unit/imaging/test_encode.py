@@ -1,0 +1,43 @@
+"""image_pipeline.imaging.encode"""
+
+import io
+
+import pytest
+from PIL import Image
+
+from image_pipeline.imaging.encode import CONTENT_TYPES, EXTENSIONS, WITH_ALPHA, encode
+from image_pipeline.imaging.recipes import FORMATS
+from tests.corpus import holed, quarters
+
+
+def test_every_format_of_the_recipes_can_be_written():
+    """The two lists are one."""
+    assert set(CONTENT_TYPES) == set(EXTENSIONS) == set(FORMATS)
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_bytes_are_what_their_type_says(output_format, mode):
+    """Format, size and, where it can be, transparency."""
+    if mode == "RGBA" and output_format not in WITH_ALPHA:
+        pytest.skip("flattened before")
+    image = holed() if mode == "RGBA" else quarters(mode)
+    out = Image.open(io.BytesIO(encode(image, output_format, 80, b"")))
+    assert Image.MIME[out.format] == CONTENT_TYPES[output_format]
+    assert out.size == image.size
+    assert out.has_transparency_data == (mode == "RGBA")
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_nothing_of_the_upload_slips_in(output_format):
+    """Savers write what they find in `info`: comments, profiles, positions."""
+    image = quarters()
+    image.info = {"comment": b"secret", "icc_profile": b"secret", "exif": b"Exif\0\0secret", "xmp": b"secret"}
+    assert b"secret" not in encode(image, output_format, 80, b"")
+
+
+@pytest.mark.parametrize("output_format", ["jpeg", "webp", "avif"])
+def test_quality_is_heard(output_format):
+    """Less quality, fewer bytes."""
+    image = Image.effect_noise((128, 128), 60).convert("RGB")
+    assert len(encode(image, output_format, 30, b"")) < len(encode(image, output_format, 90, b""))

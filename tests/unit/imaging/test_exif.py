@@ -1,0 +1,135 @@
+"""image_pipeline.imaging.exif"""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
+
+from image_pipeline.imaging import exif
+from image_pipeline.imaging.containers import find_exif
+from tests.corpus import quarters, saved
+
+
+def block(**changes):
+    """EXIF of a camera that tells everything."""
+    tags = Image.Exif()
+    tags[0x010F], tags[0x0110], tags[0x0112] = "Kamera\0", "Modell 1", 1
+    tags[0x013B], tags[0x8298] = "Zoë".encode(), "© 2026 Zoë".encode()
+    sub = tags.get_ifd(0x8769)
+    sub[0x829A], sub[0x829D], sub[0x8827], sub[0x920A] = (
+        IFDRational(1, 250),
+        IFDRational(28, 10),
+        400,
+        IFDRational(35, 1),
+    )
+    sub[0x9003], sub[0x9011], sub[0x9291] = "2026:05:04 10:11:12", "+02:00", "25"
+    sub[0xA434], sub[0xA431], sub[0xA435], sub[0xA430] = "35 mm f/1.4", "SN-1", "SN-2", "Owner"
+    for tag, value in changes.get("sub", {}).items():
+        sub[tag] = value
+    gps = tags.get_ifd(0x8825)
+    gps[1], gps[2], gps[3], gps[4] = "S", (33.0, 51.0, 24.84), "E", (151.0, 12.0, 54.0)
+    gps[5], gps[6] = b"\0", IFDRational(58, 1)
+    return tags
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_facts_are_read_from_every_container(image_format):
+    """Camera, lens, exposure and the moment with its offset."""
+    facts = exif.read(saved(quarters(), image_format, exif=block()))
+    assert facts.to_dict() == {
+        "make": "Kamera",
+        "model": "Modell 1",
+        "lens": "35 mm f/1.4",
+        "exposureTime": 0.004,
+        "fNumber": 2.8,
+        "iso": 400,
+        "focalLength": 35.0,
+        "takenAt": "2026-05-04T10:11:12.25+02:00",
+        "artist": "Zoë",
+        "copyright": "© 2026 Zoë",
+    }
+
+
+def test_private_facts_must_be_asked_for():
+    """Place and serial numbers are there, and in nothing that is written out by itself."""
+    facts = exif.read(saved(quarters(), "JPEG", exif=block()))
+    assert facts.private.to_dict() == {
+        "latitude": -33.8569,
+        "longitude": 151.215,
+        "altitude": 58.0,
+        "cameraSerial": "SN-1",
+        "lensSerial": "SN-2",
+        "owner": "Owner",
+    }
+    assert not {"SN-1", "SN-2", "Owner", "33.8"} & set(json.dumps(facts.to_dict()).split('"'))
+    assert "SN-1" not in repr(facts)
+
+
+@pytest.mark.parametrize(
+    ("changes", "taken_at"),
+    [
+        ({0x9011: ""}, "2026-05-04T10:11:12.25"),
+        ({0x9011: "somewhere"}, "2026-05-04T10:11:12.25"),
+        ({0x9291: "x"}, "2026-05-04T10:11:12+02:00"),
+        ({0x9003: "0000:00:00 00:00:00"}, None),
+        ({0x9003: "    :  :     :  :  "}, None),
+        ({0x9003: "2026:13:01 10:00:00", 0x9004: "2026:05:04 09:00:00"}, "2026-05-04T09:00:00"),
+    ],
+)
+def test_a_moment_is_never_invented(changes, taken_at):
+    """No offset is assumed, and cameras whose clock was never set have no moment."""
+    assert exif.read(saved(quarters(), "JPEG", exif=block(sub=changes))).taken_at == taken_at
+
+
+def test_no_exif_gives_empty_facts():
+    """Nothing known is nothing said."""
+    assert exif.read(saved(quarters(), "JPEG")).to_dict() == {}
+    assert exif.read(b"").to_dict() == {}
+
+
+def test_zero_denominators_are_no_numbers():
+    """Exposure 1/0 is in real files; JSON has no infinity."""
+    facts = exif.read(saved(quarters(), "JPEG", exif=block(sub={0x829A: IFDRational(1, 0)})))
+    assert facts.exposure_time is None
+    assert json.dumps(facts.to_dict(), allow_nan=False)
+
+
+@given(st.integers(0, 900), st.binary(min_size=1, max_size=8))
+@settings(max_examples=200)
+def test_broken_exif_never_raises(at, noise):
+    """Whatever the damage: facts that are JSON."""
+    data = bytearray(saved(quarters(size=(16, 16)), "JPEG", exif=block()))
+    data[24 + at : 24 + at + len(noise)] = noise
+    facts = exif.read(bytes(data))
+    assert json.dumps([facts.to_dict(), facts.private.to_dict()], allow_nan=False)
+
+
+def test_rights_are_kept_and_nothing_else():
+    """The block for renditions holds artist and copyright only."""
+    rights = exif.rights_block(saved(quarters(), "JPEG", exif=block()))
+    kept = exif.read(saved(quarters(), "JPEG", exif=rights))
+    assert kept.to_dict() == {"artist": "Zoë", "copyright": "© 2026 Zoë"}
+    assert kept.private.to_dict() == {}
+    assert exif.rights_block(saved(quarters(), "JPEG")) == b""
+
+
+def test_short_rights_fit_into_the_entry():
+    """Values of up to four bytes are stored in place (TIFF 6.0, section 2)."""
+    tags = Image.Exif()
+    tags[0x013B] = "Ann"
+    rights = exif.rights_block(saved(quarters(), "JPEG", exif=tags))
+    assert exif.read(saved(quarters(), "JPEG", exif=rights)).artist == "Ann"
+
+
+def test_adobe_rgb_is_marked_by_its_interoperability_index():
+    """R03 is Adobe RGB, R98 is sRGB."""
+    for index, expected in ((b"R03\0", True), (b"R98\0", False)):
+        interop = b"\0\1" + b"\0\1\0\2\0\0\0\4" + index + bytes(4)
+        sub = b"\0\1" + b"\xa0\x05\0\4\0\0\0\1\0\0\0\x2c" + bytes(4)
+        first = b"\0\1" + b"\x87\x69\0\4\0\0\0\1\0\0\0\x1a" + bytes(4)
+        data = saved(quarters(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08" + first + sub + interop)
+        assert exif.says_adobe_rgb(find_exif(data)) is expected
+    assert not exif.says_adobe_rgb(b"")

@@ -1,0 +1,197 @@
+"""image_pipeline.imaging.recipes"""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_pipeline.errors import SettingsError
+from image_pipeline.imaging.recipes import FORMATS, MAX_FILES, Recipe, RecipeBook, load
+
+
+def book(tmp_path, text):
+    """The book of a file with this text."""
+    path = tmp_path / "recipes.toml"
+    path.write_text(text, encoding="utf-8")
+    return load(path)
+
+
+def names(recipes):
+    """Their names."""
+    return [recipe.name for recipe in recipes]
+
+
+def test_the_packaged_file_is_right():
+    """Three recipes for every upload, as the README says."""
+    assert names(load().for_key("uploads/a/b.jpg")) == ["100x100", "640x480", "web"]
+    assert load().recipes["web"] == Recipe("web", 1600, 1600, formats=("jpeg", "webp"))
+
+
+TWO = """
+[recipes.a]
+width = 10
+height = 20
+
+[recipes.b]
+width = 1
+height = 1
+
+[folders]
+"uploads/" = ["a"]
+"uploads/products/" = ["b", "a"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("uploads/x.jpg", ["a"]),
+        ("uploads/products/x.jpg", ["b", "a"]),
+        ("uploads/products/deep/x.jpg", ["b", "a"]),
+        ("uploads/products.jpg", ["a"]),
+        ("elsewhere/x.jpg", ["a", "b"]),
+    ],
+)
+def test_the_longest_folder_decides(tmp_path, key, expected):
+    """And every recipe is made where no folder is named."""
+    assert names(book(tmp_path, TWO).for_key(key)) == expected
+
+
+MANY = "".join(
+    f'[recipes.s{n}]\nwidth = 10\nheight = 10\nformats = ["jpeg", "png", "webp", "avif"]\n\n' for n in range(1, 10)
+)
+NINE = ", ".join(f'"s{n}"' for n in range(1, 10))
+FOLDERS = "[folders]\n{} = [{}]\n"
+
+keys = st.text("a/._ é\0", max_size=12).map(lambda name: f"uploads/{name}")
+
+
+@given(st.lists(keys.map(lambda key: key.rstrip("/") + "/"), unique=True), keys)
+def test_any_key_gets_the_recipes_of_the_longest_folder_that_it_starts_with(folders, key):
+    """Whatever it looks like: a folder is compared as text, as S3 does, and nothing in a name leads out of it."""
+    recipes = {f"r{number}": Recipe(f"r{number}", 1, 1) for number in range(len(folders))}
+    found = RecipeBook(recipes, {folder: (name,) for folder, name in zip(folders, recipes, strict=True)}).for_key(key)
+    within = [folder for folder in folders if key[: len(folder)] == folder]
+    expected = [f"r{folders.index(max(within, key=len))}"] if within else list(recipes)
+    assert names(found) == expected
+
+
+def test_as_many_files_as_are_allowed(tmp_path):
+    """Eight sizes in every format; a book may hold more, as long as no picture gets them."""
+    eight = NINE.removesuffix(', "s9"')
+    found = book(tmp_path, MANY + FOLDERS.format('"uploads/"', eight) + '"uploads/a/" = ["s9"]')
+    assert sum(len(recipe.formats) for recipe in found.for_key("uploads/x.jpg")) == MAX_FILES
+
+
+def test_every_option_arrives(tmp_path):
+    """What is written is what the engine gets."""
+    (tmp_path / "logo.png").write_bytes(b"any")
+    text = """
+    [recipes.product]
+    width = 512
+    height = 256
+    fit = "pad"
+    formats = ["avif", "png"]
+    quality = 60
+    background = "#a0B0c0"
+    sharpen = 0.5
+    allow_larger = false
+    watermark = { image = "logo.png", place = "center", size = 0.5, opacity = 1 }
+    """
+    recipe = book(tmp_path, text).recipes["product"]
+    assert (recipe.width, recipe.height, recipe.fit, recipe.formats) == (512, 256, "pad", ("avif", "png"))
+    assert (recipe.quality, recipe.background, recipe.sharpen, recipe.allow_larger) == (60, "#a0B0c0", 0.5, False)
+    assert recipe.watermark is not None
+    assert recipe.watermark.image == tmp_path / "logo.png"
+    assert (recipe.watermark.place, recipe.watermark.size, recipe.watermark.opacity) == ("center", 0.5, 1)
+
+
+def test_each_format_has_a_quality_of_its_own():
+    """The same number means different things to JPEG and AVIF."""
+    assert len({Recipe("x", 1, 1).quality_for(each) for each in FORMATS}) == len(FORMATS)
+    assert Recipe("x", 1, 1, quality=33).quality_for("avif") == 33
+
+
+RECIPE = "[recipes.a]\nwidth = 10\nheight = 20\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what", "allowed"),
+    [
+        ("", 1, "no recipe", "width and height"),
+        ("[recipe.a]\nwidth = 1", 1, "'recipe' is not known", "[recipes.<name>]"),
+        ("[recipes.a]\nwidth = 10\n", 1, "height is missing", "1 to 16383 pixels"),
+        ("[recipes.a]\nwidth = 0\nheight = 5", 2, "width is 0", "1 to 16383"),
+        ("[recipes.a]\nwidth = 1\nheight = 99999", 3, "height is 99999", "1 to 16383"),
+        ("[recipes.a]\nwidth = 1.5\nheight = 1", 2, "width is 1.5", "whole number"),
+        ("[recipes.a]\nwidth = true\nheight = 1", 2, "width is True", "whole number"),
+        (RECIPE + "\n[recipes.b]\nwidth = 1\nheight = -1", 7, "height is -1", "1 to"),
+        (RECIPE + 'fit = "crop"', 4, "fit is 'crop'", "fit, cover, pad"),
+        (RECIPE + "hieght = 5", 4, "'hieght' is not an option", "width, height, fit"),
+        (RECIPE + 'formats = "jpeg"', 4, "must be a list", "jpeg, png, webp, avif"),
+        (RECIPE + "formats = []", 4, "must be a list", "jpeg, png"),
+        (RECIPE + 'formats = ["jpeg", "jpeg"]', 4, "without repetition", "jpeg, png"),
+        (RECIPE + 'formats = ["gif"]', 4, "formats is 'gif'", "jpeg, png, webp, avif"),
+        (RECIPE + 'formats = [["jpeg"]]', 4, "formats is ['jpeg']", "jpeg, png, webp, avif"),
+        (RECIPE + "quality = 101", 4, "quality is 101", "1 to 100"),
+        (RECIPE + 'background = "white"', 4, "background is 'white'", "#ffffff"),
+        (RECIPE + "sharpen = 3", 4, "sharpen is 3", "0 to 2"),
+        (RECIPE + "sharpen = nan", 4, "sharpen is nan", "0 to 2"),
+        (RECIPE + "allow_larger = 1", 4, "must be true or false", "quotes"),
+        (RECIPE + "watermark = {}", 4, "either text or image", "text ="),
+        (RECIPE + 'watermark = { text = "a", image = "b" }', 4, "either text or image", "text ="),
+        (RECIPE + 'watermark = { text = " " }', 4, "must not be empty", "quotes"),
+        (RECIPE + 'watermark = { image = "none.png" }', 4, "there is no file", "recipe file"),
+        (RECIPE + 'watermark = { text = "a", place = "middle" }', 4, "place is 'middle'", "bottom-right"),
+        (RECIPE + 'watermark = { text = "a", size = 2 }', 4, "size is 2", "0.01 to 1"),
+        (RECIPE + 'watermark = { text = "a", opacity = -1 }', 4, "opacity is -1", "0 to 1"),
+        (RECIPE + 'watermark = { text = "a", colour = "red" }', 4, "'colour' is not an option", "opacity"),
+        (RECIPE + 'watermark = "a"', 4, "must be a table", "[recipes.a.watermark]"),
+        ("[recipes]\na = 5", 2, "'a' must be a table", "[recipes.a]"),
+        ('[recipes."../a"]\nwidth = 1\nheight = 1', 1, "name '../a' is not allowed", "letters"),
+        (RECIPE + '[folders]\n"uploads/x" = ["a"]', 5, "must end with '/'", "uploads/products/"),
+        (RECIPE + '[folders]\n"uploads/" = ["b"]', 5, "unknown recipe 'b'", "Known: a"),
+        (RECIPE + '[folders]\n"uploads/" = []', 5, "must be a list", "Known: a"),
+        (RECIPE + "folders = 1", 4, "'folders' is not an option", "width"),
+        (MANY, 1, "a key in no folder gets 36 files", "At most 32"),
+        (MANY + FOLDERS.format('"uploads/"', NINE), 47, "'uploads/' gets 36 files", "At most 32"),
+        (
+            MANY + FOLDERS.format('"uploads/"', '"s1"') + f'"uploads/a/" = [{NINE}]',
+            48,
+            "'uploads/a/' gets 36",
+            "At most 32",
+        ),
+    ],
+)
+def test_mistakes_are_named_with_file_line_and_what_is_allowed(tmp_path, text, line, what, allowed):
+    """Whoever wrote the file can correct it without reading code."""
+    with pytest.raises(SettingsError) as caught:
+        book(tmp_path, text)
+    assert f"{tmp_path / 'recipes.toml'}, line {line}: " in caught.value.message
+    assert what in caught.value.message
+    assert allowed in caught.value.hint
+
+
+def test_a_file_that_is_not_toml_names_the_line(tmp_path):
+    """The reader's own words are handed on."""
+    with pytest.raises(SettingsError, match="line 2"):
+        book(tmp_path, "[recipes.a]\nwidth = = 5")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    """A wrong path is a setting too."""
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(tmp_path / "none.toml")
+
+
+def test_the_readme_and_the_documents_show_recipes_that_load(tmp_path):
+    """What is shown can be copied."""
+    from tests.conftest import ROOT
+
+    for document in ("README.md", "docs/images.md"):
+        for number, example in enumerate(re.findall(r"```toml\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)):
+            path = tmp_path / f"{number}.toml"
+            missing = set(re.findall(r'"(\d+x\d+|web)"', example)) - set(re.findall(r"\[recipes\.([\w-]+)\]", example))
+            path.write_text(example + "".join(f"\n[recipes.{name}]\nwidth = 1\nheight = 1\n" for name in missing))
+            assert load(path).recipes

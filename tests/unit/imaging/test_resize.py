@@ -1,0 +1,59 @@
+"""image_pipeline.imaging.resize"""
+
+import subprocess
+import sys
+
+import pytest
+from PIL import Image, ImageChops, ImageStat
+
+from image_pipeline.imaging import resize
+from tests.conftest import ROOT
+from tests.corpus import holed, quarters
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "CMYK", "LA"])
+@pytest.mark.parametrize("simd", [True, False])
+def test_both_resizers_agree_with_lanczos(mode, simd, monkeypatch):
+    """Within 2 of 255 on average of Pillow's own at full size."""
+    if not simd:
+        monkeypatch.setattr(resize, "_resizer", None)
+    image = quarters("RGB", (400, 300)).convert("RGBA" if mode == "LA" else mode).convert(mode)
+    out = resize.reduce(image, (130, 97))
+    expected = image.resize((130, 97), Image.Resampling.LANCZOS)
+    assert out.mode == mode
+    assert max(ImageStat.Stat(ImageChops.difference(out, expected)).mean) < 2
+
+
+def test_a_box_is_cut_out_first():
+    """All of the result is the red quarter, but for the reach of the filter at its edges."""
+    out = resize.reduce(quarters(), (30, 20), (0.0, 0.0, 118.5, 78.5))
+    assert all(abs(red - 255) + green + blue <= 16 for _, (red, green, blue) in out.getcolors())
+
+
+def test_alpha_is_premultiplied():
+    """Colours of invisible pixels do not shine through at the edges."""
+    image = holed()
+    out = resize.reduce(image, (61, 41))
+    edge = [out.getpixel((x, 10)) for x in range(61)]
+    assert all(pixel[3] > 250 for pixel in edge)
+    hole_edge = [out.getpixel((x, 35)) for x in range(20, 50)]
+    assert all(pixel[2] > 200 for pixel in hole_edge if pixel[3] > 16)
+
+
+def test_nothing_to_do_costs_nothing():
+    """The same picture is handed back."""
+    image = quarters()
+    assert resize.reduce(image, image.size) is image
+    assert resize.reduce(image, image.size, (0, 0, *image.size)) is image
+
+
+def test_works_without_the_simd_resizer():
+    """There is no wheel for aarch64 Linux: import and work must not need it."""
+    code = (
+        "import sys; sys.modules['cykooz_resizer'] = None\n"
+        "from image_pipeline.imaging import resize\n"
+        "from PIL import Image\n"
+        "assert resize.name() == 'pillow'\n"
+        "assert resize.reduce(Image.new('RGB', (9, 9)), (3, 3)).size == (3, 3)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(ROOT / "layers" / "core")})

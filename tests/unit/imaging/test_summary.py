@@ -1,0 +1,86 @@
+"""image_pipeline.imaging.summary"""
+
+import base64
+import json
+
+import pytest
+from PIL import Image
+
+from image_pipeline.imaging import resize, summary
+from tests.corpus import holed, quarters
+
+
+def picture(width, height, alpha=False):
+    """A picture that any ThumbHash implementation can be given, without a decoder in between."""
+    image = Image.new("RGBA", (width, height))
+    image.putdata(
+        [
+            (
+                (x * x * 7 + y * 31) % 256,
+                (y * y * 11 + x * 5) % 251,
+                (x * y * 3 + x * 5 + y) % 253,
+                (x * 13 + y * y * 17) % 256 if alpha else 255,
+            )
+            for y in range(height)
+            for x in range(width)
+        ]
+    )
+    return image
+
+
+# Computed by the reference implementation, thumbhash 0.1.1 for JavaScript, for the same pixels.
+REFERENCE = {
+    (32, 24, False): "X/gFDYQwVFRTVoYzeEeGKP+69sv5",
+    (24, 32, False): "X/gFFQRARFRlJ3Y3dYRIdf7M6Kj4",
+    (10, 32, False): "nRgGGgYgQheWYZQx352pqfk=",
+    (32, 5, False): "XBgKGYhgY3gzl2iZ/3XY6O8=",
+    (1, 1, False): "AAgCBwAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    (32, 24, True): "X/iBDIIXUEZid0R79rx7n41vBoeHeGd1Bw==",
+    (20, 40, True): "XviBCwIHJVNoCFjvnWvK/kCJl1Nneok=",
+}
+
+
+@pytest.mark.parametrize(("case", "expected"), REFERENCE.items(), ids=str)
+def test_thumbhash_is_the_reference_s(case, expected):
+    """Any decoder can show it."""
+    assert base64.b64encode(summary.thumbhash(picture(*case))).decode() == expected
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 2), (64, 64), (128, 96)])
+def test_any_picture_has_a_summary(mode, size):
+    """JSON with a placeholder, colours and a hash, at any size."""
+    found = summary.summarise(Image.new(mode, size), resize.reduce).to_dict()
+    assert json.dumps(found)
+    assert set(found) == {"thumbhash", "colours", "phash"}
+    assert len(found["phash"]) == 16
+
+
+def test_colours_are_the_pictures():
+    """Four quarters, four colours, nothing else."""
+    found = summary.summarise(quarters(size=(128, 128)), resize.reduce).colours
+    assert set(found[:4]) == {"#ff0000", "#00ff00", "#0000ff", "#ffffff"} or len(found) >= 4
+
+
+def test_what_is_transparent_has_no_colour():
+    """The black behind a hole is nobody's colour."""
+    found = summary.summarise(holed(), resize.reduce).colours
+    assert "#000000" not in found
+    assert summary.dominant_colours(Image.new("RGBA", (8, 8), (9, 9, 9, 0))) == ()
+
+
+def distance(one, two):
+    """Bits that differ."""
+    return (int(one, 16) ^ int(two, 16)).bit_count()
+
+
+def test_phash_is_near_for_what_looks_alike():
+    """Another size, brightness or quality changes few of 64 bits; another picture changes many."""
+    image = Image.effect_mandelbrot((400, 300), (-2.2, -1.2, 0.8, 1.2), 80).convert("RGB")
+    own = summary.phash(image, resize.reduce)
+    smaller = summary.phash(image.resize((150, 113)), resize.reduce)
+    brighter = summary.phash(image.point(lambda value: round(value * 0.8 + 20)), resize.reduce)
+    other = summary.phash(image.rotate(90, expand=True), resize.reduce)
+    assert distance(own, smaller) <= 8
+    assert distance(own, brighter) <= 12
+    assert distance(own, other) >= 16

@@ -1,0 +1,71 @@
+"""image_pipeline.imaging.watermark"""
+
+import pytest
+from PIL import Image, ImageChops
+
+from image_pipeline.imaging.recipes import PLACES, Watermark
+from image_pipeline.imaging.watermark import lay
+
+
+@pytest.fixture
+def logo(tmp_path):
+    """A red square with a transparent half."""
+    image = Image.new("RGBA", (40, 40), (255, 0, 0, 255))
+    image.paste((0, 0, 0, 0), (20, 0, 40, 40))
+    image.save(tmp_path / "logo.png")
+    return tmp_path / "logo.png"
+
+
+def changed_box(before, after):
+    """Where the two differ."""
+    return ImageChops.difference(before.convert("RGB"), after.convert("RGB")).getbbox()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_place(logo, place):
+    """The mark is where its name says, with a small margin."""
+    canvas = Image.new("RGB", (400, 300))
+    left, top, right, bottom = changed_box(canvas, lay(canvas, Watermark(image=logo, place=place, size=0.2, opacity=1)))
+    across, down = (left + right) / 2 / 400, (top + bottom) / 2 / 300
+    assert ("left" in place) == (across < 0.3)
+    assert ("right" in place) == (across > 0.7)
+    assert ("top" in place) == (down < 0.3)
+    assert ("bottom" in place) == (down > 0.7)
+    assert left >= 6 or "left" not in place
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (120, 90)])
+def test_any_picture_takes_a_mark(logo, mode, size):
+    """However small: the size stays, and alpha where there was one."""
+    for mark in (Watermark(text="© 2026"), Watermark(image=logo)):
+        out = lay(Image.new(mode, size), mark)
+        assert out.size == size
+        assert out.mode == ("RGBA" if mode == "RGBA" else "RGB")
+
+
+def test_opacity(logo):
+    """0 changes nothing, 0.5 lets half of what is below through, 1 covers it."""
+    canvas = Image.new("RGB", (100, 100), (0, 0, 200))
+    colours = [
+        lay(canvas, Watermark(image=logo, place="center", size=1, opacity=opacity)).getpixel((20, 50))
+        for opacity in (0, 0.5, 1)
+    ]
+    assert colours[0] == (0, 0, 200)
+    assert all(abs(a - b) <= 2 for a, b in zip(colours[1], (127, 0, 100), strict=True))
+    assert colours[2] == (255, 0, 0)
+
+
+def test_the_picture_itself_is_not_changed(logo):
+    """Other renditions are made from it."""
+    canvas = Image.new("RGBA", (50, 50), (1, 2, 3, 4))
+    before = canvas.tobytes()
+    lay(canvas, Watermark(image=logo))
+    assert canvas.tobytes() == before
+
+
+def test_text_can_be_read_on_white_and_black():
+    """It brings its own outline."""
+    for background in ("white", "black"):
+        canvas = Image.new("RGB", (400, 300), background)
+        assert changed_box(canvas, lay(canvas, Watermark(text="Sample", opacity=0.6))) is not None

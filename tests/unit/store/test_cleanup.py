@@ -1,0 +1,228 @@
+"""image_pipeline.store.cleanup"""
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_pipeline import aws, keys
+from image_pipeline.errors import StorageUnavailableError
+from image_pipeline.store import cleanup, records, storage
+from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, metrics, put_record
+
+pytestmark = pytest.mark.usefixtures("aws")
+KEY = "uploads/a.jpg"
+
+
+def rendition(image_key, content_id, name="100x100.jpg"):
+    """Write one, and tell its version."""
+    key = keys.rendition_key(image_key, content_id, name)
+    (written,) = storage.write(THUMBNAILS_BUCKET, [storage.File(key, b"x", "image/jpeg")])
+    return storage.Version(key, written.version_id, True)
+
+
+def versions():
+    """The ids of all versions that are stored."""
+    listed = boto3.client("s3").list_object_versions(Bucket=THUMBNAILS_BUCKET)
+    return {version["VersionId"] for version in listed.get("Versions", [])}
+
+
+def marked():
+    """The ids of the versions that the lifecycle will expire."""
+    s3 = boto3.client("s3")
+    return {
+        version["VersionId"]
+        for version in s3.list_object_versions(Bucket=THUMBNAILS_BUCKET).get("Versions", [])
+        if storage.SUPERSEDED_TAG
+        in s3.get_object_tagging(Bucket=THUMBNAILS_BUCKET, Key=version["Key"], VersionId=version["VersionId"])["TagSet"]
+    }
+
+
+def clean(image_key=KEY):
+    return cleanup.clean(THUMBNAILS_BUCKET, IMAGE_TABLE, image_key)
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "PARTIAL"])
+def test_what_the_record_points_at_stays_and_the_rest_is_marked(status):
+    """Nothing that is shown ever goes; nothing that is not stays."""
+    shown, other = rendition(KEY, "1"), rendition(KEY, "2")
+    put_record(KEY, status=status, renditions=[{"key": shown.key}])
+    assert clean() == 1
+    assert marked() == {other.version_id}
+    assert versions() == {shown.version_id, other.version_id}
+
+
+@pytest.mark.parametrize("later", [1, 2])
+def test_what_is_shown_is_the_newest_version_again(later):
+    """Whoever wrote over it had lost its claim, and what is shown would expire. Older ones stay, for their URLs."""
+    older, shown = rendition(KEY, "1"), rendition(KEY, "1")
+    for _ in range(later):
+        rendition(KEY, "1")
+    put_record(KEY, status="COMPLETED", renditions=[{"key": shown.key, "versionId": shown.version_id}])
+    assert clean() == later
+    assert versions() == {older.version_id, shown.version_id}
+    assert marked() == set()
+
+
+def test_what_the_record_points_at_in_vain_is_no_reason_to_delete_another_version():
+    """It is gone already, and the same bytes are better than none."""
+    there = rendition(KEY, "1")
+    put_record(KEY, status="COMPLETED", renditions=[{"key": there.key, "versionId": "gone"}])
+    assert clean() == 0
+    assert versions() == {there.version_id}
+
+
+@pytest.mark.parametrize("fields", [None, {"status": "FAILED"}])
+def test_without_a_picture_everything_is_marked(fields):
+    """A failed upload shows nothing, nor does one whose record has expired."""
+    left = rendition(KEY, "1")
+    if fields:
+        put_record(KEY, **fields)
+    assert clean() == 1
+    assert marked() == {left.version_id}
+
+
+def test_a_deleted_upload_leaves_no_version():
+    """Deleted means gone, also what was overwritten before."""
+    rendition(KEY, "1")
+    rendition(KEY, "1")
+    rendition(KEY, "2")
+    put_record(KEY, status="DELETED")
+    assert clean() == 3
+    assert versions() == set()
+
+
+def test_nothing_is_touched_while_a_picture_is_processed():
+    """That execution may be writing them just now, and cleans when it ends."""
+    rendition(KEY, "1")
+    put_record(KEY, status="PROCESSING")
+    assert clean() == 0
+    assert marked() == set()
+
+
+def test_the_record_is_read_after_the_listing(monkeypatch):
+    """The other way round, what a newer execution wrote in between would be taken for nobody's."""
+    listed = storage.rendition_versions
+
+    def and_then_it_is_claimed(bucket, image_key):
+        found = listed(bucket, image_key)
+        put_record(KEY, status="PROCESSING")
+        return found
+
+    rendition(KEY, "1")
+    put_record(KEY, status="FAILED")
+    monkeypatch.setattr(storage, "rendition_versions", and_then_it_is_claimed)
+    assert clean() == 0
+    assert marked() == set()
+
+
+def test_what_is_written_again_meanwhile_is_another_version(monkeypatch):
+    """The same bytes have the same name; only the version that was listed is marked."""
+    read, written = records.read, []
+
+    def and_then_it_is_written(table, image_key):
+        record = read(table, image_key)
+        written.append(rendition(KEY, "1").version_id)
+        return record
+
+    first = rendition(KEY, "1").version_id
+    put_record(KEY, status="FAILED")
+    monkeypatch.setattr(records, "read", and_then_it_is_written)
+    assert clean() == 1
+    assert marked() == {first}
+    assert written[0] not in marked()
+
+
+@pytest.mark.parametrize("status", ["FAILED", "DELETED"])
+def test_renditions_of_an_upload_below_are_not_its_own(status):
+    """`uploads/a` and `uploads/a/b.jpg` may both exist."""
+    below = [rendition("uploads/a/b.jpg", "1"), rendition("uploads/a/1/b.jpg", "1"), rendition("uploads/a.jpg", "1")]
+    rendition("uploads/a", "1")
+    put_record("uploads/a", status=status)
+    assert clean("uploads/a") == 1
+    assert {each.version_id for each in below} <= versions() - marked()
+
+
+_names = st.lists(st.text("ab/1", min_size=1, max_size=6), min_size=1, max_size=3).map("/".join)
+
+
+@given(mine=_names, other=_names, content_id=st.text("0123456789abcdef", min_size=1, max_size=4))
+def test_a_rendition_belongs_to_one_upload(mine, other, content_id):
+    """Whatever the keys, no cleaning reaches another upload's renditions."""
+    mine, other = f"uploads/{mine}", f"uploads/{other}"
+    key = keys.rendition_key(other, content_id, "100x100.jpg")
+    assert keys.is_rendition_of(mine, key) == (mine == other)
+
+
+def test_a_version_that_is_gone_by_now_is_as_good():
+    """Two cleanings at once do not fail each other."""
+    gone = rendition(KEY, "1")
+    storage.delete(THUMBNAILS_BUCKET, [gone])
+    storage.mark_superseded(THUMBNAILS_BUCKET, [gone])
+
+
+def test_more_than_s3_deletes_at_once():
+    """The limit of one request is not the limit of a picture's past."""
+    one = rendition(KEY, "1")
+    storage.delete(THUMBNAILS_BUCKET, [one] * 1001)
+    assert versions() == set()
+
+
+def test_what_s3_leaves_is_an_error(monkeypatch):
+    """A deletion that was not done is not reported as done."""
+    left = {"Errors": [{"Key": "k", "Code": "InternalError"}]}
+    monkeypatch.setattr(storage._s3(), "delete_objects", lambda **_: left)
+    with pytest.raises(StorageUnavailableError, match="1 of 1 renditions: InternalError"):
+        storage.delete(THUMBNAILS_BUCKET, [storage.Version("k", "v", True)])
+
+
+@pytest.mark.parametrize(("status", "counted"), [(403, [{"RenditionsNotCleaned": 1}]), (503, [])])
+def test_what_is_refused_is_counted_and_what_passes_is_not(capsys, status, counted):
+    """The workflow asks again where S3 only did not answer."""
+    with Stubber(storage._s3()) as stub:
+        for _ in range(aws.ATTEMPTS):
+            stub.add_client_error("list_object_versions", "SlowDown" if status == 503 else "X", http_status_code=status)
+        with pytest.raises(Exception, match=r"SlowDown|X"):
+            clean()
+    assert metrics(capsys) == counted
+
+
+@pytest.mark.parametrize(("limit", "removed", "counted"), [(2, 2, [{"RenditionsNotCleaned": 1}]), (3, 3, [])])
+def test_what_is_beyond_the_limit_of_a_listing_is_counted(monkeypatch, capsys, caplog, limit, removed, counted):
+    """It stays, and somebody has to know."""
+    monkeypatch.setattr(storage, "_LIST_MOST", limit)
+    for content_id in "123":
+        rendition(KEY, content_id)
+    put_record(KEY, status="DELETED")
+    assert clean() == removed
+    assert len(versions()) == 3 - removed
+    assert metrics(capsys) == counted
+    assert ["too many" in record.reason for record in caplog.records] == [True] * len(counted)
+
+
+@pytest.mark.parametrize(
+    "error", [StorageUnavailableError("S3 did not answer.", "Wait."), ClientError({"Error": {"Code": "X"}}, "Y")]
+)
+def test_what_is_left_behind_for_a_finished_picture_is_counted(capsys, error):
+    """Nobody asks again."""
+    with cleanup.best_effort():
+        raise error
+    assert metrics(capsys) == [{"RenditionsNotCleaned": 1}]
+
+
+def test_the_lifecycle_expires_what_is_marked(template):
+    """A tag that no rule knows would keep everything for ever."""
+    rules = template["Resources"]["ThumbnailsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    (rule,) = [rule for rule in rules if rule.get("TagFilters")]
+    assert rule["TagFilters"] == [storage.SUPERSEDED_TAG]
+    assert rule["Status"] == "Enabled"
+    assert rule["ExpirationInDays"] == 1
+
+
+def test_a_signed_url_never_outlives_its_version(template):
+    """An overwritten picture's URLs work to their end: versions are kept for longer than URLs."""
+    rules = template["Resources"]["ThumbnailsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    days = min(r["NoncurrentVersionExpiration"]["NoncurrentDays"] for r in rules if "NoncurrentVersionExpiration" in r)
+    assert days * 86_400 > template["Parameters"]["RenditionUrlSeconds"]["MaxValue"]

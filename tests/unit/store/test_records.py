@@ -1,0 +1,123 @@
+"""image_pipeline.store.records"""
+
+from datetime import UTC, datetime
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from image_pipeline.errors import StorageUnavailableError, SupersededError
+from image_pipeline.store import records
+from tests.conftest import IMAGE_TABLE, put_record, watched
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+FIELDS = {
+    "status": "COMPLETED",
+    "labels": [{"name": "Sea", "confidence": 97.25, "parents": []}],
+    "labelModelVersion": None,
+    "image": {"width": 4032, "height": 3024},
+    "execution": {"id": "execution-1", "finishedAt": "2026-11-21T12:00:02.000Z"},
+}
+
+
+def test_reads_back_what_was_completed():
+    """Numbers, nulls, lists and maps survive DynamoDB's types."""
+    put_record("uploads/a.jpg", createdAt="2026-11-21T12:00:01.000Z")
+    records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    record = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    assert record == FIELDS | {"ImageKey": "uploads/a.jpg", "createdAt": "2026-11-21T12:00:01.000Z"}
+    assert isinstance(record["image"]["width"], int)
+
+
+def test_completing_twice_changes_nothing():
+    """A retry after a lost answer must not fail the picture."""
+    put_record("uploads/a.jpg")
+    for _ in range(2):
+        records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    assert records.read(IMAGE_TABLE, "uploads/a.jpg")["status"] == "COMPLETED"
+
+
+def test_only_the_holder_of_the_claim_may_complete():
+    """An older execution that ends late leaves the newer one's record alone."""
+    put_record("uploads/a.jpg", execution={"id": "execution-2"})
+    before = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    with pytest.raises(SupersededError):
+        records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    assert records.read(IMAGE_TABLE, "uploads/a.jpg") == before
+
+
+def test_a_record_that_was_settled_stays_settled():
+    """An aborted execution has failed, and its last step, still at work, does not make it a success."""
+    put_record("uploads/a.jpg", status="FAILED")
+    with pytest.raises(SupersededError):
+        records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    assert records.read(IMAGE_TABLE, "uploads/a.jpg")["status"] == "FAILED"
+
+
+def test_a_completed_record_is_no_longer_under_way():
+    """It leaves the index of what is processed."""
+    put_record("uploads/a.jpg", claimShard="0", claimedAt="2026-11-21T12:00:00.000Z", upload={"key": "uploads/a.jpg"})
+    assert [claim["ImageKey"] for claim in records.oldest_claims(IMAGE_TABLE)] == ["uploads/a.jpg"]
+    records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    assert records.oldest_claims(IMAGE_TABLE) == []
+
+
+def test_age_is_in_seconds():
+    """From the workflow's spelling of a time."""
+    at = datetime(2026, 11, 21, 12, 1, tzinfo=UTC)
+    assert records.age_seconds("2026-11-21T12:00:00.500Z", at) == 59
+
+
+def test_completing_a_record_that_is_gone_is_superseded():
+    """No record is made up."""
+    with pytest.raises(SupersededError):
+        records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    assert records.read(IMAGE_TABLE, "uploads/a.jpg") is None
+
+
+def test_internal_attributes_stay_inside():
+    """The claim's order and the expiry are nobody's business."""
+    put_record("uploads/a.jpg", expiresAt=1)
+    assert set(records.read(IMAGE_TABLE, "uploads/a.jpg")) == {"ImageKey", "status", "execution"}
+
+
+def test_throttling_is_transient_and_refusal_is_not():
+    """The workflow retries by the error's name."""
+    with Stubber(records._dynamodb()) as stub:
+        for _ in range(3):
+            stub.add_client_error("update_item", "ThrottlingException", http_status_code=400)
+        with pytest.raises(StorageUnavailableError, match="ThrottlingException"):
+            records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    with Stubber(records._dynamodb()) as stub:
+        stub.add_client_error("get_item", "AccessDeniedException", http_status_code=400)
+        with pytest.raises(Exception, match="AccessDeniedException"):
+            records.read(IMAGE_TABLE, "uploads/a.jpg")
+
+
+def test_the_record_is_read_as_it_is_now():
+    """A status right after the upload must not be answered from an older copy."""
+    with watched(records._dynamodb(), "dynamodb.GetItem") as calls:
+        records.read(IMAGE_TABLE, "uploads/a.jpg")
+    assert calls[0]["ConsistentRead"] is True
+
+
+def test_now_is_utc_with_milliseconds():
+    """Times sort as text and agree with those that Step Functions writes."""
+    assert len(records.now()) == len("2026-11-21T12:00:00.000Z")
+    assert records.now().endswith("Z")
+
+
+def test_table_is_really_asked():
+    """The name of the table is not ignored."""
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        records.read("another-table", "uploads/a.jpg")
+
+
+def test_a_change_of_the_stream_is_two_plain_records():
+    """Without what is nobody's business; None where there was or is none."""
+    image = {"ImageKey": {"S": "uploads/a.jpg"}, "uploadOrder": {"S": "0"}, "image": {"M": {"width": {"N": "600"}}}}
+    plain = {"ImageKey": "uploads/a.jpg", "image": {"width": 600}}
+    assert records.changed({"dynamodb": {"OldImage": image, "NewImage": image}}) == (plain, plain)
+    assert records.changed({"dynamodb": {"NewImage": image}}) == (None, plain)
+    assert records.changed({"dynamodb": {"OldImage": image}}) == (plain, None)

@@ -1,0 +1,172 @@
+"""image_pipeline.store.storage"""
+
+import threading
+from dataclasses import replace
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from image_pipeline.errors import StorageUnavailableError, UploadTooLargeError, UploadVanishedError
+from image_pipeline.store import storage
+from tests.conftest import THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_upload, watched
+
+WEBP = storage.File("thumbnails/a", b"x", "image/webp")
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+def source_of(key, data, versioned=True):
+    source = storage.Source.from_json(put_upload(key, data))
+    return source if versioned else replace(source, version_id=None)
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+def test_reads_the_announced_bytes_and_no_others(versioned):
+    """After an overwrite, the old version is read where there are versions, and refused where there are none."""
+    old = source_of("uploads/a.jpg", b"old", versioned)
+    put_upload("uploads/a.jpg", b"new")
+    if versioned:
+        assert storage.read(old, 10) == b"old"
+    else:
+        with pytest.raises(UploadVanishedError):
+            storage.read(old, 10)
+
+
+def test_a_deleted_version_has_vanished():
+    """Gone is a rejection with its own name, not a crash."""
+    source = source_of("uploads/a.jpg", b"x")
+    boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg", VersionId=source.version_id)
+    with pytest.raises(UploadVanishedError):
+        storage.read(source, 10)
+
+
+def test_a_key_that_never_was_has_vanished():
+    """An event may outlive its object."""
+    with pytest.raises(UploadVanishedError):
+        storage.read(storage.Source(UPLOADS_BUCKET, "uploads/no.jpg", "etag", None, 3), 10)
+
+
+def test_never_reads_more_than_the_limit():
+    """The announced size may lie; the bytes that are read may not exceed the limit."""
+    source = source_of("uploads/a.jpg", b"0123456789")
+    assert storage.read(source, 10) == b"0123456789"
+    with pytest.raises(UploadTooLargeError):
+        storage.read(source, 9)
+
+
+def test_head_is_read_by_range_and_only_when_it_grows():
+    """A header read costs one small GET, and asking again for what is there costs none."""
+    head = storage.Head(source_of("uploads/a.jpg", b"0123456789"))
+    with watched(storage._s3(), "s3.GetObject") as calls:
+        assert head.read(4) == b"0123"
+        assert head.read(2) == b"01"
+        assert head.read(8) == b"01234567"
+        assert head.read(100) == b"0123456789"
+        assert head.read(1000) == b"0123456789"
+    assert [call["Range"] for call in calls] == ["bytes=0-3", "bytes=0-7", "bytes=0-99"]
+
+
+def test_head_of_an_empty_object_is_empty():
+    """S3 refuses any range of an empty object, so it is not asked."""
+    assert storage.Head(source_of("uploads/a.jpg", b"")).read(64) == b""
+
+
+@pytest.mark.parametrize("key", ["uploads/a+b.jpg", "uploads/a%2Bb.jpg", "uploads/a%20b.jpg", "uploads/a b.jpg"])
+def test_head_takes_the_raw_key_first(key):
+    """A name that looks encoded is read as it is."""
+    head = storage.Head(source_of(key, b"x"))
+    assert head.read(1) == b"x"
+    assert head.source.key == key
+
+
+def test_head_takes_the_decoded_key_when_the_raw_one_does_not_exist():
+    """Some senders encode keys; what was found is what later steps read."""
+    source = replace(source_of("uploads/a b.jpg", b"x"), key="uploads/a+b.jpg")
+    head = storage.Head(source)
+    assert head.read(1) == b"x"
+    assert head.source.key == "uploads/a b.jpg"
+
+
+def test_head_vanishes_when_no_spelling_exists():
+    """The error tells, and the key that was announced is not replaced by a guess."""
+    head = storage.Head(storage.Source(UPLOADS_BUCKET, "uploads/a+b.jpg", "etag", None, 3))
+    with pytest.raises(UploadVanishedError):
+        head.read(1)
+
+
+def test_rendition_is_stored_with_its_type_and_may_be_cached_for_ever():
+    """Its name changes with its content, so no cache can be wrong."""
+    (written,) = storage.write(THUMBNAILS_BUCKET, [WEBP])
+    stored = boto3.client("s3").get_object(Bucket=THUMBNAILS_BUCKET, Key="thumbnails/a")
+    assert (stored["ContentType"], stored["CacheControl"]) == ("image/webp", "public, max-age=31536000, immutable")
+    told = written.to_json()
+    assert told == {
+        "bucket": THUMBNAILS_BUCKET,
+        "key": "thumbnails/a",
+        "versionId": stored["VersionId"],
+        "etag": stored["ETag"].strip('"'),
+    }
+
+
+def test_every_file_is_told_with_its_own_place():
+    """However many are written at once, and in whatever order they arrive."""
+    files = [storage.File(f"thumbnails/{number}", str(number).encode(), "image/jpeg") for number in range(20)]
+    written = storage.write(THUMBNAILS_BUCKET, files)
+    for file, place in zip(files, written, strict=True):
+        stored = boto3.client("s3").get_object(Bucket=place.bucket, Key=place.key, VersionId=place.version_id)
+        assert (place.key, stored["Body"].read()) == (file.key, file.data)
+
+
+def test_waiting_for_one_file_keeps_none_of_the_others_from_being_written(monkeypatch):
+    """Waiting is billed: those of the default recipes are under way at the same moment."""
+    together = threading.Barrier(4)
+
+    class Client:
+        def put_object(self, **_):
+            together.wait(10)  # until all four are here
+            return {"ETag": '"e"', "VersionId": "v"}
+
+    monkeypatch.setattr(storage, "_s3", Client)
+    assert len(storage.write("b", [WEBP] * 4)) == 4
+
+
+@pytest.mark.parametrize("passing", [True, False])
+def test_what_no_record_will_point_at_expires(passing):
+    """A lifecycle rule of the template goes by the tag."""
+    storage.write(THUMBNAILS_BUCKET, [replace(WEBP, passing=passing)])
+    tags = boto3.client("s3").get_object_tagging(Bucket=THUMBNAILS_BUCKET, Key=WEBP.key)["TagSet"]
+    assert tags == ([storage.SUPERSEDED_TAG] if passing else [])
+
+
+def test_throttling_is_transient():
+    """The workflow retries by the error's name."""
+    with Stubber(storage._s3()) as stub:
+        for _ in range(3):
+            stub.add_client_error("put_object", "SlowDown", http_status_code=503)
+        with pytest.raises(StorageUnavailableError, match="SlowDown"):
+            storage.write(THUMBNAILS_BUCKET, [WEBP])
+
+
+def test_a_refusal_keeps_its_own_name():
+    """A missing permission is a fault of the deployment and must not look like the user's."""
+    with Stubber(storage._s3()) as stub:
+        stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+        with pytest.raises(Exception, match="AccessDenied"):
+            storage.read(storage.Source(UPLOADS_BUCKET, "uploads/a.jpg", "etag", None, 3), 10)
+
+
+def test_url_gives_the_object_and_expires():
+    """Whoever has the URL sees the picture, for as long as was said."""
+    url = storage.url(THUMBNAILS_BUCKET, "thumbnails/a b.jpg", None, 900)
+    assert "versionId" not in url
+    assert url.startswith(f"https://{THUMBNAILS_BUCKET}.s3.eu-west-1.amazonaws.com/thumbnails/a%20b.jpg?")
+    assert "X-Amz-Expires=900" in url
+    assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url
+
+
+def test_url_is_of_one_version():
+    """Whoever was given a URL gets that picture, also when the key is written again."""
+    (written,) = storage.write(THUMBNAILS_BUCKET, [WEBP])
+    url = storage.url(THUMBNAILS_BUCKET, "thumbnails/a", written.version_id, 900)
+    assert f"versionId={written.version_id}" in url

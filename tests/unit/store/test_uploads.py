@@ -1,0 +1,188 @@
+"""image_pipeline.store.uploads"""
+
+import json
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from image_pipeline.errors import (
+    StorageUnavailableError,
+    UploadChangedError,
+    UploadExistsError,
+    UploadNotFoundError,
+)
+from image_pipeline.store import uploads
+from tests.conftest import IMAGE_TABLE, UPLOADS_BUCKET, put_record, put_upload
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+def delete(image_key, etag=None):
+    uploads.delete(boto3.client, UPLOADS_BUCKET, image_key, etag)
+
+
+def visible():
+    listed = boto3.client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET).get("Contents", [])
+    return [each["Key"] for each in listed]
+
+
+def versions():
+    return boto3.client("s3").list_object_versions(Bucket=UPLOADS_BUCKET)
+
+
+@pytest.fixture
+def machine():
+    states = boto3.client("stepfunctions")
+    answer = states.create_state_machine(name="process", definition="{}", roleArn="arn:aws:iam::123456789012:role/r")
+    return answer["stateMachineArn"]
+
+
+def reprocess(machine, image_key):
+    arn = uploads.reprocess(boto3.client, UPLOADS_BUCKET, IMAGE_TABLE, machine, image_key)
+    return json.loads(boto3.client("stepfunctions").describe_execution(executionArn=arn)["input"])
+
+
+def test_a_deleted_upload_can_be_restored():
+    """A marker hides it; no version is removed."""
+    version = put_upload("uploads/a.jpg", b"x")["versionId"]
+    put_upload("uploads/b.jpg", b"x")
+    delete("uploads/a.jpg")
+    assert visible() == ["uploads/b.jpg"]
+    assert version in [each["VersionId"] for each in versions()["Versions"]]
+
+
+def test_a_claim_that_comes_between_the_looks_wins(machine, monkeypatch):
+    """Its order is newer than the one that the reprocess takes, so the workflow turns the reprocess down."""
+    put_upload("uploads/a.jpg", b"x")
+    put_record("uploads/a.jpg", uploadOrder="01".ljust(64, "0"))
+    head = uploads._head
+
+    def head_while_another_claims(*arguments):
+        found = head(*arguments)
+        put_record("uploads/a.jpg", uploadOrder="02".ljust(64, "0"))
+        return found
+
+    monkeypatch.setattr(uploads, "_head", head_while_another_claims)
+    assert reprocess(machine, "uploads/a.jpg")["detail"]["object"]["sequencer"] == "01".ljust(64, "0")
+
+
+def test_what_is_not_there_is_not_deleted():
+    """Not even a marker is left."""
+    with pytest.raises(UploadNotFoundError, match=r"'uploads/no\.jpg'"):
+        delete("uploads/no.jpg")
+    assert not versions().get("DeleteMarkers")
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_only_the_object_that_was_seen_is_deleted(quoted):
+    """Somebody else may have replaced it."""
+    etag = put_upload("uploads/a.jpg", b"x")["etag"]
+    etag = f'"{etag}"' if quoted else etag
+    put_upload("uploads/a.jpg", b"y")
+    with pytest.raises(UploadChangedError):
+        delete("uploads/a.jpg", etag=etag)
+    assert visible() == ["uploads/a.jpg"]
+    put_upload("uploads/a.jpg", b"x")
+    delete("uploads/a.jpg", etag=etag)
+    assert visible() == []
+
+
+def test_an_empty_etag_is_a_condition_too():
+    """Whoever gives one does not mean whatever is there, so S3 is told."""
+    s3, named = boto3.client("s3"), {"Bucket": UPLOADS_BUCKET, "Key": "uploads/a.jpg"}
+    with Stubber(s3) as stub:
+        stub.add_response("head_object", {}, named)
+        stub.add_client_error(
+            "delete_object", "PreconditionFailed", http_status_code=412, expected_params={**named, "IfMatch": ""}
+        )
+        with pytest.raises(UploadChangedError):
+            uploads.delete(lambda _: s3, UPLOADS_BUCKET, "uploads/a.jpg", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        ("SlowDown", 503, StorageUnavailableError),
+        ("InternalError", 500, StorageUnavailableError),
+        ("AccessDenied", 403, ClientError),
+    ],
+)
+def test_a_storage_that_refuses_is_not_taken_for_a_missing_object(code, status, error):
+    """What passes by itself is told apart from what does not."""
+    s3 = boto3.client("s3")
+    with Stubber(s3) as stub:
+        stub.add_client_error("head_object", code, http_status_code=status)
+        with pytest.raises(error):
+            uploads.delete(lambda _: s3, UPLOADS_BUCKET, "uploads/a.jpg")
+
+
+def test_a_reprocess_is_the_event_of_an_upload_that_is_as_old_as_its_record(machine):
+    """So anything newer wins against it."""
+    upload = put_upload("uploads/é.jpg", b"xyz")
+    put_record("uploads/é.jpg")
+    event = reprocess(machine, "uploads/é.jpg")
+    assert event["detail"] == {
+        "bucket": {"name": UPLOADS_BUCKET},
+        "object": {
+            "key": "uploads/é.jpg",
+            "size": 3,
+            "etag": upload["etag"],
+            "sequencer": upload["sequencer"].ljust(64, "0"),
+            "version-id": upload["versionId"],
+        },
+        "reprocess": True,
+    }
+
+
+def test_an_upload_without_a_record_is_processed_as_the_oldest(machine):
+    """As when its event was lost."""
+    put_upload("uploads/a.jpg", b"x")
+    assert reprocess(machine, "uploads/a.jpg")["detail"]["object"]["sequencer"] == "0"
+
+
+def test_what_is_not_there_is_not_processed(machine):
+    """And nothing is started."""
+    with pytest.raises(UploadNotFoundError):
+        reprocess(machine, "uploads/no.jpg")
+    assert boto3.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"] == []
+
+
+def store(image_key, data=b"x", overwrite=True):
+    return uploads.store(boto3.client, UPLOADS_BUCKET, image_key, data, "image/jpeg", overwrite=overwrite)
+
+
+def test_an_upload_is_stored_with_its_type():
+    """Its version is told; one that is there already is replaced."""
+    first, second = store("uploads/a.jpg"), store("uploads/a.jpg", b"new")
+    assert first != second
+    stored = boto3.client("s3").get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")
+    assert (stored["Body"].read(), stored["ContentType"], stored["VersionId"]) == (b"new", "image/jpeg", second)
+
+
+def test_an_upload_that_must_not_be_replaced_is_not():
+    """The condition is S3's, so two callers at once do not both win."""
+    store("uploads/a.jpg", b"first", overwrite=False)
+    with pytest.raises(UploadExistsError, match=r"'uploads/a\.jpg'"):
+        store("uploads/a.jpg", b"second", overwrite=False)
+    assert boto3.client("s3").get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")["Body"].read() == b"first"
+
+
+@pytest.mark.parametrize(("code", "status"), [("ConditionalRequestConflict", 409), ("SlowDown", 503)])
+def test_a_conflict_while_storing_passes(code, status):
+    """Somebody deletes or writes the key at this very moment: the same request may work a second later."""
+    client = boto3.client("s3")
+    with Stubber(client) as stubber:
+        stubber.add_client_error("put_object", code, http_status_code=status)
+        with pytest.raises(StorageUnavailableError, match=code):
+            uploads.store(lambda _: client, UPLOADS_BUCKET, "uploads/a.jpg", b"x", "image/jpeg", overwrite=False)
+
+
+def test_storing_without_permission_is_a_fault_of_ours():
+    """It does not pass by itself, and is no answer to a caller."""
+    client = boto3.client("s3")
+    with Stubber(client) as stubber:
+        stubber.add_client_error("put_object", "AccessDenied", http_status_code=403)
+        with pytest.raises(ClientError, match="AccessDenied"):
+            uploads.store(lambda _: client, UPLOADS_BUCKET, "uploads/a.jpg", b"x", "image/jpeg", overwrite=True)

@@ -1,0 +1,105 @@
+"""image_pipeline.workflow.executions"""
+
+import json
+from dataclasses import replace
+
+import boto3
+import pytest
+
+from image_pipeline import settings
+from image_pipeline.workflow import executions
+from tests.conftest import MACHINES, put_upload
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+@pytest.fixture
+def machines():
+    states = boto3.client("stepfunctions")
+    arn = states.create_state_machine(name="settle", definition="{}", roleArn="arn:aws:iam::123456789012:role/r")
+    return settings.Machines(MACHINES["PROCESS_IMAGE_ARN"], arn["stateMachineArn"], settings.WorkflowType.STANDARD)
+
+
+def claim(upload):
+    return {
+        "ImageKey": upload["key"],
+        "upload": upload,
+        "execution": {"id": "execution-1", "startedAt": "2026-11-21T12:00:01.000Z"},
+    }
+
+
+def started(machines):
+    states = boto3.client("stepfunctions")
+    listed = states.list_executions(stateMachineArn=machines.settle_image)["executions"]
+    return [
+        json.loads(states.describe_execution(executionArn=each["executionArn"])["input"])["detail"] for each in listed
+    ]
+
+
+def test_settling_tells_what_eventbridge_would(machines):
+    """The workflow needs not know who noticed."""
+    upload = put_upload("uploads/é.jpg", b"x")
+    executions.settle(machines, claim(upload))
+    (detail,) = started(machines)
+    assert detail["executionArn"] == "arn:aws:states:eu-west-1:123456789012:execution:process:execution-1"
+    assert (detail["name"], detail["status"], detail["startDate"]) == ("execution-1", "TIMED_OUT", 1795262401000)
+    event = json.loads(detail["input"])
+    assert event["time"] == upload["uploadedAt"]
+    assert event["detail"]["object"] == {
+        "key": "uploads/é.jpg",
+        "etag": upload["etag"],
+        "sequencer": upload["sequencer"],
+        "size": 1,
+        "version-id": upload["versionId"],
+    }
+
+
+def test_an_unversioned_upload_has_no_version(machines):
+    """The event leaves it out, as AWS does."""
+    executions.settle(machines, claim(put_upload("uploads/a.jpg", b"x") | {"versionId": None}))
+    assert "version-id" not in json.loads(started(machines)[0]["input"])["detail"]["object"]
+
+
+def test_an_express_execution_has_no_address(machines):
+    """Its ARN holds a part that only Step Functions knows; the workflow's is what can be looked at."""
+    express = replace(machines, workflow=settings.WorkflowType.EXPRESS)
+    executions.settle(express, claim(put_upload("uploads/a.jpg", b"x")))
+    assert started(machines)[0]["executionArn"] == MACHINES["PROCESS_IMAGE_ARN"]
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(3599, True), (3600, False)])
+def test_an_express_execution_is_started_again_for_an_hour(machines, seconds, again):
+    """As the same upload, but not as a duplicate of it."""
+    express = settings.Machines(machines.settle_image, machines.settle_image, settings.WorkflowType.EXPRESS)
+    upload = put_upload("uploads/a.jpg", b"x")
+    assert executions.end_lost(express, claim(upload), seconds) is again
+    states = boto3.client("stepfunctions")
+    (listed,) = states.list_executions(stateMachineArn=machines.settle_image)["executions"]
+    event = json.loads(states.describe_execution(executionArn=listed["executionArn"])["input"])
+    if again:
+        assert event["detail"]["reprocess"] is True
+        assert event["detail"]["object"]["sequencer"] == upload["sequencer"]
+        assert event["detail"]["first-started-at"] == "2026-11-21T12:00:01.000Z"
+    else:
+        assert event["detail"]["status"] == "TIMED_OUT"
+
+
+def test_the_hour_begins_with_the_first_execution():
+    """However often it is started again, and however old the upload."""
+    execution = {"id": "3", "startedAt": "2026-11-21T12:20:00Z", "firstStartedAt": "2026-11-21T12:00:00Z"}
+    assert executions.first_started_at({"execution": execution}) == "2026-11-21T12:00:00Z"
+    del execution["firstStartedAt"]
+    assert executions.first_started_at({"execution": execution}) == "2026-11-21T12:20:00Z"
+
+
+def test_a_standard_execution_is_never_started_again(machines):
+    """It had a day."""
+    assert executions.end_lost(machines, claim(put_upload("uploads/a.jpg", b"x")), 0) is False
+    assert len(started(machines)) == 1
+
+
+def test_the_same_execution_is_not_settled_twice_within_the_hour(machines):
+    """A watcher that looks every five minutes starts one settlement."""
+    for _ in range(2):
+        executions.settle(machines, claim(put_upload("uploads/a.jpg", b"x")))
+    assert len(started(machines)) == 1

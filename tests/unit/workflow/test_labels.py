@@ -1,0 +1,138 @@
+"""image_pipeline.workflow.labels"""
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from botocore.stub import Stubber
+
+from image_pipeline.errors import LabelsDelayedError, LabelsUnavailableError
+from image_pipeline.imaging.engine import Rendition
+from image_pipeline.imaging.formats import Header
+from image_pipeline.imaging.recipes import Recipe, Watermark
+from image_pipeline.workflow import labels
+
+
+@pytest.fixture
+def rekognition():
+    """Answers are checked against Rekognition's own model by botocore."""
+    with Stubber(labels._rekognition()) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+def test_asks_for_exactly_that_picture(rekognition):
+    """The object and how much to tell of it."""
+    image = {"S3Object": {"Bucket": "bucket", "Name": "thumbnails/a.jpg/0/web.jpg"}}
+    rekognition.add_response("detect_labels", {"Labels": []}, {"Image": image, "MaxLabels": 5, "MinConfidence": 60})
+    assert labels.detect("bucket", "thumbnails/a.jpg/0/web.jpg", 5, 60).labels == []
+
+
+def test_keeps_name_confidence_parents_and_who_spoke(rekognition):
+    """A record tells labels of Rekognition from those of anything else."""
+    answer = {
+        "Labels": [{"Name": "Beach", "Confidence": 98.76543, "Parents": [{"Name": "Nature"}]}],
+        "LabelModelVersion": "3.0",
+    }
+    rekognition.add_response("detect_labels", answer)
+    found = labels.detect("bucket", "key", 5, 60)
+    assert found.labels == [{"name": "Beach", "confidence": 98.77, "parents": ["Nature"]}]
+    assert found.model_version == "3.0"
+
+
+@pytest.mark.parametrize(
+    "code", ["ThrottlingException", "ProvisionedThroughputExceededException", "InternalServerError"]
+)
+def test_throttling_delays_the_labels(rekognition, code):
+    """Trying again may work, so the workflow does."""
+    rekognition.add_client_error("detect_labels", code, http_status_code=400)
+    with pytest.raises(LabelsDelayedError, match=code):
+        labels.detect("bucket", "key", 5, 60)
+
+
+def test_a_region_without_rekognition_is_final(monkeypatch):
+    """There is no endpoint to answer, now or later; the hint says what to check."""
+
+    class Nowhere:
+        def detect_labels(self, **_):
+            raise EndpointConnectionError(endpoint_url="https://rekognition.nowhere")
+
+    monkeypatch.setattr(labels, "_rekognition", Nowhere)
+    with pytest.raises(LabelsUnavailableError, match="region has Rekognition"):
+        labels.detect("bucket", "key", 5, 60)
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "InvalidImageFormatException", "InvalidS3ObjectException"])
+def test_a_refusal_is_final(rekognition, code):
+    """Trying again changes nothing: the picture is stored without labels."""
+    rekognition.add_client_error("detect_labels", code, http_status_code=400)
+    with pytest.raises(LabelsUnavailableError, match=code):
+        labels.detect("bucket", "key", 5, 60)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (("JPEG", 800, 600, 1_000_000), True),
+        (("PNG", 80, 80, 15 * 1024 * 1024), True),
+        (("PNG", 10_000, 10_000, 1), True),
+        (("WEBP", 800, 600, 1), False),
+        (("HEIF", 800, 600, 1), False),
+        (("JPEG", 79, 600, 1), False),
+        (("JPEG", 600, 79, 1), False),
+        (("JPEG", 10_001, 600, 1), False),
+        (("JPEG", 600, 10_001, 1), False),
+        (("JPEG", 800, 600, 15 * 1024 * 1024 + 1), False),
+    ],
+)
+def test_knows_what_rekognition_takes(image, expected):
+    """JPEG and PNG, 80 to 10,000 pixels a side, at most 15 MB from S3; anything else needs a copy."""
+    assert labels.takes(*image) is expected
+
+
+HEADER = Header("HEIF", 4000, 3000, "RGB")
+FIT = Recipe("web", 1600, 1600)
+
+
+def rendition(name, image_format, width, height, size_bytes=1):
+    return Rendition(name, image_format, image_format, "image/x", width, height, b"x" * size_bytes)
+
+
+def test_the_largest_faithful_rendition_is_labelled():
+    """It is upright, legal, and made already."""
+    small, large = rendition("small", "jpeg", 640, 480), rendition("web", "png", 1600, 1200)
+    assert labels.legible(HEADER, [large, small], [FIT, Recipe("small", 640, 480)]) is large
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        rendition("web", "webp", 1600, 1200),
+        rendition("web", "avif", 1600, 1200),
+        rendition("web", "jpeg", 1600, 79),
+        rendition("web", "jpeg", 1600, 1200, labels.MAX_OBJECT_BYTES + 1),
+    ],
+)
+def test_what_rekognition_does_not_take_is_not_labelled(other):
+    """A smaller one that it takes is, and where there is none, none."""
+    jpeg = rendition("small", "jpeg", 640, 480)
+    assert labels.legible(HEADER, [other, jpeg], [FIT, Recipe("small", 640, 480)]) is jpeg
+    assert labels.legible(HEADER, [other], [FIT]) is None
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe("web", 1600, 1600, fit="cover"),
+        Recipe("web", 1600, 1600, fit="pad"),
+        Recipe("web", 1600, 1600, watermark=Watermark(text="Sold")),
+    ],
+)
+def test_a_rendition_that_shows_something_else_is_not_labelled(recipe):
+    """A crop hides, a border and a mark add."""
+    assert labels.legible(HEADER, [rendition("web", "jpeg", 1600, 1600)], [recipe]) is None
+
+
+def test_a_rendition_too_small_to_tell_is_not_labelled():
+    """Unless the upload is as small itself."""
+    tiny = rendition("web", "jpeg", 100, 85)
+    assert labels.legible(HEADER, [tiny], [FIT]) is None
+    assert labels.legible(Header("PNG", 100, 85, "RGB"), [tiny], [FIT]) is tiny
