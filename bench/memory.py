@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from image_pipeline.imaging.engine import render
-from image_pipeline.imaging.formats import Limits
+from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.recipes import Recipe
 
 SMALL, LARGE = (3000, 2000), (6000, 4000)

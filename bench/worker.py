@@ -27,7 +27,7 @@ def engine(simd: bool = True) -> Job:
     if not simd:
         sys.modules["cykooz_resizer"] = None  # type: ignore[assignment]
     from image_pipeline.imaging.engine import render
-    from image_pipeline.imaging.formats import Limits
+    from image_pipeline.imaging.formats.limits import Limits
     from image_pipeline.imaging.recipes import Recipe
 
     recipes = [Recipe(str(side), side, side, quality=QUALITY) for side in SIZES]
@@ -59,10 +59,11 @@ def tutorial(lanczos: bool = True) -> Job:
 
 def floor() -> Job:
     """What nobody gets under with these codecs: the decode, at the fraction the engine takes, and the encodes."""
+    from image_pipeline.imaging.decode import decode
     from image_pipeline.imaging.encode import encode
     from image_pipeline.imaging.engine import _Picture
-    from image_pipeline.imaging.formats import Limits, admit
-    from image_pipeline.imaging.pixels import decode
+    from image_pipeline.imaging.formats.admission import admit
+    from image_pipeline.imaging.formats.limits import Limits
 
     prepared: dict[int, list[Any]] = {}
 

@@ -4,7 +4,8 @@ import os
 from typing import Any
 
 from image_pipeline import keys, settings
-from image_pipeline.imaging import engine, exif, formats, recipes
+from image_pipeline.imaging import engine, recipes
+from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.observability import step
 from image_pipeline.store import storage
 from image_pipeline.workflow import labels
@@ -15,7 +16,7 @@ BOOK = recipes.load()
 @step
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     config = settings.load(os.environ)
-    limits = formats.Limits.from_settings(config)
+    limits = Limits.from_settings(config)
     wanted = BOOK.for_key(event["imageKey"])
     data = storage.read(storage.Source.from_json(event["source"]), limits.max_bytes)
     rendered = engine.render(data, wanted, limits)
@@ -31,7 +32,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     places = {each.file_name: place.to_json() for each, place in zip(made, written, strict=True)}
     return {
         "image": {**rendered.header.to_dict(), "sizeBytes": len(data), "sha256": rendered.sha256},
-        "exif": exif.read(data).to_dict(),
+        "exif": rendered.exif.to_dict(),
         "renditions": [{**each.to_dict(), **places[each.file_name]} for each in rendered.renditions],
         "recipeId": engine.recipe_id(wanted),
         "summary": rendered.summary.to_dict(),

@@ -4,15 +4,17 @@ import os
 from typing import Any
 
 from image_pipeline import settings
-from image_pipeline.imaging import formats
+from image_pipeline.imaging.formats.admission import admit
+from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.reader import Reader
 from image_pipeline.observability import logger, step
-from image_pipeline.store.storage import Head, Source
+from image_pipeline.store.storage import Source, UploadReader
 
 
 @step
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    limits = formats.Limits.from_settings(settings.load(os.environ))
-    head = Head(Source.from_json(event["upload"]))
-    logger.info("upload taken up", version_id=head.source.version_id)
-    header = formats.admit(head.read, head.source.size_bytes, limits)
-    return {"source": head.source.to_json(), "image": header.to_dict()}
+    limits = Limits.from_settings(settings.load(os.environ))
+    upload = UploadReader(Source.from_json(event["upload"]))
+    logger.info("upload taken up", version_id=upload.source.version_id)
+    header = admit(Reader.fetched(upload.read, upload.source.size_bytes), limits)
+    return {"source": upload.source.to_json(), "image": header.to_dict()}

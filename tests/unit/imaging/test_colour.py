@@ -17,7 +17,7 @@ from image_pipeline.imaging.colour import (
     to_srgb,
 )
 from image_pipeline.imaging.engine import render
-from image_pipeline.imaging.formats import Limits
+from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.recipes import Recipe
 from tests.corpus import quarters, saved
 

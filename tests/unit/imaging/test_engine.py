@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
 
 from image_pipeline.errors import ImageTooLargeError, RejectedError
-from image_pipeline.imaging import engine, exif, formats, recipes, resize
-from image_pipeline.imaging.formats import Limits
+from image_pipeline.imaging import engine, exif, recipes, resize
+from image_pipeline.imaging.formats.admission import admit
+from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.reader import Reader
 from image_pipeline.imaging.recipes import Recipe, Watermark, load
 from tests.corpus import BAD, GOOD, HOLE, QUARTERS, SIZE, holed, many_scans, noisy, quarters, saved, turned
 from tests.unit.imaging.test_exif import block
@@ -173,7 +175,7 @@ def test_place_and_serial_numbers_leave_no_trace():
     """In no output format; artist and copyright stay in all of them."""
     data = saved(quarters(), "JPEG", exif=block(), comment=b"SN-1 was here")
     for rendition in render(data, Recipe("t", 90, 90, formats=("jpeg", "png", "webp", "avif"))).renditions:
-        facts = exif.read(rendition.data)
+        facts = exif.read(Reader.of(rendition.data))
         assert facts.private.to_dict() == {}
         assert facts.to_dict() == {"artist": "Zoë", "copyright": "© 2026 Zoë"}
         assert b"SN-1" not in rendition.data
@@ -364,7 +366,7 @@ if __name__ == "__main__":
 def test_the_file_itself_counts_as_memory_when_it_is_rendered():
     """Large renditions need more than admission foresaw, and the bytes are held as well."""
     data = saved(quarters(size=(4000, 3000)), "JPEG", quality=95)
-    header = formats.admit(lambda n: data[:n], len(data), LIMITS)
+    header = admit(Reader.of(data), LIMITS)
     enough = replace(LIMITS, memory_bytes=header.predicted_memory(4000) + len(data), rendition_side=100)
     whole = Recipe("whole", 4000, 3000)
     assert render(data, whole, limits=enough).renditions[0].width == 4000

@@ -9,8 +9,11 @@ from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
 from image_pipeline.imaging import exif
-from image_pipeline.imaging.containers import find_exif
-from tests.corpus import quarters, saved
+from image_pipeline.imaging.containers.exif import find_exif
+from image_pipeline.imaging.containers.tiff import Tiff
+from image_pipeline.imaging.reader import Reader
+from tests import corpus
+from tests.corpus import quarters, saved, turned
 
 
 def block(**changes):
@@ -38,7 +41,7 @@ def block(**changes):
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_facts_are_read_from_every_container(image_format):
     """Camera, lens, exposure and the moment with its offset."""
-    facts = exif.read(saved(quarters(), image_format, exif=block()))
+    facts = exif.read(Reader.of(saved(quarters(), image_format, exif=block())))
     assert facts.to_dict() == {
         "make": "Kamera",
         "model": "Modell 1",
@@ -55,7 +58,7 @@ def test_facts_are_read_from_every_container(image_format):
 
 def test_private_facts_must_be_asked_for():
     """Place and serial numbers are there, and in nothing that is written out by itself."""
-    facts = exif.read(saved(quarters(), "JPEG", exif=block()))
+    facts = exif.read(Reader.of(saved(quarters(), "JPEG", exif=block())))
     assert facts.private.to_dict() == {
         "latitude": -33.8569,
         "longitude": 151.215,
@@ -81,18 +84,18 @@ def test_private_facts_must_be_asked_for():
 )
 def test_a_moment_is_never_invented(changes, taken_at):
     """No offset is assumed, and cameras whose clock was never set have no moment."""
-    assert exif.read(saved(quarters(), "JPEG", exif=block(sub=changes))).taken_at == taken_at
+    assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=block(sub=changes)))).taken_at == taken_at
 
 
 def test_no_exif_gives_empty_facts():
     """Nothing known is nothing said."""
-    assert exif.read(saved(quarters(), "JPEG")).to_dict() == {}
-    assert exif.read(b"").to_dict() == {}
+    assert exif.read(Reader.of(saved(quarters(), "JPEG"))).to_dict() == {}
+    assert exif.read(Reader.of(b"")).to_dict() == {}
 
 
 def test_zero_denominators_are_no_numbers():
     """Exposure 1/0 is in real files; JSON has no infinity."""
-    facts = exif.read(saved(quarters(), "JPEG", exif=block(sub={0x829A: IFDRational(1, 0)})))
+    facts = exif.read(Reader.of(saved(quarters(), "JPEG", exif=block(sub={0x829A: IFDRational(1, 0)}))))
     assert facts.exposure_time is None
     assert json.dumps(facts.to_dict(), allow_nan=False)
 
@@ -103,25 +106,25 @@ def test_broken_exif_never_raises(at, noise):
     """Whatever the damage: facts that are JSON."""
     data = bytearray(saved(quarters(size=(16, 16)), "JPEG", exif=block()))
     data[24 + at : 24 + at + len(noise)] = noise
-    facts = exif.read(bytes(data))
+    facts = exif.read(Reader.of(bytes(data)))
     assert json.dumps([facts.to_dict(), facts.private.to_dict()], allow_nan=False)
 
 
 def test_rights_are_kept_and_nothing_else():
     """The block for renditions holds artist and copyright only."""
-    rights = exif.rights_block(saved(quarters(), "JPEG", exif=block()))
-    kept = exif.read(saved(quarters(), "JPEG", exif=rights))
+    rights = exif.rights_block(exif.read(Reader.of(saved(quarters(), "JPEG", exif=block()))))
+    kept = exif.read(Reader.of(saved(quarters(), "JPEG", exif=rights)))
     assert kept.to_dict() == {"artist": "Zoë", "copyright": "© 2026 Zoë"}
     assert kept.private.to_dict() == {}
-    assert exif.rights_block(saved(quarters(), "JPEG")) == b""
+    assert exif.rights_block(exif.read(Reader.of(saved(quarters(), "JPEG")))) == b""
 
 
 def test_short_rights_fit_into_the_entry():
     """Values of up to four bytes are stored in place (TIFF 6.0, section 2)."""
     tags = Image.Exif()
     tags[0x013B] = "Ann"
-    rights = exif.rights_block(saved(quarters(), "JPEG", exif=tags))
-    assert exif.read(saved(quarters(), "JPEG", exif=rights)).artist == "Ann"
+    rights = exif.rights_block(exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))))
+    assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=rights))).artist == "Ann"
 
 
 def test_adobe_rgb_is_marked_by_its_interoperability_index():
@@ -131,5 +134,14 @@ def test_adobe_rgb_is_marked_by_its_interoperability_index():
         sub = b"\0\1" + b"\xa0\x05\0\4\0\0\0\1\0\0\0\x2c" + bytes(4)
         first = b"\0\1" + b"\x87\x69\0\4\0\0\0\1\0\0\0\x1a" + bytes(4)
         data = saved(quarters(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08" + first + sub + interop)
-        assert exif.says_adobe_rgb(find_exif(data)) is expected
-    assert not exif.says_adobe_rgb(b"")
+        assert exif.says_adobe_rgb(Reader.of(data)) is expected
+    assert not exif.says_adobe_rgb(Reader.of(b""))
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
+def test_finds_exif_in_every_container(image_format):
+    """The same block comes out wherever it lies."""
+    named = corpus.exif(t0x010F="Kamera")
+    data = turned("HEIF", 6) if image_format == "HEIF" else saved(quarters(), image_format, exif=named)
+    tiff = Tiff(find_exif(Reader.of(data)))
+    assert {0x010F, 0x0112} & tiff.directory(tiff.first).entries.keys()

@@ -3,84 +3,20 @@
 import pytest
 
 from image_pipeline.errors import CorruptImageError
-from image_pipeline.imaging import pixels
-from image_pipeline.imaging.formats import Limits, admit
-from image_pipeline.imaging.pixels import decode
-from tests.corpus import GOOD, HERE, quarters, saved
+from image_pipeline.imaging.formats.header import Header
+from image_pipeline.imaging.pixels import check_size
+
+TURNED = Header("TIFF", 20, 30, "RGB", orientation=6)
 
 
-def decoded(data, reduction=1.0):
-    """Pixels of admitted data."""
-    return decode(data, admit(lambda _: data, len(data), Limits()), reduction)
+def test_sizes_are_compared_as_stored_or_as_displayed():
+    """A decoder that turns the picture itself has the sides of the displayed one."""
+    check_size((30, 20), TURNED)
+    check_size((20, 30), TURNED, upright=True)
 
 
-@pytest.mark.parametrize("case", GOOD, ids=str)
-def test_every_picture_comes_in_a_mode_that_can_be_reduced(case):
-    """Palettes, bits, floats and 16 bits end here."""
-    assert decoded(case.make()).image.mode in ("L", "RGB", "RGBA", "CMYK")
-
-
-@pytest.mark.parametrize("scale", [2, 4, 8])
-def test_jpeg_is_decoded_at_a_fraction(scale):
-    """That is where most of the time is saved; the box tells where the picture ends."""
-    pixels = decoded(saved(quarters(size=(2001, 1001)), "JPEG"), scale * 1.5)
-    assert pixels.image.size == (-(-2001 // scale), -(-1001 // scale))
-    assert pixels.box == (0, 0, 2001 / scale, 1001 / scale)
-
-
-def test_other_formats_ignore_the_fraction():
-    """Nobody else can do it."""
-    assert decoded(saved(quarters(), "PNG"), 4).image.size == (240, 160)
-
-
-def test_a_missing_end_marker_is_forgiven_once_the_picture_is_complete():
-    """A viewer shows such a file; the record says what was wrong."""
-    whole = saved(quarters(), "JPEG")
-    assert "end marker" in decoded(whole[:-2]).warnings[0]
-    assert decoded(whole[:-2]).image.tobytes() == decoded(whole).image.tobytes()
-
-
-@pytest.mark.parametrize("missing", [20, 200, 400])
-def test_missing_pixels_are_not_forgiven(missing):
-    """Half a picture would be served for ever as if it were whole."""
-    from tests.corpus import noisy
-
-    with pytest.raises(CorruptImageError, match="JPEG is cut off"):
-        decoded(noisy("JPEG")[:-missing])
-
-
-def test_memory_errors_are_the_pictures_size(monkeypatch):
-    """When the prediction was wrong, the user learns the right thing all the same."""
-    from PIL.PngImagePlugin import PngImageFile
-
-    from image_pipeline.errors import ImageTooLargeError
-
-    def fail(_self):
-        raise MemoryError
-
-    monkeypatch.setattr(PngImageFile, "load", fail)
-    with pytest.raises(ImageTooLargeError, match="memory"):
-        decoded(saved(quarters(), "PNG"))
-
-
-def test_a_missing_decoder_is_not_blamed_on_the_picture(monkeypatch):
-    """The deployment is broken: told as it is, and never as a corrupt picture."""
-    data = (HERE / "turned-1.heic").read_bytes()
-    header = admit(lambda n: data[:n], len(data), Limits())
-
-    def missing(name):
-        raise ImportError(name)
-
-    monkeypatch.setattr(pixels, "import_module", missing)
-    with pytest.raises(ImportError):
-        pixels.decode(data, header, 1)
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_a_file_that_was_not_transferred_completely_is_told_so(kind):
-    """The commonest fault of all, in words for the person who uploaded it."""
-    data = saved(quarters(size=(600, 400)), kind, quality=95)[:-200]
-    header = admit(lambda n: data[:n], len(data), Limits())
-    with pytest.raises(CorruptImageError, match=f"{kind} is cut off") as caught:
-        decode(data, header, 1)
-    assert "upload it again" in caught.value.hint
+@pytest.mark.parametrize(("size", "upright"), [((20, 30), False), ((30, 20), True), ((31, 20), False)])
+def test_another_size_is_corrupt(size, upright):
+    """Limits and predicted memory were judged by the admitted size."""
+    with pytest.raises(CorruptImageError, match="contradicts itself"):
+        check_size(size, TURNED, upright=upright)

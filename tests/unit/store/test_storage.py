@@ -55,44 +55,42 @@ def test_never_reads_more_than_the_limit():
         storage.read(source, 9)
 
 
-def test_head_is_read_by_range_and_only_when_it_grows():
-    """A header read costs one small GET, and asking again for what is there costs none."""
-    head = storage.Head(source_of("uploads/a.jpg", b"0123456789"))
+def test_parts_are_read_by_range():
+    """A header costs one small GET, and so does a part further on."""
+    upload = storage.UploadReader(source_of("uploads/a.jpg", b"0123456789"))
     with watched(storage._s3(), "s3.GetObject") as calls:
-        assert head.read(4) == b"0123"
-        assert head.read(2) == b"01"
-        assert head.read(8) == b"01234567"
-        assert head.read(100) == b"0123456789"
-        assert head.read(1000) == b"0123456789"
-    assert [call["Range"] for call in calls] == ["bytes=0-3", "bytes=0-7", "bytes=0-99"]
+        assert upload.read(0, 4) == b"0123"
+        assert upload.read(5, 100) == b"56789"
+        assert upload.read(10, 1) == b""
+    assert [call["Range"] for call in calls] == ["bytes=0-3", "bytes=5-104"]
 
 
-def test_head_of_an_empty_object_is_empty():
+def test_an_empty_object_is_not_read():
     """S3 refuses any range of an empty object, so it is not asked."""
-    assert storage.Head(source_of("uploads/a.jpg", b"")).read(64) == b""
+    assert storage.UploadReader(source_of("uploads/a.jpg", b"")).read(0, 64) == b""
 
 
 @pytest.mark.parametrize("key", ["uploads/a+b.jpg", "uploads/a%2Bb.jpg", "uploads/a%20b.jpg", "uploads/a b.jpg"])
-def test_head_takes_the_raw_key_first(key):
+def test_the_raw_key_is_tried_first(key):
     """A name that looks encoded is read as it is."""
-    head = storage.Head(source_of(key, b"x"))
-    assert head.read(1) == b"x"
-    assert head.source.key == key
+    upload = storage.UploadReader(source_of(key, b"x"))
+    assert upload.read(0, 1) == b"x"
+    assert upload.source.key == key
 
 
-def test_head_takes_the_decoded_key_when_the_raw_one_does_not_exist():
-    """Some senders encode keys; what was found is what later steps read."""
-    source = replace(source_of("uploads/a b.jpg", b"x"), key="uploads/a+b.jpg")
-    head = storage.Head(source)
-    assert head.read(1) == b"x"
-    assert head.source.key == "uploads/a b.jpg"
+def test_the_decoded_key_is_taken_when_the_raw_one_does_not_exist():
+    """Some senders encode keys; later steps read under the spelling that exists."""
+    upload = storage.UploadReader(replace(source_of("uploads/a b.jpg", b"xy"), key="uploads/a+b.jpg"))
+    assert upload.read(0, 1) == b"x"
+    assert upload.source.key == "uploads/a b.jpg"
+    assert upload.read(1, 1) == b"y"
 
 
-def test_head_vanishes_when_no_spelling_exists():
-    """The error tells, and the key that was announced is not replaced by a guess."""
-    head = storage.Head(storage.Source(UPLOADS_BUCKET, "uploads/a+b.jpg", "etag", None, 3))
+def test_an_upload_has_vanished_when_no_spelling_exists():
+    """The error says so, and the key that was announced is not replaced by a guess."""
+    upload = storage.UploadReader(storage.Source(UPLOADS_BUCKET, "uploads/a+b.jpg", "etag", None, 3))
     with pytest.raises(UploadVanishedError):
-        head.read(1)
+        upload.read(0, 1)
 
 
 def test_rendition_is_stored_with_its_type_and_may_be_cached_for_ever():

@@ -6,7 +6,7 @@ from botocore.stub import Stubber
 
 from image_pipeline.errors import LabelsDelayedError, LabelsUnavailableError
 from image_pipeline.imaging.engine import Rendition
-from image_pipeline.imaging.formats import Header
+from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.recipes import Recipe, Watermark
 from image_pipeline.workflow import labels
 

@@ -22,7 +22,9 @@ from image_pipeline.errors import (
     UnsupportedFormatError,
     UploadTooLargeError,
 )
-from image_pipeline.imaging import formats
+from image_pipeline.imaging.formats.header import CONTENT_TYPES
+from image_pipeline.imaging.formats.recognise import recognise
+from image_pipeline.imaging.reader import FIRST_BYTES
 
 MOST_BYTES = 4_500_000
 """Of a request, in bytes: in base64 and with its headers it must stay below what Lambda takes, 6,291,456 bytes."""
@@ -73,7 +75,7 @@ def receive(event: dict[str, Any], admitted: frozenset[str]) -> Picture:
     elif "\N{REPLACEMENT CHARACTER}" in name:
         # Stands for bytes that were no text: several names would become one, and one upload cover another.
         raise InvalidKeyError("The parameter `name` is not UTF-8.", "Encode the name as UTF-8, then as a URL.")
-    return Picture(keys.named(name), data, formats.CONTENT_TYPES[kind], overwrite)
+    return Picture(keys.named(name), data, CONTENT_TYPES[kind], overwrite)
 
 
 def body(event: dict[str, Any]) -> bytes:
@@ -130,7 +132,7 @@ def _content(event: dict[str, Any]) -> tuple[str, bytes]:
 
 def _kind(event: dict[str, Any], data: bytes, admitted: frozenset[str]) -> str:
     try:
-        return formats.recognise(data[: formats.HEAD_BYTES], admitted)
+        return recognise(data[:FIRST_BYTES], admitted)
     except UnsupportedFormatError as error:
         if event.get("isBase64Encoded"):
             raise

@@ -20,11 +20,15 @@ import PIL
 from PIL import Image
 
 from image_pipeline.errors import ImageTooLargeError
-from image_pipeline.imaging import resize
+from image_pipeline.imaging import exif, resize
+from image_pipeline.imaging.decode import decode
 from image_pipeline.imaging.encode import CONTENT_TYPES, EXTENSIONS, WITH_ALPHA, encode
-from image_pipeline.imaging.exif import rights_block
-from image_pipeline.imaging.formats import Header, Limits, admit
-from image_pipeline.imaging.pixels import Pixels, decode
+from image_pipeline.imaging.exif import CameraFacts, rights_block
+from image_pipeline.imaging.formats.admission import admit
+from image_pipeline.imaging.formats.header import Header
+from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.pixels import Pixels
+from image_pipeline.imaging.reader import Reader
 from image_pipeline.imaging.recipes import DEFAULT_QUALITY, Recipe, Watermark
 from image_pipeline.imaging.summary import Summary, summarise
 
@@ -106,17 +110,20 @@ class Rendered:
     """For a person: what was wrong with the file and what was done about it."""
     header: Header
     """As admitted from all bytes: frames and orientation are exact here."""
+    exif: CameraFacts
 
 
 def render(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Rendered:
     """Make all renditions of one picture.
 
     Raises:
-        RejectedError: as `formats.admit`, and CorruptImageError where the pixels cannot be decoded.
+        RejectedError: as `admission.admit`, and CorruptImageError where the pixels cannot be decoded.
     """
-    header = admit(lambda _: data, len(data), limits)
-    picture = _open(data, header, max((_scale(each, header) for each in recipes), default=0.0), limits)
-    rights = rights_block(data)
+    reader = Reader.of(data)
+    header = admit(reader, limits)
+    facts = exif.read(reader)
+    picture = _open(reader, header, max((_scale(each, header) for each in recipes), default=0.0), limits)
+    rights = rights_block(facts)
     results: dict[str, list[Callable[[], Rendition]]] = {}
     with _helpers(recipes) as threads:
         for recipe in sorted(recipes, key=partial(_scale, header=header), reverse=True):
@@ -126,7 +133,7 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Rendered:
         summary = summarise(picture.whole(_inside(header, _SUMMARY_SIDE)), resize.reduce)
         sha256 = hashlib.sha256(data).hexdigest()
         renditions = tuple(result() for recipe in recipes for result in results[recipe.name])
-    return Rendered(renditions, summary, sha256, _content_id(sha256, recipes), tuple(picture.warnings), header)
+    return Rendered(renditions, summary, sha256, _content_id(sha256, recipes), tuple(picture.warnings), header, facts)
 
 
 def reduced(data: bytes, limits: Limits, max_side: int, min_side: int) -> Rendition:
@@ -141,8 +148,9 @@ def reduced(data: bytes, limits: Limits, max_side: int, min_side: int) -> Rendit
     Raises:
         RejectedError: as `render`.
     """
-    header = admit(lambda _: data, len(data), limits)
-    picture = _open(data, header, min(1.0, max_side / max(header.width, header.height)), limits)
+    reader = Reader.of(data)
+    header = admit(reader, limits)
+    picture = _open(reader, header, min(1.0, max_side / max(header.width, header.height)), limits)
     image = _flat(picture.whole(_inside(header, max_side)), "#ffffff")
     image = _padded(image, (max(image.width, min_side), max(image.height, min_side)), "#ffffff")
     out = encode(image, "jpeg", DEFAULT_QUALITY["jpeg"], b"")
@@ -172,17 +180,17 @@ def _inside(header: Header, side: int) -> tuple[int, int]:
 # The picture in many sizes --------------------------------------------------------------------------------------------
 
 
-def _open(data: bytes, header: Header, scale: float, limits: Limits) -> _Picture:
+def _open(reader: Reader, header: Header, scale: float, limits: Limits) -> _Picture:
     longest = max(header.width, header.height)
     scale = max(scale, min(1.0, _SUMMARY_SIDE / longest))
-    memory = header.predicted_memory(max(1, round(longest * scale))) + len(data)
+    memory = header.predicted_memory(max(1, round(longest * scale))) + reader.size
     if memory > limits.memory_bytes:
         raise ImageTooLargeError(
             f"Renditions of this size need about {memory / 1e6:.0f} MB for a picture of {header.width} × "
             f"{header.height} pixels; {limits.memory_bytes / 1e6:.0f} MB are there.",
             "Ask for smaller renditions, or give the function more memory.",
         )
-    pixels = decode(data, header, 1 / scale)
+    pixels = decode(reader, header, 1 / scale)
     return _Picture(pixels, _CAMERA_CASCADE if header.camera else _CASCADE)
 
 

@@ -1,7 +1,7 @@
 """Camera facts from EXIF; whatever tells where somebody was or which device it is, is kept apart.
 
-Reads the block itself (Exif 3.0, CIPA DC-008) with the bounded reader of `containers`, without Pillow: broken EXIF is
-common, and a picture without facts is better than none, so nothing here raises.
+Reads the block itself (Exif 3.0, CIPA DC-008) within the budget of the file, without Pillow. Broken EXIF is common,
+and a picture without facts is better than none, so nothing here raises.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from image_pipeline.imaging.containers import BrokenContainerError, NeedMoreBytesError, Tiff, Value, find_exif, whole
+from image_pipeline.imaging.containers.exif import find_exif
+from image_pipeline.imaging.containers.tiff import Directory, Tiff
+from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
 _MAX_TEXT = 500
 
@@ -84,58 +86,50 @@ def _known(**pairs: Any) -> dict[str, Any]:
     return {name: value for name, value in pairs.items() if value is not None}
 
 
-def read(head: bytes) -> CameraFacts:
-    """Facts from the first bytes of a file of any admitted format; empty where there is no readable EXIF.
-
-    The head that `formats.admit` reads holds the EXIF of JPEG, PNG, AVIF and HEIF files as cameras write them. WebP
-    keeps it behind the pixels: give the whole file.
-    """
-    tags = _directories(head)
+def read(reader: Reader) -> CameraFacts:
+    """Facts from the EXIF of a file of any admitted format; empty where there is no readable EXIF."""
+    main, camera, gps = _directories(reader)
     return CameraFacts(
-        make=_text(tags, 0x010F),
-        model=_text(tags, 0x0110),
-        lens=_text(tags, 0xA434),
-        exposure_time=_ratio(tags, 0x829A),
-        f_number=_ratio(tags, 0x829D),
-        iso=whole(tags, 0x8827) or None,
-        focal_length=_ratio(tags, 0x920A),
-        taken_at=_taken_at(tags),
-        artist=_text(tags, _ARTIST),
-        copyright=_text(tags, _COPYRIGHT),
+        make=_text(main, 0x010F),
+        model=_text(main, 0x0110),
+        lens=_text(camera, 0xA434),
+        exposure_time=_ratio(camera, 0x829A),
+        f_number=_ratio(camera, 0x829D),
+        iso=camera.integer(0x8827) or None,
+        focal_length=_ratio(camera, 0x920A),
+        taken_at=_taken_at(camera),
+        artist=_text(main, _ARTIST),
+        copyright=_text(main, _COPYRIGHT),
         private=PrivateFacts(
-            latitude=_degrees(tags, 0x10002, 0x10001, b"S", 90),
-            longitude=_degrees(tags, 0x10004, 0x10003, b"W", 180),
-            altitude=_altitude(tags),
-            camera_serial=_text(tags, 0xA431),
-            lens_serial=_text(tags, 0xA435),
-            owner=_text(tags, 0xA430),
+            latitude=_degrees(gps, 2, 1, b"S", 90),
+            longitude=_degrees(gps, 4, 3, b"W", 180),
+            altitude=_altitude(gps),
+            camera_serial=_text(camera, 0xA431),
+            lens_serial=_text(camera, 0xA435),
+            owner=_text(camera, 0xA430),
         ),
     )
 
 
-def says_adobe_rgb(block: bytes) -> bool:
-    """Whether an EXIF block marks the pixels as Adobe RGB: interoperability index R03 (DCF 2.0, "DCF optional file").
-
-    Args:
-        block: the TIFF structure that `containers.find_exif` gives.
-    """
+def says_adobe_rgb(reader: Reader) -> bool:
+    """Whether EXIF marks the pixels as Adobe RGB: interoperability index R03 (DCF 2.0, "DCF optional file")."""
     try:
-        tiff = Tiff(block)
-        first, _ = tiff.directory(tiff.first)
-        second, _ = tiff.directory(whole(first, _EXIF_IFD))
-        index = tiff.directory(whole(second, _INTEROP_IFD))[0].get(1)
-    except (NeedMoreBytesError, BrokenContainerError):
+        tiff = Tiff(find_exif(reader))
+        camera = tiff.directory(tiff.directory(tiff.first).integer(_EXIF_IFD))
+        index = tiff.directory(camera.integer(_INTEROP_IFD)).text(1)
+    except BrokenContainerError:
         return False
-    return isinstance(index, bytes) and index.startswith(b"R03")
+    return index is not None and index.startswith(b"R03")
 
 
-def rights_block(head: bytes) -> bytes:
-    """A new EXIF block with artist and copyright of `head` and nothing else; empty where it names neither.
+def rights_block(facts: CameraFacts) -> bytes:
+    """A new EXIF block with artist and copyright and nothing else; empty where neither is known.
 
     Starts with `Exif\\0\\0`, as Pillow's `exif=` wants it.
     """
-    tags = _directories(head)
-    texts = [(tag, text.encode() + b"\0") for tag in (_ARTIST, _COPYRIGHT) if (text := _text(tags, tag))]
+    texts = [
+        (tag, text.encode() + b"\0") for tag, text in ((_ARTIST, facts.artist), (_COPYRIGHT, facts.copyright)) if text
+    ]
     if not texts:
         return b""
     entries, values = b"", b""
@@ -147,25 +141,26 @@ def rights_block(head: bytes) -> bytes:
     return b"Exif\0\0MM\0*\0\0\0\x08" + len(texts).to_bytes(2, "big") + entries + b"\0\0\0\0" + values
 
 
-def _directories(head: bytes) -> dict[int, Value]:
-    """Tags of the first, the EXIF and the GPS directory; those of GPS start at 0x10000, as their numbers overlap."""
-    block = find_exif(head)
-    tags: dict[int, Value] = {}
+def _directories(reader: Reader) -> tuple[Directory, Directory, Directory]:
+    """The main, the EXIF and the GPS directory; each is empty where it is missing or broken."""
+    nothing = Directory(reader, False, {}, 0)
     try:
-        tiff = Tiff(block)
-        tags, _ = tiff.directory(tiff.first)
-        for pointer, shift in ((_EXIF_IFD, 0), (_GPS_IFD, 0x10000)):
-            if pointer in tags:
-                more, _ = tiff.directory(whole(tags, pointer))
-                tags = tags | {tag + shift: value for tag, value in more.items()}
-    except (NeedMoreBytesError, BrokenContainerError):
-        pass  # what was read so far is still right
-    return tags
+        tiff = Tiff(find_exif(reader))
+        main = tiff.directory(tiff.first)
+    except BrokenContainerError:
+        return nothing, nothing, nothing
+    others = []
+    for pointer in (_EXIF_IFD, _GPS_IFD):
+        try:
+            others.append(tiff.directory(main.integer(pointer)) if pointer in main else nothing)
+        except BrokenContainerError:
+            others.append(nothing)
+    return main, others[0], others[1]
 
 
-def _text(tags: dict[int, Value], tag: int) -> str | None:
-    value = tags.get(tag)
-    if not isinstance(value, bytes):
+def _text(tags: Directory, tag: int) -> str | None:
+    value = tags.text(tag)
+    if value is None:
         return None
     raw = value.split(b"\0", 1)[0]
     try:
@@ -175,15 +170,12 @@ def _text(tags: dict[int, Value], tag: int) -> str | None:
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:_MAX_TEXT] or None
 
 
-def _ratios(tags: dict[int, Value], tag: int) -> list[float]:
-    value = tags.get(tag)
-    if not isinstance(value, tuple):
-        return []
-    pairs = [each for each in value if isinstance(each, tuple)]
+def _ratios(tags: Directory, tag: int) -> list[float]:
+    pairs = tags.rationals(tag)
     return [top / bottom for top, bottom in pairs] if all(bottom for _, bottom in pairs) else []
 
 
-def _ratio(tags: dict[int, Value], tag: int) -> float | None:
+def _ratio(tags: Directory, tag: int) -> float | None:
     """First rational of a tag, to six significant digits; None where it is not a positive number."""
     values = _ratios(tags, tag)
     return float(f"{values[0]:.6g}") if values and values[0] > 0 else None
@@ -193,7 +185,7 @@ _TIME = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)")
 _OFFSET = re.compile(r"[+-]\d\d:\d\d|Z")
 
 
-def _taken_at(tags: dict[int, Value]) -> str | None:
+def _taken_at(tags: Directory) -> str | None:
     """DateTimeOriginal, else DateTimeDigitized, with their own offset and fraction of a second."""
     for when, offset, fraction in ((0x9003, 0x9011, 0x9291), (0x9004, 0x9012, 0x9292)):
         found = _TIME.fullmatch(_text(tags, when) or "")
@@ -214,19 +206,19 @@ def _possible(year: int, month: int, day: int, hour: int, minute: int, second: i
     return year > 0 and 1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60
 
 
-def _degrees(tags: dict[int, Value], tag: int, reference: int, negative: bytes, limit: float) -> float | None:
+def _degrees(tags: Directory, tag: int, reference: int, negative: bytes, limit: float) -> float | None:
     parts = _ratios(tags, tag)
     if len(parts) != 3:
         return None
     value = parts[0] + parts[1] / 60 + parts[2] / 3600
     if not math.isfinite(value) or not 0 <= value <= limit:
         return None
-    side = tags.get(reference)
-    return round(-value if isinstance(side, bytes) and side.startswith(negative) else value, 7)
+    side = tags.text(reference) or b""
+    return round(-value if side.startswith(negative) else value, 7)
 
 
-def _altitude(tags: dict[int, Value]) -> float | None:
-    parts = _ratios(tags, 0x10006)
+def _altitude(tags: Directory) -> float | None:
+    parts = _ratios(tags, 6)
     if not parts:
         return None
-    return round(-parts[0] if whole(tags, 0x10005) == 1 else parts[0], 2)
+    return round(-parts[0] if tags.integer(5) == 1 else parts[0], 2)

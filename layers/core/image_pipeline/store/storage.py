@@ -97,18 +97,6 @@ def _get(source: Source, **more: str) -> bytes:
         return answer["Body"].read()
 
 
-def read_head(source: Source, length: int) -> bytes:
-    """The first `length` bytes, or all when there are fewer; one ranged GET.
-
-    Raises:
-        UploadVanishedError: that version is gone.
-        StorageUnavailableError: S3 did not answer.
-    """
-    if source.size_bytes == 0:
-        return b""  # S3 answers a range of nothing with an error
-    return _get(source, Range=f"bytes=0-{length - 1}")
-
-
 def read(source: Source, max_bytes: int) -> bytes:
     """The whole object, never more than `max_bytes`, whatever size was announced.
 
@@ -126,32 +114,39 @@ def read(source: Source, max_bytes: int) -> bytes:
     return data
 
 
-class Head:
-    """The beginning of an object, read in as few ranged GETs as it takes."""
+class UploadReader:
+    """Parts of an upload by ranged GETs, under the spelling of its key that exists."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         """After the first read: under the spelling of the key that exists."""
-        self._bytes = b""
+        self._known = False
 
-    def read(self, length: int) -> bytes:
-        """The first `length` bytes, fewer when the object ends before.
+    def read(self, start: int, length: int) -> bytes:
+        """At most `length` bytes from `start`, fewer when the object ends before.
 
         Raises:
             UploadVanishedError: the object exists under no spelling of its key.
             StorageUnavailableError: S3 did not answer.
         """
-        if len(self._bytes) < min(length, self.source.size_bytes):
-            self._bytes = self._read_existing(length)
-        return self._bytes[:length]
+        if start >= self.source.size_bytes:
+            return b""  # S3 answers a range of nothing with an error
+        if not self._known:
+            return self._read_existing(start, length)
+        return _read_range(self.source, start, length)
 
-    def _read_existing(self, length: int) -> bytes:
+    def _read_existing(self, start: int, length: int) -> bytes:
         *likelier, last = (replace(self.source, key=key) for key in keys.spellings(self.source.key))
+        self._known = True
         for self.source in likelier:
             with suppress(UploadVanishedError):
-                return read_head(self.source, length)
+                return _read_range(self.source, start, length)
         self.source = last
-        return read_head(last, length)
+        return _read_range(last, start, length)
+
+
+def _read_range(source: Source, start: int, length: int) -> bytes:
+    return _get(source, Range=f"bytes={start}-{start + length - 1}")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_rekognition import RekognitionClient
 
     from image_pipeline.imaging.engine import Rendition  # brings Pillow along, which asking for labels does not need
-    from image_pipeline.imaging.formats import Header
+    from image_pipeline.imaging.formats.header import Header
     from image_pipeline.imaging.recipes import Recipe
 
 # Rekognition's quotas: https://docs.aws.amazon.com/rekognition/latest/dg/limits.html

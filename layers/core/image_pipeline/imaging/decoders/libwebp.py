@@ -16,6 +16,9 @@ from typing import Any
 import PIL
 from PIL import Image
 
+from image_pipeline.imaging.formats.header import Header
+from image_pipeline.imaging.pixels import check_size
+
 _ABI = 0x0209
 _MODE_RGBA = 1
 _NOT_ENOUGH_DATA = 7
@@ -81,17 +84,19 @@ def _library() -> Any:
     return library if known else None
 
 
-def decode(data: bytes, least: tuple[int, int]) -> Image.Image | None:
+def decode(data: bytes, header: Header, least: tuple[int, int]) -> Image.Image | None:
     """Decode a still WebP, lossy ones no larger than needed.
 
     Args:
         data: the whole file.
+        header: what admission has found.
         least: (width, height) in pixels that the result must have, unless the picture is smaller.
 
     Returns:
         Mode RGB or RGBA; None where Pillow has to do it.
 
     Raises:
+        CorruptImageError: the size is not the admitted one.
         ValueError: the data is cut off or broken.
     """
     library = _library()
@@ -102,6 +107,7 @@ def decode(data: bytes, least: tuple[int, int]) -> Image.Image | None:
     if library.WebPGetFeaturesInternal(data, len(data), ctypes.byref(features), _ABI) or features.has_animation:
         return None
     width, height = features.width, features.height
+    check_size((width, height), header)
     if features.format == _LOSSY and least[0] < width and least[1] < height:
         width, height = least
         config.options.use_scaling = 1

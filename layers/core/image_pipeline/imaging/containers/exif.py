@@ -1,0 +1,54 @@
+"""Where the EXIF block lies in a picture of any container."""
+
+from __future__ import annotations
+
+from image_pipeline.imaging.containers.chunks import png_chunks, riff_chunks
+from image_pipeline.imaging.containers.heif import heif_items
+from image_pipeline.imaging.containers.jpeg import APP1, segments
+from image_pipeline.imaging.reader import BrokenContainerError, Reader
+
+
+def find_exif(reader: Reader) -> Reader:
+    """The EXIF block, a TIFF structure, of a picture in any container; of size 0 where there is none."""
+    try:
+        return _find_exif(reader) or reader.part(0, 0)
+    except BrokenContainerError:
+        return reader.part(0, 0)
+
+
+def _find_exif(reader: Reader) -> Reader | None:
+    head = reader.up_to(0, 12)
+    if head[:3] == b"\xff\xd8\xff":
+        return _in_jpeg(reader)
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        return next((reader.part(each.start, each.length) for each in png_chunks(reader) if each.kind == b"eXIf"), None)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return _in_webp(reader)
+    if head[4:8] == b"ftyp":
+        return _in_boxes(reader)
+    return reader if head[:2] in (b"II", b"MM") else None
+
+
+def _in_jpeg(reader: Reader) -> Reader | None:
+    for segment in segments(reader):
+        if segment.marker == APP1 and reader.up_to(segment.start, 6) == b"Exif\x00\x00":
+            return reader.part(segment.start + 6, segment.length - 6)
+    return None
+
+
+def _in_webp(reader: Reader) -> Reader | None:
+    for chunk in riff_chunks(reader):
+        if chunk.kind == b"EXIF":
+            marker = 6 if reader.up_to(chunk.start, 6) == b"Exif\x00\x00" else 0
+            return reader.part(chunk.start + marker, chunk.length - marker)
+    return None
+
+
+def _in_boxes(reader: Reader) -> Reader | None:
+    location = heif_items(reader).exif
+    if location is None:
+        return None
+    block = reader.part(*location)
+    # ISO/IEC 23008-12 A.2.1: four bytes say how far after them the TIFF header starts.
+    skipped = 4 + block.number(0, 4)
+    return block.part(skipped, block.size - skipped)

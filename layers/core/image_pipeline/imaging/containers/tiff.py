@@ -1,0 +1,160 @@
+"""TIFF directories (TIFF 6.0, section 2; BigTIFF), of a file or of an EXIF block.
+
+A directory is a table of places. Only the values that somebody asks for are read, so that a directory whose entries all
+point at the same megabyte costs nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Reader
+
+_UNITS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
+"""Bytes of one value, by type; 129 is the UTF-8 of Exif 3.0."""
+_INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+_RATIONALS = {5: "I", 10: "i"}
+_TEXTS = frozenset({2, 7, 129})
+_MOST_ENTRIES = 4096
+_MOST_TEXT = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where the values of one tag are."""
+
+    kind: int
+    """Type of the values, as TIFF numbers them."""
+    count: int
+    start: int
+    """Offset of the first value."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of all values; 0 where the type is unknown."""
+        return _UNITS.get(self.kind, 0) * self.count
+
+
+class Directory:
+    """One directory: its tags, whose values are read on demand, and the offset of the next one."""
+
+    def __init__(self, reader: Reader, little: bool, entries: dict[int, Entry], following: int) -> None:
+        self._reader = reader
+        self._order = "<" if little else ">"
+        self.entries = entries
+        """By tag; the first of each tag."""
+        self.following = following
+        """Offset of the next directory; 0 at the end."""
+
+    def __contains__(self, tag: int) -> bool:
+        """Whether the directory has this tag."""
+        return tag in self.entries
+
+    def integers(self, tag: int, most: int = 16) -> tuple[int, ...]:
+        """The first `most` integers of a tag; none where it is missing, not of integers, or cut off."""
+        entry = self.entries.get(tag)
+        if entry is None or entry.kind not in _INTEGERS:
+            return ()
+        return self._unpack(entry, min(entry.count, most), _INTEGERS[entry.kind])
+
+    def integer(self, tag: int, default: int = 0) -> int:
+        """The first integer of a tag, or `default`."""
+        return next(iter(self.integers(tag, 1)), default)
+
+    def text(self, tag: int) -> bytes | None:
+        """The bytes of a text or of undefined data.
+
+        None where they are missing, of another type, longer than 64 KiB or cut off.
+        """
+        entry = self.entries.get(tag)
+        if entry is None or entry.kind not in _TEXTS or not 0 < entry.length <= _MOST_TEXT:
+            return None
+        try:
+            return self._reader.take(entry.start, entry.length)
+        except BrokenContainerError:
+            return None
+
+    def rationals(self, tag: int, most: int = 4) -> tuple[tuple[int, int], ...]:
+        """The first `most` rationals of a tag as (numerator, denominator)."""
+        entry = self.entries.get(tag)
+        if entry is None or entry.kind not in _RATIONALS:
+            return ()
+        numbers = self._unpack(entry, min(entry.count, most), 2 * _RATIONALS[entry.kind])
+        return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+    def _unpack(self, entry: Entry, count: int, codes: str) -> tuple[int, ...]:
+        form = self._order + codes * count
+        try:
+            return struct.unpack(form, self._reader.take(entry.start, struct.calcsize(form)))
+        except BrokenContainerError:
+            return ()
+
+
+class Tiff:
+    """A TIFF structure.
+
+    Raises:
+        BrokenContainerError: at construction, when the reader does not start like TIFF.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        head = reader.take(0, 8)
+        if head[:2] not in (b"II", b"MM"):
+            raise BrokenContainerError("no TIFF byte order")
+        self._reader = reader
+        self.little = head[:2] == b"II"
+        """Whether numbers are little-endian."""
+        self.big = self._number(2, 2) == 43
+        """BigTIFF, with offsets of eight bytes."""
+        if not self.big and self._number(2, 2) != 42:
+            raise BrokenContainerError("no TIFF version")
+        self.first = self._number(8, 8) if self.big else self._number(4, 4)
+        """Offset of the first directory."""
+
+    def directory(self, offset: int) -> Directory:
+        """The directory at `offset`.
+
+        Raises:
+            CutOffError: its table goes on after the reader.
+            BrokenContainerError: more entries than any real file has.
+        """
+        count, start, entry_bytes, _ = self._table(offset)
+        table = self._reader.take(start, count * entry_bytes)
+        entries: dict[int, Entry] = {}
+        for at in range(0, len(table), entry_bytes):
+            tag, entry = self._entry(table[at : at + entry_bytes], start + at)
+            entries.setdefault(tag, entry)
+        return Directory(self._reader, self.little, entries, self.following(offset))
+
+    def following(self, offset: int) -> int:
+        """Offset of the directory after the one at `offset`, without reading that one; 0 at the end.
+
+        Raises:
+            BrokenContainerError: as `directory`.
+        """
+        count, start, entry_bytes, link_bytes = self._table(offset)
+        try:
+            return self._number(start + count * entry_bytes, link_bytes)
+        except CutOffError:  # EXIF blocks often end without the link
+            return 0
+
+    def _table(self, offset: int) -> tuple[int, int, int, int]:
+        """(number of entries, offset of the first, bytes of an entry, bytes of the link behind them)."""
+        count_bytes, entry_bytes, link_bytes = (8, 20, 8) if self.big else (2, 12, 4)
+        count = self._number(offset, count_bytes)
+        if count > _MOST_ENTRIES:
+            raise BrokenContainerError(f"TIFF directory with {count} entries")
+        return count, offset + count_bytes, entry_bytes, link_bytes
+
+    def _entry(self, row: bytes, at: int) -> tuple[int, Entry]:
+        order = "<" if self.little else ">"
+        tag, kind, count = struct.unpack(order + ("HHQ" if self.big else "HHI"), row[: 12 if self.big else 8])
+        inline_bytes = 8 if self.big else 4
+        inline = at + len(row) - inline_bytes
+        pointer = struct.unpack(order + ("Q" if self.big else "I"), row[-inline_bytes:])[0]
+        entry = Entry(kind, count, inline)
+        return tag, entry if entry.length <= inline_bytes else Entry(kind, count, pointer)
+
+    def _number(self, at: int, count: int) -> int:
+        return self._reader.number(at, count, self.little)

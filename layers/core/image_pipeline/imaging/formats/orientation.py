@@ -1,0 +1,21 @@
+"""What admission needs of EXIF, in any container."""
+
+from __future__ import annotations
+
+from image_pipeline.imaging.containers.exif import find_exif
+from image_pipeline.imaging.containers.tiff import Tiff
+from image_pipeline.imaging.reader import BrokenContainerError, Reader
+
+_MAKE, _ORIENTATION = 0x010F, 0x0112
+
+
+def orientation_and_camera(reader: Reader) -> tuple[int, bool]:
+    """EXIF orientation, 1 to 8, and whether EXIF names the maker of a camera; (1, False) where nothing is said."""
+    block = find_exif(reader)
+    try:
+        tiff = Tiff(block)
+        tags = tiff.directory(tiff.first)
+    except BrokenContainerError:
+        return 1, False
+    orientation = tags.integer(_ORIENTATION, 1)
+    return orientation if 1 <= orientation <= 8 else 1, _MAKE in tags

@@ -1,0 +1,170 @@
+"""Random access to the bytes of one file within a budget: what every parser of untrusted structure reads through.
+
+A hostile file can repeat, nest and point so that a small header costs a parser gigabytes or minutes. Here each read and
+each byte is paid for from one budget for the file, whichever parsers read it, and nothing is read twice for free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+FIRST_BYTES = 64 * 1024
+"""How much is fetched first: holds the header of nearly every camera file, thumbnail included."""
+
+_MOST_AHEAD = 1024 * 1024
+_WINDOWS = 3
+
+Fetch = Callable[[int, int], bytes]
+"""(start, length) → that part of the file."""
+
+
+class BrokenContainerError(ValueError):
+    """The structure contradicts itself, or is larger than that of any real file."""
+
+
+class CutOffError(BrokenContainerError):
+    """The structure goes on after the end of the file, or of the part that holds it."""
+
+
+class BudgetExceededError(BrokenContainerError):
+    """The structure takes more reads, bytes or requests than the file may cost."""
+
+
+@dataclass
+class Budget:
+    """What reading the structure of one file may still cost. The defaults hold admission below 200 ms of CPU."""
+
+    reads: int = 50_000
+    """Single reads: one for each segment, chunk, box, directory or value."""
+    bytes: int = 4 * 1024 * 1024
+    """Bytes handed out, however often the file repeats them."""
+    requests: int = 64
+    """Calls that fetch a part of the file from where it is stored."""
+
+    def spend(self, count: int) -> None:
+        """Pay for one read of `count` bytes.
+
+        Raises:
+            BudgetExceededError: it is more than what is left.
+        """
+        self.reads -= 1
+        self.bytes -= count
+        if self.reads < 0 or self.bytes < 0:
+            raise BudgetExceededError("its structure has more parts than that of any real file")
+
+    def spend_request(self) -> None:
+        """Pay for one request.
+
+        Raises:
+            BudgetExceededError: none is left.
+        """
+        self.requests -= 1
+        if self.requests < 0:
+            raise BudgetExceededError("its structure is spread over more places than that of any real file")
+
+
+class Reader:
+    """A file, or a part of one, read through its budget."""
+
+    def __init__(self, window: _Windows | _Memory, start: int, size: int, budget: Budget) -> None:
+        self._window = window
+        self._start = start
+        self.size = size
+        """Bytes of the file or part, also when not all of them exist."""
+        self.budget = budget
+
+    @classmethod
+    def of(cls, data: bytes, budget: Budget | None = None) -> Reader:
+        """A file that is in memory as a whole."""
+        return cls(_Memory(data), 0, len(data), budget or Budget())
+
+    @classmethod
+    def fetched(cls, fetch: Fetch, size: int, budget: Budget | None = None) -> Reader:
+        """A file that is stored elsewhere and fetched in parts, as few as possible.
+
+        Args:
+            fetch: gives a part of the file.
+            size: bytes of the whole file.
+            budget: what reading it may cost.
+        """
+        budget = budget or Budget()
+        return cls(_Windows(fetch, size, budget), 0, size, budget)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all bytes are at hand, so that `data` gives them."""
+        return isinstance(self._window, _Memory)
+
+    @property
+    def data(self) -> bytes:
+        """All bytes of a file, or part, that is in memory; they cost no budget."""
+        return self._window.read(self._start, self.size)
+
+    def take(self, at: int, count: int) -> bytes:
+        """`count` bytes from offset `at`.
+
+        Raises:
+            CutOffError: they are not all there.
+            BudgetExceededError: reading them costs more than is left.
+        """
+        if at < 0 or count < 0 or at + count > self.size:
+            raise CutOffError("it is cut off")
+        self.budget.spend(count)
+        out = self._window.read(self._start + at, count)
+        if len(out) < count:
+            raise CutOffError("it is cut off")
+        return out
+
+    def number(self, at: int, count: int, little: bool = False) -> int:
+        """An unsigned integer of `count` bytes; big-endian unless `little`.
+
+        Raises:
+            CutOffError, BudgetExceededError: as `take`.
+        """
+        return int.from_bytes(self.take(at, count), "little" if little else "big")
+
+    def up_to(self, at: int, count: int) -> bytes:
+        """As `take`, but fewer bytes where the file ends before."""
+        return self.take(at, max(0, min(count, self.size - at)))
+
+    def part(self, at: int, count: int) -> Reader:
+        """A part as a reader of its own, on the same budget; nothing is read yet."""
+        return Reader(self._window, self._start + at, min(count, max(0, self.size - at)), self.budget)
+
+
+class _Memory:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def read(self, start: int, count: int) -> bytes:
+        return self.data[start : start + count]
+
+
+class _Windows:
+    """Fetched parts of a file: its beginning, and the few that were needed last."""
+
+    def __init__(self, fetch: Fetch, size: int, budget: Budget) -> None:
+        self._fetch = fetch
+        self._size = size
+        self._budget = budget
+        self._windows: list[tuple[int, bytes]] = []
+        self._ahead = FIRST_BYTES
+
+    def read(self, start: int, count: int) -> bytes:
+        for at, window in self._windows:
+            if at <= start and start + count <= at + len(window):
+                return window[start - at : start - at + count]
+        at, window = self._load(start, count)
+        return window[start - at : start - at + count]
+
+    def _load(self, start: int, count: int) -> tuple[int, bytes]:
+        self._budget.spend_request()
+        if self._windows and start >= self._windows[-1][0]:
+            self._ahead = min(_MOST_AHEAD, 2 * self._ahead)  # a long header is being walked
+        at = start - start % FIRST_BYTES
+        length = min(max(start + count - at, self._ahead), self._size - at)
+        loaded = at, self._fetch(at, length)
+        first, *recent = self._windows or [loaded]
+        self._windows = [first, *recent[-(_WINDOWS - 1) :], loaded] if self._windows else [loaded]
+        return loaded

@@ -1,0 +1,87 @@
+"""image_pipeline.imaging.decode"""
+
+import pytest
+
+from image_pipeline.errors import CorruptImageError
+from image_pipeline.imaging.decode import decode
+from image_pipeline.imaging.decoders import heif
+from image_pipeline.imaging.formats.admission import admit
+from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.reader import Reader
+from tests.corpus import GOOD, HERE, quarters, saved
+
+
+def decoded(data, reduction=1.0):
+    """Pixels of admitted data."""
+    reader = Reader.of(data)
+    return decode(reader, admit(reader, Limits()), reduction)
+
+
+@pytest.mark.parametrize("case", GOOD, ids=str)
+def test_every_picture_comes_in_a_mode_that_can_be_reduced(case):
+    """Palettes, bits, floats and 16 bits end here."""
+    assert decoded(case.make()).image.mode in ("L", "RGB", "RGBA", "CMYK")
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_jpeg_is_decoded_at_a_fraction(scale):
+    """That is where most of the time is saved; the box tells where the picture ends."""
+    pixels = decoded(saved(quarters(size=(2001, 1001)), "JPEG"), scale * 1.5)
+    assert pixels.image.size == (-(-2001 // scale), -(-1001 // scale))
+    assert pixels.box == (0, 0, 2001 / scale, 1001 / scale)
+
+
+def test_other_formats_ignore_the_fraction():
+    """Nobody else can do it."""
+    assert decoded(saved(quarters(), "PNG"), 4).image.size == (240, 160)
+
+
+def test_a_missing_end_marker_is_forgiven_once_the_picture_is_complete():
+    """A viewer shows such a file; the record says what was wrong."""
+    whole = saved(quarters(), "JPEG")
+    assert "end marker" in decoded(whole[:-2]).warnings[0]
+    assert decoded(whole[:-2]).image.tobytes() == decoded(whole).image.tobytes()
+
+
+@pytest.mark.parametrize("missing", [20, 200, 400])
+def test_missing_pixels_are_not_forgiven(missing):
+    """Half a picture would be served for ever as if it were whole."""
+    from tests.corpus import noisy
+
+    with pytest.raises(CorruptImageError, match="JPEG is cut off"):
+        decoded(noisy("JPEG")[:-missing])
+
+
+def test_memory_errors_are_the_pictures_size(monkeypatch):
+    """When the prediction was wrong, the user learns the right thing all the same."""
+    from PIL.PngImagePlugin import PngImageFile
+
+    from image_pipeline.errors import ImageTooLargeError
+
+    def fail(_self):
+        raise MemoryError
+
+    monkeypatch.setattr(PngImageFile, "load", fail)
+    with pytest.raises(ImageTooLargeError, match="memory"):
+        decoded(saved(quarters(), "PNG"))
+
+
+def test_a_missing_decoder_is_not_blamed_on_the_picture(monkeypatch):
+    """The deployment is broken: told as it is, and never as a corrupt picture."""
+    data = (HERE / "turned-1.heic").read_bytes()
+
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(heif, "import_module", missing)
+    with pytest.raises(ImportError):
+        decoded(data)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_file_that_was_not_transferred_completely_is_told_so(kind):
+    """The commonest fault of all, in words for the person who uploaded it."""
+    data = saved(quarters(size=(600, 400)), kind, quality=95)[:-200]
+    with pytest.raises(CorruptImageError, match=f"{kind} is cut off") as caught:
+        decoded(data)
+    assert "upload it again" in caught.value.hint

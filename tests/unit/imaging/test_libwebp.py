@@ -1,0 +1,82 @@
+"""image_pipeline.imaging.decoders.libwebp"""
+
+import pytest
+from PIL import Image, ImageChops, ImageStat
+
+from image_pipeline.imaging import engine
+from image_pipeline.imaging.decoders import libwebp
+from image_pipeline.imaging.formats.header import Header
+from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.recipes import Recipe
+from tests.corpus import GOOD, SIZE, holed, noisy, quarters, saved
+
+
+@pytest.fixture(autouse=True)
+def _needs_the_library():
+    if libwebp._library() is None:
+        pytest.skip("this Pillow brings no libwebp of its own")
+
+
+def decode(data, least, size=SIZE):
+    """By libwebp, for a header of this size."""
+    return libwebp.decode(data, Header("WEBP", *size, "RGB"), least)
+
+
+def mean_difference(one, two):
+    """Of all channels."""
+    return max(ImageStat.Stat(ImageChops.difference(one, two)).mean)
+
+
+@pytest.mark.parametrize("options", [{"quality": 90}, {"lossless": True}])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_pixels_are_pillows(options, alpha):
+    """At full size: the same bytes, the same mode."""
+    import io
+
+    data = saved(holed() if alpha else quarters(), "WEBP", **options)
+    image = decode(data, SIZE)
+    with Image.open(io.BytesIO(data)) as opened:
+        assert image.mode == opened.mode
+        assert image.tobytes() == opened.tobytes()
+
+
+def test_lossy_pictures_come_at_the_size_that_is_needed():
+    """That saves time and memory; lossless ones are drawings and stay whole."""
+    source = quarters(size=(800, 600))
+    assert decode(saved(source, "WEBP", quality=80), (400, 300), (800, 600)).size == (400, 300)
+    assert decode(saved(source, "WEBP", lossless=True), (400, 300), (800, 600)).size == (800, 600)
+    assert decode(saved(source, "WEBP", quality=80), (900, 700), (800, 600)).size == (800, 600)
+
+
+@pytest.mark.parametrize("side", [90, 33, 1])
+def test_renditions_do_not_tell_who_decoded(side, monkeypatch):
+    """Within 2 of 255 on average of what Pillow's decoder would have given."""
+    import io
+
+    data = saved(Image.open(io.BytesIO(noisy("PNG"))).resize((600, 400)), "WEBP", quality=90)
+    outs = []
+    for library in (libwebp._library, lambda: None):
+        monkeypatch.setattr(libwebp, "_library", library)
+        (rendition,) = engine.render(data, [Recipe("t", side, side, formats=("png",))], Limits()).renditions
+        outs.append(Image.open(io.BytesIO(rendition.data)).convert("RGB"))
+    assert outs[0].size == outs[1].size
+    assert mean_difference(*outs) < 2
+
+
+def test_animations_are_left_to_pillow():
+    """Their first frame may lie anywhere on the canvas."""
+    animation = next(case for case in GOOD if case.name == "WebP animated").make()
+    assert decode(animation, SIZE) is None
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
+def test_cut_files_are_errors(share):
+    """Half a picture is no picture."""
+    data = noisy("WEBP")
+    with pytest.raises(ValueError, match="truncated"):
+        decode(data[: int(len(data) * share)], (10, 10))
+
+
+def test_what_is_no_webp_is_declined():
+    """Pillow says what is wrong with it."""
+    assert decode(b"RIFF\0\0\0\0WEBPXXXX", (1, 1)) is None

@@ -1,0 +1,108 @@
+"""image_pipeline.imaging.reader"""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_pipeline.imaging.containers.chunks import png_chunks, riff_chunks
+from image_pipeline.imaging.containers.exif import find_exif
+from image_pipeline.imaging.containers.heif import heif_items
+from image_pipeline.imaging.containers.jpeg import count_scans, segments
+from image_pipeline.imaging.containers.tiff import Tiff
+from image_pipeline.imaging.reader import (
+    FIRST_BYTES,
+    BrokenContainerError,
+    Budget,
+    BudgetExceededError,
+    CutOffError,
+    Reader,
+)
+from tests.corpus import GOOD
+
+DATA = bytes(range(256)) * 4096
+
+
+def fetched(data, fetches, budget=None):
+    def fetch(start, length):
+        fetches.append((start, length))
+        return data[start : start + length]
+
+    return Reader.fetched(fetch, len(data), budget)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(DATA)), st.integers(0, 300_000)), max_size=20))
+def test_fetched_parts_are_those_of_the_file(places):
+    """Whatever is read in whatever order, the bytes are the file's."""
+    reader = fetched(DATA, [], Budget(bytes=1 << 40))
+    for at, count in places:
+        assert reader.up_to(at, count) == DATA[at : at + count]
+
+
+def test_bytes_near_each_other_are_fetched_once():
+    """A header is read in many small pieces, and each request to S3 costs money and time."""
+    fetches = []
+    reader = fetched(DATA, fetches)
+    for at in range(0, 60_000, 1_000):
+        reader.take(at, 100)
+    assert fetches == [(0, FIRST_BYTES)]
+
+
+def test_memory_of_a_walk_is_bounded():
+    """A walk over a long file keeps its beginning and a few places, not all of it."""
+    reader = Reader.fetched(lambda _, length: bytes(length), 1 << 40)
+    held = []
+    for at in range(0, 60 * 2_000_000, 2_000_000):
+        reader.take(at, 4)
+        held.append(sum(len(window) for _, window in reader._window._windows))
+    assert max(held) < 5_000_000
+
+
+@pytest.mark.parametrize(("at", "count"), [(len(DATA), 1), (0, len(DATA) + 1), (-1, 1), (1 << 70, 1)])
+def test_nothing_is_read_outside_the_file(at, count):
+    """An offset from the file leads nowhere else."""
+    for reader in (Reader.of(DATA), fetched(DATA, [])):
+        with pytest.raises(CutOffError):
+            reader.take(at, count)
+
+
+def test_parts_draw_from_the_budget_of_their_file():
+    """However many parsers read however many parts, the file costs no more."""
+    reader = Reader.of(DATA, Budget(reads=5))
+    parsers = [reader.part(100, 10), reader.part(200, 10).part(2, 3), reader]
+    for parser in parsers:
+        parser.take(0, 1)
+    parsers[0].take(1, 1)
+    parsers[1].take(1, 1)
+    for parser in parsers:
+        with pytest.raises(BudgetExceededError):
+            parser.take(0, 1)
+
+
+@pytest.mark.parametrize("budget", [Budget(reads=9), Budget(bytes=900), Budget(requests=9)])
+def test_reads_bytes_and_requests_are_bounded(budget):
+    """Each of the three ends the walk."""
+    reader = Reader.fetched(lambda _, length: bytes(length), 1 << 40, budget)
+    with pytest.raises(BudgetExceededError):
+        [reader.take(step * 5_000_000, 100) for step in range(11)]
+
+
+@given(st.sampled_from(GOOD), st.data())
+def test_no_damage_breaks_more_than_the_file(case, data):
+    """A flipped byte or a cut gives a result or a BrokenContainerError, never another."""
+    whole = bytearray(case.make()[:4000])
+    for _ in range(4):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    damaged = bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    for walk in (
+        lambda: list(segments(Reader.of(damaged))),
+        lambda: count_scans(damaged, 0),
+        lambda: list(png_chunks(Reader.of(damaged))),
+        lambda: list(riff_chunks(Reader.of(damaged))),
+        lambda: heif_items(Reader.of(damaged)),
+        lambda: Tiff(Reader.of(damaged)).directory(Tiff(Reader.of(damaged)).first),
+        lambda: find_exif(Reader.of(damaged)),
+    ):
+        with contextlib.suppress(BrokenContainerError):
+            walk()
