@@ -17,7 +17,6 @@ from image_pipeline.errors import (
     UploadTooLargeError,
 )
 from image_pipeline.imaging.formats.admission import admit
-from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import FIRST_BYTES, Budget, Reader
 from tests.corpus import BAD, GOOD, SIZE, many_scans, padded_jpeg, png, quarters, saved, turned, webp_bomb
@@ -162,7 +161,7 @@ def test_any_bytes_are_admitted_or_rejected(data):
 def test_the_file_itself_counts_as_memory():
     """All of its bytes are held while it is decoded."""
     data = saved(Image.effect_noise((1000, 1000), 50).convert("RGB"), "PNG")
-    decoding = Header("PNG", 1000, 1000, "RGB").predicted_memory(2048)
+    decoding = admitted(data).predicted_memory(2048)
     enough = Limits(memory_bytes=decoding + len(data))
     assert admit(fetched(data), enough).format == "PNG"
     with pytest.raises(ImageTooLargeError):

@@ -1,18 +1,28 @@
 """image_pipeline.imaging.formats.header"""
 
+from dataclasses import replace
+
 import pytest
 
+from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.header import Header, draft_scale
-from image_pipeline.imaging.formats.limits import FORMATS
+from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.reader import Reader
+from tests.corpus import GOOD
 
 
-@pytest.mark.parametrize("image_format", sorted(FORMATS))
-def test_memory_is_a_limit_of_its_own(image_format):
-    """What a decoder would take is compared with what the function has."""
-    header = Header(image_format, 8000, 6000, "RGB")
-    memory = header.predicted_memory(2048)
-    assert 0 < memory < 1_000_000_000
-    assert Header(image_format, 16000, 12000, "RGB").predicted_memory(2048) > memory * 0.9
+def test_memory_is_predicted_from_the_coded_pixels():
+    """A decoder holds what is coded, also where less of it is displayed."""
+    whole = Header("HEIF", 100, 50, "RGB", bytes_per_pixel=10)
+    assert whole.predicted_memory(2048) == 50_000
+    assert replace(whole, width=10, coded_pixels=5000).predicted_memory(2048) == 50_000
+
+
+@pytest.mark.parametrize("case", GOOD, ids=str)
+def test_every_kind_has_a_prediction(case):
+    """No kind of file is decoded for free."""
+    data = case.make()
+    assert admit(Reader.of(data), Limits()).predicted_memory(2048) >= 240 * 160 * 0.1
 
 
 def test_progressive_jpeg_counts_its_coefficients():

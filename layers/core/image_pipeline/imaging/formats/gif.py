@@ -8,6 +8,9 @@ from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import BrokenContainerError, BudgetExceededError, CutOffError, Reader
 
+_BYTES_PER_PIXEL = 9
+"""Of the most demanding kind, as `bench/memory.py` measures it, rounded up."""
+
 
 def read_header(reader: Reader, limits: Limits) -> Header:
     """Read the header.
@@ -25,7 +28,7 @@ def read_header(reader: Reader, limits: Limits) -> Header:
         frames += 1
         if frames > limits.max_frames:
             break
-    return Header("GIF", width, height, "P", frames)
+    return Header("GIF", width, height, "P", frames, bytes_per_pixel=_BYTES_PER_PIXEL)
 
 
 def _frames(reader: Reader, at: int) -> Iterator[tuple[int, int, int, int]]:

@@ -10,10 +10,6 @@ from image_pipeline.imaging.formats.limits import FORMATS
 CONTENT_TYPES = {name: f"image/{name.lower()}" for name in FORMATS}
 """Media types, by format."""
 
-_BYTES_PER_PIXEL = {"PNG": 9, "WEBP": 17, "GIF": 9, "AVIF": 10, "HEIF": 10, "TIFF": 13, "BMP": 9}
-"""Peak memory of decoding and the first reduction, bytes per pixel, of each format's most demanding kind as
-`bench/memory.py` measures it, rounded up."""
-
 
 @dataclass(frozen=True)
 class Header:
@@ -39,6 +35,11 @@ class Header:
     """EXIF names the maker of a camera: a photograph, not a drawing saved as JPEG."""
     sampling: float = 3.0
     """JPEG: coefficients per pixel, 1 for grey, 1.5 for 4:2:0, 3 for 4:4:4."""
+    bytes_per_pixel: float = 0
+    """Peak memory of decoding and the first reduction for this kind of file, in bytes per coded pixel, as
+    `bench/memory.py` measures it. JPEG, which is decoded at a fraction, computes its own."""
+    coded_pixels: int = 0
+    """Pixels that the decoder holds where these are more than the displayed ones; 0: as many."""
 
     @property
     def content_type(self) -> str:
@@ -70,10 +71,9 @@ class Header:
 
     def predicted_memory(self, rendition_side: int) -> int:
         """Bytes that decoding takes at its peak when renditions have at most this side in pixels."""
-        pixels = self.width * self.height
+        pixels = max(self.coded_pixels, self.width * self.height)
         if self.format != "JPEG":
-            wide = 2 if self.bits > 8 and self.format in ("AVIF", "HEIF") else 1  # their planes are 16 bits then
-            return pixels * _BYTES_PER_PIXEL[self.format] * wide
+            return int(pixels * self.bytes_per_pixel)
         scale = draft_scale(max(self.width, self.height) / rendition_side, self.camera)
         coefficients = int(pixels * self.sampling * 2) if self.progressive else 0
         return coefficients + 8 * pixels // scale**2

@@ -8,6 +8,9 @@ from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.formats.orientation import orientation_and_camera
 from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Reader
 
+_BYTES_PER_PIXEL = 17
+"""Of the most demanding kind, as `bench/memory.py` measures it, rounded up."""
+
 
 def read_header(reader: Reader, limits: Limits) -> Header:
     """Read the header.
@@ -21,7 +24,16 @@ def read_header(reader: Reader, limits: Limits) -> Header:
     width, height, mode = _size(reader, chunks[0])
     frames = sum(chunk.kind == b"ANMF" for chunk in chunks[: limits.max_frames + 8])
     orientation, camera = orientation_and_camera(reader)
-    return Header.stored("WEBP", width, height, mode, frames=max(1, frames), orientation=orientation, camera=camera)
+    return Header.stored(
+        "WEBP",
+        width,
+        height,
+        mode,
+        frames=max(1, frames),
+        orientation=orientation,
+        camera=camera,
+        bytes_per_pixel=_BYTES_PER_PIXEL,
+    )
 
 
 def _size(reader: Reader, first: Chunk) -> tuple[int, int, str]:
