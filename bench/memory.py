@@ -15,12 +15,15 @@ from PIL import Image
 from image_pipeline.imaging.engine import render
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.recipes import Recipe
+from tests.corpus.jpeg import separate_scans
 
 SMALL, LARGE = (3000, 2000), (6000, 4000)
 KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "JPEG": ("JPEG", "RGB", {}),
     "JPEG progressive": ("JPEG", "RGB", {"progressive": True}),
     "JPEG CMYK": ("JPEG", "CMYK", {}),
+    "JPEG progressive CMYK": ("JPEG", "CMYK", {"progressive": True}),
+    "JPEG in separate scans": ("", "RGB", {}),
     "PNG RGB": ("PNG", "RGB", {"compress_level": 1}),
     "PNG RGBA": ("PNG", "RGBA", {"compress_level": 1}),
     "PNG palette": ("PNG", "P", {"compress_level": 1}),
@@ -46,6 +49,8 @@ def picture(kind: str, size: tuple[int, int]) -> bytes:
         import pillow_heif  # type: ignore[import-not-found,unused-ignore]
 
         pillow_heif.register_heif_opener()
+    if kind == "JPEG in separate scans":
+        return separate_scans(Image.linear_gradient("L").resize(size).convert("RGB"))
     image_format, mode, options = KINDS.get(kind, ("HEIF", "RGB", {}))
     image = Image.linear_gradient("L").resize(size)
     converted = image.convert("I").convert("I;16") if mode == "I;16" else image.convert("RGB").convert(mode)

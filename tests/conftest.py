@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import hypothesis
 import pytest
 import yaml
 from moto import mock_aws
@@ -35,6 +36,9 @@ os.environ |= {
     "POWERTOOLS_SERVICE_NAME": "stack",  # read when the core is imported
 }
 
+
+hypothesis.settings.register_profile("any speed", deadline=None)  # a slow machine is no failure
+hypothesis.settings.load_profile("any speed")
 
 heavy = pytest.mark.skipif("HEAVY" not in os.environ, reason="takes long; `make test-all` runs it")
 

@@ -145,3 +145,100 @@ def test_finds_exif_in_every_container(image_format):
     data = turned("HEIF", 6) if image_format == "HEIF" else saved(quarters(), image_format, exif=named)
     tiff = Tiff(find_exif(Reader.of(data)))
     assert {0x010F, 0x0112} & tiff.directory(tiff.first).entries.keys()
+
+
+CASES = {
+    "g1_exif3_utf8_type.jpg": {"make": "Maker", "artist": "Zoë", "copyright": "© Zoë"},
+    "g2_copyright_of_editor_only.jpg": {"copyright": "Editor"},
+    "g3_date_31_february.jpg": {},
+    "g5_offset_99.jpg": {"takenAt": "2026-02-28T10:00:00"},
+    "g6_iso_102400.jpg": {"iso": 102400},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_facts_of_odd_files(name):
+    """Texts of Exif 3.0, a missing photographer, impossible moments, and sensitivities beyond 16 bits."""
+    facts = exif.read(Reader.of((corpus.HERE / "cases" / name).read_bytes()))
+    assert facts.to_dict() == CASES[name]
+
+
+def test_utf8_rights_reach_the_renditions():
+    """Exif 3.0's own type for text is no reason to lose them."""
+    facts = exif.read(Reader.of((corpus.HERE / "cases" / "g1_exif3_utf8_type.jpg").read_bytes()))
+    kept = exif.read(Reader.of(saved(quarters(), "JPEG", exif=exif.rights_block(facts))))
+    assert (kept.artist, kept.copyright) == ("Zoë", "© Zoë")
+
+
+@pytest.mark.parametrize(
+    ("value", "copyright"),
+    [
+        ("Ann", "Ann"),
+        ("Ann\0Bob", "Ann; Bob"),
+        (" \0Bob", "Bob"),
+        ("Ann\0", "Ann"),
+        ("Ann\0 \0ignored", "Ann"),
+        (" ", None),
+    ],
+)
+def test_copyright_has_two_holders(value, copyright):
+    """The photographer's text and the editor's, either of which may be blank."""
+    tags = corpus.exif(t0x8298=value)
+    assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).copyright == copyright
+
+
+@pytest.mark.parametrize(
+    ("changes", "iso"),
+    [
+        ({0x8827: 400}, 400),
+        ({0x8827: 65535, 0x8830: 3, 0x8833: 204800}, 204800),
+        ({0x8827: 65535, 0x8830: 2, 0x8832: 102400}, 102400),
+        ({0x8827: 65535, 0x8830: 1, 0x8831: 80000}, 80000),
+        ({0x8827: 65535}, 65535),
+        ({0x8827: 200, 0x8832: 400}, 200),
+        ({0x8827: 0}, None),
+    ],
+)
+def test_sensitivity_beyond_16_bits(changes, iso):
+    """65535 stands for every larger value, which another tag gives exactly."""
+    tags = corpus.exif(t0x010F="Kamera")
+    tags.get_ifd(0x8769).update(changes)
+    assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).iso == iso
+
+
+@pytest.mark.parametrize(
+    ("date", "offset", "taken_at"),
+    [
+        ("2024:02:29 10:00:00", "+14:00", "2024-02-29T10:00:00+14:00"),
+        ("2023:02:29 10:00:00", "+01:00", None),
+        ("2026:04:31 10:00:00", "+01:00", None),
+        ("2026:13:01 10:00:00", "", None),
+        ("2026:04:30 24:00:00", "", None),
+        ("2026:04:30 23:60:00", "", None),
+        ("2026:04:30 23:59:59", "+14:60", "2026-04-30T23:59:59"),
+        ("2026:04:30 23:59:59", "-15:00", "2026-04-30T23:59:59"),
+        ("2026:04:30 23:59:59", "-09:30", "2026-04-30T23:59:59-09:30"),
+        ("0000:00:00 00:00:00", "", None),
+    ],
+)
+def test_only_moments_of_the_calendar_count(date, offset, taken_at):
+    """A date that no calendar has is none, and an offset that no place has is left out."""
+    tags = corpus.exif(t0x010F="Kamera")
+    tags.get_ifd(0x8769).update({0x9003: date, 0x9011: offset})
+    assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).taken_at == taken_at
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "place"),
+    [
+        ((90, 0, 0), (180, 0, 0), (90.0, 180.0)),
+        ((90, 0, 1), (180, 0, 1), (None, None)),
+        ((91, 0, 0), (179, 59, 59), (None, 179.9997222)),
+    ],
+)
+def test_places_off_the_globe_are_none(latitude, longitude, place):
+    """Degrees have limits."""
+    tags = corpus.exif(t0x010F="Kamera")
+    tags.get_ifd(0x8825).update({1: "N", 2: latitude, 3: "E", 4: longitude})
+    private = exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).private
+    assert (private.latitude, private.longitude) == place

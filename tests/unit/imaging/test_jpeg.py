@@ -1,31 +1,244 @@
 """Segments, headers and pixels of JPEG."""
 
+import contextlib
+import io
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
-from image_pipeline.imaging.containers.jpeg import count_scans, segments
-from image_pipeline.imaging.reader import Reader
-from tests.corpus import exif, many_scans, quarters, saved
+from image_pipeline.errors import CorruptImageError, ImageTooLargeError, RejectedError
+from image_pipeline.imaging.containers.jpeg import SOS, scans, segments
+from image_pipeline.imaging.decode import decode
+from image_pipeline.imaging.decoders.jpeg import JpegImageFile
+from image_pipeline.imaging.engine import render
+from image_pipeline.imaging.formats import jpeg as header_of_jpeg
+from image_pipeline.imaging.formats.admission import admit
+from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.reader import Budget, Reader
+from image_pipeline.imaging.recipes import Recipe
+from tests.corpus import HERE, exif, many_scans, noisy, quarters, saved
+from tests.corpus.jpeg import interleaved_with, joined, parts, segment, separate_scans
+
+WHOLE = saved(quarters(), "JPEG", quality=95)
+NOISE = Image.open(io.BytesIO(noisy("PNG"))).convert("RGB").resize((640, 480))
+END = b"\xff\xd9"
 
 
-def test_jpeg_segments_end_with_the_first_scan():
+def pixels(data, budget=None):
+    """Decoded pixels of an admitted file."""
+    reader = Reader.of(data, budget)
+    return decode(reader, admit(reader, Limits()))
+
+
+def case(name):
+    """One of the stored files."""
+    return (HERE / "cases" / name).read_bytes()
+
+
+def test_segments_end_with_the_first_scan():
     """What follows is pixels, not structure."""
-    found = list(segments(Reader.of(saved(quarters(), "JPEG"))))
-    assert [segment.marker for segment in found][-1] == 0xDA
-    assert 0xC0 in [segment.marker for segment in found]
+    markers = [each.marker for each in segments(Reader.of(WHOLE))]
+    assert markers[-1] == SOS
+    assert 0xC0 in markers
 
 
 @pytest.mark.parametrize("count", [1, 99, 100])
-def test_jpeg_scans_are_counted(count):
-    """Exactly, up to the limit."""
+def test_scans_are_counted(count):
+    """Each header between the first scan and the end marker is one scan."""
     data = many_scans(count)
-    own = many_scans(0).count(b"\xff\xda")
-    assert count_scans(data, 1000) == count + own
-    assert count_scans(data, 3) == 4
+    first = list(segments(Reader.of(data)))[-1]
+    assert len(list(scans(Reader.of(data), first))) == data.count(b"\xff\xda")
 
 
 def test_scans_of_thumbnails_and_second_pictures_do_not_count():
     """Only the picture that is decoded costs time."""
     thumbnail = exif(t0x010E="\xff\xda" * 300)
     data = saved(quarters(), "JPEG", exif=thumbnail) + many_scans(300)
-    assert data.count(b"\xff\xda") > 300
-    assert count_scans(data, 100) == 1
+    first = list(segments(Reader.of(data)))[-1]
+    assert len(list(scans(Reader.of(data), first))) == 1
+
+
+@pytest.mark.parametrize("marker", [0xC0, 0xC2, 0xC1, 0xC3])
+@pytest.mark.parametrize("where", [0, -1])
+def test_a_second_frame_header_is_rejected(marker, where):
+    """A decoder might take the size from the one that was not judged."""
+    inner, rest = parts(WHOLE)
+    frame = next(each for each in inner if each[1] == 0xC0)
+    inner.insert(where, bytes((0xFF, marker)) + frame[2:5] + b"\xea\x60\xea\x60" + frame[9:])
+    with pytest.raises(RejectedError):
+        pixels(joined(inner, rest))
+
+
+def test_a_frame_header_between_scans_changes_no_size():
+    """The decoder has its size by then, or rejects the file."""
+    _, rest = parts(WHOLE)
+    frame = segment(0xC0, b"\x08\xea\x60\xea\x60\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01")
+    with pytest.raises(CorruptImageError):
+        pixels(WHOLE[: -len(rest)] + rest[:-2] + frame + rest)
+
+
+@pytest.mark.parametrize(
+    "between", [b"\0" * 17_000, b"stray", b"\xff\x00", b"\xff\xff\xff", b"\xff\x01", b"\xff\xe5\0\0", b"\xff\xfe\0\1"]
+)
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": exif(t0x0112=1)}])
+def test_bytes_between_segments_are_skipped(between, options):
+    """Padding and wrong lengths harm no viewer: the pixels are the same as without them."""
+    expected = pixels(saved(quarters(), "JPEG", quality=95, **options)).image
+    assert pixels(interleaved_with(between, **options)).image.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("name", ["f3_bytes_between_segments.jpg", "h1_zeros_between_segments.jpg"])
+def test_padded_files_are_shown(name):
+    """As libjpeg and Chromium show them."""
+    with Image.open(HERE / "cases" / name) as reference:
+        assert pixels(case(name)).image.tobytes() == reference.tobytes()
+
+
+def test_endless_padding_is_not_read_through():
+    """The budget of the file ends the search for a marker."""
+    with pytest.raises(CorruptImageError):
+        admit(Reader.of(b"\xff\xd8\xff\xe0\0\2" + bytes(20_000_000)), Limits())
+
+
+def test_half_a_picture_with_an_end_marker_is_rejected():
+    """A decoder fills the rest with grey and says nothing."""
+    with pytest.raises(CorruptImageError, match="cut off"):
+        pixels(case("f1_half_with_eoi.jpg"))
+
+
+KINDS = {
+    "baseline": {},
+    "4:4:4": {"subsampling": 0},
+    "restarts each row": {"restart_marker_rows": 1},
+    "restarts": {"restart_marker_blocks": 7},
+    "arithmetic tables": {"optimize": True},
+    "progressive": {"progressive": True},
+}
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+def test_cut_data_is_rejected_whatever_follows_it(mode, kind, share):
+    """Neither an end marker nor its absence makes a part of a picture whole."""
+    data = saved(NOISE.convert(mode), "JPEG", quality=90, **KINDS[kind])
+    start = data.index(b"\xff\xda")
+    cut = start + int(share * (len(data) - start))
+    while data[cut - 1] == 0xFF:
+        cut -= 1
+    for tail in (b"", END, END + b"appended data"):
+        with pytest.raises(CorruptImageError):
+            pixels(data[:cut] + tail)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.6])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_missing_restart_intervals_are_noticed(share, rows):
+    """A decoder fills them and says nothing."""
+    data = saved(NOISE, "JPEG", quality=90, restart_marker_rows=rows)
+    start = data.index(b"\xff\xda")
+    at = start + int(share * (len(data) - start))
+    first = next(i for i in range(at, len(data)) if data[i] == 0xFF and 0xD0 <= data[i + 1] <= 0xD7)
+    second = next(i for i in range(first + 2, len(data)) if data[i] == 0xFF and 0xD0 <= data[i + 1] <= 0xD7)
+    with pytest.raises(CorruptImageError):
+        pixels(data[:first] + data[second:])
+
+
+@pytest.mark.parametrize("grey", [126, 127, 128, 129, 130])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
+def test_a_picture_that_ends_in_grey_is_whole(grey, mode, options):
+    """The colour that a decoder fills with is no fault in itself."""
+    image = NOISE.convert(mode)
+    image.paste(grey if mode == "L" else (grey,) * len(image.getbands()), (0, 240, 640, 480))
+    data = saved(image, "JPEG", quality=90, **options)
+    for tail in (b"", b"appended data", WHOLE):
+        assert pixels(data + tail).warnings == ()
+
+
+def test_channels_may_have_scans_of_their_own():
+    """Such a file is shown, and its decoder is known to hold the whole picture."""
+    data = separate_scans()
+    admitted = admit(Reader.of(data), Limits())
+    assert admitted.several_scans
+    assert pixels(data).image.getpixel((180, 40))[1] > 240
+    second = data.rindex(b"\xff\xda")
+    with pytest.raises(CorruptImageError):
+        pixels(data[:second] + END)
+
+
+def test_work_of_the_decoder_is_bounded(monkeypatch):
+    """Each scan passes over the picture once more, however few bytes it has."""
+    data = saved(quarters(), "JPEG", progressive=True)
+    work = 240 * 160 * 1.5
+    monkeypatch.setattr(header_of_jpeg, "MAX_SCANNED_SAMPLES", 20 * work)
+    assert admit(Reader.of(data), Limits())
+    monkeypatch.setattr(header_of_jpeg, "MAX_SCANNED_SAMPLES", 2 * work)
+    with pytest.raises(ImageTooLargeError, match="scans"):
+        admit(Reader.of(data), Limits())
+
+
+@pytest.mark.parametrize("size", [(2000, 1), (1, 2000), (1, 1), (65500, 1), (1, 65500), (8, 3000)])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_thin_pictures_are_shown(size, options):
+    """A side of one pixel stays one pixel, however much the other is reduced."""
+    data = saved(NOISE.resize(size), "JPEG", quality=90, **options)
+    (rendition,) = render(data, [Recipe("small", 100, 100)], Limits()).renditions
+    assert (rendition.width, rendition.height) == tuple(max(1, round(side * min(1, 100 / max(size)))) for side in size)
+
+
+@pytest.mark.parametrize("megabytes", [1, 5, 30])
+def test_long_metadata_costs_requests_and_not_the_picture(megabytes):
+    """Photoshop writes many megabytes of DocumentAncestors in front of the pixels."""
+    inner, rest = parts(WHOLE)
+    filler = segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + b"x" * 65_000)
+    data = joined([inner[0], *[filler] * (megabytes * 16), *inner[1:]], rest)
+    budget = Budget()
+    fetched = Reader.fetched(lambda start, length: data[start : start + length], len(data), budget)
+    assert admit(fetched, Limits()).width == 240
+    assert budget.requests > 0
+    assert pixels(data).image.tobytes() == pixels(WHOLE).image.tobytes()
+
+
+def test_metadata_never_reaches_the_decoder(monkeypatch):
+    """Pillow would parse a directory bomb that our own reader is too careful for."""
+    seen = []
+    monkeypatch.setattr(
+        "image_pipeline.imaging.decoders.jpeg.JpegImageFile",
+        lambda stream: (seen.append(stream.read()), stream.seek(0), JpegImageFile(stream))[2],
+    )
+    data = saved(quarters(), "JPEG", exif=exif(t0x010F="Secret"), comment=b"Secret", icc_profile=b"Secret" * 50)
+    pixels(data)
+    assert b"Secret" in data
+    assert not any(b"Secret" in stream for stream in seen)
+
+
+def test_a_directory_bomb_costs_next_to_nothing():
+    """66 kB that unpack the same megabyte thousands of times are shown without it."""
+    data, budget = case("s3_exif_directory_bomb.jpg"), Budget()
+    assert pixels(data, budget).image.size == (64, 64)
+    assert Budget().bytes - budget.bytes < 1_000_000
+
+
+def test_profiles_in_several_segments_are_joined_in_their_order():
+    """A profile longer than a segment comes in numbered parts, which editors may shuffle."""
+    profile = bytes(range(256)) * 600
+    inner, rest = parts(saved(quarters(), "JPEG", icc_profile=profile))
+    shuffled = [each for each in inner if each[1] != 0xE2] + [each for each in reversed(inner) if each[1] == 0xE2]
+    assert pixels(joined(shuffled, rest)).profile == profile
+
+
+@given(st.data())
+@settings(max_examples=200)
+def test_damaged_segments_end_in_a_picture_or_a_rejection(data):
+    """No change of markers and lengths gives another error."""
+    inner, rest = parts(data.draw(st.sampled_from([WHOLE, separate_scans(), many_scans(3)])))
+    order = data.draw(st.permutations(inner))
+    order = order[: data.draw(st.integers(0, len(order)))] + order[: data.draw(st.integers(0, 2))]
+    damaged = bytearray(joined(order, rest))
+    for _ in range(data.draw(st.integers(0, 3))):
+        damaged[data.draw(st.integers(2, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(RejectedError):
+        pixels(bytes(damaged))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from image_pipeline.imaging.containers.chunks import png_chunks, riff_chunks
 from image_pipeline.imaging.containers.exif import find_exif
 from image_pipeline.imaging.containers.heif import heif_items
-from image_pipeline.imaging.containers.jpeg import count_scans, segments
+from image_pipeline.imaging.containers.jpeg import segments
 from image_pipeline.imaging.containers.tiff import Tiff
 from image_pipeline.imaging.reader import (
     FIRST_BYTES,
@@ -97,7 +97,6 @@ def test_no_damage_breaks_more_than_the_file(case, data):
     damaged = bytes(whole[: data.draw(st.integers(0, len(whole)))])
     for walk in (
         lambda: list(segments(Reader.of(damaged))),
-        lambda: count_scans(damaged, 0),
         lambda: list(png_chunks(Reader.of(damaged))),
         lambda: list(riff_chunks(Reader.of(damaged))),
         lambda: heif_items(Reader.of(damaged)),

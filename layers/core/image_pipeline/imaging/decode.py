@@ -54,4 +54,5 @@ def decode(reader: Reader, header: Header, reduction: float = 1.0) -> Pixels:
                 f"The {header.format} is cut off: its data ends before the picture does.",
                 "It was probably not transferred completely: upload it again from the original.",
             ) from error
-        raise CorruptImageError(f"The {header.format} pixels cannot be decoded: {words}.", _HINT) from error
+        # The decoder's own words mean something to its authors only; the log has them as the cause of this error.
+        raise CorruptImageError(f"The {header.format} is damaged: its pixels cannot be decoded.", _HINT) from error

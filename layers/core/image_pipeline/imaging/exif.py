@@ -1,4 +1,6 @@
-"""Camera facts from EXIF; whatever tells where somebody was or which device it is, is kept apart.
+"""Camera facts from EXIF, with lens and date from XMP where EXIF has none.
+
+Facts that tell a place, a person or a device are kept apart from the rest.
 
 Reads the block itself (Exif 3.0, CIPA DC-008) within the budget of the file, without Pillow. Broken EXIF is common,
 and a picture without facts is better than none, so nothing here raises.
@@ -9,8 +11,10 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from image_pipeline.imaging import xmp
 from image_pipeline.imaging.containers.exif import find_exif
 from image_pipeline.imaging.containers.tiff import Directory, Tiff
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
@@ -87,19 +91,24 @@ def _known(**pairs: Any) -> dict[str, Any]:
 
 
 def read(reader: Reader) -> CameraFacts:
-    """Facts from the EXIF of a file of any admitted format; empty where there is no readable EXIF."""
+    """Facts about a file of any admitted format; empty where nothing readable is said."""
     main, camera, gps = _directories(reader)
+    lens, taken_at = _text(camera, 0xA434), _taken_at(camera)
+    if lens is None or taken_at is None:
+        more = xmp.read_properties(reader)
+        lens = lens or _printable(_first(more, xmp.LENS))
+        taken_at = taken_at or _xmp_time(_first(more, xmp.TAKEN_AT))
     return CameraFacts(
         make=_text(main, 0x010F),
         model=_text(main, 0x0110),
-        lens=_text(camera, 0xA434),
+        lens=lens,
         exposure_time=_ratio(camera, 0x829A),
         f_number=_ratio(camera, 0x829D),
-        iso=camera.integer(0x8827) or None,
+        iso=_iso(camera),
         focal_length=_ratio(camera, 0x920A),
-        taken_at=_taken_at(camera),
+        taken_at=taken_at,
         artist=_text(main, _ARTIST),
-        copyright=_text(main, _COPYRIGHT),
+        copyright=_copyright(main),
         private=PrivateFacts(
             latitude=_degrees(gps, 2, 1, b"S", 90),
             longitude=_degrees(gps, 4, 3, b"W", 180),
@@ -160,14 +169,43 @@ def _directories(reader: Reader) -> tuple[Directory, Directory, Directory]:
 
 def _text(tags: Directory, tag: int) -> str | None:
     value = tags.text(tag)
-    if value is None:
-        return None
-    raw = value.split(b"\0", 1)[0]
+    return None if value is None else _decoded(value.split(b"\0", 1)[0])
+
+
+def _decoded(raw: bytes) -> str | None:
     try:
         text = raw.decode()
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
+    return _printable(text)
+
+
+def _printable(text: str) -> str | None:
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:_MAX_TEXT] or None
+
+
+def _copyright(tags: Directory) -> str | None:
+    """Photographer and editor have a text each; a blank stands for a missing one (Exif 3.0, 4.6.5)."""
+    texts = [_decoded(raw) for raw in (tags.text(_COPYRIGHT) or b"").split(b"\0")[:2]]
+    return "; ".join(text for text in texts if text) or None
+
+
+_ISO_LIMIT = 65535
+"""The largest value of a 16-bit tag, which stands for every larger one (Exif 3.0, 4.6.6, PhotographicSensitivity)."""
+
+
+def _iso(tags: Directory) -> int | None:
+    value = tags.integer(0x8827)
+    if value == _ISO_LIMIT:
+        exact = (
+            tags.integer(tag) for tag in (0x8833, 0x8832, 0x8831)
+        )  # ISO speed, recommended index, output sensitivity
+        value = next((number for number in exact if number > _ISO_LIMIT), value)
+    return value if value > 0 else None
+
+
+def _first(properties: dict[str, str], names: tuple[str, ...]) -> str:
+    return next((properties[name] for name in names if properties.get(name)), "")
 
 
 def _ratios(tags: Directory, tag: int) -> list[float]:
@@ -181,29 +219,42 @@ def _ratio(tags: Directory, tag: int) -> float | None:
     return float(f"{values[0]:.6g}") if values and values[0] > 0 else None
 
 
-_TIME = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)")
-_OFFSET = re.compile(r"[+-]\d\d:\d\d|Z")
+_TIME = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
+_XMP_TIME = re.compile(_TIME.pattern + r"(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+_OFFSET = re.compile(r"Z|[+-](\d\d):(\d\d)", re.ASCII)
+_MOST_OFFSET_HOURS = 14
+"""Kiribati; no place on Earth is further from UTC."""
 
 
 def _taken_at(tags: Directory) -> str | None:
     """DateTimeOriginal, else DateTimeDigitized, with their own offset and fraction of a second."""
     for when, offset, fraction in ((0x9003, 0x9011, 0x9291), (0x9004, 0x9012, 0x9292)):
         found = _TIME.fullmatch(_text(tags, when) or "")
-        if found is None or not _possible(*map(int, found.groups())):
-            continue
-        year, month, day, hour, minute, second = found.groups()
-        digits = _text(tags, fraction) or ""
-        zone = _text(tags, offset) or ""
-        return (
-            f"{year}-{month}-{day}T{hour}:{minute}:{second}"
-            + (f".{digits}" if digits.isdecimal() and digits.isascii() else "")
-            + (zone if _OFFSET.fullmatch(zone) else "")
-        )
+        moment = _moment(found.groups(), _text(tags, fraction) or "", _text(tags, offset) or "") if found else None
+        if moment:
+            return moment
     return None
 
 
-def _possible(year: int, month: int, day: int, hour: int, minute: int, second: int) -> bool:
-    return year > 0 and 1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60
+def _xmp_time(text: str) -> str | None:
+    found = _XMP_TIME.fullmatch(text.strip())
+    return _moment(found.groups()[:6], found[7] or "", found[8] or "") if found else None
+
+
+def _moment(parts: tuple[str, ...], fraction: str, offset: str) -> str | None:
+    """ISO 8601, or None for a moment that no calendar has; an impossible fraction or offset is left out."""
+    try:
+        datetime(*map(int, parts))  # type: ignore[arg-type]  # noqa: DTZ001  only the calendar is asked
+    except ValueError:
+        return None
+    year, month, day, hour, minute, second = parts
+    found = _OFFSET.fullmatch(offset)
+    possible = found is not None and (offset == "Z" or (int(found[1]) <= _MOST_OFFSET_HOURS and int(found[2]) < 60))
+    return (
+        f"{year}-{month}-{day}T{hour}:{minute}:{second}"
+        + (f".{fraction}" if fraction.isdecimal() and fraction.isascii() else "")
+        + (offset if possible else "")
+    )
 
 
 def _degrees(tags: Directory, tag: int, reference: int, negative: bytes, limit: float) -> float | None:

@@ -1,17 +1,22 @@
-"""JPEG marker segments (ITU-T T.81, annex B)."""
+"""JPEG marker segments and scans (ITU-T T.81, annex B)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Reader
 
-SOS, EOI, APP1 = 0xDA, 0xD9, 0xE1
+SOI, EOI, SOS, DRI = 0xD8, 0xD9, 0xDA, 0xDD
+APP0, APP1, APP2, APP14, COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
+"""Markers of a frame header (SOF), decodable or not."""
 
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 _MARKER = re.compile(rb"\xff+[^\x00\x01\xd0-\xd7\xff]")
+_SKIP_BYTES = 512
+"""How much is looked at at a time where a marker was expected and something else stands."""
 
 
 @dataclass(frozen=True)
@@ -30,63 +35,104 @@ class Segment:
         return self.end - self.start
 
 
+@dataclass(frozen=True)
+class Scan:
+    """One scan header (T.81, B.2.3)."""
+
+    components: tuple[int, ...]
+    """Identifiers of the components that the scan holds."""
+    first: int
+    """First coefficient, in zigzag order; 0 is DC."""
+    last: int
+    low: int
+    """Point transform: this many low bits are left to later scans."""
+
+
 def segments(reader: Reader) -> Iterator[Segment]:
     """Segments from SOI up to and including the first SOS.
+
+    Bytes between segments are skipped up to the next marker, as libjpeg and all viewers do. A length below 2 counts as
+    2 for the same reason.
 
     Raises:
         BrokenContainerError
     """
     at = 2
     while True:
-        head = reader.take(at, 2)
-        if head[0] != 0xFF:
-            raise BrokenContainerError(f"no JPEG marker at byte {at}")
-        marker = head[1]
-        if marker == 0xFF:  # any number of fill bytes may precede a marker
-            at += 1
-            continue
-        at += 2
+        marker, at = _marker_from(reader, at)
         if marker in _STANDALONE:
             continue
-        if marker in (0x00, 0xD8, EOI):
+        if marker in (SOI, EOI):
             raise BrokenContainerError(f"marker FF{marker:02X} before the first scan")
-        length = reader.number(at, 2)
-        if length < 2:
-            raise BrokenContainerError(f"JPEG segment of {length} bytes at byte {at}")
+        length = max(2, reader.number(at, 2))
         yield Segment(marker, at + 2, at + length)
         if marker == SOS:
             return
         at += length
 
 
-def count_scans(data: bytes, enough: int) -> int:
-    """Number of scans of the first picture in `data`; counting stops after `enough` + 1.
+def _marker_from(reader: Reader, at: int) -> tuple[int, int]:
+    """The marker at `at` or the first one after it, and the offset behind it."""
+    head = reader.take(at, 2)
+    if head[0] == 0xFF and head[1] not in (0x00, 0xFF):
+        return head[1], at + 2
+    while True:
+        block = reader.up_to(at, _SKIP_BYTES)
+        if len(block) < 2:
+            raise CutOffError("it is cut off")
+        found = re.search(rb"\xff([^\x00\xff])", block)
+        if found:
+            return found[1][0], at + found.end()
+        at += len(block) - 1  # its last byte may begin a marker
 
-    Thumbnails inside segments and further pictures after the end marker do not count. Where the quick count of the
-    two bytes, which can only be too high, is not above `enough`, it is the answer.
+
+def payloads(reader: Reader, parts: Sequence[Segment], marker: int, signature: bytes) -> Iterator[Reader]:
+    """The payloads of segments that start with a signature, without it."""
+    for segment in parts:
+        size = segment.length - len(signature)
+        if segment.marker == marker and size > 0 and reader.up_to(segment.start, len(signature)) == signature:
+            yield reader.part(segment.start + len(signature), size)
+
+
+def parse_scan(reader: Reader, segment: Segment) -> Scan:
+    """Read the header of a scan.
+
+    Raises:
+        BrokenContainerError: it is too short for the components it announces.
     """
-    quick = data.count(b"\xff\xda")
-    if quick <= enough:
-        return quick
-    scans = 0
-    reader = Reader.of(data)
-    try:
-        at = next(segment.end for segment in segments(reader) if segment.marker == SOS)
-        while scans <= enough:
-            scans += 1
-            at = _next_marker(data, at)
-            while data[at + 1] != SOS:
-                if data[at + 1] == EOI:
-                    return scans
-                at = _next_marker(data, at + 2 + reader.number(at + 2, 2))
-            at += 2 + reader.number(at + 2, 2)
-    except (BrokenContainerError, StopIteration):
-        pass
-    return scans
+    payload = reader.take(segment.start, segment.length)
+    count = payload[0] if payload else 0
+    if len(payload) < 4 + 2 * count:
+        raise BrokenContainerError("a scan header is too short")
+    first, last, approximation = payload[1 + 2 * count : 4 + 2 * count]
+    return Scan(tuple(payload[1 : 1 + 2 * count : 2]), first, last, approximation & 15)
 
 
-def _next_marker(data: bytes, at: int) -> int:
-    found = _MARKER.search(data, at)
-    if found is None:
-        raise CutOffError("it is cut off")
-    return found.end() - 2
+def later_segments(data: bytes, at: int) -> Iterator[Segment]:
+    """Segments between the scans of a picture, found behind entropy-coded data that starts at `at`.
+
+    The end marker comes last, as a segment without payload; it is missing where the data ends before. Thumbnails inside
+    segments and further pictures behind the end marker are not looked at.
+    """
+    while found := _MARKER.search(data, at):
+        marker, at = data[found.end() - 1], found.end()
+        if marker == EOI:
+            yield Segment(EOI, at, at)
+            return
+        if at + 2 > len(data):
+            return
+        segment = Segment(marker, at + 2, at + max(2, int.from_bytes(data[at : at + 2], "big")))
+        yield segment
+        at = segment.end
+
+
+def scans(reader: Reader, first: Segment) -> Iterator[Scan]:
+    """Headers of all scans of the picture; the file must be in memory.
+
+    Raises:
+        BrokenContainerError
+    """
+    yield parse_scan(reader, first)
+    for segment in later_segments(reader.data, first.end):
+        if segment.marker == SOS:
+            yield parse_scan(reader, segment)

@@ -29,8 +29,8 @@ class Header:
     """EXIF value, 1 to 8, from EXIF or from the container's own transformation; 1 where the file has none."""
     bits: int = 8
     """Per channel."""
-    progressive: bool = False
-    """JPEG: the decoder has to hold all coefficients."""
+    several_scans: bool = False
+    """JPEG: the decoder has to hold all coefficients, as no scan has all of a pixel."""
     camera: bool = False
     """EXIF names the maker of a camera: a photograph, not a drawing saved as JPEG."""
     sampling: float = 3.0
@@ -75,7 +75,7 @@ class Header:
         if self.format != "JPEG":
             return int(pixels * self.bytes_per_pixel)
         scale = draft_scale(max(self.width, self.height) / rendition_side, self.camera)
-        coefficients = int(pixels * self.sampling * 2) if self.progressive else 0
+        coefficients = int(pixels * self.sampling * 2) if self.several_scans else 0
         return coefficients + 8 * pixels // scale**2
 
 

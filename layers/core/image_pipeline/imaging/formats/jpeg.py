@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from image_pipeline.errors import ImageTooLargeError, UnsupportedFormatError
-from image_pipeline.imaging.containers.jpeg import count_scans, segments
+from image_pipeline.imaging.containers.jpeg import APP1, FRAMES, Scan, Segment, parse_scan, payloads, scans, segments
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
-from image_pipeline.imaging.formats.orientation import orientation_and_camera
+from image_pipeline.imaging.formats.orientation import read_orientation
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
 MAX_SCANS = 100
-"""Scans of one JPEG. Encoders write about 10; a thousand keep the decoder busy for half a minute."""
+"""Scans of one JPEG. Encoders write about 10."""
 
-_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
-_OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
+MAX_SCANNED_SAMPLES = 1_600_000_000
+"""Samples that all scans of one JPEG refine together. Encoders need 8 for each pixel at 4:2:0 and 14 at 4:4:4; a
+decoder takes up to 8 ns for each, whatever the size of the renditions."""
+
+_PROGRESSIVE = frozenset({0xC2, 0xCA})
+_DECODABLE = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 
 
@@ -23,39 +29,75 @@ def read_header(reader: Reader, _limits: Limits) -> Header:
     Raises:
         BrokenContainerError, and what `admission.admit` raises.
     """
-    for segment in segments(reader):
-        if segment.marker in _OTHER_FRAMES:
-            raise UnsupportedFormatError(
-                "The content is a lossless or hierarchical JPEG.", "Save it as an ordinary JPEG and upload it again."
-            )
-        if segment.marker in _FRAMES:
-            break
-    else:
-        raise BrokenContainerError("pixels come before their size")
-    frame = reader.take(segment.start, 6)
-    bits, parts = frame[0], frame[5]
+    parts = list(segments(reader))
+    frame = _frame(parts)
+    if frame.marker not in _DECODABLE:
+        raise UnsupportedFormatError(
+            "The content is a lossless or hierarchical JPEG.", "Save it as an ordinary JPEG and upload it again."
+        )
+    fixed = reader.take(frame.start, 6)
+    bits, channels = fixed[0], fixed[5]
     if bits != 8:
         raise UnsupportedFormatError(
             f"The content is a JPEG with {bits} bits per channel.", "Save it with 8 bits and upload it again."
         )
-    if parts not in _MODES:
-        raise BrokenContainerError(f"{parts} colour channels")
-    factors = [(factor >> 4, factor & 15) for factor in reader.take(segment.start + 6, 3 * parts)[1::3]]
-    largest = max(h for h, _ in factors) * max(v for _, v in factors)
+    if channels not in _MODES:
+        raise BrokenContainerError(f"{channels} colour channels")
+    table = reader.take(frame.start + 6, 3 * channels)
+    factors = [(factor >> 4, factor & 15) for factor in table[1::3]]
     if not all(1 <= h <= 4 and 1 <= v <= 4 for h, v in factors):
         raise BrokenContainerError("sampling factors out of range")
-    if reader.in_memory and count_scans(reader.data, MAX_SCANS) > MAX_SCANS:
-        raise ImageTooLargeError(
-            f"The picture has more than {MAX_SCANS} scans.", "Save it as an ordinary JPEG and upload it again."
-        )
-    orientation, camera = orientation_and_camera(reader)
+    largest = max(h for h, _ in factors) * max(v for _, v in factors)
+    width, height = int.from_bytes(fixed[3:5], "big"), int.from_bytes(fixed[1:3], "big")
+    progressive = frame.marker in _PROGRESSIVE
+    # A decoder holds the coefficients of the whole picture when no scan has all of its channels.
+    several = progressive or len(parse_scan(reader, parts[-1]).components) < channels
+    if several and reader.in_memory:
+        samples = {name: width * height * h * v / largest for name, (h, v) in zip(table[::3], factors, strict=True)}
+        _check_scans(scans(reader, parts[-1]), samples)
+    exif = next(payloads(reader, parts, APP1, b"Exif\x00\x00"), None)
+    orientation, camera = read_orientation(exif) if exif else (1, False)
     return Header.stored(
         "JPEG",
-        width=int.from_bytes(frame[3:5], "big"),
-        height=int.from_bytes(frame[1:3], "big"),
-        mode=_MODES[parts],
+        width=width,
+        height=height,
+        mode=_MODES[channels],
         orientation=orientation,
         camera=camera,
-        progressive=segment.marker in (0xC2, 0xCA),
+        several_scans=several,
         sampling=sum(h * v for h, v in factors) / largest,
     )
+
+
+def _frame(parts: Sequence[Segment]) -> Segment:
+    """The one frame header: a decoder may take the size from a second one."""
+    frames = [segment for segment in parts if segment.marker in FRAMES]
+    if not frames:
+        raise BrokenContainerError("pixels come before their size")
+    if len(frames) > 1:
+        raise BrokenContainerError("it has two frame headers")
+    return frames[0]
+
+
+def _check_scans(found: Iterable[Scan], samples: dict[int, float]) -> None:
+    """Bound the work of the decoder, which passes over the picture once for each scan.
+
+    Args:
+        found: headers of the scans.
+        samples: of each component of the picture, by its identifier.
+
+    Raises:
+        ImageTooLargeError: more scans, or more samples in all of them, than allowed.
+    """
+    work = 0.0
+    for number, scan in enumerate(found, 1):
+        work += sum(samples.get(component, 0) for component in scan.components)
+        if number > MAX_SCANS:
+            raise ImageTooLargeError(
+                f"The picture has more than {MAX_SCANS} scans.", "Save it as an ordinary JPEG and upload it again."
+            )
+        if work > MAX_SCANNED_SAMPLES:
+            raise ImageTooLargeError(
+                f"The scans of the picture refine more than {MAX_SCANNED_SAMPLES / 1e6:,.0f} million samples.",
+                "Save it as a baseline JPEG, or smaller, and upload it again.",
+            )

@@ -11,7 +11,11 @@ _MAKE, _ORIENTATION = 0x010F, 0x0112
 
 def orientation_and_camera(reader: Reader) -> tuple[int, bool]:
     """EXIF orientation, 1 to 8, and whether EXIF names the maker of a camera; (1, False) where nothing is said."""
-    block = find_exif(reader)
+    return read_orientation(find_exif(reader))
+
+
+def read_orientation(block: Reader) -> tuple[int, bool]:
+    """As `orientation_and_camera`, from the EXIF block itself."""
     try:
         tiff = Tiff(block)
         tags = tiff.directory(tiff.first)

@@ -20,12 +20,26 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"IIRS", "camera raw (ORF)"),
     (b"IIU\x00", "camera raw (RW2)"),
     (b"FUJIFILMCCD-RAW", "camera raw (RAF)"),
+    (b"II\x1a\x00\x00\x00HEAPCCDR", "camera raw (CRW)"),
+    (b"\x00MRM", "camera raw (MRW)"),
+    (b"FOVb", "camera raw (X3F)"),
     (b"II\xbc\x01", "JPEG XR"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
     (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"8BPS", "PSD"),
+    (b"\x8aMNG\r\n\x1a\n", "MNG animation"),
+    (b"\x8bJNG\r\n\x1a\n", "JNG picture"),
+    (b"BPG\xfb", "BPG"),
+    (b"FLIF", "FLIF"),
+    (b"AT&TFORM", "DjVu"),
+    (b"\x01\xda\x00", "SGI picture"),
+    (b"\x01\xda\x01", "SGI picture"),
+    (b"\x59\xa6\x6a\x95", "Sun raster picture"),
+    (b"\xd7\xcd\xc6\x9a", "Windows metafile (WMF)"),
+    (b"\x00\x05\x16\x07", "AppleDouble: the resource fork of a file, not the file"),
+    (b"\x00\x05\x16\x00", "AppleSingle archive"),
     (b"%PDF", "PDF"),
     (b"%!PS", "PostScript"),
     (b"\xc5\xd0\xd3\xc6", "PostScript"),
@@ -40,12 +54,12 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1aE\xdf\xa3", "Matroska or WebM video"),
     (b"\x00\x00\x01\xba", "MPEG video"),
     (b"\x00\x00\x01\xb3", "MPEG video"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media (WMV or WMA)"),
     (b"FLV\x01", "Flash video"),
     (b"OggS", "Ogg"),
     (b"fLaC", "FLAC audio"),
     (b"ID3", "MP3 audio"),
     (b"\x00\x00\x01\x00", "icon (ICO)"),
-    (b"\x00\x00\x02\x00", "cursor (CUR)"),
     (b"icns", "icon (ICNS)"),
     (b"DDS ", "DDS texture"),
     (b"qoif", "QOI"),
@@ -69,7 +83,10 @@ _BRANDS = {
     b"M4A ": "MPEG-4 audio", b"M4V ": "MP4 video", b"3gp4": "3GP video", b"3gp5": "3GP video",
 }  # fmt: skip
 
-_RIFF = {b"WEBP": "WEBP", b"AVI ": "AVI video", b"WAVE": "WAV audio"}
+_MOVIE_ATOMS = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
+"""First atoms of QuickTime files from before `ftyp` (QuickTime File Format Specification)."""
+
+_RIFF = {b"WEBP": "WEBP", b"AVI ": "AVI video", b"WAVE": "WAV audio", b"ACON": "animated cursor (ANI)"}
 
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 
@@ -85,11 +102,43 @@ def sniff(head: bytes) -> str:
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
+    if head[4:8] in _MOVIE_ATOMS:
+        return "QuickTime video"
+    if head[:4] == b"\x00\x00\x02\x00" and head[4:6] != b"\x00\x00":  # a cursor counts its pictures here
+        return "cursor (CUR)"
+    if _is_pcx(head):
+        return "PCX"
+    if _is_tga(head):
+        return "TGA"
+    if re.match(rb"P[1-7][ \t\r\n#]", head):
+        return "PNM (PBM, PGM, PPM or PAM)"
+    if head[40:44] == b" EMF" and head[:4] == b"\x01\x00\x00\x00":
+        return "Windows metafile (EMF)"
     if head[128:132] == b"DICM":
         return "DICOM"
     if head[257:262] == b"ustar":
         return "tar archive"
     return _text_kind(head[:4096])
+
+
+def _is_pcx(head: bytes) -> bool:
+    """Maker 10, a known version, run-length coding, 1 to 8 bits (ZSoft PCX File Format Technical Reference)."""
+    return (
+        len(head) >= 128 and head[0] == 10 and head[1] in (0, 2, 3, 4, 5) and head[2] == 1 and head[3] in (1, 2, 4, 8)
+    )
+
+
+def _is_tga(head: bytes) -> bool:
+    """TGA has no magic bytes: every field of its header must be possible (Truevision TGA 2.0)."""
+    if len(head) < 18 or head[1] > 1 or head[2] not in (1, 2, 3, 9, 10, 11):
+        return False
+    mapped = head[2] in (1, 9)
+    depths = (8, 16) if mapped or head[2] in (3, 11) else (15, 16, 24, 32)
+    map_is_right = head[7] in (15, 16, 24, 32) if head[1] else not any(head[3:8])
+    width, height = head[12] | head[13] << 8, head[14] | head[15] << 8
+    return (
+        map_is_right and head[1] >= mapped and head[16] in depths and head[17] & 0xC0 == 0 and width > 0 and height > 0
+    )
 
 
 def _brand(head: bytes) -> str:
@@ -100,6 +149,23 @@ def _brand(head: bytes) -> str:
     return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), "MP4 video")
 
 
+_PROLOGUE = re.compile(
+    r"<\?.*?\?>|<!--.*?-->|<!doctype\s+(?:svg|\w+:svg)[^\[>]*(?:\[.*?\]\s*)?>", re.IGNORECASE | re.DOTALL
+)
+
+
+def _without_prologue(text: str) -> str:
+    """A document without what may stand before its first element: declarations, comments, a document type."""
+    while True:
+        text = text.lstrip("\ufeff \t\r\n")
+        skipped = re.match(
+            r"<\?.*?\?>|<!--.*?-->|<!doctype\s+(?:svg|\w+:svg)[^\[>]*(?:\[.*?\]\s*)?>", text, re.I | re.S
+        )
+        if not skipped:
+            return text
+        text = text[skipped.end() :]
+
+
 def _text_kind(start: bytes) -> str:
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = start.decode("utf-16", "replace")
@@ -108,11 +174,16 @@ def _text_kind(start: bytes) -> str:
         text = start.decode("utf-8-sig", "ignore")
         if len(text.encode()) < len(start) - 7 or re.search(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]", text):
             return "unknown data"
-    words = text.lstrip().lower()
-    if "<svg" in words:
+    words = _without_prologue(text).lower()
+    if words.startswith("<svg") or re.match(r"<\w+:svg\b", words):
         return "SVG"
-    if words.startswith(("<!doctype html", "<html")):
+    if words.startswith(("<!doctype html", "<html", "<head", "<body", "<script", "<title")):
         return "HTML"
+    words = text.lstrip("\ufeff \t\r\n").lower()
+    if words.startswith(("/* xpm */", "! xpm2")) or re.match(r"#define \w+_width \d+", words):
+        return "X bitmap or pixmap (XBM, XPM)"
+    if words.startswith("{\\rtf"):
+        return "RTF document"
     if words.startswith("<?xml"):
         return "XML"
     if words.startswith(("{", "[")):

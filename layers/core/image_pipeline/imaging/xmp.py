@@ -1,0 +1,89 @@
+"""Lens and date from an XMP packet, for files whose EXIF has none (ISO 16684-1).
+
+Editors that strip EXIF often leave XMP. A packet is XML from a stranger: it is small, has no document type, and the
+parser expands no entity.
+"""
+
+from __future__ import annotations
+
+from image_pipeline.imaging.containers.chunks import png_chunks, riff_chunks
+from image_pipeline.imaging.containers.jpeg import APP1, payloads, segments
+from image_pipeline.imaging.containers.tiff import Tiff
+from image_pipeline.imaging.reader import BrokenContainerError, Reader
+
+_MOST_BYTES = 256 * 1024
+_IN_JPEG = b"http://ns.adobe.com/xap/1.0/\x00"
+_IN_PNG = b"XML:com.adobe.xmp\x00\x00\x00"
+"""Keyword of an iTXt chunk that is not compressed, as XMP part 3 wants it; language and translation follow, empty."""
+_IN_TIFF = 700
+
+LENS = ("http://ns.adobe.com/exif/1.0/aux/ Lens", "http://cipa.jp/exif/1.0/ LensModel")
+TAKEN_AT = (
+    "http://ns.adobe.com/exif/1.0/ DateTimeOriginal",
+    "http://ns.adobe.com/photoshop/1.0/ DateCreated",
+    "http://ns.adobe.com/xap/1.0/ CreateDate",
+)
+"""Properties by namespace and name, the most trusted first."""
+
+
+def read_properties(reader: Reader) -> dict[str, str]:
+    """Simple properties of the XMP packet by namespace and name, as in `LENS`; empty where there is no readable one."""
+    try:
+        packet = _find(reader)
+    except BrokenContainerError:
+        return {}
+    if packet is None or not 0 < packet.size <= _MOST_BYTES:
+        return {}
+    try:
+        data = packet.take(0, packet.size)
+    except BrokenContainerError:
+        return {}
+    return _parse(data)
+
+
+def _find(reader: Reader) -> Reader | None:
+    head = reader.up_to(0, 12)
+    if head[:3] == b"\xff\xd8\xff":
+        return next(payloads(reader, list(segments(reader)), APP1, _IN_JPEG), None)
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        for chunk in png_chunks(reader):
+            start = len(_IN_PNG) + 2  # two empty texts
+            if chunk.kind == b"iTXt" and reader.up_to(chunk.start, start) == _IN_PNG + b"\x00\x00":
+                return reader.part(chunk.start + start, chunk.length - start)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        found = (chunk for chunk in riff_chunks(reader) if chunk.kind == b"XMP ")
+        return next((reader.part(chunk.start, chunk.length) for chunk in found), None)
+    if head[:2] in (b"II", b"MM"):
+        tiff = Tiff(reader)
+        entry = tiff.directory(tiff.first).entries.get(_IN_TIFF)
+        return reader.part(entry.start, entry.length) if entry else None
+    return None
+
+
+def _parse(data: bytes) -> dict[str, str]:
+    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+        return {}
+    from xml.parsers.expat import ExpatError, ParserCreate
+
+    wanted = frozenset((*LENS, *TAKEN_AT))
+    properties: dict[str, str] = {}
+    open_names: list[str] = []
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        open_names.append(name)
+        for attribute in wanted & attributes.keys():
+            properties.setdefault(attribute, attributes[attribute])
+
+    def text(data: str) -> None:
+        if open_names and open_names[-1] in wanted:
+            properties[open_names[-1]] = properties.get(open_names[-1], "") + data
+
+    parser = ParserCreate(namespace_separator=" ")
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda _: open_names.pop()
+    parser.CharacterDataHandler = text
+    try:
+        parser.Parse(data.rstrip(b"\x00 \n"), True)
+    except (ExpatError, ValueError):
+        return {}
+    return properties

@@ -1,0 +1,88 @@
+"""image_pipeline.imaging.xmp"""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL.PngImagePlugin import PngInfo
+
+from image_pipeline.imaging import exif
+from image_pipeline.imaging.reader import Reader
+from image_pipeline.imaging.xmp import LENS, TAKEN_AT, read_properties
+from tests import corpus
+from tests.corpus import quarters, saved
+
+NAMESPACES = """xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:a="http://ns.adobe.com/exif/1.0/aux/"
+xmlns:e="http://ns.adobe.com/exif/1.0/" xmlns:x="http://ns.adobe.com/xap/1.0/" xmlns:c="http://cipa.jp/exif/1.0/"
+xmlns:p="http://ns.adobe.com/photoshop/1.0/" """
+
+
+def packet(attributes="", elements=""):
+    """An XMP packet with properties in one of its two forms."""
+    body = f"<rdf:RDF {NAMESPACES}><rdf:Description {attributes}>{elements}</rdf:Description></rdf:RDF>"
+    return (
+        f'<?xpacket begin="" id="x"?><x:xmpmeta xmlns:x="adobe:ns:meta/">{body}</x:xmpmeta><?xpacket end="w"?>'.encode()
+    )
+
+
+FULL = packet('a:Lens="EF 50mm" e:DateTimeOriginal="2026-05-04T10:11:12.25+02:00"')
+
+
+def files(xmp):
+    """The picture with a packet, in each container."""
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    return {
+        "JPEG": saved(quarters(), "JPEG", xmp=xmp),
+        "PNG": saved(quarters(), "PNG", pnginfo=info),
+        "WEBP": saved(quarters(), "WEBP", xmp=xmp),
+        "TIFF": saved(quarters(), "TIFF", tiffinfo={700: xmp}),
+    }
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_lens_and_date_come_from_xmp_where_exif_has_none(kind):
+    """Editors that strip EXIF leave them there."""
+    facts = exif.read(Reader.of(files(FULL)[kind]))
+    assert (facts.lens, facts.taken_at) == ("EF 50mm", "2026-05-04T10:11:12.25+02:00")
+
+
+def test_exif_is_trusted_first():
+    """XMP fills gaps only."""
+    block = corpus.exif(t0x010F="Kamera")
+    block.get_ifd(0x8769)[0x9003] = "2020:01:02 03:04:05"
+    facts = exif.read(Reader.of(saved(quarters(), "JPEG", exif=block, xmp=FULL)))
+    assert (facts.lens, facts.taken_at) == ("EF 50mm", "2020-01-02T03:04:05")
+
+
+@pytest.mark.parametrize(
+    ("xmp", "lens", "taken_at"),
+    [
+        (packet(elements="<a:Lens>Lens A</a:Lens><x:CreateDate>2026-01-02T03:04:05Z</x:CreateDate>"), "Lens A",
+         "2026-01-02T03:04:05Z"),
+        (packet('c:LensModel="Lens B" p:DateCreated="2026-01-02T03:04:05"'), "Lens B", "2026-01-02T03:04:05"),
+        (packet('e:DateTimeOriginal="2026-02-31T03:04:05"'), None, None),
+        (packet('e:DateTimeOriginal="2026"'), None, None),
+        (packet('e:DateTimeOriginal="2026-02-03T04:05:06+99:00"'), None, "2026-02-03T04:05:06"),
+        (packet('x:Lens="of another namespace"'), None, None),
+    ],
+)  # fmt: skip
+def test_both_forms_and_all_names_are_read(xmp, lens, taken_at):
+    """Attributes and elements, of today's namespaces and of older ones; impossible dates are none."""
+    facts = exif.read(Reader.of(saved(quarters(), "JPEG", xmp=xmp)))
+    assert (facts.lens, facts.taken_at) == (lens, taken_at)
+
+
+BOMB = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><x>&b;</x>'
+
+
+@pytest.mark.parametrize("xmp", [BOMB, b"no xml", FULL[:-40], b"<a>" * 20_000, b"\xff\xfe", b""])
+def test_packets_that_cannot_be_read_say_nothing(xmp):
+    """No entity is expanded, and broken XML costs the picture nothing."""
+    found = read_properties(Reader.of(saved(quarters(), "JPEG", xmp=xmp)))
+    assert not set(found) - {*LENS, *TAKEN_AT}
+
+
+@given(st.binary(max_size=200), st.integers(0, len(FULL)))
+def test_any_packet_is_read_or_ignored(noise, at):
+    """Nothing raises, whatever stands in the packet."""
+    read_properties(Reader.of(saved(quarters(size=(8, 8)), "JPEG", xmp=FULL[:at] + noise + FULL[at + len(noise) :])))
