@@ -67,6 +67,9 @@ reprocess: $(STAMP) ## Process one upload of a stack again: STACK=… KEY=upload
 teardown: $(STAMP) ## Delete a throw-away stack with all its pictures and records, after asking: STACK=…
 	@$(BIN)/python -m local teardown $(STACK)
 
+snapshot: $(STAMP) ## Keep what this version stores in a stack, for a release; pyproject.toml names the version
+	@$(BIN)/python -m tools.release_snapshot
+
 lock: $(STAMP) ## Pin the packages for development and for the audit anew
 	$(BIN)/pip install --quiet uv
 	for name in dev audit; do \
@@ -90,4 +93,4 @@ $(AUDIT_STAMP): requirements-audit.txt
 	@.venv-audit/bin/pip install --quiet --disable-pip-version-check -r requirements-audit.txt
 	@touch $@
 
-.PHONY: help run demo test lint audit test-all invoke fuzz bench load build deploy redrive reprocess teardown lock clean
+.PHONY: help run demo test lint audit test-all invoke fuzz bench load build deploy redrive reprocess teardown snapshot lock clean
