@@ -7,6 +7,10 @@ AUDIT_STAMP := .venv-audit/installed
 STACK ?= image-pipeline
 # Each has a pipeline of its own, of about 1.5 GB; a file's tests stay together.
 JOBS ?= 2
+# A lock file names every package with its hashes; pip refuses whatever is not in it.
+INSTALL := pip install --quiet --disable-pip-version-check --require-hashes --requirement
+COMPILE := uv pip compile --quiet --upgrade --universal --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
@@ -44,7 +48,7 @@ fuzz: $(STAMP) ## Damage real files and feed them to the engine: SECONDS=60
 	PYTHONPATH=layers/core $(BIN)/python -m tests.fuzz $(or $(SECONDS),60)
 
 bench: $(STAMP) ## Measure against tutorial Pillow, pyvips and sharp (Node.js for sharp); about 10 minutes
-	$(BIN)/pip install --quiet -r bench/requirements.txt
+	$(BIN)/$(INSTALL) bench/requirements.txt
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.handlers
 	$(BIN)/python -m bench.cost
@@ -67,12 +71,19 @@ reprocess: $(STAMP) ## Process one upload of a stack again: STACK=… KEY=upload
 teardown: $(STAMP) ## Delete a throw-away stack with all its pictures and records, after asking: STACK=…
 	@$(BIN)/python -m local teardown $(STACK)
 
-lock: $(STAMP) ## Pin the packages for development and for the audit anew
-	$(BIN)/pip install --quiet uv
-	for name in dev audit; do \
-	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-	    --no-emit-find-links --upgrade requirements-$$name.in --output-file requirements-$$name.txt || exit; \
+snapshot: $(STAMP) ## Keep what this version stores in a stack, for a release; pyproject.toml names the version
+	@$(BIN)/python -m tools.release_snapshot
+
+lock: $(STAMP) ## Pin the packages of layers, development, audit and bench anew, with their hashes
+	$(BIN)/$(INSTALL) requirements-lock.txt
+	for name in layers/vendor/requirements layers/simd/requirements; do \
+	  $(BIN)/$(COMPILE) --python-version 3.13 $$name.in --output-file $$name.txt || exit; \
 	done
+	for name in requirements-dev bench/requirements requirements-audit requirements-lock; do \
+	  $(BIN)/$(COMPILE) --python-version 3.11 $$name.in --output-file $$name.txt || exit; \
+	done
+	@command -v npm >/dev/null || echo "npm is not installed: bench/package-lock.json stays as it is."
+	! command -v npm >/dev/null || npm --prefix bench update --package-lock-only --omit-lockfile-registry-resolved --no-fund
 
 clean: ## Remove what the other targets made
 	rm -rf .venv .venv-audit .aws-sam .run .bench .fuzz .mypy_cache .ruff_cache .hypothesis
@@ -81,13 +92,13 @@ $(STAMP): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; this is " + sys.version.split()[0] + ". Set PYTHON=…") if sys.version_info < (3, 11) else 0'
 	@echo "Setting up .venv (a minute, once) …"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/$(INSTALL) requirements-dev.txt
 	@touch $@
 
 $(AUDIT_STAMP): requirements-audit.txt
 	@echo "Setting up .venv-audit (a minute, once) …"
 	@$(PYTHON) -m venv .venv-audit
-	@.venv-audit/bin/pip install --quiet --disable-pip-version-check -r requirements-audit.txt
+	@.venv-audit/bin/$(INSTALL) requirements-audit.txt
 	@touch $@
 
-.PHONY: help run demo test lint audit test-all invoke fuzz bench load build deploy redrive reprocess teardown lock clean
+.PHONY: help run demo test lint audit test-all invoke fuzz bench load build deploy redrive reprocess teardown snapshot lock clean

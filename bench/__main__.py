@@ -71,10 +71,10 @@ def contestants() -> list[Contestant]:
     """Everybody who is installed; sharp needs Node.js."""
     found = [Contestant(name, [sys.executable, "-m", "bench.worker", name]) for name in CONTESTANTS]
     if shutil.which("node") and shutil.which("npm"):
-        for name in ("package.json", "sharp_worker.mjs"):
+        for name in ("package.json", "package-lock.json", "sharp_worker.mjs"):
             shutil.copy(Path(__file__).parent / name, CACHE / name)
         if not (CACHE / "node_modules" / "sharp").exists():
-            install = ["npm", "install", "--silent", "--no-audit", "--no-fund"]
+            install = ["npm", "ci", "--ignore-scripts", "--silent", "--no-audit", "--no-fund"]
             subprocess.run(install, cwd=CACHE, check=True)  # noqa: S603  the command is ours
         for way in ("idiomatic", "one decode"):
             command = ["node", "sharp_worker.mjs", way.replace(" ", "-")]

@@ -34,8 +34,13 @@ NOT_SECRET = [
     ("*", r'API_KEY_TABLE(: !Ref| =) "?(ApiKeyTable|api-key-table)', "the name of a table"),
     ("template.yml", r"TakesTokens: !Not", "a condition"),
     ("tests/local/test_jsonata.py", r"\$hash\('a', 'SHA-256'\)", "the SHA-256 of one letter"),
+    ("*requirements*.txt", "^ +--hash=sha256:[0-9a-f]{64}", "the hash of a package"),
+    ("tests/releases/*", '^ +"S": ".*([0-9a-f]{16}|[0-9A-F]{18})', "a hash, an id or a sequencer of a sample"),
     ("tests/unit/imaging/test_summary.py", r'^ *\(32, 24, (True|False)\): "', "a ThumbHash"),
 ]
+
+LAYERS = {"layers/vendor": ["x86_64", "aarch64"], "layers/simd": ["x86_64"]}
+"""The architectures that each layer is deployed for."""
 
 # Has dozens of published vulnerabilities: a service that knows of none is not asked about ours.
 CONTROL = "django==1.8"
@@ -84,8 +89,9 @@ def packages() -> Report:
     """Look up the pinned packages in PyPI's list of known vulnerabilities."""
     with tempfile.TemporaryDirectory() as folder:
         control = Path(folder, "control.txt")
-        control.write_text(CONTROL)
-        # requirements-dev.txt pins also what the layers' packages need in turn.
+        control.write_text(
+            f"{CONTROL} --hash=sha256:{64 * '0'}\n"
+        )  # where one has a hash, each must; nothing is installed
         files = [*sorted(ROOT.glob("layers/*/requirements.txt")), ROOT / "requirements-dev.txt", control]
         command = ["--no-deps", "--disable-pip", "--progress-spinner=off", "--format=json"]
         command += [f"--requirement={path}" for path in files]
@@ -96,6 +102,26 @@ def packages() -> Report:
     if not done.stdout:
         return Report(unchecked=f"the service cannot be reached ({last_line(done)})")
     return vulnerabilities(report_of(done)["dependencies"])
+
+
+def wheels() -> Report:
+    """Download the packages of the layers for each architecture, as far as their hashes are locked."""
+    findings = []
+    for layer, architectures in LAYERS.items():
+        for architecture in architectures:
+            platforms = [f"--platform=manylinux_2_{glibc}_{architecture}" for glibc in (28, 17)]
+            done = download(*platforms, "--python-version=3.13", f"--requirement={layer}/requirements.txt")
+            if done.returncode:
+                findings.append(f"{layer} cannot be installed for {architecture}: {last_line(done)}")
+    if findings and download("packaging").returncode:
+        return Report(unchecked=f"no package can be downloaded ({findings[0]})")
+    return Report(f"{', '.join(LAYERS)} for Python 3.13 on Linux", findings)
+
+
+def download(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Download packages, but none that would have to be built, and throw them away."""
+    with tempfile.TemporaryDirectory() as folder:
+        return run("pip", "download", "--quiet", "--only-binary=:all:", f"--dest={folder}", *arguments)
 
 
 def vulnerabilities(dependencies: list[dict[str, Any]]) -> Report:
@@ -169,7 +195,13 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
 
 def main() -> int:
     """Run every scan and tell what it says; 0 when nothing is to be mended."""
-    scans = {"Settings": settings, "Vulnerabilities": packages, "Secrets": secrets, "Workflows": workflows}
+    scans = {
+        "Settings": settings,
+        "Wheels": wheels,
+        "Vulnerabilities": packages,
+        "Secrets": secrets,
+        "Workflows": workflows,
+    }
     reports = [tell(name, scan) for name, scan in scans.items()]
     to_mend = sum(len(report.findings) for report in reports)
     if to_mend:

@@ -52,3 +52,36 @@ def test_a_scanner_without_a_report_is_a_finding(monkeypatch):
     """A crash is not silence."""
     monkeypatch.setattr(audit, "run", lambda scanner, *_: CompletedProcess([scanner], 0, "", "Traceback\nOops"))
     assert audit.tell("Workflows", audit.workflows).findings == ["zizmor gave no report, but said: Traceback\nOops"]
+
+
+def downloads(monkeypatch, works):
+    """Let `pip download` end well when `works` says so of its arguments."""
+
+    def run(_, *words):
+        return CompletedProcess(words, int(not works(words)), "", "No matching distribution found")
+
+    monkeypatch.setattr(audit, "run", run)
+
+
+def test_a_layer_without_a_locked_wheel_for_its_architecture_is_named(monkeypatch):
+    """Its build would fail, or take a file that nobody has locked."""
+    downloads(monkeypatch, lambda words: not any("aarch64" in word for word in words))
+    (finding,) = audit.wheels().findings
+    assert "layers/vendor" in finding
+    assert "aarch64" in finding
+
+
+def test_layers_are_not_called_clean_when_nothing_can_be_downloaded(monkeypatch):
+    """The registry is out of reach: that says nothing about the locks."""
+    downloads(monkeypatch, lambda _: False)
+    report = audit.wheels()
+    assert (report.scope, report.findings) == ("", [])
+    assert "No matching distribution" in report.unchecked
+
+
+def test_layers_with_wheels_for_each_architecture_are_clean(monkeypatch):
+    """And it is said what was looked at."""
+    downloads(monkeypatch, lambda _: True)
+    report = audit.wheels()
+    assert (report.findings, report.unchecked) == ([], "")
+    assert "layers/vendor" in report.scope

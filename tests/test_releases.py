@@ -1,0 +1,151 @@
+"""A deployed stack of any released version can be updated to this one: nothing is lost, and what it stored is read."""
+
+import json
+import re
+from typing import Any
+
+import boto3
+import pytest
+
+from image_pipeline import aws as clients
+from image_pipeline.feeds import listing, outcomes
+from image_pipeline.keys import status_path
+from image_pipeline.store import records
+from tests.conftest import IMAGE_TABLE, LISTING_TABLE, ROOT
+from tests.functions.conftest import load_handler
+from tools import release_snapshot
+
+VERSIONS = sorted(folder.name for folder in release_snapshot.RELEASES.iterdir())
+
+ANNOUNCED: dict[str, str] = {}
+"""Resources, parameters and outputs of a release that may go, with what CHANGELOG.md asks users to do."""
+
+
+def snapshot(version: str, name: str) -> Any:
+    return json.loads((release_snapshot.RELEASES / version / f"{name}.json").read_text(encoding="utf-8"))
+
+
+STORED_RECORDS = [
+    pytest.param(item, id=f"{version}-{name}")
+    for version in VERSIONS
+    for name, item in snapshot(version, "records").items()
+]
+
+
+@pytest.fixture(scope="module")
+def current() -> Any:
+    """This version's template, described as the snapshots are."""
+    return release_snapshot.template()
+
+
+def kept(described: Any) -> dict[str, Any]:
+    """The resources that an update must not replace, by logical id."""
+    resources = {name: body for name, body in described["resources"].items() if body["type"] in release_snapshot.KEPT}
+    return {name: body for name, body in resources.items() if name not in ANNOUNCED}
+
+
+def test_the_newest_version_of_the_changelog_has_a_snapshot():
+    """A version cannot be released without one."""
+    versions = re.findall(r"^## (\d\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert set(versions) == set(VERSIONS)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_update_replaces_nothing_that_holds_data(version, current):
+    """CloudFormation replaces a resource whose logical id, type or create-only properties change."""
+    for logical_id, before in kept(snapshot(version, "template")).items():
+        after = current["resources"].get(logical_id)
+        assert after, f"{logical_id} is missing, so an update deletes it"
+        assert after["type"] == before["type"], logical_id
+        assert after["replacing"] == before["replacing"], f"an update replaces {logical_id}"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_update_changes_no_key_of_a_table(version, current):
+    """A key attribute of another type makes another table; an index with other keys is built anew."""
+    for logical_id, before in kept(snapshot(version, "template")).items():
+        after = current["resources"][logical_id]
+        for index, keys in before.get("indexes", {}).items():
+            assert after["indexes"].get(index, keys) == keys, f"{logical_id}: give the changed index another name"
+        for attribute, kind in before.get("attributes", {}).items():
+            assert after["attributes"].get(attribute, kind) == kind, f"{logical_id}.{attribute}"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_update_adds_or_removes_at_most_one_index_of_a_table(version, current):
+    """DynamoDB creates or deletes one global secondary index in an update, and refuses more."""
+    for logical_id, before in kept(snapshot(version, "template")).items():
+        changed = before.get("indexes", {}).keys() ^ current["resources"][logical_id].get("indexes", {}).keys()
+        assert len(changed) <= 1, f"{logical_id}: {sorted(changed)} change in one update"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("section", ["parameters", "outputs"])
+def test_an_update_takes_no_name_that_users_have_written_down(version, section, current):
+    """A parameter in samconfig.toml that the template lacks fails the deployment; scripts read the outputs."""
+    missing = set(snapshot(version, "template")[section]) - set(current[section])
+    assert missing <= ANNOUNCED.keys()
+
+
+def test_only_what_is_gone_is_announced(current):
+    """An exception that no release needs hides the next mistake."""
+    names = {name for version in VERSIONS for section in snapshot(version, "template").values() for name in section}
+    assert ANNOUNCED.keys() <= names - {name for section in current.values() for name in section}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_snapshot_has_a_record_of_every_status(version):
+    """So the tests below have seen them all."""
+    statuses = {item["status"]["S"] for item in snapshot(version, "records").values()}
+    assert statuses == set(listing.STATUSES)
+
+
+@pytest.mark.parametrize("item", STORED_RECORDS)
+def test_the_status_of_a_stored_record_is_answered(item, aws, environment):
+    """200, with the same outcome and the same picture; during a new upload the picture is `previous`."""
+    boto3.client("dynamodb").put_item(TableName=IMAGE_TABLE, Item=item)
+    stored = records.read(IMAGE_TABLE, item["ImageKey"]["S"])
+    path = status_path(stored["ImageKey"])
+    request = {"rawPath": path, "requestContext": {"requestId": "1", "http": {"method": "GET", "path": path}}}
+    answer = load_handler("get_status")({"version": "2.0", **request})
+    body = json.loads(answer["body"])
+    assert answer["statusCode"] == 200
+    for field in ("ImageKey", "status", "upload", "createdAt", "updatedAt"):
+        assert body[field] == stored[field]
+    if stored["status"] == "FAILED":
+        assert body["error"] == stored["error"]
+    picture = body.get("previous", {}) if stored["status"] == "PROCESSING" else body
+    for field in ("image", "labels", "summary"):
+        assert picture.get(field) == stored.get(field)
+    for before, after in zip(stored.get("renditions", []), picture.get("renditions", []), strict=True):
+        assert after.items() >= before.items()
+        assert before["key"].rpartition("/")[2] in after["url"]
+
+
+@pytest.mark.parametrize("item", STORED_RECORDS)
+def test_readers_of_the_stream_take_a_stored_record(item):
+    """The first change after an update has the old version's record as its old image; the listing may be built anew."""
+    stored = records.from_item(item)
+    entry = listing.listed(stored)["image"]
+    assert (entry["imageKey"], entry["status"]) == (stored["ImageKey"], stored["status"])
+    before, after = records.changed({"dynamodb": {"OldImage": item, "NewImage": item}})
+    assert outcomes.reached(before, after, "https://api.example") is None
+    outcome = outcomes.reached(None, after, "https://api.example")
+    assert outcome is None if stored["status"] == "PROCESSING" else outcome.image_key == stored["ImageKey"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_stored_listing_is_read(version, aws, environment):
+    """The image is found in each view that shows it, as it was listed."""
+    clients.client.cache_clear()
+    items = snapshot(version, "listing")["items"]
+    for item in items:
+        boto3.client("dynamodb").put_item(TableName=LISTING_TABLE, Item=item)
+    (image,) = [records.from_item(item)["image"] for item in items if "image" in item]
+    handler = load_handler("list_images")
+    for query in ({}, {"status": image["status"]}, *({"label": label} for label in image["labels"])):
+        request = {"rawPath": "/images", "requestContext": {"requestId": "1"}, "queryStringParameters": query}
+        answer = handler(request)
+        assert answer["statusCode"] == 200
+        (listed,) = json.loads(answer["body"])["images"]
+        assert listed.items() >= image.items()

@@ -1,0 +1,1 @@
+"""Commands for whoever maintains this project; each module is one."""

@@ -1,0 +1,174 @@
+"""Keep what a release leaves in a deployed stack, so that tests hold every later version to it.
+
+`make snapshot` writes three files below `tests/releases/<version>/`; `tests/test_releases.py` reads those of every
+release:
+
+- `template.json`: each resource of the translated template with its type, and for a resource that an update must not
+  replace also the properties whose change would; the names of parameters and outputs.
+- `records.json`: one item of ImageTable for every status, as the local pipeline stores it.
+- `listing.json`: the items of ListingTable for one image.
+"""
+
+import hashlib
+import json
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
+
+from local.pipeline import ROOT, Pipeline
+from local.samples import samples
+from local.template import load
+
+Json = dict[str, Any]
+
+RELEASES = ROOT / "tests" / "releases"
+KEPT = {
+    "AWS::ApiGatewayV2::Api": "clients know its URL",
+    "AWS::DynamoDB::Table": "its items",
+    "AWS::S3::Bucket": "its objects",
+    "AWS::SNS::Topic": "people have confirmed their subscriptions",
+    "AWS::SQS::Queue": "its messages",
+    "AWS::StepFunctions::StateMachine": "its executions",
+}
+"""The types of resources that an update must not replace, and what would be lost."""
+
+_ALSO_REPLACING = {"AWS::DynamoDB::Table": {"KeySchema", "LocalSecondaryIndexes"}}
+"""Not in the schema's list, because CloudFormation can change them in some cases."""
+_TEXT = b"This is a text, whatever its name says.\n"
+
+
+def template(path: Path = ROOT / "template.yml") -> Json:
+    """Describe a template as far as the update of a stack depends on it."""
+    document = load(path, "image-pipeline", "eu-west-1").document
+    return {
+        "resources": {logical_id: _resource(body) for logical_id, body in document["Resources"].items()},
+        "parameters": sorted(document["Parameters"]),
+        "outputs": sorted(document["Outputs"]),
+    }
+
+
+def stored(pipeline: Pipeline) -> tuple[Json, Json]:
+    """Bring records of a running pipeline into every status, and read what it has stored.
+
+    Returns:
+        The items of ImageTable by what each shows, and the items of ListingTable for one completed image.
+    """
+    photo = samples()[0].data
+    records = {
+        "PROCESSING": _stored_during(pipeline, "uploads/releases/processing.jpg", photo),
+        "COMPLETED": _stored_after(pipeline, "uploads/releases/completed.jpg", photo),
+        "FAILED": _stored_after(pipeline, "uploads/releases/failed.jpg", _TEXT),
+        "DELETED": _stored_after_deletion(pipeline, "uploads/releases/deleted.jpg", photo),
+    }
+    listing = _listing(pipeline, "uploads/releases/completed.jpg")
+    pipeline.fault("rekognition", "DetectLabels", "AccessDeniedException", times=-1)
+    records["PARTIAL"] = _stored_after(pipeline, "uploads/releases/partial.jpg", photo)
+    pipeline.clear()
+    _stored_after(pipeline, "uploads/releases/overwritten.jpg", photo)
+    records["PROCESSING over a picture"] = _stored_during(pipeline, "uploads/releases/overwritten.jpg", photo)
+    return records, {"items": listing}
+
+
+def main() -> int:
+    """Write the snapshot of the version that pyproject.toml names."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    folder = RELEASES / version
+    if folder.exists():
+        print(f"{folder} exists, and a release never changes. Raise the version in pyproject.toml.", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as run_dir, Pipeline(Path(run_dir), wait_scale=0.0) as pipeline:
+        records, listing = stored(pipeline)
+    folder.mkdir(parents=True)
+    for name, content in (("template", template()), ("records", records), ("listing", listing)):
+        text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+        (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    print(f"Wrote {folder}.")
+    return 0
+
+
+def _resource(body: Json) -> Json:
+    kind, properties = body["Type"], body.get("Properties", {})
+    if kind not in KEPT:
+        return {"type": kind}
+    replacing = {name: properties[name] for name in sorted(_replacing(kind)) if name in properties}
+    described = {"type": kind, "replacing": replacing}
+    if kind == "AWS::DynamoDB::Table":
+        described["attributes"] = {
+            attribute["AttributeName"]: attribute["AttributeType"] for attribute in properties["AttributeDefinitions"]
+        }
+        described["indexes"] = {
+            index["IndexName"]: index["KeySchema"] for index in properties.get("GlobalSecondaryIndexes", [])
+        }
+    return described
+
+
+def _replacing(kind: str) -> set[str]:
+    """The properties whose change makes CloudFormation create another resource in place of this one."""
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+    paths = schema.get("createOnlyProperties", [])
+    return {path.removeprefix("/properties/") for path in paths} | _ALSO_REPLACING.get(kind, set())
+
+
+def _stored_after(pipeline: Pipeline, key: str, data: bytes) -> Json:
+    pipeline.upload(key, data)
+    pipeline.wait_for(key)
+    return _record(pipeline, key)
+
+
+def _stored_during(pipeline: Pipeline, key: str, data: bytes) -> Json:
+    """The item while the first step after the claim runs."""
+    seen: list[Json] = []
+
+    def validate(_event: Any) -> None:
+        seen.append(_record(pipeline, key))
+        raise RuntimeError("The snapshot needs no more of this execution.")
+
+    pipeline.replace("ValidateImageFunction", validate)
+    pipeline.upload(key, data)
+    pipeline.wait_for(key)
+    pipeline.clear()
+    return seen[0]
+
+
+def _stored_after_deletion(pipeline: Pipeline, key: str, data: bytes) -> Json:
+    _stored_after(pipeline, key, data)
+    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
+
+    def deleted() -> bool:
+        return bool(_record(pipeline, key)["status"] == {"S": "DELETED"})
+
+    pipeline.wait_until(deleted, "the deletion")
+    return _record(pipeline, key)
+
+
+def _record(pipeline: Pipeline, key: str) -> Json:
+    table = pipeline.outputs["ImageTableName"]
+    item: Json = pipeline.client("dynamodb").get_item(TableName=table, Key={"ImageKey": {"S": key}})["Item"]
+    return item
+
+
+def _listing(pipeline: Pipeline, key: str) -> list[Json]:
+    """All items of ListingTable for one image: its ledger, and an entry for each view that shows it."""
+    found: list[Json] = []
+
+    def completed() -> bool:
+        found[:] = _items_of(pipeline, key)
+        return any(item.get("image", {}).get("M", {}).get("status") == {"S": "COMPLETED"} for item in found)
+
+    pipeline.wait_until(completed, "the listing")
+    return sorted(found, key=lambda item: str(item["ViewShard"]["S"]))
+
+
+def _items_of(pipeline: Pipeline, key: str) -> list[Json]:
+    pages = pipeline.client("dynamodb").get_paginator("scan").paginate(TableName=pipeline.outputs["ListingTableName"])
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    items = [item for page in pages for item in page["Items"]]
+    return [item for item in items if digest in item["ViewShard"]["S"] + item["ListPosition"]["S"]]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
