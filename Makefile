@@ -45,7 +45,7 @@ invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTI
 	@$(BIN)/python -m local invoke $(FUNCTION) $(EVENT) $(OPTIONS)
 
 fuzz: $(STAMP) ## Damage real files and feed them to the engine: SECONDS=60
-	PYTHONPATH=layers/core $(BIN)/python -m tests.fuzz $(or $(SECONDS),60)
+	PYTHONPATH=layers/core $(BIN)/python -m tools.fuzz $(or $(SECONDS),60)
 
 bench: $(STAMP) ## Measure against tutorial Pillow, pyvips and sharp (Node.js for sharp); about 10 minutes
 	$(BIN)/$(INSTALL) bench/requirements.txt

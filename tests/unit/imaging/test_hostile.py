@@ -1,12 +1,24 @@
 """A short fuzz run; `make fuzz` is the long one."""
 
-from tests.fuzz import fuzz
+import tracemalloc
+
+from tools.fuzz import MOST_ADMISSION_BYTES, fuzz
 
 
 def test_no_damage_gets_through():
-    """400 damaged files, the same each time: renditions or errors of ours, in time."""
-    ends, wrong = fuzz(seconds=60, seed=20_261_121, most=400)
-    assert [(seed, what) for seed, what, _ in wrong] == []
-    assert sum(ends.values()) == 400
-    assert ends["rendered"] > 20
-    assert ends["CorruptImageError"] > 100
+    """Damaged files, the same each time, end as renditions or rejections."""
+    figures = fuzz(seconds=60, seed=20_261_121, most=300)
+    assert [(seed, what) for seed, what, _ in figures.wrong] == []
+    assert figures.ends["rendered"] > 20
+    assert figures.ends["CorruptImageError"] > 50
+
+
+def test_admission_stays_within_its_memory():
+    """What admission takes beyond the file is bounded, whatever the structure of the file."""
+    tracemalloc.start()
+    try:
+        figures = fuzz(seconds=60, seed=20_261_127, most=100)
+    finally:
+        tracemalloc.stop()
+    assert 0 < figures.admission_bytes < MOST_ADMISSION_BYTES
+    assert figures.wrong == []
