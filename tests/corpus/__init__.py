@@ -234,7 +234,7 @@ GOOD: tuple[Good, ...] = (
     Good("JPEG CMYK, Adobe's inverted way", lambda: saved(_cmyk(), "JPEG", quality=95), "JPEG"),
     Good(
         "JPEG CMYK without Adobe's marker",
-        lambda: without_segment(saved(_inverted(_cmyk()), "JPEG", quality=95), 0xEE),
+        lambda: without_segment(saved(_cmyk(), "JPEG", quality=95), 0xEE),
         "JPEG",
     ),
     Good("JPEG YCCK", _ycck, "JPEG"),

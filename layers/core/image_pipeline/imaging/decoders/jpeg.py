@@ -58,10 +58,6 @@ def decode(reader: Reader, header: Header, reduction: float) -> Pixels:
         from image_pipeline.imaging.colour import ADOBE_RGB, matrix_profile
 
         profile = matrix_profile(ADOBE_RGB, 563 / 256)
-    if image.mode == "CMYK" and "adobe" not in image.info:
-        from PIL import ImageChops
-
-        image = ImageChops.invert(image)  # Pillow takes all CMYK for Adobe's, which is stored inverted
     return Pixels(image, box, header.orientation, profile, warnings)
 
 

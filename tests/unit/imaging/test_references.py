@@ -1,0 +1,105 @@
+"""The engine against independent programs: `tools/references.py` has asked them about every file of the corpus."""
+
+import io
+import json
+import tomllib
+
+import pytest
+from PIL import Image
+
+from image_pipeline.errors import RejectedError
+from image_pipeline.imaging.engine import render
+from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.recipes import Recipe
+from tests.corpus import HERE
+from tools.references import RESULTS, SIDE, corpus, grid, small
+
+FILES = corpus()
+REFERENCES = json.loads(RESULTS.read_text())
+VERDICTS = tomllib.loads((HERE / "verdicts.toml").read_text())
+"""Where the engine differs on purpose: by the file's name, why, and by which third source."""
+RECIPE = Recipe("small", SIDE, SIDE, formats=("png",))
+MOST_DIFFERENCE = 2.0
+"""Mean colour difference (CIE 1976 ΔE) that nobody sees."""
+
+
+def rendered(name):
+    """What the engine makes of a file, or None where it rejects it."""
+    try:
+        return render(FILES[name], [RECIPE], Limits())
+    except RejectedError:
+        return None
+
+
+def lab(cell):
+    """CIELAB of an sRGB colour rrggbb, D65 (IEC 61966-2-1, CIE 15)."""
+    linear = []
+    for at in (0, 2, 4):
+        value = int(cell[at : at + 2], 16) / 255
+        linear.append(value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4)
+    red, green, blue = linear
+    xyz = (
+        (0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.95047,
+        0.2126 * red + 0.7152 * green + 0.0722 * blue,
+        (0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.08883,
+    )
+    x, y, z = (value ** (1 / 3) if value > 0.008856 else 7.787 * value + 16 / 116 for value in xyz)
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+def difference(one, two):
+    """Mean ΔE of the cells that are visible in both."""
+    visible = [(a, b) for a, b in zip(one, two, strict=True) if int(a[6:], 16) > 25 and int(b[6:], 16) > 25]
+    deltas = [sum((p - q) ** 2 for p, q in zip(lab(a), lab(b), strict=True)) ** 0.5 for a, b in visible]
+    return sum(deltas) / len(deltas) if deltas else 0.0
+
+
+def opacity(cells):
+    """Opacity of the cells, 0 to 255."""
+    return [int(cell[6:], 16) for cell in cells]
+
+
+def test_every_file_has_a_reference():
+    """A new file of the corpus is asked about, too: `python -m tools.references`."""
+    assert FILES.keys() == REFERENCES.keys()
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_the_engine_agrees_with_an_independent_program(name):
+    """Acceptance, size, colours and transparency are those of the reference, or a verdict says why not."""
+    result, reference = rendered(name), REFERENCES.get(name)
+    verdict = VERDICTS.get(name, {})
+    if verdict and "facts" not in verdict:
+        assert (result is not None) == verdict["accepted"]
+        return
+    assert (result is not None) == reference["accepted"], reference["tool"]
+    if result is None:
+        return
+    assert [result.header.width, result.header.height] == reference["size"]
+    cells = grid(small(Image.open(io.BytesIO(result.renditions[0].data))))
+    assert difference(cells, reference["grid"]) <= MOST_DIFFERENCE
+    assert max(abs(a - b) for a, b in zip(opacity(cells), opacity(reference["grid"]), strict=True)) <= 16
+
+
+NAMES = {"Make": "make", "Model": "model", "LensModel": "lens", "ISO": "iso", "Artist": "artist"}
+
+
+@pytest.mark.parametrize("name", sorted(name for name, answer in REFERENCES.items() if "facts" in answer))
+def test_facts_agree_with_exiftool(name):
+    """Whatever exiftool reads of them is read here, unless a verdict says why not."""
+    result = rendered(name)
+    if result is None or "facts" in VERDICTS.get(name, {}):
+        return
+    facts = result.exif.to_dict()
+    for theirs, ours in NAMES.items():
+        if theirs in REFERENCES[name]["facts"]:
+            assert str(facts.get(ours)) == str(REFERENCES[name]["facts"][theirs]).strip()
+
+
+@pytest.mark.parametrize("name", sorted(VERDICTS))
+def test_verdicts_cite_a_source(name):
+    """Nobody overrules a reference by opinion, and no verdict outlives its reason."""
+    verdict = VERDICTS[name]
+    assert verdict["why"]
+    assert verdict["source"]
+    assert name in FILES

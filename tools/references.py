@@ -1,0 +1,242 @@
+"""Ask independent programs what is in the files of the corpus: `python -m tools.references`.
+
+The answers are stored in `tests/corpus/references.json` with the name and version of who gave them, and
+`tests/unit/imaging/test_references.py` compares the engine with them. Chromium answers for what browsers show, libvips
+for TIFF, libheif's own converter for HEIC, and exiftool for camera facts. Needed on the path: chromium, heif-convert,
+exiftool; and in this Python: pyvips.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tests.corpus import BAD, GOOD, HERE
+
+RESULTS = HERE / "references.json"
+SIDE, CELLS = 100, 8
+"""Longest side in pixels of the picture that is compared, and cells of its grid in each direction."""
+
+Answer = dict[str, Any]
+"""`tool`, `accepted`, and where it is: `size` as displayed and `grid`, the mean colour of each cell as rrggbbaa."""
+
+
+def corpus() -> dict[str, bytes]:
+    """Every file of the corpus by its name."""
+    files = {case.name: case.make() for case in GOOD} | {case.name: case.make() for case in BAD}
+    files |= {path.name: path.read_bytes() for path in sorted((HERE / "cases").rglob("*.*"))}
+    return files
+
+
+def kind(data: bytes) -> str:
+    """Which program answers for a file."""
+    if data[:2] in (b"II", b"MM"):
+        return "libvips"
+    if data[4:8] == b"ftyp" and not re.search(rb"avif|avis|mif3", data[8:64]):
+        return "libheif"
+    return "chromium"
+
+
+def grid(image: Image.Image) -> list[str]:
+    """Mean red, green, blue and alpha of the cells of a small picture, row by row; colours count by their opacity."""
+    cells = image.convert("RGBA").convert("RGBa").resize((CELLS, CELLS), Image.Resampling.BOX).convert("RGBA")
+    return cells.tobytes().hex(" ", 4).split()
+
+
+def small(image: Image.Image) -> Image.Image:
+    """The picture with `SIDE` pixels on its longest side, or as it is where it is smaller."""
+    scale = min(1.0, SIDE / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.convert("RGBA").convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
+
+
+# Chromium -------------------------------------------------------------------------------------------------------------
+
+_PAGE = """<!doctype html><body><script>
+async function ask(name) {
+  try {
+    const blob = await (await fetch("/file/" + encodeURIComponent(name))).blob();
+    const bitmap = await createImageBitmap(new Blob([blob]), {imageOrientation: "from-image"});
+    const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+    canvas.getContext("2d").drawImage(bitmap, 0, 0);
+    const png = new Uint8Array(await (await canvas.convertToBlob({type: "image/png"})).arrayBuffer());
+    let text = ""; for (const byte of png) text += String.fromCharCode(byte);
+    return {name, png: btoa(text)};
+  } catch (error) { return {name, error: String(error)}; }
+}
+(async () => {
+  for (const name of await (await fetch("/names")).json())
+    await fetch("/answer", {method: "POST", body: JSON.stringify(await ask(name))});
+  document.title = "done"; await fetch("/done", {method: "POST"});
+})();
+</script>"""
+
+
+class _Server(ThreadingHTTPServer):
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.files = files
+        self.answers: dict[str, dict[str, str]] = {}
+        self.done = threading.Event()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        from urllib.parse import unquote
+
+        if self.path == "/names":
+            self._send(json.dumps(list(self.server.files)).encode(), "application/json")
+        elif self.path.startswith("/file/"):
+            self._send(self.server.files[unquote(self.path[6:])], "application/octet-stream")
+        else:
+            self._send(_PAGE.encode(), "text/html")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == "/answer":
+            answer = json.loads(body)
+            self.server.answers[answer["name"]] = answer
+        else:
+            self.server.done.set()
+        self._send(b"", "text/plain")
+
+    def _send(self, body: bytes, media_type: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", media_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the page asks once for each file."""
+
+
+def ask_chromium(files: dict[str, bytes]) -> dict[str, Answer]:
+    """What a browser shows, in sRGB and upright."""
+    browser = _program("chromium")
+    words = subprocess.run([browser, "--version"], capture_output=True, text=True).stdout  # noqa: S603
+    tool = " ".join(words.split()[:2])
+    server = _Server(files)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory() as profile:
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+        options += ["--disable-component-update", "--disable-sync", f"--user-data-dir={profile}"]
+        options += ["--force-color-profile=srgb", f"http://127.0.0.1:{server.server_port}/"]
+        process = subprocess.Popen([browser, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+        try:
+            if not server.done.wait(300):
+                sys.exit("chromium did not answer within five minutes")
+        finally:
+            process.terminate()
+            process.wait()
+            server.shutdown()
+    return {name: _answer(tool, answer.get("png")) for name, answer in server.answers.items()}
+
+
+def _answer(tool: str, png: str | None) -> Answer:
+    if png is None:
+        return {"tool": tool, "accepted": False}
+    return _seen(tool, Image.open(io.BytesIO(base64.b64decode(png))))
+
+
+def _seen(tool: str, image: Image.Image) -> Answer:
+    return {"tool": tool, "accepted": True, "size": list(image.size), "grid": grid(small(image))}
+
+
+# libvips, libheif, exiftool -------------------------------------------------------------------------------------------
+
+
+def ask_libvips(files: dict[str, bytes]) -> dict[str, Answer]:
+    """The first page of a TIFF, upright and in sRGB."""
+    import pyvips  # type: ignore[import-not-found,unused-ignore]
+
+    tool = "libvips " + ".".join(str(pyvips.version(part)) for part in range(3))
+    return {name: _by_libvips(pyvips, tool, data) for name, data in files.items()}
+
+
+def _by_libvips(pyvips: Any, tool: str, data: bytes) -> Answer:
+    try:
+        image = pyvips.Image.new_from_buffer(data, "", fail_on="error").autorot()
+        if image.get_typeof("icc-profile-data"):
+            image = image.icc_transform("srgb", embedded=True, black_point_compensation=True)
+        image = image.colourspace("srgb").cast("uchar")
+        image = image.bandjoin(255) if image.bands == 3 else image
+        return _seen(tool, Image.open(io.BytesIO(image.write_to_buffer(".png"))))
+    except pyvips.Error:
+        return {"tool": tool, "accepted": False}
+
+
+def ask_libheif(files: dict[str, bytes]) -> dict[str, Answer]:
+    """The primary picture as libheif's own converter writes it."""
+    program = _program("heif-convert")
+    words = subprocess.run([program, "--help"], capture_output=True, text=True)  # noqa: S603
+    version = re.search(r"libheif version: (\S+)", words.stdout + words.stderr)
+    tool = f"libheif {version[1] if version else 'of an unknown version'}"
+    answers = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (name, data) in enumerate(files.items()):
+            given, written = Path(folder, f"{number}.heic"), Path(folder, f"{number}.png")
+            given.write_bytes(data)
+            done = subprocess.run([program, given, written], capture_output=True)  # noqa: S603
+            accepted = done.returncode == 0 and written.exists()
+            answers[name] = _seen(tool, Image.open(written)) if accepted else {"tool": tool, "accepted": False}
+    return answers
+
+
+FACTS = ("Make", "Model", "LensModel", "ISO", "FNumber", "Artist", "Copyright")
+
+
+def ask_exiftool(files: dict[str, bytes]) -> dict[str, dict[str, Any]]:
+    """Camera facts of every file that has some, as exiftool reads them."""
+    program = _program("exiftool")
+    facts = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (name, data) in enumerate(files.items()):
+            path = Path(folder, str(number))
+            path.write_bytes(data)
+            options = ["-j", "-n", *(f"-EXIF:{fact}" for fact in FACTS)]
+            found = subprocess.run([program, *options, path], capture_output=True, text=True).stdout  # noqa: S603
+            (answer,) = json.loads(found or "[{}]")
+            answer.pop("SourceFile", None)
+            if answer:
+                facts[name] = answer
+    return facts
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        sys.exit(f"{name} is not on the path; install it and run this again")
+    return path
+
+
+def main(names: Iterable[str]) -> None:
+    """Ask about all files, or about those with these names, and store the answers."""
+    files = {name: data for name, data in corpus().items() if not names or name in names}
+    results = json.loads(RESULTS.read_text()) if names else {}
+    for tool, ask in {"chromium": ask_chromium, "libvips": ask_libvips, "libheif": ask_libheif}.items():
+        results |= ask({name: data for name, data in files.items() if kind(data) == tool})
+    for name, facts in ask_exiftool(files).items():
+        results[name]["facts"] = facts
+    lines = (f"{json.dumps(name)}: {json.dumps(results[name], ensure_ascii=False)}" for name in sorted(results))
+    RESULTS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    print(f"{len(results)} files in {RESULTS.name}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
