@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from image_pipeline import keys, settings
-from image_pipeline.imaging import engine, recipes
+from image_pipeline.imaging import engine, memory, recipes
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.observability import step
 from image_pipeline.store import storage
@@ -17,6 +17,7 @@ BOOK = recipes.load()
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     config = settings.load(os.environ)
     limits = Limits.from_settings(config)
+    memory.limit(config.render_memory_bytes)
     wanted = BOOK.for_key(event["imageKey"])
     data = storage.read(storage.Source.from_json(event["source"]), limits.max_bytes)
     rendered = engine.render(data, wanted, limits)

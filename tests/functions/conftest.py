@@ -1,6 +1,7 @@
 """Each handler as Lambda runs it: its own app.py, the template's environment, the APIs of moto."""
 
 import importlib.util
+import resource
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,11 @@ def load_handler(function):
 def handler(request):
     """The handler that the test module is named after."""
     return load_handler(Path(request.fspath).stem.removeprefix("test_"))
+
+
+@pytest.fixture(autouse=True)
+def _memory_limit():
+    """A handler that limits its memory does so for its own process, which is this one."""
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    yield
+    resource.setrlimit(resource.RLIMIT_DATA, limits)

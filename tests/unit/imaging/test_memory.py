@@ -1,0 +1,39 @@
+"""image_pipeline.imaging.memory"""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.corpus import png
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts private memory")
+
+RENDER = """
+import sys
+from image_pipeline.errors import PipelineError
+from image_pipeline.imaging import engine, memory
+from image_pipeline.imaging.formats.header import Header
+from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.recipes import Recipe
+from image_pipeline.settings import MEBIBYTE
+
+Header.predicted_memory = lambda *_: 0
+memory.limit(int(sys.argv[1]) * MEBIBYTE)
+try:
+    engine.render(sys.stdin.buffer.read(), [Recipe("small", 64, 64)], Limits())
+except PipelineError as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize(("megabytes", "end"), [(300, "ImageTooLargeError"), (1769, "")])
+def test_a_wrong_prediction_ends_as_a_rejection(megabytes, end):
+    """A picture that takes more than the function has is too large; the process lives on to say so."""
+    size = 9000, 9000
+    data = png(size, 8, 2, (b"\0" * (1 + 3 * size[0])) * size[1])
+    environment = {"PYTHONPATH": str(ROOT / "layers" / "core")}
+    command = [sys.executable, "-c", RENDER, str(megabytes)]
+    done = subprocess.run(command, input=data, capture_output=True, env=environment)
+    assert (done.returncode, done.stdout.decode().strip()) == (0, end), done.stderr[-500:]
