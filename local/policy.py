@@ -12,6 +12,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
+_KNOWN = {"Sid", "Effect", "Principal", "Action", "Resource", "NotResource", "Condition"}
+
 
 class PolicyError(Exception):
     """A policy uses something that is not known here; the message says what."""
@@ -56,6 +58,9 @@ class Statement:
     allows: bool
     actions: tuple[str, ...]
     resources: tuple[str, ...]
+    """Of `NotResource`: any."""
+    exceptions: tuple[str, ...] = ()
+    """Of `NotResource`: these are not meant."""
     conditions: tuple[Condition, ...] = ()
     principals: tuple[str, ...] | None = None
     """Of a resource's policy: who is meant. A role's policy means the role."""
@@ -66,6 +71,7 @@ class Statement:
             (self.principals is None or any(each in ("*", principal) for each in self.principals))
             and any(_like(action.lower(), request.action.lower()) for action in self.actions)
             and any(_arn_like(resource, request.resource) for resource in self.resources)
+            and not any(_arn_like(resource, request.resource) for resource in self.exceptions)
             and all(condition.holds(request.context) for condition in self.conditions)
         )
 
@@ -93,25 +99,29 @@ def parse(statements: Any, known_keys: Collection[str]) -> tuple[Statement, ...]
 
 
 def _statement(body: Mapping[str, Any], known_keys: Collection[str]) -> Statement:
-    if unknown := sorted(body.keys() - {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}):
+    if unknown := sorted(body.keys() - _KNOWN):
         raise PolicyError(f"{', '.join(unknown)} in a policy statement is not known to local/policy.py.")
     if body.get("Effect") not in ("Allow", "Deny"):
         raise PolicyError(f"Effect must be Allow or Deny, not {body.get('Effect')!r}.")
-    actions, resources = tuple(_list(body.get("Action", []))), tuple(_list(body.get("Resource", [])))
+    actions, exceptions = tuple(_list(body.get("Action", []))), tuple(_list(body.get("NotResource", [])))
+    if "Resource" in body and "NotResource" in body:
+        raise PolicyError("A policy statement has either Resource or NotResource.")
+    resources = tuple(_list(body.get("Resource", "*" if exceptions else [])))
     for action in actions:
         if not re.fullmatch(r"\*|[\w-]+:[\w*?]+", action):
             raise PolicyError(f"{action!r} is no action: service:Name is one.")
-    for resource in resources:
+    for resource in (*resources, *exceptions):
         if resource != "*" and (not resource.startswith("arn:") or resource.count(":") < 5):
             raise PolicyError(f"{resource!r} is no resource: an ARN or * is one.")
         if "${" in resource:
             raise PolicyError(f"Policy variables, as in {resource!r}, are not known to local/policy.py.")
     if not actions or not resources:
-        raise PolicyError("A policy statement needs Action and Resource.")
+        raise PolicyError("A policy statement needs Action, and Resource or NotResource.")
     return Statement(
         allows=body["Effect"] == "Allow",
         actions=actions,
         resources=resources,
+        exceptions=exceptions,
         conditions=tuple(_conditions(body.get("Condition", {}), known_keys)),
         principals=_principals(body["Principal"]) if "Principal" in body else None,
     )

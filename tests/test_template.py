@@ -130,11 +130,12 @@ def test_queues_are_encrypted(template):
     assert all(queue["SqsManagedSseEnabled"] is True for queue in queues)
 
 
-def statements(translated, role):
+def statements(translated, role, effect="Allow"):
     """Also those that depend on a parameter."""
     for policy in translated["Resources"][role]["Properties"].get("Policies", []):
         for statement in policy["PolicyDocument"]["Statement"]:
-            yield from (each for each in statement.get("Fn::If", [statement]) if "Resource" in each)
+            branches = statement["Fn::If"][1:] if "Fn::If" in statement else [statement]
+            yield from (branch for branch in branches if branch.get("Effect") == effect)
 
 
 def roles(translated):
@@ -164,7 +165,39 @@ def test_what_refuses_may_do_nothing(translated):
         if each.endswith("FunctionRole")
     ]
     assert set(map(json.dumps, role["ManagedPolicyArns"])) <= set.intersection(*common)
-    assert "Policies" not in role
+    assert not list(statements(translated, "RefuseRequestFunctionRole"))
+
+
+def test_every_function_is_kept_to_its_own_log_group(translated):
+    """SAM lets each role write to every log group of the account; a Deny takes that back."""
+    for body in translated["Resources"].values():
+        if body["Type"] == "AWS::Lambda::Function":
+            group = body["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
+            (role, _) = body["Properties"]["Role"]["Fn::GetAtt"]
+            (denial,) = statements(translated, role, "Deny")
+            assert (denial["Action"], denial["NotResource"]) == ("logs:*", {"Fn::GetAtt": f"{group}.Arn"})
+
+
+def test_a_service_gets_in_only_for_this_stack(translated):
+    """Another account's rule or alarm has the same principal; only the source tells them apart."""
+    documents = [
+        body["Properties"].get("PolicyDocument", body["Properties"].get("KeyPolicy"))
+        for body in translated["Resources"].values()
+        if body["Type"].endswith("Policy") or body["Type"] == "AWS::KMS::Key"
+    ]
+    admitting = [
+        statement
+        for document in documents
+        for statement in document["Statement"]
+        if "Service" in statement["Principal"]
+    ]
+    assert admitting
+    for statement in admitting:
+        conditions = {key.lower() for keys in statement["Condition"].values() for key in keys}
+        assert conditions & {"aws:sourcearn", "aws:sourceaccount"}, statement["Sid"]
+    for name, body in translated["Resources"].items():
+        if body["Type"] == "AWS::Lambda::Permission":
+            assert {"SourceArn", "SourceAccount"} & body["Properties"].keys(), name
 
 
 def test_no_role_has_a_wildcard_action(translated):

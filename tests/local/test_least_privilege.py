@@ -22,7 +22,7 @@ from local.clients import Clients
 from local.deploy import plan
 from local.iam import Guard, Role, access_key
 from local.pipeline import Execution, Pipeline
-from local.template import ACCOUNT_ID, Template, TemplateError
+from local.template import ACCOUNT_ID, Template, TemplateError, load
 from tests.conftest import ROOT
 from tests.pictures import encoded, gradient, photo
 
@@ -60,6 +60,7 @@ def permissions(pipeline: Pipeline) -> list[Permission]:
         Permission(role, statement.get("Sid", ""), action, resource)
         for role, statements in pipeline.roles.items()
         for statement in statements
+        if statement["Effect"] == "Allow"
         for action in as_list(statement["Action"])
         for resource in as_list(statement["Resource"])
     ]
@@ -67,9 +68,11 @@ def permissions(pipeline: Pipeline) -> list[Permission]:
 
 def without(pipeline: Pipeline, role: str, gone: set[Permission]) -> list[dict[str, Any]]:
     """The statements of a role, taken apart, less some permissions."""
-    return [
+    kept = [statement for statement in pipeline.roles[role] if statement["Effect"] == "Deny"]
+    return kept + [
         {**statement, "Action": action, "Resource": resource}
         for statement in pipeline.roles[role]
+        if statement not in kept
         for action in as_list(statement["Action"])
         for resource in as_list(statement["Resource"])
         if Permission(role, statement.get("Sid", ""), action, resource) not in gone
@@ -673,6 +676,26 @@ def test_a_denied_function_fails_as_on_aws(pipeline, folder):
     record = pipeline.wait_for(f"{folder}/x.jpg")
     assert (record["status"], record["error"]["step"]) == ("FAILED", "GenerateThumbnails")
     assert "AccessDenied" in record["error"]["message"]
+
+
+def test_a_function_writes_to_no_log_group_but_its_own():
+    """Although SAM gives each role a managed policy for all of them; Lambda itself delivers with that role."""
+    template = load(ROOT / "template.yml", "image-pipeline", "us-east-1")
+    stack = plan(template, "", "")
+    judge = Guard(stack.roles, {})
+    roles = {role.arn: role for role in stack.roles}
+    account = f"arn:aws:logs:us-east-1:{ACCOUNT_ID}:log-group"
+    groups = {f"{account}:{function.log_group}" for function in stack.functions}
+    others = {f"{account}:/aws/lambda/other", f"{account}:other", "arn:aws:logs:us-east-1:210987654321:log-group:x"}
+    assert len(groups) == len(stack.functions)
+    for function in stack.functions:
+        role, own = roles[function.role], f"{account}:{function.log_group}"
+        assert judge.allows(role, policy.Request("logs:CreateLogStream", f"{own}:log-stream:2026/11/27/[1]a"))
+        assert judge.allows(role, policy.Request("logs:PutLogEvents", f"{own}:log-stream:2026/11/27/[1]a"))
+        for group in groups | others - {own}:
+            allowed = judge.allows(role, policy.Request("logs:PutLogEvents", f"{group}:log-stream:x"))
+            assert allowed == (group == own), f"{role.logical_id} may write to {group}"
+            assert not judge.allows(role, policy.Request("logs:CreateLogGroup", group))
 
 
 def guard(effect: str, condition: dict[str, Any]) -> tuple[Guard, Role]:

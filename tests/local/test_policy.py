@@ -85,6 +85,23 @@ def test_resources_match_part_by_part(pattern, matches):
     assert (verdict(statement(resource=pattern)) is Verdict.ALLOWED) == matches
 
 
+@pytest.mark.parametrize(
+    ("exceptions", "denied"),
+    [
+        (OBJECT, False),
+        ("arn:aws:s3:::bucket/*", False),
+        (["arn:aws:s3:::other/*", OBJECT], False),
+        ("arn:aws:s3:::other/*", True),
+        (["arn:aws:s3:::other/*", "arn:aws:s3:::bucket/*/y"], True),
+    ],
+)
+def test_a_statement_may_be_about_all_resources_but_some(exceptions, denied):
+    """`NotResource`: none of these is meant, and every other is."""
+    all_but = {"Effect": "Deny", "Action": "s3:*", "NotResource": exceptions}
+    assert verdict(statement(), all_but) is (Verdict.EXPLICITLY_DENIED if denied else Verdict.ALLOWED)
+    assert verdict({**all_but, "Effect": "Allow"}) is (Verdict.ALLOWED if denied else Verdict.IMPLICITLY_DENIED)
+
+
 def test_a_wildcard_takes_any_key():
     """Colons, slashes and line breaks are characters of a key like others."""
     for key in ("a:b", "a/b/c", "a\nb", "ü 🦊", ""):
@@ -135,7 +152,10 @@ def test_a_resources_policy_says_whom_it_means(principal, meant):
     ("body", "words"),
     [
         ({"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"}, "NotAction"),
-        ({"Effect": "Allow", "Action": "s3:*", "NotResource": "*"}, "NotResource"),
+        (statement(NotResource="*"), "either Resource or NotResource"),
+        ({"Effect": "Deny", "Action": "s3:*", "NotResource": []}, "needs Action, and Resource or NotResource"),
+        ({"Effect": "Deny", "Action": "s3:*", "NotResource": "bucket"}, "no resource"),
+        ({"Effect": "Deny", "Action": "s3:*", "NotResource": "arn:aws:s3:::b/${aws:username}"}, "Policy variables"),
         (statement(NotPrincipal="*"), "NotPrincipal"),
         (statement("allow"), "Effect must be"),
         (statement(action="GetObject"), "no action"),
