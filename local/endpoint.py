@@ -7,7 +7,6 @@ private name of moto.
 
 import io
 import json
-import logging
 import select
 import socket
 import threading
@@ -27,8 +26,7 @@ from moto.core import responses
 from moto.core.utils import method_names_from_class
 from moto.moto_server import werkzeug_app
 from moto.moto_server.utilities import RegexConverter
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from local import actions, presigned, rekognition, stepfunctions
 from local.actions import Environ
@@ -41,7 +39,6 @@ StartResponse = Callable[..., Any]
 
 _FORM = "application/x-www-form-urlencoded"
 _S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
-_LOG = logging.getLogger(__name__)
 _SERVER_ERRORS = ("InternalServerError", "InternalError", "InternalErrorException", "ServiceException")
 
 
@@ -85,49 +82,6 @@ class _AnyCharacter(RegexConverter):
     def __init__(self, url_map: Any, *items: Any) -> None:
         super().__init__(url_map, *items)
         self.regex = f"(?s:{self.regex})"
-
-
-class Handler(MotoRequestHandler):
-    """Serves one request after the other on a connection, and logs none.
-
-    Werkzeug's own closes every connection after its first request, as it cannot tell where a body ends that nobody has
-    read. Here all of it is read first. New connections, each with a thread, were half of what the server did.
-    """
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1  # the headers and the body of an answer leave together
-
-    def handle_expect_100(self) -> bool:
-        """Let the client send the body that it holds back."""
-        super().handle_expect_100()
-        self.wfile.flush()
-        return True
-
-    def run_wsgi(self) -> None:
-        """Answer one request."""
-        self.environ = environ = self.make_environ()
-        ends_itself = environ.get("wsgi.input_terminated", False)  # sent in chunks
-        length = -1 if ends_itself else int(environ.get("CONTENT_LENGTH") or 0)
-        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
-        try:
-            status, headers, data = _run(self.server.app, environ)
-        except ConnectionError:
-            self.close_connection = True
-            return
-        code, _, phrase = status.partition(" ")
-        self.send_response(int(code), phrase)
-        for name, value in headers:
-            self.send_header(name, value)
-        without_body = code in ("204", "304")
-        if not without_body and "content-length" not in {name.lower() for name, _ in headers}:
-            self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        if not without_body and self.command != "HEAD":
-            self.wfile.write(data)
-
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """Log nothing."""
 
 
 class Endpoint:
@@ -293,46 +247,6 @@ class Endpoint:
                         self._faults.remove(fault)
                     return fault
         return None
-
-
-def serve(application: Any, port: int) -> int:
-    """Bind a loopback port (0: any free one) and answer on it from a thread.
-
-    Returns:
-        The port.
-
-    Raises:
-        OSError: The port is taken.
-    """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(128)
-        server = make_server(
-            "127.0.0.1", port, application, threaded=True, request_handler=Handler, fd=listener.fileno()
-        )
-    finally:
-        listener.close()  # the server has a duplicate
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    return int(server.socket.getsockname()[1])
-
-
-def _run(application: Any, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Give status, headers and body of an answer; a bug is a 500 and a line in the server's log."""
-    started: list[Any] = []
-    try:
-        answer = application(environ, lambda *arguments: started.extend(arguments))
-        try:
-            data = b"".join(answer)
-        finally:
-            getattr(answer, "close", lambda: None)()
-    except ConnectionError:
-        raise
-    except Exception:
-        _LOG.exception("%s %s broke the server.", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        return "500 Internal Server Error", [("Content-Type", "text/plain")], b"The local server has a bug."
-    return started[0], started[1], data
 
 
 def _is_for_dynamodb(environ: Environ) -> bool:

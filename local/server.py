@@ -87,6 +87,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     from local.deliveries import Deliveries
     from local.deploy import deploy, plan
     from local.http_api import HttpApi
+    from local.http_server import serve
     from local.iam import Guard
     from local.queues import Queues
     from local.streams import Streams
@@ -104,8 +105,8 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
     # The ports come first: addresses are part of what is deployed.
     aws, api = _Later(), _Later()
-    aws_port = _bind(endpoint.serve, aws, configuration.aws_port, "the AWS endpoint")
-    api_port = _bind(endpoint.serve, api, configuration.api_port, "the HTTP API")
+    aws_port = _bind(serve, aws, configuration.aws_port, "the AWS endpoint")
+    api_port = _bind(serve, api, configuration.api_port, "the HTTP API")
     aws_url = f"http://127.0.0.1:{aws_port}"
     api_url = f"http://127.0.0.1:{api_port}"
     os.environ["MOTO_PORT"] = str(aws_port)
