@@ -6,6 +6,7 @@ request hide in it: https://www.rfc-editor.org/rfc/rfc9112.html#section-6.3.
 
 import io
 import re
+from email import errors
 from email.message import Message
 from typing import Protocol
 
@@ -14,6 +15,10 @@ _MAX_LINE_BYTES = 8192
 _MAX_TRAILER_LINES = 100
 _DECIMAL = re.compile(r"[0-9]{1,19}")
 _HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{1,16}")
+_HEADER_DEFECTS = (
+    errors.FirstHeaderLineIsContinuationDefect,
+    errors.MissingHeaderBodySeparatorDefect,
+)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -40,8 +45,8 @@ def read_body(headers: Message, stream: _Stream) -> bytes:
     Raises:
         BodyError: The connection ended before the body did, or the headers are ambiguous.
     """
-    if headers.defects or not all(map(_TOKEN.fullmatch, headers.keys())):
-        raise BodyError("A header line is malformed.")
+    if _is_malformed(headers):
+        raise BodyError("A header line is malformed: each must be a name, a colon and a value.")
     lengths = [value.strip() for value in headers.get_all("Content-Length", [])]
     codings = [value.strip().lower() for value in headers.get_all("Transfer-Encoding", [])]
     if codings and lengths:
@@ -55,6 +60,15 @@ def read_body(headers: Message, stream: _Stream) -> bytes:
     if len(lengths) > 1 or not _DECIMAL.fullmatch(lengths[0]):
         raise BodyError(f"Content-Length must be one decimal number, not {', '.join(lengths)!a}.")
     return _read_exactly(stream, int(lengths[0]))
+
+
+def _is_malformed(headers: Message) -> bool:
+    """Tell whether a line is no header, or continues the one above it, which only old software reads so."""
+    return (
+        any(isinstance(defect, _HEADER_DEFECTS) for defect in headers.defects)
+        or not all(map(_TOKEN.fullmatch, headers.keys()))
+        or any("\n" in value for value in headers.values())
+    )
 
 
 def _read_exactly(stream: _Stream, size: int) -> bytes:
