@@ -29,13 +29,15 @@ from moto.moto_server.utilities import RegexConverter
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from local import actions, presigned, rekognition, stepfunctions
-from local.actions import Environ
 from local.iam import Denial, Guard, Role
 from local.workers import MAX_REQUEST_BYTES, Result, Workers, failure
+from local.wsgi import Environ, StartResponse
 
 LOOK_SECONDS = 0.05
-
-StartResponse = Callable[..., Any]
+SERVICES = frozenset(
+    {"cloudwatch", "dynamodb", "dynamodbstreams", "events", "s3", "sns", "sqs", "stepfunctions", "sts"}
+)
+"""What of moto is served, in moto's names. STS is what clients ask whose credentials they have."""
 
 _FORM = "application/x-www-form-urlencoded"
 _S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -94,7 +96,7 @@ class Endpoint:
     """
 
     def __init__(self, workers: Workers, guard: Guard, read_object: rekognition.ReadObject) -> None:
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = DomainDispatcherApplication(_backend_app)
         self._workers = workers
         self.guard = guard
         self._read_object = read_object
@@ -247,6 +249,21 @@ class Endpoint:
                         self._faults.remove(fault)
                     return fault
         return None
+
+
+def _backend_app(service: Any) -> Any:
+    """Make moto's application for a service; the others, and moto's own API, are not served here.
+
+    Some of moto's services do more than remember: AWS Batch and Lambda start Docker containers with what a request
+    names, and moto's API resets everything.
+    """
+    return create_backend_app(service) if service in SERVICES else _not_served
+
+
+def _not_served(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    service, _ = actions.identify(environ)
+    message = f"The local run does not serve this; it serves {', '.join(sorted(SERVICES))}."
+    return _error(environ, start_response, service, 501, "NotImplemented", message)
 
 
 def _is_for_dynamodb(environ: Environ) -> bool:

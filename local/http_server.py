@@ -4,7 +4,6 @@ import io
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -12,8 +11,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from local.request_body import BodyError, read_body
-
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+from local.wsgi import Application, Environ
 
 _LOOPBACK = "127.0.0.1"
 _LINGER_SECONDS = 1.0
@@ -70,7 +68,7 @@ class Handler(MotoRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing: werkzeug's own would parse the target, also one that cannot be parsed."""
 
-    def _whole_request(self) -> dict[str, Any]:
+    def _whole_request(self) -> Environ:
         """Read the rest of the request and describe it, with its body in memory.
 
         Raises:
@@ -135,7 +133,7 @@ def serve(application: Application, port: int) -> int:
     return int(server.socket.getsockname()[1])
 
 
-def _run(application: Application, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
+def _run(application: Application, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
     """Return status, headers and body of an answer; a bug is a 500 and a line in the server's log."""
     started: list[Any] = []
     try:
