@@ -30,6 +30,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from local import actions, presigned, rekognition, stepfunctions
 from local.iam import Denial, Guard, Role
+from local.request_body import BodyError, read_chunks
 from local.workers import MAX_REQUEST_BYTES, Result, Workers, failure
 from local.wsgi import Environ, StartResponse
 
@@ -122,6 +123,9 @@ class Endpoint:
             presigned.judge(environ, datetime.now(UTC))
         except presigned.RefusedError as refused:
             return _error(environ, start_response, "s3", refused.status, refused.code, refused.message)
+        if _is_cut_off(environ):
+            message = "You did not provide the number of bytes specified by the x-amz-decoded-content-length header."
+            return _error(environ, start_response, "s3", 400, "IncompleteBody", message)
         role = self.guard.caller(environ)
         if role and (denial := self.guard.judge(role, environ)):
             if actions.identify(environ) == ("s3", "DeleteObjects"):
@@ -249,6 +253,17 @@ class Endpoint:
                         self._faults.remove(fault)
                     return fault
         return None
+
+
+def _is_cut_off(environ: Environ) -> bool:
+    """Tell whether a body that an SDK has framed in chunks is not as long as the SDK says; moto would store it."""
+    length: str | None = environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH")
+    if length is None:
+        return False
+    try:
+        return str(len(read_chunks(io.BytesIO(actions.peek(environ))))) != length
+    except BodyError:
+        return True
 
 
 def _backend_app(service: Any) -> Any:

@@ -54,7 +54,7 @@ def read_body(headers: Message, stream: _Stream) -> bytes:
     if codings:
         if codings != ["chunked"]:
             raise BodyError(f"The only Transfer-Encoding that is understood is chunked, not {', '.join(codings)!a}.")
-        return _read_chunks(stream)
+        return read_chunks(stream)
     if not lengths:
         return b""
     if len(lengths) > 1 or not _DECIMAL.fullmatch(lengths[0]):
@@ -81,7 +81,12 @@ def _read_exactly(stream: _Stream, size: int) -> bytes:
     return body.getvalue()
 
 
-def _read_chunks(stream: _Stream) -> bytes:
+def read_chunks(stream: _Stream) -> bytes:
+    """Read chunks up to the end of their trailers. SDKs of AWS frame the bodies of S3's requests in the same way.
+
+    Raises:
+        BodyError: The chunks are malformed, or end too early.
+    """
     body = io.BytesIO()
     while size := _chunk_size(_read_line(stream)):
         body.write(_read_exactly(stream, size))

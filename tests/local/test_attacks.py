@@ -28,6 +28,7 @@ from tests.pictures import encoded, gradient
 
 PICTURE = encoded(gradient(24, 16))
 SOURCE = "import pathlib\ndef lambda_handler(event, context):\n    pathlib.Path({!r}).write_text('owned')\n"
+SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/s3/aws4_request"}
 FOREIGN_ORIGINS = [
     *("https://evil.example", "null", "", "https://page.example.evil.example", "https://page.example:8443"),
     *("http://page.example", "https://page.exampl", "https://evil.example/https://page.example", "file://"),
@@ -40,7 +41,7 @@ FOREIGN_HOSTS = [
     *("localhost.evil.example:{port}", "127.0.0.1:{port}@evil.example", "evil.example@127.0.0.1:{port}", "", ":{port}"),
     *("127.0.0.1:0{port}", "localhost:{port}/", "a.b.localhost:{port}", "bucket.evil.example:{port}"),
     *("localhost.:{port}", "moto-api.amazonaws.com:{port}", "bucket.s3.amazonaws.com:{port}"),
-    "host.docker.internal:{port}",
+    *("host.docker.internal:{port}", "evil.example#bucket.localhost:{port}", "bucket.localhost:{port}.evil.example"),
 ]  # fmt: skip
 REFERERS = [None, "https://evil.example/", "", "null", "about:blank", "http://[", f"{PAGE}.evil/"]
 OWN_HOSTS = ["127.0.0.1:{port}", "localhost:{port}", "LocalHost:{port}", "[::1]:{port}"]
@@ -105,7 +106,8 @@ def attacks(pipeline: Pipeline, key: str) -> list[tuple[int, str, str, dict[str,
     bucket = pipeline.uploads_bucket
     text = {"Content-Type": "text/plain"}
     return [
-        (aws, "PUT", f"/{bucket}/uploads/attack.jpg", text, PICTURE),
+        (aws, "PUT", f"/{bucket}/uploads/attack.jpg", text | SIGNED, PICTURE),
+        (aws, "GET", f"/{bucket}/elsewhere/secret", SIGNED, b""),
         (aws, "GET", "/", {}, b""),
         (aws, "POST", "/moto-api/reset", text, b""),
         (aws, "POST", f"{CONTROL_PATH}alter", text, b"{}"),
@@ -346,3 +348,76 @@ def test_what_a_run_leaves_is_for_its_user(tmp_path):
             "running.json": 0o600,
             "lock": 0o600,
         }
+
+
+CUT = {
+    "half of its length": lambda data: (f"Content-Length: {len(data)}", data[: len(data) // 2]),
+    "all but a byte": lambda data: (f"Content-Length: {len(data)}", data[:-1]),
+    "nothing of it": lambda data: (f"Content-Length: {len(data)}", b""),
+    "no last chunk": lambda data: ("Transfer-Encoding: chunked", b"%x\r\n%s\r\n" % (len(data), data)),
+    "half a chunk": lambda data: ("Transfer-Encoding: chunked", b"%x\r\n%s" % (len(data), data[: len(data) // 2])),
+    "no end of the trailers": lambda data: ("Transfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n" % (len(data), data)),
+}
+
+
+@pytest.mark.parametrize("cut", CUT.values(), ids=CUT)
+def test_a_body_that_was_cut_off_is_not_stored(open_to_pages, key, cut):
+    """400 at both ports: half a picture is not a picture."""
+    framing, body = cut(PICTURE)
+    for port, target, method in (
+        (ports(open_to_pages)["api"], "/images?name=cut.jpg", "POST"),
+        (ports(open_to_pages)["aws"], f"/{open_to_pages.uploads_bucket}/uploads/cut.jpg", "PUT"),
+    ):
+        head = f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nx-api-key: {key}\r\n"
+        head += f"Authorization: {SIGNED['Authorization']}\r\n"
+        answer = send(port, f"{head}Content-Type: image/jpeg\r\n{framing}\r\n\r\n".encode() + body)
+        assert answer.status == 400
+    assert "uploads/cut.jpg" not in stored(open_to_pages)
+
+
+def test_a_body_in_chunks_is_stored_whole(open_to_pages, key):
+    """At both ports, as it is on AWS."""
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (PICTURE[:100], PICTURE[100:])) + b"0\r\n\r\n"
+    headers = {"x-api-key": key, "Content-Type": "image/jpeg", "Transfer-Encoding": "chunked"}
+    aws, api = ports(open_to_pages).values()
+    bucket = open_to_pages.uploads_bucket
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    for port, start in (
+        (api, "POST /images?name=chunks.jpg"),
+        (aws, f"PUT /{bucket}/uploads/chunks%20of%20s3.jpg"),
+    ):
+        answer = send(port, f"{start} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{lines}\r\n".encode() + chunks)
+        assert answer.status in (200, 202)
+    for name in ("chunks.jpg", "chunks of s3.jpg"):
+        found = open_to_pages.client("s3").get_object(Bucket=bucket, Key=f"uploads/{name}")
+        assert found["Body"].read() == PICTURE
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"a;chunk-signature=0\r\n0123456789\r\n",
+        b"a;chunk-signature=0\r\n01234",
+        b"5;chunk-signature=0\r\n01234\r\n0;chunk-signature=0\r\n\r\n",
+        b"f;chunk-signature=0\r\n0123456789abcde\r\n0;chunk-signature=0\r\n\r\n",
+        b"0123456789",
+        b"",
+    ],
+)
+def test_signed_chunks_that_were_cut_off_are_not_stored(open_to_pages, body):
+    """SDKs frame streams once more, with the length of the whole beside it."""
+    target, port = f"/{open_to_pages.uploads_bucket}/uploads/cut.jpg", ports(open_to_pages)["aws"]
+    headers = {
+        "Content-Encoding": "aws-chunked",
+        "x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+        "x-amz-decoded-content-length": "10",
+        **SIGNED,
+    }
+    answer = ask(port, "PUT", target, headers, body)
+    assert (answer.status, b"IncompleteBody" in answer.body) == (400, True)
+    assert "uploads/cut.jpg" not in stored(open_to_pages)
+    whole = b"a;chunk-signature=0\r\n0123456789\r\n0;chunk-signature=0\r\n\r\n"
+    kept = target.replace("uploads/cut.jpg", "elsewhere/whole")
+    assert ask(port, "PUT", kept, headers, whole).status == 200
+    found = open_to_pages.client("s3").get_object(Bucket=open_to_pages.uploads_bucket, Key="elsewhere/whole")
+    assert found["Body"].read() == b"0123456789"
