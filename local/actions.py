@@ -9,14 +9,12 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 from urllib.parse import parse_qs, unquote
 from xml.etree import ElementTree
 
 from local.policy import Request
 from local.template import ACCOUNT_ID, STREAM_LABEL
-
-Environ = dict[str, Any]
+from local.wsgi import Environ
 
 CONDITION_KEYS = frozenset({"aws:principalaccount", "aws:requestedregion", "aws:securetransport", "s3:prefix"})
 """The condition keys that requests come with."""
@@ -29,6 +27,7 @@ FORM_KEY = "local.form_key"
 
 INVOCATION = re.compile(r"^/2015-03-31/functions/([^/]+)/invocations$")
 
+_BUCKET_HOST = re.compile(r"([^.:]+)\.localhost(?::\d+)?", re.IGNORECASE)
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/")
 _NAMES = {"states": "stepfunctions", "monitoring": "cloudwatch"}  # where boto3 does not say what the signature says
 _PREFIXES = {"monitoring": "cloudwatch"}  # the same for actions
@@ -187,9 +186,11 @@ def _form(environ: Environ) -> dict[str, str]:
 
 
 def bucket_and_key(environ: Environ) -> tuple[str, str]:
-    """Tell bucket and key of a request to S3, as its path or its form has them."""
+    """Tell bucket and key of a request to S3, as its host, its path or its form has them."""
     path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")  # WSGI's spelling of bytes
     bucket, _, key = path.removeprefix("/").partition("/")
+    if host := _BUCKET_HOST.fullmatch(environ.get("HTTP_HOST", "")):
+        bucket, key = host[1].lower(), path.removeprefix("/")
     return bucket, environ.get(FORM_KEY, key)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local import cors
 from local.clients import Clients
 from local.http_api import Authorizer, Route
 from local.iam import MANAGED_POLICIES, Role
@@ -99,6 +100,10 @@ class Stack:
     deliveries: list[Delivery] = field(default_factory=list)
     mappings: list[StreamMapping] = field(default_factory=list)
     queue_mappings: list[QueueMapping] = field(default_factory=list)
+    api_cors: cors.Rule | None = None
+    """What the HTTP API lets pages of other origins do."""
+    origins: set[str] = field(default_factory=set)
+    """The origins that the API or a bucket lets in."""
     inbox_url: str = ""
     """A queue that gets a copy of everything that any topic sends."""
     events_url: str = ""
@@ -129,6 +134,13 @@ def plan(template: Template, aws_url: str, api_url: str) -> Stack:
         else:
             stack.mappings.append(_mapping(resource.logical_id, mapping, stack.functions))
     stack.routes = _routes(template)
+    stack.api_cors = _api_cors(template)
+    stack.origins = {
+        origin
+        for bucket in template.resources("AWS::S3::Bucket")
+        for rule in _cors_rules(template.resolve(bucket.raw))
+        for origin in rule["AllowedOrigins"]
+    }.union(stack.api_cors.origins if stack.api_cors else ())
     stack.state_machines = {
         resource.logical_id: template.refs[resource.logical_id]
         for resource in template.resources("AWS::StepFunctions::StateMachine")
@@ -330,6 +342,22 @@ def _routes(template: Template) -> list[Route]:
     return routes
 
 
+def _api_cors(template: Template) -> cors.Rule | None:
+    for resource in template.resources("AWS::ApiGatewayV2::Api"):
+        if configuration := template.resolve(resource.raw).get("CorsConfiguration"):
+            if configuration.get("AllowCredentials"):
+                raise TemplateError(f"{resource.logical_id} allows credentials: teach it in local/cors.py.")
+            return cors.Rule.of_api(configuration)
+    return None
+
+
+def _cors_rules(bucket: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Translate the CORS rules of a bucket from the template's names to those of S3's API."""
+    names = {"ExposedHeaders": "ExposeHeaders", "Id": "ID", "MaxAge": "MaxAgeSeconds"}
+    rules = bucket.get("CorsConfiguration", {}).get("CorsRules", [])
+    return [{names.get(name, name): value for name, value in rule.items()} for rule in rules]
+
+
 def _authorizer(template: Template, resource: Resource) -> Authorizer:
     properties = template.resolve(resource.raw)
     if properties["AuthorizerType"] != "REQUEST":
@@ -373,6 +401,9 @@ class _Deployment:
             s3.put_bucket_notification_configuration(
                 Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}}
             )
+
+        if rules := _cors_rules(properties):
+            s3.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": rules})
 
     def table(self, resource: Resource, properties: dict[str, Any]) -> None:
         dynamodb = self._clients("dynamodb")

@@ -7,7 +7,6 @@ private name of moto.
 
 import io
 import json
-import logging
 import select
 import socket
 import threading
@@ -27,21 +26,22 @@ from moto.core import responses
 from moto.core.utils import method_names_from_class
 from moto.moto_server import werkzeug_app
 from moto.moto_server.utilities import RegexConverter
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from local import actions, presigned, rekognition, stepfunctions
-from local.actions import Environ
 from local.iam import Denial, Guard, Role
+from local.request_body import BodyError, read_chunks
 from local.workers import MAX_REQUEST_BYTES, Result, Workers, failure
+from local.wsgi import Environ, StartResponse
 
 LOOK_SECONDS = 0.05
-
-StartResponse = Callable[..., Any]
+SERVICES = frozenset(
+    {"cloudwatch", "dynamodb", "dynamodbstreams", "events", "s3", "sns", "sqs", "stepfunctions", "sts"}
+)
+"""What of moto is served, in moto's names. STS is what clients ask whose credentials they have."""
 
 _FORM = "application/x-www-form-urlencoded"
 _S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
-_LOG = logging.getLogger(__name__)
 _SERVER_ERRORS = ("InternalServerError", "InternalError", "InternalErrorException", "ServiceException")
 
 
@@ -87,49 +87,6 @@ class _AnyCharacter(RegexConverter):
         self.regex = f"(?s:{self.regex})"
 
 
-class Handler(MotoRequestHandler):
-    """Serves one request after the other on a connection, and logs none.
-
-    Werkzeug's own closes every connection after its first request, as it cannot tell where a body ends that nobody has
-    read. Here all of it is read first. New connections, each with a thread, were half of what the server did.
-    """
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1  # the headers and the body of an answer leave together
-
-    def handle_expect_100(self) -> bool:
-        """Let the client send the body that it holds back."""
-        super().handle_expect_100()
-        self.wfile.flush()
-        return True
-
-    def run_wsgi(self) -> None:
-        """Answer one request."""
-        self.environ = environ = self.make_environ()
-        ends_itself = environ.get("wsgi.input_terminated", False)  # sent in chunks
-        length = -1 if ends_itself else int(environ.get("CONTENT_LENGTH") or 0)
-        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
-        try:
-            status, headers, data = _run(self.server.app, environ)
-        except ConnectionError:
-            self.close_connection = True
-            return
-        code, _, phrase = status.partition(" ")
-        self.send_response(int(code), phrase)
-        for name, value in headers:
-            self.send_header(name, value)
-        without_body = code in ("204", "304")
-        if not without_body and "content-length" not in {name.lower() for name, _ in headers}:
-            self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        if not without_body and self.command != "HEAD":
-            self.wfile.write(data)
-
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """Log nothing."""
-
-
 class Endpoint:
     """The WSGI application in front of moto.
 
@@ -140,7 +97,7 @@ class Endpoint:
     """
 
     def __init__(self, workers: Workers, guard: Guard, read_object: rekognition.ReadObject) -> None:
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = DomainDispatcherApplication(_backend_app)
         self._workers = workers
         self.guard = guard
         self._read_object = read_object
@@ -166,6 +123,9 @@ class Endpoint:
             presigned.judge(environ, datetime.now(UTC))
         except presigned.RefusedError as refused:
             return _error(environ, start_response, "s3", refused.status, refused.code, refused.message)
+        if _is_cut_off(environ):
+            message = "You did not provide the number of bytes specified by the x-amz-decoded-content-length header."
+            return _error(environ, start_response, "s3", 400, "IncompleteBody", message)
         role = self.guard.caller(environ)
         if role and (denial := self.guard.judge(role, environ)):
             if actions.identify(environ) == ("s3", "DeleteObjects"):
@@ -295,44 +255,30 @@ class Endpoint:
         return None
 
 
-def serve(application: Any, port: int) -> int:
-    """Bind a loopback port (0: any free one) and answer on it from a thread.
+def _is_cut_off(environ: Environ) -> bool:
+    """Tell whether a body that an SDK has framed in chunks is not as long as the SDK says; moto would store it."""
+    length: str | None = environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH")
+    if length is None:
+        return False
+    try:
+        return str(len(read_chunks(io.BytesIO(actions.peek(environ))))) != length
+    except BodyError:
+        return True
 
-    Returns:
-        The port.
 
-    Raises:
-        OSError: The port is taken.
+def _backend_app(service: Any) -> Any:
+    """Make moto's application for a service; the others, and moto's own API, are not served here.
+
+    Some of moto's services do more than remember: AWS Batch and Lambda start Docker containers with what a request
+    names, and moto's API resets everything.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(128)
-        server = make_server(
-            "127.0.0.1", port, application, threaded=True, request_handler=Handler, fd=listener.fileno()
-        )
-    finally:
-        listener.close()  # the server has a duplicate
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    return int(server.socket.getsockname()[1])
+    return create_backend_app(service) if service in SERVICES else _not_served
 
 
-def _run(application: Any, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Give status, headers and body of an answer; a bug is a 500 and a line in the server's log."""
-    started: list[Any] = []
-    try:
-        answer = application(environ, lambda *arguments: started.extend(arguments))
-        try:
-            data = b"".join(answer)
-        finally:
-            getattr(answer, "close", lambda: None)()
-    except ConnectionError:
-        raise
-    except Exception:
-        _LOG.exception("%s %s broke the server.", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        return "500 Internal Server Error", [("Content-Type", "text/plain")], b"The local server has a bug."
-    return started[0], started[1], data
+def _not_served(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    service, _ = actions.identify(environ)
+    message = f"The local run does not serve this; it serves {', '.join(sorted(SERVICES))}."
+    return _error(environ, start_response, service, 501, "NotImplemented", message)
 
 
 def _is_for_dynamodb(environ: Environ) -> bool:

@@ -1,6 +1,6 @@
 """The HTTP API on loopback: from HTTP to API Gateway's payload format 2.0 and back.
 
-Routes and authorizers come from the template. CORS, throttling and access logs are API Gateway's and are left out here.
+Routes, authorizers and CORS come from the template. Throttling and access logs are left out.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from local import cors
 from local.template import ACCOUNT_ID
 from local.workers import MAX_REQUEST_BYTES, Result
 
@@ -80,14 +81,23 @@ class Route:
 class HttpApi:
     """The WSGI application that stands for API Gateway."""
 
-    def __init__(self, routes: list[Route], invoke: Invoke, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        routes: list[Route],
+        invoke: Invoke,
+        clock: Callable[[], float] = time.monotonic,
+        cors_rule: cors.Rule | None = None,
+    ) -> None:
         self._routes = sorted(routes, key=lambda route: (route.rank, -len(route.path)))
         self._invoke = invoke
+        self._cors_rule = cors_rule
         self._clock = clock
         self._judgements: dict[tuple[Authorizer, str], tuple[float, dict[str, Any]]] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request; one for the head alone without the body."""
+        if self._cors_rule:
+            start_response = cors.answer_of_api(self._cors_rule, environ, start_response)
         body = self._answer(environ, start_response)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else body
 
@@ -100,6 +110,8 @@ class HttpApi:
             if variables is not None:
                 break
         else:
+            if self._cors_rule and cors.is_preflight(environ):
+                return _send(start_response, HTTPStatus.NO_CONTENT, {}, b"", [])
             return _reply(start_response, 404, '{"message":"Not Found"}')
         length = int(environ.get("CONTENT_LENGTH") or 0)
         if length > MAX_BODY_BYTES:

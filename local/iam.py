@@ -13,6 +13,7 @@ from typing import Any
 
 from local import actions, policy
 from local.template import ACCOUNT_ID
+from local.wsgi import Environ
 
 _LOG = logging.getLogger(__name__)
 _REMEMBERED = 10_000
@@ -108,11 +109,11 @@ class Guard:
         self._calls: dict[Call, None] = {}  # a set in order: some calls come again and again
         self._lock = threading.Lock()
 
-    def caller(self, environ: actions.Environ) -> Role | None:
+    def caller(self, environ: Environ) -> Role | None:
         """Tell the role whose credentials a request carries; None when it is not to be judged."""
         return self._roles.get(actions.access_key_of(environ))
 
-    def judge(self, role: Role, environ: actions.Environ) -> Denial | None:
+    def judge(self, role: Role, environ: Environ) -> Denial | None:
         """Judge a call; None when it is allowed."""
         service, _ = actions.identify(environ)
         try:

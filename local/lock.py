@@ -25,7 +25,8 @@ class Lock:
         Raises:
             AlreadyRunningError: Somebody else has it.
         """
-        self._run_dir.mkdir(parents=True, exist_ok=True)
+        self._run_dir.parent.mkdir(parents=True, exist_ok=True)
+        self._run_dir.mkdir(mode=0o700, exist_ok=True)  # logs and pictures are not for other users
         self._file = os.open(self._run_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,7 +49,10 @@ class Lock:
 
     def note(self, facts: dict[str, Any]) -> None:
         """Leave word for other commands of what runs here."""
-        (self._run_dir / "running.json").write_text(json.dumps(facts | {"pid": os.getpid()}), encoding="utf-8")
+        note = self._run_dir / "running.json"
+        note.unlink(missing_ok=True)  # one that a killed run has left
+        with os.fdopen(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump(facts | {"pid": os.getpid()}, file)
 
 
 def read(run_dir: Path) -> dict[str, Any] | None:

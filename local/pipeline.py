@@ -1,6 +1,8 @@
 """The local pipeline as a Python object: start it, upload, wait, look. Tests and the command line use the same one."""
 
+import hmac
 import json
+import secrets
 import shutil
 import subprocess
 import sys
@@ -18,8 +20,8 @@ from urllib.request import Request, urlopen
 from boto3.dynamodb.types import TypeDeserializer
 
 from local.clients import Clients
+from local.configuration import CONTROL_PATH, TOKEN_HEADER, Configuration
 from local.iam import Call
-from local.server import CONTROL_PATH, Configuration
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
@@ -81,6 +83,8 @@ class Pipeline:
         api_port: Port of the HTTP API; 0 for any free one.
         parameters: Template parameters that shall not have their defaults.
         wait_scale: Factor on the waits between retries of the workflow.
+        controls: Whether tests may break calls and replace functions: `replace`, `alter`, `fault`, `hang`, `time_out`,
+            `restrict`, `calls` and `clear` need it.
 
     Example:
         >>> with Pipeline(tmp_path) as pipeline:
@@ -97,6 +101,7 @@ class Pipeline:
         api_port: int = 0,
         parameters: Mapping[str, str] | None = None,
         wait_scale: float = 1.0,
+        controls: bool = False,
     ) -> None:
         self._configuration = Configuration(
             template=str(template),
@@ -105,6 +110,7 @@ class Pipeline:
             api_port=api_port,
             parameters=dict(parameters or {}),
             wait_scale=wait_scale,
+            control_token=secrets.token_urlsafe(32) if controls else "",
         )
         self.run_dir = run_dir.resolve()
         self.region = self._configuration.region
@@ -333,7 +339,7 @@ class Pipeline:
     def replace(self, logical_id: str, replacement: Replacement) -> None:
         """Let a Python callable answer for a function until `clear`."""
         if self._callbacks is None:
-            self._callbacks = _callbacks(self._replacements)
+            self._callbacks = _callbacks(self._replacements, self._token)
         self._replacements[logical_id] = replacement
         url = f"http://127.0.0.1:{self._callbacks.server_address[1]}/{logical_id}"
         self._control("replace", {"function": logical_id, "url": url})
@@ -406,7 +412,7 @@ class Pipeline:
 
     def restrict(self, role: str, statements: list[dict[str, Any]]) -> None:
         """Give a role, by logical id, other policy statements until `clear`."""
-        self._control("restrict", {"role": role, "statements": statements})
+        self._control("restrict", {"logical_id": role, "statements": statements})
 
     def calls(self) -> list[Call]:
         """List the permissions that roles have used or wanted since `clear`, each once."""
@@ -437,9 +443,16 @@ class Pipeline:
         return answer
 
     def _control(self, command: str, request: Mapping[str, Any]) -> Any:
-        url = f"{self.aws_url}{CONTROL_PATH}/{command}"
-        with urlopen(Request(url, data=json.dumps(request).encode(), method="POST")) as answer:  # noqa: S310 (loopback)
+        url, body = f"{self.aws_url}{CONTROL_PATH}{command}", json.dumps(request).encode()
+        headers = {TOKEN_HEADER: self._token}
+        with urlopen(Request(url, data=body, headers=headers, method="POST")) as answer:  # noqa: S310 (loopback)
             return json.loads(answer.read())
+
+    @property
+    def _token(self) -> str:
+        if not self._configuration.control_token:
+            raise RuntimeError("This pipeline has no controls for tests: start it with controls=True.")
+        return self._configuration.control_token
 
 
 def _calls(
@@ -450,11 +463,14 @@ def _calls(
     return {"service": service, "operation": operation, "times": times, "containing": texts, "effective": effective}
 
 
-def _callbacks(replacements: Mapping[str, Replacement]) -> ThreadingHTTPServer:
-    """Serve the replaced functions to the server process."""
+def _callbacks(replacements: Mapping[str, Replacement], token: str) -> ThreadingHTTPServer:
+    """Serve the replaced functions to the server process, and to nobody else."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            if not hmac.compare_digest(self.headers.get(TOKEN_HEADER, "").encode(), token.encode()):
+                self.send_error(403)
+                return
             event = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
             try:
                 answer = {"payload": json.dumps(replacements[self.path[1:]](event)), "failed": False}

@@ -21,8 +21,8 @@ from urllib.parse import quote, unquote_to_bytes
 from werkzeug.formparser import parse_form_data
 
 from local import actions
-from local.actions import Environ
 from local.clients import DUMMY_KEY
+from local.wsgi import Environ
 
 MOST_SECONDS = 604_800
 _CHECKSUM = "x-amz-checksum-sha256"

@@ -16,6 +16,7 @@ from local import clients, lock
 from local.pipeline import ROOT
 from local.relay import relay
 
+_LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 _BUILD = ROOT / ".aws-sam" / "build"
 
 
@@ -94,11 +95,10 @@ def _reachable(url: str) -> Iterator[str]:
     )
     with contextlib.ExitStack() as stack:
         try:
-            bridge = ipaddress.ip_network(asked.stdout.strip())
-            address = f"{next(bridge.hosts())}:{stack.enter_context(relay(bridge, port))}"
+            host = stack.enter_context(relay(ipaddress.ip_network(asked.stdout.strip()), port))
         except (OSError, ValueError):  # Docker runs in a machine of its own, where this name leads to our loopback
-            address = f"host.docker.internal:{port}"
-        yield f"http://{address}"
+            host = stack.enter_context(relay(_LOOPBACK, port, "host.docker.internal"))
+        yield f"http://{host}"
 
 
 def _declaring(environment: dict[str, str], function: str) -> str:

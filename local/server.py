@@ -11,30 +11,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from local.clients import DUMMY_KEY, Clients, variables
-
-CONTROL_PATH = "/_local"
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """What a server is started with; port 0 takes any free one."""
-
-    template: str
-    run_dir: str
-    stack_name: str = "image-pipeline"
-    region: str = "us-east-1"
-    aws_port: int = 0
-    api_port: int = 0
-    parameters: dict[str, str] = field(default_factory=dict)
-    per_function: int = 2
-    total: int = 4
-    wait_scale: float = 1.0
-    """Waits between retries are multiplied by this, so that a test need not sit them out."""
+from local.configuration import Configuration
+from local.wsgi import Application, Environ, StartResponse
 
 
 def main() -> None:
@@ -79,14 +61,19 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_DEFAULT_REGION": configuration.region,
+        "MOTO_DISABLE_GLOBAL_CORS": "true",  # moto would let the pages of every origin read its answers
     }
 
+    from botocore.exceptions import ParamValidationError
     from moto.core.config import default_user_config
 
-    from local import dynamodb, endpoint, events, executions, jsonata, listing, sqs, stepfunctions, template
+    from local import cors, dynamodb, endpoint, events, executions, jsonata, listing, sqs, stepfunctions, template
+    from local.controls import Controls
     from local.deliveries import Deliveries
     from local.deploy import deploy, plan
+    from local.gate import Gate, own_origins
     from local.http_api import HttpApi
+    from local.http_server import serve
     from local.iam import Guard
     from local.queues import Queues
     from local.streams import Streams
@@ -104,8 +91,8 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
     # The ports come first: addresses are part of what is deployed.
     aws, api = _Later(), _Later()
-    aws_port = _bind(endpoint.serve, aws, configuration.aws_port, "the AWS endpoint")
-    api_port = _bind(endpoint.serve, api, configuration.api_port, "the HTTP API")
+    aws_port = _bind(serve, aws, configuration.aws_port, "the AWS endpoint")
+    api_port = _bind(serve, api, configuration.api_port, "the HTTP API")
     aws_url = f"http://127.0.0.1:{aws_port}"
     api_url = f"http://127.0.0.1:{api_port}"
     os.environ["MOTO_PORT"] = str(aws_port)
@@ -125,15 +112,23 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
             raise KeyError(key) from error
         return body
 
+    def read_cors_rules(bucket: str) -> list[cors.Rule]:
+        try:
+            return list(map(cors.Rule.of_bucket, s3.get_bucket_cors(Bucket=bucket)["CORSRules"]))
+        except (s3.exceptions.ClientError, ParamValidationError):  # the bucket has no rules, or does not exist
+            return []
+
     environment = variables(aws_url, configuration.region) | {"AWS_REGION": configuration.region}
     run_dir = Path(configuration.run_dir)
     workers = Workers(stack.functions, environment, run_dir, configuration.per_function, configuration.total)
     threading.Thread(target=workers.warm, args=(stack.functions,), daemon=True).start()
     guard = Guard(stack.roles, stack.resource_policies)
     front = endpoint.Endpoint(workers, guard, read_object)
-    http_api = HttpApi(stack.routes, front.invoke)
-    aws.application = _Control(front, http_api)
-    api.application = http_api
+    http_api = HttpApi(stack.routes, front.invoke, cors_rule=stack.api_cors)
+    served = Controls(front, front, http_api, configuration.control_token) if configuration.control_token else front
+    origins = [*own_origins(api_port), *stack.origins]
+    aws.application = Gate(cors.BucketCors(served, read_cors_rules), aws_port, origins, buckets=True)
+    api.application = Gate(http_api, api_port, origins)
     deploy(loaded, stack, clients)
     deliveries = Deliveries(clients, guard, configuration.wait_scale)
     for delivery in stack.deliveries:
@@ -170,70 +165,16 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 class _Later:
     """An application that is set after its port is bound."""
 
-    application: Any = None
+    def __init__(self) -> None:
+        self.application: Application = _starting
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        answer: Iterable[bytes] = self.application(environ, start_response)
-        return answer
-
-
-class _Control:
-    """Lets the parent change functions and roles, inject faults and let time run out; passes everything else on."""
-
-    def __init__(self, endpoint: Any, http_api: Any) -> None:
-        self._endpoint = endpoint
-        self._http_api = http_api
-
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if not environ["PATH_INFO"].startswith(CONTROL_PATH + "/"):
-            answer: Iterable[bytes] = self._endpoint(environ, start_response)
-            return answer
-        from local.endpoint import Fault
-
-        command = environ["PATH_INFO"].removeprefix(CONTROL_PATH + "/")
-        request = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
-        if command == "fault":
-            self._endpoint.add_fault(Fault(**request))
-        elif command == "replace":
-            self._endpoint.replacements[request["function"]] = _remote(request["url"])
-        elif command == "alter":
-            self._endpoint.alter(**request)
-        elif command == "time_out":
-            _time_out(request["execution"])
-        elif command == "restrict":
-            self._endpoint.guard.restrict(request["role"], request["statements"])
-        elif command == "clear":
-            self._endpoint.clear()
-            self._http_api.clear()
-        body = json.dumps(self._endpoint.guard.calls() if command == "calls" else None).encode()
-        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
-        return [body]
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return self.application(environ, start_response)
 
 
-def _time_out(arn: str) -> None:
-    from moto.stepfunctions.parser.api import ExecutionStatus
-    from moto.stepfunctions.parser.models import stepfunctions_parser_backends
-
-    from local import events, executions
-
-    _, _, _, region, account, *_ = arn.split(":")
-    execution = stepfunctions_parser_backends[account][region].describe_execution(arn)
-    executions.end(execution, ExecutionStatus.TIMED_OUT, events.publish)
-
-
-def _remote(url: str) -> Callable[[bytes], Any]:
-    """Answer invocations by asking the parent, where the test's own function is."""
-
-    def invoke(payload: bytes) -> Any:
-        from urllib.request import Request, urlopen
-
-        from local.workers import Result
-
-        with urlopen(Request(url, data=payload, method="POST")) as response:  # noqa: S310 (loopback, our own)
-            answer = json.loads(response.read())
-        return Result(answer["payload"], answer["failed"])
-
-    return invoke
+def _starting(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("503 Service Unavailable", [("Content-Type", "text/plain"), ("Retry-After", "1")])
+    return [b"The local pipeline is still starting."]
 
 
 def _bind(serve: Callable[[Any, int], int], application: Any, port: int, what: str) -> int:

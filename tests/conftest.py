@@ -186,7 +186,7 @@ def aws() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def shared_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """One local pipeline for all tests that need one; only the waits between retries are cut."""
-    with Pipeline(tmp_path_factory.mktemp("pipeline"), wait_scale=0.0) as pipeline:
+    with Pipeline(tmp_path_factory.mktemp("pipeline"), wait_scale=0.0, controls=True) as pipeline:
         yield pipeline
 
 

@@ -9,8 +9,27 @@ from typing import Any
 import pytest
 
 from local.pipeline import Pipeline
+from tests.local.browser import Site
+
+PAGE, OTHER_PAGE = "https://page.example", "http://localhost:3000"
+"""The origins whose pages may use the pipeline `open_to_pages`."""
 
 _numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    """A web site of this machine: foreign as `127.0.0.1`, and as `localhost` let in by `open_to_pages`."""
+    with Site() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def open_to_pages(tmp_path_factory: pytest.TempPathFactory, site: Site) -> Iterator[Pipeline]:
+    """A pipeline as `make run` starts it, that lets the pages of some other origins in."""
+    origins = {"CorsOrigins": f"{PAGE},{OTHER_PAGE},http://localhost:{site.port}"}
+    with Pipeline(tmp_path_factory.mktemp("pages"), parameters=origins) as pipeline:
+        yield pipeline
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A stack of nothing but rules and their targets."""
     folder: Path = tmp_path_factory.mktemp("deliveries")
     (folder / "template.yml").write_text(TEMPLATE)
-    with Pipeline(folder / "run", template=folder / "template.yml", wait_scale=0.0) as pipeline:
+    with Pipeline(folder / "run", template=folder / "template.yml", wait_scale=0.0, controls=True) as pipeline:
         yield pipeline
 
 

@@ -19,7 +19,9 @@ PHOTO = photo(200, 150)
 @pytest.fixture(scope="module")
 def express(tmp_path_factory):
     """A pipeline of its own."""
-    with Pipeline(tmp_path_factory.mktemp("express"), parameters={"WorkflowType": "EXPRESS"}, wait_scale=0.0) as own:
+    with Pipeline(
+        tmp_path_factory.mktemp("express"), parameters={"WorkflowType": "EXPRESS"}, wait_scale=0.0, controls=True
+    ) as own:
         yield own
 
 

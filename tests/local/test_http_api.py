@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from local.endpoint import serve
 from local.http_api import Authorizer, HttpApi, Route
+from local.http_server import serve
 from local.workers import Result
 
 ROUTES = [

@@ -1,0 +1,112 @@
+"""Pages in a real browser: what it sends for them, and what it lets them read, is not for a test to guess."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from image_pipeline.api import apikeys
+from local.pipeline import Pipeline
+from tests.local.browser import Site
+from tests.pictures import encoded, gradient
+
+PICTURE = encoded(gradient(24, 16))
+
+# Everything that a page can make a browser send, and whether the page could read the answer.
+ATTACK = """
+const told = {};
+const attempt = async (name, ask) => {
+  try { const answer = await ask(); told[name] = answer.type === "opaque" ? "opaque" : answer.status; }
+  catch (error) { told[name] = "refused"; }
+};
+const { aws, api, bucket, key, control, signed } = FACTS;
+const simple = { method: "POST", mode: "no-cors", headers: { "content-type": "text/plain" } };
+await attempt("control", () => fetch(`${aws}${control}`, { ...simple, body: "{}" }));
+await attempt("reset", () => fetch(`${aws}/moto-api/reset`, { ...simple, body: "{}" }));
+await attempt("list", () => fetch(`${aws}/`));
+await attempt("read", () => fetch(`${aws}/${bucket}/elsewhere/secret`));
+await attempt("put", () => fetch(`${aws}/${bucket}/uploads/stolen.jpg`, { method: "PUT", body: "x" }));
+const keyed = { method: "POST", body: "x", headers: { "x-api-key": key } };
+await attempt("upload", () => fetch(`${api}/images?name=stolen.jpg`, keyed));
+await attempt("status", () => fetch(`${api}/images/uploads/x.jpg/status`));
+told.image = await new Promise((done) => {
+  const image = new Image();
+  image.onload = () => done("shown");
+  image.onerror = () => done("refused");
+  image.src = signed;
+});
+const frame = document.createElement("iframe");
+frame.name = "target";
+document.body.append(frame);
+const form = document.createElement("form");
+const action = `${aws}/${bucket}/uploads/stolen.jpg`;
+Object.assign(form, { method: "POST", action, target: "target", enctype: "text/plain" });
+document.body.append(form);
+const loaded = new Promise((done) => { frame.onload = done; });
+form.submit();
+await loaded;
+return told;
+"""
+
+UPLOAD = """
+const { api, key, picture, name } = FACTS;
+const file = new Blob([Uint8Array.from(picture)], { type: "image/jpeg" });
+const headers = { "x-api-key": key, "content-type": "application/json" };
+const wish = { name, contentType: file.type, sizeBytes: file.size, method: "POST" };
+const asked = { method: "POST", headers, body: JSON.stringify(wish) };
+const signed = await (await fetch(`${api}/images/presigned`, asked)).json();
+const form = new FormData();
+for (const [field, value] of Object.entries(signed.post.fields)) form.append(field, value);
+form.append("file", file);
+const stored = await fetch(signed.post.url, { method: "POST", body: form });
+let status;
+do {
+  const answer = await fetch(`${api}/images/uploads/${name}/status?wait=10`);
+  status = answer.ok ? await answer.json() : { status: "PROCESSING" };
+} while (status.status === "PROCESSING");
+const image = new Image();
+const shown = new Promise((done) => {
+  image.onload = () => done(image.naturalWidth);
+  image.onerror = () => done(0);
+});
+image.src = status.renditions[0].url;
+return { stored: stored.status, status: status.status, shown: await shown };
+"""
+
+
+@pytest.fixture(scope="module")
+def key(open_to_pages: Pipeline) -> str:
+    return apikeys.create(open_to_pages.client, open_to_pages.outputs["ApiKeyTableName"], "browser").text
+
+
+def with_facts(script: str, pipeline: Pipeline, **facts: object) -> str:
+    known = {"aws": pipeline.aws_url, "api": pipeline.api_url, "bucket": pipeline.uploads_bucket, **facts}
+    return script.replace("FACTS", json.dumps(known))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "evil.example", "page.example"])
+def test_a_foreign_page_reaches_nothing(open_to_pages, site: Site, key, tmp_path, host):
+    """Neither of another site nor of another port of this machine; it cannot even tell what is there."""
+    open_to_pages.upload("elsewhere/secret", PICTURE, ContentType="image/jpeg")
+    where = {"Bucket": open_to_pages.uploads_bucket, "Key": "elsewhere/secret"}
+    signed = open_to_pages.client("s3").generate_presigned_url("get_object", Params=where)
+    facts = {"key": key, "control": "/_local/clear", "signed": signed}
+    told = site.visit(host, with_facts(ATTACK, open_to_pages, **facts), tmp_path)
+    # "opaque" is the 403: a page that asks without CORS never learns more. Another port is the same site; its pages can
+    # show a picture whose signed address they know, and cannot read it.
+    image = "shown" if host == "127.0.0.1" else "refused"
+    assert told == {
+        **{"control": "opaque", "reset": "opaque", "list": "refused", "read": "refused", "put": "refused"},
+        **{"upload": "refused", "status": "refused", "image": image},
+    }
+    versions = open_to_pages.client("s3").list_object_versions(Bucket=open_to_pages.uploads_bucket)["Versions"]
+    assert "uploads/stolen.jpg" not in {version["Key"] for version in versions}
+    assert "elsewhere/secret" in {version["Key"] for version in versions}
+
+
+def test_a_page_that_is_let_in_uploads_and_shows(open_to_pages, site: Site, key, tmp_path):
+    """It signs, uploads, follows, and shows a rendition, all from another origin."""
+    facts = with_facts(UPLOAD, open_to_pages, key=key, picture=list(PICTURE), name="browser.jpg")
+    told = site.visit("localhost", facts, tmp_path)
+    assert told == {"stored": 204, "status": "COMPLETED", "shown": 24}
