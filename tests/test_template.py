@@ -12,7 +12,7 @@ from samtranslator.translator.transform import transform
 
 from image_pipeline import aws
 from image_pipeline.api import presign
-from image_pipeline.api.status import MOST_WAIT_SECONDS
+from image_pipeline.api.waiting import MOST_WAIT_SECONDS
 from image_pipeline.feeds.outcomes import DETAIL_TYPES
 from image_pipeline.workflow import labels
 from tests.asl import MACHINES, STATES

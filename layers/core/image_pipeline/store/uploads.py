@@ -18,6 +18,8 @@ from image_pipeline.errors import (
 )
 
 _CLAIM = ("upload", "uploadOrder", "execution", "status")
+_NEWEST_VERSIONS = 100  # of a key; a version that is still to be claimed is among them
+NULL_VERSION = "null"  # S3's id of an object that was stored without versioning; events and records have none
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "405", "MethodNotAllowed"})  # 405: the version is a delete marker
 _CHANGED_CODES = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
 
@@ -106,6 +108,48 @@ def reprocess(client: aws.Client, bucket: str, table: str, machine: str, image_k
         )
     arn: str = answer["executionArn"]
     return arn
+
+
+def version_of(record: Mapping[str, Any] | None) -> str | None:
+    """The version id of the upload that a record is about; None when it is about no upload.
+
+    Args:
+        record: as plain JSON; None where the key has no record.
+    """
+    upload = record and record.get("upload")
+    return str(upload.get("versionId") or NULL_VERSION) if upload else None
+
+
+def is_unclaimed(
+    client: aws.Client, bucket: str, image_key: str, version_id: str, *, held: str | None, is_deleted: bool
+) -> bool:
+    """Whether the pipeline has yet to claim a version of an upload: S3 has it, and the record is about an older one.
+
+    S3 lists the versions of a key in the order in which they were stored. Their times cannot tell, because they are in
+    whole seconds.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+
+    Args:
+        client: gives clients.
+        bucket: of the uploads.
+        image_key: the upload.
+        version_id: a version that the record is not about.
+        held: the version that the record is about; None where there is none.
+        is_deleted: whether the record says that the upload was deleted.
+
+    Raises:
+        StorageUnavailableError: S3 did not answer.
+    """
+    # The prefix may begin other keys, too, but S3 lists the shortest first.
+    with aws.named_errors("S3"):
+        answer = client("s3").list_object_versions(Bucket=bucket, Prefix=image_key, MaxKeys=_NEWEST_VERSIONS)
+    newest_first = [version["VersionId"] for version in answer.get("Versions", []) if version["Key"] == image_key]
+    if version_id not in newest_first:
+        return False
+    markers = [marker for marker in answer.get("DeleteMarkers", []) if marker["Key"] == image_key]
+    if is_deleted and any(marker["IsLatest"] for marker in markers):
+        return False
+    return held not in newest_first[: newest_first.index(version_id)]
 
 
 @dataclass(frozen=True)
