@@ -27,8 +27,9 @@ def status(stack: Stack, options: argparse.Namespace) -> int:
     known = follow.read(stack, uploads)
     missing = [image_key for image_key, upload in uploads.items() if upload is None and image_key not in known]
     there = {image_key: upload for image_key, upload in uploads.items() if image_key not in missing}
-    outcomes, following = follow.Outcomes(there), options.wait or options.watch
-    for body in follow.changes(stack, there, options.timeout) if following else known.values():
+    is_outcome = follow.judge(stack)
+    outcomes, following = follow.Outcomes(there, is_outcome), options.wait or options.watch
+    for body in follow.changes(stack, there, options.timeout, is_outcome) if following else known.values():
         known[body["ImageKey"]] = body
         outcomes.note(body)
         if options.watch:

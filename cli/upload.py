@@ -68,9 +68,10 @@ def upload(stack: Stack, options: argparse.Namespace) -> int:
 
 def _follow(stack: Stack, there: list[str], options: argparse.Namespace, report: Any) -> follow.Outcomes:
     wanted = follow.uploaded(stack, there, options.jobs)
-    outcomes = follow.Outcomes(wanted)
+    is_outcome = follow.judge(stack)
+    outcomes = follow.Outcomes(wanted, is_outcome)
     with terminal.bar("Processing", len(wanted), hidden=options.json) as bar:
-        for body in follow.changes(stack, wanted, options.timeout):
+        for body in follow.changes(stack, wanted, options.timeout, is_outcome):
             if outcomes.note(body):
                 bar.advance(1)
                 report.outcome(body)
