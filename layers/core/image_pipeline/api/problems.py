@@ -17,6 +17,7 @@ from image_pipeline.errors import (
     InvalidRequestError,
     PipelineError,
     StorageUnavailableError,
+    TooSoonError,
     UnsupportedFormatError,
     UploadChangedError,
     UploadExistsError,
@@ -35,6 +36,7 @@ _STATUS: dict[type[PipelineError], int] = {
     UploadExistsError: 412,
     UploadTooLargeError: 413,
     UnsupportedFormatError: 415,
+    TooSoonError: 429,
 }
 
 _GUARDS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -106,7 +108,8 @@ def told(unavailable: str) -> Callable[[Handler], Handler]:
             try:
                 return handler(event, context)
             except tuple(_STATUS) as error:
-                return problem(_STATUS[type(error)], str(error).replace("\n", " "))
+                later = {"retry-after": str(error.retry_after_seconds)} if isinstance(error, TooSoonError) else {}
+                return problem(_STATUS[type(error)], str(error).replace("\n", " "), **later)
             except WrongPathError:
                 return refusal(event["requestContext"]["http"]["method"], event["rawPath"])
             except StorageUnavailableError:

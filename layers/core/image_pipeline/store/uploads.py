@@ -1,17 +1,21 @@
 """What is done to uploads: store one, delete it, process it again. For the API and for commands alike."""
 
 import json
+import math
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
 
 from image_pipeline import aws
 from image_pipeline.errors import (
     StorageUnavailableError,
+    TooSoonError,
     UploadChangedError,
     UploadExistsError,
     UploadNotFoundError,
@@ -84,7 +88,9 @@ def delete(client: aws.Client, bucket: str, image_key: str, etag: str | None = N
         client("s3").delete_object(Bucket=bucket, Key=image_key, **condition)
 
 
-def reprocess(client: aws.Client, bucket: str, table: str, machine: str, image_key: str) -> str:
+def reprocess(
+    client: aws.Client, bucket: str, table: str, machine: str, image_key: str, *, cooldown_seconds: int = 0
+) -> str:
     """Start the workflow for an upload that has not changed: after a new recipe, a mended deployment, or an outage.
 
     Args:
@@ -93,15 +99,19 @@ def reprocess(client: aws.Client, bucket: str, table: str, machine: str, image_k
         table: of the records.
         machine: the workflow's ARN.
         image_key: the upload.
+        cooldown_seconds: least time since this was last done to the upload; 0 for none.
 
     Returns:
         The execution's ARN.
 
     Raises:
         UploadNotFoundError: there is none.
+        TooSoonError: the cooldown is not over.
         StorageUnavailableError: AWS did not answer.
     """
     event = Upload.look(client, bucket, table, image_key).event(again=True)
+    if cooldown_seconds:
+        _begin_cooldown(client, table, image_key, cooldown_seconds)
     with _named_errors(image_key):
         answer = client("stepfunctions").start_execution(
             stateMachineArn=machine, name=f"reprocess_{uuid.uuid4()}", input=json.dumps(event)
@@ -150,6 +160,43 @@ def is_unclaimed(
     if is_deleted and any(marker["IsLatest"] for marker in markers):
         return False
     return held not in newest_first[: newest_first.index(version_id)]
+
+
+def _begin_cooldown(client: aws.Client, table: str, image_key: str, seconds: int) -> None:
+    """Note in the record that the upload is reprocessed, unless that was done too short a time ago.
+
+    One conditional write, so of requests that come at the same time, one wins. An upload without a record is let
+    through: its first execution makes the record, and nothing else may.
+    """
+    now = datetime.now(UTC)
+    latest = now - timedelta(seconds=seconds)
+    try:
+        with aws.named_errors("DynamoDB"):
+            client("dynamodb").update_item(
+                TableName=table,
+                Key={"ImageKey": {"S": image_key}},
+                UpdateExpression="SET reprocessRequestedAt = :now",
+                ConditionExpression=(
+                    "attribute_exists(ImageKey) AND "
+                    "(attribute_not_exists(reprocessRequestedAt) OR reprocessRequestedAt <= :latest)"
+                ),
+                ExpressionAttributeValues={
+                    ":now": {"S": now.isoformat(timespec="milliseconds")},
+                    ":latest": {"S": latest.isoformat(timespec="milliseconds")},
+                },
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+    except aws.AwsError as error:
+        if not isinstance(error, ClientError) or aws.code_of(error) != "ConditionalCheckFailedException":
+            raise
+        record: Any = error.response.get("Item")  # as it is, because of ReturnValuesOnConditionCheckFailure
+        if not record:
+            return
+        since_latest = datetime.fromisoformat(record["reprocessRequestedAt"]["S"]) - latest
+        left = min(max(math.ceil(since_latest.total_seconds()), 1), seconds)  # clocks may differ
+        raise TooSoonError(
+            f"{image_key!a} was reprocessed less than {seconds} seconds ago.", f"Try again in {left} seconds.", left
+        ) from error
 
 
 @dataclass(frozen=True)
