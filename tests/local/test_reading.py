@@ -214,15 +214,17 @@ def test_the_examples_of_the_document_work(pipeline, tmp_path):
     (tmp_path / ".curlrc").write_text("fail\nsilent\nshow-error\n")
     environment = {**os.environ, "API": pipeline.api_url, "KEY": key, "CURL_HOME": str(tmp_path)}
     text = (ROOT / "docs" / "reading.md").read_text()
-    blocks = re.findall(r"^```sh\n(curl|ETAG)(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```sh\n(curl|ETAG|VERSION)(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "beach.jpg").write_bytes(OTHER_PHOTO)
     outputs = []
     for block in map("".join, blocks):
         run = subprocess.run(["sh", "-e"], input=block, text=True, capture_output=True, env=environment, cwd=tmp_path)
         assert (run.returncode, run.stderr) == (0, ""), block
         outputs.append(run.stdout)
-    assert len(outputs) == 5
-    assert [json.loads(output)["status"] for output in outputs[:2]] == ["COMPLETED"] * 2
-    assert outputs[2] == "304\n"
+    assert len(outputs) == 6
+    assert [json.loads(output)["status"] for output in outputs[:3]] == ["COMPLETED"] * 3
+    assert json.loads(outputs[2])["image"]["height"] == 200  # of the picture that the example has uploaded
+    assert outputs[3] == "304\n"
     assert opened((tmp_path / "beach.webp").read_bytes()).format == "WEBP"
-    first, end = json.JSONDecoder().raw_decode(outputs[4])
-    assert [page.keys() for page in (first, json.loads(outputs[4][end:]))] == [{"images", "cursor"}] * 2
+    first, end = json.JSONDecoder().raw_decode(outputs[5])
+    assert [page.keys() for page in (first, json.loads(outputs[5][end:]))] == [{"images", "cursor"}] * 2

@@ -4,9 +4,10 @@ Each request that waits holds an execution of a function, and anyone may send it
 end soon is waited for as long as the caller asks.
 """
 
+import itertools
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -80,7 +81,7 @@ def find(client: aws.Client, bucket: str, path: str, settings: StatusSettings, w
         InvalidKeyError: the path cannot be a key.
         StorageUnavailableError: AWS did not answer.
     """
-    started, pause = time.monotonic(), _FIRST_PAUSE
+    started = time.monotonic()
 
     @cache  # S3 is asked again only when the record is about something else
     def is_unclaimed(image_key: str, version_id: str, held: str | None, is_deleted: bool) -> bool:
@@ -95,13 +96,27 @@ def find(client: aws.Client, bucket: str, path: str, settings: StatusSettings, w
         candidates = (record["ImageKey"],) if record else keys.image_keys(path)
         return any(is_unclaimed(image_key, wait.version_id, held, is_deleted) for image_key in candidates)
 
+    pauses = _pauses()
     while True:
         record = status.find(path, settings)
         coming = is_coming(record)
         left = started + min(wait.seconds, _most_seconds(record, wait, coming)) - time.monotonic()
         if left <= 0:
             return Found(record, _retry_after(record, coming))
-        time.sleep(min(pause, left))
+        time.sleep(min(next(pauses), left))
+
+
+def most_looks(seconds: float) -> int:
+    """How often the records are read at most by a request that waits for so long."""
+    ends = itertools.accumulate(_pauses())
+    return 2 + sum(1 for _ in itertools.takewhile(lambda end: end < seconds, ends))
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between two looks."""
+    pause = _FIRST_PAUSE
+    while True:
+        yield pause
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
