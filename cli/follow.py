@@ -95,7 +95,7 @@ def judge(stack: Stack) -> IsOutcome:
         if held == version_id and body["upload"].get("etag") == upload.etag:
             return True
         is_deleted = body["status"] == "DELETED"
-        return not is_unclaimed(body["ImageKey"], version_id, held=held, is_deleted=is_deleted)
+        return not is_unclaimed(body["imageKey"], version_id, held=held, is_deleted=is_deleted)
 
     return is_outcome
 
@@ -113,7 +113,7 @@ def changes(stack: Stack, wanted: Mapping[str, Upload | None], seconds: float, i
     deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
 
     def has_outcome(body: Body) -> tuple[str, bool]:
-        return body["ImageKey"], is_outcome(body, waiting[body["ImageKey"]])
+        return body["imageKey"], is_outcome(body, waiting[body["imageKey"]])
 
     while waiting:
         news = 0
@@ -145,9 +145,9 @@ class Outcomes:
 
     def note(self, body: Body) -> bool:
         """Take note of a change; tell whether it is an outcome."""
-        ended = self._is_outcome(body, self._wanted[body["ImageKey"]])
+        ended = self._is_outcome(body, self._wanted[body["imageKey"]])
         if ended:
-            self._ended[body["ImageKey"]] = body["status"]
+            self._ended[body["imageKey"]] = body["status"]
         return ended
 
     @property

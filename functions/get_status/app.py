@@ -35,6 +35,6 @@ def _status(record: dict[str, Any], known: str, seconds: int, later: dict[str, s
 def _rendition(record: dict[str, Any], name: str, accept: str, seconds: int, later: dict[str, str]) -> dict[str, Any]:
     found = status.rendition(record, name, accept)
     if found is None:
-        return problems.problem(404, f"There is no rendition {name}; the upload is {record['status']}.", **later)
+        return problems.problem(404, status.missing_rendition(record, name), **later)
     caching = {"cache-control": "no-store" if later else status.redirect_caching(seconds), "vary": "accept"}
     return problems.bare(302, location=status.url(found, seconds), **caching)

@@ -23,7 +23,7 @@ def upload():
 
 def body(status, upload=None):
     about = {"upload": {"versionId": upload.version_id, "etag": upload.etag}} if upload else {}
-    return {"ImageKey": KEY, "status": status, **about}
+    return {"imageKey": KEY, "status": status, **about}
 
 
 @pytest.mark.parametrize(("about", "expected"), [(0, False), (1, True), (2, True)])

@@ -28,7 +28,8 @@ def test_a_known_upload_is_answered_with_its_record(handler):
     answer = handler(event("/images/uploads/Zürich 🏝.jpg/status"))
     body = json.loads(answer["body"])
     assert answer["statusCode"] == 200
-    assert (body["ImageKey"], body["status"]) == ("uploads/Zürich 🏝.jpg", "PROCESSING")
+    assert (body["imageKey"], body["status"]) == ("uploads/Zürich 🏝.jpg", "PROCESSING")
+    assert body["ImageKey"] == body["imageKey"]  # for old clients
 
 
 def test_an_unknown_upload_is_not_found(handler):
@@ -214,3 +215,6 @@ def test_a_rendition_that_is_not_there_is_not_found(handler):
     assert [answer["statusCode"] for answer in answers] == [404] * 3
     assert ["retry-after" in answer["headers"] for answer in answers] == [True, False, False]
     assert json.loads(answers[1]["body"])["detail"] == "There is no rendition web; the upload is FAILED."
+    put_record("uploads/a.jpg", status="COMPLETED", **PICTURE)
+    detail = json.loads(handler(event("/images/uploads/a.jpg/renditions/webb"))["body"])["detail"]
+    assert detail.endswith("Its renditions are web, web.png, web.webp.")

@@ -210,6 +210,21 @@ def test_a_rendition_is_given_in_what_the_browser_reads(accept, name, file_name)
     assert status.rendition(RECORD, name, accept)["key"].endswith(f"/{file_name}")
 
 
+@pytest.mark.parametrize("record", [RECORD, {"status": "PROCESSING", "previous": RECORD}])
+def test_a_caller_that_asks_for_another_rendition_is_told_which_there_are(record):
+    """By every name under which it can ask for them, each once."""
+    told = status.missing_rendition(record, "webb")
+    names = told.partition("renditions are ")[2].removesuffix(".").split(", ")
+    assert names[:4] == ["web", "640x480", "avatar", "only"]
+    assert len(names) == len(set(names)) == 10
+    assert all(status.rendition(record, name, "") for name in names)
+
+
+def test_where_there_is_no_rendition_none_is_named():
+    """The status says why."""
+    assert status.missing_rendition({"status": "FAILED"}, "web") == "There is no rendition web; the upload is FAILED."
+
+
 def test_while_a_new_picture_comes_the_old_one_is_shown():
     """And none where there was none, or none of that name."""
     record = {"status": "PROCESSING", "previous": RECORD}

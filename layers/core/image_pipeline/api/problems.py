@@ -39,6 +39,8 @@ _STATUS: dict[type[PipelineError], int] = {
     TooSoonError: 429,
 }
 
+_PATHS = "docs/openapi.yaml of Image Pipeline describes every path there is."
+
 _GUARDS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -83,10 +85,12 @@ def refusal(method: str, path: str) -> dict[str, Any]:
         method: of the request.
         path: of the request, decoded once.
     """
+    if path.endswith("/") and method in routes.methods(path.rstrip("/")):
+        return problem(404, f"No path ends in a slash. Without the slash at its end, this one takes {method}. {_PATHS}")
     taken = routes.methods(path)
     allow = ", ".join((*taken, "OPTIONS"))
     if not taken or method in taken:  # taken, it would not have come here: it only looks like a path there is
-        return problem(404, "There is no such path. docs/openapi.yaml of Image Pipeline describes every path there is.")
+        return problem(404, f"There is no such path. {_PATHS}")
     if method == "OPTIONS":
         return bare(204, allow=allow)
     elsewhere = routes.paths(method)

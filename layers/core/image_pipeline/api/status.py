@@ -127,10 +127,23 @@ def rendition(record: records.Record, name: str, accept: str) -> dict[str, Any] 
         accept: the request's header. Only formats that it names are given to who may not read them: `*/*` says nothing.
     """
     renditions = record.get("previous", record).get("renditions", [])
-    named = [each for each in renditions if name in (each["name"], each["key"].rpartition("/")[2])]
+    named = [each for each in renditions if name in (each["name"], _file_name(each))]
     types = set(_types(accept))
     readable = [each for each in named if each["format"] not in _MODERN or _content_type(each["format"]) in types]
     return min(readable or named, key=lambda each: _rank(each["format"]), default=None)
+
+
+def missing_rendition(record: records.Record, name: str) -> str:
+    """What to say to a caller that asks for a rendition that there is not: which ones there are.
+
+    Args:
+        record: as found.
+        name: what the caller asks for.
+    """
+    renditions = record.get("previous", record).get("renditions", [])
+    names = dict.fromkeys([*(each["name"] for each in renditions), *map(_file_name, renditions)])
+    hint = f" Its renditions are {', '.join(names)}." if names else ""
+    return f"There is no rendition {name}; the upload is {record['status']}.{hint}"
 
 
 def redirect_caching(seconds: int) -> str:
@@ -148,7 +161,11 @@ def _without_internals(record: records.Record) -> records.Record:
 
 
 def _as_told(record: records.Record, longest: int) -> records.Record:
-    """While a new upload is processed, the old picture stands apart; and what takes too long is said to be stale."""
+    """While a new upload is processed, the old picture stands apart; and what takes too long is said to be stale.
+
+    `ImageKey` is the table's own name of the key, and stays for old clients; everything else says `imageKey`.
+    """
+    record = {"imageKey": record["ImageKey"], **record}
     if not under_way(record):
         return record
     previous = {name: record[name] for name in PICTURE if name in record}
@@ -156,6 +173,10 @@ def _as_told(record: records.Record, longest: int) -> records.Record:
     if previous:
         told["previous"] = previous
     return {**told, "stale": True} if age_seconds(record) > longest else told
+
+
+def _file_name(rendition: Mapping[str, Any]) -> str:
+    return str(rendition["key"].rpartition("/")[2])
 
 
 def _types(accept: str) -> Iterator[str]:
