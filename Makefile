@@ -52,6 +52,7 @@ bench: $(STAMP) ## Measure against tutorial Pillow, pyvips and sharp (Node.js fo
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.handlers
 	$(BIN)/python -m bench.cost
+	PYTHONPATH=.:layers/core $(BIN)/python -m bench.exposure
 
 load: $(STAMP) ## Upload COUNT=1000 files at once to the pipeline on this machine; exits 0 only when none was lost or doubled
 	@$(BIN)/python -m bench.load --count $(or $(COUNT),1000)

@@ -97,21 +97,21 @@ def _table(results: Results, title: str, cell: Callable[[dict[str, float], dict[
     return lines
 
 
-def section(name: str) -> str:
+def section(name: str, document: Path = DOCUMENT) -> str:
     """What stands between the marks of this name."""
-    found = _between(name).search(DOCUMENT.read_text())
+    found = _between(name).search(document.read_text())
     if found is None:
-        raise ValueError(f"{DOCUMENT.name} has no marks named {name}")
+        raise ValueError(f"{document.name} has no marks named {name}")
     return found[1].strip()
 
 
-def write_document(name: str, text: str) -> None:
+def write_document(name: str, text: str, document: Path = DOCUMENT) -> None:
     """Replace what stands between the marks of this name."""
     start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
-    document, count = _between(name).subn(lambda _: f"{start}\n\n{text}\n\n{end}", DOCUMENT.read_text())
+    new, count = _between(name).subn(lambda _: f"{start}\n\n{text}\n\n{end}", document.read_text())
     if not count:
-        raise ValueError(f"{DOCUMENT.name} has no marks named {name}")
-    DOCUMENT.write_text(document)
+        raise ValueError(f"{document.name} has no marks named {name}")
+    document.write_text(new)
 
 
 def _between(name: str) -> re.Pattern[str]:

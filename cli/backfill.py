@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cli import names
+from cli import names, terminal
 from cli.exits import INTERRUPTED, LEFT, OK
 from cli.stack import Stack
 from image_pipeline.keys import UPLOADS_PREFIX
@@ -30,6 +30,8 @@ class Sums:
     bytes: int
     over_limit: int
     failed_parts: int
+    recipe_warnings: list[str]
+    """What the stack's recipe file says that has no effect."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -87,10 +89,14 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         "selectedBytes": sums.bytes,
         "overLimit": sums.over_limit,
         "failedParts": sums.failed_parts,
+        "recipeWarnings": sums.recipe_warnings,
         "dollars": round(sums.selected * _dollars_each(), 2),
         "seconds": round(sums.selected / _pictures_a_second(int(stack.outputs["BatchConcurrency"]))),
         "results": f"s3://{place['Bucket']}/{place['Key']}",
     }
+    if not options.json:
+        for warning in sums.recipe_warnings:
+            terminal.complain(warning)
     print(json.dumps(facts) if options.json else _summary(facts, most))
     return LEFT if sums.failed_parts or sums.over_limit else OK
 
@@ -154,7 +160,8 @@ def _sums(stack: Stack, place: Mapping[str, str]) -> Sums:
     parts = list(lines("SUCCEEDED"))
     names = "listed", "selected", "selectedBytes", "overLimit"
     listed, selected, size, over = (sum(part[name] for part in parts) for name in names)
-    return Sums(listed, selected, size, over, sum(1 for _ in lines("FAILED")))
+    warnings = dict.fromkeys(warning for part in parts for warning in part.get("recipeWarnings", []))
+    return Sums(listed, selected, size, over, sum(1 for _ in lines("FAILED")), list(warnings))
 
 
 def _summary(facts: Mapping[str, Any], most: int) -> str:

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ from cli.redrive import redrive
 from cli.relist import relist
 from cli.status import status
 from cli.upload import upload
-from image_pipeline.errors import InvalidRequestError, PipelineError, UploadNotFoundError
+from image_pipeline.errors import InvalidRequestError, PipelineError, TooSoonError, UploadNotFoundError
 from image_pipeline.feeds import listing
 from image_pipeline.store import uploads
 
@@ -209,7 +210,7 @@ def _reprocess(stack: stacks.Stack, options: argparse.Namespace) -> int:
     failed: list[dict[str, str]] = []
     for key in dict.fromkeys(map(names.key, options.keys)):
         try:
-            started[key] = uploads.reprocess(stack.client, *where, key)
+            started[key] = _start_when_allowed(stack, *where, key)
         except UploadNotFoundError as error:
             failed.append({"key": key, "reason": str(error)})
             terminal.complain(str(error))
@@ -219,6 +220,17 @@ def _reprocess(stack: stacks.Stack, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"started": started, "failed": failed}))
     return LEFT if failed else OK
+
+
+def _start_when_allowed(stack: stacks.Stack, bucket: str, table: str, machine: str, key: str) -> str:
+    """Reprocess an upload, after the cooldown if it was reprocessed a moment ago."""
+    cooldown = int(stack.outputs.get("ReprocessCooldownSeconds", 0))
+    while True:
+        try:
+            return uploads.reprocess(stack.client, bucket, table, machine, key, cooldown_seconds=cooldown)
+        except TooSoonError as error:
+            terminal.complain(f"{error.message} Waiting {error.retry_after_seconds} s.")
+            time.sleep(error.retry_after_seconds)
 
 
 def _completion(_: None, options: argparse.Namespace) -> int:

@@ -85,17 +85,17 @@ def _wanted(body: follow.Body, options: argparse.Namespace) -> list[_Wanted]:
 
 def _renditions(body: follow.Body, options: argparse.Namespace) -> Iterator[_Wanted]:
     name = options.rendition or (None if options.original else ALL)
-    path = options.to / safe_path(body["ImageKey"])
+    path = options.to / safe_path(body["imageKey"])
     for rendition in body.get("renditions", []):
         if name in (ALL, rendition["name"]):
             suffix = PurePosixPath(rendition["key"]).suffix
             target = path.with_name(f"{path.name}.{_safe(rendition['name'])}{suffix}")
-            yield _Wanted(body["ImageKey"], rendition["name"], rendition, target)
+            yield _Wanted(body["imageKey"], rendition["name"], rendition, target)
 
 
 def _original(body: follow.Body, options: argparse.Namespace) -> Iterator[_Wanted]:
     if options.original and body["status"] != "DELETED":
-        yield _Wanted(body["ImageKey"], "original", body["upload"], options.to / safe_path(body["ImageKey"]))
+        yield _Wanted(body["imageKey"], "original", body["upload"], options.to / safe_path(body["imageKey"]))
 
 
 def _nothing(stack: Stack, body: follow.Body | None, image_key: str, options: argparse.Namespace) -> str:

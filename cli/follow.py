@@ -2,9 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,7 +14,7 @@ from cli.exits import NO_OUTCOME, OK, PICTURE_FAILED
 from cli.stack import Stack
 from image_pipeline import aws
 from image_pipeline.api import status
-from image_pipeline.store import records
+from image_pipeline.store import records, uploads
 
 Body = dict[str, Any]
 """What the status API answers; faults of the inside are told in full."""
@@ -22,6 +22,7 @@ Body = dict[str, Any]
 _AT_ONCE = 100  # DynamoDB's limit of keys in a request
 _URL_SECONDS = 900
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.2, 3.0, 1.5  # seconds; while nothing happens, it is asked less often
+_JOBS = 8
 _MISSING_CODES = frozenset({"404", "NoSuchKey"})
 
 
@@ -31,8 +32,10 @@ class Upload:
 
     version_id: str | None
     etag: str
-    at: str
-    """In ISO 8601, UTC, seconds."""
+
+
+IsOutcome = Callable[[Body, Upload | None], bool]
+"""Whether a record has the outcome of an upload, or of what replaced it; None stands for any upload."""
 
 
 def head(s3: Any, bucket: str, image_key: str) -> Any:
@@ -54,8 +57,7 @@ def uploaded(stack: Stack, image_keys: Collection[str], jobs: int) -> dict[str, 
         # S3's console makes a folder by an empty object, which the workflow passes over: nobody shall wait for it.
         if found is None or (image_key.endswith("/") and not found["ContentLength"]):
             return image_key, None
-        at = found["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ")
-        return image_key, Upload(found.get("VersionId"), found["ETag"].strip('"'), at)
+        return image_key, Upload(found.get("VersionId"), found["ETag"].strip('"'))
 
     found = dict(parallel.each(look, list(image_keys), jobs))
     return {image_key: found[image_key] for image_key in image_keys}  # as they were named, not as they were found
@@ -80,31 +82,45 @@ def read(stack: Stack, image_keys: Iterable[str]) -> dict[str, Body]:
     return found
 
 
-def is_outcome(body: Body, upload: Upload | None) -> bool:
-    """Whether a record has the outcome of an upload, or of what came after it; None stands for any upload."""
-    if body["status"] == "PROCESSING":
-        return False
-    if upload is None:
-        return True
-    of = body.get("upload", {})  # a deletion whose upload was never seen has none
-    same = (of.get("versionId"), of.get("etag")) == (upload.version_id, upload.etag)
-    return same or of.get("uploadedAt", "") > upload.at or body.get("deletedAt", "") > upload.at
+def judge(stack: Stack) -> IsOutcome:
+    """Make what tells outcomes; it asks S3 which of two uploads is the newer one, once for each pair."""
+    is_unclaimed = cache(partial(uploads.is_unclaimed, stack.client, stack.outputs["UploadsBucketName"]))
+
+    def is_outcome(body: Body, upload: Upload | None) -> bool:
+        if body["status"] == "PROCESSING":
+            return False
+        if upload is None:
+            return True
+        version_id, held = upload.version_id or uploads.NULL_VERSION, uploads.version_of(body)
+        if held == version_id and body["upload"].get("etag") == upload.etag:
+            return True
+        is_deleted = body["status"] == "DELETED"
+        return not is_unclaimed(body["imageKey"], version_id, held=held, is_deleted=is_deleted)
+
+    return is_outcome
 
 
-def changes(stack: Stack, wanted: Mapping[str, Upload | None], seconds: float) -> Iterator[Body]:
+def changes(stack: Stack, wanted: Mapping[str, Upload | None], seconds: float, is_outcome: IsOutcome) -> Iterator[Body]:
     """Give what is known of each key, again whenever its status changes, until each upload has its outcome.
 
     Args:
         stack: Where.
         wanted: The upload that is meant, by key.
         seconds: When to give up.
+        is_outcome: What `judge` gave.
     """
     waiting, told = dict(wanted), dict[str, Any]()
     deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
+
+    def has_outcome(body: Body) -> tuple[str, bool]:
+        return body["imageKey"], is_outcome(body, waiting[body["imageKey"]])
+
     while waiting:
         news = 0
-        for image_key, body in read(stack, waiting).items():
-            ended = is_outcome(body, waiting[image_key])
+        bodies = read(stack, waiting)
+        have_outcome = dict(parallel.each(has_outcome, list(bodies.values()), _JOBS))
+        for image_key, body in bodies.items():
+            ended = have_outcome[image_key]
             stage = body["status"], body["execution"]["id"], ended
             if told.get(image_key) != stage:
                 told[image_key] = stage
@@ -122,15 +138,16 @@ def changes(stack: Stack, wanted: Mapping[str, Upload | None], seconds: float) -
 class Outcomes:
     """Counts what has come of uploads."""
 
-    def __init__(self, wanted: Mapping[str, Upload | None]) -> None:
+    def __init__(self, wanted: Mapping[str, Upload | None], is_outcome: IsOutcome) -> None:
         self._wanted = wanted
+        self._is_outcome = is_outcome
         self._ended: dict[str, str] = {}
 
     def note(self, body: Body) -> bool:
         """Take note of a change; tell whether it is an outcome."""
-        ended = is_outcome(body, self._wanted[body["ImageKey"]])
+        ended = self._is_outcome(body, self._wanted[body["imageKey"]])
         if ended:
-            self._ended[body["ImageKey"]] = body["status"]
+            self._ended[body["imageKey"]] = body["status"]
         return ended
 
     @property

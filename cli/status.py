@@ -27,9 +27,10 @@ def status(stack: Stack, options: argparse.Namespace) -> int:
     known = follow.read(stack, uploads)
     missing = [image_key for image_key, upload in uploads.items() if upload is None and image_key not in known]
     there = {image_key: upload for image_key, upload in uploads.items() if image_key not in missing}
-    outcomes, following = follow.Outcomes(there), options.wait or options.watch
-    for body in follow.changes(stack, there, options.timeout) if following else known.values():
-        known[body["ImageKey"]] = body
+    is_outcome = follow.judge(stack)
+    outcomes, following = follow.Outcomes(there, is_outcome), options.wait or options.watch
+    for body in follow.changes(stack, there, options.timeout, is_outcome) if following else known.values():
+        known[body["imageKey"]] = body
         outcomes.note(body)
         if options.watch:
             _show(stack, body, options.json)
@@ -52,7 +53,7 @@ def _show(stack: Stack, body: follow.Body, as_json: bool) -> None:
     if as_json:
         terminal.write_json(body)
         return
-    terminal.say((body["ImageKey"], "bold"), "  ", terminal.styled(body["status"]))
+    terminal.say((body["imageKey"], "bold"), "  ", terminal.styled(body["status"]))
     for name, text in _facts(stack, body):
         terminal.say(f"  {name:<12}{text}")
 

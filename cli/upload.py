@@ -68,9 +68,10 @@ def upload(stack: Stack, options: argparse.Namespace) -> int:
 
 def _follow(stack: Stack, there: list[str], options: argparse.Namespace, report: Any) -> follow.Outcomes:
     wanted = follow.uploaded(stack, there, options.jobs)
-    outcomes = follow.Outcomes(wanted)
+    is_outcome = follow.judge(stack)
+    outcomes = follow.Outcomes(wanted, is_outcome)
     with terminal.bar("Processing", len(wanted), hidden=options.json) as bar:
-        for body in follow.changes(stack, wanted, options.timeout):
+        for body in follow.changes(stack, wanted, options.timeout, is_outcome):
             if outcomes.note(body):
                 bar.advance(1)
                 report.outcome(body)
@@ -144,7 +145,7 @@ class _Words:
 
     def outcome(self, body: follow.Body) -> None:
         reason = f"  {body['error']['message']}" if "error" in body else ""
-        terminal.say(terminal.styled(body["status"], 10), body["ImageKey"], (reason, "dim"))
+        terminal.say(terminal.styled(body["status"], 10), body["imageKey"], (reason, "dim"))
 
     def open(self, image_key: str, seconds: int) -> None:
         terminal.complain(f"{image_key} has no outcome after {seconds} s; ask for its status later.")
@@ -168,7 +169,7 @@ class _JsonLines:
         terminal.write_json({"event": each.event, "path": str(each.file.path), "key": each.file.key, **reason})
 
     def outcome(self, body: follow.Body) -> None:
-        terminal.write_json({"event": "outcome", "key": body["ImageKey"], "status": body["status"], "record": body})
+        terminal.write_json({"event": "outcome", "key": body["imageKey"], "status": body["status"], "record": body})
 
     def open(self, image_key: str, _: int) -> None:
         terminal.write_json({"event": "no-outcome", "key": image_key})

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from image_pipeline.api import apikeys
+from image_pipeline.errors import SettingsError
+from image_pipeline.imaging import recipes
 from local.lock import AlreadyRunningError, Lock
 from local.pipeline import ROOT, Pipeline, StartError
 from local.samples import Sample, own, samples
@@ -149,11 +151,13 @@ def _running(options: argparse.Namespace) -> Iterator[tuple[Any, Any, Any]]:
             lock = stack.enter_context(Lock(options.run_dir))
             for leftover in ("logs", "thumbnails"):
                 shutil.rmtree(options.run_dir / leftover, ignore_errors=True)
+            for warning in recipes.load().warnings:
+                print(warning, file=sys.stderr)
             display.say("Starting the pipeline on this machine …")
             pipeline = stack.enter_context(
                 Pipeline(options.run_dir, aws_port=options.port, api_port=options.api_port, parameters=parameters)
             )
-        except (AlreadyRunningError, StartError, OSError) as error:
+        except (AlreadyRunningError, SettingsError, StartError, OSError) as error:
             print(error, file=sys.stderr)
             yield None, display, CANNOT_START
             return

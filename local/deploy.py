@@ -339,6 +339,7 @@ def _routes(template: Template) -> list[Route]:
         protected = properties.get("AuthorizationType", "NONE") != "NONE"
         authorizer = _authorizer(template, authorizers[properties["AuthorizerId"]]) if protected else None
         routes.append(Route(method or "ANY", path, integrations[properties["Target"]], authorizer))
+    _check_route_settings(template, {route.key for route in routes})
     return routes
 
 
@@ -356,6 +357,14 @@ def _cors_rules(bucket: Mapping[str, Any]) -> list[dict[str, Any]]:
     names = {"ExposedHeaders": "ExposeHeaders", "Id": "ID", "MaxAge": "MaxAgeSeconds"}
     rules = bucket.get("CorsConfiguration", {}).get("CorsRules", [])
     return [{names.get(name, name): value for name, value in rule.items()} for rule in rules]
+
+
+def _check_route_settings(template: Template, route_keys: set[str]) -> None:
+    """Refuse limits of routes that do not exist, as API Gateway does. The limits themselves have no effect here."""
+    for resource in template.resources("AWS::ApiGatewayV2::Stage"):
+        for route_key in resource.raw.get("RouteSettings", {}):
+            if route_key not in route_keys:
+                raise TemplateError(f"{resource.logical_id} has settings for a route that does not exist: {route_key}.")
 
 
 def _authorizer(template: Template, resource: Resource) -> Authorizer:

@@ -1,6 +1,7 @@
 """The HTTP API on loopback: from HTTP to API Gateway's payload format 2.0 and back.
 
-Routes, authorizers and CORS come from the template. Throttling and access logs are left out.
+Routes, authorizers and CORS come from the template. Throttling and access logs are API Gateway's and are left out here:
+a throttle would make local scripts and tests depend on the speed of the machine, and protects nothing on loopback.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html

@@ -90,6 +90,7 @@ OF_SOME_FUNCTIONS = {
     "EVENT_BUS": "default",
     "STATUS_API_URL": "https://api.example",
     "PRESIGNED_UPLOAD_SECONDS": "900",
+    "REPROCESS_COOLDOWN_SECONDS": "10",
 }
 
 

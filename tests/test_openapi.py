@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from image_pipeline import keys
-from image_pipeline.api import presign, problems, routes, status
+from image_pipeline.api import presign, problems, routes, waiting
 from image_pipeline.feeds import listing
 from image_pipeline.store import records
 from local import template as local_template
@@ -182,10 +182,13 @@ def test_the_numbers_and_words_are_those_of_the_code():
     """Limits that are written twice are the same twice."""
     schemas = DOCUMENT["components"]["schemas"]
     parameters = {
-        each["name"]: each["schema"] for *_, operation in OPERATIONS for each in operation.get("parameters", [])
+        resolved(each)["name"]: resolved(each)["schema"]
+        for *_, operation in OPERATIONS
+        for each in operation.get("parameters", [])
     }
     assert schemas["Status"]["enum"] == list(listing.STATUSES)
-    assert parameters["wait"]["maximum"] == status.MOST_WAIT_SECONDS
+    assert parameters["wait"]["maximum"] == waiting.MOST_WAIT_SECONDS
+    assert parameters["versionId"]["pattern"] == f"^{waiting._VERSION_ID.pattern}$"
     assert (parameters["limit"]["maximum"], parameters["limit"]["default"]) == (
         listing.MOST_IMAGES,
         listing.USUAL_IMAGES,

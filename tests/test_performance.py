@@ -7,11 +7,12 @@ import re
 import boto3
 import pytest
 
-from bench import batch_simulation, cost, handlers, report
+from bench import batch_simulation, cost, exposure, handlers, report
 from image_pipeline import settings
+from image_pipeline.api import waiting
 from image_pipeline.feeds import listing
 from image_pipeline.store import records, storage
-from tests.conftest import LISTING_TABLE, ROOT
+from tests.conftest import LISTING_TABLE, ROOT, UPLOADS_BUCKET
 from tests.test_quotas import item_size
 
 
@@ -113,6 +114,23 @@ def measured(name: str) -> dict:
 def test_the_document_shows_the_figures(section, text):
     """What stands between its marks is what its command writes there from the figures of the last run."""
     assert report.section(section) == text()
+
+
+def test_what_an_anonymous_caller_can_hold_is_told():
+    """As it is computed from the template's own limits."""
+    assert report.section(exposure.SECTION, exposure.DOCUMENT) == exposure.table()
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.25, 0.3, 1, 2, 10])
+def test_looks_are_counted_as_they_are_made(aws, monkeypatch, seconds):
+    """The cost of a wait is computed from their number."""
+    pauses, looks = [], []
+    monkeypatch.setattr(waiting.time, "sleep", pauses.append)
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: sum(pauses))
+    monkeypatch.setattr(waiting.status, "find", lambda *_: looks.append(1))
+    monkeypatch.setattr(waiting, "MOST_BLIND_WAIT_SECONDS", 10)
+    waiting.find(boto3.client, UPLOADS_BUCKET, "/images/uploads/x/status", None, waiting.Wait(seconds))
+    assert len(looks) == waiting.most_looks(seconds)
 
 
 def test_the_handlers_can_be_measured():

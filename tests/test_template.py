@@ -12,7 +12,7 @@ from samtranslator.translator.transform import transform
 
 from image_pipeline import aws
 from image_pipeline.api import presign
-from image_pipeline.api.status import MOST_WAIT_SECONDS
+from image_pipeline.api.waiting import MOST_WAIT_SECONDS
 from image_pipeline.feeds.outcomes import DETAIL_TYPES
 from image_pipeline.workflow import labels
 from tests.asl import MACHINES, STATES
@@ -333,6 +333,44 @@ def test_every_route_but_the_status_needs_a_key(template):
             assert properties["AuthorizerId"]["Fn::If"][:2] == ["StatusIsProtected", key_or_token]
         else:
             assert protected, route
+
+
+def of_type(template, kind):
+    """Properties of the resources of this type, by logical id."""
+    return {name: body["Properties"] for name, body in template["Resources"].items() if body["Type"] == kind}
+
+
+def test_anonymous_requests_do_not_use_up_the_throttle_of_key_holders(template):
+    """Each route that can be open to everyone has limits of its own, and no other route has."""
+    routes = of_type(template, "AWS::ApiGatewayV2::Route")
+    (stage,) = of_type(template, "AWS::ApiGatewayV2::Stage").values()
+    open_routes = {route["RouteKey"] for route in routes.values() if "NONE" in json.dumps(route["AuthorizationType"])}
+    assert open_routes == {"GET /images/uploads/{filename}/status", "GET /images/uploads/{filename+}", "$default"}
+    limits = {"ThrottlingRateLimit": {"Ref": "StatusRateLimit"}, "ThrottlingBurstLimit": {"Ref": "StatusBurstLimit"}}
+    assert stage["RouteSettings"] == dict.fromkeys(open_routes, limits)
+    assert stage["DefaultRouteSettings"] == {
+        "ThrottlingRateLimit": {"Ref": "ApiRateLimit"},
+        "ThrottlingBurstLimit": {"Ref": "ApiBurstLimit"},
+    }
+
+
+def test_a_route_exists_before_the_stage_sets_its_limits(template):
+    """API Gateway refuses a stage whose settings name a route that it does not know yet."""
+    routes = of_type(template, "AWS::ApiGatewayV2::Route")
+    for logical_id, stage in of_type(template, "AWS::ApiGatewayV2::Stage").items():
+        named = {name for name, route in routes.items() if route["RouteKey"] in stage["RouteSettings"]}
+        assert len(named) == len(stage["RouteSettings"])
+        assert set(template["Resources"][logical_id]["DependsOn"]) == named
+
+
+def test_the_executions_that_anonymous_callers_can_hold_can_be_capped(template):
+    """A reservation is off by default, because it takes from the account's other functions."""
+    reserved = template["Resources"]["GetStatusFunction"]["Properties"]["ReservedConcurrentExecutions"]
+    assert reserved == {"Fn::If": ["HasStatusConcurrency", {"Ref": "StatusConcurrency"}, {"Ref": "AWS::NoValue"}]}
+    assert template["Conditions"]["HasStatusConcurrency"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "StatusConcurrency"}, 0]}]
+    }
+    assert template["Parameters"]["StatusConcurrency"]["Default"] == 0
 
 
 def test_every_route_leads_to_a_function_that_the_api_may_call(template):

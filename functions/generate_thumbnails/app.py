@@ -6,11 +6,12 @@ from typing import Any
 from image_pipeline import keys, settings
 from image_pipeline.imaging import engine, memory, recipes
 from image_pipeline.imaging.formats.limits import Limits
-from image_pipeline.observability import step
+from image_pipeline.observability import log_warnings, step
 from image_pipeline.store import storage
 from image_pipeline.workflow import labels
 
 BOOK = recipes.load()
+log_warnings(BOOK.warnings)
 
 
 @step

@@ -13,7 +13,8 @@ from image_pipeline.store import uploads
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     where = settings.required(os.environ, "UPLOADS_BUCKET", "IMAGE_TABLE", "PROCESS_IMAGE_ARN")
     image_key = keys.upload_key(event["rawPath"], keys.REPROCESS_SUFFIX)
-    execution = uploads.reprocess(aws.client, *where, image_key)
+    cooldown = settings.reprocess_cooldown(os.environ)
+    execution = uploads.reprocess(aws.client, *where, image_key, cooldown_seconds=cooldown)
     logger.info("upload reprocessed", caller=caller(event))
     body = {"imageKey": image_key, "executionId": execution.split(":")[7]}  # Express adds a part
     return problems.answer(202, body, location=keys.status_path(image_key))

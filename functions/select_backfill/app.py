@@ -6,9 +6,10 @@ from typing import Any
 from image_pipeline import aws, settings
 from image_pipeline.batch import backfills
 from image_pipeline.imaging import engine, recipes
-from image_pipeline.observability import step
+from image_pipeline.observability import log_warnings, step
 
 BOOK = recipes.load()
+log_warnings(BOOK.warnings)
 
 
 @step
@@ -28,4 +29,5 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "selected": len(selected),
         "selectedBytes": sum(each.size for each in selected),
         "overLimit": len(chosen) - len(selected),
+        **({"recipeWarnings": BOOK.warnings} if BOOK.warnings else {}),
     }

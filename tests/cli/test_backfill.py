@@ -7,12 +7,15 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
 
 from cli import backfill
 from cli.commands import main
 from cli.exits import LEFT, OK, USAGE
+from cli.stack import Stack
 from local.pipeline import Pipeline
+from tests.conftest import THUMBNAILS_BUCKET
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket
 
@@ -122,3 +125,15 @@ def test_what_makes_no_sense_is_refused(running, arguments, capsys):
         main(["backfill", *arguments, *running])
     assert caught.value.code == USAGE
     assert capsys.readouterr().err
+
+
+def test_recipes_without_effect_are_told_once(aws):
+    """Each part of a backfill tells them."""
+    s3 = boto3.client("s3")
+    part = {"listed": 1, "selected": 1, "selectedBytes": 1, "overLimit": 0}
+    warned = {**part, "recipeWarnings": ["No folder uses the recipe 'hero'."]}
+    files = {"SUCCEEDED": [{"Key": "parts"}], "FAILED": []}
+    for key, content in (("parts", [warned, part, warned]), ("manifest", {"ResultFiles": files})):
+        s3.put_object(Bucket=THUMBNAILS_BUCKET, Key=key, Body=json.dumps(content))
+    sums = backfill._sums(Stack({}, boto3.client), {"Bucket": THUMBNAILS_BUCKET, "Key": "manifest"})
+    assert (sums.listed, sums.recipe_warnings) == (3, ["No folder uses the recipe 'hero'."])

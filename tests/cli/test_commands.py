@@ -8,12 +8,14 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from cli import commands
 from cli.commands import LEFT, NO_STACK, OK, USAGE, main
 from cli.stack import deployed
 from local.pipeline import ROOT, Pipeline
@@ -115,6 +117,30 @@ def test_an_upload_is_reprocessed_although_it_has_not_changed(pipeline, running)
     assert after["upload"]["versionId"] == version
     assert [r["key"] for r in after["renditions"]] == [r["key"] for r in before["renditions"]]
     assert after["createdAt"] == before["createdAt"]
+
+
+def test_a_second_reprocess_waits_for_its_turn(pipeline, running, monkeypatch, capsys):
+    """As the API does, but with patience: the message says for how long."""
+    image_key = key()
+    pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
+    waits: list[int] = []
+
+    def pass_time(seconds: int) -> None:
+        waits.append(seconds)
+        pipeline.client("dynamodb").update_item(
+            TableName=pipeline.outputs["ImageTableName"],
+            Key={"ImageKey": {"S": image_key}},
+            UpdateExpression="REMOVE reprocessRequestedAt",
+        )
+
+    monkeypatch.setattr(commands, "time", SimpleNamespace(sleep=pass_time))
+    assert main(["reprocess", image_key, *running]) == OK
+    assert main(["reprocess", image_key, "--json", *running]) == OK
+    assert len(waits) == 1
+    assert 1 <= waits[0] <= 10
+    told = capsys.readouterr()
+    assert f"Waiting {waits[0]} s" in told.err
+    assert json.loads(told.out.splitlines()[-1])["failed"] == []
 
 
 def test_a_newer_upload_wins_against_a_reprocess(pipeline, running):

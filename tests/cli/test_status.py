@@ -38,7 +38,7 @@ def test_the_order_is_that_of_the_names(pipeline, lines, name):
         pipeline.wait_for(f"uploads/{each}")
     for _ in range(5):
         _, (found,) = lines("status", *names)
-        assert [each["ImageKey"] for each in found["statuses"]] == [f"uploads/{each}" for each in names]
+        assert [each["imageKey"] for each in found["statuses"]] == [f"uploads/{each}" for each in names]
 
 
 def test_nobody_waits_for_a_folder(pipeline, lines, name):

@@ -9,7 +9,7 @@ from botocore.stub import Stubber
 
 from image_pipeline import keys
 from image_pipeline.store import records
-from tests.conftest import ENVIRONMENT, put_record
+from tests.conftest import ENVIRONMENT, put_record, put_upload
 
 
 def event(path, query=None, **headers):
@@ -28,7 +28,8 @@ def test_a_known_upload_is_answered_with_its_record(handler):
     answer = handler(event("/images/uploads/Zürich 🏝.jpg/status"))
     body = json.loads(answer["body"])
     assert answer["statusCode"] == 200
-    assert (body["ImageKey"], body["status"]) == ("uploads/Zürich 🏝.jpg", "PROCESSING")
+    assert (body["imageKey"], body["status"]) == ("uploads/Zürich 🏝.jpg", "PROCESSING")
+    assert body["ImageKey"] == body["imageKey"]  # for old clients
 
 
 def test_an_unknown_upload_is_not_found(handler):
@@ -141,10 +142,38 @@ def test_what_is_under_way_is_always_sent_and_says_when_to_ask_again(handler):
     assert int(answer["headers"]["retry-after"]) > 0
 
 
-def test_a_wait_that_is_none_is_a_bad_request(handler):
+@pytest.mark.parametrize(
+    ("query", "raw"),
+    [({"wait": "forever"}, ""), ({"versionId": "a b"}, ""), ({"versionId": "a,b"}, "versionId=a&versionId=b")],
+)
+def test_a_query_that_cannot_be_meant_is_a_bad_request(handler, query, raw):
     """Before anything is read."""
-    answer = handler(event("/images/uploads/a.jpg/status", {"wait": "forever"}))
+    answer = handler(event("/images/uploads/a.jpg/status", query) | {"rawQueryString": raw})
     assert (answer["statusCode"], json.loads(answer["body"])["title"]) == (400, "Bad Request")
+
+
+def test_while_a_version_is_not_yet_claimed_the_previous_image_is_told_and_when_to_ask_again(handler):
+    """Nothing of it may be kept, nor is it known already: it is not what the caller asked for."""
+    previous = put_upload("uploads/a.jpg", b"x")
+    put_record("uploads/a.jpg", status="COMPLETED", upload=previous, **PICTURE)
+    settled = handler(event("/images/uploads/a.jpg/status", {"versionId": previous["versionId"]}))
+    assert "retry-after" not in settled["headers"]
+    query = {"versionId": put_upload("uploads/a.jpg", b"y")["versionId"]}
+    answer = handler(event("/images/uploads/a.jpg/status", query, if_none_match=settled["headers"]["etag"]))
+    assert (answer["statusCode"], json.loads(answer["body"])["upload"]) == (200, previous)
+    assert (answer["headers"]["retry-after"], answer["headers"]["cache-control"]) == ("1", "no-store")
+    assert "etag" not in answer["headers"]
+    redirect = handler(event("/images/uploads/a.jpg/renditions/web", query))
+    assert (redirect["statusCode"], redirect["headers"]["cache-control"]) == (302, "no-store")
+
+
+def test_a_first_upload_that_is_not_yet_claimed_is_not_found_but_worth_to_ask_for_again(handler):
+    """A version that S3 does not have is not."""
+    query = {"versionId": put_upload("uploads/a.jpg", b"x")["versionId"]}
+    answer = handler(event("/images/uploads/a.jpg/status", query))
+    assert (answer["statusCode"], answer["headers"]["retry-after"]) == (404, "1")
+    made_up = handler(event("/images/uploads/a.jpg/status", {"versionId": "x"}))
+    assert (made_up["statusCode"], "retry-after" in made_up["headers"]) == (404, False)
 
 
 PICTURE = {
@@ -186,3 +215,6 @@ def test_a_rendition_that_is_not_there_is_not_found(handler):
     assert [answer["statusCode"] for answer in answers] == [404] * 3
     assert ["retry-after" in answer["headers"] for answer in answers] == [True, False, False]
     assert json.loads(answers[1]["body"])["detail"] == "There is no rendition web; the upload is FAILED."
+    put_record("uploads/a.jpg", status="COMPLETED", **PICTURE)
+    detail = json.loads(handler(event("/images/uploads/a.jpg/renditions/webb"))["body"])["detail"]
+    assert detail.endswith("Its renditions are web, web.png, web.webp.")

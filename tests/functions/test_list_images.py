@@ -42,6 +42,17 @@ def test_nothing_is_a_list_without_images(ask):
     assert ask() == (200, {"images": [], "cursor": None})
 
 
+def test_a_repeated_parameter_is_a_bad_request(handler):
+    """`label=a&label=b` would be asked as the one label `a,b`."""
+    event = {
+        "rawPath": "/images",
+        "requestContext": {"requestId": "request-1"},
+        "rawQueryString": "label=a&label=b",
+        "queryStringParameters": {"label": "a,b"},
+    }
+    assert handler(event)["statusCode"] == 400
+
+
 def test_pages_follow_each_other_by_their_cursor(ask):
     """Newest first."""
     for second in range(3):

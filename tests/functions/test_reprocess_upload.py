@@ -5,7 +5,7 @@ import json
 import boto3
 import pytest
 
-from tests.conftest import MACHINES, put_upload
+from tests.conftest import MACHINES, put_record, put_upload
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +33,21 @@ def test_a_reprocess_is_accepted_and_says_which_execution_it_is(handler):
     assert answer["statusCode"] == 202
     assert answer["headers"]["location"] == "/images/uploads/a/b.jpg/status"
     assert json.loads(answer["body"]) == {"imageKey": "uploads/a/b.jpg", "executionId": started()[0]}
+
+
+def test_a_second_reprocess_must_wait(handler, monkeypatch):
+    """429 with when to try again, as a problem; no execution. Other uploads are free."""
+    for name in ("a", "b"):
+        put_upload(f"uploads/{name}.jpg", b"x")
+        put_record(f"uploads/{name}.jpg", status="COMPLETED")
+    answers = [handler(event(f"/images/uploads/{name}.jpg/reprocess")) for name in "aab"]
+    assert [answer["statusCode"] for answer in answers] == [202, 429, 202]
+    assert len(started()) == 2
+    assert 1 <= int(answers[1]["headers"]["retry-after"]) <= 10
+    assert answers[1]["headers"]["content-type"] == "application/problem+json"
+    assert json.loads(answers[1]["body"])["title"] == "Too Many Requests"
+    monkeypatch.setenv("REPROCESS_COOLDOWN_SECONDS", "0")
+    assert handler(event("/images/uploads/a.jpg/reprocess"))["statusCode"] == 202
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """functions/select_backfill"""
 
+import dataclasses
+
 import pytest
 
 from image_pipeline.imaging import engine, recipes
 from tests.conftest import put_record
+from tests.functions.conftest import load_handler
 
 TODAY = engine.recipe_id(recipes.load().for_key("uploads/a.jpg"))
 
@@ -29,3 +32,19 @@ def test_it_tells_how_many_of_how_many_were_chosen(handler, request_, selected, 
     result = handler(event(**request_))
     del result["milliseconds"]
     assert result == {"listed": 3, "selected": selected, "selectedBytes": 10 * selected, "overLimit": over}
+
+
+@pytest.mark.parametrize("function", ["select_backfill", "generate_thumbnails"])
+def test_a_recipe_without_effect_is_logged_at_the_start(monkeypatch, caplog, function):
+    """It is allowed, so nobody would notice otherwise."""
+    book = dataclasses.replace(recipes.load(), warnings=("No folder uses the recipe 'hero'.",))
+    monkeypatch.setattr(recipes, "load", lambda: book)
+    load_handler(function)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == list(book.warnings)
+
+
+def test_a_recipe_without_effect_is_told(monkeypatch):
+    """Whoever has pictures made again has probably changed the recipes."""
+    book = dataclasses.replace(recipes.load(), warnings=("No folder uses the recipe 'hero'.",))
+    monkeypatch.setattr(recipes, "load", lambda: book)
+    assert tuple(load_handler("select_backfill")(event(dryRun=True))["recipeWarnings"]) == book.warnings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -84,6 +85,22 @@ def test_with_a_key_an_upload_is_processed_again(pipeline, folder, ask, key):
         ),
         "the reprocess",
     )
+
+
+def test_of_many_reprocess_requests_one_is_served(pipeline, folder, ask, key):
+    """Each other one is answered 429 and when to try again; none of them starts an execution."""
+    image_key = f"{folder}/again.jpg"
+    pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: ask("POST", f"/images/{image_key}/reprocess", key), range(8)))
+    answers.append(ask("POST", f"/images/{image_key}/reprocess", key))
+    assert sorted(answer.status for answer in answers) == [202] + [429] * 8
+    for answer in answers:
+        if answer.status == 429:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert 1 <= int(answer.headers["retry-after"]) <= 10
+    started = [each for each in pipeline.executions() if each.key == image_key and each.name.startswith("reprocess_")]
+    assert len(started) == 1
 
 
 def test_if_match_protects_what_the_caller_has_not_seen(pipeline, folder, ask, key):

@@ -1,6 +1,7 @@
 """The commands as a user runs them: what they print, how they end, what they leave behind."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -21,7 +22,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from image_pipeline import keys
-from local.pipeline import ROOT
+from image_pipeline.errors import SettingsError
+from image_pipeline.imaging import recipes
+from local import cli
+from local.pipeline import ROOT, StartError
 from local.show import Display, JsonLines, Words
 from local.watch import Entered
 from tests.pictures import photo
@@ -250,3 +254,27 @@ def test_a_name_in_a_json_line_is_ascii_and_comes_out_as_it_was(name):
     assert line.isascii()
     assert line.count("\n") == 1
     assert json.loads(line)["key"] == name
+
+
+def test_a_recipe_without_effect_is_told_at_the_start(tmp_path, monkeypatch, capsys):
+    """Whoever edits recipes sees it at once, and the pipeline starts all the same."""
+    book = dataclasses.replace(recipes.load(), warnings=("No folder uses the recipe 'hero'.",))
+    monkeypatch.setattr(recipes, "load", lambda: book)
+
+    def start(*_: Any, **__: Any) -> None:
+        raise StartError("It was about to start.")
+
+    monkeypatch.setattr(cli, "Pipeline", start)
+    assert cli.main(["run", "--run-dir", str(tmp_path)]) == cli.CANNOT_START
+    assert capsys.readouterr().err == "No folder uses the recipe 'hero'.\nIt was about to start.\n"
+
+
+def test_a_recipe_file_that_is_wrong_is_told_before_the_start(tmp_path, monkeypatch, capsys):
+    """Or every picture would fail with it."""
+
+    def load() -> None:
+        raise SettingsError("Recipe file x, line 3: width is 0.", "It must be 1 or more.")
+
+    monkeypatch.setattr(recipes, "load", load)
+    assert cli.main(["run", "--run-dir", str(tmp_path)]) == cli.CANNOT_START
+    assert "line 3: width is 0" in capsys.readouterr().err

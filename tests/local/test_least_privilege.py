@@ -145,6 +145,8 @@ def a_photo(pipeline: Pipeline) -> str | None:
     try:
         with urllib.request.urlopen(pipeline.api_url + status_path(run.key)) as answer:
             record = json.loads(answer.read())
+        with urllib.request.urlopen(f"{pipeline.api_url}{status_path(run.key)}?versionId=another"):
+            pass
         for rendition in record["renditions"]:
             with urllib.request.urlopen(rendition["url"]):
                 pass

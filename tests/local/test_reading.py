@@ -125,7 +125,36 @@ def test_what_is_not_there_is_waited_for_no_longer_than_asked(pipeline, folder):
     started = time.monotonic()
     assert get(f"{pipeline.api_url}{status_path(f'{folder}/never.jpg')}?wait=1").status == 404
     assert time.monotonic() - started < 8
-    assert get(f"{pipeline.api_url}{status_path(f'{folder}/never.jpg')}?wait=11").status == 400
+    for query in ("wait=11", "wait=1&wait=1", "versionId=", "versionId=a+b", "versionId=a&versionId=a"):
+        assert get(f"{pipeline.api_url}{status_path(f'{folder}/never.jpg')}?{query}").status == 400
+
+
+def test_the_previous_image_is_never_taken_for_the_new_one(pipeline, folder):
+    """Replaced again and again: each answer without Retry-After is the outcome of the upload that was asked for."""
+    key = f"{folder}/x.jpg"
+    url = pipeline.api_url + status_path(key)
+    for number in range(12):
+        data = PHOTO if number % 2 else OTHER_PHOTO
+        version_id = pipeline.upload(key, data)
+        while (answer := get(f"{url}?wait=10&versionId={version_id}")).headers["retry-after"]:
+            assert answer.status in (200, 404)
+        record = json.loads(answer.data)
+        assert (record["upload"]["versionId"], record["status"]) == (version_id, "COMPLETED")
+        assert (record["image"]["width"], record["image"]["height"]) == opened(data).size
+
+
+def test_a_version_that_was_replaced_before_it_was_processed_is_given_up(pipeline, folder, hold):
+    """Its event comes late, so it never has an outcome; the answer is about the upload that replaced it."""
+    key, held = f"{folder}/x.jpg", hold()
+    first = pipeline.upload(key, PHOTO)
+    second = pipeline.upload(key, OTHER_PHOTO)
+    pipeline.wait_until(
+        lambda: (pipeline.record(key) or {}).get("upload", {}).get("versionId") == second, "the second upload"
+    )
+    held.free.set()
+    while (answer := get(f"{pipeline.api_url}{status_path(key)}?wait=10&versionId={first}")).headers["retry-after"]:
+        pass
+    assert json.loads(answer.data)["upload"]["versionId"] == second
 
 
 def test_srcsets_can_be_pasted(pipeline, folder):
@@ -185,15 +214,17 @@ def test_the_examples_of_the_document_work(pipeline, tmp_path):
     (tmp_path / ".curlrc").write_text("fail\nsilent\nshow-error\n")
     environment = {**os.environ, "API": pipeline.api_url, "KEY": key, "CURL_HOME": str(tmp_path)}
     text = (ROOT / "docs" / "reading.md").read_text()
-    blocks = re.findall(r"^```sh\n(curl|ETAG)(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```sh\n(curl|ETAG|VERSION)(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "beach.jpg").write_bytes(OTHER_PHOTO)
     outputs = []
     for block in map("".join, blocks):
         run = subprocess.run(["sh", "-e"], input=block, text=True, capture_output=True, env=environment, cwd=tmp_path)
         assert (run.returncode, run.stderr) == (0, ""), block
         outputs.append(run.stdout)
-    assert len(outputs) == 5
-    assert [json.loads(output)["status"] for output in outputs[:2]] == ["COMPLETED"] * 2
-    assert outputs[2] == "304\n"
+    assert len(outputs) == 6
+    assert [json.loads(output)["status"] for output in outputs[:3]] == ["COMPLETED"] * 3
+    assert json.loads(outputs[2])["image"]["height"] == 200  # of the picture that the example has uploaded
+    assert outputs[3] == "304\n"
     assert opened((tmp_path / "beach.webp").read_bytes()).format == "WEBP"
-    first, end = json.JSONDecoder().raw_decode(outputs[4])
-    assert [page.keys() for page in (first, json.loads(outputs[4][end:]))] == [{"images", "cursor"}] * 2
+    first, end = json.JSONDecoder().raw_decode(outputs[5])
+    assert [page.keys() for page in (first, json.loads(outputs[5][end:]))] == [{"images", "cursor"}] * 2

@@ -113,6 +113,21 @@ def test_authorizers_come_from_the_template(load):
     assert [route.authorizer for route in plan(load(Size="4"), "http://aws", "http://api").routes] == [None, None]
 
 
+STAGE = """
+  Stage:
+    Type: AWS::ApiGatewayV2::Stage
+    DependsOn: [Post]
+    Properties: {ApiId: !Ref Front, StageName: $default, RouteSettings: {"POST /things/{%s}": {ThrottlingRateLimit: 1}}}
+  Store:"""
+
+
+def test_limits_are_for_routes_that_exist(load):
+    """API Gateway refuses any other, so a typing error shows here and not at the deployment."""
+    assert plan(load(SMALL.replace("\n  Store:", STAGE % "id", 1)), "http://aws", "http://api").routes
+    with pytest.raises(TemplateError, match=r"Stage .* POST /things/\{name\}"):
+        plan(load(SMALL.replace("\n  Store:", STAGE % "name", 1)), "http://aws", "http://api")
+
+
 def test_tokens_are_not_checked_here_and_that_is_said():
     """Whoever asks for them learns what to do, before anything runs."""
     parameters = {"JwtIssuer": "https://issuer.example", "JwtAudience": "pictures"}

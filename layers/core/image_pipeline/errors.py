@@ -24,6 +24,7 @@ notification says, so a name here is a contract with `statemachine/process_image
     ├── UploadChangedError            the upload is not the one that the request was conditional on
     ├── InvalidMessageError           a message of BatchQueue names no upload
     ├── UploadExistsError             an upload that must not replace another would
+    ├── TooSoonError                  an upload was reprocessed less than the cooldown ago
     ├── InvalidRequestError           the API, or a command, was asked in a way that it does not understand
     ├── ApiKeyUnusableError           there is no such API key, or it is revoked or expired
     └── SettingsError                 the deployment, not the picture
@@ -121,6 +122,14 @@ class InvalidMessageError(PipelineError):
 
 class UploadExistsError(PipelineError):
     """There is an upload with that key, and the request must not replace it."""
+
+
+class TooSoonError(PipelineError):
+    """The upload was reprocessed less than the cooldown ago."""
+
+    def __init__(self, message: str, hint: str, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(message, hint)
 
 
 class InvalidRequestError(PipelineError):

@@ -73,9 +73,14 @@ def is_rendition_of(image_key: str, key: str) -> bool:
 def named(name: str) -> str:
     """The key of an upload that shall be called so: folders are kept, and the name is taken as it is.
 
+    Args:
+        name: with or without a leading `uploads/`, as the command line takes it. So an upload in a folder that is
+            itself called `uploads` needs the whole key: `uploads/uploads/x.jpg`.
+
     Raises:
         InvalidKeyError: a folder is empty, `.` or `..`, there are control characters, or it cannot be a key.
     """
+    name = name.removeprefix(UPLOADS_PREFIX)
     if _ODD_IN_NAMES.search(name):
         raise InvalidKeyError(
             f"The name {name[:80]!a} has control characters, or a part that is empty, '.' or '..'.",

@@ -7,7 +7,7 @@ repeated after a lost answer.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial, wraps
 from typing import Any
@@ -45,6 +45,12 @@ def step(handler: Handler) -> Handler:
         return {**result, "milliseconds": milliseconds}
 
     return lambda_handler
+
+
+def log_warnings(warnings: Iterable[str]) -> None:
+    """Log what an operator should look at, one line each."""
+    for warning in warnings:
+        logger.warning(warning)
 
 
 def caller(event: dict[str, Any]) -> str | None:

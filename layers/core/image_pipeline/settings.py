@@ -157,6 +157,16 @@ def load_machines(environment: Mapping[str, str]) -> Machines:
         return Machines(given.text("PROCESS_IMAGE_ARN"), given.text("SETTLE_IMAGE_ARN"), given.workflow_type())
 
 
+def reprocess_cooldown(environment: Mapping[str, str]) -> int:
+    """Read the least time between two reprocess requests for the same upload, in seconds.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    with _reading(environment, "the function") as given:
+        return given.number("REPROCESS_COOLDOWN_SECONDS", 0, 3600)
+
+
 def required(environment: Mapping[str, str], *names: str) -> tuple[str, ...]:
     """Read variables that only some functions have.
 

@@ -125,10 +125,43 @@ def test_a_file_name_that_is_a_folder_is_refused():
         receive(content_disposition='attachment; filename=".."')
 
 
-@pytest.mark.parametrize("name", ["x" * 1016, "100%.jpg", "a+b c.jpg", "uploads/x.jpg", "..x", "x\\y.jpg", "-", "💥"])
+@pytest.mark.parametrize(
+    "name", ["x" * 1016, "100%.jpg", "a+b c.jpg", "..x", "x\\y.jpg", "-", "💥", "uploads", "Uploads/x"]
+)
 def test_other_names_are_taken_as_they_are(name):
     """Up to the length of a key."""
     assert receive(name=name).image_key == f"uploads/{name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("uploads/x.jpg", "uploads/x.jpg"),
+        ("uploads/a/x.jpg", "uploads/a/x.jpg"),
+        ("uploads/uploads/x.jpg", "uploads/uploads/x.jpg"),
+        ("a/uploads/x.jpg", "uploads/a/uploads/x.jpg"),
+        ("uploads/" + "x" * 1016, "uploads/" + "x" * 1016),
+    ],
+)
+def test_a_name_may_be_the_key_itself(name, key):
+    """As everywhere else a key is what people copy; a folder called `uploads` is named in full."""
+    assert receive(name=name).image_key == key
+    assert receive(**form(("file", ("y.jpg", PHOTO)), ("name", name))).image_key == key
+
+
+@pytest.mark.parametrize(
+    "name", ["uploads/", "uploads//x.jpg", "uploads/../x.jpg", "/uploads/x.jpg", "uploads/" + "x" * 1017]
+)
+def test_a_key_that_cannot_be_one_is_refused(name):
+    """What comes after `uploads/` is held to the same rules as a name."""
+    with pytest.raises(InvalidKeyError):
+        receive(name=name)
+
+
+def test_a_repeated_name_is_refused():
+    """API Gateway has joined them to a third one."""
+    with pytest.raises(InvalidRequestError, match="'name' is given 2 times"):
+        intake.receive(request(name="a.jpg,b.jpg") | {"rawQueryString": "name=a.jpg&name=b.jpg"}, FORMATS)
 
 
 def test_a_form_brings_one_file():
@@ -147,6 +180,74 @@ def test_a_form_of_a_browser_is_understood():
     assert receive(data, content_type=f"multipart/form-data; boundary={boundary}").image_key == "uploads/Größe.jpg"
     quoted = f'Multipart/Form-Data; charset=utf-8; boundary="{boundary}"'
     assert receive(data, content_type=quoted).image_key == "uploads/Größe.jpg"
+
+
+FILE = ("file", ("x.jpg", PHOTO))
+
+
+def test_the_field_name_of_a_form_names_the_upload():
+    """With its folders, as the parameter does, and before the name of the file. Where both are given, they agree."""
+    assert receive(**form(FILE, ("name", "summer/ü 1.jpg"))).image_key == "uploads/summer/ü 1.jpg"
+    assert receive(**form(FILE, ("name", "a/b.jpg")), name="a/b.jpg").image_key == "uploads/a/b.jpg"
+    assert receive(**form(("name", "a.jpg"), FILE, ("name", "a.jpg"))).image_key == "uploads/a.jpg"
+
+
+@pytest.mark.parametrize("field", [("name", ""), ("title", "a.jpg"), ("Name", "a.jpg")])
+def test_a_field_that_names_nothing_is_passed_over(field):
+    """A text input that nobody has filled in is sent empty."""
+    assert receive(**form(FILE, field)).image_key == "uploads/x.jpg"
+    assert receive(**form(FILE, field), name="b.jpg").image_key == "uploads/b.jpg"
+
+
+@pytest.mark.parametrize(
+    ("fields", "parameter"),
+    [
+        ([("name", "a.jpg")], "b.jpg"),
+        ([("name", "a.jpg")], ""),
+        ([("name", "a.jpg"), ("name", "b.jpg")], None),
+        ([("name", "a.jpg"), ("name", "b.jpg")], "a.jpg"),
+    ],
+)
+def test_two_names_are_refused(fields, parameter):
+    """Nobody guesses which one is meant."""
+    with pytest.raises(InvalidRequestError, match="name"):
+        receive(**form(FILE, *fields), name=parameter)
+
+
+@pytest.mark.parametrize("name", [b"\xff.jpg", b"a\0.jpg", b"../a.jpg", b"/a.jpg"])
+def test_a_field_that_cannot_be_a_name_is_refused(name):
+    """By the same rules as the parameter."""
+    with pytest.raises(InvalidKeyError):
+        receive(**form(FILE, ("name", name)))
+
+
+UNTOUCHED = ("second", ("", b"", "application/octet-stream"))  # as every browser sends a file input without a file
+
+
+@pytest.mark.parametrize("files", [[FILE, UNTOUCHED], [UNTOUCHED, FILE], [UNTOUCHED, FILE, UNTOUCHED]])
+def test_a_file_input_that_nobody_has_touched_is_no_file(files):
+    """It has neither name nor bytes."""
+    assert receive(**form(*files)).image_key == "uploads/x.jpg"
+
+
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        ([UNTOUCHED], 0),
+        ([FILE, ("second", ("y.jpg", b""))], 2),  # chosen, and empty
+        ([FILE, ("second", ("", PHOTO))], 2),
+        ([FILE, UNTOUCHED, FILE], 2),
+    ],
+)
+def test_any_other_number_of_files_is_refused(files, count):
+    """A file with a name and no bytes is one, and so is one with bytes and no name."""
+    with pytest.raises(InvalidRequestError, match=f"has {count} files"):
+        receive(**form(*files))
+
+
+def test_a_file_without_a_name_gets_one_of_its_own():
+    """A script may send it so."""
+    assert re.fullmatch(rf"uploads/{UUID}\.jpg", receive(**form(("file", ("", PHOTO)))).image_key)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -227,6 +328,15 @@ def test_a_condition_protects_what_is_there():
     for headers in ({"if_none_match": '"abc"'}, {"if_match": "*"}, {"if_match": '"abc"', "if_none_match": "*"}):
         with pytest.raises(InvalidRequestError, match="If-None-Match"):
             receive(**headers)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"name": "a", "name": "b"}', b'{"name": "a", "name": "a"}', b'{"a": {"b": 1, "b": 2}}']
+)
+def test_a_field_that_is_given_twice_is_refused(body):
+    """Parsers differ in which of them they take."""
+    with pytest.raises(InvalidRequestError, match="more than once"):
+        intake.json_body(request(body))
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"name=x", b'"x"', b"\xff", b"[" * 100_000])

@@ -11,6 +11,7 @@ from image_pipeline.errors import (
     InvalidRequestError,
     SettingsError,
     StorageUnavailableError,
+    TooSoonError,
     UnsupportedFormatError,
     UploadChangedError,
     UploadExistsError,
@@ -65,6 +66,13 @@ def test_what_the_caller_can_mend_is_told_with_its_hint(error, status):
     assert json.loads(answer["body"])["detail"] == "The rule is broken. Do this."
 
 
+def test_who_comes_too_soon_is_told_when_to_come_again():
+    """In the header that clients look at, and in words."""
+    answer = answered(TooSoonError("The rule is broken.", "Try again in 7 seconds.", 7))
+    assert (answer["statusCode"], answer["headers"]["retry-after"]) == (429, "7")
+    assert json.loads(answer["body"])["detail"] == "The rule is broken. Try again in 7 seconds."
+
+
 def refused(method, path):
     answer = problems.refusal(method, path)
     return answer["statusCode"], answer["headers"].get("allow"), json.loads(answer.get("body", "{}")).get("detail")
@@ -93,6 +101,34 @@ def test_what_no_route_has_taken_is_nowhere(method, path):
     assert (status, allow) == (404, None)
     assert "docs/openapi.yaml" in detail
     assert "://" not in detail
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/images/uploads/a/b.jpg/status/"),
+        ("GET", "/images/uploads/a.jpg/status//"),
+        ("GET", "/images/uploads/a.jpg/renditions/web/"),
+        ("POST", "/images/uploads/a.jpg/reprocess/"),
+        ("POST", "/images/presigned/"),
+        ("GET", "/images/"),
+        ("POST", "/images/"),
+        ("GET", "/base/images/uploads/a.jpg/status/"),
+    ],
+)
+def test_a_slash_too_many_is_told(method, path):
+    """It is easily typed, and a path with it looks like that of a folder."""
+    status, allow, detail = refused(method, path)
+    assert (status, allow) == (404, None)
+    assert f"Without the slash at its end, this one takes {method}" in detail
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/images/uploads/a/"), ("DELETE", "/images/uploads/a.jpg/status/")]
+)
+def test_where_a_slash_is_not_what_is_wrong_it_is_not_told(method, path):
+    """The method or the path is another one, too."""
+    assert "slash" not in refused(method, path)[2]
 
 
 def test_options_are_answered_with_what_is_taken():

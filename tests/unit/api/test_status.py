@@ -8,8 +8,6 @@ import pytest
 
 from image_pipeline import settings
 from image_pipeline.api import status
-from image_pipeline.errors import InvalidRequestError
-from image_pipeline.store import records
 from tests.conftest import ENVIRONMENT, THUMBNAILS_BUCKET, put_record
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -115,79 +113,6 @@ def test_an_express_execution_is_stale_much_earlier(minutes, stale):
     assert status.find("/images/uploads/a.jpg/status", express).get("stale", False) is stale
 
 
-# ---- Waiting
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that only pauses move; gives the pauses."""
-    pauses = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
-    monkeypatch.setattr(time, "monotonic", lambda: 1000 + sum(pauses))
-    return pauses
-
-
-def test_who_waits_is_answered_as_soon_as_it_is_settled(clock, monkeypatch):
-    """With what was written meanwhile."""
-    put_record("uploads/a.jpg")
-    read = records.read
-
-    def read_later(*arguments):
-        if len(clock) == 2:
-            put_record("uploads/a.jpg", status="FAILED")
-        return read(*arguments)
-
-    monkeypatch.setattr(records, "read", read_later)
-    assert status.find("/images/uploads/a.jpg/status", SETTINGS, 10)["status"] == "FAILED"
-    assert clock == [0.25, 0.5]
-
-
-def test_nobody_waits_for_longer_than_asked(clock):
-    """Nor looks all the time: a wait costs a handful of reads."""
-    put_record("uploads/a.jpg", execution={"id": "e", "startedAt": datetime.now(UTC).isoformat()})
-    for seconds in (0, 1, 10):
-        clock.clear()
-        assert status.find("/images/uploads/a.jpg/status", SETTINGS, seconds)["status"] == "PROCESSING"
-        assert sum(clock) == seconds
-        assert len(clock) <= 8
-
-
-def test_nobody_waits_in_vain(clock):
-    """What is settled or cannot end any more is answered at once."""
-    put_record("uploads/done.jpg", status="COMPLETED")
-    put_record("uploads/stale.jpg", execution={"id": "e", "startedAt": "2020-01-01T00:00:00Z"})
-    for name in ("done", "stale"):
-        status.find(f"/images/uploads/{name}.jpg/status", SETTINGS, 10)
-    assert clock == []
-
-
-def test_who_asks_too_early_is_answered_when_the_upload_is_known(clock, monkeypatch):
-    """S3 tells of an upload a moment after it took it; the second spelling of a name is looked for, too."""
-    read = records.read
-
-    def read_later(*arguments):
-        if len(clock) == 2:
-            put_record("uploads/a b.jpg", status="COMPLETED")
-        return read(*arguments)
-
-    monkeypatch.setattr(records, "read", read_later)
-    assert status.find("/images/uploads/a%20b.jpg/status", SETTINGS, 10)["status"] == "COMPLETED"
-    assert status.find("/images/uploads/never.jpg/status", SETTINGS, 0) is None
-    assert clock == [0.25, 0.5]
-
-
-@pytest.mark.parametrize("wait", ["", "-1", "11", "1.5", "ten", "1,2", "٣", "1" * 5000])
-def test_a_wait_that_is_none_is_refused(wait):
-    """The rule is in the message."""
-    with pytest.raises(InvalidRequestError, match="0 to 10 whole seconds"):
-        status.wait_asked({"wait": wait})
-
-
-def test_a_wait_is_so_many_seconds():
-    """And none without it; other parameters are somebody else's."""
-    assert [status.wait_asked(each) for each in ({"wait": "0"}, {"wait": "10"}, {}, {"x": "1"})] == [0, 10, 0, 0]
-
-
 @pytest.mark.parametrize(("age", "expected"), [(-5, "1"), (0, "1"), (10, "5"), (500, "60"), (90_000, "60")])
 def test_asking_again_is_worth_it_later_the_longer_it_takes(age, expected):
     """In whole seconds, from one to sixty."""
@@ -285,6 +210,21 @@ def test_a_rendition_is_given_in_what_the_browser_reads(accept, name, file_name)
     assert status.rendition(RECORD, name, accept)["key"].endswith(f"/{file_name}")
 
 
+@pytest.mark.parametrize("record", [RECORD, {"status": "PROCESSING", "previous": RECORD}])
+def test_a_caller_that_asks_for_another_rendition_is_told_which_there_are(record):
+    """By every name under which it can ask for them, each once."""
+    told = status.missing_rendition(record, "webb")
+    names = told.partition("renditions are ")[2].removesuffix(".").split(", ")
+    assert names[:4] == ["web", "640x480", "avatar", "only"]
+    assert len(names) == len(set(names)) == 10
+    assert all(status.rendition(record, name, "") for name in names)
+
+
+def test_where_there_is_no_rendition_none_is_named():
+    """The status says why."""
+    assert status.missing_rendition({"status": "FAILED"}, "web") == "There is no rendition web; the upload is FAILED."
+
+
 def test_while_a_new_picture_comes_the_old_one_is_shown():
     """And none where there was none, or none of that name."""
     record = {"status": "PROCESSING", "previous": RECORD}
@@ -296,5 +236,4 @@ def test_while_a_new_picture_comes_the_old_one_is_shown():
 @pytest.mark.parametrize(("seconds", "age"), [(60, 30), (119, 59), (900, 60), (3600, 60)])
 def test_a_redirect_is_kept_for_less_than_its_url_works(seconds, age):
     """Half of its life is left at least; and a new picture shows within a minute."""
-    assert status.redirect_caching({"status": "COMPLETED"}, seconds) == f"private, max-age={age}"
-    assert status.redirect_caching({"status": "PROCESSING"}, seconds) == "no-store"
+    assert status.redirect_caching(seconds) == f"private, max-age={age}"

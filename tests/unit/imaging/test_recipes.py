@@ -58,6 +58,37 @@ def test_the_longest_folder_decides(tmp_path, key, expected):
     assert names(book(tmp_path, TWO).for_key(key)) == expected
 
 
+THREE = TWO.partition("[folders]")[0] + "[recipes.c]\nwidth = 3\nheight = 3\n"
+
+
+@pytest.mark.parametrize(
+    ("folders", "warned"),
+    [
+        ('"uploads/" = ["a", "b", "c"]', []),
+        ('"uploads/" = ["a"]\n"uploads/x/" = ["b", "c"]', []),
+        ("", []),  # a key in no folder gets all recipes
+        ('"uploads/x/" = ["a"]', []),
+        ('"uploads/" = ["a"]', ["'b'", "'c'"]),
+        ('"uploads/" = ["a"]\n"uploads/x/" = ["c"]', ["'b'"]),
+        ('"uploads/" = ["a", "b"]\n"products/" = ["c"]', ["'products/'", "'c'"]),
+        ('"Uploads/" = ["c"]', ["'Uploads/'"]),
+    ],
+)
+def test_what_has_no_effect_is_warned_of(tmp_path, folders, warned):
+    """A recipe that no folder uses, and a folder that no key can be in: allowed, and probably a typing error."""
+    found = book(tmp_path, f"{THREE}[folders]\n{folders}\n").warnings
+    assert len(found) == len(warned)
+    for warning, name in zip(found, warned, strict=True):
+        assert name in warning
+        line = int(re.search(r"line (\d+):", warning)[1])
+        assert name.strip("'") in (tmp_path / "recipes.toml").read_text().splitlines()[line - 1]
+
+
+def test_the_recipes_of_the_package_have_no_warning():
+    """They are what people begin with."""
+    assert load().warnings == ()
+
+
 MANY = "".join(
     f'[recipes.s{n}]\nwidth = 10\nheight = 10\nformats = ["jpeg", "png", "webp", "avif"]\n\n' for n in range(1, 10)
 )

@@ -1,6 +1,7 @@
 """image_pipeline.store.uploads"""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
@@ -9,11 +10,12 @@ from botocore.stub import Stubber
 
 from image_pipeline.errors import (
     StorageUnavailableError,
+    TooSoonError,
     UploadChangedError,
     UploadExistsError,
     UploadNotFoundError,
 )
-from image_pipeline.store import uploads
+from image_pipeline.store import records, uploads
 from tests.conftest import IMAGE_TABLE, UPLOADS_BUCKET, put_record, put_upload
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -134,6 +136,74 @@ def test_a_reprocess_is_the_event_of_an_upload_that_is_as_old_as_its_record(mach
         },
         "reprocess": True,
     }
+
+
+# ---- The cooldown of a reprocess
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test moves."""
+
+    class Clock(datetime):
+        at = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+        @classmethod
+        def now(cls, _):
+            return cls.at
+
+    monkeypatch.setattr(uploads, "datetime", Clock)
+    return Clock
+
+
+def reprocess_within(machine, seconds, key="uploads/a.jpg"):
+    uploads.reprocess(boto3.client, UPLOADS_BUCKET, IMAGE_TABLE, machine, key, cooldown_seconds=seconds)
+
+
+def executions(machine):
+    return len(boto3.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"])
+
+
+@pytest.mark.parametrize(("elapsed", "left"), [(0, 10), (0.001, 10), (4.2, 6), (9, 1), (9.999, 1), (-3600, 10)])
+def test_a_reprocess_must_wait_for_the_cooldown(machine, clock, elapsed, left):
+    """In whole seconds, after which it works; clocks may differ. A refusal does not prolong it."""
+    put_upload("uploads/a.jpg", b"x")
+    put_record("uploads/a.jpg", status="COMPLETED")
+    reprocess_within(machine, 10)
+    start = clock.at
+    for _ in range(2):
+        clock.at = start + timedelta(seconds=elapsed)
+        with pytest.raises(TooSoonError, match=r"'uploads/a\.jpg' .* 10 seconds") as caught:
+            reprocess_within(machine, 10)
+        assert caught.value.retry_after_seconds == left
+    assert executions(machine) == 1
+    clock.at = start + timedelta(seconds=max(elapsed, 0) + left)
+    reprocess_within(machine, 10)
+    assert executions(machine) == 2
+
+
+def test_a_cooldown_leaves_the_record_as_it_is():
+    """For readers nothing has changed, and what is not there has no cooldown."""
+    put_record("uploads/a.jpg", status="COMPLETED")
+    before = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    uploads._begin_cooldown(boto3.client, IMAGE_TABLE, "uploads/a.jpg", 10)
+    assert records.read(IMAGE_TABLE, "uploads/a.jpg") == before
+    for _ in range(2):
+        uploads._begin_cooldown(boto3.client, IMAGE_TABLE, "uploads/no record.jpg", 10)
+    assert records.read(IMAGE_TABLE, "uploads/no record.jpg") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [("ThrottlingException", 400, StorageUnavailableError), ("AccessDeniedException", 400, ClientError)],
+)
+def test_a_table_that_refuses_is_not_taken_for_a_cooldown(code, status, error):
+    """Nor is the upload processed without one."""
+    dynamodb = boto3.client("dynamodb")
+    with Stubber(dynamodb) as stub:
+        stub.add_client_error("update_item", code, http_status_code=status)
+        with pytest.raises(error):
+            uploads._begin_cooldown(lambda _: dynamodb, IMAGE_TABLE, "uploads/a.jpg", 10)
 
 
 def test_an_upload_without_a_record_is_processed_as_the_oldest(machine):

@@ -10,11 +10,13 @@ import binascii
 import json
 import re
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from image_pipeline import keys
+from image_pipeline.api import queries
 from image_pipeline.errors import (
     EmptyUploadError,
     InvalidKeyError,
@@ -48,10 +50,22 @@ class Picture:
     overwrite: bool
 
 
+@dataclass(frozen=True)
+class _Content:
+    """What a request brings, before anyone has looked at it."""
+
+    disposition: str
+    """Content-Disposition of the picture."""
+    data: bytes
+    name: str | None = None
+    """What the form's field says."""
+
+
 def receive(event: dict[str, Any], admitted: frozenset[str]) -> Picture:
     """The picture of a request.
 
-    The parameter `name` names it, else the file name in Content-Disposition, else the picture gets a name of its own.
+    The parameter `name` names it, or the field `name` of the form, else the file name in Content-Disposition, else the
+    picture gets a name of its own.
 
     Args:
         event: of the request.
@@ -59,23 +73,21 @@ def receive(event: dict[str, Any], admitted: frozenset[str]) -> Picture:
 
     Raises:
         UploadTooLargeError: the request is too large for this way.
-        InvalidRequestError: it is a form without exactly one file, or its condition is not understood.
+        InvalidRequestError: it is a form without exactly one file, has two names, or its condition is not understood.
         EmptyUploadError: there are no bytes.
         UnsupportedFormatError: they are no picture of those formats.
         InvalidKeyError: the name cannot be one.
     """
     overwrite = _may_overwrite(event["headers"])
-    disposition, data = _content(event)
-    if not data:
+    parameter = queries.read(event).get("name")
+    content = _content(event)
+    if not content.data:
         raise EmptyUploadError("The upload is empty (0 bytes).", "Send the picture as the body of the request.")
-    kind = _kind(event, data, admitted)
-    name = (event.get("queryStringParameters") or {}).get("name")
+    kind = _kind(event, content.data, admitted)
+    name = _chosen_name(parameter, content.name)
     if name is None:
-        name = _file_name(disposition) or f"{uuid.uuid4()}.{_SUFFIXES.get(kind, kind.lower())}"
-    elif "\N{REPLACEMENT CHARACTER}" in name:
-        # Stands for bytes that were no text: several names would become one, and one upload cover another.
-        raise InvalidKeyError("The parameter `name` is not UTF-8.", "Encode the name as UTF-8, then as a URL.")
-    return Picture(keys.named(name), data, CONTENT_TYPES[kind], overwrite)
+        name = _file_name(content.disposition) or f"{uuid.uuid4()}.{_SUFFIXES.get(kind, kind.lower())}"
+    return Picture(keys.named(name), content.data, CONTENT_TYPES[kind], overwrite)
 
 
 def body(event: dict[str, Any]) -> bytes:
@@ -95,10 +107,10 @@ def json_body(event: dict[str, Any]) -> dict[str, Any]:
     """The JSON object that a request brings.
 
     Raises:
-        InvalidRequestError: it brings something else.
+        InvalidRequestError: it brings something else, or a field of it twice.
     """
     try:
-        given = json.loads(body(event))
+        given = json.loads(body(event), object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
@@ -116,8 +128,30 @@ def _may_overwrite(headers: dict[str, str]) -> bool:
     return condition is None
 
 
-def _content(event: dict[str, Any]) -> tuple[str, bytes]:
-    """Content-Disposition and bytes of the picture."""
+def _without_repetition(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; json would keep the last of several fields of the same name, others keep the first."""
+    counts = Counter(name for name, _ in fields)
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        raise InvalidRequestError(f"The body has the field {repeated[0][:80]!a} more than once.", "Send it once.")
+    return dict(fields)
+
+
+def _chosen_name(parameter: str | None, field: str | None) -> str | None:
+    """The name that the request gives to the upload; None when it gives none."""
+    if parameter is not None and field is not None and parameter != field:
+        raise InvalidRequestError(
+            f"The parameter `name` is {parameter[:80]!a}, and the field `name` of the form is {field[:80]!a}.",
+            "Send one of them, or the same name in both.",
+        )
+    name = field if parameter is None else parameter
+    if name is not None and "\N{REPLACEMENT CHARACTER}" in name:
+        # Stands for bytes that were no text: several names would become one, and one upload cover another.
+        raise InvalidKeyError("The upload's `name` is not UTF-8.", "Encode it as UTF-8, and in a URL then as a URL.")
+    return name
+
+
+def _content(event: dict[str, Any]) -> _Content:
+    """What the body of a request brings."""
     data = body(event)
     if len(data) > MOST_BYTES:
         raise UploadTooLargeError(
@@ -126,8 +160,8 @@ def _content(event: dict[str, Any]) -> tuple[str, bytes]:
         )
     media_type, parameters = _header(event["headers"].get("content-type", ""))
     if media_type.lower() == "multipart/form-data":
-        return _file(data, parameters.get("boundary", ""))
-    return _text(event["headers"].get("content-disposition", "")), data
+        return _form(data, parameters.get("boundary", ""))
+    return _Content(_text(event["headers"].get("content-disposition", "")), data)
 
 
 def _kind(event: dict[str, Any], data: bytes, admitted: frozenset[str]) -> str:
@@ -141,10 +175,14 @@ def _kind(event: dict[str, Any], data: bytes, admitted: frozenset[str]) -> str:
         raise UnsupportedFormatError(error.message, hint) from error
 
 
-def _file(data: bytes, boundary: str) -> tuple[str, bytes]:
-    """Content-Disposition and content of the form's one file; what has no file name is not one."""
+def _form(data: bytes, boundary: str) -> _Content:
+    """The form's one file and its field `name`; what has no file name is not a file.
+
+    For an input that nobody has touched, a browser sends a file without name and bytes, and an empty text.
+    https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#constructing-form-data-set
+    """
     delimiter = b"\r\n--" + boundary.encode()
-    files = []
+    files, names = [], set[str]()
     # The first delimiter has no line before it that could end; what follows the last one starts with two hyphens.
     _, *parts = (b"\r\n" + data).split(delimiter)
     if not boundary or not parts or not parts[-1].startswith(b"--"):
@@ -156,13 +194,18 @@ def _file(data: bytes, boundary: str) -> tuple[str, bytes]:
         lines = head[:_MOST_HEADER_BYTES].split(b"\r\n")
         fields = [line.partition(b":")[2] for line in lines if line.lower().startswith(b"content-disposition:")]
         disposition = fields[0].decode("utf-8", "replace").strip() if fields else ""
-        if _file_name(disposition) is not None:
+        file_name = _file_name(disposition)
+        if file_name is None and _header(disposition)[1].get("name") == "name" and content:
+            names.add(content.decode("utf-8", "replace"))
+        if file_name or (file_name is not None and content):
             files.append((disposition, content))
     if len(files) != 1:
         raise InvalidRequestError(
             f"The form has {len(files)} files.", "Send one file a request, as curl -F file=@beach.jpg does."
         )
-    return files[0]
+    if len(names) > 1:
+        raise InvalidRequestError(f"The form has {len(names)} different fields `name`.", "Send one.")
+    return _Content(*files[0], name=next(iter(names), None))
 
 
 def _file_name(disposition: str) -> str | None:

@@ -17,6 +17,7 @@ from image_pipeline.errors import (
     InvalidRequestError,
     PipelineError,
     StorageUnavailableError,
+    TooSoonError,
     UnsupportedFormatError,
     UploadChangedError,
     UploadExistsError,
@@ -35,7 +36,10 @@ _STATUS: dict[type[PipelineError], int] = {
     UploadExistsError: 412,
     UploadTooLargeError: 413,
     UnsupportedFormatError: 415,
+    TooSoonError: 429,
 }
+
+_PATHS = "docs/openapi.yaml of Image Pipeline describes every path there is."
 
 _GUARDS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
@@ -81,10 +85,12 @@ def refusal(method: str, path: str) -> dict[str, Any]:
         method: of the request.
         path: of the request, decoded once.
     """
+    if path.endswith("/") and method in routes.methods(path.rstrip("/")):
+        return problem(404, f"No path ends in a slash. Without the slash at its end, this one takes {method}. {_PATHS}")
     taken = routes.methods(path)
     allow = ", ".join((*taken, "OPTIONS"))
     if not taken or method in taken:  # taken, it would not have come here: it only looks like a path there is
-        return problem(404, "There is no such path. docs/openapi.yaml of Image Pipeline describes every path there is.")
+        return problem(404, f"There is no such path. {_PATHS}")
     if method == "OPTIONS":
         return bare(204, allow=allow)
     elsewhere = routes.paths(method)
@@ -106,7 +112,8 @@ def told(unavailable: str) -> Callable[[Handler], Handler]:
             try:
                 return handler(event, context)
             except tuple(_STATUS) as error:
-                return problem(_STATUS[type(error)], str(error).replace("\n", " "))
+                later = {"retry-after": str(error.retry_after_seconds)} if isinstance(error, TooSoonError) else {}
+                return problem(_STATUS[type(error)], str(error).replace("\n", " "), **later)
             except WrongPathError:
                 return refusal(event["requestContext"]["http"]["method"], event["rawPath"])
             except StorageUnavailableError:

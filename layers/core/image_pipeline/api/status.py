@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from image_pipeline import keys
-from image_pipeline.errors import InvalidRequestError, for_outsiders
+from image_pipeline.errors import for_outsiders
 from image_pipeline.imaging.recipes import MAX_FILES
 from image_pipeline.settings import StatusSettings
 from image_pipeline.store import records, storage
@@ -19,8 +19,6 @@ Url = Callable[[str, str, str | None, int], str]
 
 PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings")
 
-MOST_WAIT_SECONDS = 10  # with what a read may take at worst, this is less than the function's timeout
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0  # seconds between two looks
 _MOST_RETRY_SECONDS = 60
 
 # Another record may be there at any moment, so what is kept must be asked for again, which costs no more than a 304.
@@ -32,41 +30,18 @@ _REFUSED = re.compile(r"q=0(\.0*)?")
 _ANY_TAG = re.compile(r'(?:W/)?("[^"]*")|(\*)')
 
 
-def wait_asked(parameters: Mapping[str, str]) -> int:
-    """How many seconds `?wait` asks to wait for the outcome; 0 without it.
-
-    Raises:
-        InvalidRequestError: it is no such number.
-    """
-    wait = parameters.get("wait", "0")
-    if not (wait.isascii() and wait.isdigit() and len(wait) <= 9 and int(wait) <= MOST_WAIT_SECONDS):
-        raise InvalidRequestError(
-            f"`wait` is {wait[:80]!r}.", f"Ask for 0 to {MOST_WAIT_SECONDS} whole seconds, as often as you like."
-        )
-    return int(wait)
-
-
-def find(path: str, settings: StatusSettings, wait_seconds: int = 0) -> records.Record | None:
+def find(path: str, settings: StatusSettings) -> records.Record | None:
     """The record that a request means, as anybody may know it; None when that key was never uploaded.
 
     Args:
         path: of the request, decoded once.
         settings: where the records are.
-        wait_seconds: for how long to wait while the upload is under way, or not yet known: S3 tells of it a bit later.
 
     Raises:
         InvalidKeyError: the path cannot be a key.
         StorageUnavailableError: DynamoDB did not answer.
     """
-    image_keys, deadline, pause = keys.image_keys(path), time.monotonic() + wait_seconds, _FIRST_PAUSE
-    while True:
-        record = next(filter(None, (_read(settings, image_key) for image_key in image_keys)), None)
-        settled = record is not None and (not under_way(record) or "stale" in record)
-        left = deadline - time.monotonic()
-        if settled or left <= 0:
-            return record
-        time.sleep(min(pause, left))
-        pause = min(2 * pause, _LONGEST_PAUSE)
+    return next(filter(None, (_read(settings, image_key) for image_key in keys.image_keys(path))), None)
 
 
 def under_way(record: records.Record) -> bool:
@@ -76,7 +51,12 @@ def under_way(record: records.Record) -> bool:
 
 def retry_after(record: records.Record) -> str:
     """In how many seconds it is worth to ask again: half as long as it has been under way."""
-    return str(min(max(_age(record) // 2, 1), _MOST_RETRY_SECONDS))
+    return str(min(max(age_seconds(record) // 2, 1), _MOST_RETRY_SECONDS))
+
+
+def age_seconds(record: records.Record) -> int:
+    """Seconds since the execution of an upload that is under way was started."""
+    return records.age_seconds(record["execution"]["startedAt"], datetime.now(UTC))
 
 
 def etag(record: records.Record, seconds: int) -> str:
@@ -147,15 +127,28 @@ def rendition(record: records.Record, name: str, accept: str) -> dict[str, Any] 
         accept: the request's header. Only formats that it names are given to who may not read them: `*/*` says nothing.
     """
     renditions = record.get("previous", record).get("renditions", [])
-    named = [each for each in renditions if name in (each["name"], each["key"].rpartition("/")[2])]
+    named = [each for each in renditions if name in (each["name"], _file_name(each))]
     types = set(_types(accept))
     readable = [each for each in named if each["format"] not in _MODERN or _content_type(each["format"]) in types]
     return min(readable or named, key=lambda each: _rank(each["format"]), default=None)
 
 
-def redirect_caching(record: records.Record, seconds: int) -> str:
-    """For how long a redirect to a rendition may be kept: less than its URL works, and not while another one comes."""
-    return "no-store" if under_way(record) else f"private, max-age={min(_MOST_REDIRECT_SECONDS, seconds // 2)}"
+def missing_rendition(record: records.Record, name: str) -> str:
+    """What to say to a caller that asks for a rendition that there is not: which ones there are.
+
+    Args:
+        record: as found.
+        name: what the caller asks for.
+    """
+    renditions = record.get("previous", record).get("renditions", [])
+    names = dict.fromkeys([*(each["name"] for each in renditions), *map(_file_name, renditions)])
+    hint = f" Its renditions are {', '.join(names)}." if names else ""
+    return f"There is no rendition {name}; the upload is {record['status']}.{hint}"
+
+
+def redirect_caching(seconds: int) -> str:
+    """For how long a redirect to a rendition may be kept: less than its URL works."""
+    return f"private, max-age={min(_MOST_REDIRECT_SECONDS, seconds // 2)}"
 
 
 def _read(settings: StatusSettings, image_key: str) -> records.Record | None:
@@ -168,18 +161,22 @@ def _without_internals(record: records.Record) -> records.Record:
 
 
 def _as_told(record: records.Record, longest: int) -> records.Record:
-    """While a new upload is processed, the old picture stands apart; and what takes too long is said to be stale."""
+    """While a new upload is processed, the old picture stands apart; and what takes too long is said to be stale.
+
+    `ImageKey` is the table's own name of the key, and stays for old clients; everything else says `imageKey`.
+    """
+    record = {"imageKey": record["ImageKey"], **record}
     if not under_way(record):
         return record
     previous = {name: record[name] for name in PICTURE if name in record}
     told = {name: value for name, value in record.items() if name not in previous}
     if previous:
         told["previous"] = previous
-    return {**told, "stale": True} if _age(record) > longest else told
+    return {**told, "stale": True} if age_seconds(record) > longest else told
 
 
-def _age(record: records.Record) -> int:
-    return records.age_seconds(record["execution"]["startedAt"], datetime.now(UTC))
+def _file_name(rendition: Mapping[str, Any]) -> str:
+    return str(rendition["key"].rpartition("/")[2])
 
 
 def _types(accept: str) -> Iterator[str]:

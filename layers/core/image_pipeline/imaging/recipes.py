@@ -7,7 +7,7 @@ The longest folder that a key starts with decides; `docs/images.md` documents ev
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +84,8 @@ class RecipeBook:
 
     recipes: Mapping[str, Recipe]
     folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    """What is allowed and has no effect, so that it is probably a mistake; each names file and line."""
 
     def for_key(self, image_key: str) -> tuple[Recipe, ...]:
         """Recipes of the longest folder that `image_key` starts with; all recipes where no folder does."""
@@ -130,7 +132,20 @@ class _Reader:
         folders = self._table(document.get("folders", {}), ("folders",))
         if UPLOADS_PREFIX not in folders:
             self._few(("recipes",), "a key in no folder", recipes, recipes)
-        return RecipeBook(recipes, {folder: self._folder(folder, names, recipes) for folder, names in folders.items()})
+        checked = {folder: self._folder(folder, names, recipes) for folder, names in folders.items()}
+        return RecipeBook(recipes, checked, tuple(self._without_effect(recipes, checked)))
+
+    def _without_effect(self, recipes: Mapping[str, Recipe], folders: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+        for folder in folders:
+            if not folder.startswith(UPLOADS_PREFIX):
+                what = f"no upload is in the folder {folder!r}, because every key starts with {UPLOADS_PREFIX!r}"
+                yield f"{self._place(('folders', folder))}: {what}."
+        if UPLOADS_PREFIX not in folders:  # a key in no folder gets every recipe
+            return
+        used = {name for folder, names in folders.items() if folder.startswith(UPLOADS_PREFIX) for name in names}
+        for name in recipes:
+            if name not in used:
+                yield f"{self._place(('recipes', name))}: no folder uses the recipe {name!r}, so it makes no rendition."
 
     def _table(self, value: Any, where: tuple[str, ...]) -> dict[str, Any]:
         if value is None:
@@ -219,7 +234,10 @@ class _Reader:
             self._fail(where, f"{where[-1]} is {found}", f"It must be {noun} from {low} to {high} {unit}".strip() + ".")
 
     def _fail(self, where: tuple[str, ...], what: str, hint: str) -> None:
-        raise SettingsError(f"Recipe file {self._path}, line {self._line(where)}: {what}.", hint)
+        raise SettingsError(f"{self._place(where)}: {what}.", hint)
+
+    def _place(self, where: tuple[str, ...]) -> str:
+        return f"Recipe file {self._path}, line {self._line(where)}"
 
     def _line(self, where: tuple[str, ...]) -> int:
         """Line number of the deepest part of `where` that is written out; 1 where none is.

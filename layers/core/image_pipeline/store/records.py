@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-INTERNAL_ATTRIBUTES = frozenset({"uploadOrder", "claimShard", "claimedAt", "expiresAt", "recipeId"})  # not for readers
+INTERNAL_ATTRIBUTES = frozenset(  # not for readers
+    {"uploadOrder", "claimShard", "claimedAt", "expiresAt", "recipeId", "reprocessRequestedAt"}
+)
 
 _CLAIM_SHARDS = "0123456789abcdef"  # a hexadecimal digit of the key's hash spreads the index over partitions
 _CLAIMS_OF_A_SHARD = 100

@@ -1,23 +1,29 @@
 """What is done to uploads: store one, delete it, process it again. For the API and for commands alike."""
 
 import json
+import math
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
 
 from image_pipeline import aws
 from image_pipeline.errors import (
     StorageUnavailableError,
+    TooSoonError,
     UploadChangedError,
     UploadExistsError,
     UploadNotFoundError,
 )
 
 _CLAIM = ("upload", "uploadOrder", "execution", "status")
+_NEWEST_VERSIONS = 100  # of a key; a version that is still to be claimed is among them
+NULL_VERSION = "null"  # S3's id of an object that was stored without versioning; events and records have none
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "405", "MethodNotAllowed"})  # 405: the version is a delete marker
 _CHANGED_CODES = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
 
@@ -82,7 +88,9 @@ def delete(client: aws.Client, bucket: str, image_key: str, etag: str | None = N
         client("s3").delete_object(Bucket=bucket, Key=image_key, **condition)
 
 
-def reprocess(client: aws.Client, bucket: str, table: str, machine: str, image_key: str) -> str:
+def reprocess(
+    client: aws.Client, bucket: str, table: str, machine: str, image_key: str, *, cooldown_seconds: int = 0
+) -> str:
     """Start the workflow for an upload that has not changed: after a new recipe, a mended deployment, or an outage.
 
     Args:
@@ -91,21 +99,104 @@ def reprocess(client: aws.Client, bucket: str, table: str, machine: str, image_k
         table: of the records.
         machine: the workflow's ARN.
         image_key: the upload.
+        cooldown_seconds: least time since this was last done to the upload; 0 for none.
 
     Returns:
         The execution's ARN.
 
     Raises:
         UploadNotFoundError: there is none.
+        TooSoonError: the cooldown is not over.
         StorageUnavailableError: AWS did not answer.
     """
     event = Upload.look(client, bucket, table, image_key).event(again=True)
+    if cooldown_seconds:
+        _begin_cooldown(client, table, image_key, cooldown_seconds)
     with _named_errors(image_key):
         answer = client("stepfunctions").start_execution(
             stateMachineArn=machine, name=f"reprocess_{uuid.uuid4()}", input=json.dumps(event)
         )
     arn: str = answer["executionArn"]
     return arn
+
+
+def version_of(record: Mapping[str, Any] | None) -> str | None:
+    """The version id of the upload that a record is about; None when it is about no upload.
+
+    Args:
+        record: as plain JSON; None where the key has no record.
+    """
+    upload = record and record.get("upload")
+    return str(upload.get("versionId") or NULL_VERSION) if upload else None
+
+
+def is_unclaimed(
+    client: aws.Client, bucket: str, image_key: str, version_id: str, *, held: str | None, is_deleted: bool
+) -> bool:
+    """Whether the pipeline has yet to claim a version of an upload: S3 has it, and the record is about an older one.
+
+    S3 lists the versions of a key in the order in which they were stored. Their times cannot tell, because they are in
+    whole seconds.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+
+    Args:
+        client: gives clients.
+        bucket: of the uploads.
+        image_key: the upload.
+        version_id: a version that the record is not about.
+        held: the version that the record is about; None where there is none.
+        is_deleted: whether the record says that the upload was deleted.
+
+    Raises:
+        StorageUnavailableError: S3 did not answer.
+    """
+    # The prefix may begin other keys, too, but S3 lists the shortest first.
+    with aws.named_errors("S3"):
+        answer = client("s3").list_object_versions(Bucket=bucket, Prefix=image_key, MaxKeys=_NEWEST_VERSIONS)
+    newest_first = [version["VersionId"] for version in answer.get("Versions", []) if version["Key"] == image_key]
+    if version_id not in newest_first:
+        return False
+    markers = [marker for marker in answer.get("DeleteMarkers", []) if marker["Key"] == image_key]
+    if is_deleted and any(marker["IsLatest"] for marker in markers):
+        return False
+    return held not in newest_first[: newest_first.index(version_id)]
+
+
+def _begin_cooldown(client: aws.Client, table: str, image_key: str, seconds: int) -> None:
+    """Note in the record that the upload is reprocessed, unless that was done too short a time ago.
+
+    One conditional write, so of requests that come at the same time, one wins. An upload without a record is let
+    through: its first execution makes the record, and nothing else may.
+    """
+    now = datetime.now(UTC)
+    latest = now - timedelta(seconds=seconds)
+    try:
+        with aws.named_errors("DynamoDB"):
+            client("dynamodb").update_item(
+                TableName=table,
+                Key={"ImageKey": {"S": image_key}},
+                UpdateExpression="SET reprocessRequestedAt = :now",
+                ConditionExpression=(
+                    "attribute_exists(ImageKey) AND "
+                    "(attribute_not_exists(reprocessRequestedAt) OR reprocessRequestedAt <= :latest)"
+                ),
+                ExpressionAttributeValues={
+                    ":now": {"S": now.isoformat(timespec="milliseconds")},
+                    ":latest": {"S": latest.isoformat(timespec="milliseconds")},
+                },
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+    except aws.AwsError as error:
+        if not isinstance(error, ClientError) or aws.code_of(error) != "ConditionalCheckFailedException":
+            raise
+        record: Any = error.response.get("Item")  # as it is, because of ReturnValuesOnConditionCheckFailure
+        if not record:
+            return
+        since_latest = datetime.fromisoformat(record["reprocessRequestedAt"]["S"]) - latest
+        left = min(max(math.ceil(since_latest.total_seconds()), 1), seconds)  # clocks may differ
+        raise TooSoonError(
+            f"{image_key!a} was reprocessed less than {seconds} seconds ago.", f"Try again in {left} seconds.", left
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,295 @@
+"""image_pipeline.api.waiting"""
+
+import itertools
+import time
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+
+from image_pipeline import aws as clients
+from image_pipeline import settings
+from image_pipeline.api import waiting
+from image_pipeline.api.waiting import Found, Wait
+from image_pipeline.errors import InvalidRequestError
+from image_pipeline.store import records
+from tests.conftest import ENVIRONMENT, UPLOADS_BUCKET, put_record, watched
+
+SETTINGS = settings.load_for_status(ENVIRONMENT)
+KEY, PATH = "uploads/a.jpg", "/images/uploads/a.jpg/status"
+
+
+def find(path=PATH, seconds=0, version_id=None):
+    return waiting.find(clients.client, UPLOADS_BUCKET, path, SETTINGS, Wait(seconds, version_id))
+
+
+def upload(key=KEY):
+    """Store a new version of an upload, and give its id. The pipeline does not know of it yet."""
+    return boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=key, Body=b"x")["VersionId"]
+
+
+def claim(version_id, status="PROCESSING", **fields):
+    """Let the record be about a version."""
+    put_record(KEY, status=status, upload={"versionId": version_id}, **fields)
+
+
+def started(seconds_ago):
+    at = datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    return {"execution": {"id": "e", "startedAt": at.isoformat()}}
+
+
+@pytest.fixture
+def clock(aws, monkeypatch):
+    """A clock that only pauses move, in front of moto; gives the pauses."""
+    pauses = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "monotonic", lambda: 1000 + sum(pauses))
+    return pauses
+
+
+@pytest.fixture
+def later(clock, monkeypatch):
+    """Do something before the third look."""
+
+    def arrange(change):
+        read = records.read
+
+        def read_later(*arguments):
+            if len(clock) == 2:
+                change()
+            return read(*arguments)
+
+        monkeypatch.setattr(records, "read", read_later)
+
+    return arrange
+
+
+# ---- What a request asks for
+
+
+@pytest.mark.parametrize("wait", ["", "-1", "11", "1.5", "ten", "1,2", "٣", "1" * 5000])
+def test_a_wait_that_is_none_is_refused(wait):
+    """The rule is in the message."""
+    with pytest.raises(InvalidRequestError, match="0 to 10 whole seconds"):
+        waiting.parse({"wait": wait})
+
+
+def test_a_wait_is_so_many_seconds():
+    """And none without it; other parameters are somebody else's."""
+    given = ({"wait": "0"}, {"wait": "10"}, {}, {"x": "1"})
+    assert [waiting.parse(each).seconds for each in given] == [0, 10, 0, 0]
+
+
+@pytest.mark.parametrize("version_id", ["", "a b", "a\n", "a\0b", "\x7f", "ü", "\ud800", "x" * 1025])
+def test_what_cannot_be_a_version_is_refused(version_id):
+    """With where to get one, and without what could move a terminal."""
+    with pytest.raises(InvalidRequestError, match="x-amz-version-id") as caught:
+        waiting.parse({"versionId": version_id})
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 1000
+
+
+@pytest.mark.parametrize("version_id", ["3/L4kqtJlcpXro+Df_.-~!=", "null", "x" * 1024])
+def test_a_version_is_any_text_that_s3_may_give(version_id):
+    """AWS calls it opaque."""
+    assert waiting.parse({"versionId": version_id}) == Wait(0, version_id)
+
+
+# ---- For how long
+
+
+def test_who_waits_is_answered_as_soon_as_it_is_settled(clock, later):
+    """With what was written meanwhile."""
+    put_record(KEY)
+    later(lambda: put_record(KEY, status="FAILED"))
+    assert find(seconds=10).record["status"] == "FAILED"
+    assert clock == [0.25, 0.5]
+
+
+def test_nobody_waits_for_longer_than_asked(clock):
+    """Nor looks all the time: a wait costs a handful of reads."""
+    put_record(KEY, **started(0))
+    for seconds in (0, 1, 10):
+        clock.clear()
+        found = find(seconds=seconds)
+        assert (found.record["status"], found.retry_after) == ("PROCESSING", "1")
+        assert sum(clock) == seconds
+        assert len(clock) <= 8
+
+
+def test_nobody_waits_in_vain(clock):
+    """What is settled or cannot end any more is answered at once."""
+    put_record("uploads/done.jpg", status="COMPLETED")
+    put_record("uploads/stale.jpg", execution={"id": "e", "startedAt": "2020-01-01T00:00:00Z"})
+    for name in ("done", "stale"):
+        find(f"/images/uploads/{name}.jpg/status", 10)
+    assert clock == []
+
+
+def test_who_asks_too_early_is_answered_when_the_upload_is_known(clock, later):
+    """S3 tells of an upload a moment after it took it; the second spelling of a name is looked for, too."""
+    later(lambda: put_record("uploads/a b.jpg", status="COMPLETED"))
+    assert find("/images/uploads/a%20b.jpg/status", 10).record["status"] == "COMPLETED"
+    assert find("/images/uploads/never.jpg/status", 0) == Found(None, None)
+    assert clock == [0.25, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("status", "age", "seconds"),
+    [
+        (None, 0, 2),  # a name that anyone may have made up
+        ("PROCESSING", 0, 10),
+        ("PROCESSING", 25, 10),
+        ("PROCESSING", -3600, 10),  # clocks differ
+        ("PROCESSING", 31, 2),  # throttled, or stuck
+        ("PROCESSING", 23 * 3600, 2),
+        ("PROCESSING", 25 * 3600, 0),  # stale
+        ("COMPLETED", 0, 0),
+        ("DELETED", 0, 0),
+    ],
+)
+def test_what_may_never_come_is_hardly_waited_for(clock, status, age, seconds):
+    """Each wait holds an execution of a function, and anyone can ask for any name as often as they like."""
+    if status:
+        put_record(KEY, status=status, **started(age))
+    find(seconds=10)
+    assert sum(clock) == seconds
+    clock.clear()
+    find(seconds=1)
+    assert sum(clock) == min(seconds, 1)
+
+
+# ---- Of which upload
+
+
+def test_the_outcome_of_the_version_is_waited_for(clock, later):
+    """Although the record has that of the previous image."""
+    previous, version_id = upload(), upload()
+    claim(previous, "COMPLETED")
+    later(lambda: claim(version_id, "FAILED"))
+    found = find(seconds=10, version_id=version_id)
+    assert (found.record["upload"]["versionId"], found.record["status"]) == (version_id, "FAILED")
+    assert found.retry_after is None
+    assert clock == [0.25, 0.5]
+
+
+def test_a_version_that_is_claimed_meanwhile_is_waited_for_until_it_has_an_outcome(clock, later):
+    """The claim is not the outcome."""
+    previous, version_id = upload(), upload()
+    claim(previous, "COMPLETED")
+    later(lambda: claim(version_id, **started(0)))
+    found = find(seconds=10, version_id=version_id)
+    assert (found.record["status"], found.retry_after, sum(clock)) == ("PROCESSING", "1", 10)
+
+
+@pytest.mark.parametrize("seconds", [0, 10])
+def test_at_the_deadline_the_answer_is_what_is_known(clock, seconds):
+    """The previous image or nothing, and that it is worth to ask again."""
+    previous, version_id = upload(), upload()
+    assert find(seconds=seconds, version_id=version_id) == Found(None, "1")
+    claim(previous, "COMPLETED")
+    found = find(seconds=seconds, version_id=version_id)
+    assert (found.record["upload"]["versionId"], found.retry_after) == (previous, "1")
+    assert sum(clock) == 2 * seconds
+
+
+def test_a_version_that_was_replaced_first_is_not_waited_for(clock):
+    """It will never have an outcome. The answer is about the upload that replaced it."""
+    versions = [upload() for _ in range(3)]
+    claim(versions[2], "COMPLETED")
+    for version_id in versions[:2]:
+        found = find(seconds=10, version_id=version_id)
+        assert (found.record["upload"]["versionId"], found.retry_after) == (versions[2], None)
+    assert clock == []
+
+
+def test_the_outcome_of_what_replaced_a_version_is_waited_for(clock, later):
+    """So the caller learns how the newest upload went, as without a version."""
+    version_id, newest = upload(), upload()
+    claim(newest, **started(0))
+    later(lambda: claim(newest, "COMPLETED"))
+    found = find(seconds=10, version_id=version_id)
+    assert (found.record["status"], found.retry_after, clock) == ("COMPLETED", None, [0.25, 0.5])
+
+
+def test_a_version_that_is_replaced_during_the_wait_is_given_up(clock, later):
+    """As soon as the record is about the newer one, also when that was stored after the first look."""
+    previous, version_id = upload(), upload()
+    claim(previous, "COMPLETED")
+    later(lambda: claim(upload(), "COMPLETED"))
+    found = find(seconds=10, version_id=version_id)
+    assert (found.record["upload"]["versionId"] in (previous, version_id), found.retry_after) == (False, None)
+    assert clock == [0.25, 0.5]
+
+
+@pytest.mark.parametrize("version_id", ["made-up", "null", "x" * 1024])
+def test_a_version_that_s3_does_not_have_is_not_waited_for(clock, version_id):
+    """Or anyone could hold executions with a version that they have made up."""
+    assert find(seconds=10, version_id=version_id) == Found(None, None)
+    assert find(seconds=10, version_id=upload("uploads/a.jpg.bak")) == Found(None, None)  # of another upload
+    claim(upload(), "COMPLETED")
+    assert find(seconds=10, version_id=version_id).retry_after is None
+    assert find(seconds=10, version_id=upload("uploads/a.jpg2")).retry_after is None
+    assert clock == []
+
+
+def test_a_deletion_ends_a_version(clock):
+    """The record is about an upload before it, and the version was deleted before it was processed."""
+    previous, version_id = upload(), upload()
+    boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
+    claim(previous, "DELETED")
+    assert find(seconds=10, version_id=version_id).retry_after is None
+    assert clock == []
+
+
+def test_a_deletion_is_waited_for_as_an_upload_is(clock, later):
+    """As long as the record does not say so, the version may still get an outcome first."""
+    previous, version_id = upload(), upload()
+    boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
+    claim(previous, "COMPLETED")
+    later(lambda: claim(previous, "DELETED"))
+    found = find(seconds=10, version_id=version_id)
+    assert (found.record["status"], found.retry_after, clock) == ("DELETED", None, [0.25, 0.5])
+
+
+@pytest.mark.parametrize("known", [{"upload": {"versionId": "v0"}}, {}])
+def test_an_upload_after_a_deletion_is_waited_for(clock, later, known):
+    """The record of a deletion may be about an older upload or about none."""
+    upload()
+    boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
+    version_id = upload()
+    put_record(KEY, status="DELETED", **known)
+    later(lambda: claim(version_id, "COMPLETED"))
+    assert find(seconds=10, version_id=version_id).record["status"] == "COMPLETED"
+    assert clock == [0.25, 0.5]
+
+
+def test_a_bucket_without_versions_has_one(clock):
+    """`null` is what S3 calls it, and what a script makes of a `versionId` that is null."""
+    claim(None, "COMPLETED")
+    with watched(clients.client("s3"), "s3.ListObjectVersions") as calls:
+        assert find(seconds=10, version_id="null").retry_after is None
+    assert (clock, calls) == ([], [])
+
+
+def test_s3_is_asked_no_more_than_it_can_tell(clock, later):
+    """Once for each upload that the record is about; not at all when that is the version, or without one."""
+    versions = [upload() for _ in range(3)]
+    claim(versions[0], "COMPLETED")
+    later(lambda: claim(versions[1], "COMPLETED"))
+    with watched(clients.client("s3"), "s3.ListObjectVersions") as calls:
+        find(seconds=10, version_id=versions[2])
+        assert (sum(clock), len(calls)) == (10, 2)
+        find(seconds=10, version_id=versions[1])
+        find(seconds=10)
+    assert len(calls) == 2
+    assert {call["MaxKeys"] for call in calls} == {100}
+
+
+def test_every_order_of_uploads_and_events_gives_the_outcome_of_the_version_or_of_a_newer_one(clock):
+    """Whatever the record is about: never of an older version without the word that more is to come."""
+    versions = [upload() for _ in range(4)]
+    for (index, version_id), (held, about) in itertools.product(enumerate(versions), enumerate(versions)):
+        claim(about, "COMPLETED")
+        found = find(seconds=10, version_id=version_id)
+        assert (found.retry_after is None) == (held >= index), (index, held)
