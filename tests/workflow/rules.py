@@ -34,6 +34,7 @@ class Fault:
 
 
 THROTTLED = 41  # tries: more than an hour, see test_asl.py
+UNNAMED = 24  # about ten minutes
 AT_FAULT = 7  # minutes
 BROKEN = 2  # a crash may be chance, two are not
 FINAL = 1
@@ -89,6 +90,8 @@ FAULTS = {
             ("DynamoDB.InternalServerError", "DynamoDB.InternalServerErrorException", "DynamoDB.SdkClientException"),
         ),
         Fault("AWS at fault after its work", AT_FAULT, ("DynamoDB.InternalServerError",), effective=True),
+        Fault("named after the service", UNNAMED, ("DynamoDB.AmazonDynamoDBException",)),
+        Fault("named after it, after its work", UNNAMED, ("DynamoDB.AmazonDynamoDBException",), effective=True),
         Fault("state out of time", AT_FAULT),
         Fault("answer lost", AT_FAULT, effective=True),
         Fault("denied", FINAL, ("DynamoDB.AccessDeniedException",)),
@@ -96,6 +99,7 @@ FAULTS = {
     "sns": [
         Fault("throttled", THROTTLED, ("SNS.ThrottledException", "SNS.KMSThrottlingException")),
         Fault("AWS at fault", AT_FAULT, ("SNS.InternalErrorException", "SNS.SdkClientException")),
+        Fault("named after the service", UNNAMED, ("SNS.AmazonSNSException",)),
         Fault("state out of time", AT_FAULT),
         Fault("answer lost", AT_FAULT, effective=True),
         Fault("denied", FINAL, ("SNS.AuthorizationErrorException",)),

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import statistics
 
 import pytest
 
@@ -98,6 +99,37 @@ def test_throttling_is_waited_out_for_an_hour_or_more(machine, name):
     throttled, at_fault, *_ = machine.states[name]["Retry"]
     assert drawn_waits(throttled)[10] >= 3600
     assert 60 <= sum(longest_waits(at_fault)) <= 300
+
+
+BASE_ERRORS = {"dynamodb": "DynamoDB.AmazonDynamoDBException", "sns": "SNS.AmazonSNSException"}
+"""The name of an error that AWS's SDK does not model, as `ThrottlingException` of an on-demand table is one."""
+
+
+@each_task
+def test_an_error_named_after_its_service_is_waited_out_for_about_ten_minutes(machine, name):
+    """It may be throttling, which passes, or a request that can never succeed, which must not wait for an hour."""
+    state = machine.states[name]
+    service = state["Resource"].split(":::")[1].split(":")[0]
+    if service == "lambda":  # its throttling is modelled; Lambda.AWSLambdaException is one of the faults of AWS
+        return
+    groups = [retry for retry in state["Retry"] if BASE_ERRORS[service] in retry["ErrorEquals"]]
+    assert [retry["ErrorEquals"] for retry in groups] == [[BASE_ERRORS[service]]]
+    assert 480 <= statistics.median(drawn_waits(groups[0])) <= 720
+
+
+@each_task
+def test_no_error_is_retried_by_two_rules(machine, name):
+    """The first retrier that names an error counts; a second one would never be asked."""
+    errors_named = [error for retry in machine.states[name]["Retry"] for error in retry["ErrorEquals"]]
+    assert len(errors_named) == len(set(errors_named))
+
+
+@each_task
+def test_a_conditional_check_that_fails_is_never_retried(machine, name):
+    """It is the answer to a question, and has its own name: nobody waits ten minutes to be superseded."""
+    retried = {error for retry in machine.states[name]["Retry"] for error in retry["ErrorEquals"]}
+    assert "DynamoDB.ConditionalCheckFailedException" not in retried
+    assert not {"States.ALL", "States.TaskFailed"} & retried
 
 
 @each_machine
