@@ -116,8 +116,8 @@ def silent_bucket(pipeline):
     """S3's own events start nothing: the story is told by the test."""
     events = pipeline.client("events")
     names = [rule["Name"] for rule in events.list_rules()["Rules"]]
-    of_bucket = [name for name in names if name.endswith(("ImageUploaded", "ImageDeleted"))]
-    assert len(of_bucket) == 2
+    of_bucket = [name for name in names if name.endswith(("Uploaded", "Deleted"))]
+    assert len(of_bucket) == 3
     for name in of_bucket:
         events.disable_rule(Name=name)
     try:
