@@ -83,7 +83,18 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
     from moto.core.config import default_user_config
 
-    from local import dynamodb, endpoint, events, executions, jsonata, listing, sqs, stepfunctions, template
+    from local import (
+        dynamodb,
+        endpoint,
+        events,
+        executions,
+        jsonata,
+        listing,
+        service_tasks,
+        sqs,
+        stepfunctions,
+        template,
+    )
     from local.deliveries import Deliveries
     from local.deploy import deploy, plan
     from local.http_api import HttpApi
@@ -99,6 +110,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     listing.install()
     sqs.install()
     stepfunctions.install(configuration.wait_scale)
+    service_tasks.install()
     executions.install(events.publish)
     default_user_config["stepfunctions"]["execute_state_machine"] = True
 

@@ -1,8 +1,8 @@
 """EventBridge's pattern matching, written from AWS's documentation and not from moto.
 
 It knows only the operators on which all implementations agree, and refuses every other one. `$or` is not among them:
-beside another key, moto and AWS's own event-ruler understand it differently. Numeric operators compare only numbers from
--5.0e9 to 5.0e9 (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html).
+beside another key, moto and AWS's own event-ruler understand it differently. Numeric operators compare only numbers
+from -5.0e9 to 5.0e9 (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html).
 """
 
 from __future__ import annotations

@@ -91,6 +91,15 @@ def test_a_deletion_starts_its_workflow_once_unless_a_version_has_expired(rules,
     assert started(rules, told) == ["DeleteImageStateMachine"] * DELETIONS[reason, kind]
 
 
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("size", [0, 1, 5, 4_999_999_999, 5_000_000_000, 5_000_000_001, 50 * 10**12])
+@pytest.mark.parametrize("reason", ["PutObject", "POST Object", "CopyObject", "CompleteMultipartUpload"])
+def test_every_new_object_starts_one_workflow_by_its_size(rules, key, size, reason):
+    """Also one that is larger than EventBridge can compare; only an empty one is waited for."""
+    expected = "ProcessImageStateMachine" if size else "WaitForContentStateMachine"
+    assert started(rules, event("Object Created", key, reason=reason, object={"size": size})) == [expected]
+
+
 @pytest.mark.parametrize("kind", ["Object Created", "Object Deleted"])
 def test_nothing_elsewhere_starts_anything(rules, kind):
     """Neither another key nor another bucket, however it was written or deleted."""
