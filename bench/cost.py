@@ -69,11 +69,22 @@ _Template.add_multi_constructor("!", lambda *_: None)
 
 def main_path_states() -> int:
     """States that a good picture passes, counted in the workflow itself."""
-    machine = json.loads((ROOT / "statemachine" / "process_image.asl.json").read_text())
+    return states_passed("process_image")
+
+
+def states_passed(workflow: str, *chosen: str) -> int:
+    """States from the start of a workflow to its end, which are paid for as transitions.
+
+    Args:
+        workflow: the file's name, without what follows the dot.
+        chosen: states that a Choice leads to where the way is not the default one.
+    """
+    machine = json.loads((ROOT / "statemachine" / f"{workflow}.asl.json").read_text())
     name, count = machine["StartAt"], 0
     while name:
         state, count = machine["States"][name], count + 1
-        name = state.get("Next") or state.get("Default")
+        choices = [choice["Next"] for choice in state.get("Choices", []) if choice["Next"] in chosen]
+        name = next(iter(choices), None) or state.get("Next") or state.get("Default")
     return count
 
 
@@ -137,10 +148,31 @@ def cost(picture: dict[str, Any], prices: dict[str, float]) -> dict[str, float]:
     return {name: value * 1e6 for name, value in per_picture.items()}
 
 
+def events_without_picture(prices: dict[str, float]) -> dict[str, float]:
+    """US dollars for a million events of S3 that lead to no picture; their workflows are Standard with either setting.
+
+    EventBridge is paid for each event of S3, whether a rule matches it or not.
+    """
+    told, transition = prices["eventbridge_event"], prices["states_transition"]
+    content = states_passed("wait_for_content", "UploadReplaced")
+    folder = states_passed("wait_for_content", "FolderMarkerIgnored")
+    per_event = {
+        "an old version expires": told,
+        "a folder marker is created": told + folder * transition,
+        "an empty object is created, and its content comes": told + content * transition + prices["s3_get"],
+    }
+    return {name: value * 1e6 for name, value in per_event.items()}
+
+
+def dated_prices() -> dict[str, float]:
+    """US dollars by name, from `prices.toml`."""
+    return {name: each["usd"] for name, each in tomllib.loads((HERE / "prices.toml").read_text()).items()}
+
+
 def costs() -> dict[str, dict[str, float]]:
     """US dollars for a million pictures, by kind of picture and service."""
     measured = json.loads((HERE / "handlers.json").read_text())
-    prices = {name: each["usd"] for name, each in tomllib.loads((HERE / "prices.toml").read_text()).items()}
+    prices = dated_prices()
     return {name: cost(picture, prices) for name, picture in measured["pictures"].items()}
 
 
@@ -154,11 +186,13 @@ def for_commands() -> dict[str, float]:
 
 
 def table() -> str:
-    """Markdown: one row a service, one column a kind of picture."""
+    """Markdown: one row a service, one column a kind of picture; then what events cost that lead to no picture."""
     figures = costs()
     lines = ["| US dollars a million pictures | " + " | ".join(figures) + " |", "|---" * (len(figures) + 1) + "|"]
     for service in next(iter(figures.values())):
         lines.append(f"| {service} | " + " | ".join(f"{each[service]:,.0f}" for each in figures.values()) + " |")
+    lines += ["", "| US dollars a million events without a picture | |", "|---|---|"]
+    lines += [f"| {name} | {each:,.0f} |" for name, each in events_without_picture(dated_prices()).items()]
     return "\n".join(lines)
 
 

@@ -1,7 +1,8 @@
 """Put back what was given up: events that EventBridge could not deliver, and messages of batches."""
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ from botocore.exceptions import ClientError
 
 from cli.stack import Stack
 
+_GENERATED = re.compile(r"-[0-9A-Za-z]{12,13}$")
+"""What CloudFormation adds to the logical id of a state machine that has no name of its own."""
 _HIDDEN_SECONDS = 300  # what an interrupted redrive has taken comes back to the queue after this
 
 
@@ -77,20 +80,69 @@ def _messages(sqs: Any, queue: str) -> Iterator[Any]:
 
 
 def _start(stack: Stack, message: Any) -> str:
-    machines = {arn for name, arn in stack.outputs.items() if name.endswith("StateMachineArn")}
-    target = _attributes(message).get("TARGET_ARN", "")
-    if target not in machines:
-        raise _NotPutBackError(
-            f"its target {target} is no workflow of this stack" if target else "it does not name its target"
-        )
     states, name = stack.client("stepfunctions"), f"redriven_{message['MessageId']}"
+    machine = _machine_for(stack.outputs, _attributes(message).get("TARGET_ARN", ""), _event(message))
     try:
-        states.start_execution(stateMachineArn=target, name=name, input=message["Body"])
+        states.start_execution(stateMachineArn=machine, name=name, input=message["Body"])
     except states.exceptions.ExecutionAlreadyExists:
         pass  # by a redrive that was interrupted before it could take the message out
     except ClientError as error:
         raise _NotPutBackError(f"Step Functions said {error.response['Error']['Code']}") from error
     return f"Started: {_subject(message)}."
+
+
+def _machine_for(outputs: Mapping[str, str], target: str, event: Mapping[str, Any]) -> str:
+    """Find the state machine of this stack that an event is meant for; a message alone can name no other one.
+
+    Args:
+        outputs: Of the stack.
+        target: The ARN that the message names; empty if it names none.
+        event: What could not be delivered.
+
+    Raises:
+        _NotPutBackError: It is not meant for this stack.
+    """
+    if not target:
+        raise _NotPutBackError("it does not name its target")
+    machines = [arn for name, arn in outputs.items() if name.endswith("StateMachineArn")]
+    found = next((arn for arn in machines if arn == target), None)
+    if found is None and _is_of_bucket(event, outputs["UploadsBucketName"]):
+        found = next((arn for arn in machines if _is_earlier(target, arn)), None)
+    if found is None:
+        raise _NotPutBackError(f"its target {target} is no workflow of this stack")
+    # An event from before empty objects were waited for still names the workflow that processes.
+    waiting = outputs.get("WaitForContentStateMachineArn", found)
+    return waiting if found == outputs["ProcessImageStateMachineArn"] and _is_of_empty_object(event) else found
+
+
+def _is_earlier(target: str, current: str) -> bool:
+    """Whether a state machine once had the place of another one: CloudFormation has named both after one resource."""
+    place, _, name = current.rpartition(":")
+    resource = _GENERATED.sub("", name)
+    return target.startswith(f"{place}:{resource}-") or target == f"{place}:{resource}"
+
+
+def _is_of_bucket(event: Mapping[str, Any], bucket: str) -> bool:
+    return event.get("source") == "aws.s3" and _detail(event, "bucket").get("name") == bucket
+
+
+def _is_of_empty_object(event: Mapping[str, Any]) -> bool:
+    return event.get("detail-type") == "Object Created" and _detail(event, "object").get("size") == 0
+
+
+def _detail(event: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    detail = event.get("detail")
+    part = detail.get(name) if isinstance(detail, dict) else None
+    return part if isinstance(part, dict) else {}
+
+
+def _event(message: Any) -> dict[str, Any]:
+    """What a message holds; nothing when that is not understood."""
+    try:
+        event = json.loads(message["Body"])
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
 
 
 def _send(stack: Stack, message: Any) -> str:

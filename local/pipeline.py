@@ -28,6 +28,8 @@ START_SECONDS = 60.0
 PATIENCE_SECONDS = 120.0  # far more than anything takes, also on a busy machine
 POLL_SECONDS = 0.05
 UPLOADS_MACHINE = "ProcessImageStateMachine"
+WAITING_MACHINE = "WaitForContentStateMachine"
+"""Has the uploads without content first."""
 
 Replacement = Callable[[Any], Any]
 """Stands for a function: takes the event, returns the payload, or raises what the function would raise."""
@@ -238,15 +240,20 @@ class Pipeline:
         """
         if version_id is None:
             version_id = self.client("s3").head_object(Bucket=self.uploads_bucket, Key=key).get("VersionId")
-        self.wait_until(
-            lambda: any(
-                not execution.running
-                for execution in self.executions(UPLOADS_MACHINE)
+
+        def executions_of(machine: str) -> list[Execution]:
+            return [
+                execution
+                for execution in self.executions(machine)
                 if execution.key == key and execution.version_id == version_id
-            ),
-            f"the workflow for {key} to end",
-            seconds,
-        )
+            ]
+
+        def has_ended() -> bool:
+            # In this order: what has waited starts the other one before it ends.
+            waited, processed = executions_of(WAITING_MACHINE), executions_of(UPLOADS_MACHINE)
+            return bool(waited or processed) and not any(each.running for each in (*waited, *processed))
+
+        self.wait_until(has_ended, f"the workflow for {key} to end", seconds)
         return self.record(key)
 
     def record(self, key: str) -> dict[str, Any] | None:

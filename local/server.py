@@ -67,7 +67,19 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     from botocore.exceptions import ParamValidationError
     from moto.core.config import default_user_config
 
-    from local import cors, dynamodb, endpoint, events, executions, jsonata, listing, sqs, stepfunctions, template
+    from local import (
+        cors,
+        dynamodb,
+        endpoint,
+        events,
+        executions,
+        jsonata,
+        listing,
+        service_tasks,
+        sqs,
+        stepfunctions,
+        template,
+    )
     from local.controls import Controls
     from local.deliveries import Deliveries
     from local.deploy import deploy, plan
@@ -86,6 +98,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     listing.install()
     sqs.install()
     stepfunctions.install(configuration.wait_scale)
+    service_tasks.install()
     executions.install(events.publish)
     default_user_config["stepfunctions"]["execute_state_machine"] = True
 

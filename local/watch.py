@@ -11,7 +11,7 @@ from urllib.request import urlopen
 from botocore.exceptions import ClientError
 
 from image_pipeline import keys
-from local.pipeline import UPLOADS_MACHINE, Execution, Pipeline
+from local.pipeline import UPLOADS_MACHINE, WAITING_MACHINE, Execution, Pipeline
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,10 @@ class Watch:
 
     def look(self) -> Iterator[Entered | Outcome]:
         """Tell what has happened since the last look."""
-        for execution in self._pipeline.executions(UPLOADS_MACHINE):
+        executions = [
+            each for machine in (WAITING_MACHINE, UPLOADS_MACHINE) for each in self._pipeline.executions(machine)
+        ]
+        for execution in executions:
             if execution.arn in self._ended or execution.key is None:
                 continue
             history = self._pipeline.history(execution)
@@ -68,7 +71,15 @@ class Watch:
                     yield Entered(execution.key, event["stateEnteredEventDetails"]["name"], seconds)
             if not execution.running:
                 self._ended.add(execution.arn)
+                if self._has_started_another(execution, history):
+                    continue  # which has the outcome
                 yield self._outcome(execution, (history[-1]["timestamp"] - history[0]["timestamp"]).total_seconds())
+
+    def _has_started_another(self, execution: Execution, history: list[dict[str, Any]]) -> bool:
+        """Whether a wait for content is over without any, so that the empty upload is processed."""
+        entered = {each["stateEnteredEventDetails"]["name"] for each in history if "stateEnteredEventDetails" in each}
+        waited = execution.state_machine == WAITING_MACHINE and execution.status == "SUCCEEDED"
+        return waited and "StartProcessing" in entered
 
     def _outcome(self, execution: Execution, seconds: float) -> Outcome:
         key = execution.key or ""

@@ -40,6 +40,12 @@ def _states(scope: dict[str, Any]) -> dict[str, Any]:
     return states
 
 
+def service_of(state: dict[str, Any]) -> str:
+    """The AWS service that a Task calls."""
+    service: str = state["Resource"].rsplit(":", 2)[1]
+    return service
+
+
 def successors(state: dict[str, Any]) -> list[str]:
     """Every state that may come next; of a Map, the first inside as well."""
     rules = state.get("Choices", []) + state.get("Catch", [])

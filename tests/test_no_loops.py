@@ -243,7 +243,10 @@ def test_nothing_outside_uploads_starts_anything(deployed, key):
 def test_an_upload_starts_its_workflow(deployed, kind):
     """The rules are judged as they are meant, so what should start something does, and nothing else."""
     event = object_event(deployed.buckets["UploadsBucket"], object={"key": "uploads/x.jpg"}) | {"detail-type": kind}
-    expected = {"Object Created": {"ProcessImageStateMachine"}, "Object Deleted": {"DeleteImageStateMachine"}}
+    expected = {
+        "Object Created": {"ProcessImageStateMachine", "WaitForContentStateMachine"},  # by the size
+        "Object Deleted": {"DeleteImageStateMachine"},
+    }
     assert deployed.started(deployed.triggered(event)) == expected.get(kind, set())
 
 
@@ -257,6 +260,7 @@ def test_only_an_execution_for_an_upload_is_settled(deployed, status):
     }
     assert started == {
         "ProcessImageStateMachine": settled,
+        "WaitForContentStateMachine": settled,
         "DeleteImageStateMachine": set(),
         "SettleImageStateMachine": set(),
         "BackfillStateMachine": set(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,12 @@ import pytest
 from moto import mock_aws
 
 from cli import commands
+from cli import redrive
 from cli.commands import LEFT, NO_STACK, OK, USAGE, main
 from cli.stack import deployed
 from local.pipeline import ROOT, Pipeline
 from tests.pictures import photo
+from tests.workflow.conftest import silent_bucket
 
 PHOTO = photo(200, 150)
 
@@ -98,6 +101,106 @@ def test_what_belongs_to_no_workflow_of_the_stack_stays(pipeline, running, body,
     out = capsys.readouterr().out
     assert "is no workflow of this stack" in out
     assert out.replace("\n", "").isprintable()
+
+
+def event_of(pipeline: Pipeline, image_key: str, kind: str = "Object Created", **changes: Any) -> dict[str, Any]:
+    """The event of an upload that is in the bucket, or was."""
+    s3, where = pipeline.client("s3"), {"Bucket": pipeline.uploads_bucket, "Key": image_key}
+    entity = {"key": image_key, "sequencer": f"{time.time_ns():016X}"}
+    if kind == "Object Created":
+        head = s3.head_object(**where)
+        entity |= {"version-id": head["VersionId"], "etag": head["ETag"][1:-1], "size": head["ContentLength"]}
+    detail = {"bucket": {"name": pipeline.uploads_bucket}, "object": entity, "deletion-type": "Delete Marker Created"}
+    return {"source": "aws.s3", "detail-type": kind, "time": "2026-11-21T12:00:00Z", "detail": detail} | changes
+
+
+@pytest.fixture
+def unheard(pipeline: Pipeline) -> Iterator[Pipeline]:
+    """S3's own events start nothing."""
+    with silent_bucket(pipeline):
+        yield pipeline
+
+
+def earlier(pipeline: Pipeline, machine: str) -> str:
+    """The ARN of a state machine that was replaced, as CloudFormation names another one of the same resource."""
+    return f"{pipeline.outputs[f'{machine}StateMachineArn']}-1a2B3c4D5e6F"
+
+
+def test_an_event_for_a_workflow_that_was_replaced_starts_the_one_of_today(unheard, running, capsys):
+    """Another WorkflowType makes another state machine, and uploads of those seconds name the one before."""
+    image_key = key()
+    unheard.upload(image_key, PHOTO)
+    undelivered(unheard, json.dumps(event_of(unheard, image_key)), earlier(unheard, "ProcessImage"))
+    assert main(["redrive", *running]) == OK
+    assert unheard.wait_for(image_key)["status"] == "COMPLETED"
+    assert waiting(unheard) == 0
+    gone = event_of(unheard, image_key, "Object Deleted")
+    undelivered(unheard, json.dumps(gone), earlier(unheard, "DeleteImage"))
+    assert main(["redrive", *running]) == OK
+    unheard.wait_until(lambda: unheard.record(image_key)["status"] == "DELETED", "the deletion")
+
+
+@pytest.mark.parametrize("name", ["empty.jpg", "folder/"])
+def test_an_empty_object_is_redriven_to_where_it_is_waited_for(unheard, running, name):
+    """Also when its event is from before there was a wait: no folder marker ever gets a record."""
+    image_key = f"uploads/cli/{uuid.uuid4()}/{name}"
+    unheard.upload(image_key, b"")
+    undelivered(unheard, json.dumps(event_of(unheard, image_key)), unheard.outputs["ProcessImageStateMachineArn"])
+    assert main(["redrive", *running]) == OK
+    record = unheard.wait_for(image_key)
+    assert record is None if name.endswith("/") else record["error"]["code"] == "EmptyUploadError"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "arn:aws:states:us-east-1:123456789012:stateMachine:other-ProcessImageStateMachine",
+        "arn:aws:states:us-east-1:123456789012:stateMachine:ProcessImageStateMachine-1a2B3c4D5e6F",
+        "arn:aws:states:eu-west-1:123456789012:stateMachine:image-pipeline-ProcessImageStateMachine",
+        "arn:aws:states:us-east-1:210987654321:stateMachine:image-pipeline-ProcessImageStateMachine",
+        "arn:aws:states:us-east-1:123456789012:stateMachine:image-pipeline-ProcessImageStateMachineToo",
+        "arn:aws:states:us-east-1:123456789012:execution:image-pipeline-ProcessImageStateMachine:x",
+        "image-pipeline-ProcessImageStateMachine",
+    ],
+)
+def test_no_message_can_name_a_workflow_of_another_stack(unheard, running, target, capsys):
+    """Neither is it started, nor does its event start ours."""
+    image_key = key()
+    unheard.upload(image_key, PHOTO)
+    undelivered(unheard, json.dumps(event_of(unheard, image_key)), target)
+    before = len(unheard.executions())
+    assert main(["redrive", *running]) == LEFT
+    assert "is no workflow of this stack" in capsys.readouterr().out
+    assert len(unheard.executions()) == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"detail": {"bucket": {"name": "another"}, "object": {"key": "uploads/x.jpg"}}},
+        {"detail": {"bucket": "another"}},
+        {"detail": [1]},
+        {"source": "aws.states"},
+    ],
+    ids=str,
+)
+def test_an_event_of_another_bucket_is_never_taken_for_one_of_ours(unheard, running, changes, capsys):
+    """Whatever workflow it names that is not there any more."""
+    image_key = key()
+    unheard.upload(image_key, PHOTO)
+    undelivered(unheard, json.dumps(event_of(unheard, image_key, **changes)), earlier(unheard, "ProcessImage"))
+    assert main(["redrive", *running]) == LEFT
+    assert "is no workflow of this stack" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["ProcessImageStateMachine-Zz9Yy8Xx7Ww6", "ProcessImageStateMachine-0a1B2c3D4e5F6"])
+def test_a_replaced_workflow_is_known_by_the_names_that_cloudformation_gives(name):
+    """They are the logical id and some letters and digits, without the stack's name."""
+    current = "arn:aws:states:us-east-1:123456789012:stateMachine:ProcessImageStateMachine-Aa1Bb2Cc3Dd4"
+    outputs = {"ProcessImageStateMachineArn": current, "UploadsBucketName": "b"}
+    event = {"source": "aws.s3", "detail": {"bucket": {"name": "b"}}}
+    target = f"arn:aws:states:us-east-1:123456789012:stateMachine:{name}"
+    assert redrive._machine_for(outputs, target, event) == current
 
 
 def test_an_upload_is_reprocessed_although_it_has_not_changed(pipeline, running):

@@ -122,16 +122,17 @@ class Run:
             self.key,
         )
 
-    def start(self, event: dict[str, Any]) -> None:
-        """Deliver an event as another sender might."""
+    def start(self, event: dict[str, Any], machine: str = "ProcessImage") -> str:
+        """Deliver an event as another sender might, and wait for the execution's end."""
         states = self.pipeline.client("stepfunctions")
-        arn = states.start_execution(
-            stateMachineArn=self.pipeline.outputs["ProcessImageStateMachineArn"],
+        arn: str = states.start_execution(
+            stateMachineArn=self.pipeline.outputs[f"{machine}StateMachineArn"],
             name=str(uuid.uuid4()),
             input=json.dumps(event),
         )["executionArn"]
         ended = lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING"  # noqa: E731
         self.pipeline.wait_until(ended, self.key)
+        return arn
 
     def outcome(self) -> str:
         record = self.pipeline.record(self.key) or {}
@@ -237,6 +238,46 @@ def a_deletion(pipeline: Pipeline) -> str | None:
     run.wait_for_machine("DeleteImage")
     stored, _ = renditions(pipeline, run.key)
     return None if run.outcome() == "DELETED" and not stored else f"{run.outcome()}, and {stored} renditions are left"
+
+
+def a_version_deleted_for_good(pipeline: Pipeline) -> str | None:
+    """The one that the record shows: no marker stands for it."""
+    run = Run(pipeline, "deleted.jpg")
+    version = run.upload()
+    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=run.key, VersionId=version)
+    run.wait_for_machine("DeleteImage")
+    return None if run.outcome() == "DELETED" else run.outcome()
+
+
+def an_empty_upload(pipeline: Pipeline) -> str | None:
+    """It is waited for, and then rejected."""
+    run = Run(pipeline, "empty.jpg")
+    pipeline.upload(run.key, b"")
+    run.wait_for_machine("WaitForContent")
+    run.wait_for_machine("ProcessImage")
+    return None if run.outcome() == "EmptyUploadError" else run.outcome()
+
+
+def waited_for(run: Run, version: str | None) -> str | None:
+    """Whether the wait for content sees that the empty version is no longer there."""
+    event, entity = run.event(version), {"size": 0, "etag": "d41d8cd98f00b204e9800998ecf8427e"}
+    event["detail"]["object"] |= entity
+    arn = run.start(event, "WaitForContent")
+    (execution,) = [each for each in run.pipeline.executions() if each.arn == arn]
+    last = run.pipeline.states_entered(execution)[-1]
+    return None if last == "UploadReplaced" else f"the wait ended in {last}"
+
+
+def an_empty_upload_that_got_its_content(pipeline: Pipeline) -> str | None:
+    """The wait looks at what is there."""
+    run = Run(pipeline, "content.jpg")
+    run.upload()
+    return waited_for(run, str(uuid.uuid4()))
+
+
+def an_empty_upload_that_is_gone(pipeline: Pipeline) -> str | None:
+    """The wait learns that nothing is there."""
+    return waited_for(Run(pipeline, "gone.jpg"), str(uuid.uuid4()))
 
 
 def an_aborted_execution(pipeline: Pipeline) -> str | None:
@@ -515,6 +556,10 @@ RUNS = [
     an_overwrite,
     an_overwrite_that_fails,
     a_deletion,
+    a_version_deleted_for_good,
+    an_empty_upload,
+    an_empty_upload_that_got_its_content,
+    an_empty_upload_that_is_gone,
     an_aborted_execution,
     a_lost_record,
     an_outcome_whose_answer_is_lost,
@@ -582,6 +627,7 @@ def test_nothing_is_denied_in_a_run(pipeline):
         "Watch",
         "Delete",
         "Settle",
+        "WaitForContent",
         "Reprocess",
         "Authorize",
         "StartBatch",

@@ -31,7 +31,8 @@ class Outcome:
 
     def __init__(self, pipeline, key, version_id):
         self.record = pipeline.wait_for(key, version_id)
-        (self.execution,) = [each for each in pipeline.executions() if (each.key, each.version_id) == (key, version_id)]
+        executions = pipeline.executions("ProcessImageStateMachine")
+        (self.execution,) = [each for each in executions if (each.key, each.version_id) == (key, version_id)]
         self.states = pipeline.states_entered(self.execution)
         self.notifications = [
             each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key
@@ -68,12 +69,12 @@ def start_again(pipeline, execution, **changes):
     return start(pipeline, event)
 
 
-def ended(pipeline, event, name, status, **more):
+def ended(pipeline, event, name, status, *, machine="ProcessImage", **more):
     """What EventBridge tells of the end of an execution."""
-    arn = pipeline.outputs["ProcessImageStateMachineArn"].replace(":stateMachine:", ":execution:")
+    machine_arn = pipeline.outputs[f"{machine}StateMachineArn"]
     detail = {
-        "executionArn": f"{arn}:{name}",
-        "stateMachineArn": pipeline.outputs["ProcessImageStateMachineArn"],
+        "executionArn": f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}",
+        "stateMachineArn": machine_arn,
         "name": name,
         "status": status,
         "startDate": 1577880000000,
@@ -116,8 +117,8 @@ def silent_bucket(pipeline):
     """S3's own events start nothing: the story is told by the test."""
     events = pipeline.client("events")
     names = [rule["Name"] for rule in events.list_rules()["Rules"]]
-    of_bucket = [name for name in names if name.endswith(("ImageUploaded", "ImageDeleted"))]
-    assert len(of_bucket) == 2
+    of_bucket = [name for name in names if name.endswith(("Uploaded", "Deleted"))]
+    assert len(of_bucket) == 4
     for name in of_bucket:
         events.disable_rule(Name=name)
     try:

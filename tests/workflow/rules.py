@@ -5,7 +5,7 @@ Faults have the names that a workflow sees, which are those of AWS; nothing here
 
 from dataclasses import dataclass, replace
 
-from tests.asl import MACHINES
+from tests.asl import MACHINES, service_of
 
 ALL_TASKS = [(machine.logical_id.removesuffix("StateMachine"), name) for machine in MACHINES for name in machine.tasks]
 BACKFILL_TASKS = [each for each in ALL_TASKS if each[0] == "Backfill"]
@@ -13,7 +13,7 @@ BACKFILL_TASKS = [each for each in ALL_TASKS if each[0] == "Backfill"]
 TASKS = [each for each in ALL_TASKS if each not in BACKFILL_TASKS]
 """Of one picture each."""
 SERVICES = {
-    (machine.logical_id.removesuffix("StateMachine"), name): state["Resource"].split(":::")[1].split(":")[0]
+    (machine.logical_id.removesuffix("StateMachine"), name): service_of(state)
     for machine in MACHINES
     for name, state in machine.tasks.items()
 }
@@ -34,6 +34,7 @@ class Fault:
 
 
 THROTTLED = 41  # tries: more than an hour, see test_asl.py
+UNNAMED = 24  # about ten minutes
 AT_FAULT = 7  # minutes
 BROKEN = 2  # a crash may be chance, two are not
 FINAL = 1
@@ -89,6 +90,8 @@ FAULTS = {
             ("DynamoDB.InternalServerError", "DynamoDB.InternalServerErrorException", "DynamoDB.SdkClientException"),
         ),
         Fault("AWS at fault after its work", AT_FAULT, ("DynamoDB.InternalServerError",), effective=True),
+        Fault("named after the service", UNNAMED, ("DynamoDB.AmazonDynamoDBException",)),
+        Fault("named after it, after its work", UNNAMED, ("DynamoDB.AmazonDynamoDBException",), effective=True),
         Fault("state out of time", AT_FAULT),
         Fault("answer lost", AT_FAULT, effective=True),
         Fault("denied", FINAL, ("DynamoDB.AccessDeniedException",)),
@@ -96,15 +99,38 @@ FAULTS = {
     "sns": [
         Fault("throttled", THROTTLED, ("SNS.ThrottledException", "SNS.KMSThrottlingException")),
         Fault("AWS at fault", AT_FAULT, ("SNS.InternalErrorException", "SNS.SdkClientException")),
+        Fault("named after the service", UNNAMED, ("SNS.AmazonSNSException",)),
         Fault("state out of time", AT_FAULT),
         Fault("answer lost", AT_FAULT, effective=True),
         Fault("denied", FINAL, ("SNS.AuthorizationErrorException",)),
+    ],
+    "s3": [
+        Fault("named after the service", UNNAMED, ("S3.S3Exception",)),
+        Fault("state out of time", AT_FAULT),
+        Fault("answer lost", AT_FAULT, effective=True),
+    ],
+    "states": [
+        Fault(
+            "throttled",
+            THROTTLED,
+            (
+                "StepFunctions.ThrottlingException",
+                "StepFunctions.ExecutionLimitExceededException",
+                "StepFunctions.KmsThrottlingException",
+            ),
+        ),
+        Fault("named after the service", UNNAMED, ("StepFunctions.AWSStepFunctionsException",)),
+        Fault("state out of time", AT_FAULT),
+        Fault("answer lost", AT_FAULT, effective=True),
+        Fault("denied", FINAL, ("StepFunctions.AccessDeniedException",)),
     ],
 }
 DENIED = {
     "lambda": "Lambda.AccessDeniedException",
     "dynamodb": "DynamoDB.AccessDeniedException",
     "sns": "SNS.AuthorizationErrorException",
+    "s3": "S3.S3Exception",
+    "states": "StepFunctions.AccessDeniedException",
 }
 OF_LABELS = [
     Fault("labels delayed", 9, ("LabelsDelayedError",)),
@@ -142,6 +168,7 @@ COMPLETED = End(None, "COMPLETED", ("SUCCESS",))
 FAILED = End("BrokenError", "FAILED", ("FAILURE",), ("BrokenError", "StoreResults"))
 DELETED = End(None, "DELETED")
 SETTLED = End(None, "FAILED", ("FAILURE",), ("ExecutionAbortedError", "ProcessImage"))
+EMPTY = End(None, "FAILED", ("FAILURE",), ("EmptyUploadError", "ValidateImage"))
 
 
 def failed_in(step: str) -> End:
@@ -155,6 +182,7 @@ SOUND = {
         "ProcessImage": FAILED if task in AFTER_A_FAILURE else COMPLETED,
         "DeleteImage": DELETED,
         "SettleImage": SETTLED,
+        "WaitForContent": EMPTY,
     }[machine]
     for machine, task in TASKS
 }
@@ -177,6 +205,8 @@ LASTING = {
     ("SettleImage", "RecordFailure"): End(FAULT, "PROCESSING", left=True),
     ("SettleImage", "NotifyFailure"): replace(SETTLED, told=()),
     ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT, left=True),
+    ("WaitForContent", "ReadUpload"): EMPTY,  # processed without a look: the outcome is the same
+    ("WaitForContent", "StartProcessing"): failed_in("WaitForContent"),  # SettleImage wrote it
 }
 LASTING_AFTER_THE_WORK = LASTING | {
     ("ProcessImage", "StoreResults"): COMPLETED,  # the record is asked
@@ -186,6 +216,7 @@ LASTING_AFTER_THE_WORK = LASTING | {
     ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED"),
     ("SettleImage", "RecordFailure"): End(FAULT, "FAILED", error=SETTLED.error, left=True),
     ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT),
+    ("WaitForContent", "StartProcessing"): replace(EMPTY, execution=FAULT),
 }
 
 

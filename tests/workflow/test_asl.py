@@ -3,12 +3,13 @@
 import json
 import random
 import re
+import statistics
 
 import pytest
 
 from image_pipeline import errors
 from image_pipeline.settings import WorkflowType
-from tests.asl import MACHINES, STATES, successors
+from tests.asl import MACHINES, STATES, service_of, successors
 from tests.conftest import ROOT, cfn_lint
 
 TASKS = [(machine, name) for machine in MACHINES for name in machine.tasks]
@@ -23,6 +24,7 @@ REDRIVEN = {
     ("delete_image", "CleanRenditions"),
     ("settle_image", "RecordFailure"),
     ("settle_image", "CleanRenditions"),
+    ("wait_for_content", "StartProcessing"),  # and settled
 }
 
 each_machine = pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.logical_id)
@@ -96,8 +98,47 @@ def drawn_waits(retry):
 def test_throttling_is_waited_out_for_an_hour_or_more(machine, name):
     """However the dice fall: of a hundred executions at most one gives up earlier."""
     throttled, at_fault, *_ = machine.states[name]["Retry"]
-    assert drawn_waits(throttled)[10] >= 3600
+    if service_of(machine.states[name]) == "s3":  # its SDK models no throttling, and nobody waits for an hour to look
+        at_fault = throttled
+    else:
+        assert drawn_waits(throttled)[10] >= 3600
     assert 60 <= sum(longest_waits(at_fault)) <= 300
+
+
+BASE_ERRORS = {
+    "dynamodb": "DynamoDB.AmazonDynamoDBException",
+    "s3": "S3.S3Exception",
+    "sns": "SNS.AmazonSNSException",
+    "states": "StepFunctions.AWSStepFunctionsException",
+}
+"""The name of an error that AWS's SDK does not model, as `ThrottlingException` of an on-demand table is one."""
+
+
+@each_task
+def test_an_error_named_after_its_service_is_waited_out_for_about_ten_minutes(machine, name):
+    """It may be throttling, which passes, or a request that can never succeed, which must not wait for an hour."""
+    state = machine.states[name]
+    service = service_of(state)
+    if service == "lambda":  # its throttling is modelled; Lambda.AWSLambdaException is one of the faults of AWS
+        return
+    groups = [retry for retry in state["Retry"] if BASE_ERRORS[service] in retry["ErrorEquals"]]
+    assert [retry["ErrorEquals"] for retry in groups] == [[BASE_ERRORS[service]]]
+    assert 480 <= statistics.median(drawn_waits(groups[0])) <= 720
+
+
+@each_task
+def test_no_error_is_retried_by_two_rules(machine, name):
+    """The first retrier that names an error counts; a second one would never be asked."""
+    errors_named = [error for retry in machine.states[name]["Retry"] for error in retry["ErrorEquals"]]
+    assert len(errors_named) == len(set(errors_named))
+
+
+@each_task
+def test_a_conditional_check_that_fails_is_never_retried(machine, name):
+    """It is the answer to a question, and has its own name: nobody waits ten minutes to be superseded."""
+    retried = {error for retry in machine.states[name]["Retry"] for error in retry["ErrorEquals"]}
+    assert "DynamoDB.ConditionalCheckFailedException" not in retried
+    assert not {"States.ALL", "States.TaskFailed"} & retried
 
 
 @each_machine
@@ -136,6 +177,16 @@ def test_every_task_catches_everything_last(machine, name):
         return
     *_, last = machine.states[name]["Catch"]
     assert last["ErrorEquals"] == ["States.ALL"]
+
+
+def test_what_is_known_of_an_upload_is_known_whether_it_was_claimed_or_not():
+    """The claim's two ways on assign the same: the failure path names the upload as the good one does."""
+    claim = STATES["ClaimUpload"]
+    (failed,) = [catch for catch in claim["Catch"] if catch["ErrorEquals"] == ["States.ALL"]]
+    of_this_way = {"overwrites", "failure"}
+    assert claim["Assign"].keys() - of_this_way == failed["Assign"].keys() - of_this_way
+    for name in claim["Assign"].keys() - of_this_way:
+        assert claim["Assign"][name] == failed["Assign"][name], name
 
 
 @each_machine

@@ -38,14 +38,28 @@ from tests.workflow.rules import (
     SOUND,
     TASKS,
     THROTTLED,
+    UNNAMED,
     End,
     expected,
     expected_of_answer,
 )
 
 PHOTO = photo(96, 80)  # as small as Rekognition takes it
-OPERATIONS = {"lambda": "Invoke", "dynamodb": "UpdateItem", "sns": "Publish"}
-ACTIONS = {"lambda": "lambda:InvokeFunction", "dynamodb": "dynamodb:UpdateItem", "sns": "sns:Publish"}
+OPERATIONS = {
+    "lambda": ("lambda", "Invoke"),
+    "dynamodb": ("dynamodb", "UpdateItem"),
+    "sns": ("sns", "Publish"),
+    "s3": ("s3", "HeadObject"),
+    "states": ("stepfunctions", "StartExecution"),
+}
+"""What boto3 calls a service, and the operation that a Task asks it for."""
+ACTIONS = {
+    "lambda": "lambda:InvokeFunction",
+    "dynamodb": "dynamodb:UpdateItem",
+    "sns": "sns:Publish",
+    "s3": "s3:GetObject",
+    "states": "states:StartExecution",
+}
 
 
 class Case:
@@ -86,13 +100,15 @@ class Case:
     def fail(self, service, task, error, times, *, effective=False):
         """Let the next calls of a Task for this picture fail; with an empty error, stay without an answer."""
         words = [self.word]
-        words += [f"{task}Function"] if service == "lambda" else ['"FAILED"'] if task == "RecordFailure" else []
-        operation = "GetItem" if task == "ReadRecord" else OPERATIONS[service]
+        marks = {"RecordFailure": '"FAILED"', "StartProcessing": "waited_"}  # of a call that others make, too
+        words += [f"{task}Function"] if service == "lambda" else [marks[task]] if task in marks else []
+        status = 200 if service == "lambda" and not error.startswith("Lambda.") else 503 if service == "s3" else 0
+        service, operation = OPERATIONS[service]
+        operation = "GetItem" if task == "ReadRecord" else operation
         which = {"times": times, "containing": words, "effective": effective}
         if error:
-            of_function = service == "lambda" and not error.startswith("Lambda.")
-            code = error if of_function else error.split(".")[1]
-            self.pipeline.fault(service, operation, code, status=200 * of_function, **which)
+            code = error if status == 200 else error.split(".")[1]
+            self.pipeline.fault(service, operation, code, status=status, **which)
         else:
             self.pipeline.hang(service, operation, **which)
 
@@ -102,11 +118,10 @@ class Case:
             return deletion(self.pipeline, self.key)
         event = uploaded(self.pipeline, self.key)
         event["detail"]["object"]["sequencer"] = f"{time.time_ns():016X}"
-        if self.machine == "ProcessImage":
-            answer = self.pipeline.client("s3").put_object(
-                Bucket=self.pipeline.uploads_bucket, Key=self.key, Body=PHOTO
-            )
-            entity = {"version-id": answer["VersionId"], "etag": answer["ETag"].strip('"'), "size": len(PHOTO)}
+        if self.machine in ("ProcessImage", "WaitForContent"):
+            body = PHOTO if self.machine == "ProcessImage" else b""
+            answer = self.pipeline.client("s3").put_object(Bucket=self.pipeline.uploads_bucket, Key=self.key, Body=body)
+            entity = {"version-id": answer["VersionId"], "etag": answer["ETag"].strip('"'), "size": len(body)}
             event["detail"]["object"] |= entity
             return event
         self.leave_unfinished(event)
@@ -155,8 +170,14 @@ class Case:
         over = lambda: states.describe_execution(executionArn=self.arn)["status"] != "RUNNING"  # noqa: E731
         self.pipeline.wait_until(over, f"{self.name} of {self.task}", 60)
         failed = states.describe_execution(executionArn=self.arn)["status"] != "SUCCEEDED"
-        if failed and self.machine == "ProcessImage":
+        if self.machine == "WaitForContent":
+            self.pipeline.wait_until(self.is_processed, f"what {self.name} of {self.task} has started", 60)
+        if failed and self.machine in ("ProcessImage", "WaitForContent"):
             self.pipeline.wait_until(self.is_settled, f"{self.name} of {self.task} to be settled", 60)
+
+    def is_processed(self):
+        executions = self.pipeline.executions("ProcessImageStateMachine")
+        return not any(execution.running for execution in executions if execution.key == self.key)
 
     def is_settled(self):
         return any(
@@ -231,7 +252,8 @@ def check(pipeline, cases):
         case.wait()
     assert not wrong(cases), wrong(cases)
     pipeline.clear()
-    redriven = [case for case in cases if case.machine != "ProcessImage" and case.end.execution]
+    settled = ("ProcessImage", "WaitForContent")
+    redriven = [case for case in cases if case.machine not in settled and case.end.execution]
     for case in redriven:
         case.end, case.calls = SOUND[case.machine, case.task], 1
         case.redrive()
@@ -303,11 +325,12 @@ def test_an_answer_that_is_none(quiet_pipeline, machine, task):
     ],
 )
 def test_a_permission_that_is_missing(quiet_pipeline, machine, task, role, error):
-    """The workflow may not call, or its function may do nothing: it is tried once, and the upload has its outcome."""
+    """The workflow may not call, or its function may do nothing: the upload has its outcome after one try."""
     end = LASTING[machine, task]
     if task == "ClaimUpload":
         end = replace(end, error=(FAULT, "ProcessImage"))  # nor may it record the failure: SettleImage does
-    case = Case(quiet_pipeline, machine, task, role, end.by(error), 1)
+    calls = UNNAMED if error == "S3.S3Exception" else 1  # a denial has no name of its own there
+    case = Case(quiet_pipeline, machine, task, role, end.by(error), calls)
     called = (
         f"arn:aws:lambda:*:*:function:image-pipeline-{task}Function" if SERVICES[machine, task] == "lambda" else "*"
     )

@@ -27,13 +27,14 @@ from local.pipeline import Execution, Pipeline
 from tests.pictures import photo
 from tests.workflow.conftest import renditions, silent_bucket
 
-BODIES = {"photo": photo(64, 48), "other photo": photo(48, 64), "words": b"These are words."}
+BODIES = {"photo": photo(64, 48), "other photo": photo(48, 64), "words": b"These are words.", "nothing": b""}
 FAULTS = [
     ("dynamodb", "UpdateItem", "InternalServerError"),
     ("dynamodb", "UpdateItem", "ThrottlingException"),
     ("lambda", "Invoke", "ServiceException"),
     ("s3", "PutObject", "SlowDown"),
     ("s3", "ListObjectVersions", "InternalError"),
+    ("stepfunctions", "StartExecution", "ThrottlingException"),
 ]
 CRASHES = ("ValidateImage", "GenerateThumbnails", "ExtractMetadata", "StoreResults", "CleanRenditions")
 """Functions that a process ends in, before their work or after; once each, as two crashes in a row are no chance."""
@@ -77,7 +78,7 @@ def expected(happenings: list[Happening]) -> set[str]:
     last = happenings[-1]
     if last.kind == "deletion":
         return {"DELETED"}
-    outcome = {"FAILED" if last.kind == "words" else "COMPLETED"}
+    outcome = {"FAILED" if last.kind in ("words", "nothing") else "COMPLETED"}
     return outcome | {"FAILED"} if last.aborted else outcome
 
 
@@ -102,7 +103,8 @@ class Teller:
         self.events = [self.happen(number, each) for number, each in enumerate(story.happenings)]
         name = self.key.removeprefix("uploads/")
         for service, operation, code in story.faults:
-            pipeline.fault(service, operation, code, times=2, containing=name)
+            of_a_workflow = ["waited_"] if service == "stepfunctions" else []  # not of the story itself
+            pipeline.fault(service, operation, code, times=2, containing=[name, *of_a_workflow])
         for function, effective in story.crashes:
             where: Any = {"containing": [name, f"{function}Function"], "effective": effective}
             pipeline.fault("lambda", "Invoke", "Runtime.ExitError", status=200, **where)
@@ -137,7 +139,8 @@ class Teller:
 
     def deliver(self, number: int) -> str:
         """Start what the event of a happening starts."""
-        machine = "DeleteImage" if self.story.happenings[number].kind == "deletion" else "ProcessImage"
+        machines = {"deletion": "DeleteImage", "nothing": "WaitForContent"}
+        machine = machines.get(self.story.happenings[number].kind, "ProcessImage")
         arn: str = self.pipeline.client("stepfunctions").start_execution(
             stateMachineArn=self.pipeline.outputs[f"{machine}StateMachineArn"],
             name=str(uuid.uuid4()),
@@ -156,10 +159,12 @@ class Teller:
         return [execution for execution in self.pipeline.executions() if self.key in json.dumps(execution.event)]
 
     def is_over(self) -> bool:
-        executions = self.executions()
-        unfinished = [e for e in executions if ":image-pipeline-Process" in e.arn and e.status != "SUCCEEDED"]
+        waiting = [e for e in self.pipeline.executions("WaitForContentStateMachine") if e.key == self.key]
+        executions = self.executions()  # after that look: what has waited starts the other one before it ends
+        settled = (":image-pipeline-Process", ":image-pipeline-Wait")
+        unfinished = [e for e in executions if any(each in e.arn for each in settled) and e.status != "SUCCEEDED"]
         settling = [e for e in executions if ":image-pipeline-Settle" in e.arn]
-        return not any(e.running for e in executions) and len(settling) >= len(unfinished)
+        return not any(e.running for e in (*waiting, *executions)) and len(settling) >= len(unfinished)
 
     def check(self) -> None:
         record, last = self.pipeline.record(self.key), len(self.events) - 1

@@ -59,7 +59,7 @@ def rejection(error=errors.CorruptImageError):
 def test_a_photo_takes_the_main_path(outcome, key):
     """Claim, validate, process, store, notify: nothing more, and one notification."""
     seen = outcome(key, PHOTO)
-    assert seen.states == ["IsFolderMarker", "ClaimUpload", *STEPS, "NotifySuccess"]
+    assert seen.states == ["ClaimUpload", *STEPS, "NotifySuccess"]
     assert seen.execution.status == "SUCCEEDED"
     assert seen.record["status"] == "COMPLETED"
     assert seen.notified == ["SUCCESS"]
@@ -338,26 +338,6 @@ def test_an_overwrite_starts_with_a_clean_record(pipeline, outcome, key):
     assert good.record["status"] == "COMPLETED"
     assert "error" not in good.record
     assert good.record["createdAt"] == failed.record["createdAt"]
-
-
-@pytest.mark.parametrize("name", ["uploads/workflow/folder/", "uploads/"])
-def test_a_folder_marker_is_ignored_quietly(pipeline, name):
-    """No record, no notification, no failure."""
-    version = pipeline.upload(name, b"")
-    assert pipeline.wait_for(name, version) is None
-    (execution,) = [each for each in pipeline.executions() if each.key == name]
-    assert pipeline.states_entered(execution) == ["IsFolderMarker", "FolderMarkerIgnored"]
-    assert name not in [each["MessageAttributes"]["imageKey"]["Value"] for each in pipeline.notifications()]
-
-
-def test_a_key_that_ends_in_a_slash_but_has_bytes_is_an_upload(outcome, key):
-    """Only the empty marker is ignored; a picture is never."""
-    assert outcome(key + "/", PHOTO).record["status"] == "COMPLETED"
-
-
-def test_an_empty_upload_is_rejected_by_name(outcome, key):
-    """Zero bytes and no folder: somebody's upload went wrong and they must learn of it."""
-    assert outcome(key, b"").record["error"]["code"] == "EmptyUploadError"
 
 
 def test_a_claim_that_is_throttled_is_tried_again(pipeline, outcome, key):

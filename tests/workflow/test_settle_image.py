@@ -82,6 +82,36 @@ def test_an_execution_that_ended_without_an_outcome_gets_one(pipeline, key, stat
 
 
 @pytest.mark.parametrize(
+    ("status", "more", "code"),
+    [
+        ("ABORTED", {}, "ExecutionAbortedError"),
+        ("TIMED_OUT", {}, "ExecutionTimedOutError"),
+        ("FAILED", {"error": "StepFunctions.StateMachineDoesNotExistException"}, None),
+    ],
+)
+def test_a_wait_for_content_that_ended_without_an_outcome_gets_one(pipeline, key, status, more, code):
+    """No upload is lost while it is waited for: the record is made here, and somebody is told, who was not before."""
+    event = ended(pipeline, uploaded(pipeline, key), "waiting", status, machine="WaitForContent", **more)
+    states = settle(pipeline, event)
+    assert states[-4:] == ["RecordFailure", "WasNotified", "NotifyFailure", "CleanRenditions"]
+    record = pipeline.record(key)
+    assert (record["status"], record["error"]["step"]) == ("FAILED", "WaitForContent")
+    assert record["error"]["code"] == (code or more["error"])
+    (notification,) = about(pipeline, key)
+    assert event["detail"]["executionArn"] in notification["Message"]
+
+
+def test_a_wait_that_has_started_what_processes_is_not_settled(pipeline, key):
+    """Its answer was lost, and the upload has its outcome, or will have it."""
+    event, _ = claimed(pipeline, key)
+    record = pipeline.record(key)
+    waited = ended(pipeline, event, "waiting", "FAILED", machine="WaitForContent", error="States.Timeout")
+    assert settle(pipeline, waited)[-1] == "AlreadySettled"
+    assert pipeline.record(key) == record
+    assert about(pipeline, key) == []
+
+
+@pytest.mark.parametrize(
     ("more", "told"),
     [({"stopDate": 1577880001234}, {"ProcessImage": 1234}), ({"stopDate": None}, {}), ({}, {})],
 )

@@ -55,6 +55,22 @@ def test_a_deleted_upload_can_be_restored():
     assert version in [each["VersionId"] for each in versions()["Versions"]]
 
 
+@pytest.mark.parametrize("image_key", ["uploads/folder/", "uploads/"])
+def test_a_folder_marker_cannot_be_reprocessed(machine, image_key):
+    """It is no upload, so it never gets a record; an upload whose name ends so is one."""
+    put_upload(image_key, b"")
+    with pytest.raises(UploadNotFoundError, match="folder marker"):
+        reprocess(machine, image_key)
+    put_upload(image_key, b"x")
+    assert reprocess(machine, image_key)["detail"]["object"]["size"] == 1
+
+
+def test_an_empty_upload_is_reprocessed_at_once(machine):
+    """Whoever asks for it has waited already."""
+    put_upload("uploads/empty.jpg", b"")
+    assert reprocess(machine, "uploads/empty.jpg")["detail"]["object"]["size"] == 0
+
+
 def test_a_claim_that_comes_between_the_looks_wins(machine, monkeypatch):
     """Its order is newer than the one that the reprocess takes, so the workflow turns the reprocess down."""
     put_upload("uploads/a.jpg", b"x")

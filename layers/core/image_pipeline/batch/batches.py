@@ -204,7 +204,7 @@ def _start(client: aws.Client, stack: Stack, each: Wanted, name: str) -> list[St
         logger.info("upload has been replaced", execution=name)
         return []
     done = upload.is_older(each.sequencer) if each.sequencer else upload.is_claimed
-    if (done and not each.again) or (upload.head["ContentLength"] == 0 and each.key.endswith("/")):
+    if (done and not each.again) or upload.is_folder_marker:
         logger.info("nothing to do", execution=name)
         return []
     # Without a sequencer, what is new takes the place of what is known: an event of its own would be lost for ever.

@@ -105,11 +105,14 @@ def reprocess(
         The execution's ARN.
 
     Raises:
-        UploadNotFoundError: there is none.
+        UploadNotFoundError: there is none, or it is a folder marker.
         TooSoonError: the cooldown is not over.
         StorageUnavailableError: AWS did not answer.
     """
-    event = Upload.look(client, bucket, table, image_key).event(again=True)
+    upload = Upload.look(client, bucket, table, image_key)
+    if upload.is_folder_marker:
+        raise UploadNotFoundError(f"{image_key!a} is a folder marker, not an upload.", "Name an upload in that folder.")
+    event = upload.event(again=True)
     if cooldown_seconds:
         _begin_cooldown(client, table, image_key, cooldown_seconds)
     with _named_errors(image_key):
@@ -234,6 +237,11 @@ class Upload:
     def etag(self) -> str:
         """Without quotes."""
         return str(self.head["ETag"].strip('"'))
+
+    @property
+    def is_folder_marker(self) -> bool:
+        """Whether it is one of the empty objects with which S3's console makes folders."""
+        return self.key.endswith("/") and not self.head["ContentLength"]
 
     @property
     def is_claimed(self) -> bool:
