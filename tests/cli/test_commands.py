@@ -16,8 +16,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from cli import commands
-from cli import redrive
+from cli import commands, redrive
 from cli.commands import LEFT, NO_STACK, OK, USAGE, main
 from cli.stack import deployed
 from local.pipeline import ROOT, Pipeline
