@@ -7,7 +7,10 @@ point at the same megabyte costs nothing.
 from __future__ import annotations
 
 import struct
+import sys
+from array import array
 from dataclasses import dataclass
+from typing import Any
 
 from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Reader
 
@@ -15,6 +18,8 @@ _UNITS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 """Bytes of one value, by type; 129 is the UTF-8 of Exif 3.0."""
 _INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _RATIONALS = {5: "I", 10: "i"}
+_FLOATS = {11: "f", 12: "d"}
+_TABLES = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _TEXTS = frozenset({2, 7, 129})
 _MOST_ENTRIES = 4096
 _MOST_TEXT = 64 * 1024
@@ -39,13 +44,24 @@ class Entry:
 class Directory:
     """One directory: its tags, whose values are read on demand, and the offset of the next one."""
 
-    def __init__(self, reader: Reader, little: bool, entries: dict[int, Entry], following: int) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        little: bool,
+        entries: dict[int, Entry],
+        following: int,
+        repeated: frozenset[int] = frozenset(),
+    ) -> None:
         self._reader = reader
         self._order = "<" if little else ">"
+        self.little = little
+        """Whether numbers are little-endian."""
         self.entries = entries
         """By tag; the first of each tag."""
         self.following = following
         """Offset of the next directory; 0 at the end."""
+        self.repeated = repeated
+        """Tags that it has more than once."""
 
     def __contains__(self, tag: int) -> bool:
         """Whether the directory has this tag."""
@@ -56,7 +72,7 @@ class Directory:
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in _INTEGERS:
             return ()
-        return self._unpack(entry, min(entry.count, most), _INTEGERS[entry.kind])
+        return self._unpack(entry, f"{min(entry.count, most)}{_INTEGERS[entry.kind]}")
 
     def integer(self, tag: int, default: int = 0) -> int:
         """The first integer of a tag, or `default`."""
@@ -80,11 +96,44 @@ class Directory:
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in _RATIONALS:
             return ()
-        numbers = self._unpack(entry, min(entry.count, most), 2 * _RATIONALS[entry.kind])
+        numbers = self._unpack(entry, f"{2 * min(entry.count, most)}{_RATIONALS[entry.kind]}")
         return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
-    def _unpack(self, entry: Entry, count: int, codes: str) -> tuple[int, ...]:
-        form = self._order + codes * count
+    def numbers(self, tag: int, most: int = 8) -> tuple[float, ...]:
+        """The first `most` numbers of a tag of any numeric type; none where one of them is a division by zero."""
+        entry = self.entries.get(tag)
+        if entry is None:
+            return ()
+        if entry.kind in _RATIONALS:
+            pairs = self.rationals(tag, most)
+            return tuple(top / bottom for top, bottom in pairs) if all(bottom for _, bottom in pairs) else ()
+        if entry.kind in _FLOATS:
+            return self._unpack(entry, f"{min(entry.count, most)}{_FLOATS[entry.kind]}")
+        return self.integers(tag, most)
+
+    def table(self, tag: int, most: int) -> array[int]:
+        """All unsigned integers of a tag in few bytes of memory; none where it is missing or of another type.
+
+        Raises:
+            BrokenContainerError: there are more than `most`, or they are cut off.
+        """
+        entry = self.entries.get(tag)
+        if entry is None or entry.kind not in _TABLES:
+            return array("I")
+        if entry.count > most:
+            raise BrokenContainerError(f"{entry.count} values of tag {tag}")
+        values = array(_TABLES[entry.kind], self._reader.take(entry.start, entry.length))
+        if self.little != (sys.byteorder == "little"):
+            values.byteswap()
+        return values
+
+    def block(self, tag: int) -> Reader:
+        """The bytes of a tag as a reader of its own, not read yet; of size 0 where it is missing."""
+        entry = self.entries.get(tag)
+        return self._reader.part(entry.start, entry.length) if entry else self._reader.part(0, 0)
+
+    def _unpack(self, entry: Entry, codes: str) -> tuple[Any, ...]:
+        form = self._order + codes
         try:
             return struct.unpack(form, self._reader.take(entry.start, struct.calcsize(form)))
         except BrokenContainerError:
@@ -109,6 +158,8 @@ class Tiff:
         """BigTIFF, with offsets of eight bytes."""
         if not self.big and self._number(2, 2) != 42:
             raise BrokenContainerError("no TIFF version")
+        if self.big and self._number(4, 4) != (8 if self.little else 8 << 16):
+            raise BrokenContainerError("BigTIFF whose offsets do not have eight bytes")
         self.first = self._number(8, 8) if self.big else self._number(4, 4)
         """Offset of the first directory."""
 
@@ -122,10 +173,12 @@ class Tiff:
         count, start, entry_bytes, _ = self._table(offset)
         table = self._reader.take(start, count * entry_bytes)
         entries: dict[int, Entry] = {}
+        repeated = set()
         for at in range(0, len(table), entry_bytes):
             tag, entry = self._entry(table[at : at + entry_bytes], start + at)
-            entries.setdefault(tag, entry)
-        return Directory(self._reader, self.little, entries, self.following(offset))
+            if entries.setdefault(tag, entry) is not entry:
+                repeated.add(tag)
+        return Directory(self._reader, self.little, entries, self.following(offset), frozenset(repeated))
 
     def following(self, offset: int) -> int:
         """Offset of the directory after the one at `offset`, without reading that one; 0 at the end.

@@ -1,0 +1,264 @@
+"""Strips and tiles of a TIFF → their samples.
+
+Uncompressed ones are read in place, and JPEG goes to the JPEG decoder. Everything else is handed to libtiff, through
+Pillow, inside a small new TIFF with a directory of ours: libtiff sees no tag that admission has not judged and no other
+page. Strips and tiles that follow each other are decoded together, as one stack.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import struct
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+
+import PIL
+from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
+
+from image_pipeline.errors import CorruptImageError
+from image_pipeline.imaging.containers.jpeg import segments
+from image_pipeline.imaging.decoders import fax
+from image_pipeline.imaging.decoders import jpeg as jpeg_decoder
+from image_pipeline.imaging.formats import jpeg as jpeg_format
+from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.formats.tiff_layout import FAX, Compression, Layout, Photometric, Tag
+from image_pipeline.imaging.reader import Reader
+
+Image.MAX_IMAGE_PIXELS = None  # admission has judged the size; Pillow's own limit would contradict it
+
+_REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
+_LONG = 4
+
+_DECLARED: dict[str, tuple[int, tuple[int, ...]]] = {
+    "L": (1, ()),
+    "LA": (1, (2,)),
+    "RGB": (2, ()),
+    "RGBA": (2, (2,)),
+    "CMYK": (5, ()),
+}
+"""Pixels that libtiff and Pillow decode right away, with 8 bits: how a TIFF declares them, as PhotometricInterpretation
+and ExtraSamples."""
+_DECLARED_16 = frozenset({"RGB", "RGBA", "CMYK"})
+"""Those that they also decode right away with 16 bits."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Strips or tiles of one plane that follow each other, as if they lay one below the other."""
+
+    plane: int
+    chunks: range
+    rows: int
+    """Rows of pixels in all of them."""
+
+
+def stacks(layout: Layout, most_bytes: int) -> Iterator[Stack]:
+    """All strips or tiles that are needed, in stacks of few bytes: at most `most_bytes`, or one strip or tile."""
+    step = 1 if layout.compression == Compression.JPEG else max(1, most_bytes // layout.largest_chunk)
+    for plane in layout.planes:
+        end = (plane + 1) * layout.per_plane
+        for first in range(end - layout.per_plane, end, step):
+            chunks = range(first, min(end, first + step))
+            rows = (len(chunks) - 1) * layout.chunk_height + layout.rows(chunks[-1])
+            yield Stack(plane, chunks, rows)
+
+
+def with_smaller_strips(layout: Layout, most_bytes: int) -> Layout:
+    """The same picture, if uncompressed in one strip, as if it were stored in several."""
+    if layout.compression != Compression.NONE or layout.tiled or layout.per_plane > 1:
+        return layout
+    units = max(1, most_bytes // layout.row_bytes)
+    rows = units * layout.subsampling[1]
+    if rows >= layout.height:
+        return layout
+    steps = range(-(-layout.height // rows))
+    smaller = replace(layout, chunk_height=rows)
+    offsets = array("Q", (start + step * units * layout.row_bytes for start in layout.offsets for step in steps))
+    return replace(smaller, offsets=offsets, counts=array("Q", map(smaller.raw_bytes, range(len(offsets)))))
+
+
+def stacked_image(data: bytes, layout: Layout, stack: Stack, mode: str) -> Image.Image:
+    """A stack of pixels that Pillow decodes right away; see `decodes_directly`."""
+    size = layout.chunk_width, stack.rows
+    if layout.compression == Compression.JPEG:
+        return _jpeg(layout, _stored(data, layout, stack.chunks[0]), size)
+    if layout.compression != Compression.NONE:
+        return _unpacked(data, layout, stack, mode)
+    raw = mode if layout.bits == 8 else f"{mode};16{'L' if layout.little else 'B'}"
+    return Image.frombytes(mode, size, _joined(data, layout, stack), "raw", raw)
+
+
+def decodes_directly(layout: Layout, mode: str) -> bool:
+    """Whether the samples of a strip or tile are the pixels of an image of this mode."""
+    if layout.compression == Compression.JPEG:
+        return True
+    known = mode in (_DECLARED if layout.bits == 8 else _DECLARED_16 if layout.bits == 16 else ())
+    return known and layout.subsampling == (1, 1) and layout.channels == Image.getmodebands(mode)
+
+
+def stacked_bytes(data: bytes, layout: Layout, stack: Stack) -> bytes:
+    """The rows of a stack as they were before compression; differences of a predictor are still to be undone."""
+    if layout.compression == Compression.NONE:
+        return bytes(_joined(data, layout, stack))
+    if layout.compression in FAX:
+        return _fax_rows(data, layout, stack)
+    return _unpacked(data, layout, stack).tobytes()
+
+
+def old_jpeg(reader: Reader, layout: Layout) -> Image.Image:
+    """The picture of an old-style JPEG TIFF that holds one ordinary JPEG stream."""
+    start, count = layout.tags.integer(Tag.JPEG_STREAM), layout.tags.integer(Tag.JPEG_STREAM_BYTES)
+    stream = reader.part(start, count or reader.size).data
+    return _jpeg(layout, stream, (layout.width, layout.height))
+
+
+# The bytes of the file ------------------------------------------------------------------------------------------------
+
+
+def _stored(data: bytes, layout: Layout, chunk: int) -> memoryview:
+    start = layout.offsets[chunk]
+    return memoryview(data)[start : start + layout.counts[chunk]]
+
+
+def _blocks(data: bytes, layout: Layout, stack: Stack) -> Sequence[bytes | memoryview]:
+    blocks = [_stored(data, layout, chunk) for chunk in stack.chunks]
+    if layout.tags.integer(Tag.FILL_ORDER, 1) == 2:
+        return [bytes(block).translate(_REVERSED) for block in blocks]
+    return blocks
+
+
+def _joined(data: bytes, layout: Layout, stack: Stack) -> bytes | memoryview:
+    blocks = _blocks(data, layout, stack)
+    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+
+# libtiff --------------------------------------------------------------------------------------------------------------
+
+
+def _unpacked(data: bytes, layout: Layout, stack: Stack, mode: str = "") -> Image.Image:
+    """A stack decoded by libtiff: as an image of `mode`, else its bytes as grey pixels."""
+    if mode:
+        photometric, extras = _DECLARED[mode]
+        tags = _shape(layout.chunk_width, stack.rows, layout.chunk_height, layout.bits, layout.channels)
+        tags |= {Tag.PHOTOMETRIC: (photometric,), Tag.PREDICTOR: (layout.predictor,)}
+        tags |= {Tag.EXTRA_SAMPLES: extras} if extras else {}
+    else:
+        down = layout.subsampling[1]
+        tags = _shape(layout.row_bytes, -(-stack.rows // down), -(-layout.chunk_height // down), 8, 1)
+    return _load(layout, tags, _blocks(data, layout, stack))
+
+
+def _fax_rows(data: bytes, layout: Layout, stack: Stack) -> bytes:
+    """The rows of a stack of fax data, which has to be complete."""
+    width, height = layout.chunk_width, layout.chunk_height
+    blocks = _blocks(data, layout, stack)
+    if layout.compression == Compression.FAX3:
+        for chunk, block in zip(stack.chunks, blocks, strict=True):
+            if fax.lacks_lines(bytes(block), layout.rows(chunk)):
+                raise _damaged(layout)
+    options = {tag: (layout.tags.integer(tag),) for tag in (Tag.T4_OPTIONS, Tag.T6_OPTIONS) if tag in layout.tags}
+    if layout.compression != Compression.FAX4:
+        return _load(layout, _shape(width, stack.rows, height, 1, 1) | options, blocks).tobytes()
+    mark, marked_row = fax.marked_block(width, height)
+    pairs = [block for pair in zip([mark] * len(blocks), blocks, strict=True) for block in pair]
+    rows = _load(layout, _shape(width, len(blocks) * height + stack.rows, height, 1, 1) | options, pairs).tobytes()
+    block_bytes = height * layout.row_bytes
+    blocks = [rows[at : at + block_bytes] for at in range(block_bytes, len(rows), 2 * block_bytes)]
+    if marked_row.strip(b"\0") and any(block.endswith(marked_row) for block in map(bytes, blocks)):
+        raise _damaged(layout)
+    return b"".join(blocks)
+
+
+def _shape(width: int, rows: int, rows_of_strip: int, bits: int, channels: int) -> dict[int, Sequence[int]]:
+    return {
+        Tag.WIDTH: (width,),
+        Tag.HEIGHT: (rows,),
+        Tag.ROWS_PER_STRIP: (min(rows, rows_of_strip),),
+        Tag.BITS: (bits,) * channels,
+        Tag.SAMPLES: (channels,),
+        Tag.PHOTOMETRIC: (Photometric.BLACK_IS_ZERO,),
+    }
+
+
+def _load(layout: Layout, tags: dict[int, Sequence[int]], strips: Sequence[bytes | memoryview]) -> Image.Image:
+    _silence()
+    compression = Compression.DEFLATE if layout.compression == Compression.OLD_DEFLATE else layout.compression
+    opened = TiffImageFile(io.BytesIO(_tiff({**tags, Tag.COMPRESSION: (compression,)}, strips, layout.little)))
+    try:
+        opened.load()
+    except OSError as error:
+        raise _damaged(layout) from error
+    return opened
+
+
+def _tiff(tags: dict[int, Sequence[int]], strips: Sequence[bytes | memoryview], little: bool) -> bytes:
+    """A TIFF of one page: its directory, the values that do not fit into it, and its strips."""
+    order = "<" if little else ">"
+    counts = [len(strip) for strip in strips]
+    tags = dict(sorted({**tags, Tag.STRIP_OFFSETS: counts, Tag.STRIP_BYTES: counts}.items()))
+    outside_start = 8 + 2 + 12 * len(tags) + 4
+    strips_start = outside_start + sum(4 * len(values) for values in tags.values() if len(values) > 1)
+    tags[Tag.STRIP_OFFSETS] = list(accumulate(counts, initial=strips_start))[:-1]
+    table, outside = b"", b""
+    for tag, values in tags.items():
+        packed = struct.pack(f"{order}{len(values)}I", *values)
+        place = packed if len(values) == 1 else struct.pack(f"{order}I", outside_start + len(outside))
+        outside += b"" if len(values) == 1 else packed
+        table += struct.pack(f"{order}HHI", tag, _LONG, len(values)) + place
+    head = (b"II*\0" if little else b"MM\0*") + struct.pack(f"{order}IH", 8, len(tags))
+    return b"".join((head, table, bytes(4), outside, *strips))
+
+
+def _damaged(layout: Layout) -> CorruptImageError:
+    what = "tile" if layout.tiled else "strip"
+    return CorruptImageError(
+        f"The TIFF is damaged or cut off: a {what} of it does not hold all of its pixels.",
+        "It was probably not transferred completely: upload it again from the original.",
+    )
+
+
+@lru_cache(maxsize=1)
+def _silence() -> None:
+    """Keep libtiff from writing to standard error: a hostile fax would fill the log, a line for each of its rows."""
+    home = Path(PIL.__file__).parent
+    for path in (*home.parent.glob("pillow.libs/libtiff-*.so*"), *home.glob(".dylibs/libtiff.*.dylib")):
+        ctypes.CDLL(str(path)).TIFFSetErrorHandler(None)
+
+
+# JPEG -----------------------------------------------------------------------------------------------------------------
+
+
+def _jpeg(layout: Layout, stored: bytes | memoryview, size: tuple[int, int]) -> Image.Image:
+    """A strip or tile that is a JPEG stream, perhaps without the tables that all of them share.
+
+    Raises:
+        CorruptImageError: it has another size or other channels than the page.
+    """
+    reader = Reader.of(_ordinary_jpeg(layout, bytes(stored)))
+    header = jpeg_format.read_header(reader, Limits())
+    channels = {"L": 1, "RGB": 3}.get(header.mode, 4)
+    # The last strip may have as many rows as the others, although the page ends before.
+    if header.width != size[0] or not size[1] <= header.height <= layout.chunk_height or channels != layout.channels:
+        raise CorruptImageError(
+            f"The TIFF contradicts itself: its JPEG data has {header.width} × {header.height} pixels where "
+            f"{size[0]} × {size[1]} belong.",
+            "Export the picture again and upload it.",
+        )
+    return jpeg_decoder.decode(reader, header, 1.0).image.crop((0, 0, *size))
+
+
+def _ordinary_jpeg(layout: Layout, stream: bytes) -> bytes:
+    """The stream with its tables and nothing that changes its colours: only the TIFF says what its channels are."""
+    tables = layout.tags.block(Tag.JPEG_TABLES).data
+    whole = b"\xff\xd8" + tables[2:].removesuffix(b"\xff\xd9") + stream[2:]
+    parts = list(segments(Reader.of(whole)))
+    needed = b"".join(whole[part.start - 4 : part.end] for part in parts if not 0xE0 <= part.marker <= 0xFE)
+    transform = layout.photometric == Photometric.YCBCR
+    adobe = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes((transform,)) if layout.channels == 3 else b""
+    return b"\xff\xd8" + adobe + needed + whole[parts[-1].end :]
