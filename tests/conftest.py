@@ -40,7 +40,11 @@ os.environ |= {
 hypothesis.settings.register_profile("any speed", deadline=None)  # a slow machine is no failure
 hypothesis.settings.load_profile("any speed")
 
-heavy = pytest.mark.skipif("HEAVY" not in os.environ, reason="takes long; `make test-all` runs it")
+
+def heavy(test: Any) -> Any:
+    """Mark a test that takes too long for every change."""
+    skip = pytest.mark.skipif("HEAVY" not in os.environ, reason="takes long; `make test-all` runs it")
+    return skip(pytest.mark.timeout(3600)(test))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -150,6 +150,12 @@ def test_no_sleep_in_the_tests():
         assert not [call for call in calls if isinstance(call, ast.Attribute) and call.attr == "sleep"], path
 
 
+def test_no_test_can_hang(pytestconfig):
+    """A limit holds for every test, so a run ends and says which test it was."""
+    assert pytestconfig.pluginmanager.hasplugin("timeout")
+    assert float(pytestconfig.getini("timeout")) > 0
+
+
 def test_links_between_documents_lead_somewhere():
     """A reader who follows a link arrives."""
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:

@@ -582,6 +582,7 @@ def speaks_of(permission: Permission, action: str, resource: str) -> bool:
     return parsed.applies(policy.Request(action, resource))
 
 
+@pytest.mark.timeout(1800)  # it runs the pipeline once for each permission
 def test_every_permission_is_needed(pipeline):
     """Without any single one a run fails; what no run needs is listed above with its reason, and nothing else is."""
     used: dict[Callable[[Pipeline], str | None], list[Any]] = {}

@@ -210,6 +210,7 @@ def quiet_pipeline(pipeline: Pipeline) -> Iterator[Pipeline]:
         yield pipeline
 
 
+@pytest.mark.timeout(60 * (EXAMPLES + 1))  # a minute for each example and one for the start, far more than it takes
 @settings(
     max_examples=EXAMPLES,
     derandomize="INTERLEAVINGS" not in os.environ,
