@@ -121,9 +121,9 @@ def test_every_function_folder_is_a_function_of_the_template(template):
         assert functions[f"{name}Function"]["LoggingConfig"]["LogGroup"] == {"Ref": f"{name}LogGroup"}
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [module for module in MODULES if module.count(".") < 2])
 def test_unit_tests_mirror_the_core(module):
-    """The tests of a module are in its package; what each format has in three folders is tested in one file."""
+    """The tests of a module are in its package; what a format has in three folders of `imaging` is tested in one file."""
     assert (ROOT / "tests" / "unit" / package(module) / f"test_{module.rpartition('.')[2]}.py").exists()
 
 

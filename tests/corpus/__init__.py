@@ -353,7 +353,9 @@ def _bad() -> Iterable[Bad]:
     for name in _FORMATS:
         yield Bad(f"{name} after 14 bytes", lambda name=name: noisy(name)[:14], CorruptImageError, name)  # type: ignore[misc]
         yield Bad(f"half a {name}", _cut(name, 0.5), CorruptImageError, name, in_header=name in ("BMP", "TIFF"))
-        yield Bad(f"nine tenths of a {name}", _cut(name, 0.9), CorruptImageError, name, in_header=name in ("BMP", "TIFF"))
+        yield Bad(
+            f"nine tenths of a {name}", _cut(name, 0.9), CorruptImageError, name, in_header=name in ("BMP", "TIFF")
+        )
     jpeg, whole_png = saved(quarters(), "JPEG"), saved(quarters(), "PNG")
     yield Bad("JPEG of no height", lambda: changed(jpeg, _frame(jpeg) + 1, b"\0\0"), CorruptImageError, "240 × 0")
     yield Bad("JPEG of two channels", lambda: changed(jpeg, _frame(jpeg) + 5, b"\2"), CorruptImageError, "2 colour")
