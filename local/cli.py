@@ -43,11 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     _STOP.clear()
-    with contextlib.suppress(ValueError):  # only the main thread may
-        for each in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(each) != signal.SIG_IGN:  # a shell's background job is not meant by Ctrl-C
-                signal.signal(each, _interrupt)
     try:
+        _handle_interruptions()
         code: int = options.command(options)
     except KeyboardInterrupt:
         print("Interrupted; nothing is left running.", file=sys.stderr)
@@ -58,9 +55,26 @@ def main(arguments: list[str] | None = None) -> int:
     return code
 
 
+def _handle_interruptions() -> None:
+    sys.unraisablehook = _keep_quiet
+    with contextlib.suppress(ValueError):  # only the main thread may
+        for each in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(each) != signal.SIG_IGN:  # a shell's background job is not meant by Ctrl-C
+                signal.signal(each, _interrupt)
+
+
 def _interrupt(*_: object) -> None:
+    """Let the command clean up the first time; the second time, leave the rest to the server, which follows."""
+    if _STOP.is_set():
+        os._exit(INTERRUPTED)
     _STOP.set()  # Python drops an exception that meets it inside a callback of its own
     raise KeyboardInterrupt
+
+
+def _keep_quiet(dropped: Any) -> None:
+    """Print no traceback of an interruption that Python has dropped: `_STOP` knows of it."""
+    if not isinstance(dropped.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(dropped)
 
 
 def _nap(seconds: float) -> None:

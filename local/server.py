@@ -1,8 +1,8 @@
 """The process behind a local pipeline: endpoint, functions and HTTP API, deployed and ready.
 
 It reads its configuration as one line of JSON from standard input, answers one line on standard output, and ends when
-standard input does: whatever happens to the parent, nothing is left behind. moto keeps its state in globals, so a
-process of its own also keeps it apart from moto in a test.
+standard input does, also while it starts: whatever happens to the parent, nothing is left behind. moto keeps its state
+in globals, so a process of its own also keeps it apart from moto in a test.
 """
 
 import json
@@ -21,7 +21,24 @@ from local.wsgi import Application, Environ, StartResponse
 
 def main() -> None:
     """Start everything, say so, and stay until the parent hangs up."""
-    configuration = Configuration(**json.loads(sys.stdin.readline()))
+    line = sys.stdin.readline()
+    if not line:
+        return  # the parent was interrupted before it could say anything
+    configuration = Configuration(**json.loads(line))
+    running: list[Callable[[], None]] = []  # what must be stopped, once there is something
+
+    def finish(*_: object) -> None:
+        try:
+            for stop in running:
+                stop()
+        finally:
+            os._exit(0)  # executions may still run in threads
+
+    def end_with_parent() -> None:
+        sys.stdin.read()
+        finish()
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing that moto prints may mix with the answer
     try:
@@ -32,15 +49,10 @@ def main() -> None:
         traceback.print_exc()
         print(json.dumps({"error": str(error) or type(error).__name__}), file=answers, flush=True)
         os._exit(1)
-
-    def finish(*_: object) -> None:
-        stop()
-        os._exit(0)  # executions may still run in threads
-
+    running.append(stop)
     signal.signal(signal.SIGTERM, finish)
     print(json.dumps(answer), file=answers, flush=True)
-    sys.stdin.read()
-    finish()
+    threading.Event().wait()
 
 
 def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, Any]]:

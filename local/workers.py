@@ -207,6 +207,7 @@ class _Worker:
         self._out_of_memory = False
         self._answers, answers = os.pipe()
         self._unread = b""
+        self._closing = threading.Lock()
         with (run_dir / "logs" / f"{function.logical_id}.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 (our own file, by our own interpreter)
                 [
@@ -267,14 +268,15 @@ class _Worker:
                 self._process.kill()
 
     def kill(self) -> None:
-        """End the process, however it is doing, and remove its files; may be called twice."""
+        """End the process, however it is doing, and remove its files; any thread may, and more than one."""
         self._process.kill()
         self._process.wait()
-        with suppress(OSError):
-            self._requests.close()
-        if self._answers >= 0:
-            os.close(self._answers)
-            self._answers = -1
+        with self._closing:  # a descriptor that is closed twice may be another's by then
+            with suppress(OSError):
+                self._requests.close()
+            if self._answers >= 0:
+                os.close(self._answers)
+                self._answers = -1
         shutil.rmtree(self._tmp, ignore_errors=True)
 
     def _read(self, seconds: float) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ from local import cli
 from local.pipeline import ROOT, StartError
 from local.show import Display, JsonLines, Words
 from local.watch import Entered
+from tests.conftest import heavy
 from tests.pictures import photo
 
 READY_SECONDS = 30
@@ -184,10 +185,73 @@ def test_an_interrupted_start_leaves_nothing(start, tmp_path, moment, how):
     processes = descendants(run)
     run.send_signal(how)
     run.communicate(timeout=30)
-    assert run.returncode in (130, -how)
+    assert run.returncode == 130
     assert gone(processes)
     left = {path.name for path in (tmp_path / "run").iterdir()} if (tmp_path / "run").exists() else set()
     assert left <= {"logs"}
+
+
+INTERRUPTED_AT = """
+import os, runpy, signal, sys
+wanted, text, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
+begun = False
+def interrupt(event, arguments):
+    global begun, times
+    begun = begun or event == "exec" and getattr(arguments[0], "co_filename", "").endswith("local/__main__.py")
+    if begun and times and event == wanted and text in repr(arguments):
+        times -= 1
+        os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(interrupt)
+sys.argv = ["local", *sys.argv[4:]]
+runpy.run_module("local", run_name="__main__", alter_sys=True)
+"""
+"""Runs `python -m local`, and sends it SIGINT when Python reports an event: at a moment, not after a time."""
+
+MOMENTS = {
+    "its imports": ("import", "'local.cli'"),
+    "imports of others": ("import", "'rich.console'"),
+    "the end of its imports": ("exec", "local/watch.py"),
+    "making its folder": ("os.mkdir", "/run'"),
+    "taking its lock": ("fcntl.flock", ""),
+    "opening the log": ("open", "server.log"),
+    "starting the server": ("subprocess.Popen", "local.server"),
+    "telling where it runs": ("open", "running.json"),
+    "its first call": ("socket.connect", "127.0.0.1"),
+    "fetching a rendition": ("os.mkdir", "/run/thumbnails"),
+}
+
+
+@pytest.mark.parametrize(
+    ("event", "text", "times"),
+    [
+        *(pytest.param(*moment, 1, id=name) for name, moment in MOMENTS.items()),
+        pytest.param(*MOMENTS["starting the server"], 2, id="starting the server, and again"),
+        pytest.param(*MOMENTS["fetching a rendition"], 2, id="fetching a rendition, and again", marks=heavy),
+        *(pytest.param("import", "", times, id=f"imports, {times} times", marks=heavy) for times in (2, 10, 100)),
+    ],
+)
+def test_ctrl_c_ends_a_command_at_any_moment(tmp_path, event, text, times):
+    """130, no traceback, no process: whatever Python was about to do."""
+    options = ("demo", "--run-dir", str(tmp_path / "run"), "--port", "0", "--api-port", "0")
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AT, event, text, str(times), *options],
+        cwd=ROOT,
+        env={**os.environ, "MARK": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    signal.signal(signal.SIGINT, handler)
+    assert (done.returncode, "Traceback" in done.stderr, "Error" in done.stderr) == (130, False, False), done.stderr
+    assert gone([process for process in psutil.process_iter() if is_of(process, str(tmp_path))])
+
+
+def is_of(process: psutil.Process, mark: str) -> bool:
+    """Whether a process is of a run, directly or because its temporary files are in the folder of that run."""
+    with contextlib.suppress(psutil.Error):
+        return any(mark in value for value in process.environ().values())
+    return False
 
 
 def test_a_killed_run_takes_its_processes_along(start):
