@@ -13,6 +13,7 @@ import pytest
 from image_pipeline import aws
 from image_pipeline.api import presign
 from image_pipeline.errors import InvalidKeyError, InvalidRequestError, UploadTooLargeError
+from image_pipeline.imaging.formats.header import CONTENT_TYPES
 
 MOST = 1000
 DIGEST = base64.b64encode(hashlib.sha256(b"x").digest()).decode()
@@ -46,6 +47,32 @@ def test_a_form_is_bound_to_key_type_and_size():
     assert ["content-length-range", 1, MOST] in told
     assert post["fields"]["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
     assert not [name for name in post["fields"] if "checksum" in name]
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [
+        ("IMG_0001.HEIC", "image/heic"),
+        ("a.b.jpeg", "image/jpeg"),
+        ("scan.TIF", "image/tiff"),
+        ("x.avif", "image/avif"),
+        ("photo", "application/octet-stream"),
+        ("heic", "application/octet-stream"),
+        ("x.heic/y", "application/octet-stream"),
+        ("notes.txt", "application/octet-stream"),
+    ],
+)
+@pytest.mark.parametrize("asked", [{}, {"contentType": ""}])
+def test_a_type_that_the_caller_does_not_know_is_that_of_the_name(name, content_type, asked):
+    """A browser on Windows has none for HEIC; what is signed is in the answer."""
+    wish = presign.read({"name": name, **asked}, MOST)
+    signed = presign.sign(aws.signing_client, "bucket", wish, MOST, 900, datetime(2026, 11, 21, tzinfo=UTC))
+    assert signed["post"]["fields"]["Content-Type"] == signed["put"]["headers"]["content-type"] == content_type
+
+
+def test_every_format_has_a_suffix():
+    """So that no picture that is processed is called something else."""
+    assert set(presign._TYPES.values()) >= set(CONTENT_TYPES.values())
 
 
 def test_a_known_size_and_checksum_are_signed():

@@ -22,6 +22,15 @@ CHECKSUM = "x-amz-checksum-sha256"
 _KNOWN = {"name", "contentType", "sizeBytes", "checksumSha256", "overwrite", "method"}
 _CONTENT_TYPE = re.compile(r"image/[A-Za-z0-9][A-Za-z0-9.+-]{0,99}")
 
+# Browsers do not know every type: Windows has none for HEIC. The pipeline looks at the bytes, so a guess does no harm.
+_UNKNOWN_TYPE = "application/octet-stream"
+_TYPES = {
+    **dict.fromkeys(("jpg", "jpeg", "jpe", "jfif"), "image/jpeg"),
+    **dict.fromkeys(("tif", "tiff"), "image/tiff"),
+    **dict.fromkeys(("heif", "hif"), "image/heif"),
+    **{suffix: f"image/{suffix}" for suffix in ("png", "webp", "gif", "avif", "heic", "bmp")},
+}
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -40,7 +49,8 @@ def read(asked: dict[str, Any], max_bytes: int) -> Wish:
     """The upload that a request asks for.
 
     Args:
-        asked: `name`, `contentType`, and perhaps `sizeBytes`, `checksumSha256`, `overwrite` and `method`.
+        asked: `name`, and perhaps `contentType`, `sizeBytes`, `checksumSha256`, `overwrite` and `method`. Without a
+            content type, or with an empty one, the suffix of the name decides.
         max_bytes: the largest upload that is processed.
 
     Raises:
@@ -50,12 +60,12 @@ def read(asked: dict[str, Any], max_bytes: int) -> Wish:
     """
     if unknown := asked.keys() - _KNOWN:
         raise _wrong(f"{min(unknown)!a} is no field of the request", f"Send no others than {', '.join(sorted(_KNOWN))}")
-    name, content_type, size = asked.get("name"), asked.get("contentType"), _whole(asked.get("sizeBytes"))
+    name, content_type, size = asked.get("name"), asked.get("contentType", ""), _whole(asked.get("sizeBytes"))
     overwrite, method = asked.get("overwrite", True), asked.get("method")
     if not isinstance(name, str):
         raise _wrong("name is missing or no text", "Send the file's name")
-    if not isinstance(content_type, str) or not _CONTENT_TYPE.fullmatch(content_type):
-        raise _wrong("contentType is missing or no type of an image", "Send one like image/jpeg")
+    if not isinstance(content_type, str) or (content_type and not _CONTENT_TYPE.fullmatch(content_type)):
+        raise _wrong("contentType is no type of an image", "Send one like image/jpeg, or leave it out")
     if size is not None and (type(size) is not int or size < 1):
         raise _wrong("sizeBytes is no whole number above 0", "Send the size of the file in bytes, or leave it out")
     if size is not None and size > max_bytes:
@@ -75,7 +85,7 @@ def read(asked: dict[str, Any], max_bytes: int) -> Wish:
             "S3 takes no condition in a form, and replaces ${filename} in its key",
             "Use the method PUT, or leave it out",
         )
-    return Wish(image_key, content_type, size, checksum, overwrite, methods)
+    return Wish(image_key, content_type or _type_by_name(image_key), size, checksum, overwrite, methods)
 
 
 def sign(client: aws.Client, bucket: str, wish: Wish, max_bytes: int, seconds: int, now: datetime) -> dict[str, Any]:
@@ -131,6 +141,10 @@ def _put(client: aws.Client, bucket: str, wish: Wish, seconds: int) -> dict[str,
         headers["content-length"] = str(wish.size_bytes)  # a client sends it by itself
     # Brackets and braces in a file's name would be patterns.
     return {"url": url, "headers": headers, "curl": _curl("--globoff", *given, "--upload-file", _path(wish), url)}
+
+
+def _type_by_name(image_key: str) -> str:
+    return _TYPES.get(image_key.rpartition(".")[2].lower(), _UNKNOWN_TYPE)
 
 
 def _path(wish: Wish) -> str:
