@@ -15,7 +15,6 @@ from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_dynamodb import (
     StateTaskServiceDynamoDB,
 )
-from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client
 
@@ -53,8 +52,6 @@ def install(wait_scale: float) -> None:
     original = getattr(boto_client, "boto_client_for", None)
     if original is None:
         raise RuntimeError("moto moved boto_client_for: local/stepfunctions.py must follow.")
-    if not callable(getattr(WaitFunction, "_wait_interval", None)):
-        raise RuntimeError("moto moved WaitFunction._wait_interval: local/stepfunctions.py must follow.")
     if not callable(getattr(ErrorEqualsDecl, "_eval_body", None)):
         raise RuntimeError("moto moved ErrorEqualsDecl._eval_body: local/stepfunctions.py must follow.")
     for module in list(sys.modules.values()):  # each kind of task has imported it by name
@@ -63,13 +60,6 @@ def install(wait_scale: float) -> None:
     retrier_decl.time = SimpleNamespace(  # type: ignore[attr-defined, assignment]
         sleep=lambda seconds: time.sleep(seconds * wait_scale)
     )
-
-    def wait(_: Any, env: Any, wait_seconds: float) -> None:
-        deadline = time.monotonic() + wait_seconds * wait_scale
-        while env.is_running() and (left := deadline - time.monotonic()) > 0:
-            env.program_state_event.wait(left)
-
-    WaitFunction._wait_interval = wait  # type: ignore[method-assign, assignment]
 
     def from_error(self: Any, env: Any, ex: Exception, name: Any = StateTaskServiceDynamoDB._from_error) -> Any:
         # moto gives whatever is no answer of DynamoDB, and so a timeout, the name of an error of DynamoDB.

@@ -190,8 +190,9 @@ def aws() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """One local pipeline for all tests that need one; only the waits between retries are cut."""
-    with Pipeline(tmp_path_factory.mktemp("pipeline"), wait_scale=0.0, controls=True) as pipeline:
+    """One local pipeline for all tests that need one; only waits are cut."""
+    where, no_wait = tmp_path_factory.mktemp("pipeline"), {"EmptyUploadSeconds": "0"}
+    with Pipeline(where, wait_scale=0.0, parameters=no_wait, controls=True) as pipeline:
         yield pipeline
 
 

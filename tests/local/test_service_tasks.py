@@ -1,9 +1,8 @@
-"""local/service_tasks.py, which names errors as AWS does, and the waits of local/stepfunctions.py."""
+"""local/service_tasks.py: errors and parameters of a task have the names that AWS gives them."""
 
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from typing import Any
 
@@ -14,9 +13,8 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
     StateTaskServiceSfn,
 )
-from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 
-from local import service_tasks, stepfunctions
+from local import service_tasks
 from local.pipeline import Pipeline
 
 HEAD = "arn:aws:states:::aws-sdk:s3:headObject"
@@ -98,13 +96,6 @@ def test_an_execution_is_started_once_under_its_name(pipeline):
     assert again["error"] == "StepFunctions.ExecutionAlreadyExistsException"
 
 
-def test_a_wait_is_not_sat_out(pipeline):
-    """This pipeline multiplies waits by nothing."""
-    began = time.monotonic()
-    assert end(pipeline, start(pipeline, machine(pipeline, {"Type": "Wait", "Seconds": 3600})))["status"] == "SUCCEEDED"
-    assert time.monotonic() - began < 3600
-
-
 @pytest.mark.parametrize(
     ("install", "owner", "name"),
     [
@@ -112,7 +103,6 @@ def test_a_wait_is_not_sat_out(pipeline):
         (service_tasks.install, StateTaskServiceAwsSdk, "_normalise_exception_name"),
         (service_tasks.install, StateTaskServiceSfn, "_from_error"),
         (service_tasks.install, StateTaskServiceSfn, "_normalise_parameters"),
-        (lambda: stepfunctions.install(0), WaitFunction, "_wait_interval"),
     ],
 )
 def test_a_moved_seam_says_so(monkeypatch, install, owner, name):

@@ -49,10 +49,11 @@ def test_an_object_that_stays_empty_is_rejected_once(pipeline, outcome, key):
     assert seen.notified == ["FAILURE"]
 
 
-def test_it_waits_for_ten_seconds():
-    """As the record's documentation says."""
+def test_it_waits_for_ten_seconds_unless_told_otherwise(template):
+    """As the documentation of the record says; this pipeline has been told not to wait."""
     (machine,) = [each for each in MACHINES if each.logical_id == "WaitForContentStateMachine"]
-    assert machine.states["WaitForContent"]["Seconds"] == 10
+    assert machine.states["WaitForContent"]["Seconds"] == "{% ${EmptyUploadSeconds} %}"
+    assert template["Parameters"]["EmptyUploadSeconds"]["Default"] == 10
 
 
 @pytest.mark.parametrize("before", [None, PHOTO], ids=["a new key", "over a good picture"])

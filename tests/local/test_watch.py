@@ -1,0 +1,43 @@
+"""local/watch.py: what `make run` tells of uploads as they go."""
+
+from __future__ import annotations
+
+import uuid
+
+from local.pipeline import Pipeline
+from local.watch import Entered, Outcome, Watch
+from tests.pictures import photo
+
+
+def seen_of(pipeline: Pipeline, key: str, data: bytes) -> tuple[list[str], list[Outcome]]:
+    """Upload, and give the states that are told of the key, and its outcomes, when all has ended."""
+    watch = Watch(pipeline)
+    for _ in watch.look():  # what other tests have left is old news
+        pass
+    pipeline.wait_for(key, pipeline.upload(key, data))
+    sights = [sight for sight in watch.look() if sight.key == key]
+    states = [sight.state for sight in sights if isinstance(sight, Entered)]
+    return states, [sight for sight in sights if isinstance(sight, Outcome)]
+
+
+def test_a_picture_has_one_outcome(pipeline):
+    """After the states that it went through."""
+    states, (outcome,) = seen_of(pipeline, f"uploads/watched/{uuid.uuid4()}.jpg", photo(96, 80))
+    assert (states[0], states[-1]) == ("ClaimUpload", "NotifySuccess")
+    assert outcome.status == "COMPLETED"
+
+
+def test_an_empty_upload_is_seen_to_wait_and_has_one_outcome(pipeline):
+    """Nobody wonders why nothing happens for ten seconds, and the wait is no outcome of its own."""
+    states, (outcome,) = seen_of(pipeline, f"uploads/watched/{uuid.uuid4()}.jpg", b"")
+    assert states[:2] == ["IsFolderMarker", "WaitForContent"]
+    assert states[-1] == "ImageFailed"
+    assert (outcome.status, outcome.record["error"]["code"]) == ("FAILED", "EmptyUploadError")
+    assert len(outcome.notifications) == 1
+
+
+def test_a_folder_marker_is_told_to_be_ignored(pipeline):
+    """It has no record, so it is nothing to wait for."""
+    states, (outcome,) = seen_of(pipeline, f"uploads/watched/{uuid.uuid4()}/", b"")
+    assert states == ["IsFolderMarker", "FolderMarkerIgnored"]
+    assert outcome.status == "IGNORED"
