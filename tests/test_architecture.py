@@ -123,7 +123,7 @@ def test_every_function_folder_is_a_function_of_the_template(template):
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module.count(".") < 2])
 def test_unit_tests_mirror_the_core(module):
-    """The tests of a module are in its package; what a format has in three folders of `imaging` is tested in one file."""
+    """The tests of a module are in its package; each format has one file of tests for its modules in `imaging`."""
     assert (ROOT / "tests" / "unit" / package(module) / f"test_{module.rpartition('.')[2]}.py").exists()
 
 
