@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from image_pipeline.imaging.cicp import cicp_profile
+from image_pipeline.imaging.cicp import cicp_profile, is_specified
 from image_pipeline.imaging.colour import to_srgb
 
 COLOURS = ((200, 60, 40), (60, 180, 90), (40, 70, 200), (128, 128, 128), (30, 30, 30), (230, 230, 230))
@@ -85,3 +85,12 @@ def test_grey_pictures_get_a_grey_profile():
     linear = shown(greys, cicp_profile(9, 8, grey=True), "L")
     assert [pixel[0] for pixel in linear] == pytest.approx([96, 188, 244], abs=1)
     assert all(pixel[0] == pixel[1] == pixel[2] for pixel in linear)
+
+
+@pytest.mark.parametrize(
+    ("code_points", "specified"),
+    [((1, 13), True), ((9, 16), True), ((2, 13), False), ((1, 2), False), ((0, 13), False), ((1, 9), False)],
+)
+def test_code_points_that_say_something(code_points, specified):
+    """Also where that is sRGB, which needs no profile."""
+    assert is_specified(*code_points) == specified

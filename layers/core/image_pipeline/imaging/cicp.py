@@ -71,6 +71,11 @@ def cicp_profile(primaries: int, transfer: int, grey: bool = False) -> bytes | N
     return grey_profile(curve) if grey else rgb_profile(chromaticities, white, curve)
 
 
+def is_specified(primaries: int, transfer: int) -> bool:
+    """Whether both code points say something, and something that is supported."""
+    return _UNSPECIFIED not in (primaries, transfer) and primaries in _PRIMARIES and _curve(transfer) is not None
+
+
 def _curve(transfer: int) -> bytes | None:
     if transfer in _SRGB_LIKE:
         return SRGB_CURVE
