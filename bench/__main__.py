@@ -180,7 +180,7 @@ def hostile() -> dict[str, dict[str, float]]:
 
     files = {
         "JPEG of 1,000 scans": many_scans(1000),
-        "WebP of 34 bytes, 9,400 × 9,400": webp_bomb(),
+        "WebP of 34 bytes, 12,000 × 12,000": webp_bomb(),
         "PNG that claims 144 megapixels": png((12_000, 12_000), 8, 2, b"\0" * 99),
     }
     results = {}

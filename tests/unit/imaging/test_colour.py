@@ -12,12 +12,12 @@ from image_pipeline.imaging.colour import (
     BT2020,
     DISPLAY_P3,
     BrokenProfileError,
-    is_srgb,
     matrix_profile,
     to_srgb,
 )
 from image_pipeline.imaging.engine import render
 from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.icc import is_srgb
 from image_pipeline.imaging.recipes import Recipe
 from tests.corpus import quarters, saved
 

@@ -54,14 +54,13 @@ def test_missing_pixels_are_not_forgiven(missing):
 
 def test_memory_errors_are_the_pictures_size(monkeypatch):
     """When the prediction was wrong, the user learns the right thing all the same."""
-    from PIL.PngImagePlugin import PngImageFile
-
     from image_pipeline.errors import ImageTooLargeError
+    from image_pipeline.imaging.decoders import codec
 
-    def fail(_self):
+    def fail(*_):
         raise MemoryError
 
-    monkeypatch.setattr(PngImageFile, "load", fail)
+    monkeypatch.setattr(codec, "decode", fail)
     with pytest.raises(ImageTooLargeError, match="memory"):
         decoded(saved(quarters(), "PNG"))
 

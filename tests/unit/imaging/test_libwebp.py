@@ -1,14 +1,19 @@
 """image_pipeline.imaging.decoders.libwebp"""
 
+import io
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from image_pipeline.imaging import engine
+from image_pipeline.imaging.containers.webp import webp
 from image_pipeline.imaging.decoders import libwebp
-from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.reader import Reader
 from image_pipeline.imaging.recipes import Recipe
-from tests.corpus import GOOD, SIZE, holed, noisy, quarters, saved
+from tests.corpus import SIZE, holed, noisy, quarters, saved
 
 
 @pytest.fixture(autouse=True)
@@ -17,9 +22,9 @@ def _needs_the_library():
         pytest.skip("this Pillow brings no libwebp of its own")
 
 
-def decode(data, least, size=SIZE):
-    """By libwebp, for a header of this size."""
-    return libwebp.decode(data, Header("WEBP", *size, "RGB"), least)
+def decode(data, least):
+    """The first frame, by libwebp."""
+    return libwebp.decode(data, webp(Reader.of(data)).frame, least)
 
 
 def mean_difference(one, two):
@@ -31,8 +36,6 @@ def mean_difference(one, two):
 @pytest.mark.parametrize("alpha", [False, True])
 def test_pixels_are_pillows(options, alpha):
     """At full size: the same bytes, the same mode."""
-    import io
-
     data = saved(holed() if alpha else quarters(), "WEBP", **options)
     image = decode(data, SIZE)
     with Image.open(io.BytesIO(data)) as opened:
@@ -43,16 +46,14 @@ def test_pixels_are_pillows(options, alpha):
 def test_lossy_pictures_come_at_the_size_that_is_needed():
     """That saves time and memory; lossless ones are drawings and stay whole."""
     source = quarters(size=(800, 600))
-    assert decode(saved(source, "WEBP", quality=80), (400, 300), (800, 600)).size == (400, 300)
-    assert decode(saved(source, "WEBP", lossless=True), (400, 300), (800, 600)).size == (800, 600)
-    assert decode(saved(source, "WEBP", quality=80), (900, 700), (800, 600)).size == (800, 600)
+    assert decode(saved(source, "WEBP", quality=80), (400, 300)).size == (400, 300)
+    assert decode(saved(source, "WEBP", lossless=True), (400, 300)).size == (800, 600)
+    assert decode(saved(source, "WEBP", quality=80), (900, 700)).size == (800, 600)
 
 
 @pytest.mark.parametrize("side", [90, 33, 1])
 def test_renditions_do_not_tell_who_decoded(side, monkeypatch):
     """Within 2 of 255 on average of what Pillow's decoder would have given."""
-    import io
-
     data = saved(Image.open(io.BytesIO(noisy("PNG"))).resize((600, 400)), "WEBP", quality=90)
     outs = []
     for library in (libwebp._library, lambda: None):
@@ -63,20 +64,23 @@ def test_renditions_do_not_tell_who_decoded(side, monkeypatch):
     assert mean_difference(*outs) < 2
 
 
-def test_animations_are_left_to_pillow():
-    """Their first frame may lie anywhere on the canvas."""
-    animation = next(case for case in GOOD if case.name == "WebP animated").make()
-    assert decode(animation, SIZE) is None
-
-
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
-def test_cut_files_are_errors(share):
+def test_cut_pictures_are_errors(share):
     """Half a picture is no picture."""
     data = noisy("WEBP")
+    frame = webp(Reader.of(data)).frame
     with pytest.raises(ValueError, match="truncated"):
-        decode(data[: int(len(data) * share)], (10, 10))
+        libwebp.decode(data[: int(len(data) * share)], replace(frame, end=int(len(data) * share)), (10, 10))
 
 
-def test_what_is_no_webp_is_declined():
-    """Pillow says what is wrong with it."""
-    assert decode(b"RIFF\0\0\0\0WEBPXXXX", (1, 1)) is None
+def test_too_little_memory_is_told_as_such(monkeypatch):
+    """It is no fault of the file's structure."""
+    real, out_of_memory = libwebp._library(), 1
+    starved = SimpleNamespace(
+        WebPInitDecoderConfigInternal=real.WebPInitDecoderConfigInternal,
+        WebPGetFeaturesInternal=real.WebPGetFeaturesInternal,
+        WebPDecode=lambda *_: out_of_memory,
+    )
+    monkeypatch.setattr(libwebp, "_library", lambda: starved)
+    with pytest.raises(MemoryError):
+        decode(noisy("WEBP"), SIZE)

@@ -1,10 +1,11 @@
 """image_pipeline.imaging.pixels"""
 
 import pytest
+from PIL import Image
 
 from image_pipeline.errors import CorruptImageError
 from image_pipeline.imaging.formats.header import Header
-from image_pipeline.imaging.pixels import check_size
+from image_pipeline.imaging.pixels import check_size, coloured
 
 TURNED = Header("TIFF", 20, 30, "RGB", orientation=6)
 
@@ -20,3 +21,19 @@ def test_another_size_is_corrupt(size, upright):
     """Limits and predicted memory were judged by the admitted size."""
     with pytest.raises(CorruptImageError, match="contradicts itself"):
         check_size(size, TURNED, upright=upright)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "mode", "pixels"),
+    [
+        (b"", "RGB", b"\1\2\3\4\5\6\0\0\0"),
+        (b"\x80", "RGBA", b"\1\2\3\x80\4\5\6\xff\0\0\0\xff"),
+        (b"\xff\0\x10", "RGBA", b"\1\2\3\xff\4\5\6\0\0\0\0\x10"),
+    ],
+)
+def test_palettes_give_colour_and_opacity(alpha, mode, pixels):
+    """Entries that a palette lacks are black, those without alpha opaque."""
+    indices = Image.new("P", (3, 1))
+    indices.putdata([0, 1, 2])
+    image = coloured(indices, b"\1\2\3\4\5\6", alpha)
+    assert (image.mode, image.tobytes()) == (mode, pixels)

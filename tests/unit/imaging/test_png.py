@@ -1,20 +1,74 @@
-"""Structure, header and pixels of PNG."""
+"""Structure, header, pixels and colours of PNG."""
+
+import random
+import struct
+import tracemalloc
+import zlib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from image_pipeline.errors import CorruptImageError
+from image_pipeline.errors import CorruptImageError, ImageTooLargeError, RejectedError, UnsupportedFormatError
+from image_pipeline.imaging import exif, icc
+from image_pipeline.imaging.colour import (
+    D65,
+    DISPLAY_P3,
+    SRGB_CURVE,
+    grey_profile,
+    matrix_profile,
+    power_curve,
+    rgb_profile,
+)
 from image_pipeline.imaging.decode import decode
+from image_pipeline.imaging.engine import _Picture
 from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
-from image_pipeline.imaging.reader import Reader
-from tests.corpus import SIZE, quarters, saved
+from image_pipeline.imaging.reader import FIRST_BYTES, Budget, Reader
+from tests.corpus import HERE, SIZE, quarters, saved
+from tests.corpus import exif as exif_of
+from tests.corpus.pngs import (
+    CHANNELS,
+    GREY,
+    GREY_ALPHA,
+    KINDS,
+    PALETTE,
+    RGB,
+    RGBA,
+    chunk,
+    data,
+    header,
+    png,
+    rows,
+)
+
+END = chunk(b"IEND")
+
+
+def pixels(file, budget=None):
+    """Decoded pixels of an admitted file."""
+    reader = Reader.of(file, budget)
+    return decode(reader, admit(reader, Limits()))
+
+
+def shown(file):
+    """(mode RGBA in sRGB, warnings): what somebody sees."""
+    reader = Reader.of(file)
+    admitted = admit(reader, Limits())
+    picture = _Picture(decode(reader, admitted), 2.0)
+    image = picture.whole((admitted.width, admitted.height)).convert("RGBA")
+    return image, picture.warnings
+
+
+def case(name):
+    """One of the stored files."""
+    return (HERE / "cases" / name).read_bytes()
 
 
 def test_the_decoder_has_the_admitted_size():
     """Limits hold because both read the same size."""
-    reader = Reader.of(saved(quarters(), "PNG"))
-    assert decode(reader, admit(reader, Limits())).image.size == SIZE
+    assert pixels(saved(quarters(), "PNG")).image.size == SIZE
 
 
 def test_another_size_is_not_decoded():
@@ -22,3 +76,664 @@ def test_another_size_is_not_decoded():
     reader = Reader.of(saved(quarters(), "PNG"))
     with pytest.raises(CorruptImageError, match="240 × 160"):
         decode(reader, Header("PNG", 24, 16, "RGB"))
+
+
+# Every kind -----------------------------------------------------------------------------------------------------------
+
+
+def sample_function(kind, bits, seed=0):
+    """Random samples that are the same each time they are asked for; and the colours that they stand for."""
+    most = (1 << bits) - 1
+    palette = random.Random(seed).randbytes(3 * (most + 1)) if kind == PALETTE else b""
+
+    def samples(x, y):
+        return [random.Random(f"{seed} {x} {y} {c}").randint(0, most) for c in range(CHANNELS[kind])]
+
+    return samples, palette
+
+
+def expected(size, kind, bits, samples, palette=b"", transparency=b""):
+    """RGBA of every pixel by the definition (PNG 3rd edition, 11.2.1, 11.3.1.1, 13.12)."""
+    most = (1 << bits) - 1
+    key = [int.from_bytes(transparency[at : at + 2], "big") & most for at in range(0, len(transparency), 2)]
+    out = bytearray()
+    for y in range(size[1]):
+        for x in range(size[0]):
+            stored = list(samples(x, y))
+            values = [value >> 8 if bits == 16 else value * 255 // most for value in stored]
+            if kind == PALETTE:
+                (index,) = stored
+                entry = palette[3 * index : 3 * index + 3] or b"\0\0\0"
+                out += entry + (transparency[index : index + 1] or b"\xff")
+            elif kind in (GREY_ALPHA, RGBA):
+                *colour, alpha = values
+                out += bytes(colour * (3 // len(colour))) + bytes((alpha,))
+            else:
+                out += bytes(values * (3 // len(values))) + (b"\0" if stored == key else b"\xff")
+    return bytes(out)
+
+
+def whole(size, kind, bits, samples, palette=b"", transparency=b"", interlaced=False, pieces=1, extra=()):
+    """A PNG of these samples."""
+    parts = [header(size, bits, kind, interlaced), *extra]
+    parts += [chunk(b"PLTE", palette)] if palette else []
+    parts += [chunk(b"tRNS", transparency)] if transparency else []
+    return png(*parts, data(rows(size, bits, samples, interlaced), pieces))
+
+
+def transparencies(kind, bits, samples):
+    """No tRNS, and one that concerns some pixel."""
+    if kind == PALETTE:
+        return (b"", b"\x80", bytes(range(0, 256, 255 // ((1 << bits) - 1)))[: 1 << bits])
+    if kind in (GREY, RGB):
+        return (b"", b"".join(struct.pack(">H", value) for value in samples(1, 0)))
+    return (b"",)
+
+
+@pytest.mark.parametrize("interlaced", [False, True], ids=["plain", "interlaced"])
+@pytest.mark.parametrize(("kind", "bits"), KINDS)
+def test_pixels_of_every_kind(kind, bits, interlaced):
+    """Every sample becomes the colour and opacity that the standard defines."""
+    samples, palette = sample_function(kind, bits)
+    for transparency in transparencies(kind, bits, samples):
+        file = whole((11, 7), kind, bits, samples, palette, transparency, interlaced)
+        image = pixels(file).image
+        assert image.convert("RGBA").tobytes() == expected((11, 7), kind, bits, samples, palette, transparency)
+
+
+@pytest.mark.parametrize("size", [(w, h) for w in (1, 2, 3, 5, 9) for h in (1, 2, 3, 5, 9)], ids=str)
+def test_passes_without_pixels(size):
+    """Small interlaced pictures lack some of the seven passes."""
+    samples, _ = sample_function(RGB, 8)
+    image = pixels(whole(size, RGB, 8, samples, interlaced=True)).image
+    assert image.convert("RGBA").tobytes() == expected(size, RGB, 8, samples)
+
+
+@pytest.mark.parametrize("pieces", [2, 7, 100, 100_000])
+@pytest.mark.parametrize("size", [(11, 7), (300, 200)], ids=str)
+def test_image_data_may_be_cut_into_any_chunks(pieces, size):
+    """However many bytes each chunk has."""
+    noise = random.Random(1).randbytes(size[0] * size[1])
+
+    def samples(x, y):
+        return [noise[y * size[0] + x]]
+
+    assert pixels(whole(size, GREY, 8, samples, pieces=min(pieces, 40_000))).image.tobytes() == noise
+
+
+@pytest.mark.parametrize("value", [0x5B, 0xA4, 0, 255])
+def test_a_picture_of_one_colour_is_complete(value):
+    """Whichever colour the decoder's canvas has before."""
+    assert pixels(whole((4, 4), GREY, 8, lambda *_: [value])).image.tobytes() == bytes([value]) * 16
+
+
+def test_a_palette_that_is_too_short():
+    """Entries that it lacks are black, as in libpng; a byte too many does not matter."""
+    file = png(header((4, 1), 8, PALETTE), chunk(b"PLTE", b"\1\2\3\4\5\6\7"), data(b"\0\0\1\2\xff"))
+    assert pixels(file).image.tobytes() == bytes((1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0))
+
+
+def test_unused_bits_of_a_transparent_colour_do_not_count():
+    """Section 11.3.1.1: decoders mask them."""
+    file = png(header((4, 1), 2, GREY), chunk(b"tRNS", b"\x12\x36"), data(b"\0\x1b"))
+    assert pixels(file).image.getchannel("A").tobytes() == b"\xff\xff\0\xff"
+
+
+# Damage ---------------------------------------------------------------------------------------------------------------
+
+ANCILLARY = {
+    b"tEXt": b"Comment\0Created with a pencil",
+    b"zTXt": b"Comment\0\0" + zlib.compress(b"text"),
+    b"iTXt": b"XML:com.adobe.xmp\0\0\0\0\0<x:xmpmeta/>",
+    b"pHYs": struct.pack(">IIB", 2835, 2835, 1),
+    b"sBIT": b"\x08\x08\x08",
+    b"tIME": struct.pack(">HBBBBB", 2026, 5, 4, 10, 11, 12),
+    b"bKGD": b"\0\1\0\2\0\3",
+    b"hIST": b"\0\1",
+    b"sPLT": b"x\0\x08",
+    b"eXIf": exif_of(t0x010F="Maker").tobytes(),
+    b"iCCP": b"x\0\0" + zlib.compress(matrix_profile(DISPLAY_P3, None)),
+    b"gAMA": struct.pack(">I", 100_000),
+    b"cHRM": struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000),
+    b"sRGB": b"\0",
+    b"cICP": b"\x0c\x0d\0\1",
+    b"tRNS": b"\0\1\0\2\0\3",
+    b"acTL": struct.pack(">II", 1, 0),
+    b"fcTL": bytes(26),
+    b"vpAg": b"\0\0\1\0\0\0\1\0\1",
+    b"prVT": b"private",
+}
+QUARTERS = lambda x, y: ((200, 30, 30), (30, 200, 30), (30, 30, 200), (128, 128, 128))[2 * (y > 3) + (x > 3)]  # noqa: E731
+PLAIN = expected((8, 8), RGB, 8, QUARTERS)
+
+DAMAGES = {
+    "a wrong checksum": lambda kind, payload: chunk(kind, payload, checksum=1),
+    "no payload": lambda kind, _: chunk(kind, b""),
+    "half a payload": lambda kind, payload: chunk(kind, payload[: len(payload) // 2], checksum=2),
+    "zeros": lambda kind, payload: chunk(kind, bytes(len(payload)), checksum=3),
+    "a long payload": lambda kind, payload: chunk(kind, payload * 300, checksum=4),
+    "a length that is too small by 1": lambda kind, payload: chunk(kind, payload, length=len(payload) - 1),
+    "a length that is too large by 1": lambda kind, payload: chunk(kind, payload, length=len(payload) + 1),
+    "a length that is too large by 4": lambda kind, payload: chunk(kind, payload, length=len(payload) + 4),
+    "a length of 0": lambda kind, payload: chunk(kind, payload, length=0),
+    "the largest length": lambda kind, payload: chunk(kind, payload, length=0x7FFF_FFFF),
+    "an impossible length": lambda kind, payload: chunk(kind, payload, length=0xFFFF_FFFF),
+}
+
+
+@pytest.mark.parametrize("kind", ANCILLARY, ids=bytes.decode)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_no_damaged_ancillary_chunk_rejects_a_picture(kind, damage):
+    """The picture needs none of them, whatever is wrong with them."""
+    damaged = DAMAGES[damage](kind, ANCILLARY[kind])
+    file = png(header((8, 8), 8, RGB), damaged, data(rows((8, 8), 8, QUARTERS)))
+    assert shown(file)[0].tobytes() == PLAIN
+    file = png(header((8, 8), 8, RGB), data(rows((8, 8), 8, QUARTERS)), damaged)
+    assert shown(file)[0].tobytes() == PLAIN
+
+
+@pytest.mark.parametrize("kind", ANCILLARY, ids=bytes.decode)
+def test_two_of_an_ancillary_kind_do_not_reject_a_picture(kind):
+    """The first one counts, as in libpng and Chromium."""
+    once = png(header((8, 8), 8, RGB), chunk(kind, ANCILLARY[kind]), data(rows((8, 8), 8, QUARTERS)))
+    second = chunk(kind, bytes(len(ANCILLARY[kind])))
+    twice = png(header((8, 8), 8, RGB), chunk(kind, ANCILLARY[kind]), second, data(rows((8, 8), 8, QUARTERS)))
+    assert shown(twice)[0].tobytes() == shown(once)[0].tobytes()
+
+
+def test_text_that_inflates_to_megabytes_is_not_inflated():
+    """Nobody reads it."""
+    bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(50_000_000), 9))
+    file = png(header((8, 8), 8, RGB), bomb, data(rows((8, 8), 8, QUARTERS)))
+    tracemalloc.start()
+    assert shown(file)[0].tobytes() == PLAIN
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+def test_a_damaged_transparency_is_left_out_with_a_warning():
+    """The record says why the picture is opaque."""
+    for damaged in (chunk(b"tRNS", b"\0\x80" * 3, checksum=1), chunk(b"tRNS", b"\0\x80")):
+        image, warnings = shown(png(header((8, 8), 8, RGB), damaged, data(rows((8, 8), 8, QUARTERS))))
+        assert image.tobytes() == PLAIN
+        assert "tRNS" in warnings[0]
+    before = chunk(b"tRNS", b"\x80"), chunk(b"PLTE", b"\1\2\3")
+    image, warnings = shown(png(header((1, 1), 8, PALETTE), *before, data(b"\0\0")))
+    assert (image.tobytes(), len(warnings)) == (b"\1\2\3\xff", 1)
+
+
+ROWS = rows((8, 8), 8, QUARTERS)
+PACKED = zlib.compress(ROWS)
+
+INCOMPLETE = {
+    "no rows": data(b""),
+    "a row less": data(ROWS[:-25]),
+    "a byte less": data(ROWS[:-1]),
+    "half the data": chunk(b"IDAT", PACKED[: len(PACKED) // 2]),
+    "data that is no zlib stream": chunk(b"IDAT", b"abcdefgh"),
+    "an unknown filter": data(b"\5" + ROWS[1:]),
+    "a wrong sum of the data": chunk(b"IDAT", PACKED[:-1] + bytes((PACKED[-1] ^ 1,))),
+    "a wrong sum in a chunk of its own": chunk(b"IDAT", PACKED[:-4]) + chunk(b"IDAT", b"oops"),
+    "another chunk between the data": (
+        chunk(b"IDAT", PACKED[:20]) + chunk(b"tEXt", b"a\0b") + chunk(b"IDAT", PACKED[20:])
+    ),
+    "another chunk within a length": chunk(b"IDAT", PACKED, length=20),
+}
+
+
+@pytest.mark.parametrize("interlaced", [False, True], ids=["plain", "interlaced"])
+@pytest.mark.parametrize("what", INCOMPLETE)
+def test_missing_or_damaged_pixels_are_rejected(what, interlaced):
+    """Part of a picture is not a picture; the sum of the data tells damage from a picture."""
+    with pytest.raises(CorruptImageError) as caught:
+        pixels(png(header((8, 8), 8, RGB, interlaced), INCOMPLETE[what]))
+    assert "stream" not in caught.value.message
+
+
+def test_missing_passes_are_rejected():
+    """A preview of an interlaced picture is not the picture."""
+    whole_data = rows((8, 8), 8, QUARTERS, interlaced=True)
+    for length in (25, len(whole_data) - 25):
+        with pytest.raises(CorruptImageError):
+            pixels(png(header((8, 8), 8, RGB, True), data(whole_data[:length])))
+
+
+COMPLETE = {
+    "rows too many": png(header((8, 8), 8, RGB), data(ROWS * 1000)),
+    "a wrong checksum of a chunk whose data has the right sum": png(
+        header((8, 8), 8, RGB), chunk(b"IDAT", PACKED, checksum=1)
+    ),
+    "an empty chunk": png(
+        header((8, 8), 8, RGB), chunk(b"IDAT", PACKED[:9]), chunk(b"IDAT"), chunk(b"IDAT", PACKED[9:])
+    ),
+    "bytes behind the data": png(header((8, 8), 8, RGB), chunk(b"IDAT", PACKED + b"abc" * 99)),
+    "bytes behind the end": png(header((8, 8), 8, RGB), data(ROWS)) + b"left over",
+    "a palette beside its colours": png(header((8, 8), 8, RGB), chunk(b"PLTE", b"abc"), data(ROWS)),
+    "an unknown critical chunk behind the pixels": png(header((8, 8), 8, RGB), data(ROWS), chunk(b"ABCD")),
+    "transparency behind the pixels": png(header((8, 8), 8, RGB), data(ROWS), chunk(b"tRNS", b"\0\x80" * 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", COMPLETE.values(), ids=COMPLETE.keys())
+def test_a_complete_picture_is_shown(file):
+    """Whatever else is odd."""
+    assert shown(file)[0].tobytes() == PLAIN
+
+
+def test_a_missing_end_is_told():
+    """As for JPEG, the record has a warning."""
+    file = png(header((8, 8), 8, RGB), data(ROWS), end=b"")
+    image, warnings = shown(file)
+    assert image.tobytes() == PLAIN
+    assert "end marker" in warnings[0]
+    assert shown(file + END)[1] == []
+
+
+REJECTED = {
+    "a second header": (header((8, 8), 8, RGB) * 2 + data(ROWS), CorruptImageError, "two IHDR"),
+    "a second, larger header": (
+        header((8, 8), 8, RGB) + header((60_000, 60_000), 8, RGB) + data(ROWS), CorruptImageError, "two IHDR"
+    ),
+    "a second palette": (
+        header((8, 8), 8, RGB) + chunk(b"PLTE", b"abc") * 2 + data(ROWS), CorruptImageError, "two PLTE"
+    ),
+    "text before the header": (chunk(b"tEXt", b"a\0b") + header((8, 8), 8, RGB), CorruptImageError, "IHDR"),
+    "a header of 14 bytes": (
+        chunk(b"IHDR", struct.pack(">IIBBBBBB", 8, 8, 8, 2, 0, 0, 0, 0)) + data(ROWS), CorruptImageError, "IHDR"
+    ),
+    "a damaged header": (header((8, 8), 8, RGB)[:-1] + b"x" + data(ROWS), CorruptImageError, "checksum"),
+    "a compression method": (header((8, 8), 8, RGB, compression=1) + data(ROWS), CorruptImageError, "compression"),
+    "a filter method": (header((8, 8), 8, RGB, filtering=64) + data(ROWS), CorruptImageError, "filter"),
+    "an interlace method": (header((8, 8), 8, RGB, 2) + data(ROWS), CorruptImageError, "interlace"),
+    "no palette": (header((8, 8), 8, PALETTE) + data(ROWS), CorruptImageError, "no palette"),
+    "an empty palette": (header((8, 8), 8, PALETTE) + chunk(b"PLTE") + data(ROWS), CorruptImageError, "palette"),
+    "a palette of 257": (
+        header((8, 8), 8, PALETTE) + chunk(b"PLTE", bytes(771)) + data(ROWS), CorruptImageError, "palette"
+    ),
+    "a damaged palette": (
+        header((8, 8), 8, PALETTE) + chunk(b"PLTE", b"abc", checksum=1) + data(ROWS), CorruptImageError, "checksum"
+    ),
+    "a critical chunk that nobody knows": (
+        header((8, 8), 8, RGB) + chunk(b"ABCD", b"x") + data(ROWS), UnsupportedFormatError, "ABCD"
+    ),
+    "Apple's variant": (
+        chunk(b"CgBI", b"\x30\0\x20\2") + header((8, 8), 8, RGB) + data(ROWS), UnsupportedFormatError, "CgBI"
+    ),
+    "no pixels": (header((8, 8), 8, RGB), CorruptImageError, "no pixels"),
+    "pixels that are more than the data can hold": (
+        header((5000, 5000), 8, RGB) + data(ROWS), CorruptImageError, "cannot hold"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REJECTED)
+def test_rejected_by_the_head(what):
+    """Before a decoder is started, also where the file is fetched in parts."""
+    parts, error, words = REJECTED[what]
+    file = png(parts)
+    for reader in (Reader.of(file), Reader.fetched(lambda start, length: file[start : start + length], len(file))):
+        with pytest.raises(error, match=words) as caught:
+            admit(reader, Limits())
+        assert type(caught.value) is error
+
+
+# Budgets --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_flood_of_chunks_behind_the_pixels_is_not_walked():
+    """The picture is complete before it."""
+    budget = Budget()
+    file = png(header((8, 8), 8, RGB), data(ROWS), chunk(b"teSt") * 500_000)
+    assert pixels(file, budget).image.convert("RGBA").tobytes() == PLAIN
+    assert budget.reads > 30_000
+
+
+@pytest.mark.parametrize("flood", [chunk(b"teSt") * 200_000, chunk(b"IDAT") * 200_000], ids=["before", "as pixels"])
+def test_a_flood_of_chunks_up_to_the_pixels_is_rejected(flood):
+    """No writer makes chunks of no bytes by the hundred thousand."""
+    budget = Budget()
+    with pytest.raises(CorruptImageError, match="more parts"):
+        admit(Reader.of(png(header((8, 8), 8, RGB), flood, data(ROWS)), budget), Limits())
+    assert budget.reads < 0
+
+
+def test_wrong_lengths_are_searched_a_few_times_only():
+    """Each search costs its bytes."""
+    lost = chunk(b"teSt", bytes(40), length=39) + bytes(1000)
+    budget = Budget()
+    with pytest.raises(CorruptImageError):
+        admit(Reader.of(png(header((8, 8), 8, RGB), *([lost] * 3000)), budget), Limits())
+    few, many = (chunk(b"teSt", b"IDAT" * count, length=3) for count in (10, 60_000))
+    assert pixels(png(header((8, 8), 8, RGB), few, data(ROWS))).image.size == (8, 8)
+    with pytest.raises(CorruptImageError):
+        admit(Reader.of(png(header((8, 8), 8, RGB), many, data(ROWS)), budget), Limits())
+    assert budget.reads > 40_000
+
+
+def test_a_hostile_header_costs_nothing():
+    """Two headers, the second of 4 GB."""
+    tracemalloc.start()
+    with pytest.raises(CorruptImageError):
+        pixels(case("s1_two_headers.png"))
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+def test_a_large_file_is_admitted_by_its_first_bytes():
+    """The image data is not walked where it would have to be fetched."""
+    noise = random.Random(2).randbytes(3_000_000)
+    file = png(
+        header((1000, 1000), 8, RGB), *(chunk(b"IDAT", noise[at : at + 8192]) for at in range(0, 3_000_000, 8192))
+    )
+    fetches = []
+
+    def fetch(start, length):
+        fetches.append((start, length))
+        return file[start : start + length]
+
+    assert admit(Reader.fetched(fetch, len(file)), Limits()).width == 1000
+    assert fetches == [(0, FIRST_BYTES)]
+
+
+@pytest.mark.parametrize(
+    ("payload", "frames"),
+    [
+        (struct.pack(">II", 2, 0), 2),
+        (struct.pack(">II", 0, 0), 1),
+        (struct.pack(">II", 2**32 - 1, 0), 1),
+        (struct.pack(">II", 50_000, 0), 1),
+        (b"\0\0\0\5", 1),
+    ],
+)
+def test_frames_that_the_bytes_cannot_hold_are_not_believed(payload, frames):
+    """A damaged number makes the picture no animation, and does not reject it."""
+    file = png(header((8, 8), 8, RGB), chunk(b"acTL", payload), data(ROWS))
+    assert admit(Reader.of(file), Limits()).frames == frames
+
+
+def test_too_many_frames_are_too_large():
+    """As far as there are bytes for them."""
+    control = chunk(b"fcTL", bytes(26))
+    file = png(header((8, 8), 8, RGB), chunk(b"acTL", struct.pack(">II", 10_001, 0)), data(ROWS), control * 11_000)
+    with pytest.raises(ImageTooLargeError, match="10000 frames"):
+        admit(Reader.of(file), Limits())
+
+
+# EXIF -----------------------------------------------------------------------------------------------------------------
+
+TURNED = exif_of(t0x0112=6, t0x010F="Maker").tobytes()
+
+
+def raw_profile(block, name=b"exif"):
+    """EXIF as ImageMagick writes it into text."""
+    digits = block.hex().encode()
+    lines = b"\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    return b"\n%s\n%8d\n%s\n" % (name, len(block), lines)
+
+
+EXIF = {
+    "eXIf": [chunk(b"eXIf", TURNED.removeprefix(b"Exif\0\0"))],
+    "eXIf with JPEG's marker": [chunk(b"eXIf", b"Exif\0\0" + TURNED.removeprefix(b"Exif\0\0"))],
+    "zTXt": [chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(raw_profile(TURNED)))],
+    "tEXt": [chunk(b"tEXt", b"Raw profile type exif\0" + raw_profile(TURNED))],
+    "APP1": [chunk(b"zTXt", b"Raw profile type APP1\0\0" + zlib.compress(raw_profile(TURNED, b"generic profile")))],
+    "XMP and EXIF as APP1": [
+        chunk(b"tEXt", b"Raw profile type APP1\0" + raw_profile(b"http://ns.adobe.com/xap/1.0/\0<x/>", b"APP1")),
+        chunk(b"tEXt", b"Raw profile type APP1\0" + raw_profile(TURNED, b"APP1")),
+    ],
+    "a damaged text before": [
+        chunk(b"tEXt", b"Raw profile type exif\0" + raw_profile(TURNED), checksum=1),
+        chunk(b"zTXt", b"Raw profile type exif\0\0oops"),
+        chunk(b"tEXt", b"Raw profile type exif\0" + raw_profile(TURNED)),
+    ],
+}
+
+
+@pytest.mark.parametrize("where", ["before", "behind"])
+@pytest.mark.parametrize("how", EXIF)
+def test_exif_is_found_wherever_writers_put_it(how, where):
+    """The picture is turned upright, and its facts are read."""
+    parts = (*EXIF[how], data(ROWS)) if where == "before" else (data(ROWS), *EXIF[how])
+    reader = Reader.of(png(header((8, 8), 8, RGB), *parts))
+    assert admit(reader, Limits()).orientation == 6
+    assert exif.read(reader).make == "Maker"
+
+
+NO_EXIF = {
+    "a wrong checksum": chunk(b"eXIf", TURNED, checksum=1),
+    "no digits": chunk(b"tEXt", b"Raw profile type exif\0\nexif\n 9\nzz"),
+    "no length": chunk(b"tEXt", b"Raw profile type exif\0\nexif\n"),
+    "a huge length": chunk(b"tEXt", b"Raw profile type exif\0\nexif\n" + b"9" * 9999 + b"\n4949"),
+    "a bomb": chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n 99999999\n" + b"49" * 20_000_000)),
+    "another keyword": chunk(b"tEXt", b"Raw profile type iptc\0" + raw_profile(TURNED)),
+}
+
+
+@pytest.mark.parametrize("chunks", NO_EXIF.values(), ids=NO_EXIF.keys())
+def test_broken_exif_is_none(chunks):
+    """The picture is shown as it is stored, and a bomb costs a megabyte."""
+    reader = Reader.of(png(header((8, 8), 8, RGB), chunks, data(ROWS)))
+    tracemalloc.start()
+    assert admit(reader, Limits()).orientation == 1
+    assert exif.read(reader).make is None
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+# Colours --------------------------------------------------------------------------------------------------------------
+
+LINEAR_P3 = rgb_profile(DISPLAY_P3, D65, power_curve(1.0))
+COLOURS = ((200, 60, 40), (30, 30, 30), (128, 128, 128), (0, 255, 0))
+GREYS = (0x14, 0x64, 0xB4, 0xF0)
+
+
+def gamma(value):
+    return chunk(b"gAMA", struct.pack(">I", value))
+
+
+def chromaticities(*values):
+    return chunk(b"cHRM", struct.pack(">8I", *values))
+
+
+def embedded(profile):
+    return chunk(b"iCCP", b"x\0\0" + zlib.compress(profile))
+
+
+def code_points(*values):
+    return chunk(b"cICP", bytes(values))
+
+
+SRGB_POINTS = chromaticities(31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+P3_POINTS = chromaticities(31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+AS_STORED = COLOURS
+GAMMA_1 = ((229, 133, 110), (96, 96, 96), (188, 188, 188), (0, 255, 0))
+AS_LINEAR_P3 = ((244, 127, 104), (96, 96, 96), (188, 188, 188), (0, 255, 0))
+AS_P3 = ((217, 42, 23), (30, 30, 30), (128, 128, 128), (0, 255, 0))
+
+CHROMIUM = {
+    "gAMA of sRGB": ([gamma(45455)], AS_STORED),
+    "gAMA of 1": ([gamma(100_000)], GAMMA_1),
+    "gAMA of 1/1.8": ([gamma(55555)], ((210, 77, 53), (40, 40, 40), (146, 146, 146), (0, 255, 0))),
+    "gAMA of 1 and cHRM of sRGB": ([gamma(100_000), SRGB_POINTS], GAMMA_1),
+    "cHRM alone": ([P3_POINTS], AS_STORED),
+    "gAMA and cHRM of P3": ([gamma(45455), P3_POINTS], ((219, 37, 13), (24, 24, 24), (129, 129, 129), (0, 255, 0))),
+    "sRGB over gAMA": ([chunk(b"sRGB", b"\0"), gamma(100_000)], AS_STORED),
+    "a gAMA of 0": ([gamma(0)], AS_STORED),
+    "a gAMA with a wrong checksum": ([chunk(b"gAMA", b"\0\1\x86\xa0", checksum=1)], AS_STORED),
+    "two gAMA": ([gamma(100_000), gamma(45455)], GAMMA_1),
+    "iCCP": ([embedded(LINEAR_P3)], AS_LINEAR_P3),
+    "iCCP over sRGB": ([chunk(b"sRGB", b"\0"), embedded(LINEAR_P3)], AS_LINEAR_P3),
+    "cICP": ([code_points(12, 13, 0, 1)], AS_P3),
+    "cICP over iCCP": ([embedded(LINEAR_P3), code_points(12, 13, 0, 1)], AS_P3),
+    "cICP of sRGB over iCCP": ([embedded(LINEAR_P3), code_points(1, 13, 0, 1)], AS_STORED),
+    "a cICP of reserved primaries": ([code_points(0, 13, 0, 1), embedded(LINEAR_P3)], AS_LINEAR_P3),
+    "a cICP that says nothing": ([code_points(2, 2, 0, 1), embedded(LINEAR_P3)], AS_LINEAR_P3),
+    "a cICP of narrow range": ([code_points(12, 13, 0, 0)], AS_STORED),
+    "a cICP that is too short": ([chunk(b"cICP", b"\x0c\x0d\0"), embedded(LINEAR_P3)], AS_LINEAR_P3),
+    "a broken iCCP over gAMA": ([chunk(b"iCCP", b"x\0\0abc"), gamma(100_000)], GAMMA_1),
+    "an iCCP that is no profile": ([embedded(b"x" * 200), gamma(100_000)], GAMMA_1),
+    "an iCCP of another compression": (
+        [chunk(b"iCCP", b"x\0\1" + zlib.compress(LINEAR_P3)), gamma(100_000)], GAMMA_1
+    ),
+    "an sRGB of no bytes": ([chunk(b"sRGB"), gamma(100_000)], GAMMA_1),
+    "an sRGB of no intent": ([chunk(b"sRGB", b"\x09"), gamma(100_000)], GAMMA_1),
+}  # fmt: skip
+"""Chunks, and what Chromium 156 shows of `COLOURS` with them."""
+
+
+@pytest.mark.parametrize("what", CHROMIUM)
+def test_colours_are_as_in_chromium(what):
+    """Which chunk decides, and what it means."""
+    chunks, wanted = CHROMIUM[what]
+    rgb_file = png(header((4, 1), 8, RGB), *chunks, data(b"\0" + bytes(sum(COLOURS, ()))))
+    palette_file = png(
+        header((4, 1), 8, PALETTE), *chunks, chunk(b"PLTE", bytes(sum(COLOURS, ()))), data(b"\0\0\1\2\3")
+    )
+    for file in (rgb_file, palette_file):
+        got = shown(file)[0].convert("RGB").tobytes()
+        assert max(abs(a - b) for a, b in zip(got, sum(wanted, ()), strict=True)) <= 2
+
+
+def test_the_usual_pair_of_gamma_and_chromaticities_is_srgb():
+    """Nearly every writer adds it to sRGB pictures; libvips and ImageMagick show them as they are, too."""
+    file = png(header((4, 1), 8, RGB), gamma(45455), SRGB_POINTS, data(b"\0" + bytes(sum(COLOURS, ()))))
+    assert pixels(file).profile == b""
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        (0,) * 8,
+        (31270, 32900, 64000, 33000, 64000, 33000, 64000, 33000),
+        (90000, 90000, 64000, 33000, 30000, 60000, 15000, 6000),
+        (2**32 - 1,) * 8,
+        (31270, 0, 64000, 0, 30000, 0, 15000, 0),
+    ],
+)
+def test_chromaticities_of_no_colours_are_passed_over(points):
+    """Neither a division by zero nor colours that nobody has seen."""
+    file = png(header((4, 1), 8, RGB), gamma(100_000), chromaticities(*points), data(b"\0" + bytes(sum(COLOURS, ()))))
+    assert max(abs(a - b) for a, b in zip(shown(file)[0].convert("RGB").tobytes(), sum(GAMMA_1, ()), strict=True)) <= 2
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [embedded(grey_profile(power_curve(1.0)))],
+        [embedded(LINEAR_P3)],
+        [gamma(100_000)],
+        [gamma(100_000), P3_POINTS],
+        [code_points(1, 8, 0, 1)],
+    ],
+    ids=["grey profile", "RGB profile", "gAMA", "gAMA and cHRM", "cICP"],
+)
+@pytest.mark.parametrize("alpha", [False, True], ids=["grey", "grey and alpha"])
+def test_greys_have_colours_too(chunks, alpha):
+    """A profile holds for grey pictures with and without alpha: 4f a8 db f8, as in Chromium."""
+    kind = GREY_ALPHA if alpha else GREY
+    row = b"".join(bytes((grey, 255) if alpha else (grey,)) for grey in GREYS)
+    image, warnings = shown(png(header((4, 1), 8, kind), *chunks, data(b"\0" + row)))
+    got = image.convert("RGB").tobytes()
+    assert max(abs(a - b) for a, b in zip(got, bytes.fromhex("4f4f4fa8a8a8dbdbdbf8f8f8"), strict=True)) <= 1
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        b"",
+        b"x" * 500,
+        grey_profile(SRGB_CURVE),
+        LINEAR_P3.replace(b"acsp", b"oops"),
+        LINEAR_P3[:100],
+        LINEAR_P3 + bytes(icc.MOST_BYTES),
+    ],
+    ids=["empty", "text", "for grey", "no profile", "cut", "too long"],
+)
+def test_a_broken_profile_is_a_warning(profile):
+    """The colours are shown as they are."""
+    image, warnings = shown(png(header((4, 1), 8, RGB), embedded(profile), data(b"\0" + bytes(sum(COLOURS, ())))))
+    assert image.convert("RGB").tobytes() == bytes(sum(COLOURS, ()))
+    assert "profile" in warnings[0]
+
+
+def test_a_profile_that_inflates_to_gigabytes_is_inflated_to_four_megabytes():
+    """It cannot be a profile that long before."""
+    bomb = embedded(bytes(200_000_000))
+    tracemalloc.start()
+    _, warnings = shown(png(header((8, 8), 8, RGB), bomb, data(ROWS)))
+    assert tracemalloc.get_traced_memory()[1] < 12_000_000
+    tracemalloc.stop()
+    assert "profile" in warnings[0]
+
+
+# The stored files -----------------------------------------------------------------------------------------------------
+
+FOUR = ("c81e1eff", "1ec81eff", "1e1ec8ff", "808080ff")
+
+STORED = {
+    "e1_text_inflates_to_1.1MB.png": FOUR,
+    "e3_text_bad_crc.png": FOUR,
+    "e5_short_phys.png": FOUR,
+    "e4_grey16_trns.png": ("14141400", "646464ff", "b4b4b4ff", "f0f0f0ff"),
+    "h3_grey2_trns.png": ("555555ff", "aaaaaa00", "555555ff", "ffffffff"),
+    "d5_grey_alpha_profile.png": ("4f4f4fff", "a8a8a8ff", "dbdbdbff", "f8f8f8ff"),
+    "d5_reference_grey_profile.png": ("4f4f4fff", "a8a8a8ff", "dbdbdbff", "f8f8f8ff"),
+    "s5_profile_with_negative_base.png": ("ff0000ff", "00ff00ff", "0000ffff", "ffffffff"),
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_stored_files(name):
+    """The middle of each quarter has its colour and opacity."""
+    image, warnings = shown(case(name))
+    width, height = image.size
+    got = [
+        bytes(image.getpixel((x, y))).hex()
+        for y in (height // 4, height * 3 // 4)
+        for x in (width // 4, width * 3 // 4)
+    ]
+    assert tuple(got) == STORED[name]
+    assert ("profile" in "".join(warnings)) == name.startswith("s5")
+
+
+# Any combination, any damage ------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**32), st.integers(0, 3))
+@settings(max_examples=300)
+def test_any_damage_ends_in_the_right_picture_or_a_rejection(seed, flips):
+    """Checksums and sums tell: there is no third end, and what is shown has the right colours."""
+    chance = random.Random(seed)
+    kind, bits = chance.choice(KINDS)
+    samples, palette = sample_function(kind, bits, seed)
+    size = chance.randint(1, 9), chance.randint(1, 9)
+    transparency = chance.choice(transparencies(kind, bits, samples))
+    extra = [chunk(name, ANCILLARY[name]) for name in chance.sample(sorted(ANCILLARY.keys() - {b"tRNS"}), 3)]
+    file = bytearray(
+        whole(size, kind, bits, samples, palette, transparency, chance.random() < 0.5, chance.randint(1, 5), extra)
+    )
+    for _ in range(flips):
+        at = chance.randrange(8, len(file))
+        how = chance.randrange(4)
+        if how == 0:
+            file[at] ^= 1 << chance.randrange(8)
+        elif how == 1:
+            del file[at : at + chance.randint(1, 12)]
+        elif how == 2:
+            file[at:at] = chance.randbytes(chance.randint(1, 12))
+        else:
+            file[at : at + 4] = chance.choice((b"\xff\xff\xff\xff", b"\0\0\0\0", b"\0\0\0\1"))
+    budget = Budget()
+    try:
+        image = pixels(bytes(file), budget).image.convert("RGBA")
+    except RejectedError:
+        assert flips
+        return
+    wanted = expected(size, kind, bits, samples, palette, transparency)
+    if image.tobytes() != wanted:  # the transparency was damaged and left out
+        assert flips
+        assert transparency
+        opaque = expected(size, kind, bits, samples, palette)
+        assert image.tobytes() == opaque
+    assert budget.reads > 49_000

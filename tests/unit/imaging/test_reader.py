@@ -105,3 +105,25 @@ def test_no_damage_breaks_more_than_the_file(case, data):
     ):
         with contextlib.suppress(BrokenContainerError):
             walk()
+
+
+def test_a_file_is_parsed_once():
+    """Admission, metadata and decoder share the result, and one of them pays for it."""
+    calls = []
+
+    def parse(reader):
+        calls.append(reader.number(0, 1))
+        return len(calls)
+
+    reader = Reader.of(b"abc")
+    assert [reader.once(parse), reader.once(parse)] == [1, 1]
+    assert reader.once(lambda reader: reader.size) == 3
+    assert calls == [ord("a")]
+
+
+def test_a_parser_that_fails_is_not_remembered():
+    """Its error is raised again."""
+    reader = Reader.of(b"")
+    for _ in range(2):
+        with pytest.raises(CutOffError):
+            reader.once(lambda reader: reader.take(0, 1))

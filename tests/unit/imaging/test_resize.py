@@ -57,3 +57,26 @@ def test_works_without_the_simd_resizer():
         "assert resize.reduce(Image.new('RGB', (9, 9)), (3, 3)).size == (3, 3)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(ROOT / "layers" / "core")})
+
+
+@pytest.mark.parametrize("size", [(1, 300_000), (300_000, 1), (3, 100_000)])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_thin_pictures_cost_little(size, mode, monkeypatch):
+    """Lanczos never sees a side that is to become hundreds of times shorter: its weights would fill the memory."""
+    seen = []
+    original = resize._less_steep
+    monkeypatch.setattr(resize, "_less_steep", lambda *args: seen.append(original(*args)) or seen[-1])
+    wanted = tuple(max(1, side * 100 // max(size)) for side in size)
+    out = resize.reduce(Image.new(mode, size, "white"), wanted)
+    assert out.size == wanted
+    assert max(seen[0].size) < 100 * resize._STEEPEST
+    assert all(extrema == (255, 255) for extrema in (band.getextrema() for band in out.split()))
+
+
+def test_thin_pictures_keep_their_halves():
+    """Averaging first does not move anything."""
+    image = Image.new("L", (2, 200_000))
+    image.paste(255, (0, 100_000, 2, 200_000))
+    column = resize.reduce(image, (1, 100)).tobytes()
+    assert max(column[:48]) < 5
+    assert min(column[52:]) > 250

@@ -70,6 +70,23 @@ def reducible(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     return image.convert("L" if image.mode == "1" else "RGB"), ()
 
 
+def coloured(indices: Image.Image, palette: bytes, alpha: bytes = b"") -> Image.Image:
+    """Indices into a palette → mode RGB, or RGBA where alpha is given.
+
+    Args:
+        indices: mode P, whatever its own palette.
+        palette: red, green and blue of each entry; those that are missing are black, as in libpng and Chromium.
+        alpha: of each entry; those that are missing are opaque.
+    """
+    palette = palette.ljust(3 * 256, b"\0")
+    if not alpha:
+        indices.putpalette(palette)
+        return indices.convert("RGB")
+    entries = zip(palette[::3], palette[1::3], palette[2::3], alpha.ljust(256, b"\xff"), strict=True)
+    indices.putpalette(b"".join(map(bytes, entries)), "RGBA")
+    return indices.convert("RGBA")
+
+
 def _high_bytes(image: Image.Image) -> Image.Image:
     """16 bits of grey → 8: the upper byte, as PNG 3rd edition, 13.12, describes it. Pillow's own conversion clips."""
     raw = image.tobytes()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 FIRST_BYTES = 64 * 1024
 """How much is fetched first: holds the header of nearly every camera file, thumbnail included."""
@@ -17,6 +18,8 @@ _WINDOWS = 3
 
 Fetch = Callable[[int, int], bytes]
 """(start, length) → that part of the file."""
+
+T = TypeVar("T")
 
 
 class BrokenContainerError(ValueError):
@@ -73,6 +76,7 @@ class Reader:
         self.size = size
         """Bytes of the file or part, also when not all of them exist."""
         self.budget = budget
+        self._parsed: dict[Callable[[Reader], Any], Any] = {}
 
     @classmethod
     def of(cls, data: bytes, budget: Budget | None = None) -> Reader:
@@ -127,6 +131,12 @@ class Reader:
     def up_to(self, at: int, count: int) -> bytes:
         """As `take`, but fewer bytes where the file ends before."""
         return self.take(at, max(0, min(count, self.size - at)))
+
+    def once(self, parse: Callable[[Reader], T]) -> T:
+        """Result of `parse` for this file; admission, metadata and decoder share it and pay for it once."""
+        if parse not in self._parsed:
+            self._parsed[parse] = parse(self)
+        return self._parsed[parse]  # type: ignore[no-any-return]
 
     def part(self, at: int, count: int) -> Reader:
         """A part as a reader of its own, on the same budget; nothing is read yet."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from image_pipeline.imaging.containers.chunks import png_chunks, riff_chunks
 from image_pipeline.imaging.containers.heif import heif_items
 from image_pipeline.imaging.containers.jpeg import APP1, segments
+from image_pipeline.imaging.containers.png import exif_block
+from image_pipeline.imaging.containers.webp import webp
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
 
@@ -21,7 +22,7 @@ def _find_exif(reader: Reader) -> Reader | None:
     if head[:3] == b"\xff\xd8\xff":
         return _in_jpeg(reader)
     if head[:8] == b"\x89PNG\r\n\x1a\n":
-        return next((reader.part(each.start, each.length) for each in png_chunks(reader) if each.kind == b"eXIf"), None)
+        return exif_block(reader)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return _in_webp(reader)
     if head[4:8] == b"ftyp":
@@ -37,11 +38,11 @@ def _in_jpeg(reader: Reader) -> Reader | None:
 
 
 def _in_webp(reader: Reader) -> Reader | None:
-    for chunk in riff_chunks(reader):
-        if chunk.kind == b"EXIF":
-            marker = 6 if reader.up_to(chunk.start, 6) == b"Exif\x00\x00" else 0
-            return reader.part(chunk.start + marker, chunk.length - marker)
-    return None
+    chunk = webp(reader).exif
+    if chunk is None:
+        return None
+    marker = 6 if reader.up_to(chunk.start, 6) == b"Exif\x00\x00" else 0
+    return reader.part(chunk.start + marker, chunk.length - marker)
 
 
 def _in_boxes(reader: Reader) -> Reader | None:

@@ -1,20 +1,45 @@
-"""GIF → pixels of its first frame."""
+"""GIF → pixels of its first frame on its canvas: Pillow's codec sees the frame's data and nothing else of the file."""
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterator
+from functools import partial
 
-from PIL.GifImagePlugin import GifImageFile
+from PIL import Image
 
+from image_pipeline.imaging.containers.gif import Gif, gif
+from image_pipeline.imaging.decoders import codec
 from image_pipeline.imaging.formats.header import Header
-from image_pipeline.imaging.pixels import Pixels, check_size, reducible
+from image_pipeline.imaging.pixels import Pixels, check_size, coloured
 from image_pipeline.imaging.reader import Reader
+
+_BLOCK = 64 * 1024
+_NO_TRANSPARENCY = -1
+"""Argument of the codec, which would leave such pixels out; here they are a colour of the palette."""
 
 
 def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
     """Decode the first frame; see `decode.decode`."""
-    opened = GifImageFile(io.BytesIO(reader.data))
-    check_size(opened.size, header)
-    opened.load()
-    image, warnings = reducible(opened)
-    return Pixels(image, (0, 0, *image.size), header.orientation, b"", warnings)
+    parts = gif(reader)
+    check_size((parts.width, parts.height), header)
+    alpha = b"" if parts.transparent is None else b"\xff" * parts.transparent + b"\0"
+    image = coloured(_indices(reader.data, parts), parts.palette, alpha)
+    if image.size != (parts.width, parts.height):
+        canvas = Image.new("RGBA", (parts.width, parts.height))
+        canvas.paste(image, (parts.left, parts.top))
+        image = canvas
+    return Pixels(image, (0, 0, *image.size), header.orientation, b"")
+
+
+def _indices(data: bytes, parts: Gif) -> Image.Image:
+    width, height = parts.frame_width, parts.frame_height
+    # The last of the four passes of an interlaced frame has every other row (GIF89a, appendix E).
+    row = height // 2 * 2 - 1 if parts.interlaced and height > 1 else height - 1
+    args = parts.code_size, int(parts.interlaced), _NO_TRANSPARENCY
+    blocks = partial(_blocks, data, parts.data_start)
+    return codec.decode("gif", args, "P", (width, height), blocks, (0, row, width, row + 1))
+
+
+def _blocks(data: bytes, start: int) -> Iterator[bytes]:
+    for at in range(start, len(data), _BLOCK):
+        yield data[at : at + _BLOCK]

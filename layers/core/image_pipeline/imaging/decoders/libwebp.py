@@ -1,4 +1,4 @@
-"""Still WebP through the decoder that Pillow brings, at the size that is needed.
+"""WebP pictures through the decoder that Pillow brings, at the size that is needed.
 
 Pillow decodes every WebP as an animation, at full size: 16 bytes a pixel and half as much time again. The library
 beside it can do better, and its decoding interface has been the same since 2012, so it is called directly. Where
@@ -16,12 +16,11 @@ from typing import Any
 import PIL
 from PIL import Image
 
-from image_pipeline.imaging.formats.header import Header
-from image_pipeline.imaging.pixels import check_size
+from image_pipeline.imaging.containers.webp import Frame
 
 _ABI = 0x0209
 _MODE_RGBA = 1
-_NOT_ENOUGH_DATA = 7
+_OUT_OF_MEMORY, _NOT_ENOUGH_DATA = 1, 7
 
 _int = ctypes.c_int
 
@@ -75,40 +74,43 @@ def _library() -> Any:
         return None
     try:
         library = ctypes.CDLL(str(found[0]))
-        library.WebPGetFeaturesInternal.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p, _int)
+        library.WebPGetFeaturesInternal.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, _int)
         library.WebPInitDecoderConfigInternal.argtypes = (ctypes.c_void_p, _int)
-        library.WebPDecode.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p)
+        library.WebPDecode.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
         known = library.WebPInitDecoderConfigInternal(ctypes.byref(_Config()), _ABI)
     except (OSError, AttributeError):
         return None
     return library if known else None
 
 
-def decode(data: bytes, header: Header, least: tuple[int, int]) -> Image.Image | None:
-    """Decode a still WebP, lossy ones no larger than needed.
+def decode(data: bytes, frame: Frame, least: tuple[int, int]) -> Image.Image | None:
+    """Decode one picture of a WebP, lossy ones no larger than needed.
 
     Args:
         data: the whole file.
-        header: what admission has found.
+        frame: which picture; the decoder sees its chunks and nothing else of the file.
         least: (width, height) in pixels that the result must have, unless the picture is smaller.
 
     Returns:
         Mode RGB or RGBA; None where Pillow has to do it.
 
     Raises:
-        CorruptImageError: the size is not the admitted one.
-        ValueError: the data is cut off or broken.
+        ValueError: the data is cut off or broken, or of another size than announced.
+        MemoryError: there is not enough memory.
     """
     library = _library()
     config = _Config()
     if library is None or not library.WebPInitDecoderConfigInternal(ctypes.byref(config), _ABI):
         return None
     features = config.input
-    if library.WebPGetFeaturesInternal(data, len(data), ctypes.byref(features), _ABI) or features.has_animation:
-        return None
-    width, height = features.width, features.height
-    check_size((width, height), header)
-    if features.format == _LOSSY and least[0] < width and least[1] < height:
+    start = (ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0) + frame.start
+    length = frame.end - frame.start
+    if status := library.WebPGetFeaturesInternal(start, length, ctypes.byref(features), _ABI):
+        raise _error(status)
+    width, height = frame.width, frame.height
+    if (features.width, features.height, features.format == _LOSSY) != (width, height, frame.lossy):
+        raise ValueError("another size than announced")
+    if frame.lossy and least[0] < width and least[1] < height:
         width, height = least
         config.options.use_scaling = 1
         config.options.scaled_width, config.options.scaled_height = least
@@ -117,9 +119,20 @@ def decode(data: bytes, header: Header, least: tuple[int, int]) -> Image.Image |
     config.output.colorspace = _MODE_RGBA
     config.output.is_external = 1
     config.output.planes.rgba = _Rgba(ctypes.addressof(view), width * 4, len(pixels))
-    status = library.WebPDecode(data, len(data), ctypes.byref(config))
-    if status:
-        raise ValueError("truncated" if status == _NOT_ENOUGH_DATA else f"libwebp status {status}")
-    if features.has_alpha:
-        return Image.frombuffer("RGBA", (width, height), pixels, "raw", "RGBA", 0, 1)
+    if status := library.WebPDecode(start, length, ctypes.byref(config)):
+        raise _error(status)
+    image = Image.frombuffer("RGBA", (width, height), pixels, "raw", "RGBA", 0, 1)
+    if features.has_alpha or (not frame.lossy and _has_holes(image)):
+        return image
     return Image.frombytes("RGB", (width, height), pixels, "raw", "RGBX")
+
+
+def _has_holes(image: Image.Image) -> bool:
+    """Whether a lossless picture is transparent, whatever it says: its bit is a hint (RFC 9649, section 3.4)."""
+    return image.getchannel("A").getextrema() != (255, 255)
+
+
+def _error(status: int) -> Exception:
+    if status == _OUT_OF_MEMORY:
+        return MemoryError()
+    return ValueError("truncated" if status == _NOT_ENOUGH_DATA else f"libwebp status {status}")

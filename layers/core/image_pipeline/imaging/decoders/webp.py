@@ -1,15 +1,18 @@
-"""WebP → pixels: still ones by libwebp itself, at the size that is needed; animated ones by Pillow."""
+"""WebP → pixels of its first frame on its canvas: by libwebp itself, or by Pillow where that is not found."""
 
 from __future__ import annotations
 
 import io
+import struct
 
+from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
-from image_pipeline.imaging.containers.chunks import riff_chunks
+from image_pipeline.imaging import icc
+from image_pipeline.imaging.containers.webp import Frame, Webp, webp
 from image_pipeline.imaging.decoders import libwebp
 from image_pipeline.imaging.formats.header import Header
-from image_pipeline.imaging.pixels import Pixels, check_size, reducible
+from image_pipeline.imaging.pixels import Pixels, check_size
 from image_pipeline.imaging.reader import Reader
 
 _CAMERA_MARGIN, _MARGIN = 1.5, 2.0
@@ -18,25 +21,32 @@ _CAMERA_MARGIN, _MARGIN = 1.5, 2.0
 
 def decode(reader: Reader, header: Header, reduction: float) -> Pixels:
     """Decode the first frame; see `decode.decode`."""
-    return _still(reader, header, reduction) or _animated(reader, header)
+    parts = webp(reader)
+    check_size((parts.width, parts.height), header)
+    frame, canvas = parts.frame, (parts.width, parts.height)
+    whole = (frame.width, frame.height) == canvas
+    share = min(1.0, (_CAMERA_MARGIN if header.camera else _MARGIN) / reduction) if whole else 1.0
+    least = max(1, round(frame.width * share)), max(1, round(frame.height * share))
+    image = libwebp.decode(reader.data, frame, least) or _by_pillow(reader.data, frame)
+    if not whole:  # the background colour is a hint that viewers ignore (RFC 9649, section 2.7.1.1)
+        picture, image = image, Image.new("RGBA", canvas)
+        image.paste(picture, (frame.left, frame.top))
+    return Pixels(image, (0, 0, *image.size), header.orientation, _profile(reader, parts))
 
 
-def _still(reader: Reader, header: Header, reduction: float) -> Pixels | None:
-    """By libwebp itself; None where only Pillow can do it."""
-    share = min(1.0, (_CAMERA_MARGIN if header.camera else _MARGIN) / reduction)
-    width, height = (max(1, round(side * share)) for side in header.stored_size)
-    image = libwebp.decode(reader.data, header, (width, height))
-    if image is None:
-        return None
-    profile = next(
-        (reader.take(chunk.start, chunk.length) for chunk in riff_chunks(reader) if chunk.kind == b"ICCP"), b""
-    )
-    return Pixels(image, (0, 0, *image.size), header.orientation, profile)
-
-
-def _animated(reader: Reader, header: Header) -> Pixels:
-    opened = WebPImageFile(io.BytesIO(reader.data))
-    check_size(opened.size, header)
+def _by_pillow(data: bytes, frame: Frame) -> Image.Image:
+    """The frame as a file of its own, as Pillow takes no other."""
+    flags = 0x10 if frame.has_alpha else 0
+    sides = ((side - 1).to_bytes(3, "little") for side in (frame.width, frame.height))
+    extended = b"VP8X" + struct.pack("<II", 10, flags) + b"".join(sides)
+    body = b"WEBP" + extended + data[frame.start : frame.end] + b"\0" * ((frame.end - frame.start) % 2)
+    opened = WebPImageFile(io.BytesIO(b"RIFF" + struct.pack("<I", len(body)) + body))
     opened.load()
-    image, warnings = reducible(opened)
-    return Pixels(image, (0, 0, *image.size), header.orientation, opened.info.get("icc_profile") or b"", warnings)
+    return Image.Image()._new(opened.im)
+
+
+def _profile(reader: Reader, parts: Webp) -> bytes:
+    if parts.icc is None:
+        return b""
+    # One byte more than a profile may have shows that it is too long.
+    return reader.up_to(parts.icc.start, min(parts.icc.length, icc.MOST_BYTES + 1))

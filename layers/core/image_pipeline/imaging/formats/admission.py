@@ -13,7 +13,7 @@ from image_pipeline.imaging.formats import bmp, gif, heif, jpeg, png, tiff, webp
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.formats.recognise import recognise
-from image_pipeline.imaging.reader import FIRST_BYTES, BrokenContainerError, Reader
+from image_pipeline.imaging.reader import FIRST_BYTES, BrokenContainerError, CutOffError, Reader
 
 _PARSERS: dict[str, Callable[[Reader, Limits], Header]] = {
     "JPEG": jpeg.read_header,
@@ -25,10 +25,6 @@ _PARSERS: dict[str, Callable[[Reader, Limits], Header]] = {
     "AVIF": heif.read_header,
     "HEIF": heif.read_header,
 }
-
-_MOST_PIXELS_PER_BYTE = {"GIF": 2731, "PNG1": 8256}
-"""What a compressed byte can stand for at best. GIF: an LZW code of 12 bits stands for at most 4096 pixels. PNG:
-deflate reaches 1032 : 1, at one bit per pixel."""
 
 
 def admit(reader: Reader, limits: Limits) -> Header:
@@ -55,6 +51,11 @@ def admit(reader: Reader, limits: Limits) -> Header:
     name = recognise(reader.up_to(0, FIRST_BYTES), limits.formats)
     try:
         header = _PARSERS[name](reader, limits)
+    except CutOffError as error:
+        raise CorruptImageError(
+            f"The {name} is cut off: its data ends before the picture does.",
+            "It was probably not transferred completely: upload it again from the original.",
+        ) from error
     except BrokenContainerError as error:
         raise _corrupt(name, str(error)) from error
     _check_size(header, reader.size, limits)
@@ -71,7 +72,8 @@ def _check_size(header: Header, size_bytes: int, limits: Limits) -> None:
             f"The picture has {what}, {_millions(pixels)} in all; {_millions(limits.max_pixels)} are allowed.",
             "Upload a smaller version of the picture.",
         )
-    _check_plausible(header, pixels, size_bytes)
+    if size_bytes < header.least_bytes:  # it would cost a decoder memory for nothing
+        raise _corrupt(header.format, f"{size_bytes} bytes cannot hold {what}")
     if header.frames > limits.max_frames:
         raise ImageTooLargeError(
             f"The picture has more than {limits.max_frames} frames or pages.", "Upload its first frame alone."
@@ -83,13 +85,6 @@ def _check_size(header: Header, size_bytes: int, limits: Limits) -> None:
             f"{_megabytes(limits.memory_bytes)} are there.",
             "Upload a smaller version of the picture, or give the function more memory.",
         )
-
-
-def _check_plausible(header: Header, pixels: int, size_bytes: int) -> None:
-    """Reject headers that claim more pixels than the bytes can hold: they cost a decoder memory for nothing."""
-    most = {"GIF": _MOST_PIXELS_PER_BYTE["GIF"], "PNG": _MOST_PIXELS_PER_BYTE["PNG1"] // max(1, header.bits)}
-    if header.format in most and pixels > size_bytes * most[header.format]:
-        raise _corrupt(header.format, f"{size_bytes} bytes cannot hold {header.width} × {header.height} pixels")
 
 
 def _corrupt(name: str, why: str) -> CorruptImageError:

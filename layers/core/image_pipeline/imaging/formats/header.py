@@ -10,6 +10,9 @@ from image_pipeline.imaging.formats.limits import FORMATS
 CONTENT_TYPES = {name: f"image/{name.lower()}" for name in FORMATS}
 """Media types, by format."""
 
+ROW_BYTES = 24
+"""What a picture and its copies take for each row, beyond its pixels: counts where rows are short and many."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -40,6 +43,8 @@ class Header:
     `bench/memory.py` measures it. JPEG, which is decoded at a fraction, computes its own."""
     coded_pixels: int = 0
     """Pixels that the decoder holds where these are more than the displayed ones; 0: as many."""
+    least_bytes: int = 0
+    """The least that the file can have if it holds all of its pixels, in bytes."""
 
     @property
     def content_type(self) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from image_pipeline.imaging.containers.chunks import png_chunks
-from image_pipeline.imaging.formats.header import Header
+from image_pipeline.imaging.containers.png import CHANNELS, GREY, GREY_ALPHA, PALETTE, RGB, RGBA, Png, png
+from image_pipeline.imaging.formats.header import ROW_BYTES, Header
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.formats.orientation import orientation_and_camera
-from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Reader
+from image_pipeline.imaging.reader import Reader
 
-_BYTES_PER_PIXEL = 9
-"""Of the most demanding kind, as `bench/memory.py` measures it, rounded up."""
+_MODES = {GREY: "L", RGB: "RGB", PALETTE: "P", GREY_ALPHA: "LA", RGBA: "RGBA"}
 
-_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
-_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_BEST_DEFLATE = 1032
+"""Bytes that a compressed byte stands for at best: a match of 258 bytes in two bits."""
 
 
 def read_header(reader: Reader, _limits: Limits) -> Header:
@@ -21,32 +20,29 @@ def read_header(reader: Reader, _limits: Limits) -> Header:
     Raises:
         BrokenContainerError, and what `admission.admit` raises.
     """
-    first = reader.take(8, 25)
-    if first[:8] != b"\x00\x00\x00\x0dIHDR":
-        raise BrokenContainerError("IHDR is not its first chunk")
-    bits, kind = first[16], first[17]
-    if bits not in _BITS.get(kind, ()):
-        raise BrokenContainerError(f"colour type {kind} with {bits} bits")
-    frames = 1
-    for chunk in png_chunks(reader):
-        if chunk.kind == b"acTL":
-            frames = reader.number(chunk.start, 4)
-        if chunk.kind == b"IDAT":
-            break
-        if chunk.end > reader.size:
-            raise BrokenContainerError(f"chunk {chunk.kind!r} ends after the file")
-    else:
-        raise CutOffError("it is cut off")
-    mode = "I;16" if (kind, bits) == (0, 16) else "1" if (kind, bits) == (0, 1) else _MODES[kind]
-    width, height = int.from_bytes(first[8:12], "big"), int.from_bytes(first[12:16], "big")
+    parts = png(reader)
     orientation, _ = orientation_and_camera(reader)
     return Header.stored(
         "PNG",
-        width,
-        height,
-        mode,
-        frames=max(1, frames),
+        parts.width,
+        parts.height,
+        _mode(parts),
+        frames=parts.frames,
         orientation=orientation,
-        bits=bits,
-        bytes_per_pixel=_BYTES_PER_PIXEL,
+        bits=parts.bits,
+        bytes_per_pixel=_bytes_per_pixel(parts) + ROW_BYTES / max(1, parts.width),
+        least_bytes=parts.width * parts.height * parts.bits * CHANNELS[parts.colour_type] // 8 // _BEST_DEFLATE,
     )
+
+
+def _mode(parts: Png) -> str:
+    return {(GREY, 1): "1", (GREY, 16): "I;16"}.get((parts.colour_type, parts.bits), _MODES[parts.colour_type])
+
+
+def _bytes_per_pixel(parts: Png) -> float:
+    """Peak memory by kind, as `bench/memory.py` measures it, rounded up."""
+    if parts.colour_type in (GREY_ALPHA, RGBA) or (parts.colour_type == PALETTE and parts.transparency):
+        return 9
+    if parts.transparency:  # the picture is copied to add what is transparent
+        return 12.5
+    return 2.5 if parts.colour_type == GREY else 5

@@ -1,0 +1,133 @@
+"""The parts of a GIF that decide its first frame (GIF89a specification)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from image_pipeline.imaging.reader import BrokenContainerError, Budget, BudgetExceededError, Reader
+
+_EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
+_GRAPHIC_CONTROL = 0xF9
+_CODE_SIZES = range(2, 9)
+
+_SUB_BLOCKS_PER_READ = 32
+"""Sub-blocks that are passed for one read of the budget; nothing but their lengths is looked at."""
+
+
+@dataclass(frozen=True)
+class Gif:
+    """What a GIF consists of."""
+
+    width: int
+    """Pixels of the canvas: of the logical screen, enlarged to hold the first frame."""
+    height: int
+    """Pixels of the canvas."""
+    left: int
+    """Of the first frame on the canvas."""
+    top: int
+    """Of the first frame on the canvas."""
+    frame_width: int
+    """Pixels."""
+    frame_height: int
+    """Pixels."""
+    interlaced: bool
+    palette: bytes
+    """Red, green and blue of each entry that the first frame uses."""
+    transparent: int | None
+    """The entry that is transparent."""
+    code_size: int
+    """Bits of the smallest LZW code."""
+    data_start: int
+    """Where the sub-blocks of the first frame start."""
+    frames: int
+    """1 where the file is fetched in parts: the others are spread over all of it."""
+
+
+def gif(reader: Reader) -> Gif:
+    """The parts of a GIF.
+
+    Raises:
+        BrokenContainerError: there is no first frame, or a part of it is missing.
+    """
+    return reader.once(_parse)
+
+
+def _parse(reader: Reader) -> Gif:
+    screen = reader.take(6, 7)
+    table, at = _colour_table(reader, 13, screen[4])
+    at, transparent = _first_image(reader, at)
+    descriptor = reader.take(at + 1, 9)
+    left, top, width, height = (int.from_bytes(descriptor[i : i + 2], "little") for i in (0, 2, 4, 6))
+    if not width or not height:
+        raise BrokenContainerError(f"its first frame has {width} × {height} pixels")
+    local, at = _colour_table(reader, at + 10, descriptor[8])
+    code_size = reader.number(at, 1)
+    if code_size not in _CODE_SIZES:
+        raise BrokenContainerError(f"LZW codes of {code_size} bits")
+    return Gif(
+        width=max(int.from_bytes(screen[:2], "little"), left + width),
+        height=max(int.from_bytes(screen[2:4], "little"), top + height),
+        left=left,
+        top=top,
+        frame_width=width,
+        frame_height=height,
+        interlaced=bool(descriptor[8] & 0x40),
+        palette=local or table,
+        transparent=transparent,
+        code_size=code_size,
+        data_start=at + 1,
+        frames=_count_frames(reader.data, at + 1, reader.budget) if reader.in_memory else 1,
+    )
+
+
+def _colour_table(reader: Reader, at: int, flags: int) -> tuple[bytes, int]:
+    """A colour table, empty where the flags say that there is none, and the offset behind it."""
+    length = 3 << (flags & 7) + 1 if flags & 0x80 else 0
+    return reader.take(at, length), at + length
+
+
+def _first_image(reader: Reader, at: int) -> tuple[int, int | None]:
+    """Where the first image starts, and the transparent entry that the last graphic control before it names."""
+    transparent = None
+    while (kind := reader.number(at, 1)) != _IMAGE:
+        if kind == _TRAILER:
+            raise BrokenContainerError("no frame")
+        if kind != _EXTENSION:
+            raise BrokenContainerError(f"block {kind:#04x} at byte {at}")
+        if reader.number(at + 1, 1) == _GRAPHIC_CONTROL:
+            control = reader.take(at + 2, 5)
+            transparent = control[4] if control[0] >= 4 and control[1] & 1 else None
+        at += 2
+        while length := reader.number(at, 1):
+            at += 1 + length
+        at += 1
+    return at, transparent
+
+
+def _count_frames(data: bytes, at: int, budget: Budget) -> int:
+    """Frames, the first one included, whose sub-blocks start here; those that were found once the budget is spent."""
+    frames = 1
+    try:
+        while True:
+            at = _behind(data, at, budget)
+            if data[at] == _IMAGE:
+                flags = data[at + 9]
+                at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+                frames += 1
+            elif data[at] == _EXTENSION:
+                at += 2
+            else:
+                return frames
+    except (IndexError, BudgetExceededError):
+        return frames
+
+
+def _behind(data: bytes, at: int, budget: Budget) -> int:
+    """Offset behind the sub-blocks that start here."""
+    while True:
+        budget.spend(0)
+        for _ in range(_SUB_BLOCKS_PER_READ):
+            length = data[at]
+            at += 1 + length
+            if not length:
+                return at

@@ -1,0 +1,302 @@
+"""image_pipeline.imaging.icc"""
+
+import contextlib
+import random
+import struct
+import subprocess
+import sys
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from image_pipeline.imaging import colour, icc
+from image_pipeline.imaging.colour import (
+    D65,
+    DISPLAY_P3,
+    SRGB_CURVE,
+    grey_profile,
+    matrix_profile,
+    power_curve,
+    rgb_profile,
+    sampled_curve,
+    to_srgb,
+)
+from image_pipeline.imaging.icc import BrokenProfileError, checked, is_srgb
+from tests.conftest import ROOT
+
+SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
+IDENTITY = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+
+
+def profile(tags, space=b"RGB ", connection=b"Lab ", kind=b"mntr"):
+    """A profile of these tags."""
+    at = 132 + 12 * len(tags)
+    table, body = struct.pack(">I", len(tags)), b""
+    for name, value in tags.items():
+        table += name + struct.pack(">II", at + len(body), len(value))
+        body += value + b"\0" * (-len(value) % 4)
+    head = bytearray(128)
+    head[0:4] = struct.pack(">I", at + len(body))
+    head[8:12] = b"\x04\x30\0\0"
+    head[12:24] = kind + space + connection
+    head[36:40] = b"acsp"
+    head[68:80] = struct.pack(">3i", 63190, 65536, 54061)
+    return bytes(head) + table + body
+
+
+def filling(size):
+    """Numbers of a table."""
+    return bytes(index % 251 for index in range(size))
+
+
+def lut8(inputs=3, outputs=3, points=2, table=None):
+    """A lookup table of bytes (ICC.1:2022, 10.11)."""
+    size = outputs * points**inputs
+    ramp = bytes(range(256))
+    head = b"mft1\0\0\0\0" + bytes((inputs, outputs, points, 0)) + IDENTITY
+    return (
+        head
+        + ramp * inputs
+        + (bytes(index % 251 for index in range(size)) if table is None else table)
+        + ramp * outputs
+    )
+
+
+def lut16(inputs=3, outputs=3, points=2, table=None):
+    """A lookup table of 16-bit numbers (10.10)."""
+    size = 2 * outputs * points**inputs
+    ramp = struct.pack(">2H", 0, 65535)
+    head = b"mft2\0\0\0\0" + bytes((inputs, outputs, points, 0)) + IDENTITY + struct.pack(">2H", 2, 2)
+    return (
+        head
+        + ramp * inputs
+        + (bytes(index % 251 for index in range(size)) if table is None else table)
+        + ramp * outputs
+    )
+
+
+def lut_a_to_b(grid=(2, 2, 2), outputs=3, table=None):
+    """Curves and a table (10.12)."""
+    inputs, curve = len(grid), b"curv" + bytes(8)
+    size = outputs
+    for points in grid:
+        size *= points
+    table = filling(size) if table is None else table
+    b_curves = 32
+    lut = b_curves + 12 * outputs
+    values = bytes(grid).ljust(16, b"\0") + b"\1\0\0\0" + table + b"\0" * (-len(table) % 4)
+    a_curves = lut + len(values)
+    head = b"mAB \0\0\0\0" + bytes((inputs, outputs, 0, 0)) + struct.pack(">5I", b_curves, 0, 0, lut, a_curves)
+    return head + curve * outputs + values + curve * inputs
+
+
+def chain(count):
+    """Multi-process elements that are one matrix, again and again (10.16)."""
+    matrix = b"matf\0\0\0\0" + struct.pack(">HH", 3, 3) + struct.pack(">12f", *(1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0))
+    at = 16 + 8 * count
+    return b"mpet\0\0\0\0" + struct.pack(">HHI", 3, 3, count) + struct.pack(">II", at, len(matrix)) * count + matrix
+
+
+WHITE = {b"wtpt": b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)}
+PROFILES = {
+    "matrix": (matrix_profile(DISPLAY_P3, None), "RGB"),
+    "matrix, power": (rgb_profile(DISPLAY_P3, D65, power_curve(2.2)), "RGB"),
+    "matrix, table": (rgb_profile(DISPLAY_P3, D65, sampled_curve(lambda value: value**2)), "RGB"),
+    "LittleCMS's": (ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), "RGB"),
+    "grey": (grey_profile(power_curve(1.0)), "L"),
+    "8-bit table": (profile({**WHITE, b"A2B0": lut8()}), "RGB"),
+    "16-bit table": (profile({**WHITE, b"A2B0": lut16()}), "RGB"),
+    "curves and table": (profile({**WHITE, b"A2B0": lut_a_to_b()}), "RGB"),
+    "CMYK": (profile({**WHITE, b"A2B0": lut8(4)}, b"CMYK", kind=b"prtr"), "CMYK"),
+}
+
+
+def converted(data, mode="RGB"):
+    """A few pixels."""
+    return to_srgb(Image.linear_gradient("L").resize((16, 16)).convert("RGB").convert(mode), data)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_honest_profiles_are_used(name):
+    """Of every kind, also when they are checked."""
+    data, mode = PROFILES[name]
+    assert converted(data, mode).mode == "RGB"
+
+
+def test_a_profile_is_checked_for_its_size():
+    """Up to 4 MB."""
+    data = PROFILES["matrix"][0]
+    assert converted(data + bytes(icc.MOST_BYTES - len(data))).mode == "RGB"
+    with pytest.raises(BrokenProfileError, match="4 MB"):
+        converted(data + bytes(icc.MOST_BYTES - len(data) + 1))
+
+
+HOSTILE = {
+    "a table of 255 points": lut16(points=255, table=bytes(1000)),
+    "a table of 15 outputs and 255 points": lut16(outputs=15, points=255, table=bytes(1000)),
+    "a table of 8-bit numbers that is too short": lut8(points=100, table=bytes(1000)),
+    "a table of 255 inputs": lut8(255, points=2, table=bytes(1000)),
+    "a grid of 255 points": lut_a_to_b((255, 255, 255), table=bytes(1000)),
+    "a grid of no points": lut_a_to_b((0, 2, 2)),
+    "a table that ends at once": b"mft1",
+}
+
+
+@pytest.mark.parametrize("table", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("name", [b"A2B0", b"A2B1", b"B2A0", b"gamt"], ids=bytes.decode)
+def test_tables_that_their_bytes_cannot_hold_are_broken(name, table):
+    """LittleCMS would take hundreds of megabytes before it notices."""
+    with pytest.raises(BrokenProfileError):
+        converted(profile({**WHITE, b"A2B0": lut8(), name: table}))
+
+
+def test_chains_of_elements_are_left_out():
+    """LittleCMS would evaluate each link of them 35,937 times; the profile is used without them."""
+    plain = {**WHITE, b"A2B0": lut8()}
+    data = profile({**plain, b"D2B0": chain(200_000), b"D2B1": chain(20_000)})
+    assert converted(data).tobytes() == converted(profile(plain)).tobytes()
+    assert b"D2B" not in checked(data)
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        b"para\0\0\0\0\0\1\0\0" + struct.pack(">3i", 98304, 65536, -131072 * 20),
+        b"para\0\0\0\0\0\3\0\0" + struct.pack(">5i", 98304, 65536, -131072, 65536, 0),
+        b"para\0\0\0\0\0\4\0\0" + struct.pack(">7i", 98304, -65536, 0, 65536, 0, 0, 0),
+        b"para\0\0\0\0\0\0\0\0" + struct.pack(">i", -(2**31)),
+        b"para\0\0\0\0\0\x09\0\0" + bytes(40),
+        b"para\0\0\0\0",
+        b"curv\0\0\0\0" + struct.pack(">I", 2**32 - 1),
+        b"curv\0\0\0\0\0\0\0\5",
+        b"text\0\0\0\0oops",
+        b"",
+    ],
+    ids=str,
+)
+def test_curves_without_values_are_broken(curve):
+    """A negative base, a negative power of zero, a wrong type: reported, not shown in black."""
+    if curve.startswith(b"para\0\0\0\0\0\1"):  # below -b/a the curve is a constant: nothing but that here
+        assert not is_srgb(rgb_profile(SRGB, D65, curve))
+        return
+    with pytest.raises(BrokenProfileError):
+        converted(rgb_profile(SRGB, D65, curve))
+    with pytest.raises(BrokenProfileError):
+        converted(grey_profile(curve), "L")
+    assert not is_srgb(rgb_profile(SRGB, D65, curve))
+
+
+@pytest.mark.parametrize("kind", [b"link", b"abst", b"nmcl", b"oops"], ids=bytes.decode)
+def test_profiles_of_no_device_are_broken(kind):
+    """They say nothing about pixels."""
+    with pytest.raises(BrokenProfileError):
+        converted(profile({**WHITE, b"A2B0": lut8()}, kind=kind))
+
+
+@pytest.mark.parametrize("count", [0, 101, 2**31, 2**32 - 1])
+def test_tag_tables_of_no_or_countless_tags_are_broken(count):
+    """LittleCMS takes up to 100."""
+    data = bytearray(PROFILES["matrix"][0])
+    data[128:132] = struct.pack(">I", count)
+    with pytest.raises(BrokenProfileError):
+        converted(bytes(data))
+    assert not is_srgb(bytes(data))
+
+
+def test_many_tags_of_the_same_megabytes_are_not_copied():
+    """A hundred names for all of the profile."""
+    data = bytearray(profile({**WHITE, **{b"x%03d" % index: b"" for index in range(98)}, b"A2B0": lut8()}))
+    data += bytes(icc.MOST_BYTES - len(data))
+    for index in range(99):
+        data[132 + 12 * index + 4 : 144 + 12 * index] = struct.pack(">II", 0, len(data))
+    tracemalloc.start()
+    is_srgb(bytes(data))
+    checked(bytes(data))
+    assert tracemalloc.get_traced_memory()[1] < 4 * icc.MOST_BYTES
+    tracemalloc.stop()
+
+
+def test_profiles_are_not_kept():
+    """Transformations are kept by the digest of their profile."""
+    tracemalloc.start()
+    for index in range(12):
+        data = PROFILES["matrix"][0]
+        converted(data + bytes([index]) * (icc.MOST_BYTES - len(data)))
+    del data
+    assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    tracemalloc.stop()
+    assert len(colour._transforms) <= colour._MOST_TRANSFORMS
+
+
+def test_a_transformation_is_built_once():
+    """For one profile and one mode."""
+    data = matrix_profile(DISPLAY_P3, 1.7)
+    assert colour._transform(data, "RGB") is colour._transform(data, "RGB")
+    assert colour._transform(data, "RGB") is not colour._transform(data, "RGBA")
+
+
+@given(st.sampled_from(sorted(PROFILES)), st.integers(0, 2**32))
+@settings(max_examples=400)
+def test_any_damage_ends_in_a_picture_or_a_broken_profile(name, seed):
+    """No other error, whatever was done to the profile."""
+    data, mode = PROFILES[name]
+    out, chance = bytearray(data), random.Random(seed)
+    for _ in range(chance.choice((1, 1, 2, 5))):
+        at = chance.randrange(len(out)) if chance.random() < 0.5 else chance.randrange(min(len(out), 300))
+        how = chance.randrange(4)
+        if how == 0:
+            out[at] ^= 1 << chance.randrange(8)
+        elif how == 1:
+            out[at : at + 4] = chance.choice((b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x80\0\0\0", b"\x7f\xff\xff\xff"))
+        elif how == 2:
+            out[at : at + 4] = chance.choice((b"curv", b"para", b"mft1", b"mft2", b"mAB ", b"XYZ ", b"A2B0", b"text"))
+        else:
+            del out[at : at + chance.randint(1, 40)]
+        if not out:
+            break
+    with contextlib.suppress(BrokenProfileError):
+        assert converted(bytes(out), mode).mode == "RGB"
+    is_srgb(bytes(out))
+
+
+MEMORY = """
+import resource, sys
+from PIL import Image
+from image_pipeline.imaging.colour import BrokenProfileError, to_srgb
+resource.setrlimit(resource.RLIMIT_AS, (600_000_000, 600_000_000))
+try:
+    to_srgb(Image.new(sys.argv[1], (4, 4)), sys.stdin.buffer.read())
+except BrokenProfileError:
+    pass
+print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of one process")
+@pytest.mark.parametrize(
+    ("data", "mode"),
+    [
+        (profile({**WHITE, b"A2B0": lut16(points=85)}), "RGB"),
+        (profile({**WHITE, b"A2B0": lut8(4, points=33)}, b"CMYK", kind=b"prtr"), "CMYK"),
+        (profile({**WHITE, b"A2B0": lut8(), b"B2A0": lut16(outputs=15, points=255, table=b"")}), "RGB"),
+    ],
+    ids=["85 points", "33 points of CMYK", "a table that is not there"],
+)
+def test_the_largest_profiles_take_little_memory(data, mode):
+    """In a fresh process: less than 100 MB, Python and LittleCMS included."""
+    environment = {"PYTHONPATH": str(ROOT / "layers" / "core")}
+    done = subprocess.run([sys.executable, "-c", MEMORY, mode], input=data, capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr[-500:]
+    assert int(done.stdout) < 100_000  # kB
+
+
+def test_srgb_curves_are_recognised_in_either_form():
+    """Parametric, or as a table."""
+    table = sampled_curve(lambda value: value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4)
+    assert is_srgb(rgb_profile(SRGB, D65, SRGB_CURVE))
+    assert is_srgb(rgb_profile(SRGB, D65, table))
+    assert not is_srgb(rgb_profile(SRGB, D65, b"curv" + bytes(8)))
+    assert not is_srgb(profile({**WHITE, b"A2B0": lut8()}))
