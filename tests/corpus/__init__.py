@@ -224,7 +224,7 @@ _HOLED = (*QUARTERS[:3], HOLE)
 _STRETCHED = tuple((luma, luma, luma) for luma in (53, 137, 0, 255))
 _BROKEN_EXIF = b"Exif\0\0MM\0*\0\1\0\1\xff"
 
-GOOD: tuple[Good, ...] = (
+_GOOD: tuple[Good, ...] = (
     Good("JPEG baseline", lambda: saved(quarters(), "JPEG", quality=95), "JPEG"),
     Good("JPEG progressive", lambda: saved(quarters(), "JPEG", quality=95, progressive=True), "JPEG"),
     Good("JPEG 4:4:4", lambda: saved(quarters(), "JPEG", quality=95, subsampling=0), "JPEG"),
@@ -450,9 +450,9 @@ def webp_bomb(side: int = 12_000) -> bytes:
     return b"RIFF" + struct.pack("<I", 12 + len(payload)) + b"WEBPVP8L" + struct.pack("<I", len(payload)) + payload
 
 
-BAD: tuple[Bad, ...] = tuple(_bad())
+_BAD: tuple[Bad, ...] = tuple(_bad())
 
 from tests.corpus import gifs, pngs, webps  # noqa: E402  they need what is defined above
 
-GOOD = (*GOOD, *pngs.GOOD, *gifs.GOOD, *webps.GOOD)
-BAD = (*BAD, *pngs.BAD, *gifs.BAD, *webps.BAD)
+GOOD: tuple[Good, ...] = (*_GOOD, *pngs.GOOD, *gifs.GOOD, *webps.GOOD)
+BAD: tuple[Bad, ...] = (*_BAD, *pngs.BAD, *gifs.BAD, *webps.BAD)

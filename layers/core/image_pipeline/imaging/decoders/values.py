@@ -104,7 +104,8 @@ def _extremes(planes: Sequence[Image.Image], no_data: float | None) -> tuple[flo
 
 def _extrema(band: Image.Image) -> tuple[float, float]:
     low, high = band.getextrema()
-    assert isinstance(low, float) and isinstance(high, float)  # noqa: S101  for the type checker: it has one channel
+    assert isinstance(low, float)  # noqa: S101  for the type checker: it has one channel
+    assert isinstance(high, float)  # noqa: S101
     return low, high
 
 
