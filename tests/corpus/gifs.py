@@ -133,7 +133,7 @@ def gif(
 
 _BOX = (0, 0, *SIZE)
 
-GOOD = (
+GOOD: tuple[Good, ...] = (
     Good("GIF interlaced", lambda: gif(SIZE, [frame(_BOX, interlaced=True)]), "GIF"),
     Good("GIF with a local table", lambda: gif(SIZE, [frame(_BOX, colours=QUARTERS)], b"\0" * 12), "GIF"),
     Good("GIF with a screen that is too small", lambda: gif((9, 9), [frame(_BOX)]), "GIF"),
@@ -147,7 +147,7 @@ GOOD = (
     ),
 )
 
-BAD = (
+BAD: tuple[Bad, ...] = (
     Bad(
         "GIF of fewer pixels than its frame",
         lambda: gif(SIZE, [frame(_BOX, quarters(*SIZE)[: -SIZE[0]])]),

@@ -97,7 +97,7 @@ _COLOURS_AND_HOLE = (*QUARTERS[:3], HOLE)
 _PLAIN_ROWS = rows(SIZE, 8, lambda x, y: QUARTERS[quarter(x, y)])
 _WITH_WRONG_SUM = zlib.compress(_PLAIN_ROWS)[:-1] + b"x"
 
-GOOD = (
+GOOD: tuple[Good, ...] = (
     Good("PNG grey, 4 bits", lambda: quarters(GREY, 4, _GREYS_4), "PNG", GREYS, 10),
     Good("PNG grey, 4 bits, with tRNS", lambda: quarters(GREY, 4, _GREYS_4, key(15)), "PNG", _GREYS_AND_HOLE, 10),
     Good("PNG grey, 16 bits, with tRNS", lambda: quarters(GREY, 16, _GREYS_16, key(65535)), "PNG", _GREYS_AND_HOLE),
@@ -131,7 +131,7 @@ GOOD = (
     ),
 )  # fmt: skip
 
-BAD = (
+BAD: tuple[Bad, ...] = (
     Bad(
         "PNG with two headers",
         lambda: quarters(RGB, 8, QUARTERS, header((60_000, 60_000), 8, RGB)),

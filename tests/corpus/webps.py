@@ -69,13 +69,13 @@ def _animation(image: Image.Image, *, lossless: bool = True) -> bytes:
     return webp(vp8x(SIZE, ANIMATION | ALPHA), anim((0, 0, 255, 255)), first, second)
 
 
-GOOD = (
+GOOD: tuple[Good, ...] = (
     Good("WebP animated, with alpha", lambda: _animation(holed()), "WEBP", _HOLED, frames=2),
     Good("WebP animated, lossy", lambda: _animation(quarters(), lossless=False), "WEBP", QUARTERS, 16, 2),
     Good("WebP animated, lossy, with alpha", lambda: _animation(holed(), lossless=False), "WEBP", _HOLED, 16, 2),
 )
 
-BAD = (
+BAD: tuple[Bad, ...] = (
     Bad(
         "WebP with a canvas of another size",
         lambda: webp(vp8x((480, 320)), *coded(quarters())),
