@@ -70,7 +70,7 @@ def _render_standard_input() -> None:
     from bench.worker import peak_memory
 
     data = sys.stdin.buffer.read()
-    limits = Limits(memory_bytes=1 << 40)
+    limits = Limits(memory_bytes=1 << 40, max_bytes=1 << 40)
     render(data, [Recipe("640x480", 640, 480)], limits)
     print(peak_memory())
 

@@ -14,12 +14,22 @@ _WHITE = {2: "0111", 3: "1000", 4: "1011", 5: "1100"}
 """T.4 table 2: terminating codes of white runs, by pixels."""
 _BLACK = {2: "11", 3: "10", 4: "011", 5: "0011"}
 _LONGEST_PAIR = 10
+"""Pixels of a white and a black run."""
+_PART = 64 * 1024
+"""Bytes whose bits are written out at a time."""
 
 
 def lacks_lines(data: bytes, lines: int) -> bool:
-    """Whether group 3 data has fewer lines than it should: each starts with a code that nothing else contains."""
-    bits = bin(int.from_bytes(b"\1" + data, "big"))
-    return bits.count(_END_OF_LINE) < lines
+    """Whether group 3 data has fewer lines than it should: each starts with a code that nothing else contains.
+
+    The first line is taken to be there: some writers leave its code out.
+    """
+    found, before = 0, ""
+    for at in range(0, len(data), _PART):
+        bits = before + _bits(data[at : at + _PART])
+        found += bits.count(_END_OF_LINE)
+        before = bits[1 - len(_END_OF_LINE) :]
+    return found < lines - 1
 
 
 def marked_block(width: int, lines: int) -> tuple[bytes, bytes]:
@@ -34,11 +44,16 @@ def marked_block(width: int, lines: int) -> tuple[bytes, bytes]:
         white, black = chance.randint(2, 5), chance.randint(2, 5)
         codes += _HORIZONTAL + _WHITE[white] + _BLACK[black]
         pixels += "0" * white + "1" * black
-    bits = _VERTICAL * (lines - 1) + codes + _VERTICAL + _END_OF_BLOCK
-    row = pixels.ljust(-(-width // 8) * 8, "0")
-    return _packed(bits), _packed(row)
+    whole, rest = divmod(lines - 1, 8)
+    block = bytes((int(8 * _VERTICAL, 2),)) * whole + _octets(rest * _VERTICAL + codes + _VERTICAL + _END_OF_BLOCK)
+    return block, _octets(pixels.ljust(width, "0"))
 
 
-def _packed(bits: str) -> bytes:
+def _bits(data: bytes) -> str:
+    return f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}"
+
+
+def _octets(bits: str) -> bytes:
+    """Bits in bytes, the last of which is filled with zeros."""
     padded = bits.ljust(-(-len(bits) // 8) * 8, "0")
     return int(padded, 2).to_bytes(len(padded) // 8, "big")

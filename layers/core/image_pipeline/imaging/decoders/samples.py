@@ -21,6 +21,8 @@ _FLOAT_MODES = {
     ("floating-point", 64): "F;64F",
 }
 """Pillow's names for little-endian numbers that become floating-point pixels."""
+_HALVES = 64 * 1024
+"""Bytes of 16-bit floating-point numbers that become objects of Python at a time."""
 _ITEMS: dict[int, Literal["B", "H", "I", "Q"]] = {8: "B", 16: "H", 32: "I", 64: "Q"}
 
 
@@ -128,15 +130,16 @@ def full_range(bits: int) -> bytes:
     return bytes(min(value, most) * 255 // most for value in range(256))
 
 
-def float_plane(
-    data: bytes, size: tuple[int, int], number: str, bits: int, channel: int, channels: int
-) -> Image.Image:
+def float_plane(data: bytes, size: tuple[int, int], number: str, bits: int, channel: int, channels: int) -> Image.Image:
     """One channel of little-endian numbers in mode F."""
     items = memoryview(data).cast(_ITEMS[bits])[channel::channels]
     raw = items.tobytes()
     if (number, bits) != ("floating-point", 16):
         return Image.frombytes("F", size, raw, "raw", _FLOAT_MODES[number, bits])
-    values = array("f", struct.unpack(f"<{len(items)}e", raw))
+    values = array("f")
+    for at in range(0, len(raw), _HALVES):
+        part = raw[at : at + _HALVES]
+        values.extend(struct.unpack(f"<{len(part) // 2}e", part))
     return Image.frombytes("F", size, values.tobytes(), "raw", "F;32NF")
 
 
@@ -168,6 +171,3 @@ def split_subsampled(
         planes.append(shared.resize(whole, Image.Resampling.NEAREST))
     first, second, third = (plane.crop((0, 0, *size)) for plane in planes)
     return first, second, third
-
-
-

@@ -11,17 +11,24 @@ from image_pipeline.imaging.decoders import samples, tiff_chunks, values
 from image_pipeline.imaging.decoders.tiff_chunks import Stack
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.tiff import find_layout
-from image_pipeline.imaging.formats.tiff_layout import Compression, Layout, Number, Photometric, Tag
+from image_pipeline.imaging.formats.tiff_layout import (
+    DIRECT_STACK_BYTES,
+    STACK_BYTES,
+    Compression,
+    Layout,
+    Number,
+    Photometric,
+    Tag,
+)
 from image_pipeline.imaging.pixels import Pixels, check_size
 from image_pipeline.imaging.reader import Reader
 
-_DIRECT_STACK_BYTES = 64 * 1024 * 1024
-"""Most pictures are one stack, which is the picture then and need not be copied."""
-_STACK_BYTES = 8 * 1024 * 1024
-"""Of samples that Python takes apart, with several copies of them in memory."""
+_BAND_PIXELS = 1024 * 1024
+"""Pixels whose colours are converted at a time."""
 
-_MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK"}
-"""Modes for channels that are stored together: by the number of colours, and whether there is transparency."""
+_LAB = frozenset({Photometric.CIELAB, Photometric.ICCLAB})
+_WITHOUT_ALPHA = frozenset({Photometric.WHITE_IS_ZERO, Photometric.BLACK_IS_ZERO, Photometric.CMYK})
+"""Colours that have no mode with transparency: they become RGB before their transparency is added."""
 
 _BT601 = (0.299, 0.587, 0.114)
 _FULL_RANGE = (0, 1, 128 / 255, 1, 128 / 255, 1)
@@ -29,6 +36,7 @@ _FULL_RANGE = (0, 1, 128 / 255, 1, 128 / 255, 1)
 
 _IDENTITY = bytes(range(256))
 _INVERTED = _IDENTITY[::-1]
+_ONE_BIT = bytes(value >> 7 for value in range(256))
 _SIGN_CHANGED = bytes(value ^ 0x80 for value in range(256))
 
 
@@ -37,14 +45,10 @@ def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
     file = Reader.of(reader.data)  # with a budget of its own: admission has spent the first one
     layout = find_layout(file)
     check_size((layout.width, layout.height), header)
-    warnings: tuple[str, ...] = ()
     if layout.compression == Compression.OLD_JPEG:
-        image, alpha = tiff_chunks.old_jpeg(file, layout), None
-    elif layout.is_measured:
-        image, alpha, warnings = _measured(reader.data, layout)
-    else:
-        image, alpha = _merged(_filled(reader.data, layout, _canvases(layout)), layout)
-    return _finished(image, alpha, layout, header.orientation, warnings)
+        image = tiff_chunks.old_jpeg(file, layout)
+        return Pixels(image, (0, 0, *image.size), header.orientation, layout.tags.block(Tag.PROFILE).data)
+    return _finished([canvas.image for canvas in _filled(reader.data, layout)], layout, header.orientation)
 
 
 # Strips and tiles → images of their channels --------------------------------------------------------------------------
@@ -56,67 +60,66 @@ class _Canvas:
 
     mode: str
     channels: tuple[int, ...]
-    image: Image.Image
+    layout: Layout
+    _image: Image.Image | None = None
 
-    def put(self, image: Image.Image, layout: Layout, stack: Stack) -> None:
-        """Add the strips or tiles of a stack."""
-        if not layout.tiled:
-            if image.size == self.image.size:
-                self.image = image
+    @property
+    def image(self) -> Image.Image:
+        """The picture, as far as it is there."""
+        if self._image is None:
+            self._image = Image.new(self.mode, (self.layout.width, self.layout.height))
+        return self._image
+
+    def put(self, part: Image.Image, stack: Stack, top: int) -> None:
+        """Add rows of a stack of strips or tiles, the first of which is row `top` of the stack."""
+        width, height = self.layout.chunk_width, self.layout.chunk_height
+        first = stack.chunks[0] % self.layout.per_plane
+        if not self.layout.tiled:
+            if part.size == (self.layout.width, self.layout.height):
+                self._image = part
             else:
-                self.image.paste(image, (0, (stack.chunks[0] % layout.per_plane) * layout.chunk_height))
+                self.image.paste(part, (0, first * height + top))
             return
-        width, height = layout.chunk_width, layout.chunk_height
-        for number, chunk in enumerate(stack.chunks):
-            row, column = divmod(chunk % layout.per_plane, layout.across)
-            tile = image.crop((0, number * height, width, (number + 1) * height))
-            self.image.paste(tile, (column * width, row * height))
+        for number in range(top // height, -(-(top + part.height) // height)):
+            row, column = divmod(first + number, self.layout.across)
+            start, end = max(top, number * height), min(top + part.height, (number + 1) * height)
+            place = column * width, row * height + start - number * height
+            visible = min(width, self.layout.width - place[0]), min(end - start, self.layout.height - place[1])
+            if visible[1] > 0:
+                tile = part.crop((0, start - top, visible[0], start - top + visible[1]))
+                self.image.paste(tile, place)
+
+
+def _filled(data: bytes, layout: Layout) -> list[_Canvas]:
+    """Canvases with the channels of the picture on them."""
+    canvases = _canvases(layout)
+    most_bytes = DIRECT_STACK_BYTES if layout.is_direct else STACK_BYTES
+    layout = tiff_chunks.with_smaller_strips(layout, most_bytes)
+    for canvas in canvases:
+        canvas.layout = layout
+    for stack in tiff_chunks.stacks(layout, most_bytes):
+        touched = [canvas for canvas in canvases if not layout.planar or canvas.channels == (stack.plane,)]
+        if layout.is_direct:
+            touched[0].put(tiff_chunks.stacked_image(data, layout, stack), stack, 0)
+            continue
+        for top, height, rows in tiff_chunks.stacked_rows(data, layout, stack, STACK_BYTES):
+            for canvas in touched:
+                canvas.put(_channels(rows, (layout.chunk_width, height), canvas), stack, top)
+    return canvases
 
 
 def _canvases(layout: Layout) -> list[_Canvas]:
     """One for all channels where a mode has them, else one for each."""
-    mode = _MODES.get((layout.colours, layout.alpha is not None))
-    if mode is None or layout.planar or layout.is_measured:
+    if layout.planar or layout.is_measured or not layout.mode:
         colour = "F" if layout.is_measured else "L"
-        return [_canvas(layout, "L" if channel == layout.alpha else colour, channel) for channel in layout.wanted]
-    return [_canvas(layout, mode, *layout.wanted)]
+        modes = {channel: "L" if channel == layout.alpha else colour for channel in layout.wanted}
+        return [_Canvas(mode, (channel,), layout) for channel, mode in modes.items()]
+    return [_Canvas(layout.mode, layout.wanted, layout)]
 
 
-def _canvas(layout: Layout, mode: str, *channels: int) -> _Canvas:
-    return _Canvas(mode, channels, Image.new(mode, (layout.width, layout.height)))
-
-
-def _filled(data: bytes, layout: Layout, canvases: list[_Canvas]) -> list[_Canvas]:
-    """The canvases with the channels of the picture on them."""
-    direct = tiff_chunks.decodes_directly(layout, canvases[0].mode) and (layout.planar or len(canvases) == 1)
-    most_bytes = _DIRECT_STACK_BYTES if direct else _STACK_BYTES
-    layout = tiff_chunks.with_smaller_strips(layout, most_bytes)
-    for stack in tiff_chunks.stacks(layout, most_bytes):
-        touched = [canvas for canvas in canvases if not layout.planar or canvas.channels == (stack.plane,)]
-        if direct:
-            touched[0].put(tiff_chunks.stacked_image(data, layout, stack, touched[0].mode), layout, stack)
-            continue
-        rows = _plain_rows(tiff_chunks.stacked_bytes(data, layout, stack), layout)
-        for canvas in touched:
-            canvas.put(_channels(rows, layout, stack, canvas), layout, stack)
-    return canvases
-
-
-def _plain_rows(rows: bytes, layout: Layout) -> bytes:
-    """The samples of a stack, little-endian and without a predictor's differences."""
-    item = layout.bits // 8
-    if layout.predictor == 3:
-        return samples.undo_float_differences(rows, layout.row_bytes, item, layout.channels)
-    if item > 1 and layout.bits % 8 == 0 and not layout.little:
-        rows = samples.little_endian(rows, item)
-    if layout.predictor == 2:
-        rows = samples.undo_differences(rows, layout.row_bytes, item, layout.channels)
-    return rows
-
-
-def _channels(rows: bytes, layout: Layout, stack: Stack, canvas: _Canvas) -> Image.Image:
-    """The channels of a canvas from the samples of a stack."""
-    size = layout.chunk_width, stack.rows
+def _channels(rows: bytes, size: tuple[int, int], canvas: _Canvas) -> Image.Image:
+    """The channels of a canvas from rows of samples."""
+    layout = canvas.layout
     places = [0 if layout.planar else channel for channel in canvas.channels]
     if layout.is_measured and (canvas.mode == "F" or layout.number == Number.FLOAT):
         plane = samples.float_plane(rows, size, layout.number.value, layout.bits, places[0], layout.channels)
@@ -133,7 +136,7 @@ def _octets(rows: bytes, layout: Layout) -> bytes:
     if layout.bits % 8 == 0:
         return rows[layout.bits // 8 - 1 :: layout.bits // 8]
     octets = samples.unpack_bits(rows, layout.bits, layout.chunk_width * layout.channels, layout.row_bytes)
-    if layout.bits > 8 or layout.photometric == Photometric.PALETTE:
+    if layout.bits > 8 or (layout.photometric == Photometric.PALETTE and layout.bits > 1):
         return octets
     return octets.translate(samples.full_range(layout.bits))
 
@@ -141,66 +144,111 @@ def _octets(rows: bytes, layout: Layout) -> bytes:
 # Images of channels → colours -----------------------------------------------------------------------------------------
 
 
-def _merged(canvases: list[_Canvas], layout: Layout) -> tuple[Image.Image, Image.Image | None]:
-    """(colours, transparency) where they are images of their own, else all in one."""
-    images = [canvas.image for canvas in canvases]
-    if len(images) == 1:
-        return images[0], None
-    colours = images[: layout.colours]
-    alpha = images[layout.colours] if layout.alpha is not None else None
-    return (colours[0] if len(colours) == 1 else Image.merge(_MODES[len(colours), False], colours)), alpha
+def _finished(images: list[Image.Image], layout: Layout, orientation: int) -> Pixels:
+    """The picture in grey, RGB, RGBA or CMYK."""
+    converter = _Converter(layout, _scale(images, layout) if layout.is_measured else None)
+    size = images[0].size
+    if not converter.changes(images):
+        return Pixels(images[0], (0, 0, *size), orientation, converter.profile)
+    rows = max(1, _BAND_PIXELS // size[0])
+    out = Image.new(converter.mode, size)
+    for top in range(0, size[1], rows):  # so that what is between takes little memory
+        box = 0, top, size[0], min(size[1], top + rows)
+        out.paste(converter.convert([image.crop(box) for image in images]), (0, top))
+    return Pixels(out, (0, 0, *size), orientation, converter.profile, converter.warnings)
 
 
-def _measured(data: bytes, layout: Layout) -> tuple[Image.Image, Image.Image | None, tuple[str, ...]]:
-    """Numbers that are no shares of white: (colours, transparency, what a person should know)."""
-    canvases = _filled(data, layout, _canvases(layout))
-    planes = [canvas.image for canvas in canvases if canvas.mode == "F"]
-    scale = values.find_scale(
-        planes,
+def _scale(images: list[Image.Image], layout: Layout) -> values.Scale:
+    return values.find_scale(
+        [image for image in images if image.mode == "F"],
         stated=(layout.tags.numbers(Tag.LEAST_VALUE), layout.tags.numbers(Tag.GREATEST_VALUE)),
         no_data=values.parse_no_data(layout.tags.text(Tag.NO_DATA)),
         floating=layout.number == Number.FLOAT,
     )
-    for canvas in canvases:
-        if canvas.mode == "F":
-            canvas.image = scale.shades(canvas.image, inverted=layout.photometric == Photometric.WHITE_IS_ZERO)
-    return *_merged(canvases, layout), scale.warnings
 
 
-def _finished(
-    image: Image.Image, alpha: Image.Image | None, layout: Layout, orientation: int, warnings: tuple[str, ...]
-) -> Pixels:
-    profile = layout.tags.block(Tag.PROFILE).data
-    if image.mode in ("LA", "RGBA") and (layout.photometric != Photometric.RGB or layout.premultiplied):
-        alpha = image.getchannel("A")
-        image = image.convert(image.mode[:-1])
-    if alpha is not None and layout.premultiplied:
-        image = _unmultiplied(image, alpha)
-    image = _in_colours(image, layout)
-    if layout.photometric in (Photometric.CIELAB, Photometric.ICCLAB):
-        profile = b""
-    if alpha is not None:
-        if profile and image.mode != "RGB":
-            image, more = _in_srgb(image, profile)
-            profile, warnings = b"", warnings + more
+class _Converter:
+    """Makes colours of channels, as the photometric interpretation says, in parts of the picture."""
+
+    def __init__(self, layout: Layout, scale: values.Scale | None) -> None:
+        self._layout = layout
+        self._scale = scale
+        self._kind = layout.photometric
+        self.warnings = scale.warnings if scale else ()
+        """What a person should know about the conversion."""
+        profile = layout.tags.block(Tag.PROFILE).data
+        self._own_profile = profile if layout.alpha is not None and self._kind in _WITHOUT_ALPHA else b""
+        self.profile = b"" if self._own_profile or self._kind in _LAB else profile
+        """What is left to apply."""
+        self._palette = _palette(layout) if self._kind == Photometric.PALETTE else b""
+        self._matrix = _ycbcr_matrix(layout) if self._kind == Photometric.YCBCR else ()
+
+    @property
+    def mode(self) -> str:
+        """Of the images that `convert` returns."""
+        if self._layout.alpha is not None:
+            return "RGBA"
+        return {1: "L", 3: "RGB", 4: "CMYK"}[self._layout.colours] if self._kind != Photometric.PALETTE else "RGB"
+
+    def changes(self, images: list[Image.Image]) -> bool:
+        """Whether there is anything to do for images of the channels."""
+        kinds = (Photometric.BLACK_IS_ZERO, Photometric.RGB, Photometric.CMYK)
+        plain = len(images) == 1 and images[0].mode in ("L", "RGB", "RGBA", "CMYK") and self._kind in kinds
+        jpeg = self._kind == Photometric.YCBCR and self._layout.compression == Compression.JPEG
+        return not (plain or jpeg) or self._layout.premultiplied
+
+    def convert(self, images: list[Image.Image]) -> Image.Image:
+        """Images of the channels, in the order of the layout → one that can be reduced."""
+        if self._scale:
+            inverted = self._kind == Photometric.WHITE_IS_ZERO
+            images = [self._scale.shades(image, inverted) if image.mode == "F" else image for image in images]
+        colours, alpha = _split(images, self._layout)
+        if alpha is not None and self._layout.premultiplied:
+            colours = _unmultiplied(colours, alpha)
+        image = self._coloured(colours)
+        if alpha is None:
+            return image
+        if self._own_profile:
+            image = self._in_srgb(image)
         image = image.convert("RGB")
         image.putalpha(alpha)
-    return Pixels(image, (0, 0, *image.size), orientation, profile, warnings)
+        return image
+
+    def _coloured(self, image: Image.Image) -> Image.Image:
+        if self._kind == Photometric.WHITE_IS_ZERO and not self._scale:
+            return image.point(_INVERTED)
+        if self._kind == Photometric.PALETTE:
+            if self._layout.bits == 1:
+                image = image.point(_ONE_BIT)
+            image.putpalette(self._palette)
+            return image.convert("RGB")
+        if self._kind == Photometric.YCBCR:
+            return image.convert("RGB", self._matrix)
+        if self._kind in _LAB:
+            return _lab_in_srgb(image, signed=self._kind == Photometric.CIELAB)
+        return image
+
+    def _in_srgb(self, image: Image.Image) -> Image.Image:
+        from image_pipeline.imaging import colour
+
+        try:
+            return colour.to_srgb(image, self._own_profile)
+        except colour.BrokenProfileError as error:
+            self._own_profile = b""
+            self.warnings += (f"Colours are shown as they are: {error}.",)
+            return image
 
 
-def _in_colours(image: Image.Image, layout: Layout) -> Image.Image:
-    """Channels → grey, RGB or CMYK, as the photometric interpretation says."""
-    kind = layout.photometric
-    if kind == Photometric.WHITE_IS_ZERO and not layout.is_measured:
-        return image.point(_INVERTED)
-    if kind == Photometric.PALETTE:
-        image.putpalette(_palette(layout))
-        return image.convert("RGB")
-    if kind == Photometric.YCBCR and layout.compression not in (Compression.JPEG, Compression.OLD_JPEG):
-        return image.convert("RGB", _ycbcr_matrix(layout))
-    if kind in (Photometric.CIELAB, Photometric.ICCLAB):
-        return _lab_in_srgb(image, signed=kind == Photometric.CIELAB)
-    return image
+def _split(images: list[Image.Image], layout: Layout) -> tuple[Image.Image, Image.Image | None]:
+    """(colours, transparency)."""
+    if len(images) == 1:
+        image = images[0]
+        return (
+            (image.convert(image.mode[:-1]), image.getchannel("A")) if image.mode in ("LA", "RGBA") else (image, None)
+        )
+    colours, others = images[: layout.colours], images[layout.colours :]
+    merged = colours[0] if len(colours) == 1 else Image.merge("RGB" if len(colours) == 3 else "CMYK", colours)
+    return merged, others[0] if others else None
 
 
 def _palette(layout: Layout) -> bytes:
@@ -233,9 +281,7 @@ def _ycbcr_matrix(layout: Layout) -> tuple[float, ...]:
         (luma, to_blue, 0.0),
     )
     return tuple(
-        value
-        for row in rows
-        for value in (*row, -sum(factor * zero for factor, zero in zip(row, black, strict=True)))
+        value for row in rows for value in (*row, -sum(factor * zero for factor, zero in zip(row, black, strict=True)))
     )
 
 
@@ -259,12 +305,3 @@ def _unmultiplied(image: Image.Image, alpha: Image.Image) -> Image.Image:
     for band in image.split():
         bands.append(Image.merge("RGBa", (band, band, band, alpha)).convert("RGBA").getchannel("R"))
     return bands[0] if len(bands) == 1 else Image.merge(image.mode, bands)
-
-
-def _in_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, tuple[str, ...]]:
-    from image_pipeline.imaging import colour
-
-    try:
-        return colour.to_srgb(image, profile), ()
-    except colour.BrokenProfileError as error:
-        return image, (f"Colours are shown as they are: {error}.",)

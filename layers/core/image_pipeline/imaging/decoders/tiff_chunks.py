@@ -11,7 +11,7 @@ import ctypes
 import io
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
@@ -21,14 +21,14 @@ import PIL
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from image_pipeline.errors import CorruptImageError
+from image_pipeline.errors import CorruptImageError, UnsupportedFormatError
 from image_pipeline.imaging.containers.jpeg import segments
-from image_pipeline.imaging.decoders import fax
+from image_pipeline.imaging.decoders import fax, samples
 from image_pipeline.imaging.decoders import jpeg as jpeg_decoder
 from image_pipeline.imaging.formats import jpeg as jpeg_format
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.formats.tiff_layout import FAX, Compression, Layout, Photometric, Tag
-from image_pipeline.imaging.reader import Reader
+from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
 Image.MAX_IMAGE_PIXELS = None  # admission has judged the size; Pillow's own limit would contradict it
 
@@ -42,10 +42,12 @@ _DECLARED: dict[str, tuple[int, tuple[int, ...]]] = {
     "RGBA": (2, (2,)),
     "CMYK": (5, ()),
 }
-"""Pixels that libtiff and Pillow decode right away, with 8 bits: how a TIFF declares them, as PhotometricInterpretation
-and ExtraSamples."""
-_DECLARED_16 = frozenset({"RGB", "RGBA", "CMYK"})
-"""Those that they also decode right away with 16 bits."""
+"""How a TIFF declares the pixels of a mode: PhotometricInterpretation and ExtraSamples."""
+
+_NUMBERS = {(16, 2): 1, (32, 2): 3, (32, 3): 3}
+"""By bits and predictor, the SampleFormat of single channels that libtiff takes: it is much faster than Python."""
+_NUMBER_MODES = frozenset({"I;16", "F"})
+"""Pillow's modes for them."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ class Stack:
 
 def stacks(layout: Layout, most_bytes: int) -> Iterator[Stack]:
     """All strips or tiles that are needed, in stacks of few bytes: at most `most_bytes`, or one strip or tile."""
-    step = 1 if layout.compression == Compression.JPEG else max(1, most_bytes // layout.largest_chunk)
+    # In memory, a pixel of one bit takes a byte.
+    chunk_bytes = max(layout.largest_chunk, layout.chunk_width * layout.chunk_height)
+    step = 1 if layout.compression == Compression.JPEG else max(1, most_bytes // chunk_bytes)
     for plane in layout.planes:
         end = (plane + 1) * layout.per_plane
         for first in range(end - layout.per_plane, end, step):
@@ -83,39 +87,71 @@ def with_smaller_strips(layout: Layout, most_bytes: int) -> Layout:
     return replace(smaller, offsets=offsets, counts=array("Q", map(smaller.raw_bytes, range(len(offsets)))))
 
 
-def stacked_image(data: bytes, layout: Layout, stack: Stack, mode: str) -> Image.Image:
-    """A stack of pixels that Pillow decodes right away; see `decodes_directly`."""
+def stacked_image(data: bytes, layout: Layout, stack: Stack) -> Image.Image:
+    """A stack of which the samples are pixels already; see `Layout.is_direct`."""
+    mode = layout.mode
     size = layout.chunk_width, stack.rows
     if layout.compression == Compression.JPEG:
-        return _jpeg(layout, _stored(data, layout, stack.chunks[0]), size)
+        return _jpeg_chunk(data, layout, stack)
+    if layout.compression in FAX:
+        return _fax(data, layout, stack).convert(mode)
     if layout.compression != Compression.NONE:
-        return _unpacked(data, layout, stack, mode)
+        return _unpacked(data, layout, stack, mode).convert(mode)
+    if layout.bits == 1:
+        return Image.frombytes("1", size, _joined(data, layout, stack)).convert(mode)
     raw = mode if layout.bits == 8 else f"{mode};16{'L' if layout.little else 'B'}"
     return Image.frombytes(mode, size, _joined(data, layout, stack), "raw", raw)
 
 
-def decodes_directly(layout: Layout, mode: str) -> bool:
-    """Whether the samples of a strip or tile are the pixels of an image of this mode."""
-    if layout.compression == Compression.JPEG:
-        return True
-    known = mode in (_DECLARED if layout.bits == 8 else _DECLARED_16 if layout.bits == 16 else ())
-    return known and layout.subsampling == (1, 1) and layout.channels == Image.getmodebands(mode)
+def stacked_rows(data: bytes, layout: Layout, stack: Stack, most_bytes: int) -> Iterator[tuple[int, int, bytes]]:
+    """The samples of a stack in parts: (first row of pixels, how many, their little-endian samples)."""
+    read = _row_source(data, layout, stack)
+    down = layout.subsampling[1]
+    units = -(-stack.rows // down)
+    step = max(1, most_bytes // layout.row_bytes)
+    for first in range(0, units, step):
+        end = min(units, first + step)
+        yield first * down, min(stack.rows - first * down, (end - first) * down), read(first, end)
 
 
-def stacked_bytes(data: bytes, layout: Layout, stack: Stack) -> bytes:
-    """The rows of a stack as they were before compression; differences of a predictor are still to be undone."""
+def _row_source(data: bytes, layout: Layout, stack: Stack) -> Callable[[int, int], bytes]:
+    """A function that gives the samples of some rows of a stack."""
     if layout.compression == Compression.NONE:
-        return bytes(_joined(data, layout, stack))
-    if layout.compression in FAX:
-        return _fax_rows(data, layout, stack)
-    return _unpacked(data, layout, stack).tobytes()
+        joined, row_bytes = memoryview(_joined(data, layout, stack)), layout.row_bytes
+        return lambda first, end: _numbers(bytes(joined[first * row_bytes : end * row_bytes]), layout)
+    image = _unpacked(data, layout, stack)
+    if image.mode in _NUMBER_MODES:
+        return lambda first, end: image.crop((0, first, image.width, end)).tobytes()
+    return lambda first, end: _numbers(image.crop((0, first, image.width, end)).tobytes(), layout)
 
 
-def old_jpeg(reader: Reader, layout: Layout) -> Image.Image:
-    """The picture of an old-style JPEG TIFF that holds one ordinary JPEG stream."""
+def _numbers(rows: bytes, layout: Layout) -> bytes:
+    """Rows of samples, little-endian and without the differences of a predictor."""
+    item = layout.bits // 8
+    if layout.predictor == 3:
+        return samples.undo_float_differences(rows, layout.row_bytes, item, layout.channels)
+    if item > 1 and layout.bits % 8 == 0 and not layout.little:
+        rows = samples.little_endian(rows, item)
+    if layout.predictor == 2:
+        rows = samples.undo_differences(rows, layout.row_bytes, item, layout.channels)
+    return rows
+
+
+def old_jpeg(file: Reader, layout: Layout) -> Image.Image:
+    """The picture of an old-style JPEG TIFF that holds one ordinary JPEG stream.
+
+    Raises:
+        UnsupportedFormatError: the stream is in pieces.
+    """
     start, count = layout.tags.integer(Tag.JPEG_STREAM), layout.tags.integer(Tag.JPEG_STREAM_BYTES)
-    stream = reader.part(start, count or reader.size).data
-    return _jpeg(layout, stream, (layout.width, layout.height))
+    try:
+        stream = _ordinary_jpeg(layout, file.part(start, count if count > 0 else file.size).data, b"")
+    except BrokenContainerError as error:
+        raise UnsupportedFormatError(
+            "The content is a TIFF with old-style JPEG compression in pieces.",
+            "Save it with another compression and upload it again.",
+        ) from error
+    return _jpeg(layout, stream, (layout.width, layout.height), layout.height)
 
 
 # The bytes of the file ------------------------------------------------------------------------------------------------
@@ -142,8 +178,12 @@ def _joined(data: bytes, layout: Layout, stack: Stack) -> bytes | memoryview:
 
 
 def _unpacked(data: bytes, layout: Layout, stack: Stack, mode: str = "") -> Image.Image:
-    """A stack decoded by libtiff: as an image of `mode`, else its bytes as grey pixels."""
-    if mode:
+    """A stack decoded by libtiff: as an image of `mode`, else one of its numbers, else its bytes as grey pixels."""
+    number = _NUMBERS.get((layout.bits, layout.predictor))
+    if not mode and number and layout.channels == 1 and layout.little:
+        tags = _shape(layout.chunk_width, stack.rows, layout.chunk_height, layout.bits, 1)
+        tags |= {Tag.SAMPLE_FORMAT: (number,), Tag.PREDICTOR: (layout.predictor,)}
+    elif mode:
         photometric, extras = _DECLARED[mode]
         tags = _shape(layout.chunk_width, stack.rows, layout.chunk_height, layout.bits, layout.channels)
         tags |= {Tag.PHOTOMETRIC: (photometric,), Tag.PREDICTOR: (layout.predictor,)}
@@ -154,25 +194,30 @@ def _unpacked(data: bytes, layout: Layout, stack: Stack, mode: str = "") -> Imag
     return _load(layout, tags, _blocks(data, layout, stack))
 
 
-def _fax_rows(data: bytes, layout: Layout, stack: Stack) -> bytes:
-    """The rows of a stack of fax data, which has to be complete."""
+def _fax(data: bytes, layout: Layout, stack: Stack) -> Image.Image:
+    """A stack of fax data, which has to be complete, in mode 1."""
     width, height = layout.chunk_width, layout.chunk_height
     blocks = _blocks(data, layout, stack)
+    options = {
+        tag: (layout.tags.integer(tag) & 0xFF,) for tag in (Tag.T4_OPTIONS, Tag.T6_OPTIONS) if tag in layout.tags
+    }
     if layout.compression == Compression.FAX3:
         for chunk, block in zip(stack.chunks, blocks, strict=True):
             if fax.lacks_lines(bytes(block), layout.rows(chunk)):
                 raise _damaged(layout)
-    options = {tag: (layout.tags.integer(tag),) for tag in (Tag.T4_OPTIONS, Tag.T6_OPTIONS) if tag in layout.tags}
     if layout.compression != Compression.FAX4:
-        return _load(layout, _shape(width, stack.rows, height, 1, 1) | options, blocks).tobytes()
+        return _load(layout, _shape(width, stack.rows, height, 1, 1) | options, blocks)
     mark, marked_row = fax.marked_block(width, height)
     pairs = [block for pair in zip([mark] * len(blocks), blocks, strict=True) for block in pair]
-    rows = _load(layout, _shape(width, len(blocks) * height + stack.rows, height, 1, 1) | options, pairs).tobytes()
-    block_bytes = height * layout.row_bytes
-    blocks = [rows[at : at + block_bytes] for at in range(block_bytes, len(rows), 2 * block_bytes)]
-    if marked_row.strip(b"\0") and any(block.endswith(marked_row) for block in map(bytes, blocks)):
-        raise _damaged(layout)
-    return b"".join(blocks)
+    marked = _load(layout, _shape(width, len(blocks) * height + stack.rows, height, 1, 1) | options, pairs)
+    image = Image.new("1", (width, stack.rows))
+    for number in range(len(blocks)):
+        top = (2 * number + 1) * height
+        part = marked.crop((0, top, width, min(top + height, marked.height)))
+        if marked_row.strip(b"\0") and part.crop((0, part.height - 1, *part.size)).tobytes() == marked_row:
+            raise _damaged(layout)
+        image.paste(part, (0, number * height))
+    return image
 
 
 def _shape(width: int, rows: int, rows_of_strip: int, bits: int, channels: int) -> dict[int, Sequence[int]]:
@@ -234,28 +279,34 @@ def _silence() -> None:
 # JPEG -----------------------------------------------------------------------------------------------------------------
 
 
-def _jpeg(layout: Layout, stored: bytes | memoryview, size: tuple[int, int]) -> Image.Image:
-    """A strip or tile that is a JPEG stream, perhaps without the tables that all of them share.
+def _jpeg_chunk(data: bytes, layout: Layout, stack: Stack) -> Image.Image:
+    stored = bytes(_stored(data, layout, stack.chunks[0]))
+    stream = _ordinary_jpeg(layout, stored, layout.tags.block(Tag.JPEG_TABLES).data)
+    # The last strip may have as many rows as the others, although the page ends before.
+    return _jpeg(layout, stream, (layout.chunk_width, stack.rows), layout.chunk_height)
+
+
+def _jpeg(layout: Layout, stream: bytes, size: tuple[int, int], most_rows: int) -> Image.Image:
+    """The pixels of a JPEG stream.
 
     Raises:
-        CorruptImageError: it has another size or other channels than the page.
+        CorruptImageError: it has another size or other channels than the strip, tile or page.
     """
-    reader = Reader.of(_ordinary_jpeg(layout, bytes(stored)))
+    reader = Reader.of(stream)
     header = jpeg_format.read_header(reader, Limits())
     channels = {"L": 1, "RGB": 3}.get(header.mode, 4)
-    # The last strip may have as many rows as the others, although the page ends before.
-    if header.width != size[0] or not size[1] <= header.height <= layout.chunk_height or channels != layout.channels:
+    if header.width != size[0] or not size[1] <= header.height <= most_rows or channels != layout.channels:
         raise CorruptImageError(
-            f"The TIFF contradicts itself: its JPEG data has {header.width} × {header.height} pixels where "
-            f"{size[0]} × {size[1]} belong.",
+            f"The TIFF contradicts itself: its JPEG data has {header.width} × {header.height} pixels and {channels} "
+            f"channels where {size[0]} × {size[1]} and {layout.channels} belong.",
             "Export the picture again and upload it.",
         )
-    return jpeg_decoder.decode(reader, header, 1.0).image.crop((0, 0, *size))
+    image = jpeg_decoder.decode(reader, header, 1.0).image
+    return image if image.size == size else image.crop((0, 0, *size))
 
 
-def _ordinary_jpeg(layout: Layout, stream: bytes) -> bytes:
+def _ordinary_jpeg(layout: Layout, stream: bytes, tables: bytes) -> bytes:
     """The stream with its tables and nothing that changes its colours: only the TIFF says what its channels are."""
-    tables = layout.tags.block(Tag.JPEG_TABLES).data
     whole = b"\xff\xd8" + tables[2:].removesuffix(b"\xff\xd9") + stream[2:]
     parts = list(segments(Reader.of(whole)))
     needed = b"".join(whole[part.start - 4 : part.end] for part in parts if not 0xE0 <= part.marker <= 0xFE)

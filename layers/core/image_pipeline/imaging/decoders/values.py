@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image, ImageMath
 
@@ -25,7 +25,7 @@ class Scale:
     low: float
     high: float
     no_data: float | None
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     """What a person should know about the choice."""
 
     def shades(self, plane: Image.Image, inverted: bool) -> Image.Image:
@@ -42,7 +42,8 @@ class Scale:
         zero, slope = (self.high, -factor) if inverted else (self.low, factor)
         for top, band in _bands(plane):
             shades = _evaluate(lambda v: (v - zero) * slope + 0.5, band)
-            shades.paste(0, mask=_missing(band, self.no_data))
+            if missing := _missing(band, self.no_data):
+                shades.paste(0, mask=missing)
             out.paste(shades, (0, top))
         return out
 
@@ -64,12 +65,13 @@ def find_scale(
     """
     least, greatest = stated
     if least and greatest and isfinite(min(least)) and isfinite(max(greatest)) and min(least) < max(greatest):
-        return Scale(min(least), max(greatest), no_data, ())
-    low, high = _extremes(planes, no_data)
+        return Scale(min(least), max(greatest), no_data)
+    ranges = [_range(band, no_data) for plane in planes for _, band in _bands(plane)]
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     if low > high:
         return Scale(0, 0, no_data, ("No pixel has a value; all are shown as black.",))
     if floating and low >= 0 and high <= 1:
-        return Scale(0, 1, no_data, ())
+        return Scale(0, 1, no_data)
     if low == high:
         return Scale(low, high, no_data, ("All pixels have one value; they are shown as black.",))
     return Scale(low, high, no_data, (f"Values from {low:g} to {high:g} are shown as black to white.",))
@@ -89,26 +91,6 @@ def parse_no_data(text: bytes | None) -> float | None:
     return value if abs(value) <= _LARGEST else None
 
 
-def _extremes(planes: Sequence[Image.Image], no_data: float | None) -> tuple[float, float]:
-    """Lowest and highest value; the lowest is above the highest where there is no value at all."""
-    low, high = _LARGEST, -_LARGEST
-    for plane in planes:
-        for _, band in _bands(plane):
-            missing = _missing(band, no_data)
-            band.paste(_LARGEST, mask=missing)
-            low = min(low, _extrema(band)[0])
-            band.paste(-_LARGEST, mask=missing)
-            high = max(high, _extrema(band)[1])
-    return low, high
-
-
-def _extrema(band: Image.Image) -> tuple[float, float]:
-    low, high = band.getextrema()
-    assert isinstance(low, float)  # noqa: S101  for the type checker: it has one channel
-    assert isinstance(high, float)  # noqa: S101
-    return low, high
-
-
 def _bands(plane: Image.Image) -> Iterator[tuple[int, Image.Image]]:
     """(its first row, some rows as an image of their own)."""
     rows = max(1, _BAND_PIXELS // plane.width)
@@ -116,13 +98,32 @@ def _bands(plane: Image.Image) -> Iterator[tuple[int, Image.Image]]:
         yield top, plane.crop((0, top, plane.width, min(plane.height, top + rows)))
 
 
-def _missing(band: Image.Image, no_data: float | None) -> Image.Image:
-    """A mask, mode L, of the pixels without a value."""
-    # No comparison with NaN is true.
-    mask = _evaluate(lambda v: 255 - (abs(v) <= _LARGEST) * 255, band)
-    if no_data is not None:
+def _range(band: Image.Image, no_data: float | None) -> tuple[float, float]:
+    """Lowest and highest value; the lowest is above the highest where there is no value at all."""
+    missing = _missing(band, no_data)
+    if missing is None:
+        return _extrema(band)
+    band.paste(_LARGEST, mask=missing)
+    low = _extrema(band)[0]
+    band.paste(-_LARGEST, mask=missing)
+    return low, _extrema(band)[1]
+
+
+def _missing(band: Image.Image, no_data: float | None) -> Image.Image | None:
+    """A mask, mode L, of the pixels without a value; None where all have one."""
+    low, high = _extrema(band)
+    mean = band.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))  # is not a number where a pixel is none
+    marked = no_data is not None and not (no_data < low or no_data > high)
+    if low >= -_LARGEST and high <= _LARGEST and isinstance(mean, float) and isfinite(mean) and not marked:
+        return None
+    mask = _evaluate(lambda v: 255 - (abs(v) <= _LARGEST) * 255, band)  # no comparison with NaN is true
+    if marked:
         mask.paste(255, mask=_evaluate(lambda v: (v == no_data) * 255, band))
     return mask
+
+
+def _extrema(band: Image.Image) -> tuple[float, float]:
+    return cast("tuple[float, float]", band.getextrema())  # other images than those of mode F have other results
 
 
 def _evaluate(function: Callable[[Any], Any], band: Image.Image) -> Image.Image:

@@ -10,7 +10,10 @@ from image_pipeline.imaging.containers.tiff import Directory, Tiff
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.formats.tiff_layout import (
+    DIRECT_STACK_BYTES,
     RAW_PHOTOMETRICS,
+    STACK_BYTES,
+    Compression,
     Layout,
     Number,
     Photometric,
@@ -132,5 +135,44 @@ def _further_pages(tiff: Tiff, link: int, limit: int) -> int:
 
 
 def _memory(layout: Layout) -> float:
-    """Bytes that decoding and the first reduction take at their peak: see `bench/memory.py`."""
-    return 13 * layout.width * layout.height
+    """Bytes that decoding and the first reduction take at their peak, as `bench/memory.py` measures it."""
+    pixels = layout.width * layout.height
+    if layout.is_measured:
+        channels = 4 * layout.colours + (layout.alpha is not None)
+    elif layout.planar or not layout.mode:
+        channels = len(layout.wanted)
+    else:
+        channels = _pixel_bytes(layout.mode)
+    is_grey = layout.colours == 1 and layout.photometric != Photometric.PALETTE
+    converted = 8 if layout.alpha is not None else 1 if is_grey else 4  # a reduction copies what has transparency
+    return pixels * (channels + 1) + max(pixels * converted, _stack_memory(layout))
+
+
+def _stack_memory(layout: Layout) -> float:
+    """Bytes that it takes to decode the strips or tiles of a stack; the channels of the picture come on top."""
+    area = layout.chunk_width * layout.chunk_height
+    if layout.compression == Compression.OLD_JPEG:
+        area = layout.width * layout.height  # one stream, whatever the strips are
+    if layout.compression in (Compression.JPEG, Compression.OLD_JPEG):
+        return 14 * area  # coefficients, and the pixels twice to compare them
+    compressed = layout.compression != Compression.NONE
+    chunk, plane = layout.largest_chunk, layout.largest_chunk * layout.per_plane
+    most = DIRECT_STACK_BYTES if layout.is_direct else STACK_BYTES
+    if not compressed and layout.per_plane == 1:
+        chunk = min(chunk, most)  # a large strip is read in parts
+    stack = max(chunk, min(plane, most))
+    stored = stack * sum(layout.counts) / (layout.largest_chunk * len(layout.counts))
+    buffer = chunk if compressed else 0
+    if not layout.is_direct:
+        return stored + buffer + (stack if compressed else 0) + 10 * min(plane, STACK_BYTES)
+    pixels = area * stack / layout.largest_chunk
+    if layout.bits == 1:
+        return stored + 5 * max(area, min(pixels, most))
+    is_picture = stack >= plane and not layout.tiled
+    tile = min(area, layout.width * layout.height) if layout.tiled else 0
+    return stored + buffer + (tile + (0 if is_picture else pixels)) * _pixel_bytes(layout.mode)
+
+
+def _pixel_bytes(mode: str) -> int:
+    """Bytes of a pixel in memory: Pillow keeps two or three channels in four."""
+    return 1 if mode == "L" else 4

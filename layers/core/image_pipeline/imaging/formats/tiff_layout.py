@@ -20,9 +20,18 @@ from image_pipeline.imaging.reader import BrokenContainerError, CutOffError
 
 MOST_CHUNKS = 100_000
 """Strips or tiles of a page. Tiles of 64 × 64 pixels make 61,000 of the largest picture."""
+MOST_JPEG_CHUNKS = 16_384
+"""The same where each of them is a JPEG stream, which costs more to start with."""
+_MOST_TABLE_BYTES = 64 * 1024
+"""Of the tables that JPEG streams share; they are copied for each."""
 _MOST_CHANNELS = 64
 _LONGEST_SIDE = 2**31 - 1
 """What the fields of decoders hold."""
+
+DIRECT_STACK_BYTES = 48 * 1024 * 1024
+"""Of strips or tiles that are decoded together where their samples are pixels already: most pictures are one stack."""
+STACK_BYTES = 4 * 1024 * 1024
+"""The same where Python takes the samples apart, with several copies of them in memory."""
 
 
 class Tag(IntEnum):
@@ -152,6 +161,11 @@ _KINDS = {
 }
 _OTHER_KINDS = {4: "transparency mask", 10: "ITULab", 32844: "LogL", 32845: "LogLuv", 51177: "depth map"}
 
+_MODES = {(1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK"}
+"""Pillow's words for channels that are stored together: by the number of colours, and whether there is transparency."""
+_DIRECT_MODES = {1: {"L"}, 8: {"L", "LA", "RGB", "RGBA", "CMYK"}, 16: {"RGB", "RGBA", "CMYK"}}
+"""Those that need not be taken apart, by bits."""
+
 RAW_PHOTOMETRICS = frozenset({32803, 34892})
 """Pixels of a sensor: a colour filter array, and linear raw."""
 
@@ -209,6 +223,26 @@ class Layout:
         """Whether samples are numbers of which the photometric interpretation does not say what is white."""
         grey = self.photometric in (Photometric.WHITE_IS_ZERO, Photometric.BLACK_IS_ZERO)
         return self.number != Number.UNSIGNED or (grey and self.bits > 16)
+
+    @property
+    def mode(self) -> str:
+        """Pillow's word for the channels of a strip or tile that are needed; empty where it has none."""
+        if self.planar or (self.colours == 1 and self.alpha is None):
+            return "L"
+        return _MODES.get((self.colours, self.alpha is not None), "")
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether libtiff and Pillow decode the samples of a strip or tile to the pixels of an image right away."""
+        if self.compression == Compression.JPEG:
+            return True
+        needed = 1 if self.planar else len(self.wanted)
+        return (
+            self.mode in _DIRECT_MODES.get(self.bits, ())
+            and self.channels == needed
+            and self.subsampling == (1, 1)
+            and not self.is_measured
+        )
 
     @property
     def wanted(self) -> tuple[int, ...]:
@@ -369,6 +403,8 @@ class _Words:
             raise self.unsupported()
         if compression == Compression.OLD_JPEG and Tag.JPEG_STREAM not in layout.tags:
             raise self.unsupported()
+        if layout.tags.block(Tag.JPEG_TABLES).size > _MOST_TABLE_BYTES:
+            raise BrokenContainerError("its JPEG tables are too large")
         if compression in (Compression.JPEG, Compression.OLD_JPEG):
             several = 1 if layout.planar else layout.samples
             if layout.bits != 8 or several not in (1, layout.colours) or kind == Photometric.PALETTE:
@@ -456,9 +492,10 @@ def _with_chunks(layout: Layout, file_bytes: int) -> Layout:
         return layout  # one JPEG stream, which another tag points at
     planes = layout.samples if layout.planar else 1
     count = layout.per_plane * planes
-    if count > MOST_CHUNKS:
+    most = MOST_JPEG_CHUNKS if layout.compression == Compression.JPEG else MOST_CHUNKS
+    if count > most:
         raise ImageTooLargeError(
-            f"The TIFF is cut into {count:,} strips or tiles; {MOST_CHUNKS:,} are allowed.",
+            f"The TIFF is cut into {count:,} strips or tiles; {most:,} are allowed.",
             "Save it with larger strips or tiles and upload it again.",
         )
     tags = layout.tags
@@ -478,8 +515,8 @@ def _with_chunks(layout: Layout, file_bytes: int) -> Layout:
     # Uncompressed strips may share bytes: that costs no more than others of their size.
     if layout.compression != Compression.NONE and stored > file_bytes:
         raise BrokenContainerError("strips or tiles overlap")
-    most = _BYTES_PER_BYTE.get(layout.compression)
-    if most and sum(raw) * len(layout.planes) > stored * most:
+    ratio = _BYTES_PER_BYTE.get(layout.compression)
+    if ratio and sum(raw) * len(layout.planes) > stored * ratio:
         raise BrokenContainerError(f"{stored} bytes cannot hold {layout.width} × {layout.height} pixels")
     return layout
 
