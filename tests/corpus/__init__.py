@@ -452,7 +452,7 @@ def webp_bomb(side: int = 12_000) -> bytes:
 
 _BAD: tuple[Bad, ...] = tuple(_bad())
 
-from tests.corpus import gifs, pngs, webps  # noqa: E402  they need what is defined above
+from tests.corpus import gifs, pngs, tiff, webps  # noqa: E402  they need what is defined above
 
-GOOD: tuple[Good, ...] = (*_GOOD, *pngs.GOOD, *gifs.GOOD, *webps.GOOD)
-BAD: tuple[Bad, ...] = (*_BAD, *pngs.BAD, *gifs.BAD, *webps.BAD)
+GOOD: tuple[Good, ...] = (*_GOOD, *pngs.GOOD, *gifs.GOOD, *webps.GOOD, *tiff.GOOD)
+BAD: tuple[Bad, ...] = (*_BAD, *pngs.BAD, *gifs.BAD, *webps.BAD, *tiff.BAD)

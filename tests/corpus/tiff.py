@@ -11,10 +11,14 @@ import random
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from PIL import Image
+
+from image_pipeline.errors import CorruptImageError, ImageTooLargeError, UnsupportedFormatError
+from tests.corpus import HOLE, SIZE, Bad, Good, quarters, saved
 
 NONE, RLE, FAX3, FAX4, LZW, OLD_JPEG, JPEG, DEFLATE = range(1, 9)
 PACKBITS, OLD_DEFLATE, LZMA, ZSTD = 32773, 32946, 34925, 50000
@@ -27,7 +31,7 @@ Quarters = Sequence[Sequence[Sample]]
 _TYPES = {"B": 1, "s": 2, "H": 3, "I": 4, "b": 6, "u": 7, "h": 8, "i": 9, "f": 11, "d": 12, "Q": 16}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tiff:
     """A file to be written: `data()` gives its bytes."""
 
@@ -121,14 +125,17 @@ class Tiff:
         if self.subsampling != (1, 1):
             rows = list(self._subsampled(box))
         else:
-            rows = [
-                [self.pixel(x, y)[channel] for x in range(left, left + width) for channel in plane]
-                for y in range(top, top + height)
-            ]
+            rows = [self._row(left, y, width, plane) for y in range(top, top + height)]
         if self.compression in (RLE, FAX3, FAX4):
             return fax(rows, self.compression)
-        raw = b"".join(self._packed(row, len(plane)) for row in rows)
+        packed: dict[int, bytes] = {}  # most rows are one object
+        raw = b"".join(packed.get(id(row)) or packed.setdefault(id(row), self._packed(row, len(plane))) for row in rows)
         return COMPRESSORS[self.compression](raw)
+
+    def _row(self, left: int, y: int, width: int, plane: tuple[int, ...]) -> list[Sample]:
+        if self.noise or any(row == y for _, row in self.holes):
+            return [self.pixel(x, y)[channel] for x in range(left, left + width) for channel in plane]
+        return _plain_row(self, left, y >= self.size[1] // 2, width, plane)
 
     def _packed(self, row: Sequence[Sample], channels: int) -> bytes:
         order = "<" if self.little else ">"
@@ -159,11 +166,8 @@ class Tiff:
     def _jpeg(self, box: tuple[int, int, int, int], plane: tuple[int, ...]) -> bytes:
         left, top, width, height = box
         mode = {1: "L", 3: "RGB", 4: "CMYK"}[len(plane)]
-        image = Image.new(mode, (width, height))
-        for x in range(width):
-            for y in range(height):
-                values = tuple(self.pixel(left + x, top + y)[channel] for channel in plane)
-                image.putpixel((x, y), values if len(values) > 1 else values[0])  # type: ignore[arg-type]
+        rows = (self._row(left, y, width, plane) for y in range(top, top + height))
+        image = Image.frombytes(mode, (width, height), b"".join(bytes(map(int, row)) for row in rows))
         if mode == "CMYK":  # Pillow inverts what it writes, as Adobe does; TIFF does not
             image = image.point(lambda value: 255 - value)
         out = io.BytesIO()
@@ -171,6 +175,12 @@ class Tiff:
             image = Image.merge("YCbCr", image.split()).convert("RGB")
         image.save(out, "JPEG", quality=98, **({} if self.photometric == 6 else {"keep_rgb": True}))
         return out.getvalue()
+
+
+@lru_cache(maxsize=64)
+def _plain_row(tiff: Tiff, left: int, lower: bool, width: int, plane: tuple[int, ...]) -> list[Sample]:
+    y = tiff.size[1] - 1 if lower else 0
+    return [tiff.pixel(x, y)[channel] for x in range(left, left + width) for channel in plane]
 
 
 def document(
@@ -309,13 +319,355 @@ COMPRESSORS: dict[int, Callable[[bytes], bytes]] = {
 
 def fax(rows: Sequence[Sequence[Sample]], compression: int) -> bytes:
     """Black and white rows, by the encoder of libtiff; 1 is black."""
-    image = Image.new("1", (len(rows[0]), len(rows)))
-    for y, row in enumerate(rows):
-        for x, value in enumerate(row):
-            image.putpixel((x, y), 255 * (1 - int(value)))
+    raw = b"".join(bytes(255 * (1 - int(value)) for value in row) for row in rows)
+    image = Image.frombytes("L", (len(rows[0]), len(rows)), raw).convert("1")
     out = io.BytesIO()
     name = {RLE: "tiff_ccitt", FAX3: "group3", FAX4: "group4"}[compression]
     image.save(out, "TIFF", compression=name, strip_size=1 << 24, tiffinfo={262: 0})
     saved = Image.open(io.BytesIO(out.getvalue()))
     tags = saved.tag_v2  # type: ignore[attr-defined]
     return out.getvalue()[tags[273][0] : tags[273][0] + tags[279][0]]
+
+
+# Kinds ----------------------------------------------------------------------------------------------------------------
+
+COLOURS = ((200, 30, 30), (30, 200, 30), (30, 30, 200), (128, 128, 128))
+"""Of the four quarters."""
+SHADES = (20, 100, 180, 240)
+SHOWN_SHADES = tuple((shade, shade, shade) for shade in SHADES)
+STRETCHED_SHADES = tuple((shade, shade, shade) for shade in (0, 93, 185, 255))
+"""From the darkest to the lightest."""
+BILEVEL = ((0, 0, 0), (255, 255, 255), (255, 255, 255), (0, 0, 0))
+NAN, INF = float("nan"), float("inf")
+
+
+def grey(change: Callable[[int], Sample] = int, **options: Any) -> Tiff:
+    """Shades of grey, each changed to what the file shall hold."""
+    return Tiff(tuple((change(shade),) for shade in SHADES), **{"photometric": 1, **options})
+
+
+def rgb(change: Callable[[int], Sample] = int, *more: Sample, **options: Any) -> Tiff:
+    """Colours, each channel changed to what the file shall hold, with further channels."""
+    return Tiff(tuple((*map(change, colour), *more) for colour in COLOURS), **options)
+
+
+def cmyk(change: Callable[[int], Sample] = int, *more: Sample, **options: Any) -> Tiff:
+    """Colours of cyan, magenta and yellow alone."""
+    inks = tuple((*(change(255 - value) for value in colour), 0, *more) for colour in COLOURS)
+    return Tiff(inks, **{"photometric": 5, **options})
+
+
+def palette(bits: int, scale: int, *more: Sample, **options: Any) -> Tiff:
+    """Indices into a colour map whose values are multiplied by `scale`."""
+    columns = ([colour[channel] * scale for colour in COLOURS][: 1 << bits] for channel in range(3))
+    entries = [value for column in columns for value in (*column, *[0] * ((1 << bits) - len(column)))]
+    indices = tuple((index % (1 << bits), *more) for index in range(4))
+    return Tiff(indices, photometric=3, bits=bits, **options, tags={320: ("H", entries)})
+
+
+def with_hole(tiff: Tiff) -> Tiff:
+    """The picture with a channel more, by which its last quarter is transparent."""
+    opaque = (1 << tiff.bits) - 1
+    *kept, last = tiff.quarters
+    return replace(tiff, quarters=[*((*quarter, opaque) for quarter in kept), [0] * (len(last) + 1)])
+
+
+def bilevel(**options: Any) -> Tiff:
+    """Black, white, white, black."""
+    values = (0, 1, 1, 0) if options.get("photometric", 1) == 1 else (1, 0, 0, 1)
+    return Tiff(tuple((value,) for value in values), **{"photometric": 1, "bits": 1, **options})
+
+
+def ycbcr(
+    weights: tuple[float, float] = (0.299, 0.114),
+    luma: tuple[int, int] = (0, 255),
+    chroma: int = 255,
+    scale: int = 1,
+    **options: Any,
+) -> Tiff:
+    """Colours as luminance and two differences (ITU-T T.871, or with other weights of red and blue and ranges)."""
+    quarters = []
+    for red, green, blue in COLOURS:
+        luminance = weights[0] * red + (1 - sum(weights)) * green + weights[1] * blue
+        differences = (blue - luminance) / (2 - 2 * weights[1]), (red - luminance) / (2 - 2 * weights[0])
+        level = luma[0] + luminance * (luma[1] - luma[0]) / 255
+        quarters.append([round(scale * level), *(round(scale * (128 + each * chroma / 255)) for each in differences)])
+    return Tiff(quarters, **{"photometric": 6, "subsampling": (2, 2), **options})
+
+
+def lab(lightness: float, difference: float, signed: bool, bits: int, *more: Sample, **options: Any) -> Tiff:
+    """Colours in CIELAB (D50), coded with so much for each unit of lightness and of the two differences."""
+    values = ((44.0, 63.7, 47.0), (70.7, -63.7, 63.5), (25.9, 48.8, -86.7), (53.6, 0, 0))
+    centre = 0 if signed else 128 * difference
+    quarters = [
+        (round(light * lightness), *(round(each * difference + centre) % (1 << bits) for each in rest), *more)
+        for light, *rest in values
+    ]
+    return Tiff(quarters, bits=bits, **options)
+
+
+def _half(value: float) -> int:
+    return round(value * 128 / 255)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of TIFF and what it shows."""
+
+    name: str
+    tiff: Tiff
+    colours: Sequence[Sequence[int]] = COLOURS
+    """Of the quarters; four values where they are transparent."""
+    tolerance: int = 2
+    organised: bool = True
+    """Whether it may be organised and compressed in every way."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _see_through(colours: Sequence[Sequence[int]], alpha: int = 128) -> tuple[tuple[int, ...], ...]:
+    return tuple((*colour, alpha) for colour in colours)
+
+
+_COARSE = 16
+"""8 bits of CIELAB leave that much open in saturated colours."""
+_INFINITE = {(0, 0): (NAN,), (9, 9): (INF,), (12, 40): (-INF,)}
+
+KINDS: tuple[Kind, ...] = (
+    *(
+        Kind(f"grey, {bits} bits", grey(lambda v, b=bits: v >> 8 - b if b < 8 else v << b - 8, bits=bits),
+             tuple((low, low, low) for low in ((v >> 8 - bits) * 255 // ((1 << bits) - 1) if bits < 8 else v
+                                               for v in SHADES)))
+        for bits in (2, 4, 6, 8, 9, 10, 12, 14, 16)
+    ),
+    *(
+        Kind(f"grey where white is zero, {bits} bits",
+             grey(lambda v, b=bits: (255 - v) >> 8 - b if b < 8 else (255 - v) * 257 >> 16 - b, bits=bits,
+                  photometric=0),
+             tuple((low, low, low) for low in (255 - ((255 - v) >> 8 - bits) * 255 // ((1 << bits) - 1)
+                                               if bits < 8 else v for v in SHADES)))
+        for bits in (2, 4, 8, 12, 16)
+    ),
+    Kind("black and white", bilevel(), BILEVEL),
+    Kind("black and white where white is zero", bilevel(photometric=0), BILEVEL),
+    *(Kind(f"palette, {bits} bits, map of {name}", palette(bits, scale), COLOURS[: 1 << bits] * (2 if bits == 1 else 1))
+      for bits in (1, 2, 4, 8) for name, scale in (("8 bits", 1), ("16 bits", 257))),
+    Kind("palette and alpha", palette(8, 257, 128, extra_samples=(2,)), _see_through(COLOURS)),
+    Kind("grey and alpha", Tiff([(v, 128) for v in SHADES], 1, extra_samples=(2,)), _see_through(SHOWN_SHADES)),
+    Kind("grey, premultiplied", Tiff([(_half(v), 128) for v in SHADES], 1, extra_samples=(1,)),
+         _see_through(SHOWN_SHADES), 3),
+    Kind("grey, premultiplied, 16 bits", Tiff([(v * 129, 33024) for v in SHADES], 1, 16, extra_samples=(1,)),
+         _see_through(SHOWN_SHADES, 129), 3),
+    Kind("grey and something", Tiff([(v, 77) for v in SHADES], 1, extra_samples=(0,)), SHOWN_SHADES),
+    *(Kind(f"RGB, {bits} bits", rgb(lambda v, b=bits: v * 0x1010101 >> 32 - b, bits=bits), tolerance=tolerance)
+      for bits, tolerance in ((5, 8), (8, 2), (10, 2), (12, 2), (16, 2), (32, 2))),
+    Kind("RGBA", rgb(int, 128, extra_samples=(2,)), _see_through(COLOURS)),
+    Kind("RGBA of which nothing is said", rgb(int, 128), _see_through(COLOURS)),
+    Kind("RGBA, 16 bits", rgb(lambda v: v * 257, 0x8000, bits=16, extra_samples=(2,)), _see_through(COLOURS)),
+    Kind("RGB, premultiplied", rgb(_half, 128, extra_samples=(1,)), _see_through(COLOURS), 3),
+    Kind("RGB, premultiplied, 16 bits", rgb(lambda v: v * 129, 33024, bits=16, extra_samples=(1,)),
+         _see_through(COLOURS, 129), 3),
+    Kind("RGB and something", rgb(int, 77, extra_samples=(0,))),
+    Kind("RGB, something and alpha", rgb(int, 77, 128, extra_samples=(0, 2)), _see_through(COLOURS)),
+    Kind("CMYK", cmyk()),
+    Kind("CMYK, 16 bits", cmyk(lambda v: v * 257, bits=16)),
+    Kind("CMYK and alpha", cmyk(int, 128, extra_samples=(2,)), _see_through(COLOURS)),
+    Kind("CMYK, premultiplied", cmyk(_half, 128, extra_samples=(1,)), _see_through(COLOURS), 4),
+    *(Kind(f"YCbCr, {across} × {down}", ycbcr(subsampling=(across, down)), tolerance=3, organised=False)
+      for across in (1, 2, 4) for down in (1, 2, 4)),
+    Kind("YCbCr, 16 bits", ycbcr(scale=257, bits=16), tolerance=3, organised=False),
+    Kind("YCbCr of video", ycbcr(luma=(16, 235), chroma=224, tags={532: ("H", [16, 235, 128, 240, 128, 240])}),
+         tolerance=3, organised=False),
+    Kind("YCbCr of ITU-R BT.709", ycbcr((0.2126, 0.0722), tags={529: ("f", [0.2126, 0.7152, 0.0722])}),
+         tolerance=3, organised=False),
+    Kind("CIELab", lab(2.55, 1, True, 8, photometric=8), tolerance=_COARSE),
+    Kind("CIELab, 16 bits", lab(655.35, 256, True, 16, photometric=8), tolerance=_COARSE),
+    Kind("ICCLab", lab(2.55, 1, False, 8, photometric=9), tolerance=_COARSE),
+    Kind("ICCLab, 16 bits", lab(652.8, 256, False, 16, photometric=9), tolerance=_COARSE),
+    Kind("CIELab and alpha", lab(2.55, 1, True, 8, 128, photometric=8, extra_samples=(2,)), _see_through(COLOURS),
+         _COARSE),
+    *(Kind(f"grey, floats of {bits} bits", grey(lambda v: v / 255, bits=bits, number="float"), SHOWN_SHADES)
+      for bits in (16, 32, 64)),
+    Kind("grey, floats, some without a value", grey(lambda v: v / 255, bits=32, number="float", holes=_INFINITE),
+         SHOWN_SHADES),
+    Kind("floats where white is zero",
+         grey(lambda v: 1 - v / 255, bits=32, number="float", photometric=0, holes=_INFINITE), SHOWN_SHADES),
+    Kind("floats without a scale", grey(float, bits=32, number="float", holes=_INFINITE), STRETCHED_SHADES),
+    Kind("floats with a mark for no data",
+         grey(float, bits=32, number="float", holes={(3, 3): (-9999.0,)}, tags={42113: ("s", b"-9999\0")}),
+         STRETCHED_SHADES),
+    Kind("floats with the least number for no data",
+         grey(float, bits=32, number="float", holes={(3, 3): (-3.4028234e38,)}), STRETCHED_SHADES),
+    Kind("floats with a stated scale", grey(float, bits=64, number="float", tags={340: ("d", [0]), 341: ("d", [255])}),
+         SHOWN_SHADES),
+    Kind("grey, 32 bits", grey(lambda v: v * 0x1010101, bits=32), STRETCHED_SHADES),
+    *(Kind(f"grey, signed, {bits} bits", grey(lambda v, b=bits: (v - 128) << b - 8, bits=bits, number="int"),
+           STRETCHED_SHADES) for bits in (8, 16, 32)),
+    Kind("grey, signed, with a mark for no data",
+         grey(lambda v: v - 128, bits=16, number="int", holes={(3, 3): (-32768,)}, tags={42113: ("s", b"-32768 ")}),
+         STRETCHED_SHADES),
+    *(Kind(f"RGB, floats of {bits} bits", rgb(lambda v: v / 255, bits=bits, number="float")) for bits in (16, 32, 64)),
+    Kind("RGBA, floats", rgb(lambda v: v / 255, 0.5, bits=32, number="float", extra_samples=(2,)),
+         _see_through(COLOURS)),
+    Kind("RGB, floats, premultiplied",
+         rgb(lambda v: v / 510, 0.5, bits=32, number="float", extra_samples=(1,)), _see_through(COLOURS), 3),
+)  # fmt: skip
+
+_WAYS = (*LOSSLESS, LZW, DEFLATE)
+
+
+def organised(tiff: Tiff, seed: int) -> Tiff:
+    """The same picture organised and compressed in another way."""
+    chance = random.Random(seed)
+    compression = chance.choice(_WAYS)
+    predictable = compression not in (NONE, PACKBITS) and tiff.bits in (8, 16, 32, 64)
+    predictors = [1, 2, 3] if tiff.number == "float" else [1, 2]
+    return replace(
+        tiff,
+        compression=compression,
+        predictor=chance.choice(predictors) if predictable else 1,
+        planar=chance.random() < 0.4,
+        tile=chance.choice((None, None, (16, 16), (48, 32), (128, 64))),
+        rows_per_strip=chance.choice((None, 1, 7, 16)),
+        little=chance.random() < 0.5,
+        big=chance.random() < 0.4,
+        reversed_bits=chance.random() < 0.1,
+    )
+
+
+# Files of more than one page, and of tags that do not fit together ----------------------------------------------------
+
+
+def thumbnail_first(sub_directory: bool = False) -> bytes:
+    """A file whose first page is a small copy (NewSubfileType 1) of another one, which may be subordinate to it."""
+    small = rgb(lambda value: 255 - value, size=(16, 12), tags={254: ("I", [1])})
+    whole = rgb(size=SIZE, tags={254: ("I", [0])})
+    pages = [(small.directory(), small.chunks()), (whole.directory(), whole.chunks())]
+    if not sub_directory:
+        return document(pages)
+    alone = document([pages[1]])
+    start = int.from_bytes(alone[4:8], "little")
+    # The same offsets hold in a longer file: its first directory comes behind, with the small copy's strip.
+    small_at = len(alone)
+    tags = {**pages[0][0], 273: ("I", [small_at]), 279: ("I", [len(pages[0][1][0])]), 330: ("I", [start])}
+    behind = document([(tags, [])])[8:]
+    directory_at = small_at + len(pages[0][1][0])
+    head = alone[:4] + directory_at.to_bytes(4, "little")
+    return head + alone[8:] + pages[0][1][0] + _moved(behind, directory_at - 8)
+
+
+def _moved(directory: bytes, by: int) -> bytes:
+    """A little-endian directory that was written for offset 8, with its pointers for another place."""
+    out = bytearray(directory)
+    sizes = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 11: 4, 12: 8}
+    for row in range(2, 2 + 12 * int.from_bytes(out[:2], "little"), 12):
+        kind, count = struct.unpack_from("<HI", out, row + 2)
+        if sizes[kind] * count > 4:
+            struct.pack_into("<I", out, row + 8, struct.unpack_from("<I", out, row + 8)[0] + by)
+    return bytes(out)
+
+
+def old_jpeg(pieces: bool = False) -> bytes:
+    """Old-style JPEG: one stream that a tag points at, or its tables there and its scan in a strip."""
+    stream = saved(quarters(), "JPEG", quality=95, subsampling=0)
+    scan = stream.index(b"\xff\xda")
+    start = 8
+    head, strip = (stream[:scan], stream[scan:]) if pieces else (stream, b"")
+    tags = {
+        **rgb(size=SIZE, photometric=6, compression=OLD_JPEG).directory(),
+        513: ("I", [start]),
+        514: ("I", [len(head)]),
+        273: ("I", [start + len(head) if pieces else start]),
+        279: ("I", [len(strip) or len(head)]),
+    }
+    behind = document([(tags, [])])[8:]
+    return b"II*\0" + (8 + len(head + strip)).to_bytes(4, "little") + head + strip + _moved(behind, len(head + strip))
+
+
+def twice(data: bytes, tag: int) -> bytes:
+    """A little-endian file whose first directory has a tag twice; what lies behind the directory is lost."""
+    start = int.from_bytes(data[4:8], "little")
+    count = int.from_bytes(data[start : start + 2], "little")
+    rows = [data[at : at + 12] for at in range(start + 2, start + 2 + 12 * count, 12)]
+    rows.insert(0, next(row for row in rows if row[:2] == tag.to_bytes(2, "little")))
+    # Behind the file, so that every offset stays right.
+    directory = struct.pack("<H", len(rows)) + b"".join(rows) + bytes(4)
+    return data[:4] + len(data).to_bytes(4, "little") + data[8:] + directory
+
+
+def giant_tile() -> bytes:
+    """A picture of 10 × 10 pixels in a tile of 20,000 × 20,000 that its bytes could hold."""
+    tiff = rgb(size=(10, 10), compression=DEFLATE, tags={322: ("I", [20_000]), 323: ("I", [20_000])})
+    tags = {tag: value for tag, value in tiff.directory().items() if tag != 278}
+    return document([(tags, [random.Random(1).randbytes(1_300_000)])])
+
+
+def strips(count: int, rows: int = 1, **options: Any) -> bytes:
+    """A directory of so many strips that all are the same bytes."""
+    tiff = grey(size=(1, count * rows), rows_per_strip=rows, **options)
+    return document([({**tiff.directory(), 273: ("I", [8] * count), 279: ("I", [100] * count)}, [])])
+
+
+def pages(count: int, circle: bool = False) -> bytes:
+    """A file of many small pages; the last one may link to the first."""
+    page = grey(size=(4, 4))
+    one = (page.directory(), page.chunks())
+    first = 8 + 16 if count else 0
+    return document([one] * count, last_link=first if circle else 0)
+
+
+_IN_CORPUS = frozenset(
+    {
+        "grey, 12 bits", "grey where white is zero, 16 bits", "palette, 8 bits, map of 8 bits",
+        "RGB, 16 bits", "RGB, 32 bits", "CMYK, 16 bits", "CIELab, 16 bits",
+        "grey, floats, some without a value", "floats with a mark for no data",
+        "grey, 32 bits", "grey, signed, 16 bits", "RGB, floats of 32 bits", "RGB, floats of 16 bits",
+    }
+)  # fmt: skip
+"""Kinds that are tried in every way that files of the corpus are."""
+
+GOOD: tuple[Good, ...] = (
+    *(
+        Good(
+            f"TIFF {kind.name}",
+            lambda kind=kind: organised(replace(kind.tiff, size=SIZE), len(kind.name)).data(),  # type: ignore[misc]
+            "TIFF",
+            tuple(tuple(colour) for colour in kind.colours),  # type: ignore[misc]
+            kind.tolerance,
+        )
+        for kind in KINDS
+        if kind.name in _IN_CORPUS
+    ),
+    *(
+        Good(f"TIFF {name}", lambda tiff=tiff: replace(tiff, size=SIZE).data(), "TIFF", (*colours[:3], HOLE))  # type: ignore[misc]
+        for name, tiff, colours in (
+            ("grey, premultiplied", with_hole(grey(bits=8, extra_samples=(1,))), SHOWN_SHADES),
+            ("RGB, premultiplied", with_hole(rgb(lambda v: v * 257, bits=16, extra_samples=(1,))), COLOURS),
+            ("CMYK and alpha", with_hole(cmyk(extra_samples=(2,))), COLOURS),
+        )
+    ),
+    Good("TIFF YCbCr, 2 × 2", lambda: ycbcr(size=SIZE).data(), "TIFF", COLOURS),
+    Good("TIFF after its thumbnail", lambda: thumbnail_first(), "TIFF", COLOURS, frames=2),
+    Good("TIFF subordinate to its thumbnail", lambda: thumbnail_first(sub_directory=True), "TIFF", COLOURS),
+    Good("TIFF with an old-style JPEG", old_jpeg, "TIFF"),
+    Good("TIFF fax, group 3", lambda: bilevel(size=SIZE, compression=FAX3).data(), "TIFF", BILEVEL),
+    Good("TIFF in JPEG tiles", lambda: rgb(size=SIZE, compression=JPEG, tile=(64, 48)).data(), "TIFF", COLOURS),
+    Good("TIFF CMYK in JPEG", lambda: cmyk(size=SIZE, compression=JPEG).data(), "TIFF", COLOURS),
+)
+BAD: tuple[Bad, ...] = (
+    Bad("TIFF with a tile of 20,000 × 20,000", giant_tile, ImageTooLargeError, "MB"),
+    Bad("TIFF of a million strips", lambda: strips(1_000_000), ImageTooLargeError, "1,000,000 strips"),
+    Bad("TIFF with its width twice", lambda: twice(rgb().data(), 256), CorruptImageError, "tag 256 appears twice"),
+    Bad("TIFF whose strips overlap", lambda: strips(4000, compression=PACKBITS), CorruptImageError, "overlap"),
+    Bad("TIFF with strips of no rows", lambda: rgb(tags={278: ("I", [0])}).data(), CorruptImageError, "64 × 0"),
+    Bad("TIFF LERC", lambda: rgb(tags={259: ("H", [34887])}).data(), UnsupportedFormatError,
+        "RGB, 8 bits per channel, 3 channels, LERC"),
+    Bad("TIFF of complex numbers", lambda: grey(bits=64, number="float", tags={339: ("H", [6])}).data(),
+        UnsupportedFormatError, "complex"),
+    Bad("TIFF of other inks", lambda: cmyk(tags={332: ("H", [2])}).data(), UnsupportedFormatError, "inks"),
+    Bad("TIFF with a short colour map", lambda: replace(palette(8, 1), tags={320: ("H", [0] * 12)}).data(),
+        CorruptImageError, "colour map"),
+    Bad("TIFF with an old-style JPEG in pieces", lambda: old_jpeg(pieces=True), UnsupportedFormatError, "in pieces",
+        in_header=False),
+)  # fmt: skip

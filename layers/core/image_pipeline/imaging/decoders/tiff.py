@@ -27,8 +27,6 @@ _BAND_PIXELS = 1024 * 1024
 """Pixels whose colours are converted at a time."""
 
 _LAB = frozenset({Photometric.CIELAB, Photometric.ICCLAB})
-_WITHOUT_ALPHA = frozenset({Photometric.WHITE_IS_ZERO, Photometric.BLACK_IS_ZERO, Photometric.CMYK})
-"""Colours that have no mode with transparency: they become RGB before their transparency is added."""
 
 _BT601 = (0.299, 0.587, 0.114)
 _FULL_RANGE = (0, 1, 128 / 255, 1, 128 / 255, 1)
@@ -42,11 +40,10 @@ _SIGN_CHANGED = bytes(value ^ 0x80 for value in range(256))
 
 def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
     """Decode the picture; see `decode.decode`."""
-    file = Reader.of(reader.data)  # with a budget of its own: admission has spent the first one
-    layout = find_layout(file)
+    layout = reader.once(find_layout)
     check_size((layout.width, layout.height), header)
     if layout.compression == Compression.OLD_JPEG:
-        image = tiff_chunks.old_jpeg(file, layout)
+        image = tiff_chunks.old_jpeg(reader, layout)
         return Pixels(image, (0, 0, *image.size), header.orientation, layout.tags.block(Tag.PROFILE).data)
     return _finished([canvas.image for canvas in _filled(reader.data, layout)], layout, header.orientation)
 
@@ -177,7 +174,8 @@ class _Converter:
         self.warnings = scale.warnings if scale else ()
         """What a person should know about the conversion."""
         profile = layout.tags.block(Tag.PROFILE).data
-        self._own_profile = profile if layout.alpha is not None and self._kind in _WITHOUT_ALPHA else b""
+        # CMYK has no mode with transparency: it becomes sRGB before its transparency is added.
+        self._own_profile = profile if layout.alpha is not None and self._kind == Photometric.CMYK else b""
         self.profile = b"" if self._own_profile or self._kind in _LAB else profile
         """What is left to apply."""
         self._palette = _palette(layout) if self._kind == Photometric.PALETTE else b""

@@ -18,7 +18,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import PIL
-from PIL import Image
+from PIL import Image, ImageChops
 from PIL.TiffImagePlugin import TiffImageFile
 
 from image_pipeline.errors import CorruptImageError, UnsupportedFormatError
@@ -302,6 +302,8 @@ def _jpeg(layout: Layout, stream: bytes, size: tuple[int, int], most_rows: int) 
             "Export the picture again and upload it.",
         )
     image = jpeg_decoder.decode(reader, header, 1.0).image
+    if image.mode == "CMYK":
+        image = ImageChops.invert(image)  # the decoder takes all CMYK for Adobe's, which is stored inverted
     return image if image.size == size else image.crop((0, 0, *size))
 
 

@@ -7,7 +7,7 @@ from itertools import chain
 
 from image_pipeline.errors import UnsupportedFormatError
 from image_pipeline.imaging.containers.tiff import Directory, Tiff
-from image_pipeline.imaging.formats.header import Header
+from image_pipeline.imaging.formats.header import ROW_BYTES, Header
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.formats.tiff_layout import (
     DIRECT_STACK_BYTES,
@@ -27,7 +27,7 @@ _REDUCED, _MASK = 1, 4
 """Bits of NewSubfileType: a smaller copy of another page, and a transparency mask of one."""
 _OLD_REDUCED = 2
 """SubfileType of a smaller copy."""
-_MOST_CANDIDATES = 16
+_MOST_CANDIDATES = 8
 """Pages that are looked at for the picture where the first one is a thumbnail."""
 
 _MODES = {
@@ -48,23 +48,22 @@ def read_header(reader: Reader, limits: Limits) -> Header:
     Raises:
         BrokenContainerError, and what `admission.admit` raises.
     """
+    layout = reader.once(find_layout)
     tiff = Tiff(reader)
-    first = tiff.directory(tiff.first)
-    layout = read_layout(_picture(tiff, first), reader.size)
     return Header.stored(
         "TIFF",
         width=layout.width,
         height=layout.height,
         mode=_mode(layout),
-        frames=1 + _further_pages(tiff, first.following, limits.max_frames),
+        frames=_pages(tiff, limits.max_frames),
         orientation=_orientation(layout.tags),
         bits=layout.bits,
-        bytes_per_pixel=_memory(layout) / (layout.width * layout.height),
+        bytes_per_pixel=_memory(layout) / (layout.width * layout.height) + ROW_BYTES / layout.width,
     )
 
 
 def find_layout(reader: Reader) -> Layout:
-    """How the picture of a TIFF is stored.
+    """How the picture of a TIFF is stored; `Reader.once` keeps it.
 
     Raises:
         BrokenContainerError, and what `admission.admit` raises.
@@ -123,8 +122,10 @@ def _mode(layout: Layout) -> str:
     return mode + "A" if mode in ("L", "RGB", "P") and layout.alpha is not None else mode
 
 
-def _further_pages(tiff: Tiff, link: int, limit: int) -> int:
+def _pages(tiff: Tiff, limit: int) -> int:
+    """Pages of the file, as far as their links can be followed; counting ends above `limit`."""
     seen: set[int] = set()
+    link = tiff.first
     while link and link not in seen and len(seen) <= limit:
         seen.add(link)
         try:

@@ -18,7 +18,7 @@ from image_pipeline.errors import ImageTooLargeError, UnsupportedFormatError
 from image_pipeline.imaging.containers.tiff import Directory
 from image_pipeline.imaging.reader import BrokenContainerError, CutOffError
 
-MOST_CHUNKS = 100_000
+MOST_CHUNKS = 65_536
 """Strips or tiles of a page. Tiles of 64 × 64 pixels make 61,000 of the largest picture."""
 MOST_JPEG_CHUNKS = 16_384
 """The same where each of them is a JPEG stream, which costs more to start with."""
