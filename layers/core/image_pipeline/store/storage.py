@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from image_pipeline import aws, keys
-from image_pipeline.errors import StorageUnavailableError, UploadTooLargeError, UploadVanishedError
+from image_pipeline.errors import (
+    StorageUnavailableError,
+    UploadArchivedError,
+    UploadTooLargeError,
+    UploadVanishedError,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
 
 # 405: the version is a delete marker. 412: the etag is another one.
 _VANISHED_CODES = frozenset({"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "PreconditionFailed", "412"})
+_ARCHIVED_CODE = "InvalidObjectState"
 
 SUPERSEDED_TAG: "TagTypeDef" = {
     "Key": "superseded",
@@ -87,7 +93,18 @@ def _named_errors(source: Source | None = None) -> Iterator[None]:
                 f"The upload was deleted or replaced before it was read: S3 answered {code}.",
                 "Nothing to do if that was meant; otherwise upload the picture again.",
             ) from error
+        if source and code == _ARCHIVED_CODE:
+            raise UploadArchivedError(
+                f"The upload is archived in S3 ({_archive(error)}), which returns its bytes only after a restore.",
+                "Restore the object, for example with `aws s3api restore-object`; when S3 has done so, reprocess it.",
+            ) from error
         raise
+
+
+def _archive(error: Exception) -> str:
+    """Name the storage class that S3 refused to read, and the tier where the class has several."""
+    answer: dict[str, Any] = getattr(error, "response", {})
+    return ", ".join(answer[name] for name in ("StorageClass", "AccessTier") if name in answer) or "class unknown"
 
 
 def _get(source: Source, **more: str) -> bytes:
@@ -102,6 +119,7 @@ def read_head(source: Source, length: int) -> bytes:
 
     Raises:
         UploadVanishedError: that version is gone.
+        UploadArchivedError: it must be restored before it can be read.
         StorageUnavailableError: S3 did not answer.
     """
     if source.size_bytes == 0:
@@ -115,6 +133,7 @@ def read(source: Source, max_bytes: int) -> bytes:
     Raises:
         UploadTooLargeError: it has more.
         UploadVanishedError: that version is gone.
+        UploadArchivedError: it must be restored before it can be read.
         StorageUnavailableError: S3 did not answer.
     """
     data = _get(source, Range=f"bytes=0-{max_bytes}")
@@ -139,6 +158,7 @@ class Head:
 
         Raises:
             UploadVanishedError: the object exists under no spelling of its key.
+            UploadArchivedError: it must be restored before it can be read.
             StorageUnavailableError: S3 did not answer.
         """
         if len(self._bytes) < min(length, self.source.size_bytes):
