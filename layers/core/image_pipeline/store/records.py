@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-INTERNAL_ATTRIBUTES = frozenset({"uploadOrder", "claimShard", "claimedAt", "expiresAt", "recipeId"})  # not for readers
+_PREVIOUS = {"status": "previousStatus", "upload": "previousUpload", "execution": "previousExecution"}
+"""What a claim replaces, and where it is kept until the outcome."""
+INTERNAL_ATTRIBUTES = frozenset(
+    {"uploadOrder", "claimShard", "claimedAt", "expiresAt", "recipeId", *_PREVIOUS.values()}
+)  # not for readers
 
 _CLAIM_SHARDS = "0123456789abcdef"  # a hexadecimal digit of the key's hash spreads the index over partitions
 _CLAIMS_OF_A_SHARD = 100
@@ -58,7 +62,7 @@ def complete(table: str, image_key: str, execution_id: str, fields: Record) -> N
             _dynamodb().update_item(
                 TableName=table,
                 Key={"ImageKey": {"S": image_key}},
-                UpdateExpression=f"SET {assignments} REMOVE claimShard, claimedAt",
+                UpdateExpression=f"SET {assignments} REMOVE claimShard, claimedAt, {', '.join(_PREVIOUS.values())}",
                 # An execution that was aborted is FAILED, although its last step may still be at work.
                 ConditionExpression="#claim.id = :claim AND #status <> :failed",
                 ExpressionAttributeNames={**names, "#claim": "execution", "#status": "status"},
