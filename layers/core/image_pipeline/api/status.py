@@ -19,6 +19,8 @@ Url = Callable[[str, str, str | None, int], str]
 
 PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings")
 
+_FAILURES = ("error", "lastFailure")
+
 MOST_WAIT_SECONDS = 10  # with what a read may take at worst, this is less than the function's timeout
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0  # seconds between two looks
 _MOST_RETRY_SECONDS = 60
@@ -164,7 +166,7 @@ def _read(settings: StatusSettings, image_key: str) -> records.Record | None:
 
 
 def _without_internals(record: records.Record) -> records.Record:
-    return {**record, "error": for_outsiders(record["error"])} if "error" in record else record
+    return {**record, **{name: for_outsiders(record[name]) for name in _FAILURES if name in record}}
 
 
 def _as_told(record: records.Record, longest: int) -> records.Record:
