@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from cli import parallel
+from cli import parallel, terminal
 from cli.exits import NO_OUTCOME, OK, PICTURE_FAILED
 from cli.stack import Stack
 from image_pipeline import aws
@@ -33,6 +33,14 @@ class Upload:
     etag: str
     at: str
     """In ISO 8601, UTC, seconds."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One reprocess of an upload."""
+
+    before: str | None
+    """The execution that the record told of last before it; None where there was no record."""
 
 
 def head(s3: Any, bucket: str, image_key: str) -> Any:
@@ -80,23 +88,44 @@ def read(stack: Stack, image_keys: Iterable[str]) -> dict[str, Body]:
     return found
 
 
-def is_outcome(body: Body, upload: Upload | None) -> bool:
-    """Whether a record has the outcome of an upload, or of what came after it; None stands for any upload."""
+def is_outcome(body: Body, wanted: Upload | Attempt | None) -> bool:
+    """Whether a record has the outcome of what is wanted, or of what came after it; None stands for any upload."""
     if body["status"] == "PROCESSING":
         return False
-    if upload is None:
+    if wanted is None:
         return True
+    if isinstance(wanted, Attempt):
+        return records.last_attempt(body) != wanted.before
     of = body.get("upload", {})  # a deletion whose upload was never seen has none
-    same = (of.get("versionId"), of.get("etag")) == (upload.version_id, upload.etag)
-    return same or of.get("uploadedAt", "") > upload.at or body.get("deletedAt", "") > upload.at
+    same = (of.get("versionId"), of.get("etag")) == (wanted.version_id, wanted.etag)
+    return same or of.get("uploadedAt", "") > wanted.at or body.get("deletedAt", "") > wanted.at
 
 
-def changes(stack: Stack, wanted: Mapping[str, Upload | None], seconds: float) -> Iterator[Body]:
-    """Give what is known of each key, again whenever its status changes, until each upload has its outcome.
+def has_failed(body: Body) -> bool:
+    """Whether the last attempt failed, with nothing to show or with the previous picture kept."""
+    return body["status"] == "FAILED" or "lastFailure" in body
+
+
+def reason(body: Body) -> str:
+    """Say why the last attempt failed; the empty text when it did not."""
+    if "lastFailure" in body:
+        return f"The last attempt failed, and the picture was kept: {body['lastFailure']['message']}"
+    message: str = body.get("error", {}).get("message", "")
+    return message
+
+
+def line(body: Body) -> tuple[Any, ...]:
+    """One line about an outcome, for `terminal.say`."""
+    why = reason(body)
+    return terminal.styled(body["status"], 10), body["ImageKey"], (f"  {why}" if why else "", "dim")
+
+
+def changes(stack: Stack, wanted: Mapping[str, Upload | Attempt | None], seconds: float) -> Iterator[Body]:
+    """Give what is known of each key, again whenever its status changes, until each has the wanted outcome.
 
     Args:
         stack: Where.
-        wanted: The upload that is meant, by key.
+        wanted: The upload or the reprocess that is meant, by key.
         seconds: When to give up.
     """
     waiting, told = dict(wanted), dict[str, Any]()
@@ -122,15 +151,18 @@ def changes(stack: Stack, wanted: Mapping[str, Upload | None], seconds: float) -
 class Outcomes:
     """Counts what has come of uploads."""
 
-    def __init__(self, wanted: Mapping[str, Upload | None]) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: Mapping[str, Upload | Attempt | None]) -> None:
+        self.wanted = wanted
         self._ended: dict[str, str] = {}
+        self._failed: set[str] = set()
 
     def note(self, body: Body) -> bool:
         """Take note of a change; tell whether it is an outcome."""
-        ended = is_outcome(body, self._wanted[body["ImageKey"]])
+        image_key = body["ImageKey"]
+        ended = is_outcome(body, self.wanted[image_key])
         if ended:
-            self._ended[body["ImageKey"]] = body["status"]
+            self._ended[image_key] = body["status"]
+            (self._failed.add if has_failed(body) else self._failed.discard)(image_key)
         return ended
 
     @property
@@ -141,12 +173,12 @@ class Outcomes:
     @property
     def open(self) -> list[str]:
         """Those without an outcome."""
-        return [image_key for image_key in self._wanted if image_key not in self._ended]
+        return [image_key for image_key in self.wanted if image_key not in self._ended]
 
     @property
     def code(self) -> int:
         """The exit code that says so."""
-        if "FAILED" in self._ended.values():
+        if self._failed:
             return PICTURE_FAILED
         return NO_OUTCOME if self.open else OK
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.follow import Upload, is_outcome
+from cli.follow import Attempt, Outcomes, Upload, is_outcome
 
 UPLOAD = Upload("v2", "e2", "2026-11-02T12:00:00Z")
 
@@ -31,3 +31,38 @@ def test_a_deletion_may_be_all_that_is_known_of_a_key(deleted_at, expected):
     tombstone = {"status": "DELETED", "deletedAt": deleted_at}
     assert is_outcome(tombstone, UPLOAD) is expected
     assert is_outcome(tombstone, None)
+
+
+FAILED_AGAIN = {"code": "CorruptImageError", "message": "m", "hint": "h", "executionId": "again", "at": "2026"}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"status": "COMPLETED", "execution": {"id": "first"}}, False),
+        ({"status": "PROCESSING", "execution": {"id": "again"}}, False),
+        ({"status": "COMPLETED", "execution": {"id": "again"}}, True),
+        ({"status": "COMPLETED", "execution": {"id": "first"}, "lastFailure": FAILED_AGAIN}, True),
+        ({"status": "DELETED", "execution": {"id": "deletion"}}, True),
+    ],
+)
+def test_the_outcome_of_a_reprocess_is_its_own_or_what_came_after_it(body, expected):
+    """The picture that it may keep was there before, so only the attempt tells."""
+    assert is_outcome(body, Attempt("first")) is expected
+
+
+def test_the_failure_before_is_not_that_of_this_attempt():
+    """The record tells of it until the new attempt has claimed it."""
+    before = {"status": "COMPLETED", "execution": {"id": "first"}, "lastFailure": FAILED_AGAIN}
+    assert not is_outcome(before, Attempt("again"))
+    assert is_outcome({**before, "lastFailure": {**FAILED_AGAIN, "executionId": "third"}}, Attempt("again"))
+
+
+def test_a_picture_that_was_kept_counts_as_a_failure():
+    """Its status is that of the picture, the exit code that of the attempt."""
+    outcomes = Outcomes({"uploads/a.jpg": None})
+    kept = {"ImageKey": "uploads/a.jpg", "status": "COMPLETED", "execution": {"id": "e"}, "lastFailure": FAILED_AGAIN}
+    outcomes.note(kept)
+    assert (outcomes.code, outcomes.statuses) == (4, {"COMPLETED": 1})
+    outcomes.note({name: value for name, value in kept.items() if name != "lastFailure"})
+    assert outcomes.code == 0

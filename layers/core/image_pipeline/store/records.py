@@ -88,6 +88,17 @@ def read(table: str, image_key: str) -> Record | None:
     return from_item(answer["Item"]) if "Item" in answer else None
 
 
+def last_attempt(record: Mapping[str, Any]) -> str | None:
+    """The execution that a record tells of last: that of its claim or outcome, or a newer one that failed.
+
+    Args:
+        record: `execution` and `lastFailure` of it, as plain JSON.
+    """
+    failed: str | None = record.get("lastFailure", {}).get("executionId")
+    holder: str | None = record.get("execution", {}).get("id")
+    return failed or holder
+
+
 def oldest_claims(table: str) -> list[Record]:
     """The records that have been in PROCESSING for longest, some of each part of the index.
 

@@ -17,7 +17,7 @@ from image_pipeline.errors import (
     UploadNotFoundError,
 )
 
-_CLAIM = ("upload", "uploadOrder", "execution", "status")
+_CLAIM = ("upload", "uploadOrder", "execution", "status", "lastFailure")
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "405", "MethodNotAllowed"})  # 405: the version is a delete marker
 _CHANGED_CODES = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
 
@@ -116,7 +116,7 @@ class Upload:
     key: str
     head: Mapping[str, Any]
     claim: Mapping[str, Any]
-    """`upload`, `uploadOrder`, `execution` and `status` of its record; empty where there is none."""
+    """`upload`, `uploadOrder`, `execution`, `status`, `lastFailure` of its record; empty where there is none."""
 
     @classmethod
     def look(cls, client: aws.Client, bucket: str, table: str, key: str, version_id: str | None = None) -> "Upload":
