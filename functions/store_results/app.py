@@ -34,6 +34,6 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     records.complete(config.image_table, event["imageKey"], event["executionId"], fields)
     count_success(fields)
     with cleanup.best_effort():
-        kept = {rendition["key"] for rendition in thumbnails["renditions"]}
-        cleanup.retire(config.thumbnails_bucket, replaced, kept)
+        shown = {rendition["key"]: rendition.get("versionId") for rendition in thumbnails["renditions"]}
+        cleanup.retire(config.thumbnails_bucket, replaced, shown)
     return {"status": status}

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,9 @@ class Source:
         }
 
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True)
 class Version:
     """One version of one rendition. A version is never written again, so whatever is done to it hits nothing newer."""
@@ -74,6 +78,7 @@ class Version:
     key: str
     version_id: str
     latest: bool
+    written: datetime = _LONG_AGO
 
 
 @cache
@@ -243,7 +248,7 @@ def rendition_versions(bucket: str, image_key: str) -> tuple[tuple[Version, ...]
     with _named_errors():
         listed = [version for page in pages for version in page.get("Versions", ())]
     own = tuple(
-        Version(version["Key"], version["VersionId"], version["IsLatest"])
+        Version(version["Key"], version["VersionId"], version["IsLatest"], version["LastModified"])
         for version in listed
         if keys.is_rendition_of(image_key, version["Key"])
     )
