@@ -122,6 +122,22 @@ def test_a_picture_without_labels_is_kept_as_it_is(pipeline, outcome, key):
     assert before["status"] == "PARTIAL"
 
 
+def test_labels_that_cannot_be_had_again_are_kept(pipeline, outcome, key):
+    """The renditions are new, the labels those of before, and record and notification say so."""
+    before = outcome(key, PHOTO).record
+    refusal = errors.LabelsUnavailableError("Rekognition refused.", "Later.")
+    pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", refusal, -1, []))
+    execution = reprocess(pipeline, key)
+    record = pipeline.record(key)
+    assert (record["status"], record["execution"]["id"]) == ("COMPLETED", execution.name)
+    assert (record["labels"], record["labelModelVersion"]) == (before["labels"], before["labelModelVersion"])
+    assert len(before["labels"]) > 0
+    assert [each["code"] for each in record["warnings"]] == ["LabelsUnavailableError"]
+    _, told = about(pipeline, key)
+    assert "Labels: as before" in told["Message"]
+    assert "Rekognition refused." in told["Message"]
+
+
 def test_an_archived_upload_is_called_archived_and_keeps_its_picture(pipeline, outcome, key):
     """As a lifecycle that archives old uploads leaves it, under the same version."""
     before = outcome(key, PHOTO).record

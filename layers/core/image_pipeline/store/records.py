@@ -83,9 +83,23 @@ def read(table: str, image_key: str) -> Record | None:
     Raises:
         StorageUnavailableError: DynamoDB did not answer.
     """
-    with aws.named_errors("DynamoDB", _HINT):
-        answer = _dynamodb().get_item(TableName=table, Key={"ImageKey": {"S": image_key}}, ConsistentRead=True)
-    return from_item(answer["Item"]) if "Item" in answer else None
+    item = _get(table, image_key)
+    return item and from_item(item)
+
+
+def before_claim(table: str, image_key: str) -> Record | None:
+    """The record with the outcome that the current claim replaces; None when there is no record.
+
+    The picture stays in the record while another one is made, so this is what a reader saw before.
+
+    Raises:
+        StorageUnavailableError: DynamoDB did not answer.
+    """
+    item = _get(table, image_key)
+    if item is None:
+        return None
+    record = _deserialized(item)
+    return record | {name: record[kept] for name, kept in _PREVIOUS.items() if kept in record}
 
 
 def last_attempt(record: Mapping[str, Any]) -> str | None:
@@ -135,6 +149,13 @@ def changed(event: Mapping[str, Any]) -> tuple[Record | None, Record | None]:
 def age_seconds(since: str, at: datetime) -> int:
     """Seconds from a time in ISO 8601 to another time."""
     return int((at - datetime.fromisoformat(since)).total_seconds())
+
+
+def _get(table: str, image_key: str) -> Record | None:
+    with aws.named_errors("DynamoDB", _HINT):
+        answer = _dynamodb().get_item(TableName=table, Key={"ImageKey": {"S": image_key}}, ConsistentRead=True)
+    item: Record | None = answer.get("Item")
+    return item
 
 
 def from_item(item: Mapping[str, Any]) -> Record:
