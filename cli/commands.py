@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,11 +19,11 @@ from cli.exits import INTERRUPTED, LEFT, NO_STACK, OK, USAGE, WORDS
 from cli.list import list_uploads
 from cli.redrive import redrive
 from cli.relist import relist
+from cli.reprocess import reprocess
 from cli.status import status
 from cli.upload import upload
-from image_pipeline.errors import InvalidRequestError, PipelineError, TooSoonError, UploadNotFoundError
+from image_pipeline.errors import InvalidRequestError, PipelineError
 from image_pipeline.feeds import listing
-from image_pipeline.store import uploads
 
 __all__ = ["INTERRUPTED", "LEFT", "NO_STACK", "OK", "USAGE", "main"]
 
@@ -88,8 +87,10 @@ def _parser(program: str) -> argparse.ArgumentParser:
     _pictures(commands)
     words = "put back events that could not be delivered, and messages of batches that were given up"
     _command(commands, "redrive", _redrive, words)
-    sub = _command(commands, "reprocess", _reprocess, "process uploads again that have not changed")
+    sub = _command(commands, "reprocess", reprocess, "process uploads again that have not changed")
     sub.add_argument("keys", nargs="+", metavar="KEY", help="an upload's key, such as uploads/beach.jpg")
+    sub.add_argument("--wait", action="store_true", help="follow every upload to its outcome")
+    _add_timeout(sub)
     backfill.add_options(_command(commands, "backfill", backfill.run, "process many uploads again, within a budget"))
     _command(commands, "relist", _relist, "list images from before there was a list, or after its loss")
     manage = commands.add_parser("keys", help="create, list, rotate and revoke API keys", epilog=WORDS)
@@ -204,36 +205,6 @@ def _relist(stack: stacks.Stack, options: argparse.Namespace) -> int:
     listed, total = relist(stack)
     print(json.dumps({"listed": listed, "total": total}) if options.json else f"{listed} of {total} listed anew.")
     return OK
-
-
-def _reprocess(stack: stacks.Stack, options: argparse.Namespace) -> int:
-    outputs = stack.outputs
-    where = outputs["UploadsBucketName"], outputs["ImageTableName"], outputs["ProcessImageStateMachineArn"]
-    started: dict[str, str] = {}
-    failed: list[dict[str, str]] = []
-    for key in dict.fromkeys(map(names.key, options.keys)):
-        try:
-            started[key] = _start_when_allowed(stack, *where, key)
-        except UploadNotFoundError as error:
-            failed.append({"key": key, "reason": str(error)})
-            terminal.complain(str(error))
-        else:
-            if not options.json:
-                print(f"Started {started[key]}.")
-    if options.json:
-        print(json.dumps({"started": started, "failed": failed}))
-    return LEFT if failed else OK
-
-
-def _start_when_allowed(stack: stacks.Stack, bucket: str, table: str, machine: str, key: str) -> str:
-    """Reprocess an upload, after the cooldown if it was reprocessed a moment ago."""
-    cooldown = int(stack.outputs.get("ReprocessCooldownSeconds", 0))
-    while True:
-        try:
-            return uploads.reprocess(stack.client, bucket, table, machine, key, cooldown_seconds=cooldown)
-        except TooSoonError as error:
-            terminal.complain(f"{error.message} Waiting {error.retry_after_seconds} s.")
-            time.sleep(error.retry_after_seconds)
 
 
 def _completion(_: None, options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from cli import parallel
+from cli import parallel, terminal
 from cli.exits import NO_OUTCOME, OK, PICTURE_FAILED
 from cli.stack import Stack
 from image_pipeline import aws
@@ -34,8 +34,18 @@ class Upload:
     etag: str
 
 
-IsOutcome = Callable[[Body, Upload | None], bool]
-"""Whether a record has the outcome of an upload, or of what replaced it; None stands for any upload."""
+@dataclass(frozen=True)
+class Attempt:
+    """One reprocess of an upload."""
+
+    before: str | None
+    """The execution that the record told of last before it; None where there was no record."""
+
+
+Wanted = Upload | Attempt | None
+"""What is waited for: an upload, a reprocess, or any outcome."""
+IsOutcome = Callable[[Body, Wanted], bool]
+"""Whether a record has the outcome of what is wanted, or of what replaced it."""
 
 
 def head(s3: Any, bucket: str, image_key: str) -> Any:
@@ -86,13 +96,15 @@ def judge(stack: Stack) -> IsOutcome:
     """Make what tells outcomes; it asks S3 which of two uploads is the newer one, once for each pair."""
     is_unclaimed = cache(partial(uploads.is_unclaimed, stack.client, stack.outputs["UploadsBucketName"]))
 
-    def is_outcome(body: Body, upload: Upload | None) -> bool:
+    def is_outcome(body: Body, wanted: Wanted) -> bool:
         if body["status"] == "PROCESSING":
             return False
-        if upload is None:
+        if wanted is None:
             return True
-        version_id, held = upload.version_id or uploads.NULL_VERSION, uploads.version_of(body)
-        if held == version_id and body["upload"].get("etag") == upload.etag:
+        if isinstance(wanted, Attempt):
+            return records.last_attempt(body) != wanted.before
+        version_id, held = wanted.version_id or uploads.NULL_VERSION, uploads.version_of(body)
+        if held == version_id and body["upload"].get("etag") == wanted.etag:
             return True
         is_deleted = body["status"] == "DELETED"
         return not is_unclaimed(body["imageKey"], version_id, held=held, is_deleted=is_deleted)
@@ -100,12 +112,31 @@ def judge(stack: Stack) -> IsOutcome:
     return is_outcome
 
 
-def changes(stack: Stack, wanted: Mapping[str, Upload | None], seconds: float, is_outcome: IsOutcome) -> Iterator[Body]:
-    """Give what is known of each key, again whenever its status changes, until each upload has its outcome.
+def has_failed(body: Body) -> bool:
+    """Whether the last attempt failed, with nothing to show or with the previous picture kept."""
+    return body["status"] == "FAILED" or "lastFailure" in body
+
+
+def reason(body: Body) -> str:
+    """Say why the last attempt failed; the empty text when it did not."""
+    if "lastFailure" in body:
+        return f"The last attempt failed, and the picture was kept: {body['lastFailure']['message']}"
+    message: str = body.get("error", {}).get("message", "")
+    return message
+
+
+def line(body: Body) -> tuple[Any, ...]:
+    """One line about an outcome, for `terminal.say`."""
+    why = reason(body)
+    return terminal.styled(body["status"], 10), body["imageKey"], (f"  {why}" if why else "", "dim")
+
+
+def changes(stack: Stack, wanted: Mapping[str, Wanted], seconds: float, is_outcome: IsOutcome) -> Iterator[Body]:
+    """Give what is known of each key, again whenever its status changes, until each has the wanted outcome.
 
     Args:
         stack: Where.
-        wanted: The upload that is meant, by key.
+        wanted: The upload or the reprocess that is meant, by key.
         seconds: When to give up.
         is_outcome: What `judge` gave.
     """
@@ -138,16 +169,19 @@ def changes(stack: Stack, wanted: Mapping[str, Upload | None], seconds: float, i
 class Outcomes:
     """Counts what has come of uploads."""
 
-    def __init__(self, wanted: Mapping[str, Upload | None], is_outcome: IsOutcome) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: Mapping[str, Wanted], is_outcome: IsOutcome) -> None:
+        self.wanted = wanted
         self._is_outcome = is_outcome
         self._ended: dict[str, str] = {}
+        self._failed: set[str] = set()
 
     def note(self, body: Body) -> bool:
         """Take note of a change; tell whether it is an outcome."""
-        ended = self._is_outcome(body, self._wanted[body["imageKey"]])
+        image_key = body["imageKey"]
+        ended = self._is_outcome(body, self.wanted[image_key])
         if ended:
-            self._ended[body["imageKey"]] = body["status"]
+            self._ended[image_key] = body["status"]
+            (self._failed.add if has_failed(body) else self._failed.discard)(image_key)
         return ended
 
     @property
@@ -158,12 +192,12 @@ class Outcomes:
     @property
     def open(self) -> list[str]:
         """Those without an outcome."""
-        return [image_key for image_key in self._wanted if image_key not in self._ended]
+        return [image_key for image_key in self.wanted if image_key not in self._ended]
 
     @property
     def code(self) -> int:
         """The exit code that says so."""
-        if "FAILED" in self._ended.values():
+        if self._failed:
             return PICTURE_FAILED
         return NO_OUTCOME if self.open else OK
 

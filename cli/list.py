@@ -29,7 +29,8 @@ def list_uploads(stack: Stack, options: argparse.Namespace) -> int:
         return OK
     for image in found:
         at, labels = image.get("uploadedAt", "")[:19].replace("T", " "), ", ".join(image.get("labels", ()))
-        reason = image.get("error") or labels
+        kept = f"kept; the last attempt failed: {image['lastFailure']}" if "lastFailure" in image else ""
+        reason = image.get("error") or kept or labels
         terminal.say(f"{at:<19}  ", terminal.styled(image["status"], 10), f"  {image['imageKey']}  ", (reason, "dim"))
     if not found:
         terminal.say("There is no such upload.")

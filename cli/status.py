@@ -63,6 +63,10 @@ def _facts(stack: Stack, body: follow.Body) -> Iterator[tuple[str, str]]:
     if error := body.get("error"):
         yield "reason", f"{error['message']} ({error['code']} in {error['step']})"
         yield "what to do", error["hint"]
+    if failure := body.get("lastFailure"):
+        yield "last try", f"failed at {failure['at']}; the picture is as it was"
+        yield "reason", f"{failure['message']} ({failure['code']} in {failure['step']})"
+        yield "what to do", failure["hint"]
     for warning in body.get("warnings", []):
         yield "warning", warning["message"] if isinstance(warning, dict) else str(warning)
     if image := body.get("image"):

@@ -144,8 +144,7 @@ class _Words:
             terminal.say((f"{each.event:<10}", "dim"), each.file.key, (why, "dim"))
 
     def outcome(self, body: follow.Body) -> None:
-        reason = f"  {body['error']['message']}" if "error" in body else ""
-        terminal.say(terminal.styled(body["status"], 10), body["imageKey"], (reason, "dim"))
+        terminal.say(*follow.line(body))
 
     def open(self, image_key: str, seconds: int) -> None:
         terminal.complain(f"{image_key} has no outcome after {seconds} s; ask for its status later.")

@@ -81,3 +81,40 @@ def test_s3_is_asked_once_for_each_pair():
             is_outcome(body("COMPLETED", older), newer)
             is_outcome(body("COMPLETED", newer), newer)
     assert len(calls) == 1
+
+
+FAILED_AGAIN = {"code": "CorruptImageError", "message": "m", "hint": "h", "executionId": "again", "at": "2026"}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"status": "COMPLETED", "execution": {"id": "first"}}, False),
+        ({"status": "PROCESSING", "execution": {"id": "again"}}, False),
+        ({"status": "COMPLETED", "execution": {"id": "again"}}, True),
+        ({"status": "COMPLETED", "execution": {"id": "first"}, "lastFailure": FAILED_AGAIN}, True),
+        ({"status": "DELETED", "execution": {"id": "deletion"}}, True),
+    ],
+)
+def test_the_outcome_of_a_reprocess_is_its_own_or_what_came_after_it(body, expected):
+    """The picture that it may keep was there before, so only the attempt tells."""
+    assert follow.judge(STACK)(body, follow.Attempt("first")) is expected
+
+
+def test_the_failure_before_is_not_that_of_this_attempt():
+    """The record tells of it until the new attempt has claimed it."""
+    before = {"status": "COMPLETED", "execution": {"id": "first"}, "lastFailure": FAILED_AGAIN}
+    assert not follow.judge(STACK)(before, follow.Attempt("again"))
+    assert follow.judge(STACK)(
+        {**before, "lastFailure": {**FAILED_AGAIN, "executionId": "third"}}, follow.Attempt("again")
+    )
+
+
+def test_a_picture_that_was_kept_counts_as_a_failure():
+    """Its status is that of the picture, the exit code that of the attempt."""
+    outcomes = follow.Outcomes({"uploads/a.jpg": None}, follow.judge(STACK))
+    kept = {"imageKey": "uploads/a.jpg", "status": "COMPLETED", "execution": {"id": "e"}, "lastFailure": FAILED_AGAIN}
+    outcomes.note(kept)
+    assert (outcomes.code, outcomes.statuses) == (4, {"COMPLETED": 1})
+    outcomes.note({name: value for name, value in kept.items() if name != "lastFailure"})
+    assert outcomes.code == 0

@@ -436,14 +436,14 @@ _INFINITE = {(0, 0): (NAN,), (9, 9): (INF,), (12, 40): (-INF,)}
 
 KINDS: tuple[Kind, ...] = (
     *(
-        Kind(f"grey, {bits} bits", grey(lambda v, b=bits: v >> 8 - b if b < 8 else v << b - 8, bits=bits),
+        Kind(f"grey, {bits} bits", grey(lambda v, b=bits: v >> 8 - b if b < 8 else v << b - 8, bits=bits),  # type: ignore[misc]
              tuple((low, low, low) for low in ((v >> 8 - bits) * 255 // ((1 << bits) - 1) if bits < 8 else v
                                                for v in SHADES)))
         for bits in (2, 4, 6, 8, 9, 10, 12, 14, 16)
     ),
     *(
         Kind(f"grey where white is zero, {bits} bits",
-             grey(lambda v, b=bits: (255 - v) >> 8 - b if b < 8 else (255 - v) * 257 >> 16 - b, bits=bits,
+             grey(lambda v, b=bits: (255 - v) >> 8 - b if b < 8 else (255 - v) * 257 >> 16 - b, bits=bits,  # type: ignore[misc]
                   photometric=0),
              tuple((low, low, low) for low in (255 - ((255 - v) >> 8 - bits) * 255 // ((1 << bits) - 1)
                                                if bits < 8 else v for v in SHADES)))
@@ -460,7 +460,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("grey, premultiplied, 16 bits", Tiff([(v * 129, 33024) for v in SHADES], 1, 16, extra_samples=(1,)),
          _see_through(SHOWN_SHADES, 129), 3),
     Kind("grey and something", Tiff([(v, 77) for v in SHADES], 1, extra_samples=(0,)), SHOWN_SHADES),
-    *(Kind(f"RGB, {bits} bits", rgb(lambda v, b=bits: v * 0x1010101 >> 32 - b, bits=bits), tolerance=tolerance)
+    *(Kind(f"RGB, {bits} bits", rgb(lambda v, b=bits: v * 0x1010101 >> 32 - b, bits=bits), tolerance=tolerance)  # type: ignore[misc]
       for bits, tolerance in ((5, 8), (8, 2), (10, 2), (12, 2), (16, 2), (32, 2))),
     Kind("RGBA", rgb(int, 128, extra_samples=(2,)), _see_through(COLOURS)),
     Kind("RGBA of which nothing is said", rgb(int, 128), _see_through(COLOURS)),
@@ -502,7 +502,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("floats with a stated scale", grey(float, bits=64, number="float", tags={340: ("d", [0]), 341: ("d", [255])}),
          SHOWN_SHADES),
     Kind("grey, 32 bits", grey(lambda v: v * 0x1010101, bits=32), STRETCHED_SHADES),
-    *(Kind(f"grey, signed, {bits} bits", grey(lambda v, b=bits: (v - 128) << b - 8, bits=bits, number="int"),
+    *(Kind(f"grey, signed, {bits} bits", grey(lambda v, b=bits: (v - 128) << b - 8, bits=bits, number="int"),  # type: ignore[misc]
            STRETCHED_SHADES) for bits in (8, 16, 32)),
     Kind("grey, signed, with a mark for no data",
          grey(lambda v: v - 128, bits=16, number="int", holes={(3, 3): (-32768,)}, tags={42113: ("s", b"-32768 ")}),

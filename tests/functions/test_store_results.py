@@ -63,6 +63,26 @@ def test_without_labels_the_record_is_partial_and_says_why(handler):
     assert record["labels"] == []
 
 
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_labels_that_the_same_bytes_had_are_kept(handler, attempts):
+    """Also when the function runs again after a lost answer."""
+    again = event(UNLABELLED, overwrites=True)
+    again["thumbnails"]["image"]["sha256"] = "0" * 64
+    put_record(
+        "uploads/a.jpg",
+        previousStatus="COMPLETED",
+        image={"sha256": "0" * 64},
+        labels=LABELLED["labels"],
+        labelModelVersion="3.0",
+    )
+    for _ in range(attempts):
+        assert handler(again)["status"] == "COMPLETED"
+    record = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    assert (record["status"], record["labels"]) == ("COMPLETED", LABELLED["labels"])
+    (warning,) = record["warnings"]
+    assert warning["code"] == "LabelsUnavailableError"
+
+
 def test_no_labels_found_is_still_complete(handler):
     """Rekognition spoke, and saw nothing it is sure of."""
     put_record("uploads/a.jpg")

@@ -4,7 +4,9 @@ import json
 
 import pytest
 from moto.core.serialize import ResponseSerializer
+from moto.dynamodb.parsing.expressions import UpdateExpressionFunctionParser
 from moto.dynamodb.parsing.tokens import ExpressionTokenizer
+from moto.dynamodb.responses import DynamoHandler
 
 from local import dynamodb
 
@@ -54,7 +56,51 @@ def test_what_refuses_a_condition_tells_what_is_there(pipeline):
     assert json.loads(json.dumps(caught.value.response["Item"])) == {**key, "n": {"N": "1"}}
 
 
-@pytest.mark.parametrize(("where", "name"), [(ResponseSerializer, "_serialize"), (ExpressionTokenizer, "make_list")])
+def test_functions_of_an_update_are_nested(pipeline):
+    """The first path that exists counts, else the value: as AWS's grammar has it, a function is an operand, too."""
+    client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "nested"}}
+
+    def older(**item):
+        client.put_item(TableName=table, Item={**key, **item})
+        client.update_item(
+            TableName=table,
+            Key=key,
+            UpdateExpression="SET older = if_not_exists(older, if_not_exists(#now, :none)), #now = :new",
+            ExpressionAttributeNames={"#now": "now"},
+            ExpressionAttributeValues={":none": {"NULL": True}, ":new": {"S": "c"}},
+        )
+        return client.get_item(TableName=table, Key=key)["Item"]["older"]
+
+    assert older() == {"NULL": True}
+    assert older(now={"S": "b"}) == {"S": "b"}
+    assert older(now={"S": "b"}, older={"S": "a"}) == {"S": "a"}
+
+
+def test_an_update_returns_all_that_it_sets_and_nothing_else(pipeline):
+    """Also what was the same before, and a map with all that is in it."""
+    client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "updated"}}
+    kept = {"M": {"a": {"S": "same"}, "b": {"S": "same"}}}
+    client.put_item(TableName=table, Item={**key, "kept": kept, "gone": {"S": "x"}, "other": {"S": "x"}})
+    answer = client.update_item(
+        TableName=table,
+        Key=key,
+        UpdateExpression="SET kept = :kept, #new = :new REMOVE gone",
+        ExpressionAttributeNames={"#new": "new"},
+        ExpressionAttributeValues={":kept": kept, ":new": {"S": "y"}},
+        ReturnValues="UPDATED_NEW",
+    )
+    assert answer["Attributes"] == {"kept": kept, "new": {"S": "y"}}
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (ResponseSerializer, "_serialize"),
+        (ExpressionTokenizer, "make_list"),
+        (UpdateExpressionFunctionParser, "FUNCTIONS"),
+        (DynamoHandler, "update_item"),
+    ],
+)
 def test_a_moved_seam_says_so(monkeypatch, where, name):
     """When what is replaced is gone, starting fails with the file that must follow."""
     monkeypatch.delattr(where, name)

@@ -105,8 +105,7 @@ def renditions(pipeline, key):
     kept = {
         version["VersionId"]: version["Key"]
         for version in listed
-        if version["IsLatest"]
-        and SUPERSEDED_TAG
+        if SUPERSEDED_TAG
         not in s3.get_object_tagging(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])["TagSet"]
     }
     return kept, {version["VersionId"]: version["Key"] for version in listed}

@@ -148,17 +148,23 @@ class End:
     told: tuple[str, ...] = ()
     error: tuple[str, str] | None = None
     """In the record: its code and step."""
+    last_failure: tuple[str, str] | None = None
+    """The same of the attempt that took nothing away."""
     left: bool = False
     """Whether renditions stay that no record points at."""
 
     def by(self, error: str) -> "End":
         """The same, with the name of the fault for FAULT."""
         named = {FAULT: error}
-        code, step = self.error or ("", "")
+
+        def told(failure: tuple[str, str] | None) -> tuple[str, str] | None:
+            return failure and (named.get(failure[0], failure[0]), failure[1])
+
         return replace(
             self,
             execution=named.get(self.execution or "", self.execution),
-            error=self.error and (named.get(code, code), step),
+            error=told(self.error),
+            last_failure=told(self.last_failure),
         )
 
 
@@ -169,6 +175,9 @@ FAILED = End("BrokenError", "FAILED", ("FAILURE",), ("BrokenError", "StoreResult
 DELETED = End(None, "DELETED")
 SETTLED = End(None, "FAILED", ("FAILURE",), ("ExecutionAbortedError", "ProcessImage"))
 EMPTY = End(None, "FAILED", ("FAILURE",), ("EmptyUploadError", "ValidateImage"))
+KEPT = End("BrokenError", "COMPLETED", ("FAILURE",), last_failure=("BrokenError", "StoreResults"))
+"""A reprocess has failed, and the picture of before is there."""
+SETTLED_AND_KEPT = replace(SETTLED, record="COMPLETED", error=None, last_failure=SETTLED.error)
 
 
 def failed_in(step: str) -> End:
@@ -176,7 +185,7 @@ def failed_in(step: str) -> End:
     return End(FAULT, "FAILED", ("FAILURE",), (FAULT, step))
 
 
-AFTER_A_FAILURE = ("RecordFailure", "NotifyFailure", "CleanRenditions")
+AFTER_A_FAILURE = ("RecordFailure", "KeepPicture", "NotifyFailure", "CleanRenditions")
 SOUND = {
     (machine, task): {
         "ProcessImage": FAILED if task in AFTER_A_FAILURE else COMPLETED,
@@ -187,6 +196,7 @@ SOUND = {
     for machine, task in TASKS
 }
 """Without a fault, or after one that has passed."""
+SOUND |= {("ProcessImage", "KeepPicture"): KEPT, ("SettleImage", "KeepPicture"): SETTLED_AND_KEPT}
 
 LASTING = {
     ("ProcessImage", "ClaimUpload"): failed_in("ClaimUpload"),
@@ -196,6 +206,7 @@ LASTING = {
     ("ProcessImage", "StoreResults"): failed_in("StoreResults"),
     ("ProcessImage", "NotifySuccess"): replace(COMPLETED, told=()),
     ("ProcessImage", "RecordFailure"): replace(FAILED, error=("BrokenError", "ProcessImage")),  # SettleImage wrote it
+    ("ProcessImage", "KeepPicture"): replace(KEPT, last_failure=("BrokenError", "ProcessImage")),  # as above
     ("ProcessImage", "ReadRecord"): replace(COMPLETED, told=()),  # whose it is stays unknown: nobody is told twice
     ("ProcessImage", "NotifyFailure"): replace(FAILED, told=()),
     ("ProcessImage", "CleanRenditions"): replace(FAILED, left=True),
@@ -203,6 +214,7 @@ LASTING = {
     ("DeleteImage", "ClaimDeletion"): End(FAULT, "COMPLETED"),
     ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED", left=True),
     ("SettleImage", "RecordFailure"): End(FAULT, "PROCESSING", left=True),
+    ("SettleImage", "KeepPicture"): End(FAULT, "PROCESSING", left=True),
     ("SettleImage", "NotifyFailure"): replace(SETTLED, told=()),
     ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT, left=True),
     ("WaitForContent", "ReadUpload"): EMPTY,  # processed without a look: the outcome is the same
@@ -211,10 +223,12 @@ LASTING = {
 LASTING_AFTER_THE_WORK = LASTING | {
     ("ProcessImage", "StoreResults"): COMPLETED,  # the record is asked
     ("ProcessImage", "RecordFailure"): FAILED,
+    ("ProcessImage", "KeepPicture"): KEPT,
     ("ProcessImage", "CleanRenditions"): FAILED,
     ("DeleteImage", "ClaimDeletion"): End(FAULT, "DELETED", left=True),
     ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED"),
     ("SettleImage", "RecordFailure"): End(FAULT, "FAILED", error=SETTLED.error, left=True),
+    ("SettleImage", "KeepPicture"): replace(SETTLED_AND_KEPT, execution=FAULT, told=(), left=True),
     ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT),
     ("WaitForContent", "StartProcessing"): replace(EMPTY, execution=FAULT),
 }

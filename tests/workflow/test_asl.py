@@ -23,6 +23,7 @@ REDRIVEN = {
     ("delete_image", "ClaimDeletion"),
     ("delete_image", "CleanRenditions"),
     ("settle_image", "RecordFailure"),
+    ("settle_image", "KeepPicture"),
     ("settle_image", "CleanRenditions"),
     ("wait_for_content", "StartProcessing"),  # and settled
 }

@@ -100,7 +100,11 @@ class Case:
     def fail(self, service, task, error, times, *, effective=False):
         """Let the next calls of a Task for this picture fail; with an empty error, stay without an answer."""
         words = [self.word]
-        marks = {"RecordFailure": '"FAILED"', "StartProcessing": "waited_"}  # of a call that others make, too
+        marks = {
+            "RecordFailure": '"FAILED"',
+            "StartProcessing": "waited_",
+            "KeepPicture": '":lastFailure"',
+        }  # of a call that others make, too
         words += [f"{task}Function"] if service == "lambda" else [marks[task]] if task in marks else []
         status = 200 if service == "lambda" and not error.startswith("Lambda.") else 503 if service == "s3" else 0
         service, operation = OPERATIONS[service]
@@ -123,14 +127,31 @@ class Case:
             answer = self.pipeline.client("s3").put_object(Bucket=self.pipeline.uploads_bucket, Key=self.key, Body=body)
             entity = {"version-id": answer["VersionId"], "etag": answer["ETag"].strip('"'), "size": len(body)}
             event["detail"]["object"] |= entity
+            if self.task == "KeepPicture":
+                self.have_been_processed(event)
             return event
+        if self.task == "KeepPicture":
+            self.have_been_processed(event)
         self.leave_unfinished(event)
         return ended(self.pipeline, event, f"lost-{self.word}", "ABORTED")
+
+    def have_been_processed(self, event):
+        """Let the older picture be one of this very upload, which is to be processed again."""
+        event["detail"]["reprocess"] = True
+        entity = event["detail"]["object"]
+        upload = {name: entity[name] for name in ("key", "etag", "sequencer")}
+        upload |= {"bucket": self.pipeline.uploads_bucket, "versionId": entity.get("version-id")}
+        upload |= {"sizeBytes": entity["size"], "uploadedAt": event["time"]}
+        order = entity["sequencer"].ljust(64, "0")
+        self.put_record(**self.pipeline.record(self.key) | {"upload": upload, "uploadOrder": order})
 
     def leave_unfinished(self, event):
         """What an execution leaves that was aborted after it had written its renditions."""
         record = self.pipeline.record(self.key)
         record |= {
+            "previousStatus": record["status"],
+            "previousUpload": record.get("upload"),
+            "previousExecution": record["execution"],
             "status": "PROCESSING",
             "uploadOrder": event["detail"]["object"]["sequencer"].ljust(64, "0"),
             "execution": {"id": f"lost-{self.word}", "startedAt": "2020-01-01T12:00:00Z"},
@@ -192,6 +213,7 @@ class Case:
             "execution": end.execution,
             "record": end.record,
             "error": end.error,
+            "last failure": end.last_failure,
             "told": end.told,
             "calls": self.calls,
             "left": end.left,
@@ -206,15 +228,18 @@ class Case:
         told = [each["MessageAttributes"] for each in self.pipeline.notifications()]
         kept, every = renditions(self.pipeline, self.key)
         shown = {rendition["versionId"] for rendition in record.get("renditions", [])}
+        failures = {name: record.get(name) for name in ("error", "lastFailure")}
+        told_of = {name: failure and (failure["code"], failure["step"]) for name, failure in failures.items()}
         return {
             "execution": execution.get("error"),
             "record": record["status"],
-            "error": (record["error"]["code"], record["error"]["step"]) if "error" in record else None,
+            "error": told_of["error"],
+            "last failure": told_of["lastFailure"],
             "told": tuple(each["status"]["Value"] for each in told if each["imageKey"]["Value"] == self.key),
             "calls": self.calls_seen(),
             "left": bool(kept.keys() - shown) or (record["status"] == "DELETED" and bool(every)),
             "shows what is gone": not shown <= kept.keys(),
-            "in the index": bool({"claimShard", "claimedAt"} & record.keys()),
+            "in the index": bool({"claimShard", "claimedAt", "previousStatus"} & record.keys()),
         }
 
     def calls_seen(self):
@@ -317,7 +342,8 @@ def test_an_answer_that_is_none(quiet_pipeline, machine, task):
     [
         (machine, task, f"{machine}StateMachineRole", DENIED[SERVICES[machine, task]])
         for machine, task in TASKS
-        if (machine, task) != ("ProcessImage", "RecordFailure")  # denied with the claim: the same action
+        # denied with the claim, and with RecordFailure: the same action
+        if (machine, task) != ("ProcessImage", "RecordFailure") and task != "KeepPicture"
     ]
     + [
         (machine, task, f"{task}FunctionRole", "ClientError" if task == "StoreResults" else "AccessDenied")

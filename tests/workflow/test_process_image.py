@@ -350,8 +350,8 @@ def test_a_claim_that_is_denied_is_a_failure_with_a_notification(pipeline, outco
     """Even when no record can be written, somebody is told which file it was."""
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=-1, containing=key)
     seen = outcome(key, PHOTO)
-    failure = ["DescribeFailure", "RecordFailure", "NotifyFailure", "CleanRenditions", "IsSuperseded", "ImageFailed"]
-    assert seen.states[-6:] == failure
+    failure = ["RecordFailure", "NotifyFailure", "CleanRenditions", "IsSuperseded", "ImageFailed"]
+    assert seen.states[-5:] == failure
     assert seen.record is None
     assert seen.notified == ["FAILURE"]
     assert "ClaimUpload" in seen.notifications[0]["Message"]

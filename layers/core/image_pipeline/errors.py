@@ -10,12 +10,14 @@ notification says, so a name here is a contract with `statemachine/process_image
     │   ├── EmptyUploadError
     │   ├── UploadTooLargeError
     │   ├── ImageTooLargeError
-    │   └── UploadVanishedError
+    │   ├── UploadVanishedError
+    │   └── UploadArchivedError
     ├── TransientError                AWS or the network; always retried
     │   ├── StorageUnavailableError
     │   └── LabelsDelayedError
     ├── LabelsUnavailableError        final for the labels, not for the picture: the record becomes PARTIAL
     ├── SupersededError               a newer upload of the same key holds the claim
+    ├── UnchangedError                the upload has the content that its record shows: nothing to do
     ├── ExecutionTimedOutError        ┐ raised by nobody: statemachine/settle_image.asl.json names an
     ├── ExecutionAbortedError         ┘ execution so that ended without an outcome of its own
     ├── InvalidKeyError               the API was asked for something that cannot be a key
@@ -72,6 +74,10 @@ class UploadVanishedError(RejectedError):
     """The object was deleted or replaced before it was read."""
 
 
+class UploadArchivedError(RejectedError):
+    """The object is in an archive storage class: S3 returns its bytes only after it has been restored."""
+
+
 class TransientError(PipelineError):
     """Something that works when it is tried again."""
 
@@ -90,6 +96,10 @@ class LabelsUnavailableError(PipelineError):
 
 class SupersededError(PipelineError):
     """The record is claimed by the execution of a newer upload."""
+
+
+class UnchangedError(PipelineError):
+    """The upload has the content that its record shows, and every rendition exists: nothing is to be made."""
 
 
 class ExecutionTimedOutError(PipelineError):

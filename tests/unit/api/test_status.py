@@ -68,6 +68,21 @@ def test_the_inside_is_not_told_to_callers():
     assert status.find("/images/uploads/b.jpg/status", SETTINGS)["error"] == rejection
 
 
+def test_a_failed_attempt_is_told_as_an_error_is():
+    """Beside the picture that stays: the file's own faults in full, of the inside only that there was one."""
+    failure = {"code": "CorruptImageError", "message": "Broken.", "hint": "Export it again.", "step": "ValidateImage"}
+    failure |= {"executionId": "e2", "at": "2026-11-21T12:00:03.000Z"}
+    put_record("uploads/a.jpg", status="COMPLETED", lastFailure=failure)
+    assert status.find("/images/uploads/a.jpg/status", SETTINGS)["lastFailure"] == failure
+    put_record("uploads/a.jpg", status="COMPLETED", lastFailure={**failure, "code": "KeyError", "hint": "arn:aws:x"})
+    seen = status.find("/images/uploads/a.jpg/status", SETTINGS)["lastFailure"]
+    assert {name: seen[name] for name in ("code", "step", "executionId", "at")} == {
+        **{name: failure[name] for name in ("step", "executionId", "at")},
+        "code": "KeyError",
+    }
+    assert "arn:" not in repr(seen)
+
+
 PICTURE = {
     "image": {"width": 1},
     "renditions": [{"name": "100x100", "bucket": THUMBNAILS_BUCKET, "key": "k", "versionId": "v1"}],

@@ -254,6 +254,28 @@ def test_the_record_tells_whether_an_execution_has_ended(execution, status, ende
     assert not Started("uploads/a.jpg", "ours", "before").has_ended({})
 
 
+@pytest.mark.parametrize(("failed", "ended"), [(None, False), ("ours", True), ("another", True), ("before", False)])
+def test_an_attempt_that_left_the_picture_has_ended(failed, ended):
+    """The record is that of the execution before; only `lastFailure` tells of the attempt."""
+    record = {"execution": {"M": {"id": {"S": "older"}}}, "status": {"S": "COMPLETED"}}
+    if failed:
+        record["lastFailure"] = {"M": {"executionId": {"S": failed}}}
+    before = "before" if failed == "before" else "older"
+    assert Started("uploads/a.jpg", "ours", before).has_ended(record) is ended
+
+
+def test_a_batch_does_not_wait_for_an_attempt_that_failed(stack):
+    """What it has seen before is the failure that is there, not the picture below it."""
+    put_upload("uploads/a.jpg", b"x")
+    older = {"id": "older", "startedAt": "2026-11-21T12:00:00Z"}
+    put_record("uploads/a.jpg", status="COMPLETED", execution=older, lastFailure={"executionId": "first"})
+    body = {"bucket": UPLOADS_BUCKET, "key": "uploads/a.jpg", "reprocess": True}
+    (started,), _ = batches.start(boto3.client, stack, [{"messageId": "1", "body": json.dumps(body)}])
+    assert started.before == "first"
+    put_record("uploads/a.jpg", status="COMPLETED", execution=older, lastFailure={"executionId": started.name})
+    assert batches.wait(boto3.client, IMAGE_TABLE, [started], lambda _: None) == []
+
+
 def test_waiting_ends_with_the_last_execution(aws):
     """And looks more and more seldom."""
     started = [Started(f"uploads/{number}.jpg", f"e{number}", None) for number in range(10)]

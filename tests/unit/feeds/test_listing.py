@@ -107,6 +107,14 @@ def test_a_failure_is_listed_with_its_code():
     assert (image["status"], image["error"]) == ("FAILED", "CorruptImageError")
 
 
+def test_a_picture_that_was_kept_is_listed_with_the_failure():
+    """By its code, as an error is; the status is that of the picture."""
+    apply(record(lastFailure={"code": "UploadArchivedError", "message": "m", "hint": "h"}), 1)
+    ((image,),) = pages()
+    assert (image["status"], image["lastFailure"]) == ("COMPLETED", "UploadArchivedError")
+    assert "error" not in image
+
+
 def test_each_image_is_in_the_views_that_show_it():
     """By status, and by label in any case; what was deleted is only with the deleted."""
     apply(record("uploads/done", labels=["Dog", "Straße"], second=1), 1)

@@ -58,6 +58,10 @@ RECORDS = {
 }
 
 
+FAILURE = {**REJECTION, "executionId": "e2", "at": "2026-11-22T12:00:03.000Z"}
+AGAIN = {"id": "e2", "startedAt": "2026-11-22T12:00:01.000Z"}
+
+
 def told(record, old=CLAIMED):
     """The outcome, and its detail as consumers see it."""
     outcome = outcomes.reached(old, record, API)
@@ -130,6 +134,54 @@ def test_an_id_belongs_to_one_outcome():
 def test_what_is_no_outcome_is_not_told(old, new):
     """A claim, a record that has expired, a record that is only beginning."""
     assert outcomes.reached(old, new, API) is None
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "PARTIAL"])
+def test_a_reprocess_that_failed_is_told_as_such(status):
+    """Not as the outcome that the record keeps, which was told before; the attempt is the newest of the key."""
+    kept = {**RECORDS[status], "lastFailure": FAILURE}
+    under_way = {**kept, "status": "PROCESSING", "execution": AGAIN}
+    del under_way["lastFailure"]
+    outcome, detail = told(kept, under_way)
+    assert (outcome.detail_type, outcome.execution_id, outcome.time) == ("ImageReprocessFailed", "e2", FAILURE["at"])
+    assert (detail["status"], detail["lastFailure"]) == (status, FAILURE)
+    assert detail["execution"] == {**AGAIN, "finishedAt": FAILURE["at"]}
+    assert detail["id"] != told(RECORDS[status])[1]["id"]
+    assert not {"renditions", "image", "labels", "error"} & detail.keys()
+    assert valid(outcome, detail)
+
+
+def test_a_reprocess_that_never_had_its_claim_is_told_too():
+    """When it began is not known."""
+    kept = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
+    outcome, detail = told(kept, RECORDS["COMPLETED"])
+    assert detail["execution"] == {"id": "e2", "finishedAt": FAILURE["at"]}
+    assert valid(outcome, detail)
+
+
+def test_a_failure_is_told_once_and_the_next_one_again():
+    """By the execution that failed: a write that is repeated may have another time."""
+    first = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
+    later = {**first, "lastFailure": {**FAILURE, "at": "2026-11-22T12:00:04.000Z"}}
+    assert outcomes.reached(first, later, API) is None
+    other = {**first, "lastFailure": {**FAILURE, "executionId": "e3"}}
+    assert told(other, first)[1]["id"] != told(first, RECORDS["COMPLETED"])[1]["id"]
+
+
+def test_the_success_after_a_failure_is_an_outcome():
+    """As any other."""
+    again = {**RECORDS["COMPLETED"], "execution": {**EXECUTION, "id": "e3"}}
+    outcome, detail = told(again, {**again, "status": "PROCESSING"})
+    assert (outcome.detail_type, "lastFailure" in detail) == ("ImageCompleted", False)
+    assert valid(outcome, detail)
+
+
+def test_a_failure_of_the_inside_is_told_without_details():
+    """Code and step, as of an error."""
+    failure = {**FAILURE, "code": "ClientError", "message": "User: arn:aws:sts::1:assumed-role/x may not"}
+    outcome, detail = told({**RECORDS["COMPLETED"], "lastFailure": failure}, RECORDS["COMPLETED"])
+    assert (detail["lastFailure"]["code"], detail["lastFailure"]["step"]) == ("ClientError", "ValidateImage")
+    assert "arn:" not in outcome.detail
 
 
 def test_what_was_there_before_the_pipeline_can_be_deleted():

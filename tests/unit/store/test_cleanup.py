@@ -1,5 +1,8 @@
 """image_pipeline.store.cleanup"""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import boto3
 import pytest
 from botocore.exceptions import ClientError
@@ -56,14 +59,14 @@ def test_what_the_record_points_at_stays_and_the_rest_is_marked(status):
 
 @pytest.mark.parametrize("later", [1, 2])
 def test_what_is_shown_is_the_newest_version_again(later):
-    """Whoever wrote over it had lost its claim, and what is shown would expire. Older ones stay, for their URLs."""
+    """Whoever wrote over it failed or had lost its claim. The older one stays for a day, for its URLs."""
     older, shown = rendition(KEY, "1"), rendition(KEY, "1")
     for _ in range(later):
         rendition(KEY, "1")
     put_record(KEY, status="COMPLETED", renditions=[{"key": shown.key, "versionId": shown.version_id}])
-    assert clean() == later
+    assert clean() == later + 1
     assert versions() == {older.version_id, shown.version_id}
-    assert marked() == set()
+    assert marked() == {older.version_id}
 
 
 def test_what_the_record_points_at_in_vain_is_no_reason_to_delete_another_version():
@@ -72,6 +75,24 @@ def test_what_the_record_points_at_in_vain_is_no_reason_to_delete_another_versio
     put_record(KEY, status="COMPLETED", renditions=[{"key": there.key, "versionId": "gone"}])
     assert clean() == 0
     assert versions() == {there.version_id}
+
+
+def test_what_is_shown_stays_below_what_was_written_later():
+    """An execution that was stopped may still be writing the same names when nobody cleans any more."""
+    older, shown, later = rendition(KEY, "1"), rendition(KEY, "1"), rendition(KEY, "1")
+    listed = cleanup.find(THUMBNAILS_BUCKET, KEY)
+    assert cleanup.retire(THUMBNAILS_BUCKET, listed, {shown.key: shown.version_id}) == 2
+    assert marked() == {older.version_id, later.version_id}
+
+
+def test_the_newest_are_marked_first(monkeypatch):
+    """What is beyond the limit was marked before, and is only waiting to expire."""
+    monkeypatch.setattr(cleanup, "MOST_MARKED", 2)
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    made = [rendition(KEY, str(number)) for number in range(4)]
+    listed = [replace(each, written=at + timedelta(hours=number)) for number, each in enumerate(made)]
+    assert cleanup.retire(THUMBNAILS_BUCKET, listed, {made[3].key: made[3].version_id}) == 2
+    assert marked() == {made[1].version_id, made[2].version_id}
 
 
 @pytest.mark.parametrize("fields", [None, {"status": "FAILED"}])
@@ -219,6 +240,16 @@ def test_the_lifecycle_expires_what_is_marked(template):
     assert rule["TagFilters"] == [storage.SUPERSEDED_TAG]
     assert rule["Status"] == "Enabled"
     assert rule["ExpirationInDays"] == 1
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+
+
+def test_the_lifecycle_expires_no_rendition_that_is_not_marked(template):
+    """One that a record points at may have been written over by an execution that was stopped."""
+    rules = template["Resources"]["ThumbnailsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    for rule in rules:
+        expires = {"ExpirationInDays", "ExpirationDate", "NoncurrentVersionExpiration"} & rule.keys()
+        of_renditions = not rule.get("Prefix", "") or rule["Prefix"].startswith("thumbnails/")
+        assert not (expires and of_renditions) or rule["TagFilters"] == [storage.SUPERSEDED_TAG], rule["Id"]
 
 
 def test_a_signed_url_never_outlives_its_version(template):

@@ -82,6 +82,44 @@ def test_internal_attributes_stay_inside():
     assert set(records.read(IMAGE_TABLE, "uploads/a.jpg")) == {"ImageKey", "status", "execution"}
 
 
+def test_what_a_claim_replaces_is_read_with_its_outcome():
+    """The picture is still in the record, and so is whose it is."""
+    kept = {"previousStatus": "COMPLETED", "previousUpload": {"versionId": "v1"}, "previousExecution": {"id": "e1"}}
+    put_record("uploads/a.jpg", upload={"versionId": "v2"}, labels=[{"name": "Sea"}], **kept)
+    record = records.before_claim(IMAGE_TABLE, "uploads/a.jpg")
+    assert (record["status"], record["upload"], record["execution"]) == ("COMPLETED", {"versionId": "v1"}, {"id": "e1"})
+    assert record["labels"] == [{"name": "Sea"}]
+    assert not kept.keys() & records.read(IMAGE_TABLE, "uploads/a.jpg").keys()
+
+
+def test_before_its_first_claim_a_key_had_nothing():
+    """Neither a status nor an upload; and without a record there is none."""
+    put_record("uploads/a.jpg", previousStatus=None, previousUpload=None, previousExecution=None)
+    record = records.before_claim(IMAGE_TABLE, "uploads/a.jpg")
+    assert (record["status"], record["upload"], record["execution"]) == (None, None, None)
+    assert records.before_claim(IMAGE_TABLE, "uploads/b.jpg") is None
+
+
+def test_a_completed_record_keeps_nothing_of_before():
+    """It has an outcome of its own."""
+    put_record("uploads/a.jpg", previousStatus="FAILED", previousUpload=None, previousExecution=None)
+    records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
+    assert records.before_claim(IMAGE_TABLE, "uploads/a.jpg")["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({}, None),
+        ({"execution": {"id": "e1"}}, "e1"),
+        ({"execution": {"id": "e1"}, "lastFailure": {"executionId": "e2"}}, "e2"),
+    ],
+)
+def test_the_last_attempt_may_have_failed(record, expected):
+    """Then the record's own execution is an older one."""
+    assert records.last_attempt(record) == expected
+
+
 def test_throttling_is_transient_and_refusal_is_not():
     """The workflow retries by the error's name."""
     with Stubber(records._dynamodb()) as stub:

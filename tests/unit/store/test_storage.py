@@ -7,7 +7,12 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from image_pipeline.errors import StorageUnavailableError, UploadTooLargeError, UploadVanishedError
+from image_pipeline.errors import (
+    StorageUnavailableError,
+    UploadArchivedError,
+    UploadTooLargeError,
+    UploadVanishedError,
+)
 from image_pipeline.store import storage
 from tests.conftest import THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_upload, watched
 
@@ -45,6 +50,53 @@ def test_a_key_that_never_was_has_vanished():
     """An event may outlive its object."""
     with pytest.raises(UploadVanishedError):
         storage.read(storage.Source(UPLOADS_BUCKET, "uploads/no.jpg", "etag", None, 3), 10)
+
+
+def stored_as(storage_class):
+    answer = boto3.client("s3").put_object(
+        Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg", Body=b"x", StorageClass=storage_class
+    )
+    return storage.Source(UPLOADS_BUCKET, "uploads/a.jpg", answer["ETag"].strip('"'), answer["VersionId"], 1)
+
+
+READS = {
+    "read": lambda source: storage.read(source, 10),
+    "read_head": lambda source: storage.read_head(source, 10),
+    "Head": lambda source: storage.Head(source).read(10),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+@pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
+def test_an_archived_object_is_called_archived(storage_class, read):
+    """It is neither gone nor broken, and asking again does not help: somebody must restore it."""
+    with pytest.raises(UploadArchivedError, match=storage_class) as caught:
+        read(stored_as(storage_class))
+    assert "restore" in caught.value.hint.lower()
+
+
+@pytest.mark.parametrize("storage_class", ["GLACIER_IR", "STANDARD_IA", "INTELLIGENT_TIERING"])
+def test_a_class_that_s3_reads_at_once_is_not_an_archive(storage_class):
+    """Instant retrieval is read like any other object."""
+    assert storage.read(stored_as(storage_class), 10) == b"x"
+
+
+def test_an_archived_object_that_was_restored_is_read():
+    """Until the restored copy expires."""
+    source = stored_as("GLACIER")
+    boto3.client("s3").restore_object(Bucket=UPLOADS_BUCKET, Key=source.key, RestoreRequest={"Days": 1})
+    assert storage.read(source, 10) == b"x"
+
+
+@pytest.mark.parametrize("tier", ["ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"])
+def test_an_archive_tier_of_intelligent_tiering_is_an_archive(tier):
+    """The class alone does not say so; S3's error names the tier."""
+    source = source_of("uploads/a.jpg", b"x")
+    details = {"StorageClass": "INTELLIGENT_TIERING", "AccessTier": tier}
+    with Stubber(storage._s3()) as stub:
+        stub.add_client_error("get_object", "InvalidObjectState", http_status_code=403, modeled_fields=details)
+        with pytest.raises(UploadArchivedError, match=f"INTELLIGENT_TIERING, {tier}"):
+            storage.read(source, 10)
 
 
 def test_never_reads_more_than_the_limit():

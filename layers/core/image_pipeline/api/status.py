@@ -19,6 +19,7 @@ Url = Callable[[str, str, str | None, int], str]
 
 PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings")
 
+_FAILURES = ("error", "lastFailure")
 _MOST_RETRY_SECONDS = 60
 
 # Another record may be there at any moment, so what is kept must be asked for again, which costs no more than a 304.
@@ -157,7 +158,7 @@ def _read(settings: StatusSettings, image_key: str) -> records.Record | None:
 
 
 def _without_internals(record: records.Record) -> records.Record:
-    return {**record, "error": for_outsiders(record["error"])} if "error" in record else record
+    return {**record, **{name: for_outsiders(record[name]) for name in _FAILURES if name in record}}
 
 
 def _as_told(record: records.Record, longest: int) -> records.Record:

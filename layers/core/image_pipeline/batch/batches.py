@@ -13,6 +13,7 @@ from typing import Any
 from image_pipeline import aws, keys
 from image_pipeline.errors import InvalidMessageError, PipelineError, UploadNotFoundError
 from image_pipeline.observability import logger
+from image_pipeline.store import records
 from image_pipeline.store.uploads import Upload
 
 WAIT_SECONDS = 60
@@ -53,14 +54,18 @@ class Started:
     key: str
     name: str
     before: str | None
-    """The execution that had the record before; None if that is not known."""
+    """The execution that the record told of last before; None if that is not known."""
 
     def has_ended(self, record: Mapping[str, Any]) -> bool:
-        """Whether the record shows its outcome, or the claim of an execution that has come after it."""
-        claim = record.get("execution", {}).get("M", {}).get("id", {}).get("S")
-        if claim == self.name:
+        """Whether the record shows its outcome or its failure, or tells of an execution that has come after it.
+
+        Args:
+            record: in DynamoDB's form.
+        """
+        last = records.last_attempt(records.from_item(record))
+        if last == self.name:
             return bool(record["status"]["S"] != "PROCESSING")
-        return claim not in (None, self.before)
+        return last not in (None, self.before)
 
 
 def wanted(body: str, bucket: str) -> list[Wanted]:
@@ -143,8 +148,8 @@ def wait(
     while left and clock() < deadline:
         pause(seconds)
         seconds = min(seconds * 1.5, _MOST_SECONDS_BETWEEN_LOOKS)
-        records = _records(client, table, {each.key for each in left})
-        left = [each for each in left if not each.has_ended(records.get(each.key, {}))]
+        found = _records(client, table, {each.key for each in left})
+        left = [each for each in left if not each.has_ended(found.get(each.key, {}))]
     return left
 
 
@@ -209,7 +214,7 @@ def _start(client: aws.Client, stack: Stack, each: Wanted, name: str) -> list[St
         return []
     # Without a sequencer, what is new takes the place of what is known: an event of its own would be lost for ever.
     event = upload.event(again=each.again or each.sequencer is None, sequencer=each.sequencer)
-    states, before = client("stepfunctions"), upload.claim.get("execution", {}).get("id")
+    states, before = client("stepfunctions"), records.last_attempt(upload.claim)
     try:
         states.start_execution(stateMachineArn=stack.machine, name=name, input=json.dumps(event))
     except states.exceptions.ExecutionAlreadyExists:
@@ -226,7 +231,7 @@ def _records(client: aws.Client, table: str, image_keys: set[str]) -> dict[str, 
             asked = {
                 "Keys": wanted_keys[first : first + _ASKED_AT_ONCE],
                 "ConsistentRead": True,
-                "ProjectionExpression": "ImageKey, #status, execution",
+                "ProjectionExpression": "ImageKey, #status, execution, lastFailure",
                 "ExpressionAttributeNames": {"#status": "status"},
             }
             found += client("dynamodb").batch_get_item(RequestItems={table: asked})["Responses"].get(table, [])

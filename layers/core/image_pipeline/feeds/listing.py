@@ -165,6 +165,7 @@ def listed(record: records.Record) -> Json:
         "rendition": min(renditions, key=_area)["name"] if renditions else None,
         "labels": names,
         "error": record.get("error", {}).get("code"),
+        "lastFailure": record.get("lastFailure", {}).get("code"),
     }
     views = [f"status={status}"]
     if status != "DELETED":

@@ -1,4 +1,4 @@
-"""What the world outside is told when a record gets its outcome. Pure.
+"""What the world outside is told when a record gets its outcome, or keeps it although a reprocess failed. Pure.
 
 The contract with consumers is `docs/events/outcome.schema.json`; `docs/events.md` says what they may rely on.
 """
@@ -18,6 +18,7 @@ DETAIL_TYPES = {
     "FAILED": "ImageFailed",
     "DELETED": "ImageDeleted",
 }
+REPROCESS_FAILED = "ImageReprocessFailed"
 MOST_BYTES = 240_000  # of a detail; EventBridge takes 262,144 with everything around it, and its targets hardly more
 
 # Named one by one: what a record gets tomorrow, a location among it, is told to nobody by accident.
@@ -27,6 +28,7 @@ _IMAGE = ("format", "width", "height")
 _RENDITION = ("name", "format", "width", "height", "sizeBytes", "bucket", "key", "versionId")
 _LABEL = ("name", "confidence")
 _ERROR = ("code", "message", "hint", "step")
+_FAILURE = (*_ERROR, "executionId", "at")
 
 Json = dict[str, Any]
 
@@ -52,11 +54,26 @@ def reached(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, api_ur
         new: the record after; None when it is gone.
         api_url: where the status API is.
     """
-    if new is None or new.get("status") not in DETAIL_TYPES or (old is not None and _of(old) == _of(new)):
+    if new is None or new.get("status") not in DETAIL_TYPES:
         return None
-    detail = json.dumps(_bounded(_detail(new, api_url)), ensure_ascii=False, separators=(",", ":"))
-    execution = new["execution"]
-    return Outcome(new["ImageKey"], execution["id"], DETAIL_TYPES[new["status"]], execution["finishedAt"], detail)
+    failure = new.get("lastFailure")
+    if failure is not None and failure["executionId"] != _last_failed(old):
+        # The picture is as it was told before: neither it nor its execution is told again.
+        attempt = {**_started(old, failure["executionId"]), "finishedAt": failure["at"]}
+        detail = _detail(new, attempt, "REPROCESS_FAILED", api_url)
+        detail["lastFailure"] = _picked(for_outsiders(failure), _FAILURE)
+        return _outcome(new, REPROCESS_FAILED, detail)
+    if old is not None and _of(old) == _of(new):
+        return None
+    status = new["status"]
+    detail = _detail(new, new["execution"], status, api_url)
+    if status in ("COMPLETED", "PARTIAL"):
+        detail["image"] = _picked(new["image"], _IMAGE)
+        detail["renditions"] = [_picked(rendition, _RENDITION) for rendition in new["renditions"]]
+        detail["labels"] = [_picked(label, _LABEL) for label in new["labels"]]
+    if status == "FAILED":
+        detail["error"] = _picked(for_outsiders(new["error"]), _ERROR)
+    return _outcome(new, DETAIL_TYPES[status], detail)
 
 
 def _of(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -64,24 +81,39 @@ def _of(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return record.get("execution", {}).get("id"), record.get("status")
 
 
-def _detail(record: Mapping[str, Any], api_url: str) -> Json:
-    execution_id, status = _of(record)
+def _last_failed(record: Mapping[str, Any] | None) -> str | None:
+    """The execution that a record names as the last that failed."""
+    execution_id: str | None = (record or {}).get("lastFailure", {}).get("executionId")
+    return execution_id
+
+
+def _started(old: Mapping[str, Any] | None, execution_id: str) -> Json:
+    """An execution by its id, and when it was started if it had claimed the record."""
+    claim: Mapping[str, Any] = (old or {}).get("execution", {})
+    return _picked(claim, _EXECUTION) if claim.get("id") == execution_id else {"id": execution_id}
+
+
+def _detail(record: Mapping[str, Any], execution: Mapping[str, Any], result: str, api_url: str) -> Json:
+    """What every event has; `execution` is the one whose `result` is told."""
     detail: Json = {
         "version": VERSION,
-        "id": f"{execution_id}:{status}",
+        "id": f"{execution['id']}:{result}",
         "imageKey": record["ImageKey"],
-        "status": status,
+        "status": record["status"],
     }
     if "upload" in record:  # what is deleted may have been there before the pipeline was
         detail["upload"] = _picked(record["upload"], _UPLOAD)
-    detail["execution"] = _picked(record["execution"], _EXECUTION)
-    if status in ("COMPLETED", "PARTIAL"):
-        detail["image"] = _picked(record["image"], _IMAGE)
-        detail["renditions"] = [_picked(rendition, _RENDITION) for rendition in record["renditions"]]
-        detail["labels"] = [_picked(label, _LABEL) for label in record["labels"]]
-    if status == "FAILED":
-        detail["error"] = _picked(for_outsiders(record["error"]), _ERROR)
-    return {**detail, "statusUrl": api_url + keys.status_path(record["ImageKey"])}
+    return {
+        **detail,
+        "execution": _picked(execution, _EXECUTION),
+        "statusUrl": api_url + keys.status_path(record["ImageKey"]),
+    }
+
+
+def _outcome(record: Mapping[str, Any], detail_type: str, detail: Json) -> Outcome:
+    execution = detail["execution"]
+    text = json.dumps(_bounded(detail), ensure_ascii=False, separators=(",", ":"))
+    return Outcome(record["ImageKey"], execution["id"], detail_type, execution["finishedAt"], text)
 
 
 def _picked(source: Mapping[str, Any], names: tuple[str, ...]) -> Json:

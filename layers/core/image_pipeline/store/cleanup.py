@@ -6,13 +6,17 @@ touched, and any other record names all that it needs. And only versions are tou
 again meanwhile, with the same name for the same bytes, is another version.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from image_pipeline import aws
 from image_pipeline.errors import StorageUnavailableError
 from image_pipeline.observability import count_not_cleaned, logger
 from image_pipeline.store import records, storage
+
+MOST_MARKED = 200
+"""Versions that are marked at once, the newest first. Of a key that is overwritten every minute, S3 lists thousands
+that were marked before and have not expired yet."""
 
 
 def clean(bucket: str, table: str, image_key: str) -> int:
@@ -41,7 +45,7 @@ def clean(bucket: str, table: str, image_key: str) -> int:
         shown = {each["key"]: each.get("versionId") for each in (record or {}).get("renditions", ())}
         covering = _covering(listed, shown)
         storage.delete(bucket, covering)
-        return len(covering) + retire(bucket, listed, shown)
+        return len(covering) + retire(bucket, [each for each in listed if each not in covering], shown)
 
 
 def find(bucket: str, image_key: str) -> tuple[storage.Version, ...]:
@@ -57,21 +61,35 @@ def find(bucket: str, image_key: str) -> tuple[storage.Version, ...]:
     return listed
 
 
-def retire(bucket: str, listed: Iterable[storage.Version], kept: Collection[str]) -> int:
-    """Let those expire that are not kept; the noncurrent expire already.
+def retire(bucket: str, listed: Sequence[storage.Version], shown: Mapping[str, str | None]) -> int:
+    """Let everything expire that is not shown; what is not marked stays.
+
+    Args:
+        bucket: of the renditions.
+        listed: versions of an upload's renditions.
+        shown: the keys that the record points at, with the version of each.
 
     Raises:
         StorageUnavailableError: S3 did not answer.
     """
-    superseded = [version for version in listed if version.latest and version.key not in kept]
-    storage.mark_superseded(bucket, superseded)
-    return len(superseded)
+    there = {version.version_id for version in listed}
+
+    def stays(version: storage.Version) -> bool:
+        version_id = shown.get(version.key)
+        if version_id in there:
+            return version.version_id == version_id
+        return version.key in shown and version.latest  # the record points at what is gone: better this than none
+
+    superseded = [version for version in listed if not stays(version)]
+    newest = sorted(superseded, key=lambda version: version.written, reverse=True)[:MOST_MARKED]
+    storage.mark_superseded(bucket, newest)
+    return len(newest)
 
 
 def _covering(listed: Sequence[storage.Version], shown: Mapping[str, str | None]) -> list[storage.Version]:
-    """Versions that are newer than the one of the same name that is shown, which would expire below them.
+    """Versions that are newer than the one of the same name that is shown.
 
-    An execution that had lost its claim wrote the same bytes; nobody was ever given these versions.
+    An execution that failed or had lost its claim wrote the same bytes; nobody was ever given these versions.
     """
     places = {version.version_id: place for place, version in enumerate(listed)}  # S3 lists the newest first
     return [

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
+_PREVIOUS = {"status": "previousStatus", "upload": "previousUpload", "execution": "previousExecution"}
+"""What a claim replaces, and where it is kept until the outcome."""
 INTERNAL_ATTRIBUTES = frozenset(  # not for readers
-    {"uploadOrder", "claimShard", "claimedAt", "expiresAt", "recipeId", "reprocessRequestedAt"}
+    {"uploadOrder", "claimShard", "claimedAt", "expiresAt", "recipeId", "reprocessRequestedAt", *_PREVIOUS.values()}
 )
 
 _CLAIM_SHARDS = "0123456789abcdef"  # a hexadecimal digit of the key's hash spreads the index over partitions
@@ -60,7 +62,7 @@ def complete(table: str, image_key: str, execution_id: str, fields: Record) -> N
             _dynamodb().update_item(
                 TableName=table,
                 Key={"ImageKey": {"S": image_key}},
-                UpdateExpression=f"SET {assignments} REMOVE claimShard, claimedAt",
+                UpdateExpression=f"SET {assignments} REMOVE claimShard, claimedAt, {', '.join(_PREVIOUS.values())}",
                 # An execution that was aborted is FAILED, although its last step may still be at work.
                 ConditionExpression="#claim.id = :claim AND #status <> :failed",
                 ExpressionAttributeNames={**names, "#claim": "execution", "#status": "status"},
@@ -81,9 +83,34 @@ def read(table: str, image_key: str) -> Record | None:
     Raises:
         StorageUnavailableError: DynamoDB did not answer.
     """
-    with aws.named_errors("DynamoDB", _HINT):
-        answer = _dynamodb().get_item(TableName=table, Key={"ImageKey": {"S": image_key}}, ConsistentRead=True)
-    return from_item(answer["Item"]) if "Item" in answer else None
+    item = _get(table, image_key)
+    return item and from_item(item)
+
+
+def before_claim(table: str, image_key: str) -> Record | None:
+    """The record with the outcome that the current claim replaces; None when there is no record.
+
+    The picture stays in the record while another one is made, so this is what a reader saw before.
+
+    Raises:
+        StorageUnavailableError: DynamoDB did not answer.
+    """
+    item = _get(table, image_key)
+    if item is None:
+        return None
+    record = _deserialized(item)
+    return record | {name: record[kept] for name, kept in _PREVIOUS.items() if kept in record}
+
+
+def last_attempt(record: Mapping[str, Any]) -> str | None:
+    """The execution that a record tells of last: that of its claim or outcome, or a newer one that failed.
+
+    Args:
+        record: `execution` and `lastFailure` of it, as plain JSON.
+    """
+    failed: str | None = record.get("lastFailure", {}).get("executionId")
+    holder: str | None = record.get("execution", {}).get("id")
+    return failed or holder
 
 
 def oldest_claims(table: str) -> list[Record]:
@@ -122,6 +149,13 @@ def changed(event: Mapping[str, Any]) -> tuple[Record | None, Record | None]:
 def age_seconds(since: str, at: datetime) -> int:
     """Seconds from a time in ISO 8601 to another time."""
     return int((at - datetime.fromisoformat(since)).total_seconds())
+
+
+def _get(table: str, image_key: str) -> Record | None:
+    with aws.named_errors("DynamoDB", _HINT):
+        answer = _dynamodb().get_item(TableName=table, Key={"ImageKey": {"S": image_key}}, ConsistentRead=True)
+    item: Record | None = answer.get("Item")
+    return item
 
 
 def from_item(item: Mapping[str, Any]) -> Record:

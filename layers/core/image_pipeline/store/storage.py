@@ -3,13 +3,19 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from image_pipeline import aws, keys
-from image_pipeline.errors import StorageUnavailableError, UploadTooLargeError, UploadVanishedError
+from image_pipeline.errors import (
+    StorageUnavailableError,
+    UploadArchivedError,
+    UploadTooLargeError,
+    UploadVanishedError,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
 
 # 405: the version is a delete marker. 412: the etag is another one.
 _VANISHED_CODES = frozenset({"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "PreconditionFailed", "412"})
+_ARCHIVED_CODE = "InvalidObjectState"
 
 SUPERSEDED_TAG: "TagTypeDef" = {
     "Key": "superseded",
@@ -61,6 +68,9 @@ class Source:
         }
 
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True)
 class Version:
     """One version of one rendition. A version is never written again, so whatever is done to it hits nothing newer."""
@@ -68,6 +78,7 @@ class Version:
     key: str
     version_id: str
     latest: bool
+    written: datetime = _LONG_AGO
 
 
 @cache
@@ -87,7 +98,18 @@ def _named_errors(source: Source | None = None) -> Iterator[None]:
                 f"The upload was deleted or replaced before it was read: S3 answered {code}.",
                 "Nothing to do if that was meant; otherwise upload the picture again.",
             ) from error
+        if source and code == _ARCHIVED_CODE:
+            raise UploadArchivedError(
+                f"The upload is archived in S3 ({_archive(error)}), which returns its bytes only after a restore.",
+                "Restore the object, for example with `aws s3api restore-object`; when S3 has done so, reprocess it.",
+            ) from error
         raise
+
+
+def _archive(error: Exception) -> str:
+    """Name the storage class that S3 refused to read, and the tier where the class has several."""
+    answer: dict[str, Any] = getattr(error, "response", {})
+    return ", ".join(answer[name] for name in ("StorageClass", "AccessTier") if name in answer) or "class unknown"
 
 
 def _get(source: Source, **more: str) -> bytes:
@@ -103,6 +125,7 @@ def read(source: Source, max_bytes: int) -> bytes:
     Raises:
         UploadTooLargeError: it has more.
         UploadVanishedError: that version is gone.
+        UploadArchivedError: it must be restored before it can be read.
         StorageUnavailableError: S3 did not answer.
     """
     data = _get(source, Range=f"bytes=0-{max_bytes}")
@@ -127,6 +150,7 @@ class UploadReader:
 
         Raises:
             UploadVanishedError: the object exists under no spelling of its key.
+            UploadArchivedError: it must be restored before it can be read.
             StorageUnavailableError: S3 did not answer.
         """
         if start >= self.source.size_bytes:
@@ -218,7 +242,7 @@ def rendition_versions(bucket: str, image_key: str) -> tuple[tuple[Version, ...]
     with _named_errors():
         listed = [version for page in pages for version in page.get("Versions", ())]
     own = tuple(
-        Version(version["Key"], version["VersionId"], version["IsLatest"])
+        Version(version["Key"], version["VersionId"], version["IsLatest"], version["LastModified"])
         for version in listed
         if keys.is_rendition_of(image_key, version["Key"])
     )

@@ -21,7 +21,7 @@ from image_pipeline.errors import (
     UploadNotFoundError,
 )
 
-_CLAIM = ("upload", "uploadOrder", "execution", "status")
+_CLAIM = ("upload", "uploadOrder", "execution", "status", "lastFailure")
 _NEWEST_VERSIONS = 100  # of a key; a version that is still to be claimed is among them
 NULL_VERSION = "null"  # S3's id of an object that was stored without versioning; events and records have none
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "405", "MethodNotAllowed"})  # 405: the version is a delete marker
@@ -210,7 +210,7 @@ class Upload:
     key: str
     head: Mapping[str, Any]
     claim: Mapping[str, Any]
-    """`upload`, `uploadOrder`, `execution` and `status` of its record; empty where there is none."""
+    """`upload`, `uploadOrder`, `execution`, `status`, `lastFailure` of its record; empty where there is none."""
 
     @classmethod
     def look(cls, client: aws.Client, bucket: str, table: str, key: str, version_id: str | None = None) -> "Upload":

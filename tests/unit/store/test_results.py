@@ -1,0 +1,59 @@
+"""image_pipeline.store.results"""
+
+import pytest
+
+from image_pipeline.store import results
+
+WARNING = {"code": "LabelsUnavailableError", "message": "No.", "hint": "Later."}
+OLD = [{"name": "Sea", "confidence": 97.5, "parents": []}]
+NEW = [{"name": "Dog", "confidence": 80.0, "parents": []}]
+THUMBNAILS = {"image": {"sha256": "a" * 64}, "warnings": [{"code": "ImageWarning", "message": "Odd."}]}
+LABELLED = {"status": "COMPLETED", "image": {"sha256": "a" * 64}, "labels": OLD, "labelModelVersion": "2.0"}
+
+
+def test_new_labels_replace_the_old_ones():
+    """Whatever was known before."""
+    metadata = {"labels": NEW, "labelModelVersion": "3.0", "warnings": []}
+    fields = results.labels(THUMBNAILS, metadata, LABELLED)
+    assert (fields["status"], fields["labels"], fields["labelModelVersion"]) == ("COMPLETED", NEW, "3.0")
+    assert fields["warnings"] == THUMBNAILS["warnings"]
+
+
+def test_labels_of_the_same_bytes_hold_when_there_are_no_new_ones():
+    """The picture has labels, and the warning says of when."""
+    fields = results.labels(THUMBNAILS, {"warnings": [WARNING]}, LABELLED)
+    assert (fields["status"], fields["labels"], fields["labelModelVersion"]) == ("COMPLETED", OLD, "2.0")
+    odd, warning = fields["warnings"]
+    assert odd == THUMBNAILS["warnings"][0]
+    assert (warning["code"], warning["hint"]) == (WARNING["code"], WARNING["hint"])
+    assert warning["message"].startswith("No. ")
+    assert "kept" in warning["message"]
+
+
+@pytest.mark.parametrize(
+    "previous",
+    [
+        None,
+        {**LABELLED, "status": "PARTIAL", "labels": []},
+        {**LABELLED, "status": "FAILED"},
+        {**LABELLED, "status": None},
+        {**LABELLED, "image": {"sha256": "b" * 64}},
+        {**LABELLED, "image": {}},
+        {"status": "DELETED"},
+    ],
+)
+def test_without_labels_of_the_same_bytes_the_picture_is_partial(previous):
+    """Those of another picture are not its own."""
+    fields = results.labels(THUMBNAILS, {"warnings": [WARNING]}, previous)
+    assert fields == {
+        "status": "PARTIAL",
+        "labels": [],
+        "labelModelVersion": None,
+        "warnings": [*THUMBNAILS["warnings"], WARNING],
+    }
+
+
+def test_pictures_whose_bytes_are_not_known_are_not_the_same():
+    """Two records without a digest say nothing of each other."""
+    fields = results.labels({"image": {}, "warnings": []}, {"warnings": [WARNING]}, {**LABELLED, "image": {}})
+    assert fields["status"] == "PARTIAL"

@@ -1,0 +1,458 @@
+"""A reprocess that fails takes nothing away; what it could not do is told beside what is there."""
+
+import json
+import uuid
+
+import pytest
+from boto3.dynamodb.types import TypeSerializer
+
+from image_pipeline import errors
+from image_pipeline.store import uploads
+from tests.pictures import photo
+from tests.workflow.conftest import deletion, ended, renditions, start, uploaded
+from tests.workflow.test_process_image import SOUND, failing, named, rejection
+
+PHOTO, OTHER = photo(200, 150), photo(150, 200)
+STEPS = ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "StoreResults"]
+
+
+def reprocess_event(pipeline, key):
+    """The event that the API and the commands send."""
+    look = uploads.Upload.look(pipeline.client, pipeline.uploads_bucket, pipeline.outputs["ImageTableName"], key)
+    return look.event(again=True)
+
+
+def reprocess(pipeline, key):
+    """Process an unchanged upload again, to the end of the execution."""
+    return start(pipeline, reprocess_event(pipeline, key))
+
+
+def about(pipeline, key):
+    """The notifications about a key, oldest first."""
+    return [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+
+
+def shown(record):
+    """What a reader sees, without what the failed attempt may change."""
+    return {name: value for name, value in record.items() if name not in ("lastFailure", "updatedAt")}
+
+
+def break_step(pipeline, step, key, error):
+    """Let a step of the next execution fail with an error, after its work where it writes."""
+    if step == "ClaimUpload":
+        pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=1, containing=key)
+    else:
+        pipeline.replace(f"{step}Function", failing("", error, -1, []))
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("error", [rejection(), named("SettingsError", "Line 3 of recipes.toml.\nCorrect it.")])
+def test_a_failed_reprocess_keeps_picture_and_outcome(pipeline, outcome, key, step, error):
+    """Whichever step it was and whoever is to blame, only `lastFailure` is new."""
+    before = outcome(key, PHOTO).record
+    break_step(pipeline, step, key, error)
+    execution = reprocess(pipeline, key)
+    assert execution.status == "FAILED"
+    record = pipeline.record(key)
+    assert shown(record) == shown(before)
+    failure = record["lastFailure"]
+    assert failure.keys() == {"code", "message", "hint", "step", "executionId", "at"}
+    assert (failure["step"], failure["executionId"]) == (step, execution.name)
+    assert before["updatedAt"] < failure["at"] <= record["updatedAt"]
+    if step != "ClaimUpload":
+        assert (failure["code"], execution.error) == (type(error).__name__,) * 2
+        assert f"{failure['message']}\n{failure['hint']}" == str(error)
+
+
+def test_the_notification_of_a_failed_reprocess_says_that_the_picture_stays(pipeline, outcome, key):
+    """As a failure, once, with reason and hint."""
+    outcome(key, PHOTO)
+    break_step(pipeline, "ValidateImage", key, rejection())
+    execution = reprocess(pipeline, key)
+    _, told = about(pipeline, key)
+    assert told["MessageAttributes"]["status"]["Value"] == "FAILURE"
+    assert "previous renditions stay" in told["Message"]
+    assert all(word in told["Message"] for word in (key, "at byte 7.", "Export it again.", execution.arn))
+    assert not told["Subject"].startswith("Image failed")
+
+
+def test_its_renditions_stay_also_under_the_same_names(pipeline, outcome, key):
+    """The same bytes and recipes give the same names: what the failed attempt wrote covers nothing for good."""
+    before = outcome(key, PHOTO).record
+    break_step(pipeline, "StoreResults", key, named("BrokenError"))
+    execution = reprocess(pipeline, key)
+    assert "ExtractMetadata" in pipeline.states_entered(execution), "renditions were written"
+    pointed_at = {each["versionId"] for each in before["renditions"]}
+    assert {each["versionId"] for each in pipeline.record(key)["renditions"]} == pointed_at
+    assert renditions(pipeline, key)[0].keys() == pointed_at
+
+
+def test_the_next_success_removes_the_failure(pipeline, outcome, key):
+    """It is news no longer."""
+    outcome(key, PHOTO)
+    break_step(pipeline, "GenerateThumbnails", key, rejection())
+    reprocess(pipeline, key)
+    pipeline.clear()
+    execution = reprocess(pipeline, key)
+    record = pipeline.record(key)
+    assert (record["status"], record["execution"]["id"]) == ("COMPLETED", execution.name)
+    assert "lastFailure" not in record
+
+
+def test_the_newest_failure_is_the_one_that_is_told(pipeline, outcome, key):
+    """Each attempt replaces what the one before has left."""
+    before = outcome(key, PHOTO).record
+    for word in ("first", "second"):
+        break_step(pipeline, "ValidateImage", key, named(f"{word.title()}Error"))
+        execution = reprocess(pipeline, key)
+        assert pipeline.record(key)["lastFailure"]["executionId"] == execution.name
+    record = pipeline.record(key)
+    assert record["lastFailure"]["code"] == "SecondError"
+    assert shown(record) == shown(before)
+
+
+def test_a_picture_without_labels_is_kept_as_it_is(pipeline, outcome, key):
+    """PARTIAL is an outcome, too."""
+    refusal = errors.LabelsUnavailableError("No.", "Later.")
+    pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", refusal, -1, []))
+    before = outcome(key, PHOTO).record
+    break_step(pipeline, "ValidateImage", key, rejection())
+    reprocess(pipeline, key)
+    assert shown(pipeline.record(key)) == shown(before)
+    assert before["status"] == "PARTIAL"
+
+
+def test_labels_that_cannot_be_had_again_are_kept(pipeline, outcome, key):
+    """The renditions are new, the labels those of before, and record and notification say so."""
+    before = outcome(key, PHOTO).record
+    refusal = errors.LabelsUnavailableError("Rekognition refused.", "Later.")
+    pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", refusal, -1, []))
+    execution = reprocess(pipeline, key)
+    record = pipeline.record(key)
+    assert (record["status"], record["execution"]["id"]) == ("COMPLETED", execution.name)
+    assert (record["labels"], record["labelModelVersion"]) == (before["labels"], before["labelModelVersion"])
+    assert len(before["labels"]) > 0
+    assert [each["code"] for each in record["warnings"]] == ["LabelsUnavailableError"]
+    _, told = about(pipeline, key)
+    assert "Labels: as before" in told["Message"]
+    assert "Rekognition refused." in told["Message"]
+
+
+def test_an_archived_upload_is_called_archived_and_keeps_its_picture(pipeline, outcome, key):
+    """As a lifecycle that archives old uploads leaves it, under the same version."""
+    before = outcome(key, PHOTO).record
+    pipeline.replace("ValidateImageFunction", failing("", errors.UploadArchivedError("GLACIER.", "Restore."), -1, []))
+    reprocess(pipeline, key)
+    record = pipeline.record(key)
+    assert shown(record) == shown(before)
+    assert record["lastFailure"]["code"] == "UploadArchivedError"
+
+
+def test_an_upload_into_an_archive_fails_by_name(pipeline, key):
+    """There is no picture to keep, and the reason is the object's storage class."""
+    version = pipeline.upload(key, PHOTO, StorageClass="GLACIER")
+    record = pipeline.wait_for(key, version)
+    assert (record["status"], record["error"]["code"]) == ("FAILED", "UploadArchivedError")
+    assert "GLACIER" in record["error"]["message"]
+
+
+def test_what_had_failed_fails_again(pipeline, outcome, key):
+    """There is nothing to keep: the new reason replaces the old one."""
+    outcome(key, b"Only words.")
+    break_step(pipeline, "ValidateImage", key, rejection())
+    reprocess(pipeline, key)
+    record = pipeline.record(key)
+    assert (record["status"], record["error"]["code"]) == ("FAILED", "CorruptImageError")
+    assert "lastFailure" not in record
+
+
+def test_another_upload_that_fails_keeps_nothing(pipeline, outcome, key):
+    """What was shown is not a picture of these bytes, and neither is what was said of it."""
+    outcome(key, PHOTO)
+    break_step(pipeline, "ValidateImage", key, rejection())
+    reprocess(pipeline, key)
+    pipeline.clear()
+    seen = []
+
+    def validate(event):
+        seen.append(pipeline.record(key))
+        raise rejection()
+
+    pipeline.replace("ValidateImageFunction", validate)
+    record = outcome(key, OTHER).record
+    assert (record["status"], record["error"]["code"]) == ("FAILED", "CorruptImageError")
+    assert not {"lastFailure", "renditions", "image"} & record.keys()
+    assert (seen[0]["status"], "lastFailure" in seen[0]) == ("PROCESSING", False)
+
+
+def test_a_deletion_takes_the_failure_with_it(pipeline, outcome, key):
+    """It said that the picture stays, which is true no more."""
+    outcome(key, PHOTO)
+    break_step(pipeline, "ValidateImage", key, rejection())
+    reprocess(pipeline, key)
+    start(pipeline, deletion(pipeline, key), "DeleteImage")
+    record = pipeline.record(key)
+    assert record["status"] == "DELETED"
+    assert "lastFailure" not in record
+
+
+def test_an_upload_that_comes_meanwhile_is_none_of_its_business(pipeline, outcome, key):
+    """The reprocess has lost its claim, and fails for nobody."""
+    outcome(key, PHOTO)
+    newest = []
+
+    def validate(event):
+        if not newest:
+            newest.append(pipeline.upload(key, OTHER))
+            pipeline.wait_for(key, newest[0])
+            raise rejection()
+        return SOUND["ValidateImage"](event)
+
+    pipeline.replace("ValidateImageFunction", validate)
+    execution = reprocess(pipeline, key)
+    assert pipeline.states_entered(execution)[-1] == "Superseded"
+    record = pipeline.record(key)
+    assert (record["status"], record["upload"]["versionId"]) == ("COMPLETED", newest[0])
+    assert "lastFailure" not in record
+    assert [each["MessageAttributes"]["status"]["Value"] for each in about(pipeline, key)] == ["SUCCESS"] * 2
+
+
+def test_a_reprocess_of_an_upload_that_is_under_way_keeps_no_picture_of_another(pipeline, outcome, key):
+    """It takes over a claim that had replaced the outcome of other bytes."""
+    outcome(key, PHOTO)
+    again = []
+
+    def validate(event):
+        if not again:  # of the newer upload, which its reprocess overtakes
+            again.append(None)
+            again[0] = reprocess(pipeline, key)
+        raise rejection()
+
+    pipeline.replace("ValidateImageFunction", validate)
+    version = pipeline.upload(key, OTHER)
+    of_version = lambda: [each.running for each in pipeline.executions() if each.version_id == version]  # noqa: E731
+    pipeline.wait_until(lambda: of_version() == [False, False], "the upload and its reprocess")
+    record = pipeline.record(key)
+    assert (record["status"], record["execution"]["id"]) == ("FAILED", again[0].name)
+    assert not {"lastFailure", "renditions"} & record.keys()
+
+
+def test_a_reprocess_that_takes_over_another_keeps_the_same_picture(pipeline, outcome, key):
+    """What the first claim has replaced is not lost by the second."""
+    before = outcome(key, PHOTO).record
+    again = []
+
+    def validate(event):
+        if not again:
+            again.append(None)
+            again[0] = reprocess(pipeline, key)
+        raise rejection()
+
+    pipeline.replace("ValidateImageFunction", validate)
+    first = reprocess(pipeline, key)
+    assert pipeline.states_entered(first)[-1] == "Superseded"
+    record = pipeline.record(key)
+    assert shown(record) == shown(before)
+    assert record["lastFailure"]["executionId"] == again[0].name
+
+
+def test_a_claim_whose_answers_are_lost_keeps_the_picture(pipeline, outcome, key):
+    """It was made, but the workflow cannot know; the record does."""
+    before = outcome(key, PHOTO).record
+    event = reprocess_event(pipeline, key)
+    pipeline.hang("dynamodb", "UpdateItem", times=7, containing=key, effective=True)
+    start(pipeline, event)
+    record = pipeline.record(key)
+    assert shown(record) == shown(before)
+    assert record["lastFailure"]["step"] == "ClaimUpload"
+
+
+def test_a_claim_that_fails_over_nothing_is_settled(pipeline, key):
+    """An upload from before there was a pipeline has no record; it gets one all the same."""
+    pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=2, containing=key)
+    event = uploaded(pipeline, key)
+    event["detail"] |= {"reprocess": True}
+    execution = start(pipeline, event)
+    assert execution.status == "FAILED"
+    assert len(about(pipeline, key)) == 1
+    pipeline.wait_until(lambda: pipeline.record(key) is not None, "the settlement")
+    record = pipeline.record(key)
+    assert (record["status"], record["error"]["step"]) == ("FAILED", "ProcessImage")
+    assert "lastFailure" not in record
+
+
+def test_a_run_that_is_started_twice_fails_once(pipeline, outcome, key):
+    """An Express execution may run twice under one name: the second run finds that it has failed."""
+    outcome(key, PHOTO)
+    event = reprocess_event(pipeline, key)
+    break_step(pipeline, "ValidateImage", key, rejection())
+    first = start(pipeline, event)
+    pipeline.clear()
+    record = pipeline.record(key)
+    assert rerun(pipeline, event, first.name)[-1] == "Superseded"
+    assert pipeline.record(key) == record
+
+
+def rerun(pipeline, event, name):
+    """Run an execution of this name, which ran before, as only Express does; the states that it entered."""
+    states = pipeline.client("stepfunctions")
+    of = states.describe_state_machine(stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"])
+    machine = states.create_state_machine(name=f"run-again-{name}", definition=of["definition"], roleArn=of["roleArn"])[
+        "stateMachineArn"
+    ]
+    run = states.start_execution(stateMachineArn=machine, name=name, input=json.dumps(event))["executionArn"]
+    pipeline.wait_until(lambda: states.describe_execution(executionArn=run)["status"] != "RUNNING", run)
+    history = states.get_execution_history(executionArn=run, maxResults=1000)["events"]
+    return [each["stateEnteredEventDetails"]["name"] for each in history if "stateEnteredEventDetails" in each]
+
+
+# ---- Executions that end outside of their failure path --------------------------------------------------------------
+
+
+def reprocessing(pipeline, key, **fields):
+    """A completed picture whose reprocess has claimed the record and was not heard of since; event and name."""
+    event, name = uploaded(pipeline, key), f"reprocess-of-{key.rpartition('/')[2]}"
+    entity = event["detail"]["object"]
+    upload = {
+        "bucket": pipeline.uploads_bucket, "key": key, "versionId": entity["version-id"], "etag": entity["etag"],
+        "sequencer": entity["sequencer"], "sizeBytes": entity["size"], "uploadedAt": event["time"],
+    }  # fmt: skip
+    done = {"id": "older", "startedAt": "2019-01-01T12:00:00.000Z", "finishedAt": "2019-01-01T12:00:01.000Z"}
+    record = {
+        "ImageKey": key,
+        "status": "PROCESSING",
+        "upload": upload,
+        "uploadOrder": entity["sequencer"].ljust(64, "0"),
+        "execution": {"id": name, "startedAt": "2020-01-01T12:00:00.000Z"},
+        "previousStatus": "COMPLETED",
+        "previousUpload": upload,
+        "previousExecution": done,
+        "image": {"width": 1, "height": 1},
+        "renditions": [],
+        "labels": [],
+        "claimShard": "0",
+        "claimedAt": "2020-01-01T12:00:00.000Z",
+        "createdAt": "2019-01-01T12:00:00.000Z",
+        "updatedAt": "2020-01-01T12:00:00.000Z",
+        **fields,
+    }
+    plain = TypeSerializer().serialize
+    item = {field: plain(value) for field, value in record.items() if value is not None}
+    pipeline.client("dynamodb").put_item(TableName=pipeline.outputs["ImageTableName"], Item=item)
+    event["detail"]["reprocess"] = True
+    return event, name
+
+
+def unclaimed(pipeline, key, **fields):
+    """The same, before the reprocess has claimed the record."""
+    done = {"id": "older", "startedAt": "2019-01-01T12:00:00.000Z", "finishedAt": "2019-01-01T12:00:01.000Z"}
+    gone = dict.fromkeys(("previousStatus", "previousUpload", "previousExecution", "claimShard", "claimedAt"))
+    return reprocessing(pipeline, key, status="COMPLETED", execution=done, **gone, **fields)
+
+
+def settle(pipeline, event):
+    execution = start(pipeline, event, "SettleImage")
+    assert execution.status == "SUCCEEDED", execution.cause
+    return pipeline.states_entered(execution)
+
+
+STOP = {"stopDate": 1577880001234}
+
+
+@pytest.mark.parametrize("made", [reprocessing, unclaimed])
+@pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT"])
+def test_a_reprocess_that_is_stopped_keeps_the_picture(pipeline, key, made, status):
+    """Claimed or not, the attempt has failed, and somebody is told."""
+    event, name = made(pipeline, key)
+    assert settle(pipeline, ended(pipeline, event, name, status, **STOP))[-2:] == ["NotifyFailure", "CleanRenditions"]
+    record = pipeline.record(key)
+    assert (record["status"], record["execution"]["id"]) == ("COMPLETED", "older")
+    assert "error" not in record
+    assert not {"claimShard", "claimedAt", "previousStatus", "previousUpload", "previousExecution"} & record.keys()
+    failure = record["lastFailure"]
+    assert (failure["executionId"], failure["step"]) == (name, "ProcessImage")
+    assert failure["code"] in ("ExecutionAbortedError", "ExecutionTimedOutError")
+    assert failure["at"] <= record["updatedAt"]
+    (told,) = about(pipeline, key)
+    assert "previous renditions stay" in told["Message"]
+
+
+@pytest.mark.parametrize("made", [reprocessing, unclaimed])
+def test_settling_a_reprocess_twice_tells_once(pipeline, key, made):
+    """At least once is what EventBridge promises."""
+    event, name = made(pipeline, key)
+    stopped = ended(pipeline, event, name, "ABORTED", **STOP)
+    settle(pipeline, stopped)
+    record = pipeline.record(key)
+    assert settle(pipeline, stopped)[-1] == "AlreadySettled"
+    assert pipeline.record(key) == record
+    assert len(about(pipeline, key)) == 1
+
+
+def test_a_settlement_whose_answer_is_lost_tells_once(pipeline, key):
+    """It is tried again, and knows its own work."""
+    event, name = reprocessing(pipeline, key)
+    pipeline.hang("dynamodb", "UpdateItem", times=3, containing=[key, "lastFailure = :lastFailure"], effective=True)
+    settle(pipeline, ended(pipeline, event, name, "ABORTED", **STOP))
+    assert pipeline.record(key)["lastFailure"]["executionId"] == name
+    assert len(about(pipeline, key)) == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"execution": {"id": "newer", "startedAt": "2020-01-01T12:00:00.500Z"}},
+        {"lastFailure": {"executionId": "newer", "at": "2020-01-01T12:00:02.000Z"}},
+        {"lastFailure": {"executionId": "own", "at": "2020-01-01T12:00:01.000Z"}},
+        {"upload": {"versionId": "another", "etag": "another"}},
+        {"status": "DELETED"},
+    ],
+    ids=["a newer picture", "a newer failure", "told by itself", "another upload", "a deletion"],
+)
+def test_the_end_of_a_reprocess_that_is_no_news_changes_nothing(pipeline, key, fields):
+    """The record says something newer by now, or what the execution has said itself."""
+    done = {"id": "older", "startedAt": "2019-01-01T12:00:00.000Z", "finishedAt": "2019-01-01T12:00:01.000Z"}
+    event, name = unclaimed(pipeline, key)
+    if fields.get("lastFailure", {}).get("executionId") == "own":
+        fields = {"lastFailure": {**fields["lastFailure"], "executionId": name}}
+    table, plain = pipeline.outputs["ImageTableName"], TypeSerializer().serialize
+    item = pipeline.record(key) | {"execution": done} | fields
+    item |= {"error": {"code": "X", "message": "m", "hint": "h", "step": "s"}} if "status" in fields else {}
+    if "lastFailure" in fields:
+        item["lastFailure"] |= {"code": "X", "message": "m", "hint": "h", "step": "s"}
+    if "execution" in fields:
+        item["execution"] = {**fields["execution"], "finishedAt": "2020-01-01T12:00:01.000Z"}
+    pipeline.client("dynamodb").put_item(TableName=table, Item={field: plain(value) for field, value in item.items()})
+    before = pipeline.record(key)
+    assert settle(pipeline, ended(pipeline, event, name, "ABORTED", **STOP))[-1] == "AlreadySettled"
+    assert pipeline.record(key) == before
+    assert about(pipeline, key) == []
+
+
+def test_an_ordinary_event_that_ends_before_its_claim_leaves_no_failure(pipeline, key):
+    """A duplicate of what has its outcome was no attempt at anything."""
+    event, name = unclaimed(pipeline, key)
+    del event["detail"]["reprocess"]
+    before = pipeline.record(key)
+    assert settle(pipeline, ended(pipeline, event, name, "ABORTED", **STOP))[-1] == "AlreadySettled"
+    assert pipeline.record(key) == before
+
+
+def test_stopping_a_reprocess_by_hand_keeps_the_picture(pipeline, outcome, key):
+    """From the abortion to the record, as it happens."""
+    before = outcome(key, PHOTO).record
+    states, arns = pipeline.client("stepfunctions"), []
+
+    def validate(event):
+        states.stop_execution(executionArn=arns[0])
+        return SOUND["ValidateImage"](event)
+
+    pipeline.replace("ValidateImageFunction", validate)
+    event, name = reprocess_event(pipeline, key), str(uuid.uuid4())
+    machine = pipeline.outputs["ProcessImageStateMachineArn"]
+    arns.append(f"{machine.replace(':stateMachine:', ':execution:')}:{name}")
+    states.start_execution(stateMachineArn=machine, name=name, input=json.dumps(event))
+    pipeline.wait_until(lambda: len(about(pipeline, key)) == 2, "the notification of the settlement")
+    record = pipeline.record(key)
+    assert shown(record) == shown(before)
+    assert (record["lastFailure"]["code"], record["lastFailure"]["executionId"]) == ("ExecutionAbortedError", name)
