@@ -184,7 +184,7 @@ def test_what_is_known_of_an_upload_is_known_whether_it_was_claimed_or_not():
     """The claim's two ways on assign the same: the failure path names the upload as the good one does."""
     claim = STATES["ClaimUpload"]
     (failed,) = [catch for catch in claim["Catch"] if catch["ErrorEquals"] == ["States.ALL"]]
-    of_this_way = {"overwrites", "failure"}
+    of_this_way = {"overwrites", "keeps", "failure"}
     assert claim["Assign"].keys() - of_this_way == failed["Assign"].keys() - of_this_way
     for name in claim["Assign"].keys() - of_this_way:
         assert claim["Assign"][name] == failed["Assign"][name], name

@@ -61,8 +61,7 @@ def stored_as(storage_class):
 
 READS = {
     "read": lambda source: storage.read(source, 10),
-    "read_head": lambda source: storage.read_head(source, 10),
-    "Head": lambda source: storage.Head(source).read(10),
+    "UploadReader": lambda source: storage.UploadReader(source).read(0, 10),
 }
 
 
