@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from image_pipeline.imaging.containers.heif import heif_items
+from image_pipeline.imaging.containers.heif import HeifItems, main_boxes
 from image_pipeline.imaging.containers.jpeg import APP1, segments
 from image_pipeline.imaging.containers.png import exif_block
 from image_pipeline.imaging.containers.webp import webp
@@ -46,10 +46,12 @@ def _in_webp(reader: Reader) -> Reader | None:
 
 
 def _in_boxes(reader: Reader) -> Reader | None:
-    location = heif_items(reader).exif
-    if location is None:
+    meta = main_boxes(reader).get(b"meta")
+    block = HeifItems(reader, meta).exif() if meta is not None else None
+    if block is None:
         return None
-    block = reader.part(*location)
     # ISO/IEC 23008-12 A.2.1: four bytes say how far after them the TIFF header starts.
     skipped = 4 + block.number(0, 4)
+    if block.up_to(skipped, 6) == b"Exif\x00\x00":
+        skipped += 6
     return block.part(skipped, block.size - skipped)
