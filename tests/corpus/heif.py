@@ -665,7 +665,7 @@ def _bad() -> Any:
     )
     yield Bad(
         "AVIF whose configuration is of another size",
-        lambda: _one(having(_red(), _configured((64, 64)))),
+        lambda: _one(having(_red(), configured((64, 64)))),
         CorruptImageError,
         "another picture",
     )
@@ -805,7 +805,7 @@ def _with_grid(codec: str, other: Item) -> bytes:
     return replace(file, items=(other, *file.items[1:])).bytes
 
 
-def _configured(size: tuple[int, int]) -> bytes:
+def configured(size: tuple[int, int]) -> bytes:
     """An `av1C` box with the sequence header of a picture of this size."""
     header = next(content for kind, content in units(av1((9, 9, 9), size).data) if kind == 1)
     return box(b"av1C", property_of(one_av1().bytes, b"av1C")[8:12], unit(1, header))

@@ -7,14 +7,12 @@ import tracemalloc
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from image_pipeline.errors import CorruptImageError, ImageTooLargeError, RejectedError
 from image_pipeline.imaging import engine, exif
-from image_pipeline.imaging.colour import ADOBE_RGB, BT2020, DISPLAY_P3, matrix_profile
-from image_pipeline.imaging.containers.boxes import boxes
 from image_pipeline.imaging.containers.exif import find_exif
 from image_pipeline.imaging.decode import decode
 from image_pipeline.imaging.decoders import heif_writer
@@ -23,12 +21,11 @@ from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.heif_picture import read_picture
 from image_pipeline.imaging.formats.limits import Limits
-from image_pipeline.imaging.reader import FIRST_BYTES, BrokenContainerError, Budget, Reader
+from image_pipeline.imaging.reader import FIRST_BYTES, Budget, Reader
 from image_pipeline.imaging.recipes import Recipe
 from tests.corpus import HERE, SIZE, quarters, saved
 from tests.corpus import heif as corpus
-from tests.corpus.heif import HeifFile, av1, box, full, grid, hevc, ispe, nclx
-from tests.unit.imaging.test_colour import exact
+from tests.corpus.heif import HeifFile, av1, box, full, grid, hevc, ispe
 
 CASES = HERE / "cases"
 RED, GREEN, BLUE, GREY = (200, 30, 30), (30, 200, 30), (30, 30, 200), (128, 128, 128)
@@ -241,15 +238,16 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("name", FLOODS)
-def test_floods_cost_little(name):
-    """Whatever a table repeats or points at, admission ends within the budget of the file and below 5 MB."""
+def test_floods_cost_no_more_than_the_budget(name):
+    """Memory follows the budget of the file, whatever its tables repeat or point at: here with a tenth of both."""
     data = FLOODS[name]()
+    admitted(corpus.tiled("HEIC").bytes)  # what is loaded once does not count
     tracemalloc.start()
     with contextlib.suppress(RejectedError):
-        admitted(data)
+        admit(Reader.of(data, Budget(reads=5_000, bytes=400_000)), Limits())
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 5_000_000
+    assert peak < 600_000
 
 
 def test_a_large_grid_is_within_the_budget():
@@ -262,6 +260,7 @@ def test_a_large_grid_is_within_the_budget():
     assert heif_writer.write(read_picture(reader).item)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["turned-6.heic", "alpha.heic", "deep-alpha.avif", "grid", "sequence"]), st.data())
 def test_no_damage_breaks_more_than_the_file(name, data):
     """Flipped bytes and cuts give a header or a rejection, never another error."""
@@ -275,42 +274,12 @@ def test_no_damage_breaks_more_than_the_file(name, data):
         find_exif(Reader.of(bytes(damaged)))
 
 
-# What the decoder gets ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("entry", corpus.ODD_ITEMS.values(), ids=corpus.ODD_ITEMS.keys())
-def test_the_decoder_gets_the_picture_alone(entry):
-    """Names, metadata and properties that decoding does not need stay away from C code."""
-    written = heif_writer.write(read_picture(Reader.of(corpus.with_item(entry))).item)
-    assert entry[8:] not in written
-    assert b"Exif" not in written
-    assert [each.kind for each in boxes(Reader.of(written))] == [b"ftyp", b"meta", b"mdat"]
-
-
-def test_cropping_and_turning_are_not_left_to_the_decoder():
-    """They are done once, in the same way for both decoders."""
-    data = HeifFile((grid(2, 2, *SIZE, (2, 3, 4, 5), corpus.irot(1), corpus.imir(0)), *corpus.four("HEIC"))).bytes
-    picture = read_picture(Reader.of(data))
-    assert picture.placement.orientation != 1
-    written = heif_writer.write(picture.item)
-    assert not any(kind in written for kind in (b"irot", b"imir", b"clap"))
-
-
 def test_another_size_is_not_decoded():
     """A decoder that finds another size than was admitted does not start."""
     reader = Reader.of((HERE / "turned-1.heic").read_bytes())
     assert decode(reader, admit(reader, Limits())).image.size == SIZE
     with pytest.raises(CorruptImageError, match="240 × 160"):
         decode(reader, Header("HEIF", 24, 16, "RGB"))
-
-
-def test_shared_tiles_are_copied_for_each_use_and_counted(monkeypatch):
-    """Tiles may share their bytes; the copies that the decoder gets are part of the predicted memory."""
-    tile = corpus.four("AVIF")[0]
-    data = HeifFile((grid(2, 2, *SIZE, (2, 2, 2, 2)), tile)).bytes
-    assert admitted(data).copied_bytes == 2 * 4 * len(tile.data)
-    image = rendered(data)
-    assert all(near(image.getpixel(at), (255, 0, 0)) for at in ((5, 5), (235, 5), (5, 155), (235, 155)))
 
 
 def test_many_slices_are_too_much_work(monkeypatch):
@@ -325,85 +294,6 @@ def test_many_slices_are_too_much_work(monkeypatch):
     monkeypatch.setattr(judge, "_MOST_SLICED_PIXELS", 20 * 120 * 80)
     with pytest.raises(ImageTooLargeError, match="21 slices"):
         admitted(file)
-
-
-# Transparency ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
-def test_premultiplied_colours_are_divided(codec):
-    """Half transparent red is stored dark where colours are multiplied by alpha, and is red again."""
-    dark, half = (av1((128, 0, 0)), av1(128)) if codec == "AVIF" else (hevc("dark"), hevc("half"))
-    dark = replace(dark, references=((b"prem", (2,)),))
-    image = rendered(HeifFile((dark, corpus.alpha_of(1, half)), brands=corpus.brands(codec)).bytes)
-    red, green, blue, alpha = image.getpixel((60, 40))
-    assert (red > 245, green < 10, blue < 10, abs(alpha - 128) < 4) == (True,) * 4
-
-
-def test_other_auxiliary_pictures_are_not_alpha():
-    """Depth and gain maps are left alone, whatever their size."""
-    depth = replace(
-        av1(9, (64, 64)).having(corpus.auxc(b"urn:mpeg:hevc:2015:auxid:2\0")), references=((b"auxl", (1,)),)
-    )
-    header = admitted(HeifFile((av1(), depth)).bytes)
-    assert (header.mode, header.width) == ("RGB", 120)
-
-
-# Colours --------------------------------------------------------------------------------------------------------------
-
-
-def coloured(codec, *colr):
-    """A picture of RED with these colour properties."""
-    item = av1(RED) if codec == "AVIF" else hevc("subsampled")
-    return HeifFile((corpus.having(item, *colr),), brands=corpus.brands(codec)).bytes
-
-
-@pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
-@pytest.mark.parametrize(
-    ("code_points", "space"),
-    [((12, 13), (DISPLAY_P3, None)), ((9, 14), (BT2020, None)), ((9, 13), (BT2020, None)), ((1, 13), None)],
-)
-def test_code_points_become_srgb(codec, code_points, space):
-    """Primaries and curve that only the `nclx` box names are those of an ICC profile in its place."""
-    expected = RED if space is None else [round(min(255, max(0, each))) for each in exact(RED, *space)]
-    assert near(rendered(coloured(codec, nclx(*code_points))).getpixel((60, 40)), expected)
-
-
-@pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
-@pytest.mark.parametrize("icc_first", [False, True])
-def test_an_icc_profile_wins(codec, icc_first):
-    """Where a picture has both, code points say only how it is coded (ISO/IEC 23008-12, 6.5.5)."""
-    both = [nclx(12, 13), corpus.icc(matrix_profile(ADOBE_RGB, 563 / 256))]
-    item = av1(RED) if codec == "AVIF" else hevc("subsampled")
-    item = replace(corpus.having(item, nclx(1, 13)), properties=tuple(p for p in item.properties if p[4:8] != b"colr"))
-    item = item.having(*(reversed(both) if icc_first else both))
-    image = rendered(HeifFile((item,), brands=corpus.brands(codec)).bytes)
-    expected = [round(min(255, max(0, each))) for each in exact(RED, ADOBE_RGB, 563 / 256)]
-    assert near(image.getpixel((60, 40)), expected)
-
-
-@pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
-def test_a_grid_may_have_the_colours_of_its_tiles(codec):
-    """Some writers say it of the tiles alone."""
-    tile = corpus.having(av1(RED) if codec == "AVIF" else hevc("subsampled"), nclx(12, 13))
-    data = HeifFile((grid(1, 2, 240, 80, (2, 3)), tile, tile), brands=corpus.brands(codec)).bytes
-    assert near(rendered(data).getpixel((60, 40)), (220, 0, 6))
-
-
-@pytest.mark.parametrize("name", ["subsampled", "limited", "identity"])
-def test_ranges_and_matrices_are_the_decoders_business(name):
-    """Limited range, RGB as it is, and 4:2:0 give the same red."""
-    assert near(rendered(HeifFile((hevc(name),), brands=corpus.HEIC).bytes).getpixel((60, 40)), RED)
-
-
-@pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
-def test_grey_pictures_have_curves(codec):
-    """Primaries change nothing, a linear curve does."""
-    item = av1(128) if codec == "AVIF" else hevc("half")
-    for code_points, expected in {(12, 13): 128, (12, 8): 188}.items():
-        data = HeifFile((corpus.having(item, nclx(*code_points)),), brands=corpus.brands(codec)).bytes
-        assert admitted(data).mode == "L"
-        assert near(rendered(data).getpixel((60, 40)), (expected,) * 3, 3)
 
 
 # Metadata -------------------------------------------------------------------------------------------------------------
@@ -425,16 +315,3 @@ def test_orientation_is_that_of_the_boxes():
     block = b"\0\0\0\0II*\0\x08\0\0\0\1\0\x12\x01\3\0\1\0\0\0\6\0\0\0" + bytes(4)
     file = HeifFile((corpus.av1_of(quarters()), corpus.exif_item(block)))
     assert admitted(file.bytes).orientation == admitted(data).orientation == 1
-
-
-def test_broken_boxes_are_named():
-    """The message says what is wrong with which box."""
-    with pytest.raises(BrokenContainerError, match="box b'abcd' of 7 bytes at byte 0"):
-        list(boxes(Reader.of(b"\0\0\0\7abcd")))
-    with pytest.raises(BrokenContainerError, match="abcd"):
-        list(boxes(Reader.of(b"\0\0\0\x10abcd")))
-    long = struct.pack(">I4sQ", 1, b"abcd", 20) + b"body"
-    assert [(each.kind, each.body.size) for each in boxes(Reader.of(long + b"\0\0\0\0last12"))] == [
-        (b"abcd", 4),
-        (b"last", 2),
-    ]

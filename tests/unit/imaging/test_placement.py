@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -37,6 +37,7 @@ def placed(*boxes, size=SIZE):
     return placement
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_steps_are_one_crop_and_one_turn(data):
     """The result is that of doing one step after the other with Pillow."""

@@ -67,14 +67,15 @@ class HeifItems:
         self._properties = _Properties(tables.get(b"iprp"))
         self._auxiliaries: dict[int, list[int]] | None = None
 
-    def targets(self, kind: bytes, item: int) -> tuple[int, ...]:
+    def targets(self, kind: bytes, item: int) -> Iterator[int]:
         """The items that an item refers to by a kind of reference, in their order."""
         start = self._references[kind].get(item)
         if start is None or self._iref is None:
-            return ()
+            return
         entry, width = next(boxes(self._iref, start)).body, self._number_bytes
         numbers = entry.take(width + 2, width * entry.number(width, 2))
-        return tuple(int.from_bytes(numbers[at : at + width], "big") for at in range(0, len(numbers), width))
+        for at in range(0, len(numbers), width):
+            yield int.from_bytes(numbers[at : at + width], "big")
 
     def auxiliaries(self, item: int) -> list[int]:
         """The items that are auxiliary pictures of an item, for example its alpha."""

@@ -143,7 +143,7 @@ def _primary_item(items: HeifItems, primary: int) -> tuple[Item, Placement]:
         steps[:0] = [step for step in _properties(items, number) if step.kind in STEPS]
         if items.kinds.get(number) != b"iden":
             break
-        number = _only(items.targets(b"dimg", number))
+        number = _only(tuple(items.targets(b"dimg", number)))
     item = _item(items, number, alpha_of=(primary, number))
     placement = Placement(0, 0, *item.size)
     for step in steps:
@@ -200,7 +200,7 @@ def _item(items: HeifItems, number: int, alpha_of: tuple[int, ...] = (), depth: 
     elif depth == _MOST_DERIVATIONS:
         raise BrokenContainerError("its pictures are made of each other")
     else:
-        numbers = items.targets(b"dimg", number)
+        numbers = tuple(items.targets(b"dimg", number))
         _check_count(item, len(numbers))
         parts = tuple(_part(items, part, depth + 1, with_alpha=bool(alpha_of)) for part in numbers)
         item = replace(item, parts=parts)
