@@ -116,7 +116,7 @@ class HeifItems:
         """The Exif item of the primary picture, else the first one; None where there is none that can be read."""
         items = [item for item, kind in self.kinds.items() if kind == b"Exif"]
         try:
-            own = (item for item in items if self.primary in self.targets(b"cdsc", item))
+            own = (item for item in items if self.primary in tuple(self.targets(b"cdsc", item)))
             item = next(own, items[0] if items else None)
             return None if item is None else self.data(item)
         except (BrokenContainerError, UnsupportedFormatError):
