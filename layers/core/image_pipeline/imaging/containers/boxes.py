@@ -18,6 +18,8 @@ class Box:
     """What follows the size and the kind."""
     start: int
     """Where its size stands in the reader that holds it."""
+    end: int
+    """Where the next box starts in that reader."""
 
 
 def boxes(reader: Reader, start: int = 0) -> Iterator[Box]:
@@ -39,7 +41,7 @@ def boxes(reader: Reader, start: int = 0) -> Iterator[Box]:
             raise BrokenContainerError(f"box {head[4:]!r} of {size} bytes at byte {at}")
         if at + size > reader.size:
             raise CutOffError(f"its box {head[4:]!r} is cut off")
-        yield Box(head[4:], reader.part(at + head_bytes, size - head_bytes), at)
+        yield Box(head[4:], reader.part(at + head_bytes, size - head_bytes), at, at + size)
         at += size
 
 
