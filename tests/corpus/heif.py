@@ -118,7 +118,7 @@ class HeifFile:
     meta_last: bool = False
 
     @property
-    def bytes(self) -> bytes:
+    def data(self) -> bytes:
         """The file."""
         head = box(b"ftyp", self.brands[0], bytes(4), *self.brands) + self.before
         mdat = box(b"mdat", *(item.data for item in self.items if item.method == 0))
@@ -441,58 +441,65 @@ def with_item(entry: bytes) -> bytes:
 
 def _good() -> Any:
     for codec, image_format in (("AVIF", "AVIF"), ("HEIC", "HEIF")):
-        yield Good(f"{codec} grid", lambda codec=codec: tiled(codec).bytes, image_format)
-        yield Good(f"{codec} grid, alpha grid", lambda codec=codec: tiled_with_alpha(codec).bytes, image_format, _HOLED)
+        yield Good(f"{codec} grid", lambda codec=codec: tiled(codec).data, image_format)  # type: ignore[misc]
+        yield Good(f"{codec} grid, alpha grid", lambda codec=codec: tiled_with_alpha(codec).data, image_format, _HOLED)  # type: ignore[misc]
         yield Good(
-            f"{codec} grid, alpha by tile", lambda codec=codec: tiles_with_alpha(codec).bytes, image_format, _HOLED
+            f"{codec} grid, alpha by tile",
+            lambda codec=codec: tiles_with_alpha(codec).data,  # type: ignore[misc]
+            image_format,
+            _HOLED,
         )
-        yield Good(f"{codec} cropped", lambda codec=codec: cropped(codec).bytes, image_format)
+        yield Good(f"{codec} cropped", lambda codec=codec: cropped(codec).data, image_format)  # type: ignore[misc]
         yield Good(
-            f"{codec} with meta at its end", lambda codec=codec: tiled(codec, meta_last=True).bytes, image_format
+            f"{codec} with meta at its end",
+            lambda codec=codec: tiled(codec, meta_last=True).data,  # type: ignore[misc]
+            image_format,
         )
     yield Good("AVIF grey", lambda: saved(quarters("L"), "AVIF", subsampling="4:0:0", quality=95), "AVIF", GREYS)
     for sampling in ("4:2:0", "4:2:2", "4:4:4"):
         yield Good(
-            f"AVIF {sampling}", lambda sampling=sampling: saved(quarters(), "AVIF", subsampling=sampling), "AVIF"
+            f"AVIF {sampling}",
+            lambda sampling=sampling: saved(quarters(), "AVIF", subsampling=sampling),  # type: ignore[misc]
+            "AVIF",
         )
     for name in ("AVIF, 10 bits", "AVIF, 12 bits"):
-        yield Good(name, lambda name=name: whole(f"deep-{name[6:8]}.avif"), "AVIF")
+        yield Good(name, lambda name=name: whole(f"deep-{name[6:8]}.avif"), "AVIF")  # type: ignore[misc]
     yield Good("AVIF, 10 bits with alpha", lambda: whole("deep-alpha.avif"), "AVIF", _HOLED)
-    yield Good("AVIF in extents", lambda: _in_extents().bytes, "AVIF")
-    yield Good("AVIF in idat", lambda: HeifFile((replace(av1_of(quarters()), method=1),)).bytes, "AVIF")
-    yield Good("AVIF behind a uuid box", lambda: one_av1(before=box(b"uuid", bytes(70_000))).bytes, "AVIF")
-    yield Good("AVIF with bytes behind its end", lambda: one_av1(after=b"left over bytes").bytes, "AVIF")
-    yield Good("AVIF as a copy", lambda: _copied().bytes, "AVIF")
-    yield Good("AVIF without a handler", lambda: one_av1(instead={b"hdlr": b""}).bytes, "AVIF")
+    yield Good("AVIF in extents", lambda: _in_extents().data, "AVIF")
+    yield Good("AVIF in idat", lambda: HeifFile((replace(av1_of(quarters()), method=1),)).data, "AVIF")
+    yield Good("AVIF behind a uuid box", lambda: one_av1(before=box(b"uuid", bytes(70_000))).data, "AVIF")
+    yield Good("AVIF with bytes behind its end", lambda: one_av1(after=b"left over bytes").data, "AVIF")
+    yield Good("AVIF as a copy", lambda: _copied().data, "AVIF")
+    yield Good("AVIF without a handler", lambda: one_av1(instead={b"hdlr": b""}).data, "AVIF")
     for words, data in {"cut off": b"\0\0\0\xffII", "no TIFF": b"\0\0\0\0garbage", "short": b"ab"}.items():
-        yield Good(f"AVIF with EXIF that is {words}", lambda data=data: _beside(exif_item(data)).bytes, "AVIF")
+        yield Good(f"AVIF with EXIF that is {words}", lambda data=data: _beside(exif_item(data)).data, "AVIF")  # type: ignore[misc]
     nowhere = ((0, 99_999),)
-    yield Good("AVIF with EXIF outside", lambda: _beside(exif_item(b"x", extents=nowhere)).bytes, "AVIF")
-    yield Good("AVIF with XMP outside", lambda: _beside(replace(_EXTRA, extents=nowhere)).bytes, "AVIF")
+    yield Good("AVIF with EXIF outside", lambda: _beside(exif_item(b"x", extents=nowhere)).data, "AVIF")
+    yield Good("AVIF with XMP outside", lambda: _beside(replace(_EXTRA, extents=nowhere)).data, "AVIF")
     yield Good(
         "AVIF with two ipma boxes of different flags",
         lambda: (
             _beside(
                 _EXTRA, instead={b"iprp": _properties(associations(_ROW), associations(b"\0\2\1\0\2", flags=1))}
-            ).bytes
+            ).data
         ),
         "AVIF",
     )
     yield Good(
         "AVIF with two ipma boxes of the same flags",
-        lambda: _beside(_EXTRA, instead={b"iprp": _properties(associations(_ROW), associations(b"\0\2\1\2"))}).bytes,
+        lambda: _beside(_EXTRA, instead={b"iprp": _properties(associations(_ROW), associations(b"\0\2\1\2"))}).data,
         "AVIF",
     )
     yield Good("AVIF animated", sequence, "AVIF", frames=3, tolerance=16)
     yield Good("AVIF animated with alpha", lambda: sequence(alpha=True), "AVIF", _HOLED, 16, 3)
     yield Good("AVIF animated without pitm", lambda: sequence(b"pitm"), "AVIF", frames=3, tolerance=16)
     yield Good("AVIF animated without meta", lambda: sequence(b"meta", alpha=True), "AVIF", _HOLED, 16, 3)
-    yield Good("AVIF in a HEIF brand", lambda: replace(tiled("AVIF"), brands=HEIC).bytes, "AVIF")
-    yield Good("HEIC in an AVIF brand", lambda: HeifFile(tiled("HEIC").items).bytes, "HEIF")
-    yield Good("HEIC overlay", lambda: _overlaid().bytes, "HEIF")
-    yield Good("HEIC with a thumbnail", lambda: _with_thumbnail().bytes, "HEIF")
+    yield Good("AVIF in a HEIF brand", lambda: replace(tiled("AVIF"), brands=HEIC).data, "AVIF")
+    yield Good("HEIC in an AVIF brand", lambda: HeifFile(tiled("HEIC").items).data, "HEIF")
+    yield Good("HEIC overlay", lambda: _overlaid().data, "HEIF")
+    yield Good("HEIC with a thumbnail", lambda: _with_thumbnail().data, "HEIF")
     for words, entry in ODD_ITEMS.items():
-        yield Good(f"HEIC with {words}", lambda entry=entry: with_item(entry), "HEIF")
+        yield Good(f"HEIC with {words}", lambda entry=entry: with_item(entry), "HEIF")  # type: ignore[misc]
 
 
 def _in_extents() -> HeifFile:
@@ -526,67 +533,67 @@ def _bad() -> Any:
     for kind in once:
         yield Bad(
             f"AVIF with two {kind.decode()} boxes",
-            lambda kind=kind: one_av1(more_in_meta=full(kind, bytes(40))).bytes,
+            lambda kind=kind: one_av1(more_in_meta=full(kind, bytes(40))).data,  # type: ignore[misc]
             CorruptImageError,
             f"two {kind.decode()} boxes",
         )
     yield Bad(
-        "AVIF with two meta boxes", lambda: one_av1(after=full(b"meta")).bytes, CorruptImageError, "two meta boxes"
+        "AVIF with two meta boxes", lambda: one_av1(after=full(b"meta")).data, CorruptImageError, "two meta boxes"
     )
     yield Bad(
         "AVIF with a meta box in its meta box",
-        lambda: one_av1(more_in_meta=full(b"meta")).bytes,
+        lambda: one_av1(more_in_meta=full(b"meta")).data,
         CorruptImageError,
         "two meta boxes",
     )
     yield Bad(
         "AVIF with two ipco boxes",
-        lambda: one_av1(more_in_iprp=box(b"ipco", ispe(9, 9))).bytes,
+        lambda: one_av1(more_in_iprp=box(b"ipco", ispe(9, 9))).data,
         CorruptImageError,
         "two ipco boxes",
     )
     yield Bad(
         "AVIF with two ipma boxes for one item",
-        lambda: one_av1(instead={b"iprp": _properties(associations(_ROW), associations(_ROW, flags=0))}).bytes,
+        lambda: one_av1(instead={b"iprp": _properties(associations(_ROW), associations(_ROW, flags=0))}).data,
         CorruptImageError,
         "listed twice",
     )
     yield Bad(
         "AVIF with an item twice in ipma",
-        lambda: one_av1(instead={b"iprp": _properties(associations(_ROW, _ROW))}).bytes,
+        lambda: one_av1(instead={b"iprp": _properties(associations(_ROW, _ROW))}).data,
         CorruptImageError,
         "listed twice",
     )
     yield Bad(
         "AVIF with an unknown property",
-        lambda: one_av1(instead={b"iprp": _properties(associations(b"\0\1\3\x81\2\7"))}).bytes,
+        lambda: one_av1(instead={b"iprp": _properties(associations(b"\0\1\3\x81\2\7"))}).data,
         CorruptImageError,
         "property 7 of 2",
     )
     yield Bad(
         "AVIF with an item of two types",
-        lambda: one_av1(instead={b"iinf": full(b"iinf", b"\0\2", *[_entry(1)] * 2)}).bytes,
+        lambda: one_av1(instead={b"iinf": full(b"iinf", b"\0\2", *[_entry(1)] * 2)}).data,
         CorruptImageError,
         "two items with the number 1",
     )
     yield Bad(
         "AVIF with an item in two places",
-        lambda: _in_two_places().bytes,
+        lambda: _in_two_places().data,
         CorruptImageError,
         "item 1 is in two places",
     )
     yield Bad(
         "AVIF that names no primary picture",
-        lambda: one_av1(instead={b"pitm": b""}).bytes,
+        lambda: one_av1(instead={b"pitm": b""}).data,
         CorruptImageError,
         "no primary picture",
     )
-    yield Bad("AVIF whose primary item is missing", lambda: one_av1(primary=9).bytes, CorruptImageError, "item 9")
+    yield Bad("AVIF whose primary item is missing", lambda: one_av1(primary=9).data, CorruptImageError, "item 9")
     yield Bad("AVIF without a size", lambda: _one(properties=_red().properties[:1]), CorruptImageError, "no size")
     yield Bad("AVIF with two sizes", lambda: _one(_red().having(ispe(9, 9))), CorruptImageError, "ispe")
     yield Bad(
         "AVIF about something else",
-        lambda: one_av1(instead={b"hdlr": full(b"hdlr", bytes(4), b"ID32", bytes(13))}).bytes,
+        lambda: one_av1(instead={b"hdlr": full(b"hdlr", bytes(4), b"ID32", bytes(13))}).data,
         CorruptImageError,
         "not about pictures",
     )
@@ -596,64 +603,64 @@ def _bad() -> Any:
         for words, size in {"small": (60, 40), "large": (240, 160), "narrow": (119, 80), "long": (60, 160)}.items():
             yield Bad(
                 f"{codec} that calls itself too {words}",
-                lambda tile=tile, size=size, codec=codec: _one(having(tile, ispe(*size)), codec=codec),
+                lambda tile=tile, size=size, codec=codec: _one(having(tile, ispe(*size)), codec=codec),  # type: ignore[misc]
                 CorruptImageError,
                 f"{size[0]} × {size[1]}",
             )
         yield Bad(
             f"{codec} with a tile that calls itself too small",
-            lambda codec=codec: _with_tile(codec, having(four(codec)[3], ispe(60, 40))),
+            lambda codec=codec: _with_tile(codec, having(four(codec)[3], ispe(60, 40))),  # type: ignore[misc]
             CorruptImageError,
             "differ in size",
         )
         yield Bad(
             f"{codec} with too few tiles",
-            lambda codec=codec: _with_grid(codec, grid(2, 2, *SIZE, (2, 3, 4))),
+            lambda codec=codec: _with_grid(codec, grid(2, 2, *SIZE, (2, 3, 4))),  # type: ignore[misc]
             CorruptImageError,
             "2 × 2 has 3 tiles",
         )
         for size in ((120, 160), (241, 160), (240, 80), (240, 161)):
             yield Bad(
                 f"{codec} of {size[0]} × {size[1]} with tiles for 240 × 160",
-                lambda codec=codec, size=size: _with_grid(codec, grid(2, 2, *size, (2, 3, 4, 5))),
+                lambda codec=codec, size=size: _with_grid(codec, grid(2, 2, size[0], size[1], (2, 3, 4, 5))),  # type: ignore[misc]
                 CorruptImageError,
                 "do not make",
             )
         yield Bad(
             f"{codec} with a grid of two sizes",
-            lambda codec=codec: _with_grid(codec, having(grid(2, 2, *SIZE, (2, 3, 4, 5)), ispe(200, 160))),
+            lambda codec=codec: _with_grid(codec, having(grid(2, 2, *SIZE, (2, 3, 4, 5)), ispe(200, 160))),  # type: ignore[misc]
             CorruptImageError,
             "200 × 160 and 240 × 160",
         )
         yield Bad(
             f"{codec} with a grid that is its own tile",
-            lambda codec=codec: _with_grid(codec, grid(2, 2, *SIZE, (1, 1, 1, 1))),
+            lambda codec=codec: _with_grid(codec, grid(2, 2, *SIZE, (1, 1, 1, 1))),  # type: ignore[misc]
             CorruptImageError,
             "made of each other",
         )
         yield Bad(
             f"{codec} with alpha of another size",
-            lambda codec=codec: (
-                HeifFile((*tiled(codec).items, alpha_of(1, opacity(codec)[0])), brands=brands(codec)).bytes
+            lambda codec=codec: (  # type: ignore[misc]
+                HeifFile((*tiled(codec).items, alpha_of(1, opacity(codec)[0])), brands=brands(codec)).data
             ),
             CorruptImageError,
             "its alpha 120 × 80",
         )
         yield Bad(
             f"{codec} cut to nothing",
-            lambda codec=codec: tiled(codec, clap(10, 10, 300, 0, SIZE)).bytes,
+            lambda codec=codec: tiled(codec, clap(10, 10, 300, 0, SIZE)).data,  # type: ignore[misc]
             CorruptImageError,
             "leaves nothing",
         )
         yield Bad(
             f"{codec} with a crop of no pixels",
-            lambda codec=codec: tiled(codec, box(b"clap", bytes(32))).bytes,
+            lambda codec=codec: tiled(codec, box(b"clap", bytes(32))).data,  # type: ignore[misc]
             CorruptImageError,
             "crop",
         )
     yield Bad(
         "AVIF with alpha that lies about its size",
-        lambda: HeifFile((_red(), alpha_of(1, having(av1(9, (480, 320)), ispe(120, 80))))).bytes,
+        lambda: HeifFile((_red(), alpha_of(1, having(av1(9, (480, 320)), ispe(120, 80))))).data,
         CorruptImageError,
         "480 × 320",
     )
@@ -690,7 +697,7 @@ def _bad() -> Any:
     )
     yield Bad(
         "HEIC of no picture, with a thumbnail",
-        lambda: replace(_with_thumbnail(), items=(_garbage(), replace(hevc(), references=((b"thmb", (1,)),)))).bytes,
+        lambda: replace(_with_thumbnail(), items=(_garbage(), replace(hevc(), references=((b"thmb", (1,)),)))).data,
         CorruptImageError,
         "0 coded pictures",
     )
@@ -699,7 +706,7 @@ def _bad() -> Any:
         lambda: (
             replace(
                 _with_thumbnail(), items=(_garbage(b"\x28\x01\xff"), replace(hevc(), references=((b"thmb", (1,)),)))
-            ).bytes
+            ).data
         ),
         CorruptImageError,
         "HEIF",
@@ -725,20 +732,20 @@ def _bad() -> Any:
     }.items():
         yield Bad(
             f"HEIF of {words}",
-            lambda kind=kind: _one(replace(hevc(), kind=kind), codec="HEIC"),
+            lambda kind=kind: _one(replace(hevc(), kind=kind), codec="HEIC"),  # type: ignore[misc]
             UnsupportedFormatError,
             words,
         )
         yield Bad(
             f"HEIF with tiles of {words}",
-            lambda kind=kind: _with_tile("HEIC", replace(hevc(), kind=kind)),
+            lambda kind=kind: _with_tile("HEIC", replace(hevc(), kind=kind)),  # type: ignore[misc]
             UnsupportedFormatError,
             words,
         )
     yield Bad("AVIF and HEIC mixed", lambda: _with_tile("AVIF", hevc()), UnsupportedFormatError, "mixes AV1 and HEVC")
     yield Bad(
         "AVIF overlay",
-        lambda: HeifFile((overlay((120, 80), ((0, 0),), (2,)), _red())).bytes,
+        lambda: HeifFile((overlay((120, 80), ((0, 0),), (2,)), _red())).data,
         UnsupportedFormatError,
         "overlay",
     )
@@ -758,7 +765,7 @@ def _bad() -> Any:
     for brand in (b"mif3", b"avif"):
         yield Bad(
             f"low-overhead image file, brand {brand.decode()}",
-            lambda brand=brand: box(b"ftyp", brand, b"avif") + box(b"mini", bytes(30)),
+            lambda brand=brand: box(b"ftyp", brand, b"avif") + box(b"mini", bytes(30)),  # type: ignore[misc]
             UnsupportedFormatError,
             "mini",
         )
@@ -776,7 +783,7 @@ def _bad() -> Any:
     )
     yield Bad(
         "AVIF in the memory of thousands",
-        lambda: _repeated_tiles().bytes,
+        lambda: _repeated_tiles().data,
         ImageTooLargeError,
         "MB",
     )
@@ -790,25 +797,25 @@ def _one(
     item: Item | None = None, codec: str = "AVIF", instead: dict[bytes, bytes] | None = None, **changes: Any
 ) -> bytes:
     """A file of one item, which is red where no other is given."""
-    return HeifFile((replace(item or _red(), **changes),), brands=brands(codec), instead=instead or {}).bytes
+    return HeifFile((replace(item or _red(), **changes),), brands=brands(codec), instead=instead or {}).data
 
 
 def _with_tile(codec: str, tile: Item) -> bytes:
     """The picture as a grid whose last tile is another one."""
     file = tiled(codec)
-    return replace(file, items=(*file.items[:-1], tile)).bytes
+    return replace(file, items=(*file.items[:-1], tile)).data
 
 
 def _with_grid(codec: str, other: Item) -> bytes:
     """The picture's tiles under another grid."""
     file = tiled(codec)
-    return replace(file, items=(other, *file.items[1:])).bytes
+    return replace(file, items=(other, *file.items[1:])).data
 
 
 def configured(size: tuple[int, int]) -> bytes:
     """An `av1C` box with the sequence header of a picture of this size."""
     header = next(content for kind, content in units(av1((9, 9, 9), size).data) if kind == 1)
-    return box(b"av1C", property_of(one_av1().bytes, b"av1C")[8:12], unit(1, header))
+    return box(b"av1C", property_of(one_av1().data, b"av1C")[8:12], unit(1, header))
 
 
 def _garbage(start: bytes = b"\x46\x01\xff") -> Item:

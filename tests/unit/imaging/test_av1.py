@@ -52,7 +52,7 @@ def test_a_frame_may_have_its_own_size():
     """dav1d decodes the file whose frame says its size itself: the bits are where this parser looks for them."""
     item = corpus.with_own_frame_size(corpus.moving_av1(), (120, 80))
     assert head(item).sizes == ((120, 80),)
-    image = Image.open(io.BytesIO(HeifFile((item,)).bytes))
+    image = Image.open(io.BytesIO(HeifFile((item,)).data))
     assert image.convert("RGB").getpixel((60, 40))[0] > 240
     assert head(corpus.with_own_frame_size(corpus.moving_av1(), (9000, 7000))).sizes == ((9000, 7000),)
 

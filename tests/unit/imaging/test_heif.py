@@ -95,7 +95,7 @@ def test_a_header_beside_30_mb_of_pixels_costs_few_requests(codec, meta_last):
     filler = corpus.unit(15, bytes(30_000_000)) if codec == "AVIF" else corpus.nal(b"\x4e\1" + bytes(30_000_000))
     tiles = corpus.four(codec)
     tiles = (*tiles[:3], replace(tiles[3], data=tiles[3].data + filler))
-    data = HeifFile((grid(2, 2, *SIZE, (2, 3, 4, 5)), *tiles), brands=corpus.brands(codec), meta_last=meta_last).bytes
+    data = HeifFile((grid(2, 2, *SIZE, (2, 3, 4, 5)), *tiles), brands=corpus.brands(codec), meta_last=meta_last).data
     fetches = []
 
     def fetch(start, length):
@@ -116,7 +116,7 @@ def test_every_tile_is_looked_at_once_all_bytes_are_there(codec):
     if codec == "HEIC":
         liar = replace(liar, data=corpus.nal(corpus.sequence_set(480, 320)) + liar.data)
     tiles = (*corpus.four(codec)[:3], liar)
-    data = HeifFile((grid(2, 2, *SIZE, (2, 3, 4, 5)), *tiles), brands=corpus.brands(codec)).bytes
+    data = HeifFile((grid(2, 2, *SIZE, (2, 3, 4, 5)), *tiles), brands=corpus.brands(codec)).data
     assert admit(Reader.fetched(lambda start, length: data[start : start + length], len(data)), Limits())
     with pytest.raises(CorruptImageError, match="480 × 320"):
         admitted(data)
@@ -135,7 +135,7 @@ def properties(*more, associations=b"\0\1\2\x81\2"):
 
 def plain(**changes):
     """A file of one red picture."""
-    return HeifFile((av1(),), **changes).bytes
+    return HeifFile((av1(),), **changes).data
 
 
 def references(count, targets):
@@ -196,9 +196,7 @@ FLOODS = {
         }
     ),
     "tiles": lambda: (
-        HeifFile(
-            (grid(128, 256, 256 * 120, 128 * 80, tuple(range(2, 32_770))), *[av1()] * 32_768), meta_last=True
-        ).bytes
+        HeifFile((grid(128, 256, 256 * 120, 128 * 80, tuple(range(2, 32_770))), *[av1()] * 32_768), meta_last=True).data
     ),
     "copies": lambda: (
         HeifFile(
@@ -206,7 +204,7 @@ FLOODS = {
                 *(corpus.Item(b"iden", b"", (ispe(120, 80),), ((b"dimg", (number,)),)) for number in range(2, 3000)),
                 av1(),
             )
-        ).bytes
+        ).data
     ),
     "overlays of each other": lambda: (
         HeifFile(
@@ -216,14 +214,14 @@ FLOODS = {
                 hevc(),
             ),
             brands=corpus.HEIC,
-        ).bytes
+        ).data
     ),
     "boxes before": lambda: plain(before=box(b"free") * 500_000),
     "boxes behind": lambda: plain(after=box(b"free") * 500_000),
     "tracks": lambda: plain(after=box(b"moov", box(b"trak", box(b"tkhd", bytes(90))) * 40_000)),
-    "NAL units": lambda: HeifFile((replace(hevc(), data=corpus.nal(b"\x4e\1\0") * 500_000),), brands=corpus.HEIC).bytes,
-    "OBUs": lambda: HeifFile((replace(av1(), data=corpus.unit(15, b"") * 1_000_000),)).bytes,
-    "frames": lambda: HeifFile((replace(corpus.moving_av1(), data=corpus.moving_av1().data * 50_000),)).bytes,
+    "NAL units": lambda: HeifFile((replace(hevc(), data=corpus.nal(b"\x4e\1\0") * 500_000),), brands=corpus.HEIC).data,
+    "OBUs": lambda: HeifFile((replace(av1(), data=corpus.unit(15, b"") * 1_000_000),)).data,
+    "frames": lambda: HeifFile((replace(corpus.moving_av1(), data=corpus.moving_av1().data * 50_000),)).data,
     "parameter sets": lambda: (
         HeifFile(
             (
@@ -232,7 +230,7 @@ FLOODS = {
                 ),
             ),
             brands=corpus.HEIC,
-        ).bytes
+        ).data
     ),
 }
 
@@ -241,7 +239,7 @@ FLOODS = {
 def test_floods_cost_no_more_than_the_budget(name):
     """Memory follows the budget of the file, whatever its tables repeat or point at: here with a tenth of both."""
     data = FLOODS[name]()
-    admitted(corpus.tiled("HEIC").bytes)  # what is loaded once does not count
+    admitted(corpus.tiled("HEIC").data)  # what is loaded once does not count
     tracemalloc.start()
     with contextlib.suppress(RejectedError):
         admit(Reader.of(data, Budget(reads=5_000, bytes=400_000)), Limits())
@@ -254,7 +252,7 @@ def test_a_large_grid_is_within_the_budget():
     """A thousand tiles, more than any telephone writes, are admitted, described and decoded on one budget."""
     tile = hevc()
     items = (grid(25, 40, 40 * 120, 25 * 80, tuple(range(2, 1002))), *[tile] * 1000)
-    reader = Reader.of(HeifFile(items, brands=corpus.HEIC).bytes)
+    reader = Reader.of(HeifFile(items, brands=corpus.HEIC).data)
     assert admit(reader, Limits()).width == 4800
     assert exif.read(reader).make is None
     assert heif_writer.write(read_picture(reader).item)
@@ -264,7 +262,7 @@ def test_a_large_grid_is_within_the_budget():
 @given(st.sampled_from(["turned-6.heic", "alpha.heic", "deep-alpha.avif", "grid", "sequence"]), st.data())
 def test_no_damage_breaks_more_than_the_file(name, data):
     """Flipped bytes and cuts give a header or a rejection, never another error."""
-    sources = {"grid": lambda: corpus.tiled("AVIF").bytes, "sequence": corpus.sequence}
+    sources = {"grid": lambda: corpus.tiled("AVIF").data, "sequence": corpus.sequence}
     damaged = bytearray(sources[name]() if name in sources else corpus.whole(name))
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, min(1500, len(damaged)) - 1))] = data.draw(st.integers(0, 255))
@@ -288,7 +286,7 @@ def test_many_slices_are_too_much_work(monkeypatch):
     again = bytearray(data)
     again[6] &= 0x7F  # not the first slice of a picture
     item = replace(hevc(), data=data + bytes(again) * 20)
-    file = HeifFile((item,), brands=corpus.HEIC).bytes
+    file = HeifFile((item,), brands=corpus.HEIC).data
     monkeypatch.setattr(judge, "_MOST_SLICED_PIXELS", 22 * 120 * 80)
     assert admitted(file)
     monkeypatch.setattr(judge, "_MOST_SLICED_PIXELS", 20 * 120 * 80)
@@ -305,7 +303,7 @@ def test_exif_is_that_of_the_primary_picture(start):
     make = b"II*\0\x08\0\0\0" + b"\1\0\x0f\x01\2\0\4\0\0\0Cam\0" + bytes(4)
     other = corpus.Item(b"Exif", b"\0\0\0\0" + make.replace(b"Cam", b"Not"), references=((b"cdsc", (2,)),))
     own = corpus.exif_item(start + make)
-    data = HeifFile((av1(), av1((0, 0, 255)), other, own)).bytes
+    data = HeifFile((av1(), av1((0, 0, 255)), other, own)).data
     assert exif.read(Reader.of(data)).make == "Cam"
 
 
@@ -314,4 +312,4 @@ def test_orientation_is_that_of_the_boxes():
     data = saved(quarters(), "AVIF")
     block = b"\0\0\0\0II*\0\x08\0\0\0\1\0\x12\x01\3\0\1\0\0\0\6\0\0\0" + bytes(4)
     file = HeifFile((corpus.av1_of(quarters()), corpus.exif_item(block)))
-    assert admitted(file.bytes).orientation == admitted(data).orientation == 1
+    assert admitted(file.data).orientation == admitted(data).orientation == 1

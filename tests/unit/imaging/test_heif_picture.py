@@ -12,7 +12,7 @@ from tests.corpus.heif import HeifFile, Item, av1, clap, grid, irot, ispe
 
 def read(*items, **changes):
     """The picture of a file of these items."""
-    return read_picture(Reader.of(HeifFile(items, **changes).bytes))
+    return read_picture(Reader.of(HeifFile(items, **changes).data))
 
 
 def test_the_primary_item_is_the_picture():
@@ -37,7 +37,7 @@ def test_a_broken_sequence_does_not_cost_the_picture():
 
 def test_tiles_and_their_alpha_belong_to_the_picture():
     """In the order of the grid."""
-    item = read_picture(Reader.of(corpus.tiles_with_alpha("AVIF").bytes)).item
+    item = read_picture(Reader.of(corpus.tiles_with_alpha("AVIF").data)).item
     assert [part.number for part in item.coded()] == [2, 3, 4, 5]
     assert [part.number for part in item.alphas()] == [6, 7, 8, 9]
     assert item.transparent

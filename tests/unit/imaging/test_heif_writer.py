@@ -23,7 +23,7 @@ def test_the_decoder_gets_the_picture_alone(entry):
 
 def test_cropping_and_turning_are_not_left_to_the_decoder():
     """They are done once, in the same way for both decoders."""
-    data = HeifFile((grid(2, 2, *SIZE, (2, 3, 4, 5), corpus.irot(1), corpus.imir(0)), *corpus.four("HEIC"))).bytes
+    data = HeifFile((grid(2, 2, *SIZE, (2, 3, 4, 5), corpus.irot(1), corpus.imir(0)), *corpus.four("HEIC"))).data
     picture = read_picture(Reader.of(data))
     assert picture.placement.orientation != 1
     written = heif_writer.write(picture.item)
@@ -33,7 +33,7 @@ def test_cropping_and_turning_are_not_left_to_the_decoder():
 def test_shared_tiles_are_copied_for_each_use_and_counted(monkeypatch):
     """Tiles may share their bytes; the copies that the decoder gets are part of the predicted memory."""
     tile = corpus.four("AVIF")[0]
-    data = HeifFile((grid(2, 2, *SIZE, (2, 2, 2, 2)), tile)).bytes
+    data = HeifFile((grid(2, 2, *SIZE, (2, 2, 2, 2)), tile)).data
     assert admitted(data).copied_bytes == 2 * 4 * len(tile.data)
     image = rendered(data)
     assert all(near(image.getpixel(at), (255, 0, 0)) for at in ((5, 5), (235, 5), (5, 155), (235, 155)))

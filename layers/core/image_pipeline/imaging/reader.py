@@ -72,7 +72,7 @@ class Budget:
 class Reader:
     """A file, or a part of one, read through its budget."""
 
-    __slots__ = ("_start", "_window", "budget", "size")  # there may be thousands of parts
+    __slots__ = ("_parsed", "_start", "_window", "budget", "size")  # there may be thousands of parts
 
     def __init__(self, window: _Window, start: int, size: int, budget: Budget) -> None:
         self._window = window
@@ -80,7 +80,7 @@ class Reader:
         self.size = size
         """Bytes of the file or part, also when not all of them exist."""
         self.budget = budget
-        self._parsed: dict[Callable[[Reader], Any], Any] = {}
+        self._parsed: dict[Callable[[Reader], Any], Any] | None = None
 
     @classmethod
     def of(cls, data: bytes, budget: Budget | None = None) -> Reader:
@@ -138,6 +138,8 @@ class Reader:
 
     def once(self, parse: Callable[[Reader], T]) -> T:
         """Result of `parse` for this file; admission, metadata and decoder share it and pay for it once."""
+        if self._parsed is None:
+            self._parsed = {}
         if parse not in self._parsed:
             self._parsed[parse] = parse(self)
         return self._parsed[parse]  # type: ignore[no-any-return]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from image_pipeline.imaging.containers.heif import HeifItems, main_boxes
+from image_pipeline.imaging.containers.heif import heif_items
 from image_pipeline.imaging.containers.jpeg import APP1, segments
 from image_pipeline.imaging.containers.png import exif_block
 from image_pipeline.imaging.containers.webp import webp
@@ -46,8 +46,8 @@ def _in_webp(reader: Reader) -> Reader | None:
 
 
 def _in_boxes(reader: Reader) -> Reader | None:
-    meta = main_boxes(reader).get(b"meta")
-    block = HeifItems(reader, meta).exif() if meta is not None else None
+    items = heif_items(reader)
+    block = items.exif() if items is not None else None
     if block is None:
         return None
     # ISO/IEC 23008-12 A.2.1: four bytes say how far after them the TIFF header starts.

@@ -123,6 +123,20 @@ class HeifItems:
             return None
 
 
+def heif_items(reader: Reader) -> HeifItems | None:
+    """The items of a file; None where it has no `meta` box.
+
+    Raises:
+        BrokenContainerError
+    """
+    return reader.once(_items)
+
+
+def _items(reader: Reader) -> HeifItems | None:
+    meta = main_boxes(reader).get(b"meta")
+    return None if meta is None else HeifItems(reader, meta)
+
+
 def main_boxes(reader: Reader) -> dict[bytes, Reader]:
     """The bodies of the boxes `meta`, `moov` and `mini` of a file, as far as it has them.
 
@@ -132,6 +146,10 @@ def main_boxes(reader: Reader) -> dict[bytes, Reader]:
     Raises:
         BrokenContainerError: there are two of a kind, or none before the file is cut off.
     """
+    return reader.once(_main_boxes)
+
+
+def _main_boxes(reader: Reader) -> dict[bytes, Reader]:
     found: dict[bytes, Reader] = {}
     try:
         for box in boxes(reader):

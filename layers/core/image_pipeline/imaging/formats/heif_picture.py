@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from image_pipeline.errors import UnsupportedFormatError
-from image_pipeline.imaging.containers.heif import HeifItems, Property, main_boxes
+from image_pipeline.imaging.containers.heif import HeifItems, Property, heif_items, main_boxes
 from image_pipeline.imaging.containers.tracks import Track, picture_tracks
 from image_pipeline.imaging.formats.placement import STEPS, Placement
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
@@ -111,10 +111,14 @@ def read_picture(reader: Reader) -> Picture:
         BrokenContainerError: it is missing or contradicts itself.
         UnsupportedFormatError: it is of a kind that cannot be decoded.
     """
+    return reader.once(_read_picture)
+
+
+def _read_picture(reader: Reader) -> Picture:
     main = main_boxes(reader)
     tracks = list(_tracks(main.get(b"moov")))
     frames = max((track.samples for track in tracks if track.handler == b"pict"), default=1)
-    items = HeifItems(reader, main[b"meta"]) if b"meta" in main else None
+    items = heif_items(reader)
     if items is not None and items.primary is not None:
         item, placement = _primary_item(items, items.primary)
     elif tracks:
