@@ -34,7 +34,11 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "WebP alpha": ("WEBP", "RGBA", {"method": 0}),
     "GIF": ("GIF", "P", {}),
     "AVIF": ("AVIF", "RGB", {"speed": 10}),
+    "AVIF 4:4:4": ("AVIF", "RGB", {"speed": 10, "subsampling": "4:4:4"}),
+    "AVIF grey": ("AVIF", "L", {"speed": 10, "subsampling": "4:0:0"}),
+    "AVIF film grain": ("AVIF", "RGB", {"speed": 10, "advanced": {"film-grain-test": "3"}}),
     "AVIF alpha": ("AVIF", "RGBA", {"speed": 10}),
+    "AVIF alpha, 4:4:4": ("AVIF", "RGBA", {"speed": 10, "subsampling": "4:4:4"}),
     "TIFF": ("TIFF", "RGB", {}),
     "TIFF LZW": ("TIFF", "RGB", {"compression": "tiff_lzw"}),
     "TIFF CMYK": ("TIFF", "CMYK", {}),
@@ -42,18 +46,28 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "BMP": ("BMP", "RGB", {}),
 }
 
+HEIF_KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "HEIF": ("HEIF", "RGB", {}),
+    "HEIF 4:4:4": ("HEIF", "RGB", {"chroma": 444}),
+    "HEIF alpha": ("HEIF", "RGBA", {}),
+    "HEIF alpha, 4:4:4": ("HEIF", "RGBA", {"chroma": 444}),
+}
+"""With `heif` as argument, which needs pillow-heif."""
+
 
 def picture(kind: str, size: tuple[int, int]) -> bytes:
     """A gradient, so that files are small and memory is all pixels."""
-    if kind == "HEIF":
+    if kind in HEIF_KINDS:
         import pillow_heif  # type: ignore[import-not-found,unused-ignore]
 
         pillow_heif.register_heif_opener()
     if kind == "JPEG in separate scans":
         return separate_scans(Image.linear_gradient("L").resize(size).convert("RGB"))
-    image_format, mode, options = KINDS.get(kind, ("HEIF", "RGB", {}))
+    image_format, mode, options = {**KINDS, **HEIF_KINDS}[kind]
     image = Image.linear_gradient("L").resize(size)
     converted = image.convert("I").convert("I;16") if mode == "I;16" else image.convert("RGB").convert(mode)
+    if kind.startswith("AVIF alpha"):
+        converted.putalpha(image)  # the encoder leaves out alpha that is opaque
     out = io.BytesIO()
     converted.save(out, image_format, **options)
     return out.getvalue()
@@ -77,7 +91,7 @@ def _render_standard_input() -> None:
 
 def main() -> None:
     """Print the table."""
-    kinds = [*KINDS, "HEIF"] if "heif" in sys.argv else list(KINDS)
+    kinds = [*KINDS, *HEIF_KINDS] if "heif" in sys.argv else list(KINDS)
     for kind in kinds:
         small, large = peak(picture(kind, SMALL)), peak(picture(kind, LARGE))
         pixels = LARGE[0] * LARGE[1] - SMALL[0] * SMALL[1]

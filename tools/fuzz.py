@@ -25,7 +25,8 @@ from pathlib import Path
 
 from image_pipeline.errors import RejectedError
 from image_pipeline.imaging import engine
-from image_pipeline.imaging.containers import chunks, heif, jpeg, tiff
+from image_pipeline.imaging.containers import chunks, jpeg, tiff
+from image_pipeline.imaging.containers.boxes import boxes
 from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import BrokenContainerError, Budget, Reader
@@ -124,7 +125,7 @@ def _spans(reader: Reader) -> Iterator[Span]:
     elif head[:4] == b"RIFF":
         yield from ((chunk.start - 8, chunk.end + chunk.length % 2) for chunk in chunks.riff_chunks(reader))
     elif head[4:8] == b"ftyp":
-        yield from _box_spans(reader, 0, reader.size)
+        yield from _box_spans(reader, 0)
     elif head[:2] in (b"II", b"MM"):
         yield from _entry_spans(reader)
 
@@ -133,12 +134,14 @@ _FULL_BOXES = frozenset({b"meta", b"iinf", b"iref"})
 _BOXES = frozenset({b"iprp", b"ipco", *_FULL_BOXES})
 
 
-def _box_spans(reader: Reader, start: int, end: int) -> Iterator[Span]:
-    for box in heif.boxes(reader, start, end):
-        yield box.start - 8, box.end
+def _box_spans(reader: Reader, offset: int) -> Iterator[Span]:
+    """Boxes in a part of the file that starts at `offset`."""
+    for box in boxes(reader):
+        yield offset + box.start, offset + box.end
         if box.kind in _BOXES:
             inner = {b"meta": 4, b"iinf": 6, b"iref": 4}.get(box.kind, 0)
-            yield from _box_spans(reader, box.start + inner, box.end)
+            start = offset + box.end - box.body.size + inner
+            yield from _box_spans(box.body.part(inner, box.body.size - inner), start)
 
 
 def _entry_spans(reader: Reader) -> Iterator[Span]:

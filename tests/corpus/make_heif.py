@@ -1,13 +1,17 @@
-"""Writes the HEIC files of the corpus: `pip install pillow-heif`, then `python -m tests.corpus.make_heif`.
+"""Writes the HEIC files and the deep AVIF files of the corpus.
 
-They are committed because the encoder is not among the test packages. The pictures are our own.
+`pip install pillow-heif pyvips pyvips-binary`, then `python -m tests.corpus.make_heif`. The files are committed because
+these encoders are not among the test packages. The pictures are our own.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PIL import Image
 
 from tests.corpus import HERE, UPSIDE_DOWN, exif, holed, noisy, quarters
+from tests.corpus.heif import HEVC_PARTS, PARTS, TILE
 
 
 def main() -> None:
@@ -26,6 +30,20 @@ def main() -> None:
     deep = b"".join(bytes((value, value)) for value in quarters().tobytes())
     heif = pillow_heif.from_bytes(mode="RGB;16", size=quarters().size, data=deep)
     heif.save(HERE / "deep.heic", quality=90, chroma=444)
+    for name, (colour, options) in HEVC_PARTS.items():
+        mode = "L" if isinstance(colour, int) else "RGB"
+        Image.new(mode, TILE, colour).save(PARTS / f"{name}.heic", "HEIF", quality=90, **options)
+    for bits, name, image in ((10, "deep-10", quarters()), (12, "deep-12", quarters()), (10, "deep-alpha", holed())):
+        deep_avif(image, bits, HERE / f"{name}.avif")
+
+
+def deep_avif(image: Image.Image, bits: int, path: Path) -> None:
+    """Write an AVIF of more than 8 bits."""
+    import pyvips
+
+    pixels = pyvips.Image.new_from_memory(image.tobytes(), *image.size, len(image.getbands()), "uchar")
+    deep = (pixels.cast("ushort") * 257).cast("ushort").copy(interpretation="rgb16")
+    deep.heifsave(str(path), compression="av1", bitdepth=bits, Q=90, subsample_mode="off", keep="none")
 
 
 if __name__ == "__main__":

@@ -1,37 +1,315 @@
-"""Boxes, headers and pixels of HEIF and AVIF."""
+"""Boxes, header and pixels of HEIF, and what AVIF shares with it."""
+
+import contextlib
+import io
+import struct
+import tracemalloc
+from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
-from image_pipeline.imaging.containers.heif import HeifItems, heif_items
-from image_pipeline.imaging.formats.heif import box_orientation
-from image_pipeline.imaging.reader import Reader
-from tests.corpus import quarters, saved
+from image_pipeline.errors import CorruptImageError, ImageTooLargeError, RejectedError
+from image_pipeline.imaging import engine, exif
+from image_pipeline.imaging.containers.exif import find_exif
+from image_pipeline.imaging.decode import decode
+from image_pipeline.imaging.decoders import heif_writer
+from image_pipeline.imaging.formats import heif as judge
+from image_pipeline.imaging.formats.admission import admit
+from image_pipeline.imaging.formats.header import Header
+from image_pipeline.imaging.formats.heif_picture import read_picture
+from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.reader import FIRST_BYTES, Budget, Reader
+from image_pipeline.imaging.recipes import Recipe
+from tests.corpus import HERE, SIZE, quarters, saved
+from tests.corpus import heif as corpus
+from tests.corpus.heif import HeifFile, av1, box, full, grid, hevc, ispe
+
+CASES = HERE / "cases"
+RED, GREEN, BLUE, GREY = (200, 30, 30), (30, 200, 30), (30, 30, 200), (128, 128, 128)
 
 
-def test_heif_items_name_the_primary_picture():
-    """Its type decides who decodes it."""
-    items = heif_items(Reader.of(saved(quarters(), "AVIF")))
-    assert items.primary_type == b"av01"
-    assert items.properties[b"ispe"][4:12] == bytes((0, 0, 0, 240, 0, 0, 0, 160))
+def admitted(data):
+    """The header."""
+    return admit(Reader.of(data), Limits())
+
+
+def rendered(data):
+    """The picture in its own size."""
+    (rendition,) = engine.render(data, [Recipe("t", 16_000, 16_000, formats=("png",))], Limits()).renditions
+    return Image.open(io.BytesIO(rendition.data)).convert("RGBA")
+
+
+def near(pixel, colour, most=6):
+    """Whether a pixel is opaque and of this colour."""
+    return max(abs(a - b) for a, b in zip(pixel, (*colour, 255), strict=True)) <= most
+
+
+# Cases ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("order", "turn", "axis", "orientation"),
+    ("name", "size", "colours"),
     [
-        ((b"irot", b"imir"), 1, 0, 5),
-        ((b"imir", b"irot"), 1, 0, 7),
-        ((b"irot", b"imir"), 1, 1, 7),
-        ((b"imir", b"irot"), 3, 0, 5),
-        ((b"imir", b"irot"), 2, 1, 4),
-        ((b"imir",), None, 1, 2),
-        ((b"irot",), 3, None, 6),
+        ("c1_50x40.heic", (50, 40), (RED, GREEN, BLUE, GREY)),
+        ("c3_crop_150x202.heic", (150, 202), (RED, RED, BLUE, BLUE)),
+        ("c4_crop_300x400.avif", (300, 400), (RED, RED, BLUE, BLUE)),
+        ("d1_p3.avif", (600, 400), ((220, 0, 6), (0, 204, 0), (29, 30, 207), GREY)),
     ],
 )
-def test_boxes_are_applied_in_their_order(order, turn, axis, orientation):
-    """Turning a mirrored picture is not mirroring a turned one (ISO/IEC 23008-12, 6.5.1)."""
-    items = HeifItems(order=order)
-    if turn is not None:
-        items.properties[b"irot"] = bytes((turn,))
-    if axis is not None:
-        items.properties[b"imir"] = bytes((axis,))
-    assert box_orientation(items) == orientation
+def test_pictures_are_cropped_and_in_srgb(name, size, colours):
+    """A crop is applied in AVIF and HEIF alike, without enlarging, and colours that only `nclx` names are converted."""
+    image = rendered((CASES / name).read_bytes())
+    assert image.size == size
+    places = [(across * size[0] // 8, down * size[1] // 8) for down in (1, 7) for across in (1, 7)]
+    assert all(near(image.getpixel(at), colour) for at, colour in zip(places, colours, strict=True))
+
+
+def test_a_tiny_picture_keeps_its_size():
+    """Coded as 64 × 64 and cropped to 10 × 10, it is not enlarged; heif-convert 1.15.1 gives the same pixels."""
+    image = rendered((CASES / "h2_size_10x10.heic").read_bytes())
+    assert image.size == (10, 10)
+    expected = {(1, 1): (188, 127, 124), (8, 1): (0, 71, 0), (1, 8): (24, 35, 125), (8, 8): (210, 181, 27)}
+    for at, colour in expected.items():
+        assert near(image.getpixel(at), colour)
+
+
+def test_a_frame_larger_than_the_header_says_is_rejected_unread():
+    """Its 8000 × 8000 pixels are never decoded: two kilobytes of the file decide."""
+    budget = Budget()
+    data = (CASES / "s4_ispe_is_not_the_frame.avif").read_bytes()
+    with pytest.raises(CorruptImageError, match="64 × 64 pixels, and its coded picture has 8000 × 8000"):
+        admit(Reader.of(data, budget), Limits())
+    assert Budget().bytes - budget.bytes < 2000
+
+
+# What is read ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("meta_last", [False, True])
+@pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
+def test_a_header_beside_30_mb_of_pixels_costs_few_requests(codec, meta_last):
+    """Some telephones write it behind the pixels: it is read where it is, and the pixels are not."""
+    filler = corpus.unit(15, bytes(30_000_000)) if codec == "AVIF" else corpus.nal(b"\x4e\1" + bytes(30_000_000))
+    tiles = corpus.four(codec)
+    tiles = (*tiles[:3], replace(tiles[3], data=tiles[3].data + filler))
+    data = HeifFile((grid(2, 2, *SIZE, (2, 3, 4, 5)), *tiles), brands=corpus.brands(codec), meta_last=meta_last).data
+    fetches = []
+
+    def fetch(start, length):
+        fetches.append(length)
+        return data[start : start + length]
+
+    header = admit(Reader.fetched(fetch, len(data)), Limits())
+    assert (header.width, header.height) == SIZE
+    assert len(fetches) <= 3
+    assert sum(fetches) <= 4 * FIRST_BYTES
+
+
+@pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
+def test_every_tile_is_looked_at_once_all_bytes_are_there(codec):
+    """A part of the file shows the first tile's head; before pixels are decoded, all are compared with their size."""
+    liar = av1((9, 9, 9), (480, 320)) if codec == "AVIF" else hevc()
+    liar = corpus.having(liar, ispe(120, 80))
+    if codec == "HEIC":
+        liar = replace(liar, data=corpus.nal(corpus.sequence_set(480, 320)) + liar.data)
+    tiles = (*corpus.four(codec)[:3], liar)
+    data = HeifFile((grid(2, 2, *SIZE, (2, 3, 4, 5)), *tiles), brands=corpus.brands(codec)).data
+    assert admit(Reader.fetched(lambda start, length: data[start : start + length], len(data)), Limits())
+    with pytest.raises(CorruptImageError, match="480 × 320"):
+        admitted(data)
+
+
+def rows(count, width):
+    """Rows of a table for items that do not exist."""
+    return [struct.pack(">HB", 2 + number % 60_000, width) + b"\1" * width for number in range(count)]
+
+
+def properties(*more, associations=b"\0\1\2\x81\2"):
+    """An `iprp` box for `one_av1` with more properties."""
+    known = box(b"ipco", *av1().properties, *more)
+    return {b"iprp": box(b"iprp", known, corpus.associations(associations))}
+
+
+def plain(**changes):
+    """A file of one red picture."""
+    return HeifFile((av1(),), **changes).data
+
+
+def references(count, targets):
+    """An `iref` box whose entries have many targets."""
+    numbers = struct.pack(f">H{targets}H", targets, *[1] * targets)
+    entries = (box(b"auxl", struct.pack(">H", 2 + number) + numbers) for number in range(count))
+    return {b"iref": full(b"iref", *entries)}
+
+
+def infe(number):
+    """An entry of the table of items."""
+    return full(b"infe", struct.pack(">HH", number, 0), b"av01\0", version=2)
+
+
+FLOODS = {
+    "items": lambda: plain(instead={b"iinf": full(b"iinf", b"\xff\xff", *map(infe, range(1, 60_000)))}),
+    "empty items": lambda: plain(instead={b"iinf": full(b"iinf", b"\xff\xff", infe(1), box(b"infe") * 400_000)}),
+    "properties": lambda: plain(instead=properties(box(b"free") * 65_000)),
+    "many properties": lambda: plain(instead=properties(box(b"free") * 400_000)),
+    "associations with one": lambda: plain(
+        instead={
+            b"iprp": box(
+                b"iprp",
+                box(b"ipco", *av1().properties, box(b"free", bytes(3_600_000))),
+                corpus.associations(b"\0\1\xff\x81\2" + b"\3" * 253, *rows(500, 255)),
+            )
+        }
+    ),
+    "rows of associations": lambda: plain(
+        instead={
+            b"iprp": box(
+                b"iprp",
+                box(b"ipco", *av1().properties),
+                corpus.associations(b"\0\1\2\x81\2", *rows(60_000, 0) * 16),
+            )
+        }
+    ),
+    "tables of associations": lambda: plain(more_in_iprp=corpus.associations() * 200_000),
+    "references": lambda: plain(instead=references(60_000, 1)),
+    "references to many": lambda: plain(instead=references(30, 60_000)),
+    "places": lambda: plain(
+        instead={
+            b"iloc": full(
+                b"iloc",
+                b"\x44\x40\xff\xff",
+                *(struct.pack(">HHHIHII", number, 0, 0, 0, 1, 0, 9) for number in range(65_535)),
+                version=1,
+            )
+        }
+    ),
+    "extents": lambda: plain(
+        instead={
+            b"iloc": full(
+                b"iloc",
+                b"\x44\x40\0\1" + struct.pack(">HHHIH", 1, 0, 0, 0, 65_535) + struct.pack(">II", 0, 1) * 65_535,
+                version=1,
+            )
+        }
+    ),
+    "tiles": lambda: (
+        HeifFile((grid(128, 256, 256 * 120, 128 * 80, tuple(range(2, 32_770))), *[av1()] * 32_768), meta_last=True).data
+    ),
+    "copies": lambda: (
+        HeifFile(
+            (
+                *(corpus.Item(b"iden", b"", (ispe(120, 80),), ((b"dimg", (number,)),)) for number in range(2, 3000)),
+                av1(),
+            )
+        ).data
+    ),
+    "overlays of each other": lambda: (
+        HeifFile(
+            (
+                corpus.overlay((120, 80), ((0, 0),) * 1000, (2,) * 1000),
+                corpus.overlay((120, 80), ((0, 0),) * 1000, (3,) * 1000),
+                hevc(),
+            ),
+            brands=corpus.HEIC,
+        ).data
+    ),
+    "boxes before": lambda: plain(before=box(b"free") * 500_000),
+    "boxes behind": lambda: plain(after=box(b"free") * 500_000),
+    "tracks": lambda: plain(after=box(b"moov", box(b"trak", box(b"tkhd", bytes(90))) * 40_000)),
+    "NAL units": lambda: HeifFile((replace(hevc(), data=corpus.nal(b"\x4e\1\0") * 500_000),), brands=corpus.HEIC).data,
+    "OBUs": lambda: HeifFile((replace(av1(), data=corpus.unit(15, b"") * 1_000_000),)).data,
+    "frames": lambda: HeifFile((replace(corpus.moving_av1(), data=corpus.moving_av1().data * 50_000),)).data,
+    "parameter sets": lambda: (
+        HeifFile(
+            (
+                corpus.having(
+                    hevc(), box(b"hvcC", bytes(21), b"\3\xff", (b"\x21\xff\xff" + b"\0\4\x42\1\1\1" * 65_535) * 10)
+                ),
+            ),
+            brands=corpus.HEIC,
+        ).data
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_floods_cost_no_more_than_the_budget(name):
+    """Memory follows the budget of the file, whatever its tables repeat or point at: here with a tenth of both."""
+    data = FLOODS[name]()
+    admitted(corpus.tiled("HEIC").data)  # what is loaded once does not count
+    tracemalloc.start()
+    with contextlib.suppress(RejectedError):
+        admit(Reader.of(data, Budget(reads=5_000, bytes=400_000)), Limits())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 600_000
+
+
+def test_a_large_grid_is_within_the_budget():
+    """A thousand tiles, more than any telephone writes, are admitted, described and decoded on one budget."""
+    tile = hevc()
+    items = (grid(25, 40, 40 * 120, 25 * 80, tuple(range(2, 1002))), *[tile] * 1000)
+    reader = Reader.of(HeifFile(items, brands=corpus.HEIC).data)
+    assert admit(reader, Limits()).width == 4800
+    assert exif.read(reader).make is None
+    assert heif_writer.write(read_picture(reader).item)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["turned-6.heic", "alpha.heic", "deep-alpha.avif", "grid", "sequence"]), st.data())
+def test_no_damage_breaks_more_than_the_file(name, data):
+    """Flipped bytes and cuts give a header or a rejection, never another error."""
+    sources = {"grid": lambda: corpus.tiled("AVIF").data, "sequence": corpus.sequence}
+    damaged = bytearray(sources[name]() if name in sources else corpus.whole(name))
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, min(1500, len(damaged)) - 1))] = data.draw(st.integers(0, 255))
+    del damaged[data.draw(st.integers(len(damaged) // 2, len(damaged))) :]
+    with contextlib.suppress(RejectedError):
+        admitted(bytes(damaged))
+        find_exif(Reader.of(bytes(damaged)))
+
+
+def test_another_size_is_not_decoded():
+    """A decoder that finds another size than was admitted does not start."""
+    reader = Reader.of((HERE / "turned-1.heic").read_bytes())
+    assert decode(reader, admit(reader, Limits())).image.size == SIZE
+    with pytest.raises(CorruptImageError, match="240 × 160"):
+        decode(reader, Header("HEIF", 24, 16, "RGB"))
+
+
+def test_many_slices_are_too_much_work(monkeypatch):
+    """Each slice of an HEVC picture may decode all of it again."""
+    data = hevc().data
+    again = bytearray(data)
+    again[6] &= 0x7F  # not the first slice of a picture
+    item = replace(hevc(), data=data + bytes(again) * 20)
+    file = HeifFile((item,), brands=corpus.HEIC).data
+    monkeypatch.setattr(judge, "_MOST_SLICED_PIXELS", 22 * 120 * 80)
+    assert admitted(file)
+    monkeypatch.setattr(judge, "_MOST_SLICED_PIXELS", 20 * 120 * 80)
+    with pytest.raises(ImageTooLargeError, match="21 slices"):
+        admitted(file)
+
+
+# Metadata -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", [b"\0\0\0\0", b"\0\0\0\6Exif\0\0", b"\0\0\0\0Exif\0\0"])
+def test_exif_is_that_of_the_primary_picture(start):
+    """Also where another picture has EXIF before it, and whether or not the block has JPEG's marker."""
+    make = b"II*\0\x08\0\0\0" + b"\1\0\x0f\x01\2\0\4\0\0\0Cam\0" + bytes(4)
+    other = corpus.Item(b"Exif", b"\0\0\0\0" + make.replace(b"Cam", b"Not"), references=((b"cdsc", (2,)),))
+    own = corpus.exif_item(start + make)
+    data = HeifFile((av1(), av1((0, 0, 255)), other, own)).data
+    assert exif.read(Reader.of(data)).make == "Cam"
+
+
+def test_orientation_is_that_of_the_boxes():
+    """EXIF's own value is ignored, as ISO/IEC 23008-12 wants it."""
+    data = saved(quarters(), "AVIF")
+    block = b"\0\0\0\0II*\0\x08\0\0\0\1\0\x12\x01\3\0\1\0\0\0\6\0\0\0" + bytes(4)
+    file = HeifFile((corpus.av1_of(quarters()), corpus.exif_item(block)))
+    assert admitted(file.data).orientation == admitted(data).orientation == 1

@@ -9,7 +9,7 @@ def test_no_damage_gets_through():
     """Damaged files, the same each time, end as renditions or rejections."""
     figures = fuzz(seconds=60, seed=20_261_121, most=300)
     assert [(seed, what) for seed, what, _ in figures.wrong] == []
-    assert figures.ends["rendered"] > 20
+    assert figures.ends["rendered"] > 10
     assert figures.ends["CorruptImageError"] > 50
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from image_pipeline.imaging.containers.chunks import png_chunks, riff_chunks
 from image_pipeline.imaging.containers.exif import find_exif
-from image_pipeline.imaging.containers.heif import heif_items
+from image_pipeline.imaging.containers.heif import main_boxes
 from image_pipeline.imaging.containers.jpeg import segments
 from image_pipeline.imaging.containers.tiff import Tiff
 from image_pipeline.imaging.reader import (
@@ -99,7 +99,7 @@ def test_no_damage_breaks_more_than_the_file(case, data):
         lambda: list(segments(Reader.of(damaged))),
         lambda: list(png_chunks(Reader.of(damaged))),
         lambda: list(riff_chunks(Reader.of(damaged))),
-        lambda: heif_items(Reader.of(damaged)),
+        lambda: main_boxes(Reader.of(damaged)),
         lambda: Tiff(Reader.of(damaged)).directory(Tiff(Reader.of(damaged)).first),
         lambda: find_exif(Reader.of(damaged)),
     ):

@@ -6,8 +6,10 @@ each byte is paid for from one budget for the file, whichever parsers read it, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, TypeVar
 
 FIRST_BYTES = 64 * 1024
@@ -70,13 +72,15 @@ class Budget:
 class Reader:
     """A file, or a part of one, read through its budget."""
 
-    def __init__(self, window: _Windows | _Memory, start: int, size: int, budget: Budget) -> None:
+    __slots__ = ("_parsed", "_start", "_window", "budget", "size")  # there may be thousands of parts
+
+    def __init__(self, window: _Window, start: int, size: int, budget: Budget) -> None:
         self._window = window
         self._start = start
         self.size = size
         """Bytes of the file or part, also when not all of them exist."""
         self.budget = budget
-        self._parsed: dict[Callable[[Reader], Any], Any] = {}
+        self._parsed: dict[Callable[[Reader], Any], Any] | None = None
 
     @classmethod
     def of(cls, data: bytes, budget: Budget | None = None) -> Reader:
@@ -98,7 +102,7 @@ class Reader:
     @property
     def in_memory(self) -> bool:
         """Whether all bytes are at hand, so that `data` gives them."""
-        return isinstance(self._window, _Memory)
+        return self._window.in_memory
 
     @property
     def data(self) -> bytes:
@@ -134,6 +138,8 @@ class Reader:
 
     def once(self, parse: Callable[[Reader], T]) -> T:
         """Result of `parse` for this file; admission, metadata and decoder share it and pay for it once."""
+        if self._parsed is None:
+            self._parsed = {}
         if parse not in self._parsed:
             self._parsed[parse] = parse(self)
         return self._parsed[parse]  # type: ignore[no-any-return]
@@ -142,8 +148,23 @@ class Reader:
         """A part as a reader of its own, on the same budget; nothing is read yet."""
         return Reader(self._window, self._start + at, min(count, max(0, self.size - at)), self.budget)
 
+    def joined(self, extents: Sequence[tuple[int, int]]) -> Reader:
+        """Several parts, each (start, length), as one reader on the same budget; nothing is read or copied yet.
+
+        Raises:
+            CutOffError: one of them ends after this reader.
+        """
+        if any(start + length > self.size for start, length in extents):
+            raise CutOffError("it is cut off")
+        if len(extents) == 1:
+            return self.part(*extents[0])
+        moved = [(self._start + start, length) for start, length in extents]
+        return Reader(_Joined(self._window, moved), 0, sum(length for _, length in moved), self.budget)
+
 
 class _Memory:
+    in_memory = True
+
     def __init__(self, data: bytes) -> None:
         self.data = data
 
@@ -151,8 +172,32 @@ class _Memory:
         return self.data[start : start + count]
 
 
+class _Joined:
+    """Parts of a file, one after another."""
+
+    def __init__(self, window: _Window, extents: Sequence[tuple[int, int]]) -> None:
+        self.in_memory: bool = window.in_memory
+        self._window = window
+        self._extents = extents
+        self._ends = list(accumulate(length for _, length in extents))
+
+    def read(self, start: int, count: int) -> bytes:
+        pieces = []
+        for index in range(bisect_right(self._ends, start), len(self._extents)):
+            at, length = self._extents[index]
+            skipped = start - (self._ends[index] - length)
+            wanted = min(count, length - skipped)
+            pieces.append(self._window.read(at + skipped, wanted))
+            start, count = start + wanted, count - wanted
+            if count == 0 or len(pieces[-1]) < wanted:
+                break
+        return b"".join(pieces)
+
+
 class _Windows:
     """Fetched parts of a file: its beginning, and the few that were needed last."""
+
+    in_memory = False
 
     def __init__(self, fetch: Fetch, size: int, budget: Budget) -> None:
         self._fetch = fetch
@@ -178,3 +223,6 @@ class _Windows:
         first, *recent = self._windows or [loaded]
         self._windows = [first, *recent[-(_WINDOWS - 1) :], loaded] if self._windows else [loaded]
         return loaded
+
+
+_Window = _Memory | _Joined | _Windows

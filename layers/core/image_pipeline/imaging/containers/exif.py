@@ -46,10 +46,12 @@ def _in_webp(reader: Reader) -> Reader | None:
 
 
 def _in_boxes(reader: Reader) -> Reader | None:
-    location = heif_items(reader).exif
-    if location is None:
+    items = heif_items(reader)
+    block = items.exif() if items is not None else None
+    if block is None:
         return None
-    block = reader.part(*location)
     # ISO/IEC 23008-12 A.2.1: four bytes say how far after them the TIFF header starts.
     skipped = 4 + block.number(0, 4)
+    if block.up_to(skipped, 6) == b"Exif\x00\x00":
+        skipped += 6
     return block.part(skipped, block.size - skipped)

@@ -1,188 +1,324 @@
-"""Boxes of ISO base media files and the items of HEIF and AVIF (ISO/IEC 14496-12 and 23008-12)."""
+"""Items of HEIF and AVIF: what the `meta` box says about them (ISO/IEC 14496-12, 8.11, and 23008-12).
+
+Tables are walked once, which notices duplicates, and remembered as places. An entry is read when it is asked for, so
+that a table of thousands of items costs no more than what is used of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from image_pipeline.errors import UnsupportedFormatError
+from image_pipeline.imaging.containers.boxes import Box, boxes, children
 from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Reader
 
+_IN_META = frozenset({b"hdlr", b"pitm", b"iinf", b"iloc", b"iprp", b"iref", b"idat", b"meta"})
+_REFERENCES = (b"dimg", b"auxl", b"prem", b"cdsc")
+_MOST_TABLES = 8
+"""`ipma` boxes of a file; there are four combinations of version and flags, each of which may have one."""
+_ALL, _ONE_ROW = 4096, 32
+"""Bytes of a table that are read at once: where all of it is walked, and for one entry."""
+_MEMORY = 100
+"""Bytes that remembering an entry takes, which are paid for like bytes that are read."""
+_MAIN = frozenset({b"meta", b"moov", b"mini"})
+_IN_FILE, _IN_IDAT, _IN_ITEM = 0, 1, 2
 
-@dataclass(frozen=True)
-class Box:
-    """One box: `kind`, and the payload between `start` and `end`."""
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """One property of an item, for example its size."""
 
     kind: bytes
-    start: int
-    end: int
+    """Four letters."""
+    body: Reader
+    """What follows the box's size and kind."""
+    essential: bool
+    """Whether a reader that does not understand the property must not show the item."""
 
 
-def boxes(reader: Reader, start: int, end: int) -> Iterator[Box]:
-    """Boxes between two offsets whose head lies inside the file.
-
-    Raises:
-        BrokenContainerError
-    """
-    at = start
-    while at + 8 <= min(end, reader.size):
-        size, head = reader.number(at, 4), 8
-        kind = reader.take(at + 4, 4)
-        if size == 1:
-            size, head = reader.number(at + 8, 8), 16
-        elif size == 0:
-            size = end - at
-        if size < head or at + size > end:
-            raise BrokenContainerError(f"box {kind!r} of {size} bytes at byte {at}")
-        yield Box(kind, at + head, at + size)
-        at += size
-
-
-@dataclass
 class HeifItems:
-    """What the `meta` box says about the primary picture and its EXIF."""
+    """The items of a file.
 
-    primary_type: bytes = b""
-    """`av01`, `hvc1`, `grid` …"""
-    types: frozenset[bytes] = frozenset()
-    """Of all items."""
-    properties: dict[bytes, bytes] = field(default_factory=dict)
-    """Payloads of the primary picture's properties, by box type."""
-    order: tuple[bytes, ...] = ()
-    """Types of the properties in the order they apply."""
-    alpha: bool = False
-    exif: tuple[int, int] | None = None
-    """Start and length in the file."""
+    Args:
+        reader: the file.
+        meta: the body of its `meta` box.
+
+    Raises:
+        BrokenContainerError: at construction and by every method, when the tables are cut off or contradict themselves.
+    """
+
+    def __init__(self, reader: Reader, meta: Reader) -> None:
+        self._reader = reader
+        tables = children(meta, 4, _IN_META)
+        if b"meta" in tables:
+            raise BrokenContainerError("it has two meta boxes")
+        if b"hdlr" in tables and tables[b"hdlr"].body.take(8, 4) != b"pict":
+            raise BrokenContainerError("its meta box is not about pictures")
+        self.primary = _primary(tables.get(b"pitm"))
+        """Number of the primary item; None where the file names none."""
+        self.kinds = _kinds(tables.get(b"iinf"))
+        """Four letters by item."""
+        self._iref = tables[b"iref"].body if b"iref" in tables else None
+        self._number_bytes = 4 if self._iref is not None and self._iref.number(0, 1) else 2
+        self._references = _references(self._iref, self._number_bytes)
+        self._locations = _Locations(tables.get(b"iloc"))
+        self._idat = tables[b"idat"].body if b"idat" in tables else None
+        self._properties = _Properties(tables.get(b"iprp"))
+        self._auxiliaries: dict[int, list[int]] | None = None
+
+    def targets(self, kind: bytes, item: int) -> Iterator[int]:
+        """The items that an item refers to by a kind of reference, in their order."""
+        start = self._references[kind].get(item)
+        if start is None or self._iref is None:
+            return
+        entry, width = next(boxes(self._iref, start)).body, self._number_bytes
+        numbers = entry.take(width + 2, width * entry.number(width, 2))
+        for at in range(0, len(numbers), width):
+            yield int.from_bytes(numbers[at : at + width], "big")
+
+    def auxiliaries(self, item: int) -> list[int]:
+        """The items that are auxiliary pictures of an item, for example its alpha."""
+        if self._auxiliaries is None:
+            self._auxiliaries = {}
+            for source in self._references[b"auxl"]:
+                for target in self.targets(b"auxl", source):
+                    self._reader.budget.spend(2 * _MEMORY)
+                    self._auxiliaries.setdefault(target, []).append(source)
+        return self._auxiliaries.get(item, [])
+
+    def properties(self, item: int) -> tuple[Property, ...]:
+        """The properties of an item in the order in which they apply."""
+        return tuple(self._properties.of(item))
+
+    def data(self, item: int) -> Reader:
+        """The bytes of an item.
+
+        Raises:
+            UnsupportedFormatError: they are a part of another item.
+        """
+        method, extents = self._locations.of(item)
+        if method == _IN_ITEM:
+            raise UnsupportedFormatError(
+                f"Item {item} of the file is a part of another item (construction method 2), which is not supported.",
+                "Export the picture again as JPEG, PNG or plain HEIC or AVIF and upload it.",
+            )
+        source = self._reader if method == _IN_FILE else self._idat
+        if method not in (_IN_FILE, _IN_IDAT) or source is None:
+            raise BrokenContainerError(f"item {item} is nowhere")
+        if len(extents) == 1 and extents[0][1] == 0:  # ISO/IEC 14496-12, 8.11.3: to the end
+            extents = [(extents[0][0], max(0, source.size - extents[0][0]))]
+        if sum(length for _, length in extents) > source.size:
+            raise BrokenContainerError(f"item {item} repeats the same bytes")
+        return source.joined(extents)
+
+    def exif(self) -> Reader | None:
+        """The Exif item of the primary picture, else the first one; None where there is none that can be read."""
+        items = [item for item, kind in self.kinds.items() if kind == b"Exif"]
+        try:
+            own = (item for item in items if self.primary in tuple(self.targets(b"cdsc", item)))
+            item = next(own, items[0] if items else None)
+            return None if item is None else self.data(item)
+        except (BrokenContainerError, UnsupportedFormatError):
+            return None
 
 
-def heif_items(reader: Reader) -> HeifItems:
-    """Read the `meta` box.
+def heif_items(reader: Reader) -> HeifItems | None:
+    """The items of a file; None where it has no `meta` box.
 
     Raises:
         BrokenContainerError
     """
-    meta = next((box for box in boxes(reader, 0, reader.size) if box.kind == b"meta"), None)
-    if meta is None:
-        raise BrokenContainerError("no meta box")
-    try:
-        return _items(reader, meta)
-    except IndexError as error:
-        raise CutOffError("its meta box is cut off") from error
+    return reader.once(_items)
 
 
-def _items(reader: Reader, meta: Box) -> HeifItems:
-    parts = {box.kind: box for box in boxes(reader, meta.start + 4, meta.end)}
-    types: dict[int, bytes] = {}
-    primary = _primary_id(reader, parts.get(b"pitm"))
-    if b"iinf" in parts:
-        types = dict(_item_types(reader, parts[b"iinf"]))
-    items = HeifItems(primary_type=types.get(primary, b""), types=frozenset(types.values()))
-    if b"iprp" in parts:
-        _properties(reader, parts[b"iprp"], primary, items)
-    exif_id = next((item for item, kind in types.items() if kind == b"Exif"), None)
-    if exif_id is not None and b"iloc" in parts:
-        items.exif = _location(reader, parts[b"iloc"], exif_id)
-    return items
+def _items(reader: Reader) -> HeifItems | None:
+    meta = main_boxes(reader).get(b"meta")
+    return None if meta is None else HeifItems(reader, meta)
 
 
-def _primary_id(reader: Reader, box: Box | None) -> int:
-    if box is None:
-        return -1
-    version = reader.number(box.start, 1)
-    return reader.number(box.start + 4, 4 if version else 2)
+def main_boxes(reader: Reader) -> dict[bytes, Reader]:
+    """The bodies of the boxes `meta`, `moov` and `mini` of a file, as far as it has them.
 
+    A file that is elsewhere is read up to the `mdat` box behind its `meta` box; one that is in memory is read to its
+    end, to notice a second `meta` box. What stands behind the boxes is ignored.
 
-def _item_types(reader: Reader, box: Box) -> Iterator[tuple[int, bytes]]:
-    first = box.start + (6 if reader.number(box.start, 1) == 0 else 8)
-    for entry in boxes(reader, first, box.end):
-        if entry.kind != b"infe":
-            continue
-        data = reader.take(entry.start, entry.end - entry.start)
-        wide = 4 if data[0] >= 3 else 2
-        kind, words = b"", data[4 + wide + 2 :]
-        if data[0] >= 2:
-            kind, words = words[:4], words[4:]
-            yield int.from_bytes(data[4 : 4 + wide], "big"), kind
-        _check_words(kind, words)
-
-
-def _check_words(kind: bytes, words: bytes) -> None:
-    """Look at an item's type, and at its name and content type where it has one.
-
-    pi_heif 1.4.0 makes Python text of them unchecked, and bytes that are not UTF-8 end the process.
+    Raises:
+        BrokenContainerError: there are two of a kind, or none before the file is cut off.
     """
-    if not kind.isascii():
-        raise BrokenContainerError(f"an item of the type {kind!r}")
-    if kind in (b"", b"mime"):
-        try:
-            words.decode()
-        except UnicodeDecodeError as error:
-            raise BrokenContainerError(f"an item with the words {words[:80]!r}, which are not UTF-8") from error
+    return reader.once(_main_boxes)
 
 
-def _properties(reader: Reader, box: Box, primary: int, items: HeifItems) -> None:
-    parts = {part.kind: part for part in boxes(reader, box.start, box.end)}
-    if b"ipco" not in parts or b"ipma" not in parts:
-        return
-    known = list(boxes(reader, parts[b"ipco"].start, parts[b"ipco"].end))
-    for prop in known:
-        if prop.kind == b"auxC":
-            name = reader.take(prop.start, min(256, prop.end - prop.start))
-            items.alpha = items.alpha or b":alpha" in name or b"auxid:1" in name
-    order = []
-    for index in _associations(reader, parts[b"ipma"], primary):
-        if 1 <= index <= len(known):
-            prop = known[index - 1]
-            order.append(prop.kind)
-            items.properties.setdefault(prop.kind, reader.take(prop.start, prop.end - prop.start))
-    items.order = tuple(order)
+def _main_boxes(reader: Reader) -> dict[bytes, Reader]:
+    found: dict[bytes, Reader] = {}
+    try:
+        for box in boxes(reader):
+            if box.kind in found:
+                raise BrokenContainerError(f"it has two {box.kind.decode('latin-1')} boxes")
+            if box.kind in _MAIN:
+                found[box.kind] = box.body
+            elif box.kind == b"mdat" and b"meta" in found and not reader.in_memory:
+                break
+    except CutOffError:
+        if not found:
+            raise
+    return found
 
 
-def _associations(reader: Reader, box: Box, item: int) -> Iterator[int]:
-    data = reader.take(box.start, box.end - box.start)
-    version, flags = data[0], data[3]
-    id_bytes, index_bytes = (4 if version else 2), (2 if flags & 1 else 1)
-    at = 8
-    for _ in range(int.from_bytes(data[4:8], "big")):
-        if at >= len(data):
+def _primary(box: Box | None) -> int | None:
+    if box is None:
+        return None
+    return box.body.number(4, 4 if box.body.number(0, 1) else 2)
+
+
+def _kinds(box: Box | None) -> dict[int, bytes]:
+    if box is None:
+        return {}
+    kinds: dict[int, bytes] = {}
+    for entry in boxes(box.body, 6 if box.body.number(0, 1) == 0 else 8):
+        head = entry.body.up_to(0, 14)
+        if entry.kind != b"infe" or head[:1] < b"\2":  # an older version is not of pictures
+            continue
+        number_end = 6 if head[0] == 2 else 8
+        item, kind = int.from_bytes(head[4:number_end], "big"), head[number_end + 2 : number_end + 6]
+        if item in kinds:
+            raise BrokenContainerError(f"it has two items with the number {item}")
+        kinds[item] = kind
+    return kinds
+
+
+def _references(table: Reader | None, width: int) -> dict[bytes, dict[int, int]]:
+    """Where in an `iref` box each reference is, by its kind and by the number of the item that refers."""
+    rows: dict[bytes, dict[int, int]] = {kind: {} for kind in _REFERENCES}
+    for entry in boxes(table, 4) if table is not None else ():
+        if entry.kind not in rows:
+            continue
+        source = entry.body.number(0, width)
+        if source in rows[entry.kind]:
+            raise BrokenContainerError(f"item {source} has two {entry.kind.decode()} references")
+        rows[entry.kind][source] = entry.start
+    return rows
+
+
+class _Cursor:
+    """Numbers of a table, one after another, fetched from it in pieces."""
+
+    def __init__(self, table: Reader, at: int, ahead: int) -> None:
+        self._table = table
+        self._ahead = ahead
+        self._piece, self._start = b"", at
+        self.at = at
+
+    def number(self, width: int) -> int:
+        """The next unsigned integer of so many bytes."""
+        first = self.at - self._start
+        if first < 0 or first + width > len(self._piece):
+            self._piece, self._start, first = self._table.up_to(self.at, self._ahead), self.at, 0
+            if width > len(self._piece):
+                raise CutOffError("a table of its items is cut off")
+        self.at += width
+        return int.from_bytes(self._piece[first : first + width], "big")
+
+
+class _Locations:
+    """The `iloc` box."""
+
+    def __init__(self, box: Box | None) -> None:
+        self._rows: dict[int, int] = {}
+        if box is None:
             return
-        this = int.from_bytes(data[at : at + id_bytes], "big")
-        count = data[at + id_bytes]
-        at += id_bytes + 1
-        for _ in range(count):
-            if this == item:
-                essential = 0x8000 if index_bytes == 2 else 0x80
-                yield int.from_bytes(data[at : at + index_bytes], "big") & ~essential
-            at += index_bytes
+        self._table = box.body
+        cursor = _Cursor(self._table, 0, _ALL)
+        self._version = cursor.number(4) >> 24
+        sizes = cursor.number(2)
+        self._offset_bytes, self._length_bytes, self._base_bytes = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
+        self._index_bytes = sizes & 15 if self._version else 0
+        id_bytes = 4 if self._version == 2 else 2
+        for _ in range(cursor.number(id_bytes)):
+            self._table.budget.spend(_MEMORY)
+            item = cursor.number(id_bytes)
+            if item in self._rows:
+                raise BrokenContainerError(f"item {item} is in two places")
+            self._rows[item] = cursor.at
+            self._head(cursor)
+            extents = cursor.number(2)
+            cursor.at += extents * (self._index_bytes + self._offset_bytes + self._length_bytes)
+
+    def _head(self, cursor: _Cursor) -> tuple[int, int]:
+        """(construction method, base offset), which stand before the count of extents."""
+        method = cursor.number(2) & 15 if self._version else _IN_FILE
+        cursor.number(2)  # a reference to another file, which every reader of pictures ignores
+        return method, cursor.number(self._base_bytes)
+
+    def of(self, item: int) -> tuple[int, list[tuple[int, int]]]:
+        """(construction method, [(start, length) of each extent])."""
+        if item not in self._rows:
+            raise BrokenContainerError(f"item {item} is nowhere")
+        cursor = _Cursor(self._table, self._rows[item], _ONE_ROW)
+        method, base = self._head(cursor)
+        extents = []
+        for _ in range(cursor.number(2)):
+            self._table.budget.spend(0)
+            cursor.number(self._index_bytes)
+            start = base + cursor.number(self._offset_bytes)
+            extents.append((start, cursor.number(self._length_bytes)))
+        return method, extents
 
 
-def _location(reader: Reader, box: Box, item: int) -> tuple[int, int] | None:
-    """First extent of an item that lies in the file itself (construction method 0)."""
-    data = reader.take(box.start, box.end - box.start)
-    version = data[0]
-    offset_bytes, length_bytes = data[4] >> 4, data[4] & 15
-    base_bytes, index_bytes = data[5] >> 4, data[5] & 15 if version else 0
-    id_bytes = 4 if version == 2 else 2
-    at = 6
-    count = int.from_bytes(data[at : at + id_bytes], "big")
-    at += id_bytes
-    for _ in range(count):
-        if at >= len(data):
-            return None
-        this = int.from_bytes(data[at : at + id_bytes], "big")
-        at += id_bytes
-        method = 0
-        if version:
-            method = data[at + 1] & 15
-            at += 2
-        at += 2
-        base = int.from_bytes(data[at : at + base_bytes], "big")
-        at += base_bytes
-        extents = int.from_bytes(data[at : at + 2], "big")
-        at += 2
-        if this == item and extents and method == 0:
-            at += index_bytes
-            offset = int.from_bytes(data[at : at + offset_bytes], "big")
-            length = int.from_bytes(data[at + offset_bytes : at + offset_bytes + length_bytes], "big")
-            return base + offset, length
-        at += extents * (index_bytes + offset_bytes + length_bytes)
-    return None
+class _Properties:
+    """The `iprp` box: properties, and which item has which."""
+
+    def __init__(self, box: Box | None) -> None:
+        self._tables: list[tuple[Reader, int, dict[int, int]]] = []
+        """(body, bytes of an association, offset of the row by item) of each `ipma` box."""
+        self._starts: list[int] = []
+        """Where each property starts in the `ipco` box."""
+        self._read: dict[int, Box] = {}
+        """The properties that were asked for, by number, so that items share them."""
+        if box is None:
+            return
+        known = children(box.body, 0, frozenset({b"ipco"}))
+        if b"ipco" in known:
+            self._known = known[b"ipco"].body
+            self._starts = [each.start for each in boxes(self._known)]
+        for part in boxes(box.body):
+            if part.kind == b"ipma":
+                self._add(part.body)
+
+    def _add(self, body: Reader) -> None:
+        """Note the rows of one `ipma` box; a file may have several, each for other items."""
+        if len(self._tables) == _MOST_TABLES:
+            raise BrokenContainerError(f"it has more than {_MOST_TABLES} ipma boxes")
+        cursor = _Cursor(body, 0, _ALL)
+        head = cursor.number(4)
+        id_bytes, index_bytes = 4 if head >> 24 else 2, 2 if head & 1 else 1
+        rows: dict[int, int] = {}
+        self._tables.append((body, index_bytes, rows))
+        for _ in range(cursor.number(4)):
+            body.budget.spend(_MEMORY)
+            item = cursor.number(id_bytes)
+            if any(item in known for *_, known in self._tables):
+                raise BrokenContainerError(f"the properties of item {item} are listed twice")
+            rows[item] = cursor.at
+            count = cursor.number(1)
+            cursor.at += count * index_bytes
+
+    def of(self, item: int) -> Iterator[Property]:
+        for body, index_bytes, rows in self._tables:
+            if item not in rows:
+                continue
+            essential_bit = 0x8000 if index_bytes == 2 else 0x80
+            cursor = _Cursor(body, rows[item], _ONE_ROW)
+            for _ in range(cursor.number(1)):
+                association = cursor.number(index_bytes)
+                index = association & ~essential_bit
+                if index:  # 0 stands for no property
+                    box = self._property(index)
+                    yield Property(box.kind, box.body, bool(association & essential_bit))
+
+    def _property(self, index: int) -> Box:
+        if index > len(self._starts):
+            raise BrokenContainerError(f"an item has property {index} of {len(self._starts)}")
+        if index not in self._read:
+            self._read[index] = next(boxes(self._known, self._starts[index - 1]))
+        return self._read[index]

@@ -1,4 +1,4 @@
-"""AVIF → pixels of its primary picture."""
+"""AVIF → pixels of its primary picture, by libavif."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import io
 
 from PIL.AvifImagePlugin import AvifImageFile
 
+from image_pipeline.imaging.decoders import heif_writer
+from image_pipeline.imaging.decoders.heif_pixels import check_sizes, pixels_of
 from image_pipeline.imaging.formats.header import Header
-from image_pipeline.imaging.pixels import Pixels, check_size, reducible
+from image_pipeline.imaging.formats.heif_picture import read_picture
+from image_pipeline.imaging.pixels import Pixels
 from image_pipeline.imaging.reader import Reader
 
 
 def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
-    """Decode the first frame; see `decode.decode`."""
-    opened = AvifImageFile(io.BytesIO(reader.data))
-    check_size(opened.size, header)
+    """Decode the primary picture; see `decode.decode`."""
+    picture = read_picture(reader)
+    opened = AvifImageFile(io.BytesIO(heif_writer.write(picture.item)))
+    check_sizes(opened.size, picture, header)
     opened.load()
-    image, warnings = reducible(opened)
-    return Pixels(image, (0, 0, *image.size), header.orientation, opened.info.get("icc_profile") or b"", warnings)
+    return pixels_of(opened, picture, header)

@@ -6,8 +6,11 @@ import io
 from importlib import import_module
 from typing import Any
 
+from image_pipeline.imaging.decoders import heif_writer
+from image_pipeline.imaging.decoders.heif_pixels import check_sizes, pixels_of
 from image_pipeline.imaging.formats.header import Header
-from image_pipeline.imaging.pixels import Pixels, check_size, reducible
+from image_pipeline.imaging.formats.heif_picture import read_picture
+from image_pipeline.imaging.pixels import Pixels
 from image_pipeline.imaging.reader import Reader
 
 
@@ -15,8 +18,8 @@ def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
     """Decode the primary picture; see `decode.decode`."""
     heif: Any = import_module("pi_heif")
     heif.options.THUMBNAILS = heif.options.DEPTH_IMAGES = heif.options.AUX_IMAGES = False
-    opened = heif.HeifImageFile(io.BytesIO(reader.data))
-    check_size(opened.size, header, upright=True)
+    picture = read_picture(reader)
+    opened = heif.HeifImageFile(io.BytesIO(heif_writer.write(picture.item)))
+    check_sizes(opened.size, picture, header)
     opened.load()
-    image, warnings = reducible(opened)
-    return Pixels(image, (0, 0, *image.size), 1, opened.info.get("icc_profile") or b"", warnings)
+    return pixels_of(opened, picture, header)

@@ -45,6 +45,8 @@ class Header:
     """Pixels that the decoder holds where these are more than the displayed ones; 0: as many."""
     least_bytes: int = 0
     """The least that the file can have if it holds all of its pixels, in bytes."""
+    copied_bytes: int = 0
+    """Bytes of the file that are copied for the decoder, because it must not see the rest."""
 
     @property
     def content_type(self) -> str:
@@ -78,7 +80,7 @@ class Header:
         """Bytes that decoding takes at its peak when renditions have at most this side in pixels."""
         pixels = max(self.coded_pixels, self.width * self.height)
         if self.format != "JPEG":
-            return int(pixels * self.bytes_per_pixel)
+            return int(pixels * self.bytes_per_pixel) + self.copied_bytes
         scale = draft_scale(max(self.width, self.height) / rendition_side, self.camera)
         coefficients = int(pixels * self.sampling * 2) if self.several_scans else 0
         return coefficients + 8 * pixels // scale**2

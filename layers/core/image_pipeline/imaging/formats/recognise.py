@@ -78,7 +78,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 _BRANDS = {
     b"avif": "AVIF", b"avis": "AVIF",
     b"heic": "HEIF", b"heix": "HEIF", b"heim": "HEIF", b"heis": "HEIF", b"hevc": "HEIF", b"hevx": "HEIF",
-    b"mif1": "HEIF", b"msf1": "HEIF", b"mif2": "HEIF",
+    b"mif1": "HEIF", b"msf1": "HEIF", b"mif2": "HEIF", b"mif3": "HEIF",
     b"qt  ": "QuickTime video", b"crx ": "camera raw (CR3)", b"jxl ": "JPEG XL", b"jp2 ": "JPEG 2000",
     b"M4A ": "MPEG-4 audio", b"M4V ": "MP4 video", b"3gp4": "3GP video", b"3gp5": "3GP video",
 }  # fmt: skip
@@ -143,7 +143,8 @@ def _is_tga(head: bytes) -> bool:
 
 def _brand(head: bytes) -> str:
     length = min(int.from_bytes(head[:4], "big"), 256)
-    brands = [head[8:12], *(head[at : at + 4] for at in range(16, length, 4))]
+    minor = 12 if head[8:12] == b"mif3" else 16  # its "minor version" is a brand, too
+    brands = [head[8:12], *(head[at : at + 4] for at in range(minor, length, 4))]
     if b"avif" in brands or b"avis" in brands:
         return "AVIF"
     return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), "MP4 video")

@@ -1,0 +1,119 @@
+"""Heads of HEVC pictures (ITU-T H.265, 7.3) inside items (ISO/IEC 14496-15, 8.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from image_pipeline.imaging.containers.bits import Bits
+from image_pipeline.imaging.reader import BrokenContainerError, Reader
+
+_SPS = 33
+_LAST_SLICE = 31
+_MOST_SPS = 512
+"""Bytes of a sequence parameter set that are looked at; its size and depth are within the first 200."""
+_CHROMA = {0: 0, 1: 0.5, 2: 1, 3: 2}
+"""Samples of both colour differences per pixel, by chroma_format_idc."""
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """What a sequence parameter set says."""
+
+    size: tuple[int, int]
+    """(width, height) in pixels, inside the conformance window."""
+    bits: int
+    """Of luma."""
+    chroma: float
+    """Samples of both colour differences per pixel: 0 for grey, 0.5 for 4:2:0, 1 for 4:2:2, 2 for 4:4:4."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The `hvcC` property of an item."""
+
+    sequences: tuple[Sequence, ...]
+    length_bytes: int
+    """Bytes of the length before every NAL unit of the item."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """The coded data of an item."""
+
+    sequences: tuple[Sequence, ...]
+    """Further sequence parameter sets; usually none."""
+    slices: int
+
+
+def configuration(body: Reader) -> Configuration:
+    """Read the body of an `hvcC` box.
+
+    Raises:
+        BrokenContainerError
+    """
+    sequences = []
+    head = body.take(21, 2)
+    at = 23
+    for _ in range(head[1]):
+        array = body.take(at, 3)
+        at += 3
+        for _ in range(int.from_bytes(array[1:], "big")):
+            length = body.number(at, 2)
+            if array[0] & 63 == _SPS:
+                sequences.append(_sequence(body.joined([(at + 2, length)])))
+            at += 2 + length
+    return Configuration(tuple(sequences), (head[0] & 3) + 1)
+
+
+def content(data: Reader, length_bytes: int) -> Content:
+    """Walk the NAL units of an item, which must hold one picture.
+
+    Raises:
+        BrokenContainerError: it holds none or several, or a NAL unit is cut off.
+    """
+    sequences = []
+    at = pictures = slices = 0
+    while at + length_bytes + 3 <= data.size:
+        head = data.take(at, length_bytes + 3)
+        length = int.from_bytes(head[:length_bytes], "big")
+        kind, layer = head[-3] >> 1 & 63, (head[-3] & 1) << 5 | head[-2] >> 3
+        unit = data.joined([(at + length_bytes, length)])
+        if layer == 0 and kind <= _LAST_SLICE:
+            slices += 1
+            pictures += head[-1] >> 7  # first_slice_segment_in_pic_flag
+        elif layer == 0 and kind == _SPS:
+            sequences.append(_sequence(unit))
+        at += length_bytes + length
+    if pictures != 1:
+        raise BrokenContainerError(f"an item holds {pictures} coded pictures")
+    return Content(tuple(sequences), slices)
+
+
+def _sequence(unit: Reader) -> Sequence:
+    """Read a sequence parameter set NAL unit up to its bit depth (7.3.2.2.1)."""
+    # The bytes that keep start codes out of the data are removed (7.3.1.1).
+    bits = Bits(unit.up_to(2, _MOST_SPS).replace(b"\0\0\3", b"\0\0"))
+    bits.take(4)
+    layers = bits.take(3)
+    bits.take(1)
+    _skip_profile(bits, layers)
+    bits.exponential()
+    chroma = bits.exponential()
+    if chroma == 3:
+        bits.take(1)
+    width, height = bits.exponential(), bits.exponential()
+    if bits.take():
+        left, right, top, bottom = (bits.exponential() for _ in range(4))
+        width -= (left + right) * (2 if chroma in (1, 2) else 1)
+        height -= (top + bottom) * (2 if chroma == 1 else 1)
+    return Sequence((width, height), 8 + bits.exponential(), _CHROMA.get(chroma, 2))
+
+
+def _skip_profile(bits: Bits, layers: int) -> None:
+    """profile_tier_level(), 7.3.3."""
+    bits.take(96)
+    present = [(bits.take(), bits.take()) for _ in range(layers)]
+    if layers:
+        bits.take(2 * (8 - layers))
+    for profile, level in present:
+        bits.take(88 * profile + 8 * level)

@@ -1,0 +1,62 @@
+"""What AVIF and HEIF have in common once their pixels are decoded: the crop, and the colours that the boxes name."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from image_pipeline.errors import CorruptImageError
+from image_pipeline.imaging.cicp import cicp_profile
+from image_pipeline.imaging.containers import av1
+from image_pipeline.imaging.formats.header import Header
+from image_pipeline.imaging.formats.heif_picture import AV1, Picture
+from image_pipeline.imaging.pixels import Pixels, check_size, reducible
+
+
+def check_sizes(size: tuple[int, int], picture: Picture, header: Header) -> None:
+    """Compare the size that a decoder has found with the admitted one, which may be that of a part of it.
+
+    Raises:
+        CorruptImageError: the sizes differ.
+    """
+    check_size((picture.placement.width, picture.placement.height), header)
+    if size != picture.item.size:
+        said, found = (f"{width} × {height}" for width, height in (picture.item.size, size))
+        raise CorruptImageError(
+            f"The {header.format} contradicts itself: its boxes say {said} pixels, its data {found}.",
+            "Export the picture again and upload it.",
+        )
+
+
+def pixels_of(decoded: Image.Image, picture: Picture, header: Header) -> Pixels:
+    """Crop what a decoder has made of `heif_writer.write(picture.item)`, and name its colours.
+
+    Raises:
+        CorruptImageError: it has another size than was judged.
+    """
+    check_sizes(decoded.size, picture, header)
+    plain = decoded._new(decoded.im)  # the pixels alone: the opened file would keep the decoder's planes, too
+    image, warnings = reducible(plain)
+    if picture.placement.box != (0, 0, *image.size):
+        image = image.crop(picture.placement.box)
+    profile = _profile(picture, grey=image.mode == "L")
+    return Pixels(image, (0, 0, *image.size), header.orientation, profile, warnings)
+
+
+def _profile(picture: Picture, grey: bool) -> bytes:
+    """The ICC profile, else one for the code points in the boxes, else for those in the AV1 data; empty for sRGB.
+
+    A grid without colours of its own has those of its tiles.
+    """
+    first = next(picture.item.coded())
+    colours = dict(picture.item.colours()) or dict(first.colours())
+    for kind in (b"prof", b"rICC"):
+        if kind in colours:
+            return colours[kind].data
+    if b"nclx" in colours:
+        body = colours[b"nclx"]
+        code_points = body.number(0, 2), body.number(2, 2)
+    elif first.kind == AV1:
+        code_points = av1.frames_in(first.data).sequence.colours
+    else:
+        return b""
+    return cicp_profile(*code_points, grey=grey) or b""

@@ -1,0 +1,70 @@
+"""image_pipeline.imaging.formats.heif_picture"""
+
+import pytest
+
+from image_pipeline.errors import UnsupportedFormatError
+from image_pipeline.imaging.formats.heif_picture import read_picture
+from image_pipeline.imaging.reader import BrokenContainerError, Reader
+from tests.corpus import SIZE
+from tests.corpus import heif as corpus
+from tests.corpus.heif import HeifFile, Item, av1, clap, grid, irot, ispe
+
+
+def read(*items, **changes):
+    """The picture of a file of these items."""
+    return read_picture(Reader.of(HeifFile(items, **changes).data))
+
+
+def test_the_primary_item_is_the_picture():
+    """Whatever else is in the file, before or behind it."""
+    other = av1((9, 9, 9), (64, 64))
+    assert read(other, av1(), other, primary=2).item.size == (120, 80)
+
+
+def test_a_sequence_besides_is_counted_and_not_shown():
+    """The primary item represents it."""
+    picture = read_picture(Reader.of(corpus.sequence()))
+    assert (picture.item.number, picture.frames, picture.codec) == (1, 3, b"av01")
+    assert read_picture(Reader.of(corpus.sequence(b"meta"))).item.size == SIZE
+
+
+def test_a_broken_sequence_does_not_cost_the_picture():
+    """Its tables matter only where there is no primary item."""
+    assert read_picture(Reader.of(corpus.sequence(b"stsd"))).frames == 1
+    with pytest.raises(UnsupportedFormatError, match="video"):
+        read_picture(Reader.of(corpus.sequence(b"stsd", b"pitm")))
+
+
+def test_tiles_and_their_alpha_belong_to_the_picture():
+    """In the order of the grid."""
+    item = read_picture(Reader.of(corpus.tiles_with_alpha("AVIF").data)).item
+    assert [part.number for part in item.coded()] == [2, 3, 4, 5]
+    assert [part.number for part in item.alphas()] == [6, 7, 8, 9]
+    assert item.transparent
+
+
+def test_steps_of_copies_come_after_those_of_the_copied():
+    """A copy shows what the copied item shows."""
+    copy = Item(b"iden", b"", (ispe(60, 80), irot(1)), ((b"dimg", (2,)),))
+    placement = read(copy, av1().having(clap(60, 80, 0, 0, (120, 80)))).placement
+    assert (placement.box, placement.orientation) == ((0, 0, 60, 80), 8)
+
+
+@pytest.mark.parametrize("targets", [(), (2, 2), (1,)])
+def test_a_copy_is_of_one_item(targets):
+    """Not of none, of two, or of itself."""
+    with pytest.raises((BrokenContainerError, UnsupportedFormatError)):
+        read(Item(b"iden", b"", (ispe(120, 80),), ((b"dimg", targets),)), av1())
+
+
+def test_descriptions_need_not_be_understood():
+    """Light levels and texts for people change nothing that is shown, even where they are called essential."""
+    described = corpus.box(b"clli", bytes(4))
+    assert read(corpus.replace(av1().having(described), essential=(*corpus.ESSENTIAL, b"clli"))).item.size == (120, 80)
+
+
+def test_a_large_grid_says_its_size_in_four_bytes():
+    """The first bit of its flags."""
+    item = grid(1, 1, 120, 80, (2,))
+    data = b"\0\1\0\0" + (120).to_bytes(4, "big") + (80).to_bytes(4, "big")
+    assert read(corpus.replace(item, data=data), av1()).item.size == (120, 80)

@@ -1,0 +1,86 @@
+"""image_pipeline.imaging.decoders.heif_pixels"""
+
+from dataclasses import replace
+
+import pytest
+
+from image_pipeline.imaging.colour import ADOBE_RGB, BT2020, DISPLAY_P3, matrix_profile
+from tests.corpus import heif as corpus
+from tests.corpus.heif import HeifFile, av1, grid, hevc, nclx
+from tests.unit.imaging.test_colour import exact
+from tests.unit.imaging.test_heif import admitted, near, rendered
+
+RED = (200, 30, 30)
+
+
+@pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
+def test_premultiplied_colours_are_divided(codec):
+    """Half transparent red is stored dark where colours are multiplied by alpha, and is red again."""
+    dark, half = (av1((128, 0, 0)), av1(128)) if codec == "AVIF" else (hevc("dark"), hevc("half"))
+    dark = replace(dark, references=((b"prem", (2,)),))
+    image = rendered(HeifFile((dark, corpus.alpha_of(1, half)), brands=corpus.brands(codec)).data)
+    red, green, blue, alpha = image.getpixel((60, 40))
+    assert (red > 245, green < 10, blue < 10, abs(alpha - 128) < 4) == (True,) * 4
+
+
+def test_other_auxiliary_pictures_are_not_alpha():
+    """Depth and gain maps are left alone, whatever their size."""
+    depth = replace(
+        av1(9, (64, 64)).having(corpus.auxc(b"urn:mpeg:hevc:2015:auxid:2\0")), references=((b"auxl", (1,)),)
+    )
+    header = admitted(HeifFile((av1(), depth)).data)
+    assert (header.mode, header.width) == ("RGB", 120)
+
+
+def coloured(codec, *colr):
+    """A picture of RED with these colour properties."""
+    item = av1(RED) if codec == "AVIF" else hevc("subsampled")
+    return HeifFile((corpus.having(item, *colr),), brands=corpus.brands(codec)).data
+
+
+@pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
+@pytest.mark.parametrize(
+    ("code_points", "space"),
+    [((12, 13), (DISPLAY_P3, None)), ((9, 14), (BT2020, None)), ((9, 13), (BT2020, None)), ((1, 13), None)],
+)
+def test_code_points_become_srgb(codec, code_points, space):
+    """Primaries and curve that only the `nclx` box names are those of an ICC profile in its place."""
+    expected = RED if space is None else [round(min(255, max(0, each))) for each in exact(RED, *space)]
+    assert near(rendered(coloured(codec, nclx(*code_points))).getpixel((60, 40)), expected)
+
+
+@pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
+@pytest.mark.parametrize("icc_first", [False, True])
+def test_an_icc_profile_wins(codec, icc_first):
+    """Where a picture has both, code points say only how it is coded (ISO/IEC 23008-12, 6.5.5)."""
+    both = [nclx(12, 13), corpus.icc(matrix_profile(ADOBE_RGB, 563 / 256))]
+    item = av1(RED) if codec == "AVIF" else hevc("subsampled")
+    item = replace(corpus.having(item, nclx(1, 13)), properties=tuple(p for p in item.properties if p[4:8] != b"colr"))
+    item = item.having(*(reversed(both) if icc_first else both))
+    image = rendered(HeifFile((item,), brands=corpus.brands(codec)).data)
+    expected = [round(min(255, max(0, each))) for each in exact(RED, ADOBE_RGB, 563 / 256)]
+    assert near(image.getpixel((60, 40)), expected)
+
+
+@pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
+def test_a_grid_may_have_the_colours_of_its_tiles(codec):
+    """Some writers say it of the tiles alone."""
+    tile = corpus.having(av1(RED) if codec == "AVIF" else hevc("subsampled"), nclx(12, 13))
+    data = HeifFile((grid(1, 2, 240, 80, (2, 3)), tile, tile), brands=corpus.brands(codec)).data
+    assert near(rendered(data).getpixel((60, 40)), (220, 0, 6))
+
+
+@pytest.mark.parametrize("name", ["subsampled", "limited", "identity"])
+def test_ranges_and_matrices_are_the_decoders_business(name):
+    """Limited range, RGB as it is, and 4:2:0 give the same red."""
+    assert near(rendered(HeifFile((hevc(name),), brands=corpus.HEIC).data).getpixel((60, 40)), RED)
+
+
+@pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
+def test_grey_pictures_have_curves(codec):
+    """Primaries change nothing, a linear curve does."""
+    item = av1(128) if codec == "AVIF" else hevc("half")
+    for code_points, expected in {(12, 13): 128, (12, 8): 188}.items():
+        data = HeifFile((corpus.having(item, nclx(*code_points)),), brands=corpus.brands(codec)).data
+        assert admitted(data).mode == "L"
+        assert near(rendered(data).getpixel((60, 40)), (expected,) * 3, 3)

@@ -1,0 +1,39 @@
+"""image_pipeline.imaging.decoders.heif_writer"""
+
+import pytest
+
+from image_pipeline.imaging.containers.boxes import boxes
+from image_pipeline.imaging.decoders import heif_writer
+from image_pipeline.imaging.formats.heif_picture import read_picture
+from image_pipeline.imaging.reader import Reader
+from tests.corpus import SIZE
+from tests.corpus import heif as corpus
+from tests.corpus.heif import HeifFile, grid
+from tests.unit.imaging.test_heif import admitted, near, rendered
+
+
+@pytest.mark.parametrize("entry", corpus.ODD_ITEMS.values(), ids=corpus.ODD_ITEMS.keys())
+def test_the_decoder_gets_the_picture_alone(entry):
+    """Names, metadata and properties that decoding does not need stay away from C code."""
+    written = heif_writer.write(read_picture(Reader.of(corpus.with_item(entry))).item)
+    assert entry[8:] not in written
+    assert b"Exif" not in written
+    assert [each.kind for each in boxes(Reader.of(written))] == [b"ftyp", b"meta", b"mdat"]
+
+
+def test_cropping_and_turning_are_not_left_to_the_decoder():
+    """They are done once, in the same way for both decoders."""
+    data = HeifFile((grid(2, 2, *SIZE, (2, 3, 4, 5), corpus.irot(1), corpus.imir(0)), *corpus.four("HEIC"))).data
+    picture = read_picture(Reader.of(data))
+    assert picture.placement.orientation != 1
+    written = heif_writer.write(picture.item)
+    assert not any(kind in written for kind in (b"irot", b"imir", b"clap"))
+
+
+def test_shared_tiles_are_copied_for_each_use_and_counted(monkeypatch):
+    """Tiles may share their bytes; the copies that the decoder gets are part of the predicted memory."""
+    tile = corpus.four("AVIF")[0]
+    data = HeifFile((grid(2, 2, *SIZE, (2, 2, 2, 2)), tile)).data
+    assert admitted(data).copied_bytes == 2 * 4 * len(tile.data)
+    image = rendered(data)
+    assert all(near(image.getpixel(at), (255, 0, 0)) for at in ((5, 5), (235, 5), (5, 155), (235, 155)))
