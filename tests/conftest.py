@@ -41,10 +41,18 @@ hypothesis.settings.register_profile("any speed", deadline=None)  # a slow machi
 hypothesis.settings.load_profile("any speed")
 
 
+HEAVY = (
+    pytest.mark.skipif("HEAVY" not in os.environ, reason="takes long; `make test-all` runs it"),
+    pytest.mark.timeout(3600),
+)
+"""Marks of a test that takes too long for every change."""
+
+
 def heavy(test: Any) -> Any:
     """Mark a test that takes too long for every change."""
-    skip = pytest.mark.skipif("HEAVY" not in os.environ, reason="takes long; `make test-all` runs it")
-    return skip(pytest.mark.timeout(3600)(test))
+    for mark in HEAVY:
+        test = mark(test)
+    return test
 
 
 @pytest.hookimpl(wrapper=True)

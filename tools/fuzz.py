@@ -124,10 +124,28 @@ def _spans(reader: Reader) -> Iterator[Span]:
         yield from ((chunk.start - 8, chunk.end + 4) for chunk in chunks.png_chunks(reader))
     elif head[:4] == b"RIFF":
         yield from ((chunk.start - 8, chunk.end + chunk.length % 2) for chunk in chunks.riff_chunks(reader))
+    elif head[:4] == b"GIF8":
+        yield from _block_spans(reader)
     elif head[4:8] == b"ftyp":
         yield from _box_spans(reader, 0)
     elif head[:2] in (b"II", b"MM"):
         yield from _entry_spans(reader)
+
+
+def _block_spans(reader: Reader) -> Iterator[Span]:
+    at = 13 + _table_length(reader.number(10, 1))
+    yield 13, at
+    while (kind := reader.number(at, 1)) in (0x21, 0x2C):
+        start = at
+        at += 2 if kind == 0x21 else 11 + _table_length(reader.number(at + 9, 1))
+        while length := reader.number(at, 1):
+            at += 1 + length
+        at += 1
+        yield start, at
+
+
+def _table_length(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 _FULL_BOXES = frozenset({b"meta", b"iinf", b"iref"})

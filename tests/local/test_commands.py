@@ -28,7 +28,7 @@ from local import cli
 from local.pipeline import ROOT, StartError
 from local.show import Display, JsonLines, Words
 from local.watch import Entered
-from tests.conftest import heavy
+from tests.conftest import HEAVY
 from tests.interruptions import interrupted
 from tests.pictures import photo
 
@@ -211,8 +211,8 @@ MOMENTS = {
     [
         *(pytest.param(*moment, 1, id=name) for name, moment in MOMENTS.items()),
         pytest.param(*MOMENTS["starting the server"], 2, id="starting the server, and again"),
-        pytest.param(*MOMENTS["fetching a rendition"], 2, id="fetching a rendition, and again", marks=heavy),
-        *(pytest.param("import", "", times, id=f"imports, {times} times", marks=heavy) for times in (2, 10, 100)),
+        pytest.param(*MOMENTS["fetching a rendition"], 2, id="fetching a rendition, and again", marks=HEAVY),
+        *(pytest.param("import", "", times, id=f"imports, {times} times", marks=HEAVY) for times in (2, 10, 100)),
     ],
 )
 def test_ctrl_c_ends_a_command_at_any_moment(tmp_path, event, text, times):

@@ -39,6 +39,7 @@ from tests.corpus.pngs import (
     chunk,
     data,
     header,
+    key,
     png,
     rows,
 )
@@ -173,6 +174,16 @@ def test_a_palette_that_is_too_short():
     assert pixels(file).image.tobytes() == bytes((1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0))
 
 
+@pytest.mark.parametrize("kind", [GREY, RGB])
+def test_a_transparent_colour_of_16_bits_is_compared_in_full(kind):
+    """Neighbours that differ in either byte, or in one sample, are opaque."""
+    wanted = (0x1234, 0x5678, 0x9ABC)[: CHANNELS[kind]]
+    others = [(wanted[0] ^ 1, *wanted[1:]), (wanted[0] ^ 0x100, *wanted[1:]), (*wanted[:-1], wanted[-1] ^ 0x8000)]
+    colours = [wanted, *others, wanted]
+    file = png(header((5, 1), 16, kind), key(*wanted), data(rows((5, 1), 16, lambda x, _: colours[x])))
+    assert pixels(file).image.getchannel("A").tobytes() == b"\0\xff\xff\xff\0"
+
+
 def test_unused_bits_of_a_transparent_colour_do_not_count():
     """Section 11.3.1.1: decoders mask them."""
     file = png(header((4, 1), 2, GREY), chunk(b"tRNS", b"\x12\x36"), data(b"\0\x1b"))
@@ -264,6 +275,8 @@ def test_a_damaged_transparency_is_left_out_with_a_warning():
 
 ROWS = rows((8, 8), 8, QUARTERS)
 PACKED = zlib.compress(ROWS)
+STORED_DATA, MORE = zlib.compress(ROWS, 0), zlib.compress(ROWS * 2, 0)
+DAMAGED = MORE[:20] + bytes((MORE[20] ^ 1,)) + MORE[21:]
 
 INCOMPLETE = {
     "no rows": data(b""),
@@ -274,6 +287,9 @@ INCOMPLETE = {
     "an unknown filter": data(b"\5" + ROWS[1:]),
     "a wrong sum of the data": chunk(b"IDAT", PACKED[:-1] + bytes((PACKED[-1] ^ 1,))),
     "a wrong sum in a chunk of its own": chunk(b"IDAT", PACKED[:-4]) + chunk(b"IDAT", b"oops"),
+    "a wrong sum of stored data in a chunk of its own": chunk(b"IDAT", STORED_DATA[:-4]) + chunk(b"IDAT", b"oops"),
+    "damage before more rows than there are": chunk(b"IDAT", DAMAGED, checksum=1),
+    "data that goes on after its last chunk, which is damaged": chunk(b"IDAT", MORE[:-9], checksum=1),
     "another chunk between the data": (
         chunk(b"IDAT", PACKED[:20]) + chunk(b"tEXt", b"a\0b") + chunk(b"IDAT", PACKED[20:])
     ),
@@ -290,12 +306,14 @@ def test_missing_or_damaged_pixels_are_rejected(what, interlaced):
     assert "stream" not in caught.value.message
 
 
-def test_missing_passes_are_rejected():
+@pytest.mark.parametrize("size", [(8, 8), (7, 5), (5, 2), (3, 1), (1, 3), (8, 7)], ids=str)
+def test_missing_passes_are_rejected(size):
     """A preview of an interlaced picture is not the picture."""
-    whole_data = rows((8, 8), 8, QUARTERS, interlaced=True)
-    for length in (25, len(whole_data) - 25):
+    whole_data = rows(size, 8, QUARTERS, interlaced=True)
+    last_columns = size[0] // 2 if size[1] == 1 else size[0]
+    for length in (4, len(whole_data) - 1 - 3 * last_columns):
         with pytest.raises(CorruptImageError):
-            pixels(png(header((8, 8), 8, RGB, True), data(whole_data[:length])))
+            pixels(png(header(size, 8, RGB, True), data(whole_data[:length])))
 
 
 COMPLETE = {
