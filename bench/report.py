@@ -65,7 +65,7 @@ def tables(results: Results) -> str:
     used = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     lines = [
         f"Measured {results['date']} on {results['machine']} cores, medians of {results['rounds']} interleaved rounds; "
-        f"{used}.",
+        f"load average {results['load']['before']} before and {results['load']['after']} after; {used}.",
         "",
         "| target (worst picture of the group) | at most | measured | |",
         "|---|---|---|---|",
@@ -82,6 +82,11 @@ def tables(results: Results) -> str:
         results,
         "SSIM · PSNR in dB against Lanczos from full size, mean of the five sizes",
         lambda e, _: f"{e['ssim']:.4f} · {e['psnr']:.1f}" if "ssim" in e else "",
+    )
+    lines += _table(
+        results,
+        "The same at 1600 px alone",
+        lambda e, _: f"{e['ssim_largest']:.4f} · {e['psnr_largest']:.1f}" if "ssim_largest" in e else "",
     )
     base = {name: each["tutorial"] for name, each in results["pictures"].items()}
     lines += ["", "Tutorial, CPU ms: " + ", ".join(f"{name} {each['cpu'] * 1000:.0f}" for name, each in base.items())]

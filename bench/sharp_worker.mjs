@@ -14,7 +14,8 @@ async function oneDecode(data) {
   const { data: base, info } = await sharp(data)
     .rotate().resize(fit(SIZES[0])).flatten({ background: "white" }).raw().toBuffer({ resolveWithObject: true });
   const raw = { raw: { width: info.width, height: info.height, channels: info.channels } };
-  return Promise.all(SIZES.map((side) => sharp(base, raw).resize(fit(side)).jpeg({ quality: 80 }).toBuffer()));
+  const jpeg = { quality: 80, optimiseCoding: false }; // as libvips and Pillow do by default
+  return Promise.all(SIZES.map((side) => sharp(base, raw).resize(fit(side)).jpeg(jpeg).toBuffer()));
 }
 
 const job = process.argv[2] === "idiomatic" ? idiomatic : oneDecode;

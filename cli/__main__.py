@@ -1,15 +1,32 @@
-"""`python -m cli`: see `cli.commands`."""
+"""The command line's entry, also as `python -m cli`; the commands are in `cli.commands`."""
 
 import sys
-from pathlib import Path
 
-# The core is a layer; here it is found where it is written.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "core"))
+from local.interruption import INTERRUPTED, leave_on_ctrl_c, raise_on_ctrl_c
+
+
+def main() -> int:
+    """Run a command.
+
+    Returns:
+        The exit code.
+    """
+    leave_on_ctrl_c()
+    from cli.commands import main as run
+
+    try:
+        raise_on_ctrl_c()
+        return run()
+    except KeyboardInterrupt:  # before the command has begun
+        return INTERRUPTED
+    finally:
+        leave_on_ctrl_c()
+
 
 if __name__ == "__main__":
-    try:
-        from cli.commands import main
+    leave_on_ctrl_c()
+    from pathlib import Path
 
-        sys.exit(main())
-    except KeyboardInterrupt:  # before the command has begun
-        sys.exit(130)
+    # The core is a layer; here it is found where it is written.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "core"))
+    sys.exit(main())

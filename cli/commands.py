@@ -120,6 +120,9 @@ def _pictures(commands: Any) -> None:
     completion.of_files(paths)
     sub.add_argument("--to", type=names.folder, default="uploads/", metavar="FOLDER", help="a folder below uploads/")
     sub.add_argument("--jobs", type=names.number, default=8, help="how many files at a time (default %(default)s)")
+    sub.add_argument(
+        "--follow-links", action="store_true", help="upload what symbolic links lead to; else they are left out"
+    )
     sub.add_argument("--no-overwrite", action="store_true", help="leave alone what is there under the same name")
     sub.add_argument("--wait", "--watch", action="store_true", help="follow every upload to its outcome")
     _add_timeout(sub)

@@ -48,7 +48,7 @@ def upload(stack: Stack, options: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
-    files, left_out = find(options.paths, options.to)
+    files, left_out = find(options.paths, options.to, follow_links=options.follow_links)
     report = _JsonLines() if options.json else _Words()
     for each in left_out:
         report.left_out(each)

@@ -1,24 +1,11 @@
 """`python -m local`: see `local.cli`."""
 
-import os
-import signal
 import sys
 
-INTERRUPTED = 130
-
-
-def _leave(*_: object) -> None:
-    os._exit(INTERRUPTED)
-
-
-def _leave_on_ctrl_c() -> None:
-    """End at once on Ctrl-C: there is nothing to clean up, and a half-imported module would end in a traceback."""
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # a shell's background job is not meant by Ctrl-C
-        signal.signal(signal.SIGINT, _leave)
-
+from local.interruption import leave_on_ctrl_c
 
 if __name__ == "__main__":
-    _leave_on_ctrl_c()
+    leave_on_ctrl_c()
     from pathlib import Path
 
     # The core is a layer; on this machine it is found where it is written.
@@ -26,5 +13,5 @@ if __name__ == "__main__":
     from local.cli import main
 
     code = main()
-    _leave_on_ctrl_c()
+    leave_on_ctrl_c()
     sys.exit(code)

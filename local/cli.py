@@ -15,6 +15,7 @@ from typing import Any
 from image_pipeline.api import apikeys
 from image_pipeline.errors import SettingsError
 from image_pipeline.imaging import recipes
+from local.interruption import INTERRUPTED, is_heeded, raise_on_ctrl_c
 from local.lock import AlreadyRunningError, Lock
 from local.pipeline import ROOT, Pipeline, StartError
 from local.samples import Sample, own, samples
@@ -28,7 +29,7 @@ PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.05
 _STOP = threading.Event()
 
-OK, FAILED, USAGE, CANNOT_START, INTERRUPTED = 0, 1, 2, 3, 130
+OK, FAILED, USAGE, CANNOT_START = 0, 1, 2, 3
 _EXIT_CODES = """
 exit codes: 0 all is well · 1 a picture, a function or a deletion did not come out as it should ·
 2 wrong arguments · 3 it cannot start (port in use, second copy, tool missing) · 130 interrupted
@@ -56,10 +57,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _handle_interruptions() -> None:
-    sys.unraisablehook = _keep_quiet
     with contextlib.suppress(ValueError):  # only the main thread may
+        raise_on_ctrl_c()
         for each in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(each) != signal.SIG_IGN:  # a shell's background job is not meant by Ctrl-C
+            if is_heeded(each):
                 signal.signal(each, _interrupt)
 
 
@@ -69,12 +70,6 @@ def _interrupt(*_: object) -> None:
         os._exit(INTERRUPTED)
     _STOP.set()  # Python drops an exception that meets it inside a callback of its own
     raise KeyboardInterrupt
-
-
-def _keep_quiet(dropped: Any) -> None:
-    """Print no traceback of an interruption that Python has dropped: `_STOP` knows of it."""
-    if not isinstance(dropped.exc_value, KeyboardInterrupt):
-        sys.__unraisablehook__(dropped)
 
 
 def _nap(seconds: float) -> None:

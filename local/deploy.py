@@ -239,6 +239,8 @@ def _function(template: Template, resource: Resource, layers: dict[str, Path]) -
     properties = template.resolve({name: value for name, value in raw.items() if name != "Code"})
     variables = properties.get("Environment", {}).get("Variables", {})
     name = template.refs[resource.logical_id]
+    logging = properties.get("LoggingConfig", {})
+    log_format = logging.get("LogFormat", "Text")
     return Function(
         logical_id=resource.logical_id,
         name=name,
@@ -253,7 +255,9 @@ def _function(template: Template, resource: Resource, layers: dict[str, Path]) -
         environment={
             key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in variables.items()
         },
-        log_group=properties.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}"),
+        log_group=logging.get("LogGroup", f"/aws/lambda/{name}"),
+        log_format=log_format,
+        log_level=logging.get("ApplicationLogLevel", "INFO") if log_format == "JSON" else "",
     )
 
 

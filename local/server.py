@@ -85,6 +85,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         endpoint,
         events,
         executions,
+        forms,
         jsonata,
         listing,
         service_tasks,
@@ -107,6 +108,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     endpoint.install()
     jsonata.install()
     events.install()
+    forms.install()
     listing.install()
     sqs.install()
     stepfunctions.install(configuration.wait_scale)

@@ -52,6 +52,9 @@ class Function:
     """Mebibytes."""
     environment: Mapping[str, str]
     log_group: str
+    log_format: str = "Text"
+    log_level: str = ""
+    """The least severity that Lambda keeps of the function's log; only known for the format JSON."""
 
 
 @dataclass(frozen=True)
@@ -352,6 +355,8 @@ def _environment(function: Function, common: Mapping[str, str], tmp: str) -> dic
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_FORMAT": function.log_format,
+        **({"AWS_LAMBDA_LOG_LEVEL": function.log_level} if function.log_level else {}),
         "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
         "AWS_LAMBDA_LOG_STREAM_NAME": f"[$LATEST]{uuid.uuid4().hex}",
         **common,

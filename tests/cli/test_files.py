@@ -24,12 +24,13 @@ def made(*names: str) -> None:
         Path(name).write_bytes(b"x")
 
 
-def keys(*arguments: str, to: str = "uploads/") -> list[str]:
-    return [file.key for file in find(arguments, to)[0]]
+def keys(*arguments: str, to: str = "uploads/", follow_links: bool = False) -> list[str]:
+    return [file.key for file in find(arguments, to, follow_links=follow_links)[0]]
 
 
-def reasons(*arguments: str) -> dict[str, tuple[str, bool]]:
-    return {str(each.path): (each.reason, each.fault) for each in find(arguments, "uploads/")[1]}
+def reasons(*arguments: str, follow_links: bool = False) -> dict[str, tuple[str, bool]]:
+    left_out = find(arguments, "uploads/", follow_links=follow_links)[1]
+    return {str(each.path): (each.reason, each.fault) for each in left_out}
 
 
 def test_a_file_goes_by_its_name():
@@ -63,11 +64,12 @@ def test_a_pattern_finds_what_the_shell_would_have_found():
 
 
 def test_what_is_not_there_is_told():
-    """Also when it is a pattern that nothing matches, or a link."""
+    """Also when it is a pattern that nothing matches, or a link that is followed."""
     Path("broken.jpg").symlink_to("nowhere")
     for name in ("x.jpg", "*.gif"):
         assert reasons(name) == {name: ("is not there", True)}
-    assert reasons("broken.jpg") == {"broken.jpg": ("is a link to something that is not there", True)}
+    told = {"broken.jpg": ("is a link to something that is not there", True)}
+    assert reasons("broken.jpg", follow_links=True) == told
 
 
 def test_hidden_files_are_left_out_and_told():
@@ -79,16 +81,78 @@ def test_hidden_files_are_left_out_and_told():
     assert keys("a/.DS_Store") == ["uploads/.DS_Store"]
 
 
-def test_links_are_followed_but_not_in_circles():
+LINKS = {
+    "a file": ("private/key", "a/link.jpg"),
+    "a folder": ("private", "a/link"),
+    "a file far below": ("private/key", "a/b/c/link.jpg"),
+    "nothing": ("nowhere", "a/link"),
+    "itself": ("a/link", "a/link"),
+    "the folder above": (".", "a/b/link"),
+    "another link": ("first", "a/link"),
+    "a file of the same folder": ("a/x.jpg", "a/link.jpg"),
+}
+
+
+@pytest.mark.parametrize("how", ["a", "a/", ".", "a/*", "**/*", "*", "**", "a/b/..", "a/**/*.jpg", "a/**/*"])
+@pytest.mark.parametrize(("target", "link"), LINKS.values(), ids=LINKS)
+def test_links_are_left_out_and_told(target, link, how):
+    """Whatever they lead to, and whoever has found them: a folder from elsewhere must not send a private key."""
+    made("private/key", "a/x.jpg", "a/b/y.jpg", "a/b/c/z.jpg")
+    Path("first").symlink_to("private")
+    Path(link).symlink_to(Path(target).absolute())
+    found, left_out = find([how], "uploads/")
+    assert found
+    assert {file.path.parent.resolve() / file.path.name for file in found} <= {
+        Path(name).absolute()
+        for name in ("a/x.jpg", "a/b/y.jpg", "a/b/c/z.jpg", *(() if how[0] == "a" else ["private/key"]))
+    }
+    told = {(each.reason, each.fault) for each in left_out if each.path.name in ("link", "link.jpg")}
+    assert told == {("is a link; --follow-links uploads what it leads to", False)}
+
+
+@pytest.mark.parametrize("name", ["link.jpg", "folder", "folder/"])
+def test_a_link_that_is_named_is_left_undone(name):
+    """The shell names links as it names files, so naming one does not mean it; but somebody wanted something."""
+    made("private/key")
+    Path("link.jpg").symlink_to("private/key")
+    Path("folder").symlink_to("private")
+    assert keys(name) == []
+    assert reasons(name) == {name.rstrip("/"): ("is a link; --follow-links uploads what it leads to", True)}
+
+
+def test_a_link_that_is_typed_as_a_folder_is_meant():
+    """What lies behind it was named."""
+    made("far/a/x.jpg", "far/y.jpg")
+    Path("near").symlink_to("far")
+    assert keys("near/a") == ["uploads/a/x.jpg"]
+    assert keys("near/y.jpg") == keys("near/*.jpg") == ["uploads/y.jpg"]
+    assert keys("*/*.jpg") == ["uploads/y.jpg"]
+    assert reasons("*/*.jpg") == {"near": ("is a link; --follow-links uploads what it leads to", False)}
+
+
+def test_links_in_circles_do_not_stop_a_pattern():
+    """Nor those that multiply: each is looked at once in a folder."""
+    made("a/x.jpg")
+    for number in range(8):
+        Path(f"a/{number}").symlink_to(".")
+    assert keys("a/**/*.jpg") == keys("a/**/*.jpg", follow_links=True) == ["uploads/x.jpg"]
+
+
+def test_links_are_followed_on_request_but_not_in_circles():
     """A link to a folder above ends there; a folder that is reached twice is uploaded twice."""
-    made("a/b/x.jpg")
+    made("a/b/x.jpg", "far/y.jpg")
     Path("a/b/up").symlink_to("..")
     Path("a/c").symlink_to("b")
     Path("a/self").symlink_to("self")
-    assert keys("a") == ["uploads/a/b/x.jpg", "uploads/a/c/x.jpg"]
-    told = reasons("a")
+    Path("a/far").symlink_to("../far")
+    Path("a/one").symlink_to("two")
+    Path("a/two").symlink_to("one")
+    expected = ["uploads/a/b/x.jpg", "uploads/a/c/x.jpg", "uploads/a/far/y.jpg"]
+    assert keys("a", follow_links=True) == expected
+    told = reasons("a", follow_links=True)
     assert told["a/b/up"] == ("is a link to a folder that it is in", False)
-    assert told["a/self"] == ("is a link in a circle", False)
+    for name in ("a/self", "a/one", "a/two"):
+        assert told[name] == ("is a link in a circle", False)
 
 
 def test_empty_folders_and_things_that_are_no_files_are_told():

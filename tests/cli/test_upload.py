@@ -180,7 +180,7 @@ def test_people_read_a_line_for_each_file_and_a_summary(running, folder, capsys)
     (folder / "x\x1b[2J\nforged.txt").write_text("text")
     (folder / ".hidden").write_text("x")
     (folder / "broken.jpg").symlink_to("nowhere")
-    assert main(["upload", str(folder), "--wait", *running]) == LEFT
+    assert main(["upload", str(folder), "--wait", "--follow-links", *running]) == LEFT
     out, complaint = capsys.readouterr()
     key = f"uploads/{folder.name}/x?[2J?forged.txt"
     assert out.splitlines() == [
@@ -207,3 +207,22 @@ def test_an_upload_of_nothing_says_so(lines, folder):
     code, told = lines("upload", str(folder))
     assert code == OK
     assert [line["event"] for line in told] == ["left-out", "summary"]
+
+
+def test_a_link_is_told_and_sent_only_on_request(pipeline, lines, folder):
+    """A folder from elsewhere must not send what lies outside of it."""
+    (folder / "beach.jpg").write_bytes(PICTURE)
+    private = folder.parent / "id_private"
+    private.write_text("secret")
+    (folder / "link.jpg").symlink_to(private)
+    code, printed = lines("upload", str(folder))
+    assert (code, [each["event"] for each in printed]) == (0, ["left-out", "uploaded", "summary"])
+    assert printed[0] == {
+        "event": "left-out",
+        "path": str(folder / "link.jpg"),
+        "reason": "It is a link; --follow-links uploads what it leads to.",
+    }
+    code, printed = lines("upload", str(folder), "--follow-links")
+    assert (code, [each["event"] for each in printed]) == (0, ["skipped", "uploaded", "summary"])
+    code, printed = lines("upload", str(folder / "link.jpg"))
+    assert (code, [each["event"] for each in printed]) == (1, ["failed", "summary"])

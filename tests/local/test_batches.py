@@ -84,6 +84,18 @@ def test_messages_in_the_shape_of_s3_are_processed(quiet, folder):
     assert (record["status"], record["upload"]["sequencer"]) == ("COMPLETED", "F0")
 
 
+def test_an_empty_object_that_a_message_names_is_rejected_and_a_folder_marker_ignored(quiet, folder):
+    """A message names an upload on purpose, so nothing waits for its content."""
+    keys = [f"{folder}/empty.jpg", f"{folder}/folder/"]
+    for key in keys:
+        quiet.upload(key, b"")
+    send(quiet, *({"bucket": quiet.uploads_bucket, "key": key} for key in keys))
+    drained(quiet)
+    assert quiet.record(keys[0])["error"]["code"] == "EmptyUploadError"
+    assert quiet.record(keys[1]) is None
+    assert not [each for each in quiet.executions("WaitForContentStateMachine") if each.key in keys]
+
+
 def test_what_is_known_is_processed_again_only_on_purpose(quiet, folder):
     """A message too many does nothing."""
     key = f"{folder}/a.jpg"

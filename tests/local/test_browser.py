@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from image_pipeline.api import apikeys
 from local.pipeline import Pipeline
+from tests.conftest import ROOT
 from tests.local.browser import Site
 from tests.pictures import encoded, gradient
 
 PICTURE = encoded(gradient(24, 16))
+HEIC = ROOT / "tests" / "corpus" / "deep.heic"
+DOCUMENT = (ROOT / "docs" / "uploading.md").read_text()
 
 # Everything that a page can make a browser send, and whether the page could read the answer.
 ATTACK = """
@@ -110,3 +114,21 @@ def test_a_page_that_is_let_in_uploads_and_shows(open_to_pages, site: Site, key,
     facts = with_facts(UPLOAD, open_to_pages, key=key, picture=list(PICTURE), name="browser.jpg")
     told = site.visit("localhost", facts, tmp_path)
     assert told == {"stored": 204, "status": "COMPLETED", "shown": 24}
+
+
+def test_the_snippet_of_the_document_works(open_to_pages, site: Site, key, tmp_path):
+    """For a picture whose type the browser does not know, as on Windows; and for one that replaces it."""
+    (snippet,) = re.findall(r"^```js\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+    before = "const { api, key, pictures } = FACTS; const told = []; for (const picture of pictures) {\n"
+    file = 'const file = new File([Uint8Array.from(picture)], "IMG_0001.HEIC");\n'
+    facts = "file.type, post.fields['Content-Type'], image.status, image.image.format, image.upload.versionId"
+    after = f"told.push([{facts}]);\n}}"
+    script = f"{before}{file}{snippet}{after}\nreturn told;"
+    pictures = [list(HEIC.read_bytes()), list(PICTURE)] * 2
+    told = site.visit("localhost", with_facts(script, open_to_pages, key=key, pictures=pictures), tmp_path)
+    versions = open_to_pages.client("s3").list_object_versions(
+        Bucket=open_to_pages.uploads_bucket, Prefix="uploads/IMG_0001.HEIC"
+    )["Versions"]
+    oldest_first = [version["VersionId"] for version in reversed(versions)]
+    formats = ["HEIF", "PNG"] * 2
+    assert told == [["", "image/heic", "COMPLETED", *each] for each in zip(formats, oldest_first, strict=True)]

@@ -29,6 +29,7 @@ from local.pipeline import ROOT, StartError
 from local.show import Display, JsonLines, Words
 from local.watch import Entered
 from tests.conftest import heavy
+from tests.interruptions import interrupted
 from tests.pictures import photo
 
 READY_SECONDS = 30
@@ -191,22 +192,6 @@ def test_an_interrupted_start_leaves_nothing(start, tmp_path, moment, how):
     assert left <= {"logs"}
 
 
-INTERRUPTED_AT = """
-import os, runpy, signal, sys
-wanted, text, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
-begun = False
-def interrupt(event, arguments):
-    global begun, times
-    begun = begun or event == "exec" and getattr(arguments[0], "co_filename", "").endswith("local/__main__.py")
-    if begun and times and event == wanted and text in repr(arguments):
-        times -= 1
-        os.kill(os.getpid(), signal.SIGINT)
-sys.addaudithook(interrupt)
-sys.argv = ["local", *sys.argv[4:]]
-runpy.run_module("local", run_name="__main__", alter_sys=True)
-"""
-"""Runs `python -m local`, and sends it SIGINT when Python reports an event: at a moment, not after a time."""
-
 MOMENTS = {
     "its imports": ("import", "'local.cli'"),
     "imports of others": ("import", "'rich.console'"),
@@ -233,16 +218,7 @@ MOMENTS = {
 def test_ctrl_c_ends_a_command_at_any_moment(tmp_path, event, text, times):
     """130, no traceback, no process: whatever Python was about to do."""
     options = ("demo", "--run-dir", str(tmp_path / "run"), "--port", "0", "--api-port", "0")
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_AT, event, text, str(times), *options],
-        cwd=ROOT,
-        env={**os.environ, "MARK": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    signal.signal(signal.SIGINT, handler)
+    done = interrupted("local", event, text, times, *options, MARK=str(tmp_path))
     assert (done.returncode, "Traceback" in done.stderr, "Error" in done.stderr) == (130, False, False), done.stderr
     assert gone([process for process in psutil.process_iter() if is_of(process, str(tmp_path))])
 

@@ -19,9 +19,8 @@ PHOTO = photo(200, 150)
 @pytest.fixture(scope="module")
 def express(tmp_path_factory):
     """A pipeline of its own."""
-    with Pipeline(
-        tmp_path_factory.mktemp("express"), parameters={"WorkflowType": "EXPRESS"}, wait_scale=0.0, controls=True
-    ) as own:
+    parameters = {"WorkflowType": "EXPRESS", "EmptyUploadSeconds": "0"}
+    with Pipeline(tmp_path_factory.mktemp("express"), parameters=parameters, wait_scale=0.0, controls=True) as own:
         yield own
 
 
@@ -174,3 +173,15 @@ def test_batches_are_waited_for_as_ever(express, key):
     express.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(message))
     express.wait_until(lambda: express.record(key)["execution"]["id"] != first, "the second execution")
     express.wait_until(lambda: express.record(key)["status"] == "COMPLETED", key)
+
+
+def test_an_empty_upload_is_waited_for_by_a_standard_execution(express, key):
+    """Which cannot get lost on the way; the outcome is the same, told once."""
+    record = express.wait_for(key, express.upload(key, b""))
+    assert (record["status"], record["error"]["code"]) == ("FAILED", "EmptyUploadError")
+    executions, told = of(express, key)
+    waited, processed = sorted(executions, key=lambda each: each.started)
+    assert ":execution:" in waited.arn
+    assert ":express:" in processed.arn
+    assert processed.name == f"waited_{waited.name}"
+    assert [each["MessageAttributes"]["status"]["Value"] for each in told] == ["FAILURE"]

@@ -30,7 +30,6 @@ from tests.pictures import photo
 
 PHOTO = photo(200, 150)
 CURL = shutil.which("curl")
-NODE = shutil.which("node")
 DOCUMENT = (ROOT / "docs" / "uploading.md").read_text()
 
 
@@ -376,29 +375,6 @@ def test_a_wrong_wish_is_told(post, asked, expected):
     """As a problem, before anything is uploaded; also when curl calls it a form."""
     answer = post("/images/presigned", asked, content_type="application/x-www-form-urlencoded")
     assert (answer.status, answer.headers["content-type"]) == (expected, "application/problem+json")
-
-
-@pytest.mark.skipif(NODE is None, reason="the snippet is JavaScript")
-def test_the_snippet_for_a_page_works(pipeline, folder, key, tmp_path):
-    """For a picture whose type the browser does not know: as on Windows, where `file.type` is empty for HEIC."""
-    (snippet,) = re.findall(r"^```js\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
-    picture = ROOT / "tests" / "corpus" / "deep.heic"
-    name = f"{folder.removeprefix('uploads/')}/IMG_0001.HEIC"
-    given = {"api": pipeline.api_url, "key": key}
-    lines = [f"const {variable} = {json.dumps(value)};" for variable, value in given.items()]
-    lines.append(
-        f"const file = new File([require('fs').readFileSync({json.dumps(str(picture))})], {json.dumps(name)});"
-    )
-    main = f"(async () => {{\n{snippet}\nconsole.log(JSON.stringify({{ type: file.type, post, image }}));\n}})();"
-    script = tmp_path / "page.js"
-    script.write_text("\n".join([*lines, main]))
-    for _ in range(2):  # the second one replaces the first
-        run = subprocess.run([str(NODE), str(script)], capture_output=True, text=True, timeout=120)
-        assert run.returncode == 0, run.stderr
-        told = json.loads(run.stdout)
-        assert (told["type"], told["post"]["fields"]["Content-Type"]) == ("", "image/heic")
-        newest = pipeline.client("s3").head_object(Bucket=pipeline.uploads_bucket, Key=f"{folder}/IMG_0001.HEIC")
-        assert (told["image"]["status"], told["image"]["upload"]["versionId"]) == ("COMPLETED", newest["VersionId"])
 
 
 @pytest.mark.skipif(CURL is None, reason="curl is not installed")

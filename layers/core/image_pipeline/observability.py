@@ -6,6 +6,8 @@ repeated after a lost answer.
 """
 
 import json
+import logging
+import os
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -21,6 +23,24 @@ from image_pipeline.errors import REJECTIONS, PipelineError
 # errors, and a name must not move the terminal of whoever reads the log.
 logger = Logger(use_rfc3339=True, json_serializer=partial(json.dumps, default=str))
 _metrics = Metrics(namespace="ImagePipeline")
+
+
+def _apply_log_level(name: str) -> None:
+    """Set the least severity that is logged.
+
+    Powertools obeys `AWS_LAMBDA_LOG_LEVEL`, the level of Lambda's own filter, before its own variable. That filter must
+    stay at INFO or below, or it would drop metrics, so the level is set on the standard loggers. Libraries log through
+    the root logger: they get the same level, but not DEBUG, where botocore writes down object keys and signatures.
+
+    Args:
+        name: The level, such as `ERROR`.
+    """
+    logging.getLogger(logger.service).setLevel(name)
+    root = logging.getLogger()
+    root.setLevel(max(root.level, logging.getLogger(logger.service).level, logging.INFO))
+
+
+_apply_log_level(os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 

@@ -27,6 +27,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0  # seconds between two looks
 _SOONEST = "1"
 # S3 calls version ids opaque strings of at most 1,024 bytes that need no encoding in a URL.
 _VERSION_ID = re.compile(r"[!-~]{1,1024}")
+_MISSING = ("null", "undefined")  # what JavaScript makes of a header that it cannot read
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def parse(parameters: Mapping[str, str]) -> Wait:
         raise InvalidRequestError(
             f"`wait` is {wait[:80]!r}.", f"Ask for 0 to {MOST_WAIT_SECONDS} whole seconds, as often as you like."
         )
-    if version_id is not None and not _VERSION_ID.fullmatch(version_id):
+    if version_id is not None and (version_id in _MISSING or not _VERSION_ID.fullmatch(version_id)):
         raise InvalidRequestError(
             f"`versionId` is {version_id[:80]!a}, which cannot be the id of a version in S3.",
             "Send the upload's `versionId`, or S3's header x-amz-version-id; in a URL, a + in it is %2B.",

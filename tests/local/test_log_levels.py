@@ -1,0 +1,76 @@
+"""The parameter LogLevel decides what functions log, in the environment that Lambda gives them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local import template
+from local.deploy import plan
+from local.pipeline import ROOT
+from local.workers import Workers
+
+FUNCTION = "AuthorizeFunction"
+LEVELS = ["DEBUG", "INFO", "WARN", "ERROR"]
+SOURCE = """
+import logging, os
+# What Lambda's runtime does before it imports a function whose log is JSON.
+library = '{"level": "%(levelname)s", "message": "%(message)s"}'
+logging.basicConfig(level=os.environ["AWS_LAMBDA_LOG_LEVEL"], format=library)
+from image_pipeline import observability
+
+def lambda_handler(event, context):
+    for level in ("debug", "info", "warning", "error"):
+        getattr(observability.logger, level)("ours")
+        getattr(logging.getLogger("botocore.credentials"), level)("of a library")
+    observability.note_oldest(1)
+    return {name: os.environ[name] for name in ("AWS_LAMBDA_LOG_LEVEL", "AWS_LAMBDA_LOG_FORMAT")}
+"""
+
+
+@pytest.fixture(scope="module", params=LEVELS)
+def level(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def answer_and_lines(level: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Run a function of the template that logs at every level; give its answer and what it logged."""
+    run_dir = tmp_path_factory.mktemp("levels")
+    loaded = template.load(ROOT / "template.yml", "stack", "eu-west-1", {"LogLevel": level})
+    functions = [each for each in plan(loaded, "http://aws", "http://api").functions if each.logical_id == FUNCTION]
+    workers = Workers(functions, {"AWS_REGION": "eu-west-1"}, run_dir, 1, 1)
+    workers.alter(FUNCTION, SOURCE, None, None)
+
+    result = workers.invoke(functions[0], {})
+    assert not result.failed, result.payload
+    log = (run_dir / "logs" / f"{FUNCTION}.log").read_text()
+    yield json.loads(result.payload), [json.loads(line) for line in log.splitlines()]
+    workers.stop()
+
+
+def at_least(level: str) -> list[str]:
+    return [name.replace("WARN", "WARNING") for name in LEVELS[LEVELS.index(level) :]]
+
+
+def test_only_lines_of_the_level_and_above_are_logged(answer_and_lines, level):
+    """Although Lambda's own filter stands at INFO, which Powertools takes for the level."""
+    answer, lines = answer_and_lines
+    assert answer == {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "DEBUG" if level == "DEBUG" else "INFO"}
+    assert [line["level"] for line in lines if line.get("message") == "ours"] == at_least(level)
+
+
+def test_metrics_are_logged_at_every_level(answer_and_lines):
+    """They have no level, and alarms need them."""
+    _, lines = answer_and_lines
+    assert [line["OldestProcessingSeconds"] for line in lines if "_aws" in line] == [[1.0]]
+
+
+def test_libraries_log_no_more_than_that_and_never_for_debugging(answer_and_lines, level):
+    """botocore writes object keys and signatures into its lines of the level DEBUG."""
+    _, lines = answer_and_lines
+    expected = [name for name in at_least(level) if name != "DEBUG"]
+    assert [line["level"] for line in lines if line.get("message") == "of a library"] == expected
