@@ -472,8 +472,8 @@ def test_large_pictures_are_decoded_in_parts(file, monkeypatch):
     """Parts of any size give the same picture."""
     whole = decoded(file.data()).image.tobytes()
     for most in (1, 500, 3000):
-        monkeypatch.setattr("image_pipeline.imaging.decoders.tiffs.DIRECT_STACK_BYTES", most)
-        monkeypatch.setattr("image_pipeline.imaging.decoders.tiffs.STACK_BYTES", most)
+        monkeypatch.setattr("image_pipeline.imaging.decoders.tiff.DIRECT_STACK_BYTES", most)
+        monkeypatch.setattr("image_pipeline.imaging.decoders.tiff.STACK_BYTES", most)
         monkeypatch.setattr("image_pipeline.imaging.decoders.tiff._BAND_PIXELS", most)
         assert decoded(file.data()).image.tobytes() == whole
 
