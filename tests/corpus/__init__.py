@@ -404,7 +404,7 @@ def _bad() -> Iterable[Bad]:
         "BMP that claims 20,000 × 10,000",
         lambda: changed(saved(quarters(), "BMP"), 18, struct.pack("<ii", 20_000, 10_000)),
         CorruptImageError,
-        "cannot hold",
+        "cut off",
     )
     yield Bad("BMP of 7 bits", lambda: changed(saved(quarters(), "BMP"), 28, b"\7"), CorruptImageError, "7 bits")
     yield Bad(
@@ -436,7 +436,7 @@ def webp_bomb(side: int = 12_000) -> bytes:
 
 _BAD: tuple[Bad, ...] = tuple(_bad())
 
-from tests.corpus import gifs, heif, pngs, tiff, webps  # noqa: E402  they need what is defined above
+from tests.corpus import bmps, gifs, heif, pngs, tiffs, webps  # noqa: E402  they need what is defined above
 
-GOOD: tuple[Good, ...] = (*_GOOD, *pngs.GOOD, *gifs.GOOD, *webps.GOOD, *tiff.GOOD, *heif.GOOD)
-BAD: tuple[Bad, ...] = (*_BAD, *pngs.BAD, *gifs.BAD, *webps.BAD, *tiff.BAD, *heif.BAD)
+GOOD: tuple[Good, ...] = (*_GOOD, *pngs.GOOD, *gifs.GOOD, *webps.GOOD, *tiffs.GOOD, *bmps.GOOD, *heif.GOOD)
+BAD: tuple[Bad, ...] = (*_BAD, *pngs.BAD, *gifs.BAD, *webps.BAD, *tiffs.BAD, *bmps.BAD, *heif.BAD)

@@ -1,24 +1,230 @@
 """Structure, header and pixels of BMP."""
 
-import pytest
+import io
+import random
+import struct
+from contextlib import suppress
+from dataclasses import replace
 
-from image_pipeline.errors import CorruptImageError
+import pytest
+from PIL import Image
+
+from image_pipeline.errors import CorruptImageError, ImageTooLargeError, RejectedError, UnsupportedFormatError
+from image_pipeline.imaging import engine
+from image_pipeline.imaging.colour import DISPLAY_P3, matrix_profile
 from image_pipeline.imaging.decode import decode
+from image_pipeline.imaging.decoders import runs
 from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
-from image_pipeline.imaging.reader import Reader
-from tests.corpus import SIZE, quarters, saved
+from image_pipeline.imaging.reader import Budget, Reader
+from image_pipeline.imaging.recipes import Recipe
+from tests.corpus import changed
+from tests.corpus.bmps import BITFIELDS, COLOURS, KINDS, RLE4, RLE8, Bmp, has_alpha, rle, with_profile
+
+
+def decoded(data):
+    """Pixels as the decoder gives them."""
+    reader = Reader.of(data)
+    return decode(reader, admit(reader, Limits()))
+
+
+def four(image):
+    """Colours of the four quarters."""
+    return [image.getpixel((x * image.width // 4, y * image.height // 4)) for y in (1, 3) for x in (1, 3)]
+
+
+def rejected(data, limits=None):
+    """Why admission rejects a file."""
+    with pytest.raises(RejectedError) as caught:
+        admit(Reader.of(data), limits or Limits())
+    return caught.value
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_is_shown_right(name):
+    """Colours and transparency are those that browsers show."""
+    bmp = KINDS[name]
+    image = decoded(bmp.data()).image
+    assert image.size == bmp.size
+    assert image.mode == ("RGBA" if has_alpha(bmp) else "RGB")
+    tolerance = 9 if bmp.bits == 16 else 1
+    colours = [(*colour, alpha)[: len(image.mode)] for colour, alpha in zip(COLOURS, bmp.alphas, strict=True)]
+    for seen, meant in zip(four(image), colours, strict=True):
+        assert max(abs(a - b) for a, b in zip(seen, meant, strict=True)) <= tolerance
+
+
+def test_one_bit_has_two_colours():
+    """Whatever they are."""
+    assert four(decoded(Bmp(1).data()).image) == [*COLOURS[:2], *COLOURS[:2]]
+
+
+@pytest.mark.parametrize("used", [2**32 - 1, 257, 0])
+def test_a_palette_has_no_more_entries_than_its_bits_can_name(used):
+    """A number of colours beyond that costs nothing."""
+    data = changed(Bmp(8).data(), 46, struct.pack("<I", used))
+    budget = Budget()
+    reader = Reader.of(data, budget)
+    assert four(decode(reader, admit(reader, Limits())).image) == list(COLOURS)
+    assert Budget().bytes - budget.bytes < 70_000
+
+
+def test_colours_that_a_palette_lacks_are_black():
+    """An index behind the palette is no reason to reject the picture."""
+    image = decoded(Bmp(8, colours_used=2).data()).image
+    assert four(image) == [*COLOURS[:2], (0, 0, 0), (0, 0, 0)]
+
+
+def test_an_embedded_profile_is_applied():
+    """The numbers of Display P3 become those of sRGB."""
+    rendered = engine.render(
+        with_profile(matrix_profile(DISPLAY_P3, None)).data(), [Recipe("t", 64, 64, formats=("png",))], Limits()
+    )
+    red = Image.open(io.BytesIO(rendered.renditions[0].data)).getpixel((10, 10))
+    assert red[0] > 210
+    assert red[1] < 10
+
+
+def test_a_profile_behind_the_file_is_none():
+    """A pointer to nowhere leaves the picture as it is, with a warning or without."""
+    bmp = with_profile(b"x" * 200)
+    assert four(decoded(bmp.data()[:-150]).image) == list(COLOURS)
+
+
+@pytest.mark.parametrize("size", [(63, 48), (61, 48)])
+def test_the_padding_of_the_last_row_may_be_missing(size):
+    """All pixels are there."""
+    data = Bmp(size=size).data()
+    padding = -3 * size[0] % 4
+    assert four(decoded(data[:-padding]).image) == list(COLOURS)
+    assert "cut off" in rejected(data[: -padding - 1]).message
+
+
+# Runs -----------------------------------------------------------------------------------------------------------------
+
+
+def test_what_no_run_covers_is_black():
+    """As in browsers, and whatever the first colour of the palette is."""
+    body = b"\x40\1\0\0" * 12 + b"\0\2\x08\x06" + b"\x20\2\0\1"
+    image = decoded(Bmp(8, compression=RLE8, body=body).data()).image
+    assert image.getpixel((0, 47)) == COLOURS[1]
+    assert image.getpixel((8, 48 - 19)) == COLOURS[2]
+    assert image.getpixel((0, 0)) == image.getpixel((7, 48 - 19)) == (0, 0, 0)
+
+
+def test_runs_end_with_their_row():
+    """What goes beyond it is not drawn on the next one."""
+    body = (b"\xff\1\0\0" * 48)[:-2] + b"\0\1"
+    assert decoded(Bmp(8, compression=RLE8, body=body).data()).image.getcolors() == [(64 * 48, COLOURS[1])]
+
+
+def test_rows_of_runs_beyond_the_picture_are_not_looked_at():
+    """Jumps and rows too many draw nothing."""
+    body = rle(8, end=b"\0\0") + b"\0\2\xff\xff" * 9 + b"\xff\0" * 9
+    assert four(decoded(Bmp(8, compression=RLE8, body=body).data()).image) == list(COLOURS)
+
+
+def test_runs_without_an_end_are_told():
+    """The picture is complete, and the record says what is wrong with the file."""
+    assert "no end marker" in decoded(KINDS["runs without an end"].data()).warnings[0]
+    assert not decoded(KINDS["runs of 8 bits"].data()).warnings
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_runs_that_end_early_are_no_picture(bits, absolute, share):
+    """Half of the rows would be served for ever as if they were all."""
+    body = rle(bits, absolute=absolute)
+    data = Bmp(bits, compression=RLE8 if bits == 8 else RLE4, body=body[: int(len(body) * share)]).data()
+    with pytest.raises(CorruptImageError, match="cut off"):
+        decoded(data)
+
+
+def test_the_number_of_codes_is_bounded(monkeypatch):
+    """Codes that draw nothing cost time, too."""
+    monkeypatch.setattr(runs, "MOST_CODES", 1000)
+    idle = Bmp(8, compression=RLE8, body=b"\0\2\0\0" * 2000).data()
+    with pytest.raises(ImageTooLargeError, match="1,000 run-length codes"):
+        decoded(idle)
+
+
+# Kinds that are not decoded, and contradictions -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bmp", "words"),
+    [
+        (Bmp(0, compression=4), "JPEG inside"),
+        (Bmp(0, compression=5), "PNG inside"),
+        (Bmp(32, compression=11), "CMYK"),
+        (Bmp(1, header=64, compression=3), "Huffman"),
+        (Bmp(24, header=64, compression=4), "24 bits (OS/2)"),
+    ],
+)
+def test_other_kinds_are_rejected_by_name(bmp, words):
+    """The message says what the file is."""
+    error = rejected(bmp.data())
+    assert type(error) is UnsupportedFormatError
+    assert words in error.message
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (Bmp(size=(-64, 48), body=b"").data(), "width -64"),
+        (Bmp(size=(64, 0)).data(), "height 0"),
+        (changed(Bmp().data(), 22, struct.pack("<i", -(2**31))), "cut off"),
+        (changed(Bmp().data(), 28, b"\7"), "7 bits"),
+        (Bmp(compression=7).data(), "compression 7"),
+        (Bmp(16, compression=RLE8).data(), "16 bits per pixel with compression 1"),
+        (Bmp(8, compression=RLE4).data(), "8 bits per pixel with compression 2"),
+        (Bmp(8, compression=BITFIELDS, masks=(1, 2, 4)).data(), "8 bits per pixel with compression 3"),
+        (Bmp(16, compression=BITFIELDS, masks=(0x1F0000, 0x3E0, 0x1F)).data(), "mask of 0x1f0000 for 16 bits"),
+        (Bmp(32, compression=BITFIELDS, masks=(0xFF00FF, 0xFF00, 0xFF)).data(), "mask of 0xff00ff"),
+        (Bmp(32, compression=BITFIELDS, masks=(0, 0, 0)).data(), "no bits"),
+        (Bmp(offset=20).data(), "inside the header"),
+        (Bmp(offset=10**6).data(), "cut off"),
+        (Bmp(8, compression=RLE8, body=b"").data(), "cut off"),
+    ],
+)
+def test_contradictions_are_rejected(data, words):
+    """Nothing is decoded from headers that do not fit together."""
+    error = rejected(data)
+    assert type(error) is CorruptImageError
+    assert words in error.message
+
+
+def test_large_pictures_of_runs_are_measured_before_they_are_drawn():
+    """Four bytes may claim any size."""
+    data = changed(Bmp(8, compression=RLE8, body=b"\0\1").data(), 18, struct.pack("<ii", 15_000, 15_000))
+    assert type(rejected(data)) is ImageTooLargeError
 
 
 def test_the_decoder_has_the_admitted_size():
-    """Limits hold because both read the same size."""
-    reader = Reader.of(saved(quarters(), "BMP"))
-    assert decode(reader, admit(reader, Limits())).image.size == SIZE
+    """A header of another size is found out before a pixel is decoded."""
+    with pytest.raises(CorruptImageError, match="64 × 48"):
+        decode(Reader.of(Bmp().data()), Header("BMP", 24, 16, "RGB"))
 
 
-def test_another_size_is_not_decoded():
-    """A file that tells its decoder another size is rejected before a pixel is decoded."""
-    reader = Reader.of(saved(quarters(), "BMP"))
-    with pytest.raises(CorruptImageError, match="240 × 160"):
-        decode(reader, Header("BMP", 24, 16, "RGB"))
+@pytest.mark.parametrize("name", ["16 bits, 4-4-4-4", "30 bits", "30 bits, top down"])
+def test_masked_pixels_are_gathered_in_parts(name, monkeypatch):
+    """Parts of any size give the same picture."""
+    whole = decoded(KINDS[name].data()).image.tobytes()
+    monkeypatch.setattr("image_pipeline.imaging.decoders.bmp._BAND_PIXELS", 500)
+    assert decoded(KINDS[name].data()).image.tobytes() == whole
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_damaged_files_end_as_pictures_or_rejections(seed):
+    """Any kind with changed numbers: bounded, and never an error of another kind."""
+    chance = random.Random(seed)
+    data = bytearray(replace(chance.choice(list(KINDS.values())), size=(31, 20)).data())
+    for _ in range(chance.choice((1, 2, 5))):
+        at = chance.randrange(min(len(data), chance.choice((30, 140, len(data)))))
+        data[at : at + chance.choice((1, 2, 4))] = chance.choice(
+            (b"\0", b"\1", b"\xff", b"\x7f\xff", chance.randbytes(4))
+        )
+    reader = Reader.of(bytes(data))
+    with suppress(RejectedError):
+        assert decode(reader, admit(reader, Limits(memory_bytes=300_000_000))).image.mode in ("RGB", "RGBA")

@@ -1,23 +1,537 @@
 """Directories, headers and pixels of TIFF."""
 
-from image_pipeline.imaging.containers.tiff import Tiff
+import io
+import random
+import zlib
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from image_pipeline.errors import CorruptImageError, ImageTooLargeError, RejectedError, UnsupportedFormatError
+from image_pipeline.imaging import engine
+from image_pipeline.imaging.containers.tiff import Tiff as Structure
+from image_pipeline.imaging.decode import decode
+from image_pipeline.imaging.decoders import fax, samples, tiff_chunks
 from image_pipeline.imaging.formats.admission import admit
+from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.formats.tiff import find_layout
+from image_pipeline.imaging.formats.tiff_layout import DIRECT_STACK_BYTES, STACK_BYTES
 from image_pipeline.imaging.reader import Budget, Reader
-from tests.corpus import SIZE, quarters, saved
+from image_pipeline.imaging.recipes import Recipe
+from tests.corpus import HERE, UPSIDE_DOWN, quarters, saved, tiffs
+from tests.corpus.tiffs import COLOURS, SHOWN_SHADES, Tiff, bilevel, cmyk, document, grey, organised, rgb
+
+SMALL = Limits(max_pixels=20_000_000, memory_bytes=300_000_000)
 
 
-def test_tiff_directories_may_not_go_round_in_circles():
-    """A link back is followed once at most by whoever counts pages."""
-    data = bytearray(saved(quarters(), "TIFF"))
-    first = int.from_bytes(data[4:8], "little")
-    count = int.from_bytes(data[first : first + 2], "little")
-    data[first + 2 + 12 * count :][:4] = b""
-    link = first + 2 + 12 * count
-    data[link : link + 4] = first.to_bytes(4, "little")
-    header = admit(Reader.of(bytes(data)), Limits())
-    assert (header.width, header.height) == SIZE
-    assert header.frames <= 2
+def shown(data):
+    """(the rendition's pixels, what the engine says about the file)."""
+    rendered = engine.render(data, [Recipe("t", 256, 256, formats=("png",))], Limits())
+    return Image.open(io.BytesIO(rendered.renditions[0].data)), rendered
+
+
+def four(image):
+    """Colours of the four quarters, as three or four numbers each."""
+    image = image if image.mode == "RGBA" else image.convert("RGB")
+    return [image.getpixel((x * image.width // 4, y * image.height // 4)) for y in (1, 3) for x in (1, 3)]
+
+
+def worst(one, other):
+    """Largest difference of a channel."""
+    return max(abs(a - b) for pair in zip(one, other, strict=True) for a, b in zip(*pair, strict=True))
+
+
+def decoded(data):
+    """Pixels as the decoder gives them."""
+    reader = Reader.of(data)
+    return decode(reader, admit(reader, Limits()))
+
+
+# The right values -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", tiffs.KINDS, ids=str)
+def test_every_kind_is_shown_right(kind):
+    """Colours and transparency are those that the file means."""
+    image, _ = shown(kind.tiff.data())
+    assert image.size == kind.tiff.size
+    assert worst(four(image), kind.colours) <= kind.tolerance
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_organisation_changes_the_picture(seed):
+    """Byte order, BigTIFF, planes, strips, tiles, compression and predictors are no part of the picture."""
+    chance = random.Random(seed)
+    kind = chance.choice([kind for kind in tiffs.KINDS if kind.organised])
+    image, _ = shown(organised(kind.tiff, seed).data())
+    assert worst(four(image), kind.colours) <= kind.tolerance
+
+
+def octet(sample, bits):
+    """8 bits of a sample, as the documentation promises them."""
+    if isinstance(sample, float):
+        return int(sample * 255 + 0.5)
+    return round(sample * 255 / ((1 << bits) - 1)) if bits < 8 else sample >> (bits - 8)
+
+
+@pytest.mark.parametrize("seed", range(48))
+def test_every_sample_arrives(seed):
+    """Each pixel of noise, however it is stored, comes out as its own 8 bits."""
+    chance = random.Random(seed)
+    number, bits = [*(("uint", bits) for bits in range(1, 17)), ("uint", 32), ("float", 16), ("float", 32)][seed % 19]
+    photometric, channels = chance.choice([(1, 1), (2, 3)]) if (number, bits) != ("uint", 32) else (2, 3)
+    extra = chance.choice([(), (0,), (0, 0)])
+    size = chance.randint(1, 70), chance.randint(1, 40)
+    blank = [[0] * (channels + len(extra))] * 4
+    file = Tiff(blank, photometric, bits, number, size, extra_samples=extra, noise=seed + 1)
+    image = decoded(organised(file, seed).data()).image
+    places = [(x, y) for y in range(size[1]) for x in range(size[0])]
+    expected = [tuple(octet(sample, bits) for sample in file.pixel(x, y)[:channels]) for x, y in places]
+    pixels = image.tobytes()
+    assert image.size == size
+    assert [tuple(pixels[at : at + channels]) for at in range(0, len(pixels), channels)] == expected
+
+
+@pytest.mark.parametrize("little", [True, False])
+@pytest.mark.parametrize("compression", [tiffs.LZW, tiffs.DEFLATE, tiffs.LZMA, tiffs.ZSTD])
+@pytest.mark.parametrize(
+    ("bits", "number", "channels", "predictor"),
+    [(8, "uint", 1, 2), (8, "uint", 5, 2), (16, "uint", 1, 2), (16, "uint", 2, 2), (16, "uint", 3, 2),
+     (32, "uint", 3, 2), (16, "float", 1, 3), (32, "float", 1, 2), (32, "float", 1, 3), (32, "float", 3, 3),
+     (64, "float", 1, 2), (64, "float", 2, 3)],
+)  # fmt: skip
+def test_differences_are_undone(bits, number, channels, predictor, compression, little):
+    """Both predictors, over any number of channels and bits."""
+    colours = 3 if channels >= 3 else 1
+    file = Tiff([[0] * channels] * 4, 2 if colours == 3 else 1, bits, number, (23, 9), noise=5, predictor=predictor,
+                compression=compression, little=little, extra_samples=(0,) * (channels - colours))  # fmt: skip
+    pixels = decoded(file.data()).image.tobytes()
+    expected = [octet(sample, bits) for y in range(9) for x in range(23) for sample in file.pixel(x, y)[:colours]]
+    assert list(pixels) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "colours"),
+    [
+        ("a1_rgb16_planar.tif", COLOURS),
+        ("a3_grey16_white_is_zero.tif", SHOWN_SHADES),
+        ("a5_float_nan.tif", SHOWN_SHADES),
+        ("a8_grey12.tif", SHOWN_SHADES),
+        ("b1_cmyk_alpha.tif", COLOURS),
+        ("b3_rgb_float.tif", COLOURS),
+    ],
+)
+def test_files_of_others_are_shown_right(name, colours):
+    """Files that other programs wrote."""
+    image, _ = shown((HERE / "cases" / name).read_bytes())
+    assert worst([colour[:3] for colour in four(image)], colours) <= 2
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("file", [rgb(planar=True), grey(lambda v: v * 257, bits=16), rgb(tile=(16, 16))])
+def test_every_orientation_is_applied(file, orientation):
+    """The picture is upright, whatever its kind."""
+    turned = file.tags | {274: ("H", [orientation])}
+    image, rendered = shown(replace(file, tags=turned).data())
+    plain = decoded(file.data()).image
+    turn = UPSIDE_DOWN[orientation]
+    stored = image if turn is None else image.transpose(turn)
+    assert stored.size == plain.size
+    assert worst(four(stored), four(plain)) <= 1
+    assert rendered.header.orientation == orientation
+
+
+def test_cmyk_with_transparency_takes_its_profile():
+    """The profile is applied before the transparency is added."""
+    profile = b"no profile" * 30
+    image, rendered = shown(replace(cmyk(int, 128, extra_samples=(2,)), tags={34675: ("u", profile)}).data())
+    assert worst(four(image), [(*colour, 128) for colour in COLOURS]) <= 2
+    assert "Colours are shown as they are" in rendered.warnings[0]
+
+
+def test_stretched_numbers_are_told():
+    """Whoever looks at the record learns what became black and white."""
+    _, rendered = shown(grey(float, bits=32, number="float").data())
+    assert rendered.warnings == ("Values from 20 to 240 are shown as black to white.",)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(tiffs.NAN, "No pixel has a value"), (tiffs.INF, "No pixel has a value"), (7.0, "All pixels have one value")],
+)
+def test_numbers_without_a_range_are_black(value, words):
+    """There is nothing to stretch, and the record says so."""
+    image, rendered = shown(Tiff([[value]] * 4, 1, 32, "float").data())
+    assert four(image) == [(0, 0, 0)] * 4
+    assert words in rendered.warnings[0]
+
+
+def test_a_constant_share_of_white_is_itself():
+    """Numbers between 0 and 1 need no other numbers to have a meaning."""
+    image, _ = shown(Tiff([[0.5]] * 4, 1, 32, "float").data())
+    assert four(image) == [(128, 128, 128)] * 4
+
+
+# Which page is the picture --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sub_directory", [False, True])
+def test_a_thumbnail_before_the_picture_is_not_the_picture(sub_directory):
+    """The full page is taken, from the chain of pages or from the sub-directories of the first."""
+    image, rendered = shown(tiffs.thumbnail_first(sub_directory))
+    assert (rendered.header.width, rendered.header.height) == (240, 160)
+    assert worst(four(image), COLOURS) <= 2
+
+
+def test_a_thumbnail_alone_is_the_picture():
+    """A file that has nothing better is shown as it is."""
+    image, _ = shown(rgb(tags={254: ("I", [1])}).data())
+    assert worst(four(image), COLOURS) <= 2
+
+
+def test_a_mask_before_the_picture_is_not_the_picture():
+    """A transparency mask says of itself that it belongs to another page."""
+    mask, whole = bilevel(tags={254: ("I", [4])}), rgb()
+    image, _ = shown(document([(each.directory(), each.chunks()) for each in (mask, whole)]))
+    assert worst(four(image), COLOURS) <= 2
+
+
+def test_raw_pixels_behind_a_preview_are_camera_raw():
+    """The picture itself is looked at: it is a colour filter array."""
+    preview, raw = rgb(tags={254: ("I", [1])}), grey(photometric=32803)
+    with pytest.raises(UnsupportedFormatError, match="camera raw"):
+        shown(document([(each.directory(), each.chunks()) for each in (preview, raw)]))
+
+
+def test_pages_may_go_round_in_circles():
+    """Each is counted once."""
+    assert admit(Reader.of(tiffs.pages(3, circle=True)), Limits()).frames == 3
+
+
+def test_ten_thousand_pages_cost_a_few_reads_each():
+    """Pages are counted by their links; only the first one is looked at."""
+    budget = Budget()
+    data = tiffs.pages(10_000)
+    assert admit(Reader.of(data, budget), Limits()).frames == 10_000
+    assert Budget().reads - budget.reads < 25_000
+    with pytest.raises(ImageTooLargeError, match="10000 frames"):
+        admit(Reader.of(tiffs.pages(10_001)), Limits())
+
+
+# Kinds that are not decoded -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (rgb(tags={259: ("H", [50001])}), "RGB, 8 bits per channel, 3 channels, WebP"),
+        (rgb(tags={259: ("H", [33005])}, planar=True), "3 channels, planar, JPEG 2000"),
+        (rgb(tags={259: ("H", [12345])}), "compression 12345"),
+        (rgb(tags={262: ("H", [10])}), "ITULab"),
+        (rgb(tags={262: ("H", [777])}), "photometric interpretation 777"),
+        (bilevel(photometric=4), "transparency mask"),
+        (rgb(tags={258: ("H", [5, 6, 5])}), "5 and 6 and 5 bits"),
+        (rgb(tags={339: ("H", [1, 3, 1])}), "unsigned and floating-point"),
+        (rgb(tags={339: ("H", [2, 2, 2])}), "8 bits per channel (signed)"),
+        (grey(bits=64), "grey, 64 bits"),
+        (grey(tags={258: ("H", [24])}), "24 bits"),
+        (cmyk(tags={334: ("H", [5])}), "inks other than"),
+        (grey(bits=12, predictor=1, compression=tiffs.LZW, tags={317: ("H", [2])}), "predictor 2"),
+        (rgb(bits=32, compression=tiffs.LZW, tags={317: ("H", [3])}), "predictor 3"),
+        (rgb(tags={277: ("H", [65]), 338: ("H", [0] * 62)}), "65 channels"),
+        (rgb(photometric=6, planar=True, tags={530: ("H", [2, 2])}), "subsampled in an unusual way"),
+        (rgb(photometric=6, rows_per_strip=7, tags={530: ("H", [2, 2])}), "subsampled in an unusual way"),
+        (grey(tags={259: ("H", [4])}), "fax group 4"),
+        (rgb(photometric=6, tags={259: ("H", [6])}), "old-style JPEG"),
+        (rgb(int, 9, tags={259: ("H", [7])}), "4 channels, JPEG"),
+        (Tiff([(v, 128) for v in range(4)], 1, number="int", extra_samples=(2,)), "signed"),
+    ],
+)
+def test_other_kinds_are_rejected_by_name(file, words):
+    """No decoder guesses; the message says what the file is."""
+    with pytest.raises(UnsupportedFormatError) as caught:
+        admit(Reader.of(file.data()), Limits())
+    assert words in caught.value.message
+
+
+def test_a_jpeg_of_another_kind_is_named():
+    """What JPEG cannot do in a file of its own, it cannot do in a strip."""
+    file = rgb(compression=tiffs.JPEG)
+    stream = file.chunks()[0]
+    lossless = stream.replace(b"\xff\xc0", b"\xff\xc3", 1)
+    with pytest.raises(UnsupportedFormatError, match="lossless"):
+        decoded(document([(file.directory(), [lossless])]))
+
+
+# Files that contradict themselves -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tag", [256, 257, 258, 259, 262, 273, 277, 278, 279, 284])
+def test_a_tag_of_the_picture_may_appear_once(tag):
+    """A decoder might take the other one."""
+    with pytest.raises(CorruptImageError, match=f"tag {tag} appears twice"):
+        admit(Reader.of(tiffs.twice(rgb().data(), tag)), Limits())
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (rgb(tags={256: ("i", [-64])}), "width -64"),
+        (rgb(tags={256: ("i", [-64]), 257: ("i", [-48])}), "width -64, height -48"),
+        (rgb(tags={257: ("I", [0])}), "height 0"),
+        (rgb(tags={278: ("I", [0])}), "64 × 0"),
+        (rgb(tile=(16, 16), tags={322: ("I", [0])}), "0 × 16"),
+        (rgb(tags={324: ("I", [8])}), "strips and tiles"),
+        (rgb(tags={284: ("H", [3])}), "organisation 3"),
+        (rgb(tags={277: ("H", [0])}), "0 channels"),
+        (rgb(tags={277: ("H", [2])}), "2 channels for RGB"),
+        (rgb(planar=True, tags={277: ("H", [4])}), "3 of 4 strips"),
+        (rgb(rows_per_strip=16, tags={278: ("I", [4])}), "3 of 12 strips"),
+        (rgb(photometric=6, tags={530: ("H", [3, 3])}), "subsampling 3 × 3"),
+        (grey(compression=tiffs.LZW, tags={279: ("I", [0])}), "no data"),
+        (grey(compression=tiffs.DEFLATE, size=(3000, 3000), tags={279: ("I", [9])}), "cannot hold"),
+        (rgb(compression=tiffs.JPEG, tags={347: ("u", bytes(70_000))}), "tables are too large"),
+    ],
+)
+def test_contradictions_are_rejected(file, words):
+    """Nothing is decoded from a directory that does not fit together."""
+    with pytest.raises(CorruptImageError) as caught:
+        admit(Reader.of(file.data()), Limits())
+    assert words in caught.value.message
+
+
+def test_bigtiff_has_offsets_of_eight_bytes():
+    """Other ones would be read wrong."""
+    data = bytearray(rgb(big=True).data())
+    data[4] = 4
+    with pytest.raises(CorruptImageError, match="eight bytes"):
+        admit(Reader.of(bytes(data)), Limits())
+
+
+@pytest.mark.parametrize("compression", tiffs.LOSSLESS)
+@pytest.mark.parametrize("kind", [rgb(), rgb(planar=True, predictor=1), grey(bits=12), rgb(tile=(32, 16))])
+def test_a_strip_that_ends_early_is_no_picture(compression, kind):
+    """Half a picture is rejected, wherever its end is missing."""
+    file = replace(kind, compression=compression, noise=3)
+    *whole, last = file.chunks()
+    with pytest.raises(CorruptImageError, match=r"cut off|damaged"):
+        decoded(document([(file.directory(), [*whole, last[: len(last) // 2]])]))
+
+
+@pytest.mark.parametrize("compression", [tiffs.RLE, tiffs.FAX3, tiffs.FAX4])
+@pytest.mark.parametrize("rows_per_strip", [None, 16])
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_fax_is_shown_exactly(compression, rows_per_strip, photometric):
+    """Every pixel of noise, in one strip or several."""
+    file = bilevel(photometric=photometric, compression=compression, rows_per_strip=rows_per_strip, noise=3)
+    pixels = decoded(file.data()).image.tobytes()
+    expected = [255 * (file.pixel(x, y)[0] ^ (photometric == 0)) for y in range(48) for x in range(64)]
+    assert list(pixels) == expected
+
+
+@pytest.mark.parametrize("compression", [tiffs.RLE, tiffs.FAX3, tiffs.FAX4])
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.7])
+def test_fax_that_ends_early_is_no_picture(compression, share):
+    """A decoder shows white, or what was in memory before, where lines are missing."""
+    file = bilevel(compression=compression, rows_per_strip=24, noise=3)
+    first, second = file.chunks()
+    with pytest.raises(CorruptImageError, match="cut off"):
+        decoded(document([(file.directory(), [first, second[: int(len(second) * share)]])]))
+
+
+def test_the_mark_of_fax_is_its_last_line():
+    """The pattern is at the end of the block that leaves it in memory, and nowhere else."""
+    block, row = fax.marked_block(200, 9)
+    file = bilevel(compression=tiffs.FAX4, size=(200, 9))
+    image = Image.open(io.BytesIO(document([(file.directory(), [block])])))
+    assert image.crop((0, 8, 200, 9)).tobytes() == row
+    assert image.crop((0, 0, 200, 8)).getextrema() == (0, 0)
+
+
+def test_lines_of_fax_are_counted_across_the_edges_of_parts():
+    """Wherever a part of the data ends, no code is lost and none counts twice."""
+    data = (b"\x00\x10" + b"\xff" * 7) * 30_000
+    assert not fax.lacks_lines(data, 30_001)
+    assert fax.lacks_lines(data, 30_002)
+
+
+# JPEG inside ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": (32, 16)}, {"rows_per_strip": 16}, {"planar": True}])
+@pytest.mark.parametrize("file", [rgb(), cmyk(), grey(), rgb(big=True, little=False)])
+def test_jpeg_keeps_the_colours_that_the_file_names(file, options):
+    """Only the TIFF says what the channels are."""
+    image, _ = shown(replace(file, compression=tiffs.JPEG, **options).data())
+    assert worst(four(image), four(shown(file.data())[0])) <= 3
+
+
+def test_jpeg_takes_its_colours_from_no_marker_of_its_own():
+    """An Adobe or JFIF marker in a strip does not turn RGB into YCbCr."""
+    file = rgb(compression=tiffs.JPEG)
+    stream = file.chunks()[0]
+    jfif = b"\xff\xe0\x00\x10JFIF\0\1\1\0\0\1\0\1\0\0"
+    adobe = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\1"
+    for marker in (jfif, adobe):
+        image, _ = shown(document([(file.directory(), [stream[:2] + marker + stream[2:]])]))
+        assert worst(four(image), COLOURS) <= 3
+
+
+def test_jpeg_tables_are_shared():
+    """Strips without tables take those of the page."""
+    file = replace(rgb(rows_per_strip=16), compression=tiffs.JPEG)
+    whole = file.chunks()
+    start, scan = whole[0].index(b"\xff\xdb"), whole[0].index(b"\xff\xc0")
+    tables = whole[0][start:scan]
+    assert all(chunk[start:scan] == tables for chunk in whole)
+    short = [chunk.replace(tables, b"", 1) for chunk in whole]
+    directory = file.directory() | {347: ("u", b"\xff\xd8" + tables + b"\xff\xd9")}
+    image, _ = shown(document([(directory, short)]))
+    assert worst(four(image), COLOURS) <= 3
+
+
+@pytest.mark.parametrize(("size", "channels"), [((64, 47), 3), ((63, 48), 3), ((640, 480), 3), ((64, 48), 1)])
+def test_jpeg_of_another_size_is_not_decoded(size, channels):
+    """Memory was predicted for the size of the strip."""
+    file = rgb(compression=tiffs.JPEG)
+    other = saved(quarters("RGB" if channels == 3 else "L", size), "JPEG")
+    with pytest.raises(CorruptImageError, match="contradicts itself"):
+        decoded(document([(file.directory(), [other])]))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_jpeg_that_ends_early_is_no_picture(share):
+    """Even with an end marker."""
+    file = rgb(compression=tiffs.JPEG)
+    stream = saved(quarters(size=(64, 48)).effect_spread(40), "JPEG", quality=95, keep_rgb=True)
+    with pytest.raises(CorruptImageError):
+        decoded(document([(file.directory(), [stream[: int(len(stream) * share)] + b"\xff\xd9"])]))
+
+
+# Bounded work ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_decoder_has_the_admitted_size():
+    """Another header than that of the file is found out before a pixel is decoded."""
+    with pytest.raises(CorruptImageError, match="64 × 48"):
+        decode(Reader.of(rgb().data()), Header("TIFF", 24, 16, "RGB"))
+
+
+@pytest.mark.parametrize("side", [65_535, 30_000])
+def test_a_giant_tile_costs_no_memory(side):
+    """Memory is predicted for the tile, not for the picture in it."""
+    file = rgb(size=(10, 10), compression=tiffs.DEFLATE, tile=(16, 16), tags={322: ("I", [side]), 323: ("I", [side])})
+    for data in (file.data(), document([(file.directory(), [bytes(4_000_000)])])):
+        with pytest.raises(RejectedError, match=r"cannot hold|MB|twice"):
+            admit(Reader.of(data), Limits())
+
+
+def test_more_rows_in_a_strip_than_the_picture_has_cost_nothing():
+    """Writers of one strip put the largest number there."""
+    file = rgb(tags={278: ("I", [2**32 - 1])})
+    plain = admit(Reader.of(rgb().data()), Limits())
+    assert admit(Reader.of(file.data()), Limits()).predicted_memory(64) == plain.predicted_memory(64)
+    assert worst(four(shown(file.data())[0]), COLOURS) <= 2
+
+
+def test_strips_are_counted_before_their_table_is_read():
+    """A million strips cost no more than one."""
+    budget = Budget()
+    with pytest.raises(ImageTooLargeError, match="1,000,000 strips"):
+        admit(Reader.of(tiffs.strips(1_000_000), budget), Limits())
+    assert Budget().bytes - budget.bytes < 70_000
+
+
+def test_as_many_strips_as_allowed_stay_within_the_budget():
+    """Their tables are read once, by admission and decoder together."""
+    data = tiffs.strips(65_536, compression=tiffs.NONE)
+    budget = Budget()
+    reader = Reader.of(data, budget)
+    image = decode(reader, admit(reader, Limits())).image
+    assert image.size == (1, 65_536)
+    assert Budget().bytes - budget.bytes < 600_000
+
+
+def test_uncompressed_strips_may_lie_anywhere():
+    """Byte counts that are too small do not matter where the size is known."""
+    file = rgb(rows_per_strip=16, tags={279: ("I", [1, 1, 1])})
+    assert worst(four(shown(file.data())[0]), COLOURS) <= 2
+
+
+def test_byte_counts_may_be_missing():
+    """The distance to the next strip is as good."""
+    file = rgb(rows_per_strip=16, compression=tiffs.LZW, tags={279: ("", [])})
+    assert worst(four(shown(file.data())[0]), COLOURS) <= 2
+
+
+@pytest.mark.parametrize("file", [rgb(), grey(bits=12), rgb(tile=(16, 16)), rgb(planar=True), tiffs.ycbcr()])
+def test_large_pictures_are_decoded_in_parts(file, monkeypatch):
+    """Parts of any size give the same picture."""
+    whole = decoded(file.data()).image.tobytes()
+    for most in (1, 500, 3000):
+        monkeypatch.setattr("image_pipeline.imaging.decoders.tiff.DIRECT_STACK_BYTES", most)
+        monkeypatch.setattr("image_pipeline.imaging.decoders.tiff.STACK_BYTES", most)
+        monkeypatch.setattr("image_pipeline.imaging.decoders.tiff._BAND_PIXELS", most)
+        assert decoded(file.data()).image.tobytes() == whole
+
+
+def test_a_large_strip_is_cut_only_where_that_is_possible():
+    """An uncompressed one is read in parts; what is compressed is one piece."""
+    assert DIRECT_STACK_BYTES > STACK_BYTES
+    for compression, parts in ((tiffs.NONE, 4), (tiffs.LZW, 1)):
+        layout = Reader.of(rgb(compression=compression).data()).once(find_layout)
+        assert tiff_chunks.with_smaller_strips(layout, 64 * 3 * 12).per_plane == parts
+
+
+def test_deflate_bombs_are_bounded_by_their_strip():
+    """What goes on after the last row is not unpacked."""
+    file = rgb(compression=tiffs.DEFLATE)
+    bomb = zlib.compress(bytes(50_000_000))
+    image, _ = shown(document([(file.directory(), [bomb])]))
+    assert four(image) == [(0, 0, 0)] * 4
+
+
+def test_libtiff_is_silent(capfd):
+    """What it has to say about a file is in our error, not in the log."""
+    file = bilevel(compression=tiffs.FAX4, noise=3)
+    with pytest.raises(RejectedError):
+        decoded(document([(file.directory(), [random.Random(1).randbytes(40)])]))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_damaged_files_end_as_pictures_or_rejections(seed):
+    """Any kind in any organisation, with numbers changed: bounded, and never an error of another kind."""
+    chance = random.Random(seed)
+    data = bytearray(organised(chance.choice(tiffs.KINDS[:-9]).tiff, seed).data())
+    structure = Structure(Reader.of(bytes(data))).first
+    for _ in range(chance.choice((1, 2, 5))):
+        at = chance.randrange(structure, len(data)) if chance.random() < 0.8 else chance.randrange(len(data))
+        ends = b"\0", b"\1", b"\xff", b"\x7f\xff", chance.randbytes(4)
+        data[at : at + chance.choice((1, 2, 4))] = chance.choice(ends)
+    reader = Reader.of(bytes(data))
+    with suppress(RejectedError):
+        assert decode(reader, admit(reader, SMALL)).image.mode in ("L", "RGB", "RGBA", "CMYK")
+
+
+# Parts ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", range(1, 16))
+def test_packed_samples_are_taken_apart(bits):
+    """Rows are padded to whole bytes, and the upper 8 bits are kept."""
+    chance = random.Random(bits)
+    rows = [[chance.getrandbits(bits) for _ in range(13)] for _ in range(3)]
+    row_bytes = -(-13 * bits // 8)
+    packed = b"".join(
+        (int("".join(f"{value:0{bits}b}" for value in row), 2) << 8 * row_bytes - 13 * bits).to_bytes(row_bytes, "big")
+        for row in rows
+    )
+    expected = [value >> max(0, bits - 8) for row in rows for value in row]
+    assert list(samples.unpack_bits(packed, bits, 13, row_bytes)) == expected
 
 
 def test_only_values_that_are_asked_for_are_read():
@@ -28,7 +542,22 @@ def test_only_values_that_are_asked_for_are_read():
     )
     block = b"MM\0*" + (8 + len(text)).to_bytes(4, "big") + text + b"\x03\xe8" + rows + bytes(4)
     budget = Budget()
-    tiff = Tiff(Reader.of(block, budget))
-    directory = tiff.directory(tiff.first)
+    structure = Structure(Reader.of(block, budget))
+    directory = structure.directory(structure.first)
     assert directory.text(999) == text
     assert Budget().bytes - budget.bytes < len(text) + len(rows) + 100
+
+
+@pytest.mark.parametrize("little", [True, False])
+@pytest.mark.parametrize("big", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [("H", [1, 2, 3, 4]), ("H", [7]), ("I", [5, 70_000]), ("B", [9, 8]), ("f", [0.5]), ("d", [0.25])],
+)
+def test_values_are_read_from_the_entry_or_from_where_it_points(kind, values, big, little):
+    """Values of up to four bytes, or eight in BigTIFF, are in the entry itself."""
+    structure = Structure(Reader.of(rgb(big=big, little=little, tags={65000: (kind, values)}).data()))
+    directory = structure.directory(structure.first)
+    assert list(directory.numbers(65000)) == values
+    if kind in "HI":
+        assert list(directory.table(65000, 10)) == values

@@ -51,20 +51,12 @@ def check_size(size: tuple[int, int], header: Header, *, upright: bool = False) 
 
 def reducible(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     """The picture in mode L, RGB, RGBA or CMYK, and what a person should know about the conversion."""
-    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N"):
-        return _high_bytes(image), ()
-    if image.mode in ("I", "F"):
-        return _stretched(image)
     if image.mode in ("P", "PA"):
         return image.convert("RGBA" if image.has_transparency_data else "RGB"), ()
     if image.mode in ("1", "L", "RGB") and "transparency" in image.info:
         return image.convert("RGBA"), ()
     if image.mode in ("L", "RGB", "RGBA", "CMYK"):
         return image, ()
-    if image.mode == "LAB":
-        from image_pipeline.imaging.colour import lab_to_srgb
-
-        return lab_to_srgb(image), ()
     if image.mode in ("LA", "La", "RGBa"):
         return image.convert("RGBA"), ()
     return image.convert("L" if image.mode == "1" else "RGB"), ()
@@ -85,19 +77,3 @@ def coloured(indices: Image.Image, palette: bytes, alpha: bytes = b"") -> Image.
     entries = zip(palette[::3], palette[1::3], palette[2::3], alpha.ljust(256, b"\xff"), strict=True)
     indices.putpalette(b"".join(map(bytes, entries)), "RGBA")
     return indices.convert("RGBA")
-
-
-def _high_bytes(image: Image.Image) -> Image.Image:
-    """16 bits of grey → 8: the upper byte, as PNG 3rd edition, 13.12, describes it. Pillow's own conversion clips."""
-    raw = image.tobytes()
-    return Image.frombytes("L", image.size, raw[0::2] if image.mode == "I;16B" else raw[1::2])
-
-
-def _stretched(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """32 bits of grey → 8, darkest to lightest: such files do not say what their numbers mean."""
-    low, high = image.getextrema()
-    if not (isinstance(low, int | float) and isinstance(high, int | float)) or not high > low:
-        return Image.new("L", image.size), ("All pixels have one value; they are shown as black.",)
-    factor = 255 / (high - low)
-    grey = image.convert("F").point(lambda value: value * factor - low * factor).convert("L")
-    return grey, (f"Values from {low:g} to {high:g} are shown as black to white.",)

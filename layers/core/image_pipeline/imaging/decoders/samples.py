@@ -1,5 +1,6 @@
-"""Samples as TIFF stores them → planes of Pillow. Plain Python: slices, `translate` and integers of any length do the
-work of whole rows at once.
+"""Samples as TIFF and BMP store them → planes of Pillow.
+
+Plain Python: slices, `translate` and integers of any length do the work of many rows at once.
 """
 
 from __future__ import annotations
@@ -123,11 +124,33 @@ def _either(one: bytes, other: bytes) -> bytes:
     return (int.from_bytes(one, "little") | int.from_bytes(other, "little")).to_bytes(len(one), "little")
 
 
+def masked(data: bytes, pixel_bytes: int, mask: int) -> bytes:
+    """The bits of a mask in little-endian pixels as 8 bits each: the upper ones, or all spread over 0 to 255."""
+    shift = (mask & -mask).bit_length() - 1
+    bits = (mask >> max(0, shift)).bit_length()
+    if not bits:
+        return bytes(len(data) // pixel_bytes)
+    taken = min(bits, 8)
+    byte, inside = divmod(shift + bits - taken, 8)
+    most = (1 << taken) - 1
+    values = data[byte::pixel_bytes].translate(bytes(value >> inside & most for value in range(256)))
+    if inside + taken > 8:
+        upper = bytes(value << 8 - inside & most for value in range(256))
+        values = _either(values, data[byte + 1 :: pixel_bytes].translate(upper))
+    return values.translate(full_range(taken)) if taken < 8 else values
+
+
+def differing(one: bytes | bytearray, other: bytes | bytearray) -> bytes:
+    """255 where two rows of bytes differ, 0 where they are equal."""
+    different = int.from_bytes(one, "little") ^ int.from_bytes(other, "little")
+    return different.to_bytes(len(one), "little").translate(b"\0" + b"\xff" * 255)
+
+
 @lru_cache(maxsize=8)
 def full_range(bits: int) -> bytes:
     """A table that spreads values of fewer than 8 bits over 0 to 255."""
     most = (1 << bits) - 1
-    return bytes(min(value, most) * 255 // most for value in range(256))
+    return bytes(round(min(value, most) * 255 / most) for value in range(256))
 
 
 def float_plane(data: bytes, size: tuple[int, int], number: str, bits: int, channel: int, channels: int) -> Image.Image:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from image_pipeline.imaging.formats.header import Header
+from image_pipeline.errors import UnsupportedFormatError
+from image_pipeline.imaging.containers.bmp import Bmp, Compression, bmp
+from image_pipeline.imaging.formats.header import ROW_BYTES, Header
 from image_pipeline.imaging.formats.limits import Limits
-from image_pipeline.imaging.reader import BrokenContainerError, Reader
+from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Reader
 
-_BYTES_PER_PIXEL = 9
-"""Of the most demanding kind, as `bench/memory.py` measures it, rounded up."""
+_OTHERS = {
+    Compression.JPEG: "a JPEG inside",
+    Compression.PNG: "a PNG inside",
+    Compression.CMYK: "CMYK",
+    Compression.CMYK_RLE8: "CMYK",
+    Compression.CMYK_RLE4: "CMYK",
+    Compression.HUFFMAN: "Huffman coding (OS/2)",
+    Compression.RLE24: "run-length coding of 24 bits (OS/2)",
+}
+_FIELDS = frozenset({Compression.BITFIELDS, Compression.ALPHA_BITFIELDS})
+_BITS = frozenset({1, 2, 4, 8, 16, 24, 32})
 
 
 def read_header(reader: Reader, _limits: Limits) -> Header:
@@ -16,24 +27,57 @@ def read_header(reader: Reader, _limits: Limits) -> Header:
     Raises:
         BrokenContainerError, and what `admission.admit` raises.
     """
-    length = reader.number(14, 4, little=True)
-    if length == 12:
-        sides = reader.take(18, 8)
-        width, height = int.from_bytes(sides[:2], "little"), int.from_bytes(sides[2:4], "little")
-        bits, compression = int.from_bytes(sides[6:8], "little"), 0
-    else:
-        sides = reader.take(18, 16)
-        width = int.from_bytes(sides[:4], "little", signed=True)
-        height = abs(int.from_bytes(sides[4:8], "little", signed=True))
-        bits, compression = int.from_bytes(sides[10:12], "little"), int.from_bytes(sides[12:16], "little")
-    if bits not in (1, 2, 4, 8, 16, 24, 32) or width < 0:
-        raise BrokenContainerError(f"{bits} bits per pixel, width {width}")
-    if compression in (0, 3) and (width * bits + 31) // 32 * 4 * height > reader.size:
-        raise BrokenContainerError(f"{reader.size} bytes cannot hold {width} × {height} pixels")
+    parts = reader.once(bmp)
+    _check_kind(parts)
+    # The padding of the last row may be missing.
+    rows = parts.row_bytes * (parts.height - 1) + -(-parts.width * parts.bits // 8)
+    if parts.pixels + (1 if parts.is_run_length else rows) > reader.size:
+        raise CutOffError("it is cut off")
     return Header(
         "BMP",
-        width,
-        height,
-        {1: "1", 2: "P", 4: "P", 8: "P", 32: "RGBA"}.get(bits, "RGB"),
-        bytes_per_pixel=_BYTES_PER_PIXEL,
+        parts.width,
+        parts.height,
+        _mode(parts),
+        bytes_per_pixel=_bytes_per_pixel(parts) + ROW_BYTES / parts.width,
     )
+
+
+def _check_kind(parts: Bmp) -> None:
+    """Let only kinds pass that are decoded.
+
+    Raises:
+        UnsupportedFormatError: it is another kind; the message names it.
+        BrokenContainerError: there is no such kind.
+    """
+    other = next((words for kind, words in _OTHERS.items() if kind == parts.compression), None)
+    if other:
+        raise UnsupportedFormatError(
+            f"The content is a BMP with {other}.", "Save it as an ordinary BMP or as a PNG and upload it again."
+        )
+    if parts.compression not in frozenset(Compression):
+        raise BrokenContainerError(f"compression {parts.compression}")
+    if parts.bits not in _BITS:
+        raise BrokenContainerError(f"{parts.bits} bits per pixel")
+    run_bits = {Compression.RLE8: 8, Compression.RLE4: 4}.get(Compression(parts.compression), parts.bits)
+    if run_bits != parts.bits or (parts.compression in _FIELDS and parts.bits <= 8):
+        raise BrokenContainerError(f"{parts.bits} bits per pixel with compression {parts.compression}")
+    for mask in parts.masks:
+        if parts.bits > 8 and (mask >> parts.bits or mask & (mask + (mask & -mask))):
+            raise BrokenContainerError(f"a colour mask of {mask:#x} for {parts.bits} bits")
+    if not any(parts.masks[:3]):
+        raise BrokenContainerError("its colour masks select no bits")
+
+
+def _mode(parts: Bmp) -> str:
+    if parts.bits <= 8:
+        return "1" if parts.bits == 1 else "P"
+    return "RGBA" if parts.masks[3] else "RGB"
+
+
+def _bytes_per_pixel(parts: Bmp) -> float:
+    """Peak memory by kind, as `bench/memory.py` measures it, rounded up."""
+    if parts.is_run_length:
+        return 13
+    if parts.bits <= 8:
+        return 6
+    return 9 if parts.masks[3] else 5

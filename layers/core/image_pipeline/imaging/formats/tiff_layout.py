@@ -316,21 +316,21 @@ def read_layout(tags: Directory, file_bytes: int) -> Layout:
         raise BrokenContainerError(f"{samples} channels in organisation {planar}")
     compression = tags.integer(Tag.COMPRESSION, Compression.NONE)
     photometric = tags.integer(Tag.PHOTOMETRIC, _usual_photometric(samples, compression))
-    formats = set((tags.integers(Tag.SAMPLE_FORMAT, _MOST_CHANNELS) or (1,))[:samples])
+    formats = frozenset((tags.integers(Tag.SAMPLE_FORMAT, _MOST_CHANNELS) or (1,))[:samples])
     if photometric in (Photometric.CIELAB, Photometric.ICCLAB) and formats <= {1, 2, 4}:
-        formats = {1}  # signed or not is a matter of the photometric interpretation
+        formats = frozenset({1})  # signed or not is a matter of the photometric interpretation
     words = _Words(photometric, stated[:samples], formats, samples, planar == 2, compression)
     kind = words.kind()
     alpha, premultiplied = _alpha(tags, samples, kind.colours)
-    number, bits = _NUMBERS[formats.pop()], stated[0]
+    (number_format,) = formats
     organisation = _organisation(tags, width, height)
     layout = Layout(
         tags=tags,
         width=width,
         height=height,
         photometric=Photometric(photometric),
-        number=number,
-        bits=bits,
+        number=_NUMBERS[number_format],
+        bits=stated[0],
         samples=samples,
         colours=kind.colours,
         alpha=alpha,
@@ -362,7 +362,7 @@ class _Words:
 
     photometric: int
     bits: tuple[int, ...]
-    formats: set[int]
+    formats: frozenset[int]
     samples: int
     planar: bool
     compression: int

@@ -68,10 +68,9 @@ class Tiff:
         """Samples at a place; beyond the picture, as in the last row and column."""
         x, y = min(x, self.size[0] - 1), min(y, self.size[1] - 1)
         if self.noise:
-            chance = random.Random(f"{self.noise} {x} {y}")
-            if self.number == "float":
-                return [round(chance.random() * 1024) / 1024 for _ in range(self.channels)]
-            return [chance.getrandbits(self.bits) for _ in range(self.channels)]
+            samples = _noise(self.noise, self.size[0] * self.size[1] * self.channels, self.bits, self.number)
+            at = (y * self.size[0] + x) * self.channels
+            return samples[at : at + self.channels]
         return self.holes.get((x, y)) or self.quarters[(x >= self.size[0] // 2) + 2 * (y >= self.size[1] // 2)]
 
     def data(self) -> bytes:
@@ -175,6 +174,14 @@ class Tiff:
             image = Image.merge("YCbCr", image.split()).convert("RGB")
         image.save(out, "JPEG", quality=98, **({} if self.photometric == 6 else {"keep_rgb": True}))
         return out.getvalue()
+
+
+@lru_cache(maxsize=8)
+def _noise(seed: int, count: int, bits: int, number: str) -> list[Sample]:
+    chance = random.Random(seed)
+    if number == "float":
+        return [chance.getrandbits(10) / 1024 for _ in range(count)]
+    return [chance.getrandbits(bits) for _ in range(count)]
 
 
 @lru_cache(maxsize=64)
@@ -426,6 +433,18 @@ class Kind:
         return self.name
 
 
+def scaled(bits: int) -> Callable[[int], int]:
+    """8 bits → the same share of white in another number of bits, rounded down."""
+    return lambda value: value * 0x1010101 >> 32 - bits
+
+
+def _as_shown(shades: Sequence[int], bits: int) -> list[tuple[int, int, int]]:
+    """Greys that are left of shades in so few bits."""
+    most = (1 << min(bits, 8)) - 1
+    left = [round((shade >> max(0, 8 - bits)) * 255 / most) for shade in shades]
+    return [(shade, shade, shade) for shade in left]
+
+
 def _see_through(colours: Sequence[Sequence[int]], alpha: int = 128) -> tuple[tuple[int, ...], ...]:
     return tuple((*colour, alpha) for colour in colours)
 
@@ -435,20 +454,10 @@ _COARSE = 16
 _INFINITE = {(0, 0): (NAN,), (9, 9): (INF,), (12, 40): (-INF,)}
 
 KINDS: tuple[Kind, ...] = (
-    *(
-        Kind(f"grey, {bits} bits", grey(lambda v, b=bits: v >> 8 - b if b < 8 else v << b - 8, bits=bits),  # type: ignore[misc]
-             tuple((low, low, low) for low in ((v >> 8 - bits) * 255 // ((1 << bits) - 1) if bits < 8 else v
-                                               for v in SHADES)))
-        for bits in (2, 4, 6, 8, 9, 10, 12, 14, 16)
-    ),
-    *(
-        Kind(f"grey where white is zero, {bits} bits",
-             grey(lambda v, b=bits: (255 - v) >> 8 - b if b < 8 else (255 - v) * 257 >> 16 - b, bits=bits,  # type: ignore[misc]
-                  photometric=0),
-             tuple((low, low, low) for low in (255 - ((255 - v) >> 8 - bits) * 255 // ((1 << bits) - 1)
-                                               if bits < 8 else v for v in SHADES)))
-        for bits in (2, 4, 8, 12, 16)
-    ),
+    *(Kind(f"grey, {bits} bits", grey(scaled(bits), bits=bits), _as_shown(SHADES, bits))
+      for bits in (2, 4, 6, 8, 9, 10, 12, 14, 16)),
+    *(Kind(f"grey where white is zero, {bits} bits", Tiff([(scaled(bits)(255 - v),) for v in SHADES], 0, bits),
+           _as_shown(SHADES, bits)) for bits in (2, 4, 8, 12, 16)),
     Kind("black and white", bilevel(), BILEVEL),
     Kind("black and white where white is zero", bilevel(photometric=0), BILEVEL),
     *(Kind(f"palette, {bits} bits, map of {name}", palette(bits, scale), COLOURS[: 1 << bits] * (2 if bits == 1 else 1))
@@ -460,7 +469,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("grey, premultiplied, 16 bits", Tiff([(v * 129, 33024) for v in SHADES], 1, 16, extra_samples=(1,)),
          _see_through(SHOWN_SHADES, 129), 3),
     Kind("grey and something", Tiff([(v, 77) for v in SHADES], 1, extra_samples=(0,)), SHOWN_SHADES),
-    *(Kind(f"RGB, {bits} bits", rgb(lambda v, b=bits: v * 0x1010101 >> 32 - b, bits=bits), tolerance=tolerance)  # type: ignore[misc]
+    *(Kind(f"RGB, {bits} bits", rgb(scaled(bits), bits=bits), tolerance=tolerance)
       for bits, tolerance in ((5, 8), (8, 2), (10, 2), (12, 2), (16, 2), (32, 2))),
     Kind("RGBA", rgb(int, 128, extra_samples=(2,)), _see_through(COLOURS)),
     Kind("RGBA of which nothing is said", rgb(int, 128), _see_through(COLOURS)),
@@ -502,7 +511,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("floats with a stated scale", grey(float, bits=64, number="float", tags={340: ("d", [0]), 341: ("d", [255])}),
          SHOWN_SHADES),
     Kind("grey, 32 bits", grey(lambda v: v * 0x1010101, bits=32), STRETCHED_SHADES),
-    *(Kind(f"grey, signed, {bits} bits", grey(lambda v, b=bits: (v - 128) << b - 8, bits=bits, number="int"),  # type: ignore[misc]
+    *(Kind(f"grey, signed, {bits} bits", Tiff([((v - 128) << bits - 8,) for v in SHADES], 1, bits, "int"),
            STRETCHED_SHADES) for bits in (8, 16, 32)),
     Kind("grey, signed, with a mark for no data",
          grey(lambda v: v - 128, bits=16, number="int", holes={(3, 3): (-32768,)}, tags={42113: ("s", b"-32768 ")}),
