@@ -161,7 +161,8 @@ def _pictures(commands: Any) -> None:
 
 
 def _add_names(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("names", nargs="+", metavar="NAME", help="an upload, such as beach.jpg or uploads/beach.jpg")
+    words = "an upload, such as beach.jpg; a folder, such as summer/; or a pattern, such as 'summer/*'"
+    sub.add_argument("names", nargs="+", metavar="NAME", help=words)
 
 
 def _add_timeout(sub: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from boto3.s3.transfer import TransferConfig
 
-from cli import follow, names, terminal
+from cli import follow, names, selection, terminal
 from cli.exits import LEFT, OK
 from cli.stack import Stack
 from image_pipeline import aws, keys
@@ -35,16 +35,16 @@ class _Wanted:
 
 
 def download(stack: Stack, options: argparse.Namespace) -> int:
-    """Download the renditions of each name, its original, or both.
+    """Download the renditions of uploads, the originals, or both.
 
     Returns:
         The exit code.
     """
-    image_keys = list(dict.fromkeys(map(names.key, options.names)))
-    known = follow.read(stack, image_keys)
+    selected = selection.select(stack, options.names)
+    known = follow.read(stack, selected.keys)
     done: list[dict[str, Any]] = []
-    failed: list[dict[str, str]] = []
-    for image_key in image_keys:
+    failed = [{"key": key, "reason": selection.nothing(key)} for key in selected.empty]
+    for image_key in selected.keys:
         wanted = _wanted(known[image_key], options) if image_key in known else []
         if not wanted:
             failed.append({"key": image_key, "reason": _nothing(stack, known.get(image_key), image_key, options)})
@@ -101,7 +101,8 @@ def _original(body: follow.Body, options: argparse.Namespace) -> Iterator[_Wante
 def _nothing(stack: Stack, body: follow.Body | None, image_key: str, options: argparse.Namespace) -> str:
     """Say why there is nothing to download."""
     if body is None:
-        return names.missing(stack, image_key)
+        is_there = follow.head(stack.client("s3"), stack.outputs["UploadsBucketName"], image_key) is not None
+        return f"{image_key!a} is not processed yet; try again." if is_there else names.missing(stack, image_key)
     if renditions := body.get("renditions"):
         listed = ", ".join(dict.fromkeys(rendition["name"] for rendition in renditions))
         return f"{image_key!a} has no rendition {options.rendition!a}, but {listed}."

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from cli import follow, names, terminal
+from cli import follow, names, selection, terminal
 from cli.exits import LEFT, OK, PICTURE_FAILED
 from cli.stack import Stack
 from image_pipeline.settings import WorkflowType
@@ -18,12 +18,13 @@ _JOBS = 8
 
 
 def status(stack: Stack, options: argparse.Namespace) -> int:
-    """Tell what is known of each name; with `wait` or `watch`, when each has its outcome.
+    """Tell what is known of uploads; with `wait` or `watch`, when each has its outcome.
 
     Returns:
         The exit code.
     """
-    uploads = follow.uploaded(stack, dict.fromkeys(map(names.key, options.names)), _JOBS)
+    selected = selection.select(stack, options.names)
+    uploads = follow.uploaded(stack, selected.keys, _JOBS)
     known = follow.read(stack, uploads)
     missing = [image_key for image_key, upload in uploads.items() if upload is None and image_key not in known]
     there = {image_key: upload for image_key, upload in uploads.items() if image_key not in missing}
@@ -36,7 +37,7 @@ def status(stack: Stack, options: argparse.Namespace) -> int:
             _show(stack, body, options.json)
     bodies = [known[image_key] for image_key in there if image_key in known]
     if options.json and not options.watch:
-        terminal.write_json({"statuses": bodies, "missing": missing})
+        terminal.write_json({"statuses": bodies, "missing": [*missing, *selected.empty]})
     elif not options.watch:
         for body in bodies:
             _show(stack, body, as_json=False)
@@ -45,8 +46,10 @@ def status(stack: Stack, options: argparse.Namespace) -> int:
             terminal.complain(f"The newest upload of {image_key} has no outcome yet.")
     for image_key in missing:
         terminal.complain(names.missing(stack, image_key))
+    for key in selected.empty:
+        terminal.complain(selection.nothing(key))
     code = outcomes.code if following or outcomes.code == PICTURE_FAILED else OK
-    return LEFT if missing else code
+    return LEFT if missing or selected.empty else code
 
 
 def _show(stack: Stack, body: follow.Body, as_json: bool) -> None:

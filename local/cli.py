@@ -122,6 +122,7 @@ def _run(options: argparse.Namespace) -> int:
             while pipeline.alive:
                 for sight in watch.look():
                     if isinstance(sight, Outcome):
+                        display.ended(sight)
                         display.outcomes([sight])
                     else:
                         display.entered(sight)
@@ -192,6 +193,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _process(pipeline: Pipeline, watch: Watch, display: Display, uploads: list[Sample]) -> list[Outcome]:
     """Upload, follow, and give what came of it, in the order of the uploads."""
+    display.expect(len(uploads))
     versions = {pipeline.upload(sample.key, sample.data): sample for sample in uploads}
     outcomes: dict[str, Outcome] = {}
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -201,6 +203,7 @@ def _process(pipeline: Pipeline, watch: Watch, display: Display, uploads: list[S
                 display.entered(sight)
             elif sight.version_id in versions:
                 outcomes[sight.key] = sight
+                deadline = time.monotonic() + PATIENCE_SECONDS
                 display.ended(sight)
         _nap(LOOK_SECONDS)
     return [outcomes[sample.key] for sample in uploads if sample.key in outcomes]
@@ -213,7 +216,7 @@ def _faults(uploads: list[Sample], outcomes: list[Outcome]) -> list[str]:
     for sample in uploads:
         outcome = by_key.get(sample.key)
         if outcome is None:
-            found.append(f"{sample.key} was not through within {PATIENCE_SECONDS:.0f} s.")
+            found.append(f"{sample.key} has no outcome, and nothing happened for {PATIENCE_SECONDS:.0f} s.")
             continue
         code = outcome.record.get("error", {}).get("code") if outcome.status == "FAILED" else None
         checks: list[tuple[bool, str]] = [

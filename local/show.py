@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from local.clients import variables
 from local.pipeline import Pipeline
 from local.watch import Entered, Outcome
 
+_SHOWN_IN_FULL = 8  # pictures, of some thirty lines each
 _STYLES = {"COMPLETED": "green", "PARTIAL": "yellow", "FAILED": "red"}
 
 
@@ -24,6 +26,9 @@ class Display(Protocol):
 
     def ready(self, pipeline: Pipeline) -> None:
         """Tell that the pipeline is up."""
+
+    def expect(self, count: int) -> None:
+        """Take note of how many pictures are to come."""
 
     def entered(self, sight: Entered) -> None:
         """Tell that a picture has reached a state."""
@@ -42,10 +47,12 @@ class Display(Protocol):
 
 
 class Words:
-    """Sentences; coloured on a terminal, plain in a pipe."""
+    """Sentences; coloured on a terminal, plain in a pipe. More pictures than a few get one line each."""
 
     def __init__(self) -> None:
         self._console = Console(soft_wrap=True, highlight=False)
+        self._under_way: set[str] = set()
+        self._is_brief = False
 
     def say(self, sentence: str) -> None:
         """Print a sentence."""
@@ -55,16 +62,38 @@ class Words:
         """Print the addresses."""
         self.say(f"Ready. AWS endpoint {pipeline.aws_url}, HTTP API {pipeline.api_url}.\n")
 
+    def expect(self, count: int) -> None:
+        """Decide between paragraphs and lines."""
+        self._is_brief = count > _SHOWN_IN_FULL
+
     def entered(self, sight: Entered) -> None:
-        """Print one line per state."""
-        self._print((f"{sight.seconds:6.2f} s", "dim"), f"  {keys.shown(sight.key)} → {sight.state}")
+        """Print one line per state, unless there are many pictures."""
+        self._under_way.add(sight.key)
+        self._is_brief = self._is_brief or len(self._under_way) > _SHOWN_IN_FULL
+        if not self._is_brief:
+            self._print((f"{sight.seconds:6.2f} s", "dim"), f"  {keys.shown(sight.key)} → {sight.state}")
 
     def ended(self, outcome: Outcome) -> None:
-        """Print one line per end."""
-        self._print((f"{outcome.seconds:6.2f} s", "dim"), f"  {keys.shown(outcome.key)} → ", _styled(outcome.status))
+        """Print one line per end; among many pictures also why one failed."""
+        self._under_way.discard(outcome.key)
+        reason = outcome.record.get("error", {}).get("message", "") if self._is_brief else ""
+        self._print(
+            (f"{outcome.seconds:6.2f} s", "dim"),
+            f"  {keys.shown(outcome.key)} → ",
+            _styled(outcome.status),
+            (keys.shown(f"  {reason}") if reason else "", "dim"),
+        )
 
     def outcomes(self, outcomes: list[Outcome]) -> None:
-        """Print a paragraph per picture."""
+        """Print a paragraph per picture; of many, how many came out how."""
+        if not self._is_brief:
+            self._paragraphs(outcomes)
+        elif len(outcomes) > 1:
+            counts = Counter(outcome.status for outcome in outcomes)
+            self._print("\n", ", ".join(f"{count} {status}" for status, count in sorted(counts.items())), ".")
+        self._is_brief = self._is_brief and bool(self._under_way)
+
+    def _paragraphs(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
             self._print()
             took = f" in {outcome.seconds:.2f} s"
@@ -119,6 +148,9 @@ class JsonLines:
     def ready(self, pipeline: Pipeline) -> None:
         """Write the addresses and outputs."""
         self._write("ready", awsUrl=pipeline.aws_url, apiUrl=pipeline.api_url, outputs=pipeline.outputs)
+
+    def expect(self, count: int) -> None:
+        """Every picture is told in full."""
 
     def entered(self, sight: Entered) -> None:
         """Write a state."""

@@ -6,6 +6,7 @@ import pytest
 
 from cli.commands import main
 from cli.exits import LEFT, OK, USAGE
+from tests.cli.conftest import PICTURE
 
 
 def test_nothing_is_deleted_without_a_yes(pipeline, running, picture, capsys, monkeypatch):
@@ -28,3 +29,48 @@ def test_what_is_not_there_is_not_deleted_but_the_rest_is(lines, picture):
     code, (found,) = lines("delete", "no such.jpg", picture, "--yes")
     assert (code, found["deleted"]) == (LEFT, [f"uploads/{picture}"])
     assert found["failed"][0]["key"] == "uploads/no such.jpg"
+
+
+@pytest.fixture
+def shop(pipeline, name):
+    """A folder with uploads, a marker and hostile names, and a neighbour that is called alike."""
+    folder = f"{name.partition('/')[0]}/shop"
+    for rest in ("/", "/a.jpg", "/summer/b.jpg", "/*", "/[a].jpg", "2/c.jpg"):
+        pipeline.upload(f"uploads/{folder}{rest}", b"" if rest == "/" else PICTURE)
+    return folder
+
+
+def left(pipeline, folder):
+    answer = pipeline.client("s3").list_objects_v2(Bucket=pipeline.uploads_bucket, Prefix=f"uploads/{folder}")
+    return sorted(entry["Key"].removeprefix(f"uploads/{folder}") for entry in answer.get("Contents", []))
+
+
+def test_a_folder_is_deleted_after_a_yes(pipeline, running, shop, capsys, monkeypatch):
+    """The question says how many there are; with its marker, and without a neighbour."""
+    assert main(["delete", f"{shop}/", *running]) == USAGE
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    for answer, code in (("no", LEFT), ("yes", OK)):
+        assert len(left(pipeline, shop)) == 6
+        monkeypatch.setattr("sys.stdin.readline", lambda answer=answer: f"{answer}\n")
+        assert main(["delete", f"{shop}/", *running]) == code
+        assert f"Delete 'uploads/{shop}/', 'uploads/{shop}/*', " in capsys.readouterr().err
+    assert left(pipeline, shop) == ["2/c.jpg"]
+
+
+def test_what_is_called_like_a_pattern_is_deleted_alone(pipeline, lines, shop):
+    """And then the same text is a pattern, which stands for the files of one folder."""
+    for name, deleted in (("*", ["*"]), ("[a].jpg", ["[a].jpg"]), ("*", ["a.jpg"]), ("**", ["summer/b.jpg"])):
+        code, (found,) = lines("delete", f"{shop}/{name}", "--yes")
+        assert (code, found["failed"]) == (OK, [])
+        assert [key for key in found["deleted"] if not key.endswith("/")] == [
+            f"uploads/{shop}/{key}" for key in deleted
+        ]
+
+
+def test_an_empty_folder_is_told(lines, name):
+    """As a name that is not there is."""
+    code, (found,) = lines("delete", f"{name}/", "--yes")
+    assert (code, found["deleted"]) == (LEFT, [])
+    assert found["failed"] == [
+        {"key": f"uploads/{name}/", "reason": f"There is no upload in the folder 'uploads/{name}/'. Check the name."}
+    ]

@@ -71,3 +71,22 @@ def test_long_names_are_cut_and_stay_apart():
     one, other = (safe_path(f"uploads/{'ü' * 300}{end}") for end in "ab")
     assert one != other
     assert len(one.name.encode()) <= 255 - 64
+
+
+def test_folders_and_patterns_are_downloaded(pipeline, lines, picture, tmp_path):
+    """Each upload below the folder of its name, with all that it has."""
+    folder = picture.partition("/")[0]
+    pipeline.wait_for(f"uploads/{folder}/day 2/*", pipeline.upload(f"uploads/{folder}/day 2/*", PICTURE))
+    for number, (name, expected) in enumerate([
+        (f"{folder}/", {f"{folder}/beach.jpg", f"{folder}/day 2/_"}),
+        (f"{folder}/*", {f"{folder}/beach.jpg"}),
+        (f"{folder}/**/*", {f"{folder}/beach.jpg", f"{folder}/day 2/_"}),
+        (f"{folder}/day 2/*", {f"{folder}/day 2/_"}),
+    ]):  # fmt: skip
+        to = tmp_path / str(number)
+        code, (found,) = lines("download", name, "--original", "--to", str(to))
+        assert (code, found["failed"]) == (OK, [])
+        assert {str(path.relative_to(to)) for path in to.rglob("*") if path.is_file()} == expected
+    code, (found,) = lines("download", f"{folder}/*.gif", "--to", str(tmp_path / "out"))
+    assert (code, found["downloaded"]) == (LEFT, [])
+    assert found["failed"][0]["key"] == f"uploads/{folder}/*.gif"

@@ -95,3 +95,18 @@ def test_who_was_meant_is_suggested(picture, running, capsys):
     complaint = capsys.readouterr().err
     assert "There is no 'uploads/" in complaint
     assert f"Did you mean 'uploads/{picture}'?" in complaint
+
+
+def test_folders_and_patterns_are_told_upload_by_upload(pipeline, lines, picture):
+    """A failed one decides the exit code; what stands for nothing is missing."""
+    folder = picture.partition("/")[0]
+    assert [(code, len(found["statuses"])) for code, (found,) in [lines("status", f"{folder}/*")]] == [(OK, 1)]
+    pipeline.wait_for(f"uploads/{folder}/notes.txt", pipeline.upload(f"uploads/{folder}/notes.txt", b"words"))
+    code, (found,) = lines("status", f"{folder}/", "--wait")
+    assert code == PICTURE_FAILED
+    assert {body["imageKey"]: body["status"] for body in found["statuses"]} == {
+        f"uploads/{folder}/beach.jpg": "COMPLETED",
+        f"uploads/{folder}/notes.txt": "FAILED",
+    }
+    code, (found,) = lines("status", f"{folder}/*.gif", picture)
+    assert (code, len(found["statuses"]), found["missing"]) == (LEFT, 1, [f"uploads/{folder}/*.gif"])

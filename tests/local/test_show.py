@@ -1,0 +1,75 @@
+"""local.show: what people read while pictures go through."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.show import Words
+from local.watch import Entered, Outcome
+
+REASON = "The content is text.\x1b[2J"
+
+
+def outcome(number: int, status: str = "COMPLETED") -> Outcome:
+    record = {"status": status, "renditions": []}
+    if status == "FAILED":
+        record["error"] = {
+            "code": "UnsupportedFormatError",
+            "message": REASON,
+            "hint": "Convert it.",
+            "step": "ValidateImage",
+        }
+    return Outcome(f"uploads/{number}.jpg", "v", 0.5, "http://127.0.0.1/status", 200, record)
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in capsys.readouterr().out.splitlines() if line]
+
+
+@pytest.mark.parametrize("expected", [True, False])
+def test_many_pictures_get_one_line_each(capsys, expected):
+    """With the reason of a failure, and a sum at the end; whether they were announced or not."""
+    words = Words()
+    outcomes = [outcome(number, "FAILED" if number == 7 else "COMPLETED") for number in range(100)]
+    if expected:
+        words.expect(100)
+    for each in outcomes:
+        words.entered(Entered(each.key, "ClaimUpload", 0.1))
+    printed(capsys)
+    for each in outcomes:
+        words.entered(Entered(each.key, "ValidateImage", 0.2))
+        words.ended(each)
+    words.outcomes(outcomes)
+    lines = printed(capsys)
+    assert len(lines) == 101
+    assert lines[7].endswith("uploads/7.jpg → FAILED  The content is text.?[2J")
+    assert lines[-1] == "99 COMPLETED, 1 FAILED."
+
+
+def test_a_few_pictures_are_told_in_full(capsys):
+    """Each state, and everything about the outcome."""
+    words = Words()
+    words.expect(2)
+    outcomes = [outcome(1), outcome(2, "FAILED")]
+    for each in outcomes:
+        words.entered(Entered(each.key, "ClaimUpload", 0.1))
+        words.ended(each)
+    words.outcomes(outcomes)
+    text = "\n".join(printed(capsys))
+    for part in ("1.jpg → ClaimUpload", "1.jpg → COMPLETED", "  status ", "  what to do   Convert it."):
+        assert part in text
+
+
+def test_one_picture_after_many_is_told_in_full_again(capsys):
+    """Each picture of a crowd has its line, until the crowd is gone."""
+    words = Words()
+    crowd = [outcome(number) for number in range(20)]
+    for each in crowd:
+        words.entered(Entered(each.key, "ClaimUpload", 0.1))
+    printed(capsys)
+    for each in crowd:
+        words.ended(each)
+        words.outcomes([each])
+    assert len(printed(capsys)) == 20
+    words.entered(Entered("uploads/later.jpg", "ClaimUpload", 0.1))
+    assert len(printed(capsys)) == 1
