@@ -27,11 +27,11 @@ demo: $(STAMP) ## Run the pipeline on sample pictures; exits 0 only when each ca
 test: lint $(STAMP) ## Check everything: lint, types, templates, all tests; JOBS=2 at a time
 	$(PYTEST)
 
-lint: $(STAMP) ## Check style, types and the template
+lint: $(STAMP) ## Check style, types and the templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cfn-lint template.yml
+	$(BIN)/cfn-lint template.yml monitoring/template.yml
 
 audit: $(STAMP) $(AUDIT_STAMP) ## Look for unsafe settings, known vulnerabilities, secrets and unsafe workflows
 	@$(BIN)/python -m tests.audit

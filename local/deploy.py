@@ -15,7 +15,7 @@ from local import cors
 from local.clients import Clients
 from local.http_api import Authorizer, Route
 from local.iam import MANAGED_POLICIES, Role
-from local.template import ACCOUNT_ID, STREAM_LABEL, Resource, Template, TemplateError
+from local.template import ACCOUNT_ID, STREAM_LABEL, Resource, Template, TemplateError, load
 from local.workers import Function
 
 MOST_RETRIES = 185  # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-event-delivery.html
@@ -31,6 +31,13 @@ _KNOWN_OF_MAPPINGS = {
 _KNOWN_OF_QUEUE_MAPPINGS = {
     *("BatchSize", "EventSourceArn", "FunctionName", "FunctionResponseTypes", "ScalingConfig"),
 }
+_ONLY_AT_THE_TOP = (
+    "AWS::ApiGatewayV2::Api",
+    "AWS::Events::Rule",
+    "AWS::Lambda::Function",
+    "AWS::StepFunctions::StateMachine",
+)
+"""Types that run something or start it: the local run looks for them in the outer template alone."""
 _NAMES = {
     "AWS::S3::Bucket": "BucketName",
     "AWS::DynamoDB::Table": "TableName",
@@ -121,6 +128,12 @@ def plan(template: Template, aws_url: str, api_url: str) -> Stack:
     for resource in template.resources(*{body["Type"] for body in template.document["Resources"].values()}):
         _name(template, resource, aws_url, api_url)
     stack = Stack()
+    for resource in template.resources("AWS::CloudFormation::Stack"):
+        nested = _nested(template, resource)
+        template.nested[resource.logical_id] = nested
+        stack.resource_policies |= plan(nested, aws_url, api_url).resource_policies
+        for name, value in nested.outputs().items():
+            template.attributes[resource.logical_id, f"Outputs.{name}"] = value
     layers = {
         template.refs[layer.logical_id]: _asset(template, layer.raw["Content"]["S3Key"])
         for layer in template.resources("AWS::Lambda::LayerVersion")
@@ -164,18 +177,41 @@ def deploy(template: Template, stack: Stack, clients: Clients) -> None:
         stack: What `plan` gave; completed here.
         clients: Clients of the local AWS endpoint.
     """
-    deployment = _Deployment(template, stack, clients)
+    inbox_arn = _collect_messages(template, stack, clients)
+    deployments = [_Deployment(each, stack, clients, inbox_arn) for each in template.with_nested()]
     for kind, create in (
-        ("AWS::S3::Bucket", deployment.bucket),
-        ("AWS::DynamoDB::Table", deployment.table),
-        ("AWS::SQS::Queue", deployment.queue),
-        ("AWS::SNS::Topic", deployment.topic),
-        ("AWS::SNS::Subscription", deployment.subscription),
-        ("AWS::StepFunctions::StateMachine", deployment.state_machine),
-        ("AWS::Events::Rule", deployment.rule),
+        ("AWS::S3::Bucket", _Deployment.bucket),
+        ("AWS::DynamoDB::Table", _Deployment.table),
+        ("AWS::SQS::Queue", _Deployment.queue),
+        ("AWS::SNS::Topic", _Deployment.topic),
+        ("AWS::SNS::Subscription", _Deployment.subscription),
+        ("AWS::StepFunctions::StateMachine", _Deployment.state_machine),
+        ("AWS::Events::Rule", _Deployment.rule),
     ):
-        for resource in template.resources(kind):
-            create(resource, template.resolve(resource.raw))
+        for deployment in deployments:
+            for resource in deployment.template.resources(kind):
+                create(deployment, resource, deployment.template.resolve(resource.raw))
+
+
+def _nested(template: Template, resource: Resource) -> Template:
+    """Load the template of a nested application with the parameters that the outer template gives it."""
+    properties = template.resolve(resource.raw)
+    parameters = {
+        name: ",".join(value) if isinstance(value, list) else str(value)
+        for name, value in properties.get("Parameters", {}).items()
+    }
+    path = _asset(template, properties["TemplateURL"])
+    try:
+        nested = load(path, f"{template.stack_name}-{resource.logical_id}", template.region, parameters)
+    except TemplateError as error:
+        raise TemplateError(f"{resource.logical_id} cannot be deployed: {error}") from error
+    nested.aliases = template.aliases
+    for inner in nested.resources(*_ONLY_AT_THE_TOP):
+        raise TemplateError(
+            f"{resource.logical_id} contains {inner.logical_id}, an {inner.type}. The local run does not look for that "
+            f"in a nested application: move it to {template.path.name}, or teach it in local/deploy.py."
+        )
+    return nested
 
 
 def _name(template: Template, resource: Resource, aws_url: str, api_url: str) -> None:
@@ -215,6 +251,8 @@ def _name(template: Template, resource: Resource, aws_url: str, api_url: str) ->
             arn = f"arn:aws:iam::{ACCOUNT_ID}:role/{name}"
         case "AWS::Events::Rule":
             arn = f"arn:aws:events:{region}:{ACCOUNT_ID}:rule/{name}"
+        case "AWS::CloudFormation::Stack":
+            ref = arn = f"arn:aws:cloudformation:{region}:{ACCOUNT_ID}:stack/{name}/local"
         case "AWS::CloudWatch::Alarm":
             arn = f"arn:aws:cloudwatch:{region}:{ACCOUNT_ID}:alarm:{name}"
         case "AWS::ApiGatewayV2::Api":
@@ -391,20 +429,16 @@ def _authorizer(template: Template, resource: Resource) -> Authorizer:
 class _Deployment:
     """Creates resources by type, through the same API that anybody else uses."""
 
-    def __init__(self, template: Template, stack: Stack, clients: Clients) -> None:
-        self._template = template
+    def __init__(self, template: Template, stack: Stack, clients: Clients, inbox_arn: str) -> None:
+        self.template = template
         self._stack = stack
         self._clients = clients
-        stack.inbox_url, self._inbox_arn = self._new_queue(f"{template.stack_name}-inbox")
-        stack.events_url, events_arn = self._new_queue(f"{template.stack_name}-events")
-        name, others = f"{template.stack_name}-events", {"source": [{"anything-but": {"prefix": "aws."}}]}
-        clients("events").put_rule(Name=name, EventPattern=json.dumps(others))
-        clients("events").put_targets(Rule=name, Targets=[{"Id": "events", "Arn": events_arn}])
+        self._inbox_arn = inbox_arn
 
     def bucket(self, resource: Resource, properties: dict[str, Any]) -> None:
         s3 = self._clients("s3")
-        name = self._template.refs[resource.logical_id]
-        region = self._template.region
+        name = self.template.refs[resource.logical_id]
+        region = self.template.region
         place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         s3.create_bucket(Bucket=name, **place)
         if status := properties.get("VersioningConfiguration", {}).get("Status"):
@@ -420,7 +454,7 @@ class _Deployment:
 
     def table(self, resource: Resource, properties: dict[str, Any]) -> None:
         dynamodb = self._clients("dynamodb")
-        name = self._template.refs[resource.logical_id]
+        name = self.template.refs[resource.logical_id]
         kept = (
             "AttributeDefinitions",
             "KeySchema",
@@ -442,10 +476,10 @@ class _Deployment:
             for key, value in properties.items()
             if key in ("VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy", "DelaySeconds")
         }
-        self._new_queue(self._template.attributes[resource.logical_id, "QueueName"], attributes)
+        _new_queue(self.template, self._clients, self.template.attributes[resource.logical_id, "QueueName"], attributes)
 
     def topic(self, resource: Resource, _: dict[str, Any]) -> None:
-        arn = self._template.refs[resource.logical_id]
+        arn = self.template.refs[resource.logical_id]
         self._clients("sns").create_topic(Name=arn.rpartition(":")[2])
         self._clients("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=self._inbox_arn)
 
@@ -459,7 +493,7 @@ class _Deployment:
 
     def state_machine(self, resource: Resource, properties: dict[str, Any]) -> None:
         definition = properties.get("DefinitionString") or _asset(
-            self._template, properties["DefinitionS3Location"]["Key"]
+            self.template, properties["DefinitionS3Location"]["Key"]
         ).read_text(encoding="utf-8")
         substitutions = properties.get("DefinitionSubstitutions", {})
 
@@ -469,14 +503,14 @@ class _Deployment:
             return str(substitutions[match[1]])
 
         self._clients("stepfunctions").create_state_machine(
-            name=self._template.attributes[resource.logical_id, "Name"],
+            name=self.template.attributes[resource.logical_id, "Name"],
             definition=re.sub(r"\$\{(\w+)\}", value, definition),
             roleArn=properties["RoleArn"],
             type=properties.get("StateMachineType", "STANDARD"),
         )
 
     def rule(self, resource: Resource, properties: dict[str, Any]) -> None:
-        name = self._template.refs[resource.logical_id]
+        name = self.template.refs[resource.logical_id]
         if "EventPattern" not in properties:
             return  # a schedule: nothing here waits for days
         self._clients("events").put_rule(
@@ -488,10 +522,10 @@ class _Deployment:
                 raise TemplateError(f"{unknown[0]} of a target of {name} is not known to the local run.")
             service, arn = target["Arn"].split(":")[2], target["Arn"]
             if service == "states":
-                queue_url, arn = self._new_queue(f"{name[-60:]}-{len(targets)}")
+                queue_url, arn = _new_queue(self.template, self._clients, f"{name[-60:]}-{len(targets)}")
                 delivery = Delivery(
                     queue_url=queue_url,
-                    rule_arn=self._template.attributes[resource.logical_id, "Arn"],
+                    rule_arn=self.template.attributes[resource.logical_id, "Arn"],
                     target_arn=target["Arn"],
                     role_arn=target["RoleArn"],
                     dead_letter_arn=target.get("DeadLetterConfig", {}).get("Arn"),
@@ -503,7 +537,24 @@ class _Deployment:
             targets.append({"Id": target["Id"], "Arn": arn})
         self._clients("events").put_targets(Rule=name, Targets=targets)
 
-    def _new_queue(self, name: str, attributes: dict[str, str] | None = None) -> tuple[str, str]:
-        url = self._clients("sqs").create_queue(QueueName=name, Attributes=attributes or {})["QueueUrl"]
-        arn = f"arn:aws:sqs:{self._template.region}:{ACCOUNT_ID}:{name}"
-        return url, arn
+
+def _collect_messages(template: Template, stack: Stack, clients: Clients) -> str:
+    """Create the queues that get copies of what topics send and of what is published.
+
+    Returns:
+        The ARN of the queue for what topics send.
+    """
+    stack.inbox_url, inbox_arn = _new_queue(template, clients, f"{template.stack_name}-inbox")
+    stack.events_url, events_arn = _new_queue(template, clients, f"{template.stack_name}-events")
+    name, others = f"{template.stack_name}-events", {"source": [{"anything-but": {"prefix": "aws."}}]}
+    clients("events").put_rule(Name=name, EventPattern=json.dumps(others))
+    clients("events").put_targets(Rule=name, Targets=[{"Id": "events", "Arn": events_arn}])
+    return inbox_arn
+
+
+def _new_queue(
+    template: Template, clients: Clients, name: str, attributes: dict[str, str] | None = None
+) -> tuple[str, str]:
+    """Create a queue; return its URL and its ARN."""
+    url = clients("sqs").create_queue(QueueName=name, Attributes=attributes or {})["QueueUrl"]
+    return url, f"arn:aws:sqs:{template.region}:{ACCOUNT_ID}:{name}"

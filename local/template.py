@@ -4,7 +4,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ class Template:
     """A translated template and what is known while it is being deployed.
 
     `refs` and `attributes` are filled when resources get their names: what `Ref` and `Fn::GetAtt` give for each.
-    `aliases` replaces addresses that only AWS serves by those that serve the same here.
+    `aliases` replaces addresses that only AWS serves by those that serve the same here. `nested` holds the templates of
+    nested applications by logical id; they are loaded when their parameters are known.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Template:
     refs: dict[str, Any] = field(default_factory=dict)
     attributes: dict[tuple[str, str], Any] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    nested: dict[str, "Template"] = field(default_factory=dict)
 
     def resources(self, *types: str) -> list[Resource]:
         """List the resources of these types whose condition holds, in the template's order."""
@@ -57,6 +59,12 @@ class Template:
             for logical_id, body in self.document["Resources"].items()
             if body["Type"] in types and self._holds(body.get("Condition"))
         ]
+
+    def with_nested(self) -> "Iterator[Template]":
+        """Iterate over this template and the templates of its nested applications."""
+        yield self
+        for template in self.nested.values():
+            yield from template.with_nested()
 
     def outputs(self) -> dict[str, str]:
         """Resolve the outputs whose condition holds."""

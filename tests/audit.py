@@ -1,7 +1,7 @@
 """Look for what no test sees: unsafe settings, known vulnerabilities, secrets, unsafe workflows. For `make audit`.
 
 The scanners have a virtual environment of their own, because their pins are not ours. Exceptions have their reasons in
-`.checkov.yaml` for the template and in NOT_SECRET for secrets; one that nothing needs any more is to be mended, too.
+`.checkov.yaml` for the templates and in NOT_SECRET for secrets; one that nothing needs any more is to be mended, too.
 """
 
 import json
@@ -40,6 +40,8 @@ NOT_SECRET = [
     ("tests/unit/imaging/test_summary.py", r'^ *\(32, 24, (True|False)\): "', "a ThumbHash"),
 ]
 
+TEMPLATES = [ROOT / "template.yml", ROOT / "monitoring" / "template.yml"]
+
 LAYERS = {"layers/vendor": ["x86_64", "aarch64"], "layers/simd": ["x86_64"]}
 """The architectures that each layer is deployed for."""
 
@@ -61,18 +63,18 @@ class Report:
 
 
 def settings() -> Report:
-    """Scan the template, and what SAM makes of it: only there are the roles and their policies."""
+    """Scan the templates, and what SAM makes of the first: only there are the roles and their policies."""
     with tempfile.TemporaryDirectory() as folder:
         translated = Path(folder, "translated.json")
-        translated.write_text(json.dumps(load(ROOT / "template.yml", "image-pipeline", "eu-central-1").document))
+        translated.write_text(json.dumps(load(TEMPLATES[0], "image-pipeline", "eu-central-1").document))
         # In place of the exceptions in .checkov.yaml, so that the report tells which of them are needed.
         nothing_skipped = ["--skip-check", "CKV_NONE"]
-        files = ["--file", ROOT / "template.yml", translated]
-        report = report_of(run("checkov", "--output", "json", *nothing_skipped, *files))
+        files = [*TEMPLATES, translated]
+        report = report_of(run("checkov", "--output", "json", *nothing_skipped, "--file", *files))
     checked = report["results"]["passed_checks"] + report["results"]["failed_checks"]
     # checkov calls clean what it cannot read.
-    if {Path(each["file_path"]).name for each in checked} != {"template.yml", "translated.json"}:
-        raise AuditError("checkov could not read template.yml, or what SAM makes of it: `make lint` says more.")
+    if {Path(each["file_abs_path"]) for each in checked} != set(files):
+        raise AuditError("checkov could not read every template, or what SAM makes of one: `make lint` says more.")
     excepted = set(yaml.safe_load((ROOT / ".checkov.yaml").read_text())["skip-check"])
     failed = report["results"]["failed_checks"]
     findings = {
@@ -82,7 +84,7 @@ def settings() -> Report:
     }
     outlived = unneeded(".checkov.yaml", excepted - {each["check_id"] for each in failed})
     kinds = len({each["check_id"] for each in checked} - excepted)
-    scope = f"template.yml by {kinds} kinds of checks, besides {len(excepted)} that .checkov.yaml excepts"
+    scope = f"{len(TEMPLATES)} templates by {kinds} kinds of checks, besides {len(excepted)} that .checkov.yaml excepts"
     return Report(scope, sorted(findings) + outlived)
 
 

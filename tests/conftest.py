@@ -129,6 +129,12 @@ def template() -> Any:
     return yaml.load((ROOT / "template.yml").read_text(), _CloudFormation)
 
 
+@pytest.fixture(scope="session")
+def monitoring() -> Any:
+    """monitoring/template.yml as it is written."""
+    return yaml.load((ROOT / "monitoring" / "template.yml").read_text(), _CloudFormation)
+
+
 def cfn_lint(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the cfn-lint beside this Python."""
     return subprocess.run([Path(sys.executable).with_name("cfn-lint"), *arguments], capture_output=True, text=True)

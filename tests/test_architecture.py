@@ -131,7 +131,8 @@ def test_top_level_is_as_designed():
     """Who opens the repository sees the application, and little else."""
     folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
     assert folders - {"__pycache__"} <= {
-        "statemachine", "functions", "layers", "events", "tests", "local", "bench", "cli", "tools", "web", "docs",
+        "statemachine", "functions", "layers", "events", "monitoring",
+        "tests", "local", "bench", "cli", "tools", "web", "docs",
     }  # fmt: skip
 
 

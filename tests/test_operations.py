@@ -6,6 +6,7 @@ import io
 import json
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -91,6 +92,12 @@ def stack() -> Any:
     return loaded
 
 
+@pytest.fixture(scope="module")
+def nested(stack: Any) -> Any:
+    """The nested application of alarms and dashboard, with the parameters that the template gives it."""
+    return stack.nested["Monitoring"]
+
+
 def properties(stack: Any, kind: str) -> dict[str, dict[str, Any]]:
     """By logical id, the resolved properties of every resource of a type."""
     return {each.logical_id: stack.resolve(each.raw) for each in stack.resources(kind)}
@@ -126,13 +133,13 @@ def watched(alarm: dict[str, Any]) -> set[Metric]:
 
 
 @pytest.fixture(scope="module")
-def alarms(stack: Any) -> dict[str, dict[str, Any]]:
-    return properties(stack, "AWS::CloudWatch::Alarm")
+def alarms(nested: Any) -> dict[str, dict[str, Any]]:
+    return properties(nested, "AWS::CloudWatch::Alarm")
 
 
 @pytest.fixture(scope="module")
-def widgets(stack: Any) -> list[dict[str, Any]]:
-    (dashboard,) = properties(stack, "AWS::CloudWatch::Dashboard").values()
+def widgets(nested: Any) -> list[dict[str, Any]]:
+    (dashboard,) = properties(nested, "AWS::CloudWatch::Dashboard").values()
     body: dict[str, list[dict[str, Any]]] = json.loads(dashboard["DashboardBody"])
     return body["widgets"]
 
@@ -236,10 +243,10 @@ def test_the_dashboard_shows_every_workflow(stack, widgets, metric):
     assert names == series(stack, "AWS::StepFunctions::StateMachine")
 
 
-def test_the_dashboard_shows_every_alarm_first(stack, widgets, alarms):
+def test_the_dashboard_shows_every_alarm_first(nested, widgets, alarms):
     """In one look: is anything wrong?"""
     assert widgets[0]["type"] == "alarm"
-    assert set(widgets[0]["properties"]["alarms"]) == {stack.attributes[name, "Arn"] for name in alarms}
+    assert set(widgets[0]["properties"]["alarms"]) == {nested.attributes[name, "Arn"] for name in alarms}
 
 
 def test_the_dashboard_is_one_page_without_overlaps(widgets):
@@ -256,9 +263,9 @@ def test_the_dashboard_is_one_page_without_overlaps(widgets):
     assert max(y for _, y in taken) < 30
 
 
-def test_every_alarm_is_sent_and_says_what_to_do(stack, alarms):
+def test_every_alarm_is_sent_and_says_what_to_do(nested, alarms):
     """To the topic for alarms; with the place in the document; and decided, not defaulted, what silence means."""
-    topic = stack.refs["AlarmTopic"]
+    topic = nested.refs["AlarmTopic"]
     for name, alarm in alarms.items():
         assert alarm["AlarmActions"] == [topic], name
         assert alarm.get("OKActions", [topic]) == [topic], name
@@ -317,13 +324,13 @@ def test_an_expression_uses_what_it_fetches(alarms):
             assert words == fetched or "METRICS()" in result["Expression"], name
 
 
-def test_cloudwatch_may_publish_what_the_alarms_say(stack, alarms):
+def test_cloudwatch_may_publish_what_the_alarms_say(nested, alarms):
     """The topic's policy and its key's both let every alarm in; with AWS's own key none would be heard."""
-    topic = properties(stack, "AWS::SNS::Topic")["AlarmTopic"]
-    key = properties(stack, "AWS::KMS::Key")["AlarmKey"]["KeyPolicy"]
-    policy = properties(stack, "AWS::SNS::TopicPolicy")["AlarmTopicPolicy"]
-    assert topic["KmsMasterKeyId"] == stack.refs["AlarmKey"]
-    assert policy["Topics"] == [stack.refs["AlarmTopic"]]
+    topic = properties(nested, "AWS::SNS::Topic")["AlarmTopic"]
+    key = properties(nested, "AWS::KMS::Key")["AlarmKey"]["KeyPolicy"]
+    policy = properties(nested, "AWS::SNS::TopicPolicy")["AlarmTopicPolicy"]
+    assert topic["KmsMasterKeyId"] == nested.refs["AlarmKey"]
+    assert policy["Topics"] == [nested.refs["AlarmTopic"]]
     wanted = [(policy["PolicyDocument"], {"sns:Publish"}), (key, {"kms:Decrypt", "kms:GenerateDataKey*"})]
     for document, actions in wanted:
         (statement,) = [
@@ -332,8 +339,40 @@ def test_cloudwatch_may_publish_what_the_alarms_say(stack, alarms):
         granted = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         assert (statement["Effect"], set(granted)) == ("Allow", actions)
         pattern = statement["Condition"]["ArnLike"]["aws:SourceArn"]
-        assert all(fnmatchcase(stack.attributes[name, "Arn"], pattern) for name in alarms)
+        assert all(fnmatchcase(nested.attributes[name, "Arn"], pattern) for name in alarms)
         assert not fnmatchcase("arn:aws:cloudwatch:eu-west-1:999999999999:alarm:stack-X", pattern)
+
+
+def test_alarms_and_dashboard_watch_the_resources_that_their_parameters_name(template, monitoring):
+    """Two names that are swapped would let the alarm on one function report another."""
+    given = template["Resources"]["Monitoring"]["Properties"]["Parameters"]
+    assert given.keys() == monitoring["Parameters"].keys()
+    for name, value in given.items():
+        (source,) = value.values()
+        if source in template["Parameters"]:
+            assert source == name
+        elif name == "PipelineStackName":
+            assert source == "AWS::StackName"
+        else:
+            logical_id = re.sub(r"(RuleName|Name|Arn|Id)$", "", name)
+            assert source.removesuffix(".QueueName").endswith(logical_id), name
+
+
+def test_outputs_of_the_nested_application_are_the_stacks(stack, nested):
+    """Scripts find topic and dashboard where they always were."""
+    outputs = stack.outputs()
+    assert outputs["AlarmTopicArn"] == nested.refs["AlarmTopic"]
+    assert outputs["DashboardName"] == nested.refs["Dashboard"]
+
+
+def test_every_environment_may_deploy_a_nested_application():
+    """CloudFormation refuses a template with a nested application without this capability."""
+    sections = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    capabilities = [
+        body["deploy"]["parameters"]["capabilities"].split() for body in sections.values() if isinstance(body, dict)
+    ]
+    assert capabilities
+    assert all({"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"} <= set(granted) for granted in capabilities)
 
 
 def test_metrics_survive_every_log_level(template):

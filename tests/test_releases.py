@@ -17,7 +17,9 @@ from tools import release_snapshot
 
 VERSIONS = sorted(folder.name for folder in release_snapshot.RELEASES.iterdir())
 
-ANNOUNCED: dict[str, str] = {}
+ANNOUNCED: dict[str, str] = {
+    "AlarmTopic": "Monitoring.AlarmTopic replaces it: confirm the new subscription, and subscribe others again.",
+}
 """Resources, parameters and outputs of a release that may go, with what CHANGELOG.md asks users to do."""
 
 

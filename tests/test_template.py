@@ -40,6 +40,8 @@ def translated(template):
         for uri in ("CodeUri", "ContentUri", "DefinitionUri"):
             if uri in body["Properties"]:
                 body["Properties"][uri] = "s3://bucket/key"
+        if body["Type"] == "AWS::Serverless::Application":
+            body["Properties"]["Location"] = "https://bucket.s3.amazonaws.com/key"
     return transform(source, {}, _NoManagedPolicies())
 
 
@@ -47,25 +49,38 @@ def test_cfn_lint_finds_nothing_in_any_partition(translated, tmp_path):
     """As written and as translated, in several regions."""
     path = tmp_path / "translated.yml"
     path.write_text(yaml.safe_dump(translated))
-    run = cfn_lint("--regions", *REGIONS, "--", str(ROOT / "template.yml"), str(path))
+    run = cfn_lint(
+        "--regions", *REGIONS, "--", str(ROOT / "template.yml"), str(ROOT / "monitoring" / "template.yml"), str(path)
+    )
     assert run.returncode == 0, run.stdout
 
 
 def test_nothing_is_fixed_to_an_account_a_region_or_a_partition():
     """Two stacks fit in one account, and any account in any region takes one."""
-    text = (ROOT / "template.yml").read_text() + "".join(machine.path.read_text() for machine in MACHINES)
+    files = [ROOT / "template.yml", ROOT / "monitoring" / "template.yml", *(machine.path for machine in MACHINES)]
+    text = "".join(path.read_text() for path in files)
     assert not re.search(r"arn:aws(-cn|-us-gov)?:", text)
     assert not re.search(r"\b\d{12}\b", text)
     assert not re.search(r"\b(us|eu|ap|sa|ca|me|af)-(north|south|east|west|central)\w*-\d\b", text)
 
 
-def test_no_resource_has_a_name_of_its_own(translated):
+def test_no_resource_has_a_name_of_its_own(translated, monitoring):
     """CloudFormation names them, so that a second deployment does not collide.
 
     One workflow must know its own name; it begins with the stack's.
     """
-    naming = {"BucketName", "TableName", "TopicName", "FunctionName", "RoleName", "StateMachineName", "QueueName"}
-    for logical_id, body in translated["Resources"].items():
+    naming = {
+        "AlarmName",
+        "DashboardName",
+        "BucketName",
+        "TableName",
+        "TopicName",
+        "FunctionName",
+        "RoleName",
+        "StateMachineName",
+        "QueueName",
+    }
+    for logical_id, body in (translated["Resources"] | monitoring["Resources"]).items():
         if body["Type"] in (
             "AWS::Lambda::EventSourceMapping",
             "AWS::Lambda::Permission",
@@ -178,11 +193,11 @@ def test_every_function_is_kept_to_its_own_log_group(translated):
             assert (denial["Action"], denial["NotResource"]) == ("logs:*", {"Fn::GetAtt": f"{group}.Arn"})
 
 
-def test_a_service_gets_in_only_for_this_stack(translated):
+def test_a_service_gets_in_only_for_this_stack(translated, monitoring):
     """Another account's rule or alarm has the same principal; only the source tells them apart."""
     documents = [
         body["Properties"].get("PolicyDocument", body["Properties"].get("KeyPolicy"))
-        for body in translated["Resources"].values()
+        for body in (*translated["Resources"].values(), *monitoring["Resources"].values())
         if body["Type"].endswith("Policy") or body["Type"] == "AWS::KMS::Key"
     ]
     admitting = [

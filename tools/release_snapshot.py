@@ -4,7 +4,8 @@
 release:
 
 - `template.json`: each resource of the translated template with its type, and for a resource that an update must not
-  replace also the properties whose change would; the names of parameters and outputs.
+  replace also the properties whose change would; the names of parameters and outputs. A resource of a nested
+  application has the name of the application before its own: `Monitoring.AlarmTopic`.
 - `records.json`: one item of ImageTable for every status, as the local pipeline stores it.
 - `listing.json`: the items of ListingTable for one image.
 """
@@ -19,15 +20,17 @@ from typing import Any
 
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
 
+from local.deploy import plan
 from local.pipeline import ROOT, Pipeline
 from local.samples import samples
-from local.template import load
+from local.template import Template, load
 
 Json = dict[str, Any]
 
 RELEASES = ROOT / "tests" / "releases"
 KEPT = {
     "AWS::ApiGatewayV2::Api": "clients know its URL",
+    "AWS::CloudFormation::Stack": "what is in it",
     "AWS::DynamoDB::Table": "its items",
     "AWS::S3::Bucket": "its objects",
     "AWS::SNS::Topic": "people have confirmed their subscriptions",
@@ -43,11 +46,12 @@ _TEXT = b"This is a text, whatever its name says.\n"
 
 def template(path: Path = ROOT / "template.yml") -> Json:
     """Describe a template as far as the update of a stack depends on it."""
-    document = load(path, "image-pipeline", "eu-west-1").document
+    loaded = load(path, "image-pipeline", "eu-west-1")
+    plan(loaded, "", "")  # which loads the nested applications
     return {
-        "resources": {logical_id: _resource(body) for logical_id, body in document["Resources"].items()},
-        "parameters": sorted(document["Parameters"]),
-        "outputs": sorted(document["Outputs"]),
+        "resources": _resources(loaded),
+        "parameters": sorted(loaded.document["Parameters"]),
+        "outputs": sorted(loaded.document["Outputs"]),
     }
 
 
@@ -88,6 +92,13 @@ def main() -> int:
         (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     print(f"Wrote {folder}.")
     return 0
+
+
+def _resources(loaded: Template, prefix: str = "") -> Json:
+    described = {f"{prefix}{name}": _resource(body) for name, body in loaded.document["Resources"].items()}
+    for application, nested in loaded.nested.items():
+        described |= _resources(nested, f"{prefix}{application}.")
+    return described
 
 
 def _resource(body: Json) -> Json:

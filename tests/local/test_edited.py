@@ -23,7 +23,7 @@ fit = "cover"
 def application(tmp_path):
     """A copy of what is deployed, to be edited."""
     shutil.copy(ROOT / "template.yml", tmp_path)
-    for folder in ("statemachine", "functions", "layers"):
+    for folder in ("statemachine", "functions", "layers", "monitoring"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock, call
 
 import pytest
 
 from local import template
-from local.deploy import plan
+from local.deploy import deploy, plan
 from local.http_api import Authorizer
 from local.pipeline import ROOT
 from local.template import TemplateError
@@ -140,6 +141,80 @@ def test_the_address_of_an_api_is_the_local_one(load):
     """Wherever the template composes AWS's."""
     stack = plan(load(), "http://aws", "http://127.0.0.1:1")
     assert stack.outputs == {"Api": "http://127.0.0.1:1/"}
+
+
+NESTED = SMALL.replace(
+    "\n  Store: {",
+    """
+  Inner:
+    Type: AWS::Serverless::Application
+    Properties: {Location: inner/template.yml, Parameters: {Watched: !Ref Store, Lists: !Ref Names}}
+  Store: {""",
+).replace("  Hidden:", "  Topic: {Value: !GetAtt Inner.Outputs.Topic}\n  Hidden:")
+INNER = """
+Parameters: {Watched: {Type: String}, Lists: {Type: CommaDelimitedList}}
+Resources:
+  Bell: {Type: AWS::SNS::Topic, Properties: {DisplayName: !Sub "${Watched} ${AWS::StackName}"}}
+  BellPolicy:
+    Type: AWS::SNS::TopicPolicy
+    Properties: {Topics: [!Ref Bell], PolicyDocument: {Statement: [{Effect: Deny, Principal: "*", Action: "sns:*"}]}}
+Outputs:
+  Topic: {Value: !Ref Bell}
+"""
+
+
+@pytest.fixture
+def inner(tmp_path: Path) -> Any:
+    """Write the template of a nested application."""
+    (tmp_path / "inner").mkdir()
+    return (tmp_path / "inner" / "template.yml").write_text
+
+
+def test_a_nested_application_is_read_with_its_parameters(load, inner):
+    """Its outputs, its policies and a stack name of its own, as on AWS."""
+    inner(INNER)
+    outer = load(NESTED)
+    stack = plan(outer, "http://aws", "http://api")
+    topic = "arn:aws:sns:eu-west-1:123456789012:stack-Inner-Bell"
+    assert stack.outputs["Topic"] == topic
+    assert stack.resource_policies[topic] == [{"Effect": "Deny", "Principal": "*", "Action": "sns:*"}]
+    (bell,) = outer.nested["Inner"].resources("AWS::SNS::Topic")
+    assert outer.nested["Inner"].resolve(bell.raw) == {"DisplayName": "stack-store-local stack-Inner"}
+    assert outer.nested["Inner"].parameters["Lists"] == ["a", "b"]
+
+
+def test_topics_of_a_nested_application_are_created(load, inner):
+    """Whoever reads an output of it finds the topic."""
+    inner(INNER)
+    outer, clients = load(NESTED), MagicMock()
+    deploy(outer, plan(outer, "http://aws", "http://api"), clients)
+    assert call(Name="stack-Inner-Bell") in clients("sns").create_topic.call_args_list
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "Watched: {Type",
+            "Missing: {Type: String}, Watched: {Type",
+            "Inner cannot be deployed: .*Missing has no default",
+        ),
+        ("Watched: {Type", "Renamed: {Type", "Inner cannot be deployed: .*no parameter Watched"),
+        ("Topic: {Value", "Other: {Value", "Inner.Outputs.Topic is referred to"),
+        ("  Bell:", "  Rule: {Type: AWS::Events::Rule}\n  Bell:", "Inner contains Rule, an AWS::Events::Rule"),
+    ],
+)
+def test_what_a_nested_application_cannot_do_is_said(load, inner, old, new, words):
+    """With the names of both templates' parts, before anything runs."""
+    inner(INNER.replace(old, new))
+    with pytest.raises(TemplateError, match=words):
+        plan(load(NESTED), "http://aws", "http://api")
+
+
+def test_a_nested_application_that_is_not_there_is_said(load):
+    """With the path that the template names."""
+    with pytest.raises(TemplateError, match=r"inner/template\.yml, which does not exist"):
+        plan(load(NESTED), "http://aws", "http://api")
 
 
 def test_parameters_and_conditions_count(load):
