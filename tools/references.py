@@ -193,8 +193,10 @@ def ask_libheif(files: dict[str, bytes]) -> dict[str, Answer]:
             given, written = Path(folder, f"{number}.heic"), Path(folder, f"{number}.png")
             given.write_bytes(data)
             done = subprocess.run([program, given, written], capture_output=True)  # noqa: S603
-            accepted = done.returncode == 0 and written.exists()
-            answers[name] = _seen(tool, Image.open(written)) if accepted else {"tool": tool, "accepted": False}
+            # A file with several pictures becomes several files, the primary picture first.
+            pictures = sorted(Path(folder).glob(f"{number}-*.png")) or [written]
+            accepted = done.returncode == 0 and pictures[0].exists()
+            answers[name] = _seen(tool, Image.open(pictures[0])) if accepted else {"tool": tool, "accepted": False}
     return answers
 
 

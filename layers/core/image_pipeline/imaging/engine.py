@@ -35,7 +35,7 @@ from image_pipeline.imaging.summary import Summary, summarise
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-VERSION = 1
+VERSION = 2
 """Part of every content id: raise it when the same bytes and recipes give other pixels."""
 
 REDUCED_NAME = "_reduced"
