@@ -16,7 +16,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from cli import commands, redrive
+from cli import redrive, reprocess
 from cli.commands import LEFT, NO_STACK, OK, USAGE, main
 from cli.stack import deployed
 from local.pipeline import ROOT, Pipeline
@@ -235,7 +235,7 @@ def test_a_second_reprocess_waits_for_its_turn(pipeline, running, monkeypatch, c
             UpdateExpression="REMOVE reprocessRequestedAt",
         )
 
-    monkeypatch.setattr(commands, "time", SimpleNamespace(sleep=pass_time))
+    monkeypatch.setattr(reprocess, "time", SimpleNamespace(sleep=pass_time))
     assert main(["reprocess", image_key, *running]) == OK
     assert main(["reprocess", image_key, "--json", *running]) == OK
     assert len(waits) == 1
