@@ -58,13 +58,14 @@ def test_a_folder_is_deleted_after_a_yes(pipeline, running, shop, capsys, monkey
 
 
 def test_what_is_called_like_a_pattern_is_deleted_alone(pipeline, lines, shop):
-    """And then the same text is a pattern, which stands for the files of one folder."""
-    for name, deleted in (("*", ["*"]), ("[a].jpg", ["[a].jpg"]), ("*", ["a.jpg"]), ("**", ["summer/b.jpg"])):
-        code, (found,) = lines("delete", f"{shop}/{name}", "--yes")
-        assert (code, found["failed"]) == (OK, [])
-        assert [key for key in found["deleted"] if not key.endswith("/")] == [
-            f"uploads/{shop}/{key}" for key in deleted
-        ]
+    """Also when the same command is given again: it must not turn on the other uploads."""
+    pipeline.wait_for(f"uploads/{shop}/*")
+    before = left(pipeline, shop)
+    for name, code in (("*", OK), ("[a].jpg", OK), ("*", LEFT), ("[a].jpg", LEFT)):
+        assert lines("delete", f"{shop}/{name}", "--yes")[0] == code
+    assert left(pipeline, shop) == [key for key in before if key not in ("/*", "/[a].jpg")]
+    code, (found,) = lines("delete", f"{shop}/?.jpg", "--yes")
+    assert (code, found) == (OK, {"deleted": [f"uploads/{shop}/a.jpg"], "failed": []})
 
 
 def test_an_empty_folder_is_told(lines, name):
