@@ -15,6 +15,7 @@ from typing import Any
 from cli import names, terminal
 from cli.exits import INTERRUPTED, LEFT, OK
 from cli.stack import Stack
+from image_pipeline.errors import SettingsError
 from image_pipeline.keys import UPLOADS_PREFIX
 
 _BENCH = Path(__file__).resolve().parent.parent / "bench"
@@ -131,8 +132,13 @@ def _show(text: str) -> None:
 
 def _fail(stack: Stack, ended: Mapping[str, Any], as_json: bool) -> None:
     arn, error, cause = ended["executionArn"], ended.get("error") or ended["status"], ended.get("cause")
+    if error == SettingsError.__name__:
+        cause = _message(cause)
     if as_json:
         print(json.dumps({"executionArn": arn, "status": ended["status"], "error": error, "cause": cause}))
+        return
+    if error == SettingsError.__name__:
+        print(f"The backfill has not begun, and nothing was chosen: {cause}", file=sys.stderr)
         return
     why = (cause or "no cause was given").rstrip(".")
     # The local engine cannot redrive.
@@ -143,6 +149,15 @@ def _fail(stack: Stack, ended: Mapping[str, Any], as_json: bool) -> None:
         f"{rest}",
         file=sys.stderr,
     )
+
+
+def _message(cause: str | None) -> str:
+    """What an error of the pipeline says, in one line: Lambda wraps it in JSON."""
+    try:
+        text = json.loads(cause or "")["errorMessage"]
+    except (ValueError, TypeError, KeyError):
+        text = cause or "no cause was given"
+    return " ".join(str(text).split())
 
 
 def _sums(stack: Stack, place: Mapping[str, str]) -> Sums:

@@ -14,6 +14,7 @@ from cli import backfill
 from cli.commands import main
 from cli.exits import LEFT, OK, USAGE
 from cli.stack import Stack
+from image_pipeline.errors import SettingsError
 from local.pipeline import Pipeline
 from tests.conftest import THUMBNAILS_BUCKET
 from tests.pictures import photo
@@ -104,6 +105,22 @@ def test_parts_that_fail_are_told(pipeline, running, prefix, capsys):
     assert err.endswith("run it again\n")  # which the local engine can; it cannot redrive
     code, facts = ask(running, capsys, prefix, "--tolerate", "100")
     assert (code, facts["failedParts"], facts["selected"]) == (LEFT, 1, 0)
+
+
+def test_broken_recipes_are_told_before_anything_is_chosen(pipeline, running, prefix, capsys):
+    """In one line that says what to correct, for people and for programs."""
+
+    def select(_):
+        raise SettingsError("Recipe file recipes.toml, line 2: 'widht' is not an option.", "Allowed: width.")
+
+    pipeline.replace("SelectBackfillFunction", select)
+    assert main(["backfill", prefix, "--tolerate", "100", *running]) == LEFT
+    err = capsys.readouterr().err
+    assert "not begun" in err
+    assert "line 2: 'widht' is not an option. Allowed: width." in err
+    code, facts = ask(running, capsys, prefix)
+    assert (code, facts["error"]) == (LEFT, "SettingsError")
+    assert facts["cause"] == "Recipe file recipes.toml, line 2: 'widht' is not an option. Allowed: width."
 
 
 @pytest.mark.parametrize(

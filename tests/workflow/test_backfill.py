@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,6 +67,12 @@ class Folder:
         self.sent = [json.loads(message["Body"])["key"].removeprefix(self.prefix) for message in self.messages()]
         names = "listed", "selected", "selectedBytes", "overLimit"
         return {name: sum(each[name] for each in results) for name in names}
+
+    def broken_recipes(self) -> Path:
+        """A recipe file with a typo."""
+        path = self.pipeline.run_dir / f"{uuid.uuid4()}.toml"
+        path.write_text("[recipes.web]\nwidht = 100\nheight = 100\n")
+        return path
 
     def messages(self) -> list[Any]:
         """Take what was put on the queue."""
@@ -184,6 +191,24 @@ def test_only_as_many_parts_may_fail_as_is_tolerated(folder, tolerated, status):
     assert len(folder.messages()) == 100
 
 
+@pytest.mark.parametrize("tolerated", [0, 100])
+def test_broken_recipes_end_it_before_it_begins(folder, tolerated):
+    """Under their own name, with the line, whatever is tolerated of parts."""
+    folder.upload("a.jpg", "b.jpg")
+    source = (ROOT / "functions" / "select_backfill" / "app.py").read_text()
+    broken = f"""
+from pathlib import Path
+from image_pipeline.imaging import recipes
+load, path = recipes.load, Path({str(folder.broken_recipes())!r})
+recipes.load = lambda: load(path)
+"""
+    folder.pipeline.alter("SelectBackfillFunction", source=broken + source)
+    execution = folder.start(toleratedFailurePercentage=tolerated)
+    assert (execution["status"], execution["error"]) == ("FAILED", "SettingsError")
+    assert "line 2" in execution["cause"]
+    assert folder.messages() == []
+
+
 def test_what_aws_does_not_serve_is_tried_again(folder):
     """Throttled by every service that it uses, nothing is lost."""
     folder.upload(*(f"{number}.jpg" for number in range(20)))
@@ -213,10 +238,10 @@ def test_no_part_is_larger_than_dynamodb_reads_at_once():
 # ---- Every fault of its Task
 
 
-def fail(folder, task, fault, errors):
-    """Let the Task fail once for each error; an empty one stays without an answer."""
+def fail(folder, call, fault, errors):
+    """Let calls with these texts fail, one for each error; an empty one stays without an answer."""
     for error in errors:
-        which = {"containing": [folder.prefix, f"{task}Function"], "effective": fault.effective}
+        which = {"containing": call, "effective": fault.effective}
         if error:
             of_lambda = error.startswith("Lambda.")
             code = error.removeprefix("Lambda.")
@@ -229,13 +254,27 @@ def fail(folder, task, fault, errors):
 
 def test_every_task_of_a_backfill_is_tried_here():
     """The faults below are those of a function."""
-    assert [task for _, task in BACKFILL_TASKS] == ["SelectBackfill"]
+    assert [task for _, task in BACKFILL_TASKS] == ["CheckRecipes", "SelectBackfill"]
     assert {SERVICES[each] for each in BACKFILL_TASKS} == {"lambda"}
 
 
 @pytest.mark.parametrize("fault", FAULTS["lambda"], ids=lambda fault: fault.name)
-@pytest.mark.parametrize(("_", "task"), BACKFILL_TASKS)
-def test_a_part_that_fails(folder, _, task, fault):
+def test_a_check_that_fails(folder, fault):
+    """What passes is waited out; what lasts ends the backfill under its own name before anything is chosen."""
+    folder.upload("a.jpg")
+    errors = [error for error, _ in zip(cycle(fault.errors or ("",)), range(fault.tries), strict=False)]
+    check = ['"items": []', "SelectBackfillFunction"]
+    if passing := errors[1:]:
+        fail(folder, check, fault, passing)
+        assert folder.backfill()["selected"] == 1
+    fail(folder, check, fault, errors)
+    execution = folder.start(toleratedFailurePercentage=100)
+    assert (execution["status"], execution["error"]) == ("FAILED", errors[-1] or "States.Timeout")
+    assert folder.messages() == []
+
+
+@pytest.mark.parametrize("fault", FAULTS["lambda"], ids=lambda fault: fault.name)
+def test_a_part_that_fails(folder, fault):
     """What passes is waited out and nothing is lost; what lasts fails the backfill, and has chosen nothing.
 
     But what is done before its answer is lost is done again: twice in the queue, and never more than a budget allows.
@@ -243,24 +282,24 @@ def test_a_part_that_fails(folder, _, task, fault):
     folder.upload("a.jpg", "b.jpg")
     errors = [error for error, _ in zip(cycle(fault.errors or ("",)), range(fault.tries), strict=False)]
     times = fault.tries if fault.effective else 1
+    part = [folder.prefix, "SelectBackfillFunction"]
     if passing := errors[1:]:
-        fail(folder, task, fault, passing)
+        fail(folder, part, fault, passing)
         assert folder.backfill()["selected"] == 2
         assert sorted(folder.sent) == sorted(["a.jpg", "b.jpg"] * times)
-    fail(folder, task, fault, errors)
+    fail(folder, part, fault, errors)
     execution = folder.start()
     assert (execution["status"], execution["error"]) == ("FAILED", "States.ExceedToleratedFailureThreshold")
     assert len(folder.messages()) == (2 * times if fault.effective else 0)
-    fail(folder, task, fault, errors)
+    fail(folder, part, fault, errors)
     folder.start(maxImages=3, toleratedFailurePercentage=100)
     assert len(folder.messages()) == (3 if fault.effective else 0)
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
-@pytest.mark.parametrize(("_", "task"), BACKFILL_TASKS)
-def test_an_answer_that_is_none(folder, _, task, answer):
+def test_an_answer_that_is_none(folder, answer):
     """Whoever cannot say what it has chosen has failed: no part is counted as done by chance."""
     folder.upload("a.jpg")
-    folder.pipeline.replace(f"{task}Function", lambda _: answer)
+    folder.pipeline.replace("SelectBackfillFunction", lambda event: answer if event["items"] else {})
     execution = folder.start()
     assert (execution["status"], execution["error"]) == ("FAILED", "States.ExceedToleratedFailureThreshold")

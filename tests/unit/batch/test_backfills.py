@@ -40,6 +40,11 @@ LISTED = Listed("uploads/a.jpg", 10, 1000.0)
         (Filter(rejected_only=True), {"status": "FAILED", "error": "States.Timeout"}, False),
         (Filter(rejected_only=True), {"status": "COMPLETED", "recipeId": "yesterday"}, False),
         (Filter(rejected_only=True), {}, False),
+        (Filter(failed_only=True), {"status": "COMPLETED", "lastFailure": "Runtime.ExitError"}, True),
+        (Filter(failed_only=True), {"status": "PARTIAL", "lastFailure": "UploadArchivedError"}, False),
+        (Filter(rejected_only=True), {"status": "COMPLETED", "lastFailure": "UploadArchivedError"}, True),
+        (Filter(rejected_only=True), {"status": "COMPLETED", "lastFailure": "Runtime.ExitError"}, False),
+        (Filter(recipe_changed=True), {"status": "COMPLETED", "recipeId": "today", "lastFailure": "X"}, False),
     ],
 )
 def test_a_filter_chooses_by_time_status_and_recipe(wanted, record, chosen):
@@ -66,9 +71,18 @@ def test_a_selection_reads_why_an_upload_has_failed(aws):
     """Which is the difference between a file that is rejected again and one that was unlucky."""
     for key, code in (("uploads/words.jpg", "UnsupportedFormatError"), ("uploads/unlucky.jpg", "Runtime.ExitError")):
         put_record(key, status="FAILED", error={"code": code, "message": "m", "hint": "h", "step": "s"})
+    kept = {"code": "UploadArchivedError", "executionId": "e"}
+    put_record("uploads/kept.jpg", status="COMPLETED", lastFailure=kept)
     listed = [Listed("uploads/words.jpg", 1, 0), Listed("uploads/unlucky.jpg", 1, 0), LISTED]
     for wanted, chosen in ((Filter(rejected_only=True), listed[:1]), (Filter(failed_only=True), listed[1:2])):
         assert backfills.select(boto3.client, IMAGE_TABLE, listed, wanted, str) == chosen
+    listed = [Listed("uploads/kept.jpg", 1, 0)]
+    assert backfills.select(boto3.client, IMAGE_TABLE, listed, Filter(rejected_only=True), str) == listed
+
+
+def test_a_selection_among_none_asks_nobody():
+    """DynamoDB refuses a request for no record."""
+    assert backfills.select(None, IMAGE_TABLE, [], Filter(), str) == []
 
 
 def test_a_backfill_from_before_a_deployment_goes_on():

@@ -45,9 +45,11 @@ class Filter:
     recipe_changed: bool = False
     """Only what has no renditions by today's recipes; what failed is not among them."""
     failed_only: bool = False
-    """Only what failed through no fault of the file: a rejected file is rejected again, and its owner told again."""
+    """Only what failed through no fault of the file: a rejected file is rejected again, and its owner told again. A
+    picture that was kept when its last attempt failed is among them."""
     rejected_only: bool = False
-    """Only what failed through the file's own fault, for when that is none any more: limits or formats have changed."""
+    """Only what failed through the file's own fault, for when that is none any more: limits or formats have changed, or
+    an archived upload was restored."""
 
     @classmethod
     def from_json(cls, asked: Mapping[str, Any]) -> "Filter":
@@ -60,14 +62,15 @@ class Filter:
 
         Args:
             listed: the object.
-            record: `status`, `recipeId` and `error`, the code, of its record; empty where there is none.
+            record: `status`, `recipeId` and the codes of `error` and `lastFailure` of its record; empty without one.
             recipe_id: of today's recipes for its folder.
         """
         status = record.get("status")
         if listed.changed < self.changed_since or listed.key.endswith("/") or status == "PROCESSING":
             return False
-        rejected = record.get("error") in REJECTIONS
-        if (self.failed_only or self.rejected_only) and (status != "FAILED" or rejected != self.rejected_only):
+        code = record.get("error") if status == "FAILED" else record.get("lastFailure")
+        failed, rejected = status == "FAILED" or code is not None, code in REJECTIONS
+        if (self.failed_only or self.rejected_only) and (not failed or rejected != self.rejected_only):
             return False
         # What a deletion has recorded and S3 lists has been restored.
         fresh = status in (None, "DELETED") or (status in _SHOWN and record.get("recipeId") != recipe_id)
@@ -88,7 +91,7 @@ class Stack:
 def select(
     client: aws.Client, table: str, listed: Sequence[Listed], wanted: Filter, recipe_id: Callable[[str], str]
 ) -> list[Listed]:
-    """Choose among at most a hundred uploads by what their records say.
+    """Choose among at most a hundred uploads by what their records say; among none, ask nobody.
 
     Args:
         client: gives clients.
@@ -100,7 +103,7 @@ def select(
     Raises:
         StorageUnavailableError: DynamoDB did not answer, or not to all.
     """
-    found = _records(client, table, [each.key for each in listed])
+    found = _records(client, table, [each.key for each in listed]) if listed else {}
     return [each for each in listed if wanted.chooses(each, found.get(each.key, {}), recipe_id(each.key))]
 
 
@@ -133,7 +136,7 @@ def _records(client: aws.Client, table: str, keys: Sequence[str]) -> dict[str, d
     wanted: dict[str, Any] = {
         table: {
             "Keys": [{"ImageKey": {"S": key}} for key in keys],
-            "ProjectionExpression": "ImageKey, #status, recipeId, #error.#code",
+            "ProjectionExpression": "ImageKey, #status, recipeId, #error.#code, lastFailure.#code",
             "ExpressionAttributeNames": {"#status": "status", "#error": "error", "#code": "code"},
         }
     }
@@ -201,5 +204,7 @@ def _pauses() -> Iterable[float]:
 
 
 def _texts(item: Mapping[str, Any]) -> dict[str, str]:
-    found = {**item, "error": item.get("error", {}).get("M", {}).get("code", {})}
-    return {name: found[name]["S"] for name in ("status", "recipeId", "error") if "S" in found.get(name, {})}
+    codes = {name: item.get(name, {}).get("M", {}).get("code", {}) for name in ("error", "lastFailure")}
+    found = {**item, **codes}
+    names = "status", "recipeId", "error", "lastFailure"
+    return {name: found[name]["S"] for name in names if "S" in found.get(name, {})}
