@@ -1,35 +1,39 @@
 """Download the picture once; write its renditions and tell all that its bytes tell."""
 
 import os
+from functools import cache
 from typing import Any
 
 from image_pipeline import keys, settings
 from image_pipeline.imaging import engine, memory, recipes
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.observability import log_warnings, step
-from image_pipeline.store import storage
+from image_pipeline.store import pictures, storage
 from image_pipeline.workflow import labels
 
-BOOK = recipes.load()
-log_warnings(BOOK.warnings)
+
+@cache  # and not at import: a mistake in the recipes must reach the record under its own name
+def book() -> recipes.RecipeBook:
+    loaded = recipes.load()
+    log_warnings(loaded.warnings)
+    return loaded
 
 
 @step
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    config = settings.load(os.environ)
-    limits = Limits.from_settings(config)
+    config, image_key = settings.load(os.environ), event["imageKey"]
+    limits, wanted = Limits.from_settings(config), book().for_key(image_key)
     memory.limit(config.render_memory_bytes)
-    wanted = BOOK.for_key(event["imageKey"])
     data = storage.read(storage.Source.from_json(event["source"]), limits.max_bytes)
+    if event.get("compare"):  # an execution from before a deployment does not say
+        content_id = engine.content_id(data, wanted)
+        pictures.require_change(config.image_table, config.thumbnails_bucket, image_key, content_id)
     rendered = engine.render(data, wanted, limits)
     to_label = labels.legible(rendered.header, rendered.renditions, wanted)
     copies = [] if to_label else [engine.reduced(data, limits, labels.LEGIBLE_SIDE, labels.MIN_SIDE)]
 
-    folder = keys.rendition_key(event["imageKey"], rendered.content_id, "")
-    made = [*rendered.renditions, *copies]
-    files = [
-        storage.File(folder + each.file_name, each.data, each.content_type, passing=each in copies) for each in made
-    ]
+    folder, made = keys.rendition_key(image_key, rendered.content_id, ""), [*rendered.renditions, *copies]
+    files = [storage.File(folder + each.file_name, each.data, each.content_type, each in copies) for each in made]
     written = storage.write(config.thumbnails_bucket, files)
     places = {each.file_name: place.to_json() for each, place in zip(made, written, strict=True)}
     return {

@@ -175,6 +175,8 @@ FAILED = End("BrokenError", "FAILED", ("FAILURE",), ("BrokenError", "StoreResult
 DELETED = End(None, "DELETED")
 SETTLED = End(None, "FAILED", ("FAILURE",), ("ExecutionAbortedError", "ProcessImage"))
 EMPTY = End(None, "FAILED", ("FAILURE",), ("EmptyUploadError", "ValidateImage"))
+UNCHANGED = End(None, "COMPLETED")
+"""A copy of what is shown."""
 KEPT = End("BrokenError", "COMPLETED", ("FAILURE",), last_failure=("BrokenError", "StoreResults"))
 """A reprocess has failed, and the picture of before is there."""
 SETTLED_AND_KEPT = replace(SETTLED, record="COMPLETED", error=None, last_failure=SETTLED.error)
@@ -196,12 +198,17 @@ SOUND = {
     for machine, task in TASKS
 }
 """Without a fault, or after one that has passed."""
-SOUND |= {("ProcessImage", "KeepPicture"): KEPT, ("SettleImage", "KeepPicture"): SETTLED_AND_KEPT}
+SOUND |= {
+    ("ProcessImage", "AdvanceUpload"): UNCHANGED,
+    ("ProcessImage", "KeepPicture"): KEPT,
+    ("SettleImage", "KeepPicture"): SETTLED_AND_KEPT,
+}
 
 LASTING = {
     ("ProcessImage", "ClaimUpload"): failed_in("ClaimUpload"),
     ("ProcessImage", "ValidateImage"): failed_in("ValidateImage"),
     ("ProcessImage", "GenerateThumbnails"): failed_in("GenerateThumbnails"),
+    ("ProcessImage", "AdvanceUpload"): failed_in("AdvanceUpload"),
     ("ProcessImage", "ExtractMetadata"): replace(COMPLETED, record="PARTIAL"),
     ("ProcessImage", "StoreResults"): failed_in("StoreResults"),
     ("ProcessImage", "NotifySuccess"): replace(COMPLETED, told=()),
@@ -222,6 +229,7 @@ LASTING = {
 }
 LASTING_AFTER_THE_WORK = LASTING | {
     ("ProcessImage", "StoreResults"): COMPLETED,  # the record is asked
+    ("ProcessImage", "AdvanceUpload"): UNCHANGED,
     ("ProcessImage", "RecordFailure"): FAILED,
     ("ProcessImage", "KeepPicture"): KEPT,
     ("ProcessImage", "CleanRenditions"): FAILED,

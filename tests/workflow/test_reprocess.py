@@ -8,6 +8,7 @@ from boto3.dynamodb.types import TypeSerializer
 
 from image_pipeline import errors
 from image_pipeline.store import uploads
+from tests.conftest import ROOT
 from tests.pictures import photo
 from tests.workflow.conftest import deletion, ended, renditions, start, uploaded
 from tests.workflow.test_process_image import SOUND, failing, named, rejection
@@ -62,6 +63,29 @@ def test_a_failed_reprocess_keeps_picture_and_outcome(pipeline, outcome, key, st
     if step != "ClaimUpload":
         assert (failure["code"], execution.error) == (type(error).__name__,) * 2
         assert f"{failure['message']}\n{failure['hint']}" == str(error)
+
+
+def test_a_typo_in_the_recipes_is_told_and_takes_no_picture_away(pipeline, outcome, key, tmp_path):
+    """Under its own name, with the line; when it is corrected, the next attempt comes through."""
+    before = outcome(key, PHOTO).record
+    typo = tmp_path / "recipes.toml"
+    typo.write_text("[recipes.web]\nwidht = 100\nheight = 100\n")
+    source = (ROOT / "functions" / "generate_thumbnails" / "app.py").read_text()
+    broken = f"""
+from pathlib import Path
+from image_pipeline.imaging import recipes
+load = recipes.load
+recipes.load = lambda: load(Path({str(typo)!r}))
+"""
+    pipeline.alter("GenerateThumbnailsFunction", source=broken + source)
+    reprocess(pipeline, key)
+    record = pipeline.record(key)
+    assert shown(record) == shown(before)
+    assert record["lastFailure"]["code"] == "SettingsError"
+    assert "line 2" in record["lastFailure"]["message"]
+    pipeline.clear()
+    reprocess(pipeline, key)
+    assert "lastFailure" not in pipeline.record(key)
 
 
 def test_the_notification_of_a_failed_reprocess_says_that_the_picture_stays(pipeline, outcome, key):

@@ -17,7 +17,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from image_pipeline.errors import REJECTIONS, PipelineError
+from image_pipeline.errors import REJECTIONS, PipelineError, SupersededError, UnchangedError
 
 # RFC 3339: Lambda takes a line with another kind of time for INFO, whatever its level. ASCII: AWS names objects in its
 # errors, and a name must not move the terminal of whoever reads the log.
@@ -56,6 +56,9 @@ def step(handler: Handler) -> Handler:
         logger.set_correlation_id(event["executionId"])
         try:
             result = handler(event, context)
+        except (SupersededError, UnchangedError) as error:  # ways to end that the workflow knows, and no failures
+            logger.info("step ended", reason=type(error).__name__)
+            raise
         except Exception as error:
             # Lambda logs the error, too, but under the id of the request. Our own errors need no traceback.
             logger.warning("step failed", error=type(error).__name__, exc_info=not isinstance(error, PipelineError))

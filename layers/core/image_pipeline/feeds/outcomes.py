@@ -47,7 +47,7 @@ class Outcome:
 
 
 def reached(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, api_url: str) -> Outcome | None:
-    """The outcome that a change of a record has brought; None when it has brought none.
+    """The outcome that a change of a record has brought; None when it has brought none, or one that was told before.
 
     Args:
         old: the record before; None when there was none.
@@ -63,7 +63,7 @@ def reached(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, api_ur
         detail = _detail(new, attempt, "REPROCESS_FAILED", api_url)
         detail["lastFailure"] = _picked(for_outsiders(failure), _FAILURE)
         return _outcome(new, REPROCESS_FAILED, detail)
-    if old is not None and _of(old) == _of(new):
+    if (old is not None and _of(old) == _of(new)) or new["execution"].get("unchanged"):
         return None
     status = new["status"]
     detail = _detail(new, new["execution"], status, api_url)

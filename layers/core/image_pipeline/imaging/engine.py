@@ -331,6 +331,11 @@ def recipe_id(recipes: Sequence[Recipe]) -> str:
     return hashlib.sha256(repr(words).encode()).hexdigest()[:16]
 
 
+def content_id(data: bytes, recipes: Sequence[Recipe]) -> str:
+    """Name what `render` would make of these bytes, without making it."""
+    return _content_id(hashlib.sha256(data).hexdigest(), recipes)
+
+
 def _content_id(sha256: str, recipes: Sequence[Recipe]) -> str:
     words = [VERSION, PIL.__version__, resize.name(), sha256, *map(_described, recipes)]
     return hashlib.sha256(repr(words).encode()).hexdigest()[:16]

@@ -1,0 +1,99 @@
+"""image_pipeline.store.pictures"""
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from image_pipeline import aws
+from image_pipeline.errors import StorageUnavailableError, UnchangedError
+from image_pipeline.store import pictures, storage
+from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, put_record
+from tests.unit.store.test_cleanup import rendition
+
+pytestmark = pytest.mark.usefixtures("aws")
+KEY = "uploads/a.jpg"
+
+
+def shown(*versions):
+    """What a record has of renditions."""
+    return [{"key": version.key, "versionId": version.version_id} for version in versions]
+
+
+def record(**fields):
+    """A claim over a completed picture."""
+    put_record(KEY, **{"previousStatus": "COMPLETED", "previousUpload": {}, "previousExecution": {}, **fields})
+
+
+def compare(content_id="1"):
+    pictures.require_change(IMAGE_TABLE, THUMBNAILS_BUCKET, KEY, content_id)
+
+
+def test_the_same_content_is_refused():
+    """All renditions that would be made are shown, and exist."""
+    record(renditions=shown(rendition(KEY, "1"), rendition(KEY, "1", "web.webp")))
+    with pytest.raises(UnchangedError):
+        compare()
+
+
+def test_what_is_shown_counts_although_another_version_is_above_it():
+    """The record points at versions."""
+    version = rendition(KEY, "1")
+    rendition(KEY, "1")
+    record(renditions=shown(version))
+    with pytest.raises(UnchangedError):
+        compare()
+
+
+@pytest.mark.parametrize("status", ["PARTIAL", "FAILED", "DELETED", "PROCESSING", None])
+def test_what_was_not_completed_is_made(status):
+    """Labels may be had by now, and what failed may not fail again."""
+    record(previousStatus=status, renditions=shown(rendition(KEY, "1")))
+    compare()
+
+
+def test_other_content_is_made():
+    """Other bytes, recipes or engine have another content id, and so have other folders."""
+    record(renditions=shown(rendition(KEY, "1")))
+    compare("2")
+    compare("11")
+
+
+def test_what_somebody_deleted_is_made_again():
+    """One rendition that is gone is enough, whether or not a newer version has its name."""
+    first, second = rendition(KEY, "1"), rendition(KEY, "1", "web.webp")
+    record(renditions=shown(first, second))
+    boto3.client("s3").delete_object(Bucket=THUMBNAILS_BUCKET, Key=second.key, VersionId=second.version_id)
+    compare()
+    rendition(KEY, "1", "web.webp")
+    compare()
+
+
+def test_a_delete_marker_hides_no_version():
+    """URLs are signed for versions, so the picture is shown all the same."""
+    version = rendition(KEY, "1")
+    record(renditions=shown(version))
+    boto3.client("s3").delete_object(Bucket=THUMBNAILS_BUCKET, Key=version.key)
+    with pytest.raises(UnchangedError):
+        compare()
+
+
+@pytest.mark.parametrize("fields", [{}, {"renditions": []}])
+def test_a_record_without_renditions_shows_nothing(fields):
+    """As one from outside may be."""
+    record(**fields)
+    compare()
+
+
+def test_a_key_without_a_record_shows_nothing():
+    """It may have expired meanwhile."""
+    compare()
+
+
+def test_an_answer_that_is_missing_is_no_change():
+    """It is asked again, as everything that passes."""
+    record(renditions=shown(rendition(KEY, "1")))
+    with Stubber(storage._s3()) as stub:
+        for _ in range(aws.ATTEMPTS):
+            stub.add_client_error("list_object_versions", "SlowDown", http_status_code=503)
+        with pytest.raises(StorageUnavailableError):
+            compare()

@@ -1,0 +1,253 @@
+"""An upload with the content that is shown already: its version counts, and nothing is made, paid or told again."""
+
+import json
+import urllib.request
+
+import pytest
+
+from image_pipeline import errors
+from image_pipeline.keys import status_path
+from image_pipeline.store import uploads
+from tests.pictures import photo
+from tests.workflow.conftest import deletion, start
+from tests.workflow.test_process_image import SOUND, failing, named
+from tests.workflow.test_reprocess import about, reprocess
+
+PHOTO, OTHER = photo(200, 150), photo(150, 200)
+UNCHANGED = ["IsFolderMarker", "ClaimUpload", "ValidateImage", "GenerateThumbnails", "AdvanceUpload"]
+PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings", "recipeId", "createdAt")
+
+
+def picture(record):
+    """What must be as before."""
+    return {name: record[name] for name in PICTURE}
+
+
+def copied(pipeline, key):
+    """Change only the metadata, as rclone does for a modification time, and wait."""
+    answer = pipeline.client("s3").copy_object(
+        Bucket=pipeline.uploads_bucket,
+        Key=key,
+        CopySource={"Bucket": pipeline.uploads_bucket, "Key": key},
+        Metadata={"mtime": "1700000000"},
+        MetadataDirective="REPLACE",
+    )
+    return pipeline.wait_for(key, answer["VersionId"]), answer["VersionId"]
+
+
+def events(pipeline, key):
+    """The types of the events about a key."""
+    return [each["detail-type"] for each in pipeline.events() if each["detail"]["imageKey"] == key]
+
+
+@pytest.mark.parametrize("how", ["copied", "uploaded again"])
+def test_a_copy_keeps_the_picture_and_advances_the_upload(pipeline, outcome, key, how):
+    """Renditions, labels and their versions stay; the record is that of the new version, and nobody is told."""
+    before = outcome(key, PHOTO).record
+    pipeline.replace("ExtractMetadataFunction", failing("", named("PaidAgainError"), -1, []))
+    if how == "copied":
+        record, version = copied(pipeline, key)
+    else:
+        version = pipeline.upload(key, PHOTO, ContentType="image/x-other")
+        record = pipeline.wait_for(key, version)
+    (execution,) = [each for each in pipeline.executions() if each.version_id == version]
+    assert (execution.status, pipeline.states_entered(execution)) == ("SUCCEEDED", UNCHANGED)
+    assert picture(record) == picture(before)
+    assert (record["status"], record["upload"]["versionId"]) == ("COMPLETED", version)
+    assert record["uploadOrder"] > before["uploadOrder"]
+    assert (record["execution"]["id"], record["execution"]["unchanged"]) == (execution.name, True)
+    assert before["updatedAt"] < record["execution"]["finishedAt"] <= record["updatedAt"]
+    left = {"claimShard", "claimedAt", "previousStatus", "previousUpload", "previousExecution", "lastFailure"}
+    assert not left & record.keys()
+    assert len(about(pipeline, key)) == 1
+
+
+def test_a_copy_is_no_event_and_the_next_change_is(pipeline, outcome, key):
+    """The outcome was told; whatever comes after it is told after it."""
+    outcome(key, PHOTO)
+    copied(pipeline, key)
+    outcome(key, OTHER)
+    pipeline.wait_until(lambda: len(events(pipeline, key)) >= 2, "the events")
+    assert events(pipeline, key) == ["ImageCompleted"] * 2
+    told = [each["detail"]["image"]["width"] for each in pipeline.events() if each["detail"]["imageKey"] == key]
+    assert told == [200, 150]
+
+
+def test_whoever_waits_for_a_copy_sees_its_version(pipeline, outcome, key):
+    """The version and the status come together."""
+    outcome(key, PHOTO)
+    _, version = copied(pipeline, key)
+    with urllib.request.urlopen(pipeline.api_url + status_path(key) + "?wait=10") as answer:
+        body = json.loads(answer.read())
+    assert (body["status"], body["upload"]["versionId"]) == ("COMPLETED", version)
+    assert body["renditions"]
+    assert body["execution"]["unchanged"] is True
+
+
+def test_a_copy_of_a_copy_is_one(pipeline, outcome, key):
+    """However often somebody touches a file."""
+    before = outcome(key, PHOTO).record
+    for _ in range(3):
+        record, version = copied(pipeline, key)
+    assert picture(record) == picture(before)
+    assert record["upload"]["versionId"] == version
+    assert len(about(pipeline, key)) == 1
+
+
+def test_other_bytes_are_made(pipeline, outcome, key):
+    """A new picture under the same name, and the old one again."""
+    first = outcome(key, PHOTO).record
+    assert outcome(key, OTHER).notified == ["SUCCESS"] * 2
+    again = outcome(key, PHOTO)
+    assert again.notified == ["SUCCESS"] * 3
+    assert again.record["image"] == first["image"]
+    assert "unchanged" not in again.record["execution"]
+
+
+def test_a_picture_without_labels_gets_them_with_a_copy(pipeline, outcome, key):
+    """Rekognition may answer by now."""
+    refusal = errors.LabelsUnavailableError("No.", "Later.")
+    pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", refusal, -1, []))
+    assert outcome(key, PHOTO).record["status"] == "PARTIAL"
+    pipeline.clear()
+    record, _ = copied(pipeline, key)
+    assert record["status"] == "COMPLETED"
+    assert len(record["labels"]) > 0
+    assert len(about(pipeline, key)) == 2
+
+
+def test_what_had_failed_is_tried_again(pipeline, outcome, key):
+    """A copy is an upload as any other."""
+    pipeline.replace("ValidateImageFunction", failing("", named("BrokenError"), -1, []))
+    assert outcome(key, PHOTO).record["status"] == "FAILED"
+    pipeline.clear()
+    record, _ = copied(pipeline, key)
+    assert (record["status"], "unchanged" in record["execution"]) == ("COMPLETED", False)
+
+
+def test_what_was_deleted_is_made_again(pipeline, outcome, key):
+    """Its renditions are gone."""
+    first = outcome(key, PHOTO)
+    start(pipeline, deletion(pipeline, key), "DeleteImage")
+    event = json.loads(json.dumps(first.execution.event))
+    event["detail"]["object"]["sequencer"] = "F2"
+    assert "StoreResults" in pipeline.states_entered(start(pipeline, event))
+    assert pipeline.record(key)["status"] == "COMPLETED"
+
+
+def test_a_rendition_that_somebody_deleted_is_made_again(pipeline, outcome, key):
+    """COMPLETED means that all of them exist."""
+    before = outcome(key, PHOTO).record
+    gone = before["renditions"][0]
+    pipeline.client("s3").delete_object(Bucket=gone["bucket"], Key=gone["key"], VersionId=gone["versionId"])
+    record, _ = copied(pipeline, key)
+    assert (record["status"], "unchanged" in record["execution"]) == ("COMPLETED", False)
+    assert record["renditions"][0]["versionId"] != gone["versionId"]
+    pipeline.client("s3").head_object(
+        Bucket=gone["bucket"], Key=gone["key"], VersionId=record["renditions"][0]["versionId"]
+    )
+
+
+def test_other_recipes_make_other_renditions(pipeline, outcome, key):
+    """The same bytes, a new recipe: everything is made and told."""
+    first = outcome(key, PHOTO).record["renditions"]
+    older = [each["key"].replace(first[0]["key"].split("/")[-2], "0" * 16) for each in first]  # another content id
+    pipeline.client("dynamodb").update_item(
+        TableName=pipeline.outputs["ImageTableName"],
+        Key={"ImageKey": {"S": key}},
+        UpdateExpression="SET renditions = :older",
+        ExpressionAttributeValues={":older": {"L": [{"M": {"key": {"S": each}}} for each in older]}},
+    )
+    seen, _ = copied(pipeline, key)
+    assert (seen["status"], "unchanged" in seen["execution"]) == ("COMPLETED", False)
+    assert len(about(pipeline, key)) == 2
+
+
+def test_a_reprocess_makes_everything_again(pipeline, outcome, key):
+    """It was asked for: new versions of the renditions, new labels, a notification."""
+    before = outcome(key, PHOTO).record
+    execution = reprocess(pipeline, key)
+    assert "StoreResults" in pipeline.states_entered(execution)
+    record = pipeline.record(key)
+    old, new = ({each["versionId"] for each in one["renditions"]} for one in (before, record))
+    assert not old & new
+    assert "unchanged" not in record["execution"]
+    assert len(about(pipeline, key)) == 2
+
+
+def test_a_copy_removes_what_was_said_of_a_failed_attempt(pipeline, outcome, key):
+    """It has come through, and it is another upload."""
+    outcome(key, PHOTO)
+    pipeline.replace("ValidateImageFunction", failing("", named("BrokenError"), -1, []))
+    reprocess(pipeline, key)
+    pipeline.clear()
+    assert "lastFailure" in pipeline.record(key)
+    record, _ = copied(pipeline, key)
+    assert (record["status"], "lastFailure" in record) == ("COMPLETED", False)
+
+
+def test_a_copy_that_fails_is_an_upload_that_failed(pipeline, outcome, key):
+    """Before its bytes are read nobody knows that they are the same."""
+    outcome(key, PHOTO)
+    pipeline.replace("ValidateImageFunction", failing("", named("BrokenError"), -1, []))
+    record, version = copied(pipeline, key)
+    assert (record["status"], record["upload"]["versionId"]) == ("FAILED", version)
+
+
+def test_an_upload_that_comes_meanwhile_wins_against_a_copy(pipeline, outcome, key):
+    """The copy had found nothing to do, and does nothing."""
+    outcome(key, PHOTO)
+    newest = []
+
+    def validate(event):
+        if not newest:
+            newest.append(pipeline.upload(key, OTHER))
+            pipeline.wait_for(key, newest[0])
+        return SOUND["ValidateImage"](event)
+
+    pipeline.replace("ValidateImageFunction", validate)
+    _, version = copied(pipeline, key)
+    (execution,) = [each for each in pipeline.executions() if each.version_id == version]
+    assert pipeline.states_entered(execution)[-1] == "Superseded"
+    assert pipeline.record(key)["upload"]["versionId"] == newest[0]
+
+
+def test_a_reprocess_that_comes_meanwhile_is_of_the_copy(pipeline, outcome, key):
+    """It takes over the claim, and does all the work."""
+    outcome(key, PHOTO)
+    again = []
+
+    def generate(event):
+        if not again:
+            again.append(None)
+            pipeline.clear()
+            again[0] = reprocess(pipeline, key)
+        raise errors.UnchangedError("The same.", "Nothing.")
+
+    pipeline.replace("GenerateThumbnailsFunction", generate)
+    _, version = copied(pipeline, key)
+    pipeline.wait_until(
+        lambda: not any(each.running for each in pipeline.executions() if each.key == key), "both executions"
+    )
+    record = pipeline.record(key)
+    assert (record["status"], record["execution"]["id"]) == ("COMPLETED", again[0].name)
+    assert record["upload"]["versionId"] == version
+
+
+def test_a_duplicate_of_a_copy_changes_nothing(pipeline, outcome, key):
+    """At least once is what S3 promises."""
+    outcome(key, PHOTO)
+    record, version = copied(pipeline, key)
+    (execution,) = [each for each in pipeline.executions() if each.version_id == version]
+    assert pipeline.states_entered(start(pipeline, execution.event))[-1] == "Superseded"
+    assert pipeline.record(key) == record
+
+
+def test_the_first_event_after_a_reprocess_of_the_same_version_is_a_copy(pipeline, key):
+    """A message of a batch may overtake S3's event of the same upload."""
+    version = pipeline.client("s3").put_object(Bucket=pipeline.uploads_bucket, Key=key, Body=PHOTO)["VersionId"]
+    first = pipeline.wait_for(key, version)
+    look = uploads.Upload.look(pipeline.client, pipeline.uploads_bucket, pipeline.outputs["ImageTableName"], key)
+    execution = start(pipeline, look.event(again=False, sequencer="F" * 16))
+    assert pipeline.states_entered(execution) == UNCHANGED
+    assert picture(pipeline.record(key)) == picture(first)
