@@ -1,5 +1,5 @@
-"""Uploads, overwrites and deletions of a key, told in any order, more than once, all at the same time, with faults,
-crashes, and reprocesses of what is there.
+"""Uploads, overwrites, copies and deletions of a key, told in any order, more than once, all at the same time, with
+faults, crashes, and reprocesses of what is there, some of which fail or are stopped.
 
 Hypothesis invents what happened to a few keys and how it is told; the real workflows run; and the end is compared with
 what a model of a few lines says. `INTERLEAVINGS=30 pytest tests/workflow/test_interleavings.py` looks for longer.
@@ -39,6 +39,10 @@ FAULTS = [
 CRASHES = ("ValidateImage", "GenerateThumbnails", "ExtractMetadata", "StoreResults", "CleanRenditions")
 """Functions that a process ends in, before their work or after; once each, as two crashes in a row are no chance."""
 
+ENDS = {"": 3, "ValidateImage": 1, "StoreResults": 2, "aborted": 1}
+"""How a reprocess ends, and how likely: well, by a step that fails (before or after renditions were written), or by
+somebody who stops it."""
+
 EXAMPLES = int(os.environ.get("INTERLEAVINGS", "4"))
 STORIES = 6  # are told at the same time, of one key each
 
@@ -55,11 +59,12 @@ class Happening:
 class Telling:
     """The delivery of the event of one happening, by its number, or a reprocess of what is there at that moment.
 
-    It `waits` for the execution to end before the next.
+    It `waits` for the execution to end before the next. A reprocess `ends` in one of `ENDS`.
     """
 
     number: int | None
     waits: bool
+    ends: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,13 +78,12 @@ class Story:
     """Functions, and whether each has done its work before."""
 
 
-def expected(happenings: list[Happening]) -> set[str]:
+def expected(last: Happening, *, may_fail: bool) -> set[str]:
     """The model: the last thing that happened counts, and nothing else does."""
-    last = happenings[-1]
     if last.kind == "deletion":
         return {"DELETED"}
     outcome = {"FAILED" if last.kind in ("words", "nothing") else "COMPLETED"}
-    return outcome | {"FAILED"} if last.aborted else outcome
+    return outcome | {"FAILED"} if may_fail else outcome
 
 
 @st.composite
@@ -88,8 +92,12 @@ def stories(draw: st.DrawFn) -> Story:
     drawn = draw(st.lists(st.tuples(kinds, st.integers(0, 9)), min_size=1, max_size=4))
     happenings = [Happening(kind, aborted=dice == 9 and kind != "deletion") for kind, dice in drawn]
     numbers = list(range(len(happenings)))
-    more = draw(st.lists(st.sampled_from([*numbers, None]), max_size=4))
-    tellings = [Telling(number, draw(st.booleans())) for number in draw(st.permutations([*numbers, *more]))]
+    more = draw(st.lists(st.sampled_from([*numbers, None, None]), max_size=4))
+    ends = st.sampled_from([end for end, weight in ENDS.items() for _ in range(weight)])
+    tellings = [
+        Telling(number, draw(st.booleans()), "" if number is not None else draw(ends))
+        for number in draw(st.permutations([*numbers, *more]))
+    ]
     crashes = st.lists(st.tuples(st.sampled_from(CRASHES), st.booleans()), max_size=3, unique_by=lambda crash: crash[0])
     return Story(happenings, tellings, draw(st.lists(st.sampled_from(FAULTS), max_size=3)), draw(crashes))
 
@@ -100,6 +108,12 @@ class Teller:
     def __init__(self, pipeline: Pipeline, story: Story) -> None:
         self.pipeline, self.story = pipeline, story
         self.key = f"uploads/interleaved/{uuid.uuid4()}.jpg"
+        self.good = False
+        """Whether the newest upload has been seen with its picture: from then on it must have one."""
+        self.broken: set[str] = set()
+        """Executions that fail or are stopped by the story."""
+        self.kept: str | None = None
+        """An execution that failed when nothing else was under way, and after which nothing came."""
         self.events = [self.happen(number, each) for number, each in enumerate(story.happenings)]
         name = self.key.removeprefix("uploads/")
         for service, operation, code in story.faults:
@@ -126,16 +140,29 @@ class Teller:
         """Deliver one event after the other; yields in between, so that stories of other keys mix with this one."""
         states = self.pipeline.client("stepfunctions")
         for telling in self.story.tellings:
+            alone = self.look() and self.good
             try:
-                arn = self.reprocess() if telling.number is None else self.deliver(telling.number)
+                arn = self.reprocess(telling.ends) if telling.number is None else self.deliver(telling.number)
             except UploadNotFoundError:
                 continue  # deleted in the end, so there was nothing to process again at any moment
             yield
-            if telling.number is not None and self.story.happenings[telling.number].aborted:
+            if telling.ends == "aborted" or (telling.number is not None and self.aborted(telling.number)):
                 states.stop_execution(executionArn=arn)
             if telling.waits:
                 ended = lambda arn=arn: states.describe_execution(executionArn=arn)["status"] != "RUNNING"  # noqa: E731
                 self.pipeline.wait_until(ended, arn)
+            surely = alone and telling.waits and telling.ends in CRASHES
+            self.kept = arn.rpartition(":")[2] if surely else None
+
+    def look(self) -> bool:
+        """Note whether the newest upload has its picture; tell whether nothing is under way."""
+        record, last = self.pipeline.record(self.key) or {}, self.events[-1]["detail"]["object"]
+        newest = record.get("uploadOrder") == uploads.pad(last["sequencer"])
+        self.good |= newest and record["status"] == "COMPLETED"
+        return not any(execution.running for execution in self.executions())
+
+    def aborted(self, number: int) -> bool:
+        return self.story.happenings[number].aborted
 
     def deliver(self, number: int) -> str:
         """Start what the event of a happening starts."""
@@ -148,11 +175,21 @@ class Teller:
         )["executionArn"]
         return arn
 
-    def reprocess(self) -> str:
+    def reprocess(self, ends: str) -> str:
         """Process what is there although it may have been, as the API and the commands do."""
-        outputs = self.pipeline.outputs
-        where = (outputs[name] for name in ("UploadsBucketName", "ImageTableName", "ProcessImageStateMachineArn"))
-        return uploads.reprocess(self.pipeline.client, *where, self.key)
+        outputs, name = self.pipeline.outputs, f"reprocess_{uuid.uuid4()}"
+        where = outputs["UploadsBucketName"], outputs["ImageTableName"]
+        event = uploads.Upload.look(self.pipeline.client, *where, self.key).event(again=True)
+        if ends:
+            self.broken.add(name)
+        if ends in CRASHES:
+            which: Any = {"status": 200, "containing": [name, f"{ends}Function"]}
+            self.pipeline.fault("lambda", "Invoke", "BrokenError", -1, **which)
+        machine = outputs["ProcessImageStateMachineArn"]
+        arn: str = self.pipeline.client("stepfunctions").start_execution(
+            stateMachineArn=machine, name=name, input=json.dumps(event)
+        )["executionArn"]
+        return arn
 
     def executions(self) -> list[Execution]:
         """All that are about this key, those that settle included."""
@@ -169,12 +206,35 @@ class Teller:
     def check(self) -> None:
         record, last = self.pipeline.record(self.key), len(self.events) - 1
         assert record is not None
-        assert record["status"] in expected(self.story.happenings)
-        assert not {"claimShard", "claimedAt"} & record.keys()
+        happened = self.story.happenings[last]
+        may_fail = not self.good and (happened.aborted or self.is_overtaken())
+        assert record["status"] in expected(happened, may_fail=may_fail)
+        assert not {"claimShard", "claimedAt", "previousStatus", "previousUpload", "previousExecution"} & record.keys()
         if record["status"] != "DELETED":
             assert record["upload"]["versionId"] == self.events[last]["detail"]["object"]["version-id"]
+        self.check_failure(record)
         self.check_renditions(record)
-        self.check_notifications(last)
+        self.check_notifications(record, last)
+
+    def is_overtaken(self) -> bool:
+        """Whether an attempt that fails had the place of the newest event, and so may have taken over its claim."""
+        newest = uploads.pad(self.events[-1]["detail"]["object"]["sequencer"])
+        broken = [execution for execution in self.executions() if execution.name in self.broken]
+        return any(uploads.pad(each.event["detail"]["object"]["sequencer"]) == newest for each in broken)
+
+    def check_failure(self, record: dict[str, Any]) -> None:
+        """`lastFailure` is of an attempt at this very upload that failed after the picture was made."""
+        failure, executions = record.get("lastFailure"), {each.name: each for each in self.executions()}
+        if self.kept and record["status"] == "COMPLETED":
+            assert failure is not None, "nobody is told that the last attempt failed"
+            assert failure["executionId"] == self.kept
+        if failure is None:
+            return
+        assert record["status"] == "COMPLETED", "there is no picture that was kept"
+        attempt, made = executions[failure["executionId"]], executions[record["execution"]["id"]]
+        assert attempt.status in ("FAILED", "ABORTED")
+        assert attempt.version_id == record["upload"]["versionId"], "the failure is of another upload"
+        assert attempt.started > made.started, "a success has come after it"
 
     def check_renditions(self, record: dict[str, Any]) -> None:
         kept, every = renditions(self.pipeline, self.key)
@@ -184,10 +244,15 @@ class Teller:
         left = {key for version, key in shown.items() if version not in pointed_at}
         # The last step of an aborted execution may still be writing: its own files, and nothing else.
         aborted = [BODIES[happening.kind] for happening in self.story.happenings if happening.aborted]
+        # So may that of a reprocess; and a copy that finds nothing to do cleans nothing that it has overtaken.
+        last = self.story.happenings[-1].kind
+        stopped = any(telling.ends == "aborted" for telling in self.story.tellings)
+        if last in BODIES and (stopped or record["execution"].get("unchanged")):
+            aborted.append(BODIES[last])
         folders = tuple(rendition_key(self.key, content_id(self.key, body), "") for body in aborted)
         assert all(key.startswith(folders) for key in left), "something is left that no record points at"
 
-    def check_notifications(self, last: int) -> None:
+    def check_notifications(self, record: dict[str, Any], last: int) -> None:
         executions = self.executions()
         mails = [notification["Message"] for notification in self.pipeline.notifications()]
         told = [execution for mail in mails for execution in executions if execution.arn in mail]
@@ -195,7 +260,8 @@ class Teller:
         versions = [execution.version_id for execution in told]
         of_events = [each.version_id for each in told if not each.name.startswith("reprocess_")]
         assert len(of_events) == len(set(of_events)), "somebody was told twice of the same upload"
-        if not self.story.happenings[last].aborted and self.story.happenings[last].kind != "deletion":
+        silent = self.story.happenings[last].kind == "deletion" or record["execution"].get("unchanged")
+        if not self.story.happenings[last].aborted and not silent:
             assert self.events[last]["detail"]["object"]["version-id"] in versions, "nobody was told of the newest"
 
 
