@@ -103,7 +103,7 @@ class Tiff:
             tags[266] = ("H", [2])
         if self.photometric == 6:
             tags[530] = ("H", self.subsampling)
-        return {tag: value for tag, value in {**tags, **self.tags}.items() if value[0]}
+        return {**tags, **self.tags}
 
     def chunks(self) -> list[bytes]:
         """Its strips or tiles, compressed."""
