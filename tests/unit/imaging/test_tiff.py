@@ -11,6 +11,7 @@ from PIL import Image
 
 from image_pipeline.errors import CorruptImageError, ImageTooLargeError, RejectedError, UnsupportedFormatError
 from image_pipeline.imaging import engine
+from image_pipeline.imaging.colour import DISPLAY_P3, matrix_profile
 from image_pipeline.imaging.containers.tiff import Tiff as Structure
 from image_pipeline.imaging.decode import decode
 from image_pipeline.imaging.decoders import fax, samples, tiff_chunks
@@ -152,6 +153,28 @@ def test_cmyk_with_transparency_takes_its_profile():
     image, rendered = shown(replace(cmyk(int, 128, extra_samples=(2,)), tags={34675: ("u", profile)}).data())
     assert worst(four(image), [(*colour, 128) for colour in COLOURS]) <= 2
     assert "Colours are shown as they are" in rendered.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [rgb(), rgb(planar=True), rgb(int, 255, extra_samples=(2,)), rgb(lambda v: v / 255, bits=32, number="float")],
+)
+def test_a_profile_is_applied(file):
+    """The numbers of Display P3 become those of sRGB, in whatever way they are stored."""
+    profile = matrix_profile(DISPLAY_P3, None)
+    image, rendered = shown(replace(file, tags={34675: ("u", profile)}).data())
+    red = four(image)[0]
+    assert red[0] > 210
+    assert red[1] < 10
+    assert not rendered.warnings
+
+
+def test_cielab_needs_no_profile():
+    """Its numbers are colours already."""
+    file = tiffs.lab(2.55, 1, True, 8, photometric=8, tags={34675: ("u", matrix_profile(DISPLAY_P3, None))})
+    image, rendered = shown(file.data())
+    assert worst(four(image), COLOURS) <= 16
+    assert not rendered.warnings
 
 
 def test_stretched_numbers_are_told():
@@ -426,6 +449,15 @@ def test_jpeg_of_another_size_is_not_decoded(size, channels):
     other = saved(quarters("RGB" if channels == 3 else "L", size), "JPEG")
     with pytest.raises(CorruptImageError, match="contradicts itself"):
         decoded(document([(file.directory(), [other])]))
+
+
+def test_the_last_jpeg_strip_may_be_as_high_as_the_others():
+    """Some writers fill it up."""
+    file = rgb(compression=tiffs.JPEG, rows_per_strip=32)
+    first, _ = file.chunks()
+    image = decoded(document([(file.directory(), [first, first])])).image
+    assert image.size == (64, 48)
+    assert worst(four(image)[:2], COLOURS[:2]) <= 3
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9])
