@@ -10,6 +10,7 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.limits import RUNTIME_BYTES, Limits
 from image_pipeline.imaging.reader import Reader
 from image_pipeline.imaging.recipes import Recipe
-from tests.corpus import gifs, pngs, webps
+from tests.corpus import bmps, gifs, pngs, tiffs, webps
 from tests.corpus.jpeg import separate_scans
 
 Size = tuple[int, int]
@@ -55,8 +56,8 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "AVIF alpha, 4:4:4": ("AVIF", "RGBA", {"speed": 10, "subsampling": "4:4:4"}),
     "TIFF": ("TIFF", "RGB", {}),
     "TIFF LZW": ("TIFF", "RGB", {"compression": "tiff_lzw"}),
-    "TIFF CMYK": ("TIFF", "CMYK", {}),
-    "TIFF float": ("TIFF", "F", {}),
+    "TIFF in JPEG": ("TIFF", "RGB", {"compression": "jpeg"}),
+    "TIFF fax, group 4": ("TIFF", "1", {"compression": "group4"}),
     "BMP": ("BMP", "RGB", {}),
 }
 
@@ -84,6 +85,52 @@ def _webp_frame(size: Size, *, inset: int = 2, **options: Any) -> bytes:
     return webps.webp(webps.vp8x(canvas, webps.ANIMATION), webps.anim(), webps.anmf((inset, inset, *size), *chunks))
 
 
+_ONE_TILE = (8192, 8192)
+TIFFS = {
+    "TIFF RGB, strips": tiffs.rgb(rows_per_strip=16),
+    "TIFF RGB, deflate": tiffs.rgb(compression=tiffs.DEFLATE),
+    "TIFF RGB, stored by Zstandard": tiffs.rgb(compression=tiffs.ZSTD),
+    "TIFF RGB, planes": tiffs.rgb(planar=True),
+    "TIFF RGB, tiles": tiffs.rgb(compression=tiffs.DEFLATE, tile=(256, 256)),
+    "TIFF RGB, one large tile": tiffs.rgb(compression=tiffs.DEFLATE, tile=_ONE_TILE),
+    "TIFF RGBA": tiffs.rgb(int, 9, compression=tiffs.DEFLATE, extra_samples=(2,)),
+    "TIFF RGB, premultiplied": tiffs.rgb(int, 9, compression=tiffs.DEFLATE, extra_samples=(1,)),
+    "TIFF RGB, 16 bits": tiffs.rgb(bits=16, compression=tiffs.DEFLATE),
+    "TIFF RGB, 16 bits, planes": tiffs.rgb(bits=16, compression=tiffs.DEFLATE, planar=True),
+    "TIFF RGB of 10 channels": tiffs.rgb(int, *range(7), compression=tiffs.DEFLATE, extra_samples=(0,) * 7),
+    "TIFF RGB, floats": tiffs.rgb(float, bits=32, number="float", compression=tiffs.DEFLATE, predictor=3),
+    "TIFF grey": tiffs.grey(),
+    "TIFF grey, 12 bits": tiffs.grey(bits=12, compression=tiffs.DEFLATE),
+    "TIFF grey, 16 bits": tiffs.grey(bits=16, compression=tiffs.DEFLATE, predictor=2),
+    "TIFF grey and alpha": tiffs.Tiff([(9, 9)] * 4, 1, extra_samples=(2,)),
+    "TIFF grey, floats": tiffs.grey(float, bits=32, number="float", compression=tiffs.DEFLATE),
+    "TIFF grey, doubles": tiffs.grey(float, bits=64, number="float", compression=tiffs.DEFLATE),
+    "TIFF grey, halves": tiffs.grey(float, bits=16, number="float"),
+    "TIFF palette": tiffs.palette(8, 1),
+    "TIFF palette and alpha": tiffs.palette(8, 1, 9, extra_samples=(2,)),
+    "TIFF CMYK": tiffs.cmyk(rows_per_strip=16),
+    "TIFF CMYK and alpha": tiffs.cmyk(int, 9, compression=tiffs.DEFLATE, extra_samples=(2,)),
+    "TIFF YCbCr": tiffs.ycbcr(compression=tiffs.DEFLATE),
+    "TIFF CIELab": tiffs.lab(1, 1, True, 8, photometric=8),
+}
+BMPS = {
+    "BMP palette": bmps.Bmp(8),
+    "BMP 16 bits": bmps.Bmp(16),
+    "BMP 30 bits": bmps.Bmp(32, compression=bmps.BITFIELDS, masks=(0x3FF00000, 0xFFC00, 0x3FF)),
+    "BMP alpha": bmps.Bmp(32, 56, bmps.BITFIELDS, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000)),
+}
+
+
+def _of_size(size: Size, *, file: tiffs.Tiff | bmps.Bmp) -> bytes:
+    return replace(file, size=size).data()
+
+
+def _bmp_runs(size: Size, *, skips: bool = False) -> bytes:
+    line = b"\xff\1" * (size[0] // 255) + bytes((size[0] % 255, 2)) + b"\0\0"
+    body = line * (size[1] - skips) + b"\0\1"
+    return bmps.Bmp(8, compression=bmps.RLE8, size=size, body=body).data()
+
+
 MADE: dict[str, Callable[..., bytes]] = {
     "JPEG in separate scans": lambda size: separate_scans(Image.linear_gradient("L").resize(size).convert("RGB")),
     "PNG RGB, 16 bits": partial(_blank_png, 16, pngs.RGB),
@@ -96,6 +143,9 @@ MADE: dict[str, Callable[..., bytes]] = {
     "WebP animated, lossy": partial(_webp_frame, inset=0, lossless=False),
     "WebP animated, lossy, with a canvas": partial(_webp_frame, lossless=False),
     "WebP animated, lossless, with a canvas": _webp_frame,
+    **{kind: partial(_of_size, file=file) for kind, file in {**TIFFS, **BMPS}.items()},
+    "BMP runs": _bmp_runs,
+    "BMP runs with a gap": partial(_bmp_runs, skips=True),
 }
 """Kinds that Pillow does not write."""
 

@@ -103,7 +103,7 @@ class Tiff:
             tags[266] = ("H", [2])
         if self.photometric == 6:
             tags[530] = ("H", self.subsampling)
-        return {tag: value for tag, value in {**tags, **self.tags}.items() if value[0]}
+        return {**tags, **self.tags}
 
     def chunks(self) -> list[bytes]:
         """Its strips or tiles, compressed."""
@@ -462,6 +462,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("black and white where white is zero", bilevel(photometric=0), BILEVEL),
     *(Kind(f"palette, {bits} bits, map of {name}", palette(bits, scale), COLOURS[: 1 << bits] * (2 if bits == 1 else 1))
       for bits in (1, 2, 4, 8) for name, scale in (("8 bits", 1), ("16 bits", 257))),
+    Kind("palette of 1 bit and something", palette(1, 257, 1, extra_samples=(0,)), COLOURS[:2] * 2),
     Kind("palette and alpha", palette(8, 257, 128, extra_samples=(2,)), _see_through(COLOURS)),
     Kind("grey and alpha", Tiff([(v, 128) for v in SHADES], 1, extra_samples=(2,)), _see_through(SHOWN_SHADES)),
     Kind("grey, premultiplied", Tiff([(_half(v), 128) for v in SHADES], 1, extra_samples=(1,)),

@@ -26,7 +26,9 @@ from tests.corpus.bmps import BITFIELDS, COLOURS, KINDS, RLE4, RLE8, Bmp, has_al
 def decoded(data):
     """Pixels as the decoder gives them."""
     reader = Reader.of(data)
-    return decode(reader, admit(reader, Limits()))
+    pixels = decode(reader, admit(reader, Limits()))
+    assert (pixels.box, pixels.orientation) == ((0, 0, *pixels.image.size), 1)
+    return pixels
 
 
 def four(image):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from image_pipeline.errors import CorruptImageError, ImageTooLargeError, RejectedError, UnsupportedFormatError
 from image_pipeline.imaging import engine
+from image_pipeline.imaging.colour import DISPLAY_P3, matrix_profile
 from image_pipeline.imaging.containers.tiff import Tiff as Structure
 from image_pipeline.imaging.decode import decode
 from image_pipeline.imaging.decoders import fax, samples, tiff_chunks
@@ -47,7 +48,9 @@ def worst(one, other):
 def decoded(data):
     """Pixels as the decoder gives them."""
     reader = Reader.of(data)
-    return decode(reader, admit(reader, Limits()))
+    pixels = decode(reader, admit(reader, Limits()))
+    assert pixels.box == (0, 0, *pixels.image.size)
+    return pixels
 
 
 # The right values -----------------------------------------------------------------------------------------------------
@@ -152,6 +155,28 @@ def test_cmyk_with_transparency_takes_its_profile():
     assert "Colours are shown as they are" in rendered.warnings[0]
 
 
+@pytest.mark.parametrize(
+    "file",
+    [rgb(), rgb(planar=True), rgb(int, 255, extra_samples=(2,)), rgb(lambda v: v / 255, bits=32, number="float")],
+)
+def test_a_profile_is_applied(file):
+    """The numbers of Display P3 become those of sRGB, in whatever way they are stored."""
+    profile = matrix_profile(DISPLAY_P3, None)
+    image, rendered = shown(replace(file, tags={34675: ("u", profile)}).data())
+    red = four(image)[0]
+    assert red[0] > 210
+    assert red[1] < 10
+    assert not rendered.warnings
+
+
+def test_cielab_needs_no_profile():
+    """Its numbers are colours already."""
+    file = tiffs.lab(2.55, 1, True, 8, photometric=8, tags={34675: ("u", matrix_profile(DISPLAY_P3, None))})
+    image, rendered = shown(file.data())
+    assert worst(four(image), COLOURS) <= 16
+    assert not rendered.warnings
+
+
 def test_stretched_numbers_are_told():
     """Whoever looks at the record learns what became black and white."""
     _, rendered = shown(grey(float, bits=32, number="float").data())
@@ -173,6 +198,30 @@ def test_a_constant_share_of_white_is_itself():
     """Numbers between 0 and 1 need no other numbers to have a meaning."""
     image, _ = shown(Tiff([[0.5]] * 4, 1, 32, "float").data())
     assert four(image) == [(128, 128, 128)] * 4
+
+
+@pytest.mark.parametrize(
+    ("file", "mode", "bits"),
+    [
+        (bilevel(), "1", 1),
+        (grey(bits=4), "L", 4),
+        (grey(bits=12), "I;16", 12),
+        (grey(bits=32), "I", 32),
+        (grey(bits=32, number="float"), "F", 32),
+        (tiffs.with_hole(grey(bits=16, extra_samples=(1,))), "LA", 16),
+        (tiffs.palette(4, 1), "P", 4),
+        (rgb(bits=16), "RGB", 16),
+        (rgb(int, 9, extra_samples=(2,)), "RGBA", 8),
+        (rgb(int, 9, extra_samples=(0,)), "RGB", 8),
+        (tiffs.ycbcr(), "RGB", 8),
+        (cmyk(), "CMYK", 8),
+        (tiffs.lab(1, 1, True, 8, photometric=8), "LAB", 8),
+    ],
+)
+def test_the_record_names_mode_and_bits(file, mode, bits):
+    """As Pillow would name the pixels of the upload."""
+    header = admit(Reader.of(file.data()), Limits())
+    assert (header.mode, header.bits) == (mode, bits)
 
 
 # Which page is the picture --------------------------------------------------------------------------------------------
@@ -402,6 +451,15 @@ def test_jpeg_of_another_size_is_not_decoded(size, channels):
         decoded(document([(file.directory(), [other])]))
 
 
+def test_the_last_jpeg_strip_may_be_as_high_as_the_others():
+    """Some writers fill it up."""
+    file = rgb(compression=tiffs.JPEG, rows_per_strip=32)
+    first, _ = file.chunks()
+    image = decoded(document([(file.directory(), [first, first])])).image
+    assert image.size == (64, 48)
+    assert worst(four(image)[:2], COLOURS[:2]) <= 3
+
+
 @pytest.mark.parametrize("share", [0.3, 0.9])
 def test_jpeg_that_ends_early_is_no_picture(share):
     """Even with an end marker."""
@@ -409,6 +467,28 @@ def test_jpeg_that_ends_early_is_no_picture(share):
     stream = saved(quarters(size=(64, 48)).effect_spread(40), "JPEG", quality=95, keep_rgb=True)
     with pytest.raises(CorruptImageError):
         decoded(document([(file.directory(), [stream[: int(len(stream) * share)] + b"\xff\xd9"])]))
+
+
+@pytest.mark.parametrize(
+    ("file", "measured"),
+    [
+        (rgb(), 8.1), (rgb(rows_per_strip=16), 6.4), (rgb(int, 9, extra_samples=(2,)), 12.0),
+        (rgb(int, 9, extra_samples=(1,)), 13.0), (rgb(planar=True), 7.0), (rgb(bits=16), 10.0), (cmyk(), 8.3),
+        (cmyk(int, 9, extra_samples=(2,)), 14.9), (grey(bits=12), 2.5), (grey(bits=16), 3.1), (bilevel(), 2.0),
+        (grey(bits=32, number="float"), 8.0), (grey(bits=64, number="float"), 16.4),
+        (rgb(bits=32, number="float"), 24.1), (tiffs.palette(8, 1), 5.0), (tiffs.ycbcr(), 7.5),
+        (tiffs.lab(1, 1, True, 8, photometric=8), 8.0), (rgb(tile=(256, 256)), 6.3),
+    ],
+)  # fmt: skip
+def test_memory_is_predicted_for_the_kind(file, measured):
+    """At least what `bench/memory.py` has measured for each pixel of 24 megapixels, and not twice as much."""
+    large = replace(file, size=(6000, 4000), compression=tiffs.ZSTD)
+    width, height = large.tile or (6000, large.rows_per_strip or 4000)
+    count = -(-6000 // width) * -(-4000 // height) * (large.channels if large.planar else 1)
+    # As if it were compressed well: nothing is decoded here.
+    tags = large.directory() | {273: ("I", [8] * count), 279: ("I", [60_000 // count] * count)}
+    header = admit(Reader.of(document([(tags, [])]) + bytes(60_000)), Limits(memory_bytes=1 << 40))
+    assert measured <= header.predicted_memory(640) / 24e6 <= 2 * measured + 4
 
 
 # Bounded work ---------------------------------------------------------------------------------------------------------
@@ -532,6 +612,24 @@ def test_packed_samples_are_taken_apart(bits):
     )
     expected = [value >> max(0, bits - 8) for row in rows for value in row]
     assert list(samples.unpack_bits(packed, bits, 13, row_bytes)) == expected
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 5), (1, 1)])
+@pytest.mark.parametrize("subsampling", [(1, 2), (2, 1), (2, 2), (4, 2), (4, 4)])
+def test_shared_colours_are_given_to_each_pixel(subsampling, size):
+    """Luminances keep their places, and a unit's colours cover all of it."""
+    across, down = subsampling
+    units = -(-size[0] // across), -(-size[1] // down)
+    data = b"".join(
+        bytes(16 * (y * down + j) + x * across + i for j in range(down) for i in range(across)) + bytes((x, 100 + y))
+        for y in range(units[1])
+        for x in range(units[0])
+    )
+    planes = samples.split_subsampled(data, size, subsampling)
+    for x in range(size[0]):
+        for y in range(size[1]):
+            expected = (16 * y + x, x // across, 100 + y // down)
+            assert tuple(plane.getpixel((x, y)) for plane in planes) == expected
 
 
 def test_only_values_that_are_asked_for_are_read():

@@ -111,6 +111,8 @@ def _orientation(tags: Directory) -> int:
 
 def _mode(layout: Layout) -> str:
     mode = _MODES[layout.photometric]
+    if layout.alpha is not None and mode in ("L", "RGB", "P"):
+        return mode + "A"
     if mode == "L" and layout.number == Number.FLOAT:
         return "F"
     if mode == "L" and layout.bits > 16:
@@ -119,7 +121,7 @@ def _mode(layout: Layout) -> str:
         return "I;16"
     if mode == "L" and layout.bits == 1:
         return "1"
-    return mode + "A" if mode in ("L", "RGB", "P") and layout.alpha is not None else mode
+    return mode
 
 
 def _pages(tiff: Tiff, limit: int) -> int:
