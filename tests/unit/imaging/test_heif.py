@@ -248,6 +248,18 @@ def test_floods_cost_no_more_than_the_budget(name):
     assert peak < 600_000
 
 
+@pytest.mark.parametrize("name", ["rows of associations", "places", "references to many"])
+def test_what_is_remembered_is_paid_for(name):
+    """Entries of few bytes take more memory than they have bytes, which counts as if it were read."""
+    data = FLOODS[name]()
+    tracemalloc.start()
+    with contextlib.suppress(RejectedError):
+        admit(Reader.of(data, Budget(bytes=200_000)), Limits())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 500_000
+
+
 def test_a_large_grid_is_within_the_budget():
     """A thousand tiles, more than any telephone writes, are admitted, described and decoded on one budget."""
     tile = hevc()

@@ -23,6 +23,16 @@ def test_premultiplied_colours_are_divided(codec):
     assert (red > 245, green < 10, blue < 10, abs(alpha - 128) < 4) == (True,) * 4
 
 
+def test_alpha_of_another_size_is_scaled_in_heic():
+    """As libheif does it; a larger one counts as memory."""
+    small = HeifFile((*corpus.tiled("HEIC").items, corpus.alpha_of(1, hevc("half"))), brands=corpus.HEIC).data
+    assert rendered(small).getpixel((200, 130)) == (255, 255, 255, 128)
+    large = corpus.alpha_of(1, grid(2, 2, 240, 160, (3, 4, 5, 6)))
+    data = HeifFile((hevc(), large, *[hevc("half")] * 4), brands=corpus.HEIC).data
+    assert admitted(data).coded_pixels == 240 * 160
+    assert rendered(data).getpixel((60, 40))[3] == 128
+
+
 def test_other_auxiliary_pictures_are_not_alpha():
     """Depth and gain maps are left alone, whatever their size."""
     depth = replace(

@@ -47,7 +47,7 @@ def read_header(reader: Reader, limits: Limits) -> Header:
         orientation=picture.placement.orientation,
         bits=bits,
         bytes_per_pixel=memory(bits > 8, chroma, bool(alphas), any(head.film_grain for head in (*colours, *alphas))),
-        coded_pixels=sum(head.pixels for head in colours),
+        coded_pixels=max(sum(head.pixels for head in colours), sum(head.pixels for head in alphas)),
         copied_bytes=_COPIES * sum(head.bytes for head in (*colours, *alphas)),
     )
 

@@ -32,7 +32,7 @@ _UNDERSTOOD = frozenset(
 _UNDERSTOOD_OF_AV1 = frozenset({b"a1op", b"a1lx", b"lsel"})
 
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
-_MOST_IDENTITIES = 8
+_MOST_COPIES = 8
 _MOST_DERIVATIONS = 2
 """An overlay of grids of coded pictures."""
 _HINT = "Export the picture again as JPEG, PNG, plain HEIC or AVIF and upload it."
@@ -140,19 +140,27 @@ def _read_picture(reader: Reader) -> Picture:
 
 
 def _primary_item(items: HeifItems, primary: int) -> tuple[Item, Placement]:
-    """The item that is shown, which copies (`iden`) may stand before, and all the steps to its placement."""
+    """The item that is shown, which copies (`iden`) may stand before, and where all their steps place it."""
+    copies: list[int] = []
     number = primary
-    steps: list[Property] = []
-    for _ in range(_MOST_IDENTITIES):
-        steps[:0] = [step for step in _properties(items, number) if step.kind in STEPS]
-        if items.kinds.get(number) != b"iden":
-            break
+    while items.kinds.get(number) == b"iden" and len(copies) < _MOST_COPIES:
+        copies.append(number)
         number = _only(tuple(items.targets(b"dimg", number)))
     item = _item(items, number, alpha_of=(primary, number))
-    placement = Placement(0, 0, *item.size)
-    for step in steps:
-        placement = placement.then(step)
+    placement = _placed(Placement(0, 0, *item.size), item.properties)
+    for copy in reversed(copies):
+        properties = _properties(items, copy)
+        if _size(properties) != placement.shown_size:
+            raise BrokenContainerError(_two_sizes(_size(properties), placement.shown_size))
+        placement = _placed(placement, properties)
     return item, placement
+
+
+def _placed(placement: Placement, properties: tuple[Property, ...]) -> Placement:
+    for each in properties:
+        if each.kind in STEPS:
+            placement = placement.then(each)
+    return placement
 
 
 def _tracks(moov: Reader | None) -> Iterator[Track]:
@@ -230,7 +238,9 @@ def _with_alpha(items: HeifItems, item: Item, alpha_of: tuple[int, ...]) -> Item
 
 
 def _with_alpha_item(item: Item, alpha: Item, premultiplied: bool = False) -> Item:
-    if alpha.size != item.size:
+    if alpha.size != item.size and AV1 in (
+        each.kind for each in alpha.coded()
+    ):  # libheif scales alpha, libavif does not
         raise BrokenContainerError(
             f"it has {item.size[0]} × {item.size[1]} pixels, and its alpha {alpha.size[0]} × {alpha.size[1]}"
         )
@@ -291,9 +301,7 @@ def _check_parts(item: Item) -> None:
     wide = 4 if item.data.number(1, 1) & 1 else 2
     output = item.data.number(start, wide), item.data.number(start + wide, wide)
     if output != item.size:
-        raise BrokenContainerError(
-            f"it says {item.size[0]} × {item.size[1]} and {output[0]} × {output[1]} pixels of one picture"
-        )
+        raise BrokenContainerError(_two_sizes(item.size, output))
     if item.kind == b"grid":
         _check_tiles(item)
     elif any(part.kind == AV1 for part in item.coded()):
@@ -312,6 +320,10 @@ def _check_tiles(grid: Item) -> None:
             raise BrokenContainerError(
                 f"{rows} × {columns} tiles of {tile[0]} × {tile[1]} pixels do not make {grid.size[0]} × {grid.size[1]}"
             )
+
+
+def _two_sizes(one: tuple[int, int], other: tuple[int, int]) -> str:
+    return f"it says {one[0]} × {one[1]} and {other[0]} × {other[1]} pixels of one picture"
 
 
 def _unsupported(kind: bytes) -> UnsupportedFormatError:

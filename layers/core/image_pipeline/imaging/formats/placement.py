@@ -45,6 +45,11 @@ class Placement:
         """(left, top, right, bottom) in the stored pixels."""
         return self.left, self.top, self.left + self.width, self.top + self.height
 
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """(width, height) as displayed."""
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+
     def then(self, step: Property) -> Placement:
         """The placement after one more step.
 
@@ -68,8 +73,8 @@ class Placement:
     def _cropped(self, clap: bytes) -> Placement:
         swap, across, down = _MOVES[self.orientation]
         numbers = [_fraction(clap[at : at + 8], signed=at >= 16) for at in (0, 16, 8, 24)]
-        shown = (self.height, self.width) if swap else (self.width, self.height)
-        columns, rows = _span(shown[0], *numbers[:2]), _span(shown[1], *numbers[2:])
+        width, height = self.shown_size
+        columns, rows = _span(width, *numbers[:2]), _span(height, *numbers[2:])
         if swap:
             columns, rows = rows, columns
         left = self.width - columns[0] - columns[1] if across else columns[0]
