@@ -83,8 +83,7 @@ class Watch:
 
     def _outcome(self, execution: Execution, seconds: float) -> Outcome:
         key = execution.key or ""
-        url = f"{self._pipeline.api_url}{keys.status_path(key)}"
-        status_code, record = _get(url)
+        url, status_code, record = self._status(key)
         superseded = record.get("execution", {}).get("id", execution.name) != execution.name
         if superseded:
             record = {}
@@ -103,6 +102,14 @@ class Watch:
                 if execution.arn in notification["Message"]
             ],
         )
+
+    def _status(self, key: str) -> tuple[str, int, dict[str, Any]]:
+        """The status URL of an upload, and what it answers; S3 has no key with half a character, nor has such an URL."""
+        try:
+            url = f"{self._pipeline.api_url}{keys.status_path(key)}"
+        except UnicodeEncodeError:
+            return "", 404, {}
+        return url, *_get(url)
 
     def _fetch(self, rendition: dict[str, Any]) -> str:
         """Copy a rendition beside the logs, where a person can open it."""

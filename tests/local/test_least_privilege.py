@@ -221,6 +221,31 @@ def an_overwrite(pipeline: Pipeline) -> str | None:
     return None if stored == 2 * superseded > 0 else f"of {stored} renditions, {superseded} are superseded"
 
 
+def a_copy_of_what_is_shown(pipeline: Pipeline) -> str | None:
+    """Nothing is made again."""
+    run = Run(pipeline, "copied.jpg")
+    run.upload()
+    run.upload()
+    record = pipeline.record(run.key) or {}
+    stored, superseded = renditions(pipeline, run.key)
+    if not record.get("execution", {}).get("unchanged"):
+        return f"the copy was processed: {run.outcome()}"
+    return None if stored > superseded == 0 else f"of {stored} renditions, {superseded} are superseded"
+
+
+def a_picture_that_keeps_its_labels(pipeline: Pipeline) -> str | None:
+    """Rekognition fails when the picture is processed again."""
+    run = Run(pipeline, "labelled.jpg")
+    run.upload()
+    pipeline.fault("rekognition", "DetectLabels", "AccessDeniedException", times=-1)
+    status = through_the_api(pipeline, "POST", f"/images/{run.key}/reprocess")
+    if status != 202:
+        return f"the API answers {status}"
+    run.wait(lambda execution: execution.key == run.key and execution.name.startswith("reprocess_"))
+    failure = (pipeline.record(run.key) or {}).get("lastFailure", {}).get("code")
+    return failure or (None if run.outcome() == "COMPLETED" else run.outcome())
+
+
 def an_overwrite_that_fails(pipeline: Pipeline) -> str | None:
     """Nothing of the picture before is shown any more."""
     run = Run(pipeline, "overwritten.jpg")
@@ -554,6 +579,8 @@ RUNS = [
     an_upload_gone_before_it_is_validated,
     an_upload_gone_before_it_is_rendered,
     an_overwrite,
+    a_copy_of_what_is_shown,
+    a_picture_that_keeps_its_labels,
     an_overwrite_that_fails,
     a_deletion,
     a_version_deleted_for_good,

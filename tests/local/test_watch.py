@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 from local.pipeline import Pipeline
@@ -40,4 +41,23 @@ def test_a_folder_marker_is_told_to_be_ignored(pipeline):
     """It has no record, so it is nothing to wait for."""
     states, (outcome,) = seen_of(pipeline, f"uploads/watched/{uuid.uuid4()}/", b"")
     assert states == ["IsFolderMarker", "FolderMarkerIgnored"]
+    assert outcome.status == "IGNORED"
+
+
+def test_a_made_up_name_with_half_a_character_does_not_stop_the_watch(pipeline):
+    """An event that S3 cannot have sent has an outcome like any other."""
+    key = f"uploads/watched/{uuid.uuid4()}/\ud800.jpg"
+    event = {"version": "0", "id": str(uuid.uuid4()), "detail-type": "Object Created", "source": "aws.s3"}
+    event["detail"] = {"bucket": {"name": pipeline.uploads_bucket}, "object": {"key": key, "size": 1, "sequencer": "1"}}
+    watch = Watch(pipeline)
+    for _ in watch.look():
+        pass
+    pipeline.client("stepfunctions").start_execution(
+        stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"],
+        name=str(uuid.uuid4()),
+        input=json.dumps(event),
+    )
+    sights = []
+    pipeline.wait_until(lambda: sights.extend(watch.look()) or any(isinstance(s, Outcome) for s in sights), key)
+    (outcome,) = [sight for sight in sights if isinstance(sight, Outcome) and sight.key == key]
     assert outcome.status == "IGNORED"
