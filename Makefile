@@ -4,7 +4,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 AUDIT_STAMP := .venv-audit/installed
-STACK ?= image-pipeline
 # Each has a pipeline of its own, of about 1.5 GB; a file's tests stay together.
 JOBS ?= 2
 # A lock file names every package with its hashes; pip refuses whatever is not in it.
@@ -34,12 +33,12 @@ lint: $(STAMP) ## Check style, types and the templates
 	$(BIN)/cfn-lint template.yml monitoring/template.yml
 
 audit: $(STAMP) $(AUDIT_STAMP) ## Look for unsafe settings, known vulnerabilities, secrets and unsafe workflows
-	@$(BIN)/python -m tests.audit
+	@$(BIN)/python -m tools.audit
 
 test-all: lint audit fuzz load $(STAMP) ## Check everything, for longer: audit, damaged files, load, more interleavings; keep the figures
-	$(BIN)/python -m bench.batch_simulation
+	$(BIN)/python -m bench.batch.simulation
 	HEAVY=1 INTERLEAVINGS=30 $(PYTEST) --junitxml=.figures.xml
-	PYTHONPATH=layers/core INTERLEAVINGS=30 $(BIN)/python -m tests.figures .figures.xml
+	PYTHONPATH=layers/core INTERLEAVINGS=30 $(BIN)/python -m tools.figures .figures.xml
 
 invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTION=… EVENT=events/….json OPTIONS=…
 	@$(BIN)/python -m local invoke $(FUNCTION) $(EVENT) $(OPTIONS)
@@ -48,8 +47,8 @@ fuzz: $(STAMP) ## Damage real files and feed them to the engine: SECONDS=60
 	PYTHONPATH=layers/core $(BIN)/python -m tools.fuzz $(or $(SECONDS),60)
 
 bench: $(STAMP) ## Measure against tutorial Pillow, pyvips and sharp (Node.js for sharp); about 10 minutes
-	$(BIN)/$(INSTALL) bench/requirements.txt
-	PYTHONPATH=.:layers/core $(BIN)/python -m bench
+	$(BIN)/$(INSTALL) bench/engine/requirements.txt
+	PYTHONPATH=.:layers/core $(BIN)/python -m bench.engine
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.handlers
 	$(BIN)/python -m bench.cost
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.exposure
@@ -63,15 +62,6 @@ build: ## Build the functions and layers for AWS, with Python 3.13; without it: 
 deploy: build ## Deploy to AWS, asking for the parameters
 	sam deploy --guided
 
-redrive: $(STAMP) ## Put events back into a stack that could not be delivered: STACK=…
-	@$(BIN)/python -m cli redrive --stack $(STACK)
-
-reprocess: $(STAMP) ## Process one upload of a stack again: STACK=… KEY=uploads/….jpg
-	@$(BIN)/python -m cli reprocess --stack $(STACK) "$$KEY" # from the environment, where no character of it means anything
-
-teardown: $(STAMP) ## Delete a throw-away stack with all its pictures and records, after asking: STACK=…
-	@$(BIN)/python -m local teardown $(STACK)
-
 snapshot: $(STAMP) ## Keep what this version stores in a stack, for a release; pyproject.toml names the version
 	@$(BIN)/python -m tools.release_snapshot
 
@@ -80,11 +70,11 @@ lock: $(STAMP) ## Pin the packages of layers, development, audit and bench anew,
 	for name in layers/vendor/requirements layers/simd/requirements; do \
 	  $(BIN)/$(COMPILE) --python-version 3.13 $$name.in --output-file $$name.txt || exit; \
 	done
-	for name in requirements-dev bench/requirements requirements-audit requirements-lock; do \
+	for name in requirements-dev bench/engine/requirements requirements-audit requirements-lock; do \
 	  $(BIN)/$(COMPILE) --python-version 3.11 $$name.in --output-file $$name.txt || exit; \
 	done
-	@command -v npm >/dev/null || echo "npm is not installed: bench/package-lock.json stays as it is."
-	! command -v npm >/dev/null || npm --prefix bench update --package-lock-only --omit-lockfile-registry-resolved --no-fund
+	@command -v npm >/dev/null || echo "npm is not installed: bench/engine/package-lock.json stays as it is."
+	! command -v npm >/dev/null || npm --prefix bench/engine update --package-lock-only --omit-lockfile-registry-resolved --no-fund
 
 clean: ## Remove what the other targets made
 	rm -rf .venv .venv-audit .aws-sam .run .bench .fuzz .mypy_cache .ruff_cache .hypothesis
@@ -102,4 +92,4 @@ $(AUDIT_STAMP): requirements-audit.txt
 	@.venv-audit/bin/$(INSTALL) requirements-audit.txt
 	@touch $@
 
-.PHONY: help run demo test lint audit test-all invoke fuzz bench load build deploy redrive reprocess teardown snapshot lock clean
+.PHONY: help run demo test lint audit test-all invoke fuzz bench load build deploy snapshot lock clean

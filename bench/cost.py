@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from bench.report import write_document
+from bench.report import RESULTS_FOLDER, write_document
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -42,7 +42,7 @@ LOG_KILOBYTES = 7
 """Lambda's own lines of seven invocations, ours, and the metrics: an assumption."""
 LISTING = {"calls": 18, "waits": 8, "writes": 16, "reads": 2}
 """What it takes to list a claim and then a picture with ten labels: calls, how often one waits for some of them, write
-units and read units. `tests/test_performance.py` counts them."""
+units and read units. `tests/contracts/test_performance.py` counts them."""
 LISTING_CALL_SECONDS = 0.001
 """What botocore computes for one of these calls, on one vCPU: measured, without a network."""
 STREAM_INVOCATIONS = 3
@@ -171,13 +171,13 @@ def dated_prices() -> dict[str, float]:
 
 def costs() -> dict[str, dict[str, float]]:
     """US dollars for a million pictures, by kind of picture and service."""
-    measured = json.loads((HERE / "handlers.json").read_text())
+    measured = json.loads((RESULTS_FOLDER / "handlers.json").read_text())
     prices = dated_prices()
     return {name: cost(picture, prices) for name, picture in measured["pictures"].items()}
 
 
 def for_commands() -> dict[str, float]:
-    """What `python -m cli` tells: a million of the dearest kind, Standard, with labels."""
+    """What `image-pipeline` tells: a million of the dearest kind, Standard, with labels."""
     return {
         "dollarsAMillion": round(
             max(each["**together, Standard**"] + each["Rekognition, apart"] for each in costs().values()), 2
@@ -199,5 +199,5 @@ def table() -> str:
 if __name__ == "__main__":
     print(table())
     write_document("cost", table())
-    (HERE / "costs.json").write_text(json.dumps(for_commands()) + "\n")
+    (ROOT / "image_pipeline_cli" / "figures" / "costs.json").write_text(json.dumps(for_commands()) + "\n")
     sys.exit(0)

@@ -22,11 +22,11 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
-from bench.report import write_document
+from bench.report import RESULTS_FOLDER, write_document
 
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "layers" / "core"
-RESULTS = Path(__file__).parent / "handlers.json"
+RESULTS = RESULTS_FOLDER / "handlers.json"
 STEPS = ("validate_image", "generate_thumbnails", "extract_metadata", "store_results", "get_status")
 ROUNDS = 5
 ENVIRONMENT = {
@@ -64,8 +64,8 @@ def cold_imports() -> dict[str, float]:
 
 
 def photograph(image_format: str, **options: Any) -> bytes:
-    """Twelve megapixels of `bench.pictures`, in any format."""
-    from bench.pictures import mosaic
+    """Twelve megapixels of `bench.engine.pictures`, in any format."""
+    from bench.engine.pictures import mosaic
 
     out = io.BytesIO()
     mosaic(4000, 3000).save(out, image_format, **options)

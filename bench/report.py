@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
+RESULTS_FOLDER = Path(__file__).parent / "results"
 
 Results = dict[str, Any]
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from local.interruption import leave_on_ctrl_c
+from image_pipeline_cli.interruption import leave_on_ctrl_c
 
 if __name__ == "__main__":
     leave_on_ctrl_c()

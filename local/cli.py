@@ -1,4 +1,4 @@
-"""The command line: `run` and `demo` the pipeline, `invoke` one function in its container, `teardown` a stack."""
+"""The command line: `run` and `demo` the pipeline, `invoke` one function in its container."""
 
 import argparse
 import contextlib
@@ -8,14 +8,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from image_pipeline.api import apikeys
 from image_pipeline.errors import SettingsError
 from image_pipeline.imaging import recipes
-from local.interruption import INTERRUPTED, is_heeded, raise_on_ctrl_c
+from image_pipeline_cli.interruption import INTERRUPTED, is_heeded, raise_on_ctrl_c
 from local.lock import AlreadyRunningError, Lock
 from local.pipeline import ROOT, Pipeline, StartError
 from local.samples import Sample, own, samples
@@ -31,7 +31,7 @@ _STOP = threading.Event()
 
 OK, FAILED, USAGE, CANNOT_START = 0, 1, 2, 3
 _EXIT_CODES = """
-exit codes: 0 all is well · 1 a picture, a function or a deletion did not come out as it should ·
+exit codes: 0 all is well · 1 a picture or a function did not come out as it should ·
 2 wrong arguments · 3 it cannot start (port in use, second copy, tool missing) · 130 interrupted
 """
 
@@ -103,11 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("event", type=Path, help="a JSON file, such as events/object_created.json")
     sub.add_argument("sam_options", nargs=argparse.REMAINDER, help="passed on to `sam local invoke`")
     sub.set_defaults(command=_invoke)
-    sub = commands.add_parser("teardown", help="delete a throw-away stack on AWS with all its pictures and records")
-    sub.add_argument("stack", help="the name of the stack")
-    sub.add_argument("--yes", action="store_true", help="do not ask")
-    sub.add_argument("--region", help="the stack's region, if not the configured one")
-    sub.set_defaults(command=_teardown)
     return parser
 
 
@@ -238,21 +233,3 @@ def _invoke(options: argparse.Namespace) -> int:
     except CannotInvokeError as error:
         print(error, file=sys.stderr)
         return CANNOT_START
-
-
-def _teardown(options: argparse.Namespace) -> int:
-    from local.teardown import TeardownError, teardown
-
-    ask: Callable[[str], bool] = (lambda _: True) if options.yes else _ask
-    try:
-        return OK if teardown(options.stack, options.region, ask, print) else FAILED
-    except TeardownError as error:
-        print(error, file=sys.stderr)
-        return FAILED
-
-
-def _ask(question: str) -> bool:
-    try:
-        return input(f"{question} Type yes to go on: ").strip().lower() == "yes"
-    except EOFError:
-        return False

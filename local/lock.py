@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from image_pipeline_cli import local_run
+
 
 class AlreadyRunningError(Exception):
     """Another copy holds the lock; the message says which."""
@@ -32,7 +34,7 @@ class Lock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._file)
-            note = read(self._run_dir)
+            note = local_run.read(self._run_dir)
             where = f" at {note['awsUrl']} (process {note['pid']})" if note else ""
             raise AlreadyRunningError(
                 f"A local copy of this checkout is already running{where}. Use it, or end it with Ctrl-C."
@@ -43,23 +45,13 @@ class Lock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Free the lock."""
-        for name in ("running.json", "lock"):
+        for name in (local_run.NOTE_NAME, "lock"):
             (self._run_dir / name).unlink(missing_ok=True)
         os.close(self._file)
 
     def note(self, facts: dict[str, Any]) -> None:
         """Leave word for other commands of what runs here."""
-        note = self._run_dir / "running.json"
+        note = self._run_dir / local_run.NOTE_NAME
         note.unlink(missing_ok=True)  # one that a killed run has left
         with os.fdopen(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             json.dump(facts | {"pid": os.getpid()}, file)
-
-
-def read(run_dir: Path) -> dict[str, Any] | None:
-    """Read what the running copy has noted; None when nothing runs."""
-    try:
-        facts: dict[str, Any] = json.loads((run_dir / "running.json").read_text(encoding="utf-8"))
-        os.kill(facts["pid"], 0)
-    except (OSError, ValueError):
-        return None
-    return facts

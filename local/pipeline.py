@@ -19,9 +19,9 @@ from urllib.request import Request, urlopen
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from local.clients import Clients
-from local.configuration import CONTROL_PATH, TOKEN_HEADER, Configuration
-from local.iam import Call
+from local.emulator.clients import Clients
+from local.emulator.configuration import CONTROL_PATH, TOKEN_HEADER, Configuration
+from local.emulator.iam import Call
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
@@ -151,7 +151,7 @@ class Pipeline:
         logs.mkdir(parents=True, exist_ok=True)
         with (logs / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "local.server"],
+                [sys.executable, "-m", "local.emulator.server"],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from local import clients, lock
+from image_pipeline_cli import local_run
+from local.emulator import clients
+from local.emulator.relay import relay
 from local.pipeline import ROOT
-from local.relay import relay
 
 _LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 _BUILD = ROOT / ".aws-sam" / "build"
@@ -39,7 +40,7 @@ def invoke(function: str, event: Path, sam_options: list[str], run_dir: Path) ->
     Raises:
         CannotInvokeError: A tool, the build, the running copy, the function or the event is missing.
     """
-    running = lock.read(run_dir)
+    running = local_run.read(run_dir)
     if running is None:
         raise CannotInvokeError("No local copy is running for the function to talk to: start `make run` first.")
     if function not in running["environments"]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from image_pipeline import keys
-from local.clients import variables
+from local.emulator.clients import variables
 from local.pipeline import Pipeline
 from local.watch import Entered, Outcome
 

@@ -104,7 +104,7 @@ class Watch:
         )
 
     def _status(self, key: str) -> tuple[str, int, dict[str, Any]]:
-        """The status URL of an upload, and what it answers; S3 has no key with half a character, nor has such an URL."""
+        """The status URL of an upload, and what it answers; 404 for a key that S3 cannot have."""
         try:
             url = f"{self._pipeline.api_url}{keys.status_path(key)}"
         except UnicodeEncodeError:

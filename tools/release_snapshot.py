@@ -1,7 +1,7 @@
 """Keep what a release leaves in a deployed stack, so that tests hold every later version to it.
 
-`make snapshot` writes three files below `tests/releases/<version>/`; `tests/test_releases.py` reads those of every
-release:
+`make snapshot` writes three files below `tests/releases/<version>/`; `tests/contracts/test_releases.py` reads those of
+every release:
 
 - `template.json`: each resource of the translated template with its type, and for a resource that an update must not
   replace also the properties whose change would; the names of parameters and outputs. A resource of a nested
@@ -20,10 +20,10 @@ from typing import Any
 
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
 
-from local.deploy import plan
+from local.emulator.deploy import plan
+from local.emulator.template import Template, load
 from local.pipeline import ROOT, Pipeline
 from local.samples import samples
-from local.template import Template, load
 
 Json = dict[str, Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
-from cli.commands import main
+from image_pipeline_cli.commands import main
 from local.pipeline import Pipeline
 from tests.conftest import API_KEY_TABLE, IMAGE_TABLE, LISTING_TABLE, ROOT, THUMBNAILS_BUCKET, UPLOADS_BUCKET
 from tests.pictures import encoded, gradient

@@ -1,4 +1,4 @@
-"""`python -m cli backfill` against the local pipeline."""
+"""`image-pipeline backfill` against the local pipeline."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import boto3
 import pytest
 
-from cli import backfill
-from cli.commands import main
-from cli.exits import LEFT, OK, USAGE
-from cli.stack import Stack
 from image_pipeline.errors import SettingsError
+from image_pipeline_cli import backfill
+from image_pipeline_cli.commands import main
+from image_pipeline_cli.exits import LEFT, OK, USAGE
+from image_pipeline_cli.stack import Stack
 from local.pipeline import Pipeline
 from tests.conftest import THUMBNAILS_BUCKET
 from tests.pictures import photo

@@ -12,15 +12,15 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from bench import batch_simulation
-from cli.backfill import add_options
-from cli.commands import main
-from cli.exits import OK
+from bench.batch import simulation as batch_simulation
+from image_pipeline_cli.backfill import add_options
+from image_pipeline_cli.commands import main
+from image_pipeline_cli.exits import OK
 from tests.conftest import ROOT
 
 DOCUMENT = (ROOT / "docs" / "batches.md").read_text()
 SHELL = "\n".join(re.findall(r"^```sh\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL))
-OURS = re.findall(r"^python -m cli (.*)$", SHELL, re.MULTILINE)
+OURS = re.findall(r"^image-pipeline (.*)$", SHELL, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", OURS)
@@ -52,6 +52,6 @@ def test_every_option_is_in_the_table():
 
 
 def test_the_figures_are_those_of_the_simulation():
-    """Which is run again by `python -m bench.batch_simulation`."""
-    figures = json.loads((ROOT / "bench" / "batch.json").read_text())
+    """Which is run again by `python -m bench.batch.simulation`."""
+    figures = json.loads((ROOT / "image_pipeline_cli" / "figures" / "batch.json").read_text())
     assert batch_simulation.table(figures) in DOCUMENT

@@ -1,4 +1,4 @@
-"""`python -m cli` against the local pipeline, and against a stack that CloudFormation knows."""
+"""`image-pipeline` against the local pipeline, and against a stack that CloudFormation knows."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from cli import redrive, reprocess
-from cli.commands import LEFT, NO_STACK, OK, USAGE, main
-from cli.stack import deployed
+from image_pipeline_cli import redrive, reprocess
+from image_pipeline_cli.commands import LEFT, NO_STACK, OK, USAGE, main
+from image_pipeline_cli.stack import deployed
 from local.pipeline import ROOT, Pipeline
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket
@@ -310,7 +310,7 @@ def test_what_names_nothing_is_a_wrong_argument(arguments, running, capsys):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
 def test_a_full_disk_is_said(running):
     """In a sentence, whichever command writes."""
-    command = [sys.executable, "-m", "cli", "keys", "list", *running]
+    command = [sys.executable, "-m", "image_pipeline_cli", "keys", "list", *running]
     with Path("/dev/full").open("w") as full:
         run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     assert run.returncode == LEFT

@@ -1,11 +1,11 @@
-"""`python -m cli completion`."""
+"""`image-pipeline completion`."""
 
 from __future__ import annotations
 
 import pytest
 
-from cli.commands import main
-from cli.exits import OK
+from image_pipeline_cli.commands import main
+from image_pipeline_cli.exits import OK
 
 
 @pytest.mark.parametrize(("shell", "has"), [("bash", "--no-overwrite"), ("zsh", "#compdef"), ("fish", "complete -c")])

@@ -1,11 +1,11 @@
-"""`python -m cli delete` against the local pipeline."""
+"""`image-pipeline delete` against the local pipeline."""
 
 from __future__ import annotations
 
 import pytest
 
-from cli.commands import main
-from cli.exits import LEFT, OK, USAGE
+from image_pipeline_cli.commands import main
+from image_pipeline_cli.exits import LEFT, OK, USAGE
 from tests.cli.conftest import PICTURE
 
 

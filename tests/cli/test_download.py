@@ -1,11 +1,11 @@
-"""`python -m cli download` against the local pipeline."""
+"""`image-pipeline download` against the local pipeline."""
 
 from __future__ import annotations
 
 import pytest
 
-from cli.download import safe_path
-from cli.exits import LEFT, OK
+from image_pipeline_cli.download import safe_path
+from image_pipeline_cli.exits import LEFT, OK
 from tests.cli.conftest import PICTURE
 
 

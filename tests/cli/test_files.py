@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli.files import find
+from image_pipeline_cli.files import find
 
 
 @pytest.fixture(autouse=True)

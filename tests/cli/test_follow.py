@@ -1,13 +1,13 @@
-"""cli.follow: what counts as the outcome of an upload."""
+"""image_pipeline_cli.follow: what counts as the outcome of an upload."""
 
 from __future__ import annotations
 
 import boto3
 import pytest
 
-from cli import follow
-from cli.stack import Stack
 from image_pipeline import aws as clients
+from image_pipeline_cli import follow
+from image_pipeline_cli.stack import Stack
 from tests.conftest import UPLOADS_BUCKET, watched
 
 pytestmark = pytest.mark.usefixtures("aws")

@@ -9,7 +9,7 @@ from tests.interruptions import interrupted
 @pytest.mark.parametrize(
     ("event", "text"),
     [
-        ("import", "'cli.commands'"),
+        ("import", "'image_pipeline_cli.commands'"),
         ("import", "'boto3'"),
         ("import", "'rich.progress'"),
         ("exec", "cli/upload.py"),
@@ -18,5 +18,5 @@ from tests.interruptions import interrupted
 )
 def test_ctrl_c_ends_a_command_at_any_moment(tmp_path, event, text, times):
     """130 and no traceback, from the first import on."""
-    done = interrupted("cli", event, text, times, "list", "--local", "--run-dir", str(tmp_path))
+    done = interrupted("image_pipeline_cli", event, text, times, "list", "--local", "--run-dir", str(tmp_path))
     assert (done.returncode, "Traceback" in done.stderr) == (130, False), done.stderr

@@ -1,4 +1,4 @@
-"""`python -m cli keys` against the local pipeline."""
+"""`image-pipeline keys` against the local pipeline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from cli.commands import LEFT, OK, USAGE, main
+from image_pipeline_cli.commands import LEFT, OK, USAGE, main
 from local.pipeline import Pipeline
 
 

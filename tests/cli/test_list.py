@@ -1,4 +1,4 @@
-"""`python -m cli list` against a stack on AWS."""
+"""`image-pipeline list` against a stack on AWS."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import boto3
 import pytest
 
-from cli.commands import main
-from cli.exits import OK, USAGE
 from image_pipeline.feeds import listing
+from image_pipeline_cli.commands import main
+from image_pipeline_cli.exits import OK, USAGE
 from tests.conftest import LISTING_TABLE
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.patterns import expand
+from image_pipeline_cli.patterns import expand
 
 FILES = [
     "x.jpg",

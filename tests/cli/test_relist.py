@@ -1,4 +1,4 @@
-"""`python -m cli relist` against the local pipeline."""
+"""`image-pipeline relist` against the local pipeline."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import uuid
 from typing import Any
 
-from cli.commands import OK, main
 from image_pipeline.feeds import listing
+from image_pipeline_cli.commands import OK, main
 from local.pipeline import Pipeline
 
 

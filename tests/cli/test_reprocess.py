@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from cli.commands import main
-from cli.exits import LEFT, NO_OUTCOME, OK, PICTURE_FAILED
+from image_pipeline_cli.commands import main
+from image_pipeline_cli.exits import LEFT, NO_OUTCOME, OK, PICTURE_FAILED
 
 
 @pytest.fixture

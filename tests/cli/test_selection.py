@@ -7,8 +7,8 @@ from collections.abc import Callable
 import boto3
 import pytest
 
-from cli.selection import nothing, pattern, select
-from cli.stack import Stack
+from image_pipeline_cli.selection import nothing, pattern, select
+from image_pipeline_cli.stack import Stack
 from tests.conftest import IMAGE_TABLE, UPLOADS_BUCKET, put_record
 
 SHOP = ["shop/a.jpg", "shop/b.png", "shop/summer/c.jpg", "shop/summer/2026/d.jpg", "shop2/e.jpg", "f.jpg"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cli.commands import main
-from cli.exits import NO_STACK, OK
-from cli.stack import StackError, deployed
+from image_pipeline_cli.commands import main
+from image_pipeline_cli.exits import NO_STACK, OK
+from image_pipeline_cli.stack import StackError, deployed
 from tests.cli.conftest import MACHINE, PICTURE
 from tests.conftest import put_record
 

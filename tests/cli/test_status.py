@@ -1,4 +1,4 @@
-"""`python -m cli status` against the local pipeline."""
+"""`image-pipeline status` against the local pipeline."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import urllib.request
 
 import pytest
 
-from cli.commands import main
-from cli.exits import LEFT, OK, PICTURE_FAILED
+from image_pipeline_cli.commands import main
+from image_pipeline_cli.exits import LEFT, OK, PICTURE_FAILED
 from tests.cli.conftest import PICTURE
 from tests.pictures import opened
 

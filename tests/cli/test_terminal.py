@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cli import terminal
-from cli.exits import LEFT, OK
+from image_pipeline_cli import terminal
+from image_pipeline_cli.exits import LEFT, OK
 from tests.cli.conftest import ENVIRONMENT, PICTURE
 from tests.conftest import ROOT
 
@@ -26,7 +26,7 @@ def on_a_terminal(*arguments: str) -> tuple[int, str]:
     """Run a command with a terminal as its output."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli", *arguments],
+        [sys.executable, "-m", "image_pipeline_cli", *arguments],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=theirs,
@@ -62,7 +62,7 @@ def test_a_reader_that_goes_away_is_no_error_to_shout_about(running: Any, folder
     for index in range(3):
         (folder / f"{index}.jpg").write_bytes(PICTURE)
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli", "upload", str(folder), *running],
+        [sys.executable, "-m", "image_pipeline_cli", "upload", str(folder), *running],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""`python -m cli upload`, and what one does next, against the local pipeline."""
+"""`image-pipeline upload`, and what one does next, against the local pipeline."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.commands import main
-from cli.exits import INTERRUPTED, LEFT, NO_OUTCOME, OK, PICTURE_FAILED, USAGE
-from cli.upload import PART_BYTES, content_type, etag
+from image_pipeline_cli.commands import main
+from image_pipeline_cli.exits import INTERRUPTED, LEFT, NO_OUTCOME, OK, PICTURE_FAILED, USAGE
+from image_pipeline_cli.upload import PART_BYTES, content_type, etag
 from tests.cli.conftest import ENVIRONMENT, PICTURE
 from tests.conftest import ROOT, heavy
 from tests.pictures import encoded, gradient, opened
@@ -84,7 +84,7 @@ def test_an_interrupted_upload_goes_on_where_it_stopped(pipeline, running, lines
         (folder / f"{name}.jpg").write_bytes(PICTURE)
     pipeline.hang("s3", "PutObject", -1, containing="hangs.jpg")
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli", "upload", str(folder), "--jobs", "2", "--json", *running],
+        [sys.executable, "-m", "image_pipeline_cli", "upload", str(folder), "--jobs", "2", "--json", *running],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

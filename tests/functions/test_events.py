@@ -10,7 +10,7 @@ import pytest
 from image_pipeline.errors import PipelineError
 from image_pipeline.imaging import resize
 from image_pipeline.workflow import labels
-from local.rekognition import detect_labels
+from local.emulator.rekognition import detect_labels
 from local.samples import samples
 from tests.conftest import IMAGE_TABLE, ROOT, THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_record, put_upload
 from tests.functions.conftest import load_handler

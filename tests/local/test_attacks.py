@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from image_pipeline.api import apikeys
-from local.configuration import CONTROL_PATH, TOKEN_HEADER
+from local.emulator.configuration import CONTROL_PATH, TOKEN_HEADER
 from local.lock import Lock
 from local.pipeline import Pipeline
 from tests.local.conftest import PAGE

@@ -199,7 +199,7 @@ MOMENTS = {
     "making its folder": ("os.mkdir", "/run'"),
     "taking its lock": ("fcntl.flock", ""),
     "opening the log": ("open", "server.log"),
-    "starting the server": ("subprocess.Popen", "local.server"),
+    "starting the server": ("subprocess.Popen", "local.emulator.server"),
     "telling where it runs": ("open", "running.json"),
     "its first call": ("socket.connect", "127.0.0.1"),
     "fetching a rendition": ("os.mkdir", "/run/thumbnails"),

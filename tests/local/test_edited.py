@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from cli import backfill
-from cli.commands import main
+from image_pipeline_cli import backfill
+from image_pipeline_cli.commands import main
 from local.pipeline import ROOT, Pipeline
 from tests.pictures import photo
 

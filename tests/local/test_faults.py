@@ -14,7 +14,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     StateTaskServiceDynamoDB,
 )
 
-from local import stepfunctions
+from local.emulator.moto_seams import stepfunctions
 from tests.pictures import photo
 
 PHOTO = photo()

@@ -23,7 +23,7 @@ from urllib3.filepost import encode_multipart_formdata
 
 from image_pipeline.api import apikeys, presign
 from image_pipeline.api.intake import MOST_BYTES
-from local.clients import DUMMY_KEY
+from local.emulator.clients import DUMMY_KEY
 from local.pipeline import Pipeline
 from tests.conftest import ROOT
 from tests.pictures import photo

@@ -16,13 +16,13 @@ from botocore.exceptions import ClientError
 
 from image_pipeline.api import apikeys
 from image_pipeline.keys import rendition_prefix, status_path
-from local import policy
-from local.actions import CONDITION_KEYS, reading, sending
-from local.clients import Clients
-from local.deploy import plan
-from local.iam import Guard, Role, access_key
+from local.emulator import policy
+from local.emulator.actions import CONDITION_KEYS, reading, sending
+from local.emulator.clients import Clients
+from local.emulator.deploy import plan
+from local.emulator.iam import Guard, Role, access_key
+from local.emulator.template import ACCOUNT_ID, Template, TemplateError, load
 from local.pipeline import Execution, Pipeline
-from local.template import ACCOUNT_ID, Template, TemplateError, load
 from tests.conftest import ROOT
 from tests.pictures import encoded, gradient, photo
 

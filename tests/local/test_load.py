@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bench import load, load_report
-from bench.load_check import Fault, Seen, Sent, check
-from bench.load_mix import Upload, uploads
+from bench import load
+from bench.load import report as load_report
+from bench.load.check import Fault, Seen, Sent, check
+from bench.load.mix import Upload, uploads
 from bench.report import section
 from local.pipeline import UPLOADS_MACHINE, Execution, Pipeline
 from tests.conftest import heavy
@@ -188,7 +189,7 @@ def test_figures_in_a_pipe_have_no_colour(capsys):
 
 
 def test_document_and_plot_show_the_figures_of_the_last_run():
-    """docs/ says what bench/load.json says."""
+    """docs/ says what bench/results/load.json says."""
     figures = json.loads(load_report.RESULTS.read_text())
     assert section("load") == load_report.table(figures)
     assert load_report.PLOT.read_text() == load_report.plot(figures)

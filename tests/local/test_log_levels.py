@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from local import template
-from local.deploy import plan
+from local.emulator import template
+from local.emulator.deploy import plan
+from local.emulator.workers import Workers
 from local.pipeline import ROOT
-from local.workers import Workers
 
 FUNCTION = "AuthorizeFunction"
 LEVELS = ["DEBUG", "INFO", "WARN", "ERROR"]

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from image_pipeline.keys import status_path
-from local import clients
+from local.emulator import clients
 from local.pipeline import Execution, Pipeline
 from tests.pictures import encoded, gradient, photo
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from image_pipeline import keys
 from image_pipeline.errors import InvalidKeyError, WrongPathError
-from local.jsonata import evaluate
+from local.emulator.moto_seams.jsonata import evaluate
 from tests.conftest import ROOT
 
 # Anything that S3 takes, UTF-8 text of at most 1024 bytes; most of it made of what has a meaning somewhere.

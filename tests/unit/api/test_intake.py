@@ -17,7 +17,7 @@ from image_pipeline.errors import (
     UploadTooLargeError,
 )
 from image_pipeline.imaging.formats.limits import FORMATS
-from local.workers import MAX_REQUEST_BYTES
+from local.emulator.workers import MAX_REQUEST_BYTES
 from tests.conftest import ROOT
 from tests.pictures import encoded, gradient, photo
 

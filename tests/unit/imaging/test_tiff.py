@@ -481,7 +481,7 @@ def test_jpeg_that_ends_early_is_no_picture(share):
     ],
 )  # fmt: skip
 def test_memory_is_predicted_for_the_kind(file, measured):
-    """At least what `bench/memory.py` has measured for each pixel of 24 megapixels, and not twice as much."""
+    """At least what `bench/engine/memory.py` has measured for each pixel of 24 megapixels, and not twice as much."""
     large = replace(file, size=(6000, 4000), compression=tiffs.ZSTD)
     width, height = large.tile or (6000, large.rows_per_strip or 4000)
     count = -(-6000 // width) * -(-4000 // height) * (large.channels if large.planar else 1)

@@ -26,7 +26,7 @@ MAX_SIDE = 16_383
 
 MAX_FILES = 32
 """Most files of one picture: eight sizes in every format. So the record, what the workflow hands on and what it tells
-stay within AWS's quotas, whatever a key is called (`tests/test_quotas.py`)."""
+stay within AWS's quotas, whatever a key is called (`tests/contracts/test_quotas.py`)."""
 
 DEFAULT_QUALITY: Mapping[str, int] = {"jpeg": 80, "webp": 78, "avif": 60, "png": 100}
 """Quality per format when a recipe names none; PNG is lossless, its figure is never used."""

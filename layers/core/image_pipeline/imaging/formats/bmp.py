@@ -75,7 +75,7 @@ def _mode(parts: Bmp) -> str:
 
 
 def _bytes_per_pixel(parts: Bmp) -> float:
-    """Peak memory by kind, as `bench/memory.py` measures it, rounded up."""
+    """Peak memory by kind, as `bench/engine/memory.py` measures it, rounded up."""
     if parts.is_run_length:
         return 13
     if parts.bits <= 8:

@@ -8,7 +8,7 @@ from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import Reader
 
 _OPAQUE, _TRANSPARENT, _ON_CANVAS = 5, 9, 12.5
-"""Bytes of memory for each pixel, by kind of first frame, as `bench/memory.py` measures it, rounded up."""
+"""Bytes of memory for each pixel, by kind of first frame, as `bench/engine/memory.py` measures it, rounded up."""
 _MOST_PIXELS_PER_BYTE = 2731
 """A code of 12 bits stands for at most 4096 pixels."""
 

@@ -40,7 +40,7 @@ class Header:
     """JPEG: coefficients per pixel, 1 for grey, 1.5 for 4:2:0, 3 for 4:4:4."""
     bytes_per_pixel: float = 0
     """Peak memory of decoding and the first reduction for this kind of file, in bytes per coded pixel, as
-    `bench/memory.py` measures it. JPEG, which is decoded at a fraction, computes its own."""
+    `bench/engine/memory.py` measures it. JPEG, which is decoded at a fraction, computes its own."""
     coded_pixels: int = 0
     """Pixels that the decoder holds where these are more than the displayed ones; 0: as many."""
     least_bytes: int = 0

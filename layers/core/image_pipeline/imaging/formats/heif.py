@@ -67,7 +67,7 @@ def _planes(deep: bool, chroma: float, alpha: bool) -> float:
 
 
 def _avif_memory(deep: bool, chroma: float, alpha: bool, film_grain: bool) -> float:
-    """Peak bytes per pixel, as `bench/memory.py` measures them: planes (twice with film grain), RGB, and its copies."""
+    """Peak bytes per pixel (see `bench.engine.memory`): planes (twice with film grain), RGB and its copies."""
     return _planes(deep, chroma, alpha) * (2 if film_grain else 1) + (9.5 if deep or alpha else 8.25)
 
 

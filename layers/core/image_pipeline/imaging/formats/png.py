@@ -40,7 +40,7 @@ def _mode(parts: Png) -> str:
 
 
 def _bytes_per_pixel(parts: Png) -> float:
-    """Peak memory by kind, as `bench/memory.py` measures it, rounded up."""
+    """Peak memory by kind, as `bench/engine/memory.py` measures it, rounded up."""
     if parts.colour_type in (GREY_ALPHA, RGBA) or (parts.colour_type == PALETTE and parts.transparency):
         return 9
     if parts.transparency:  # the picture is copied to add what is transparent

@@ -138,7 +138,7 @@ def _pages(tiff: Tiff, limit: int) -> int:
 
 
 def _memory(layout: Layout) -> float:
-    """Bytes that decoding and the first reduction take at their peak, as `bench/memory.py` measures it."""
+    """Bytes that decoding and the first reduction take at their peak, as `bench/engine/memory.py` measures it."""
     pixels = layout.width * layout.height
     if layout.is_measured:
         channels = 4 * layout.colours + (layout.alpha is not None)

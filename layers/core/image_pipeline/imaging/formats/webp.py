@@ -9,7 +9,7 @@ from image_pipeline.imaging.formats.orientation import orientation_and_camera
 from image_pipeline.imaging.reader import Reader
 
 _WHOLE, _ON_CANVAS = 10, 12.5
-"""Bytes of memory for each pixel, by kind of first frame, as `bench/memory.py` measures it, rounded up."""
+"""Bytes of memory for each pixel, by kind of first frame, as `bench/engine/memory.py` measures it, rounded up."""
 
 
 def read_header(reader: Reader, _limits: Limits) -> Header:

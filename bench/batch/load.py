@@ -1,0 +1,144 @@
+"""Thousands of messages through the local BatchQueue: every picture must be processed, once.
+
+`python -m bench.batch.load` stores small pictures while S3's events are off, sends a message for each and a second one
+for every tenth, waits until the queue is empty, checks every record and every notification, and writes what it measured
+to `bench/results/batch_load.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from PIL import Image
+
+from bench.report import RESULTS_FOLDER
+from local.lock import AlreadyRunningError, Lock
+from local.pipeline import ROOT, UPLOADS_MACHINE, Pipeline, StartError
+
+COUNT = 2000
+RESULTS = RESULTS_FOLDER / "batch_load.json"
+RUN_DIR = ROOT / ".bench" / "batch_load"
+OK, FAILED, CANNOT_START = 0, 1, 3
+
+_CONNECTIONS = 50
+_TWICE = 10  # one of so many messages comes twice
+_LOOK_SECONDS = 1.0
+_TELL_SECONDS = 10.0
+_LOOKS = 3  # both numbers are approximate: a message that just becomes visible is in neither
+_PATIENCE_SECONDS = 120.0  # when nothing changes for so long, nothing will
+
+
+def picture(number: int) -> bytes:
+    """A small JPEG that no other number has."""
+    out = io.BytesIO()
+    Image.new("RGB", (48, 32), (number % 256, number // 256 % 256, 128)).save(out, "JPEG")
+    return out.getvalue()
+
+
+def store(pipeline: Pipeline, count: int) -> list[str]:
+    """Put pictures where nobody notices, and give their keys."""
+    pipeline.client("s3").put_bucket_notification_configuration(
+        Bucket=pipeline.uploads_bucket, NotificationConfiguration={}
+    )
+    keys = [f"uploads/batch/{number:06}.jpg" for number in range(count)]
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        list(pool.map(lambda number: pipeline.upload(keys[number], picture(number)), range(count)))
+    return keys
+
+
+def send(pipeline: Pipeline, keys: list[str]) -> int:
+    """Send the messages, some of them twice; gives how many."""
+    sqs, url = pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
+    bodies = [json.dumps({"bucket": pipeline.uploads_bucket, "key": key}) for key in [*keys, *keys[::_TWICE]]]
+    for start in range(0, len(bodies), 10):
+        entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies[start : start + 10])]
+        if failed := sqs.send_message_batch(QueueUrl=url, Entries=entries).get("Failed"):
+            raise RuntimeError(f"SQS did not take {len(failed)} messages: {failed[0]}")
+    return len(bodies)
+
+
+def drain(pipeline: Pipeline) -> Iterator[tuple[float, int]]:
+    """Seconds, and how many messages are left, until the queue is empty or nothing changes any more."""
+    started = changed = time.monotonic()
+    before = -1
+    while pipeline.alive and time.monotonic() - changed < _PATIENCE_SECONDS:
+        left = max(waiting(pipeline, "BatchQueueUrl") for _ in range(_LOOKS))
+        yield time.monotonic() - started, left
+        if left == 0:
+            return
+        if left != before:
+            before, changed = left, time.monotonic()
+        time.sleep(_LOOK_SECONDS)
+
+
+def waiting(pipeline: Pipeline, output: str) -> int:
+    """Messages of a queue, those that somebody is at work on included."""
+    names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = pipeline.client("sqs").get_queue_attributes(QueueUrl=pipeline.outputs[output], AttributeNames=names)
+    return sum(int(number) for number in found["Attributes"].values())
+
+
+def check(pipeline: Pipeline, keys: list[str]) -> dict[str, int]:
+    """How many pictures were lost, how many processed or told more than once, and what was given up."""
+    statuses = {key: (pipeline.record(key) or {}).get("status") for key in keys}
+    processed = Counter(execution.key for execution in pipeline.executions(UPLOADS_MACHINE))
+    told = Counter(each["MessageAttributes"]["imageKey"]["Value"] for each in pipeline.notifications())
+    return {
+        "lost": sum(status != "COMPLETED" for status in statuses.values()),
+        "doubled": sum(told[key] > 1 for key in keys),
+        "untold": sum(told[key] == 0 for key in keys),
+        "executions": sum(processed.values()),
+        "dead": waiting(pipeline, "BatchDeadLetterQueueUrl"),
+    }
+
+
+def run(pipeline: Pipeline, count: int) -> dict[str, Any]:
+    """Store, send, drain, check; gives the figures."""
+    keys = store(pipeline, count)
+    messages = send(pipeline, keys)
+    print(f"{messages:,} messages for {count:,} pictures", flush=True)
+    seconds, told = 0.0, 0.0
+    for seconds, left in drain(pipeline):
+        if seconds - told >= _TELL_SECONDS:
+            told = seconds
+            print(f"{seconds:6.0f} s  {left:,} messages left", flush=True)
+    # What takes longer than StartBatch waits is no message any more.
+    pipeline.wait_until(
+        lambda: not any(execution.running for execution in pipeline.executions(UPLOADS_MACHINE)),
+        "the last executions to end",
+    )
+    figures = {"date": time.strftime("%Y-%m-%d"), "pictures": count, "messages": messages, "seconds": round(seconds, 1)}
+    return figures | check(pipeline, keys)
+
+
+def main() -> int:
+    """Run, tell, write."""
+    parser = argparse.ArgumentParser(prog="python -m bench.batch.load", description=__doc__)
+    parser.add_argument("--count", type=int, default=COUNT, help="how many pictures (default %(default)s)")
+    options = parser.parse_args()
+    try:
+        with Lock(RUN_DIR):
+            shutil.rmtree(RUN_DIR / "logs", ignore_errors=True)
+            with Pipeline(RUN_DIR) as pipeline:
+                figures = run(pipeline, options.count)
+    except (AlreadyRunningError, StartError) as error:
+        print(error, file=sys.stderr)
+        return CANNOT_START
+    print(json.dumps(figures))
+    if figures["lost"] or figures["doubled"] or figures["untold"] or figures["dead"]:
+        return FAILED
+    RESULTS.write_text(json.dumps(figures, indent=2) + "\n")
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

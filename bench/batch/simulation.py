@@ -1,0 +1,356 @@
+"""`python -m bench.batch.simulation`: does a burst of messages drain under AWS's quotas, without a loss, and how fast?
+
+A discrete-event simulation with a seed, so the same figures every time. Assumed, and not measured: how long a function
+takes on AWS (`bench.cost`), and the quotas as AWS publishes them for us-east-1. The retries are those of the workflow.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import random
+import sys
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.cost import MAIN_PATH_STEPS, lambda_seconds, memory_megabytes
+from bench.report import RESULTS_FOLDER
+
+ROOT = Path(__file__).parent.parent.parent
+
+MESSAGES = 100_000
+CONCURRENCIES = (2, 5, 20, 50, 100)
+BATCH, BATCHES_AT_FIRST, MORE_BATCHES_A_MINUTE = 10, 5, 300
+"""https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html: five pollers, and so many more a minute."""
+POLL_SECONDS, WAIT_SECONDS, VISIBILITY_SECONDS, RECEIVE_MOST = 0.1, 60.0, 540.0, 5
+CRASH_SHARE = 0.001
+"""Of the invocations of StartBatch, those that end without an answer: an assumption that exercises the redelivery."""
+
+Action = Callable[[], None]
+
+_BUSY = "Lambda.TooManyRequestsException"
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """Of an account, by default, in us-east-1."""
+
+    start_bucket: float = 1300
+    start_rate: float = 300
+    """StartExecution, https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html."""
+    lambda_concurrency: int = 1000
+    lambda_growth: float = 100
+    """Further environments of a function a second: 1,000 every 10 seconds."""
+    detect_labels_rate: float = 50
+    """https://docs.aws.amazon.com/general/latest/gr/rekognition.html."""
+
+
+class Bucket:
+    """A token bucket: full at first, refilled steadily."""
+
+    def __init__(self, size: float, rate: float) -> None:
+        self._size, self._rate, self._tokens, self._at = size, rate, size, 0.0
+
+    def take(self, now: float) -> bool:
+        """Take one, if there is one."""
+        self._tokens = min(self._size, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class Clock:
+    """What happens when."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._order = itertools.count()
+        self._events: list[tuple[float, int, Action]] = []
+
+    def after(self, seconds: float, action: Action) -> None:
+        """Let something happen later."""
+        heapq.heappush(self._events, (self.now + seconds, next(self._order), action))
+
+    def run(self) -> None:
+        """Until nothing happens any more."""
+        while self._events:
+            self.now, _, action = heapq.heappop(self._events)
+            action()
+
+
+def retries(step: str) -> list[dict[str, Any]]:
+    """The retry rules of a step, from the workflow."""
+    machine = json.loads((ROOT / "statemachine" / "process_image.asl.json").read_text())
+    rules: list[dict[str, Any]] = machine["States"][step]["Retry"]
+    return rules
+
+
+def rule_for(step: str, error: str) -> dict[str, Any]:
+    """The rule that meets an error."""
+    return next(rule for rule in retries(step) if error in rule["ErrorEquals"])
+
+
+def step_seconds() -> dict[str, float]:
+    """How long each step of a 12-megapixel JPEG takes, warm."""
+    picture = json.loads((RESULTS_FOLDER / "handlers.json").read_text())["pictures"]["jpeg-12mp"]
+    memory = memory_megabytes()
+    folders = {name: "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_") for name in memory}
+    return {name: lambda_seconds(picture[folders[name]], memory[name]) for name in MAIN_PATH_STEPS}
+
+
+class Simulation:
+    """One burst.
+
+    Args:
+        messages: how many are sent, all at once.
+        concurrency: `BatchConcurrency`.
+        quotas: of the account.
+        seed: of whatever is left to chance.
+    """
+
+    def __init__(self, messages: int, concurrency: int, quotas: Quotas | None = None, seed: int = 1) -> None:
+        self._quotas = quotas or Quotas()
+        self._clock, self._dice = Clock(), random.Random(seed)  # noqa: S311 (no secret)
+        self._queue: deque[int] = deque(range(messages))
+        self._receives, self._started = Counter[int](), dict[int, bool]()
+        self._concurrency, self._pollers = concurrency, 0
+        self._starts = Bucket(self._quotas.start_bucket, self._quotas.start_rate)
+        self._labels = Bucket(self._quotas.detect_labels_rate, self._quotas.detect_labels_rate)
+        self._seconds = step_seconds()
+        self._rules = {
+            ("ExtractMetadata", "LabelsDelayedError"): rule_for("ExtractMetadata", "LabelsDelayedError"),
+            **{(s, _BUSY): rule_for(s, _BUSY) for s in MAIN_PATH_STEPS},
+        }
+        self._busy = self._batches = self._under_way = 0
+        self.counts: Counter[str] = Counter()
+        self.most_under_way = self.most_functions = 0
+        self.batch_seconds: list[float] = []
+        self._messages = messages
+
+    def run(self) -> dict[str, Any]:
+        """Let it drain; tell what came of it."""
+        for _ in range(self._concurrency):
+            self._clock.after(0, self._poll)
+        self._clock.run()
+        finished = self.counts["completed"] + self.counts["partial"] + self.counts["failed"]
+        return {
+            "messages": self._messages,
+            "batchConcurrency": self._concurrency,
+            "completed": self.counts["completed"],
+            "partial": self.counts["partial"],
+            "failed": self.counts["failed"],
+            "deadLetters": self.counts["dead"],
+            "lost": self._messages - finished - self.counts["dead"],
+            "redelivered": self.counts["redelivered"],
+            "startThrottles": self.counts["startThrottles"],
+            "labelThrottles": self.counts["labelThrottles"],
+            "functionThrottles": self.counts["functionThrottles"],
+            "mostUnderWay": self.most_under_way,
+            "mostFunctions": self.most_functions,
+            "minutes": round(self._last / 60, 1),
+            "picturesPerSecond": round(finished / self._last, 2) if self._last else 0.0,
+            "batchSeconds": round(sum(self.batch_seconds) / max(1, len(self.batch_seconds)), 2),
+        }
+
+    _last = 0.0
+
+    def _allowed_batches(self) -> int:
+        return min(self._concurrency, BATCHES_AT_FIRST + int(self._clock.now / 60 * MORE_BATCHES_A_MINUTE))
+
+    def _poll(self) -> None:
+        """One poller: it takes a batch as soon as it may, and is busy until that is done."""
+        if self._batches >= self._allowed_batches():
+            self._clock.after(1.0, self._poll)
+            return
+        batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+        if not batch:
+            if self._outstanding():
+                self._clock.after(5.0, self._poll)
+            return
+        if not self._invoke():
+            self.counts["functionThrottles"] += 1
+            self._queue.extendleft(reversed(batch))  # Lambda's pollers keep them and try again
+            self._clock.after(1.0, self._poll)
+            return
+        self._batches += 1
+        self._receives.update(batch)
+        Batch(self, batch).start()
+
+    def _outstanding(self) -> bool:
+        return bool(self._queue) or self._hidden > 0 or self._batches > 0
+
+    _hidden = 0
+
+    def _invoke(self) -> bool:
+        limit = min(self._quotas.lambda_concurrency, 1000 + self._clock.now * self._quotas.lambda_growth)
+        if self._busy >= limit:
+            return False
+        self._busy += 1
+        self.most_functions = max(self.most_functions, self._busy)
+        return True
+
+    def come_again(self, message: int) -> None:
+        """Hide a message that was not served, until its visibility timeout is over."""
+        if self._receives[message] >= RECEIVE_MOST:
+            self.counts["dead"] += 1
+            return
+        self.counts["redelivered"] += 1
+        self._hidden += 1
+
+        def visible() -> None:
+            self._hidden -= 1
+            self._queue.append(message)
+
+        self._clock.after(VISIBILITY_SECONDS, visible)
+
+    def execute(self, message: int, ended: Action) -> bool:
+        """Start the execution for a message; False when Step Functions throttles. A name starts once."""
+        if message in self._started:
+            ended()  # the record shows that it has ended, or that it is under way: the wait is not simulated twice
+            return True
+        if not self._starts.take(self._clock.now):
+            self.counts["startThrottles"] += 1
+            return False
+        self._started[message] = True
+        self._under_way += 1
+        self.most_under_way = max(self.most_under_way, self._under_way)
+
+        def done(outcome: str) -> None:
+            self._under_way -= 1
+            self._last = self._clock.now
+            self.counts[outcome] += 1
+            ended()
+
+        Execution(self, done).next()
+        return True
+
+
+class Batch:
+    """One invocation of StartBatch."""
+
+    def __init__(self, simulation: Simulation, messages: list[int]) -> None:
+        self._s, self._messages, self._left, self._over = simulation, messages, 1, False
+        self._began = simulation._clock.now
+
+    def start(self) -> None:
+        """Look at each upload, start what can be started, and wait."""
+        clock = self._s._clock
+        crashes = self._s._dice.random() < CRASH_SHARE
+        for number, message in enumerate(self._messages):
+            if crashes and number == len(self._messages) // 2:
+                break
+            self._left += 1
+            if not self._s.execute(message, self._ended):
+                self._left -= 1
+                if not crashes:
+                    self._s.come_again(message)
+        if crashes:
+            for message in self._messages:
+                self._s.come_again(message)
+            self._over = True
+            self._end()
+        else:
+            clock.after(WAIT_SECONDS, self._time_over)
+            self._ended()  # the one that stood for the starting itself
+
+    def _ended(self) -> None:
+        self._left -= 1
+        self._check()
+
+    def _check(self) -> None:
+        if not self._left and not self._over:
+            self._over = True
+            # It looks at the records at 0.5, 1.25, 2.4 … seconds, so it notices somewhat later.
+            self._s._clock.after(0.3 * max(0.5, self._s._clock.now - self._began), self._end)
+
+    def _time_over(self) -> None:
+        if not self._over:
+            self._over = True
+            self._end()
+
+    def _end(self) -> None:
+        self._s._batches -= 1
+        self._s._busy -= 1
+        self._s.batch_seconds.append(self._s._clock.now - self._began)
+        self._s._clock.after(POLL_SECONDS, self._s._poll)
+
+
+class Execution:
+    """One picture on its way through the steps."""
+
+    def __init__(self, simulation: Simulation, done: Callable[[str], None]) -> None:
+        self._s, self._done, self._outcome = simulation, done, "completed"
+        self._steps, self._tries = list(MAIN_PATH_STEPS), Counter[tuple[str, str]]()
+
+    def next(self) -> None:
+        """Do the next step, or end."""
+        if not self._steps:
+            self._done(self._outcome)
+            return
+        step = self._steps[0]
+        if not self._s._invoke():
+            self._s.counts["functionThrottles"] += 1
+            self._again(step, _BUSY)
+            return
+        seconds = self._s._seconds[step] * self._s._dice.uniform(0.7, 1.6)
+        self._s._clock.after(seconds, lambda: self._finish(step))
+
+    def _finish(self, step: str) -> None:
+        self._s._busy -= 1
+        if step == "ExtractMetadata" and not self._s._labels.take(self._s._clock.now):
+            self._s.counts["labelThrottles"] += 1
+            self._again(step, "LabelsDelayedError")
+            return
+        self._steps.pop(0)
+        self.next()
+
+    def _again(self, step: str, error: str) -> None:
+        """Wait as the workflow says, with full jitter; give up as it does."""
+        rule, tries = self._s._rules[step, error], self._tries[step, error]
+        if tries >= rule["MaxAttempts"]:
+            if step == "ExtractMetadata":
+                self._outcome = "partial"
+                self._steps.pop(0)
+                self.next()
+            else:
+                self._done("failed")
+            return
+        self._tries[step, error] += 1
+        longest = min(rule["IntervalSeconds"] * rule["BackoffRate"] ** tries, rule["MaxDelaySeconds"])
+        self._s._clock.after(self._s._dice.uniform(0, longest), self.next)
+
+
+def document(messages: int = MESSAGES) -> dict[str, Any]:
+    """All figures."""
+    runs = [Simulation(messages, concurrency).run() for concurrency in CONCURRENCIES]
+    return {
+        "quotas": asdict(Quotas()),
+        "stepSeconds": {k: round(v, 3) for k, v in step_seconds().items()},
+        "runs": runs,
+    }
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Markdown, for docs/batches.md: one row a setting."""
+    lines = [
+        "| `BatchConcurrency` | minutes | pictures a second | most under way | without labels | lost |",
+        "|---|---|---|---|---|---|",
+    ]
+    for run in figures["runs"]:
+        values = (run["batchConcurrency"], round(run["minutes"]), round(run["picturesPerSecond"]))
+        rest = (run["mostUnderWay"], run["partial"], run["lost"])
+        lines.append("| " + " | ".join(str(value) for value in (*values, *rest)) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    figures = document()
+    (ROOT / "image_pipeline_cli" / "figures" / "batch.json").write_text(json.dumps(figures, indent=2) + "\n")
+    print(table(figures))
+    sys.exit(0 if not any(run["lost"] for run in figures["runs"]) else 1)

@@ -1,0 +1,212 @@
+"""Bytes of memory per pixel and kind: `python -m bench.engine.memory`. `formats` predicts with these figures.
+
+Peak memory of a fresh process that renders one picture, for two sizes; the difference over the pixels between them, and
+the same of the predictions. The exit code is 1 where a prediction is too low.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from PIL import Image
+
+from image_pipeline.imaging.engine import render
+from image_pipeline.imaging.formats.admission import admit
+from image_pipeline.imaging.formats.limits import RUNTIME_BYTES, Limits
+from image_pipeline.imaging.reader import Reader
+from image_pipeline.imaging.recipes import Recipe
+from tests.corpus import bmps, gifs, pngs, tiffs, webps
+from tests.corpus.jpeg import separate_scans
+
+Size = tuple[int, int]
+
+RECIPE = Recipe("640x480", 640, 480)
+SMALL, LARGE = (3000, 2000), (6000, 4000)
+KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "JPEG": ("JPEG", "RGB", {}),
+    "JPEG progressive": ("JPEG", "RGB", {"progressive": True}),
+    "JPEG CMYK": ("JPEG", "CMYK", {}),
+    "JPEG progressive CMYK": ("JPEG", "CMYK", {"progressive": True}),
+    "PNG RGB": ("PNG", "RGB", {"compress_level": 1}),
+    "PNG RGBA": ("PNG", "RGBA", {"compress_level": 1}),
+    "PNG palette": ("PNG", "P", {"compress_level": 1}),
+    "PNG palette, transparent": ("PNG", "P", {"compress_level": 1, "transparency": 0}),
+    "PNG RGB, transparent": ("PNG", "RGB", {"compress_level": 1, "transparency": (0, 0, 0)}),
+    "PNG grey": ("PNG", "L", {"compress_level": 1}),
+    "PNG grey, transparent": ("PNG", "L", {"compress_level": 1, "transparency": 0}),
+    "PNG grey, 1 bit": ("PNG", "1", {"compress_level": 1}),
+    "PNG grey, 16 bits": ("PNG", "I;16", {"compress_level": 1}),
+    "PNG grey and alpha": ("PNG", "LA", {"compress_level": 1}),
+    "WebP lossy": ("WEBP", "RGB", {"method": 0}),
+    "WebP lossless": ("WEBP", "RGB", {"lossless": True, "method": 0}),
+    "WebP alpha": ("WEBP", "RGBA", {"method": 0}),
+    "GIF": ("GIF", "P", {}),
+    "GIF transparent": ("GIF", "P", {"transparency": 0}),
+    "AVIF": ("AVIF", "RGB", {"speed": 10}),
+    "AVIF 4:4:4": ("AVIF", "RGB", {"speed": 10, "subsampling": "4:4:4"}),
+    "AVIF grey": ("AVIF", "L", {"speed": 10, "subsampling": "4:0:0"}),
+    "AVIF film grain": ("AVIF", "RGB", {"speed": 10, "advanced": {"film-grain-test": "3"}}),
+    "AVIF alpha": ("AVIF", "RGBA", {"speed": 10}),
+    "AVIF alpha, 4:4:4": ("AVIF", "RGBA", {"speed": 10, "subsampling": "4:4:4"}),
+    "TIFF": ("TIFF", "RGB", {}),
+    "TIFF LZW": ("TIFF", "RGB", {"compression": "tiff_lzw"}),
+    "TIFF in JPEG": ("TIFF", "RGB", {"compression": "jpeg"}),
+    "TIFF fax, group 4": ("TIFF", "1", {"compression": "group4"}),
+    "BMP": ("BMP", "RGB", {}),
+}
+
+HEIF_KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "HEIF": ("HEIF", "RGB", {}),
+    "HEIF 4:4:4": ("HEIF", "RGB", {"chroma": 444}),
+    "HEIF alpha": ("HEIF", "RGBA", {}),
+    "HEIF alpha, 4:4:4": ("HEIF", "RGBA", {"chroma": 444}),
+}
+"""With `heif` as argument, which needs pillow-heif."""
+
+
+def _blank_png(bits: int, colour_type: int, *extra: bytes, interlaced: bool = False, size: Size) -> bytes:
+    raw = pngs.blank(size, bits, colour_type, interlaced)
+    return pngs.png(pngs.header(size, bits, colour_type, interlaced), *extra, pngs.data(raw))
+
+
+def _small_gif_frame(size: Size) -> bytes:
+    return gifs.gif(size, [gifs.frame((0, 0, 8, 8))])
+
+
+def _webp_frame(size: Size, *, inset: int = 2, **options: Any) -> bytes:
+    chunks = webps.coded(Image.linear_gradient("L").resize(size).convert("RGB"), **options)
+    canvas = size[0] + inset, size[1] + inset
+    return webps.webp(webps.vp8x(canvas, webps.ANIMATION), webps.anim(), webps.anmf((inset, inset, *size), *chunks))
+
+
+_ONE_TILE = (8192, 8192)
+TIFFS = {
+    "TIFF RGB, strips": tiffs.rgb(rows_per_strip=16),
+    "TIFF RGB, deflate": tiffs.rgb(compression=tiffs.DEFLATE),
+    "TIFF RGB, stored by Zstandard": tiffs.rgb(compression=tiffs.ZSTD),
+    "TIFF RGB, planes": tiffs.rgb(planar=True),
+    "TIFF RGB, tiles": tiffs.rgb(compression=tiffs.DEFLATE, tile=(256, 256)),
+    "TIFF RGB, one large tile": tiffs.rgb(compression=tiffs.DEFLATE, tile=_ONE_TILE),
+    "TIFF RGBA": tiffs.rgb(int, 9, compression=tiffs.DEFLATE, extra_samples=(2,)),
+    "TIFF RGB, premultiplied": tiffs.rgb(int, 9, compression=tiffs.DEFLATE, extra_samples=(1,)),
+    "TIFF RGB, 16 bits": tiffs.rgb(bits=16, compression=tiffs.DEFLATE),
+    "TIFF RGB, 16 bits, planes": tiffs.rgb(bits=16, compression=tiffs.DEFLATE, planar=True),
+    "TIFF RGB of 10 channels": tiffs.rgb(int, *range(7), compression=tiffs.DEFLATE, extra_samples=(0,) * 7),
+    "TIFF RGB, floats": tiffs.rgb(float, bits=32, number="float", compression=tiffs.DEFLATE, predictor=3),
+    "TIFF grey": tiffs.grey(),
+    "TIFF grey, 12 bits": tiffs.grey(bits=12, compression=tiffs.DEFLATE),
+    "TIFF grey, 16 bits": tiffs.grey(bits=16, compression=tiffs.DEFLATE, predictor=2),
+    "TIFF grey and alpha": tiffs.Tiff([(9, 9)] * 4, 1, extra_samples=(2,)),
+    "TIFF grey, floats": tiffs.grey(float, bits=32, number="float", compression=tiffs.DEFLATE),
+    "TIFF grey, doubles": tiffs.grey(float, bits=64, number="float", compression=tiffs.DEFLATE),
+    "TIFF grey, halves": tiffs.grey(float, bits=16, number="float"),
+    "TIFF palette": tiffs.palette(8, 1),
+    "TIFF palette and alpha": tiffs.palette(8, 1, 9, extra_samples=(2,)),
+    "TIFF CMYK": tiffs.cmyk(rows_per_strip=16),
+    "TIFF CMYK and alpha": tiffs.cmyk(int, 9, compression=tiffs.DEFLATE, extra_samples=(2,)),
+    "TIFF YCbCr": tiffs.ycbcr(compression=tiffs.DEFLATE),
+    "TIFF CIELab": tiffs.lab(1, 1, True, 8, photometric=8),
+}
+BMPS = {
+    "BMP palette": bmps.Bmp(8),
+    "BMP 16 bits": bmps.Bmp(16),
+    "BMP 30 bits": bmps.Bmp(32, compression=bmps.BITFIELDS, masks=(0x3FF00000, 0xFFC00, 0x3FF)),
+    "BMP alpha": bmps.Bmp(32, 56, bmps.BITFIELDS, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000)),
+}
+
+
+def _of_size(size: Size, *, file: tiffs.Tiff | bmps.Bmp) -> bytes:
+    return replace(file, size=size).data()
+
+
+def _bmp_runs(size: Size, *, skips: bool = False) -> bytes:
+    line = b"\xff\1" * (size[0] // 255) + bytes((size[0] % 255, 2)) + b"\0\0"
+    body = line * (size[1] - skips) + b"\0\1"
+    return bmps.Bmp(8, compression=bmps.RLE8, size=size, body=body).data()
+
+
+MADE: dict[str, Callable[..., bytes]] = {
+    "JPEG in separate scans": lambda size: separate_scans(Image.linear_gradient("L").resize(size).convert("RGB")),
+    "PNG RGB, 16 bits": partial(_blank_png, 16, pngs.RGB),
+    "PNG RGB, 16 bits, transparent": partial(_blank_png, 16, pngs.RGB, pngs.key(0, 0, 0)),
+    "PNG RGB, interlaced": partial(_blank_png, 8, pngs.RGB, interlaced=True),
+    "PNG RGBA, 16 bits": partial(_blank_png, 16, pngs.RGBA),
+    "PNG grey, 4 bits, transparent": partial(_blank_png, 4, pngs.GREY, pngs.key(0)),
+    "PNG grey, 16 bits, transparent": partial(_blank_png, 16, pngs.GREY, pngs.key(0)),
+    "GIF with a small first frame": _small_gif_frame,
+    "WebP animated, lossy": partial(_webp_frame, inset=0, lossless=False),
+    "WebP animated, lossy, with a canvas": partial(_webp_frame, lossless=False),
+    "WebP animated, lossless, with a canvas": _webp_frame,
+    **{kind: partial(_of_size, file=file) for kind, file in {**TIFFS, **BMPS}.items()},
+    "BMP runs": _bmp_runs,
+    "BMP runs with a gap": partial(_bmp_runs, skips=True),
+}
+"""Kinds that Pillow does not write."""
+
+
+def picture(kind: str, size: Size) -> bytes:
+    """A gradient, so that files are small and memory is all pixels."""
+    if kind in MADE:
+        return MADE[kind](size=size)
+    if kind in HEIF_KINDS:
+        import pillow_heif  # type: ignore[import-not-found,unused-ignore]
+
+        pillow_heif.register_heif_opener()
+    image_format, mode, options = {**KINDS, **HEIF_KINDS}[kind]
+    image = Image.linear_gradient("L").resize(size)
+    converted = image.convert("I").convert("I;16") if mode == "I;16" else image.convert("RGB").convert(mode)
+    if kind.startswith("AVIF alpha"):
+        converted.putalpha(image)  # the encoder leaves out alpha that is opaque
+    out = io.BytesIO()
+    converted.save(out, image_format, **options)
+    return out.getvalue()
+
+
+def peak(data: bytes) -> int:
+    """Peak memory in bytes of a fresh process that renders this file, less the file itself."""
+    run = [sys.executable, "-m", "bench.engine.memory", "render"]
+    done = subprocess.run(run, input=data, capture_output=True, check=True)  # noqa: S603  the command is ours
+    return int(done.stdout) - len(data)
+
+
+def _render_standard_input() -> None:
+    from bench.engine.worker import peak_memory
+
+    data = sys.stdin.buffer.read()
+    limits = Limits(memory_bytes=1 << 40, max_bytes=1 << 40)
+    render(data, [RECIPE], limits)
+    print(peak_memory())
+
+
+def predicted(data: bytes) -> int:
+    """What admission expects decoding to take, in bytes."""
+    return admit(Reader.of(data), Limits(memory_bytes=1 << 40, max_bytes=1 << 40)).predicted_memory(RECIPE.width)
+
+
+def main() -> int:
+    """Print the table."""
+    wrong = 0
+    for kind in [*KINDS, *MADE, *HEIF_KINDS] if "heif" in sys.argv else [*KINDS, *MADE]:
+        files = picture(kind, SMALL), picture(kind, LARGE)
+        small, large = map(peak, files)
+        expected_small, expected_large = map(predicted, files)
+        pixels = LARGE[0] * LARGE[1] - SMALL[0] * SMALL[1]
+        too_low = large > expected_large + RUNTIME_BYTES
+        wrong += too_low
+        print(
+            f"{kind:40} {(large - small) / pixels:5.1f} bytes a pixel, predicted "
+            f"{(expected_large - expected_small) / pixels:5.1f}; {large / 1e6:5.0f} MB at 24 megapixels"
+            + (", MORE THAN PREDICTED" if too_low else ""),
+            flush=True,
+        )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(_render_standard_input() if "render" in sys.argv else main())

@@ -1,0 +1,32 @@
+"""The command line's entry, the commands are in `image_pipeline_cli.commands`."""
+
+import sys
+
+from image_pipeline_cli.interruption import INTERRUPTED, leave_on_ctrl_c, raise_on_ctrl_c
+
+
+def main() -> int:
+    """Run a command.
+
+    Returns:
+        The exit code.
+    """
+    leave_on_ctrl_c()
+    from image_pipeline_cli.commands import main as run
+
+    try:
+        raise_on_ctrl_c()
+        return run()
+    except KeyboardInterrupt:  # before the command has begun
+        return INTERRUPTED
+    finally:
+        leave_on_ctrl_c()
+
+
+if __name__ == "__main__":
+    leave_on_ctrl_c()
+    from pathlib import Path
+
+    # The core is a layer; here it is found where it is written.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "core"))
+    sys.exit(main())

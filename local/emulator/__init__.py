@@ -1,0 +1,1 @@
+"""AWS on one machine: deploys a SAM template and runs it. It knows nothing of this application."""

@@ -1,0 +1,168 @@
+"""The seam that gives moto's Step Functions engine its JSONata: evaluated by jsonata-python.
+
+moto writes every variable as source text before each expression and leaves the evaluator empty. Here values are bound
+as values instead, so no string needs escaping, and an expression is parsed once. What Step Functions adds to JSONata
+(https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html) is defined here too.
+"""
+
+import hashlib
+import json
+import random
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from jsonata import Jsonata  # type: ignore[import-untyped]
+from jsonata.utils import Utils  # type: ignore[import-untyped]
+from moto.stepfunctions.parser.api import EvaluationFailedEventDetails, HistoryEventType
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
+from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringJSONata
+from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+
+_HASHES = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
+
+# An expression object keeps the state of its evaluation, so one runs at a time; the interpreter lock would see to that.
+_LOCK = threading.Lock()
+
+
+class QueryError(Exception):
+    """An expression cannot be evaluated, or its result is not JSON: States.QueryEvaluationError."""
+
+
+def evaluate(expression: str, bindings: Mapping[str, Any]) -> Any:
+    """Evaluate a JSONata expression as Step Functions does.
+
+    Args:
+        expression: The text between `{%` and `%}`.
+        bindings: JSON values by variable name, without the dollar sign.
+
+    Raises:
+        QueryError: The expression is wrong, fails, or returns nothing or a function.
+    """
+    with _LOCK:
+        try:
+            compiled = _compiled(expression)
+            Jsonata.CURRENT.jsonata = compiled  # jsonata-python looks the running expression up by thread
+            result = compiled.evaluate(None, {name: _null(value) for name, value in bindings.items()})
+        except QueryError:
+            raise
+        except Exception as error:
+            raise QueryError(f"The JSONata expression '{expression}' failed: {error}") from error
+    if result is None:
+        raise QueryError(f"The JSONata expression '{expression}' returned nothing (undefined).")
+    try:
+        return json.loads(json.dumps(result, default=_plain))
+    except (TypeError, ValueError) as error:
+        raise QueryError(f"The JSONata expression '{expression}' returned an unsupported result type.") from error
+
+
+def install() -> None:
+    """Make moto's engine evaluate its expressions here.
+
+    Raises:
+        RuntimeError: moto no longer has the method that is replaced.
+    """
+    if not callable(getattr(StringJSONata, "_eval_body", None)):
+        raise RuntimeError("moto moved StringJSONata._eval_body: moto_seams/jsonata.py must follow.")
+    StringJSONata._eval_body = _eval_body  # type: ignore[method-assign]
+
+
+def _eval_body(self: StringJSONata, env: Environment) -> None:
+    try:
+        env.stack.append(evaluate(self.expression, _bindings(env)))
+    except QueryError as error:
+        name = StatesErrorName(typ=StatesErrorNameType.StatesQueryEvaluationError)
+        details = EventDetails(  # type: ignore[typeddict-item]
+            evaluationFailedEventDetails=EvaluationFailedEventDetails(cause=str(error), error=name.error_name)
+        )
+        env.event_manager.add_event(
+            context=env.event_history_context, event_type=HistoryEventType.EvaluationFailed, event_details=details
+        )
+        raise FailureEventException(
+            FailureEvent(env=env, error_name=name, event_type=HistoryEventType.EvaluationFailed, event_details=details)
+        ) from error
+
+
+def _bindings(env: Environment) -> dict[str, Any]:
+    """Collect `$states` and the workflow's variables; what a state has no right to is left out."""
+    states = {
+        name: value
+        for name, value in env.states._states_data.items()
+        if value is not None or name not in ("result", "errorOutput")
+    }
+    variables = {**env.variable_store._outer_scope, **env.variable_store._inner_scope, "states": states}
+    plain: dict[str, Any] = json.loads(json.dumps(variables, default=_plain))
+    return plain
+
+
+@lru_cache(maxsize=1024)
+def _compiled(expression: str) -> Jsonata:
+    compiled = Jsonata(expression)
+    compiled.set_output_convert_nulls(False)  # only so can null be told from undefined
+    for name, function in _FUNCTIONS.items():
+        compiled.register_lambda(name, function)
+    return compiled
+
+
+def _null(value: Any) -> Any:
+    return Utils.NULL_VALUE if value is None else value
+
+
+def _plain(value: Any) -> Any:
+    """Turn what is not JSON into JSON: null, times as Step Functions writes them, whole numbers without a fraction."""
+    if value is Utils.NULL_VALUE:
+        return None
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    raise TypeError(type(value).__name__)
+
+
+def _parse(text: str) -> Any:
+    try:
+        return _null(json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise QueryError(f"$parse was given text that is not JSON: {text!r}") from error
+
+
+def _hash(value: str, algorithm: str) -> str:
+    if algorithm not in _HASHES:
+        raise QueryError(f"$hash knows {', '.join(_HASHES)}, not {algorithm!r}.")
+    return hashlib.new(_HASHES[algorithm], value.encode()).hexdigest()
+
+
+def _partition(array: list[Any], size: float) -> list[list[Any]]:
+    step = int(size)
+    if step < 1:
+        raise QueryError(f"$partition needs a chunk size of at least 1, not {size}.")
+    return [array[start : start + step] for start in range(0, len(array), step)]
+
+
+def _range(first: float, last: float, step: float) -> list[int]:
+    if not step:
+        raise QueryError("$range needs a step that is not 0.")
+    return list(range(int(first), int(last) + (1 if step > 0 else -1), int(step)))
+
+
+def _random(seed: Any = None) -> float:
+    return random.Random(seed).random() if seed is not None else random.random()  # noqa: S311 (as Step Functions')
+
+
+def _eval(*_: Any) -> Any:
+    raise QueryError("$eval does not exist in Step Functions; use $parse for JSON.")
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "parse": _parse,
+    "hash": _hash,
+    "uuid": lambda: str(uuid.uuid4()),
+    "partition": _partition,
+    "range": _range,
+    "random": _random,
+    "eval": _eval,
+}

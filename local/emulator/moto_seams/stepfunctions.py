@@ -1,0 +1,126 @@
+"""Seams in moto's Step Functions engine: its speed, its timeouts, its terminal errors, and the role it calls with."""
+
+import os
+import pickle
+import sys
+import time
+from functools import cache, lru_cache
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_dynamodb import (
+    StateTaskServiceDynamoDB,
+)
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.utils import boto_client
+
+from local.emulator.clients import DUMMY_KEY
+from local.emulator.iam import access_key
+from local.emulator.moto_seams import distributed_map
+
+USER_AGENT = "local-step-functions"
+"""What tells the engine's calls from all others."""
+
+UNANSWERED = "x-local-unanswered"
+"""The header of an answer that says that there is none: the time of the state that has called is over, at once."""
+
+_NEVER = 99_999_999  # seconds; a state's own timeout ends what takes too long
+
+# States.ALL does not mean these: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+_TERMINAL = frozenset({"States.DataLimitExceeded", "States.Runtime"})
+
+
+def install(wait_scale: float) -> None:
+    """Sign with the state machine's role, parse each definition once, shorten waits, mend timeouts and terminal errors.
+
+    Args:
+        wait_scale: What the waits are multiplied by, so that a test need not sit them out.
+
+    Raises:
+        RuntimeError: moto no longer has what is replaced.
+    """
+    if getattr(retrier_decl, "time", None) is None:
+        raise RuntimeError("moto moved the wait out of retrier_decl: moto_seams/stepfunctions.py must follow.")
+    if not callable(getattr(AmazonStateLanguageParser, "parse", None)):
+        raise RuntimeError("moto moved AmazonStateLanguageParser.parse: moto_seams/stepfunctions.py must follow.")
+    if not callable(getattr(StateTaskServiceDynamoDB, "_from_error", None)):
+        raise RuntimeError("moto moved StateTaskServiceDynamoDB._from_error: moto_seams/stepfunctions.py must follow.")
+    original = getattr(boto_client, "boto_client_for", None)
+    if original is None:
+        raise RuntimeError("moto moved boto_client_for: moto_seams/stepfunctions.py must follow.")
+    if not callable(getattr(ErrorEqualsDecl, "_eval_body", None)):
+        raise RuntimeError("moto moved ErrorEqualsDecl._eval_body: moto_seams/stepfunctions.py must follow.")
+    for module in list(sys.modules.values()):  # each kind of task has imported it by name
+        if module.__dict__.get("boto_client_for") is original:
+            module.boto_client_for = _client_for  # type: ignore[attr-defined]
+    retrier_decl.time = SimpleNamespace(  # type: ignore[attr-defined, assignment]
+        sleep=lambda seconds: time.sleep(seconds * wait_scale)
+    )
+
+    def from_error(self: Any, env: Any, ex: Exception, name: Any = StateTaskServiceDynamoDB._from_error) -> Any:
+        # moto gives whatever is no answer of DynamoDB, and so a timeout, the name of an error of DynamoDB.
+        return self._get_timed_out_failure_event(env) if isinstance(ex, TimeoutError) else name(self, env, ex)
+
+    StateTaskServiceDynamoDB._from_error = from_error  # type: ignore[method-assign]
+    read = AmazonStateLanguageParser.parse
+
+    @lru_cache
+    def parsed(definition: str) -> tuple[bytes, Any, Any]:
+        translated, maps = distributed_map.translate(definition)
+        program, tree = read(translated)
+        return pickle.dumps(program), tree, maps
+
+    def parse_once(definition: str) -> tuple[Any, Any]:
+        # The components keep state while they run, so every execution gets its own: a copy, which is made in a moment.
+        copied, tree, maps = parsed(definition)
+        program = pickle.loads(copied)  # noqa: S301 (made above)
+        for name, distributed in maps.items():
+            distributed.add_to(program.states.states[name])
+        return program, tree
+
+    distributed_map.install()
+    AmazonStateLanguageParser.parse = staticmethod(parse_once)  # type: ignore[method-assign]
+    matches = ErrorEqualsDecl._eval_body
+
+    def matches_unless_terminal(self: ErrorEqualsDecl, env: Any) -> None:
+        terminal = env.stack[-1].error_name in _TERMINAL
+        matches(self, env)
+        if terminal and ErrorEqualsDecl._STATE_ALL_ERROR in self.error_names:
+            env.stack[-1] = False
+
+    ErrorEqualsDecl._eval_body = matches_unless_terminal  # type: ignore[method-assign]
+
+
+def _client_for(region: str, service: str, state_credentials: Any = None) -> Any:
+    """Give the client of a task; moto gives the role of its state, but signs every call alike."""
+    return _client(region, service, access_key(state_credentials.role_arn) if state_credentials else DUMMY_KEY)
+
+
+@cache
+def _client(region: str, service: str, key: str) -> Any:
+    """Make a client once: that takes longer than most of its calls."""
+    client = boto3.client(  # type: ignore[call-overload]
+        service,
+        region_name=region,
+        endpoint_url=f"http://127.0.0.1:{os.environ['MOTO_PORT']}",
+        aws_access_key_id=key,
+        aws_secret_access_key=DUMMY_KEY,
+        config=Config(
+            user_agent_extra=USER_AGENT,
+            parameter_validation=False,
+            retries={"total_max_attempts": 1},  # the workflow retries
+            connect_timeout=_NEVER,
+            read_timeout=_NEVER,
+        ),
+    )
+    client.meta.events.register("before-parse", _note_unanswered)
+    return client
+
+
+def _note_unanswered(response_dict: Any, **_: Any) -> None:
+    if UNANSWERED in response_dict["headers"]:
+        raise TimeoutError

@@ -1,0 +1,217 @@
+"""The process behind a local pipeline: endpoint, functions and HTTP API, deployed and ready.
+
+It reads its configuration as one line of JSON from standard input, answers one line on standard output, and ends when
+standard input does, also while it starts: whatever happens to the parent, nothing is left behind. moto keeps its state
+in globals, so a process of its own also keeps it apart from moto in a test.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from local.emulator.clients import DUMMY_KEY, Clients, variables
+from local.emulator.configuration import Configuration
+from local.emulator.wsgi import Application, Environ, StartResponse
+
+
+def main() -> None:
+    """Start everything, say so, and stay until the parent hangs up."""
+    line = sys.stdin.readline()
+    if not line:
+        return  # the parent was interrupted before it could say anything
+    configuration = Configuration(**json.loads(line))
+    running: list[Callable[[], None]] = []  # what must be stopped, once there is something
+
+    def finish(*_: object) -> None:
+        try:
+            for stop in running:
+                stop()
+        finally:
+            os._exit(0)  # executions may still run in threads
+
+    def end_with_parent() -> None:
+        sys.stdin.read()
+        finish()
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # nothing that moto prints may mix with the answer
+    try:
+        stop, answer = start(configuration)
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        print(json.dumps({"error": str(error) or type(error).__name__}), file=answers, flush=True)
+        os._exit(1)
+    running.append(stop)
+    signal.signal(signal.SIGTERM, finish)
+    print(json.dumps(answer), file=answers, flush=True)
+    threading.Event().wait()
+
+
+def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, Any]]:
+    """Start and deploy.
+
+    Returns:
+        What stops it, and what the parent needs to know.
+
+    Raises:
+        RuntimeError: A port is taken, or a seam of moto has moved.
+        TemplateError: The template cannot be deployed here.
+    """
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": DUMMY_KEY,
+        "AWS_SECRET_ACCESS_KEY": DUMMY_KEY,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_DEFAULT_REGION": configuration.region,
+        "MOTO_DISABLE_GLOBAL_CORS": "true",  # moto would let the pages of every origin read its answers
+    }
+
+    from botocore.exceptions import ParamValidationError
+    from moto.core.config import default_user_config
+
+    from local.emulator import cors, endpoint, template
+    from local.emulator.controls import Controls
+    from local.emulator.deliveries import Deliveries
+    from local.emulator.deploy import deploy, plan
+    from local.emulator.gate import Gate, own_origins
+    from local.emulator.http_api import HttpApi
+    from local.emulator.http_server import serve
+    from local.emulator.iam import Guard
+    from local.emulator.moto_seams import (
+        dynamodb,
+        events,
+        executions,
+        forms,
+        jsonata,
+        listing,
+        server,
+        service_tasks,
+        sqs,
+        stepfunctions,
+    )
+    from local.emulator.queues import Queues
+    from local.emulator.streams import Streams
+    from local.emulator.workers import Workers, credentials
+
+    dynamodb.install()
+    jsonata.install()
+    events.install()
+    forms.install()
+    listing.install()
+    server.install()
+    sqs.install()
+    stepfunctions.install(configuration.wait_scale)
+    service_tasks.install()
+    executions.install(events.publish)
+    default_user_config["stepfunctions"]["execute_state_machine"] = True
+
+    # The ports come first: addresses are part of what is deployed.
+    aws, api = _Later(), _Later()
+    aws_port = _bind(serve, aws, configuration.aws_port, "the AWS endpoint")
+    api_port = _bind(serve, api, configuration.api_port, "the HTTP API")
+    aws_url = f"http://127.0.0.1:{aws_port}"
+    api_url = f"http://127.0.0.1:{api_port}"
+    os.environ["MOTO_PORT"] = str(aws_port)
+
+    loaded = template.load(
+        Path(configuration.template), configuration.stack_name, configuration.region, configuration.parameters
+    )
+    stack = plan(loaded, aws_url, api_url)
+    clients = Clients(aws_url, configuration.region)
+    s3 = clients("s3")
+
+    def read_object(bucket: str, key: str, version: str | None) -> bytes:
+        which = {"VersionId": version} if version else {}
+        try:
+            body: bytes = s3.get_object(Bucket=bucket, Key=key, **which)["Body"].read()
+        except s3.exceptions.ClientError as error:
+            raise KeyError(key) from error
+        return body
+
+    def read_cors_rules(bucket: str) -> list[cors.Rule]:
+        try:
+            return list(map(cors.Rule.of_bucket, s3.get_bucket_cors(Bucket=bucket)["CORSRules"]))
+        except (s3.exceptions.ClientError, ParamValidationError):  # the bucket has no rules, or does not exist
+            return []
+
+    environment = variables(aws_url, configuration.region) | {"AWS_REGION": configuration.region}
+    run_dir = Path(configuration.run_dir)
+    workers = Workers(stack.functions, environment, run_dir, configuration.per_function, configuration.total)
+    threading.Thread(target=workers.warm, args=(stack.functions,), daemon=True).start()
+    guard = Guard(stack.roles, stack.resource_policies)
+    front = endpoint.Endpoint(workers, guard, read_object)
+    http_api = HttpApi(stack.routes, front.invoke, cors_rule=stack.api_cors)
+    served = Controls(front, front, http_api, configuration.control_token) if configuration.control_token else front
+    origins = [*own_origins(api_port), *stack.origins]
+    aws.application = Gate(cors.BucketCors(served, read_cors_rules), aws_port, origins, buckets=True)
+    api.application = Gate(http_api, api_port, origins)
+    deploy(loaded, stack, clients)
+    deliveries = Deliveries(clients, guard, configuration.wait_scale)
+    for delivery in stack.deliveries:
+        deliveries.follow(delivery)
+    streams = Streams(clients, front.invoke, configuration.wait_scale)
+    for mapping in stack.mappings:
+        streams.follow(mapping)
+    queues = Queues(clients, front.invoke, configuration.wait_scale)
+    for queue_mapping in stack.queue_mappings:
+        queues.follow(queue_mapping)
+
+    def stop() -> None:
+        queues.stop()
+        streams.stop()
+        deliveries.stop()
+        workers.stop()
+
+    answer = {
+        "awsUrl": aws_url,
+        "apiUrl": api_url,
+        "region": configuration.region,
+        "inboxUrl": stack.inbox_url,
+        "eventsUrl": stack.events_url,
+        "outputs": stack.outputs,
+        "stateMachines": stack.state_machines,
+        "environments": {
+            function.logical_id: {**function.environment, **credentials(function)} for function in stack.functions
+        },
+        "roles": {role.logical_id: role.statements for role in stack.roles},
+    }
+    return stop, answer
+
+
+class _Later:
+    """An application that is set after its port is bound."""
+
+    def __init__(self) -> None:
+        self.application: Application = _starting
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return self.application(environ, start_response)
+
+
+def _starting(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("503 Service Unavailable", [("Content-Type", "text/plain"), ("Retry-After", "1")])
+    return [b"The local pipeline is still starting."]
+
+
+def _bind(serve: Callable[[Any, int], int], application: Any, port: int, what: str) -> int:
+    try:
+        return serve(application, port)
+    except OSError as error:
+        raise RuntimeError(
+            f"Port {port} on 127.0.0.1, meant for {what}, is in use. Stop what uses it, or choose other "
+            "ports: --port and --api-port, where 0 is any that is free."
+        ) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Reads `template.yml`: aws-sam-translator translates SAM, and what CloudFormation would resolve is resolved here."""
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ACCOUNT_ID = "123456789012"
+STREAM_LABEL = "local"
+"""The last part of a stream's ARN; on AWS the time when the stream was made."""
+NO_VALUE = object()
+_ASSETS = {
+    "AWS::Serverless::Function": "CodeUri",
+    "AWS::Serverless::LayerVersion": "ContentUri",
+    "AWS::Serverless::StateMachine": "DefinitionUri",
+}
+
+
+class TemplateError(Exception):
+    """The template asks for something that the local run cannot do; the message says what."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource of the translated template; its properties are resolved on demand."""
+
+    logical_id: str
+    type: str
+    raw: Mapping[str, Any]
+
+
+@dataclass
+class Template:
+    """A translated template and what is known while it is being deployed.
+
+    `refs` and `attributes` are filled when resources get their names: what `Ref` and `Fn::GetAtt` give for each.
+    `aliases` replaces addresses that only AWS serves by those that serve the same here. `nested` holds the templates of
+    nested applications by logical id; they are loaded when their parameters are known.
+    """
+
+    path: Path
+    document: Mapping[str, Any]
+    parameters: dict[str, Any]
+    stack_name: str
+    region: str
+    refs: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[tuple[str, str], Any] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    nested: dict[str, "Template"] = field(default_factory=dict)
+
+    def resources(self, *types: str) -> list[Resource]:
+        """List the resources of these types whose condition holds, in the template's order."""
+        return [
+            Resource(logical_id, body["Type"], body.get("Properties", {}))
+            for logical_id, body in self.document["Resources"].items()
+            if body["Type"] in types and self._holds(body.get("Condition"))
+        ]
+
+    def with_nested(self) -> "Iterator[Template]":
+        """Iterate over this template and the templates of its nested applications."""
+        yield self
+        for template in self.nested.values():
+            yield from template.with_nested()
+
+    def outputs(self) -> dict[str, str]:
+        """Resolve the outputs whose condition holds."""
+        return {
+            name: self.resolve(body["Value"])
+            for name, body in self.document.get("Outputs", {}).items()
+            if self._holds(body.get("Condition"))
+        }
+
+    def resolve(self, value: Any) -> Any:
+        """Resolve every intrinsic function inside a value.
+
+        Raises:
+            TemplateError: A function is not known, or refers to something that does not exist.
+        """
+        if isinstance(value, list):
+            return [item for item in map(self.resolve, value) if item is not NO_VALUE]
+        if not isinstance(value, Mapping):
+            return value
+        if len(value) == 1:
+            [(name, argument)] = value.items()
+            if name in self._functions:
+                return self._functions[name](argument)
+            if name.startswith("Fn::"):
+                raise TemplateError(f"{name} is not known to the local run; teach it in emulator/template.py.")
+        resolved = {name: self.resolve(item) for name, item in value.items()}
+        return {name: item for name, item in resolved.items() if item is not NO_VALUE}
+
+    @property
+    def _functions(self) -> dict[str, Callable[[Any], Any]]:
+        return {
+            "Ref": self._ref,
+            "Fn::GetAtt": self._get_att,
+            "Fn::Sub": self._sub,
+            "Fn::Join": lambda argument: self._alias(argument[0].join(map(str, self.resolve(argument[1])))),
+            "Fn::Select": lambda argument: self.resolve(argument[1])[int(self.resolve(argument[0]))],
+            "Fn::Split": lambda argument: self.resolve(argument[1]).split(argument[0]),
+            "Fn::If": lambda argument: self.resolve(argument[1 if self._holds(argument[0]) else 2]),
+            "Fn::Equals": lambda argument: str(self.resolve(argument[0])) == str(self.resolve(argument[1])),
+            "Fn::Not": lambda argument: not self.resolve(argument[0]),
+            "Fn::And": lambda argument: all(self.resolve(argument)),
+            "Fn::Or": lambda argument: any(self.resolve(argument)),
+            "Fn::FindInMap": self._find_in_map,
+            "Condition": self._holds,
+        }
+
+    def _holds(self, condition: str | None) -> bool:
+        return condition is None or bool(self.resolve(self.document["Conditions"][condition]))
+
+    def _ref(self, name: str) -> Any:
+        pseudo = {
+            "AWS::Partition": "aws",
+            "AWS::Region": self.region,
+            "AWS::AccountId": ACCOUNT_ID,
+            "AWS::StackName": self.stack_name,
+            "AWS::StackId": f"arn:aws:cloudformation:{self.region}:{ACCOUNT_ID}:stack/{self.stack_name}/local",
+            "AWS::URLSuffix": "amazonaws.com",
+            "AWS::NoValue": NO_VALUE,
+            "AWS::NotificationARNs": [],
+        }
+        for known in (pseudo, self.parameters, self.refs):
+            if name in known:
+                return known[name]
+        raise TemplateError(f"{name} is referred to, but it is neither a parameter nor a deployed resource.")
+
+    def _get_att(self, argument: Any) -> Any:
+        logical_id, attribute = argument.split(".", 1) if isinstance(argument, str) else argument
+        try:
+            return self.attributes[logical_id, attribute]
+        except KeyError:
+            raise TemplateError(
+                f"{logical_id}.{attribute} is referred to, but the local run does not set it."
+            ) from None
+
+    def _sub(self, argument: Any) -> str:
+        text, extra = (argument, {}) if isinstance(argument, str) else argument
+        extra = self.resolve(extra)
+
+        def value(match: re.Match[str]) -> str:
+            name = match[1]
+            if name.startswith("!"):
+                return "${" + name[1:] + "}"
+            if name in extra:
+                return str(extra[name])
+            return str(self._get_att(name) if "." in name else self._ref(name))
+
+        return self._alias(re.sub(r"\$\{([^}]+)\}", value, text))
+
+    def _alias(self, text: str) -> str:
+        for address, alias in self.aliases.items():
+            text = text.replace(address, alias)
+        return text
+
+    def _find_in_map(self, argument: Any) -> Any:
+        table, row, column = self.resolve(argument)
+        return self.document["Mappings"][table][row][column]
+
+
+def load(path: Path, stack_name: str, region: str, overrides: Mapping[str, str] | None = None) -> Template:
+    """Read and translate a SAM template.
+
+    Args:
+        path: The template file.
+        stack_name: The name of the local stack.
+        region: The region that the local stack says it is in.
+        overrides: Values for parameters that shall not have their defaults.
+
+    Raises:
+        TemplateError: A parameter is unknown or has no value, or SAM rejects the template.
+    """
+    os.environ.setdefault("AWS_DEFAULT_REGION", region)  # the translator asks for one, and it shall be no one's profile
+    from samtranslator.model.exceptions import InvalidDocumentException  # type: ignore[import-untyped]
+    from samtranslator.translator.transform import transform  # type: ignore[import-untyped]
+    from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+    document = yaml_parse(path.read_text(encoding="utf-8"))
+    for resource in document["Resources"].values():
+        asset = _ASSETS.get(resource["Type"])
+        if asset and isinstance(resource.get("Properties", {}).get(asset), str):
+            # `sam package` would put an S3 address here; the path takes its place and comes back as the S3 key.
+            resource["Properties"][asset] = "s3://local/" + resource["Properties"][asset]
+    parameters = _parameters(document.get("Parameters", {}), overrides or {})
+    try:
+        translated = transform(document, dict(parameters), _NoManagedPolicies())
+    except InvalidDocumentException as error:
+        causes = "; ".join(cause.message for cause in error.causes)
+        raise TemplateError(f"SAM rejects {path.name}: {causes}") from error
+    return Template(path, json.loads(json.dumps(translated)), parameters, stack_name, region)
+
+
+def _parameters(declared: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
+    if unknown := sorted(set(overrides) - set(declared)):
+        raise TemplateError(
+            f"The template has no parameter {', '.join(unknown)}; it has {', '.join(sorted(declared))}."
+        )
+    values: dict[str, Any] = {}
+    for name, declaration in declared.items():
+        if name not in overrides and "Default" not in declaration:
+            raise TemplateError(f"Parameter {name} has no default: give it a value.")
+        value = overrides.get(name, declaration.get("Default"))
+        if rule := _broken(declaration, str(value)):
+            raise TemplateError(f"Parameter {name} is {value!r}, but {rule}.")
+        if declaration["Type"] == "CommaDelimitedList":
+            value = [item.strip() for item in str(value).split(",")]
+        values[name] = value
+    return values
+
+
+def _broken(declaration: Mapping[str, Any], value: str) -> str | None:
+    """Which rule of its declaration a value breaks: CloudFormation would refuse it, too."""
+    allowed = [str(each) for each in declaration.get("AllowedValues", [])]
+    if allowed and value not in allowed:
+        return f"must be one of {', '.join(allowed)}"
+    if not re.fullmatch(declaration.get("AllowedPattern", ".*"), value, re.DOTALL):
+        return str(declaration.get("ConstraintDescription", f"must match {declaration.get('AllowedPattern')}"))
+    if declaration["Type"] == "Number":
+        least, most = declaration.get("MinValue", -math.inf), declaration.get("MaxValue", math.inf)
+        try:
+            fits = least <= float(value) <= most
+        except ValueError:
+            fits = False
+        if not fits:
+            return f"must be a number from {least} to {most}"
+    return None
+
+
+class _NoManagedPolicies:
+    """The template names managed policies by ARN, if at all, so there is nothing to look up."""
+
+    def load(self) -> dict[str, str]:
+        return {}

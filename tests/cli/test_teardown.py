@@ -1,0 +1,86 @@
+"""A throw-away stack goes whole, and only when that is meant."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from image_pipeline_cli.teardown import TeardownError, teardown
+
+TEMPLATE = {
+    "Resources": {
+        "Kept": {
+            "Type": "AWS::S3::Bucket",
+            "DeletionPolicy": "Retain",
+            "Properties": {"VersioningConfiguration": {"Status": "Enabled"}},
+        },
+        "Table": {
+            "Type": "AWS::DynamoDB::Table",
+            "DeletionPolicy": "Retain",
+            "Properties": {
+                "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": [{"AttributeName": "ImageKey", "AttributeType": "S"}],
+                "KeySchema": [{"AttributeName": "ImageKey", "KeyType": "HASH"}],
+            },
+        },
+        "Topic": {"Type": "AWS::SNS::Topic"},
+    }
+}
+REGION = "eu-west-1"
+
+
+@pytest.fixture
+def stack() -> Iterator[dict[str, str]]:
+    """A stack with a full versioned bucket, deleted and unfinished uploads, and a table; its names by logical id."""
+    with mock_aws():
+        formation, s3 = boto3.client("cloudformation", REGION), boto3.client("s3", REGION)
+        formation.create_stack(StackName="throw-away", TemplateBody=json.dumps(TEMPLATE))
+        pages = formation.get_paginator("list_stack_resources").paginate(StackName="throw-away")
+        names = {
+            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+            for page in pages
+            for resource in page["StackResourceSummaries"]
+        }
+        bucket = names["Kept"]
+        for number in range(1100):
+            s3.put_object(Bucket=bucket, Key=f"uploads/{number}", Body=b"x")
+        s3.put_object(Bucket=bucket, Key="uploads/0", Body=b"newer")
+        s3.delete_object(Bucket=bucket, Key="uploads/1")
+        s3.create_multipart_upload(Bucket=bucket, Key="uploads/unfinished")
+        yield names
+
+
+def left() -> tuple[Any, Any]:
+    buckets = [bucket["Name"] for bucket in boto3.client("s3", REGION).list_buckets()["Buckets"]]
+    return buckets, boto3.client("dynamodb", REGION).list_tables()["TableNames"]
+
+
+def test_everything_goes(stack):
+    """Also what the template retains, versions and markers and unfinished uploads included."""
+    said: list[str] = []
+    assert teardown("throw-away", REGION, lambda _: True, said.append)
+    assert left() == ([], [])
+    assert said[-1] == "The stack throw-away is gone, with everything in it."
+
+
+def test_nothing_goes_without_a_yes(stack):
+    """The question names what would be lost."""
+    questions: list[str] = []
+
+    def no(question: str) -> bool:
+        questions.append(question)
+        return False
+
+    assert not teardown("throw-away", REGION, no, lambda _: None)
+    assert left() == ([stack["Kept"]], [stack["Table"]])
+    assert stack["Kept"] in questions[0]
+    assert stack["Table"] in questions[0]
+
+
+def test_an_unknown_stack_is_said():
+    """Before anything is asked."""
+    with mock_aws(), pytest.raises(TeardownError, match="no stack nothing"):
+        teardown("nothing", REGION, lambda _: pytest.fail("asked"), lambda _: None)

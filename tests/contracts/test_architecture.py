@@ -1,0 +1,257 @@
+"""The tree tells the architecture, and these tests hold it to that."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+CORE = ROOT / "layers" / "core" / "image_pipeline"
+FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
+
+# Which packages of the core a package may import; all of them may import the modules at the root.
+PACKAGES: dict[str, set[str]] = {
+    "imaging": set(),
+    "store": set(),
+    "workflow": {"imaging"},
+    "api": {"imaging", "store"},
+    "feeds": {"store"},
+    "batch": {"store"},
+}
+USES_AWS = {"aws", "store", "workflow", "api", "feeds", "batch"}
+"""Packages and root modules that may import boto3; the rest is plain Python."""
+
+
+def python_files(*folders):
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def imports(path):
+    """Every module that a file imports, dotted."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def core_files():
+    return [path for path in python_files("layers/core/image_pipeline") if path.stem != "__init__"]
+
+
+def module_name(path):
+    """`imaging.engine` for layers/core/image_pipeline/imaging/engine.py."""
+    return ".".join(path.relative_to(CORE).with_suffix("").parts)
+
+
+MODULES = {module_name(path): path for path in core_files()}
+
+
+def own_imports(path):
+    """Core modules that a core module imports."""
+    names = {name.removeprefix("image_pipeline.") for name in imports(path) if name.startswith("image_pipeline.")}
+    return names & MODULES.keys()
+
+
+def package(module):
+    """The package of a module; empty for a module at the root."""
+    return module.partition(".")[0] if "." in module else ""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_packages_import_only_what_the_table_allows(module):
+    """Root ← imaging, store ← workflow, api, feeds, batch."""
+    allowed = {"", package(module)} | PACKAGES.get(package(module), set())
+    assert package(module) in {"", *PACKAGES}, f"{package(module)} is not in PACKAGES"
+    assert {package(other) for other in own_imports(MODULES[module])} <= allowed
+
+
+def test_core_has_no_import_cycle():
+    """Within a package too, one module comes before the other."""
+    graph = {module: own_imports(path) - {module} for module, path in MODULES.items()}
+    while graph:
+        free = {module for module, imported in graph.items() if not imported & graph.keys()}
+        assert free, f"cycle among {sorted(graph)}"
+        graph = {module: imported for module, imported in graph.items() if module not in free}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.partition(".")[0] not in USES_AWS])
+def test_image_work_knows_no_aws(module):
+    """The core is plain Python; AWS is at its edges."""
+    assert not {name.split(".")[0] for name in imports(MODULES[module])} & {"boto3", "botocore"}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_package_markers_are_empty(name):
+    """A package's `__init__.py` imports nothing, so that a cold start loads only the modules it needs."""
+    assert (CORE / name / "__init__.py").read_text() == ""
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_handlers_only_wire(name):
+    """A handler has few statements, and imports nothing of another function or of the local run."""
+    path = ROOT / "functions" / name / "app.py"
+    text = path.read_text()
+    (handler,) = [node for node in ast.parse(text).body if getattr(node, "name", "") == "lambda_handler"]
+    assert sum(isinstance(node, ast.stmt) for node in ast.walk(handler)) <= 20
+    assert "def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:" in text
+    assert not {module.split(".")[0] for module in imports(path)} & {"functions", "local", "tests", "boto3", *FUNCTIONS}
+
+
+USERS = {
+    "local/emulator": set(),
+    "image_pipeline_cli": {"image_pipeline"},
+    "local": {"image_pipeline", "image_pipeline_cli"},
+    "tools": {"image_pipeline", "image_pipeline_cli", "local", "tests"},
+}
+"""Which of our packages a package beside the application may import, besides itself."""
+
+
+@pytest.mark.parametrize("folder", USERS)
+def test_packages_beside_the_application_import_downwards(folder):
+    """The emulator knows nothing of ours; the command line does without the local run, so it installs alone."""
+    ours = {"image_pipeline", "image_pipeline_cli", "local", "tests", "bench", "tools", "functions"}
+    emulator = ROOT / "local" / "emulator"
+    for path in python_files(folder):
+        if folder == "local" and path.is_relative_to(emulator):
+            continue
+        own = folder.replace("/", ".")
+        foreign = {name for name in imports(path) if not f"{name}.".startswith(f"{own}.")}
+        assert {name.split(".")[0] for name in foreign} & ours <= USERS[folder], path
+
+
+def test_the_emulator_names_nothing_of_this_application(template):
+    """Another template runs on it: no resource, parameter or key prefix of this one is in its code."""
+    words_of_aws = {"EventBusName"}
+    names = {*template["Resources"], *template["Parameters"], *template["Outputs"]} - words_of_aws
+    for path in python_files("local/emulator"):
+        text = path.read_text()
+        assert not names & set(re.findall(r"\w+", text)), path
+        assert not re.search(r"\b(uploads|thumbnails)/", text), path
+
+
+def test_only_moto_seams_patch_moto():
+    """Whoever looks for a patch of moto looks into one folder."""
+    for path in python_files("local", "image_pipeline_cli", "bench", "tools"):
+        tree = ast.parse(path.read_text())
+        from_moto = {
+            alias.asname or alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("moto")
+            for alias in node.names
+        }
+        patched = {
+            target.value.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name)
+        }
+        assert path.parent.name == "moto_seams" or not from_moto & patched, path
+
+
+def test_only_tests_and_bench_look_at_the_local_run():
+    """Nothing in functions/ or layers/ knows that it runs on one machine."""
+    for path in python_files("functions", "layers"):
+        assert not {module.split(".")[0] for module in imports(path)} & {
+            "local",
+            "tests",
+            "bench",
+            "tools",
+            "image_pipeline_cli",
+            "moto",
+        }
+
+
+def test_every_function_folder_is_a_function_of_the_template(template):
+    """snake_case folder ↔ PascalCaseFunction, its handler, its log group."""
+    functions = {
+        logical_id: body["Properties"]
+        for logical_id, body in template["Resources"].items()
+        if body["Type"] == "AWS::Serverless::Function"
+    }
+    pascal = {"".join(word.capitalize() for word in name.split("_")): name for name in FUNCTIONS}
+    assert set(functions) == {f"{name}Function" for name in pascal}
+    for name, folder in pascal.items():
+        assert functions[f"{name}Function"]["CodeUri"] == f"functions/{folder}"
+        assert functions[f"{name}Function"]["LoggingConfig"]["LogGroup"] == {"Ref": f"{name}LogGroup"}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module.count(".") < 2])
+def test_unit_tests_mirror_the_core(module):
+    """The tests of a module are in its package; each format has one file of tests for its modules in `imaging`."""
+    assert (ROOT / "tests" / "unit" / package(module) / f"test_{module.rpartition('.')[2]}.py").exists()
+
+
+def test_top_level_is_as_designed():
+    """Who opens the repository sees the application, and little else."""
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    assert folders - {"__pycache__"} <= {
+        "statemachine", "functions", "layers", "events", "monitoring",
+        "tests", "local", "bench", "image_pipeline_cli", "tools", "web", "docs",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", python_files("tests"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_test_says_what_must_be_true(path):
+    """One docstring a test: the reader of a failure learns what was promised."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
+
+
+def test_no_sleep_in_the_tests():
+    """Tests wait for conditions."""
+    for path in python_files("tests"):
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        assert not [call for call in calls if isinstance(call, ast.Attribute) and call.attr == "sleep"], path
+
+
+def test_no_test_can_hang(pytestconfig):
+    """A limit holds for every test, so a run ends and says which test it was."""
+    assert pytestconfig.pluginmanager.hasplugin("timeout")
+    assert float(pytestconfig.getini("timeout")) > 0
+
+
+def test_links_between_documents_lead_somewhere():
+    """A reader who follows a link arrives."""
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
+            if not re.match(r"[a-z]+:", target):
+                assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_readme_names_only_commands_that_exist():
+    """Every `make x` in the documents is a target of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    for path in [each for each in documents if each.name != "CHANGELOG.md"]:  # which names commands of the past
+        named = set(re.findall(r"`make ([a-z-]+)", path.read_text()))
+        named |= set(re.findall(r"^make ([a-z-]+)", path.read_text(), re.MULTILINE))
+        assert named <= targets, f"{path.name} names {sorted(named - targets)}"
+
+
+def test_parameters_of_the_template_are_documented(template):
+    """The README's table has every setting with its default, and no other."""
+    settings = (ROOT / "README.md").read_text().partition("## Configure")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*?)`? \|", settings, re.MULTILINE))
+    defaults = {name: str(body.get("Default", "")) for name, body in template["Parameters"].items()}
+    assert rows == {name: default or "(empty)" for name, default in defaults.items()}
+
+
+def test_files_are_small_and_no_binary_is_hidden():
+    """Pictures belong into the corpus, the goldens or the samples, with their licence; nothing else is binary."""
+    folders = ("tests/corpus", "tests/unit/imaging/golden", "local/samples", "docs", "bench")
+    allowed = [Path(folder) for folder in folders]
+    import subprocess
+
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
+    for name in filter(None, tracked):
+        path = Path(name.decode())
+        full = ROOT / path
+        if full.is_file() and b"\0" in full.read_bytes()[:4096]:
+            assert any(path.is_relative_to(folder) for folder in allowed), f"{path} is binary"
+            assert full.stat().st_size < 600_000

@@ -1,0 +1,87 @@
+"""`make audit` never calls clean what it could not look up."""
+
+from subprocess import CompletedProcess
+
+import pytest
+
+from tools import audit
+
+CONTROL = {"name": "django", "version": "1.8", "vulns": [{"id": "PYSEC-2016-1", "fix_versions": ["1.8.10"]}]}
+CLEAN = {"name": "pillow", "version": "13.0.0", "vulns": []}
+UNKNOWN = {"name": "pi-heif", "skip_reason": "Dependency not found on PyPI and could not be audited"}
+
+
+def test_packages_without_known_vulnerabilities_are_clean():
+    """The control is not one of ours."""
+    assert audit.vulnerabilities([CONTROL, CLEAN]) == audit.Report("1 packages")
+
+
+def test_a_vulnerability_is_named_with_its_mend():
+    """Who reads it knows what to update, and to what."""
+    bad = {**CLEAN, "vulns": [{"id": "PYSEC-2026-7", "fix_versions": ["13.0.1"]}, {"id": "X-1", "fix_versions": []}]}
+    assert audit.vulnerabilities([bad, CONTROL]).findings == [
+        "pillow 13.0.0 has PYSEC-2026-7, mended in 13.0.1.",
+        "pillow 13.0.0 has X-1, mended in none.",
+    ]
+
+
+@pytest.mark.parametrize("control", [{"name": "django", "skip_reason": "not found"}, {**CONTROL, "vulns": []}])
+def test_a_service_without_a_list_says_nothing_about_us(control):
+    """A mirror may have no list, or an empty one."""
+    report = audit.vulnerabilities([control, CLEAN])
+    assert (report.scope, report.findings) == ("", [])
+    assert "django==1.8" in report.unchecked
+
+
+def test_packages_that_the_service_does_not_have_are_named():
+    """The others are clean, these are not known to be."""
+    report = audit.vulnerabilities([CONTROL, CLEAN, UNKNOWN])
+    assert (report.scope, report.unchecked) == ("1 packages", "the service does not have pi-heif")
+
+
+def test_a_service_that_is_out_of_reach_is_no_finding(monkeypatch, capsys):
+    """It is said, and the exit code is not about it."""
+    monkeypatch.setattr(
+        audit, "run", lambda _, *words: CompletedProcess(words, int("--dry-run" not in words), "", "No route")
+    )
+    assert audit.tell("Vulnerabilities", audit.packages).findings == []
+    assert capsys.readouterr().out == "Vulnerabilities: NOT CHECKED, the service cannot be reached (No route).\n"
+
+
+def test_a_scanner_without_a_report_is_a_finding(monkeypatch):
+    """A crash is not silence."""
+    monkeypatch.setattr(audit, "run", lambda scanner, *_: CompletedProcess([scanner], 0, "", "Traceback\nOops"))
+    assert audit.tell("Workflows", audit.workflows).findings == ["zizmor gave no report, but said: Traceback\nOops"]
+
+
+def downloads(monkeypatch, works):
+    """Let `pip download` end well when `works` says so of its arguments."""
+
+    def run(_, *words):
+        return CompletedProcess(words, int(not works(words)), "", "No matching distribution found")
+
+    monkeypatch.setattr(audit, "run", run)
+
+
+def test_a_layer_without_a_locked_wheel_for_its_architecture_is_named(monkeypatch):
+    """Its build would fail, or take a file that nobody has locked."""
+    downloads(monkeypatch, lambda words: not any("aarch64" in word for word in words))
+    (finding,) = audit.wheels().findings
+    assert "layers/vendor" in finding
+    assert "aarch64" in finding
+
+
+def test_layers_are_not_called_clean_when_nothing_can_be_downloaded(monkeypatch):
+    """The registry is out of reach: that says nothing about the locks."""
+    downloads(monkeypatch, lambda _: False)
+    report = audit.wheels()
+    assert (report.scope, report.findings) == ("", [])
+    assert "No matching distribution" in report.unchecked
+
+
+def test_layers_with_wheels_for_each_architecture_are_clean(monkeypatch):
+    """And it is said what was looked at."""
+    downloads(monkeypatch, lambda _: True)
+    report = audit.wheels()
+    assert (report.findings, report.unchecked) == ([], "")
+    assert "layers/vendor" in report.scope

@@ -1,0 +1,135 @@
+"""Which of S3's events start which workflow, by moto's matcher and by one that follows AWS's documentation."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from moto.events.models import EventPattern
+
+from local.emulator import template as local_template
+from local.emulator.deploy import plan
+from tests import eventbridge
+from tests.conftest import ROOT
+
+BUCKET = "stack-uploadsbucket-local"
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html and ev-events.html
+DELETIONS = {
+    ("DeleteObject", "Delete Marker Created"): True,
+    ("DeleteObject", "Permanently Deleted"): True,
+    ("Lifecycle Expiration", "Delete Marker Created"): True,
+    ("Lifecycle Expiration", "Permanently Deleted"): False,
+}
+"""Reason and kind of a deletion, and whether the upload may be gone by it.
+
+A lifecycle deletes only noncurrent versions and lone delete markers for good: nothing that a record shows.
+"""
+KEYS = ["uploads/x.jpg", "uploads/a/b/ü 1%.heic", "uploads/x/", "uploads/"]
+OTHER_KEYS = ["x.jpg", "uploads", "Uploads/x.jpg", "thumbnails/uploads/x.jpg"]
+
+
+def event(kind: str, key: str, bucket: str = BUCKET, **detail: Any) -> dict[str, Any]:
+    """An event of S3, as documented."""
+    entity = {"key": key, "etag": "d41d8cd98f00b204e9800998ecf8427e", "sequencer": "00617F08299329D189"}
+    entity |= {"version-id": "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e"}
+    return {
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": kind,
+        "source": "aws.s3",
+        "account": "111122223333",
+        "time": "2026-11-21T12:00:00Z",
+        "region": "eu-west-1",
+        "resources": [f"arn:aws:s3:::{bucket}"],
+        "detail": {
+            "version": "0",
+            "event-version": "1.1",
+            "bucket": {"name": bucket},
+            "object": entity | detail.pop("object", {}),
+            "request-id": "N4N7GDK58NMKJ12R",
+            "requester": "111122223333",
+            "source-ip-address": "1.2.3.4",
+            **detail,
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def rules() -> dict[str, dict[str, Any]]:
+    """The rules that look at events, with what they start, by logical id."""
+    loaded = local_template.load(ROOT / "template.yml", "stack", "eu-west-1")
+    stack = plan(loaded, "http://aws", "http://api")
+    names = {arn: logical_id for logical_id, arn in stack.state_machines.items()}
+    resolved = {each.logical_id: loaded.resolve(each.raw) for each in loaded.resources("AWS::Events::Rule")}
+    return {
+        name: {"pattern": rule["EventPattern"], "starts": [names[target["Arn"]] for target in rule["Targets"]]}
+        for name, rule in resolved.items()
+        if "EventPattern" in rule
+    }
+
+
+def started(rules: dict[str, dict[str, Any]], told: dict[str, Any]) -> list[str]:
+    """The workflows that an event starts, one for each execution; both implementations agree on it."""
+    matched = [name for name, rule in rules.items() if eventbridge.matches(rule["pattern"], told)]
+    assert matched == [
+        name for name, rule in rules.items() if EventPattern.load(json.dumps(rule["pattern"])).matches_event(told)
+    ]
+    return [started for name in matched for started in rules[name]["starts"]]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(("reason", "kind"), DELETIONS)
+@pytest.mark.parametrize("version", ["IYV3p45BT0ac8hjHg1houSdS1a.Mro8e", "null", None])
+def test_a_deletion_starts_its_workflow_once_unless_a_version_has_expired(rules, key, reason, kind, version):
+    """Whatever may end an upload does; the daily expiry of old versions, which ends nothing, costs nothing."""
+    told = event("Object Deleted", key, reason=reason, **{"deletion-type": kind})
+    del told["detail"]["object"]["version-id"]
+    told["detail"]["object"] |= {"version-id": version} if version else {}
+    assert started(rules, told) == ["DeleteImageStateMachine"] * DELETIONS[reason, kind]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("size", [0, 1, 5, 4_999_999_999, 5_000_000_000, 5_000_000_001, 50 * 10**12])
+@pytest.mark.parametrize("reason", ["PutObject", "POST Object", "CopyObject", "CompleteMultipartUpload"])
+def test_every_new_object_starts_one_workflow_by_its_size(rules, key, size, reason):
+    """Also one that is larger than EventBridge can compare; only an empty one is waited for."""
+    expected = "ProcessImageStateMachine" if size else "WaitForContentStateMachine"
+    assert started(rules, event("Object Created", key, reason=reason, object={"size": size})) == [expected]
+
+
+@pytest.mark.parametrize("kind", ["Object Created", "Object Deleted"])
+def test_nothing_elsewhere_starts_anything(rules, kind):
+    """Neither another key nor another bucket, however it was written or deleted."""
+    for (reason, deletion), size in itertools.product(DELETIONS, (0, 1)):
+        detail = {"reason": reason, "deletion-type": deletion, "object": {"size": size}}
+        for key in OTHER_KEYS:
+            assert started(rules, event(kind, key, **json.loads(json.dumps(detail)))) == []
+        assert started(rules, event(kind, "uploads/x.jpg", bucket="another", **detail)) == []
+
+
+def test_no_pattern_needs_an_operator_that_implementations_understand_differently(rules):
+    """What only one of them has matched proves nothing about AWS."""
+    for rule in rules.values():
+        eventbridge.matches(rule["pattern"], {})
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        {"$or": [{"a": ["x"]}, {"b": ["y"]}]},
+        {"a": [{"anything-but": {"suffix": "/"}}]},
+        {"a": [{"wildcard": "x*"}]},
+        {"a": [{"prefix": "x"}, {"exists": False}]},
+        {"a": "x"},
+        {"a": []},
+        {"known": ["x"], "a": {"b": [{"suffix": "/"}]}},
+    ],
+    ids=str,
+)
+def test_an_unsafe_pattern_is_refused(pattern):
+    """Also when the rest of it would decide."""
+    with pytest.raises(eventbridge.UnsafePatternError):
+        eventbridge.matches(pattern, {})

@@ -1,0 +1,533 @@
+"""Alarms, dashboard and docs/operations.md: what tells people that something is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+import boto3
+import botocore.session
+import jmespath
+import pytest
+from botocore import xform_name
+from botocore.stub import Stubber
+
+from image_pipeline import observability
+from image_pipeline.errors import REJECTIONS
+from image_pipeline.feeds import events
+from local.emulator import template as local_template
+from local.emulator.deploy import plan
+from tests.asl import MACHINES
+from tests.conftest import LISTING_TABLE, ROOT, emf, put_upload
+from tests.conftest import watched as calls_of
+from tests.functions.conftest import load_handler
+from tests.pictures import photo
+
+DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
+
+# What AWS publishes of a resource, by namespace: metrics, the dimension that names the resource, the resource's type.
+AWS_METRICS = {
+    "AWS/Lambda": (
+        {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "IteratorAge", "Throttles"},
+        "FunctionName",
+        "AWS::Lambda::Function",
+    ),
+    "AWS/States": (
+        {
+            "ExecutionThrottled",
+            "ExecutionTime",
+            "ExecutionsAborted",
+            "ExecutionsFailed",
+            "ExecutionsStarted",
+            "ExecutionsSucceeded",
+            "ExecutionsTimedOut",
+        },
+        "StateMachineArn",
+        "AWS::StepFunctions::StateMachine",
+    ),
+    "AWS/SQS": (
+        {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible", "NumberOfMessagesSent"},
+        "QueueName",
+        "AWS::SQS::Queue",
+    ),
+    "AWS/Events": (
+        {
+            "FailedInvocations",
+            "Invocations",
+            "InvocationsFailedToBeSentToDlq",
+            "InvocationsSentToDlq",
+            "TriggeredRules",
+        },
+        "RuleName",
+        "AWS::Events::Rule",
+    ),
+    "AWS/ApiGateway": (
+        {"4xx", "5xx", "Count", "DataProcessed", "IntegrationLatency", "Latency"},
+        "ApiId",
+        "AWS::ApiGatewayV2::Api",
+    ),
+}
+
+
+class Metric(NamedTuple):
+    """One series of CloudWatch."""
+
+    namespace: str
+    name: str
+    dimensions: frozenset[tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Any:
+    """The template as CloudFormation resolves it."""
+    loaded = local_template.load(ROOT / "template.yml", "stack", "eu-west-1")
+    plan(loaded, "http://aws", "http://api")
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def nested(stack: Any) -> Any:
+    """The nested application of alarms and dashboard, with the parameters that the template gives it."""
+    return stack.nested["Monitoring"]
+
+
+def properties(stack: Any, kind: str) -> dict[str, dict[str, Any]]:
+    """By logical id, the resolved properties of every resource of a type."""
+    return {each.logical_id: stack.resolve(each.raw) for each in stack.resources(kind)}
+
+
+def series(stack: Any, kind: str) -> set[str]:
+    """What names each resource of a type in its metrics; the executions of a Distributed Map count under its label.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-examine-map-run.html
+    """
+    names = {stack.refs[each.logical_id] for each in stack.resources(kind)}
+    if kind == "AWS::SQS::Queue":
+        return {stack.attributes[each.logical_id, "QueueName"] for each in stack.resources(kind)}
+    if kind == "AWS::StepFunctions::StateMachine":
+        for machine in MACHINES:
+            maps = [state for state in machine.states.values() if state["Type"] == "Map"]
+            assert all(state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED" for state in maps)
+            names |= {f"{stack.refs[machine.logical_id]}/{state['Label']}" for state in maps}
+    return names
+
+
+def watched(alarm: dict[str, Any]) -> set[Metric]:
+    """The metrics that an alarm looks at."""
+    stats = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query] or [alarm]
+    return {
+        Metric(
+            stat["Namespace"],
+            stat["MetricName"],
+            frozenset((each["Name"], each["Value"]) for each in stat["Dimensions"]),
+        )
+        for stat in stats
+    }
+
+
+@pytest.fixture(scope="module")
+def alarms(nested: Any) -> dict[str, dict[str, Any]]:
+    return properties(nested, "AWS::CloudWatch::Alarm")
+
+
+@pytest.fixture(scope="module")
+def widgets(nested: Any) -> list[dict[str, Any]]:
+    (dashboard,) = properties(nested, "AWS::CloudWatch::Dashboard").values()
+    body: dict[str, list[dict[str, Any]]] = json.loads(dashboard["DashboardBody"])
+    return body["widgets"]
+
+
+def rows(widget: dict[str, Any]) -> Iterator[list[str]]:
+    """The texts of each metric of a widget; a dot repeats what is above it."""
+    above: list[str] = []
+    for row in widget["properties"].get("metrics", []):
+        texts = [text for text in row if isinstance(text, str)]
+        above = [above[index] if text == "." else text for index, text in enumerate(texts)]
+        yield above
+
+
+def shown(widgets: list[dict[str, Any]]) -> dict[Metric, str]:
+    """The metrics of the dashboard, with the widget's title."""
+    return {
+        Metric(row[0], row[1], frozenset(zip(row[2::2], row[3::2], strict=True))): widget["properties"]["title"]
+        for widget in widgets
+        for row in rows(widget)
+    }
+
+
+@pytest.fixture
+def own(capsys: pytest.CaptureFixture[str]) -> set[Metric]:
+    """Every metric that the code can send, each in the stack called `stack`."""
+    record = {
+        "execution": {"startedAt": "2026-11-21T12:00:00Z", "finishedAt": "2026-11-21T12:00:01Z"},
+        "image": {"sizeBytes": 1},
+        "renditions": [],
+    }
+    observability.count_success({**record, "status": "COMPLETED"})
+    for code in (*REJECTIONS, "States.Timeout"):
+        observability.count_failure(code)
+    observability.count_not_cleaned()
+    observability.note_oldest(0)
+    return {
+        Metric(directive["Namespace"], metric["Name"], frozenset((name, line[name]) for name in dimensions))
+        for line in emf(capsys.readouterr().out)
+        for directive in line["_aws"]["CloudWatchMetrics"]
+        for dimensions in directive["Dimensions"]
+        for metric in directive["Metrics"]
+    }
+
+
+def test_every_metric_that_is_looked_at_exists(stack, alarms, widgets, own):
+    """An alarm on a metric that nobody sends stays silent for ever, and looks as if all were well."""
+    for metric in {each for alarm in alarms.values() for each in watched(alarm)} | set(shown(widgets)):
+        if metric.namespace not in AWS_METRICS:
+            assert metric in own
+            continue
+        names, dimension, kind = AWS_METRICS[metric.namespace]
+        assert metric.name in names
+        ((name, value),) = metric.dimensions
+        assert name == dimension
+        assert value in series(stack, kind)
+
+
+def test_every_metric_of_ours_is_shown(widgets, own):
+    """What is counted is looked at."""
+    assert own <= set(shown(widgets))
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (("FunctionThrottlesAlarm", "ApiThrottlesAlarm"), "AWS::Lambda::Function"),
+        (("ExecutionThrottlesAlarm",), "AWS::StepFunctions::StateMachine"),
+        (("RunawayExecutionsAlarm",), "AWS::StepFunctions::StateMachine"),
+    ],
+)
+def test_alarms_on_all_of_a_kind_leave_none_out(stack, alarms, names, kind):
+    """A new function or workflow is watched from its first day, by an alarm that can hold it."""
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html: metrics of an alarm
+    assert all(len(watched(alarms[name])) <= 10 for name in names)
+    seen = {value for name in names for metric in watched(alarms[name]) for _, value in metric.dimensions}
+    assert seen == series(stack, kind)
+
+
+def test_no_rule_loses_events_unnoticed(stack, alarms):
+    """Each rule that starts a workflow has a queue for what it cannot deliver, and an alarm beyond that."""
+    seen = {value for metric in watched(alarms["LostEventsAlarm"]) for _, value in metric.dimensions}
+    rules = properties(stack, "AWS::Events::Rule")
+    assert seen == {stack.refs[name] for name, rule in rules.items() if "EventPattern" in rule}
+    queue = stack.attributes["UndeliveredEventsQueue", "Arn"]
+    for rule in (each for each in rules.values() if "EventPattern" in each):
+        assert [target["DeadLetterConfig"]["Arn"] for target in rule["Targets"]] == [queue]
+
+
+@pytest.mark.parametrize("widget", ["Throttles", "Concurrency", "Duration of functions", "Errors of functions"])
+def test_the_dashboard_shows_every_function(stack, widgets, widget):
+    """Where functions are compared, none is missing."""
+    (found,) = [each for each in widgets if each["properties"]["title"].startswith(widget)]
+    names = {row[3] for row in rows(found) if row[0] == "AWS/Lambda"}
+    assert names == {stack.refs[each.logical_id] for each in stack.resources("AWS::Lambda::Function")}
+
+
+@pytest.mark.parametrize("metric", ["ExecutionsStarted", "ExecutionThrottled"])
+def test_the_dashboard_shows_every_workflow(stack, widgets, metric):
+    """And the parts of a backfill, which are most of its executions."""
+    names = {row[3] for widget in widgets for row in rows(widget) if row[:2] == ["AWS/States", metric]}
+    assert names == series(stack, "AWS::StepFunctions::StateMachine")
+
+
+def test_the_dashboard_shows_every_alarm_first(nested, widgets, alarms):
+    """In one look: is anything wrong?"""
+    assert widgets[0]["type"] == "alarm"
+    assert set(widgets[0]["properties"]["alarms"]) == {nested.attributes[name, "Arn"] for name in alarms}
+
+
+def test_the_dashboard_is_one_page_without_overlaps(widgets):
+    """24 columns; every place is taken at most once; every metric widget says its region."""
+    taken: set[tuple[int, int]] = set()
+    for widget in widgets:
+        across = range(widget["x"], widget["x"] + widget["width"])
+        down = range(widget["y"], widget["y"] + widget["height"])
+        places = {(x, y) for x in across for y in down}
+        assert across.stop <= 24
+        assert not places & taken
+        taken |= places
+        assert widget["type"] == "alarm" or widget["properties"]["region"] == "eu-west-1"
+    assert max(y for _, y in taken) < 30
+
+
+def test_every_alarm_is_sent_and_says_what_to_do(nested, alarms):
+    """To the topic for alarms; with the place in the document; and decided, not defaulted, what silence means."""
+    topic = nested.refs["AlarmTopic"]
+    for name, alarm in alarms.items():
+        assert alarm["AlarmActions"] == [topic], name
+        assert alarm.get("OKActions", [topic]) == [topic], name
+        assert alarm["TreatMissingData"] in ("breaching", "notBreaching", "ignore"), name
+        assert alarm["AlarmDescription"].endswith(f"What to do: docs/operations.md, {name}."), name
+        assert len(alarm["AlarmDescription"]) <= 1024, name
+
+
+def test_what_cannot_be_over_is_not_told_to_be(alarms):
+    """A lost event stays lost: these send one mail, as the document says."""
+    once = {name for name, alarm in alarms.items() if "OKActions" not in alarm}
+    assert once == {
+        "LostEventsAlarm",
+        "FailedSettlementsAlarm",
+        "TimedOutExecutionsAlarm",
+        "FailedDeletionsAlarm",
+        "RenditionsNotCleanedAlarm",
+    }
+
+
+def test_a_queue_that_nobody_empties_is_an_alarm(stack, alarms):
+    """After more than a batch of nearly a million takes, and while there are days left until SQS drops messages."""
+    alarm, queue = alarms["LateBatchesAlarm"], properties(stack, "AWS::SQS::Queue")["BatchQueue"]
+    (metric,) = watched(alarm)
+    assert metric.name == "ApproximateAgeOfOldestMessage"
+    assert metric.dimensions == {("QueueName", stack.attributes["BatchQueue", "QueueName"])}
+    runs = json.loads((ROOT / "image_pipeline_cli" / "figures" / "batch.json").read_text())["runs"]
+    assert alarm["Threshold"] * min(run["picturesPerSecond"] for run in runs) > 900_000
+    assert alarm["Threshold"] > queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"]
+    assert queue["MessageRetentionPeriod"] - alarm["Threshold"] >= 6 * 86_400
+
+
+def test_what_may_be_late_is_shown(alarms, widgets):
+    """Whoever gets the alarm sees since when, and whether it grows."""
+    names = {"ApproximateAgeOfOldestMessage", "IteratorAge", "OldestProcessingSeconds"}
+    late = {metric for alarm in alarms.values() for metric in watched(alarm) if metric.name in names}
+    assert {metric.name for metric in late} == names
+    assert late <= set(shown(widgets))
+
+
+def test_silence_of_the_watch_is_an_alarm(alarms):
+    """The other alarms are about what was told; this one is about nothing being told."""
+    assert {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"} == {"SilentWatchAlarm"}
+    assert watched(alarms["SilentWatchAlarm"]) == watched(alarms["StuckRecordsAlarm"])
+
+
+def test_an_expression_uses_what_it_fetches(alarms):
+    """One result for each alarm, from all of its metrics."""
+    for name, alarm in alarms.items():
+        queries = alarm.get("Metrics", [])
+        results = [query for query in queries if str(query.get("ReturnData", True)).lower() == "true"]
+        fetched = {query["Id"] for query in queries if "MetricStat" in query}
+        assert len(results) == (1 if queries else 0), name
+        for result in results:
+            words = set(re.findall(r"\b[a-z]\w*", result["Expression"]))
+            assert words == fetched or "METRICS()" in result["Expression"], name
+
+
+def test_cloudwatch_may_publish_what_the_alarms_say(nested, alarms):
+    """The topic's policy and its key's both let every alarm in; with AWS's own key none would be heard."""
+    topic = properties(nested, "AWS::SNS::Topic")["AlarmTopic"]
+    key = properties(nested, "AWS::KMS::Key")["AlarmKey"]["KeyPolicy"]
+    policy = properties(nested, "AWS::SNS::TopicPolicy")["AlarmTopicPolicy"]
+    assert topic["KmsMasterKeyId"] == nested.refs["AlarmKey"]
+    assert policy["Topics"] == [nested.refs["AlarmTopic"]]
+    wanted = [(policy["PolicyDocument"], {"sns:Publish"}), (key, {"kms:Decrypt", "kms:GenerateDataKey*"})]
+    for document, actions in wanted:
+        (statement,) = [
+            each for each in document["Statement"] if each["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        ]
+        granted = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        assert (statement["Effect"], set(granted)) == ("Allow", actions)
+        pattern = statement["Condition"]["ArnLike"]["aws:SourceArn"]
+        assert all(fnmatchcase(nested.attributes[name, "Arn"], pattern) for name in alarms)
+        assert not fnmatchcase("arn:aws:cloudwatch:eu-west-1:999999999999:alarm:stack-X", pattern)
+
+
+def test_alarms_and_dashboard_watch_the_resources_that_their_parameters_name(template, monitoring):
+    """Two names that are swapped would let the alarm on one function report another."""
+    given = template["Resources"]["Monitoring"]["Properties"]["Parameters"]
+    assert given.keys() == monitoring["Parameters"].keys()
+    for name, value in given.items():
+        (source,) = value.values()
+        if source in template["Parameters"]:
+            assert source == name
+        elif name == "PipelineStackName":
+            assert source == "AWS::StackName"
+        else:
+            logical_id = re.sub(r"(RuleName|Name|Arn|Id)$", "", name)
+            assert source.removesuffix(".QueueName").endswith(logical_id), name
+
+
+def test_outputs_of_the_nested_application_are_the_stacks(stack, nested):
+    """Scripts find topic and dashboard where they always were."""
+    outputs = stack.outputs()
+    assert outputs["AlarmTopicArn"] == nested.refs["AlarmTopic"]
+    assert outputs["DashboardName"] == nested.refs["Dashboard"]
+
+
+def test_every_environment_may_deploy_a_nested_application():
+    """CloudFormation refuses a template with a nested application without this capability."""
+    sections = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    capabilities = [
+        body["deploy"]["parameters"]["capabilities"].split() for body in sections.values() if isinstance(body, dict)
+    ]
+    assert capabilities
+    assert all({"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"} <= set(granted) for granted in capabilities)
+
+
+def test_metrics_survive_every_log_level(template):
+    """Lambda takes a metric for a line of the level INFO, so its own filter must never stand above that."""
+    assert template["Globals"]["Function"]["LoggingConfig"]["ApplicationLogLevel"] == {
+        "Fn::If": ["LogsDebug", "DEBUG", "INFO"]
+    }
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
+
+
+def test_two_stacks_do_not_count_together(template):
+    """The dimension that every metric has is the stack."""
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
+
+
+# ---- The document
+
+
+def sections(heading: str) -> list[str]:
+    """The headings below a heading."""
+    return re.findall(r"^### (.+)$", DOCUMENT.partition(f"\n## {heading}\n")[2].partition("\n## ")[0], re.MULTILINE)
+
+
+def shell() -> list[str]:
+    """Everything that is meant to be pasted."""
+    return re.findall(r"^```sh\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+
+
+def test_every_alarm_has_its_section_and_every_section_its_alarm(alarms):
+    """Whoever is woken finds the name in the mail among the headings."""
+    assert sections("Alarms") == list(alarms)
+
+
+def test_what_is_to_be_pasted_is_shell():
+    """Nobody debugs quotation marks at night."""
+    for block in shell():
+        check = subprocess.run(["sh", "-n"], input=block, text=True, capture_output=True)
+        assert check.returncode == 0, check.stderr + block
+
+
+def commands() -> list[tuple[str, str, set[str]]]:
+    """Service, operation and options of every call of the AWS CLI."""
+    text = re.sub(r"\\\n\s*", "", "\n".join(shell()))
+    text = re.sub(r"'[^']*'", "''", text)
+    calls = re.findall(r"\baws ([a-z0-9]+) ([a-z0-9-]+)([^|;<>\n]*)", text)
+    return [(service, operation, set(re.findall(r"--([a-z-]+)", rest))) for service, operation, rest in calls]
+
+
+OF_THE_CLI = {"cli-binary-format", "query", "output", "max-items", "region", "profile"}
+ONLY_IN_THE_CLI = {("logs", "tail"): {"since", "filter-pattern", "follow"}}
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "options"), commands(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_commands_exist_with_their_options(service, operation, options):
+    """As AWS's own description of its services has them."""
+    if (service, operation) in ONLY_IN_THE_CLI:
+        assert options <= ONLY_IN_THE_CLI[service, operation]
+        return
+    model = botocore.session.Session().get_service_model({"s3api": "s3"}.get(service, service))
+    (found,) = [name for name in model.operation_names if xform_name(name, "-") == operation]
+    known = {xform_name(name, "-") for name in model.operation_model(found).input_shape.members}
+    assert options - OF_THE_CLI <= known
+
+
+def test_what_express_refuses_is_told_where_it_is_to_be_pasted():
+    """With what works there instead: the logs of the execution.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html, and so for the others
+    """
+    refused = r"aws stepfunctions .* \"\$\(\w+ ProcessImageStateMachine"
+    parts = [part for part in re.split(r"^### ", DOCUMENT, flags=re.MULTILINE) if re.search(refused, part)]
+    assert parts
+    for part in parts:
+        assert "With `WorkflowType=EXPRESS`" in part, part
+        assert "filter correlation_id = '$ID'" in part, part
+
+
+def test_what_commands_pick_from_answers_can_be_parsed():
+    """JMESPath, as the AWS CLI reads it."""
+    picks = re.findall(r"--query (?:'([^']*)'|\"([^\"]*)\"|(\w\S*))", "\n".join(shell()))
+    assert picks
+    for pick in map("".join, picks):
+        jmespath.compile(pick)
+
+
+@pytest.mark.usefixtures("aws", "environment")
+def test_changes_that_were_given_up_are_fetched_in_the_form_that_lambda_gives():
+    """What stands in the document for a bad night makes both functions do what they have missed."""
+    (change,) = json.loads((ROOT / "events" / "publish_outcomes.json").read_text())["Records"]
+    arn = change.pop("eventSourceARN")
+    change["dynamodb"]["ApproximateCreationDateTime"] = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    streams = boto3.client("dynamodbstreams")
+    with Stubber(streams) as stub:  # which knows the form of an answer
+        stub.add_response("get_records", {"Records": [change]})
+        answer = json.loads(json.dumps(streams.get_records(ShardIterator="1"), default=str))  # as the CLI prints it
+    (query,) = re.findall(r"get-records [^>]*--query \"([^\"]*)\" >changes\.json", "\n".join(shell()))
+    payload = jmespath.search(query.replace("$STREAM", arn), answer)
+    with calls_of(events._event_bridge(), "events.PutEvents") as published:
+        for function in ("publish_outcomes", "index_images"):
+            assert load_handler(function)(payload) == {"batchItemFailures": []}
+    assert [entry["DetailType"] for call in published for entry in call["Entries"]] == ["ImageCompleted"]
+    assert boto3.client("dynamodb").scan(TableName=LISTING_TABLE)["Count"] > 0
+
+
+def test_names_in_commands_exist(stack):
+    """`resource X` is a resource and `output Y` an output of the stack."""
+    text = "\n".join(shell())
+    resources, outputs = re.findall(r"\$\(resource (\w+)", text), re.findall(r"\$\(output (\w+)", text)
+    assert set(resources) <= set(stack.document["Resources"])
+    assert set(outputs) <= set(stack.document["Outputs"])
+    assert resources
+    assert outputs
+
+
+@pytest.mark.usefixtures("aws", "environment")
+def test_queries_ask_for_fields_that_are_logged(own, monkeypatch):
+    """A query for a field that no line has finds nothing, and looks as if nothing had happened."""
+    log = io.StringIO()
+    monkeypatch.setattr(observability.logger.registered_handler, "stream", log)
+    with pytest.raises(LookupError):
+        observability.step(lambda *_: {}[0])({"executionId": "1"}, None)
+    observability.step(lambda *_: {})({"executionId": "1"}, None)
+    load_handler("upload_image")(json.loads((ROOT / "events" / "upload_image.json").read_text()))
+    load_handler("validate_image")({"executionId": "1", "upload": put_upload("uploads/a.jpg", photo())})
+    load_handler("start_batch")({"Records": [{"messageId": "1", "body": "words"}]})
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    known = {name for line in lines for name in line} | {f"{metric.name}.0" for metric in own}  # Insights counts values
+    known |= {"@timestamp", "@log", "@message"}
+    words = {
+        "fields",
+        "filter",
+        "sort",
+        "limit",
+        "stats",
+        "count",
+        "by",
+        "desc",
+        "as",
+        "and",
+        "or",
+        "like",
+        "ispresent",
+    }
+    for query in re.findall(r"ask \"([^\"]+)\"", "\n".join(shell())):
+        bare = re.sub(r"'[^']*'|/[^/]*/", "", query)
+        assert set(re.findall(r"@?[A-Za-z_]+(?:\.0)?", bare)) - words <= known, query
+
+
+def test_what_it_costs_to_watch_is_counted(alarms, own):
+    """The document's numbers are the template's."""
+    of_its_own, alarmed = map(int, re.findall(r"(\d+) metrics(?: of its own)? at 0\.[13]0", DOCUMENT))
+    assert of_its_own == len(own)
+    queries = [alarm.get("Metrics", [{"MetricStat": None}]) for alarm in alarms.values()]
+    assert alarmed == sum("MetricStat" in query for each in queries for query in each)

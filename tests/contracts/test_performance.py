@@ -1,0 +1,146 @@
+"""docs/performance.md shows what bench/ has measured."""
+
+import json
+import math
+import re
+
+import boto3
+import pytest
+
+from bench import cost, exposure, handlers, report
+from bench.batch import simulation as batch_simulation
+from image_pipeline import settings
+from image_pipeline.api import waiting
+from image_pipeline.feeds import listing
+from image_pipeline.store import records, storage
+from tests.conftest import LISTING_TABLE, ROOT, UPLOADS_BUCKET
+from tests.contracts.test_quotas import item_size
+
+
+def test_the_price_that_commands_tell_is_the_one_of_the_document():
+    """And so are the figures of the simulation, whose seed is fixed."""
+    assert measured("costs") == cost.for_commands()
+    runs = measured("batch")["runs"]
+    assert [run["batchConcurrency"] for run in runs] == list(batch_simulation.CONCURRENCIES)
+    assert measured("batch")["stepSeconds"] == {
+        name: round(seconds, 3) for name, seconds in batch_simulation.step_seconds().items()
+    }
+    assert all((run["lost"], run["deadLetters"], run["failed"]) == (0, 0, 0) for run in runs)
+    assert all(run["messages"] == 100_000 for run in runs)
+
+
+BURST = 2_000  # as docs/guarantees.md says; `make test-all` simulates the whole
+
+
+@pytest.mark.parametrize("concurrency", [2, 20])
+def test_a_burst_drains_without_a_loss(concurrency):
+    """Under AWS's quotas, by simulation; twice the same, and bounded by the queue."""
+    first, second = (batch_simulation.Simulation(BURST, concurrency).run() for _ in range(2))
+    assert first == second
+    assert (first["completed"] + first["partial"], first["lost"], first["deadLetters"]) == (BURST, 0, 0)
+    assert first["mostUnderWay"] <= 10 * concurrency + 25  # of invocations that crashed, executions go on
+
+
+def test_the_guarantees_tell_which_bursts_are_simulated_when():
+    """No more than is tried, and where the rest is."""
+    promise = (ROOT / "docs" / "guarantees.md").read_text().partition("::test_a_burst_drains_without_a_loss`")[2]
+    told = re.findall(r"\d+,\d{3}", promise.partition("\n\n")[0])
+    assert told == [f"{BURST:,}", f"{batch_simulation.MESSAGES:,}"]
+    whole = (ROOT / "Makefile").read_text().partition("\ntest-all:")[2].partition("\n\n")[0]
+    assert "python -m bench.batch.simulation\n" in whole
+
+
+def test_a_quota_that_is_tight_slows_a_burst_and_loses_nothing():
+    """Throttled starts come again by the queue, throttled labels by the workflow's own rule."""
+    tight = batch_simulation.Quotas(start_bucket=20, start_rate=2, lambda_concurrency=12, detect_labels_rate=2)
+    run = batch_simulation.Simulation(300, 5, tight).run()
+    assert min(run["startThrottles"], run["labelThrottles"], run["functionThrottles"]) > 0
+    assert (run["completed"] + run["partial"] + run["deadLetters"], run["lost"]) == (300, 0)
+
+
+def test_listing_takes_what_its_cost_is_computed_from(aws, monkeypatch):
+    """A claim and a picture with ten labels, each alone: counted in the calls that are made."""
+    (change,) = json.loads((ROOT / "events" / "index_images.json").read_text())["Records"]
+    claim, picture = records.changed(change)
+    words = [
+        "Coffee",
+        "Cup",
+        "Coffee Cup",
+        "Beverage",
+        "Saucer",
+        "Tableware",
+        "Pottery",
+        "Espresso",
+        "Dining Table",
+        "Art",
+    ]
+    picture["labels"] = [{"name": word, "confidence": 98.7} for word in words]
+    picture["summary"] = {"thumbhash": "3OcRJYB4d3h/iIeHeEh3eIhw+j2g"}
+    seen = dict.fromkeys(cost.LISTING, 0)
+
+    def note(params, model, **_):
+        seen["calls"] += 1
+        seen["waits"] += 1
+        # What is replaced is no larger, and what is removed is an entry.
+        seen["writes"] += model.name != "GetItem" and math.ceil(item_size({"M": params.get("Item", {})}) / 1024)
+        seen["reads"] += model.name == "GetItem"
+
+    def at_once(write, places):
+        seen["waits"] -= len(places) - math.ceil(len(places) / listing._AT_ONCE)
+        for place in places:
+            write(place)
+
+    client = boto3.client("dynamodb")
+    client.meta.events.register("provide-client-params.dynamodb", note)
+    monkeypatch.setattr(listing, "_at_once", at_once)
+    for order, record in enumerate((claim, picture)):
+        listing.apply(
+            lambda _: client, LISTING_TABLE, picture["ImageKey"], record, f"2026-11-21T00:00:00.000/{order:0>40}"
+        )
+    assert seen == cost.LISTING
+
+
+def measured(name: str) -> dict:
+    folder = "image_pipeline_cli/figures" if name in ("costs", "batch") else "bench/results"
+    return json.loads((ROOT / folder / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("section", "text"),
+    [
+        ("bench", lambda: report.tables(measured("engine"))),
+        ("handlers", lambda: handlers.tables(measured("handlers"))),
+        ("cost", cost.table),
+    ],
+)
+def test_the_document_shows_the_figures(section, text):
+    """What stands between its marks is what its command writes there from the figures of the last run."""
+    assert report.section(section) == text()
+
+
+def test_what_an_anonymous_caller_can_hold_is_told():
+    """As it is computed from the template's own limits."""
+    assert report.section(exposure.SECTION, exposure.DOCUMENT) == exposure.table()
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.25, 0.3, 1, 2, 10])
+def test_looks_are_counted_as_they_are_made(aws, monkeypatch, seconds):
+    """The cost of a wait is computed from their number."""
+    pauses, looks = [], []
+    monkeypatch.setattr(waiting.time, "sleep", pauses.append)
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: sum(pauses))
+    monkeypatch.setattr(waiting.status, "find", lambda *_: looks.append(1))
+    monkeypatch.setattr(waiting, "MOST_BLIND_WAIT_SECONDS", 10)
+    waiting.find(boto3.client, UPLOADS_BUCKET, "/images/uploads/x/status", None, waiting.Wait(seconds))
+    assert len(looks) == waiting.most_looks(seconds)
+
+
+def test_the_handlers_can_be_measured():
+    """A setting that is new is in the environment that they are measured in, too."""
+    settings.load(handlers.ENVIRONMENT)
+    settings.load_for_status(handlers.ENVIRONMENT)
+
+
+def test_what_is_written_at_once_is_counted_so():
+    """The price goes by the same number of waits as the function."""
+    assert cost.WRITTEN_AT_ONCE == storage.WRITTEN_AT_ONCE

@@ -1,0 +1,78 @@
+"""Programs that people use with S3 keep working against the local run. Those that are not installed are skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from local.emulator.clients import variables
+from local.pipeline import Pipeline
+from tests.pictures import encoded, gradient
+
+PICTURE = encoded(gradient(24, 16))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "of pictures").mkdir()
+    (tmp_path / "of pictures" / "a é.jpg").write_bytes(PICTURE)
+    (tmp_path / "of pictures" / "big").write_bytes(b"x" * 9_000_000)  # in parts
+    return tmp_path / "of pictures"
+
+
+def run(pipeline: Pipeline, home: Path, *command: str, endpoint: str = "", **more: str) -> str:
+    """Run a program that knows nothing but where the local run is, and give what it printed."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        **variables(pipeline.aws_url, pipeline.region),
+        **more,
+    }
+    if endpoint:
+        environment["AWS_ENDPOINT_URL"] = endpoint
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def addresses(pipeline: Pipeline) -> list[str]:
+    return [pipeline.aws_url, f"http://localhost:{urlsplit(pipeline.aws_url).port}"]
+
+
+def test_the_aws_cli(open_to_pages, folder, tmp_path):
+    """Copies, synchronizes, lists, presigns and calls other services."""
+    bucket = open_to_pages.uploads_bucket
+    for number, endpoint in enumerate(addresses(open_to_pages)):
+        there = f"s3://{bucket}/elsewhere/cli {number}/"
+        run(open_to_pages, tmp_path, "aws", "s3", "sync", str(folder), there, endpoint=endpoint)
+        assert "a é.jpg" in run(open_to_pages, tmp_path, "aws", "s3", "ls", there, endpoint=endpoint)
+        run(open_to_pages, tmp_path, "aws", "s3", "cp", f"{there}big", str(tmp_path / "back"), endpoint=endpoint)
+        assert (tmp_path / "back").read_bytes() == (folder / "big").read_bytes()
+        url = run(open_to_pages, tmp_path, "aws", "s3", "presign", f"{there}a é.jpg", endpoint=endpoint).strip()
+        run(open_to_pages, tmp_path, "curl", "--fail", "--silent", "-o", str(tmp_path / "curl"), url)
+        assert (tmp_path / "curl").read_bytes() == PICTURE
+    assert "image-pipeline" in run(open_to_pages, tmp_path, "aws", "dynamodb", "list-tables")
+    assert "123456789012" in run(open_to_pages, tmp_path, "aws", "sts", "get-caller-identity")
+
+
+def test_rclone(open_to_pages, folder, tmp_path):
+    """Copies there and back, and compares checksums."""
+    bucket, there = open_to_pages.uploads_bucket, "elsewhere/rclone"
+    own = {
+        "RCLONE_CONFIG_LOCAL_TYPE": "s3",
+        "RCLONE_CONFIG_LOCAL_PROVIDER": "Other",
+        "RCLONE_CONFIG_LOCAL_ENV_AUTH": "true",
+        "RCLONE_CONFIG_LOCAL_ENDPOINT": open_to_pages.aws_url,
+    }
+    run(open_to_pages, tmp_path, "rclone", "copy", str(folder), f"local:{bucket}/{there}", **own)
+    assert "a é.jpg" in run(open_to_pages, tmp_path, "rclone", "lsf", f"local:{bucket}/{there}", **own)
+    run(open_to_pages, tmp_path, "rclone", "check", str(folder), f"local:{bucket}/{there}", **own)
+    run(open_to_pages, tmp_path, "rclone", "copy", f"local:{bucket}/{there}", str(tmp_path / "back"), **own)
+    assert (tmp_path / "back" / "a é.jpg").read_bytes() == PICTURE

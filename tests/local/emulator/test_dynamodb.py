@@ -1,0 +1,108 @@
+"""Values of DynamoDB come back as they were written."""
+
+import json
+
+import pytest
+from moto.core.serialize import ResponseSerializer
+from moto.dynamodb.parsing.expressions import UpdateExpressionFunctionParser
+from moto.dynamodb.parsing.tokens import ExpressionTokenizer
+from moto.dynamodb.responses import DynamoHandler
+
+from local.emulator.moto_seams import dynamodb
+
+KINDS = {
+    "text": {"S": "é"},
+    "number": {"N": "1.5"},
+    "yes": {"BOOL": True},
+    "nothing": {"NULL": True},
+    "list": {"L": [{"S": "a"}, {"M": {"in": {"L": []}, "bytes": {"B": b"\x00\xff"}}}]},
+    "map": {"M": {"empty": {"M": {}}, "S": {"S": "named like a type"}}},
+    "bytes": {"B": b"ab\x00"},
+    "texts": {"SS": ["a", "b"]},
+    "many bytes": {"BS": [b"x", b"\xff"]},
+}
+
+
+def test_every_kind_of_value_comes_back_as_it_was_written(pipeline):
+    """In an item, in a query and in the stream."""
+    client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "kinds"}}
+    streams = pipeline.client("dynamodbstreams")
+    arn = client.describe_table(TableName=table)["Table"]["LatestStreamArn"]
+    (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    # From here on: a page of what other tests wrote before need not reach as far as this item.
+    start = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "LATEST"}
+    here = streams.get_shard_iterator(**start)["ShardIterator"]
+    client.put_item(TableName=table, Item={**key, **KINDS})
+    assert client.get_item(TableName=table, Key=key)["Item"] == {**key, **KINDS}
+    answer = client.query(
+        TableName=table, KeyConditionExpression="ImageKey = :key", ExpressionAttributeValues={":key": key["ImageKey"]}
+    )
+    assert answer["Items"] == [{**key, **KINDS}]
+    records = streams.get_records(ShardIterator=here)["Records"]
+    assert {**key, **KINDS} in [each["dynamodb"].get("NewImage") for each in records]
+
+
+def test_what_refuses_a_condition_tells_what_is_there(pipeline):
+    """An error's item is a value, too."""
+    client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "there"}}
+    client.put_item(TableName=table, Item={**key, "n": {"N": "1"}})
+    with pytest.raises(client.exceptions.ConditionalCheckFailedException) as caught:
+        client.put_item(
+            TableName=table,
+            Item=key,
+            ConditionExpression="attribute_not_exists(ImageKey)",
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
+    assert json.loads(json.dumps(caught.value.response["Item"])) == {**key, "n": {"N": "1"}}
+
+
+def test_functions_of_an_update_are_nested(pipeline):
+    """The first path that exists counts, else the value: as AWS's grammar has it, a function is an operand, too."""
+    client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "nested"}}
+
+    def older(**item):
+        client.put_item(TableName=table, Item={**key, **item})
+        client.update_item(
+            TableName=table,
+            Key=key,
+            UpdateExpression="SET older = if_not_exists(older, if_not_exists(#now, :none)), #now = :new",
+            ExpressionAttributeNames={"#now": "now"},
+            ExpressionAttributeValues={":none": {"NULL": True}, ":new": {"S": "c"}},
+        )
+        return client.get_item(TableName=table, Key=key)["Item"]["older"]
+
+    assert older() == {"NULL": True}
+    assert older(now={"S": "b"}) == {"S": "b"}
+    assert older(now={"S": "b"}, older={"S": "a"}) == {"S": "a"}
+
+
+def test_an_update_returns_all_that_it_sets_and_nothing_else(pipeline):
+    """Also what was the same before, and a map with all that is in it."""
+    client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "updated"}}
+    kept = {"M": {"a": {"S": "same"}, "b": {"S": "same"}}}
+    client.put_item(TableName=table, Item={**key, "kept": kept, "gone": {"S": "x"}, "other": {"S": "x"}})
+    answer = client.update_item(
+        TableName=table,
+        Key=key,
+        UpdateExpression="SET kept = :kept, #new = :new REMOVE gone",
+        ExpressionAttributeNames={"#new": "new"},
+        ExpressionAttributeValues={":kept": kept, ":new": {"S": "y"}},
+        ReturnValues="UPDATED_NEW",
+    )
+    assert answer["Attributes"] == {"kept": kept, "new": {"S": "y"}}
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (ResponseSerializer, "_serialize"),
+        (ExpressionTokenizer, "make_list"),
+        (UpdateExpressionFunctionParser, "FUNCTIONS"),
+        (DynamoHandler, "update_item"),
+    ],
+)
+def test_a_moved_seam_says_so(monkeypatch, where, name):
+    """When what is replaced is gone, starting fails with the file that must follow."""
+    monkeypatch.delattr(where, name)
+    with pytest.raises(RuntimeError, match=r"local/dynamodb\.py must follow"):
+        dynamodb.install()

@@ -1,0 +1,59 @@
+"""local/emulator/moto_seams/forms.py: the answer to a form."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+import requests
+from moto import mock_aws
+from moto.s3.models import S3Backend
+from moto.s3.responses import S3Response
+
+from local.emulator.moto_seams import forms
+
+URL = "https://bucket.s3.amazonaws.com/"
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Other tests of this process have moto as it comes."""
+    for where, name in ((S3Backend, "put_object"), (S3Response, "_bucket_response_post")):
+        monkeypatch.setattr(where, name, getattr(where, name))
+    forms.install()
+
+
+def send(data=b"x"):
+    return requests.post(URL, data={"key": "a.jpg"}, files={"file": data}, timeout=30)
+
+
+@mock_aws
+def test_a_form_is_answered_with_the_version_that_it_has_stored(installed):
+    """Each with its own, so that a client can ask for the outcome of that one."""
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket="bucket")
+    s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
+    for data in (b"x", b"y"):
+        answer = send(data)
+        newest = s3.head_object(Bucket="bucket", Key="a.jpg")
+        assert (answer.status_code, answer.headers["x-amz-version-id"]) == (204, newest["VersionId"])
+        assert answer.headers["etag"] == newest["ETag"]
+    assert (
+        "x-amz-version-id"
+        not in requests.post(
+            URL + "?delete", data="<Delete><Object><Key>a.jpg</Key></Object></Delete>", timeout=30
+        ).headers
+    )
+
+
+@mock_aws
+def test_a_bucket_without_versions_tells_none(installed):
+    """As S3 does."""
+    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="bucket")
+    assert "x-amz-version-id" not in send().headers
+
+
+def test_a_moto_that_has_moved_is_told(monkeypatch):
+    """Rather than that forms are answered in silence."""
+    monkeypatch.delattr(S3Response, "_bucket_response_post")
+    with pytest.raises(RuntimeError, match=r"local/forms\.py must follow"):
+        forms.install()

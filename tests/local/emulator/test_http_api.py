@@ -1,0 +1,282 @@
+"""The HTTP API hands functions the events that API Gateway would, and clients what functions answer."""
+
+import base64
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from local.emulator.http_api import Authorizer, HttpApi, Route
+from local.emulator.http_server import serve
+from local.emulator.workers import Result
+
+ROUTES = [
+    Route("GET", "/images/{name+}", "greedy"),
+    Route("GET", "/images/{name}/status", "status"),
+    Route("GET", "/images/fixed/status", "fixed"),
+    Route("POST", "/images", "post"),
+    Route("ANY", "/any", "any"),
+    Route("GET", "/guarded/{name+}", "guarded", Authorizer("judge", "x-key", 300)),
+    Route("GET", "/guarded too", "guarded", Authorizer("judge", "x-key", 300)),
+]
+
+
+class Api:
+    """A served API whose functions answer with what the test sets, and remember the event."""
+
+    def __init__(self, routes: list[Route] = ROUTES) -> None:
+        self.function = ""
+        self.event: dict[str, Any] = {}
+        self.answer: Any = {"statusCode": 200, "body": "ok"}
+        self.failed = False
+        self.judgement: Any = {"isAuthorized": True, "context": {"who": "somebody"}}
+        self.judged: list[dict[str, Any]] = []
+        self.now = 0.0
+        self.http = HttpApi(routes, self._invoke, lambda: self.now)
+        self.port = serve(self.http, 0)
+
+    def _invoke(self, function: str, payload: bytes) -> Result:
+        if function == "judge":
+            self.judged.append(json.loads(payload))
+            return Result(json.dumps(self.judgement), self.judgement == "failed")
+        self.function, self.event = function, json.loads(payload)
+        return Result(json.dumps(self.answer), self.failed)
+
+    def ask(self, method: str, path: str, body: bytes | None = None, headers: Any = ()) -> tuple[int, Any, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port)
+        try:
+            connection.request(method, path, body, dict(headers))
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def served() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def api(served: Api) -> Iterator[Api]:
+    yield served
+    served.answer, served.failed = {"statusCode": 200, "body": "ok"}, False
+    served.judgement = {"isAuthorized": True, "context": {"who": "somebody"}}
+    served.judged.clear()
+    served.http.clear()
+
+
+@pytest.mark.parametrize(
+    ("path", "function", "variables"),
+    [
+        ("/images/a.jpg/status", "status", {"name": "a.jpg"}),
+        ("/images/fixed/status", "fixed", None),
+        ("/images/a/b.jpg/status", "greedy", {"name": "a/b.jpg/status"}),
+        ("/images/a+b%20c.jpg/status", "status", {"name": "a+b c.jpg"}),
+        ("/images/100%2525.jpg/status", "status", {"name": "100%25.jpg"}),
+        ("/images/%F0%9F%A6%8A.jpg/status", "status", {"name": "🦊.jpg"}),
+        ("/images/a%2Fb/status", "greedy", {"name": "a/b/status"}),
+        ("/images/what%3F.jpg/status", "greedy", {"name": "what"}),
+        ("/images/what%253F.jpg/status", "status", {"name": "what%3F.jpg"}),
+    ],
+)
+def test_paths_are_decoded_once_and_end_at_a_question_mark(api, path, function, variables):
+    """As API Gateway does; the most specific route wins."""
+    assert api.ask("GET", path)[0] == 200
+    assert (api.function, api.event.get("pathParameters")) == (function, variables)
+    assert api.event["rawPath"] == api.event["requestContext"]["http"]["path"]
+
+
+def test_the_event_is_payload_format_2(api):
+    """Query, cookies, headers and context where functions look for them."""
+    api.ask("GET", "/images/x?a=1&a=2&b=", headers={"Cookie": "c=1; d=2", "X-Odd": "Yes"})
+    event = api.event
+    assert (event["version"], event["routeKey"]) == ("2.0", "GET /images/{name+}")
+    assert event["rawQueryString"] == "a=1&a=2&b="
+    assert event["queryStringParameters"] == {"a": "1,2", "b": ""}
+    assert event["cookies"] == ["c=1", "d=2"]
+    assert event["headers"]["x-odd"] == "Yes"
+    assert "cookie" not in event["headers"]
+    context = event["requestContext"]
+    assert (context["http"]["method"], context["stage"], context["routeKey"]) == ("GET", "$default", event["routeKey"])
+    assert "body" not in event
+
+
+@pytest.mark.parametrize(
+    ("content_type", "encoded"),
+    [
+        *((text, False) for text in ("text/plain", "Text/html; charset=x", "application/json", "application/xml;x=y")),
+        *((data, True) for data in ("image/jpeg", "multipart/form-data; boundary=x", "application/problem+json")),
+        *((data, True) for data in ("application/x-www-form-urlencoded", "application/octet-stream", "")),
+    ],
+)
+def test_a_body_comes_as_text_or_as_base64(api, content_type, encoded):
+    """By what it is called, not by what it is; and it says so."""
+    body = "ü {}".encode()
+    api.ask("POST", "/images", body, {"content-type": content_type})
+    assert api.event["isBase64Encoded"] == encoded
+    given = api.event["body"]
+    assert (base64.b64decode(given) if encoded else given.encode()) == body
+
+
+def test_bytes_that_are_called_text_are_spoilt(api):
+    """As on AWS, so that nobody relies on the opposite."""
+    api.ask("POST", "/images", b"\xff\xd8", {"content-type": "text/plain"})
+    assert api.event["body"] == "\ufffd\ufffd"
+
+
+def test_what_lambda_does_not_take_reaches_no_function(api):
+    """Between its limit, in base64, and that of API Gateway; one byte less does."""
+    api.function = ""
+    status, _, body = api.ask("POST", "/images", b"x" * 4_718_592, {"content-type": "image/jpeg"})
+    assert (status, json.loads(body), api.function) == (413, {"message": "Request Entity Too Large"}, "")
+    assert api.ask("POST", "/images", b"x" * 4_700_000, {"content-type": "image/jpeg"})[0] == 200
+
+
+def test_no_route_is_404(api):
+    """In API Gateway's words."""
+    for method, path in (("GET", "/"), ("GET", "/images"), ("DELETE", "/images/x"), ("GET", "/images/")):
+        status, _, body = api.ask(method, path)
+        assert (status, json.loads(body)) == (404, {"message": "Not Found"})
+
+
+def test_a_route_for_the_rest_takes_the_rest(api):
+    """Without variables, and under its own name; the AWS manual's own examples of which route wins come first."""
+    manual = ["GET /pets/{proxy+}", "$default", "ANY /{proxy+}", "GET /pets/dog/{id}", "GET /pets/dog/1"]
+    with_rest = Api([Route(*(each.split() if " " in each else ("ANY", each)), each) for each in manual])
+    for method, path, expected in (
+        ("GET", "/pets/dog/1", "GET /pets/dog/1"),
+        ("GET", "/pets/dog/2", "GET /pets/dog/{id}"),
+        ("GET", "/pets/cat/1", "GET /pets/{proxy+}"),
+        ("POST", "/test/5", "ANY /{proxy+}"),
+        ("PUT", "/pets/dog/1", "ANY /{proxy+}"),
+        ("GET", "/", "$default"),
+        ("OPTIONS", "/", "$default"),
+    ):
+        assert with_rest.ask(method, path)[0] == 200
+        assert (with_rest.function, with_rest.event["routeKey"]) == (expected, expected)
+    assert (with_rest.event["rawPath"], "pathParameters" in with_rest.event) == ("/", False)
+
+
+def test_the_head_of_an_answer_comes_without_the_body(api):
+    """But with its length."""
+    api.answer = {"statusCode": 405, "body": "no"}
+    connection = socket.create_connection(("127.0.0.1", api.port))
+    with connection, connection.makefile("rb") as answer:
+        connection.sendall(b"HEAD /any HTTP/1.0\r\n\r\n")
+        head, _, body = answer.read().partition(b"\r\n\r\n")
+    assert b"content-length: 2" in head
+    assert body == b""
+
+
+def test_an_answer_without_content_says_no_length(api):
+    """RFC 9110 forbids it for 204."""
+    api.answer = {"statusCode": 204, "headers": {"allow": "GET"}}
+    status, headers, body = api.ask("OPTIONS", "/any")
+    assert (status, headers["allow"], headers["content-length"], body) == (204, "GET", None, b"")
+
+
+def test_any_method_reaches_an_any_route(api):
+    """ANY in the template means any."""
+    for method in ("GET", "PUT", "DELETE"):
+        assert api.ask(method, "/any")[0] == 200
+        assert api.function == "any"
+
+
+def test_an_answer_is_passed_on(api):
+    """Status, headers, cookies and body."""
+    api.answer = {
+        "statusCode": 418,
+        "headers": {"Content-Type": "text/x", "X-Number": 7},
+        "cookies": ["a=1", "b=2"],
+        "body": base64.b64encode(b"\x00\xff").decode(),
+        "isBase64Encoded": True,
+    }
+    status, headers, body = api.ask("GET", "/any")
+    assert (status, body) == (418, b"\x00\xff")
+    assert (headers["content-type"], headers["x-number"]) == ("text/x", "7")
+    assert headers.get_all("set-cookie") == ["a=1", "b=2"]
+
+
+def test_an_answer_without_a_status_is_the_body_of_a_200(api):
+    """API Gateway takes any JSON for a body."""
+    api.answer = {"plain": True}
+    status, headers, body = api.ask("GET", "/any")
+    assert (status, headers["content-type"], json.loads(body)) == (200, "application/json", {"plain": True})
+
+
+def test_a_failed_function_is_a_500(api):
+    """And tells no inner words."""
+    api.failed = True
+    status, _, body = api.ask("GET", "/any")
+    assert (status, json.loads(body)) == (500, {"message": "Internal Server Error"})
+
+
+def guarded(api: Api, key: str | None, path: str = "/guarded/a/b") -> tuple[int, Any]:
+    status, _, body = api.ask("GET", path, headers={"X-Key": key} if key is not None else {})
+    return status, body.decode()
+
+
+def test_who_is_let_in_comes_with_what_the_authorizer_knows(api):
+    """The function finds it where AWS puts it."""
+    assert guarded(api, "k") == (200, "ok")
+    assert api.event["requestContext"]["authorizer"] == {"lambda": {"who": "somebody"}}
+
+
+def test_the_authorizer_gets_the_request_without_its_body(api):
+    """As payload format 2.0 has it for authorizers."""
+    guarded(api, "k")
+    (event,) = api.judged
+    assert (event["version"], event["type"], event["identitySource"]) == ("2.0", "REQUEST", ["k"])
+    assert event["routeArn"].endswith(":123456789012:local/$default/GET/guarded/a/b")
+    assert (event["routeKey"], event["headers"]["x-key"]) == ("GET /guarded/{name+}", "k")
+    assert not {"body", "isBase64Encoded"} & event.keys()
+
+
+def test_without_the_header_nobody_is_asked(api):
+    """401 in API Gateway's words; an empty header is none."""
+    for missing in (None, ""):
+        assert guarded(api, missing) == (401, '{"message":"Unauthorized"}')
+    assert api.judged == []
+
+
+def test_who_is_refused_does_not_reach_the_function(api):
+    """403 in API Gateway's words."""
+    api.function, api.judgement = "", {"isAuthorized": False}
+    assert guarded(api, "k") == (403, '{"message":"Forbidden"}')
+    assert api.function == ""
+
+
+@pytest.mark.parametrize("judgement", ["failed", {}, {"isAuthorized": "true"}, None, {"isAuthorized": 1}])
+def test_an_authorizer_that_does_not_say_lets_nobody_in(api, judgement):
+    """500, and the next request asks again."""
+    api.function, api.judgement = "", judgement
+    assert guarded(api, "k") == (500, '{"message":"Internal Server Error"}')
+    assert api.function == ""
+    api.judgement = {"isAuthorized": True}
+    assert guarded(api, "k")[0] == 200
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_judgement_is_remembered_for_its_time(api, first):
+    """Yes and no alike, for every route of the authorizer, and for that value of the header only."""
+    expected, other = (200, 403) if first else (403, 200)
+    api.judgement = {"isAuthorized": first}
+    assert guarded(api, "k")[0] == expected
+    api.judgement = {"isAuthorized": not first}
+    api.now += 299
+    assert guarded(api, "k")[0] == guarded(api, "k", "/guarded%20too")[0] == expected
+    assert len(api.judged) == 1
+    assert guarded(api, "another")[0] == other
+    api.now += 2
+    assert guarded(api, "k")[0] == other
+
+
+def test_the_deployed_api_answers_at_its_output(pipeline):
+    """The endpoint in the stack's outputs is the one that is served here."""
+    assert pipeline.outputs["ImageStatusApiEndpoint"] == pipeline.api_url
+    assert urlsplit(pipeline.api_url).hostname == "127.0.0.1"

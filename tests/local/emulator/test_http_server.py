@@ -1,0 +1,82 @@
+"""local.emulator.http_server"""
+
+import socket
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from local.emulator.http_server import serve
+from tests.local.emulator.test_request_body import AMBIGUOUS, CHUNKS, WHOLE
+
+
+@pytest.fixture(scope="module")
+def seen() -> list[bytes]:
+    """The bodies that reached the application."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def port(seen: list[bytes]) -> int:
+    """A server whose application remembers bodies."""
+
+    def remember(environ, start_response):
+        seen.append(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+        start_response("202 Accepted", [])
+        return [b"stored"]
+
+    return serve(remember, 0)
+
+
+def exchange(port: int, sent: bytes) -> bytes:
+    """Send, close this side, and read to the end."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(sent)
+        client.shutdown(socket.SHUT_WR)
+        answer = b""
+        while piece := client.recv(1 << 16):
+            answer += piece
+        return answer
+
+
+@pytest.mark.parametrize(("head", "body", "content"), WHOLE.values(), ids=WHOLE)
+def test_the_application_gets_whole_bodies(port, seen, head, body, content):
+    """However they are framed."""
+    seen.clear()
+    assert exchange(port, b"POST /a HTTP/1.1\r\nHost: a\r\n" + head + body).startswith(b"HTTP/1.1 202 ")
+    assert seen == [content]
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        *((head, body[:-1]) for head, body, _ in WHOLE.values() if body),
+        *((head, b"hello") for head in AMBIGUOUS.values()),
+        *((WHOLE["chunks"][0], body) for body in CHUNKS.values()),
+    ],
+)
+def test_nothing_else_reaches_the_application(port, seen, head, body):
+    """400, whatever else is wrong, and nothing that follows is taken for a request."""
+    seen.clear()
+    answer = exchange(port, b"POST /a HTTP/1.1\r\nHost: a\r\n" + head + body)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert seen == []
+
+
+@pytest.mark.parametrize("target", [b"http://a/b", b"http://[", b"*", b"a:80", b"b"])
+def test_a_target_that_is_no_path_is_refused(port, seen, target):
+    """Only proxies are asked for URLs of others."""
+    seen.clear()
+    assert exchange(port, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    assert seen == []
+
+
+def test_a_bug_of_the_server_is_an_answer(caplog):
+    """And a line in its log, not a connection that breaks."""
+    port = serve(lambda *_: 1 / 0, 0)
+    with pytest.raises(HTTPError) as caught:
+        urlopen(f"http://127.0.0.1:{port}/x")
+    with caught.value:
+        assert caught.value.code == 500
+    assert "ZeroDivisionError" in caplog.text

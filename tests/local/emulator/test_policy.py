@@ -1,0 +1,176 @@
+"""The policy language, feature by feature, and an error for every feature that is not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local.emulator.policy import PolicyError, Request, Verdict, decide, parse
+
+OBJECT = "arn:aws:s3:::bucket/uploads/x.jpg"
+KEYS = {"aws:securetransport", "s3:prefix", "aws:sourcearn"}
+
+
+def statement(
+    effect: str = "Allow", action: Any = "s3:GetObject", resource: Any = OBJECT, **more: Any
+) -> dict[str, Any]:
+    return {"Effect": effect, "Action": action, "Resource": resource, **more}
+
+
+def verdict(*statements: dict[str, Any], action="s3:GetObject", resource=OBJECT, context=None, principal="me"):
+    return decide(parse(list(statements), KEYS), Request(action, resource, context or {}), principal)
+
+
+def test_what_nothing_allows_is_denied():
+    """Also when there is no statement at all."""
+    assert verdict() is Verdict.IMPLICITLY_DENIED
+    assert verdict(statement(action="s3:PutObject")) is Verdict.IMPLICITLY_DENIED
+    assert verdict(statement(resource="arn:aws:s3:::bucket/other")) is Verdict.IMPLICITLY_DENIED
+
+
+def test_what_is_allowed_is_allowed():
+    """One statement is enough, one of several actions and resources, too; a single statement needs no list."""
+    assert verdict(statement()) is Verdict.ALLOWED
+    assert verdict(statement(action="s3:PutObject"), statement()) is Verdict.ALLOWED
+    assert verdict(statement(action=["s3:A", "s3:GetObject"], resource=["arn:aws:s3:::b/*", OBJECT])) is Verdict.ALLOWED
+    assert decide(parse(statement(), KEYS), Request("s3:GetObject", OBJECT)) is Verdict.ALLOWED
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_explicit_deny_outweighs_every_allow(order):
+    """In whatever order."""
+    both = [statement(), statement("Deny", "s3:*", "*")][::order]
+    assert verdict(*both) is Verdict.EXPLICITLY_DENIED
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        ("s3:GetObject", True),
+        ("S3:getobject", True),
+        ("s3:Get*", True),
+        ("s3:*", True),
+        ("*", True),
+        ("s3:GetObjec?", True),
+        ("s3:GetObject?", False),
+        ("s3:GetObjectVersion", False),
+        ("s3:Get", False),
+        ("dynamodb:*", False),
+    ],
+)
+def test_actions_match_with_wildcards_whatever_their_case(pattern, matches):
+    """`*` is any text, `?` one character."""
+    assert (verdict(statement(action=pattern)) is Verdict.ALLOWED) == matches
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        (OBJECT, True),
+        ("*", True),
+        ("arn:aws:s3:::bucket/*", True),
+        ("arn:aws:s3:::bucket/uploads/?.jpg", True),
+        ("arn:aws:s3:::*", True),
+        ("arn:*:s3:::bucket/uploads/*", True),
+        ("arn:aws:s3:::bucket/Uploads/*", False),
+        ("arn:aws:s3:::bucket", False),
+        ("arn:aws:s3:::bucket/thumbnails/*", False),
+        ("arn:aws:s3:*:x:bucket/*", False),
+        ("arn:aws:s3:::bucket/uploads/x[.]jpg", False),
+    ],
+)
+def test_resources_match_part_by_part(pattern, matches):
+    """A wildcard stays within its part of the ARN; case counts; nothing else is special."""
+    assert (verdict(statement(resource=pattern)) is Verdict.ALLOWED) == matches
+
+
+@pytest.mark.parametrize(
+    ("exceptions", "denied"),
+    [
+        (OBJECT, False),
+        ("arn:aws:s3:::bucket/*", False),
+        (["arn:aws:s3:::other/*", OBJECT], False),
+        ("arn:aws:s3:::other/*", True),
+        (["arn:aws:s3:::other/*", "arn:aws:s3:::bucket/*/y"], True),
+    ],
+)
+def test_a_statement_may_be_about_all_resources_but_some(exceptions, denied):
+    """`NotResource`: none of these is meant, and every other is."""
+    all_but = {"Effect": "Deny", "Action": "s3:*", "NotResource": exceptions}
+    assert verdict(statement(), all_but) is (Verdict.EXPLICITLY_DENIED if denied else Verdict.ALLOWED)
+    assert verdict({**all_but, "Effect": "Allow"}) is (Verdict.ALLOWED if denied else Verdict.IMPLICITLY_DENIED)
+
+
+def test_a_wildcard_takes_any_key():
+    """Colons, slashes and line breaks are characters of a key like others."""
+    for key in ("a:b", "a/b/c", "a\nb", "ü 🦊", ""):
+        assert verdict(statement(resource="arn:aws:s3:::b/*"), resource=f"arn:aws:s3:::b/{key}") is Verdict.ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("operator", "key", "values", "context", "holds"),
+    [
+        ("Bool", "aws:SecureTransport", "false", {"aws:securetransport": "true"}, False),
+        ("Bool", "aws:SecureTransport", False, {"aws:securetransport": "false"}, True),
+        ("Bool", "aws:SecureTransport", "false", {}, False),
+        ("StringEquals", "s3:prefix", "uploads/", {"s3:prefix": "uploads/"}, True),
+        ("StringEquals", "s3:prefix", ["a", "b"], {"s3:prefix": "b"}, True),
+        ("StringEquals", "s3:prefix", "uploads/*", {"s3:prefix": "uploads/x"}, False),
+        ("StringLike", "S3:Prefix", "uploads/*", {"s3:prefix": "uploads/x"}, True),
+        ("StringLike", "s3:prefix", "uploads/*", {"s3:prefix": "other/x"}, False),
+        ("StringLike", "s3:prefix", "*", {}, False),
+        ("ArnLike", "aws:SourceArn", "arn:aws:events:*:1:rule/*", {"aws:sourcearn": "arn:aws:events:x:1:rule/r"}, True),
+        ("ArnEquals", "aws:SourceArn", "arn:aws:sns:x:1:*", {"aws:sourcearn": "arn:aws:sns:x:1:t"}, True),
+        ("ArnEquals", "aws:SourceArn", "arn:aws:sns:*", {"aws:sourcearn": "arn:aws:sns:x:1:t"}, False),
+    ],
+)
+def test_conditions(operator, key, values, context, holds):
+    """Each operator by its own rule; any value will do; a key that is not there never holds."""
+    judged = verdict(statement(Condition={operator: {key: values}}), context=context)
+    assert (judged is Verdict.ALLOWED) == holds
+
+
+def test_all_conditions_must_hold():
+    """Operators and keys are a conjunction."""
+    condition = {"Bool": {"aws:SecureTransport": "true"}, "StringLike": {"s3:prefix": "a/*"}}
+    allowed = {"aws:securetransport": "true", "s3:prefix": "a/b"}
+    assert verdict(statement(Condition=condition), context=allowed) is Verdict.ALLOWED
+    assert verdict(statement(Condition=condition), context=allowed | {"s3:prefix": "b"}) is Verdict.IMPLICITLY_DENIED
+
+
+@pytest.mark.parametrize(
+    ("principal", "meant"),
+    [("*", True), ({"AWS": "*"}, True), ({"AWS": ["you", "me"]}, True), ({"Service": "sns.amazonaws.com"}, False)],
+)
+def test_a_resources_policy_says_whom_it_means(principal, meant):
+    """By ARN, or everybody."""
+    assert (verdict(statement(Principal=principal)) is Verdict.ALLOWED) == meant
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"}, "NotAction"),
+        (statement(NotResource="*"), "either Resource or NotResource"),
+        ({"Effect": "Deny", "Action": "s3:*", "NotResource": []}, "needs Action, and Resource or NotResource"),
+        ({"Effect": "Deny", "Action": "s3:*", "NotResource": "bucket"}, "no resource"),
+        ({"Effect": "Deny", "Action": "s3:*", "NotResource": "arn:aws:s3:::b/${aws:username}"}, "Policy variables"),
+        (statement(NotPrincipal="*"), "NotPrincipal"),
+        (statement("allow"), "Effect must be"),
+        (statement(action="GetObject"), "no action"),
+        (statement(action=[]), "needs Action"),
+        (statement(resource="bucket"), "no resource"),
+        (statement(resource="arn:aws:s3"), "no resource"),
+        (statement(resource="arn:aws:s3:::b/${aws:username}"), "Policy variables"),
+        (statement(Condition={"StringEquals": {"s3:prefix": "${aws:username}"}}), "Policy variables"),
+        (statement(Condition={"NumericLessThan": {"s3:prefix": "1"}}), "NumericLessThan"),
+        (statement(Condition={"StringLikeIfExists": {"s3:prefix": "1"}}), "StringLikeIfExists"),
+        (statement(Condition={"StringEquals": {"aws:UserId": "x"}}), "aws:UserId"),
+        (statement(Principal={"Federated": "x"}), "Federated"),
+    ],
+)
+def test_what_is_not_known_is_an_error(body, words):
+    """A policy that is half understood would judge differently from AWS."""
+    with pytest.raises(PolicyError, match=words):
+        parse(body, KEYS)

@@ -1,0 +1,170 @@
+"""local/emulator/queues.py: a queue's messages reach a function as Lambda's event source mappings bring them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from local.emulator.clients import Clients
+from local.emulator.deploy import QueueMapping, plan
+from local.emulator.queues import Queues
+from local.emulator.template import ACCOUNT_ID, Template, TemplateError
+from local.emulator.workers import Function, Result
+
+ARN = f"arn:aws:sqs:us-east-1:{ACCOUNT_ID}:q"
+FUNCTION = Function("F", "f", "arn:f", "arn:aws:iam::1:role/r", "app.h", "python3.13", Path(), (), 3, 128, {}, "log")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """moto's own endpoint, on a port of its own."""
+    running = ThreadedMotoServer(port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+class Served:
+    """A queue with a dead-letter queue, and a mapping over it."""
+
+    def __init__(self, url: str, answer: Callable[[list[str]], Result], **settings: Any) -> None:
+        self.sqs: Any = boto3.client("sqs", endpoint_url=url, region_name="us-east-1")
+        dead = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
+        redrive = {"deadLetterTargetArn": ARN[:-1] + "dead", "maxReceiveCount": 3}
+        attributes = {"VisibilityTimeout": "540", "RedrivePolicy": json.dumps(redrive)}
+        self.queue = self.sqs.create_queue(QueueName="q", Attributes=attributes)["QueueUrl"]
+        self.dead = dead
+        self.batches: list[list[str]] = []
+        self.under_way = self.most_under_way = 0
+        self._lock = threading.Lock()
+        self._answer = answer
+        given = {"batch_size": 10, "most_concurrent": 2, "reports_failures": True, **settings}
+        self.queues = Queues(Clients(url, "us-east-1"), self._invoke, 0.0)
+        self.queues.follow(QueueMapping(ARN, FUNCTION, **given))
+
+    def _invoke(self, arn: str, payload: bytes) -> Result:
+        assert arn == FUNCTION.arn
+        records = json.loads(payload)["Records"]
+        assert {record["eventSourceARN"] for record in records} == {ARN}
+        with self._lock:
+            self.under_way += 1
+            self.most_under_way = max(self.most_under_way, self.under_way)
+            self.batches.append([record["body"] for record in records])
+        try:
+            return self._answer(records)
+        finally:
+            with self._lock:
+                self.under_way -= 1
+
+    def send(self, count: int) -> None:
+        for start in range(0, count, 10):
+            entries = [{"Id": str(n), "MessageBody": str(n)} for n in range(start, min(start + 10, count))]
+            self.sqs.send_message_batch(QueueUrl=self.queue, Entries=entries)
+
+    def left(self, url: str) -> int:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(value) for value in found.values())
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        tick, turns = threading.Event(), 0
+        while not condition():
+            turns += 1
+            assert turns < 1000
+            tick.wait(0.02)
+
+
+@pytest.fixture
+def serve(server) -> Iterator[Any]:
+    running: list[Served] = []
+
+    def begin(answer: Callable[[list[Any]], Result], **settings: Any) -> Served:
+        running.append(Served(server, answer, **settings))
+        return running[-1]
+
+    yield begin
+    for each in running:
+        each.queues.stop()
+        each.sqs.delete_queue(QueueUrl=each.queue)
+        each.sqs.delete_queue(QueueUrl=each.dead)
+
+
+def failing(*bodies: str) -> Callable[[list[Any]], Result]:
+    def answer(records: list[Any]) -> Result:
+        failed = [{"itemIdentifier": record["messageId"]} for record in records if record["body"] in bodies]
+        return Result(json.dumps({"batchItemFailures": failed}))
+
+    return answer
+
+
+def test_what_is_through_is_deleted_and_what_fails_ends_as_a_dead_letter(serve):
+    """After as many attempts as the queue says; no other message comes twice."""
+    served = serve(failing("3"))
+    served.send(12)
+    served.wait(lambda: served.left(served.dead) == 1 and not served.left(served.queue))
+    bodies = sorted(body for batch in served.batches for body in batch)
+    assert bodies == sorted([*map(str, range(12)), "3", "3"])
+    assert max(map(len, served.batches)) <= 10
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Result("{}", failed=True),
+        Result('{"batchItemFailures": [{"itemIdentifier": "unknown"}]}'),
+        Result('{"batchItemFailures": [{}]}'),
+        Result('{"batchItemFailures": [{"itemIdentifier": null}]}'),
+        Result('["words"]'),
+    ],
+)
+def test_a_function_that_fails_or_answers_nonsense_fails_its_whole_batch(serve, answer):
+    """Rather too often than not at all."""
+    served = serve(lambda _: answer)
+    served.send(2)
+    served.wait(lambda: served.left(served.dead) == 2)
+
+
+@pytest.mark.parametrize("payload", ["null", "{}", '{"batchItemFailures": []}', '{"batchItemFailures": null}'])
+def test_an_answer_that_names_no_failure_is_a_success(serve, payload):
+    """As with Lambda."""
+    served = serve(lambda _: Result(payload))
+    served.send(1)
+    served.wait(lambda: bool(served.batches) and not served.left(served.queue))
+    assert served.left(served.dead) == 0
+
+
+def test_reports_count_only_where_the_mapping_says(serve):
+    """Otherwise Lambda does not look into the answer."""
+    served = serve(failing("0"), reports_failures=False)
+    served.send(1)
+    served.wait(lambda: bool(served.batches) and not served.left(served.queue))
+
+
+def test_no_more_invocations_run_than_the_mapping_allows(serve):
+    """And as many as that."""
+    together = threading.Barrier(2)
+
+    def answer(_: Any) -> Result:
+        together.wait(10)
+        return Result("{}")
+
+    served = serve(answer, batch_size=1)
+    served.send(8)
+    served.wait(lambda: not served.left(served.queue))
+    assert served.most_under_way == 2
+
+
+def test_a_mapping_that_wants_more_than_is_known_stops_the_deployment():
+    """What would work otherwise than on AWS must not seem to work."""
+    given = {"EventSourceArn": ARN, "FunctionName": "f", "FilterCriteria": {}}
+    resources = {"M": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": given}}
+    with pytest.raises(TemplateError, match="FilterCriteria of M"):
+        plan(Template(Path("template.yml"), {"Resources": resources}, {}, "s", "us-east-1"), "", "")

@@ -1,0 +1,112 @@
+"""local/emulator/moto_seams/service_tasks.py: errors and parameters of a task have the names that AWS gives them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
+    StateTaskServiceAwsSdk,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
+    StateTaskServiceSfn,
+)
+
+from local.emulator.moto_seams import service_tasks
+from local.pipeline import Pipeline
+
+HEAD = "arn:aws:states:::aws-sdk:s3:headObject"
+START = "arn:aws:states:::states:startExecution"
+
+
+def machine(pipeline: Pipeline, state: dict[str, Any]) -> str:
+    """A workflow of one state, with the role of the one that waits for content."""
+    states = pipeline.client("stepfunctions")
+    waiting = states.describe_state_machine(stateMachineArn=pipeline.outputs["WaitForContentStateMachineArn"])
+    definition = {"QueryLanguage": "JSONata", "StartAt": "One", "States": {"One": state | {"End": True}}}
+    arn: str = states.create_state_machine(
+        name=f"one-{uuid.uuid4()}", definition=json.dumps(definition), roleArn=waiting["roleArn"]
+    )["stateMachineArn"]
+    return arn
+
+
+def start(pipeline: Pipeline, arn: str) -> str:
+    execution: str = pipeline.client("stepfunctions").start_execution(stateMachineArn=arn)["executionArn"]
+    return execution
+
+
+def end(pipeline: Pipeline, execution: str) -> dict[str, Any]:
+    """Wait for it, and describe it."""
+    states = pipeline.client("stepfunctions")
+    described = lambda: states.describe_execution(executionArn=execution)  # noqa: E731
+    pipeline.wait_until(lambda: described()["status"] != "RUNNING", execution)
+    answer: dict[str, Any] = described()
+    return answer
+
+
+def task(resource: str, **arguments: Any) -> dict[str, Any]:
+    return {"Type": "Task", "Resource": resource, "Arguments": arguments, "Output": {}}
+
+
+def test_an_object_that_is_missing_has_the_name_of_awss_sdk(pipeline):
+    """botocore has no class for a 404 without a body."""
+    look = machine(pipeline, task(HEAD, Bucket=pipeline.uploads_bucket, Key=f"uploads/{uuid.uuid4()}"))
+    assert end(pipeline, start(pipeline, look))["error"] == "S3.NoSuchKeyException"
+
+
+@pytest.mark.parametrize("status", [403, 500, 503])
+def test_what_s3_does_not_name_has_the_name_of_the_service(pipeline, status):
+    """Whether the answer has an id or none."""
+    key = f"uploads/{uuid.uuid4()}"
+    pipeline.fault("s3", "HeadObject", "SlowDown", times=-1, status=status, containing=key)
+    look = machine(pipeline, task(HEAD, Bucket=pipeline.uploads_bucket, Key=key))
+    assert end(pipeline, start(pipeline, look))["error"] == "S3.S3Exception"
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("ExecutionLimitExceeded", "StepFunctions.ExecutionLimitExceededException"),
+        ("ThrottlingException", "StepFunctions.ThrottlingException"),
+    ],
+)
+def test_an_execution_that_cannot_be_started_says_why(pipeline, code, name):
+    """In the names of AWS."""
+    mark = str(uuid.uuid4())
+    target = pipeline.outputs["ProcessImageStateMachineArn"]
+    pipeline.fault("stepfunctions", "StartExecution", code, containing=mark)
+    starter = machine(pipeline, task(START, StateMachineArn=target, Name=mark, Input={}))
+    assert end(pipeline, start(pipeline, starter))["error"] == name
+
+
+def test_an_execution_is_started_once_under_its_name(pipeline):
+    """With the input as it was given; a second one of that name is refused."""
+    target, mark = machine(pipeline, {"Type": "Pass"}), str(uuid.uuid4())
+    # The role may start one workflow only; this test is about what the engine sends.
+    allowed = [{"Effect": "Allow", "Action": "states:StartExecution", "Resource": target}]
+    pipeline.restrict("WaitForContentStateMachineRole", allowed)
+    starter = machine(pipeline, task(START, StateMachineArn=target, Name=mark, Input={"a": [1, "ü"]}))
+    assert end(pipeline, start(pipeline, starter))["status"] == "SUCCEEDED"
+    (listed,) = pipeline.client("stepfunctions").list_executions(stateMachineArn=target)["executions"]
+    assert listed["name"] == mark
+    assert json.loads(end(pipeline, listed["executionArn"])["output"]) == {"a": [1, "ü"]}
+    again = end(pipeline, start(pipeline, machine(pipeline, task(START, StateMachineArn=target, Name=mark, Input={}))))
+    assert again["error"] == "StepFunctions.ExecutionAlreadyExistsException"
+
+
+@pytest.mark.parametrize(
+    ("install", "owner", "name"),
+    [
+        (service_tasks.install, StateTaskServiceAwsSdk, "_from_error"),
+        (service_tasks.install, StateTaskServiceAwsSdk, "_normalise_exception_name"),
+        (service_tasks.install, StateTaskServiceSfn, "_from_error"),
+        (service_tasks.install, StateTaskServiceSfn, "_normalise_parameters"),
+    ],
+)
+def test_a_moved_seam_says_so(monkeypatch, install, owner, name):
+    """When moto's method is gone, starting fails with the file that must follow."""
+    monkeypatch.setattr(owner, name, None)
+    with pytest.raises(RuntimeError, match="must follow"):
+        install()

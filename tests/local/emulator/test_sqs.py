@@ -1,0 +1,58 @@
+"""local/emulator/moto_seams/sqs.py: a queue gives out what it keeps, and no more."""
+
+from __future__ import annotations
+
+import time
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.sqs import models
+
+from local.emulator.moto_seams import sqs
+
+SEAMS = ((models, "unix_time_millis"), (models.SQSBackend, "is_message_valid_based_on_retention_period"))
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Other tests of this process have moto as it comes."""
+    for where, name in SEAMS:
+        monkeypatch.setattr(where, name, getattr(where, name))
+    sqs.install()
+
+
+@pytest.mark.parametrize(("seconds_ago", "given"), [(0, ["here"]), (50, ["here"]), (70, []), (3600, [])])
+@mock_aws
+def test_a_message_is_given_until_its_time_is_over(installed, seconds_ago, given):
+    """As on AWS, where what is older is deleted."""
+    client = boto3.client("sqs", region_name="us-east-1")
+    url = client.create_queue(QueueName="q", Attributes={"MessageRetentionPeriod": "60"})["QueueUrl"]
+    client.send_message(QueueUrl=url, MessageBody="here")
+    (message,) = models.sqs_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].get_queue("q")._messages
+    message.sent_timestamp -= seconds_ago * 1000
+    assert [each["Body"] for each in client.receive_message(QueueUrl=url).get("Messages", [])] == given
+
+
+@mock_aws
+def test_what_was_given_is_hidden_for_its_time(installed):
+    """And comes back when it is asked for."""
+    client = boto3.client("sqs", region_name="us-east-1")
+    url = client.create_queue(QueueName="q")["QueueUrl"]
+    client.send_message(QueueUrl=url, MessageBody="here")
+    before = time.time()
+    handle = client.receive_message(QueueUrl=url, VisibilityTimeout=100)["Messages"][0]["ReceiptHandle"]
+    (message,) = models.sqs_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].get_queue("q")._messages
+    assert before + 100 <= message.visible_at / 1000 <= time.time() + 100
+    assert "Messages" not in client.receive_message(QueueUrl=url)
+    client.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
+    assert "Messages" in client.receive_message(QueueUrl=url)
+
+
+@pytest.mark.parametrize(("where", "name"), SEAMS)
+def test_a_moved_seam_says_so(monkeypatch, where, name):
+    """When what is replaced is gone, starting fails with the file that must follow."""
+    monkeypatch.delattr(where, name)
+    with pytest.raises(RuntimeError, match=r"local/sqs\.py must follow"):
+        sqs.install()

@@ -1,0 +1,188 @@
+"""From a change of a table to a function: filters, batches, retries, and what becomes of what is given up."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.emulator.deploy import StreamMapping, plan
+from local.emulator.streams import Streams
+from local.emulator.template import Template, TemplateError
+from local.emulator.workers import Function, Result
+from tests.pictures import photo
+
+ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/t/stream/local"
+FUNCTION = Function("F", "f", "arn:f", "arn:role", "app.x", "python3.13", Path(), (), 3, 128, {}, "log")
+DONE, BROKEN = Result('{"batchItemFailures": []}'), Result("{}", failed=True)
+
+
+def failing(*positions: int) -> Result:
+    return Result(json.dumps({"batchItemFailures": [{"itemIdentifier": str(position)} for position in positions]}))
+
+
+class Stream:
+    """A stream of AWS with so many changes, and a queue."""
+
+    endpoint_url = "http://aws"
+
+    def __init__(self, count: int, age: timedelta) -> None:
+        self.records = [
+            {
+                "eventName": "MODIFY",
+                "dynamodb": {
+                    "SequenceNumber": str(number),
+                    "ApproximateCreationDateTime": datetime.now(UTC) - age,
+                    "NewImage": {"parity": {"S": "odd" if number % 2 else "even"}},
+                },
+            }
+            for number in range(1, count + 1)
+        ]
+        self.letters: list[dict[str, Any]] = []
+        self.drained = threading.Event()
+
+    def __call__(self, _service: str, _key: str) -> Stream:
+        return self
+
+    def describe_stream(self, **_: Any) -> Any:
+        return {"StreamDescription": {"Shards": [{"ShardId": "s"}]}}
+
+    def get_shard_iterator(self, **asked: Any) -> Any:
+        return {"ShardIterator": asked.get("SequenceNumber", "0")}
+
+    def get_records(self, *, ShardIterator: str, Limit: int) -> Any:  # noqa: N803
+        records = self.records[int(ShardIterator) :][:Limit]
+        if not records:
+            self.drained.set()  # it is asked again only when everything before is through
+        return {"Records": records, "NextShardIterator": str(int(ShardIterator) + len(records))}
+
+    def send_message(self, **message: Any) -> None:
+        self.letters.append(json.loads(message["MessageBody"]))
+
+
+@pytest.fixture
+def serve() -> Iterator[Any]:
+    """Runs a mapping over a stream until all is through; gives the batches, by position, and the letters."""
+    running: list[Streams] = []
+
+    def until_drained(
+        answers: Callable[[list[int]], Result], count: int = 4, age: float = 0, **settings: Any
+    ) -> tuple[list[list[int]], list[dict[str, Any]]]:
+        batches: list[list[int]] = []
+
+        def invoke(arn: str, payload: bytes) -> Result:
+            assert arn == FUNCTION.arn
+            records = json.loads(payload)["Records"]
+            assert {record["eventSourceARN"] for record in records} == {ARN}
+            batches.append([int(record["dynamodb"]["SequenceNumber"]) for record in records])
+            return answers(batches[-1])
+
+        stream: Any = Stream(count, timedelta(seconds=age))
+        given = {"patterns": (), "batch_size": 100, "most_retries": -1, "oldest_seconds": -1, "bisects": False}
+        given |= {"reports_failures": True, "on_failure_arn": "arn:aws:sqs:us-east-1:123456789012:q", **settings}
+        running.append(Streams(stream, invoke, 0.0))
+        running[-1].follow(StreamMapping(ARN, FUNCTION, **given))
+        assert stream.drained.wait(20)
+        return batches, stream.letters
+
+    yield until_drained
+    for each in running:
+        each.stop()
+
+
+def test_changes_come_in_order_and_in_batches(serve):
+    """No batch is larger than the mapping says; nothing comes twice."""
+    assert serve(lambda _: DONE, 5, batch_size=2) == ([[1, 2], [3, 4], [5]], [])
+
+
+def test_only_what_a_filter_lets_through_invokes(serve):
+    """Any of the patterns is enough."""
+    odd = '{"dynamodb": {"NewImage": {"parity": {"S": ["odd"]}}}}'
+    fourth = '{"dynamodb": {"SequenceNumber": ["4"]}}'
+    assert serve(lambda _: DONE, patterns=(odd, fourth))[0] == [[1, 3, 4]]
+    assert serve(lambda _: DONE, patterns=('{"eventName": ["REMOVE"]}',))[0] == []
+
+
+def test_what_is_reported_comes_again_from_the_first_on(serve):
+    """In its order, with all that follows."""
+    answers = iter([failing(4, 3), failing(3), DONE])
+    assert serve(lambda _: next(answers)) == ([[1, 2, 3, 4], [3, 4], [3, 4]], [])
+
+
+def test_retries_count_anew_after_progress(serve):
+    """What is left is a batch of its own."""
+    answers = iter([failing(1), failing(2), DONE])
+    assert serve(lambda _: next(answers), most_retries=1) == ([[1, 2, 3, 4], [1, 2, 3, 4], [2, 3, 4]], [])
+
+
+def test_reports_count_only_where_the_mapping_says(serve):
+    """Without FunctionResponseTypes Lambda does not look at the answer."""
+    assert serve(lambda _: failing(1), reports_failures=False)[0] == [[1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("answer", ["null", "{}", '{"batchItemFailures": null}'])
+def test_an_answer_that_says_nothing_is_success(serve, answer):
+    """As Lambda takes it."""
+    assert serve(lambda _: Result(answer))[0] == [[1, 2, 3, 4]]
+
+
+def test_a_report_of_something_else_fails_the_batch(serve):
+    """As Lambda takes it."""
+    answers = iter([failing(9), DONE])
+    assert serve(lambda _: next(answers))[0] == [[1, 2, 3, 4]] * 2
+
+
+def test_a_broken_change_is_found_by_halves_and_given_up(serve):
+    """It alone, after its retries; the letter has its place, and what follows gets through."""
+    batches, letters = serve(lambda batch: BROKEN if 3 in batch else DONE, bisects=True, most_retries=2)
+    assert batches == [[1, 2, 3, 4], [1, 2], [3, 4], [3], [3], [3], [4]]
+    (letter,) = letters
+    assert letter["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    assert letter["responseContext"]["functionError"] == "Unhandled"
+    info = letter["DDBStreamBatchInfo"]
+    assert (info["startSequenceNumber"], info["endSequenceNumber"], info["batchSize"]) == ("3", "3", 1)
+    assert (info["shardId"], info["streamArn"]) == ("s", ARN)
+
+
+def test_what_is_too_old_is_not_tried_again(serve):
+    """However many retries there are."""
+    batches, letters = serve(lambda _: failing(1), age=61, oldest_seconds=60)
+    assert batches == [[1, 2, 3, 4]]
+    assert [letter["requestContext"]["condition"] for letter in letters] == ["RecordAgeExceeded"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"TumblingWindowInSeconds": 1}, "TumblingWindowInSeconds of M"),
+        ({"StartingPosition": "LATEST"}, "from its beginning"),
+        ({"EventSourceArn": "arn:aws:kinesis:us-east-1:1:stream/s"}, "M does not read a table's stream"),
+    ],
+)
+def test_a_mapping_that_wants_more_than_is_known_stops_the_deployment(changes, words):
+    """What would work otherwise than on AWS must not seem to work."""
+    given = {"EventSourceArn": ARN, "FunctionName": "f", "StartingPosition": "TRIM_HORIZON", **changes}
+    resources = {"M": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": given}}
+    with pytest.raises(TemplateError, match=words):
+        plan(Template(Path("template.yml"), {"Resources": resources}, {}, "s", "us-east-1"), "", "")
+
+
+def test_a_new_item_is_told_of_once_and_whole(pipeline):
+    """moto tells of it twice where an update makes it, first with nothing but its key."""
+    key, told = "uploads/streams/whole.jpg", []
+
+    def listen(event: Any) -> Any:
+        told.extend(each for each in event["Records"] if each["dynamodb"]["Keys"]["ImageKey"]["S"] == key)
+        return {"batchItemFailures": []}
+
+    pipeline.replace("IndexImagesFunction", listen)
+    pipeline.upload(key, photo(20, 10))
+    statuses = ["PROCESSING", "COMPLETED"]
+    pipeline.wait_until(lambda: len(told) >= len(statuses), "the changes of the record")
+    assert [change["eventName"] for change in told] == ["INSERT", "MODIFY"]
+    assert [change["dynamodb"]["NewImage"]["status"]["S"] for change in told] == statuses

@@ -1,0 +1,277 @@
+"""Functions as processes: everything that can go wrong comes back as Lambda reports it."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from local.emulator.iam import access_key
+from local.emulator.workers import Function, Result, Workers
+
+HANDLERS = """
+import json, os, sys, time
+
+class OddError(Exception):
+    pass
+
+def echo(event, context):
+    print("a line of the log")
+    return event
+
+def about(event, context):
+    left = context.get_remaining_time_in_millis()
+    return {
+        "name": context.function_name, "memory": context.memory_limit_in_mb, "arn": context.invoked_function_arn,
+        "id": context.aws_request_id, "left": left, "environment": dict(os.environ), "pid": os.getpid(),
+        "folder": os.getcwd(),
+    }
+
+def fail(event, context):
+    raise OddError("what is wrong\\nwhat to do")
+
+def sleep(event, context):
+    time.sleep(60)
+
+def leave(event, context):
+    os._exit(event)
+
+def exit(event, context):
+    sys.exit(event)
+
+def hog(event, context):
+    kept = [bytearray(8 << 20) for _ in range(200)]
+    time.sleep(60)
+
+def odd(event, context):
+    return {"set": {1}}
+
+def long(event, context):
+    return "x" * 6_300_000
+
+def nap(event, context):
+    time.sleep(0.2)
+    return time.time()
+"""
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Callable[..., Result]]]:
+    """Makes a function of one of the handlers above, and gives what invokes it."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "app.py").write_text(HANDLERS)
+    started = []
+
+    def build(handler: str, per_function: int = 2, **changes: Any) -> Callable[..., Result]:
+        settings: dict[str, Any] = {"timeout": 10, "memory": 256, "environment": {"FROM_TEMPLATE": "yes"}} | changes
+        function = Function(
+            logical_id="F",
+            name="stack-F",
+            arn="arn:aws:lambda:us-east-1:123456789012:function:stack-F",
+            role="arn:aws:iam::123456789012:role/stack-FRole",
+            handler=handler if "." in handler else f"app.{handler}",
+            runtime="python3.13",
+            code=tmp_path / "code",
+            layers=(tmp_path / "layer",),
+            log_group="group",
+            **settings,
+        )
+        workers = Workers([function], {"AWS_REGION": "us-east-1"}, tmp_path / "run", per_function, 4)
+        started.append(workers)
+        return lambda event=None: workers.invoke(function, event)
+
+    def stop() -> None:
+        for workers in started:
+            workers.stop()
+
+    build.stop = stop  # type: ignore[attr-defined]
+    yield build
+    stop()
+
+
+def error(result: Result) -> tuple[str, str]:
+    assert result.failed
+    payload = json.loads(result.payload)
+    return payload["errorType"], payload["errorMessage"]
+
+
+def test_an_answer_comes_back_and_the_log_is_kept(make, tmp_path):
+    """The event goes in, the payload comes out, what is printed is in the function's log."""
+    event = {"text": "ü 🦊 \ud83e", "list": [1, None, True]}
+    assert json.loads(make("echo")(event).payload) == event
+    assert "a line of the log" in (tmp_path / "run" / "logs" / "F.log").read_text()
+
+
+def test_the_context_and_the_environment_are_lambdas(make, monkeypatch, tmp_path):
+    """Lambda's variables and the template's, and nothing of whoever runs this."""
+    monkeypatch.setenv("AWS_PROFILE", "secret")
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    told = json.loads(make("about")().payload)
+    assert (told["name"], told["memory"], told["arn"].split(":")[-1]) == ("stack-F", "256", "stack-F")
+    assert 5_000 < told["left"] <= 10_000
+    assert told["folder"] == str(tmp_path / "code")
+    environment = told["environment"]
+    assert environment["FROM_TEMPLATE"] == "yes"
+    assert environment["AWS_LAMBDA_FUNCTION_NAME"] == "stack-F"
+    assert environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "256"
+    assert environment["AWS_ACCESS_KEY_ID"] == access_key("arn:aws:iam::123456789012:role/stack-FRole")
+    assert environment["AWS_REGION"] == "us-east-1"
+    assert environment["LAMBDA_TASK_ROOT"] == str(tmp_path / "code")
+    assert not {"AWS_PROFILE", "PYTHONPATH", "USER", "VIRTUAL_ENV"} & environment.keys()
+    assert environment["HOME"].startswith(str(tmp_path))
+
+
+def test_a_process_stays_warm(make):
+    """The second invocation finds the process of the first."""
+    invoke = make("about")
+    assert json.loads(invoke().payload)["pid"] == json.loads(invoke().payload)["pid"]
+
+
+@pytest.mark.parametrize("file", ["code/app.py", "code/data.txt", "layer/package/module.py"])
+def test_what_has_changed_runs_in_a_new_process(make, tmp_path, file):
+    """A file of the function or of a layer that is new, edited or gone; without a change, the process stays."""
+    invoke, path = make("about"), tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = psutil.Process(json.loads(invoke().payload)["pid"])
+    path.write_text(HANDLERS + "# edited\n")
+    edited = json.loads(invoke().payload)["pid"]
+    assert (edited == before.pid, before.is_running()) == (False, False)
+    assert json.loads(invoke().payload)["pid"] == edited
+    if path.name != "app.py":
+        path.unlink()
+        assert json.loads(invoke().payload)["pid"] != edited
+
+
+def test_what_python_writes_is_no_change(make, tmp_path):
+    """Compiled modules appear as functions run, and stand for nothing of their own."""
+    invoke = make("about")
+    process = json.loads(invoke().payload)["pid"]
+    (tmp_path / "code" / "__pycache__").mkdir(exist_ok=True)
+    (tmp_path / "code" / "__pycache__" / "other.pyc").touch()
+    assert json.loads(invoke().payload)["pid"] == process
+
+
+def test_an_exception_is_one_line_of_the_log(make, tmp_path):
+    """In JSON, as Lambda writes it: what stands in a message cannot look like another line."""
+    make("fail")()
+    (line,) = (tmp_path / "run" / "logs" / "F.log").read_text().splitlines()
+    told = json.loads(line)
+    assert (told["level"], told["errorType"], told["errorMessage"]) == (
+        "ERROR",
+        "OddError",
+        "what is wrong\nwhat to do",
+    )
+    assert "raise OddError" in "".join(told["stackTrace"])
+
+
+def test_an_exception_has_its_class_name_and_message(make):
+    """Retry and Catch go by the name; the record shows the message."""
+    result = make("fail")()
+    assert error(result) == ("OddError", "what is wrong\nwhat to do")
+    payload = json.loads(result.payload)
+    assert any("raise OddError" in frame for frame in payload["stackTrace"])
+    assert payload["requestId"]
+
+
+def test_a_timeout_kills(make):
+    """In Lambda's words, and the next invocation has a fresh process."""
+    invoke = make("sleep", timeout=1)
+    kind, message = error(invoke())
+    assert kind == "Sandbox.Timedout"
+    assert message.startswith("RequestId: ")
+    assert message.endswith("Error: Task timed out after 1.00 seconds")
+    assert error(invoke())[0] == "Sandbox.Timedout"
+
+
+@pytest.mark.parametrize(
+    ("handler", "status", "words"),
+    [
+        ("leave", 7, "Runtime exited with error: exit status 7"),
+        ("exit", 3, "Runtime exited with error: exit status 3"),
+        ("exit", 0, "Runtime exited without providing a reason"),
+    ],
+)
+def test_a_crash_is_an_exit_error(make, handler, status, words):
+    """However the process ends."""
+    kind, message = error(make(handler)(status))
+    assert kind == "Runtime.ExitError"
+    assert message.endswith(words)
+
+
+def test_too_much_memory_kills(make):
+    """The template's limit holds."""
+    kind, message = error(make("hog", memory=128)())
+    assert kind == "Runtime.ExitError"
+    assert message.endswith("signal: killed")
+
+
+def test_an_answer_that_is_not_json_is_a_marshal_error(make):
+    """As from Lambda's runtime."""
+    kind, message = error(make("odd")())
+    assert kind == "Runtime.MarshalError"
+    assert "set" in message
+
+
+def test_an_answer_that_is_too_long_is_refused(make):
+    """At Lambda's six megabytes."""
+    assert error(make("long")())[0] == "Function.ResponseSizeTooLarge"
+
+
+def test_a_missing_module_is_an_import_error(make):
+    """And so is a missing handler told by name."""
+    assert error(make("nowhere.handler")())[0] == "Runtime.ImportModuleError"
+    assert error(make("app.missing")())[0] == "Runtime.HandlerNotFound"
+
+
+def test_no_more_processes_than_allowed(make):
+    """With one process, invocations follow each other."""
+    invoke = make("nap", per_function=1)
+    ends: list[float] = []
+    threads = [threading.Thread(target=lambda: ends.append(json.loads(invoke().payload))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    first, second, third = sorted(ends)
+    assert min(second - first, third - second) >= 0.2
+
+
+def test_nothing_is_left_when_the_pool_stops(make, tmp_path):
+    """No process and no temporary file."""
+    invoke = make("about")
+    process = psutil.Process(json.loads(invoke().payload)["pid"])
+    make.stop()
+    assert not process.is_running()
+    assert not (tmp_path / "run" / "tmp").exists()
+
+
+def test_a_process_ends_with_its_parent(tmp_path):
+    """Even when the parent is killed and the function is busy."""
+    busy = tmp_path / "busy"
+    os.mkfifo(busy)
+    code = "import time\ndef f(event, context):\n    open(event, 'w').close()\n    time.sleep(60)\n"
+    (tmp_path / "app.py").write_text(code)
+    worker = Path(__file__).parents[3] / "local" / "emulator" / "worker.py"
+    read, write = os.pipe()
+    parent, child = os.pipe()
+    names = ("FUNCTION_NAME", "FUNCTION_VERSION", "FUNCTION_MEMORY_SIZE", "LOG_GROUP_NAME", "LOG_STREAM_NAME")
+    process = subprocess.Popen(
+        [sys.executable, "-I", str(worker), str(tmp_path), "", str(write)],
+        stdin=parent,
+        pass_fds=[write],
+        env={"_HANDLER": "app.f", **{f"AWS_LAMBDA_{name}": "x" for name in names}},
+    )
+    request = {"requestId": "r", "functionArn": "", "timeoutSeconds": 60, "event": str(busy)}
+    os.write(child, json.dumps(request).encode() + b"\n")
+    assert os.read(read, 100)
+    busy.read_bytes()  # waits until the function has opened it
+    os.close(child)
+    assert process.wait(5) == 0
+    for descriptor in (read, write, parent):
+        os.close(descriptor)
