@@ -47,19 +47,16 @@ class Outcome:
 
 
 class Watch:
-    """Sees every execution once from start to end; ask it again and again."""
+    """Sees every execution that starts after the watch was made, once, from start to end; ask it again and again."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._told: dict[str, int] = {}
-        self._ended: set[str] = set()
+        self._ended = {execution.arn for execution in self._executions()}
 
     def look(self) -> Iterator[Entered | Outcome]:
         """Tell what has happened since the last look."""
-        executions = [
-            each for machine in (WAITING_MACHINE, UPLOADS_MACHINE) for each in self._pipeline.executions(machine)
-        ]
-        for execution in executions:
+        for execution in self._executions():
             if execution.arn in self._ended or execution.key is None:
                 continue
             history = self._pipeline.history(execution)
@@ -74,6 +71,10 @@ class Watch:
                 if self._has_started_another(execution, history):
                     continue  # which has the outcome
                 yield self._outcome(execution, (history[-1]["timestamp"] - history[0]["timestamp"]).total_seconds())
+
+    def _executions(self) -> list[Execution]:
+        machines = (WAITING_MACHINE, UPLOADS_MACHINE)
+        return [execution for machine in machines for execution in self._pipeline.executions(machine)]
 
     def _has_started_another(self, execution: Execution, history: list[dict[str, Any]]) -> bool:
         """Whether a wait for content is over without any, so that the empty upload is processed."""

@@ -1,5 +1,6 @@
 """functions/generate_thumbnails"""
 
+import dataclasses
 import hashlib
 import json
 
@@ -52,6 +53,15 @@ def test_every_rendition_that_is_told_is_there_and_no_other(handler):
     result = handler(event("uploads/x/a.jpg", photo()))
     assert sorted(each["key"] for each in result["renditions"]) == sorted(stored_keys())
     assert all(each["sizeBytes"] > 0 for each in result["renditions"])
+
+
+def test_a_recipe_without_effect_is_logged_once(monkeypatch, caplog, handler):
+    """It is allowed, so nobody would notice otherwise."""
+    book = dataclasses.replace(recipes.load(), warnings=("No folder uses the recipe 'hero'.",))
+    monkeypatch.setattr(recipes, "load", lambda: book)
+    for name in ("a", "b"):
+        handler(event(f"uploads/{name}.jpg", photo(60, 40)))
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == list(book.warnings)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -34,17 +34,9 @@ def test_it_tells_how_many_of_how_many_were_chosen(handler, request_, selected, 
     assert result == {"listed": 3, "selected": selected, "selectedBytes": 10 * selected, "overLimit": over}
 
 
-@pytest.mark.parametrize("function", ["select_backfill", "generate_thumbnails"])
-def test_a_recipe_without_effect_is_logged_at_the_start(monkeypatch, caplog, function):
-    """It is allowed, so nobody would notice otherwise."""
-    book = dataclasses.replace(recipes.load(), warnings=("No folder uses the recipe 'hero'.",))
-    monkeypatch.setattr(recipes, "load", lambda: book)
-    load_handler(function)
-    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == list(book.warnings)
-
-
-def test_a_recipe_without_effect_is_told(monkeypatch):
-    """Whoever has pictures made again has probably changed the recipes."""
+def test_a_recipe_without_effect_is_reported_and_logged(monkeypatch, caplog):
+    """Whoever starts a backfill has probably changed the recipes."""
     book = dataclasses.replace(recipes.load(), warnings=("No folder uses the recipe 'hero'.",))
     monkeypatch.setattr(recipes, "load", lambda: book)
     assert tuple(load_handler("select_backfill")(event(dryRun=True))["recipeWarnings"]) == book.warnings
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == list(book.warnings)

@@ -13,8 +13,6 @@ from tests.pictures import photo
 def seen_of(pipeline: Pipeline, key: str, data: bytes) -> tuple[list[str], list[Outcome]]:
     """Upload, and give the states that are told of the key, and its outcomes, when all has ended."""
     watch = Watch(pipeline)
-    for _ in watch.look():  # what other tests have left is old news
-        pass
     pipeline.wait_for(key, pipeline.upload(key, data))
     sights = [sight for sight in watch.look() if sight.key == key]
     states = [sight.state for sight in sights if isinstance(sight, Entered)]
@@ -50,8 +48,6 @@ def test_a_made_up_name_with_half_a_character_does_not_stop_the_watch(pipeline):
     event = {"version": "0", "id": str(uuid.uuid4()), "detail-type": "Object Created", "source": "aws.s3"}
     event["detail"] = {"bucket": {"name": pipeline.uploads_bucket}, "object": {"key": key, "size": 1, "sequencer": "1"}}
     watch = Watch(pipeline)
-    for _ in watch.look():
-        pass
     pipeline.client("stepfunctions").start_execution(
         stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"],
         name=str(uuid.uuid4()),
