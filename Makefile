@@ -12,6 +12,9 @@ COMPILE := uv pip compile --quiet --upgrade --universal --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
 
+# $(call timed,TARGETS): make them, and say how long it took.
+timed = @began=$$(date +%s); $(MAKE) --no-print-directory $(1) && echo "make $@ took $$(($$(date +%s) - began)) s."
+
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -23,14 +26,25 @@ run: $(STAMP) ## Run the pipeline on this machine and stay up; IMAGES="a.jpg 'b 
 demo: $(STAMP) ## Run the pipeline on sample pictures; exits 0 only when each came out as it should
 	@$(BIN)/python -m local demo $(IMAGES)
 
-test: lint $(STAMP) ## Check everything: lint, types, templates, all tests; JOBS=2 at a time
+test: $(STAMP) ## Check everything: lint, types, templates, all tests; JOBS=2 at a time
+	$(call timed,lint tests)
+
+check: $(STAMP) ## Check in a minute: lint, types, unit tests
+	$(call timed,style unit)
+
+unit: $(STAMP) ## Run the unit tests
+	$(BIN)/pytest -n $(JOBS) tests/unit
+
+tests: $(STAMP) ## Run all tests
 	$(PYTEST)
 
-lint: $(STAMP) ## Check style, types and the templates
+lint: style ## Check style, types and the templates
+	$(BIN)/cfn-lint template.yml monitoring/template.yml
+
+style: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cfn-lint template.yml monitoring/template.yml
 
 audit: $(STAMP) $(AUDIT_STAMP) ## Look for unsafe settings, known vulnerabilities, secrets and unsafe workflows
 	@$(BIN)/python -m tools.audit
@@ -92,4 +106,4 @@ $(AUDIT_STAMP): requirements-audit.txt
 	@.venv-audit/bin/$(INSTALL) requirements-audit.txt
 	@touch $@
 
-.PHONY: help run demo test lint audit test-all invoke fuzz bench load build deploy snapshot lock clean
+.PHONY: help run demo test check unit tests lint style audit test-all invoke fuzz bench load build deploy snapshot lock clean
