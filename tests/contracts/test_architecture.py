@@ -216,28 +216,49 @@ def test_no_test_can_hang(pytestconfig):
     assert float(pytestconfig.getini("timeout")) > 0
 
 
-def test_links_between_documents_lead_somewhere():
-    """A reader who follows a link arrives."""
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
-            if not re.match(r"[a-z]+:", target):
-                assert (path.parent / target).exists(), f"{path.name} links to {target}"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+UP_TO_DATE = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
+"""Documents about today; the list of changes also names what is gone."""
 
 
-def test_the_readme_names_only_commands_that_exist():
+def anchors(path):
+    """The anchors of a document's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(path):
+    """A reader who follows a link arrives at a file, and at the section that the link names."""
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", path.read_text()):
+        if not re.match(r"[a-z]+:", target):
+            file = path.parent / target if target else path
+            assert file.exists(), f"{path.name} links to {target}"
+            assert not anchor or anchor in anchors(file), f"{path.name} links to {target}#{anchor}"
+
+
+def test_files_and_folders_that_documents_name_exist():
+    """A reader finds in the tree what a document sends them to look for."""
+    folders = "statemachine|functions|layers|events|monitoring|tests|local|bench|image_pipeline_cli|tools|docs"
+    for path in UP_TO_DATE:
+        for name in re.findall(rf"`((?:{folders})/[\w./-]*)`", path.read_text()):
+            assert (ROOT / name).exists() or (ROOT / "tests" / name).exists(), f"{path.name} names {name}"
+
+
+def test_documents_name_only_commands_that_exist():
     """Every `make x` in the documents is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    for path in [each for each in documents if each.name != "CHANGELOG.md"]:  # which names commands of the past
+    for path in UP_TO_DATE:
         named = set(re.findall(r"`make ([a-z-]+)", path.read_text()))
         named |= set(re.findall(r"^make ([a-z-]+)", path.read_text(), re.MULTILINE))
         assert named <= targets, f"{path.name} names {sorted(named - targets)}"
 
 
 def test_parameters_of_the_template_are_documented(template):
-    """The README's table has every setting with its default, and no other."""
-    settings = (ROOT / "README.md").read_text().partition("## Configure")[2].partition("\n## ")[0]
-    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*?)`? \|", settings, re.MULTILINE))
+    """The table has every parameter with its default, and no other."""
+    document = (ROOT / "docs" / "configuration.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*?)`? \|", document, re.MULTILINE))
     defaults = {name: str(body.get("Default", "")) for name, body in template["Parameters"].items()}
     assert rows == {name: default or "(empty)" for name, default in defaults.items()}
 

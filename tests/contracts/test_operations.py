@@ -441,8 +441,8 @@ def test_commands_exist_with_their_options(service, operation, options):
     assert options - OF_THE_CLI <= known
 
 
-def test_what_express_refuses_is_told_where_it_is_to_be_pasted():
-    """With what works there instead: the logs of the execution.
+def test_commands_that_express_refuses_have_an_alternative():
+    """Next to each command that needs a history, the document names the setting and the query of the logs instead.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html, and so for the others
     """
@@ -450,7 +450,7 @@ def test_what_express_refuses_is_told_where_it_is_to_be_pasted():
     parts = [part for part in re.split(r"^### ", DOCUMENT, flags=re.MULTILINE) if re.search(refused, part)]
     assert parts
     for part in parts:
-        assert "With `WorkflowType=EXPRESS`" in part, part
+        assert "WorkflowType=EXPRESS" in part, part
         assert "filter correlation_id = '$ID'" in part, part
 
 

