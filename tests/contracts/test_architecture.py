@@ -63,7 +63,7 @@ def package(module):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_packages_import_only_what_the_table_allows(module):
-    """Root ← imaging, store ← workflow, api, feeds, batch."""
+    """The root imports no package, imaging and store only the root, the others only what their entry lists."""
     allowed = {"", package(module)} | PACKAGES.get(package(module), set())
     assert package(module) in {"", *PACKAGES}, f"{package(module)} is not in PACKAGES"
     assert {package(other) for other in own_imports(MODULES[module])} <= allowed
@@ -134,7 +134,7 @@ def test_the_emulator_names_nothing_of_this_application(template):
 
 
 def test_only_moto_seams_patch_moto():
-    """Whoever looks for a patch of moto looks into one folder."""
+    """Patches of moto are in one folder."""
     for path in python_files("local", "image_pipeline_cli", "bench", "tools"):
         tree = ast.parse(path.read_text())
         from_moto = {
@@ -187,7 +187,7 @@ def test_unit_tests_mirror_the_core(module):
 
 
 def test_top_level_is_as_designed():
-    """Who opens the repository sees the application, and little else."""
+    """The top level contains the folders of the application and few others."""
     folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
     assert folders - {"__pycache__"} <= {
         "statemachine", "functions", "layers", "events", "monitoring",
@@ -197,7 +197,7 @@ def test_top_level_is_as_designed():
 
 @pytest.mark.parametrize("path", python_files("tests"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_test_says_what_must_be_true(path):
-    """One docstring a test: the reader of a failure learns what was promised."""
+    """Each test has a docstring, so that a failure says what must be true."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
@@ -264,7 +264,7 @@ def test_parameters_of_the_template_are_documented(template):
 
 
 def test_files_are_small_and_no_binary_is_hidden():
-    """Pictures belong into the corpus, the goldens or the samples, with their licence; nothing else is binary."""
+    """Images belong in the corpus, the goldens or the samples, with their licences; no other file is binary."""
     folders = ("tests/corpus", "tests/unit/imaging/golden", "local/samples", "docs", "bench")
     allowed = [Path(folder) for folder in folders]
     import subprocess

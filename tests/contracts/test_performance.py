@@ -17,8 +17,8 @@ from tests.conftest import LISTING_TABLE, ROOT, UPLOADS_BUCKET
 from tests.contracts.test_quotas import item_size
 
 
-def test_the_price_that_commands_tell_is_the_one_of_the_document():
-    """And so are the figures of the simulation, whose seed is fixed."""
+def test_commands_use_the_price_of_the_document():
+    """The price and the figures of the simulation, whose seed is fixed, are those of the current code."""
     assert measured("costs") == cost.for_commands()
     runs = measured("batch")["runs"]
     assert [run["batchConcurrency"] for run in runs] == list(batch_simulation.CONCURRENCIES)
@@ -34,7 +34,7 @@ BURST = 2_000  # as docs/guarantees.md says; `make test-all` simulates the whole
 
 @pytest.mark.parametrize("concurrency", [2, 20])
 def test_a_burst_drains_without_a_loss(concurrency):
-    """Under AWS's quotas, by simulation; twice the same, and bounded by the queue."""
+    """A simulation under AWS's quotas loses nothing, is deterministic, and stays within the concurrency."""
     first, second = (batch_simulation.Simulation(BURST, concurrency).run() for _ in range(2))
     assert first == second
     assert (first["completed"] + first["partial"], first["lost"], first["deadLetters"]) == (BURST, 0, 0)
@@ -114,12 +114,12 @@ def measured(name: str) -> dict:
     ],
 )
 def test_the_document_shows_the_figures(section, text):
-    """What stands between its marks is what its command writes there from the figures of the last run."""
+    """Each generated section is what its command writes from the figures of the last run."""
     assert report.section(section) == text()
 
 
-def test_what_an_anonymous_caller_can_hold_is_told():
-    """As it is computed from the template's own limits."""
+def test_the_document_shows_what_an_anonymous_caller_can_hold():
+    """The table is the one that is computed from the limits in the template."""
     assert report.section(exposure.SECTION, exposure.DOCUMENT) == exposure.table()
 
 

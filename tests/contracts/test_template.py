@@ -162,7 +162,7 @@ def as_list(value):
 
 
 def test_every_function_has_a_role_of_its_own(translated):
-    """What one function may do, no other may."""
+    """No two functions share a role."""
     used = [
         json.dumps(body["Properties"]["Role"])
         for body in translated["Resources"].values()
@@ -439,8 +439,8 @@ def test_failures_only_filters_by_what_the_workflow_sends(template):
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/operations.md", "Makefile"])
-def test_who_builds_is_told_which_python_that_takes(template, document):
-    """`sam build` takes no other than the runtime's; the one of all functions and layers."""
+def test_documents_name_the_python_that_a_build_needs(template, document):
+    """The documents name the one Python version of all functions and layers, and the alternative with Docker."""
     python = template["Globals"]["Function"]["Runtime"]
     for body in template["Resources"].values():
         if body["Type"] == "AWS::Serverless::LayerVersion":
