@@ -1,12 +1,12 @@
-# `make help` lists the targets. Everything runs in .venv, which the first target makes; the audit has its own.
+# `make help` lists the targets. Everything runs in .venv, which the first target creates; the audit has a venv of its own.
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 AUDIT_STAMP := .venv-audit/installed
-# Each has a pipeline of its own, of about 1.5 GB; a file's tests stay together.
+# Parallel test processes. Each starts its own pipeline, of about 1.5 GB; the tests of a file stay together.
 JOBS ?= 2
-# A lock file names every package with its hashes; pip refuses whatever is not in it.
+# A lock file lists every package with its hashes; pip refuses all others.
 INSTALL := pip install --quiet --disable-pip-version-check --require-hashes --requirement
 COMPILE := uv pip compile --quiet --upgrade --universal --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
@@ -20,16 +20,16 @@ timed = @began=$$(date +%s); $(MAKE) --no-print-directory $(1) && echo "make $@ 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
-run: $(STAMP) ## Run the pipeline on this machine and stay up; IMAGES="a.jpg 'b c.png'" takes your own pictures, OPTIONS=… others
+run: $(STAMP) ## Run the pipeline on this machine and stay up: IMAGES="a.jpg 'b c.png'" for your own images, OPTIONS=… for options
 	@$(BIN)/python -m local run $(OPTIONS) $(IMAGES)
 
-demo: $(STAMP) ## Run the pipeline on sample pictures; exits 0 only when each came out as it should
+demo: $(STAMP) ## Run the pipeline on sample images; exits 0 only if all have the expected outcome
 	@$(BIN)/python -m local demo $(IMAGES)
 
-test: $(STAMP) ## Check everything: lint, types, templates, all tests; JOBS=2 at a time
+test: $(STAMP) ## Run all checks: lint, types, templates, tests; JOBS=2 test processes
 	$(call timed,lint tests)
 
-check: $(STAMP) ## Check in a minute: lint, types, unit tests
+check: $(STAMP) ## Check quickly: style, types, unit tests
 	$(call timed,style unit)
 
 unit: $(STAMP) ## Run the unit tests
@@ -46,10 +46,10 @@ style: $(STAMP) ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-audit: $(STAMP) $(AUDIT_STAMP) ## Look for unsafe settings, known vulnerabilities, secrets and unsafe workflows
+audit: $(STAMP) $(AUDIT_STAMP) ## Find unsafe settings, known vulnerabilities, secrets and unsafe workflows
 	@$(BIN)/python -m tools.audit
 
-test-all: lint audit fuzz load $(STAMP) ## Check everything, for longer: audit, damaged files, load, more interleavings; keep the figures
+test-all: lint audit fuzz load $(STAMP) ## Run all checks for longer: audit, damaged files, load, more interleavings; write the figures
 	$(BIN)/python -m bench.batch.simulation
 	HEAVY=1 INTERLEAVINGS=30 $(PYTEST) --junitxml=.figures.xml
 	PYTHONPATH=layers/core INTERLEAVINGS=30 $(BIN)/python -m tools.figures .figures.xml
@@ -57,17 +57,17 @@ test-all: lint audit fuzz load $(STAMP) ## Check everything, for longer: audit, 
 invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTION=… EVENT=events/….json OPTIONS=…
 	@$(BIN)/python -m local invoke $(FUNCTION) $(EVENT) $(OPTIONS)
 
-fuzz: $(STAMP) ## Damage real files and feed them to the engine: SECONDS=60
+fuzz: $(STAMP) ## Feed damaged files to the engine: SECONDS=60
 	PYTHONPATH=layers/core $(BIN)/python -m tools.fuzz $(or $(SECONDS),60)
 
-bench: $(STAMP) ## Measure against tutorial Pillow, pyvips and sharp (Node.js for sharp); about 10 minutes
+bench: $(STAMP) ## Compare with plain Pillow, pyvips and sharp (needs Node.js); about 10 minutes
 	$(BIN)/$(INSTALL) bench/engine/requirements.txt
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.engine
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.handlers
 	$(BIN)/python -m bench.cost
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.exposure
 
-load: $(STAMP) ## Upload COUNT=1000 files at once to the pipeline on this machine; exits 0 only when none was lost or doubled
+load: $(STAMP) ## Upload COUNT=1000 files at once to the local run; exits 0 only if none is lost or doubled
 	@$(BIN)/python -m bench.load --count $(or $(COUNT),1000)
 
 build: ## Build the functions and layers for AWS, with Python 3.13; without it: OPTIONS=--use-container (Docker)
@@ -76,10 +76,13 @@ build: ## Build the functions and layers for AWS, with Python 3.13; without it: 
 deploy: build ## Deploy to AWS, asking for the parameters
 	sam deploy --guided
 
-snapshot: $(STAMP) ## Keep what this version stores in a stack, for a release; pyproject.toml names the version
+recording: $(STAMP) ## Record `make demo` for the README, as docs/recording.svg
+	@PYTHONPATH=.:layers/core $(BIN)/python -m tools.recording
+
+snapshot: $(STAMP) ## Write the release snapshot of the version in pyproject.toml
 	@$(BIN)/python -m tools.release_snapshot
 
-lock: $(STAMP) ## Pin the packages of layers, development, audit and bench anew, with their hashes
+lock: $(STAMP) ## Update the lock files: versions and hashes of all packages
 	$(BIN)/$(INSTALL) requirements-lock.txt
 	for name in layers/vendor/requirements layers/simd/requirements; do \
 	  $(BIN)/$(COMPILE) --python-version 3.13 $$name.in --output-file $$name.txt || exit; \
@@ -90,7 +93,7 @@ lock: $(STAMP) ## Pin the packages of layers, development, audit and bench anew,
 	@command -v npm >/dev/null || echo "npm is not installed: bench/engine/package-lock.json stays as it is."
 	! command -v npm >/dev/null || npm --prefix bench/engine update --package-lock-only --omit-lockfile-registry-resolved --no-fund
 
-clean: ## Remove what the other targets made
+clean: ## Remove everything that the other targets created
 	rm -rf .venv .venv-audit .aws-sam .run .bench .fuzz .mypy_cache .ruff_cache .hypothesis
 
 $(STAMP): requirements-dev.txt
@@ -106,4 +109,4 @@ $(AUDIT_STAMP): requirements-audit.txt
 	@.venv-audit/bin/$(INSTALL) requirements-audit.txt
 	@touch $@
 
-.PHONY: help run demo test check unit tests lint style audit test-all invoke fuzz bench load build deploy snapshot lock clean
+.PHONY: help run demo test check unit tests lint style audit test-all invoke fuzz bench load build deploy recording snapshot lock clean

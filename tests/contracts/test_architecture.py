@@ -63,7 +63,7 @@ def package(module):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_packages_import_only_what_the_table_allows(module):
-    """Root ← imaging, store ← workflow, api, feeds, batch."""
+    """The root imports no package, imaging and store only the root, the others only what their entry lists."""
     allowed = {"", package(module)} | PACKAGES.get(package(module), set())
     assert package(module) in {"", *PACKAGES}, f"{package(module)} is not in PACKAGES"
     assert {package(other) for other in own_imports(MODULES[module])} <= allowed
@@ -134,7 +134,7 @@ def test_the_emulator_names_nothing_of_this_application(template):
 
 
 def test_only_moto_seams_patch_moto():
-    """Whoever looks for a patch of moto looks into one folder."""
+    """Patches of moto are in one folder."""
     for path in python_files("local", "image_pipeline_cli", "bench", "tools"):
         tree = ast.parse(path.read_text())
         from_moto = {
@@ -187,7 +187,7 @@ def test_unit_tests_mirror_the_core(module):
 
 
 def test_top_level_is_as_designed():
-    """Who opens the repository sees the application, and little else."""
+    """The top level contains the folders of the application and few others."""
     folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
     assert folders - {"__pycache__"} <= {
         "statemachine", "functions", "layers", "events", "monitoring",
@@ -197,7 +197,7 @@ def test_top_level_is_as_designed():
 
 @pytest.mark.parametrize("path", python_files("tests"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_test_says_what_must_be_true(path):
-    """One docstring a test: the reader of a failure learns what was promised."""
+    """Each test has a docstring, so that a failure says what must be true."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
@@ -216,34 +216,55 @@ def test_no_test_can_hang(pytestconfig):
     assert float(pytestconfig.getini("timeout")) > 0
 
 
-def test_links_between_documents_lead_somewhere():
-    """A reader who follows a link arrives."""
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
-            if not re.match(r"[a-z]+:", target):
-                assert (path.parent / target).exists(), f"{path.name} links to {target}"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+UP_TO_DATE = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
+"""Documents about today; the list of changes also names what is gone."""
 
 
-def test_the_readme_names_only_commands_that_exist():
+def anchors(path):
+    """The anchors of a document's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(path):
+    """A reader who follows a link arrives at a file, and at the section that the link names."""
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", path.read_text()):
+        if not re.match(r"[a-z]+:", target):
+            file = path.parent / target if target else path
+            assert file.exists(), f"{path.name} links to {target}"
+            assert not anchor or anchor in anchors(file), f"{path.name} links to {target}#{anchor}"
+
+
+def test_files_and_folders_that_documents_name_exist():
+    """A reader finds in the tree what a document sends them to look for."""
+    folders = "statemachine|functions|layers|events|monitoring|tests|local|bench|image_pipeline_cli|tools|docs"
+    for path in UP_TO_DATE:
+        for name in re.findall(rf"`((?:{folders})/[\w./-]*)`", path.read_text()):
+            assert (ROOT / name).exists() or (ROOT / "tests" / name).exists(), f"{path.name} names {name}"
+
+
+def test_documents_name_only_commands_that_exist():
     """Every `make x` in the documents is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    for path in [each for each in documents if each.name != "CHANGELOG.md"]:  # which names commands of the past
+    for path in UP_TO_DATE:
         named = set(re.findall(r"`make ([a-z-]+)", path.read_text()))
         named |= set(re.findall(r"^make ([a-z-]+)", path.read_text(), re.MULTILINE))
         assert named <= targets, f"{path.name} names {sorted(named - targets)}"
 
 
 def test_parameters_of_the_template_are_documented(template):
-    """The README's table has every setting with its default, and no other."""
-    settings = (ROOT / "README.md").read_text().partition("## Configure")[2].partition("\n## ")[0]
-    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*?)`? \|", settings, re.MULTILINE))
+    """The table has every parameter with its default, and no other."""
+    document = (ROOT / "docs" / "configuration.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*?)`? \|", document, re.MULTILINE))
     defaults = {name: str(body.get("Default", "")) for name, body in template["Parameters"].items()}
     assert rows == {name: default or "(empty)" for name, default in defaults.items()}
 
 
 def test_files_are_small_and_no_binary_is_hidden():
-    """Pictures belong into the corpus, the goldens or the samples, with their licence; nothing else is binary."""
+    """Images belong in the corpus, the goldens or the samples, with their licences; no other file is binary."""
     folders = ("tests/corpus", "tests/unit/imaging/golden", "local/samples", "docs", "bench")
     allowed = [Path(folder) for folder in folders]
     import subprocess

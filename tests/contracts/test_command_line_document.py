@@ -12,14 +12,14 @@ TEXT = (ROOT / "docs" / "command-line.md").read_text()
 
 
 def test_every_exit_code_is_documented():
-    """In one table, and no other."""
+    """One table lists all exit codes and no others."""
     codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", TEXT, re.MULTILINE)} == codes
     assert {int(code) for code in re.findall(r"\b(\d+) [a-z]", exits.WORDS)} == codes
 
 
 def test_every_command_and_its_options_are_documented(capsys):
-    """But for those that only say where."""
+    """All options are documented, except those for the region and the run directory."""
     main(["completion", "bash"])
     script = capsys.readouterr().out
     (commands,) = re.findall(r"_subparsers=\((upload .*)\)", script)

@@ -15,13 +15,13 @@ SECTIONS = [part for part in re.split(r"^## ", TEXT, flags=re.MULTILINE)[1:] if 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.splitlines()[0])
 def test_every_promise_has_a_mechanism_and_a_test(section):
-    """What is only promised is not on that page."""
+    """Each section has a promise, a mechanism and a test."""
     assert re.search(r"\*\*Promise\.\*\*.*\*\*By\.\*\*.*\*\*Tried by\.\*\*", section, re.DOTALL)
     assert re.search(r"`[\w/]*test_\w+\.py", section.partition("**Tried by.**")[2])
 
 
-def test_every_test_that_is_named_exists():
-    """A renamed test would leave a promise without its proof."""
+def test_every_test_in_the_document_exists():
+    """Every test that the page names exists in the file that it names."""
     for file, function in set(re.findall(r"`([\w/]*test_\w+\.py)(?:::(\w+))?`", TEXT)):
         path = ROOT / "tests" / file
         assert path.exists(), file
@@ -30,6 +30,6 @@ def test_every_test_that_is_named_exists():
 
 
 def test_the_figures_are_those_that_a_run_has_written():
-    """Nobody types a figure."""
+    """The figures in the document are those that the last full run wrote."""
     written = json.loads(figures.FIGURES.read_text())
     assert figures.table(written) in TEXT

@@ -1,4 +1,4 @@
-"""Alarms, dashboard and docs/operations.md: what tells people that something is wrong, and what to do about it."""
+"""Alarms, dashboard and docs/operations.md: they report faults, and say what to do."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def own(capsys: pytest.CaptureFixture[str]) -> set[Metric]:
 
 
 def test_every_metric_that_is_looked_at_exists(stack, alarms, widgets, own):
-    """An alarm on a metric that nobody sends stays silent for ever, and looks as if all were well."""
+    """Alarms and widgets use only metrics that exist; an alarm on any other metric would never be raised."""
     for metric in {each for alarm in alarms.values() for each in watched(alarm)} | set(shown(widgets)):
         if metric.namespace not in AWS_METRICS:
             assert metric in own
@@ -198,7 +198,7 @@ def test_every_metric_that_is_looked_at_exists(stack, alarms, widgets, own):
 
 
 def test_every_metric_of_ours_is_shown(widgets, own):
-    """What is counted is looked at."""
+    """The dashboard shows every metric of the application."""
     assert own <= set(shown(widgets))
 
 
@@ -219,7 +219,7 @@ def test_alarms_on_all_of_a_kind_leave_none_out(stack, alarms, names, kind):
 
 
 def test_no_rule_loses_events_unnoticed(stack, alarms):
-    """Each rule that starts a workflow has a queue for what it cannot deliver, and an alarm beyond that."""
+    """Each rule that starts a workflow has a queue for undelivered events, and an alarm if that fails too."""
     seen = {value for metric in watched(alarms["LostEventsAlarm"]) for _, value in metric.dimensions}
     rules = properties(stack, "AWS::Events::Rule")
     assert seen == {stack.refs[name] for name, rule in rules.items() if "EventPattern" in rule}
@@ -230,7 +230,7 @@ def test_no_rule_loses_events_unnoticed(stack, alarms):
 
 @pytest.mark.parametrize("widget", ["Throttles", "Concurrency", "Duration of functions", "Errors of functions"])
 def test_the_dashboard_shows_every_function(stack, widgets, widget):
-    """Where functions are compared, none is missing."""
+    """Each widget that compares functions shows all of them."""
     (found,) = [each for each in widgets if each["properties"]["title"].startswith(widget)]
     names = {row[3] for row in rows(found) if row[0] == "AWS/Lambda"}
     assert names == {stack.refs[each.logical_id] for each in stack.resources("AWS::Lambda::Function")}
@@ -238,13 +238,13 @@ def test_the_dashboard_shows_every_function(stack, widgets, widget):
 
 @pytest.mark.parametrize("metric", ["ExecutionsStarted", "ExecutionThrottled"])
 def test_the_dashboard_shows_every_workflow(stack, widgets, metric):
-    """And the parts of a backfill, which are most of its executions."""
+    """The widgets also show the parts of a backfill, which are most of its executions."""
     names = {row[3] for widget in widgets for row in rows(widget) if row[:2] == ["AWS/States", metric]}
     assert names == series(stack, "AWS::StepFunctions::StateMachine")
 
 
 def test_the_dashboard_shows_every_alarm_first(nested, widgets, alarms):
-    """In one look: is anything wrong?"""
+    """The first widget shows the state of every alarm."""
     assert widgets[0]["type"] == "alarm"
     assert set(widgets[0]["properties"]["alarms"]) == {nested.attributes[name, "Arn"] for name in alarms}
 
@@ -274,8 +274,8 @@ def test_every_alarm_is_sent_and_says_what_to_do(nested, alarms):
         assert len(alarm["AlarmDescription"]) <= 1024, name
 
 
-def test_what_cannot_be_over_is_not_told_to_be(alarms):
-    """A lost event stays lost: these send one mail, as the document says."""
+def test_alarms_on_incidents_do_not_report_an_end(alarms):
+    """Alarms on incidents, such as a lost event, send one email: they have no OK action."""
     once = {name for name, alarm in alarms.items() if "OKActions" not in alarm}
     assert once == {
         "LostEventsAlarm",
@@ -299,7 +299,7 @@ def test_a_queue_that_nobody_empties_is_an_alarm(stack, alarms):
 
 
 def test_what_may_be_late_is_shown(alarms, widgets):
-    """Whoever gets the alarm sees since when, and whether it grows."""
+    """The dashboard shows every age that an alarm watches."""
     names = {"ApproximateAgeOfOldestMessage", "IteratorAge", "OldestProcessingSeconds"}
     late = {metric for alarm in alarms.values() for metric in watched(alarm) if metric.name in names}
     assert {metric.name for metric in late} == names
@@ -307,13 +307,13 @@ def test_what_may_be_late_is_shown(alarms, widgets):
 
 
 def test_silence_of_the_watch_is_an_alarm(alarms):
-    """The other alarms are about what was told; this one is about nothing being told."""
+    """One alarm is raised when the watcher reports nothing."""
     assert {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"} == {"SilentWatchAlarm"}
     assert watched(alarms["SilentWatchAlarm"]) == watched(alarms["StuckRecordsAlarm"])
 
 
 def test_an_expression_uses_what_it_fetches(alarms):
-    """One result for each alarm, from all of its metrics."""
+    """Each alarm has one result, computed from all of its metrics."""
     for name, alarm in alarms.items():
         queries = alarm.get("Metrics", [])
         results = [query for query in queries if str(query.get("ReturnData", True)).lower() == "true"]
@@ -359,7 +359,7 @@ def test_alarms_and_dashboard_watch_the_resources_that_their_parameters_name(tem
 
 
 def test_outputs_of_the_nested_application_are_the_stacks(stack, nested):
-    """Scripts find topic and dashboard where they always were."""
+    """Scripts find topic and dashboard in the outputs of the outer stack."""
     outputs = stack.outputs()
     assert outputs["AlarmTopicArn"] == nested.refs["AlarmTopic"]
     assert outputs["DashboardName"] == nested.refs["Dashboard"]
@@ -404,12 +404,12 @@ def shell() -> list[str]:
 
 
 def test_every_alarm_has_its_section_and_every_section_its_alarm(alarms):
-    """Whoever is woken finds the name in the mail among the headings."""
+    """An operator finds the name in the email among the headings."""
     assert sections("Alarms") == list(alarms)
 
 
 def test_what_is_to_be_pasted_is_shell():
-    """Nobody debugs quotation marks at night."""
+    """Every block of commands is valid shell."""
     for block in shell():
         check = subprocess.run(["sh", "-n"], input=block, text=True, capture_output=True)
         assert check.returncode == 0, check.stderr + block
@@ -431,7 +431,7 @@ ONLY_IN_THE_CLI = {("logs", "tail"): {"since", "filter-pattern", "follow"}}
     ("service", "operation", "options"), commands(), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_commands_exist_with_their_options(service, operation, options):
-    """As AWS's own description of its services has them."""
+    """botocore's service models know every command and option in the document."""
     if (service, operation) in ONLY_IN_THE_CLI:
         assert options <= ONLY_IN_THE_CLI[service, operation]
         return
@@ -441,8 +441,8 @@ def test_commands_exist_with_their_options(service, operation, options):
     assert options - OF_THE_CLI <= known
 
 
-def test_what_express_refuses_is_told_where_it_is_to_be_pasted():
-    """With what works there instead: the logs of the execution.
+def test_commands_that_express_refuses_have_an_alternative():
+    """Next to each command that needs a history, the document names the setting and the query of the logs instead.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html, and so for the others
     """
@@ -450,7 +450,7 @@ def test_what_express_refuses_is_told_where_it_is_to_be_pasted():
     parts = [part for part in re.split(r"^### ", DOCUMENT, flags=re.MULTILINE) if re.search(refused, part)]
     assert parts
     for part in parts:
-        assert "With `WorkflowType=EXPRESS`" in part, part
+        assert "WorkflowType=EXPRESS" in part, part
         assert "filter correlation_id = '$ID'" in part, part
 
 
@@ -464,7 +464,7 @@ def test_what_commands_pick_from_answers_can_be_parsed():
 
 @pytest.mark.usefixtures("aws", "environment")
 def test_changes_that_were_given_up_are_fetched_in_the_form_that_lambda_gives():
-    """What stands in the document for a bad night makes both functions do what they have missed."""
+    """With the query in the document, both functions process the changes that they missed."""
     (change,) = json.loads((ROOT / "events" / "publish_outcomes.json").read_text())["Records"]
     arn = change.pop("eventSourceARN")
     change["dynamodb"]["ApproximateCreationDateTime"] = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -493,7 +493,7 @@ def test_names_in_commands_exist(stack):
 
 @pytest.mark.usefixtures("aws", "environment")
 def test_queries_ask_for_fields_that_are_logged(own, monkeypatch):
-    """A query for a field that no line has finds nothing, and looks as if nothing had happened."""
+    """Each query uses only fields that some log line has; any other field would find nothing."""
     log = io.StringIO()
     monkeypatch.setattr(observability.logger.registered_handler, "stream", log)
     with pytest.raises(LookupError):
@@ -525,8 +525,8 @@ def test_queries_ask_for_fields_that_are_logged(own, monkeypatch):
         assert set(re.findall(r"@?[A-Za-z_]+(?:\.0)?", bare)) - words <= known, query
 
 
-def test_what_it_costs_to_watch_is_counted(alarms, own):
-    """The document's numbers are the template's."""
+def test_the_cost_of_monitoring_is_counted(alarms, own):
+    """The numbers of metrics in the document are those of the template and the code."""
     of_its_own, alarmed = map(int, re.findall(r"(\d+) metrics(?: of its own)? at 0\.[13]0", DOCUMENT))
     assert of_its_own == len(own)
     queries = [alarm.get("Metrics", [{"MetricStat": None}]) for alarm in alarms.values()]

@@ -17,8 +17,8 @@ from tests.conftest import LISTING_TABLE, ROOT, UPLOADS_BUCKET
 from tests.contracts.test_quotas import item_size
 
 
-def test_the_price_that_commands_tell_is_the_one_of_the_document():
-    """And so are the figures of the simulation, whose seed is fixed."""
+def test_commands_use_the_price_of_the_document():
+    """The price and the figures of the simulation, whose seed is fixed, are those of the current code."""
     assert measured("costs") == cost.for_commands()
     runs = measured("batch")["runs"]
     assert [run["batchConcurrency"] for run in runs] == list(batch_simulation.CONCURRENCIES)
@@ -34,18 +34,18 @@ BURST = 2_000  # as docs/guarantees.md says; `make test-all` simulates the whole
 
 @pytest.mark.parametrize("concurrency", [2, 20])
 def test_a_burst_drains_without_a_loss(concurrency):
-    """Under AWS's quotas, by simulation; twice the same, and bounded by the queue."""
+    """A simulation under AWS's quotas loses nothing, is deterministic, and stays within the concurrency."""
     first, second = (batch_simulation.Simulation(BURST, concurrency).run() for _ in range(2))
     assert first == second
     assert (first["completed"] + first["partial"], first["lost"], first["deadLetters"]) == (BURST, 0, 0)
     assert first["mostUnderWay"] <= 10 * concurrency + 25  # of invocations that crashed, executions go on
 
 
-def test_the_guarantees_tell_which_bursts_are_simulated_when():
-    """No more than is tried, and where the rest is."""
+def test_the_guarantees_promise_the_bursts_that_are_simulated():
+    """The sizes in the document are those of the two simulations, and `make test-all` runs the larger one."""
     promise = (ROOT / "docs" / "guarantees.md").read_text().partition("::test_a_burst_drains_without_a_loss`")[2]
-    told = re.findall(r"\d+,\d{3}", promise.partition("\n\n")[0])
-    assert told == [f"{BURST:,}", f"{batch_simulation.MESSAGES:,}"]
+    sizes = re.findall(r"\d+,\d{3}", promise.partition("\n\n")[0])
+    assert sizes == [f"{BURST:,}", f"{batch_simulation.MESSAGES:,}"]
     whole = (ROOT / "Makefile").read_text().partition("\ntest-all:")[2].partition("\n\n")[0]
     assert "python -m bench.batch.simulation\n" in whole
 
@@ -114,13 +114,42 @@ def measured(name: str) -> dict:
     ],
 )
 def test_the_document_shows_the_figures(section, text):
-    """What stands between its marks is what its command writes there from the figures of the last run."""
+    """Each generated section is what its command writes from the figures of the last run."""
     assert report.section(section) == text()
 
 
-def test_what_an_anonymous_caller_can_hold_is_told():
-    """As it is computed from the template's own limits."""
+def test_the_document_shows_what_an_anonymous_caller_can_hold():
+    """The table is the one that is computed from the limits in the template."""
     assert report.section(exposure.SECTION, exposure.DOCUMENT) == exposure.table()
+
+
+def test_the_readme_shows_the_computed_cost():
+    """US dollars for 1,000 images, by kind of workflow and for labels, are those of the last measurement."""
+    figures = cost.costs()["jpeg-12mp"]
+    computed = [
+        figures[name] / 1000 for name in ("**together, Standard**", "**together, Express**", "Rekognition, apart")
+    ]
+    (row,) = re.findall(r"^\| 1,000 JPEG images .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert re.findall(r"\$(\d+\.\d\d)", row) == [f"{dollars:.2f}" for dollars in computed]
+
+
+def test_the_conclusion_agrees_with_the_tables_below_it():
+    """The share of CPU time, the memory and the number of missed targets are those of the last measurement."""
+    tables = report.section("bench")
+    targets = re.findall(r"\| (met|\*\*missed\*\*) \|$", tables, re.MULTILINE)
+    cpu, memory = (rows_of(tables, heading) for heading in ("CPU time", "Peak memory"))
+    photographs = [round(100 * float(row[0])) for name, row in cpu.items() if name.startswith("jpeg")]
+    most_memory = max(int(row[0]) for row in memory.values())
+    expected = [min(photographs), max(photographs), most_memory + 1, targets.count("**missed**"), len(targets)]
+    conclusion = report.DOCUMENT.read_text().partition("\n\n")[2].partition("\n\n")[0]
+    assert [int(number) for number in re.findall(r"\b\d+\b", conclusion)] == expected
+
+
+def rows_of(tables: str, heading: str) -> dict[str, list[str]]:
+    """The table below a bold heading: cells by image, the engine first."""
+    table = tables.partition(f"**{heading}")[2].partition("\n\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {name: cells for name, *cells in rows}
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.25, 0.3, 1, 2, 10])

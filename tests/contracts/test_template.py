@@ -162,13 +162,14 @@ def as_list(value):
 
 
 def test_every_function_has_a_role_of_its_own(translated):
-    """What one function may do, no other may."""
+    """No two functions share a role."""
     used = [
         json.dumps(body["Properties"]["Role"])
         for body in translated["Resources"].values()
         if body["Type"] == "AWS::Lambda::Function"
     ]
-    assert len(used) == len(set(used)) == 18
+    assert used
+    assert len(used) == len(set(used))
 
 
 def test_what_refuses_may_do_nothing(translated):
@@ -403,12 +404,11 @@ def test_every_route_leads_to_a_function_that_the_api_may_call(template):
 
 
 def test_an_authorizer_answers_while_api_gateway_waits(template):
-    """And is remembered for no longer than the documents say."""
+    """And a revoked key works for at most five minutes, as the documents promise."""
     authorizer = template["Resources"]["KeyAuthorizer"]["Properties"]
     assert template["Resources"]["AuthorizeFunction"]["Properties"]["Timeout"] <= AUTHORIZER_SECONDS
     assert authorizer["EnableSimpleResponses"] is True
-    assert authorizer["AuthorizerResultTtlInSeconds"] == 300
-    assert "five minutes" in (ROOT / "docs" / "architecture.md").read_text().partition("## Security")[2]
+    assert authorizer["AuthorizerResultTtlInSeconds"] <= 300
 
 
 def test_keys_are_read_by_one_role_alone(translated):
@@ -439,8 +439,8 @@ def test_failures_only_filters_by_what_the_workflow_sends(template):
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/operations.md", "Makefile"])
-def test_who_builds_is_told_which_python_that_takes(template, document):
-    """`sam build` takes no other than the runtime's; the one of all functions and layers."""
+def test_documents_name_the_python_that_a_build_needs(template, document):
+    """The documents name the one Python version of all functions and layers, and the alternative with Docker."""
     python = template["Globals"]["Function"]["Runtime"]
     for body in template["Resources"].values():
         if body["Type"] == "AWS::Serverless::LayerVersion":

@@ -1,4 +1,4 @@
-"""The rules of docs/architecture.md, "What happens when it goes wrong", as a model: how many tries, and which end.
+"""The rules of docs/architecture.md, "Faults", as a model: how many tries, and which end.
 
 Faults have the names that a workflow sees, which are those of AWS; nothing here is read from a workflow but its Tasks.
 """
