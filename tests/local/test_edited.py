@@ -30,7 +30,7 @@ def application(tmp_path):
 
 def test_a_recipe_that_is_edited_is_found_by_a_backfill(application, monkeypatch, capsys):
     """What was made by another recipe is made again by the new one, and only that."""
-    monkeypatch.setattr(backfill, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(backfill, "_POLL_SECONDS", 0.1)
     run_dir, key = application / "run", "uploads/beach.jpg"
     recipes = application / "layers" / "core" / "image_pipeline" / "recipes.toml"
     with Pipeline(run_dir, template=application / "template.yml") as pipeline:

@@ -193,5 +193,5 @@ def test_the_time_of_an_execution_can_be_over(pipeline, folder):
 def test_a_moved_seam_says_so(monkeypatch):
     """When moto's method is gone, starting fails with the file that must follow."""
     monkeypatch.setattr(StateTaskServiceDynamoDB, "_from_error", None)
-    with pytest.raises(RuntimeError, match=r"local/stepfunctions\.py must follow"):
+    with pytest.raises(RuntimeError, match=r"moto_seams/stepfunctions\.py"):
         stepfunctions.install(1.0)

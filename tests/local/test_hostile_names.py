@@ -18,7 +18,7 @@ from image_pipeline import keys
 from image_pipeline.errors import UnsupportedFormatError
 from image_pipeline.feeds import listing
 from local.pipeline import Execution, Pipeline
-from local.show import JsonLines, Words
+from local.show import JsonLines, TextDisplay
 from local.watch import Outcome, Watch
 from tests.conftest import ROOT
 from tests.pictures import opened, photo
@@ -417,10 +417,10 @@ def test_the_command_line_shows_the_names_and_obeys_none(pictures, capsys):
     """In words and in JSON lines; files are written where renditions belong, and nowhere else."""
     folder: Path = pictures.pipeline.run_dir
     around = set(folder.parent.iterdir()), set(folder.iterdir()) | {folder / "thumbnails"}
-    sights = list(Watch(Only(pictures, CHANGED)).look())
+    sights = list(Watch(Only(pictures, CHANGED)).poll())
     outcomes = [sight for sight in sights if isinstance(sight, Outcome)]
     assert {outcome.key for outcome in outcomes} == {pictures.seen[name].key for name in CHANGED}
-    for display in (Words(), JsonLines()):
+    for display in (TextDisplay(), JsonLines()):
         for sight in sights:
             display.ended(sight) if isinstance(sight, Outcome) else display.entered(sight)
         display.outcomes(outcomes)

@@ -840,7 +840,7 @@ def test_queues_and_topics_have_policies_too():
     [
         ({"R": {"Type": "AWS::IAM::Role", "Properties": {"ManagedPolicyArns": ["arn:x:policy/Admin"]}}}, "Admin"),
         ({"R": {"Type": "AWS::IAM::Role", "Properties": {"PermissionsBoundary": "arn:x"}}}, "boundary"),
-        ({"P": {"Type": "AWS::IAM::Policy", "Properties": {}}}, "outside a role"),
+        ({"P": {"Type": "AWS::IAM::Policy", "Properties": {}}}, "^P is a policy"),
     ],
 )
 def test_policies_that_cannot_be_judged_stop_the_deployment(resources, words):

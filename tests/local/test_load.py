@@ -182,7 +182,9 @@ def test_the_exit_code_tells_whether_anything_was_lost(monkeypatch, tmp_path, ca
 
 def test_figures_in_a_pipe_have_no_colour(capsys):
     """Text for a file is plain."""
-    load_report.Words().result(json.loads(load_report.RESULTS.read_text()), [Fault("lost", "Upload 0 has no record.")])
+    load_report.TextDisplay().result(
+        json.loads(load_report.RESULTS.read_text()), [Fault("lost", "Upload 0 has no record.")]
+    )
     out = capsys.readouterr().out
     assert "lost: Upload 0 has no record." in out
     assert "\x1b" not in out

@@ -6,18 +6,18 @@ import json
 import uuid
 
 from local.pipeline import Pipeline
-from local.watch import Entered, Outcome, Watch
+from local.watch import EnteredState, Outcome, Watch
 from tests.pictures import photo
 
 
 def seen_of(pipeline: Pipeline, key: str, data: bytes) -> tuple[list[str], list[Outcome]]:
     """Upload, and give the states that are told of the key, and its outcomes, when all has ended."""
     watch = Watch(pipeline)
-    for _ in watch.look():  # what other tests have left is old news
+    for _ in watch.poll():  # what other tests have left is old news
         pass
     pipeline.wait_for(key, pipeline.upload(key, data))
-    sights = [sight for sight in watch.look() if sight.key == key]
-    states = [sight.state for sight in sights if isinstance(sight, Entered)]
+    sights = [sight for sight in watch.poll() if sight.key == key]
+    states = [sight.name for sight in sights if isinstance(sight, EnteredState)]
     return states, [sight for sight in sights if isinstance(sight, Outcome)]
 
 
@@ -50,7 +50,7 @@ def test_a_made_up_name_with_half_a_character_does_not_stop_the_watch(pipeline):
     event = {"version": "0", "id": str(uuid.uuid4()), "detail-type": "Object Created", "source": "aws.s3"}
     event["detail"] = {"bucket": {"name": pipeline.uploads_bucket}, "object": {"key": key, "size": 1, "sequencer": "1"}}
     watch = Watch(pipeline)
-    for _ in watch.look():
+    for _ in watch.poll():
         pass
     pipeline.client("stepfunctions").start_execution(
         stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"],
@@ -58,6 +58,6 @@ def test_a_made_up_name_with_half_a_character_does_not_stop_the_watch(pipeline):
         input=json.dumps(event),
     )
     sights = []
-    pipeline.wait_until(lambda: sights.extend(watch.look()) or any(isinstance(s, Outcome) for s in sights), key)
+    pipeline.wait_until(lambda: sights.extend(watch.poll()) or any(isinstance(s, Outcome) for s in sights), key)
     (outcome,) = [sight for sight in sights if isinstance(sight, Outcome) and sight.key == key]
     assert outcome.status == "IGNORED"

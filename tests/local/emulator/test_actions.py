@@ -202,7 +202,7 @@ def test_a_call_needs(service, operation, parameters, expected):
 )
 def test_a_call_that_nobody_has_thought_of_is_an_error(service, operation, parameters):
     """It must not pass as another one, nor for free."""
-    with pytest.raises(UnknownCallError, match=r"teach it in local/actions\.py"):
+    with pytest.raises(UnknownCallError, match=r"emulator/actions\.py"):
         needs(sent(service, operation, **parameters))
 
 

@@ -16,7 +16,7 @@ from botocore.config import Config
 
 from image_pipeline.api import apikeys
 from local.emulator.clients import DUMMY_KEY
-from local.emulator.cors import BucketCors, Rule, answer_of_api, matches
+from local.emulator.cors import BucketCors, Rule, with_api_headers, matches
 from local.emulator.http_api import HttpApi, Route
 from local.emulator.workers import Result
 from local.pipeline import Pipeline
@@ -144,7 +144,7 @@ def test_the_api_replaces_the_headers_of_a_function():
     for origin, allowed in ((PAGE, PAGE), ("https://evil.example", None), (None, None)):
         environ = {"REQUEST_METHOD": "GET"} | ({"HTTP_ORIGIN": origin} if origin else {})
         started: list[Any] = []
-        start = answer_of_api(rule, environ, lambda *given, to=started: to.extend(given))
+        start = with_api_headers(rule, environ, lambda *arguments, to=started: to.extend(arguments))
         start("200 OK", [("access-control-allow-origin", "*"), ("x", "y")])
         headers = dict(started[1])
         assert headers.get("access-control-allow-origin") == allowed
@@ -166,7 +166,7 @@ def test_the_api_answers_preflights_that_no_route_takes():
         started: list[Any] = []
         environ = {"REQUEST_METHOD": "OPTIONS", "PATH_INFO": path, "HTTP_ORIGIN": PAGE}
         environ["HTTP_ACCESS_CONTROL_REQUEST_METHOD"] = "POST"
-        list(api(environ, lambda *given, to=started: to.extend(given)))
+        list(api(environ, lambda *arguments, to=started: to.extend(arguments)))
         headers = dict(started[1])
         assert started[0] == "204 No Content"
         assert headers["access-control-allow-methods"] == "GET,POST"

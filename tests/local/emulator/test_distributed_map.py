@@ -46,5 +46,5 @@ def test_what_moto_cannot_parse_is_taken_out_and_kept():
 )
 def test_what_is_not_known_is_refused(change):
     """What would work otherwise than on AWS must not seem to work."""
-    with pytest.raises(ValueError, match=r"SelectUploads: teach it in local/distributed_map\.py"):
+    with pytest.raises(ValueError, match=r"SelectUploads.* moto_seams/distributed_map\.py"):
         distributed_map.translate(changed(change))

@@ -104,5 +104,5 @@ def test_an_update_returns_all_that_it_sets_and_nothing_else(pipeline):
 def test_a_moved_seam_says_so(monkeypatch, where, name):
     """When what is replaced is gone, starting fails with the file that must follow."""
     monkeypatch.delattr(where, name)
-    with pytest.raises(RuntimeError, match=r"local/dynamodb\.py must follow"):
+    with pytest.raises(RuntimeError, match=r"moto_seams/dynamodb\.py"):
         dynamodb.install()

@@ -12,7 +12,7 @@ from moto import backends
 from moto.core import responses
 from moto.moto_server import werkzeug_app
 
-from local.emulator import endpoint
+from local.emulator.moto_seams import server
 from tests.pictures import photo
 
 FUNCTION = "image-pipeline-ValidateImageFunction"
@@ -106,8 +106,8 @@ def test_the_workflow_meets_faults_too(pipeline, folder):
 def test_a_moved_seam_says_so(monkeypatch, module, name):
     """When what is replaced is gone, starting fails with the file that must follow."""
     monkeypatch.delattr(module, name)
-    with pytest.raises(RuntimeError, match=r"local/endpoint\.py must follow"):
-        endpoint.install()
+    with pytest.raises(RuntimeError, match=r"moto_seams/server\.py"):
+        server.install()
 
 
 def test_nobody_sees_half_an_item(pipeline):

@@ -203,5 +203,5 @@ def test_sequencers_put_writes_and_deletions_in_one_order(pipeline, listen):
 def test_a_moved_seam_says_so(monkeypatch, owner, name):
     """When moto's function is gone, starting fails with the file that must follow."""
     monkeypatch.delattr(owner, name)
-    with pytest.raises(RuntimeError, match=r"local/events\.py must follow"):
+    with pytest.raises(RuntimeError, match=r"moto_seams/events\.py"):
         events.install()

@@ -230,5 +230,5 @@ def test_an_execution_without_a_name_gets_one(start):
 def test_a_moved_seam_says_so(monkeypatch, owner, name):
     """When moto's function is gone, starting fails with the file that must follow."""
     monkeypatch.setattr(owner, name, None)
-    with pytest.raises(RuntimeError, match=r"local/executions\.py must follow"):
+    with pytest.raises(RuntimeError, match=r"moto_seams/executions\.py"):
         executions.install(lambda _: None)

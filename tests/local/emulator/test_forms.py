@@ -55,5 +55,5 @@ def test_a_bucket_without_versions_tells_none(installed):
 def test_a_moto_that_has_moved_is_told(monkeypatch):
     """Rather than that forms are answered in silence."""
     monkeypatch.delattr(S3Response, "_bucket_response_post")
-    with pytest.raises(RuntimeError, match=r"local/forms\.py must follow"):
+    with pytest.raises(RuntimeError, match=r"moto_seams/forms\.py"):
         forms.install()

@@ -121,5 +121,5 @@ def test_a_moved_seam_says_so(monkeypatch, install, holder, name):
     for owner in getattr(holder, "__mro__", [holder]):
         if name in vars(owner):
             monkeypatch.delattr(owner, name)
-    with pytest.raises(RuntimeError, match="must follow"):
+    with pytest.raises(RuntimeError, match="moto_seams"):
         install()

@@ -13,7 +13,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from local.emulator.clients import Clients
-from local.emulator.deploy import QueueMapping, plan
+from local.emulator.deploy import plan
+from local.emulator.functions import QueueMapping
 from local.emulator.queues import Queues
 from local.emulator.template import ACCOUNT_ID, Template, TemplateError
 from local.emulator.workers import Function, Result

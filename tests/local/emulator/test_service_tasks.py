@@ -108,5 +108,5 @@ def test_an_execution_is_started_once_under_its_name(pipeline):
 def test_a_moved_seam_says_so(monkeypatch, install, owner, name):
     """When moto's method is gone, starting fails with the file that must follow."""
     monkeypatch.setattr(owner, name, None)
-    with pytest.raises(RuntimeError, match="must follow"):
+    with pytest.raises(RuntimeError, match="moto_seams"):
         install()

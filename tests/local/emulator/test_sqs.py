@@ -54,5 +54,5 @@ def test_what_was_given_is_hidden_for_its_time(installed):
 def test_a_moved_seam_says_so(monkeypatch, where, name):
     """When what is replaced is gone, starting fails with the file that must follow."""
     monkeypatch.delattr(where, name)
-    with pytest.raises(RuntimeError, match=r"local/sqs\.py must follow"):
+    with pytest.raises(RuntimeError, match=r"moto_seams/sqs\.py"):
         sqs.install()

@@ -133,7 +133,7 @@ def test_tokens_are_not_checked_here_and_that_is_said():
     """Whoever asks for them learns what to do, before anything runs."""
     parameters = {"JwtIssuer": "https://issuer.example", "JwtAudience": "pictures"}
     loaded = template.load(ROOT / "template.yml", "stack", "us-east-1", parameters)
-    with pytest.raises(TemplateError, match=r"tokens .* use keys"):
+    with pytest.raises(TemplateError, match="JWT"):
         plan(loaded, "http://aws", "http://api")
 
 
@@ -200,7 +200,7 @@ def test_topics_of_a_nested_application_are_created(load, inner):
             "Inner cannot be deployed: .*Missing has no default",
         ),
         ("Watched: {Type", "Renamed: {Type", "Inner cannot be deployed: .*no parameter Watched"),
-        ("Topic: {Value", "Other: {Value", "Inner.Outputs.Topic is referred to"),
+        ("Topic: {Value", "Other: {Value", r"Inner\.Outputs\.Topic"),
         ("  Bell:", "  Rule: {Type: AWS::Events::Rule}\n  Bell:", "Inner contains Rule, an AWS::Events::Rule"),
     ],
 )
@@ -229,10 +229,10 @@ def test_parameters_and_conditions_count(load):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("!Ref Store", "!Ref Nothing", "Nothing is referred to"),
-        ("${Store.Arn}", "${Store.Odd}", "Store.Odd is referred to"),
-        ("EnableSimpleResponses: true", "EnableSimpleResponses: false", "Keys is more than a function that judges"),
-        ("[$request.header.X-Key]", "[$context.routeKey, $request.header.X-Key]", "Keys is more than"),
+        ("!Ref Store", "!Ref Nothing", "Nothing"),
+        ("${Store.Arn}", "${Store.Odd}", r"Store\.Odd"),
+        ("EnableSimpleResponses: true", "EnableSimpleResponses: false", "Keys is not a function"),
+        ("[$request.header.X-Key]", "[$context.routeKey, $request.header.X-Key]", "Keys is not a function"),
         ("{Name: things, ProtocolType: HTTP}", "{Body: {paths: {}}}", "Front has its routes in a body"),
         ("CodeUri: code", "CodeUri: gone", "gone, which does not exist"),
         ("MemorySize: 333", "MemorySize: 333\n      Odd: 1", "SAM rejects"),
