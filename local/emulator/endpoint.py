@@ -200,7 +200,7 @@ class Endpoint:
         return _invoked(start_response, result)
 
     def _leave_unanswered(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Send no response: a state of the engine times out; other callers wait until they give up, or until `clear`."""
+        """Send no response: a state of the engine times out; other callers wait until they give up or `clear`."""
         if stepfunctions.USER_AGENT in environ.get("HTTP_USER_AGENT", ""):
             return _answer(start_response, 200, "text/plain", "", {stepfunctions.UNANSWERED: "yes"})
         connection, cleared = environ["werkzeug.socket"], self._cleared

@@ -114,7 +114,7 @@ class _Reader:
         _backend(self.mapping.stream_arn).shard_iterators.pop(iterator, None)  # moto never removes them
         changes = [self._change(record) for record in answer["Records"]]
         if changes:
-            # On AWS a shard ends after some hours and another one continues, so the next read looks for the shard again.
+            # On AWS a shard ends after some hours and another one continues, so the next read looks it up again.
             self._iterator, self._position = "", _position(changes[-1])
         return [change for change in changes if self._matches(change)]
 

@@ -1,4 +1,4 @@
-"""The same workflow as Express executions: what holds, and what holds in another way."""
+"""The workflow as Express executions."""
 
 import json
 import threading
@@ -18,7 +18,7 @@ PHOTO = photo(200, 150)
 
 @pytest.fixture(scope="module")
 def express(tmp_path_factory):
-    """A pipeline of its own."""
+    """A pipeline with Express executions."""
     parameters = {"WorkflowType": "EXPRESS", "EmptyUploadSeconds": "0"}
     with Pipeline(tmp_path_factory.mktemp("express"), parameters=parameters, wait_scale=0.0, controls=True) as own:
         yield own
@@ -26,19 +26,19 @@ def express(tmp_path_factory):
 
 @pytest.fixture
 def key(express):
-    """A key that no other test has; afterwards, no faults."""
+    """A key that no other test has; faults are removed afterwards."""
     yield f"uploads/express/{uuid.uuid4()}.jpg"
     express.clear()
 
 
 def of(pipeline, key):
-    """The executions of a key, and what was told of it."""
+    """Return the executions of a key and their notifications."""
     told = [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
     return [each for each in pipeline.executions() if each.key == key], told
 
 
 def watch(pipeline):
-    """What EventBridge does every five minutes."""
+    """Run the function that EventBridge runs every five minutes."""
     answer = pipeline.client("lambda").invoke(
         FunctionName="image-pipeline-WatchRecordsFunction", Payload=json.dumps({"id": "1"})
     )
@@ -46,7 +46,7 @@ def watch(pipeline):
 
 
 def claimed(pipeline, key, minutes):
-    """A record whose execution began so long ago and has not been heard of since."""
+    """Store a record of an execution that started this long ago and did not end."""
     version = pipeline.client("s3").put_object(Bucket=pipeline.uploads_bucket, Key=key, Body=PHOTO)["VersionId"]
     pipeline.wait_for(key, version)
     at = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
@@ -66,7 +66,7 @@ def claimed(pipeline, key, minutes):
 
 @pytest.mark.parametrize(("data", "status"), [(PHOTO, "COMPLETED"), (b"Only words.", "FAILED")])
 def test_an_upload_ends_as_ever(express, key, data, status):
-    """One outcome, one notification, which leads to the execution's page; nothing is settled that needs no settling."""
+    """It has one outcome and one notification with the URL of the execution."""
     express.upload(key, data)
     assert express.wait_for(key)["status"] == status
     (execution,), (notification,) = of(express, key)
@@ -78,7 +78,7 @@ def test_an_upload_ends_as_ever(express, key, data, status):
 
 
 def run_named(pipeline, name, event):
-    """Run an execution of this name to its end."""
+    """Run an execution with a name to its end."""
     states = pipeline.client("stepfunctions")
     arn = states.start_execution(
         stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"], name=name, input=json.dumps(event)
@@ -89,7 +89,7 @@ def run_named(pipeline, name, event):
 
 @pytest.mark.parametrize("kind", ["the same", "another", "a reprocess"])
 def test_an_execution_that_runs_twice_changes_nothing(express, key, kind):
-    """Step Functions may run an Express execution more than once; a reprocess, too, counts once."""
+    """Step Functions may run an Express execution more than once; a reprocess counts once, too."""
     express.upload(key, PHOTO)
     express.wait_for(key)
     ((execution,), _) = of(express, key)
@@ -108,7 +108,7 @@ def test_an_execution_that_runs_twice_changes_nothing(express, key, kind):
 
 
 def test_what_ran_out_of_time_is_started_again_and_completes(express, key):
-    """Nobody tells of the end of an Express execution, so the watch looks."""
+    """Express executions publish no event when they end, so the watch finds them."""
     claimed(express, key, minutes=7)
     assert watch(express)["restarted"] >= 1
     express.wait_until(lambda: express.record(key)["status"] == "COMPLETED", key)
@@ -116,7 +116,7 @@ def test_what_ran_out_of_time_is_started_again_and_completes(express, key):
 
 
 def test_after_an_hour_it_is_settled(express, key):
-    """With one notification that leads to the workflow, as nothing knows the execution's address."""
+    """The notification has the URL of the state machine, because the ARN of the execution is unknown."""
     claimed(express, key, minutes=61)
     told = len(of(express, key)[1])
     assert watch(express)["settled"] >= 1
@@ -126,7 +126,7 @@ def test_after_an_hour_it_is_settled(express, key):
 
 
 def test_five_minutes_end_it_wherever_it_is(express, key):
-    """Its record stays PROCESSING for the watch to find; EventBridge hears of nothing."""
+    """Its record stays PROCESSING until the watch finds it; EventBridge receives nothing."""
     go_on = threading.Event()
     express.replace("ValidateImageFunction", lambda _: go_on.wait())
     express.client("s3").put_object(Bucket=express.uploads_bucket, Key=key, Body=PHOTO)
@@ -142,7 +142,7 @@ def test_five_minutes_end_it_wherever_it_is(express, key):
 
 
 def test_a_name_of_an_execution_may_be_used_again(express, key):
-    """Which Standard executions refuse."""
+    """Standard executions reject this."""
     event, name = uploaded(express, key), str(uuid.uuid4())
     start = express.client("stepfunctions").start_execution
     machine = express.outputs["ProcessImageStateMachineArn"]
@@ -152,7 +152,7 @@ def test_a_name_of_an_execution_may_be_used_again(express, key):
 
 
 def test_the_api_tells_the_execution_that_the_record_will_name(express, key):
-    """The ARN of an Express execution ends in another id."""
+    """The ARN of an Express execution ends with a further id."""
     express.upload(key, PHOTO)
     express.wait_for(key)
     secret = apikeys.create(express.client, express.outputs["ApiKeyTableName"], "a test").text
@@ -164,7 +164,7 @@ def test_the_api_tells_the_execution_that_the_record_will_name(express, key):
 
 
 def test_batches_are_waited_for_as_ever(express, key):
-    """By the records, as nobody can ask for an Express execution."""
+    """The function polls the records, because Express executions cannot be described."""
     version = express.client("s3").put_object(Bucket=express.uploads_bucket, Key=key, Body=PHOTO)["VersionId"]
     express.wait_for(key, version)
     message = {"bucket": express.uploads_bucket, "key": key, "reprocess": True}
@@ -176,7 +176,7 @@ def test_batches_are_waited_for_as_ever(express, key):
 
 
 def test_an_empty_upload_is_waited_for_by_a_standard_execution(express, key):
-    """Which cannot get lost on the way; the outcome is the same, told once."""
+    """That execution cannot be lost; the outcome is the same."""
     record = express.wait_for(key, express.upload(key, b""))
     assert (record["status"], record["error"]["code"]) == ("FAILED", "EmptyUploadError")
     executions, told = of(express, key)

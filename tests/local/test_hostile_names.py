@@ -1,4 +1,4 @@
-"""Names that attack: from the upload to whatever shows them or follows them."""
+"""Hostile names: from the upload to everything that shows or follows them."""
 
 import http.client
 import json
@@ -28,7 +28,7 @@ PHOTO = photo(120, 80)
 
 
 def filled(character: str, size: int) -> str:
-    """A name that makes its key that many bytes long."""
+    """Return a name whose key has this number of bytes."""
     room = size - len(FOLDER)
     return character * (room // len(character.encode())) + "_" * (room % len(character.encode()))
 
@@ -162,7 +162,7 @@ HEADERS = {"content-type", "x-content-type-options", "cache-control", "content-l
 
 @dataclass
 class Seen:
-    """What one upload led to."""
+    """The results of one upload."""
 
     key: str
     execution: Execution
@@ -229,7 +229,7 @@ class Run:
 
 
 def start(pipeline: Pipeline, event: dict[str, Any]) -> str:
-    """Start the workflow with an event; tell the execution's ARN."""
+    """Start the workflow with an event and return the ARN of the execution."""
     arn: str = pipeline.client("stepfunctions").start_execution(
         stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"], name=str(uuid.uuid4()), input=json.dumps(event)
     )["executionArn"]
@@ -238,13 +238,13 @@ def start(pipeline: Pipeline, event: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def pictures(shared_pipeline: Pipeline) -> Run:
-    """Every name with a picture."""
+    """Uploads of an image under every name."""
     return Run(shared_pipeline, FOLDER, NAMES, PHOTO)
 
 
 @pytest.fixture(scope="module")
 def failures(shared_pipeline: Pipeline) -> Run:
-    """The names that are changed somewhere, with what is no picture."""
+    """Uploads of text under the names that are encoded somewhere."""
     return Run(shared_pipeline, FOLDER.replace("hostile", "HOSTILE"), CHANGED, b"no picture")
 
 
@@ -255,7 +255,7 @@ def any_run(request: pytest.FixtureRequest) -> Run:
 
 
 def visit(url: str) -> tuple[int, http.client.HTTPMessage, bytes]:
-    """Fetch a URL as a browser does, which resolves `.` and `..`, encoded or not, before it asks."""
+    """Fetch a URL as a browser does, which resolves `.` and `..` first."""
     parts = urlsplit(url)
     folders: list[str] = []
     for folder in parts.path.split("/"):
@@ -273,13 +273,13 @@ def visit(url: str) -> tuple[int, http.client.HTTPMessage, bytes]:
 
 
 def status_url(seen: Seen) -> str:
-    """The URL that the notification tells."""
+    """Return the status URL in the notification."""
     (url,) = re.findall(r"^Status: (\S+)$", seen.notification["Message"], re.MULTILINE)
     return str(url)
 
 
 def test_every_name_has_its_own_record(any_run):
-    """The key in the record is the key of the upload, and its outcome is that of its bytes."""
+    """The record has the key and the outcome of its upload."""
     for name, seen in any_run.seen.items():
         expected = "COMPLETED" if seen.key.startswith(FOLDER) else "FAILED"
         assert (seen.record["status"], seen.record["ImageKey"], seen.record["upload"]["key"]) == (
@@ -291,7 +291,7 @@ def test_every_name_has_its_own_record(any_run):
 
 
 def test_the_url_in_a_notification_gives_that_very_record(any_run):
-    """Whatever its neighbours are called and a browser makes of the URL; as JSON, and with no name in a header."""
+    """This holds for similar names and in browsers; no header contains the name."""
     for name, seen in any_run.seen.items():
         code, headers, body = visit(status_url(seen))
         assert (code, headers["content-type"], headers["x-content-type-options"]) == (
@@ -306,7 +306,7 @@ def test_the_url_in_a_notification_gives_that_very_record(any_run):
 
 
 def test_renditions_stay_in_their_folder_and_apart(pictures):
-    """Nothing leaves `thumbnails/`, no two uploads share a rendition, and no tool resolves a part of its name away."""
+    """They are below `thumbnails/`, no two uploads share one, and no tool resolves parts of their names."""
     owners: dict[str, str] = {}
     for name, seen in pictures.seen.items():
         for rendition in seen.record["renditions"]:
@@ -320,7 +320,7 @@ def test_renditions_stay_in_their_folder_and_apart(pictures):
 
 
 def test_rendition_urls_give_the_picture(pictures):
-    """To a browser, too; and nothing of the name is in the headers."""
+    """This holds in browsers; no header contains the name."""
     for name, seen in pictures.seen.items():
         _, _, body = visit(status_url(seen))
         for rendition in json.loads(body)["renditions"]:
@@ -332,7 +332,7 @@ def test_rendition_urls_give_the_picture(pictures):
 
 
 def test_the_address_of_a_rendition_gives_the_picture(pictures):
-    """Beside the status, whatever the name and a browser makes of it; and nothing of the name is in the headers."""
+    """The path beside the status works for every name; no header contains the name."""
     for name, seen in pictures.seen.items():
         address = pictures.pipeline.api_url + keys.rendition_path(seen.key, "web.webp")
         code, headers, _ = visit(address)
@@ -346,7 +346,7 @@ def test_the_address_of_a_rendition_gives_the_picture(pictures):
 
 
 def test_every_name_is_listed_with_its_addresses(any_run):
-    """Each once, and its paths are its own."""
+    """Each is listed once, with its own paths."""
     pipeline = any_run.pipeline
     wanted = listing.filtered()
 
@@ -373,7 +373,7 @@ def test_every_name_is_listed_with_its_addresses(any_run):
 
 
 def test_notifications_are_one_text_that_nobody_obeys(any_run):
-    """One line for the subject, the same lines as always for the body, nothing that moves or hides."""
+    """The subject has one line, and the body no control characters."""
     lines: set[tuple[str, ...]] = set()
     for name, seen in any_run.seen.items():
         subject, body = seen.notification["Subject"], seen.notification["Message"]
@@ -390,7 +390,7 @@ def test_notifications_are_one_text_that_nobody_obeys(any_run):
 
 
 def test_logs_have_one_line_for_one_event_and_no_names(any_run):
-    """Every line of a function is JSON in ASCII; nothing of a name is in it, or moves whoever reads the server's."""
+    """Every line of a function is JSON in ASCII without names; the log of the server has no control characters."""
     for log, text in any_run.logs.items():
         assert all(character.isprintable() or character == "\n" for character in text), log
         if log != "server":
@@ -401,7 +401,7 @@ def test_logs_have_one_line_for_one_event_and_no_names(any_run):
 
 
 class Only:
-    """The pipeline, with no executions but those of some names."""
+    """The pipeline, restricted to the executions of some names."""
 
     def __init__(self, run: Run, names: Collection[str]) -> None:
         self._run, self._names = run, names
@@ -414,7 +414,7 @@ class Only:
 
 
 def test_the_command_line_shows_the_names_and_obeys_none(pictures, capsys):
-    """In words and in JSON lines; files are written where renditions belong, and nowhere else."""
+    """Text and JSON lines are safe; files are written only to the folder of renditions."""
     folder: Path = pictures.pipeline.run_dir
     around = set(folder.parent.iterdir()), set(folder.iterdir()) | {folder / "thumbnails"}
     sights = list(Watch(Only(pictures, CHANGED)).poll())
@@ -439,7 +439,7 @@ def test_the_command_line_shows_the_names_and_obeys_none(pictures, capsys):
 
 
 def test_the_folder_itself_can_be_an_upload(pipeline):
-    """`uploads/` with bytes is a key like any other; its status has an address."""
+    """`uploads/` with content is a valid key, and its status has a URL."""
     table = pipeline.outputs["ImageTableName"]
     item = {"ImageKey": {"S": "uploads/"}, "status": {"S": "FAILED"}, "error": {"M": {"code": {"S": "X"}}}}
     pipeline.client("dynamodb").put_item(TableName=table, Item=item)
@@ -449,7 +449,7 @@ def test_the_folder_itself_can_be_an_upload(pipeline):
 
 
 def test_half_a_character_fails_alone(pipeline):
-    """S3 has no such key, and no record can have it: an event that was made up fails, and what comes next does not."""
+    """A forged event with an invalid key fails without an effect on later events."""
     event = json.loads((ROOT / "events" / "object_created.json").read_text())
     event["detail"]["object"]["key"] = "uploads/half/\ud800.jpg"
     arn = start(pipeline, event)
@@ -461,7 +461,7 @@ def test_half_a_character_fails_alone(pipeline):
 
 
 def test_a_deletion_takes_its_own_renditions_and_no_others(pictures):
-    """Also where the one is named like the other's folder, or like what a browser makes of it."""
+    """This holds for names that look like folders of other uploads."""
     pipeline: Pipeline = pictures.pipeline
     bucket = pipeline.outputs["ThumbnailsBucketName"]
     deleted = CHANGED - NOT_IN_MOTO

@@ -1,4 +1,4 @@
-"""What pages of other origins may do and read: as S3 and API Gateway decide it."""
+"""emulator/cors.py: CORS as S3 and API Gateway implement it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from botocore.config import Config
 
 from image_pipeline.api import apikeys
 from local.emulator.clients import DUMMY_KEY
-from local.emulator.cors import BucketCors, Rule, with_api_headers, matches
+from local.emulator.cors import BucketCors, Rule, matches, with_api_headers
 from local.emulator.http_api import HttpApi, Route
 from local.emulator.workers import Result
 from local.pipeline import Pipeline
@@ -30,7 +30,7 @@ READS = Rule(("*",), ("GET",))
 
 
 class Answer(NamedTuple):
-    """What a page's browser gets."""
+    """The answer that a browser receives."""
 
     status: int
     headers: Any
@@ -50,7 +50,7 @@ def ask(url: str, method: str = "GET", headers: dict[str, str] | None = None, bo
 
 
 def call(rules: list[Rule], method: str, headers: dict[str, str], inner: Any = ()) -> tuple[str, dict[str, str]]:
-    """Ask a bucket that has these rules; what is behind answers with the headers `inner`."""
+    """Send a request to a bucket with these rules; the application behind answers with the headers `inner`."""
     environ = {"REQUEST_METHOD": method, "PATH_INFO": "/bucket/a", "HTTP_HOST": "127.0.0.1:1"}
     environ |= {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()}
     started: list[Any] = []
@@ -83,12 +83,12 @@ def call(rules: list[Rule], method: str, headers: dict[str, str], inner: Any = (
     ],
 )
 def test_a_star_stands_for_any_characters(pattern, text, matching):
-    """And nothing else stands for anything."""
+    """No other character is a wildcard."""
     assert matches(pattern, text) is matching
 
 
 def test_a_bucket_answers_a_preflight_by_its_first_rule_that_fits():
-    """With what was asked for, for as long as it may be remembered."""
+    """The answer has the requested headers and the maximum age."""
     asked = {
         "Origin": "https://de.shop.example",
         "Access-Control-Request-Method": "PUT",
@@ -109,7 +109,7 @@ def test_a_bucket_answers_a_preflight_by_its_first_rule_that_fits():
     [("https://evil.example", "PUT", ""), (PAGE, "DELETE", ""), (PAGE, "PUT", "content-type, authorization")],
 )
 def test_a_bucket_refuses_a_preflight_that_no_rule_fits(origin, method, names):
-    """Origin, method and every header must fit the same rule."""
+    """One rule must allow the origin, the method and every header."""
     asked = {"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": names}
     status, headers = call([READS, UPLOADS], "OPTIONS", asked)
     assert status == "403 Forbidden"
@@ -118,14 +118,14 @@ def test_a_bucket_refuses_a_preflight_that_no_rule_fits(origin, method, names):
 
 @pytest.mark.parametrize("missing", ["Origin", "Access-Control-Request-Method"])
 def test_a_preflight_without_its_headers_is_a_bad_request(missing):
-    """S3 says which."""
+    """The error of S3 names the missing header."""
     asked = {"Origin": PAGE, "Access-Control-Request-Method": "PUT"}
     del asked[missing]
     assert call([UPLOADS], "OPTIONS", asked)[0] == "400 Bad Request"
 
 
 def test_answers_of_a_bucket_carry_its_rule_and_nothing_of_others():
-    """A page may read what its origin and method allow; the headers of what is behind are not believed."""
+    """CORS headers of the application behind are removed."""
     inner = [("ETag", "e"), ("Access-Control-Allow-Origin", "https://evil.example")]
     _, allowed = call([UPLOADS], "PUT", {"Origin": PAGE}, inner)
     assert (allowed["Access-Control-Allow-Origin"], allowed["Access-Control-Expose-Headers"]) == (PAGE, "etag")
@@ -139,7 +139,7 @@ def test_answers_of_a_bucket_carry_its_rule_and_nothing_of_others():
 
 
 def test_the_api_replaces_the_headers_of_a_function():
-    """API Gateway ignores what an integration says of CORS."""
+    """API Gateway ignores CORS headers of an integration."""
     rule = Rule((PAGE,), ("GET", "POST"), ("x-api-key",), ("etag", "location"), 60)
     for origin, allowed in ((PAGE, PAGE), ("https://evil.example", None), (None, None)):
         environ = {"REQUEST_METHOD": "GET"} | ({"HTTP_ORIGIN": origin} if origin else {})
@@ -153,7 +153,7 @@ def test_the_api_replaces_the_headers_of_a_function():
 
 
 def test_the_api_answers_preflights_that_no_route_takes():
-    """API Gateway does so for every path; with a route, its function is asked."""
+    """API Gateway answers them for every path; with a matching route, it invokes the function."""
     asked: list[str] = []
 
     def invoke(function: str, _: bytes) -> Result:
@@ -186,7 +186,7 @@ def key(open_to_pages: Pipeline) -> str:
 
 @pytest.mark.parametrize("origin", [PAGE, OTHER_PAGE])
 def test_a_page_of_an_allowed_origin_uploads_and_follows(open_to_pages, key, origin):
-    """Every request that a browser makes for it: preflights, the signed form, and the status."""
+    """All requests of a browser succeed: preflights, the signed form, and the status."""
     page, api = {"Origin": origin, **FETCHED}, open_to_pages.api_url
     preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,x-api-key"}
     allowed = ask(f"{api}/images/presigned", "OPTIONS", page | preflight)
@@ -208,7 +208,7 @@ def test_a_page_of_an_allowed_origin_uploads_and_follows(open_to_pages, key, ori
 
 
 def test_a_page_of_an_allowed_origin_puts_to_a_signed_url(open_to_pages, key):
-    """S3 answers the preflight, and the page may read the version that it has made."""
+    """S3 answers the preflight, and the page can read the version id."""
     page, api = {"Origin": PAGE, **FETCHED}, open_to_pages.api_url
     wish = {"name": "put.jpg", "contentType": "image/jpeg", "sizeBytes": len(PICTURE), "method": "PUT"}
     headers = page | {"x-api-key": key, "Content-Type": "application/json"}
@@ -223,7 +223,7 @@ def test_a_page_of_an_allowed_origin_puts_to_a_signed_url(open_to_pages, key):
 
 
 def test_a_page_reads_errors_too(open_to_pages):
-    """Or it could not tell its user what is wrong."""
+    """A page can show the error to its user."""
     for method, path, status in (("GET", "/nothing", 404), ("POST", "/images", 401), ("PUT", "/images", 405)):
         answer = ask(f"{open_to_pages.api_url}{path}", method, {"Origin": PAGE, **FETCHED})
         assert (answer.status, answer.headers["access-control-allow-origin"]) == (status, PAGE)
@@ -234,7 +234,7 @@ def test_a_page_reads_errors_too(open_to_pages):
 
 
 def test_the_apis_own_page_may_ask_both_ports(open_to_pages):
-    """It is served here, under whichever name of loopback the user has typed."""
+    """A page that the local API serves may use both ports, by any name of loopback."""
     port = urlsplit(open_to_pages.api_url).port
     for name, site in itertools.product(
         ("127.0.0.1", "localhost", "[::1]"), ("same-site", "cross-site", "same-origin")
@@ -247,7 +247,7 @@ def test_the_apis_own_page_may_ask_both_ports(open_to_pages):
 @pytest.mark.parametrize("referer", [PAGE + "/", PAGE + "/a/b?c", OTHER_PAGE + "/"])
 @pytest.mark.parametrize("target", ["image", "document"])
 def test_pictures_and_links_of_an_allowed_page_are_answered(open_to_pages, referer, target):
-    """They carry no Origin; the browser names the page in Referer."""
+    """Their requests have no Origin; the Referer names the page."""
     mode = {"image": "no-cors", "document": "navigate"}[target]
     given = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": target, "Referer": referer}
     open_to_pages.upload("elsewhere/picture.jpg", PICTURE)
@@ -259,14 +259,14 @@ def test_pictures_and_links_of_an_allowed_page_are_answered(open_to_pages, refer
 
 @pytest.mark.parametrize("given", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin"}], ids=str)
 def test_addresses_that_a_user_types_are_answered(open_to_pages, given):
-    """And so are the requests of programs, which say nothing of pages."""
+    """Requests of programs, without any header about pages, are answered, too."""
     assert ask(f"{open_to_pages.api_url}/images/uploads/x.jpg/status", "GET", given).status == 404
     assert ask(open_to_pages.aws_url, "GET", given).status == 200
 
 
 @pytest.mark.parametrize("style", ["path", "virtual"])
 def test_the_sdk_finds_buckets_in_path_and_host(open_to_pages, style, monkeypatch):
-    """Where a client puts the bucket into the host, it is the bucket that is judged."""
+    """If the host contains the bucket, that bucket is checked."""
     resolve = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda _, *rest, **more: resolve("127.0.0.1", *rest, **more))
     s3 = boto3.client(

@@ -1,4 +1,4 @@
-"""Executions end when they are told to, and EventBridge hears of every change."""
+"""moto_seams/executions.py: executions stop at once, and EventBridge receives every change of status."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ AFTER = {"Type": "Pass", "End": True}
 
 @pytest.fixture
 def start(pipeline) -> Iterator[Callable[..., str]]:
-    """Makes a state machine of some states and starts it; gives the execution's ARN."""
+    """A function that creates and starts a state machine, and returns the ARN of the execution."""
     states, made = pipeline.client("stepfunctions"), []
 
     def start_machine(definition: dict[str, Any], **parameters: Any) -> str:
@@ -77,7 +77,7 @@ def start(pipeline) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def held(pipeline) -> Iterator[Callable[[Callable[[], Any]], Any]]:
-    """Replaces ValidateImage: every call notes itself, waits for the test, then does what it is told."""
+    """Replaces ValidateImage: each call is recorded and waits for the test."""
     let_go, calls = threading.Event(), []
 
     def hold(then: Callable[[], Any]) -> Any:
@@ -104,7 +104,7 @@ def kinds(pipeline: Any, arn: str) -> list[str]:
 
 
 def test_a_success_is_announced_as_documented(pipeline, listen, start):
-    """RUNNING, then SUCCEEDED: names and types of AWS's event, and the values of this execution."""
+    """The events RUNNING and SUCCEEDED have the names, types and values of AWS."""
     heard = listen(STATUSES)
     definition = {"StartAt": "Only", "States": {"Only": {"Type": "Pass", "Output": {"b": "ü"}, "End": True}}}
     arn = start(definition, name="one", input='{"a": "ü"}')
@@ -130,7 +130,7 @@ def test_a_success_is_announced_as_documented(pipeline, listen, start):
 
 
 def test_a_failure_is_announced_with_its_error(listen, start):
-    """Error and cause of the Fail state; there is no output."""
+    """The event has error and cause of the Fail state, and no output."""
     heard = listen({**STATUSES, "detail": {"status": ["FAILED"]}})
     start({"StartAt": "End", "States": {"End": {"Type": "Fail", "Error": "OddError", "Cause": "It is odd."}}})
     (event,) = heard(1)
@@ -140,7 +140,7 @@ def test_a_failure_is_announced_with_its_error(listen, start):
 
 
 def test_what_is_too_large_for_an_event_is_left_out(listen, start):
-    """The input goes first, the output only when it is too large by itself; the details say so."""
+    """The input is omitted first, the output only if it is too large by itself."""
     heard = listen({**STATUSES, "detail": {"status": ["SUCCEEDED"]}})
     text = "x" * 130_000
     definition = {"StartAt": "Only", "States": {"Only": {"Type": "Pass", "Output": text, "End": True}}}
@@ -152,7 +152,7 @@ def test_what_is_too_large_for_an_event_is_left_out(listen, start):
 
 @pytest.mark.parametrize("then", [dict, lambda: 1 / 0], ids=["returns", "fails"])
 def test_what_is_stopped_does_nothing_more(pipeline, listen, start, held, then):
-    """ABORTED at once, with the reason given; however its task ends, nothing is tried again and no state entered."""
+    """It is ABORTED at once with the given reason; no retry and no further state follow."""
     heard = listen({**STATUSES, "detail": {"status": ["ABORTED"]}})
     calls, let_go = held(then)
     definition = {"StartAt": "Work", "States": {"Work": WORK, "After": {**CALL, "End": True}}}
@@ -176,7 +176,7 @@ def test_what_is_stopped_does_nothing_more(pipeline, listen, start, held, then):
 
 
 def test_an_execution_stopped_while_it_waits_is_over(pipeline, start):
-    """Also between two states, and without a reason."""
+    """This holds between two states and without a reason."""
     arn = start(
         {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "Next": "After"}, "After": AFTER}}
     )
@@ -188,7 +188,7 @@ def test_an_execution_stopped_while_it_waits_is_over(pipeline, start):
 
 
 def test_what_has_ended_cannot_be_stopped(pipeline, listen, start):
-    """Its outcome stays, and nothing is announced."""
+    """The status stays, and no event is published."""
     heard = listen({**STATUSES, "detail": {"status": ["SUCCEEDED", "ABORTED"]}})
     arn = start({"StartAt": "After", "States": {"After": AFTER}})
     heard(1)
@@ -198,7 +198,7 @@ def test_what_has_ended_cannot_be_stopped(pipeline, listen, start):
 
 
 def test_an_execution_that_takes_too_long_times_out(pipeline, listen, start, held):
-    """TIMED_OUT by the definition's TimeoutSeconds, while its task is still running."""
+    """It is TIMED_OUT after TimeoutSeconds, even while its task runs."""
     heard = listen({**STATUSES, "detail": {"status": ["TIMED_OUT"]}})
     held(dict)
     arn = start({"StartAt": "Work", "TimeoutSeconds": 1, "States": {"Work": WORK, "After": AFTER}})
@@ -210,7 +210,7 @@ def test_an_execution_that_takes_too_long_times_out(pipeline, listen, start, hel
 
 
 def test_an_execution_without_a_name_gets_one(start):
-    """As from AWS: its own each time."""
+    """Each gets a unique name, as on AWS."""
     definition = {"StartAt": "After", "States": {"After": AFTER}}
     first, second = (start(definition).rpartition(":")[2] for _ in range(2))
     assert first != second

@@ -1,4 +1,4 @@
-"""From a change of a table to a function: filters, batches, retries, and what becomes of what is given up."""
+"""emulator/streams.py: filters, batches, retries and dead letters of changes of tables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def failing(*positions: int) -> Result:
 
 
 class Stream:
-    """A stream of AWS with so many changes, and a queue."""
+    """A stream with a number of changes, and a queue."""
 
     endpoint_url = "http://aws"
 
@@ -68,7 +68,7 @@ class Stream:
 
 @pytest.fixture
 def serve() -> Iterator[Any]:
-    """Runs a mapping over a stream until all is through; gives the batches, by position, and the letters."""
+    """A function that runs a mapping until all changes are processed, and returns batches and dead letters."""
     running: list[Streams] = []
 
     def until_drained(
@@ -97,12 +97,12 @@ def serve() -> Iterator[Any]:
 
 
 def test_changes_come_in_order_and_in_batches(serve):
-    """No batch is larger than the mapping says; nothing comes twice."""
+    """No batch exceeds the size of the mapping, and no change is repeated."""
     assert serve(lambda _: DONE, 5, batch_size=2) == ([[1, 2], [3, 4], [5]], [])
 
 
 def test_only_what_a_filter_lets_through_invokes(serve):
-    """Any of the patterns is enough."""
+    """A change must match one of the patterns."""
     odd = '{"dynamodb": {"NewImage": {"parity": {"S": ["odd"]}}}}'
     fourth = '{"dynamodb": {"SequenceNumber": ["4"]}}'
     assert serve(lambda _: DONE, patterns=(odd, fourth))[0] == [[1, 3, 4]]
@@ -110,36 +110,36 @@ def test_only_what_a_filter_lets_through_invokes(serve):
 
 
 def test_what_is_reported_comes_again_from_the_first_on(serve):
-    """In its order, with all that follows."""
+    """All changes from the first failure on are retried in order."""
     answers = iter([failing(4, 3), failing(3), DONE])
     assert serve(lambda _: next(answers)) == ([[1, 2, 3, 4], [3, 4], [3, 4]], [])
 
 
 def test_retries_count_anew_after_progress(serve):
-    """What is left is a batch of its own."""
+    """The remaining changes form a new batch."""
     answers = iter([failing(1), failing(2), DONE])
     assert serve(lambda _: next(answers), most_retries=1) == ([[1, 2, 3, 4], [1, 2, 3, 4], [2, 3, 4]], [])
 
 
 def test_reports_count_only_where_the_mapping_says(serve):
-    """Without FunctionResponseTypes Lambda does not look at the answer."""
+    """Without FunctionResponseTypes, Lambda ignores the response."""
     assert serve(lambda _: failing(1), reports_failures=False)[0] == [[1, 2, 3, 4]]
 
 
 @pytest.mark.parametrize("answer", ["null", "{}", '{"batchItemFailures": null}'])
 def test_an_answer_that_says_nothing_is_success(serve, answer):
-    """As Lambda takes it."""
+    """Lambda interprets it so."""
     assert serve(lambda _: Result(answer))[0] == [[1, 2, 3, 4]]
 
 
 def test_a_report_of_something_else_fails_the_batch(serve):
-    """As Lambda takes it."""
+    """Lambda interprets it so."""
     answers = iter([failing(9), DONE])
     assert serve(lambda _: next(answers))[0] == [[1, 2, 3, 4]] * 2
 
 
 def test_a_broken_change_is_found_by_halves_and_given_up(serve):
-    """It alone, after its retries; the letter has its place, and what follows gets through."""
+    """Only that change ends as a dead letter with its position; the others are processed."""
     batches, letters = serve(lambda batch: BROKEN if 3 in batch else DONE, bisects=True, most_retries=2)
     assert batches == [[1, 2, 3, 4], [1, 2], [3, 4], [3], [3], [3], [4]]
     (letter,) = letters
@@ -151,7 +151,7 @@ def test_a_broken_change_is_found_by_halves_and_given_up(serve):
 
 
 def test_what_is_too_old_is_not_tried_again(serve):
-    """However many retries there are."""
+    """Remaining retries do not matter."""
     batches, letters = serve(lambda _: failing(1), age=61, oldest_seconds=60)
     assert batches == [[1, 2, 3, 4]]
     assert [letter["requestContext"]["condition"] for letter in letters] == ["RecordAgeExceeded"]
@@ -166,7 +166,7 @@ def test_what_is_too_old_is_not_tried_again(serve):
     ],
 )
 def test_a_mapping_that_wants_more_than_is_known_stops_the_deployment(changes, words):
-    """What would work otherwise than on AWS must not seem to work."""
+    """An unsupported property must not be ignored."""
     given = {"EventSourceArn": ARN, "FunctionName": "f", "StartingPosition": "TRIM_HORIZON", **changes}
     resources = {"M": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": given}}
     with pytest.raises(TemplateError, match=words):
@@ -174,7 +174,7 @@ def test_a_mapping_that_wants_more_than_is_known_stops_the_deployment(changes, w
 
 
 def test_a_new_item_is_told_of_once_and_whole(pipeline):
-    """moto tells of it twice where an update makes it, first with nothing but its key."""
+    """moto reports an item that an update creates twice, first with its key alone."""
     key, told = "uploads/streams/whole.jpg", []
 
     def listen(event: Any) -> Any:
