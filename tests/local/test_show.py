@@ -1,4 +1,4 @@
-"""local.show: what people read while pictures go through."""
+"""local/show.py: the text output of `make run`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 @pytest.mark.parametrize("expected", [True, False])
 def test_many_pictures_get_one_line_each(capsys, expected):
-    """With the reason of a failure, and a sum at the end; whether they were announced or not."""
+    """A line has the reason of a failure, and the end has a summary."""
     words = TextDisplay()
     outcomes = [outcome(number, "FAILED" if number == 7 else "COMPLETED") for number in range(100)]
     if expected:
@@ -47,7 +47,7 @@ def test_many_pictures_get_one_line_each(capsys, expected):
 
 
 def test_a_few_pictures_are_told_in_full(capsys):
-    """Each state, and everything about the outcome."""
+    """Each state and all details of the outcome are printed."""
     words = TextDisplay()
     words.expect(2)
     outcomes = [outcome(1), outcome(2, "FAILED")]
@@ -61,7 +61,7 @@ def test_a_few_pictures_are_told_in_full(capsys):
 
 
 def test_one_picture_after_many_is_told_in_full_again(capsys):
-    """Each picture of a crowd has its line, until the crowd is gone."""
+    """Paragraphs return after all images of a burst have ended."""
     words = TextDisplay()
     crowd = [outcome(number) for number in range(20)]
     for each in crowd:

@@ -1,4 +1,4 @@
-"""The workflow at work: every state, every catch, every kind of error."""
+"""The main workflow: every state, every catch, every kind of error."""
 
 import pytest
 
@@ -29,7 +29,7 @@ SOUND = {
 
 
 def failing(step, error, times, calls):
-    """Stands for a step: fails so many times, then does what the step would."""
+    """Return a step that fails a number of times and then succeeds."""
 
     def function(event):
         calls.append(event)
@@ -41,12 +41,12 @@ def failing(step, error, times, calls):
 
 
 def named(name, text="It broke."):
-    """An exception as Lambda would report it."""
+    """Return an exception with this name, as Lambda reports it."""
     return type(name, (Exception,), {})(text)
 
 
 def steps_told(record):
-    """The steps whose durations are in a record, each a possible one."""
+    """Return the steps whose durations are in a record, and check the durations."""
     told = record["execution"]["milliseconds"]
     assert all(0 <= milliseconds < 60_000 for milliseconds in told.values())
     return set(told)
@@ -57,7 +57,7 @@ def rejection(error=errors.CorruptImageError):
 
 
 def test_a_photo_takes_the_main_path(outcome, key):
-    """Claim, validate, process, store, notify: nothing more, and one notification."""
+    """It claims, validates, processes, stores and notifies, with one notification."""
     seen = outcome(key, PHOTO)
     assert seen.states == ["ClaimUpload", *STEPS, "NotifySuccess"]
     assert seen.execution.status == "SUCCEEDED"
@@ -67,7 +67,7 @@ def test_a_photo_takes_the_main_path(outcome, key):
 
 
 def test_the_record_exists_while_the_picture_is_processed(pipeline, outcome, key):
-    """PROCESSING from the first second, with all that is known of the upload."""
+    """It is PROCESSING and has the data of the upload."""
     seen = []
 
     def validate(event):
@@ -83,7 +83,7 @@ def test_the_record_exists_while_the_picture_is_processed(pipeline, outcome, key
 
 @pytest.mark.parametrize("error", errors.RejectedError.__subclasses__(), ids=lambda each: each.__name__)
 def test_a_rejection_is_not_tried_again_and_says_why(pipeline, outcome, key, error):
-    """FAILED with code, message, hint and step; the same words in the notification; the file is named."""
+    """Record and notification have code, message, hint and step, and the notification names the file."""
     calls = []
     pipeline.replace("ValidateImageFunction", failing("ValidateImage", rejection(error), -1, calls))
     seen = outcome(key, PHOTO)
@@ -105,7 +105,7 @@ def test_a_rejection_is_not_tried_again_and_says_why(pipeline, outcome, key, err
 
 @pytest.mark.parametrize("step", ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "StoreResults"])
 def test_a_failed_record_tells_how_long_the_steps_took(pipeline, outcome, key, step):
-    """Who looks for the reason sees how far it came, and what took its time: the step that failed, too."""
+    """This includes the failed step."""
     for name, sound in SOUND.items():
         pipeline.replace(f"{name}Function", sound)
     if step == "ClaimUpload":
@@ -123,7 +123,7 @@ def test_a_failed_record_tells_how_long_the_steps_took(pipeline, outcome, key, s
 
 @pytest.mark.parametrize("step", ["GenerateThumbnails", "StoreResults"])
 def test_any_step_that_rejects_ends_in_a_failure_that_names_it(pipeline, outcome, key, step):
-    """Whichever step it was, record and notification say so."""
+    """Record and notification name the step."""
     calls = []
     pipeline.replace(f"{step}Function", failing(step, rejection(), -1, calls))
     seen = outcome(key, PHOTO)
@@ -146,7 +146,7 @@ def test_any_step_that_rejects_ends_in_a_failure_that_names_it(pipeline, outcome
     ],
 )
 def test_what_passes_by_itself_is_tried_again(pipeline, outcome, key, step, name, failures):
-    """Throttling and AWS's faults are waited out, a crash is tried once more; the picture completes."""
+    """Throttling, AWS errors and a crash are retried, and the image completes."""
     calls = []
     pipeline.replace("ExtractMetadataFunction", SOUND["ExtractMetadata"])
     pipeline.replace(f"{step}Function", failing(step, named(name), failures, calls))
@@ -162,7 +162,7 @@ def test_what_passes_by_itself_is_tried_again(pipeline, outcome, key, step, name
     [("StorageUnavailableError", 41), ("Lambda.ServiceException", 7), ("Runtime.ExitError", 2), ("KeyError", 1)],
 )
 def test_what_lasts_ends_in_a_failure_that_blames_nobody_wrongly(pipeline, outcome, key, step, name, calls_expected):
-    """After its retries each error is FAILED under its own name, and a bug is not retried at all."""
+    """After its retries, each error is FAILED under its own name; a bug is not retried."""
     calls = []
     pipeline.replace(f"{step}Function", failing(step, named(name), -1, calls))
     seen = outcome(key, PHOTO)
@@ -175,7 +175,7 @@ def test_what_lasts_ends_in_a_failure_that_blames_nobody_wrongly(pipeline, outco
 
 @pytest.mark.parametrize(("error", "calls_expected"), [("LabelsUnavailableError", 1), ("LabelsDelayedError", 9)])
 def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, key, error, calls_expected):
-    """Renditions and own metadata are there; the record and the notification tell what is missing and why."""
+    """Renditions and metadata exist; record and notification name the missing labels and the reason."""
     calls = []
     refusal = getattr(errors, error)('Rekognition refused the picture: "X".', "Check the region.")
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", refusal, -1, calls))
@@ -209,7 +209,7 @@ def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, ke
     ],
 )
 def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, key, name, text, told):
-    """The renditions are finished and true; the warning is public, so it holds no words but ours."""
+    """The renditions are complete; the public warning has no internal details."""
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", named(name, text), -1, []))
     seen = outcome(key, PHOTO)
     assert seen.record["status"] == "PARTIAL"
@@ -223,7 +223,7 @@ def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, k
 
 @pytest.mark.parametrize("step", ["GenerateThumbnails", "ExtractMetadata"])
 def test_an_answer_that_step_functions_does_not_take_is_a_failure_that_is_told(pipeline, key, step):
-    """Nothing in the execution catches it; record and notification tell, and no picture is PROCESSING for ever."""
+    """The execution cannot catch it; the record is settled, and a notification is sent."""
     pipeline.replace(f"{step}Function", lambda event: {**SOUND[step](event), "warnings": ["x" * 1000] * 300})
     version = pipeline.upload(key, PHOTO)
     pipeline.wait_for(key, version)
@@ -238,7 +238,7 @@ def test_an_answer_that_step_functions_does_not_take_is_a_failure_that_is_told(p
 
 
 def test_a_failure_over_an_older_picture_shows_nothing_of_it(pipeline, outcome, key):
-    """The claim that would have cleaned the record was refused; the failure cleans it instead."""
+    """The claim failed, so the failure path removes the old image from the record."""
     outcome(key, PHOTO)
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=1, containing=key)
     seen = outcome(key, b"words")
@@ -250,7 +250,7 @@ def test_a_failure_over_an_older_picture_shows_nothing_of_it(pipeline, outcome, 
 
 
 def test_faults_of_dynamodb_and_sns_are_tried_again(pipeline, outcome, key):
-    """A fault of AWS's own costs seconds, never the outcome or the notification."""
+    """An AWS error delays the outcome or the notification, but loses neither."""
     pipeline.fault("dynamodb", "UpdateItem", "InternalServerError", times=2, containing=key)
     pipeline.fault("sns", "Publish", "InternalError", times=2)
     seen = outcome(key, PHOTO)
@@ -259,7 +259,7 @@ def test_faults_of_dynamodb_and_sns_are_tried_again(pipeline, outcome, key):
 
 
 def test_a_superseded_result_ends_quietly(pipeline, outcome, key):
-    """The newer upload speaks for the key; this one changes nothing and notifies nobody."""
+    """The newer upload owns the key; this execution changes and notifies nothing."""
     pipeline.replace("StoreResultsFunction", failing("", errors.SupersededError("Newer.", "Nothing."), -1, []))
     seen = outcome(key, PHOTO)
     assert seen.states[-1] == "Superseded"
@@ -269,7 +269,7 @@ def test_a_superseded_result_ends_quietly(pipeline, outcome, key):
 
 @pytest.mark.parametrize("sequencer", [None, "00", "0018"])
 def test_a_duplicate_or_older_event_changes_nothing(pipeline, outcome, key, sequencer):
-    """At least once and in any order is what S3 promises."""
+    """S3 delivers events at least once and in any order."""
     first = outcome(key, PHOTO)
     changes = {"sequencer": sequencer} if sequencer else {}
     again = start_again(pipeline, first.execution, **changes)
@@ -279,7 +279,7 @@ def test_a_duplicate_or_older_event_changes_nothing(pipeline, outcome, key, sequ
 
 
 def test_a_newer_event_with_a_shorter_sequencer_wins(pipeline, outcome, key):
-    """Sequencers are compared as S3 says: the shorter one padded with zeros on the right."""
+    """The shorter sequencer is padded with zeros on the right, as S3 documents."""
     first = outcome(key, PHOTO)
     newer = start_again(pipeline, first.execution, sequencer="F1")
     assert "ValidateImage" in pipeline.states_entered(newer)
@@ -287,7 +287,7 @@ def test_a_newer_event_with_a_shorter_sequencer_wins(pipeline, outcome, key):
 
 
 def test_a_failure_that_comes_late_does_not_touch_the_newer_record(pipeline, outcome, key):
-    """The old execution fails after the new one has claimed: nothing is written, nobody is told."""
+    """The old execution writes and notifies nothing."""
     newest = {}
 
     def validate(event):
@@ -306,7 +306,7 @@ def test_a_failure_that_comes_late_does_not_touch_the_newer_record(pipeline, out
 
 
 def test_whoever_lost_its_claim_leaves_what_is_shown_as_the_newest(pipeline, outcome, key):
-    """It wrote the same bytes under the same names; what the record points at would expire as an old version."""
+    """It wrote the same keys; otherwise the renditions of the record would expire as old versions."""
     again = []
 
     def validate(event):
@@ -329,7 +329,7 @@ def test_whoever_lost_its_claim_leaves_what_is_shown_as_the_newest(pipeline, out
 
 
 def test_an_overwrite_starts_with_a_clean_record(pipeline, outcome, key):
-    """Nothing of the old picture is told of the new one."""
+    """It has no data of the previous image."""
     outcome(key, PHOTO)
     failed = outcome(key, b"words")
     assert failed.record["status"] == "FAILED"
@@ -341,13 +341,13 @@ def test_an_overwrite_starts_with_a_clean_record(pipeline, outcome, key):
 
 
 def test_a_claim_that_is_throttled_is_tried_again(pipeline, outcome, key):
-    """The table may be busy; the picture waits."""
+    """The image is processed later."""
     pipeline.fault("dynamodb", "UpdateItem", "ThrottlingException", times=3, containing=key)
     assert outcome(key, PHOTO).record["status"] == "COMPLETED"
 
 
 def test_a_claim_that_is_denied_is_a_failure_with_a_notification(pipeline, outcome, key):
-    """Even when no record can be written, somebody is told which file it was."""
+    """The notification names the file although no record can be written."""
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=-1, containing=key)
     seen = outcome(key, PHOTO)
     failure = ["RecordFailure", "NotifyFailure", "CleanRenditions", "IsSuperseded", "ImageFailed"]
@@ -358,7 +358,7 @@ def test_a_claim_that_is_denied_is_a_failure_with_a_notification(pipeline, outco
 
 
 def test_a_notification_that_cannot_be_sent_changes_no_success(pipeline, outcome, key):
-    """The record is the truth; the mail is a courtesy."""
+    """The record is not affected."""
     pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)
     seen = outcome(key, PHOTO)
     assert seen.execution.status == "SUCCEEDED"
@@ -367,7 +367,7 @@ def test_a_notification_that_cannot_be_sent_changes_no_success(pipeline, outcome
 
 
 def test_a_notification_that_cannot_be_sent_changes_no_failure(pipeline, outcome, key):
-    """The execution still fails under the picture's error, not under SNS's."""
+    """The execution fails with the error of the image, not with that of SNS."""
     pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)
     seen = outcome(key, b"words")
     assert seen.execution.error == "UnsupportedFormatError"
@@ -388,7 +388,7 @@ def test_a_notification_that_cannot_be_sent_changes_no_failure(pipeline, outcome
     ids=["empty", "no hint", "quotes", "lines", "emoji", "long", "braces"],
 )
 def test_any_text_of_an_error_reaches_the_record(pipeline, outcome, key, text):
-    """The failure path must not fail over the words of the failure."""
+    """The failure path must not fail because of the message of an error."""
     pipeline.replace("ValidateImageFunction", failing("ValidateImage", named("OddError", text), -1, []))
     seen = outcome(key, PHOTO)
     assert seen.record["error"]["code"] == "OddError"
@@ -411,7 +411,7 @@ HOSTILE_NAMES = {
 @pytest.mark.parametrize("name", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES.keys())
 @pytest.mark.parametrize("result", ["Image processed", "Image failed"])
 def test_subjects_obey_sns_for_any_key(pipeline, name, result):
-    """ASCII, one line, below 100 characters, or SNS refuses the notification."""
+    """SNS requires one line of ASCII, shorter than 100 characters."""
     for step, sound in SOUND.items():
         pipeline.replace(f"{step}Function", sound)
     if result == "Image failed":
@@ -430,7 +430,7 @@ def test_subjects_obey_sns_for_any_key(pipeline, name, result):
 
 
 def test_an_outcome_whose_answer_is_lost_for_good_stays_and_is_told(pipeline, key, outcome):
-    """StoreResults wrote it, and every answer was lost: the record is asked before a failure is told."""
+    """StoreResults wrote the record; the workflow reads it before it reports a failure."""
     pipeline.fault(
         "lambda", "Invoke", "BrokenError", -1, status=200, containing=[key, "StoreResultsFunction"], effective=True
     )
@@ -442,7 +442,7 @@ def test_an_outcome_whose_answer_is_lost_for_good_stays_and_is_told(pipeline, ke
 
 
 def test_a_run_that_fails_does_not_take_back_what_another_run_of_it_has_done(pipeline, key):
-    """An Express execution may run twice under one name: the outcome that was written stays, and is told once."""
+    """An Express execution may run twice; the written outcome stays and is notified once."""
     event = uploaded(pipeline, key)
 
     def fail_after_the_other_run(step):
