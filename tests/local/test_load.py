@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bench import load
+from bench.load import __main__ as load
 from bench.load import report as load_report
 from bench.load.check import Fault, Seen, Sent, check
 from bench.load.mix import Upload, uploads

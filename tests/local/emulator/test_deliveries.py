@@ -174,7 +174,7 @@ def test_a_rule_that_the_queue_does_not_let_in_loses_its_events(stack):
     log = stack.run_dir / "logs" / "server.log"
     stack.restrict("QuickNotLetInRole", [])
     stack.upload("lost/x", b"x")
-    stack.wait_until(lambda: "does not let the rule send it" in log.read_text(), "the log to say so")
+    stack.wait_until(lambda: "An event was dropped" in log.read_text(), "the event to be dropped")
     assert stack.take_messages(stack.outputs["LettersUrl"]) == []
 
 
