@@ -55,7 +55,7 @@ def key(table: Any) -> str:
 
 def visible(pipeline: Pipeline, key: str) -> bool:
     listed = pipeline.client("s3").list_objects_v2(Bucket=pipeline.uploads_bucket, Prefix=key)
-    return key in [each["Key"] for each in listed.get("Contents", [])]
+    return key in [entry["Key"] for entry in listed.get("Contents", [])]
 
 
 def test_with_a_key_an_upload_is_deleted_to_its_renditions(pipeline, folder, ask, key):
@@ -99,7 +99,11 @@ def test_of_many_reprocess_requests_one_is_served(pipeline, folder, ask, key):
         if answer.status == 429:
             assert answer.headers["content-type"] == "application/problem+json"
             assert 1 <= int(answer.headers["retry-after"]) <= 10
-    started = [each for each in pipeline.executions() if each.key == image_key and each.name.startswith("reprocess_")]
+    started = [
+        execution
+        for execution in pipeline.executions()
+        if execution.key == image_key and execution.name.startswith("reprocess_")
+    ]
     assert len(started) == 1
 
 

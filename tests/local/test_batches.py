@@ -67,7 +67,7 @@ def test_a_hundred_messages_drain_without_a_loss(quiet, folder):
     send(quiet, *({"bucket": quiet.uploads_bucket, "key": key} for key in keys))
     drained(quiet, 180)
     assert {(quiet.record(key) or {}).get("status") for key in keys} == {"COMPLETED"}
-    started = [each.key for each in quiet.executions() if each.key in keys]
+    started = [execution.key for execution in quiet.executions() if execution.key in keys]
     assert sorted(started) == sorted(keys)
     assert waiting(quiet, "BatchDeadLetterQueueUrl") == 0
 
@@ -93,7 +93,7 @@ def test_an_empty_object_that_a_message_names_is_rejected_and_a_folder_marker_ig
     drained(quiet)
     assert quiet.record(keys[0])["error"]["code"] == "EmptyUploadError"
     assert quiet.record(keys[1]) is None
-    assert not [each for each in quiet.executions("WaitForContentStateMachine") if each.key in keys]
+    assert not [execution for execution in quiet.executions("WaitForContentStateMachine") if execution.key in keys]
 
 
 def test_what_is_known_is_processed_again_only_on_purpose(quiet, folder):
@@ -104,7 +104,7 @@ def test_what_is_known_is_processed_again_only_on_purpose(quiet, folder):
     for more, expected in (({}, 1), ({}, 1), ({"reprocess": True}, 2)):
         send(quiet, {**message, **more})
         drained(quiet)
-        assert len([each for each in quiet.executions() if each.key == key]) == expected
+        assert len([execution for execution in quiet.executions() if execution.key == key]) == expected
     assert quiet.record(key)["status"] == "COMPLETED"
 
 
@@ -143,7 +143,7 @@ def test_the_queue_is_the_back_pressure(quiet, folder):
 
     def validate(event: Any) -> Any:
         nonlocal most
-        running = [each for each in quiet.executions() if each.key in keys and each.running]
+        running = [execution for execution in quiet.executions() if execution.key in keys and execution.running]
         most = max(most, len(running))
         return {"source": event["upload"], "image": {}, "milliseconds": 1}
 

@@ -96,7 +96,7 @@ def test_demo_succeeds_and_says_everything_to_programs(start, tmp_path):
     assert said[0]["event"] == "ready"
     assert said[-1] == {"event": "verdict", "ok": True, "pictures": 6, "faults": []}
     outcomes = {each["key"]: each for each in said if each["event"] == "outcome"}
-    assert [each["status"] for each in outcomes.values()].count("COMPLETED") == 5
+    assert [outcome["status"] for outcome in outcomes.values()].count("COMPLETED") == 5
     assert outcomes["uploads/notes.jpg"]["record"]["error"]["code"] == "UnsupportedFormatError"
     for outcome in outcomes.values():
         assert len(outcome["notifications"]) == 1

@@ -33,8 +33,12 @@ def key(express):
 
 def of(pipeline, key):
     """Return the executions of a key and their notifications."""
-    told = [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
-    return [each for each in pipeline.executions() if each.key == key], told
+    told = [
+        notification
+        for notification in pipeline.notifications()
+        if notification["MessageAttributes"]["imageKey"]["Value"] == key
+    ]
+    return [execution for execution in pipeline.executions() if execution.key == key], told
 
 
 def watch(pipeline):
@@ -74,7 +78,9 @@ def test_an_upload_ends_as_ever(express, key, data, status):
     record = express.record(key) or {}
     assert execution.name == record["execution"]["id"]  # by which `make run` tells whose record it is
     assert f"#/express-executions/details/{execution.arn}?startDate=1" in notification["Message"]
-    assert not [each for each in express.executions("SettleImageStateMachine") if key in json.dumps(each.event)]
+    assert not [
+        execution for execution in express.executions("SettleImageStateMachine") if key in json.dumps(execution.event)
+    ]
 
 
 def run_named(pipeline, name, event):
@@ -84,7 +90,7 @@ def run_named(pipeline, name, event):
         stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"], name=name, input=json.dumps(event)
     )["executionArn"]
     pipeline.wait_until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", arn)
-    return next(each for each in pipeline.executions() if each.arn == arn)
+    return next(execution for execution in pipeline.executions() if execution.arn == arn)
 
 
 @pytest.mark.parametrize("kind", ["the same", "another", "a reprocess"])
@@ -130,7 +136,7 @@ def test_five_minutes_end_it_wherever_it_is(express, key):
     go_on = threading.Event()
     express.replace("ValidateImageFunction", lambda _: go_on.wait())
     express.client("s3").put_object(Bucket=express.uploads_bucket, Key=key, Body=PHOTO)
-    express.wait_until(lambda: any(each.key == key for each in express.executions()), "the execution")
+    express.wait_until(lambda: any(execution.key == key for execution in express.executions()), "the execution")
     (execution,), _ = of(express, key)
     express.wait_until(lambda: express.states_entered(execution)[-1] == "ValidateImage", "the second step")
     express.time_out(execution)
@@ -138,7 +144,9 @@ def test_five_minutes_end_it_wherever_it_is(express, key):
     (execution,), told = of(express, key)
     assert execution.status == "TIMED_OUT"
     assert (express.record(key)["status"], told) == ("PROCESSING", [])
-    assert not [each for each in express.executions("SettleImageStateMachine") if key in json.dumps(each.event)]
+    assert not [
+        execution for execution in express.executions("SettleImageStateMachine") if key in json.dumps(execution.event)
+    ]
 
 
 def test_a_name_of_an_execution_may_be_used_again(express, key):
@@ -148,7 +156,9 @@ def test_a_name_of_an_execution_may_be_used_again(express, key):
     machine = express.outputs["ProcessImageStateMachineArn"]
     arns = {start(stateMachineArn=machine, name=name, input=json.dumps(event))["executionArn"] for _ in range(2)}
     assert len(arns) == 2
-    express.wait_until(lambda: not any(each.running for each in express.executions() if each.arn in arns), "both")
+    express.wait_until(
+        lambda: not any(execution.running for execution in express.executions() if execution.arn in arns), "both"
+    )
 
 
 def test_the_api_tells_the_execution_that_the_record_will_name(express, key):

@@ -30,7 +30,7 @@ def invoked(pipeline: Any, event: Any = None) -> tuple[str, str]:
 
 def timeouts(pipeline: Any, key: str) -> list[tuple[str, str]]:
     """Return state and error of every task that timed out."""
-    (execution,) = [each for each in pipeline.executions("ProcessImageStateMachine") if each.key == key]
+    (execution,) = [execution for execution in pipeline.executions("ProcessImageStateMachine") if execution.key == key]
     found, state = [], ""
     for event in pipeline.history(execution):
         state = event.get("stateEnteredEventDetails", {}).get("name", state)
@@ -70,7 +70,7 @@ def test_a_function_that_waits_for_aws_runs_into_its_timeout(pipeline, folder):
     pipeline.hang("s3", "GetObject", containing=key)
     pipeline.upload(key, PHOTO)
     assert pipeline.wait_for(key)["status"] == "COMPLETED"
-    (execution,) = [each for each in pipeline.executions() if each.key == key]
+    (execution,) = [execution for execution in pipeline.executions() if execution.key == key]
     failures = [event["taskFailedEventDetails"] for event in pipeline.history(execution) if "Failed" in event["type"]]
     assert [failure["error"] for failure in failures] == ["Sandbox.Timedout"]
 
@@ -91,7 +91,11 @@ def test_a_call_without_an_answer_is_a_timeout_of_its_state(pipeline, folder, se
     pipeline.upload(key, PHOTO)
     assert pipeline.wait_for(key)["status"] == "COMPLETED"
     assert timeouts(pipeline, key) == [(state, "States.Timeout")]
-    told = [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+    told = [
+        notification
+        for notification in pipeline.notifications()
+        if notification["MessageAttributes"]["imageKey"]["Value"] == key
+    ]
     assert len(told) == (2 if (service, effective) == ("sns", True) else 1)
 
 
@@ -181,7 +185,7 @@ def test_the_time_of_an_execution_can_be_over(pipeline, folder):
     key, go_on = f"{folder}/timed-out.jpg", threading.Event()
     pipeline.replace("ValidateImageFunction", lambda _: go_on.wait(30))
     pipeline.upload(key, PHOTO)
-    about = lambda: [each for each in pipeline.executions("ProcessImageStateMachine") if each.key == key]  # noqa: E731
+    about = lambda: [execution for execution in pipeline.executions("ProcessImageStateMachine") if execution.key == key]  # noqa: E731
     pipeline.wait_until(lambda: any("ValidateImage" in pipeline.states_entered(each) for each in about()), key)
     pipeline.time_out(about()[0])
     assert about()[0].status == "TIMED_OUT"

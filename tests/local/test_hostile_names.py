@@ -195,8 +195,11 @@ class Run:
         self._wait_for(len(names) + 1)
         pipeline.clear()
 
-        executions = {each.key: each for each in pipeline.executions()}
-        sent = {each["Message"].rpartition("/details/")[2]: each for each in pipeline.notifications()}
+        executions = {execution.key: execution for execution in pipeline.executions()}
+        sent = {
+            notification["Message"].rpartition("/details/")[2]: notification
+            for notification in pipeline.notifications()
+        }
         self.seen = {
             name: Seen(key, executions[key], pipeline.record(key) or {}, sent[executions[key].arn])
             for name, key in keys_of.items()
@@ -206,10 +209,14 @@ class Run:
     def _wait_for(self, count: int) -> None:
         # A look at the notifications costs less than one at the executions, which need the processor themselves.
         def told() -> bool:
-            return sum(self._folder in each["Message"] for each in self.pipeline.notifications()) == count
+            return (
+                sum(self._folder in notification["Message"] for notification in self.pipeline.notifications()) == count
+            )
 
         def through() -> bool:
-            mine = [each for each in self.pipeline.executions() if (each.key or "").startswith(self._folder)]
+            mine = [
+                execution for execution in self.pipeline.executions() if (execution.key or "").startswith(self._folder)
+            ]
             return not any(each.running for each in mine)
 
         self.pipeline.wait_until(told, "every name to be notified", 300)
@@ -340,7 +347,11 @@ def test_the_address_of_a_rendition_gives_the_picture(pictures):
         assert code == 302, name
         assert headers["location"].isascii(), name
         _, _, data = visit(headers["location"])
-        (expected,) = [each for each in seen.record["renditions"] if (each["name"], each["format"]) == ("web", "WEBP")]
+        (expected,) = [
+            rendition
+            for rendition in seen.record["renditions"]
+            if (rendition["name"], rendition["format"]) == ("web", "WEBP")
+        ]
         assert (opened(data).size, opened(data).format) == ((expected["width"], expected["height"]), "WEBP"), name
         assert keys.rendition_prefix(seen.key) in unquote(urlsplit(headers["location"]).path) + "/", name
 
@@ -454,7 +465,8 @@ def test_half_a_character_fails_alone(pipeline):
     event["detail"]["object"]["key"] = "uploads/half/\ud800.jpg"
     arn = start(pipeline, event)
     pipeline.wait_until(
-        lambda: any(each.arn == arn and each.status == "FAILED" for each in pipeline.executions()), "its end"
+        lambda: any(execution.arn == arn and execution.status == "FAILED" for execution in pipeline.executions()),
+        "its end",
     )
     pipeline.upload("uploads/half/next.jpg", PHOTO)
     assert (pipeline.wait_for("uploads/half/next.jpg") or {})["status"] == "COMPLETED"
@@ -465,7 +477,9 @@ def test_a_deletion_takes_its_own_renditions_and_no_others(pictures):
     pipeline: Pipeline = pictures.pipeline
     bucket = pipeline.outputs["ThumbnailsBucketName"]
     deleted = CHANGED - NOT_IN_MOTO
-    kept = {each["key"] for name in NAMES.keys() - deleted for each in pictures.seen[name].record["renditions"]}
+    kept = {
+        rendition["key"] for name in NAMES.keys() - deleted for rendition in pictures.seen[name].record["renditions"]
+    }
     for name in deleted:
         pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=pictures.seen[name].key)
 
@@ -475,7 +489,7 @@ def test_a_deletion_takes_its_own_renditions_and_no_others(pictures):
         return {key for key in keys_stored if key.startswith("thumbnails/hostile/")}
 
     assert kept < stored()
-    own = {each["key"] for each in (pipeline.record(f"{FOLDER}stand-in") or {})["renditions"]}
+    own = {rendition["key"] for rendition in (pipeline.record(f"{FOLDER}stand-in") or {})["renditions"]}
     pipeline.wait_until(lambda: stored() - own == kept, "the renditions to be deleted", 120)
     for name in NAMES:
         status = (pipeline.record(pictures.seen[name].key) or {})["status"]

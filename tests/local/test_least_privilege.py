@@ -209,7 +209,7 @@ def renditions(pipeline: Pipeline, key: str) -> tuple[int, int]:
     s3, bucket = pipeline.client("s3"), pipeline.outputs["ThumbnailsBucketName"]
     versions = s3.list_object_versions(Bucket=bucket, Prefix=rendition_prefix(key)).get("Versions", [])
     tags = [s3.get_object_tagging(Bucket=bucket, Key=v["Key"], VersionId=v["VersionId"])["TagSet"] for v in versions]
-    return len(versions), sum(bool(each) for each in tags)
+    return len(versions), sum(bool(tag) for tag in tags)
 
 
 def an_overwrite(pipeline: Pipeline) -> str | None:
@@ -288,7 +288,7 @@ def waited_for(run: Run, version: str | None) -> str | None:
     event, entity = run.event(version), {"size": 0, "etag": "d41d8cd98f00b204e9800998ecf8427e"}
     event["detail"]["object"] |= entity
     arn = run.start(event, "WaitForContent")
-    (execution,) = [each for each in run.pipeline.executions() if each.arn == arn]
+    (execution,) = [execution for execution in run.pipeline.executions() if execution.arn == arn]
     last = run.pipeline.states_entered(execution)[-1]
     return None if last == "UploadReplaced" else f"the wait ended in {last}"
 
@@ -310,7 +310,9 @@ def an_aborted_execution(pipeline: Pipeline) -> str | None:
     run = Run(pipeline, "aborted.jpg")
 
     def validate(event: dict[str, Any]) -> dict[str, Any]:
-        (execution,) = [each for each in pipeline.executions() if each.key == run.key and each.running]
+        (execution,) = [
+            execution for execution in pipeline.executions() if execution.key == run.key and execution.running
+        ]
         pipeline.client("stepfunctions").stop_execution(executionArn=execution.arn)
         return {"source": event["upload"], "image": {}, "milliseconds": 1}
 
@@ -351,7 +353,7 @@ def an_outcome_whose_answer_is_lost(pipeline: Pipeline) -> str | None:
     lost = {"status": 200, "containing": [run.key, "StoreResultsFunction"], "effective": True}
     pipeline.fault("lambda", "Invoke", "BrokenError", -1, **lost)
     run.upload()
-    told = [each["MessageAttributes"] for each in pipeline.notifications()]
+    told = [notification["MessageAttributes"] for notification in pipeline.notifications()]
     statuses = [each["status"]["Value"] for each in told if each["imageKey"]["Value"] == run.key]
     return None if (run.outcome(), statuses) == ("COMPLETED", ["SUCCESS"]) else f"{run.outcome()}, told {statuses}"
 
@@ -467,8 +469,14 @@ def a_batch(pipeline: Pipeline) -> str | None:
     pipeline.wait_until(lambda: left() <= hidden or denied(), "the batch")
     if denied():
         return "a message was not served"
-    letters = [each["Body"] for each in pipeline.take_messages(pipeline.outputs["BatchDeadLetterQueueUrl"])]
-    executions = [each for each in pipeline.executions() if each.key == run.key and each.name.startswith("batch_")]
+    letters = [
+        take_message["Body"] for take_message in pipeline.take_messages(pipeline.outputs["BatchDeadLetterQueueUrl"])
+    ]
+    executions = [
+        execution
+        for execution in pipeline.executions()
+        if execution.key == run.key and execution.name.startswith("batch_")
+    ]
     if letters.count(words) != 1 or len(executions) != 2:
         return f"{len(letters)} dead letters, {len(executions)} executions"
     return None if run.outcome() == "COMPLETED" else run.outcome()
@@ -539,7 +547,7 @@ def an_image_that_is_listed(pipeline: Pipeline) -> str | None:
             with error:
                 answers.append(error.code)
             return True
-        return [each["uploadedAt"] for each in images if each["imageKey"] == run.key] == [uploaded]
+        return [image["uploadedAt"] for image in images if image["imageKey"] == run.key] == [uploaded]
 
     for _ in range(2):
         run.upload(b"words")
@@ -639,7 +647,7 @@ def test_every_permission_is_needed(pipeline):
             unneeded.append(permission)
     unlisted = [permission for permission in unneeded if not excused(permission)]
     assert not unlisted, f"no run needs these: {unlisted}"
-    stale = [each for each in permissions(pipeline) if excused(each) and each not in unneeded]
+    stale = [permission for permission in permissions(pipeline) if excused(permission) and permission not in unneeded]
     assert not stale, f"these are listed as unneeded, and a run fails without them: {stale}"
     idle = [entry for entry in UNNEEDED if not any(fnmatchcase(each.action, entry[1]) for each in unneeded)]
     assert not idle, f"no role has these any more: {idle}"
@@ -735,7 +743,7 @@ def test_of_a_batch_only_what_may_be_deleted_is(pipeline):
         statement = {"Effect": "Allow", "Action": "s3:DeleteObjectVersion", "Resource": f"arn:aws:s3:::{allowed}"}
         pipeline.restrict(role, [statement])
         answer = as_role(pipeline, role, "s3").delete_objects(Bucket=bucket, Delete=batch)
-        errors = [(each["Key"], each["VersionId"], each["Code"]) for each in answer["Errors"]]
+        errors = [(error["Key"], error["VersionId"], error["Code"]) for error in answer["Errors"]]
         return [each["Key"] for each in answer.get("Deleted", [])], errors
 
     denied = [(name, version, "AccessDenied") for name, version in versions.items()]

@@ -132,7 +132,9 @@ def test_a_table_that_is_throttled_is_caught_up_with(pipeline, folder, listed):
         pipeline.wait_until(lambda at=at: listed(status="FAILED").get(key, {}).get("uploadedAt") == at, "the failure")
         assert key not in listed(status="PROCESSING")
     views = {f"ledger={digest}", "all", "status=FAILED"}
-    pipeline.wait_until(lambda: {each.partition("#")[0] for each in partitions()} == views, "what is left to be gone")
+    pipeline.wait_until(
+        lambda: {partition.partition("#")[0] for partition in partitions()} == views, "what is left to be gone"
+    )
 
 
 def test_the_list_always_needs_a_key(ask):

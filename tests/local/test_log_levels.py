@@ -41,7 +41,9 @@ def answer_and_lines(level: str, tmp_path_factory: pytest.TempPathFactory) -> It
     """Run a function that logs at every level, and return its result and its log lines."""
     run_dir = tmp_path_factory.mktemp("levels")
     loaded = template.load(ROOT / "template.yml", "stack", "eu-west-1", {"LogLevel": level})
-    functions = [each for each in plan(loaded, "http://aws", "http://api").functions if each.logical_id == FUNCTION]
+    functions = [
+        function for function in plan(loaded, "http://aws", "http://api").functions if function.logical_id == FUNCTION
+    ]
     workers = Workers(functions, {"AWS_REGION": "eu-west-1"}, run_dir, 1, 1)
     workers.alter(FUNCTION, SOURCE, None, None)
 

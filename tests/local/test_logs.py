@@ -52,7 +52,7 @@ def upload(pipeline: Pipeline, key: str, data: bytes) -> Execution:
     pipeline.wait_for(key)
     with urllib.request.urlopen(pipeline.api_url + status_path(key)) as answer:
         answer.read()
-    (execution,) = [each for each in pipeline.executions() if each.key == key]
+    (execution,) = [execution for execution in pipeline.executions() if execution.key == key]
     return execution
 
 

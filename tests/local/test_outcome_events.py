@@ -36,7 +36,7 @@ def told(pipeline: Pipeline) -> Told:
             Item={name: {"S": text} for name, text in item.items()}
             | {"execution": {"M": {name: {"S": text} for name, text in execution.items()}}},
         )
-        of = lambda wanted: [each for each in pipeline.events() if each["detail"]["imageKey"] == wanted]  # noqa: E731
+        of = lambda wanted: [event for event in pipeline.events() if event["detail"]["imageKey"] == wanted]  # noqa: E731
         pipeline.wait_until(lambda: bool(of(fence)), f"the events of {key}")
         for event in [*of(fence), *of(key)]:
             jsonschema.validate(event, SCHEMA)
@@ -67,13 +67,15 @@ def test_a_picture_is_told_when_it_is_completed(pipeline, folder, told):
     assert datetime.fromisoformat(detail["execution"]["finishedAt"])
     assert (detail["imageKey"], detail["upload"]["versionId"]) == (key, version)
     assert (detail["image"]["width"], detail["image"]["height"]) == (200, 150)
-    assert [each["key"] for each in detail["renditions"]] == [each["key"] for each in record["renditions"]]
-    assert [each["name"] for each in detail["labels"]] == [each["name"] for each in record["labels"]]
+    assert [rendition["key"] for rendition in detail["renditions"]] == [
+        rendition["key"] for rendition in record["renditions"]
+    ]
+    assert [label["name"] for label in detail["labels"]] == [label["name"] for label in record["labels"]]
     for rendition in detail["renditions"]:
         where = {"Bucket": rendition["bucket"], "Key": rendition["key"], "VersionId": rendition["versionId"]}
         assert pipeline.client("s3").head_object(**where)["ContentLength"] == rendition["sizeBytes"]
     assert detail["statusUrl"] == pipeline.api_url + status_path(key)
-    (notification,) = [each for each in pipeline.notifications() if key in each["Message"]]
+    (notification,) = [notification for notification in pipeline.notifications() if key in notification["Message"]]
     assert detail["statusUrl"] in notification["Message"]
 
 
@@ -139,7 +141,7 @@ def test_a_superseded_execution_is_not_told(pipeline, folder, told):
     key = f"{folder}/x.jpg"
     pipeline.upload(key, PHOTO)
     pipeline.wait_for(key)
-    (first,) = [each for each in pipeline.executions("ProcessImageStateMachine") if each.key == key]
+    (first,) = [execution for execution in pipeline.executions("ProcessImageStateMachine") if execution.key == key]
     pipeline.client("stepfunctions").start_execution(
         stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"],
         name=str(uuid.uuid4()),
@@ -155,7 +157,7 @@ def test_an_aborted_execution_is_told_once(pipeline, folder, told):
     key = f"{folder}/x.jpg"
 
     def validate(event: dict[str, Any]) -> dict[str, Any]:
-        (execution,) = [each for each in pipeline.executions() if each.key == key and each.running]
+        (execution,) = [execution for execution in pipeline.executions() if execution.key == key and execution.running]
         pipeline.client("stepfunctions").stop_execution(executionArn=execution.arn)
         return {"source": event["upload"], "image": {}, "milliseconds": 1}
 

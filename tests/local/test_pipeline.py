@@ -36,7 +36,11 @@ def executions(pipeline: Pipeline, key: str) -> list[Execution]:
 
 
 def mails(pipeline: Pipeline, key: str) -> list[dict[str, Any]]:
-    return [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+    return [
+        notification
+        for notification in pipeline.notifications()
+        if notification["MessageAttributes"]["imageKey"]["Value"] == key
+    ]
 
 
 def test_a_photograph_becomes_renditions_labels_a_record_a_status_and_a_notification(pipeline, folder):

@@ -168,7 +168,7 @@ def test_srcsets_can_be_pasted(pipeline, folder):
             assert (answer.status, answer.headers["content-type"]) == (200, content_type)
             assert f"{opened(answer.data).width}w" == width
     assert record["summary"]["thumbhash"]
-    assert all(each["urlExpiresAt"] > record["updatedAt"] for each in record["renditions"])
+    assert all(rendition["urlExpiresAt"] > record["updatedAt"] for rendition in record["renditions"])
 
 
 def test_an_img_shows_what_its_browser_reads(pipeline, folder):

@@ -32,16 +32,20 @@ class Outcome:
     def __init__(self, pipeline, key, version_id):
         self.record = pipeline.wait_for(key, version_id)
         executions = pipeline.executions("ProcessImageStateMachine")
-        (self.execution,) = [each for each in executions if (each.key, each.version_id) == (key, version_id)]
+        (self.execution,) = [
+            execution for execution in executions if (execution.key, execution.version_id) == (key, version_id)
+        ]
         self.states = pipeline.states_entered(self.execution)
         self.notifications = [
-            each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key
+            notification
+            for notification in pipeline.notifications()
+            if notification["MessageAttributes"]["imageKey"]["Value"] == key
         ]
 
     @property
     def notified(self):
         """The `status` of every notification about this key."""
-        return [each["MessageAttributes"]["status"]["Value"] for each in self.notifications]
+        return [notification["MessageAttributes"]["status"]["Value"] for notification in self.notifications]
 
 
 def uploaded(pipeline, key):
@@ -59,7 +63,7 @@ def start(pipeline, event, machine="ProcessImage"):
         stateMachineArn=pipeline.outputs[f"{machine}StateMachineArn"], name=str(uuid.uuid4()), input=json.dumps(event)
     )["executionArn"]
     pipeline.wait_until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", arn)
-    return next(each for each in pipeline.executions() if each.arn == arn)
+    return next(execution for execution in pipeline.executions() if execution.arn == arn)
 
 
 def start_again(pipeline, execution, **changes):

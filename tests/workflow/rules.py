@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from tests.asl import MACHINES, service_of
 
 ALL_TASKS = [(machine.logical_id.removesuffix("StateMachine"), name) for machine in MACHINES for name in machine.tasks]
-BACKFILL_TASKS = [each for each in ALL_TASKS if each[0] == "Backfill"]
+BACKFILL_TASKS = [all_task for all_task in ALL_TASKS if all_task[0] == "Backfill"]
 """These deal with many pictures at once and give none of them its outcome."""
-TASKS = [each for each in ALL_TASKS if each not in BACKFILL_TASKS]
+TASKS = [all_task for all_task in ALL_TASKS if all_task not in BACKFILL_TASKS]
 """Of one picture each."""
 SERVICES = {
     (machine.logical_id.removesuffix("StateMachine"), name): service_of(state)
     for machine in MACHINES
     for name, state in machine.tasks.items()
 }
-LAMBDA_TASKS = [each for each in TASKS if SERVICES[each] == "lambda"]
+LAMBDA_TASKS = [task for task in TASKS if SERVICES[task] == "lambda"]
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Folder:
         results = [each for file in self.manifest["ResultFiles"]["SUCCEEDED"] for each in self._read(file["Key"])]
         self.sent = [json.loads(message["Body"])["key"].removeprefix(self.prefix) for message in self.messages()]
         names = "listed", "selected", "selectedBytes", "overLimit"
-        return {name: sum(each[name] for each in results) for name in names}
+        return {name: sum(result[name] for result in results) for name in names}
 
     def broken_recipes(self) -> Path:
         """A recipe file with a typing error."""
@@ -255,7 +255,7 @@ def fail(folder, call, fault, errors):
 def test_every_task_of_a_backfill_is_tried_here():
     """The faults below are those of a function."""
     assert [task for _, task in BACKFILL_TASKS] == ["CheckRecipes", "SelectBackfill"]
-    assert {SERVICES[each] for each in BACKFILL_TASKS} == {"lambda"}
+    assert {SERVICES[backfill_task] for backfill_task in BACKFILL_TASKS} == {"lambda"}
 
 
 @pytest.mark.parametrize("fault", FAULTS["lambda"], ids=lambda fault: fault.name)

@@ -37,7 +37,7 @@ def copied(pipeline, key):
 
 def events(pipeline, key):
     """Return the types of the events about a key."""
-    return [each["detail-type"] for each in pipeline.events() if each["detail"]["imageKey"] == key]
+    return [event["detail-type"] for event in pipeline.events() if event["detail"]["imageKey"] == key]
 
 
 @pytest.mark.parametrize("how", ["copied", "uploaded again"])
@@ -50,7 +50,7 @@ def test_a_copy_keeps_the_picture_and_advances_the_upload(pipeline, outcome, key
     else:
         version = pipeline.upload(key, PHOTO, ContentType="image/x-other")
         record = pipeline.wait_for(key, version)
-    (execution,) = [each for each in pipeline.executions() if each.version_id == version]
+    (execution,) = [execution for execution in pipeline.executions() if execution.version_id == version]
     assert (execution.status, pipeline.states_entered(execution)) == ("SUCCEEDED", UNCHANGED)
     assert picture(record) == picture(before)
     assert (record["status"], record["upload"]["versionId"]) == ("COMPLETED", version)
@@ -69,7 +69,7 @@ def test_a_copy_is_no_event_and_the_next_change_is(pipeline, outcome, key):
     outcome(key, OTHER)
     pipeline.wait_until(lambda: len(events(pipeline, key)) >= 2, "the events")
     assert events(pipeline, key) == ["ImageCompleted"] * 2
-    told = [each["detail"]["image"]["width"] for each in pipeline.events() if each["detail"]["imageKey"] == key]
+    told = [event["detail"]["image"]["width"] for event in pipeline.events() if event["detail"]["imageKey"] == key]
     assert told == [200, 150]
 
 
@@ -169,7 +169,7 @@ def test_a_reprocess_makes_everything_again(pipeline, outcome, key):
     execution = reprocess(pipeline, key)
     assert "StoreResults" in pipeline.states_entered(execution)
     record = pipeline.record(key)
-    old, new = ({each["versionId"] for each in one["renditions"]} for one in (before, record))
+    old, new = ({rendition["versionId"] for rendition in one["renditions"]} for one in (before, record))
     assert not old & new
     assert "unchanged" not in record["execution"]
     assert len(about(pipeline, key)) == 2
@@ -207,7 +207,7 @@ def test_an_upload_that_comes_meanwhile_wins_against_a_copy(pipeline, outcome, k
 
     pipeline.replace("ValidateImageFunction", validate)
     _, version = copied(pipeline, key)
-    (execution,) = [each for each in pipeline.executions() if each.version_id == version]
+    (execution,) = [execution for execution in pipeline.executions() if execution.version_id == version]
     assert pipeline.states_entered(execution)[-1] == "Superseded"
     assert pipeline.record(key)["upload"]["versionId"] == newest[0]
 
@@ -227,7 +227,8 @@ def test_a_reprocess_that_comes_meanwhile_is_of_the_copy(pipeline, outcome, key)
     pipeline.replace("GenerateThumbnailsFunction", generate)
     _, version = copied(pipeline, key)
     pipeline.wait_until(
-        lambda: not any(each.running for each in pipeline.executions() if each.key == key), "both executions"
+        lambda: not any(execution.running for execution in pipeline.executions() if execution.key == key),
+        "both executions",
     )
     record = pipeline.record(key)
     assert (record["status"], record["execution"]["id"]) == ("COMPLETED", again[0].name)
@@ -238,7 +239,7 @@ def test_a_duplicate_of_a_copy_changes_nothing(pipeline, outcome, key):
     """S3 may deliver an event more than once."""
     outcome(key, PHOTO)
     record, version = copied(pipeline, key)
-    (execution,) = [each for each in pipeline.executions() if each.version_id == version]
+    (execution,) = [execution for execution in pipeline.executions() if execution.version_id == version]
     assert pipeline.states_entered(start(pipeline, execution.event))[-1] == "Superseded"
     assert pipeline.record(key) == record
 

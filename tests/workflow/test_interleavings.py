@@ -224,7 +224,7 @@ class Teller:
 
     def check_failure(self, record: dict[str, Any]) -> None:
         """`lastFailure` must belong to an attempt at this upload that failed after the image was rendered."""
-        failure, executions = record.get("lastFailure"), {each.name: each for each in self.executions()}
+        failure, executions = record.get("lastFailure"), {execution.name: execution for execution in self.executions()}
         if self.kept and record["status"] == "COMPLETED":
             assert failure is not None, "nobody is told that the last attempt failed"
             assert failure["executionId"] == self.kept

@@ -229,7 +229,11 @@ def test_an_answer_that_step_functions_does_not_take_is_a_failure_that_is_told(p
     pipeline.wait_for(key, version)
 
     def told():
-        return [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+        return [
+            notification
+            for notification in pipeline.notifications()
+            if notification["MessageAttributes"]["imageKey"]["Value"] == key
+        ]
 
     pipeline.wait_until(told, "the settlement to be told")
     record = pipeline.record(key)
@@ -275,7 +279,9 @@ def test_a_duplicate_or_older_event_changes_nothing(pipeline, outcome, key, sequ
     again = start_again(pipeline, first.execution, **changes)
     assert pipeline.states_entered(again)[-1] == "Superseded"
     assert pipeline.record(key) == first.record
-    assert [each["MessageAttributes"]["imageKey"]["Value"] for each in pipeline.notifications()].count(key) == 1
+    assert [notification["MessageAttributes"]["imageKey"]["Value"] for notification in pipeline.notifications()].count(
+        key
+    ) == 1
 
 
 def test_a_newer_event_with_a_shorter_sequencer_wins(pipeline, outcome, key):
@@ -322,10 +328,12 @@ def test_whoever_lost_its_claim_leaves_what_is_shown_as_the_newest(pipeline, out
     pipeline.replace("ValidateImageFunction", validate)
     version = pipeline.upload(key, PHOTO)
     record = pipeline.wait_for(key, version)
-    pipeline.wait_until(lambda: not any(each.running for each in pipeline.executions() if each.key == key), "both")
+    pipeline.wait_until(
+        lambda: not any(execution.running for execution in pipeline.executions() if execution.key == key), "both"
+    )
     assert record["execution"]["id"] == again[0]
     kept, every = renditions(pipeline, key)
-    assert kept.keys() == every.keys() == {each["versionId"] for each in record["renditions"]}
+    assert kept.keys() == every.keys() == {rendition["versionId"] for rendition in record["renditions"]}
 
 
 def test_an_overwrite_starts_with_a_clean_record(pipeline, outcome, key):
@@ -418,7 +426,9 @@ def test_subjects_obey_sns_for_any_key(pipeline, name, result):
         pipeline.replace("ValidateImageFunction", failing("ValidateImage", rejection(), -1, []))
     key = f"uploads/workflow/{result}/{name}.jpg"
     execution = start(pipeline, uploaded(pipeline, key))
-    (notification,) = [each for each in pipeline.notifications() if execution.arn in each["Message"]]
+    (notification,) = [
+        notification for notification in pipeline.notifications() if execution.arn in notification["Message"]
+    ]
     subject, message = notification["Subject"], notification["Message"]
     assert all(line.isprintable() for line in message.split("\n"))
     assert not any(line.startswith(("X-Header", "break")) for line in message.split("\n"))
@@ -438,7 +448,7 @@ def test_an_outcome_whose_answer_is_lost_for_good_stays_and_is_told(pipeline, ke
     assert seen.record["status"] == "COMPLETED"
     assert seen.states[-4:] == ["RecordFailure", "ReadRecord", "IsStored", "NotifySuccess"]
     assert seen.notified == ["SUCCESS"]
-    assert renditions(pipeline, key)[0].keys() == {each["versionId"] for each in seen.record["renditions"]}
+    assert renditions(pipeline, key)[0].keys() == {rendition["versionId"] for rendition in seen.record["renditions"]}
 
 
 def test_a_run_that_fails_does_not_take_back_what_another_run_of_it_has_done(pipeline, key):
@@ -467,4 +477,8 @@ def test_a_run_that_fails_does_not_take_back_what_another_run_of_it_has_done(pip
     execution = start(pipeline, event)
     assert pipeline.states_entered(execution)[-1] == "Superseded"
     assert pipeline.record(key)["status"] == "COMPLETED"
-    assert [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key] == []
+    assert [
+        notification
+        for notification in pipeline.notifications()
+        if notification["MessageAttributes"]["imageKey"]["Value"] == key
+    ] == []

@@ -30,7 +30,11 @@ def reprocess(pipeline, key):
 
 def about(pipeline, key):
     """Return the notifications about a key, oldest first."""
-    return [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+    return [
+        notification
+        for notification in pipeline.notifications()
+        if notification["MessageAttributes"]["imageKey"]["Value"] == key
+    ]
 
 
 def shown(record):
@@ -106,8 +110,8 @@ def test_its_renditions_stay_also_under_the_same_names(pipeline, outcome, key):
     break_step(pipeline, "StoreResults", key, named("BrokenError"))
     execution = reprocess(pipeline, key)
     assert "ExtractMetadata" in pipeline.states_entered(execution), "renditions were written"
-    pointed_at = {each["versionId"] for each in before["renditions"]}
-    assert {each["versionId"] for each in pipeline.record(key)["renditions"]} == pointed_at
+    pointed_at = {rendition["versionId"] for rendition in before["renditions"]}
+    assert {rendition["versionId"] for rendition in pipeline.record(key)["renditions"]} == pointed_at
     assert renditions(pipeline, key)[0].keys() == pointed_at
 
 
@@ -156,7 +160,7 @@ def test_labels_that_cannot_be_had_again_are_kept(pipeline, outcome, key):
     assert (record["status"], record["execution"]["id"]) == ("COMPLETED", execution.name)
     assert (record["labels"], record["labelModelVersion"]) == (before["labels"], before["labelModelVersion"])
     assert len(before["labels"]) > 0
-    assert [each["code"] for each in record["warnings"]] == ["LabelsUnavailableError"]
+    assert [warning["code"] for warning in record["warnings"]] == ["LabelsUnavailableError"]
     _, told = about(pipeline, key)
     assert "Labels: as before" in told["Message"]
     assert "Rekognition refused." in told["Message"]
@@ -254,7 +258,7 @@ def test_a_reprocess_of_an_upload_that_is_under_way_keeps_no_picture_of_another(
 
     pipeline.replace("ValidateImageFunction", validate)
     version = pipeline.upload(key, OTHER)
-    of_version = lambda: [each.running for each in pipeline.executions() if each.version_id == version]  # noqa: E731
+    of_version = lambda: [execution.running for execution in pipeline.executions() if execution.version_id == version]  # noqa: E731
     pipeline.wait_until(lambda: of_version() == [False, False], "the upload and its reprocess")
     record = pipeline.record(key)
     assert (record["status"], record["execution"]["id"]) == ("FAILED", again[0].name)

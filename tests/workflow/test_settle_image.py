@@ -46,7 +46,11 @@ def settle(pipeline, event):
 
 def about(pipeline, key):
     """Return the notifications about a key."""
-    return [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+    return [
+        notification
+        for notification in pipeline.notifications()
+        if notification["MessageAttributes"]["imageKey"]["Value"] == key
+    ]
 
 
 @pytest.mark.parametrize(

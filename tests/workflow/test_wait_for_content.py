@@ -30,14 +30,14 @@ def wait(pipeline, event):
 
 def processed(pipeline, key):
     """Return the executions that process this key, after all have ended."""
-    found = lambda: [each for each in pipeline.executions("ProcessImageStateMachine") if each.key == key]  # noqa: E731
+    found = lambda: [execution for execution in pipeline.executions("ProcessImageStateMachine") if execution.key == key]  # noqa: E731
     pipeline.wait_until(lambda: not any(each.running for each in found()), key)
     return found()
 
 
 def told(pipeline, key):
     """Return the notified outcomes of this key."""
-    sent = [each["MessageAttributes"] for each in pipeline.notifications()]
+    sent = [notification["MessageAttributes"] for notification in pipeline.notifications()]
     return [each["status"]["Value"] for each in sent if each["imageKey"]["Value"] == key]
 
 
@@ -51,7 +51,7 @@ def test_an_object_that_stays_empty_is_rejected_once(pipeline, outcome, key):
 
 def test_it_waits_for_ten_seconds_unless_told_otherwise(template):
     """The default is documented; this pipeline does not wait."""
-    (machine,) = [each for each in MACHINES if each.logical_id == "WaitForContentStateMachine"]
+    (machine,) = [machine for machine in MACHINES if machine.logical_id == "WaitForContentStateMachine"]
     assert machine.states["WaitForContent"]["Seconds"] == "{% ${EmptyUploadSeconds} %}"
     assert template["Parameters"]["EmptyUploadSeconds"]["Default"] == 10
 
@@ -143,7 +143,7 @@ def test_a_folder_marker_is_ignored_quietly(pipeline, name):
     """There is no record, wait, notification or failure."""
     version = pipeline.upload(name, b"")
     assert pipeline.wait_for(name, version) is None
-    (execution,) = [each for each in pipeline.executions() if each.key == name]
+    (execution,) = [execution for execution in pipeline.executions() if execution.key == name]
     assert pipeline.states_entered(execution) == ["IsFolderMarker", "FolderMarkerIgnored"]
     assert told(pipeline, name) == []
 

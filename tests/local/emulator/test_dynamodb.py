@@ -39,7 +39,7 @@ def test_every_kind_of_value_comes_back_as_it_was_written(pipeline):
     )
     assert answer["Items"] == [{**key, **KINDS}]
     records = streams.get_records(ShardIterator=here)["Records"]
-    assert {**key, **KINDS} in [each["dynamodb"].get("NewImage") for each in records]
+    assert {**key, **KINDS} in [record["dynamodb"].get("NewImage") for record in records]
 
 
 def test_what_refuses_a_condition_tells_what_is_there(pipeline):

@@ -145,7 +145,9 @@ def test_a_deletion_says_of_which_kind():
 def deletions(heard: Any, count: int) -> list[tuple[str, str | None, str]]:
     """Return key, version and kind of each deletion, ordered by sequencer."""
     details = sorted((event["detail"] for event in heard(count)), key=lambda each: each["object"]["sequencer"])
-    return [(each["object"]["key"], each["object"].get("version-id"), each["deletion-type"]) for each in details]
+    return [
+        (detail["object"]["key"], detail["object"].get("version-id"), detail["deletion-type"]) for detail in details
+    ]
 
 
 @pytest.mark.parametrize("batch", [False, True])

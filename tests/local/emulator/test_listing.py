@@ -37,8 +37,8 @@ def test_a_listing_leaves_nothing_behind(s3):
     gc.collect()
     assert len(FakeKey.instances_tracked) == kept
     bodies = [
-        s3.get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a", VersionId=each["VersionId"])["Body"].read()
-        for each in versions
+        s3.get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a", VersionId=version["VersionId"])["Body"].read()
+        for version in versions
     ]
     assert set(bodies) == {b"older", b"newest"}
 

@@ -32,7 +32,7 @@ def test_a_message_is_given_until_its_time_is_over(installed, seconds_ago, given
     client.send_message(QueueUrl=url, MessageBody="here")
     (message,) = models.sqs_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].get_queue("q")._messages
     message.sent_timestamp -= seconds_ago * 1000
-    assert [each["Body"] for each in client.receive_message(QueueUrl=url).get("Messages", [])] == given
+    assert [message["Body"] for message in client.receive_message(QueueUrl=url).get("Messages", [])] == given
 
 
 @mock_aws

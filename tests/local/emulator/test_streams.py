@@ -178,7 +178,7 @@ def test_a_new_item_is_told_of_once_and_whole(pipeline):
     key, told = "uploads/streams/whole.jpg", []
 
     def listen(event: Any) -> Any:
-        told.extend(each for each in event["Records"] if each["dynamodb"]["Keys"]["ImageKey"]["S"] == key)
+        told.extend(record for record in event["Records"] if record["dynamodb"]["Keys"]["ImageKey"]["S"] == key)
         return {"batchItemFailures": []}
 
     pipeline.replace("IndexImagesFunction", listen)
