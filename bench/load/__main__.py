@@ -27,7 +27,7 @@ import psutil
 from boto3.dynamodb.types import TypeDeserializer
 
 from bench.load import report as load_report
-from bench.load.check import Fault, Seen, Sent, check, newest
+from bench.load.check import Fault, Results, Sent, check, newest
 from bench.load.mix import Upload, uploads
 from local.lock import AlreadyRunningError, Lock
 from local.pipeline import ROOT, UPLOADS_MACHINE, Execution, Pipeline, StartError
@@ -134,7 +134,7 @@ def _start_again(pipeline: Pipeline, execution: Execution) -> None:
     pipeline.client("stepfunctions").start_execution(stateMachineArn=machine, name=f"again_{uuid.uuid4()}", input=event)
 
 
-def collect(pipeline: Pipeline) -> Seen:
+def collect(pipeline: Pipeline) -> Results:
     """Collect the results that the checks need."""
     executions = pipeline.executions(UPLOADS_MACHINE)
     arn_pattern = re.compile(r"arn:\S+:execution:\S+")
@@ -150,7 +150,7 @@ def collect(pipeline: Pipeline) -> Seen:
     pages = pipeline.client("dynamodb").get_paginator("scan").paginate(TableName=pipeline.outputs["ImageTableName"])
     plain = TypeDeserializer().deserialize
     records = [{name: plain(value) for name, value in item.items()} for page in pages for item in page["Items"]]
-    return Seen(executions, outcomes, notified, {record["ImageKey"]: record for record in records})
+    return Results(executions, outcomes, notified, {record["ImageKey"]: record for record in records})
 
 
 def run(pipeline: Pipeline, count: int, tell: Tell) -> tuple[dict[str, Any], list[Fault]]:
@@ -169,9 +169,9 @@ def run(pipeline: Pipeline, count: int, tell: Tell) -> tuple[dict[str, Any], lis
     tell("sent", {"uploads": len(sent), "seconds": round(sending, 1)})
     follow(pipeline, sent, memory, tell)
     tell("checking", {})
-    seen = collect(pipeline)
+    results = collect(pipeline)
     memory.stop()
-    faults = check(sent, seen)
+    faults = check(sent, results)
     figures = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": {
@@ -186,23 +186,23 @@ def run(pipeline: Pipeline, count: int, tell: Tell) -> tuple[dict[str, Any], lis
             "keys": len(newest(sent)),
             "kinds": dict(Counter(upload.kind for upload in planned)),
             "delivered_twice": sum(upload.delivered_twice for upload in planned),
-            "executions": len(seen.executions),
-            "superseded": len(seen.executions) - len(seen.outcomes),
+            "executions": len(results.executions),
+            "superseded": len(results.executions) - len(results.outcomes),
         },
         **{kind: sum(fault.kind == kind for fault in faults) for kind in ("lost", "doubled", "wrong")},
         "sending_seconds": round(sending, 1),
-        **_times(sent, seen, started),
+        **_times(sent, results, started),
         "memory": _memory(memory.samples, count),
     }
     return figures, faults + [Fault("memory", text) for text in _over_bounds(figures["memory"])]
 
 
-def _times(sent: Sequence[Sent], seen: Seen, started: float) -> dict[str, Any]:
+def _times(sent: Sequence[Sent], results: Results, started: float) -> dict[str, Any]:
     """Return throughput, and latency from the first byte of an upload to its final record, for the newest uploads."""
     ended = [
         (item.started, datetime.fromisoformat(record["execution"]["finishedAt"]).timestamp())
         for key, item in newest(sent).items()
-        if (record := seen.records.get(key)) and "finishedAt" in record["execution"]
+        if (record := results.records.get(key)) and "finishedAt" in record["execution"]
     ]
     if not ended:
         return {}

@@ -21,7 +21,7 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Results:
     """The results of a run.
 
     Attributes:
@@ -50,22 +50,22 @@ def newest(sent: Sequence[Sent]) -> dict[str, Sent]:
     return {item.upload.key: item for item in sorted(sent, key=lambda item: item.upload.number)}
 
 
-def check(sent: Sequence[Sent], seen: Seen) -> list[Fault]:
+def check(sent: Sequence[Sent], results: Results) -> list[Fault]:
     """Check that every upload has one outcome, one notification and one record."""
     runs: dict[tuple[str | None, str | None], list[Execution]] = defaultdict(list)
-    for execution in seen.executions:
+    for execution in results.executions:
         runs[execution.key, execution.version_id].append(execution)
-    notifications = Counter(seen.notified)
+    notifications = Counter(results.notified)
     latest = newest(sent)
     faults: list[Fault] = []
     for item in sent:
         executions = runs.pop((item.upload.key, item.version_id), [])
-        faults += _executions(item, executions, seen.outcomes, latest[item.upload.key] is item)
-        faults += _notifications(executions, seen.outcomes, notifications)
+        faults += _executions(item, executions, results.outcomes, latest[item.upload.key] is item)
+        faults += _notifications(executions, results.outcomes, notifications)
     for key, item in latest.items():
-        faults += _record(item, seen.records.get(key), seen.outcomes)
+        faults += _record(item, results.records.get(key), results.outcomes)
     strangers = [f"{key} has an execution" for key, _ in runs]
-    strangers += [f"{key} has a record" for key in seen.records.keys() - latest.keys()]
+    strangers += [f"{key} has a record" for key in results.records.keys() - latest.keys()]
     strangers += [f"Execution {arn} has a notification" for arn in notifications]
     return faults + [Fault("doubled", f"{stranger} that belongs to no upload.") for stranger in strangers]
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.load import __main__ as load
 from bench.load import report as load_report
-from bench.load.check import Fault, Seen, Sent, check
+from bench.load.check import Fault, Results, Sent, check
 from bench.load.mix import Upload, uploads
 from bench.report import section
 from local.pipeline import UPLOADS_MACHINE, Execution, Pipeline
@@ -44,7 +44,7 @@ RECORDS = {
         "error": {"code": "UnsupportedFormatError"},
     },
 }
-RIGHT = Seen([FIRST, SECOND, AGAIN], frozenset({arn("1"), arn("2")}), [arn("1"), arn("2")], RECORDS)
+RIGHT = Results([FIRST, SECOND, AGAIN], frozenset({arn("1"), arn("2")}), [arn("1"), arn("2")], RECORDS)
 
 
 @heavy
@@ -137,10 +137,10 @@ def test_the_later_upload_of_a_key_counts():
     newer = Sent(replace(GOOD.upload, number=2), "v3", 0.0)
     both = [FIRST, execution("5", newer)]
     record = RECORDS["uploads/a.jpg"] | {"upload": {"versionId": "v3"}, "execution": {"id": "5"}}
-    seen = Seen(both, frozenset({arn("5")}), [arn("5")], {"uploads/a.jpg": record})
+    seen = Results(both, frozenset({arn("5")}), [arn("5")], {"uploads/a.jpg": record})
     assert check([GOOD, newer], seen) == []
     assert check([newer, GOOD], seen) == []
-    older_won = Seen(both, frozenset({arn("1")}), [arn("1")], {"uploads/a.jpg": RECORDS["uploads/a.jpg"]})
+    older_won = Results(both, frozenset({arn("1")}), [arn("1")], {"uploads/a.jpg": RECORDS["uploads/a.jpg"]})
     assert {fault.kind for fault in check([GOOD, newer], older_won)} == {"lost"}
 
 
