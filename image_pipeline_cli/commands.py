@@ -85,14 +85,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__, epilog=WORDS)
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_image_commands(commands)
-    description = "deliver events and batch messages again that ended in a dead-letter queue"
+    description = "redrive undelivered events and batch messages from their dead-letter queues"
     _command(commands, "redrive", _redrive, description)
     sub = _command(commands, "reprocess", reprocess, "process unchanged uploads again")
     sub.add_argument("keys", nargs="+", metavar="KEY", help="key of an upload, such as uploads/beach.jpg")
     sub.add_argument("--wait", action="store_true", help="wait for the outcome of each upload")
     _add_timeout(sub)
     backfill.add_options(_command(commands, "backfill", backfill.run, "process many uploads again, within a budget"))
-    _command(commands, "relist", _relist, "add images that are missing in the list, such as after its loss")
+    _command(commands, "relist", _relist, "add images that are missing from the list, such as after its loss")
     manage = commands.add_parser("keys", help="create, list, rotate and revoke API keys", epilog=WORDS)
     actions = manage.add_subparsers(required=True, metavar="action")
     sub = _command(actions, "create", keys.create, "create an API key and print it once")
