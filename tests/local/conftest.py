@@ -44,7 +44,7 @@ def listen(pipeline: Pipeline) -> Iterator[Callable[[dict[str, Any]], Callable[[
     events, sqs, rules = pipeline.client("events"), pipeline.client("sqs"), []
 
     def listen_for(pattern: dict[str, Any]) -> Callable[[int], list[Any]]:
-        name, seen = f"test-{uuid.uuid4()}", []
+        name, received = f"test-{uuid.uuid4()}", []
         url = sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         events.put_rule(Name=name, EventPattern=json.dumps(pattern))
@@ -53,14 +53,14 @@ def listen(pipeline: Pipeline) -> Iterator[Callable[[dict[str, Any]], Callable[[
 
         def enough(count: int) -> bool:
             answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
-            seen.extend(json.loads(message["Body"]) for message in answer.get("Messages", []))
-            return len(seen) >= count
+            received.extend(json.loads(message["Body"]) for message in answer.get("Messages", []))
+            return len(received) >= count
 
-        def heard(count: int) -> list[Any]:
-            pipeline.wait_until(lambda: enough(count), f"{count} events like {pattern}, not {seen}")
-            return seen
+        def wait_for_events(count: int) -> list[Any]:
+            pipeline.wait_until(lambda: enough(count), f"{count} events like {pattern}, not {received}")
+            return received
 
-        return heard
+        return wait_for_events
 
     yield listen_for
     for name in rules:

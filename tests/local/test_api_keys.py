@@ -197,12 +197,12 @@ def test_where_keys_cannot_be_looked_up_nobody_gets_in(pipeline, ask, key):
 )
 def test_no_path_leads_out_of_the_uploads(pipeline, ask, key, path, status):
     """No spelling of a path reaches other prefixes or other uploads."""
-    kept = ("other/kept.jpg", "kept.jpg", "uploads/other/kept.jpg/x")
-    for name in kept:
+    other_keys = ("other/kept.jpg", "kept.jpg", "uploads/other/kept.jpg/x")
+    for name in other_keys:
         pipeline.client("s3").put_object(Bucket=pipeline.uploads_bucket, Key=name, Body=b"x")
     assert ask("DELETE", path, key).status == status
     assert ask("POST", f"{path}/reprocess", key).status in (400, 404, 405)
-    assert all(visible(pipeline, name) for name in kept)
+    assert all(visible(pipeline, name) for name in other_keys)
 
 
 def test_an_encoded_slash_is_a_slash(pipeline, folder, ask, key):

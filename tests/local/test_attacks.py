@@ -88,10 +88,10 @@ def send(port: int, data: bytes) -> Answer:
 def ask(
     port: int, method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b"", host: str = ""
 ) -> Answer:
-    given = {"Host": host or f"127.0.0.1:{port}", **(headers or {}), "Connection": "close"}
+    request_headers = {"Host": host or f"127.0.0.1:{port}", **(headers or {}), "Connection": "close"}
     if body:
-        given["Content-Length"] = str(len(body))
-    lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        request_headers["Content-Length"] = str(len(body))
+    lines = "".join(f"{name}: {value}\r\n" for name, value in request_headers.items())
     return send(port, f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body)
 
 
@@ -122,9 +122,9 @@ def test_pages_of_other_origins_are_refused(open_to_pages, key, origin):
     origin = origin.format(**ports(open_to_pages))
     for port, method, target, headers, body in attacks(open_to_pages, key):
         for site in ("cross-site", "same-site", "same-origin", "none", None):
-            given = headers | {"Origin": origin} | ({} if site is None else {"Sec-Fetch-Site": site})
-            answer = ask(port, method, target, given, body)
-            assert answer.status == 403, (target, given)
+            request_headers = headers | {"Origin": origin} | ({} if site is None else {"Sec-Fetch-Site": site})
+            answer = ask(port, method, target, request_headers, body)
+            assert answer.status == 403, (target, request_headers)
             assert not [name for name in answer.headers if name.startswith("access-control")]
     assert "uploads/attack.jpg" not in stored(open_to_pages)
 
@@ -136,8 +136,8 @@ def test_preflights_of_other_origins_are_refused(open_to_pages, origin):
     for port, target in zip(
         ports(open_to_pages).values(), (f"/{open_to_pages.uploads_bucket}/uploads/a", "/images"), strict=True
     ):
-        asked = {"Origin": origin, "Access-Control-Request-Method": "PUT", "Sec-Fetch-Mode": "cors"}
-        answer = ask(port, "OPTIONS", target, asked)
+        preflight = {"Origin": origin, "Access-Control-Request-Method": "PUT", "Sec-Fetch-Mode": "cors"}
+        answer = ask(port, "OPTIONS", target, preflight)
         assert answer.status == 403
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
@@ -166,9 +166,9 @@ def test_preflights_of_other_origins_are_refused(open_to_pages, origin):
 )
 def test_pictures_and_links_of_other_sites_are_refused(open_to_pages, key, fetched, referer):
     """Their requests have no Origin, and must not have an effect either."""
-    given = fetched | ({} if referer is None else {"Referer": referer})
+    request_headers = fetched | ({} if referer is None else {"Referer": referer})
     for port, method, target, headers, body in attacks(open_to_pages, key):
-        assert ask(port, method, target, headers | given, body).status == 403, (method, target)
+        assert ask(port, method, target, headers | request_headers, body).status == 403, (method, target)
     assert "uploads/attack.jpg" not in stored(open_to_pages)
 
 
@@ -177,9 +177,9 @@ def test_other_hosts_are_refused(open_to_pages, key, host):
     """With DNS rebinding, the browser would treat the answers as those of the page."""
     for port, method, target, headers, body in attacks(open_to_pages, key):
         other = ports(open_to_pages)["aws" if port == ports(open_to_pages)["api"] else "api"]
-        given = headers | {"Host": host.format(port=port, other=other)}
+        request_headers = headers | {"Host": host.format(port=port, other=other)}
         for site in ({}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": PAGE}):
-            assert ask(port, method, target, given | site, body).status == 403, (method, target)
+            assert ask(port, method, target, request_headers | site, body).status == 403, (method, target)
     assert "uploads/attack.jpg" not in stored(open_to_pages)
 
 
@@ -236,11 +236,11 @@ def test_the_controls_of_a_test_need_its_token(pipeline, tmp_path):
     """A missing, wrong, partial or misplaced token gets 403 without an effect."""
     mark, token = tmp_path / "mark", pipeline._token
     tokens = [None, "", "x", token[:-1], token + "x", token.swapcase(), f"{token},{token}", f'"{token}"', "\xff"]
-    for (command, request), given in itertools.product(CONTROLS.items(), tokens):
+    for (command, request), request_headers in itertools.product(CONTROLS.items(), tokens):
         body = json.dumps(request).replace("{!r}", repr(str(mark))).encode()
-        headers = {} if given is None else {TOKEN_HEADER: given}
+        headers = {} if request_headers is None else {TOKEN_HEADER: request_headers}
         for path in (f"{CONTROL_PATH}{command}", f"{CONTROL_PATH}{command}?{TOKEN_HEADER}={token}"):
-            assert ask(port_of(pipeline.aws_url), "POST", path, headers, body).status == 403, (command, given)
+            assert ask(port_of(pipeline.aws_url), "POST", path, headers, body).status == 403, (command, request_headers)
     assert pipeline.record("uploads/never.jpg") is None
     assert not mark.exists()
 

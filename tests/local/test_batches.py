@@ -29,8 +29,8 @@ def send(pipeline: Pipeline, *messages: Any) -> None:
 def waiting(pipeline: Pipeline, output: str) -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     url = pipeline.outputs[output]
-    found = pipeline.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    return sum(int(value) for value in found.values())
+    attributes = pipeline.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(value) for value in attributes.values())
 
 
 def drained(pipeline: Pipeline, seconds: float = 60) -> None:

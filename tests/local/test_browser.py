@@ -93,8 +93,8 @@ def with_facts(script: str, pipeline: Pipeline, **facts: object) -> str:
 def test_a_foreign_page_reaches_nothing(open_to_pages, site: Site, key, tmp_path, host):
     """A page of another site or another port cannot detect the local run."""
     open_to_pages.upload("elsewhere/secret", PICTURE, ContentType="image/jpeg")
-    where = {"Bucket": open_to_pages.uploads_bucket, "Key": "elsewhere/secret"}
-    signed = open_to_pages.client("s3").generate_presigned_url("get_object", Params=where)
+    address = {"Bucket": open_to_pages.uploads_bucket, "Key": "elsewhere/secret"}
+    signed = open_to_pages.client("s3").generate_presigned_url("get_object", Params=address)
     facts = {"key": key, "control": "/_local/clear", "signed": signed}
     told = site.visit(host, with_facts(ATTACK, open_to_pages, **facts), tmp_path)
     # "opaque" is the 403: a page that asks without CORS never learns more. Another port is the same site; its pages can

@@ -33,12 +33,12 @@ def key(express):
 
 def of(pipeline, key):
     """Return the executions of a key and their notifications."""
-    told = [
+    notifications_of_key = [
         notification
         for notification in pipeline.notifications()
         if notification["MessageAttributes"]["imageKey"]["Value"] == key
     ]
-    return [execution for execution in pipeline.executions() if execution.key == key], told
+    return [execution for execution in pipeline.executions() if execution.key == key], notifications_of_key
 
 
 def watch(pipeline):
@@ -103,14 +103,14 @@ def test_an_execution_that_runs_twice_changes_nothing(express, key, kind):
     if kind == "a reprocess":
         event["detail"]["reprocess"] = True
         run_named(express, f"reprocess_{uuid.uuid4()}", event)
-    record, told = express.record(key), of(express, key)[1]
+    record, notifications_of_key = express.record(key), of(express, key)[1]
     if kind == "another":
         second = start_again(express, execution)
     else:
         second = run_named(express, record["execution"]["id"], event)
     assert express.states_entered(second)[-1] == "Superseded"
     assert express.record(key) == record
-    assert of(express, key)[1] == told
+    assert of(express, key)[1] == notifications_of_key
 
 
 def test_what_ran_out_of_time_is_started_again_and_completes(express, key):
@@ -124,9 +124,9 @@ def test_what_ran_out_of_time_is_started_again_and_completes(express, key):
 def test_after_an_hour_it_is_settled(express, key):
     """The notification has the URL of the state machine, because the ARN of the execution is unknown."""
     claimed(express, key, minutes=61)
-    told = len(of(express, key)[1])
+    notifications_of_key = len(of(express, key)[1])
     assert watch(express)["settled"] >= 1
-    express.wait_until(lambda: len(of(express, key)[1]) == told + 1, "the notification")
+    express.wait_until(lambda: len(of(express, key)[1]) == notifications_of_key + 1, "the notification")
     assert express.record(key)["error"]["code"] == "ExecutionTimedOutError"
     assert "#/statemachines/view/arn:aws:states:" in of(express, key)[1][-1]["Message"]
 
@@ -141,9 +141,9 @@ def test_five_minutes_end_it_wherever_it_is(express, key):
     express.wait_until(lambda: express.states_entered(execution)[-1] == "ValidateImage", "the second step")
     express.time_out(execution)
     go_on.set()
-    (execution,), told = of(express, key)
+    (execution,), notifications_of_key = of(express, key)
     assert execution.status == "TIMED_OUT"
-    assert (express.record(key)["status"], told) == ("PROCESSING", [])
+    assert (express.record(key)["status"], notifications_of_key) == ("PROCESSING", [])
     assert not [
         execution for execution in express.executions("SettleImageStateMachine") if key in json.dumps(execution.event)
     ]
@@ -189,9 +189,9 @@ def test_an_empty_upload_is_waited_for_by_a_standard_execution(express, key):
     """That execution cannot be lost; the outcome is the same."""
     record = express.wait_for(key, express.upload(key, b""))
     assert (record["status"], record["error"]["code"]) == ("FAILED", "EmptyUploadError")
-    executions, told = of(express, key)
+    executions, notifications_of_key = of(express, key)
     waited, processed = sorted(executions, key=lambda each: each.started)
     assert ":execution:" in waited.arn
     assert ":express:" in processed.arn
     assert processed.name == f"waited_{waited.name}"
-    assert [each["MessageAttributes"]["status"]["Value"] for each in told] == ["FAILURE"]
+    assert [each["MessageAttributes"]["status"]["Value"] for each in notifications_of_key] == ["FAILURE"]

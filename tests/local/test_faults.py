@@ -109,10 +109,10 @@ def test_a_call_can_fail_although_it_has_done_its_work(pipeline, folder):
     """The object exists although the response is an error."""
     pipeline.fault("s3", "PutObject", "InternalError", containing=folder, effective=True)
     s3 = boto3.client("s3", endpoint_url=pipeline.aws_url, config=Config(retries={"total_max_attempts": 1}))
-    where = {"Bucket": pipeline.uploads_bucket, "Key": f"elsewhere/{folder}"}
+    address = {"Bucket": pipeline.uploads_bucket, "Key": f"elsewhere/{folder}"}
     with pytest.raises(ClientError, match="InternalError"):
-        s3.put_object(**where, Body=b"kept")
-    assert s3.get_object(**where)["Body"].read() == b"kept"
+        s3.put_object(**address, Body=b"kept")
+    assert s3.get_object(**address)["Body"].read() == b"kept"
 
 
 def test_a_fault_hits_only_what_has_all_of_its_words(pipeline, folder):

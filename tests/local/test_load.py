@@ -50,9 +50,9 @@ RIGHT = Results([FIRST, SECOND, AGAIN], frozenset({arn("1"), arn("2")}), [arn("1
 @heavy
 def test_twenty_uploads_at_once_are_neither_lost_nor_doubled(tmp_path):
     """Valid, invalid, overwritten and duplicated uploads have one outcome each, within the memory bounds."""
-    told = []
+    events = []
     with Pipeline(tmp_path) as pipeline:
-        figures, faults = load.run(pipeline, 20, lambda event, _: told.append(event))
+        figures, faults = load.run(pipeline, 20, lambda event, _: events.append(event))
     # The uploader is this process, which has run other tests before.
     assert [fault for fault in faults if "uploader" not in fault.text] == []
     assert (figures["lost"], figures["doubled"], figures["wrong"]) == (0, 0, 0)
@@ -61,8 +61,8 @@ def test_twenty_uploads_at_once_are_neither_lost_nor_doubled(tmp_path):
     assert figures["uploads"]["superseded"] >= 4
     assert len(figures["ends"]) == figures["uploads"]["keys"] == 17
     assert 0 < figures["latency"]["p50"] <= figures["latency"]["max"] <= figures["seconds"]
-    assert told[0] == "sent"
-    assert told[-1] == "checking"
+    assert events[0] == "sent"
+    assert events[-1] == "checking"
     assert load_report.plot(figures).count("<polyline") == 5
 
 
@@ -109,9 +109,9 @@ def test_what_is_as_it_must_be_has_no_fault():
         (replace(RIGHT, records={**RECORDS, "uploads/c.jpg": {}}), "doubled", "belongs to no upload"),
     ],
 )
-def test_what_is_lost_or_doubled_is_a_fault(seen, kind, words):
+def test_what_is_lost_or_doubled_is_a_fault(results, kind, words):
     """The check reports its kind."""
-    faults = check([GOOD, BAD], seen)
+    faults = check([GOOD, BAD], results)
     assert [fault for fault in faults if fault.kind == kind and words in fault.text], faults
 
 
@@ -137,9 +137,9 @@ def test_the_later_upload_of_a_key_counts():
     newer = Sent(replace(GOOD.upload, number=2), "v3", 0.0)
     both = [FIRST, execution("5", newer)]
     record = RECORDS["uploads/a.jpg"] | {"upload": {"versionId": "v3"}, "execution": {"id": "5"}}
-    seen = Results(both, frozenset({arn("5")}), [arn("5")], {"uploads/a.jpg": record})
-    assert check([GOOD, newer], seen) == []
-    assert check([newer, GOOD], seen) == []
+    results = Results(both, frozenset({arn("5")}), [arn("5")], {"uploads/a.jpg": record})
+    assert check([GOOD, newer], results) == []
+    assert check([newer, GOOD], results) == []
     older_won = Results(both, frozenset({arn("1")}), [arn("1")], {"uploads/a.jpg": RECORDS["uploads/a.jpg"]})
     assert {fault.kind for fault in check([GOOD, newer], older_won)} == {"lost"}
 

@@ -86,10 +86,10 @@ def test_the_version_leads_from_the_request_to_the_execution(pipeline, folder, w
     key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a test").text
     url = f"{pipeline.api_url}/images?name={quote(folder.removeprefix('uploads/'))}/a.jpg"
     with urllib.request.urlopen(urllib.request.Request(url, telling_photo(), {"x-api-key": key})) as answer:
-        told = json.load(answer)
-    record = pipeline.wait_for(told["imageKey"])
+        body = json.load(answer)
+    record = pipeline.wait_for(body["imageKey"])
     (stored,), (taken,) = (
-        [line for line in objects(written()[f"{name}Function"]) if line.get("version_id") == told["versionId"]]
+        [line for line in objects(written()[f"{name}Function"]) if line.get("version_id") == body["versionId"]]
         for name in ("UploadImage", "ValidateImage")
     )
     assert stored["caller"] in key

@@ -72,8 +72,8 @@ def test_a_picture_is_told_when_it_is_completed(pipeline, folder, told):
     ]
     assert [label["name"] for label in detail["labels"]] == [label["name"] for label in record["labels"]]
     for rendition in detail["renditions"]:
-        where = {"Bucket": rendition["bucket"], "Key": rendition["key"], "VersionId": rendition["versionId"]}
-        assert pipeline.client("s3").head_object(**where)["ContentLength"] == rendition["sizeBytes"]
+        address = {"Bucket": rendition["bucket"], "Key": rendition["key"], "VersionId": rendition["versionId"]}
+        assert pipeline.client("s3").head_object(**address)["ContentLength"] == rendition["sizeBytes"]
     assert detail["statusUrl"] == pipeline.api_url + status_path(key)
     (notification,) = [notification for notification in pipeline.notifications() if key in notification["Message"]]
     assert detail["statusUrl"] in notification["Message"]
@@ -209,9 +209,9 @@ def test_an_outcome_that_breaks_the_function_holds_up_no_other(pipeline, folder,
 def test_a_rule_of_somebody_hears_what_it_asks_for(pipeline, folder, told, listen):
     """A rule on the default bus can filter by type and key."""
     pattern = {"source": ["image-pipeline"], "detail": {"imageKey": [{"prefix": f"{folder}/in/"}]}}
-    heard = listen({**pattern, "detail-type": ["ImageFailed"]})
+    wait_for_events = listen({**pattern, "detail-type": ["ImageFailed"]})
     for name in ("out/x.jpg", "in/y.jpg"):
         pipeline.upload(f"{folder}/{name}", b"words")
         pipeline.wait_for(f"{folder}/{name}")
         assert types(told(f"{folder}/{name}")) == ["ImageFailed"]
-    assert [event["detail"]["imageKey"] for event in heard(1)] == [f"{folder}/in/y.jpg"]
+    assert [event["detail"]["imageKey"] for event in wait_for_events(1)] == [f"{folder}/in/y.jpg"]

@@ -214,8 +214,8 @@ def test_upload_in_parts(pipeline, folder):
     """A multipart upload starts the workflow once, when it is complete."""
     key = f"{folder}/parts.jpg"
     data = PHOTO + b"\0" * (5 * 1024 * 1024)  # what follows the end of a JPEG is ignored
-    s3, where = pipeline.client("s3"), {"Bucket": pipeline.uploads_bucket, "Key": key}
-    upload = {**where, "UploadId": s3.create_multipart_upload(**where)["UploadId"]}
+    s3, address = pipeline.client("s3"), {"Bucket": pipeline.uploads_bucket, "Key": key}
+    upload = {**address, "UploadId": s3.create_multipart_upload(**address)["UploadId"]}
     border = 5 * 1024 * 1024
     parts = [
         {"PartNumber": n, "ETag": s3.upload_part(**upload, PartNumber=n, Body=body)["ETag"]}

@@ -39,8 +39,8 @@ def get(url: str, **headers: str) -> Answer:
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc)
     try:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""), headers=given)
+        request_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""), headers=request_headers)
         answer = connection.getresponse()
         return Answer(answer.status, answer.headers, answer.read())
     finally:

@@ -207,9 +207,9 @@ def test_names_are_verb_and_noun(machine):
 @each_machine
 def test_substitutions_are_the_same_on_both_sides(machine, template):
     """A missing substitution would be deployed literally."""
-    wanted = set(re.findall(r"\$\{(\w+)\}", machine.path.read_text()))
-    given = set(template["Resources"][machine.logical_id]["Properties"]["DefinitionSubstitutions"])
-    assert wanted == given
+    used_names = set(re.findall(r"\$\{(\w+)\}", machine.path.read_text()))
+    defined_names = set(template["Resources"][machine.logical_id]["Properties"]["DefinitionSubstitutions"])
+    assert used_names == defined_names
 
 
 OF_ANOTHER_NAME = {"CheckRecipes": "SelectBackfill"}

@@ -69,8 +69,8 @@ def test_a_copy_is_no_event_and_the_next_change_is(pipeline, outcome, key):
     outcome(key, OTHER)
     pipeline.wait_until(lambda: len(events(pipeline, key)) >= 2, "the events")
     assert events(pipeline, key) == ["ImageCompleted"] * 2
-    told = [event["detail"]["image"]["width"] for event in pipeline.events() if event["detail"]["imageKey"] == key]
-    assert told == [200, 150]
+    widths = [event["detail"]["image"]["width"] for event in pipeline.events() if event["detail"]["imageKey"] == key]
+    assert widths == [200, 150]
 
 
 def test_whoever_waits_for_a_copy_sees_its_version(pipeline, outcome, key):
@@ -158,8 +158,8 @@ def test_other_recipes_make_other_renditions(pipeline, outcome, key):
         UpdateExpression="SET renditions = :older",
         ExpressionAttributeValues={":older": {"L": [{"M": {"key": {"S": each}}} for each in older]}},
     )
-    seen, _ = copied(pipeline, key)
-    assert (seen["status"], "unchanged" in seen["execution"]) == ("COMPLETED", False)
+    result, _ = copied(pipeline, key)
+    assert (result["status"], "unchanged" in result["execution"]) == ("COMPLETED", False)
     assert len(about(pipeline, key)) == 2
 
 

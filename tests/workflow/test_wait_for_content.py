@@ -35,7 +35,7 @@ def processed(pipeline, key):
     return found()
 
 
-def told(pipeline, key):
+def notified_outcomes(pipeline, key):
     """Return the notified outcomes of this key."""
     sent = [notification["MessageAttributes"] for notification in pipeline.notifications()]
     return [each["status"]["Value"] for each in sent if each["imageKey"]["Value"] == key]
@@ -43,10 +43,10 @@ def told(pipeline, key):
 
 def test_an_object_that_stays_empty_is_rejected_once(pipeline, outcome, key):
     """It is FAILED with one notification, like any other invalid file."""
-    seen = outcome(key, b"")
-    assert seen.record["status"] == "FAILED"
-    assert (seen.record["error"]["code"], seen.record["error"]["step"]) == ("EmptyUploadError", "ValidateImage")
-    assert seen.notified == ["FAILURE"]
+    result = outcome(key, b"")
+    assert result.record["status"] == "FAILED"
+    assert (result.record["error"]["code"], result.record["error"]["step"]) == ("EmptyUploadError", "ValidateImage")
+    assert result.notified == ["FAILURE"]
 
 
 def test_it_waits_for_ten_seconds_unless_told_otherwise(template):
@@ -79,7 +79,7 @@ def test_a_file_that_is_created_before_its_content_is_one_upload(pipeline, key, 
                 assert pipeline.record(key) == record
     record = pipeline.record(key)
     assert (record["status"], record["upload"]["versionId"]) == ("COMPLETED", full)
-    assert told(pipeline, key) == ["SUCCESS"] * (2 if before else 1)
+    assert notified_outcomes(pipeline, key) == ["SUCCESS"] * (2 if before else 1)
 
 
 def test_an_empty_object_that_is_created_again_is_one_upload(pipeline, key):
@@ -91,7 +91,7 @@ def test_an_empty_object_that_is_created_again_is_one_upload(pipeline, key):
         assert wait(pipeline, created(pipeline, key, second, "F1")) == "StartProcessing"
     (execution,) = processed(pipeline, key)
     assert execution.version_id == second
-    assert told(pipeline, key) == ["FAILURE"]
+    assert notified_outcomes(pipeline, key) == ["FAILURE"]
 
 
 def test_an_event_that_comes_twice_is_one_upload(pipeline, key):
@@ -102,7 +102,7 @@ def test_an_event_that_comes_twice_is_one_upload(pipeline, key):
             assert wait(pipeline, event) == "StartProcessing"
             processed(pipeline, key)
     assert pipeline.record(key)["error"]["code"] == "EmptyUploadError"
-    assert told(pipeline, key) == ["FAILURE"]
+    assert notified_outcomes(pipeline, key) == ["FAILURE"]
 
 
 @pytest.mark.parametrize("for_good", [False, True], ids=["marker", "version"])
@@ -115,7 +115,7 @@ def test_an_empty_object_that_is_deleted_meanwhile_is_no_upload(pipeline, key, f
         assert wait(pipeline, created(pipeline, key, version)) == "UploadReplaced"
     assert processed(pipeline, key) == []
     assert pipeline.record(key) is None
-    assert told(pipeline, key) == []
+    assert notified_outcomes(pipeline, key) == []
 
 
 def test_an_empty_object_whose_event_comes_after_its_deletion_changes_nothing(pipeline, key):
@@ -145,7 +145,7 @@ def test_a_folder_marker_is_ignored_quietly(pipeline, name):
     assert pipeline.wait_for(name, version) is None
     (execution,) = [execution for execution in pipeline.executions() if execution.key == name]
     assert pipeline.states_entered(execution) == ["IsFolderMarker", "FolderMarkerIgnored"]
-    assert told(pipeline, name) == []
+    assert notified_outcomes(pipeline, name) == []
 
 
 def test_a_key_that_ends_in_a_slash_but_has_bytes_is_an_upload(outcome, key):

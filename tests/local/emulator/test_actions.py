@@ -60,7 +60,7 @@ def sent(service: str, operation: str, **parameters: Any) -> dict[str, Any]:
     return seen[0]
 
 
-def asked(environ: dict[str, Any]) -> list[tuple[str, str]]:
+def permissions(environ: dict[str, Any]) -> list[tuple[str, str]]:
     return [(need.action, need.resource) for need in needs(environ)]
 
 
@@ -180,7 +180,7 @@ def test_a_call_needs(service, operation, parameters, expected):
     """Action and resource are those of the Service Authorization Reference; the body can still be read."""
     environ = sent(service, operation, **parameters)
     before = peek(environ)
-    assert asked(environ) == expected
+    assert permissions(environ) == expected
     assert peek(environ) == before
     assert access_key_of(environ) == "ASIAROLE"
     name = "".join(word.capitalize() for word in operation.split("_"))
@@ -214,7 +214,7 @@ def test_a_presigned_url_carries_its_signer(version):
     )
     environ = environ_of("GET", url, {}, b"")
     assert access_key_of(environ) == "ASIAROLE"
-    assert asked(environ) == [("s3:GetObjectVersion", OBJECT)]
+    assert permissions(environ) == [("s3:GetObjectVersion", OBJECT)]
 
 
 def test_who_signs_nothing_is_nobody():

@@ -61,7 +61,7 @@ def call(rules: list[Rule], method: str, headers: dict[str, str], inner: Any = (
 
     list(
         BucketCors(bucket, lambda name: rules if name == "bucket" else [])(
-            environ, lambda *given: started.extend(given)
+            environ, lambda *fetch_headers: started.extend(fetch_headers)
         )
     )
     return started[0], dict(started[1])
@@ -89,12 +89,12 @@ def test_a_star_stands_for_any_characters(pattern, text, matching):
 
 def test_a_bucket_answers_a_preflight_by_its_first_rule_that_fits():
     """The answer has the requested headers and the maximum age."""
-    asked = {
+    request_headers = {
         "Origin": "https://de.shop.example",
         "Access-Control-Request-Method": "PUT",
         "Access-Control-Request-Headers": "Content-Type, X-Amz-Meta-A",
     }
-    status, headers = call([READS, UPLOADS], "OPTIONS", asked)
+    status, headers = call([READS, UPLOADS], "OPTIONS", request_headers)
     assert status == "200 OK"
     assert headers["Access-Control-Allow-Origin"] == "https://de.shop.example"
     assert headers["Access-Control-Allow-Credentials"] == "true"
@@ -110,8 +110,12 @@ def test_a_bucket_answers_a_preflight_by_its_first_rule_that_fits():
 )
 def test_a_bucket_refuses_a_preflight_that_no_rule_fits(origin, method, names):
     """One rule must allow the origin, the method and every header."""
-    asked = {"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": names}
-    status, headers = call([READS, UPLOADS], "OPTIONS", asked)
+    request_headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": names,
+    }
+    status, headers = call([READS, UPLOADS], "OPTIONS", request_headers)
     assert status == "403 Forbidden"
     assert not [name for name in headers if name.startswith("Access-Control")]
 
@@ -119,9 +123,9 @@ def test_a_bucket_refuses_a_preflight_that_no_rule_fits(origin, method, names):
 @pytest.mark.parametrize("missing", ["Origin", "Access-Control-Request-Method"])
 def test_a_preflight_without_its_headers_is_a_bad_request(missing):
     """The error of S3 names the missing header."""
-    asked = {"Origin": PAGE, "Access-Control-Request-Method": "PUT"}
-    del asked[missing]
-    assert call([UPLOADS], "OPTIONS", asked)[0] == "400 Bad Request"
+    request_headers = {"Origin": PAGE, "Access-Control-Request-Method": "PUT"}
+    del request_headers[missing]
+    assert call([UPLOADS], "OPTIONS", request_headers)[0] == "400 Bad Request"
 
 
 def test_answers_of_a_bucket_carry_its_rule_and_nothing_of_others():
@@ -154,10 +158,10 @@ def test_the_api_replaces_the_headers_of_a_function():
 
 def test_the_api_answers_preflights_that_no_route_takes():
     """API Gateway answers them for every path; with a matching route, it invokes the function."""
-    asked: list[str] = []
+    request_headers: list[str] = []
 
     def invoke(function: str, _: bytes) -> Result:
-        asked.append(function)
+        request_headers.append(function)
         return Result(json.dumps({"statusCode": 204}))
 
     rule = Rule((PAGE,), ("GET", "POST"), ("x-api-key",), (), 60)
@@ -172,10 +176,15 @@ def test_the_api_answers_preflights_that_no_route_takes():
         assert headers["access-control-allow-methods"] == "GET,POST"
         assert headers["access-control-allow-headers"] == "x-api-key"
         assert headers["access-control-max-age"] == "60"
-        assert asked == called
+        assert request_headers == called
     plain = HttpApi([], invoke)
     environ = {"REQUEST_METHOD": "OPTIONS", "PATH_INFO": "/free", "HTTP_ORIGIN": PAGE}
-    list(plain(environ | {"HTTP_ACCESS_CONTROL_REQUEST_METHOD": "POST"}, lambda *given: started.extend(given)))
+    list(
+        plain(
+            environ | {"HTTP_ACCESS_CONTROL_REQUEST_METHOD": "POST"},
+            lambda *fetch_headers: started.extend(fetch_headers),
+        )
+    )
     assert started[-2] == "404 Not Found"
 
 
@@ -203,8 +212,11 @@ def test_a_page_of_an_allowed_origin_uploads_and_follows(open_to_pages, key, ori
     assert (stored.status // 100, stored.headers["access-control-allow-origin"]) == (2, origin)
     status = f"{api}/images/uploads/{name}/status?wait=10"
     open_to_pages.wait_for(f"uploads/{name}")
-    told = ask(status, "GET", page)
-    assert (json.loads(told.body)["status"], told.headers["access-control-allow-origin"]) == ("COMPLETED", origin)
+    response = ask(status, "GET", page)
+    assert (json.loads(response.body)["status"], response.headers["access-control-allow-origin"]) == (
+        "COMPLETED",
+        origin,
+    )
 
 
 def test_a_page_of_an_allowed_origin_puts_to_a_signed_url(open_to_pages, key):
@@ -249,19 +261,24 @@ def test_the_apis_own_page_may_ask_both_ports(open_to_pages):
 def test_pictures_and_links_of_an_allowed_page_are_answered(open_to_pages, referer, target):
     """Their requests have no Origin; the Referer names the page."""
     mode = {"image": "no-cors", "document": "navigate"}[target]
-    given = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": target, "Referer": referer}
+    fetch_headers = {
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": mode,
+        "Sec-Fetch-Dest": target,
+        "Referer": referer,
+    }
     open_to_pages.upload("elsewhere/picture.jpg", PICTURE)
     url = open_to_pages.client("s3").generate_presigned_url(
         "get_object", Params={"Bucket": open_to_pages.uploads_bucket, "Key": "elsewhere/picture.jpg"}
     )
-    assert ask(url, "GET", given).body == PICTURE
+    assert ask(url, "GET", fetch_headers).body == PICTURE
 
 
 @pytest.mark.parametrize("given", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin"}], ids=str)
-def test_addresses_that_a_user_types_are_answered(open_to_pages, given):
+def test_addresses_that_a_user_types_are_answered(open_to_pages, fetch_headers):
     """Requests of programs, without any header about pages, are answered, too."""
-    assert ask(f"{open_to_pages.api_url}/images/uploads/x.jpg/status", "GET", given).status == 404
-    assert ask(open_to_pages.aws_url, "GET", given).status == 200
+    assert ask(f"{open_to_pages.api_url}/images/uploads/x.jpg/status", "GET", fetch_headers).status == 404
+    assert ask(open_to_pages.aws_url, "GET", fetch_headers).status == 200
 
 
 @pytest.mark.parametrize("style", ["path", "virtual"])

@@ -113,14 +113,14 @@ def started(stack: Pipeline, key: str) -> list[Execution]:
 
 def letter(stack: Pipeline) -> dict[str, Any]:
     """Wait for the next message in the dead-letter queue."""
-    found: list[dict[str, Any]] = []
+    dead_letter: list[dict[str, Any]] = []
 
     def arrived() -> bool:
-        found.extend(stack.take_messages(stack.outputs["LettersUrl"]))
-        return bool(found)
+        dead_letter.extend(stack.take_messages(stack.outputs["LettersUrl"]))
+        return bool(dead_letter)
 
     stack.wait_until(arrived, "a dead letter")
-    (only,) = found
+    (only,) = dead_letter
     return only
 
 
@@ -132,8 +132,8 @@ def test_a_start_that_is_denied_becomes_a_dead_letter(stack):
     """It happens at once; the message has the event and the error."""
     stack.restrict("QuickKeptRole", [])
     stack.upload("kept/denied", b"x")
-    found = letter(stack)
-    event, attributes = json.loads(found["Body"]), found["MessageAttributes"]
+    dead_letter = letter(stack)
+    event, attributes = json.loads(dead_letter["Body"]), dead_letter["MessageAttributes"]
     assert (event["detail-type"], event["detail"]["object"]["key"]) == ("Object Created", "kept/denied")
     assert attributes.pop("ERROR_MESSAGE").startswith("User: arn:aws:sts::")
     assert attributes == {

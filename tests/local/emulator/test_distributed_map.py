@@ -26,8 +26,8 @@ def test_other_definitions_stay_as_they_are():
 def test_what_moto_cannot_parse_is_taken_out_and_kept():
     """Batch and result options are extracted; the workflow of the parts is unchanged."""
     text, maps = distributed_map.translate(json.dumps(DEFINITION))
-    (found,) = maps.values()
-    assert (found.batch_size, found.prefix) == (100, "backfills/")
+    (options,) = maps.values()
+    assert (options.batch_size, options.prefix) == (100, "backfills/")
     state = json.loads(text)["States"]["SelectUploads"]
     assert not {"ItemBatcher", "ResultWriter"} & state.keys()
     assert state["ItemProcessor"] == DEFINITION["States"]["SelectUploads"]["ItemProcessor"]

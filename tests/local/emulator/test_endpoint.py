@@ -143,7 +143,7 @@ def test_one_request_after_the_other_on_a_connection(pipeline):
     address = urlsplit(pipeline.aws_url)
     connection = HTTPConnection(address.hostname, address.port, timeout=10)
     chunks = (b"x" * 1000 for _ in range(3))
-    asked = [
+    paths = [
         ("PUT", f"/{pipeline.uploads_bucket}/elsewhere/kept-alive", b"x" * 100_000),
         ("PUT", f"/{pipeline.uploads_bucket}/elsewhere/in-chunks", chunks),
         ("POST", "/2015-03-31/functions/none/invocations", b"a body that nobody reads"),
@@ -153,15 +153,15 @@ def test_one_request_after_the_other_on_a_connection(pipeline):
     credential = f"Credential=test/20260101/{pipeline.region}/s3/aws4_request"
     signed = {"Authorization": f"AWS4-HMAC-SHA256 {credential}, SignedHeaders=host, Signature=0"}
     connection.connect()
-    opened, seen = connection.sock, []
-    for method, path, body in asked:
+    opened, statuses = connection.sock, []
+    for method, path, body in paths:
         connection.request(method, path, body, signed)
         answer = connection.getresponse()
-        seen.append((answer.status, len(answer.read())))
+        statuses.append((answer.status, len(answer.read())))
         assert connection.sock is opened, f"closed after {method} {path}"
     connection.close()
-    assert [status for status, _ in seen] == [200, 200, 404, 200, 200]
-    assert seen[-1] == (200, 3000)
+    assert [status for status, _ in statuses] == [200, 200, 404, 200, 200]
+    assert statuses[-1] == (200, 3000)
 
 
 def test_a_body_that_is_held_back_is_asked_for_once(pipeline):

@@ -142,9 +142,11 @@ def test_a_deletion_says_of_which_kind():
     assert {each["detail"]["reason"] for each in (gone, marked)} == {"DeleteObject"}
 
 
-def deletions(heard: Any, count: int) -> list[tuple[str, str | None, str]]:
+def deletions(wait_for_events: Any, count: int) -> list[tuple[str, str | None, str]]:
     """Return key, version and kind of each deletion, ordered by sequencer."""
-    details = sorted((event["detail"] for event in heard(count)), key=lambda each: each["object"]["sequencer"])
+    details = sorted(
+        (event["detail"] for event in wait_for_events(count)), key=lambda each: each["object"]["sequencer"]
+    )
     return [
         (detail["object"]["key"], detail["object"].get("version-id"), detail["deletion-type"]) for detail in details
     ]
@@ -153,7 +155,7 @@ def deletions(heard: Any, count: int) -> list[tuple[str, str | None, str]]:
 @pytest.mark.parametrize("batch", [False, True])
 def test_every_deletion_in_a_versioned_bucket_is_announced(pipeline, listen, batch):
     """This includes markers and versions, but not missing objects."""
-    heard = listen({"detail-type": ["Object Deleted"]})
+    wait_for_events = listen({"detail-type": ["Object Deleted"]})
     name, s3 = f"elsewhere/deleted-{batch}.jpg", pipeline.client("s3")
 
     def delete(**version: str) -> str:
@@ -167,7 +169,7 @@ def test_every_deletion_in_a_versioned_bucket_is_announced(pipeline, listen, bat
     marker = delete()
     for version in (first, "none", marker, second):
         delete(VersionId=version)
-    assert deletions(heard, 4) == [
+    assert deletions(wait_for_events, 4) == [
         (name, marker, "Delete Marker Created"),
         (name, first, "Permanently Deleted"),
         (name, marker, "Permanently Deleted"),
@@ -177,7 +179,7 @@ def test_every_deletion_in_a_versioned_bucket_is_announced(pipeline, listen, bat
 
 def test_a_deletion_in_an_unversioned_bucket_is_for_good(pipeline, listen):
     """It has no version; a missing object or a bucket without events sends nothing."""
-    heard = listen({"detail-type": ["Object Deleted"]})
+    wait_for_events = listen({"detail-type": ["Object Deleted"]})
     s3 = pipeline.client("s3")
     for name in ("told", "untold"):
         s3.create_bucket(Bucket=name)
@@ -186,16 +188,16 @@ def test_a_deletion_in_an_unversioned_bucket_is_for_good(pipeline, listen):
     s3.delete_object(Bucket="untold", Key="x")
     s3.delete_object(Bucket="told", Key="nothing")
     s3.delete_object(Bucket="told", Key="x")
-    assert deletions(heard, 1) == [("x", None, "Permanently Deleted")]
+    assert deletions(wait_for_events, 1) == [("x", None, "Permanently Deleted")]
 
 
 def test_sequencers_put_writes_and_deletions_in_one_order(pipeline, listen):
     """A deletion comes after its upload and before the next one."""
-    heard = listen({"source": ["aws.s3"]})
+    wait_for_events = listen({"source": ["aws.s3"]})
     for body in (b"1", b"2"):
         pipeline.upload("elsewhere/order.jpg", body)
         pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key="elsewhere/order.jpg")
-    in_order = sorted(heard(4), key=lambda event: event["detail"]["object"]["sequencer"])
+    in_order = sorted(wait_for_events(4), key=lambda event: event["detail"]["object"]["sequencer"])
     assert [event["detail-type"] for event in in_order] == ["Object Created", "Object Deleted"] * 2
 
 

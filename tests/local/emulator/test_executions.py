@@ -105,10 +105,10 @@ def kinds(pipeline: Any, arn: str) -> list[str]:
 
 def test_a_success_is_announced_as_documented(pipeline, listen, start):
     """The events RUNNING and SUCCEEDED have the names, types and values of AWS."""
-    heard = listen(STATUSES)
+    wait_for_events = listen(STATUSES)
     definition = {"StartAt": "Only", "States": {"Only": {"Type": "Pass", "Output": {"b": "ü"}, "End": True}}}
     arn = start(definition, name="one", input='{"a": "ü"}')
-    running, ended = sorted(heard(2), key=lambda event: event["detail"]["status"])
+    running, ended = sorted(wait_for_events(2), key=lambda event: event["detail"]["status"])
     facts = described(pipeline, arn)
     for event, status in ((running, "RUNNING"), (ended, "SUCCEEDED")):
         assert (event["source"], event["resources"]) == ("aws.states", [arn])
@@ -131,9 +131,9 @@ def test_a_success_is_announced_as_documented(pipeline, listen, start):
 
 def test_a_failure_is_announced_with_its_error(listen, start):
     """The event has error and cause of the Fail state, and no output."""
-    heard = listen({**STATUSES, "detail": {"status": ["FAILED"]}})
+    wait_for_events = listen({**STATUSES, "detail": {"status": ["FAILED"]}})
     start({"StartAt": "End", "States": {"End": {"Type": "Fail", "Error": "OddError", "Cause": "It is odd."}}})
-    (event,) = heard(1)
+    (event,) = wait_for_events(1)
     detail = event["detail"]
     assert (detail["error"], detail["cause"]) == ("OddError", "It is odd.")
     assert (detail["output"], detail["outputDetails"], detail["redriveStatus"]) == (None, None, "REDRIVABLE")
@@ -141,11 +141,11 @@ def test_a_failure_is_announced_with_its_error(listen, start):
 
 def test_what_is_too_large_for_an_event_is_left_out(listen, start):
     """The input is omitted first, the output only if it is too large by itself."""
-    heard = listen({**STATUSES, "detail": {"status": ["SUCCEEDED"]}})
+    wait_for_events = listen({**STATUSES, "detail": {"status": ["SUCCEEDED"]}})
     text = "x" * 130_000
     definition = {"StartAt": "Only", "States": {"Only": {"Type": "Pass", "Output": text, "End": True}}}
     start(definition, input=json.dumps(text))
-    (event,) = heard(1)
+    (event,) = wait_for_events(1)
     assert (event["detail"]["input"], event["detail"]["inputDetails"]) == (None, {"included": False})
     assert (json.loads(event["detail"]["output"]), event["detail"]["outputDetails"]) == (text, {"included": True})
 
@@ -153,7 +153,7 @@ def test_what_is_too_large_for_an_event_is_left_out(listen, start):
 @pytest.mark.parametrize("then", [dict, lambda: 1 / 0], ids=["returns", "fails"])
 def test_what_is_stopped_does_nothing_more(pipeline, listen, start, held, then):
     """It is ABORTED at once with the given reason; no retry and no further state follow."""
-    heard = listen({**STATUSES, "detail": {"status": ["ABORTED"]}})
+    wait_for_events = listen({**STATUSES, "detail": {"status": ["ABORTED"]}})
     calls, let_go = held(then)
     definition = {"StartAt": "Work", "States": {"Work": WORK, "After": {**CALL, "End": True}}}
     stopped, other = start(definition, name="stopped"), start(definition, name="other")
@@ -162,7 +162,7 @@ def test_what_is_stopped_does_nothing_more(pipeline, listen, start, held, then):
     facts = described(pipeline, stopped)
     assert (facts["status"], facts["error"], facts["cause"]) == ("ABORTED", "Enough", "By hand.")
     assert facts["stopDate"] == answer["stopDate"]
-    (event,) = heard(1)
+    (event,) = wait_for_events(1)
     assert (event["detail"]["error"], event["detail"]["cause"]) == ("Enough", "By hand.")
     before = kinds(pipeline, stopped)
     assert before[-1] == "ExecutionAborted"
@@ -172,7 +172,7 @@ def test_what_is_stopped_does_nothing_more(pipeline, listen, start, held, then):
     assert described(pipeline, stopped)["status"] == "ABORTED"
     assert kinds(pipeline, stopped) == before
     assert calls.count("stopped") == 1
-    assert len(heard(1)) == 1
+    assert len(wait_for_events(1)) == 1
 
 
 def test_an_execution_stopped_while_it_waits_is_over(pipeline, start):
@@ -189,20 +189,20 @@ def test_an_execution_stopped_while_it_waits_is_over(pipeline, start):
 
 def test_what_has_ended_cannot_be_stopped(pipeline, listen, start):
     """The status stays, and no event is published."""
-    heard = listen({**STATUSES, "detail": {"status": ["SUCCEEDED", "ABORTED"]}})
+    wait_for_events = listen({**STATUSES, "detail": {"status": ["SUCCEEDED", "ABORTED"]}})
     arn = start({"StartAt": "After", "States": {"After": AFTER}})
-    heard(1)
+    wait_for_events(1)
     pipeline.client("stepfunctions").stop_execution(executionArn=arn)
     assert described(pipeline, arn)["status"] == "SUCCEEDED"
-    assert [event["detail"]["status"] for event in heard(1)] == ["SUCCEEDED"]
+    assert [event["detail"]["status"] for event in wait_for_events(1)] == ["SUCCEEDED"]
 
 
 def test_an_execution_that_takes_too_long_times_out(pipeline, listen, start, held):
     """It is TIMED_OUT after TimeoutSeconds, even while its task runs."""
-    heard = listen({**STATUSES, "detail": {"status": ["TIMED_OUT"]}})
+    wait_for_events = listen({**STATUSES, "detail": {"status": ["TIMED_OUT"]}})
     held(dict)
     arn = start({"StartAt": "Work", "TimeoutSeconds": 1, "States": {"Work": WORK, "After": AFTER}})
-    (event,) = heard(1)
+    (event,) = wait_for_events(1)
     assert event["detail"]["executionArn"] == arn
     assert 1000 <= event["detail"]["stopDate"] - event["detail"]["startDate"] < 30_000
     assert described(pipeline, arn)["status"] == "TIMED_OUT"

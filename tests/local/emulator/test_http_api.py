@@ -119,8 +119,8 @@ def test_a_body_comes_as_text_or_as_base64(api, content_type, encoded):
     body = "ü {}".encode()
     api.ask("POST", "/images", body, {"content-type": content_type})
     assert api.event["isBase64Encoded"] == encoded
-    given = api.event["body"]
-    assert (base64.b64decode(given) if encoded else given.encode()) == body
+    event_body = api.event["body"]
+    assert (base64.b64decode(event_body) if encoded else event_body.encode()) == body
 
 
 def test_bytes_that_are_called_text_are_spoilt(api):

@@ -11,17 +11,17 @@ from tests.local.emulator.test_request_body import AMBIGUOUS, CHUNKS, WHOLE
 
 
 @pytest.fixture(scope="module")
-def seen() -> list[bytes]:
+def bodies() -> list[bytes]:
     """The bodies that the application received."""
     return []
 
 
 @pytest.fixture(scope="module")
-def port(seen: list[bytes]) -> int:
+def port(bodies: list[bytes]) -> int:
     """The port of a server whose application records bodies."""
 
     def remember(environ, start_response):
-        seen.append(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+        bodies.append(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
         start_response("202 Accepted", [])
         return [b"stored"]
 
@@ -40,11 +40,11 @@ def exchange(port: int, sent: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("head", "body", "content"), WHOLE.values(), ids=WHOLE)
-def test_the_application_gets_whole_bodies(port, seen, head, body, content):
+def test_the_application_gets_whole_bodies(port, bodies, head, body, content):
     """This holds for every framing."""
-    seen.clear()
+    bodies.clear()
     assert exchange(port, b"POST /a HTTP/1.1\r\nHost: a\r\n" + head + body).startswith(b"HTTP/1.1 202 ")
-    assert seen == [content]
+    assert bodies == [content]
 
 
 @pytest.mark.parametrize(
@@ -55,21 +55,21 @@ def test_the_application_gets_whole_bodies(port, seen, head, body, content):
         *((WHOLE["chunks"][0], body) for body in CHUNKS.values()),
     ],
 )
-def test_nothing_else_reaches_the_application(port, seen, head, body):
+def test_nothing_else_reaches_the_application(port, bodies, head, body):
     """Malformed requests get 400, and following bytes are not taken for a request."""
-    seen.clear()
+    bodies.clear()
     answer = exchange(port, b"POST /a HTTP/1.1\r\nHost: a\r\n" + head + body)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1") == 1
-    assert seen == []
+    assert bodies == []
 
 
 @pytest.mark.parametrize("target", [b"http://a/b", b"http://[", b"*", b"a:80", b"b"])
-def test_a_target_that_is_no_path_is_refused(port, seen, target):
+def test_a_target_that_is_no_path_is_refused(port, bodies, target):
     """Only proxies accept URLs as targets."""
-    seen.clear()
+    bodies.clear()
     assert exchange(port, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n").startswith(b"HTTP/1.1 400 ")
-    assert seen == []
+    assert bodies == []
 
 
 def test_a_bug_of_the_server_is_an_answer(caplog):

@@ -31,11 +31,11 @@ def test_a_listing_tells_every_version(s3):
 
 def test_a_listing_leaves_nothing_behind(s3):
     """After many listings, moto keeps only the existing objects and their content."""
-    kept = len(FakeKey.instances_tracked)
+    instances = len(FakeKey.instances_tracked)
     for _ in range(3):
         versions = s3.list_object_versions(Bucket=UPLOADS_BUCKET)["Versions"]
     gc.collect()
-    assert len(FakeKey.instances_tracked) == kept
+    assert len(FakeKey.instances_tracked) == instances
     bodies = [
         s3.get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a", VersionId=version["VersionId"])["Body"].read()
         for version in versions
@@ -48,10 +48,10 @@ def test_a_key_that_goes_meanwhile_is_listed_as_it_was(s3):
     keys = s3_backends["123456789012"]["aws"].get_bucket(UPLOADS_BUCKET).keys
     walk = keys.iterlists()
     s3.put_object(Bucket=UPLOADS_BUCKET, Key="uploads/b", Body=b"x")
-    seen = [next(walk)]
+    listed_keys = [next(walk)]
     for name in list(keys):
         dict.pop(keys, name)
-    assert all(versions for _, versions in [*seen, *walk])
+    assert all(versions for _, versions in [*listed_keys, *walk])
 
 
 def test_a_moved_seam_says_so(monkeypatch):

@@ -47,9 +47,9 @@ class Served:
         self.under_way = self.most_under_way = 0
         self._lock = threading.Lock()
         self._answer = answer
-        given = {"batch_size": 10, "most_concurrent": 2, "reports_failures": True, **settings}
+        properties = {"batch_size": 10, "most_concurrent": 2, "reports_failures": True, **settings}
         self.queues = Queues(Clients(url, "us-east-1"), self._invoke, 0.0)
-        self.queues.follow(QueueMapping(ARN, FUNCTION, **given))
+        self.queues.follow(QueueMapping(ARN, FUNCTION, **properties))
 
     def _invoke(self, arn: str, payload: bytes) -> Result:
         assert arn == FUNCTION.arn
@@ -72,8 +72,8 @@ class Served:
 
     def left(self, url: str) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return sum(int(value) for value in found.values())
+        counts = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(value) for value in counts.values())
 
     def wait(self, condition: Callable[[], bool]) -> None:
         tick, turns = threading.Event(), 0
@@ -165,7 +165,7 @@ def test_no_more_invocations_run_than_the_mapping_allows(serve):
 
 def test_a_mapping_that_wants_more_than_is_known_stops_the_deployment():
     """An unsupported property must not be ignored."""
-    given = {"EventSourceArn": ARN, "FunctionName": "f", "FilterCriteria": {}}
-    resources = {"M": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": given}}
+    properties = {"EventSourceArn": ARN, "FunctionName": "f", "FilterCriteria": {}}
+    resources = {"M": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": properties}}
     with pytest.raises(TemplateError, match="FilterCriteria of M"):
         plan(Template(Path("template.yml"), {"Resources": resources}, {}, "s", "us-east-1"), "", "")

@@ -111,9 +111,9 @@ def test_boto3_reads_the_answer(pipeline, folder):
     first = pipeline.upload(f"{folder}/x", picture((200, 30, 30)))
     pipeline.upload(f"{folder}/x", picture((20, 60, 220)))
     rekognition = pipeline.client("rekognition")
-    where = {"Bucket": pipeline.uploads_bucket, "Name": f"{folder}/x"}
-    old = rekognition.detect_labels(Image={"S3Object": {**where, "Version": first}})
-    new = rekognition.detect_labels(Image={"S3Object": where})
+    address = {"Bucket": pipeline.uploads_bucket, "Name": f"{folder}/x"}
+    old = rekognition.detect_labels(Image={"S3Object": {**address, "Version": first}})
+    new = rekognition.detect_labels(Image={"S3Object": address})
     assert "Red" in {label["Name"] for label in old["Labels"]}
     assert "Blue" in {label["Name"] for label in new["Labels"]}
     data = io.BytesIO(picture()).getvalue()

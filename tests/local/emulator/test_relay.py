@@ -115,8 +115,8 @@ def test_forwards_chunks(backend, host):
 def test_tells_where_a_request_comes_from(backend, host):
     """The endpoint checks pages, so the relay must not remove their headers."""
     ask(host, "/a", headers="Origin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\nReferer: https://a/b\r\n")
-    given = {name.lower(): value for name, value in backend.headers}
-    assert [given[name] for name in ("origin", "sec-fetch-site", "referer")] == [
+    forwarded_headers = {name.lower(): value for name, value in backend.headers}
+    assert [forwarded_headers[name] for name in ("origin", "sec-fetch-site", "referer")] == [
         "https://evil.example",
         "cross-site",
         "https://a/b",

@@ -84,10 +84,10 @@ def serve() -> Iterator[Any]:
             return answers(batches[-1])
 
         stream: Any = Stream(count, timedelta(seconds=age))
-        given = {"patterns": (), "batch_size": 100, "most_retries": -1, "oldest_seconds": -1, "bisects": False}
-        given |= {"reports_failures": True, "on_failure_arn": "arn:aws:sqs:us-east-1:123456789012:q", **settings}
+        properties = {"patterns": (), "batch_size": 100, "most_retries": -1, "oldest_seconds": -1, "bisects": False}
+        properties |= {"reports_failures": True, "on_failure_arn": "arn:aws:sqs:us-east-1:123456789012:q", **settings}
         running.append(Streams(stream, invoke, 0.0))
-        running[-1].follow(StreamMapping(ARN, FUNCTION, **given))
+        running[-1].follow(StreamMapping(ARN, FUNCTION, **properties))
         assert stream.drained.wait(20)
         return batches, stream.letters
 
@@ -167,23 +167,23 @@ def test_what_is_too_old_is_not_tried_again(serve):
 )
 def test_a_mapping_that_wants_more_than_is_known_stops_the_deployment(changes, words):
     """An unsupported property must not be ignored."""
-    given = {"EventSourceArn": ARN, "FunctionName": "f", "StartingPosition": "TRIM_HORIZON", **changes}
-    resources = {"M": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": given}}
+    properties = {"EventSourceArn": ARN, "FunctionName": "f", "StartingPosition": "TRIM_HORIZON", **changes}
+    resources = {"M": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": properties}}
     with pytest.raises(TemplateError, match=words):
         plan(Template(Path("template.yml"), {"Resources": resources}, {}, "s", "us-east-1"), "", "")
 
 
 def test_a_new_item_is_told_of_once_and_whole(pipeline):
     """moto reports an item that an update creates twice, first with its key alone."""
-    key, told = "uploads/streams/whole.jpg", []
+    key, delivered = "uploads/streams/whole.jpg", []
 
     def listen(event: Any) -> Any:
-        told.extend(record for record in event["Records"] if record["dynamodb"]["Keys"]["ImageKey"]["S"] == key)
+        delivered.extend(record for record in event["Records"] if record["dynamodb"]["Keys"]["ImageKey"]["S"] == key)
         return {"batchItemFailures": []}
 
     pipeline.replace("IndexImagesFunction", listen)
     pipeline.upload(key, photo(20, 10))
     statuses = ["PROCESSING", "COMPLETED"]
-    pipeline.wait_until(lambda: len(told) >= len(statuses), "the changes of the record")
-    assert [change["eventName"] for change in told] == ["INSERT", "MODIFY"]
-    assert [change["dynamodb"]["NewImage"]["status"]["S"] for change in told] == statuses
+    pipeline.wait_until(lambda: len(delivered) >= len(statuses), "the changes of the record")
+    assert [change["eventName"] for change in delivered] == ["INSERT", "MODIFY"]
+    assert [change["dynamodb"]["NewImage"]["status"]["S"] for change in delivered] == statuses

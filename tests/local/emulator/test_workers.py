@@ -112,11 +112,11 @@ def test_the_context_and_the_environment_are_lambdas(make, monkeypatch, tmp_path
     """They have variables of Lambda and the template, and none of the user."""
     monkeypatch.setenv("AWS_PROFILE", "secret")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
-    told = json.loads(make("about")().payload)
-    assert (told["name"], told["memory"], told["arn"].split(":")[-1]) == ("stack-F", "256", "stack-F")
-    assert 5_000 < told["left"] <= 10_000
-    assert told["folder"] == str(tmp_path / "code")
-    environment = told["environment"]
+    reported = json.loads(make("about")().payload)
+    assert (reported["name"], reported["memory"], reported["arn"].split(":")[-1]) == ("stack-F", "256", "stack-F")
+    assert 5_000 < reported["left"] <= 10_000
+    assert reported["folder"] == str(tmp_path / "code")
+    environment = reported["environment"]
     assert environment["FROM_TEMPLATE"] == "yes"
     assert environment["AWS_LAMBDA_FUNCTION_NAME"] == "stack-F"
     assert environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "256"
@@ -161,13 +161,13 @@ def test_an_exception_is_one_line_of_the_log(make, tmp_path):
     """A message in JSON cannot forge another line."""
     make("fail")()
     (line,) = (tmp_path / "run" / "logs" / "F.log").read_text().splitlines()
-    told = json.loads(line)
-    assert (told["level"], told["errorType"], told["errorMessage"]) == (
+    reported = json.loads(line)
+    assert (reported["level"], reported["errorType"], reported["errorMessage"]) == (
         "ERROR",
         "OddError",
         "what is wrong\nwhat to do",
     )
-    assert "raise OddError" in "".join(told["stackTrace"])
+    assert "raise OddError" in "".join(reported["stackTrace"])
 
 
 def test_an_exception_has_its_class_name_and_message(make):
