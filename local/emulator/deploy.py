@@ -102,13 +102,13 @@ def deploy(template: Template, deployment: Deployment, clients: Clients) -> None
     inbox_arn = _create_inboxes(template, deployment, clients)
     creators = [Creator(part, clients, inbox_arn) for part in template.with_nested()]
     for kind, create in (
-        ("AWS::S3::Bucket", Creator.bucket),
-        ("AWS::DynamoDB::Table", Creator.table),
-        ("AWS::SQS::Queue", Creator.queue),
-        ("AWS::SNS::Topic", Creator.topic),
-        ("AWS::SNS::Subscription", Creator.subscription),
-        ("AWS::StepFunctions::StateMachine", Creator.state_machine),
-        ("AWS::Events::Rule", Creator.rule),
+        ("AWS::S3::Bucket", Creator.create_bucket),
+        ("AWS::DynamoDB::Table", Creator.create_table),
+        ("AWS::SQS::Queue", Creator.create_queue),
+        ("AWS::SNS::Topic", Creator.create_topic),
+        ("AWS::SNS::Subscription", Creator.create_subscription),
+        ("AWS::StepFunctions::StateMachine", Creator.create_state_machine),
+        ("AWS::Events::Rule", Creator.create_rule),
     ):
         for creator in creators:
             for resource in creator.template.resources(kind):

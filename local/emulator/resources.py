@@ -52,7 +52,7 @@ class Creator:
         self._clients = clients
         self._inbox_arn = inbox_arn
 
-    def bucket(self, resource: Resource, properties: dict[str, Any]) -> None:
+    def create_bucket(self, resource: Resource, properties: dict[str, Any]) -> None:
         """Create a bucket with its versioning, events and CORS rules."""
         s3 = self._clients("s3")
         name = self.template.refs[resource.logical_id]
@@ -69,7 +69,7 @@ class Creator:
         if rules := cors.bucket_rules(properties):
             s3.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": rules})
 
-    def table(self, resource: Resource, properties: dict[str, Any]) -> None:
+    def create_table(self, resource: Resource, properties: dict[str, Any]) -> None:
         """Create a table with its indexes, stream and time to live."""
         dynamodb = self._clients("dynamodb")
         name = self.template.refs[resource.logical_id]
@@ -80,7 +80,7 @@ class Creator:
         if "TimeToLiveSpecification" in properties:
             dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"])
 
-    def queue(self, resource: Resource, properties: dict[str, Any]) -> None:
+    def create_queue(self, resource: Resource, properties: dict[str, Any]) -> None:
         """Create a queue."""
         attributes = {
             key: json.dumps(value) if isinstance(value, dict) else str(value)
@@ -91,13 +91,13 @@ class Creator:
             self.template, self._clients, self.template.attributes[resource.logical_id, "QueueName"], attributes
         )
 
-    def topic(self, resource: Resource, _: dict[str, Any]) -> None:
+    def create_topic(self, resource: Resource, _: dict[str, Any]) -> None:
         """Create a topic, and subscribe the inbox to it."""
         arn = self.template.refs[resource.logical_id]
         self._clients("sns").create_topic(Name=arn.rpartition(":")[2])
         self._clients("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=self._inbox_arn)
 
-    def subscription(self, _: Resource, properties: dict[str, Any]) -> None:
+    def create_subscription(self, _: Resource, properties: dict[str, Any]) -> None:
         """Subscribe a queue to a topic."""
         if properties["Protocol"] != "sqs":
             return  # the local run sends no mail; the inbox has every message
@@ -106,7 +106,7 @@ class Creator:
             TopicArn=properties["TopicArn"], Protocol="sqs", Endpoint=properties["Endpoint"], Attributes=attributes
         )
 
-    def state_machine(self, resource: Resource, properties: dict[str, Any]) -> None:
+    def create_state_machine(self, resource: Resource, properties: dict[str, Any]) -> None:
         """Create a state machine, with the substitutions in its definition."""
         definition = properties.get("DefinitionString") or self.template.asset(
             properties["DefinitionS3Location"]["Key"]
@@ -125,7 +125,7 @@ class Creator:
             type=properties.get("StateMachineType", "STANDARD"),
         )
 
-    def rule(self, resource: Resource, properties: dict[str, Any]) -> None:
+    def create_rule(self, resource: Resource, properties: dict[str, Any]) -> None:
         """Create a rule and its targets."""
         name = self.template.refs[resource.logical_id]
         if "EventPattern" not in properties:

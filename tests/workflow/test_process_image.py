@@ -58,26 +58,26 @@ def rejection(error=errors.CorruptImageError):
 
 def test_a_photo_takes_the_main_path(outcome, key):
     """It claims, validates, processes, stores and notifies, with one notification."""
-    seen = outcome(key, PHOTO)
-    assert seen.states == ["ClaimUpload", *STEPS, "NotifySuccess"]
-    assert seen.execution.status == "SUCCEEDED"
-    assert seen.record["status"] == "COMPLETED"
-    assert seen.notified == ["SUCCESS"]
-    assert steps_told(seen.record) == {"ClaimUpload", *STEPS}
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.states == ["ClaimUpload", *STEPS, "NotifySuccess"]
+    assert upload_outcome.execution.status == "SUCCEEDED"
+    assert upload_outcome.record["status"] == "COMPLETED"
+    assert upload_outcome.notified == ["SUCCESS"]
+    assert steps_told(upload_outcome.record) == {"ClaimUpload", *STEPS}
 
 
 def test_the_record_exists_while_the_picture_is_processed(pipeline, outcome, key):
     """It is PROCESSING and has the data of the upload."""
-    seen = []
+    records = []
 
     def validate(event):
-        seen.append(pipeline.record(key))
+        records.append(pipeline.record(key))
         return SOUND["ValidateImage"](event)
 
     pipeline.replace("ValidateImageFunction", validate)
     upload = outcome(key, PHOTO).record["upload"]
-    assert seen[0]["status"] == "PROCESSING"
-    assert seen[0]["upload"] == upload
+    assert records[0]["status"] == "PROCESSING"
+    assert records[0]["upload"] == upload
     assert upload["sizeBytes"] == len(PHOTO)
 
 
@@ -86,20 +86,20 @@ def test_a_rejection_is_not_tried_again_and_says_why(pipeline, outcome, key, err
     """Record and notification have code, message, hint and step, and the notification names the file."""
     calls = []
     pipeline.replace("ValidateImageFunction", failing("ValidateImage", rejection(error), -1, calls))
-    seen = outcome(key, PHOTO)
+    upload_outcome = outcome(key, PHOTO)
     assert len(calls) == 1
-    assert seen.execution.status == "FAILED"
-    assert seen.execution.error == error.__name__
-    assert seen.record["status"] == "FAILED"
-    assert seen.record["error"] == {
+    assert upload_outcome.execution.status == "FAILED"
+    assert upload_outcome.execution.error == error.__name__
+    assert upload_outcome.record["status"] == "FAILED"
+    assert upload_outcome.record["error"] == {
         "code": error.__name__,
         "message": "The picture is broken at byte 7.",
         "hint": "Export it again.",
         "step": "ValidateImage",
     }
-    assert seen.record["upload"]["key"] == key
-    assert seen.notified == ["FAILURE"]
-    body = seen.notifications[0]["Message"]
+    assert upload_outcome.record["upload"]["key"] == key
+    assert upload_outcome.notified == ["FAILURE"]
+    body = upload_outcome.notifications[0]["Message"]
     assert all(word in body for word in (key, error.__name__, "at byte 7.", "Export it again.", "/executions/details/"))
 
 
@@ -126,12 +126,12 @@ def test_any_step_that_rejects_ends_in_a_failure_that_names_it(pipeline, outcome
     """Record and notification name the step."""
     calls = []
     pipeline.replace(f"{step}Function", failing(step, rejection(), -1, calls))
-    seen = outcome(key, PHOTO)
+    upload_outcome = outcome(key, PHOTO)
     assert len(calls) == 1
-    assert seen.record["error"]["step"] == step
-    assert seen.record["error"]["code"] == "CorruptImageError"
-    assert seen.record["error"]["message"] == "The picture is broken at byte 7."
-    assert seen.notified == ["FAILURE"]
+    assert upload_outcome.record["error"]["step"] == step
+    assert upload_outcome.record["error"]["code"] == "CorruptImageError"
+    assert upload_outcome.record["error"]["message"] == "The picture is broken at byte 7."
+    assert upload_outcome.notified == ["FAILURE"]
 
 
 @pytest.mark.parametrize("step", ["ValidateImage", "GenerateThumbnails", "ExtractMetadata"])
@@ -150,10 +150,10 @@ def test_what_passes_by_itself_is_tried_again(pipeline, outcome, key, step, name
     calls = []
     pipeline.replace("ExtractMetadataFunction", SOUND["ExtractMetadata"])
     pipeline.replace(f"{step}Function", failing(step, named(name), failures, calls))
-    seen = outcome(key, PHOTO)
+    upload_outcome = outcome(key, PHOTO)
     assert len(calls) == failures + 1
-    assert seen.record["status"] == "COMPLETED"
-    assert seen.notified == ["SUCCESS"]
+    assert upload_outcome.record["status"] == "COMPLETED"
+    assert upload_outcome.notified == ["SUCCESS"]
 
 
 @pytest.mark.parametrize("step", ["ValidateImage", "GenerateThumbnails", "StoreResults"])
@@ -165,12 +165,12 @@ def test_what_lasts_ends_in_a_failure_that_blames_nobody_wrongly(pipeline, outco
     """After its retries, each error is FAILED under its own name; a bug is not retried."""
     calls = []
     pipeline.replace(f"{step}Function", failing(step, named(name), -1, calls))
-    seen = outcome(key, PHOTO)
+    upload_outcome = outcome(key, PHOTO)
     assert len(calls) == calls_expected
-    assert seen.record["status"] == "FAILED"
-    assert (seen.record["error"]["code"], seen.record["error"]["step"]) == (name, step)
-    assert "not of the picture" in seen.record["error"]["hint"]
-    assert seen.notified == ["FAILURE"]
+    assert upload_outcome.record["status"] == "FAILED"
+    assert (upload_outcome.record["error"]["code"], upload_outcome.record["error"]["step"]) == (name, step)
+    assert "not of the picture" in upload_outcome.record["error"]["hint"]
+    assert upload_outcome.notified == ["FAILURE"]
 
 
 @pytest.mark.parametrize(("error", "calls_expected"), [("LabelsUnavailableError", 1), ("LabelsDelayedError", 9)])
@@ -179,23 +179,23 @@ def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, ke
     calls = []
     refusal = getattr(errors, error)('Rekognition refused the picture: "X".', "Check the region.")
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", refusal, -1, calls))
-    seen = outcome(key, PHOTO)
+    upload_outcome = outcome(key, PHOTO)
     assert len(calls) == calls_expected
-    assert seen.execution.status == "SUCCEEDED"
-    assert seen.record["status"] == "PARTIAL"
-    assert steps_told(seen.record) == {"ClaimUpload", *STEPS}
-    assert seen.record["warnings"] == [
+    assert upload_outcome.execution.status == "SUCCEEDED"
+    assert upload_outcome.record["status"] == "PARTIAL"
+    assert steps_told(upload_outcome.record) == {"ClaimUpload", *STEPS}
+    assert upload_outcome.record["warnings"] == [
         {
             "code": "LabelsUnavailableError",
             "message": 'Rekognition refused the picture: "X".',
             "hint": "Check the region.",
         }
     ]
-    assert len(seen.record["renditions"]) > 0
-    assert seen.record["exif"] == {}
-    assert seen.notified == ["SUCCESS"]
-    assert "without labels" in seen.notifications[0]["Subject"]
-    assert "Warning: Rekognition refused" in seen.notifications[0]["Message"]
+    assert len(upload_outcome.record["renditions"]) > 0
+    assert upload_outcome.record["exif"] == {}
+    assert upload_outcome.notified == ["SUCCESS"]
+    assert "without labels" in upload_outcome.notifications[0]["Subject"]
+    assert "Warning: Rekognition refused" in upload_outcome.notifications[0]["Message"]
 
 
 @pytest.mark.parametrize(
@@ -211,14 +211,14 @@ def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, ke
 def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, key, name, text, told):
     """The renditions are complete; the public warning has no internal details."""
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", named(name, text), -1, []))
-    seen = outcome(key, PHOTO)
-    assert seen.record["status"] == "PARTIAL"
-    assert steps_told(seen.record) == {"ClaimUpload", *STEPS}
-    assert len(seen.record["renditions"]) > 0
-    (warning,) = seen.record["warnings"]
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.record["status"] == "PARTIAL"
+    assert steps_told(upload_outcome.record) == {"ClaimUpload", *STEPS}
+    assert len(upload_outcome.record["renditions"]) > 0
+    (warning,) = upload_outcome.record["warnings"]
     assert warning["message"] == told
     assert warning["hint"]
-    assert seen.notified == ["SUCCESS"]
+    assert upload_outcome.notified == ["SUCCESS"]
 
 
 @pytest.mark.parametrize("step", ["GenerateThumbnails", "ExtractMetadata"])
@@ -245,11 +245,12 @@ def test_a_failure_over_an_older_picture_shows_nothing_of_it(pipeline, outcome, 
     """The claim failed, so the failure path removes the old image from the record."""
     outcome(key, PHOTO)
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=1, containing=key)
-    seen = outcome(key, b"words")
-    assert seen.record["status"] == "FAILED"
-    assert seen.record["error"]["step"] == "ClaimUpload"
+    upload_outcome = outcome(key, b"words")
+    assert upload_outcome.record["status"] == "FAILED"
+    assert upload_outcome.record["error"]["step"] == "ClaimUpload"
     assert (
-        not {"image", "renditions", "labels", "summary", "exif", "warnings", "labelModelVersion"} & seen.record.keys()
+        not {"image", "renditions", "labels", "summary", "exif", "warnings", "labelModelVersion"}
+        & upload_outcome.record.keys()
     )
 
 
@@ -257,18 +258,18 @@ def test_faults_of_dynamodb_and_sns_are_tried_again(pipeline, outcome, key):
     """An AWS error delays the outcome or the notification, but loses neither."""
     pipeline.fault("dynamodb", "UpdateItem", "InternalServerError", times=2, containing=key)
     pipeline.fault("sns", "Publish", "InternalError", times=2)
-    seen = outcome(key, PHOTO)
-    assert seen.record["status"] == "COMPLETED"
-    assert seen.notified == ["SUCCESS"]
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.record["status"] == "COMPLETED"
+    assert upload_outcome.notified == ["SUCCESS"]
 
 
 def test_a_superseded_result_ends_quietly(pipeline, outcome, key):
     """The newer upload owns the key; this execution changes and notifies nothing."""
     pipeline.replace("StoreResultsFunction", failing("", errors.SupersededError("Newer.", "Nothing."), -1, []))
-    seen = outcome(key, PHOTO)
-    assert seen.states[-1] == "Superseded"
-    assert seen.execution.status == "SUCCEEDED"
-    assert seen.notified == []
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.states[-1] == "Superseded"
+    assert upload_outcome.execution.status == "SUCCEEDED"
+    assert upload_outcome.notified == []
 
 
 @pytest.mark.parametrize("sequencer", [None, "00", "0018"])
@@ -304,11 +305,11 @@ def test_a_failure_that_comes_late_does_not_touch_the_newer_record(pipeline, out
         return SOUND["ValidateImage"](event)
 
     pipeline.replace("ValidateImageFunction", validate)
-    seen = outcome(key, PHOTO)
-    assert seen.states[-1] == "Superseded"
-    assert seen.record["status"] == "COMPLETED"
-    assert seen.record["upload"]["versionId"] == newest["version"]
-    assert seen.notified == ["SUCCESS"]
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.states[-1] == "Superseded"
+    assert upload_outcome.record["status"] == "COMPLETED"
+    assert upload_outcome.record["upload"]["versionId"] == newest["version"]
+    assert upload_outcome.notified == ["SUCCESS"]
 
 
 def test_whoever_lost_its_claim_leaves_what_is_shown_as_the_newest(pipeline, outcome, key):
@@ -357,29 +358,29 @@ def test_a_claim_that_is_throttled_is_tried_again(pipeline, outcome, key):
 def test_a_claim_that_is_denied_is_a_failure_with_a_notification(pipeline, outcome, key):
     """The notification names the file although no record can be written."""
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=-1, containing=key)
-    seen = outcome(key, PHOTO)
+    upload_outcome = outcome(key, PHOTO)
     failure = ["RecordFailure", "NotifyFailure", "CleanRenditions", "IsSuperseded", "ImageFailed"]
-    assert seen.states[-5:] == failure
-    assert seen.record is None
-    assert seen.notified == ["FAILURE"]
-    assert "ClaimUpload" in seen.notifications[0]["Message"]
+    assert upload_outcome.states[-5:] == failure
+    assert upload_outcome.record is None
+    assert upload_outcome.notified == ["FAILURE"]
+    assert "ClaimUpload" in upload_outcome.notifications[0]["Message"]
 
 
 def test_a_notification_that_cannot_be_sent_changes_no_success(pipeline, outcome, key):
     """The record is not affected."""
     pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)
-    seen = outcome(key, PHOTO)
-    assert seen.execution.status == "SUCCEEDED"
-    assert seen.record["status"] == "COMPLETED"
-    assert seen.notified == []
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.execution.status == "SUCCEEDED"
+    assert upload_outcome.record["status"] == "COMPLETED"
+    assert upload_outcome.notified == []
 
 
 def test_a_notification_that_cannot_be_sent_changes_no_failure(pipeline, outcome, key):
     """The execution fails with the error of the image, not with that of SNS."""
     pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)
-    seen = outcome(key, b"words")
-    assert seen.execution.error == "UnsupportedFormatError"
-    assert seen.record["status"] == "FAILED"
+    upload_outcome = outcome(key, b"words")
+    assert upload_outcome.execution.error == "UnsupportedFormatError"
+    assert upload_outcome.record["status"] == "FAILED"
 
 
 @pytest.mark.parametrize(
@@ -398,11 +399,11 @@ def test_a_notification_that_cannot_be_sent_changes_no_failure(pipeline, outcome
 def test_any_text_of_an_error_reaches_the_record(pipeline, outcome, key, text):
     """The failure path must not fail because of the message of an error."""
     pipeline.replace("ValidateImageFunction", failing("ValidateImage", named("OddError", text), -1, []))
-    seen = outcome(key, PHOTO)
-    assert seen.record["error"]["code"] == "OddError"
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.record["error"]["code"] == "OddError"
     first_line = shown(text.split("\n")[0])
-    assert seen.record["error"]["message"] == (first_line[:1000] or "The step ended without a message.")
-    assert seen.notified == ["FAILURE"]
+    assert upload_outcome.record["error"]["message"] == (first_line[:1000] or "The step ended without a message.")
+    assert upload_outcome.notified == ["FAILURE"]
 
 
 HOSTILE_NAMES = {
@@ -444,11 +445,13 @@ def test_an_outcome_whose_answer_is_lost_for_good_stays_and_is_told(pipeline, ke
     pipeline.fault(
         "lambda", "Invoke", "BrokenError", -1, status=200, containing=[key, "StoreResultsFunction"], effective=True
     )
-    seen = outcome(key, PHOTO)
-    assert seen.record["status"] == "COMPLETED"
-    assert seen.states[-4:] == ["RecordFailure", "ReadRecord", "IsStored", "NotifySuccess"]
-    assert seen.notified == ["SUCCESS"]
-    assert renditions(pipeline, key)[0].keys() == {rendition["versionId"] for rendition in seen.record["renditions"]}
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.record["status"] == "COMPLETED"
+    assert upload_outcome.states[-4:] == ["RecordFailure", "ReadRecord", "IsStored", "NotifySuccess"]
+    assert upload_outcome.notified == ["SUCCESS"]
+    assert renditions(pipeline, key)[0].keys() == {
+        rendition["versionId"] for rendition in upload_outcome.record["renditions"]
+    }
 
 
 def test_a_run_that_fails_does_not_take_back_what_another_run_of_it_has_done(pipeline, key):
