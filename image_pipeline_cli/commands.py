@@ -24,7 +24,7 @@ from image_pipeline_cli.redrive import redrive
 from image_pipeline_cli.relist import relist
 from image_pipeline_cli.reprocess import reprocess
 from image_pipeline_cli.status import status
-from image_pipeline_cli.teardown import teardown
+from image_pipeline_cli.teardown import TeardownError, teardown
 from image_pipeline_cli.upload import upload
 
 __all__ = ["INCOMPLETE", "INTERRUPTED", "NO_STACK", "OK", "USAGE", "main"]
@@ -51,6 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
         return NO_STACK
     except (ClientError, BotoCoreError) as error:
         terminal.complain(f"AWS request failed: {error}")
+        return INCOMPLETE
+    except TeardownError as error:
+        terminal.complain(str(error))
         return INCOMPLETE
     except PipelineError as error:
         terminal.complain(str(error))

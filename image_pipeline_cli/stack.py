@@ -65,7 +65,7 @@ def find_on_aws(name: str, region: str | None) -> Stack:
         session = boto3.Session(region_name=region)
         (description,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except (ClientError, BotoCoreError) as error:
-        raise StackError(_unreachable(name, region or "the configured region", error)) from None
+        raise StackError(explain_unreachable(name, region or "the configured region", error)) from None
     outputs = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
     if "ProcessImageStateMachineArn" not in outputs:
         raise StackError(f"The stack {name} is not an image pipeline: it has no output ProcessImageStateMachineArn.")
@@ -96,7 +96,7 @@ def _clients(session: boto3.Session, endpoint_url: str | None = None) -> Callabl
     return client
 
 
-def _unreachable(name: str, region: str, error: ClientError | BotoCoreError) -> str:
+def explain_unreachable(name: str, region: str, error: ClientError | BotoCoreError) -> str:
     """Explain why a stack cannot be used, and what to do."""
     code = aws.code_of(error)
     if isinstance(error, NoCredentialsError):

