@@ -72,7 +72,7 @@ def test_what_is_as_it_must_be_has_no_fault():
 
 
 @pytest.mark.parametrize(
-    ("seen", "kind", "words"),
+    ("results", "kind", "words"),
     [
         (
             replace(RIGHT, executions=[SECOND, AGAIN], outcomes=frozenset({arn("2")})),

@@ -274,7 +274,7 @@ def test_pictures_and_links_of_an_allowed_page_are_answered(open_to_pages, refer
     assert ask(url, "GET", fetch_headers).body == PICTURE
 
 
-@pytest.mark.parametrize("given", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin"}], ids=str)
+@pytest.mark.parametrize("fetch_headers", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin"}], ids=str)
 def test_addresses_that_a_user_types_are_answered(open_to_pages, fetch_headers):
     """Requests of programs, without any header about pages, are answered, too."""
     assert ask(f"{open_to_pages.api_url}/images/uploads/x.jpg/status", "GET", fetch_headers).status == 404
