@@ -1,1 +1,1 @@
-"""Measurements against peers, in one interleaved run: `make bench`. `docs/performance.md` holds the results."""
+"""Benchmarks, cost models and load tests. The results are in `docs/performance.md`."""

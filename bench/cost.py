@@ -1,7 +1,7 @@
-"""`python -m bench.cost`: a million pictures, from measured times, the template, the workflow and dated prices.
+"""`python -m bench.cost`: compute the cost of a million pictures from measured times, the template and dated prices.
 
-Lambda is billed for waiting, too, and `bench.handlers` measures without a network, so every AWS call is counted with
-what its service takes. A function with less memory than one vCPU's gets its share of the processor, so its time grows.
+Lambda bills waiting time, and `bench.handlers` measures without a network, so each AWS call adds the latency of its
+service. A function with less memory than that of one vCPU gets a share of a processor, so its time increases.
 """
 
 from __future__ import annotations
@@ -21,36 +21,35 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 
 NETWORK_SECONDS = 0.03
-"""One call inside a region, beyond our own work: an assumption, and a generous one. Files that are written at the same
-time are waited for at the same time."""
+"""Latency of one call within a region: a generous assumption. Parallel writes are waited for together."""
 DYNAMODB_SECONDS = 0.01
-"""One call to DynamoDB, which promises less: "single-digit millisecond performance at any scale"
+"""Latency of one call to DynamoDB, which promises less: "single-digit millisecond performance at any scale"
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Introduction.html)."""
 REKOGNITION_SECONDS = 0.5
-"""DetectLabels: an assumption."""
+"""Latency of DetectLabels: an assumption."""
 MEGABYTES_OF_ONE_CPU = 1769
 """Memory at which Lambda gives one vCPU (AWS Lambda developer guide, "Configure Lambda function memory")."""
 EXPRESS_GIGABYTES = 64 / 1024
 """Billed memory of an Express execution: 50 MB, the definition and the data, rounded up to 64 MB."""
 DIRECT_INTEGRATIONS = 2
-"""Calls that the workflow makes itself: the claim and the notification."""
+"""Calls that the workflow makes without a function: the claim and the notification."""
 RECORD_KILOBYTES = 3
-"""A completed record with ten labels, rounded up; the claim writes it when it is smaller than one."""
+"""A completed record with ten labels, rounded up; the claim writes less than one kilobyte."""
 INDEX_WRITES = 2
-"""The claim is put into ProcessingIndex, and taken out with the outcome."""
+"""The claim is added to ProcessingIndex, and removed with the outcome."""
 LOG_KILOBYTES = 7
-"""Lambda's own lines of seven invocations, ours, and the metrics: an assumption."""
+"""Log lines of Lambda for seven invocations, of the application, and metrics: an assumption."""
 LISTING = {"calls": 18, "waits": 8, "writes": 16, "reads": 2}
-"""What it takes to list a claim and then a picture with ten labels: calls, how often one waits for some of them, write
-units and read units. `tests/contracts/test_performance.py` counts them."""
+"""Listing a claim and then a picture with ten labels: calls, sequential waits, write units and read units.
+ `tests/contracts/test_performance.py` counts them."""
 LISTING_CALL_SECONDS = 0.001
-"""What botocore computes for one of these calls, on one vCPU: measured, without a network."""
+"""CPU time of botocore for one of these calls on one vCPU, measured without a network."""
 STREAM_INVOCATIONS = 3
-"""Both changes of a record are listed and one is published, each alone. Mostly they share invocations, with each other
-or, in a burst, with many; of changes of one picture that do, only the last is listed."""
+"""Both changes of a record are listed and one is published. This counts one invocation for each; in a burst, changes
+share invocations, and only the last change of a picture is listed."""
 
 WRITTEN_AT_ONCE = 4
-"""As in `image_pipeline.store.storage`; a test holds it to that."""
+"""The value in `image_pipeline.store.storage`; a test compares them."""
 
 WAIT_SECONDS = {
     "DetectLabels": REKOGNITION_SECONDS,
@@ -61,35 +60,37 @@ MAIN_PATH_STEPS = ("ValidateImage", "GenerateThumbnails", "ExtractMetadata", "St
 
 
 class _Template(yaml.SafeLoader):
-    """Reads template.yml; what an intrinsic function would give is not needed here."""
+    """Reads template.yml without intrinsic functions."""
 
 
 _Template.add_multi_constructor("!", lambda *_: None)
 
 
 def main_path_states() -> int:
-    """States that a good picture passes, counted in the workflow itself."""
+    """Count the states of the workflow for a valid picture."""
     return states_passed("process_image")
 
 
 def states_passed(workflow: str, *chosen: str) -> int:
-    """States from the start of a workflow to its end, which are paid for as transitions.
+    """Count the states from the start of a workflow to its end, which are billed as transitions.
 
     Args:
-        workflow: the file's name, without what follows the dot.
-        chosen: states that a Choice leads to where the way is not the default one.
+        workflow: The name of the file without its extensions.
+        chosen: The states to take at a Choice instead of the default.
     """
     machine = json.loads((ROOT / "statemachine" / f"{workflow}.asl.json").read_text())
-    name, count = machine["StartAt"], 0
+    name = machine["StartAt"]
+    count = 0
     while name:
-        state, count = machine["States"][name], count + 1
+        state = machine["States"][name]
+        count += 1
         choices = [choice["Next"] for choice in state.get("Choices", []) if choice["Next"] in chosen]
         name = next(iter(choices), None) or state.get("Next") or state.get("Default")
     return count
 
 
 def memory_megabytes() -> dict[str, int]:
-    """Memory of each function, by state."""
+    """Return the memory of each function in megabytes, by state."""
     template = yaml.load((ROOT / "template.yml").read_text(), _Template)  # noqa: S506  a SafeLoader
     return {
         name.removesuffix("Function"): body["Properties"]["MemorySize"]
@@ -99,25 +100,27 @@ def memory_megabytes() -> dict[str, int]:
 
 
 def lambda_seconds(step: dict[str, Any], memory: int) -> float:
-    """Billed seconds of one warm invocation."""
+    """Return the billed seconds of one warm invocation."""
     share = min(1.0, memory / MEGABYTES_OF_ONE_CPU)
     operations = [call["operation"] for call in step["calls"]]
     puts = operations.count("PutObject")
-    waits = sum(WAIT_SECONDS.get(each, NETWORK_SECONDS) for each in operations if each != "PutObject")
+    waits = sum(WAIT_SECONDS.get(name, NETWORK_SECONDS) for name in operations if name != "PutObject")
     waits += math.ceil(puts / WRITTEN_AT_ONCE) * NETWORK_SECONDS
     return float(step["milliseconds"]) / 1000 / share + waits
 
 
 def cost(picture: dict[str, Any], prices: dict[str, float]) -> dict[str, float]:
-    """US dollars for a million pictures of this kind, by service."""
-    memory, functions, seconds = memory_megabytes(), 0.0, DIRECT_INTEGRATIONS * NETWORK_SECONDS
+    """Return US dollars for a million pictures of this kind, by service."""
+    memory = memory_megabytes()
+    functions = 0.0
+    seconds = DIRECT_INTEGRATIONS * NETWORK_SECONDS
     operations = [call["operation"] for step in picture.values() for call in step.get("calls", [])]
     for name in MAIN_PATH_STEPS:
         step = picture["".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")]
         billed = lambda_seconds(step, memory[name])
         functions += prices["lambda_request"] + billed * memory[name] / 1024 * prices["lambda_gb_second"]
         seconds += billed + NETWORK_SECONDS
-    gets = operations.count("GetObject") + 1  # Rekognition's own read of the rendition
+    gets = operations.count("GetObject") + 1  # Rekognition reads the rendition, too
     per_picture = {
         "Lambda": functions,
         "S3": (operations.count("PutObject") + 1) * prices["s3_put"] + gets * prices["s3_get"],
@@ -126,9 +129,11 @@ def cost(picture: dict[str, Any], prices: dict[str, float]) -> dict[str, float]:
         "Logs": LOG_KILOBYTES * prices["logs_kilobyte"],
     }
     share = min(1.0, memory["IndexImages"] / MEGABYTES_OF_ONE_CPU)
-    listed = LISTING["calls"] * LISTING_CALL_SECONDS / share + LISTING["waits"] * DYNAMODB_SECONDS
-    told = lambda_seconds({"milliseconds": 5, "calls": [{"operation": "PutEvents"}]}, memory["PublishOutcomes"])
-    megabyte_seconds = listed * memory["IndexImages"] + told * memory["PublishOutcomes"]
+    listing_seconds = LISTING["calls"] * LISTING_CALL_SECONDS / share + LISTING["waits"] * DYNAMODB_SECONDS
+    publishing_seconds = lambda_seconds(
+        {"milliseconds": 5, "calls": [{"operation": "PutEvents"}]}, memory["PublishOutcomes"]
+    )
+    megabyte_seconds = listing_seconds * memory["IndexImages"] + publishing_seconds * memory["PublishOutcomes"]
     per_picture["Listing and outcome events"] = (
         LISTING["writes"] * prices["dynamodb_write"]
         + LISTING["reads"] * prices["dynamodb_read"]
@@ -142,57 +147,57 @@ def cost(picture: dict[str, Any], prices: dict[str, float]) -> dict[str, float]:
         "Express": prices["express_request"] + express * prices["express_gb_second"],
     }
     rest = sum(per_picture.values())
-    per_picture |= {f"Step Functions, {name}": each for name, each in workflow.items()}
-    per_picture |= {f"**together, {name}**": rest + each for name, each in workflow.items()}
+    per_picture |= {f"Step Functions, {name}": dollars for name, dollars in workflow.items()}
+    per_picture |= {f"**together, {name}**": rest + dollars for name, dollars in workflow.items()}
     per_picture["Rekognition, apart"] = prices["rekognition_image"]
     return {name: value * 1e6 for name, value in per_picture.items()}
 
 
 def events_without_picture(prices: dict[str, float]) -> dict[str, float]:
-    """US dollars for a million events of S3 that lead to no picture; their workflows are Standard with either setting.
+    """Return US dollars for a million S3 events without a picture; their workflows are Standard with either setting.
 
-    EventBridge is paid for each event of S3, whether a rule matches it or not.
+    EventBridge bills every event of S3, whether a rule matches it or not.
     """
-    told, transition = prices["eventbridge_event"], prices["states_transition"]
+    event, transition = prices["eventbridge_event"], prices["states_transition"]
     content = states_passed("wait_for_content", "UploadReplaced")
     folder = states_passed("wait_for_content", "FolderMarkerIgnored")
     per_event = {
-        "an old version expires": told,
-        "a folder marker is created": told + folder * transition,
-        "an empty object is created, and its content comes": told + content * transition + prices["s3_get"],
+        "an old version expires": event,
+        "a folder marker is created": event + folder * transition,
+        "an empty object is created, and its content comes": event + content * transition + prices["s3_get"],
     }
     return {name: value * 1e6 for name, value in per_event.items()}
 
 
 def dated_prices() -> dict[str, float]:
-    """US dollars by name, from `prices.toml`."""
-    return {name: each["usd"] for name, each in tomllib.loads((HERE / "prices.toml").read_text()).items()}
+    """Return prices in US dollars by name, from `prices.toml`."""
+    return {name: price["usd"] for name, price in tomllib.loads((HERE / "prices.toml").read_text()).items()}
 
 
 def costs() -> dict[str, dict[str, float]]:
-    """US dollars for a million pictures, by kind of picture and service."""
+    """Return US dollars for a million pictures, by kind of picture and service."""
     measured = json.loads((RESULTS_FOLDER / "handlers.json").read_text())
     prices = dated_prices()
     return {name: cost(picture, prices) for name, picture in measured["pictures"].items()}
 
 
 def for_commands() -> dict[str, float]:
-    """What `image-pipeline` tells: a million of the dearest kind, Standard, with labels."""
+    """Return the cost that `image-pipeline` uses: a million pictures of the most expensive kind, Standard, labels."""
     return {
         "dollarsAMillion": round(
-            max(each["**together, Standard**"] + each["Rekognition, apart"] for each in costs().values()), 2
+            max(dollars["**together, Standard**"] + dollars["Rekognition, apart"] for dollars in costs().values()), 2
         )
     }
 
 
 def table() -> str:
-    """Markdown: one row a service, one column a kind of picture; then what events cost that lead to no picture."""
+    """Return Markdown tables: costs by service and kind of picture, then costs of events without a picture."""
     figures = costs()
     lines = ["| US dollars a million pictures | " + " | ".join(figures) + " |", "|---" * (len(figures) + 1) + "|"]
     for service in next(iter(figures.values())):
-        lines.append(f"| {service} | " + " | ".join(f"{each[service]:,.0f}" for each in figures.values()) + " |")
+        lines.append(f"| {service} | " + " | ".join(f"{dollars[service]:,.0f}" for dollars in figures.values()) + " |")
     lines += ["", "| US dollars a million events without a picture | |", "|---|---|"]
-    lines += [f"| {name} | {each:,.0f} |" for name, each in events_without_picture(dated_prices()).items()]
+    lines += [f"| {name} | {dollars:,.0f} |" for name, dollars in events_without_picture(dated_prices()).items()]
     return "\n".join(lines)
 
 

@@ -1,13 +1,12 @@
-"""`python -m bench.exposure`: what an anonymous caller can hold and cost at the template's default rates.
+"""`python -m bench.exposure`: the concurrency and cost that an anonymous caller can cause at the default rates.
 
-Computed from the template, the waits in `image_pipeline.api.waiting` and dated prices; nothing is measured. The result
-is written into docs/reading.md.
+They are computed from the template, the waits in `image_pipeline.api.waiting` and dated prices; nothing is measured.
+The result is written to docs/reading.md.
 """
 
 from __future__ import annotations
 
 import sys
-import tomllib
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,27 +20,27 @@ DOCUMENT = cost.ROOT / "docs" / "reading.md"
 SECTION = "exposure"
 
 SPELLINGS = 2
-"""Reads of one look at a name that has a `%`: as it is, and decoded once."""
+"""Reads for a name with a `%`: unchanged, and decoded once."""
 LOG_KILOBYTES = 2
-"""Lambda's own lines of one invocation and the line of the access log: an assumption."""
+"""Log lines of Lambda for one invocation, and the access log: an assumption."""
 _DAY = 86_400
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """What one caller can hold and cost who sends as much as the throttles let through."""
+    """The concurrency and cost that one caller causes who sends as many requests as the throttles allow."""
 
     executions: int
-    """Held all the time."""
+    """Permanently occupied executions."""
     peak_executions: int
-    """Held for the length of one wait, when the burst is used as well."""
+    """Executions during one wait if the burst is used, too."""
     dollars_a_day: float
 
 
 def exposure(wait_seconds: int) -> Exposure:
-    """Compute it for requests that are each kept waiting for so long."""
+    """Compute the exposure for requests that each wait this long."""
     template = yaml.load((cost.ROOT / "template.yml").read_text(), cost._Template)  # noqa: S506  a SafeLoader
-    prices = {name: each["usd"] for name, each in tomllib.loads((cost.HERE / "prices.toml").read_text()).items()}
+    prices = cost.dated_prices()
     parameters: dict[str, Any] = template["Parameters"]
     resources: dict[str, Any] = template["Resources"]
     routes = [name for name in resources["ImageStatusApiStage"]["Properties"]["RouteSettings"] if name != "$default"]
@@ -59,7 +58,7 @@ def exposure(wait_seconds: int) -> Exposure:
 
 
 def table() -> str:
-    """Markdown: one row for what a caller knows."""
+    """Return a Markdown table with a row for each kind of caller."""
     rows = {
         "makes up names": waiting.MOST_BLIND_WAIT_SECONDS,
         f"knows names of uploads whose execution began in the last {waiting.SOON_SECONDS} seconds": (
@@ -67,10 +66,10 @@ def table() -> str:
         ),
     }
     lines = ["| a caller that | waits | holds | at the peak | costs, US dollars a day |", "|---|---|---|---|---|"]
-    for who, seconds in rows.items():
-        found = exposure(seconds)
-        held = f"{found.executions} executions | {found.peak_executions} | {found.dollars_a_day:,.0f}"
-        lines.append(f"| {who} | {seconds} s | {held} |")
+    for caller, seconds in rows.items():
+        result = exposure(seconds)
+        cells = f"{result.executions} executions | {result.peak_executions} | {result.dollars_a_day:,.0f}"
+        lines.append(f"| {caller} | {seconds} s | {cells} |")
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
-"""Measures the functions, one by one: cold import, warm time, and every AWS call with its bytes.
+"""Measure each function: cold import, warm time, and every AWS call with its bytes.
 
-`python -m bench.handlers` runs one picture of each kind through the real handlers, in the workflow's order, against
-moto's APIs in this process, so the times are of our code and of botocore, not of a network.
+`python -m bench.handlers` processes one picture of each kind with the real handlers, in the order of the workflow,
+against moto in this process. So the times are those of the application and botocore, without a network.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ENVIRONMENT = {
 
 
 def cold_imports() -> dict[str, float]:
-    """Milliseconds from the interpreter's start to a handler that is ready, the start itself taken off."""
+    """Return the milliseconds that each handler takes to import, without the start of the interpreter."""
     codes = {"nothing": "pass", "boto3 client": "import boto3; boto3.client('s3', 'eu-west-1')"}
     codes |= dict.fromkeys(STEPS, "import app")
     least: dict[str, float] = {}
@@ -64,7 +64,7 @@ def cold_imports() -> dict[str, float]:
 
 
 def photograph(image_format: str, **options: Any) -> bytes:
-    """Twelve megapixels of `bench.engine.pictures`, in any format."""
+    """Return a photograph of 12 megapixels in any format."""
     from bench.engine.pictures import mosaic
 
     out = io.BytesIO()
@@ -80,32 +80,32 @@ PICTURES: dict[str, Callable[[], bytes]] = {
 
 
 class Calls:
-    """Notes every AWS call: operation, bytes sent and received."""
+    """Records every AWS call: operation, bytes sent and received."""
 
     def __init__(self) -> None:
-        self.seen: list[dict[str, Any]] = []
+        self._calls: list[dict[str, Any]] = []
 
     def watch(self, client: Any) -> None:
-        """Note the calls of this client from now on."""
+        """Record the calls of this client from now on."""
         client.meta.events.register("before-call", self._before)
         client.meta.events.register("after-call", self._after)
 
     def _before(self, model: Any, params: dict[str, Any], **_: Any) -> None:
         body = params.get("body")
         sent = len(body) if isinstance(body, bytes | bytearray) else body.getbuffer().nbytes if body else 0
-        self.seen.append({"operation": model.name, "sent": sent, "received": 0})
+        self._calls.append({"operation": model.name, "sent": sent, "received": 0})
 
     def _after(self, parsed: dict[str, Any], **_: Any) -> None:
-        self.seen[-1]["received"] = parsed.get("ContentLength", 0)
+        self._calls[-1]["received"] = parsed.get("ContentLength", 0)
 
     def take(self) -> list[dict[str, Any]]:
-        """Everything since the last time."""
-        taken, self.seen = self.seen, []
-        return taken
+        """Return the calls since the last time."""
+        calls, self._calls = self._calls, []
+        return calls
 
 
 def handler(name: str) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """`lambda_handler` of a function."""
+    """Load the `lambda_handler` of a function."""
     spec = importlib.util.spec_from_file_location(f"{name}_app", ROOT / "functions" / name / "app.py")
     if spec is None or spec.loader is None:
         raise FileNotFoundError(name)
@@ -116,20 +116,20 @@ def handler(name: str) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
 
 
 def one_upload(data: bytes, handlers: dict[str, Any], calls: Calls) -> dict[str, dict[str, Any]]:
-    """Every step for one picture, as the workflow calls them: milliseconds and calls."""
+    """Run every step for one picture as the workflow does; return milliseconds and calls of each."""
     answer = boto3.client("s3").put_object(Bucket="uploads", Key="uploads/a", Body=data)
     upload = {"bucket": "uploads", "key": "uploads/a", "versionId": None, "sizeBytes": len(data)}
     upload["etag"] = answer["ETag"].strip('"')
     execution = {"M": {"id": {"S": "bench"}}}
     boto3.client("dynamodb").put_item(TableName="table", Item={"ImageKey": {"S": "uploads/a"}, "execution": execution})
-    seen: dict[str, dict[str, Any]] = {}
+    steps: dict[str, dict[str, Any]] = {}
 
     def run(name: str, event: dict[str, Any]) -> dict[str, Any]:
         calls.take()
         started = time.perf_counter()
         with redirect_stdout(io.StringIO()):  # metrics are log lines
             result: dict[str, Any] = handlers[name]({**event, "executionId": "bench"}, None)
-        seen[name] = {"milliseconds": (time.perf_counter() - started) * 1000, "calls": calls.take()}
+        steps[name] = {"milliseconds": (time.perf_counter() - started) * 1000, "calls": calls.take()}
         return result
 
     source = run("validate_image", {"upload": upload})["source"]
@@ -139,11 +139,11 @@ def one_upload(data: bytes, handlers: dict[str, Any], calls: Calls) -> dict[str,
     run("store_results", {**results, "startedAt": "2026-11-21T12:00:00Z", "milliseconds": {}})
     request = {"rawPath": "/images/uploads/a/status", "requestContext": {"requestId": "bench"}}
     run("get_status", request)
-    return seen
+    return steps
 
 
 def measure() -> dict[str, Any]:
-    """{picture: {step: {milliseconds, calls}}}; times are medians."""
+    """Measure all pictures: {picture: {step: {milliseconds, calls}}}; times are medians."""
     from image_pipeline.store import records, storage
     from image_pipeline.workflow import labels
 
@@ -178,18 +178,18 @@ def measure() -> dict[str, Any]:
 
 
 def print_picture(name: str, result: dict[str, Any]) -> None:
-    """One line for each step."""
+    """Print one line for each step."""
     print(f"\n{name}, {result['upload']['bytes'] / 1e6:.1f} MB")
     for step in STEPS:
         calls = result[step]["calls"]
-        told = ", ".join(
-            f"{each['operation']} ↑{each['sent'] / 1e3:.0f} ↓{each['received'] / 1e3:.0f} kB" for each in calls
+        summary = ", ".join(
+            f"{call['operation']} ↑{call['sent'] / 1e3:.0f} ↓{call['received'] / 1e3:.0f} kB" for call in calls
         )
-        print(f"  {step:20} {result[step]['milliseconds']:7.1f} ms  {told}")
+        print(f"  {step:20} {result[step]['milliseconds']:7.1f} ms  {summary}")
 
 
 def tables(results: dict[str, Any]) -> str:
-    """Markdown: cold imports, then for each step and picture the time and the calls with their kilobytes."""
+    """Return Markdown tables: cold imports, then time and calls for each step and picture."""
     lines = [f"Measured {results['date']}.", "", "| | cold import, ms |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in results["imports"].items()]
     lines += ["", "| step | picture | warm, ms | calls (kB sent, received) |", "|---|---|---|---|"]
@@ -204,7 +204,7 @@ def tables(results: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Measure, print, write."""
+    """Measure, print and save."""
     os.environ |= ENVIRONMENT
     sys.path.insert(0, str(CORE))
     imports = cold_imports()

@@ -1,4 +1,4 @@
-"""Turns measurements into the tables of `docs/performance.md`, between the marks that it keeps there."""
+"""Format measurements as tables, and write them between marks in `docs/performance.md`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Results = dict[str, Any]
 
 
 def _worst(results: Results, other: str, start: str = "", key: str = "cpu") -> float | None:
-    """The engine's largest ratio to another contestant over the pictures whose name starts so."""
+    """Return the largest ratio of the engine to another contestant over pictures with this prefix."""
     ratios = [
-        each["engine"][key] / each[other][key]
-        for name, each in results["pictures"].items()
-        if name.startswith(start) and other in each
+        figures["engine"][key] / figures[other][key]
+        for name, figures in results["pictures"].items()
+        if name.startswith(start) and other in figures
     ]
     return max(ratios, default=None)
 
@@ -35,7 +35,9 @@ def _peak_ratio(results: Results) -> float | None:
 
 def _hostile(results: Results) -> float | None:
     picture = results["pictures"].get("jpeg-12mp")
-    return max(each["cpu"] for each in results["hostile"].values()) / picture["tutorial"]["cpu"] if picture else None
+    return (
+        max(figures["cpu"] for figures in results["hostile"].values()) / picture["tutorial"]["cpu"] if picture else None
+    )
 
 
 TARGETS: tuple[tuple[str, float, Callable[[Results], float | None]], ...] = (
@@ -62,11 +64,11 @@ TARGETS: tuple[tuple[str, float, Callable[[Results], float | None]], ...] = (
 
 
 def tables(results: Results) -> str:
-    """Markdown: the targets, then a table for each of CPU, wall time, memory, bytes and quality."""
-    used = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    """Return Markdown: the targets, then tables of CPU, wall time, memory, bytes and quality."""
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     lines = [
         f"Measured {results['date']} on {results['machine']} cores, medians of {results['rounds']} interleaved rounds; "
-        f"load average {results['load']['before']} before and {results['load']['after']} after; {used}.",
+        f"load average {results['load']['before']} before and {results['load']['after']} after; {versions}.",
         "",
         "| target (worst picture of the group) | at most | measured | |",
         "|---|---|---|---|",
@@ -89,30 +91,31 @@ def tables(results: Results) -> str:
         "The same at 1600 px alone",
         lambda e, _: f"{e['ssim_largest']:.4f} · {e['psnr_largest']:.1f}" if "ssim_largest" in e else "",
     )
-    base = {name: each["tutorial"] for name, each in results["pictures"].items()}
-    lines += ["", "Tutorial, CPU ms: " + ", ".join(f"{name} {each['cpu'] * 1000:.0f}" for name, each in base.items())]
+    base = {name: figures["tutorial"] for name, figures in results["pictures"].items()}
+    times = ", ".join(f"{name} {figures['cpu'] * 1000:.0f}" for name, figures in base.items())
+    lines += ["", f"Tutorial, CPU ms: {times}"]
     return "\n".join(lines)
 
 
 def _table(results: Results, title: str, cell: Callable[[dict[str, float], dict[str, float]], str]) -> list[str]:
     names = list(next(iter(results["pictures"].values())))
     lines = ["", f"**{title}**", "", "| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for picture, each in results["pictures"].items():
-        cells = [cell(each[name], each["tutorial"]) for name in names]
+    for picture, figures in results["pictures"].items():
+        cells = [cell(figures[name], figures["tutorial"]) for name in names]
         lines.append(f"| {picture} | " + " | ".join(cells) + " |")
     return lines
 
 
 def section(name: str, document: Path = DOCUMENT) -> str:
-    """What stands between the marks of this name."""
-    found = _between(name).search(document.read_text())
-    if found is None:
+    """Return the text between the marks of this name."""
+    match = _between(name).search(document.read_text())
+    if match is None:
         raise ValueError(f"{document.name} has no marks named {name}")
-    return found[1].strip()
+    return match[1].strip()
 
 
 def write_document(name: str, text: str, document: Path = DOCUMENT) -> None:
-    """Replace what stands between the marks of this name."""
+    """Replace the text between the marks of this name."""
     start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
     new, count = _between(name).subn(lambda _: f"{start}\n\n{text}\n\n{end}", document.read_text())
     if not count:

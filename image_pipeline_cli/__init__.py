@@ -1,1 +1,1 @@
-"""Commands for people who run a stack, on AWS by its name or on this machine."""
+"""The command line for a stack on AWS or a local copy of it."""

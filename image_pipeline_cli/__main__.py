@@ -1,4 +1,4 @@
-"""The command line's entry, the commands are in `image_pipeline_cli.commands`."""
+"""The entry point of the command line; the commands are in `image_pipeline_cli.commands`."""
 
 import sys
 
@@ -6,7 +6,7 @@ from image_pipeline_cli.interruption import INTERRUPTED, leave_on_ctrl_c, raise_
 
 
 def main() -> int:
-    """Run a command.
+    """Run the command that the arguments name.
 
     Returns:
         The exit code.
@@ -17,7 +17,7 @@ def main() -> int:
     try:
         raise_on_ctrl_c()
         return run()
-    except KeyboardInterrupt:  # before the command has begun
+    except KeyboardInterrupt:  # before the command started
         return INTERRUPTED
     finally:
         leave_on_ctrl_c()
@@ -27,6 +27,6 @@ if __name__ == "__main__":
     leave_on_ctrl_c()
     from pathlib import Path
 
-    # The core is a layer; here it is found where it is written.
+    # On AWS the core is a layer; a clone imports it from its source folder.
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "core"))
     sys.exit(main())

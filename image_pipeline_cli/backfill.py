@@ -1,4 +1,4 @@
-"""Process many uploads again: those below a prefix that pass a filter, within a budget."""
+"""Process many uploads again: all uploads with a prefix that match a filter, within a budget."""
 
 import argparse
 import json
@@ -15,16 +15,16 @@ from typing import Any
 from image_pipeline.errors import SettingsError
 from image_pipeline.keys import UPLOADS_PREFIX
 from image_pipeline_cli import names, terminal
-from image_pipeline_cli.exits import INTERRUPTED, LEFT, OK
+from image_pipeline_cli.exits import INCOMPLETE, INTERRUPTED, OK
 from image_pipeline_cli.stack import Stack
 
 _FIGURES = Path(__file__).with_name("figures")
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Sums:
-    """What a backfill has chosen, over all of its parts."""
+class Totals:
+    """The results of all parts of a backfill together."""
 
     listed: int
     selected: int
@@ -32,32 +32,44 @@ class Sums:
     over_limit: int
     failed_parts: int
     recipe_warnings: list[str]
-    """What the stack's recipe file says that has no effect."""
+    """Settings in the recipe file of the stack that have no effect."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
-    words = "what their keys begin with (default %(default)s)"
-    parser.add_argument("prefix", nargs="?", default=UPLOADS_PREFIX, type=names.prefix, help=words)
-    parser.add_argument("--dry-run", action="store_true", help="tell how many, how long and what it costs; do nothing")
-    parser.add_argument("--changed-since", type=_time, metavar="TIME", help="uploaded since then, in ISO 8601")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--recipe-changed", action="store_true", help="what was not made by the recipes of today")
-    which.add_argument("--failed-only", action="store_true", help="what has failed through no fault of the file")
-    which.add_argument("--rejected-only", action="store_true", help="what was rejected: limits or formats have changed")
-    parser.add_argument("--concurrency", type=_between(1, 1000), default=10, metavar="N", help="parts at a time (10)")
-    parser.add_argument("--budget", type=_dollars, metavar="DOLLARS", help="choose no more than that pays for")
+    """Add the arguments of the command to its parser."""
+    description = "prefix of the keys (default %(default)s)"
+    parser.add_argument("prefix", nargs="?", default=UPLOADS_PREFIX, type=names.prefix, help=description)
+    parser.add_argument("--dry-run", action="store_true", help="print number, duration and cost; process nothing")
+    parser.add_argument("--changed-since", type=_time, metavar="TIME", help="only uploads since this time, in ISO 8601")
+    status_filter = parser.add_mutually_exclusive_group()
+    status_filter.add_argument(
+        "--recipe-changed", action="store_true", help="only images that the current recipes did not produce"
+    )
+    status_filter.add_argument(
+        "--failed-only", action="store_true", help="only uploads that failed for a reason other than the file"
+    )
+    status_filter.add_argument(
+        "--rejected-only", action="store_true", help="only rejected files; use after limits or accepted formats changed"
+    )
     parser.add_argument(
-        "--tolerate", type=_between(0, 100), default=0, metavar="PERCENT", help="of parts that fail (0)"
+        "--concurrency", type=_between(1, 1000), default=10, metavar="N", help="parallel parts (default %(default)s)"
+    )
+    parser.add_argument("--budget", type=_dollars, metavar="DOLLARS", help="maximum cost in US dollars")
+    parser.add_argument(
+        "--tolerate",
+        type=_between(0, 100),
+        default=0,
+        metavar="PERCENT",
+        help="maximum share of parts that may fail (default %(default)s)",
     )
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:
-    """Start a backfill, follow it, and tell what came of it."""
-    most = math.floor(options.budget / _dollars_each()) if options.budget is not None else 0
-    if options.budget is not None and most < 1:
-        print(f"A picture costs {_dollars_each():.6f} dollars, more than the budget.", file=sys.stderr)
-        return LEFT
+    """Start a backfill, wait for its end, and print the result."""
+    max_images = math.floor(options.budget / _dollars_per_image()) if options.budget is not None else 0
+    if options.budget is not None and max_images < 1:
+        print(f"The budget is too small: one image costs {_dollars_per_image():.6f} dollars.", file=sys.stderr)
+        return INCOMPLETE
     request = {
         "prefix": options.prefix,
         "dryRun": options.dry_run,
@@ -65,146 +77,153 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         "recipeChanged": options.recipe_changed,
         "failedOnly": options.failed_only,
         "rejectedOnly": options.rejected_only,
-        "maxImages": most,
+        "maxImages": max_images,
         "concurrency": options.concurrency,
         "toleratedFailurePercentage": options.tolerate,
     }
     execution = _start(stack, request)
-    say = (lambda _: None) if options.json or not sys.stderr.isatty() else _show
+    show_progress = (lambda _: None) if options.json or not sys.stderr.isatty() else _show
     try:
-        ended = _follow(stack, execution, say)
+        description = _wait(stack, execution, show_progress)
     except KeyboardInterrupt:
         stop = "" if stack.local else f" To stop it: aws stepfunctions stop-execution --execution-arn {execution}"
-        print(f"It goes on without you.{stop}")
+        print(f"The backfill continues in the background.{stop}")
         return INTERRUPTED
-    if ended["status"] != "SUCCEEDED":
-        _fail(stack, ended, options.json)
-        return LEFT
-    place = json.loads(ended["output"])["ResultWriterDetails"]
-    sums = _sums(stack, place)
-    facts = {
+    if description["status"] != "SUCCEEDED":
+        _report_failure(stack, description, options.json)
+        return INCOMPLETE
+    location = json.loads(description["output"])["ResultWriterDetails"]
+    totals = _totals(stack, location)
+    result = {
         "executionArn": execution,
         "dryRun": options.dry_run,
-        "listed": sums.listed,
-        "selected": sums.selected,
-        "selectedBytes": sums.bytes,
-        "overLimit": sums.over_limit,
-        "failedParts": sums.failed_parts,
-        "recipeWarnings": sums.recipe_warnings,
-        "dollars": round(sums.selected * _dollars_each(), 2),
-        "seconds": round(sums.selected / _pictures_a_second(int(stack.outputs["BatchConcurrency"]))),
-        "results": f"s3://{place['Bucket']}/{place['Key']}",
+        "listed": totals.listed,
+        "selected": totals.selected,
+        "selectedBytes": totals.bytes,
+        "overLimit": totals.over_limit,
+        "failedParts": totals.failed_parts,
+        "recipeWarnings": totals.recipe_warnings,
+        "dollars": round(totals.selected * _dollars_per_image(), 2),
+        "seconds": round(totals.selected / _images_per_second(int(stack.outputs["BatchConcurrency"]))),
+        "results": f"s3://{location['Bucket']}/{location['Key']}",
     }
     if not options.json:
-        for warning in sums.recipe_warnings:
+        for warning in totals.recipe_warnings:
             terminal.complain(warning)
-    print(json.dumps(facts) if options.json else _summary(facts, most))
-    return LEFT if sums.failed_parts or sums.over_limit else OK
+    print(json.dumps(result) if options.json else _summary(result, max_images))
+    return INCOMPLETE if totals.failed_parts or totals.over_limit else OK
 
 
 def _start(stack: Stack, request: Mapping[str, Any]) -> str:
-    answer = stack.client("stepfunctions").start_execution(
+    response = stack.client("stepfunctions").start_execution(
         stateMachineArn=stack.outputs["BackfillStateMachineArn"],
         name=f"backfill_{uuid.uuid4()}",
         input=json.dumps(request),
     )
-    arn: str = answer["executionArn"]
+    arn: str = response["executionArn"]
     return arn
 
 
-def _follow(stack: Stack, execution: str, say: Callable[[str], None]) -> Mapping[str, Any]:
-    """Wait until an execution has ended, and tell how far it is."""
+def _wait(stack: Stack, execution: str, show_progress: Callable[[str], None]) -> Mapping[str, Any]:
+    """Wait until an execution ends, and return its description."""
     states = stack.client("stepfunctions")
     while True:
-        found: Mapping[str, Any] = states.describe_execution(executionArn=execution)
-        if found["status"] != "RUNNING":
-            say("")
-            return found
-        for part in states.list_map_runs(executionArn=execution)["mapRuns"]:
-            counts = states.describe_map_run(mapRunArn=part["mapRunArn"])["executionCounts"]
-            say(f"{counts['succeeded']} of {counts['total']} parts looked at, {counts['failed']} failed")
-        time.sleep(_LOOK_SECONDS)
+        description: Mapping[str, Any] = states.describe_execution(executionArn=execution)
+        if description["status"] != "RUNNING":
+            show_progress("")
+            return description
+        for map_run in states.list_map_runs(executionArn=execution)["mapRuns"]:
+            counts = states.describe_map_run(mapRunArn=map_run["mapRunArn"])["executionCounts"]
+            show_progress(f"{counts['succeeded']} of {counts['total']} parts done, {counts['failed']} failed")
+        time.sleep(_POLL_SECONDS)
 
 
 def _show(text: str) -> None:
     print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def _fail(stack: Stack, ended: Mapping[str, Any], as_json: bool) -> None:
-    arn, error, cause = ended["executionArn"], ended.get("error") or ended["status"], ended.get("cause")
+def _report_failure(stack: Stack, description: Mapping[str, Any], as_json: bool) -> None:
+    arn = description["executionArn"]
+    error = description.get("error") or description["status"]
+    cause = description.get("cause")
     if error == SettingsError.__name__:
         cause = _message(cause)
     if as_json:
-        print(json.dumps({"executionArn": arn, "status": ended["status"], "error": error, "cause": cause}))
+        print(json.dumps({"executionArn": arn, "status": description["status"], "error": error, "cause": cause}))
         return
     if error == SettingsError.__name__:
-        print(f"The backfill has not begun, and nothing was chosen: {cause}", file=sys.stderr)
+        print(f"The backfill did not start: {cause}", file=sys.stderr)
         return
-    why = (cause or "no cause was given").rstrip(".")
-    # The local engine cannot redrive.
-    rest = "run it again" if stack.local else f"aws stepfunctions redrive-execution --execution-arn {arn}"
+    reason = (cause or "unknown cause").rstrip(".")
+    # The local engine cannot redrive executions.
+    next_step = (
+        "run the same command again" if stack.local else f"aws stepfunctions redrive-execution --execution-arn {arn}"
+    )
     print(
-        f"The backfill ended with {error}: {why}. Why a part failed is in the log of "
-        f"SelectBackfillFunction. What was chosen until then is processed. Once the cause is mended, for the rest:\n"
-        f"{rest}",
+        f"The backfill failed with {error}: {reason}. The log of SelectBackfillFunction has the cause of each failed "
+        f"part. Uploads that were already selected are processed. After fixing the cause, continue with:\n{next_step}",
         file=sys.stderr,
     )
 
 
 def _message(cause: str | None) -> str:
-    """What an error of the pipeline says, in one line: Lambda wraps it in JSON."""
+    """Return the message of an error in one line; Lambda wraps it in JSON."""
     try:
         text = json.loads(cause or "")["errorMessage"]
     except (ValueError, TypeError, KeyError):
-        text = cause or "no cause was given"
+        text = cause or "unknown cause"
     return " ".join(str(text).split())
 
 
-def _sums(stack: Stack, place: Mapping[str, str]) -> Sums:
-    """Add up the results of all parts."""
+def _totals(stack: Stack, location: Mapping[str, str]) -> Totals:
+    """Sum up the results of all parts."""
     s3 = stack.client("s3")
 
     def read(key: str) -> Any:
-        return json.loads(s3.get_object(Bucket=place["Bucket"], Key=key)["Body"].read())
+        return json.loads(s3.get_object(Bucket=location["Bucket"], Key=key)["Body"].read())
 
-    def lines(status: str) -> Iterator[Any]:
+    def read_parts(status: str) -> Iterator[Any]:
         for file in files[status]:
             yield from read(file["Key"])
 
-    files = read(place["Key"])["ResultFiles"]
-    parts = list(lines("SUCCEEDED"))
-    names = "listed", "selected", "selectedBytes", "overLimit"
-    listed, selected, size, over = (sum(part[name] for part in parts) for name in names)
+    files = read(location["Key"])["ResultFiles"]
+    parts = list(read_parts("SUCCEEDED"))
     warnings = dict.fromkeys(warning for part in parts for warning in part.get("recipeWarnings", []))
-    return Sums(listed, selected, size, over, sum(1 for _ in lines("FAILED")), list(warnings))
+    return Totals(
+        listed=sum(part["listed"] for part in parts),
+        selected=sum(part["selected"] for part in parts),
+        bytes=sum(part["selectedBytes"] for part in parts),
+        over_limit=sum(part["overLimit"] for part in parts),
+        failed_parts=sum(1 for _ in read_parts("FAILED")),
+        recipe_warnings=list(warnings),
+    )
 
 
-def _summary(facts: Mapping[str, Any], most: int) -> str:
-    would = "would be" if facts["dryRun"] else "are"
-    size = f"{facts['selectedBytes'] / 1e6:,.1f} MB"
-    text = [
-        f"{facts['selected']:,} of {facts['listed']:,} uploads, {size}, {would} processed again, in about "
-        f"{_duration(facts['seconds'])} and for about {facts['dollars']:,.2f} dollars."
+def _summary(result: Mapping[str, Any], max_images: int) -> str:
+    verb = "would be" if result["dryRun"] else "will be"
+    size = f"{result['selectedBytes'] / 1e6:,.1f} MB"
+    sentences = [
+        f"{result['selected']:,} of {result['listed']:,} uploads ({size}) {verb} processed again. "
+        f"Estimate: {_duration(result['seconds'])}, {result['dollars']:,.2f} dollars."
     ]
-    if facts["dryRun"] and most and facts["selected"] > most:
-        text.append(f"The budget pays for {most:,} of them.")
-    if facts["overLimit"]:
-        text.append(f"{facts['overLimit']:,} more were left out: the budget pays for {most:,}.")
-    if facts["failedParts"]:
-        text.append(f"{facts['failedParts']:,} parts of a hundred uploads failed and chose nothing.")
-    return "\n".join([*text, f"Results: {facts['results']}"])
+    if result["dryRun"] and max_images and result["selected"] > max_images:
+        sentences.append(f"The budget covers only {max_images:,} of them.")
+    if result["overLimit"]:
+        sentences.append(f"{result['overLimit']:,} more uploads exceed the budget, which covers {max_images:,}.")
+    if result["failedParts"]:
+        sentences.append(f"{result['failedParts']:,} parts of up to 100 uploads failed and selected nothing.")
+    return "\n".join([*sentences, f"Results: {result['results']}"])
 
 
-def _dollars_each() -> float:
-    """What one picture costs, by `bench.cost`."""
+def _dollars_per_image() -> float:
+    """Return the cost of one image in US dollars, as `bench.cost` computed it."""
     return float(json.loads((_FIGURES / "costs.json").read_text())["dollarsAMillion"]) / 1e6
 
 
-def _pictures_a_second(concurrency: int) -> float:
-    """How fast the queue drains, by the nearest of the simulated settings that is no faster."""
+def _images_per_second(concurrency: int) -> float:
+    """Return the simulated throughput of the next lower concurrency."""
     runs = json.loads((_FIGURES / "batch.json").read_text())["runs"]
-    fitting = [run for run in runs if run["batchConcurrency"] <= concurrency]
-    return max(float(run["picturesPerSecond"]) for run in fitting)
+    return max(float(run["picturesPerSecond"]) for run in runs if run["batchConcurrency"] <= concurrency)
 
 
 def _duration(seconds: int) -> str:
@@ -215,10 +234,10 @@ def _duration(seconds: int) -> str:
 
 def _time(text: str) -> datetime:
     try:
-        when = datetime.fromisoformat(text)
+        time_point = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!a} is no time in ISO 8601, such as 2026-11-21") from None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
+        raise argparse.ArgumentTypeError(f"{text!a} is not an ISO 8601 time, such as 2026-11-21") from None
+    return time_point if time_point.tzinfo else time_point.replace(tzinfo=UTC)
 
 
 def _dollars(text: str) -> float:
@@ -227,14 +246,14 @@ def _dollars(text: str) -> float:
     except ValueError:
         amount = math.nan
     if not 0 < amount < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!a} is no amount of dollars above 0")
+        raise argparse.ArgumentTypeError(f"{text!a} is not an amount of dollars above 0")
     return amount
 
 
 def _between(low: int, high: int) -> Callable[[str], int]:
-    def whole(text: str) -> int:
+    def whole_number(text: str) -> int:
         if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
             raise argparse.ArgumentTypeError(f"{text!a} is not a whole number from {low} to {high}")
         return int(text)
 
-    return whole
+    return whole_number

@@ -1,4 +1,4 @@
-"""The command line for a stack: upload and look after pictures, mend what went wrong, manage API keys."""
+"""Upload and manage images, recover from failures, and manage API keys."""
 
 import argparse
 import json
@@ -17,27 +17,27 @@ from image_pipeline_cli import backfill, completion, keys, names, terminal
 from image_pipeline_cli import stack as stacks
 from image_pipeline_cli.delete import delete
 from image_pipeline_cli.download import download
-from image_pipeline_cli.exits import INTERRUPTED, LEFT, NO_STACK, OK, USAGE, WORDS
+from image_pipeline_cli.exits import INCOMPLETE, INTERRUPTED, NO_STACK, OK, USAGE, WORDS
 from image_pipeline_cli.list import list_uploads
 from image_pipeline_cli.local_run import default_run_dir
 from image_pipeline_cli.redrive import redrive
 from image_pipeline_cli.relist import relist
 from image_pipeline_cli.reprocess import reprocess
 from image_pipeline_cli.status import status
-from image_pipeline_cli.teardown import teardown
+from image_pipeline_cli.teardown import TeardownError, teardown
 from image_pipeline_cli.upload import upload
 
-__all__ = ["INTERRUPTED", "LEFT", "NO_STACK", "OK", "USAGE", "main"]
+__all__ = ["INCOMPLETE", "INTERRUPTED", "NO_STACK", "OK", "USAGE", "main"]
 
 PROGRAM = "image-pipeline"
-PATIENCE_SECONDS = 600
+TIMEOUT_SECONDS = 600
 
-_JSON_DOCUMENT = "one JSON object at the end, for programs"
-_JSON_LINES = "a JSON object on each line, for programs"
+_JSON_DOCUMENT = "print one JSON object at the end"
+_JSON_LINES = "print one JSON object per line"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command.
+    """Run the command that the arguments name.
 
     Returns:
         The exit code.
@@ -50,26 +50,29 @@ def main(arguments: list[str] | None = None) -> int:
         terminal.complain(str(error))
         return NO_STACK
     except (ClientError, BotoCoreError) as error:
-        terminal.complain(f"AWS did not do it: {error}")
-        return LEFT
+        terminal.complain(f"AWS request failed: {error}")
+        return INCOMPLETE
+    except TeardownError as error:
+        terminal.complain(str(error))
+        return INCOMPLETE
     except PipelineError as error:
         terminal.complain(str(error))
-        return USAGE if isinstance(error, InvalidRequestError) else LEFT
+        return USAGE if isinstance(error, InvalidRequestError) else INCOMPLETE
     except KeyboardInterrupt:
-        terminal.complain("Interrupted. The same command again does the rest.")
+        terminal.complain("Interrupted. Run the same command again to continue.")
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read this has gone
+    except BrokenPipeError:  # the reader of the output closed the pipe
         _drop_output()
-        return LEFT
+        return INCOMPLETE
     except OSError as error:
         _drop_output()
-        terminal.complain(f"Not everything could be read or written: {error}.")
-        return LEFT
+        terminal.complain(f"Input or output failed: {error}.")
+        return INCOMPLETE
     return code
 
 
 def _drop_output() -> None:
-    """Let the interpreter flush what is left into nothing, or it would complain when it ends."""
+    """Discard buffered output; otherwise the interpreter would report an error when it flushes at exit."""
     with suppress(OSError):
         sys.stdout.flush()
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -78,106 +81,113 @@ def _drop_output() -> None:
 def _stack(options: argparse.Namespace) -> stacks.Stack | None:
     if "local" not in options:
         return None
-    return stacks.on_this_machine(options.run_dir) if options.local else stacks.deployed(options.stack, options.region)
+    return stacks.find_local(options.run_dir) if options.local else stacks.find_on_aws(options.stack, options.region)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__, epilog=WORDS)
     commands = parser.add_subparsers(required=True, metavar="command")
-    _pictures(commands)
-    words = "put back events that could not be delivered, and messages of batches that were given up"
-    _command(commands, "redrive", _redrive, words)
-    sub = _command(commands, "reprocess", reprocess, "process uploads again that have not changed")
-    sub.add_argument("keys", nargs="+", metavar="KEY", help="an upload's key, such as uploads/beach.jpg")
-    sub.add_argument("--wait", action="store_true", help="follow every upload to its outcome")
+    _add_image_commands(commands)
+    description = "redrive undelivered events and batch messages from their dead-letter queues"
+    _command(commands, "redrive", _redrive, description)
+    sub = _command(commands, "reprocess", reprocess, "process unchanged uploads again")
+    sub.add_argument("keys", nargs="+", metavar="KEY", help="key of an upload, such as uploads/beach.jpg")
+    sub.add_argument("--wait", action="store_true", help="wait for the outcome of each upload")
     _add_timeout(sub)
     backfill.add_options(_command(commands, "backfill", backfill.run, "process many uploads again, within a budget"))
-    _command(commands, "relist", _relist, "list images from before there was a list, or after its loss")
+    _command(commands, "relist", _relist, "add images that are missing from the list, such as after its loss")
     manage = commands.add_parser("keys", help="create, list, rotate and revoke API keys", epilog=WORDS)
     actions = manage.add_subparsers(required=True, metavar="action")
-    sub = _command(actions, "create", keys.create, "create an API key and print it, this once")
-    sub.add_argument("--name", required=True, type=keys.name, help="whose it is, or what it is for")
-    sub.add_argument("--expires-days", type=keys.days, metavar="DAYS", help="how long it works; for ever if not given")
-    _command(actions, "list", keys.show, "list all API keys, without their secrets")
-    sub = _command(actions, "rotate", keys.rotate, "give an API key a new secret and print it, this once")
-    sub.add_argument("key_id", metavar="ID", help="as it is listed")
-    sub = _command(actions, "revoke", keys.revoke, "end an API key for good")
-    sub.add_argument("key_id", metavar="ID", help="as it is listed")
-    words = "delete a throw-away stack with all its images and records, after asking"
-    sub = commands.add_parser("teardown", help=words, description=words, epilog=WORDS)
-    sub.add_argument("--stack", required=True, help="the name of the stack on AWS")
-    sub.add_argument("--region", help="the stack's region, if not the configured one")
-    sub.add_argument("--yes", action="store_true", help="do not ask")
+    sub = _command(actions, "create", keys.create, "create an API key and print it once")
+    sub.add_argument("--name", required=True, type=keys.name, help="owner or purpose of the key")
+    sub.add_argument(
+        "--expires-days", type=keys.days, metavar="DAYS", help="days until the key expires (default: never)"
+    )
+    _command(actions, "list", keys.show, "list all API keys without their secrets")
+    sub = _command(actions, "rotate", keys.rotate, "replace the secret of an API key and print the key once")
+    sub.add_argument("key_id", metavar="ID", help="id of the key, as `keys list` prints it")
+    sub = _command(actions, "revoke", keys.revoke, "revoke an API key permanently")
+    sub.add_argument("key_id", metavar="ID", help="id of the key, as `keys list` prints it")
+    description = "delete a stack with all its images and records, after confirmation"
+    sub = commands.add_parser("teardown", help=description, description=description, epilog=WORDS)
+    sub.add_argument("--stack", required=True, help="name of the stack on AWS")
+    sub.add_argument("--region", help="region of the stack (default: the configured region)")
+    sub.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     sub.set_defaults(command=_teardown)
-    words = f"print what teaches a shell to complete {PROGRAM}"
-    sub = commands.add_parser("completion", help=words, description=words)
+    description = f"print the shell completion script for {PROGRAM}"
+    sub = commands.add_parser("completion", help=description, description=description)
     sub.add_argument("shell", choices=completion.SHELLS)
     sub.set_defaults(command=_completion)
     return parser
 
 
-def _pictures(commands: Any) -> None:
-    """The commands for uploads."""
+def _add_image_commands(commands: Any) -> None:
     sub = _command(
-        commands, "upload", upload, "upload files and folders; what is there already is skipped", _JSON_LINES
+        commands, "upload", upload, "upload files and folders; skip files that are already uploaded", _JSON_LINES
     )
     paths = sub.add_argument(
         "paths", nargs="+", type=names.path, metavar="PATH", help="a file, a folder, or a pattern such as '*.jpg'"
     )
-    completion.of_files(paths)
-    sub.add_argument("--to", type=names.folder, default="uploads/", metavar="FOLDER", help="a folder below uploads/")
-    sub.add_argument("--jobs", type=names.number, default=8, help="how many files at a time (default %(default)s)")
+    completion.complete_files(paths)
     sub.add_argument(
-        "--follow-links", action="store_true", help="upload what symbolic links lead to; else they are left out"
+        "--to", type=names.folder, default="uploads/", metavar="FOLDER", help="destination folder below uploads/"
     )
-    sub.add_argument("--no-overwrite", action="store_true", help="leave alone what is there under the same name")
-    sub.add_argument("--wait", "--watch", action="store_true", help="follow every upload to its outcome")
+    sub.add_argument("--jobs", type=names.number, default=8, help="number of parallel uploads (default %(default)s)")
+    sub.add_argument(
+        "--follow-links", action="store_true", help="upload the targets of symbolic links (default: skip links)"
+    )
+    sub.add_argument("--no-overwrite", action="store_true", help="keep uploads that already exist with other content")
+    sub.add_argument("--wait", "--watch", action="store_true", help="wait for the outcome of each upload")
     _add_timeout(sub)
-    sub = _command(commands, "status", status, "tell how uploads went")
+    sub = _command(commands, "status", status, "show the status of uploads")
     _add_names(sub)
-    how = sub.add_mutually_exclusive_group()
-    how.add_argument("--wait", action="store_true", help="tell when each has its outcome")
-    how.add_argument("--watch", action="store_true", help="tell whenever something changes, until each has its outcome")
+    follow_mode = sub.add_mutually_exclusive_group()
+    follow_mode.add_argument("--wait", action="store_true", help="wait until each upload has an outcome, then print")
+    follow_mode.add_argument("--watch", action="store_true", help="print each change until each upload has an outcome")
     _add_timeout(sub)
-    sub = _command(commands, "download", download, "download renditions, the original, or both")
+    sub = _command(commands, "download", download, "download renditions, originals, or both")
     _add_names(sub)
-    sub.add_argument("--rendition", metavar="NAME", help="only that one, or all (the default without --original)")
-    sub.add_argument("--original", action="store_true", help="what was uploaded")
-    folder = sub.add_argument("--to", type=Path, default=Path(), metavar="DIR", help="where to (default: here)")
-    completion.of_folders(folder)
-    sub.add_argument("--force", action="store_true", help="replace files that are there")
-    sub = _command(commands, "delete", delete, "delete uploads and their renditions, after asking")
+    sub.add_argument(
+        "--rendition", metavar="NAME", help="name of a rendition, or `all` (default unless --original is given)"
+    )
+    sub.add_argument("--original", action="store_true", help="download the original file")
+    folder = sub.add_argument(
+        "--to", type=Path, default=Path(), metavar="DIR", help="destination folder (default: current folder)"
+    )
+    completion.complete_folders(folder)
+    sub.add_argument("--force", action="store_true", help="replace existing files")
+    sub = _command(commands, "delete", delete, "delete uploads and their renditions, after confirmation")
     _add_names(sub)
-    sub.add_argument("--yes", action="store_true", help="do not ask")
+    sub.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
     sub = _command(commands, "list", list_uploads, "list uploads, newest first")
-    sub.add_argument("--status", choices=listing.STATUSES, help="only those with this status")
-    sub.add_argument("--label", help="only those with this label, in any case")
+    sub.add_argument("--status", choices=listing.STATUSES, help="list only uploads with this status")
+    sub.add_argument("--label", help="list only uploads with this label; case does not matter")
     sub.add_argument(
-        "--from", dest="since", metavar="DATE", help="only those uploaded then or later, such as 2026-11-21"
+        "--from", dest="since", metavar="DATE", help="list only uploads from this date on, such as 2026-11-21"
     )
-    sub.add_argument("--to", dest="until", metavar="DATE", help="only those uploaded before")
+    sub.add_argument("--to", dest="until", metavar="DATE", help="list only uploads before this date")
     sub.add_argument(
         "--limit",
         type=names.number,
         default=listing.USUAL_IMAGES,
         metavar="N",
-        help="most uploads (default %(default)s)",
+        help="maximum number of uploads (default %(default)s)",
     )
 
 
 def _add_names(sub: argparse.ArgumentParser) -> None:
-    words = "an upload, such as beach.jpg; a folder, such as summer/; or a pattern, such as 'summer/*'"
-    sub.add_argument("names", nargs="+", metavar="NAME", help=words)
+    description = "an upload, such as beach.jpg; a folder, such as summer/; or a pattern, such as 'summer/*'"
+    sub.add_argument("names", nargs="+", metavar="NAME", help=description)
 
 
 def _add_timeout(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--timeout",
         type=names.number,
-        default=PATIENCE_SECONDS,
+        default=TIMEOUT_SECONDS,
         metavar="SECONDS",
-        help="how long to wait (default %(default)s)",
+        help="maximum time to wait (default %(default)s)",
     )
 
 
@@ -185,16 +195,19 @@ def _command(
     commands: Any,
     name: str,
     command: Callable[[stacks.Stack, argparse.Namespace], int],
-    words: str,
+    description: str,
     json_help: str = _JSON_DOCUMENT,
 ) -> argparse.ArgumentParser:
-    sub: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words, epilog=WORDS)
-    where = sub.add_mutually_exclusive_group(required=True)
-    where.add_argument("--stack", help="the name of the stack on AWS")
-    where.add_argument("--local", action="store_true", help="the copy that `make run` keeps up on this machine")
-    sub.add_argument("--region", help="the stack's region, if not the configured one")
+    sub: argparse.ArgumentParser = commands.add_parser(name, help=description, description=description, epilog=WORDS)
+    target = sub.add_mutually_exclusive_group(required=True)
+    target.add_argument("--stack", help="name of the stack on AWS")
+    target.add_argument("--local", action="store_true", help="use the local copy that `make run` started")
+    sub.add_argument("--region", help="region of the stack (default: the configured region)")
     sub.add_argument(
-        "--run-dir", type=Path, default=default_run_dir(), help="of the local copy (default: the nearest .run)"
+        "--run-dir",
+        type=Path,
+        default=default_run_dir(),
+        help="run folder of the local copy (default: the nearest .run)",
     )
     sub.add_argument("--json", action="store_true", help=json_help)
     sub.set_defaults(command=command)
@@ -202,23 +215,26 @@ def _command(
 
 
 def _redrive(stack: stacks.Stack, options: argparse.Namespace) -> int:
-    done = redrive(stack, (lambda _: None) if options.json else print)
+    result = redrive(stack, (lambda _: None) if options.json else print)
     if options.json:
-        print(json.dumps({"started": done.started, "sent": done.sent, "left": done.left}))
+        print(json.dumps({"started": result.started, "sent": result.sent, "left": result.left}))
     else:
-        print(f"{done.started} started, {done.sent} sent again, {done.left} left in the queue.")
-    return LEFT if done.left else OK
+        print(f"{result.started} started, {result.sent} sent again, {result.left} left in the queues.")
+    return INCOMPLETE if result.left else OK
 
 
 def _relist(stack: stacks.Stack, options: argparse.Namespace) -> int:
     listed, total = relist(stack)
-    print(json.dumps({"listed": listed, "total": total}) if options.json else f"{listed} of {total} listed anew.")
+    if options.json:
+        print(json.dumps({"listed": listed, "total": total}))
+    else:
+        print(f"Added {listed} of {total} images to the list.")
     return OK
 
 
 def _teardown(_: None, options: argparse.Namespace) -> int:
     ask: Callable[[str], bool] = (lambda _: True) if options.yes else terminal.ask
-    return OK if teardown(options.stack, options.region, ask, print) else LEFT
+    return OK if teardown(options.stack, options.region, ask, print) else INCOMPLETE
 
 
 def _completion(_: None, options: argparse.Namespace) -> int:

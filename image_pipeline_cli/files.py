@@ -1,4 +1,4 @@
-"""Which files are meant by paths, folders and patterns, and what each is to be called in the bucket."""
+"""Resolve paths, folders and patterns to the files to upload, and assign each file its key."""
 
 import errno
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 from image_pipeline import keys
 from image_pipeline_cli import patterns
 
-_SPECIAL = ("", "..")  # names of folders that are no names
-_IS_LINK = "is a link; --follow-links uploads what it leads to"
+_NAMELESS = ("", "..")  # `Path.name` of `.` and `..`
+_IS_LINK = "is a symbolic link; --follow-links uploads its target"
 
 
 @dataclass(frozen=True)
@@ -23,106 +23,106 @@ class File:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """Something that is not uploaded."""
+class Skipped:
+    """A path that is not uploaded."""
 
     path: Path
     reason: str
-    """Completes a sentence that begins with the path."""
-    fault: bool
-    """Whether whoever asked for it would want it mended."""
+    """The rest of a sentence that starts with the path."""
+    is_error: bool
+    """Whether the user must fix it; otherwise skipping is intended."""
 
 
-def find(arguments: Sequence[str], folder: str, *, follow_links: bool = False) -> tuple[list[File], list[LeftOut]]:
-    """Find all files.
+def find(arguments: Sequence[str], folder: str, *, follow_links: bool = False) -> tuple[list[File], list[Skipped]]:
+    """Find all files to upload.
 
-    A file goes by its name into the folder. A folder goes with its name and everything below, as `cp -r` does; `.` and
-    `..` go without a name. What matches a pattern is treated as if the shell had found it.
+    A file gets a key with its name. A folder is uploaded with its name and everything below, as `cp -r` copies it; `.`
+    and `..` add no name. Matches of a pattern are treated as if the shell had expanded it.
 
     Args:
         arguments: Paths of files and folders, and patterns with `*`, `?`, `[…]` and `**`.
-        folder: The key of the folder they go to, with `/` at its end.
-        follow_links: Whether symbolic links are uploaded as what they lead to. A link can lead anywhere, such as to a
-            private key outside of the folder, and the shell names links as it names files.
+        folder: The key of the destination folder, which ends with `/`.
+        follow_links: Whether the targets of symbolic links are uploaded. A link can lead anywhere, such as to a private
+            key outside the folder, and a shell expands a pattern to links as well as to files.
 
     Returns:
-        The files, in order, no two of one key; and what is left out.
+        The files in order, each with a unique key, and the skipped paths.
     """
     files: dict[str, File] = {}
-    left_out: dict[Path, LeftOut] = {}
+    skipped: dict[Path, Skipped] = {}
     for argument in arguments:
         starts, links = _starts(argument, follow_links)
-        left_out |= {link.path: link for link in links}
+        skipped |= {link.path: link for link in links}
         for start in starts:
-            base = start if start.name in _SPECIAL else start.parent
-            for found in _below(start, frozenset(), follow_links):
-                if isinstance(found, LeftOut):
-                    left_out[found.path] = found
+            base = start if start.name in _NAMELESS else start.parent
+            for entry in _walk(start, frozenset(), follow_links):
+                if isinstance(entry, Skipped):
+                    skipped[entry.path] = entry
                     continue
-                key = folder + found.relative_to(base).as_posix()
-                if reason := _unfit(key) or _taken(files.get(key), found):
-                    left_out[found] = LeftOut(found, reason, fault=True)
+                key = folder + entry.relative_to(base).as_posix()
+                if reason := _invalid_key_reason(key) or _duplicate_reason(files.get(key), entry):
+                    skipped[entry] = Skipped(entry, reason, is_error=True)
                 else:
-                    files[key] = File(found, key)
-    return list(files.values()), list(left_out.values())
+                    files[key] = File(entry, key)
+    return list(files.values()), list(skipped.values())
 
 
-def _starts(argument: str, follow_links: bool) -> tuple[list[Path], list[LeftOut]]:
-    """Find what an argument names, and the links that it must not lead through."""
+def _starts(argument: str, follow_links: bool) -> tuple[list[Path], list[Skipped]]:
+    """Return the paths that an argument names, and the symbolic links that must not be followed."""
     path = Path(argument)
     if patterns.is_pattern(argument) and not os.path.lexists(argument):
         matches, links = patterns.expand(argument, follow_links=follow_links)
-        left_out = [LeftOut(link, _IS_LINK, fault=False) for link in links]
-        return matches or ([] if links else [path]), left_out
+        skipped = [Skipped(link, _IS_LINK, is_error=False) for link in links]
+        return matches or ([] if links else [path]), skipped
     if path.is_symlink() and not follow_links:
-        return [], [LeftOut(path, _IS_LINK, fault=True)]
+        return [], [Skipped(path, _IS_LINK, is_error=True)]
     return [path], []
 
 
-def _below(path: Path, above: frozenset[tuple[int, int]], follow_links: bool) -> Iterator[Path | LeftOut]:
-    """Find a file, or every file of a folder; `above` are the folders that one is in, to notice a loop of links."""
+def _walk(path: Path, above: frozenset[tuple[int, int]], follow_links: bool) -> Iterator[Path | Skipped]:
+    """Yield a file, or every file below a folder; `above` has the parent folders, to detect cycles of links."""
     try:
         facts = path.stat()
         if stat.S_ISREG(facts.st_mode):
             yield path
         elif not stat.S_ISDIR(facts.st_mode):
-            yield LeftOut(path, "is no file and no folder", fault=True)
+            yield Skipped(path, "is neither a file nor a folder", is_error=True)
         elif (facts.st_dev, facts.st_ino) in above:
-            yield LeftOut(path, "is a link to a folder that it is in", fault=False)
+            yield Skipped(path, "is a symbolic link to a folder that contains it", is_error=False)
         else:
-            yield from _inside(path, above | {(facts.st_dev, facts.st_ino)}, follow_links)
+            yield from _walk_folder(path, above | {(facts.st_dev, facts.st_ino)}, follow_links)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            yield LeftOut(path, "is a link in a circle", fault=False)
+            yield Skipped(path, "is part of a cycle of symbolic links", is_error=False)
             return
-        missing = "is a link to something that is not there" if path.is_symlink() else "is not there"
+        missing = "is a broken symbolic link" if path.is_symlink() else "does not exist"
         reason = missing if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        yield LeftOut(path, reason, fault=True)
+        yield Skipped(path, reason, is_error=True)
 
 
-def _inside(folder: Path, above: frozenset[tuple[int, int]], follow_links: bool) -> Iterator[Path | LeftOut]:
+def _walk_folder(folder: Path, above: frozenset[tuple[int, int]], follow_links: bool) -> Iterator[Path | Skipped]:
     entries = sorted(folder.iterdir())
     if not entries:
-        yield LeftOut(folder, "is an empty folder", fault=False)
+        yield Skipped(folder, "is an empty folder", is_error=False)
     for entry in entries:
         if entry.name.startswith("."):
-            yield LeftOut(entry, "is hidden; name it to upload it", fault=False)
+            yield Skipped(entry, "is hidden; pass its path to upload it", is_error=False)
         elif entry.is_symlink() and not follow_links:
-            yield LeftOut(entry, _IS_LINK, fault=False)
+            yield Skipped(entry, _IS_LINK, is_error=False)
         else:
-            yield from _below(entry, above, follow_links)
+            yield from _walk(entry, above, follow_links)
 
 
-def _unfit(key: str) -> str:
+def _invalid_key_reason(key: str) -> str:
     try:
         size = len(key.encode())
     except UnicodeEncodeError:
         return "has a name that is not UTF-8; rename it"
-    too_long = f"would have a key of {size:,} bytes, where S3 takes {keys.MAX_KEY_BYTES:,}; shorten its path"
+    too_long = f"would have a key of {size:,} bytes, but S3 allows {keys.MAX_KEY_BYTES:,}; shorten its path"
     return too_long if size > keys.MAX_KEY_BYTES else ""
 
 
-def _taken(first: File | None, found: Path) -> str:
-    if first is None or first.path == found:
+def _duplicate_reason(first: File | None, path: Path) -> str:
+    if first is None or first.path == path:
         return ""
     return f"would have the same key as {first.path}; upload it to another folder (--to)"

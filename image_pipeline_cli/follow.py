@@ -1,4 +1,4 @@
-"""How uploads go: read their records, and follow them until each has its outcome."""
+"""Read the status of uploads, and follow uploads until each has an outcome."""
 
 import time
 from collections import Counter
@@ -13,22 +13,22 @@ from image_pipeline import aws
 from image_pipeline.api import status
 from image_pipeline.store import records, uploads
 from image_pipeline_cli import parallel, terminal
-from image_pipeline_cli.exits import NO_OUTCOME, OK, PICTURE_FAILED
+from image_pipeline_cli.exits import IMAGE_FAILED, OK, TIMED_OUT
 from image_pipeline_cli.stack import Stack
 
 Body = dict[str, Any]
-"""What the status API answers; faults of the inside are told in full."""
+"""The answer of the status API, with internal errors in full."""
 
-_AT_ONCE = 100  # DynamoDB's limit of keys in a request
+_MAX_KEYS = 100  # the limit of DynamoDB for one request
 _URL_SECONDS = 900
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.2, 3.0, 1.5  # seconds; while nothing happens, it is asked less often
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.2, 3.0, 1.5  # seconds between reads; they grow while nothing changes
 _JOBS = 8
 _MISSING_CODES = frozenset({"404", "NoSuchKey"})
 
 
 @dataclass(frozen=True)
-class Upload:
-    """One upload of a key."""
+class Version:
+    """One version of an uploaded object."""
 
     version_id: str | None
     etag: str
@@ -36,20 +36,20 @@ class Upload:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One reprocess of an upload."""
+    """One attempt to process an upload again."""
 
-    before: str | None
-    """The execution that the record told of last before it; None where there was no record."""
+    previous: str | None
+    """The execution of the previous attempt; None if there was no record."""
 
 
-Wanted = Upload | Attempt | None
-"""What is waited for: an upload, a reprocess, or any outcome."""
-IsOutcome = Callable[[Body, Wanted], bool]
-"""Whether a record has the outcome of what is wanted, or of what replaced it."""
+Target = Version | Attempt | None
+"""What to wait for: the outcome of a version, of an attempt, or any outcome."""
+IsOutcome = Callable[[Body, Target], bool]
+"""Returns whether a body has the outcome of the target or of its successor."""
 
 
 def head(s3: Any, bucket: str, image_key: str) -> Any:
-    """Look at an object; None when there is none."""
+    """Read the metadata of an object; None if it does not exist."""
     try:
         return s3.head_object(Bucket=bucket, Key=image_key)
     except ClientError as error:
@@ -58,53 +58,53 @@ def head(s3: Any, bucket: str, image_key: str) -> Any:
         raise
 
 
-def uploaded(stack: Stack, image_keys: Collection[str], jobs: int) -> dict[str, Upload | None]:
-    """Look which upload of each key is the newest; None for a key that is not in the bucket."""
+def newest_uploads(stack: Stack, image_keys: Collection[str], jobs: int) -> dict[str, Version | None]:
+    """Read the newest version of each key; None for a key that is not in the bucket."""
     s3, bucket = stack.client("s3"), stack.outputs["UploadsBucketName"]
 
-    def look(image_key: str) -> tuple[str, Upload | None]:
-        found = head(s3, bucket, image_key)
-        # S3's console makes a folder by an empty object, which the workflow passes over: nobody shall wait for it.
-        if found is None or (image_key.endswith("/") and not found["ContentLength"]):
+    def read_version(image_key: str) -> tuple[str, Version | None]:
+        head_response = head(s3, bucket, image_key)
+        # The console of S3 creates folders as empty objects. The workflow ignores them, so they never have an outcome.
+        if head_response is None or (image_key.endswith("/") and not head_response["ContentLength"]):
             return image_key, None
-        return image_key, Upload(found.get("VersionId"), found["ETag"].strip('"'))
+        return image_key, Version(head_response.get("VersionId"), head_response["ETag"].strip('"'))
 
-    found = dict(parallel.each(look, list(image_keys), jobs))
-    return {image_key: found[image_key] for image_key in image_keys}  # as they were named, not as they were found
+    versions = dict(parallel.run(read_version, list(image_keys), jobs))
+    return {image_key: versions[image_key] for image_key in image_keys}  # in the order of the arguments
 
 
 def read(stack: Stack, image_keys: Iterable[str]) -> dict[str, Body]:
-    """Read what is known of keys; those that were never uploaded are left out."""
+    """Read the status of each key; keys that were never uploaded are omitted."""
     table, client = stack.outputs["ImageTableName"], stack.client("dynamodb")
-    wanted = list(dict.fromkeys(image_keys))
-    found: dict[str, Body] = {}
-    for start in range(0, len(wanted), _AT_ONCE):
-        some = [{"ImageKey": {"S": image_key}} for image_key in wanted[start : start + _AT_ONCE]]
-        asked: Any = {table: {"Keys": some, "ConsistentRead": True}}
-        while asked:
-            answer = client.batch_get_item(RequestItems=asked)
-            for item in answer["Responses"].get(table, []):
+    unique_keys = list(dict.fromkeys(image_keys))
+    bodies: dict[str, Body] = {}
+    for start in range(0, len(unique_keys), _MAX_KEYS):
+        batch = [{"ImageKey": {"S": image_key}} for image_key in unique_keys[start : start + _MAX_KEYS]]
+        request: Any = {table: {"Keys": batch, "ConsistentRead": True}}
+        while request:
+            response = client.batch_get_item(RequestItems=request)
+            for item in response["Responses"].get(table, []):
                 record = records.from_item(item)
-                found[record["ImageKey"]] = status.told(
+                bodies[record["ImageKey"]] = status.told(
                     record, stack.workflow.seconds, _URL_SECONDS, partial(_url, stack)
                 )
-            asked = answer.get("UnprocessedKeys")
-    return found
+            request = response.get("UnprocessedKeys")
+    return bodies
 
 
-def judge(stack: Stack) -> IsOutcome:
-    """Make what tells outcomes; it asks S3 which of two uploads is the newer one, once for each pair."""
+def outcome_test(stack: Stack) -> IsOutcome:
+    """Return a function that recognises outcomes; it asks S3 only once which of two versions is newer."""
     is_unclaimed = cache(partial(uploads.is_unclaimed, stack.client, stack.outputs["UploadsBucketName"]))
 
-    def is_outcome(body: Body, wanted: Wanted) -> bool:
+    def is_outcome(body: Body, target: Target) -> bool:
         if body["status"] == "PROCESSING":
             return False
-        if wanted is None:
+        if target is None:
             return True
-        if isinstance(wanted, Attempt):
-            return records.last_attempt(body) != wanted.before
-        version_id, held = wanted.version_id or uploads.NULL_VERSION, uploads.version_of(body)
-        if held == version_id and body["upload"].get("etag") == wanted.etag:
+        if isinstance(target, Attempt):
+            return records.last_attempt(body) != target.previous
+        version_id, held = target.version_id or uploads.NULL_VERSION, uploads.version_of(body)
+        if held == version_id and body["upload"].get("etag") == target.etag:
             return True
         is_deleted = body["status"] == "DELETED"
         return not is_unclaimed(body["imageKey"], version_id, held=held, is_deleted=is_deleted)
@@ -113,98 +113,103 @@ def judge(stack: Stack) -> IsOutcome:
 
 
 def has_failed(body: Body) -> bool:
-    """Whether the last attempt failed, with nothing to show or with the previous picture kept."""
+    """Return whether the last attempt failed, whether a previous image was kept or not."""
     return body["status"] == "FAILED" or "lastFailure" in body
 
 
-def reason(body: Body) -> str:
-    """Say why the last attempt failed; the empty text when it did not."""
+def failure_reason(body: Body) -> str:
+    """Return why the last attempt failed; empty if it succeeded."""
     if "lastFailure" in body:
-        return f"The last attempt failed, and the picture was kept: {body['lastFailure']['message']}"
+        return f"The last attempt failed and the previous image was kept: {body['lastFailure']['message']}"
     message: str = body.get("error", {}).get("message", "")
     return message
 
 
 def line(body: Body) -> tuple[Any, ...]:
-    """One line about an outcome, for `terminal.say`."""
-    why = reason(body)
-    return terminal.styled(body["status"], 10), body["imageKey"], (f"  {why}" if why else "", "dim")
+    """Format an outcome as the arguments of `terminal.say`."""
+    reason = failure_reason(body)
+    return terminal.styled(body["status"], 10), body["imageKey"], (f"  {reason}" if reason else "", "dim")
 
 
-def changes(stack: Stack, wanted: Mapping[str, Wanted], seconds: float, is_outcome: IsOutcome) -> Iterator[Body]:
-    """Give what is known of each key, again whenever its status changes, until each has the wanted outcome.
+def changes(stack: Stack, targets: Mapping[str, Target], seconds: float, is_outcome: IsOutcome) -> Iterator[Body]:
+    """Yield the status of each key, again after each change, until every target has its outcome.
 
     Args:
-        stack: Where.
-        wanted: The upload or the reprocess that is meant, by key.
-        seconds: When to give up.
-        is_outcome: What `judge` gave.
+        stack: The stack to read from.
+        targets: What to wait for, by key.
+        seconds: The timeout.
+        is_outcome: The function that `outcome_test` returned.
     """
-    waiting, told = dict(wanted), dict[str, Any]()
-    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    waiting = dict(targets)
+    reported = dict[str, Any]()
+    deadline = time.monotonic() + seconds
+    pause = _FIRST_PAUSE
 
     def has_outcome(body: Body) -> tuple[str, bool]:
         return body["imageKey"], is_outcome(body, waiting[body["imageKey"]])
 
     while waiting:
-        news = 0
+        changed = False
         bodies = read(stack, waiting)
-        have_outcome = dict(parallel.each(has_outcome, list(bodies.values()), _JOBS))
+        have_outcome = dict(parallel.run(has_outcome, list(bodies.values()), _JOBS))
         for image_key, body in bodies.items():
             ended = have_outcome[image_key]
             stage = body["status"], body["execution"]["id"], ended
-            if told.get(image_key) != stage:
-                told[image_key] = stage
-                news += 1
+            if reported.get(image_key) != stage:
+                reported[image_key] = stage
+                changed = True
                 yield body
             if ended:
                 del waiting[image_key]
-        left = deadline - time.monotonic()
-        if not waiting or left <= 0:
+        remaining = deadline - time.monotonic()
+        if not waiting or remaining <= 0:
             return
-        time.sleep(min(pause, left))
-        pause = _FIRST_PAUSE if news else min(pause * _GROWTH, _LONGEST_PAUSE)
+        time.sleep(min(pause, remaining))
+        pause = _FIRST_PAUSE if changed else min(pause * _GROWTH, _LONGEST_PAUSE)
 
 
 class Outcomes:
-    """Counts what has come of uploads."""
+    """Collects the outcomes of uploads."""
 
-    def __init__(self, wanted: Mapping[str, Wanted], is_outcome: IsOutcome) -> None:
-        self.wanted = wanted
+    def __init__(self, targets: Mapping[str, Target], is_outcome: IsOutcome) -> None:
+        self.targets = targets
         self._is_outcome = is_outcome
         self._ended: dict[str, str] = {}
         self._failed: set[str] = set()
 
-    def note(self, body: Body) -> bool:
-        """Take note of a change; tell whether it is an outcome."""
+    def record(self, body: Body) -> bool:
+        """Record a change; return whether it is an outcome."""
         image_key = body["imageKey"]
-        ended = self._is_outcome(body, self.wanted[image_key])
+        ended = self._is_outcome(body, self.targets[image_key])
         if ended:
             self._ended[image_key] = body["status"]
-            (self._failed.add if has_failed(body) else self._failed.discard)(image_key)
+            if has_failed(body):
+                self._failed.add(image_key)
+            else:
+                self._failed.discard(image_key)
         return ended
 
     @property
     def statuses(self) -> dict[str, int]:
-        """How many have each status."""
+        """The number of uploads by status."""
         return dict(sorted(Counter(self._ended.values()).items()))
 
     @property
-    def open(self) -> list[str]:
-        """Those without an outcome."""
-        return [image_key for image_key in self.wanted if image_key not in self._ended]
+    def pending(self) -> list[str]:
+        """The keys without an outcome."""
+        return [image_key for image_key in self.targets if image_key not in self._ended]
 
     @property
     def code(self) -> int:
-        """The exit code that says so."""
+        """The exit code for these outcomes."""
         if self._failed:
-            return PICTURE_FAILED
-        return NO_OUTCOME if self.open else OK
+            return IMAGE_FAILED
+        return TIMED_OUT if self.pending else OK
 
 
 def _url(stack: Stack, bucket: str, image_key: str, version_id: str | None, seconds: int) -> str:
-    which = {"VersionId": version_id} if version_id else {}
+    version = {"VersionId": version_id} if version_id else {}
     url: str = stack.client("s3").generate_presigned_url(
-        "get_object", Params={"Bucket": bucket, "Key": image_key, **which}, ExpiresIn=seconds
+        "get_object", Params={"Bucket": bucket, "Key": image_key, **version}, ExpiresIn=seconds
     )
     return url

@@ -1,4 +1,4 @@
-"""What Ctrl-C does to a command while it has nothing to clean up; imports nothing that takes time."""
+"""How a command handles Ctrl-C. This module loads before all others, so it imports only what loads fast."""
 
 import os
 import signal
@@ -9,20 +9,20 @@ INTERRUPTED = 130
 
 
 def leave_on_ctrl_c() -> None:
-    """End at once from now on: an interruption of an import, or of Python's own end, would print a traceback."""
-    if is_heeded(signal.SIGINT):
+    """Exit at once on Ctrl-C, because interrupting an import or Python's shutdown would print a traceback."""
+    if is_handled(signal.SIGINT):
         signal.signal(signal.SIGINT, _leave)
 
 
 def raise_on_ctrl_c() -> None:
-    """Raise `KeyboardInterrupt` from now on, as Python does from the start."""
-    sys.unraisablehook = _keep_quiet
-    if is_heeded(signal.SIGINT):
+    """Raise `KeyboardInterrupt` on Ctrl-C, as Python does by default."""
+    sys.unraisablehook = _report_unraisable
+    if is_handled(signal.SIGINT):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def is_heeded(signal_number: signal.Signals) -> bool:
-    """Tell whether a signal is for this program: a shell lets its background jobs ignore Ctrl-C."""
+def is_handled(signal_number: signal.Signals) -> bool:
+    """Return whether this program reacts to a signal; a shell makes its background jobs ignore Ctrl-C."""
     return signal.getsignal(signal_number) != signal.SIG_IGN
 
 
@@ -30,7 +30,7 @@ def _leave(*_: object) -> None:
     os._exit(INTERRUPTED)
 
 
-def _keep_quiet(dropped: Any) -> None:
-    """Print no traceback of an interruption that met a callback of Python's, which drops every exception."""
-    if not isinstance(dropped.exc_value, KeyboardInterrupt):
-        sys.__unraisablehook__(dropped)
+def _report_unraisable(unraisable: Any) -> None:
+    """Report exceptions that Python cannot raise, except an interruption of one of its own callbacks."""
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)

@@ -1,4 +1,4 @@
-"""API keys of a stack. A secret is printed once, where it is made; nobody can look it up later."""
+"""Manage the API keys of a stack. A secret is printed once, when it is created; it cannot be read later."""
 
 import argparse
 import json
@@ -10,33 +10,33 @@ from image_pipeline_cli.stack import Stack
 MAX_NAME_CHARACTERS = 100
 MAX_DAYS = 3650
 
-_CACHED = "API Gateway may take {} for up to five minutes more"
+_CACHED = "API Gateway may accept {} for up to five minutes"
 
 
 def create(stack: Stack, options: argparse.Namespace) -> int:
     """Create a key and print it."""
     key = apikeys.create(stack.client, _table(stack), options.name, options.expires_days)
-    return _print(key, f"Created the key {key.key_id}", options.json)
+    return _print(key, f"Created key {key.key_id}", options.json)
 
 
 def rotate(stack: Stack, options: argparse.Namespace) -> int:
-    """Give a key a new secret and print it.
+    """Replace the secret of a key and print the key.
 
     Raises:
         ApiKeyUnusableError: There is no such key, or it is revoked or expired.
     """
     key = apikeys.rotate(stack.client, _table(stack), options.key_id)
-    return _print(key, f"Rotated the key {key.key_id}; {_CACHED.format('its old text')}", options.json)
+    return _print(key, f"Rotated key {key.key_id}. {_CACHED.format('the old secret')}", options.json)
 
 
 def revoke(stack: Stack, options: argparse.Namespace) -> int:
-    """End a key.
+    """Revoke a key.
 
     Raises:
         ApiKeyUnusableError: There is no such key.
     """
     apikeys.revoke(stack.client, _table(stack), options.key_id)
-    sentence = f"Revoked the key {options.key_id}; {_CACHED.format('it')}."
+    sentence = f"Revoked key {options.key_id}. {_CACHED.format('it')}."
     print(json.dumps({"revoked": options.key_id}) if options.json else sentence)
     return 0
 
@@ -59,24 +59,24 @@ def show(stack: Stack, options: argparse.Namespace) -> int:
         print(json.dumps({"keys": rows}))
         return 0
     for row in rows:
-        days = {name: str(row[name])[:10] for name in ("createdAt", "lastRotated", "expiresAt") if row[name]}
-        until = f", until {days['expiresAt']}" if "expiresAt" in days else ""
-        rotated = f", rotated {days['lastRotated']}" if row["lastRotated"] != row["createdAt"] else ""
-        print(f"{row['keyId']}  {row['state']:<7}  {row['name']} (created {days['createdAt']}{rotated}{until})")
+        dates = {name: str(row[name])[:10] for name in ("createdAt", "lastRotated", "expiresAt") if row[name]}
+        rotated = f", rotated {dates['lastRotated']}" if row["lastRotated"] != row["createdAt"] else ""
+        expires = f", expires {dates['expiresAt']}" if "expiresAt" in dates else ""
+        print(f"{row['keyId']}  {row['state']:<7}  {row['name']} (created {dates['createdAt']}{rotated}{expires})")
     if not rows:
-        print("There is no key yet.")
+        print("There are no API keys.")
     return 0
 
 
 def name(text: str) -> str:
-    """Check a key's name, for argparse."""
+    """Validate the name of a key, for argparse."""
     if not (text.isprintable() and 0 < len(text) <= MAX_NAME_CHARACTERS):
-        raise argparse.ArgumentTypeError(f"{text!a} is not 1 to {MAX_NAME_CHARACTERS} printable characters")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a name of 1 to {MAX_NAME_CHARACTERS} printable characters")
     return text
 
 
 def days(text: str) -> int:
-    """Check a number of days, for argparse."""
+    """Validate a number of days, for argparse."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_DAYS):
         raise argparse.ArgumentTypeError(f"{text!a} is not a whole number from 1 to {MAX_DAYS}")
     return int(text)
@@ -90,5 +90,5 @@ def _print(key: apikeys.ApiKey, sentence: str, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"keyId": key.key_id, "key": key.text}))
     else:
-        print(f"{sentence}. Keep its text, which nobody can look up later:\n{key.text}")
+        print(f"{sentence}. Store this key now; it cannot be shown again:\n{key.text}")
     return 0

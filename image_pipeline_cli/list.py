@@ -10,43 +10,52 @@ from image_pipeline_cli.stack import Stack, StackError
 
 
 def list_uploads(stack: Stack, options: argparse.Namespace) -> int:
-    """List as many uploads as are wanted.
+    """Print uploads up to the limit.
 
     Returns:
         The exit code.
 
     Raises:
-        InvalidRequestError: A date or label cannot be.
-        StackError: The stack was deployed before there was a list.
+        InvalidRequestError: A date or a label is invalid.
+        StackError: The stack was deployed by a version without a list.
     """
     table = stack.outputs.get("ListingTableName")
     if table is None:
-        raise StackError("The stack has no output ListingTableName: deploy it again, with a list of its uploads.")
-    wanted = listing.filtered(options.status, options.label, options.since, options.until)
-    found, more = _found(stack, table, wanted, options.limit)
+        raise StackError(
+            "The stack has no output ListingTableName. Deploy the current version, which keeps a list of uploads."
+        )
+    image_filter = listing.filtered(options.status, options.label, options.since, options.until)
+    images, more = _newest(stack, table, image_filter, options.limit)
     if options.json:
-        terminal.write_json({"images": found, "more": more})
+        terminal.write_json({"images": images, "more": more})
         return OK
-    for image in found:
-        at, labels = image.get("uploadedAt", "")[:19].replace("T", " "), ", ".join(image.get("labels", ()))
-        kept = f"kept; the last attempt failed: {image['lastFailure']}" if "lastFailure" in image else ""
-        reason = image.get("error") or kept or labels
-        terminal.say(f"{at:<19}  ", terminal.styled(image["status"], 10), f"  {image['imageKey']}  ", (reason, "dim"))
-    if not found:
-        terminal.say("There is no such upload.")
+    for image in images:
+        uploaded_at = image.get("uploadedAt", "")[:19].replace("T", " ")
+        columns = f"{uploaded_at:<19}  ", terminal.styled(image["status"], 10), f"  {image['imageKey']}  "
+        terminal.say(*columns, (_details(image), "dim"))
+    if not images:
+        terminal.say("No upload matches.")
     elif more:
-        terminal.say((f"There are more than these {len(found)}: --limit shows them.", "dim"))
+        terminal.say((f"Only the newest {len(images)} are shown; increase --limit for more.", "dim"))
     return OK
 
 
-def _found(stack: Stack, table: str, wanted: listing.Filter, limit: int) -> tuple[list[dict[str, Any]], bool]:
-    """The newest of them, and whether there may be more. A page may be short, even empty, and not be the last."""
-    found: list[dict[str, Any]] = []
+def _details(image: dict[str, Any]) -> str:
+    if "error" in image:
+        return str(image["error"])
+    if "lastFailure" in image:
+        return f"previous image kept; last attempt failed: {image['lastFailure']}"
+    return ", ".join(image.get("labels", ()))
+
+
+def _newest(stack: Stack, table: str, image_filter: listing.Filter, limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """Return the newest images and whether there may be more; a page that is short or empty need not be the last."""
+    images: list[dict[str, Any]] = []
     cursor: str | None = None
-    while len(found) < limit:
-        page = listing.query(stack.client, table, wanted, listing.MOST_IMAGES, cursor)
-        found += page.images
+    while len(images) < limit:
+        page = listing.query(stack.client, table, image_filter, listing.MOST_IMAGES, cursor)
+        images += page.images
         cursor = page.cursor
         if cursor is None:
             break
-    return found[:limit], cursor is not None or len(found) > limit
+    return images[:limit], cursor is not None or len(images) > limit

@@ -1,4 +1,4 @@
-"""How commands find the copy of the pipeline that `make run` keeps up on this machine: it leaves a note."""
+"""Find the local copy that `make run` started, by the note that it writes into its run folder."""
 
 import json
 import os
@@ -10,14 +10,14 @@ NOTE_NAME = "running.json"
 
 
 def default_run_dir() -> Path:
-    """Return the nearest `.run` at or above the current folder, as git finds its own; else where it would be."""
+    """Return the nearest `.run` in the current folder or its parents, or the path of one in the current folder."""
     here = Path.cwd()
     candidates = (folder / RUN_DIR_NAME for folder in (here, *here.parents))
     return next((candidate for candidate in candidates if candidate.is_dir()), here / RUN_DIR_NAME)
 
 
 def read(run_dir: Path) -> dict[str, Any] | None:
-    """Read the note of the running copy; None when nothing runs."""
+    """Read the note of the running copy; None if no copy runs."""
     try:
         facts: dict[str, Any] = json.loads((run_dir / NOTE_NAME).read_text(encoding="utf-8"))
         os.kill(facts["pid"], 0)

@@ -1,4 +1,4 @@
-"""What people call an upload → its key; and who was meant when there is none of that name."""
+"""Resolve a user-typed name to an upload key, and suggest close matches."""
 
 import argparse
 import difflib
@@ -7,48 +7,48 @@ from image_pipeline import keys
 from image_pipeline.errors import InvalidRequestError
 from image_pipeline_cli.stack import Stack
 
-_LOOKED_AT = 1000  # names in the same folder: one request
-_SUGGESTED = 3
+_COMPARED_NAMES = 1000  # of the same folder: one request
+_MAX_SUGGESTIONS = 3
 
 
 def key(name: str) -> str:
-    """Give the key of an upload, which may be named with or without `uploads/`.
+    """Return the key of an upload, whose name may start with `uploads/` or not.
 
     Raises:
-        InvalidRequestError: no object of S3 can have it.
+        InvalidRequestError: S3 does not allow such a key.
     """
     full = name if name.startswith(keys.UPLOADS_PREFIX) else keys.UPLOADS_PREFIX + name
     if not keys.is_upload(full):
         raise InvalidRequestError(
-            f"The name {name[:80]!a} cannot be one: a key is UTF-8 of at most {keys.MAX_KEY_BYTES:,} bytes.",
+            f"The name {name[:80]!a} is invalid: a key must be UTF-8 and at most {keys.MAX_KEY_BYTES:,} bytes long.",
             "Check the name.",
         )
     return full
 
 
 def prefix(text: str) -> str:
-    """Check what keys begin with, for argparse."""
+    """Validate a prefix of keys, for argparse."""
     if not text.startswith(keys.UPLOADS_PREFIX):
-        raise argparse.ArgumentTypeError(f"{text!a} does not begin with {keys.UPLOADS_PREFIX}")
-    return _possible(text)
+        raise argparse.ArgumentTypeError(f"{text!a} does not start with {keys.UPLOADS_PREFIX}")
+    return _valid_key(text)
 
 
 def path(text: str) -> str:
-    """Check a path on this machine, for argparse: an empty one would be the folder that one is in."""
+    """Validate a local path, for argparse: an empty one would mean the current folder."""
     if not text:
-        raise argparse.ArgumentTypeError("'' names no file and no folder; for the one that you are in, say .")
+        raise argparse.ArgumentTypeError("a path must not be empty; use . for the current folder")
     return text
 
 
 def folder(text: str) -> str:
-    """Check a folder to upload to, for argparse, and give its key."""
-    parts = [part for part in _possible(text).split("/") if part]
+    """Validate a destination folder, for argparse, and return its key."""
+    parts = [part for part in _valid_key(text).split("/") if part]
     if {".", ".."} & set(parts):
-        raise argparse.ArgumentTypeError(f"{text!a} is no folder of the bucket: leave out . and ..")
+        raise argparse.ArgumentTypeError(f"{text!a} must not contain . or ..")
     return "/".join(parts) + "/"
 
 
-def _possible(text: str) -> str:
+def _valid_key(text: str) -> str:
     try:
         return key(text)
     except InvalidRequestError as error:
@@ -56,19 +56,19 @@ def _possible(text: str) -> str:
 
 
 def number(text: str) -> int:
-    """Check a number of one or more, for argparse."""
+    """Validate a positive whole number, for argparse."""
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!a} is not a whole number of 1 or more")
     return int(text)
 
 
-def missing(stack: Stack, image_key: str) -> str:
-    """Say that there is no such upload, and which names are like it."""
-    place = image_key[: image_key.rfind("/") + 1]
+def not_found(stack: Stack, image_key: str) -> str:
+    """Return the message that an upload does not exist, with similar names."""
+    folder_key = image_key[: image_key.rfind("/") + 1]
     answer = stack.client("s3").list_objects_v2(
-        Bucket=stack.outputs["UploadsBucketName"], Prefix=place, MaxKeys=_LOOKED_AT
+        Bucket=stack.outputs["UploadsBucketName"], Prefix=folder_key, MaxKeys=_COMPARED_NAMES
     )
-    there = [each["Key"].removeprefix(place) for each in answer.get("Contents", [])]
-    near = difflib.get_close_matches(image_key.removeprefix(place), there, _SUGGESTED)
-    hint = f"Did you mean {' or '.join(ascii(place + name) for name in near)}?" if near else "Check the name."
-    return f"There is no {image_key!a}. {hint}"
+    existing = [entry["Key"].removeprefix(folder_key) for entry in answer.get("Contents", [])]
+    similar = difflib.get_close_matches(image_key.removeprefix(folder_key), existing, _MAX_SUGGESTIONS)
+    suggestions = " or ".join(ascii(folder_key + name) for name in similar)
+    return f"There is no {image_key!a}. {f'Did you mean {suggestions}?' if similar else 'Check the name.'}"

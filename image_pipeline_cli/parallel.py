@@ -1,4 +1,4 @@
-"""Do many things at a time."""
+"""Run work in parallel threads."""
 
 import queue
 import threading
@@ -9,26 +9,25 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def each(work: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> Iterator[Result]:
-    """Do the work for each item, and give the results as they come.
+def run(work: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> Iterator[Result]:
+    """Run a function on each item and yield the results in the order of completion.
 
-    Whoever stops listening, as by Ctrl-C, ends it: nothing new is begun, and the program need not wait for a connection
-    that hangs.
+    Closing the iterator, such as by Ctrl-C, starts no further work and does not wait for connections that hang.
 
     Args:
-        work: Called by several threads.
-        items: What to work on.
-        jobs: How many at a time.
+        work: The function; several threads call it.
+        items: The items.
+        jobs: The number of threads.
 
     Raises:
-        Exception: Whatever the work raises.
+        Exception: The first exception that the function raises.
     """
     todo: queue.SimpleQueue[Item] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[Result] | Exception] = queue.SimpleQueue()
     for item in items:
         todo.put(item)
 
-    def take() -> None:
+    def work_off() -> None:
         while (item := _next(todo)) is not None:
             try:
                 done.put((work(item[0]),))
@@ -36,7 +35,7 @@ def each(work: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> It
                 done.put(error)
 
     for _ in range(min(jobs, len(items))):
-        threading.Thread(target=take, daemon=True).start()
+        threading.Thread(target=work_off, daemon=True).start()
     try:
         for _ in items:
             result = done.get()

@@ -1,7 +1,7 @@
-"""Expands patterns of paths as a shell does: `*`, `?`, `[…]`, and `**` for any folders.
+"""Expand patterns of paths as a shell does: `*`, `?`, `[…]`, and `**` for any folders.
 
-Unlike the standard library's `glob` it passes over symbolic links, which could lead out of a folder or in circles, and
-says which.
+Unlike `glob` of the standard library, it skips symbolic links, which could leave the folder or form cycles, and
+reports them.
 """
 
 import fnmatch
@@ -13,44 +13,44 @@ from contextlib import suppress
 from pathlib import Path
 
 Identity = tuple[int, int]
-"""Device and number of a folder: the same by whatever way it is reached."""
+"""Device and inode of a folder: the same for every path that leads to it."""
 
 _ANY_FOLDERS = "**"
 
 
 def is_pattern(text: str) -> bool:
-    """Tell whether a text has characters that stand for others."""
+    """Return whether a text contains wildcards."""
     return glob.has_magic(text)
 
 
 def expand(pattern: str, *, follow_links: bool = False) -> tuple[list[Path], list[Path]]:
-    """Find what matches a pattern, without hidden files unless it names them.
+    """Return the paths that match a pattern; hidden files match only where the pattern names a leading dot.
 
     Args:
-        pattern: Of a path. Links in front of its first magic character are meant, and are followed.
-        follow_links: Whether the others are followed, too; one that leads in a circle never is.
+        pattern: A pattern of paths. Links before its first wildcard are followed, because the user typed them.
+        follow_links: Whether other links are followed, too; cycles never are.
 
     Returns:
-        What matches, and the links that were passed over, each in order.
+        The matching paths and the skipped links, both sorted.
     """
     walk = _Walk(follow_links)
     parts = Path(pattern).parts
-    typed = next(index for index, part in enumerate(parts) if is_pattern(part))
-    found = dict.fromkeys(walk.below(Path(*parts[:typed]), parts[typed:], frozenset()))
-    return sorted(found), sorted(walk.links)
+    literal = next(index for index, part in enumerate(parts) if is_pattern(part))
+    matches = set(walk.below(Path(*parts[:literal]), parts[literal:], frozenset()))
+    return sorted(matches), sorted(walk.links)
 
 
 class _Walk:
-    """One expansion."""
+    """The expansion of one pattern."""
 
     def __init__(self, follow_links: bool) -> None:
         self._follow_links = follow_links
         self.links: set[Path] = set()
 
     def below(self, folder: Path, parts: tuple[str, ...], above: frozenset[Identity]) -> Iterator[Path]:
-        """Find what matches the rest of a pattern; `above` are the folders that `**` has come through."""
+        """Yield the matches of the rest of a pattern; `above` has the folders that `**` has passed."""
         if not parts:
-            if folder.parts:  # the folder that one is in has no name
+            if folder.parts:  # the current folder is not a match
                 yield folder
             return
         first, rest = parts[0], parts[1:]
@@ -67,7 +67,7 @@ class _Walk:
             return
         yield from self.below(folder, rest, above)
         for entry in self._entries(folder):
-            if not _shows(entry, "") or not self._may_follow(entry):
+            if not _is_visible(entry, "") or not self._may_follow(entry):
                 continue
             if _identity(entry):
                 yield from self._any_folders(entry, rest, above | {identity})
@@ -78,11 +78,13 @@ class _Walk:
         if not is_pattern(part):
             return [folder / part] if os.path.lexists(folder / part) else []
         return [
-            entry for entry in self._entries(folder) if fnmatch.fnmatchcase(entry.name, part) and _shows(entry, part)
+            entry
+            for entry in self._entries(folder)
+            if fnmatch.fnmatchcase(entry.name, part) and _is_visible(entry, part)
         ]
 
     def _entries(self, folder: Path) -> list[Path]:
-        with suppress(OSError):  # not a folder, or closed: nothing in it matches
+        with suppress(OSError):  # not a folder, or not readable: nothing in it matches
             return sorted(folder.iterdir())
         return []
 
@@ -94,7 +96,7 @@ class _Walk:
 
 
 def _identity(path: Path) -> Identity | None:
-    """Tell which folder a path leads to; None when it is not a folder, or not to be reached."""
+    """Identify the folder that a path leads to; None if it is not a folder or cannot be read."""
     try:
         facts = path.stat()
     except OSError:
@@ -102,5 +104,5 @@ def _identity(path: Path) -> Identity | None:
     return (facts.st_dev, facts.st_ino) if stat.S_ISDIR(facts.st_mode) else None
 
 
-def _shows(entry: Path, part: str) -> bool:
+def _is_visible(entry: Path, part: str) -> bool:
     return not entry.name.startswith(".") or part.startswith(".")

@@ -1,4 +1,4 @@
-"""Put back what was given up: events that EventBridge could not deliver, and messages of batches."""
+"""Redrive dead-letter queues: events that EventBridge could not deliver, and messages of batches."""
 
 import json
 import re
@@ -11,67 +11,74 @@ from botocore.exceptions import ClientError
 from image_pipeline_cli.stack import Stack
 
 _GENERATED = re.compile(r"-[0-9A-Za-z]{12,13}$")
-"""What CloudFormation adds to the logical id of a state machine that has no name of its own."""
-_HIDDEN_SECONDS = 300  # what an interrupted redrive has taken comes back to the queue after this
+"""The suffix that CloudFormation adds to the logical id of a state machine without an explicit name."""
+_VISIBILITY_SECONDS = 300  # messages of an interrupted redrive return to the queue after this time
 
 
 @dataclass(frozen=True)
-class Redriven:
-    """What became of the messages."""
+class RedriveResult:
+    """Numbers of messages by result."""
 
     started: int
-    """Of events: executions."""
+    """Events that started an execution."""
     sent: int
-    """Of batches: messages that wait in their queue again."""
+    """Batch messages that were sent to their queue again."""
     left: int
+    """Messages that stay in a dead-letter queue."""
 
 
-class _NotPutBackError(Exception):
-    """Why a message stays where it is."""
+class _NotRedrivenError(Exception):
+    """A message cannot be redriven; the message says why."""
 
 
-def redrive(stack: Stack, say: Callable[[str], None]) -> Redriven:
-    """Start every execution that an undelivered event was meant for; give every message of a batch another chance.
+def redrive(stack: Stack, say: Callable[[str], None]) -> RedriveResult:
+    """Start the execution of each undelivered event, and send each batch message to its queue again.
 
-    An event whose message comes twice starts one execution: the name is the message's, and names are unique.
+    A message that is received twice starts one execution: its id is in the name of the execution, and names are unique.
 
     Args:
-        stack: Whose queues.
-        say: Tells the user of each message.
+        stack: The stack whose queues are redriven.
+        say: Reports each message to the user.
 
     Raises:
         botocore.exceptions.ClientError: A queue cannot be read.
     """
-    started, events = _empty(stack, stack.outputs["UndeliveredEventsQueueUrl"], _start, say)
-    sent, messages = _empty(stack, stack.outputs["BatchDeadLetterQueueUrl"], _send, say)
-    return Redriven(started, sent, events + messages)
+    started, left_events = _redrive_queue(stack, stack.outputs["UndeliveredEventsQueueUrl"], _start, say)
+    sent, left_messages = _redrive_queue(stack, stack.outputs["BatchDeadLetterQueueUrl"], _send, say)
+    return RedriveResult(started=started, sent=sent, left=left_events + left_messages)
 
 
-def _empty(
-    stack: Stack, queue: str, put_back: Callable[[Stack, Any], str], say: Callable[[str], None]
+def _redrive_queue(
+    stack: Stack, queue: str, redrive_message: Callable[[Stack, Any], str], say: Callable[[str], None]
 ) -> tuple[int, int]:
-    """Put every message of a queue back to where it belongs; tell how many, and how many are left."""
-    done, left, sqs = 0, [], stack.client("sqs")
+    """Redrive each message of a queue.
+
+    Returns:
+        The number of redriven messages, and the number of messages that stay in the queue.
+    """
+    sqs = stack.client("sqs")
+    redriven = 0
+    left = []
     for message in _messages(sqs, queue):
         try:
-            say(put_back(stack, message))
-        except _NotPutBackError as error:
+            say(redrive_message(stack, message))
+        except _NotRedrivenError as error:
             left.append(message)
-            say(f"Left in the queue, as {error}: {_subject(message)}.")
+            say(f"Left in the queue because {error}: {_subject(message)}.")
         else:
-            done += 1
+            redriven += 1
             sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
     for message in left:
         sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
-    return done, len(left)
+    return redriven, len(left)
 
 
 def _messages(sqs: Any, queue: str) -> Iterator[Any]:
-    """Every message that is in a queue now, once."""
+    """Yield each message that is in the queue, once."""
     seen: set[str] = set()
-    asked: dict[str, Any] = {"MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"], "WaitTimeSeconds": 1}
+    request: dict[str, Any] = {"MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"], "WaitTimeSeconds": 1}
     while True:
-        answer = sqs.receive_message(QueueUrl=queue, VisibilityTimeout=_HIDDEN_SECONDS, **asked)
+        answer = sqs.receive_message(QueueUrl=queue, VisibilityTimeout=_VISIBILITY_SECONDS, **request)
         fresh = [message for message in answer.get("Messages", []) if message["MessageId"] not in seen]
         if not fresh:
             return
@@ -85,41 +92,44 @@ def _start(stack: Stack, message: Any) -> str:
     try:
         states.start_execution(stateMachineArn=machine, name=name, input=message["Body"])
     except states.exceptions.ExecutionAlreadyExists:
-        pass  # by a redrive that was interrupted before it could take the message out
+        pass  # an interrupted redrive started it but did not delete the message
     except ClientError as error:
-        raise _NotPutBackError(f"Step Functions said {error.response['Error']['Code']}") from error
+        raise _NotRedrivenError(f"Step Functions returned {error.response['Error']['Code']}") from error
     return f"Started: {_subject(message)}."
 
 
 def _machine_for(outputs: Mapping[str, str], target: str, event: Mapping[str, Any]) -> str:
-    """Find the state machine of this stack that an event is meant for; a message alone can name no other one.
+    """Find the state machine of this stack that must process an event.
+
+    A message can never start a state machine of another stack.
 
     Args:
-        outputs: Of the stack.
-        target: The ARN that the message names; empty if it names none.
-        event: What could not be delivered.
+        outputs: The outputs of the stack.
+        target: The target ARN in the message; empty if it has none.
+        event: The undelivered event.
 
     Raises:
-        _NotPutBackError: It is not meant for this stack.
+        _NotRedrivenError: The target does not belong to this stack.
     """
     if not target:
-        raise _NotPutBackError("it does not name its target")
+        raise _NotRedrivenError("it has no target ARN")
     machines = [arn for name, arn in outputs.items() if name.endswith("StateMachineArn")]
-    found = next((arn for arn in machines if arn == target), None)
-    if found is None and _is_of_bucket(event, outputs["UploadsBucketName"]):
-        found = next((arn for arn in machines if _is_earlier(target, arn)), None)
-    if found is None:
-        raise _NotPutBackError(f"its target {target} is no workflow of this stack")
-    # An event from before empty objects were waited for still names the workflow that processes.
-    waiting = outputs.get("WaitForContentStateMachineArn", found)
-    return waiting if found == outputs["ProcessImageStateMachineArn"] and _is_of_empty_object(event) else found
+    machine = next((arn for arn in machines if arn == target), None)
+    if machine is None and _is_of_bucket(event, outputs["UploadsBucketName"]):
+        machine = next((arn for arn in machines if _is_predecessor(target, arn)), None)
+    if machine is None:
+        raise _NotRedrivenError(f"its target {target} is not a state machine of this stack")
+    # Events of empty objects from older versions of the stack name the state machine that processes images.
+    if machine == outputs["ProcessImageStateMachineArn"] and _is_of_empty_object(event):
+        return outputs.get("WaitForContentStateMachineArn", machine)
+    return machine
 
 
-def _is_earlier(target: str, current: str) -> bool:
-    """Whether a state machine once had the place of another one: CloudFormation has named both after one resource."""
-    place, _, name = current.rpartition(":")
+def _is_predecessor(target: str, current: str) -> bool:
+    """Return whether CloudFormation named both state machines after the same resource, so one replaced the other."""
+    prefix, _, name = current.rpartition(":")
     resource = _GENERATED.sub("", name)
-    return target.startswith(f"{place}:{resource}-") or target == f"{place}:{resource}"
+    return target.startswith(f"{prefix}:{resource}-") or target == f"{prefix}:{resource}"
 
 
 def _is_of_bucket(event: Mapping[str, Any], bucket: str) -> bool:
@@ -137,7 +147,7 @@ def _detail(event: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _event(message: Any) -> dict[str, Any]:
-    """What a message holds; nothing when that is not understood."""
+    """Parse the event in a message; empty if it is not a JSON object."""
     try:
         event = json.loads(message["Body"])
     except ValueError:
@@ -149,8 +159,8 @@ def _send(stack: Stack, message: Any) -> str:
     try:
         stack.client("sqs").send_message(QueueUrl=stack.outputs["BatchQueueUrl"], MessageBody=message["Body"])
     except ClientError as error:
-        raise _NotPutBackError(f"SQS said {error.response['Error']['Code']}") from error
-    return f"Sent again: a message of a batch, {message['Body'][:200]!a}."
+        raise _NotRedrivenError(f"SQS returned {error.response['Error']['Code']}") from error
+    return f"Sent again: batch message {message['Body'][:200]!a}."
 
 
 def _attributes(message: Any) -> dict[str, str]:
@@ -158,13 +168,13 @@ def _attributes(message: Any) -> dict[str, str]:
 
 
 def _subject(message: Any) -> str:
-    """Name what a message is about, safe for a terminal."""
+    """Describe a message, safe for a terminal."""
     attributes = _attributes(message)
-    why = attributes.get("ERROR_MESSAGE") or attributes.get("ERROR_CODE") or "no reason was given"
+    reason = attributes.get("ERROR_MESSAGE") or attributes.get("ERROR_CODE") or "unknown reason"
     try:
         event = json.loads(message["Body"])
         name = event["detail"].get("object", {}).get("key") or event["detail"].get("executionArn") or event["id"]
         subject = f"{event['detail-type']} {name!a}"
     except (ValueError, KeyError, TypeError, AttributeError):
-        subject = f"an event that is not understood, {message['Body'][:60]!a}"
-    return f"{subject} (it was not delivered: {why})"
+        subject = f"malformed event {message['Body'][:60]!a}"
+    return f"{subject} (not delivered: {reason})"

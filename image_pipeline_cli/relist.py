@@ -1,4 +1,4 @@
-"""List the images that the listing does not know yet."""
+"""Add missing images to the list."""
 
 from image_pipeline.feeds import listing
 from image_pipeline.store import records
@@ -6,15 +6,15 @@ from image_pipeline_cli.stack import Stack
 
 
 def relist(stack: Stack) -> tuple[int, int]:
-    """Read all records, and list those that no change has listed: from before there was a listing, or after its loss.
+    """Read all records and add those that the list lacks: records older than the list, or all after its loss.
 
-    Whatever changes meanwhile is listed by its change, which comes after.
+    A record that changes meanwhile is listed again by that change.
 
     Args:
-        stack: Whose records.
+        stack: The stack whose records are read.
 
     Returns:
-        How many images are listed anew, and how many there are.
+        The number of added images, and the number of all images.
 
     Raises:
         botocore.exceptions.ClientError: The table cannot be read.

@@ -1,4 +1,4 @@
-"""Process uploads again that have not changed."""
+"""Process unchanged uploads again."""
 
 import argparse
 import time
@@ -8,18 +8,18 @@ from typing import Any
 from image_pipeline.errors import TooSoonError, UploadNotFoundError
 from image_pipeline.store import records, uploads
 from image_pipeline_cli import follow, names, terminal
-from image_pipeline_cli.exits import LEFT, OK
+from image_pipeline_cli.exits import INCOMPLETE, OK
 from image_pipeline_cli.stack import Stack
 
 
 def reprocess(stack: Stack, options: argparse.Namespace) -> int:
-    """Start the workflow for each key; with `wait`, follow each to its outcome.
+    """Start the workflow for each key; with `wait`, wait for the outcome of each.
 
     Returns:
         The exit code.
     """
     keys = list(dict.fromkeys(map(names.key, options.keys)))
-    before = follow.read(stack, keys) if options.wait else {}
+    previous = follow.read(stack, keys) if options.wait else {}
     started: dict[str, str] = {}
     failed: list[dict[str, str]] = []
     for key in keys:
@@ -32,10 +32,10 @@ def reprocess(stack: Stack, options: argparse.Namespace) -> int:
             if not options.json:
                 terminal.say(f"Started {started[key]}.")
     document: dict[str, Any] = {"started": started, "failed": failed}
-    code = LEFT if failed else OK
+    code = INCOMPLETE if failed else OK
     if options.wait:
-        wanted: dict[str, follow.Wanted] = {key: follow.Attempt(_last(before, key)) for key in started}
-        outcomes = follow.Outcomes(wanted, follow.judge(stack))
+        targets: dict[str, follow.Target] = {key: follow.Attempt(_last_attempt(previous, key)) for key in started}
+        outcomes = follow.Outcomes(targets, follow.outcome_test(stack))
         document |= _follow(stack, outcomes, options)
         code = code or outcomes.code
     if options.json:
@@ -44,32 +44,38 @@ def reprocess(stack: Stack, options: argparse.Namespace) -> int:
 
 
 def _start_when_allowed(stack: Stack, key: str) -> str:
-    """Start a reprocess, after the cooldown if the upload was reprocessed a moment ago; its ARN."""
+    """Process an upload again, after its cooldown, and return the ARN of the execution."""
     outputs = stack.outputs
-    where = outputs["UploadsBucketName"], outputs["ImageTableName"], outputs["ProcessImageStateMachineArn"]
     cooldown = int(outputs.get("ReprocessCooldownSeconds", 0))
     while True:
         try:
-            return uploads.reprocess(stack.client, *where, key, cooldown_seconds=cooldown)
+            return uploads.reprocess(
+                stack.client,
+                outputs["UploadsBucketName"],
+                outputs["ImageTableName"],
+                outputs["ProcessImageStateMachineArn"],
+                key,
+                cooldown_seconds=cooldown,
+            )
         except TooSoonError as error:
             terminal.complain(f"{error.message} Waiting {error.retry_after_seconds} s.")
             time.sleep(error.retry_after_seconds)
 
 
 def _follow(stack: Stack, outcomes: follow.Outcomes, options: argparse.Namespace) -> dict[str, Any]:
-    """Wait for the outcomes; what is known of each in the end, and the keys without one."""
-    known: dict[str, follow.Body] = {}
-    with terminal.bar("Processing", len(outcomes.wanted), hidden=options.json) as bar:
-        for body in follow.changes(stack, outcomes.wanted, options.timeout, follow.judge(stack)):
-            if outcomes.note(body):
-                known[body["imageKey"]] = body
+    """Wait for the outcomes; return their part of the JSON document."""
+    bodies: dict[str, follow.Body] = {}
+    with terminal.bar("Processing", len(outcomes.targets), hidden=options.json) as bar:
+        for body in follow.changes(stack, outcomes.targets, options.timeout, follow.outcome_test(stack)):
+            if outcomes.record(body):
+                bodies[body["imageKey"]] = body
                 bar.advance(1)
                 if not options.json:
                     terminal.say(*follow.line(body))
-    for key in outcomes.open:
-        terminal.complain(f"{key} has no outcome after {options.timeout} s; ask for its status later.")
-    return {"statuses": list(known.values()), "open": outcomes.open}
+    for key in outcomes.pending:
+        terminal.complain(f"{key} has no outcome after {options.timeout} s; check its status later.")
+    return {"statuses": list(bodies.values()), "open": outcomes.pending}
 
 
-def _last(bodies: Mapping[str, follow.Body], key: str) -> str | None:
+def _last_attempt(bodies: Mapping[str, follow.Body], key: str) -> str | None:
     return records.last_attempt(bodies[key]) if key in bodies else None

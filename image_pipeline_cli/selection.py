@@ -1,4 +1,4 @@
-"""Which uploads are meant by names, folders and patterns."""
+"""Resolve names, folders and patterns to the keys of uploads."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -15,52 +15,52 @@ _MEANINGS = {_ANY_FOLDERS: "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 @dataclass(frozen=True)
 class Selection:
-    """What some names stand for."""
+    """The uploads that names, folders and patterns select."""
 
     keys: list[str]
-    """The keys of uploads, each once, in the order of the names; those of plain names also if they do not exist."""
+    """Unique keys in the order of the names; the key of a plain name is included even if no such upload exists."""
     empty: list[str]
-    """The folders and patterns that stand for nothing."""
+    """The folders and patterns that match nothing."""
 
 
-def select(stack: Stack, given: Iterable[str], *, with_markers: bool = False) -> Selection:
-    """Find the uploads that are meant.
+def select(stack: Stack, patterns: Iterable[str], *, with_markers: bool = False) -> Selection:
+    """Find the selected uploads.
 
-    A name that ends with `/` is a folder and stands for everything below it. In a pattern, `*` and `?` stand for
-    characters of one name, and `**` for any folders. Brackets stand for themselves, because many names have them. An
-    upload or a folder that is called like a pattern is meant itself.
+    A name that ends with `/` selects everything in that folder. In a pattern, `*` and `?` match characters other than
+    `/`, and `**` matches any folders. Brackets are literal, because many names contain them. If an upload or a folder
+    has exactly the name of a pattern, the pattern selects only that.
 
     Args:
-        stack: Where the uploads are.
-        given: Names, folders and patterns, with or without `uploads/`.
-        with_markers: Whether empty objects whose key ends with `/` count: S3's console makes folders of them.
+        stack: The stack that has the uploads.
+        patterns: Names, folders and patterns, with or without `uploads/`.
+        with_markers: Whether to include folder markers: empty objects whose key ends with `/`.
 
     Raises:
-        InvalidRequestError: No object of S3 can have such a key.
+        InvalidRequestError: S3 does not allow such a key.
     """
     keys: dict[str, None] = {}
     empty: list[str] = []
-    for key in dict.fromkeys(map(names.key, given)):
+    for key in dict.fromkeys(map(names.key, patterns)):
         if not _is_folder(key) and (not _WILDCARD.search(key) or _exists(stack, key)):
             keys[key] = None
             continue
-        found = _below(stack, key) or _matching(stack, key)
+        entries = _in_folder(stack, key) or _matches(stack, key)
         if not with_markers:
-            found = [entry for entry in found if entry["Size"] or not _is_folder(entry["Key"])]
-        keys |= dict.fromkeys(entry["Key"] for entry in found)
-        if not found:
+            entries = [entry for entry in entries if entry["Size"] or not _is_folder(entry["Key"])]
+        keys |= dict.fromkeys(entry["Key"] for entry in entries)
+        if not entries:
             empty.append(key)
     return Selection(list(keys), empty)
 
 
-def nothing(key: str) -> str:
-    """Say that a folder or a pattern stands for nothing."""
-    kind = "No upload matches" if _WILDCARD.search(key) else "There is no upload in the folder"
-    return f"{kind} {key!a}. Check the name."
+def no_match(key: str) -> str:
+    """Return the message that a folder or a pattern matches nothing."""
+    subject = "No upload matches" if _WILDCARD.search(key) else "There is no upload in the folder"
+    return f"{subject} {key!a}. Check the name."
 
 
-def pattern(key: str) -> re.Pattern[str]:
-    """Compile a pattern of keys; one that ends with `/` stands for everything below what it matches."""
+def compile_pattern(key: str) -> re.Pattern[str]:
+    """Compile a pattern of keys; one that ends with `/` matches everything in the folders that it matches."""
     parts, end = [], 0
     for wildcard in _WILDCARD.finditer(key):
         parts += [re.escape(key[end : wildcard.start()]), _MEANINGS[wildcard[0]]]
@@ -74,23 +74,23 @@ def _is_folder(key: str) -> bool:
 
 
 def _exists(stack: Stack, key: str) -> bool:
-    """Tell whether there is or was an upload of this very name."""
-    is_there = follow.head(stack.client("s3"), stack.outputs["UploadsBucketName"], key) is not None
-    return is_there or key in follow.read(stack, [key])
+    """Return whether an upload of exactly this name exists or existed."""
+    in_bucket = follow.head(stack.client("s3"), stack.outputs["UploadsBucketName"], key) is not None
+    return in_bucket or key in follow.read(stack, [key])
 
 
-def _below(stack: Stack, key: str) -> list[Any]:
-    """List the objects below a folder of this very name; none when it is not the name of a folder."""
+def _in_folder(stack: Stack, key: str) -> list[Any]:
+    """List the objects in the folder of exactly this name; none if the key is not that of a folder."""
     return list(_objects(stack, key)) if _is_folder(key) else []
 
 
-def _matching(stack: Stack, key: str) -> list[Any]:
-    """List the objects that match a pattern; none when it is not a pattern."""
+def _matches(stack: Stack, key: str) -> list[Any]:
+    """List the objects that match a pattern; none if the key is not a pattern."""
     wildcard = _WILDCARD.search(key)
     if wildcard is None:
         return []
-    wanted = pattern(key)
-    return [entry for entry in _objects(stack, key[: wildcard.start()]) if wanted.fullmatch(entry["Key"])]
+    pattern = compile_pattern(key)
+    return [entry for entry in _objects(stack, key[: wildcard.start()]) if pattern.fullmatch(entry["Key"])]
 
 
 def _objects(stack: Stack, prefix: str) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""A stack, wherever it runs: its outputs, and clients that reach it."""
+"""Find a stack on AWS or its local copy: its outputs and clients."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,72 +21,72 @@ from image_pipeline import aws
 from image_pipeline.settings import WorkflowType
 from image_pipeline_cli import local_run
 
-# A person waits longer than a function may.
+# A person waits longer than a function may: these timeouts are longer than those of the functions.
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=10, read_timeout=60, max_pool_connections=64
 )
 _LOCAL_KEY = "local"
-"""The local copy checks no signature; a real key must never go there."""
+"""The local copy does not check signatures; real credentials must never be sent to it."""
 _EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _WRONG_CODES = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"})
 
 
 class StackError(Exception):
-    """There is no such stack, or it cannot be reached; the message says why and what to do."""
+    """The stack does not exist or cannot be reached; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """What a command needs to know."""
+    """A deployed stack, on AWS or on this machine."""
 
     outputs: Mapping[str, str]
     client: Callable[[str], Any]
-    """Gives the boto3 client of a service."""
+    """Returns the boto3 client of a service."""
     local: bool = False
-    """Whether it is the copy on this machine."""
+    """Whether it is the local copy."""
 
     @property
     def workflow(self) -> WorkflowType:
-        """How it runs the workflow of an upload; a stack that does not say has no choice yet."""
+        """The type of the workflow; older versions without this output deploy only Standard."""
         return WorkflowType(self.outputs.get("WorkflowType", WorkflowType.STANDARD))
 
 
-def deployed(name: str, region: str | None) -> Stack:
-    """Find a stack on AWS with the caller's own credentials.
+def find_on_aws(name: str, region: str | None) -> Stack:
+    """Find a stack on AWS with the credentials of the caller.
 
     Args:
         name: The stack's name.
         region: Its region; None for the configured one.
 
     Raises:
-        StackError: It is not there, is no image pipeline, or AWS refuses.
+        StackError: The stack does not exist, is not an image pipeline, or AWS denies access.
     """
     try:
         session = boto3.Session(region_name=region)
-        (found,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        (description,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except (ClientError, BotoCoreError) as error:
-        raise StackError(_unreachable(name, region or "the configured region", error)) from None
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+        raise StackError(explain_unreachable(name, region or "the configured region", error)) from None
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
     if "ProcessImageStateMachineArn" not in outputs:
-        raise StackError(f"The stack {name} has no output ProcessImageStateMachineArn, so it is no image pipeline.")
+        raise StackError(f"The stack {name} is not an image pipeline: it has no output ProcessImageStateMachineArn.")
     return Stack(outputs, _clients(session))
 
 
-def on_this_machine(run_dir: Path) -> Stack:
-    """Find the copy that `make run` keeps up.
+def find_local(run_dir: Path) -> Stack:
+    """Find the local copy that `make run` started.
 
     Raises:
-        StackError: None is running.
+        StackError: No local copy is running.
     """
     running = local_run.read(run_dir)
     if running is None:
-        raise StackError("No local copy is running: start one with `make run`.")
+        raise StackError("No local copy is running. Start one with `make run`.")
     session = boto3.Session(_LOCAL_KEY, _LOCAL_KEY, region_name=running["region"])
     return Stack(running["outputs"], _clients(session, running["awsUrl"]), local=True)
 
 
 def _clients(session: boto3.Session, endpoint_url: str | None = None) -> Callable[[str], Any]:
-    """Return what makes the client of a service, once."""
+    """Return a function that creates the client of a service once."""
 
     @cache
     def client(service: str) -> Any:
@@ -96,17 +96,17 @@ def _clients(session: boto3.Session, endpoint_url: str | None = None) -> Callabl
     return client
 
 
-def _unreachable(name: str, region: str, error: ClientError | BotoCoreError) -> str:
-    """Say why a stack is not to be had, and what to do."""
+def explain_unreachable(name: str, region: str, error: ClientError | BotoCoreError) -> str:
+    """Explain why a stack cannot be used, and what to do."""
     code = aws.code_of(error)
     if isinstance(error, NoCredentialsError):
-        return "There are no AWS credentials: run `aws configure` or `aws sso login`, or set AWS_PROFILE."
+        return "No AWS credentials were found. Run `aws configure` or `aws sso login`, or set AWS_PROFILE."
     if isinstance(error, TokenRetrievalError | CredentialRetrievalError) or code in _EXPIRED_CODES:
-        return f"The AWS credentials have expired ({error}): run `aws sso login`, or get new ones."
+        return f"The AWS credentials have expired ({error}). Run `aws sso login` or get new credentials."
     if code in _WRONG_CODES:
-        return f"AWS does not know these credentials ({code}): check AWS_PROFILE, or run `aws configure`."
+        return f"AWS rejects these credentials ({code}). Check AWS_PROFILE or run `aws configure`."
     if isinstance(error, NoRegionError):
-        return "No region is configured: give --region, or set AWS_REGION."
+        return "No region is configured. Use --region or set AWS_REGION."
     if code == "ValidationError" and "does not exist" in str(error):
-        return f"There is no stack {name} in {region}: check --stack, --region and AWS_PROFILE."
-    return f"The stack {name} cannot be reached: {error}. Check --stack, --region and credentials."
+        return f"There is no stack {name} in {region}. Check --stack, --region and AWS_PROFILE."
+    return f"The stack {name} cannot be reached: {error}. Check --stack, --region and the credentials."

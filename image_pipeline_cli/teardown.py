@@ -1,7 +1,6 @@
-"""Deletes a throw-away stack on AWS whole: what CloudFormation keeps on purpose goes, too.
+"""Delete a stack on AWS completely, including the resources that CloudFormation retains.
 
-It uses the caller's own credentials and touches nothing that the stack does
-not list.
+It uses the credentials of the caller and deletes only resources that the stack lists.
 """
 
 from collections.abc import Callable
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from image_pipeline_cli.stack import StackError, explain_unreachable
+
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
@@ -17,37 +18,43 @@ _WAIT: Any = {"Delay": 5, "MaxAttempts": 360}
 
 
 class TeardownError(Exception):
-    """The stack cannot be torn down; the message says why."""
+    """The stack was not deleted completely; the message says why."""
 
 
 def teardown(stack: str, region: str | None, ask: Callable[[str], bool], say: Callable[[str], None]) -> bool:
-    """Empty the stack's buckets, delete the stack, then what it has retained.
+    """Empty the buckets of the stack, delete the stack, then delete the retained resources.
 
     Args:
         stack: The stack's name.
         region: Its region; None for the configured one.
-        ask: Gets a yes or no from the user.
-        say: Tells the user how it goes.
+        ask: Asks the user for confirmation.
+        say: Reports progress to the user.
 
     Returns:
-        Whether everything was deleted; False when the user said no.
+        Whether everything was deleted; False if the user declined.
 
     Raises:
-        TeardownError: There is no such stack, no credentials, or AWS refuses.
+        StackError: The stack does not exist, or cannot be reached.
+        TeardownError: Something cannot be deleted.
     """
     try:
         session = boto3.Session(region_name=region)
         formation, s3 = session.client("cloudformation"), session.client("s3")
         dynamodb = session.client("dynamodb")
         resources = _resources(formation, stack)
+    except (ClientError, BotoCoreError) as error:
+        raise StackError(explain_unreachable(stack, region or "the configured region", error)) from error
+    try:
         buckets, tables = resources.get("AWS::S3::Bucket", []), resources.get("AWS::DynamoDB::Table", [])
-        held = ", ".join([*(f"bucket {name}" for name in buckets), *(f"table {name}" for name in tables)])
-        if not ask(f"This deletes the stack {stack} in {session.region_name} and for ever everything in {held}."):
+        contents = ", ".join([*(f"bucket {name}" for name in buckets), *(f"table {name}" for name in tables)])
+        if not ask(
+            f"This permanently deletes the stack {stack} in {session.region_name} and everything in {contents}."
+        ):
             say("Nothing was deleted.")
             return False
         for bucket in buckets:
             say(f"Emptying the bucket {bucket} …")
-            _empty(s3, bucket)  # or the stack could not delete those that it does not retain
+            _empty(s3, bucket)  # CloudFormation deletes only empty buckets
         say(f"Deleting the stack {stack} …")
         formation.delete_stack(StackName=stack)
         formation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig=_WAIT)
@@ -58,42 +65,38 @@ def teardown(stack: str, region: str | None, ask: Callable[[str], bool], say: Ca
             say(f"Deleting the table {table} …")
             _delete_table(dynamodb, table)
     except WaiterError as error:
-        raise TeardownError(f"The stack {stack} was not deleted: look at its events on AWS. ({error})") from error
+        raise TeardownError(
+            f"The stack {stack} was not deleted. Check its events in CloudFormation. ({error})"
+        ) from error
     except (ClientError, BotoCoreError) as error:
-        raise TeardownError(f"AWS did not do it: {error}") from error
-    say(f"The stack {stack} is gone, with everything in it.")
+        raise TeardownError(f"AWS request failed: {error}") from error
+    say(f"The stack {stack} and everything in it was deleted.")
     return True
 
 
 def _resources(formation: Any, stack: str) -> dict[str, list[str]]:
     """List the physical names of the stack's resources by type."""
-    try:
-        pages = list(formation.get_paginator("list_stack_resources").paginate(StackName=stack))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationError":
-            raise
-        raise TeardownError(f"There is no stack {stack}.") from error
-    found: dict[str, list[str]] = {}
-    for page in pages:
+    names: dict[str, list[str]] = {}
+    for page in formation.get_paginator("list_stack_resources").paginate(StackName=stack):
         for resource in page["StackResourceSummaries"]:
             if resource["ResourceStatus"] != "DELETE_COMPLETE" and resource.get("PhysicalResourceId"):
-                found.setdefault(resource["ResourceType"], []).append(resource["PhysicalResourceId"])
-    return found
+                names.setdefault(resource["ResourceType"], []).append(resource["PhysicalResourceId"])
+    return names
 
 
 def _empty(s3: "S3Client", bucket: str) -> None:
-    """Delete every version, every delete marker and every unfinished upload of a bucket."""
-    while entries := _some_versions(s3, bucket):
+    """Delete all versions, delete markers and incomplete multipart uploads of a bucket."""
+    while entries := _next_versions(s3, bucket):
         answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": entries, "Quiet": True})
         if errors := answer.get("Errors"):
-            raise TeardownError(f"{bucket}: {errors[0].get('Key')} stays: {errors[0].get('Message')}")
+            raise TeardownError(f"{bucket}: {errors[0].get('Key')} was not deleted: {errors[0].get('Message')}")
     for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
         for upload in page.get("Uploads", []):
             s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
 
-def _some_versions(s3: "S3Client", bucket: str) -> list[Any]:
-    """List what is still in a bucket, at most as much as `DeleteObjects` takes."""
+def _next_versions(s3: "S3Client", bucket: str) -> list[Any]:
+    """List remaining versions of a bucket, at most as many as `DeleteObjects` accepts."""
     page = s3.list_object_versions(Bucket=bucket, MaxKeys=1000)
     entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
     return [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries[:1000]]

@@ -1,4 +1,4 @@
-"""Upload files. What is there already is not sent again, so an upload that was interrupted goes on where it stopped."""
+"""Upload files. Files that are already uploaded are skipped, so the same command continues an interrupted upload."""
 
 import argparse
 import hashlib
@@ -14,15 +14,16 @@ from boto3.s3.transfer import TransferConfig
 
 from image_pipeline import aws
 from image_pipeline_cli import follow, parallel, terminal
-from image_pipeline_cli.exits import LEFT, OK
-from image_pipeline_cli.files import File, LeftOut, find
+from image_pipeline_cli.exits import INCOMPLETE, OK
+from image_pipeline_cli.files import File, Skipped, find
 from image_pipeline_cli.stack import Stack
 
-# S3 makes the etag of a big file from its parts. The AWS CLI cuts them as large, so what it has sent is known, too.
+# The etag of a multipart upload depends on its part size. This is the default of the AWS CLI, so files that the AWS
+# CLI has uploaded are recognised, too.
 PART_BYTES = 8 * 1024 * 1024
 _TRANSFER = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, use_threads=False)
 
-# Not every system knows these.
+# Types that `mimetypes` does not know on every system.
 _TYPES = {
     ".avif": "image/avif",
     ".heic": "image/heic",
@@ -32,76 +33,79 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What became of a file."""
+class Transfer:
+    """The result of uploading a file."""
 
     file: File
     event: str
-    """uploaded, skipped or failed."""
+    """`uploaded`, `skipped` or `failed`."""
     reason: str = ""
-    """Completes a sentence that begins with the file."""
+    """The rest of a sentence that starts with the file."""
 
 
 def upload(stack: Stack, options: argparse.Namespace) -> int:
-    """Upload files and folders; with `wait`, follow each to its outcome.
+    """Upload files and folders; with `wait`, wait for the outcome of each.
 
     Returns:
         The exit code.
     """
-    files, left_out = find(options.paths, options.to, follow_links=options.follow_links)
-    report = _JsonLines() if options.json else _Words()
-    for each in left_out:
-        report.left_out(each)
+    files, skipped = find(options.paths, options.to, follow_links=options.follow_links)
+    report = _JsonReport() if options.json else _TextReport()
+    for path in skipped:
+        report.skipped(path)
     size = sum(_size(file.path) for file in files)
-    sent: list[Sent] = []
+    transfers: list[Transfer] = []
     with terminal.bar("Uploading", size, in_bytes=True, hidden=options.json) as bar:
         send = partial(_send, stack, not options.no_overwrite, bar.advance)
-        for result in parallel.each(send, files, options.jobs):
-            sent.append(result)
-            report.sent(result)
-    code = LEFT if any(each.fault for each in left_out) or any(each.event == "failed" for each in sent) else OK
-    there = [each.file.key for each in sent if each.event != "failed"]
-    outcomes = _follow(stack, there, options, report) if options.wait else None
-    report.summary(sent, left_out, outcomes.statuses if outcomes else None)
-    return code or (outcomes.code if outcomes else OK)
+        for transfer in parallel.run(send, files, options.jobs):
+            transfers.append(transfer)
+            report.transfer(transfer)
+    outcomes = None
+    if options.wait:
+        uploaded_keys = [transfer.file.key for transfer in transfers if transfer.event != "failed"]
+        outcomes = _follow(stack, uploaded_keys, options, report)
+    report.summary(transfers, skipped, outcomes.statuses if outcomes else None)
+    if any(path.is_error for path in skipped) or any(transfer.event == "failed" for transfer in transfers):
+        return INCOMPLETE
+    return outcomes.code if outcomes else OK
 
 
-def _follow(stack: Stack, there: list[str], options: argparse.Namespace, report: Any) -> follow.Outcomes:
-    wanted = follow.uploaded(stack, there, options.jobs)
-    is_outcome = follow.judge(stack)
-    outcomes = follow.Outcomes(wanted, is_outcome)
-    with terminal.bar("Processing", len(wanted), hidden=options.json) as bar:
-        for body in follow.changes(stack, wanted, options.timeout, is_outcome):
-            if outcomes.note(body):
+def _follow(stack: Stack, image_keys: list[str], options: argparse.Namespace, report: Any) -> follow.Outcomes:
+    targets = follow.newest_uploads(stack, image_keys, options.jobs)
+    is_outcome = follow.outcome_test(stack)
+    outcomes = follow.Outcomes(targets, is_outcome)
+    with terminal.bar("Processing", len(targets), hidden=options.json) as bar:
+        for body in follow.changes(stack, targets, options.timeout, is_outcome):
+            if outcomes.record(body):
                 bar.advance(1)
                 report.outcome(body)
-    for image_key in outcomes.open:
-        report.open(image_key, options.timeout)
+    for image_key in outcomes.pending:
+        report.pending(image_key, options.timeout)
     return outcomes
 
 
-def _send(stack: Stack, overwrite: bool, moved: Callable[[int], None], file: File) -> Sent:
+def _send(stack: Stack, overwrite: bool, advance: Callable[[int], None], file: File) -> Transfer:
     s3, bucket = stack.client("s3"), stack.outputs["UploadsBucketName"]
     try:
         size = file.path.stat().st_size
         head = follow.head(s3, bucket, file.key)
         if head is not None and head["ContentLength"] == size and head["ETag"].strip('"') == etag(file.path):
-            moved(size)
-            return Sent(file, "skipped", "is there already, unchanged")
+            advance(size)
+            return Transfer(file, "skipped", "is already uploaded")
         if head is not None and not overwrite:
-            moved(size)
-            return Sent(file, "skipped", "is there already, with other content")
-        kind = {"ContentType": content_type(file.path)}
-        s3.upload_file(str(file.path), bucket, file.key, ExtraArgs=kind, Callback=moved, Config=_TRANSFER)
+            advance(size)
+            return Transfer(file, "skipped", "already exists with other content")
+        headers = {"ContentType": content_type(file.path)}
+        s3.upload_file(str(file.path), bucket, file.key, ExtraArgs=headers, Callback=advance, Config=_TRANSFER)
     except OSError as error:
-        return Sent(file, "failed", f"cannot be read: {error.strerror or error}")
+        return Transfer(file, "failed", f"cannot be read: {error.strerror or error}")
     except (*aws.AwsError, S3UploadFailedError) as error:
-        return Sent(file, "failed", f"was not taken by S3: {error}")
-    return Sent(file, "uploaded")
+        return Transfer(file, "failed", f"was not accepted by S3: {error}")
+    return Transfer(file, "uploaded")
 
 
 def etag(path: Path) -> str:
-    """Give the etag that S3 gives a file which is sent in parts of `PART_BYTES`; MD5 is S3's choice.
+    """Compute the etag that S3 assigns to a file uploaded in parts of `PART_BYTES`; S3 uses MD5.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
     """
@@ -110,14 +114,14 @@ def etag(path: Path) -> str:
         size = file.tell()
     if size < PART_BYTES:
         return (parts or [hashlib.md5(b"", usedforsecurity=False)])[0].hexdigest()
-    whole = hashlib.md5(b"".join(part.digest() for part in parts), usedforsecurity=False)
-    return f"{whole.hexdigest()}-{len(parts)}"
+    digest = hashlib.md5(b"".join(part.digest() for part in parts), usedforsecurity=False)
+    return f"{digest.hexdigest()}-{len(parts)}"
 
 
 def content_type(path: Path) -> str:
-    """Give the content type that a file's name suggests."""
-    kind = _TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
-    return kind or "application/octet-stream"
+    """Guess the content type from the name of a file."""
+    guess = _TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
+    return guess or "application/octet-stream"
 
 
 def _size(path: Path) -> int:
@@ -127,58 +131,59 @@ def _size(path: Path) -> int:
         return 0
 
 
-class _Words:
-    """Sentences."""
+class _TextReport:
+    """Prints one line per event, for people."""
 
-    def left_out(self, each: LeftOut) -> None:
-        if each.fault:
-            terminal.complain(f"{each.path} {each.reason}.")
+    def skipped(self, path: Skipped) -> None:
+        if path.is_error:
+            terminal.complain(f"{path.path} {path.reason}.")
         else:
-            terminal.say(("left out  ", "dim"), f"{each.path}: it {each.reason}")
+            terminal.say(("left out  ", "dim"), f"{path.path}: it {path.reason}")
 
-    def sent(self, each: Sent) -> None:
-        if each.event == "failed":
-            terminal.complain(f"{each.file.path} {each.reason}.")
+    def transfer(self, transfer: Transfer) -> None:
+        if transfer.event == "failed":
+            terminal.complain(f"{transfer.file.path} {transfer.reason}.")
         else:
-            why = f" (it {each.reason})" if each.reason else ""
-            terminal.say((f"{each.event:<10}", "dim"), each.file.key, (why, "dim"))
+            reason = f" (it {transfer.reason})" if transfer.reason else ""
+            terminal.say((f"{transfer.event:<10}", "dim"), transfer.file.key, (reason, "dim"))
 
     def outcome(self, body: follow.Body) -> None:
         terminal.say(*follow.line(body))
 
-    def open(self, image_key: str, seconds: int) -> None:
-        terminal.complain(f"{image_key} has no outcome after {seconds} s; ask for its status later.")
+    def pending(self, image_key: str, seconds: int) -> None:
+        terminal.complain(f"{image_key} has no outcome after {seconds} s; check its status later.")
 
-    def summary(self, sent: list[Sent], left_out: list[LeftOut], statuses: Mapping[str, int] | None) -> None:
-        counts = _counts(sent, left_out)
+    def summary(self, transfers: list[Transfer], skipped: list[Skipped], statuses: Mapping[str, int] | None) -> None:
+        counts = _counts(transfers, skipped)
         terminal.say(", ".join(f"{count} {name}" for name, count in counts.items()) + ".")
         if statuses is not None:
             terminal.say((", ".join(f"{count} {name}" for name, count in statuses.items()) or "No outcomes") + ".")
 
 
-class _JsonLines:
-    """One JSON object per line; `event` says of what kind."""
+class _JsonReport:
+    """Prints one JSON object per event; its `event` is the type."""
 
-    def left_out(self, each: LeftOut) -> None:
-        event = "failed" if each.fault else "left-out"
-        terminal.write_json({"event": event, "path": str(each.path), "reason": f"It {each.reason}."})
+    def skipped(self, path: Skipped) -> None:
+        event = "failed" if path.is_error else "left-out"
+        terminal.write_json({"event": event, "path": str(path.path), "reason": f"It {path.reason}."})
 
-    def sent(self, each: Sent) -> None:
-        reason = {"reason": f"It {each.reason}."} if each.reason else {}
-        terminal.write_json({"event": each.event, "path": str(each.file.path), "key": each.file.key, **reason})
+    def transfer(self, transfer: Transfer) -> None:
+        reason = {"reason": f"It {transfer.reason}."} if transfer.reason else {}
+        file = {"path": str(transfer.file.path), "key": transfer.file.key}
+        terminal.write_json({"event": transfer.event, **file, **reason})
 
     def outcome(self, body: follow.Body) -> None:
         terminal.write_json({"event": "outcome", "key": body["imageKey"], "status": body["status"], "record": body})
 
-    def open(self, image_key: str, _: int) -> None:
+    def pending(self, image_key: str, _: int) -> None:
         terminal.write_json({"event": "no-outcome", "key": image_key})
 
-    def summary(self, sent: list[Sent], left_out: list[LeftOut], statuses: Mapping[str, int] | None) -> None:
+    def summary(self, transfers: list[Transfer], skipped: list[Skipped], statuses: Mapping[str, int] | None) -> None:
         outcomes = {} if statuses is None else {"outcomes": statuses}
-        terminal.write_json({"event": "summary", **_counts(sent, left_out), **outcomes})
+        terminal.write_json({"event": "summary", **_counts(transfers, skipped), **outcomes})
 
 
-def _counts(sent: list[Sent], left_out: list[LeftOut]) -> dict[str, int]:
-    counts = {name: sum(each.event == name for each in sent) for name in ("uploaded", "skipped", "failed")}
-    counts["failed"] += sum(each.fault for each in left_out)
+def _counts(transfers: list[Transfer], skipped: list[Skipped]) -> dict[str, int]:
+    counts = {name: sum(transfer.event == name for transfer in transfers) for name in ("uploaded", "skipped", "failed")}
+    counts["failed"] += sum(path.is_error for path in skipped)
     return counts

@@ -1,1 +1,1 @@
-"""The whole pipeline on one machine: the same template, workflow and handlers, no AWS account. Never deployed."""
+"""The pipeline on one machine: the same template, workflow and handlers, without an AWS account. Never deployed."""

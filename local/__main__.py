@@ -1,4 +1,4 @@
-"""`python -m local`: see `local.cli`."""
+"""The entry point of `python -m local`; the commands are in `local.cli`."""
 
 import sys
 
@@ -8,7 +8,7 @@ if __name__ == "__main__":
     leave_on_ctrl_c()
     from pathlib import Path
 
-    # The core is a layer; on this machine it is found where it is written.
+    # On AWS the core is a layer; a clone imports it from its source folder.
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "core"))
     from local.cli import main
 

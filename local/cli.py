@@ -1,4 +1,4 @@
-"""The command line: `run` and `demo` the pipeline, `invoke` one function in its container."""
+"""Run the pipeline on this machine (`run`, `demo`), or invoke one function in its container (`invoke`)."""
 
 import argparse
 import contextlib
@@ -15,29 +15,29 @@ from typing import Any
 from image_pipeline.api import apikeys
 from image_pipeline.errors import SettingsError
 from image_pipeline.imaging import recipes
-from image_pipeline_cli.interruption import INTERRUPTED, is_heeded, raise_on_ctrl_c
+from image_pipeline_cli.interruption import INTERRUPTED, is_handled, raise_on_ctrl_c
 from local.lock import AlreadyRunningError, Lock
 from local.pipeline import ROOT, Pipeline, StartError
-from local.samples import Sample, own, samples
-from local.show import Display, JsonLines, Words
+from local.samples import Sample, from_files, samples
+from local.show import Display, JsonLines, TextDisplay
 from local.watch import Outcome, Watch
 
 RUN_DIR = ROOT / ".run"
 AWS_PORT = 4570
 API_PORT = 8070
-PATIENCE_SECONDS = 120.0
-LOOK_SECONDS = 0.05
+TIMEOUT_SECONDS = 120.0
+POLL_SECONDS = 0.05
 _STOP = threading.Event()
 
 OK, FAILED, USAGE, CANNOT_START = 0, 1, 2, 3
 _EXIT_CODES = """
-exit codes: 0 all is well · 1 a picture or a function did not come out as it should ·
-2 wrong arguments · 3 it cannot start (port in use, second copy, tool missing) · 130 interrupted
+exit codes: 0 success · 1 an image or a function did not have the expected outcome ·
+2 invalid arguments · 3 cannot start (port in use, another copy is running, tool missing) · 130 interrupted
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command.
+    """Run the command that the arguments name.
 
     Returns:
         The exit code.
@@ -48,31 +48,31 @@ def main(arguments: list[str] | None = None) -> int:
         _handle_interruptions()
         code: int = options.command(options)
     except KeyboardInterrupt:
-        print("Interrupted; nothing is left running.", file=sys.stderr)
+        print("Interrupted; all processes were stopped.", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read this has gone
+    except BrokenPipeError:  # the reader of the output closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return code
 
 
 def _handle_interruptions() -> None:
-    with contextlib.suppress(ValueError):  # only the main thread may
+    with contextlib.suppress(ValueError):  # only the main thread can set handlers
         raise_on_ctrl_c()
-        for each in (signal.SIGINT, signal.SIGTERM):
-            if is_heeded(each):
-                signal.signal(each, _interrupt)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if is_handled(number):
+                signal.signal(number, _interrupt)
 
 
 def _interrupt(*_: object) -> None:
-    """Let the command clean up the first time; the second time, leave the rest to the server, which follows."""
+    """Let the command clean up at the first signal; exit at the second, and the server process ends by itself."""
     if _STOP.is_set():
         os._exit(INTERRUPTED)
-    _STOP.set()  # Python drops an exception that meets it inside a callback of its own
+    _STOP.set()  # Python ignores an exception that is raised in one of its own callbacks
     raise KeyboardInterrupt
 
 
-def _nap(seconds: float) -> None:
+def _sleep(seconds: float) -> None:
     if _STOP.wait(seconds):
         raise KeyboardInterrupt
 
@@ -81,33 +81,39 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__, epilog=_EXIT_CODES)
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, command, help_text in (
-        ("run", _run, "process pictures on this machine and stay up for more"),
-        ("demo", _demo, "process pictures on this machine; succeed only when each came out as it should"),
+        ("run", _run, "process sample images on this machine and keep running for further uploads"),
+        ("demo", _demo, "process sample images on this machine; succeed only if each has the expected outcome"),
     ):
         sub = commands.add_parser(name, help=help_text, description=help_text, epilog=_EXIT_CODES)
-        sub.add_argument("images", nargs="*", metavar="IMAGE", help="your own pictures instead of the samples")
-        sub.add_argument("--json", action="store_true", help="one JSON object per line, for programs")
-        sub.add_argument("--port", type=int, default=AWS_PORT, help="of the AWS endpoint (default %(default)s; 0: any)")
-        sub.add_argument("--api-port", type=int, default=API_PORT, help="of the HTTP API (default %(default)s; 0: any)")
+        sub.add_argument("images", nargs="*", metavar="IMAGE", help="image files to process instead of the samples")
+        sub.add_argument("--json", action="store_true", help="print one JSON object per line")
+        sub.add_argument(
+            "--port", type=int, default=AWS_PORT, help="port of the AWS endpoint (default %(default)s; 0: any)"
+        )
+        sub.add_argument(
+            "--api-port", type=int, default=API_PORT, help="port of the HTTP API (default %(default)s; 0: any)"
+        )
         sub.add_argument(
             "--parameter",
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="a template parameter that shall not have its default; may be repeated",
+            help="value of a template parameter; may be repeated",
         )
-        sub.add_argument("--run-dir", type=Path, default=RUN_DIR, help="for logs and renditions (default %(default)s)")
+        sub.add_argument(
+            "--run-dir", type=Path, default=RUN_DIR, help="folder for logs and renditions (default %(default)s)"
+        )
         sub.set_defaults(command=command)
     sub = commands.add_parser("invoke", help="run one function with `sam local invoke` against a running local copy")
-    sub.add_argument("function", help="the function's logical id, such as ValidateImageFunction")
+    sub.add_argument("function", help="logical id of the function, such as ValidateImageFunction")
     sub.add_argument("event", type=Path, help="a JSON file, such as events/object_created.json")
-    sub.add_argument("sam_options", nargs=argparse.REMAINDER, help="passed on to `sam local invoke`")
+    sub.add_argument("sam_options", nargs=argparse.REMAINDER, help="further options of `sam local invoke`")
     sub.set_defaults(command=_invoke)
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
-    with _running(options) as (pipeline, display, uploads):
+    with _started(options) as (pipeline, display, uploads):
         if pipeline is None:
             return int(uploads)
         watch = Watch(pipeline)
@@ -115,40 +121,40 @@ def _run(options: argparse.Namespace) -> int:
         display.invite(pipeline, apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "make run").text)
         try:
             while pipeline.alive:
-                for sight in watch.look():
-                    if isinstance(sight, Outcome):
-                        display.ended(sight)
-                        display.outcomes([sight])
+                for progress in watch.poll():
+                    if isinstance(progress, Outcome):
+                        display.ended(progress)
+                        display.outcomes([progress])
                     else:
-                        display.entered(sight)
-                _nap(LOOK_SECONDS * 4)
+                        display.entered(progress)
+                _sleep(POLL_SECONDS * 4)
         except KeyboardInterrupt:
-            display.say("Stopped; nothing is left running.")
+            display.say("Stopped.")
             return OK
-    print(f"The server has ended by itself; {options.run_dir / 'logs' / 'server.log'} says why.", file=sys.stderr)
+    print(f"The server ended unexpectedly; see {options.run_dir / 'logs' / 'server.log'}.", file=sys.stderr)
     return FAILED
 
 
 def _demo(options: argparse.Namespace) -> int:
-    with _running(options) as (pipeline, display, uploads):
+    with _started(options) as (pipeline, display, uploads):
         if pipeline is None:
             return int(uploads)
         outcomes = _process(pipeline, Watch(pipeline), display, uploads)
         display.outcomes(outcomes)
-        faults = _faults(uploads, outcomes)
-        display.verdict(len(uploads), faults)
-        return FAILED if faults else OK
+        failures = _failures(uploads, outcomes)
+        display.verdict(len(uploads), failures)
+        return FAILED if failures else OK
 
 
 @contextlib.contextmanager
-def _running(options: argparse.Namespace) -> Iterator[tuple[Any, Any, Any]]:
-    """Start a pipeline; gives None and the exit code where that fails."""
-    display: Display = JsonLines() if options.json else Words()
+def _started(options: argparse.Namespace) -> Iterator[tuple[Any, Any, Any]]:
+    """Start a pipeline; yield None and the exit code if that fails."""
+    display: Display = JsonLines() if options.json else TextDisplay()
     try:
-        uploads = own(options.images) if options.images else samples()
+        uploads = from_files(options.images) if options.images else samples()
         parameters = dict(_pair(text) for text in options.parameter)
     except (OSError, ValueError) as error:
-        print(f"Cannot take that: {error}.", file=sys.stderr)
+        print(f"Invalid argument: {error}.", file=sys.stderr)
         yield None, display, USAGE
         return
     with contextlib.ExitStack() as stack:
@@ -182,47 +188,47 @@ def _running(options: argparse.Namespace) -> Iterator[tuple[Any, Any, Any]]:
 def _pair(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator:
-        raise ValueError(f"--parameter needs NAME=VALUE, not {text}")
+        raise ValueError(f"--parameter must be NAME=VALUE, not {text}")
     return name, value
 
 
 def _process(pipeline: Pipeline, watch: Watch, display: Display, uploads: list[Sample]) -> list[Outcome]:
-    """Upload, follow, and give what came of it, in the order of the uploads."""
+    """Upload files and return their outcomes, in the order of the uploads."""
     display.expect(len(uploads))
     versions = {pipeline.upload(sample.key, sample.data): sample for sample in uploads}
     outcomes: dict[str, Outcome] = {}
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while len(outcomes) < len(uploads) and pipeline.alive and time.monotonic() < deadline:
-        for sight in watch.look():
-            if not isinstance(sight, Outcome):
-                display.entered(sight)
-            elif sight.version_id in versions:
-                outcomes[sight.key] = sight
-                deadline = time.monotonic() + PATIENCE_SECONDS
-                display.ended(sight)
-        _nap(LOOK_SECONDS)
+        for progress in watch.poll():
+            if not isinstance(progress, Outcome):
+                display.entered(progress)
+            elif progress.version_id in versions:
+                outcomes[progress.key] = progress
+                deadline = time.monotonic() + TIMEOUT_SECONDS
+                display.ended(progress)
+        _sleep(POLL_SECONDS)
     return [outcomes[sample.key] for sample in uploads if sample.key in outcomes]
 
 
-def _faults(uploads: list[Sample], outcomes: list[Outcome]) -> list[str]:
-    """Say, in sentences, what did not come out as expected."""
-    found = []
+def _failures(uploads: list[Sample], outcomes: list[Outcome]) -> list[str]:
+    """Describe each outcome that differs from the expected one."""
+    failures = []
     by_key = {outcome.key: outcome for outcome in outcomes}
     for sample in uploads:
         outcome = by_key.get(sample.key)
         if outcome is None:
-            found.append(f"{sample.key} has no outcome, and nothing happened for {PATIENCE_SECONDS:.0f} s.")
+            failures.append(f"{sample.key} has no outcome after {TIMEOUT_SECONDS:.0f} s without progress.")
             continue
         code = outcome.record.get("error", {}).get("code") if outcome.status == "FAILED" else None
         checks: list[tuple[bool, str]] = [
-            (outcome.status_code == 200, f"its status URL answers {outcome.status_code}"),
-            (outcome.status in sample.expected, f"it is {outcome.status}, not {' or '.join(sample.expected)}"),
+            (outcome.status_code == 200, f"its status URL returns {outcome.status_code}"),
+            (outcome.status in sample.expected, f"its status is {outcome.status}, not {' or '.join(sample.expected)}"),
             (sample.error in (None, code), f"its error is {code}, not {sample.error}"),
             (outcome.status == "FAILED" or bool(outcome.files), "it has no renditions"),
-            (len(outcome.notifications) == 1, f"it was notified {len(outcome.notifications)} times, not once"),
+            (len(outcome.notifications) == 1, f"it has {len(outcome.notifications)} notifications, not 1"),
         ]
-        found += [f"{sample.key}: {complaint}." for holds, complaint in checks if not holds]
-    return found
+        failures += [f"{sample.key}: {failure}." for passed, failure in checks if not passed]
+    return failures
 
 
 def _invoke(options: argparse.Namespace) -> int:

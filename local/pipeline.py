@@ -1,4 +1,4 @@
-"""The local pipeline as a Python object: start it, upload, wait, look. Tests and the command line use the same one."""
+"""The local pipeline as a Python object, which tests and the command line share: start, upload, wait, inspect."""
 
 import hmac
 import json
@@ -25,14 +25,14 @@ from local.emulator.iam import Call
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
-PATIENCE_SECONDS = 120.0  # far more than anything takes, also on a busy machine
+TIMEOUT_SECONDS = 120.0  # far longer than any execution takes, also on a busy machine
 POLL_SECONDS = 0.05
 UPLOADS_MACHINE = "ProcessImageStateMachine"
 WAITING_MACHINE = "WaitForContentStateMachine"
-"""Has the uploads without content first."""
+"""Receives uploads without content first."""
 
 Replacement = Callable[[Any], Any]
-"""Stands for a function: takes the event, returns the payload, or raises what the function would raise."""
+"""Replaces a function: receives its event and returns its payload or raises its error."""
 
 
 class StartError(Exception):
@@ -54,24 +54,24 @@ class Execution:
 
     @property
     def name(self) -> str:
-        """Its id in the record; an Express execution has one more behind it."""
+        """The id in the record; the ARN of an Express execution has one more part."""
         return self.arn.split(":")[7]
 
     @property
     def key(self) -> str | None:
-        """The S3 key that the event is about, if it is about one."""
+        """The S3 key in the event, if it has one."""
         key: str | None = self.event.get("detail", {}).get("object", {}).get("key")
         return key
 
     @property
     def version_id(self) -> str | None:
-        """The version of the object that the event is about."""
+        """The version of the object in the event."""
         version: str | None = self.event.get("detail", {}).get("object", {}).get("version-id")
         return version
 
     @property
     def running(self) -> bool:
-        """Whether it is still under way."""
+        """Whether the execution has not ended."""
         return self.status == "RUNNING"
 
 
@@ -83,10 +83,10 @@ class Pipeline:
         template: The template to deploy; this repository's by default.
         aws_port: Port of the AWS endpoint; 0 for any free one.
         api_port: Port of the HTTP API; 0 for any free one.
-        parameters: Template parameters that shall not have their defaults.
+        parameters: Values of template parameters, instead of their defaults.
         wait_scale: Factor on the waits between retries of the workflow.
-        controls: Whether tests may break calls and replace functions: `replace`, `alter`, `fault`, `hang`, `time_out`,
-            `restrict`, `calls` and `clear` need it.
+        controls: Whether tests may inject faults and replace functions; `replace`, `alter`, `fault`, `hang`,
+            `time_out`, `restrict`, `calls` and `clear` require it.
 
     Example:
         >>> with Pipeline(tmp_path) as pipeline:
@@ -157,7 +157,7 @@ class Pipeline:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                start_new_session=True,  # Ctrl-C is for this process, which ends that one in order
+                start_new_session=True,  # only this process receives Ctrl-C; it stops the server itself
             )
         try:
             answer = self._handshake(self._process)
@@ -172,7 +172,7 @@ class Pipeline:
         self.roles = answer["roles"]
 
     def stop(self) -> None:
-        """End the server and with it every function; may be called twice."""
+        """Stop the server and its functions; may be called twice."""
         if self._callbacks:
             self._callbacks.shutdown()
             self._callbacks.server_close()
@@ -181,7 +181,7 @@ class Pipeline:
         if process is None:
             return
         if self._clients is None:
-            process.terminate()  # still starting: it would notice only when it is through
+            process.terminate()  # still starting: it would notice a closed pipe only after the start
         for pipe in (process.stdin, process.stdout):
             if pipe:
                 with suppress(OSError):
@@ -214,7 +214,7 @@ class Pipeline:
     def client(self, service: str) -> Any:
         """Return a boto3 client for the local endpoint."""
         if self._clients is None:
-            raise RuntimeError("The pipeline is not running: start it first.")
+            raise RuntimeError("The pipeline is not running. Start it first.")
         return self._clients(service)
 
     def upload(self, key: str, body: bytes, **options: Any) -> str | None:
@@ -228,15 +228,15 @@ class Pipeline:
         return version
 
     def wait_for(
-        self, key: str, version_id: str | None = None, seconds: float = PATIENCE_SECONDS
+        self, key: str, version_id: str | None = None, seconds: float = TIMEOUT_SECONDS
     ) -> dict[str, Any] | None:
-        """Wait until the newest upload of a key (or the given version) has run its course.
+        """Wait until the executions of the newest upload of a key, or of a version, have ended.
 
         Returns:
-            The record, as plain values; None when the workflow left none.
+            The record as plain values; None if there is none.
 
         Raises:
-            TimeoutError: It took longer; the message has what is known.
+            TimeoutError: The executions have not ended in time.
         """
         if version_id is None:
             version_id = self.client("s3").head_object(Bucket=self.uploads_bucket, Key=key).get("VersionId")
@@ -249,9 +249,9 @@ class Pipeline:
             ]
 
         def has_ended() -> bool:
-            # In this order: what has waited starts the other one before it ends.
-            waited, processed = executions_of(WAITING_MACHINE), executions_of(UPLOADS_MACHINE)
-            return bool(waited or processed) and not any(each.running for each in (*waited, *processed))
+            # Read in this order: the waiting execution starts the processing one before it ends.
+            executions = [*executions_of(WAITING_MACHINE), *executions_of(UPLOADS_MACHINE)]
+            return bool(executions) and not any(execution.running for execution in executions)
 
         self.wait_until(has_ended, f"the workflow for {key} to end", seconds)
         return self.record(key)
@@ -266,33 +266,33 @@ class Pipeline:
         return {field: plain(value) for field, value in item.items()}
 
     def executions(self, state_machine: str | None = None) -> list[Execution]:
-        """List the executions of one state machine, by logical id, or of every one; oldest first."""
-        wanted = [state_machine] if state_machine else self.state_machines
-        found = [execution for logical_id in wanted for execution in self._executions_of(logical_id)]
-        return sorted(found, key=lambda execution: execution.started)
+        """List the executions of one state machine, by logical id, or of all; oldest first."""
+        logical_ids = [state_machine] if state_machine else self.state_machines
+        executions = [execution for logical_id in logical_ids for execution in self._executions_of(logical_id)]
+        return sorted(executions, key=lambda execution: execution.started)
 
     def _executions_of(self, logical_id: str) -> list[Execution]:
-        """Ask only about those that are new or running, because this is asked again and again."""
+        """Describe only new and running executions, because callers poll this list."""
         states, known = self.client("stepfunctions"), self._known.setdefault(logical_id, {})
         pages = states.get_paginator("list_executions").paginate(
             stateMachineArn=self.state_machines[logical_id], PaginationConfig={"PageSize": 5}
         )
-        asked = [execution.arn for execution in list(known.values()) if execution.running]
+        to_describe = [execution.arn for execution in list(known.values()) if execution.running]
         for page in pages:
             new = [item["executionArn"] for item in page["executions"] if item["executionArn"] not in known]
-            asked += new
+            to_describe += new
             if not new:
-                break  # the newest come first, so all that follow are known, too
-        for arn in reversed(asked):  # the oldest are known first, also when this does not get through
-            described = states.describe_execution(executionArn=arn)
+                break  # the newest come first, so all further pages are known, too
+        for arn in reversed(to_describe):  # oldest first, so an error leaves no gap
+            description = states.describe_execution(executionArn=arn)
             known[arn] = Execution(
-                arn,
-                logical_id,
-                described["startDate"],
-                described["status"],
-                json.loads(described["input"]),
-                described.get("error"),
-                described.get("cause"),
+                arn=arn,
+                state_machine=logical_id,
+                started=description["startDate"],
+                status=description["status"],
+                event=json.loads(description["input"]),
+                error=description.get("error"),
+                cause=description.get("cause"),
             )
         return list(known.values())
 
@@ -302,7 +302,7 @@ class Pipeline:
         return [event for page in pages for event in page["events"]]
 
     def states_entered(self, execution: Execution) -> list[str]:
-        """Name the states that an execution has entered so far, in order."""
+        """Return the names of the states that an execution has entered so far, in order."""
         return [
             event["stateEnteredEventDetails"]["name"]
             for event in self.history(execution)
@@ -310,20 +310,21 @@ class Pipeline:
         ]
 
     def notifications(self) -> list[dict[str, Any]]:
-        """Return everything that any topic has sent so far: `Subject`, `Message`, `MessageAttributes`."""
+        """Return all messages that topics have sent so far: `Subject`, `Message`, `MessageAttributes`."""
         self._notifications += [json.loads(message["Body"]) for message in self.take_messages(self._inbox_url)]
         return list(self._notifications)
 
     def events(self) -> list[dict[str, Any]]:
-        """Return every event that was published on the default bus so far, but AWS's own; soon after its cause."""
+        """Return all events on the default bus so far, except those of AWS; they arrive soon after their cause."""
         self._events += [json.loads(message["Body"]) for message in self.take_messages(self._events_url)]
         return list(self._events)
 
     def take_messages(self, queue_url: str) -> list[dict[str, Any]]:
-        """Take all messages out of a queue: `Body`, and `MessageAttributes` as names and texts."""
-        sqs, taken = self.client("sqs"), []
-        wanted = {"QueueUrl": queue_url, "MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]}
-        while messages := sqs.receive_message(**wanted).get("Messages", []):
+        """Remove all messages from a queue and return their `Body` and their `MessageAttributes` as strings."""
+        sqs = self.client("sqs")
+        taken = []
+        request = {"QueueUrl": queue_url, "MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]}
+        while messages := sqs.receive_message(**request).get("Messages", []):
             for message in messages:
                 attributes = message.get("MessageAttributes", {})
                 texts = {name: attribute["StringValue"] for name, attribute in attributes.items()}
@@ -331,20 +332,22 @@ class Pipeline:
                 sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
         return taken
 
-    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-        """Ask again and again until a condition holds.
+    def wait_until(self, condition: Callable[[], bool], description: str, seconds: float = TIMEOUT_SECONDS) -> None:
+        """Poll until a condition is true.
 
         Raises:
-            TimeoutError: It did not within the given seconds.
+            TimeoutError: The condition was not true in time.
         """
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"Waited {seconds:.0f} s for {what}; the logs are in {self.run_dir / 'logs'}.")
+                raise TimeoutError(
+                    f"Waited {seconds:.0f} s for {description}; the logs are in {self.run_dir / 'logs'}."
+                )
             time.sleep(POLL_SECONDS)
 
     def replace(self, logical_id: str, replacement: Replacement) -> None:
-        """Let a Python callable answer for a function until `clear`."""
+        """Replace a function by a Python callable until `clear`."""
         if self._callbacks is None:
             self._callbacks = _callbacks(self._replacements, self._token)
         self._replacements[logical_id] = replacement
@@ -354,13 +357,13 @@ class Pipeline:
     def alter(
         self, logical_id: str, *, source: str | None = None, timeout: float | None = None, memory: int | None = None
     ) -> None:
-        """Run a function with other code or tighter limits, in a process of its own as ever, until `clear`.
+        """Run a function with other code or limits until `clear`; it still runs in its own process.
 
         Args:
             logical_id: The function's name in the template.
-            source: Text of a module with a `lambda_handler`; the function's own code if not given.
+            source: Source of a module with a `lambda_handler`; None keeps the code of the function.
             timeout: Seconds that an invocation may take.
-            memory: Mebibytes that the process may hold.
+            memory: Mebibytes that the process may use.
         """
         self._control("alter", {"logical_id": logical_id, "source": source, "timeout": timeout, "memory": memory})
 
@@ -375,20 +378,20 @@ class Pipeline:
         containing: str | Iterable[str] = (),
         effective: bool = False,
     ) -> None:
-        """Fail the next calls of an AWS operation, whoever makes them, until `clear`.
+        """Fail the next calls of an AWS operation, from any caller, until `clear`.
 
         Args:
             service: boto3's name of the service, such as `dynamodb`.
             operation: The operation, such as `UpdateItem`.
-            error_code: The code of the error that is answered.
+            error_code: The code of the error that is returned.
             times: How many calls fail; -1 for all.
-            status: The HTTP status; 0 for 500 or 400, as the code suggests. Lambda's `Invoke` answers an error of the
-                function itself with 200.
-            containing: Only requests fail that have this text, or all of these, in their path or body.
-            effective: Whether the call does its work all the same.
+            status: The HTTP status; 0 chooses 500 or 400 by the code. `Invoke` of Lambda returns an error of the
+                function with 200.
+            containing: Fail only requests that contain this text, or all of these texts, in their path or body.
+            effective: Whether the operation takes effect although the call fails.
         """
-        which = _calls(service, operation, times, containing, effective)
-        self._control("fault", {**which, "error_code": error_code, "status": status})
+        selector = _calls(service, operation, times, containing, effective)
+        self._control("fault", {**selector, "error_code": error_code, "status": status})
 
     def hang(
         self,
@@ -399,41 +402,41 @@ class Pipeline:
         containing: str | Iterable[str] = (),
         effective: bool = False,
     ) -> None:
-        """Leave the next calls of an AWS operation without an answer, until `clear`.
+        """Leave the next calls of an AWS operation without a response, until `clear`.
 
-        The time of a state of a workflow that makes such a call is over at once: `States.Timeout`. Anybody else waits
-        for as long as it will, so a function that has no patience of its own runs into its timeout.
+        A state of a workflow that makes such a call times out at once: `States.Timeout`. Any other caller waits until
+        its own timeout.
 
         Args:
-            service: As of `fault`, and so are `operation`, `times` and `containing`.
-            operation: See there.
-            times: See there.
-            containing: See there.
-            effective: Whether the call does its work, and only the answer is lost.
+            service: As for `fault`.
+            operation: As for `fault`.
+            times: As for `fault`.
+            containing: As for `fault`.
+            effective: Whether the operation takes effect, so that only the response is lost.
         """
         self._control("fault", _calls(service, operation, times, containing, effective))
 
     def time_out(self, execution: Execution) -> None:
-        """Let the time of an execution be over, as if the definition's `TimeoutSeconds` had passed."""
+        """Time out an execution, as if the `TimeoutSeconds` of its definition had passed."""
         self._control("time_out", {"execution": execution.arn})
 
     def restrict(self, role: str, statements: list[dict[str, Any]]) -> None:
-        """Give a role, by logical id, other policy statements until `clear`."""
+        """Replace the policy statements of a role, by logical id, until `clear`."""
         self._control("restrict", {"logical_id": role, "statements": statements})
 
     def calls(self) -> list[Call]:
-        """List the permissions that roles have used or wanted since `clear`, each once."""
+        """List the permissions that roles requested since `clear`, each once."""
         return [Call(**call) for call in self._control("calls", {})]
 
     def clear(self) -> None:
-        """Forget faults, replacements and calls, and give every function and role its own code and policies."""
+        """Remove faults, replacements and recorded calls; restore the code of functions and the policies of roles."""
         self._replacements.clear()
         self._control("clear", {})
 
     def _handshake(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        """Send the configuration, take the answer."""
+        """Send the configuration and read the answer."""
         guard = threading.Timer(START_SECONDS, process.kill)
-        guard.daemon = True  # an interruption between start and cancel must not wait for it
+        guard.daemon = True  # an interruption before `cancel` must not wait for it
         guard.start()
         try:
             if process.stdin and process.stdout:
@@ -442,7 +445,7 @@ class Pipeline:
                 answer: dict[str, Any] = json.loads(process.stdout.readline())
         except (OSError, ValueError) as error:
             log = self.run_dir / "logs" / "server.log"
-            raise StartError(f"The server ended before it was ready; {log} says why.") from error
+            raise StartError(f"The server ended before it was ready; see {log}.") from error
         finally:
             guard.cancel()
         if "error" in answer:
@@ -458,20 +461,20 @@ class Pipeline:
     @property
     def _token(self) -> str:
         if not self._configuration.control_token:
-            raise RuntimeError("This pipeline has no controls for tests: start it with controls=True.")
+            raise RuntimeError("This pipeline has no controls for tests. Start it with controls=True.")
         return self._configuration.control_token
 
 
 def _calls(
     service: str, operation: str, times: int, containing: str | Iterable[str], effective: bool
 ) -> dict[str, Any]:
-    """Describe the calls that a fault hits."""
+    """Describe the calls that a fault applies to."""
     texts = [containing] if isinstance(containing, str) else list(containing)
     return {"service": service, "operation": operation, "times": times, "containing": texts, "effective": effective}
 
 
 def _callbacks(replacements: Mapping[str, Replacement], token: str) -> ThreadingHTTPServer:
-    """Serve the replaced functions to the server process, and to nobody else."""
+    """Serve the replaced functions to the server process only."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -482,8 +485,8 @@ def _callbacks(replacements: Mapping[str, Replacement], token: str) -> Threading
             try:
                 answer = {"payload": json.dumps(replacements[self.path[1:]](event)), "failed": False}
             except Exception as error:
-                described = {"errorType": type(error).__name__, "errorMessage": str(error), "stackTrace": []}
-                answer = {"payload": json.dumps(described), "failed": True}
+                error_payload = {"errorType": type(error).__name__, "errorMessage": str(error), "stackTrace": []}
+                answer = {"payload": json.dumps(error_payload), "failed": True}
             body = json.dumps(answer).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))

@@ -1,4 +1,4 @@
-"""`sam local invoke` against a running local copy: one function in Lambda's own container."""
+"""Run `sam local invoke` against a running local copy: one function in the container of Lambda."""
 
 import contextlib
 import ipaddress
@@ -30,19 +30,19 @@ def invoke(function: str, event: Path, sam_options: list[str], run_dir: Path) ->
 
     Args:
         function: The function's logical id.
-        event: A JSON file; `${Name}` in it stands for an output of the stack.
+        event: A JSON file; `${Name}` in it is replaced by an output of the stack.
         sam_options: Further options of `sam local invoke`.
-        run_dir: Where the running copy has left word.
+        run_dir: The run folder of the local copy.
 
     Returns:
-        The exit code of `sam`; 1 also when the function itself failed.
+        The exit code of `sam`; 1 if the function failed.
 
     Raises:
         CannotInvokeError: A tool, the build, the running copy, the function or the event is missing.
     """
     running = local_run.read(run_dir)
     if running is None:
-        raise CannotInvokeError("No local copy is running for the function to talk to: start `make run` first.")
+        raise CannotInvokeError("No local copy is running. Start one with `make run`.")
     if function not in running["environments"]:
         raise CannotInvokeError(
             f"The template has no function {function}; it has {', '.join(running['environments'])}."
@@ -50,27 +50,29 @@ def invoke(function: str, event: Path, sam_options: list[str], run_dir: Path) ->
     if not event.is_file():
         raise CannotInvokeError(f"The event file {event} does not exist.")
     if shutil.which("sam") is None:
-        raise CannotInvokeError("The SAM CLI is not installed: see https://aws.amazon.com/serverless/sam/.")
-    if not _docker_answers():
-        raise CannotInvokeError("Docker does not answer: `sam local invoke` runs the function in a container.")
+        raise CannotInvokeError("The SAM CLI is not installed. See https://aws.amazon.com/serverless/sam/.")
+    if not _docker_responds():
+        raise CannotInvokeError(
+            "Docker does not respond. Start it: `sam local invoke` runs the function in a container."
+        )
     if not (_BUILD / "template.yaml").is_file():
-        raise CannotInvokeError("There is no build for the container to run: `make build` first.")
+        raise CannotInvokeError("The application is not built. Run `make build` first.")
     with (
         _reachable(running["awsUrl"]) as endpoint_url,
         tempfile.TemporaryDirectory(prefix="invoke-", dir=run_dir) as folder,
         tempfile.NamedTemporaryFile("w", prefix="local-", suffix=".json", dir=_BUILD, encoding="utf-8") as template,
     ):
         environment = clients.variables(endpoint_url, running["region"]) | running["environments"][function]
-        template.write(_declaring(environment, function))
+        template.write(_template_with(environment, function))
         template.flush()
         variables = Path(folder, "environment.json")
         variables.write_text(json.dumps({function: environment}), encoding="utf-8")
-        filled = Path(folder, "event.json")
-        filled.write_text(_fill(event.read_text(encoding="utf-8"), running["outputs"]), encoding="utf-8")
-        done = subprocess.run(  # noqa: S603 (a list of arguments, no shell)
+        event_file = Path(folder, "event.json")
+        event_file.write_text(_fill(event.read_text(encoding="utf-8"), running["outputs"]), encoding="utf-8")
+        process = subprocess.run(  # noqa: S603 (a list of arguments, no shell)
             [
                 *("sam", "local", "invoke", function, "--template", template.name),
-                *("--event", str(filled), "--env-vars", str(variables)),
+                *("--event", str(event_file), "--env-vars", str(variables)),
                 *("--region", running["region"]),
                 *sam_options,
             ],
@@ -80,15 +82,15 @@ def invoke(function: str, event: Path, sam_options: list[str], run_dir: Path) ->
             text=True,
             check=False,
         )
-    print(done.stdout, end="")
-    return done.returncode or int(_failed(done.stdout))
+    print(process.stdout, end="")
+    return process.returncode or int(_failed(process.stdout))
 
 
 @contextlib.contextmanager
 def _reachable(url: str) -> Iterator[str]:
-    """Give the local endpoint an address that containers reach: on Linux they do not see this machine's loopback."""
+    """Yield an address at which containers reach the local endpoint; on Linux they cannot reach loopback."""
     port = urlsplit(url).port or 80
-    asked = subprocess.run(
+    inspection = subprocess.run(
         ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}"],  # noqa: S607
         capture_output=True,
         text=True,
@@ -96,14 +98,14 @@ def _reachable(url: str) -> Iterator[str]:
     )
     with contextlib.ExitStack() as stack:
         try:
-            host = stack.enter_context(relay(ipaddress.ip_network(asked.stdout.strip()), port))
-        except (OSError, ValueError):  # Docker runs in a machine of its own, where this name leads to our loopback
+            host = stack.enter_context(relay(ipaddress.ip_network(inspection.stdout.strip()), port))
+        except (OSError, ValueError):  # Docker runs in a virtual machine, which resolves this name to the host
             host = stack.enter_context(relay(_LOOPBACK, port, "host.docker.internal"))
         yield f"http://{host}"
 
 
-def _declaring(environment: dict[str, str], function: str) -> str:
-    """Declare the variables in the built template: the SAM CLI sets only those that it finds there."""
+def _template_with(environment: dict[str, str], function: str) -> str:
+    """Return the built template with all variables declared: the SAM CLI sets only declared variables."""
     from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
     template: dict[str, Any] = yaml_parse((_BUILD / "template.yaml").read_text(encoding="utf-8"))
@@ -113,20 +115,20 @@ def _declaring(environment: dict[str, str], function: str) -> str:
 
 
 def _fill(text: str, outputs: dict[str, str]) -> str:
-    """Put the running stack's names into an event, so that the same file serves every stack."""
+    """Replace `${Name}` in an event by the outputs of the running stack, so that a file works for every stack."""
     return re.sub(r"\$\{(\w+)\}", lambda match: outputs.get(match[1], match[0]), text)
 
 
-def _docker_answers() -> bool:
+def _docker_responds() -> bool:
     docker = shutil.which("docker")
     if docker is None:
         return False
-    asked = subprocess.run([docker, "version"], capture_output=True, check=False)  # noqa: S603
-    return asked.returncode == 0
+    version = subprocess.run([docker, "version"], capture_output=True, check=False)  # noqa: S603
+    return version.returncode == 0
 
 
 def _failed(output: str) -> bool:
-    """Whether the answer, the last line that a function's container prints, is an error or missing."""
+    """Return whether the response, which is the last line that the container prints, is an error or missing."""
     lines = output.strip().splitlines()
     if not lines:
         return True

@@ -1,9 +1,8 @@
-"""What the commands print: sentences for people, JSON lines for programs."""
+"""The output of the commands: text for people, JSON lines for programs."""
 
 import json
 import sys
 from collections import Counter
-from dataclasses import asdict
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -12,46 +11,46 @@ from rich.text import Text
 from image_pipeline import keys
 from local.emulator.clients import variables
 from local.pipeline import Pipeline
-from local.watch import Entered, Outcome
+from local.watch import EnteredState, Outcome
 
-_SHOWN_IN_FULL = 8  # pictures, of some thirty lines each
+_MAX_PARAGRAPHS = 8  # each has about thirty lines
 _STYLES = {"COMPLETED": "green", "PARTIAL": "yellow", "FAILED": "red"}
 
 
 class Display(Protocol):
-    """Everything that a command has to tell."""
+    """The events that a command reports."""
 
     def say(self, sentence: str) -> None:
-        """Tell how things are going."""
+        """Report progress."""
 
     def ready(self, pipeline: Pipeline) -> None:
-        """Tell that the pipeline is up."""
+        """Report that the pipeline is running."""
 
     def expect(self, count: int) -> None:
-        """Take note of how many pictures are to come."""
+        """Set the number of expected images."""
 
-    def entered(self, sight: Entered) -> None:
-        """Tell that a picture has reached a state."""
+    def entered(self, state: EnteredState) -> None:
+        """Report that an upload entered a state."""
 
     def ended(self, outcome: Outcome) -> None:
-        """Tell that a picture is through."""
+        """Report that an upload has an outcome."""
 
     def outcomes(self, outcomes: list[Outcome]) -> None:
-        """Tell all about pictures that are through."""
+        """Report all details of outcomes."""
 
     def invite(self, pipeline: Pipeline, api_key: str) -> None:
-        """Tell how to upload more, and how to use the API."""
+        """Explain how to upload more and how to use the API."""
 
-    def verdict(self, count: int, faults: list[str]) -> None:
-        """Tell whether everything came out as it should."""
+    def verdict(self, count: int, failures: list[str]) -> None:
+        """Report whether all outcomes are as expected."""
 
 
-class Words:
-    """Sentences; coloured on a terminal, plain in a pipe. More pictures than a few get one line each."""
+class TextDisplay:
+    """Sentences, coloured on a terminal. If there are many images, each gets one line instead of a paragraph."""
 
     def __init__(self) -> None:
         self._console = Console(soft_wrap=True, highlight=False)
-        self._under_way: set[str] = set()
+        self._processing: set[str] = set()
         self._is_brief = False
 
     def say(self, sentence: str) -> None:
@@ -63,19 +62,19 @@ class Words:
         self.say(f"Ready. AWS endpoint {pipeline.aws_url}, HTTP API {pipeline.api_url}.\n")
 
     def expect(self, count: int) -> None:
-        """Decide between paragraphs and lines."""
-        self._is_brief = count > _SHOWN_IN_FULL
+        """Choose between paragraphs and lines."""
+        self._is_brief = count > _MAX_PARAGRAPHS
 
-    def entered(self, sight: Entered) -> None:
-        """Print one line per state, unless there are many pictures."""
-        self._under_way.add(sight.key)
-        self._is_brief = self._is_brief or len(self._under_way) > _SHOWN_IN_FULL
+    def entered(self, state: EnteredState) -> None:
+        """Print one line per state, unless there are many images."""
+        self._processing.add(state.key)
+        self._is_brief = self._is_brief or len(self._processing) > _MAX_PARAGRAPHS
         if not self._is_brief:
-            self._print((f"{sight.seconds:6.2f} s", "dim"), f"  {keys.shown(sight.key)} → {sight.state}")
+            self._print((f"{state.seconds:6.2f} s", "dim"), f"  {keys.shown(state.key)} → {state.name}")
 
     def ended(self, outcome: Outcome) -> None:
-        """Print one line per end; among many pictures also why one failed."""
-        self._under_way.discard(outcome.key)
+        """Print one line per outcome; if there are many, it includes the reason of a failure."""
+        self._processing.discard(outcome.key)
         reason = outcome.record.get("error", {}).get("message", "") if self._is_brief else ""
         self._print(
             (f"{outcome.seconds:6.2f} s", "dim"),
@@ -85,24 +84,24 @@ class Words:
         )
 
     def outcomes(self, outcomes: list[Outcome]) -> None:
-        """Print a paragraph per picture; of many, how many came out how."""
+        """Print a paragraph per outcome; if there are many, print their number by status."""
         if not self._is_brief:
             self._paragraphs(outcomes)
         elif len(outcomes) > 1:
             counts = Counter(outcome.status for outcome in outcomes)
             self._print("\n", ", ".join(f"{count} {status}" for status, count in sorted(counts.items())), ".")
-        self._is_brief = self._is_brief and bool(self._under_way)
+        self._is_brief = self._is_brief and bool(self._processing)
 
     def _paragraphs(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
             self._print()
-            took = f" in {outcome.seconds:.2f} s"
-            self._print((keys.shown(outcome.key), "bold"), "  ", _styled(outcome.status), took)
+            duration = f" in {outcome.seconds:.2f} s"
+            self._print((keys.shown(outcome.key), "bold"), "  ", _styled(outcome.status), duration)
             for name, text in _facts(outcome):
                 self._print(f"  {name:<13}{keys.shown(text)}")
 
     def invite(self, pipeline: Pipeline, api_key: str) -> None:
-        """Print commands to copy."""
+        """Print example commands."""
         prefix = " ".join(
             f"{name}={value}"
             for name, value in variables(pipeline.aws_url, pipeline.region).items()
@@ -111,27 +110,31 @@ class Words:
         self.say(
             f"\nUpload more with the AWS CLI:\n"
             f"  {prefix} \\\n"
-            f"    aws --endpoint-url {pipeline.aws_url} s3 cp picture.jpg s3://{pipeline.uploads_bucket}/uploads/\n"
-            f"Ask how it went:\n"
-            f"  curl {pipeline.api_url}/images/uploads/picture.jpg/status\n"
-            f"Upload over HTTP, process again, or delete, with an API key that was made for this run:\n"
-            f"  curl --data-binary @a.jpg -H 'x-api-key: {api_key}' '{pipeline.api_url}/images?name=picture.jpg'\n"
-            f"  curl -X POST -H 'x-api-key: {api_key}' {pipeline.api_url}/images/uploads/picture.jpg/reprocess\n"
-            f"  curl -X DELETE -H 'x-api-key: {api_key}' {pipeline.api_url}/images/uploads/picture.jpg\n"
-            f"Logs are in {pipeline.run_dir / 'logs'}. Ctrl-C ends it.\n"
+            f"    aws --endpoint-url {pipeline.aws_url} s3 cp image.jpg s3://{pipeline.uploads_bucket}/uploads/\n"
+            f"Check its status:\n"
+            f"  curl {pipeline.api_url}/images/uploads/image.jpg/status\n"
+            f"Upload over HTTP, process again or delete, with an API key that is valid for this run:\n"
+            f"  curl --data-binary @a.jpg -H 'x-api-key: {api_key}' '{pipeline.api_url}/images?name=image.jpg'\n"
+            f"  curl -X POST -H 'x-api-key: {api_key}' {pipeline.api_url}/images/uploads/image.jpg/reprocess\n"
+            f"  curl -X DELETE -H 'x-api-key: {api_key}' {pipeline.api_url}/images/uploads/image.jpg\n"
+            f"Logs are in {pipeline.run_dir / 'logs'}. Press Ctrl-C to stop.\n"
         )
 
-    def verdict(self, count: int, faults: list[str]) -> None:
-        """Print the last sentence."""
+    def verdict(self, count: int, failures: list[str]) -> None:
+        """Print the result."""
         self._print()
-        if not faults:
-            whose = "The picture" if count == 1 else f"All {count} pictures"
-            self._print((f"{whose} came out as expected.", "green"))
-        for fault in faults:
-            self._print((keys.shown(fault), "red"))
+        if not failures:
+            sentence = (
+                "The image has the expected outcome."
+                if count == 1
+                else f"All {count} images have the expected outcome."
+            )
+            self._print((sentence, "green"))
+        for failure in failures:
+            self._print((keys.shown(failure), "red"))
 
     def _print(self, *parts: str | tuple[str, str]) -> None:
-        """Print texts and (text, style) pairs as one line; rich's markup in them is text."""
+        """Print texts and (text, style) pairs as one line; markup of rich is printed literally."""
         self._console.print(Text.assemble(*parts))
 
 
@@ -140,27 +143,27 @@ def _styled(status: str) -> tuple[str, str]:
 
 
 class JsonLines:
-    """One JSON object per line; `event` says of what kind."""
+    """One JSON object per line; its `event` is the type."""
 
     def say(self, sentence: str) -> None:
-        """Sentences are for people."""
+        """Print nothing: sentences are for people."""
 
     def ready(self, pipeline: Pipeline) -> None:
         """Write the addresses and outputs."""
         self._write("ready", awsUrl=pipeline.aws_url, apiUrl=pipeline.api_url, outputs=pipeline.outputs)
 
     def expect(self, count: int) -> None:
-        """Every picture is told in full."""
+        """Print nothing: every outcome is printed in full."""
 
-    def entered(self, sight: Entered) -> None:
+    def entered(self, state: EnteredState) -> None:
         """Write a state."""
-        self._write("state", **asdict(sight))
+        self._write("state", key=state.key, state=state.name, seconds=state.seconds)
 
     def ended(self, outcome: Outcome) -> None:
-        """The outcome follows whole."""
+        """Print nothing: the full outcome follows."""
 
     def outcomes(self, outcomes: list[Outcome]) -> None:
-        """Write everything about each picture."""
+        """Write all details of each outcome."""
         for outcome in outcomes:
             self._write(
                 "outcome",
@@ -174,12 +177,12 @@ class JsonLines:
             )
 
     def invite(self, _: Pipeline, api_key: str) -> None:
-        """Write the key; programs know how."""
+        """Write the API key."""
         self._write("invitation", apiKey=api_key)
 
-    def verdict(self, count: int, faults: list[str]) -> None:
+    def verdict(self, count: int, failures: list[str]) -> None:
         """Write the verdict."""
-        self._write("verdict", ok=not faults, pictures=count, faults=faults)
+        self._write("verdict", ok=not failures, pictures=count, faults=failures)
 
     def _write(self, event: str, **fields: Any) -> None:
         sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
@@ -196,8 +199,8 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
         size = f"{rendition['width']} x {rendition['height']}, {rendition['sizeBytes']:,} bytes"
         facts.append((rendition["name"], f"{path} ({rendition['format']}, {size})"))
     if labels := record.get("labels"):
-        named = ", ".join(f"{label['name']} {label['confidence']:.0f} %" for label in labels)
-        facts.append(("labels", f"{named} — by {record['labelModelVersion']}"))
+        names = ", ".join(f"{label['name']} {label['confidence']:.0f} %" for label in labels)
+        facts.append(("labels", f"{names} (by {record['labelModelVersion']})"))
     facts.append(("status", outcome.status_url))
     for notification in outcome.notifications:
         facts.append(("mail", notification["subject"]))

@@ -1,4 +1,4 @@
-"""Follows uploads through the workflow and tells what it sees, as it happens."""
+"""Follow uploads through the workflow and report each state and outcome."""
 
 import json
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ from local.pipeline import UPLOADS_MACHINE, WAITING_MACHINE, Execution, Pipeline
 
 
 @dataclass(frozen=True)
-class Entered:
-    """An upload has reached a state."""
+class EnteredState:
+    """A state that an upload entered."""
 
     key: str
-    state: str
+    name: str
     seconds: float
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """An upload is through."""
+    """The outcome of an upload."""
 
     key: str
     version_id: str | None
@@ -39,37 +39,37 @@ class Outcome:
 
     @property
     def status(self) -> str:
-        """The record's status; `SUPERSEDED` where it is a newer upload's, `IGNORED` where the workflow left none."""
+        """The status of the record; `SUPERSEDED` if it belongs to a newer upload, `IGNORED` if there is no record."""
         if self.superseded:
             return "SUPERSEDED"
-        nothing = "IGNORED" if self.status_code == 404 else f"UNKNOWN (the status URL answers {self.status_code})"
-        return str(self.record.get("status", nothing))
+        default = "IGNORED" if self.status_code == 404 else f"UNKNOWN (the status URL returns {self.status_code})"
+        return str(self.record.get("status", default))
 
 
 class Watch:
-    """Sees every execution that starts after the watch was made, once, from start to end; ask it again and again."""
+    """Reports each execution that starts after the watch was created, once, from start to end, while it is polled."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
         self._ended = {execution.arn for execution in self._executions()}
 
-    def look(self) -> Iterator[Entered | Outcome]:
-        """Tell what has happened since the last look."""
+    def poll(self) -> Iterator[EnteredState | Outcome]:
+        """Yield the states and outcomes since the last call."""
         for execution in self._executions():
             if execution.arn in self._ended or execution.key is None:
                 continue
             history = self._pipeline.history(execution)
-            told = self._told.get(execution.arn, 0)
-            self._told[execution.arn] = len(history)
-            for event in history[told:]:
+            reported = self._reported.get(execution.arn, 0)
+            self._reported[execution.arn] = len(history)
+            for event in history[reported:]:
                 if "stateEnteredEventDetails" in event:
                     seconds = (event["timestamp"] - history[0]["timestamp"]).total_seconds()
-                    yield Entered(execution.key, event["stateEnteredEventDetails"]["name"], seconds)
+                    yield EnteredState(execution.key, event["stateEnteredEventDetails"]["name"], seconds)
             if not execution.running:
                 self._ended.add(execution.arn)
                 if self._has_started_another(execution, history):
-                    continue  # which has the outcome
+                    continue  # the other execution has the outcome
                 yield self._outcome(execution, (history[-1]["timestamp"] - history[0]["timestamp"]).total_seconds())
 
     def _executions(self) -> list[Execution]:
@@ -77,8 +77,10 @@ class Watch:
         return [execution for machine in machines for execution in self._pipeline.executions(machine)]
 
     def _has_started_another(self, execution: Execution, history: list[dict[str, Any]]) -> bool:
-        """Whether a wait for content is over without any, so that the empty upload is processed."""
-        entered = {each["stateEnteredEventDetails"]["name"] for each in history if "stateEnteredEventDetails" in each}
+        """Return whether a wait for content ended without content, so another execution processes the empty upload."""
+        entered = {
+            event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event
+        }
         waited = execution.state_machine == WAITING_MACHINE and execution.status == "SUCCEEDED"
         return waited and "StartProcessing" in entered
 
@@ -105,7 +107,7 @@ class Watch:
         )
 
     def _status(self, key: str) -> tuple[str, int, dict[str, Any]]:
-        """The status URL of an upload, and what it answers; 404 for a key that S3 cannot have."""
+        """Return the status URL of an upload and its answer; 404 for a key that S3 does not allow."""
         try:
             url = f"{self._pipeline.api_url}{keys.status_path(key)}"
         except UnicodeEncodeError:
@@ -113,7 +115,7 @@ class Watch:
         return url, *_get(url)
 
     def _fetch(self, rendition: dict[str, Any]) -> str:
-        """Copy a rendition beside the logs, where a person can open it."""
+        """Save a rendition in the run folder and return its path."""
         folder = self._pipeline.run_dir
         path = (folder / rendition["key"]).resolve()
         if not path.is_relative_to(folder / "thumbnails"):
@@ -121,7 +123,7 @@ class Watch:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._pipeline.client("s3").download_file(rendition["bucket"], rendition["key"], str(path))
-        except (OSError, ClientError):  # a key may be longer than a file name, and a rendition may be gone again
+        except (OSError, ClientError):  # a key may be too long for a file name, and a rendition may be deleted by now
             return f"s3://{rendition['bucket']}/{rendition['key']}"
         return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 

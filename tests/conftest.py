@@ -1,4 +1,4 @@
-"""What every layer of the tests shares."""
+"""Fixtures and helpers that all tests share."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import hypothesis
 import pytest
 import yaml
@@ -37,6 +39,9 @@ os.environ |= {
 }
 
 
+# moto makes a new boto3 session for every test, and each session would parse the models of the services anew.
+botocore.session.create_loader = lru_cache(botocore.session.create_loader)
+
 hypothesis.settings.register_profile("any speed", deadline=None)  # a slow machine is no failure
 hypothesis.settings.load_profile("any speed")
 
@@ -45,11 +50,11 @@ HEAVY = (
     pytest.mark.skipif("HEAVY" not in os.environ, reason="takes long; `make test-all` runs it"),
     pytest.mark.timeout(3600),
 )
-"""Marks of a test that takes too long for every change."""
+"""Marks of a test that takes too long to run at every change."""
 
 
 def heavy(test: Any) -> Any:
-    """Mark a test that takes too long for every change."""
+    """Mark a test that takes too long to run at every change."""
     for mark in HEAVY:
         test = mark(test)
     return test
@@ -57,7 +62,7 @@ def heavy(test: Any) -> Any:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Iterator[Any]:
-    """What a test has printed travels to another process as UTF-8, and names that are none are tried, too."""
+    """Escape captured output that is not UTF-8: reports travel to another process, and tests print hostile names."""
     report = yield
     report.sections = [
         (title, text.encode("utf-8", "backslashreplace").decode("utf-8")) for title, text in report.sections
@@ -65,48 +70,7 @@ def pytest_runtest_makereport() -> Iterator[Any]:
     return report
 
 
-UPLOADS_BUCKET = "uploads-bucket"
-THUMBNAILS_BUCKET = "thumbnails-bucket"
-IMAGE_TABLE = "image-table"
-API_KEY_TABLE = "api-key-table"
-LISTING_TABLE = "listing-table"
-
-ENVIRONMENT = {
-    "THUMBNAILS_BUCKET": THUMBNAILS_BUCKET,
-    "IMAGE_TABLE": IMAGE_TABLE,
-    "IMAGE_FORMATS": "JPEG,PNG,WEBP,GIF,AVIF,HEIF,TIFF,BMP",
-    "MAX_UPLOAD_MEGABYTES": "100",
-    "MAX_MEGAPIXELS": "100",
-    "RENDER_MEMORY_MEGABYTES": "1769",
-    "LABELS_MAX": "10",
-    "LABELS_MIN_CONFIDENCE": "75",
-    "RENDITION_URL_SECONDS": "900",
-    "WORKFLOW_TYPE": "STANDARD",
-}
-
-
-MACHINES = {
-    "PROCESS_IMAGE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:process",
-    "SETTLE_IMAGE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:settle",
-}
-
-
-BACKFILL_TABLE = "backfill-table"
-BATCH_QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/batch-queue"
-OF_SOME_FUNCTIONS = {
-    "BACKFILL_TABLE": BACKFILL_TABLE,
-    "BATCH_QUEUE_URL": BATCH_QUEUE_URL,
-    "API_KEY_TABLE": API_KEY_TABLE,
-    "LISTING_TABLE": LISTING_TABLE,
-    "UPLOADS_BUCKET": UPLOADS_BUCKET,
-    "EVENT_BUS": "default",
-    "STATUS_API_URL": "https://api.example",
-    "PRESIGNED_UPLOAD_SECONDS": "900",
-    "REPROCESS_COOLDOWN_SECONDS": "10",
-}
-
-
-class _CloudFormation(yaml.SafeLoader):
+class _CloudFormation(yaml.CSafeLoader):
     """Reads `!Ref x` as {"Ref": "x"} and `!Sub x` as {"Fn::Sub": "x"}."""
 
 
@@ -123,16 +87,71 @@ def _intrinsic(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
 _CloudFormation.add_multi_constructor("!", _intrinsic)
 
 
+TEMPLATE: dict[str, Any] = yaml.load((ROOT / "template.yml").read_text(), _CloudFormation)
+
+
 @pytest.fixture(scope="session")
 def template() -> Any:
     """template.yml as it is written."""
-    return yaml.load((ROOT / "template.yml").read_text(), _CloudFormation)
+    return TEMPLATE
 
 
 @pytest.fixture(scope="session")
 def monitoring() -> Any:
     """monitoring/template.yml as it is written."""
     return yaml.load((ROOT / "monitoring" / "template.yml").read_text(), _CloudFormation)
+
+
+UPLOADS_BUCKET = "uploads-bucket"
+THUMBNAILS_BUCKET = "thumbnails-bucket"
+IMAGE_TABLE = "image-table"
+API_KEY_TABLE = "api-key-table"
+LISTING_TABLE = "listing-table"
+BACKFILL_TABLE = "backfill-table"
+
+_BUCKETS = {"UploadsBucket": UPLOADS_BUCKET, "ThumbnailsBucket": THUMBNAILS_BUCKET}
+_TABLES = {
+    "ImageTable": IMAGE_TABLE,
+    "ApiKeyTable": API_KEY_TABLE,
+    "ListingTable": LISTING_TABLE,
+    "BackfillTable": BACKFILL_TABLE,
+}
+_REFS = {
+    **_BUCKETS,
+    **_TABLES,
+    "BatchQueue": "https://sqs.eu-west-1.amazonaws.com/123456789012/batch-queue",
+    "ProcessImageStateMachine": "arn:aws:states:eu-west-1:123456789012:stateMachine:process",
+    "SettleImageStateMachine": "arn:aws:states:eu-west-1:123456789012:stateMachine:settle",
+    **{name: str(parameter["Default"]) for name, parameter in TEMPLATE["Parameters"].items()},
+}
+"""What `Ref` returns for the resources of the fixture `aws` and for the template's parameters."""
+
+_STATUS_API_URL = "https://api.example"  # an address that leads nowhere, unlike the one that the template composes
+
+
+def _variables(body: Any) -> dict[str, str]:
+    """The variables that the template sets for the application in a function, or in `Globals`."""
+    variables = body.get("Environment", {}).get("Variables", {})
+    return {
+        name: _STATUS_API_URL if name == "STATUS_API_URL" else _value(value)
+        for name, value in variables.items()
+        if not name.startswith("POWERTOOLS_")
+    }
+
+
+def _value(value: Any) -> str:
+    return _REFS[value["Ref"]] if isinstance(value, dict) else str(value)
+
+
+_FUNCTIONS = {
+    logical_id: _variables(body["Properties"])
+    for logical_id, body in TEMPLATE["Resources"].items()
+    if body["Type"] == "AWS::Serverless::Function"
+}
+ENVIRONMENT = _variables(TEMPLATE["Globals"]["Function"])
+"""The variables of every function."""
+MACHINES = _FUNCTIONS["WatchRecordsFunction"]
+"""The variables that name the state machines."""
 
 
 def cfn_lint(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -142,77 +161,44 @@ def cfn_lint(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The variables that template.yml gives every function."""
-    for variable, value in (ENVIRONMENT | MACHINES | OF_SOME_FUNCTIONS).items():
-        monkeypatch.setenv(variable, value)
+    """The variables of all functions together; the value is those that every function has."""
+    for variables in (ENVIRONMENT, *_FUNCTIONS.values()):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
     return dict(ENVIRONMENT)
 
 
 @pytest.fixture
 def aws() -> Iterator[None]:
-    """The AWS APIs of moto with the stack's buckets and table in them."""
+    """The AWS APIs of moto with the buckets, tables and the queue of the stack."""
     with mock_aws():
-        s3 = boto3.client("s3")
+        s3, dynamodb = boto3.client("s3"), boto3.client("dynamodb")
         location: Any = {"LocationConstraint": "eu-west-1"}
-        for bucket in (UPLOADS_BUCKET, THUMBNAILS_BUCKET):
+        for bucket in _BUCKETS.values():
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=location)
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        boto3.client("dynamodb").create_table(
-            TableName=IMAGE_TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": "S"} for name in ("ImageKey", "claimShard", "claimedAt")
-            ],
-            KeySchema=[{"AttributeName": "ImageKey", "KeyType": "HASH"}],
-            GlobalSecondaryIndexes=[
-                {
-                    "IndexName": "ProcessingIndex",
-                    "KeySchema": [
-                        {"AttributeName": "claimShard", "KeyType": "HASH"},
-                        {"AttributeName": "claimedAt", "KeyType": "RANGE"},
-                    ],
-                    "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["upload", "execution"]},
-                }
-            ],
-        )
-        boto3.client("dynamodb").create_table(
-            TableName=API_KEY_TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "KeyId", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "KeyId", "KeyType": "HASH"}],
-        )
-        boto3.client("dynamodb").create_table(
-            TableName=BACKFILL_TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "BackfillId", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "BackfillId", "KeyType": "HASH"}],
-        )
-        boto3.client("dynamodb").create_table(
-            TableName=LISTING_TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": "S"} for name in ("ViewShard", "ListPosition")
-            ],
-            KeySchema=[
-                {"AttributeName": "ViewShard", "KeyType": "HASH"},
-                {"AttributeName": "ListPosition", "KeyType": "RANGE"},
-            ],
-        )
+        for logical_id, table in _TABLES.items():
+            properties = TEMPLATE["Resources"][logical_id]["Properties"]
+            schema: Any = {name: properties[name] for name in _TABLE_SCHEMA if name in properties}
+            dynamodb.create_table(TableName=table, **schema)
         boto3.client("sqs").create_queue(QueueName="batch-queue")
         yield
 
 
+_TABLE_SCHEMA = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+
+
 @pytest.fixture(scope="session")
 def shared_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """One local pipeline for all tests that need one; only waits are cut."""
-    where, no_wait = tmp_path_factory.mktemp("pipeline"), {"EmptyUploadSeconds": "0"}
-    with Pipeline(where, wait_scale=0.0, parameters=no_wait, controls=True) as pipeline:
+    """One local pipeline for all tests that need one, without waits between retries."""
+    run_dir = tmp_path_factory.mktemp("pipeline")
+    with Pipeline(run_dir, wait_scale=0.0, parameters={"EmptyUploadSeconds": "0"}, controls=True) as pipeline:
         yield pipeline
 
 
 @pytest.fixture
 def pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
-    """Without the faults, replacements and dead letters of the test before; each test has keys of its own."""
+    """The shared pipeline; faults, replacements and queued messages are removed after each test."""
     yield shared_pipeline
     shared_pipeline.clear()
     for name, url in shared_pipeline.outputs.items():
@@ -221,7 +207,7 @@ def pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
 
 
 def put_upload(key: str, data: bytes) -> dict[str, Any]:
-    """Upload, and give the `upload` that the workflow would hand to the first step."""
+    """Upload an object and return the `upload` that the workflow passes to its first step."""
     answer = boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=key, Body=data)
     return {
         "bucket": UPLOADS_BUCKET,
@@ -241,11 +227,11 @@ WITH_OUTCOME: dict[str, Any] = {
     "labels": [],
     "error": {"code": "CorruptImageError", "message": "m", "hint": "h", "step": "ValidateImage"},
 }
-"""What whoever follows the stream looks for in a record that has an outcome: one without holds up all behind it."""
+"""The fields of a record that has an outcome. Readers of the stream require them."""
 
 
 def put_record(image_key: str, **fields: Any) -> None:
-    """A record as ClaimUpload leaves it, with more on top."""
+    """Store a record as ClaimUpload writes it, with further fields."""
     from image_pipeline.store.records import _attribute
 
     item = {
@@ -261,13 +247,13 @@ def put_record(image_key: str, **fields: Any) -> None:
 
 
 def emf(text: str) -> list[dict[str, Any]]:
-    """Every line of a log that is a metric in CloudWatch's embedded metric format, whole."""
+    """Return the lines of a log that are metrics in CloudWatch's embedded metric format."""
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     return [line for line in lines if "_aws" in line]
 
 
 def metrics(capsys: pytest.CaptureFixture[str]) -> list[dict[str, float]]:
-    """What was counted since the last look: each line's metrics with their sums."""
+    """Return the metrics that were logged since the last call: for each line, the sum of each metric."""
     return [
         {metric["Name"]: sum(line[metric["Name"]]) for metric in directive["Metrics"]}
         for line in emf(capsys.readouterr().out)
@@ -277,7 +263,7 @@ def metrics(capsys: pytest.CaptureFixture[str]) -> list[dict[str, float]]:
 
 @contextmanager
 def watched(client: Any, operation: str) -> Iterator[list[dict[str, Any]]]:
-    """The parameters of every call of `operation` that the client makes meanwhile, such as `s3.GetObject`."""
+    """Record the parameters of every call of an operation, such as `s3.GetObject`, that the client makes."""
     calls: list[dict[str, Any]] = []
 
     def note(params: dict[str, Any], **_: Any) -> None:

@@ -1,7 +1,7 @@
-"""Look for what no test sees: unsafe settings, known vulnerabilities, secrets, unsafe workflows. For `make audit`.
+"""`make audit`: scan for unsafe settings, known vulnerabilities, secrets and unsafe workflows.
 
-The scanners have a virtual environment of their own, because their pins are not ours. Exceptions have their reasons in
-`.checkov.yaml` for the templates and in NOT_SECRET for secrets; one that nothing needs any more is to be mended, too.
+The scanners have their own virtual environment, because their pinned packages conflict with those of the project.
+Accepted findings and their reasons are listed in `.checkov.yaml` and NOT_SECRET; an unused exception is a finding, too.
 """
 
 import json
@@ -23,20 +23,20 @@ from local.emulator.template import load
 ROOT = Path(__file__).parent.parent
 SCANNERS = ROOT / ".venv-audit" / "bin"
 
-# Which files (a shell's pattern), what is in the line, and why it is no secret.
+# Pattern of files, pattern of the line, and why it is not a secret.
 NOT_SECRET = [
     ("*", r'"etag": "[0-9a-f]{32}"', "the MD5 of a sample"),
     ("*", r'"sequencer": "[0-9A-Fa-f]+"', "orders the events of a sample"),
     ("*", r'"0055AED6DCD90281E[56]"', "a sequencer"),
     ("events/*", r'"md5OfBody": "[0-9a-f]{32}"', "the MD5 of a sample"),
-    ("*", r'"AWS_SECRET_ACCESS_KEY": "(test|bench)"', "moto takes any"),
-    ("*", r'"x-api-key": "not-a-key"', "as it says"),
+    ("*", r'"AWS_SECRET_ACCESS_KEY": "(test|bench)"', "moto accepts any"),
+    ("*", r'"x-api-key": "not-a-key"', "not a key"),
     ("*", r'API_KEY_TABLE(: !Ref| =) "?(ApiKeyTable|api-key-table)', "the name of a table"),
     ("template.yml", r"TakesTokens: !Not", "a condition"),
     ("tests/local/emulator/test_jsonata.py", r"\$hash\('a', 'SHA-256'\)", "the SHA-256 of one letter"),
     ("*requirements*.txt", "^ +--hash=sha256:[0-9a-f]{64}", "the hash of a package"),
     ("tests/releases/*", '^ +"S": ".*([0-9a-f]{16}|[0-9A-F]{18})', "a hash, an id or a sequencer of a sample"),
-    ("local/co*.py", r"TOKEN_(HEADER|VARIABLE) = ", "the name of a header"),
+    ("local/emulator/co*.py", r"TOKEN_(HEADER|VARIABLE) = ", "the name of a header"),
     ("tests/unit/imaging/test_summary.py", r'^ *\(32, 24, (True|False)\): "', "a ThumbHash"),
 ]
 
@@ -45,17 +45,17 @@ TEMPLATES = [ROOT / "template.yml", ROOT / "monitoring" / "template.yml"]
 LAYERS = {"layers/vendor": ["x86_64", "aarch64"], "layers/simd": ["x86_64"]}
 """The architectures that each layer is deployed for."""
 
-# Has dozens of published vulnerabilities: a service that knows of none is not asked about ours.
+# It has dozens of published vulnerabilities. If the service reports none for it, its other results are meaningless.
 CONTROL = "django==1.8"
 
 
 class AuditError(Exception):
-    """A scanner gave no report; the message says what it gave instead."""
+    """A scanner printed no report; the message has its output."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was looked at, what is to be mended, and what could not be looked at: sentences or parts of them."""
+    """The scope of a scan, its findings, and the reason for anything that was not checked."""
 
     scope: str = ""
     findings: list[str] = field(default_factory=list)
@@ -63,141 +63,143 @@ class Report:
 
 
 def settings() -> Report:
-    """Scan the templates, and what SAM makes of the first: only there are the roles and their policies."""
+    """Scan the templates, and the translation of the first, which has the roles and their policies."""
     with tempfile.TemporaryDirectory() as folder:
         translated = Path(folder, "translated.json")
         translated.write_text(json.dumps(load(TEMPLATES[0], "image-pipeline", "eu-central-1").document))
-        # In place of the exceptions in .checkov.yaml, so that the report tells which of them are needed.
+        # Ignore the exceptions in .checkov.yaml, so that the report shows which of them are needed.
         nothing_skipped = ["--skip-check", "CKV_NONE"]
         files = [*TEMPLATES, translated]
         report = report_of(run("checkov", "--output", "json", *nothing_skipped, "--file", *files))
     checked = report["results"]["passed_checks"] + report["results"]["failed_checks"]
-    # checkov calls clean what it cannot read.
-    if {Path(each["file_abs_path"]) for each in checked} != set(files):
-        raise AuditError("checkov could not read every template, or what SAM makes of one: `make lint` says more.")
-    excepted = set(yaml.safe_load((ROOT / ".checkov.yaml").read_text())["skip-check"])
+    # checkov reports no findings for files that it cannot read.
+    if {Path(check["file_abs_path"]) for check in checked} != set(files):
+        raise AuditError("checkov could not read every template or its translation; `make lint` shows errors.")
+    accepted = set(yaml.safe_load((ROOT / ".checkov.yaml").read_text())["skip-check"])
     failed = report["results"]["failed_checks"]
     findings = {
-        f"{each['resource'].rpartition('.')[2]} fails {each['check_id']}: {each['check_name']}."
-        for each in failed
-        if each["check_id"] not in excepted
+        f"{check['resource'].rpartition('.')[2]} fails {check['check_id']}: {check['check_name']}."
+        for check in failed
+        if check["check_id"] not in accepted
     }
-    outlived = unneeded(".checkov.yaml", excepted - {each["check_id"] for each in failed})
-    kinds = len({each["check_id"] for each in checked} - excepted)
-    scope = f"{len(TEMPLATES)} templates by {kinds} kinds of checks, besides {len(excepted)} that .checkov.yaml excepts"
-    return Report(scope, sorted(findings) + outlived)
+    unused = unneeded(".checkov.yaml", accepted - {check["check_id"] for check in failed})
+    kinds = len({check["check_id"] for check in checked} - accepted)
+    scope = f"{len(TEMPLATES)} templates with {kinds} kinds of checks; .checkov.yaml accepts {len(accepted)} others"
+    return Report(scope, sorted(findings) + unused)
 
 
 def packages() -> Report:
-    """Look up the pinned packages in PyPI's list of known vulnerabilities."""
+    """Look up known vulnerabilities of the pinned packages."""
     with tempfile.TemporaryDirectory() as folder:
         control = Path(folder, "control.txt")
         control.write_text(
             f"{CONTROL} --hash=sha256:{64 * '0'}\n"
-        )  # where one has a hash, each must; nothing is installed
+        )  # if one requirement has a hash, each must; nothing is installed
         files = [*sorted(ROOT.glob("layers/*/requirements.txt")), ROOT / "requirements-dev.txt", control]
         command = ["--no-deps", "--disable-pip", "--progress-spinner=off", "--format=json"]
         command += [f"--requirement={path}" for path in files]
-        listed = run("pip-audit", "--dry-run", *command)
-        if listed.returncode:
-            raise AuditError(f"pip-audit cannot read the requirements: {last_line(listed)}")
-        done = run("pip-audit", *command)
-    if not done.stdout:
-        return Report(unchecked=f"the service cannot be reached ({last_line(done)})")
-    return vulnerabilities(report_of(done)["dependencies"])
+        dry_run = run("pip-audit", "--dry-run", *command)
+        if dry_run.returncode:
+            raise AuditError(f"pip-audit cannot read the requirements: {last_line(dry_run)}")
+        process = run("pip-audit", *command)
+    if not process.stdout:
+        return Report(unchecked=f"the service cannot be reached ({last_line(process)})")
+    return vulnerabilities(report_of(process)["dependencies"])
 
 
 def wheels() -> Report:
-    """Download the packages of the layers for each architecture, as far as their hashes are locked."""
+    """Download the packages of the layers for each architecture, with their locked hashes."""
     findings = []
     for layer, architectures in LAYERS.items():
         for architecture in architectures:
             platforms = [f"--platform=manylinux_2_{glibc}_{architecture}" for glibc in (28, 17)]
-            done = download(*platforms, "--python-version=3.13", f"--requirement={layer}/requirements.txt")
-            if done.returncode:
-                findings.append(f"{layer} cannot be installed for {architecture}: {last_line(done)}")
+            process = download(*platforms, "--python-version=3.13", f"--requirement={layer}/requirements.txt")
+            if process.returncode:
+                findings.append(f"{layer} cannot be installed for {architecture}: {last_line(process)}")
     if findings and download("packaging").returncode:
-        return Report(unchecked=f"no package can be downloaded ({findings[0]})")
+        return Report(unchecked=f"packages cannot be downloaded ({findings[0]})")
     return Report(f"{', '.join(LAYERS)} for Python 3.13 on Linux", findings)
 
 
 def download(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Download packages, but none that would have to be built, and throw them away."""
+    """Download packages, but no source packages, and discard them."""
     with tempfile.TemporaryDirectory() as folder:
         return run("pip", "download", "--quiet", "--only-binary=:all:", f"--dest={folder}", *arguments)
 
 
 def vulnerabilities(dependencies: list[dict[str, Any]]) -> Report:
-    """Read pip-audit's report, which calls clean what the service does not know."""
+    """Read the report of pip-audit, which reports unknown packages as clean."""
     control = CONTROL.partition("==")[0]
-    known = {each["name"]: each for each in dependencies if "vulns" in each}
+    known = {package["name"]: package for package in dependencies if "vulns" in package}
     proof = known.pop(control, {"vulns": []})["vulns"]
     findings = [
-        f"{each['name']} {each['version']} has {found['id']}, mended in {', '.join(found['fix_versions']) or 'none'}."
-        for each in known.values()
-        for found in each["vulns"]
+        f"{package['name']} {package['version']} has {vulnerability['id']}, "
+        f"fixed in {', '.join(vulnerability['fix_versions']) or 'none'}."
+        for package in known.values()
+        for vulnerability in package["vulns"]
     ]
     if not proof and not findings:
-        return Report(unchecked=f"the service knows no vulnerability of {CONTROL}, so it has no list")
-    unknown = sorted(each["name"] for each in dependencies if "vulns" not in each)
+        return Report(unchecked=f"the service reports no vulnerability of {CONTROL}, so its results are incomplete")
+    unknown = sorted(package["name"] for package in dependencies if "vulns" not in package)
     return Report(
-        f"{len(known)} packages", findings, f"the service does not have {', '.join(unknown)}" if unknown else ""
+        f"{len(known)} packages", findings, f"the service does not know {', '.join(unknown)}" if unknown else ""
     )
 
 
 def secrets() -> Report:
     """Scan every file that git tracks."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-    names = [name for name in listed.stdout.split("\0") if (ROOT / name).is_file()]
-    findings, needed = [], set()
-    for name, found in report_of(run("detect-secrets", "scan", "--no-verify", *names))["results"].items():
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = [name for name in tracked.stdout.split("\0") if (ROOT / name).is_file()]
+    findings = []
+    needed: set[str] = set()
+    for name, secrets_of_file in report_of(run("detect-secrets", "scan", "--no-verify", *names))["results"].items():
         lines = (ROOT / name).read_text(encoding="utf-8", errors="replace").splitlines()
-        for each in found:
-            line = lines[each["line_number"] - 1]
-            excuses = {text for files, text, _ in NOT_SECRET if fnmatchcase(name, files) and re.search(text, line)}
-            needed |= excuses
-            if not excuses:
-                findings.append(f"{name}, line {each['line_number']}, looks like a secret ({each['type']}).")
+        for secret in secrets_of_file:
+            line = lines[secret["line_number"] - 1]
+            exceptions = {text for files, text, _ in NOT_SECRET if fnmatchcase(name, files) and re.search(text, line)}
+            needed |= exceptions
+            if not exceptions:
+                findings.append(f"{name}, line {secret['line_number']}, looks like a secret ({secret['type']}).")
     findings += unneeded("tools/audit.py", {text for _, text, _ in NOT_SECRET} - needed)
     return Report(f"{len(names)} files", findings)
 
 
 def workflows() -> Report:
-    """Scan what runs on GitHub."""
+    """Scan the workflows of GitHub Actions."""
     findings = []
-    for found in report_of(run("zizmor", "--offline", "--strict-collection", "--format=json", ".github/workflows")):
-        place = found["locations"][0]
-        path = place["symbolic"]["key"]["Local"]["verbatim_path"]
-        line = place["concrete"]["location"]["start_point"]["row"] + 1
-        findings.append(f"{path}, line {line}: {found['desc']} ({found['ident']}).")
+    for finding in report_of(run("zizmor", "--offline", "--strict-collection", "--format=json", ".github/workflows")):
+        location = finding["locations"][0]
+        path = location["symbolic"]["key"]["Local"]["verbatim_path"]
+        line = location["concrete"]["location"]["start_point"]["row"] + 1
+        findings.append(f"{path}, line {line}: {finding['desc']} ({finding['ident']}).")
     return Report(".github/workflows", findings)
 
 
 def unneeded(file: str, exceptions: Iterable[str]) -> list[str]:
-    """Name the exceptions that have outlived their reason."""
-    return [f"{file} excepts {exception}, and nothing needs it any more." for exception in sorted(exceptions)]
+    """Report exceptions that are no longer needed."""
+    return [f"{file} accepts {exception}, which is no longer needed." for exception in sorted(exceptions)]
 
 
 def run(scanner: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a scanner; its exit code also says whether it has found something, so it is not looked at."""
+    """Run a scanner; its exit code is ignored, because it also reports findings."""
     return subprocess.run([SCANNERS / scanner, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def report_of(done: subprocess.CompletedProcess[str]) -> Any:
-    """Parse what a scanner printed."""
+def report_of(process: subprocess.CompletedProcess[str]) -> Any:
+    """Parse the output of a scanner."""
     try:
-        return json.loads(done.stdout)
+        return json.loads(process.stdout)
     except ValueError:
-        raise AuditError(f"{Path(done.args[0]).name} gave no report, but said: {done.stderr.strip()}") from None
+        raise AuditError(f"{Path(process.args[0]).name} printed no report, but: {process.stderr.strip()}") from None
 
 
-def last_line(done: subprocess.CompletedProcess[str]) -> str:
-    """What a scanner said last of its trouble."""
-    return textwrap.shorten((done.stderr.strip().splitlines() or ["it does not say why"])[-1], 200, placeholder=" …")
+def last_line(process: subprocess.CompletedProcess[str]) -> str:
+    """Return the last line of the error output of a scanner."""
+    return textwrap.shorten((process.stderr.strip().splitlines() or ["unknown error"])[-1], 200, placeholder=" …")
 
 
 def main() -> int:
-    """Run every scan and tell what it says; 0 when nothing is to be mended."""
+    """Run every scan and print its report; return 0 if there are no findings."""
     scans = {
         "Settings": settings,
         "Wheels": wheels,
@@ -205,30 +207,30 @@ def main() -> int:
         "Secrets": secrets,
         "Workflows": workflows,
     }
-    reports = [tell(name, scan) for name, scan in scans.items()]
-    to_mend = sum(len(report.findings) for report in reports)
-    if to_mend:
-        print(f"The audit has found {to_mend} to mend.")
+    reports = [print_report(name, scan) for name, scan in scans.items()]
+    findings = sum(len(report.findings) for report in reports)
+    if findings:
+        print(f"The audit has {findings} findings.")
     elif any(report.unchecked for report in reports):
-        print("The audit is clean, as far as it could check.")
+        print("The audit is clean, but incomplete.")
     else:
         print("The audit is clean.")
-    return int(to_mend > 0)
+    return int(findings > 0)
 
 
-def tell(name: str, scan: Callable[[], Report]) -> Report:
+def print_report(name: str, scan: Callable[[], Report]) -> Report:
     """Run one scan and print its report."""
     try:
-        report = scan()
+        result = scan()
     except AuditError as error:
-        report = Report(findings=[str(error)])
-    if report.scope:
-        print(f"{name}: {len(report.findings) or 'nothing'} to mend in {report.scope}.")
-    for finding in report.findings:
+        result = Report(findings=[str(error)])
+    if result.scope:
+        print(f"{name}: {len(result.findings) or 'no'} findings in {result.scope}.")
+    for finding in result.findings:
         print(f"  {finding}")
-    if report.unchecked:
-        print(f"{name}: NOT CHECKED, {report.unchecked}.")
-    return report
+    if result.unchecked:
+        print(f"{name}: NOT CHECKED, {result.unchecked}.")
+    return result
 
 
 if __name__ == "__main__":

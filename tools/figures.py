@@ -1,4 +1,7 @@
-"""Write the figures of a full run into docs/guarantees.md: `python -m tools.figures REPORT`, of `pytest --junitxml`."""
+"""`python -m tools.figures REPORT`: write the figures of a full run to docs/guarantees.md.
+
+REPORT is a file of `pytest --junitxml`.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +18,26 @@ from tests.workflow.test_interleavings import EXAMPLES, STORIES
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "guarantees.md"
 FIGURES = ROOT / "docs" / "guarantees.json"
-LOAD = ROOT / "bench" / "load.json"
+LOAD = ROOT / "bench" / "results" / "load.json"
 _MARKED = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- /figures -->)", re.DOTALL)
 
 
 def main(report: Path) -> None:
-    """Read the report, keep its figures, and show them."""
+    """Read the report, save its figures, and update the document."""
     figures = read(report)
     FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
     DOCUMENT.write_text(_MARKED.sub(lambda _: table(figures), DOCUMENT.read_text()))
 
 
 def read(report: Path) -> dict[str, float]:
-    """Count what was tried and passed, by what it tried.
+    """Count the tests and their cases.
 
     Raises:
-        SystemExit: Something has failed, so there is nothing to boast of.
+        SystemExit: A test has failed.
     """
     (suite,) = ElementTree.parse(report).getroot().iter("testsuite")
     if failed := int(suite.attrib["failures"]) + int(suite.attrib["errors"]):
-        sys.exit(f"{failed} tests have failed: no figures were written.")
+        sys.exit(f"{failed} tests failed; no figures were written.")
     load = json.loads(LOAD.read_text())
     files = Counter(case.attrib["classname"] for case in suite.iter("testcase"))
     return {
@@ -49,7 +52,7 @@ def read(report: Path) -> dict[str, float]:
 
 
 def table(figures: dict[str, float]) -> str:
-    """The figures as a person reads them."""
+    """Return the figures as a Markdown table."""
     rows = {
         "tests that passed": f"{figures['tests']:,}",
         "seconds": f"{figures['seconds']:,}",

@@ -1,7 +1,7 @@
-"""Keep what a release leaves in a deployed stack, so that tests hold every later version to it.
+"""Record the resources and data that a release leaves in a deployed stack; tests check later versions against them.
 
-`make snapshot` writes three files below `tests/releases/<version>/`; `tests/contracts/test_releases.py` reads those of
-every release:
+`make snapshot` writes three files below `tests/releases/<version>/`; `tests/contracts/test_releases.py` reads the files
+of every release:
 
 - `template.json`: each resource of the translated template with its type, and for a resource that an update must not
   replace also the properties whose change would; the names of parameters and outputs. A resource of a nested
@@ -29,25 +29,25 @@ Json = dict[str, Any]
 
 RELEASES = ROOT / "tests" / "releases"
 KEPT = {
-    "AWS::ApiGatewayV2::Api": "clients know its URL",
-    "AWS::CloudFormation::Stack": "what is in it",
+    "AWS::ApiGatewayV2::Api": "its URL, which clients use",
+    "AWS::CloudFormation::Stack": "its resources",
     "AWS::DynamoDB::Table": "its items",
     "AWS::S3::Bucket": "its objects",
-    "AWS::SNS::Topic": "people have confirmed their subscriptions",
+    "AWS::SNS::Topic": "its confirmed subscriptions",
     "AWS::SQS::Queue": "its messages",
     "AWS::StepFunctions::StateMachine": "its executions",
 }
-"""The types of resources that an update must not replace, and what would be lost."""
+"""The types of resources that an update must not replace, and what a replacement would lose."""
 
 _ALSO_REPLACING = {"AWS::DynamoDB::Table": {"KeySchema", "LocalSecondaryIndexes"}}
-"""Not in the schema's list, because CloudFormation can change them in some cases."""
+"""Missing in the list of the schema, because CloudFormation can change them in some cases."""
 _TEXT = b"This is a text, whatever its name says.\n"
 
 
 def template(path: Path = ROOT / "template.yml") -> Json:
-    """Describe a template as far as the update of a stack depends on it."""
+    """Describe the parts of a template that matter for the update of a stack."""
     loaded = load(path, "image-pipeline", "eu-west-1")
-    plan(loaded, "", "")  # which loads the nested applications
+    plan(loaded, "", "")  # loads the nested applications
     return {
         "resources": _resources(loaded),
         "parameters": sorted(loaded.document["Parameters"]),
@@ -55,11 +55,11 @@ def template(path: Path = ROOT / "template.yml") -> Json:
     }
 
 
-def stored(pipeline: Pipeline) -> tuple[Json, Json]:
-    """Bring records of a running pipeline into every status, and read what it has stored.
+def store_records(pipeline: Pipeline) -> tuple[Json, Json]:
+    """Create records of every status in a running pipeline, and read them.
 
     Returns:
-        The items of ImageTable by what each shows, and the items of ListingTable for one completed image.
+        The items of ImageTable by status, and the items of ListingTable for one completed image.
     """
     photo = samples()[0].data
     records = {
@@ -78,14 +78,17 @@ def stored(pipeline: Pipeline) -> tuple[Json, Json]:
 
 
 def main() -> int:
-    """Write the snapshot of the version that pyproject.toml names."""
+    """Write the snapshot of the version in pyproject.toml."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     folder = RELEASES / version
     if folder.exists():
-        print(f"{folder} exists, and a release never changes. Raise the version in pyproject.toml.", file=sys.stderr)
+        print(
+            f"{folder} already exists; a release never changes. Increase the version in pyproject.toml.",
+            file=sys.stderr,
+        )
         return 1
     with tempfile.TemporaryDirectory() as run_dir, Pipeline(Path(run_dir), wait_scale=0.0) as pipeline:
-        records, listing = stored(pipeline)
+        records, listing = store_records(pipeline)
     folder.mkdir(parents=True)
     for name, content in (("template", template()), ("records", records), ("listing", listing)):
         text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
@@ -118,7 +121,7 @@ def _resource(body: Json) -> Json:
 
 
 def _replacing(kind: str) -> set[str]:
-    """The properties whose change makes CloudFormation create another resource in place of this one."""
+    """Return the properties whose change makes CloudFormation replace the resource."""
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
     paths = schema.get("createOnlyProperties", [])
     return {path.removeprefix("/properties/") for path in paths} | _ALSO_REPLACING.get(kind, set())
@@ -131,18 +134,18 @@ def _stored_after(pipeline: Pipeline, key: str, data: bytes) -> Json:
 
 
 def _stored_during(pipeline: Pipeline, key: str, data: bytes) -> Json:
-    """The item while the first step after the claim runs."""
-    seen: list[Json] = []
+    """Return the item while the first step after the claim runs."""
+    items: list[Json] = []
 
     def validate(_event: Any) -> None:
-        seen.append(_record(pipeline, key))
-        raise RuntimeError("The snapshot needs no more of this execution.")
+        items.append(_record(pipeline, key))
+        raise RuntimeError("The snapshot does not need the rest of this execution.")
 
     pipeline.replace("ValidateImageFunction", validate)
     pipeline.upload(key, data)
     pipeline.wait_for(key)
     pipeline.clear()
-    return seen[0]
+    return items[0]
 
 
 def _stored_after_deletion(pipeline: Pipeline, key: str, data: bytes) -> Json:
@@ -163,15 +166,15 @@ def _record(pipeline: Pipeline, key: str) -> Json:
 
 
 def _listing(pipeline: Pipeline, key: str) -> list[Json]:
-    """All items of ListingTable for one image: its ledger, and an entry for each view that shows it."""
-    found: list[Json] = []
+    """Return all items of ListingTable for one image: its ledger, and an entry for each view."""
+    items: list[Json] = []
 
     def completed() -> bool:
-        found[:] = _items_of(pipeline, key)
-        return any(item.get("image", {}).get("M", {}).get("status") == {"S": "COMPLETED"} for item in found)
+        items[:] = _items_of(pipeline, key)
+        return any(item.get("image", {}).get("M", {}).get("status") == {"S": "COMPLETED"} for item in items)
 
     pipeline.wait_until(completed, "the listing")
-    return sorted(found, key=lambda item: str(item["ViewShard"]["S"]))
+    return sorted(items, key=lambda item: str(item["ViewShard"]["S"]))
 
 
 def _items_of(pipeline: Pipeline, key: str) -> list[Json]:

@@ -1,8 +1,8 @@
-"""Thousands of messages through the local BatchQueue: every picture must be processed, once.
+"""Send thousands of messages through the local BatchQueue: every picture must be processed exactly once.
 
-`python -m bench.batch.load` stores small pictures while S3's events are off, sends a message for each and a second one
-for every tenth, waits until the queue is empty, checks every record and every notification, and writes what it measured
-to `bench/results/batch_load.json`.
+`python -m bench.batch.load` stores small pictures while events of S3 are off, sends a message for each and a second one
+for every tenth, waits until the queue is empty, checks every record and notification, and writes the figures to
+`bench/results/batch_load.json`.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ RUN_DIR = ROOT / ".bench" / "batch_load"
 OK, FAILED, CANNOT_START = 0, 1, 3
 
 _CONNECTIONS = 50
-_TWICE = 10  # one of so many messages comes twice
-_LOOK_SECONDS = 1.0
-_TELL_SECONDS = 10.0
-_LOOKS = 3  # both numbers are approximate: a message that just becomes visible is in neither
-_PATIENCE_SECONDS = 120.0  # when nothing changes for so long, nothing will
+_DUPLICATE_INTERVAL = 10  # every tenth message is sent twice
+_POLL_SECONDS = 1.0
+_REPORT_SECONDS = 10.0
+_SAMPLES = 3  # both numbers are approximate: a message that becomes visible may be in neither
+_TIMEOUT_SECONDS = 120.0  # without any change
 
 
 def picture(number: int) -> bytes:
-    """A small JPEG that no other number has."""
+    """Return a small JPEG that is unique to its number."""
     out = io.BytesIO()
     Image.new("RGB", (48, 32), (number % 256, number // 256 % 256, 128)).save(out, "JPEG")
     return out.getvalue()
 
 
 def store(pipeline: Pipeline, count: int) -> list[str]:
-    """Put pictures where nobody notices, and give their keys."""
+    """Store pictures without events, and return their keys."""
     pipeline.client("s3").put_bucket_notification_configuration(
         Bucket=pipeline.uploads_bucket, NotificationConfiguration={}
     )
@@ -56,62 +56,67 @@ def store(pipeline: Pipeline, count: int) -> list[str]:
 
 
 def send(pipeline: Pipeline, keys: list[str]) -> int:
-    """Send the messages, some of them twice; gives how many."""
+    """Send the messages, some of them twice; return their number."""
     sqs, url = pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
-    bodies = [json.dumps({"bucket": pipeline.uploads_bucket, "key": key}) for key in [*keys, *keys[::_TWICE]]]
+    bodies = [
+        json.dumps({"bucket": pipeline.uploads_bucket, "key": key}) for key in [*keys, *keys[::_DUPLICATE_INTERVAL]]
+    ]
     for start in range(0, len(bodies), 10):
         entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies[start : start + 10])]
         if failed := sqs.send_message_batch(QueueUrl=url, Entries=entries).get("Failed"):
-            raise RuntimeError(f"SQS did not take {len(failed)} messages: {failed[0]}")
+            raise RuntimeError(f"SQS rejected {len(failed)} messages: {failed[0]}")
     return len(bodies)
 
 
 def drain(pipeline: Pipeline) -> Iterator[tuple[float, int]]:
-    """Seconds, and how many messages are left, until the queue is empty or nothing changes any more."""
+    """Yield seconds and remaining messages until the queue is empty or stops changing."""
     started = changed = time.monotonic()
-    before = -1
-    while pipeline.alive and time.monotonic() - changed < _PATIENCE_SECONDS:
-        left = max(waiting(pipeline, "BatchQueueUrl") for _ in range(_LOOKS))
+    previous = -1
+    while pipeline.alive and time.monotonic() - changed < _TIMEOUT_SECONDS:
+        left = max(waiting(pipeline, "BatchQueueUrl") for _ in range(_SAMPLES))
         yield time.monotonic() - started, left
         if left == 0:
             return
-        if left != before:
-            before, changed = left, time.monotonic()
-        time.sleep(_LOOK_SECONDS)
+        if left != previous:
+            previous = left
+            changed = time.monotonic()
+        time.sleep(_POLL_SECONDS)
 
 
 def waiting(pipeline: Pipeline, output: str) -> int:
-    """Messages of a queue, those that somebody is at work on included."""
+    """Count the messages of a queue, including messages in flight."""
     names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    found = pipeline.client("sqs").get_queue_attributes(QueueUrl=pipeline.outputs[output], AttributeNames=names)
-    return sum(int(number) for number in found["Attributes"].values())
+    answer = pipeline.client("sqs").get_queue_attributes(QueueUrl=pipeline.outputs[output], AttributeNames=names)
+    return sum(int(number) for number in answer["Attributes"].values())
 
 
 def check(pipeline: Pipeline, keys: list[str]) -> dict[str, int]:
-    """How many pictures were lost, how many processed or told more than once, and what was given up."""
+    """Count pictures that were lost or notified twice, executions, and dead letters."""
     statuses = {key: (pipeline.record(key) or {}).get("status") for key in keys}
     processed = Counter(execution.key for execution in pipeline.executions(UPLOADS_MACHINE))
-    told = Counter(each["MessageAttributes"]["imageKey"]["Value"] for each in pipeline.notifications())
+    notified = Counter(
+        notification["MessageAttributes"]["imageKey"]["Value"] for notification in pipeline.notifications()
+    )
     return {
         "lost": sum(status != "COMPLETED" for status in statuses.values()),
-        "doubled": sum(told[key] > 1 for key in keys),
-        "untold": sum(told[key] == 0 for key in keys),
+        "doubled": sum(notified[key] > 1 for key in keys),
+        "untold": sum(notified[key] == 0 for key in keys),
         "executions": sum(processed.values()),
         "dead": waiting(pipeline, "BatchDeadLetterQueueUrl"),
     }
 
 
 def run(pipeline: Pipeline, count: int) -> dict[str, Any]:
-    """Store, send, drain, check; gives the figures."""
+    """Store, send, drain and check; return the figures."""
     keys = store(pipeline, count)
     messages = send(pipeline, keys)
     print(f"{messages:,} messages for {count:,} pictures", flush=True)
-    seconds, told = 0.0, 0.0
+    seconds = reported = 0.0
     for seconds, left in drain(pipeline):
-        if seconds - told >= _TELL_SECONDS:
-            told = seconds
+        if seconds - reported >= _REPORT_SECONDS:
+            reported = seconds
             print(f"{seconds:6.0f} s  {left:,} messages left", flush=True)
-    # What takes longer than StartBatch waits is no message any more.
+    # Executions that take longer than StartBatch waits have no message any more.
     pipeline.wait_until(
         lambda: not any(execution.running for execution in pipeline.executions(UPLOADS_MACHINE)),
         "the last executions to end",
@@ -121,9 +126,9 @@ def run(pipeline: Pipeline, count: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Run, tell, write."""
+    """Run, print and save."""
     parser = argparse.ArgumentParser(prog="python -m bench.batch.load", description=__doc__)
-    parser.add_argument("--count", type=int, default=COUNT, help="how many pictures (default %(default)s)")
+    parser.add_argument("--count", type=int, default=COUNT, help="number of pictures (default %(default)s)")
     options = parser.parse_args()
     try:
         with Lock(RUN_DIR):

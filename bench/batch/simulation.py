@@ -1,7 +1,7 @@
-"""`python -m bench.batch.simulation`: does a burst of messages drain under AWS's quotas, without a loss, and how fast?
+"""`python -m bench.batch.simulation`: simulate how fast a burst of messages drains under the quotas of AWS.
 
-A discrete-event simulation with a seed, so the same figures every time. Assumed, and not measured: how long a function
-takes on AWS (`bench.cost`), and the quotas as AWS publishes them for us-east-1. The retries are those of the workflow.
+A discrete-event simulation with a fixed seed, so the figures are reproducible. Durations of functions (`bench.cost`)
+and quotas of us-east-1 are assumptions. The retries are those of the workflow.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BATCH, BATCHES_AT_FIRST, MORE_BATCHES_A_MINUTE = 10, 5, 300
 """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html: five pollers, and so many more a minute."""
 POLL_SECONDS, WAIT_SECONDS, VISIBILITY_SECONDS, RECEIVE_MOST = 0.1, 60.0, 540.0, 5
 CRASH_SHARE = 0.001
-"""Of the invocations of StartBatch, those that end without an answer: an assumption that exercises the redelivery."""
+"""Share of StartBatch invocations that crash: an assumption that exercises redelivery."""
 
 Action = Callable[[], None]
 
@@ -37,26 +37,26 @@ _BUSY = "Lambda.TooManyRequestsException"
 
 @dataclass(frozen=True)
 class Quotas:
-    """Of an account, by default, in us-east-1."""
+    """The default quotas of an account in us-east-1."""
 
     start_bucket: float = 1300
     start_rate: float = 300
     """StartExecution, https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html."""
     lambda_concurrency: int = 1000
     lambda_growth: float = 100
-    """Further environments of a function a second: 1,000 every 10 seconds."""
+    """Additional environments of a function per second: 1,000 every 10 seconds."""
     detect_labels_rate: float = 50
     """https://docs.aws.amazon.com/general/latest/gr/rekognition.html."""
 
 
 class Bucket:
-    """A token bucket: full at first, refilled steadily."""
+    """A token bucket, which starts full."""
 
     def __init__(self, size: float, rate: float) -> None:
         self._size, self._rate, self._tokens, self._at = size, rate, size, 0.0
 
     def take(self, now: float) -> bool:
-        """Take one, if there is one."""
+        """Take a token; return whether there was one."""
         self._tokens = min(self._size, self._tokens + (now - self._at) * self._rate)
         self._at = now
         if self._tokens < 1:
@@ -66,7 +66,7 @@ class Bucket:
 
 
 class Clock:
-    """What happens when."""
+    """The queue of simulated events."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -74,30 +74,30 @@ class Clock:
         self._events: list[tuple[float, int, Action]] = []
 
     def after(self, seconds: float, action: Action) -> None:
-        """Let something happen later."""
+        """Schedule an action."""
         heapq.heappush(self._events, (self.now + seconds, next(self._order), action))
 
     def run(self) -> None:
-        """Until nothing happens any more."""
+        """Run all scheduled actions."""
         while self._events:
             self.now, _, action = heapq.heappop(self._events)
             action()
 
 
 def retries(step: str) -> list[dict[str, Any]]:
-    """The retry rules of a step, from the workflow."""
+    """Return the retry rules of a step from the workflow."""
     machine = json.loads((ROOT / "statemachine" / "process_image.asl.json").read_text())
     rules: list[dict[str, Any]] = machine["States"][step]["Retry"]
     return rules
 
 
 def rule_for(step: str, error: str) -> dict[str, Any]:
-    """The rule that meets an error."""
+    """Return the rule that matches an error."""
     return next(rule for rule in retries(step) if error in rule["ErrorEquals"])
 
 
 def step_seconds() -> dict[str, float]:
-    """How long each step of a 12-megapixel JPEG takes, warm."""
+    """Return the warm duration of each step for a JPEG of 12 megapixels."""
     picture = json.loads((RESULTS_FOLDER / "handlers.json").read_text())["pictures"]["jpeg-12mp"]
     memory = memory_megabytes()
     folders = {name: "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_") for name in memory}
@@ -105,18 +105,18 @@ def step_seconds() -> dict[str, float]:
 
 
 class Simulation:
-    """One burst.
+    """The simulation of one burst.
 
     Args:
-        messages: how many are sent, all at once.
+        messages: The number of messages, sent at once.
         concurrency: `BatchConcurrency`.
-        quotas: of the account.
-        seed: of whatever is left to chance.
+        quotas: The quotas of the account.
+        seed: The seed of random values.
     """
 
     def __init__(self, messages: int, concurrency: int, quotas: Quotas | None = None, seed: int = 1) -> None:
         self._quotas = quotas or Quotas()
-        self._clock, self._dice = Clock(), random.Random(seed)  # noqa: S311 (no secret)
+        self._clock, self._dice = Clock(), random.Random(seed)  # noqa: S311 (not a secret)
         self._queue: deque[int] = deque(range(messages))
         self._receives, self._started = Counter[int](), dict[int, bool]()
         self._concurrency, self._pollers = concurrency, 0
@@ -134,7 +134,7 @@ class Simulation:
         self._messages = messages
 
     def run(self) -> dict[str, Any]:
-        """Let it drain; tell what came of it."""
+        """Run until the queue is empty; return the figures."""
         for _ in range(self._concurrency):
             self._clock.after(0, self._poll)
         self._clock.run()
@@ -164,7 +164,7 @@ class Simulation:
         return min(self._concurrency, BATCHES_AT_FIRST + int(self._clock.now / 60 * MORE_BATCHES_A_MINUTE))
 
     def _poll(self) -> None:
-        """One poller: it takes a batch as soon as it may, and is busy until that is done."""
+        """Run one poller: it takes a batch when allowed, and is busy until that is done."""
         if self._batches >= self._allowed_batches():
             self._clock.after(1.0, self._poll)
             return
@@ -175,7 +175,7 @@ class Simulation:
             return
         if not self._invoke():
             self.counts["functionThrottles"] += 1
-            self._queue.extendleft(reversed(batch))  # Lambda's pollers keep them and try again
+            self._queue.extendleft(reversed(batch))  # pollers of Lambda keep the batch and retry
             self._clock.after(1.0, self._poll)
             return
         self._batches += 1
@@ -195,8 +195,8 @@ class Simulation:
         self.most_functions = max(self.most_functions, self._busy)
         return True
 
-    def come_again(self, message: int) -> None:
-        """Hide a message that was not served, until its visibility timeout is over."""
+    def redeliver(self, message: int) -> None:
+        """Return a failed message to the queue after its visibility timeout."""
         if self._receives[message] >= RECEIVE_MOST:
             self.counts["dead"] += 1
             return
@@ -210,9 +210,9 @@ class Simulation:
         self._clock.after(VISIBILITY_SECONDS, visible)
 
     def execute(self, message: int, ended: Action) -> bool:
-        """Start the execution for a message; False when Step Functions throttles. A name starts once."""
+        """Start the execution of a message; return False if Step Functions throttles. A name starts only once."""
         if message in self._started:
-            ended()  # the record shows that it has ended, or that it is under way: the wait is not simulated twice
+            ended()  # its record shows the execution, whose wait is not simulated twice
             return True
         if not self._starts.take(self._clock.now):
             self.counts["startThrottles"] += 1
@@ -232,14 +232,14 @@ class Simulation:
 
 
 class Batch:
-    """One invocation of StartBatch."""
+    """An invocation of StartBatch."""
 
     def __init__(self, simulation: Simulation, messages: list[int]) -> None:
         self._s, self._messages, self._left, self._over = simulation, messages, 1, False
         self._began = simulation._clock.now
 
     def start(self) -> None:
-        """Look at each upload, start what can be started, and wait."""
+        """Start the executions and wait for them."""
         clock = self._s._clock
         crashes = self._s._dice.random() < CRASH_SHARE
         for number, message in enumerate(self._messages):
@@ -249,15 +249,15 @@ class Batch:
             if not self._s.execute(message, self._ended):
                 self._left -= 1
                 if not crashes:
-                    self._s.come_again(message)
+                    self._s.redeliver(message)
         if crashes:
             for message in self._messages:
-                self._s.come_again(message)
+                self._s.redeliver(message)
             self._over = True
             self._end()
         else:
             clock.after(WAIT_SECONDS, self._time_over)
-            self._ended()  # the one that stood for the starting itself
+            self._ended()  # for the start itself
 
     def _ended(self) -> None:
         self._left -= 1
@@ -266,7 +266,7 @@ class Batch:
     def _check(self) -> None:
         if not self._left and not self._over:
             self._over = True
-            # It looks at the records at 0.5, 1.25, 2.4 … seconds, so it notices somewhat later.
+            # The function polls the records at 0.5, 1.25, 2.4 … seconds, so it notices the end later.
             self._s._clock.after(0.3 * max(0.5, self._s._clock.now - self._began), self._end)
 
     def _time_over(self) -> None:
@@ -282,14 +282,14 @@ class Batch:
 
 
 class Execution:
-    """One picture on its way through the steps."""
+    """The execution of one picture."""
 
     def __init__(self, simulation: Simulation, done: Callable[[str], None]) -> None:
         self._s, self._done, self._outcome = simulation, done, "completed"
         self._steps, self._tries = list(MAIN_PATH_STEPS), Counter[tuple[str, str]]()
 
     def next(self) -> None:
-        """Do the next step, or end."""
+        """Run the next step, or end."""
         if not self._steps:
             self._done(self._outcome)
             return
@@ -311,7 +311,7 @@ class Execution:
         self.next()
 
     def _again(self, step: str, error: str) -> None:
-        """Wait as the workflow says, with full jitter; give up as it does."""
+        """Retry by the rules of the workflow, with full jitter, or give up."""
         rule, tries = self._s._rules[step, error], self._tries[step, error]
         if tries >= rule["MaxAttempts"]:
             if step == "ExtractMetadata":
@@ -327,7 +327,7 @@ class Execution:
 
 
 def document(messages: int = MESSAGES) -> dict[str, Any]:
-    """All figures."""
+    """Return all figures."""
     runs = [Simulation(messages, concurrency).run() for concurrency in CONCURRENCIES]
     return {
         "quotas": asdict(Quotas()),
@@ -337,7 +337,7 @@ def document(messages: int = MESSAGES) -> dict[str, Any]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """Markdown, for docs/batches.md: one row a setting."""
+    """Return a Markdown table for docs/batches.md, with a row for each setting."""
     lines = [
         "| `BatchConcurrency` | minutes | pictures a second | most under way | without labels | lost |",
         "|---|---|---|---|---|---|",

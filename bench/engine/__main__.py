@@ -1,8 +1,8 @@
-"""`make bench`, or `python -m bench.engine [ROUNDS] [PICTURE …]`: measures, prints tables, writes JSON and document.
+"""`make bench`, or `python -m bench.engine [ROUNDS] [PICTURE …]`: compare the engine with other libraries.
 
-Every contestant is a process of its own that stays warm, and gets the pictures in turn with the others, so that what
-else the machine does meets all of them alike. Times are medians of the rounds; ratios hold better than times. Memory is
-the peak of a fresh process that gets one picture.
+Each contestant is a warm process, and the contestants take turns with each picture, so that other load affects all of
+them equally. Times are medians of the rounds; ratios are more stable than times. Memory is the peak of a fresh process
+with one picture. Results are printed and written to JSON and the document.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from bench.engine.pictures import written
+from bench.engine.pictures import write_files
 from bench.engine.worker import CONTESTANTS, SIZES
 from bench.report import RESULTS_FOLDER, tables, write_document
 
@@ -29,7 +29,7 @@ CORE = ROOT / "layers" / "core"
 
 
 class Contestant:
-    """A worker process."""
+    """The worker process of a contestant."""
 
     def __init__(self, name: str, command: list[str]) -> None:
         self.name = name
@@ -39,66 +39,67 @@ class Contestant:
     def _start(self) -> subprocess.Popen[str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
         environment["PYTHONPATH"] = os.pathsep.join((str(ROOT), str(CORE)))
-        return subprocess.Popen(  # noqa: S603  the command is ours
+        return subprocess.Popen(  # noqa: S603  our own command
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=CACHE
         )
 
     def restart(self) -> None:
-        """A fresh process."""
+        """Start a fresh process."""
         self.stop()
         self._process = self._start()
 
     def run(self, path: Path, save: Path | None = None) -> dict[str, float]:
-        """One picture."""
+        """Process one picture."""
         requests, answers = self._process.stdin, self._process.stdout
         if requests is None or answers is None:
-            raise ValueError("no pipes")
+            raise ValueError("The process has no pipes.")
         requests.write(json.dumps({"path": str(path), "save": str(save) if save else None}) + "\n")
         requests.flush()
         line = answers.readline()
         if not line:
-            sys.exit(f"{self.name} stopped at {path.name}")
+            sys.exit(f"{self.name} failed at {path.name}.")
         answer: dict[str, float] = json.loads(line)
         return answer
 
     def stop(self) -> None:
-        """End the process."""
+        """Stop the process."""
         self._process.terminate()
         self._process.wait()
 
 
 def contestants() -> list[Contestant]:
-    """Everybody who is installed; sharp needs Node.js."""
-    found = [Contestant(name, [sys.executable, "-m", "bench.engine.worker", name]) for name in CONTESTANTS]
+    """Start all installed contestants; sharp needs Node.js."""
+    workers = [Contestant(name, [sys.executable, "-m", "bench.engine.worker", name]) for name in CONTESTANTS]
     if shutil.which("node") and shutil.which("npm"):
         for name in ("package.json", "package-lock.json", "sharp_worker.mjs"):
             shutil.copy(Path(__file__).parent / name, CACHE / name)
         if not (CACHE / "node_modules" / "sharp").exists():
             install = ["npm", "ci", "--ignore-scripts", "--silent", "--no-audit", "--no-fund"]
-            subprocess.run(install, cwd=CACHE, check=True)  # noqa: S603  the command is ours
-        for way in ("idiomatic", "one decode"):
-            command = ["node", "sharp_worker.mjs", way.replace(" ", "-")]
-            found.append(Contestant(f"sharp, {way}", command))
+            subprocess.run(install, cwd=CACHE, check=True)  # noqa: S603  our own command
+        for variant in ("idiomatic", "one decode"):
+            command = ["node", "sharp_worker.mjs", variant.replace(" ", "-")]
+            workers.append(Contestant(f"sharp, {variant}", command))
     else:
-        print("Node.js is not installed: sharp is left out.")
-    return found
+        print("Node.js is not installed; sharp is skipped.")
+    return workers
 
 
-def measure(found: list[Contestant], paths: dict[str, Path], rounds: int) -> dict[str, Any]:
-    """{picture: {contestant: {cpu, wall, bytes, peak, psnr…, ssim…}}}, times in seconds, memory in bytes."""
+def measure(workers: list[Contestant], paths: dict[str, Path], rounds: int) -> dict[str, Any]:
+    """Measure all pictures: {picture: {contestant: {cpu, wall, bytes, peak, psnr…, ssim…}}} in seconds and bytes."""
     results: dict[str, Any] = {}
     for picture, path in paths.items():
         samples: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for contestant in found:
+        for contestant in workers:
             contestant.run(path)
         for _ in range(rounds):
-            for contestant in found:
+            for contestant in workers:
                 for key, value in contestant.run(path).items():
                     samples[contestant.name][key].append(value)
         results[picture] = {
-            name: {key: statistics.median(values) for key, values in each.items()} for name, each in samples.items()
+            name: {key: statistics.median(values) for key, values in figures.items()}
+            for name, figures in samples.items()
         }
-        for contestant in found:
+        for contestant in workers:
             results[picture][contestant.name] |= quality(contestant, picture, path)
             contestant.restart()
             results[picture][contestant.name]["peak"] = contestant.run(path)["peak"]
@@ -107,9 +108,9 @@ def measure(found: list[Contestant], paths: dict[str, Path], rounds: int) -> dic
 
 
 def quality(contestant: Contestant, picture: str, path: Path) -> dict[str, float]:
-    """PSNR and SSIM against Lanczos from full size; none for contestants that do not turn the picture.
+    """Compute PSNR and SSIM against Lanczos from full size; none for contestants that ignore the orientation.
 
-    As means of all sizes, and of the largest alone: only there does the margin of a decode at a fraction show.
+    They are means of all sizes, and values of the largest size, where a reduced decode has the largest effect.
     """
     if contestant.name == "floor":
         return {}
@@ -135,13 +136,13 @@ def quality(contestant: Contestant, picture: str, path: Path) -> dict[str, float
             return {}
         reference = full.resize(out.size, Image.Resampling.LANCZOS)
         if reference.mode == "RGBA":
-            # Contestants flatten on white or black; what is transparent is not compared.
+            # Contestants flatten on white or black, so transparent pixels are not compared.
             mask = reference.getchannel("A").point(lambda value: 255 if value == 255 else 0)
             blank = Image.new("RGB", out.size)
-            reference, out = (Image.composite(each.convert("RGB"), blank, mask) for each in (reference, out))
-        one, two = (numpy.asarray(each.convert("RGB"), dtype=float) for each in (reference, out))
-        psnrs.append(10 * float(numpy.log10(255**2 / ((one - two) ** 2).mean())))
-        grey = (numpy.asarray(each.convert("L")) for each in (reference, out))
+            reference, out = (Image.composite(image.convert("RGB"), blank, mask) for image in (reference, out))
+        expected, actual = (numpy.asarray(image.convert("RGB"), dtype=float) for image in (reference, out))
+        psnrs.append(10 * float(numpy.log10(255**2 / ((expected - actual) ** 2).mean())))
+        grey = (numpy.asarray(image.convert("L")) for image in (reference, out))
         ssims.append(float(structural_similarity(*grey)))
     return {
         "psnr": statistics.mean(psnrs),
@@ -152,19 +153,19 @@ def quality(contestant: Contestant, picture: str, path: Path) -> dict[str, float
 
 
 def print_picture(picture: str, result: dict[str, Any]) -> None:
-    """One line for each contestant."""
+    """Print one line for each contestant."""
     base = result["tutorial"]
     print(f"\n{picture}: tutorial {base['cpu'] * 1000:.0f} ms CPU, {base['peak'] / 1e6:.0f} MB")
-    for name, each in result.items():
-        seen = f"{each['psnr']:6.2f} dB {each['ssim']:.4f}" if "psnr" in each else ""
+    for name, figures in result.items():
+        similarity = f"{figures['psnr']:6.2f} dB {figures['ssim']:.4f}" if "psnr" in figures else ""
         print(
-            f"  {name:22} CPU {each['cpu'] / base['cpu']:5.2f}  wall {each['wall'] / base['wall']:5.2f}  "
-            f"{each['peak'] / 1e6:5.0f} MB  {each['bytes'] / 1000:6.0f} kB  {seen}"
+            f"  {name:22} CPU {figures['cpu'] / base['cpu']:5.2f}  wall {figures['wall'] / base['wall']:5.2f}  "
+            f"{figures['peak'] / 1e6:5.0f} MB  {figures['bytes'] / 1000:6.0f} kB  {similarity}"
         )
 
 
 def imports() -> dict[str, float]:
-    """Seconds of import on top of the interpreter's start: the least of many starts."""
+    """Return the import times in seconds without the start of the interpreter: the minimum of many starts."""
     codes = {"nothing": "pass", "PIL.Image": "import PIL.Image", "engine": "import image_pipeline.imaging.engine"}
     codes |= {"formats": "import image_pipeline.imaging.formats.admission"}
     times: dict[str, list[float]] = defaultdict(list)
@@ -178,7 +179,7 @@ def imports() -> dict[str, float]:
 
 
 def hostile() -> dict[str, dict[str, float]]:
-    """CPU seconds and extra memory of rejecting hostile files."""
+    """Return CPU seconds and additional memory for rejecting hostile files."""
     import tracemalloc
 
     from image_pipeline.errors import RejectedError
@@ -212,36 +213,37 @@ def hostile() -> dict[str, dict[str, float]]:
 
 
 def versions() -> dict[str, str]:
-    """What was measured."""
+    """Return the versions of the measured libraries."""
     from importlib.metadata import version
 
     names = ("pillow", "pi-heif", "cykooz-resizer", "pyvips", "pyvips-binary")
-    found = {name: version(name) for name in names}
+    installed = {name: version(name) for name in names}
     sharp = json.loads((Path(__file__).parent / "package.json").read_text())["dependencies"]["sharp"]
-    return {"python": platform.python_version(), **found, "sharp": sharp}
+    return {"python": platform.python_version(), **installed, "sharp": sharp}
 
 
 def main() -> int:
-    """Measure everything, print, write."""
+    """Measure, print and save."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     CACHE.mkdir(exist_ok=True)
-    paths = written(CACHE / "pictures")
+    paths = write_files(CACHE / "pictures")
     if sys.argv[2:]:
         paths = {name: path for name, path in paths.items() if name in sys.argv[2:]}
-    found, load = contestants(), os.getloadavg()[0]
+    workers = contestants()
+    load = os.getloadavg()[0]
     try:
         results = {
             "date": time.strftime("%Y-%m-%d"),
             "machine": f"{os.cpu_count()} × {platform.machine()}",
             "rounds": rounds,
             "versions": versions(),
-            "pictures": measure(found, paths, rounds),
+            "pictures": measure(workers, paths, rounds),
             "import": imports(),
             "hostile": hostile(),
             "load": {"before": round(load, 1), "after": round(os.getloadavg()[0], 1)},
         }
     finally:
-        for contestant in found:
+        for contestant in workers:
             contestant.stop()
     (CACHE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     print("\n" + tables(results))

@@ -1,7 +1,8 @@
-"""Bytes of memory per pixel and kind: `python -m bench.engine.memory`. `formats` predicts with these figures.
+"""`python -m bench.engine.memory`: measure the memory per pixel of each kind of picture.
 
-Peak memory of a fresh process that renders one picture, for two sizes; the difference over the pixels between them, and
-the same of the predictions. The exit code is 1 where a prediction is too low.
+The predictions in `formats` use these figures. It measures the peak memory of a fresh process that renders one
+picture at two sizes, and divides the difference by the number of pixels between them. The exit code is 1 if a
+prediction is too low.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ HEIF_KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "HEIF alpha": ("HEIF", "RGBA", {}),
     "HEIF alpha, 4:4:4": ("HEIF", "RGBA", {"chroma": 444}),
 }
-"""With `heif` as argument, which needs pillow-heif."""
+"""Measured only with the argument `heif`; needs pillow-heif."""
 
 
 def _blank_png(bits: int, colour_type: int, *extra: bytes, interlaced: bool = False, size: Size) -> bytes:
@@ -131,7 +132,7 @@ def _bmp_runs(size: Size, *, skips: bool = False) -> bytes:
     return bmps.Bmp(8, compression=bmps.RLE8, size=size, body=body).data()
 
 
-MADE: dict[str, Callable[..., bytes]] = {
+GENERATED: dict[str, Callable[..., bytes]] = {
     "JPEG in separate scans": lambda size: separate_scans(Image.linear_gradient("L").resize(size).convert("RGB")),
     "PNG RGB, 16 bits": partial(_blank_png, 16, pngs.RGB),
     "PNG RGB, 16 bits, transparent": partial(_blank_png, 16, pngs.RGB, pngs.key(0, 0, 0)),
@@ -147,13 +148,13 @@ MADE: dict[str, Callable[..., bytes]] = {
     "BMP runs": _bmp_runs,
     "BMP runs with a gap": partial(_bmp_runs, skips=True),
 }
-"""Kinds that Pillow does not write."""
+"""Kinds that Pillow cannot write."""
 
 
 def picture(kind: str, size: Size) -> bytes:
-    """A gradient, so that files are small and memory is all pixels."""
-    if kind in MADE:
-        return MADE[kind](size=size)
+    """Return a gradient, whose file is small, so that pixels dominate the memory."""
+    if kind in GENERATED:
+        return GENERATED[kind](size=size)
     if kind in HEIF_KINDS:
         import pillow_heif  # type: ignore[import-not-found,unused-ignore]
 
@@ -162,17 +163,17 @@ def picture(kind: str, size: Size) -> bytes:
     image = Image.linear_gradient("L").resize(size)
     converted = image.convert("I").convert("I;16") if mode == "I;16" else image.convert("RGB").convert(mode)
     if kind.startswith("AVIF alpha"):
-        converted.putalpha(image)  # the encoder leaves out alpha that is opaque
+        converted.putalpha(image)  # the encoder omits opaque alpha
     out = io.BytesIO()
     converted.save(out, image_format, **options)
     return out.getvalue()
 
 
 def peak(data: bytes) -> int:
-    """Peak memory in bytes of a fresh process that renders this file, less the file itself."""
+    """Return the peak memory in bytes of a fresh process that renders this file, without the file itself."""
     run = [sys.executable, "-m", "bench.engine.memory", "render"]
-    done = subprocess.run(run, input=data, capture_output=True, check=True)  # noqa: S603  the command is ours
-    return int(done.stdout) - len(data)
+    process = subprocess.run(run, input=data, capture_output=True, check=True)  # noqa: S603  our own command
+    return int(process.stdout) - len(data)
 
 
 def _render_standard_input() -> None:
@@ -185,27 +186,27 @@ def _render_standard_input() -> None:
 
 
 def predicted(data: bytes) -> int:
-    """What admission expects decoding to take, in bytes."""
+    """Return the predicted memory of decoding in bytes."""
     return admit(Reader.of(data), Limits(memory_bytes=1 << 40, max_bytes=1 << 40)).predicted_memory(RECIPE.width)
 
 
 def main() -> int:
-    """Print the table."""
-    wrong = 0
-    for kind in [*KINDS, *MADE, *HEIF_KINDS] if "heif" in sys.argv else [*KINDS, *MADE]:
+    """Print the table and compare it with the predictions."""
+    errors = 0
+    for kind in [*KINDS, *GENERATED, *HEIF_KINDS] if "heif" in sys.argv else [*KINDS, *GENERATED]:
         files = picture(kind, SMALL), picture(kind, LARGE)
         small, large = map(peak, files)
         expected_small, expected_large = map(predicted, files)
         pixels = LARGE[0] * LARGE[1] - SMALL[0] * SMALL[1]
         too_low = large > expected_large + RUNTIME_BYTES
-        wrong += too_low
+        errors += too_low
         print(
             f"{kind:40} {(large - small) / pixels:5.1f} bytes a pixel, predicted "
             f"{(expected_large - expected_small) / pixels:5.1f}; {large / 1e6:5.0f} MB at 24 megapixels"
             + (", MORE THAN PREDICTED" if too_low else ""),
             flush=True,
         )
-    return 1 if wrong else 0
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":

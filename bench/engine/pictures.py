@@ -1,8 +1,8 @@
-"""What is measured: mosaics of real photographs at camera sizes, and generated screens and drawings.
+"""The measured pictures: mosaics of photographs at camera sizes, and generated screenshots and drawings.
 
-The photographs come with scikit-image and are free: astronaut (NASA, public domain), chelsea, coffee (CC0), rocket
-(SpaceX, CC0) and the Hubble deep field (NASA, public domain). They are small, so a camera's picture is made of many of
-them, enlarged twice, which gives the softness that a lens and a colour filter array leave at the scale of pixels.
+The photographs are part of scikit-image and free: astronaut (NASA, public domain), chelsea, coffee (CC0), rocket
+(SpaceX, CC0) and the Hubble deep field (NASA, public domain). They are small, so a mosaic of many is enlarged
+twice, which gives it the softness of a lens and a colour filter array.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ TILE = (1024, 768)
 
 
 def mosaic(width: int, height: int) -> Image.Image:
-    """A photograph of this size, made of photographs."""
+    """Return a mosaic of photographs of this size."""
     import skimage.data
 
     folder = Path(skimage.data.__file__).parent
     tiles = [ImageOps.fit(Image.open(folder / name).convert("RGB"), TILE) for name in PHOTOGRAPHS]
-    chance, out = random.Random(1), Image.new("RGB", (width, height))  # noqa: S311  no secret
+    out = Image.new("RGB", (width, height))
+    chance = random.Random(1)  # noqa: S311  not a secret
     for top in range(0, height, TILE[1]):
         for left in range(0, width, TILE[0]):
             tile = chance.choice(tiles)
@@ -36,8 +37,9 @@ def mosaic(width: int, height: int) -> Image.Image:
 
 
 def screen(width: int, height: int) -> Image.Image:
-    """A screenshot: text of one-pixel strokes, lines, boxes."""
-    chance, out = random.Random(2), Image.new("RGB", (width, height), "white")  # noqa: S311  no secret
+    """Return a screenshot with text of one-pixel strokes, lines and boxes."""
+    out = Image.new("RGB", (width, height), "white")
+    chance = random.Random(2)  # noqa: S311  not a secret
     draw, font = ImageDraw.Draw(out), ImageFont.load_default(20)
     letters = "abcdefghij klmnop qrstuvwxyz ABCDEF 0123456789.,;:-"
     for top in range(0, height, 26):
@@ -50,7 +52,7 @@ def screen(width: int, height: int) -> Image.Image:
 
 
 def drawing(width: int, height: int) -> Image.Image:
-    """Digital art with smooth areas, edges and a transparent border."""
+    """Return a drawing with smooth areas, edges and a transparent border."""
     shape = Image.effect_mandelbrot((width // 4, height // 4), (-2.2, -1.2, 0.8, 1.2), 100).resize((width, height))
     ramp = Image.linear_gradient("L").resize((width, height))
     out = Image.merge("RGBA", (shape, ramp, ImageOps.invert(ramp), Image.new("L", (width, height), 255)))
@@ -89,8 +91,8 @@ PICTURES: dict[str, Callable[[], bytes]] = {
 }
 
 
-def written(folder: Path) -> dict[str, Path]:
-    """All pictures as files, made where they are missing."""
+def write_files(folder: Path) -> dict[str, Path]:
+    """Write missing pictures as files and return the paths of all."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"{name}.{name.split('-')[0]}" for name in PICTURES}
     for name, path in paths.items():

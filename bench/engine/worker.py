@@ -1,7 +1,7 @@
-"""One contestant in its own process: `python -m bench.engine.worker NAME`, then one JSON request a line.
+"""`python -m bench.engine.worker NAME`: run one contestant, with one JSON request per line.
 
-A request is {"path": …, "save": folder or null}; the answer {"cpu": s, "wall": s, "bytes": n, "peak": bytes}. CPU time
-is that of all threads.
+A request is {"path": …, "save": folder or null}; the answer is {"cpu": s, "wall": s, "bytes": n, "peak": bytes}. CPU
+time covers all threads.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Job = Callable[[bytes], list[bytes]]
 
 
 def engine(simd: bool = True) -> Job:
-    """This project: everything that a record needs, summary and hash included."""
+    """Return the job of this project, which also computes summary and hash."""
     if not simd:
         sys.modules["cykooz_resizer"] = None  # type: ignore[assignment]
     from image_pipeline.imaging.engine import render
@@ -32,13 +32,13 @@ def engine(simd: bool = True) -> Job:
 
     recipes = [Recipe(str(side), side, side, quality=QUALITY) for side in SIZES]
     limits = Limits()
-    return lambda data: [each.data for each in render(data, recipes, limits).renditions]
+    return lambda data: [rendition.data for rendition in render(data, recipes, limits).renditions]
 
 
 def tutorial(lanczos: bool = True) -> Job:
-    """What a tutorial shows: open, convert, copy, `thumbnail`, for each size.
+    """Return the job of a typical tutorial: open, convert, copy and `thumbnail` for each size.
 
-    With Lanczos, as the engine has it; `thumbnail` alone takes a bicubic filter, which is faster and softer.
+    It uses Lanczos like the engine; the default of `thumbnail` is bicubic, which is faster and softer.
     """
     from PIL import Image
 
@@ -58,9 +58,9 @@ def tutorial(lanczos: bool = True) -> Job:
 
 
 def tuned_pillow() -> Job:
-    """What somebody writes who knows Pillow: a JPEG decoded smaller, and each size from one that is 1.5 times as large.
+    """Return the job of an expert in Pillow: a reduced JPEG decode, and each size from one at least 1.5 times as large.
 
-    Like the tutorial's code, it neither turns pictures nor looks at their profile.
+    Like the tutorial, it ignores orientation and profile.
     """
     from PIL import Image
 
@@ -68,13 +68,14 @@ def tuned_pillow() -> Job:
         image = Image.open(io.BytesIO(data))
         scale = SIZES[0] / max(image.size)
         image.draft("RGB", (round(image.width * scale), round(image.height * scale)))
-        made, outs = [image.convert("RGB")], []
+        resized = [image.convert("RGB")]
+        outs = []
         for side in SIZES:
-            source = ([each for each in made if max(each.size) >= 1.5 * side] or made[:1])[-1]
+            source = ([larger for larger in resized if max(larger.size) >= 1.5 * side] or resized[:1])[-1]
             ratio, out = min(1.0, side / max(source.size)), io.BytesIO()
             size = max(1, round(source.width * ratio)), max(1, round(source.height * ratio))
-            made.append(source.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0))
-            made[-1].save(out, "JPEG", quality=QUALITY)
+            resized.append(source.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0))
+            resized[-1].save(out, "JPEG", quality=QUALITY)
             outs.append(out.getvalue())
         return outs
 
@@ -82,7 +83,7 @@ def tuned_pillow() -> Job:
 
 
 def floor() -> Job:
-    """What nobody gets under with these codecs: the decode, at the fraction the engine takes, and the encodes."""
+    """Return the lower bound for these codecs: the reduced decode of the engine, and the encodes."""
     from image_pipeline.imaging.decode import decode
     from image_pipeline.imaging.encode import encode
     from image_pipeline.imaging.engine import _Picture
@@ -108,21 +109,23 @@ def floor() -> Job:
 
 
 def vips(one_decode: bool) -> Job:
-    """pyvips: `thumbnail_buffer` for each size, or one decode at the largest size and the others from memory."""
+    """Return a job with pyvips: `thumbnail_buffer` for each size, or one decode for all sizes."""
     import pyvips
 
     from image_pipeline.imaging.colour import is_srgb
 
     def options(data: bytes) -> dict[str, str]:
-        """Convert colours only where they differ from sRGB: the conversion is most of the time of a plain JPEG."""
+        """Convert colours only if they differ from sRGB, because the conversion dominates the time of a JPEG."""
         header, name = pyvips.Image.new_from_buffer(data, ""), "icc-profile-data"
         profile = header.get(name) if header.get_typeof(name) else None
         return {"size": "down"} if profile is None or is_srgb(profile) else {"size": "down", "output_profile": "srgb"}
 
     def idiomatic(data: bytes) -> list[bytes]:
-        chosen = options(data)
+        thumbnail_options = options(data)
         return [
-            pyvips.Image.thumbnail_buffer(data, side, height=side, **chosen).jpegsave_buffer(Q=QUALITY, keep="none")
+            pyvips.Image.thumbnail_buffer(data, side, height=side, **thumbnail_options).jpegsave_buffer(
+                Q=QUALITY, keep="none"
+            )
             for side in SIZES
         ]
 
@@ -147,7 +150,7 @@ CONTESTANTS: dict[str, Callable[[], Job]] = {
 
 
 def peak_memory() -> int:
-    """Most resident memory of this process so far, bytes."""
+    """Return the peak resident memory of this process in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -172,7 +175,7 @@ def main() -> None:
             for side, out in zip(SIZES, outs, strict=True):
                 (Path(request["save"]) / f"{side}.jpg").write_bytes(out)
         print(json.dumps(answer), flush=True)
-    os._exit(0)  # libvips takes its time to say goodbye
+    os._exit(0)  # libvips is slow to shut down
 
 
 if __name__ == "__main__":

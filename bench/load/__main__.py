@@ -1,8 +1,7 @@
-"""A thousand uploads at once against the local pipeline: every one must end, none be lost, none be doubled.
+"""Upload a thousand files at once to the local pipeline: each must have exactly one outcome.
 
-`python -m bench.load` uploads, watches, checks, and writes figures to `bench/results/load.json`, `docs/load.svg` and
-`docs/performance.md`. What is uploaded, and how it must end, is in `bench.load.mix`; what counts as lost, in
-`bench.load.check`.
+`python -m bench.load` uploads, waits, checks, and writes figures to `bench/results/load.json`, `docs/load.svg` and
+`docs/performance.md`. The files and their expected outcomes are in `bench.load.mix`, the checks in `bench.load.check`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ import psutil
 from boto3.dynamodb.types import TypeDeserializer
 
 from bench.load import report as load_report
-from bench.load.check import Fault, Seen, Sent, check, newest
+from bench.load.check import Fault, Results, Sent, check, newest
 from bench.load.mix import Upload, uploads
 from local.lock import AlreadyRunningError, Lock
 from local.pipeline import ROOT, UPLOADS_MACHINE, Execution, Pipeline, StartError
@@ -36,16 +35,16 @@ from local.pipeline import ROOT, UPLOADS_MACHINE, Execution, Pipeline, StartErro
 COUNT = 1000
 RUN_DIR = ROOT / ".bench" / "load"
 CONNECTIONS = 100
-"""Uploads at the same moment: the endpoint lets no more than 128 wait for an answer. All have been taken within
-seconds, and the pipeline works on them for minutes."""
-LOOK_SECONDS = 1.0
-TELL_SECONDS = 5.0
-PATIENCE_SECONDS = 60.0
-"""When nothing changes for so long, nothing will."""
+"""Parallel uploads: the endpoint accepts at most 128 waiting connections. All uploads are stored within seconds, and
+their processing takes minutes."""
+POLL_SECONDS = 1.0
+REPORT_SECONDS = 5.0
+TIMEOUT_SECONDS = 60.0
+"""Maximum time without any change."""
 
 BOUNDS = {"server": (400, 0.4), "workers": (1600, 0.0), "uploader": (250, 0.2)}
-"""Most resident memory, in MB: in itself, and for each upload. moto keeps objects, records and histories in memory; the
-uploader keeps what it has read to check it; the functions keep nothing."""
+"""Maximum resident memory in MB: a base, and an amount per upload. moto keeps objects, records and histories in memory,
+the uploader keeps results to check them, and the functions keep nothing."""
 
 OK, FAILED, CANNOT_START, INTERRUPTED = 0, 1, 3, 130
 
@@ -53,107 +52,112 @@ Tell = Callable[[str, Mapping[str, Any]], None]
 
 
 class Memory(threading.Thread):
-    """Samples resident memory until it is stopped: seconds since the start, then MB of server, workers and uploader."""
+    """Samples resident memory until it is stopped: seconds since the start, and MB of server, workers and uploader."""
 
     def __init__(self, server: int | None) -> None:
         super().__init__(daemon=True)
         self.samples: list[tuple[float, float, float, float]] = []
         self._server, self._uploader = psutil.Process(server), psutil.Process()
         self._zero = time.monotonic()
-        self._over = threading.Event()
+        self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Sample."""
-        while not self._over.wait(LOOK_SECONDS):
+        """Take samples."""
+        while not self._stopped.wait(POLL_SECONDS):
             workers = sum(_megabytes(worker) for worker in self._server.children())
             seconds = time.monotonic() - self._zero
             self.samples.append((seconds, _megabytes(self._server), workers, _megabytes(self._uploader)))
 
     def stop(self) -> None:
-        """Take no more samples."""
-        self._over.set()
+        """Stop sampling."""
+        self._stopped.set()
         self.join()
 
 
 def _megabytes(process: psutil.Process) -> float:
     try:
         return float(process.memory_info().rss) / 1e6
-    except psutil.Error:  # it has ended
+    except psutil.Error:  # the process has ended
         return 0.0
 
 
 def send(pipeline: Pipeline, planned: Sequence[Upload]) -> list[Sent]:
-    """Upload everything as fast as the endpoint takes it; uploads of the same key come one after the other."""
+    """Upload everything as fast as possible; uploads of the same key are sequential."""
     by_key: dict[str, list[Upload]] = defaultdict(list)
     for upload in planned:
         by_key[upload.key].append(upload)
-    pipeline.client("s3")  # made before there are threads to make it twice
+    pipeline.client("s3")  # create it before threads would create it twice
 
-    def send_key(own: list[Upload]) -> list[Sent]:
+    def send_key(uploads_of_key: list[Upload]) -> list[Sent]:
         sent = []
-        for upload in own:
+        for upload in uploads_of_key:
             started = time.time()
             sent.append(Sent(upload, pipeline.upload(upload.key, upload.body), started))
         return sent
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        return [each for group in pool.map(send_key, by_key.values()) for each in group]
+        return [result for results in pool.map(send_key, by_key.values()) for result in results]
 
 
 def follow(pipeline: Pipeline, sent: Sequence[Sent], memory: Memory, tell: Tell) -> None:
-    """Wait until everything has ended, or nothing changes any more; deliver meanwhile again what is to come twice."""
-    again: set[tuple[str | None, str | None]]
-    again = {(each.upload.key, each.version_id) for each in sent if each.upload.delivered_twice}
-    expected = len(sent) + len(again)
-    before = (0, 0)
-    changed = told = time.monotonic()
-    while pipeline.alive and time.monotonic() - changed < PATIENCE_SECONDS:
+    """Wait until all executions have ended or stop changing; meanwhile deliver duplicate events."""
+    duplicates: set[tuple[str | None, str | None]]
+    duplicates = {(item.upload.key, item.version_id) for item in sent if item.upload.delivered_twice}
+    expected = len(sent) + len(duplicates)
+    previous = (0, 0)
+    changed = reported = time.monotonic()
+    while pipeline.alive and time.monotonic() - changed < TIMEOUT_SECONDS:
         executions = pipeline.executions()
-        own = [execution for execution in executions if execution.state_machine == UPLOADS_MACHINE]
-        for execution in own:
-            if (execution.key, execution.version_id) in again:
-                again.remove((execution.key, execution.version_id))
+        processing = [execution for execution in executions if execution.state_machine == UPLOADS_MACHINE]
+        for execution in processing:
+            if (execution.key, execution.version_id) in duplicates:
+                duplicates.remove((execution.key, execution.version_id))
                 _start_again(pipeline, execution)
         now = (len(executions), sum(execution.running for execution in executions))
-        if len(own) >= expected and not now[1]:
+        if len(processing) >= expected and not now[1]:
             return
-        if now != before:
-            before, changed = now, time.monotonic()
-        if time.monotonic() - told >= TELL_SECONDS:
-            told = time.monotonic()
+        if now != previous:
+            previous = now
+            changed = time.monotonic()
+        if time.monotonic() - reported >= REPORT_SECONDS:
+            reported = time.monotonic()
             seconds, server, *_ = memory.samples[-1]
-            ended = sum(not execution.running for execution in own)
-            facts = {"seconds": round(seconds), "ended": ended, "of": expected, "running": len(own) - ended}
+            ended = sum(not execution.running for execution in processing)
+            facts = {"seconds": round(seconds), "ended": ended, "of": expected, "running": len(processing) - ended}
             tell("progress", facts | {"server": round(server)})
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def _start_again(pipeline: Pipeline, execution: Execution) -> None:
-    """Deliver its event once more, as EventBridge may."""
+    """Deliver the event of an execution again, as EventBridge may."""
     machine, event = pipeline.state_machines[UPLOADS_MACHINE], json.dumps(execution.event)
     pipeline.client("stepfunctions").start_execution(stateMachineArn=machine, name=f"again_{uuid.uuid4()}", input=event)
 
 
-def see(pipeline: Pipeline) -> Seen:
-    """Gather what the check needs."""
+def collect(pipeline: Pipeline) -> Results:
+    """Collect the results that the checks need."""
     executions = pipeline.executions(UPLOADS_MACHINE)
-    named = re.compile(r"arn:\S+:execution:\S+")
-    notified = [found[0] for each in pipeline.notifications() if (found := named.search(each["Message"]))]
-    told = frozenset(notified)
-    silent = [execution for execution in executions if execution.arn not in told]
-    ends = {"NotifySuccess", "NotifyFailure"}  # who was to tell, and is not heard of, was not superseded
-    outcomes = told.union(each.arn for each in silent if ends & set(pipeline.states_entered(each)))
+    arn_pattern = re.compile(r"arn:\S+:execution:\S+")
+    notified = [
+        match[0] for notification in pipeline.notifications() if (match := arn_pattern.search(notification["Message"]))
+    ]
+    with_notification = frozenset(notified)
+    others = [execution for execution in executions if execution.arn not in with_notification]
+    notifying = {"NotifySuccess", "NotifyFailure"}  # an execution that entered one was not superseded
+    outcomes = with_notification.union(
+        execution.arn for execution in others if notifying & set(pipeline.states_entered(execution))
+    )
     pages = pipeline.client("dynamodb").get_paginator("scan").paginate(TableName=pipeline.outputs["ImageTableName"])
     plain = TypeDeserializer().deserialize
     records = [{name: plain(value) for name, value in item.items()} for page in pages for item in page["Items"]]
-    return Seen(executions, outcomes, notified, {record["ImageKey"]: record for record in records})
+    return Results(executions, outcomes, notified, {record["ImageKey"]: record for record in records})
 
 
 def run(pipeline: Pipeline, count: int, tell: Tell) -> tuple[dict[str, Any], list[Fault]]:
-    """Upload so many files and measure what becomes of them.
+    """Upload files and measure their processing.
 
     Returns:
-        The figures, and what was lost, doubled or wrong.
+        The figures, and the uploads that were lost, doubled or wrong.
     """
     planned = uploads(count)
     load = os.getloadavg()[0]
@@ -165,9 +169,9 @@ def run(pipeline: Pipeline, count: int, tell: Tell) -> tuple[dict[str, Any], lis
     tell("sent", {"uploads": len(sent), "seconds": round(sending, 1)})
     follow(pipeline, sent, memory, tell)
     tell("checking", {})
-    seen = see(pipeline)
+    results = collect(pipeline)
     memory.stop()
-    faults = check(sent, seen)
+    faults = check(sent, results)
     figures = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": {
@@ -182,23 +186,23 @@ def run(pipeline: Pipeline, count: int, tell: Tell) -> tuple[dict[str, Any], lis
             "keys": len(newest(sent)),
             "kinds": dict(Counter(upload.kind for upload in planned)),
             "delivered_twice": sum(upload.delivered_twice for upload in planned),
-            "executions": len(seen.executions),
-            "superseded": len(seen.executions) - len(seen.outcomes),
+            "executions": len(results.executions),
+            "superseded": len(results.executions) - len(results.outcomes),
         },
         **{kind: sum(fault.kind == kind for fault in faults) for kind in ("lost", "doubled", "wrong")},
         "sending_seconds": round(sending, 1),
-        **_times(sent, seen, started),
+        **_times(sent, results, started),
         "memory": _memory(memory.samples, count),
     }
     return figures, faults + [Fault("memory", text) for text in _over_bounds(figures["memory"])]
 
 
-def _times(sent: Sequence[Sent], seen: Seen, started: float) -> dict[str, Any]:
-    """Throughput, and latency from the first byte of an upload to its final record, of the uploads that count."""
+def _times(sent: Sequence[Sent], results: Results, started: float) -> dict[str, Any]:
+    """Return throughput, and latency from the first byte of an upload to its final record, for the newest uploads."""
     ended = [
-        (each.started, datetime.fromisoformat(record["execution"]["finishedAt"]).timestamp())
-        for key, each in newest(sent).items()
-        if (record := seen.records.get(key)) and "finishedAt" in record["execution"]
+        (item.started, datetime.fromisoformat(record["execution"]["finishedAt"]).timestamp())
+        for key, item in newest(sent).items()
+        if (record := results.records.get(key)) and "finishedAt" in record["execution"]
     ]
     if not ended:
         return {}
@@ -224,27 +228,27 @@ def _memory(samples: Sequence[tuple[float, float, float, float]], count: int) ->
     return {
         "peak": peaks,
         "bound": bounds,
-        "samples": [[round(value, 1) for value in each] for each in samples[::step]],
+        "samples": [[round(value, 1) for value in sample] for sample in samples[::step]],
     }
 
 
 def _over_bounds(memory: Mapping[str, Any]) -> list[str]:
     return [
-        f"The {name} took {peak} MB, more than its {memory['bound'][name]['all']} MB."
+        f"The {name} used {peak} MB, more than {memory['bound'][name]['all']} MB."
         for name, peak in memory["peak"].items()
         if peak > memory["bound"][name]["all"]
     ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, tell, write."""
+    """Run, print and save."""
     parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
-    parser.add_argument("--count", type=int, default=COUNT, help="how many uploads (default %(default)s)")
-    parser.add_argument("--json", action="store_true", help="one JSON object per line, for programs")
+    parser.add_argument("--count", type=int, default=COUNT, help="number of uploads (default %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
     options = parser.parse_args(arguments)
     if options.count < 1:
         parser.error("--count must be at least 1.")
-    display = load_report.JsonLines() if options.json else load_report.Words()
+    display = load_report.JsonLines() if options.json else load_report.TextDisplay()
     try:
         with Lock(RUN_DIR):
             shutil.rmtree(RUN_DIR / "logs", ignore_errors=True)
@@ -254,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return CANNOT_START
     except KeyboardInterrupt:
-        print("Interrupted; nothing is left running.", file=sys.stderr)
+        print("Interrupted; all processes were stopped.", file=sys.stderr)
         return INTERRUPTED
     display.result(figures, faults)
     if faults:

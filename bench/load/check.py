@@ -1,4 +1,4 @@
-"""Decides whether each upload of `bench.load` has come to its one end: nothing lost, nothing doubled, nothing wrong."""
+"""Check that each upload of `bench.load` has exactly one correct outcome."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.pipeline import Execution
 
 @dataclass(frozen=True)
 class Sent:
-    """An upload that S3 has taken; `started` is the time of day before its first byte, in seconds since the epoch."""
+    """An upload that S3 has stored; `started` is the Unix time before its first byte."""
 
     upload: Upload
     version_id: str | None
@@ -21,14 +21,14 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Everything that can be known of a run when it is over.
+class Results:
+    """The results of a run.
 
     Attributes:
-        executions: All of the workflow that uploads start.
-        outcomes: The ARNs of those that had an outcome to tell of; the others found themselves superseded.
-        notified: For each notification the ARN of the execution that it names.
-        records: The whole table, by key.
+        executions: All executions of the main workflow.
+        outcomes: The ARNs of executions with an outcome; the others were superseded.
+        notified: The ARN in each notification.
+        records: All records by key.
     """
 
     executions: Sequence[Execution]
@@ -39,84 +39,85 @@ class Seen:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is not as it must be; `kind` is `lost`, `doubled` or `wrong`."""
+    """A failed check; `kind` is `lost`, `doubled` or `wrong`."""
 
     kind: str
     text: str
 
 
 def newest(sent: Sequence[Sent]) -> dict[str, Sent]:
-    """For each key the upload that counts, which is the last: those of one key were sent one after the other."""
-    return {each.upload.key: each for each in sorted(sent, key=lambda each: each.upload.number)}
+    """Return the last upload of each key; uploads of the same key are sequential."""
+    return {item.upload.key: item for item in sorted(sent, key=lambda item: item.upload.number)}
 
 
-def check(sent: Sequence[Sent], seen: Seen) -> list[Fault]:
-    """Compare what was seen with what every upload must have: one outcome, one notification, one record."""
+def check(sent: Sequence[Sent], results: Results) -> list[Fault]:
+    """Check that every upload has one outcome, one notification and one record."""
     runs: dict[tuple[str | None, str | None], list[Execution]] = defaultdict(list)
-    for execution in seen.executions:
+    for execution in results.executions:
         runs[execution.key, execution.version_id].append(execution)
-    mails = Counter(seen.notified)
-    counts = newest(sent)
+    notifications = Counter(results.notified)
+    latest = newest(sent)
     faults: list[Fault] = []
-    for each in sent:
-        own = runs.pop((each.upload.key, each.version_id), [])
-        faults += _executions(each, own, seen.outcomes, counts[each.upload.key] is each)
-        faults += _notifications(own, seen.outcomes, mails)
-    for key, each in counts.items():
-        faults += _record(each, seen.records.get(key), seen.outcomes)
+    for item in sent:
+        executions = runs.pop((item.upload.key, item.version_id), [])
+        faults += _executions(item, executions, results.outcomes, latest[item.upload.key] is item)
+        faults += _notifications(executions, results.outcomes, notifications)
+    for key, item in latest.items():
+        faults += _record(item, results.records.get(key), results.outcomes)
     strangers = [f"{key} has an execution" for key, _ in runs]
-    strangers += [f"{key} has a record" for key in seen.records.keys() - counts.keys()]
-    strangers += [f"Execution {arn} has a notification" for arn in mails]
+    strangers += [f"{key} has a record" for key in results.records.keys() - latest.keys()]
+    strangers += [f"Execution {arn} has a notification" for arn in notifications]
     return faults + [Fault("doubled", f"{stranger} that belongs to no upload.") for stranger in strangers]
 
 
-def _executions(each: Sent, runs: Sequence[Execution], outcomes: frozenset[str], counts: bool) -> Iterator[Fault]:
-    """One for each delivery of the event, all ended, one with an outcome; an overwritten upload may have none."""
-    name, wanted = _name(each), 1 + each.upload.delivered_twice
-    if len(runs) < wanted:
-        yield Fault("lost", f"{name} has {len(runs)} executions instead of {wanted}.")
-    if len(runs) > wanted:
-        yield Fault("doubled", f"{name} has {len(runs)} executions instead of {wanted}.")
+def _executions(item: Sent, runs: Sequence[Execution], outcomes: frozenset[str], is_newest: bool) -> Iterator[Fault]:
+    """Check for one execution per event, all ended, one with an outcome; an overwritten upload may have none."""
+    name = _name(item)
+    expected = 1 + item.upload.delivered_twice
+    if len(runs) < expected:
+        yield Fault("lost", f"{name} has {len(runs)} executions instead of {expected}.")
+    if len(runs) > expected:
+        yield Fault("doubled", f"{name} has {len(runs)} executions instead of {expected}.")
     if any(run.running for run in runs):
         yield Fault("lost", f"{name} has an execution that does not end.")
-    told = sum(run.arn in outcomes for run in runs)
-    if counts and not told:
+    count = sum(run.arn in outcomes for run in runs)
+    if is_newest and not count:
         yield Fault("lost", f"{name} has no outcome.")
-    if told > 1:
-        yield Fault("doubled", f"{name} has {told} outcomes.")
+    if count > 1:
+        yield Fault("doubled", f"{name} has {count} outcomes.")
 
 
-def _notifications(runs: Sequence[Execution], outcomes: frozenset[str], mails: Counter[str]) -> Iterator[Fault]:
-    """One for an outcome, none for an execution that was superseded."""
+def _notifications(runs: Sequence[Execution], outcomes: frozenset[str], notifications: Counter[str]) -> Iterator[Fault]:
+    """Check for one notification per outcome, and none for a superseded execution."""
     for run in runs:
-        count, wanted = mails.pop(run.arn, 0), int(run.arn in outcomes)
-        if count != wanted:
-            kind = "lost" if count < wanted else "doubled"
-            yield Fault(kind, f"{run.key}: execution {run.name} sent {count} notifications instead of {wanted}.")
+        count, expected = notifications.pop(run.arn, 0), int(run.arn in outcomes)
+        if count != expected:
+            kind = "lost" if count < expected else "doubled"
+            yield Fault(kind, f"{run.key}: execution {run.name} sent {count} notifications instead of {expected}.")
 
 
-def _record(each: Sent, record: Mapping[str, Any] | None, outcomes: frozenset[str]) -> Iterator[Fault]:
-    """Of the newest version, by an execution that told its outcome, with what this very file must give."""
+def _record(item: Sent, record: Mapping[str, Any] | None, outcomes: frozenset[str]) -> Iterator[Fault]:
+    """Check for a record of the newest version, by an execution with an outcome, with the expected values."""
     if record is None:
-        yield Fault("lost", f"{_name(each)} has no record.")
+        yield Fault("lost", f"{_name(item)} has no record.")
         return
-    upload = each.upload
-    if record["upload"]["versionId"] != each.version_id:
-        yield Fault("lost", f"{_name(each)}: its record is that of another version.")
+    upload = item.upload
+    if record["upload"]["versionId"] != item.version_id:
+        yield Fault("lost", f"{_name(item)}: its record belongs to another version.")
         return
     if not any(arn.endswith(f":{record['execution']['id']}") for arn in outcomes):
-        yield Fault("wrong", f"{_name(each)}: its record is by an execution that had no outcome.")
+        yield Fault("wrong", f"{_name(item)}: its record belongs to an execution without an outcome.")
     image = record.get("image", {})
-    is_as = (
+    actual = (
         record["status"],
         record.get("error", {}).get("code"),
         (int(image["width"]), int(image["height"])) if image else None,
         bool(record.get("renditions")),
     )
-    must_be = ("FAILED" if upload.error else "COMPLETED", upload.error, upload.size, not upload.error)
-    if is_as != must_be:
-        yield Fault("wrong", f"{_name(each)}: its record says {is_as} instead of {must_be}.")
+    expected = ("FAILED" if upload.error else "COMPLETED", upload.error, upload.size, not upload.error)
+    if actual != expected:
+        yield Fault("wrong", f"{_name(item)}: its record has {actual} instead of {expected}.")
 
 
-def _name(each: Sent) -> str:
-    return f"Upload {each.upload.number}, the {each.upload.kind} {each.upload.key},"
+def _name(item: Sent) -> str:
+    return f"Upload {item.upload.number}, the {item.upload.kind} {item.upload.key},"

@@ -1,4 +1,4 @@
-"""What `bench.load` uploads, and how each must end: photographs, transparent drawings, bad files, some keys twice."""
+"""The uploads of `bench.load` and their expected outcomes: photographs, drawings, invalid files, some keys twice."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ PHOTOGRAPHS = ("astronaut", "cat", "coffee", "rocket")
 
 @dataclass(frozen=True)
 class Upload:
-    """A file to upload, and what its record must say if no later upload has its key.
+    """A file to upload and the expected record, unless a later upload has the same key.
 
     Attributes:
-        number: Its place in the order of uploads.
-        key: Where it goes; a key may come again, and then the later upload counts.
-        kind: What it is: `photo`, `drawing`, `text`, `empty` or `truncated`.
+        number: Its position in the order of uploads.
+        key: Its key; if a later upload has the same key, that one counts.
+        kind: Its kind: `photo`, `drawing`, `text`, `empty` or `truncated`.
         body: The file's bytes.
-        size: (width, height) of a good picture.
-        error: The error of a bad file.
-        delivered_twice: Whether its event comes a second time.
+        size: (width, height) of a valid picture.
+        error: The error of an invalid file.
+        delivered_twice: Whether its event is delivered twice.
     """
 
     number: int
@@ -37,8 +37,8 @@ class Upload:
     delivered_twice: bool = False
 
 
-# One cycle: the kind, and how many uploads ago its key came first; 0 for a key of its own. Each overwrite is another
-# case: of a picture by a picture, of a bad file by a picture, and of a picture by a bad file.
+# One cycle: the kind, and the distance to an earlier upload of the same key; 0 for a new key. The overwrites differ:
+# a picture by a picture, an invalid file by a picture, and a picture by an invalid file.
 _CYCLE = (
     ("photo", 0),
     ("drawing", 0),
@@ -61,19 +61,19 @@ _CYCLE = (
     ("photo", 0),
     ("photo", 0),
 )
-_DELIVERED_TWICE = {2, 4, 6, 12}  # of a cycle; 2 is an upload that is overwritten
+_DELIVERED_TWICE = {2, 4, 6, 12}  # positions in a cycle; 2 is an overwritten upload
 
 _ERRORS = {"text": "UnsupportedFormatError", "empty": "EmptyUploadError", "truncated": "CorruptImageError"}
 
 
 def uploads(count: int) -> list[Upload]:
-    """Make so many uploads, the same ones every time."""
+    """Return this number of uploads, which are the same in every run."""
     return [_upload(number) for number in range(count)]
 
 
 def _upload(number: int) -> Upload:
-    place = number % len(_CYCLE)
-    kind, back = _CYCLE[place]
+    position = number % len(_CYCLE)
+    kind, distance = _CYCLE[position]
     size = (320 + 8 * (number % 41), 240 + 8 * (number % 31))
     if kind == "text":
         body = f"Upload {number} is a text, whatever its name says.\n".encode()
@@ -86,19 +86,19 @@ def _upload(number: int) -> Upload:
     error = _ERRORS.get(kind)
     return Upload(
         number=number,
-        key=f"uploads/load/{number - back:05}.jpg",
+        key=f"uploads/load/{number - distance:05}.jpg",
         kind=kind,
         body=body,
         size=None if error else size,
         error=error,
-        delivered_twice=place in _DELIVERED_TWICE,
+        delivered_twice=position in _DELIVERED_TWICE,
     )
 
 
 def _photo(number: int, size: tuple[int, int]) -> bytes:
-    """One of the samples at this size, with its number in a comment, so that no two files are alike."""
+    """Return a sample at this size, with its number in a comment to make it unique."""
     image = _sample(PHOTOGRAPHS[number % len(PHOTOGRAPHS)]).resize(size)
-    return _encoded(image, "JPEG", comment=f"upload {number}".encode())
+    return _encode(image, "JPEG", comment=f"upload {number}".encode())
 
 
 @cache
@@ -108,13 +108,13 @@ def _sample(name: str) -> Image.Image:
 
 @cache
 def _drawing(size: tuple[int, int]) -> bytes:
-    """A disc that fades out."""
+    """Return a disc with a transparent edge."""
     image = Image.new("RGBA", size, (200, 90, 20, 0))
     image.putalpha(Image.radial_gradient("L").resize(size).point(lambda value: max(0, 255 - value * 2)))
-    return _encoded(image, "PNG")
+    return _encode(image, "PNG")
 
 
-def _encoded(image: Image.Image, image_format: str, **options: bytes) -> bytes:
+def _encode(image: Image.Image, image_format: str, **options: bytes) -> bytes:
     out = io.BytesIO()
     image.save(out, image_format, **options)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""Tells what `bench.load` measured: on the terminal, as JSON, as a section of `docs/performance.md` and as a plot."""
+"""Report the figures of `bench.load`: on the terminal, as JSON, in `docs/performance.md` and as a plot."""
 
 from __future__ import annotations
 
@@ -20,48 +20,48 @@ PLOT = DOCUMENT.with_name("load.svg")
 Figures = Mapping[str, Any]
 
 
-class Words:
-    """Sentences; coloured on a terminal, plain in a pipe."""
+class TextDisplay:
+    """Prints sentences, coloured on a terminal."""
 
     def __init__(self) -> None:
         self._console = Console(soft_wrap=True, highlight=False, emoji=False, markup=False)
 
     def tell(self, event: str, facts: Mapping[str, Any]) -> None:
-        """Print how far it is."""
+        """Print progress."""
         if event == "sent":
-            self._console.print(f"{facts['uploads']:,} uploads taken by S3 in {facts['seconds']} s")
+            self._console.print(f"{facts['uploads']:,} uploads stored in {facts['seconds']} s")
         elif event == "progress":
             self._console.print(
                 f"{facts['seconds']:6.0f} s  {facts['ended']:,} of {facts['of']:,} executions ended, "
-                f"{facts['running']} under way, server {facts['server']:,} MB",
+                f"{facts['running']} running, server {facts['server']:,} MB",
                 style="dim",
             )
         elif event == "checking":
-            self._console.print("Everything has ended, or nothing changes any more: checking each upload …")
+            self._console.print("Checking each upload …")
 
     def result(self, figures: Figures, faults: Sequence[Fault]) -> None:
-        """Print the figures, then the faults or that there are none."""
+        """Print the figures and the faults."""
         self._console.print("\n" + "\n".join(f"{name:<12}{value}" for name, value in _facts(figures)) + "\n")
         for fault in faults:
             self._console.print(f"{fault.kind}: {fault.text}", style="red")
         if not faults:
             self._console.print(
-                "Nothing lost, nothing doubled: each upload had one outcome, one notification and one record.",
+                "Each upload had one outcome, one notification and one record.",
                 style="green",
             )
 
 
 class JsonLines:
-    """One JSON object per line; `event` says of what kind."""
+    """Prints one JSON object per line; its `event` is the type."""
 
     def tell(self, event: str, facts: Mapping[str, Any]) -> None:
-        """Write how far it is."""
+        """Print progress."""
         self._write({"event": event, **facts})
 
     def result(self, figures: Figures, faults: Sequence[Fault]) -> None:
-        """Write the figures and the faults."""
-        told = [{"kind": fault.kind, "text": fault.text} for fault in faults]
-        self._write({"event": "result", "ok": not faults, "faults": told, "figures": figures})
+        """Print the figures and the faults."""
+        descriptions = [{"kind": fault.kind, "text": fault.text} for fault in faults]
+        self._write({"event": "result", "ok": not faults, "faults": descriptions, "figures": figures})
 
     def _write(self, line: Mapping[str, Any]) -> None:
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -69,20 +69,20 @@ class JsonLines:
 
 
 def write(figures: Figures) -> None:
-    """Keep the figures, and bring the document and its plot into line with them."""
+    """Save the figures, and update the document and the plot."""
     RESULTS.write_text(json.dumps(figures, separators=(",", ":")).replace("],[", "],\n[") + "\n")
     PLOT.write_text(plot(figures))
     write_document("load", table(figures))
 
 
 def table(figures: Figures) -> str:
-    """Markdown: where it was measured, and a row for each figure."""
+    """Return a Markdown table with a row for each figure."""
     machine = figures["machine"]
-    where = (
+    header = (
         f"Measured {figures['date']} on {machine['cores']} × {machine['architecture']} cores, {machine['system']}, "
         f"python {machine['python']}, load {machine['load']} before the start."
     )
-    return "\n".join([where, "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in _facts(figures))])
+    return "\n".join([header, "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in _facts(figures))])
 
 
 def _facts(figures: Figures) -> list[tuple[str, str]]:
@@ -111,7 +111,7 @@ def _bound(base: float, each: float, all: float) -> str:
     return f"at most {all:,}" + (f" = {base:,} + {each:g} for each upload" if each else "")
 
 
-# The plot brings its own ground, so that it is legible wherever it is shown.
+# The plot has its own background, so that it is legible everywhere.
 _STYLE = """
 text{font:11px system-ui,sans-serif;fill:#57606a}.title{font-weight:600;fill:#24292f}.ground{fill:#fff}
 path{stroke:#d0d7de}polyline{fill:none;stroke-width:1.5}text.a{fill:#0969da}text.b{fill:#bc4c00}text.c{fill:#1a7f37}
@@ -128,7 +128,7 @@ Points = Sequence[tuple[float, float]]
 
 
 def plot(figures: Figures) -> str:
-    """SVG: how latency is distributed, and throughput and memory over time."""
+    """Return an SVG with the distribution of latency, and throughput and memory over time."""
     ends, memory = figures["ends"], figures["memory"]
     latencies = sorted(latency for latency, _ in ends)
     through = [(latencies[math.ceil(len(ends) * part / 100) - 1], part) for part in range(1, 101)]
@@ -136,21 +136,24 @@ def plot(figures: Figures) -> str:
     width = max(1, round(seconds / 60))
     finished = Counter(int(end // width) for _, end in ends)
     rate = [((slot + 0.5) * width, finished[slot] / width) for slot in range(int(seconds // width))]
-    samples = {name: [(each[0], each[1 + at]) for each in memory["samples"]] for at, name in enumerate(memory["peak"])}
+    samples = {
+        name: [(sample[0], sample[1 + index]) for sample in memory["samples"]]
+        for index, name in enumerate(memory["peak"])
+    }
     panels = [
         _panel(0, "Percent of the pictures whose record is final, by seconds after the upload", {"": through}),
         _panel(1, "Pictures a second, by seconds since the start", {"": rate}),
         _panel(2, "Resident memory in MB, by seconds since the start", samples),
     ]
     size = f'width="{_WIDTH}" height="{_HEIGHT * len(panels)}" viewBox="0 0 {_WIDTH} {_HEIGHT * len(panels)}"'
-    told = f"Latency, throughput and memory of {figures['uploads']['count']:,} uploads at once"
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{told}"><style>{_STYLE}</style>'
+    label = f"Latency, throughput and memory of {figures['uploads']['count']:,} uploads at once"
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{label}"><style>{_STYLE}</style>'
     ground = '<rect class="ground" width="100%" height="100%" rx="6"/>'
     return "\n".join([head, ground, *panels, "</svg>"]) + "\n"
 
 
 def _panel(index: int, title: str, lines: Mapping[str, Points]) -> str:
-    """One plot with its axes; the names of its lines stand at the right of its title."""
+    """Return one plot with axes; the names of its lines are to the right of its title."""
     right = max((x for points in lines.values() for x, _ in points), default=0) or 1
     levels = _ticks(max((y for points in lines.values() for _, y in points), default=0) or 1, 4)
 
@@ -165,16 +168,16 @@ def _panel(index: int, title: str, lines: Mapping[str, Points]) -> str:
     for moment in _ticks(right, 8):
         if moment <= right:
             parts.append(f'<text x="{place(moment, 0)[0]}" y="{_HEIGHT - 12}" text-anchor="middle">{moment:g}</text>')
-    for at, (style, (name, points)) in enumerate(zip("abc", lines.items(), strict=False)):
+    for index_of_line, (style, (name, points)) in enumerate(zip("abc", lines.items(), strict=False)):
         drawn = " ".join("{},{}".format(*place(x, y)) for x, y in points)
         parts.append(f'<polyline class="{style}" points="{drawn}"/>')
-        x = _WIDTH - _RIGHT - (len(lines) - 1 - at) * _LEGEND
+        x = _WIDTH - _RIGHT - (len(lines) - 1 - index_of_line) * _LEGEND
         parts.append(f'<text class="{style}" x="{x}" y="18" text-anchor="end">{name}</text>')
     return "\n".join([*parts, "</g>"])
 
 
 def _ticks(top: float, about: int) -> list[float]:
-    """Round numbers from 0 to the first that is not below the top, so many or a few less."""
+    """Return about this number of round values from 0 to the first that is not below the top."""
     power = 10 ** math.floor(math.log10(top / about))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power * about >= top)
     return [step * number for number in range(math.ceil(top / step) + 1)]

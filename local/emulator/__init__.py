@@ -1,1 +1,1 @@
-"""AWS on one machine: deploys a SAM template and runs it. It knows nothing of this application."""
+"""Emulate AWS on one machine: deploy a SAM template and run it. The emulator knows nothing about this application."""

@@ -1,8 +1,8 @@
-"""What a request to AWS asks for: service and operation, who signed it, and the permissions that it needs.
+"""Read AWS requests: their service and operation, their signer, and the permissions that they need.
 
-It reads WSGI environments and knows what the Service Authorization Reference says of the calls that are made here
-(https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html). A call that it does not know is an
-error, because a permission that nobody has thought of must not pass.
+The permissions follow the Service Authorization Reference
+(https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html). A call that is not listed here is
+an error, because a missing permission must not go unnoticed.
 """
 
 import io
@@ -17,23 +17,23 @@ from local.emulator.template import ACCOUNT_ID, STREAM_LABEL
 from local.emulator.wsgi import Environ
 
 CONDITION_KEYS = frozenset({"aws:principalaccount", "aws:requestedregion", "aws:securetransport", "s3:prefix"})
-"""The condition keys that requests come with."""
+"""The condition keys that every request has."""
 
 SERVICE_CONDITION_KEYS = CONDITION_KEYS | {"aws:sourceaccount", "aws:sourcearn"}
-"""Those that policies of resources may use, because services call them."""
+"""The condition keys of requests by services, for policies of resources."""
 
 FORM_KEY = "local.form_key"
-"""Where the environment of an upload by form has its key; its signer is in `HTTP_AUTHORIZATION`."""
+"""The WSGI variable with the key of an upload by form; its signer is in `HTTP_AUTHORIZATION`."""
 
 INVOCATION = re.compile(r"^/2015-03-31/functions/([^/]+)/invocations$")
 
 _BUCKET_HOST = re.compile(r"([^.:]+)\.localhost(?::\d+)?", re.IGNORECASE)
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/")
-_NAMES = {"states": "stepfunctions", "monitoring": "cloudwatch"}  # where boto3 does not say what the signature says
-_PREFIXES = {"monitoring": "cloudwatch"}  # the same for actions
+_NAMES = {"states": "stepfunctions", "monitoring": "cloudwatch"}  # names of boto3 that differ from those in signatures
+_PREFIXES = {"monitoring": "cloudwatch"}  # prefixes of actions that differ from those in signatures
 
-# Query parameters of S3 that sign, or choose nothing but details; any other names a subresource.
-_DETAILS = frozenset({
+# Query parameters of S3 that do not name a subresource.
+_OTHER_PARAMETERS = frozenset({
     "AWSAccessKeyId", "Expires", "Signature",
     "continuation-token", "delimiter", "encoding-type", "fetch-owner", "key-marker", "marker", "max-keys",
     "partNumber", "prefix", "start-after", "version-id-marker", "versionId", "x-id",
@@ -61,40 +61,40 @@ _S3_BUCKET = {
     ("HEAD", ""): ("HeadBucket", "s3:ListBucket"),
     ("PUT", ""): ("CreateBucket", "s3:CreateBucket"),
     ("DELETE", ""): ("DeleteBucket", "s3:DeleteBucket"),
-    ("POST", "delete"): ("DeleteObjects", ""),  # needs a permission for each object in its body
+    ("POST", "delete"): ("DeleteObjects", ""),  # needs a permission for each object in the body
 }
-_OF_VERSIONS = {
+_VERSION_ACTIONS = {
     "s3:GetObject": "s3:GetObjectVersion",
     "s3:DeleteObject": "s3:DeleteObjectVersion",
     "s3:GetObjectTagging": "s3:GetObjectVersionTagging",
     "s3:PutObjectTagging": "s3:PutObjectVersionTagging",
 }
-_OF_STREAMS = ("DescribeStream", "GetRecords", "GetShardIterator")
+_STREAM_OPERATIONS = ("DescribeStream", "GetRecords", "GetShardIterator")
 _WITHOUT_RESOURCE = {("rekognition", "DetectLabels"), ("monitoring", "PutMetricData")}
 
 
 class UnknownCallError(Exception):
-    """Which permissions a call needs is not known here."""
+    """The permissions that a call needs are not known here."""
 
 
 def access_key_of(environ: Environ) -> str:
-    """Tell whose credentials signed a request, in its header or in a presigned URL; empty when nobody's did."""
+    """Return the access key that signed a request, in a header or a presigned URL; empty if it is not signed."""
     header = environ.get("HTTP_AUTHORIZATION", "")
     if match := _CREDENTIAL.search(header):
         return match[1]
     query = _query(environ)
-    credential = query.get("X-Amz-Credential") or query.get("AWSAccessKeyId") or [""]  # as of signature 4 or 2
+    credential = query.get("X-Amz-Credential") or query.get("AWSAccessKeyId") or [""]  # signature version 4 or 2
     return credential[0].partition("/")[0]
 
 
 def identify(environ: Environ) -> tuple[str, str]:
-    """Tell service and operation of a request in boto3's names, such as `("dynamodb", "UpdateItem")`."""
-    service, operation = _called(environ)
+    """Return service and operation of a request in the names of boto3, such as `("dynamodb", "UpdateItem")`."""
+    service, operation = _service_and_operation(environ)
     return _NAMES.get(service, service), operation
 
 
 def region_of(environ: Environ) -> str:
-    """Tell the region that a request was signed for."""
+    """Return the region that a request was signed for."""
     credential = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
     if credential:
         return credential[2]
@@ -103,30 +103,30 @@ def region_of(environ: Environ) -> str:
 
 
 def needs(environ: Environ) -> list[Request]:
-    """Tell the permissions that a request needs.
+    """Return the permissions that a request needs.
 
     Raises:
-        UnknownCallError: That is not known.
+        UnknownCallError: They are not known.
     """
-    service, operation = _called(environ)
+    service, operation = _service_and_operation(environ)
     region = region_of(environ)
     try:
-        found = list(_READERS[service](environ, operation, region))
+        permissions = list(_READERS[service](environ, operation, region))
     except (KeyError, TypeError, ValueError, ElementTree.ParseError) as error:
         raise UnknownCallError(
-            f"Which permissions {service} {operation or environ['REQUEST_METHOD']} needs is not known: "
-            "teach it in emulator/actions.py."
+            f"The permissions of {service} {operation or environ['REQUEST_METHOD']} are not known: "
+            "add them to emulator/actions.py."
         ) from error
-    return [_request(each.action, each.resource, region, each.context) for each in found]
+    return [_request(need.action, need.resource, region, need.context) for need in permissions]
 
 
 def reading(bucket: str, key: str, version: str | None, region: str) -> Request:
-    """The permission to read an object, or one version of it."""
+    """Return the permission to read an object, or one version of it."""
     return _request("s3:GetObjectVersion" if version else "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}", region)
 
 
 def listing(environ: Environ) -> Request | None:
-    """The permission without which S3 does not say that the object of this request is missing; None elsewhere.
+    """Return the permission without which S3 hides that the object of this request is missing; None for other calls.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html#API_GetObject_RequestSyntax, under Permissions.
     """
@@ -136,20 +136,20 @@ def listing(environ: Environ) -> Request | None:
 
 
 def sending(queue_arn: str, source_arn: str) -> Request:
-    """The permission that a service needs to send something into a queue on behalf of a resource of ours."""
+    """Return the permission that a service needs to send messages to a queue on behalf of a resource."""
     source = {"aws:sourceaccount": ACCOUNT_ID, "aws:sourcearn": source_arn}
     return _request("sqs:SendMessage", queue_arn, queue_arn.split(":")[3], source)
 
 
 def body(environ: Environ) -> bytes:
-    """Read the request's body, which is then gone."""
+    """Read and consume the body of a request."""
     length = environ.get("CONTENT_LENGTH")
     data: bytes = environ["wsgi.input"].read(int(length)) if length else b""
     return data
 
 
 def peek(environ: Environ) -> bytes:
-    """Read the request's body and leave it for whoever comes next."""
+    """Read the body of a request without consuming it."""
     data = body(environ)
     environ["wsgi.input"] = io.BytesIO(data)
     return data
@@ -159,13 +159,13 @@ def _request(action: str, resource: str, region: str, context: Mapping[str, str]
     circumstances = {
         "aws:principalaccount": ACCOUNT_ID,
         "aws:requestedregion": region,
-        "aws:securetransport": "true",  # nobody listens on loopback, which stands for TLS
+        "aws:securetransport": "true",  # loopback counts as TLS, because it cannot be intercepted
     }
     return Request(action, resource, circumstances | dict(context or {}))
 
 
-def _called(environ: Environ) -> tuple[str, str]:
-    """Tell service and operation, the service as the signature names it."""
+def _service_and_operation(environ: Environ) -> tuple[str, str]:
+    """Return service and operation; the service has its name in signatures."""
     if INVOCATION.match(environ["PATH_INFO"]):
         return "lambda", "Invoke"
     credential = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
@@ -186,8 +186,8 @@ def _form(environ: Environ) -> dict[str, str]:
 
 
 def bucket_and_key(environ: Environ) -> tuple[str, str]:
-    """Tell bucket and key of a request to S3, as its host, its path or its form has them."""
-    path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")  # WSGI's spelling of bytes
+    """Return bucket and key of a request to S3, from its host, its path or its form."""
+    path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")  # WSGI encodes bytes so
     bucket, _, key = path.removeprefix("/").partition("/")
     if host := _BUCKET_HOST.fullmatch(environ.get("HTTP_HOST", "")):
         bucket, key = host[1].lower(), path.removeprefix("/")
@@ -195,8 +195,12 @@ def bucket_and_key(environ: Environ) -> tuple[str, str]:
 
 
 def _s3_call(environ: Environ) -> tuple[str, str]:
-    """Tell operation and action; empty when they are not known."""
-    names = {name for name in _query(environ) if name not in _DETAILS and not name.startswith(("X-Amz-", "response-"))}
+    """Return operation and action; both are empty if they are not known."""
+    names = {
+        name
+        for name in _query(environ)
+        if name not in _OTHER_PARAMETERS and not name.startswith(("X-Amz-", "response-"))
+    }
     subresource = names.pop() if len(names) == 1 else " ".join(names)
     _, key = bucket_and_key(environ)
     method = environ["REQUEST_METHOD"]
@@ -211,7 +215,7 @@ def _s3(environ: Environ, operation: str, region: str) -> Iterator[Request]:
     arn = f"arn:aws:s3:::{bucket}"
     query = _query(environ)
     if operation == "DeleteObjects":
-        for entry in ElementTree.fromstring(peek(environ)).iterfind("{*}Object"):  # noqa: S314 (a function of ours)
+        for entry in ElementTree.fromstring(peek(environ)).iterfind("{*}Object"):  # noqa: S314 (the body is from a function)
             versioned = entry.find("{*}VersionId") is not None
             action = "s3:DeleteObjectVersion" if versioned else "s3:DeleteObject"
             yield Request(action, f"{arn}/{entry.findtext('{*}Key')}")
@@ -222,11 +226,11 @@ def _s3(environ: Environ, operation: str, region: str) -> Iterator[Request]:
     if not key:
         yield Request(action, arn, {"s3:prefix": query["prefix"][0]} if "prefix" in query else {})
         return
-    yield Request(_OF_VERSIONS.get(action, action) if "versionId" in query else action, f"{arn}/{key}")
+    yield Request(_VERSION_ACTIONS.get(action, action) if "versionId" in query else action, f"{arn}/{key}")
     if "HTTP_X_AMZ_TAGGING" in environ:
         yield Request("s3:PutObjectTagging", f"{arn}/{key}")
     if operation == "DeleteObject" and environ.get("HTTP_IF_MATCH", "*") != "*":
-        yield Request("s3:GetObject", f"{arn}/{key}")  # an etag is not compared for who may not see it
+        yield Request("s3:GetObject", f"{arn}/{key}")  # comparing an etag requires permission to read it
     if operation == "CopyObject":
         source, _, version = environ["HTTP_X_AMZ_COPY_SOURCE"].partition("?versionId=")
         bucket, _, key = unquote(source).removeprefix("/").partition("/")
@@ -234,28 +238,28 @@ def _s3(environ: Environ, operation: str, region: str) -> Iterator[Request]:
 
 
 def _dynamodb(environ: Environ, operation: str, region: str) -> Iterator[Request]:
-    asked = json.loads(peek(environ))
+    request = json.loads(peek(environ))
 
     def arn(table: str) -> str:
         return table if table.startswith("arn:") else f"arn:aws:dynamodb:{region}:{ACCOUNT_ID}:table/{table}"
 
-    if operation in _OF_STREAMS:
-        # An iterator begins with the ARN of its stream; the label in it is moto's and not what the template knows.
-        stream = (asked.get("StreamArn") or asked["ShardIterator"]).partition("/stream/")[0]
+    if operation in _STREAM_OPERATIONS:
+        # An iterator starts with the ARN of its stream, whose label differs from the one that the template knows.
+        stream = (request.get("StreamArn") or request["ShardIterator"]).partition("/stream/")[0]
         yield Request(f"dynamodb:{operation}", f"{stream}/stream/{STREAM_LABEL}")
     elif operation.startswith("Batch"):
-        for table in asked["RequestItems"]:
+        for table in request["RequestItems"]:
             yield Request(f"dynamodb:{operation}", arn(table))
     else:
-        index = f"/index/{asked['IndexName']}" if "IndexName" in asked else ""
-        yield Request(f"dynamodb:{operation}", arn(asked["TableName"]) + index)
+        index = f"/index/{request['IndexName']}" if "IndexName" in request else ""
+        yield Request(f"dynamodb:{operation}", arn(request["TableName"]) + index)
 
 
 def _sns(environ: Environ, operation: str, _: str) -> Iterator[Request]:
     if operation not in ("Publish", "PublishBatch"):
         raise KeyError(operation)
-    asked = _form(environ)
-    yield Request("sns:Publish", asked.get("TopicArn") or asked.get("TargetArn") or "*")
+    form = _form(environ)
+    yield Request("sns:Publish", form.get("TopicArn") or form.get("TargetArn") or "*")
 
 
 def _sqs(environ: Environ, operation: str, region: str) -> Iterator[Request]:
@@ -264,8 +268,8 @@ def _sqs(environ: Environ, operation: str, region: str) -> Iterator[Request]:
 
 
 def _states(environ: Environ, operation: str, _: str) -> Iterator[Request]:
-    asked = json.loads(peek(environ))
-    yield Request(f"states:{operation}", asked.get("executionArn") or asked["stateMachineArn"])
+    request = json.loads(peek(environ))
+    yield Request(f"states:{operation}", request.get("executionArn") or request["stateMachineArn"])
 
 
 def _events(environ: Environ, operation: str, region: str) -> Iterator[Request]:
@@ -280,13 +284,13 @@ def _lambda(environ: Environ, operation: str, region: str) -> Iterator[Request]:
     if match is None:
         raise KeyError(operation)
     name = unquote(match[1])
-    qualifier = "".join(f":{each}" for each in _query(environ).get("Qualifier", []))
+    qualifier = "".join(f":{qualifier}" for qualifier in _query(environ).get("Qualifier", []))
     arn = name if name.startswith("arn:") else f"arn:aws:lambda:{region}:{ACCOUNT_ID}:function:{name}"
     yield Request("lambda:InvokeFunction", arn + qualifier)
 
 
 def _without_resource(environ: Environ, operation: str, _: str) -> Iterator[Request]:
-    service, _ = _called(environ)
+    service, _ = _service_and_operation(environ)
     if (service, operation) not in _WITHOUT_RESOURCE:
         raise KeyError(operation)
     yield Request(f"{_PREFIXES.get(service, service)}:{operation}", "*")

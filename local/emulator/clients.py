@@ -1,4 +1,4 @@
-"""boto3 clients for the local endpoint: never anybody's profile, never AWS."""
+"""boto3 clients for the local endpoint; they never use a profile and never call AWS."""
 
 import os
 from typing import Any
@@ -8,12 +8,12 @@ from botocore.config import Config
 
 DUMMY_KEY = "local"
 
-# Loopback does not hiccup: what fails here is meant to.
+# Loopback has no transient errors, so few retries suffice.
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 2})
 
 
 class Clients:
-    """Makes a client per service, once; all share one session, because reading the service models is slow."""
+    """Creates and caches a client per service; all share a session, because loading service models is slow."""
 
     def __init__(self, endpoint_url: str, region: str) -> None:
         self.endpoint_url = endpoint_url
@@ -22,7 +22,7 @@ class Clients:
         self._clients: dict[tuple[str, str], Any] = {}
 
     def __call__(self, service: str, access_key: str = DUMMY_KEY) -> Any:
-        """Return the client for a service; another access key makes its calls those of a role."""
+        """Return the client of a service; the access key of a role makes calls with its permissions."""
         if (service, access_key) not in self._clients:
             self._clients[service, access_key] = self._session.client(  # type: ignore[call-overload]
                 service,
@@ -41,7 +41,7 @@ class Clients:
 
 
 def variables(endpoint_url: str, region: str) -> dict[str, str]:
-    """Return the environment variables with which the AWS CLI, an SDK or a function finds the local endpoint."""
+    """Return the environment variables that direct the AWS CLI, SDKs and functions to the local endpoint."""
     return {
         "AWS_ENDPOINT_URL": endpoint_url,
         "AWS_ACCESS_KEY_ID": DUMMY_KEY,
@@ -51,6 +51,6 @@ def variables(endpoint_url: str, region: str) -> dict[str, str]:
 
 
 def environment(endpoint_url: str, region: str) -> dict[str, str]:
-    """Return this process's environment for another program, with the local endpoint instead of any AWS account."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return own | variables(endpoint_url, region)
+    """Return the environment of this process for another program, with the local endpoint instead of an AWS account."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return inherited | variables(endpoint_url, region)

@@ -1,4 +1,4 @@
-"""What the process behind a local pipeline is told when it starts, over standard input."""
+"""The configuration of the server process, which it reads from standard input."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ TOKEN_HEADER = "X-Local-Token"  # noqa: S105 (a name)
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a server is started with; port 0 takes any free one."""
+    """The configuration of a server; port 0 takes any free port."""
 
     template: str
     run_dir: str
@@ -20,6 +20,6 @@ class Configuration:
     per_function: int = 2
     total: int = 4
     wait_scale: float = 1.0
-    """Waits between retries are multiplied by this, so that a test need not sit them out."""
+    """Factor on the waits between retries, so that tests need not wait."""
     control_token: str = field(default="", repr=False)
-    """What the calls of a test below `CONTROL_PATH` must carry; empty when there are to be none."""
+    """The token that requests below `CONTROL_PATH` must have; empty disables these requests."""

@@ -1,7 +1,7 @@
-"""What tests may do to a running pipeline: break calls, replace functions, let time run out.
+"""Controls for tests: inject faults, replace functions, time out executions.
 
-It runs code that a request brings along. So it exists only when a test asks for it at the start, and answers only
-requests that carry the token which that test has passed over standard input.
+They run code from requests. So they exist only if a test enables them at the start, and they require the token that
+this test passed over standard input.
 """
 
 import hmac
@@ -22,13 +22,13 @@ _TOKEN_VARIABLE = "HTTP_" + TOKEN_HEADER.upper().replace("-", "_")
 
 
 class Controls:
-    """A WSGI application that answers the calls of a test and passes everything else on.
+    """A WSGI application that answers control requests and passes all others on.
 
     Args:
-        application: What other requests are for.
-        endpoint: The AWS endpoint to change.
-        http_api: The HTTP API that must forget what it remembers.
-        token: What each call must carry.
+        application: Answers other requests.
+        endpoint: The AWS endpoint to control.
+        http_api: The HTTP API, whose cached decisions `clear` removes.
+        token: The token that each control request must have.
     """
 
     def __init__(self, application: Application, endpoint: Endpoint, http_api: HttpApi, token: str) -> None:
@@ -56,7 +56,7 @@ class Controls:
             )
         command = self._commands.get(environ["PATH_INFO"].removeprefix(CONTROL_PATH))
         if command is None or environ["REQUEST_METHOD"] != "POST":
-            return answer_json(start_response, HTTPStatus.NOT_FOUND, {"message": "There is no such control."})
+            return answer_json(start_response, HTTPStatus.NOT_FOUND, {"message": "This control does not exist."})
         arguments = json.loads(environ["wsgi.input"].read() or b"{}")
         return answer_json(start_response, HTTPStatus.OK, command(**arguments))
 
@@ -65,15 +65,15 @@ class Controls:
         self._http_api.clear()
 
     def _replace(self, function: str, url: str) -> None:
-        """Answer invocations by asking the test's own process, where its callable is."""
+        """Forward invocations of a function to the process of the test, which has the replacement."""
 
-        def ask(payload: bytes) -> Result:
+        def forward(payload: bytes) -> Result:
             request = Request(url, data=payload, headers={TOKEN_HEADER: self._token}, method="POST")  # noqa: S310
-            with urlopen(request) as response:  # noqa: S310 (a test's own server on loopback)
+            with urlopen(request) as response:  # noqa: S310 (the server of a test, on loopback)
                 answer = json.loads(response.read())
             return Result(answer["payload"], answer["failed"])
 
-        self._endpoint.replacements[function] = ask
+        self._endpoint.replacements[function] = forward
 
 
 def _time_out(execution: str) -> None:
@@ -81,5 +81,5 @@ def _time_out(execution: str) -> None:
     from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
     _, _, _, region, account, *_ = execution.split(":")
-    found = stepfunctions_parser_backends[account][region].describe_execution(execution)
-    executions.end(found, ExecutionStatus.TIMED_OUT, events.publish)
+    running_execution = stepfunctions_parser_backends[account][region].describe_execution(execution)
+    executions.end(running_execution, ExecutionStatus.TIMED_OUT, events.publish)

@@ -1,4 +1,4 @@
-"""Cross-origin resource sharing: what S3 and API Gateway let the pages of other origins do and read.
+"""Cross-origin resource sharing, as S3 and API Gateway implement it.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/cors.html
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
@@ -27,18 +27,18 @@ _NOT_ALLOWED = (
 
 @dataclass(frozen=True)
 class Rule:
-    """What pages of some origins may do."""
+    """The permissions of pages of some origins."""
 
     origins: tuple[str, ...]
     methods: tuple[str, ...]
     allowed_headers: tuple[str, ...] = ()
     exposed_headers: tuple[str, ...] = ()
     max_age: int | None = None
-    """Seconds for which a browser may remember the answer to a preflight."""
+    """Seconds for which a browser may cache the answer to a preflight."""
 
     @classmethod
     def of_bucket(cls, rule: Mapping[str, Any]) -> Self:
-        """Read a rule of a bucket as S3's API gives it."""
+        """Read a rule of a bucket in the format of the S3 API."""
         return cls(
             origins=tuple(rule["AllowedOrigins"]),
             methods=tuple(rule["AllowedMethods"]),
@@ -49,7 +49,7 @@ class Rule:
 
     @classmethod
     def of_api(cls, configuration: Mapping[str, Any]) -> Self:
-        """Read the CORS configuration of an HTTP API as a template gives it."""
+        """Read the CORS configuration of an HTTP API in the format of the template."""
         return cls(
             origins=tuple(configuration.get("AllowOrigins", ())),
             methods=tuple(configuration.get("AllowMethods", ())),
@@ -59,17 +59,24 @@ class Rule:
         )
 
     def allows_origin(self, origin: str) -> bool:
-        """Tell whether the rule is for pages of an origin."""
-        return any(matches(each, origin) for each in self.origins)
+        """Return whether the rule applies to an origin."""
+        return any(matches(pattern, origin) for pattern in self.origins)
 
     def allows_headers(self, names: Iterable[str]) -> bool:
-        """Tell whether pages may send all of these headers."""
-        allowed = [each.lower() for each in self.allowed_headers]
-        return all(any(matches(each, name.lower()) for each in allowed) for name in names)
+        """Return whether pages may send all of these headers."""
+        patterns = [pattern.lower() for pattern in self.allowed_headers]
+        return all(any(matches(pattern, name.lower()) for pattern in patterns) for name in names)
+
+
+def bucket_rules(properties: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Translate the CORS rules of a bucket from the names of the template to those of the S3 API."""
+    names = {"ExposedHeaders": "ExposeHeaders", "Id": "ID", "MaxAge": "MaxAgeSeconds"}
+    rules = properties.get("CorsConfiguration", {}).get("CorsRules", [])
+    return [{names.get(name, name): value for name, value in rule.items()} for rule in rules]
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Compare an origin or a header with one of a rule, in which `*` stands for any characters."""
+    """Return whether an origin or a header matches a pattern, in which `*` matches any characters."""
     return _compiled(pattern).fullmatch(text) is not None
 
 
@@ -79,7 +86,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def is_preflight(environ: Environ) -> bool:
-    """Tell whether a browser asks what a page may do, before the page does it."""
+    """Return whether a request is a CORS preflight."""
     return (
         environ["REQUEST_METHOD"] == "OPTIONS"
         and "HTTP_ORIGIN" in environ
@@ -87,27 +94,27 @@ def is_preflight(environ: Environ) -> bool:
     )
 
 
-def answer_of_api(rule: Rule, environ: Environ, start_response: StartResponse) -> StartResponse:
-    """Add what API Gateway adds to an answer; the function's own headers for CORS are dropped."""
+def with_api_headers(rule: Rule, environ: Environ, start_response: StartResponse) -> StartResponse:
+    """Add the CORS headers of API Gateway to an answer; CORS headers of the function are removed."""
     origin = environ.get("HTTP_ORIGIN")
     headers: Headers = []
     if origin is not None and rule.allows_origin(origin):
-        headers.append(("access-control-allow-origin", _allowed(rule, origin)))
+        headers.append(("access-control-allow-origin", _allowed_origin(rule, origin)))
         if is_preflight(environ):
-            headers += _listed("access-control-allow-methods", rule.methods, ",")
-            headers += _listed("access-control-allow-headers", rule.allowed_headers, ",")
-            headers += _age("access-control-max-age", rule)
+            headers += _list_header("access-control-allow-methods", rule.methods, ",")
+            headers += _list_header("access-control-allow-headers", rule.allowed_headers, ",")
+            headers += _age_header("access-control-max-age", rule)
         else:
-            headers += _listed("access-control-expose-headers", rule.exposed_headers, ",")
-    return _with(headers, "origin", start_response)
+            headers += _list_header("access-control-expose-headers", rule.exposed_headers, ",")
+    return _replacing_headers(headers, "origin", start_response)
 
 
 class BucketCors:
     """A WSGI application in front of S3 that answers preflights and adds the headers of the bucket's rules.
 
     Args:
-        application: S3, and whatever else is served with it.
-        read_rules: Gives the rules of a bucket; none when it has none.
+        application: S3 and the services that share its port.
+        read_rules: Returns the rules of a bucket; an empty list if it has none.
     """
 
     def __init__(self, application: Application, read_rules: Callable[[str], list[Rule]]) -> None:
@@ -122,8 +129,8 @@ class BucketCors:
         if origin is None or actions.identify(environ)[0] != "s3":
             return self._application(environ, start_response)
         rule = self._rule(environ, origin, environ["REQUEST_METHOD"], ())
-        headers = _of_bucket(rule, origin, ()) if rule else []
-        return self._application(environ, _with(headers, _VARY, start_response))
+        headers = _bucket_headers(rule, origin, ()) if rule else []
+        return self._application(environ, _replacing_headers(headers, _VARY, start_response))
 
     def _preflight(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         origin = environ.get("HTTP_ORIGIN")
@@ -134,16 +141,18 @@ class BucketCors:
         if method is None:
             message = "Invalid Access-Control-Request-Method: null"
             return _error(start_response, HTTPStatus.BAD_REQUEST, "BadRequest", message)
-        asked = environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "").split(",")
-        names = [name.strip().lower() for name in asked if name.strip()]
+        header_names = environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "").split(",")
+        names = [name.strip().lower() for name in header_names if name.strip()]
         rule = self._rule(environ, origin, method, names)
         if rule is None:
             return _error(start_response, HTTPStatus.FORBIDDEN, "AccessForbidden", _NOT_ALLOWED)
-        _with(_of_bucket(rule, origin, names), _VARY, start_response)("200 OK", [("Content-Length", "0")])
+        _replacing_headers(_bucket_headers(rule, origin, names), _VARY, start_response)(
+            "200 OK", [("Content-Length", "0")]
+        )
         return [b""]
 
     def _rule(self, environ: Environ, origin: str, method: str, names: Iterable[str]) -> Rule | None:
-        """Find the first rule that allows a request; None when none does."""
+        """Return the first rule that allows a request; None if none does."""
         for rule in self._read_rules(actions.bucket_and_key(environ)[0]):
             if rule.allows_origin(origin) and method in rule.methods and rule.allows_headers(names):
                 return rule
@@ -153,37 +162,37 @@ class BucketCors:
 _VARY = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"
 
 
-def _of_bucket(rule: Rule, origin: str, asked: Iterable[str]) -> Headers:
-    allowed = _allowed(rule, origin)
+def _bucket_headers(rule: Rule, origin: str, requested_headers: Iterable[str]) -> Headers:
+    allowed = _allowed_origin(rule, origin)
     return [
         ("Access-Control-Allow-Origin", allowed),
         *([] if allowed == _EVERY_ORIGIN else [("Access-Control-Allow-Credentials", "true")]),
-        *_listed("Access-Control-Allow-Methods", rule.methods, ", "),
-        *_listed("Access-Control-Allow-Headers", asked, ", "),
-        *_listed("Access-Control-Expose-Headers", rule.exposed_headers, ", "),
-        *_age("Access-Control-Max-Age", rule),
+        *_list_header("Access-Control-Allow-Methods", rule.methods, ", "),
+        *_list_header("Access-Control-Allow-Headers", requested_headers, ", "),
+        *_list_header("Access-Control-Expose-Headers", rule.exposed_headers, ", "),
+        *_age_header("Access-Control-Max-Age", rule),
     ]
 
 
-def _allowed(rule: Rule, origin: str) -> str:
+def _allowed_origin(rule: Rule, origin: str) -> str:
     return _EVERY_ORIGIN if _EVERY_ORIGIN in rule.origins else origin
 
 
-def _listed(name: str, values: Iterable[str], separator: str) -> Headers:
+def _list_header(name: str, values: Iterable[str], separator: str) -> Headers:
     text = separator.join(values)
     return [(name, text)] if text else []
 
 
-def _age(name: str, rule: Rule) -> Headers:
+def _age_header(name: str, rule: Rule) -> Headers:
     return [] if rule.max_age is None else [(name, str(rule.max_age))]
 
 
-def _with(headers: Headers, vary: str, start_response: StartResponse) -> StartResponse:
-    """Replace the headers for CORS of an answer."""
+def _replacing_headers(headers: Headers, vary: str, start_response: StartResponse) -> StartResponse:
+    """Replace the CORS headers of an answer."""
 
-    def start(status: str, given: Headers, *rest: Any) -> Any:
-        kept = [(name, value) for name, value in given if not name.lower().startswith(_PREFIX)]
-        return start_response(status, [*kept, *headers, ("Vary", vary)], *rest)
+    def start(status: str, original: Headers, *rest: Any) -> Any:
+        others = [(name, value) for name, value in original if not name.lower().startswith(_PREFIX)]
+        return start_response(status, [*others, *headers, ("Vary", vary)], *rest)
 
     return start
 

@@ -1,7 +1,7 @@
-"""From an event that a rule matches to an execution, or to the rule's dead-letter queue.
+"""Deliver events of rules to state machines, or to the dead-letter queue of the rule.
 
-moto's rules cannot start a state machine, so each such target is a queue, and every message starts one execution. What
-cannot is treated as EventBridge treats it: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html.
+Rules of moto cannot start a state machine. So the target is a queue, and each of its messages starts an execution.
+Failed deliveries are handled as by EventBridge: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html.
 """
 
 import json
@@ -15,23 +15,23 @@ from botocore.exceptions import ClientError
 
 from local.emulator import actions
 from local.emulator.clients import Clients
-from local.emulator.deploy import Delivery
 from local.emulator.iam import Guard, access_key
 from local.emulator.moto_seams import executions
+from local.emulator.resources import Delivery
 
 MOST_RUNNING = 16  # executions of one state machine; AWS runs thousands
 _LONGEST_WAIT = 60  # seconds between two attempts
 _FINAL = {"AccessDeniedException": "NO_PERMISSIONS", "StateMachineDoesNotExist": "NO_RESOURCE"}
-_PASSING = {"ThrottlingException": "THROTTLING", "ExecutionLimitExceeded": "RESOURCE_LIMIT_EXCEEDED"}
+_TRANSIENT = {"ThrottlingException": "THROTTLING", "ExecutionLimitExceeded": "RESOURCE_LIMIT_EXCEEDED"}
 _LOG = logging.getLogger(__name__)
 
 
 class Deliveries:
-    """Starts an execution for every event that a rule has for a state machine.
+    """Starts an execution for every event of a rule whose target is a state machine.
 
     Args:
         clients: Clients of the local AWS endpoint.
-        guard: Judges whether a rule may use its dead-letter queue.
+        guard: Decides whether a rule may use its dead-letter queue.
         wait_scale: Factor on the waits between attempts.
     """
 
@@ -43,12 +43,12 @@ class Deliveries:
         self._stopped = threading.Event()
 
     def follow(self, delivery: Delivery) -> None:
-        """Serve the target of a rule from now on."""
+        """Start serving a target."""
         starter = self._clients("stepfunctions", access_key(delivery.role_arn))
         threading.Thread(target=self._serve, args=(delivery, starter), daemon=True).start()
 
     def stop(self) -> None:
-        """Let every poller end with its current request."""
+        """Stop every poller after its current request."""
         self._stopped.set()
 
     def _serve(self, delivery: Delivery, starter: Any) -> None:
@@ -64,39 +64,39 @@ class Deliveries:
                     self._deliver(delivery, starter, message)
             except Exception:
                 if not self._stopped.wait(0.2):
-                    _LOG.exception("An event for %s could not be delivered and is tried again.", delivery.target_arn)
+                    _LOG.exception("Delivering an event to %s failed; it is retried.", delivery.target_arn)
 
     def _deliver(self, delivery: Delivery, starter: Any, message: Any) -> None:
         retries = int(message["Attributes"]["ApproximateReceiveCount"]) - 1
-        this = {"QueueUrl": delivery.queue_url, "ReceiptHandle": message["ReceiptHandle"]}
+        receipt = {"QueueUrl": delivery.queue_url, "ReceiptHandle": message["ReceiptHandle"]}
         try:
             self._start(delivery.target_arn, message["Body"], starter)
         except ClientError as error:
             final = error.response["Error"]["Code"] in _FINAL
             if not final and retries < delivery.most_retries:
                 wait = min(2**retries, _LONGEST_WAIT) * self._wait_scale
-                self._sqs.change_message_visibility(**this, VisibilityTimeout=round(wait))
+                self._sqs.change_message_visibility(**receipt, VisibilityTimeout=round(wait))
                 return
             self._give_up(delivery, message["Body"], error, None if final else retries)
-        self._sqs.delete_message(**this)
+        self._sqs.delete_message(**receipt)
 
     def _start(self, state_machine_arn: str, event: str, starter: Any) -> None:
-        # The rest waits in the queue, where no timeout of the workflow counts it; every state machine has its own.
+        # Further events wait in the queue, where the timeout of the workflow does not run yet.
         while not self._stopped.is_set():
             if executions.running(state_machine_arn) < MOST_RUNNING:
                 break
             time.sleep(0.05)
-        # The name keeps the event's id findable, and differs when the same event comes twice, as on AWS.
+        # As on AWS, the name has the id of the event and is unique even if the same event is delivered twice.
         name = f"{json.loads(event).get('id', 'event')}_{uuid.uuid4()}"
         starter.start_execution(stateMachineArn=state_machine_arn, name=name, input=event)
 
     def _give_up(self, delivery: Delivery, event: str, error: ClientError, retries: int | None) -> None:
-        """Send an event to the dead-letter queue, if there is one that lets the rule."""
+        """Send an event to the dead-letter queue, if there is one and its policy allows it."""
         code, text = error.response["Error"]["Code"], error.response["Error"]["Message"]
         facts = {
             "RULE_ARN": delivery.rule_arn,
             "TARGET_ARN": delivery.target_arn,
-            "ERROR_CODE": _FINAL.get(code) or _PASSING.get(code, "ERROR_FROM_TARGET"),
+            "ERROR_CODE": _FINAL.get(code) or _TRANSIENT.get(code, "ERROR_FROM_TARGET"),
             "ERROR_MESSAGE": text or code,
         }
         if retries is not None:
@@ -105,7 +105,9 @@ class Deliveries:
         if queue is None:
             _LOG.error("An event was dropped: %s", facts)
         elif not self._guard.admits("events.amazonaws.com", actions.sending(queue, delivery.rule_arn)):
-            _LOG.error("An event was dropped, as the policy of %s does not let the rule send it: %s", queue, facts)
+            _LOG.error(
+                "An event was dropped because the policy of %s does not allow the rule to send it: %s", queue, facts
+            )
         else:
             self._sqs.send_message(
                 QueueUrl=self._sqs.get_queue_url(QueueName=queue.rpartition(":")[2])["QueueUrl"],

@@ -1,8 +1,7 @@
-"""The AWS endpoint on loopback: moto's server, with a layer in front for what moto cannot do.
+"""The AWS endpoint on loopback: the server of moto, with a layer in front for features that moto lacks.
 
-The layer judges the calls of roles by their policies and what is presigned as S3 does, answers Lambda's `Invoke` and
-Rekognition's `DetectLabels`, fails the calls that a test wants failed, and passes everything else on. It touches no
-private name of moto.
+The layer checks calls of roles against their policies and presigned requests as S3 does, answers `Invoke` of Lambda and
+`DetectLabels` of Rekognition, injects faults for tests, and passes everything else on. It uses no private name of moto.
 """
 
 import io
@@ -29,11 +28,11 @@ from local.emulator.request_body import BodyError, read_chunks
 from local.emulator.workers import MAX_REQUEST_BYTES, Result, Workers, failure
 from local.emulator.wsgi import Environ, StartResponse
 
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 SERVICES = frozenset(
     {"cloudwatch", "dynamodb", "dynamodbstreams", "events", "s3", "sns", "sqs", "stepfunctions", "sts"}
 )
-"""What of moto is served, in moto's names. STS is what clients ask whose credentials they have."""
+"""The services of moto that are served. Clients ask STS for the identity of their credentials."""
 
 _FORM = "application/x-www-form-urlencoded"
 _S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -42,17 +41,17 @@ _SERVER_ERRORS = ("InternalServerError", "InternalError", "InternalErrorExceptio
 
 @dataclass
 class Fault:
-    """A call that shall fail: which, how, and how many times more."""
+    """A fault to inject: which calls fail, how, and how often."""
 
     service: str
     operation: str
     times: int
     containing: list[str]
     error_code: str = ""
-    """Empty when the call is not answered at all."""
+    """Empty if the call gets no response at all."""
     status: int = 0
     effective: bool = False
-    """Whether the call does its work all the same."""
+    """Whether the operation takes effect although the call fails."""
 
 
 class Endpoint:
@@ -60,8 +59,8 @@ class Endpoint:
 
     Args:
         workers: Runs the functions.
-        guard: Judges the calls of roles.
-        read_object: Gives Rekognition's stand-in an object of S3.
+        guard: Checks the calls of roles.
+        read_object: Reads an object of S3 for the stand-in of Rekognition.
     """
 
     def __init__(self, workers: Workers, guard: Guard, read_object: rekognition.ReadObject) -> None:
@@ -78,7 +77,9 @@ class Endpoint:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         if self._faults and (fault := self._matching_fault(environ)):
-            actions.peek(environ)  # all of it: a client that is still sending would see a broken pipe, not the answer
+            actions.peek(
+                environ
+            )  # read it all: a client that is still sending would get a broken pipe instead of the answer
             if fault.effective:
                 b"".join(self._answer(environ, lambda *_: None))
             if fault.error_code:
@@ -89,9 +90,9 @@ class Endpoint:
     def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
             presigned.judge(environ, datetime.now(UTC))
-        except presigned.RefusedError as refused:
-            return _error(environ, start_response, "s3", refused.status, refused.code, refused.message)
-        if _is_cut_off(environ):
+        except presigned.RefusedError as error:
+            return _error(environ, start_response, "s3", error.status, error.code, error.message)
+        if _is_truncated(environ):
             message = "You did not provide the number of bytes specified by the x-amz-decoded-content-length header."
             return _error(environ, start_response, "s3", 400, "IncompleteBody", message)
         role = self.guard.caller(environ)
@@ -107,22 +108,22 @@ class Endpoint:
             )
             return _json(start_response, status, answer)
         if environ["REQUEST_METHOD"] == "PUT" and environ.get("CONTENT_TYPE", "").startswith(_FORM):
-            # An upload by a client that declares every body a form; moto would look for parameters in it and lose it.
+            # Some clients declare every body a form; moto would parse it for parameters and lose it.
             environ["CONTENT_TYPE"] = "binary/octet-stream"
-        answer_of_moto: Iterable[bytes]
+        body: Iterable[bytes]
         if role is None or (listing := actions.listing(environ)) is None:
             with self._one_at_a_time if _is_for_dynamodb(environ) else nullcontext():
-                answer_of_moto = self._moto(environ, start_response)
-            return answer_of_moto
+                body = self._moto(environ, start_response)
+            return body
         started: list[Any] = []
-        answer_of_moto = self._moto(environ, lambda *arguments: started.extend(arguments))
+        body = self._moto(environ, lambda *arguments: started.extend(arguments))
         if started[0].startswith("404") and not self.guard.allows(role, listing):
             return _denied(environ, start_response, Denial("s3", "Access Denied"))
         start_response(*started)
-        return answer_of_moto
+        return body
 
     def invoke(self, name: str, payload: bytes) -> Result | None:
-        """Run a function by name or ARN; None when there is no such function."""
+        """Run a function by name or ARN; None if it does not exist."""
         function = self._workers.find(name)
         if function is None:
             return None
@@ -135,12 +136,12 @@ class Endpoint:
         self._workers.alter(logical_id, source, timeout, memory)
 
     def add_fault(self, fault: Fault) -> None:
-        """Fail the next calls that match."""
+        """Inject a fault into the next matching calls."""
         with self._lock:
             self._faults.append(fault)
 
     def clear(self) -> None:
-        """Forget faults and replacements, and give every function and role its own code and policies."""
+        """Remove faults and replacements, and restore the code of functions and the policies of roles."""
         with self._lock:
             self._faults.clear()
             self._cleared.set()
@@ -150,7 +151,7 @@ class Endpoint:
         self.guard.clear()
 
     def _reader_for(self, role: Role | None, environ: Environ) -> rekognition.ReadObject:
-        """Rekognition reads an object with the permissions of who asks."""
+        """Return a function that reads objects with the permissions of the caller, as Rekognition does."""
         region = actions.region_of(environ)
 
         def read(bucket: str, key: str, version: str | None) -> bytes:
@@ -161,20 +162,20 @@ class Endpoint:
         return read
 
     def _delete_allowed(self, role: Role, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """S3 judges each object of a batch by itself, and lists those that may not be deleted in its answer."""
-        asked = ElementTree.fromstring(actions.peek(environ))  # noqa: S314 (a function of ours)
-        judged = zip(asked.findall("{*}Object"), actions.needs(environ), strict=True)
-        denied = [entry for entry, need in judged if not self.guard.allows(role, need)]
+        """Delete the allowed objects of a batch; the answer lists the denied ones, as that of S3 does."""
+        batch = ElementTree.fromstring(actions.peek(environ))  # noqa: S314 (the body is from a function)
+        permissions = zip(batch.findall("{*}Object"), actions.needs(environ), strict=True)
+        denied = [entry for entry, need in permissions if not self.guard.allows(role, need)]
         for entry in denied:
-            asked.remove(entry)
+            batch.remove(entry)
         answer = f'<DeleteResult xmlns="{_S3_NAMESPACE}"/>'.encode()
-        if asked.find("{*}Object") is not None:
-            body = ElementTree.tostring(asked, default_namespace=_S3_NAMESPACE)
+        if batch.find("{*}Object") is not None:
+            body = ElementTree.tostring(batch, default_namespace=_S3_NAMESPACE)
             environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
             answer = b"".join(self._moto(environ, lambda *_: None))
-        result = ElementTree.fromstring(answer)  # noqa: S314 (moto's)
+        result = ElementTree.fromstring(answer)  # noqa: S314 (the answer of moto)
         for entry in denied:
-            facts = {each.tag.rpartition("}")[2]: each.text for each in entry}
+            facts = {field.tag.rpartition("}")[2]: field.text for field in entry}
             error = ElementTree.SubElement(result, f"{{{_S3_NAMESPACE}}}Error")
             for name, text in {**facts, "Code": "AccessDenied", "Message": "Access Denied"}.items():
                 ElementTree.SubElement(error, f"{{{_S3_NAMESPACE}}}{name}").text = text
@@ -199,23 +200,25 @@ class Endpoint:
         return _invoked(start_response, result)
 
     def _leave_unanswered(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Let the engine's state run out of time; let anybody else wait for as long as it will, or until `clear`."""
+        """Send no response: a state of the engine times out; other callers wait until they give up or `clear`."""
         if stepfunctions.USER_AGENT in environ.get("HTTP_USER_AGENT", ""):
             return _answer(start_response, 200, "text/plain", "", {stepfunctions.UNANSWERED: "yes"})
         connection, cleared = environ["werkzeug.socket"], self._cleared
-        while not cleared.wait(LOOK_SECONDS):
-            if select.select([connection], [], [], 0)[0]:  # all of the request has been read: this is its end
+        while not cleared.wait(POLL_SECONDS):
+            if select.select([connection], [], [], 0)[
+                0
+            ]:  # the request is read completely, so the client has closed the connection
                 break
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
-        raise ConnectionAbortedError  # the server keeps quiet about it
+        raise ConnectionAbortedError  # the server logs nothing
 
     def _matching_fault(self, environ: Environ) -> Fault | None:
         service, operation = actions.identify(environ)
         with self._lock:
             for fault in self._faults:
-                meant = (fault.service, fault.operation) == (service, operation)
-                if meant and all(_mentions(environ, text) for text in fault.containing):
+                is_operation = (fault.service, fault.operation) == (service, operation)
+                if is_operation and all(_mentions(environ, text) for text in fault.containing):
                     fault.times -= 1
                     if not fault.times:
                         self._faults.remove(fault)
@@ -223,8 +226,8 @@ class Endpoint:
         return None
 
 
-def _is_cut_off(environ: Environ) -> bool:
-    """Tell whether a body that an SDK has framed in chunks is not as long as the SDK says; moto would store it."""
+def _is_truncated(environ: Environ) -> bool:
+    """Return whether a body in chunks is shorter than its header says; moto would store it."""
     length: str | None = environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH")
     if length is None:
         return False
@@ -235,22 +238,22 @@ def _is_cut_off(environ: Environ) -> bool:
 
 
 def _backend_app(service: Any) -> Any:
-    """Make moto's application for a service; the others, and moto's own API, are not served here.
+    """Create the application of moto for a service; other services and the API of moto are not served.
 
-    Some of moto's services do more than remember: AWS Batch and Lambda start Docker containers with what a request
-    names, and moto's API resets everything.
+    Some services of moto have side effects: AWS Batch and Lambda start Docker containers that a request names, and the
+    API of moto resets all state.
     """
     return create_backend_app(service) if service in SERVICES else _not_served
 
 
 def _not_served(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     service, _ = actions.identify(environ)
-    message = f"The local run does not serve this; it serves {', '.join(sorted(SERVICES))}."
+    message = f"The local run does not support this service; it supports {', '.join(sorted(SERVICES))}."
     return _error(environ, start_response, service, 501, "NotImplemented", message)
 
 
 def _is_for_dynamodb(environ: Environ) -> bool:
-    """DynamoDB is atomic; moto checks a condition, then writes attribute by attribute, for all threads to see."""
+    """Return whether a request is for DynamoDB, whose writes are atomic; those of moto are visible step by step."""
     return str(environ.get("HTTP_X_AMZ_TARGET", "")).startswith("DynamoDB")
 
 
@@ -273,8 +276,8 @@ def _fault(environ: Environ, start_response: StartResponse, fault: Fault) -> Ite
 def _error(
     environ: Environ, start_response: StartResponse, service: str, status: int, code: str, message: str
 ) -> Iterable[bytes]:
-    """Answer with an error in the form of the service."""
-    actions.body(environ)  # a client that is still sending would see a broken pipe instead of the answer
+    """Answer with an error in the format of the service."""
+    actions.body(environ)  # a client that is still sending would get a broken pipe instead of the answer
     if service == "lambda":
         return _lambda_error(start_response, status, code, message)
     if "HTTP_X_AMZ_TARGET" in environ:

@@ -1,9 +1,8 @@
-"""Decides which requests a local port takes: none that a foreign web page could have sent.
+"""Reject requests to a local port that a foreign web page could have sent.
 
-A page in the browser of whoever runs this can send requests to loopback, and one whose host name is made to resolve to
-loopback can also read the answers (DNS rebinding). Browsers say where a request comes from, and pages cannot forge
-that: in `Host`, in `Origin`, and in `Sec-Fetch-Site` (https://www.w3.org/TR/fetch-metadata/). Programs send their own
-`Host` and neither of the others.
+Any page in the browser of the user can send requests to loopback. A page whose host name resolves to loopback can also
+read the answers (DNS rebinding). Browsers declare the origin of a request in `Host`, `Origin` and `Sec-Fetch-Site`
+(https://www.w3.org/TR/fetch-metadata/), and pages cannot forge these headers. Other programs send only `Host`.
 """
 
 import re
@@ -22,53 +21,55 @@ _BUCKET = r"[a-z0-9][a-z0-9-]+"
 
 
 class Gate:
-    """A WSGI application that passes on what is not foreign, and answers 403 to the rest.
+    """A WSGI application that passes on own requests and answers foreign ones with 403.
 
     Args:
-        application: What the requests are for.
-        port: Where it is served; a `Host` that names another is foreign.
-        origins: The origins whose pages may send requests; `*` in one stands for any characters.
-        buckets: Whether names below `localhost` are hosts, too: S3's clients put the bucket there.
+        application: Answers own requests.
+        port: The port of the server; a `Host` with another port is foreign.
+        origins: The origins whose pages may send requests; `*` matches any characters.
+        buckets: Whether subdomains of `localhost` are accepted: clients of S3 put the bucket there.
     """
 
     def __init__(self, application: Application, port: int, origins: Iterable[str], *, buckets: bool = False) -> None:
         self._application = application
-        self._hosts = frozenset(_spellings(port))
+        self._hosts = frozenset(_host_values(port))
         self._bucket_host = re.compile(rf"{_BUCKET}\.localhost:{port}") if buckets else None
         self._origins = list(origins)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        if reason := self._objection(environ):
+        if reason := self._refusal(environ):
             return answer_json(start_response, HTTPStatus.FORBIDDEN, {"message": f"Refused: {reason}."}, _HEADERS)
         return self._application(environ, start_response)
 
-    def _objection(self, environ: Environ) -> str:
-        """Say why a request is refused; empty when it is not."""
+    def _refusal(self, environ: Environ) -> str:
+        """Explain why a request is refused; empty if it is not."""
         host = str(environ.get("HTTP_HOST", "")).lower()
         if host not in self._hosts and not (self._bucket_host and self._bucket_host.fullmatch(host)):
             return f"the Host {host!a} is not one of {', '.join(sorted(self._hosts))}. Use one of these addresses"
         origin = environ.get("HTTP_ORIGIN")
         if origin is None and environ.get("HTTP_SEC_FETCH_SITE", "none") not in _OWN_SITES:
-            # Pictures and links of a page carry no Origin; if the browser names the page at all, it does it here.
+            # Requests for images and links have no Origin; only the referrer may name the page.
             origin = _origin_of(environ.get("HTTP_REFERER", ""))
-        if origin is None or any(matches(each, origin) for each in self._origins):
+        if origin is None or any(matches(pattern, origin) for pattern in self._origins):
             return ""
-        return f"the CORS settings of the template do not list the origin {origin!a}, so its pages may not ask here"
+        return (
+            f"the CORS settings of the template do not list the origin {origin!a}, so its pages may not send requests"
+        )
 
 
 def own_origins(port: int) -> list[str]:
-    """List the origins of pages that a local port serves."""
-    return [f"http://{spelling}" for spelling in _spellings(port)]
+    """Return the origins of a local port."""
+    return [f"http://{host}" for host in _host_values(port)]
 
 
-def _spellings(port: int) -> list[str]:
-    """List the values of `Host` that mean a port of loopback; the port of HTTP goes without saying."""
+def _host_values(port: int) -> list[str]:
+    """Return the values of `Host` for a port of loopback; the default port of HTTP may be omitted."""
     return [f"{name}:{port}" for name in _NAMES] + (list(_NAMES) if port == _HTTP_PORT else [])
 
 
 def _origin_of(url: str) -> str:
-    """Give the origin of a URL; `null`, as browsers write it, when it has none."""
+    """Return the origin of a URL; `null`, as in browsers, if it has none."""
     try:
         parts = urlsplit(url)
     except ValueError:

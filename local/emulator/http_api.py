@@ -1,7 +1,7 @@
-"""The HTTP API on loopback: from HTTP to API Gateway's payload format 2.0 and back.
+"""The HTTP API on loopback: translates HTTP to payload format 2.0 of API Gateway and back.
 
-Routes, authorizers and CORS come from the template. Throttling and access logs are API Gateway's and are left out here:
-a throttle would make local scripts and tests depend on the speed of the machine, and protects nothing on loopback.
+Routes, authorizers and CORS come from the template. Throttling and access logs are not emulated: a throttle would make
+local scripts and tests depend on the speed of the machine.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
@@ -23,8 +23,8 @@ from local.emulator import cors
 from local.emulator.template import ACCOUNT_ID
 from local.emulator.workers import MAX_REQUEST_BYTES, Result
 
-# What reaches a function as text; everything else, forms among it, is encoded. AWS's documents do not list the types:
-# others have asked it (https://github.com/ministackorg/ministack/pull/766).
+# Content types whose body is passed as text; all others, including forms, are base64-encoded. AWS does not document
+# them; see (https://github.com/ministackorg/ministack/pull/766).
 _TEXT = re.compile(r"\s*(text/|application/(json|javascript|xml)\s*(;|$))", re.IGNORECASE)
 
 MAX_BODY_BYTES = 10 * 1024 * 1024  # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
@@ -45,7 +45,7 @@ class Authorizer:
 
 @dataclass(frozen=True)
 class Route:
-    """A method and a path, the ARN of the function behind them, and who decides whether it is reached."""
+    """A method and a path, with the function and the authorizer behind them."""
 
     method: str
     path: str
@@ -59,12 +59,12 @@ class Route:
 
     @property
     def rank(self) -> tuple[bool, ...]:
-        """Sorts before less specific routes: a fixed part beats a variable, that a greedy one, and that `$default`."""
+        """Sort key, most specific first: fixed paths, variables, greedy variables, `$default`."""
         greedy = self.path.endswith("+}") or self.path == "$default"
         return (self.path == "$default", greedy, "{" in self.path, self.method == "ANY")
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """Match a request; the answer has the path's variables."""
+        """Return the path variables if a request matches; otherwise None."""
         if self.method not in (method, "ANY"):
             return None
         if self.path == "$default":
@@ -75,12 +75,12 @@ class Route:
             ("(.+)" if piece.endswith("+}") else "([^/]+)") if piece.startswith("{") else re.escape(piece)
             for piece in pieces
         )
-        found = re.fullmatch(pattern, path, re.DOTALL)
-        return dict(zip(names, found.groups(), strict=True)) if found else None
+        path_match = re.fullmatch(pattern, path, re.DOTALL)
+        return dict(zip(names, path_match.groups(), strict=True)) if path_match else None
 
 
 class HttpApi:
-    """The WSGI application that stands for API Gateway."""
+    """A WSGI application that emulates API Gateway."""
 
     def __init__(
         self,
@@ -93,18 +93,18 @@ class HttpApi:
         self._invoke = invoke
         self._cors_rule = cors_rule
         self._clock = clock
-        self._judgements: dict[tuple[Authorizer, str], tuple[float, dict[str, Any]]] = {}
+        self._decisions: dict[tuple[Authorizer, str], tuple[float, dict[str, Any]]] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer one request; one for the head alone without the body."""
+        """Answer one request; a HEAD request without a body."""
         if self._cors_rule:
-            start_response = cors.answer_of_api(self._cors_rule, environ, start_response)
+            start_response = cors.with_api_headers(self._cors_rule, environ, start_response)
         body = self._answer(environ, start_response)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else body
 
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
-        # API Gateway decodes the path once and ends it at what is then a question mark.
+        # API Gateway decodes the path once and cuts it at a question mark.
         path = unquote(environ.get("RAW_URI", environ["PATH_INFO"]).partition("?")[0]).partition("?")[0]
         for route in self._routes:
             variables = route.match(method, path)
@@ -122,32 +122,32 @@ class HttpApi:
             identity = event["headers"].get(route.authorizer.header)
             if not identity:
                 return _reply(start_response, 401, '{"message":"Unauthorized"}')
-            judgement = self._judge(route.authorizer, identity, event)
-            if judgement is None:
+            decision = self._judge(route.authorizer, identity, event)
+            if decision is None:
                 return _reply(start_response, 500, '{"message":"Internal Server Error"}')
-            if not judgement["isAuthorized"]:
+            if not decision["isAuthorized"]:
                 return _reply(start_response, 403, '{"message":"Forbidden"}')
-            event["requestContext"]["authorizer"] = {"lambda": judgement.get("context") or {}}
+            event["requestContext"]["authorizer"] = {"lambda": decision.get("context") or {}}
         payload = json.dumps(event).encode()
-        if len(payload) > MAX_REQUEST_BYTES:  # Lambda refuses it
+        if len(payload) > MAX_REQUEST_BYTES:  # Lambda rejects it
             return _reply(start_response, 413, '{"message":"Request Entity Too Large"}')
         result = self._invoke(route.function_arn, payload)
         if result is None or result.failed:
             return _reply(start_response, 500, '{"message":"Internal Server Error"}')
         try:
             return _respond(start_response, json.loads(result.payload))
-        except (AttributeError, TypeError, ValueError):  # the function's answer is no answer to HTTP
+        except (AttributeError, TypeError, ValueError):  # the result of the function is not an HTTP response
             return _reply(start_response, 500, '{"message":"Internal Server Error"}')
 
     def clear(self) -> None:
-        """Forget what authorizers have decided."""
-        self._judgements.clear()
+        """Remove cached decisions of authorizers."""
+        self._decisions.clear()
 
     def _judge(self, authorizer: Authorizer, identity: str, event: dict[str, Any]) -> dict[str, Any] | None:
-        """Ask the authorizer, or remember what it said, yes or no, for any route; None when it fails."""
-        until, judgement = self._judgements.get((authorizer, identity), (0.0, {}))
+        """Return the decision of the authorizer, cached for all routes; None if the authorizer fails."""
+        until, decision = self._decisions.get((authorizer, identity), (0.0, {}))
         if self._clock() < until:
-            return judgement
+            return decision
         request = {name: value for name, value in event.items() if name not in ("body", "isBase64Encoded")}
         context = event["requestContext"]
         method_and_path = f"{context['http']['method']}{event['rawPath']}"
@@ -157,7 +157,7 @@ class HttpApi:
         answer = None if result is None or result.failed else json.loads(result.payload)
         if not isinstance(answer, dict) or not isinstance(answer.get("isAuthorized"), bool):
             return None
-        self._judgements[authorizer, identity] = (self._clock() + authorizer.cached_seconds, answer)
+        self._decisions[authorizer, identity] = (self._clock() + authorizer.cached_seconds, answer)
         return answer
 
 
@@ -212,7 +212,7 @@ def _event(environ: dict[str, Any], route: Route, path: str, variables: dict[str
 
 
 def _respond(start_response: Callable[..., Any], answer: Any) -> Iterable[bytes]:
-    """Turn the function's answer into HTTP; without a `statusCode` it is the body of a 200."""
+    """Convert the result of a function to HTTP; without `statusCode` it is the body of a 200."""
     if not isinstance(answer, dict) or "statusCode" not in answer:
         return _reply(start_response, 200, answer if isinstance(answer, str) else json.dumps(answer))
     body = answer.get("body") or ""

@@ -1,4 +1,4 @@
-"""The HTTP server of both local ports: it reads a request whole before anything looks at it, and logs none."""
+"""The HTTP server of both local ports; it reads each request completely before it is processed."""
 
 import io
 import logging
@@ -20,18 +20,18 @@ _LOG = logging.getLogger(__name__)
 
 
 class Handler(MotoRequestHandler):
-    """Serves one request after the other on a connection.
+    """Serves consecutive requests on a connection.
 
-    Werkzeug's own handler closes every connection after its first request, because it cannot tell where an unread body
-    ends. Here all of it is read first: new connections, each with a thread, were half of the server's work.
+    The handler of Werkzeug closes each connection after one request, because it does not know where an unread body
+    ends. This one reads the body first: new connections, each with a thread, took half of the time of the server.
     """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # the headers and the body of an answer leave together
+    wbufsize = -1  # send headers and body of an answer together
 
     def handle_expect_100(self) -> bool:
-        """Let the client send the body that it holds back."""
+        """Ask the client to send the body."""
         super().handle_expect_100()
         self.wfile.flush()
         return True
@@ -39,7 +39,7 @@ class Handler(MotoRequestHandler):
     def run_wsgi(self) -> None:
         """Answer one request."""
         try:
-            self.environ = environ = self._whole_request()
+            self.environ = environ = self._read_request()
         except (BodyError, ValueError) as error:
             self._refuse(str(error))
             return
@@ -66,14 +66,14 @@ class Handler(MotoRequestHandler):
         """Log nothing."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log nothing: werkzeug's own would parse the target, also one that cannot be parsed."""
+        """Log nothing: the method of Werkzeug fails for targets that it cannot parse."""
 
-    def _whole_request(self) -> Environ:
-        """Read the rest of the request and describe it, with its body in memory.
+    def _read_request(self) -> Environ:
+        """Read the rest of the request, and return its environment with the body in memory.
 
         Raises:
             BodyError: The body is incomplete or malformed.
-            ValueError: The target is not a path. Proxies are asked for whole URLs; nothing here is a proxy.
+            ValueError: The target is not a path. Only proxies accept URLs as targets.
         """
         if not self.path.startswith("/"):
             raise ValueError(f"The target of a request must be a path that begins with /, not {self.path[:80]!a}.")
@@ -85,7 +85,7 @@ class Handler(MotoRequestHandler):
         return environ
 
     def _refuse(self, message: str) -> None:
-        """Answer 400 and end the connection: where its next request begins is not known."""
+        """Answer 400 and close the connection, because the start of the next request is unknown."""
         self.close_connection = True
         text = message.encode()
         with suppress(OSError):
@@ -102,12 +102,12 @@ class Handler(MotoRequestHandler):
             self._drain()
 
     def _drain(self) -> None:
-        """Take what is still coming for a moment: closing over unread bytes would make the client lose the answer."""
+        """Read remaining bytes for a moment: closing with unread bytes would make the client lose the answer."""
         self.connection.shutdown(socket.SHUT_WR)
         self.connection.settimeout(_LINGER_SECONDS)
-        taken = 0
-        while taken < _LINGER_BYTES and (piece := self.rfile.read1(1 << 16)):
-            taken += len(piece)
+        drained_bytes = 0
+        while drained_bytes < _LINGER_BYTES and (piece := self.rfile.read1(1 << 16)):
+            drained_bytes += len(piece)
 
 
 def serve(application: Application, port: int) -> int:
@@ -117,7 +117,7 @@ def serve(application: Application, port: int) -> int:
         The port.
 
     Raises:
-        OSError: The port is taken.
+        OSError: The port is in use.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -128,13 +128,13 @@ def serve(application: Application, port: int) -> int:
             _LOOPBACK, port, application, threaded=True, request_handler=Handler, fd=listener.fileno()
         )
     finally:
-        listener.close()  # the server has a duplicate
+        listener.close()  # the server has its own descriptor
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     return int(server.socket.getsockname()[1])
 
 
 def _run(application: Application, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Return status, headers and body of an answer; a bug is a 500 and a line in the server's log."""
+    """Return status, headers and body of an answer; an unexpected error is logged and answered with 500."""
     started: list[Any] = []
     try:
         answer = application(environ, lambda *arguments: started.extend(arguments))
@@ -145,6 +145,10 @@ def _run(application: Application, environ: Environ) -> tuple[str, list[tuple[st
     except ConnectionError:
         raise
     except Exception:
-        _LOG.exception("%s %s broke the server.", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        return "500 Internal Server Error", [("Content-Type", "text/plain")], b"The local server has a bug."
+        _LOG.exception("%s %s failed.", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        return (
+            "500 Internal Server Error",
+            [("Content-Type", "text/plain")],
+            b"Internal error of the local server; see its log.",
+        )
     return started[0], started[1], data

@@ -1,7 +1,7 @@
-"""Presigned URLs and forms, judged as S3 judges them, which moto does not.
+"""Validate presigned URLs and forms as S3 does; moto does not.
 
-A URL by its signature (version 4), its time and its headers; a form by its policy: signature, time, conditions, size.
-Both by the checksum that they name. URLs of signature version 2 are judged by their time alone.
+Of a URL it checks the signature (version 4), the expiration and the headers; of a form the signature, expiration,
+conditions and size of its policy; of both the checksum. Of signature version 2 it checks only the expiration.
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html
 """
@@ -26,13 +26,13 @@ from local.emulator.wsgi import Environ
 
 MOST_SECONDS = 604_800
 _CHECKSUM = "x-amz-checksum-sha256"
-# What a form may have without a condition for it.
+# Fields of a form that need no condition.
 _UNCONDITIONAL = {"x-amz-signature", "signature", "awsaccesskeyid", "policy", "file"}
 
 
 @dataclass
 class RefusedError(Exception):
-    """What S3 answers to a URL or a form that it does not take."""
+    """The error that S3 returns for an invalid URL or form."""
 
     status: int
     code: str
@@ -40,10 +40,10 @@ class RefusedError(Exception):
 
 
 def judge(environ: Environ, now: datetime) -> None:
-    """Judge a request to S3 that is presigned; of a form, note who has signed it, and for which key.
+    """Check a presigned request; of a form, store its signer and its key in the environment.
 
     Raises:
-        RefusedError: S3 would refuse it.
+        RefusedError: S3 would reject it.
     """
     query = dict(_query(environ))
     if "X-Amz-Signature" in query:
@@ -58,9 +58,9 @@ def signature(secret: str, scope: str, text: str) -> str:
     """Sign a text.
 
     Args:
-        secret: of the access key.
-        scope: of the credential, `<date>/<region>/s3/aws4_request`.
-        text: the string to sign, or the policy of a form.
+        secret: The secret of the access key.
+        scope: The scope of the credential, `<date>/<region>/s3/aws4_request`.
+        text: The string to sign, or the policy of a form.
     """
     key = f"AWS4{secret}".encode()
     for part in scope.split("/"):
@@ -134,7 +134,7 @@ def _judge_form(environ: Environ, now: datetime) -> None:
 
 
 def _check_form_signature(fields: Mapping[str, str]) -> str:
-    """Check it; give the credential, in the form of signature version 4."""
+    """Check the signature and return the credential in the format of signature version 4."""
     if "x-amz-signature" in fields:
         credential = fields.get("x-amz-credential", "")
         scope = credential.partition("/")[2]
@@ -170,10 +170,11 @@ def _check_policy(policy: Mapping[str, Any], fields: Mapping[str, str], bucket: 
             _check_size(size, int(condition[1]), int(condition[2]))
             continue
         conditioned.add(name.lower())
-        given = sent.get(name.lower(), "")
-        if not (given == value if operator == "eq" else operator == "starts-with" and given.startswith(value)):
-            told = json.dumps([operator, f"${name}", value])
-            raise _denied(f"Invalid according to Policy: Policy Condition failed: {told}")
+        sent_value = sent.get(name.lower(), "")
+        is_met = sent_value == value if operator == "eq" else operator == "starts-with" and sent_value.startswith(value)
+        if not is_met:
+            failed = json.dumps([operator, f"${name}", value])
+            raise _denied(f"Invalid according to Policy: Policy Condition failed: {failed}")
     extra = [name for name in fields if not name.startswith("x-ignore-") and name not in conditioned | _UNCONDITIONAL]
     if extra:
         raise _denied(f"Invalid according to Policy: Extra input fields: {', '.join(extra)}")
@@ -191,8 +192,8 @@ def _check_time(until: datetime, now: datetime, message: str) -> None:
         raise _denied(message)
 
 
-def _check_signature(given: str, right: str) -> None:
-    if not hmac.compare_digest(given.encode(), right.encode()):
+def _check_signature(actual: str, expected: str) -> None:
+    if not hmac.compare_digest(actual.encode(), expected.encode()):
         raise RefusedError(
             403,
             "SignatureDoesNotMatch",
@@ -201,8 +202,8 @@ def _check_signature(given: str, right: str) -> None:
         )
 
 
-def _check_digest(given: str, content: bytes) -> None:
-    if given != base64.b64encode(hashlib.sha256(content).digest()).decode():
+def _check_digest(declared: str, content: bytes) -> None:
+    if declared != base64.b64encode(hashlib.sha256(content).digest()).decode():
         message = "The SHA256 you specified did not match the calculated checksum."
         raise RefusedError(400, "BadDigest", message)
 
@@ -216,12 +217,12 @@ def _time(text: str) -> datetime:
 
 
 def _query(environ: Environ) -> list[tuple[str, str]]:
-    """The query as it is signed: a plus is a plus."""
-    pairs = (each.partition("=") for each in environ.get("QUERY_STRING", "").split("&") if each)
-    return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
+    """Return the query as it is signed: a plus is not a space."""
+    pairs = (pair.partition("=") for pair in environ.get("QUERY_STRING", "").split("&") if pair)
+    return [(_decode(name), _decode(value)) for name, _, value in pairs]
 
 
-def _decoded(text: str) -> str:
+def _decode(text: str) -> str:
     return unquote_to_bytes(text).decode("utf-8", "replace")
 
 

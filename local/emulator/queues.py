@@ -1,8 +1,8 @@
-"""From the messages of a queue to a function, as Lambda's event source mappings do it.
+"""Invoke functions with messages of queues, as event source mappings of Lambda do.
 
-A mapping reads the queue with the role of its function. What the function does not report as failed is deleted; the
-rest comes back when the queue's visibility timeout is over, and ends as a dead letter when it has come too often, which
-is up to the queue: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html.
+A mapping reads the queue with the role of its function. It deletes the messages that the function does not report as
+failed. The others return after the visibility timeout of the queue, which moves them to its dead-letter queue in the
+end: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local.emulator.clients import Clients
-from local.emulator.deploy import QueueMapping
+from local.emulator.functions import QueueMapping
 from local.emulator.iam import access_key
 from local.emulator.template import ACCOUNT_ID
 from local.emulator.workers import Result
@@ -38,19 +38,19 @@ class Queues:
         self._stopped = threading.Event()
 
     def follow(self, mapping: QueueMapping) -> None:
-        """Serve a mapping from now on."""
+        """Start serving a mapping."""
         threading.Thread(target=self._serve, args=(mapping,), daemon=True).start()
 
     def stop(self) -> None:
-        """Let every poller end with its current request."""
+        """Stop every poller after its current request."""
         self._stopped.set()
 
     def _serve(self, mapping: QueueMapping) -> None:
         sqs = self._clients("sqs", access_key(mapping.function.role))
         url = f"{self._clients.endpoint_url}/{ACCOUNT_ID}/{mapping.queue_arn.rpartition(':')[2]}"
-        free = threading.Semaphore(mapping.most_concurrent)
+        slots = threading.Semaphore(mapping.most_concurrent)
         while not self._stopped.is_set():
-            free.acquire()
+            slots.acquire()
             try:
                 answer = sqs.receive_message(
                     QueueUrl=url,
@@ -62,16 +62,16 @@ class Queues:
             except Exception:
                 answer = {}
                 if not self._stopped.wait(0.2):
-                    _LOG.exception("The queue %s is read again.", mapping.queue_arn)
+                    _LOG.exception("Reading the queue %s failed; it is retried.", mapping.queue_arn)
             if messages := answer.get("Messages"):
-                threading.Thread(target=self._process, args=(mapping, sqs, url, messages, free), daemon=True).start()
+                threading.Thread(target=self._process, args=(mapping, sqs, url, messages, slots), daemon=True).start()
             else:
-                free.release()
+                slots.release()
 
     def _process(
-        self, mapping: QueueMapping, sqs: Any, url: str, messages: list[Any], free: threading.Semaphore
+        self, mapping: QueueMapping, sqs: Any, url: str, messages: list[Any], slots: threading.Semaphore
     ) -> None:
-        """Invoke the function with a batch; take out of the queue what is through."""
+        """Invoke the function with a batch, and delete the messages that it has processed."""
         try:
             records = [_record(message, mapping.queue_arn) for message in messages]
             result = self._invoke(mapping.function.arn, json.dumps({"Records": records}).encode())
@@ -80,24 +80,24 @@ class Queues:
                 if record["messageId"] not in failed:
                     sqs.delete_message(QueueUrl=url, ReceiptHandle=record["receiptHandle"])
                 elif self._wait_scale < 1:
-                    self._hurry(sqs, url, record)
+                    self._return_early(sqs, url, record)
         except Exception:
             if not self._stopped.is_set():
-                _LOG.exception("Messages of %s come again.", mapping.queue_arn)
+                _LOG.exception("Processing messages of %s failed; they are retried.", mapping.queue_arn)
         finally:
-            free.release()
+            slots.release()
 
-    def _hurry(self, sqs: Any, url: str, record: Any) -> None:
-        """Bring a message back earlier, so that a test need not sit it out."""
-        asked = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
-        seconds = round(int(asked["VisibilityTimeout"]) * self._wait_scale)
+    def _return_early(self, sqs: Any, url: str, record: Any) -> None:
+        """Return a message to the queue earlier, so that tests need not wait."""
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
+        seconds = round(int(attributes["VisibilityTimeout"]) * self._wait_scale)
         self._clients("sqs").change_message_visibility(
             QueueUrl=url, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=seconds
         )
 
 
 def _record(message: Any, queue_arn: str) -> dict[str, Any]:
-    """Return a message in the form of Lambda's event."""
+    """Return a message in the format of a Lambda event."""
     return {
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],
@@ -112,15 +112,15 @@ def _record(message: Any, queue_arn: str) -> dict[str, Any]:
 
 
 def _failed(mapping: QueueMapping, records: list[dict[str, Any]], result: Result | None) -> set[str]:
-    """Tell which messages are not through, by id, by what the function says."""
-    everything = {str(record["messageId"]) for record in records}
+    """Return the ids of the messages that the function failed to process."""
+    all_ids = {str(record["messageId"]) for record in records}
     if result is None or result.failed:
-        return everything
+        return all_ids
     if not mapping.reports_failures:
         return set()
     try:
         reported = (json.loads(result.payload) or {}).get("batchItemFailures") or []
         failed = {failure["itemIdentifier"] for failure in reported}
     except (AttributeError, KeyError, TypeError):
-        return everything
-    return failed if failed <= everything else everything  # an answer that names something else fails the whole batch
+        return all_ids
+    return failed if failed <= all_ids else all_ids  # an unknown id fails the whole batch

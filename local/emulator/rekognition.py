@@ -1,7 +1,7 @@
-"""A stand-in for Rekognition's `DetectLabels` that looks at the picture itself.
+"""A stand-in for `DetectLabels` of Rekognition that analyses the image itself.
 
-It says what pixels can prove (light, colours, shape) in Rekognition's shape and within its limits, and names itself
-in `LabelModelVersion`, so that nobody takes its labels for Rekognition's. It knows no dogs.
+Its labels describe brightness, colours and shape, in the format and within the limits of Rekognition. It identifies
+itself in `LabelModelVersion`, so that its labels are never taken for those of Rekognition. It recognises no objects.
 """
 
 import base64
@@ -22,17 +22,17 @@ MIN_SIDE = 80
 MAX_SIDE = 10_000
 
 ReadObject = Callable[[str, str, str | None], bytes]
-"""Reads an object of S3 by bucket, key and version; raises KeyError when it cannot."""
+"""Reads an object of S3 by bucket, key and version; raises KeyError if that fails."""
 
-_LOOK = (64, 64)  # big enough for shares of colours, small enough for a millisecond
+_ANALYSIS_SIZE = (64, 64)  # large enough for shares of colours, small enough to take a millisecond
 
-# Hues in degrees: where a name begins. The borders follow the names people give (https://xkcd.com/color/rgb/).
+# Names of hues and the degree at which each starts, according to a survey (https://xkcd.com/color/rgb/).
 _HUES = [(0, "Red"), (16, "Orange"), (46, "Yellow"), (70, "Green"), (165, "Cyan"), (190, "Blue"), (260, "Purple"),
          (290, "Pink"), (345, "Red")]  # fmt: skip
 
 
 class RefusedError(Exception):
-    """Rekognition would not take this request; carries the error code."""
+    """Rekognition would reject this request; the exception has the error code."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code = code
@@ -102,31 +102,31 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _describe(image: Image.Image) -> list[dict[str, Any]]:
-    """Say what the pixels prove, surest first; a confidence is how far the measured value is into what it claims."""
+    """Return labels by confidence, which is how far a measured value exceeds the threshold of its label."""
     width, height = image.size
     rgba = image.convert("RGBA")
-    rgba.thumbnail(_LOOK)
+    rgba.thumbnail(_ANALYSIS_SIZE)
     small = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     light = ImageStat.Stat(small.convert("L"))
     brightness, contrast = light.mean[0] / 255, light.stddev[0] / 255
-    found: list[tuple[str, float, str]] = []
+    labels: list[tuple[str, float, str]] = []
     ratio = width / height
     if 0.95 <= ratio <= 1.05:
-        found.append(("Square", _sure(0.05 - abs(ratio - 1), 0.05), "Orientation"))
+        labels.append(("Square", _confidence(0.05 - abs(ratio - 1), 0.05), "Orientation"))
     elif ratio > 1:
-        found.append(("Landscape Orientation", _sure(ratio - 1.05, 0.5), "Orientation"))
+        labels.append(("Landscape Orientation", _confidence(ratio - 1.05, 0.5), "Orientation"))
     else:
-        found.append(("Portrait Orientation", _sure(1 / ratio - 1.05, 0.5), "Orientation"))
+        labels.append(("Portrait Orientation", _confidence(1 / ratio - 1.05, 0.5), "Orientation"))
     if brightness >= 0.6:
-        found.append(("Bright", _sure(brightness - 0.6, 0.3), "Light"))
+        labels.append(("Bright", _confidence(brightness - 0.6, 0.3), "Light"))
     elif brightness <= 0.35:
-        found.append(("Dark", _sure(0.35 - brightness, 0.3), "Light"))
+        labels.append(("Dark", _confidence(0.35 - brightness, 0.3), "Light"))
     if contrast >= 0.25:
-        found.append(("High Contrast", _sure(contrast - 0.25, 0.15), "Light"))
+        labels.append(("High Contrast", _confidence(contrast - 0.25, 0.15), "Light"))
     elif contrast <= 0.1:
-        found.append(("Low Contrast", _sure(0.1 - contrast, 0.1), "Light"))
-    found += _colours(small)
-    found.sort(key=lambda entry: -entry[1])
+        labels.append(("Low Contrast", _confidence(0.1 - contrast, 0.1), "Light"))
+    labels += _colours(small)
+    labels.sort(key=lambda entry: -entry[1])
     return [
         {
             "Name": name,
@@ -136,7 +136,7 @@ def _describe(image: Image.Image) -> list[dict[str, Any]]:
             "Aliases": [],
             "Categories": [{"Name": "Image Properties"}],
         }
-        for name, confidence, parent in found
+        for name, confidence, parent in labels
     ]
 
 
@@ -158,16 +158,18 @@ def _colours(small: Image.Image) -> list[tuple[str, float, str]]:
         names[name] = names.get(name, 0) + 1
     count = len(raw) // 3
     colourful = saturated / count
-    found = [
-        (name, _sure(share / count - 0.15, 0.35), "Color") for name, share in names.items() if share / count >= 0.15
+    labels = [
+        (name, _confidence(share / count - 0.15, 0.35), "Color")
+        for name, share in names.items()
+        if share / count >= 0.15
     ]
     if colourful <= 0.02:
-        found.append(("Monochrome", _sure(0.02 - colourful, 0.02), "Color"))
+        labels.append(("Monochrome", _confidence(0.02 - colourful, 0.02), "Color"))
     elif colourful >= 0.5:
-        found.append(("Colorful", _sure(colourful - 0.5, 0.4), "Color"))
-    return found
+        labels.append(("Colorful", _confidence(colourful - 0.5, 0.4), "Color"))
+    return labels
 
 
-def _sure(distance: float, span: float) -> float:
-    """Turn how far a value is past the border of its claim into a confidence from 60 to 99 percent."""
+def _confidence(distance: float, span: float) -> float:
+    """Convert the distance from a threshold into a confidence from 60 to 99 percent."""
     return round(60 + 39 * min(1.0, max(0.0, distance / span)), 2)

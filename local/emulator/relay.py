@@ -1,7 +1,7 @@
-"""Lets containers call the AWS endpoint, which listens on this machine's loopback, while a `with` block lasts.
+"""Forward calls from containers to the AWS endpoint, which listens on loopback.
 
-A container may be anybody's program. So the relay reads each request as a whole, judges it, and writes it anew: what it
-forwards is what it has judged. It forwards calls of AWS services and nothing that is for tests alone.
+A container may run untrusted code. So the relay reads each request completely, checks it and writes it again: it
+forwards exactly what it has checked. It forwards calls of AWS services, but no controls for tests.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ from urllib.parse import unquote
 
 from local.emulator.request_body import BodyError, read_body
 
-_RESERVED = ("_local", "moto-api")  # beginnings of paths: the controls of tests, and moto's own API
+_RESERVED = ("_local", "moto-api")  # starts of paths: the controls for tests and the API of moto
 _MOST_DECODINGS = 8
-_OF_ONE_CONNECTION = frozenset({
+_CONNECTION_HEADERS = frozenset({
     "connection", "content-length", "expect", "host", "keep-alive", "proxy-authenticate", "proxy-authorization",
     "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
 })  # fmt: skip
@@ -28,18 +28,18 @@ _OF_ONE_CONNECTION = frozenset({
 
 @contextlib.contextmanager
 def relay(network: IPv4Network | IPv6Network, port: int, name: str = "") -> Iterator[str]:
-    """Listen on this machine's end of a network and forward requests to a loopback port.
+    """Listen on the address of this machine in a network, and forward requests to a loopback port.
 
     Args:
-        network: Docker's bridge; its first address is this machine's. A connection from elsewhere is closed at once.
+        network: The bridge of Docker, whose first address is this machine. Other connections are closed at once.
         port: The loopback port.
-        name: What containers call this machine; its address if not given.
+        name: The host name of this machine in containers; its address by default.
 
     Yields:
         The host and port to connect to.
 
     Raises:
-        OSError: The address is not this machine's.
+        OSError: The address does not belong to this machine.
     """
     with _Server(network, port, name) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -50,16 +50,16 @@ def relay(network: IPv4Network | IPv6Network, port: int, name: str = "") -> Iter
 
 
 def is_reserved(target: str) -> bool:
-    """Tell whether any reading of a request's target leads to a path that is only for tests."""
+    """Return whether any interpretation of a target is a path that is reserved for tests."""
     path = target.partition("?")[0]
     for _ in range(_MOST_DECODINGS):
         path, encoded = unquote(path), path
         if path == encoded:
             break
     else:
-        return True  # nobody encodes a name so often but to hide it
-    readings = (path.replace("\\", "/"), normpath("/" + path.replace("\\", "/")))
-    return any(_first_name(reading).startswith(_RESERVED) for reading in readings)
+        return True  # so many encodings can only hide a name
+    interpretations = (path.replace("\\", "/"), normpath("/" + path.replace("\\", "/")))
+    return any(_first_name(path).startswith(_RESERVED) for path in interpretations)
 
 
 def _first_name(path: str) -> str:
@@ -80,15 +80,15 @@ class _Server(ThreadingHTTPServer):
         self.host = f"{name or address}:{self.server_address[1]}"
 
     def verify_request(self, _: socket | tuple[bytes, socket], client_address: Any) -> bool:
-        """Tell whether a connection comes from the network."""
+        """Return whether a connection comes from the network."""
         return ip_address(client_address[0]) in self.network
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about clients that go away."""
+        """Log nothing about clients that disconnect."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Forwards one request and ends the connection, so that nothing can follow a request that was judged."""
+    """Forwards one request and closes the connection, so that no unchecked request can follow."""
 
     protocol_version = "HTTP/1.1"
     server: _Server
@@ -102,13 +102,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.BAD_REQUEST, str(error))
             return
         if self.headers.get_all("Host") != [self.server.host]:
-            self._answer(HTTPStatus.FORBIDDEN, f"This relay is only called {self.server.host}.")
+            self._answer(HTTPStatus.FORBIDDEN, f"The Host of this relay is {self.server.host}.")
         elif not self.path.startswith("/") or is_reserved(self.path):
-            self._answer(HTTPStatus.FORBIDDEN, "This relay forwards calls of AWS services and nothing else.")
+            self._answer(HTTPStatus.FORBIDDEN, "This relay forwards only calls of AWS services.")
         else:
             self._forward(body)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_PATCH = forward  # noqa: N815 (the base's names)
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_PATCH = forward  # noqa: N815 (names of the base class)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing."""
@@ -120,21 +120,21 @@ class _Handler(BaseHTTPRequestHandler):
                 connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                 connection.putheader("Host", f"127.0.0.1:{self.server.target}")
                 for name, value in self.headers.items():
-                    if name.lower() not in _OF_ONE_CONNECTION:
+                    if name.lower() not in _CONNECTION_HEADERS:
                         connection.putheader(name, value)
                 if body or "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
                     connection.putheader("Content-Length", str(len(body)))
                 connection.endheaders(body)
                 answer = connection.getresponse()
                 data = answer.read()
-            except ValueError as error:  # a target or a header that HTTP does not have
+            except ValueError as error:  # an invalid target or header
                 self._answer(HTTPStatus.BAD_REQUEST, f"The request is malformed: {error}.")
                 return
             except (OSError, HTTPException):
-                return  # the endpoint has hung up without an answer, and so does this
+                return  # the endpoint closed the connection without an answer, so the relay does, too
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
-            if name.lower() not in _OF_ONE_CONNECTION - {"content-length"}:
+            if name.lower() not in _CONNECTION_HEADERS - {"content-length"}:
                 self.send_header(name, value)
         self.send_header("Connection", "close")
         self.end_headers()

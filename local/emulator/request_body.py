@@ -1,7 +1,7 @@
-"""Reads the body of an HTTP/1.1 request whole, or says why it cannot.
+"""Read the complete body of an HTTP/1.1 request.
 
-A body that was cut off must not look like a shorter one, and two readings of where a body ends would let a second
-request hide in it: https://www.rfc-editor.org/rfc/rfc9112.html#section-6.3.
+A truncated body must not look like a shorter one, and an ambiguous end of a body would allow a second request to hide
+in it: https://www.rfc-editor.org/rfc/rfc9112.html#section-6.3.
 """
 
 import io
@@ -10,7 +10,7 @@ from email import errors
 from email.message import Message
 from typing import Protocol
 
-_PIECE_BYTES = 1 << 20  # read at a time, so that a length that is only claimed costs no memory
+_PIECE_BYTES = 1 << 20  # read in pieces, so that a false length costs no memory
 _MAX_LINE_BYTES = 8192
 _MAX_TRAILER_LINES = 100
 _DECIMAL = re.compile(r"[0-9]{1,19}")
@@ -29,7 +29,7 @@ class _Stream(Protocol):
 
 
 class BodyError(Exception):
-    """The body is incomplete, or its end cannot be told; the message says which."""
+    """The body is truncated, or its end is ambiguous; the message says which."""
 
 
 def read_body(headers: Message, stream: _Stream) -> bytes:
@@ -37,10 +37,10 @@ def read_body(headers: Message, stream: _Stream) -> bytes:
 
     Args:
         headers: All headers of the request.
-        stream: What follows them.
+        stream: The bytes after the headers.
 
     Returns:
-        The body, without the framing of chunks; empty if the headers announce none.
+        The body without chunk framing; empty if the headers declare none.
 
     Raises:
         BodyError: The connection ended before the body did, or the headers are ambiguous.
@@ -50,10 +50,10 @@ def read_body(headers: Message, stream: _Stream) -> bytes:
     lengths = [value.strip() for value in headers.get_all("Content-Length", [])]
     codings = [value.strip().lower() for value in headers.get_all("Transfer-Encoding", [])]
     if codings and lengths:
-        raise BodyError("A request may not have both Content-Length and Transfer-Encoding.")
+        raise BodyError("A request must not have both Content-Length and Transfer-Encoding.")
     if codings:
         if codings != ["chunked"]:
-            raise BodyError(f"The only Transfer-Encoding that is understood is chunked, not {', '.join(codings)!a}.")
+            raise BodyError(f"Transfer-Encoding must be chunked, not {', '.join(codings)!a}.")
         return read_chunks(stream)
     if not lengths:
         return b""
@@ -63,7 +63,7 @@ def read_body(headers: Message, stream: _Stream) -> bytes:
 
 
 def _is_malformed(headers: Message) -> bool:
-    """Tell whether a line is no header, or continues the one above it, which only old software reads so."""
+    """Return whether a line is not a header, or continues the previous line, which is obsolete."""
     return (
         any(isinstance(defect, _HEADER_DEFECTS) for defect in headers.defects)
         or not all(map(_TOKEN.fullmatch, headers.keys()))
@@ -73,8 +73,8 @@ def _is_malformed(headers: Message) -> bool:
 
 def _read_exactly(stream: _Stream, size: int) -> bytes:
     body = io.BytesIO()
-    while (left := size - body.tell()) > 0:
-        piece = stream.read(min(left, _PIECE_BYTES))
+    while (remaining := size - body.tell()) > 0:
+        piece = stream.read(min(remaining, _PIECE_BYTES))
         if not piece:
             raise BodyError(f"The connection ended after {body.tell():,} of {size:,} bytes of the body.")
         body.write(piece)
@@ -82,16 +82,16 @@ def _read_exactly(stream: _Stream, size: int) -> bytes:
 
 
 def read_chunks(stream: _Stream) -> bytes:
-    """Read chunks up to the end of their trailers. SDKs of AWS frame the bodies of S3's requests in the same way.
+    """Read chunks up to the end of their trailers. AWS SDKs use the same framing for bodies of S3 requests.
 
     Raises:
-        BodyError: The chunks are malformed, or end too early.
+        BodyError: The chunks are malformed or truncated.
     """
     body = io.BytesIO()
     while size := _chunk_size(_read_line(stream)):
         body.write(_read_exactly(stream, size))
         if _read_line(stream):
-            raise BodyError("A chunk is longer than its size says.")
+            raise BodyError("A chunk is longer than its declared size.")
     for _ in range(_MAX_TRAILER_LINES):
         if not _read_line(stream):
             return body.getvalue()

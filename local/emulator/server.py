@@ -1,8 +1,8 @@
-"""The process behind a local pipeline: endpoint, functions and HTTP API, deployed and ready.
+"""The server process: AWS endpoint, functions and HTTP API of a deployed template.
 
-It reads its configuration as one line of JSON from standard input, answers one line on standard output, and ends when
-standard input does, also while it starts: whatever happens to the parent, nothing is left behind. moto keeps its state
-in globals, so a process of its own also keeps it apart from moto in a test.
+It reads its configuration as one line of JSON from standard input and answers with one line on standard output. It ends
+when standard input ends, even while it starts, so it never outlives its parent. moto keeps its state in globals; a
+separate process isolates it from moto in tests.
 """
 
 import json
@@ -20,19 +20,19 @@ from local.emulator.wsgi import Application, Environ, StartResponse
 
 
 def main() -> None:
-    """Start everything, say so, and stay until the parent hangs up."""
+    """Start everything, answer, and run until the parent closes standard input."""
     line = sys.stdin.readline()
     if not line:
-        return  # the parent was interrupted before it could say anything
+        return  # the parent was interrupted before it sent the configuration
     configuration = Configuration(**json.loads(line))
-    running: list[Callable[[], None]] = []  # what must be stopped, once there is something
+    stop_functions: list[Callable[[], None]] = []
 
     def finish(*_: object) -> None:
         try:
-            for stop in running:
+            for stop in stop_functions:
                 stop()
         finally:
-            os._exit(0)  # executions may still run in threads
+            os._exit(0)  # threads may still run executions
 
     def end_with_parent() -> None:
         sys.stdin.read()
@@ -40,7 +40,7 @@ def main() -> None:
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # nothing that moto prints may mix with the answer
+    os.dup2(2, 1)  # output of moto must not mix with the answer
     try:
         stop, answer = start(configuration)
     except Exception as error:
@@ -49,20 +49,20 @@ def main() -> None:
         traceback.print_exc()
         print(json.dumps({"error": str(error) or type(error).__name__}), file=answers, flush=True)
         os._exit(1)
-    running.append(stop)
+    stop_functions.append(stop)
     signal.signal(signal.SIGTERM, finish)
     print(json.dumps(answer), file=answers, flush=True)
     threading.Event().wait()
 
 
 def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, Any]]:
-    """Start and deploy.
+    """Start the servers and deploy the template.
 
     Returns:
-        What stops it, and what the parent needs to know.
+        A function that stops everything, and the answer for the parent.
 
     Raises:
-        RuntimeError: A port is taken, or a seam of moto has moved.
+        RuntimeError: A port is in use, or moto no longer has something that a seam replaces.
         TemplateError: The template cannot be deployed here.
     """
     for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -73,7 +73,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_DEFAULT_REGION": configuration.region,
-        "MOTO_DISABLE_GLOBAL_CORS": "true",  # moto would let the pages of every origin read its answers
+        "MOTO_DISABLE_GLOBAL_CORS": "true",  # otherwise moto would allow pages of any origin to read its answers
     }
 
     from botocore.exceptions import ParamValidationError
@@ -115,8 +115,8 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     executions.install(events.publish)
     default_user_config["stepfunctions"]["execute_state_machine"] = True
 
-    # The ports come first: addresses are part of what is deployed.
-    aws, api = _Later(), _Later()
+    # Bind the ports first, because resources contain the addresses.
+    aws, api = DeferredApp(), DeferredApp()
     aws_port = _bind(serve, aws, configuration.aws_port, "the AWS endpoint")
     api_port = _bind(serve, api, configuration.api_port, "the HTTP API")
     aws_url = f"http://127.0.0.1:{aws_port}"
@@ -126,14 +126,14 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     loaded = template.load(
         Path(configuration.template), configuration.stack_name, configuration.region, configuration.parameters
     )
-    stack = plan(loaded, aws_url, api_url)
+    deployment = plan(loaded, aws_url, api_url)
     clients = Clients(aws_url, configuration.region)
     s3 = clients("s3")
 
     def read_object(bucket: str, key: str, version: str | None) -> bytes:
-        which = {"VersionId": version} if version else {}
+        version_argument = {"VersionId": version} if version else {}
         try:
-            body: bytes = s3.get_object(Bucket=bucket, Key=key, **which)["Body"].read()
+            body: bytes = s3.get_object(Bucket=bucket, Key=key, **version_argument)["Body"].read()
         except s3.exceptions.ClientError as error:
             raise KeyError(key) from error
         return body
@@ -146,24 +146,26 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
     environment = variables(aws_url, configuration.region) | {"AWS_REGION": configuration.region}
     run_dir = Path(configuration.run_dir)
-    workers = Workers(stack.functions, environment, run_dir, configuration.per_function, configuration.total)
-    threading.Thread(target=workers.warm, args=(stack.functions,), daemon=True).start()
-    guard = Guard(stack.roles, stack.resource_policies)
+    workers = Workers(deployment.functions, environment, run_dir, configuration.per_function, configuration.total)
+    threading.Thread(target=workers.warm, args=(deployment.functions,), daemon=True).start()
+    guard = Guard(deployment.roles, deployment.resource_policies)
     front = endpoint.Endpoint(workers, guard, read_object)
-    http_api = HttpApi(stack.routes, front.invoke, cors_rule=stack.api_cors)
-    served = Controls(front, front, http_api, configuration.control_token) if configuration.control_token else front
-    origins = [*own_origins(api_port), *stack.origins]
-    aws.application = Gate(cors.BucketCors(served, read_cors_rules), aws_port, origins, buckets=True)
+    http_api = HttpApi(deployment.routes, front.invoke, cors_rule=deployment.api_cors)
+    application: Application = front
+    if configuration.control_token:
+        application = Controls(front, front, http_api, configuration.control_token)
+    origins = [*own_origins(api_port), *deployment.origins]
+    aws.application = Gate(cors.BucketCors(application, read_cors_rules), aws_port, origins, buckets=True)
     api.application = Gate(http_api, api_port, origins)
-    deploy(loaded, stack, clients)
+    deploy(loaded, deployment, clients)
     deliveries = Deliveries(clients, guard, configuration.wait_scale)
-    for delivery in stack.deliveries:
+    for delivery in deployment.deliveries:
         deliveries.follow(delivery)
     streams = Streams(clients, front.invoke, configuration.wait_scale)
-    for mapping in stack.mappings:
+    for mapping in deployment.stream_mappings:
         streams.follow(mapping)
     queues = Queues(clients, front.invoke, configuration.wait_scale)
-    for queue_mapping in stack.queue_mappings:
+    for queue_mapping in deployment.queue_mappings:
         queues.follow(queue_mapping)
 
     def stop() -> None:
@@ -176,25 +178,26 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         "awsUrl": aws_url,
         "apiUrl": api_url,
         "region": configuration.region,
-        "inboxUrl": stack.inbox_url,
-        "eventsUrl": stack.events_url,
-        "outputs": stack.outputs,
-        "stateMachines": stack.state_machines,
+        "inboxUrl": deployment.inbox_url,
+        "eventsUrl": deployment.events_url,
+        "outputs": deployment.outputs,
+        "stateMachines": deployment.state_machines,
         "environments": {
-            function.logical_id: {**function.environment, **credentials(function)} for function in stack.functions
+            function.logical_id: {**function.environment, **credentials(function)} for function in deployment.functions
         },
-        "roles": {role.logical_id: role.statements for role in stack.roles},
+        "roles": {role.logical_id: role.statements for role in deployment.roles},
     }
     return stop, answer
 
 
-class _Later:
-    """An application that is set after its port is bound."""
+class DeferredApp:
+    """A WSGI application that is set after its port is bound; until then it answers 503."""
 
     def __init__(self) -> None:
         self.application: Application = _starting
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
         return self.application(environ, start_response)
 
 
@@ -203,13 +206,13 @@ def _starting(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return [b"The local pipeline is still starting."]
 
 
-def _bind(serve: Callable[[Any, int], int], application: Any, port: int, what: str) -> int:
+def _bind(serve: Callable[[Any, int], int], application: Any, port: int, purpose: str) -> int:
     try:
         return serve(application, port)
     except OSError as error:
         raise RuntimeError(
-            f"Port {port} on 127.0.0.1, meant for {what}, is in use. Stop what uses it, or choose other "
-            "ports: --port and --api-port, where 0 is any that is free."
+            f"Port {port} on 127.0.0.1, for {purpose}, is in use. Stop the program that uses it, or choose other ports "
+            "with --port and --api-port; 0 selects a free port."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Reads `template.yml`: aws-sam-translator translates SAM, and what CloudFormation would resolve is resolved here."""
+"""Read a SAM template: aws-sam-translator translates it, and this module resolves intrinsic functions."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from typing import Any
 
 ACCOUNT_ID = "123456789012"
 STREAM_LABEL = "local"
-"""The last part of a stream's ARN; on AWS the time when the stream was made."""
+"""The last part of the ARN of a stream; on AWS it is the time of its creation."""
 NO_VALUE = object()
 _ASSETS = {
     "AWS::Serverless::Function": "CodeUri",
@@ -21,7 +21,7 @@ _ASSETS = {
 
 
 class TemplateError(Exception):
-    """The template asks for something that the local run cannot do; the message says what."""
+    """The template is invalid or uses something that is not supported here; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Resource:
 
 @dataclass
 class Template:
-    """A translated template and what is known while it is being deployed.
+    """A translated template and the state of its deployment.
 
-    `refs` and `attributes` are filled when resources get their names: what `Ref` and `Fn::GetAtt` give for each.
-    `aliases` replaces addresses that only AWS serves by those that serve the same here. `nested` holds the templates of
-    nested applications by logical id; they are loaded when their parameters are known.
+    `refs` and `attributes` have the values of `Ref` and `Fn::GetAtt`; they are filled when resources are named.
+    `aliases` maps addresses on AWS to local addresses. `nested` has the templates of nested applications by logical id;
+    they are loaded when their parameters are known.
     """
 
     path: Path
@@ -66,6 +66,17 @@ class Template:
         for template in self.nested.values():
             yield from template.with_nested()
 
+    def asset(self, path: str) -> Path:
+        """Return the absolute path of a file or a folder that the template names.
+
+        Raises:
+            TemplateError: It does not exist.
+        """
+        asset = (self.path.parent / path).resolve()
+        if not asset.exists():
+            raise TemplateError(f"{self.path.name} points to {path}, which does not exist.")
+        return asset
+
     def outputs(self) -> dict[str, str]:
         """Resolve the outputs whose condition holds."""
         return {
@@ -78,7 +89,7 @@ class Template:
         """Resolve every intrinsic function inside a value.
 
         Raises:
-            TemplateError: A function is not known, or refers to something that does not exist.
+            TemplateError: A function is not supported, or refers to something that does not exist.
         """
         if isinstance(value, list):
             return [item for item in map(self.resolve, value) if item is not NO_VALUE]
@@ -89,7 +100,7 @@ class Template:
             if name in self._functions:
                 return self._functions[name](argument)
             if name.startswith("Fn::"):
-                raise TemplateError(f"{name} is not known to the local run; teach it in emulator/template.py.")
+                raise TemplateError(f"{name} is not supported by the local run: implement it in emulator/template.py.")
         resolved = {name: self.resolve(item) for name, item in value.items()}
         return {name: item for name, item in resolved.items() if item is not NO_VALUE}
 
@@ -125,10 +136,10 @@ class Template:
             "AWS::NoValue": NO_VALUE,
             "AWS::NotificationARNs": [],
         }
-        for known in (pseudo, self.parameters, self.refs):
-            if name in known:
-                return known[name]
-        raise TemplateError(f"{name} is referred to, but it is neither a parameter nor a deployed resource.")
+        for values in (pseudo, self.parameters, self.refs):
+            if name in values:
+                return values[name]
+        raise TemplateError(f"{name} is referenced, but it is neither a parameter nor a resource.")
 
     def _get_att(self, argument: Any) -> Any:
         logical_id, attribute = argument.split(".", 1) if isinstance(argument, str) else argument
@@ -136,7 +147,7 @@ class Template:
             return self.attributes[logical_id, attribute]
         except KeyError:
             raise TemplateError(
-                f"{logical_id}.{attribute} is referred to, but the local run does not set it."
+                f"{logical_id}.{attribute} is referenced, but the local run does not support it."
             ) from None
 
     def _sub(self, argument: Any) -> str:
@@ -169,13 +180,15 @@ def load(path: Path, stack_name: str, region: str, overrides: Mapping[str, str] 
     Args:
         path: The template file.
         stack_name: The name of the local stack.
-        region: The region that the local stack says it is in.
-        overrides: Values for parameters that shall not have their defaults.
+        region: The region of the local stack.
+        overrides: Values of parameters, instead of their defaults.
 
     Raises:
         TemplateError: A parameter is unknown or has no value, or SAM rejects the template.
     """
-    os.environ.setdefault("AWS_DEFAULT_REGION", region)  # the translator asks for one, and it shall be no one's profile
+    os.environ.setdefault(
+        "AWS_DEFAULT_REGION", region
+    )  # the translator needs a region, and must not take it from a profile
     from samtranslator.model.exceptions import InvalidDocumentException  # type: ignore[import-untyped]
     from samtranslator.translator.transform import transform  # type: ignore[import-untyped]
     from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
@@ -184,7 +197,7 @@ def load(path: Path, stack_name: str, region: str, overrides: Mapping[str, str] 
     for resource in document["Resources"].values():
         asset = _ASSETS.get(resource["Type"])
         if asset and isinstance(resource.get("Properties", {}).get(asset), str):
-            # `sam package` would put an S3 address here; the path takes its place and comes back as the S3 key.
+            # `sam package` puts an S3 URL here. The path replaces it, and the translator returns it as the S3 key.
             resource["Properties"][asset] = "s3://local/" + resource["Properties"][asset]
     parameters = _parameters(document.get("Parameters", {}), overrides or {})
     try:
@@ -203,9 +216,9 @@ def _parameters(declared: Mapping[str, Any], overrides: Mapping[str, str]) -> di
     values: dict[str, Any] = {}
     for name, declaration in declared.items():
         if name not in overrides and "Default" not in declaration:
-            raise TemplateError(f"Parameter {name} has no default: give it a value.")
+            raise TemplateError(f"Parameter {name} has no default and needs a value.")
         value = overrides.get(name, declaration.get("Default"))
-        if rule := _broken(declaration, str(value)):
+        if rule := _broken_rule(declaration, str(value)):
             raise TemplateError(f"Parameter {name} is {value!r}, but {rule}.")
         if declaration["Type"] == "CommaDelimitedList":
             value = [item.strip() for item in str(value).split(",")]
@@ -213,9 +226,9 @@ def _parameters(declared: Mapping[str, Any], overrides: Mapping[str, str]) -> di
     return values
 
 
-def _broken(declaration: Mapping[str, Any], value: str) -> str | None:
-    """Which rule of its declaration a value breaks: CloudFormation would refuse it, too."""
-    allowed = [str(each) for each in declaration.get("AllowedValues", [])]
+def _broken_rule(declaration: Mapping[str, Any], value: str) -> str | None:
+    """Return the rule of its declaration that a value breaks, as CloudFormation checks it; None if it is valid."""
+    allowed = [str(option) for option in declaration.get("AllowedValues", [])]
     if allowed and value not in allowed:
         return f"must be one of {', '.join(allowed)}"
     if not re.fullmatch(declaration.get("AllowedPattern", ".*"), value, re.DOTALL):
@@ -232,7 +245,7 @@ def _broken(declaration: Mapping[str, Any], value: str) -> str | None:
 
 
 class _NoManagedPolicies:
-    """The template names managed policies by ARN, if at all, so there is nothing to look up."""
+    """Resolves no managed policies: the template names them by ARN."""
 
     def load(self) -> dict[str, str]:
         return {}

@@ -1,7 +1,7 @@
-"""The process that runs one function: what Lambda's Python runtime is on AWS. Standard library only.
+"""The process of one function, as the Python runtime of Lambda. It uses only the standard library.
 
-It reads one JSON line per invocation from standard input and answers on the descriptor that its argument names.
-Standard output and error are the function's log. When its parent is gone, standard input ends, and so does it.
+It reads one JSON line per invocation from standard input and answers on the descriptor in its arguments. Standard
+output and standard error are the log of the function. It exits when its parent ends, because standard input ends then.
 """
 
 import importlib
@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 
 def main() -> None:
-    """Load the handler, say so, then serve until the parent hangs up."""
+    """Load the handler, report that it is ready, and serve until the parent ends."""
     task_root, layers, answers = sys.argv[1], sys.argv[2].split(os.pathsep), int(sys.argv[3])
     requests: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
@@ -35,7 +35,7 @@ def main() -> None:
 def _listen(requests: "queue.Queue[dict[str, Any]]") -> None:
     for line in sys.stdin:
         requests.put(json.loads(line))
-    os._exit(0)  # also out of a running handler: nobody is left to take its answer
+    os._exit(0)  # even if a handler runs: nothing can read its answer
 
 
 def _load(name: str) -> tuple[Callable[[Any, Any], Any] | None, dict[str, Any]]:
@@ -88,19 +88,19 @@ def _context(request: dict[str, Any]) -> SimpleNamespace:
 
 
 def _error(kind: str, message: str, error: BaseException | None = None) -> dict[str, Any]:
-    frames = traceback.format_tb(error.__traceback__)[1:] if error else []  # the first frame is this file
+    frames = traceback.format_tb(error.__traceback__)[1:] if error else []  # omit the frame of this file
     return {"errorMessage": message, "errorType": kind, "stackTrace": frames}
 
 
-def _log(error: Exception, **known: str) -> None:
-    """Log an error as Lambda does in its JSON format: one line, whatever names stand in its message."""
+def _log(error: Exception, **fields: str) -> None:
+    """Log an error as one line in the JSON format of Lambda, whatever its message contains."""
     line = {
         "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "level": "ERROR",
         "errorType": type(error).__name__,
         "errorMessage": str(error),
         "stackTrace": traceback.format_exception(error),
-        **known,
+        **fields,
     }
     print(json.dumps(line), file=sys.stderr)
 

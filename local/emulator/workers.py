@@ -1,6 +1,6 @@
-"""Functions as warm processes, with the environment, timeout and memory that the template gives them.
+"""Run functions in warm processes, with the environment, timeout and memory of the template.
 
-What goes wrong comes back as Lambda reports it, because the workflow's Retry and Catch depend on the names.
+Errors have the names that Lambda reports, because Retry and Catch of a workflow depend on them.
 """
 
 import json
@@ -26,7 +26,7 @@ from local.emulator.iam import access_key
 MAX_REQUEST_BYTES = (
     6_291_456  # of an invocation, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 )
-INIT_SECONDS = 60.0  # Lambda gives an import 10 s; a busy laptop may need longer, and it is not billed to the timeout
+INIT_SECONDS = 60.0  # Lambda allows 10 s for an import; a busy laptop may need longer
 MAX_PAYLOAD_BYTES = 6_291_556  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MEMORY_CHECK_SECONDS = 0.05
 _WORKER = Path(__file__).with_name("worker.py")
@@ -35,13 +35,13 @@ _Files = frozenset[tuple[Path, int, int]]
 
 @dataclass(frozen=True)
 class Function:
-    """What the template says about a function."""
+    """A function of the template."""
 
     logical_id: str
     name: str
     arn: str
     role: str
-    """The ARN of the role that it calls AWS with."""
+    """The ARN of its role."""
     handler: str
     runtime: str
     code: Path
@@ -54,22 +54,22 @@ class Function:
     log_group: str
     log_format: str = "Text"
     log_level: str = ""
-    """The least severity that Lambda keeps of the function's log; only known for the format JSON."""
+    """The lowest severity that Lambda keeps in the log; only for the format JSON."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """The answer to an invocation: JSON, and whether the function failed."""
+    """The result of an invocation: a JSON payload, and whether the function failed."""
 
     payload: str
     failed: bool = False
 
 
 class Workers:
-    """Runs functions, each in at most `per_function` processes, at most `total` of them at the same time.
+    """Runs functions, each in at most `per_function` processes, and at most `total` processes at the same time.
 
-    A further invocation waits, which its timeout does not count; on AWS another environment would start. A file of a
-    function or of its layers that changes is as good as deployed: the next invocation runs in a new process.
+    Further invocations wait without using up their timeout; on AWS another environment would start. After a change to a
+    file of a function or its layers, the next invocation runs in a new process.
     """
 
     def __init__(
@@ -92,43 +92,43 @@ class Workers:
         return self._functions.get(name) or self._functions.get(name.removesuffix(":$LATEST"))
 
     def invoke(self, function: Function, event: Any) -> Result:
-        """Run a function on an event, starting a process when none is warm."""
+        """Run a function on an event, in a warm process or a new one."""
         with self._slots[function.arn], self._total:
-            worker = self._take(self._altered.get(function.arn, function))
+            worker = self._acquire(self._altered.get(function.arn, function))
             try:
                 result = worker.invoke(event)
             finally:
-                self._give_back(worker)
+                self._release(worker)
         if len(result.payload) > MAX_PAYLOAD_BYTES:
             message = f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes)."
             return failure("Function.ResponseSizeTooLarge", message)
         return result
 
     def alter(self, logical_id: str, source: str | None, timeout: float | None, memory: int | None) -> None:
-        """Run a function with other code or limits until `restore`; None leaves what the template says.
+        """Run a function with other code or limits until `restore`; None keeps the value of the template.
 
         Args:
-            logical_id: The function's name in the template.
-            source: Text of a module with a `lambda_handler`.
+            logical_id: The logical id of the function.
+            source: Source of a module with a `lambda_handler`.
             timeout: Seconds.
             memory: Mebibytes.
         """
-        function = next(each for each in self._functions.values() if each.logical_id == logical_id)
+        function = next(candidate for candidate in self._functions.values() if candidate.logical_id == logical_id)
         changes: dict[str, Any] = {"timeout": timeout, "memory": memory}
         if source is not None:
             (self._run_dir / "tmp").mkdir(parents=True, exist_ok=True)
             code = Path(tempfile.mkdtemp(prefix=f"{logical_id}-", dir=self._run_dir / "tmp"))
             (code / "app.py").write_text(source, encoding="utf-8")
             changes |= {"code": code, "handler": "app.lambda_handler"}
-        given = {name: value for name, value in changes.items() if value is not None}
+        changes = {name: value for name, value in changes.items() if value is not None}
         with self._lock:
-            self._altered[function.arn] = replace(function, **given)
+            self._altered[function.arn] = replace(function, **changes)
 
     def restore(self) -> None:
-        """Run every function as the template says."""
+        """Run every function with the code and limits of the template again."""
         with self._lock:
             self._altered.clear()
-            stale = [worker for idle in self._idle.values() for worker in idle if not self._wanted(worker)]
+            stale = [worker for idle in self._idle.values() for worker in idle if not self._is_current(worker)]
             for worker in stale:
                 self._idle[worker.function.arn].remove(worker)
                 self._all.discard(worker)
@@ -136,17 +136,17 @@ class Workers:
             worker.kill()
 
     def warm(self, functions: list[Function]) -> None:
-        """Start a process for each function ahead of its first invocation, one by one to spare the machine."""
+        """Start a process for each function before its first invocation, one after the other to limit the load."""
         for function in functions:
             if self._stopped.is_set():
                 return
             with self._slots[function.arn]:
-                worker = self._take(function)
+                worker = self._acquire(function)
                 worker.wait_until_ready()
-                self._give_back(worker)
+                self._release(worker)
 
     def stop(self) -> None:
-        """End every process and remove its files."""
+        """Stop every process and remove its files."""
         with self._lock:
             self._stopped.set()
             workers = list(self._all)
@@ -154,12 +154,12 @@ class Workers:
             worker.kill()
         shutil.rmtree(self._run_dir / "tmp", ignore_errors=True)
 
-    def _wanted(self, worker: "_Worker") -> bool:
-        """Whether what it runs is what the template says, or what took its place."""
+    def _is_current(self, worker: "_Worker") -> bool:
+        """Return whether a worker runs the function of the template or its current replacement."""
         arn = worker.function.arn
         return worker.function in (self._functions[arn], self._altered.get(arn))
 
-    def _take(self, function: Function) -> "_Worker":
+    def _acquire(self, function: Function) -> "_Worker":
         files = _files(function)
         with self._lock:
             idle = self._idle[function.arn]
@@ -182,9 +182,9 @@ class Workers:
                 worker.kill()
         return worker
 
-    def _give_back(self, worker: "_Worker") -> None:
+    def _release(self, worker: "_Worker") -> None:
         with self._lock:
-            if worker.alive and self._wanted(worker) and not self._stopped.is_set():
+            if worker.alive and self._is_current(worker) and not self._stopped.is_set():
                 self._idle[worker.function.arn].append(worker)
                 return
             self._all.discard(worker)
@@ -193,13 +193,13 @@ class Workers:
     def _watch_memory(self) -> None:
         while not self._stopped.wait(MEMORY_CHECK_SECONDS):
             with self._lock:
-                busy = self._all.difference(*self._idle.values())  # who waits needs no more, and there are many of them
+                busy = self._all.difference(*self._idle.values())  # idle workers allocate no memory
             for worker in busy:
                 worker.check_memory()
 
 
 class _Worker:
-    """One process of one function."""
+    """A process of one function."""
 
     def __init__(self, function: Function, files: _Files, environment: Mapping[str, str], run_dir: Path) -> None:
         self.function = function
@@ -212,7 +212,7 @@ class _Worker:
         self._unread = b""
         self._closing = threading.Lock()
         with (run_dir / "logs" / f"{function.logical_id}.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 (our own file, by our own interpreter)
+            self._process = subprocess.Popen(  # noqa: S603 (our own script)
                 [
                     sys.executable,
                     "-I",
@@ -226,7 +226,7 @@ class _Worker:
                 stderr=log,
                 pass_fds=[answers],
                 env=_environment(function, environment, self._tmp),
-                start_new_session=True,  # Ctrl-C is for the parent, which ends this process in order
+                start_new_session=True,  # only the parent receives Ctrl-C; it stops this process itself
             )
         os.close(answers)
         self._requests = cast(IO[bytes], self._process.stdin)
@@ -238,14 +238,14 @@ class _Worker:
         return self._process.poll() is None
 
     def wait_until_ready(self) -> bool:
-        """Wait for the handler's import; False when it did not end well."""
+        """Wait for the import of the handler; return whether it succeeded."""
         self._ready = self._ready or self._read(INIT_SECONDS) is not None
         return self._ready
 
     def invoke(self, event: Any) -> Result:
         request_id = str(uuid.uuid4())
         if not self.wait_until_ready():
-            return self._died(request_id, INIT_SECONDS)
+            return self._failure_of_process(request_id, INIT_SECONDS)
         limit = float(self.function.timeout)
         request = {
             "requestId": request_id,
@@ -257,24 +257,24 @@ class _Worker:
             self._requests.write(json.dumps(request).encode() + b"\n")
             self._requests.flush()
         except OSError:
-            return self._died(request_id, limit)
+            return self._failure_of_process(request_id, limit)
         answer = self._read(limit)
         if answer is None:
-            return self._died(request_id, limit)
+            return self._failure_of_process(request_id, limit)
         return Result(answer["payload"], answer.get("failed", False))
 
     def check_memory(self) -> None:
-        """Kill the process when it holds more memory than the function has."""
+        """Kill the process if it uses more memory than the function has."""
         with suppress(psutil.Error):
             if self._psutil.memory_info().rss > self.function.memory * 1024 * 1024:
                 self._out_of_memory = True
                 self._process.kill()
 
     def kill(self) -> None:
-        """End the process, however it is doing, and remove its files; any thread may, and more than one."""
+        """Kill the process and remove its files; several threads may call this."""
         self._process.kill()
         self._process.wait()
-        with self._closing:  # a descriptor that is closed twice may be another's by then
+        with self._closing:  # a closed descriptor may be reused, so it must not be closed twice
             with suppress(OSError):
                 self._requests.close()
             if self._answers >= 0:
@@ -283,11 +283,11 @@ class _Worker:
         shutil.rmtree(self._tmp, ignore_errors=True)
 
     def _read(self, seconds: float) -> dict[str, Any] | None:
-        """Wait for one answer; None when time is up or the process has ended."""
+        """Read one answer; None on a timeout or if the process has ended."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self._unread:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self._answers], [], [], left)[0]:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0 or not select.select([self._answers], [], [], remaining)[0]:
                 return None
             chunk = os.read(self._answers, 1 << 16)
             if not chunk:
@@ -298,7 +298,7 @@ class _Worker:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _died(self, request_id: str, limit: float) -> Result:
+    def _failure_of_process(self, request_id: str, limit: float) -> Result:
         status = self._process.poll()
         if status is None:
             self._process.kill()
@@ -308,40 +308,40 @@ class _Worker:
             )
         killed = self._out_of_memory or status < 0
         if status == 0:
-            how = "without providing a reason"
+            reason = "without providing a reason"
         else:
-            how = "with error: " + ("signal: killed" if killed else f"exit status {status}")
-        return failure("Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited {how}")
+            reason = "with error: " + ("signal: killed" if killed else f"exit status {status}")
+        return failure("Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited {reason}")
 
 
 def _files(function: Function) -> _Files:
-    """Tell the files of a function and its layers from those of before: path, time of the last change, bytes.
+    """Return path, modification time and size of all files of a function and its layers.
 
-    There are some forty, so to look at all is quicker than the shortest invocation, and nothing has to be watched.
+    There are about forty, so reading them takes less time than the shortest invocation.
     """
-    found = set()
+    files = set()
     for root in (function.code, *function.layers):
         for folder, folders, names in os.walk(root):
-            folders[:] = [each for each in folders if each != "__pycache__"]  # written by what runs
+            folders[:] = [name for name in folders if name != "__pycache__"]  # written by running functions
             for path in (Path(folder, name) for name in names):
-                with suppress(OSError):  # an editor's file, gone already
-                    seen = path.stat()
-                    found.add((path, seen.st_mtime_ns, seen.st_size))
-    return frozenset(found)
+                with suppress(OSError):  # a temporary file that is already deleted
+                    status = path.stat()
+                    files.add((path, status.st_mtime_ns, status.st_size))
+    return frozenset(files)
 
 
 def failure(kind: str, message: str) -> Result:
-    """Give what Lambda answers for a function that did not end well."""
+    """Return the result of Lambda for a function that failed."""
     return Result(json.dumps({"errorType": kind, "errorMessage": message}), failed=True)
 
 
 def credentials(function: Function) -> dict[str, str]:
-    """Return the variable that makes a function's calls those of its role; the secret is everybody's."""
+    """Return the variable that makes a function call AWS with its role; all roles share the secret."""
     return {"AWS_ACCESS_KEY_ID": access_key(function.role)}
 
 
 def _environment(function: Function, common: Mapping[str, str], tmp: str) -> dict[str, str]:
-    """Compose what the function sees: Lambda's variables, the endpoint, the template's. Nothing of the developer's."""
+    """Compose the environment of a function: variables of Lambda, the endpoint and the template, none of the user."""
     return {
         "PATH": os.defpath,
         "LANG": "C.UTF-8",

@@ -1,4 +1,4 @@
-"""The interface between the HTTP server and what answers its requests (PEP 3333)."""
+"""The interface between the HTTP server and its applications (PEP 3333)."""
 
 import json
 from collections.abc import Callable, Iterable

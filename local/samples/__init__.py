@@ -1,4 +1,4 @@
-"""What `make demo` uploads: photographs of free licence (see LICENSES.md), and what is made here when it is needed."""
+"""The files that `make demo` uploads: photographs with free licences (see LICENSES.md), and generated files."""
 
 import io
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ DONE = ("COMPLETED", "PARTIAL")
 
 @dataclass(frozen=True)
 class Sample:
-    """A file to upload, and how it must come out."""
+    """A file to upload and its expected outcome."""
 
     key: str
     data: bytes
@@ -19,7 +19,7 @@ class Sample:
 
 
 def samples() -> list[Sample]:
-    """List the samples: four photographs, a transparent drawing with an awkward name, and a text that must fail."""
+    """Return the samples: four photographs, a transparent drawing with an unusual name, and a text that must fail."""
     return [
         *(Sample(f"uploads/{name}.jpg", (_HERE / f"{name}.jpg").read_bytes()) for name in ("astronaut", "coffee")),
         Sample("uploads/places/Cape Canaveral.jpg", (_HERE / "rocket.jpg").read_bytes()),
@@ -34,26 +34,26 @@ def samples() -> list[Sample]:
     ]
 
 
-def own(paths: list[str]) -> list[Sample]:
-    """Take a user's own files, which are all expected to work.
+def from_files(paths: list[str]) -> list[Sample]:
+    """Read files of the user, which must all succeed.
 
     Raises:
         OSError: A file cannot be read.
-        ValueError: A file's name cannot be uploaded from here.
+        ValueError: The local S3 does not accept the name of a file.
     """
-    taken: dict[str, Sample] = {}
+    by_key: dict[str, Sample] = {}
     for path in map(Path, paths):
-        if not path.name.isprintable():  # no UTF-8, or control characters, which moto's S3 does not take
-            raise ValueError(f"the name of {str(path)!r} has characters that the local S3 does not take")
+        if not path.name.isprintable():  # not UTF-8, or control characters, which the S3 of moto rejects
+            raise ValueError(f"the name of {str(path)!r} contains characters that the local S3 does not accept")
         key = f"uploads/{path.name}"
-        if key in taken:
-            key = f"uploads/{len(taken) + 1}/{path.name}"
-        taken[key] = Sample(key, path.read_bytes())
-    return list(taken.values())
+        if key in by_key:
+            key = f"uploads/{len(by_key) + 1}/{path.name}"
+        by_key[key] = Sample(key, path.read_bytes())
+    return list(by_key.values())
 
 
 def _drawing() -> bytes:
-    """Draw a disc that fades out: a PNG with transparency."""
+    """Draw a disc with a transparent edge as a PNG."""
     from PIL import Image
 
     size = 400

@@ -1,4 +1,4 @@
-"""What the tests of the commands share."""
+"""Fixtures of the command-line tests."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from tests.pictures import encoded, gradient
 PICTURE = encoded(gradient(24, 16))
 MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:process"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'core'}"}
-"""For a command in a process of its own."""
+"""The environment of a command that runs as a process."""
 
 
 @pytest.fixture
 def running(pipeline: Pipeline, tmp_path: Path) -> list[str]:
-    """The options that lead to the local pipeline: what `make run` notes for other commands."""
-    facts = {"awsUrl": pipeline.aws_url, "region": pipeline.region, "outputs": pipeline.outputs, "pid": os.getpid()}
-    (tmp_path / "running.json").write_text(json.dumps(facts))
+    """The options that select the local pipeline; they name a run folder with the note that `make run` writes."""
+    note = {"awsUrl": pipeline.aws_url, "region": pipeline.region, "outputs": pipeline.outputs, "pid": os.getpid()}
+    (tmp_path / "running.json").write_text(json.dumps(note))
     return ["--local", "--run-dir", str(tmp_path)]
 
 
 @pytest.fixture
 def lines(running: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run a command with `--json`, and give its exit code and the JSON of each line that it printed."""
+    """A function that runs a command with `--json` and returns its exit code and its lines as JSON."""
 
     def run(*arguments: str) -> tuple[int, list[Any]]:
         code = main([*arguments, *running, "--json"])
@@ -43,28 +43,28 @@ def lines(running: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
 
 @pytest.fixture
 def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """An empty folder, called as the test, so that each test has keys of its own."""
-    made = tmp_path / f"of {request.node.name}"
-    made.mkdir()
-    return made
+    """An empty folder with the name of the test, so that each test has its own keys."""
+    path = tmp_path / f"of {request.node.name}"
+    path.mkdir()
+    return path
 
 
 @pytest.fixture
 def name() -> str:
-    """An upload's name that no other test has."""
+    """The name of an upload that no other test uses."""
     return f"{uuid.uuid4()}/beach.jpg"
 
 
 @pytest.fixture
 def picture(pipeline: Pipeline, name: str) -> str:
-    """The name of a picture that is through."""
+    """The name of an image that is processed."""
     pipeline.wait_for(f"uploads/{name}", pipeline.upload(f"uploads/{name}", PICTURE))
     return name
 
 
 @pytest.fixture
 def stack(aws: None, request: pytest.FixtureRequest) -> list[str]:
-    """The options that lead to a stack on AWS; its workflow is of the type that the test gives."""
+    """The options that select a stack on AWS; a test may choose the type of its workflow."""
     outputs = {
         "ProcessImageStateMachineArn": MACHINE,
         "DeleteImageStateMachineArn": f"{MACHINE}-delete",

@@ -1,4 +1,4 @@
-"""`image-pipeline` against the local pipeline, and against a stack that CloudFormation knows."""
+"""`image-pipeline` against the local pipeline and against a stack in CloudFormation."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 from moto import mock_aws
 
 from image_pipeline_cli import redrive, reprocess
-from image_pipeline_cli.commands import LEFT, NO_STACK, OK, USAGE, main
-from image_pipeline_cli.stack import deployed
+from image_pipeline_cli.commands import INCOMPLETE, NO_STACK, OK, USAGE, main
+from image_pipeline_cli.stack import find_on_aws
 from local.pipeline import ROOT, Pipeline
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket
@@ -30,8 +30,8 @@ def key() -> str:
     return f"uploads/cli/{uuid.uuid4()}.jpg"
 
 
-def undelivered(pipeline: Pipeline, body: str, target: str) -> None:
-    """Put a message into the queue as EventBridge does."""
+def send_undelivered(pipeline: Pipeline, body: str, target: str) -> None:
+    """Send a message to the queue of undelivered events, as EventBridge does."""
     attributes = {"TARGET_ARN": target, "ERROR_CODE": "NO_PERMISSIONS", "ERROR_MESSAGE": "Not authorized"}
     pipeline.client("sqs").send_message(
         QueueUrl=pipeline.outputs["UndeliveredEventsQueueUrl"],
@@ -42,47 +42,36 @@ def undelivered(pipeline: Pipeline, body: str, target: str) -> None:
     )
 
 
-def waiting(pipeline: Pipeline) -> int:
-    """How many messages the queue has, hidden ones included."""
+def count_undelivered(pipeline: Pipeline) -> int:
+    """Count the undelivered events, including messages in flight."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     url = pipeline.outputs["UndeliveredEventsQueueUrl"]
-    found = pipeline.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    return sum(int(value) for value in found.values())
-
-
-@pytest.fixture(autouse=True)
-def _drained(pipeline: Pipeline) -> Iterator[None]:
-    """What a test has left in the queue is gone for the next."""
-    yield
-    sqs, url = pipeline.client("sqs"), pipeline.outputs["UndeliveredEventsQueueUrl"]
-    while messages := sqs.receive_message(QueueUrl=url).get("Messages", []):
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
+    counts = pipeline.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(count) for count in counts.values())
 
 
 @pytest.fixture
-def lost(pipeline: Pipeline) -> Any:
-    """An upload whose event was not delivered: the rule's role may not start the workflow."""
+def undelivered_key(pipeline: Pipeline) -> Any:
+    """The key of an upload whose event was not delivered, because the rule may not start the workflow."""
     pipeline.restrict("ProcessImageStateMachineImageUploadedRole", [])
     image_key = key()
     pipeline.upload(image_key, PHOTO)
-    pipeline.wait_until(lambda: waiting(pipeline) > 0, "the event to be given up")
+    pipeline.wait_until(lambda: count_undelivered(pipeline) > 0, "the event to be given up")
     pipeline.clear()
     return image_key
 
 
-def test_what_could_not_be_delivered_is_put_back_in(pipeline, running, lost, capsys):
-    """One command, and the picture is there; the queue is empty."""
-    assert pipeline.record(lost) is None
+def test_undelivered_events_are_redriven(pipeline, running, undelivered_key, capsys):
+    """After one command the image is processed and the queue is empty."""
+    assert pipeline.record(undelivered_key) is None
     assert main(["redrive", *running]) == OK
-    assert pipeline.wait_for(lost)["status"] == "COMPLETED"
-    assert waiting(pipeline) == 0
-    out = capsys.readouterr().out
-    assert f"Started: Object Created '{lost}'" in out
-    assert "1 started, 0 sent again, 0 left in the queue." in out
+    assert pipeline.wait_for(undelivered_key)["status"] == "COMPLETED"
+    assert count_undelivered(pipeline) == 0
+    assert ascii(undelivered_key) in capsys.readouterr().out
 
 
-def test_nothing_to_redrive_is_no_failure(running, capsys):
-    """A script may call it at any time."""
+def test_redriving_empty_queues_succeeds(running, capsys):
+    """A script may run the command at any time."""
     assert main(["redrive", *running, "--json"]) == OK
     assert json.loads(capsys.readouterr().out) == {"started": 0, "sent": 0, "left": 0}
 
@@ -90,63 +79,71 @@ def test_nothing_to_redrive_is_no_failure(running, capsys):
 @pytest.mark.parametrize(
     "body", ["{}", "no json", '{"detail": {"object": {"key": "a\\u001b[2J"}}, "detail-type": "x"}']
 )
-def test_what_belongs_to_no_workflow_of_the_stack_stays(pipeline, running, body, capsys):
-    """It is named, safely for a terminal, and nothing is started."""
-    undelivered(pipeline, body, "arn:aws:lambda:us-east-1:123456789012:function:other")
+def test_events_with_a_foreign_target_stay_in_the_queue(pipeline, running, body, capsys):
+    """The event is printed without control characters, and no execution starts."""
+    target = "arn:aws:lambda:us-east-1:123456789012:function:other"
+    send_undelivered(pipeline, body, target)
     before = len(pipeline.executions())
-    assert main(["redrive", *running]) == LEFT
+    assert main(["redrive", *running]) == INCOMPLETE
     assert len(pipeline.executions()) == before
-    assert waiting(pipeline) == 1
+    assert count_undelivered(pipeline) == 1
     out = capsys.readouterr().out
-    assert "is no workflow of this stack" in out
+    assert target in out
     assert out.replace("\n", "").isprintable()
 
 
 def event_of(pipeline: Pipeline, image_key: str, kind: str = "Object Created", **changes: Any) -> dict[str, Any]:
-    """The event of an upload that is in the bucket, or was."""
-    s3, where = pipeline.client("s3"), {"Bucket": pipeline.uploads_bucket, "Key": image_key}
+    """Return an event about an upload that exists or existed."""
     entity = {"key": image_key, "sequencer": f"{time.time_ns():016X}"}
     if kind == "Object Created":
-        head = s3.head_object(**where)
+        head = pipeline.client("s3").head_object(Bucket=pipeline.uploads_bucket, Key=image_key)
         entity |= {"version-id": head["VersionId"], "etag": head["ETag"][1:-1], "size": head["ContentLength"]}
     detail = {"bucket": {"name": pipeline.uploads_bucket}, "object": entity, "deletion-type": "Delete Marker Created"}
     return {"source": "aws.s3", "detail-type": kind, "time": "2026-11-21T12:00:00Z", "detail": detail} | changes
 
 
 @pytest.fixture
-def unheard(pipeline: Pipeline) -> Iterator[Pipeline]:
-    """S3's own events start nothing."""
+def silent_pipeline(pipeline: Pipeline) -> Iterator[Pipeline]:
+    """The pipeline while events of S3 start nothing."""
     with silent_bucket(pipeline):
         yield pipeline
 
 
-def earlier(pipeline: Pipeline, machine: str) -> str:
-    """The ARN of a state machine that was replaced, as CloudFormation names another one of the same resource."""
+def predecessor_arn(pipeline: Pipeline, machine: str) -> str:
+    """Return the ARN of a replaced state machine, as CloudFormation names another one of the same resource."""
     return f"{pipeline.outputs[f'{machine}StateMachineArn']}-1a2B3c4D5e6F"
 
 
-def test_an_event_for_a_workflow_that_was_replaced_starts_the_one_of_today(unheard, running, capsys):
-    """Another WorkflowType makes another state machine, and uploads of those seconds name the one before."""
+def test_an_event_for_a_replaced_state_machine_starts_its_successor(silent_pipeline, running, capsys):
+    """Changing WorkflowType replaces the state machine; events from before that name the old one."""
     image_key = key()
-    unheard.upload(image_key, PHOTO)
-    undelivered(unheard, json.dumps(event_of(unheard, image_key)), earlier(unheard, "ProcessImage"))
+    silent_pipeline.upload(image_key, PHOTO)
+    send_undelivered(
+        silent_pipeline,
+        json.dumps(event_of(silent_pipeline, image_key)),
+        predecessor_arn(silent_pipeline, "ProcessImage"),
+    )
     assert main(["redrive", *running]) == OK
-    assert unheard.wait_for(image_key)["status"] == "COMPLETED"
-    assert waiting(unheard) == 0
-    gone = event_of(unheard, image_key, "Object Deleted")
-    undelivered(unheard, json.dumps(gone), earlier(unheard, "DeleteImage"))
+    assert silent_pipeline.wait_for(image_key)["status"] == "COMPLETED"
+    assert count_undelivered(silent_pipeline) == 0
+    deletion = event_of(silent_pipeline, image_key, "Object Deleted")
+    send_undelivered(silent_pipeline, json.dumps(deletion), predecessor_arn(silent_pipeline, "DeleteImage"))
     assert main(["redrive", *running]) == OK
-    unheard.wait_until(lambda: unheard.record(image_key)["status"] == "DELETED", "the deletion")
+    silent_pipeline.wait_until(lambda: silent_pipeline.record(image_key)["status"] == "DELETED", "the deletion")
 
 
 @pytest.mark.parametrize("name", ["empty.jpg", "folder/"])
-def test_an_empty_object_is_redriven_to_where_it_is_waited_for(unheard, running, name):
-    """Also when its event is from before there was a wait: no folder marker ever gets a record."""
+def test_an_empty_object_is_redriven_to_the_wait_for_content(silent_pipeline, running, name):
+    """This holds for events of older versions, too; a folder marker never gets a record."""
     image_key = f"uploads/cli/{uuid.uuid4()}/{name}"
-    unheard.upload(image_key, b"")
-    undelivered(unheard, json.dumps(event_of(unheard, image_key)), unheard.outputs["ProcessImageStateMachineArn"])
+    silent_pipeline.upload(image_key, b"")
+    send_undelivered(
+        silent_pipeline,
+        json.dumps(event_of(silent_pipeline, image_key)),
+        silent_pipeline.outputs["ProcessImageStateMachineArn"],
+    )
     assert main(["redrive", *running]) == OK
-    record = unheard.wait_for(image_key)
+    record = silent_pipeline.wait_for(image_key)
     assert record is None if name.endswith("/") else record["error"]["code"] == "EmptyUploadError"
 
 
@@ -162,15 +159,15 @@ def test_an_empty_object_is_redriven_to_where_it_is_waited_for(unheard, running,
         "image-pipeline-ProcessImageStateMachine",
     ],
 )
-def test_no_message_can_name_a_workflow_of_another_stack(unheard, running, target, capsys):
-    """Neither is it started, nor does its event start ours."""
+def test_a_message_cannot_start_a_state_machine_of_another_stack(silent_pipeline, running, target, capsys):
+    """Neither the named state machine nor one of this stack is started."""
     image_key = key()
-    unheard.upload(image_key, PHOTO)
-    undelivered(unheard, json.dumps(event_of(unheard, image_key)), target)
-    before = len(unheard.executions())
-    assert main(["redrive", *running]) == LEFT
-    assert "is no workflow of this stack" in capsys.readouterr().out
-    assert len(unheard.executions()) == before
+    silent_pipeline.upload(image_key, PHOTO)
+    send_undelivered(silent_pipeline, json.dumps(event_of(silent_pipeline, image_key)), target)
+    before = len(silent_pipeline.executions())
+    assert main(["redrive", *running]) == INCOMPLETE
+    assert target in capsys.readouterr().out
+    assert len(silent_pipeline.executions()) == before
 
 
 @pytest.mark.parametrize(
@@ -183,18 +180,19 @@ def test_no_message_can_name_a_workflow_of_another_stack(unheard, running, targe
     ],
     ids=str,
 )
-def test_an_event_of_another_bucket_is_never_taken_for_one_of_ours(unheard, running, changes, capsys):
-    """Whatever workflow it names that is not there any more."""
+def test_an_event_of_another_bucket_starts_nothing(silent_pipeline, running, changes, capsys):
+    """This holds even if its target is a replaced state machine of this stack."""
     image_key = key()
-    unheard.upload(image_key, PHOTO)
-    undelivered(unheard, json.dumps(event_of(unheard, image_key, **changes)), earlier(unheard, "ProcessImage"))
-    assert main(["redrive", *running]) == LEFT
-    assert "is no workflow of this stack" in capsys.readouterr().out
+    silent_pipeline.upload(image_key, PHOTO)
+    target = predecessor_arn(silent_pipeline, "ProcessImage")
+    send_undelivered(silent_pipeline, json.dumps(event_of(silent_pipeline, image_key, **changes)), target)
+    assert main(["redrive", *running]) == INCOMPLETE
+    assert target in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["ProcessImageStateMachine-Zz9Yy8Xx7Ww6", "ProcessImageStateMachine-0a1B2c3D4e5F6"])
-def test_a_replaced_workflow_is_known_by_the_names_that_cloudformation_gives(name):
-    """They are the logical id and some letters and digits, without the stack's name."""
+def test_a_replaced_state_machine_is_recognised_by_its_generated_name(name):
+    """CloudFormation generates names from the logical id and random letters and digits."""
     current = "arn:aws:states:us-east-1:123456789012:stateMachine:ProcessImageStateMachine-Aa1Bb2Cc3Dd4"
     outputs = {"ProcessImageStateMachineArn": current, "UploadsBucketName": "b"}
     event = {"source": "aws.s3", "detail": {"bucket": {"name": "b"}}}
@@ -202,8 +200,8 @@ def test_a_replaced_workflow_is_known_by_the_names_that_cloudformation_gives(nam
     assert redrive._machine_for(outputs, target, event) == current
 
 
-def test_an_upload_is_reprocessed_although_it_has_not_changed(pipeline, running):
-    """On purpose, so the event that is as old as the record wins, and the picture stays the same."""
+def test_an_unchanged_upload_is_reprocessed(pipeline, running):
+    """The new execution replaces the record although its event is as old; version, renditions and creation stay."""
     image_key = key()
     version = pipeline.upload(image_key, PHOTO)
     before = pipeline.wait_for(image_key, version)
@@ -221,8 +219,8 @@ def test_an_upload_is_reprocessed_although_it_has_not_changed(pipeline, running)
     assert after["createdAt"] == before["createdAt"]
 
 
-def test_a_second_reprocess_waits_for_its_turn(pipeline, running, monkeypatch, capsys):
-    """As the API does, but with patience: the message says for how long."""
+def test_a_second_reprocess_waits_for_the_cooldown(pipeline, running, monkeypatch, capsys):
+    """The API rejects it, but the command waits and says for how long."""
     image_key = key()
     pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
     waits: list[int] = []
@@ -240,13 +238,13 @@ def test_a_second_reprocess_waits_for_its_turn(pipeline, running, monkeypatch, c
     assert main(["reprocess", image_key, "--json", *running]) == OK
     assert len(waits) == 1
     assert 1 <= waits[0] <= 10
-    told = capsys.readouterr()
-    assert f"Waiting {waits[0]} s" in told.err
-    assert json.loads(told.out.splitlines()[-1])["failed"] == []
+    output = capsys.readouterr()
+    assert str(waits[0]) in output.err
+    assert json.loads(output.out.splitlines()[-1])["failed"] == []
 
 
-def test_a_newer_upload_wins_against_a_reprocess(pipeline, running):
-    """The reprocess takes the place of what was known, not of what comes."""
+def test_a_newer_upload_wins_over_a_reprocess(pipeline, running):
+    """A reprocess replaces the existing record, but never that of a newer upload."""
     image_key = key()
     pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
     main(["reprocess", image_key, *running])
@@ -258,34 +256,34 @@ def test_a_newer_upload_wins_against_a_reprocess(pipeline, running):
 
 
 def test_a_restored_upload_is_reprocessed(pipeline, running):
-    """Removing the marker of a deletion sends no event that tells so; the command brings the picture back."""
+    """S3 sends no event when a delete marker is removed; the command restores the image."""
     image_key = key()
     version = pipeline.upload(image_key, PHOTO)
     pipeline.wait_for(image_key, version)
-    where = {"Bucket": pipeline.uploads_bucket, "Key": image_key}
-    marker = pipeline.client("s3").delete_object(**where)["VersionId"]
+    address = {"Bucket": pipeline.uploads_bucket, "Key": image_key}
+    marker = pipeline.client("s3").delete_object(**address)["VersionId"]
     pipeline.wait_until(lambda: pipeline.record(image_key)["status"] == "DELETED", "the deletion")
-    pipeline.client("s3").delete_object(**where, VersionId=marker)
+    pipeline.client("s3").delete_object(**address, VersionId=marker)
     assert main(["reprocess", image_key, *running]) == OK
     pipeline.wait_until(lambda: pipeline.record(image_key)["status"] == "COMPLETED", "the picture")
     assert pipeline.record(image_key)["upload"]["versionId"] == version
 
 
-def test_what_was_never_uploaded_cannot_be_reprocessed(running, capsys):
-    """The exit code says that something was left undone, the message what to do."""
-    assert main(["reprocess", "uploads/no such.jpg", *running]) == LEFT
-    assert "There is no 'uploads/no such.jpg'." in capsys.readouterr().err
-    assert main(["reprocess", "uploads/no such.jpg", "--json", *running]) == LEFT
+def test_a_missing_upload_cannot_be_reprocessed(running, capsys):
+    """The exit code is 1, and the message names the key."""
+    assert main(["reprocess", "uploads/no such.jpg", *running]) == INCOMPLETE
+    assert "'uploads/no such.jpg'" in capsys.readouterr().err
+    assert main(["reprocess", "uploads/no such.jpg", "--json", *running]) == INCOMPLETE
     (failed,) = json.loads(capsys.readouterr().out)["failed"]
     assert failed["key"] == "uploads/no such.jpg"
 
 
 @pytest.mark.parametrize("name", ["\udcff.jpg", "a" * 1017, "é" * 509], ids=ascii)
 @pytest.mark.parametrize("command", ["status", "reprocess", "delete", "download"])
-def test_what_cannot_be_a_name_is_refused(command, name, running, capsys):
-    """By whichever command, before anything is asked of AWS."""
+def test_invalid_names_are_rejected(command, name, running, capsys):
+    """Every command rejects them before it sends a request to AWS."""
     assert main([command, name, *(["--yes"] if command == "delete" else []), *running]) == USAGE
-    assert "cannot be one" in capsys.readouterr().err
+    assert ascii(name[:80]) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -299,34 +297,34 @@ def test_what_cannot_be_a_name_is_refused(command, name, running, capsys):
     ],
     ids=ascii,
 )
-def test_what_names_nothing_is_a_wrong_argument(arguments, running, capsys):
-    """An empty path is not the folder that one is in: in a script, it is a variable that nobody has set."""
-    with pytest.raises(SystemExit) as ended:
+def test_invalid_paths_and_prefixes_are_usage_errors(arguments, running, capsys):
+    """An empty path does not mean the current folder: in a script it comes from an unset variable."""
+    with pytest.raises(SystemExit) as exit_info:
         main([*arguments, *running])
-    assert ended.value.code == USAGE
+    assert exit_info.value.code == USAGE
     assert "error: argument" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
-def test_a_full_disk_is_said(running):
-    """In a sentence, whichever command writes."""
+def test_a_full_disk_is_reported(running):
+    """The message is a sentence without a traceback."""
     command = [sys.executable, "-m", "image_pipeline_cli", "keys", "list", *running]
     with Path("/dev/full").open("w") as full:
-        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    assert run.returncode == LEFT
-    assert "No space left on device" in run.stderr
-    assert "Traceback" not in run.stderr
-    assert "Exception ignored" not in run.stderr
+        process = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.returncode == INCOMPLETE
+    assert "No space left on device" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert "Exception ignored" not in process.stderr
 
 
-def test_without_a_running_copy_the_command_says_how_to_start_one(tmp_path, capsys):
-    """Not a stack trace."""
+def test_without_a_running_copy_the_error_names_make_run(tmp_path, capsys):
+    """The message says how to start a local copy."""
     assert main(["redrive", "--local", "--run-dir", str(tmp_path)]) == NO_STACK
     assert "make run" in capsys.readouterr().err
 
 
 def test_a_stack_on_aws_is_found_by_its_name(capsys):
-    """Its outputs say where everything is; another stack is refused."""
+    """Its outputs name the resources; a stack without them is rejected."""
     outputs = {"ProcessImageStateMachineArn": {"Value": "arn"}}
     bucket = {"Bucket": {"Type": "AWS::S3::Bucket"}}
     with mock_aws():
@@ -336,22 +334,22 @@ def test_a_stack_on_aws_is_found_by_its_name(capsys):
             "other": {"Resources": bucket},
         }.items():
             formation.create_stack(StackName=name, TemplateBody=json.dumps(body))
-        assert deployed("pictures", None).outputs == {"ProcessImageStateMachineArn": "arn"}
+        assert find_on_aws("pictures", None).outputs == {"ProcessImageStateMachineArn": "arn"}
         assert main(["redrive", "--stack", "other"]) == NO_STACK
-        assert "no image pipeline" in capsys.readouterr().err
+        assert "ProcessImageStateMachineArn" in capsys.readouterr().err
         assert main(["redrive", "--stack", "missing"]) == NO_STACK
         assert "missing" in capsys.readouterr().err
 
 
-def test_messages_that_were_given_up_get_another_chance(pipeline, running, capsys):
-    """The cause is mended, the picture comes; what is wrong by itself ends as a dead letter again."""
+def test_batch_messages_are_redriven(pipeline, running, capsys):
+    """After the cause is fixed, a dead letter of a batch is processed."""
     image_key = key()
     pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
     message = {"bucket": pipeline.uploads_bucket, "key": image_key, "reprocess": True}
     sqs, dead = pipeline.client("sqs"), pipeline.outputs["BatchDeadLetterQueueUrl"]
     sqs.send_message(QueueUrl=dead, MessageBody=json.dumps(message))
-    assert main(["redrive", *running]) == OK
-    assert "0 started, 1 sent again, 0 left in the queue." in capsys.readouterr().out
+    assert main(["redrive", "--json", *running]) == OK
+    assert json.loads(capsys.readouterr().out) == {"started": 0, "sent": 1, "left": 0}
     pipeline.wait_until(
         lambda: (
             pipeline.record(image_key)["execution"]["id"].startswith("batch_")
@@ -362,13 +360,13 @@ def test_messages_that_were_given_up_get_another_chance(pipeline, running, capsy
     assert pipeline.take_messages(dead) == []
 
 
-def test_a_message_stays_when_its_queue_does_not_take_it(pipeline, running, capsys):
-    """Nothing is lost by trying."""
+def test_a_message_stays_if_its_queue_rejects_it(pipeline, running, capsys):
+    """A failed redrive loses no message."""
     dead = pipeline.outputs["BatchDeadLetterQueueUrl"]
     pipeline.client("sqs").send_message(QueueUrl=dead, MessageBody="words \x1b[2J")
     pipeline.fault("sqs", "SendMessage", "KmsThrottled")
-    assert main(["redrive", *running]) == LEFT
+    assert main(["redrive", *running]) == INCOMPLETE
     out = capsys.readouterr().out
-    assert "as SQS said KmsThrottled" in out
+    assert "KmsThrottled" in out
     assert out.replace("\n", "").isprintable()
-    assert [each["Body"] for each in pipeline.take_messages(dead)] == ["words \x1b[2J"]
+    assert [message["Body"] for message in pipeline.take_messages(dead)] == ["words \x1b[2J"]

@@ -8,11 +8,13 @@ from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import OK
 
 
-@pytest.mark.parametrize(("shell", "has"), [("bash", "--no-overwrite"), ("zsh", "#compdef"), ("fish", "complete -c")])
-def test_every_shell_learns_every_command(shell, has, capsys):
-    """Under the name that is installed."""
+@pytest.mark.parametrize(
+    ("shell", "syntax"), [("bash", "--no-overwrite"), ("zsh", "#compdef"), ("fish", "complete -c")]
+)
+def test_the_script_completes_every_command(shell, syntax, capsys):
+    """It completes the installed name, for each shell."""
     assert main(["completion", shell]) == OK
     script = capsys.readouterr().out
-    assert has in script
+    assert syntax in script
     for word in ("image-pipeline", "upload", "status", "download", "delete", "list", "reprocess", "rotate"):
         assert word in script

@@ -1,4 +1,4 @@
-"""Ctrl-C ends the command line, whatever it is doing."""
+"""Ctrl-C ends a command at any moment."""
 
 import pytest
 
@@ -17,6 +17,6 @@ from tests.interruptions import interrupted
     ],
 )
 def test_ctrl_c_ends_a_command_at_any_moment(tmp_path, event, text, times):
-    """130 and no traceback, from the first import on."""
-    done = interrupted("image_pipeline_cli", event, text, times, "list", "--local", "--run-dir", str(tmp_path))
-    assert (done.returncode, "Traceback" in done.stderr) == (130, False), done.stderr
+    """It exits with 130 and without a traceback, from the first import on."""
+    process = interrupted("image_pipeline_cli", event, text, times, "list", "--local", "--run-dir", str(tmp_path))
+    assert (process.returncode, "Traceback" in process.stderr) == (130, False), process.stderr

@@ -1,4 +1,4 @@
-"""image_pipeline_cli.local_run: how commands find the copy on this machine."""
+"""image_pipeline_cli.local_run: how commands find the local copy."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import os
 from image_pipeline_cli import local_run
 
 
-def test_the_nearest_run_folder_is_taken(tmp_path, monkeypatch):
+def test_the_nearest_run_folder_is_used(tmp_path, monkeypatch):
     """Commands work in any folder of a checkout."""
     (tmp_path / ".run").mkdir()
     (tmp_path / "a" / "b").mkdir(parents=True)
@@ -14,13 +14,13 @@ def test_the_nearest_run_folder_is_taken(tmp_path, monkeypatch):
     assert local_run.default_run_dir() == tmp_path / ".run"
 
 
-def test_without_a_run_folder_nothing_runs(tmp_path, monkeypatch):
-    """The answer is where one would be, and it holds no note."""
+def test_without_a_run_folder_no_copy_runs(tmp_path, monkeypatch):
+    """The default is then in the current folder, and has no note."""
     monkeypatch.chdir(tmp_path)
     assert local_run.read(local_run.default_run_dir()) is None
 
 
-def test_the_note_of_a_process_that_has_ended_is_not_believed(tmp_path):
+def test_the_note_of_an_ended_process_is_ignored(tmp_path):
     """A killed run leaves its note behind."""
     pid = _ended_pid()
     (tmp_path / local_run.NOTE_NAME).write_text(json.dumps({"pid": pid}))
@@ -29,8 +29,8 @@ def test_the_note_of_a_process_that_has_ended_is_not_believed(tmp_path):
     assert local_run.read(tmp_path) == {"pid": os.getpid()}
 
 
-def test_a_damaged_note_is_none(tmp_path):
-    """A crash in the middle of writing does not break the next command."""
+def test_a_damaged_note_is_ignored(tmp_path):
+    """A crash while the note was written does not break the next command."""
     (tmp_path / local_run.NOTE_NAME).write_text('{"pid": 1')
     assert local_run.read(tmp_path) is None
 

@@ -1,4 +1,4 @@
-"""Patterns of paths, held against the standard library's where there are no links."""
+"""image_pipeline_cli.patterns, compared with `glob` of the standard library where there are no links."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PATTERNS = [
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with some files, and the working directory in it."""
+    """Each test runs in a folder with these files."""
     monkeypatch.chdir(tmp_path)
     for name in FILES:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -52,19 +52,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("follow_links", [False, True])
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_patterns_match_what_the_standard_library_finds(pattern, follow_links, tmp_path):
-    """Relative or absolute; hidden files only where the pattern names them."""
-    for given in (pattern, f"{tmp_path}/{pattern}"):
-        if not glob.has_magic(given):
+def test_patterns_match_as_in_the_standard_library(pattern, follow_links, tmp_path):
+    """This holds for relative and absolute patterns, and for hidden files."""
+    for text in (pattern, f"{tmp_path}/{pattern}"):
+        if not glob.has_magic(text):
             continue
-        found, links = expand(given, follow_links=follow_links)
-        expected = glob.glob(given, recursive=True)  # noqa: PTH207 (the reference)
-        assert {path.resolve() for path in found} == {Path(each).resolve() for each in expected}
+        matches, links = expand(text, follow_links=follow_links)
+        expected = glob.glob(text, recursive=True)  # noqa: PTH207 (the reference)
+        assert {path.resolve() for path in matches} == {Path(path).resolve() for path in expected}
         assert links == []
 
 
-def test_a_link_is_followed_only_where_it_was_typed():
-    """One that a magic part meets is passed over and told."""
+def test_a_link_is_followed_only_where_it_is_typed():
+    """A link that matches a wildcard is skipped and reported."""
     Path("far").mkdir()
     Path("far/z.jpg").write_bytes(b"x")
     Path("a/near").symlink_to("../far")

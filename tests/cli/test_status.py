@@ -8,105 +8,106 @@ import urllib.request
 import pytest
 
 from image_pipeline_cli.commands import main
-from image_pipeline_cli.exits import LEFT, OK, PICTURE_FAILED
+from image_pipeline_cli.exits import IMAGE_FAILED, INCOMPLETE, OK
 from tests.cli.conftest import PICTURE
 from tests.pictures import opened
 
 
-def test_the_status_is_what_the_api_says(pipeline, lines, picture):
-    """But for the URLs, which are signed for whoever asks."""
+def test_the_status_is_that_of_the_api(pipeline, lines, picture):
+    """Only the signed URLs differ."""
     with urllib.request.urlopen(f"{pipeline.api_url}/images/uploads/{picture}/status") as answer:
-        told = json.loads(answer.read())
-    code, (found,) = lines("status", picture)
-    assert (code, found["missing"]) == (OK, [])
-    (status,) = found["statuses"]
+        api_status = json.loads(answer.read())
+    code, (document,) = lines("status", picture)
+    assert (code, document["missing"]) == (OK, [])
+    (status,) = document["statuses"]
     with urllib.request.urlopen(status["renditions"][0]["url"]) as rendition:
         assert opened(rendition.read()).size == (24, 16)
-    for each in (told, status):
-        assert each.pop("srcsets").keys() == {"image/jpeg", "image/webp"}
-        for rendition in each["renditions"]:
+    for body in (api_status, status):
+        assert body.pop("srcsets").keys() == {"image/jpeg", "image/webp"}
+        for rendition in body["renditions"]:
             del rendition["url"], rendition["urlExpiresAt"]
-    assert status == told
+    assert status == api_status
 
 
 def test_the_order_is_that_of_the_names(pipeline, lines, name):
-    """Whichever is found first."""
+    """It does not depend on which status is read first."""
     names = [f"{name}-{number}" for number in (3, 1, 5, 2, 4)]
-    for each in names:
-        pipeline.upload(f"uploads/{each}", b"x")
-    for each in names:
-        pipeline.wait_for(f"uploads/{each}")
+    keys = [f"uploads/{name}" for name in names]
+    for key in keys:
+        pipeline.upload(key, b"x")
+    for key in keys:
+        pipeline.wait_for(key)
     for _ in range(5):
-        _, (found,) = lines("status", *names)
-        assert [each["imageKey"] for each in found["statuses"]] == [f"uploads/{each}" for each in names]
+        _, (document,) = lines("status", *names)
+        assert [body["imageKey"] for body in document["statuses"]] == keys
 
 
-def test_nobody_waits_for_a_folder(pipeline, lines, name):
-    """S3's console makes one by an empty object, which is never processed."""
+def test_a_folder_marker_is_not_waited_for(pipeline, lines, name):
+    """The console of S3 creates folders as empty objects, which are never processed."""
     pipeline.upload(f"uploads/{name}/", b"")
-    code, (found,) = lines("status", f"{name}/", "--wait", "--timeout", "3")
-    assert (code, found["missing"]) == (LEFT, [f"uploads/{name}/"])
+    code, (document,) = lines("status", f"{name}/", "--wait", "--timeout", "3")
+    assert (code, document["missing"]) == (INCOMPLETE, [f"uploads/{name}/"])
 
 
-def test_people_read_how_it_went(picture, running, capsys):
-    """A line for each fact; `uploads/` may be left out."""
+def test_text_output_has_a_line_for_each_fact(picture, running, capsys):
+    """It shows the image, its renditions, labels, steps and execution."""
     assert main(["status", f"uploads/{picture}", *running]) == OK
-    words = capsys.readouterr().out
-    assert words.startswith(f"uploads/{picture}  COMPLETED\n")
-    assert "  picture     JPEG, 24 x 16, " in words
-    assert "  100x100     JPEG, 24 x 16, " in words
-    assert "  labels      " in words
-    assert "ValidateImage " in words
-    assert " ms" in words
-    assert ":execution:" in words
+    first, *facts = capsys.readouterr().out.splitlines()
+    assert first == f"uploads/{picture}  COMPLETED"
+    values = {line.split()[0]: line for line in facts}
+    assert "JPEG, 24 x 16, " in values["image"]
+    assert "JPEG, 24 x 16, " in values["100x100"]
+    assert "labels" in values
+    assert "ValidateImage " in values["steps"]
+    assert ":execution:" in values["execution"]
 
 
-def test_a_failure_is_told_with_its_reason_and_what_to_do(pipeline, running, name, capsys):
-    """And the exit code tells it to programs."""
+def test_a_failure_has_a_reason_and_a_hint(pipeline, running, name, capsys):
+    """The exit code reports it to programs."""
     pipeline.wait_for(f"uploads/{name}", pipeline.upload(f"uploads/{name}", b"text"))
-    assert main(["status", name, *running]) == PICTURE_FAILED
-    words = capsys.readouterr().out
-    assert "  reason      The file is not a picture that can be processed: its content is text." in words
-    assert "(UnsupportedFormatError in ValidateImage)" in words
-    assert "  what to do  Convert it to one of AVIF" in words
+    assert main(["status", name, *running]) == IMAGE_FAILED
+    out = capsys.readouterr().out
+    error = pipeline.record(f"uploads/{name}")["error"]
+    assert error["code"] == "UnsupportedFormatError"
+    for text in (error["message"], error["code"], error["step"], error["hint"]):
+        assert text in out
 
 
-def test_whoever_may_read_the_table_reads_what_went_wrong_inside(pipeline, lines, name):
-    """The API does not tell everybody."""
+def test_internal_errors_are_shown_in_full(pipeline, lines, name):
+    """The API hides them; a caller with access to the table may see them."""
     pipeline.replace("GenerateThumbnailsFunction", lambda _: 1 / 0)
     pipeline.wait_for(f"uploads/{name}", pipeline.upload(f"uploads/{name}", PICTURE))
-    code, (found,) = lines("status", name)
-    assert code == PICTURE_FAILED
-    assert found["statuses"][0]["error"] == pipeline.record(f"uploads/{name}")["error"]
+    code, (document,) = lines("status", name)
+    assert code == IMAGE_FAILED
+    assert document["statuses"][0]["error"] == pipeline.record(f"uploads/{name}")["error"]
 
 
-@pytest.mark.parametrize("how", ["--wait", "--watch"])
-def test_an_upload_is_followed_to_its_outcome(pipeline, lines, name, how):
-    """`--watch` has a line for each change, and `--wait` one document at the end."""
+@pytest.mark.parametrize("option", ["--wait", "--watch"])
+def test_an_upload_is_followed_to_its_outcome(pipeline, lines, name, option):
+    """`--watch` prints a line for each change, and `--wait` one document at the end."""
     pipeline.upload(f"uploads/{name}", PICTURE)
-    code, told = lines("status", name, how)
+    code, output = lines("status", name, option)
     assert code == OK
-    assert (told[0]["statuses"][0] if how == "--wait" else told[-1])["status"] == "COMPLETED"
+    assert (output[0]["statuses"][0] if option == "--wait" else output[-1])["status"] == "COMPLETED"
 
 
-def test_who_was_meant_is_suggested(picture, running, capsys):
-    """When there is no upload of that name."""
-    assert main(["status", picture.replace("beach", "baech"), *running]) == LEFT
-    complaint = capsys.readouterr().err
-    assert "There is no 'uploads/" in complaint
-    assert f"Did you mean 'uploads/{picture}'?" in complaint
+def test_a_similar_name_is_suggested(picture, running, capsys):
+    """This helps if no upload has the name."""
+    assert main(["status", picture.replace("beach", "baech"), *running]) == INCOMPLETE
+    assert f"'uploads/{picture}'" in capsys.readouterr().err
 
 
-def test_folders_and_patterns_are_told_upload_by_upload(pipeline, lines, picture):
-    """A failed one decides the exit code; what stands for nothing is missing."""
+def test_folders_and_patterns_have_a_status_for_each_upload(pipeline, lines, picture):
+    """A failed upload sets the exit code; a pattern without matches is missing."""
     folder = picture.partition("/")[0]
-    assert [(code, len(found["statuses"])) for code, (found,) in [lines("status", f"{folder}/*")]] == [(OK, 1)]
+    code, (document,) = lines("status", f"{folder}/*")
+    assert (code, len(document["statuses"])) == (OK, 1)
     pipeline.wait_for(f"uploads/{folder}/notes.txt", pipeline.upload(f"uploads/{folder}/notes.txt", b"words"))
-    code, (found,) = lines("status", f"{folder}/", "--wait")
-    assert code == PICTURE_FAILED
-    assert {body["imageKey"]: body["status"] for body in found["statuses"]} == {
+    code, (document,) = lines("status", f"{folder}/", "--wait")
+    assert code == IMAGE_FAILED
+    assert {body["imageKey"]: body["status"] for body in document["statuses"]} == {
         f"uploads/{folder}/beach.jpg": "COMPLETED",
         f"uploads/{folder}/notes.txt": "FAILED",
     }
-    code, (found,) = lines("status", f"{folder}/*.gif", picture)
-    assert (code, len(found["statuses"]), found["missing"]) == (LEFT, 1, [f"uploads/{folder}/*.gif"])
+    code, (document,) = lines("status", f"{folder}/*.gif", picture)
+    assert (code, len(document["statuses"]), document["missing"]) == (INCOMPLETE, 1, [f"uploads/{folder}/*.gif"])

@@ -1,4 +1,4 @@
-"""A throw-away stack goes whole, and only when that is meant."""
+"""`image-pipeline teardown` deletes everything, and only after confirmation."""
 
 import json
 from collections.abc import Iterator
@@ -8,6 +8,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from image_pipeline_cli.commands import INCOMPLETE, NO_STACK, main
+from image_pipeline_cli.stack import StackError
 from image_pipeline_cli.teardown import TeardownError, teardown
 
 TEMPLATE = {
@@ -34,7 +36,7 @@ REGION = "eu-west-1"
 
 @pytest.fixture
 def stack() -> Iterator[dict[str, str]]:
-    """A stack with a full versioned bucket, deleted and unfinished uploads, and a table; its names by logical id."""
+    """A stack with a table and a bucket of versions, delete markers and incomplete uploads; its physical names."""
     with mock_aws():
         formation, s3 = boto3.client("cloudformation", REGION), boto3.client("s3", REGION)
         formation.create_stack(StackName="throw-away", TemplateBody=json.dumps(TEMPLATE))
@@ -53,34 +55,48 @@ def stack() -> Iterator[dict[str, str]]:
         yield names
 
 
-def left() -> tuple[Any, Any]:
+def remaining() -> tuple[Any, Any]:
     buckets = [bucket["Name"] for bucket in boto3.client("s3", REGION).list_buckets()["Buckets"]]
     return buckets, boto3.client("dynamodb", REGION).list_tables()["TableNames"]
 
 
-def test_everything_goes(stack):
-    """Also what the template retains, versions and markers and unfinished uploads included."""
-    said: list[str] = []
-    assert teardown("throw-away", REGION, lambda _: True, said.append)
-    assert left() == ([], [])
-    assert said[-1] == "The stack throw-away is gone, with everything in it."
+def test_everything_is_deleted(stack):
+    """This includes retained resources, all versions, delete markers and incomplete uploads."""
+    messages: list[str] = []
+    assert teardown("throw-away", REGION, lambda _: True, messages.append)
+    assert remaining() == ([], [])
+    assert "throw-away" in messages[-1]
 
 
-def test_nothing_goes_without_a_yes(stack):
-    """The question names what would be lost."""
+def test_nothing_is_deleted_without_confirmation(stack):
+    """The question names the buckets and tables."""
     questions: list[str] = []
 
-    def no(question: str) -> bool:
+    def decline(question: str) -> bool:
         questions.append(question)
         return False
 
-    assert not teardown("throw-away", REGION, no, lambda _: None)
-    assert left() == ([stack["Kept"]], [stack["Table"]])
+    assert not teardown("throw-away", REGION, decline, lambda _: None)
+    assert remaining() == ([stack["Kept"]], [stack["Table"]])
     assert stack["Kept"] in questions[0]
     assert stack["Table"] in questions[0]
 
 
-def test_an_unknown_stack_is_said():
-    """Before anything is asked."""
-    with mock_aws(), pytest.raises(TeardownError, match="no stack nothing"):
+def test_an_unknown_stack_is_an_error():
+    """It is reported before the question."""
+    with mock_aws(), pytest.raises(StackError, match="no stack nothing"):
         teardown("nothing", REGION, lambda _: pytest.fail("asked"), lambda _: None)
+
+
+def test_a_stack_that_cannot_be_deleted_has_an_exit_code(stack, capsys, monkeypatch):
+    """A missing stack is 3, a failed deletion 1; both print a sentence."""
+    options = ["--region", REGION, "--yes"]
+    assert main(["teardown", "--stack", "nothing", *options]) == NO_STACK
+    assert "nothing" in capsys.readouterr().err
+
+    def fail(bucket: str) -> None:
+        raise TeardownError(f"{bucket} was not deleted.")
+
+    monkeypatch.setattr("image_pipeline_cli.teardown._empty", lambda _, bucket: fail(bucket))
+    assert main(["teardown", "--stack", "throw-away", *options]) == INCOMPLETE
+    assert stack["Kept"] in capsys.readouterr().err

@@ -20,8 +20,8 @@ def test_a_vulnerability_is_named_with_its_mend():
     """Who reads it knows what to update, and to what."""
     bad = {**CLEAN, "vulns": [{"id": "PYSEC-2026-7", "fix_versions": ["13.0.1"]}, {"id": "X-1", "fix_versions": []}]}
     assert audit.vulnerabilities([bad, CONTROL]).findings == [
-        "pillow 13.0.0 has PYSEC-2026-7, mended in 13.0.1.",
-        "pillow 13.0.0 has X-1, mended in none.",
+        "pillow 13.0.0 has PYSEC-2026-7, fixed in 13.0.1.",
+        "pillow 13.0.0 has X-1, fixed in none.",
     ]
 
 
@@ -36,7 +36,8 @@ def test_a_service_without_a_list_says_nothing_about_us(control):
 def test_packages_that_the_service_does_not_have_are_named():
     """The others are clean, these are not known to be."""
     report = audit.vulnerabilities([CONTROL, CLEAN, UNKNOWN])
-    assert (report.scope, report.unchecked) == ("1 packages", "the service does not have pi-heif")
+    assert report.scope == "1 packages"
+    assert "pi-heif" in report.unchecked
 
 
 def test_a_service_that_is_out_of_reach_is_no_finding(monkeypatch, capsys):
@@ -44,14 +45,16 @@ def test_a_service_that_is_out_of_reach_is_no_finding(monkeypatch, capsys):
     monkeypatch.setattr(
         audit, "run", lambda _, *words: CompletedProcess(words, int("--dry-run" not in words), "", "No route")
     )
-    assert audit.tell("Vulnerabilities", audit.packages).findings == []
+    assert audit.print_report("Vulnerabilities", audit.packages).findings == []
     assert capsys.readouterr().out == "Vulnerabilities: NOT CHECKED, the service cannot be reached (No route).\n"
 
 
 def test_a_scanner_without_a_report_is_a_finding(monkeypatch):
     """A crash is not silence."""
     monkeypatch.setattr(audit, "run", lambda scanner, *_: CompletedProcess([scanner], 0, "", "Traceback\nOops"))
-    assert audit.tell("Workflows", audit.workflows).findings == ["zizmor gave no report, but said: Traceback\nOops"]
+    (finding,) = audit.print_report("Workflows", audit.workflows).findings
+    assert "zizmor" in finding
+    assert "Traceback\nOops" in finding
 
 
 def downloads(monkeypatch, works):

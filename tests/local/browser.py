@@ -1,4 +1,4 @@
-"""A real browser that opens a page of a web site made for a test, and the site that the page reports to."""
+"""Open pages of a test web site in a real browser, and receive the results of their scripts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ await fetch("/report", { method: "POST", body: JSON.stringify(report) });
 
 
 class Site:
-    """Serves one page with a script, on loopback, and takes what the script returns."""
+    """Serves a page with a script on loopback and receives the result of the script."""
 
     def __init__(self) -> None:
         self.script = ""

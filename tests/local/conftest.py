@@ -1,4 +1,4 @@
-"""What the tests of the local run share."""
+"""Fixtures of the tests of the local run."""
 
 import itertools
 import json
@@ -19,14 +19,14 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
-    """A web site of this machine: foreign as `127.0.0.1`, and as `localhost` let in by `open_to_pages`."""
+    """A web site on this machine; as `127.0.0.1` it is foreign, as `localhost` `open_to_pages` allows it."""
     with Site() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def open_to_pages(tmp_path_factory: pytest.TempPathFactory, site: Site) -> Iterator[Pipeline]:
-    """A pipeline as `make run` starts it, that lets the pages of some other origins in."""
+    """A pipeline as `make run` starts it, which allows pages of some other origins."""
     origins = {"CorsOrigins": f"{PAGE},{OTHER_PAGE},http://localhost:{site.port}"}
     with Pipeline(tmp_path_factory.mktemp("pages"), parameters=origins) as pipeline:
         yield pipeline
@@ -40,11 +40,11 @@ def folder() -> str:
 
 @pytest.fixture
 def listen(pipeline: Pipeline) -> Iterator[Callable[[dict[str, Any]], Callable[[int], list[Any]]]]:
-    """Makes a rule for a pattern; what it gives waits for so many events and gives all there are."""
+    """A function that creates a rule for a pattern; it returns a function that waits for a number of events."""
     events, sqs, rules = pipeline.client("events"), pipeline.client("sqs"), []
 
     def listen_for(pattern: dict[str, Any]) -> Callable[[int], list[Any]]:
-        name, seen = f"test-{uuid.uuid4()}", []
+        name, received = f"test-{uuid.uuid4()}", []
         url = sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         events.put_rule(Name=name, EventPattern=json.dumps(pattern))
@@ -53,14 +53,14 @@ def listen(pipeline: Pipeline) -> Iterator[Callable[[dict[str, Any]], Callable[[
 
         def enough(count: int) -> bool:
             answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
-            seen.extend(json.loads(message["Body"]) for message in answer.get("Messages", []))
-            return len(seen) >= count
+            received.extend(json.loads(message["Body"]) for message in answer.get("Messages", []))
+            return len(received) >= count
 
-        def heard(count: int) -> list[Any]:
-            pipeline.wait_until(lambda: enough(count), f"{count} events like {pattern}, not {seen}")
-            return seen
+        def wait_for_events(count: int) -> list[Any]:
+            pipeline.wait_until(lambda: enough(count), f"{count} events like {pattern}, not {received}")
+            return received
 
-        return heard
+        return wait_for_events
 
     yield listen_for
     for name in rules:

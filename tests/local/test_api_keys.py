@@ -1,4 +1,4 @@
-"""Who may do what through the HTTP API, as it is deployed: keys, paths, and what is told of a refusal."""
+"""API keys: who may call which path of the HTTP API, and how requests are rejected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PHOTO = photo(200, 150)
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """The response of the API."""
 
     status: int
     headers: Any
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
 
 @pytest.fixture
 def ask(pipeline: Pipeline) -> Any:
-    """Send a request, its path as it is given: no client may tidy it up."""
+    """Send a request with an unchanged path, which clients would normalize."""
 
     def ask(method: str, path: str, key: str | None = None, **headers: str) -> Answer:
         connection = http.client.HTTPConnection(urlsplit(pipeline.api_url).netloc)
@@ -44,7 +44,7 @@ def ask(pipeline: Pipeline) -> Any:
 
 @pytest.fixture
 def table(pipeline: Pipeline) -> tuple[Any, str]:
-    """Where keys are made, for `image_pipeline.api.apikeys`."""
+    """The table of the keys, for `image_pipeline.api.apikeys`."""
     return pipeline.client, pipeline.outputs["ApiKeyTableName"]
 
 
@@ -55,11 +55,11 @@ def key(table: Any) -> str:
 
 def visible(pipeline: Pipeline, key: str) -> bool:
     listed = pipeline.client("s3").list_objects_v2(Bucket=pipeline.uploads_bucket, Prefix=key)
-    return key in [each["Key"] for each in listed.get("Contents", [])]
+    return key in [entry["Key"] for entry in listed.get("Contents", [])]
 
 
 def test_with_a_key_an_upload_is_deleted_to_its_renditions(pipeline, folder, ask, key):
-    """The API deletes the object, and the rest follows as after any deletion."""
+    """The API deletes the object, and the workflow deletes its renditions."""
     image_key = f"{folder}/what? ü+%.jpg"
     pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
     path = status_path(image_key).removesuffix("/status")
@@ -73,7 +73,7 @@ def test_with_a_key_an_upload_is_deleted_to_its_renditions(pipeline, folder, ask
 
 
 def test_with_a_key_an_upload_is_processed_again(pipeline, folder, ask, key):
-    """The answer names the execution that the record will show."""
+    """The answer names the execution that the record will have."""
     image_key = f"{folder}/again.jpg"
     pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
     answer = ask("POST", f"/images/{image_key}/reprocess", key)
@@ -88,7 +88,7 @@ def test_with_a_key_an_upload_is_processed_again(pipeline, folder, ask, key):
 
 
 def test_of_many_reprocess_requests_one_is_served(pipeline, folder, ask, key):
-    """Each other one is answered 429 and when to try again; none of them starts an execution."""
+    """The others get 429 with Retry-After, and none starts an execution."""
     image_key = f"{folder}/again.jpg"
     pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
     with ThreadPoolExecutor(8) as threads:
@@ -99,12 +99,16 @@ def test_of_many_reprocess_requests_one_is_served(pipeline, folder, ask, key):
         if answer.status == 429:
             assert answer.headers["content-type"] == "application/problem+json"
             assert 1 <= int(answer.headers["retry-after"]) <= 10
-    started = [each for each in pipeline.executions() if each.key == image_key and each.name.startswith("reprocess_")]
+    started = [
+        execution
+        for execution in pipeline.executions()
+        if execution.key == image_key and execution.name.startswith("reprocess_")
+    ]
     assert len(started) == 1
 
 
 def test_if_match_protects_what_the_caller_has_not_seen(pipeline, folder, ask, key):
-    """412 and a problem; the upload stays."""
+    """The answer is 412 with a problem; the upload stays."""
     image_key = f"{folder}/changed.jpg"
     pipeline.upload(image_key, PHOTO)
     answer = ask("DELETE", f"/images/{image_key}", key, **{"If-Match": '"0123456789abcdef0123456789abcdef"'})
@@ -120,7 +124,7 @@ ROUTES = [("DELETE", ""), ("POST", "/reprocess")]
 
 @pytest.mark.parametrize(("method", "suffix"), ROUTES)
 def test_without_a_good_key_nothing_happens(pipeline, folder, ask, table, method, suffix):
-    """No key: 401. A malformed, unknown, wrong, rotated, revoked or expired one: 403. In API Gateway's words."""
+    """A missing key gets 401; a malformed, unknown, wrong, rotated, revoked or expired one gets 403."""
     image_key = f"{folder}/kept.jpg"
     record = pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
     good, old, revoked, expired = (apikeys.create(*table, "a test") for _ in range(4))
@@ -146,7 +150,7 @@ def test_without_a_good_key_nothing_happens(pipeline, folder, ask, table, method
 
 
 def test_a_rotated_key_is_let_in_with_its_new_secret(ask, table):
-    """Under the same id."""
+    """Its id stays the same."""
     old = apikeys.create(*table, "a test")
     new = apikeys.rotate(*table, old.key_id)
     assert ask("DELETE", "/images/uploads/none.jpg", old.text).status == 403
@@ -154,7 +158,7 @@ def test_a_rotated_key_is_let_in_with_its_new_secret(ask, table):
 
 
 def test_a_revoked_key_lives_as_long_as_it_is_remembered(pipeline, ask, table):
-    """API Gateway asks again after 300 seconds; here `clear` lets them pass."""
+    """API Gateway caches decisions for 300 seconds; `clear` ends the cache here."""
     key = apikeys.create(*table, "a test")
     assert ask("DELETE", "/images/uploads/none.jpg", key.text).status == 404
     apikeys.revoke(*table, key.key_id)
@@ -164,7 +168,7 @@ def test_a_revoked_key_lives_as_long_as_it_is_remembered(pipeline, ask, table):
 
 
 def test_where_keys_cannot_be_looked_up_nobody_gets_in(pipeline, ask, key):
-    """500, never yes; and the next request asks again."""
+    """The answer is 500, and the next request looks the key up again."""
     pipeline.fault("dynamodb", "GetItem", "InternalServerError", -1, containing="ApiKeyTable")
     answer = ask("DELETE", "/images/uploads/none.jpg", key)
     assert (answer.status, answer.body) == (500, {"message": "Internal Server Error"})
@@ -192,17 +196,17 @@ def test_where_keys_cannot_be_looked_up_nobody_gets_in(pipeline, ask, key):
     ],
 )
 def test_no_path_leads_out_of_the_uploads(pipeline, ask, key, path, status):
-    """Other prefixes of the bucket, and other uploads, stay; whatever the spelling."""
-    kept = ("other/kept.jpg", "kept.jpg", "uploads/other/kept.jpg/x")
-    for name in kept:
+    """No spelling of a path reaches other prefixes or other uploads."""
+    other_keys = ("other/kept.jpg", "kept.jpg", "uploads/other/kept.jpg/x")
+    for name in other_keys:
         pipeline.client("s3").put_object(Bucket=pipeline.uploads_bucket, Key=name, Body=b"x")
     assert ask("DELETE", path, key).status == status
     assert ask("POST", f"{path}/reprocess", key).status in (400, 404, 405)
-    assert all(visible(pipeline, name) for name in kept)
+    assert all(visible(pipeline, name) for name in other_keys)
 
 
 def test_an_encoded_slash_is_a_slash(pipeline, folder, ask, key):
-    """API Gateway decodes it, so it names the very same upload."""
+    """API Gateway decodes it, so the path names the same upload."""
     image_key = f"{folder}/slash.jpg"
     pipeline.upload(image_key, PHOTO)
     assert ask("DELETE", "/images/uploads/" + quote(image_key.removeprefix("uploads/"), safe=""), key).status == 202
@@ -210,7 +214,7 @@ def test_an_encoded_slash_is_a_slash(pipeline, folder, ask, key):
 
 
 def test_errors_of_functions_are_problems(ask, key):
-    """Of the status, too."""
+    """This includes the status function."""
     for method, path in (
         ("GET", "/images/uploads/none.jpg/status"),
         ("DELETE", "/images/uploads/none.jpg"),
@@ -222,7 +226,7 @@ def test_errors_of_functions_are_problems(ask, key):
 
 
 def test_the_status_is_everybodys_unless_it_is_protected(pipeline, folder, ask, tmp_path):
-    """One parameter; a key opens it again."""
+    """A parameter protects it; a key then gives access."""
     assert ask("GET", f"/images/{folder}/none.jpg/status").status == 404
     with Pipeline(tmp_path, parameters={"StatusNeedsKey": "true"}) as protected:
         key = apikeys.create(protected.client, protected.outputs["ApiKeyTableName"], "a test").text

@@ -48,7 +48,7 @@ OWN_HOSTS = ["127.0.0.1:{port}", "localhost:{port}", "LocalHost:{port}", "[::1]:
 
 
 class Answer(NamedTuple):
-    """What came back over a connection of its own."""
+    """An answer on its own connection."""
 
     status: int
     headers: dict[str, str]
@@ -57,7 +57,7 @@ class Answer(NamedTuple):
 
 @pytest.fixture(scope="module")
 def key(open_to_pages: Pipeline) -> str:
-    """An API key that the attacker may know: it must not help a foreign page."""
+    """An API key that the attacker may know; it must not help a foreign page."""
     return apikeys.create(open_to_pages.client, open_to_pages.outputs["ApiKeyTableName"], "attacks").text
 
 
@@ -72,7 +72,7 @@ def ports(pipeline: Pipeline) -> dict[str, int]:
 
 
 def send(port: int, data: bytes) -> Answer:
-    """Send bytes as they are, and read one answer to the end."""
+    """Send raw bytes, and read one answer to its end."""
     with socket.create_connection(("127.0.0.1", port), 60) as client:
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
@@ -88,10 +88,10 @@ def send(port: int, data: bytes) -> Answer:
 def ask(
     port: int, method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b"", host: str = ""
 ) -> Answer:
-    given = {"Host": host or f"127.0.0.1:{port}", **(headers or {}), "Connection": "close"}
+    request_headers = {"Host": host or f"127.0.0.1:{port}", **(headers or {}), "Connection": "close"}
     if body:
-        given["Content-Length"] = str(len(body))
-    lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        request_headers["Content-Length"] = str(len(body))
+    lines = "".join(f"{name}: {value}\r\n" for name, value in request_headers.items())
     return send(port, f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body)
 
 
@@ -101,7 +101,7 @@ def stored(pipeline: Pipeline) -> set[str]:
 
 
 def attacks(pipeline: Pipeline, key: str) -> list[tuple[int, str, str, dict[str, str], bytes]]:
-    """Requests that would do or tell something if they were let in: port, method, target, headers, body."""
+    """Requests that would have an effect if they were accepted: port, method, target, headers, body."""
     aws, api = ports(pipeline).values()
     bucket = pipeline.uploads_bucket
     text = {"Content-Type": "text/plain"}
@@ -118,26 +118,26 @@ def attacks(pipeline: Pipeline, key: str) -> list[tuple[int, str, str, dict[str,
 
 @pytest.mark.parametrize("origin", FOREIGN_ORIGINS)
 def test_pages_of_other_origins_are_refused(open_to_pages, key, origin):
-    """Whatever they ask for, with and without what the browser says of the site; and they can read no answer."""
+    """This holds for every request, with and without Sec-Fetch-Site; pages cannot read the answer."""
     origin = origin.format(**ports(open_to_pages))
     for port, method, target, headers, body in attacks(open_to_pages, key):
         for site in ("cross-site", "same-site", "same-origin", "none", None):
-            given = headers | {"Origin": origin} | ({} if site is None else {"Sec-Fetch-Site": site})
-            answer = ask(port, method, target, given, body)
-            assert answer.status == 403, (target, given)
+            request_headers = headers | {"Origin": origin} | ({} if site is None else {"Sec-Fetch-Site": site})
+            answer = ask(port, method, target, request_headers, body)
+            assert answer.status == 403, (target, request_headers)
             assert not [name for name in answer.headers if name.startswith("access-control")]
     assert "uploads/attack.jpg" not in stored(open_to_pages)
 
 
 @pytest.mark.parametrize("origin", FOREIGN_ORIGINS)
 def test_preflights_of_other_origins_are_refused(open_to_pages, origin):
-    """So the browser does not send what it asked for."""
+    """The browser then does not send the request."""
     origin = origin.format(**ports(open_to_pages))
     for port, target in zip(
         ports(open_to_pages).values(), (f"/{open_to_pages.uploads_bucket}/uploads/a", "/images"), strict=True
     ):
-        asked = {"Origin": origin, "Access-Control-Request-Method": "PUT", "Sec-Fetch-Mode": "cors"}
-        answer = ask(port, "OPTIONS", target, asked)
+        preflight = {"Origin": origin, "Access-Control-Request-Method": "PUT", "Sec-Fetch-Mode": "cors"}
+        answer = ask(port, "OPTIONS", target, preflight)
         assert answer.status == 403
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
@@ -165,26 +165,26 @@ def test_preflights_of_other_origins_are_refused(open_to_pages, origin):
     "referer", [None, "https://evil.example/", "", "null", "about:blank", "http://[", "{page}.evil/"]
 )
 def test_pictures_and_links_of_other_sites_are_refused(open_to_pages, key, fetched, referer):
-    """They carry no Origin, and still must not reach anything, not even by a plain GET."""
-    given = fetched | ({} if referer is None else {"Referer": referer})
+    """Their requests have no Origin, and must not have an effect either."""
+    request_headers = fetched | ({} if referer is None else {"Referer": referer})
     for port, method, target, headers, body in attacks(open_to_pages, key):
-        assert ask(port, method, target, headers | given, body).status == 403, (method, target)
+        assert ask(port, method, target, headers | request_headers, body).status == 403, (method, target)
     assert "uploads/attack.jpg" not in stored(open_to_pages)
 
 
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
 def test_other_hosts_are_refused(open_to_pages, key, host):
-    """A name that was made to resolve to loopback makes the browser take the answers for the page's own."""
+    """With DNS rebinding, the browser would treat the answers as those of the page."""
     for port, method, target, headers, body in attacks(open_to_pages, key):
         other = ports(open_to_pages)["aws" if port == ports(open_to_pages)["api"] else "api"]
-        given = headers | {"Host": host.format(port=port, other=other)}
+        request_headers = headers | {"Host": host.format(port=port, other=other)}
         for site in ({}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": PAGE}):
-            assert ask(port, method, target, given | site, body).status == 403, (method, target)
+            assert ask(port, method, target, request_headers | site, body).status == 403, (method, target)
     assert "uploads/attack.jpg" not in stored(open_to_pages)
 
 
 def test_a_host_must_be_named_once(open_to_pages, key):
-    """Two of them, or none, could be read in two ways."""
+    """Two hosts, or none, would be ambiguous."""
     for port, own in itertools.product(ports(open_to_pages).values(), ("127.0.0.1:{}", "localhost:{}")):
         host = own.format(port)
         for lines in ("", f"Host: {host}\r\nHost: evil.example\r\n", f"Host: evil.example\r\nHost: {host}\r\n"):
@@ -196,7 +196,7 @@ def test_a_host_must_be_named_once(open_to_pages, key):
 
 @pytest.mark.parametrize("host", OWN_HOSTS)
 def test_the_names_of_loopback_are_hosts(open_to_pages, host):
-    """However the user writes the address."""
+    """The user may write any of them."""
     aws, api = ports(open_to_pages).values()
     assert ask(aws, "GET", "/", host=host.format(port=aws)).status == 200
     assert ask(api, "GET", "/images/uploads/x.jpg/status", host=host.format(port=api)).status == 404
@@ -219,7 +219,7 @@ CONTROLS = {
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_run_that_is_no_test_has_no_controls(open_to_pages, tmp_path, path):
-    """No path of its AWS endpoint or its API runs code, breaks a call or replaces a function."""
+    """No path runs code, injects faults or replaces functions."""
     mark = tmp_path / "mark"
     for command, request in CONTROLS.items():
         body = json.dumps(request).replace("{!r}", repr(str(mark))).encode()
@@ -233,27 +233,27 @@ def test_a_run_that_is_no_test_has_no_controls(open_to_pages, tmp_path, path):
 
 
 def test_the_controls_of_a_test_need_its_token(pipeline, tmp_path):
-    """None, a wrong one, a part of it, one in the address: 403, and nothing has happened."""
+    """A missing, wrong, partial or misplaced token gets 403 without an effect."""
     mark, token = tmp_path / "mark", pipeline._token
     tokens = [None, "", "x", token[:-1], token + "x", token.swapcase(), f"{token},{token}", f'"{token}"', "\xff"]
-    for (command, request), given in itertools.product(CONTROLS.items(), tokens):
+    for (command, request), request_headers in itertools.product(CONTROLS.items(), tokens):
         body = json.dumps(request).replace("{!r}", repr(str(mark))).encode()
-        headers = {} if given is None else {TOKEN_HEADER: given}
+        headers = {} if request_headers is None else {TOKEN_HEADER: request_headers}
         for path in (f"{CONTROL_PATH}{command}", f"{CONTROL_PATH}{command}?{TOKEN_HEADER}={token}"):
-            assert ask(port_of(pipeline.aws_url), "POST", path, headers, body).status == 403, (command, given)
+            assert ask(port_of(pipeline.aws_url), "POST", path, headers, body).status == 403, (command, request_headers)
     assert pipeline.record("uploads/never.jpg") is None
     assert not mark.exists()
 
 
 def test_a_foreign_page_cannot_use_a_token(pipeline):
-    """Even one that has got hold of it."""
+    """This holds even if the page knows the token."""
     headers = {TOKEN_HEADER: pipeline._token}
     for page in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}):
         assert ask(port_of(pipeline.aws_url), "POST", f"{CONTROL_PATH}clear", headers | page).status == 403
 
 
 def test_only_controls_that_exist_are_answered(pipeline):
-    """And only as a test asks for them."""
+    """Other paths and methods get 404."""
     headers, port = {TOKEN_HEADER: pipeline._token}, port_of(pipeline.aws_url)
     for method, command in (
         ("POST", "nothing"),
@@ -278,7 +278,7 @@ def test_the_functions_of_a_test_answer_its_pipeline_alone(pipeline):
 
 
 def test_a_token_is_told_to_nobody(pipeline):
-    """No argument, no variable, no file and no log has it: it goes over standard input."""
+    """It is passed over standard input, and is in no argument, variable, file or log."""
     token = pipeline._token
     assert token not in repr(pipeline._configuration)
     for process in [psutil.Process(pipeline.pid), *psutil.Process(pipeline.pid).children(recursive=True)]:
@@ -318,7 +318,7 @@ def test_motos_own_api_is_not_there(open_to_pages, path):
     ],
 )
 def test_services_that_the_application_does_not_use_are_not_there(open_to_pages, service, call, arguments):
-    """Some of moto's start containers with what a request names."""
+    """Some services of moto start containers that a request names."""
     client = boto3.client(
         service,
         endpoint_url=open_to_pages.aws_url,
@@ -331,7 +331,7 @@ def test_services_that_the_application_does_not_use_are_not_there(open_to_pages,
 
 
 def test_every_port_is_on_loopback(open_to_pages):
-    """Nothing of a run listens where another machine could connect."""
+    """No process listens where another machine could connect."""
     for process in [psutil.Process(open_to_pages.pid), *psutil.Process(open_to_pages.pid).children(recursive=True)]:
         for connection in process.net_connections():
             if connection.status == psutil.CONN_LISTEN:
@@ -339,7 +339,7 @@ def test_every_port_is_on_loopback(open_to_pages):
 
 
 def test_what_a_run_leaves_is_for_its_user(tmp_path):
-    """Pictures, logs and addresses of a run are not for the other users of the machine."""
+    """Other users of the machine cannot read images, logs and addresses."""
     run_dir = tmp_path / "run"
     with Lock(run_dir) as lock:
         lock.note({"awsUrl": "http://127.0.0.1:1"})
@@ -362,7 +362,7 @@ CUT = {
 
 @pytest.mark.parametrize("cut", CUT.values(), ids=CUT)
 def test_a_body_that_was_cut_off_is_not_stored(open_to_pages, key, cut):
-    """400 at both ports: half a picture is not a picture."""
+    """Both ports answer 400."""
     framing, body = cut(PICTURE)
     for port, target, method in (
         (ports(open_to_pages)["api"], "/images?name=cut.jpg", "POST"),
@@ -376,7 +376,7 @@ def test_a_body_that_was_cut_off_is_not_stored(open_to_pages, key, cut):
 
 
 def test_a_body_in_chunks_is_stored_whole(open_to_pages, key):
-    """At both ports, as it is on AWS."""
+    """Both ports accept it, as on AWS."""
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (PICTURE[:100], PICTURE[100:])) + b"0\r\n\r\n"
     headers = {"x-api-key": key, "Content-Type": "image/jpeg", "Transfer-Encoding": "chunked"}
     aws, api = ports(open_to_pages).values()
@@ -405,7 +405,7 @@ def test_a_body_in_chunks_is_stored_whole(open_to_pages, key):
     ],
 )
 def test_signed_chunks_that_were_cut_off_are_not_stored(open_to_pages, body):
-    """SDKs frame streams once more, with the length of the whole beside it."""
+    """SDKs add a second framing with the total length."""
     target, port = f"/{open_to_pages.uploads_bucket}/uploads/cut.jpg", ports(open_to_pages)["aws"]
     headers = {
         "Content-Encoding": "aws-chunked",

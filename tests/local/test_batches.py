@@ -1,4 +1,4 @@
-"""Messages of BatchQueue, through the real queue, function and workflow."""
+"""Messages of BatchQueue through the real queue, function and workflow."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def send(pipeline: Pipeline, *messages: Any) -> None:
 def waiting(pipeline: Pipeline, output: str) -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     url = pipeline.outputs[output]
-    found = pipeline.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    return sum(int(value) for value in found.values())
+    attributes = pipeline.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(value) for value in attributes.values())
 
 
 def drained(pipeline: Pipeline, seconds: float = 60) -> None:
@@ -43,7 +43,7 @@ def drained(pipeline: Pipeline, seconds: float = 60) -> None:
 
 @pytest.fixture
 def quiet(pipeline):
-    """The bucket starts nothing by itself, and what other tests have left in the queue is gone."""
+    """Events of S3 start nothing, and the queue is empty."""
     sqs = pipeline.client("sqs")
     if waiting(pipeline, "BatchQueueUrl"):
         with suppress(sqs.exceptions.PurgeQueueInProgress):
@@ -54,26 +54,26 @@ def quiet(pipeline):
 
 @pytest.fixture
 def folder() -> str:
-    """One that no other test has."""
+    """A folder that no other test uses."""
     return f"uploads/batches/{uuid.uuid4()}"
 
 
 @heavy
 def test_a_hundred_messages_drain_without_a_loss(quiet, folder):
-    """Each upload is processed once, and the queue is empty only when all have ended."""
+    """Each upload is processed once, and the queue is empty only after all executions have ended."""
     keys = [f"{folder}/{number}.jpg" for number in range(100)]
     for key in keys:
         quiet.upload(key, PHOTO)
     send(quiet, *({"bucket": quiet.uploads_bucket, "key": key} for key in keys))
     drained(quiet, 180)
     assert {(quiet.record(key) or {}).get("status") for key in keys} == {"COMPLETED"}
-    started = [each.key for each in quiet.executions() if each.key in keys]
+    started = [execution.key for execution in quiet.executions() if execution.key in keys]
     assert sorted(started) == sorted(keys)
     assert waiting(quiet, "BatchDeadLetterQueueUrl") == 0
 
 
 def test_messages_in_the_shape_of_s3_are_processed(quiet, folder):
-    """With the key as S3 encodes it."""
+    """The key is encoded as by S3."""
     key = f"{folder}/a b+c%20d é.jpg"
     version = quiet.upload(key, PHOTO)
     named = {"key": quote_plus(key), "versionId": version, "sequencer": "F0"}
@@ -85,7 +85,7 @@ def test_messages_in_the_shape_of_s3_are_processed(quiet, folder):
 
 
 def test_an_empty_object_that_a_message_names_is_rejected_and_a_folder_marker_ignored(quiet, folder):
-    """A message names an upload on purpose, so nothing waits for its content."""
+    """A message names an upload explicitly, so there is no wait for its content."""
     keys = [f"{folder}/empty.jpg", f"{folder}/folder/"]
     for key in keys:
         quiet.upload(key, b"")
@@ -93,23 +93,23 @@ def test_an_empty_object_that_a_message_names_is_rejected_and_a_folder_marker_ig
     drained(quiet)
     assert quiet.record(keys[0])["error"]["code"] == "EmptyUploadError"
     assert quiet.record(keys[1]) is None
-    assert not [each for each in quiet.executions("WaitForContentStateMachine") if each.key in keys]
+    assert not [execution for execution in quiet.executions("WaitForContentStateMachine") if execution.key in keys]
 
 
 def test_what_is_known_is_processed_again_only_on_purpose(quiet, folder):
-    """A message too many does nothing."""
+    """A duplicate message has no effect."""
     key = f"{folder}/a.jpg"
     quiet.upload(key, PHOTO)
     message = {"bucket": quiet.uploads_bucket, "key": key}
     for more, expected in (({}, 1), ({}, 1), ({"reprocess": True}, 2)):
         send(quiet, {**message, **more})
         drained(quiet)
-        assert len([each for each in quiet.executions() if each.key == key]) == expected
+        assert len([execution for execution in quiet.executions() if execution.key == key]) == expected
     assert quiet.record(key)["status"] == "COMPLETED"
 
 
 def test_what_names_no_upload_ends_as_a_dead_letter(quiet, folder):
-    """And its neighbours do not."""
+    """Other messages of the batch are processed."""
     key = f"{folder}/a.jpg"
     quiet.upload(key, PHOTO)
     wrong = {"bucket": "another", "key": key}
@@ -125,7 +125,7 @@ def test_what_names_no_upload_ends_as_a_dead_letter(quiet, folder):
 
 
 def test_a_message_comes_again_when_aws_did_not_serve_it(quiet, folder):
-    """An outage loses nothing."""
+    """No message is lost in an outage."""
     key = f"{folder}/a.jpg"
     quiet.upload(key, PHOTO)
     quiet.fault("stepfunctions", "StartExecution", "ThrottlingException", times=3, containing=key)
@@ -136,14 +136,14 @@ def test_a_message_comes_again_when_aws_did_not_serve_it(quiet, folder):
 
 
 def test_the_queue_is_the_back_pressure(quiet, folder):
-    """While executions are under way, no more are started than batches times ten."""
+    """Running executions limit the number of new ones to ten times the number of batches."""
     keys = [f"{folder}/{number}.jpg" for number in range(60)]
     most = 0
     limit = 10 * int(quiet.outputs["BatchConcurrency"])
 
     def validate(event: Any) -> Any:
         nonlocal most
-        running = [each for each in quiet.executions() if each.key in keys and each.running]
+        running = [execution for execution in quiet.executions() if execution.key in keys and execution.running]
         most = max(most, len(running))
         return {"source": event["upload"], "image": {}, "milliseconds": 1}
 

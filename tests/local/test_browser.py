@@ -1,4 +1,4 @@
-"""Pages in a real browser: what it sends for them, and what it lets them read, is not for a test to guess."""
+"""Pages in a real browser: the requests that it sends, and the answers that it lets pages read."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ def with_facts(script: str, pipeline: Pipeline, **facts: object) -> str:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "evil.example", "page.example"])
 def test_a_foreign_page_reaches_nothing(open_to_pages, site: Site, key, tmp_path, host):
-    """Neither of another site nor of another port of this machine; it cannot even tell what is there."""
+    """A page of another site or another port cannot detect the local run."""
     open_to_pages.upload("elsewhere/secret", PICTURE, ContentType="image/jpeg")
-    where = {"Bucket": open_to_pages.uploads_bucket, "Key": "elsewhere/secret"}
-    signed = open_to_pages.client("s3").generate_presigned_url("get_object", Params=where)
+    address = {"Bucket": open_to_pages.uploads_bucket, "Key": "elsewhere/secret"}
+    signed = open_to_pages.client("s3").generate_presigned_url("get_object", Params=address)
     facts = {"key": key, "control": "/_local/clear", "signed": signed}
     told = site.visit(host, with_facts(ATTACK, open_to_pages, **facts), tmp_path)
     # "opaque" is the 403: a page that asks without CORS never learns more. Another port is the same site; its pages can
@@ -110,14 +110,14 @@ def test_a_foreign_page_reaches_nothing(open_to_pages, site: Site, key, tmp_path
 
 
 def test_a_page_that_is_let_in_uploads_and_shows(open_to_pages, site: Site, key, tmp_path):
-    """It signs, uploads, follows, and shows a rendition, all from another origin."""
+    """A page of an allowed origin signs, uploads, follows and shows a rendition."""
     facts = with_facts(UPLOAD, open_to_pages, key=key, picture=list(PICTURE), name="browser.jpg")
     told = site.visit("localhost", facts, tmp_path)
     assert told == {"stored": 204, "status": "COMPLETED", "shown": 24}
 
 
 def test_the_snippet_of_the_document_works(open_to_pages, site: Site, key, tmp_path):
-    """For a picture whose type the browser does not know, as on Windows; and for one that replaces it."""
+    """It works for a type that the browser does not know, and for an image that replaces another."""
     (snippet,) = re.findall(r"^```js\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
     before = "const { api, key, pictures } = FACTS; const told = []; for (const picture of pictures) {\n"
     file = 'const file = new File([Uint8Array.from(picture)], "IMG_0001.HEIC");\n'

@@ -1,4 +1,4 @@
-"""What a person tries on `make run`: edit a file of the application, and see what comes of it."""
+"""Editing a file of the application while `make run` runs."""
 
 import json
 import os
@@ -21,7 +21,7 @@ fit = "cover"
 
 @pytest.fixture
 def application(tmp_path):
-    """A copy of what is deployed, to be edited."""
+    """A copy of the deployed application, to be edited."""
     shutil.copy(ROOT / "template.yml", tmp_path)
     for folder in ("statemachine", "functions", "layers", "monitoring"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -29,8 +29,8 @@ def application(tmp_path):
 
 
 def test_a_recipe_that_is_edited_is_found_by_a_backfill(application, monkeypatch, capsys):
-    """What was made by another recipe is made again by the new one, and only that."""
-    monkeypatch.setattr(backfill, "_LOOK_SECONDS", 0.1)
+    """It processes exactly the images of the old recipe again."""
+    monkeypatch.setattr(backfill, "_POLL_SECONDS", 0.1)
     run_dir, key = application / "run", "uploads/beach.jpg"
     recipes = application / "layers" / "core" / "image_pipeline" / "recipes.toml"
     with Pipeline(run_dir, template=application / "template.yml") as pipeline:

@@ -1,4 +1,4 @@
-"""One file of every format, from upload to status, through the whole pipeline."""
+"""One file of every format, from upload to status."""
 
 import pytest
 
@@ -9,7 +9,7 @@ FORMATS = sorted({good.format for good in GOOD})
 
 @pytest.mark.parametrize("image_format", FORMATS)
 def test_a_file_of_every_format_becomes_renditions(pipeline, folder, image_format):
-    """Whatever people upload: thumbnails, web renditions, labels and facts."""
+    """Each gets thumbnails, web renditions, labels and metadata."""
     good = next(each for each in GOOD if each.format == image_format)
     key = f"{folder}/picture.{image_format.lower()}"
     pipeline.upload(key, good.make())

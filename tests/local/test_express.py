@@ -1,4 +1,4 @@
-"""The same workflow as Express executions: what holds, and what holds in another way."""
+"""The workflow as Express executions."""
 
 import json
 import threading
@@ -18,7 +18,7 @@ PHOTO = photo(200, 150)
 
 @pytest.fixture(scope="module")
 def express(tmp_path_factory):
-    """A pipeline of its own."""
+    """A pipeline with Express executions."""
     parameters = {"WorkflowType": "EXPRESS", "EmptyUploadSeconds": "0"}
     with Pipeline(tmp_path_factory.mktemp("express"), parameters=parameters, wait_scale=0.0, controls=True) as own:
         yield own
@@ -26,19 +26,23 @@ def express(tmp_path_factory):
 
 @pytest.fixture
 def key(express):
-    """A key that no other test has; afterwards, no faults."""
+    """A key that no other test has; faults are removed afterwards."""
     yield f"uploads/express/{uuid.uuid4()}.jpg"
     express.clear()
 
 
 def of(pipeline, key):
-    """The executions of a key, and what was told of it."""
-    told = [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
-    return [each for each in pipeline.executions() if each.key == key], told
+    """Return the executions of a key and their notifications."""
+    notifications_of_key = [
+        notification
+        for notification in pipeline.notifications()
+        if notification["MessageAttributes"]["imageKey"]["Value"] == key
+    ]
+    return [execution for execution in pipeline.executions() if execution.key == key], notifications_of_key
 
 
 def watch(pipeline):
-    """What EventBridge does every five minutes."""
+    """Run the function that EventBridge runs every five minutes."""
     answer = pipeline.client("lambda").invoke(
         FunctionName="image-pipeline-WatchRecordsFunction", Payload=json.dumps({"id": "1"})
     )
@@ -46,7 +50,7 @@ def watch(pipeline):
 
 
 def claimed(pipeline, key, minutes):
-    """A record whose execution began so long ago and has not been heard of since."""
+    """Store a record of an execution that started this long ago and did not end."""
     version = pipeline.client("s3").put_object(Bucket=pipeline.uploads_bucket, Key=key, Body=PHOTO)["VersionId"]
     pipeline.wait_for(key, version)
     at = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
@@ -66,7 +70,7 @@ def claimed(pipeline, key, minutes):
 
 @pytest.mark.parametrize(("data", "status"), [(PHOTO, "COMPLETED"), (b"Only words.", "FAILED")])
 def test_an_upload_ends_as_ever(express, key, data, status):
-    """One outcome, one notification, which leads to the execution's page; nothing is settled that needs no settling."""
+    """It has one outcome and one notification with the URL of the execution."""
     express.upload(key, data)
     assert express.wait_for(key)["status"] == status
     (execution,), (notification,) = of(express, key)
@@ -74,22 +78,24 @@ def test_an_upload_ends_as_ever(express, key, data, status):
     record = express.record(key) or {}
     assert execution.name == record["execution"]["id"]  # by which `make run` tells whose record it is
     assert f"#/express-executions/details/{execution.arn}?startDate=1" in notification["Message"]
-    assert not [each for each in express.executions("SettleImageStateMachine") if key in json.dumps(each.event)]
+    assert not [
+        execution for execution in express.executions("SettleImageStateMachine") if key in json.dumps(execution.event)
+    ]
 
 
 def run_named(pipeline, name, event):
-    """Run an execution of this name to its end."""
+    """Run an execution with a name to its end."""
     states = pipeline.client("stepfunctions")
     arn = states.start_execution(
         stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"], name=name, input=json.dumps(event)
     )["executionArn"]
     pipeline.wait_until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", arn)
-    return next(each for each in pipeline.executions() if each.arn == arn)
+    return next(execution for execution in pipeline.executions() if execution.arn == arn)
 
 
 @pytest.mark.parametrize("kind", ["the same", "another", "a reprocess"])
 def test_an_execution_that_runs_twice_changes_nothing(express, key, kind):
-    """Step Functions may run an Express execution more than once; a reprocess, too, counts once."""
+    """Step Functions may run an Express execution more than once; a reprocess counts once, too."""
     express.upload(key, PHOTO)
     express.wait_for(key)
     ((execution,), _) = of(express, key)
@@ -97,18 +103,18 @@ def test_an_execution_that_runs_twice_changes_nothing(express, key, kind):
     if kind == "a reprocess":
         event["detail"]["reprocess"] = True
         run_named(express, f"reprocess_{uuid.uuid4()}", event)
-    record, told = express.record(key), of(express, key)[1]
+    record, notifications_of_key = express.record(key), of(express, key)[1]
     if kind == "another":
         second = start_again(express, execution)
     else:
         second = run_named(express, record["execution"]["id"], event)
     assert express.states_entered(second)[-1] == "Superseded"
     assert express.record(key) == record
-    assert of(express, key)[1] == told
+    assert of(express, key)[1] == notifications_of_key
 
 
 def test_what_ran_out_of_time_is_started_again_and_completes(express, key):
-    """Nobody tells of the end of an Express execution, so the watch looks."""
+    """Express executions publish no event when they end, so the watch finds them."""
     claimed(express, key, minutes=7)
     assert watch(express)["restarted"] >= 1
     express.wait_until(lambda: express.record(key)["status"] == "COMPLETED", key)
@@ -116,43 +122,47 @@ def test_what_ran_out_of_time_is_started_again_and_completes(express, key):
 
 
 def test_after_an_hour_it_is_settled(express, key):
-    """With one notification that leads to the workflow, as nothing knows the execution's address."""
+    """The notification has the URL of the state machine, because the ARN of the execution is unknown."""
     claimed(express, key, minutes=61)
-    told = len(of(express, key)[1])
+    notifications_of_key = len(of(express, key)[1])
     assert watch(express)["settled"] >= 1
-    express.wait_until(lambda: len(of(express, key)[1]) == told + 1, "the notification")
+    express.wait_until(lambda: len(of(express, key)[1]) == notifications_of_key + 1, "the notification")
     assert express.record(key)["error"]["code"] == "ExecutionTimedOutError"
     assert "#/statemachines/view/arn:aws:states:" in of(express, key)[1][-1]["Message"]
 
 
 def test_five_minutes_end_it_wherever_it_is(express, key):
-    """Its record stays PROCESSING for the watch to find; EventBridge hears of nothing."""
+    """Its record stays PROCESSING until the watch finds it; EventBridge receives nothing."""
     go_on = threading.Event()
     express.replace("ValidateImageFunction", lambda _: go_on.wait())
     express.client("s3").put_object(Bucket=express.uploads_bucket, Key=key, Body=PHOTO)
-    express.wait_until(lambda: any(each.key == key for each in express.executions()), "the execution")
+    express.wait_until(lambda: any(execution.key == key for execution in express.executions()), "the execution")
     (execution,), _ = of(express, key)
     express.wait_until(lambda: express.states_entered(execution)[-1] == "ValidateImage", "the second step")
     express.time_out(execution)
     go_on.set()
-    (execution,), told = of(express, key)
+    (execution,), notifications_of_key = of(express, key)
     assert execution.status == "TIMED_OUT"
-    assert (express.record(key)["status"], told) == ("PROCESSING", [])
-    assert not [each for each in express.executions("SettleImageStateMachine") if key in json.dumps(each.event)]
+    assert (express.record(key)["status"], notifications_of_key) == ("PROCESSING", [])
+    assert not [
+        execution for execution in express.executions("SettleImageStateMachine") if key in json.dumps(execution.event)
+    ]
 
 
 def test_a_name_of_an_execution_may_be_used_again(express, key):
-    """Which Standard executions refuse."""
+    """Standard executions reject this."""
     event, name = uploaded(express, key), str(uuid.uuid4())
     start = express.client("stepfunctions").start_execution
     machine = express.outputs["ProcessImageStateMachineArn"]
     arns = {start(stateMachineArn=machine, name=name, input=json.dumps(event))["executionArn"] for _ in range(2)}
     assert len(arns) == 2
-    express.wait_until(lambda: not any(each.running for each in express.executions() if each.arn in arns), "both")
+    express.wait_until(
+        lambda: not any(execution.running for execution in express.executions() if execution.arn in arns), "both"
+    )
 
 
 def test_the_api_tells_the_execution_that_the_record_will_name(express, key):
-    """The ARN of an Express execution ends in another id."""
+    """The ARN of an Express execution ends with a further id."""
     express.upload(key, PHOTO)
     express.wait_for(key)
     secret = apikeys.create(express.client, express.outputs["ApiKeyTableName"], "a test").text
@@ -164,7 +174,7 @@ def test_the_api_tells_the_execution_that_the_record_will_name(express, key):
 
 
 def test_batches_are_waited_for_as_ever(express, key):
-    """By the records, as nobody can ask for an Express execution."""
+    """The function polls the records, because Express executions cannot be described."""
     version = express.client("s3").put_object(Bucket=express.uploads_bucket, Key=key, Body=PHOTO)["VersionId"]
     express.wait_for(key, version)
     message = {"bucket": express.uploads_bucket, "key": key, "reprocess": True}
@@ -176,12 +186,12 @@ def test_batches_are_waited_for_as_ever(express, key):
 
 
 def test_an_empty_upload_is_waited_for_by_a_standard_execution(express, key):
-    """Which cannot get lost on the way; the outcome is the same, told once."""
+    """That execution cannot be lost; the outcome is the same."""
     record = express.wait_for(key, express.upload(key, b""))
     assert (record["status"], record["error"]["code"]) == ("FAILED", "EmptyUploadError")
-    executions, told = of(express, key)
+    executions, notifications_of_key = of(express, key)
     waited, processed = sorted(executions, key=lambda each: each.started)
     assert ":execution:" in waited.arn
     assert ":express:" in processed.arn
     assert processed.name == f"waited_{waited.name}"
-    assert [each["MessageAttributes"]["status"]["Value"] for each in told] == ["FAILURE"]
+    assert [each["MessageAttributes"]["status"]["Value"] for each in notifications_of_key] == ["FAILURE"]

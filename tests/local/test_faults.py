@@ -1,4 +1,4 @@
-"""Whatever can go wrong on AWS can be made to go wrong here, as it would there."""
+"""Faults of AWS that tests can inject."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ FUNCTION = "image-pipeline-ValidateImageFunction"
 
 
 def invoked(pipeline: Any, event: Any = None) -> tuple[str, str]:
-    """Type and message of the error that a function ends with."""
+    """Return type and message of the error of a function."""
     answer = pipeline.client("lambda").invoke(FunctionName=FUNCTION, Payload=json.dumps(event))
     payload = json.loads(answer["Payload"].read())
     return payload["errorType"], payload["errorMessage"]
 
 
 def timeouts(pipeline: Any, key: str) -> list[tuple[str, str]]:
-    """State and error of every task of an upload that has run out of time."""
-    (execution,) = [each for each in pipeline.executions("ProcessImageStateMachine") if each.key == key]
+    """Return state and error of every task that timed out."""
+    (execution,) = [execution for execution in pipeline.executions("ProcessImageStateMachine") if execution.key == key]
     found, state = [], ""
     for event in pipeline.history(execution):
         state = event.get("stateEnteredEventDetails", {}).get("name", state)
@@ -55,7 +55,7 @@ def timeouts(pipeline: Any, key: str) -> list[tuple[str, str]]:
     ],
 )
 def test_a_function_can_be_made_to_break_in_any_way(pipeline, body, limits, kind, words):
-    """In a process, with the real runtime; afterwards it is itself again."""
+    """It runs in a process with the real runtime; `clear` restores its code."""
     pipeline.alter("ValidateImageFunction", source=f"def lambda_handler(event, context): {body}", **limits)
     found, message = invoked(pipeline)
     assert (found, words in message) == (kind, True)
@@ -64,13 +64,13 @@ def test_a_function_can_be_made_to_break_in_any_way(pipeline, body, limits, kind
 
 
 def test_a_function_that_waits_for_aws_runs_into_its_timeout(pipeline, folder):
-    """Its own code, killed in the middle of a call; the workflow tries once more."""
+    """It is killed during a call, and the workflow retries it."""
     key = f"{folder}/slow.jpg"
     pipeline.alter("ValidateImageFunction", timeout=4)
     pipeline.hang("s3", "GetObject", containing=key)
     pipeline.upload(key, PHOTO)
     assert pipeline.wait_for(key)["status"] == "COMPLETED"
-    (execution,) = [each for each in pipeline.executions() if each.key == key]
+    (execution,) = [execution for execution in pipeline.executions() if execution.key == key]
     failures = [event["taskFailedEventDetails"] for event in pipeline.history(execution) if "Failed" in event["type"]]
     assert [failure["error"] for failure in failures] == ["Sandbox.Timedout"]
 
@@ -85,34 +85,38 @@ def test_a_function_that_waits_for_aws_runs_into_its_timeout(pipeline, folder):
 )
 @pytest.mark.parametrize("effective", [False, True])
 def test_a_call_without_an_answer_is_a_timeout_of_its_state(pipeline, folder, service, operation, of, state, effective):
-    """States.Timeout, at once, whatever the state calls and whether the call has done its work; it is tried again."""
+    """The state fails at once with States.Timeout and is retried."""
     key = f"{folder}/{service}.jpg"
     pipeline.hang(service, operation, times=1, containing=of, effective=effective)
     pipeline.upload(key, PHOTO)
     assert pipeline.wait_for(key)["status"] == "COMPLETED"
     assert timeouts(pipeline, key) == [(state, "States.Timeout")]
-    told = [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+    told = [
+        notification
+        for notification in pipeline.notifications()
+        if notification["MessageAttributes"]["imageKey"]["Value"] == key
+    ]
     assert len(told) == (2 if (service, effective) == ("sns", True) else 1)
 
 
 def test_a_function_can_fail_by_itself(pipeline):
-    """Lambda answers, with an error of the function's: the workflow sees that name, not one of Lambda's."""
+    """The workflow receives the error of the function, not one of Lambda."""
     pipeline.fault("lambda", "Invoke", "Runtime.ExitError", status=200, containing=FUNCTION)
     assert invoked(pipeline) == ("Runtime.ExitError", "Injected by a test: Runtime.ExitError")
 
 
 def test_a_call_can_fail_although_it_has_done_its_work(pipeline, folder):
-    """The object is there; the answer says that it is not."""
+    """The object exists although the response is an error."""
     pipeline.fault("s3", "PutObject", "InternalError", containing=folder, effective=True)
     s3 = boto3.client("s3", endpoint_url=pipeline.aws_url, config=Config(retries={"total_max_attempts": 1}))
-    where = {"Bucket": pipeline.uploads_bucket, "Key": f"elsewhere/{folder}"}
+    address = {"Bucket": pipeline.uploads_bucket, "Key": f"elsewhere/{folder}"}
     with pytest.raises(ClientError, match="InternalError"):
-        s3.put_object(**where, Body=b"kept")
-    assert s3.get_object(**where)["Body"].read() == b"kept"
+        s3.put_object(**address, Body=b"kept")
+    assert s3.get_object(**address)["Body"].read() == b"kept"
 
 
 def test_a_fault_hits_only_what_has_all_of_its_words(pipeline, folder):
-    """One function, and of its calls those for one picture."""
+    """It applies to calls of one function for one image."""
     pipeline.fault("lambda", "Invoke", "ServiceException", times=-1, containing=[FUNCTION, folder])
     client = pipeline.client("lambda")
     others = [(FUNCTION, "other"), ("image-pipeline-StoreResultsFunction", folder)]
@@ -123,7 +127,7 @@ def test_a_fault_hits_only_what_has_all_of_its_words(pipeline, folder):
 
 
 def test_the_timeout_of_a_state_has_the_same_name(pipeline, folder):
-    """What is injected looks like what happens when the seconds have really passed."""
+    """An injected timeout equals a real one."""
     states, answered = pipeline.client("stepfunctions"), threading.Event()
     pipeline.replace("ValidateImageFunction", lambda _: answered.wait(30))
     task = {
@@ -151,7 +155,7 @@ def test_the_timeout_of_a_state_has_the_same_name(pipeline, folder):
 
 
 def test_anybody_else_waits_for_an_answer_until_it_gives_up_or_the_fault_is_cleared(pipeline):
-    """Nothing comes, although the call has done its work; afterwards everything works again."""
+    """The operation takes effect without a response; afterwards calls succeed again."""
     pipeline.hang("s3", "PutObject", times=-1, effective=True)
     ended: list[type] = []
 
@@ -177,11 +181,11 @@ def test_anybody_else_waits_for_an_answer_until_it_gives_up_or_the_fault_is_clea
 
 
 def test_the_time_of_an_execution_can_be_over(pipeline, folder):
-    """TIMED_OUT without the wait, and what follows from it: the record says so."""
+    """It is TIMED_OUT without waiting, and the record is settled."""
     key, go_on = f"{folder}/timed-out.jpg", threading.Event()
     pipeline.replace("ValidateImageFunction", lambda _: go_on.wait(30))
     pipeline.upload(key, PHOTO)
-    about = lambda: [each for each in pipeline.executions("ProcessImageStateMachine") if each.key == key]  # noqa: E731
+    about = lambda: [execution for execution in pipeline.executions("ProcessImageStateMachine") if execution.key == key]  # noqa: E731
     pipeline.wait_until(lambda: any("ValidateImage" in pipeline.states_entered(each) for each in about()), key)
     pipeline.time_out(about()[0])
     assert about()[0].status == "TIMED_OUT"
@@ -191,7 +195,7 @@ def test_the_time_of_an_execution_can_be_over(pipeline, folder):
 
 
 def test_a_moved_seam_says_so(monkeypatch):
-    """When moto's method is gone, starting fails with the file that must follow."""
+    """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.setattr(StateTaskServiceDynamoDB, "_from_error", None)
-    with pytest.raises(RuntimeError, match=r"local/stepfunctions\.py must follow"):
+    with pytest.raises(RuntimeError, match=r"moto_seams/stepfunctions\.py"):
         stepfunctions.install(1.0)

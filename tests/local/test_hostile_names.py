@@ -1,4 +1,4 @@
-"""Names that attack: from the upload to whatever shows them or follows them."""
+"""Hostile names: from the upload to everything that shows or follows them."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ from image_pipeline import keys
 from image_pipeline.errors import UnsupportedFormatError
 from image_pipeline.feeds import listing
 from local.pipeline import Execution, Pipeline
-from local.show import JsonLines, Words
+from local.show import JsonLines, TextDisplay
 from local.watch import Outcome, Watch
 from tests.conftest import ROOT
 from tests.pictures import opened, photo
@@ -28,7 +28,7 @@ PHOTO = photo(120, 80)
 
 
 def filled(character: str, size: int) -> str:
-    """A name that makes its key that many bytes long."""
+    """Return a name whose key has this number of bytes."""
     room = size - len(FOLDER)
     return character * (room // len(character.encode())) + "_" * (room % len(character.encode()))
 
@@ -162,7 +162,7 @@ HEADERS = {"content-type", "x-content-type-options", "cache-control", "content-l
 
 @dataclass
 class Seen:
-    """What one upload led to."""
+    """The results of one upload."""
 
     key: str
     execution: Execution
@@ -195,8 +195,11 @@ class Run:
         self._wait_for(len(names) + 1)
         pipeline.clear()
 
-        executions = {each.key: each for each in pipeline.executions()}
-        sent = {each["Message"].rpartition("/details/")[2]: each for each in pipeline.notifications()}
+        executions = {execution.key: execution for execution in pipeline.executions()}
+        sent = {
+            notification["Message"].rpartition("/details/")[2]: notification
+            for notification in pipeline.notifications()
+        }
         self.seen = {
             name: Seen(key, executions[key], pipeline.record(key) or {}, sent[executions[key].arn])
             for name, key in keys_of.items()
@@ -206,10 +209,14 @@ class Run:
     def _wait_for(self, count: int) -> None:
         # A look at the notifications costs less than one at the executions, which need the processor themselves.
         def told() -> bool:
-            return sum(self._folder in each["Message"] for each in self.pipeline.notifications()) == count
+            return (
+                sum(self._folder in notification["Message"] for notification in self.pipeline.notifications()) == count
+            )
 
         def through() -> bool:
-            mine = [each for each in self.pipeline.executions() if (each.key or "").startswith(self._folder)]
+            mine = [
+                execution for execution in self.pipeline.executions() if (execution.key or "").startswith(self._folder)
+            ]
             return not any(each.running for each in mine)
 
         self.pipeline.wait_until(told, "every name to be notified", 300)
@@ -229,7 +236,7 @@ class Run:
 
 
 def start(pipeline: Pipeline, event: dict[str, Any]) -> str:
-    """Start the workflow with an event; tell the execution's ARN."""
+    """Start the workflow with an event and return the ARN of the execution."""
     arn: str = pipeline.client("stepfunctions").start_execution(
         stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"], name=str(uuid.uuid4()), input=json.dumps(event)
     )["executionArn"]
@@ -238,13 +245,13 @@ def start(pipeline: Pipeline, event: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def pictures(shared_pipeline: Pipeline) -> Run:
-    """Every name with a picture."""
+    """Uploads of an image under every name."""
     return Run(shared_pipeline, FOLDER, NAMES, PHOTO)
 
 
 @pytest.fixture(scope="module")
 def failures(shared_pipeline: Pipeline) -> Run:
-    """The names that are changed somewhere, with what is no picture."""
+    """Uploads of text under the names that are encoded somewhere."""
     return Run(shared_pipeline, FOLDER.replace("hostile", "HOSTILE"), CHANGED, b"no picture")
 
 
@@ -255,7 +262,7 @@ def any_run(request: pytest.FixtureRequest) -> Run:
 
 
 def visit(url: str) -> tuple[int, http.client.HTTPMessage, bytes]:
-    """Fetch a URL as a browser does, which resolves `.` and `..`, encoded or not, before it asks."""
+    """Fetch a URL as a browser does, which resolves `.` and `..` first."""
     parts = urlsplit(url)
     folders: list[str] = []
     for folder in parts.path.split("/"):
@@ -273,13 +280,13 @@ def visit(url: str) -> tuple[int, http.client.HTTPMessage, bytes]:
 
 
 def status_url(seen: Seen) -> str:
-    """The URL that the notification tells."""
+    """Return the status URL in the notification."""
     (url,) = re.findall(r"^Status: (\S+)$", seen.notification["Message"], re.MULTILINE)
     return str(url)
 
 
 def test_every_name_has_its_own_record(any_run):
-    """The key in the record is the key of the upload, and its outcome is that of its bytes."""
+    """The record has the key and the outcome of its upload."""
     for name, seen in any_run.seen.items():
         expected = "COMPLETED" if seen.key.startswith(FOLDER) else "FAILED"
         assert (seen.record["status"], seen.record["ImageKey"], seen.record["upload"]["key"]) == (
@@ -291,7 +298,7 @@ def test_every_name_has_its_own_record(any_run):
 
 
 def test_the_url_in_a_notification_gives_that_very_record(any_run):
-    """Whatever its neighbours are called and a browser makes of the URL; as JSON, and with no name in a header."""
+    """This holds for similar names and in browsers; no header contains the name."""
     for name, seen in any_run.seen.items():
         code, headers, body = visit(status_url(seen))
         assert (code, headers["content-type"], headers["x-content-type-options"]) == (
@@ -306,7 +313,7 @@ def test_the_url_in_a_notification_gives_that_very_record(any_run):
 
 
 def test_renditions_stay_in_their_folder_and_apart(pictures):
-    """Nothing leaves `thumbnails/`, no two uploads share a rendition, and no tool resolves a part of its name away."""
+    """They are below `thumbnails/`, no two uploads share one, and no tool resolves parts of their names."""
     owners: dict[str, str] = {}
     for name, seen in pictures.seen.items():
         for rendition in seen.record["renditions"]:
@@ -320,7 +327,7 @@ def test_renditions_stay_in_their_folder_and_apart(pictures):
 
 
 def test_rendition_urls_give_the_picture(pictures):
-    """To a browser, too; and nothing of the name is in the headers."""
+    """This holds in browsers; no header contains the name."""
     for name, seen in pictures.seen.items():
         _, _, body = visit(status_url(seen))
         for rendition in json.loads(body)["renditions"]:
@@ -332,7 +339,7 @@ def test_rendition_urls_give_the_picture(pictures):
 
 
 def test_the_address_of_a_rendition_gives_the_picture(pictures):
-    """Beside the status, whatever the name and a browser makes of it; and nothing of the name is in the headers."""
+    """The path beside the status works for every name; no header contains the name."""
     for name, seen in pictures.seen.items():
         address = pictures.pipeline.api_url + keys.rendition_path(seen.key, "web.webp")
         code, headers, _ = visit(address)
@@ -340,13 +347,17 @@ def test_the_address_of_a_rendition_gives_the_picture(pictures):
         assert code == 302, name
         assert headers["location"].isascii(), name
         _, _, data = visit(headers["location"])
-        (expected,) = [each for each in seen.record["renditions"] if (each["name"], each["format"]) == ("web", "WEBP")]
+        (expected,) = [
+            rendition
+            for rendition in seen.record["renditions"]
+            if (rendition["name"], rendition["format"]) == ("web", "WEBP")
+        ]
         assert (opened(data).size, opened(data).format) == ((expected["width"], expected["height"]), "WEBP"), name
         assert keys.rendition_prefix(seen.key) in unquote(urlsplit(headers["location"]).path) + "/", name
 
 
 def test_every_name_is_listed_with_its_addresses(any_run):
-    """Each once, and its paths are its own."""
+    """Each is listed once, with its own paths."""
     pipeline = any_run.pipeline
     wanted = listing.filtered()
 
@@ -373,7 +384,7 @@ def test_every_name_is_listed_with_its_addresses(any_run):
 
 
 def test_notifications_are_one_text_that_nobody_obeys(any_run):
-    """One line for the subject, the same lines as always for the body, nothing that moves or hides."""
+    """The subject has one line, and the body no control characters."""
     lines: set[tuple[str, ...]] = set()
     for name, seen in any_run.seen.items():
         subject, body = seen.notification["Subject"], seen.notification["Message"]
@@ -390,7 +401,7 @@ def test_notifications_are_one_text_that_nobody_obeys(any_run):
 
 
 def test_logs_have_one_line_for_one_event_and_no_names(any_run):
-    """Every line of a function is JSON in ASCII; nothing of a name is in it, or moves whoever reads the server's."""
+    """Every line of a function is JSON in ASCII without names; the log of the server has no control characters."""
     for log, text in any_run.logs.items():
         assert all(character.isprintable() or character == "\n" for character in text), log
         if log != "server":
@@ -401,7 +412,7 @@ def test_logs_have_one_line_for_one_event_and_no_names(any_run):
 
 
 class Only:
-    """The pipeline, with no executions but those of some names."""
+    """The pipeline, restricted to the executions of some names."""
 
     def __init__(self, run: Run, names: Collection[str]) -> None:
         self._run, self._names = run, names
@@ -414,13 +425,13 @@ class Only:
 
 
 def test_the_command_line_shows_the_names_and_obeys_none(pictures, capsys):
-    """In words and in JSON lines; files are written where renditions belong, and nowhere else."""
+    """Text and JSON lines are safe; files are written only to the folder of renditions."""
     folder: Path = pictures.pipeline.run_dir
     around = set(folder.parent.iterdir()), set(folder.iterdir()) | {folder / "thumbnails"}
-    sights = list(Watch(Only(pictures, CHANGED)).look())
+    sights = list(Watch(Only(pictures, CHANGED)).poll())
     outcomes = [sight for sight in sights if isinstance(sight, Outcome)]
     assert {outcome.key for outcome in outcomes} == {pictures.seen[name].key for name in CHANGED}
-    for display in (Words(), JsonLines()):
+    for display in (TextDisplay(), JsonLines()):
         for sight in sights:
             display.ended(sight) if isinstance(sight, Outcome) else display.entered(sight)
         display.outcomes(outcomes)
@@ -439,7 +450,7 @@ def test_the_command_line_shows_the_names_and_obeys_none(pictures, capsys):
 
 
 def test_the_folder_itself_can_be_an_upload(pipeline):
-    """`uploads/` with bytes is a key like any other; its status has an address."""
+    """`uploads/` with content is a valid key, and its status has a URL."""
     table = pipeline.outputs["ImageTableName"]
     item = {"ImageKey": {"S": "uploads/"}, "status": {"S": "FAILED"}, "error": {"M": {"code": {"S": "X"}}}}
     pipeline.client("dynamodb").put_item(TableName=table, Item=item)
@@ -449,23 +460,26 @@ def test_the_folder_itself_can_be_an_upload(pipeline):
 
 
 def test_half_a_character_fails_alone(pipeline):
-    """S3 has no such key, and no record can have it: an event that was made up fails, and what comes next does not."""
+    """A forged event with an invalid key fails without an effect on later events."""
     event = json.loads((ROOT / "events" / "object_created.json").read_text())
     event["detail"]["object"]["key"] = "uploads/half/\ud800.jpg"
     arn = start(pipeline, event)
     pipeline.wait_until(
-        lambda: any(each.arn == arn and each.status == "FAILED" for each in pipeline.executions()), "its end"
+        lambda: any(execution.arn == arn and execution.status == "FAILED" for execution in pipeline.executions()),
+        "its end",
     )
     pipeline.upload("uploads/half/next.jpg", PHOTO)
     assert (pipeline.wait_for("uploads/half/next.jpg") or {})["status"] == "COMPLETED"
 
 
 def test_a_deletion_takes_its_own_renditions_and_no_others(pictures):
-    """Also where the one is named like the other's folder, or like what a browser makes of it."""
+    """This holds for names that look like folders of other uploads."""
     pipeline: Pipeline = pictures.pipeline
     bucket = pipeline.outputs["ThumbnailsBucketName"]
     deleted = CHANGED - NOT_IN_MOTO
-    kept = {each["key"] for name in NAMES.keys() - deleted for each in pictures.seen[name].record["renditions"]}
+    kept = {
+        rendition["key"] for name in NAMES.keys() - deleted for rendition in pictures.seen[name].record["renditions"]
+    }
     for name in deleted:
         pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=pictures.seen[name].key)
 
@@ -475,7 +489,7 @@ def test_a_deletion_takes_its_own_renditions_and_no_others(pictures):
         return {key for key in keys_stored if key.startswith("thumbnails/hostile/")}
 
     assert kept < stored()
-    own = {each["key"] for each in (pipeline.record(f"{FOLDER}stand-in") or {})["renditions"]}
+    own = {rendition["key"] for rendition in (pipeline.record(f"{FOLDER}stand-in") or {})["renditions"]}
     pipeline.wait_until(lambda: stored() - own == kept, "the renditions to be deleted", 120)
     for name in NAMES:
         status = (pipeline.record(pictures.seen[name].key) or {})["status"]

@@ -1,4 +1,4 @@
-"""Uploads over HTTP, through the front door: in a request, by a presigned form, by a presigned URL."""
+"""Uploads over HTTP: in a request, by presigned form, and by presigned URL."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DOCUMENT = (ROOT / "docs" / "uploading.md").read_text()
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """The response of the API."""
 
     status: int
     headers: Any
@@ -42,12 +42,12 @@ class Answer(NamedTuple):
 
     @property
     def body(self) -> Any:
-        """JSON."""
+        """Parse a JSON body."""
         return json.loads(self.text)
 
     @property
     def code(self) -> str:
-        """Of an error of S3."""
+        """Return the code of an S3 error."""
         found = re.search("<Code>(.*)</Code>", self.text)
         return found[1] if found else ""
 
@@ -73,7 +73,7 @@ Post = Callable[..., Answer]
 
 @pytest.fixture
 def post(pipeline: Pipeline, key: str) -> Post:
-    """Send something to the API, with a key."""
+    """Send a request to the API with a key."""
 
     def post(path: str, data: bytes = PHOTO, **headers: str) -> Answer:
         given = {"x-api-key": key} | {name.replace("_", "-"): value for name, value in headers.items()}
@@ -84,7 +84,7 @@ def post(pipeline: Pipeline, key: str) -> Post:
 
 @pytest.fixture
 def signed(post: Post, folder: str) -> Callable[..., Any]:
-    """Have an upload of this test's folder signed."""
+    """Request a presigned upload in the folder of this test."""
 
     def sign(name: str, **asked: Any) -> Any:
         asked = {"name": f"{folder.removeprefix('uploads/')}/{name}", "contentType": "image/jpeg"} | asked
@@ -116,7 +116,7 @@ def stored(pipeline: Pipeline, key: str) -> tuple[bytes, str] | None:
 
 
 def status(pipeline: Pipeline, url: str) -> str:
-    """What the API says once the upload has been processed."""
+    """Return the status after the upload is processed."""
     told: list[Any] = [None]
 
     def settled() -> bool:
@@ -129,7 +129,7 @@ def status(pipeline: Pipeline, url: str) -> str:
 
 @pytest.mark.parametrize("name", ["beach.jpg", "a, b & ü+%41?.jpg"])
 def test_a_picture_in_a_request_is_processed(pipeline, folder, post, name):
-    """202, and where to look; the answer to it is that of any upload."""
+    """The answer is 202 with the status URL."""
     image_key = f"{folder}/{name}"
     path = "/images?name=" + quote(image_key.removeprefix("uploads/"), safe="")
     answer = post(path, content_type="application/x-www-form-urlencoded")  # as curl calls any data
@@ -143,7 +143,7 @@ def test_a_picture_in_a_request_is_processed(pipeline, folder, post, name):
 
 
 def test_a_picture_without_a_name_gets_one(pipeline, post):
-    """And the answer tells it."""
+    """The answer contains it."""
     first, second = post("/images", content_type="image/png"), post("/images")
     assert first.body["imageKey"] != second.body["imageKey"]
     assert first.body["contentType"] == "image/jpeg"
@@ -151,7 +151,7 @@ def test_a_picture_without_a_name_gets_one(pipeline, post):
 
 
 def test_a_header_or_a_form_names_a_picture(pipeline, post):
-    """In UTF-8 or as RFC 6266 encodes it; a sender's folders are not ours."""
+    """The name is UTF-8 or encoded by RFC 6266; folders of the sender are removed."""
     header = post("/images", content_disposition="attachment; filename*=UTF-8''..%2Fheader%20%C3%BC.jpg")
     assert header.body["imageKey"] == "uploads/header ü.jpg"
     body, content_type = encode_multipart_formdata([("note", "x"), ("file", ("form ü.jpg", PHOTO, "text/plain"))])
@@ -161,7 +161,7 @@ def test_a_header_or_a_form_names_a_picture(pipeline, post):
 
 
 def counted(pipeline: Pipeline) -> list[int]:
-    """How many versions there are below these names, wherever they would lead; in S3's own spelling of names."""
+    """Count the versions with these names, as S3 encodes them."""
     where = f"{pipeline.aws_url}/{pipeline.uploads_bucket}?versions&prefix="
     listings = []
     for prefix in ("uploads/x", "uploads/a/", "x", "uploads//"):
@@ -189,7 +189,7 @@ def counted(pipeline: Pipeline) -> list[int]:
     ],
 )
 def test_what_is_wrong_is_told_and_nothing_is_stored(pipeline, post, name, data, headers, expected):
-    """By the function, as a problem; by API Gateway in its own words."""
+    """The function answers with a problem, API Gateway with its own error."""
     before = counted(pipeline)
     answer = post(f"/images?name={name}", data, **headers)
     assert (answer.status, answer.body["message"] != "") == (expected, True)
@@ -197,7 +197,7 @@ def test_what_is_wrong_is_told_and_nothing_is_stored(pipeline, post, name, data,
 
 
 def test_a_picture_that_is_too_large_is_sent_the_other_way(post):
-    """The function says how; what Lambda itself refuses cannot say it."""
+    """The problem names the alternative."""
     answer = post("/images?name=x.jpg", PHOTO.ljust(MOST_BYTES + 1, b"\0"))
     assert answer.status == 413
     assert answer.headers["content-type"] == "application/problem+json"
@@ -206,14 +206,14 @@ def test_a_picture_that_is_too_large_is_sent_the_other_way(post):
 
 
 def test_the_largest_picture_in_a_request_is_taken(pipeline, folder, post):
-    """To the byte."""
+    """The limit is exact."""
     data = PHOTO.ljust(MOST_BYTES, b"\0")
     assert post(f"/images?name={folder.removeprefix('uploads/')}/l.jpg", data).status == 202
     assert stored(pipeline, f"{folder}/l.jpg") == (data, "image/jpeg")
 
 
 def test_if_none_match_replaces_nothing(pipeline, folder, post):
-    """412 for the second, whose bytes are not stored."""
+    """The second upload gets 412 and is not stored."""
     path = f"/images?name={folder.removeprefix('uploads/')}/once.jpg"
     assert post(path, if_none_match="*").status == 202
     answer = post(path, photo(20, 20), if_none_match="*")
@@ -224,7 +224,7 @@ def test_if_none_match_replaces_nothing(pipeline, folder, post):
 
 @pytest.mark.parametrize("path", ["/images?name=x.jpg", "/images/presigned"])
 def test_without_a_good_key_nothing_is_taken(pipeline, path):
-    """401 without one, 403 with a revoked or a wrong one."""
+    """A missing key gets 401, a revoked or wrong one 403."""
     table = pipeline.client, pipeline.outputs["ApiKeyTableName"]
     revoked = apikeys.create(*table, "a test")
     apikeys.revoke(*table, revoked.key_id)
@@ -233,7 +233,7 @@ def test_without_a_good_key_nothing_is_taken(pipeline, path):
 
 
 def test_s3_that_does_not_answer_is_told(pipeline, folder, post):
-    """503, and a conflict at the same moment likewise: the same request may work."""
+    """The answer is 503, also for a concurrent write; the request may be repeated."""
     for code, status in (("SlowDown", 503), ("ConditionalRequestConflict", 409)):
         pipeline.fault("s3", "PutObject", code, 2, containing="fault.jpg", status=status)
         assert post(f"/images?name={folder.removeprefix('uploads/')}/fault.jpg", if_none_match="*").status == 503
@@ -244,7 +244,7 @@ def test_s3_that_does_not_answer_is_told(pipeline, folder, post):
 
 
 def test_a_form_takes_30_megabytes(pipeline, signed, folder):
-    """Past API Gateway and Lambda; and the picture is processed."""
+    """It bypasses API Gateway and Lambda, and the image is processed."""
     data = PHOTO.ljust(30_000_000, b"\0")
     asked = signed("large.jpg", sizeBytes=len(data))
     assert by_form(asked["post"], data).status == 204
@@ -253,7 +253,7 @@ def test_a_form_takes_30_megabytes(pipeline, signed, folder):
 
 
 def test_a_url_takes_a_picture(pipeline, signed, folder):
-    """With a name that has everything in it."""
+    """Its name has all kinds of characters."""
     asked = signed("put ü+%41 '\"?.jpg")
     assert by_url(asked["put"]).status == 200
     assert status(pipeline, asked["statusUrl"]) == "COMPLETED"
@@ -261,7 +261,7 @@ def test_a_url_takes_a_picture(pipeline, signed, folder):
 
 
 def test_a_checksum_is_checked_by_s3(pipeline, signed, folder):
-    """Either way; what was damaged on the way is not stored."""
+    """A damaged upload by form or URL is not stored."""
     digest = base64.b64encode(hashlib.sha256(PHOTO).digest()).decode()
     asked = signed("sum.jpg", checksumSha256=digest, sizeBytes=len(PHOTO))
     damaged = PHOTO[:-1] + b"\0"
@@ -272,7 +272,7 @@ def test_a_checksum_is_checked_by_s3(pipeline, signed, folder):
 
 
 def test_what_is_signed_is_all_that_is_taken(pipeline, signed, folder):
-    """Another key, type or size is refused, as S3 words it."""
+    """S3 rejects another key, type or size."""
     asked = signed("bound.jpg", sizeBytes=len(PHOTO))
     refused = [
         (by_form(asked["post"], key=f"{folder}/other.jpg"), 403, "AccessDenied"),
@@ -292,14 +292,14 @@ def test_what_is_signed_is_all_that_is_taken(pipeline, signed, folder):
 
 
 def test_a_form_takes_no_more_than_is_processed(pipeline, signed):
-    """Where the size was not told, the limit of the deployment."""
+    """Without a declared size, the limit of the deployment applies."""
     policy = json.loads(base64.b64decode(signed("any.jpg")["post"]["fields"]["policy"]))
     assert ["content-length-range", 1, 100_000_000] in policy["conditions"]
 
 
 @pytest.fixture
 def sign_as_the_function(pipeline: Pipeline) -> Callable[..., Any]:
-    """Sign with the function's own credentials, whatever it would never sign."""
+    """Sign any request with the credentials of the function."""
 
     def sign(image_key: str, seconds: int = 60) -> Any:
         client = boto3.client(
@@ -317,7 +317,7 @@ def sign_as_the_function(pipeline: Pipeline) -> Callable[..., Any]:
 
 
 def test_what_has_expired_is_refused(pipeline, folder, sign_as_the_function):
-    """As S3 words it: neither the form nor the URL is good for ever."""
+    """S3 rejects expired forms and URLs."""
     late = sign_as_the_function(f"{folder}/late.jpg", seconds=0)
     form, url = by_form(late["post"]), by_url(late["put"])
     assert (form.status, form.code) == (url.status, url.code) == (403, "AccessDenied")
@@ -327,7 +327,7 @@ def test_what_has_expired_is_refused(pipeline, folder, sign_as_the_function):
 
 
 def test_what_is_signed_reaches_no_further_than_the_role(pipeline, sign_as_the_function):
-    """Even if the function were talked into signing something else: uploads, and nothing beside them."""
+    """Signed requests outside of uploads are denied."""
     for image_key in ("other/x.jpg", "x.jpg", "uploads"):
         signed = sign_as_the_function(image_key)
         for answer in (by_form(signed["post"]), by_url(signed["put"])):
@@ -336,7 +336,7 @@ def test_what_is_signed_reaches_no_further_than_the_role(pipeline, sign_as_the_f
 
 
 def test_what_must_not_be_replaced_is_put_once(pipeline, signed, folder):
-    """S3 keeps the condition; a client that leaves it out has another request than was signed."""
+    """The condition is signed; without it the signature is invalid."""
     asked = signed("once.jpg", overwrite=False)
     assert "post" not in asked
     without = {name: value for name, value in asked["put"]["headers"].items() if name != "if-none-match"}
@@ -350,7 +350,7 @@ def test_what_must_not_be_replaced_is_put_once(pipeline, signed, folder):
 @pytest.mark.skipif(CURL is None, reason="curl is not installed")
 @pytest.mark.parametrize("name", ["beach.jpg", 'it\'s [1] {2}, "ü"; $x `y` @z.jpg', "-", "@x", "a\\b.jpg"])
 def test_the_commands_upload_the_file(pipeline, signed, folder, tmp_path, name):
-    """As they are, pasted into a shell, whatever the file is called."""
+    """They work in a shell for every file name."""
     (tmp_path / name).write_bytes(PHOTO)
     digest = base64.b64encode(hashlib.sha256(PHOTO).digest()).decode()
     for more in ({}, {"sizeBytes": len(PHOTO), "checksumSha256": digest}):
@@ -372,14 +372,14 @@ def test_the_commands_upload_the_file(pipeline, signed, folder, tmp_path, name):
     ],
 )
 def test_a_wrong_wish_is_told(post, asked, expected):
-    """As a problem, before anything is uploaded; also when curl calls it a form."""
+    """The problem comes before the upload, also if curl declares a form."""
     answer = post("/images/presigned", asked, content_type="application/x-www-form-urlencoded")
     assert (answer.status, answer.headers["content-type"]) == (expected, "application/problem+json")
 
 
 @pytest.mark.skipif(CURL is None, reason="curl is not installed")
 def test_every_command_of_the_document_works(pipeline, key, tmp_path):
-    """docs/uploading.md, from its first block to its last, in one shell; any error of HTTP ends it."""
+    """docs/uploading.md runs from start to end in one shell without an HTTP error."""
     (tmp_path / "beach.jpg").write_bytes(PHOTO)
     (tmp_path / ".curlrc").write_text("fail-with-body\n")
     variables, *commands = re.findall(r"^```sh\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
@@ -394,7 +394,7 @@ def test_every_command_of_the_document_works(pipeline, key, tmp_path):
 
 
 def test_the_document_tells_the_limits():
-    """In the figures that the code has."""
+    """They are those of the code."""
     assert f"more than {MOST_BYTES:,} bytes in the request" in DOCUMENT
     assert set(
         re.findall(r"^\| `(\w+)` \|", DOCUMENT.partition("| field |")[2].partition("\n\n")[0], re.MULTILINE)

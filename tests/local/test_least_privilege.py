@@ -1,4 +1,4 @@
-"""Every call of a role is judged by its policies, and every permission of the template is needed by a run."""
+"""Roles are restricted to their policies, and every permission of the template is needed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PHOTO, OTHER_PHOTO = photo(200, 150), photo(150, 200)
 
 
 class Permission(NamedTuple):
-    """One action on one resource, in one statement of one role."""
+    """An action on a resource in a statement of a role."""
 
     role: str
     sid: str
@@ -67,7 +67,7 @@ def permissions(pipeline: Pipeline) -> list[Permission]:
 
 
 def without(pipeline: Pipeline, role: str, gone: set[Permission]) -> list[dict[str, Any]]:
-    """The statements of a role, taken apart, less some permissions."""
+    """Return the statements of a role without some permissions."""
     kept = [statement for statement in pipeline.roles[role] if statement["Effect"] == "Deny"]
     return kept + [
         {**statement, "Action": action, "Resource": resource}
@@ -87,7 +87,7 @@ def excused(permission: Permission) -> bool:
 
 
 class Run:
-    """One upload, followed to its end."""
+    """An upload and its results."""
 
     def __init__(self, pipeline: Pipeline, name: str) -> None:
         self.pipeline = pipeline
@@ -104,13 +104,13 @@ class Run:
         return event
 
     def upload(self, data: bytes = PHOTO) -> str | None:
-        """Upload and wait; a rule that may not start the workflow starts none."""
+        """Upload and wait for the outcome, if the workflow starts."""
         version = self.pipeline.upload(self.key, data)
         self.wait(lambda execution: execution.version_id == version)
         return version
 
     def wait_for_machine(self, machine: str) -> None:
-        """Wait until an execution of that workflow has ended that is about this upload."""
+        """Wait until an execution of this state machine for this upload has ended."""
         self.wait(lambda execution: f":image-pipeline-{machine}" in execution.arn and self.key in str(execution.event))
 
     def wait(self, wanted: Callable[[Execution], bool]) -> None:
@@ -123,7 +123,7 @@ class Run:
         )
 
     def start(self, event: dict[str, Any], machine: str = "ProcessImage") -> str:
-        """Deliver an event as another sender might, and wait for the execution's end."""
+        """Start an execution with an event, and wait for its end."""
         states = self.pipeline.client("stepfunctions")
         arn: str = states.start_execution(
             stateMachineArn=self.pipeline.outputs[f"{machine}StateMachineArn"],
@@ -140,7 +140,7 @@ class Run:
 
 
 def a_photo(pipeline: Pipeline) -> str | None:
-    """From the upload to a rendition that its status shows, and a notification."""
+    """From the upload to a rendition URL and a notification."""
     run = Run(pipeline, "photo.jpg")
     run.upload()
     try:
@@ -162,7 +162,7 @@ def a_photo(pipeline: Pipeline) -> str | None:
 
 
 def a_photo_without_version(pipeline: Pipeline) -> str | None:
-    """An event that names no version: the etag says which bytes are meant."""
+    """The event has no version, so the etag identifies the content."""
     run = Run(pipeline, "unversioned.jpg")
     pipeline.client("s3").put_object(Bucket=pipeline.uploads_bucket, Key=run.key, Body=PHOTO)
     pipeline.wait_for(run.key)
@@ -174,7 +174,7 @@ def a_photo_without_version(pipeline: Pipeline) -> str | None:
 
 
 def a_photo_that_no_rendition_shows_to_rekognition(pipeline: Pipeline) -> str | None:
-    """Too small: it gets a copy, which expires."""
+    """It is too small, so a temporary copy is made."""
     run = Run(pipeline, "small.jpg")
     run.upload(photo(60, 40))
     return None if run.outcome() == "COMPLETED" else run.outcome()
@@ -186,14 +186,14 @@ def vanished(run: Run) -> str | None:
 
 
 def an_upload_gone_before_it_is_validated(pipeline: Pipeline) -> str | None:
-    """The event comes, the object has gone."""
+    """The object is deleted before the event is processed."""
     run = Run(pipeline, "gone.jpg")
     run.start(run.event(str(uuid.uuid4())))
     return vanished(run)
 
 
 def an_upload_gone_before_it_is_rendered(pipeline: Pipeline) -> str | None:
-    """Somebody deletes it meanwhile."""
+    """The object is deleted during processing."""
     run = Run(pipeline, "gone.jpg")
 
     def validate(event: dict[str, Any]) -> dict[str, Any]:
@@ -205,15 +205,15 @@ def an_upload_gone_before_it_is_rendered(pipeline: Pipeline) -> str | None:
 
 
 def renditions(pipeline: Pipeline, key: str) -> tuple[int, int]:
-    """How many versions of renditions an upload has, and how many of them will expire."""
+    """Return the numbers of all and of superseded versions of renditions."""
     s3, bucket = pipeline.client("s3"), pipeline.outputs["ThumbnailsBucketName"]
     versions = s3.list_object_versions(Bucket=bucket, Prefix=rendition_prefix(key)).get("Versions", [])
     tags = [s3.get_object_tagging(Bucket=bucket, Key=v["Key"], VersionId=v["VersionId"])["TagSet"] for v in versions]
-    return len(versions), sum(bool(each) for each in tags)
+    return len(versions), sum(bool(tag) for tag in tags)
 
 
 def an_overwrite(pipeline: Pipeline) -> str | None:
-    """The renditions of the picture before are no longer needed."""
+    """The renditions of the previous image are superseded."""
     run = Run(pipeline, "overwritten.jpg")
     run.upload()
     run.upload(OTHER_PHOTO)
@@ -222,7 +222,7 @@ def an_overwrite(pipeline: Pipeline) -> str | None:
 
 
 def a_copy_of_what_is_shown(pipeline: Pipeline) -> str | None:
-    """Nothing is made again."""
+    """Nothing is rendered again."""
     run = Run(pipeline, "copied.jpg")
     run.upload()
     run.upload()
@@ -234,7 +234,7 @@ def a_copy_of_what_is_shown(pipeline: Pipeline) -> str | None:
 
 
 def a_picture_that_keeps_its_labels(pipeline: Pipeline) -> str | None:
-    """Rekognition fails when the picture is processed again."""
+    """Rekognition fails when the image is processed again."""
     run = Run(pipeline, "labelled.jpg")
     run.upload()
     pipeline.fault("rekognition", "DetectLabels", "AccessDeniedException", times=-1)
@@ -247,7 +247,7 @@ def a_picture_that_keeps_its_labels(pipeline: Pipeline) -> str | None:
 
 
 def an_overwrite_that_fails(pipeline: Pipeline) -> str | None:
-    """Nothing of the picture before is shown any more."""
+    """The previous image is no longer shown."""
     run = Run(pipeline, "overwritten.jpg")
     run.upload()
     run.upload(b"words")
@@ -256,7 +256,7 @@ def an_overwrite_that_fails(pipeline: Pipeline) -> str | None:
 
 
 def a_deletion(pipeline: Pipeline) -> str | None:
-    """Through the front door: the record says so, and nothing is left."""
+    """After a deletion through S3, the record is DELETED and no rendition is left."""
     run = Run(pipeline, "deleted.jpg")
     run.upload()
     pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=run.key)
@@ -266,7 +266,7 @@ def a_deletion(pipeline: Pipeline) -> str | None:
 
 
 def a_version_deleted_for_good(pipeline: Pipeline) -> str | None:
-    """The one that the record shows: no marker stands for it."""
+    """The version of the record is deleted without a delete marker."""
     run = Run(pipeline, "deleted.jpg")
     version = run.upload()
     pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=run.key, VersionId=version)
@@ -275,7 +275,7 @@ def a_version_deleted_for_good(pipeline: Pipeline) -> str | None:
 
 
 def an_empty_upload(pipeline: Pipeline) -> str | None:
-    """It is waited for, and then rejected."""
+    """The workflow waits for its content and then rejects it."""
     run = Run(pipeline, "empty.jpg")
     pipeline.upload(run.key, b"")
     run.wait_for_machine("WaitForContent")
@@ -284,33 +284,35 @@ def an_empty_upload(pipeline: Pipeline) -> str | None:
 
 
 def waited_for(run: Run, version: str | None) -> str | None:
-    """Whether the wait for content sees that the empty version is no longer there."""
+    """Return whether the wait noticed that the empty version was replaced."""
     event, entity = run.event(version), {"size": 0, "etag": "d41d8cd98f00b204e9800998ecf8427e"}
     event["detail"]["object"] |= entity
     arn = run.start(event, "WaitForContent")
-    (execution,) = [each for each in run.pipeline.executions() if each.arn == arn]
+    (execution,) = [execution for execution in run.pipeline.executions() if execution.arn == arn]
     last = run.pipeline.states_entered(execution)[-1]
     return None if last == "UploadReplaced" else f"the wait ended in {last}"
 
 
 def an_empty_upload_that_got_its_content(pipeline: Pipeline) -> str | None:
-    """The wait looks at what is there."""
+    """The wait reads the current object."""
     run = Run(pipeline, "content.jpg")
     run.upload()
     return waited_for(run, str(uuid.uuid4()))
 
 
 def an_empty_upload_that_is_gone(pipeline: Pipeline) -> str | None:
-    """The wait learns that nothing is there."""
+    """The wait finds no object."""
     return waited_for(Run(pipeline, "gone.jpg"), str(uuid.uuid4()))
 
 
 def an_aborted_execution(pipeline: Pipeline) -> str | None:
-    """Somebody stops it: the record is not left in PROCESSING, and somebody is told."""
+    """The record does not stay PROCESSING, and a notification is sent."""
     run = Run(pipeline, "aborted.jpg")
 
     def validate(event: dict[str, Any]) -> dict[str, Any]:
-        (execution,) = [each for each in pipeline.executions() if each.key == run.key and each.running]
+        (execution,) = [
+            execution for execution in pipeline.executions() if execution.key == run.key and execution.running
+        ]
         pipeline.client("stepfunctions").stop_execution(executionArn=execution.arn)
         return {"source": event["upload"], "image": {}, "milliseconds": 1}
 
@@ -323,7 +325,7 @@ def an_aborted_execution(pipeline: Pipeline) -> str | None:
 
 
 def a_lost_record(pipeline: Pipeline) -> str | None:
-    """The watcher finds it and has it settled."""
+    """WatchRecords finds the record and settles it."""
     run = Run(pipeline, "lost.jpg")
     run.upload()
     long_ago = {":at": {"S": "2020-01-01T00:00:00Z"}, ":shard": {"S": "0"}, ":status": {"S": "PROCESSING"}}
@@ -346,18 +348,18 @@ def a_lost_record(pipeline: Pipeline) -> str | None:
 
 
 def an_outcome_whose_answer_is_lost(pipeline: Pipeline) -> str | None:
-    """The record is asked whose it is."""
+    """The workflow reads the record to find its owner."""
     run = Run(pipeline, "unanswered.jpg")
     lost = {"status": 200, "containing": [run.key, "StoreResultsFunction"], "effective": True}
     pipeline.fault("lambda", "Invoke", "BrokenError", -1, **lost)
     run.upload()
-    told = [each["MessageAttributes"] for each in pipeline.notifications()]
+    told = [notification["MessageAttributes"] for notification in pipeline.notifications()]
     statuses = [each["status"]["Value"] for each in told if each["imageKey"]["Value"] == run.key]
     return None if (run.outcome(), statuses) == ("COMPLETED", ["SUCCESS"]) else f"{run.outcome()}, told {statuses}"
 
 
 def an_outcome_that_is_published(pipeline: Pipeline) -> str | None:
-    """Two of them: after the first, the stream is looked at again."""
+    """After the first of two outcomes, the stream is described again."""
     run = Run(pipeline, "published.jpg")
 
     def published(count: int) -> bool:
@@ -374,7 +376,7 @@ def an_outcome_that_is_published(pipeline: Pipeline) -> str | None:
 
 
 def an_outcome_that_is_given_up(pipeline: Pipeline) -> str | None:
-    """What cannot be told, as it breaks the function, is kept."""
+    """An outcome that breaks the function is kept in the queue."""
     url = pipeline.outputs["UnpublishedOutcomesQueueUrl"]
     pipeline.take_messages(url)  # of the runs before
     item = {"ImageKey": {"S": f"uploads/{uuid.uuid4()}"}, "status": {"S": "FAILED"}, "execution": {"M": {}}}
@@ -390,19 +392,19 @@ def an_outcome_that_is_given_up(pipeline: Pipeline) -> str | None:
 
 
 def asking(pipeline: Pipeline, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Any:
-    """A request with a key that was made for it."""
+    """Return a request with a new key."""
     key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a run").text
     return urllib.request.Request(pipeline.api_url + path, data, {"x-api-key": key, **headers}, method=method)
 
 
 def ask_the_api(pipeline: Pipeline, method: str, path: str, data: bytes | None = None) -> Any:
-    """What the API answers."""
+    """Return the response of the API."""
     with urllib.request.urlopen(asking(pipeline, method, path, data, {})) as answer:
         return json.loads(answer.read())
 
 
 def through_the_api(pipeline: Pipeline, method: str, path: str, data: bytes | None = None, **headers: str) -> int:
-    """The status that the API answers."""
+    """Return the status that the API responds with."""
     try:
         with urllib.request.urlopen(asking(pipeline, method, path, data, headers)) as answer:
             status: int = answer.status
@@ -413,7 +415,7 @@ def through_the_api(pipeline: Pipeline, method: str, path: str, data: bytes | No
 
 
 def a_deletion_through_the_api(pipeline: Pipeline) -> str | None:
-    """On the condition that nobody has changed it."""
+    """It has the condition that the upload is unchanged."""
     run = Run(pipeline, "deleted.jpg")
     run.upload()
     etag = pipeline.client("s3").head_object(Bucket=pipeline.uploads_bucket, Key=run.key)["ETag"]
@@ -425,7 +427,7 @@ def a_deletion_through_the_api(pipeline: Pipeline) -> str | None:
 
 
 def a_reprocess_through_the_api(pipeline: Pipeline) -> str | None:
-    """It takes the place of the newest event."""
+    """It replaces the newest event."""
     run = Run(pipeline, "again.jpg")
     run.upload()
     status = through_the_api(pipeline, "POST", f"/images/{run.key}/reprocess")
@@ -436,14 +438,14 @@ def a_reprocess_through_the_api(pipeline: Pipeline) -> str | None:
 
 
 def a_change_of_nothing(pipeline: Pipeline) -> str | None:
-    """What is missing is told apart from what is forbidden."""
+    """Missing and forbidden uploads differ."""
     path = f"/images/{Run(pipeline, 'none.jpg').key}"
     statuses = through_the_api(pipeline, "DELETE", path), through_the_api(pipeline, "POST", f"{path}/reprocess")
     return None if statuses == (404, 404) else f"the API answers {statuses}"
 
 
 def a_batch(pipeline: Pipeline) -> str | None:
-    """Of a new upload, an event of a version, one that has gone, and one that cannot be read."""
+    """It has a new upload, an event with a version, a missing upload, and a malformed message."""
     run, sqs, url = Run(pipeline, "batch.jpg"), pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
 
     def left() -> int:
@@ -467,15 +469,21 @@ def a_batch(pipeline: Pipeline) -> str | None:
     pipeline.wait_until(lambda: left() <= hidden or denied(), "the batch")
     if denied():
         return "a message was not served"
-    letters = [each["Body"] for each in pipeline.take_messages(pipeline.outputs["BatchDeadLetterQueueUrl"])]
-    executions = [each for each in pipeline.executions() if each.key == run.key and each.name.startswith("batch_")]
+    letters = [
+        take_message["Body"] for take_message in pipeline.take_messages(pipeline.outputs["BatchDeadLetterQueueUrl"])
+    ]
+    executions = [
+        execution
+        for execution in pipeline.executions()
+        if execution.key == run.key and execution.name.startswith("batch_")
+    ]
     if letters.count(words) != 1 or len(executions) != 2:
         return f"{len(letters)} dead letters, {len(executions)} executions"
     return None if run.outcome() == "COMPLETED" else run.outcome()
 
 
 def a_backfill(pipeline: Pipeline) -> str | None:
-    """Of one upload, with a limit, to its manifest."""
+    """It covers one upload, with a limit, up to the manifest."""
     run, states = Run(pipeline, "backfill.jpg"), pipeline.client("stepfunctions")
     run.upload()
     arn = states.start_execution(
@@ -491,7 +499,7 @@ def a_backfill(pipeline: Pipeline) -> str | None:
 
 
 def an_upload_through_the_api(pipeline: Pipeline) -> str | None:
-    """Its bytes in the request."""
+    """The content is in the request."""
     run = Run(pipeline, "http.jpg")
     path = f"/images?name={run.key.removeprefix('uploads/')}"
     status = through_the_api(pipeline, "POST", path, PHOTO, **{"content-type": "image/jpeg"})
@@ -502,7 +510,7 @@ def an_upload_through_the_api(pipeline: Pipeline) -> str | None:
 
 
 def a_presigned_upload(pipeline: Pipeline) -> str | None:
-    """What is signed has the rights of the function's role."""
+    """The signature has the permissions of the role of the function."""
     run = Run(pipeline, "signed.jpg")
     asked = {"name": run.key.removeprefix("uploads/"), "contentType": "image/jpeg", "method": "PUT"}
     signed = ask_the_api(pipeline, "POST", "/images/presigned", json.dumps(asked).encode())
@@ -518,12 +526,12 @@ def a_presigned_upload(pipeline: Pipeline) -> str | None:
 
 
 def denied(pipeline: Pipeline) -> bool:
-    """Whether any call has been."""
+    """Return whether any call was denied."""
     return any(not call.allowed for call in pipeline.calls())
 
 
 def an_image_that_is_listed(pipeline: Pipeline) -> str | None:
-    """While it is processed and when it has failed, and again: what was listed before is taken out."""
+    """It is listed while it is processed and after it failed; old entries are removed."""
     run = Run(pipeline, "listed.jpg")
     key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a run").text
     answers: list[int] = []
@@ -539,7 +547,7 @@ def an_image_that_is_listed(pipeline: Pipeline) -> str | None:
             with error:
                 answers.append(error.code)
             return True
-        return [each["uploadedAt"] for each in images if each["imageKey"] == run.key] == [uploaded]
+        return [image["uploadedAt"] for image in images if image["imageKey"] == run.key] == [uploaded]
 
     for _ in range(2):
         run.upload(b"words")
@@ -551,7 +559,7 @@ def an_image_that_is_listed(pipeline: Pipeline) -> str | None:
 
 
 def a_change_that_cannot_be_listed(pipeline: Pipeline) -> str | None:
-    """What breaks the function is kept."""
+    """A change that breaks the function is kept in the queue."""
     url = pipeline.outputs["UnlistedImagesQueueUrl"]
     pipeline.take_messages(url)  # of the runs before
 
@@ -611,7 +619,7 @@ def speaks_of(permission: Permission, action: str, resource: str) -> bool:
 
 @pytest.mark.timeout(1800)  # it runs the pipeline once for each permission
 def test_every_permission_is_needed(pipeline):
-    """Without any single one a run fails; what no run needs is listed above with its reason, and nothing else is."""
+    """Without any single permission a run fails; exceptions are listed above with a reason."""
     used: dict[Callable[[Pipeline], str | None], list[Any]] = {}
     for run in RUNS:
         pipeline.clear()
@@ -639,14 +647,14 @@ def test_every_permission_is_needed(pipeline):
             unneeded.append(permission)
     unlisted = [permission for permission in unneeded if not excused(permission)]
     assert not unlisted, f"no run needs these: {unlisted}"
-    stale = [each for each in permissions(pipeline) if excused(each) and each not in unneeded]
+    stale = [permission for permission in permissions(pipeline) if excused(permission) and permission not in unneeded]
     assert not stale, f"these are listed as unneeded, and a run fails without them: {stale}"
     idle = [entry for entry in UNNEEDED if not any(fnmatchcase(each.action, entry[1]) for each in unneeded)]
     assert not idle, f"no role has these any more: {idle}"
 
 
 def test_nothing_is_denied_in_a_run(pipeline):
-    """The template grants all that the pipeline does, and what is judged are its calls, not the user's."""
+    """The template grants every permission that the pipeline needs; calls of the user are not checked."""
     assert a_photo(pipeline) is None
     calls = pipeline.calls()
     assert {call.allowed for call in calls} == {True}
@@ -705,7 +713,7 @@ def as_role(pipeline: Pipeline, role: str, service: str) -> Any:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_a_role_may_not_is_denied_as_aws_would(pipeline, service, status, code, call):
-    """Each service's own error and status; a call that is not known is denied, too."""
+    """Each service has its own error and status; unknown calls are denied, too."""
     with pytest.raises(ClientError) as caught:
         call(as_role(pipeline, "ValidateImageFunctionRole", service), pipeline)
     response = caught.value.response
@@ -713,7 +721,7 @@ def test_what_a_role_may_not_is_denied_as_aws_would(pipeline, service, status, c
 
 
 def test_a_missing_object_is_forbidden_to_who_may_not_list(pipeline):
-    """As S3 has it: 404 tells that nothing is there, which only who may list the bucket may know."""
+    """As in S3, only a caller that may list the bucket gets 404."""
     wanted = {"Bucket": pipeline.uploads_bucket, "Key": "uploads/missing"}
     client = as_role(pipeline, "ValidateImageFunctionRole", "s3")
     with pytest.raises(client.exceptions.NoSuchKey):
@@ -725,7 +733,7 @@ def test_a_missing_object_is_forbidden_to_who_may_not_list(pipeline):
 
 
 def test_of_a_batch_only_what_may_be_deleted_is(pipeline):
-    """As S3 has it: the batch succeeds, and its answer lists which objects were denied."""
+    """As in S3, the batch succeeds and lists the denied objects."""
     role, s3, bucket = "CleanRenditionsFunctionRole", pipeline.client("s3"), pipeline.outputs["ThumbnailsBucketName"]
     kept, gone = "thumbnails/batch/kept", "thumbnails/batch/ü & more"
     versions = {name: s3.put_object(Bucket=bucket, Key=name, Body=b"x")["VersionId"] for name in (kept, gone)}
@@ -735,7 +743,7 @@ def test_of_a_batch_only_what_may_be_deleted_is(pipeline):
         statement = {"Effect": "Allow", "Action": "s3:DeleteObjectVersion", "Resource": f"arn:aws:s3:::{allowed}"}
         pipeline.restrict(role, [statement])
         answer = as_role(pipeline, role, "s3").delete_objects(Bucket=bucket, Delete=batch)
-        errors = [(each["Key"], each["VersionId"], each["Code"]) for each in answer["Errors"]]
+        errors = [(error["Key"], error["VersionId"], error["Code"]) for error in answer["Errors"]]
         return [each["Key"] for each in answer.get("Deleted", [])], errors
 
     denied = [(name, version, "AccessDenied") for name, version in versions.items()]
@@ -746,7 +754,7 @@ def test_of_a_batch_only_what_may_be_deleted_is(pipeline):
 
 
 def test_a_denied_function_fails_as_on_aws(pipeline, folder):
-    """The record and the notification name what a deployment without the permission would."""
+    """The record and the notification have the error of a deployment without the permission."""
     pipeline.restrict("GenerateThumbnailsFunctionRole", [])
     pipeline.upload(f"{folder}/x.jpg", PHOTO)
     record = pipeline.wait_for(f"{folder}/x.jpg")
@@ -755,7 +763,7 @@ def test_a_denied_function_fails_as_on_aws(pipeline, folder):
 
 
 def test_a_function_writes_to_no_log_group_but_its_own():
-    """Although SAM gives each role a managed policy for all of them; Lambda itself delivers with that role."""
+    """SAM grants all log groups by a managed policy, so the role must deny the others."""
     template = load(ROOT / "template.yml", "image-pipeline", "us-east-1")
     stack = plan(template, "", "")
     judge = Guard(stack.roles, {})
@@ -775,7 +783,7 @@ def test_a_function_writes_to_no_log_group_but_its_own():
 
 
 def guard(effect: str, condition: dict[str, Any]) -> tuple[Guard, Role]:
-    """A role that may read, and a bucket with a policy of its own."""
+    """A guard with a role that may read, and a bucket with a policy."""
     allow = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}
     role = Role("R", f"arn:aws:iam::{ACCOUNT_ID}:role/R", [allow] if effect == "Deny" else [])
     body = {
@@ -790,7 +798,7 @@ def guard(effect: str, condition: dict[str, Any]) -> tuple[Guard, Role]:
 
 @pytest.mark.parametrize(("effect", "secure", "allowed"), [("Deny", "false", True), ("Deny", "true", False)])
 def test_a_buckets_policy_is_judged_with_the_roles(effect, secure, allowed):
-    """A Deny of the bucket outweighs the role; loopback counts as TLS."""
+    """A deny of the bucket wins; loopback counts as TLS."""
     judge, role = guard(effect, {"Bool": {"aws:SecureTransport": secure}})
     assert judge.allows(role, reading("b", "k", None, "us-east-1")) == allowed
     assert judge.calls() == [
@@ -799,14 +807,14 @@ def test_a_buckets_policy_is_judged_with_the_roles(effect, secure, allowed):
 
 
 def test_a_buckets_policy_may_allow_what_the_role_does_not():
-    """Within one account either is enough."""
+    """Within an account, either policy is enough."""
     judge, role = guard("Allow", {})
     assert judge.allows(role, reading("b", "k", None, "us-east-1"))
     assert not judge.allows(role, reading("c", "k", None, "us-east-1"))
 
 
 def test_queues_and_topics_have_policies_too():
-    """Each is judged by its own; a service gets in by the resource's policy alone, and only for whom it names."""
+    """A service needs the policy of the resource, for the named source only."""
     queue, topic = (f"arn:aws:{service}:us-east-1:{ACCOUNT_ID}:s-R" for service in ("sqs", "sns"))
     statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     service = {**statement, "Principal": {"Service": "events.amazonaws.com"}}
@@ -840,11 +848,11 @@ def test_queues_and_topics_have_policies_too():
     [
         ({"R": {"Type": "AWS::IAM::Role", "Properties": {"ManagedPolicyArns": ["arn:x:policy/Admin"]}}}, "Admin"),
         ({"R": {"Type": "AWS::IAM::Role", "Properties": {"PermissionsBoundary": "arn:x"}}}, "boundary"),
-        ({"P": {"Type": "AWS::IAM::Policy", "Properties": {}}}, "outside a role"),
+        ({"P": {"Type": "AWS::IAM::Policy", "Properties": {}}}, "^P is a policy"),
     ],
 )
 def test_policies_that_cannot_be_judged_stop_the_deployment(resources, words):
-    """Nothing runs with permissions that only seem to be judged."""
+    """No role may run with policies that are not evaluated."""
     template = Template(ROOT / "template.yml", {"Resources": resources}, {}, "s", "us-east-1")
     with pytest.raises(TemplateError, match=words):
         plan(template, "", "")

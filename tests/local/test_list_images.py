@@ -1,4 +1,4 @@
-"""`GET /images`, from uploads through the front door to the pages of the list."""
+"""`GET /images`, from uploads to the pages of the list."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Ask = Callable[..., tuple[int, Any]]
 
 @pytest.fixture
 def ask(pipeline: Pipeline) -> Ask:
-    """Asks for a page with a key that was made for it; gives status and body."""
+    """A function that requests a page with a new key and returns status and body."""
     key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a test").text
 
     def ask(query: str = "", headers: dict[str, str] | None = None) -> tuple[int, Any]:
@@ -40,7 +40,7 @@ def ask(pipeline: Pipeline) -> Ask:
 
 @pytest.fixture
 def listed(ask: Ask) -> Callable[..., dict[str, Any]]:
-    """Gives what is listed, by key, from all pages."""
+    """A function that returns the images of all pages by key."""
 
     def listed(limit: int = 100, **wanted: str) -> dict[str, Any]:
         found: list[Any] = []
@@ -63,7 +63,7 @@ def listed(ask: Ask) -> Callable[..., dict[str, Any]]:
 
 
 def test_an_upload_is_listed_from_its_beginning_to_its_end(pipeline, folder, listed):
-    """Whatever it is called: by status and by label, with the path of its status; and what was deleted is not."""
+    """Filters by status and label work for every name; a deleted upload is not listed."""
     keys = {f"{folder}/{name}" for name in NAMES}
     for key in keys:
         pipeline.upload(key, PHOTO)
@@ -95,7 +95,7 @@ def test_an_upload_is_listed_from_its_beginning_to_its_end(pipeline, folder, lis
 
 
 def test_what_fails_is_listed_with_its_reason(pipeline, folder, listed):
-    """And while a new upload is processed, as that."""
+    """While a new upload is processed, its status is PROCESSING."""
     key = f"{folder}/x.jpg"
     pipeline.upload(key, b"words")
     pipeline.wait_for(key)
@@ -116,7 +116,7 @@ def test_what_fails_is_listed_with_its_reason(pipeline, folder, listed):
 
 
 def test_a_table_that_is_throttled_is_caught_up_with(pipeline, folder, listed):
-    """The stream waits, and nothing is lost or out of order."""
+    """The stream waits, so no change is lost or out of order."""
     key, table = f"{folder}/x.jpg", pipeline.outputs["ListingTableName"]
     digest = hashlib.sha256(key.encode()).hexdigest()
 
@@ -132,30 +132,32 @@ def test_a_table_that_is_throttled_is_caught_up_with(pipeline, folder, listed):
         pipeline.wait_until(lambda at=at: listed(status="FAILED").get(key, {}).get("uploadedAt") == at, "the failure")
         assert key not in listed(status="PROCESSING")
     views = {f"ledger={digest}", "all", "status=FAILED"}
-    pipeline.wait_until(lambda: {each.partition("#")[0] for each in partitions()} == views, "what is left to be gone")
+    pipeline.wait_until(
+        lambda: {partition.partition("#")[0] for partition in partitions()} == views, "what is left to be gone"
+    )
 
 
 def test_the_list_always_needs_a_key(ask):
-    """It tells names, which the status of one asks for."""
+    """It reveals names, which a status request must know."""
     assert ask(headers={})[0] == 401
     assert ask(headers={"x-api-key": "ip_0000EXAMPLE0_nonsense"})[0] == 403
 
 
 @pytest.mark.parametrize("query", ["status=done", "limit=0", "cursor=x", "label=", "from=now", "page=2", "%00=%FF"])
 def test_nonsense_is_refused_in_a_sentence(ask, query):
-    """A problem document, and nothing of the inside."""
+    """The problem document has no internal details."""
     status, body = ask(query)
     assert (status, body["status"], body["type"]) == (400, 400, "about:blank")
 
 
 def test_a_listing_that_cannot_be_read_is_told(pipeline, ask):
-    """503; the reason is in the logs."""
+    """The answer is 503; the reason is in the log."""
     pipeline.fault("dynamodb", "Query", "ThrottlingException", times=-1)
     status, body = ask()
     assert (status, body["detail"]) == (503, "The images cannot be listed just now. Try again in a few seconds.")
 
 
 def test_a_label_with_anything_in_it_finds_what_has_it(ask):
-    """Encoded as any query; here nothing has it."""
+    """It is encoded in the query; no image has it here."""
     for label in ("Straße & Co.", "a+b", "#1", "日本"):
         assert ask(f"label={quote(label)}") == (200, {"images": [], "cursor": None})

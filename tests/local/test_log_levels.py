@@ -1,4 +1,4 @@
-"""The parameter LogLevel decides what functions log, in the environment that Lambda gives them."""
+"""The parameter LogLevel sets the log level of functions."""
 
 from __future__ import annotations
 
@@ -38,10 +38,12 @@ def level(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def answer_and_lines(level: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Run a function of the template that logs at every level; give its answer and what it logged."""
+    """Run a function that logs at every level, and return its result and its log lines."""
     run_dir = tmp_path_factory.mktemp("levels")
     loaded = template.load(ROOT / "template.yml", "stack", "eu-west-1", {"LogLevel": level})
-    functions = [each for each in plan(loaded, "http://aws", "http://api").functions if each.logical_id == FUNCTION]
+    functions = [
+        function for function in plan(loaded, "http://aws", "http://api").functions if function.logical_id == FUNCTION
+    ]
     workers = Workers(functions, {"AWS_REGION": "eu-west-1"}, run_dir, 1, 1)
     workers.alter(FUNCTION, SOURCE, None, None)
 
@@ -57,20 +59,20 @@ def at_least(level: str) -> list[str]:
 
 
 def test_only_lines_of_the_level_and_above_are_logged(answer_and_lines, level):
-    """Although Lambda's own filter stands at INFO, which Powertools takes for the level."""
+    """The filter of Lambda stays at INFO, which Powertools would take for the level."""
     answer, lines = answer_and_lines
     assert answer == {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "DEBUG" if level == "DEBUG" else "INFO"}
     assert [line["level"] for line in lines if line.get("message") == "ours"] == at_least(level)
 
 
 def test_metrics_are_logged_at_every_level(answer_and_lines):
-    """They have no level, and alarms need them."""
+    """Alarms need them."""
     _, lines = answer_and_lines
     assert [line["OldestProcessingSeconds"] for line in lines if "_aws" in line] == [[1.0]]
 
 
 def test_libraries_log_no_more_than_that_and_never_for_debugging(answer_and_lines, level):
-    """botocore writes object keys and signatures into its lines of the level DEBUG."""
+    """botocore logs object keys and signatures at DEBUG."""
     _, lines = answer_and_lines
     expected = [name for name in at_least(level) if name != "DEBUG"]
     assert [line["level"] for line in lines if line.get("message") == "of a library"] == expected

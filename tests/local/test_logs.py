@@ -1,4 +1,4 @@
-"""What the functions write into their logs while an upload goes through, and what they do not."""
+"""The log lines of functions while an upload is processed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLACE = ["52.520008", "13.404954"]  # longer than any time of day with its milli
 
 @pytest.fixture
 def written(pipeline: Pipeline) -> Any:
-    """By function: what it has logged since the test began."""
+    """Return the log lines since the start of the test, by function."""
     folder = pipeline.run_dir / "logs"
     before = {path: path.stat().st_size for path in folder.glob("*Function.log")}
 
@@ -37,7 +37,7 @@ def written(pipeline: Pipeline) -> Any:
 
 
 def telling_photo() -> bytes:
-    """A photograph that says whose camera it is from, and where it was taken."""
+    """A photograph whose EXIF has a camera and a position."""
     image = gradient(800, 600)
     exif = image.getexif()
     exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = CAMERA["make"], CAMERA["model"]
@@ -47,30 +47,30 @@ def telling_photo() -> bytes:
 
 
 def upload(pipeline: Pipeline, key: str, data: bytes) -> Execution:
-    """Upload, wait for the end, and ask for the status as a browser would."""
+    """Upload, wait for the outcome, and request the status as a browser does."""
     pipeline.upload(key, data)
     pipeline.wait_for(key)
     with urllib.request.urlopen(pipeline.api_url + status_path(key)) as answer:
         answer.read()
-    (execution,) = [each for each in pipeline.executions() if each.key == key]
+    (execution,) = [execution for execution in pipeline.executions() if execution.key == key]
     return execution
 
 
 def functions_of(pipeline: Pipeline, execution: Execution) -> list[str]:
-    """The functions that an execution has called: each is named after its state."""
+    """Return the functions that an execution has called; each has the name of its state."""
     names = [f"{state}Function" for state in pipeline.states_entered(execution)]
     return [name for name in names if name in pipeline.environments]
 
 
 def objects(text: str) -> list[dict[str, Any]]:
-    """Our own lines. Lambda logs an error that leaves a function, too, under the id of the request."""
+    """Return the JSON lines of the application, without those that Lambda adds."""
     lines = [json.loads(line) for line in text.splitlines()]
     return [line for line in lines if "requestId" not in line]
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "txt"])
 def test_every_line_of_an_upload_carries_its_execution(pipeline, folder, written, suffix):
-    """From the first function to the last, also where the upload fails: one query finds the whole story."""
+    """One query finds all lines of an upload, even if it fails."""
     data = telling_photo() if suffix == "jpg" else b"Only words.\n"
     execution = upload(pipeline, f"{folder}/{NAME}.{suffix}", data)
     called = functions_of(pipeline, execution)
@@ -82,14 +82,14 @@ def test_every_line_of_an_upload_carries_its_execution(pipeline, folder, written
 
 
 def test_the_version_leads_from_the_request_to_the_execution(pipeline, folder, written):
-    """What is stored over HTTP is logged under the request's id; what becomes of it under the execution's."""
+    """An HTTP upload is logged under its request id, its processing under the execution."""
     key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a test").text
     url = f"{pipeline.api_url}/images?name={quote(folder.removeprefix('uploads/'))}/a.jpg"
     with urllib.request.urlopen(urllib.request.Request(url, telling_photo(), {"x-api-key": key})) as answer:
-        told = json.load(answer)
-    record = pipeline.wait_for(told["imageKey"])
+        body = json.load(answer)
+    record = pipeline.wait_for(body["imageKey"])
     (stored,), (taken,) = (
-        [line for line in objects(written()[f"{name}Function"]) if line.get("version_id") == told["versionId"]]
+        [line for line in objects(written()[f"{name}Function"]) if line.get("version_id") == body["versionId"]]
         for name in ("UploadImage", "ValidateImage")
     )
     assert stored["caller"] in key
@@ -97,14 +97,14 @@ def test_the_version_leads_from_the_request_to_the_execution(pipeline, folder, w
 
 
 def test_a_success_is_nothing_but_json(pipeline, folder, written):
-    """No warning of a library, no stray print: a log that machines read."""
+    """No library prints warnings into the log."""
     execution = upload(pipeline, f"{folder}/{NAME}.jpg", telling_photo())
     for name in functions_of(pipeline, execution):
         assert all(line.startswith("{") for line in written()[name].splitlines()), name
 
 
 def test_an_upload_is_counted_in_the_log_of_the_step_that_ends_it(pipeline, folder, written):
-    """One metric line, under the stack's name."""
+    """It is one metric line with the name of the stack."""
     upload(pipeline, f"{folder}/{NAME}.jpg", telling_photo())
     counted = [line for text in written().values() for line in emf(text)]
     assert [line["ImageCompleted"] for line in counted] == [[1]]
@@ -115,7 +115,7 @@ def test_an_upload_is_counted_in_the_log_of_the_step_that_ends_it(pipeline, fold
     "data", [telling_photo(), telling_photo()[:9000], b"Only words.\n"], ids=["good", "cut", "text"]
 )
 def test_logs_know_nothing_of_people(pipeline, folder, written, data):
-    """No file name, no camera, no place, no address of who asks."""
+    """They have no file name, camera, position or address of a caller."""
     upload(pipeline, f"{folder}/{NAME}.jpg", data)
     text = "".join(written().values())
     assert text

@@ -1,4 +1,4 @@
-"""Every outcome of an upload through the front door is one event, as docs/events/outcome.schema.json has it."""
+"""Every outcome is one event that matches docs/events/outcome.schema.json."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Told = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def told(pipeline: Pipeline) -> Told:
-    """Gives what was published of a key, once all that has happened so far is."""
+    """A function that returns the events of a key after all changes are published."""
 
     def events_of(key: str) -> list[dict[str, Any]]:
         # Changes are published in their order, so this one's event is the last.
@@ -36,7 +36,7 @@ def told(pipeline: Pipeline) -> Told:
             Item={name: {"S": text} for name, text in item.items()}
             | {"execution": {"M": {name: {"S": text} for name, text in execution.items()}}},
         )
-        of = lambda wanted: [each for each in pipeline.events() if each["detail"]["imageKey"] == wanted]  # noqa: E731
+        of = lambda wanted: [event for event in pipeline.events() if event["detail"]["imageKey"] == wanted]  # noqa: E731
         pipeline.wait_until(lambda: bool(of(fence)), f"the events of {key}")
         for event in [*of(fence), *of(key)]:
             jsonschema.validate(event, SCHEMA)
@@ -56,7 +56,7 @@ def types(events: list[dict[str, Any]]) -> list[str]:
 
 
 def test_a_picture_is_told_when_it_is_completed(pipeline, folder, told):
-    """What it is, what there is of it, where: as the record has it."""
+    """The event has the image and its renditions, as in the record."""
     key = f"{folder}/ä b?.jpg"
     version = pipeline.upload(key, PHOTO)
     record = pipeline.wait_for(key)
@@ -67,18 +67,20 @@ def test_a_picture_is_told_when_it_is_completed(pipeline, folder, told):
     assert datetime.fromisoformat(detail["execution"]["finishedAt"])
     assert (detail["imageKey"], detail["upload"]["versionId"]) == (key, version)
     assert (detail["image"]["width"], detail["image"]["height"]) == (200, 150)
-    assert [each["key"] for each in detail["renditions"]] == [each["key"] for each in record["renditions"]]
-    assert [each["name"] for each in detail["labels"]] == [each["name"] for each in record["labels"]]
+    assert [rendition["key"] for rendition in detail["renditions"]] == [
+        rendition["key"] for rendition in record["renditions"]
+    ]
+    assert [label["name"] for label in detail["labels"]] == [label["name"] for label in record["labels"]]
     for rendition in detail["renditions"]:
-        where = {"Bucket": rendition["bucket"], "Key": rendition["key"], "VersionId": rendition["versionId"]}
-        assert pipeline.client("s3").head_object(**where)["ContentLength"] == rendition["sizeBytes"]
+        address = {"Bucket": rendition["bucket"], "Key": rendition["key"], "VersionId": rendition["versionId"]}
+        assert pipeline.client("s3").head_object(**address)["ContentLength"] == rendition["sizeBytes"]
     assert detail["statusUrl"] == pipeline.api_url + status_path(key)
-    (notification,) = [each for each in pipeline.notifications() if key in each["Message"]]
+    (notification,) = [notification for notification in pipeline.notifications() if key in notification["Message"]]
     assert detail["statusUrl"] in notification["Message"]
 
 
 def test_a_picture_without_labels_is_told_as_partial(pipeline, folder, told):
-    """And only as that."""
+    """There is no other event."""
     key = f"{folder}/x.jpg"
     pipeline.fault("rekognition", "DetectLabels", "AccessDeniedException", times=-1)
     pipeline.upload(key, PHOTO)
@@ -88,7 +90,7 @@ def test_a_picture_without_labels_is_told_as_partial(pipeline, folder, told):
 
 
 def test_a_rejected_file_is_told_with_its_reason(pipeline, folder, told):
-    """The reason and the hint of the status API."""
+    """Reason and hint are those of the status API."""
     key = f"{folder}/x.jpg"
     pipeline.upload(key, b"words")
     pipeline.wait_for(key)
@@ -110,7 +112,7 @@ def test_a_fault_of_ours_is_told_without_its_inside(pipeline, folder, told):
 
 
 def test_a_deletion_is_told(pipeline, folder, told):
-    """After the outcome of the upload, with the upload that it was."""
+    """It follows the outcome of the upload and has its version."""
     key = f"{folder}/x.jpg"
     version = pipeline.upload(key, PHOTO)
     pipeline.wait_for(key)
@@ -122,7 +124,7 @@ def test_a_deletion_is_told(pipeline, folder, told):
 
 
 def test_an_overwrite_is_told_twice(pipeline, folder, told):
-    """Each upload has its outcome, in their order and with ids of their own."""
+    """Each upload has its own event, in order and with its own id."""
     key = f"{folder}/x.jpg"
     versions = []
     for picture in (PHOTO, OTHER_PHOTO):
@@ -135,11 +137,11 @@ def test_an_overwrite_is_told_twice(pipeline, folder, told):
 
 
 def test_a_superseded_execution_is_not_told(pipeline, folder, told):
-    """S3 may send an event twice; the second changes nothing."""
+    """S3 may send an event twice; the second has no effect."""
     key = f"{folder}/x.jpg"
     pipeline.upload(key, PHOTO)
     pipeline.wait_for(key)
-    (first,) = [each for each in pipeline.executions("ProcessImageStateMachine") if each.key == key]
+    (first,) = [execution for execution in pipeline.executions("ProcessImageStateMachine") if execution.key == key]
     pipeline.client("stepfunctions").start_execution(
         stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"],
         name=str(uuid.uuid4()),
@@ -151,11 +153,11 @@ def test_a_superseded_execution_is_not_told(pipeline, folder, told):
 
 
 def test_an_aborted_execution_is_told_once(pipeline, folder, told):
-    """By the workflow that settles it."""
+    """The workflow that settles it publishes the event."""
     key = f"{folder}/x.jpg"
 
     def validate(event: dict[str, Any]) -> dict[str, Any]:
-        (execution,) = [each for each in pipeline.executions() if each.key == key and each.running]
+        (execution,) = [execution for execution in pipeline.executions() if execution.key == key and execution.running]
         pipeline.client("stepfunctions").stop_execution(executionArn=execution.arn)
         return {"source": event["upload"], "image": {}, "milliseconds": 1}
 
@@ -167,7 +169,7 @@ def test_an_aborted_execution_is_told_once(pipeline, folder, told):
 
 
 def test_a_record_that_expires_is_not_told(pipeline, folder, told):
-    """A tombstone whose time has come goes in silence."""
+    """The expiration of a DELETED record publishes nothing."""
     key = f"{folder}/x.jpg"
     pipeline.upload(key, b"words")
     pipeline.wait_for(key)
@@ -178,7 +180,7 @@ def test_a_record_that_expires_is_not_told(pipeline, folder, told):
 
 
 def test_what_cannot_be_published_is_published_later(pipeline, folder, told):
-    """Throttled again and again, then through: every outcome, in order, none twice as nothing had got through."""
+    """After throttling, all outcomes are published once and in order."""
     key = f"{folder}/x.jpg"
     pipeline.fault("events", "PutEvents", "ThrottlingException", times=7)
     for data in (b"words", b"more words"):
@@ -188,7 +190,7 @@ def test_what_cannot_be_published_is_published_later(pipeline, folder, told):
 
 
 def test_an_outcome_that_breaks_the_function_holds_up_no_other(pipeline, folder, told):
-    """Given up after the retries; where it is in the stream is kept, and what came with it is told."""
+    """It is given up after its retries with its position; the others are published."""
     broken, sound = f"{folder}/broken.jpg", f"{folder}/sound.jpg"
     pipeline.client("dynamodb").put_item(
         TableName=pipeline.outputs["ImageTableName"],
@@ -205,11 +207,11 @@ def test_an_outcome_that_breaks_the_function_holds_up_no_other(pipeline, folder,
 
 
 def test_a_rule_of_somebody_hears_what_it_asks_for(pipeline, folder, told, listen):
-    """On the default bus, by type and key."""
+    """A rule on the default bus can filter by type and key."""
     pattern = {"source": ["image-pipeline"], "detail": {"imageKey": [{"prefix": f"{folder}/in/"}]}}
-    heard = listen({**pattern, "detail-type": ["ImageFailed"]})
+    wait_for_events = listen({**pattern, "detail-type": ["ImageFailed"]})
     for name in ("out/x.jpg", "in/y.jpg"):
         pipeline.upload(f"{folder}/{name}", b"words")
         pipeline.wait_for(f"{folder}/{name}")
         assert types(told(f"{folder}/{name}")) == ["ImageFailed"]
-    assert [event["detail"]["imageKey"] for event in heard(1)] == [f"{folder}/in/y.jpg"]
+    assert [event["detail"]["imageKey"] for event in wait_for_events(1)] == [f"{folder}/in/y.jpg"]

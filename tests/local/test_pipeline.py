@@ -1,4 +1,4 @@
-"""From an upload to the status, through the front door."""
+"""From an upload to its status."""
 
 import io
 import json
@@ -22,7 +22,7 @@ PHOTO = photo()
 
 
 def status(pipeline: Pipeline, key: str) -> tuple[int, dict[str, Any]]:
-    """Ask the HTTP API as anybody would."""
+    """Request a status from the HTTP API."""
     try:
         with urllib.request.urlopen(pipeline.api_url + status_path(key)) as answer:
             return answer.status, json.loads(answer.read())
@@ -36,11 +36,15 @@ def executions(pipeline: Pipeline, key: str) -> list[Execution]:
 
 
 def mails(pipeline: Pipeline, key: str) -> list[dict[str, Any]]:
-    return [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+    return [
+        notification
+        for notification in pipeline.notifications()
+        if notification["MessageAttributes"]["imageKey"]["Value"] == key
+    ]
 
 
 def test_a_photograph_becomes_renditions_labels_a_record_a_status_and_a_notification(pipeline, folder):
-    """The whole of it: what the status promises can be fetched, and one notification tells."""
+    """Every URL in the status works, and there is one notification."""
     key = f"{folder}/beach.jpg"
     pipeline.upload(key, PHOTO)
     pipeline.wait_for(key)
@@ -79,7 +83,7 @@ def test_a_photograph_becomes_renditions_labels_a_record_a_status_and_a_notifica
     ],
 )
 def test_any_name_works_from_event_to_status(pipeline, folder, name):
-    """The key in event, record and status is the key that was uploaded, byte for byte."""
+    """Event, record and status have exactly the key of the upload."""
     key = f"{folder}/{name}"
     pipeline.upload(key, PHOTO)
     pipeline.wait_for(key)
@@ -99,7 +103,7 @@ def test_any_name_works_from_event_to_status(pipeline, folder, name):
     ],
 )
 def test_what_is_not_a_picture_fails_with_a_reason(pipeline, folder, name, data, error):
-    """Status, record, execution and notification agree on why."""
+    """Status, record, execution and notification have the same reason."""
     key = f"{folder}/{name}"
     pipeline.upload(key, data)
     pipeline.wait_for(key)
@@ -116,7 +120,7 @@ def test_what_is_not_a_picture_fails_with_a_reason(pipeline, folder, name, data,
 
 
 def test_a_png_named_jpg_is_a_png(pipeline, folder):
-    """The content decides, not the name."""
+    """The content decides the format."""
     key = f"{folder}/png.jpg"
     pipeline.upload(key, encoded(gradient(300, 200), "PNG"))
     pipeline.wait_for(key)
@@ -125,7 +129,7 @@ def test_a_png_named_jpg_is_a_png(pipeline, folder):
 
 
 def test_a_folder_marker_leaves_no_trace(pipeline, folder):
-    """No record, no notification, no failure."""
+    """There is no record, notification or failure."""
     key = f"{folder}/album/"
     pipeline.upload(key, b"")
     assert pipeline.wait_for(key) is None
@@ -134,7 +138,7 @@ def test_a_folder_marker_leaves_no_trace(pipeline, folder):
 
 
 def test_outside_the_prefix_nothing_happens(pipeline, folder):
-    """Only what is under uploads/ starts the workflow."""
+    """Only uploads below uploads/ start the workflow."""
     pipeline.upload("elsewhere/x.jpg", PHOTO)
     pipeline.upload(f"{folder}/after.jpg", PHOTO)
     pipeline.wait_for(f"{folder}/after.jpg")
@@ -142,13 +146,13 @@ def test_outside_the_prefix_nothing_happens(pipeline, folder):
 
 
 def test_a_key_never_seen_is_404(pipeline):
-    """With the words of the API's contract."""
+    """The answer is the documented problem."""
     code, problem = status(pipeline, "uploads/never.jpg")
     assert (code, problem["message"]) == (404, "Image details not found for the given image identifier.")
 
 
 def test_an_overwrite_replaces_the_record(pipeline, folder):
-    """The newest upload is what the status tells of."""
+    """The status is that of the newest upload."""
     key = f"{folder}/twice.jpg"
     first = pipeline.upload(key, PHOTO)
     pipeline.wait_for(key, first)
@@ -159,7 +163,7 @@ def test_an_overwrite_replaces_the_record(pipeline, folder):
 
 
 def test_a_duplicate_event_changes_nothing(pipeline, folder):
-    """The same event delivered twice ends the second time as superseded, without a second notification."""
+    """The second execution ends as superseded, without a notification."""
     key = f"{folder}/duplicate.jpg"
     pipeline.upload(key, PHOTO)
     before = pipeline.wait_for(key)
@@ -181,7 +185,7 @@ def reason(pipeline: Pipeline, key: str) -> str:
 
 
 def test_upload_by_presigned_put(pipeline, folder):
-    """A URL that S3 signed is enough to upload."""
+    """The presigned URL is enough to upload."""
     key = f"{folder}/put ü+.jpg"
     url = pipeline.client("s3").generate_presigned_url(
         "put_object", {"Bucket": pipeline.uploads_bucket, "Key": key}, ExpiresIn=60
@@ -192,7 +196,7 @@ def test_upload_by_presigned_put(pipeline, folder):
 
 
 def test_upload_by_presigned_post(pipeline, folder):
-    """A form as a browser sends it is enough to upload."""
+    """The presigned form is enough to upload."""
     key = f"{folder}/post.jpg"
     form = pipeline.client("s3").generate_presigned_post(pipeline.uploads_bucket, key)
     parts = [f'--edge\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in form["fields"].items()]
@@ -210,8 +214,8 @@ def test_upload_in_parts(pipeline, folder):
     """A multipart upload starts the workflow once, when it is complete."""
     key = f"{folder}/parts.jpg"
     data = PHOTO + b"\0" * (5 * 1024 * 1024)  # what follows the end of a JPEG is ignored
-    s3, where = pipeline.client("s3"), {"Bucket": pipeline.uploads_bucket, "Key": key}
-    upload = {**where, "UploadId": s3.create_multipart_upload(**where)["UploadId"]}
+    s3, address = pipeline.client("s3"), {"Bucket": pipeline.uploads_bucket, "Key": key}
+    upload = {**address, "UploadId": s3.create_multipart_upload(**address)["UploadId"]}
     border = 5 * 1024 * 1024
     parts = [
         {"PartNumber": n, "ETag": s3.upload_part(**upload, PartNumber=n, Body=body)["ETag"]}
@@ -222,7 +226,7 @@ def test_upload_in_parts(pipeline, folder):
 
 
 def test_upload_by_copy(pipeline, folder):
-    """A copy inside S3 is an upload."""
+    """A copy within S3 is an upload."""
     key = f"{folder}/copy.jpg"
     pipeline.upload("elsewhere/original.jpg", PHOTO)
     bucket = pipeline.uploads_bucket
@@ -232,7 +236,7 @@ def test_upload_by_copy(pipeline, folder):
 
 @pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not installed")
 def test_upload_by_the_aws_cli(pipeline, folder, tmp_path):
-    """`aws s3 cp` needs nothing but the endpoint."""
+    """`aws s3 cp` needs only the endpoint."""
     key = f"{folder}/cli ü (1)+%25 🦊.jpg"
     (tmp_path / "x.jpg").write_bytes(PHOTO)
     subprocess.run(
@@ -245,7 +249,7 @@ def test_upload_by_the_aws_cli(pipeline, folder, tmp_path):
 
 
 def test_many_at_once_all_come_through(pipeline, folder):
-    """A burst is processed whole, with no more functions at a time than the machine was given."""
+    """All uploads of a burst are processed, with a limited number of functions."""
     keys = [f"{folder}/{number}.jpg" for number in range(24)]
     versions = {key: pipeline.upload(key, PHOTO) for key in keys}
     records = [pipeline.wait_for(key, versions[key], seconds=60) for key in keys]

@@ -1,4 +1,4 @@
-"""Reading a status again and again, waiting for it, and showing a rendition: through the front door."""
+"""Read a status repeatedly, wait for it, and show a rendition."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BROWSER = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """The response of the API."""
 
     status: int
     headers: Any
@@ -35,12 +35,12 @@ class Answer(NamedTuple):
 
 
 def get(url: str, **headers: str) -> Answer:
-    """Ask without following anything."""
+    """Send a request without following redirects."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc)
     try:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""), headers=given)
+        request_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""), headers=request_headers)
         answer = connection.getresponse()
         return Answer(answer.status, answer.headers, answer.read())
     finally:
@@ -48,14 +48,14 @@ def get(url: str, **headers: str) -> Answer:
 
 
 def processed(pipeline: Pipeline, key: str, data: bytes = PHOTO) -> str:
-    """Upload, wait, and give the URL of the status."""
+    """Upload, wait, and return the status URL."""
     pipeline.upload(key, data)
     pipeline.wait_for(key)
     return pipeline.api_url + status_path(key)
 
 
 class Held:
-    """Uploads stay in ValidateImage until they are let go; then they fail."""
+    """Uploads stay in ValidateImage until they are released; then they fail."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.reached, self.free = threading.Event(), threading.Event()
@@ -70,7 +70,7 @@ class Held:
 
 @pytest.fixture
 def hold(pipeline: Pipeline) -> Iterator[Callable[[], Held]]:
-    """Holds uploads from then on."""
+    """A function that holds uploads from now on."""
     made: list[Held] = []
 
     def hold() -> Held:
@@ -83,7 +83,7 @@ def hold(pipeline: Pipeline) -> Iterator[Callable[[], Held]]:
 
 
 def test_a_status_that_is_known_is_not_sent_again_until_it_changes(pipeline, folder):
-    """304 without a body; then the new one."""
+    """The answer is 304 without a body until then."""
     key = f"{folder}/x.jpg"
     url = processed(pipeline, key)
     first = get(url)
@@ -99,7 +99,7 @@ def test_a_status_that_is_known_is_not_sent_again_until_it_changes(pipeline, fol
 
 
 def test_who_waits_hears_of_the_outcome_when_it_is_there(pipeline, folder, hold):
-    """And who does not learns when to ask again; nothing of that may be kept."""
+    """A caller that does not wait gets Retry-After; neither answer may be cached."""
     key, held = f"{folder}/x.jpg", hold()
     pipeline.upload(key, PHOTO)
     assert held.reached.wait(30)
@@ -121,7 +121,7 @@ def test_who_waits_hears_of_the_outcome_when_it_is_there(pipeline, folder, hold)
 
 
 def test_what_is_not_there_is_waited_for_no_longer_than_asked(pipeline, folder):
-    """An upload of a moment ago may not be known yet; a name that somebody has made up never will be."""
+    """A recent upload may have no record yet; an invented name never gets one."""
     started = time.monotonic()
     assert get(f"{pipeline.api_url}{status_path(f'{folder}/never.jpg')}?wait=1").status == 404
     assert time.monotonic() - started < 8
@@ -130,7 +130,7 @@ def test_what_is_not_there_is_waited_for_no_longer_than_asked(pipeline, folder):
 
 
 def test_the_previous_image_is_never_taken_for_the_new_one(pipeline, folder):
-    """Replaced again and again: each answer without Retry-After is the outcome of the upload that was asked for."""
+    """Each answer without Retry-After is the outcome of the requested upload."""
     key = f"{folder}/x.jpg"
     url = pipeline.api_url + status_path(key)
     for number in range(12):
@@ -144,7 +144,7 @@ def test_the_previous_image_is_never_taken_for_the_new_one(pipeline, folder):
 
 
 def test_a_version_that_was_replaced_before_it_was_processed_is_given_up(pipeline, folder, hold):
-    """Its event comes late, so it never has an outcome; the answer is about the upload that replaced it."""
+    """It never has an outcome, so the answer is about its successor."""
     key, held = f"{folder}/x.jpg", hold()
     first = pipeline.upload(key, PHOTO)
     second = pipeline.upload(key, OTHER_PHOTO)
@@ -158,7 +158,7 @@ def test_a_version_that_was_replaced_before_it_was_processed_is_given_up(pipelin
 
 
 def test_srcsets_can_be_pasted(pipeline, folder):
-    """Each URL in them gives a picture of that type and width."""
+    """Each URL returns an image of that type and width."""
     record = json.loads(get(processed(pipeline, f"{folder}/x, y.jpg")).data)
     assert list(record["srcsets"]) == ["image/webp", "image/jpeg"]
     for content_type, srcset in record["srcsets"].items():
@@ -168,11 +168,11 @@ def test_srcsets_can_be_pasted(pipeline, folder):
             assert (answer.status, answer.headers["content-type"]) == (200, content_type)
             assert f"{opened(answer.data).width}w" == width
     assert record["summary"]["thumbhash"]
-    assert all(each["urlExpiresAt"] > record["updatedAt"] for each in record["renditions"])
+    assert all(rendition["urlExpiresAt"] > record["updatedAt"] for rendition in record["renditions"])
 
 
 def test_an_img_shows_what_its_browser_reads(pipeline, folder):
-    """One address that stays, for as long as the upload is there; what it shows changes with it."""
+    """The address is stable; its image changes with the upload."""
     key = f"{folder}/x.jpg"
     processed(pipeline, key)
     address = pipeline.api_url + rendition_path(key, "web")
@@ -190,7 +190,7 @@ def test_an_img_shows_what_its_browser_reads(pipeline, folder):
 
 
 def test_while_a_new_picture_comes_the_old_one_is_shown(pipeline, folder, hold):
-    """And where there was none, when to ask again."""
+    """Without a previous image, the answer has Retry-After."""
     key = f"{folder}/x.jpg"
     processed(pipeline, key)
     held = hold()
@@ -208,7 +208,7 @@ def test_while_a_new_picture_comes_the_old_one_is_shown(pipeline, folder, hold):
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the examples are for curl")
 def test_the_examples_of_the_document_work(pipeline, tmp_path):
-    """As they are pasted, one after another."""
+    """They run in their order."""
     processed(pipeline, "uploads/beach.jpg")
     key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a test").text
     (tmp_path / ".curlrc").write_text("fail\nsilent\nshow-error\n")

@@ -1,4 +1,4 @@
-"""What the API does not take, asked for through the front door."""
+"""Requests that the API does not accept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNTAKEN = [
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """The response of the API."""
 
     status: int
     headers: Any
@@ -49,7 +49,7 @@ def key(pipeline: Pipeline) -> str:
 
 @pytest.mark.parametrize(("method", "path", "methods"), UNTAKEN)
 def test_a_method_that_a_path_does_not_take_is_refused(pipeline, key, method, path, methods):
-    """405 with all that it takes, by whichever route the request comes."""
+    """The answer is 405 with all allowed methods, for every route."""
     answer = ask(pipeline, method, path, x_api_key=key)
     assert (answer.status, answer.headers["allow"]) == (405, ", ".join((*methods, "OPTIONS")))
     assert answer.headers["content-type"] == "application/problem+json"
@@ -61,7 +61,7 @@ def test_a_method_that_a_path_does_not_take_is_refused(pipeline, key, method, pa
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 def test_options_are_told_to_everybody(pipeline, path):
-    """Also to a browser that asks before it sends a key; whether its page may, API Gateway alone tells it."""
+    """This includes preflights without a key; API Gateway alone decides about CORS."""
     preflight = {"origin": pipeline.api_url, "access_control_request_method": "GET"}
     answer = ask(pipeline, "OPTIONS", path, **preflight)
     assert (answer.status, answer.headers["allow"]) == (204, ", ".join((*routes.methods(path), "OPTIONS")))
@@ -72,7 +72,7 @@ def test_options_are_told_to_everybody(pipeline, path):
 @pytest.mark.parametrize("method", [*METHODS, "OPTIONS"])
 @pytest.mark.parametrize("path", ["/", "/favicon.ico", "/images/", "/images/uploads/", "/images/a.jpg/status"])
 def test_a_path_that_is_none_is_not_found(pipeline, method, path):
-    """404 to every method, with the way to those that there are."""
+    """Every method gets 404 with the existing paths."""
     answer = ask(pipeline, method, path)
     assert (answer.status, answer.headers["allow"]) == (404, None)
     assert answer.headers["content-type"] == "application/problem+json"
@@ -81,7 +81,7 @@ def test_a_path_that_is_none_is_not_found(pipeline, method, path):
 
 
 def test_an_upload_that_is_called_like_a_path_can_be_deleted(pipeline, folder, key):
-    """DELETE takes any name; only where there is no such upload it is 404, and never 405."""
+    """DELETE accepts any name; a missing upload is 404, never 405."""
     for end in ("status", "reprocess", "renditions/web"):
         image_key = f"{folder}/x/{end}"
         path = status_path(image_key).removesuffix("/status")
@@ -92,5 +92,5 @@ def test_an_upload_that_is_called_like_a_path_can_be_deleted(pipeline, folder, k
 
 
 def test_who_may_not_ask_at_all_learns_that_first(pipeline):
-    """A greedy route asks for the key before anybody looks at the end of the path."""
+    """A greedy route requires the key before the path is checked."""
     assert ask(pipeline, "POST", "/images/uploads/a.jpg").status == 401

@@ -1,11 +1,11 @@
-"""local.show: what people read while pictures go through."""
+"""local/show.py: the text output of `make run`."""
 
 from __future__ import annotations
 
 import pytest
 
-from local.show import Words
-from local.watch import Entered, Outcome
+from local.show import TextDisplay
+from local.watch import EnteredState, Outcome
 
 REASON = "The content is text.\x1b[2J"
 
@@ -28,16 +28,16 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 @pytest.mark.parametrize("expected", [True, False])
 def test_many_pictures_get_one_line_each(capsys, expected):
-    """With the reason of a failure, and a sum at the end; whether they were announced or not."""
-    words = Words()
+    """A line has the reason of a failure, and the end has a summary."""
+    words = TextDisplay()
     outcomes = [outcome(number, "FAILED" if number == 7 else "COMPLETED") for number in range(100)]
     if expected:
         words.expect(100)
     for each in outcomes:
-        words.entered(Entered(each.key, "ClaimUpload", 0.1))
+        words.entered(EnteredState(each.key, "ClaimUpload", 0.1))
     printed(capsys)
     for each in outcomes:
-        words.entered(Entered(each.key, "ValidateImage", 0.2))
+        words.entered(EnteredState(each.key, "ValidateImage", 0.2))
         words.ended(each)
     words.outcomes(outcomes)
     lines = printed(capsys)
@@ -47,12 +47,12 @@ def test_many_pictures_get_one_line_each(capsys, expected):
 
 
 def test_a_few_pictures_are_told_in_full(capsys):
-    """Each state, and everything about the outcome."""
-    words = Words()
+    """Each state and all details of the outcome are printed."""
+    words = TextDisplay()
     words.expect(2)
     outcomes = [outcome(1), outcome(2, "FAILED")]
     for each in outcomes:
-        words.entered(Entered(each.key, "ClaimUpload", 0.1))
+        words.entered(EnteredState(each.key, "ClaimUpload", 0.1))
         words.ended(each)
     words.outcomes(outcomes)
     text = "\n".join(printed(capsys))
@@ -61,15 +61,15 @@ def test_a_few_pictures_are_told_in_full(capsys):
 
 
 def test_one_picture_after_many_is_told_in_full_again(capsys):
-    """Each picture of a crowd has its line, until the crowd is gone."""
-    words = Words()
+    """Paragraphs return after all images of a burst have ended."""
+    words = TextDisplay()
     crowd = [outcome(number) for number in range(20)]
     for each in crowd:
-        words.entered(Entered(each.key, "ClaimUpload", 0.1))
+        words.entered(EnteredState(each.key, "ClaimUpload", 0.1))
     printed(capsys)
     for each in crowd:
         words.ended(each)
         words.outcomes([each])
     assert len(printed(capsys)) == 20
-    words.entered(Entered("uploads/later.jpg", "ClaimUpload", 0.1))
+    words.entered(EnteredState("uploads/later.jpg", "ClaimUpload", 0.1))
     assert len(printed(capsys)) == 1

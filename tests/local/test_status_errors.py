@@ -1,4 +1,4 @@
-"""What the status API tells when it cannot tell a status: nothing of the inside, whatever went wrong there."""
+"""The status API reveals no internal details in its errors."""
 
 import http.client
 import json
@@ -19,7 +19,7 @@ INSIDE = re.compile(
 
 
 def ask(pipeline: Pipeline, path: str, method: str = "GET") -> tuple[int, str, Any]:
-    """Ask the API; gives the status, everything that came with it as text, and the body."""
+    """A function that requests a status and returns status code, full text and body."""
     connection = http.client.HTTPConnection(urlsplit(pipeline.api_url).netloc)
     try:
         connection.request(method, path)
@@ -48,7 +48,7 @@ def ask(pipeline: Pipeline, path: str, method: str = "GET") -> tuple[int, str, A
     ],
 )
 def test_a_request_that_asks_for_nothing_learns_nothing(pipeline, method, path, expected):
-    """A sentence, and as much of the request as it takes to recognise it."""
+    """The problem has one sentence and enough of the request to recognise it."""
     status, everything, body = ask(pipeline, path, method)
     assert status == expected
     assert {"message"} <= body.keys() <= PROBLEM
@@ -95,7 +95,7 @@ def with_a_wrong_answer(pipeline: Pipeline) -> None:
     ],
 )
 def test_a_fault_of_the_inside_stays_there(pipeline, what, expected):
-    """Who asks learns that it is not their fault; the reason is in the logs."""
+    """The caller learns that the service failed; the reason is in the log."""
     what(pipeline)
     status, everything, body = ask(pipeline, "/images/uploads/a.jpg/status")
     assert status == expected

@@ -1,4 +1,4 @@
-"""local/watch.py: what `make run` tells of uploads as they go."""
+"""local/watch.py: states and outcomes that `make run` reports."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import json
 import uuid
 
 from local.pipeline import Pipeline
-from local.watch import Entered, Outcome, Watch
+from local.watch import EnteredState, Outcome, Watch
 from tests.pictures import photo
 
 
 def seen_of(pipeline: Pipeline, key: str, data: bytes) -> tuple[list[str], list[Outcome]]:
-    """Upload, and give the states that are told of the key, and its outcomes, when all has ended."""
+    """Upload, wait until all executions have ended, and return the reported states and outcomes."""
     watch = Watch(pipeline)
     pipeline.wait_for(key, pipeline.upload(key, data))
-    sights = [sight for sight in watch.look() if sight.key == key]
-    states = [sight.state for sight in sights if isinstance(sight, Entered)]
+    sights = [sight for sight in watch.poll() if sight.key == key]
+    states = [sight.name for sight in sights if isinstance(sight, EnteredState)]
     return states, [sight for sight in sights if isinstance(sight, Outcome)]
 
 
 def test_a_picture_has_one_outcome(pipeline):
-    """After the states that it went through."""
+    """It follows the states of the execution."""
     states, (outcome,) = seen_of(pipeline, f"uploads/watched/{uuid.uuid4()}.jpg", photo(96, 80))
     assert (states[0], states[-1]) == ("ClaimUpload", "NotifySuccess")
     assert outcome.status == "COMPLETED"
 
 
 def test_an_empty_upload_is_seen_to_wait_and_has_one_outcome(pipeline):
-    """Nobody wonders why nothing happens for ten seconds, and the wait is no outcome of its own."""
+    """The states of the wait are reported, but the wait is not an outcome."""
     states, (outcome,) = seen_of(pipeline, f"uploads/watched/{uuid.uuid4()}.jpg", b"")
     assert states[:2] == ["IsFolderMarker", "WaitForContent"]
     assert states[-1] == "ImageFailed"
@@ -36,14 +36,14 @@ def test_an_empty_upload_is_seen_to_wait_and_has_one_outcome(pipeline):
 
 
 def test_a_folder_marker_is_told_to_be_ignored(pipeline):
-    """It has no record, so it is nothing to wait for."""
+    """It has no record."""
     states, (outcome,) = seen_of(pipeline, f"uploads/watched/{uuid.uuid4()}/", b"")
     assert states == ["IsFolderMarker", "FolderMarkerIgnored"]
     assert outcome.status == "IGNORED"
 
 
 def test_a_made_up_name_with_half_a_character_does_not_stop_the_watch(pipeline):
-    """An event that S3 cannot have sent has an outcome like any other."""
+    """A forged event has an outcome like any other."""
     key = f"uploads/watched/{uuid.uuid4()}/\ud800.jpg"
     event = {"version": "0", "id": str(uuid.uuid4()), "detail-type": "Object Created", "source": "aws.s3"}
     event["detail"] = {"bucket": {"name": pipeline.uploads_bucket}, "object": {"key": key, "size": 1, "sequencer": "1"}}
@@ -54,6 +54,6 @@ def test_a_made_up_name_with_half_a_character_does_not_stop_the_watch(pipeline):
         input=json.dumps(event),
     )
     sights = []
-    pipeline.wait_until(lambda: sights.extend(watch.look()) or any(isinstance(s, Outcome) for s in sights), key)
+    pipeline.wait_until(lambda: sights.extend(watch.poll()) or any(isinstance(s, Outcome) for s in sights), key)
     (outcome,) = [sight for sight in sights if isinstance(sight, Outcome) and sight.key == key]
     assert outcome.status == "IGNORED"

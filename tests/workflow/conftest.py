@@ -1,4 +1,4 @@
-"""The real workflow on the local engine."""
+"""Fixtures and helpers for tests of the workflows on the local engine."""
 
 import itertools
 import json
@@ -22,30 +22,34 @@ def key():
 
 @pytest.fixture
 def outcome(pipeline):
-    """Upload, wait, and tell all that came of it."""
+    """A function that uploads, waits, and returns the results."""
     return lambda key, data: Outcome(pipeline, key, pipeline.upload(key, data))
 
 
 class Outcome:
-    """What one upload led to."""
+    """The results of an upload."""
 
     def __init__(self, pipeline, key, version_id):
         self.record = pipeline.wait_for(key, version_id)
         executions = pipeline.executions("ProcessImageStateMachine")
-        (self.execution,) = [each for each in executions if (each.key, each.version_id) == (key, version_id)]
+        (self.execution,) = [
+            execution for execution in executions if (execution.key, execution.version_id) == (key, version_id)
+        ]
         self.states = pipeline.states_entered(self.execution)
         self.notifications = [
-            each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key
+            notification
+            for notification in pipeline.notifications()
+            if notification["MessageAttributes"]["imageKey"]["Value"] == key
         ]
 
     @property
     def notified(self):
         """The `status` of every notification about this key."""
-        return [each["MessageAttributes"]["status"]["Value"] for each in self.notifications]
+        return [notification["MessageAttributes"]["status"]["Value"] for notification in self.notifications]
 
 
 def uploaded(pipeline, key):
-    """The event of an upload that never was: moto's S3 does not take every name that S3 takes."""
+    """Return an event without an upload, because the S3 of moto rejects some names that S3 accepts."""
     event = json.loads((ROOT / "events" / "object_created.json").read_text())
     event["detail"]["bucket"]["name"] = pipeline.uploads_bucket
     event["detail"]["object"]["key"] = key
@@ -53,24 +57,24 @@ def uploaded(pipeline, key):
 
 
 def start(pipeline, event, machine="ProcessImage"):
-    """Deliver an event and wait for the execution's end."""
+    """Start an execution with an event, and wait for its end."""
     states = pipeline.client("stepfunctions")
     arn = states.start_execution(
         stateMachineArn=pipeline.outputs[f"{machine}StateMachineArn"], name=str(uuid.uuid4()), input=json.dumps(event)
     )["executionArn"]
     pipeline.wait_until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", arn)
-    return next(each for each in pipeline.executions() if each.arn == arn)
+    return next(execution for execution in pipeline.executions() if execution.arn == arn)
 
 
 def start_again(pipeline, execution, **changes):
-    """Deliver the event of an execution once more."""
+    """Start an execution with the event of another one."""
     event = json.loads(json.dumps(execution.event))
     event["detail"]["object"] |= changes
     return start(pipeline, event)
 
 
 def ended(pipeline, event, name, status, *, machine="ProcessImage", **more):
-    """What EventBridge tells of the end of an execution."""
+    """Return the event that EventBridge publishes when an execution ends."""
     machine_arn = pipeline.outputs[f"{machine}StateMachineArn"]
     detail = {
         "executionArn": f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}",
@@ -87,7 +91,7 @@ def ended(pipeline, event, name, status, *, machine="ProcessImage", **more):
 
 
 def deletion(pipeline, key, sequencer="F1", version="a-marker", kind="Delete Marker Created"):
-    """The event of a deletion; its `version-id` is the marker's, or the version's that was deleted for good."""
+    """Return the event of a deletion; its `version-id` is that of the marker or of the deleted version."""
     entity = {"key": key, "sequencer": sequencer} | ({"version-id": version} if version else {})
     return {
         "id": "1",
@@ -99,7 +103,7 @@ def deletion(pipeline, key, sequencer="F1", version="a-marker", kind="Delete Mar
 
 
 def renditions(pipeline, key):
-    """The versions that stay, and all there are, ids with keys: what a lifecycle will expire does not stay."""
+    """Return the versions of renditions that do not expire, and all versions, as keys by version id."""
     s3, bucket = pipeline.client("s3"), pipeline.outputs["ThumbnailsBucketName"]
     listed = s3.list_object_versions(Bucket=bucket, Prefix=rendition_prefix(key)).get("Versions", [])
     kept = {
@@ -113,7 +117,7 @@ def renditions(pipeline, key):
 
 @contextmanager
 def silent_bucket(pipeline):
-    """S3's own events start nothing: the story is told by the test."""
+    """Disable the rules for events of S3, so that only the test starts executions."""
     events = pipeline.client("events")
     names = [rule["Name"] for rule in events.list_rules()["Rules"]]
     of_bucket = [name for name in names if name.endswith(("Uploaded", "Deleted"))]

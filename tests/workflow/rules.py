@@ -8,21 +8,21 @@ from dataclasses import dataclass, replace
 from tests.asl import MACHINES, service_of
 
 ALL_TASKS = [(machine.logical_id.removesuffix("StateMachine"), name) for machine in MACHINES for name in machine.tasks]
-BACKFILL_TASKS = [each for each in ALL_TASKS if each[0] == "Backfill"]
+BACKFILL_TASKS = [all_task for all_task in ALL_TASKS if all_task[0] == "Backfill"]
 """These deal with many pictures at once and give none of them its outcome."""
-TASKS = [each for each in ALL_TASKS if each not in BACKFILL_TASKS]
+TASKS = [all_task for all_task in ALL_TASKS if all_task not in BACKFILL_TASKS]
 """Of one picture each."""
 SERVICES = {
     (machine.logical_id.removesuffix("StateMachine"), name): service_of(state)
     for machine in MACHINES
     for name, state in machine.tasks.items()
 }
-LAMBDA_TASKS = [each for each in TASKS if SERVICES[each] == "lambda"]
+LAMBDA_TASKS = [task for task in TASKS if SERVICES[task] == "lambda"]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with the call of a Task."""
+    """A fault in the call of a Task."""
 
     name: str
     tries: int
@@ -140,7 +140,7 @@ OF_LABELS = [
 
 @dataclass(frozen=True)
 class End:
-    """What there is when everything has run its course."""
+    """The state after all executions have ended."""
 
     execution: str | None
     """The error of the execution; none when it succeeded."""
@@ -154,7 +154,7 @@ class End:
     """Whether renditions stay that no record points at."""
 
     def by(self, error: str) -> "End":
-        """The same, with the name of the fault for FAULT."""
+        """Return the same end with the name of the fault for FAULT."""
         named = {FAULT: error}
 
         def told(failure: tuple[str, str] | None) -> tuple[str, str] | None:
@@ -183,7 +183,7 @@ SETTLED_AND_KEPT = replace(SETTLED, record="COMPLETED", error=None, last_failure
 
 
 def failed_in(step: str) -> End:
-    """As every step fails but that of the labels."""
+    """The end after a failure of any step except the labels."""
     return End(FAULT, "FAILED", ("FAILURE",), (FAULT, step))
 
 
@@ -243,7 +243,7 @@ LASTING_AFTER_THE_WORK = LASTING | {
 
 
 def expected(machine: str, task: str, fault: Fault, tries: int) -> End:
-    """How a workflow ends when so many tries of a Task fail."""
+    """Return how a workflow ends if a number of attempts of a Task fail."""
     lasts = tries == fault.tries
     rules = (LASTING_AFTER_THE_WORK if fault.effective else LASTING) if lasts else SOUND
     end = rules[machine, task]
@@ -254,7 +254,7 @@ def expected(machine: str, task: str, fault: Fault, tries: int) -> End:
 
 
 def expected_of_answer(machine: str, task: str, *, too_large: bool) -> End:
-    """How it ends when a function has done nothing, and its answer is not what the step should give."""
+    """Return how a workflow ends if a function does nothing and returns an unexpected result."""
     if too_large:  # no Catch takes it
         error = "States.DataLimitExceeded"
         settled = End(error, "FAILED", ("FAILURE",), (error, "ProcessImage"))

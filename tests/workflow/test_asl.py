@@ -1,4 +1,4 @@
-"""statemachine/*.asl.json as texts: what can be seen without running them."""
+"""Static checks of the state machine definitions."""
 
 import json
 import random
@@ -38,7 +38,7 @@ each_lambda_task = pytest.mark.parametrize(
 
 @each_machine
 def test_every_next_leads_to_a_state_and_every_state_is_reached(machine):
-    """No dangling arrow, no room without a door."""
+    """There is no missing and no unreachable state."""
     reached, todo = set(), [machine.definition["StartAt"]]
     while todo:
         name = todo.pop()
@@ -51,14 +51,14 @@ def test_every_next_leads_to_a_state_and_every_state_is_reached(machine):
 
 @each_machine
 def test_every_state_ends_or_goes_on(machine):
-    """Nothing stops in the middle."""
+    """Every path leads to an end."""
     for name, state in machine.states.items():
         assert successors(state) or state.get("End") or state["Type"] in ("Succeed", "Fail"), name
 
 
 @each_task
 def test_every_task_has_a_timeout_and_waits_with_jitter(machine, name):
-    """No state hangs for a year, and no retry marches in step with a thousand others."""
+    """No state can hang, and retries are not synchronized."""
     state = machine.states[name]
     assert state["TimeoutSeconds"] <= 120
     assert state["Retry"]
@@ -72,7 +72,7 @@ def test_every_task_has_a_timeout_and_waits_with_jitter(machine, name):
 
 @each_lambda_task
 def test_lambda_tasks_retry_the_same_errors(machine, name):
-    """Throttling for long, AWS's faults for minutes, a crash once; rejections never."""
+    """Throttling is retried for long, AWS errors for minutes, a crash once, and rejections never."""
     retries = machine.states[name]["Retry"]
     retried = {error: retry["MaxAttempts"] for retry in retries for error in retry["ErrorEquals"]}
     assert retried["Lambda.TooManyRequestsException"] >= 30
@@ -85,20 +85,20 @@ def test_lambda_tasks_retry_the_same_errors(machine, name):
 
 
 def longest_waits(retry):
-    """Seconds before each further try, at the most; with full jitter each is anything from none to that."""
+    """Return the maximum wait in seconds before each retry; full jitter draws from 0 to that."""
     every = (retry["IntervalSeconds"] * retry["BackoffRate"] ** number for number in range(retry["MaxAttempts"]))
     return [min(seconds, retry["MaxDelaySeconds"]) for seconds in every]
 
 
 def drawn_waits(retry):
-    """What a thousand executions wait in all, shortest first."""
+    """Return the total waits of a thousand executions, sorted."""
     dice, longest = random.Random(0), longest_waits(retry)
     return sorted(sum(dice.uniform(0, seconds) for seconds in longest) for _ in range(1000))
 
 
 @each_task
 def test_throttling_is_waited_out_for_an_hour_or_more(machine, name):
-    """However the dice fall: of a hundred executions at most one gives up earlier."""
+    """At most one execution in a hundred gives up earlier."""
     throttled, at_fault, *_ = machine.states[name]["Retry"]
     if service_of(machine.states[name]) == "s3":  # its SDK models no throttling, and nobody waits for an hour to look
         at_fault = throttled
@@ -118,7 +118,7 @@ BASE_ERRORS = {
 
 @each_task
 def test_an_error_named_after_its_service_is_waited_out_for_about_ten_minutes(machine, name):
-    """It may be throttling, which passes, or a request that can never succeed, which must not wait for an hour."""
+    """It may be throttling, or a request that can never succeed."""
     state = machine.states[name]
     service = service_of(state)
     if service == "lambda":  # its throttling is modelled; Lambda.AWSLambdaException is one of the faults of AWS
@@ -130,14 +130,14 @@ def test_an_error_named_after_its_service_is_waited_out_for_about_ten_minutes(ma
 
 @each_task
 def test_no_error_is_retried_by_two_rules(machine, name):
-    """The first retrier that names an error counts; a second one would never be asked."""
+    """Only the first matching rule applies."""
     errors_named = [error for retry in machine.states[name]["Retry"] for error in retry["ErrorEquals"]]
     assert len(errors_named) == len(set(errors_named))
 
 
 @each_task
 def test_a_conditional_check_that_fails_is_never_retried(machine, name):
-    """It is the answer to a question, and has its own name: nobody waits ten minutes to be superseded."""
+    """It is a valid result; a superseded execution must end at once."""
     retried = {error for retry in machine.states[name]["Retry"] for error in retry["ErrorEquals"]}
     assert "DynamoDB.ConditionalCheckFailedException" not in retried
     assert not {"States.ALL", "States.TaskFailed"} & retried
@@ -145,7 +145,7 @@ def test_a_conditional_check_that_fails_is_never_retried(machine, name):
 
 @each_machine
 def test_an_execution_lives_longer_than_its_longest_waits(machine):
-    """Throttled for as long as it can be in every state on the way, it still comes to its end by itself."""
+    """It ends by itself even after maximum throttling in every state."""
 
     def seconds_from(name):
         state = machine.states[name]
@@ -156,7 +156,7 @@ def test_an_execution_lives_longer_than_its_longest_waits(machine):
 
 
 def test_every_error_name_of_ours_is_a_class():
-    """A misspelt name in a Retry or Catch would never match."""
+    """A misspelt name would never match."""
     ours = {name for name in dir(errors) if name.endswith("Error")}
     used = {
         error
@@ -173,7 +173,7 @@ def test_every_error_name_of_ours_is_a_class():
 
 @each_task
 def test_every_task_catches_everything_last(machine, name):
-    """Whatever happens, the upload gets its outcome."""
+    """Every upload gets an outcome."""
     if (machine.path.name.partition(".")[0], name) in REDRIVEN:
         assert all("States.ALL" not in catch["ErrorEquals"] for catch in machine.states[name].get("Catch", []))
         return
@@ -182,7 +182,7 @@ def test_every_task_catches_everything_last(machine, name):
 
 
 def test_what_is_known_of_an_upload_is_known_whether_it_was_claimed_or_not():
-    """The claim's two ways on assign the same: the failure path names the upload as the good one does."""
+    """Both paths after the claim assign the same variables, so the failure path has them, too."""
     claim = STATES["ClaimUpload"]
     (failed,) = [catch for catch in claim["Catch"] if catch["ErrorEquals"] == ["States.ALL"]]
     of_this_way = {"overwrites", "keeps", "failure"}
@@ -193,7 +193,7 @@ def test_what_is_known_of_an_upload_is_known_whether_it_was_claimed_or_not():
 
 @each_machine
 def test_names_are_verb_and_noun(machine):
-    """Choice a question, Fail and Succeed a participle, the rest verb + noun."""
+    """A Choice is a question, Fail and Succeed are participles, other states are verb + noun."""
     for name, state in machine.states.items():
         assert re.fullmatch(r"([A-Z][a-z]+)+", name)
         if state["Type"] == "Choice":
@@ -206,10 +206,10 @@ def test_names_are_verb_and_noun(machine):
 
 @each_machine
 def test_substitutions_are_the_same_on_both_sides(machine, template):
-    """A name that only one side knows would be deployed as it stands, dollar and braces."""
-    wanted = set(re.findall(r"\$\{(\w+)\}", machine.path.read_text()))
-    given = set(template["Resources"][machine.logical_id]["Properties"]["DefinitionSubstitutions"])
-    assert wanted == given
+    """A missing substitution would be deployed literally."""
+    used_names = set(re.findall(r"\$\{(\w+)\}", machine.path.read_text()))
+    defined_names = set(template["Resources"][machine.logical_id]["Properties"]["DefinitionSubstitutions"])
+    assert used_names == defined_names
 
 
 OF_ANOTHER_NAME = {"CheckRecipes": "SelectBackfill"}
@@ -217,7 +217,7 @@ OF_ANOTHER_NAME = {"CheckRecipes": "SelectBackfill"}
 
 
 def test_states_that_call_a_function_are_named_after_it():
-    """One name, mechanically recased."""
+    """They differ only in case."""
     for machine, name in LAMBDA_TASKS:
         named = machine.states[name]["Arguments"]["FunctionName"]
         function = re.fullmatch(r"\$\{(\w+)FunctionArn\}", named).group(1)
@@ -227,14 +227,14 @@ def test_states_that_call_a_function_are_named_after_it():
 
 
 def test_every_step_logs_under_the_execution():
-    """One correlation id from upload to notification."""
+    """One correlation id covers all steps."""
     for machine, name in LAMBDA_TASKS:
         known = "{% $states.context.Execution.Name %}" if name in NESTED else "{% $execution_id %}"
         assert machine.states[name]["Arguments"]["Payload"]["executionId"] == known, name
 
 
 def test_the_same_state_has_the_same_retries_everywhere():
-    """What is said twice is said alike; and a Task that other workflows have not is as any that calls a function."""
+    """Copies of a state are equal; a Task without copies has the retries of Lambda tasks."""
     for machine, name in TASKS:
         like = STATES["ValidateImage"] if name in NESTED | OF_ANOTHER_NAME.keys() else STATES.get(name)
         assert like is None or machine.states[name]["Retry"] == like["Retry"], (machine.logical_id, name)
@@ -242,12 +242,12 @@ def test_the_same_state_has_the_same_retries_everywhere():
 
 @each_machine
 def test_no_execution_lasts_longer_than_the_code_believes(machine):
-    """A record older than that is lost, and the status API says so."""
+    """The status API treats older records as lost."""
     assert machine.definition["TimeoutSeconds"] == WorkflowType.STANDARD.seconds
 
 
 def test_settling_names_errors_that_exist():
-    """The code in the record is a class, whoever wrote it."""
+    """The code in the record is the name of a class."""
     (settle,) = [machine for machine in MACHINES if machine.logical_id == "SettleImageStateMachine"]
     named = set(re.findall(r"Execution\w+Error", settle.path.read_text()))
     assert named == {"ExecutionTimedOutError", "ExecutionAbortedError"}
@@ -256,7 +256,7 @@ def test_settling_names_errors_that_exist():
 
 @each_machine
 def test_cfn_lint_accepts_the_definition(machine, tmp_path):
-    """`sam validate --lint` does not look behind DefinitionUri, so the definition is wrapped where cfn-lint does."""
+    """`sam validate --lint` ignores DefinitionUri, so the definition is wrapped in a template."""
     text = re.sub(
         r"\$\{(\w+)FunctionArn\}", r"arn:aws:lambda:eu-west-1:123456789012:function:\1", machine.path.read_text()
     )

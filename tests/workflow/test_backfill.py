@@ -1,4 +1,4 @@
-"""The workflow for backfills: which uploads are put on BatchQueue, how many, and what is told of it."""
+"""The backfill workflow: which uploads it puts on BatchQueue, and what it reports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PHOTO = photo(64, 48)
 
 
 class Folder:
-    """Uploads of one test, and backfills of them whose messages nobody takes."""
+    """Uploads of one test; their messages are not processed."""
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
@@ -30,7 +30,7 @@ class Folder:
         self.sent: list[str] = []
 
     def upload(self, *names: str, **record: Any) -> None:
-        """Put objects, and records of them where something is said of those."""
+        """Store objects, and records for some of them."""
         for name in names:
             self.pipeline.upload(self.prefix + name, PHOTO)
             if record:
@@ -43,7 +43,7 @@ class Folder:
                 )
 
     def start(self, **request: Any) -> Any:
-        """Run a backfill to its end; gives the execution."""
+        """Run a backfill to its end and return the execution."""
         states = self.pipeline.client("stepfunctions")
         arn = states.start_execution(
             stateMachineArn=self.pipeline.outputs["BackfillStateMachineArn"],
@@ -58,7 +58,7 @@ class Folder:
         return states.describe_execution(executionArn=arn)
 
     def backfill(self, **request: Any) -> dict[str, int]:
-        """Run a backfill; gives the sums of its results."""
+        """Run a backfill and return the totals of its results."""
         execution = self.start(**request)
         assert execution["status"] == "SUCCEEDED", execution
         details = json.loads(execution["output"])["ResultWriterDetails"]
@@ -66,16 +66,16 @@ class Folder:
         results = [each for file in self.manifest["ResultFiles"]["SUCCEEDED"] for each in self._read(file["Key"])]
         self.sent = [json.loads(message["Body"])["key"].removeprefix(self.prefix) for message in self.messages()]
         names = "listed", "selected", "selectedBytes", "overLimit"
-        return {name: sum(each[name] for each in results) for name in names}
+        return {name: sum(result[name] for result in results) for name in names}
 
     def broken_recipes(self) -> Path:
-        """A recipe file with a typo."""
+        """A recipe file with a typing error."""
         path = self.pipeline.run_dir / f"{uuid.uuid4()}.toml"
         path.write_text("[recipes.web]\nwidht = 100\nheight = 100\n")
         return path
 
     def messages(self) -> list[Any]:
-        """Take what was put on the queue."""
+        """Remove and return the messages of the queue."""
         return list(self.pipeline.take_messages(self.pipeline.outputs["BatchQueueUrl"]))
 
     def _read(self, key: str) -> Any:
@@ -85,7 +85,7 @@ class Folder:
 
 @pytest.fixture
 def folder(pipeline):
-    """Nobody but the test takes messages, and the bucket starts nothing."""
+    """A folder without processing: only the test receives messages, and events of S3 start nothing."""
     pipeline.restrict("StartBatchFunctionRole", [])
     pipeline.wait_until(  # the poll of before may still take a message
         lambda: any(call.role == "StartBatchFunctionRole" and not call.allowed for call in pipeline.calls()), "a denial"
@@ -95,7 +95,7 @@ def folder(pipeline):
 
 
 def test_everything_below_a_prefix_is_put_on_the_queue(folder):
-    """As a message that asks for a reprocess, each once, over more than one page and batch."""
+    """Each upload gets one message, over several pages and batches."""
     names = [f"{number:03}.jpg" for number in range(120)]
     folder.upload(*names)
     counts = folder.backfill()
@@ -104,7 +104,7 @@ def test_everything_below_a_prefix_is_put_on_the_queue(folder):
 
 
 def test_a_message_asks_for_a_reprocess(folder):
-    """Of the object as it is when its turn comes."""
+    """It names the object without a version."""
     folder.upload("é b.jpg")
     assert folder.start()["status"] == "SUCCEEDED"
     (message,) = folder.messages()
@@ -113,12 +113,12 @@ def test_a_message_asks_for_a_reprocess(folder):
 
 
 def test_nothing_listed_is_nothing_done(folder):
-    """No object, no failure."""
+    """An empty prefix is not a failure."""
     assert folder.backfill() == {"listed": 0, "selected": 0, "selectedBytes": 0, "overLimit": 0}
 
 
 def test_a_dry_run_counts_and_sends_nothing(folder):
-    """Nor does it take from any limit."""
+    """It does not use up a limit."""
     folder.upload("a.jpg", "b.jpg")
     counted = folder.pipeline.client("dynamodb").scan(TableName="image-pipeline-BackfillTable")["Items"]
     counts = folder.backfill(dryRun=True, maxImages=1)
@@ -127,7 +127,7 @@ def test_a_dry_run_counts_and_sends_nothing(folder):
 
 
 def test_filters_choose_by_the_record(folder):
-    """Failed, made by another recipe, never seen, restored; what is under way is left alone."""
+    """They select failed, outdated, missing and restored uploads, never those in progress."""
     folder.upload("failed.jpg", status="FAILED", error="Runtime.ExitError")
     folder.upload("words.jpg", status="FAILED", error="UnsupportedFormatError")
     folder.upload("old.jpg", status="COMPLETED", recipeId="0")
@@ -150,7 +150,7 @@ def test_filters_choose_by_the_record(folder):
 
 
 def test_what_was_made_by_todays_recipes_is_not_made_again(folder, pipeline):
-    """So the same backfill, run once more, goes on where the first has ended."""
+    """Running the same backfill again continues it."""
     folder.upload("a.jpg")
     assert folder.backfill(recipeChanged=True)["selected"] == 1
     pipeline.clear()  # the message of before is taken; another one is served
@@ -164,7 +164,7 @@ def test_what_was_made_by_todays_recipes_is_not_made_again(folder, pipeline):
 
 @pytest.mark.parametrize("most", [1, 111])
 def test_no_more_are_sent_than_the_limit_says(folder, most):
-    """Exactly as many, although batches run side by side."""
+    """The limit is exact with parallel batches."""
     folder.upload(*(f"{number}.jpg" for number in range(120)))
     counts = folder.backfill(maxImages=most, concurrency=3)
     assert (counts["selected"], counts["overLimit"]) == (most, 120 - most)
@@ -172,7 +172,7 @@ def test_no_more_are_sent_than_the_limit_says(folder, most):
 
 
 def test_the_results_are_listed_in_a_manifest(folder):
-    """One line for each batch, below the name of the backfill."""
+    """It has one line per batch, below the name of the backfill."""
     folder.upload(*(f"{number}.jpg" for number in range(101)))
     folder.backfill(dryRun=True)
     (file,) = folder.manifest["ResultFiles"]["SUCCEEDED"]
@@ -182,7 +182,7 @@ def test_the_results_are_listed_in_a_manifest(folder):
 
 @pytest.mark.parametrize(("tolerated", "status"), [(0, "FAILED"), (49, "FAILED"), (50, "SUCCEEDED")])
 def test_only_as_many_parts_may_fail_as_is_tolerated(folder, tolerated, status):
-    """The rest is done all the same, and a redrive of the execution does what failed."""
+    """Other parts are done, and a redrive repeats the failed ones."""
     folder.upload(*(f"{number:03}.jpg" for number in range(120)))
     folder.pipeline.fault("dynamodb", "BatchGetItem", "AccessDeniedException", times=-1, containing="110.jpg")
     execution = folder.start(toleratedFailurePercentage=tolerated)
@@ -193,7 +193,7 @@ def test_only_as_many_parts_may_fail_as_is_tolerated(folder, tolerated, status):
 
 @pytest.mark.parametrize("tolerated", [0, 100])
 def test_broken_recipes_end_it_before_it_begins(folder, tolerated):
-    """Under their own name, with the line, whatever is tolerated of parts."""
+    """The error has its own name and the line, whatever is tolerated."""
     folder.upload("a.jpg", "b.jpg")
     source = (ROOT / "functions" / "select_backfill" / "app.py").read_text()
     broken = f"""
@@ -210,7 +210,7 @@ recipes.load = lambda: load(path)
 
 
 def test_what_aws_does_not_serve_is_tried_again(folder):
-    """Throttled by every service that it uses, nothing is lost."""
+    """Throttling by any service loses nothing."""
     folder.upload(*(f"{number}.jpg" for number in range(20)))
     for service, operation in (
         ("dynamodb", "BatchGetItem"),
@@ -223,14 +223,14 @@ def test_what_aws_does_not_serve_is_tried_again(folder):
 
 
 def test_nothing_but_uploads_can_be_listed(folder):
-    """The role sees no further."""
+    """The role cannot list other prefixes."""
     execution = folder.start(prefix="other/")
     assert execution["status"] == "FAILED"
     assert folder.messages() == []
 
 
 def test_no_part_is_larger_than_dynamodb_reads_at_once():
-    """Nor is any record left out of it."""
+    """No record is omitted."""
     definition = json.loads((ROOT / "statemachine" / "backfill.asl.json").read_text())
     assert definition["States"]["SelectUploads"]["ItemBatcher"]["MaxItemsPerBatch"] <= backfills.MOST_AT_ONCE
 
@@ -239,7 +239,7 @@ def test_no_part_is_larger_than_dynamodb_reads_at_once():
 
 
 def fail(folder, call, fault, errors):
-    """Let calls with these texts fail, one for each error; an empty one stays without an answer."""
+    """Make calls with these texts fail, one for each error; an empty error means no response."""
     for error in errors:
         which = {"containing": call, "effective": fault.effective}
         if error:
@@ -255,12 +255,12 @@ def fail(folder, call, fault, errors):
 def test_every_task_of_a_backfill_is_tried_here():
     """The faults below are those of a function."""
     assert [task for _, task in BACKFILL_TASKS] == ["CheckRecipes", "SelectBackfill"]
-    assert {SERVICES[each] for each in BACKFILL_TASKS} == {"lambda"}
+    assert {SERVICES[backfill_task] for backfill_task in BACKFILL_TASKS} == {"lambda"}
 
 
 @pytest.mark.parametrize("fault", FAULTS["lambda"], ids=lambda fault: fault.name)
 def test_a_check_that_fails(folder, fault):
-    """What passes is waited out; what lasts ends the backfill under its own name before anything is chosen."""
+    """Transient errors are retried; permanent ones end the backfill before anything is selected."""
     folder.upload("a.jpg")
     errors = [error for error, _ in zip(cycle(fault.errors or ("",)), range(fault.tries), strict=False)]
     check = ['"items": []', "SelectBackfillFunction"]
@@ -275,7 +275,7 @@ def test_a_check_that_fails(folder, fault):
 
 @pytest.mark.parametrize("fault", FAULTS["lambda"], ids=lambda fault: fault.name)
 def test_a_part_that_fails(folder, fault):
-    """What passes is waited out and nothing is lost; what lasts fails the backfill, and has chosen nothing.
+    """Transient errors are retried without loss; permanent ones fail the backfill, and nothing is selected.
 
     But what is done before its answer is lost is done again: twice in the queue, and never more than a budget allows.
     """
@@ -298,7 +298,7 @@ def test_a_part_that_fails(folder, fault):
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_that_is_none(folder, answer):
-    """Whoever cannot say what it has chosen has failed: no part is counted as done by chance."""
+    """An invalid result is a failure and never counts as done."""
     folder.upload("a.jpg")
     folder.pipeline.replace("SelectBackfillFunction", lambda event: answer if event["items"] else {})
     execution = folder.start()

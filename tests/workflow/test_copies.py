@@ -1,4 +1,4 @@
-"""An upload with the content that is shown already: its version counts, and nothing is made, paid or told again."""
+"""An upload with unchanged content: only its version changes; nothing is rendered, charged or notified again."""
 
 import json
 import urllib.request
@@ -19,7 +19,7 @@ PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summar
 
 
 def picture(record):
-    """What must be as before."""
+    """Return the fields that must not change."""
     return {name: record[name] for name in PICTURE}
 
 
@@ -36,13 +36,13 @@ def copied(pipeline, key):
 
 
 def events(pipeline, key):
-    """The types of the events about a key."""
-    return [each["detail-type"] for each in pipeline.events() if each["detail"]["imageKey"] == key]
+    """Return the types of the events about a key."""
+    return [event["detail-type"] for event in pipeline.events() if event["detail"]["imageKey"] == key]
 
 
 @pytest.mark.parametrize("how", ["copied", "uploaded again"])
 def test_a_copy_keeps_the_picture_and_advances_the_upload(pipeline, outcome, key, how):
-    """Renditions, labels and their versions stay; the record is that of the new version, and nobody is told."""
+    """Renditions, labels and their versions stay; the record has the new version, and no notification is sent."""
     before = outcome(key, PHOTO).record
     pipeline.replace("ExtractMetadataFunction", failing("", named("PaidAgainError"), -1, []))
     if how == "copied":
@@ -50,7 +50,7 @@ def test_a_copy_keeps_the_picture_and_advances_the_upload(pipeline, outcome, key
     else:
         version = pipeline.upload(key, PHOTO, ContentType="image/x-other")
         record = pipeline.wait_for(key, version)
-    (execution,) = [each for each in pipeline.executions() if each.version_id == version]
+    (execution,) = [execution for execution in pipeline.executions() if execution.version_id == version]
     assert (execution.status, pipeline.states_entered(execution)) == ("SUCCEEDED", UNCHANGED)
     assert picture(record) == picture(before)
     assert (record["status"], record["upload"]["versionId"]) == ("COMPLETED", version)
@@ -63,18 +63,18 @@ def test_a_copy_keeps_the_picture_and_advances_the_upload(pipeline, outcome, key
 
 
 def test_a_copy_is_no_event_and_the_next_change_is(pipeline, outcome, key):
-    """The outcome was told; whatever comes after it is told after it."""
+    """The next change publishes an event."""
     outcome(key, PHOTO)
     copied(pipeline, key)
     outcome(key, OTHER)
     pipeline.wait_until(lambda: len(events(pipeline, key)) >= 2, "the events")
     assert events(pipeline, key) == ["ImageCompleted"] * 2
-    told = [each["detail"]["image"]["width"] for each in pipeline.events() if each["detail"]["imageKey"] == key]
-    assert told == [200, 150]
+    widths = [event["detail"]["image"]["width"] for event in pipeline.events() if event["detail"]["imageKey"] == key]
+    assert widths == [200, 150]
 
 
 def test_whoever_waits_for_a_copy_sees_its_version(pipeline, outcome, key):
-    """The version and the status come together."""
+    """Version and status change together."""
     outcome(key, PHOTO)
     _, version = copied(pipeline, key)
     with urllib.request.urlopen(pipeline.api_url + status_path(key) + "?wait=10") as answer:
@@ -85,7 +85,7 @@ def test_whoever_waits_for_a_copy_sees_its_version(pipeline, outcome, key):
 
 
 def test_a_copy_of_a_copy_is_one(pipeline, outcome, key):
-    """However often somebody touches a file."""
+    """Repeated copies have no further effect."""
     before = outcome(key, PHOTO).record
     for _ in range(3):
         record, version = copied(pipeline, key)
@@ -95,7 +95,7 @@ def test_a_copy_of_a_copy_is_one(pipeline, outcome, key):
 
 
 def test_other_bytes_are_made(pipeline, outcome, key):
-    """A new picture under the same name, and the old one again."""
+    """A new image under the same name is rendered, and the old one again."""
     first = outcome(key, PHOTO).record
     assert outcome(key, OTHER).notified == ["SUCCESS"] * 2
     again = outcome(key, PHOTO)
@@ -105,7 +105,7 @@ def test_other_bytes_are_made(pipeline, outcome, key):
 
 
 def test_a_picture_without_labels_gets_them_with_a_copy(pipeline, outcome, key):
-    """Rekognition may answer by now."""
+    """Rekognition may succeed this time."""
     refusal = errors.LabelsUnavailableError("No.", "Later.")
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", refusal, -1, []))
     assert outcome(key, PHOTO).record["status"] == "PARTIAL"
@@ -117,7 +117,7 @@ def test_a_picture_without_labels_gets_them_with_a_copy(pipeline, outcome, key):
 
 
 def test_what_had_failed_is_tried_again(pipeline, outcome, key):
-    """A copy is an upload as any other."""
+    """A copy of a failed upload is processed."""
     pipeline.replace("ValidateImageFunction", failing("", named("BrokenError"), -1, []))
     assert outcome(key, PHOTO).record["status"] == "FAILED"
     pipeline.clear()
@@ -126,7 +126,7 @@ def test_what_had_failed_is_tried_again(pipeline, outcome, key):
 
 
 def test_what_was_deleted_is_made_again(pipeline, outcome, key):
-    """Its renditions are gone."""
+    """Its renditions no longer exist."""
     first = outcome(key, PHOTO)
     start(pipeline, deletion(pipeline, key), "DeleteImage")
     event = json.loads(json.dumps(first.execution.event))
@@ -136,7 +136,7 @@ def test_what_was_deleted_is_made_again(pipeline, outcome, key):
 
 
 def test_a_rendition_that_somebody_deleted_is_made_again(pipeline, outcome, key):
-    """COMPLETED means that all of them exist."""
+    """COMPLETED means that all renditions exist."""
     before = outcome(key, PHOTO).record
     gone = before["renditions"][0]
     pipeline.client("s3").delete_object(Bucket=gone["bucket"], Key=gone["key"], VersionId=gone["versionId"])
@@ -149,7 +149,7 @@ def test_a_rendition_that_somebody_deleted_is_made_again(pipeline, outcome, key)
 
 
 def test_other_recipes_make_other_renditions(pipeline, outcome, key):
-    """The same bytes, a new recipe: everything is made and told."""
+    """With new recipes, unchanged content is rendered and notified."""
     first = outcome(key, PHOTO).record["renditions"]
     older = [each["key"].replace(first[0]["key"].split("/")[-2], "0" * 16) for each in first]  # another content id
     pipeline.client("dynamodb").update_item(
@@ -158,25 +158,25 @@ def test_other_recipes_make_other_renditions(pipeline, outcome, key):
         UpdateExpression="SET renditions = :older",
         ExpressionAttributeValues={":older": {"L": [{"M": {"key": {"S": each}}} for each in older]}},
     )
-    seen, _ = copied(pipeline, key)
-    assert (seen["status"], "unchanged" in seen["execution"]) == ("COMPLETED", False)
+    result, _ = copied(pipeline, key)
+    assert (result["status"], "unchanged" in result["execution"]) == ("COMPLETED", False)
     assert len(about(pipeline, key)) == 2
 
 
 def test_a_reprocess_makes_everything_again(pipeline, outcome, key):
-    """It was asked for: new versions of the renditions, new labels, a notification."""
+    """It writes new renditions and labels, and sends a notification."""
     before = outcome(key, PHOTO).record
     execution = reprocess(pipeline, key)
     assert "StoreResults" in pipeline.states_entered(execution)
     record = pipeline.record(key)
-    old, new = ({each["versionId"] for each in one["renditions"]} for one in (before, record))
+    old, new = ({rendition["versionId"] for rendition in one["renditions"]} for one in (before, record))
     assert not old & new
     assert "unchanged" not in record["execution"]
     assert len(about(pipeline, key)) == 2
 
 
 def test_a_copy_removes_what_was_said_of_a_failed_attempt(pipeline, outcome, key):
-    """It has come through, and it is another upload."""
+    """It is a new and successful upload."""
     outcome(key, PHOTO)
     pipeline.replace("ValidateImageFunction", failing("", named("BrokenError"), -1, []))
     reprocess(pipeline, key)
@@ -187,7 +187,7 @@ def test_a_copy_removes_what_was_said_of_a_failed_attempt(pipeline, outcome, key
 
 
 def test_a_copy_that_fails_is_an_upload_that_failed(pipeline, outcome, key):
-    """Before its bytes are read nobody knows that they are the same."""
+    """Unread content cannot be compared."""
     outcome(key, PHOTO)
     pipeline.replace("ValidateImageFunction", failing("", named("BrokenError"), -1, []))
     record, version = copied(pipeline, key)
@@ -195,7 +195,7 @@ def test_a_copy_that_fails_is_an_upload_that_failed(pipeline, outcome, key):
 
 
 def test_an_upload_that_comes_meanwhile_wins_against_a_copy(pipeline, outcome, key):
-    """The copy had found nothing to do, and does nothing."""
+    """The copy changes nothing."""
     outcome(key, PHOTO)
     newest = []
 
@@ -207,13 +207,13 @@ def test_an_upload_that_comes_meanwhile_wins_against_a_copy(pipeline, outcome, k
 
     pipeline.replace("ValidateImageFunction", validate)
     _, version = copied(pipeline, key)
-    (execution,) = [each for each in pipeline.executions() if each.version_id == version]
+    (execution,) = [execution for execution in pipeline.executions() if execution.version_id == version]
     assert pipeline.states_entered(execution)[-1] == "Superseded"
     assert pipeline.record(key)["upload"]["versionId"] == newest[0]
 
 
 def test_a_reprocess_that_comes_meanwhile_is_of_the_copy(pipeline, outcome, key):
-    """It takes over the claim, and does all the work."""
+    """It takes over the claim and renders everything."""
     outcome(key, PHOTO)
     again = []
 
@@ -227,7 +227,8 @@ def test_a_reprocess_that_comes_meanwhile_is_of_the_copy(pipeline, outcome, key)
     pipeline.replace("GenerateThumbnailsFunction", generate)
     _, version = copied(pipeline, key)
     pipeline.wait_until(
-        lambda: not any(each.running for each in pipeline.executions() if each.key == key), "both executions"
+        lambda: not any(execution.running for execution in pipeline.executions() if execution.key == key),
+        "both executions",
     )
     record = pipeline.record(key)
     assert (record["status"], record["execution"]["id"]) == ("COMPLETED", again[0].name)
@@ -235,10 +236,10 @@ def test_a_reprocess_that_comes_meanwhile_is_of_the_copy(pipeline, outcome, key)
 
 
 def test_a_duplicate_of_a_copy_changes_nothing(pipeline, outcome, key):
-    """At least once is what S3 promises."""
+    """S3 may deliver an event more than once."""
     outcome(key, PHOTO)
     record, version = copied(pipeline, key)
-    (execution,) = [each for each in pipeline.executions() if each.version_id == version]
+    (execution,) = [execution for execution in pipeline.executions() if execution.version_id == version]
     assert pipeline.states_entered(start(pipeline, execution.event))[-1] == "Superseded"
     assert pipeline.record(key) == record
 

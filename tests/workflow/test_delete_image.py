@@ -55,10 +55,10 @@ def test_a_late_upload_does_not_bring_the_dead_back(pipeline, outcome, key):
 def test_a_deletion_that_comes_before_its_upload_wins(pipeline, outcome, key):
     """Events come in any order; the record is made by whichever is first."""
     assert delete(pipeline, deletion(pipeline, key)) == "CleanRenditions"
-    seen = outcome(key, PHOTO)
-    assert seen.states[-1] == "Superseded"
-    assert seen.record["status"] == "DELETED"
-    assert seen.notified == []
+    result = outcome(key, PHOTO)
+    assert result.states[-1] == "Superseded"
+    assert result.record["status"] == "DELETED"
+    assert result.notified == []
 
 
 def test_a_newer_upload_lives(pipeline, outcome, key):
@@ -94,11 +94,11 @@ def test_the_end_of_an_older_version_does_not_end_the_picture(pipeline, outcome,
 
 def test_the_end_of_the_version_that_is_shown_ends_the_picture(pipeline, outcome, key):
     """And says nothing of the order: a newer upload whose event comes later still wins."""
-    seen = outcome(key, PHOTO)
-    gone = deletion(pipeline, key, version=seen.execution.version_id, kind="Permanently Deleted")
+    result = outcome(key, PHOTO)
+    gone = deletion(pipeline, key, version=result.execution.version_id, kind="Permanently Deleted")
     assert delete(pipeline, gone) == "CleanRenditions"
     assert pipeline.record(key)["status"] == "DELETED"
-    start_again(pipeline, seen.execution, sequencer="F0")
+    start_again(pipeline, result.execution, sequencer="F0")
     assert pipeline.record(key)["upload"]["sequencer"] == "F0"
 
 
@@ -110,10 +110,10 @@ def test_a_deletion_while_the_picture_is_processed(pipeline, outcome, key):
         raise type("SupersededError", (Exception,), {})("Deleted.")
 
     pipeline.replace("StoreResultsFunction", store)
-    seen = outcome(key, PHOTO)
-    assert seen.states[-3:] == ["CleanRenditions", "IsSuperseded", "Superseded"]
-    assert seen.record["status"] == "DELETED"
-    assert seen.notified == []
+    result = outcome(key, PHOTO)
+    assert result.states[-3:] == ["CleanRenditions", "IsSuperseded", "Superseded"]
+    assert result.record["status"] == "DELETED"
+    assert result.notified == []
     assert stored(pipeline, key) == []
 
 

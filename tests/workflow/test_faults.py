@@ -231,7 +231,7 @@ class Case:
     def seen(self):
         execution = self.pipeline.client("stepfunctions").describe_execution(executionArn=self.arn)
         record = self.pipeline.record(self.key)
-        told = [each["MessageAttributes"] for each in self.pipeline.notifications()]
+        told = [notification["MessageAttributes"] for notification in self.pipeline.notifications()]
         kept, every = renditions(self.pipeline, self.key)
         shown = {rendition["versionId"] for rendition in record.get("renditions", [])}
         failures = {name: record.get(name) for name in ("error", "lastFailure")}
@@ -406,7 +406,9 @@ def test_what_can_never_be_recorded_is_settled_when_it_can(quiet_pipeline):
 
     def settled(case):
         executions = quiet_pipeline.executions("SettleImageStateMachine")
-        return [each for each in executions if each.name.startswith("lost_") and case.word in each.name]
+        return [
+            execution for execution in executions if execution.name.startswith("lost_") and case.word in execution.name
+        ]
 
     for case in cases:
         quiet_pipeline.wait_until(lambda case=case: any(not each.running for each in settled(case)), case.name)

@@ -49,7 +49,7 @@ STORIES = 6  # are told at the same time, of one key each
 
 @dataclass(frozen=True)
 class Happening:
-    """An upload of a body, or a deletion; the executions of an aborted one are stopped."""
+    """An upload or a deletion; executions of an aborted one are stopped."""
 
     kind: str
     aborted: bool = False
@@ -57,7 +57,7 @@ class Happening:
 
 @dataclass(frozen=True)
 class Telling:
-    """The delivery of the event of one happening, by its number, or a reprocess of what is there at that moment.
+    """The delivery of the event of one happening, by its number, or a reprocess of the current upload.
 
     It `waits` for the execution to end before the next. A reprocess `ends` in one of `ENDS`.
     """
@@ -69,7 +69,7 @@ class Telling:
 
 @dataclass(frozen=True)
 class Story:
-    """What happened to one key, in that order; how it is told, in this order; and the faults and crashes on the way."""
+    """What happens to one key, how it is delivered, and the faults and crashes during it."""
 
     happenings: list[Happening]
     tellings: list[Telling]
@@ -79,7 +79,7 @@ class Story:
 
 
 def expected(last: Happening, *, may_fail: bool) -> set[str]:
-    """The model: the last thing that happened counts, and nothing else does."""
+    """The model: only the last happening counts."""
     if last.kind == "deletion":
         return {"DELETED"}
     outcome = {"FAILED" if last.kind in ("words", "nothing") else "COMPLETED"}
@@ -103,7 +103,7 @@ def stories(draw: st.DrawFn) -> Story:
 
 
 class Teller:
-    """Lets a story happen, tells it, and looks at the end."""
+    """Runs a story and checks its end."""
 
     def __init__(self, pipeline: Pipeline, story: Story) -> None:
         self.pipeline, self.story = pipeline, story
@@ -124,7 +124,7 @@ class Teller:
             pipeline.fault("lambda", "Invoke", "Runtime.ExitError", status=200, **where)
 
     def happen(self, number: int, happening: Happening) -> dict[str, Any]:
-        """Do it, and give the event that S3 would send."""
+        """Perform a happening and return the event that S3 would send."""
         where = {"Bucket": self.pipeline.uploads_bucket, "Key": self.key}
         s3, entity = self.pipeline.client("s3"), {"key": self.key, "sequencer": f"00{number + 1:02X}"}
         if happening.kind == "deletion":
@@ -137,7 +137,7 @@ class Teller:
         return {"time": "2026-11-21T12:00:00Z", "detail": detail}
 
     def tell(self) -> Iterator[None]:
-        """Deliver one event after the other; yields in between, so that stories of other keys mix with this one."""
+        """Deliver the events one after the other; it yields between them, so that stories of other keys interleave."""
         states = self.pipeline.client("stepfunctions")
         for telling in self.story.tellings:
             alone = self.look() and self.good
@@ -155,7 +155,7 @@ class Teller:
             self.kept = arn.rpartition(":")[2] if surely else None
 
     def look(self) -> bool:
-        """Note whether the newest upload has its picture; tell whether nothing is under way."""
+        """Note whether the newest upload has its image; return whether no execution is running."""
         record, last = self.pipeline.record(self.key) or {}, self.events[-1]["detail"]["object"]
         newest = record.get("uploadOrder") == uploads.pad(last["sequencer"])
         self.good |= newest and record["status"] == "COMPLETED"
@@ -165,7 +165,7 @@ class Teller:
         return self.story.happenings[number].aborted
 
     def deliver(self, number: int) -> str:
-        """Start what the event of a happening starts."""
+        """Start the execution of an event."""
         machines = {"deletion": "DeleteImage", "nothing": "WaitForContent"}
         machine = machines.get(self.story.happenings[number].kind, "ProcessImage")
         arn: str = self.pipeline.client("stepfunctions").start_execution(
@@ -176,7 +176,7 @@ class Teller:
         return arn
 
     def reprocess(self, ends: str) -> str:
-        """Process what is there although it may have been, as the API and the commands do."""
+        """Process the current upload again, as the API and the commands do."""
         outputs, name = self.pipeline.outputs, f"reprocess_{uuid.uuid4()}"
         where = outputs["UploadsBucketName"], outputs["ImageTableName"]
         event = uploads.Upload.look(self.pipeline.client, *where, self.key).event(again=True)
@@ -192,7 +192,7 @@ class Teller:
         return arn
 
     def executions(self) -> list[Execution]:
-        """All that are about this key, those that settle included."""
+        """Return all executions for this key, including those that settle."""
         return [execution for execution in self.pipeline.executions() if self.key in json.dumps(execution.event)]
 
     def is_over(self) -> bool:
@@ -217,14 +217,14 @@ class Teller:
         self.check_notifications(record, last)
 
     def is_overtaken(self) -> bool:
-        """Whether an attempt that fails had the place of the newest event, and so may have taken over its claim."""
+        """Return whether a failed attempt took the place of the newest event and so may have taken over its claim."""
         newest = uploads.pad(self.events[-1]["detail"]["object"]["sequencer"])
         broken = [execution for execution in self.executions() if execution.name in self.broken]
         return any(uploads.pad(each.event["detail"]["object"]["sequencer"]) == newest for each in broken)
 
     def check_failure(self, record: dict[str, Any]) -> None:
-        """`lastFailure` is of an attempt at this very upload that failed after the picture was made."""
-        failure, executions = record.get("lastFailure"), {each.name: each for each in self.executions()}
+        """`lastFailure` must belong to an attempt at this upload that failed after the image was rendered."""
+        failure, executions = record.get("lastFailure"), {execution.name: execution for execution in self.executions()}
         if self.kept and record["status"] == "COMPLETED":
             assert failure is not None, "nobody is told that the last attempt failed"
             assert failure["executionId"] == self.kept
@@ -266,7 +266,7 @@ class Teller:
 
 
 def content_id(key: str, body: bytes) -> str:
-    """What the folder of the renditions of a body is called."""
+    """Return the name of the folder of renditions of this content."""
     return engine._content_id(hashlib.sha256(body).hexdigest(), recipes.load().for_key(key))
 
 
@@ -287,7 +287,7 @@ def quiet_pipeline(pipeline: Pipeline) -> Iterator[Pipeline]:
 )
 @given(told=st.lists(stories(), min_size=STORIES, max_size=STORIES))
 def test_whatever_the_interleaving_the_newest_counts(quiet_pipeline: Pipeline, told: list[Story]) -> None:
-    """Record, renditions and notifications end as those of the last thing that happened."""
+    """Record, renditions and notifications are those of the last happening."""
     quiet_pipeline.clear()
     tellers = [Teller(quiet_pipeline, story) for story in told]
     telling = [teller.tell() for teller in tellers]

@@ -1,4 +1,4 @@
-"""The workflow at work: every state, every catch, every kind of error."""
+"""The main workflow: every state, every catch, every kind of error."""
 
 import pytest
 
@@ -29,7 +29,7 @@ SOUND = {
 
 
 def failing(step, error, times, calls):
-    """Stands for a step: fails so many times, then does what the step would."""
+    """Return a step that fails a number of times and then succeeds."""
 
     def function(event):
         calls.append(event)
@@ -41,12 +41,12 @@ def failing(step, error, times, calls):
 
 
 def named(name, text="It broke."):
-    """An exception as Lambda would report it."""
+    """Return an exception with this name, as Lambda reports it."""
     return type(name, (Exception,), {})(text)
 
 
 def steps_told(record):
-    """The steps whose durations are in a record, each a possible one."""
+    """Return the steps whose durations are in a record, and check the durations."""
     told = record["execution"]["milliseconds"]
     assert all(0 <= milliseconds < 60_000 for milliseconds in told.values())
     return set(told)
@@ -57,55 +57,55 @@ def rejection(error=errors.CorruptImageError):
 
 
 def test_a_photo_takes_the_main_path(outcome, key):
-    """Claim, validate, process, store, notify: nothing more, and one notification."""
-    seen = outcome(key, PHOTO)
-    assert seen.states == ["ClaimUpload", *STEPS, "NotifySuccess"]
-    assert seen.execution.status == "SUCCEEDED"
-    assert seen.record["status"] == "COMPLETED"
-    assert seen.notified == ["SUCCESS"]
-    assert steps_told(seen.record) == {"ClaimUpload", *STEPS}
+    """It claims, validates, processes, stores and notifies, with one notification."""
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.states == ["ClaimUpload", *STEPS, "NotifySuccess"]
+    assert upload_outcome.execution.status == "SUCCEEDED"
+    assert upload_outcome.record["status"] == "COMPLETED"
+    assert upload_outcome.notified == ["SUCCESS"]
+    assert steps_told(upload_outcome.record) == {"ClaimUpload", *STEPS}
 
 
 def test_the_record_exists_while_the_picture_is_processed(pipeline, outcome, key):
-    """PROCESSING from the first second, with all that is known of the upload."""
-    seen = []
+    """It is PROCESSING and has the data of the upload."""
+    records = []
 
     def validate(event):
-        seen.append(pipeline.record(key))
+        records.append(pipeline.record(key))
         return SOUND["ValidateImage"](event)
 
     pipeline.replace("ValidateImageFunction", validate)
     upload = outcome(key, PHOTO).record["upload"]
-    assert seen[0]["status"] == "PROCESSING"
-    assert seen[0]["upload"] == upload
+    assert records[0]["status"] == "PROCESSING"
+    assert records[0]["upload"] == upload
     assert upload["sizeBytes"] == len(PHOTO)
 
 
 @pytest.mark.parametrize("error", errors.RejectedError.__subclasses__(), ids=lambda each: each.__name__)
 def test_a_rejection_is_not_tried_again_and_says_why(pipeline, outcome, key, error):
-    """FAILED with code, message, hint and step; the same words in the notification; the file is named."""
+    """Record and notification have code, message, hint and step, and the notification names the file."""
     calls = []
     pipeline.replace("ValidateImageFunction", failing("ValidateImage", rejection(error), -1, calls))
-    seen = outcome(key, PHOTO)
+    upload_outcome = outcome(key, PHOTO)
     assert len(calls) == 1
-    assert seen.execution.status == "FAILED"
-    assert seen.execution.error == error.__name__
-    assert seen.record["status"] == "FAILED"
-    assert seen.record["error"] == {
+    assert upload_outcome.execution.status == "FAILED"
+    assert upload_outcome.execution.error == error.__name__
+    assert upload_outcome.record["status"] == "FAILED"
+    assert upload_outcome.record["error"] == {
         "code": error.__name__,
         "message": "The picture is broken at byte 7.",
         "hint": "Export it again.",
         "step": "ValidateImage",
     }
-    assert seen.record["upload"]["key"] == key
-    assert seen.notified == ["FAILURE"]
-    body = seen.notifications[0]["Message"]
+    assert upload_outcome.record["upload"]["key"] == key
+    assert upload_outcome.notified == ["FAILURE"]
+    body = upload_outcome.notifications[0]["Message"]
     assert all(word in body for word in (key, error.__name__, "at byte 7.", "Export it again.", "/executions/details/"))
 
 
 @pytest.mark.parametrize("step", ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "StoreResults"])
 def test_a_failed_record_tells_how_long_the_steps_took(pipeline, outcome, key, step):
-    """Who looks for the reason sees how far it came, and what took its time: the step that failed, too."""
+    """This includes the failed step."""
     for name, sound in SOUND.items():
         pipeline.replace(f"{name}Function", sound)
     if step == "ClaimUpload":
@@ -123,15 +123,15 @@ def test_a_failed_record_tells_how_long_the_steps_took(pipeline, outcome, key, s
 
 @pytest.mark.parametrize("step", ["GenerateThumbnails", "StoreResults"])
 def test_any_step_that_rejects_ends_in_a_failure_that_names_it(pipeline, outcome, key, step):
-    """Whichever step it was, record and notification say so."""
+    """Record and notification name the step."""
     calls = []
     pipeline.replace(f"{step}Function", failing(step, rejection(), -1, calls))
-    seen = outcome(key, PHOTO)
+    upload_outcome = outcome(key, PHOTO)
     assert len(calls) == 1
-    assert seen.record["error"]["step"] == step
-    assert seen.record["error"]["code"] == "CorruptImageError"
-    assert seen.record["error"]["message"] == "The picture is broken at byte 7."
-    assert seen.notified == ["FAILURE"]
+    assert upload_outcome.record["error"]["step"] == step
+    assert upload_outcome.record["error"]["code"] == "CorruptImageError"
+    assert upload_outcome.record["error"]["message"] == "The picture is broken at byte 7."
+    assert upload_outcome.notified == ["FAILURE"]
 
 
 @pytest.mark.parametrize("step", ["ValidateImage", "GenerateThumbnails", "ExtractMetadata"])
@@ -146,14 +146,14 @@ def test_any_step_that_rejects_ends_in_a_failure_that_names_it(pipeline, outcome
     ],
 )
 def test_what_passes_by_itself_is_tried_again(pipeline, outcome, key, step, name, failures):
-    """Throttling and AWS's faults are waited out, a crash is tried once more; the picture completes."""
+    """Throttling, AWS errors and a crash are retried, and the image completes."""
     calls = []
     pipeline.replace("ExtractMetadataFunction", SOUND["ExtractMetadata"])
     pipeline.replace(f"{step}Function", failing(step, named(name), failures, calls))
-    seen = outcome(key, PHOTO)
+    upload_outcome = outcome(key, PHOTO)
     assert len(calls) == failures + 1
-    assert seen.record["status"] == "COMPLETED"
-    assert seen.notified == ["SUCCESS"]
+    assert upload_outcome.record["status"] == "COMPLETED"
+    assert upload_outcome.notified == ["SUCCESS"]
 
 
 @pytest.mark.parametrize("step", ["ValidateImage", "GenerateThumbnails", "StoreResults"])
@@ -162,40 +162,40 @@ def test_what_passes_by_itself_is_tried_again(pipeline, outcome, key, step, name
     [("StorageUnavailableError", 41), ("Lambda.ServiceException", 7), ("Runtime.ExitError", 2), ("KeyError", 1)],
 )
 def test_what_lasts_ends_in_a_failure_that_blames_nobody_wrongly(pipeline, outcome, key, step, name, calls_expected):
-    """After its retries each error is FAILED under its own name, and a bug is not retried at all."""
+    """After its retries, each error is FAILED under its own name; a bug is not retried."""
     calls = []
     pipeline.replace(f"{step}Function", failing(step, named(name), -1, calls))
-    seen = outcome(key, PHOTO)
+    upload_outcome = outcome(key, PHOTO)
     assert len(calls) == calls_expected
-    assert seen.record["status"] == "FAILED"
-    assert (seen.record["error"]["code"], seen.record["error"]["step"]) == (name, step)
-    assert "not of the picture" in seen.record["error"]["hint"]
-    assert seen.notified == ["FAILURE"]
+    assert upload_outcome.record["status"] == "FAILED"
+    assert (upload_outcome.record["error"]["code"], upload_outcome.record["error"]["step"]) == (name, step)
+    assert "not of the picture" in upload_outcome.record["error"]["hint"]
+    assert upload_outcome.notified == ["FAILURE"]
 
 
 @pytest.mark.parametrize(("error", "calls_expected"), [("LabelsUnavailableError", 1), ("LabelsDelayedError", 9)])
 def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, key, error, calls_expected):
-    """Renditions and own metadata are there; the record and the notification tell what is missing and why."""
+    """Renditions and metadata exist; record and notification name the missing labels and the reason."""
     calls = []
     refusal = getattr(errors, error)('Rekognition refused the picture: "X".', "Check the region.")
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", refusal, -1, calls))
-    seen = outcome(key, PHOTO)
+    upload_outcome = outcome(key, PHOTO)
     assert len(calls) == calls_expected
-    assert seen.execution.status == "SUCCEEDED"
-    assert seen.record["status"] == "PARTIAL"
-    assert steps_told(seen.record) == {"ClaimUpload", *STEPS}
-    assert seen.record["warnings"] == [
+    assert upload_outcome.execution.status == "SUCCEEDED"
+    assert upload_outcome.record["status"] == "PARTIAL"
+    assert steps_told(upload_outcome.record) == {"ClaimUpload", *STEPS}
+    assert upload_outcome.record["warnings"] == [
         {
             "code": "LabelsUnavailableError",
             "message": 'Rekognition refused the picture: "X".',
             "hint": "Check the region.",
         }
     ]
-    assert len(seen.record["renditions"]) > 0
-    assert seen.record["exif"] == {}
-    assert seen.notified == ["SUCCESS"]
-    assert "without labels" in seen.notifications[0]["Subject"]
-    assert "Warning: Rekognition refused" in seen.notifications[0]["Message"]
+    assert len(upload_outcome.record["renditions"]) > 0
+    assert upload_outcome.record["exif"] == {}
+    assert upload_outcome.notified == ["SUCCESS"]
+    assert "without labels" in upload_outcome.notifications[0]["Subject"]
+    assert "Warning: Rekognition refused" in upload_outcome.notifications[0]["Message"]
 
 
 @pytest.mark.parametrize(
@@ -209,27 +209,31 @@ def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, ke
     ],
 )
 def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, key, name, text, told):
-    """The renditions are finished and true; the warning is public, so it holds no words but ours."""
+    """The renditions are complete; the public warning has no internal details."""
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", named(name, text), -1, []))
-    seen = outcome(key, PHOTO)
-    assert seen.record["status"] == "PARTIAL"
-    assert steps_told(seen.record) == {"ClaimUpload", *STEPS}
-    assert len(seen.record["renditions"]) > 0
-    (warning,) = seen.record["warnings"]
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.record["status"] == "PARTIAL"
+    assert steps_told(upload_outcome.record) == {"ClaimUpload", *STEPS}
+    assert len(upload_outcome.record["renditions"]) > 0
+    (warning,) = upload_outcome.record["warnings"]
     assert warning["message"] == told
     assert warning["hint"]
-    assert seen.notified == ["SUCCESS"]
+    assert upload_outcome.notified == ["SUCCESS"]
 
 
 @pytest.mark.parametrize("step", ["GenerateThumbnails", "ExtractMetadata"])
 def test_an_answer_that_step_functions_does_not_take_is_a_failure_that_is_told(pipeline, key, step):
-    """Nothing in the execution catches it; record and notification tell, and no picture is PROCESSING for ever."""
+    """The execution cannot catch it; the record is settled, and a notification is sent."""
     pipeline.replace(f"{step}Function", lambda event: {**SOUND[step](event), "warnings": ["x" * 1000] * 300})
     version = pipeline.upload(key, PHOTO)
     pipeline.wait_for(key, version)
 
     def told():
-        return [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+        return [
+            notification
+            for notification in pipeline.notifications()
+            if notification["MessageAttributes"]["imageKey"]["Value"] == key
+        ]
 
     pipeline.wait_until(told, "the settlement to be told")
     record = pipeline.record(key)
@@ -238,48 +242,51 @@ def test_an_answer_that_step_functions_does_not_take_is_a_failure_that_is_told(p
 
 
 def test_a_failure_over_an_older_picture_shows_nothing_of_it(pipeline, outcome, key):
-    """The claim that would have cleaned the record was refused; the failure cleans it instead."""
+    """The claim failed, so the failure path removes the old image from the record."""
     outcome(key, PHOTO)
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=1, containing=key)
-    seen = outcome(key, b"words")
-    assert seen.record["status"] == "FAILED"
-    assert seen.record["error"]["step"] == "ClaimUpload"
+    upload_outcome = outcome(key, b"words")
+    assert upload_outcome.record["status"] == "FAILED"
+    assert upload_outcome.record["error"]["step"] == "ClaimUpload"
     assert (
-        not {"image", "renditions", "labels", "summary", "exif", "warnings", "labelModelVersion"} & seen.record.keys()
+        not {"image", "renditions", "labels", "summary", "exif", "warnings", "labelModelVersion"}
+        & upload_outcome.record.keys()
     )
 
 
 def test_faults_of_dynamodb_and_sns_are_tried_again(pipeline, outcome, key):
-    """A fault of AWS's own costs seconds, never the outcome or the notification."""
+    """An AWS error delays the outcome or the notification, but loses neither."""
     pipeline.fault("dynamodb", "UpdateItem", "InternalServerError", times=2, containing=key)
     pipeline.fault("sns", "Publish", "InternalError", times=2)
-    seen = outcome(key, PHOTO)
-    assert seen.record["status"] == "COMPLETED"
-    assert seen.notified == ["SUCCESS"]
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.record["status"] == "COMPLETED"
+    assert upload_outcome.notified == ["SUCCESS"]
 
 
 def test_a_superseded_result_ends_quietly(pipeline, outcome, key):
-    """The newer upload speaks for the key; this one changes nothing and notifies nobody."""
+    """The newer upload owns the key; this execution changes and notifies nothing."""
     pipeline.replace("StoreResultsFunction", failing("", errors.SupersededError("Newer.", "Nothing."), -1, []))
-    seen = outcome(key, PHOTO)
-    assert seen.states[-1] == "Superseded"
-    assert seen.execution.status == "SUCCEEDED"
-    assert seen.notified == []
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.states[-1] == "Superseded"
+    assert upload_outcome.execution.status == "SUCCEEDED"
+    assert upload_outcome.notified == []
 
 
 @pytest.mark.parametrize("sequencer", [None, "00", "0018"])
 def test_a_duplicate_or_older_event_changes_nothing(pipeline, outcome, key, sequencer):
-    """At least once and in any order is what S3 promises."""
+    """S3 delivers events at least once and in any order."""
     first = outcome(key, PHOTO)
     changes = {"sequencer": sequencer} if sequencer else {}
     again = start_again(pipeline, first.execution, **changes)
     assert pipeline.states_entered(again)[-1] == "Superseded"
     assert pipeline.record(key) == first.record
-    assert [each["MessageAttributes"]["imageKey"]["Value"] for each in pipeline.notifications()].count(key) == 1
+    assert [notification["MessageAttributes"]["imageKey"]["Value"] for notification in pipeline.notifications()].count(
+        key
+    ) == 1
 
 
 def test_a_newer_event_with_a_shorter_sequencer_wins(pipeline, outcome, key):
-    """Sequencers are compared as S3 says: the shorter one padded with zeros on the right."""
+    """The shorter sequencer is padded with zeros on the right, as S3 documents."""
     first = outcome(key, PHOTO)
     newer = start_again(pipeline, first.execution, sequencer="F1")
     assert "ValidateImage" in pipeline.states_entered(newer)
@@ -287,7 +294,7 @@ def test_a_newer_event_with_a_shorter_sequencer_wins(pipeline, outcome, key):
 
 
 def test_a_failure_that_comes_late_does_not_touch_the_newer_record(pipeline, outcome, key):
-    """The old execution fails after the new one has claimed: nothing is written, nobody is told."""
+    """The old execution writes and notifies nothing."""
     newest = {}
 
     def validate(event):
@@ -298,15 +305,15 @@ def test_a_failure_that_comes_late_does_not_touch_the_newer_record(pipeline, out
         return SOUND["ValidateImage"](event)
 
     pipeline.replace("ValidateImageFunction", validate)
-    seen = outcome(key, PHOTO)
-    assert seen.states[-1] == "Superseded"
-    assert seen.record["status"] == "COMPLETED"
-    assert seen.record["upload"]["versionId"] == newest["version"]
-    assert seen.notified == ["SUCCESS"]
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.states[-1] == "Superseded"
+    assert upload_outcome.record["status"] == "COMPLETED"
+    assert upload_outcome.record["upload"]["versionId"] == newest["version"]
+    assert upload_outcome.notified == ["SUCCESS"]
 
 
 def test_whoever_lost_its_claim_leaves_what_is_shown_as_the_newest(pipeline, outcome, key):
-    """It wrote the same bytes under the same names; what the record points at would expire as an old version."""
+    """It wrote the same keys; otherwise the renditions of the record would expire as old versions."""
     again = []
 
     def validate(event):
@@ -322,14 +329,16 @@ def test_whoever_lost_its_claim_leaves_what_is_shown_as_the_newest(pipeline, out
     pipeline.replace("ValidateImageFunction", validate)
     version = pipeline.upload(key, PHOTO)
     record = pipeline.wait_for(key, version)
-    pipeline.wait_until(lambda: not any(each.running for each in pipeline.executions() if each.key == key), "both")
+    pipeline.wait_until(
+        lambda: not any(execution.running for execution in pipeline.executions() if execution.key == key), "both"
+    )
     assert record["execution"]["id"] == again[0]
     kept, every = renditions(pipeline, key)
-    assert kept.keys() == every.keys() == {each["versionId"] for each in record["renditions"]}
+    assert kept.keys() == every.keys() == {rendition["versionId"] for rendition in record["renditions"]}
 
 
 def test_an_overwrite_starts_with_a_clean_record(pipeline, outcome, key):
-    """Nothing of the old picture is told of the new one."""
+    """It has no data of the previous image."""
     outcome(key, PHOTO)
     failed = outcome(key, b"words")
     assert failed.record["status"] == "FAILED"
@@ -341,37 +350,37 @@ def test_an_overwrite_starts_with_a_clean_record(pipeline, outcome, key):
 
 
 def test_a_claim_that_is_throttled_is_tried_again(pipeline, outcome, key):
-    """The table may be busy; the picture waits."""
+    """The image is processed later."""
     pipeline.fault("dynamodb", "UpdateItem", "ThrottlingException", times=3, containing=key)
     assert outcome(key, PHOTO).record["status"] == "COMPLETED"
 
 
 def test_a_claim_that_is_denied_is_a_failure_with_a_notification(pipeline, outcome, key):
-    """Even when no record can be written, somebody is told which file it was."""
+    """The notification names the file although no record can be written."""
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=-1, containing=key)
-    seen = outcome(key, PHOTO)
+    upload_outcome = outcome(key, PHOTO)
     failure = ["RecordFailure", "NotifyFailure", "CleanRenditions", "IsSuperseded", "ImageFailed"]
-    assert seen.states[-5:] == failure
-    assert seen.record is None
-    assert seen.notified == ["FAILURE"]
-    assert "ClaimUpload" in seen.notifications[0]["Message"]
+    assert upload_outcome.states[-5:] == failure
+    assert upload_outcome.record is None
+    assert upload_outcome.notified == ["FAILURE"]
+    assert "ClaimUpload" in upload_outcome.notifications[0]["Message"]
 
 
 def test_a_notification_that_cannot_be_sent_changes_no_success(pipeline, outcome, key):
-    """The record is the truth; the mail is a courtesy."""
+    """The record is not affected."""
     pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)
-    seen = outcome(key, PHOTO)
-    assert seen.execution.status == "SUCCEEDED"
-    assert seen.record["status"] == "COMPLETED"
-    assert seen.notified == []
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.execution.status == "SUCCEEDED"
+    assert upload_outcome.record["status"] == "COMPLETED"
+    assert upload_outcome.notified == []
 
 
 def test_a_notification_that_cannot_be_sent_changes_no_failure(pipeline, outcome, key):
-    """The execution still fails under the picture's error, not under SNS's."""
+    """The execution fails with the error of the image, not with that of SNS."""
     pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)
-    seen = outcome(key, b"words")
-    assert seen.execution.error == "UnsupportedFormatError"
-    assert seen.record["status"] == "FAILED"
+    upload_outcome = outcome(key, b"words")
+    assert upload_outcome.execution.error == "UnsupportedFormatError"
+    assert upload_outcome.record["status"] == "FAILED"
 
 
 @pytest.mark.parametrize(
@@ -388,13 +397,13 @@ def test_a_notification_that_cannot_be_sent_changes_no_failure(pipeline, outcome
     ids=["empty", "no hint", "quotes", "lines", "emoji", "long", "braces"],
 )
 def test_any_text_of_an_error_reaches_the_record(pipeline, outcome, key, text):
-    """The failure path must not fail over the words of the failure."""
+    """The failure path must not fail because of the message of an error."""
     pipeline.replace("ValidateImageFunction", failing("ValidateImage", named("OddError", text), -1, []))
-    seen = outcome(key, PHOTO)
-    assert seen.record["error"]["code"] == "OddError"
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.record["error"]["code"] == "OddError"
     first_line = shown(text.split("\n")[0])
-    assert seen.record["error"]["message"] == (first_line[:1000] or "The step ended without a message.")
-    assert seen.notified == ["FAILURE"]
+    assert upload_outcome.record["error"]["message"] == (first_line[:1000] or "The step ended without a message.")
+    assert upload_outcome.notified == ["FAILURE"]
 
 
 HOSTILE_NAMES = {
@@ -411,14 +420,16 @@ HOSTILE_NAMES = {
 @pytest.mark.parametrize("name", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES.keys())
 @pytest.mark.parametrize("result", ["Image processed", "Image failed"])
 def test_subjects_obey_sns_for_any_key(pipeline, name, result):
-    """ASCII, one line, below 100 characters, or SNS refuses the notification."""
+    """SNS requires one line of ASCII, shorter than 100 characters."""
     for step, sound in SOUND.items():
         pipeline.replace(f"{step}Function", sound)
     if result == "Image failed":
         pipeline.replace("ValidateImageFunction", failing("ValidateImage", rejection(), -1, []))
     key = f"uploads/workflow/{result}/{name}.jpg"
     execution = start(pipeline, uploaded(pipeline, key))
-    (notification,) = [each for each in pipeline.notifications() if execution.arn in each["Message"]]
+    (notification,) = [
+        notification for notification in pipeline.notifications() if execution.arn in notification["Message"]
+    ]
     subject, message = notification["Subject"], notification["Message"]
     assert all(line.isprintable() for line in message.split("\n"))
     assert not any(line.startswith(("X-Header", "break")) for line in message.split("\n"))
@@ -430,19 +441,21 @@ def test_subjects_obey_sns_for_any_key(pipeline, name, result):
 
 
 def test_an_outcome_whose_answer_is_lost_for_good_stays_and_is_told(pipeline, key, outcome):
-    """StoreResults wrote it, and every answer was lost: the record is asked before a failure is told."""
+    """StoreResults wrote the record; the workflow reads it before it reports a failure."""
     pipeline.fault(
         "lambda", "Invoke", "BrokenError", -1, status=200, containing=[key, "StoreResultsFunction"], effective=True
     )
-    seen = outcome(key, PHOTO)
-    assert seen.record["status"] == "COMPLETED"
-    assert seen.states[-4:] == ["RecordFailure", "ReadRecord", "IsStored", "NotifySuccess"]
-    assert seen.notified == ["SUCCESS"]
-    assert renditions(pipeline, key)[0].keys() == {each["versionId"] for each in seen.record["renditions"]}
+    upload_outcome = outcome(key, PHOTO)
+    assert upload_outcome.record["status"] == "COMPLETED"
+    assert upload_outcome.states[-4:] == ["RecordFailure", "ReadRecord", "IsStored", "NotifySuccess"]
+    assert upload_outcome.notified == ["SUCCESS"]
+    assert renditions(pipeline, key)[0].keys() == {
+        rendition["versionId"] for rendition in upload_outcome.record["renditions"]
+    }
 
 
 def test_a_run_that_fails_does_not_take_back_what_another_run_of_it_has_done(pipeline, key):
-    """An Express execution may run twice under one name: the outcome that was written stays, and is told once."""
+    """An Express execution may run twice; the written outcome stays and is notified once."""
     event = uploaded(pipeline, key)
 
     def fail_after_the_other_run(step):
@@ -467,4 +480,8 @@ def test_a_run_that_fails_does_not_take_back_what_another_run_of_it_has_done(pip
     execution = start(pipeline, event)
     assert pipeline.states_entered(execution)[-1] == "Superseded"
     assert pipeline.record(key)["status"] == "COMPLETED"
-    assert [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key] == []
+    assert [
+        notification
+        for notification in pipeline.notifications()
+        if notification["MessageAttributes"]["imageKey"]["Value"] == key
+    ] == []

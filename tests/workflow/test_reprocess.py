@@ -1,4 +1,4 @@
-"""A reprocess that fails takes nothing away; what it could not do is told beside what is there."""
+"""A failed reprocess keeps the previous image and is reported in `lastFailure`."""
 
 import json
 import uuid
@@ -18,28 +18,32 @@ STEPS = ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "StoreResults"]
 
 
 def reprocess_event(pipeline, key):
-    """The event that the API and the commands send."""
+    """Return the event that the API and the commands send."""
     look = uploads.Upload.look(pipeline.client, pipeline.uploads_bucket, pipeline.outputs["ImageTableName"], key)
     return look.event(again=True)
 
 
 def reprocess(pipeline, key):
-    """Process an unchanged upload again, to the end of the execution."""
+    """Process an unchanged upload again, and wait for the end of the execution."""
     return start(pipeline, reprocess_event(pipeline, key))
 
 
 def about(pipeline, key):
-    """The notifications about a key, oldest first."""
-    return [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+    """Return the notifications about a key, oldest first."""
+    return [
+        notification
+        for notification in pipeline.notifications()
+        if notification["MessageAttributes"]["imageKey"]["Value"] == key
+    ]
 
 
 def shown(record):
-    """What a reader sees, without what the failed attempt may change."""
+    """Return the visible fields, without those that a failed attempt may change."""
     return {name: value for name, value in record.items() if name not in ("lastFailure", "updatedAt")}
 
 
 def break_step(pipeline, step, key, error):
-    """Let a step of the next execution fail with an error, after its work where it writes."""
+    """Make a step of the next execution fail; a step that writes fails after its write."""
     if step == "ClaimUpload":
         pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=1, containing=key)
     else:
@@ -49,7 +53,7 @@ def break_step(pipeline, step, key, error):
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("error", [rejection(), named("SettingsError", "Line 3 of recipes.toml.\nCorrect it.")])
 def test_a_failed_reprocess_keeps_picture_and_outcome(pipeline, outcome, key, step, error):
-    """Whichever step it was and whoever is to blame, only `lastFailure` is new."""
+    """After a failure of any step, only `lastFailure` is new."""
     before = outcome(key, PHOTO).record
     break_step(pipeline, step, key, error)
     execution = reprocess(pipeline, key)
@@ -66,7 +70,7 @@ def test_a_failed_reprocess_keeps_picture_and_outcome(pipeline, outcome, key, st
 
 
 def test_a_typo_in_the_recipes_is_told_and_takes_no_picture_away(pipeline, outcome, key, tmp_path):
-    """Under its own name, with the line; when it is corrected, the next attempt comes through."""
+    """The error has the line; after the fix, the next attempt succeeds."""
     before = outcome(key, PHOTO).record
     typo = tmp_path / "recipes.toml"
     typo.write_text("[recipes.web]\nwidht = 100\nheight = 100\n")
@@ -89,7 +93,7 @@ recipes.load = lambda: load(Path({str(typo)!r}))
 
 
 def test_the_notification_of_a_failed_reprocess_says_that_the_picture_stays(pipeline, outcome, key):
-    """As a failure, once, with reason and hint."""
+    """One failure notification has reason and hint."""
     outcome(key, PHOTO)
     break_step(pipeline, "ValidateImage", key, rejection())
     execution = reprocess(pipeline, key)
@@ -101,18 +105,18 @@ def test_the_notification_of_a_failed_reprocess_says_that_the_picture_stays(pipe
 
 
 def test_its_renditions_stay_also_under_the_same_names(pipeline, outcome, key):
-    """The same bytes and recipes give the same names: what the failed attempt wrote covers nothing for good."""
+    """The same content has the same keys; versions of the failed attempt do not replace the old ones."""
     before = outcome(key, PHOTO).record
     break_step(pipeline, "StoreResults", key, named("BrokenError"))
     execution = reprocess(pipeline, key)
     assert "ExtractMetadata" in pipeline.states_entered(execution), "renditions were written"
-    pointed_at = {each["versionId"] for each in before["renditions"]}
-    assert {each["versionId"] for each in pipeline.record(key)["renditions"]} == pointed_at
+    pointed_at = {rendition["versionId"] for rendition in before["renditions"]}
+    assert {rendition["versionId"] for rendition in pipeline.record(key)["renditions"]} == pointed_at
     assert renditions(pipeline, key)[0].keys() == pointed_at
 
 
 def test_the_next_success_removes_the_failure(pipeline, outcome, key):
-    """It is news no longer."""
+    """`lastFailure` is removed."""
     outcome(key, PHOTO)
     break_step(pipeline, "GenerateThumbnails", key, rejection())
     reprocess(pipeline, key)
@@ -124,7 +128,7 @@ def test_the_next_success_removes_the_failure(pipeline, outcome, key):
 
 
 def test_the_newest_failure_is_the_one_that_is_told(pipeline, outcome, key):
-    """Each attempt replaces what the one before has left."""
+    """Each failed attempt replaces `lastFailure`."""
     before = outcome(key, PHOTO).record
     for word in ("first", "second"):
         break_step(pipeline, "ValidateImage", key, named(f"{word.title()}Error"))
@@ -147,7 +151,7 @@ def test_a_picture_without_labels_is_kept_as_it_is(pipeline, outcome, key):
 
 
 def test_labels_that_cannot_be_had_again_are_kept(pipeline, outcome, key):
-    """The renditions are new, the labels those of before, and record and notification say so."""
+    """The renditions are new, the labels old; record and notification say so."""
     before = outcome(key, PHOTO).record
     refusal = errors.LabelsUnavailableError("Rekognition refused.", "Later.")
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", refusal, -1, []))
@@ -156,14 +160,14 @@ def test_labels_that_cannot_be_had_again_are_kept(pipeline, outcome, key):
     assert (record["status"], record["execution"]["id"]) == ("COMPLETED", execution.name)
     assert (record["labels"], record["labelModelVersion"]) == (before["labels"], before["labelModelVersion"])
     assert len(before["labels"]) > 0
-    assert [each["code"] for each in record["warnings"]] == ["LabelsUnavailableError"]
+    assert [warning["code"] for warning in record["warnings"]] == ["LabelsUnavailableError"]
     _, told = about(pipeline, key)
     assert "Labels: as before" in told["Message"]
     assert "Rekognition refused." in told["Message"]
 
 
 def test_an_archived_upload_is_called_archived_and_keeps_its_picture(pipeline, outcome, key):
-    """As a lifecycle that archives old uploads leaves it, under the same version."""
+    """A lifecycle may archive old uploads under the same version."""
     before = outcome(key, PHOTO).record
     pipeline.replace("ValidateImageFunction", failing("", errors.UploadArchivedError("GLACIER.", "Restore."), -1, []))
     reprocess(pipeline, key)
@@ -173,7 +177,7 @@ def test_an_archived_upload_is_called_archived_and_keeps_its_picture(pipeline, o
 
 
 def test_an_upload_into_an_archive_fails_by_name(pipeline, key):
-    """There is no picture to keep, and the reason is the object's storage class."""
+    """There is no previous image, and the reason is the storage class."""
     version = pipeline.upload(key, PHOTO, StorageClass="GLACIER")
     record = pipeline.wait_for(key, version)
     assert (record["status"], record["error"]["code"]) == ("FAILED", "UploadArchivedError")
@@ -181,7 +185,7 @@ def test_an_upload_into_an_archive_fails_by_name(pipeline, key):
 
 
 def test_what_had_failed_fails_again(pipeline, outcome, key):
-    """There is nothing to keep: the new reason replaces the old one."""
+    """There is no image to keep; the new reason replaces the old one."""
     outcome(key, b"Only words.")
     break_step(pipeline, "ValidateImage", key, rejection())
     reprocess(pipeline, key)
@@ -191,7 +195,7 @@ def test_what_had_failed_fails_again(pipeline, outcome, key):
 
 
 def test_another_upload_that_fails_keeps_nothing(pipeline, outcome, key):
-    """What was shown is not a picture of these bytes, and neither is what was said of it."""
+    """The previous image and its `lastFailure` belong to other content."""
     outcome(key, PHOTO)
     break_step(pipeline, "ValidateImage", key, rejection())
     reprocess(pipeline, key)
@@ -210,7 +214,7 @@ def test_another_upload_that_fails_keeps_nothing(pipeline, outcome, key):
 
 
 def test_a_deletion_takes_the_failure_with_it(pipeline, outcome, key):
-    """It said that the picture stays, which is true no more."""
+    """`lastFailure` says that the image is kept, which is no longer true."""
     outcome(key, PHOTO)
     break_step(pipeline, "ValidateImage", key, rejection())
     reprocess(pipeline, key)
@@ -221,7 +225,7 @@ def test_a_deletion_takes_the_failure_with_it(pipeline, outcome, key):
 
 
 def test_an_upload_that_comes_meanwhile_is_none_of_its_business(pipeline, outcome, key):
-    """The reprocess has lost its claim, and fails for nobody."""
+    """The reprocess has lost its claim and reports no failure."""
     outcome(key, PHOTO)
     newest = []
 
@@ -242,7 +246,7 @@ def test_an_upload_that_comes_meanwhile_is_none_of_its_business(pipeline, outcom
 
 
 def test_a_reprocess_of_an_upload_that_is_under_way_keeps_no_picture_of_another(pipeline, outcome, key):
-    """It takes over a claim that had replaced the outcome of other bytes."""
+    """It takes over a claim that had replaced the image of other content."""
     outcome(key, PHOTO)
     again = []
 
@@ -254,7 +258,7 @@ def test_a_reprocess_of_an_upload_that_is_under_way_keeps_no_picture_of_another(
 
     pipeline.replace("ValidateImageFunction", validate)
     version = pipeline.upload(key, OTHER)
-    of_version = lambda: [each.running for each in pipeline.executions() if each.version_id == version]  # noqa: E731
+    of_version = lambda: [execution.running for execution in pipeline.executions() if execution.version_id == version]  # noqa: E731
     pipeline.wait_until(lambda: of_version() == [False, False], "the upload and its reprocess")
     record = pipeline.record(key)
     assert (record["status"], record["execution"]["id"]) == ("FAILED", again[0].name)
@@ -262,7 +266,7 @@ def test_a_reprocess_of_an_upload_that_is_under_way_keeps_no_picture_of_another(
 
 
 def test_a_reprocess_that_takes_over_another_keeps_the_same_picture(pipeline, outcome, key):
-    """What the first claim has replaced is not lost by the second."""
+    """The second claim keeps the image that the first one replaced."""
     before = outcome(key, PHOTO).record
     again = []
 
@@ -281,7 +285,7 @@ def test_a_reprocess_that_takes_over_another_keeps_the_same_picture(pipeline, ou
 
 
 def test_a_claim_whose_answers_are_lost_keeps_the_picture(pipeline, outcome, key):
-    """It was made, but the workflow cannot know; the record does."""
+    """The claim was written, which only the record shows."""
     before = outcome(key, PHOTO).record
     event = reprocess_event(pipeline, key)
     pipeline.hang("dynamodb", "UpdateItem", times=7, containing=key, effective=True)
@@ -292,7 +296,7 @@ def test_a_claim_whose_answers_are_lost_keeps_the_picture(pipeline, outcome, key
 
 
 def test_a_claim_that_fails_over_nothing_is_settled(pipeline, key):
-    """An upload from before there was a pipeline has no record; it gets one all the same."""
+    """An upload without a record gets one."""
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=2, containing=key)
     event = uploaded(pipeline, key)
     event["detail"] |= {"reprocess": True}
@@ -306,7 +310,7 @@ def test_a_claim_that_fails_over_nothing_is_settled(pipeline, key):
 
 
 def test_a_run_that_is_started_twice_fails_once(pipeline, outcome, key):
-    """An Express execution may run twice under one name: the second run finds that it has failed."""
+    """An Express execution may run twice; the second run finds the failure."""
     outcome(key, PHOTO)
     event = reprocess_event(pipeline, key)
     break_step(pipeline, "ValidateImage", key, rejection())
@@ -318,7 +322,7 @@ def test_a_run_that_is_started_twice_fails_once(pipeline, outcome, key):
 
 
 def rerun(pipeline, event, name):
-    """Run an execution of this name, which ran before, as only Express does; the states that it entered."""
+    """Run an execution name again, as only Express does, and return the states that it entered."""
     states = pipeline.client("stepfunctions")
     of = states.describe_state_machine(stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"])
     machine = states.create_state_machine(name=f"run-again-{name}", definition=of["definition"], roleArn=of["roleArn"])[
@@ -334,7 +338,7 @@ def rerun(pipeline, event, name):
 
 
 def reprocessing(pipeline, key, **fields):
-    """A completed picture whose reprocess has claimed the record and was not heard of since; event and name."""
+    """Return event and name of a reprocess that has claimed a completed image and not ended."""
     event, name = uploaded(pipeline, key), f"reprocess-of-{key.rpartition('/')[2]}"
     entity = event["detail"]["object"]
     upload = {
@@ -368,7 +372,7 @@ def reprocessing(pipeline, key, **fields):
 
 
 def unclaimed(pipeline, key, **fields):
-    """The same, before the reprocess has claimed the record."""
+    """Return the same before the reprocess has claimed the record."""
     done = {"id": "older", "startedAt": "2019-01-01T12:00:00.000Z", "finishedAt": "2019-01-01T12:00:01.000Z"}
     gone = dict.fromkeys(("previousStatus", "previousUpload", "previousExecution", "claimShard", "claimedAt"))
     return reprocessing(pipeline, key, status="COMPLETED", execution=done, **gone, **fields)
@@ -386,7 +390,7 @@ STOP = {"stopDate": 1577880001234}
 @pytest.mark.parametrize("made", [reprocessing, unclaimed])
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT"])
 def test_a_reprocess_that_is_stopped_keeps_the_picture(pipeline, key, made, status):
-    """Claimed or not, the attempt has failed, and somebody is told."""
+    """With or without a claim, the attempt failed and a notification is sent."""
     event, name = made(pipeline, key)
     assert settle(pipeline, ended(pipeline, event, name, status, **STOP))[-2:] == ["NotifyFailure", "CleanRenditions"]
     record = pipeline.record(key)
@@ -403,7 +407,7 @@ def test_a_reprocess_that_is_stopped_keeps_the_picture(pipeline, key, made, stat
 
 @pytest.mark.parametrize("made", [reprocessing, unclaimed])
 def test_settling_a_reprocess_twice_tells_once(pipeline, key, made):
-    """At least once is what EventBridge promises."""
+    """EventBridge delivers events at least once."""
     event, name = made(pipeline, key)
     stopped = ended(pipeline, event, name, "ABORTED", **STOP)
     settle(pipeline, stopped)
@@ -414,7 +418,7 @@ def test_settling_a_reprocess_twice_tells_once(pipeline, key, made):
 
 
 def test_a_settlement_whose_answer_is_lost_tells_once(pipeline, key):
-    """It is tried again, and knows its own work."""
+    """The retry recognises its own write."""
     event, name = reprocessing(pipeline, key)
     pipeline.hang("dynamodb", "UpdateItem", times=3, containing=[key, "lastFailure = :lastFailure"], effective=True)
     settle(pipeline, ended(pipeline, event, name, "ABORTED", **STOP))
@@ -434,7 +438,7 @@ def test_a_settlement_whose_answer_is_lost_tells_once(pipeline, key):
     ids=["a newer picture", "a newer failure", "told by itself", "another upload", "a deletion"],
 )
 def test_the_end_of_a_reprocess_that_is_no_news_changes_nothing(pipeline, key, fields):
-    """The record says something newer by now, or what the execution has said itself."""
+    """The record is newer or already has the outcome of the execution."""
     done = {"id": "older", "startedAt": "2019-01-01T12:00:00.000Z", "finishedAt": "2019-01-01T12:00:01.000Z"}
     event, name = unclaimed(pipeline, key)
     if fields.get("lastFailure", {}).get("executionId") == "own":
@@ -454,7 +458,7 @@ def test_the_end_of_a_reprocess_that_is_no_news_changes_nothing(pipeline, key, f
 
 
 def test_an_ordinary_event_that_ends_before_its_claim_leaves_no_failure(pipeline, key):
-    """A duplicate of what has its outcome was no attempt at anything."""
+    """A duplicate event of a processed upload is not an attempt."""
     event, name = unclaimed(pipeline, key)
     del event["detail"]["reprocess"]
     before = pipeline.record(key)
@@ -463,7 +467,7 @@ def test_an_ordinary_event_that_ends_before_its_claim_leaves_no_failure(pipeline
 
 
 def test_stopping_a_reprocess_by_hand_keeps_the_picture(pipeline, outcome, key):
-    """From the abortion to the record, as it happens."""
+    """It covers the way from the stop to the record."""
     before = outcome(key, PHOTO).record
     states, arns = pipeline.client("stepfunctions"), []
 

@@ -1,4 +1,4 @@
-"""The workflow for executions that ended outside their failure path."""
+"""The workflow for executions that ended outside of their failure path."""
 
 import json
 
@@ -13,7 +13,7 @@ PHOTO = photo(200, 150)
 
 
 def claimed(pipeline, key, status="PROCESSING"):
-    """An upload whose execution has claimed the record and gone no further; its event and its name."""
+    """Return event and name of an execution that claimed a record and did nothing more."""
     event, name = uploaded(pipeline, key), f"execution-of-{key.rpartition('/')[2]}"
     entity = event["detail"]["object"]
     order = entity["sequencer"].ljust(64, "0")
@@ -45,8 +45,12 @@ def settle(pipeline, event):
 
 
 def about(pipeline, key):
-    """The notifications about a key."""
-    return [each for each in pipeline.notifications() if each["MessageAttributes"]["imageKey"]["Value"] == key]
+    """Return the notifications about a key."""
+    return [
+        notification
+        for notification in pipeline.notifications()
+        if notification["MessageAttributes"]["imageKey"]["Value"] == key
+    ]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,7 @@ def about(pipeline, key):
     ],
 )
 def test_an_execution_that_ended_without_an_outcome_gets_one(pipeline, key, status, more, code, words):
-    """FAILED, with the reason, and exactly one notification with a link to that execution."""
+    """It is FAILED with the reason, and one notification links to the execution."""
     event, name = claimed(pipeline, key)
     states = settle(pipeline, ended(pipeline, event, name, status, **more))
     assert states[-4:] == ["RecordFailure", "WasNotified", "NotifyFailure", "CleanRenditions"]
@@ -90,7 +94,7 @@ def test_an_execution_that_ended_without_an_outcome_gets_one(pipeline, key, stat
     ],
 )
 def test_a_wait_for_content_that_ended_without_an_outcome_gets_one(pipeline, key, status, more, code):
-    """No upload is lost while it is waited for: the record is made here, and somebody is told, who was not before."""
+    """The record is created, and a notification is sent."""
     event = ended(pipeline, uploaded(pipeline, key), "waiting", status, machine="WaitForContent", **more)
     states = settle(pipeline, event)
     assert states[-4:] == ["RecordFailure", "WasNotified", "NotifyFailure", "CleanRenditions"]
@@ -102,7 +106,7 @@ def test_a_wait_for_content_that_ended_without_an_outcome_gets_one(pipeline, key
 
 
 def test_a_wait_that_has_started_what_processes_is_not_settled(pipeline, key):
-    """Its answer was lost, and the upload has its outcome, or will have it."""
+    """Only the response was lost; the other execution has the outcome."""
     event, _ = claimed(pipeline, key)
     record = pipeline.record(key)
     waited = ended(pipeline, event, "waiting", "FAILED", machine="WaitForContent", error="States.Timeout")
@@ -116,14 +120,14 @@ def test_a_wait_that_has_started_what_processes_is_not_settled(pipeline, key):
     [({"stopDate": 1577880001234}, {"ProcessImage": 1234}), ({"stopDate": None}, {}), ({}, {})],
 )
 def test_the_record_tells_how_long_the_execution_took(pipeline, key, more, told):
-    """Of its steps nothing is known any more; and of its end only where somebody has seen it."""
+    """The durations of steps are unknown, and the end only if EventBridge reported it."""
     event, name = claimed(pipeline, key)
     settle(pipeline, ended(pipeline, event, name, "ABORTED", **more))
     assert pipeline.record(key)["execution"]["milliseconds"] == told
 
 
 def test_settling_twice_tells_once(pipeline, key):
-    """At least once is what EventBridge promises."""
+    """EventBridge delivers events at least once."""
     event, name = claimed(pipeline, key)
     settle(pipeline, ended(pipeline, event, name, "ABORTED"))
     record = pipeline.record(key)
@@ -134,7 +138,7 @@ def test_settling_twice_tells_once(pipeline, key):
 
 @pytest.mark.parametrize("status", ["COMPLETED", "PARTIAL", "FAILED", "DELETED"])
 def test_a_record_that_has_its_outcome_keeps_it(pipeline, key, status):
-    """The end of the execution came after the outcome; nobody is told anything else."""
+    """The execution ended after its outcome, and no further notification is sent."""
     event, name = claimed(pipeline, key, status)
     before = pipeline.record(key)
     assert settle(pipeline, ended(pipeline, event, name, "ABORTED"))[-1] == "AlreadySettled"
@@ -143,7 +147,7 @@ def test_a_record_that_has_its_outcome_keeps_it(pipeline, key, status):
 
 
 def test_a_newer_upload_is_none_of_its_business(pipeline, key):
-    """Another execution holds the claim."""
+    """Another execution has the claim."""
     event, _ = claimed(pipeline, key)
     before = pipeline.record(key)
     assert settle(pipeline, ended(pipeline, event, "an-older-execution", "TIMED_OUT"))[-1] == "AlreadySettled"
@@ -151,14 +155,14 @@ def test_a_newer_upload_is_none_of_its_business(pipeline, key):
 
 
 def test_an_execution_that_never_claimed_leaves_a_record_all_the_same(pipeline, key):
-    """Every key that was ever uploaded has a record."""
+    """Every uploaded key has a record."""
     settle(pipeline, ended(pipeline, uploaded(pipeline, key), "early", "ABORTED"))
     assert pipeline.record(key)["status"] == "FAILED"
     assert len(about(pipeline, key)) == 1
 
 
 def test_who_has_been_told_is_not_told_again(pipeline, key):
-    """The execution sent its notification; only the record could not be written."""
+    """The execution sent its notification and failed only to write the record."""
     event, name = claimed(pipeline, key)
     failed = ended(pipeline, event, name, "FAILED", error="CorruptImageError", cause="Broken at byte 7.")
     assert settle(pipeline, failed)[-2:] == ["WasNotified", "CleanRenditions"]
@@ -167,7 +171,7 @@ def test_who_has_been_told_is_not_told_again(pipeline, key):
 
 
 def test_a_notification_that_cannot_be_sent_changes_nothing(pipeline, key):
-    """The record is the truth; the mail is a courtesy."""
+    """The record is not affected."""
     event, name = claimed(pipeline, key)
     pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)
     settle(pipeline, ended(pipeline, event, name, "ABORTED"))
@@ -175,7 +179,7 @@ def test_a_notification_that_cannot_be_sent_changes_nothing(pipeline, key):
 
 
 def test_what_cannot_be_recorded_now_fails_and_tells_nobody_yet(pipeline, key):
-    """The alarm rings for the execution, which can be redriven; the notification goes out with the record."""
+    """An alarm fires, the execution can be redriven, and the notification is sent with the record."""
     event, name = claimed(pipeline, key)
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=-1, containing=key)
     assert start(pipeline, ended(pipeline, event, name, "ABORTED"), "SettleImage").status == "FAILED"
@@ -186,7 +190,7 @@ def test_what_cannot_be_recorded_now_fails_and_tells_nobody_yet(pipeline, key):
 
 
 def test_the_watcher_settles_what_everybody_has_missed(pipeline, key):
-    """Even the end of the execution was never told: the record does not stay PROCESSING for ever."""
+    """Even without an event of its end, the record does not stay PROCESSING."""
     claimed(pipeline, key)
     watch = {"FunctionName": "image-pipeline-WatchRecordsFunction", "Payload": json.dumps({"id": "1"})}
     answer = pipeline.client("lambda").invoke(**watch)

@@ -1,4 +1,4 @@
-"""The workflow for empty objects: their content gets ten seconds, and only what stays empty is an upload."""
+"""The workflow for empty objects, which waits for their content."""
 
 import hashlib
 
@@ -13,7 +13,7 @@ NOTHING = hashlib.md5(b"", usedforsecurity=False).hexdigest()
 
 
 def created(pipeline, key, version, sequencer="F0", size=0, etag=NOTHING):
-    """The event of an object that was created, empty if nothing else is said."""
+    """Return the event of a created object, empty by default."""
     event = uploaded(pipeline, key)
     entity = {"sequencer": sequencer, "size": size, "etag": etag} | ({"version-id": version} if version else {})
     del event["detail"]["object"]["version-id"]
@@ -22,36 +22,36 @@ def created(pipeline, key, version, sequencer="F0", size=0, etag=NOTHING):
 
 
 def wait(pipeline, event):
-    """Deliver an event to the workflow, and name the state in which it ends."""
+    """Start the workflow with an event, and return the state in which it ends."""
     execution = start(pipeline, event, "WaitForContent")
     assert execution.status == "SUCCEEDED", execution.cause
     return pipeline.states_entered(execution)[-1]
 
 
 def processed(pipeline, key):
-    """The executions that process this key, when all have ended."""
-    found = lambda: [each for each in pipeline.executions("ProcessImageStateMachine") if each.key == key]  # noqa: E731
+    """Return the executions that process this key, after all have ended."""
+    found = lambda: [execution for execution in pipeline.executions("ProcessImageStateMachine") if execution.key == key]  # noqa: E731
     pipeline.wait_until(lambda: not any(each.running for each in found()), key)
     return found()
 
 
-def told(pipeline, key):
-    """The outcomes that were sent for this key."""
-    sent = [each["MessageAttributes"] for each in pipeline.notifications()]
+def notified_outcomes(pipeline, key):
+    """Return the notified outcomes of this key."""
+    sent = [notification["MessageAttributes"] for notification in pipeline.notifications()]
     return [each["status"]["Value"] for each in sent if each["imageKey"]["Value"] == key]
 
 
 def test_an_object_that_stays_empty_is_rejected_once(pipeline, outcome, key):
-    """FAILED with the file's own error and one notification, as any other file that is no picture."""
-    seen = outcome(key, b"")
-    assert seen.record["status"] == "FAILED"
-    assert (seen.record["error"]["code"], seen.record["error"]["step"]) == ("EmptyUploadError", "ValidateImage")
-    assert seen.notified == ["FAILURE"]
+    """It is FAILED with one notification, like any other invalid file."""
+    result = outcome(key, b"")
+    assert result.record["status"] == "FAILED"
+    assert (result.record["error"]["code"], result.record["error"]["step"]) == ("EmptyUploadError", "ValidateImage")
+    assert result.notified == ["FAILURE"]
 
 
 def test_it_waits_for_ten_seconds_unless_told_otherwise(template):
-    """As the documentation of the record says; this pipeline has been told not to wait."""
-    (machine,) = [each for each in MACHINES if each.logical_id == "WaitForContentStateMachine"]
+    """The default is documented; this pipeline does not wait."""
+    (machine,) = [machine for machine in MACHINES if machine.logical_id == "WaitForContentStateMachine"]
     assert machine.states["WaitForContent"]["Seconds"] == "{% ${EmptyUploadSeconds} %}"
     assert template["Parameters"]["EmptyUploadSeconds"]["Default"] == 10
 
@@ -59,7 +59,7 @@ def test_it_waits_for_ten_seconds_unless_told_otherwise(template):
 @pytest.mark.parametrize("before", [None, photo(60, 90)], ids=["a new key", "over a good picture"])
 @pytest.mark.parametrize("late", [False, True], ids=["after the content's event", "before the content's event"])
 def test_a_file_that_is_created_before_its_content_is_one_upload(pipeline, key, before, late):
-    """In whichever order the events come: one picture, one notification, and nothing happens for the empty object."""
+    """In either order of the events, there is one outcome and one notification."""
     with silent_bucket(pipeline):
         if before:
             version = pipeline.upload(key, before)
@@ -79,11 +79,11 @@ def test_a_file_that_is_created_before_its_content_is_one_upload(pipeline, key, 
                 assert pipeline.record(key) == record
     record = pipeline.record(key)
     assert (record["status"], record["upload"]["versionId"]) == ("COMPLETED", full)
-    assert told(pipeline, key) == ["SUCCESS"] * (2 if before else 1)
+    assert notified_outcomes(pipeline, key) == ["SUCCESS"] * (2 if before else 1)
 
 
 def test_an_empty_object_that_is_created_again_is_one_upload(pipeline, key):
-    """The newest of them is rejected, the other one is passed over."""
+    """Only the newest version is rejected."""
     with silent_bucket(pipeline):
         first, second = pipeline.upload(key, b""), pipeline.upload(key, b"")
         assert wait(pipeline, created(pipeline, key, first, "F0")) == "UploadReplaced"
@@ -91,23 +91,23 @@ def test_an_empty_object_that_is_created_again_is_one_upload(pipeline, key):
         assert wait(pipeline, created(pipeline, key, second, "F1")) == "StartProcessing"
     (execution,) = processed(pipeline, key)
     assert execution.version_id == second
-    assert told(pipeline, key) == ["FAILURE"]
+    assert notified_outcomes(pipeline, key) == ["FAILURE"]
 
 
 def test_an_event_that_comes_twice_is_one_upload(pipeline, key):
-    """At least once is what EventBridge promises."""
+    """EventBridge delivers events at least once."""
     with silent_bucket(pipeline):
         event = created(pipeline, key, pipeline.upload(key, b""))
         for _ in range(2):
             assert wait(pipeline, event) == "StartProcessing"
             processed(pipeline, key)
     assert pipeline.record(key)["error"]["code"] == "EmptyUploadError"
-    assert told(pipeline, key) == ["FAILURE"]
+    assert notified_outcomes(pipeline, key) == ["FAILURE"]
 
 
 @pytest.mark.parametrize("for_good", [False, True], ids=["marker", "version"])
 def test_an_empty_object_that_is_deleted_meanwhile_is_no_upload(pipeline, key, for_good):
-    """It is gone, and its deletion has an event of its own."""
+    """Its deletion has its own event."""
     with silent_bucket(pipeline):
         version = pipeline.upload(key, b"")
         which = {"VersionId": version} if for_good else {}
@@ -115,11 +115,11 @@ def test_an_empty_object_that_is_deleted_meanwhile_is_no_upload(pipeline, key, f
         assert wait(pipeline, created(pipeline, key, version)) == "UploadReplaced"
     assert processed(pipeline, key) == []
     assert pipeline.record(key) is None
-    assert told(pipeline, key) == []
+    assert notified_outcomes(pipeline, key) == []
 
 
 def test_an_empty_object_whose_event_comes_after_its_deletion_changes_nothing(pipeline, key):
-    """The tombstone stays as it is."""
+    """The DELETED record stays."""
     with silent_bucket(pipeline):
         version = pipeline.upload(key, b"")
         pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
@@ -132,7 +132,7 @@ def test_an_empty_object_whose_event_comes_after_its_deletion_changes_nothing(pi
 
 @pytest.mark.parametrize(("content", "end"), [(b"", "StartProcessing"), (PHOTO, "UploadReplaced")])
 def test_without_versions_the_etag_says_what_is_there(pipeline, key, content, end):
-    """An event may name no version."""
+    """An event may have no version."""
     with silent_bucket(pipeline):
         pipeline.upload(key, content)
         assert wait(pipeline, created(pipeline, key, None)) == end
@@ -140,22 +140,22 @@ def test_without_versions_the_etag_says_what_is_there(pipeline, key, content, en
 
 @pytest.mark.parametrize("name", ["uploads/workflow/folder/", "uploads/"])
 def test_a_folder_marker_is_ignored_quietly(pipeline, name):
-    """No record, no wait, no notification, no failure."""
+    """There is no record, wait, notification or failure."""
     version = pipeline.upload(name, b"")
     assert pipeline.wait_for(name, version) is None
-    (execution,) = [each for each in pipeline.executions() if each.key == name]
+    (execution,) = [execution for execution in pipeline.executions() if execution.key == name]
     assert pipeline.states_entered(execution) == ["IsFolderMarker", "FolderMarkerIgnored"]
-    assert told(pipeline, name) == []
+    assert notified_outcomes(pipeline, name) == []
 
 
 def test_a_key_that_ends_in_a_slash_but_has_bytes_is_an_upload(outcome, key):
-    """Only the empty marker is ignored; a picture is never."""
+    """Only empty objects are folder markers."""
     assert outcome(key + "/", PHOTO).record["status"] == "COMPLETED"
 
 
 @pytest.mark.parametrize("name", ["a b+c%20&=ü🏝.jpg", "what?.jpg", "..//x.jpg", "{% $x %}.jpg", "a" * 900], ids=len)
 def test_any_name_is_waited_for(pipeline, name):
-    """The key reaches S3 as it is, whatever is in it."""
+    """S3 receives exactly the key."""
     key = f"uploads/waited/{name}"
     with silent_bucket(pipeline):
         version = pipeline.upload(key, b"")

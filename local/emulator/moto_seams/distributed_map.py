@@ -1,7 +1,7 @@
-"""What moto's Distributed Map lacks of AWS's: further pages of S3's list, batches, tolerated failures, results in S3.
+"""Add to the Distributed Map of moto: further pages of S3 listings, batches, tolerated failures, results in S3.
 
-https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html. Only what the template's workflows use
-is here; anything else is refused when the workflow is created.
+https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html. Only the
+features that the workflows of the template use are here; others are rejected when the workflow is created.
 """
 
 import json
@@ -25,15 +25,15 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.dist
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.credentials import StateCredentials
 
-_PAGE = 100  # objects; small, so that a few are already more than one page
+_PAGE_SIZE = 100  # objects; small, so that few objects already need several pages
 _WRITER = {"OutputType": "JSON", "Transformation": "COMPACT"}
 
 
 def install() -> None:
-    """Put what is here in the place of what moto does.
+    """Replace the parts of moto.
 
     Raises:
-        RuntimeError: moto no longer has what is replaced.
+        RuntimeError: moto no longer has something that this module replaces.
     """
     for owner, name in (
         (reader.ResourceEvalS3, "_handle_list_objects_v2"),
@@ -51,36 +51,37 @@ def install() -> None:
         if items:
             original(self, env, eval_input)
         else:
-            env.stack[-1] = []  # moto would wait for ever for the end of nothing
+            env.stack[-1] = []  # moto would wait forever if there are no items
         _check(env, eval_input, len(env.stack[-1]))
 
     DistributedIterationComponent._map_run = map_run  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
-class Distributed:
-    """What moto's parser does not know of a map."""
+class DistributedOptions:
+    """The options of a map that the parser of moto does not support."""
 
     batch_size: int
     """Items."""
     bucket: str
-    """Of the results."""
+    """The bucket of the results."""
     prefix: str
+    """The prefix of their keys."""
 
     def add_to(self, state: Any) -> None:
-        """Complete a map that moto has parsed."""
+        """Add the options to a map that moto has parsed."""
         state.iteration_component.local_batch_size = self.batch_size
         state.result_writer = self
 
     def eval(self, env: Any) -> None:
-        """Write the results into S3, and put in their place where they are."""
+        """Write the results to S3 and return their location."""
         outputs = env.stack.pop()
         run = env.map_run_record_pool_manager.get_all().pop().map_run_arn
         folder = f"{self.prefix}{run.rpartition(':')[2]}"
         role = env.aws_execution_details.role_arn
         region = env.aws_execution_details.region
-        part: Any = SimpleNamespace(region=region)
-        client: Any = reader.ResourceEvalS3._get_s3_client(part, StateCredentials(role))
+        runtime_part: Any = SimpleNamespace(region=region)
+        client: Any = reader.ResourceEvalS3._get_s3_client(runtime_part, StateCredentials(role))
         files: dict[str, list[dict[str, Any]]] = {"FAILED": [], "PENDING": [], "SUCCEEDED": []}
 
         def put(name: str, content: Any) -> int:
@@ -88,65 +89,67 @@ class Distributed:
             client.put_object(Bucket=self.bucket, Key=f"{folder}/{name}", Body=body)
             return len(body)
 
-        for status, some in (
-            ("SUCCEEDED", [each for each in outputs if each is not None]),
-            ("FAILED", [{"Status": "FAILED"} for each in outputs if each is None]),
+        for status, results in (
+            ("SUCCEEDED", [output for output in outputs if output is not None]),
+            ("FAILED", [{"Status": "FAILED"} for output in outputs if output is None]),
         ):
-            if some:
+            if results:
                 name = f"{status}_0.json"
-                files[status].append({"Key": f"{folder}/{name}", "Size": put(name, some)})
+                files[status].append({"Key": f"{folder}/{name}", "Size": put(name, results)})
         put("manifest.json", {"DestinationBucket": self.bucket, "MapRunArn": run, "ResultFiles": files})
         details = {"Bucket": self.bucket, "Key": f"{folder}/manifest.json"}
         env.stack.append({"MapRunArn": run, "ResultWriterDetails": details})
 
 
-def translate(definition: str) -> tuple[str, dict[str, Distributed]]:
-    """Write a definition as moto can parse it.
+def translate(definition: str) -> tuple[str, dict[str, DistributedOptions]]:
+    """Convert a definition to one that moto can parse.
 
-    A batch takes the place of an item, and `ItemSelector` puts its parts where `ItemBatcher` would.
+    A batch replaces an item, and `ItemSelector` arranges its parts as `ItemBatcher` would.
 
     Returns:
-        The definition, and what is to be added to its maps, by name.
+        The definition, and the options of its maps, by name.
 
     Raises:
-        ValueError: A map is distributed in a way that is not known here.
+        ValueError: A map uses an option that is not supported here.
     """
     document = json.loads(definition)
-    maps: dict[str, Distributed] = {}
+    maps: dict[str, DistributedOptions] = {}
     for name, state in document.get("States", {}).items():
         if state.get("ItemProcessor", {}).get("ProcessorConfig", {}).get("Mode") != "DISTRIBUTED":
             continue
-        batcher, results = state.pop("ItemBatcher", {}), state.pop("ResultWriter", {})
-        # No batch is too large here, so how many bytes it may have makes no difference.
-        known = (
+        batcher, writer = state.pop("ItemBatcher", {}), state.pop("ResultWriter", {})
+        # Batches have no maximum size here, so MaxInputBytesPerBatch has no effect.
+        is_supported = (
             batcher.keys() - {"MaxInputBytesPerBatch"} == {"MaxItemsPerBatch", "BatchInput"}
-            and results.get("WriterConfig") == _WRITER
+            and writer.get("WriterConfig") == _WRITER
         )
-        if not known or "ItemSelector" in state or "ReaderConfig" in state.get("ItemReader", {}):
+        if not is_supported or "ItemSelector" in state or "ReaderConfig" in state.get("ItemReader", {}):
             raise ValueError(
-                f"The local run does not know such a map as {name}: teach it in moto_seams/distributed_map.py."
+                f"The local run does not support the map {name}: implement it in moto_seams/distributed_map.py."
             )
         state["ItemSelector"] = {"BatchInput": batcher["BatchInput"], "Items": "{% $states.context.Map.Item.Value %}"}
-        where = results["Arguments"]
-        maps[name] = Distributed(int(batcher["MaxItemsPerBatch"]), where["Bucket"], where["Prefix"])
+        destination = writer["Arguments"]
+        maps[name] = DistributedOptions(int(batcher["MaxItemsPerBatch"]), destination["Bucket"], destination["Prefix"])
     return (json.dumps(document) if maps else definition), maps
 
 
 def _list_objects(env: Any, resource_runtime_part: Any, state_credentials: Any) -> None:
     client = reader.ResourceEvalS3._get_s3_client(resource_runtime_part, state_credentials)
-    pages = client.get_paginator("list_objects_v2").paginate(**env.stack.pop(), PaginationConfig={"PageSize": _PAGE})
-    env.stack.append([_item(each) for page in pages for each in page.get("Contents", ())])
+    pages = client.get_paginator("list_objects_v2").paginate(
+        **env.stack.pop(), PaginationConfig={"PageSize": _PAGE_SIZE}
+    )
+    env.stack.append([_item(entry) for page in pages for entry in page.get("Contents", ())])
 
 
-def _item(listed: dict[str, Any]) -> dict[str, Any]:
-    """Return an object as Step Functions gives it to a map."""
-    changed: datetime = listed["LastModified"]
-    fields = {"Etag": listed["ETag"], "Key": listed["Key"], "LastModified": int(changed.timestamp())}
-    return {**fields, "Size": listed["Size"], "StorageClass": listed.get("StorageClass", "STANDARD")}
+def _item(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an object in the format in which Step Functions passes it to a map."""
+    modified: datetime = entry["LastModified"]
+    fields = {"Etag": entry["ETag"], "Key": entry["Key"], "LastModified": int(modified.timestamp())}
+    return {**fields, "Size": entry["Size"], "StorageClass": entry.get("StorageClass", "STANDARD")}
 
 
 def _check(env: Any, eval_input: Any, batches: int) -> None:
-    """Fail the map when more of its parts have failed than is tolerated."""
+    """Fail the map if more batches failed than are tolerated."""
     failed = batches - eval_input.map_run_record.execution_counter.succeeded.get()
     if failed and 100 * failed / batches > eval_input.tolerated_failure_percentage:
         error = "States.ExceedToleratedFailureThreshold"

@@ -1,8 +1,7 @@
-"""Seams in moto's DynamoDB: two answers that differ from AWS's, and two detours that every request takes.
+"""Correct and speed up the DynamoDB of moto.
 
-AWS takes `if_not_exists` inside of `if_not_exists`, and returns all updated attributes, whole, also those whose value
-stays the same. moto looks for each of ten types under ten names in every value of an answer, one by one, and takes an
-update apart letter by letter.
+AWS supports nested `if_not_exists`, and returns all updated attributes completely, including unchanged ones. moto is
+slow: it searches each value of a response for all types, and tokenizes each update letter by letter.
 """
 
 import base64
@@ -15,24 +14,24 @@ from moto.dynamodb.parsing import ast_nodes, expressions
 from moto.dynamodb.parsing.tokens import ExpressionTokenizer
 from moto.dynamodb.responses import DynamoHandler
 
-_nodes: Any = ast_nodes  # these two have no types
+_nodes: Any = ast_nodes  # both modules have no types
 _expressions: Any = expressions
 
-_VALUE = "AttributeValue"  # its shape in botocore's models of DynamoDB and of its streams
+_VALUE = "AttributeValue"  # its shape in the models of DynamoDB and DynamoDB Streams
 
 
 def install() -> None:
-    """Nest functions, return updated attributes as AWS does, write a value as it is kept, take an update apart once.
+    """Support nested functions, return updated attributes as AWS does, and cache parsed updates.
 
     Raises:
-        RuntimeError: moto no longer has what is replaced.
+        RuntimeError: moto no longer has something that this module replaces.
     """
     original: Any = getattr(ResponseSerializer, "_serialize", None)
     if not callable(original) or not callable(getattr(ResponseSerializer, "_default_serialize", None)):
         raise RuntimeError("moto moved ResponseSerializer._serialize: moto_seams/dynamodb.py must follow.")
 
-    take_apart: Any = getattr(ExpressionTokenizer, "make_list", None)
-    if not callable(take_apart):
+    make_list: Any = getattr(ExpressionTokenizer, "make_list", None)
+    if not callable(make_list):
         raise RuntimeError("moto moved ExpressionTokenizer.make_list: moto_seams/dynamodb.py must follow.")
 
     functions: Any = getattr(_expressions.UpdateExpressionFunctionParser, "FUNCTIONS", {})
@@ -48,9 +47,9 @@ def install() -> None:
             return update(self)
         self.body["ReturnValues"] = "ALL_NEW"
         answer = update(self)
-        updated = _updated(self.body["UpdateExpression"], self.body.get("ExpressionAttributeNames", {}))
+        names = _updated_names(self.body["UpdateExpression"], self.body.get("ExpressionAttributeNames", {}))
         attributes = answer.result["Attributes"].items()
-        answer.result["Attributes"] = {name: value for name, value in attributes if name in updated}
+        answer.result["Attributes"] = {name: value for name, value in attributes if name in names}
         return answer
 
     def serialize(self: Any, serialized: Any, value: Any, shape: Shape, key: str) -> None:
@@ -60,14 +59,14 @@ def install() -> None:
             original(self, serialized, value, shape, key)
 
     ResponseSerializer._serialize = serialize  # type: ignore[method-assign]
-    # The functions send few texts, again and again, and who reads the tokens leaves them as they are.
-    ExpressionTokenizer.make_list = staticmethod(lru_cache(take_apart))  # type: ignore[method-assign]
+    # Functions send the same few expressions repeatedly, and no caller changes the tokens.
+    ExpressionTokenizer.make_list = staticmethod(lru_cache(make_list))  # type: ignore[method-assign]
     functions["if_not_exists"] = [functions["if_not_exists"][0], _expressions.UpdateExpressionOperandParser]
     DynamoHandler.update_item = update_item  # type: ignore[method-assign]
 
 
-def _updated(expression: str, names: dict[str, str]) -> set[str]:
-    """The attributes that an update sets; none that is nested is asked for here."""
+def _updated_names(expression: str, names: dict[str, str]) -> set[str]:
+    """Return the attributes that an update sets; nested attributes are not supported."""
     actions = _expressions.UpdateExpressionParser.make(expression).find_clauses([_nodes.UpdateExpressionSetAction])
     paths = [action.children[0].to_str() for action in actions]
     return {names.get(path, path) for path in paths}
@@ -77,13 +76,13 @@ def _as_json(value: Any) -> Any:
     ((kind, content),) = value.items()
     match kind:
         case "M":
-            return {kind: {name: _as_json(each) for name, each in content.items()}}
+            return {kind: {name: _as_json(item) for name, item in content.items()}}
         case "L":
-            return {kind: [_as_json(each) for each in content]}
+            return {kind: [_as_json(item) for item in content]}
         case "B":
             return {kind: _base64(content)}
         case "BS":
-            return {kind: [_base64(each) for each in content]}
+            return {kind: [_base64(item) for item in content]}
     return value
 
 

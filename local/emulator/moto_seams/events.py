@@ -1,7 +1,7 @@
-"""What happens in S3, told to EventBridge's rules as AWS tells it.
+"""Publish events of S3 to EventBridge as AWS does.
 
-moto's S3 notices every write, but describes it with constants, and of the deletions it notices few; `event_for` builds
-the event that AWS documents (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html).
+The events of moto for writes have constant values, and it sends none for most deletions; `event_for` builds the events
+that AWS documents (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html).
 """
 
 import hashlib
@@ -38,32 +38,32 @@ _last_sequence = 0
 
 
 def install() -> None:
-    """Make moto's S3 publish events as AWS documents them.
+    """Make the S3 of moto publish events as AWS documents them.
 
     Raises:
-        RuntimeError: moto no longer has what is replaced.
+        RuntimeError: moto no longer has something that this module replaces.
     """
     if not callable(getattr(notifications, "_send_event_bridge_message", None)):
         raise RuntimeError("moto moved s3.notifications._send_event_bridge_message: moto_seams/events.py must follow.")
     if not callable(getattr(S3Backend, "delete_object", None)):
         raise RuntimeError("moto moved S3Backend.delete_object: moto_seams/events.py must follow.")
-    notifications._send_event_bridge_message = _noticed
-    # moto reads the paths of a target's transformer anew for every event.
-    ext.parse = lru_cache(parse)  # type: ignore[attr-defined]  # which it exports without saying so
-    S3Backend.delete_object = _announcing(S3Backend.delete_object)  # type: ignore[method-assign]
+    notifications._send_event_bridge_message = _send_event
+    # moto parses the paths of an input transformer again for every event.
+    ext.parse = lru_cache(parse)  # type: ignore[attr-defined]  # not in its public names
+    S3Backend.delete_object = _publishing_deletions(S3Backend.delete_object)  # type: ignore[method-assign]
 
 
 def event_for(account_id: str, bucket: Any, name: str, key: Any) -> Any:
-    """Build the EventBridge event for what happened to a key.
+    """Build the EventBridge event of a change to a key.
 
     Args:
         account_id: The account that owns the bucket.
-        bucket: moto's bucket.
+        bucket: The bucket of moto.
         name: The name of the S3 notification, such as `s3:ObjectCreated:Put`.
-        key: moto's key; of a deletion, anything with its name and version.
+        key: The key of moto; for a deletion, any object with name and version.
 
     Returns:
-        The event; its `time` is still a number of seconds, because moto's rules write it out.
+        The event; its `time` is a number of seconds, which the rules of moto format.
     """
     entity = {"key": key.name}
     detail_type = notifications._detail_type(name)
@@ -72,7 +72,7 @@ def event_for(account_id: str, bucket: Any, name: str, key: Any) -> Any:
     if detail_type != "Object Deleted":
         entity |= {"etag": key.etag.strip('"')}
     elif name == "s3:ObjectRemoved:DeleteMarkerCreated":
-        entity |= {"etag": _ETAG_OF_NOTHING}  # the marker's; of what is gone there is none
+        entity |= {"etag": _ETAG_OF_NOTHING}  # the etag of the delete marker
     if bucket.is_versioned:
         entity |= {"version-id": key.version_id}
     entity |= {"sequencer": _sequencer()}
@@ -103,7 +103,7 @@ def event_for(account_id: str, bucket: Any, name: str, key: Any) -> Any:
 
 
 def publish(event: Any) -> None:
-    """Give an event of an AWS service to the rules of its account's default bus.
+    """Publish an event of an AWS service on the default bus of its account.
 
     Args:
         event: The event; its `time` is a number of seconds.
@@ -112,42 +112,43 @@ def publish(event: Any) -> None:
         if rule.state == "ENABLED":
             try:
                 rule.send_to_targets(event, transform_input=False)
-            except Exception:  # delivery is asynchronous on AWS: a bad target never fails what the event tells of
+            except Exception:  # delivery is asynchronous on AWS: a failing target never fails the operation
                 _LOG.exception("The event %s could not be delivered to rule %s.", event["id"], rule.name)
 
 
-def _noticed(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
-    """Publish what moto's S3 notices, except what is told better elsewhere."""
+def _send_event(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
+    """Publish an event of moto, except those that are published elsewhere."""
     if event_name == "s3:ObjectCreated:Put" and key.multipart is not None:
-        return  # moto announces the end of a multipart upload twice; the second event has the right reason
-    # Deletions are announced below; of tags moto tells at every upload, with or without, so nobody hears of any.
+        return  # moto sends two events for a multipart upload; the second one has the correct reason
+    # `_publishing_deletions` handles deletions. moto sends tagging events for every upload, so they are dropped.
     if event_name not in _DELETIONS and not event_name.startswith("s3:ObjectTagging:"):
         publish(event_for(account_id, bucket, event_name, key))
 
 
-def _announcing(delete_object: Any) -> Any:
-    """Wrap moto's deletion of one object, of which it announces only that of a last version."""
+def _publishing_deletions(delete_object: Any) -> Any:
+    """Wrap the deletion of moto, which sends an event only for the last version."""
 
-    def announced(
+    def delete_and_publish(
         self: S3Backend, bucket_name: str, key_name: str, version_id: str | None = None, bypass: bool = False
     ) -> Any:
         bucket = self.get_bucket(bucket_name)
-        had = bucket.keys.getlist(key_name, [])
-        gone = [each for each in had if each.version_id == version_id] if version_id and bucket.is_versioned else had
+        versions = bucket.keys.getlist(key_name, [])
+        if version_id and bucket.is_versioned:
+            versions = [version for version in versions if version.version_id == version_id]
         success, answer = delete_object(self, bucket_name, key_name, version_id, bypass)
         marker = "" if version_id else answer.get("version-id", "")
         name = "s3:ObjectRemoved:DeleteMarkerCreated" if marker else "s3:ObjectRemoved:Delete"
         configuration = bucket.notification_configuration
-        if gone and configuration and configuration.event_bridge is not None:
+        if versions and configuration and configuration.event_bridge is not None:
             key = SimpleNamespace(name=key_name, version_id=marker or version_id)
             publish(event_for(self.account_id, bucket, name, key))
         return success, answer
 
-    return announced
+    return delete_and_publish
 
 
 def _sequencer() -> str:
-    """Return a hexadecimal number that grows with every event, 16 to 18 digits as S3's."""
+    """Return a hexadecimal number of 16 to 18 digits that increases with every event, as in S3."""
     global _last_sequence
     with _LOCK:
         _last_sequence = max(_last_sequence + 1, time.time_ns())

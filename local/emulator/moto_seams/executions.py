@@ -1,8 +1,8 @@
-"""How an execution starts and ends: what is stopped is over at once, and EventBridge hears of every change.
+"""Stop executions at once, and publish every change of their status to EventBridge.
 
-moto lets a stopped execution go on until its task has ended, forgets why it was stopped, and tells nobody. The events
-are those of https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html. Executions of the type
-Express have ARNs of their own, may share a name, end after five minutes, and EventBridge does not hear of them.
+moto continues a stopped execution until its task ends, loses the reason for the stop, and publishes no events. The
+events are those of https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html. Express
+executions have their own ARNs, may share a name, end after five minutes, and have no events.
 """
 
 import json
@@ -25,22 +25,22 @@ from moto.stepfunctions.responses import StepFunctionResponse
 Publish = Callable[[Any], None]
 
 EXPRESS_SECONDS = 300  # https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html
-MOST_BYTES = 248 * 1024  # of input and output in an event
+MAX_EVENT_BYTES = 248 * 1024  # for input and output in an event
 _LAST_EVENTS = {
     ExecutionStatus.ABORTED: (HistoryEventType.ExecutionAborted, "executionAbortedEventDetails"),
     ExecutionStatus.TIMED_OUT: (HistoryEventType.ExecutionTimedOut, "executionTimedOutEventDetails"),
 }
-_ENDING = threading.Lock()  # an execution ends once, whoever is first
+_ENDING = threading.Lock()  # an execution ends only once
 
 
 def install(publish: Publish) -> None:
-    """Make executions end when they are stopped, and publish every change of their status.
+    """Make executions end when they are stopped, and publish each change of status.
 
     Args:
-        publish: Takes an event for EventBridge.
+        publish: Publishes an event on EventBridge.
 
     Raises:
-        RuntimeError: moto no longer has what is replaced.
+        RuntimeError: moto no longer has something that this module replaces.
     """
     for owner, name in (
         (Execution, "start"),
@@ -53,9 +53,9 @@ def install(publish: Publish) -> None:
         if not callable(getattr(owner, name, None)):
             raise RuntimeError(f"moto moved {owner.__name__}.{name}: moto_seams/executions.py must follow.")
 
-    def started(self: Execution, start: Callable[[Execution], None] = Execution.start) -> None:
+    def start_and_publish(self: Execution, start: Callable[[Execution], None] = Execution.start) -> None:
         self.exec_status = ExecutionStatus.RUNNING
-        _tell(self, publish)
+        _publish_status(self, publish)
         start(self)
         if _is_express(self.state_machine):
             clock = threading.Timer(EXPRESS_SECONDS, end, (self, ExecutionStatus.TIMED_OUT, publish))
@@ -66,11 +66,11 @@ def install(publish: Publish) -> None:
         execution = self.execution
         with _ENDING:
             if execution.exec_status is not ExecutionStatus.RUNNING:
-                return  # it was ended while its task was still running
+                return  # it was stopped while its task was running
             self._reflect_execution_status()
             if execution.exec_status in _LAST_EVENTS:
                 _close_history(execution)
-        _tell(execution, publish)
+        _publish_status(execution, publish)
 
     def stop(self: StepFunctionResponse) -> ActionResult:
         execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
@@ -79,23 +79,23 @@ def install(publish: Publish) -> None:
 
     original = StepFunctionsParserBackend.start_execution
 
-    def start_named(self: StepFunctionsParserBackend, arn: str, name: str | None = None, *rest: Any) -> Execution:
+    def start_with_name(self: StepFunctionsParserBackend, arn: str, name: str | None = None, *rest: Any) -> Execution:
         return original(self, arn, name or str(uuid.uuid4()), *rest)
 
-    def made(self: Execution, *args: Any, make: Any = Execution.__init__, **values: Any) -> None:
+    def init(self: Execution, *args: Any, make: Any = Execution.__init__, **values: Any) -> None:
         make(self, *args, **values)
         if _is_express(self.state_machine):
             self.exec_arn = self.execution_arn = f"{self.exec_arn.replace(':execution:', ':express:')}:{uuid.uuid4()}"
 
-    def known(self: StateMachine, *args: Any, find: Any = StateMachine._handle_name_input_idempotency) -> Any:
+    def find_existing(self: StateMachine, *args: Any, find: Any = StateMachine._handle_name_input_idempotency) -> Any:
         return None if _is_express(self) else find(self, *args)
 
-    Execution.start = started  # type: ignore[method-assign]
+    Execution.start = start_and_publish  # type: ignore[method-assign]
     BaseExecutionWorkerCommunication.terminated = terminated  # type: ignore[method-assign]
     StepFunctionResponse.stop_execution = stop  # type: ignore[method-assign]
-    StepFunctionsParserBackend.start_execution = start_named  # type: ignore[method-assign, assignment]
-    Execution.__init__ = made  # type: ignore[method-assign]
-    StateMachine._handle_name_input_idempotency = known  # type: ignore[method-assign, assignment]
+    StepFunctionsParserBackend.start_execution = start_with_name  # type: ignore[method-assign, assignment]
+    Execution.__init__ = init  # type: ignore[method-assign]
+    StateMachine._handle_name_input_idempotency = find_existing  # type: ignore[method-assign, assignment]
     StepFunctionBackend.accepted_exec_arn_format = re.compile(
         StepFunctionBackend.accepted_exec_arn_format.pattern.replace(":execution:", ":(execution|express):")
     )
@@ -108,14 +108,14 @@ def end(
     error: str | None = None,
     cause: str | None = None,
 ) -> None:
-    """End an execution at once; whatever its task is doing has no consequence any more.
+    """End an execution at once; its running task has no further effect.
 
     Args:
-        execution: moto's execution; nothing happens when it has already ended.
+        execution: The execution of moto; if it has ended, nothing happens.
         status: `ABORTED` or `TIMED_OUT`.
-        publish: Takes the event.
-        error: The error that whoever stops it gives.
-        cause: The same in words.
+        publish: Publishes the event.
+        error: The error code in the stop request.
+        cause: The cause in the stop request.
     """
     env = _environment(execution)
     with _ENDING:
@@ -126,36 +126,39 @@ def end(
         execution.stop_date, execution.error, execution.cause = now, error, cause
         execution.exec_status = status
         _close_history(execution)
-    _tell(execution, publish)
+    _publish_status(execution, publish)
 
 
 def running(state_machine_arn: str) -> int:
-    """Count the executions of a state machine that are under way, without a request: it is asked again and again."""
+    """Count the running executions of a state machine without a request, because callers poll it."""
     _, _, _, region, account, *_ = state_machine_arn.split(":")
     machines: Any = stepfunctions_parser_backends[account][region].state_machines
-    of_machine = [each for machine in machines if machine.arn == state_machine_arn for each in machine.executions]
-    return sum(each.exec_status is ExecutionStatus.RUNNING for each in of_machine)
+    executions = [
+        execution for machine in machines if machine.arn == state_machine_arn for execution in machine.executions
+    ]
+    return sum(execution.exec_status is ExecutionStatus.RUNNING for execution in executions)
 
 
 def _is_express(machine: Any) -> bool:
     return bool(machine.type == "EXPRESS")
 
 
-def _tell(execution: Any, publish: Publish) -> None:
-    """Tell of a change of status, as Step Functions does of Standard executions only."""
+def _publish_status(execution: Any, publish: Publish) -> None:
+    """Publish the status of an execution; Step Functions does so only for Standard executions."""
     if not _is_express(execution.state_machine):
         publish(status_change(execution))
 
 
 def status_change(execution: Any) -> Any:
-    """Build the event that tells of an execution's status; its `time` is still a number of seconds."""
+    """Build the event of a change of status; its `time` is a number of seconds."""
     status = execution.exec_status
-    given, result = execution.execution_input, None
+    execution_input = execution.execution_input
+    result = None
     if status is ExecutionStatus.SUCCEEDED:
         result = to_json_str(execution.output, separators=(",", ":"))
-    with_result = _bytes(result) <= MOST_BYTES
-    with_input = _bytes(given) + _bytes(result) <= MOST_BYTES
-    again = status in (ExecutionStatus.FAILED, ExecutionStatus.TIMED_OUT, ExecutionStatus.ABORTED)
+    with_result = _bytes(result) <= MAX_EVENT_BYTES
+    with_input = _bytes(execution_input) + _bytes(result) <= MAX_EVENT_BYTES
+    redrivable = status in (ExecutionStatus.FAILED, ExecutionStatus.TIMED_OUT, ExecutionStatus.ABORTED)
     return {
         "version": "0",
         "id": str(uuid.uuid4()),
@@ -172,14 +175,14 @@ def status_change(execution: Any) -> Any:
             "status": status,
             "startDate": _milliseconds(execution.start_date),
             "stopDate": _milliseconds(execution.stop_date),
-            "input": given if with_input else None,
+            "input": execution_input if with_input else None,
             "output": result if with_result else None,
             "stateMachineVersionArn": None,
             "stateMachineAliasArn": None,
             "redriveCount": 0,
             "redriveDate": None,
-            "redriveStatus": "REDRIVABLE" if again else "NOT_REDRIVABLE",
-            "redriveStatusReason": None if again else f"Execution is {status} and cannot be redriven",
+            "redriveStatus": "REDRIVABLE" if redrivable else "NOT_REDRIVABLE",
+            "redriveStatusReason": None if redrivable else f"Execution is {status} and cannot be redriven",
             "inputDetails": {"included": with_input},
             "outputDetails": None if result is None else {"included": with_result},
             "error": execution.error,
@@ -189,7 +192,7 @@ def status_change(execution: Any) -> Any:
 
 
 def _environment(execution: Any) -> Any:
-    """Wait for what the thread of an execution makes first: only what runs can be stopped."""
+    """Wait for the environment of an execution, which its thread creates; before that it cannot be stopped."""
     while True:
         env = execution.exec_worker and execution.exec_worker.env
         if env and env.program_state():
@@ -198,7 +201,7 @@ def _environment(execution: Any) -> Any:
 
 
 def _close_history(execution: Any) -> None:
-    """Write the last event; a task that is still running shall add no more."""
+    """Write the last event and prevent a running task from adding more."""
     env, (kind, name) = _environment(execution), _LAST_EVENTS[execution.exec_status]
     details = {name: {"error": execution.error, "cause": execution.cause}}
     env.event_manager.add_event(context=env.event_history_context, event_type=kind, event_details=details)
@@ -210,5 +213,5 @@ def _milliseconds(moment: datetime | None) -> int | None:
 
 
 def _bytes(text: str | None) -> int:
-    """Tell how much of an event a text takes, escaped."""
+    """Return the size of a text in an event, after escaping."""
     return 0 if text is None else len(json.dumps(text).encode())

@@ -1,4 +1,4 @@
-"""A seam in moto's S3: it stores the file of a form and does not say as which version.
+"""Return the version of an upload by form, which the S3 of moto omits.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/postVersions.html
 """
@@ -15,30 +15,30 @@ _ANSWER = "_bucket_response_post"
 
 
 def install() -> None:
-    """Answer a form with the etag and the version id of what it has stored, as S3 does.
+    """Answer a form with etag and version id of the stored object, as S3 does.
 
     Raises:
-        RuntimeError: moto no longer has what is replaced.
+        RuntimeError: moto no longer has something that this module replaces.
     """
     if not callable(getattr(S3Response, _ANSWER, None)) or not callable(getattr(S3Backend, "put_object", None)):
         raise RuntimeError(f"moto moved S3Response.{_ANSWER} or S3Backend.put_object: moto_seams/forms.py must follow.")
-    S3Backend.put_object = _noting(S3Backend.put_object)  # type: ignore[method-assign]
-    setattr(S3Response, _ANSWER, _telling(getattr(S3Response, _ANSWER)))
+    S3Backend.put_object = _recording(S3Backend.put_object)  # type: ignore[method-assign]
+    setattr(S3Response, _ANSWER, _adding_headers(getattr(S3Response, _ANSWER)))
 
 
-def _noting(put_object: Any) -> Any:
+def _recording(put_object: Any) -> Any:
     @wraps(put_object)
-    def noted(*arguments: Any, **options: Any) -> FakeKey:
+    def put_and_record(*arguments: Any, **options: Any) -> FakeKey:
         key: FakeKey = put_object(*arguments, **options)
         _stored.set(key)
         return key
 
-    return noted
+    return put_and_record
 
 
-def _telling(answer: Any) -> Any:
+def _adding_headers(answer: Any) -> Any:
     @wraps(answer)
-    def told(self: S3Response, request: Any, bucket_name: str) -> Any:
+    def answer_with_headers(self: S3Response, request: Any, bucket_name: str) -> Any:
         _stored.set(None)
         status, headers, body = answer(self, request, bucket_name)
         if key := _stored.get():
@@ -46,4 +46,4 @@ def _telling(answer: Any) -> Any:
             headers = {**headers, "ETag": key.etag, **({"x-amz-version-id": key.version_id} if versioned else {})}
         return status, headers, body
 
-    return told
+    return answer_with_headers

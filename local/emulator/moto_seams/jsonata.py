@@ -1,8 +1,8 @@
-"""The seam that gives moto's Step Functions engine its JSONata: evaluated by jsonata-python.
+"""Evaluate JSONata in the Step Functions engine of moto with jsonata-python.
 
-moto writes every variable as source text before each expression and leaves the evaluator empty. Here values are bound
-as values instead, so no string needs escaping, and an expression is parsed once. What Step Functions adds to JSONata
-(https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html) is defined here too.
+moto prepends all variables to each expression as source text, and has no evaluator. This module binds values, so no
+string needs escaping, and parses each expression once. It also defines the functions that Step Functions adds
+(https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html).
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
 _HASHES = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 
-# An expression object keeps the state of its evaluation, so one runs at a time; the interpreter lock would see to that.
+# An expression object holds the state of its evaluation, so only one may run at a time.
 _LOCK = threading.Lock()
 
 
@@ -43,12 +43,12 @@ def evaluate(expression: str, bindings: Mapping[str, Any]) -> Any:
         bindings: JSON values by variable name, without the dollar sign.
 
     Raises:
-        QueryError: The expression is wrong, fails, or returns nothing or a function.
+        QueryError: The expression is invalid, fails, or returns nothing or a function.
     """
     with _LOCK:
         try:
             compiled = _compiled(expression)
-            Jsonata.CURRENT.jsonata = compiled  # jsonata-python looks the running expression up by thread
+            Jsonata.CURRENT.jsonata = compiled  # jsonata-python looks up the running expression by thread
             result = compiled.evaluate(None, {name: _null(value) for name, value in bindings.items()})
         except QueryError:
             raise
@@ -63,10 +63,10 @@ def evaluate(expression: str, bindings: Mapping[str, Any]) -> Any:
 
 
 def install() -> None:
-    """Make moto's engine evaluate its expressions here.
+    """Make the engine of moto evaluate expressions here.
 
     Raises:
-        RuntimeError: moto no longer has the method that is replaced.
+        RuntimeError: moto no longer has something that this module replaces.
     """
     if not callable(getattr(StringJSONata, "_eval_body", None)):
         raise RuntimeError("moto moved StringJSONata._eval_body: moto_seams/jsonata.py must follow.")
@@ -90,7 +90,7 @@ def _eval_body(self: StringJSONata, env: Environment) -> None:
 
 
 def _bindings(env: Environment) -> dict[str, Any]:
-    """Collect `$states` and the workflow's variables; what a state has no right to is left out."""
+    """Collect `$states` and the variables of the workflow; values that a state cannot access are omitted."""
     states = {
         name: value
         for name, value in env.states._states_data.items()
@@ -104,7 +104,7 @@ def _bindings(env: Environment) -> dict[str, Any]:
 @lru_cache(maxsize=1024)
 def _compiled(expression: str) -> Jsonata:
     compiled = Jsonata(expression)
-    compiled.set_output_convert_nulls(False)  # only so can null be told from undefined
+    compiled.set_output_convert_nulls(False)  # needed to distinguish null from undefined
     for name, function in _FUNCTIONS.items():
         compiled.register_lambda(name, function)
     return compiled
@@ -115,7 +115,7 @@ def _null(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Turn what is not JSON into JSON: null, times as Step Functions writes them, whole numbers without a fraction."""
+    """Convert null and times to JSON as Step Functions does."""
     if value is Utils.NULL_VALUE:
         return None
     if isinstance(value, datetime):
@@ -132,7 +132,7 @@ def _parse(text: str) -> Any:
 
 def _hash(value: str, algorithm: str) -> str:
     if algorithm not in _HASHES:
-        raise QueryError(f"$hash knows {', '.join(_HASHES)}, not {algorithm!r}.")
+        raise QueryError(f"$hash supports {', '.join(_HASHES)}, not {algorithm!r}.")
     return hashlib.new(_HASHES[algorithm], value.encode()).hexdigest()
 
 

@@ -1,6 +1,6 @@
-"""Seams in moto's S3: to list versions, it copies every object of the bucket, bytes and all, and keeps the copies.
+"""Speed up listing versions in the S3 of moto, which copies every object with its content and keeps the copies.
 
-It also stumbles over a key that is deleted while it does.
+moto also fails if a key is deleted during the listing.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from moto.s3.utils import _VersionedKeyStore
 
 
 def install() -> None:
-    """Let a listing copy only what it tells of an object, and list what was there when it began.
+    """Copy objects without their content for a listing, and list the keys at its start.
 
     Raises:
-        RuntimeError: moto no longer has what is replaced.
+        RuntimeError: moto no longer has something that this module replaces.
     """
     if not hasattr(FakeKey, "instances_tracked") or not callable(getattr(FakeKey, "dispose", None)):
         raise RuntimeError("moto changed how it keeps and disposes of S3 objects: moto_seams/listing.py must follow.")
@@ -28,11 +28,11 @@ def install() -> None:
 
 
 def _lists(keys: _VersionedKeyStore) -> Iterator[tuple[str, list[Any]]]:
-    yield from dict(keys).items()  # a plain copy; moto looks each key up again
+    yield from dict(keys).items()  # a copy; moto looks up each key again
 
 
 def _without_bytes(key: FakeKey, _: Any) -> FakeKey:
-    copied = object.__new__(FakeKey)  # past moto's own way, which keeps every object that it makes
-    # The etag may still have to be made from the bytes; a copy that is dropped closes its buffer.
+    copied = object.__new__(FakeKey)  # bypass the constructor of moto, which keeps every object
+    # Compute the etag now, because it needs the content. A deleted copy closes its buffer, so it gets its own.
     vars(copied).update(vars(key), _etag=key.etag.strip('"'), _value_buffer=BytesIO(), disposed=True)
     return copied

@@ -1,4 +1,4 @@
-"""Seams in moto's server: keys with any character, and what it looks up anew at every request."""
+"""Allow keys with any character in the server of moto, and cache its lookups."""
 
 from functools import lru_cache
 from typing import Any
@@ -11,10 +11,10 @@ from moto.moto_server.utilities import RegexConverter
 
 
 def install() -> None:
-    """Make moto's S3 take keys with any character, and look for moto's files and methods once, not at every request.
+    """Accept keys with any character, and look up the modules and methods of moto only once.
 
     Raises:
-        RuntimeError: moto no longer has what is replaced.
+        RuntimeError: moto no longer has something that this module replaces.
     """
     if getattr(werkzeug_app, "RegexConverter", None) is None:
         raise RuntimeError("moto moved RegexConverter out of werkzeug_app: moto_seams/server.py must follow.")
@@ -25,12 +25,12 @@ def install() -> None:
     werkzeug_app.RegexConverter = _AnyCharacter  # type: ignore[attr-defined]
     modules = frozenset(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: modules
-    # moto imports it without saying so.
+    # Not one of its public names.
     responses.method_names_from_class = lru_cache(method_names_from_class)  # type: ignore[attr-defined]
 
 
 class _AnyCharacter(RegexConverter):
-    """A part of a path; moto's own ends at a newline."""
+    """A part of a path with any characters; the converter of moto stops at a newline."""
 
     def __init__(self, url_map: Any, *items: Any) -> None:
         super().__init__(url_map, *items)

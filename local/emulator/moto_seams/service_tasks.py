@@ -1,6 +1,6 @@
-"""Seams in two kinds of tasks of moto's Step Functions engine: SDK integrations, and starting another execution.
+"""Correct two kinds of tasks in the Step Functions engine of moto: SDK integrations and starting an execution.
 
-The names are those of https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html.
+The names of errors are those of https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html.
 """
 
 from typing import Any
@@ -16,10 +16,10 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 
 
 def install() -> None:
-    """Replace what moto names differently from AWS.
+    """Correct names that differ from those of AWS.
 
     Raises:
-        RuntimeError: moto no longer has what is replaced.
+        RuntimeError: moto no longer has something that this module replaces.
     """
     for owner, name in (
         (StateTaskServiceAwsSdk, "_from_error"),
@@ -34,18 +34,21 @@ def install() -> None:
 
 
 def _correct_sdk() -> None:
-    of_failure, of_exception = StateTaskServiceAwsSdk._from_error, StateTaskServiceAwsSdk._normalise_exception_name
+    original_failure, original_name = (
+        StateTaskServiceAwsSdk._from_error,
+        StateTaskServiceAwsSdk._normalise_exception_name,
+    )
 
     def failure(self: Any, env: Any, ex: Exception) -> Any:
-        if isinstance(ex, ClientError):  # botocore reads no id from a 5xx without a body, as HEAD's are
+        if isinstance(ex, ClientError):  # botocore sets no id for a 5xx without a body, such as that of HEAD
             ex.response["ResponseMetadata"].setdefault("RequestId", "")
-        return of_failure(self, env, ex)
+        return original_failure(self, env, ex)
 
     def exception_name(norm_service_name: str, ex: Any) -> str:
         head = isinstance(ex, ClientError) and ex.operation_name == "HeadObject"
-        if head and ex.response["Error"]["Code"] == "404":  # AWS's SDK for Java has a class for it, botocore none
+        if head and ex.response["Error"]["Code"] == "404":  # the SDK for Java has a class for it, botocore has none
             return "S3.NoSuchKeyException"
-        return of_exception(norm_service_name, ex)
+        return original_name(norm_service_name, ex)
 
     StateTaskServiceAwsSdk._from_error = failure  # type: ignore[method-assign]
     StateTaskServiceAwsSdk._normalise_exception_name = staticmethod(exception_name)  # type: ignore[method-assign]
@@ -53,17 +56,17 @@ def _correct_sdk() -> None:
 
 
 def _correct_step_functions() -> None:
-    of_failure, of_parameters = StateTaskServiceSfn._from_error, StateTaskServiceSfn._normalise_parameters
+    original_failure, original_parameters = StateTaskServiceSfn._from_error, StateTaskServiceSfn._normalise_parameters
 
     def failure(self: Any, env: Any, ex: Exception) -> Any:
-        if isinstance(ex, ClientError):  # moto adds "Exception" to every code, also to one that ends with it
+        if isinstance(ex, ClientError):  # moto adds "Exception" even to codes that end with it
             ex.response["Error"]["Code"] = ex.response["Error"]["Code"].removesuffix("Exception")
-        return of_failure(self, env, ex)
+        return original_failure(self, env, ex)
 
-    def parameters_as_boto_names_them(self: Any, parameters: dict[str, Any], *rest: Any) -> None:
-        of_parameters(self, parameters, *rest)
-        for name in list(parameters):  # a workflow writes StateMachineArn, the API itself has stateMachineArn
+    def lower_camel_case_parameters(self: Any, parameters: dict[str, Any], *rest: Any) -> None:
+        original_parameters(self, parameters, *rest)
+        for name in list(parameters):  # a workflow has StateMachineArn, the API has stateMachineArn
             parameters[name[0].lower() + name[1:]] = parameters.pop(name)
 
     StateTaskServiceSfn._from_error = failure  # type: ignore[method-assign]
-    StateTaskServiceSfn._normalise_parameters = parameters_as_boto_names_them  # type: ignore[method-assign, assignment]
+    StateTaskServiceSfn._normalise_parameters = lower_camel_case_parameters  # type: ignore[method-assign, assignment]

@@ -1,4 +1,4 @@
-"""A seam in moto's queues: for each message that it gives out it counts all that are there, by the calendar."""
+"""Speed up the queues of moto, which compute the age of all messages with calendar functions at each receive."""
 
 import time
 from typing import Any
@@ -9,10 +9,10 @@ _CLOCK, _IS_KEPT = "unix_time_millis", "is_message_valid_based_on_retention_peri
 
 
 def install() -> None:
-    """Let a queue of thousands be read as fast as a short one.
+    """Make receiving from long queues as fast as from short ones.
 
     Raises:
-        RuntimeError: moto no longer has what is replaced.
+        RuntimeError: moto no longer has something that this module replaces.
     """
     if not hasattr(models, _CLOCK) or not hasattr(models.SQSBackend, _IS_KEPT):
         raise RuntimeError(f"moto moved {_CLOCK} or SQSBackend.{_IS_KEPT}: moto_seams/sqs.py must follow.")

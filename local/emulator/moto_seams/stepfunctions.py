@@ -1,4 +1,4 @@
-"""Seams in moto's Step Functions engine: its speed, its timeouts, its terminal errors, and the role it calls with."""
+"""Correct the Step Functions engine of moto: its speed, timeouts, terminal errors, and the role of its calls."""
 
 import os
 import pickle
@@ -23,25 +23,25 @@ from local.emulator.iam import access_key
 from local.emulator.moto_seams import distributed_map
 
 USER_AGENT = "local-step-functions"
-"""What tells the engine's calls from all others."""
+"""Identifies calls of the engine."""
 
 UNANSWERED = "x-local-unanswered"
-"""The header of an answer that says that there is none: the time of the state that has called is over, at once."""
+"""A response header that means that there is no response: the calling state times out at once."""
 
-_NEVER = 99_999_999  # seconds; a state's own timeout ends what takes too long
+_NEVER = 99_999_999  # seconds; the timeout of the state ends calls
 
-# States.ALL does not mean these: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+# Errors that States.ALL does not match: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 _TERMINAL = frozenset({"States.DataLimitExceeded", "States.Runtime"})
 
 
 def install(wait_scale: float) -> None:
-    """Sign with the state machine's role, parse each definition once, shorten waits, mend timeouts and terminal errors.
+    """Sign with the role of the state machine, cache definitions, shorten waits, fix timeouts and terminal errors.
 
     Args:
-        wait_scale: What the waits are multiplied by, so that a test need not sit them out.
+        wait_scale: Factor on the waits, so that tests need not wait.
 
     Raises:
-        RuntimeError: moto no longer has what is replaced.
+        RuntimeError: moto no longer has something that this module replaces.
     """
     if getattr(retrier_decl, "time", None) is None:
         raise RuntimeError("moto moved the wait out of retrier_decl: moto_seams/stepfunctions.py must follow.")
@@ -54,7 +54,7 @@ def install(wait_scale: float) -> None:
         raise RuntimeError("moto moved boto_client_for: moto_seams/stepfunctions.py must follow.")
     if not callable(getattr(ErrorEqualsDecl, "_eval_body", None)):
         raise RuntimeError("moto moved ErrorEqualsDecl._eval_body: moto_seams/stepfunctions.py must follow.")
-    for module in list(sys.modules.values()):  # each kind of task has imported it by name
+    for module in list(sys.modules.values()):  # the modules of tasks have imported it by name
         if module.__dict__.get("boto_client_for") is original:
             module.boto_client_for = _client_for  # type: ignore[attr-defined]
     retrier_decl.time = SimpleNamespace(  # type: ignore[attr-defined, assignment]
@@ -62,22 +62,22 @@ def install(wait_scale: float) -> None:
     )
 
     def from_error(self: Any, env: Any, ex: Exception, name: Any = StateTaskServiceDynamoDB._from_error) -> Any:
-        # moto gives whatever is no answer of DynamoDB, and so a timeout, the name of an error of DynamoDB.
+        # moto gives every other exception, including a timeout, the name of a DynamoDB error.
         return self._get_timed_out_failure_event(env) if isinstance(ex, TimeoutError) else name(self, env, ex)
 
     StateTaskServiceDynamoDB._from_error = from_error  # type: ignore[method-assign]
     read = AmazonStateLanguageParser.parse
 
     @lru_cache
-    def parsed(definition: str) -> tuple[bytes, Any, Any]:
+    def parse_and_pickle(definition: str) -> tuple[bytes, Any, Any]:
         translated, maps = distributed_map.translate(definition)
         program, tree = read(translated)
         return pickle.dumps(program), tree, maps
 
     def parse_once(definition: str) -> tuple[Any, Any]:
-        # The components keep state while they run, so every execution gets its own: a copy, which is made in a moment.
-        copied, tree, maps = parsed(definition)
-        program = pickle.loads(copied)  # noqa: S301 (made above)
+        # The components keep state while they run, so every execution gets its own copy, which is fast.
+        pickled, tree, maps = parse_and_pickle(definition)
+        program = pickle.loads(pickled)  # noqa: S301 (pickled above)
         for name, distributed in maps.items():
             distributed.add_to(program.states.states[name])
         return program, tree
@@ -96,13 +96,13 @@ def install(wait_scale: float) -> None:
 
 
 def _client_for(region: str, service: str, state_credentials: Any = None) -> Any:
-    """Give the client of a task; moto gives the role of its state, but signs every call alike."""
+    """Return the client of a task, which signs with the role of its state; moto signs all calls alike."""
     return _client(region, service, access_key(state_credentials.role_arn) if state_credentials else DUMMY_KEY)
 
 
 @cache
 def _client(region: str, service: str, key: str) -> Any:
-    """Make a client once: that takes longer than most of its calls."""
+    """Create a client once, because that takes longer than most of its calls."""
     client = boto3.client(  # type: ignore[call-overload]
         service,
         region_name=region,

@@ -1,4 +1,4 @@
-"""Which permissions each kind of request needs."""
+"""emulator/actions.py: the permissions that each kind of request needs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def client(service: str, config: Config | None = None) -> Any:
 
 
 def sent(service: str, operation: str, **parameters: Any) -> dict[str, Any]:
-    """The request that boto3 signs for a call, as a WSGI environment."""
+    """Return the request that boto3 signs for a call, as a WSGI environment."""
     seen: list[dict[str, Any]] = []
 
     def keep(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
@@ -60,7 +60,7 @@ def sent(service: str, operation: str, **parameters: Any) -> dict[str, Any]:
     return seen[0]
 
 
-def asked(environ: dict[str, Any]) -> list[tuple[str, str]]:
+def permissions(environ: dict[str, Any]) -> list[tuple[str, str]]:
     return [(need.action, need.resource) for need in needs(environ)]
 
 
@@ -177,10 +177,10 @@ OBJECT = "arn:aws:s3:::b/uploads/a b+ü:🦊.jpg"
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_call_needs(service, operation, parameters, expected):
-    """Action and resource as the Service Authorization Reference has them; the body is still there afterwards."""
+    """Action and resource are those of the Service Authorization Reference; the body can still be read."""
     environ = sent(service, operation, **parameters)
     before = peek(environ)
-    assert asked(environ) == expected
+    assert permissions(environ) == expected
     assert peek(environ) == before
     assert access_key_of(environ) == "ASIAROLE"
     name = "".join(word.capitalize() for word in operation.split("_"))
@@ -201,29 +201,29 @@ def test_a_call_needs(service, operation, parameters, expected):
     ],
 )
 def test_a_call_that_nobody_has_thought_of_is_an_error(service, operation, parameters):
-    """It must not pass as another one, nor for free."""
-    with pytest.raises(UnknownCallError, match=r"teach it in local/actions\.py"):
+    """An unknown call must not pass without a permission."""
+    with pytest.raises(UnknownCallError, match=r"emulator/actions\.py"):
         needs(sent(service, operation, **parameters))
 
 
 @pytest.mark.parametrize("version", ["s3", "s3v4"])
 def test_a_presigned_url_carries_its_signer(version):
-    """Whoever uses it can do what its signer can."""
+    """A presigned URL has the permissions of its signer."""
     url = client("s3", Config(signature_version=version)).generate_presigned_url(
         "get_object", S3 | {"VersionId": "v"}, ExpiresIn=60
     )
     environ = environ_of("GET", url, {}, b"")
     assert access_key_of(environ) == "ASIAROLE"
-    assert asked(environ) == [("s3:GetObjectVersion", OBJECT)]
+    assert permissions(environ) == [("s3:GetObjectVersion", OBJECT)]
 
 
 def test_who_signs_nothing_is_nobody():
-    """A request without credentials is no role's."""
+    """A request without credentials belongs to no role."""
     assert access_key_of(environ_of("GET", "http://x/b/k", {}, b"")) == ""
 
 
 def test_requests_come_with_their_circumstances():
-    """Region, account, the prefix that is listed; loopback counts as TLS."""
+    """The context has region, account and listed prefix; loopback counts as TLS."""
     (need,) = needs(sent("s3", "list_objects_v2", Bucket="b", Prefix="p/ü"))
     assert need.context == {
         "aws:principalaccount": ACCOUNT,
@@ -234,7 +234,7 @@ def test_requests_come_with_their_circumstances():
 
 
 def test_only_reading_an_object_tells_whether_it_is_there():
-    """The permission to list decides between 404 and 403 for GET and HEAD, and nowhere else."""
+    """For GET and HEAD only, the permission to list decides between 404 and 403."""
     for operation in ("get_object", "head_object"):
         need = listing(sent("s3", operation, **S3))
         assert isinstance(need, Request)
@@ -243,6 +243,6 @@ def test_only_reading_an_object_tells_whether_it_is_there():
 
 
 def test_reading_a_version_is_a_permission_of_its_own():
-    """As AWS has it."""
+    """AWS has a separate action for it."""
     assert reading("b", "k", None, "r").action == "s3:GetObject"
     assert reading("b", "k", "v", "r").action == "s3:GetObjectVersion"

@@ -1,4 +1,4 @@
-"""Programs that people use with S3 keep working against the local run. Those that are not installed are skipped."""
+"""Real S3 clients work with the local run; clients that are not installed are skipped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(pipeline: Pipeline, home: Path, *command: str, endpoint: str = "", **more: str) -> str:
-    """Run a program that knows nothing but where the local run is, and give what it printed."""
+    """Run a program that gets only the address of the local run, and return its output."""
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
     environment = {
@@ -47,7 +47,7 @@ def addresses(pipeline: Pipeline) -> list[str]:
 
 
 def test_the_aws_cli(open_to_pages, folder, tmp_path):
-    """Copies, synchronizes, lists, presigns and calls other services."""
+    """It copies, synchronizes, lists, presigns and calls other services."""
     bucket = open_to_pages.uploads_bucket
     for number, endpoint in enumerate(addresses(open_to_pages)):
         there = f"s3://{bucket}/elsewhere/cli {number}/"
@@ -63,7 +63,7 @@ def test_the_aws_cli(open_to_pages, folder, tmp_path):
 
 
 def test_rclone(open_to_pages, folder, tmp_path):
-    """Copies there and back, and compares checksums."""
+    """It copies in both directions and compares checksums."""
     bucket, there = open_to_pages.uploads_bucket, "elsewhere/rclone"
     own = {
         "RCLONE_CONFIG_LOCAL_TYPE": "s3",

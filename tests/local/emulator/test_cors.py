@@ -1,4 +1,4 @@
-"""What pages of other origins may do and read: as S3 and API Gateway decide it."""
+"""emulator/cors.py: CORS as S3 and API Gateway implement it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from botocore.config import Config
 
 from image_pipeline.api import apikeys
 from local.emulator.clients import DUMMY_KEY
-from local.emulator.cors import BucketCors, Rule, answer_of_api, matches
+from local.emulator.cors import BucketCors, Rule, matches, with_api_headers
 from local.emulator.http_api import HttpApi, Route
 from local.emulator.workers import Result
 from local.pipeline import Pipeline
@@ -30,7 +30,7 @@ READS = Rule(("*",), ("GET",))
 
 
 class Answer(NamedTuple):
-    """What a page's browser gets."""
+    """The answer that a browser receives."""
 
     status: int
     headers: Any
@@ -50,7 +50,7 @@ def ask(url: str, method: str = "GET", headers: dict[str, str] | None = None, bo
 
 
 def call(rules: list[Rule], method: str, headers: dict[str, str], inner: Any = ()) -> tuple[str, dict[str, str]]:
-    """Ask a bucket that has these rules; what is behind answers with the headers `inner`."""
+    """Send a request to a bucket with these rules; the application behind answers with the headers `inner`."""
     environ = {"REQUEST_METHOD": method, "PATH_INFO": "/bucket/a", "HTTP_HOST": "127.0.0.1:1"}
     environ |= {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()}
     started: list[Any] = []
@@ -61,7 +61,7 @@ def call(rules: list[Rule], method: str, headers: dict[str, str], inner: Any = (
 
     list(
         BucketCors(bucket, lambda name: rules if name == "bucket" else [])(
-            environ, lambda *given: started.extend(given)
+            environ, lambda *fetch_headers: started.extend(fetch_headers)
         )
     )
     return started[0], dict(started[1])
@@ -83,18 +83,18 @@ def call(rules: list[Rule], method: str, headers: dict[str, str], inner: Any = (
     ],
 )
 def test_a_star_stands_for_any_characters(pattern, text, matching):
-    """And nothing else stands for anything."""
+    """No other character is a wildcard."""
     assert matches(pattern, text) is matching
 
 
 def test_a_bucket_answers_a_preflight_by_its_first_rule_that_fits():
-    """With what was asked for, for as long as it may be remembered."""
-    asked = {
+    """The answer has the requested headers and the maximum age."""
+    request_headers = {
         "Origin": "https://de.shop.example",
         "Access-Control-Request-Method": "PUT",
         "Access-Control-Request-Headers": "Content-Type, X-Amz-Meta-A",
     }
-    status, headers = call([READS, UPLOADS], "OPTIONS", asked)
+    status, headers = call([READS, UPLOADS], "OPTIONS", request_headers)
     assert status == "200 OK"
     assert headers["Access-Control-Allow-Origin"] == "https://de.shop.example"
     assert headers["Access-Control-Allow-Credentials"] == "true"
@@ -109,23 +109,27 @@ def test_a_bucket_answers_a_preflight_by_its_first_rule_that_fits():
     [("https://evil.example", "PUT", ""), (PAGE, "DELETE", ""), (PAGE, "PUT", "content-type, authorization")],
 )
 def test_a_bucket_refuses_a_preflight_that_no_rule_fits(origin, method, names):
-    """Origin, method and every header must fit the same rule."""
-    asked = {"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": names}
-    status, headers = call([READS, UPLOADS], "OPTIONS", asked)
+    """One rule must allow the origin, the method and every header."""
+    request_headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": names,
+    }
+    status, headers = call([READS, UPLOADS], "OPTIONS", request_headers)
     assert status == "403 Forbidden"
     assert not [name for name in headers if name.startswith("Access-Control")]
 
 
 @pytest.mark.parametrize("missing", ["Origin", "Access-Control-Request-Method"])
 def test_a_preflight_without_its_headers_is_a_bad_request(missing):
-    """S3 says which."""
-    asked = {"Origin": PAGE, "Access-Control-Request-Method": "PUT"}
-    del asked[missing]
-    assert call([UPLOADS], "OPTIONS", asked)[0] == "400 Bad Request"
+    """The error of S3 names the missing header."""
+    request_headers = {"Origin": PAGE, "Access-Control-Request-Method": "PUT"}
+    del request_headers[missing]
+    assert call([UPLOADS], "OPTIONS", request_headers)[0] == "400 Bad Request"
 
 
 def test_answers_of_a_bucket_carry_its_rule_and_nothing_of_others():
-    """A page may read what its origin and method allow; the headers of what is behind are not believed."""
+    """CORS headers of the application behind are removed."""
     inner = [("ETag", "e"), ("Access-Control-Allow-Origin", "https://evil.example")]
     _, allowed = call([UPLOADS], "PUT", {"Origin": PAGE}, inner)
     assert (allowed["Access-Control-Allow-Origin"], allowed["Access-Control-Expose-Headers"]) == (PAGE, "etag")
@@ -139,12 +143,12 @@ def test_answers_of_a_bucket_carry_its_rule_and_nothing_of_others():
 
 
 def test_the_api_replaces_the_headers_of_a_function():
-    """API Gateway ignores what an integration says of CORS."""
+    """API Gateway ignores CORS headers of an integration."""
     rule = Rule((PAGE,), ("GET", "POST"), ("x-api-key",), ("etag", "location"), 60)
     for origin, allowed in ((PAGE, PAGE), ("https://evil.example", None), (None, None)):
         environ = {"REQUEST_METHOD": "GET"} | ({"HTTP_ORIGIN": origin} if origin else {})
         started: list[Any] = []
-        start = answer_of_api(rule, environ, lambda *given, to=started: to.extend(given))
+        start = with_api_headers(rule, environ, lambda *arguments, to=started: to.extend(arguments))
         start("200 OK", [("access-control-allow-origin", "*"), ("x", "y")])
         headers = dict(started[1])
         assert headers.get("access-control-allow-origin") == allowed
@@ -153,11 +157,11 @@ def test_the_api_replaces_the_headers_of_a_function():
 
 
 def test_the_api_answers_preflights_that_no_route_takes():
-    """API Gateway does so for every path; with a route, its function is asked."""
-    asked: list[str] = []
+    """API Gateway answers them for every path; with a matching route, it invokes the function."""
+    request_headers: list[str] = []
 
     def invoke(function: str, _: bytes) -> Result:
-        asked.append(function)
+        request_headers.append(function)
         return Result(json.dumps({"statusCode": 204}))
 
     rule = Rule((PAGE,), ("GET", "POST"), ("x-api-key",), (), 60)
@@ -166,16 +170,21 @@ def test_the_api_answers_preflights_that_no_route_takes():
         started: list[Any] = []
         environ = {"REQUEST_METHOD": "OPTIONS", "PATH_INFO": path, "HTTP_ORIGIN": PAGE}
         environ["HTTP_ACCESS_CONTROL_REQUEST_METHOD"] = "POST"
-        list(api(environ, lambda *given, to=started: to.extend(given)))
+        list(api(environ, lambda *arguments, to=started: to.extend(arguments)))
         headers = dict(started[1])
         assert started[0] == "204 No Content"
         assert headers["access-control-allow-methods"] == "GET,POST"
         assert headers["access-control-allow-headers"] == "x-api-key"
         assert headers["access-control-max-age"] == "60"
-        assert asked == called
+        assert request_headers == called
     plain = HttpApi([], invoke)
     environ = {"REQUEST_METHOD": "OPTIONS", "PATH_INFO": "/free", "HTTP_ORIGIN": PAGE}
-    list(plain(environ | {"HTTP_ACCESS_CONTROL_REQUEST_METHOD": "POST"}, lambda *given: started.extend(given)))
+    list(
+        plain(
+            environ | {"HTTP_ACCESS_CONTROL_REQUEST_METHOD": "POST"},
+            lambda *fetch_headers: started.extend(fetch_headers),
+        )
+    )
     assert started[-2] == "404 Not Found"
 
 
@@ -186,7 +195,7 @@ def key(open_to_pages: Pipeline) -> str:
 
 @pytest.mark.parametrize("origin", [PAGE, OTHER_PAGE])
 def test_a_page_of_an_allowed_origin_uploads_and_follows(open_to_pages, key, origin):
-    """Every request that a browser makes for it: preflights, the signed form, and the status."""
+    """All requests of a browser succeed: preflights, the signed form, and the status."""
     page, api = {"Origin": origin, **FETCHED}, open_to_pages.api_url
     preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,x-api-key"}
     allowed = ask(f"{api}/images/presigned", "OPTIONS", page | preflight)
@@ -203,12 +212,15 @@ def test_a_page_of_an_allowed_origin_uploads_and_follows(open_to_pages, key, ori
     assert (stored.status // 100, stored.headers["access-control-allow-origin"]) == (2, origin)
     status = f"{api}/images/uploads/{name}/status?wait=10"
     open_to_pages.wait_for(f"uploads/{name}")
-    told = ask(status, "GET", page)
-    assert (json.loads(told.body)["status"], told.headers["access-control-allow-origin"]) == ("COMPLETED", origin)
+    response = ask(status, "GET", page)
+    assert (json.loads(response.body)["status"], response.headers["access-control-allow-origin"]) == (
+        "COMPLETED",
+        origin,
+    )
 
 
 def test_a_page_of_an_allowed_origin_puts_to_a_signed_url(open_to_pages, key):
-    """S3 answers the preflight, and the page may read the version that it has made."""
+    """S3 answers the preflight, and the page can read the version id."""
     page, api = {"Origin": PAGE, **FETCHED}, open_to_pages.api_url
     wish = {"name": "put.jpg", "contentType": "image/jpeg", "sizeBytes": len(PICTURE), "method": "PUT"}
     headers = page | {"x-api-key": key, "Content-Type": "application/json"}
@@ -223,7 +235,7 @@ def test_a_page_of_an_allowed_origin_puts_to_a_signed_url(open_to_pages, key):
 
 
 def test_a_page_reads_errors_too(open_to_pages):
-    """Or it could not tell its user what is wrong."""
+    """A page can show the error to its user."""
     for method, path, status in (("GET", "/nothing", 404), ("POST", "/images", 401), ("PUT", "/images", 405)):
         answer = ask(f"{open_to_pages.api_url}{path}", method, {"Origin": PAGE, **FETCHED})
         assert (answer.status, answer.headers["access-control-allow-origin"]) == (status, PAGE)
@@ -234,7 +246,7 @@ def test_a_page_reads_errors_too(open_to_pages):
 
 
 def test_the_apis_own_page_may_ask_both_ports(open_to_pages):
-    """It is served here, under whichever name of loopback the user has typed."""
+    """A page that the local API serves may use both ports, by any name of loopback."""
     port = urlsplit(open_to_pages.api_url).port
     for name, site in itertools.product(
         ("127.0.0.1", "localhost", "[::1]"), ("same-site", "cross-site", "same-origin")
@@ -247,26 +259,31 @@ def test_the_apis_own_page_may_ask_both_ports(open_to_pages):
 @pytest.mark.parametrize("referer", [PAGE + "/", PAGE + "/a/b?c", OTHER_PAGE + "/"])
 @pytest.mark.parametrize("target", ["image", "document"])
 def test_pictures_and_links_of_an_allowed_page_are_answered(open_to_pages, referer, target):
-    """They carry no Origin; the browser names the page in Referer."""
+    """Their requests have no Origin; the Referer names the page."""
     mode = {"image": "no-cors", "document": "navigate"}[target]
-    given = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": target, "Referer": referer}
+    fetch_headers = {
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": mode,
+        "Sec-Fetch-Dest": target,
+        "Referer": referer,
+    }
     open_to_pages.upload("elsewhere/picture.jpg", PICTURE)
     url = open_to_pages.client("s3").generate_presigned_url(
         "get_object", Params={"Bucket": open_to_pages.uploads_bucket, "Key": "elsewhere/picture.jpg"}
     )
-    assert ask(url, "GET", given).body == PICTURE
+    assert ask(url, "GET", fetch_headers).body == PICTURE
 
 
-@pytest.mark.parametrize("given", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin"}], ids=str)
-def test_addresses_that_a_user_types_are_answered(open_to_pages, given):
-    """And so are the requests of programs, which say nothing of pages."""
-    assert ask(f"{open_to_pages.api_url}/images/uploads/x.jpg/status", "GET", given).status == 404
-    assert ask(open_to_pages.aws_url, "GET", given).status == 200
+@pytest.mark.parametrize("fetch_headers", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin"}], ids=str)
+def test_addresses_that_a_user_types_are_answered(open_to_pages, fetch_headers):
+    """Requests of programs, without any header about pages, are answered, too."""
+    assert ask(f"{open_to_pages.api_url}/images/uploads/x.jpg/status", "GET", fetch_headers).status == 404
+    assert ask(open_to_pages.aws_url, "GET", fetch_headers).status == 200
 
 
 @pytest.mark.parametrize("style", ["path", "virtual"])
 def test_the_sdk_finds_buckets_in_path_and_host(open_to_pages, style, monkeypatch):
-    """Where a client puts the bucket into the host, it is the bucket that is judged."""
+    """If the host contains the bucket, that bucket is checked."""
     resolve = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda _, *rest, **more: resolve("127.0.0.1", *rest, **more))
     s3 = boto3.client(

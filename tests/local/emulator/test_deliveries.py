@@ -1,4 +1,4 @@
-"""From a rule to an execution, and what becomes of events that cannot start one."""
+"""emulator/deliveries.py: rules start executions, or send events to a dead-letter queue."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ Outputs:
 
 @pytest.fixture(scope="module")
 def rules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A stack of nothing but rules and their targets."""
+    """A stack that has only rules and their targets."""
     folder: Path = tmp_path_factory.mktemp("deliveries")
     (folder / "template.yml").write_text(TEMPLATE)
     with Pipeline(folder / "run", template=folder / "template.yml", wait_scale=0.0, controls=True) as pipeline:
@@ -102,7 +102,7 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 @pytest.fixture
 def stack(rules: Pipeline) -> Iterator[Pipeline]:
-    """The same without the faults of the test before."""
+    """The stack without faults of earlier tests."""
     yield rules
     rules.clear()
 
@@ -112,15 +112,15 @@ def started(stack: Pipeline, key: str) -> list[Execution]:
 
 
 def letter(stack: Pipeline) -> dict[str, Any]:
-    """Wait for the next letter in the dead-letter queue."""
-    found: list[dict[str, Any]] = []
+    """Wait for the next message in the dead-letter queue."""
+    dead_letter: list[dict[str, Any]] = []
 
     def arrived() -> bool:
-        found.extend(stack.take_messages(stack.outputs["LettersUrl"]))
-        return bool(found)
+        dead_letter.extend(stack.take_messages(stack.outputs["LettersUrl"]))
+        return bool(dead_letter)
 
     stack.wait_until(arrived, "a dead letter")
-    (only,) = found
+    (only,) = dead_letter
     return only
 
 
@@ -129,11 +129,11 @@ def rule(stack: Pipeline, name: str) -> str:
 
 
 def test_a_start_that_is_denied_becomes_a_dead_letter(stack):
-    """At once: the event as it is, and who was denied what."""
+    """It happens at once; the message has the event and the error."""
     stack.restrict("QuickKeptRole", [])
     stack.upload("kept/denied", b"x")
-    found = letter(stack)
-    event, attributes = json.loads(found["Body"]), found["MessageAttributes"]
+    dead_letter = letter(stack)
+    event, attributes = json.loads(dead_letter["Body"]), dead_letter["MessageAttributes"]
     assert (event["detail-type"], event["detail"]["object"]["key"]) == ("Object Created", "kept/denied")
     assert attributes.pop("ERROR_MESSAGE").startswith("User: arn:aws:sts::")
     assert attributes == {
@@ -145,14 +145,14 @@ def test_a_start_that_is_denied_becomes_a_dead_letter(stack):
 
 
 def test_an_event_for_a_state_machine_that_is_gone_becomes_a_dead_letter(stack):
-    """There is nothing to wait for."""
+    """It is not retried."""
     stack.client("stepfunctions").delete_state_machine(stateMachineArn=stack.state_machines["Gone"])
     stack.upload("gone/x", b"x")
     assert letter(stack)["MessageAttributes"]["ERROR_CODE"] == "NO_RESOURCE"
 
 
 def test_a_start_that_is_throttled_is_tried_again(stack):
-    """Until it is through; the event is not lost, and no letter either."""
+    """The event is delivered, and there is no dead letter."""
     stack.fault("stepfunctions", "StartExecution", "ThrottlingException", times=9)
     stack.upload("kept/throttled", b"x")
     stack.wait_until(lambda: bool(started(stack, "kept/throttled")), "the execution")
@@ -160,7 +160,7 @@ def test_a_start_that_is_throttled_is_tried_again(stack):
 
 
 def test_a_start_that_is_throttled_for_too_long_becomes_a_dead_letter(stack):
-    """After as many retries as the rule's policy allows."""
+    """The retry policy of the rule limits the number of retries."""
     stack.fault("stepfunctions", "StartExecution", "ThrottlingException", times=-1)
     stack.upload("twice/x", b"x")
     attributes = letter(stack)["MessageAttributes"]
@@ -170,16 +170,16 @@ def test_a_start_that_is_throttled_for_too_long_becomes_a_dead_letter(stack):
 
 
 def test_a_rule_that_the_queue_does_not_let_in_loses_its_events(stack):
-    """The queue's own policy decides, rule by rule; the log says what was lost."""
+    """The policy of the queue must allow each rule; the log has the dropped event."""
     log = stack.run_dir / "logs" / "server.log"
     stack.restrict("QuickNotLetInRole", [])
     stack.upload("lost/x", b"x")
-    stack.wait_until(lambda: "does not let the rule send it" in log.read_text(), "the log to say so")
+    stack.wait_until(lambda: "An event was dropped" in log.read_text(), "the event to be dropped")
     assert stack.take_messages(stack.outputs["LettersUrl"]) == []
 
 
 def test_a_busy_state_machine_does_not_hold_up_another(stack):
-    """Each has its own limit; what is too much waits until another has ended, or is stopped."""
+    """Each state machine has its own limit; further events wait until an execution ends."""
     for number in range(MOST_RUNNING + 1):
         stack.upload(f"slow/{number}", b"x")
     about = lambda: {e.event["detail"].get("executionArn") for e in stack.executions("Quick")} - {None}  # noqa: E731
@@ -191,7 +191,7 @@ def test_a_busy_state_machine_does_not_hold_up_another(stack):
 
 
 def test_a_target_that_wants_more_than_is_known_stops_the_deployment():
-    """A rule that would hand over something else than the event must not seem to work."""
+    """An unsupported property must not be ignored."""
     target = {"Id": "t", "Arn": "arn:aws:states:us-east-1:1:stateMachine:m", "RoleArn": "arn", "InputPath": "$.detail"}
     rule = {"Type": "AWS::Events::Rule", "Properties": {"EventPattern": {"source": ["x"]}, "Targets": [target]}}
     template = Template(Path("template.yml"), {"Resources": {"R": rule}}, {}, "s", "us-east-1")

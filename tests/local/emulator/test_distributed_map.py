@@ -1,4 +1,4 @@
-"""moto_seams/distributed_map.py: a Distributed Map as moto takes it; tests/workflow/test_backfill.py sees it run."""
+"""moto_seams/distributed_map.py: definitions with a Distributed Map; tests/workflow/test_backfill.py runs one."""
 
 import copy
 import json
@@ -18,16 +18,16 @@ def changed(change):
 
 
 def test_other_definitions_stay_as_they_are():
-    """Letter by letter, so that moto's tree is found again."""
+    """They are unchanged, so that moto finds its cached parse tree."""
     text = (ROOT / "statemachine" / "process_image.asl.json").read_text()
     assert distributed_map.translate(text) == (text, {})
 
 
 def test_what_moto_cannot_parse_is_taken_out_and_kept():
-    """Batches and results; the parts and their order are not touched."""
+    """Batch and result options are extracted; the workflow of the parts is unchanged."""
     text, maps = distributed_map.translate(json.dumps(DEFINITION))
-    (found,) = maps.values()
-    assert (found.batch_size, found.prefix) == (100, "backfills/")
+    (options,) = maps.values()
+    assert (options.batch_size, options.prefix) == (100, "backfills/")
     state = json.loads(text)["States"]["SelectUploads"]
     assert not {"ItemBatcher", "ResultWriter"} & state.keys()
     assert state["ItemProcessor"] == DEFINITION["States"]["SelectUploads"]["ItemProcessor"]
@@ -45,6 +45,6 @@ def test_what_moto_cannot_parse_is_taken_out_and_kept():
     ],
 )
 def test_what_is_not_known_is_refused(change):
-    """What would work otherwise than on AWS must not seem to work."""
-    with pytest.raises(ValueError, match=r"SelectUploads: teach it in local/distributed_map\.py"):
+    """An unsupported option must not be ignored."""
+    with pytest.raises(ValueError, match=r"SelectUploads.* moto_seams/distributed_map\.py"):
         distributed_map.translate(changed(change))

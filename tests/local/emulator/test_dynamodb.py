@@ -1,4 +1,4 @@
-"""Values of DynamoDB come back as they were written."""
+"""moto_seams/dynamodb.py: values and updates of DynamoDB."""
 
 import json
 
@@ -24,7 +24,7 @@ KINDS = {
 
 
 def test_every_kind_of_value_comes_back_as_it_was_written(pipeline):
-    """In an item, in a query and in the stream."""
+    """This holds for items, queries and streams."""
     client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "kinds"}}
     streams = pipeline.client("dynamodbstreams")
     arn = client.describe_table(TableName=table)["Table"]["LatestStreamArn"]
@@ -39,11 +39,11 @@ def test_every_kind_of_value_comes_back_as_it_was_written(pipeline):
     )
     assert answer["Items"] == [{**key, **KINDS}]
     records = streams.get_records(ShardIterator=here)["Records"]
-    assert {**key, **KINDS} in [each["dynamodb"].get("NewImage") for each in records]
+    assert {**key, **KINDS} in [record["dynamodb"].get("NewImage") for record in records]
 
 
 def test_what_refuses_a_condition_tells_what_is_there(pipeline):
-    """An error's item is a value, too."""
+    """The item in an error has all its values."""
     client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "there"}}
     client.put_item(TableName=table, Item={**key, "n": {"N": "1"}})
     with pytest.raises(client.exceptions.ConditionalCheckFailedException) as caught:
@@ -57,7 +57,7 @@ def test_what_refuses_a_condition_tells_what_is_there(pipeline):
 
 
 def test_functions_of_an_update_are_nested(pipeline):
-    """The first path that exists counts, else the value: as AWS's grammar has it, a function is an operand, too."""
+    """In the grammar of AWS, a function is an operand of another function."""
     client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "nested"}}
 
     def older(**item):
@@ -77,7 +77,7 @@ def test_functions_of_an_update_are_nested(pipeline):
 
 
 def test_an_update_returns_all_that_it_sets_and_nothing_else(pipeline):
-    """Also what was the same before, and a map with all that is in it."""
+    """Unchanged attributes and complete maps are included."""
     client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "updated"}}
     kept = {"M": {"a": {"S": "same"}, "b": {"S": "same"}}}
     client.put_item(TableName=table, Item={**key, "kept": kept, "gone": {"S": "x"}, "other": {"S": "x"}})
@@ -102,7 +102,7 @@ def test_an_update_returns_all_that_it_sets_and_nothing_else(pipeline):
     ],
 )
 def test_a_moved_seam_says_so(monkeypatch, where, name):
-    """When what is replaced is gone, starting fails with the file that must follow."""
+    """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.delattr(where, name)
-    with pytest.raises(RuntimeError, match=r"local/dynamodb\.py must follow"):
+    with pytest.raises(RuntimeError, match=r"moto_seams/dynamodb\.py"):
         dynamodb.install()

@@ -1,4 +1,4 @@
-"""The layer in front of moto: Lambda's answers, and faults for tests."""
+"""emulator/endpoint.py: responses of Lambda, and faults for tests."""
 
 import json
 import socket
@@ -12,28 +12,28 @@ from moto import backends
 from moto.core import responses
 from moto.moto_server import werkzeug_app
 
-from local.emulator import endpoint
+from local.emulator.moto_seams import server
 from tests.pictures import photo
 
 FUNCTION = "image-pipeline-ValidateImageFunction"
 
 
 def test_a_function_that_does_not_exist_is_not_found(pipeline):
-    """In Lambda's words."""
+    """The error is that of Lambda."""
     client = pipeline.client("lambda")
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.invoke(FunctionName="none", Payload=b"{}")
 
 
 def test_a_function_that_fails_says_so_in_the_header(pipeline):
-    """`FunctionError` is what SDKs and Step Functions look at."""
+    """SDKs and Step Functions read the header `FunctionError`."""
     answer = pipeline.client("lambda").invoke(FunctionName=FUNCTION, Payload=b"{}")
     assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
     assert json.loads(answer["Payload"].read())["errorType"] == "KeyError"
 
 
 def test_a_replaced_function_answers_until_clear(pipeline):
-    """A test's own callable, by logical id, also by what it raises."""
+    """A Python callable replaces the function, including its exceptions."""
     pipeline.replace("ValidateImageFunction", lambda event: {"got": event})
     client = pipeline.client("lambda")
     answer = client.invoke(FunctionName=FUNCTION, Payload=b'{"a": "\xc3\xbc"}')
@@ -74,7 +74,7 @@ def test_a_replaced_function_answers_until_clear(pipeline):
     ],
 )
 def test_a_fault_fails_the_call_it_names(pipeline, service, operation, code, call):
-    """Each protocol's error reaches the SDK as the code that was asked for."""
+    """The SDK receives the error code in every protocol."""
     pipeline.fault(service, operation, code, times=-1)
     with pytest.raises(ClientError) as caught:
         call(pipeline)
@@ -82,7 +82,7 @@ def test_a_fault_fails_the_call_it_names(pipeline, service, operation, code, cal
 
 
 def test_a_fault_fails_as_often_as_it_says(pipeline):
-    """Once, and only what it names."""
+    """It fails only that number of matching calls."""
     pipeline.fault("dynamodb", "GetItem", "ValidationException", times=1, containing="uploads/one")
     assert pipeline.record("uploads/two") is None
     with pytest.raises(ClientError):
@@ -91,7 +91,7 @@ def test_a_fault_fails_as_often_as_it_says(pipeline):
 
 
 def test_the_workflow_meets_faults_too(pipeline, folder):
-    """A throttled claim is retried, and the picture comes through."""
+    """A throttled claim is retried, and the image is processed."""
     key = f"{folder}/throttled.jpg"
     pipeline.fault("dynamodb", "UpdateItem", "ThrottlingException", times=2, containing=key)
     pipeline.upload(key, photo())
@@ -104,14 +104,14 @@ def test_the_workflow_meets_faults_too(pipeline, folder):
     ids=lambda each: str(each),
 )
 def test_a_moved_seam_says_so(monkeypatch, module, name):
-    """When what is replaced is gone, starting fails with the file that must follow."""
+    """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.delattr(module, name)
-    with pytest.raises(RuntimeError, match=r"local/endpoint\.py must follow"):
-        endpoint.install()
+    with pytest.raises(RuntimeError, match=r"moto_seams/server\.py"):
+        server.install()
 
 
 def test_nobody_sees_half_an_item(pipeline):
-    """DynamoDB writes an item at once, however many attributes it has."""
+    """DynamoDB writes an item atomically, whatever its number of attributes."""
     table, dynamodb = pipeline.outputs["ApiKeyTableName"], pipeline.client("dynamodb")
     names = [f"half {index}" for index in range(25)]
     attributes = {f":a{index}": {"S": "x" * 200} for index in range(40)}
@@ -139,11 +139,11 @@ def test_nobody_sees_half_an_item(pipeline):
 
 
 def test_one_request_after_the_other_on_a_connection(pipeline):
-    """A connection stays open whatever was asked on it: nothing of a body is left for the next request."""
+    """A connection stays open after every kind of request, and no bytes of a body remain."""
     address = urlsplit(pipeline.aws_url)
     connection = HTTPConnection(address.hostname, address.port, timeout=10)
     chunks = (b"x" * 1000 for _ in range(3))
-    asked = [
+    paths = [
         ("PUT", f"/{pipeline.uploads_bucket}/elsewhere/kept-alive", b"x" * 100_000),
         ("PUT", f"/{pipeline.uploads_bucket}/elsewhere/in-chunks", chunks),
         ("POST", "/2015-03-31/functions/none/invocations", b"a body that nobody reads"),
@@ -153,19 +153,19 @@ def test_one_request_after_the_other_on_a_connection(pipeline):
     credential = f"Credential=test/20260101/{pipeline.region}/s3/aws4_request"
     signed = {"Authorization": f"AWS4-HMAC-SHA256 {credential}, SignedHeaders=host, Signature=0"}
     connection.connect()
-    opened, seen = connection.sock, []
-    for method, path, body in asked:
+    opened, statuses = connection.sock, []
+    for method, path, body in paths:
         connection.request(method, path, body, signed)
         answer = connection.getresponse()
-        seen.append((answer.status, len(answer.read())))
+        statuses.append((answer.status, len(answer.read())))
         assert connection.sock is opened, f"closed after {method} {path}"
     connection.close()
-    assert [status for status, _ in seen] == [200, 200, 404, 200, 200]
-    assert seen[-1] == (200, 3000)
+    assert [status for status, _ in statuses] == [200, 200, 404, 200, 200]
+    assert statuses[-1] == (200, 3000)
 
 
 def test_a_body_that_is_held_back_is_asked_for_once(pipeline):
-    """boto3 and curl send large bodies only when the server says that it wants them."""
+    """boto3 and curl send a large body only after the server asks for it."""
     address = urlsplit(pipeline.aws_url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as client:
         path = f"/{pipeline.uploads_bucket}/elsewhere/held-back"

@@ -1,4 +1,4 @@
-"""The events are the ones that AWS documents, not the ones that moto makes up."""
+"""moto_seams/events.py: events of S3 are those that AWS documents."""
 
 import re
 from datetime import UTC, datetime
@@ -69,7 +69,7 @@ PERMANENTLY_DELETED = {
 
 
 def shape(value: Any) -> Any:
-    """The names and types of an event, without its values."""
+    """Return names and types of an event, without its values."""
     if isinstance(value, dict):
         return {name: shape(item) for name, item in value.items()}
     return [shape(item) for item in value] if isinstance(value, list) else type(value)
@@ -84,7 +84,7 @@ def key(version: str = "null") -> Any:
 
 
 def test_an_upload_gives_the_documented_event(pipeline, folder):
-    """Same names, same types, nothing more: what an execution starts with is what S3 sends."""
+    """It has exactly the documented names and types."""
     pipeline.upload(f"{folder}/x.jpg", photo())
     pipeline.wait_for(f"{folder}/x.jpg")
     (event,) = (execution.event for execution in pipeline.executions() if execution.key == f"{folder}/x.jpg")
@@ -100,7 +100,7 @@ def test_an_upload_gives_the_documented_event(pipeline, folder):
 
 
 def test_an_unversioned_bucket_has_no_version_in_its_events():
-    """AWS leaves the version out where there is none."""
+    """AWS omits the version."""
     event = events.event_for("1", bucket(False), "s3:ObjectCreated:Put", key())
     assert "version-id" not in event["detail"]["object"]
     assert event["detail"]["object"]["key"] == "uploads/a+b ü.jpg"
@@ -116,12 +116,12 @@ def test_an_unversioned_bucket_has_no_version_in_its_events():
     ],
 )
 def test_the_reason_is_the_operation(name, reason):
-    """In AWS's spelling."""
+    """It is spelled as in AWS."""
     assert events.event_for("1", bucket(True), name, key("v"))["detail"]["reason"] == reason
 
 
 def test_ids_differ_and_sequencers_grow():
-    """Two events of one key can be told apart and put in order."""
+    """Events of one key are distinct and ordered."""
     made = [events.event_for("1", bucket(True), "s3:ObjectCreated:Put", key("v")) for _ in range(50)]
     assert len({event["id"] for event in made}) == 50
     sequencers = [event["detail"]["object"]["sequencer"] for event in made]
@@ -129,7 +129,7 @@ def test_ids_differ_and_sequencers_grow():
 
 
 def test_a_deletion_says_of_which_kind():
-    """What is gone has neither size nor etag; a marker has the etag of nothing, as in the documented example."""
+    """A deletion has no size or etag; a delete marker has the etag of empty content, as documented."""
     gone = events.event_for("1", bucket(False), "s3:ObjectRemoved:Delete", key())
     marked = events.event_for("1", bucket(True), "s3:ObjectRemoved:DeleteMarkerCreated", key("v"))
     assert shape(gone["detail"]) == shape(PERMANENTLY_DELETED["detail"])
@@ -142,16 +142,20 @@ def test_a_deletion_says_of_which_kind():
     assert {each["detail"]["reason"] for each in (gone, marked)} == {"DeleteObject"}
 
 
-def deletions(heard: Any, count: int) -> list[tuple[str, str | None, str]]:
-    """Key, version and kind of each deletion, in the order of the sequencers."""
-    details = sorted((event["detail"] for event in heard(count)), key=lambda each: each["object"]["sequencer"])
-    return [(each["object"]["key"], each["object"].get("version-id"), each["deletion-type"]) for each in details]
+def deletions(wait_for_events: Any, count: int) -> list[tuple[str, str | None, str]]:
+    """Return key, version and kind of each deletion, ordered by sequencer."""
+    details = sorted(
+        (event["detail"] for event in wait_for_events(count)), key=lambda each: each["object"]["sequencer"]
+    )
+    return [
+        (detail["object"]["key"], detail["object"].get("version-id"), detail["deletion-type"]) for detail in details
+    ]
 
 
 @pytest.mark.parametrize("batch", [False, True])
 def test_every_deletion_in_a_versioned_bucket_is_announced(pipeline, listen, batch):
-    """A plain one with its marker's version, one of a version, one of a marker; none of what is not there."""
-    heard = listen({"detail-type": ["Object Deleted"]})
+    """This includes markers and versions, but not missing objects."""
+    wait_for_events = listen({"detail-type": ["Object Deleted"]})
     name, s3 = f"elsewhere/deleted-{batch}.jpg", pipeline.client("s3")
 
     def delete(**version: str) -> str:
@@ -165,7 +169,7 @@ def test_every_deletion_in_a_versioned_bucket_is_announced(pipeline, listen, bat
     marker = delete()
     for version in (first, "none", marker, second):
         delete(VersionId=version)
-    assert deletions(heard, 4) == [
+    assert deletions(wait_for_events, 4) == [
         (name, marker, "Delete Marker Created"),
         (name, first, "Permanently Deleted"),
         (name, marker, "Permanently Deleted"),
@@ -174,8 +178,8 @@ def test_every_deletion_in_a_versioned_bucket_is_announced(pipeline, listen, bat
 
 
 def test_a_deletion_in_an_unversioned_bucket_is_for_good(pipeline, listen):
-    """It names no version; and where nothing was, or nobody asked for events, there is nothing to tell."""
-    heard = listen({"detail-type": ["Object Deleted"]})
+    """It has no version; a missing object or a bucket without events sends nothing."""
+    wait_for_events = listen({"detail-type": ["Object Deleted"]})
     s3 = pipeline.client("s3")
     for name in ("told", "untold"):
         s3.create_bucket(Bucket=name)
@@ -184,16 +188,16 @@ def test_a_deletion_in_an_unversioned_bucket_is_for_good(pipeline, listen):
     s3.delete_object(Bucket="untold", Key="x")
     s3.delete_object(Bucket="told", Key="nothing")
     s3.delete_object(Bucket="told", Key="x")
-    assert deletions(heard, 1) == [("x", None, "Permanently Deleted")]
+    assert deletions(wait_for_events, 1) == [("x", None, "Permanently Deleted")]
 
 
 def test_sequencers_put_writes_and_deletions_in_one_order(pipeline, listen):
-    """A deletion comes after the upload that it deletes, and before the next."""
-    heard = listen({"source": ["aws.s3"]})
+    """A deletion comes after its upload and before the next one."""
+    wait_for_events = listen({"source": ["aws.s3"]})
     for body in (b"1", b"2"):
         pipeline.upload("elsewhere/order.jpg", body)
         pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key="elsewhere/order.jpg")
-    in_order = sorted(heard(4), key=lambda event: event["detail"]["object"]["sequencer"])
+    in_order = sorted(wait_for_events(4), key=lambda event: event["detail"]["object"]["sequencer"])
     assert [event["detail-type"] for event in in_order] == ["Object Created", "Object Deleted"] * 2
 
 
@@ -201,7 +205,7 @@ def test_sequencers_put_writes_and_deletions_in_one_order(pipeline, listen):
     ("owner", "name"), [(notifications, "_send_event_bridge_message"), (S3Backend, "delete_object")]
 )
 def test_a_moved_seam_says_so(monkeypatch, owner, name):
-    """When moto's function is gone, starting fails with the file that must follow."""
+    """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.delattr(owner, name)
-    with pytest.raises(RuntimeError, match=r"local/events\.py must follow"):
+    with pytest.raises(RuntimeError, match=r"moto_seams/events\.py"):
         events.install()

@@ -1,4 +1,4 @@
-"""Executions end when they are told to, and EventBridge hears of every change."""
+"""moto_seams/executions.py: executions stop at once, and EventBridge receives every change of status."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ AFTER = {"Type": "Pass", "End": True}
 
 @pytest.fixture
 def start(pipeline) -> Iterator[Callable[..., str]]:
-    """Makes a state machine of some states and starts it; gives the execution's ARN."""
+    """A function that creates and starts a state machine, and returns the ARN of the execution."""
     states, made = pipeline.client("stepfunctions"), []
 
     def start_machine(definition: dict[str, Any], **parameters: Any) -> str:
@@ -77,7 +77,7 @@ def start(pipeline) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def held(pipeline) -> Iterator[Callable[[Callable[[], Any]], Any]]:
-    """Replaces ValidateImage: every call notes itself, waits for the test, then does what it is told."""
+    """Replaces ValidateImage: each call is recorded and waits for the test."""
     let_go, calls = threading.Event(), []
 
     def hold(then: Callable[[], Any]) -> Any:
@@ -104,11 +104,11 @@ def kinds(pipeline: Any, arn: str) -> list[str]:
 
 
 def test_a_success_is_announced_as_documented(pipeline, listen, start):
-    """RUNNING, then SUCCEEDED: names and types of AWS's event, and the values of this execution."""
-    heard = listen(STATUSES)
+    """The events RUNNING and SUCCEEDED have the names, types and values of AWS."""
+    wait_for_events = listen(STATUSES)
     definition = {"StartAt": "Only", "States": {"Only": {"Type": "Pass", "Output": {"b": "ü"}, "End": True}}}
     arn = start(definition, name="one", input='{"a": "ü"}')
-    running, ended = sorted(heard(2), key=lambda event: event["detail"]["status"])
+    running, ended = sorted(wait_for_events(2), key=lambda event: event["detail"]["status"])
     facts = described(pipeline, arn)
     for event, status in ((running, "RUNNING"), (ended, "SUCCEEDED")):
         assert (event["source"], event["resources"]) == ("aws.states", [arn])
@@ -130,30 +130,30 @@ def test_a_success_is_announced_as_documented(pipeline, listen, start):
 
 
 def test_a_failure_is_announced_with_its_error(listen, start):
-    """Error and cause of the Fail state; there is no output."""
-    heard = listen({**STATUSES, "detail": {"status": ["FAILED"]}})
+    """The event has error and cause of the Fail state, and no output."""
+    wait_for_events = listen({**STATUSES, "detail": {"status": ["FAILED"]}})
     start({"StartAt": "End", "States": {"End": {"Type": "Fail", "Error": "OddError", "Cause": "It is odd."}}})
-    (event,) = heard(1)
+    (event,) = wait_for_events(1)
     detail = event["detail"]
     assert (detail["error"], detail["cause"]) == ("OddError", "It is odd.")
     assert (detail["output"], detail["outputDetails"], detail["redriveStatus"]) == (None, None, "REDRIVABLE")
 
 
 def test_what_is_too_large_for_an_event_is_left_out(listen, start):
-    """The input goes first, the output only when it is too large by itself; the details say so."""
-    heard = listen({**STATUSES, "detail": {"status": ["SUCCEEDED"]}})
+    """The input is omitted first, the output only if it is too large by itself."""
+    wait_for_events = listen({**STATUSES, "detail": {"status": ["SUCCEEDED"]}})
     text = "x" * 130_000
     definition = {"StartAt": "Only", "States": {"Only": {"Type": "Pass", "Output": text, "End": True}}}
     start(definition, input=json.dumps(text))
-    (event,) = heard(1)
+    (event,) = wait_for_events(1)
     assert (event["detail"]["input"], event["detail"]["inputDetails"]) == (None, {"included": False})
     assert (json.loads(event["detail"]["output"]), event["detail"]["outputDetails"]) == (text, {"included": True})
 
 
 @pytest.mark.parametrize("then", [dict, lambda: 1 / 0], ids=["returns", "fails"])
 def test_what_is_stopped_does_nothing_more(pipeline, listen, start, held, then):
-    """ABORTED at once, with the reason given; however its task ends, nothing is tried again and no state entered."""
-    heard = listen({**STATUSES, "detail": {"status": ["ABORTED"]}})
+    """It is ABORTED at once with the given reason; no retry and no further state follow."""
+    wait_for_events = listen({**STATUSES, "detail": {"status": ["ABORTED"]}})
     calls, let_go = held(then)
     definition = {"StartAt": "Work", "States": {"Work": WORK, "After": {**CALL, "End": True}}}
     stopped, other = start(definition, name="stopped"), start(definition, name="other")
@@ -162,7 +162,7 @@ def test_what_is_stopped_does_nothing_more(pipeline, listen, start, held, then):
     facts = described(pipeline, stopped)
     assert (facts["status"], facts["error"], facts["cause"]) == ("ABORTED", "Enough", "By hand.")
     assert facts["stopDate"] == answer["stopDate"]
-    (event,) = heard(1)
+    (event,) = wait_for_events(1)
     assert (event["detail"]["error"], event["detail"]["cause"]) == ("Enough", "By hand.")
     before = kinds(pipeline, stopped)
     assert before[-1] == "ExecutionAborted"
@@ -172,11 +172,11 @@ def test_what_is_stopped_does_nothing_more(pipeline, listen, start, held, then):
     assert described(pipeline, stopped)["status"] == "ABORTED"
     assert kinds(pipeline, stopped) == before
     assert calls.count("stopped") == 1
-    assert len(heard(1)) == 1
+    assert len(wait_for_events(1)) == 1
 
 
 def test_an_execution_stopped_while_it_waits_is_over(pipeline, start):
-    """Also between two states, and without a reason."""
+    """This holds between two states and without a reason."""
     arn = start(
         {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "Next": "After"}, "After": AFTER}}
     )
@@ -188,21 +188,21 @@ def test_an_execution_stopped_while_it_waits_is_over(pipeline, start):
 
 
 def test_what_has_ended_cannot_be_stopped(pipeline, listen, start):
-    """Its outcome stays, and nothing is announced."""
-    heard = listen({**STATUSES, "detail": {"status": ["SUCCEEDED", "ABORTED"]}})
+    """The status stays, and no event is published."""
+    wait_for_events = listen({**STATUSES, "detail": {"status": ["SUCCEEDED", "ABORTED"]}})
     arn = start({"StartAt": "After", "States": {"After": AFTER}})
-    heard(1)
+    wait_for_events(1)
     pipeline.client("stepfunctions").stop_execution(executionArn=arn)
     assert described(pipeline, arn)["status"] == "SUCCEEDED"
-    assert [event["detail"]["status"] for event in heard(1)] == ["SUCCEEDED"]
+    assert [event["detail"]["status"] for event in wait_for_events(1)] == ["SUCCEEDED"]
 
 
 def test_an_execution_that_takes_too_long_times_out(pipeline, listen, start, held):
-    """TIMED_OUT by the definition's TimeoutSeconds, while its task is still running."""
-    heard = listen({**STATUSES, "detail": {"status": ["TIMED_OUT"]}})
+    """It is TIMED_OUT after TimeoutSeconds, even while its task runs."""
+    wait_for_events = listen({**STATUSES, "detail": {"status": ["TIMED_OUT"]}})
     held(dict)
     arn = start({"StartAt": "Work", "TimeoutSeconds": 1, "States": {"Work": WORK, "After": AFTER}})
-    (event,) = heard(1)
+    (event,) = wait_for_events(1)
     assert event["detail"]["executionArn"] == arn
     assert 1000 <= event["detail"]["stopDate"] - event["detail"]["startDate"] < 30_000
     assert described(pipeline, arn)["status"] == "TIMED_OUT"
@@ -210,7 +210,7 @@ def test_an_execution_that_takes_too_long_times_out(pipeline, listen, start, hel
 
 
 def test_an_execution_without_a_name_gets_one(start):
-    """As from AWS: its own each time."""
+    """Each gets a unique name, as on AWS."""
     definition = {"StartAt": "After", "States": {"After": AFTER}}
     first, second = (start(definition).rpartition(":")[2] for _ in range(2))
     assert first != second
@@ -230,5 +230,5 @@ def test_an_execution_without_a_name_gets_one(start):
 def test_a_moved_seam_says_so(monkeypatch, owner, name):
     """When moto's function is gone, starting fails with the file that must follow."""
     monkeypatch.setattr(owner, name, None)
-    with pytest.raises(RuntimeError, match=r"local/executions\.py must follow"):
+    with pytest.raises(RuntimeError, match=r"moto_seams/executions\.py"):
         executions.install(lambda _: None)

@@ -1,4 +1,4 @@
-"""local/emulator/moto_seams/forms.py: the answer to a form."""
+"""moto_seams/forms.py: the response to an upload by form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ URL = "https://bucket.s3.amazonaws.com/"
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Other tests of this process have moto as it comes."""
+    """Install the seam for one test only."""
     for where, name in ((S3Backend, "put_object"), (S3Response, "_bucket_response_post")):
         monkeypatch.setattr(where, name, getattr(where, name))
     forms.install()
@@ -28,7 +28,7 @@ def send(data=b"x"):
 
 @mock_aws
 def test_a_form_is_answered_with_the_version_that_it_has_stored(installed):
-    """Each with its own, so that a client can ask for the outcome of that one."""
+    """A client can then wait for the outcome of that version."""
     s3 = boto3.client("s3", region_name="us-east-1")
     s3.create_bucket(Bucket="bucket")
     s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
@@ -47,13 +47,13 @@ def test_a_form_is_answered_with_the_version_that_it_has_stored(installed):
 
 @mock_aws
 def test_a_bucket_without_versions_tells_none(installed):
-    """As S3 does."""
+    """S3 sends no version id either."""
     boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="bucket")
     assert "x-amz-version-id" not in send().headers
 
 
 def test_a_moto_that_has_moved_is_told(monkeypatch):
-    """Rather than that forms are answered in silence."""
+    """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.delattr(S3Response, "_bucket_response_post")
-    with pytest.raises(RuntimeError, match=r"local/forms\.py must follow"):
+    with pytest.raises(RuntimeError, match=r"moto_seams/forms\.py"):
         forms.install()

@@ -1,4 +1,4 @@
-"""The HTTP API hands functions the events that API Gateway would, and clients what functions answer."""
+"""emulator/http_api.py: events and responses are those of API Gateway."""
 
 import base64
 import http.client
@@ -26,7 +26,7 @@ ROUTES = [
 
 
 class Api:
-    """A served API whose functions answer with what the test sets, and remember the event."""
+    """A local API whose functions return a result of the test and record the event."""
 
     def __init__(self, routes: list[Route] = ROUTES) -> None:
         self.function = ""
@@ -85,14 +85,14 @@ def api(served: Api) -> Iterator[Api]:
     ],
 )
 def test_paths_are_decoded_once_and_end_at_a_question_mark(api, path, function, variables):
-    """As API Gateway does; the most specific route wins."""
+    """API Gateway does the same; the most specific route wins."""
     assert api.ask("GET", path)[0] == 200
     assert (api.function, api.event.get("pathParameters")) == (function, variables)
     assert api.event["rawPath"] == api.event["requestContext"]["http"]["path"]
 
 
 def test_the_event_is_payload_format_2(api):
-    """Query, cookies, headers and context where functions look for them."""
+    """It has query, cookies, headers and context."""
     api.ask("GET", "/images/x?a=1&a=2&b=", headers={"Cookie": "c=1; d=2", "X-Odd": "Yes"})
     event = api.event
     assert (event["version"], event["routeKey"]) == ("2.0", "GET /images/{name+}")
@@ -115,22 +115,22 @@ def test_the_event_is_payload_format_2(api):
     ],
 )
 def test_a_body_comes_as_text_or_as_base64(api, content_type, encoded):
-    """By what it is called, not by what it is; and it says so."""
+    """The content type decides, and `isBase64Encoded` says which."""
     body = "ü {}".encode()
     api.ask("POST", "/images", body, {"content-type": content_type})
     assert api.event["isBase64Encoded"] == encoded
-    given = api.event["body"]
-    assert (base64.b64decode(given) if encoded else given.encode()) == body
+    event_body = api.event["body"]
+    assert (base64.b64decode(event_body) if encoded else event_body.encode()) == body
 
 
 def test_bytes_that_are_called_text_are_spoilt(api):
-    """As on AWS, so that nobody relies on the opposite."""
+    """AWS does the same, so code must not rely on the opposite."""
     api.ask("POST", "/images", b"\xff\xd8", {"content-type": "text/plain"})
     assert api.event["body"] == "\ufffd\ufffd"
 
 
 def test_what_lambda_does_not_take_reaches_no_function(api):
-    """Between its limit, in base64, and that of API Gateway; one byte less does."""
+    """A body above the limit of Lambda in base64 gets 413; one byte less is accepted."""
     api.function = ""
     status, _, body = api.ask("POST", "/images", b"x" * 4_718_592, {"content-type": "image/jpeg"})
     assert (status, json.loads(body), api.function) == (413, {"message": "Request Entity Too Large"}, "")
@@ -138,14 +138,14 @@ def test_what_lambda_does_not_take_reaches_no_function(api):
 
 
 def test_no_route_is_404(api):
-    """In API Gateway's words."""
+    """The answer is that of API Gateway."""
     for method, path in (("GET", "/"), ("GET", "/images"), ("DELETE", "/images/x"), ("GET", "/images/")):
         status, _, body = api.ask(method, path)
         assert (status, json.loads(body)) == (404, {"message": "Not Found"})
 
 
 def test_a_route_for_the_rest_takes_the_rest(api):
-    """Without variables, and under its own name; the AWS manual's own examples of which route wins come first."""
+    """`$default` has no variables; the examples of the AWS manual have the documented priority."""
     manual = ["GET /pets/{proxy+}", "$default", "ANY /{proxy+}", "GET /pets/dog/{id}", "GET /pets/dog/1"]
     with_rest = Api([Route(*(each.split() if " " in each else ("ANY", each)), each) for each in manual])
     for method, path, expected in (
@@ -163,7 +163,7 @@ def test_a_route_for_the_rest_takes_the_rest(api):
 
 
 def test_the_head_of_an_answer_comes_without_the_body(api):
-    """But with its length."""
+    """It has the length of the body."""
     api.answer = {"statusCode": 405, "body": "no"}
     connection = socket.create_connection(("127.0.0.1", api.port))
     with connection, connection.makefile("rb") as answer:
@@ -174,21 +174,21 @@ def test_the_head_of_an_answer_comes_without_the_body(api):
 
 
 def test_an_answer_without_content_says_no_length(api):
-    """RFC 9110 forbids it for 204."""
+    """RFC 9110 forbids Content-Length for 204."""
     api.answer = {"statusCode": 204, "headers": {"allow": "GET"}}
     status, headers, body = api.ask("OPTIONS", "/any")
     assert (status, headers["allow"], headers["content-length"], body) == (204, "GET", None, b"")
 
 
 def test_any_method_reaches_an_any_route(api):
-    """ANY in the template means any."""
+    """ANY in the template matches every method."""
     for method in ("GET", "PUT", "DELETE"):
         assert api.ask(method, "/any")[0] == 200
         assert api.function == "any"
 
 
 def test_an_answer_is_passed_on(api):
-    """Status, headers, cookies and body."""
+    """Status, headers, cookies and body are those of the function."""
     api.answer = {
         "statusCode": 418,
         "headers": {"Content-Type": "text/x", "X-Number": 7},
@@ -203,14 +203,14 @@ def test_an_answer_is_passed_on(api):
 
 
 def test_an_answer_without_a_status_is_the_body_of_a_200(api):
-    """API Gateway takes any JSON for a body."""
+    """API Gateway accepts any JSON as a body."""
     api.answer = {"plain": True}
     status, headers, body = api.ask("GET", "/any")
     assert (status, headers["content-type"], json.loads(body)) == (200, "application/json", {"plain": True})
 
 
 def test_a_failed_function_is_a_500(api):
-    """And tells no inner words."""
+    """The answer has no internal details."""
     api.failed = True
     status, _, body = api.ask("GET", "/any")
     assert (status, json.loads(body)) == (500, {"message": "Internal Server Error"})
@@ -222,13 +222,13 @@ def guarded(api: Api, key: str | None, path: str = "/guarded/a/b") -> tuple[int,
 
 
 def test_who_is_let_in_comes_with_what_the_authorizer_knows(api):
-    """The function finds it where AWS puts it."""
+    """The context of the authorizer is in the event, where AWS puts it."""
     assert guarded(api, "k") == (200, "ok")
     assert api.event["requestContext"]["authorizer"] == {"lambda": {"who": "somebody"}}
 
 
 def test_the_authorizer_gets_the_request_without_its_body(api):
-    """As payload format 2.0 has it for authorizers."""
+    """This is payload format 2.0 for authorizers."""
     guarded(api, "k")
     (event,) = api.judged
     assert (event["version"], event["type"], event["identitySource"]) == ("2.0", "REQUEST", ["k"])
@@ -238,14 +238,14 @@ def test_the_authorizer_gets_the_request_without_its_body(api):
 
 
 def test_without_the_header_nobody_is_asked(api):
-    """401 in API Gateway's words; an empty header is none."""
+    """A missing or empty header gets 401 without an invocation."""
     for missing in (None, ""):
         assert guarded(api, missing) == (401, '{"message":"Unauthorized"}')
     assert api.judged == []
 
 
 def test_who_is_refused_does_not_reach_the_function(api):
-    """403 in API Gateway's words."""
+    """The answer is 403, as from API Gateway."""
     api.function, api.judgement = "", {"isAuthorized": False}
     assert guarded(api, "k") == (403, '{"message":"Forbidden"}')
     assert api.function == ""
@@ -253,7 +253,7 @@ def test_who_is_refused_does_not_reach_the_function(api):
 
 @pytest.mark.parametrize("judgement", ["failed", {}, {"isAuthorized": "true"}, None, {"isAuthorized": 1}])
 def test_an_authorizer_that_does_not_say_lets_nobody_in(api, judgement):
-    """500, and the next request asks again."""
+    """The answer is 500, and the next request invokes the authorizer again."""
     api.function, api.judgement = "", judgement
     assert guarded(api, "k") == (500, '{"message":"Internal Server Error"}')
     assert api.function == ""
@@ -263,7 +263,7 @@ def test_an_authorizer_that_does_not_say_lets_nobody_in(api, judgement):
 
 @pytest.mark.parametrize("first", [True, False])
 def test_a_judgement_is_remembered_for_its_time(api, first):
-    """Yes and no alike, for every route of the authorizer, and for that value of the header only."""
+    """Both decisions are cached for all routes of the authorizer, per value of the header."""
     expected, other = (200, 403) if first else (403, 200)
     api.judgement = {"isAuthorized": first}
     assert guarded(api, "k")[0] == expected
@@ -277,6 +277,6 @@ def test_a_judgement_is_remembered_for_its_time(api, first):
 
 
 def test_the_deployed_api_answers_at_its_output(pipeline):
-    """The endpoint in the stack's outputs is the one that is served here."""
+    """The endpoint in the outputs of the stack is the local API."""
     assert pipeline.outputs["ImageStatusApiEndpoint"] == pipeline.api_url
     assert urlsplit(pipeline.api_url).hostname == "127.0.0.1"

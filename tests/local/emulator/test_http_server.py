@@ -1,4 +1,4 @@
-"""local.emulator.http_server"""
+"""emulator/http_server.py: reads complete requests."""
 
 import socket
 from urllib.error import HTTPError
@@ -11,17 +11,17 @@ from tests.local.emulator.test_request_body import AMBIGUOUS, CHUNKS, WHOLE
 
 
 @pytest.fixture(scope="module")
-def seen() -> list[bytes]:
-    """The bodies that reached the application."""
+def bodies() -> list[bytes]:
+    """The bodies that the application received."""
     return []
 
 
 @pytest.fixture(scope="module")
-def port(seen: list[bytes]) -> int:
-    """A server whose application remembers bodies."""
+def port(bodies: list[bytes]) -> int:
+    """The port of a server whose application records bodies."""
 
     def remember(environ, start_response):
-        seen.append(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+        bodies.append(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
         start_response("202 Accepted", [])
         return [b"stored"]
 
@@ -29,7 +29,7 @@ def port(seen: list[bytes]) -> int:
 
 
 def exchange(port: int, sent: bytes) -> bytes:
-    """Send, close this side, and read to the end."""
+    """Send bytes, close the sending side, and read to the end."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         client.sendall(sent)
         client.shutdown(socket.SHUT_WR)
@@ -40,11 +40,11 @@ def exchange(port: int, sent: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("head", "body", "content"), WHOLE.values(), ids=WHOLE)
-def test_the_application_gets_whole_bodies(port, seen, head, body, content):
-    """However they are framed."""
-    seen.clear()
+def test_the_application_gets_whole_bodies(port, bodies, head, body, content):
+    """This holds for every framing."""
+    bodies.clear()
     assert exchange(port, b"POST /a HTTP/1.1\r\nHost: a\r\n" + head + body).startswith(b"HTTP/1.1 202 ")
-    assert seen == [content]
+    assert bodies == [content]
 
 
 @pytest.mark.parametrize(
@@ -55,25 +55,25 @@ def test_the_application_gets_whole_bodies(port, seen, head, body, content):
         *((WHOLE["chunks"][0], body) for body in CHUNKS.values()),
     ],
 )
-def test_nothing_else_reaches_the_application(port, seen, head, body):
-    """400, whatever else is wrong, and nothing that follows is taken for a request."""
-    seen.clear()
+def test_nothing_else_reaches_the_application(port, bodies, head, body):
+    """Malformed requests get 400, and following bytes are not taken for a request."""
+    bodies.clear()
     answer = exchange(port, b"POST /a HTTP/1.1\r\nHost: a\r\n" + head + body)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1") == 1
-    assert seen == []
+    assert bodies == []
 
 
 @pytest.mark.parametrize("target", [b"http://a/b", b"http://[", b"*", b"a:80", b"b"])
-def test_a_target_that_is_no_path_is_refused(port, seen, target):
-    """Only proxies are asked for URLs of others."""
-    seen.clear()
+def test_a_target_that_is_no_path_is_refused(port, bodies, target):
+    """Only proxies accept URLs as targets."""
+    bodies.clear()
     assert exchange(port, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n").startswith(b"HTTP/1.1 400 ")
-    assert seen == []
+    assert bodies == []
 
 
 def test_a_bug_of_the_server_is_an_answer(caplog):
-    """And a line in its log, not a connection that breaks."""
+    """It is a 500 and a line in the log; the connection stays open."""
     port = serve(lambda *_: 1 / 0, 0)
     with pytest.raises(HTTPError) as caught:
         urlopen(f"http://127.0.0.1:{port}/x")

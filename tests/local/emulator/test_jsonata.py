@@ -1,4 +1,4 @@
-"""JSONata as Step Functions evaluates it."""
+"""moto_seams/jsonata.py: JSONata as Step Functions evaluates it."""
 
 import json
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ from local.emulator.moto_seams.jsonata import QueryError, evaluate
     ],
 )
 def test_evaluates(expression, result):
-    """Values come in as they are, null stays null, and Step Functions' own functions are there."""
+    """Values are unchanged, null stays null, and the functions of Step Functions exist."""
     bindings = {
         "u": {"v": None},
         "text": 'quote " back \\ line\n tab\t ${x} 🦊',
@@ -66,12 +66,12 @@ def test_refuses(expression):
 
 
 def test_times_are_written_as_step_functions_writes_them():
-    """Milliseconds and Z."""
+    """They have milliseconds and Z."""
     assert json.dumps(datetime(2026, 1, 2, tzinfo=UTC), default=jsonata._plain) == '"2026-01-02T00:00:00.000Z"'
 
 
 def run(pipeline, name, definition, data=None):
-    """Run a state machine made of this definition."""
+    """Run a state machine with this definition."""
     states = pipeline.client("stepfunctions")
     machine = states.create_state_machine(
         name=name, definition=json.dumps(definition), roleArn="arn:aws:iam::123456789012:role/x"
@@ -82,7 +82,7 @@ def run(pipeline, name, definition, data=None):
 
 
 def test_undefined_fails_a_state_with_the_name_that_aws_gives(pipeline):
-    """States.QueryEvaluationError."""
+    """The name is States.QueryEvaluationError."""
     machine = {
         "QueryLanguage": "JSONata",
         "StartAt": "A",
@@ -93,7 +93,7 @@ def test_undefined_fails_a_state_with_the_name_that_aws_gives(pipeline):
 
 
 def test_variables_keep_any_text(pipeline):
-    """What a state assigns is what the next one reads, quotes and line breaks included."""
+    """Quotes and line breaks in an assigned value reach the next state."""
     machine = {
         "QueryLanguage": "JSONata",
         "StartAt": "A",
@@ -117,9 +117,9 @@ def test_variables_keep_any_text(pipeline):
     ],
 )
 def test_a_moved_seam_says_so(monkeypatch, install, holder, name):
-    """When what is replaced has gone from moto, starting fails with the file that must follow."""
+    """If moto no longer has it, the start fails and names the module to change."""
     for owner in getattr(holder, "__mro__", [holder]):
         if name in vars(owner):
             monkeypatch.delattr(owner, name)
-    with pytest.raises(RuntimeError, match="must follow"):
+    with pytest.raises(RuntimeError, match="moto_seams"):
         install()

@@ -1,4 +1,4 @@
-"""The policy language, feature by feature, and an error for every feature that is not there."""
+"""emulator/policy.py: each supported feature, and an error for every other one."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def verdict(*statements: dict[str, Any], action="s3:GetObject", resource=OBJECT,
 
 
 def test_what_nothing_allows_is_denied():
-    """Also when there is no statement at all."""
+    """This includes an empty list of statements."""
     assert verdict() is Verdict.IMPLICITLY_DENIED
     assert verdict(statement(action="s3:PutObject")) is Verdict.IMPLICITLY_DENIED
     assert verdict(statement(resource="arn:aws:s3:::bucket/other")) is Verdict.IMPLICITLY_DENIED
 
 
 def test_what_is_allowed_is_allowed():
-    """One statement is enough, one of several actions and resources, too; a single statement needs no list."""
+    """One statement with several actions and resources is enough; it need not be in a list."""
     assert verdict(statement()) is Verdict.ALLOWED
     assert verdict(statement(action="s3:PutObject"), statement()) is Verdict.ALLOWED
     assert verdict(statement(action=["s3:A", "s3:GetObject"], resource=["arn:aws:s3:::b/*", OBJECT])) is Verdict.ALLOWED
@@ -39,7 +39,7 @@ def test_what_is_allowed_is_allowed():
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_an_explicit_deny_outweighs_every_allow(order):
-    """In whatever order."""
+    """The order does not matter."""
     both = [statement(), statement("Deny", "s3:*", "*")][::order]
     assert verdict(*both) is Verdict.EXPLICITLY_DENIED
 
@@ -60,7 +60,7 @@ def test_an_explicit_deny_outweighs_every_allow(order):
     ],
 )
 def test_actions_match_with_wildcards_whatever_their_case(pattern, matches):
-    """`*` is any text, `?` one character."""
+    """`*` matches any text, `?` one character."""
     assert (verdict(statement(action=pattern)) is Verdict.ALLOWED) == matches
 
 
@@ -81,7 +81,7 @@ def test_actions_match_with_wildcards_whatever_their_case(pattern, matches):
     ],
 )
 def test_resources_match_part_by_part(pattern, matches):
-    """A wildcard stays within its part of the ARN; case counts; nothing else is special."""
+    """A wildcard does not cross parts of an ARN; matching is case-sensitive."""
     assert (verdict(statement(resource=pattern)) is Verdict.ALLOWED) == matches
 
 
@@ -96,14 +96,14 @@ def test_resources_match_part_by_part(pattern, matches):
     ],
 )
 def test_a_statement_may_be_about_all_resources_but_some(exceptions, denied):
-    """`NotResource`: none of these is meant, and every other is."""
+    """`NotResource` matches all resources except these."""
     all_but = {"Effect": "Deny", "Action": "s3:*", "NotResource": exceptions}
     assert verdict(statement(), all_but) is (Verdict.EXPLICITLY_DENIED if denied else Verdict.ALLOWED)
     assert verdict({**all_but, "Effect": "Allow"}) is (Verdict.ALLOWED if denied else Verdict.IMPLICITLY_DENIED)
 
 
 def test_a_wildcard_takes_any_key():
-    """Colons, slashes and line breaks are characters of a key like others."""
+    """It matches colons, slashes and line breaks."""
     for key in ("a:b", "a/b/c", "a\nb", "ü 🦊", ""):
         assert verdict(statement(resource="arn:aws:s3:::b/*"), resource=f"arn:aws:s3:::b/{key}") is Verdict.ALLOWED
 
@@ -126,13 +126,13 @@ def test_a_wildcard_takes_any_key():
     ],
 )
 def test_conditions(operator, key, values, context, holds):
-    """Each operator by its own rule; any value will do; a key that is not there never holds."""
+    """Each operator has its rule; one of the values must match; a missing key never matches."""
     judged = verdict(statement(Condition={operator: {key: values}}), context=context)
     assert (judged is Verdict.ALLOWED) == holds
 
 
 def test_all_conditions_must_hold():
-    """Operators and keys are a conjunction."""
+    """Operators and keys form a conjunction."""
     condition = {"Bool": {"aws:SecureTransport": "true"}, "StringLike": {"s3:prefix": "a/*"}}
     allowed = {"aws:securetransport": "true", "s3:prefix": "a/b"}
     assert verdict(statement(Condition=condition), context=allowed) is Verdict.ALLOWED
@@ -144,7 +144,7 @@ def test_all_conditions_must_hold():
     [("*", True), ({"AWS": "*"}, True), ({"AWS": ["you", "me"]}, True), ({"Service": "sns.amazonaws.com"}, False)],
 )
 def test_a_resources_policy_says_whom_it_means(principal, meant):
-    """By ARN, or everybody."""
+    """A principal is an ARN or `*`."""
     assert (verdict(statement(Principal=principal)) is Verdict.ALLOWED) == meant
 
 
@@ -153,15 +153,15 @@ def test_a_resources_policy_says_whom_it_means(principal, meant):
     [
         ({"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"}, "NotAction"),
         (statement(NotResource="*"), "either Resource or NotResource"),
-        ({"Effect": "Deny", "Action": "s3:*", "NotResource": []}, "needs Action, and Resource or NotResource"),
-        ({"Effect": "Deny", "Action": "s3:*", "NotResource": "bucket"}, "no resource"),
+        ({"Effect": "Deny", "Action": "s3:*", "NotResource": []}, "Action, and Resource or NotResource"),
+        ({"Effect": "Deny", "Action": "s3:*", "NotResource": "bucket"}, "'bucket'"),
         ({"Effect": "Deny", "Action": "s3:*", "NotResource": "arn:aws:s3:::b/${aws:username}"}, "Policy variables"),
         (statement(NotPrincipal="*"), "NotPrincipal"),
         (statement("allow"), "Effect must be"),
-        (statement(action="GetObject"), "no action"),
-        (statement(action=[]), "needs Action"),
-        (statement(resource="bucket"), "no resource"),
-        (statement(resource="arn:aws:s3"), "no resource"),
+        (statement(action="GetObject"), "'GetObject'"),
+        (statement(action=[]), "Action"),
+        (statement(resource="bucket"), "'bucket'"),
+        (statement(resource="arn:aws:s3"), "'arn:aws:s3'"),
         (statement(resource="arn:aws:s3:::b/${aws:username}"), "Policy variables"),
         (statement(Condition={"StringEquals": {"s3:prefix": "${aws:username}"}}), "Policy variables"),
         (statement(Condition={"NumericLessThan": {"s3:prefix": "1"}}), "NumericLessThan"),
@@ -171,6 +171,6 @@ def test_a_resources_policy_says_whom_it_means(principal, meant):
     ],
 )
 def test_what_is_not_known_is_an_error(body, words):
-    """A policy that is half understood would judge differently from AWS."""
+    """A partially evaluated policy would differ from AWS."""
     with pytest.raises(PolicyError, match=words):
         parse(body, KEYS)

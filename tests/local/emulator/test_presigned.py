@@ -1,4 +1,4 @@
-"""emulator/presigned.py: accepts what botocore signs, and refuses every change of it as S3 does."""
+"""emulator/presigned.py accepts requests that botocore signs, and rejects every change as S3 does."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ MISMATCH, DENIED = (403, "SignatureDoesNotMatch"), (403, "AccessDenied")
 
 
 def test_a_url_is_taken_as_it_was_signed() -> None:
-    """With its headers, and with others that say nothing to S3; the body is left for whoever stores it."""
+    """Unsigned headers without meaning for S3 are allowed; the body can still be read."""
     assert refusal(request(url())) is None
     environ = request(url(**ALL), **SENT, HTTP_USER_AGENT="x")
     assert refusal(environ) is None
@@ -83,7 +83,7 @@ def test_a_url_is_taken_as_it_was_signed() -> None:
 
 
 def test_another_spelling_of_the_path_is_the_same_path() -> None:
-    """Clients encode more or less than the signer did."""
+    """Clients encode more or fewer characters than the signer."""
     address = url().replace("~", "%7E").replace("%21", "!")
     assert refusal(request(address)) is None
 
@@ -96,12 +96,12 @@ def test_another_spelling_of_the_path_is_the_same_path() -> None:
     ],
 )  # fmt: skip
 def test_what_is_signed_cannot_be_changed(change: dict[str, str]) -> None:
-    """Method, host, type, size, checksum and condition."""
+    """This holds for method, host, type, size, checksum and condition."""
     assert refusal(request(url(**ALL), **SENT) | change) == MISMATCH
 
 
 def test_a_url_is_for_one_key_and_has_one_signature() -> None:
-    """Neither another key, nor another time, nor another secret."""
+    """Another key, time or secret is rejected."""
     address = url()
     for other in (
         address.replace(".jpg", ".png"),
@@ -115,19 +115,19 @@ def test_a_url_is_for_one_key_and_has_one_signature() -> None:
 
 
 def test_headers_for_s3_must_be_signed() -> None:
-    """Nobody adds metadata or tags to what was signed."""
+    """A client cannot add metadata or tags."""
     assert refusal(request(url(), HTTP_X_AMZ_TAGGING="a=b")) == DENIED
 
 
 @pytest.mark.parametrize("version", ["s3v4", "s3"])
 def test_a_url_ends_with_its_time(version: str) -> None:
-    """Of either signature."""
+    """URLs of both signature versions expire."""
     assert refusal(request(url(version)), later=55) is None
     assert refusal(request(url(version)), later=65) == DENIED
 
 
 def test_other_bytes_are_not_those_of_the_checksum() -> None:
-    """S3 counts for itself."""
+    """S3 computes the checksum itself."""
     assert refusal(request(url(**ALL), b"a pictURE", **SENT)) == (400, "BadDigest")
 
 
@@ -154,7 +154,7 @@ def form(
 
 @pytest.mark.parametrize("version", ["s3v4", "s3"])
 def test_a_form_is_taken_as_it_was_signed(version: str) -> None:
-    """And whoever judges permissions learns the signer and the key; the body is left for whoever stores it."""
+    """Its signer and key are stored for the permission check; the body can still be read."""
     environ = form(version=version, x_ignore_submit="Send")
     body = environ["wsgi.input"].getvalue()
     assert refusal(environ) is None
@@ -174,18 +174,18 @@ def test_a_form_is_taken_as_it_was_signed(version: str) -> None:
     ],
 )  # fmt: skip
 def test_a_form_must_meet_its_policy(change: dict[str, str]) -> None:
-    """Every condition, and no field without one."""
+    """Every condition must be met, and every field needs one."""
     assert refusal(form(**change)) == DENIED
 
 
 def test_a_form_is_for_one_bucket() -> None:
-    """The policy names it."""
+    """The policy names the bucket."""
     environ = form()
     assert refusal(environ | {"RAW_URI": "/other", "PATH_INFO": "/other"}) == DENIED
 
 
 def test_a_forms_policy_cannot_be_changed() -> None:
-    """Nor its signature be left out, nor the policy itself."""
+    """Neither the policy nor its signature may be missing."""
     policy = base64.b64encode(b'{"expiration": "2999-01-01T00:00:00Z", "conditions": []}').decode()
     assert refusal(form(policy=policy)) == MISMATCH
     assert refusal(form(x_amz_signature="0" * 64)) == MISMATCH
@@ -195,13 +195,13 @@ def test_a_forms_policy_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "e30=", base64.b64encode(b'{"expiration": "soon"}').decode()])
 def test_a_policy_that_is_none_is_refused(text: str) -> None:
-    """Even if somebody has signed it."""
+    """A valid signature does not help."""
     with pytest.raises(presigned.RefusedError, match="InvalidPolicyDocument"):
         presigned._policy(text)
 
 
 def test_a_form_bounds_the_size() -> None:
-    """The file's, not the request's."""
+    """The limit is for the file, not for the request."""
     assert refusal(form(b"x" * 11)) == (400, "EntityTooLarge")
     assert refusal(form(b"x" * 4)) == (400, "EntityTooSmall")
     assert refusal(form(b"x" * 10)) == (400, "BadDigest")
@@ -209,18 +209,18 @@ def test_a_form_bounds_the_size() -> None:
 
 @pytest.mark.parametrize("version", ["s3v4", "s3"])
 def test_a_form_ends_with_its_time(version: str) -> None:
-    """Of either signature."""
+    """Forms of both signature versions expire."""
     assert refusal(form(version=version), later=55) is None
     assert refusal(form(version=version), later=65) == DENIED
 
 
 def test_what_is_not_replaced_here_is_not_taken() -> None:
-    """S3 fills in the file's name; that this does not must not go unnoticed."""
+    """S3 replaces ${filename}; the emulator rejects it instead of ignoring it."""
     assert refusal(form(key="uploads/${filename}")) == (501, "NotImplemented")
 
 
 def test_what_is_not_presigned_is_not_judged() -> None:
-    """Signed headers, deletions by list, and calls of other services."""
+    """Signed headers, batch deletions and calls of other services pass."""
     for environ in (
         request("http://127.0.0.1/bucket?delete", b"<Delete/>", "POST"),
         request("http://127.0.0.1/bucket/key", b"x", "PUT"),

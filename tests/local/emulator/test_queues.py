@@ -1,4 +1,4 @@
-"""local/emulator/queues.py: a queue's messages reach a function as Lambda's event source mappings bring them."""
+"""emulator/queues.py: messages of queues reach functions as with event source mappings of Lambda."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from local.emulator.clients import Clients
-from local.emulator.deploy import QueueMapping, plan
+from local.emulator.deploy import plan
+from local.emulator.functions import QueueMapping
 from local.emulator.queues import Queues
 from local.emulator.template import ACCOUNT_ID, Template, TemplateError
 from local.emulator.workers import Function, Result
@@ -24,7 +25,7 @@ FUNCTION = Function("F", "f", "arn:f", "arn:aws:iam::1:role/r", "app.h", "python
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """moto's own endpoint, on a port of its own."""
+    """The server of moto on its own port."""
     running = ThreadedMotoServer(port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
@@ -33,7 +34,7 @@ def server() -> Iterator[str]:
 
 
 class Served:
-    """A queue with a dead-letter queue, and a mapping over it."""
+    """A queue with a dead-letter queue and a mapping."""
 
     def __init__(self, url: str, answer: Callable[[list[str]], Result], **settings: Any) -> None:
         self.sqs: Any = boto3.client("sqs", endpoint_url=url, region_name="us-east-1")
@@ -46,9 +47,9 @@ class Served:
         self.under_way = self.most_under_way = 0
         self._lock = threading.Lock()
         self._answer = answer
-        given = {"batch_size": 10, "most_concurrent": 2, "reports_failures": True, **settings}
+        properties = {"batch_size": 10, "most_concurrent": 2, "reports_failures": True, **settings}
         self.queues = Queues(Clients(url, "us-east-1"), self._invoke, 0.0)
-        self.queues.follow(QueueMapping(ARN, FUNCTION, **given))
+        self.queues.follow(QueueMapping(ARN, FUNCTION, **properties))
 
     def _invoke(self, arn: str, payload: bytes) -> Result:
         assert arn == FUNCTION.arn
@@ -71,8 +72,8 @@ class Served:
 
     def left(self, url: str) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return sum(int(value) for value in found.values())
+        counts = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(value) for value in counts.values())
 
     def wait(self, condition: Callable[[], bool]) -> None:
         tick, turns = threading.Event(), 0
@@ -106,7 +107,7 @@ def failing(*bodies: str) -> Callable[[list[Any]], Result]:
 
 
 def test_what_is_through_is_deleted_and_what_fails_ends_as_a_dead_letter(serve):
-    """After as many attempts as the queue says; no other message comes twice."""
+    """The queue limits the attempts; processed messages do not return."""
     served = serve(failing("3"))
     served.send(12)
     served.wait(lambda: served.left(served.dead) == 1 and not served.left(served.queue))
@@ -126,7 +127,7 @@ def test_what_is_through_is_deleted_and_what_fails_ends_as_a_dead_letter(serve):
     ],
 )
 def test_a_function_that_fails_or_answers_nonsense_fails_its_whole_batch(serve, answer):
-    """Rather too often than not at all."""
+    """All messages of the batch return."""
     served = serve(lambda _: answer)
     served.send(2)
     served.wait(lambda: served.left(served.dead) == 2)
@@ -134,7 +135,7 @@ def test_a_function_that_fails_or_answers_nonsense_fails_its_whole_batch(serve, 
 
 @pytest.mark.parametrize("payload", ["null", "{}", '{"batchItemFailures": []}', '{"batchItemFailures": null}'])
 def test_an_answer_that_names_no_failure_is_a_success(serve, payload):
-    """As with Lambda."""
+    """Lambda interprets it so."""
     served = serve(lambda _: Result(payload))
     served.send(1)
     served.wait(lambda: bool(served.batches) and not served.left(served.queue))
@@ -142,14 +143,14 @@ def test_an_answer_that_names_no_failure_is_a_success(serve, payload):
 
 
 def test_reports_count_only_where_the_mapping_says(serve):
-    """Otherwise Lambda does not look into the answer."""
+    """Otherwise Lambda ignores the response."""
     served = serve(failing("0"), reports_failures=False)
     served.send(1)
     served.wait(lambda: bool(served.batches) and not served.left(served.queue))
 
 
 def test_no_more_invocations_run_than_the_mapping_allows(serve):
-    """And as many as that."""
+    """That number runs in parallel."""
     together = threading.Barrier(2)
 
     def answer(_: Any) -> Result:
@@ -163,8 +164,8 @@ def test_no_more_invocations_run_than_the_mapping_allows(serve):
 
 
 def test_a_mapping_that_wants_more_than_is_known_stops_the_deployment():
-    """What would work otherwise than on AWS must not seem to work."""
-    given = {"EventSourceArn": ARN, "FunctionName": "f", "FilterCriteria": {}}
-    resources = {"M": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": given}}
+    """An unsupported property must not be ignored."""
+    properties = {"EventSourceArn": ARN, "FunctionName": "f", "FilterCriteria": {}}
+    resources = {"M": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": properties}}
     with pytest.raises(TemplateError, match="FilterCriteria of M"):
         plan(Template(Path("template.yml"), {"Resources": resources}, {}, "s", "us-east-1"), "", "")

@@ -1,4 +1,4 @@
-"""The stand-in takes what Rekognition takes, and says only what pixels prove."""
+"""emulator/rekognition.py: the stand-in accepts requests of Rekognition and describes only what pixels show."""
 
 import base64
 import io
@@ -26,7 +26,7 @@ def names(data: bytes) -> set[str]:
 
 
 def test_the_answer_has_rekognitions_shape_and_names_the_stand_in():
-    """Nobody can take its labels for Rekognition's."""
+    """Its labels cannot be confused with those of Rekognition."""
     _, answer = ask(picture())
     assert answer["LabelModelVersion"] == MODEL_VERSION
     assert "not Rekognition" in MODEL_VERSION
@@ -47,13 +47,13 @@ def test_the_answer_has_rekognitions_shape_and_names_the_stand_in():
     ],
 )
 def test_says_what_is_seen(data, expected, unexpected):
-    """Light, colour and shape come from the pixels."""
+    """Brightness, colours and shape come from the pixels."""
     assert expected <= names(data)
     assert not unexpected & names(data)
 
 
 def test_orientation_counts_as_displayed():
-    """A portrait that is stored lying is a portrait."""
+    """The EXIF orientation is applied."""
     image = Image.new("RGB", (300, 100))
     exif = image.getexif()
     exif[0x0112] = 6
@@ -61,7 +61,7 @@ def test_orientation_counts_as_displayed():
 
 
 def test_limits_of_the_request_hold():
-    """No more labels than asked for, none less sure; surest first."""
+    """Number and confidence of labels are limited; the labels are sorted by confidence."""
     _, answer = ask(picture(), MaxLabels=2)
     assert len(answer["Labels"]) == 2
     _, answer = ask(picture(), MinConfidence=95)
@@ -84,13 +84,13 @@ def test_limits_of_the_request_hold():
     ],
 )
 def test_refuses_what_rekognition_refuses(data, code):
-    """With the same error code."""
+    """The error code is that of Rekognition."""
     status, answer = ask(data)
     assert (status, answer["__type"]) == (400, code)
 
 
 def test_bytes_in_the_request_have_their_own_limit():
-    """5 MB instead of 15."""
+    """It is 5 MB instead of 15 MB."""
     data = picture()
     status, _ = detect_labels({"Image": {"Bytes": base64.b64encode(data).decode()}}, None)  # type: ignore[arg-type]
     assert status == 200
@@ -100,20 +100,20 @@ def test_bytes_in_the_request_have_their_own_limit():
 
 
 def test_a_missing_object_is_an_invalid_s3_object(pipeline):
-    """Through boto3, as the function asks."""
+    """boto3 raises the same error as with Rekognition."""
     rekognition = pipeline.client("rekognition")
     with pytest.raises(rekognition.exceptions.InvalidS3ObjectException):
         rekognition.detect_labels(Image={"S3Object": {"Bucket": pipeline.uploads_bucket, "Name": "none"}})
 
 
 def test_boto3_reads_the_answer(pipeline, folder):
-    """An object of S3, by version, and bytes."""
+    """This holds for versions of S3 objects and for bytes."""
     first = pipeline.upload(f"{folder}/x", picture((200, 30, 30)))
     pipeline.upload(f"{folder}/x", picture((20, 60, 220)))
     rekognition = pipeline.client("rekognition")
-    where = {"Bucket": pipeline.uploads_bucket, "Name": f"{folder}/x"}
-    old = rekognition.detect_labels(Image={"S3Object": {**where, "Version": first}})
-    new = rekognition.detect_labels(Image={"S3Object": where})
+    address = {"Bucket": pipeline.uploads_bucket, "Name": f"{folder}/x"}
+    old = rekognition.detect_labels(Image={"S3Object": {**address, "Version": first}})
+    new = rekognition.detect_labels(Image={"S3Object": address})
     assert "Red" in {label["Name"] for label in old["Labels"]}
     assert "Blue" in {label["Name"] for label in new["Labels"]}
     data = io.BytesIO(picture()).getvalue()

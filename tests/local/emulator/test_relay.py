@@ -1,4 +1,4 @@
-"""local.emulator.relay"""
+"""emulator/relay.py: forwards requests of containers to the local endpoint."""
 
 import http.client
 import ipaddress
@@ -22,7 +22,7 @@ WAYS = [
 
 
 class Backend:
-    """A server on loopback that remembers what reaches it."""
+    """A server on loopback that records requests."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, bytes]] = []
@@ -77,7 +77,7 @@ def host(running: tuple[Backend, str]) -> str:
 
 
 def exchange(host: str, sent: bytes) -> bytes:
-    """Send, and read to the end without closing this side."""
+    """Send bytes, and read until the connection is closed."""
     address, port = host.split(":")
     with socket.create_connection((address, int(port)), 30) as client:
         client.sendall(sent)
@@ -95,7 +95,7 @@ def ask(host: str, target: str, method: str = "GET", headers: str = "", body: by
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 def test_forwards_requests_of_the_network(backend, host, method):
-    """Method, target, headers and body arrive as they were sent, and so does the answer."""
+    """Method, target, headers, body and answer are unchanged."""
     answer = ask(host, "/bucket/a%20b%2Fc?d=%C3%BC", method, "X-Amz-Meta-My_Name: a\r\nx-amz-meta-b:  c\r\n", b"body")
     assert answer.startswith(b"HTTP/1.1 207 Fine\r\n")
     assert b"X-From: backend\r\n" in answer
@@ -106,17 +106,17 @@ def test_forwards_requests_of_the_network(backend, host, method):
 
 
 def test_forwards_chunks(backend, host):
-    """SDKs send streams so."""
+    """SDKs send streams in chunks."""
     answer = ask(host, "/a", "PUT", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n")
     assert answer.startswith(b"HTTP/1.1 207 ")
     assert backend.seen == [("PUT", "/a", b"abcde")]
 
 
 def test_tells_where_a_request_comes_from(backend, host):
-    """The endpoint judges pages; the relay must not make their requests look like those of programs."""
+    """The endpoint checks pages, so the relay must not remove their headers."""
     ask(host, "/a", headers="Origin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\nReferer: https://a/b\r\n")
-    given = {name.lower(): value for name, value in backend.headers}
-    assert [given[name] for name in ("origin", "sec-fetch-site", "referer")] == [
+    forwarded_headers = {name.lower(): value for name, value in backend.headers}
+    assert [forwarded_headers[name] for name in ("origin", "sec-fetch-site", "referer")] == [
         "https://evil.example",
         "cross-site",
         "https://a/b",
@@ -125,7 +125,7 @@ def test_tells_where_a_request_comes_from(backend, host):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_for_tests_is_not_forwarded(backend, host, way):
-    """Under no spelling of the controls' path or of moto's own API."""
+    """This holds for every spelling of the paths of controls and of the API of moto."""
     for name in (*NAMES, *MOTO):
         for method in ("GET", "POST"):
             answer = ask(host, way.format(name), method, body=b"{}")
@@ -137,7 +137,7 @@ def test_what_is_for_tests_is_not_forwarded(backend, host, way):
     "target", ["http://{}/_local/alter", "http://127.0.0.1/a", "HTTP://{}/a", "//evil/../_local", "*", "{}", "_local/a"]
 )
 def test_a_target_that_is_no_path_is_not_forwarded(backend, host, target):
-    """Only proxies are asked for whole URLs."""
+    """Only proxies accept URLs as targets."""
     answer = ask(host, target.format(host), "POST", body=b"{}")
     assert answer.startswith((b"HTTP/1.1 403 ", b"HTTP/1.1 400 "))
     assert backend.seen == []
@@ -165,7 +165,7 @@ FIRST = {
 
 @pytest.mark.parametrize("first", FIRST.values(), ids=FIRST)
 def test_no_second_request_follows_a_judged_one(backend, host, first):
-    """Pipelined, kept alive, hidden in a body, or behind an upgrade."""
+    """This holds for pipelining, keep-alive, smuggling and upgrades."""
     exchange(host, (first + SECOND).replace(b"HOST", host.encode()))
     assert not [path for _, path, _ in backend.seen if path != "/a"]
     assert len(backend.seen) <= 1
@@ -176,7 +176,7 @@ def test_no_second_request_follows_a_judged_one(backend, host, first):
     [[], ["evil.example"], ["127.0.0.1"], ["{port}"], ["localhost:{port}"], ["{host}", "{host}"], ["{host}.evil"]],
 )
 def test_another_host_is_refused(backend, host, hosts):
-    """A name that is made to resolve to this machine leads nowhere."""
+    """DNS rebinding does not work."""
     port = host.partition(":")[2]
     lines = "".join(f"Host: {each.format(host=host, port=port)}\r\n" for each in hosts)
     assert exchange(host, f"GET /a HTTP/1.1\r\n{lines}\r\n".encode()).startswith(b"HTTP/1.1 403 ")
@@ -184,7 +184,7 @@ def test_another_host_is_refused(backend, host, hosts):
 
 
 def test_a_body_that_was_cut_off_is_not_forwarded(backend, host):
-    """The endpoint could not tell it from a whole one."""
+    """The endpoint could not detect the truncation."""
     address, port = host.split(":")
     for framing in ("Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"):
         with socket.create_connection((address, int(port)), 30) as client:
@@ -195,13 +195,13 @@ def test_a_body_that_was_cut_off_is_not_forwarded(backend, host):
 
 
 def test_hangs_up_when_the_endpoint_does(backend, host):
-    """A call that is left unanswered stays so."""
+    """A call without a response stays without one."""
     assert ask(host, "/hang-up") == b""
     assert len(backend.seen) == 1
 
 
 def test_ordinary_targets_are_not_reserved():
-    """Also keys of objects that look like it."""
+    """This includes keys that look similar."""
     for target in (
         *("/", "/bucket/_local/a", "/bucket/x/../_local", "/bucket?prefix=/_local", "/bucket/%2Fmoto-api", "/b/100%25"),
         *("/b/%25252525", "/123456789012/queue", "/2015-03-31/functions/f/invocations"),
@@ -210,14 +210,14 @@ def test_ordinary_targets_are_not_reserved():
 
 
 def test_turns_others_away(host):
-    """The relay is for containers on the bridge, not for neighbours who find the port."""
+    """The relay is only for containers on the bridge."""
     address, port = host.split(":")
     with socket.create_connection((address, int(port)), 30, source_address=("127.0.0.9", 0)) as client:
         assert client.recv(100) == b""
 
 
 def test_answers_to_the_name_that_containers_use(backend):
-    """Where Docker runs in a machine of its own."""
+    """This is needed if Docker runs in a virtual machine."""
     with relay(NETWORK, backend.port, "host.docker.internal") as host:
         name, _, port = host.partition(":")
         assert name == "host.docker.internal"
@@ -228,7 +228,7 @@ def test_answers_to_the_name_that_containers_use(backend):
 
 
 def test_nothing_listens_afterwards(backend):
-    """The relay lasts as long as the invocation."""
+    """The relay ends with the invocation."""
     with relay(NETWORK, backend.port) as host:
         pass
     address, port = host.split(":")

@@ -1,4 +1,4 @@
-"""local.emulator.request_body"""
+"""emulator/request_body.py: reads complete bodies only."""
 
 import http.client
 import io
@@ -62,7 +62,7 @@ def read(head: bytes, body: bytes) -> bytes:
 
 @pytest.mark.parametrize(("head", "body", "content"), WHOLE.values(), ids=WHOLE)
 def test_a_whole_body_is_read_to_its_end(head, body, content):
-    """The content comes without its framing, and nothing of the next request is taken."""
+    """The chunk framing is removed, and no byte of the next request is read."""
     stream = io.BytesIO(body + b"GET /next HTTP/1.1\r\n")
     assert read_body(http.client.parse_headers(io.BytesIO(head)), stream) == content
     assert stream.read() == b"GET /next HTTP/1.1\r\n"
@@ -70,7 +70,7 @@ def test_a_whole_body_is_read_to_its_end(head, body, content):
 
 @pytest.mark.parametrize(("head", "body", "_"), WHOLE.values(), ids=WHOLE)
 def test_a_body_that_is_cut_anywhere_is_refused(head, body, _):
-    """No prefix of a body is a body."""
+    """No prefix of a body is accepted."""
     for end in range(len(body)):
         with pytest.raises(BodyError):
             read(head, body[:end])
@@ -78,19 +78,19 @@ def test_a_body_that_is_cut_anywhere_is_refused(head, body, _):
 
 @pytest.mark.parametrize("head", AMBIGUOUS.values(), ids=AMBIGUOUS)
 def test_headers_that_can_be_read_in_two_ways_are_refused(head):
-    """Where the body ends must not depend on who reads."""
+    """The end of a body must not be ambiguous."""
     with pytest.raises(BodyError):
         read(head, b"hello")
 
 
 @pytest.mark.parametrize("body", CHUNKS.values(), ids=CHUNKS)
 def test_malformed_chunks_are_refused(body):
-    """Only the sizes of the standard are sizes."""
+    """Only chunk sizes of the standard are valid."""
     with pytest.raises(BodyError):
         read(b"Transfer-Encoding: chunked\r\n\r\n", body)
 
 
 def test_a_length_that_is_only_claimed_costs_no_memory():
-    """An exabyte is not set aside for a client that sends five bytes."""
+    """A large Content-Length reserves no memory."""
     with pytest.raises(BodyError, match="5 of 1,000,000,000,000,000,000 bytes"):
         read(b"Content-Length: 1000000000000000000\r\n\r\n", b"hello")

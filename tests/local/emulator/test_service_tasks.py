@@ -1,4 +1,4 @@
-"""local/emulator/moto_seams/service_tasks.py: errors and parameters of a task have the names that AWS gives them."""
+"""moto_seams/service_tasks.py: errors and parameters of tasks have the names of AWS."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ START = "arn:aws:states:::states:startExecution"
 
 
 def machine(pipeline: Pipeline, state: dict[str, Any]) -> str:
-    """A workflow of one state, with the role of the one that waits for content."""
+    """A workflow of one state, with the role of the workflow that waits for content."""
     states = pipeline.client("stepfunctions")
     waiting = states.describe_state_machine(stateMachineArn=pipeline.outputs["WaitForContentStateMachineArn"])
     definition = {"QueryLanguage": "JSONata", "StartAt": "One", "States": {"One": state | {"End": True}}}
@@ -38,7 +38,7 @@ def start(pipeline: Pipeline, arn: str) -> str:
 
 
 def end(pipeline: Pipeline, execution: str) -> dict[str, Any]:
-    """Wait for it, and describe it."""
+    """Wait for the end of an execution and return its description."""
     states = pipeline.client("stepfunctions")
     described = lambda: states.describe_execution(executionArn=execution)  # noqa: E731
     pipeline.wait_until(lambda: described()["status"] != "RUNNING", execution)
@@ -58,7 +58,7 @@ def test_an_object_that_is_missing_has_the_name_of_awss_sdk(pipeline):
 
 @pytest.mark.parametrize("status", [403, 500, 503])
 def test_what_s3_does_not_name_has_the_name_of_the_service(pipeline, status):
-    """Whether the answer has an id or none."""
+    """This holds with and without a request id."""
     key = f"uploads/{uuid.uuid4()}"
     pipeline.fault("s3", "HeadObject", "SlowDown", times=-1, status=status, containing=key)
     look = machine(pipeline, task(HEAD, Bucket=pipeline.uploads_bucket, Key=key))
@@ -73,7 +73,7 @@ def test_what_s3_does_not_name_has_the_name_of_the_service(pipeline, status):
     ],
 )
 def test_an_execution_that_cannot_be_started_says_why(pipeline, code, name):
-    """In the names of AWS."""
+    """The error has the name of AWS."""
     mark = str(uuid.uuid4())
     target = pipeline.outputs["ProcessImageStateMachineArn"]
     pipeline.fault("stepfunctions", "StartExecution", code, containing=mark)
@@ -82,7 +82,7 @@ def test_an_execution_that_cannot_be_started_says_why(pipeline, code, name):
 
 
 def test_an_execution_is_started_once_under_its_name(pipeline):
-    """With the input as it was given; a second one of that name is refused."""
+    """It gets the input; a second one with the same name is rejected."""
     target, mark = machine(pipeline, {"Type": "Pass"}), str(uuid.uuid4())
     # The role may start one workflow only; this test is about what the engine sends.
     allowed = [{"Effect": "Allow", "Action": "states:StartExecution", "Resource": target}]
@@ -106,7 +106,7 @@ def test_an_execution_is_started_once_under_its_name(pipeline):
     ],
 )
 def test_a_moved_seam_says_so(monkeypatch, install, owner, name):
-    """When moto's method is gone, starting fails with the file that must follow."""
+    """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.setattr(owner, name, None)
-    with pytest.raises(RuntimeError, match="must follow"):
+    with pytest.raises(RuntimeError, match="moto_seams"):
         install()

@@ -1,4 +1,4 @@
-"""local/emulator/moto_seams/sqs.py: a queue gives out what it keeps, and no more."""
+"""moto_seams/sqs.py: queues return the messages that they keep."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEAMS = ((models, "unix_time_millis"), (models.SQSBackend, "is_message_valid_bas
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Other tests of this process have moto as it comes."""
+    """Install the seam for one test only."""
     for where, name in SEAMS:
         monkeypatch.setattr(where, name, getattr(where, name))
     sqs.install()
@@ -26,18 +26,18 @@ def installed(monkeypatch):
 @pytest.mark.parametrize(("seconds_ago", "given"), [(0, ["here"]), (50, ["here"]), (70, []), (3600, [])])
 @mock_aws
 def test_a_message_is_given_until_its_time_is_over(installed, seconds_ago, given):
-    """As on AWS, where what is older is deleted."""
+    """AWS deletes older messages."""
     client = boto3.client("sqs", region_name="us-east-1")
     url = client.create_queue(QueueName="q", Attributes={"MessageRetentionPeriod": "60"})["QueueUrl"]
     client.send_message(QueueUrl=url, MessageBody="here")
     (message,) = models.sqs_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].get_queue("q")._messages
     message.sent_timestamp -= seconds_ago * 1000
-    assert [each["Body"] for each in client.receive_message(QueueUrl=url).get("Messages", [])] == given
+    assert [message["Body"] for message in client.receive_message(QueueUrl=url).get("Messages", [])] == given
 
 
 @mock_aws
 def test_what_was_given_is_hidden_for_its_time(installed):
-    """And comes back when it is asked for."""
+    """It returns after the visibility timeout."""
     client = boto3.client("sqs", region_name="us-east-1")
     url = client.create_queue(QueueName="q")["QueueUrl"]
     client.send_message(QueueUrl=url, MessageBody="here")
@@ -52,7 +52,7 @@ def test_what_was_given_is_hidden_for_its_time(installed):
 
 @pytest.mark.parametrize(("where", "name"), SEAMS)
 def test_a_moved_seam_says_so(monkeypatch, where, name):
-    """When what is replaced is gone, starting fails with the file that must follow."""
+    """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.delattr(where, name)
-    with pytest.raises(RuntimeError, match=r"local/sqs\.py must follow"):
+    with pytest.raises(RuntimeError, match=r"moto_seams/sqs\.py"):
         sqs.install()

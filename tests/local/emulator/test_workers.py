@@ -1,4 +1,4 @@
-"""Functions as processes: everything that can go wrong comes back as Lambda reports it."""
+"""emulator/workers.py: functions run as processes, and every failure is reported as by Lambda."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def nap(event, context):
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[..., Callable[..., Result]]]:
-    """Makes a function of one of the handlers above, and gives what invokes it."""
+    """A function that creates a function with one of the handlers above, and returns its invocation."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "app.py").write_text(HANDLERS)
     started = []
@@ -102,21 +102,21 @@ def error(result: Result) -> tuple[str, str]:
 
 
 def test_an_answer_comes_back_and_the_log_is_kept(make, tmp_path):
-    """The event goes in, the payload comes out, what is printed is in the function's log."""
+    """The payload is returned, and printed text is in the log of the function."""
     event = {"text": "ü 🦊 \ud83e", "list": [1, None, True]}
     assert json.loads(make("echo")(event).payload) == event
     assert "a line of the log" in (tmp_path / "run" / "logs" / "F.log").read_text()
 
 
 def test_the_context_and_the_environment_are_lambdas(make, monkeypatch, tmp_path):
-    """Lambda's variables and the template's, and nothing of whoever runs this."""
+    """They have variables of Lambda and the template, and none of the user."""
     monkeypatch.setenv("AWS_PROFILE", "secret")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
-    told = json.loads(make("about")().payload)
-    assert (told["name"], told["memory"], told["arn"].split(":")[-1]) == ("stack-F", "256", "stack-F")
-    assert 5_000 < told["left"] <= 10_000
-    assert told["folder"] == str(tmp_path / "code")
-    environment = told["environment"]
+    reported = json.loads(make("about")().payload)
+    assert (reported["name"], reported["memory"], reported["arn"].split(":")[-1]) == ("stack-F", "256", "stack-F")
+    assert 5_000 < reported["left"] <= 10_000
+    assert reported["folder"] == str(tmp_path / "code")
+    environment = reported["environment"]
     assert environment["FROM_TEMPLATE"] == "yes"
     assert environment["AWS_LAMBDA_FUNCTION_NAME"] == "stack-F"
     assert environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "256"
@@ -128,14 +128,14 @@ def test_the_context_and_the_environment_are_lambdas(make, monkeypatch, tmp_path
 
 
 def test_a_process_stays_warm(make):
-    """The second invocation finds the process of the first."""
+    """The second invocation uses the process of the first."""
     invoke = make("about")
     assert json.loads(invoke().payload)["pid"] == json.loads(invoke().payload)["pid"]
 
 
 @pytest.mark.parametrize("file", ["code/app.py", "code/data.txt", "layer/package/module.py"])
 def test_what_has_changed_runs_in_a_new_process(make, tmp_path, file):
-    """A file of the function or of a layer that is new, edited or gone; without a change, the process stays."""
+    """A new, changed or deleted file starts a new process; without a change, the process stays."""
     invoke, path = make("about"), tmp_path / file
     path.parent.mkdir(parents=True, exist_ok=True)
     before = psutil.Process(json.loads(invoke().payload)["pid"])
@@ -149,7 +149,7 @@ def test_what_has_changed_runs_in_a_new_process(make, tmp_path, file):
 
 
 def test_what_python_writes_is_no_change(make, tmp_path):
-    """Compiled modules appear as functions run, and stand for nothing of their own."""
+    """Compiled modules do not count as changes."""
     invoke = make("about")
     process = json.loads(invoke().payload)["pid"]
     (tmp_path / "code" / "__pycache__").mkdir(exist_ok=True)
@@ -158,20 +158,20 @@ def test_what_python_writes_is_no_change(make, tmp_path):
 
 
 def test_an_exception_is_one_line_of_the_log(make, tmp_path):
-    """In JSON, as Lambda writes it: what stands in a message cannot look like another line."""
+    """A message in JSON cannot forge another line."""
     make("fail")()
     (line,) = (tmp_path / "run" / "logs" / "F.log").read_text().splitlines()
-    told = json.loads(line)
-    assert (told["level"], told["errorType"], told["errorMessage"]) == (
+    reported = json.loads(line)
+    assert (reported["level"], reported["errorType"], reported["errorMessage"]) == (
         "ERROR",
         "OddError",
         "what is wrong\nwhat to do",
     )
-    assert "raise OddError" in "".join(told["stackTrace"])
+    assert "raise OddError" in "".join(reported["stackTrace"])
 
 
 def test_an_exception_has_its_class_name_and_message(make):
-    """Retry and Catch go by the name; the record shows the message."""
+    """Retry and Catch use the name; the record has the message."""
     result = make("fail")()
     assert error(result) == ("OddError", "what is wrong\nwhat to do")
     payload = json.loads(result.payload)
@@ -180,7 +180,7 @@ def test_an_exception_has_its_class_name_and_message(make):
 
 
 def test_a_timeout_kills(make):
-    """In Lambda's words, and the next invocation has a fresh process."""
+    """The error is that of Lambda, and the next invocation has a new process."""
     invoke = make("sleep", timeout=1)
     kind, message = error(invoke())
     assert kind == "Sandbox.Timedout"
@@ -198,39 +198,39 @@ def test_a_timeout_kills(make):
     ],
 )
 def test_a_crash_is_an_exit_error(make, handler, status, words):
-    """However the process ends."""
+    """This holds for every way in which a process ends."""
     kind, message = error(make(handler)(status))
     assert kind == "Runtime.ExitError"
     assert message.endswith(words)
 
 
 def test_too_much_memory_kills(make):
-    """The template's limit holds."""
+    """The limit is that of the template."""
     kind, message = error(make("hog", memory=128)())
     assert kind == "Runtime.ExitError"
     assert message.endswith("signal: killed")
 
 
 def test_an_answer_that_is_not_json_is_a_marshal_error(make):
-    """As from Lambda's runtime."""
+    """The runtime of Lambda reports the same error."""
     kind, message = error(make("odd")())
     assert kind == "Runtime.MarshalError"
     assert "set" in message
 
 
 def test_an_answer_that_is_too_long_is_refused(make):
-    """At Lambda's six megabytes."""
+    """The limit is that of Lambda, six megabytes."""
     assert error(make("long")())[0] == "Function.ResponseSizeTooLarge"
 
 
 def test_a_missing_module_is_an_import_error(make):
-    """And so is a missing handler told by name."""
+    """A missing handler has its own error, too."""
     assert error(make("nowhere.handler")())[0] == "Runtime.ImportModuleError"
     assert error(make("app.missing")())[0] == "Runtime.HandlerNotFound"
 
 
 def test_no_more_processes_than_allowed(make):
-    """With one process, invocations follow each other."""
+    """With one process, invocations run one after the other."""
     invoke = make("nap", per_function=1)
     ends: list[float] = []
     threads = [threading.Thread(target=lambda: ends.append(json.loads(invoke().payload))) for _ in range(3)]
@@ -243,7 +243,7 @@ def test_no_more_processes_than_allowed(make):
 
 
 def test_nothing_is_left_when_the_pool_stops(make, tmp_path):
-    """No process and no temporary file."""
+    """Processes and temporary files are removed."""
     invoke = make("about")
     process = psutil.Process(json.loads(invoke().payload)["pid"])
     make.stop()
@@ -252,7 +252,7 @@ def test_nothing_is_left_when_the_pool_stops(make, tmp_path):
 
 
 def test_a_process_ends_with_its_parent(tmp_path):
-    """Even when the parent is killed and the function is busy."""
+    """This holds even if the parent is killed while the function runs."""
     busy = tmp_path / "busy"
     os.mkfifo(busy)
     code = "import time\ndef f(event, context):\n    open(event, 'w').close()\n    time.sleep(60)\n"
