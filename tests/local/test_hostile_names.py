@@ -415,10 +415,10 @@ class Only:
     """The pipeline, restricted to the executions of some names."""
 
     def __init__(self, run: Run, names: Collection[str]) -> None:
-        self._run, self._names = run, names
+        self._run, self.names = run, names
 
     def executions(self, _machine: str) -> list[Execution]:
-        return [self._run.seen[name].execution for name in self._names]
+        return [self._run.seen[name].execution for name in self.names]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._run.pipeline, name)
@@ -428,7 +428,10 @@ def test_the_command_line_shows_the_names_and_obeys_none(pictures, capsys):
     """Text and JSON lines are safe; files are written only to the folder of renditions."""
     folder: Path = pictures.pipeline.run_dir
     around = set(folder.parent.iterdir()), set(folder.iterdir()) | {folder / "thumbnails"}
-    sights = list(Watch(Only(pictures, CHANGED)).poll())
+    selection = Only(pictures, ())
+    watch = Watch(selection)
+    selection.names = CHANGED
+    sights = list(watch.poll())
     outcomes = [sight for sight in sights if isinstance(sight, Outcome)]
     assert {outcome.key for outcome in outcomes} == {pictures.seen[name].key for name in CHANGED}
     for display in (TextDisplay(), JsonLines()):
