@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from bench.report import write_document
+from local import definitions
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -67,24 +68,33 @@ class _Template(yaml.SafeLoader):
 _Template.add_multi_constructor("!", lambda *_: None)
 
 
+def definition(name: str) -> dict[str, Any]:
+    """The definition of a workflow.
+
+    Args:
+        name: the file's name, without what follows the dot.
+    """
+    return definitions.parse((ROOT / "statemachine" / f"{name}.asl.yaml").read_text(encoding="utf-8"))
+
+
 def main_path_states() -> int:
     """States that a good picture passes, counted in the workflow itself."""
     return states_passed("process_image")
 
 
-def states_passed(workflow: str, *chosen: str) -> int:
+def states_passed(name: str, *chosen: str) -> int:
     """States from the start of a workflow to its end, which are paid for as transitions.
 
     Args:
-        workflow: the file's name, without what follows the dot.
+        name: the file's name, without what follows the dot.
         chosen: states that a Choice leads to where the way is not the default one.
     """
-    machine = json.loads((ROOT / "statemachine" / f"{workflow}.asl.json").read_text())
-    name, count = machine["StartAt"], 0
-    while name:
-        state, count = machine["States"][name], count + 1
+    machine = definition(name)
+    state_name, count = machine["StartAt"], 0
+    while state_name:
+        state, count = machine["States"][state_name], count + 1
         choices = [choice["Next"] for choice in state.get("Choices", []) if choice["Next"] in chosen]
-        name = next(iter(choices), None) or state.get("Next") or state.get("Default")
+        state_name = next(iter(choices), None) or state.get("Next") or state.get("Default")
     return count
 
 

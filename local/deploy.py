@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local import cors
+import yaml
+
+from local import cors, definitions
 from local.clients import Clients
 from local.http_api import Authorizer, Route
 from local.iam import MANAGED_POLICIES, Role
@@ -492,7 +494,7 @@ class _Deployment:
         )
 
     def state_machine(self, resource: Resource, properties: dict[str, Any]) -> None:
-        definition = properties.get("DefinitionString") or _asset(
+        text = properties.get("DefinitionString") or _asset(
             self.template, properties["DefinitionS3Location"]["Key"]
         ).read_text(encoding="utf-8")
         substitutions = properties.get("DefinitionSubstitutions", {})
@@ -502,9 +504,13 @@ class _Deployment:
                 raise TemplateError(f"{resource.logical_id} uses ${{{match[1]}}}, which the template does not give.")
             return str(substitutions[match[1]])
 
+        try:  # CloudFormation, too, substitutes in the text before it reads the YAML
+            definition = definitions.parse(re.sub(r"\$\{(\w+)\}", value, text))
+        except yaml.YAMLError as error:
+            raise TemplateError(f"The definition of {resource.logical_id} cannot be read: {error}") from error
         self._clients("stepfunctions").create_state_machine(
             name=self.template.attributes[resource.logical_id, "Name"],
-            definition=re.sub(r"\$\{(\w+)\}", value, definition),
+            definition=json.dumps(definition),
             roleArn=properties["RoleArn"],
             type=properties.get("StateMachineType", "STANDARD"),
         )

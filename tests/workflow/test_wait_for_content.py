@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from tests.asl import MACHINES
+from tests.asl import machine
 from tests.pictures import photo
 from tests.workflow.conftest import deletion, silent_bucket, start, uploaded
 
@@ -51,8 +51,7 @@ def test_an_object_that_stays_empty_is_rejected_once(pipeline, outcome, key):
 
 def test_it_waits_for_ten_seconds_unless_told_otherwise(template):
     """As the documentation of the record says; this pipeline has been told not to wait."""
-    (machine,) = [each for each in MACHINES if each.logical_id == "WaitForContentStateMachine"]
-    assert machine.states["WaitForContent"]["Seconds"] == "{% ${EmptyUploadSeconds} %}"
+    assert machine("wait_for_content").states["WaitForContent"]["Seconds"] == "{% ${EmptyUploadSeconds} %}"
     assert template["Parameters"]["EmptyUploadSeconds"]["Default"] == 10
 
 
