@@ -99,12 +99,10 @@ each_notifying_machine = pytest.mark.parametrize(
 )
 
 
-def assigned(machine, name):
-    """The expression that a workflow gives a variable, and the event of an upload in its place."""
-    (expression,) = {
-        state["Assign"][name][2:-2] for state in machine.states.values() if name in state.get("Assign", {})
-    }
-    return re.sub(r"\$(states\.input|event)\.detail\.object\.key", "$key", expression)
+def assigned(machine, name, key):
+    """What a failed upload's workflow assigns to a variable, before any function has run."""
+    expression = machine.states["DescribeFailure"]["Assign"][name]
+    return evaluate(expression[2:-2], {"upload": {"key": key}, "event": {"detail": {"object": {"key": key}}}})
 
 
 @each_notifying_machine
@@ -115,9 +113,8 @@ def assigned(machine, name):
 @example("uploads/\x7f")
 def test_the_workflow_writes_the_same_url_and_shows_the_same_name(machine, key):
     """The URL in a notification is the one that is understood, and no name shows more there than elsewhere."""
-    url = evaluate(assigned(machine, "status_url"), {"key": key})
-    assert url == "${ImageStatusApiUrl}" + keys.status_path(key)
-    assert evaluate(assigned(machine, "shown_key"), {"key": key}) == keys.shown(key)
+    assert assigned(machine, "status_url", key) == "${ImageStatusApiUrl}" + keys.status_path(key)
+    assert assigned(machine, "shown_key", key) == keys.shown(key)
 
 
 @each_notifying_machine
