@@ -14,7 +14,7 @@ from tests.workflow.test_process_image import SOUND, failing, named
 from tests.workflow.test_reprocess import about, reprocess
 
 PHOTO, OTHER = photo(200, 150), photo(150, 200)
-UNCHANGED = ["IsFolderMarker", "ClaimUpload", "ValidateImage", "GenerateThumbnails", "AdvanceUpload"]
+UNCHANGED = ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "AdvanceUpload"]
 PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings", "recipeId", "createdAt")
 
 

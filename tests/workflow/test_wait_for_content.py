@@ -55,7 +55,7 @@ def test_it_waits_for_ten_seconds_unless_told_otherwise(template):
     assert template["Parameters"]["EmptyUploadSeconds"]["Default"] == 10
 
 
-@pytest.mark.parametrize("before", [None, PHOTO], ids=["a new key", "over a good picture"])
+@pytest.mark.parametrize("before", [None, photo(150, 200)], ids=["a new key", "over a good picture"])
 @pytest.mark.parametrize("late", [False, True], ids=["after the content's event", "before the content's event"])
 def test_a_file_that_is_created_before_its_content_is_one_upload(pipeline, key, before, late):
     """In whichever order the events come: one picture, one notification, and nothing happens for the empty object."""
