@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from bench.report import RESULTS_FOLDER, write_document
+from local.emulator import definitions
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -66,6 +67,15 @@ class _Template(yaml.SafeLoader):
 _Template.add_multi_constructor("!", lambda *_: None)
 
 
+def definition(name: str) -> dict[str, Any]:
+    """The definition of a workflow.
+
+    Args:
+        name: the file's name, without what follows the dot.
+    """
+    return definitions.parse((ROOT / "statemachine" / f"{name}.asl.yaml").read_text(encoding="utf-8"))
+
+
 def main_path_states() -> int:
     """Count the states of the workflow for a valid picture."""
     return states_passed("process_image")
@@ -78,7 +88,7 @@ def states_passed(workflow: str, *chosen: str) -> int:
         workflow: The name of the file without its extensions.
         chosen: The states to take at a Choice instead of the default.
     """
-    machine = json.loads((ROOT / "statemachine" / f"{workflow}.asl.json").read_text())
+    machine = definition(workflow)
     name = machine["StartAt"]
     count = 0
     while name:

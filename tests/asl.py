@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local.emulator import definitions
 from tests.conftest import ROOT
 
 
@@ -18,9 +18,14 @@ class Machine:
     definition: dict[str, Any]
 
     @property
+    def name(self) -> str:
+        """The file's name without its suffixes."""
+        return self.path.name.partition(".")[0]
+
+    @property
     def logical_id(self) -> str:
         """Its name in the template."""
-        return "".join(word.capitalize() for word in self.path.name.split(".")[0].split("_")) + "StateMachine"
+        return "".join(word.capitalize() for word in self.name.split("_")) + "StateMachine"
 
     @property
     def states(self) -> dict[str, Any]:
@@ -54,6 +59,16 @@ def successors(state: dict[str, Any]) -> list[str]:
     return [name for name in names if name]
 
 
-MACHINES = [Machine(path, json.loads(path.read_text())) for path in sorted((ROOT / "statemachine").glob("*.asl.json"))]
-STATES: dict[str, Any] = next(machine for machine in MACHINES if machine.path.name == "process_image.asl.json").states
+MACHINES = [
+    Machine(path, definitions.parse(path.read_text(encoding="utf-8")))
+    for path in sorted((ROOT / "statemachine").iterdir())
+]
+
+
+def machine(name: str) -> Machine:
+    """The workflow with this file name, without what follows the dot."""
+    return next(each for each in MACHINES if each.name == name)
+
+
+STATES: dict[str, Any] = machine("process_image").states
 """Of process_image."""

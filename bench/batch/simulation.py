@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.cost import MAIN_PATH_STEPS, lambda_seconds, memory_megabytes
+from bench.cost import MAIN_PATH_STEPS, definition, lambda_seconds, memory_megabytes
 from bench.report import RESULTS_FOLDER
 
 ROOT = Path(__file__).parent.parent.parent
@@ -86,8 +86,7 @@ class Clock:
 
 def retries(step: str) -> list[dict[str, Any]]:
     """Return the retry rules of a step from the workflow."""
-    machine = json.loads((ROOT / "statemachine" / "process_image.asl.json").read_text())
-    rules: list[dict[str, Any]] = machine["States"][step]["Retry"]
+    rules: list[dict[str, Any]] = definition("process_image")["States"][step]["Retry"]
     return rules
 
 

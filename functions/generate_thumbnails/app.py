@@ -9,7 +9,7 @@ from image_pipeline.imaging import engine, memory, recipes
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.observability import log_warnings, step
 from image_pipeline.store import pictures, storage
-from image_pipeline.workflow import labels
+from image_pipeline.workflow import labels, notifications
 
 
 @cache  # and not at import: a mistake in the recipes must reach the record under its own name
@@ -36,12 +36,16 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     files = [storage.File(folder + each.file_name, each.data, each.content_type, each in copies) for each in made]
     written = storage.write(config.thumbnails_bucket, files)
     places = {each.file_name: place.to_json() for each, place in zip(made, written, strict=True)}
+    image = {**rendered.header.to_dict(), "sizeBytes": len(data), "sha256": rendered.sha256}
+    renditions = [{**each.to_dict(), **places[each.file_name]} for each in rendered.renditions]
+    warnings = [{"code": "ImageWarning", "message": warning} for warning in rendered.warnings]
     return {
-        "image": {**rendered.header.to_dict(), "sizeBytes": len(data), "sha256": rendered.sha256},
+        "image": image,
         "exif": rendered.exif.to_dict(),
-        "renditions": [{**each.to_dict(), **places[each.file_name]} for each in rendered.renditions],
+        "renditions": renditions,
         "recipeId": engine.recipe_id(wanted),
         "summary": rendered.summary.to_dict(),
         "picture": places[(to_label or copies[0]).file_name],
-        "warnings": [{"code": "ImageWarning", "message": warning} for warning in rendered.warnings],
+        "warnings": warnings,
+        "notification": notifications.describe_image(image_key, image, renditions, warnings),
     }

@@ -5,7 +5,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from local.emulator import cors
+import yaml
+
+from local.emulator import cors, definitions
 from local.emulator.clients import Clients
 from local.emulator.template import ACCOUNT_ID, Resource, Template, TemplateError
 
@@ -108,7 +110,7 @@ class Creator:
 
     def create_state_machine(self, resource: Resource, properties: dict[str, Any]) -> None:
         """Create a state machine, with the substitutions in its definition."""
-        definition = properties.get("DefinitionString") or self.template.asset(
+        text = properties.get("DefinitionString") or self.template.asset(
             properties["DefinitionS3Location"]["Key"]
         ).read_text(encoding="utf-8")
         substitutions = properties.get("DefinitionSubstitutions", {})
@@ -118,9 +120,13 @@ class Creator:
                 raise TemplateError(f"{resource.logical_id} uses ${{{match[1]}}}, which the template does not define.")
             return str(substitutions[match[1]])
 
+        try:  # CloudFormation, too, substitutes in the text before it reads the YAML
+            definition = definitions.parse(re.sub(r"\$\{(\w+)\}", value, text))
+        except yaml.YAMLError as error:
+            raise TemplateError(f"The definition of {resource.logical_id} cannot be read: {error}") from error
         self._clients("stepfunctions").create_state_machine(
             name=self.template.attributes[resource.logical_id, "Name"],
-            definition=re.sub(r"\$\{(\w+)\}", value, definition),
+            definition=json.dumps(definition),
             roleArn=properties["RoleArn"],
             type=properties.get("StateMachineType", "STANDARD"),
         )

@@ -31,6 +31,7 @@ def test_a_picture_is_labelled_where_it_lies(handler, rekognition):
     assert result["labels"] == [{"name": "Sea", "confidence": 97.5, "parents": []}]
     assert result["labelModelVersion"] == "3.0"
     assert result["warnings"] == []
+    assert result["notification"] == {"lines": ["Labels (3.0): Sea 98 %"]}
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,19 @@ def test_facts_are_those_of_the_upload(handler):
     assert facts["sha256"] == hashlib.sha256(data).hexdigest()
 
 
+def test_the_lines_of_the_notification_name_the_image_and_every_rendition(handler):
+    """As the record has them: the workflow only joins the lines."""
+    result = handler(event("uploads/x/é.jpg", photo(800, 600)))
+    notification = result["notification"]
+    assert notification["shownKey"] == "uploads/x/é.jpg"
+    assert notification["statusPath"] == "/images/uploads/x/%C3%A9.jpg/status"
+    first, *others = notification["lines"]
+    assert f"JPEG, 800 x 600 pixels, {result['image']['sizeBytes']:,} bytes" in first
+    for rendition, line in zip(result["renditions"], others, strict=True):
+        assert rendition["name"] in line
+        assert f"{rendition['format']}, {rendition['width']} x {rendition['height']} pixels" in line
+
+
 @pytest.mark.parametrize(
     ("recipe", "size", "chosen"),
     [

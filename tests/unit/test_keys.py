@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from image_pipeline import keys
 from image_pipeline.errors import InvalidKeyError, WrongPathError
 from local.emulator.moto_seams.jsonata import evaluate
-from tests.conftest import ROOT
+from tests.asl import MACHINES
 
 # Anything that S3 takes, UTF-8 text of at most 1024 bytes; most of it made of what has a meaning somewhere.
 pieces = st.sampled_from(
@@ -94,39 +94,33 @@ def test_a_path_that_a_user_encodes_once_means_the_name_as_it_is(name):
     assert keys.image_keys(f"/images/uploads/{name}.jpg/status")[0] == f"uploads/{name}.jpg"
 
 
-MACHINES = sorted(
-    path for path in (ROOT / "statemachine").glob("*.asl.json") if '"status_url"' in path.read_text(encoding="utf-8")
+each_notifying_machine = pytest.mark.parametrize(
+    "machine", [each for each in MACHINES if "NotifyFailure" in each.states], ids=lambda machine: machine.name
 )
 
 
-def assigned(path, name):
-    """The expression that a workflow gives a variable, and the event of an upload in its place."""
-    found = {
-        state["Assign"][name][2:-2]
-        for state in json.loads(path.read_text())["States"].values()
-        if name in state.get("Assign", {})
-    }
-    (expression,) = found
-    return re.sub(r"\$(states\.input|event)\.detail\.object\.key", "$key", expression)
+def assigned(machine, name, key):
+    """What a failed upload's workflow assigns to a variable, before any function has run."""
+    expression = machine.states["DescribeFailure"]["Assign"][name]
+    return evaluate(expression[2:-2], {"upload": {"key": key}, "event": {"detail": {"object": {"key": key}}}})
 
 
-@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.name.partition(".")[0])
+@each_notifying_machine
 @given(upload_keys)
 @example("uploads/")
 @example("uploads/../a//b?(1)'!*.jpg")
 @example("uploads/%2E%2E")
 @example("uploads/\x7f")
-def test_the_workflow_writes_the_same_url_and_shows_the_same_name(path, key):
+def test_the_workflow_writes_the_same_url_and_shows_the_same_name(machine, key):
     """The URL in a notification is the one that is understood, and no name shows more there than elsewhere."""
-    url = evaluate(assigned(path, "status_url"), {"key": key})
-    assert url == "${ImageStatusApiUrl}" + keys.status_path(key)
-    assert evaluate(assigned(path, "shown_key"), {"key": key}) == keys.shown(key)
+    assert assigned(machine, "status_url", key) == "${ImageStatusApiUrl}" + keys.status_path(key)
+    assert assigned(machine, "shown_key", key) == keys.shown(key)
 
 
-@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.name.partition(".")[0])
-def test_the_workflow_hides_what_is_hidden_elsewhere(path):
+@each_notifying_machine
+def test_the_workflow_hides_what_is_hidden_elsewhere(machine):
     """In names as in the words of errors, which may hold names: one list of characters."""
-    text = path.read_text().replace("\\\\", "\\")
+    text = json.dumps(machine.definition).replace("\\\\", "\\")
     assert text.count("/[\\x00-\\x1f\\x7f-") == text.count(f"/{keys.UNSHOWABLE}/") >= 2
 
 

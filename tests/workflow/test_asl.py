@@ -6,6 +6,7 @@ import re
 import statistics
 
 import pytest
+import yaml
 
 from image_pipeline import errors
 from image_pipeline.settings import WorkflowType
@@ -174,7 +175,7 @@ def test_every_error_name_of_ours_is_a_class():
 @each_task
 def test_every_task_catches_everything_last(machine, name):
     """Every upload gets an outcome."""
-    if (machine.path.name.partition(".")[0], name) in REDRIVEN:
+    if (machine.name, name) in REDRIVEN:
         assert all("States.ALL" not in catch["ErrorEquals"] for catch in machine.states[name].get("Catch", []))
         return
     *_, last = machine.states[name]["Catch"]
@@ -202,6 +203,49 @@ def test_names_are_verb_and_noun(machine):
             assert name.endswith(("ed", "Lost"))
         else:
             assert not name.endswith("ed")
+
+
+def test_both_outcomes_link_the_same_page_of_the_execution():
+    """A good picture passes no state that a failure passes, so the expression is there twice."""
+    success, failure = STATES["GenerateThumbnails"]["Assign"], STATES["DescribeFailure"]["Assign"]
+    assert success["execution_url"] == failure["execution_url"]
+
+
+# YAML 1.1, which many parsers still read, takes more words for values than YAML 1.2: https://yaml.org/type/
+YAML_1_1_VALUE = re.compile(
+    r"y|n|yes|no|on|off|true|false|~|null|[-+]?\.(inf|nan)|=|<<"
+    r"|[-+]?[0-9][0-9_,]*(\.[0-9_]*)?(e[-+]?[0-9]+)?|[-+]?\.[0-9_]+|0[xob][0-9a-f_]+|[-+]?[0-9_]+(:[0-9]+)+(\.[0-9]*)?"
+    r"|[0-9]{4}-[0-9]+-[0-9]+.*|",
+    re.IGNORECASE,
+)
+JSON_VALUE = re.compile(r"true|false|null|0|-?[1-9][0-9]*")
+
+
+@each_machine
+def test_every_yaml_parser_reads_the_same_definition(machine):
+    """CloudFormation's parser is not ours: no anchor, tag or word that YAML 1.1 and 1.2 read differently."""
+    for token in yaml.scan(machine.path.read_text(encoding="utf-8")):
+        line = token.start_mark.line + 1
+        assert not isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken), line
+        if isinstance(token, yaml.ScalarToken) and token.plain:
+            assert JSON_VALUE.fullmatch(token.value) or not YAML_1_1_VALUE.fullmatch(token.value), line
+
+
+def texts(value):
+    """Every string in a definition, keys included."""
+    if isinstance(value, dict):
+        return [text for item in value.items() for part in item for text in texts(part)]
+    if isinstance(value, list):
+        return [text for item in value for text in texts(item)]
+    return [value] if isinstance(value, str) else []
+
+
+@each_machine
+def test_every_expression_is_one_line_for_step_functions(machine):
+    """A folded block keeps the line break before a deeper line, and within a string of JSONata it would be printed."""
+    for text in texts(machine.definition):
+        assert "\n" not in text, text
+        assert text.startswith("{%") == text.endswith("%}"), text
 
 
 @each_machine
@@ -257,9 +301,8 @@ def test_settling_names_errors_that_exist():
 @each_machine
 def test_cfn_lint_accepts_the_definition(machine, tmp_path):
     """`sam validate --lint` ignores DefinitionUri, so the definition is wrapped in a template."""
-    text = re.sub(
-        r"\$\{(\w+)FunctionArn\}", r"arn:aws:lambda:eu-west-1:123456789012:function:\1", machine.path.read_text()
-    )
+    text = json.dumps(machine.definition)
+    text = re.sub(r"\$\{(\w+)FunctionArn\}", r"arn:aws:lambda:eu-west-1:123456789012:function:\1", text)
     text = text.replace("${AWSPartition}", "aws")
     text = text.replace("${NotificationTopicArn}", "arn:aws:sns:eu-west-1:123456789012:topic")
     # AWS takes expressions here, as https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html lists.

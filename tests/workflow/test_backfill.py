@@ -12,6 +12,7 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 
 from image_pipeline.batch import backfills
+from tests.asl import machine
 from tests.conftest import ROOT, WITH_OUTCOME
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket
@@ -231,8 +232,7 @@ def test_nothing_but_uploads_can_be_listed(folder):
 
 def test_no_part_is_larger_than_dynamodb_reads_at_once():
     """No record is omitted."""
-    definition = json.loads((ROOT / "statemachine" / "backfill.asl.json").read_text())
-    assert definition["States"]["SelectUploads"]["ItemBatcher"]["MaxItemsPerBatch"] <= backfills.MOST_AT_ONCE
+    assert machine("backfill").states["SelectUploads"]["ItemBatcher"]["MaxItemsPerBatch"] <= backfills.MOST_AT_ONCE
 
 
 # ---- Every fault of its Task

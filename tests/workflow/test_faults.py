@@ -109,7 +109,7 @@ class Case:
             "StartProcessing": "waited_",
             "KeepPicture": '":lastFailure"',
             "AdvanceUpload": '"unchanged"',
-            "ReadRecord": "#status, #execution",
+            "ReadRecord": '"#status, #execution"',
         }  # of a call that others make, too
         words += [f"{task}Function"] if service == "lambda" else [marks[task]] if task in marks else []
         status = 200 if service == "lambda" and not error.startswith("Lambda.") else 503 if service == "s3" else 0

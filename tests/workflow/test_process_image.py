@@ -3,7 +3,7 @@
 import pytest
 
 from image_pipeline import errors
-from image_pipeline.keys import shown
+from image_pipeline.keys import shown, status_path
 from image_pipeline.store import uploads
 from tests.pictures import photo
 from tests.workflow.conftest import renditions, start, start_again, uploaded
@@ -22,9 +22,20 @@ SOUND = {
         "summary": {},
         "picture": {"bucket": event["source"]["bucket"], "key": "thumbnails/none.jpg"},
         "warnings": [],
+        "notification": {
+            "shownKey": shown(event["imageKey"]),
+            "statusPath": status_path(event["imageKey"]),
+            "lines": ["Picture: JPEG"],
+        },
         "milliseconds": 2,
     },
-    "ExtractMetadata": lambda _: {"labels": [], "labelModelVersion": "3.0", "warnings": [], "milliseconds": 3},
+    "ExtractMetadata": lambda _: {
+        "labels": [],
+        "labelModelVersion": "3.0",
+        "warnings": [],
+        "notification": {"lines": ["Labels: none"]},
+        "milliseconds": 3,
+    },
 }
 
 
@@ -438,6 +449,45 @@ def test_subjects_obey_sns_for_any_key(pipeline, name, result):
     assert len(subject) < 100
     assert subject.startswith(f"{result}: uploads/workflow/")
     assert pipeline.record(key)["status"] == ("FAILED" if result == "Image failed" else "COMPLETED")
+
+
+def message_of(seen):
+    """The lines of the one notification of an upload."""
+    (notification,) = seen.notifications
+    return notification["Message"].split("\n")
+
+
+def test_the_notification_of_a_picture_names_all_that_was_made(pipeline, outcome, key):
+    """The outcome first; image, renditions, labels; where to look at last."""
+    seen = outcome(key, PHOTO)
+    title, blank, *lines, last_blank, status, execution = message_of(seen)
+    assert (title, blank, last_blank) == (f"{key} was processed.", "", "")
+    assert (status, execution) == (
+        f"Status: {pipeline.api_url}{status_path(key)}",
+        f"Execution: https://console.aws.amazon.com/states/home?region=us-east-1#/v2/executions/details/{seen.execution.arn}",
+    )
+    image, *renditions, labels = lines
+    assert image == f"Picture: JPEG, 200 x 150 pixels, {len(PHOTO):,} bytes"
+    assert [line.split(":")[0] for line in renditions] == [
+        f"Rendition {rendition['name']}" for rendition in seen.record["renditions"]
+    ]
+    assert labels.startswith(f"Labels ({seen.record['labelModelVersion']}): ")
+    assert all(label["name"] in labels for label in seen.record["labels"])
+
+
+def test_a_function_from_before_a_deployment_costs_only_lines_of_the_mail(pipeline, key):
+    """An execution keeps its definition; the functions that it calls may be older, after a rollback."""
+    for step in ("ValidateImage", "GenerateThumbnails", "ExtractMetadata"):
+        before = lambda event, step=step: {  # noqa: E731
+            name: value for name, value in SOUND[step](event).items() if name != "notification"
+        }
+        pipeline.replace(f"{step}Function", before)
+    execution = start(pipeline, uploaded(pipeline, key))
+    assert execution.status == "SUCCEEDED"
+    assert pipeline.record(key)["status"] == "COMPLETED"
+    (notification,) = [each for each in pipeline.notifications() if execution.arn in each["Message"]]
+    assert notification["Subject"] == f"Image processed: {key}"
+    assert notification["Message"].startswith(f"{key} was processed.\n")
 
 
 def test_an_outcome_whose_answer_is_lost_for_good_stays_and_is_told(pipeline, key, outcome):

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from tests.asl import MACHINES
+from tests.asl import machine
 from tests.pictures import photo
 from tests.workflow.conftest import deletion, silent_bucket, start, uploaded
 
@@ -51,12 +51,11 @@ def test_an_object_that_stays_empty_is_rejected_once(pipeline, outcome, key):
 
 def test_it_waits_for_ten_seconds_unless_told_otherwise(template):
     """The default is documented; this pipeline does not wait."""
-    (machine,) = [machine for machine in MACHINES if machine.logical_id == "WaitForContentStateMachine"]
-    assert machine.states["WaitForContent"]["Seconds"] == "{% ${EmptyUploadSeconds} %}"
+    assert machine("wait_for_content").states["WaitForContent"]["Seconds"] == "{% ${EmptyUploadSeconds} %}"
     assert template["Parameters"]["EmptyUploadSeconds"]["Default"] == 10
 
 
-@pytest.mark.parametrize("before", [None, photo(60, 90)], ids=["a new key", "over a good picture"])
+@pytest.mark.parametrize("before", [None, photo(150, 200)], ids=["a new key", "over a good picture"])
 @pytest.mark.parametrize("late", [False, True], ids=["after the content's event", "before the content's event"])
 def test_a_file_that_is_created_before_its_content_is_one_upload(pipeline, key, before, late):
     """In either order of the events, there is one outcome and one notification."""

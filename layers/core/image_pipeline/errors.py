@@ -1,7 +1,7 @@
 """Every error the pipeline raises on purpose.
 
 The class name is what Step Functions sees as `Error`, what the record keeps as `error.code` and what the
-notification says, so a name here is a contract with `statemachine/process_image.asl.json`.
+notification says, so a name here is a contract with `statemachine/process_image.asl.yaml`.
 
     PipelineError
     ├── RejectedError                 the user's file; the same file fails again, so never retried
@@ -18,7 +18,7 @@ notification says, so a name here is a contract with `statemachine/process_image
     ├── LabelsUnavailableError        final for the labels, not for the picture: the record becomes PARTIAL
     ├── SupersededError               a newer upload of the same key holds the claim
     ├── UnchangedError                the upload has the content that its record shows: nothing to do
-    ├── ExecutionTimedOutError        ┐ raised by nobody: statemachine/settle_image.asl.json names an
+    ├── ExecutionTimedOutError        ┐ raised by nobody: statemachine/settle_image.asl.yaml names an
     ├── ExecutionAbortedError         ┘ execution so that ended without an outcome of its own
     ├── InvalidKeyError               the API was asked for something that cannot be a key
     ├── WrongPathError                the API was asked with a method that is for paths of another kind

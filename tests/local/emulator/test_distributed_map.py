@@ -6,9 +6,9 @@ import json
 import pytest
 
 from local.emulator.moto_seams import distributed_map
-from tests.conftest import ROOT
+from tests.asl import machine
 
-DEFINITION = json.loads((ROOT / "statemachine" / "backfill.asl.json").read_text())
+DEFINITION = machine("backfill").definition
 
 
 def changed(change):
@@ -19,7 +19,7 @@ def changed(change):
 
 def test_other_definitions_stay_as_they_are():
     """They are unchanged, so that moto finds its cached parse tree."""
-    text = (ROOT / "statemachine" / "process_image.asl.json").read_text()
+    text = json.dumps(machine("process_image").definition)
     assert distributed_map.translate(text) == (text, {})
 
 

@@ -217,6 +217,19 @@ def test_a_nested_application_that_is_not_there_is_said(load):
         plan(load(NESTED), "http://aws", "http://api")
 
 
+def test_a_definition_that_cannot_be_read_is_said(load, tmp_path):
+    """With the workflow's name and the line, before it is created."""
+    (tmp_path / "loop.asl.yaml").write_text("StartAt: Wait\nStates:\n  Wait: {Type: Pass}\n  Wait: {Type: Succeed}\n")
+    properties = "{DefinitionUri: loop.asl.yaml, Role: 'arn:aws:iam::1:role/r'}"
+    loop = f"{{Type: AWS::Serverless::StateMachine, Properties: {properties}}}"
+    loaded, clients = load(SMALL.replace("Resources:\n", f"Resources:\n  Loop: {loop}\n", 1)), MagicMock()
+    with pytest.raises(
+        TemplateError, match=r"definition of Loop cannot be read[\s\S]*'Wait' occurs twice[\s\S]*line 3"
+    ):
+        deploy(loaded, plan(loaded, "http://aws", "http://api"), clients)
+    clients("stepfunctions").create_state_machine.assert_not_called()
+
+
 def test_parameters_and_conditions_count(load):
     """An override changes everything that depends on it."""
     loaded = load(Size="4")

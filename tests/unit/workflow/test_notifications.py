@@ -1,0 +1,60 @@
+"""image_pipeline.workflow.notifications"""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from image_pipeline import keys
+from image_pipeline.workflow import notifications
+
+IMAGE = {"format": "JPEG", "width": 4000, "height": 3000, "sizeBytes": 1_234_567, "sha256": "0" * 64}
+WEB = {"name": "web", "format": "WEBP", "width": 800, "height": 600, "sizeBytes": 999, "key": "thumbnails/a.jpg/0/web"}
+
+
+def test_the_image_and_each_rendition_are_described():
+    """Format, size as displayed and bytes, in the order of the record; then what was wrong with the file."""
+    warnings = [{"code": "ImageWarning", "message": "The end is missing."}]
+    described = notifications.describe_image("uploads/a.jpg", IMAGE, [WEB, {**WEB, "name": "small"}], warnings)
+    assert described["lines"] == [
+        "Picture: JPEG, 4000 x 3000 pixels, 1,234,567 bytes",
+        "Rendition web: WEBP, 800 x 600 pixels, 999 bytes",
+        "Rendition small: WEBP, 800 x 600 pixels, 999 bytes",
+        "Warning: The end is missing.",
+    ]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50).map(lambda name: keys.UPLOADS_PREFIX + name))
+@example("uploads/line\r\nX-Header: 1.jpg")
+def test_the_key_is_shown_and_linked_as_elsewhere(key):
+    """The page, the command line and the mail name an upload alike."""
+    described = notifications.describe_image(key, IMAGE, [], [])
+    assert (described["shownKey"], described["statusPath"]) == (keys.shown(key), keys.status_path(key))
+
+
+@given(st.text())
+@example("a\nStatus: https://example.com")
+@example("\u202e\x1b[31m\u2028\ud800")
+def test_no_text_starts_a_line_of_its_own(text):
+    """A warning or a label cannot pose as another part of the mail."""
+    image = notifications.describe_image("uploads/a", IMAGE, [], [{"code": "ImageWarning", "message": text}])
+    labels = notifications.describe_labels([{"name": text, "confidence": 99.0, "parents": []}], "3.0")
+    for line in (*image["lines"], *labels["lines"]):
+        assert len(line.splitlines()) == 1
+        assert keys.shown(line) == line
+    assert len(image["lines"]) == 2
+    assert len(labels["lines"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "line"),
+    [
+        ([], "Labels: none"),
+        ([("Sea", 97.51)], "Labels (3.0): Sea 98 %"),
+        ([("Sea", 100.0), ("Open Water", 75.49)], "Labels (3.0): Sea 100 %, Open Water 75 %"),
+        ([("Sea", 98.5)], "Labels (3.0): Sea 99 %"),
+    ],
+)
+def test_labels_are_told_with_their_confidence(labels, line):
+    """Whole percent, in the order of the record, with the model that found them."""
+    found = [{"name": name, "confidence": confidence, "parents": []} for name, confidence in labels]
+    assert notifications.describe_labels(found, "3.0") == {"lines": [line]}
