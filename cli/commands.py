@@ -154,7 +154,7 @@ def _pictures(commands: Any) -> None:
     sub.add_argument(
         "--limit",
         type=names.number,
-        default=listing.USUAL_IMAGES,
+        default=listing.DEFAULT_IMAGES,
         metavar="N",
         help="most uploads (default %(default)s)",
     )

@@ -48,7 +48,7 @@ def delete(stack: Stack, options: argparse.Namespace) -> int:
 def _delete(stack: Stack, image_key: str) -> tuple[str, str]:
     """Delete an upload; give its key, and why it was not deleted."""
     try:
-        uploads.delete(stack.client, stack.outputs["UploadsBucketName"], image_key)
+        uploads.delete(stack.client, bucket=stack.outputs["UploadsBucketName"], image_key=image_key)
     except UploadNotFoundError:
         return image_key, names.missing(stack, image_key)
     except PipelineError as error:

@@ -19,7 +19,7 @@ from image_pipeline import aws, keys
 ALL = "all"
 
 _TRANSFER = TransferConfig(use_threads=False)
-_UNSAFE = re.compile(rf'{keys.UNSHOWABLE}|[<>:"\\|?*]')  # the latter on Windows and on many network drives
+_UNSAFE = re.compile(rf'{keys.UNPRINTABLE}|[<>:"\\|?*]')  # the latter on Windows and on many network drives
 _MAX_NAME_BYTES = 255  # of nearly every file system
 _DIGEST_CHARACTERS = 16
 

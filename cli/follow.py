@@ -75,26 +75,22 @@ def uploaded(stack: Stack, image_keys: Collection[str], jobs: int) -> dict[str, 
 
 def read(stack: Stack, image_keys: Iterable[str]) -> dict[str, Body]:
     """Read what is known of keys; those that were never uploaded are left out."""
-    table, client = stack.outputs["ImageTableName"], stack.client("dynamodb")
-    wanted = list(dict.fromkeys(image_keys))
-    found: dict[str, Body] = {}
-    for start in range(0, len(wanted), _AT_ONCE):
-        some = [{"ImageKey": {"S": image_key}} for image_key in wanted[start : start + _AT_ONCE]]
-        asked: Any = {table: {"Keys": some, "ConsistentRead": True}}
-        while asked:
-            answer = client.batch_get_item(RequestItems=asked)
-            for item in answer["Responses"].get(table, []):
-                record = records.from_item(item)
-                found[record["ImageKey"]] = status.told(
-                    record, stack.workflow.seconds, _URL_SECONDS, partial(_url, stack)
-                )
-            asked = answer.get("UnprocessedKeys")
-    return found
+    keys = [records.item_key(image_key) for image_key in dict.fromkeys(image_keys)]
+    items = records.read_many(stack.client, stack.outputs["ImageTableName"], keys, consistent=True)
+    return {
+        item["ImageKey"]: status.full_status(
+            stack.client,
+            records.public_attributes(item),
+            max_execution_seconds=stack.workflow.seconds,
+            url_seconds=_URL_SECONDS,
+        )
+        for item in items
+    }
 
 
 def judge(stack: Stack) -> IsOutcome:
     """Make what tells outcomes; it asks S3 which of two uploads is the newer one, once for each pair."""
-    is_unclaimed = cache(partial(uploads.is_unclaimed, stack.client, stack.outputs["UploadsBucketName"]))
+    is_unclaimed = cache(partial(uploads.is_unclaimed, stack.client, bucket=stack.outputs["UploadsBucketName"]))
 
     def is_outcome(body: Body, wanted: Wanted) -> bool:
         if body["status"] == "PROCESSING":
@@ -107,7 +103,9 @@ def judge(stack: Stack) -> IsOutcome:
         if held == version_id and body["upload"].get("etag") == wanted.etag:
             return True
         is_deleted = body["status"] == "DELETED"
-        return not is_unclaimed(body["imageKey"], version_id, held=held, is_deleted=is_deleted)
+        return not is_unclaimed(
+            image_key=body["imageKey"], version_id=version_id, recorded_version=held, is_deleted=is_deleted
+        )
 
     return is_outcome
 
@@ -200,11 +198,3 @@ class Outcomes:
         if self._failed:
             return PICTURE_FAILED
         return NO_OUTCOME if self.open else OK
-
-
-def _url(stack: Stack, bucket: str, image_key: str, version_id: str | None, seconds: int) -> str:
-    which = {"VersionId": version_id} if version_id else {}
-    url: str = stack.client("s3").generate_presigned_url(
-        "get_object", Params={"Bucket": bucket, "Key": image_key, **which}, ExpiresIn=seconds
-    )
-    return url

@@ -22,7 +22,7 @@ def list_uploads(stack: Stack, options: argparse.Namespace) -> int:
     table = stack.outputs.get("ListingTableName")
     if table is None:
         raise StackError("The stack has no output ListingTableName: deploy it again, with a list of its uploads.")
-    wanted = listing.filtered(options.status, options.label, options.since, options.until)
+    wanted = listing.make_filter(status=options.status, label=options.label, since=options.since, until=options.until)
     found, more = _found(stack, table, wanted, options.limit)
     if options.json:
         terminal.write_json({"images": found, "more": more})
@@ -39,12 +39,12 @@ def list_uploads(stack: Stack, options: argparse.Namespace) -> int:
     return OK
 
 
-def _found(stack: Stack, table: str, wanted: listing.Filter, limit: int) -> tuple[list[dict[str, Any]], bool]:
+def _found(stack: Stack, table: str, wanted: listing.ImageFilter, limit: int) -> tuple[list[dict[str, Any]], bool]:
     """The newest of them, and whether there may be more. A page may be short, even empty, and not be the last."""
     found: list[dict[str, Any]] = []
     cursor: str | None = None
     while len(found) < limit:
-        page = listing.query(stack.client, table, wanted, listing.MOST_IMAGES, cursor)
+        page = listing.read_page(stack.client, table, listing.Query(wanted, listing.MAX_IMAGES, cursor))
         found += page.images
         cursor = page.cursor
         if cursor is None:

@@ -46,11 +46,17 @@ def reprocess(stack: Stack, options: argparse.Namespace) -> int:
 def _start_when_allowed(stack: Stack, key: str) -> str:
     """Start a reprocess, after the cooldown if the upload was reprocessed a moment ago; its ARN."""
     outputs = stack.outputs
-    where = outputs["UploadsBucketName"], outputs["ImageTableName"], outputs["ProcessImageStateMachineArn"]
     cooldown = int(outputs.get("ReprocessCooldownSeconds", 0))
     while True:
         try:
-            return uploads.reprocess(stack.client, *where, key, cooldown_seconds=cooldown)
+            return uploads.reprocess(
+                stack.client,
+                bucket=outputs["UploadsBucketName"],
+                table=outputs["ImageTableName"],
+                state_machine=outputs["ProcessImageStateMachineArn"],
+                image_key=key,
+                cooldown_seconds=cooldown,
+            )
         except TooSoonError as error:
             terminal.complain(f"{error.message} Waiting {error.retry_after_seconds} s.")
             time.sleep(error.retry_after_seconds)

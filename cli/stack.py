@@ -71,7 +71,7 @@ def deployed(name: str, region: str | None) -> Stack:
 
     @cache
     def client(service: str) -> Any:
-        config = aws.SIGNING_CONFIG.merge(_CONFIG) if service == "s3" else _CONFIG
+        config = aws.S3_CONFIG.merge(_CONFIG) if service == "s3" else _CONFIG
         return session.client(service, config=config)  # type: ignore[call-overload]
 
     return Stack(outputs, client)

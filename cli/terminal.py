@@ -86,6 +86,6 @@ def bar(words: str, total: int, *, in_bytes: bool = False, hidden: bool = False)
 
 
 def _print(console: Console, parts: Any, over_bar: bool) -> None:
-    shown = [keys.shown(part) if isinstance(part, str) else (keys.shown(part[0]), part[1]) for part in parts]
+    shown = [keys.printable(part) if isinstance(part, str) else (keys.printable(part[0]), part[1]) for part in parts]
     target = _SHOWN[0] if _SHOWN and over_bar else console
     target.print(Text.assemble(*shown), soft_wrap=True, highlight=False)

@@ -71,7 +71,7 @@ class Words:
         self._under_way.add(sight.key)
         self._is_brief = self._is_brief or len(self._under_way) > _SHOWN_IN_FULL
         if not self._is_brief:
-            self._print((f"{sight.seconds:6.2f} s", "dim"), f"  {keys.shown(sight.key)} → {sight.state}")
+            self._print((f"{sight.seconds:6.2f} s", "dim"), f"  {keys.printable(sight.key)} → {sight.state}")
 
     def ended(self, outcome: Outcome) -> None:
         """Print one line per end; among many pictures also why one failed."""
@@ -79,9 +79,9 @@ class Words:
         reason = outcome.record.get("error", {}).get("message", "") if self._is_brief else ""
         self._print(
             (f"{outcome.seconds:6.2f} s", "dim"),
-            f"  {keys.shown(outcome.key)} → ",
+            f"  {keys.printable(outcome.key)} → ",
             _styled(outcome.status),
-            (keys.shown(f"  {reason}") if reason else "", "dim"),
+            (keys.printable(f"  {reason}") if reason else "", "dim"),
         )
 
     def outcomes(self, outcomes: list[Outcome]) -> None:
@@ -97,9 +97,9 @@ class Words:
         for outcome in outcomes:
             self._print()
             took = f" in {outcome.seconds:.2f} s"
-            self._print((keys.shown(outcome.key), "bold"), "  ", _styled(outcome.status), took)
+            self._print((keys.printable(outcome.key), "bold"), "  ", _styled(outcome.status), took)
             for name, text in _facts(outcome):
-                self._print(f"  {name:<13}{keys.shown(text)}")
+                self._print(f"  {name:<13}{keys.printable(text)}")
 
     def invite(self, pipeline: Pipeline, api_key: str) -> None:
         """Print commands to copy."""
@@ -128,7 +128,7 @@ class Words:
             whose = "The picture" if count == 1 else f"All {count} pictures"
             self._print((f"{whose} came out as expected.", "green"))
         for fault in faults:
-            self._print((keys.shown(fault), "red"))
+            self._print((keys.printable(fault), "red"))
 
     def _print(self, *parts: str | tuple[str, str]) -> None:
         """Print texts and (text, style) pairs as one line; rich's markup in them is text."""

@@ -246,7 +246,7 @@ WITH_OUTCOME: dict[str, Any] = {
 
 def put_record(image_key: str, **fields: Any) -> None:
     """A record as ClaimUpload leaves it, with more on top."""
-    from image_pipeline.store.records import _attribute
+    from image_pipeline.store.records import to_attribute
 
     item = {
         "ImageKey": image_key,
@@ -256,7 +256,7 @@ def put_record(image_key: str, **fields: Any) -> None:
         **fields,
     }
     boto3.client("dynamodb").put_item(
-        TableName=IMAGE_TABLE, Item={name: _attribute(value) for name, value in item.items()}
+        TableName=IMAGE_TABLE, Item={name: to_attribute(value) for name, value in item.items()}
     )
 
 

@@ -19,9 +19,8 @@ import pytest
 from botocore import xform_name
 from botocore.stub import Stubber
 
-from image_pipeline import observability
+from image_pipeline import aws, observability
 from image_pipeline.errors import REJECTIONS
-from image_pipeline.feeds import events
 from local import template as local_template
 from local.deploy import plan
 from tests.asl import MACHINES
@@ -474,7 +473,7 @@ def test_changes_that_were_given_up_are_fetched_in_the_form_that_lambda_gives():
         answer = json.loads(json.dumps(streams.get_records(ShardIterator="1"), default=str))  # as the CLI prints it
     (query,) = re.findall(r"get-records [^>]*--query \"([^\"]*)\" >changes\.json", "\n".join(shell()))
     payload = jmespath.search(query.replace("$STREAM", arn), answer)
-    with calls_of(events._event_bridge(), "events.PutEvents") as published:
+    with calls_of(aws.client("events"), "events.PutEvents") as published:
         for function in ("publish_outcomes", "index_images"):
             assert load_handler(function)(payload) == {"batchItemFailures": []}
     assert [entry["DetailType"] for call in published for entry in call["Entries"]] == ["ImageCompleted"]

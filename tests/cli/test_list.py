@@ -10,7 +10,7 @@ import pytest
 
 from cli.commands import main
 from cli.exits import OK, USAGE
-from image_pipeline.feeds import listing
+from image_pipeline.feeds import indexing, listing
 from tests.conftest import LISTING_TABLE
 
 
@@ -24,7 +24,7 @@ def listed(stack: list[str]) -> None:
             "upload": {"uploadedAt": f"2026-11-0{day}T12:00:00Z"},
             "labels": [{"name": label}],
         }
-        listing.apply(boto3.client, LISTING_TABLE, record["ImageKey"], record, "1")
+        indexing.apply(boto3.client, table=LISTING_TABLE, image_key=record["ImageKey"], record=record, order="1")
 
 
 @pytest.mark.parametrize(
@@ -47,16 +47,16 @@ def test_uploads_are_listed_newest_first(stack, listed, options, days, more, cap
 
 def test_a_small_limit_makes_no_small_pages(stack, listed, capsys, monkeypatch):
     """A page is filtered after it was cut: the smaller the pages, the more of them have nothing that is wanted."""
-    query, sizes = listing.query, []
+    read_page, sizes = listing.read_page, []
 
-    def asked(client, table, wanted, size, cursor):
-        sizes.append(size)
-        return query(client, table, wanted, size, cursor)
+    def noted(client, table, query):
+        sizes.append(query.limit)
+        return read_page(client, table, query)
 
-    monkeypatch.setattr(listing, "query", asked)
+    monkeypatch.setattr(listing, "read_page", noted)
     assert main(["list", "--label", "cat", "--status", "FAILED", "--limit", "1", *stack, "--json"]) == OK
     assert [image["imageKey"] for image in json.loads(capsys.readouterr().out)["images"]] == ["uploads/2.jpg"]
-    assert sizes == [listing.MOST_IMAGES]
+    assert sizes == [listing.MAX_IMAGES]
 
 
 def test_people_read_a_line_for_each_upload(stack, listed, capsys):

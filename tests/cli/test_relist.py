@@ -17,8 +17,8 @@ def entries(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 
 def listed(pipeline: Pipeline, status: str) -> set[str]:
-    wanted, table = listing.filtered(status=status), pipeline.outputs["ListingTableName"]
-    return {image["imageKey"] for image in listing.query(pipeline.client, table, wanted, 100).images}
+    wanted, table = listing.make_filter(status=status), pipeline.outputs["ListingTableName"]
+    return {image["imageKey"] for image in listing.read_page(pipeline.client, table, listing.Query(wanted, 100)).images}
 
 
 def test_a_listing_that_was_lost_is_there_again(pipeline, running, capsys):

@@ -61,7 +61,7 @@ def test_an_expired_key_is_refused(handler, key):
 @pytest.mark.parametrize("code", ["InternalServerError", "ThrottlingException", "AccessDeniedException"])
 def test_where_the_table_does_not_answer_there_is_no_answer(handler, key, code):
     """API Gateway says 500 then: never yes, and not no, which it would remember."""
-    with Stubber(aws.hurried_client("dynamodb")) as stub:
+    with Stubber(aws.authorizer_client("dynamodb")) as stub:
         for _ in range(3):
             stub.add_client_error("get_item", code, http_status_code=500 if "Internal" in code else 400)
         with pytest.raises(ClientError):

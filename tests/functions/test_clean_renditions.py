@@ -3,7 +3,7 @@
 import pytest
 from botocore.stub import Stubber
 
-from image_pipeline.store import storage
+from image_pipeline import aws as clients
 from tests.conftest import metrics, put_record
 from tests.unit.store.test_cleanup import marked, rendition
 
@@ -38,7 +38,7 @@ def test_a_failure_is_counted_and_nothing_else(handler, capsys, outcome, error, 
 
 def test_a_failure_is_counted_even_if_nothing_can_be_cleaned(handler, capsys):
     """An outage of S3 must not hide the failures that it causes."""
-    with Stubber(storage._s3()) as stub:
+    with Stubber(clients.client("s3")) as stub:
         stub.add_client_error("list_object_versions", "AccessDenied", http_status_code=403)
         with pytest.raises(Exception, match="AccessDenied"):
             handler(event())

@@ -7,9 +7,9 @@ import re
 import boto3
 import pytest
 
+from image_pipeline import aws as clients
 from image_pipeline.errors import PipelineError
 from image_pipeline.imaging import resize
-from image_pipeline.workflow import labels
 from local.rekognition import detect_labels
 from local.samples import samples
 from tests.conftest import IMAGE_TABLE, ROOT, THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_record, put_upload
@@ -105,7 +105,8 @@ def _uploaded(monkeypatch):
             _, answer = detect_labels(request, read_object)
             return answer
 
-    monkeypatch.setattr(labels, "_rekognition", StandIn)
+    real = clients.client
+    monkeypatch.setattr(clients, "client", lambda service: StandIn() if service == "rekognition" else real(service))
 
 
 @pytest.mark.usefixtures("_uploaded")

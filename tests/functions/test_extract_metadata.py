@@ -3,8 +3,8 @@
 import pytest
 from botocore.stub import Stubber
 
+from image_pipeline import aws as clients
 from image_pipeline import errors
-from image_pipeline.workflow import labels
 from tests.conftest import THUMBNAILS_BUCKET
 
 ANSWER = {"Labels": [{"Name": "Sea", "Confidence": 97.5, "Parents": []}], "LabelModelVersion": "3.0"}
@@ -13,7 +13,7 @@ ANSWER = {"Labels": [{"Name": "Sea", "Confidence": 97.5, "Parents": []}], "Label
 @pytest.fixture
 def rekognition():
     """Answers are checked against Rekognition's own model by botocore."""
-    with Stubber(labels._rekognition()) as stub:
+    with Stubber(clients.client("rekognition")) as stub:
         yield stub
         stub.assert_no_pending_responses()
 

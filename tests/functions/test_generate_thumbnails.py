@@ -6,9 +6,9 @@ import json
 import boto3
 import pytest
 
+from image_pipeline import aws as clients
 from image_pipeline import errors
 from image_pipeline.imaging import recipes
-from image_pipeline.store import storage
 from image_pipeline.workflow import labels
 from tests.conftest import THUMBNAILS_BUCKET, put_upload, watched
 from tests.functions.conftest import load_handler
@@ -93,7 +93,7 @@ def test_truncated_pixels_have_a_truthful_outcome(handler):
 def test_reads_the_object_once(handler):
     """One download for all renditions: bytes cost money."""
     request = event("uploads/a.jpg", photo())
-    with watched(storage._s3(), "s3.GetObject") as calls:
+    with watched(clients.client("s3"), "s3.GetObject") as calls:
         handler(request)
     assert len(calls) == 1
 
@@ -142,7 +142,7 @@ def test_the_picture_to_label_is_there_and_legal(monkeypatch, tmp_path, recipe, 
     assert where["Key"].endswith(f"/{chosen}")
     data = boto3.client("s3").get_object(**where)["Body"].read()
     image = opened(data)
-    assert labels.takes(image.format, *image.size, len(data))
+    assert labels.accepts(image.format, *image.size, len(data))
     of_record = {each["key"] for each in result["renditions"]}
     tags = boto3.client("s3").get_object_tagging(**where)["TagSet"]
     assert (where["Key"] in of_record) == (chosen == "only.jpg") == (tags == [])

@@ -8,7 +8,7 @@ from botocore.stub import Stubber
 
 from image_pipeline import aws as clients
 from image_pipeline.errors import StorageUnavailableError
-from image_pipeline.feeds import listing
+from image_pipeline.feeds import indexing, listing
 from tests.conftest import LISTING_TABLE, ROOT, watched
 
 EVENT = json.loads((ROOT / "events" / "index_images.json").read_text())
@@ -34,7 +34,7 @@ def change(number, key="uploads/coffee.jpg", gone=False, stream=None, **fields):
 
 
 def listed(**wanted):
-    page = listing.query(clients.client, LISTING_TABLE, listing.filtered(**wanted))
+    page = listing.read_page(clients.client, LISTING_TABLE, listing.Query(listing.make_filter(**wanted)))
     return [image["imageKey"] for image in page.images]
 
 
@@ -68,7 +68,7 @@ def test_a_batch_that_comes_again_changes_nothing(handler):
 def test_of_a_batch_only_the_last_of_an_image_is_listed(handler):
     """What would be undone a moment later is not paid for; the order is that of the last."""
     records = [change(1, status={"S": "PROCESSING"}), change(2, "uploads/b"), change(3)]
-    assert [each["dynamodb"]["SequenceNumber"] for each in listing.newest(records)] == ["2", "3"]
+    assert [each["dynamodb"]["SequenceNumber"] for each in indexing.newest_changes(records)] == ["2", "3"]
     with watched(clients.client("dynamodb"), "dynamodb.PutItem") as writes:
         handler({"Records": records})
     assert not [each for each in writes if "PROCESSING" in str(each)]
@@ -84,16 +84,16 @@ def test_a_newer_stream_counts_anew(handler):
 
 def test_lambda_learns_where_to_come_again(handler, monkeypatch):
     """From the first that is not listed; those before it are."""
-    follow = listing.follow
+    apply_stream_change = indexing.apply_stream_change
 
     def until_two(client, table, record):
         if record["dynamodb"]["SequenceNumber"] == "2":
             with Stubber(client("dynamodb")) as stub:
                 stub.add_client_error("get_item", "ThrottlingException")
-                return follow(client, table, record)
-        return follow(client, table, record)
+                return apply_stream_change(client, table, record)
+        return apply_stream_change(client, table, record)
 
-    monkeypatch.setattr(listing, "follow", until_two)
+    monkeypatch.setattr(indexing, "apply_stream_change", until_two)
     records = [change(number, f"uploads/{number}") for number in (1, 2, 3)]
     assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     assert listed() == ["uploads/1"]
@@ -108,10 +108,10 @@ def test_what_was_passed_over_comes_again_with_what_failed(handler, monkeypatch)
         attempts.append(arguments)
         if len(attempts) == 2:
             raise StorageUnavailableError("No.", "Try again.")
-        return follow(*arguments)
+        return apply_stream_change(*arguments)
 
-    follow = listing.follow
-    monkeypatch.setattr(listing, "follow", fails_at_first)
+    apply_stream_change = indexing.apply_stream_change
+    monkeypatch.setattr(indexing, "apply_stream_change", fails_at_first)
     ((failed,),) = handler({"Records": records}).values()
     begun = [each["dynamodb"]["SequenceNumber"] for each in records].index(failed["itemIdentifier"])
     assert handler({"Records": records[begun:]}) == {"batchItemFailures": []}

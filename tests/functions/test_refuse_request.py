@@ -23,7 +23,7 @@ def test_a_method_that_the_path_does_not_take_is_405(ask, method):
     assert (status, body["status"], body["title"]) == (405, 405, "Method Not Allowed")
     assert headers["allow"] == "DELETE, OPTIONS"
     assert headers["content-type"] == "application/problem+json"
-    assert body["message"].startswith(f"This path takes DELETE, not {method}.")
+    assert {"DELETE,", f"{method}."} <= set(body["message"].split())
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "HEAD"])

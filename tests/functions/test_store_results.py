@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from botocore.stub import Stubber
 
+from image_pipeline import aws as clients
 from image_pipeline import errors
-from image_pipeline.store import records, storage
+from image_pipeline.store import records
 from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, metrics, put_record
 from tests.unit.store.test_cleanup import marked, rendition
 
@@ -40,7 +41,7 @@ def test_with_labels_the_record_is_completed(handler):
     """Everything that the steps found is in it, and when it began and ended."""
     put_record("uploads/a.jpg")
     assert handler(event(LABELLED))["status"] == "COMPLETED"
-    record = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    record = records.read(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
     assert record["status"] == "COMPLETED"
     assert record["image"]["width"] == 800
     assert record["labels"][0]["name"] == "Sea"
@@ -57,7 +58,7 @@ def test_without_labels_the_record_is_partial_and_says_why(handler):
     """A Rekognition failure is neither hidden nor the end of the picture."""
     put_record("uploads/a.jpg")
     assert handler(event(UNLABELLED))["status"] == "PARTIAL"
-    record = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    record = records.read(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
     assert record["status"] == "PARTIAL"
     assert record["warnings"][0]["code"] == "LabelsUnavailableError"
     assert record["labels"] == []
@@ -77,7 +78,7 @@ def test_labels_that_the_same_bytes_had_are_kept(handler, attempts):
     )
     for _ in range(attempts):
         assert handler(again)["status"] == "COMPLETED"
-    record = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    record = records.read(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
     assert (record["status"], record["labels"]) == ("COMPLETED", LABELLED["labels"])
     (warning,) = record["warnings"]
     assert warning["code"] == "LabelsUnavailableError"
@@ -94,7 +95,7 @@ def test_a_superseded_execution_changes_nothing(handler, capsys):
     put_record("uploads/a.jpg", execution={"id": "execution-2"})
     with pytest.raises(errors.SupersededError):
         handler(event(LABELLED))
-    assert records.read(IMAGE_TABLE, "uploads/a.jpg")["status"] == "PROCESSING"
+    assert records.read(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")["status"] == "PROCESSING"
     assert metrics(capsys) == []
 
 
@@ -108,7 +109,7 @@ def test_a_picture_that_came_through_is_counted(handler, capsys, metadata, compl
     (counted,) = metrics(capsys)
     assert (counted["ImageCompleted"], counted["ImagePartial"], counted["ImageFailed"]) == (completed, partial, 0)
     assert (counted["BytesIn"], counted["BytesOut"]) == (90_000, 3000)
-    record = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    record = records.read(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
     took = datetime.fromisoformat(record["execution"]["finishedAt"]) - datetime(2026, 11, 20, 12, 0, 1, tzinfo=UTC)
     assert counted["ProcessingMilliseconds"] == took.total_seconds() * 1000
 
@@ -136,10 +137,10 @@ def test_old_renditions_that_cannot_be_marked_do_not_cost_the_picture(handler, o
     """The record is the outcome; whatever cleans the key next takes them."""
     put_record("uploads/a.jpg")
     rendition("uploads/a.jpg", "old")
-    listed = storage._s3().list_object_versions(Bucket=THUMBNAILS_BUCKET)
-    with Stubber(storage._s3()) as stub:
+    listed = clients.client("s3").list_object_versions(Bucket=THUMBNAILS_BUCKET)
+    with Stubber(clients.client("s3")) as stub:
         if operation == "put_object_tagging":
             stub.add_response("list_object_versions", {"Versions": listed["Versions"]})
         stub.add_client_error(operation, "AccessDenied", http_status_code=403)
         assert handler(event(LABELLED, overwrites=True))["status"] == "COMPLETED"
-    assert records.read(IMAGE_TABLE, "uploads/a.jpg")["status"] == "COMPLETED"
+    assert records.read(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")["status"] == "COMPLETED"

@@ -16,7 +16,7 @@ EVENT = {"id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa"}
 def settled(monkeypatch):
     """The keys of the records that were given to the settling workflow."""
     keys = []
-    monkeypatch.setattr(executions, "settle", lambda _, claim: keys.append(claim["ImageKey"]))
+    monkeypatch.setattr(executions, "settle", lambda _client, _machines, claim: keys.append(claim["ImageKey"]))
     return keys
 
 
@@ -44,11 +44,19 @@ def test_only_what_no_execution_can_end_is_settled(handler, settled):
     assert settled == ["uploads/lost.jpg"]
 
 
+@pytest.mark.parametrize("workflow", list(WorkflowType))
+def test_a_record_is_not_settled_as_soon_as_its_execution_times_out(handler, settled, monkeypatch, workflow):
+    """Its own workflow still has time to end it."""
+    monkeypatch.setenv("WORKFLOW_TYPE", workflow)
+    claimed("uploads/late.jpg", workflow.seconds + 10)
+    assert (handler(EVENT)["settled"], handler(EVENT)["restarted"], settled) == (0, 0, [])
+
+
 def test_what_ran_as_express_is_started_again_for_an_hour(handler, settled, monkeypatch):
     """Five minutes are less than an outage may last; and nobody else learns that they are over."""
     started = []
     monkeypatch.setenv("WORKFLOW_TYPE", "EXPRESS")
-    monkeypatch.setattr(executions, "_restart", lambda _, claim: started.append(claim["ImageKey"]))
+    monkeypatch.setattr(executions, "_restart", lambda _client, _machines, claim: started.append(claim["ImageKey"]))
     claimed("uploads/running.jpg", 299)
     claimed("uploads/lost.jpg", 400)
     claimed("uploads/hopeless.jpg", 3700)

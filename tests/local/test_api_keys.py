@@ -50,7 +50,7 @@ def table(pipeline: Pipeline) -> tuple[Any, str]:
 
 @pytest.fixture
 def key(table: Any) -> str:
-    return apikeys.create(*table, "a test").text
+    return apikeys.create(table[0], table=table[1], name="a test").text
 
 
 def visible(pipeline: Pipeline, key: str) -> bool:
@@ -123,9 +123,9 @@ def test_without_a_good_key_nothing_happens(pipeline, folder, ask, table, method
     """No key: 401. A malformed, unknown, wrong, rotated, revoked or expired one: 403. In API Gateway's words."""
     image_key = f"{folder}/kept.jpg"
     record = pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
-    good, old, revoked, expired = (apikeys.create(*table, "a test") for _ in range(4))
-    apikeys.rotate(*table, old.key_id)
-    apikeys.revoke(*table, revoked.key_id)
+    good, old, revoked, expired = (apikeys.create(table[0], table=table[1], name="a test") for _ in range(4))
+    apikeys.rotate(table[0], table=table[1], key_id=old.key_id)
+    apikeys.revoke(table[0], table=table[1], key_id=revoked.key_id)
     client, name = table
     client("dynamodb").update_item(
         TableName=name,
@@ -147,17 +147,17 @@ def test_without_a_good_key_nothing_happens(pipeline, folder, ask, table, method
 
 def test_a_rotated_key_is_let_in_with_its_new_secret(ask, table):
     """Under the same id."""
-    old = apikeys.create(*table, "a test")
-    new = apikeys.rotate(*table, old.key_id)
+    old = apikeys.create(table[0], table=table[1], name="a test")
+    new = apikeys.rotate(table[0], table=table[1], key_id=old.key_id)
     assert ask("DELETE", "/images/uploads/none.jpg", old.text).status == 403
     assert ask("DELETE", "/images/uploads/none.jpg", new.text).status == 404
 
 
 def test_a_revoked_key_lives_as_long_as_it_is_remembered(pipeline, ask, table):
     """API Gateway asks again after 300 seconds; here `clear` lets them pass."""
-    key = apikeys.create(*table, "a test")
+    key = apikeys.create(table[0], table=table[1], name="a test")
     assert ask("DELETE", "/images/uploads/none.jpg", key.text).status == 404
-    apikeys.revoke(*table, key.key_id)
+    apikeys.revoke(table[0], table=table[1], key_id=key.key_id)
     assert ask("DELETE", "/images/uploads/none.jpg", key.text).status == 404
     pipeline.clear()
     assert ask("DELETE", "/images/uploads/none.jpg", key.text).status == 403
@@ -225,7 +225,7 @@ def test_the_status_is_everybodys_unless_it_is_protected(pipeline, folder, ask, 
     """One parameter; a key opens it again."""
     assert ask("GET", f"/images/{folder}/none.jpg/status").status == 404
     with Pipeline(tmp_path, parameters={"StatusNeedsKey": "true"}) as protected:
-        key = apikeys.create(protected.client, protected.outputs["ApiKeyTableName"], "a test").text
+        key = apikeys.create(protected.client, table=protected.outputs["ApiKeyTableName"], name="a test").text
         for path in (f"/images/{folder}/none.jpg/status", "/images/uploads/none.jpg/status"):
             connection = http.client.HTTPConnection(urlsplit(protected.api_url).netloc)
             for headers, status in (({}, 401), ({"x-api-key": "x"}, 403), ({"x-api-key": key}, 404)):

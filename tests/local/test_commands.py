@@ -283,7 +283,7 @@ def printed(display: Display, key: str) -> str:
 @example("\ud800\u2028\\[link=http://evil.example]y")
 def test_a_name_cannot_reach_the_terminal_or_the_markup(name):
     """Escapes, direction marks, emoji codes and rich's tags are shown, never obeyed."""
-    assert printed(Words(), f"uploads/{name}") == f"  0.10 s  {keys.shown(f'uploads/{name}')} → ClaimUpload\n"
+    assert printed(Words(), f"uploads/{name}") == f"  0.10 s  {keys.printable(f'uploads/{name}')} → ClaimUpload\n"
 
 
 @given(st.text())

@@ -21,8 +21,8 @@ def test_every_error_ends_in_error_and_is_drawn_in_the_tree(error):
 def test_outsiders_learn_of_the_file_and_not_of_the_inside():
     """Code and step are told of either; what AWS says of a refused call names accounts and roles."""
     rejection = {"code": "EmptyUploadError", "message": "No bytes.", "hint": "Upload it again.", "step": "s"}
-    assert errors.for_outsiders(rejection) == rejection
-    told = errors.for_outsiders({**rejection, "code": "ClientError", "message": "arn:1", "hint": "arn:2"})
+    assert errors.public_error(rejection) == rejection
+    told = errors.public_error({**rejection, "code": "ClientError", "message": "arn:1", "hint": "arn:2"})
     assert (told["code"], told["step"]) == ("ClientError", "s")
     assert told["message"].startswith("The pipeline could not")
     assert "arn:" not in repr(told)

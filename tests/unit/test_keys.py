@@ -120,14 +120,14 @@ def test_the_workflow_writes_the_same_url_and_shows_the_same_name(path, key):
     """The URL in a notification is the one that is understood, and no name shows more there than elsewhere."""
     url = evaluate(assigned(path, "status_url"), {"key": key})
     assert url == "${ImageStatusApiUrl}" + keys.status_path(key)
-    assert evaluate(assigned(path, "shown_key"), {"key": key}) == keys.shown(key)
+    assert evaluate(assigned(path, "shown_key"), {"key": key}) == keys.printable(key)
 
 
 @pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.name.partition(".")[0])
 def test_the_workflow_hides_what_is_hidden_elsewhere(path):
     """In names as in the words of errors, which may hold names: one list of characters."""
     text = path.read_text().replace("\\\\", "\\")
-    assert text.count("/[\\x00-\\x1f\\x7f-") == text.count(f"/{keys.UNSHOWABLE}/") >= 2
+    assert text.count("/[\\x00-\\x1f\\x7f-") == text.count(f"/{keys.UNPRINTABLE}/") >= 2
 
 
 @given(st.text())
@@ -135,7 +135,7 @@ def test_the_workflow_hides_what_is_hidden_elsewhere(path):
 @example("\u202e\x1b]0;t\x07\x9b31m\u2028\ufeff\uffff")
 def test_what_is_shown_is_one_line_that_moves_nothing(text):
     """No control, no direction, nothing invisible but what joins emoji and letters; all else is as it was."""
-    seen = keys.shown(text)
+    seen = keys.printable(text)
     assert len(seen) == len(text)
     assert len(seen.splitlines()) <= 1
     seen.encode()
@@ -152,7 +152,7 @@ def test_what_people_write_is_shown_as_it_is(text):
     """Emoji, accents in either spelling, and scripts from right to left are names like any other."""
     for form in ("NFC", "NFD"):
         spelled = unicodedata.normalize(form, text)
-        assert keys.shown(spelled) == spelled
+        assert keys.printable(spelled) == spelled
 
 
 def impostor(key):
@@ -182,7 +182,7 @@ def test_rendition_keys_arrive_as_they_are(key):
     found = keys.rendition_key(key, "0123456789abcdef", "100x100.jpg")
     assert found.startswith("thumbnails/")
     assert posixpath.normpath(found) == found
-    assert keys.shown(found) == found
+    assert keys.printable(found) == found
 
 
 @given(names, st.integers(0, 40))
@@ -338,7 +338,7 @@ def test_a_name_becomes_the_key_that_ends_with_it_or_none(key):
     """Nothing is tidied up; and what may be named has a status path without surprises."""
     name = key.removeprefix(keys.UPLOADS_PREFIX)
     try:
-        assert keys.named(name) == key
+        assert keys.key_for_name(name) == key
     except InvalidKeyError:
         parts = name.split("/")
         odd = any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name)

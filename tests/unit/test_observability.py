@@ -105,7 +105,7 @@ def test_the_share_of_faults_can_be_read_from_one_metric(capsys):
 def test_a_rejection_is_counted_by_its_reason(capsys, code):
     """And the next metric is free of it."""
     observability.count_failure(code)
-    observability.note_oldest(0)
+    observability.record_oldest_age(0)
     rejection, other = emf(capsys.readouterr().out)
     assert (rejection["ImageRejected"], rejection["Reason"], rejection["service"]) == ([1], code, "stack")
     assert set(rejection["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "Reason"}
@@ -114,8 +114,8 @@ def test_a_rejection_is_counted_by_its_reason(capsys, code):
 
 def test_the_watch_and_the_cleaning_have_their_figures(capsys):
     """Both tell nothing but a number."""
-    observability.note_oldest(71.5)
-    observability.count_not_cleaned()
+    observability.record_oldest_age(71.5)
+    observability.count_cleanup_failure()
     assert metrics(capsys) == [{"OldestProcessingSeconds": 71.5}, {"RenditionsNotCleaned": 1}]
 
 

@@ -50,9 +50,16 @@ def test_machines_are_read_and_their_absence_is_named():
 
 def test_a_workflow_type_is_one_of_two():
     """Anything else would change when a record counts as lost."""
-    with pytest.raises(SettingsError, match="WORKFLOW_TYPE is 'express', which is none of STANDARD, EXPRESS"):
+    with pytest.raises(SettingsError, match="WORKFLOW_TYPE is 'express', not one of STANDARD, EXPRESS"):
         settings.load_for_status({**ENVIRONMENT, "WORKFLOW_TYPE": "express"})
     assert settings.load_for_status({**ENVIRONMENT, "WORKFLOW_TYPE": "EXPRESS"}).workflow.seconds == 300
+
+
+@pytest.mark.parametrize(("workflow", "minutes"), [("STANDARD", 30), ("EXPRESS", 0.5)])
+def test_an_execution_that_has_just_timed_out_is_not_lost(workflow, minutes):
+    """Whatever ends its record needs time: SettleImage with its retries, or the last step of an Express execution."""
+    workflow_type = settings.WorkflowType(workflow)
+    assert workflow_type.lost_seconds >= workflow_type.seconds + 60 * minutes
 
 
 def test_template_says_where_the_machines_are(template):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
-from image_pipeline.batch import backfills
+from image_pipeline.store import records
 from tests.conftest import ROOT, WITH_OUTCOME
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket
@@ -232,7 +232,7 @@ def test_nothing_but_uploads_can_be_listed(folder):
 def test_no_part_is_larger_than_dynamodb_reads_at_once():
     """Nor is any record left out of it."""
     definition = json.loads((ROOT / "statemachine" / "backfill.asl.json").read_text())
-    assert definition["States"]["SelectUploads"]["ItemBatcher"]["MaxItemsPerBatch"] <= backfills.MOST_AT_ONCE
+    assert definition["States"]["SelectUploads"]["ItemBatcher"]["MaxItemsPerBatch"] <= records._MAX_BATCH
 
 
 # ---- Every fault of its Task

@@ -19,8 +19,10 @@ STEPS = ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "StoreResults"]
 
 def reprocess_event(pipeline, key):
     """The event that the API and the commands send."""
-    look = uploads.Upload.look(pipeline.client, pipeline.uploads_bucket, pipeline.outputs["ImageTableName"], key)
-    return look.event(again=True)
+    state = uploads.UploadState.read(
+        pipeline.client, bucket=pipeline.uploads_bucket, table=pipeline.outputs["ImageTableName"], key=key
+    )
+    return state.event(reprocess=True)
 
 
 def reprocess(pipeline, key):

@@ -19,7 +19,7 @@ def test_parameters_are_those_that_api_gateway_has_decoded():
 )
 def test_a_repeated_parameter_is_refused(query):
     """API Gateway would hand on `a,b`, which is the name of another upload."""
-    with pytest.raises(InvalidRequestError, match=r"'name' is given [23] times"):
+    with pytest.raises(InvalidRequestError, match="'name'"):
         queries.read({"rawQueryString": query, "queryStringParameters": {"name": "a,b"}})
 
 

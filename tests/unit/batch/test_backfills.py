@@ -10,59 +10,75 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from image_pipeline.batch import backfills
-from image_pipeline.batch.backfills import Filter, Listed
+from image_pipeline.batch.backfills import BackfillFilter, ListedObject
 from image_pipeline.errors import StorageUnavailableError
 from tests.conftest import BACKFILL_TABLE, IMAGE_TABLE, UPLOADS_BUCKET, put_record
 
-LISTED = Listed("uploads/a.jpg", 10, 1000.0)
+LISTED = ListedObject("uploads/a.jpg", 10, 1000.0)
 
 
 @pytest.mark.parametrize(
     ("wanted", "record", "chosen"),
     [
-        (Filter(), {}, True),
-        (Filter(), {"status": "COMPLETED", "recipeId": "today"}, True),
-        (Filter(), {"status": "PROCESSING"}, False),
-        (Filter(changed_since=1000), {}, True),
-        (Filter(changed_since=1001), {}, False),
-        (Filter(recipe_changed=True), {}, True),
-        (Filter(recipe_changed=True), {"status": "COMPLETED", "recipeId": "today"}, False),
-        (Filter(recipe_changed=True), {"status": "PARTIAL", "recipeId": "yesterday"}, True),
-        (Filter(recipe_changed=True), {"status": "COMPLETED"}, True),
-        (Filter(recipe_changed=True), {"status": "FAILED", "recipeId": "yesterday"}, False),
-        (Filter(recipe_changed=True), {"status": "DELETED", "recipeId": "today"}, True),
-        (Filter(failed_only=True), {"status": "FAILED"}, True),
-        (Filter(failed_only=True), {"status": "FAILED", "error": "Runtime.ExitError"}, True),
-        (Filter(failed_only=True), {"status": "FAILED", "error": "CorruptImageError"}, False),
-        (Filter(failed_only=True), {"status": "COMPLETED", "recipeId": "yesterday"}, False),
-        (Filter(failed_only=True), {}, False),
-        (Filter(rejected_only=True), {"status": "FAILED", "error": "UploadTooLargeError"}, True),
-        (Filter(rejected_only=True), {"status": "FAILED", "error": "States.Timeout"}, False),
-        (Filter(rejected_only=True), {"status": "COMPLETED", "recipeId": "yesterday"}, False),
-        (Filter(rejected_only=True), {}, False),
-        (Filter(failed_only=True), {"status": "COMPLETED", "lastFailure": "Runtime.ExitError"}, True),
-        (Filter(failed_only=True), {"status": "PARTIAL", "lastFailure": "UploadArchivedError"}, False),
-        (Filter(rejected_only=True), {"status": "COMPLETED", "lastFailure": "UploadArchivedError"}, True),
-        (Filter(rejected_only=True), {"status": "COMPLETED", "lastFailure": "Runtime.ExitError"}, False),
-        (Filter(recipe_changed=True), {"status": "COMPLETED", "recipeId": "today", "lastFailure": "X"}, False),
+        (BackfillFilter(), {}, True),
+        (BackfillFilter(), {"status": "COMPLETED", "recipeId": "today"}, True),
+        (BackfillFilter(), {"status": "PROCESSING"}, False),
+        (BackfillFilter(changed_since=1000), {}, True),
+        (BackfillFilter(changed_since=1001), {}, False),
+        (BackfillFilter(recipe_changed=True), {}, True),
+        (BackfillFilter(recipe_changed=True), {"status": "COMPLETED", "recipeId": "today"}, False),
+        (BackfillFilter(recipe_changed=True), {"status": "PARTIAL", "recipeId": "yesterday"}, True),
+        (BackfillFilter(recipe_changed=True), {"status": "COMPLETED"}, True),
+        (BackfillFilter(recipe_changed=True), {"status": "FAILED", "recipeId": "yesterday"}, False),
+        (BackfillFilter(recipe_changed=True), {"status": "DELETED", "recipeId": "today"}, True),
+        (BackfillFilter(failed_only=True), {"status": "FAILED"}, True),
+        (BackfillFilter(failed_only=True), {"status": "FAILED", "error": {"code": "Runtime.ExitError"}}, True),
+        (BackfillFilter(failed_only=True), {"status": "FAILED", "error": {"code": "CorruptImageError"}}, False),
+        (BackfillFilter(failed_only=True), {"status": "COMPLETED", "recipeId": "yesterday"}, False),
+        (BackfillFilter(failed_only=True), {}, False),
+        (BackfillFilter(rejected_only=True), {"status": "FAILED", "error": {"code": "UploadTooLargeError"}}, True),
+        (BackfillFilter(rejected_only=True), {"status": "FAILED", "error": {"code": "States.Timeout"}}, False),
+        (BackfillFilter(rejected_only=True), {"status": "COMPLETED", "recipeId": "yesterday"}, False),
+        (BackfillFilter(rejected_only=True), {}, False),
+        (BackfillFilter(failed_only=True), {"status": "COMPLETED", "lastFailure": {"code": "Runtime.ExitError"}}, True),
+        (
+            BackfillFilter(failed_only=True),
+            {"status": "PARTIAL", "lastFailure": {"code": "UploadArchivedError"}},
+            False,
+        ),
+        (
+            BackfillFilter(rejected_only=True),
+            {"status": "COMPLETED", "lastFailure": {"code": "UploadArchivedError"}},
+            True,
+        ),
+        (
+            BackfillFilter(rejected_only=True),
+            {"status": "COMPLETED", "lastFailure": {"code": "Runtime.ExitError"}},
+            False,
+        ),
+        (
+            BackfillFilter(recipe_changed=True),
+            {"status": "COMPLETED", "recipeId": "today", "lastFailure": {"code": "X"}},
+            False,
+        ),
     ],
 )
 def test_a_filter_chooses_by_time_status_and_recipe(wanted, record, chosen):
     """What is under way is always left alone."""
-    assert wanted.chooses(LISTED, record, "today") is chosen
+    assert wanted.selects(LISTED, record, "today") is chosen
 
 
 def test_folder_markers_are_no_uploads():
     """Whatever is asked for."""
-    assert not Filter().chooses(Listed("uploads/folder/", 0, 1000.0), {}, "today")
+    assert not BackfillFilter().selects(ListedObject("uploads/folder/", 0, 1000.0), {}, "today")
 
 
 def test_a_selection_reads_the_records(aws):
     """Of a hundred uploads at once, with the recipes of the folder of each."""
-    listed = [Listed(f"uploads/{number}.jpg", 1, 0) for number in range(backfills.MOST_AT_ONCE)]
+    listed = [ListedObject(f"uploads/{number}.jpg", 1, 0) for number in range(100)]
     for each in listed[:50]:
         put_record(each.key, status="COMPLETED", recipeId=f"of {each.key}")
-    wanted = Filter(recipe_changed=True)
+    wanted = BackfillFilter(recipe_changed=True)
     chosen = backfills.select(boto3.client, IMAGE_TABLE, listed, wanted, lambda key: f"of {key}")
     assert chosen == listed[50:]
 
@@ -73,23 +89,28 @@ def test_a_selection_reads_why_an_upload_has_failed(aws):
         put_record(key, status="FAILED", error={"code": code, "message": "m", "hint": "h", "step": "s"})
     kept = {"code": "UploadArchivedError", "executionId": "e"}
     put_record("uploads/kept.jpg", status="COMPLETED", lastFailure=kept)
-    listed = [Listed("uploads/words.jpg", 1, 0), Listed("uploads/unlucky.jpg", 1, 0), LISTED]
-    for wanted, chosen in ((Filter(rejected_only=True), listed[:1]), (Filter(failed_only=True), listed[1:2])):
+    listed = [ListedObject("uploads/words.jpg", 1, 0), ListedObject("uploads/unlucky.jpg", 1, 0), LISTED]
+    for wanted, chosen in (
+        (BackfillFilter(rejected_only=True), listed[:1]),
+        (BackfillFilter(failed_only=True), listed[1:2]),
+    ):
         assert backfills.select(boto3.client, IMAGE_TABLE, listed, wanted, str) == chosen
-    listed = [Listed("uploads/kept.jpg", 1, 0)]
-    assert backfills.select(boto3.client, IMAGE_TABLE, listed, Filter(rejected_only=True), str) == listed
+    listed = [ListedObject("uploads/kept.jpg", 1, 0)]
+    assert backfills.select(boto3.client, IMAGE_TABLE, listed, BackfillFilter(rejected_only=True), str) == listed
 
 
 def test_a_selection_among_none_asks_nobody():
     """DynamoDB refuses a request for no record."""
-    assert backfills.select(None, IMAGE_TABLE, [], Filter(), str) == []
+    assert backfills.select(None, IMAGE_TABLE, [], BackfillFilter(), str) == []
 
 
 def test_a_backfill_from_before_a_deployment_goes_on():
     """It says nothing of what has become known since."""
     asked = {"changedSince": 0, "recipeChanged": False, "failedOnly": True}
-    assert Filter.from_json(asked) == Filter(failed_only=True)
-    assert Filter.from_json({**asked, "failedOnly": False, "rejectedOnly": True}) == Filter(rejected_only=True)
+    assert BackfillFilter.from_json(asked) == BackfillFilter(failed_only=True)
+    assert BackfillFilter.from_json({**asked, "failedOnly": False, "rejectedOnly": True}) == BackfillFilter(
+        rejected_only=True
+    )
 
 
 def test_records_that_dynamodb_leaves_out_are_asked_for_again(aws, monkeypatch):
@@ -101,11 +122,11 @@ def test_records_that_dynamodb_leaves_out_are_asked_for_again(aws, monkeypatch):
     with Stubber(table) as stub:
         stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: []}, "UnprocessedKeys": left})
         stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: [item]}})
-        assert backfills.select(lambda _: table, IMAGE_TABLE, [LISTED], Filter(), str) == []
+        assert backfills.select(lambda _: table, IMAGE_TABLE, [LISTED], BackfillFilter(), str) == []
         for _ in range(5):
             stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: []}, "UnprocessedKeys": left})
         with pytest.raises(StorageUnavailableError):
-            backfills.select(lambda _: table, IMAGE_TABLE, [LISTED], Filter(), str)
+            backfills.select(lambda _: table, IMAGE_TABLE, [LISTED], BackfillFilter(), str)
 
 
 # ---- The queue and the limit
@@ -114,11 +135,11 @@ def test_records_that_dynamodb_leaves_out_are_asked_for_again(aws, monkeypatch):
 @pytest.fixture
 def stack(aws):
     url = boto3.client("sqs").get_queue_url(QueueName="batch-queue")["QueueUrl"]
-    return backfills.Stack(UPLOADS_BUCKET, IMAGE_TABLE, BACKFILL_TABLE, url)
+    return backfills.BackfillResources(bucket=UPLOADS_BUCKET, backfill_table=BACKFILL_TABLE, queue_url=url)
 
 
 def some(count):
-    return [Listed(f"uploads/{number}.jpg", 1, 0) for number in range(count)]
+    return [ListedObject(f"uploads/{number}.jpg", 1, 0) for number in range(count)]
 
 
 def sent(stack):
@@ -186,7 +207,7 @@ def test_messages_that_sqs_refuses_are_sent_again(stack, monkeypatch):
         assert len(backfills.enqueue(client, stack, "b", some(2), 0)) == 2
         for _ in range(5):
             stub.add_response("send_message_batch", {"Successful": [], "Failed": [{**refused, "Id": "0"}]})
-        with pytest.raises(StorageUnavailableError, match="1 message"):
+        with pytest.raises(StorageUnavailableError, match="1"):
             backfills.enqueue(client, stack, "b", some(2), 0)
 
 

@@ -1,9 +1,10 @@
-"""image_pipeline.feeds.listing, when several are at it, are interrupted, or come late: call by call."""
+"""image_pipeline.feeds.indexing and listing: concurrent, interrupted and late changes, one AWS call at a time."""
 
 import random
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from threading import Semaphore, Thread
 from typing import Any
 
@@ -13,7 +14,8 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from image_pipeline.feeds import listing
+from image_pipeline.feeds import entries, indexing, listing
+from image_pipeline.store import records as stored_records
 from tests.conftest import LISTING_TABLE
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -148,23 +150,26 @@ class History:
 
     def apply(self, change: tuple[str, Any, str]) -> Steps:
         key, record, order = change
-        return Steps(self.table, lambda client: listing.apply(client, LISTING_TABLE, key, record, order))
+        return Steps(
+            self.table,
+            partial(indexing.apply, table=LISTING_TABLE, image_key=key, record=record, order=order),
+        )
 
     def reached(self) -> dict[str, str]:
         """The order that each ledger has."""
         orders = {}
         for key in KEYS:
-            ledger = listing._ledger(lambda _service: self.table, LISTING_TABLE, key)
+            ledger = indexing._ledger(lambda _service: self.table, table=LISTING_TABLE, image_key=key)
             if ledger:
                 orders[key] = ledger["order"]
         return orders
 
     def listed(self, limit: int, client: Any = None, **wanted: str) -> list[Any]:
         """What is listed, from all pages."""
-        client, chosen = client or (lambda _service: self.table), listing.filtered(**wanted)
+        client, chosen = client or (lambda _service: self.table), listing.make_filter(**wanted)
         cursor, images = None, []
         while True:
-            page = listing.query(client, LISTING_TABLE, chosen, limit, cursor)
+            page = listing.read_page(client, LISTING_TABLE, listing.Query(chosen, limit, cursor))
             assert len(page.images) <= limit
             images += [without_paths(image) for image in page.images]
             cursor = page.cursor
@@ -174,13 +179,13 @@ class History:
     def expected(self, reached: dict[str, str], **wanted: str) -> list[Any]:
         """What is to be listed, newest first, when so much is known of each image."""
         records = [self.states[key][order] for key, order in reached.items()]
-        chosen = [listing.listed(record) for record in records if record and belongs(record, **wanted)]
+        chosen = [entries.entries_of(record) for record in records if record and belongs(record, **wanted)]
         return [each["image"] for each in sorted(chosen, key=lambda each: each["position"], reverse=True)]
 
     def places(self, reached: dict[str, str]) -> set[tuple[str, str]]:
         """Where entries are to be."""
         records = [self.states[key][order] for key, order in reached.items()]
-        return {place for record in records if record for place in listing._places(listing.listed(record))}
+        return {place for record in records if record for place in entries.places(entries.entries_of(record))}
 
 
 def without_paths(image: Any) -> Any:
@@ -215,7 +220,8 @@ def _any_order(monkeypatch):
         for place in sorted(places, key=lambda place: (chance.random(), place)):
             write(place)
 
-    monkeypatch.setattr(listing, "_at_once", at_once)
+    monkeypatch.setattr(indexing, "_in_parallel", at_once)
+    monkeypatch.setattr(stored_records.time, "sleep", lambda _: None)
     return chance
 
 
@@ -250,12 +256,12 @@ def interleave(history: History, chance: random.Random, beside: list[Any], *, cr
             others.remove(active)
         before, reached = reached, history.reached()
         assert all(reached[key] >= order for key, order in before.items()), "a ledger goes back"
-        assert history.places(reached) <= entries(history), "a ledger without its entries"
+        assert history.places(reached) <= stored_places(history), "a ledger without its entries"
         wanted = chance.choice(WANTED)
         assert history.listed(chance.choice([1, 2, 50]), **wanted) == history.expected(reached, **wanted)
 
 
-def entries(history: History) -> set[tuple[str, str]]:
+def stored_places(history: History) -> set[tuple[str, str]]:
     """Where entries are."""
     return {at for at in history.table.items if not at[0].startswith("ledger=")}
 
@@ -295,7 +301,7 @@ def test_nothing_is_left_of_what_was_repeated_or_late(changes, chance, data):
     beside = data.draw(st.lists(st.sampled_from(history.changes), max_size=4), "beside")
     interleave(history, chance, beside, crashes=False)
     assert_all_is_listed(history)
-    assert entries(history) == history.places(newest(history))
+    assert stored_places(history) == history.places(newest(history))
 
 
 @settings(max_examples=60, **QUICK)
@@ -305,7 +311,7 @@ def test_nothing_is_left_of_what_was_interrupted(changes, chance):
     history = History(Table(), changes)
     interleave(history, chance, [], crashes=True)
     assert_all_is_listed(history)
-    assert entries(history) == history.places(newest(history))
+    assert stored_places(history) == history.places(newest(history))
 
 
 def test_who_is_late_takes_its_own_out_again():
@@ -315,7 +321,7 @@ def test_who_is_late_takes_its_own_out_again():
     late.step()  # reads that there is no ledger
     history.apply(history.changes[1]).finish()
     assert late.finish() is False
-    assert entries(history) == history.places(newest(history))
+    assert stored_places(history) == history.places(newest(history))
 
 
 def test_a_ledger_that_was_replaced_meanwhile_is_read_again():
@@ -327,7 +333,7 @@ def test_a_ledger_that_was_replaced_meanwhile_is_read_again():
     history.apply(history.changes[1]).finish()
     newer.finish()
     assert_all_is_listed(history)
-    assert entries(history) == history.places(newest(history))
+    assert stored_places(history) == history.places(newest(history))
 
 
 def test_what_one_shard_has_not_shown_yet_no_other_overtakes():
@@ -336,7 +342,9 @@ def test_what_one_shard_has_not_shown_yet_no_other_overtakes():
     history = History(Table(), [])
     for second, name in enumerate(reversed(names)):
         record = {"ImageKey": f"uploads/{name}", "status": "FAILED", "createdAt": f"2026-11-21T12:00:0{second}Z"}
-        listing.apply(lambda _service: history.table, LISTING_TABLE, record["ImageKey"], record, "1")
+        indexing.apply(
+            lambda _service: history.table, table=LISTING_TABLE, image_key=record["ImageKey"], record=record, order="1"
+        )
     for limit in (1, 2, 3, 4, 50):
         assert [image["imageKey"] for image in history.listed(limit)] == [f"uploads/{name}" for name in names]
 
@@ -348,7 +356,7 @@ def test_an_image_that_moves_while_a_page_is_read_is_on_it():
     for change in history.changes[:2]:
         history.apply(change).finish()
     reader = Steps(history.table, lambda client: history.listed(50, client))
-    for _ in range(listing._SHARDS):
+    for _ in range(entries.SHARDS):
         reader.step()
     history.apply(history.changes[2]).finish()
     assert [image["imageKey"] for image in reader.finish()] == [KEYS[0], KEYS[1]]
@@ -419,7 +427,7 @@ def test_who_reads_meanwhile_sees_each_image_as_it_was_meanwhile(changes, wanted
         states = [history.states[key][order] for order in orders] + ([] if key in before else [None])
         here = [bool(record) and belongs(record, **wanted) for record in states]
         images = [image for image in told if image["imageKey"] == key]
-        seen = {str(each["image"]): each["position"] for each in map(listing.listed, filter(None, states))}
+        seen = {str(each["image"]): each["position"] for each in map(entries.entries_of, filter(None, states))}
         assert {str(image) for image in images} <= seen.keys(), "an image is told as it never was meanwhile"
         assert any(here) or not images, "an image is told where it never was meanwhile"
         if len(set(seen.values())) <= 1:  # else it may have moved to where the reader has been

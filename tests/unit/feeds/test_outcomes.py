@@ -64,7 +64,7 @@ AGAIN = {"id": "e2", "startedAt": "2026-11-22T12:00:01.000Z"}
 
 def told(record, old=CLAIMED):
     """The outcome, and its detail as consumers see it."""
-    outcome = outcomes.reached(old, record, API)
+    outcome = outcomes.event_of_change(old, record, API)
     return outcome, json.loads(outcome.detail)
 
 
@@ -97,7 +97,7 @@ def test_every_outcome_has_its_type_and_keeps_the_contract(status, detail_type):
 def test_nothing_personal_and_nothing_of_the_inside_is_told():
     """No EXIF, no location, no sequencer, no durations; and of an inner error only that there was one."""
     for record in RECORDS.values():
-        text = outcomes.reached(CLAIMED, record, API).detail
+        text = outcomes.event_of_change(CLAIMED, record, API).detail
         assert not [word for word in ("ACME", "52.5", "gps", "0055AED6", "milliseconds", "sha256") if word in text]
     error = {**REJECTION, "code": "ClientError", "message": "User: arn:aws:sts::1:assumed-role/x may not"}
     outcome, detail = told({**RECORDS["FAILED"], "error": error})
@@ -110,7 +110,7 @@ def test_nothing_personal_and_nothing_of_the_inside_is_told():
 def test_the_same_outcome_is_told_once(status):
     """A write that is repeated after a lost answer changes the record and not the outcome."""
     again = {**RECORDS[status], "execution": {**EXECUTION, "finishedAt": "2026-11-21T12:00:09Z"}}
-    assert outcomes.reached(RECORDS[status], again, API) is None
+    assert outcomes.event_of_change(RECORDS[status], again, API) is None
 
 
 def test_an_id_belongs_to_one_outcome():
@@ -133,7 +133,7 @@ def test_an_id_belongs_to_one_outcome():
 )
 def test_what_is_no_outcome_is_not_told(old, new):
     """A claim, a record that has expired, a record that is only beginning."""
-    assert outcomes.reached(old, new, API) is None
+    assert outcomes.event_of_change(old, new, API) is None
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "PARTIAL"])
@@ -163,7 +163,7 @@ def test_a_failure_is_told_once_and_the_next_one_again():
     """By the execution that failed: a write that is repeated may have another time."""
     first = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
     later = {**first, "lastFailure": {**FAILURE, "at": "2026-11-22T12:00:04.000Z"}}
-    assert outcomes.reached(first, later, API) is None
+    assert outcomes.event_of_change(first, later, API) is None
     other = {**first, "lastFailure": {**FAILURE, "executionId": "e3"}}
     assert told(other, first)[1]["id"] != told(first, RECORDS["COMPLETED"])[1]["id"]
 
@@ -206,7 +206,7 @@ def many_labels(count):
 def test_too_many_labels_are_cut_and_that_is_told():
     """The surest stay, and the renditions do."""
     outcome, detail = told({**RECORDS["COMPLETED"], "labels": many_labels(9_000)})
-    assert len(outcome.detail.encode()) <= outcomes.MOST_BYTES
+    assert len(outcome.detail.encode()) <= outcomes.MAX_BYTES
     assert detail["truncated"] is True
     assert 0 < len(detail["labels"]) < 9_000
     assert detail["labels"][0]["name"] == "Label 0"
@@ -218,14 +218,14 @@ def test_bytes_count_and_not_characters():
     """EventBridge measures UTF-8."""
     labels = [{"name": "é" * 100, "confidence": 99.0, "parents": []}] * 1_600
     outcome, detail = told({**RECORDS["COMPLETED"], "labels": labels})
-    assert len(outcome.detail.encode()) <= outcomes.MOST_BYTES
+    assert len(outcome.detail.encode()) <= outcomes.MAX_BYTES
     assert detail["truncated"] is True
 
 
 def test_too_many_renditions_are_cut_last():
     """Whatever a record holds, an entry fits."""
     outcome, detail = told({**RECORDS["COMPLETED"], "labels": many_labels(10), "renditions": [RENDITION] * 3_000})
-    assert len(outcome.detail.encode()) <= outcomes.MOST_BYTES
+    assert len(outcome.detail.encode()) <= outcomes.MAX_BYTES
     assert (detail["truncated"], detail["labels"]) == (True, [])
     assert 0 < len(detail["renditions"]) < 3_000
     assert valid(outcome, detail)

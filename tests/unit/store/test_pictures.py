@@ -6,7 +6,7 @@ from botocore.stub import Stubber
 
 from image_pipeline import aws
 from image_pipeline.errors import StorageUnavailableError, UnchangedError
-from image_pipeline.store import pictures, storage
+from image_pipeline.store import pictures
 from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, put_record
 from tests.unit.store.test_cleanup import rendition
 
@@ -25,7 +25,9 @@ def record(**fields):
 
 
 def compare(content_id="1"):
-    pictures.require_change(IMAGE_TABLE, THUMBNAILS_BUCKET, KEY, content_id)
+    pictures.require_change(
+        aws.client, table=IMAGE_TABLE, bucket=THUMBNAILS_BUCKET, image_key=KEY, content_id=content_id
+    )
 
 
 def test_the_same_content_is_refused():
@@ -92,7 +94,7 @@ def test_a_key_without_a_record_shows_nothing():
 def test_an_answer_that_is_missing_is_no_change():
     """It is asked again, as everything that passes."""
     record(renditions=shown(rendition(KEY, "1")))
-    with Stubber(storage._s3()) as stub:
+    with Stubber(aws.client("s3")) as stub:
         for _ in range(aws.ATTEMPTS):
             stub.add_client_error("list_object_versions", "SlowDown", http_status_code=503)
         with pytest.raises(StorageUnavailableError):

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 
 def delete(image_key, etag=None):
-    uploads.delete(boto3.client, UPLOADS_BUCKET, image_key, etag)
+    uploads.delete(boto3.client, bucket=UPLOADS_BUCKET, image_key=image_key, etag=etag)
 
 
 def visible():
@@ -42,7 +42,9 @@ def machine():
 
 
 def reprocess(machine, image_key):
-    arn = uploads.reprocess(boto3.client, UPLOADS_BUCKET, IMAGE_TABLE, machine, image_key)
+    arn = uploads.reprocess(
+        boto3.client, bucket=UPLOADS_BUCKET, table=IMAGE_TABLE, state_machine=machine, image_key=image_key
+    )
     return json.loads(boto3.client("stepfunctions").describe_execution(executionArn=arn)["input"])
 
 
@@ -77,8 +79,8 @@ def test_a_claim_that_comes_between_the_looks_wins(machine, monkeypatch):
     put_record("uploads/a.jpg", uploadOrder="01".ljust(64, "0"))
     head = uploads._head
 
-    def head_while_another_claims(*arguments):
-        found = head(*arguments)
+    def head_while_another_claims(client, **of):
+        found = head(client, **of)
         put_record("uploads/a.jpg", uploadOrder="02".ljust(64, "0"))
         return found
 
@@ -116,7 +118,7 @@ def test_an_empty_etag_is_a_condition_too():
             "delete_object", "PreconditionFailed", http_status_code=412, expected_params={**named, "IfMatch": ""}
         )
         with pytest.raises(UploadChangedError):
-            uploads.delete(lambda _: s3, UPLOADS_BUCKET, "uploads/a.jpg", "")
+            uploads.delete(lambda _: s3, bucket=UPLOADS_BUCKET, image_key="uploads/a.jpg", etag="")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_a_storage_that_refuses_is_not_taken_for_a_missing_object(code, status, 
     with Stubber(s3) as stub:
         stub.add_client_error("head_object", code, http_status_code=status)
         with pytest.raises(error):
-            uploads.delete(lambda _: s3, UPLOADS_BUCKET, "uploads/a.jpg")
+            uploads.delete(lambda _: s3, bucket=UPLOADS_BUCKET, image_key="uploads/a.jpg")
 
 
 def test_a_reprocess_is_the_event_of_an_upload_that_is_as_old_as_its_record(machine):
@@ -173,7 +175,14 @@ def clock(monkeypatch):
 
 
 def reprocess_within(machine, seconds, key="uploads/a.jpg"):
-    uploads.reprocess(boto3.client, UPLOADS_BUCKET, IMAGE_TABLE, machine, key, cooldown_seconds=seconds)
+    uploads.reprocess(
+        boto3.client,
+        bucket=UPLOADS_BUCKET,
+        table=IMAGE_TABLE,
+        state_machine=machine,
+        image_key=key,
+        cooldown_seconds=seconds,
+    )
 
 
 def executions(machine):
@@ -201,12 +210,12 @@ def test_a_reprocess_must_wait_for_the_cooldown(machine, clock, elapsed, left):
 def test_a_cooldown_leaves_the_record_as_it_is():
     """For readers nothing has changed, and what is not there has no cooldown."""
     put_record("uploads/a.jpg", status="COMPLETED")
-    before = records.read(IMAGE_TABLE, "uploads/a.jpg")
-    uploads._begin_cooldown(boto3.client, IMAGE_TABLE, "uploads/a.jpg", 10)
-    assert records.read(IMAGE_TABLE, "uploads/a.jpg") == before
+    before = records.read(boto3.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
+    uploads._begin_cooldown(boto3.client, table=IMAGE_TABLE, image_key="uploads/a.jpg", seconds=10)
+    assert records.read(boto3.client, table=IMAGE_TABLE, image_key="uploads/a.jpg") == before
     for _ in range(2):
-        uploads._begin_cooldown(boto3.client, IMAGE_TABLE, "uploads/no record.jpg", 10)
-    assert records.read(IMAGE_TABLE, "uploads/no record.jpg") is None
+        uploads._begin_cooldown(boto3.client, table=IMAGE_TABLE, image_key="uploads/no record.jpg", seconds=10)
+    assert records.read(boto3.client, table=IMAGE_TABLE, image_key="uploads/no record.jpg") is None
 
 
 @pytest.mark.parametrize(
@@ -219,7 +228,7 @@ def test_a_table_that_refuses_is_not_taken_for_a_cooldown(code, status, error):
     with Stubber(dynamodb) as stub:
         stub.add_client_error("update_item", code, http_status_code=status)
         with pytest.raises(error):
-            uploads._begin_cooldown(lambda _: dynamodb, IMAGE_TABLE, "uploads/a.jpg", 10)
+            uploads._begin_cooldown(lambda _: dynamodb, table=IMAGE_TABLE, image_key="uploads/a.jpg", seconds=10)
 
 
 def test_an_upload_without_a_record_is_processed_as_the_oldest(machine):
@@ -235,8 +244,15 @@ def test_what_is_not_there_is_not_processed(machine):
     assert boto3.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"] == []
 
 
-def store(image_key, data=b"x", overwrite=True):
-    return uploads.store(boto3.client, UPLOADS_BUCKET, image_key, data, "image/jpeg", overwrite=overwrite)
+def store(image_key, data=b"x", overwrite=True, client=boto3.client):
+    return uploads.store(
+        client,
+        bucket=UPLOADS_BUCKET,
+        image_key=image_key,
+        data=data,
+        content_type="image/jpeg",
+        overwrite=overwrite,
+    )
 
 
 def test_an_upload_is_stored_with_its_type():
@@ -262,7 +278,7 @@ def test_a_conflict_while_storing_passes(code, status):
     with Stubber(client) as stubber:
         stubber.add_client_error("put_object", code, http_status_code=status)
         with pytest.raises(StorageUnavailableError, match=code):
-            uploads.store(lambda _: client, UPLOADS_BUCKET, "uploads/a.jpg", b"x", "image/jpeg", overwrite=False)
+            store("uploads/a.jpg", overwrite=False, client=lambda _: client)
 
 
 def test_storing_without_permission_is_a_fault_of_ours():
@@ -271,4 +287,4 @@ def test_storing_without_permission_is_a_fault_of_ours():
     with Stubber(client) as stubber:
         stubber.add_client_error("put_object", "AccessDenied", http_status_code=403)
         with pytest.raises(ClientError, match="AccessDenied"):
-            uploads.store(lambda _: client, UPLOADS_BUCKET, "uploads/a.jpg", b"x", "image/jpeg", overwrite=True)
+            store("uploads/a.jpg", overwrite=True, client=lambda _: client)

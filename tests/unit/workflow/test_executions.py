@@ -39,7 +39,7 @@ def started(machines):
 def test_settling_tells_what_eventbridge_would(machines):
     """The workflow needs not know who noticed."""
     upload = put_upload("uploads/é.jpg", b"x")
-    executions.settle(machines, claim(upload))
+    executions.settle(boto3.client, machines, claim(upload))
     (detail,) = started(machines)
     assert detail["executionArn"] == "arn:aws:states:eu-west-1:123456789012:execution:process:execution-1"
     assert (detail["name"], detail["status"], detail["startDate"]) == ("execution-1", "TIMED_OUT", 1795262401000)
@@ -56,14 +56,14 @@ def test_settling_tells_what_eventbridge_would(machines):
 
 def test_an_unversioned_upload_has_no_version(machines):
     """The event leaves it out, as AWS does."""
-    executions.settle(machines, claim(put_upload("uploads/a.jpg", b"x") | {"versionId": None}))
+    executions.settle(boto3.client, machines, claim(put_upload("uploads/a.jpg", b"x") | {"versionId": None}))
     assert "version-id" not in json.loads(started(machines)[0]["input"])["detail"]["object"]
 
 
 def test_an_express_execution_has_no_address(machines):
     """Its ARN holds a part that only Step Functions knows; the workflow's is what can be looked at."""
     express = replace(machines, workflow=settings.WorkflowType.EXPRESS)
-    executions.settle(express, claim(put_upload("uploads/a.jpg", b"x")))
+    executions.settle(boto3.client, express, claim(put_upload("uploads/a.jpg", b"x")))
     assert started(machines)[0]["executionArn"] == MACHINES["PROCESS_IMAGE_ARN"]
 
 
@@ -72,7 +72,7 @@ def test_an_express_execution_is_started_again_for_an_hour(machines, seconds, ag
     """As the same upload, but not as a duplicate of it."""
     express = settings.Machines(machines.settle_image, machines.settle_image, settings.WorkflowType.EXPRESS)
     upload = put_upload("uploads/a.jpg", b"x")
-    assert executions.end_lost(express, claim(upload), seconds) is again
+    assert executions.end_lost(boto3.client, express, claim(upload), seconds) is again
     states = boto3.client("stepfunctions")
     (listed,) = states.list_executions(stateMachineArn=machines.settle_image)["executions"]
     event = json.loads(states.describe_execution(executionArn=listed["executionArn"])["input"])
@@ -94,12 +94,12 @@ def test_the_hour_begins_with_the_first_execution():
 
 def test_a_standard_execution_is_never_started_again(machines):
     """It had a day."""
-    assert executions.end_lost(machines, claim(put_upload("uploads/a.jpg", b"x")), 0) is False
+    assert executions.end_lost(boto3.client, machines, claim(put_upload("uploads/a.jpg", b"x")), 0) is False
     assert len(started(machines)) == 1
 
 
 def test_the_same_execution_is_not_settled_twice_within_the_hour(machines):
     """A watcher that looks every five minutes starts one settlement."""
     for _ in range(2):
-        executions.settle(machines, claim(put_upload("uploads/a.jpg", b"x")))
+        executions.settle(boto3.client, machines, claim(put_upload("uploads/a.jpg", b"x")))
     assert len(started(machines)) == 1
