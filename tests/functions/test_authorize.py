@@ -25,7 +25,7 @@ def event(text):
 
 @pytest.fixture
 def key():
-    return apikeys.create(boto3.client, API_KEY_TABLE, "somebody")
+    return apikeys.create(boto3.client, table=API_KEY_TABLE, name="somebody")
 
 
 def test_a_good_key_is_let_in_under_its_id(handler, key):
@@ -36,10 +36,10 @@ def test_a_good_key_is_let_in_under_its_id(handler, key):
 def test_anything_else_is_refused(handler, key):
     """Malformed, unknown, another key's secret, rotated, revoked: one answer for all."""
     other = apikeys.make(key.key_id)
-    rotated = apikeys.create(boto3.client, API_KEY_TABLE, "rotated")
-    apikeys.rotate(boto3.client, API_KEY_TABLE, rotated.key_id)
-    revoked = apikeys.create(boto3.client, API_KEY_TABLE, "revoked")
-    apikeys.revoke(boto3.client, API_KEY_TABLE, revoked.key_id)
+    rotated = apikeys.create(boto3.client, table=API_KEY_TABLE, name="rotated")
+    apikeys.rotate(boto3.client, table=API_KEY_TABLE, key_id=rotated.key_id)
+    revoked = apikeys.create(boto3.client, table=API_KEY_TABLE, name="revoked")
+    apikeys.revoke(boto3.client, table=API_KEY_TABLE, key_id=revoked.key_id)
     for text in ("", "x", "Bearer " + key.text, key.text + "," + key.text, apikeys.make().text):
         assert handler(event(text)) == {"isAuthorized": False}
     for refused in (other, rotated, revoked):

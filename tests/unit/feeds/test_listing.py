@@ -199,5 +199,5 @@ def test_any_changes_repeated_in_any_way_list_what_a_model_lists(changes, data):
     limit = data.draw(st.integers(1, 6), "limit")
     for wanted in WANTED:
         assert listed_keys(limit, **wanted) == expected(state, **wanted), wanted
-    entries = sum(len(entries.entries_of(each)["partitions"]) for each in state.values())
-    assert len(items()) == entries + len({key for _, _, key in stream})
+    count = sum(len(entries.entries_of(each)["partitions"]) for each in state.values())
+    assert len(items()) == count + len({key for _, _, key in stream})
