@@ -172,8 +172,8 @@ def own(capsys: pytest.CaptureFixture[str]) -> set[Metric]:
     observability.count_success({**record, "status": "COMPLETED"})
     for code in (*REJECTIONS, "States.Timeout"):
         observability.count_failure(code)
-    observability.count_not_cleaned()
-    observability.note_oldest(0)
+    observability.count_cleanup_failure()
+    observability.record_oldest_age(0)
     return {
         Metric(directive["Namespace"], metric["Name"], frozenset((name, line[name]) for name in dimensions))
         for line in emf(capsys.readouterr().out)

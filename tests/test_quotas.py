@@ -143,7 +143,7 @@ def _run(character: str) -> Largest:
             "milliseconds": 10_000,
         },
         "status": "COMPLETED",
-        "shown_key": keys.shown(key),
+        "shown_key": keys.printable(key),
         "status_url": "https://0123456789.execute-api.ap-southeast-2.amazonaws.com" + keys.status_path(key),
         "execution_url": "x" * 500,
     }

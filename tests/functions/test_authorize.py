@@ -76,5 +76,5 @@ def test_the_key_is_in_no_log(handler, key, caplog):
         handler(event(each.text))
     own = [record for record in caplog.records if record.name == "stack"]
     assert [(record.verdict, record.key_id) for record in own] == [("valid", key.key_id), ("wrong secret", key.key_id)]
-    for secret in (key.secret, wrong.secret, apikeys.hashed(key.secret), apikeys.hashed(wrong.secret)):
+    for secret in (key.secret, wrong.secret, apikeys.hash_secret(key.secret), apikeys.hash_secret(wrong.secret)):
         assert not [record for record in caplog.records if secret in str(vars(record))]

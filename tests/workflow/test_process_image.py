@@ -3,7 +3,7 @@
 import pytest
 
 from image_pipeline import errors
-from image_pipeline.keys import shown
+from image_pipeline.keys import printable
 from image_pipeline.store import uploads
 from tests.pictures import photo
 from tests.workflow.conftest import renditions, start, start_again, uploaded
@@ -395,7 +395,7 @@ def test_any_text_of_an_error_reaches_the_record(pipeline, outcome, key, text):
     pipeline.replace("ValidateImageFunction", failing("ValidateImage", named("OddError", text), -1, []))
     seen = outcome(key, PHOTO)
     assert seen.record["error"]["code"] == "OddError"
-    first_line = shown(text.split("\n")[0])
+    first_line = printable(text.split("\n")[0])
     assert seen.record["error"]["message"] == (first_line[:1000] or "The step ended without a message.")
     assert seen.notified == ["FAILURE"]
 
