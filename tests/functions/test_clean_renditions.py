@@ -13,7 +13,7 @@ def event(outcome="FAILED", error="KeyError"):
 
 
 def test_what_no_record_points_at_is_cleaned(handler):
-    """The failed upload's renditions and nothing else."""
+    """Only the renditions of the failed upload are removed."""
     left, other = rendition("uploads/a.jpg", "1"), rendition("uploads/b.jpg", "1")
     put_record("uploads/a.jpg", status="FAILED")
     assert handler(event())["cleaned"] == 1
@@ -31,7 +31,7 @@ def test_what_no_record_points_at_is_cleaned(handler):
     ],
 )
 def test_a_failure_is_counted_and_nothing_else(handler, capsys, outcome, error, counted):
-    """Every failure comes by here once, whichever workflow tells of it."""
+    """Each failure is counted once, by this function."""
     handler(event(outcome, error))
     assert metrics(capsys) == ([counted] if counted else [])
 

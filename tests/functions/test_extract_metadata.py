@@ -22,7 +22,7 @@ EVENT = {"picture": {"bucket": THUMBNAILS_BUCKET, "key": "thumbnails/a.jpg/0/web
 
 
 def test_a_picture_is_labelled_where_it_lies(handler, rekognition):
-    """Rekognition reads the object itself; no byte of it passes through the function."""
+    """Rekognition reads the object from S3."""
     reference = {"Bucket": THUMBNAILS_BUCKET, "Name": "thumbnails/a.jpg/0/web.jpg"}
     rekognition.add_response(
         "detect_labels", ANSWER, {"Image": {"S3Object": reference}, "MaxLabels": 10, "MinConfidence": 75}
@@ -38,7 +38,7 @@ def test_a_picture_is_labelled_where_it_lies(handler, rekognition):
     [("ThrottlingException", errors.LabelsDelayedError), ("AccessDeniedException", errors.LabelsUnavailableError)],
 )
 def test_the_workflow_learns_whether_to_try_again(handler, rekognition, code, error):
-    """Retries and catches go by the class's name."""
+    """The workflow decides about retries by the name of the error."""
     rekognition.add_client_error("detect_labels", code, http_status_code=400)
     with pytest.raises(error):
         handler(EVENT)

@@ -23,7 +23,7 @@ def event(**request):
     [({}, 3, 0), ({"recipeChanged": True}, 2, 0), ({"failedOnly": True}, 1, 0), ({"maxImages": 1}, 1, 2)],
 )
 def test_it_tells_how_many_of_how_many_were_chosen(handler, request_, selected, over):
-    """By today's recipes, and within the limit."""
+    """The result counts the listed and the selected uploads."""
     put_record("uploads/a.jpg", status="COMPLETED", recipeId=TODAY)
     put_record("uploads/b.jpg", status="FAILED")
     put_record("uploads/c.jpg", status="COMPLETED", recipeId="another")
@@ -36,7 +36,7 @@ def test_it_tells_how_many_of_how_many_were_chosen(handler, request_, selected, 
 
 @pytest.mark.parametrize("function", ["select_backfill", "generate_thumbnails"])
 def test_a_recipe_without_effect_is_logged_at_the_start(monkeypatch, caplog, function):
-    """It is allowed, so nobody would notice otherwise."""
+    """A recipe without effect is allowed, so a warning is logged."""
     book = dataclasses.replace(recipes.load(), warnings=("No folder uses the recipe 'hero'.",))
     monkeypatch.setattr(recipes, "load", lambda: book)
     load_handler(function)
@@ -44,7 +44,7 @@ def test_a_recipe_without_effect_is_logged_at_the_start(monkeypatch, caplog, fun
 
 
 def test_a_recipe_without_effect_is_told(monkeypatch):
-    """Whoever has pictures made again has probably changed the recipes."""
+    """The result of a backfill contains warnings about recipes."""
     book = dataclasses.replace(recipes.load(), warnings=("No folder uses the recipe 'hero'.",))
     monkeypatch.setattr(recipes, "load", lambda: book)
     assert tuple(load_handler("select_backfill")(event(dryRun=True))["recipeWarnings"]) == book.warnings

@@ -42,7 +42,7 @@ def signed_headers(put):
 
 
 def test_a_form_is_bound_to_key_type_and_size():
-    """Signature version 4, at the bucket's own address."""
+    """The form uses signature version 4 and the bucket's own host."""
     post = sign()["post"]
     assert post["url"] == "https://bucket.s3.eu-west-1.amazonaws.com/"
     signed_conditions = conditions(post)
@@ -68,18 +68,18 @@ def test_a_form_is_bound_to_key_type_and_size():
 )
 @pytest.mark.parametrize("asked", [{}, {"contentType": ""}])
 def test_a_type_that_the_caller_does_not_know_is_that_of_the_name(name, content_type, asked):
-    """A browser on Windows has none for HEIC; what is signed is in the answer."""
+    """The suffix determines a missing content type, because browsers on Windows have none for HEIC."""
     signed = sign_request(presign.parse({"name": name, **asked}, MAX_BYTES))
     assert signed["post"]["fields"]["Content-Type"] == signed["put"]["headers"]["content-type"] == content_type
 
 
 def test_every_format_has_a_suffix():
-    """So that no picture that is processed is called something else."""
+    """Every accepted format has a suffix with its content type."""
     assert set(presign._TYPES.values()) >= set(CONTENT_TYPES.values())
 
 
 def test_a_known_size_and_checksum_are_signed():
-    """In the form as in the URL."""
+    """The form and the URL both sign the size and the checksum."""
     signed = sign(sizeBytes=7, checksumSha256=DIGEST)
     assert ["content-length-range", 7, 7] in conditions(signed["post"])
     assert {presign.CHECKSUM: DIGEST} in conditions(signed["post"])
@@ -93,7 +93,7 @@ def test_a_known_size_and_checksum_are_signed():
 
 
 def test_a_url_has_its_headers_and_no_others():
-    """What is not known cannot be signed."""
+    """A URL requires only the known headers."""
     put = sign()["put"]
     assert put["headers"] == {"content-type": "image/jpeg"}
     assert signed_headers(put) == ["content-type", "host"]
@@ -101,7 +101,7 @@ def test_a_url_has_its_headers_and_no_others():
 
 
 def test_what_must_not_replace_anything_is_put_on_that_condition():
-    """S3 takes no condition in a form."""
+    """S3 supports no condition in a form, so only a URL is returned."""
     signed = sign(overwrite=False)
     assert signed["put"]["headers"]["if-none-match"] == "*"
     assert "if-none-match" in signed_headers(signed["put"])
@@ -111,19 +111,19 @@ def test_what_must_not_replace_anything_is_put_on_that_condition():
 
 
 def test_a_name_that_s3_would_fill_in_has_no_form():
-    """`${filename}` in a form's key is replaced; in a URL it is a name."""
+    """S3 replaces `${filename}` in the key of a form, but not in a URL."""
     assert parse(name="${filename}").methods == ("PUT",)
 
 
 @pytest.mark.parametrize(("method", "ways"), [(None, {"post", "put"}), ("POST", {"post"}), ("PUT", {"put"})])
 def test_a_caller_may_want_one_way_only(method, ways):
-    """Both, where it says nothing."""
+    """Without a method, both are returned."""
     assert sign(method=method).keys() == {"expiresAt"} | ways
     assert sign(method=method)["expiresAt"] == "2026-11-21T12:15:00Z"
 
 
 def test_the_commands_survive_a_shell():
-    """No character of a name means anything to the shell or to curl, but itself."""
+    """No character of a name has a special meaning for the shell or for curl."""
     signed = sign(sizeBytes=7, overwrite=True)
     words = shlex.split(signed["post"]["curl"])
     assert words[:2] == ["curl", "--fail-with-body"]
@@ -146,19 +146,19 @@ def test_the_commands_survive_a_shell():
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_refused(asked):
-    """A misspelt limit must not become no limit."""
+    """A misspelt field must not be ignored."""
     with pytest.raises(InvalidRequestError):
         parse(**asked)
 
 
 def test_a_name_must_be_one():
-    """As for any upload."""
+    """The rules for names apply."""
     with pytest.raises(InvalidKeyError):
         parse(name="../x.jpg")
 
 
 def test_what_would_be_rejected_is_not_signed():
-    """The largest is."""
+    """A file of exactly the limit is accepted."""
     assert parse(sizeBytes=MAX_BYTES).size_bytes == MAX_BYTES
     assert parse(sizeBytes=7.0).size_bytes == 7
     with pytest.raises(UploadTooLargeError):

@@ -22,7 +22,7 @@ def find(path, config=SETTINGS):
 
 
 def test_every_rendition_has_a_url():
-    """The answer can be used as it is."""
+    """Each rendition has a URL and the time at which it expires."""
     rendition = {"name": "100x100", "bucket": THUMBNAILS_BUCKET, "key": "thumbnails/a.jpg/0/100x100.jpg"}
     put_record("uploads/a.jpg", status="COMPLETED", renditions=[rendition, rendition])
     record = status.with_urls(clients.client, find("/images/uploads/a.jpg/status"), 900)
@@ -40,12 +40,12 @@ def test_a_record_without_renditions_is_answered_too():
 
 
 def test_unknown_is_none():
-    """Never seen is not an error here; the API says 404."""
+    """An unknown upload is not an error here; the API answers 404."""
     assert find("/images/uploads/a.jpg/status") is None
 
 
 def test_the_raw_spelling_wins_over_the_decoded_one():
-    """Two uploads whose names differ only by encoding are told apart."""
+    """Two uploads whose names differ only in their encoding are distinct."""
     put_record("uploads/a%2Bb.jpg", status="FAILED")
     put_record("uploads/a+b.jpg", status="COMPLETED")
     assert find("/images/uploads/a%2Bb.jpg/status")["ImageKey"] == "uploads/a%2Bb.jpg"
@@ -53,13 +53,13 @@ def test_the_raw_spelling_wins_over_the_decoded_one():
 
 
 def test_a_path_that_came_encoded_twice_is_found():
-    """`?` must be encoded twice to get through API Gateway."""
+    """A `?` must be encoded twice to pass through API Gateway."""
     put_record("uploads/what?.jpg")
     assert find("/images/uploads/what%3F.jpg/status")["ImageKey"] == "uploads/what?.jpg"
 
 
 def test_internal_errors_are_not_public_to_callers():
-    """What AWS says of a refused call names accounts, roles and buckets; the file's own faults are told in full."""
+    """Errors of AWS name accounts and roles, so callers do not see them; rejections are shown in full."""
     told = {
         "code": "ClientError",
         "message": "User: arn:aws:sts::1:assumed-role/x is not authorized",
@@ -76,7 +76,7 @@ def test_internal_errors_are_not_public_to_callers():
 
 
 def test_a_failed_attempt_is_told_as_an_error_is():
-    """Beside the picture that stays: the file's own faults in full, of the inside only that there was one."""
+    """A rejection of a failed attempt is shown in full, an internal error without details."""
     failure = {"code": "CorruptImageError", "message": "Broken.", "hint": "Export it again.", "step": "ValidateImage"}
     failure |= {"executionId": "e2", "at": "2026-11-21T12:00:03.000Z"}
     put_record("uploads/a.jpg", status="COMPLETED", lastFailure=failure)
@@ -99,7 +99,7 @@ PICTURE = {
 
 
 def test_the_old_picture_stands_apart_while_the_new_one_is_processed():
-    """A reader sees the old picture or the new, never a mix."""
+    """A reader sees either the previous or the new image, never a mixture."""
     put_record("uploads/a.jpg", **PICTURE, upload={"etag": "new"})
     record = status.with_urls(clients.client, find("/images/uploads/a.jpg/status"), 900)
     assert record["status"] == "PROCESSING"
@@ -111,7 +111,7 @@ def test_the_old_picture_stands_apart_while_the_new_one_is_processed():
 
 @pytest.mark.parametrize("outcome", ["COMPLETED", "PARTIAL"])
 def test_a_finished_picture_has_no_previous(outcome):
-    """What the record has is the picture."""
+    """The record of a finished image contains only that image."""
     put_record("uploads/a.jpg", **PICTURE | {"status": outcome})
     record = status.with_urls(clients.client, find("/images/uploads/a.jpg/status"), 900)
     assert "previous" not in record
@@ -120,7 +120,7 @@ def test_a_finished_picture_has_no_previous(outcome):
 
 @pytest.mark.parametrize(("hours", "stale"), [(23, False), (25, True)])
 def test_what_no_execution_can_end_any_more_is_called_stale(hours, stale):
-    """Whoever polls learns that waiting is in vain."""
+    """A polling client learns that no outcome will come."""
     started = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
     put_record("uploads/a.jpg", execution={"id": "e", "startedAt": started})
     assert find("/images/uploads/a.jpg/status").get("stale", False) is stale
@@ -128,7 +128,7 @@ def test_what_no_execution_can_end_any_more_is_called_stale(hours, stale):
 
 @pytest.mark.parametrize(("minutes", "stale"), [(4, False), (6, True)])
 def test_an_express_execution_is_stale_much_earlier(minutes, stale):
-    """It never has more than five minutes."""
+    """An Express execution runs for at most five minutes."""
     started = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
     put_record("uploads/a.jpg", execution={"id": "e", "startedAt": started})
     express = settings.load_for_status({**ENVIRONMENT, "WORKFLOW_TYPE": "EXPRESS"})
@@ -137,7 +137,7 @@ def test_an_express_execution_is_stale_much_earlier(minutes, stale):
 
 @pytest.mark.parametrize(("age", "expected"), [(-5, "1"), (0, "1"), (10, "5"), (500, "60"), (90_000, "60")])
 def test_asking_again_is_worth_it_later_the_longer_it_takes(age, expected):
-    """In whole seconds, from one to sixty."""
+    """The delay has whole seconds, from 1 to 60."""
     started = (datetime.now(UTC) - timedelta(seconds=age)).isoformat()
     assert status.retry_after({"execution": {"startedAt": started}}) == expected
 
@@ -146,7 +146,7 @@ def test_asking_again_is_worth_it_later_the_longer_it_takes(age, expected):
 
 
 def test_a_tag_changes_with_the_record_and_with_time(monkeypatch):
-    """While it stays, URLs that came with it work for at least half of their life."""
+    """While an etag is valid, the URLs in the response work for at least half of their lifetime."""
     monkeypatch.setattr(time, "time", lambda: 1800.0)
     record = {"status": "COMPLETED", "updatedAt": "1"}
     tag = status.etag(record, 900)
@@ -174,7 +174,7 @@ def test_a_tag_changes_with_the_record_and_with_time(monkeypatch):
     ],
 )
 def test_a_tag_is_compared_as_http_has_it(header, known):
-    """RFC 9110, 13.1.2: weakly, with any of a list."""
+    """RFC 9110, section 13.1.2: the comparison is weak, with any etag of the list."""
     assert status.matches_etag(header, 'W/"a"') is known
 
 
@@ -207,7 +207,7 @@ RECORD = {"status": "COMPLETED", "image": {"width": 3000, "height": 2000}, "rend
 
 
 def test_srcsets_are_ready_for_a_picture_element():
-    """The smallest files first, narrowest first; what is cut shows another picture and is left out."""
+    """Formats with small files and narrow renditions come first; crops are left out."""
     record = status.with_urls(clients.client, RECORD, 900)
     urls = {(each["name"], each["format"]): each["url"] for each in record["renditions"]}
     assert list(record["srcsets"].items()) == [
@@ -220,7 +220,7 @@ def test_srcsets_are_ready_for_a_picture_element():
 
 @given(st.integers(1, 20_000), st.integers(1, 20_000), st.fractions(0, 1))
 def test_a_smaller_image_has_the_same_shape_although_its_sides_are_rounded(width, height, scale):
-    """Each side is at most half a pixel off."""
+    """Rounding changes each side by at most half a pixel."""
     small = {"width": max(1, round(width * scale)), "height": max(1, round(height * scale))}
     if round(width * scale) and round(height * scale):
         assert status._same_shape({"width": width, "height": height}, small)
@@ -265,13 +265,13 @@ def test_an_image_of_unknown_size_has_no_shape():
     ],
 )
 def test_a_rendition_is_given_in_what_the_browser_reads(accept, name, file_name):
-    """What only some read goes to who says so, or where there is nothing else."""
+    """AVIF and WEBP are chosen only if the client accepts them, or if there is no other format."""
     assert choose(RECORD, name, accept)["key"].endswith(f"/{file_name}")
 
 
 @pytest.mark.parametrize("record", [RECORD, {"status": "PROCESSING", "previous": RECORD}])
 def test_a_caller_that_asks_for_another_rendition_is_told_which_there_are(record):
-    """By every name under which it can ask for them, each once."""
+    """The detail lists every name of every rendition once."""
     detail = status.missing_rendition(record, "webb")
     names = detail.partition("renditions are ")[2].removesuffix(".").split(", ")
     assert names[:4] == ["web", "640x480", "avatar", "only"]
@@ -280,12 +280,12 @@ def test_a_caller_that_asks_for_another_rendition_is_told_which_there_are(record
 
 
 def test_where_there_is_no_rendition_none_is_named():
-    """The status says why."""
+    """The detail contains the status."""
     assert status.missing_rendition({"status": "FAILED"}, "web") == "There is no rendition web; the upload is FAILED."
 
 
 def test_while_a_new_picture_comes_the_old_one_is_shown():
-    """And none where there was none, or none of that name."""
+    """Without a previous image or a rendition of that name, the result is None."""
     record = {"status": "PROCESSING", "previous": RECORD}
     assert choose(record, "avatar", "") == RENDITIONS[4]
     assert choose({"status": "PROCESSING"}, "avatar", "") is None
@@ -294,5 +294,5 @@ def test_while_a_new_picture_comes_the_old_one_is_shown():
 
 @pytest.mark.parametrize(("seconds", "age"), [(60, 30), (119, 59), (900, 60), (3600, 60)])
 def test_a_redirect_is_kept_for_less_than_its_url_works(seconds, age):
-    """Half of its life is left at least; and a new picture shows within a minute."""
+    """A cached redirect expires long before its URL, and a new image appears within a minute."""
     assert status.redirect_caching(seconds) == f"private, max-age={age}"

@@ -64,17 +64,17 @@ LISTED = ListedObject("uploads/a.jpg", 10, 1000.0)
     ],
 )
 def test_a_filter_chooses_by_time_status_and_recipe(wanted, record, chosen):
-    """What is under way is always left alone."""
+    """Uploads in PROCESSING are never selected."""
     assert wanted.selects(LISTED, record, "today") is chosen
 
 
 def test_folder_markers_are_no_uploads():
-    """Whatever is asked for."""
+    """Folder markers are never selected."""
     assert not BackfillFilter().selects(ListedObject("uploads/folder/", 0, 1000.0), {}, "today")
 
 
 def test_a_selection_reads_the_records(aws):
-    """Of a hundred uploads at once, with the recipes of the folder of each."""
+    """The records of a hundred uploads are compared with the recipes of their folders."""
     listed = [ListedObject(f"uploads/{number}.jpg", 1, 0) for number in range(100)]
     for each in listed[:50]:
         put_record(each.key, status="COMPLETED", recipeId=f"of {each.key}")
@@ -84,7 +84,7 @@ def test_a_selection_reads_the_records(aws):
 
 
 def test_a_selection_reads_why_an_upload_has_failed(aws):
-    """Which is the difference between a file that is rejected again and one that was unlucky."""
+    """The error code distinguishes rejected files from other failures."""
     for key, code in (("uploads/words.jpg", "UnsupportedFormatError"), ("uploads/unlucky.jpg", "Runtime.ExitError")):
         put_record(key, status="FAILED", error={"code": code, "message": "m", "hint": "h", "step": "s"})
     kept = {"code": "UploadArchivedError", "executionId": "e"}
@@ -100,12 +100,12 @@ def test_a_selection_reads_why_an_upload_has_failed(aws):
 
 
 def test_a_selection_among_none_asks_nobody():
-    """DynamoDB refuses a request for no record."""
+    """DynamoDB rejects a request without keys."""
     assert backfills.select(None, IMAGE_TABLE, [], BackfillFilter(), str) == []
 
 
 def test_a_backfill_from_before_a_deployment_goes_on():
-    """It says nothing of what has become known since."""
+    """An older input lacks newer fields."""
     asked = {"changedSince": 0, "recipeChanged": False, "failedOnly": True}
     assert BackfillFilter.from_json(asked) == BackfillFilter(failed_only=True)
     assert BackfillFilter.from_json({**asked, "failedOnly": False, "rejectedOnly": True}) == BackfillFilter(
@@ -114,7 +114,7 @@ def test_a_backfill_from_before_a_deployment_goes_on():
 
 
 def test_records_that_dynamodb_leaves_out_are_asked_for_again(aws, monkeypatch):
-    """It answers as much as it can, and the rest would look as if there were no record."""
+    """DynamoDB may leave keys unprocessed, and a missing record would look like a new upload."""
     monkeypatch.setattr(backfills.time, "sleep", lambda _: None)
     table = boto3.client("dynamodb")
     item = {"ImageKey": {"S": LISTED.key}, "status": {"S": "PROCESSING"}}
@@ -150,7 +150,7 @@ def sent(stack):
 
 
 def test_without_a_limit_all_are_sent(stack):
-    """And nothing is counted."""
+    """Without a limit, no count is stored."""
     chosen = some(25)
     assert backfills.enqueue(boto3.client, stack, "b", chosen, 0) == chosen
     expected = [{"bucket": UPLOADS_BUCKET, "key": each.key, "reprocess": True} for each in chosen]
@@ -162,7 +162,7 @@ def test_without_a_limit_all_are_sent(stack):
     ("most", "expected"), [(1, [1, 0, 0]), (25, [20, 5, 0]), (60, [20, 20, 20]), (50, [20, 20, 10])]
 )
 def test_the_limit_is_used_up_and_never_passed(stack, most, expected):
-    """What a batch cannot have in full it has in part; every backfill has its own."""
+    """A batch may be reduced to the remaining limit; each backfill has its own limit."""
     counts = [len(backfills.enqueue(boto3.client, stack, "b", some(20), most)) for _ in range(3)]
     assert counts == expected
     assert len(sent(stack)) == min(60, most)
@@ -170,7 +170,7 @@ def test_the_limit_is_used_up_and_never_passed(stack, most, expected):
 
 
 def test_batches_side_by_side_stay_within_the_limit(stack):
-    """The count changes only on the condition that there is room."""
+    """The count is conditional, so concurrent batches never exceed the limit."""
     table, one_by_one = boto3.client("dynamodb"), Lock()  # DynamoDB's conditions are atomic, those of moto are not
 
     class Table:
@@ -187,7 +187,7 @@ def test_batches_side_by_side_stay_within_the_limit(stack):
 
 
 def test_messages_that_sqs_refuses_are_sent_again(stack, monkeypatch):
-    """Only those; and when it keeps refusing, the batch fails."""
+    """Only refused messages are sent again; if SQS keeps refusing, the batch fails."""
     monkeypatch.setattr(backfills.time, "sleep", lambda _: None)
     sqs = boto3.client("sqs")
     refused = {"Id": "1", "SenderFault": False, "Code": "InternalError"}
@@ -212,7 +212,7 @@ def test_messages_that_sqs_refuses_are_sent_again(stack, monkeypatch):
 
 
 def test_throttling_is_transient_and_refusal_is_not(stack):
-    """The workflow tries the one again and tells the other."""
+    """The workflow retries transient errors only."""
     sqs = boto3.client("sqs")
     for code, expected in (("ThrottlingException", StorageUnavailableError), ("AccessDenied", ClientError)):
         with Stubber(sqs) as stub:

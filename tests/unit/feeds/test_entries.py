@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("listing_table")
 
 
 def test_an_entry_tells_what_a_list_shows():
-    """And where the rest is."""
+    """An entry contains the public fields and the paths to the rest."""
     rendition = {"name": "web", "format": "JPEG", "width": 600, "height": 400}
     list_record(
         record(
@@ -44,14 +44,14 @@ def test_an_entry_tells_what_a_list_shows():
 
 
 def test_a_failure_is_listed_with_its_code():
-    """What it means, its status tells."""
+    """An entry contains the code of the error; the status contains the message."""
     list_record(record(status="FAILED", error={"code": "CorruptImageError", "message": "m", "hint": "h"}), 1)
     ((image,),) = pages(status="FAILED")
     assert (image["status"], image["error"]) == ("FAILED", "CorruptImageError")
 
 
 def test_a_picture_that_was_kept_is_listed_with_the_failure():
-    """By its code, as an error is; the status is that of the picture."""
+    """An entry contains the code of the failed attempt and the status of the kept image."""
     list_record(record(lastFailure={"code": "UploadArchivedError", "message": "m", "hint": "h"}), 1)
     ((image,),) = pages()
     assert (image["status"], image["lastFailure"]) == ("COMPLETED", "UploadArchivedError")
@@ -59,7 +59,7 @@ def test_a_picture_that_was_kept_is_listed_with_the_failure():
 
 
 def test_each_image_is_in_the_views_that_show_it():
-    """By status, and by label in any case; what was deleted is only with the deleted."""
+    """Each image is in the views of its status and of its labels; a deleted image is only in the view DELETED."""
     list_record(record("uploads/done", labels=["Dog", "Straße"], second=1), 1)
     list_record(record("uploads/busy", "PROCESSING", second=2), 1)
     list_record(record("uploads/gone", "DELETED", second=3), 1)
@@ -73,7 +73,7 @@ def test_each_image_is_in_the_views_that_show_it():
 
 
 def test_what_a_change_takes_away_is_taken_out():
-    """An image is in no view that it has left, and twice in none."""
+    """An image is in each of its current views once, and in no earlier view."""
     list_record(record(status="PROCESSING"), 1)
     list_record(record(labels=["Dog"]), 2)
     list_record(record(labels=["Cat"], second=60), 3)
@@ -82,14 +82,14 @@ def test_what_a_change_takes_away_is_taken_out():
 
 
 def test_the_picture_before_stands_for_what_is_processed():
-    """A search by label does not lose an image while it is processed again."""
+    """A search by label finds an image while a new upload of it is processing."""
     list_record(record(labels=["Dog"]), 1)
     list_record(record(status="PROCESSING", labels=["Dog"]), 2)
     assert listed_keys(label="dog", status="PROCESSING") == ["uploads/a.jpg"]
 
 
 def test_a_record_that_is_gone_leaves_only_what_expires():
-    """The ledger is kept for longer than any change may come late."""
+    """The ledger stays for longer than a change can be delayed."""
     list_record(record(labels=["Dog"]), 1)
     assert list_record(None, 2, "uploads/a.jpg")
     assert listed_keys() == []
@@ -102,14 +102,14 @@ def test_a_record_that_is_gone_leaves_only_what_expires():
 
 
 def test_a_change_that_was_lost_is_mended_by_the_next():
-    """What is taken out is what the ledger says, and not what somebody believes was there."""
+    """The ledger determines which entries are removed, so a missed change does no harm."""
     list_record(record(labels=["Dog"]), 1)
     list_record(record(status="PROCESSING", second=9), 3)
     assert listed_keys(label="dog") == []
 
 
 def test_times_in_any_form_sort_as_times():
-    """With and without fractions of a second, and with other offsets."""
+    """Times sort correctly with and without fractions, and with any offset."""
     for name, given_time in (("c", "2026-11-21T14:00:00.600+02:00"), ("a", "2026-11-21T12:00:00Z")):
         list_record({**record(f"uploads/{name}"), "upload": {"uploadedAt": given_time}}, 1)
     list_record({**record("uploads/b"), "upload": {}, "createdAt": "2026-11-21T12:00:00.500Z"}, 1)
@@ -119,14 +119,14 @@ def test_times_in_any_form_sort_as_times():
 
 @pytest.mark.parametrize("upload", [{}, {"uploadedAt": "yesterday"}, {"uploadedAt": "0001-01-01T00:00+14:00"}])
 def test_a_record_without_a_time_is_the_oldest(upload):
-    """Whatever somebody has written into the table, the stream goes on."""
+    """An invalid time in a record must not block the stream."""
     list_record({"ImageKey": "uploads/odd", "status": "FAILED", "upload": upload}, 1)
     list_record(record(), 1)
     assert listed_keys() == ["uploads/a.jpg", "uploads/odd"]
 
 
 def test_the_longest_key_and_the_most_labels_fit():
-    """DynamoDB sorts by at most 1,024 bytes; of very many labels, the surest count."""
+    """A sort key has at most 1,024 bytes; of too many labels, those with the highest confidence are listed."""
     key = keys.UPLOADS_PREFIX + "é" * 508
     list_record(record(key, labels=[f"Old {number}" for number in range(100)]), 1)
     list_record(record(key, labels=[f"New {number}" for number in range(100)]), 2)

@@ -10,7 +10,7 @@ from image_pipeline.feeds.outcomes import OutcomeEvent
 
 @pytest.fixture
 def bridge():
-    """EventBridge, answering what the test says; what is not asked for fails the test."""
+    """A stubbed EventBridge; an unexpected or a missing request fails the test."""
     with Stubber(aws.client("events")) as stub:
         yield stub
         stub.assert_no_pending_responses()
@@ -21,7 +21,7 @@ def outcome(key, detail="{}", execution="e1"):
 
 
 def answer(*codes):
-    """One entry each: None when it got through, else its error."""
+    """A response with one entry per code; None means success."""
     entries = [{"ErrorCode": code, "ErrorMessage": "…"} if code else {"EventId": "1"} for code in codes]
     return {"FailedEntryCount": sum(map(bool, codes)), "Entries": entries}
 
@@ -31,7 +31,7 @@ def expect(bridge, *codes):
 
 
 def test_an_entry_is_what_consumers_match(bridge):
-    """Bus, source, type, the time of the outcome."""
+    """An entry contains the bus, source, type and time of the outcome."""
     sent = {}
     aws.client("events").meta.events.register(
         "provide-client-params.events.PutEvents", lambda params, **_: sent.update(params)
@@ -50,19 +50,19 @@ def test_an_entry_is_what_consumers_match(bridge):
 
 
 def test_nothing_is_no_call(bridge):
-    """A batch without outcomes costs nothing."""
+    """A batch without outcomes makes no request."""
     assert events.publish(aws.client, "bus", []) == 0
 
 
 def test_a_request_holds_ten(bridge):
-    """EventBridge takes no more."""
+    """EventBridge accepts at most ten entries per request."""
     expect(bridge, *[None] * 10)
     expect(bridge, None, None)
     assert events.publish(aws.client, "bus", [outcome(number) for number in range(12)]) == 12
 
 
 def test_a_request_is_not_too_large(bridge):
-    """Its limit is for all entries together, in bytes."""
+    """The limit in bytes applies to all entries together."""
     large = '{"x":"' + "é" * 60_000 + '"}'
     expect(bridge, None, None)
     expect(bridge, None)
@@ -70,7 +70,7 @@ def test_a_request_is_not_too_large(bridge):
 
 
 def test_outcomes_of_one_key_go_one_after_the_other(bridge):
-    """In one request the older could fail and the newer get through."""
+    """In the same request, the older could fail and the newer succeed."""
     expect(bridge, None, None)
     expect(bridge, None, None)
     assert (
@@ -79,7 +79,7 @@ def test_outcomes_of_one_key_go_one_after_the_other(bridge):
 
 
 def test_after_a_failure_nothing_more_is_sent(bridge):
-    """Not even of other keys: all from there on is published again."""
+    """All events after the failure are published again, including those of other keys."""
     expect(bridge, None, "ThrottlingException", None)
     assert (
         events.publish(aws.client, "bus", [outcome("a"), outcome("b"), outcome("c"), outcome("b", execution="e2")]) == 1
@@ -87,20 +87,20 @@ def test_after_a_failure_nothing_more_is_sent(bridge):
 
 
 def test_a_failure_later_on_keeps_what_was_before(bridge):
-    """What got through in earlier requests is not published again."""
+    """Events of earlier requests are not published again."""
     expect(bridge, None)
     expect(bridge, "InternalFailure")
     assert events.publish(aws.client, "bus", [outcome("a"), outcome("a", execution="e2")]) == 1
 
 
 def test_a_throttled_call_has_published_nothing(bridge):
-    """It is tried again, with the whole request."""
+    """The whole request is sent again."""
     bridge.add_client_error("put_events", "ThrottlingException", http_status_code=400)
     assert events.publish(aws.client, "bus", [outcome("a")]) == 0
 
 
 def test_a_refused_call_is_an_error(bridge):
-    """What no repetition mends shall be seen: in the log and among the function's errors."""
+    """A permanent error must appear in the log and in the error metric of the function."""
     bridge.add_client_error("put_events", "AccessDeniedException", http_status_code=400)
     with pytest.raises(aws.AwsError):
         events.publish(aws.client, "bus", [outcome("a")])

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("listing_table")
 
 
 def test_a_change_that_comes_again_changes_nothing():
-    """Also after a newer one."""
+    """A repeated change has no effect, even after a newer one."""
     first, second = record(labels=["Dog"]), record(labels=["Cat"])
     assert [list_record(first, 1), list_record(first, 1), list_record(second, 2), list_record(first, 1)] == [
         True,
@@ -25,7 +25,7 @@ def test_a_change_that_comes_again_changes_nothing():
 
 
 def test_building_the_listing_anew_adds_only_what_is_not_known():
-    """The stream is right, whatever a scan has read meanwhile."""
+    """A change of the stream wins over the result of a scan."""
     assert list_record(record(status="PROCESSING"), "")
     assert list_record(record(), 1)
     assert not list_record(record(status="PROCESSING"), "")
@@ -33,7 +33,7 @@ def test_building_the_listing_anew_adds_only_what_is_not_known():
 
 
 def test_of_two_at_the_same_time_the_newer_wins(monkeypatch):
-    """An older one that has read the ledger before, and writes after, writes nothing."""
+    """An older change that reads the ledger before and writes after a newer one has no effect."""
     list_record(record(), 1)
     read = indexing._ledger
 
@@ -49,7 +49,7 @@ def test_of_two_at_the_same_time_the_newer_wins(monkeypatch):
 
 
 def test_an_image_that_others_change_all_the_time_is_left_for_later():
-    """The stream comes again."""
+    """The stream delivers the change again."""
     with Stubber(clients.client("dynamodb")) as stub:
         for _ in range(indexing._ATTEMPTS):
             stub.add_response("get_item", {})
@@ -65,7 +65,7 @@ def test_an_image_that_others_change_all_the_time_is_left_for_later():
 )
 @pytest.mark.parametrize("written", [0, 2])
 def test_a_write_that_is_refused_is_named(written, code, error):
-    """What passes is tried again by the stream; what does not is a fault of ours."""
+    """The stream retries transient errors; other errors are bugs."""
     client = clients.client("dynamodb")
     with Stubber(client) as stub:
         stub.add_response("get_item", {})

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("listing_table")
 
 
 def test_pages_join_to_the_whole_list():
-    """Whatever their size; images of the same second, too."""
+    """Pages of any size contain every image once, even images of the same second."""
     for number in range(23):
         list_record(record(f"uploads/{number}", second=number // 4), 1)
     everything = listed_keys()
@@ -34,7 +34,7 @@ def test_pages_join_to_the_whole_list():
 
 
 def test_what_is_uploaded_meanwhile_moves_no_page():
-    """The cursor is a place in time and not a count."""
+    """The cursor is a position in time, not a count."""
     for number in range(6):
         list_record(record(f"uploads/{number}", second=number), 1)
     following = pages(2)
@@ -45,7 +45,7 @@ def test_what_is_uploaded_meanwhile_moves_no_page():
 
 
 def test_a_page_of_two_conditions_costs_no_more_than_another(monkeypatch):
-    """It may be short, or empty, and the next goes on: no request reads the whole view."""
+    """A page may be short or empty, because no request reads the whole view."""
     for number in range(30):
         list_record(record(f"uploads/{number}", "COMPLETED" if number else "PROCESSING", number, ["Dog"]), 1)
     sizes = [len(page) for page in pages(2, label="dog", status="PROCESSING")]
@@ -61,14 +61,14 @@ def test_a_page_of_two_conditions_costs_no_more_than_another(monkeypatch):
 
 
 def test_the_tried_keys_share_shards():
-    """Else no page of the tests below would end within one."""
+    """The tests below need keys of the same shard and of different shards."""
     shards = [entries.partition("all", f"#{entries.digest(key)}") for key in KEYS]
     assert len(set(shards)) == 2
     assert len(set(shards[:3])) == 1
 
 
 def test_what_one_shard_has_not_shown_yet_no_other_overtakes():
-    """The one is read down to what is old, the other, full of what is not wanted, is not."""
+    """A page must end where any shard has not been read yet."""
     for number, name in enumerate("dfn"):
         list_record(record(f"uploads/{name}", "PROCESSING" if number == 0 else "COMPLETED", 10 + number, ["Dog"]), 1)
     list_record(record("uploads/c", "PROCESSING", 1, ["Dog"]), 1)
@@ -78,7 +78,7 @@ def test_what_one_shard_has_not_shown_yet_no_other_overtakes():
 
 
 def test_from_is_included_and_to_is_not():
-    """So days follow each other without gap or double."""
+    """Consecutive ranges neither overlap nor have a gap."""
     for number in range(4):
         list_record(record(f"uploads/{number}", second=number), 1)
     middle = {"since": "2026-11-21T12:00:01Z", "until": "2026-11-21T12:00:03+00:00"}
@@ -102,14 +102,14 @@ def test_from_is_included_and_to_is_not():
     ],
 )
 def test_nonsense_is_refused(wanted):
-    """And not taken for a list without images."""
+    """An invalid filter is an error, not an empty list."""
     with pytest.raises(InvalidRequestError):
         listing.make_filter(**wanted)
 
 
 @pytest.mark.parametrize("limit", [0, -1, 101])
 def test_a_limit_out_of_range_is_refused(limit):
-    """It bounds the work."""
+    """The limit bounds the work."""
     with pytest.raises(InvalidRequestError):
         next(pages(limit))
 
@@ -119,7 +119,7 @@ def cursor_of(**wanted):
 
 
 def test_a_cursor_that_is_none_is_refused():
-    """Another listing's, one that was changed, or nonsense: 400 and not 500."""
+    """A cursor of another query, or a modified one, causes 400 and not 500."""
     for number in range(3):
         list_record(record(f"uploads/{number}", second=number, labels=["Dog"]), 1)
     chosen, cursor = listing.make_filter(since="2026-11-21"), cursor_of(since="2026-11-21")
@@ -132,7 +132,7 @@ def test_a_cursor_that_is_none_is_refused():
 
 
 def test_a_table_that_does_not_answer_is_named():
-    """So that it is tried again, or answered with 503."""
+    """The API then answers 503."""
     with Stubber(clients.client("dynamodb")) as stub:
         stub.add_client_error("query", "ThrottlingException")
         with pytest.raises(StorageUnavailableError):
@@ -154,7 +154,7 @@ CHANGES = st.lists(
 
 
 def expected(state, **wanted):
-    """The keys that a listing has, newest first, from records in a dict."""
+    """The expected keys of a listing, newest first, computed from the records."""
     status, label = wanted.get("status"), wanted.get("label", "").casefold()
     chosen = [
         (entries.entries_of(each)["position"], key)
@@ -177,7 +177,7 @@ WANTED = [
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CHANGES, st.data())
 def test_any_changes_repeated_in_any_way_list_what_a_model_lists(changes, data):
-    """Batches that come again, from any change on, and late: the last change of each key is what is listed."""
+    """With repeated and late batches, the listing shows the last change of each key."""
     for view, position in items():
         key = {"ViewShard": {"S": view}, "ListPosition": {"S": position}}
         boto3.client("dynamodb").delete_item(TableName=LISTING_TABLE, Key=key)

@@ -40,7 +40,7 @@ def test_reads_back_what_was_completed():
 
 
 def test_completing_twice_changes_nothing():
-    """A retry after a lost answer must not fail the picture."""
+    """A retry after a lost response must not make the image fail."""
     put_record("uploads/a.jpg")
     for _ in range(2):
         complete()
@@ -48,7 +48,7 @@ def test_completing_twice_changes_nothing():
 
 
 def test_only_the_holder_of_the_claim_may_complete():
-    """An older execution that ends late leaves the newer one's record alone."""
+    """An older execution that ends late must not change the record of a newer one."""
     put_record("uploads/a.jpg", execution={"id": "execution-2"})
     before = read("uploads/a.jpg")
     with pytest.raises(SupersededError):
@@ -57,7 +57,7 @@ def test_only_the_holder_of_the_claim_may_complete():
 
 
 def test_a_record_that_was_settled_stays_settled():
-    """An aborted execution has failed, and its last step, still at work, does not make it a success."""
+    """The last step of an aborted execution may still run, but must not turn FAILED into COMPLETED."""
     put_record("uploads/a.jpg", status="FAILED")
     with pytest.raises(SupersededError):
         complete()
@@ -65,7 +65,7 @@ def test_a_record_that_was_settled_stays_settled():
 
 
 def test_a_completed_record_is_no_longer_under_way():
-    """It leaves the index of what is processed."""
+    """It is removed from the index of claims."""
     put_record("uploads/a.jpg", claimShard="0", claimedAt="2026-11-21T12:00:00.000Z", upload={"key": "uploads/a.jpg"})
     assert [claim["ImageKey"] for claim in records.oldest_claims(clients.client, IMAGE_TABLE)] == ["uploads/a.jpg"]
     complete()
@@ -73,20 +73,20 @@ def test_a_completed_record_is_no_longer_under_way():
 
 
 def test_completing_a_record_that_is_gone_is_superseded():
-    """No record is made up."""
+    """No record is created."""
     with pytest.raises(SupersededError):
         complete()
     assert read("uploads/a.jpg") is None
 
 
 def test_internal_attributes_stay_inside():
-    """The claim's order and the expiry are nobody's business."""
+    """The order of the claim and the expiry are internal."""
     put_record("uploads/a.jpg", expiresAt=1)
     assert set(read("uploads/a.jpg")) == {"ImageKey", "status", "execution"}
 
 
 def test_what_a_claim_replaces_is_read_with_its_outcome():
-    """The picture is still in the record, and so is whose it is."""
+    """The record still contains the previous image and its execution."""
     kept = {"previousStatus": "COMPLETED", "previousUpload": {"versionId": "v1"}, "previousExecution": {"id": "e1"}}
     put_record("uploads/a.jpg", upload={"versionId": "v2"}, labels=[{"name": "Sea"}], **kept)
     record = records.read_before_claim(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
@@ -96,7 +96,7 @@ def test_what_a_claim_replaces_is_read_with_its_outcome():
 
 
 def test_before_its_first_claim_a_key_had_nothing():
-    """Neither a status nor an upload; and without a record there is none."""
+    """A new record has neither a previous status nor a previous upload."""
     put_record("uploads/a.jpg", previousStatus=None, previousUpload=None, previousExecution=None)
     record = records.read_before_claim(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
     assert (record["status"], record["upload"], record["execution"]) == (None, None, None)
@@ -104,7 +104,7 @@ def test_before_its_first_claim_a_key_had_nothing():
 
 
 def test_a_completed_record_keeps_nothing_of_before():
-    """It has an outcome of its own."""
+    """The new outcome replaces the previous one."""
     put_record("uploads/a.jpg", previousStatus="FAILED", previousUpload=None, previousExecution=None)
     complete()
     assert (
@@ -121,12 +121,12 @@ def test_a_completed_record_keeps_nothing_of_before():
     ],
 )
 def test_the_last_attempt_may_have_failed(record, expected):
-    """Then the record's own execution is an older one."""
+    """The execution of the record is then an older one."""
     assert records.last_attempt(record) == expected
 
 
 def test_throttling_is_transient_and_refusal_is_not():
-    """The workflow retries by the error's name."""
+    """The workflow decides about retries by the name of the error."""
     with Stubber(clients.client("dynamodb")) as stub:
         for _ in range(3):
             stub.add_client_error("update_item", "ThrottlingException", http_status_code=400)
@@ -139,20 +139,20 @@ def test_throttling_is_transient_and_refusal_is_not():
 
 
 def test_the_record_is_read_as_it_is_now():
-    """A status right after the upload must not be answered from an older copy."""
+    """The read must be consistent, because a status may be read right after the upload."""
     with watched(clients.client("dynamodb"), "dynamodb.GetItem") as calls:
         read("uploads/a.jpg")
     assert calls[0]["ConsistentRead"] is True
 
 
 def test_table_is_really_asked():
-    """The name of the table is not ignored."""
+    """The name of the table is used."""
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         records.read(clients.client, table="another-table", image_key="uploads/a.jpg")
 
 
 def test_a_change_of_the_stream_is_two_plain_records():
-    """Without what is nobody's business; None where there was or is none."""
+    """Without internal attributes; None when there was or is no record."""
     image = {"ImageKey": {"S": "uploads/a.jpg"}, "uploadOrder": {"S": "0"}, "image": {"M": {"width": {"N": "600"}}}}
     plain = {"ImageKey": "uploads/a.jpg", "image": {"width": 600}}
     assert records.before_and_after({"dynamodb": {"OldImage": image, "NewImage": image}}) == (plain, plain)

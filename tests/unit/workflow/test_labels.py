@@ -25,14 +25,14 @@ def rekognition():
 
 
 def test_asks_for_exactly_that_picture(rekognition):
-    """The object and how much to tell of it."""
+    """The request names the object and the limits of the answer."""
     image = {"S3Object": {"Bucket": "bucket", "Name": "thumbnails/a.jpg/0/web.jpg"}}
     rekognition.add_response("detect_labels", {"Labels": []}, {"Image": image, "MaxLabels": 5, "MinConfidence": 60})
     assert detect("thumbnails/a.jpg/0/web.jpg").labels == []
 
 
 def test_keeps_name_confidence_parents_and_who_spoke(rekognition):
-    """A record tells labels of Rekognition from those of anything else."""
+    """The result contains the version of the model."""
     answer = {
         "Labels": [{"Name": "Beach", "Confidence": 98.76543, "Parents": [{"Name": "Nature"}]}],
         "LabelModelVersion": "3.0",
@@ -47,14 +47,14 @@ def test_keeps_name_confidence_parents_and_who_spoke(rekognition):
     "code", ["ThrottlingException", "ProvisionedThroughputExceededException", "InternalServerError"]
 )
 def test_throttling_delays_the_labels(rekognition, code):
-    """Trying again may work, so the workflow does."""
+    """The workflow retries, because the error is transient."""
     rekognition.add_client_error("detect_labels", code, http_status_code=400)
     with pytest.raises(LabelsDelayedError, match=code):
         detect()
 
 
 def test_a_region_without_rekognition_is_final():
-    """There is no endpoint to answer, now or later; the hint says what to check."""
+    """A missing endpoint is a permanent error."""
 
     class Nowhere:
         def detect_labels(self, **_):
@@ -66,7 +66,7 @@ def test_a_region_without_rekognition_is_final():
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "InvalidImageFormatException", "InvalidS3ObjectException"])
 def test_a_refusal_is_final(rekognition, code):
-    """Trying again changes nothing: the picture is stored without labels."""
+    """A refusal is permanent, so the image is stored without labels."""
     rekognition.add_client_error("detect_labels", code, http_status_code=400)
     with pytest.raises(LabelsUnavailableError, match=code):
         detect()
@@ -88,7 +88,7 @@ def test_a_refusal_is_final(rekognition, code):
     ],
 )
 def test_knows_what_rekognition_takes(image, expected):
-    """JPEG and PNG, 80 to 10,000 pixels a side, at most 15 MB from S3; anything else needs a copy."""
+    """Rekognition accepts JPEG and PNG with sides of 80 to 10,000 pixels and at most 15 MB."""
     assert labels.accepts(*image) is expected
 
 
@@ -101,7 +101,7 @@ def rendition(name, image_format, width, height, size_bytes=1):
 
 
 def test_the_largest_faithful_rendition_is_labelled():
-    """It is upright, legal, and made already."""
+    """A suitable rendition already exists."""
     small, large = rendition("small", "jpeg", 640, 480), rendition("web", "png", 1600, 1200)
     assert labels.rendition_for_labels(HEADER, [large, small], [FIT, Recipe("small", 640, 480)]) is large
 
@@ -116,7 +116,7 @@ def test_the_largest_faithful_rendition_is_labelled():
     ],
 )
 def test_what_rekognition_does_not_take_is_not_labelled(other):
-    """A smaller one that it takes is, and where there is none, none."""
+    """A smaller rendition is used, or none."""
     jpeg = rendition("small", "jpeg", 640, 480)
     assert labels.rendition_for_labels(HEADER, [other, jpeg], [FIT, Recipe("small", 640, 480)]) is jpeg
     assert labels.rendition_for_labels(HEADER, [other], [FIT]) is None
@@ -131,12 +131,12 @@ def test_what_rekognition_does_not_take_is_not_labelled(other):
     ],
 )
 def test_a_rendition_that_shows_something_else_is_not_labelled(recipe):
-    """A crop hides, a border and a mark add."""
+    """Crops, borders and watermarks change the labels."""
     assert labels.rendition_for_labels(HEADER, [rendition("web", "jpeg", 1600, 1600)], [recipe]) is None
 
 
 def test_a_rendition_too_small_to_tell_is_not_labelled():
-    """Unless the upload is as small itself."""
+    """A small rendition is used only for a small upload."""
     tiny = rendition("web", "jpeg", 100, 85)
     assert labels.rendition_for_labels(HEADER, [tiny], [FIT]) is None
     assert labels.rendition_for_labels(Header("PNG", 100, 85, "RGB"), [tiny], [FIT]) is tiny
