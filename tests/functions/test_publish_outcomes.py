@@ -70,7 +70,7 @@ def test_lambda_learns_where_to_come_again(handler, monkeypatch):
     """The failures are all outcomes from the first unpublished one."""
     (record,) = EVENT["Records"]
     seen = []
-    monkeypatch.setattr(events, "publish", lambda bus, outcomes: seen.append((bus, len(outcomes))) or 1)
+    monkeypatch.setattr(events, "publish", lambda _client, bus, outcomes: seen.append((bus, len(outcomes))) or 1)
     records = [
         change(1, "uploads/a.jpg"),
         change(2, OldImage=record["dynamodb"]["NewImage"]),

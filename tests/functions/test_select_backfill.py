@@ -34,12 +34,11 @@ def test_it_tells_how_many_of_how_many_were_chosen(handler, request_, selected, 
     assert result == {"listed": 3, "selected": selected, "selectedBytes": 10 * selected, "overLimit": over}
 
 
-@pytest.mark.parametrize("function", ["select_backfill", "generate_thumbnails"])
-def test_a_recipe_without_effect_is_logged_at_the_start(monkeypatch, caplog, function):
+def test_a_recipe_without_effect_is_logged(monkeypatch, caplog):
     """A recipe without effect is allowed, so a warning is logged."""
     book = dataclasses.replace(recipes.load(), warnings=("No folder uses the recipe 'hero'.",))
     monkeypatch.setattr(recipes, "load", lambda: book)
-    load_handler(function)
+    load_handler("select_backfill")(event(dryRun=True))
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == list(book.warnings)
 
 
