@@ -158,3 +158,52 @@ def test_a_change_of_the_stream_is_two_plain_records():
     assert records.before_and_after({"dynamodb": {"OldImage": image, "NewImage": image}}) == (plain, plain)
     assert records.before_and_after({"dynamodb": {"NewImage": image}}) == (None, plain)
     assert records.before_and_after({"dynamodb": {"OldImage": image}}) == (plain, None)
+
+
+def keys_of(count):
+    return [records.item_key(f"uploads/{number}.jpg") for number in range(count)]
+
+
+def test_many_records_are_read_in_batches():
+    """DynamoDB accepts at most a hundred keys per request; keys without a record are left out."""
+    for number in (0, 99, 100, 200):
+        put_record(f"uploads/{number}.jpg", status="FAILED")
+    with watched(clients.client("dynamodb"), "dynamodb.BatchGetItem") as calls:
+        read = records.read_many(clients.client, IMAGE_TABLE, keys_of(201), attributes=("ImageKey", "status"))
+    assert sorted(item["ImageKey"] for item in read) == [f"uploads/{number}.jpg" for number in (0, 100, 200, 99)]
+    assert all(item.keys() == {"ImageKey", "status"} for item in read)
+    assert [len(call["RequestItems"][IMAGE_TABLE]["Keys"]) for call in calls] == [100, 100, 1]
+
+
+def test_no_keys_need_no_request():
+    """DynamoDB rejects a request without keys."""
+    with watched(clients.client("dynamodb"), "dynamodb.BatchGetItem") as calls:
+        assert records.read_many(clients.client, IMAGE_TABLE, []) == []
+    assert calls == []
+
+
+@pytest.mark.parametrize("consistent", [True, False])
+def test_many_records_are_read_as_consistently_as_requested(consistent):
+    """A consistent read costs twice as much."""
+    with watched(clients.client("dynamodb"), "dynamodb.BatchGetItem") as calls:
+        records.read_many(clients.client, IMAGE_TABLE, keys_of(1), consistent=consistent)
+    assert calls[0]["RequestItems"][IMAGE_TABLE]["ConsistentRead"] is consistent
+
+
+def test_unprocessed_keys_are_requested_again_with_growing_pauses():
+    """DynamoDB returns a part when it is busy; after five attempts, the error is transient."""
+    pauses = []
+    unprocessed = {IMAGE_TABLE: {"Keys": keys_of(1)}}
+    item = {"ImageKey": {"S": "uploads/0.jpg"}}
+    with Stubber(clients.client("dynamodb")) as stub:
+        stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: []}, "UnprocessedKeys": unprocessed})
+        stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: [item]}, "UnprocessedKeys": {}})
+        read = records.read_many(clients.client, IMAGE_TABLE, keys_of(1), pause=pauses.append)
+        assert (read, len(pauses)) == ([{"ImageKey": "uploads/0.jpg"}], 1)
+        for _ in range(5):
+            stub.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": unprocessed})
+        with pytest.raises(StorageUnavailableError):
+            records.read_many(clients.client, IMAGE_TABLE, keys_of(1), pause=pauses.append)
+        stub.assert_no_pending_responses()
+    assert pauses[1:] == sorted(pauses[1:])
+    assert len(pauses) == 5
