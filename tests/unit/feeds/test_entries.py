@@ -133,3 +133,19 @@ def test_the_longest_key_and_the_most_labels_fit():
     assert listed_keys(label="new 39") == [key]
     assert listed_keys(label="new 40") == listed_keys(label="old 0") == []
     assert len(next(pages())[0]["labels"]) == entries.MAX_LABELS
+
+
+def test_the_smallest_rendition_has_the_fewest_pixels():
+    """Neither the order nor the aspect ratio of the renditions matters."""
+    sizes = {"panorama": (300, 50), "square": (200, 200), "tall": (100, 400)}
+    renditions = [{"name": name, "width": width, "height": height} for name, (width, height) in sizes.items()]
+    for order in (renditions, renditions[::-1]):
+        assert entries.entries_of(record(renditions=order))["image"]["rendition"] == "panorama"
+
+
+def test_an_upload_that_was_deleted_before_it_was_processed_is_listed():
+    """Its record has no upload, so its position is the time of the record."""
+    deleted = {"ImageKey": "uploads/a.jpg", "status": "DELETED", "createdAt": "2026-11-21T12:00:00Z"}
+    listed = entries.entries_of(deleted)
+    assert listed["image"] == {"imageKey": "uploads/a.jpg", "status": "DELETED", "labels": []}
+    assert listed["position"].startswith("2026-11-21T12:00:00.000Z#")

@@ -104,3 +104,25 @@ def test_a_refused_call_is_an_error(bridge):
     bridge.add_client_error("put_events", "AccessDeniedException", http_status_code=400)
     with pytest.raises(aws.AwsError):
         events.publish(aws.client, "bus", [outcome("a")])
+
+
+def test_a_request_may_be_as_large_as_the_limit(bridge):
+    """Two entries that fill the limit exactly are one request; one byte more makes two."""
+    empty = events._bytes(outcome("a", ""))
+    half = events.MAX_BYTES // 2 - empty
+    expect(bridge, None, None)
+    assert events.publish(aws.client, "bus", [outcome("a", "x" * half), outcome("b", "x" * half)]) == 2
+    expect(bridge, None)
+    expect(bridge, None)
+    assert events.publish(aws.client, "bus", [outcome("a", "x" * half), outcome("b", "x" * (half + 1))]) == 2
+
+
+def test_the_log_contains_why_an_event_was_not_published(bridge, caplog):
+    """An operator sees the code of AWS, for one entry and for a whole request."""
+    expect(bridge, None, "InternalFailure")
+    bridge.add_client_error("put_events", "ThrottlingException", http_status_code=400)
+    events.publish(aws.client, "bus", [outcome("a"), outcome("b")])
+    events.publish(aws.client, "bus", [outcome("c")])
+    errors = [record.error for record in caplog.records if record.levelname == "WARNING"]
+    assert errors == ["InternalFailure", "ThrottlingException"]
+    assert [record.event_id for record in caplog.records if record.levelname == "INFO"] == ["1"]

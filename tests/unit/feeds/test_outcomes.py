@@ -248,3 +248,10 @@ def test_the_schema_is_closed():
             valid(outcome, detail)
         del part["surprise"]
     assert valid(outcome, detail)
+
+
+def test_an_attempt_after_a_record_without_an_execution_has_only_its_id():
+    """The old record may have been written by an older version."""
+    kept = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
+    _, detail = told(kept, {"ImageKey": "uploads/a b.jpg"})
+    assert detail["execution"] == {"id": "e2", "finishedAt": FAILURE["at"]}
