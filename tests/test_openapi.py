@@ -107,7 +107,7 @@ def test_405_is_documented_where_a_greedy_route_may_have_taken_another_path(stac
 
 def test_the_example_of_a_405_is_what_the_code_answers():
     """In its very words."""
-    (example,) = DOCUMENT["components"]["responses"]["WrongMethod"]["content"].values()
+    (example,) = DOCUMENT["components"]["responses"]["MethodNotAllowed"]["content"].values()
     assert json.loads(problems.refusal(method="GET", path="/images/uploads/beach.jpg")["body"]) == example["example"]
 
 

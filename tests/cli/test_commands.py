@@ -274,7 +274,7 @@ def test_a_restored_upload_is_reprocessed(pipeline, running):
 def test_what_was_never_uploaded_cannot_be_reprocessed(running, capsys):
     """The exit code says that something was left undone, the message what to do."""
     assert main(["reprocess", "uploads/no such.jpg", *running]) == LEFT
-    assert "There is no 'uploads/no such.jpg'." in capsys.readouterr().err
+    assert "'uploads/no such.jpg'" in capsys.readouterr().err
     assert main(["reprocess", "uploads/no such.jpg", "--json", *running]) == LEFT
     (failed,) = json.loads(capsys.readouterr().out)["failed"]
     assert failed["key"] == "uploads/no such.jpg"
