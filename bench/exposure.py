@@ -6,6 +6,7 @@ The result is written to docs/reading.md.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,12 @@ SPELLINGS = 2
 LOG_KILOBYTES = 2
 """Log lines of Lambda for one invocation, and the access log: an assumption."""
 _DAY = 86_400
+
+
+def max_reads(wait_seconds: float) -> int:
+    """Return how often a request that waits for so long reads the records at most."""
+    ends = itertools.accumulate(waiting.pauses_between_reads())
+    return 2 + sum(1 for _ in itertools.takewhile(lambda end: end < wait_seconds, ends))
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ def exposure(wait_seconds: int) -> Exposure:
         prices["http_api_request"]
         + prices["lambda_request"]
         + wait_seconds * gigabytes * prices["lambda_gb_second"]
-        + waiting.most_looks(wait_seconds) * SPELLINGS * prices["dynamodb_read"]
+        + max_reads(wait_seconds) * SPELLINGS * prices["dynamodb_read"]
         + LOG_KILOBYTES * prices["logs_kilobyte"]
     )
     return Exposure(rate * wait_seconds, burst + rate * wait_seconds, rate * _DAY * request)
@@ -60,9 +67,9 @@ def exposure(wait_seconds: int) -> Exposure:
 def table() -> str:
     """Return a Markdown table with a row for each kind of caller."""
     rows = {
-        "makes up names": waiting.MOST_BLIND_WAIT_SECONDS,
+        "makes up names": waiting.MAX_BLIND_WAIT_SECONDS,
         f"knows names of uploads whose execution began in the last {waiting.SOON_SECONDS} seconds": (
-            waiting.MOST_WAIT_SECONDS
+            waiting.MAX_WAIT_SECONDS
         ),
     }
     lines = ["| a caller that | waits | holds | at the peak | costs, US dollars a day |", "|---|---|---|---|---|"]

@@ -144,8 +144,7 @@ def one_upload(data: bytes, handlers: dict[str, Any], calls: Calls) -> dict[str,
 
 def measure() -> dict[str, Any]:
     """Measure all pictures: {picture: {step: {milliseconds, calls}}}; times are medians."""
-    from image_pipeline.store import records, storage
-    from image_pipeline.workflow import labels
+    from image_pipeline import aws
 
     handlers = {name: handler(name) for name in STEPS}
     results: dict[str, Any] = {}
@@ -160,8 +159,8 @@ def measure() -> dict[str, Any]:
             KeySchema=[{"AttributeName": "ImageKey", "KeyType": "HASH"}],
         )
         calls = Calls()
-        for client in (storage._s3(), records._dynamodb(), labels._rekognition()):
-            calls.watch(client)
+        for service in ("s3", "dynamodb", "rekognition"):
+            calls.watch(aws.client(service))
         for name, make in PICTURES.items():
             data = make()
             runs = [one_upload(data, handlers, calls) for _ in range(ROUNDS)]

@@ -170,7 +170,7 @@ def _add_image_commands(commands: Any) -> None:
     sub.add_argument(
         "--limit",
         type=names.number,
-        default=listing.USUAL_IMAGES,
+        default=listing.DEFAULT_IMAGES,
         metavar="N",
         help="maximum number of uploads (default %(default)s)",
     )

@@ -56,7 +56,7 @@ def _delete(stack: Stack, image_key: str) -> tuple[str, str]:
         Its key, and the reason why it was not deleted; an empty reason means that it was.
     """
     try:
-        uploads.delete(stack.client, stack.outputs["UploadsBucketName"], image_key)
+        uploads.delete(stack.client, bucket=stack.outputs["UploadsBucketName"], image_key=image_key)
     except UploadNotFoundError:
         return image_key, names.not_found(stack, image_key)
     except PipelineError as error:

@@ -19,7 +19,7 @@ from image_pipeline_cli.stack import Stack
 ALL = "all"
 
 _TRANSFER = TransferConfig(use_threads=False)
-_UNSAFE = re.compile(rf'{keys.UNSHOWABLE}|[<>:"\\|?*]')  # not allowed on Windows and many network drives
+_UNSAFE = re.compile(rf'{keys.UNPRINTABLE}|[<>:"\\|?*]')  # not allowed on Windows and many network drives
 _MAX_NAME_BYTES = 255  # the limit of nearly every file system
 _SUFFIX_BYTES = 64  # reserved for the name of a rendition
 _DIGEST_CHARACTERS = 16

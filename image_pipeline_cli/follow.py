@@ -19,7 +19,6 @@ from image_pipeline_cli.stack import Stack
 Body = dict[str, Any]
 """The answer of the status API, with internal errors in full."""
 
-_MAX_KEYS = 100  # the limit of DynamoDB for one request
 _URL_SECONDS = 900
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.2, 3.0, 1.5  # seconds between reads; they grow while nothing changes
 _JOBS = 8
@@ -75,26 +74,22 @@ def newest_uploads(stack: Stack, image_keys: Collection[str], jobs: int) -> dict
 
 def read(stack: Stack, image_keys: Iterable[str]) -> dict[str, Body]:
     """Read the status of each key; keys that were never uploaded are omitted."""
-    table, client = stack.outputs["ImageTableName"], stack.client("dynamodb")
-    unique_keys = list(dict.fromkeys(image_keys))
-    bodies: dict[str, Body] = {}
-    for start in range(0, len(unique_keys), _MAX_KEYS):
-        batch = [{"ImageKey": {"S": image_key}} for image_key in unique_keys[start : start + _MAX_KEYS]]
-        request: Any = {table: {"Keys": batch, "ConsistentRead": True}}
-        while request:
-            response = client.batch_get_item(RequestItems=request)
-            for item in response["Responses"].get(table, []):
-                record = records.from_item(item)
-                bodies[record["ImageKey"]] = status.told(
-                    record, stack.workflow.seconds, _URL_SECONDS, partial(_url, stack)
-                )
-            request = response.get("UnprocessedKeys")
-    return bodies
+    keys = [records.item_key(image_key) for image_key in dict.fromkeys(image_keys)]
+    items = records.read_many(stack.client, stack.outputs["ImageTableName"], keys, consistent=True)
+    return {
+        item["ImageKey"]: status.full_status(
+            stack.client,
+            records.public_attributes(item),
+            max_execution_seconds=stack.workflow.seconds,
+            url_seconds=_URL_SECONDS,
+        )
+        for item in items
+    }
 
 
 def outcome_test(stack: Stack) -> IsOutcome:
     """Return a function that recognises outcomes; it asks S3 only once which of two versions is newer."""
-    is_unclaimed = cache(partial(uploads.is_unclaimed, stack.client, stack.outputs["UploadsBucketName"]))
+    is_unclaimed = cache(partial(uploads.is_unclaimed, stack.client, bucket=stack.outputs["UploadsBucketName"]))
 
     def is_outcome(body: Body, target: Target) -> bool:
         if body["status"] == "PROCESSING":
@@ -107,7 +102,9 @@ def outcome_test(stack: Stack) -> IsOutcome:
         if held == version_id and body["upload"].get("etag") == target.etag:
             return True
         is_deleted = body["status"] == "DELETED"
-        return not is_unclaimed(body["imageKey"], version_id, held=held, is_deleted=is_deleted)
+        return not is_unclaimed(
+            image_key=body["imageKey"], version_id=version_id, recorded_version=held, is_deleted=is_deleted
+        )
 
     return is_outcome
 
@@ -205,11 +202,3 @@ class Outcomes:
         if self._failed:
             return IMAGE_FAILED
         return TIMED_OUT if self.pending else OK
-
-
-def _url(stack: Stack, bucket: str, image_key: str, version_id: str | None, seconds: int) -> str:
-    version = {"VersionId": version_id} if version_id else {}
-    url: str = stack.client("s3").generate_presigned_url(
-        "get_object", Params={"Bucket": bucket, "Key": image_key, **version}, ExpiresIn=seconds
-    )
-    return url

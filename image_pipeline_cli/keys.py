@@ -15,7 +15,7 @@ _CACHED = "API Gateway may accept {} for up to five minutes"
 
 def create(stack: Stack, options: argparse.Namespace) -> int:
     """Create a key and print it."""
-    key = apikeys.create(stack.client, _table(stack), options.name, options.expires_days)
+    key = apikeys.create(stack.client, table=_table(stack), name=options.name, expires_days=options.expires_days)
     return _print(key, f"Created key {key.key_id}", options.json)
 
 
@@ -25,7 +25,7 @@ def rotate(stack: Stack, options: argparse.Namespace) -> int:
     Raises:
         ApiKeyUnusableError: There is no such key, or it is revoked or expired.
     """
-    key = apikeys.rotate(stack.client, _table(stack), options.key_id)
+    key = apikeys.rotate(stack.client, table=_table(stack), key_id=options.key_id)
     return _print(key, f"Rotated key {key.key_id}. {_CACHED.format('the old secret')}", options.json)
 
 
@@ -35,7 +35,7 @@ def revoke(stack: Stack, options: argparse.Namespace) -> int:
     Raises:
         ApiKeyUnusableError: There is no such key.
     """
-    apikeys.revoke(stack.client, _table(stack), options.key_id)
+    apikeys.revoke(stack.client, table=_table(stack), key_id=options.key_id)
     sentence = f"Revoked key {options.key_id}. {_CACHED.format('it')}."
     print(json.dumps({"revoked": options.key_id}) if options.json else sentence)
     return 0
@@ -48,12 +48,12 @@ def show(stack: Stack, options: argparse.Namespace) -> int:
         {
             "keyId": record.key_id,
             "name": record.name,
-            "state": "EXPIRED" if record.state == apikeys.ACTIVE and record.expired(now) else record.state,
+            "state": "EXPIRED" if record.state == apikeys.ACTIVE and record.is_expired(now) else record.state,
             "createdAt": record.created_at,
             "lastRotated": record.last_rotated,
             "expiresAt": record.expires_at,
         }
-        for record in apikeys.listed(stack.client, _table(stack))
+        for record in apikeys.list_keys(stack.client, _table(stack))
     ]
     if options.json:
         print(json.dumps({"keys": rows}))

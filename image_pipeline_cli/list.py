@@ -24,7 +24,9 @@ def list_uploads(stack: Stack, options: argparse.Namespace) -> int:
         raise StackError(
             "The stack has no output ListingTableName. Deploy the current version, which keeps a list of uploads."
         )
-    image_filter = listing.filtered(options.status, options.label, options.since, options.until)
+    image_filter = listing.make_filter(
+        status=options.status, label=options.label, since=options.since, until=options.until
+    )
     images, more = _newest(stack, table, image_filter, options.limit)
     if options.json:
         terminal.write_json({"images": images, "more": more})
@@ -48,12 +50,14 @@ def _details(image: dict[str, Any]) -> str:
     return ", ".join(image.get("labels", ()))
 
 
-def _newest(stack: Stack, table: str, image_filter: listing.Filter, limit: int) -> tuple[list[dict[str, Any]], bool]:
+def _newest(
+    stack: Stack, table: str, image_filter: listing.ImageFilter, limit: int
+) -> tuple[list[dict[str, Any]], bool]:
     """Return the newest images and whether there may be more; a page that is short or empty need not be the last."""
     images: list[dict[str, Any]] = []
     cursor: str | None = None
     while len(images) < limit:
-        page = listing.query(stack.client, table, image_filter, listing.MOST_IMAGES, cursor)
+        page = listing.read_page(stack.client, table, listing.Query(image_filter, listing.MAX_IMAGES, cursor))
         images += page.images
         cursor = page.cursor
         if cursor is None:

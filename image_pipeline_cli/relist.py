@@ -1,6 +1,6 @@
 """Add missing images to the list."""
 
-from image_pipeline.feeds import listing
+from image_pipeline.feeds import indexing
 from image_pipeline.store import records
 from image_pipeline_cli.stack import Stack
 
@@ -26,5 +26,11 @@ def relist(stack: Stack) -> tuple[int, int]:
         record = records.from_item(item)
         if "status" in record:
             total += 1
-            listed += listing.apply(stack.client, stack.outputs["ListingTableName"], record["ImageKey"], record, "")
+            listed += indexing.apply(
+                stack.client,
+                table=stack.outputs["ListingTableName"],
+                image_key=record["ImageKey"],
+                record=record,
+                order="",
+            )
     return listed, total

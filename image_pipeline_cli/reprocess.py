@@ -51,10 +51,10 @@ def _start_when_allowed(stack: Stack, key: str) -> str:
         try:
             return uploads.reprocess(
                 stack.client,
-                outputs["UploadsBucketName"],
-                outputs["ImageTableName"],
-                outputs["ProcessImageStateMachineArn"],
-                key,
+                bucket=outputs["UploadsBucketName"],
+                table=outputs["ImageTableName"],
+                state_machine=outputs["ProcessImageStateMachineArn"],
+                image_key=key,
                 cooldown_seconds=cooldown,
             )
         except TooSoonError as error:

@@ -90,7 +90,7 @@ def _clients(session: boto3.Session, endpoint_url: str | None = None) -> Callabl
 
     @cache
     def client(service: str) -> Any:
-        config = aws.SIGNING_CONFIG.merge(_CONFIG) if service == "s3" else _CONFIG
+        config = aws.S3_CONFIG.merge(_CONFIG) if service == "s3" else _CONFIG
         return session.client(service, config=config, endpoint_url=endpoint_url)  # type: ignore[call-overload]
 
     return client

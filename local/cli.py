@@ -118,7 +118,8 @@ def _run(options: argparse.Namespace) -> int:
             return int(uploads)
         watch = Watch(pipeline)
         display.outcomes(_process(pipeline, watch, display, uploads))
-        display.invite(pipeline, apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "make run").text)
+        key = apikeys.create(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], name="make run")
+        display.invite(pipeline, key.text)
         try:
             while pipeline.alive:
                 for progress in watch.poll():

@@ -70,7 +70,7 @@ class TextDisplay:
         self._processing.add(state.key)
         self._is_brief = self._is_brief or len(self._processing) > _MAX_PARAGRAPHS
         if not self._is_brief:
-            self._print((f"{state.seconds:6.2f} s", "dim"), f"  {keys.shown(state.key)} → {state.name}")
+            self._print((f"{state.seconds:6.2f} s", "dim"), f"  {keys.printable(state.key)} → {state.name}")
 
     def ended(self, outcome: Outcome) -> None:
         """Print one line per outcome; if there are many, it includes the reason of a failure."""
@@ -78,9 +78,9 @@ class TextDisplay:
         reason = outcome.record.get("error", {}).get("message", "") if self._is_brief else ""
         self._print(
             (f"{outcome.seconds:6.2f} s", "dim"),
-            f"  {keys.shown(outcome.key)} → ",
+            f"  {keys.printable(outcome.key)} → ",
             _styled(outcome.status),
-            (keys.shown(f"  {reason}") if reason else "", "dim"),
+            (keys.printable(f"  {reason}") if reason else "", "dim"),
         )
 
     def outcomes(self, outcomes: list[Outcome]) -> None:
@@ -96,9 +96,9 @@ class TextDisplay:
         for outcome in outcomes:
             self._print()
             duration = f" in {outcome.seconds:.2f} s"
-            self._print((keys.shown(outcome.key), "bold"), "  ", _styled(outcome.status), duration)
+            self._print((keys.printable(outcome.key), "bold"), "  ", _styled(outcome.status), duration)
             for name, text in _facts(outcome):
-                self._print(f"  {name:<13}{keys.shown(text)}")
+                self._print(f"  {name:<13}{keys.printable(text)}")
 
     def invite(self, pipeline: Pipeline, api_key: str) -> None:
         """Print example commands."""
@@ -131,7 +131,7 @@ class TextDisplay:
             )
             self._print((sentence, "green"))
         for failure in failures:
-            self._print((keys.shown(failure), "red"))
+            self._print((keys.printable(failure), "red"))
 
     def _print(self, *parts: str | tuple[str, str]) -> None:
         """Print texts and (text, style) pairs as one line; markup of rich is printed literally."""

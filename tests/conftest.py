@@ -232,7 +232,7 @@ WITH_OUTCOME: dict[str, Any] = {
 
 def put_record(image_key: str, **fields: Any) -> None:
     """Store a record as ClaimUpload writes it, with further fields."""
-    from image_pipeline.store.records import _attribute
+    from image_pipeline.store.records import to_attribute
 
     item = {
         "ImageKey": image_key,
@@ -242,7 +242,7 @@ def put_record(image_key: str, **fields: Any) -> None:
         **fields,
     }
     boto3.client("dynamodb").put_item(
-        TableName=IMAGE_TABLE, Item={name: _attribute(value) for name, value in item.items()}
+        TableName=IMAGE_TABLE, Item={name: to_attribute(value) for name, value in item.items()}
     )
 
 

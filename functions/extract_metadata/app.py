@@ -1,20 +1,26 @@
-"""Ask Rekognition what is on the picture."""
+"""Detect the labels of an image with Rekognition."""
 
 import os
 from typing import Any
 
-from image_pipeline import settings
+from image_pipeline import aws, settings
 from image_pipeline.observability import step
 from image_pipeline.workflow import labels, notifications
 
 
 @step
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    config, picture = settings.load(os.environ), event["picture"]
-    found = labels.detect(picture["bucket"], picture["key"], config.labels_max, config.labels_min_confidence)
+    config = settings.load(os.environ)
+    detected = labels.detect(
+        aws.client,
+        bucket=event["picture"]["bucket"],
+        key=event["picture"]["key"],
+        max_labels=config.labels_max,
+        min_confidence=config.labels_min_confidence,
+    )
     return {
-        "labels": found.labels,
-        "labelModelVersion": found.model_version,
+        "labels": detected.labels,
+        "labelModelVersion": detected.model_version,
         "warnings": [],
-        "notification": notifications.describe_labels(found.labels, found.model_version),
+        "notification": notifications.describe_labels(detected.labels, detected.model_version),
     }

@@ -4,7 +4,7 @@ import os
 from functools import cache
 from typing import Any
 
-from image_pipeline import keys, settings
+from image_pipeline import aws, keys, settings
 from image_pipeline.imaging import engine, memory, recipes
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.observability import log_warnings, step
@@ -24,17 +24,23 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     config, image_key = settings.load(os.environ), event["imageKey"]
     limits, wanted = Limits.from_settings(config), book().for_key(image_key)
     memory.limit(config.render_memory_bytes)
-    data = storage.read(storage.Source.from_json(event["source"]), limits.max_bytes)
+    data = storage.read(aws.client, storage.Source.from_json(event["source"]), limits.max_bytes)
     if event.get("compare"):  # an execution from before a deployment does not say
         content_id = engine.content_id(data, wanted)
-        pictures.require_change(config.image_table, config.thumbnails_bucket, image_key, content_id)
+        pictures.require_change(
+            aws.client,
+            table=config.image_table,
+            bucket=config.thumbnails_bucket,
+            image_key=image_key,
+            content_id=content_id,
+        )
     rendered = engine.render(data, wanted, limits)
-    to_label = labels.legible(rendered.header, rendered.renditions, wanted)
+    to_label = labels.rendition_for_labels(rendered.header, rendered.renditions, wanted)
     copies = [] if to_label else [engine.reduced(data, limits, labels.LEGIBLE_SIDE, labels.MIN_SIDE)]
 
     folder, made = keys.rendition_key(image_key, rendered.content_id, ""), [*rendered.renditions, *copies]
     files = [storage.File(folder + each.file_name, each.data, each.content_type, each in copies) for each in made]
-    written = storage.write(config.thumbnails_bucket, files)
+    written = storage.write(aws.client, config.thumbnails_bucket, files)
     places = {each.file_name: place.to_json() for each, place in zip(made, written, strict=True)}
     image = {**rendered.header.to_dict(), "sizeBytes": len(data), "sha256": rendered.sha256}
     renditions = [{**each.to_dict(), **places[each.file_name]} for each in rendered.renditions]

@@ -1,4 +1,4 @@
-"""Answer `GET /images/uploads/{filename}/status` with the record, `…/renditions/{name}` with the way to the picture."""
+"""Answer `GET /images/uploads/{filename}/status` with the record, and `…/renditions/{name}` with a redirect."""
 
 import os
 from typing import Any
@@ -9,32 +9,36 @@ from image_pipeline.api import problems, queries, status, waiting
 NOT_FOUND = "Image details not found for the given image identifier."
 
 
-@problems.told("The status cannot be read just now. Try again in a few seconds.")
+@problems.answers_problems("The status cannot be read at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    config, path, headers = settings.load_for_status(os.environ), event["rawPath"], event.get("headers", {})
+    config = settings.load_for_status(os.environ)
+    path, headers, url_seconds = event["rawPath"], event.get("headers", {}), config.rendition_url_seconds
     (bucket,) = settings.required(os.environ, "UPLOADS_BUCKET")
-    found = waiting.find(aws.client, bucket, path, config, waiting.parse(queries.read(event)))
-    later = {"retry-after": found.retry_after} if found.retry_after else {}
-    if found.record is None:
-        return problems.problem(404, NOT_FOUND, **later)
+    request = waiting.parse(queries.read(event))
+    result = waiting.find(aws.client, bucket=bucket, path=path, settings=config, request=request)
+    retry = {"retry-after": result.retry_after} if result.retry_after else {}
+    if result.record is None:
+        return problems.problem(404, NOT_FOUND, **retry)
     if name := keys.rendition_name(path):
-        return _rendition(found.record, name, headers.get("accept", ""), config.rendition_url_seconds, later)
-    return _status(found.record, headers.get("if-none-match", ""), config.rendition_url_seconds, later)
+        return _rendition(result.record, name=name, accept=headers.get("accept", ""), seconds=url_seconds, retry=retry)
+    return _status(result.record, headers.get("if-none-match", ""), url_seconds, retry)
 
 
-def _status(record: dict[str, Any], known: str, seconds: int, later: dict[str, str]) -> dict[str, Any]:
-    if later:
-        return problems.answer(200, status.with_urls(record, seconds), **later)
+def _status(record: dict[str, Any], if_none_match: str, seconds: int, retry: dict[str, str]) -> dict[str, Any]:
+    if retry:
+        return problems.answer(200, status.with_urls(aws.client, record, seconds), **retry)
     tag = status.etag(record, seconds)
-    caching = {"etag": tag, "cache-control": status.KEPT_BUT_ASKED_FOR}
-    if status.is_known(tag, known):
-        return problems.bare(304, **caching)
-    return problems.answer(200, status.with_urls(record, seconds), **caching)
+    caching = {"etag": tag, "cache-control": status.REVALIDATE}
+    if status.matches_etag(if_none_match, tag):
+        return problems.empty(304, **caching)
+    return problems.answer(200, status.with_urls(aws.client, record, seconds), **caching)
 
 
-def _rendition(record: dict[str, Any], name: str, accept: str, seconds: int, later: dict[str, str]) -> dict[str, Any]:
-    found = status.rendition(record, name, accept)
-    if found is None:
-        return problems.problem(404, status.missing_rendition(record, name), **later)
-    caching = {"cache-control": "no-store" if later else status.redirect_caching(seconds), "vary": "accept"}
-    return problems.bare(302, location=status.url(found, seconds), **caching)
+def _rendition(
+    record: dict[str, Any], *, name: str, accept: str, seconds: int, retry: dict[str, str]
+) -> dict[str, Any]:
+    rendition = status.choose_rendition(record, name=name, accept=accept)
+    if rendition is None:
+        return problems.problem(404, status.missing_rendition(record, name), **retry)
+    caching = {"cache-control": "no-store" if retry else status.redirect_caching(seconds), "vary": "accept"}
+    return problems.empty(302, location=status.rendition_url(aws.client, rendition, seconds), **caching)

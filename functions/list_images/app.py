@@ -8,9 +8,9 @@ from image_pipeline.api import problems, queries
 from image_pipeline.feeds import listing
 
 
-@problems.told("The images cannot be listed just now. Try again in a few seconds.")
+@problems.answers_problems("The images cannot be listed at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     (table,) = settings.required(os.environ, "LISTING_TABLE")
-    wanted, limit, cursor = listing.asked(queries.read(event))
-    page = listing.query(aws.client, table, wanted, limit, cursor)
+    query = listing.parse_query(queries.read(event))
+    page = listing.read_page(aws.client, table, query)
     return problems.answer(200, {"images": page.images, "cursor": page.cursor})

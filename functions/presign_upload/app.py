@@ -1,4 +1,4 @@
-"""Answer `POST /images/presigned` with a form and a URL by which S3 itself takes the picture."""
+"""Answer `POST /images/presigned` with a form and a URL to upload an image directly to S3."""
 
 import os
 from datetime import UTC, datetime
@@ -9,12 +9,18 @@ from image_pipeline.api import intake, presign, problems
 from image_pipeline.observability import caller, logger
 
 
-@problems.told("The upload cannot be signed just now. Try again in a few seconds.")
+@problems.answers_problems("The upload cannot be signed at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     config = settings.load_for_presigning(os.environ)
-    wish = presign.read(intake.json_body(event), config.max_upload_bytes)
-    bounds = config.max_upload_bytes, config.presigned_upload_seconds
-    signed = presign.sign(aws.signing_client, config.uploads_bucket, wish, *bounds, datetime.now(UTC))
+    request = presign.parse(intake.json_body(event), config.max_upload_bytes)
+    signed = presign.sign(
+        aws.client,
+        config.uploads_bucket,
+        request,
+        max_bytes=config.max_upload_bytes,
+        seconds=config.presigned_upload_seconds,
+        now=datetime.now(UTC),
+    )
     logger.info("upload signed", caller=caller(event))
-    status_url = config.status_api_url + keys.status_path(wish.image_key)
-    return problems.answer(200, {"imageKey": wish.image_key, "statusUrl": status_url, **signed})
+    status_url = config.status_api_url + keys.status_path(request.image_key)
+    return problems.answer(200, {"imageKey": request.image_key, "statusUrl": status_url, **signed})

@@ -1,20 +1,20 @@
-"""Publish the outcomes that a batch of changes of records has brought."""
+"""Publish the outcomes in a batch of changes of the records."""
 
 import os
 from typing import Any
 
-from image_pipeline import settings
+from image_pipeline import aws, settings
 from image_pipeline.feeds import events, outcomes
 from image_pipeline.store import records
 
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     bus, api_url = settings.required(os.environ, "EVENT_BUS", "STATUS_API_URL")
-    reached = {}
+    outcome_events = {}
     for change in event["Records"]:
-        outcome = outcomes.reached(*records.changed(change), api_url)
-        if outcome:
-            reached[change["dynamodb"]["SequenceNumber"]] = outcome
-    published = events.publish(bus, list(reached.values()))
-    # Lambda comes again with everything from the first of these on.
-    return {"batchItemFailures": [{"itemIdentifier": position} for position in list(reached)[published:]]}
+        old, new = records.before_and_after(change)
+        if outcome_event := outcomes.event_of_change(old, new, api_url):
+            outcome_events[change["dynamodb"]["SequenceNumber"]] = outcome_event
+    published = events.publish(aws.client, bus, list(outcome_events.values()))
+    # Lambda delivers the changes from the first of these again.
+    return {"batchItemFailures": [{"itemIdentifier": number} for number in list(outcome_events)[published:]]}

@@ -1,4 +1,4 @@
-"""Answer whatever no other route takes: 405 with what its path takes, 404 where there is no such path."""
+"""Answer requests that no other route accepts: 405 with the accepted methods, or 404 when the path does not exist."""
 
 from typing import Any
 
@@ -6,4 +6,4 @@ from image_pipeline.api import problems
 
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    return problems.refusal(event["requestContext"]["http"]["method"], event["rawPath"])
+    return problems.refusal(method=event["requestContext"]["http"]["method"], path=event["rawPath"])

@@ -1,4 +1,4 @@
-"""Answer `POST /images/uploads/{filename}/reprocess`: the upload is processed again as it is."""
+"""Answer `POST /images/uploads/{filename}/reprocess`: process an unchanged upload again."""
 
 import os
 from typing import Any
@@ -9,12 +9,18 @@ from image_pipeline.observability import caller, logger
 from image_pipeline.store import uploads
 
 
-@problems.told("The upload cannot be processed just now. Try again in a few seconds.")
+@problems.answers_problems("The upload cannot be processed at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    where = settings.required(os.environ, "UPLOADS_BUCKET", "IMAGE_TABLE", "PROCESS_IMAGE_ARN")
+    bucket, table, state_machine = settings.required(os.environ, "UPLOADS_BUCKET", "IMAGE_TABLE", "PROCESS_IMAGE_ARN")
     image_key = keys.upload_key(event["rawPath"], keys.REPROCESS_SUFFIX)
-    cooldown = settings.reprocess_cooldown(os.environ)
-    execution = uploads.reprocess(aws.client, *where, image_key, cooldown_seconds=cooldown)
+    execution_arn = uploads.reprocess(
+        aws.client,
+        bucket=bucket,
+        table=table,
+        state_machine=state_machine,
+        image_key=image_key,
+        cooldown_seconds=settings.reprocess_cooldown(os.environ),
+    )
     logger.info("upload reprocessed", caller=caller(event))
-    body = {"imageKey": image_key, "executionId": execution.split(":")[7]}  # Express adds a part
+    body = {"imageKey": image_key, "executionId": execution_arn.split(":")[7]}  # the ARN of Express has one part more
     return problems.answer(202, body, location=keys.status_path(image_key))

@@ -1,6 +1,7 @@
-"""Choose what a backfill processes among some uploads, and put it on BatchQueue."""
+"""Select the uploads of a backfill from a list, and send them to BatchQueue."""
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -10,7 +11,7 @@ from image_pipeline.imaging import engine, recipes
 from image_pipeline.observability import log_warnings, step
 
 
-@cache  # and not at import: a mistake in the recipes must end the backfill under its own name
+@cache  # not at import, so that an error in the recipes ends the backfill with its own name
 def book() -> recipes.RecipeBook:
     loaded = recipes.load()
     log_warnings(loaded.warnings)
@@ -19,21 +20,27 @@ def book() -> recipes.RecipeBook:
 
 @step
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    recipe_book = book()  # also when there is nothing to choose from: so mistakes end a backfill before it begins
-    names = "UPLOADS_BUCKET", "IMAGE_TABLE", "BACKFILL_TABLE", "BATCH_QUEUE_URL"
-    stack, request = backfills.Stack(*settings.required(os.environ, *names)), event["request"]
-    listed = [backfills.Listed.from_item(item) for item in event["items"]]
-    wanted = backfills.Filter.from_json(request)
-    chosen = backfills.select(
-        aws.client, stack.image_table, listed, wanted, lambda key: engine.recipe_id(recipe_book.for_key(key))
+    recipe_book = book()  # even for an empty list, so that an error in the recipes ends a backfill before it starts
+    bucket, image_table, backfill_table, queue_url = settings.required(
+        os.environ, "UPLOADS_BUCKET", "IMAGE_TABLE", "BACKFILL_TABLE", "BATCH_QUEUE_URL"
     )
-    selected = chosen
+    request = event["request"]
+    listed = [backfills.ListedObject.from_item(item) for item in event["items"]]
+    matching = backfills.select(
+        aws.client,
+        image_table,
+        listed,
+        backfills.BackfillFilter.from_json(request),
+        recipe_id=lambda key: engine.recipe_id(recipe_book.for_key(key)),
+    )
+    selected: Sequence[backfills.ListedObject] = matching
     if not request["dryRun"]:
-        selected = backfills.enqueue(aws.client, stack, event["backfillId"], chosen, request["maxImages"])
+        resources = backfills.BackfillResources(bucket=bucket, backfill_table=backfill_table, queue_url=queue_url)
+        selected = backfills.enqueue(aws.client, resources, event["backfillId"], matching, request["maxImages"])
     return {
         "listed": len(listed),
         "selected": len(selected),
-        "selectedBytes": sum(each.size for each in selected),
-        "overLimit": len(chosen) - len(selected),
+        "selectedBytes": sum(upload.size for upload in selected),
+        "overLimit": len(matching) - len(selected),
         **({"recipeWarnings": recipe_book.warnings} if recipe_book.warnings else {}),
     }

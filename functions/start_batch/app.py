@@ -1,4 +1,4 @@
-"""Process the uploads that a batch of messages names, and keep the messages until that is done."""
+"""Process the uploads that a batch of messages names, and wait, so that Lambda deletes the messages only afterwards."""
 
 import os
 from typing import Any
@@ -9,8 +9,9 @@ from image_pipeline.observability import logger
 
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    stack = batches.Stack(*settings.required(os.environ, "UPLOADS_BUCKET", "IMAGE_TABLE", "PROCESS_IMAGE_ARN"))
-    started, failed = batches.start(aws.client, stack, event["Records"])
-    under_way = batches.wait(aws.client, stack.table, started)
-    logger.info("batch done", started=len(started), failed=len(failed), under_way=len(under_way))
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+    bucket, table, state_machine = settings.required(os.environ, "UPLOADS_BUCKET", "IMAGE_TABLE", "PROCESS_IMAGE_ARN")
+    resources = batches.BatchResources(bucket=bucket, table=table, state_machine=state_machine)
+    executions, failed_ids = batches.start(aws.client, resources, event["Records"])
+    running = batches.wait(aws.client, table, executions)
+    logger.info("batch done", started=len(executions), failed=len(failed_ids), under_way=len(running))
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed_ids]}

@@ -1,37 +1,43 @@
-"""Write the outcome into the record: COMPLETED, or PARTIAL when there are no labels."""
+"""Write the outcome to the record: COMPLETED, or PARTIAL without labels."""
 
 import os
 import time
 from typing import Any
 
-from image_pipeline import settings
+from image_pipeline import aws, settings, times
 from image_pipeline.observability import count_success, step
 from image_pipeline.store import cleanup, records, results
 
 
 @step
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    began, config, image_key = time.perf_counter(), settings.load(os.environ), event["imageKey"]
-    thumbnails, metadata, replaced, previous = event["thumbnails"], event["metadata"], (), None
+    started = time.perf_counter()
+    config, image_key = settings.load(os.environ), event["imageKey"]
+    bucket, table = config.thumbnails_bucket, config.image_table
+    thumbnails, metadata = event["thumbnails"], event["metadata"]
+    old_versions, previous = (), None
     if event["overwrites"]:
-        with cleanup.best_effort():  # listed before the claim is proved, see cleanup
-            replaced = cleanup.find(config.thumbnails_bucket, image_key)
-        previous = None if "labels" in metadata else records.before_claim(config.image_table, image_key)
-    finished = records.now()
-    own = {"StoreResults": round((time.perf_counter() - began) * 1000)}  # until it writes: then it is too late to tell
+        with cleanup.best_effort():  # list before the claim is verified; `cleanup` explains why
+            old_versions = cleanup.find(aws.client, bucket=bucket, image_key=image_key)
+        if "labels" not in metadata:
+            previous = records.read_before_claim(aws.client, table=table, image_key=image_key)
+    finished_at = times.now()
+    own_milliseconds = round((time.perf_counter() - started) * 1000)  # up to the write, which stores this figure
     fields = {
-        **results.labels(thumbnails, metadata, previous),
+        **results.label_fields(thumbnails, metadata, previous),
         **{name: thumbnails[name] for name in ("image", "exif", "renditions", "summary")},
         "recipeId": thumbnails.get("recipeId"),
         "execution": {
-            **{"id": event["executionId"], "startedAt": event["startedAt"], "finishedAt": finished},
-            "milliseconds": {**event["milliseconds"], **own},
+            "id": event["executionId"],
+            "startedAt": event["startedAt"],
+            "finishedAt": finished_at,
+            "milliseconds": {**event["milliseconds"], "StoreResults": own_milliseconds},
         },
-        "updatedAt": finished,
+        "updatedAt": finished_at,
     }
-    records.complete(config.image_table, image_key, event["executionId"], fields)
+    records.complete(aws.client, table=table, image_key=image_key, execution_id=event["executionId"], fields=fields)
     count_success(fields)
     with cleanup.best_effort():
-        shown = {rendition["key"]: rendition.get("versionId") for rendition in thumbnails["renditions"]}
-        cleanup.retire(config.thumbnails_bucket, replaced, shown)
+        current = cleanup.current_versions(thumbnails["renditions"])
+        cleanup.retire(aws.client, bucket, old_versions, current)
     return {"status": fields["status"]}

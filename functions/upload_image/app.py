@@ -1,4 +1,4 @@
-"""Answer `POST /images`: the picture in the body becomes an upload, and the rest follows as after any."""
+"""Answer `POST /images`: store the image in the body as an upload. S3's event about it starts the workflow."""
 
 import os
 from typing import Any
@@ -9,21 +9,27 @@ from image_pipeline.observability import caller, logger
 from image_pipeline.store import uploads
 
 
-@problems.told("The upload cannot be stored just now. Try again in a few seconds.")
+@problems.answers_problems("The upload cannot be stored at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     config = settings.load_for_intake(os.environ)
-    picture = intake.receive(event, config.image_formats)
-    what = picture.image_key, picture.data, picture.content_type
-    version = uploads.store(aws.client, config.uploads_bucket, *what, overwrite=picture.overwrite)
-    # The execution that follows has another id: the version is what both have in their logs.
-    logger.info("upload stored", caller=caller(event), size_bytes=len(picture.data), version_id=version)
-    path = keys.status_path(picture.image_key)
+    upload = intake.receive(event, config.image_formats)
+    version_id = uploads.store(
+        aws.client,
+        bucket=config.uploads_bucket,
+        image_key=upload.image_key,
+        data=upload.data,
+        content_type=upload.content_type,
+        overwrite=upload.overwrite,
+    )
+    # The version id is in the logs of both this request and the execution that follows, whose ids differ.
+    logger.info("upload stored", caller=caller(event), size_bytes=len(upload.data), version_id=version_id)
+    path = keys.status_path(upload.image_key)
     body = {
-        "imageKey": picture.image_key,
+        "imageKey": upload.image_key,
         "status": "PROCESSING",
         "statusUrl": config.status_api_url + path,
-        "versionId": version,
-        "sizeBytes": len(picture.data),
-        "contentType": picture.content_type,
+        "versionId": version_id,
+        "sizeBytes": len(upload.data),
+        "contentType": upload.content_type,
     }
     return problems.answer(202, body, location=path)

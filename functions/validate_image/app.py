@@ -1,9 +1,9 @@
-"""Admit the picture or reject it, by the head of the object and never by its name."""
+"""Accept or reject an upload by its first bytes, never by its name."""
 
 import os
 from typing import Any
 
-from image_pipeline import settings
+from image_pipeline import aws, settings
 from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import Reader
@@ -14,7 +14,7 @@ from image_pipeline.store.storage import Source, UploadReader
 @step
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     limits = Limits.from_settings(settings.load(os.environ))
-    upload = UploadReader(Source.from_json(event["upload"]))
-    logger.info("upload taken up", version_id=upload.source.version_id)
+    upload = UploadReader(aws.client, Source.from_json(event["upload"]))
+    logger.info("upload accepted for validation", version_id=upload.source.version_id)
     header = admit(Reader.fetched(upload.read, upload.source.size_bytes), limits)
     return {"source": upload.source.to_json(), "image": header.to_dict()}

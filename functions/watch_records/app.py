@@ -1,25 +1,28 @@
-"""Look for records that stay in PROCESSING, and see to those that no execution can end any more."""
+"""Measure the oldest record in PROCESSING, and restart or settle records whose executions ended without an outcome."""
 
 import os
 from datetime import UTC, datetime
 from typing import Any
 
-from image_pipeline import settings
-from image_pipeline.observability import logger, note_oldest
+from image_pipeline import aws, settings, times
+from image_pipeline.observability import logger, record_oldest_age
 from image_pipeline.store import records
 from image_pipeline.workflow import executions
 
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     logger.set_correlation_id(event["id"])
-    now, table = datetime.now(UTC), settings.load(os.environ).image_table
+    table = settings.load(os.environ).image_table
     machines = settings.load_machines(os.environ)
-    oldest = records.oldest_claims(table)
-    seconds = max((records.age_seconds(claim["claimedAt"], now) for claim in oldest), default=0)
-    note_oldest(seconds)
+    now = datetime.now(UTC)
+    oldest = records.oldest_claims(aws.client, table)
+    seconds = max((times.age_seconds(claim["claimedAt"], now) for claim in oldest), default=0)
+    record_oldest_age(seconds)
     limit = machines.workflow.lost_seconds
-    lost = [claim for claim in oldest if records.age_seconds(claim["claimedAt"], now) > limit]
-    ages = [records.age_seconds(executions.first_started_at(claim), now) for claim in lost]
-    restarted = sum(executions.end_lost(machines, claim, age) for claim, age in zip(lost, ages, strict=True))
+    lost = [claim for claim in oldest if times.age_seconds(claim["claimedAt"], now) > limit]
+    ages = [times.age_seconds(executions.first_started_at(claim), now) for claim in lost]
+    restarted = sum(
+        executions.end_lost(aws.client, machines, claim, age) for claim, age in zip(lost, ages, strict=True)
+    )
     logger.info("records watched", oldest_seconds=seconds, lost=len(lost), restarted=restarted)
     return {"oldestProcessingSeconds": seconds, "settled": len(lost) - restarted, "restarted": restarted}

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from image_pipeline.feeds import listing
+from image_pipeline.feeds import indexing, listing
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import OK, USAGE
 from tests.conftest import LISTING_TABLE
@@ -24,7 +24,7 @@ def uploads(stack: list[str]) -> None:
             "upload": {"uploadedAt": f"2026-11-0{day}T12:00:00Z"},
             "labels": [{"name": label}],
         }
-        listing.apply(boto3.client, LISTING_TABLE, record["ImageKey"], record, "1")
+        indexing.apply(boto3.client, table=LISTING_TABLE, image_key=record["ImageKey"], record=record, order="1")
 
 
 @pytest.mark.parametrize(
@@ -47,16 +47,16 @@ def test_uploads_are_listed_newest_first(stack, uploads, options, days, more, ca
 
 def test_a_small_limit_reads_full_pages(stack, uploads, capsys, monkeypatch):
     """DynamoDB filters a page after reading it, so small pages would often be empty."""
-    query, sizes = listing.query, []
+    read_page, sizes = listing.read_page, []
 
-    def record_size(client, table, image_filter, size, cursor):
-        sizes.append(size)
-        return query(client, table, image_filter, size, cursor)
+    def record_size(client, table, query):
+        sizes.append(query.limit)
+        return read_page(client, table, query)
 
-    monkeypatch.setattr(listing, "query", record_size)
+    monkeypatch.setattr(listing, "read_page", record_size)
     assert main(["list", "--label", "cat", "--status", "FAILED", "--limit", "1", *stack, "--json"]) == OK
     assert [image["imageKey"] for image in json.loads(capsys.readouterr().out)["images"]] == ["uploads/2.jpg"]
-    assert sizes == [listing.MOST_IMAGES]
+    assert sizes == [listing.MAX_IMAGES]
 
 
 def test_text_output_has_a_line_for_each_upload(stack, uploads, capsys):

@@ -17,8 +17,11 @@ def entries(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 
 def listed(pipeline: Pipeline, status: str) -> set[str]:
-    image_filter, table = listing.filtered(status=status), pipeline.outputs["ListingTableName"]
-    return {image["imageKey"] for image in listing.query(pipeline.client, table, image_filter, 100).images}
+    image_filter, table = listing.make_filter(status=status), pipeline.outputs["ListingTableName"]
+    return {
+        image["imageKey"]
+        for image in listing.read_page(pipeline.client, table, listing.Query(image_filter, 100)).images
+    }
 
 
 def test_a_lost_list_is_restored(pipeline, running, capsys):

@@ -107,8 +107,8 @@ def test_405_is_documented_where_a_greedy_route_may_have_taken_another_path(stac
 
 def test_the_example_of_a_405_is_what_the_code_answers():
     """In its very words."""
-    (example,) = DOCUMENT["components"]["responses"]["WrongMethod"]["content"].values()
-    assert json.loads(problems.refusal("GET", "/images/uploads/beach.jpg")["body"]) == example["example"]
+    (example,) = DOCUMENT["components"]["responses"]["MethodNotAllowed"]["content"].values()
+    assert json.loads(problems.refusal(method="GET", path="/images/uploads/beach.jpg")["body"]) == example["example"]
 
 
 def documented(operation: dict[str, Any]) -> set[int]:
@@ -134,7 +134,7 @@ def literal_statuses(function: str) -> set[int]:
     return {
         call.args[0].value
         for call in calls
-        if call.func.attr in ("answer", "problem", "bare") and isinstance(call.args[0], ast.Constant)
+        if call.func.attr in ("answer", "problem", "empty") and isinstance(call.args[0], ast.Constant)
     }
 
 
@@ -187,15 +187,15 @@ def test_the_numbers_and_words_are_those_of_the_code():
         for each in operation.get("parameters", [])
     }
     assert schemas["Status"]["enum"] == list(listing.STATUSES)
-    assert parameters["wait"]["maximum"] == waiting.MOST_WAIT_SECONDS
+    assert parameters["wait"]["maximum"] == waiting.MAX_WAIT_SECONDS
     assert parameters["versionId"]["pattern"] == f"^{waiting._VERSION_ID.pattern}$"
     assert (parameters["limit"]["maximum"], parameters["limit"]["default"]) == (
-        listing.MOST_IMAGES,
-        listing.USUAL_IMAGES,
+        listing.MAX_IMAGES,
+        listing.DEFAULT_IMAGES,
     )
-    assert schemas["Page"]["properties"]["images"]["maxItems"] == listing.MOST_IMAGES
+    assert schemas["Page"]["properties"]["images"]["maxItems"] == listing.MAX_IMAGES
     assert schemas["Name"]["maxLength"] == keys.MAX_KEY_BYTES - len(keys.UPLOADS_PREFIX)
-    assert set(schemas["Wish"]["properties"]) == presign._KNOWN
+    assert set(schemas["UploadRequest"]["properties"]) == presign._FIELDS
     assert parameters["name"]["pattern"].replace("(\\.", "(?:\\.") == f"^{keys._RENDITION_NAME.pattern}$"
     internals = set(schemas["Image"]["properties"]) & records.INTERNAL_ATTRIBUTES
     assert internals == set()
@@ -205,7 +205,7 @@ def test_the_numbers_and_words_are_those_of_the_code():
 def test_a_name_that_the_document_allows_is_one(name):
     """The pattern says what the code does."""
     validate(name, DOCUMENT["components"]["schemas"]["Name"])
-    assert keys.named(name) == f"uploads/{name}"
+    assert keys.key_for_name(name) == f"uploads/{name}"
 
 
 @pytest.mark.parametrize("name", ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a\tb", "\x80"])
@@ -214,4 +214,4 @@ def test_a_name_that_the_document_forbids_is_refused(name):
     with pytest.raises(jsonschema.ValidationError):
         validate(name, DOCUMENT["components"]["schemas"]["Name"])
     with pytest.raises(keys.InvalidKeyError):
-        keys.named(name)
+        keys.key_for_name(name)

@@ -19,9 +19,8 @@ import pytest
 from botocore import xform_name
 from botocore.stub import Stubber
 
-from image_pipeline import observability
+from image_pipeline import aws, observability
 from image_pipeline.errors import REJECTIONS
-from image_pipeline.feeds import events
 from local.emulator import template as local_template
 from local.emulator.deploy import plan
 from tests.asl import MACHINES
@@ -173,8 +172,8 @@ def own(capsys: pytest.CaptureFixture[str]) -> set[Metric]:
     observability.count_success({**record, "status": "COMPLETED"})
     for code in (*REJECTIONS, "States.Timeout"):
         observability.count_failure(code)
-    observability.count_not_cleaned()
-    observability.note_oldest(0)
+    observability.count_cleanup_failure()
+    observability.record_oldest_age(0)
     return {
         Metric(directive["Namespace"], metric["Name"], frozenset((name, line[name]) for name in dimensions))
         for line in emf(capsys.readouterr().out)
@@ -474,7 +473,7 @@ def test_changes_that_were_given_up_are_fetched_in_the_form_that_lambda_gives():
         answer = json.loads(json.dumps(streams.get_records(ShardIterator="1"), default=str))  # as the CLI prints it
     (query,) = re.findall(r"get-records [^>]*--query \"([^\"]*)\" >changes\.json", "\n".join(shell()))
     payload = jmespath.search(query.replace("$STREAM", arn), answer)
-    with calls_of(events._event_bridge(), "events.PutEvents") as published:
+    with calls_of(aws.client("events"), "events.PutEvents") as published:
         for function in ("publish_outcomes", "index_images"):
             assert load_handler(function)(payload) == {"batchItemFailures": []}
     assert [entry["DetailType"] for call in published for entry in call["Entries"]] == ["ImageCompleted"]

@@ -11,7 +11,7 @@ from bench import cost, exposure, handlers, report
 from bench.batch import simulation as batch_simulation
 from image_pipeline import settings
 from image_pipeline.api import waiting
-from image_pipeline.feeds import listing
+from image_pipeline.feeds import indexing
 from image_pipeline.store import records, storage
 from tests.conftest import LISTING_TABLE, ROOT, UPLOADS_BUCKET
 from tests.contracts.test_quotas import item_size
@@ -61,7 +61,7 @@ def test_a_quota_that_is_tight_slows_a_burst_and_loses_nothing():
 def test_listing_takes_what_its_cost_is_computed_from(aws, monkeypatch):
     """A claim and a picture with ten labels, each alone: counted in the calls that are made."""
     (change,) = json.loads((ROOT / "events" / "index_images.json").read_text())["Records"]
-    claim, picture = records.changed(change)
+    claim, picture = records.before_and_after(change)
     words = [
         "Coffee",
         "Cup",
@@ -86,16 +86,20 @@ def test_listing_takes_what_its_cost_is_computed_from(aws, monkeypatch):
         seen["reads"] += model.name == "GetItem"
 
     def at_once(write, places):
-        seen["waits"] -= len(places) - math.ceil(len(places) / listing._AT_ONCE)
+        seen["waits"] -= len(places) - math.ceil(len(places) / indexing._PARALLEL_WRITES)
         for place in places:
             write(place)
 
     client = boto3.client("dynamodb")
     client.meta.events.register("provide-client-params.dynamodb", note)
-    monkeypatch.setattr(listing, "_at_once", at_once)
+    monkeypatch.setattr(indexing, "_in_parallel", at_once)
     for order, record in enumerate((claim, picture)):
-        listing.apply(
-            lambda _: client, LISTING_TABLE, picture["ImageKey"], record, f"2026-11-21T00:00:00.000/{order:0>40}"
+        indexing.apply(
+            lambda _: client,
+            table=LISTING_TABLE,
+            image_key=picture["ImageKey"],
+            record=record,
+            order=f"2026-11-21T00:00:00.000/{order:0>40}",
         )
     assert seen == cost.LISTING
 
@@ -159,9 +163,15 @@ def test_looks_are_counted_as_they_are_made(aws, monkeypatch, seconds):
     monkeypatch.setattr(waiting.time, "sleep", pauses.append)
     monkeypatch.setattr(waiting.time, "monotonic", lambda: sum(pauses))
     monkeypatch.setattr(waiting.status, "find", lambda *_: looks.append(1))
-    monkeypatch.setattr(waiting, "MOST_BLIND_WAIT_SECONDS", 10)
-    waiting.find(boto3.client, UPLOADS_BUCKET, "/images/uploads/x/status", None, waiting.Wait(seconds))
-    assert len(looks) == waiting.most_looks(seconds)
+    monkeypatch.setattr(waiting, "MAX_BLIND_WAIT_SECONDS", 10)
+    waiting.find(
+        boto3.client,
+        bucket=UPLOADS_BUCKET,
+        path="/images/uploads/x/status",
+        settings=None,
+        request=waiting.WaitRequest(seconds),
+    )
+    assert len(looks) == exposure.max_reads(seconds)
 
 
 def test_the_handlers_can_be_measured():
@@ -172,4 +182,4 @@ def test_the_handlers_can_be_measured():
 
 def test_what_is_written_at_once_is_counted_so():
     """The price goes by the same number of waits as the function."""
-    assert cost.WRITTEN_AT_ONCE == storage.WRITTEN_AT_ONCE
+    assert cost.WRITTEN_AT_ONCE == storage.PARALLEL_WRITES

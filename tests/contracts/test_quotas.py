@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from image_pipeline import aws as clients
 from image_pipeline import keys
 from image_pipeline.imaging import exif, recipes
 from image_pipeline.store import records, storage
@@ -91,9 +92,9 @@ def _as_a_role(monkeypatch):
     """Every URL carries the token of the role that signs it."""
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    storage._s3.cache_clear()
+    clients.client.cache_clear()
     yield
-    storage._s3.cache_clear()
+    clients.client.cache_clear()
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def largest(aws, environment, monkeypatch, tmp_path):
     monkeypatch.setattr(
         storage,
         "write",
-        lambda bucket, files: [storage.Written(bucket, file.key, "e" * 32, VERSION_ID) for file in files],
+        lambda _, bucket, files: [storage.StoredFile(bucket, file.key, "e" * 32, VERSION_ID) for file in files],
     )
     monkeypatch.setenv("THUMBNAILS_BUCKET", "b" * 63)
     return _run
@@ -142,7 +143,7 @@ def _run(character: str) -> Largest:
             "milliseconds": 10_000,
         },
         "status": "COMPLETED",
-        "shown_key": keys.shown(key),
+        "shown_key": keys.printable(key),
         "status_url": "https://0123456789.execute-api.ap-southeast-2.amazonaws.com" + keys.status_path(key),
         "execution_url": "x" * 500,
     }
@@ -212,7 +213,7 @@ def test_a_record_as_large_as_dynamodb_holds_can_be_answered(aws, environment):
         "key": "thumbnails/é.jpg/0123456789abcdef/web.jpg", "versionId": "v" * 32, "etag": "e" * 32,
     }  # fmt: skip
     renditions = [{**rendition, "width": number, "height": number} for number in range(1, 501)]
-    rest = ITEM_BYTES - item_size(records._attribute(renditions)) - 1_000
+    rest = ITEM_BYTES - item_size(records.to_attribute(renditions)) - 1_000
     warnings = [{"code": "ImageWarning", "message": "é" * 100}] * (rest // 250)
     put_record(
         "uploads/é.jpg", status="COMPLETED", image={"width": 9, "height": 9}, renditions=renditions, warnings=warnings

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from image_pipeline import aws as clients
-from image_pipeline.feeds import listing, outcomes
+from image_pipeline.feeds import entries, listing, outcomes
 from image_pipeline.keys import status_path
 from image_pipeline.store import records
 from tests.conftest import IMAGE_TABLE, LISTING_TABLE, ROOT
@@ -106,7 +106,7 @@ def test_a_snapshot_has_a_record_of_every_status(version):
 def test_the_status_of_a_stored_record_is_answered(item, aws, environment):
     """200, with the same outcome and the same picture; during a new upload the picture is `previous`."""
     boto3.client("dynamodb").put_item(TableName=IMAGE_TABLE, Item=item)
-    stored = records.read(IMAGE_TABLE, item["ImageKey"]["S"])
+    stored = records.read(clients.client, table=IMAGE_TABLE, image_key=item["ImageKey"]["S"])
     path = status_path(stored["ImageKey"])
     request = {"rawPath": path, "requestContext": {"requestId": "1", "http": {"method": "GET", "path": path}}}
     answer = load_handler("get_status")({"version": "2.0", **request})
@@ -128,11 +128,11 @@ def test_the_status_of_a_stored_record_is_answered(item, aws, environment):
 def test_readers_of_the_stream_take_a_stored_record(item):
     """The first change after an update has the old version's record as its old image; the listing may be built anew."""
     stored = records.from_item(item)
-    entry = listing.listed(stored)["image"]
+    entry = entries.entries_of(stored)["image"]
     assert (entry["imageKey"], entry["status"]) == (stored["ImageKey"], stored["status"])
-    before, after = records.changed({"dynamodb": {"OldImage": item, "NewImage": item}})
-    assert outcomes.reached(before, after, "https://api.example") is None
-    outcome = outcomes.reached(None, after, "https://api.example")
+    before, after = records.before_and_after({"dynamodb": {"OldImage": item, "NewImage": item}})
+    assert outcomes.event_of_change(before, after, "https://api.example") is None
+    outcome = outcomes.event_of_change(None, after, "https://api.example")
     assert outcome is None if stored["status"] == "PROCESSING" else outcome.image_key == stored["ImageKey"]
 
 

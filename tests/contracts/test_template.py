@@ -12,9 +12,8 @@ from samtranslator.translator.transform import transform
 
 from image_pipeline import aws
 from image_pipeline.api import presign
-from image_pipeline.api.waiting import MOST_WAIT_SECONDS
+from image_pipeline.api.waiting import MAX_WAIT_SECONDS
 from image_pipeline.feeds.outcomes import DETAIL_TYPES
-from image_pipeline.workflow import labels
 from tests.asl import MACHINES, STATES
 from tests.conftest import ROOT, cfn_lint
 
@@ -305,17 +304,17 @@ def test_a_client_gives_up_before_its_function_does(template):
     """A service that does not answer is named, instead of a function that ran out of time."""
     calls = {
         "ValidateImageFunction": (1, aws.CLIENT_CONFIG),
-        "ExtractMetadataFunction": (1, labels.PATIENT_CONFIG),
+        "ExtractMetadataFunction": (1, aws.REKOGNITION_CONFIG),
         "StoreResultsFunction": (1, aws.CLIENT_CONFIG),
         "GetStatusFunction": (1, aws.CLIENT_CONFIG),
         "DeleteUploadFunction": (2, aws.CLIENT_CONFIG),
         "UploadImageFunction": (1, aws.CLIENT_CONFIG),
         "ListImagesFunction": (1, aws.CLIENT_CONFIG),
-        "AuthorizeFunction": (1, aws.HURRIED_CONFIG),
+        "AuthorizeFunction": (1, aws.AUTHORIZER_CONFIG),
     }
     for logical_id, (count, config) in calls.items():
         timeout = template["Resources"][logical_id]["Properties"]["Timeout"]
-        waits = MOST_WAIT_SECONDS if logical_id == "GetStatusFunction" else 0
+        waits = MAX_WAIT_SECONDS if logical_id == "GetStatusFunction" else 0
         assert timeout > waits + count * (config.connect_timeout + config.read_timeout) * aws.ATTEMPTS, logical_id
 
 

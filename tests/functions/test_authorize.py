@@ -25,21 +25,21 @@ def event(text):
 
 @pytest.fixture
 def key():
-    return apikeys.create(boto3.client, API_KEY_TABLE, "somebody")
+    return apikeys.create(boto3.client, table=API_KEY_TABLE, name="somebody")
 
 
 def test_a_good_key_is_let_in_under_its_id(handler, key):
-    """The functions behind learn who asks, and not the key."""
+    """The next function receives the KeyId, not the key."""
     assert handler(event(key.text)) == {"isAuthorized": True, "context": {"keyId": key.key_id}}
 
 
 def test_anything_else_is_refused(handler, key):
-    """Malformed, unknown, another key's secret, rotated, revoked: one answer for all."""
+    """All invalid keys get the same response."""
     other = apikeys.make(key.key_id)
-    rotated = apikeys.create(boto3.client, API_KEY_TABLE, "rotated")
-    apikeys.rotate(boto3.client, API_KEY_TABLE, rotated.key_id)
-    revoked = apikeys.create(boto3.client, API_KEY_TABLE, "revoked")
-    apikeys.revoke(boto3.client, API_KEY_TABLE, revoked.key_id)
+    rotated = apikeys.create(boto3.client, table=API_KEY_TABLE, name="rotated")
+    apikeys.rotate(boto3.client, table=API_KEY_TABLE, key_id=rotated.key_id)
+    revoked = apikeys.create(boto3.client, table=API_KEY_TABLE, name="revoked")
+    apikeys.revoke(boto3.client, table=API_KEY_TABLE, key_id=revoked.key_id)
     for text in ("", "x", "Bearer " + key.text, key.text + "," + key.text, apikeys.make().text):
         assert handler(event(text)) == {"isAuthorized": False}
     for refused in (other, rotated, revoked):
@@ -47,7 +47,7 @@ def test_anything_else_is_refused(handler, key):
 
 
 def test_an_expired_key_is_refused(handler, key):
-    """Also when its secret is right."""
+    """An expired key is refused even with the right secret."""
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     boto3.client("dynamodb").update_item(
         TableName=API_KEY_TABLE,
@@ -60,8 +60,8 @@ def test_an_expired_key_is_refused(handler, key):
 
 @pytest.mark.parametrize("code", ["InternalServerError", "ThrottlingException", "AccessDeniedException"])
 def test_where_the_table_does_not_answer_there_is_no_answer(handler, key, code):
-    """API Gateway says 500 then: never yes, and not no, which it would remember."""
-    with Stubber(aws.hurried_client("dynamodb")) as stub:
+    """The error causes a 500; API Gateway would cache a denial."""
+    with Stubber(aws.authorizer_client("dynamodb")) as stub:
         for _ in range(3):
             stub.add_client_error("get_item", code, http_status_code=500 if "Internal" in code else 400)
         with pytest.raises(ClientError):
@@ -69,12 +69,12 @@ def test_where_the_table_does_not_answer_there_is_no_answer(handler, key, code):
 
 
 def test_the_key_is_in_no_log(handler, key, caplog):
-    """Neither of who gets in nor of who does not; the KeyId says enough."""
+    """No log contains a valid or an invalid key, only the KeyId."""
     wrong = apikeys.make(key.key_id)
     caplog.set_level(logging.INFO)
     for each in (key, wrong):
         handler(event(each.text))
     own = [record for record in caplog.records if record.name == "stack"]
     assert [(record.verdict, record.key_id) for record in own] == [("valid", key.key_id), ("wrong secret", key.key_id)]
-    for secret in (key.secret, wrong.secret, apikeys.hashed(key.secret), apikeys.hashed(wrong.secret)):
+    for secret in (key.secret, wrong.secret, apikeys.hash_secret(key.secret), apikeys.hash_secret(wrong.secret)):
         assert not [record for record in caplog.records if secret in str(vars(record))]

@@ -3,7 +3,7 @@
 import pytest
 from botocore.stub import Stubber
 
-from image_pipeline.store import storage
+from image_pipeline import aws as clients
 from tests.conftest import metrics, put_record
 from tests.unit.store.test_cleanup import marked, rendition
 
@@ -13,7 +13,7 @@ def event(outcome="FAILED", error="KeyError"):
 
 
 def test_what_no_record_points_at_is_cleaned(handler):
-    """The failed upload's renditions and nothing else."""
+    """Only the renditions of the failed upload are removed."""
     left, other = rendition("uploads/a.jpg", "1"), rendition("uploads/b.jpg", "1")
     put_record("uploads/a.jpg", status="FAILED")
     assert handler(event())["cleaned"] == 1
@@ -31,14 +31,14 @@ def test_what_no_record_points_at_is_cleaned(handler):
     ],
 )
 def test_a_failure_is_counted_and_nothing_else(handler, capsys, outcome, error, counted):
-    """Every failure comes by here once, whichever workflow tells of it."""
+    """Each failure is counted once, by this function."""
     handler(event(outcome, error))
     assert metrics(capsys) == ([counted] if counted else [])
 
 
 def test_a_failure_is_counted_even_if_nothing_can_be_cleaned(handler, capsys):
     """An outage of S3 must not hide the failures that it causes."""
-    with Stubber(storage._s3()) as stub:
+    with Stubber(clients.client("s3")) as stub:
         stub.add_client_error("list_object_versions", "AccessDenied", http_status_code=403)
         with pytest.raises(Exception, match="AccessDenied"):
             handler(event())

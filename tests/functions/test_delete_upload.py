@@ -22,7 +22,7 @@ def left():
 
 
 def test_a_deletion_is_accepted_and_says_where_to_look(handler, caplog):
-    """202: the rest follows; and the log says who it was."""
+    """The response is 202 with the status path, and the log contains the caller."""
     put_upload("uploads/ä/what?.jpg", b"x")
     answer = handler(event("/images/uploads/%C3%A4%2Fwhat%3F%2Ejpg"))
     assert answer["statusCode"] == 202
@@ -33,7 +33,7 @@ def test_a_deletion_is_accepted_and_says_where_to_look(handler, caplog):
 
 
 def test_if_match_protects_a_newer_upload(handler):
-    """412, and nothing is deleted; a star is any."""
+    """A wrong etag causes 412, and `*` matches any upload."""
     put_upload("uploads/a.jpg", b"x")
     answer = handler(event("/images/uploads/a.jpg", **{"if-match": '"0123"'}))
     assert (answer["statusCode"], left()) == (412, ["uploads/a.jpg"])
@@ -43,7 +43,7 @@ def test_if_match_protects_a_newer_upload(handler):
 
 @pytest.mark.parametrize("condition", ["", " "])
 def test_an_empty_if_match_is_no_condition_and_deletes_nothing(handler, condition):
-    """A script whose variable is empty meant one object, not any."""
+    """An empty If-Match, as from an empty shell variable, must not delete anything."""
     put_upload("uploads/a.jpg", b"x")
     answer = handler(event("/images/uploads/a.jpg", **{"if-match": condition}))
     assert (answer["statusCode"], left()) == (400, ["uploads/a.jpg"])
@@ -63,7 +63,7 @@ def test_an_empty_if_match_is_no_condition_and_deletes_nothing(handler, conditio
     ],
 )
 def test_no_path_leads_to_another_object(handler, path, status):
-    """What is outside uploads/ stays, and so does what is named differently."""
+    """No path deletes an object outside uploads/ or with another name."""
     for key in ("outside.txt", "uploads/kept.jpg", "uploads/outside.txt/x"):
         put_upload(key, b"x")
     answer = handler(event(path))

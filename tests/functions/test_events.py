@@ -7,9 +7,9 @@ import re
 import boto3
 import pytest
 
+from image_pipeline import aws as clients
 from image_pipeline.errors import PipelineError
 from image_pipeline.imaging import resize
-from image_pipeline.workflow import labels
 from local.emulator.rekognition import detect_labels
 from local.samples import samples
 from tests.conftest import IMAGE_TABLE, ROOT, THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_record, put_upload
@@ -83,7 +83,7 @@ def function_of(name):
 
 @pytest.fixture
 def _uploaded(monkeypatch):
-    """The pictures of `make run`, and records for the events that need one."""
+    """Upload the samples of `make run`, and create the records that some events need."""
     for sample in samples():
         boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=sample.key, Body=sample.data)
         if sample.key == "uploads/coffee.jpg":  # as its rendition, too
@@ -105,13 +105,14 @@ def _uploaded(monkeypatch):
             _, answer = detect_labels(request, read_object)
             return answer
 
-    monkeypatch.setattr(labels, "_rekognition", StandIn)
+    real = clients.client
+    monkeypatch.setattr(clients, "client", lambda service: StandIn() if service == "rekognition" else real(service))
 
 
 @pytest.mark.usefixtures("_uploaded")
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_event_has_the_outcome_that_its_name_tells(name):
-    """The same file serves the tests, the local run and `sam local invoke`."""
+    """Each event has the outcome that its file name states."""
     expected = OUTCOMES[name]
     if isinstance(expected, str):
         with pytest.raises(PipelineError) as caught:
@@ -128,7 +129,7 @@ def test_every_event_is_tried_and_every_function_has_one():
 
 
 def test_the_events_point_at_the_samples():
-    """A changed sample would leave the events pointing at bytes that no longer are."""
+    """The etags in the events must match the samples."""
     (coffee,) = [sample for sample in samples() if sample.key == "uploads/coffee.jpg"]
     for name, part in (("validate_image", "upload"), ("generate_thumbnails", "source")):
         source = event(name)[part]
@@ -138,7 +139,7 @@ def test_the_events_point_at_the_samples():
 
 @pytest.mark.skipif(resize.name() == "pillow", reason="Pillow's own resizer gives other files, so other names")
 def test_the_event_of_a_rendition_points_at_what_the_local_run_makes():
-    """So that `make invoke` finds it; a new Pillow, engine or recipe changes its name."""
+    """The key must match what the local run writes, which depends on Pillow, engine and recipes."""
     (coffee,) = [sample for sample in samples() if sample.key == "uploads/coffee.jpg"]
     source = put_upload(coffee.key, coffee.data)
     made = load_handler("generate_thumbnails")({"imageKey": coffee.key, "source": source, "executionId": "1"})

@@ -3,8 +3,8 @@
 import pytest
 from botocore.stub import Stubber
 
+from image_pipeline import aws as clients
 from image_pipeline import errors
-from image_pipeline.workflow import labels
 from tests.conftest import THUMBNAILS_BUCKET
 
 ANSWER = {"Labels": [{"Name": "Sea", "Confidence": 97.5, "Parents": []}], "LabelModelVersion": "3.0"}
@@ -13,7 +13,7 @@ ANSWER = {"Labels": [{"Name": "Sea", "Confidence": 97.5, "Parents": []}], "Label
 @pytest.fixture
 def rekognition():
     """Answers are checked against Rekognition's own model by botocore."""
-    with Stubber(labels._rekognition()) as stub:
+    with Stubber(clients.client("rekognition")) as stub:
         yield stub
         stub.assert_no_pending_responses()
 
@@ -22,7 +22,7 @@ EVENT = {"picture": {"bucket": THUMBNAILS_BUCKET, "key": "thumbnails/a.jpg/0/web
 
 
 def test_a_picture_is_labelled_where_it_lies(handler, rekognition):
-    """Rekognition reads the object itself; no byte of it passes through the function."""
+    """Rekognition reads the object from S3."""
     reference = {"Bucket": THUMBNAILS_BUCKET, "Name": "thumbnails/a.jpg/0/web.jpg"}
     rekognition.add_response(
         "detect_labels", ANSWER, {"Image": {"S3Object": reference}, "MaxLabels": 10, "MinConfidence": 75}
@@ -39,7 +39,7 @@ def test_a_picture_is_labelled_where_it_lies(handler, rekognition):
     [("ThrottlingException", errors.LabelsDelayedError), ("AccessDeniedException", errors.LabelsUnavailableError)],
 )
 def test_the_workflow_learns_whether_to_try_again(handler, rekognition, code, error):
-    """Retries and catches go by the class's name."""
+    """The workflow decides about retries by the name of the error."""
     rekognition.add_client_error("detect_labels", code, http_status_code=400)
     with pytest.raises(error):
         handler(EVENT)

@@ -7,9 +7,9 @@ import json
 import boto3
 import pytest
 
+from image_pipeline import aws as clients
 from image_pipeline import errors
 from image_pipeline.imaging import recipes
-from image_pipeline.store import storage
 from image_pipeline.workflow import labels
 from tests.conftest import THUMBNAILS_BUCKET, put_upload, watched
 from tests.functions.conftest import load_handler
@@ -39,7 +39,7 @@ def rendition(result, name, image_format="JPEG"):
     ],
 )
 def test_thumbnails_fit_inside_keep_their_aspect_and_are_never_enlarged(handler, size, expected):
-    """100x100 and 640x480 are boxes; the file, its size and the record say the same."""
+    """Thumbnails fit into their boxes, and the record has the sizes of the files."""
     result = handler(event("uploads/a.jpg", photo(*size)))
     for name, box in expected.items():
         told, image, content_type = rendition(result, name)
@@ -49,7 +49,7 @@ def test_thumbnails_fit_inside_keep_their_aspect_and_are_never_enlarged(handler,
 
 
 def test_every_rendition_that_is_told_is_there_and_no_other(handler):
-    """The record will point at these keys."""
+    """The returned keys exist, and no others."""
     result = handler(event("uploads/x/a.jpg", photo()))
     assert sorted(each["key"] for each in result["renditions"]) == sorted(stored_keys())
     assert all(each["sizeBytes"] > 0 for each in result["renditions"])
@@ -66,7 +66,7 @@ def test_a_recipe_without_effect_is_logged_once(monkeypatch, caplog, handler):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied(handler, orientation):
-    """A bright corner ends where a viewer shows it, for all eight values."""
+    """Renditions are upright for all eight orientations."""
     image = gradient(400, 300)
     image.paste((255, 255, 255), (0, 0, 100, 75))
     expected_corner = {1: (0, 0), 2: (1, 0), 3: (1, 1), 4: (0, 1), 5: (0, 0), 6: (1, 0), 7: (1, 1), 8: (0, 1)}
@@ -80,7 +80,7 @@ def test_orientation_is_applied(handler, orientation):
 
 
 def test_the_same_upload_gives_the_same_keys_and_bytes(handler):
-    """Running again, as a retry does, writes the same again: another version of it, that is all."""
+    """A retry writes the same keys and bytes again, as new versions."""
     first = handler(event("uploads/a.jpg", photo()))
     before = stored_keys()
     second = handler(event("uploads/a.jpg", photo()))
@@ -90,7 +90,7 @@ def test_the_same_upload_gives_the_same_keys_and_bytes(handler):
 
 
 def test_truncated_pixels_have_a_truthful_outcome(handler):
-    """Half a photo is either refused by name or shown with a warning; never a crash, never silence."""
+    """A truncated photo is either rejected or processed with a warning."""
     data = photo(2000, 1500)
     try:
         result = handler(event("uploads/a.jpg", data[: len(data) // 2]))
@@ -101,15 +101,15 @@ def test_truncated_pixels_have_a_truthful_outcome(handler):
 
 
 def test_reads_the_object_once(handler):
-    """One download for all renditions: bytes cost money."""
+    """The upload is downloaded once for all renditions."""
     request = event("uploads/a.jpg", photo())
-    with watched(storage._s3(), "s3.GetObject") as calls:
+    with watched(clients.client("s3"), "s3.GetObject") as calls:
         handler(request)
     assert len(calls) == 1
 
 
 def test_the_camera_is_told_and_the_place_is_not(handler):
-    """GPS and serial numbers stay in the upload."""
+    """The result contains no GPS data and no serial numbers."""
     image = gradient(200, 150)
     exif = image.getexif()
     exif[0x010F], exif[0x0110] = "ACME", "Rocket 1"
@@ -123,7 +123,7 @@ def test_the_camera_is_told_and_the_place_is_not(handler):
 
 
 def test_facts_are_those_of_the_upload(handler):
-    """Format, size as displayed, mode, bytes and digest, from all of the bytes."""
+    """The properties are computed from all bytes of the upload."""
     data = photo(800, 600)
     facts = handler(event("uploads/a.jpg", data))["image"]
     assert (facts["format"], facts["width"], facts["height"], facts["mode"]) == ("JPEG", 800, 600, "RGB")
@@ -155,7 +155,7 @@ def test_the_lines_of_the_notification_name_the_image_and_every_rendition(handle
     ],
 )
 def test_the_picture_to_label_is_there_and_legal(monkeypatch, tmp_path, recipe, size, chosen):
-    """The next step needs neither the upload nor its pixels: a rendition will do, or a copy that expires by itself."""
+    """The image for Rekognition is a rendition, or a temporary copy."""
     lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in recipe.items())
     (tmp_path / "recipes.toml").write_text(f"[recipes.only]\n{lines}")
     book = recipes.load(tmp_path / "recipes.toml")
@@ -165,7 +165,7 @@ def test_the_picture_to_label_is_there_and_legal(monkeypatch, tmp_path, recipe, 
     assert where["Key"].endswith(f"/{chosen}")
     data = boto3.client("s3").get_object(**where)["Body"].read()
     image = opened(data)
-    assert labels.takes(image.format, *image.size, len(data))
+    assert labels.accepts(image.format, *image.size, len(data))
     of_record = {each["key"] for each in result["renditions"]}
     tags = boto3.client("s3").get_object_tagging(**where)["TagSet"]
     assert (where["Key"] in of_record) == (chosen == "only.jpg") == (tags == [])

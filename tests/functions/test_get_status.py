@@ -7,8 +7,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from image_pipeline import aws as clients
 from image_pipeline import keys
-from image_pipeline.store import records
 from tests.conftest import ENVIRONMENT, put_record, put_upload
 
 
@@ -23,7 +23,7 @@ def event(path, query=None, **headers):
 
 
 def test_a_known_upload_is_answered_with_its_record(handler):
-    """200 and the record as JSON."""
+    """The response is 200 with the record as JSON."""
     put_record("uploads/Zürich 🏝.jpg")
     answer = handler(event("/images/uploads/Zürich 🏝.jpg/status"))
     body = json.loads(answer["body"])
@@ -42,7 +42,7 @@ def test_an_unknown_upload_is_not_found(handler):
 
 
 def test_a_path_that_cannot_be_a_key_is_a_bad_request(handler):
-    """400, with the rule and what to do."""
+    """The response is 400 with the rule and a hint."""
     answer = handler(event("/images/uploads/" + "x" * 2000 + "/status"))
     assert answer["statusCode"] == 400
     assert "\n" not in json.loads(answer["body"])["message"]
@@ -50,7 +50,7 @@ def test_a_path_that_cannot_be_a_key_is_a_bad_request(handler):
 
 @pytest.mark.parametrize("path", ["/images/uploads/a.jpg", "/images/uploads/status", "/images/uploads/a.jpg/reprocess"])
 def test_what_is_no_status_takes_no_get(handler, path):
-    """405, although the route takes all that begins so; and the way to the status."""
+    """The response is 405 and contains the status path."""
     answer = handler(event(path))
     assert answer["statusCode"] == 405
     assert answer["headers"]["allow"] == ("POST, OPTIONS" if path.endswith("g/reprocess") else "DELETE, OPTIONS")
@@ -58,7 +58,7 @@ def test_what_is_no_status_takes_no_get(handler, path):
 
 
 def test_a_rendition_that_no_recipe_could_name_is_not_found(handler):
-    """Without a look at the table."""
+    """An impossible rendition name is not found without a read."""
     answer = handler(event("/images/uploads/a.jpg/renditions/no name"))
     assert (answer["statusCode"], "allow" in answer["headers"]) == (404, False)
 
@@ -71,32 +71,33 @@ def test_the_folder_itself_can_be_an_upload(handler):
 
 @contextmanager
 def dynamodb_answers(code, status):
-    """Every read of the table fails, in words as AWS chooses them."""
-    told = "User: arn:aws:sts::123456789012:assumed-role/stack-GetStatusRole/f is not authorized on table/image-table"
-    with Stubber(records._dynamodb()) as stub:
+    """Every read of the table fails with an error of AWS."""
+    text = "User: arn:aws:sts::123456789012:assumed-role/stack-GetStatusRole/f is not authorized on table/image-table"
+    with Stubber(clients.client("dynamodb")) as stub:
         for _ in range(3):
-            stub.add_client_error("get_item", code, told, status)
+            stub.add_client_error("get_item", code, text, status)
         yield
 
 
 def test_a_table_that_does_not_answer_is_told_without_its_inside(handler):
-    """503, and no words but ours."""
+    """The response is 503 without details of AWS."""
     with dynamodb_answers("ThrottlingException", 400):
         answer = handler(event("/images/uploads/a.jpg/status"))
     assert answer["statusCode"] == 503
     body = json.loads(answer["body"])
-    assert body["message"] == body["detail"] == "The status cannot be read just now. Try again in a few seconds."
+    assert body["message"] == body["detail"]
+    assert "dynamo" not in body["detail"].lower()
     assert "table" not in answer["body"]
 
 
 def test_what_is_no_passing_fault_is_for_api_gateway_to_answer(handler):
-    """An error that leaves the function becomes a 500 in API Gateway's words, and the log has ours."""
+    """A permanent error leaves the function, so that API Gateway answers 500."""
     with dynamodb_answers("AccessDeniedException", 400), pytest.raises(ClientError):
         handler(event("/images/uploads/a.jpg/status"))
 
 
 def test_no_answer_is_kept_and_none_is_taken_for_a_page(handler):
-    """A status may change any moment, also from 404; the URLs in it expire; and a name may hold HTML."""
+    """Responses must not be cached, and names must not be displayed as HTML."""
     put_record("uploads/known.jpg")
     answers = [handler(event(f"/images/uploads/{name}/status")) for name in ("known.jpg", "unknown.jpg", "x" * 2000)]
     with dynamodb_answers("InternalServerError", 500):
@@ -115,14 +116,14 @@ def test_no_answer_is_kept_and_none_is_taken_for_a_page(handler):
     "variable", sorted(ENVIRONMENT.keys() - {"IMAGE_TABLE", "RENDITION_URL_SECONDS", "WORKFLOW_TYPE"})
 )
 def test_a_setting_of_another_function_does_not_silence_the_status(handler, monkeypatch, variable):
-    """What is wrong with the pipeline is asked here."""
+    """The status API works even if another function has wrong settings."""
     monkeypatch.setenv(variable, "wrong")
     put_record("uploads/a.jpg")
     assert handler(event("/images/uploads/a.jpg/status"))["statusCode"] == 200
 
 
 def test_a_settled_status_is_not_sent_twice(handler):
-    """It may be kept, by who asks alone, if it is asked for again; 304 has no body."""
+    """A settled status can be revalidated with a 304 without a body."""
     put_record("uploads/a.jpg", status="COMPLETED", updatedAt="1")
     first = handler(event("/images/uploads/a.jpg/status"))
     assert first["headers"]["cache-control"] == "private, no-cache"
@@ -134,7 +135,7 @@ def test_a_settled_status_is_not_sent_twice(handler):
 
 
 def test_what_is_under_way_is_always_sent_and_says_when_to_ask_again(handler):
-    """Nothing of it may be kept."""
+    """A pending status must not be cached."""
     put_record("uploads/a.jpg")
     answer = handler(event("/images/uploads/a.jpg/status", if_none_match="*"))
     assert (answer["statusCode"], answer["headers"]["cache-control"]) == (200, "no-store")
@@ -147,13 +148,13 @@ def test_what_is_under_way_is_always_sent_and_says_when_to_ask_again(handler):
     [({"wait": "forever"}, ""), ({"versionId": "a b"}, ""), ({"versionId": "a,b"}, "versionId=a&versionId=b")],
 )
 def test_a_query_that_cannot_be_meant_is_a_bad_request(handler, query, raw):
-    """Before anything is read."""
+    """An invalid query is rejected before any read."""
     answer = handler(event("/images/uploads/a.jpg/status", query) | {"rawQueryString": raw})
     assert (answer["statusCode"], json.loads(answer["body"])["title"]) == (400, "Bad Request")
 
 
 def test_while_a_version_is_not_yet_claimed_the_previous_image_is_told_and_when_to_ask_again(handler):
-    """Nothing of it may be kept, nor is it known already: it is not what the caller asked for."""
+    """A pending response must neither be cached nor answered with 304."""
     previous = put_upload("uploads/a.jpg", b"x")
     put_record("uploads/a.jpg", status="COMPLETED", upload=previous, **PICTURE)
     settled = handler(event("/images/uploads/a.jpg/status", {"versionId": previous["versionId"]}))
@@ -168,7 +169,7 @@ def test_while_a_version_is_not_yet_claimed_the_previous_image_is_told_and_when_
 
 
 def test_a_first_upload_that_is_not_yet_claimed_is_not_found_but_worth_to_ask_for_again(handler):
-    """A version that S3 does not have is not."""
+    """Only a version that S3 has is pending."""
     query = {"versionId": put_upload("uploads/a.jpg", b"x")["versionId"]}
     answer = handler(event("/images/uploads/a.jpg/status", query))
     assert (answer["statusCode"], answer["headers"]["retry-after"]) == (404, "1")
@@ -189,7 +190,7 @@ PICTURE = {
 
 
 def test_a_rendition_is_where_its_address_leads(handler):
-    """For what the browser says that it reads, and for less time than the URL works."""
+    """The redirect depends on Accept and is cached for less time than the URL works."""
     put_record("uploads/a.jpg", status="COMPLETED", **PICTURE)
     answer = handler(event(keys.rendition_path("uploads/a.jpg", "web"), accept="image/webp,*/*"))
     assert (answer["statusCode"], "body" in answer) == (302, False)
@@ -201,14 +202,14 @@ def test_a_rendition_is_where_its_address_leads(handler):
 
 
 def test_while_a_new_picture_comes_the_old_one_is_shown(handler):
-    """And not for a moment longer."""
+    """The redirect to the previous image must not be cached."""
     put_record("uploads/a.jpg", **PICTURE)
     answer = handler(event(keys.rendition_path("uploads/a.jpg", "web.png")))
     assert (answer["statusCode"], answer["headers"]["cache-control"]) == (302, "no-store")
 
 
 def test_a_rendition_that_is_not_there_is_not_found(handler):
-    """Yet: then it is worth to ask again. Or never."""
+    """A missing rendition is 404, with Retry-After if it may still appear."""
     put_record("uploads/new.jpg")
     put_record("uploads/bad.jpg", status="FAILED", error={"code": "CorruptImageError"})
     answers = [handler(event(keys.rendition_path(f"uploads/{name}.jpg", "web"))) for name in ("new", "bad", "never")]

@@ -8,7 +8,7 @@ from botocore.stub import Stubber
 
 from image_pipeline import aws as clients
 from image_pipeline.errors import StorageUnavailableError
-from image_pipeline.feeds import listing
+from image_pipeline.feeds import indexing, listing
 from tests.conftest import LISTING_TABLE, ROOT, watched
 
 EVENT = json.loads((ROOT / "events" / "index_images.json").read_text())
@@ -22,7 +22,7 @@ def _client():
 
 
 def change(number, key="uploads/coffee.jpg", gone=False, stream=None, **fields):
-    """A change like the one in events/, at another place of the stream."""
+    """A change like the one in events/, with another sequence number."""
     (record,) = copy.deepcopy(EVENT["Records"])
     record["dynamodb"] |= {"SequenceNumber": str(number), "Keys": {"ImageKey": {"S": key}}}
     record["dynamodb"]["NewImage"] |= {"ImageKey": {"S": key}, **fields}
@@ -34,24 +34,24 @@ def change(number, key="uploads/coffee.jpg", gone=False, stream=None, **fields):
 
 
 def listed(**wanted):
-    page = listing.query(clients.client, LISTING_TABLE, listing.filtered(**wanted))
+    page = listing.read_page(clients.client, LISTING_TABLE, listing.Query(listing.make_filter(**wanted)))
     return [image["imageKey"] for image in page.images]
 
 
 def test_a_change_is_listed(handler):
-    """In every view that shows it."""
+    """An image is listed in each of its views."""
     assert handler(EVENT) == {"batchItemFailures": []}
     assert listed() == listed(status="COMPLETED") == listed(label="coffee") == ["uploads/coffee.jpg"]
 
 
 def test_what_is_gone_is_listed_no_more(handler):
-    """A tombstone whose time has come."""
+    """A record that expired is removed from the listing."""
     handler({"Records": [change(1), change(2, gone=True)]})
     assert listed() == []
 
 
 def test_what_is_no_record_holds_up_nothing(handler):
-    """An item that somebody has written without a status."""
+    """An item without a status must not block the stream."""
     odd = change(1, "uploads/odd")
     odd["dynamodb"]["NewImage"] = {"ImageKey": {"S": "uploads/odd"}}
     assert handler({"Records": [odd, change(2)]}) == {"batchItemFailures": []}
@@ -59,16 +59,16 @@ def test_what_is_no_record_holds_up_nothing(handler):
 
 
 def test_a_batch_that_comes_again_changes_nothing(handler):
-    """Numbers are compared as numbers: 9 is before 10."""
+    """Sequence numbers are compared as numbers, so 9 is less than 10."""
     handler({"Records": [change(9), change(10, status={"S": "FAILED"})]})
     assert handler({"Records": [change(9)]}) == {"batchItemFailures": []}
     assert (listed(status="COMPLETED"), listed(status="FAILED")) == ([], ["uploads/coffee.jpg"])
 
 
 def test_of_a_batch_only_the_last_of_an_image_is_listed(handler):
-    """What would be undone a moment later is not paid for; the order is that of the last."""
+    """Only the last change of an image is applied, in the order of the last changes."""
     records = [change(1, status={"S": "PROCESSING"}), change(2, "uploads/b"), change(3)]
-    assert [each["dynamodb"]["SequenceNumber"] for each in listing.newest(records)] == ["2", "3"]
+    assert [each["dynamodb"]["SequenceNumber"] for each in indexing.newest_changes(records)] == ["2", "3"]
     with watched(clients.client("dynamodb"), "dynamodb.PutItem") as writes:
         handler({"Records": records})
     assert not [each for each in writes if "PROCESSING" in str(each)]
@@ -76,31 +76,31 @@ def test_of_a_batch_only_the_last_of_an_image_is_listed(handler):
 
 
 def test_a_newer_stream_counts_anew(handler):
-    """As of a table that was restored: its numbers may be lower."""
+    """A restored table has a new stream with lower numbers."""
     handler({"Records": [change(7)]})
     handler({"Records": [change(3, stream="2027-01-01T00:00:00.000", status={"S": "FAILED"})]})
     assert listed(status="FAILED") == ["uploads/coffee.jpg"]
 
 
 def test_lambda_learns_where_to_come_again(handler, monkeypatch):
-    """From the first that is not listed; those before it are."""
-    follow = listing.follow
+    """Lambda continues with the first change that was not listed."""
+    apply_stream_change = indexing.apply_stream_change
 
     def until_two(client, table, record):
         if record["dynamodb"]["SequenceNumber"] == "2":
             with Stubber(client("dynamodb")) as stub:
                 stub.add_client_error("get_item", "ThrottlingException")
-                return follow(client, table, record)
-        return follow(client, table, record)
+                return apply_stream_change(client, table, record)
+        return apply_stream_change(client, table, record)
 
-    monkeypatch.setattr(listing, "follow", until_two)
+    monkeypatch.setattr(indexing, "apply_stream_change", until_two)
     records = [change(number, f"uploads/{number}") for number in (1, 2, 3)]
     assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     assert listed() == ["uploads/1"]
 
 
 def test_what_was_passed_over_comes_again_with_what_failed(handler, monkeypatch):
-    """The newest change of every image that is not listed is at or behind the place where Lambda goes on."""
+    """Lambda delivers the newest change of every skipped image again."""
     records = [change(1, "uploads/a"), change(2, "uploads/b"), change(3, "uploads/c"), change(4, "uploads/a")]
     attempts = []
 
@@ -108,10 +108,10 @@ def test_what_was_passed_over_comes_again_with_what_failed(handler, monkeypatch)
         attempts.append(arguments)
         if len(attempts) == 2:
             raise StorageUnavailableError("No.", "Try again.")
-        return follow(*arguments)
+        return apply_stream_change(*arguments)
 
-    follow = listing.follow
-    monkeypatch.setattr(listing, "follow", fails_at_first)
+    apply_stream_change = indexing.apply_stream_change
+    monkeypatch.setattr(indexing, "apply_stream_change", fails_at_first)
     ((failed,),) = handler({"Records": records}).values()
     begun = [each["dynamodb"]["SequenceNumber"] for each in records].index(failed["itemIdentifier"])
     assert handler({"Records": records[begun:]}) == {"batchItemFailures": []}

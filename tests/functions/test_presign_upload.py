@@ -21,7 +21,7 @@ def ask():
 
 
 def test_a_form_and_a_url_are_signed(ask):
-    """For the time that the deployment sets, with the address of the status to come."""
+    """The signature expires as configured, and the response contains the status URL."""
     status, body = ask('{"name": "ü.jpg", "contentType": "image/jpeg"}')
     assert status == 200
     assert body.keys() == {"imageKey", "statusUrl", "expiresAt", "post", "put"}
@@ -46,5 +46,5 @@ def test_a_form_and_a_url_are_signed(ask):
     ],
 )
 def test_a_wrong_wish_is_a_problem(ask, body, status):
-    """Told before anything is uploaded."""
+    """An invalid request is a problem document."""
     assert ask(body)[0] == status

@@ -14,7 +14,7 @@ EVENT = json.loads((ROOT / "events" / "publish_outcomes.json").read_text())
 
 @pytest.fixture
 def heard():
-    """The events that a rule for ours has sent to a queue since it was last asked."""
+    """The events that a rule has sent to a queue since the last call."""
     queue = boto3.client("sqs").create_queue(QueueName="listener")["QueueUrl"]
     boto3.client("events").put_rule(Name="ours", EventPattern='{"source": ["image-pipeline"]}')
     target = {"Id": "queue", "Arn": "arn:aws:sqs:eu-west-1:123456789012:listener"}
@@ -28,7 +28,7 @@ def heard():
 
 
 def change(number, key=None, **images):
-    """A change like the one in events/, at another place of the stream."""
+    """A change like the one in events/, with another sequence number."""
     (record,) = copy.deepcopy(EVENT["Records"])
     record["dynamodb"] |= {"SequenceNumber": str(number), **images}
     for image in ("OldImage", "NewImage"):
@@ -40,7 +40,7 @@ def change(number, key=None, **images):
 
 
 def test_an_outcome_is_published(handler, heard):
-    """With the time at which it was reached."""
+    """The event has the time of the outcome."""
     assert handler(EVENT) == {"batchItemFailures": []}
     (event,) = heard()
     assert (event["source"], event["detail-type"]) == ("image-pipeline", "ImageCompleted")
@@ -52,7 +52,7 @@ def test_an_outcome_is_published(handler, heard):
 
 
 def test_what_changes_no_outcome_publishes_nothing(handler, heard):
-    """A repeated write, a record that is gone, a claim: even if a filter let them through."""
+    """Repeated writes, removed records and claims cause no event."""
     (record,) = EVENT["Records"]
     new, claim = record["dynamodb"]["NewImage"], record["dynamodb"]["OldImage"]
     records = [change(1, OldImage=new), change(2, NewImage=None), change(3, OldImage=None, NewImage=claim)]
@@ -61,16 +61,16 @@ def test_what_changes_no_outcome_publishes_nothing(handler, heard):
 
 
 def test_a_first_change_is_published_too(handler, heard):
-    """A tombstone of an upload that was never seen has no old image."""
+    """The first change of a record has no old image."""
     assert handler({"Records": [change(1, OldImage=None)]}) == {"batchItemFailures": []}
     assert len(heard()) == 1
 
 
 def test_lambda_learns_where_to_come_again(handler, monkeypatch):
-    """By the positions of all from the first that is not published; changes without an outcome do not count."""
+    """The failures are all outcomes from the first unpublished one."""
     (record,) = EVENT["Records"]
     seen = []
-    monkeypatch.setattr(events, "publish", lambda bus, outcomes: seen.append((bus, len(outcomes))) or 1)
+    monkeypatch.setattr(events, "publish", lambda _client, bus, outcomes: seen.append((bus, len(outcomes))) or 1)
     records = [
         change(1, "uploads/a.jpg"),
         change(2, OldImage=record["dynamodb"]["NewImage"]),

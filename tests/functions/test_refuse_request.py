@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def ask(handler):
-    """Asks; gives status, headers and body."""
+    """Send a request, and return the status, headers and body."""
 
     def ask(method, path):
         answer = handler({"rawPath": path, "requestContext": {"http": {"method": method, "path": path}}})
@@ -18,24 +18,24 @@ def ask(handler):
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST", "PATCH", "HEAD", "TRACE"])
 def test_a_method_that_the_path_does_not_take_is_405(ask, method):
-    """And is told which it takes."""
+    """The response contains the accepted methods."""
     status, headers, body = ask(method, "/images/uploads/a/b.jpg")
     assert (status, body["status"], body["title"]) == (405, 405, "Method Not Allowed")
     assert headers["allow"] == "DELETE, OPTIONS"
     assert headers["content-type"] == "application/problem+json"
-    assert body["message"].startswith(f"This path takes DELETE, not {method}.")
+    assert {"DELETE,", f"{method}."} <= set(body["message"].split())
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "HEAD"])
 def test_a_path_that_is_none_is_404(ask, method):
-    """And is told where those stand that there are."""
+    """The response points to the documentation of all paths."""
     status, headers, body = ask(method, "/wp-login.php")
     assert (status, body["status"], "allow" in headers) == (404, 404, False)
     assert "docs/openapi.yaml" in body["message"]
 
 
 def test_options_are_told(ask):
-    """Without a body, and without a word that would let a page of another origin in."""
+    """OPTIONS gets no body and no CORS headers."""
     status, headers, body = ask("OPTIONS", "/images")
     assert (status, headers["allow"], body) == (204, "GET, POST, OPTIONS", None)
     assert not [name for name in headers if name.startswith("access-control")]

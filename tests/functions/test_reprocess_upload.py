@@ -10,7 +10,7 @@ from tests.conftest import MACHINES, put_record, put_upload
 
 @pytest.fixture(autouse=True)
 def _machine():
-    """Under the name that the environment tells."""
+    """Create the state machine that the environment names."""
     boto3.client("stepfunctions").create_state_machine(
         name="process", definition="{}", roleArn="arn:aws:iam::123456789012:role/r"
     )
@@ -27,7 +27,7 @@ def started():
 
 
 def test_a_reprocess_is_accepted_and_says_which_execution_it_is(handler):
-    """The status shows the same id as soon as it is its turn."""
+    """The response contains the id of the execution."""
     put_upload("uploads/a/b.jpg", b"x")
     answer = handler(event("/images/uploads/a/b.jpg/reprocess"))
     assert answer["statusCode"] == 202
@@ -36,7 +36,7 @@ def test_a_reprocess_is_accepted_and_says_which_execution_it_is(handler):
 
 
 def test_a_second_reprocess_must_wait(handler, monkeypatch):
-    """429 with when to try again, as a problem; no execution. Other uploads are free."""
+    """A second request gets 429 with Retry-After, and other uploads are not affected."""
     for name in ("a", "b"):
         put_upload(f"uploads/{name}.jpg", b"x")
         put_record(f"uploads/{name}.jpg", status="COMPLETED")
@@ -60,6 +60,6 @@ def test_a_second_reprocess_must_wait(handler, monkeypatch):
     ],
 )
 def test_nothing_else_is_processed(handler, path, status):
-    """A problem, and no execution."""
+    """Other paths get a problem document and start no execution."""
     put_upload("uploads/a.jpg", b"x")
     assert (handler(event(path))["statusCode"], started()) == (status, [])

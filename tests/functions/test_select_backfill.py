@@ -23,7 +23,7 @@ def event(**request):
     [({}, 3, 0), ({"recipeChanged": True}, 2, 0), ({"failedOnly": True}, 1, 0), ({"maxImages": 1}, 1, 2)],
 )
 def test_it_tells_how_many_of_how_many_were_chosen(handler, request_, selected, over):
-    """By today's recipes, and within the limit."""
+    """The result counts the listed and the selected uploads."""
     put_record("uploads/a.jpg", status="COMPLETED", recipeId=TODAY)
     put_record("uploads/b.jpg", status="FAILED")
     put_record("uploads/c.jpg", status="COMPLETED", recipeId="another")

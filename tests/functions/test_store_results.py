@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from botocore.stub import Stubber
 
+from image_pipeline import aws as clients
 from image_pipeline import errors
-from image_pipeline.store import records, storage
+from image_pipeline.store import records
 from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, metrics, put_record
 from tests.unit.store.test_cleanup import marked, rendition
 
@@ -37,10 +38,10 @@ def event(metadata, execution_id="execution-1", overwrites=False):
 
 
 def test_with_labels_the_record_is_completed(handler):
-    """Everything that the steps found is in it, and when it began and ended."""
+    """The record contains the results of all steps and the times of the execution."""
     put_record("uploads/a.jpg")
     assert handler(event(LABELLED))["status"] == "COMPLETED"
-    record = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    record = records.read(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
     assert record["status"] == "COMPLETED"
     assert record["image"]["width"] == 800
     assert record["labels"][0]["name"] == "Sea"
@@ -54,10 +55,10 @@ def test_with_labels_the_record_is_completed(handler):
 
 
 def test_without_labels_the_record_is_partial_and_says_why(handler):
-    """A Rekognition failure is neither hidden nor the end of the picture."""
+    """A failure of Rekognition results in PARTIAL with a warning."""
     put_record("uploads/a.jpg")
     assert handler(event(UNLABELLED))["status"] == "PARTIAL"
-    record = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    record = records.read(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
     assert record["status"] == "PARTIAL"
     assert record["warnings"][0]["code"] == "LabelsUnavailableError"
     assert record["labels"] == []
@@ -65,7 +66,7 @@ def test_without_labels_the_record_is_partial_and_says_why(handler):
 
 @pytest.mark.parametrize("attempts", [1, 2])
 def test_labels_that_the_same_bytes_had_are_kept(handler, attempts):
-    """Also when the function runs again after a lost answer."""
+    """The labels are kept even if the function is retried."""
     again = event(UNLABELLED, overwrites=True)
     again["thumbnails"]["image"]["sha256"] = "0" * 64
     put_record(
@@ -77,24 +78,24 @@ def test_labels_that_the_same_bytes_had_are_kept(handler, attempts):
     )
     for _ in range(attempts):
         assert handler(again)["status"] == "COMPLETED"
-    record = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    record = records.read(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
     assert (record["status"], record["labels"]) == ("COMPLETED", LABELLED["labels"])
     (warning,) = record["warnings"]
     assert warning["code"] == "LabelsUnavailableError"
 
 
 def test_no_labels_found_is_still_complete(handler):
-    """Rekognition spoke, and saw nothing it is sure of."""
+    """An empty list of labels is a valid result."""
     put_record("uploads/a.jpg")
     assert handler(event(LABELLED | {"labels": []}))["status"] == "COMPLETED"
 
 
 def test_a_superseded_execution_changes_nothing(handler, capsys):
-    """The newer upload's record stays, and nothing is counted."""
+    """The record of the newer upload stays, and no metric is written."""
     put_record("uploads/a.jpg", execution={"id": "execution-2"})
     with pytest.raises(errors.SupersededError):
         handler(event(LABELLED))
-    assert records.read(IMAGE_TABLE, "uploads/a.jpg")["status"] == "PROCESSING"
+    assert records.read(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")["status"] == "PROCESSING"
     assert metrics(capsys) == []
 
 
@@ -102,19 +103,19 @@ def test_a_superseded_execution_changes_nothing(handler, capsys):
     ("metadata", "completed", "partial"), [(LABELLED, 1, 0), (UNLABELLED, 0, 1)], ids=["labelled", "unlabelled"]
 )
 def test_a_picture_that_came_through_is_counted(handler, capsys, metadata, completed, partial):
-    """Once, with its bytes and the time since its claim."""
+    """Each image is counted once, with its bytes and duration."""
     put_record("uploads/a.jpg")
     handler(event(metadata))
     (counted,) = metrics(capsys)
     assert (counted["ImageCompleted"], counted["ImagePartial"], counted["ImageFailed"]) == (completed, partial, 0)
     assert (counted["BytesIn"], counted["BytesOut"]) == (90_000, 3000)
-    record = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    record = records.read(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
     took = datetime.fromisoformat(record["execution"]["finishedAt"]) - datetime(2026, 11, 20, 12, 0, 1, tzinfo=UTC)
     assert counted["ProcessingMilliseconds"] == took.total_seconds() * 1000
 
 
 def test_what_the_new_picture_replaces_is_marked(handler):
-    """Once the record points at the new renditions, the old ones may go."""
+    """The old renditions are marked when the record points to the new ones."""
     put_record("uploads/a.jpg")
     new, old = rendition("uploads/a.jpg", "new"), rendition("uploads/a.jpg", "old")
     handler(event(LABELLED, overwrites=True))
@@ -123,7 +124,7 @@ def test_what_the_new_picture_replaces_is_marked(handler):
 
 
 def test_a_superseded_execution_marks_nothing(handler):
-    """What it lists may be the newer upload's."""
+    """The listed versions may belong to the newer upload."""
     put_record("uploads/a.jpg", execution={"id": "execution-2"})
     rendition("uploads/a.jpg", "newer")
     with pytest.raises(errors.SupersededError):
@@ -133,13 +134,13 @@ def test_a_superseded_execution_marks_nothing(handler):
 
 @pytest.mark.parametrize("operation", ["list_object_versions", "put_object_tagging"])
 def test_old_renditions_that_cannot_be_marked_do_not_cost_the_picture(handler, operation):
-    """The record is the outcome; whatever cleans the key next takes them."""
+    """A failed clean-up does not change the outcome."""
     put_record("uploads/a.jpg")
     rendition("uploads/a.jpg", "old")
-    listed = storage._s3().list_object_versions(Bucket=THUMBNAILS_BUCKET)
-    with Stubber(storage._s3()) as stub:
+    listed = clients.client("s3").list_object_versions(Bucket=THUMBNAILS_BUCKET)
+    with Stubber(clients.client("s3")) as stub:
         if operation == "put_object_tagging":
             stub.add_response("list_object_versions", {"Versions": listed["Versions"]})
         stub.add_client_error(operation, "AccessDenied", http_status_code=403)
         assert handler(event(LABELLED, overwrites=True))["status"] == "COMPLETED"
-    assert records.read(IMAGE_TABLE, "uploads/a.jpg")["status"] == "COMPLETED"
+    assert records.read(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")["status"] == "COMPLETED"

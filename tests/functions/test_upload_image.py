@@ -23,7 +23,7 @@ def event(data=PHOTO, name="a/ü?.jpg", **headers):
 
 
 def test_a_picture_is_stored_and_its_status_named(handler, caplog):
-    """202: the rest follows; the log says who it was, and not the name."""
+    """The response is 202, and the log contains the caller but no file name."""
     answer = handler(event())
     stored = boto3.client("s3").get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a/ü?.jpg")
     path = status_path("uploads/a/ü?.jpg")
@@ -42,7 +42,7 @@ def test_a_picture_is_stored_and_its_status_named(handler, caplog):
 
 
 def test_what_is_refused_is_not_stored(handler):
-    """Each as a problem with its own status."""
+    """Each error is a problem document with its own status code."""
     refused = [
         (event(b""), 400),
         (event(name="../x.jpg"), 400),
@@ -58,7 +58,7 @@ def test_what_is_refused_is_not_stored(handler):
 
 
 def test_if_none_match_protects_what_is_there(handler):
-    """412, and it stays."""
+    """The response is 412, and the existing upload stays."""
     version = put_upload("uploads/a.jpg", b"x")["versionId"]
     assert handler(event(name="a.jpg", **{"if-none-match": "*"}))["statusCode"] == 412
     assert boto3.client("s3").head_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")["VersionId"] == version
@@ -66,6 +66,6 @@ def test_if_none_match_protects_what_is_there(handler):
 
 
 def test_a_format_that_the_deployment_leaves_out_is_refused(handler, monkeypatch):
-    """ImageFormats holds here, too."""
+    """The parameter ImageFormats applies to uploads over HTTP."""
     monkeypatch.setenv("IMAGE_FORMATS", "PNG,GIF")
     assert handler(event())["statusCode"] == 415

@@ -14,9 +14,9 @@ EVENT = {"id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa"}
 
 @pytest.fixture
 def settled(monkeypatch):
-    """The keys of the records that were given to the settling workflow."""
+    """The keys of the records that were settled."""
     keys = []
-    monkeypatch.setattr(executions, "settle", lambda _, claim: keys.append(claim["ImageKey"]))
+    monkeypatch.setattr(executions, "settle", lambda _client, _machines, claim: keys.append(claim["ImageKey"]))
     return keys
 
 
@@ -27,7 +27,7 @@ def claimed(key, seconds, shard="0"):
 
 
 def test_the_oldest_claim_is_measured(handler, settled, capsys):
-    """Wherever in the index it is, and told as a metric."""
+    """The oldest claim of all shards is the metric."""
     claimed("uploads/a.jpg", 10, "0")
     claimed("uploads/b.jpg", 700, "f")
     seen = handler(EVENT)
@@ -37,18 +37,26 @@ def test_the_oldest_claim_is_measured(handler, settled, capsys):
 
 
 def test_only_what_no_execution_can_end_is_settled(handler, settled):
-    """An hour after the last moment at which the workflow may still run."""
+    """A record is settled one hour after its execution must have ended."""
     claimed("uploads/slow.jpg", LOST_SECONDS - 60)
     claimed("uploads/lost.jpg", LOST_SECONDS + 60)
     assert handler(EVENT)["settled"] == 1
     assert settled == ["uploads/lost.jpg"]
 
 
+@pytest.mark.parametrize("workflow", list(WorkflowType))
+def test_a_record_is_not_settled_as_soon_as_its_execution_times_out(handler, settled, monkeypatch, workflow):
+    """Its own workflow still has time to end it."""
+    monkeypatch.setenv("WORKFLOW_TYPE", workflow)
+    claimed("uploads/late.jpg", workflow.seconds + 10)
+    assert (handler(EVENT)["settled"], handler(EVENT)["restarted"], settled) == (0, 0, [])
+
+
 def test_what_ran_as_express_is_started_again_for_an_hour(handler, settled, monkeypatch):
-    """Five minutes are less than an outage may last; and nobody else learns that they are over."""
+    """Express executions are restarted for an hour, because an outage may be longer than five minutes."""
     started = []
     monkeypatch.setenv("WORKFLOW_TYPE", "EXPRESS")
-    monkeypatch.setattr(executions, "_restart", lambda _, claim: started.append(claim["ImageKey"]))
+    monkeypatch.setattr(executions, "_restart", lambda _client, _machines, claim: started.append(claim["ImageKey"]))
     claimed("uploads/running.jpg", 299)
     claimed("uploads/lost.jpg", 400)
     claimed("uploads/hopeless.jpg", 3700)
@@ -58,14 +66,14 @@ def test_what_ran_as_express_is_started_again_for_an_hour(handler, settled, monk
 
 
 def test_a_finished_record_is_not_looked_at(handler, settled, capsys):
-    """The index holds what is under way and nothing else; an empty one is told, too, or the watch would seem dead."""
+    """The metric is written even if no record is in PROCESSING."""
     put_record("uploads/old.jpg", status="COMPLETED")
     assert handler(EVENT) == {"oldestProcessingSeconds": 0, "settled": 0, "restarted": 0}
     assert metrics(capsys) == [{"OldestProcessingSeconds": 0}]
 
 
 def test_the_age_is_told_even_if_settling_fails(handler, monkeypatch, capsys):
-    """The alarm on old records is what is left then."""
+    """The metric is written before records are settled."""
     claimed("uploads/lost.jpg", LOST_SECONDS + 60)
     monkeypatch.setattr(executions, "settle", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):

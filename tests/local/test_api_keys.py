@@ -50,7 +50,7 @@ def table(pipeline: Pipeline) -> tuple[Any, str]:
 
 @pytest.fixture
 def key(table: Any) -> str:
-    return apikeys.create(*table, "a test").text
+    return apikeys.create(table[0], table=table[1], name="a test").text
 
 
 def visible(pipeline: Pipeline, key: str) -> bool:
@@ -127,9 +127,9 @@ def test_without_a_good_key_nothing_happens(pipeline, folder, ask, table, method
     """A missing key gets 401; a malformed, unknown, wrong, rotated, revoked or expired one gets 403."""
     image_key = f"{folder}/kept.jpg"
     record = pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
-    good, old, revoked, expired = (apikeys.create(*table, "a test") for _ in range(4))
-    apikeys.rotate(*table, old.key_id)
-    apikeys.revoke(*table, revoked.key_id)
+    good, old, revoked, expired = (apikeys.create(table[0], table=table[1], name="a test") for _ in range(4))
+    apikeys.rotate(table[0], table=table[1], key_id=old.key_id)
+    apikeys.revoke(table[0], table=table[1], key_id=revoked.key_id)
     client, name = table
     client("dynamodb").update_item(
         TableName=name,
@@ -151,17 +151,17 @@ def test_without_a_good_key_nothing_happens(pipeline, folder, ask, table, method
 
 def test_a_rotated_key_is_let_in_with_its_new_secret(ask, table):
     """Its id stays the same."""
-    old = apikeys.create(*table, "a test")
-    new = apikeys.rotate(*table, old.key_id)
+    old = apikeys.create(table[0], table=table[1], name="a test")
+    new = apikeys.rotate(table[0], table=table[1], key_id=old.key_id)
     assert ask("DELETE", "/images/uploads/none.jpg", old.text).status == 403
     assert ask("DELETE", "/images/uploads/none.jpg", new.text).status == 404
 
 
 def test_a_revoked_key_lives_as_long_as_it_is_remembered(pipeline, ask, table):
     """API Gateway caches decisions for 300 seconds; `clear` ends the cache here."""
-    key = apikeys.create(*table, "a test")
+    key = apikeys.create(table[0], table=table[1], name="a test")
     assert ask("DELETE", "/images/uploads/none.jpg", key.text).status == 404
-    apikeys.revoke(*table, key.key_id)
+    apikeys.revoke(table[0], table=table[1], key_id=key.key_id)
     assert ask("DELETE", "/images/uploads/none.jpg", key.text).status == 404
     pipeline.clear()
     assert ask("DELETE", "/images/uploads/none.jpg", key.text).status == 403
@@ -229,7 +229,7 @@ def test_the_status_is_everybodys_unless_it_is_protected(pipeline, folder, ask, 
     """A parameter protects it; a key then gives access."""
     assert ask("GET", f"/images/{folder}/none.jpg/status").status == 404
     with Pipeline(tmp_path, parameters={"StatusNeedsKey": "true"}) as protected:
-        key = apikeys.create(protected.client, protected.outputs["ApiKeyTableName"], "a test").text
+        key = apikeys.create(protected.client, table=protected.outputs["ApiKeyTableName"], name="a test").text
         for path in (f"/images/{folder}/none.jpg/status", "/images/uploads/none.jpg/status"):
             connection = http.client.HTTPConnection(urlsplit(protected.api_url).netloc)
             for headers, status in (({}, 401), ({"x-api-key": "x"}, 403), ({"x-api-key": key}, 404)):

@@ -58,7 +58,7 @@ class Answer(NamedTuple):
 @pytest.fixture(scope="module")
 def key(open_to_pages: Pipeline) -> str:
     """An API key that the attacker may know; it must not help a foreign page."""
-    return apikeys.create(open_to_pages.client, open_to_pages.outputs["ApiKeyTableName"], "attacks").text
+    return apikeys.create(open_to_pages.client, table=open_to_pages.outputs["ApiKeyTableName"], name="attacks").text
 
 
 def port_of(url: str) -> int:

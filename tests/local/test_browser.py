@@ -81,7 +81,7 @@ return { stored: stored.status, status: status.status, shown: await shown };
 
 @pytest.fixture(scope="module")
 def key(open_to_pages: Pipeline) -> str:
-    return apikeys.create(open_to_pages.client, open_to_pages.outputs["ApiKeyTableName"], "browser").text
+    return apikeys.create(open_to_pages.client, table=open_to_pages.outputs["ApiKeyTableName"], name="browser").text
 
 
 def with_facts(script: str, pipeline: Pipeline, **facts: object) -> str:

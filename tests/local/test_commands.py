@@ -268,7 +268,7 @@ def printed(display: Display, key: str) -> str:
 @example("\ud800\u2028\\[link=http://evil.example]y")
 def test_a_name_cannot_reach_the_terminal_or_the_markup(name):
     """Escape codes, direction marks, emoji codes and tags of rich are printed literally."""
-    assert printed(TextDisplay(), f"uploads/{name}") == f"  0.10 s  {keys.shown(f'uploads/{name}')} → ClaimUpload\n"
+    assert printed(TextDisplay(), f"uploads/{name}") == f"  0.10 s  {keys.printable(f'uploads/{name}')} → ClaimUpload\n"
 
 
 @given(st.text())

@@ -165,7 +165,7 @@ def test_the_api_tells_the_execution_that_the_record_will_name(express, key):
     """The ARN of an Express execution ends with a further id."""
     express.upload(key, PHOTO)
     express.wait_for(key)
-    secret = apikeys.create(express.client, express.outputs["ApiKeyTableName"], "a test").text
+    secret = apikeys.create(express.client, table=express.outputs["ApiKeyTableName"], name="a test").text
     request = Request(f"{express.api_url}/images/{key}/reprocess", headers={"x-api-key": secret}, method="POST")
     with urlopen(request) as answer:
         execution_id = json.load(answer)["executionId"]

@@ -146,7 +146,7 @@ for _name in ("1024 bytes", "parent inside", "colour"):
 CHANGED = {
     name
     for name, text in NAMES.items()
-    if keys.shown(text) != text or "%25" in keys.status_path(text) or len(text.encode()) > 1000
+    if keys.printable(text) != text or "%25" in keys.status_path(text) or len(text.encode()) > 1000
 }
 """Those that look different somewhere, or are cut."""
 
@@ -320,7 +320,7 @@ def test_renditions_stay_in_their_folder_and_apart(pictures):
             key = rendition["key"]
             assert key.startswith("thumbnails/hostile/"), name
             assert posixpath.normpath(key) == key, name
-            assert keys.shown(key) == key, name
+            assert keys.printable(key) == key, name
             assert len(key.encode()) <= keys.MAX_KEY_BYTES, name
             assert owners.setdefault(key, name) == name
     assert len(owners) == len(NAMES) * 4
@@ -359,13 +359,15 @@ def test_the_address_of_a_rendition_gives_the_picture(pictures):
 def test_every_name_is_listed_with_its_addresses(any_run):
     """Each is listed once, with its own paths."""
     pipeline = any_run.pipeline
-    wanted = listing.filtered()
+    wanted = listing.make_filter()
 
     def listed() -> dict[str, Any]:
         found: dict[str, Any] = {}
         cursor: str | None = None
         while True:
-            page = listing.query(pipeline.client, pipeline.outputs["ListingTableName"], wanted, 100, cursor)
+            page = listing.read_page(
+                pipeline.client, pipeline.outputs["ListingTableName"], listing.Query(wanted, 100, cursor)
+            )
             found |= {image["imageKey"]: image for image in page.images}
             cursor = page.cursor
             if cursor is None:
@@ -390,12 +392,12 @@ def test_notifications_are_one_text_that_nobody_obeys(any_run):
         subject, body = seen.notification["Subject"], seen.notification["Message"]
         assert re.fullmatch(r"Image (processed|failed): [ -~]+", subject), name
         assert len(subject) < 100, name
-        assert all(keys.shown(line) == line for line in body.split("\n")), name
+        assert all(keys.printable(line) == line for line in body.split("\n")), name
         first, *others = body.split("\n")
-        assert first.startswith(keys.shown(seen.key)), name
+        assert first.startswith(keys.printable(seen.key)), name
         lines.add(tuple(line.partition(":")[0] for line in others))
         attributes = {key: each["Value"] for key, each in seen.notification["MessageAttributes"].items()}
-        assert attributes["imageKey"] == keys.shown(seen.key), name
+        assert attributes["imageKey"] == keys.printable(seen.key), name
         assert attributes.keys() == {"status", "imageKey"}, name
     assert len(lines) == 1
 
@@ -442,9 +444,9 @@ def test_the_command_line_shows_the_names_and_obeys_none(pictures, capsys):
     out, err = capsys.readouterr()
     assert err == ""
     for line in out.split("\n"):
-        assert keys.shown(line) == line
+        assert keys.printable(line) == line
     for outcome in outcomes:
-        assert f"{keys.shown(outcome.key)}  COMPLETED" in out
+        assert f"{keys.printable(outcome.key)}  COMPLETED" in out
         assert json.dumps(outcome.key) in out
         assert len(outcome.notifications) == 1
         for path in outcome.files:

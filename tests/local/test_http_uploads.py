@@ -22,7 +22,7 @@ from botocore.config import Config
 from urllib3.filepost import encode_multipart_formdata
 
 from image_pipeline.api import apikeys, presign
-from image_pipeline.api.intake import MOST_BYTES
+from image_pipeline.api.intake import MAX_BYTES
 from local.emulator.clients import DUMMY_KEY
 from local.pipeline import Pipeline
 from tests.conftest import ROOT
@@ -65,7 +65,7 @@ def send(method: str, url: str, data: bytes | None, headers: dict[str, str]) -> 
 
 @pytest.fixture
 def key(pipeline: Pipeline) -> str:
-    return apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a test").text
+    return apikeys.create(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], name="a test").text
 
 
 Post = Callable[..., Answer]
@@ -185,7 +185,7 @@ def counted(pipeline: Pipeline) -> list[int]:
         ("x.jpg", PHOTO, {"if_match": '"x"'}, 400),
         ("x.jpg", b"%PDF-1.7", {"content_type": "image/jpeg"}, 415),
         ("x.jpg", PHOTO, {"content_type": "text/plain"}, 415),
-        ("x.jpg", PHOTO + b"\0" * MOST_BYTES, {}, 413),
+        ("x.jpg", PHOTO + b"\0" * MAX_BYTES, {}, 413),
     ],
 )
 def test_what_is_wrong_is_told_and_nothing_is_stored(pipeline, post, name, data, headers, expected):
@@ -198,7 +198,7 @@ def test_what_is_wrong_is_told_and_nothing_is_stored(pipeline, post, name, data,
 
 def test_a_picture_that_is_too_large_is_sent_the_other_way(post):
     """The problem names the alternative."""
-    answer = post("/images?name=x.jpg", PHOTO.ljust(MOST_BYTES + 1, b"\0"))
+    answer = post("/images?name=x.jpg", PHOTO.ljust(MAX_BYTES + 1, b"\0"))
     assert answer.status == 413
     assert answer.headers["content-type"] == "application/problem+json"
     assert "POST /images/presigned" in answer.body["detail"]
@@ -207,7 +207,7 @@ def test_a_picture_that_is_too_large_is_sent_the_other_way(post):
 
 def test_the_largest_picture_in_a_request_is_taken(pipeline, folder, post):
     """The limit is exact."""
-    data = PHOTO.ljust(MOST_BYTES, b"\0")
+    data = PHOTO.ljust(MAX_BYTES, b"\0")
     assert post(f"/images?name={folder.removeprefix('uploads/')}/l.jpg", data).status == 202
     assert stored(pipeline, f"{folder}/l.jpg") == (data, "image/jpeg")
 
@@ -225,9 +225,9 @@ def test_if_none_match_replaces_nothing(pipeline, folder, post):
 @pytest.mark.parametrize("path", ["/images?name=x.jpg", "/images/presigned"])
 def test_without_a_good_key_nothing_is_taken(pipeline, path):
     """A missing key gets 401, a revoked or wrong one 403."""
-    table = pipeline.client, pipeline.outputs["ApiKeyTableName"]
-    revoked = apikeys.create(*table, "a test")
-    apikeys.revoke(*table, revoked.key_id)
+    table = pipeline.outputs["ApiKeyTableName"]
+    revoked = apikeys.create(pipeline.client, table=table, name="a test")
+    apikeys.revoke(pipeline.client, table=table, key_id=revoked.key_id)
     for headers, expected in (({}, 401), ({"x-api-key": "x"}, 403), ({"x-api-key": revoked.text}, 403)):
         assert send("POST", pipeline.api_url + path, PHOTO, headers).status == expected
 
@@ -309,9 +309,11 @@ def sign_as_the_function(pipeline: Pipeline) -> Callable[..., Any]:
             aws_secret_access_key=DUMMY_KEY,
             config=Config(signature_version="s3v4"),
         )
-        wish = presign.Wish(image_key, "image/jpeg", None, None, overwrite=True, methods=presign.METHODS)
+        request = presign.UploadRequest(image_key, "image/jpeg", None, None, overwrite=True, methods=presign.METHODS)
         now = datetime.now(UTC)
-        return presign.sign(lambda _: client, pipeline.uploads_bucket, wish, 1_000_000, seconds, now)
+        return presign.sign(
+            lambda _: client, pipeline.uploads_bucket, request, max_bytes=1_000_000, seconds=seconds, now=now
+        )
 
     return sign
 
@@ -395,7 +397,7 @@ def test_every_command_of_the_document_works(pipeline, key, tmp_path):
 
 def test_the_document_tells_the_limits():
     """They are those of the code."""
-    assert f"more than {MOST_BYTES:,} bytes in the request" in DOCUMENT
+    assert f"more than {MAX_BYTES:,} bytes in the request" in DOCUMENT
     assert set(
         re.findall(r"^\| `(\w+)` \|", DOCUMENT.partition("| field |")[2].partition("\n\n")[0], re.MULTILINE)
     ) == {

@@ -393,7 +393,7 @@ def an_outcome_that_is_given_up(pipeline: Pipeline) -> str | None:
 
 def asking(pipeline: Pipeline, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Any:
     """Return a request with a new key."""
-    key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a run").text
+    key = apikeys.create(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], name="a run").text
     return urllib.request.Request(pipeline.api_url + path, data, {"x-api-key": key, **headers}, method=method)
 
 
@@ -533,7 +533,7 @@ def denied(pipeline: Pipeline) -> bool:
 def an_image_that_is_listed(pipeline: Pipeline) -> str | None:
     """It is listed while it is processed and after it failed; old entries are removed."""
     run = Run(pipeline, "listed.jpg")
-    key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a run").text
+    key = apikeys.create(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], name="a run").text
     answers: list[int] = []
 
     def shown(uploaded: str) -> bool:

@@ -83,7 +83,7 @@ def test_every_line_of_an_upload_carries_its_execution(pipeline, folder, written
 
 def test_the_version_leads_from_the_request_to_the_execution(pipeline, folder, written):
     """An HTTP upload is logged under its request id, its processing under the execution."""
-    key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a test").text
+    key = apikeys.create(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], name="a test").text
     url = f"{pipeline.api_url}/images?name={quote(folder.removeprefix('uploads/'))}/a.jpg"
     with urllib.request.urlopen(urllib.request.Request(url, telling_photo(), {"x-api-key": key})) as answer:
         body = json.load(answer)

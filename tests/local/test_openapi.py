@@ -20,7 +20,7 @@ def test_the_api_keeps_what_its_document_promises(pipeline, tmp_path):
     """
     pipeline.upload("uploads/summer/beach.jpg", photo(200, 150))  # the name in the document's examples
     pipeline.wait_for("uploads/summer/beach.jpg")
-    key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "schemathesis").text
+    key = apikeys.create(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], name="schemathesis").text
     command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", "tests/schemathesis.toml", "run"]
     options = ["--seed=1", f"--max-examples={EXAMPLES}", "--no-color"]
     done = subprocess.run(

@@ -210,7 +210,7 @@ def test_while_a_new_picture_comes_the_old_one_is_shown(pipeline, folder, hold):
 def test_the_examples_of_the_document_work(pipeline, tmp_path):
     """They run in their order."""
     processed(pipeline, "uploads/beach.jpg")
-    key = apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "a test").text
+    key = apikeys.create(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], name="a test").text
     (tmp_path / ".curlrc").write_text("fail\nsilent\nshow-error\n")
     environment = {**os.environ, "API": pipeline.api_url, "KEY": key, "CURL_HOME": str(tmp_path)}
     text = (ROOT / "docs" / "reading.md").read_text()

@@ -44,7 +44,7 @@ def ask(pipeline: Pipeline, method: str, path: str, **headers: str) -> Answer:
 
 @pytest.fixture
 def key(pipeline: Pipeline) -> str:
-    return apikeys.create(pipeline.client, pipeline.outputs["ApiKeyTableName"], "refused").text
+    return apikeys.create(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], name="refused").text
 
 
 @pytest.mark.parametrize(("method", "path", "methods"), UNTAKEN)

@@ -39,11 +39,11 @@ def client_error(code, status):
     ],
 )
 def test_only_what_passes_by_itself_is_transient(error, transient):
-    """Throttling, AWS's faults and silence are tried again; refusals and our own mistakes are not."""
+    """Throttling, failures of AWS and missing responses are transient; refusals and invalid requests are not."""
     assert aws.is_transient(error) is transient
 
 
 def test_an_error_without_an_answer_is_named_by_its_class():
-    """Messages always have a word for what happened."""
+    """Every error has a code for messages."""
     assert aws.code_of(EndpointConnectionError(endpoint_url="https://s3")) == "EndpointConnectionError"
     assert aws.code_of(client_error("SlowDown", 503)) == "SlowDown"

@@ -11,7 +11,7 @@ CLASSES = [each for _, each in inspect.getmembers(errors, inspect.isclass)]
 
 @pytest.mark.parametrize("error", CLASSES, ids=lambda each: each.__name__)
 def test_every_error_ends_in_error_and_is_drawn_in_the_tree(error):
-    """Names are a contract with the workflow; the drawing at the top is where people look them up."""
+    """Names are a contract with the workflow, and the tree at the top of the module lists all of them."""
     assert error.__name__.endswith("Error")
     assert issubclass(error, errors.PipelineError)
     assert error.__name__ in (errors.__doc__ or "")
@@ -19,10 +19,10 @@ def test_every_error_ends_in_error_and_is_drawn_in_the_tree(error):
 
 
 def test_outsiders_learn_of_the_file_and_not_of_the_inside():
-    """Code and step are told of either; what AWS says of a refused call names accounts and roles."""
+    """Internal errors keep their code and step, but not the message, which may name accounts and roles."""
     rejection = {"code": "EmptyUploadError", "message": "No bytes.", "hint": "Upload it again.", "step": "s"}
-    assert errors.for_outsiders(rejection) == rejection
-    told = errors.for_outsiders({**rejection, "code": "ClientError", "message": "arn:1", "hint": "arn:2"})
+    assert errors.public_error(rejection) == rejection
+    told = errors.public_error({**rejection, "code": "ClientError", "message": "arn:1", "hint": "arn:2"})
     assert (told["code"], told["step"]) == ("ClientError", "s")
     assert told["message"].startswith("The pipeline could not")
     assert "arn:" not in repr(told)

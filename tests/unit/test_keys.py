@@ -26,7 +26,7 @@ upload_keys = names.map(lambda name: keys.UPLOADS_PREFIX + name)
 
 
 def arrived(path: str) -> str:
-    """What the function is asked for: a browser resolves dots, API Gateway decodes once and cuts at a question mark."""
+    """The path as the function receives it: browsers resolve dots, API Gateway decodes once and cuts at `?`."""
     folders = []
     for folder in path.split("/"):
         if unquote(folder) == "..":
@@ -44,7 +44,7 @@ def arrived(path: str) -> str:
 @example("uploads/what?", "web")
 @example("uploads/status", "web")
 def test_rendition_path_leads_back_to_its_key_and_name(key, name):
-    """Whatever the key: the address of a rendition is that of no other, and of no status."""
+    """For any key, the path of a rendition is not that of another rendition or of a status."""
     path = arrived(keys.rendition_path(key, name))
     assert (keys.image_keys(path)[0], keys.rendition_name(path)) == (key, name)
     assert keys.rendition_name(arrived(keys.status_path(key))) is None
@@ -54,7 +54,7 @@ def test_rendition_path_leads_back_to_its_key_and_name(key, name):
     "name", ["status", "", "a/b", "-a", ".webp", "a.b.c", "a" * 65, "web\n", "web ", "wéb", "web.", "%41"]
 )
 def test_what_can_be_no_rendition_is_none(name):
-    """A path with such an end is a status, or nothing."""
+    """Such a path is not a rendition path."""
     assert keys.rendition_name(f"/images/uploads/a.jpg/renditions/{name}") is None
 
 
@@ -72,13 +72,13 @@ def test_what_can_be_no_rendition_is_none(name):
 @example("uploads/status")
 @example("uploads//status/")
 def test_status_path_leads_back_to_its_key(key):
-    """Whatever the name: the status URL that we print asks for that very upload, and for no other before it."""
+    """For any name, the status path leads to exactly this upload first."""
     assert keys.image_keys(arrived(keys.status_path(key)))[0] == key
 
 
 @given(upload_keys)
 def test_status_path_is_plain_ascii_without_spaces(key):
-    """It can be pasted into curl, a mail and an HTTP request line, and nobody on the way has anything to resolve."""
+    """The path is safe in curl, in mails and in an HTTP request line, and no proxy changes it."""
     path = keys.status_path(key)
     assert re.fullmatch(r"[A-Za-z0-9/_.~!'()*%-]+", path)
     assert key == "uploads/" or posixpath.normpath(path) == path
@@ -89,7 +89,7 @@ def test_status_path_is_plain_ascii_without_spaces(key):
 @example("a%2Bb")
 @example("what%3F")
 def test_a_path_that_a_user_encodes_once_means_the_name_as_it_is(name):
-    """Who encodes a file name like any other part of a URL need not know of wrapping: a wrapped name has no dot."""
+    """A user that encodes a name once needs no wrapping, because a wrapped name has no dot."""
     assume(len(f"uploads/{name}.jpg".encode()) <= keys.MAX_KEY_BYTES)
     assert keys.image_keys(f"/images/uploads/{name}.jpg/status")[0] == f"uploads/{name}.jpg"
 
@@ -114,22 +114,22 @@ def assigned(machine, name, key):
 def test_the_workflow_writes_the_same_url_and_shows_the_same_name(machine, key):
     """The URL in a notification is the one that is understood, and no name shows more there than elsewhere."""
     assert assigned(machine, "status_url", key) == "${ImageStatusApiUrl}" + keys.status_path(key)
-    assert assigned(machine, "shown_key", key) == keys.shown(key)
+    assert assigned(machine, "shown_key", key) == keys.printable(key)
 
 
 @each_notifying_machine
 def test_the_workflow_hides_what_is_hidden_elsewhere(machine):
     """In names as in the words of errors, which may hold names: one list of characters."""
     text = json.dumps(machine.definition).replace("\\\\", "\\")
-    assert text.count("/[\\x00-\\x1f\\x7f-") == text.count(f"/{keys.UNSHOWABLE}/") >= 2
+    assert text.count("/[\\x00-\\x1f\\x7f-") == text.count(f"/{keys.UNPRINTABLE}/") >= 2
 
 
 @given(st.text())
 @example("\ud800 half a character")
 @example("\u202e\x1b]0;t\x07\x9b31m\u2028\ufeff\uffff")
 def test_what_is_shown_is_one_line_that_moves_nothing(text):
-    """No control, no direction, nothing invisible but what joins emoji and letters; all else is as it was."""
-    seen = keys.shown(text)
+    """Control, direction and invisible characters are replaced; all others are unchanged."""
+    seen = keys.printable(text)
     assert len(seen) == len(text)
     assert len(seen.splitlines()) <= 1
     seen.encode()
@@ -143,14 +143,14 @@ def test_what_is_shown_is_one_line_that_moves_nothing(text):
 
 @pytest.mark.parametrize("text", ["fox 🦊👩‍🚀", "Grün Åse", "می‌خواهم", "עברית", "日本語　だ", "<b>&amp;</b>"])
 def test_what_people_write_is_shown_as_it_is(text):
-    """Emoji, accents in either spelling, and scripts from right to left are names like any other."""
+    """Emoji, accents in both normal forms and right-to-left scripts are printable."""
     for form in ("NFC", "NFD"):
         spelled = unicodedata.normalize(form, text)
-        assert keys.shown(spelled) == spelled
+        assert keys.printable(spelled) == spelled
 
 
 def impostor(key):
-    """The upload that is named like the folder that another's renditions are in."""
+    """The upload whose name equals the rendition folder of another upload."""
     return keys.UPLOADS_PREFIX + keys.rendition_prefix(key).removeprefix(keys.THUMBNAILS_PREFIX).removesuffix("/")
 
 
@@ -160,7 +160,7 @@ def impostor(key):
 @example("uploads/a_b.jpg", "uploads/a\x1bb.jpg")
 @example("uploads/a", "uploads/a/0123456789abcdef")
 def test_two_uploads_never_share_a_rendition(one, other):
-    """Full path in the name: no two uploads collide, whatever was changed or cut in their names."""
+    """No two uploads share a rendition key, even if their names were sanitised or truncated."""
     assume(one != other)
     assert keys.rendition_key(one, "0123456789abcdef", "100x100.jpg") != keys.rendition_key(
         other, "0123456789abcdef", "100x100.jpg"
@@ -172,16 +172,16 @@ def test_two_uploads_never_share_a_rendition(one, other):
 @example("uploads/../../x.jpg")
 @example("uploads//x.jpg/")
 def test_rendition_keys_arrive_as_they_are(key):
-    """No browser, tool or file system resolves a part of it away, and XML can list it."""
+    """No browser, tool or file system changes the key, and XML can contain it."""
     found = keys.rendition_key(key, "0123456789abcdef", "100x100.jpg")
     assert found.startswith("thumbnails/")
     assert posixpath.normpath(found) == found
-    assert keys.shown(found) == found
+    assert keys.printable(found) == found
 
 
 @given(names, st.integers(0, 40))
 def test_rendition_keys_fit_into_s3(name, padding):
-    """A key at S3's limit still has renditions, below S3's limit."""
+    """The rendition keys of the longest upload key are within S3's limit."""
     longest = (name * 1024).encode()[: keys.MAX_KEY_BYTES - len(keys.UPLOADS_PREFIX) - padding].decode(errors="ignore")
     key = keys.rendition_key(keys.UPLOADS_PREFIX + longest, "0" * 32, "n" * 64 + ".webp")
     assert key.startswith(keys.THUMBNAILS_PREFIX)
@@ -189,13 +189,13 @@ def test_rendition_keys_fit_into_s3(name, padding):
 
 
 def test_long_keys_that_differ_at_the_end_stay_apart():
-    """The part that is cut off still decides."""
+    """The truncated part still makes a difference."""
     stem = "uploads/" + "ä" * 500
     assert keys.rendition_prefix(stem + "1") != keys.rendition_prefix(stem + "2")
 
 
 def test_short_rendition_key_is_readable():
-    """Somebody who looks into the bucket finds the renditions of a picture by its name."""
+    """An operator finds the renditions of an upload by its name."""
     assert (
         keys.rendition_key("uploads/2026/beach day.jpg", "0123456789abcdef", "640x480.webp")
         == "thumbnails/2026/beach day.jpg/0123456789abcdef/640x480.webp"
@@ -213,7 +213,7 @@ def test_short_rendition_key_is_readable():
     ],
 )
 def test_the_raw_spelling_comes_first_and_the_decoded_one_second(key, expected):
-    """A name may truly hold `+` or `%2B`, and some senders encode: raw wins, and decoding happens once."""
+    """A name may contain a literal `+` or `%2B`, so the raw spelling comes first."""
     assert keys.spellings(key) == expected
 
 
@@ -232,7 +232,7 @@ def test_the_raw_spelling_comes_first_and_the_decoded_one_second(key, expected):
     ],
 )
 def test_a_path_of_something_else_is_told_apart(path):
-    """It may be the path of an upload, which other methods take."""
+    """Another path, which other methods may accept, is a WrongPathError."""
     with pytest.raises(WrongPathError):
         keys.image_keys(path)
 
@@ -246,13 +246,13 @@ def test_a_path_of_something_else_is_told_apart(path):
     ],
 )
 def test_paths_that_cannot_be_keys_are_refused(path):
-    """The API answers 400 instead of asking the table for what cannot be in it."""
+    """An impossible key is an InvalidKeyError."""
     with pytest.raises(InvalidKeyError):
         keys.image_keys(path)
 
 
 def test_a_path_behind_a_custom_domain_is_understood():
-    """A base path mapping puts its own prefix before the path."""
+    """A custom domain may add a base path."""
     assert keys.image_keys("/v1/images/uploads/a.jpg/status") == ("uploads/a.jpg",)
 
 
@@ -263,7 +263,7 @@ def test_a_path_behind_a_custom_domain_is_understood():
 @example("uploads/%2E%2E%2Fx%2Ejpg")
 @example("uploads/a//b")
 def test_the_path_of_a_change_means_one_upload(key):
-    """The one whose status has that path: no other is changed by mistake."""
+    """The path of a change means exactly the upload with the same status path."""
     assume(key != keys.UPLOADS_PREFIX)
     path = keys.status_path(key).removesuffix(keys.STATUS_SUFFIX)
     assert keys.upload_key(arrived(path)) == key
@@ -287,7 +287,7 @@ def test_the_path_of_a_change_means_one_upload(key):
     ],
 )
 def test_paths_that_may_mean_something_else_change_nothing(path, suffix):
-    """Whoever stands between may have resolved the dots."""
+    """A proxy may have resolved the dots."""
     with pytest.raises(InvalidKeyError):
         keys.upload_key(path, suffix)
 
@@ -302,13 +302,13 @@ def test_paths_that_may_mean_something_else_change_nothing(path, suffix):
     ],
 )
 def test_a_path_for_another_change_changes_nothing(path, suffix):
-    """And is told apart from one that means no upload."""
+    """Such a path is a WrongPathError, not an InvalidKeyError."""
     with pytest.raises(WrongPathError):
         keys.upload_key(path, suffix)
 
 
 def test_a_notified_key_is_decoded_as_s3_has_encoded_it():
-    """As forms are, once, whatever comes out."""
+    """S3 form-encodes keys in its notifications, once."""
     assert keys.notified_key("uploads/a+b%2Bc%2520%C3%A9.jpg") == "uploads/a b+c%20é.jpg"
 
 
@@ -323,16 +323,16 @@ def test_a_notified_key_is_decoded_as_s3_has_encoded_it():
     ],
 )
 def test_an_upload_is_what_s3_takes_below_the_prefix(key, expected):
-    """Everything else is somebody else's."""
+    """Only objects under the prefix are uploads."""
     assert keys.is_upload(key) is expected
 
 
 @given(upload_keys)
 def test_a_name_becomes_the_key_that_ends_with_it_or_none(key):
-    """Nothing is tidied up; and what may be named has a status path without surprises."""
+    """A name is used unchanged or refused."""
     name = key.removeprefix(keys.UPLOADS_PREFIX)
     try:
-        assert keys.named(name) == key
+        assert keys.key_for_name(name) == key
     except InvalidKeyError:
         parts = name.split("/")
         odd = any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name)

@@ -11,7 +11,7 @@ from tests.conftest import emf, metrics
 
 @pytest.fixture
 def log(monkeypatch):
-    """What the logger writes, as text."""
+    """The output of the logger."""
     out = io.StringIO()
     monkeypatch.setattr(observability.logger.registered_handler, "stream", out)
     return out
@@ -34,7 +34,7 @@ def raising(error):
 
 
 def test_a_step_tells_how_long_it_took_and_logs_under_its_execution(log):
-    """The record's durations and the logs of one picture hang together by the execution's id."""
+    """Logs and durations carry the id of the execution."""
     handler = observability.step(lambda event, _context: {"seen": event["executionId"]})
     result = handler({"executionId": "execution-7"}, None)
     assert result["seen"] == "execution-7"
@@ -44,7 +44,7 @@ def test_a_step_tells_how_long_it_took_and_logs_under_its_execution(log):
 
 
 def test_a_log_line_is_ascii(log):
-    """AWS names objects in its errors: no name breaks a line or moves the terminal of whoever reads the log."""
+    """Object keys in AWS errors must not break a log line or control a terminal."""
     observability.logger.error("denied: uploads/\x1b[31m\r\n\x9b\u2028\u202e🦊\ud800.jpg")
     (line,) = log.getvalue().splitlines()
     assert line.isascii()
@@ -65,7 +65,7 @@ def test_an_error_is_logged_under_its_execution_and_passes_through(log, error, t
 
 
 def test_the_time_of_a_log_line_is_one_that_lambda_takes(log):
-    """RFC 3339: otherwise Lambda's filter would take an ERROR for an INFO."""
+    """With another time format, Lambda's filter would treat ERROR as INFO."""
     observability.logger.error("x")
     assert "T" in json.loads(log.getvalue())["timestamp"]
 
@@ -74,7 +74,7 @@ def test_the_time_of_a_log_line_is_one_that_lambda_takes(log):
     ("status", "counted"), [("COMPLETED", "ImageCompleted"), ("PARTIAL", "ImagePartial")], ids=["completed", "partial"]
 )
 def test_a_success_is_counted_with_time_and_bytes(capsys, status, counted):
-    """Time from the claim to the end, bytes of the upload and of all renditions together."""
+    """The metrics are the time from claim to outcome, the bytes of the upload and those of all renditions."""
     observability.count_success(record(status))
     outcomes = {"ImageCompleted": 0, "ImagePartial": 0, "ImageFailed": 0}
     figures = {"ProcessingMilliseconds": 2250, "BytesIn": 5_000_000, "BytesOut": 43_000}
@@ -83,7 +83,7 @@ def test_a_success_is_counted_with_time_and_bytes(capsys, status, counted):
 
 @pytest.mark.parametrize("code", ["States.Timeout", "StorageUnavailableError", "LookupError", "", "uploads/me.jpg"])
 def test_a_fault_of_ours_is_counted_without_a_dimension(capsys, code):
-    """Codes that nobody has counted beforehand would each make a metric of their own."""
+    """An unknown code must not create a new metric."""
     observability.count_failure(code)
     (line,) = emf(capsys.readouterr().out)
     assert line["ImageFailed"] == [1]
@@ -92,7 +92,7 @@ def test_a_fault_of_ours_is_counted_without_a_dimension(capsys, code):
 
 
 def test_the_share_of_faults_can_be_read_from_one_metric(capsys):
-    """One of four: an alarm watches the average and needs no second metric; rejections are apart."""
+    """An alarm reads the share of failures from the average of one metric; rejections do not count."""
     for outcome in ("COMPLETED", "COMPLETED", "PARTIAL"):
         observability.count_success(record(outcome))
     observability.count_failure("States.Timeout")
@@ -103,9 +103,9 @@ def test_the_share_of_faults_can_be_read_from_one_metric(capsys):
 
 @pytest.mark.parametrize("code", sorted(errors.REJECTIONS))
 def test_a_rejection_is_counted_by_its_reason(capsys, code):
-    """And the next metric is free of it."""
+    """The dimension does not leak into the next metric."""
     observability.count_failure(code)
-    observability.note_oldest(0)
+    observability.record_oldest_age(0)
     rejection, other = emf(capsys.readouterr().out)
     assert (rejection["ImageRejected"], rejection["Reason"], rejection["service"]) == ([1], code, "stack")
     assert set(rejection["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "Reason"}
@@ -113,14 +113,14 @@ def test_a_rejection_is_counted_by_its_reason(capsys, code):
 
 
 def test_the_watch_and_the_cleaning_have_their_figures(capsys):
-    """Both tell nothing but a number."""
-    observability.note_oldest(71.5)
-    observability.count_not_cleaned()
+    """Both metrics have a value and no further dimension."""
+    observability.record_oldest_age(71.5)
+    observability.count_cleanup_failure()
     assert metrics(capsys) == [{"OldestProcessingSeconds": 71.5}, {"RenditionsNotCleaned": 1}]
 
 
 def test_a_metric_is_found_under_the_execution_that_it_counts(capsys):
-    """As every other line of its log."""
+    """A metric carries the id of its execution, as every log line does."""
     observability.step(lambda *_: observability.count_failure("X") or {})({"executionId": "execution-9"}, None)
     (line,) = emf(capsys.readouterr().out)
     assert line["correlation_id"] == "execution-9"

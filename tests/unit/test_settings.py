@@ -8,7 +8,7 @@ from tests.conftest import ENVIRONMENT, MACHINES
 
 
 def test_units_are_bytes_and_pixels():
-    """The code counts in bytes and pixels, people in megabytes and megapixels."""
+    """Settings are converted from megabytes and megapixels to bytes and pixels."""
     loaded = settings.load(ENVIRONMENT)
     assert loaded.max_upload_bytes == 100_000_000
     assert loaded.max_pixels == 100_000_000
@@ -17,7 +17,7 @@ def test_units_are_bytes_and_pixels():
 
 
 def test_every_missing_variable_is_named():
-    """One failed deploy must be enough to know all that is missing."""
+    """One error lists all missing variables."""
     told = ""
     for load in (settings.load, settings.load_for_status):
         with pytest.raises(SettingsError) as caught:
@@ -29,34 +29,41 @@ def test_every_missing_variable_is_named():
 
 @pytest.mark.parametrize("value", ["0", "501", "-1", "ten", "1e2", "٣", "12.5", " 7"])
 def test_a_number_out_of_range_is_told_with_its_range(value):
-    """A wrong value is refused at start and shown with what is allowed."""
+    """The error contains the allowed range."""
     with pytest.raises(SettingsError, match=r"MAX_UPLOAD_MEGABYTES is .* not a whole number from 1 to 500"):
         settings.load(ENVIRONMENT | {"MAX_UPLOAD_MEGABYTES": value})
 
 
 def test_template_sets_every_variable_and_no_other(template):
-    """What the code reads and what the deployment sets are the same list."""
+    """The template sets exactly the variables that the code reads."""
     given = template["Globals"]["Function"]["Environment"]["Variables"]
     own = {name for name in given if not name.startswith("POWERTOOLS_")}
     assert own == set(ENVIRONMENT)
 
 
 def test_machines_are_read_and_their_absence_is_named():
-    """One failed start tells all that is missing."""
+    """One error lists all missing variables."""
     assert settings.load_machines(ENVIRONMENT | MACHINES).settle_image == MACHINES["SETTLE_IMAGE_ARN"]
     with pytest.raises(SettingsError, match="PROCESS_IMAGE_ARN is missing; SETTLE_IMAGE_ARN is missing; WORKFLOW_TYPE"):
         settings.load_machines({})
 
 
 def test_a_workflow_type_is_one_of_two():
-    """Anything else would change when a record counts as lost."""
-    with pytest.raises(SettingsError, match="WORKFLOW_TYPE is 'express', which is none of STANDARD, EXPRESS"):
+    """An unknown type would change when a record counts as lost."""
+    with pytest.raises(SettingsError, match="WORKFLOW_TYPE is 'express', not one of STANDARD, EXPRESS"):
         settings.load_for_status({**ENVIRONMENT, "WORKFLOW_TYPE": "express"})
     assert settings.load_for_status({**ENVIRONMENT, "WORKFLOW_TYPE": "EXPRESS"}).workflow.seconds == 300
 
 
+@pytest.mark.parametrize(("workflow", "minutes"), [("STANDARD", 30), ("EXPRESS", 0.5)])
+def test_an_execution_that_has_just_timed_out_is_not_lost(workflow, minutes):
+    """Whatever ends its record needs time: SettleImage with its retries, or the last step of an Express execution."""
+    workflow_type = settings.WorkflowType(workflow)
+    assert workflow_type.lost_seconds >= workflow_type.seconds + 60 * minutes
+
+
 def test_template_says_where_the_machines_are(template):
-    """To the one function that asks."""
+    """Only WatchRecords needs the ARNs."""
     given = template["Resources"]["WatchRecordsFunction"]["Properties"]["Environment"]["Variables"]
     assert given == {"PROCESS_IMAGE_ARN": {"Ref": "ProcessImageStateMachine"}} | {
         "SETTLE_IMAGE_ARN": {"Ref": "SettleImageStateMachine"}
@@ -64,7 +71,7 @@ def test_template_says_where_the_machines_are(template):
 
 
 def test_template_says_where_outcomes_are_published(template):
-    """To the one function that publishes; the bus is the one that its role may use."""
+    """The bus of PublishOutcomes is the one that its role may use."""
     function = template["Resources"]["PublishOutcomesFunction"]["Properties"]
     given = function["Environment"]["Variables"]
     url = template["Resources"]["ProcessImageStateMachine"]["Properties"]["DefinitionSubstitutions"][
@@ -76,7 +83,7 @@ def test_template_says_where_outcomes_are_published(template):
 
 
 def test_a_presigned_upload_lives_as_long_as_the_parameter_says(template):
-    """What the template lets in is what the code takes, and both functions know where the status is told."""
+    """The code accepts the range of the template parameter, and both functions know the URL of the API."""
     variables = {"UPLOADS_BUCKET": "bucket", "STATUS_API_URL": "https://x", "MAX_UPLOAD_MEGABYTES": "7"}
     bounds = template["Parameters"]["PresignedUploadSeconds"]
     for seconds in (bounds["MinValue"], bounds["Default"], bounds["MaxValue"]):
@@ -92,7 +99,7 @@ def test_a_presigned_upload_lives_as_long_as_the_parameter_says(template):
 
 
 def test_uploads_over_http_know_the_formats():
-    """As the steps do."""
+    """Uploads over HTTP use the same formats as the workflow."""
     variables = {"UPLOADS_BUCKET": "bucket", "STATUS_API_URL": "https://x", "IMAGE_FORMATS": "jpeg, PNG"}
     assert settings.load_for_intake(variables).image_formats == {"JPEG", "PNG"}
     with pytest.raises(SettingsError, match="UPLOADS_BUCKET is missing; STATUS_API_URL is missing"):

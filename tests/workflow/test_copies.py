@@ -248,7 +248,9 @@ def test_the_first_event_after_a_reprocess_of_the_same_version_is_a_copy(pipelin
     """A message of a batch may overtake S3's event of the same upload."""
     version = pipeline.client("s3").put_object(Bucket=pipeline.uploads_bucket, Key=key, Body=PHOTO)["VersionId"]
     first = pipeline.wait_for(key, version)
-    look = uploads.Upload.look(pipeline.client, pipeline.uploads_bucket, pipeline.outputs["ImageTableName"], key)
-    execution = start(pipeline, look.event(again=False, sequencer="F" * 16))
+    state = uploads.UploadState.read(
+        pipeline.client, bucket=pipeline.uploads_bucket, table=pipeline.outputs["ImageTableName"], key=key
+    )
+    execution = start(pipeline, state.event(reprocess=False, sequencer="F" * 16))
     assert pipeline.states_entered(execution) == UNCHANGED
     assert picture(pipeline.record(key)) == picture(first)

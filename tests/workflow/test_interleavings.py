@@ -178,8 +178,13 @@ class Teller:
     def reprocess(self, ends: str) -> str:
         """Process the current upload again, as the API and the commands do."""
         outputs, name = self.pipeline.outputs, f"reprocess_{uuid.uuid4()}"
-        where = outputs["UploadsBucketName"], outputs["ImageTableName"]
-        event = uploads.Upload.look(self.pipeline.client, *where, self.key).event(again=True)
+        state = uploads.UploadState.read(
+            self.pipeline.client,
+            bucket=outputs["UploadsBucketName"],
+            table=outputs["ImageTableName"],
+            key=self.key,
+        )
+        event = state.event(reprocess=True)
         if ends:
             self.broken.add(name)
         if ends in CRASHES:

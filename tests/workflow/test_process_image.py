@@ -329,10 +329,13 @@ def test_whoever_lost_its_claim_leaves_what_is_shown_as_the_newest(pipeline, out
 
     def validate(event):
         if not again:  # of the upload's own execution, which the reprocess overtakes
-            where = [pipeline.outputs[name] for name in ("UploadsBucketName", "ImageTableName")]
             again.append("")
             again[0] = uploads.reprocess(
-                pipeline.client, *where, pipeline.outputs["ProcessImageStateMachineArn"], key
+                pipeline.client,
+                bucket=pipeline.uploads_bucket,
+                table=pipeline.outputs["ImageTableName"],
+                state_machine=pipeline.outputs["ProcessImageStateMachineArn"],
+                image_key=key,
             ).rpartition(":")[2]
             pipeline.wait_until(lambda: (pipeline.record(key) or {}).get("status") == "COMPLETED", "the reprocess")
         return SOUND["ValidateImage"](event)

@@ -1,1 +1,1 @@
-"""Image Pipeline: what the Lambda functions share. Plain Python; AWS only in `storage`, `labels` and `records`."""
+"""Image Pipeline: the code that the Lambda functions share."""

@@ -1,4 +1,9 @@
-"""How every AWS client is made, and which of its errors pass by themselves."""
+"""Create every AWS client, and tell transient AWS errors from permanent ones.
+
+A function that calls AWS takes `client: Client` as its first parameter: `client` in a Lambda function, the client
+    factory
+of a profile on the command line.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +23,8 @@ from botocore.exceptions import (
 
 from image_pipeline.errors import StorageUnavailableError
 
-# The workflow does the long waiting; a client only bridges a hiccup, and gives up before its function does, so that
-# the error names the service that does not answer. Seconds are for the connection and for each silence while reading.
+# The workflow makes the long retries. A client retries once and gives up before its function times out, so that the
+# error names the service that does not answer. Both times are in seconds.
 CONNECT_SECONDS = 2
 READ_SECONDS = 5
 ATTEMPTS = 2
@@ -31,18 +36,22 @@ CLIENT_CONFIG = Config(
 )
 
 # API Gateway waits 10 seconds for an authorizer: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
-HURRIED_CONFIG = CLIENT_CONFIG.merge(Config(connect_timeout=1, read_timeout=3))
+AUTHORIZER_CONFIG = CLIENT_CONFIG.merge(Config(connect_timeout=1, read_timeout=3))
 
-# botocore's defaults still sign URLs the old way and for the global endpoint, which answers a new bucket's URLs with a
-# redirect that breaks the signature.
-SIGNING_CONFIG = CLIENT_CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+# By default botocore signs URLs with the old signature and for the global endpoint. For a new bucket, that endpoint
+# redirects, which invalidates the signature.
+S3_CONFIG = CLIENT_CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+
+REKOGNITION_CONFIG = CLIENT_CONFIG.merge(Config(read_timeout=20))  # detecting labels takes longer than reading a record
+
+_CONFIGS = {"s3": S3_CONFIG, "rekognition": REKOGNITION_CONFIG}
 
 Client = Callable[[str], Any]
-"""Gives the boto3 client of a service: a function's own, or that of whoever runs a command."""
+"""Returns the boto3 client of a service."""
 
 AwsError = (ClientError, BotoCoreError)
 
-_NO_ANSWER = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
+_NO_RESPONSE = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
 
 _TRANSIENT_CODES = frozenset(
     {
@@ -64,51 +73,45 @@ _TRANSIENT_CODES = frozenset(
 
 @cache
 def client(service: str) -> Any:
-    """The client of a service, made once."""
-    return boto3.client(service, config=CLIENT_CONFIG)  # type: ignore[call-overload]
+    """Return the client of a service; it is created once."""
+    return boto3.client(service, config=_CONFIGS.get(service, CLIENT_CONFIG))  # type: ignore[call-overload]
 
 
 @cache
-def hurried_client(service: str) -> Any:
-    """The client of a service that gives up within 8 seconds."""
-    return boto3.client(service, config=HURRIED_CONFIG)  # type: ignore[call-overload]
-
-
-@cache
-def signing_client(service: str) -> Any:
-    """The client of S3 that signs URLs and forms for others to use."""
-    return boto3.client(service, config=SIGNING_CONFIG)  # type: ignore[call-overload]
+def authorizer_client(service: str) -> Any:
+    """Return a client that gives up within 8 seconds, before API Gateway stops waiting for the authorizer."""
+    return boto3.client(service, config=AUTHORIZER_CONFIG)  # type: ignore[call-overload]
 
 
 def code_of(error: ClientError | BotoCoreError) -> str:
-    """The error's name: AWS's code, or the class where no answer came."""
+    """Return AWS's error code, or the class name of an error without a response."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", "Unknown"))
     return type(error).__name__
 
 
 def is_transient(error: ClientError | BotoCoreError) -> bool:
-    """True when the same call may work later: throttled, AWS's fault, or no answer."""
+    """Return whether the same call may succeed later: it was throttled, AWS failed, or no response arrived."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return code_of(error) in _TRANSIENT_CODES or status >= 500
-    return isinstance(error, _NO_ANSWER)
+    return isinstance(error, _NO_RESPONSE)
 
 
 @contextmanager
-def named_errors(service: str, hint: str = "Try again.") -> Iterator[None]:
-    """Give what passes by itself a name of ours; every other error goes on as it is.
+def translate_errors(service: str, hint: str = "Try again.") -> Iterator[None]:
+    """Raise StorageUnavailableError for transient AWS errors; re-raise all others.
 
     Args:
-        service: whose calls are made, for the message.
-        hint: what to do.
+        service: the service that is called, for the message.
+        hint: what the reader of the error should do.
 
     Raises:
-        StorageUnavailableError: a call was not served.
+        StorageUnavailableError: AWS throttled the call, failed, or could not be reached.
     """
     try:
         yield
     except AwsError as error:
         if is_transient(error):
-            raise StorageUnavailableError(f"{service} did not serve the call: {code_of(error)}.", hint) from error
+            raise StorageUnavailableError(f"{service} request failed: {code_of(error)}.", hint) from error
         raise

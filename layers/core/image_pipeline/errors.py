@@ -1,10 +1,10 @@
 """Every error the pipeline raises on purpose.
 
 The class name is what Step Functions sees as `Error`, what the record keeps as `error.code` and what the
-notification says, so a name here is a contract with `statemachine/process_image.asl.yaml`.
+notification says, so each name is a contract with the workflows in `statemachine/`.
 
     PipelineError
-    ├── RejectedError                 the user's file; the same file fails again, so never retried
+    ├── RejectedError                 the file cannot be processed; never retried, because it would fail again
     │   ├── UnsupportedFormatError
     │   ├── CorruptImageError
     │   ├── EmptyUploadError
@@ -12,32 +12,32 @@ notification says, so a name here is a contract with `statemachine/process_image
     │   ├── ImageTooLargeError
     │   ├── UploadVanishedError
     │   └── UploadArchivedError
-    ├── TransientError                AWS or the network; always retried
+    ├── TransientError                AWS or the network failed; always retried
     │   ├── StorageUnavailableError
     │   └── LabelsDelayedError
-    ├── LabelsUnavailableError        final for the labels, not for the picture: the record becomes PARTIAL
-    ├── SupersededError               a newer upload of the same key holds the claim
-    ├── UnchangedError                the upload has the content that its record shows: nothing to do
-    ├── ExecutionTimedOutError        ┐ raised by nobody: statemachine/settle_image.asl.yaml names an
-    ├── ExecutionAbortedError         ┘ execution so that ended without an outcome of its own
-    ├── InvalidKeyError               the API was asked for something that cannot be a key
-    ├── WrongPathError                the API was asked with a method that is for paths of another kind
-    ├── UploadNotFoundError           the API, or a command, was asked to change an upload that is not there
-    ├── UploadChangedError            the upload is not the one that the request was conditional on
-    ├── InvalidMessageError           a message of BatchQueue names no upload
-    ├── UploadExistsError             an upload that must not replace another would
-    ├── TooSoonError                  an upload was reprocessed less than the cooldown ago
-    ├── InvalidRequestError           the API, or a command, was asked in a way that it does not understand
-    ├── ApiKeyUnusableError           there is no such API key, or it is revoked or expired
-    └── SettingsError                 the deployment, not the picture
+    ├── LabelsUnavailableError        the image has no labels; the record becomes PARTIAL
+    ├── SupersededError               a newer upload of the same key has claimed the record
+    ├── UnchangedError                the record already shows this content; nothing to do
+    ├── ExecutionTimedOutError        ┐ never raised: the SettleImage workflow writes these codes for
+    ├── ExecutionAbortedError         ┘ executions that ended without an outcome
+    ├── InvalidKeyError               the path of a request does not contain a valid key
+    ├── WrongPathError                the path exists but does not accept this method
+    ├── UploadNotFoundError           the upload to change does not exist
+    ├── UploadChangedError            the upload has a different etag than the request requires
+    ├── InvalidMessageError           a BatchQueue message does not name a valid upload
+    ├── UploadExistsError             the key is taken and the request must not overwrite it
+    ├── TooSoonError                  the upload was reprocessed within the cooldown
+    ├── InvalidRequestError           a request or a command has an invalid body, parameter or header
+    ├── ApiKeyUnusableError           the API key does not exist, is revoked, or has expired
+    └── SettingsError                 an environment variable is missing or invalid
 """
 
 
 class PipelineError(Exception):
-    """The base of all of them: what rule was broken by what value, and what to do next.
+    """The base class: the message states the broken rule and the value, the hint what to do next.
 
-    `str()` gives the message and, on a second line, the hint. Lambda hands `str()` to Step Functions as
-    `errorMessage`, and the workflow splits the two there, so neither may hold a line break of its own.
+    `str()` returns the message and, on a second line, the hint. Lambda passes `str()` to Step Functions as
+    `errorMessage`, and the workflow splits it at the line break, so neither part may contain one.
     """
 
     def __init__(self, message: str, hint: str) -> None:
@@ -47,11 +47,11 @@ class PipelineError(Exception):
 
 
 class RejectedError(PipelineError):
-    """The uploaded file cannot become pictures."""
+    """The uploaded file cannot be processed."""
 
 
 class UnsupportedFormatError(RejectedError):
-    """The content is not one of the admitted formats, whatever the name says."""
+    """The content is not in an accepted format, whatever the file name says."""
 
 
 class CorruptImageError(RejectedError):
@@ -67,7 +67,7 @@ class UploadTooLargeError(RejectedError):
 
 
 class ImageTooLargeError(RejectedError):
-    """The picture has more pixels, frames, scans or predicted memory than the limit."""
+    """The image exceeds the limit of pixels, frames, scans or predicted memory."""
 
 
 class UploadVanishedError(RejectedError):
@@ -75,11 +75,11 @@ class UploadVanishedError(RejectedError):
 
 
 class UploadArchivedError(RejectedError):
-    """The object is in an archive storage class: S3 returns its bytes only after it has been restored."""
+    """The object is in an archive storage class; S3 returns its bytes only after a restore."""
 
 
 class TransientError(PipelineError):
-    """Something that works when it is tried again."""
+    """A call failed that may succeed when it is retried."""
 
 
 class StorageUnavailableError(TransientError):
@@ -91,7 +91,7 @@ class LabelsDelayedError(TransientError):
 
 
 class LabelsUnavailableError(PipelineError):
-    """Rekognition refused the picture or the caller; trying again changes nothing."""
+    """Rekognition refused the image or the caller; a retry would fail again."""
 
 
 class SupersededError(PipelineError):
@@ -99,43 +99,43 @@ class SupersededError(PipelineError):
 
 
 class UnchangedError(PipelineError):
-    """The upload has the content that its record shows, and every rendition exists: nothing is to be made."""
+    """The record already shows this content, and every rendition exists; nothing to do."""
 
 
 class ExecutionTimedOutError(PipelineError):
-    """The execution did not end within its time."""
+    """The execution exceeded its timeout."""
 
 
 class ExecutionAbortedError(PipelineError):
-    """The execution was stopped from outside."""
+    """Someone stopped the execution."""
 
 
 class InvalidKeyError(PipelineError):
-    """The path of a request cannot be the key of an upload."""
+    """The path of a request does not contain a valid upload key."""
 
 
 class WrongPathError(PipelineError):
-    """The path of a request is not of the kind that its method is for."""
+    """The path exists but does not accept this method."""
 
 
 class UploadNotFoundError(PipelineError):
-    """There is no object with that key in the uploads bucket."""
+    """The uploads bucket has no object with this key."""
 
 
 class UploadChangedError(PipelineError):
-    """The object has another etag than the request's If-Match."""
+    """The object's etag differs from the request's If-Match."""
 
 
 class InvalidMessageError(PipelineError):
-    """A message of BatchQueue names no upload of this stack."""
+    """A BatchQueue message does not name an upload of this stack."""
 
 
 class UploadExistsError(PipelineError):
-    """There is an upload with that key, and the request must not replace it."""
+    """An upload with this key exists, and the request must not overwrite it."""
 
 
 class TooSoonError(PipelineError):
-    """The upload was reprocessed less than the cooldown ago."""
+    """The upload was reprocessed within the cooldown."""
 
     def __init__(self, message: str, hint: str, retry_after_seconds: int) -> None:
         self.retry_after_seconds = retry_after_seconds
@@ -143,30 +143,30 @@ class TooSoonError(PipelineError):
 
 
 class InvalidRequestError(PipelineError):
-    """The body, a parameter or a header of a request is not what it must be."""
+    """The body, a parameter or a header of a request is invalid."""
 
 
 class ApiKeyUnusableError(PipelineError):
-    """An API key cannot be changed as asked: it does not exist, is revoked or has expired."""
+    """The API key does not exist, is revoked, or has expired."""
 
 
 class SettingsError(PipelineError):
-    """An environment variable is missing or has a value that is not allowed."""
+    """An environment variable is missing or invalid."""
 
 
 REJECTIONS = frozenset(error.__name__ for error in RejectedError.__subclasses__())
-"""What an error code says when the fault is the file's and not ours."""
+"""The error codes of rejected files. Every other code is a fault of the pipeline or of AWS."""
 
 _INTERNAL = {
-    "message": "The pipeline could not process the upload; the picture itself may be fine.",
-    "hint": "Its operators have been told the reason. Upload the picture again later.",
+    "message": "The pipeline could not process the upload. The image itself may be valid.",
+    "hint": "The operators were notified of the cause. Upload the image again later.",
 }
 
 
-def for_outsiders(error: dict[str, str]) -> dict[str, str]:
-    """The error of a record as anybody may know it.
+def public_error(error: dict[str, str]) -> dict[str, str]:
+    """Return the error of a record without internal details.
 
-    What went wrong inside may name accounts and roles: the record and the notification tell it to the operators.
+    Internal errors may name accounts and roles. Only operators see those, in the record and in the notification.
 
     Args:
         error: `code`, `message`, `hint` and `step`, as in the record.

@@ -1,6 +1,7 @@
-"""Upload key ↔ rendition key ↔ URL path, and what of a key is shown. The only place that quotes or unquotes.
+"""Convert upload keys to rendition keys and URL paths, and back. No other module quotes or unquotes.
 
-An upload's key is its record's key, as S3 has it: any UTF-8 text of at most 1024 bytes under `uploads/`.
+The key of an upload in S3 is also the key of its record: any UTF-8 text of at most 1024 bytes that starts with
+    `uploads/`.
 """
 
 import hashlib
@@ -17,38 +18,40 @@ STATUS_SUFFIX = "/status"
 REPROCESS_SUFFIX = "/reprocess"
 RENDITIONS_FOLDER = "/renditions/"
 
-# What a terminal or a mail obeys instead of showing it, and what XML cannot hold: control characters, line separators,
-# marks of direction, invisible characters except those that join emoji and letters, noncharacters.
-UNSHOWABLE = (
+# Characters that a terminal or a mail client interprets instead of displaying them, and characters that XML excludes:
+# control characters, line separators, direction marks, noncharacters, and invisible characters except the joiners that
+# emoji and some scripts need.
+UNPRINTABLE = (
     r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     r"\ufff9-\ufffb\ufffe\uffff]"
 )
-_UNSHOWABLE = re.compile(rf"{UNSHOWABLE}|[\ud800-\udfff]")  # halves of characters, which cannot be printed
+_UNPRINTABLE = re.compile(rf"{UNPRINTABLE}|[\ud800-\udfff]")  # unpaired surrogates cannot be encoded
 
-# Folders without a name, `.` and `..`: whoever handles a URL or a file may resolve or drop them.
+# Empty folders, `.` and `..`: URL and file libraries may resolve or drop them.
 _ODD_FOLDER = r"(?:^|(?<=/))\.{0,2}(?=/|$)"
 
-_ODD_IN_KEYS = re.compile(rf"{_ODD_FOLDER}|{UNSHOWABLE}")
+_ODD_IN_KEYS = re.compile(rf"{_ODD_FOLDER}|{UNPRINTABLE}")
 _DIGEST = re.compile(r"~[0-9a-f]{64}$")
-_RENDITION_BYTES = 200  # more than `<content id>/<name>.<ext>` ever has
+_RENDITION_BYTES = 200  # `<content id>/<name>.<ext>` is always shorter
 
-# API Gateway cuts a path at a decoded `?`, and control characters may be refused on the way.
+# API Gateway cuts a path at a decoded `?`, and proxies may reject control characters.
 _ODD_IN_PATHS = re.compile(rf"{_ODD_FOLDER}|[\x00-\x1f\x7f?]")
-_ODD_IN_NAMES = re.compile(rf"{_ODD_FOLDER}|[\x00-\x1f\x7f-\x9f]")  # of uploads that callers of the API name
+_ODD_IN_NAMES = re.compile(rf"{_ODD_FOLDER}|[\x00-\x1f\x7f-\x9f]")  # in names that API callers choose
 _RENDITION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(?:\.[a-z0-9]{1,5})?")
 _WRAPPED = re.compile(r"[A-Za-z0-9_~!'()*%-]*%[A-Za-z0-9_~!'()*%-]*")
 
 
-def shown(text: str) -> str:
-    """The text with `?` for whatever would be obeyed or hidden where it is shown."""
-    return _UNSHOWABLE.sub("?", text)
+def printable(text: str) -> str:
+    """Replace every unprintable character with `?`."""
+    return _UNPRINTABLE.sub("?", text)
 
 
 def rendition_prefix(image_key: str) -> str:
-    """The folder of all renditions of an upload: its whole path, so that no two uploads share one.
+    """Return the folder of an upload's renditions. It contains the upload's full path, so no two uploads share a
+    folder.
 
-    A path that is too long for that, or that a URL or XML does not carry unharmed, is made plain and cut; its digest
-    keeps it apart from every other.
+    A path that is too long, or that URLs or XML would change, is sanitised and truncated. A digest of the original path
+    then keeps the folder unique.
     """
     path = image_key.removeprefix(UPLOADS_PREFIX)
     plain = _ODD_IN_KEYS.sub("_", path)
@@ -60,59 +63,62 @@ def rendition_prefix(image_key: str) -> str:
 
 
 def rendition_key(image_key: str, content_id: str, file_name: str) -> str:
-    """`thumbnails/<path>/<content id>/<name>.<ext>`: new bytes or a new recipe get a new name, cacheable for ever."""
+    """Return `thumbnails/<path>/<content id>/<name>.<ext>`.
+
+    New bytes or a new recipe result in a new key, so responses can be cached without a time limit.
+    """
     return f"{rendition_prefix(image_key)}{content_id}/{file_name}"
 
 
 def is_rendition_of(image_key: str, key: str) -> bool:
-    """Whether a key below the upload's `rendition_prefix` is its own: `uploads/a/b.jpg` is not of `uploads/a`."""
+    """Return whether a key is a rendition of the upload: a rendition of `uploads/a/b.jpg` is none of `uploads/a`."""
     prefix = rendition_prefix(image_key)
     return key.startswith(prefix) and key.removeprefix(prefix).count("/") == 1
 
 
-def named(name: str) -> str:
-    """The key of an upload that shall be called so: folders are kept, and the name is taken as it is.
+def key_for_name(name: str) -> str:
+    """Return the upload key for a name that a caller chose. Folders are kept, and nothing is decoded.
 
     Args:
-        name: with or without a leading `uploads/`, as the command line takes it. So an upload in a folder that is
-            itself called `uploads` needs the whole key: `uploads/uploads/x.jpg`.
+        name: with or without a leading `uploads/`, as on the command line. An upload in a folder that is itself named
+            `uploads` therefore needs the full key: `uploads/uploads/x.jpg`.
 
     Raises:
-        InvalidKeyError: a folder is empty, `.` or `..`, there are control characters, or it cannot be a key.
+        InvalidKeyError: the name contains control characters or an empty, `.` or `..` folder, or is not a valid key.
     """
     name = name.removeprefix(UPLOADS_PREFIX)
     if _ODD_IN_NAMES.search(name):
         raise InvalidKeyError(
-            f"The name {name[:80]!a} has control characters, or a part that is empty, '.' or '..'.",
-            "Use a name like beach.jpg or summer/beach.jpg, without a slash at either end.",
+            f"The name {name[:80]!a} contains control characters, or a part that is empty, '.' or '..'.",
+            "Use a name such as beach.jpg or summer/beach.jpg, without a leading or trailing slash.",
         )
-    if not _is_possible(UPLOADS_PREFIX + name):
-        raise _impossible(name)
+    if not _is_valid(UPLOADS_PREFIX + name):
+        raise _invalid_key(name)
     return UPLOADS_PREFIX + name
 
 
 def spellings(key: str) -> tuple[str, ...]:
-    """The key as it came, then decoded once if that differs: try them in this order.
+    """Return the keys that a received key may mean, in the order to try them: as received, then decoded once.
 
-    EventBridge sends keys raw and API Gateway decodes paths once, but other senders encode. The raw spelling goes
-    first because a name may truly hold `+` or `%25`.
+    EventBridge sends raw keys and API Gateway decodes paths once, but other senders encode keys. The raw spelling comes
+    first because a name can contain a literal `+` or `%25`.
     """
     decoded = unquote_plus(key)
     return (key,) if decoded == key or "�" in decoded else (key, decoded)
 
 
 def notified_key(text: str) -> str:
-    """The key in a notification that S3 sends by itself, which encodes it as a form does."""
+    """Return the key from an S3 event notification, in which S3 form-encodes keys."""
     return unquote_plus(text)
 
 
 def is_upload(key: str) -> bool:
-    """Whether an object with this key is an upload."""
-    return key.startswith(UPLOADS_PREFIX) and _is_possible(key)
+    """Return whether an object with this key is an upload."""
+    return key.startswith(UPLOADS_PREFIX) and _is_valid(key)
 
 
 def is_utf8(text: str) -> bool:
-    """Whether the text can be sent at all: JSON may hold halves of characters."""
+    """Return whether the text can be encoded; text from JSON can contain unpaired surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -121,10 +127,11 @@ def is_utf8(text: str) -> bool:
 
 
 def status_path(image_key: str) -> str:
-    """The URL path of an upload's status; the workflow writes the same one into its notifications.
+    """Return the URL path of an upload's status. The workflow writes the same path into its notifications.
 
-    A name that would not arrive as it is goes wrapped: encoded twice, as one folder without a dot. So does a name that
-    looks wrapped by itself, so that every path means one key.
+    A name that would change in transit is wrapped: encoded twice, as one path segment without a dot. A name that
+        already
+    looks wrapped is wrapped too, so that every path means exactly one key.
     """
     name = image_key.removeprefix(UPLOADS_PREFIX)
     if _ODD_IN_PATHS.search(name) or _WRAPPED.fullmatch(name):
@@ -133,88 +140,90 @@ def status_path(image_key: str) -> str:
 
 
 def rendition_path(image_key: str, name: str) -> str:
-    """The URL path of one rendition of an upload: the sibling of its status.
+    """Return the URL path of a rendition.
 
     Args:
-        image_key: the upload.
-        name: of the recipe, or of the file, such as `web` or `web.webp`.
+        image_key: the key of the upload.
+        name: the name of the recipe or of the file, such as `web` or `web.webp`.
     """
     return status_path(image_key).removesuffix(STATUS_SUFFIX) + RENDITIONS_FOLDER + name
 
 
 def rendition_name(path: str) -> str | None:
-    """The rendition that a path means; None when it means a status, as `…/renditions/status` does, or nothing.
+    """Return the rendition name in a path; None when the path is not a rendition path.
+
+    `…/renditions/status` is the status path of an upload whose name ends in `/renditions`.
 
     Args:
-        path: the URL's path, decoded once by API Gateway.
+        path: the URL path, decoded once by API Gateway.
     """
-    _, found, name = path.rpartition(RENDITIONS_FOLDER)
-    return name if found and not path.endswith(STATUS_SUFFIX) and _RENDITION_NAME.fullmatch(name) else None
+    _, separator, name = path.rpartition(RENDITIONS_FOLDER)
+    return name if separator and not path.endswith(STATUS_SUFFIX) and _RENDITION_NAME.fullmatch(name) else None
 
 
 def image_keys(path: str) -> tuple[str, ...]:
-    """The keys that the path of a status or of a rendition may mean, likeliest first; undoes what makes such paths.
+    """Return the keys that a status or rendition path may mean, the likeliest first.
 
     Args:
-        path: the URL's path, decoded once by API Gateway.
+        path: the URL path, decoded once by API Gateway.
 
     Raises:
-        WrongPathError: it is no such path.
-        InvalidKeyError: it cannot be a key.
+        WrongPathError: it is neither a status path nor a rendition path.
+        InvalidKeyError: it does not contain a valid key.
     """
     rendition = rendition_name(path)
     suffix = RENDITIONS_FOLDER + rendition if rendition else STATUS_SUFFIX
-    _, found, name = path.removesuffix(suffix).partition(STATUS_PREFIX + UPLOADS_PREFIX)
-    if not (path.endswith(suffix) and found):
+    _, separator, name = path.removesuffix(suffix).partition(STATUS_PREFIX + UPLOADS_PREFIX)
+    if not (path.endswith(suffix) and separator):
         raise WrongPathError(
-            f"{path[:80]!r} is the path of no status and of no rendition.",
-            "Ask for /images/uploads/<filename>/status or /images/uploads/<filename>/renditions/<name>.",
+            f"{path[:80]!r} is neither a status path nor a rendition path.",
+            "Use /images/uploads/<filename>/status or /images/uploads/<filename>/renditions/<name>.",
         )
     names = (unquote(name), name) if _WRAPPED.fullmatch(name) else (name, unquote(name))
-    candidates = tuple(UPLOADS_PREFIX + name for name in dict.fromkeys(names) if _is_possible(UPLOADS_PREFIX + name))
+    candidates = tuple(UPLOADS_PREFIX + name for name in dict.fromkeys(names) if _is_valid(UPLOADS_PREFIX + name))
     if not candidates:
-        raise _impossible(name)
+        raise _invalid_key(name)
     return candidates
 
 
 def upload_key(path: str, suffix: str = "") -> str:
-    """The one key that a request to change an upload means: that whose status has the same path, but for the suffix.
+    """Return the key of the upload that a request changes. Its path equals the status path except for the suffix.
 
     Args:
-        path: the URL's path, decoded once by API Gateway.
-        suffix: what comes after the key.
+        path: the URL path, decoded once by API Gateway.
+        suffix: the part of the path after the key.
 
     Raises:
-        WrongPathError: it is no such path.
-        InvalidKeyError: it may have been another one on the way, or cannot be a key.
+        WrongPathError: it is not the path of an upload with this suffix.
+        InvalidKeyError: a proxy may have changed the path, or it does not contain a valid key.
     """
-    _, found, name = path.removesuffix(suffix).partition(STATUS_PREFIX + UPLOADS_PREFIX)
-    if not (path.endswith(suffix) and found):
+    _, separator, name = path.removesuffix(suffix).partition(STATUS_PREFIX + UPLOADS_PREFIX)
+    if not (path.endswith(suffix) and separator):
         raise WrongPathError(
             f"{path[:80]!r} is not the path of an upload.", f"Use the path /images/uploads/<filename>{suffix}."
         )
     if _ODD_IN_PATHS.search(name):
         raise InvalidKeyError(
-            f"Whoever was on the way may have changed the path {path[:80]!r}.",
-            f"Take the path of the upload's status, with {suffix or 'nothing'} in place of {STATUS_SUFFIX}.",
+            f"A proxy may have changed the path {path[:80]!r}.",
+            f"Use the path of the upload's status, with {suffix or 'nothing'} in place of {STATUS_SUFFIX}.",
         )
     key = UPLOADS_PREFIX + (unquote(name) if _WRAPPED.fullmatch(name) else name)
-    if not _is_possible(key):
-        raise _impossible(name)
+    if not _is_valid(key):
+        raise _invalid_key(name)
     return key
 
 
-def _impossible(name: str) -> InvalidKeyError:
+def _invalid_key(name: str) -> InvalidKeyError:
     return InvalidKeyError(
         f"The key {name[:80]!a} is not UTF-8 text of at most {MAX_KEY_BYTES} bytes.",
-        "Check the file name: no upload can have this one.",
+        "Check the file name: no upload can have this name.",
     )
 
 
 def _encoded(text: str) -> str:
-    # The characters that JSONata's $encodeUrlComponent leaves as they are, so that the workflow's URL is the same text.
+    # JSONata's $encodeUrlComponent keeps these characters, so the workflow builds the same URL.
     return quote(text, safe="/!'()*")
 
 
-def _is_possible(key: str) -> bool:
+def _is_valid(key: str) -> bool:
     return is_utf8(key) and len(key.encode()) <= MAX_KEY_BYTES

@@ -1,8 +1,8 @@
-"""Logs and metrics, and what every step of the workflow has around it.
+"""Logs, metrics, and the decorator of every workflow step.
 
-Metrics are log lines in CloudWatch's embedded metric format: no call, nothing to wait for. Each has the dimension
-`service`, which is the stack, and no other that users can fill. What is counted may be counted twice when a step is
-repeated after a lost answer.
+Metrics are log lines in CloudWatch's embedded metric format, so they need no API call. Each metric has the dimension
+`service`, which is the stack, and no dimension that users can fill. A metric may be counted twice when a step is
+retried after a lost response.
 """
 
 import json
@@ -19,21 +19,22 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from image_pipeline.errors import REJECTIONS, PipelineError, SupersededError, UnchangedError
 
-# RFC 3339: Lambda takes a line with another kind of time for INFO, whatever its level. ASCII: AWS names objects in its
-# errors, and a name must not move the terminal of whoever reads the log.
+# RFC 3339: Lambda treats a line with another time format as INFO, whatever its level. ASCII: AWS errors contain object
+# keys, and a key must not send control sequences to the terminal of a person who reads the log.
 logger = Logger(use_rfc3339=True, json_serializer=partial(json.dumps, default=str))
 _metrics = Metrics(namespace="ImagePipeline")
 
 
 def _apply_log_level(name: str) -> None:
-    """Set the least severity that is logged.
+    """Set the log level.
 
-    Powertools obeys `AWS_LAMBDA_LOG_LEVEL`, the level of Lambda's own filter, before its own variable. That filter must
-    stay at INFO or below, or it would drop metrics, so the level is set on the standard loggers. Libraries log through
-    the root logger: they get the same level, but not DEBUG, where botocore writes down object keys and signatures.
+    Powertools prefers `AWS_LAMBDA_LOG_LEVEL`, the level of Lambda's own filter, to its own variable. That filter must
+    stay at INFO or below because it would otherwise drop metrics, so the level is set on the standard loggers.
+    Libraries log through the root logger. They get the same level, but never DEBUG, at which botocore logs object keys
+    and signatures.
 
     Args:
-        name: The level, such as `ERROR`.
+        name: the level, such as `ERROR`.
     """
     logging.getLogger(logger.service).setLevel(name)
     root = logging.getLogger()
@@ -48,7 +49,7 @@ _OUTCOMES = {"COMPLETED": "ImageCompleted", "PARTIAL": "ImagePartial", "FAILED":
 
 
 def step(handler: Handler) -> Handler:
-    """Log under the execution's id and add how long the step took, in milliseconds, to what it returns."""
+    """Log with the execution id, and add the duration in milliseconds to the handler's result."""
 
     @wraps(handler)
     def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -56,11 +57,11 @@ def step(handler: Handler) -> Handler:
         logger.set_correlation_id(event["executionId"])
         try:
             result = handler(event, context)
-        except (SupersededError, UnchangedError) as error:  # ways to end that the workflow knows, and no failures
+        except (SupersededError, UnchangedError) as error:  # expected ends of an execution, not failures
             logger.info("step ended", reason=type(error).__name__)
             raise
         except Exception as error:
-            # Lambda logs the error, too, but under the id of the request. Our own errors need no traceback.
+            # Lambda logs the error too, but with the request id. The pipeline's own errors need no traceback.
             logger.warning("step failed", error=type(error).__name__, exc_info=not isinstance(error, PipelineError))
             raise
         milliseconds = round((time.perf_counter() - started) * 1000)
@@ -71,39 +72,39 @@ def step(handler: Handler) -> Handler:
 
 
 def log_warnings(warnings: Iterable[str]) -> None:
-    """Log what an operator should look at, one line each."""
+    """Log warnings for the operator, one line each."""
     for warning in warnings:
         logger.warning(warning)
 
 
 def caller(event: dict[str, Any]) -> str | None:
-    """Who asks, by an id that tells nothing else: the KeyId, or the subject of a token; None where anybody may."""
+    """Return the KeyId or the token subject of the caller; None for an anonymous request."""
     authorizer = event["requestContext"].get("authorizer", {})
     claims = authorizer.get("jwt", {}).get("claims", {})
-    who: str | None = authorizer.get("lambda", {}).get("keyId") or claims.get("sub")
-    return who
+    caller_id: str | None = authorizer.get("lambda", {}).get("keyId") or claims.get("sub")
+    return caller_id
 
 
 def count_success(record: dict[str, Any]) -> None:
-    """Count a picture that came through, how long it took from its claim, and its bytes.
+    """Count a processed image, its duration from claim to outcome, and its bytes.
 
     Args:
-        record: what was written: `status`, `execution`, `image` and `renditions`.
+        record: the written fields: `status`, `execution`, `image` and `renditions`.
     """
     execution = record["execution"]
-    took = datetime.fromisoformat(execution["finishedAt"]) - datetime.fromisoformat(execution["startedAt"])
+    duration = datetime.fromisoformat(execution["finishedAt"]) - datetime.fromisoformat(execution["startedAt"])
     _count_outcome(record["status"])
-    _add("ProcessingMilliseconds", MetricUnit.Milliseconds, took.total_seconds() * 1000)
+    _add("ProcessingMilliseconds", MetricUnit.Milliseconds, duration.total_seconds() * 1000)
     _add("BytesIn", MetricUnit.Bytes, record["image"]["sizeBytes"])
     _add("BytesOut", MetricUnit.Bytes, sum(rendition["sizeBytes"] for rendition in record["renditions"]))
     _flush()
 
 
 def count_failure(error_code: str) -> None:
-    """Count an upload that failed: rejected for what the file is, or by a fault of ours.
+    """Count a failed upload: a rejected file, or a failure of the pipeline.
 
     Args:
-        error_code: as in the record; only a rejection's becomes a dimension, so there are no more than rejections.
+        error_code: the code in the record. Only rejections become a dimension, which bounds the number of metrics.
     """
     if error_code in REJECTIONS:
         _metrics.add_dimension("Reason", error_code)
@@ -113,21 +114,21 @@ def count_failure(error_code: str) -> None:
     _flush()
 
 
-def count_not_cleaned() -> None:
-    """Count an upload whose old renditions should be gone and are not."""
+def count_cleanup_failure() -> None:
+    """Count an upload whose old renditions could not be removed."""
     _add("RenditionsNotCleaned", MetricUnit.Count, 1)
     _flush()
 
 
-def note_oldest(seconds: float) -> None:
-    """Tell for how long the oldest record has been PROCESSING; 0 when there is none."""
+def record_oldest_age(seconds: float) -> None:
+    """Record the age of the oldest record in PROCESSING; 0 when there is none."""
     _add("OldestProcessingSeconds", MetricUnit.Seconds, seconds)
     _flush()
 
 
 def _count_outcome(status: str) -> None:
-    # 1 for what it is and 0 for what it is not: the sum counts, and the average is the share, which an alarm can watch
-    # without dividing metrics that are not there.
+    # 1 for the outcome and 0 for the others: the sum is the count and the average is the share. An alarm can watch the
+    # average without dividing by a metric that may be missing.
     for outcome, name in _OUTCOMES.items():
         _add(name, MetricUnit.Count, int(outcome == status))
 

@@ -1,6 +1,7 @@
-"""What the deployment decided, read from the environment. `template.yml` sets every variable.
+"""Read and check the settings of the deployment from environment variables, which `template.yml` sets.
 
-Read inside a handler, never at import, so that a test sets the environment and needs no reload.
+Handlers read the settings on each invocation and never at import, so that a test can set the environment without a
+reload.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,18 +26,22 @@ class WorkflowType(StrEnum):
 
     @property
     def seconds(self) -> int:
-        """No execution is under way for longer: the workflow's `TimeoutSeconds`, or what Express gives at most."""
+        """The longest time that an execution can run: the workflow's `TimeoutSeconds`, or the limit of Express."""
         return 300 if self is WorkflowType.EXPRESS else 86_400
 
     @property
     def lost_seconds(self) -> int:
-        """By then, whoever should have ended the record has failed to; nobody else tells of the end of Express."""
+        """The age at which a record in PROCESSING counts as lost.
+
+        A Standard execution that ends without an outcome starts SettleImage through EventBridge, which needs a grace
+        period. Express executions send no such event, so a minute is enough.
+        """
         return self.seconds + (60 if self is WorkflowType.EXPRESS else 3_600)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The variables in the units that the code counts in."""
+    """The settings of the workflow's functions, in bytes and pixels."""
 
     thumbnails_bucket: str
     image_table: str
@@ -44,7 +49,7 @@ class Settings:
     max_pixels: int
     render_memory_bytes: int
     image_formats: frozenset[str]
-    """Upper-case names; `formats` knows which there are."""
+    """Names of the accepted formats, in upper case."""
     labels_max: int
     labels_min_confidence: int
     """Percent."""
@@ -52,7 +57,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class StatusSettings:
-    """What the status API needs, and no more: a wrong setting of a step must not silence it."""
+    """The settings of the status API. A wrong setting of a workflow step must not break it, so it reads no others."""
 
     image_table: str
     rendition_url_seconds: int
@@ -61,52 +66,52 @@ class StatusSettings:
 
 @dataclass(frozen=True)
 class IntakeSettings:
-    """What uploads over HTTP need."""
+    """The settings of uploads over HTTP."""
 
     uploads_bucket: str
     status_api_url: str
-    """Without a slash at its end."""
+    """Without a trailing slash."""
     image_formats: frozenset[str]
-    """Upper-case names."""
+    """Names of the accepted formats, in upper case."""
 
 
 @dataclass(frozen=True)
 class PresignSettings:
-    """What signing an upload needs."""
+    """The settings of presigned uploads."""
 
     uploads_bucket: str
     status_api_url: str
-    """Without a slash at its end."""
+    """Without a trailing slash."""
     max_upload_bytes: int
     presigned_upload_seconds: int
 
 
 @dataclass(frozen=True)
 class Machines:
-    """The workflows, by ARN."""
+    """The ARNs of the state machines."""
 
     process_image: str
     settle_image: str
     workflow: WorkflowType
-    """Of `process_image`."""
+    """The type of `process_image`."""
 
 
 def load(environment: Mapping[str, str]) -> Settings:
-    """Read and check the settings of the steps.
+    """Read and check the settings of the workflow's functions.
 
     Raises:
-        SettingsError: naming every variable that is missing or out of range, not just the first.
+        SettingsError: variables are missing or out of range; the message lists all of them.
     """
-    with _reading(environment, "Globals.Function.Environment") as given:
+    with _checked_variables(environment, "Globals.Function.Environment") as variables:
         return Settings(
-            thumbnails_bucket=given.text("THUMBNAILS_BUCKET"),
-            image_table=given.text("IMAGE_TABLE"),
-            max_upload_bytes=given.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
-            max_pixels=given.number("MAX_MEGAPIXELS", 1, 500) * MEGA,
-            render_memory_bytes=given.number("RENDER_MEMORY_MEGABYTES", 128, 10_240) * MEBIBYTE,
-            image_formats=given.names("IMAGE_FORMATS"),
-            labels_max=given.number("LABELS_MAX", 1, 100),
-            labels_min_confidence=given.number("LABELS_MIN_CONFIDENCE", 0, 100),
+            thumbnails_bucket=variables.text("THUMBNAILS_BUCKET"),
+            image_table=variables.text("IMAGE_TABLE"),
+            max_upload_bytes=variables.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
+            max_pixels=variables.number("MAX_MEGAPIXELS", 1, 500) * MEGA,
+            render_memory_bytes=variables.number("RENDER_MEMORY_MEGABYTES", 128, 10_240) * MEBIBYTE,
+            image_formats=variables.names("IMAGE_FORMATS"),
+            labels_max=variables.number("LABELS_MAX", 1, 100),
+            labels_min_confidence=variables.number("LABELS_MIN_CONFIDENCE", 0, 100),
         )
 
 
@@ -116,9 +121,11 @@ def load_for_status(environment: Mapping[str, str]) -> StatusSettings:
     Raises:
         SettingsError: as `load`.
     """
-    with _reading(environment, "Globals.Function.Environment") as given:
+    with _checked_variables(environment, "Globals.Function.Environment") as variables:
         return StatusSettings(
-            given.text("IMAGE_TABLE"), given.number("RENDITION_URL_SECONDS", 60, 3600), given.workflow_type()
+            image_table=variables.text("IMAGE_TABLE"),
+            rendition_url_seconds=variables.number("RENDITION_URL_SECONDS", 60, 3600),
+            workflow=variables.workflow_type(),
         )
 
 
@@ -128,8 +135,12 @@ def load_for_intake(environment: Mapping[str, str]) -> IntakeSettings:
     Raises:
         SettingsError: as `load`.
     """
-    with _reading(environment, "the function") as given:
-        return IntakeSettings(given.text("UPLOADS_BUCKET"), given.text("STATUS_API_URL"), given.names("IMAGE_FORMATS"))
+    with _checked_variables(environment, "the function") as variables:
+        return IntakeSettings(
+            uploads_bucket=variables.text("UPLOADS_BUCKET"),
+            status_api_url=variables.text("STATUS_API_URL"),
+            image_formats=variables.names("IMAGE_FORMATS"),
+        )
 
 
 def load_for_presigning(environment: Mapping[str, str]) -> PresignSettings:
@@ -138,54 +149,58 @@ def load_for_presigning(environment: Mapping[str, str]) -> PresignSettings:
     Raises:
         SettingsError: as `load`.
     """
-    with _reading(environment, "the function") as given:
+    with _checked_variables(environment, "the function") as variables:
         return PresignSettings(
-            uploads_bucket=given.text("UPLOADS_BUCKET"),
-            status_api_url=given.text("STATUS_API_URL"),
-            max_upload_bytes=given.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
-            presigned_upload_seconds=given.number("PRESIGNED_UPLOAD_SECONDS", 60, 3600),
+            uploads_bucket=variables.text("UPLOADS_BUCKET"),
+            status_api_url=variables.text("STATUS_API_URL"),
+            max_upload_bytes=variables.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
+            presigned_upload_seconds=variables.number("PRESIGNED_UPLOAD_SECONDS", 60, 3600),
         )
 
 
 def load_machines(environment: Mapping[str, str]) -> Machines:
-    """Read where the workflows are.
+    """Read the ARNs of the state machines.
 
     Raises:
         SettingsError: as `load`.
     """
-    with _reading(environment, "the function") as given:
-        return Machines(given.text("PROCESS_IMAGE_ARN"), given.text("SETTLE_IMAGE_ARN"), given.workflow_type())
+    with _checked_variables(environment, "the function") as variables:
+        return Machines(
+            process_image=variables.text("PROCESS_IMAGE_ARN"),
+            settle_image=variables.text("SETTLE_IMAGE_ARN"),
+            workflow=variables.workflow_type(),
+        )
 
 
 def reprocess_cooldown(environment: Mapping[str, str]) -> int:
-    """Read the least time between two reprocess requests for the same upload, in seconds.
+    """Read the minimum time between two reprocess requests for one upload, in seconds.
 
     Raises:
         SettingsError: as `load`.
     """
-    with _reading(environment, "the function") as given:
-        return given.number("REPROCESS_COOLDOWN_SECONDS", 0, 3600)
+    with _checked_variables(environment, "the function") as variables:
+        return variables.number("REPROCESS_COOLDOWN_SECONDS", 0, 3600)
 
 
 def required(environment: Mapping[str, str], *names: str) -> tuple[str, ...]:
-    """Read variables that only some functions have.
+    """Read variables that only some functions have, in the given order.
 
     Raises:
         SettingsError: as `load`.
     """
-    with _reading(environment, "the function") as given:
-        return tuple(given.text(name) for name in names)
+    with _checked_variables(environment, "the function") as variables:
+        return tuple(variables.text(name) for name in names)
 
 
 @contextmanager
-def _reading(environment: Mapping[str, str], where: str) -> Iterator["_Variables"]:
-    given = _Variables(environment)
-    yield given
-    given.check(where)
+def _checked_variables(environment: Mapping[str, str], location: str) -> Iterator["_Variables"]:
+    variables = _Variables(environment)
+    yield variables
+    variables.check(location)
 
 
 class _Variables:
-    """Reads variables, and remembers what is wrong with any of them until `check`."""
+    """Reads variables and collects their faults; `check` reports all of them at once."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -197,28 +212,28 @@ class _Variables:
             self._faults.append(f"{name} is missing")
         return value
 
-    def number(self, name: str, least: int, most: int) -> int:
+    def number(self, name: str, minimum: int, maximum: int) -> int:
         value = self.text(name)
-        if value.isascii() and value.isdigit() and least <= int(value) <= most:
+        if value.isascii() and value.isdigit() and minimum <= int(value) <= maximum:
             return int(value)
         if value:
-            self._faults.append(f"{name} is {value!r}, which is not a whole number from {least} to {most}")
-        return least
+            self._faults.append(f"{name} is {value!r}, not a whole number from {minimum} to {maximum}")
+        return minimum
 
     def names(self, name: str) -> frozenset[str]:
-        return frozenset(each.strip().upper() for each in self.text(name).split(","))
+        return frozenset(item.strip().upper() for item in self.text(name).split(","))
 
     def workflow_type(self) -> WorkflowType:
         value = self.text("WORKFLOW_TYPE")
         if value in list(WorkflowType):
             return WorkflowType(value)
         if value:
-            self._faults.append(f"WORKFLOW_TYPE is {value!r}, which is none of {', '.join(WorkflowType)}")
+            self._faults.append(f"WORKFLOW_TYPE is {value!r}, not one of {', '.join(WorkflowType)}")
         return WorkflowType.STANDARD
 
-    def check(self, where: str) -> None:
+    def check(self, location: str) -> None:
         if self._faults:
             raise SettingsError(
-                f"The environment is not complete: {'; '.join(self._faults)}.",
-                f"Set the variables under {where} in template.yml and deploy again.",
+                f"Environment variables are missing or invalid: {'; '.join(self._faults)}.",
+                f"Set the variables under {location} in template.yml and deploy again.",
             )

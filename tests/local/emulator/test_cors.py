@@ -190,7 +190,7 @@ def test_the_api_answers_preflights_that_no_route_takes():
 
 @pytest.fixture(scope="module")
 def key(open_to_pages: Pipeline) -> str:
-    return apikeys.create(open_to_pages.client, open_to_pages.outputs["ApiKeyTableName"], "pages").text
+    return apikeys.create(open_to_pages.client, table=open_to_pages.outputs["ApiKeyTableName"], name="pages").text
 
 
 @pytest.mark.parametrize("origin", [PAGE, OTHER_PAGE])

@@ -22,7 +22,7 @@ keys = st.builds(ApiKey, st.text(BASE62, min_size=12, max_size=12), st.integers(
 
 def record(key, **changes):
     at = "2026-11-20T12:00:00.000Z"
-    fields = ApiKeyRecord(key.key_id, "somebody", apikeys.hashed(key.secret), "ACTIVE", at, at, None)
+    fields = ApiKeyRecord(key.key_id, "somebody", apikeys.hash_secret(key.secret), "ACTIVE", at, at, None)
     return replace(fields, **changes)
 
 
@@ -30,7 +30,7 @@ def record(key, **changes):
 
 
 def test_keys_never_repeat_and_look_like_keys():
-    """Twelve characters that name it, 43 that prove it, and each place of them varies."""
+    """A key has an id of 12 and a secret of 43 characters, and every position varies."""
     made = [apikeys.make() for _ in range(200)]
     assert len({key.key_id for key in made}) == len({key.secret for key in made}) == 200
     assert all(len(key.text) == len("ip_") + 12 + 1 + 43 and key.text.isascii() for key in made)
@@ -39,14 +39,14 @@ def test_keys_never_repeat_and_look_like_keys():
 
 @given(keys)
 def test_a_key_is_parsed_to_what_it_was_made_of(key):
-    """Whatever the random bits."""
+    """Formatting and parsing a key are inverse, for any random bits."""
     assert apikeys.parse(key.text) == key
     assert apikeys.verify(key, record(key), NOW) is Verdict.VALID
 
 
 @given(st.integers(0, 2**256 - 1), st.integers(0, 2**256 - 1))
 def test_every_secret_has_a_text_of_its_own(one, other):
-    """All 256 bits are in it."""
+    """The text contains all 256 bits."""
     assert (apikeys._base62(one) == apikeys._base62(other)) == (one == other)
     assert sum(BASE62.index(digit) * 62**place for place, digit in enumerate(reversed(apikeys._base62(one)))) == one
 
@@ -60,13 +60,13 @@ def test_every_secret_has_a_text_of_its_own(one, other):
 @example("ip_000000000000_" + "٣" * 43)
 @example("IP_000000000000_" + "0" * 43)
 def test_any_other_text_is_no_key(text):
-    """And no error."""
+    """An invalid text is not an error."""
     assert apikeys.parse(text) is None
 
 
 @given(keys, keys)
 def test_no_secret_but_its_own_opens_a_key(key, other):
-    """Also when everything else is right."""
+    """Only the right secret is valid, even if the id is right."""
     presented = ApiKey(key.key_id, other.secret)
     expected = Verdict.VALID if key.secret == other.secret else Verdict.WRONG
     assert apikeys.verify(presented, record(key), NOW) is expected
@@ -74,9 +74,9 @@ def test_no_secret_but_its_own_opens_a_key(key, other):
 
 @given(keys)
 def test_a_shown_key_does_not_show_its_secret(key):
-    """In a log, a traceback or a debugger."""
+    """The secret does not appear in logs, tracebacks or debuggers."""
     assert key.secret not in f"{key} {key!r} {record(key)!r}"
-    assert apikeys.hashed(key.secret) not in repr(record(key))
+    assert apikeys.hash_secret(key.secret) not in repr(record(key))
 
 
 @pytest.mark.parametrize(
@@ -89,19 +89,19 @@ def test_a_shown_key_does_not_show_its_secret(key):
     ],
 )
 def test_a_key_that_has_ended_is_not_valid(changes, verdict):
-    """Whoever does not have the secret is not told why."""
+    """A caller without the secret does not learn that the key has ended."""
     key, stranger = apikeys.make("0" * 12), apikeys.make("0" * 12)
     assert apikeys.verify(key, record(key, **changes), NOW) is verdict
     assert apikeys.verify(stranger, record(key, **changes), NOW) is Verdict.WRONG
 
 
 def test_secrets_are_compared_in_constant_time(monkeypatch):
-    """By the function that is made for it, hash with hash."""
+    """Hashes are compared with `hmac.compare_digest`."""
     compared = []
     monkeypatch.setattr(apikeys.hmac, "compare_digest", lambda *pair: compared.append(pair) or True)
     key = apikeys.make()
     apikeys.verify(key, record(key), NOW)
-    assert compared == [(apikeys.hashed(key.secret),) * 2]
+    assert compared == [(apikeys.hash_secret(key.secret),) * 2]
 
 
 # ---- With a table
@@ -109,18 +109,18 @@ def test_secrets_are_compared_in_constant_time(monkeypatch):
 table = pytest.mark.usefixtures("aws")
 
 
-def judged(text, now=None):
-    return apikeys.judge(boto3.client, API_KEY_TABLE, text, now or datetime.now(UTC))
+def authenticate(text, now=None):
+    return apikeys.authenticate(boto3.client, table=API_KEY_TABLE, text=text, now=now or datetime.now(UTC))
 
 
 @table
 def test_a_created_key_is_valid_and_its_secret_is_not_stored():
-    """The table can be read without getting a key out of it."""
-    key = apikeys.create(boto3.client, API_KEY_TABLE, "Zoë's scanner")
-    assert judged(key.text) == (Verdict.VALID, key.key_id)
+    """A reader of the table cannot obtain a key."""
+    key = apikeys.create(boto3.client, table=API_KEY_TABLE, name="Zoë's scanner")
+    assert authenticate(key.text) == (Verdict.VALID, key.key_id)
     (item,) = boto3.client("dynamodb").scan(TableName=API_KEY_TABLE)["Items"]
     assert key.secret not in str(item)
-    (listed,) = apikeys.listed(boto3.client, API_KEY_TABLE)
+    (listed,) = apikeys.list_keys(boto3.client, API_KEY_TABLE)
     assert (listed.key_id, listed.name, listed.state) == (key.key_id, "Zoë's scanner", "ACTIVE")
     assert listed.expires_at is None
     assert listed.created_at == listed.last_rotated
@@ -128,49 +128,49 @@ def test_a_created_key_is_valid_and_its_secret_is_not_stored():
 
 @table
 def test_unknown_and_malformed_keys_are_told_apart_without_a_name():
-    """There is no KeyId to log."""
-    assert judged(apikeys.make().text) == (Verdict.UNKNOWN, None)
-    assert judged("x") == (Verdict.MALFORMED, None)
+    """Such a key has no KeyId to log."""
+    assert authenticate(apikeys.make().text) == (Verdict.UNKNOWN, None)
+    assert authenticate("x") == (Verdict.MALFORMED, None)
 
 
 @table
 def test_a_key_expires_after_its_days():
-    """Not before, and not much later."""
-    key = apikeys.create(boto3.client, API_KEY_TABLE, "n", expires_days=3)
+    """A key works until its expiry and not after it."""
+    key = apikeys.create(boto3.client, table=API_KEY_TABLE, name="n", expires_days=3)
     now = datetime.now(UTC)
-    assert judged(key.text, now + timedelta(days=3, minutes=-1))[0] is Verdict.VALID
-    assert judged(key.text, now + timedelta(days=3))[0] is Verdict.EXPIRED
+    assert authenticate(key.text, now + timedelta(days=3, minutes=-1))[0] is Verdict.VALID
+    assert authenticate(key.text, now + timedelta(days=3))[0] is Verdict.EXPIRED
 
 
 @table
 def test_rotation_keeps_the_id_and_ends_the_old_secret():
-    """Also its name and its end stay."""
-    old = apikeys.create(boto3.client, API_KEY_TABLE, "n", expires_days=3)
-    (before,) = apikeys.listed(boto3.client, API_KEY_TABLE)
-    new = apikeys.rotate(boto3.client, API_KEY_TABLE, old.key_id)
+    """The name and the expiry of the key stay as well."""
+    old = apikeys.create(boto3.client, table=API_KEY_TABLE, name="n", expires_days=3)
+    (before,) = apikeys.list_keys(boto3.client, API_KEY_TABLE)
+    new = apikeys.rotate(boto3.client, table=API_KEY_TABLE, key_id=old.key_id)
     assert new.key_id == old.key_id
-    assert judged(new.text)[0] is Verdict.VALID
-    assert judged(old.text)[0] is Verdict.WRONG
-    (after,) = apikeys.listed(boto3.client, API_KEY_TABLE)
-    assert after == replace(before, secret_hash=apikeys.hashed(new.secret), last_rotated=after.last_rotated)
+    assert authenticate(new.text)[0] is Verdict.VALID
+    assert authenticate(old.text)[0] is Verdict.WRONG
+    (after,) = apikeys.list_keys(boto3.client, API_KEY_TABLE)
+    assert after == replace(before, secret_hash=apikeys.hash_secret(new.secret), last_rotated=after.last_rotated)
     assert after.last_rotated >= before.last_rotated
 
 
 @table
 def test_a_revoked_key_stays_revoked():
-    """It can be revoked again, and not rotated."""
-    key = apikeys.create(boto3.client, API_KEY_TABLE, "n")
+    """A revoked key can be revoked again, but not rotated."""
+    key = apikeys.create(boto3.client, table=API_KEY_TABLE, name="n")
     for _ in range(2):
-        apikeys.revoke(boto3.client, API_KEY_TABLE, key.key_id)
-    assert judged(key.text) == (Verdict.REVOKED, key.key_id)
+        apikeys.revoke(boto3.client, table=API_KEY_TABLE, key_id=key.key_id)
+    assert authenticate(key.text) == (Verdict.REVOKED, key.key_id)
     with pytest.raises(ApiKeyUnusableError):
-        apikeys.rotate(boto3.client, API_KEY_TABLE, key.key_id)
+        apikeys.rotate(boto3.client, table=API_KEY_TABLE, key_id=key.key_id)
 
 
 @table
 def test_an_expired_key_is_not_rotated():
-    """Its owner would get a secret that is worth nothing."""
-    key = apikeys.create(boto3.client, API_KEY_TABLE, "n", expires_days=1)
+    """A new secret for an expired key would be useless."""
+    key = apikeys.create(boto3.client, table=API_KEY_TABLE, name="n", expires_days=1)
     boto3.client("dynamodb").update_item(
         TableName=API_KEY_TABLE,
         Key={"KeyId": {"S": key.key_id}},
@@ -178,20 +178,20 @@ def test_an_expired_key_is_not_rotated():
         ExpressionAttributeValues={":then": {"S": "2026-01-01T00:00:00.000Z"}},
     )
     with pytest.raises(ApiKeyUnusableError):
-        apikeys.rotate(boto3.client, API_KEY_TABLE, key.key_id)
+        apikeys.rotate(boto3.client, table=API_KEY_TABLE, key_id=key.key_id)
 
 
 @table
 @pytest.mark.parametrize("change", [apikeys.rotate, apikeys.revoke])
 def test_what_does_not_exist_is_not_changed(change):
-    """Nor made by the way."""
-    with pytest.raises(ApiKeyUnusableError, match="no API key 'nobody'"):
-        change(boto3.client, API_KEY_TABLE, "nobody")
-    assert apikeys.listed(boto3.client, API_KEY_TABLE) == []
+    """No key is created."""
+    with pytest.raises(ApiKeyUnusableError):
+        change(boto3.client, table=API_KEY_TABLE, key_id="nobody")
+    assert apikeys.list_keys(boto3.client, API_KEY_TABLE) == []
 
 
 @table
 def test_a_table_that_cannot_be_read_is_an_error():
-    """Never a verdict."""
+    """A read error is not a verdict."""
     with pytest.raises(ClientError):
-        apikeys.judge(boto3.client, "no-such-table", apikeys.make().text, NOW)
+        apikeys.authenticate(boto3.client, table="no-such-table", text=apikeys.make().text, now=NOW)

@@ -26,7 +26,7 @@ UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 def request(data=PHOTO, name=None, **headers):
-    """As API Gateway hands it on."""
+    """A request as API Gateway passes it to the function."""
     event = {
         "headers": {key.replace("_", "-"): value for key, value in headers.items()},
         "body": base64.b64encode(data).decode(),
@@ -50,9 +50,9 @@ def part(disposition, content=PHOTO):
 
 
 def test_bytes_become_an_upload_of_the_name_that_the_query_gives():
-    """The folders of a name are kept, and it goes before the header's."""
-    picture = receive(name="summer/bea,ch ü?.jpg", content_disposition='attachment; filename="x.jpg"')
-    assert picture == intake.Picture("uploads/summer/bea,ch ü?.jpg", PHOTO, "image/jpeg", overwrite=True)
+    """The query parameter keeps its folders and wins over the header."""
+    upload = receive(name="summer/bea,ch ü?.jpg", content_disposition='attachment; filename="x.jpg"')
+    assert upload == intake.ReceivedUpload("uploads/summer/bea,ch ü?.jpg", PHOTO, "image/jpeg", overwrite=True)
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_bytes_become_an_upload_of_the_name_that_the_query_gives():
     ],
 )
 def test_content_disposition_names_an_upload(header, name):
-    """RFC 6266: the extended form goes before the plain one, and no folder of the sender's is taken."""
+    """RFC 6266: the extended form wins over the plain one, and the sender's folders are dropped."""
     assert receive(content_disposition=header).image_key == f"uploads/{name}"
 
 
 @pytest.mark.parametrize("header", ["", "attachment", 'attachment; filename=""', "attachment; filename=a/"])
 def test_what_has_no_name_gets_one_of_its_own(header):
-    """Never the same twice."""
+    """A random name is never repeated."""
     keys = {receive(content_disposition=header).image_key for _ in range(2)}
     assert len(keys) == 2
     assert all(re.fullmatch(rf"uploads/{UUID}\.jpg", key) for key in keys)
@@ -99,10 +99,10 @@ def test_what_has_no_name_gets_one_of_its_own(header):
     ],
 )
 def test_a_name_of_its_own_says_the_format(data, kind, suffix):
-    """By the content, whatever the request calls it; and that is what is stored."""
-    picture = receive(data, content_type="image/jpeg")
-    assert picture.image_key.endswith(f".{suffix}")
-    assert picture.content_type == f"image/{kind.lower()}"
+    """The bytes determine the suffix and the content type, not the request."""
+    upload = receive(data, content_type="image/jpeg")
+    assert upload.image_key.endswith(f".{suffix}")
+    assert upload.content_type == f"image/{kind.lower()}"
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_a_name_of_its_own_says_the_format(data, kind, suffix):
     ],
 )
 def test_a_name_that_somebody_could_take_for_another_is_refused(name):
-    """Nothing is tidied up: the caller would not find it again."""
+    """A name is never changed, because the caller would not find the upload again."""
     with pytest.raises(InvalidKeyError):
         receive(name=name)
 
 
 def test_a_file_name_that_is_a_folder_is_refused():
-    """As one in the query is."""
+    """The rules for the query parameter apply to the file name as well."""
     with pytest.raises(InvalidKeyError):
         receive(content_disposition='attachment; filename=".."')
 
@@ -129,7 +129,7 @@ def test_a_file_name_that_is_a_folder_is_refused():
     "name", ["x" * 1016, "100%.jpg", "a+b c.jpg", "..x", "x\\y.jpg", "-", "💥", "uploads", "Uploads/x"]
 )
 def test_other_names_are_taken_as_they_are(name):
-    """Up to the length of a key."""
+    """Names are accepted up to the length of a key."""
     assert receive(name=name).image_key == f"uploads/{name}"
 
 
@@ -144,7 +144,7 @@ def test_other_names_are_taken_as_they_are(name):
     ],
 )
 def test_a_name_may_be_the_key_itself(name, key):
-    """As everywhere else a key is what people copy; a folder called `uploads` is named in full."""
+    """Users copy full keys; an upload in a folder named `uploads` needs its full key."""
     assert receive(name=name).image_key == key
     assert receive(**form(("file", ("y.jpg", PHOTO)), ("name", name))).image_key == key
 
@@ -153,19 +153,19 @@ def test_a_name_may_be_the_key_itself(name, key):
     "name", ["uploads/", "uploads//x.jpg", "uploads/../x.jpg", "/uploads/x.jpg", "uploads/" + "x" * 1017]
 )
 def test_a_key_that_cannot_be_one_is_refused(name):
-    """What comes after `uploads/` is held to the same rules as a name."""
+    """The rules for names apply to the part after `uploads/`."""
     with pytest.raises(InvalidKeyError):
         receive(name=name)
 
 
 def test_a_repeated_name_is_refused():
-    """API Gateway has joined them to a third one."""
-    with pytest.raises(InvalidRequestError, match="'name' is given 2 times"):
+    """API Gateway would join the two names into a third one."""
+    with pytest.raises(InvalidRequestError):
         intake.receive(request(name="a.jpg,b.jpg") | {"rawQueryString": "name=a.jpg&name=b.jpg"}, FORMATS)
 
 
 def test_a_form_brings_one_file():
-    """Other fields do not matter; the name is the file's, or the query's."""
+    """Other fields are ignored; the name comes from the file or the query."""
     sent = form(("file", ("dir/ü 1.jpg", PHOTO, "image/png")), note="hello")
     assert receive(**sent).image_key == "uploads/ü 1.jpg"
     assert receive(**sent).data == PHOTO
@@ -174,7 +174,7 @@ def test_a_form_brings_one_file():
 
 
 def test_a_form_of_a_browser_is_understood():
-    """Its boundary has hyphens; its names are raw UTF-8."""
+    """Browsers use boundaries with hyphens and names in raw UTF-8."""
     boundary = "----WebKitFormBoundaryOfAForm"
     data = part('form-data; name="file"; filename="Größe.jpg"'.encode()).replace(b"--e", b"--" + boundary.encode())
     assert receive(data, content_type=f"multipart/form-data; boundary={boundary}").image_key == "uploads/Größe.jpg"
@@ -186,7 +186,7 @@ FILE = ("file", ("x.jpg", PHOTO))
 
 
 def test_the_field_name_of_a_form_names_the_upload():
-    """With its folders, as the parameter does, and before the name of the file. Where both are given, they agree."""
+    """The form field keeps its folders and wins over the file name; it must equal the query parameter."""
     assert receive(**form(FILE, ("name", "summer/ü 1.jpg"))).image_key == "uploads/summer/ü 1.jpg"
     assert receive(**form(FILE, ("name", "a/b.jpg")), name="a/b.jpg").image_key == "uploads/a/b.jpg"
     assert receive(**form(("name", "a.jpg"), FILE, ("name", "a.jpg"))).image_key == "uploads/a.jpg"
@@ -194,7 +194,7 @@ def test_the_field_name_of_a_form_names_the_upload():
 
 @pytest.mark.parametrize("field", [("name", ""), ("title", "a.jpg"), ("Name", "a.jpg")])
 def test_a_field_that_names_nothing_is_passed_over(field):
-    """A text input that nobody has filled in is sent empty."""
+    """Browsers send an empty text input."""
     assert receive(**form(FILE, field)).image_key == "uploads/x.jpg"
     assert receive(**form(FILE, field), name="b.jpg").image_key == "uploads/b.jpg"
 
@@ -209,14 +209,14 @@ def test_a_field_that_names_nothing_is_passed_over(field):
     ],
 )
 def test_two_names_are_refused(fields, parameter):
-    """Nobody guesses which one is meant."""
+    """Contradictory names are an error."""
     with pytest.raises(InvalidRequestError, match="name"):
         receive(**form(FILE, *fields), name=parameter)
 
 
 @pytest.mark.parametrize("name", [b"\xff.jpg", b"a\0.jpg", b"../a.jpg", b"/a.jpg"])
 def test_a_field_that_cannot_be_a_name_is_refused(name):
-    """By the same rules as the parameter."""
+    """The rules for the query parameter apply to the form field as well."""
     with pytest.raises(InvalidKeyError):
         receive(**form(FILE, ("name", name)))
 
@@ -226,33 +226,33 @@ UNTOUCHED = ("second", ("", b"", "application/octet-stream"))  # as every browse
 
 @pytest.mark.parametrize("files", [[FILE, UNTOUCHED], [UNTOUCHED, FILE], [UNTOUCHED, FILE, UNTOUCHED]])
 def test_a_file_input_that_nobody_has_touched_is_no_file(files):
-    """It has neither name nor bytes."""
+    """Browsers send an empty file input without a name and bytes."""
     assert receive(**form(*files)).image_key == "uploads/x.jpg"
 
 
 @pytest.mark.parametrize(
-    ("files", "count"),
+    "files",
     [
-        ([UNTOUCHED], 0),
-        ([FILE, ("second", ("y.jpg", b""))], 2),  # chosen, and empty
-        ([FILE, ("second", ("", PHOTO))], 2),
-        ([FILE, UNTOUCHED, FILE], 2),
+        [UNTOUCHED],
+        [FILE, ("second", ("y.jpg", b""))],  # a chosen file that is empty
+        [FILE, ("second", ("", PHOTO))],
+        [FILE, UNTOUCHED, FILE],
     ],
 )
-def test_any_other_number_of_files_is_refused(files, count):
-    """A file with a name and no bytes is one, and so is one with bytes and no name."""
-    with pytest.raises(InvalidRequestError, match=f"has {count} files"):
+def test_any_other_number_of_files_is_refused(files):
+    """A file with a name but no bytes counts, and so does one with bytes but no name."""
+    with pytest.raises(InvalidRequestError):
         receive(**form(*files))
 
 
 def test_a_file_without_a_name_gets_one_of_its_own():
-    """A script may send it so."""
+    """Scripts may send files without a name."""
     assert re.fullmatch(rf"uploads/{UUID}\.jpg", receive(**form(("file", ("", PHOTO)))).image_key)
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_file_comes_out_of_a_form_as_it_went_in(seed):
-    """Whatever it ends with, and with line ends, hyphens and nearly the boundary in it."""
+    """The bytes are unchanged, even if they contain line breaks, hyphens and almost the boundary."""
     dice = random.Random(seed)
     pieces = [b"\r", b"\n", b"\r\n", b"--", b"\r\n--x-edg", b"\r\n\r\n", b"--x-edge", dice.randbytes(3)]
     data = PHOTO + b"".join(dice.choices(pieces, k=dice.randrange(30))).replace(b"\r\n--x-edge", b"#")
@@ -274,22 +274,22 @@ def test_a_file_comes_out_of_a_form_as_it_went_in(seed):
     ],
 )  # fmt: skip
 def test_a_form_without_exactly_one_file_is_refused(data, content_type):
-    """Cut off, without a boundary, with none or several; nobody guesses."""
+    """A truncated form, or one without exactly one file, is an error."""
     with pytest.raises(InvalidRequestError):
         receive(data, content_type=content_type)
 
 
 def test_a_form_of_forms_costs_nothing():
-    """Parts within parts are bytes like any."""
+    """Nested parts are treated as bytes."""
     nested = b"".join(
         b"--e%d\r\nContent-Type: multipart/mixed; boundary=e%d\r\n\r\n" % (n, n + 1) for n in range(50_000)
     )
     with pytest.raises(InvalidRequestError):
-        receive(nested[: intake.MOST_BYTES], content_type="multipart/form-data; boundary=e0")
+        receive(nested[: intake.MAX_BYTES], content_type="multipart/form-data; boundary=e0")
 
 
 def test_what_is_no_picture_is_refused_by_its_content():
-    """Whatever its name and its type say; and the refusal says what it is."""
+    """The name and the type are ignored, and the error contains the detected content."""
     with pytest.raises(UnsupportedFormatError, match="its content is PDF"):
         receive(b"%PDF-1.7 ...", name="x.jpg", content_type="image/jpeg")
     with pytest.raises(UnsupportedFormatError, match="Convert it to one of PNG"):
@@ -297,15 +297,15 @@ def test_what_is_no_picture_is_refused_by_its_content():
 
 
 def test_bytes_that_came_as_text_are_told_apart():
-    """API Gateway has decoded them, so nothing can mend them: the caller must call them something else."""
+    """API Gateway has damaged the bytes; the error contains the content type that caused it."""
     event = {"headers": {"content-type": "text/plain; x=y"}, "body": PHOTO.decode(errors="replace")}
-    with pytest.raises(UnsupportedFormatError, match="are called text/plain: call them image/jpeg"):
+    with pytest.raises(UnsupportedFormatError, match=r"text/plain.*image/jpeg"):
         intake.receive(event, FORMATS)
 
 
 @pytest.mark.parametrize("sent", [{"data": b""}, form(("file", ("x.jpg", b"")))])
 def test_nothing_is_no_picture(sent):
-    """A shell expands a wrong variable to an empty file sooner or later."""
+    """An empty upload is rejected, for example when a shell variable was empty."""
     with pytest.raises(EmptyUploadError):
         receive(**sent)
     with pytest.raises(EmptyUploadError):
@@ -313,17 +313,17 @@ def test_nothing_is_no_picture(sent):
 
 
 def test_the_largest_request_fits_into_an_invocation():
-    """One byte more is told the other way; whatever comes to the function at all is answered by it."""
-    padding = b"\0" * (intake.MOST_BYTES - len(PHOTO))
+    """The largest request fits into a Lambda event; a larger one gets a hint to presigned uploads."""
+    padding = b"\0" * (intake.MAX_BYTES - len(PHOTO))
     event = request(PHOTO + padding, "x.jpg", x="h" * 10_240)  # API Gateway's limit of all headers
-    assert len(intake.receive(event, FORMATS).data) == intake.MOST_BYTES
+    assert len(intake.receive(event, FORMATS).data) == intake.MAX_BYTES
     assert len(json.dumps(event)) + 30_000 < MAX_REQUEST_BYTES
     with pytest.raises(UploadTooLargeError, match="/images/presigned"):
         receive(PHOTO + padding + b"\0")
 
 
 def test_a_condition_protects_what_is_there():
-    """S3 knows one; any other would be passed over in silence."""
+    """S3 supports only this condition, so others must not be ignored."""
     assert receive(if_none_match="*").overwrite is False
     for headers in ({"if_none_match": '"abc"'}, {"if_match": "*"}, {"if_match": '"abc"', "if_none_match": "*"}):
         with pytest.raises(InvalidRequestError, match="If-None-Match"):
@@ -334,22 +334,22 @@ def test_a_condition_protects_what_is_there():
     "body", [b'{"name": "a", "name": "b"}', b'{"name": "a", "name": "a"}', b'{"a": {"b": 1, "b": 2}}']
 )
 def test_a_field_that_is_given_twice_is_refused(body):
-    """Parsers differ in which of them they take."""
-    with pytest.raises(InvalidRequestError, match="more than once"):
+    """Parsers differ in which of repeated fields they use."""
+    with pytest.raises(InvalidRequestError):
         intake.json_body(request(body))
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"name=x", b'"x"', b"\xff", b"[" * 100_000])
 def test_a_request_must_bring_an_object(body):
-    """As curl sends it without a type: encoded, and not by its content."""
-    with pytest.raises(InvalidRequestError, match="no JSON object"):
+    """The body is decoded whatever its content type; anything but an object is an error."""
+    with pytest.raises(InvalidRequestError):
         intake.json_body(request(body))
     assert intake.json_body(request(b'{"a": "\xc3\xbc"}')) == {"a": "ü"}
     assert intake.json_body({"body": '{"a": "ü"}'}) == {"a": "ü"}
 
 
 def test_a_body_that_is_not_what_the_event_says_is_refused():
-    """And not a fault of ours."""
+    """An invalid body is an error of the request, not of the function."""
     with pytest.raises(InvalidRequestError):
         intake.body({"body": "a", "isBase64Encoded": True})
     with pytest.raises(InvalidRequestError):

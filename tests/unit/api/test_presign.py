@@ -15,18 +15,22 @@ from image_pipeline.api import presign
 from image_pipeline.errors import InvalidKeyError, InvalidRequestError, UploadTooLargeError
 from image_pipeline.imaging.formats.header import CONTENT_TYPES
 
-MOST = 1000
+MAX_BYTES = 1000
 DIGEST = base64.b64encode(hashlib.sha256(b"x").digest()).decode()
 NAME = 'a b/it\'s [1] {2} ü "q".jpg'
 
 
-def read(**asked):
-    return presign.read({"name": NAME, "contentType": "image/jpeg", **asked}, MOST)
+def parse(**fields):
+    return presign.parse({"name": NAME, "contentType": "image/jpeg", **fields}, MAX_BYTES)
 
 
-def sign(**asked):
+def sign_request(request):
     now = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-    return presign.sign(aws.signing_client, "bucket", read(**asked), MOST, 900, now)
+    return presign.sign(aws.client, "bucket", request, max_bytes=MAX_BYTES, seconds=900, now=now)
+
+
+def sign(**fields):
+    return sign_request(parse(**fields))
 
 
 def conditions(post):
@@ -38,13 +42,13 @@ def signed_headers(put):
 
 
 def test_a_form_is_bound_to_key_type_and_size():
-    """Signature version 4, at the bucket's own address."""
+    """The form uses signature version 4 and the bucket's own host."""
     post = sign()["post"]
     assert post["url"] == "https://bucket.s3.eu-west-1.amazonaws.com/"
-    told = conditions(post)
+    signed_conditions = conditions(post)
     for condition in ({"key": f"uploads/{NAME}"}, {"Content-Type": "image/jpeg"}, {"bucket": "bucket"}):
-        assert condition in told
-    assert ["content-length-range", 1, MOST] in told
+        assert condition in signed_conditions
+    assert ["content-length-range", 1, MAX_BYTES] in signed_conditions
     assert post["fields"]["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
     assert not [name for name in post["fields"] if "checksum" in name]
 
@@ -64,19 +68,18 @@ def test_a_form_is_bound_to_key_type_and_size():
 )
 @pytest.mark.parametrize("asked", [{}, {"contentType": ""}])
 def test_a_type_that_the_caller_does_not_know_is_that_of_the_name(name, content_type, asked):
-    """A browser on Windows has none for HEIC; what is signed is in the answer."""
-    wish = presign.read({"name": name, **asked}, MOST)
-    signed = presign.sign(aws.signing_client, "bucket", wish, MOST, 900, datetime(2026, 11, 21, tzinfo=UTC))
+    """The suffix determines a missing content type, because browsers on Windows have none for HEIC."""
+    signed = sign_request(presign.parse({"name": name, **asked}, MAX_BYTES))
     assert signed["post"]["fields"]["Content-Type"] == signed["put"]["headers"]["content-type"] == content_type
 
 
 def test_every_format_has_a_suffix():
-    """So that no picture that is processed is called something else."""
+    """Every accepted format has a suffix with its content type."""
     assert set(presign._TYPES.values()) >= set(CONTENT_TYPES.values())
 
 
 def test_a_known_size_and_checksum_are_signed():
-    """In the form as in the URL."""
+    """The form and the URL both sign the size and the checksum."""
     signed = sign(sizeBytes=7, checksumSha256=DIGEST)
     assert ["content-length-range", 7, 7] in conditions(signed["post"])
     assert {presign.CHECKSUM: DIGEST} in conditions(signed["post"])
@@ -90,7 +93,7 @@ def test_a_known_size_and_checksum_are_signed():
 
 
 def test_a_url_has_its_headers_and_no_others():
-    """What is not known cannot be signed."""
+    """A URL requires only the known headers."""
     put = sign()["put"]
     assert put["headers"] == {"content-type": "image/jpeg"}
     assert signed_headers(put) == ["content-type", "host"]
@@ -98,29 +101,29 @@ def test_a_url_has_its_headers_and_no_others():
 
 
 def test_what_must_not_replace_anything_is_put_on_that_condition():
-    """S3 takes no condition in a form."""
+    """S3 supports no condition in a form, so only a URL is returned."""
     signed = sign(overwrite=False)
     assert signed["put"]["headers"]["if-none-match"] == "*"
     assert "if-none-match" in signed_headers(signed["put"])
     assert "post" not in signed
-    with pytest.raises(InvalidRequestError, match="PUT"):
-        read(overwrite=False, method="POST")
+    with pytest.raises(InvalidRequestError):
+        parse(overwrite=False, method="POST")
 
 
 def test_a_name_that_s3_would_fill_in_has_no_form():
-    """`${filename}` in a form's key is replaced; in a URL it is a name."""
-    assert read(name="${filename}").methods == ("PUT",)
+    """S3 replaces `${filename}` in the key of a form, but not in a URL."""
+    assert parse(name="${filename}").methods == ("PUT",)
 
 
 @pytest.mark.parametrize(("method", "ways"), [(None, {"post", "put"}), ("POST", {"post"}), ("PUT", {"put"})])
 def test_a_caller_may_want_one_way_only(method, ways):
-    """Both, where it says nothing."""
+    """Without a method, both are returned."""
     assert sign(method=method).keys() == {"expiresAt"} | ways
     assert sign(method=method)["expiresAt"] == "2026-11-21T12:15:00Z"
 
 
 def test_the_commands_survive_a_shell():
-    """No character of a name means anything to the shell or to curl, but itself."""
+    """No character of a name has a special meaning for the shell or for curl."""
     signed = sign(sizeBytes=7, overwrite=True)
     words = shlex.split(signed["post"]["curl"])
     assert words[:2] == ["curl", "--fail-with-body"]
@@ -143,20 +146,20 @@ def test_the_commands_survive_a_shell():
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_refused(asked):
-    """A misspelt limit must not become no limit."""
+    """A misspelt field must not be ignored."""
     with pytest.raises(InvalidRequestError):
-        read(**asked)
+        parse(**asked)
 
 
 def test_a_name_must_be_one():
-    """As for any upload."""
+    """The rules for names apply."""
     with pytest.raises(InvalidKeyError):
-        read(name="../x.jpg")
+        parse(name="../x.jpg")
 
 
 def test_what_would_be_rejected_is_not_signed():
-    """The largest is."""
-    assert read(sizeBytes=MOST).size_bytes == MOST
-    assert read(sizeBytes=7.0).size_bytes == 7
-    with pytest.raises(UploadTooLargeError, match="1,000 are allowed"):
-        read(sizeBytes=MOST + 1)
+    """A file of exactly the limit is accepted."""
+    assert parse(sizeBytes=MAX_BYTES).size_bytes == MAX_BYTES
+    assert parse(sizeBytes=7.0).size_bytes == 7
+    with pytest.raises(UploadTooLargeError):
+        parse(sizeBytes=MAX_BYTES + 1)

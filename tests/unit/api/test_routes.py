@@ -23,7 +23,7 @@ from image_pipeline.api import routes
     ],
 )
 def test_a_path_takes_its_methods(path, methods):
-    """With folders or without, and behind the base path of a custom domain."""
+    """Names may contain folders, and a custom domain may add a base path."""
     assert routes.methods(path) == methods
     assert routes.methods(f"/v1{path}") == methods
 
@@ -37,7 +37,7 @@ def test_a_path_takes_its_methods(path, methods):
     ],
 )
 def test_no_other_path_takes_anything(path):
-    """Also not one with a slash more or less: API Gateway sees another path in it."""
+    """A path with an additional or a missing slash is another path."""
     assert routes.methods(path) == ()
 
 
@@ -58,18 +58,18 @@ def test_no_other_path_takes_anything(path):
     ],
 )
 def test_the_end_of_a_path_tells_what_it_is(path, methods):
-    """Whatever an upload is called."""
+    """The end of the path determines its kind, for any name."""
     assert routes.methods(path) == methods
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="?"), min_size=1))
 def test_the_paths_that_are_made_are_known(name):
-    """Of the status and of a rendition of any upload, as `keys` spells them."""
+    """Paths that `keys` builds accept GET."""
     for path in (keys.status_path(f"uploads/{name}"), keys.rendition_path(f"uploads/{name}", "web")):
         assert routes.methods(path) == ("GET",)
 
 
 def test_a_method_has_its_paths():
-    """For whoever has come to the wrong one."""
+    """The paths help a caller that used the wrong one."""
     assert routes.paths("POST") == ("/images/uploads/{filename}/reprocess", "/images/presigned", "/images")
     assert routes.paths("PUT") == ()

@@ -5,7 +5,10 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from image_pipeline import aws as clients
 from image_pipeline import settings
 from image_pipeline.api import status
 from tests.conftest import ENVIRONMENT, THUMBNAILS_BUCKET, put_record
@@ -14,11 +17,15 @@ pytestmark = pytest.mark.usefixtures("aws")
 SETTINGS = settings.load_for_status(ENVIRONMENT)
 
 
+def find(path, config=SETTINGS):
+    return status.find(clients.client, path, config)
+
+
 def test_every_rendition_has_a_url():
-    """The answer can be used as it is."""
+    """Each rendition has a URL and the time at which it expires."""
     rendition = {"name": "100x100", "bucket": THUMBNAILS_BUCKET, "key": "thumbnails/a.jpg/0/100x100.jpg"}
     put_record("uploads/a.jpg", status="COMPLETED", renditions=[rendition, rendition])
-    record = status.with_urls(status.find("/images/uploads/a.jpg/status", SETTINGS), 900)
+    record = status.with_urls(clients.client, find("/images/uploads/a.jpg/status"), 900)
     assert [each["name"] for each in record["renditions"]] == ["100x100", "100x100"]
     for each in record["renditions"]:
         assert "/thumbnails/a.jpg/0/100x100.jpg?" in each["url"]
@@ -29,30 +36,30 @@ def test_every_rendition_has_a_url():
 def test_a_record_without_renditions_is_answered_too():
     """A failed upload has a status like any other."""
     put_record("uploads/a.jpg", status="FAILED", error={"code": "EmptyUploadError"})
-    assert status.find("/images/uploads/a.jpg/status", SETTINGS)["error"] == {"code": "EmptyUploadError"}
+    assert find("/images/uploads/a.jpg/status")["error"] == {"code": "EmptyUploadError"}
 
 
 def test_unknown_is_none():
-    """Never seen is not an error here; the API says 404."""
-    assert status.find("/images/uploads/a.jpg/status", SETTINGS) is None
+    """An unknown upload is not an error here; the API answers 404."""
+    assert find("/images/uploads/a.jpg/status") is None
 
 
 def test_the_raw_spelling_wins_over_the_decoded_one():
-    """Two uploads whose names differ only by encoding are told apart."""
+    """Two uploads whose names differ only in their encoding are distinct."""
     put_record("uploads/a%2Bb.jpg", status="FAILED")
     put_record("uploads/a+b.jpg", status="COMPLETED")
-    assert status.find("/images/uploads/a%2Bb.jpg/status", SETTINGS)["ImageKey"] == "uploads/a%2Bb.jpg"
-    assert status.find("/images/uploads/a+b.jpg/status", SETTINGS)["ImageKey"] == "uploads/a+b.jpg"
+    assert find("/images/uploads/a%2Bb.jpg/status")["ImageKey"] == "uploads/a%2Bb.jpg"
+    assert find("/images/uploads/a+b.jpg/status")["ImageKey"] == "uploads/a+b.jpg"
 
 
 def test_a_path_that_came_encoded_twice_is_found():
-    """`?` must be encoded twice to get through API Gateway."""
+    """A `?` must be encoded twice to pass through API Gateway."""
     put_record("uploads/what?.jpg")
-    assert status.find("/images/uploads/what%3F.jpg/status", SETTINGS)["ImageKey"] == "uploads/what?.jpg"
+    assert find("/images/uploads/what%3F.jpg/status")["ImageKey"] == "uploads/what?.jpg"
 
 
-def test_the_inside_is_not_told_to_callers():
-    """What AWS says of a refused call names accounts, roles and buckets; the file's own faults are told in full."""
+def test_internal_errors_are_not_public_to_callers():
+    """Errors of AWS name accounts and roles, so callers do not see them; rejections are shown in full."""
     told = {
         "code": "ClientError",
         "message": "User: arn:aws:sts::1:assumed-role/x is not authorized",
@@ -60,22 +67,22 @@ def test_the_inside_is_not_told_to_callers():
         "step": "s",
     }
     put_record("uploads/a.jpg", status="FAILED", error=told)
-    error = status.find("/images/uploads/a.jpg/status", SETTINGS)["error"]
+    error = find("/images/uploads/a.jpg/status")["error"]
     assert (error["code"], error["step"]) == ("ClientError", "s")
     assert "arn:" not in repr(error)
     rejection = {"code": "CorruptImageError", "message": "Broken at byte 7.", "hint": "Export it again.", "step": "s"}
     put_record("uploads/b.jpg", status="FAILED", error=rejection)
-    assert status.find("/images/uploads/b.jpg/status", SETTINGS)["error"] == rejection
+    assert find("/images/uploads/b.jpg/status")["error"] == rejection
 
 
 def test_a_failed_attempt_is_told_as_an_error_is():
-    """Beside the picture that stays: the file's own faults in full, of the inside only that there was one."""
+    """A rejection of a failed attempt is shown in full, an internal error without details."""
     failure = {"code": "CorruptImageError", "message": "Broken.", "hint": "Export it again.", "step": "ValidateImage"}
     failure |= {"executionId": "e2", "at": "2026-11-21T12:00:03.000Z"}
     put_record("uploads/a.jpg", status="COMPLETED", lastFailure=failure)
-    assert status.find("/images/uploads/a.jpg/status", SETTINGS)["lastFailure"] == failure
+    assert find("/images/uploads/a.jpg/status")["lastFailure"] == failure
     put_record("uploads/a.jpg", status="COMPLETED", lastFailure={**failure, "code": "KeyError", "hint": "arn:aws:x"})
-    seen = status.find("/images/uploads/a.jpg/status", SETTINGS)["lastFailure"]
+    seen = find("/images/uploads/a.jpg/status")["lastFailure"]
     assert {name: seen[name] for name in ("code", "step", "executionId", "at")} == {
         **{name: failure[name] for name in ("step", "executionId", "at")},
         "code": "KeyError",
@@ -92,9 +99,9 @@ PICTURE = {
 
 
 def test_the_old_picture_stands_apart_while_the_new_one_is_processed():
-    """A reader sees the old picture or the new, never a mix."""
+    """A reader sees either the previous or the new image, never a mixture."""
     put_record("uploads/a.jpg", **PICTURE, upload={"etag": "new"})
-    record = status.with_urls(status.find("/images/uploads/a.jpg/status", SETTINGS), 900)
+    record = status.with_urls(clients.client, find("/images/uploads/a.jpg/status"), 900)
     assert record["status"] == "PROCESSING"
     assert record["upload"] == {"etag": "new"}
     assert not PICTURE.keys() & record.keys()
@@ -104,33 +111,33 @@ def test_the_old_picture_stands_apart_while_the_new_one_is_processed():
 
 @pytest.mark.parametrize("outcome", ["COMPLETED", "PARTIAL"])
 def test_a_finished_picture_has_no_previous(outcome):
-    """What the record has is the picture."""
+    """The record of a finished image contains only that image."""
     put_record("uploads/a.jpg", **PICTURE | {"status": outcome})
-    record = status.with_urls(status.find("/images/uploads/a.jpg/status", SETTINGS), 900)
+    record = status.with_urls(clients.client, find("/images/uploads/a.jpg/status"), 900)
     assert "previous" not in record
     assert "versionId=v1" in record["renditions"][0]["url"]
 
 
 @pytest.mark.parametrize(("hours", "stale"), [(23, False), (25, True)])
 def test_what_no_execution_can_end_any_more_is_called_stale(hours, stale):
-    """Whoever polls learns that waiting is in vain."""
+    """A polling client learns that no outcome will come."""
     started = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
     put_record("uploads/a.jpg", execution={"id": "e", "startedAt": started})
-    assert status.find("/images/uploads/a.jpg/status", SETTINGS).get("stale", False) is stale
+    assert find("/images/uploads/a.jpg/status").get("stale", False) is stale
 
 
 @pytest.mark.parametrize(("minutes", "stale"), [(4, False), (6, True)])
 def test_an_express_execution_is_stale_much_earlier(minutes, stale):
-    """It never has more than five minutes."""
+    """An Express execution runs for at most five minutes."""
     started = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
     put_record("uploads/a.jpg", execution={"id": "e", "startedAt": started})
     express = settings.load_for_status({**ENVIRONMENT, "WORKFLOW_TYPE": "EXPRESS"})
-    assert status.find("/images/uploads/a.jpg/status", express).get("stale", False) is stale
+    assert find("/images/uploads/a.jpg/status", express).get("stale", False) is stale
 
 
 @pytest.mark.parametrize(("age", "expected"), [(-5, "1"), (0, "1"), (10, "5"), (500, "60"), (90_000, "60")])
 def test_asking_again_is_worth_it_later_the_longer_it_takes(age, expected):
-    """In whole seconds, from one to sixty."""
+    """The delay has whole seconds, from 1 to 60."""
     started = (datetime.now(UTC) - timedelta(seconds=age)).isoformat()
     assert status.retry_after({"execution": {"startedAt": started}}) == expected
 
@@ -139,7 +146,7 @@ def test_asking_again_is_worth_it_later_the_longer_it_takes(age, expected):
 
 
 def test_a_tag_changes_with_the_record_and_with_time(monkeypatch):
-    """While it stays, URLs that came with it work for at least half of their life."""
+    """While an etag is valid, the URLs in the response work for at least half of their lifetime."""
     monkeypatch.setattr(time, "time", lambda: 1800.0)
     record = {"status": "COMPLETED", "updatedAt": "1"}
     tag = status.etag(record, 900)
@@ -167,8 +174,8 @@ def test_a_tag_changes_with_the_record_and_with_time(monkeypatch):
     ],
 )
 def test_a_tag_is_compared_as_http_has_it(header, known):
-    """RFC 9110, 13.1.2: weakly, with any of a list."""
-    assert status.is_known('W/"a"', header) is known
+    """RFC 9110, section 13.1.2: the comparison is weak, with any etag of the list."""
+    assert status.matches_etag(header, 'W/"a"') is known
 
 
 # ---- What a page shows
@@ -190,12 +197,18 @@ RENDITIONS = [
     rendition("avatar", "JPEG", 96, 96),
     rendition("only", "WEBP", 800, 533),
 ]
+
+
+def choose(record, name, accept):
+    return status.choose_rendition(record, name=name, accept=accept)
+
+
 RECORD = {"status": "COMPLETED", "image": {"width": 3000, "height": 2000}, "renditions": RENDITIONS}
 
 
 def test_srcsets_are_ready_for_a_picture_element():
-    """The smallest files first, narrowest first; what is cut shows another picture and is left out."""
-    record = status.with_urls(RECORD, 900)
+    """Formats with small files and narrow renditions come first; crops are left out."""
+    record = status.with_urls(clients.client, RECORD, 900)
     urls = {(each["name"], each["format"]): each["url"] for each in record["renditions"]}
     assert list(record["srcsets"].items()) == [
         ("image/avif", f"{urls['web', 'AVIF']} 1600w"),
@@ -203,6 +216,37 @@ def test_srcsets_are_ready_for_a_picture_element():
         ("image/jpeg", f"{urls['640x480', 'JPEG']} 640w, {urls['web', 'JPEG']} 1600w"),
     ]
     assert not any(re.search(r"[\s,]", url) for url in urls.values())
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.fractions(0, 1))
+def test_a_smaller_image_has_the_same_shape_although_its_sides_are_rounded(width, height, scale):
+    """Rounding changes each side by at most half a pixel."""
+    small = {"width": max(1, round(width * scale)), "height": max(1, round(height * scale))}
+    if round(width * scale) and round(height * scale):
+        assert status._same_shape({"width": width, "height": height}, small)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "is_same"),
+    [
+        (101, 99, True),
+        (51, 50, True),
+        (51, 49, True),  # 51 × 99 − 49 × 101 = 100, half of 101 + 99: exactly what rounding explains
+        (50, 50, True),
+        (101, 98, False),  # one row is missing
+        (50, 48, False),
+        (99, 99, False),
+    ],
+)
+def test_a_crop_of_one_pixel_has_another_shape(width, height, is_same):
+    """Rounding explains half a pixel and no more; a cropped rendition must not be in a srcset."""
+    rendition = {"width": width, "height": height}
+    assert status._same_shape({"width": 101, "height": 99}, rendition) is is_same
+
+
+def test_an_image_of_unknown_size_has_no_shape():
+    """The record of an older version may lack the size."""
+    assert status._same_shape({}, {"width": 1, "height": 1}) is False
 
 
 @pytest.mark.parametrize(
@@ -221,34 +265,34 @@ def test_srcsets_are_ready_for_a_picture_element():
     ],
 )
 def test_a_rendition_is_given_in_what_the_browser_reads(accept, name, file_name):
-    """What only some read goes to who says so, or where there is nothing else."""
-    assert status.rendition(RECORD, name, accept)["key"].endswith(f"/{file_name}")
+    """AVIF and WEBP are chosen only if the client accepts them, or if there is no other format."""
+    assert choose(RECORD, name, accept)["key"].endswith(f"/{file_name}")
 
 
 @pytest.mark.parametrize("record", [RECORD, {"status": "PROCESSING", "previous": RECORD}])
 def test_a_caller_that_asks_for_another_rendition_is_told_which_there_are(record):
-    """By every name under which it can ask for them, each once."""
-    told = status.missing_rendition(record, "webb")
-    names = told.partition("renditions are ")[2].removesuffix(".").split(", ")
+    """The detail lists every name of every rendition once."""
+    detail = status.missing_rendition(record, "webb")
+    names = detail.partition("renditions are ")[2].removesuffix(".").split(", ")
     assert names[:4] == ["web", "640x480", "avatar", "only"]
     assert len(names) == len(set(names)) == 10
-    assert all(status.rendition(record, name, "") for name in names)
+    assert all(choose(record, name, "") for name in names)
 
 
 def test_where_there_is_no_rendition_none_is_named():
-    """The status says why."""
+    """The detail contains the status."""
     assert status.missing_rendition({"status": "FAILED"}, "web") == "There is no rendition web; the upload is FAILED."
 
 
 def test_while_a_new_picture_comes_the_old_one_is_shown():
-    """And none where there was none, or none of that name."""
+    """Without a previous image or a rendition of that name, the result is None."""
     record = {"status": "PROCESSING", "previous": RECORD}
-    assert status.rendition(record, "avatar", "") == RENDITIONS[4]
-    assert status.rendition({"status": "PROCESSING"}, "avatar", "") is None
-    assert status.rendition(RECORD, "other", "") is None
+    assert choose(record, "avatar", "") == RENDITIONS[4]
+    assert choose({"status": "PROCESSING"}, "avatar", "") is None
+    assert choose(RECORD, "other", "") is None
 
 
 @pytest.mark.parametrize(("seconds", "age"), [(60, 30), (119, 59), (900, 60), (3600, 60)])
 def test_a_redirect_is_kept_for_less_than_its_url_works(seconds, age):
-    """Half of its life is left at least; and a new picture shows within a minute."""
+    """A cached redirect expires long before its URL, and a new image appears within a minute."""
     assert status.redirect_caching(seconds) == f"private, max-age={age}"

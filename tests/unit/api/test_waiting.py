@@ -10,7 +10,7 @@ import pytest
 from image_pipeline import aws as clients
 from image_pipeline import settings
 from image_pipeline.api import waiting
-from image_pipeline.api.waiting import Found, Wait
+from image_pipeline.api.waiting import WaitRequest, WaitResult
 from image_pipeline.errors import InvalidRequestError
 from image_pipeline.store import records
 from tests.conftest import ENVIRONMENT, UPLOADS_BUCKET, put_record, watched
@@ -20,16 +20,18 @@ KEY, PATH = "uploads/a.jpg", "/images/uploads/a.jpg/status"
 
 
 def find(path=PATH, seconds=0, version_id=None):
-    return waiting.find(clients.client, UPLOADS_BUCKET, path, SETTINGS, Wait(seconds, version_id))
+    return waiting.find(
+        clients.client, bucket=UPLOADS_BUCKET, path=path, settings=SETTINGS, request=WaitRequest(seconds, version_id)
+    )
 
 
 def upload(key=KEY):
-    """Store a new version of an upload, and give its id. The pipeline does not know of it yet."""
+    """Store a new version of an upload, which the pipeline does not know yet, and return its id."""
     return boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=key, Body=b"x")["VersionId"]
 
 
 def claim(version_id, status="PROCESSING", **fields):
-    """Let the record be about a version."""
+    """Make the record describe a version."""
     put_record(KEY, status=status, upload={"versionId": version_id}, **fields)
 
 
@@ -40,7 +42,7 @@ def started(seconds_ago):
 
 @pytest.fixture
 def clock(aws, monkeypatch):
-    """A clock that only pauses move, in front of moto; gives the pauses."""
+    """A clock that only pauses advance; returns the pauses."""
     pauses = []
     monkeypatch.setattr(time, "sleep", pauses.append)
     monkeypatch.setattr(time, "monotonic", lambda: 1000 + sum(pauses))
@@ -49,15 +51,15 @@ def clock(aws, monkeypatch):
 
 @pytest.fixture
 def later(clock, monkeypatch):
-    """Do something before the third look."""
+    """Make a change before the third read."""
 
     def arrange(change):
         read = records.read
 
-        def read_later(*arguments):
+        def read_later(client, **of):
             if len(clock) == 2:
                 change()
-            return read(*arguments)
+            return read(client, **of)
 
         monkeypatch.setattr(records, "read", read_later)
 
@@ -69,13 +71,13 @@ def later(clock, monkeypatch):
 
 @pytest.mark.parametrize("wait", ["", "-1", "11", "1.5", "ten", "1,2", "٣", "1" * 5000])
 def test_a_wait_that_is_none_is_refused(wait):
-    """The rule is in the message."""
-    with pytest.raises(InvalidRequestError, match="0 to 10 whole seconds"):
+    """An invalid wait is an error."""
+    with pytest.raises(InvalidRequestError):
         waiting.parse({"wait": wait})
 
 
 def test_a_wait_is_so_many_seconds():
-    """And none without it; other parameters are somebody else's."""
+    """The default is 0, and other parameters are ignored."""
     given = ({"wait": "0"}, {"wait": "10"}, {}, {"x": "1"})
     assert [waiting.parse(each).seconds for each in given] == [0, 10, 0, 0]
 
@@ -84,7 +86,7 @@ def test_a_wait_is_so_many_seconds():
     "version_id", ["", "a b", "a\n", "a\0b", "\x7f", "ü", "\ud800", "x" * 1025, "null", "undefined"]
 )
 def test_what_cannot_be_a_version_is_refused(version_id):
-    """With where to get one, and without what could move a terminal."""
+    """The message contains no control characters."""
     with pytest.raises(InvalidRequestError, match="x-amz-version-id") as caught:
         waiting.parse({"versionId": version_id})
     assert caught.value.message.isprintable()
@@ -93,15 +95,15 @@ def test_what_cannot_be_a_version_is_refused(version_id):
 
 @pytest.mark.parametrize("version_id", ["3/L4kqtJlcpXro+Df_.-~!=", "nullable", "x" * 1024])
 def test_a_version_is_any_text_that_s3_may_give(version_id):
-    """AWS calls it opaque."""
-    assert waiting.parse({"versionId": version_id}) == Wait(0, version_id)
+    """AWS documents version ids as opaque."""
+    assert waiting.parse({"versionId": version_id}) == WaitRequest(0, version_id)
 
 
 # ---- For how long
 
 
 def test_who_waits_is_answered_as_soon_as_it_is_settled(clock, later):
-    """With what was written meanwhile."""
+    """The response contains the record as written during the wait."""
     put_record(KEY)
     later(lambda: put_record(KEY, status="FAILED"))
     assert find(seconds=10).record["status"] == "FAILED"
@@ -109,18 +111,18 @@ def test_who_waits_is_answered_as_soon_as_it_is_settled(clock, later):
 
 
 def test_nobody_waits_for_longer_than_asked(clock):
-    """Nor looks all the time: a wait costs a handful of reads."""
+    """A wait is never longer than requested and makes only a few reads."""
     put_record(KEY, **started(0))
     for seconds in (0, 1, 10):
         clock.clear()
-        found = find(seconds=seconds)
-        assert (found.record["status"], found.retry_after) == ("PROCESSING", "1")
+        result = find(seconds=seconds)
+        assert (result.record["status"], result.retry_after) == ("PROCESSING", "1")
         assert sum(clock) == seconds
         assert len(clock) <= 8
 
 
 def test_nobody_waits_in_vain(clock):
-    """What is settled or cannot end any more is answered at once."""
+    """Finished and stale uploads are returned immediately."""
     put_record("uploads/done.jpg", status="COMPLETED")
     put_record("uploads/stale.jpg", execution={"id": "e", "startedAt": "2020-01-01T00:00:00Z"})
     for name in ("done", "stale"):
@@ -129,10 +131,10 @@ def test_nobody_waits_in_vain(clock):
 
 
 def test_who_asks_too_early_is_answered_when_the_upload_is_known(clock, later):
-    """S3 tells of an upload a moment after it took it; the second spelling of a name is looked for, too."""
+    """S3's event may arrive after the request, and both spellings of a name are read."""
     later(lambda: put_record("uploads/a b.jpg", status="COMPLETED"))
     assert find("/images/uploads/a%20b.jpg/status", 10).record["status"] == "COMPLETED"
-    assert find("/images/uploads/never.jpg/status", 0) == Found(None, None)
+    assert find("/images/uploads/never.jpg/status", 0) == WaitResult(None, None)
     assert clock == [0.25, 0.5]
 
 
@@ -151,7 +153,7 @@ def test_who_asks_too_early_is_answered_when_the_upload_is_known(clock, later):
     ],
 )
 def test_what_may_never_come_is_hardly_waited_for(clock, status, age, seconds):
-    """Each wait holds an execution of a function, and anyone can ask for any name as often as they like."""
+    """Waits for uploads that may not exist are short, because anyone may request any name."""
     if status:
         put_record(KEY, status=status, **started(age))
     find(seconds=10)
@@ -165,70 +167,70 @@ def test_what_may_never_come_is_hardly_waited_for(clock, status, age, seconds):
 
 
 def test_the_outcome_of_the_version_is_waited_for(clock, later):
-    """Although the record has that of the previous image."""
+    """The record may still describe the previous image."""
     previous, version_id = upload(), upload()
     claim(previous, "COMPLETED")
     later(lambda: claim(version_id, "FAILED"))
-    found = find(seconds=10, version_id=version_id)
-    assert (found.record["upload"]["versionId"], found.record["status"]) == (version_id, "FAILED")
-    assert found.retry_after is None
+    result = find(seconds=10, version_id=version_id)
+    assert (result.record["upload"]["versionId"], result.record["status"]) == (version_id, "FAILED")
+    assert result.retry_after is None
     assert clock == [0.25, 0.5]
 
 
 def test_a_version_that_is_claimed_meanwhile_is_waited_for_until_it_has_an_outcome(clock, later):
-    """The claim is not the outcome."""
+    """A claim is not an outcome."""
     previous, version_id = upload(), upload()
     claim(previous, "COMPLETED")
     later(lambda: claim(version_id, **started(0)))
-    found = find(seconds=10, version_id=version_id)
-    assert (found.record["status"], found.retry_after, sum(clock)) == ("PROCESSING", "1", 10)
+    result = find(seconds=10, version_id=version_id)
+    assert (result.record["status"], result.retry_after, sum(clock)) == ("PROCESSING", "1", 10)
 
 
 @pytest.mark.parametrize("seconds", [0, 10])
 def test_at_the_deadline_the_answer_is_what_is_known(clock, seconds):
-    """The previous image or nothing, and that it is worth to ask again."""
+    """At the deadline, the response has the previous image or none, and Retry-After."""
     previous, version_id = upload(), upload()
-    assert find(seconds=seconds, version_id=version_id) == Found(None, "1")
+    assert find(seconds=seconds, version_id=version_id) == WaitResult(None, "1")
     claim(previous, "COMPLETED")
-    found = find(seconds=seconds, version_id=version_id)
-    assert (found.record["upload"]["versionId"], found.retry_after) == (previous, "1")
+    result = find(seconds=seconds, version_id=version_id)
+    assert (result.record["upload"]["versionId"], result.retry_after) == (previous, "1")
     assert sum(clock) == 2 * seconds
 
 
 def test_a_version_that_was_replaced_first_is_not_waited_for(clock):
-    """It will never have an outcome. The answer is about the upload that replaced it."""
+    """Such a version gets no outcome; the response describes the upload that replaced it."""
     versions = [upload() for _ in range(3)]
     claim(versions[2], "COMPLETED")
     for version_id in versions[:2]:
-        found = find(seconds=10, version_id=version_id)
-        assert (found.record["upload"]["versionId"], found.retry_after) == (versions[2], None)
+        result = find(seconds=10, version_id=version_id)
+        assert (result.record["upload"]["versionId"], result.retry_after) == (versions[2], None)
     assert clock == []
 
 
 def test_the_outcome_of_what_replaced_a_version_is_waited_for(clock, later):
-    """So the caller learns how the newest upload went, as without a version."""
+    """The caller receives the outcome of the newest upload."""
     version_id, newest = upload(), upload()
     claim(newest, **started(0))
     later(lambda: claim(newest, "COMPLETED"))
-    found = find(seconds=10, version_id=version_id)
-    assert (found.record["status"], found.retry_after, clock) == ("COMPLETED", None, [0.25, 0.5])
+    result = find(seconds=10, version_id=version_id)
+    assert (result.record["status"], result.retry_after, clock) == ("COMPLETED", None, [0.25, 0.5])
 
 
 def test_a_version_that_is_replaced_during_the_wait_is_given_up(clock, later):
-    """As soon as the record is about the newer one, also when that was stored after the first look."""
+    """The wait ends as soon as the record describes a newer version."""
     previous, version_id = upload(), upload()
     claim(previous, "COMPLETED")
     later(lambda: claim(upload(), "COMPLETED"))
-    found = find(seconds=10, version_id=version_id)
-    assert (found.record["upload"]["versionId"] in (previous, version_id), found.retry_after) == (False, None)
+    result = find(seconds=10, version_id=version_id)
+    assert (result.record["upload"]["versionId"] in (previous, version_id), result.retry_after) == (False, None)
     assert clock == [0.25, 0.5]
 
 
 @pytest.mark.parametrize("version_id", ["made-up", "x" * 1024])
 def test_a_version_that_s3_does_not_have_is_not_waited_for(clock, version_id):
-    """Or anyone could hold executions with a version that they have made up."""
-    assert find(seconds=10, version_id=version_id) == Found(None, None)
-    assert find(seconds=10, version_id=upload("uploads/a.jpg.bak")) == Found(None, None)  # of another upload
+    """Unknown versions must not occupy executions."""
+    assert find(seconds=10, version_id=version_id) == WaitResult(None, None)
+    assert find(seconds=10, version_id=upload("uploads/a.jpg.bak")) == WaitResult(None, None)  # of another upload
     claim(upload(), "COMPLETED")
     assert find(seconds=10, version_id=version_id).retry_after is None
     assert find(seconds=10, version_id=upload("uploads/a.jpg2")).retry_after is None
@@ -236,7 +238,7 @@ def test_a_version_that_s3_does_not_have_is_not_waited_for(clock, version_id):
 
 
 def test_a_deletion_ends_a_version(clock):
-    """The record is about an upload before it, and the version was deleted before it was processed."""
+    """A version that was deleted before it was processed has no pending outcome."""
     previous, version_id = upload(), upload()
     boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
     claim(previous, "DELETED")
@@ -245,18 +247,18 @@ def test_a_deletion_ends_a_version(clock):
 
 
 def test_a_deletion_is_waited_for_as_an_upload_is(clock, later):
-    """As long as the record does not say so, the version may still get an outcome first."""
+    """Until the record says DELETED, the version may still get an outcome."""
     previous, version_id = upload(), upload()
     boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
     claim(previous, "COMPLETED")
     later(lambda: claim(previous, "DELETED"))
-    found = find(seconds=10, version_id=version_id)
-    assert (found.record["status"], found.retry_after, clock) == ("DELETED", None, [0.25, 0.5])
+    result = find(seconds=10, version_id=version_id)
+    assert (result.record["status"], result.retry_after, clock) == ("DELETED", None, [0.25, 0.5])
 
 
 @pytest.mark.parametrize("known", [{"upload": {"versionId": "v0"}}, {}])
 def test_an_upload_after_a_deletion_is_waited_for(clock, later, known):
-    """The record of a deletion may be about an older upload or about none."""
+    """The record of a deletion may describe an older upload or none."""
     upload()
     boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
     version_id = upload()
@@ -267,7 +269,7 @@ def test_an_upload_after_a_deletion_is_waited_for(clock, later, known):
 
 
 def test_s3_is_asked_no_more_than_it_can_tell(clock, later):
-    """Once for each upload that the record is about; not at all when that is the version, or without one."""
+    """S3 is called once per recorded version, and never if it is the requested version."""
     versions = [upload() for _ in range(3)]
     claim(versions[0], "COMPLETED")
     later(lambda: claim(versions[1], "COMPLETED"))
@@ -281,9 +283,9 @@ def test_s3_is_asked_no_more_than_it_can_tell(clock, later):
 
 
 def test_every_order_of_uploads_and_events_gives_the_outcome_of_the_version_or_of_a_newer_one(clock):
-    """Whatever the record is about: never of an older version without the word that more is to come."""
+    """A response about an older version always has Retry-After."""
     versions = [upload() for _ in range(4)]
     for (index, version_id), (held, about) in itertools.product(enumerate(versions), enumerate(versions)):
         claim(about, "COMPLETED")
-        found = find(seconds=10, version_id=version_id)
-        assert (found.retry_after is None) == (held >= index), (index, held)
+        result = find(seconds=10, version_id=version_id)
+        assert (result.retry_after is None) == (held >= index), (index, held)

@@ -10,90 +10,111 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from image_pipeline.batch import backfills
-from image_pipeline.batch.backfills import Filter, Listed
+from image_pipeline.batch.backfills import BackfillFilter, ListedObject
 from image_pipeline.errors import StorageUnavailableError
 from tests.conftest import BACKFILL_TABLE, IMAGE_TABLE, UPLOADS_BUCKET, put_record
 
-LISTED = Listed("uploads/a.jpg", 10, 1000.0)
+LISTED = ListedObject("uploads/a.jpg", 10, 1000.0)
 
 
 @pytest.mark.parametrize(
     ("wanted", "record", "chosen"),
     [
-        (Filter(), {}, True),
-        (Filter(), {"status": "COMPLETED", "recipeId": "today"}, True),
-        (Filter(), {"status": "PROCESSING"}, False),
-        (Filter(changed_since=1000), {}, True),
-        (Filter(changed_since=1001), {}, False),
-        (Filter(recipe_changed=True), {}, True),
-        (Filter(recipe_changed=True), {"status": "COMPLETED", "recipeId": "today"}, False),
-        (Filter(recipe_changed=True), {"status": "PARTIAL", "recipeId": "yesterday"}, True),
-        (Filter(recipe_changed=True), {"status": "COMPLETED"}, True),
-        (Filter(recipe_changed=True), {"status": "FAILED", "recipeId": "yesterday"}, False),
-        (Filter(recipe_changed=True), {"status": "DELETED", "recipeId": "today"}, True),
-        (Filter(failed_only=True), {"status": "FAILED"}, True),
-        (Filter(failed_only=True), {"status": "FAILED", "error": "Runtime.ExitError"}, True),
-        (Filter(failed_only=True), {"status": "FAILED", "error": "CorruptImageError"}, False),
-        (Filter(failed_only=True), {"status": "COMPLETED", "recipeId": "yesterday"}, False),
-        (Filter(failed_only=True), {}, False),
-        (Filter(rejected_only=True), {"status": "FAILED", "error": "UploadTooLargeError"}, True),
-        (Filter(rejected_only=True), {"status": "FAILED", "error": "States.Timeout"}, False),
-        (Filter(rejected_only=True), {"status": "COMPLETED", "recipeId": "yesterday"}, False),
-        (Filter(rejected_only=True), {}, False),
-        (Filter(failed_only=True), {"status": "COMPLETED", "lastFailure": "Runtime.ExitError"}, True),
-        (Filter(failed_only=True), {"status": "PARTIAL", "lastFailure": "UploadArchivedError"}, False),
-        (Filter(rejected_only=True), {"status": "COMPLETED", "lastFailure": "UploadArchivedError"}, True),
-        (Filter(rejected_only=True), {"status": "COMPLETED", "lastFailure": "Runtime.ExitError"}, False),
-        (Filter(recipe_changed=True), {"status": "COMPLETED", "recipeId": "today", "lastFailure": "X"}, False),
+        (BackfillFilter(), {}, True),
+        (BackfillFilter(), {"status": "COMPLETED", "recipeId": "today"}, True),
+        (BackfillFilter(), {"status": "PROCESSING"}, False),
+        (BackfillFilter(changed_since=1000), {}, True),
+        (BackfillFilter(changed_since=1001), {}, False),
+        (BackfillFilter(recipe_changed=True), {}, True),
+        (BackfillFilter(recipe_changed=True), {"status": "COMPLETED", "recipeId": "today"}, False),
+        (BackfillFilter(recipe_changed=True), {"status": "PARTIAL", "recipeId": "yesterday"}, True),
+        (BackfillFilter(recipe_changed=True), {"status": "COMPLETED"}, True),
+        (BackfillFilter(recipe_changed=True), {"status": "FAILED", "recipeId": "yesterday"}, False),
+        (BackfillFilter(recipe_changed=True), {"status": "DELETED", "recipeId": "today"}, True),
+        (BackfillFilter(failed_only=True), {"status": "FAILED"}, True),
+        (BackfillFilter(failed_only=True), {"status": "FAILED", "error": {"code": "Runtime.ExitError"}}, True),
+        (BackfillFilter(failed_only=True), {"status": "FAILED", "error": {"code": "CorruptImageError"}}, False),
+        (BackfillFilter(failed_only=True), {"status": "COMPLETED", "recipeId": "yesterday"}, False),
+        (BackfillFilter(failed_only=True), {}, False),
+        (BackfillFilter(rejected_only=True), {"status": "FAILED", "error": {"code": "UploadTooLargeError"}}, True),
+        (BackfillFilter(rejected_only=True), {"status": "FAILED", "error": {"code": "States.Timeout"}}, False),
+        (BackfillFilter(rejected_only=True), {"status": "COMPLETED", "recipeId": "yesterday"}, False),
+        (BackfillFilter(rejected_only=True), {}, False),
+        (BackfillFilter(failed_only=True), {"status": "COMPLETED", "lastFailure": {"code": "Runtime.ExitError"}}, True),
+        (
+            BackfillFilter(failed_only=True),
+            {"status": "PARTIAL", "lastFailure": {"code": "UploadArchivedError"}},
+            False,
+        ),
+        (
+            BackfillFilter(rejected_only=True),
+            {"status": "COMPLETED", "lastFailure": {"code": "UploadArchivedError"}},
+            True,
+        ),
+        (
+            BackfillFilter(rejected_only=True),
+            {"status": "COMPLETED", "lastFailure": {"code": "Runtime.ExitError"}},
+            False,
+        ),
+        (
+            BackfillFilter(recipe_changed=True),
+            {"status": "COMPLETED", "recipeId": "today", "lastFailure": {"code": "X"}},
+            False,
+        ),
     ],
 )
 def test_a_filter_chooses_by_time_status_and_recipe(wanted, record, chosen):
-    """What is under way is always left alone."""
-    assert wanted.chooses(LISTED, record, "today") is chosen
+    """Uploads in PROCESSING are never selected."""
+    assert wanted.selects(LISTED, record, "today") is chosen
 
 
 def test_folder_markers_are_no_uploads():
-    """Whatever is asked for."""
-    assert not Filter().chooses(Listed("uploads/folder/", 0, 1000.0), {}, "today")
+    """Folder markers are never selected."""
+    assert not BackfillFilter().selects(ListedObject("uploads/folder/", 0, 1000.0), {}, "today")
 
 
 def test_a_selection_reads_the_records(aws):
-    """Of a hundred uploads at once, with the recipes of the folder of each."""
-    listed = [Listed(f"uploads/{number}.jpg", 1, 0) for number in range(backfills.MOST_AT_ONCE)]
+    """The records of a hundred uploads are compared with the recipes of their folders."""
+    listed = [ListedObject(f"uploads/{number}.jpg", 1, 0) for number in range(100)]
     for each in listed[:50]:
         put_record(each.key, status="COMPLETED", recipeId=f"of {each.key}")
-    wanted = Filter(recipe_changed=True)
+    wanted = BackfillFilter(recipe_changed=True)
     chosen = backfills.select(boto3.client, IMAGE_TABLE, listed, wanted, lambda key: f"of {key}")
     assert chosen == listed[50:]
 
 
 def test_a_selection_reads_why_an_upload_has_failed(aws):
-    """Which is the difference between a file that is rejected again and one that was unlucky."""
+    """The error code distinguishes rejected files from other failures."""
     for key, code in (("uploads/words.jpg", "UnsupportedFormatError"), ("uploads/unlucky.jpg", "Runtime.ExitError")):
         put_record(key, status="FAILED", error={"code": code, "message": "m", "hint": "h", "step": "s"})
     kept = {"code": "UploadArchivedError", "executionId": "e"}
     put_record("uploads/kept.jpg", status="COMPLETED", lastFailure=kept)
-    listed = [Listed("uploads/words.jpg", 1, 0), Listed("uploads/unlucky.jpg", 1, 0), LISTED]
-    for wanted, chosen in ((Filter(rejected_only=True), listed[:1]), (Filter(failed_only=True), listed[1:2])):
+    listed = [ListedObject("uploads/words.jpg", 1, 0), ListedObject("uploads/unlucky.jpg", 1, 0), LISTED]
+    for wanted, chosen in (
+        (BackfillFilter(rejected_only=True), listed[:1]),
+        (BackfillFilter(failed_only=True), listed[1:2]),
+    ):
         assert backfills.select(boto3.client, IMAGE_TABLE, listed, wanted, str) == chosen
-    listed = [Listed("uploads/kept.jpg", 1, 0)]
-    assert backfills.select(boto3.client, IMAGE_TABLE, listed, Filter(rejected_only=True), str) == listed
+    listed = [ListedObject("uploads/kept.jpg", 1, 0)]
+    assert backfills.select(boto3.client, IMAGE_TABLE, listed, BackfillFilter(rejected_only=True), str) == listed
 
 
 def test_a_selection_among_none_asks_nobody():
-    """DynamoDB refuses a request for no record."""
-    assert backfills.select(None, IMAGE_TABLE, [], Filter(), str) == []
+    """DynamoDB rejects a request without keys."""
+    assert backfills.select(None, IMAGE_TABLE, [], BackfillFilter(), str) == []
 
 
 def test_a_backfill_from_before_a_deployment_goes_on():
-    """It says nothing of what has become known since."""
+    """An older input lacks newer fields."""
     asked = {"changedSince": 0, "recipeChanged": False, "failedOnly": True}
-    assert Filter.from_json(asked) == Filter(failed_only=True)
-    assert Filter.from_json({**asked, "failedOnly": False, "rejectedOnly": True}) == Filter(rejected_only=True)
+    assert BackfillFilter.from_json(asked) == BackfillFilter(failed_only=True)
+    assert BackfillFilter.from_json({**asked, "failedOnly": False, "rejectedOnly": True}) == BackfillFilter(
+        rejected_only=True
+    )
 
 
 def test_records_that_dynamodb_leaves_out_are_asked_for_again(aws, monkeypatch):
-    """It answers as much as it can, and the rest would look as if there were no record."""
+    """DynamoDB may leave keys unprocessed, and a missing record would look like a new upload."""
     monkeypatch.setattr(backfills.time, "sleep", lambda _: None)
     table = boto3.client("dynamodb")
     item = {"ImageKey": {"S": LISTED.key}, "status": {"S": "PROCESSING"}}
@@ -101,11 +122,11 @@ def test_records_that_dynamodb_leaves_out_are_asked_for_again(aws, monkeypatch):
     with Stubber(table) as stub:
         stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: []}, "UnprocessedKeys": left})
         stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: [item]}})
-        assert backfills.select(lambda _: table, IMAGE_TABLE, [LISTED], Filter(), str) == []
+        assert backfills.select(lambda _: table, IMAGE_TABLE, [LISTED], BackfillFilter(), str) == []
         for _ in range(5):
             stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: []}, "UnprocessedKeys": left})
         with pytest.raises(StorageUnavailableError):
-            backfills.select(lambda _: table, IMAGE_TABLE, [LISTED], Filter(), str)
+            backfills.select(lambda _: table, IMAGE_TABLE, [LISTED], BackfillFilter(), str)
 
 
 # ---- The queue and the limit
@@ -114,11 +135,11 @@ def test_records_that_dynamodb_leaves_out_are_asked_for_again(aws, monkeypatch):
 @pytest.fixture
 def stack(aws):
     url = boto3.client("sqs").get_queue_url(QueueName="batch-queue")["QueueUrl"]
-    return backfills.Stack(UPLOADS_BUCKET, IMAGE_TABLE, BACKFILL_TABLE, url)
+    return backfills.BackfillResources(bucket=UPLOADS_BUCKET, backfill_table=BACKFILL_TABLE, queue_url=url)
 
 
 def some(count):
-    return [Listed(f"uploads/{number}.jpg", 1, 0) for number in range(count)]
+    return [ListedObject(f"uploads/{number}.jpg", 1, 0) for number in range(count)]
 
 
 def sent(stack):
@@ -129,7 +150,7 @@ def sent(stack):
 
 
 def test_without_a_limit_all_are_sent(stack):
-    """And nothing is counted."""
+    """Without a limit, no count is stored."""
     chosen = some(25)
     assert backfills.enqueue(boto3.client, stack, "b", chosen, 0) == chosen
     expected = [{"bucket": UPLOADS_BUCKET, "key": each.key, "reprocess": True} for each in chosen]
@@ -141,7 +162,7 @@ def test_without_a_limit_all_are_sent(stack):
     ("most", "expected"), [(1, [1, 0, 0]), (25, [20, 5, 0]), (60, [20, 20, 20]), (50, [20, 20, 10])]
 )
 def test_the_limit_is_used_up_and_never_passed(stack, most, expected):
-    """What a batch cannot have in full it has in part; every backfill has its own."""
+    """A batch may be reduced to the remaining limit; each backfill has its own limit."""
     counts = [len(backfills.enqueue(boto3.client, stack, "b", some(20), most)) for _ in range(3)]
     assert counts == expected
     assert len(sent(stack)) == min(60, most)
@@ -149,7 +170,7 @@ def test_the_limit_is_used_up_and_never_passed(stack, most, expected):
 
 
 def test_batches_side_by_side_stay_within_the_limit(stack):
-    """The count changes only on the condition that there is room."""
+    """The count is conditional, so concurrent batches never exceed the limit."""
     table, one_by_one = boto3.client("dynamodb"), Lock()  # DynamoDB's conditions are atomic, those of moto are not
 
     class Table:
@@ -166,7 +187,7 @@ def test_batches_side_by_side_stay_within_the_limit(stack):
 
 
 def test_messages_that_sqs_refuses_are_sent_again(stack, monkeypatch):
-    """Only those; and when it keeps refusing, the batch fails."""
+    """Only refused messages are sent again; if SQS keeps refusing, the batch fails."""
     monkeypatch.setattr(backfills.time, "sleep", lambda _: None)
     sqs = boto3.client("sqs")
     refused = {"Id": "1", "SenderFault": False, "Code": "InternalError"}
@@ -186,12 +207,12 @@ def test_messages_that_sqs_refuses_are_sent_again(stack, monkeypatch):
         assert len(backfills.enqueue(client, stack, "b", some(2), 0)) == 2
         for _ in range(5):
             stub.add_response("send_message_batch", {"Successful": [], "Failed": [{**refused, "Id": "0"}]})
-        with pytest.raises(StorageUnavailableError, match="1 message"):
+        with pytest.raises(StorageUnavailableError, match="1"):
             backfills.enqueue(client, stack, "b", some(2), 0)
 
 
 def test_throttling_is_transient_and_refusal_is_not(stack):
-    """The workflow tries the one again and tells the other."""
+    """The workflow retries transient errors only."""
     sqs = boto3.client("sqs")
     for code, expected in (("ThrottlingException", StorageUnavailableError), ("AccessDenied", ClientError)):
         with Stubber(sqs) as stub:

@@ -1,30 +1,27 @@
 """image_pipeline.feeds.events"""
 
-import boto3
 import pytest
 from botocore.stub import Stubber
 
 from image_pipeline import aws
 from image_pipeline.feeds import events
-from image_pipeline.feeds.outcomes import Outcome
+from image_pipeline.feeds.outcomes import OutcomeEvent
 
 
 @pytest.fixture
-def bridge(monkeypatch):
-    """EventBridge, answering what the test says; what is not asked for fails the test."""
-    client = boto3.client("events")
-    monkeypatch.setattr(events, "_event_bridge", lambda: client)
-    with Stubber(client) as stub:
+def bridge():
+    """A stubbed EventBridge; an unexpected or a missing request fails the test."""
+    with Stubber(aws.client("events")) as stub:
         yield stub
         stub.assert_no_pending_responses()
 
 
 def outcome(key, detail="{}", execution="e1"):
-    return Outcome(f"uploads/{key}.jpg", execution, "ImageCompleted", "2026-11-21T12:00:02.500Z", detail)
+    return OutcomeEvent(f"uploads/{key}.jpg", execution, "ImageCompleted", "2026-11-21T12:00:02.500Z", detail)
 
 
 def answer(*codes):
-    """One entry each: None when it got through, else its error."""
+    """A response with one entry per code; None means success."""
     entries = [{"ErrorCode": code, "ErrorMessage": "…"} if code else {"EventId": "1"} for code in codes]
     return {"FailedEntryCount": sum(map(bool, codes)), "Entries": entries}
 
@@ -34,13 +31,13 @@ def expect(bridge, *codes):
 
 
 def test_an_entry_is_what_consumers_match(bridge):
-    """Bus, source, type, the time of the outcome."""
+    """An entry contains the bus, source, type and time of the outcome."""
     sent = {}
-    events._event_bridge().meta.events.register(
+    aws.client("events").meta.events.register(
         "provide-client-params.events.PutEvents", lambda params, **_: sent.update(params)
     )
     expect(bridge, None)
-    assert events.publish("bus", [outcome("a", '{"version":"1"}')]) == 1
+    assert events.publish(aws.client, "bus", [outcome("a", '{"version":"1"}')]) == 1
     (entry,) = sent["Entries"]
     time = entry.pop("Time")
     assert time.isoformat() == "2026-11-21T12:00:02.500000+00:00"
@@ -53,53 +50,79 @@ def test_an_entry_is_what_consumers_match(bridge):
 
 
 def test_nothing_is_no_call(bridge):
-    """A batch without outcomes costs nothing."""
-    assert events.publish("bus", []) == 0
+    """A batch without outcomes makes no request."""
+    assert events.publish(aws.client, "bus", []) == 0
 
 
 def test_a_request_holds_ten(bridge):
-    """EventBridge takes no more."""
+    """EventBridge accepts at most ten entries per request."""
     expect(bridge, *[None] * 10)
     expect(bridge, None, None)
-    assert events.publish("bus", [outcome(number) for number in range(12)]) == 12
+    assert events.publish(aws.client, "bus", [outcome(number) for number in range(12)]) == 12
 
 
 def test_a_request_is_not_too_large(bridge):
-    """Its limit is for all entries together, in bytes."""
+    """The limit in bytes applies to all entries together."""
     large = '{"x":"' + "é" * 60_000 + '"}'
     expect(bridge, None, None)
     expect(bridge, None)
-    assert events.publish("bus", [outcome(number, large) for number in range(3)]) == 3
+    assert events.publish(aws.client, "bus", [outcome(number, large) for number in range(3)]) == 3
 
 
 def test_outcomes_of_one_key_go_one_after_the_other(bridge):
-    """In one request the older could fail and the newer get through."""
+    """In the same request, the older could fail and the newer succeed."""
     expect(bridge, None, None)
     expect(bridge, None, None)
-    assert events.publish("bus", [outcome("a"), outcome("b"), outcome("a", execution="e2"), outcome("c")]) == 4
+    assert (
+        events.publish(aws.client, "bus", [outcome("a"), outcome("b"), outcome("a", execution="e2"), outcome("c")]) == 4
+    )
 
 
 def test_after_a_failure_nothing_more_is_sent(bridge):
-    """Not even of other keys: all from there on is published again."""
+    """All events after the failure are published again, including those of other keys."""
     expect(bridge, None, "ThrottlingException", None)
-    assert events.publish("bus", [outcome("a"), outcome("b"), outcome("c"), outcome("b", execution="e2")]) == 1
+    assert (
+        events.publish(aws.client, "bus", [outcome("a"), outcome("b"), outcome("c"), outcome("b", execution="e2")]) == 1
+    )
 
 
 def test_a_failure_later_on_keeps_what_was_before(bridge):
-    """What got through in earlier requests is not published again."""
+    """Events of earlier requests are not published again."""
     expect(bridge, None)
     expect(bridge, "InternalFailure")
-    assert events.publish("bus", [outcome("a"), outcome("a", execution="e2")]) == 1
+    assert events.publish(aws.client, "bus", [outcome("a"), outcome("a", execution="e2")]) == 1
 
 
 def test_a_throttled_call_has_published_nothing(bridge):
-    """It is tried again, with the whole request."""
+    """The whole request is sent again."""
     bridge.add_client_error("put_events", "ThrottlingException", http_status_code=400)
-    assert events.publish("bus", [outcome("a")]) == 0
+    assert events.publish(aws.client, "bus", [outcome("a")]) == 0
 
 
 def test_a_refused_call_is_an_error(bridge):
-    """What no repetition mends shall be seen: in the log and among the function's errors."""
+    """A permanent error must appear in the log and in the error metric of the function."""
     bridge.add_client_error("put_events", "AccessDeniedException", http_status_code=400)
     with pytest.raises(aws.AwsError):
-        events.publish("bus", [outcome("a")])
+        events.publish(aws.client, "bus", [outcome("a")])
+
+
+def test_a_request_may_be_as_large_as_the_limit(bridge):
+    """Two entries that fill the limit exactly are one request; one byte more makes two."""
+    empty = events._bytes(outcome("a", ""))
+    half = events.MAX_BYTES // 2 - empty
+    expect(bridge, None, None)
+    assert events.publish(aws.client, "bus", [outcome("a", "x" * half), outcome("b", "x" * half)]) == 2
+    expect(bridge, None)
+    expect(bridge, None)
+    assert events.publish(aws.client, "bus", [outcome("a", "x" * half), outcome("b", "x" * (half + 1))]) == 2
+
+
+def test_the_log_contains_why_an_event_was_not_published(bridge, caplog):
+    """An operator sees the code of AWS, for one entry and for a whole request."""
+    expect(bridge, None, "InternalFailure")
+    bridge.add_client_error("put_events", "ThrottlingException", http_status_code=400)
+    events.publish(aws.client, "bus", [outcome("a"), outcome("b")])
+    events.publish(aws.client, "bus", [outcome("c")])
+    errors = [record.error for record in caplog.records if record.levelname == "WARNING"]
+    assert errors == ["InternalFailure", "ThrottlingException"]
+    assert [record.event_id for record in caplog.records if record.levelname == "INFO"] == ["1"]

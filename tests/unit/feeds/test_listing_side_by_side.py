@@ -1,9 +1,10 @@
-"""image_pipeline.feeds.listing, when several are at it, are interrupted, or come late: call by call."""
+"""image_pipeline.feeds.indexing and listing: concurrent, interrupted and late changes, one AWS call at a time."""
 
 import random
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from threading import Semaphore, Thread
 from typing import Any
 
@@ -13,7 +14,8 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from image_pipeline.feeds import listing
+from image_pipeline.feeds import entries, indexing, listing
+from image_pipeline.store import records as stored_records
 from tests.conftest import LISTING_TABLE
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -31,7 +33,7 @@ CONDITIONS: dict[str | None, Callable[[Any, Any], bool]] = {
 
 
 class Table:
-    """A table of DynamoDB, as far as the listing needs one: fast enough for thousands of interleavings."""
+    """A fake DynamoDB table that is fast enough for thousands of interleavings."""
 
     def __init__(self) -> None:
         self.items: dict[tuple[str, str], dict[str, Any]] = {}
@@ -49,7 +51,7 @@ class Table:
         return {"Item": item} if item else {}
 
     def batch_get_item(self, *, RequestItems: Any) -> Any:  # noqa: N803
-        """No more than two at a time, so that whoever asks has to come again."""
+        """Return at most two items, so that callers must request the rest."""
         ((name, asked),) = RequestItems.items()
         assert len({self._at(key) for key in asked["Keys"]}) == len(asked["Keys"]), "DynamoDB takes no key twice"
         found = [self.items[self._at(key)] for key in asked["Keys"][:2] if self._at(key) in self.items]
@@ -57,7 +59,7 @@ class Table:
         return {"Responses": {name: found}, "UnprocessedKeys": {name: {"Keys": rest}} if rest else {}}
 
     def query(self, *, ExpressionAttributeValues: Any, Limit: int, **request: Any) -> Any:  # noqa: N803
-        """No more than two at a time, as where entries are so large that DynamoDB reads no further."""
+        """Return at most two items, as DynamoDB does when items are large."""
         view, since, until = (ExpressionAttributeValues[f":{each}"]["S"] for each in ("view", "since", "until"))
         start = request.get("ExclusiveStartKey", {"ListPosition": {"S": "~"}})["ListPosition"]["S"]
         places = [at for at in self.items if at[0] == view and since <= at[1] <= until and at[1] < start]
@@ -75,11 +77,11 @@ class Table:
 
 
 class CrashError(BaseException):
-    """What nobody catches."""
+    """An error that no code catches."""
 
 
 class Steps:
-    """Work that makes one call after another when it is told to, in a thread of its own."""
+    """Work in a thread of its own that makes one AWS call per step."""
 
     def __init__(self, table: Table, work: Callable[[Any], Any]) -> None:
         self._table = table
@@ -92,7 +94,7 @@ class Steps:
         self._waits.acquire()
 
     def step(self, how: str = "") -> None:
-        """Make the next call; `twice` as when its answer was lost, `crash` instead of it."""
+        """Make the next call: `twice` as after a lost response, or `crash` in place of it."""
         self._how = how
         self._go.release()
         self._waits.acquire()
@@ -130,7 +132,7 @@ class Steps:
 
 
 class History:
-    """What has become of some images, change by change, and a table in which that is listed."""
+    """The changes of some images, and a table that lists them."""
 
     def __init__(self, table: Table, changes: list[tuple[str, str | None, int, list[str]]]) -> None:
         self.table = table
@@ -148,23 +150,26 @@ class History:
 
     def apply(self, change: tuple[str, Any, str]) -> Steps:
         key, record, order = change
-        return Steps(self.table, lambda client: listing.apply(client, LISTING_TABLE, key, record, order))
+        return Steps(
+            self.table,
+            partial(indexing.apply, table=LISTING_TABLE, image_key=key, record=record, order=order),
+        )
 
     def reached(self) -> dict[str, str]:
-        """The order that each ledger has."""
+        """The order in each ledger."""
         orders = {}
         for key in KEYS:
-            ledger = listing._ledger(lambda _service: self.table, LISTING_TABLE, key)
+            ledger = indexing._ledger(lambda _service: self.table, table=LISTING_TABLE, image_key=key)
             if ledger:
                 orders[key] = ledger["order"]
         return orders
 
     def listed(self, limit: int, client: Any = None, **wanted: str) -> list[Any]:
-        """What is listed, from all pages."""
-        client, chosen = client or (lambda _service: self.table), listing.filtered(**wanted)
+        """The images of all pages."""
+        client, chosen = client or (lambda _service: self.table), listing.make_filter(**wanted)
         cursor, images = None, []
         while True:
-            page = listing.query(client, LISTING_TABLE, chosen, limit, cursor)
+            page = listing.read_page(client, LISTING_TABLE, listing.Query(chosen, limit, cursor))
             assert len(page.images) <= limit
             images += [without_paths(image) for image in page.images]
             cursor = page.cursor
@@ -172,15 +177,15 @@ class History:
                 return images
 
     def expected(self, reached: dict[str, str], **wanted: str) -> list[Any]:
-        """What is to be listed, newest first, when so much is known of each image."""
+        """The expected images, newest first, for these orders of the ledgers."""
         records = [self.states[key][order] for key, order in reached.items()]
-        chosen = [listing.listed(record) for record in records if record and belongs(record, **wanted)]
+        chosen = [entries.entries_of(record) for record in records if record and belongs(record, **wanted)]
         return [each["image"] for each in sorted(chosen, key=lambda each: each["position"], reverse=True)]
 
     def places(self, reached: dict[str, str]) -> set[tuple[str, str]]:
-        """Where entries are to be."""
+        """The expected places of entries."""
         records = [self.states[key][order] for key, order in reached.items()]
-        return {place for record in records if record for place in listing._places(listing.listed(record))}
+        return {place for record in records if record for place in entries.places(entries.entries_of(record))}
 
 
 def without_paths(image: Any) -> Any:
@@ -208,14 +213,15 @@ CHANCE = st.integers(0, 2**32).map(random.Random)  # so many choices of its own 
 
 @pytest.fixture(autouse=True)
 def _any_order(monkeypatch):
-    """What is written at once is written in any order, one after the other: a crash may leave any part of it."""
+    """Parallel writes happen in a random order, so a crash may leave any part of them."""
     chance = random.Random(0)
 
     def at_once(write, places):
         for place in sorted(places, key=lambda place: (chance.random(), place)):
             write(place)
 
-    monkeypatch.setattr(listing, "_at_once", at_once)
+    monkeypatch.setattr(indexing, "_in_parallel", at_once)
+    monkeypatch.setattr(stored_records.time, "sleep", lambda _: None)
     return chance
 
 
@@ -250,13 +256,13 @@ def interleave(history: History, chance: random.Random, beside: list[Any], *, cr
             others.remove(active)
         before, reached = reached, history.reached()
         assert all(reached[key] >= order for key, order in before.items()), "a ledger goes back"
-        assert history.places(reached) <= entries(history), "a ledger without its entries"
+        assert history.places(reached) <= stored_places(history), "a ledger without its entries"
         wanted = chance.choice(WANTED)
         assert history.listed(chance.choice([1, 2, 50]), **wanted) == history.expected(reached, **wanted)
 
 
-def entries(history: History) -> set[tuple[str, str]]:
-    """Where entries are."""
+def stored_places(history: History) -> set[tuple[str, str]]:
+    """The places of all stored entries."""
     return {at for at in history.table.items if not at[0].startswith("ledger=")}
 
 
@@ -277,7 +283,7 @@ QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped
 @settings(max_examples=100, **QUICK)
 @given(CHANGES, CHANCE, st.data())
 def test_three_side_by_side_list_the_truth_at_every_moment(changes, chance, data):
-    """Two of them repeat, are late, list anew, and all may stop anywhere: what is told is what the ledgers say."""
+    """With repeated, late and interrupted changes, every page shows what the ledgers contain."""
     history = History(Table(), changes)
     beside = data.draw(st.lists(st.sampled_from(history.changes), max_size=4), "beside")
     for key, record, _ in data.draw(st.lists(st.sampled_from(history.changes), max_size=1), "anew"):
@@ -290,36 +296,36 @@ def test_three_side_by_side_list_the_truth_at_every_moment(changes, chance, data
 @settings(max_examples=60, **QUICK)
 @given(CHANGES, CHANCE, st.data())
 def test_nothing_is_left_of_what_was_repeated_or_late(changes, chance, data):
-    """Who finds a newer ledger takes its own entries out again."""
+    """A change that finds a newer ledger removes its own entries."""
     history = History(Table(), changes)
     beside = data.draw(st.lists(st.sampled_from(history.changes), max_size=4), "beside")
     interleave(history, chance, beside, crashes=False)
     assert_all_is_listed(history)
-    assert entries(history) == history.places(newest(history))
+    assert stored_places(history) == history.places(newest(history))
 
 
 @settings(max_examples=60, **QUICK)
 @given(CHANGES, CHANCE)
 def test_nothing_is_left_of_what_was_interrupted(changes, chance):
-    """The change comes again, and takes out what it had left."""
+    """The change is delivered again and removes its leftovers."""
     history = History(Table(), changes)
     interleave(history, chance, [], crashes=True)
     assert_all_is_listed(history)
-    assert entries(history) == history.places(newest(history))
+    assert stored_places(history) == history.places(newest(history))
 
 
 def test_who_is_late_takes_its_own_out_again():
-    """What it has put is in no ledger."""
+    """The entries of a late change are in no ledger, so it removes them."""
     history = History(Table(), [(KEYS[0], "COMPLETED", 0, labels) for labels in (["Dog"], ["Cat"])])
     late = history.apply(history.changes[0])
     late.step()  # reads that there is no ledger
     history.apply(history.changes[1]).finish()
     assert late.finish() is False
-    assert entries(history) == history.places(newest(history))
+    assert stored_places(history) == history.places(newest(history))
 
 
 def test_a_ledger_that_was_replaced_meanwhile_is_read_again():
-    """Also by an older change: its entries are not those that were reckoned with."""
+    """A ledger that changed after it was read must be read again."""
     history = History(Table(), [(KEYS[0], "COMPLETED", 0, labels) for labels in (["Dog"], ["Cat"], ["Dog"])])
     history.apply(history.changes[0]).finish()
     newer = history.apply(history.changes[2])
@@ -327,35 +333,37 @@ def test_a_ledger_that_was_replaced_meanwhile_is_read_again():
     history.apply(history.changes[1]).finish()
     newer.finish()
     assert_all_is_listed(history)
-    assert entries(history) == history.places(newest(history))
+    assert stored_places(history) == history.places(newest(history))
 
 
 def test_what_one_shard_has_not_shown_yet_no_other_overtakes():
-    """The one is read down to what is old, the other not yet."""
+    """A page must end where any shard has not been read yet."""
     names = "dfncgh"  # three of each of two shards
     history = History(Table(), [])
     for second, name in enumerate(reversed(names)):
         record = {"ImageKey": f"uploads/{name}", "status": "FAILED", "createdAt": f"2026-11-21T12:00:0{second}Z"}
-        listing.apply(lambda _service: history.table, LISTING_TABLE, record["ImageKey"], record, "1")
+        indexing.apply(
+            lambda _service: history.table, table=LISTING_TABLE, image_key=record["ImageKey"], record=record, order="1"
+        )
     for limit in (1, 2, 3, 4, 50):
         assert [image["imageKey"] for image in history.listed(limit)] == [f"uploads/{name}" for name in names]
 
 
 def test_an_image_that_moves_while_a_page_is_read_is_on_it():
-    """Its entry of before leads to it, and it is told where it is now."""
+    """The page finds the image by its old entry and returns it at its new position."""
     changes = [(KEYS[0], "COMPLETED", 0, []), (KEYS[1], "COMPLETED", 1, []), (KEYS[0], "COMPLETED", 2, [])]
     history = History(Table(), changes)
     for change in history.changes[:2]:
         history.apply(change).finish()
     reader = Steps(history.table, lambda client: history.listed(50, client))
-    for _ in range(listing._SHARDS):
+    for _ in range(entries.SHARDS):
         reader.step()
     history.apply(history.changes[2]).finish()
     assert [image["imageKey"] for image in reader.finish()] == [KEYS[0], KEYS[1]]
 
 
 def test_who_is_late_takes_out_nothing_that_is_put_just_now():
-    """Its put does not make a newer entry look old: else it would take that out itself, by the ledger between them."""
+    """A late put must not lower the order of a newer entry, or the late change would remove that entry."""
     history = History(Table(), [(KEYS[0], "COMPLETED", 0, labels) for labels in (["Dog"], [], ["Dog"])])
     late = history.apply(history.changes[0])
     late.step()  # reads that there is no ledger
@@ -371,7 +379,7 @@ def test_who_is_late_takes_out_nothing_that_is_put_just_now():
 
 @pytest.mark.parametrize("condition", [each for each in CONDITIONS if each])
 def test_the_table_takes_what_dynamodb_takes(aws, condition):
-    """Each condition, where nothing is, or something older, as old or newer: else the rest here proves nothing."""
+    """The fake table and DynamoDB accept the same conditional writes, so that the other tests are meaningful."""
     tables = [Table(), boto3.client("dynamodb")]
     key = {"ViewShard": {"S": "all#0"}, "ListPosition": {"S": "1"}}
     asked = {"TableName": LISTING_TABLE, "ConditionExpression": condition}
@@ -397,7 +405,7 @@ def test_the_table_takes_what_dynamodb_takes(aws, condition):
 @settings(max_examples=150, **QUICK)
 @given(CHANGES, st.sampled_from(WANTED), st.sampled_from([1, 2, 50]), CHANCE)
 def test_who_reads_meanwhile_sees_each_image_as_it_was_meanwhile(changes, wanted, limit, chance):
-    """An image that was in the view all the time is told, once; one that never was is not; pages join."""
+    """A page contains each image that was in the view all the time once, and no image that never was."""
     history = History(Table(), changes)
     known = chance.randint(0, len(changes) - 1)
     for change in history.changes[:known]:
@@ -419,7 +427,7 @@ def test_who_reads_meanwhile_sees_each_image_as_it_was_meanwhile(changes, wanted
         states = [history.states[key][order] for order in orders] + ([] if key in before else [None])
         here = [bool(record) and belongs(record, **wanted) for record in states]
         images = [image for image in told if image["imageKey"] == key]
-        seen = {str(each["image"]): each["position"] for each in map(listing.listed, filter(None, states))}
+        seen = {str(each["image"]): each["position"] for each in map(entries.entries_of, filter(None, states))}
         assert {str(image) for image in images} <= seen.keys(), "an image is told as it never was meanwhile"
         assert any(here) or not images, "an image is told where it never was meanwhile"
         if len(set(seen.values())) <= 1:  # else it may have moved to where the reader has been

@@ -63,8 +63,8 @@ AGAIN = {"id": "e2", "startedAt": "2026-11-22T12:00:01.000Z"}
 
 
 def told(record, old=CLAIMED):
-    """The outcome, and its detail as consumers see it."""
-    outcome = outcomes.reached(old, record, API)
+    """The event, and its detail as consumers see it."""
+    outcome = outcomes.event_of_change(old, record, API)
     return outcome, json.loads(outcome.detail)
 
 
@@ -84,7 +84,7 @@ def valid(outcome, detail):
     ],
 )
 def test_every_outcome_has_its_type_and_keeps_the_contract(status, detail_type):
-    """Nothing less, nothing more than the schema has."""
+    """An event has exactly the fields of the schema."""
     outcome, detail = told(RECORDS[status])
     assert (outcome.detail_type, outcome.time) == (detail_type, EXECUTION["finishedAt"])
     assert (outcome.image_key, outcome.execution_id) == ("uploads/a b.jpg", "e1")
@@ -95,9 +95,9 @@ def test_every_outcome_has_its_type_and_keeps_the_contract(status, detail_type):
 
 
 def test_nothing_personal_and_nothing_of_the_inside_is_told():
-    """No EXIF, no location, no sequencer, no durations; and of an inner error only that there was one."""
+    """An event contains no EXIF, location, sequencer or durations, and no details of internal errors."""
     for record in RECORDS.values():
-        text = outcomes.reached(CLAIMED, record, API).detail
+        text = outcomes.event_of_change(CLAIMED, record, API).detail
         assert not [word for word in ("ACME", "52.5", "gps", "0055AED6", "milliseconds", "sha256") if word in text]
     error = {**REJECTION, "code": "ClientError", "message": "User: arn:aws:sts::1:assumed-role/x may not"}
     outcome, detail = told({**RECORDS["FAILED"], "error": error})
@@ -108,13 +108,13 @@ def test_nothing_personal_and_nothing_of_the_inside_is_told():
 
 @pytest.mark.parametrize("status", RECORDS)
 def test_the_same_outcome_is_told_once(status):
-    """A write that is repeated after a lost answer changes the record and not the outcome."""
+    """A repeated write after a lost response is not a new outcome."""
     again = {**RECORDS[status], "execution": {**EXECUTION, "finishedAt": "2026-11-21T12:00:09Z"}}
-    assert outcomes.reached(RECORDS[status], again, API) is None
+    assert outcomes.event_of_change(RECORDS[status], again, API) is None
 
 
 def test_an_id_belongs_to_one_outcome():
-    """Another execution or another status is another outcome; told again, it has the same id."""
+    """Another execution or status has another id; a repeated event has the same id."""
     other = {**RECORDS["COMPLETED"], "execution": {**EXECUTION, "id": "e2"}}
     ids = [told(record)[1]["id"] for record in (*RECORDS.values(), other)]
     assert len(set(ids)) == 5
@@ -132,13 +132,13 @@ def test_an_id_belongs_to_one_outcome():
     ],
 )
 def test_what_is_no_outcome_is_not_told(old, new):
-    """A claim, a record that has expired, a record that is only beginning."""
-    assert outcomes.reached(old, new, API) is None
+    """A claim, an expired record and a new record cause no event."""
+    assert outcomes.event_of_change(old, new, API) is None
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "PARTIAL"])
 def test_a_reprocess_that_failed_is_told_as_such(status):
-    """Not as the outcome that the record keeps, which was told before; the attempt is the newest of the key."""
+    """The event describes the failed attempt, not the outcome that the record keeps."""
     kept = {**RECORDS[status], "lastFailure": FAILURE}
     under_way = {**kept, "status": "PROCESSING", "execution": AGAIN}
     del under_way["lastFailure"]
@@ -152,7 +152,7 @@ def test_a_reprocess_that_failed_is_told_as_such(status):
 
 
 def test_a_reprocess_that_never_had_its_claim_is_told_too():
-    """When it began is not known."""
+    """The start of such an attempt is unknown."""
     kept = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
     outcome, detail = told(kept, RECORDS["COMPLETED"])
     assert detail["execution"] == {"id": "e2", "finishedAt": FAILURE["at"]}
@@ -160,16 +160,16 @@ def test_a_reprocess_that_never_had_its_claim_is_told_too():
 
 
 def test_a_failure_is_told_once_and_the_next_one_again():
-    """By the execution that failed: a write that is repeated may have another time."""
+    """The execution identifies the failure, because a repeated write may have another time."""
     first = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
     later = {**first, "lastFailure": {**FAILURE, "at": "2026-11-22T12:00:04.000Z"}}
-    assert outcomes.reached(first, later, API) is None
+    assert outcomes.event_of_change(first, later, API) is None
     other = {**first, "lastFailure": {**FAILURE, "executionId": "e3"}}
     assert told(other, first)[1]["id"] != told(first, RECORDS["COMPLETED"])[1]["id"]
 
 
 def test_the_success_after_a_failure_is_an_outcome():
-    """As any other."""
+    """A success after a failure causes a normal event."""
     again = {**RECORDS["COMPLETED"], "execution": {**EXECUTION, "id": "e3"}}
     outcome, detail = told(again, {**again, "status": "PROCESSING"})
     assert (outcome.detail_type, "lastFailure" in detail) == ("ImageCompleted", False)
@@ -177,7 +177,7 @@ def test_the_success_after_a_failure_is_an_outcome():
 
 
 def test_a_failure_of_the_inside_is_told_without_details():
-    """Code and step, as of an error."""
+    """The event contains only the code and the step of an internal failure."""
     failure = {**FAILURE, "code": "ClientError", "message": "User: arn:aws:sts::1:assumed-role/x may not"}
     outcome, detail = told({**RECORDS["COMPLETED"], "lastFailure": failure}, RECORDS["COMPLETED"])
     assert (detail["lastFailure"]["code"], detail["lastFailure"]["step"]) == ("ClientError", "ValidateImage")
@@ -185,7 +185,7 @@ def test_a_failure_of_the_inside_is_told_without_details():
 
 
 def test_what_was_there_before_the_pipeline_can_be_deleted():
-    """Its upload was never seen."""
+    """The record of such a deletion has no upload."""
     record = {name: value for name, value in RECORDS["DELETED"].items() if name != "upload"}
     outcome, detail = told(record, None)
     assert "upload" not in detail
@@ -193,7 +193,7 @@ def test_what_was_there_before_the_pipeline_can_be_deleted():
 
 
 def test_an_upload_without_version_keeps_the_contract():
-    """Neither the upload nor its renditions need one."""
+    """Version ids are optional for the upload and its renditions."""
     rendition = {name: value for name, value in RENDITION.items() if name != "versionId"}
     unversioned = {"upload": {**UPLOAD, "versionId": None}, "renditions": [rendition]}
     assert valid(*told({**RECORDS["COMPLETED"], **unversioned}))
@@ -204,9 +204,9 @@ def many_labels(count):
 
 
 def test_too_many_labels_are_cut_and_that_is_told():
-    """The surest stay, and the renditions do."""
+    """The labels with the highest confidence stay, and so do the renditions."""
     outcome, detail = told({**RECORDS["COMPLETED"], "labels": many_labels(9_000)})
-    assert len(outcome.detail.encode()) <= outcomes.MOST_BYTES
+    assert len(outcome.detail.encode()) <= outcomes.MAX_BYTES
     assert detail["truncated"] is True
     assert 0 < len(detail["labels"]) < 9_000
     assert detail["labels"][0]["name"] == "Label 0"
@@ -215,31 +215,31 @@ def test_too_many_labels_are_cut_and_that_is_told():
 
 
 def test_bytes_count_and_not_characters():
-    """EventBridge measures UTF-8."""
+    """EventBridge counts bytes of UTF-8."""
     labels = [{"name": "é" * 100, "confidence": 99.0, "parents": []}] * 1_600
     outcome, detail = told({**RECORDS["COMPLETED"], "labels": labels})
-    assert len(outcome.detail.encode()) <= outcomes.MOST_BYTES
+    assert len(outcome.detail.encode()) <= outcomes.MAX_BYTES
     assert detail["truncated"] is True
 
 
 def test_too_many_renditions_are_cut_last():
-    """Whatever a record holds, an entry fits."""
+    """An event for any record fits into the limit."""
     outcome, detail = told({**RECORDS["COMPLETED"], "labels": many_labels(10), "renditions": [RENDITION] * 3_000})
-    assert len(outcome.detail.encode()) <= outcomes.MOST_BYTES
+    assert len(outcome.detail.encode()) <= outcomes.MAX_BYTES
     assert (detail["truncated"], detail["labels"]) == (True, [])
     assert 0 < len(detail["renditions"]) < 3_000
     assert valid(outcome, detail)
 
 
 def test_what_just_fits_is_whole():
-    """Nothing is cut without need."""
+    """A detail within the limit is complete."""
     _, detail = told({**RECORDS["COMPLETED"], "labels": many_labels(4_000)})
     assert len(detail["labels"]) == 4_000
     assert "truncated" not in detail
 
 
 def test_the_schema_is_closed():
-    """A field that nobody has written down is a breach, wherever it is."""
+    """The schema rejects unknown fields at every level."""
     outcome, detail = told(RECORDS["COMPLETED"])
     parts = [detail, *(detail[name] for name in ("upload", "execution", "image")), detail["renditions"][0]]
     for part in [*parts, detail["labels"][0]]:
@@ -248,3 +248,10 @@ def test_the_schema_is_closed():
             valid(outcome, detail)
         del part["surprise"]
     assert valid(outcome, detail)
+
+
+def test_an_attempt_after_a_record_without_an_execution_has_only_its_id():
+    """The old record may have been written by an older version."""
+    kept = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
+    _, detail = told(kept, {"ImageKey": "uploads/a b.jpg"})
+    assert detail["execution"] == {"id": "e2", "finishedAt": FAILURE["at"]}

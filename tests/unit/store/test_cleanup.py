@@ -20,9 +20,9 @@ KEY = "uploads/a.jpg"
 
 
 def rendition(image_key, content_id, name="100x100.jpg"):
-    """Write one, and tell its version."""
+    """Write a rendition, and return its version."""
     key = keys.rendition_key(image_key, content_id, name)
-    (written,) = storage.write(THUMBNAILS_BUCKET, [storage.File(key, b"x", "image/jpeg")])
+    (written,) = storage.write(aws.client, THUMBNAILS_BUCKET, [storage.File(key, b"x", "image/jpeg")])
     return storage.Version(key, written.version_id, True)
 
 
@@ -44,12 +44,12 @@ def marked():
 
 
 def clean(image_key=KEY):
-    return cleanup.clean(THUMBNAILS_BUCKET, IMAGE_TABLE, image_key)
+    return cleanup.clean(aws.client, bucket=THUMBNAILS_BUCKET, table=IMAGE_TABLE, image_key=image_key)
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "PARTIAL"])
 def test_what_the_record_points_at_stays_and_the_rest_is_marked(status):
-    """Nothing that is shown ever goes; nothing that is not stays."""
+    """The versions that the record points to stay; all others will expire."""
     shown, other = rendition(KEY, "1"), rendition(KEY, "2")
     put_record(KEY, status=status, renditions=[{"key": shown.key}])
     assert clean() == 1
@@ -59,7 +59,7 @@ def test_what_the_record_points_at_stays_and_the_rest_is_marked(status):
 
 @pytest.mark.parametrize("later", [1, 2])
 def test_what_is_shown_is_the_newest_version_again(later):
-    """Whoever wrote over it failed or had lost its claim. The older one stays for a day, for its URLs."""
+    """Newer versions come from executions that failed or lost their claim; the older one stays for its URLs."""
     older, shown = rendition(KEY, "1"), rendition(KEY, "1")
     for _ in range(later):
         rendition(KEY, "1")
@@ -69,35 +69,36 @@ def test_what_is_shown_is_the_newest_version_again(later):
     assert marked() == {older.version_id}
 
 
-def test_what_the_record_points_at_in_vain_is_no_reason_to_delete_another_version():
-    """It is gone already, and the same bytes are better than none."""
-    there = rendition(KEY, "1")
-    put_record(KEY, status="COMPLETED", renditions=[{"key": there.key, "versionId": "gone"}])
-    assert clean() == 0
-    assert versions() == {there.version_id}
+def test_the_latest_version_stays_when_the_current_one_is_gone():
+    """The record points to a version that someone deleted: the latest has the same bytes, and older ones expire."""
+    older, latest = rendition(KEY, "1"), rendition(KEY, "1")
+    put_record(KEY, status="COMPLETED", renditions=[{"key": latest.key, "versionId": "gone"}])
+    assert clean() == 1
+    assert versions() == {older.version_id, latest.version_id}
+    assert marked() == {older.version_id}
 
 
 def test_what_is_shown_stays_below_what_was_written_later():
-    """An execution that was stopped may still be writing the same names when nobody cleans any more."""
+    """An execution that was stopped may still write the same keys after the last clean-up."""
     older, shown, later = rendition(KEY, "1"), rendition(KEY, "1"), rendition(KEY, "1")
-    listed = cleanup.find(THUMBNAILS_BUCKET, KEY)
-    assert cleanup.retire(THUMBNAILS_BUCKET, listed, {shown.key: shown.version_id}) == 2
+    listed = cleanup.find(aws.client, bucket=THUMBNAILS_BUCKET, image_key=KEY)
+    assert cleanup.retire(aws.client, THUMBNAILS_BUCKET, listed, {shown.key: shown.version_id}) == 2
     assert marked() == {older.version_id, later.version_id}
 
 
 def test_the_newest_are_marked_first(monkeypatch):
-    """What is beyond the limit was marked before, and is only waiting to expire."""
-    monkeypatch.setattr(cleanup, "MOST_MARKED", 2)
+    """Versions beyond the limit were marked by an earlier clean-up."""
+    monkeypatch.setattr(cleanup, "MAX_MARKED", 2)
     at = datetime(2026, 11, 21, tzinfo=UTC)
     made = [rendition(KEY, str(number)) for number in range(4)]
     listed = [replace(each, written=at + timedelta(hours=number)) for number, each in enumerate(made)]
-    assert cleanup.retire(THUMBNAILS_BUCKET, listed, {made[3].key: made[3].version_id}) == 2
+    assert cleanup.retire(aws.client, THUMBNAILS_BUCKET, listed, {made[3].key: made[3].version_id}) == 2
     assert marked() == {made[1].version_id, made[2].version_id}
 
 
 @pytest.mark.parametrize("fields", [None, {"status": "FAILED"}])
 def test_without_a_picture_everything_is_marked(fields):
-    """A failed upload shows nothing, nor does one whose record has expired."""
+    """A failed upload, or one whose record has expired, has no current renditions."""
     left = rendition(KEY, "1")
     if fields:
         put_record(KEY, **fields)
@@ -106,7 +107,7 @@ def test_without_a_picture_everything_is_marked(fields):
 
 
 def test_a_deleted_upload_leaves_no_version():
-    """Deleted means gone, also what was overwritten before."""
+    """All versions are deleted, including overwritten ones."""
     rendition(KEY, "1")
     rendition(KEY, "1")
     rendition(KEY, "2")
@@ -116,7 +117,7 @@ def test_a_deleted_upload_leaves_no_version():
 
 
 def test_nothing_is_touched_while_a_picture_is_processed():
-    """That execution may be writing them just now, and cleans when it ends."""
+    """The execution may be writing renditions, and cleans up when it ends."""
     rendition(KEY, "1")
     put_record(KEY, status="PROCESSING")
     assert clean() == 0
@@ -124,11 +125,11 @@ def test_nothing_is_touched_while_a_picture_is_processed():
 
 
 def test_the_record_is_read_after_the_listing(monkeypatch):
-    """The other way round, what a newer execution wrote in between would be taken for nobody's."""
+    """In the other order, the clean-up could remove what a newer execution wrote in between."""
     listed = storage.rendition_versions
 
-    def and_then_it_is_claimed(bucket, image_key):
-        found = listed(bucket, image_key)
+    def and_then_it_is_claimed(client, **of):
+        found = listed(client, **of)
         put_record(KEY, status="PROCESSING")
         return found
 
@@ -140,11 +141,11 @@ def test_the_record_is_read_after_the_listing(monkeypatch):
 
 
 def test_what_is_written_again_meanwhile_is_another_version(monkeypatch):
-    """The same bytes have the same name; only the version that was listed is marked."""
+    """The same bytes have the same key; only the listed version is marked."""
     read, written = records.read, []
 
-    def and_then_it_is_written(table, image_key):
-        record = read(table, image_key)
+    def and_then_it_is_written(client, **of):
+        record = read(client, **of)
         written.append(rendition(KEY, "1").version_id)
         return record
 
@@ -171,38 +172,38 @@ _names = st.lists(st.text("ab/1", min_size=1, max_size=6), min_size=1, max_size=
 
 @given(mine=_names, other=_names, content_id=st.text("0123456789abcdef", min_size=1, max_size=4))
 def test_a_rendition_belongs_to_one_upload(mine, other, content_id):
-    """Whatever the keys, no cleaning reaches another upload's renditions."""
+    """For any keys, a clean-up never removes another upload's renditions."""
     mine, other = f"uploads/{mine}", f"uploads/{other}"
     key = keys.rendition_key(other, content_id, "100x100.jpg")
     assert keys.is_rendition_of(mine, key) == (mine == other)
 
 
 def test_a_version_that_is_gone_by_now_is_as_good():
-    """Two cleanings at once do not fail each other."""
+    """Two concurrent clean-ups do not make each other fail."""
     gone = rendition(KEY, "1")
-    storage.delete(THUMBNAILS_BUCKET, [gone])
-    storage.mark_superseded(THUMBNAILS_BUCKET, [gone])
+    storage.delete(aws.client, THUMBNAILS_BUCKET, [gone])
+    storage.mark_superseded(aws.client, THUMBNAILS_BUCKET, [gone])
 
 
 def test_more_than_s3_deletes_at_once():
-    """The limit of one request is not the limit of a picture's past."""
+    """Versions beyond the limit of one request are deleted as well."""
     one = rendition(KEY, "1")
-    storage.delete(THUMBNAILS_BUCKET, [one] * 1001)
+    storage.delete(aws.client, THUMBNAILS_BUCKET, [one] * 1001)
     assert versions() == set()
 
 
 def test_what_s3_leaves_is_an_error(monkeypatch):
-    """A deletion that was not done is not reported as done."""
+    """A failed deletion is not reported as done."""
     left = {"Errors": [{"Key": "k", "Code": "InternalError"}]}
-    monkeypatch.setattr(storage._s3(), "delete_objects", lambda **_: left)
+    monkeypatch.setattr(aws.client("s3"), "delete_objects", lambda **_: left)
     with pytest.raises(StorageUnavailableError, match="1 of 1 renditions: InternalError"):
-        storage.delete(THUMBNAILS_BUCKET, [storage.Version("k", "v", True)])
+        storage.delete(aws.client, THUMBNAILS_BUCKET, [storage.Version("k", "v", True)])
 
 
 @pytest.mark.parametrize(("status", "counted"), [(403, [{"RenditionsNotCleaned": 1}]), (503, [])])
 def test_what_is_refused_is_counted_and_what_passes_is_not(capsys, status, counted):
-    """The workflow asks again where S3 only did not answer."""
-    with Stubber(storage._s3()) as stub:
+    """The workflow retries transient errors, so only permanent ones are counted."""
+    with Stubber(aws.client("s3")) as stub:
         for _ in range(aws.ATTEMPTS):
             stub.add_client_error("list_object_versions", "SlowDown" if status == 503 else "X", http_status_code=status)
         with pytest.raises(Exception, match=r"SlowDown|X"):
@@ -212,29 +213,29 @@ def test_what_is_refused_is_counted_and_what_passes_is_not(capsys, status, count
 
 @pytest.mark.parametrize(("limit", "removed", "counted"), [(2, 2, [{"RenditionsNotCleaned": 1}]), (3, 3, [])])
 def test_what_is_beyond_the_limit_of_a_listing_is_counted(monkeypatch, capsys, caplog, limit, removed, counted):
-    """It stays, and somebody has to know."""
-    monkeypatch.setattr(storage, "_LIST_MOST", limit)
+    """The versions stay, so an operator must be notified."""
+    monkeypatch.setattr(storage, "_MAX_LISTED_VERSIONS", limit)
     for content_id in "123":
         rendition(KEY, content_id)
     put_record(KEY, status="DELETED")
     assert clean() == removed
     assert len(versions()) == 3 - removed
     assert metrics(capsys) == counted
-    assert ["too many" in record.reason for record in caplog.records] == [True] * len(counted)
+    assert [record.getMessage() for record in caplog.records] == ["renditions not cleaned"] * len(counted)
 
 
 @pytest.mark.parametrize(
     "error", [StorageUnavailableError("S3 did not answer.", "Wait."), ClientError({"Error": {"Code": "X"}}, "Y")]
 )
 def test_what_is_left_behind_for_a_finished_picture_is_counted(capsys, error):
-    """Nobody asks again."""
+    """There is no retry."""
     with cleanup.best_effort():
         raise error
     assert metrics(capsys) == [{"RenditionsNotCleaned": 1}]
 
 
 def test_the_lifecycle_expires_what_is_marked(template):
-    """A tag that no rule knows would keep everything for ever."""
+    """Without a rule for the tag, every version would stay forever."""
     rules = template["Resources"]["ThumbnailsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     (rule,) = [rule for rule in rules if rule.get("TagFilters")]
     assert rule["TagFilters"] == [storage.SUPERSEDED_TAG]
@@ -244,7 +245,7 @@ def test_the_lifecycle_expires_what_is_marked(template):
 
 
 def test_the_lifecycle_expires_no_rendition_that_is_not_marked(template):
-    """One that a record points at may have been written over by an execution that was stopped."""
+    """An execution that was stopped may have overwritten a current rendition."""
     rules = template["Resources"]["ThumbnailsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     for rule in rules:
         expires = {"ExpirationInDays", "ExpirationDate", "NoncurrentVersionExpiration"} & rule.keys()
@@ -253,7 +254,7 @@ def test_the_lifecycle_expires_no_rendition_that_is_not_marked(template):
 
 
 def test_a_signed_url_never_outlives_its_version(template):
-    """An overwritten picture's URLs work to their end: versions are kept for longer than URLs."""
+    """Old versions are kept for longer than the URLs that point to them."""
     rules = template["Resources"]["ThumbnailsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     days = min(r["NoncurrentVersionExpiration"]["NoncurrentDays"] for r in rules if "NoncurrentVersionExpiration" in r)
     assert days * 86_400 > template["Parameters"]["RenditionUrlSeconds"]["MaxValue"]

@@ -6,7 +6,7 @@ from botocore.stub import Stubber
 
 from image_pipeline import aws
 from image_pipeline.errors import StorageUnavailableError, UnchangedError
-from image_pipeline.store import pictures, storage
+from image_pipeline.store import pictures
 from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, put_record
 from tests.unit.store.test_cleanup import rendition
 
@@ -15,28 +15,30 @@ KEY = "uploads/a.jpg"
 
 
 def shown(*versions):
-    """What a record has of renditions."""
+    """The `renditions` of a record."""
     return [{"key": version.key, "versionId": version.version_id} for version in versions]
 
 
 def record(**fields):
-    """A claim over a completed picture."""
+    """A record that was claimed again after it was COMPLETED."""
     put_record(KEY, **{"previousStatus": "COMPLETED", "previousUpload": {}, "previousExecution": {}, **fields})
 
 
 def compare(content_id="1"):
-    pictures.require_change(IMAGE_TABLE, THUMBNAILS_BUCKET, KEY, content_id)
+    pictures.require_change(
+        aws.client, table=IMAGE_TABLE, bucket=THUMBNAILS_BUCKET, image_key=KEY, content_id=content_id
+    )
 
 
 def test_the_same_content_is_refused():
-    """All renditions that would be made are shown, and exist."""
+    """The record points to all renditions that would be made, and they exist."""
     record(renditions=shown(rendition(KEY, "1"), rendition(KEY, "1", "web.webp")))
     with pytest.raises(UnchangedError):
         compare()
 
 
 def test_what_is_shown_counts_although_another_version_is_above_it():
-    """The record points at versions."""
+    """The record points to versions, not to keys."""
     version = rendition(KEY, "1")
     rendition(KEY, "1")
     record(renditions=shown(version))
@@ -46,20 +48,20 @@ def test_what_is_shown_counts_although_another_version_is_above_it():
 
 @pytest.mark.parametrize("status", ["PARTIAL", "FAILED", "DELETED", "PROCESSING", None])
 def test_what_was_not_completed_is_made(status):
-    """Labels may be had by now, and what failed may not fail again."""
+    """Labels may be available now, and a failed upload may succeed."""
     record(previousStatus=status, renditions=shown(rendition(KEY, "1")))
     compare()
 
 
 def test_other_content_is_made():
-    """Other bytes, recipes or engine have another content id, and so have other folders."""
+    """Different bytes, recipes or engine versions have a different content id and folder."""
     record(renditions=shown(rendition(KEY, "1")))
     compare("2")
     compare("11")
 
 
 def test_what_somebody_deleted_is_made_again():
-    """One rendition that is gone is enough, whether or not a newer version has its name."""
+    """One missing version is enough, even if a newer version has the same key."""
     first, second = rendition(KEY, "1"), rendition(KEY, "1", "web.webp")
     record(renditions=shown(first, second))
     boto3.client("s3").delete_object(Bucket=THUMBNAILS_BUCKET, Key=second.key, VersionId=second.version_id)
@@ -69,7 +71,7 @@ def test_what_somebody_deleted_is_made_again():
 
 
 def test_a_delete_marker_hides_no_version():
-    """URLs are signed for versions, so the picture is shown all the same."""
+    """URLs are signed for versions, so a delete marker does not hide the image."""
     version = rendition(KEY, "1")
     record(renditions=shown(version))
     boto3.client("s3").delete_object(Bucket=THUMBNAILS_BUCKET, Key=version.key)
@@ -79,20 +81,20 @@ def test_a_delete_marker_hides_no_version():
 
 @pytest.mark.parametrize("fields", [{}, {"renditions": []}])
 def test_a_record_without_renditions_shows_nothing(fields):
-    """As one from outside may be."""
+    """Another program may have written the record."""
     record(**fields)
     compare()
 
 
 def test_a_key_without_a_record_shows_nothing():
-    """It may have expired meanwhile."""
+    """The record may have expired in the meantime."""
     compare()
 
 
 def test_an_answer_that_is_missing_is_no_change():
-    """It is asked again, as everything that passes."""
+    """A transient error is raised, and the workflow retries it."""
     record(renditions=shown(rendition(KEY, "1")))
-    with Stubber(storage._s3()) as stub:
+    with Stubber(aws.client("s3")) as stub:
         for _ in range(aws.ATTEMPTS):
             stub.add_client_error("list_object_versions", "SlowDown", http_status_code=503)
         with pytest.raises(StorageUnavailableError):

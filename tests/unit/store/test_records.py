@@ -1,11 +1,10 @@
 """image_pipeline.store.records"""
 
-from datetime import UTC, datetime
-
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from image_pipeline import aws as clients
 from image_pipeline.errors import StorageUnavailableError, SupersededError
 from image_pipeline.store import records
 from tests.conftest import IMAGE_TABLE, put_record, watched
@@ -21,90 +20,96 @@ FIELDS = {
 }
 
 
+def complete():
+    records.complete(
+        clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg", execution_id="execution-1", fields=FIELDS
+    )
+
+
+def read(image_key):
+    return records.read(clients.client, table=IMAGE_TABLE, image_key=image_key)
+
+
 def test_reads_back_what_was_completed():
     """Numbers, nulls, lists and maps survive DynamoDB's types."""
     put_record("uploads/a.jpg", createdAt="2026-11-21T12:00:01.000Z")
-    records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
-    record = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    complete()
+    record = read("uploads/a.jpg")
     assert record == FIELDS | {"ImageKey": "uploads/a.jpg", "createdAt": "2026-11-21T12:00:01.000Z"}
     assert isinstance(record["image"]["width"], int)
 
 
 def test_completing_twice_changes_nothing():
-    """A retry after a lost answer must not fail the picture."""
+    """A retry after a lost response must not make the image fail."""
     put_record("uploads/a.jpg")
     for _ in range(2):
-        records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
-    assert records.read(IMAGE_TABLE, "uploads/a.jpg")["status"] == "COMPLETED"
+        complete()
+    assert read("uploads/a.jpg")["status"] == "COMPLETED"
 
 
 def test_only_the_holder_of_the_claim_may_complete():
-    """An older execution that ends late leaves the newer one's record alone."""
+    """An older execution that ends late must not change the record of a newer one."""
     put_record("uploads/a.jpg", execution={"id": "execution-2"})
-    before = records.read(IMAGE_TABLE, "uploads/a.jpg")
+    before = read("uploads/a.jpg")
     with pytest.raises(SupersededError):
-        records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
-    assert records.read(IMAGE_TABLE, "uploads/a.jpg") == before
+        complete()
+    assert read("uploads/a.jpg") == before
 
 
 def test_a_record_that_was_settled_stays_settled():
-    """An aborted execution has failed, and its last step, still at work, does not make it a success."""
+    """The last step of an aborted execution may still run, but must not turn FAILED into COMPLETED."""
     put_record("uploads/a.jpg", status="FAILED")
     with pytest.raises(SupersededError):
-        records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
-    assert records.read(IMAGE_TABLE, "uploads/a.jpg")["status"] == "FAILED"
+        complete()
+    assert read("uploads/a.jpg")["status"] == "FAILED"
 
 
 def test_a_completed_record_is_no_longer_under_way():
-    """It leaves the index of what is processed."""
+    """It is removed from the index of claims."""
     put_record("uploads/a.jpg", claimShard="0", claimedAt="2026-11-21T12:00:00.000Z", upload={"key": "uploads/a.jpg"})
-    assert [claim["ImageKey"] for claim in records.oldest_claims(IMAGE_TABLE)] == ["uploads/a.jpg"]
-    records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
-    assert records.oldest_claims(IMAGE_TABLE) == []
-
-
-def test_age_is_in_seconds():
-    """From the workflow's spelling of a time."""
-    at = datetime(2026, 11, 21, 12, 1, tzinfo=UTC)
-    assert records.age_seconds("2026-11-21T12:00:00.500Z", at) == 59
+    assert [claim["ImageKey"] for claim in records.oldest_claims(clients.client, IMAGE_TABLE)] == ["uploads/a.jpg"]
+    complete()
+    assert records.oldest_claims(clients.client, IMAGE_TABLE) == []
 
 
 def test_completing_a_record_that_is_gone_is_superseded():
-    """No record is made up."""
+    """No record is created."""
     with pytest.raises(SupersededError):
-        records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
-    assert records.read(IMAGE_TABLE, "uploads/a.jpg") is None
+        complete()
+    assert read("uploads/a.jpg") is None
 
 
 def test_internal_attributes_stay_inside():
-    """The claim's order and the expiry are nobody's business."""
+    """The order of the claim and the expiry are internal."""
     put_record("uploads/a.jpg", expiresAt=1)
-    assert set(records.read(IMAGE_TABLE, "uploads/a.jpg")) == {"ImageKey", "status", "execution"}
+    assert set(read("uploads/a.jpg")) == {"ImageKey", "status", "execution"}
 
 
 def test_what_a_claim_replaces_is_read_with_its_outcome():
-    """The picture is still in the record, and so is whose it is."""
+    """The record still contains the previous image and its execution."""
     kept = {"previousStatus": "COMPLETED", "previousUpload": {"versionId": "v1"}, "previousExecution": {"id": "e1"}}
     put_record("uploads/a.jpg", upload={"versionId": "v2"}, labels=[{"name": "Sea"}], **kept)
-    record = records.before_claim(IMAGE_TABLE, "uploads/a.jpg")
+    record = records.read_before_claim(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
     assert (record["status"], record["upload"], record["execution"]) == ("COMPLETED", {"versionId": "v1"}, {"id": "e1"})
     assert record["labels"] == [{"name": "Sea"}]
-    assert not kept.keys() & records.read(IMAGE_TABLE, "uploads/a.jpg").keys()
+    assert not kept.keys() & read("uploads/a.jpg").keys()
 
 
 def test_before_its_first_claim_a_key_had_nothing():
-    """Neither a status nor an upload; and without a record there is none."""
+    """A new record has neither a previous status nor a previous upload."""
     put_record("uploads/a.jpg", previousStatus=None, previousUpload=None, previousExecution=None)
-    record = records.before_claim(IMAGE_TABLE, "uploads/a.jpg")
+    record = records.read_before_claim(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
     assert (record["status"], record["upload"], record["execution"]) == (None, None, None)
-    assert records.before_claim(IMAGE_TABLE, "uploads/b.jpg") is None
+    assert records.read_before_claim(clients.client, table=IMAGE_TABLE, image_key="uploads/b.jpg") is None
 
 
 def test_a_completed_record_keeps_nothing_of_before():
-    """It has an outcome of its own."""
+    """The new outcome replaces the previous one."""
     put_record("uploads/a.jpg", previousStatus="FAILED", previousUpload=None, previousExecution=None)
-    records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
-    assert records.before_claim(IMAGE_TABLE, "uploads/a.jpg")["status"] == "COMPLETED"
+    complete()
+    assert (
+        records.read_before_claim(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")["status"] == "COMPLETED"
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,46 +121,89 @@ def test_a_completed_record_keeps_nothing_of_before():
     ],
 )
 def test_the_last_attempt_may_have_failed(record, expected):
-    """Then the record's own execution is an older one."""
+    """The execution of the record is then an older one."""
     assert records.last_attempt(record) == expected
 
 
 def test_throttling_is_transient_and_refusal_is_not():
-    """The workflow retries by the error's name."""
-    with Stubber(records._dynamodb()) as stub:
+    """The workflow decides about retries by the name of the error."""
+    with Stubber(clients.client("dynamodb")) as stub:
         for _ in range(3):
             stub.add_client_error("update_item", "ThrottlingException", http_status_code=400)
         with pytest.raises(StorageUnavailableError, match="ThrottlingException"):
-            records.complete(IMAGE_TABLE, "uploads/a.jpg", "execution-1", FIELDS)
-    with Stubber(records._dynamodb()) as stub:
+            complete()
+    with Stubber(clients.client("dynamodb")) as stub:
         stub.add_client_error("get_item", "AccessDeniedException", http_status_code=400)
         with pytest.raises(Exception, match="AccessDeniedException"):
-            records.read(IMAGE_TABLE, "uploads/a.jpg")
+            read("uploads/a.jpg")
 
 
 def test_the_record_is_read_as_it_is_now():
-    """A status right after the upload must not be answered from an older copy."""
-    with watched(records._dynamodb(), "dynamodb.GetItem") as calls:
-        records.read(IMAGE_TABLE, "uploads/a.jpg")
+    """The read must be consistent, because a status may be read right after the upload."""
+    with watched(clients.client("dynamodb"), "dynamodb.GetItem") as calls:
+        read("uploads/a.jpg")
     assert calls[0]["ConsistentRead"] is True
 
 
-def test_now_is_utc_with_milliseconds():
-    """Times sort as text and agree with those that Step Functions writes."""
-    assert len(records.now()) == len("2026-11-21T12:00:00.000Z")
-    assert records.now().endswith("Z")
-
-
 def test_table_is_really_asked():
-    """The name of the table is not ignored."""
+    """The name of the table is used."""
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
-        records.read("another-table", "uploads/a.jpg")
+        records.read(clients.client, table="another-table", image_key="uploads/a.jpg")
 
 
 def test_a_change_of_the_stream_is_two_plain_records():
-    """Without what is nobody's business; None where there was or is none."""
+    """Without internal attributes; None when there was or is no record."""
     image = {"ImageKey": {"S": "uploads/a.jpg"}, "uploadOrder": {"S": "0"}, "image": {"M": {"width": {"N": "600"}}}}
     plain = {"ImageKey": "uploads/a.jpg", "image": {"width": 600}}
-    assert records.changed({"dynamodb": {"OldImage": image, "NewImage": image}}) == (plain, plain)
-    assert records.changed({"dynamodb": {"NewImage": image}}) == (None, plain)
-    assert records.changed({"dynamodb": {"OldImage": image}}) == (plain, None)
+    assert records.before_and_after({"dynamodb": {"OldImage": image, "NewImage": image}}) == (plain, plain)
+    assert records.before_and_after({"dynamodb": {"NewImage": image}}) == (None, plain)
+    assert records.before_and_after({"dynamodb": {"OldImage": image}}) == (plain, None)
+
+
+def keys_of(count):
+    return [records.item_key(f"uploads/{number}.jpg") for number in range(count)]
+
+
+def test_many_records_are_read_in_batches():
+    """DynamoDB accepts at most a hundred keys per request; keys without a record are left out."""
+    for number in (0, 99, 100, 200):
+        put_record(f"uploads/{number}.jpg", status="FAILED")
+    with watched(clients.client("dynamodb"), "dynamodb.BatchGetItem") as calls:
+        read = records.read_many(clients.client, IMAGE_TABLE, keys_of(201), attributes=("ImageKey", "status"))
+    assert sorted(item["ImageKey"] for item in read) == [f"uploads/{number}.jpg" for number in (0, 100, 200, 99)]
+    assert all(item.keys() == {"ImageKey", "status"} for item in read)
+    assert [len(call["RequestItems"][IMAGE_TABLE]["Keys"]) for call in calls] == [100, 100, 1]
+
+
+def test_no_keys_need_no_request():
+    """DynamoDB rejects a request without keys."""
+    with watched(clients.client("dynamodb"), "dynamodb.BatchGetItem") as calls:
+        assert records.read_many(clients.client, IMAGE_TABLE, []) == []
+    assert calls == []
+
+
+@pytest.mark.parametrize("consistent", [True, False])
+def test_many_records_are_read_as_consistently_as_requested(consistent):
+    """A consistent read costs twice as much."""
+    with watched(clients.client("dynamodb"), "dynamodb.BatchGetItem") as calls:
+        records.read_many(clients.client, IMAGE_TABLE, keys_of(1), consistent=consistent)
+    assert calls[0]["RequestItems"][IMAGE_TABLE]["ConsistentRead"] is consistent
+
+
+def test_unprocessed_keys_are_requested_again_with_growing_pauses():
+    """DynamoDB returns a part when it is busy; after five attempts, the error is transient."""
+    pauses = []
+    unprocessed = {IMAGE_TABLE: {"Keys": keys_of(1)}}
+    item = {"ImageKey": {"S": "uploads/0.jpg"}}
+    with Stubber(clients.client("dynamodb")) as stub:
+        stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: []}, "UnprocessedKeys": unprocessed})
+        stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: [item]}, "UnprocessedKeys": {}})
+        read = records.read_many(clients.client, IMAGE_TABLE, keys_of(1), pause=pauses.append)
+        assert (read, len(pauses)) == ([{"ImageKey": "uploads/0.jpg"}], 1)
+        for _ in range(5):
+            stub.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": unprocessed})
+        with pytest.raises(StorageUnavailableError):
+            records.read_many(clients.client, IMAGE_TABLE, keys_of(1), pause=pauses.append)
+        stub.assert_no_pending_responses()
+    assert pauses[1:] == sorted(pauses[1:])
+    assert len(pauses) == 5

@@ -12,16 +12,16 @@ LABELLED = {"status": "COMPLETED", "image": {"sha256": "a" * 64}, "labels": OLD,
 
 
 def test_new_labels_replace_the_old_ones():
-    """Whatever was known before."""
+    """New labels replace all older ones."""
     metadata = {"labels": NEW, "labelModelVersion": "3.0", "warnings": []}
-    fields = results.labels(THUMBNAILS, metadata, LABELLED)
+    fields = results.label_fields(THUMBNAILS, metadata, LABELLED)
     assert (fields["status"], fields["labels"], fields["labelModelVersion"]) == ("COMPLETED", NEW, "3.0")
     assert fields["warnings"] == THUMBNAILS["warnings"]
 
 
 def test_labels_of_the_same_bytes_hold_when_there_are_no_new_ones():
-    """The picture has labels, and the warning says of when."""
-    fields = results.labels(THUMBNAILS, {"warnings": [WARNING]}, LABELLED)
+    """The image keeps its labels, and the warning says so."""
+    fields = results.label_fields(THUMBNAILS, {"warnings": [WARNING]}, LABELLED)
     assert (fields["status"], fields["labels"], fields["labelModelVersion"]) == ("COMPLETED", OLD, "2.0")
     odd, warning = fields["warnings"]
     assert odd == THUMBNAILS["warnings"][0]
@@ -43,8 +43,8 @@ def test_labels_of_the_same_bytes_hold_when_there_are_no_new_ones():
     ],
 )
 def test_without_labels_of_the_same_bytes_the_picture_is_partial(previous):
-    """Those of another picture are not its own."""
-    fields = results.labels(THUMBNAILS, {"warnings": [WARNING]}, previous)
+    """The labels of other bytes do not apply."""
+    fields = results.label_fields(THUMBNAILS, {"warnings": [WARNING]}, previous)
     assert fields == {
         "status": "PARTIAL",
         "labels": [],
@@ -54,6 +54,6 @@ def test_without_labels_of_the_same_bytes_the_picture_is_partial(previous):
 
 
 def test_pictures_whose_bytes_are_not_known_are_not_the_same():
-    """Two records without a digest say nothing of each other."""
-    fields = results.labels({"image": {}, "warnings": []}, {"warnings": [WARNING]}, {**LABELLED, "image": {}})
+    """Two missing digests are not equal digests."""
+    fields = results.label_fields({"image": {}, "warnings": []}, {"warnings": [WARNING]}, {**LABELLED, "image": {}})
     assert fields["status"] == "PARTIAL"

@@ -7,6 +7,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from image_pipeline import aws as clients
 from image_pipeline.errors import (
     StorageUnavailableError,
     UploadArchivedError,
@@ -28,28 +29,28 @@ def source_of(key, data, versioned=True):
 
 @pytest.mark.parametrize("versioned", [True, False])
 def test_reads_the_announced_bytes_and_no_others(versioned):
-    """After an overwrite, the old version is read where there are versions, and refused where there are none."""
+    """After an overwrite, the old version is read if the bucket has versions; otherwise the read is refused."""
     old = source_of("uploads/a.jpg", b"old", versioned)
     put_upload("uploads/a.jpg", b"new")
     if versioned:
-        assert storage.read(old, 10) == b"old"
+        assert storage.read(clients.client, old, 10) == b"old"
     else:
         with pytest.raises(UploadVanishedError):
-            storage.read(old, 10)
+            storage.read(clients.client, old, 10)
 
 
 def test_a_deleted_version_has_vanished():
-    """Gone is a rejection with its own name, not a crash."""
+    """A missing version is a rejection with its own name, not a crash."""
     source = source_of("uploads/a.jpg", b"x")
     boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg", VersionId=source.version_id)
     with pytest.raises(UploadVanishedError):
-        storage.read(source, 10)
+        storage.read(clients.client, source, 10)
 
 
 def test_a_key_that_never_was_has_vanished():
-    """An event may outlive its object."""
+    """An object may be deleted before its event arrives."""
     with pytest.raises(UploadVanishedError):
-        storage.read(storage.Source(UPLOADS_BUCKET, "uploads/no.jpg", "etag", None, 3), 10)
+        storage.read(clients.client, storage.Source(UPLOADS_BUCKET, "uploads/no.jpg", "etag", None, 3), 10)
 
 
 def stored_as(storage_class):
@@ -60,15 +61,15 @@ def stored_as(storage_class):
 
 
 READS = {
-    "read": lambda source: storage.read(source, 10),
-    "UploadReader": lambda source: storage.UploadReader(source).read(0, 10),
+    "read": lambda source: storage.read(clients.client, source, 10),
+    "UploadReader": lambda source: storage.UploadReader(clients.client, source).read(0, 10),
 }
 
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 @pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
 def test_an_archived_object_is_called_archived(storage_class, read):
-    """It is neither gone nor broken, and asking again does not help: somebody must restore it."""
+    """It is neither missing nor corrupt, and a retry does not help: the object must be restored."""
     with pytest.raises(UploadArchivedError, match=storage_class) as caught:
         read(stored_as(storage_class))
     assert "restore" in caught.value.hint.lower()
@@ -76,40 +77,40 @@ def test_an_archived_object_is_called_archived(storage_class, read):
 
 @pytest.mark.parametrize("storage_class", ["GLACIER_IR", "STANDARD_IA", "INTELLIGENT_TIERING"])
 def test_a_class_that_s3_reads_at_once_is_not_an_archive(storage_class):
-    """Instant retrieval is read like any other object."""
-    assert storage.read(stored_as(storage_class), 10) == b"x"
+    """Objects with instant retrieval are read like any other object."""
+    assert storage.read(clients.client, stored_as(storage_class), 10) == b"x"
 
 
 def test_an_archived_object_that_was_restored_is_read():
-    """Until the restored copy expires."""
+    """A restored copy can be read until it expires."""
     source = stored_as("GLACIER")
     boto3.client("s3").restore_object(Bucket=UPLOADS_BUCKET, Key=source.key, RestoreRequest={"Days": 1})
-    assert storage.read(source, 10) == b"x"
+    assert storage.read(clients.client, source, 10) == b"x"
 
 
 @pytest.mark.parametrize("tier", ["ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"])
 def test_an_archive_tier_of_intelligent_tiering_is_an_archive(tier):
-    """The class alone does not say so; S3's error names the tier."""
+    """The storage class alone is not enough; S3's error contains the tier."""
     source = source_of("uploads/a.jpg", b"x")
     details = {"StorageClass": "INTELLIGENT_TIERING", "AccessTier": tier}
-    with Stubber(storage._s3()) as stub:
+    with Stubber(clients.client("s3")) as stub:
         stub.add_client_error("get_object", "InvalidObjectState", http_status_code=403, modeled_fields=details)
         with pytest.raises(UploadArchivedError, match=f"INTELLIGENT_TIERING, {tier}"):
-            storage.read(source, 10)
+            storage.read(clients.client, source, 10)
 
 
 def test_never_reads_more_than_the_limit():
-    """The announced size may lie; the bytes that are read may not exceed the limit."""
+    """The announced size may be wrong, but the bytes that are read never exceed the limit."""
     source = source_of("uploads/a.jpg", b"0123456789")
-    assert storage.read(source, 10) == b"0123456789"
+    assert storage.read(clients.client, source, 10) == b"0123456789"
     with pytest.raises(UploadTooLargeError):
-        storage.read(source, 9)
+        storage.read(clients.client, source, 9)
 
 
 def test_parts_are_read_by_range():
-    """A header costs one small GET, and so does a part further on."""
-    upload = storage.UploadReader(source_of("uploads/a.jpg", b"0123456789"))
-    with watched(storage._s3(), "s3.GetObject") as calls:
+    """Each part needs one small GET request."""
+    upload = storage.UploadReader(clients.client, source_of("uploads/a.jpg", b"0123456789"))
+    with watched(clients.client("s3"), "s3.GetObject") as calls:
         assert upload.read(0, 4) == b"0123"
         assert upload.read(5, 100) == b"56789"
         assert upload.read(10, 1) == b""
@@ -117,40 +118,39 @@ def test_parts_are_read_by_range():
 
 
 def test_an_empty_object_is_not_read():
-    """S3 refuses any range of an empty object, so it is not asked."""
-    assert storage.UploadReader(source_of("uploads/a.jpg", b"")).read(0, 64) == b""
+    """S3 rejects every range of an empty object, so no request is made."""
+    assert storage.UploadReader(clients.client, source_of("uploads/a.jpg", b"")).read(0, 64) == b""
 
 
 @pytest.mark.parametrize("key", ["uploads/a+b.jpg", "uploads/a%2Bb.jpg", "uploads/a%20b.jpg", "uploads/a b.jpg"])
 def test_the_raw_key_is_tried_first(key):
-    """A name that looks encoded is read as it is."""
-    upload = storage.UploadReader(source_of(key, b"x"))
+    """A name that looks encoded is used unchanged."""
+    upload = storage.UploadReader(clients.client, source_of(key, b"x"))
     assert upload.read(0, 1) == b"x"
     assert upload.source.key == key
 
 
 def test_the_decoded_key_is_taken_when_the_raw_one_does_not_exist():
-    """Some senders encode keys; later steps read under the spelling that exists."""
-    upload = storage.UploadReader(replace(source_of("uploads/a b.jpg", b"xy"), key="uploads/a+b.jpg"))
+    """Some senders encode keys; later steps use the spelling that exists."""
+    upload = storage.UploadReader(clients.client, replace(source_of("uploads/a b.jpg", b"xy"), key="uploads/a+b.jpg"))
     assert upload.read(0, 1) == b"x"
     assert upload.source.key == "uploads/a b.jpg"
     assert upload.read(1, 1) == b"y"
 
 
 def test_an_upload_has_vanished_when_no_spelling_exists():
-    """The error says so, and the key that was announced is not replaced by a guess."""
-    upload = storage.UploadReader(storage.Source(UPLOADS_BUCKET, "uploads/a+b.jpg", "etag", None, 3))
+    """The upload is reported as vanished."""
+    upload = storage.UploadReader(clients.client, storage.Source(UPLOADS_BUCKET, "uploads/a+b.jpg", "etag", None, 3))
     with pytest.raises(UploadVanishedError):
         upload.read(0, 1)
 
 
 def test_rendition_is_stored_with_its_type_and_may_be_cached_for_ever():
-    """Its name changes with its content, so no cache can be wrong."""
-    (written,) = storage.write(THUMBNAILS_BUCKET, [WEBP])
+    """The key changes with the content, so a cached copy is never outdated."""
+    (written,) = storage.write(clients.client, THUMBNAILS_BUCKET, [WEBP])
     stored = boto3.client("s3").get_object(Bucket=THUMBNAILS_BUCKET, Key="thumbnails/a")
     assert (stored["ContentType"], stored["CacheControl"]) == ("image/webp", "public, max-age=31536000, immutable")
-    told = written.to_json()
-    assert told == {
+    assert written.to_json() == {
         "bucket": THUMBNAILS_BUCKET,
         "key": "thumbnails/a",
         "versionId": stored["VersionId"],
@@ -159,16 +159,16 @@ def test_rendition_is_stored_with_its_type_and_may_be_cached_for_ever():
 
 
 def test_every_file_is_told_with_its_own_place():
-    """However many are written at once, and in whatever order they arrive."""
+    """The order of results is the order of files, however the parallel writes end."""
     files = [storage.File(f"thumbnails/{number}", str(number).encode(), "image/jpeg") for number in range(20)]
-    written = storage.write(THUMBNAILS_BUCKET, files)
+    written = storage.write(clients.client, THUMBNAILS_BUCKET, files)
     for file, place in zip(files, written, strict=True):
         stored = boto3.client("s3").get_object(Bucket=place.bucket, Key=place.key, VersionId=place.version_id)
         assert (place.key, stored["Body"].read()) == (file.key, file.data)
 
 
-def test_waiting_for_one_file_keeps_none_of_the_others_from_being_written(monkeypatch):
-    """Waiting is billed: those of the default recipes are under way at the same moment."""
+def test_waiting_for_one_file_keeps_none_of_the_others_from_being_written():
+    """The files of the default recipes are written in parallel, because waiting time is billed."""
     together = threading.Barrier(4)
 
     class Client:
@@ -176,38 +176,39 @@ def test_waiting_for_one_file_keeps_none_of_the_others_from_being_written(monkey
             together.wait(10)  # until all four are here
             return {"ETag": '"e"', "VersionId": "v"}
 
-    monkeypatch.setattr(storage, "_s3", Client)
-    assert len(storage.write("b", [WEBP] * 4)) == 4
+    assert len(storage.write(lambda _: Client(), "b", [WEBP] * 4)) == 4
 
 
-@pytest.mark.parametrize("passing", [True, False])
-def test_what_no_record_will_point_at_expires(passing):
-    """A lifecycle rule of the template goes by the tag."""
-    storage.write(THUMBNAILS_BUCKET, [replace(WEBP, passing=passing)])
+@pytest.mark.parametrize("temporary", [True, False])
+def test_what_no_record_will_point_at_expires(temporary):
+    """A lifecycle rule in the template selects temporary files by their tag."""
+    storage.write(clients.client, THUMBNAILS_BUCKET, [replace(WEBP, temporary=temporary)])
     tags = boto3.client("s3").get_object_tagging(Bucket=THUMBNAILS_BUCKET, Key=WEBP.key)["TagSet"]
-    assert tags == ([storage.SUPERSEDED_TAG] if passing else [])
+    assert tags == ([storage.SUPERSEDED_TAG] if temporary else [])
 
 
 def test_throttling_is_transient():
-    """The workflow retries by the error's name."""
-    with Stubber(storage._s3()) as stub:
+    """The workflow decides about retries by the name of the error."""
+    with Stubber(clients.client("s3")) as stub:
         for _ in range(3):
             stub.add_client_error("put_object", "SlowDown", http_status_code=503)
         with pytest.raises(StorageUnavailableError, match="SlowDown"):
-            storage.write(THUMBNAILS_BUCKET, [WEBP])
+            storage.write(clients.client, THUMBNAILS_BUCKET, [WEBP])
 
 
 def test_a_refusal_keeps_its_own_name():
-    """A missing permission is a fault of the deployment and must not look like the user's."""
-    with Stubber(storage._s3()) as stub:
+    """A missing permission is a fault of the deployment, not a rejection of the file."""
+    with Stubber(clients.client("s3")) as stub:
         stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
         with pytest.raises(Exception, match="AccessDenied"):
-            storage.read(storage.Source(UPLOADS_BUCKET, "uploads/a.jpg", "etag", None, 3), 10)
+            storage.read(clients.client, storage.Source(UPLOADS_BUCKET, "uploads/a.jpg", "etag", None, 3), 10)
 
 
 def test_url_gives_the_object_and_expires():
-    """Whoever has the URL sees the picture, for as long as was said."""
-    url = storage.url(THUMBNAILS_BUCKET, "thumbnails/a b.jpg", None, 900)
+    """The URL returns the object to anyone until it expires."""
+    url = storage.signed_url(
+        clients.client, bucket=THUMBNAILS_BUCKET, key="thumbnails/a b.jpg", version_id=None, seconds=900
+    )
     assert "versionId" not in url
     assert url.startswith(f"https://{THUMBNAILS_BUCKET}.s3.eu-west-1.amazonaws.com/thumbnails/a%20b.jpg?")
     assert "X-Amz-Expires=900" in url
@@ -215,7 +216,9 @@ def test_url_gives_the_object_and_expires():
 
 
 def test_url_is_of_one_version():
-    """Whoever was given a URL gets that picture, also when the key is written again."""
-    (written,) = storage.write(THUMBNAILS_BUCKET, [WEBP])
-    url = storage.url(THUMBNAILS_BUCKET, "thumbnails/a", written.version_id, 900)
+    """The URL returns the same version even after the key was overwritten."""
+    (written,) = storage.write(clients.client, THUMBNAILS_BUCKET, [WEBP])
+    url = storage.signed_url(
+        clients.client, bucket=THUMBNAILS_BUCKET, key="thumbnails/a", version_id=written.version_id, seconds=900
+    )
     assert f"versionId={written.version_id}" in url

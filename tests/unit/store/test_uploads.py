@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 
 def delete(image_key, etag=None):
-    uploads.delete(boto3.client, UPLOADS_BUCKET, image_key, etag)
+    uploads.delete(boto3.client, bucket=UPLOADS_BUCKET, image_key=image_key, etag=etag)
 
 
 def visible():
@@ -42,12 +42,14 @@ def machine():
 
 
 def reprocess(machine, image_key):
-    arn = uploads.reprocess(boto3.client, UPLOADS_BUCKET, IMAGE_TABLE, machine, image_key)
+    arn = uploads.reprocess(
+        boto3.client, bucket=UPLOADS_BUCKET, table=IMAGE_TABLE, state_machine=machine, image_key=image_key
+    )
     return json.loads(boto3.client("stepfunctions").describe_execution(executionArn=arn)["input"])
 
 
 def test_a_deleted_upload_can_be_restored():
-    """A marker hides it; no version is removed."""
+    """A delete marker hides the upload, and all versions stay."""
     version = put_upload("uploads/a.jpg", b"x")["versionId"]
     put_upload("uploads/b.jpg", b"x")
     delete("uploads/a.jpg")
@@ -57,7 +59,7 @@ def test_a_deleted_upload_can_be_restored():
 
 @pytest.mark.parametrize("image_key", ["uploads/folder/", "uploads/"])
 def test_a_folder_marker_cannot_be_reprocessed(machine, image_key):
-    """It is no upload, so it never gets a record; an upload whose name ends so is one."""
+    """A folder marker never gets a record; a non-empty object with the same name is an upload."""
     put_upload(image_key, b"")
     with pytest.raises(UploadNotFoundError, match="folder marker"):
         reprocess(machine, image_key)
@@ -66,19 +68,19 @@ def test_a_folder_marker_cannot_be_reprocessed(machine, image_key):
 
 
 def test_an_empty_upload_is_reprocessed_at_once(machine):
-    """Whoever asks for it has waited already."""
+    """An explicit request needs no wait for the content."""
     put_upload("uploads/empty.jpg", b"")
     assert reprocess(machine, "uploads/empty.jpg")["detail"]["object"]["size"] == 0
 
 
 def test_a_claim_that_comes_between_the_looks_wins(machine, monkeypatch):
-    """Its order is newer than the one that the reprocess takes, so the workflow turns the reprocess down."""
+    """The claim is newer than the order of the reprocess, so the workflow ends the reprocess."""
     put_upload("uploads/a.jpg", b"x")
     put_record("uploads/a.jpg", uploadOrder="01".ljust(64, "0"))
     head = uploads._head
 
-    def head_while_another_claims(*arguments):
-        found = head(*arguments)
+    def head_while_another_claims(client, **of):
+        found = head(client, **of)
         put_record("uploads/a.jpg", uploadOrder="02".ljust(64, "0"))
         return found
 
@@ -87,7 +89,7 @@ def test_a_claim_that_comes_between_the_looks_wins(machine, monkeypatch):
 
 
 def test_what_is_not_there_is_not_deleted():
-    """Not even a marker is left."""
+    """No delete marker is created."""
     with pytest.raises(UploadNotFoundError, match=r"'uploads/no\.jpg'"):
         delete("uploads/no.jpg")
     assert not versions().get("DeleteMarkers")
@@ -95,7 +97,7 @@ def test_what_is_not_there_is_not_deleted():
 
 @pytest.mark.parametrize("quoted", [True, False])
 def test_only_the_object_that_was_seen_is_deleted(quoted):
-    """Somebody else may have replaced it."""
+    """Another client may have replaced the upload."""
     etag = put_upload("uploads/a.jpg", b"x")["etag"]
     etag = f'"{etag}"' if quoted else etag
     put_upload("uploads/a.jpg", b"y")
@@ -108,7 +110,7 @@ def test_only_the_object_that_was_seen_is_deleted(quoted):
 
 
 def test_an_empty_etag_is_a_condition_too():
-    """Whoever gives one does not mean whatever is there, so S3 is told."""
+    """An empty etag is sent to S3 as a condition, because the caller did not mean any object."""
     s3, named = boto3.client("s3"), {"Bucket": UPLOADS_BUCKET, "Key": "uploads/a.jpg"}
     with Stubber(s3) as stub:
         stub.add_response("head_object", {}, named)
@@ -116,7 +118,7 @@ def test_an_empty_etag_is_a_condition_too():
             "delete_object", "PreconditionFailed", http_status_code=412, expected_params={**named, "IfMatch": ""}
         )
         with pytest.raises(UploadChangedError):
-            uploads.delete(lambda _: s3, UPLOADS_BUCKET, "uploads/a.jpg", "")
+            uploads.delete(lambda _: s3, bucket=UPLOADS_BUCKET, image_key="uploads/a.jpg", etag="")
 
 
 @pytest.mark.parametrize(
@@ -128,16 +130,16 @@ def test_an_empty_etag_is_a_condition_too():
     ],
 )
 def test_a_storage_that_refuses_is_not_taken_for_a_missing_object(code, status, error):
-    """What passes by itself is told apart from what does not."""
+    """Transient errors differ from permanent ones."""
     s3 = boto3.client("s3")
     with Stubber(s3) as stub:
         stub.add_client_error("head_object", code, http_status_code=status)
         with pytest.raises(error):
-            uploads.delete(lambda _: s3, UPLOADS_BUCKET, "uploads/a.jpg")
+            uploads.delete(lambda _: s3, bucket=UPLOADS_BUCKET, image_key="uploads/a.jpg")
 
 
 def test_a_reprocess_is_the_event_of_an_upload_that_is_as_old_as_its_record(machine):
-    """So anything newer wins against it."""
+    """A newer upload therefore wins against the reprocess."""
     upload = put_upload("uploads/é.jpg", b"xyz")
     put_record("uploads/é.jpg")
     event = reprocess(machine, "uploads/é.jpg")
@@ -173,7 +175,14 @@ def clock(monkeypatch):
 
 
 def reprocess_within(machine, seconds, key="uploads/a.jpg"):
-    uploads.reprocess(boto3.client, UPLOADS_BUCKET, IMAGE_TABLE, machine, key, cooldown_seconds=seconds)
+    uploads.reprocess(
+        boto3.client,
+        bucket=UPLOADS_BUCKET,
+        table=IMAGE_TABLE,
+        state_machine=machine,
+        image_key=key,
+        cooldown_seconds=seconds,
+    )
 
 
 def executions(machine):
@@ -182,7 +191,7 @@ def executions(machine):
 
 @pytest.mark.parametrize(("elapsed", "left"), [(0, 10), (0.001, 10), (4.2, 6), (9, 1), (9.999, 1), (-3600, 10)])
 def test_a_reprocess_must_wait_for_the_cooldown(machine, clock, elapsed, left):
-    """In whole seconds, after which it works; clocks may differ. A refusal does not prolong it."""
+    """The remaining time has whole seconds, clocks may differ, and a refusal does not extend the cooldown."""
     put_upload("uploads/a.jpg", b"x")
     put_record("uploads/a.jpg", status="COMPLETED")
     reprocess_within(machine, 10)
@@ -199,14 +208,14 @@ def test_a_reprocess_must_wait_for_the_cooldown(machine, clock, elapsed, left):
 
 
 def test_a_cooldown_leaves_the_record_as_it_is():
-    """For readers nothing has changed, and what is not there has no cooldown."""
+    """Readers see no change, and a key without a record has no cooldown."""
     put_record("uploads/a.jpg", status="COMPLETED")
-    before = records.read(IMAGE_TABLE, "uploads/a.jpg")
-    uploads._begin_cooldown(boto3.client, IMAGE_TABLE, "uploads/a.jpg", 10)
-    assert records.read(IMAGE_TABLE, "uploads/a.jpg") == before
+    before = records.read(boto3.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
+    uploads._begin_cooldown(boto3.client, table=IMAGE_TABLE, image_key="uploads/a.jpg", seconds=10)
+    assert records.read(boto3.client, table=IMAGE_TABLE, image_key="uploads/a.jpg") == before
     for _ in range(2):
-        uploads._begin_cooldown(boto3.client, IMAGE_TABLE, "uploads/no record.jpg", 10)
-    assert records.read(IMAGE_TABLE, "uploads/no record.jpg") is None
+        uploads._begin_cooldown(boto3.client, table=IMAGE_TABLE, image_key="uploads/no record.jpg", seconds=10)
+    assert records.read(boto3.client, table=IMAGE_TABLE, image_key="uploads/no record.jpg") is None
 
 
 @pytest.mark.parametrize(
@@ -214,33 +223,40 @@ def test_a_cooldown_leaves_the_record_as_it_is():
     [("ThrottlingException", 400, StorageUnavailableError), ("AccessDeniedException", 400, ClientError)],
 )
 def test_a_table_that_refuses_is_not_taken_for_a_cooldown(code, status, error):
-    """Nor is the upload processed without one."""
+    """An error of the table does not skip the cooldown."""
     dynamodb = boto3.client("dynamodb")
     with Stubber(dynamodb) as stub:
         stub.add_client_error("update_item", code, http_status_code=status)
         with pytest.raises(error):
-            uploads._begin_cooldown(lambda _: dynamodb, IMAGE_TABLE, "uploads/a.jpg", 10)
+            uploads._begin_cooldown(lambda _: dynamodb, table=IMAGE_TABLE, image_key="uploads/a.jpg", seconds=10)
 
 
 def test_an_upload_without_a_record_is_processed_as_the_oldest(machine):
-    """As when its event was lost."""
+    """Its event may have been lost."""
     put_upload("uploads/a.jpg", b"x")
     assert reprocess(machine, "uploads/a.jpg")["detail"]["object"]["sequencer"] == "0"
 
 
 def test_what_is_not_there_is_not_processed(machine):
-    """And nothing is started."""
+    """No execution is started."""
     with pytest.raises(UploadNotFoundError):
         reprocess(machine, "uploads/no.jpg")
     assert boto3.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"] == []
 
 
-def store(image_key, data=b"x", overwrite=True):
-    return uploads.store(boto3.client, UPLOADS_BUCKET, image_key, data, "image/jpeg", overwrite=overwrite)
+def store(image_key, data=b"x", overwrite=True, client=boto3.client):
+    return uploads.store(
+        client,
+        bucket=UPLOADS_BUCKET,
+        image_key=image_key,
+        data=data,
+        content_type="image/jpeg",
+        overwrite=overwrite,
+    )
 
 
 def test_an_upload_is_stored_with_its_type():
-    """Its version is told; one that is there already is replaced."""
+    """The version id is returned, and an existing upload is replaced."""
     first, second = store("uploads/a.jpg"), store("uploads/a.jpg", b"new")
     assert first != second
     stored = boto3.client("s3").get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")
@@ -248,7 +264,7 @@ def test_an_upload_is_stored_with_its_type():
 
 
 def test_an_upload_that_must_not_be_replaced_is_not():
-    """The condition is S3's, so two callers at once do not both win."""
+    """S3 checks the condition, so only one of two concurrent callers succeeds."""
     store("uploads/a.jpg", b"first", overwrite=False)
     with pytest.raises(UploadExistsError, match=r"'uploads/a\.jpg'"):
         store("uploads/a.jpg", b"second", overwrite=False)
@@ -257,18 +273,18 @@ def test_an_upload_that_must_not_be_replaced_is_not():
 
 @pytest.mark.parametrize(("code", "status"), [("ConditionalRequestConflict", 409), ("SlowDown", 503)])
 def test_a_conflict_while_storing_passes(code, status):
-    """Somebody deletes or writes the key at this very moment: the same request may work a second later."""
+    """A concurrent write causes a transient error, because the same request may succeed a second later."""
     client = boto3.client("s3")
     with Stubber(client) as stubber:
         stubber.add_client_error("put_object", code, http_status_code=status)
         with pytest.raises(StorageUnavailableError, match=code):
-            uploads.store(lambda _: client, UPLOADS_BUCKET, "uploads/a.jpg", b"x", "image/jpeg", overwrite=False)
+            store("uploads/a.jpg", overwrite=False, client=lambda _: client)
 
 
 def test_storing_without_permission_is_a_fault_of_ours():
-    """It does not pass by itself, and is no answer to a caller."""
+    """A missing permission is permanent, and its details are not returned to callers."""
     client = boto3.client("s3")
     with Stubber(client) as stubber:
         stubber.add_client_error("put_object", "AccessDenied", http_status_code=403)
         with pytest.raises(ClientError, match="AccessDenied"):
-            uploads.store(lambda _: client, UPLOADS_BUCKET, "uploads/a.jpg", b"x", "image/jpeg", overwrite=True)
+            store("uploads/a.jpg", overwrite=True, client=lambda _: client)

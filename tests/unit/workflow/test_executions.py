@@ -37,9 +37,9 @@ def started(machines):
 
 
 def test_settling_tells_what_eventbridge_would(machines):
-    """The workflow needs not know who noticed."""
+    """The event equals that of EventBridge."""
     upload = put_upload("uploads/é.jpg", b"x")
-    executions.settle(machines, claim(upload))
+    executions.settle(boto3.client, machines, claim(upload))
     (detail,) = started(machines)
     assert detail["executionArn"] == "arn:aws:states:eu-west-1:123456789012:execution:process:execution-1"
     assert (detail["name"], detail["status"], detail["startDate"]) == ("execution-1", "TIMED_OUT", 1795262401000)
@@ -55,24 +55,24 @@ def test_settling_tells_what_eventbridge_would(machines):
 
 
 def test_an_unversioned_upload_has_no_version(machines):
-    """The event leaves it out, as AWS does."""
-    executions.settle(machines, claim(put_upload("uploads/a.jpg", b"x") | {"versionId": None}))
+    """The event has no version id, as S3's events."""
+    executions.settle(boto3.client, machines, claim(put_upload("uploads/a.jpg", b"x") | {"versionId": None}))
     assert "version-id" not in json.loads(started(machines)[0]["input"])["detail"]["object"]
 
 
 def test_an_express_execution_has_no_address(machines):
-    """Its ARN holds a part that only Step Functions knows; the workflow's is what can be looked at."""
+    """The ARN of an Express execution is unknown, so the ARN of the state machine is used."""
     express = replace(machines, workflow=settings.WorkflowType.EXPRESS)
-    executions.settle(express, claim(put_upload("uploads/a.jpg", b"x")))
+    executions.settle(boto3.client, express, claim(put_upload("uploads/a.jpg", b"x")))
     assert started(machines)[0]["executionArn"] == MACHINES["PROCESS_IMAGE_ARN"]
 
 
 @pytest.mark.parametrize(("seconds", "again"), [(3599, True), (3600, False)])
 def test_an_express_execution_is_started_again_for_an_hour(machines, seconds, again):
-    """As the same upload, but not as a duplicate of it."""
+    """The event is for the same upload, but is not a duplicate."""
     express = settings.Machines(machines.settle_image, machines.settle_image, settings.WorkflowType.EXPRESS)
     upload = put_upload("uploads/a.jpg", b"x")
-    assert executions.end_lost(express, claim(upload), seconds) is again
+    assert executions.end_lost(boto3.client, express, claim(upload), seconds) is again
     states = boto3.client("stepfunctions")
     (listed,) = states.list_executions(stateMachineArn=machines.settle_image)["executions"]
     event = json.loads(states.describe_execution(executionArn=listed["executionArn"])["input"])
@@ -85,7 +85,7 @@ def test_an_express_execution_is_started_again_for_an_hour(machines, seconds, ag
 
 
 def test_the_hour_begins_with_the_first_execution():
-    """However often it is started again, and however old the upload."""
+    """The hour starts with the first execution, however often it was restarted."""
     execution = {"id": "3", "startedAt": "2026-11-21T12:20:00Z", "firstStartedAt": "2026-11-21T12:00:00Z"}
     assert executions.first_started_at({"execution": execution}) == "2026-11-21T12:00:00Z"
     del execution["firstStartedAt"]
@@ -93,13 +93,13 @@ def test_the_hour_begins_with_the_first_execution():
 
 
 def test_a_standard_execution_is_never_started_again(machines):
-    """It had a day."""
-    assert executions.end_lost(machines, claim(put_upload("uploads/a.jpg", b"x")), 0) is False
+    """A Standard execution had a whole day."""
+    assert executions.end_lost(boto3.client, machines, claim(put_upload("uploads/a.jpg", b"x")), 0) is False
     assert len(started(machines)) == 1
 
 
 def test_the_same_execution_is_not_settled_twice_within_the_hour(machines):
-    """A watcher that looks every five minutes starts one settlement."""
+    """Repeated runs of WatchRecords start one SettleImage execution."""
     for _ in range(2):
-        executions.settle(machines, claim(put_upload("uploads/a.jpg", b"x")))
+        executions.settle(boto3.client, machines, claim(put_upload("uploads/a.jpg", b"x")))
     assert len(started(machines)) == 1

@@ -4,6 +4,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
+from image_pipeline import aws
 from image_pipeline.errors import LabelsDelayedError, LabelsUnavailableError
 from image_pipeline.imaging.engine import Rendition
 from image_pipeline.imaging.formats.header import Header
@@ -11,29 +12,33 @@ from image_pipeline.imaging.recipes import Recipe, Watermark
 from image_pipeline.workflow import labels
 
 
+def detect(key="key", client=aws.client):
+    return labels.detect(client, bucket="bucket", key=key, max_labels=5, min_confidence=60)
+
+
 @pytest.fixture
 def rekognition():
     """Answers are checked against Rekognition's own model by botocore."""
-    with Stubber(labels._rekognition()) as stub:
+    with Stubber(aws.client("rekognition")) as stub:
         yield stub
         stub.assert_no_pending_responses()
 
 
 def test_asks_for_exactly_that_picture(rekognition):
-    """The object and how much to tell of it."""
+    """The request names the object and the limits of the answer."""
     image = {"S3Object": {"Bucket": "bucket", "Name": "thumbnails/a.jpg/0/web.jpg"}}
     rekognition.add_response("detect_labels", {"Labels": []}, {"Image": image, "MaxLabels": 5, "MinConfidence": 60})
-    assert labels.detect("bucket", "thumbnails/a.jpg/0/web.jpg", 5, 60).labels == []
+    assert detect("thumbnails/a.jpg/0/web.jpg").labels == []
 
 
 def test_keeps_name_confidence_parents_and_who_spoke(rekognition):
-    """A record tells labels of Rekognition from those of anything else."""
+    """The result contains the version of the model."""
     answer = {
         "Labels": [{"Name": "Beach", "Confidence": 98.76543, "Parents": [{"Name": "Nature"}]}],
         "LabelModelVersion": "3.0",
     }
     rekognition.add_response("detect_labels", answer)
-    found = labels.detect("bucket", "key", 5, 60)
+    found = detect()
     assert found.labels == [{"name": "Beach", "confidence": 98.77, "parents": ["Nature"]}]
     assert found.model_version == "3.0"
 
@@ -42,30 +47,29 @@ def test_keeps_name_confidence_parents_and_who_spoke(rekognition):
     "code", ["ThrottlingException", "ProvisionedThroughputExceededException", "InternalServerError"]
 )
 def test_throttling_delays_the_labels(rekognition, code):
-    """Trying again may work, so the workflow does."""
+    """The workflow retries, because the error is transient."""
     rekognition.add_client_error("detect_labels", code, http_status_code=400)
     with pytest.raises(LabelsDelayedError, match=code):
-        labels.detect("bucket", "key", 5, 60)
+        detect()
 
 
-def test_a_region_without_rekognition_is_final(monkeypatch):
-    """There is no endpoint to answer, now or later; the hint says what to check."""
+def test_a_region_without_rekognition_is_final():
+    """A missing endpoint is a permanent error."""
 
     class Nowhere:
         def detect_labels(self, **_):
             raise EndpointConnectionError(endpoint_url="https://rekognition.nowhere")
 
-    monkeypatch.setattr(labels, "_rekognition", Nowhere)
-    with pytest.raises(LabelsUnavailableError, match="region has Rekognition"):
-        labels.detect("bucket", "key", 5, 60)
+    with pytest.raises(LabelsUnavailableError):
+        detect(client=lambda _: Nowhere())
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "InvalidImageFormatException", "InvalidS3ObjectException"])
 def test_a_refusal_is_final(rekognition, code):
-    """Trying again changes nothing: the picture is stored without labels."""
+    """A refusal is permanent, so the image is stored without labels."""
     rekognition.add_client_error("detect_labels", code, http_status_code=400)
     with pytest.raises(LabelsUnavailableError, match=code):
-        labels.detect("bucket", "key", 5, 60)
+        detect()
 
 
 @pytest.mark.parametrize(
@@ -84,8 +88,8 @@ def test_a_refusal_is_final(rekognition, code):
     ],
 )
 def test_knows_what_rekognition_takes(image, expected):
-    """JPEG and PNG, 80 to 10,000 pixels a side, at most 15 MB from S3; anything else needs a copy."""
-    assert labels.takes(*image) is expected
+    """Rekognition accepts JPEG and PNG with sides of 80 to 10,000 pixels and at most 15 MB."""
+    assert labels.accepts(*image) is expected
 
 
 HEADER = Header("HEIF", 4000, 3000, "RGB")
@@ -97,9 +101,9 @@ def rendition(name, image_format, width, height, size_bytes=1):
 
 
 def test_the_largest_faithful_rendition_is_labelled():
-    """It is upright, legal, and made already."""
+    """A suitable rendition already exists."""
     small, large = rendition("small", "jpeg", 640, 480), rendition("web", "png", 1600, 1200)
-    assert labels.legible(HEADER, [large, small], [FIT, Recipe("small", 640, 480)]) is large
+    assert labels.rendition_for_labels(HEADER, [large, small], [FIT, Recipe("small", 640, 480)]) is large
 
 
 @pytest.mark.parametrize(
@@ -112,10 +116,10 @@ def test_the_largest_faithful_rendition_is_labelled():
     ],
 )
 def test_what_rekognition_does_not_take_is_not_labelled(other):
-    """A smaller one that it takes is, and where there is none, none."""
+    """A smaller rendition is used, or none."""
     jpeg = rendition("small", "jpeg", 640, 480)
-    assert labels.legible(HEADER, [other, jpeg], [FIT, Recipe("small", 640, 480)]) is jpeg
-    assert labels.legible(HEADER, [other], [FIT]) is None
+    assert labels.rendition_for_labels(HEADER, [other, jpeg], [FIT, Recipe("small", 640, 480)]) is jpeg
+    assert labels.rendition_for_labels(HEADER, [other], [FIT]) is None
 
 
 @pytest.mark.parametrize(
@@ -127,12 +131,12 @@ def test_what_rekognition_does_not_take_is_not_labelled(other):
     ],
 )
 def test_a_rendition_that_shows_something_else_is_not_labelled(recipe):
-    """A crop hides, a border and a mark add."""
-    assert labels.legible(HEADER, [rendition("web", "jpeg", 1600, 1600)], [recipe]) is None
+    """Crops, borders and watermarks change the labels."""
+    assert labels.rendition_for_labels(HEADER, [rendition("web", "jpeg", 1600, 1600)], [recipe]) is None
 
 
 def test_a_rendition_too_small_to_tell_is_not_labelled():
-    """Unless the upload is as small itself."""
+    """A small rendition is used only for a small upload."""
     tiny = rendition("web", "jpeg", 100, 85)
-    assert labels.legible(HEADER, [tiny], [FIT]) is None
-    assert labels.legible(Header("PNG", 100, 85, "RGB"), [tiny], [FIT]) is tiny
+    assert labels.rendition_for_labels(HEADER, [tiny], [FIT]) is None
+    assert labels.rendition_for_labels(Header("PNG", 100, 85, "RGB"), [tiny], [FIT]) is tiny

@@ -28,7 +28,7 @@ def test_the_image_and_each_rendition_are_described():
 def test_the_key_is_shown_and_linked_as_elsewhere(key):
     """The page, the command line and the mail name an upload alike."""
     described = notifications.describe_image(key, IMAGE, [], [])
-    assert (described["shownKey"], described["statusPath"]) == (keys.shown(key), keys.status_path(key))
+    assert (described["shownKey"], described["statusPath"]) == (keys.printable(key), keys.status_path(key))
 
 
 @given(st.text())
@@ -40,7 +40,7 @@ def test_no_text_starts_a_line_of_its_own(text):
     labels = notifications.describe_labels([{"name": text, "confidence": 99.0, "parents": []}], "3.0")
     for line in (*image["lines"], *labels["lines"]):
         assert len(line.splitlines()) == 1
-        assert keys.shown(line) == line
+        assert keys.printable(line) == line
     assert len(image["lines"]) == 2
     assert len(labels["lines"]) == 1
 

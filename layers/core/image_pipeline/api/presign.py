@@ -1,7 +1,7 @@
-"""Uploads that are signed here and made there: a form (POST) and a URL (PUT) that S3 itself takes a picture by.
+"""Sign uploads that a client sends directly to S3: with a form (POST) or a URL (PUT).
 
-Each is for one key, one content type and a short time. A form bounds the size of the file. A URL cannot, unless the
-size is known: then its Content-Length is signed.
+Each is valid for one key, one content type and a short time. A form limits the size of the file. A URL limits it only
+if the size is known, because then its Content-Length is signed.
 """
 
 import base64
@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from image_pipeline import aws, keys
+from image_pipeline import aws, keys, times
 from image_pipeline.errors import InvalidRequestError, UploadTooLargeError
 
 METHODS = ("POST", "PUT")
 SHA256_BYTES = 32
 CHECKSUM = "x-amz-checksum-sha256"
 
-_KNOWN = {"name", "contentType", "sizeBytes", "checksumSha256", "overwrite", "method"}
+_FIELDS = {"name", "contentType", "sizeBytes", "checksumSha256", "overwrite", "method"}
 _CONTENT_TYPE = re.compile(r"image/[A-Za-z0-9][A-Za-z0-9.+-]{0,99}")
 
-# Browsers do not know every type: Windows has none for HEIC. The pipeline looks at the bytes, so a guess does no harm.
+# Browsers do not know every type: on Windows they have none for HEIC. The pipeline reads the bytes, so a wrong guess is
+# harmless.
 _UNKNOWN_TYPE = "application/octet-stream"
 _TYPES = {
     **dict.fromkeys(("jpg", "jpeg", "jpe", "jfif"), "image/jpeg"),
@@ -33,135 +34,152 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class Wish:
-    """The upload that somebody wants to make."""
+class UploadRequest:
+    """A request to sign an upload."""
 
     image_key: str
     content_type: str
     size_bytes: int | None
     checksum: str | None
-    """SHA-256 of the file, in base64."""
+    """The SHA-256 of the file, in base64."""
     overwrite: bool
     methods: tuple[str, ...]
 
 
-def read(asked: dict[str, Any], max_bytes: int) -> Wish:
-    """The upload that a request asks for.
+def parse(fields: dict[str, Any], max_bytes: int) -> UploadRequest:
+    """Parse a request to sign an upload.
 
     Args:
-        asked: `name`, and perhaps `contentType`, `sizeBytes`, `checksumSha256`, `overwrite` and `method`. Without a
-            content type, or with an empty one, the suffix of the name decides.
-        max_bytes: the largest upload that is processed.
+        fields: `name` and, optionally, `contentType`, `sizeBytes`, `checksumSha256`, `overwrite` and `method`. If the
+            content type is missing or empty, the suffix of the name determines it.
+        max_bytes: the size limit of uploads.
 
     Raises:
-        InvalidRequestError: a field is missing, unknown, or not what it must be.
-        InvalidKeyError: the name cannot be one.
-        UploadTooLargeError: the file is larger than any that is processed.
+        InvalidRequestError: a field is missing, unknown, or invalid.
+        InvalidKeyError: the name is not a valid file name.
+        UploadTooLargeError: the file is larger than the limit.
     """
-    if unknown := asked.keys() - _KNOWN:
-        raise _wrong(f"{min(unknown)!a} is no field of the request", f"Send no others than {', '.join(sorted(_KNOWN))}")
-    name, content_type, size = asked.get("name"), asked.get("contentType", ""), _whole(asked.get("sizeBytes"))
-    overwrite, method = asked.get("overwrite", True), asked.get("method")
+    if unknown := fields.keys() - _FIELDS:
+        raise _invalid(f"The field {min(unknown)!a} is unknown", f"Send only {', '.join(sorted(_FIELDS))}")
+    name = fields.get("name")
+    content_type = fields.get("contentType", "")
+    size = _as_integer(fields.get("sizeBytes"))
+    overwrite = fields.get("overwrite", True)
+    method = fields.get("method")
     if not isinstance(name, str):
-        raise _wrong("name is missing or no text", "Send the file's name")
+        raise _invalid("name is missing or not a string", "Send the name of the file")
     if not isinstance(content_type, str) or (content_type and not _CONTENT_TYPE.fullmatch(content_type)):
-        raise _wrong("contentType is no type of an image", "Send one like image/jpeg, or leave it out")
+        raise _invalid("contentType is not the type of an image", "Send a type such as image/jpeg, or omit the field")
     if size is not None and (type(size) is not int or size < 1):
-        raise _wrong("sizeBytes is no whole number above 0", "Send the size of the file in bytes, or leave it out")
+        raise _invalid("sizeBytes is not a positive integer", "Send the size of the file in bytes, or omit the field")
     if size is not None and size > max_bytes:
         raise UploadTooLargeError(
-            f"A picture of {size:,} bytes is not processed; {max_bytes:,} are allowed.", "Upload a smaller file."
+            f"The file has {size:,} bytes; the limit is {max_bytes:,} bytes.", "Upload a smaller file."
         )
     if not isinstance(overwrite, bool):
-        raise _wrong("overwrite is neither true nor false", "Send false to replace nothing")
+        raise _invalid("overwrite is neither true nor false", "Send false to keep an existing upload")
     if method is not None and method not in METHODS:
-        raise _wrong("method is neither POST nor PUT", "Leave it out for both")
-    checksum = _checked(asked.get("checksumSha256"))
-    wanted = METHODS if method is None else (method,)
-    image_key = keys.named(name)
-    methods = tuple(each for each in wanted if each == "PUT" or (overwrite and "${filename}" not in image_key))
+        raise _invalid("method is neither POST nor PUT", "Omit the field to get both")
+    checksum = _checksum(fields.get("checksumSha256"))
+    image_key = keys.key_for_name(name)
+    # S3 supports no condition in a form, and replaces ${filename} in the key of a form.
+    possible = METHODS if overwrite and "${filename}" not in image_key else ("PUT",)
+    methods = tuple(choice for choice in possible if method in (None, choice))
     if not methods:
-        raise _wrong(
-            "S3 takes no condition in a form, and replaces ${filename} in its key",
-            "Use the method PUT, or leave it out",
+        raise _invalid(
+            "A form cannot keep an existing upload, and its name cannot contain ${filename}",
+            "Use the method PUT, or omit the field",
         )
-    return Wish(image_key, content_type or _type_by_name(image_key), size, checksum, overwrite, methods)
+    return UploadRequest(
+        image_key=image_key,
+        content_type=content_type or _type_by_name(image_key),
+        size_bytes=size,
+        checksum=checksum,
+        overwrite=overwrite,
+        methods=methods,
+    )
 
 
-def sign(client: aws.Client, bucket: str, wish: Wish, max_bytes: int, seconds: int, now: datetime) -> dict[str, Any]:
-    """Sign the upload, each way that was asked for. Makes no call.
+def sign(
+    client: aws.Client, bucket: str, request: UploadRequest, *, max_bytes: int, seconds: int, now: datetime
+) -> dict[str, Any]:
+    """Sign the upload for each requested method. This makes no AWS request.
 
     Args:
-        client: gives clients that sign.
-        bucket: of the uploads.
-        wish: what `read` gave.
-        max_bytes: what a form takes at most where the size is not known.
-        seconds: how long it may be used; no longer than the credentials that sign it live.
-        now: the time.
+        client: returns the client of a service.
+        bucket: the bucket of the uploads.
+        request: the parsed request.
+        max_bytes: the size limit of a form when the size of the file is unknown.
+        seconds: the lifetime of the signature. It also ends when the signing credentials expire.
+        now: the current time.
 
     Returns:
-        `expiresAt`, `post` and `put`, as the API tells them.
+        `expiresAt`, `post` and `put`, as in the response of the API.
     """
-    ways = {
-        "POST": lambda: _post(client, bucket, wish, max_bytes, seconds),
-        "PUT": lambda: _put(client, bucket, wish, seconds),
-    }
-    expires = (now + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"expiresAt": expires} | {method.lower(): ways[method]() for method in wish.methods}
+    signed: dict[str, Any] = {"expiresAt": times.iso(now + timedelta(seconds=seconds), "seconds")}
+    if "POST" in request.methods:
+        signed["post"] = _post(client, bucket, request, max_bytes, seconds)
+    if "PUT" in request.methods:
+        signed["put"] = _put(client, bucket, request, seconds)
+    return signed
 
 
-def _post(client: aws.Client, bucket: str, wish: Wish, max_bytes: int, seconds: int) -> dict[str, Any]:
-    bound = {"Content-Type": wish.content_type} | ({CHECKSUM: wish.checksum} if wish.checksum else {})
-    sizes = ["content-length-range", wish.size_bytes or 1, wish.size_bytes or max_bytes]
+def _post(client: aws.Client, bucket: str, request: UploadRequest, max_bytes: int, seconds: int) -> dict[str, Any]:
+    required = {"Content-Type": request.content_type} | ({CHECKSUM: request.checksum} if request.checksum else {})
+    size_range = ["content-length-range", request.size_bytes or 1, request.size_bytes or max_bytes]
     form = client("s3").generate_presigned_post(
         bucket,
-        wish.image_key,
-        Fields=dict(bound),
-        Conditions=[*({name: value} for name, value in bound.items()), sizes],
+        request.image_key,
+        Fields=dict(required),
+        Conditions=[*({name: value} for name, value in required.items()), size_range],
         ExpiresIn=seconds,
     )
-    # Not -F for the fields: it would read a value that starts with @ from a file.
+    # --form-string, because --form would read a value that starts with @ from a file.
     fields = [word for name, value in form["fields"].items() for word in ("--form-string", f"{name}={value}")]
-    path = _path(wish).replace("\\", "\\\\").replace('"', '\\"')
+    path = _path(request).replace("\\", "\\\\").replace('"', '\\"')
     return {**form, "curl": _curl(*fields, "--form", f'file=@"{path}"', form["url"])}
 
 
-def _put(client: aws.Client, bucket: str, wish: Wish, seconds: int) -> dict[str, Any]:
-    parameters: dict[str, Any] = {"Bucket": bucket, "Key": wish.image_key, "ContentType": wish.content_type}
-    headers = {"content-type": wish.content_type}
-    if wish.size_bytes:
-        parameters["ContentLength"] = wish.size_bytes
-    if wish.checksum:
-        parameters["ChecksumSHA256"] = headers[CHECKSUM] = wish.checksum
-    if not wish.overwrite:
+def _put(client: aws.Client, bucket: str, request: UploadRequest, seconds: int) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"Bucket": bucket, "Key": request.image_key, "ContentType": request.content_type}
+    headers = {"content-type": request.content_type}
+    if request.size_bytes:
+        parameters["ContentLength"] = request.size_bytes
+    if request.checksum:
+        parameters["ChecksumSHA256"] = headers[CHECKSUM] = request.checksum
+    if not request.overwrite:
         parameters["IfNoneMatch"] = headers["if-none-match"] = "*"
     url = client("s3").generate_presigned_url("put_object", Params=parameters, ExpiresIn=seconds)
-    given = [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
-    if wish.size_bytes:
-        headers["content-length"] = str(wish.size_bytes)  # a client sends it by itself
-    # Brackets and braces in a file's name would be patterns.
-    return {"url": url, "headers": headers, "curl": _curl("--globoff", *given, "--upload-file", _path(wish), url)}
+    header_words = [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
+    if request.size_bytes:
+        headers["content-length"] = str(request.size_bytes)  # curl sends this header itself
+    # --globoff, because curl would interpret brackets and braces in a file name as patterns.
+    return {
+        "url": url,
+        "headers": headers,
+        "curl": _curl("--globoff", *header_words, "--upload-file", _path(request), url),
+    }
 
 
 def _type_by_name(image_key: str) -> str:
     return _TYPES.get(image_key.rpartition(".")[2].lower(), _UNKNOWN_TYPE)
 
 
-def _path(wish: Wish) -> str:
-    """The file in the current folder; with its folder, so that `-` is not standard input."""
-    return "./" + wish.image_key.rpartition("/")[2]
+def _path(request: UploadRequest) -> str:
+    """Return the path of the file in the current folder. It starts with `./`, because `-` means standard input."""
+    return "./" + request.image_key.rpartition("/")[2]
 
 
 def _curl(*words: str) -> str:
     return shlex.join(["curl", "--fail-with-body", *words])
 
 
-def _whole(number: Any) -> Any:
-    """651.0 is a whole number, too, as JSON Schema has it."""
+def _as_integer(number: Any) -> Any:
+    """Convert 651.0 to 651, because JSON Schema treats it as an integer."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-def _checked(checksum: Any) -> str | None:
+def _checksum(checksum: Any) -> str | None:
     if checksum is None:
         return None
     try:
@@ -169,9 +187,9 @@ def _checked(checksum: Any) -> str | None:
     except (TypeError, ValueError, binascii.Error):
         plain = b""
     if len(plain) != SHA256_BYTES:
-        raise _wrong("checksumSha256 is no SHA-256 in base64", "Send the 32 bytes in base64, 44 characters")
+        raise _invalid("checksumSha256 is not a SHA-256 in base64", "Send the 32 bytes as 44 base64 characters")
     return base64.b64encode(plain).decode()
 
 
-def _wrong(what: str, hint: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{what}.", f"{hint}.")
+def _invalid(message: str, hint: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{message}.", f"{hint}.")

@@ -1,7 +1,7 @@
-"""What the API's functions answer: JSON, and problem documents (RFC 9457) where something is wrong.
+"""Build the responses of the API: JSON, and problem documents (RFC 9457) for errors.
 
-What API Gateway refuses by itself, and a function that breaks, is answered in API Gateway's own words:
-`{"message": …}`. So `message` is in every error there is, and in a problem it says what `detail` says.
+When API Gateway itself refuses a request, or a function crashes, the response is `{"message": …}`. A problem document
+has a `message` too, equal to `detail`, so that every error has one.
 """
 
 import json
@@ -39,16 +39,16 @@ _STATUS: dict[type[PipelineError], int] = {
     TooSoonError: 429,
 }
 
-_PATHS = "docs/openapi.yaml of Image Pipeline describes every path there is."
+_PATHS = "docs/openapi.yaml of Image Pipeline describes all paths."
 
 _GUARDS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 def answer(status: int, body: Any, content_type: str = "application/json", **headers: str) -> dict[str, Any]:
-    """A response in payload format 2.0.
+    """Return a response in payload format 2.0.
 
-    Nobody may store it unless its headers say so, as it may be another one at any moment, nor take it for a page: a
-    name may hold HTML.
+    By default it must not be cached, because the next response may differ, and must not be displayed as a page, because
+    a file name may contain HTML.
     """
     return {
         "statusCode": status,
@@ -57,52 +57,52 @@ def answer(status: int, body: Any, content_type: str = "application/json", **hea
     }
 
 
-def bare(status: int, **headers: str) -> dict[str, Any]:
-    """A response whose headers say it all: 304, or a redirect."""
+def empty(status: int, **headers: str) -> dict[str, Any]:
+    """Return a response without a body: 204, 304, or a redirect."""
     return {"statusCode": status, "headers": {**_GUARDS, **headers}}
 
 
 def problem(status: int, detail: str, **headers: str) -> dict[str, Any]:
-    """A response that says what is wrong.
+    """Return a problem document.
 
     Args:
-        status: of HTTP; its phrase is the title, so the type is `about:blank`.
-        detail: a sentence or two about this very request.
-        headers: beside those of any answer.
+        status: the HTTP status code. Its phrase is the title, so the type is `about:blank`.
+        detail: one or two sentences about this request.
+        headers: additional headers.
     """
     title = HTTPStatus(status).phrase
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "message": detail}
     return answer(status, body, "application/problem+json", **headers)
 
 
-def refusal(method: str, path: str) -> dict[str, Any]:
-    """A response to a request that no function serves: 405 where its path takes other methods, 404 where there is none.
+def refusal(*, method: str, path: str) -> dict[str, Any]:
+    """Return the response to a request that no route accepts: 405 when its path accepts other methods, otherwise 404.
 
-    OPTIONS is answered. Where pages may call the API, API Gateway may hand a browser's preflight on, and adds its own
-    headers to our answer, which must then be a success. It adds none where they may not, so this lets no page in.
+    OPTIONS gets a success. When CORS is enabled, API Gateway may forward a browser's preflight request and adds its own
+    headers to the response, which must then be a success. Without CORS it adds none, so this response permits no page.
 
     Args:
-        method: of the request.
-        path: of the request, decoded once.
+        method: the method of the request.
+        path: the path of the request, decoded once.
     """
     if path.endswith("/") and method in routes.methods(path.rstrip("/")):
-        return problem(404, f"No path ends in a slash. Without the slash at its end, this one takes {method}. {_PATHS}")
-    taken = routes.methods(path)
-    allow = ", ".join((*taken, "OPTIONS"))
-    if not taken or method in taken:  # taken, it would not have come here: it only looks like a path there is
-        return problem(404, f"There is no such path. {_PATHS}")
+        return problem(404, f"Paths have no trailing slash. Without it, this path accepts {method}. {_PATHS}")
+    accepted = routes.methods(path)
+    allow = ", ".join((*accepted, "OPTIONS"))
+    if not accepted or method in accepted:  # an accepted method is routed, so the path only looks like an existing one
+        return problem(404, f"This path does not exist. {_PATHS}")
     if method == "OPTIONS":
-        return bare(204, allow=allow)
-    elsewhere = routes.paths(method)
-    hint = f" {method} is for {', '.join(elsewhere)}." if elsewhere else ""
-    return problem(405, f"This path takes {' or '.join(taken)}, not {method[:20]}.{hint}", allow=allow)
+        return empty(204, allow=allow)
+    paths = routes.paths(method)
+    hint = f" These paths accept {method}: {', '.join(paths)}." if paths else ""
+    return problem(405, f"This path accepts {' or '.join(accepted)}, not {method[:20]}.{hint}", allow=allow)
 
 
-def told(unavailable: str) -> Callable[[Handler], Handler]:
-    """Log under the request's id, and answer our own errors as problems.
+def answers_problems(unavailable: str) -> Callable[[Handler], Handler]:
+    """Decorate a handler: log with the request id, and answer the pipeline's errors as problem documents.
 
     Args:
-        unavailable: what to say when AWS does not answer.
+        unavailable: the problem detail when AWS is not available.
     """
 
     def decorate(handler: Handler) -> Handler:
@@ -112,10 +112,10 @@ def told(unavailable: str) -> Callable[[Handler], Handler]:
             try:
                 return handler(event, context)
             except tuple(_STATUS) as error:
-                later = {"retry-after": str(error.retry_after_seconds)} if isinstance(error, TooSoonError) else {}
-                return problem(_STATUS[type(error)], str(error).replace("\n", " "), **later)
+                headers = {"retry-after": str(error.retry_after_seconds)} if isinstance(error, TooSoonError) else {}
+                return problem(_STATUS[type(error)], str(error).replace("\n", " "), **headers)
             except WrongPathError:
-                return refusal(event["requestContext"]["http"]["method"], event["rawPath"])
+                return refusal(method=event["requestContext"]["http"]["method"], path=event["rawPath"])
             except StorageUnavailableError:
                 logger.exception("request not served")
                 return problem(503, unavailable)

@@ -1,11 +1,11 @@
-"""Which paths the API has, and with which methods: what docs/openapi.yaml promises and template.yml routes.
+"""The paths and methods of the API, as docs/openapi.yaml describes and template.yml routes them.
 
-For answers to requests that no function takes. Everything else is API Gateway's to know.
+They are needed only to answer requests that no route accepts; API Gateway does all other routing.
 """
 
 import re
 
-# The most specific first: a name has any folders, and may end like another path or hold one.
+# The most specific path first: a file name may contain folders, and may itself look like another path.
 METHODS = {
     "/images/uploads/{filename}/status": ("GET",),
     "/images/uploads/{filename}/renditions/{name}": ("GET",),
@@ -26,17 +26,17 @@ _PATTERNS = {_pattern(path): methods for path, methods in METHODS.items()}
 
 
 def methods(path: str) -> tuple[str, ...]:
-    """The methods that a path is there for; none where there is no such path.
+    """Return the methods that a path accepts; empty when the path does not exist.
 
-    The end of a path tells what it is. An upload may be called like one, so DELETE of `…/x/status` deletes the upload
-    `x/status`; yet the path is that of a status, which takes GET.
+    The end of a path determines its kind. `…/x/status` is a status path and accepts GET, although DELETE of it deletes
+    the upload `x/status`.
 
     Args:
-        path: the URL's path, decoded once by API Gateway.
+        path: the URL path, decoded once by API Gateway.
     """
     return next((methods for pattern, methods in _PATTERNS.items() if pattern.fullmatch(path)), ())
 
 
 def paths(method: str) -> tuple[str, ...]:
-    """The paths, with their variables, that are there for a method."""
+    """Return the path templates that accept a method."""
     return tuple(path for path, methods in METHODS.items() if method in methods)

@@ -1,218 +1,230 @@
-"""What the status API says of an upload, and which of its renditions it shows."""
+"""Build the answers of the status API, and choose renditions."""
 
 import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from image_pipeline import keys
-from image_pipeline.errors import for_outsiders
+from image_pipeline import aws, keys, times
+from image_pipeline.errors import public_error
 from image_pipeline.imaging.recipes import MAX_FILES
 from image_pipeline.settings import StatusSettings
 from image_pipeline.store import records, storage
 
-Url = Callable[[str, str, str | None, int], str]
-"""Bucket, key and version id of a rendition, and seconds → a URL that gives it to whoever has the URL for so long."""
-
-PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings")
+IMAGE_FIELDS = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings")
+"""The fields that describe a processed image, as opposed to the upload that is still processing."""
 
 _FAILURES = ("error", "lastFailure")
-_MOST_RETRY_SECONDS = 60
+_MAX_RETRY_SECONDS = 60
 
-# Another record may be there at any moment, so what is kept must be asked for again, which costs no more than a 304.
-KEPT_BUT_ASKED_FOR = "private, no-cache"
-_MOST_REDIRECT_SECONDS = 60
+# The record may change at any moment, so a cache must revalidate its copy, which costs no more than a 304.
+REVALIDATE = "private, no-cache"
+_MAX_REDIRECT_SECONDS = 60
 
-_MODERN = ["AVIF", "WEBP"]  # the smallest files first; not everybody reads them
-_REFUSED = re.compile(r"q=0(\.0*)?")
-_ANY_TAG = re.compile(r'(?:W/)?("[^"]*")|(\*)')
+_MODERN_FORMATS = ["AVIF", "WEBP"]  # smallest files first; not every client reads them
+_ZERO_WEIGHT = re.compile(r"q=0(\.0*)?")
+_ETAG_OR_STAR = re.compile(r'(?:W/)?("[^"]*")|(\*)')
 
 
-def find(path: str, settings: StatusSettings) -> records.Record | None:
-    """The record that a request means, as anybody may know it; None when that key was never uploaded.
+def find(client: aws.Client, path: str, settings: StatusSettings) -> records.Record | None:
+    """Return the public view of the record that a request names; None when the key was never uploaded.
 
     Args:
-        path: of the request, decoded once.
-        settings: where the records are.
+        client: returns the client of a service.
+        path: the path of the request, decoded once.
+        settings: the settings of the status API.
 
     Raises:
-        InvalidKeyError: the path cannot be a key.
-        StorageUnavailableError: DynamoDB did not answer.
+        InvalidKeyError: the path does not contain a valid key.
+        StorageUnavailableError: DynamoDB was not available.
     """
-    return next(filter(None, (_read(settings, image_key) for image_key in keys.image_keys(path))), None)
+    for image_key in keys.image_keys(path):
+        if record := records.read(client, table=settings.image_table, image_key=image_key):
+            return _with_previous(_without_internal_errors(record), settings.workflow.seconds)
+    return None
 
 
-def under_way(record: records.Record) -> bool:
-    """Whether the outcome is still to come."""
+def is_processing(record: records.Record) -> bool:
+    """Return whether the upload has no outcome yet."""
     return bool(record["status"] == "PROCESSING")
 
 
 def retry_after(record: records.Record) -> str:
-    """In how many seconds it is worth to ask again: half as long as it has been under way."""
-    return str(min(max(age_seconds(record) // 2, 1), _MOST_RETRY_SECONDS))
+    """Return the seconds after which a client should ask again: half of the time since the execution started."""
+    return str(min(max(age_seconds(record) // 2, 1), _MAX_RETRY_SECONDS))
 
 
 def age_seconds(record: records.Record) -> int:
-    """Seconds since the execution of an upload that is under way was started."""
-    return records.age_seconds(record["execution"]["startedAt"], datetime.now(UTC))
+    """Return the seconds since the execution of an upload started."""
+    return times.age_seconds(record["execution"]["startedAt"], datetime.now(UTC))
 
 
-def etag(record: records.Record, seconds: int) -> str:
-    """A weak one. It lasts as long as the record, and for no longer than half the life of the URLs beside it.
+def etag(record: records.Record, url_seconds: int) -> str:
+    """Return a weak etag that changes with the record, and at least after half of the lifetime of its URLs.
 
-    So who is told that nothing has changed has URLs that still work.
+    A client that receives 304 therefore has URLs that still work.
 
     Args:
-        record: as found.
-        seconds: for which URLs work.
+        record: the record, as `find` returns it.
+        url_seconds: the lifetime of URLs.
     """
-    window = int(time.time() // (seconds / 2))
+    window = int(time.time() // (url_seconds / 2))
     text = json.dumps([record, window], sort_keys=True)
     return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
-def is_known(tag: str, if_none_match: str) -> bool:
-    """Whether a request's If-None-Match has the tag, or any."""
-    return any(star or known == tag.removeprefix("W/") for known, star in _ANY_TAG.findall(if_none_match))
+def matches_etag(if_none_match: str, tag: str) -> bool:
+    """Return whether a request's If-None-Match contains the etag or `*`."""
+    return any(star or known == tag.removeprefix("W/") for known, star in _ETAG_OR_STAR.findall(if_none_match))
 
 
-def told(record: records.Record, longest: int, seconds: int, url: Url) -> records.Record:
-    """What is said of a record, in full: for those who may read it anyway.
-
-    Args:
-        record: as `records` gives it.
-        longest: seconds that an execution may take.
-        seconds: for which the URLs work.
-        url: makes them.
-    """
-    return with_urls(_as_told(record, longest), seconds, url)
-
-
-def with_urls(record: records.Record, seconds: int, url: Url = storage.url) -> records.Record:
-    """The record with a URL for each rendition, and with what a `<picture>` needs.
+def full_status(
+    client: aws.Client, record: records.Record, *, max_execution_seconds: int, url_seconds: int
+) -> records.Record:
+    """Return the status of an upload with internal error details, for callers that may read the record itself.
 
     Args:
-        record: as found.
-        seconds: for which the URLs work.
-        url: makes them.
+        client: returns the client of a service.
+        record: the record, as `records` returns it.
+        max_execution_seconds: the longest time that an execution can run.
+        url_seconds: the lifetime of URLs.
     """
-    expires = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return with_urls(client, _with_previous(record, max_execution_seconds), url_seconds)
 
-    def with_url(rendition: dict[str, Any]) -> dict[str, Any]:
-        where = rendition["bucket"], rendition["key"], rendition.get("versionId")
-        return {**rendition, "url": url(*where, seconds), "urlExpiresAt": expires}
 
-    def shown(picture: dict[str, Any]) -> dict[str, Any]:
-        renditions = [with_url(rendition) for rendition in picture["renditions"]]
-        return {**picture, "renditions": renditions, "srcsets": _srcsets(picture.get("image", {}), renditions)}
+def with_urls(client: aws.Client, record: records.Record, url_seconds: int) -> records.Record:
+    """Return a record with a URL for each rendition and with the `srcset` values of a `<picture>` element.
+
+    Args:
+        client: returns the client of a service.
+        record: the record, as `find` returns it.
+        url_seconds: the lifetime of URLs.
+    """
+    expires_at = times.iso(datetime.now(UTC) + timedelta(seconds=url_seconds), "seconds")
+
+    def rendition_with_url(rendition: dict[str, Any]) -> dict[str, Any]:
+        return {**rendition, "url": rendition_url(client, rendition, url_seconds), "urlExpiresAt": expires_at}
+
+    def image_with_urls(fields: dict[str, Any]) -> dict[str, Any]:
+        renditions = [rendition_with_url(rendition) for rendition in fields["renditions"]]
+        return {**fields, "renditions": renditions, "srcsets": _srcsets(fields.get("image", {}), renditions)}
 
     if "previous" in record and "renditions" in record["previous"]:
-        return {**record, "previous": shown(record["previous"])}
-    return shown(record) if "renditions" in record else record
+        return {**record, "previous": image_with_urls(record["previous"])}
+    return image_with_urls(record) if "renditions" in record else record
 
 
-def url(rendition: Mapping[str, Any], seconds: int) -> str:
-    """A URL of a rendition that works for `seconds`."""
-    return storage.url(rendition["bucket"], rendition["key"], rendition.get("versionId"), seconds)
+def rendition_url(client: aws.Client, rendition: Mapping[str, Any], seconds: int) -> str:
+    """Sign a URL that returns a rendition to anyone for `seconds`."""
+    return storage.signed_url(
+        client,
+        bucket=rendition["bucket"],
+        key=rendition["key"],
+        version_id=rendition.get("versionId"),
+        seconds=seconds,
+    )
 
 
-def rendition(record: records.Record, name: str, accept: str) -> dict[str, Any] | None:
-    """The rendition that somebody asks for, of the picture that is shown now; None when it has none of that name.
+def choose_rendition(record: records.Record, *, name: str, accept: str) -> dict[str, Any] | None:
+    """Return the rendition with a name; None when the image has none. While an upload is processing, the previous image
+    counts.
 
     Args:
-        record: as found; while an upload is under way, the picture before is shown.
-        name: a recipe's, or a file's with its extension.
-        accept: the request's header. Only formats that it names are given to who may not read them: `*/*` says nothing.
+        record: the record, as `find` returns it.
+        name: the name of a recipe, or of a file with its extension.
+        accept: the Accept header. It must name AVIF or WEBP explicitly to get them, because `*/*` does not mean that
+            the client reads them.
     """
-    renditions = record.get("previous", record).get("renditions", [])
-    named = [each for each in renditions if name in (each["name"], _file_name(each))]
-    types = set(_types(accept))
-    readable = [each for each in named if each["format"] not in _MODERN or _content_type(each["format"]) in types]
-    return min(readable or named, key=lambda each: _rank(each["format"]), default=None)
+    candidates = [item for item in _current_renditions(record) if name in (item["name"], _file_name(item))]
+    types = set(_accepted_types(accept))
+    readable = [
+        item for item in candidates if item["format"] not in _MODERN_FORMATS or _content_type(item["format"]) in types
+    ]
+    return min(readable or candidates, key=lambda item: _preference(item["format"]), default=None)
 
 
 def missing_rendition(record: records.Record, name: str) -> str:
-    """What to say to a caller that asks for a rendition that there is not: which ones there are.
+    """Return the problem detail for a rendition that does not exist. It lists the renditions that exist.
 
     Args:
-        record: as found.
-        name: what the caller asks for.
+        record: the record, as `find` returns it.
+        name: the requested name.
     """
-    renditions = record.get("previous", record).get("renditions", [])
-    names = dict.fromkeys([*(each["name"] for each in renditions), *map(_file_name, renditions)])
+    renditions = _current_renditions(record)
+    names = dict.fromkeys([*(rendition["name"] for rendition in renditions), *map(_file_name, renditions)])
     hint = f" Its renditions are {', '.join(names)}." if names else ""
     return f"There is no rendition {name}; the upload is {record['status']}.{hint}"
 
 
-def redirect_caching(seconds: int) -> str:
-    """For how long a redirect to a rendition may be kept: less than its URL works."""
-    return f"private, max-age={min(_MOST_REDIRECT_SECONDS, seconds // 2)}"
+def redirect_caching(url_seconds: int) -> str:
+    """Return the Cache-Control of a redirect to a rendition: shorter than the lifetime of its URL."""
+    return f"private, max-age={min(_MAX_REDIRECT_SECONDS, url_seconds // 2)}"
 
 
-def _read(settings: StatusSettings, image_key: str) -> records.Record | None:
-    record = records.read(settings.image_table, image_key)
-    return record and _as_told(_without_internals(record), settings.workflow.seconds)
+def _current_renditions(record: records.Record) -> list[dict[str, Any]]:
+    renditions: list[dict[str, Any]] = record.get("previous", record).get("renditions", [])
+    return renditions
 
 
-def _without_internals(record: records.Record) -> records.Record:
-    return {**record, **{name: for_outsiders(record[name]) for name in _FAILURES if name in record}}
+def _without_internal_errors(record: records.Record) -> records.Record:
+    return {**record, **{name: public_error(record[name]) for name in _FAILURES if name in record}}
 
 
-def _as_told(record: records.Record, longest: int) -> records.Record:
-    """While a new upload is processed, the old picture stands apart; and what takes too long is said to be stale.
+def _with_previous(record: records.Record, max_execution_seconds: int) -> records.Record:
+    """Move the previous image into `previous` while a new upload is processing, and mark an overdue upload as stale.
 
-    `ImageKey` is the table's own name of the key, and stays for old clients; everything else says `imageKey`.
+    `ImageKey` is the name of the key in the table and stays for older clients; everything else uses `imageKey`.
     """
     record = {"imageKey": record["ImageKey"], **record}
-    if not under_way(record):
+    if not is_processing(record):
         return record
-    previous = {name: record[name] for name in PICTURE if name in record}
-    told = {name: value for name, value in record.items() if name not in previous}
+    previous = {name: record[name] for name in IMAGE_FIELDS if name in record}
+    current = {name: value for name, value in record.items() if name not in previous}
     if previous:
-        told["previous"] = previous
-    return {**told, "stale": True} if age_seconds(record) > longest else told
+        current["previous"] = previous
+    return {**current, "stale": True} if age_seconds(record) > max_execution_seconds else current
 
 
 def _file_name(rendition: Mapping[str, Any]) -> str:
     return str(rendition["key"].rpartition("/")[2])
 
 
-def _types(accept: str) -> Iterator[str]:
-    """What the header names and does not refuse by a weight of zero."""
-    for each in accept.lower().replace(" ", "").split(","):
-        content_type, *parameters = each.split(";")
-        if not any(_REFUSED.fullmatch(parameter) for parameter in parameters):
+def _accepted_types(accept: str) -> Iterator[str]:
+    """Return the content types in an Accept header whose weight is not zero."""
+    for media_range in accept.lower().replace(" ", "").split(","):
+        content_type, *parameters = media_range.split(";")
+        if not any(_ZERO_WEIGHT.fullmatch(parameter) for parameter in parameters):
             yield content_type
 
 
-def _content_type(name: str) -> str:
-    return f"image/{name.lower()}"
+def _content_type(image_format: str) -> str:
+    return f"image/{image_format.lower()}"
 
 
-def _rank(name: str) -> int:
-    return _MODERN.index(name) if name in _MODERN else len(_MODERN)
+def _preference(image_format: str) -> int:
+    return _MODERN_FORMATS.index(image_format) if image_format in _MODERN_FORMATS else len(_MODERN_FORMATS)
 
 
 def _srcsets(image: Mapping[str, Any], renditions: list[dict[str, Any]]) -> dict[str, str]:
-    """By type, the `srcset` of a `<source>`: the renditions that show the whole picture, narrowest first.
+    """Return, by content type, the `srcset` of a `<source>`: the renditions of the whole image, narrowest first.
 
-    A browser takes the first type that it reads, so the smallest files come first.
+    A browser uses the first type that it supports, so the formats with the smallest files come first.
     """
-    widths: dict[str, dict[int, str]] = {}
-    for each in renditions[:MAX_FILES]:
-        if _same_shape(image, each):
-            widths.setdefault(each["format"], {})[each["width"]] = each["url"]
+    urls: dict[str, dict[int, str]] = {}
+    for rendition in renditions[:MAX_FILES]:
+        if _same_shape(image, rendition):
+            urls.setdefault(rendition["format"], {})[rendition["width"]] = rendition["url"]
     return {
-        _content_type(name): ", ".join(f"{where} {width}w" for width, where in sorted(widths[name].items()))
-        for name in sorted(widths, key=_rank)
+        _content_type(image_format): ", ".join(f"{url} {width}w" for width, url in sorted(urls[image_format].items()))
+        for image_format in sorted(urls, key=_preference)
     }
 
 
 def _same_shape(image: Mapping[str, Any], rendition: Mapping[str, Any]) -> bool:
-    """Whether it is the picture made smaller, its sides rounded, and nothing cut off or added."""
+    """Return whether a rendition has the aspect ratio of the image, up to the rounding of its sides to whole pixels."""
     try:
         skew = rendition["width"] * image["height"] - rendition["height"] * image["width"]
     except KeyError:

@@ -1,10 +1,9 @@
-"""How long a request waits for the outcome of an upload, and of which upload.
+"""Wait for the outcome of an upload, for a bounded time.
 
-Each request that waits holds an execution of a function, and anyone may send it. So only an upload that is likely to
-end soon is waited for as long as the caller asks.
+Each waiting request occupies an execution environment of a function, and anyone may send such requests. Therefore a
+request waits for the full time only if the upload is likely to end soon.
 """
 
-import itertools
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -17,122 +16,125 @@ from image_pipeline.errors import InvalidRequestError
 from image_pipeline.settings import StatusSettings
 from image_pipeline.store import records, uploads
 
-MOST_WAIT_SECONDS = 10  # with what a read may take at worst, this is less than the function's timeout
-MOST_BLIND_WAIT_SECONDS = 2
-"""For what may never come: a name that anyone may have made up, or an execution that takes long."""
+MAX_WAIT_SECONDS = 10  # with the slowest possible read, this is less than the function's timeout
+MAX_BLIND_WAIT_SECONDS = 2
+"""The limit for an upload that may not exist, or whose execution takes long."""
 SOON_SECONDS = 30
-"""How old an execution may be that is likely to end soon. Most take a few seconds."""
+"""The age up to which an execution is likely to end soon. Most executions take a few seconds."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0  # seconds between two looks
-_SOONEST = "1"
-# S3 calls version ids opaque strings of at most 1,024 bytes that need no encoding in a URL.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0  # seconds between two reads
+_SHORTEST_RETRY = "1"
+# S3 documents version ids as opaque strings of at most 1,024 bytes that need no encoding in a URL.
 _VERSION_ID = re.compile(r"[!-~]{1,1024}")
-_MISSING = ("null", "undefined")  # what JavaScript makes of a header that it cannot read
+_MISSING = ("null", "undefined")  # JavaScript's text for a header that a page cannot read
 
 
 @dataclass(frozen=True)
-class Wait:
-    """What a request asks for."""
+class WaitRequest:
+    """The parameters of a request."""
 
     seconds: int = 0
     version_id: str | None = None
-    """Of the upload whose outcome the caller wants; None for whatever is the newest."""
+    """The upload whose outcome the caller wants; None for the newest one."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """What is known of an upload when the wait is over."""
+class WaitResult:
+    """The state of an upload at the end of the wait."""
 
     record: records.Record | None
-    """As anybody may know it; None when that key was never uploaded."""
+    """The public view of the record; None when the key was never uploaded."""
     retry_after: str | None
-    """Seconds after which it is worth to ask again; None when nothing more is to be expected."""
+    """Seconds after which to ask again; None when no outcome is pending."""
 
 
-def parse(parameters: Mapping[str, str]) -> Wait:
-    """What `?wait` and `?versionId` ask for.
+def parse(parameters: Mapping[str, str]) -> WaitRequest:
+    """Parse `?wait` and `?versionId`.
 
     Raises:
-        InvalidRequestError: one of them is not what it must be.
+        InvalidRequestError: a parameter is invalid.
     """
     wait, version_id = parameters.get("wait", "0"), parameters.get("versionId")
-    if not (wait.isascii() and wait.isdigit() and len(wait) <= 9 and int(wait) <= MOST_WAIT_SECONDS):
+    if not (wait.isascii() and wait.isdigit() and len(wait) <= 9 and int(wait) <= MAX_WAIT_SECONDS):
         raise InvalidRequestError(
-            f"`wait` is {wait[:80]!r}.", f"Ask for 0 to {MOST_WAIT_SECONDS} whole seconds, as often as you like."
+            f"`wait` is {wait[:80]!r}, not a whole number from 0 to {MAX_WAIT_SECONDS}.",
+            "To wait longer, repeat the request.",
         )
     if version_id is not None and (version_id in _MISSING or not _VERSION_ID.fullmatch(version_id)):
         raise InvalidRequestError(
-            f"`versionId` is {version_id[:80]!a}, which cannot be the id of a version in S3.",
-            "Send the upload's `versionId`, or S3's header x-amz-version-id; in a URL, a + in it is %2B.",
+            f"`versionId` is {version_id[:80]!a}, which is not a valid version id.",
+            "Send the upload's `versionId`, or S3's header x-amz-version-id; in a URL, encode + as %2B.",
         )
-    return Wait(int(wait), version_id)
+    return WaitRequest(int(wait), version_id)
 
 
-def find(client: aws.Client, bucket: str, path: str, settings: StatusSettings, wait: Wait) -> Found:
-    """Read the record that a request means, as soon as it has the outcome or the wait is over.
+def find(client: aws.Client, *, bucket: str, path: str, settings: StatusSettings, request: WaitRequest) -> WaitResult:
+    """Read the record that a request names, and return when it has its outcome or the wait is over.
 
     Args:
-        client: gives clients.
-        bucket: of the uploads.
-        path: of the request, decoded once.
-        settings: where the records are.
-        wait: for how long, and for which upload.
+        client: returns the client of a service.
+        bucket: the bucket of the uploads.
+        path: the path of the request, decoded once.
+        settings: the settings of the status API.
+        request: the time to wait, and the upload to wait for.
 
     Raises:
-        InvalidKeyError: the path cannot be a key.
-        StorageUnavailableError: AWS did not answer.
+        InvalidKeyError: the path does not contain a valid key.
+        StorageUnavailableError: AWS was not available.
     """
     started = time.monotonic()
 
-    @cache  # S3 is asked again only when the record is about something else
-    def is_unclaimed(image_key: str, version_id: str, held: str | None, is_deleted: bool) -> bool:
-        return uploads.is_unclaimed(client, bucket, image_key, version_id, held=held, is_deleted=is_deleted)
+    @cache  # S3 is called again only when the record describes another version
+    def is_unclaimed(image_key: str, version_id: str, recorded_version: str | None, is_deleted: bool) -> bool:
+        return uploads.is_unclaimed(
+            client,
+            bucket=bucket,
+            image_key=image_key,
+            version_id=version_id,
+            recorded_version=recorded_version,
+            is_deleted=is_deleted,
+        )
 
-    def is_coming(record: records.Record | None) -> bool:
-        """Whether the pipeline has yet to begin with the version that the caller means."""
-        held = uploads.version_of(record)
-        if wait.version_id is None or held == wait.version_id:
+    def is_pending(record: records.Record | None) -> bool:
+        """Return whether the pipeline has not started to process the requested version."""
+        recorded_version = uploads.version_of(record)
+        if request.version_id is None or recorded_version == request.version_id:
             return False
         is_deleted = record is not None and record["status"] == "DELETED"
         candidates = (record["ImageKey"],) if record else keys.image_keys(path)
-        return any(is_unclaimed(image_key, wait.version_id, held, is_deleted) for image_key in candidates)
+        return any(is_unclaimed(key, request.version_id, recorded_version, is_deleted) for key in candidates)
 
-    pauses = _pauses()
+    pauses = pauses_between_reads()
     while True:
-        record = status.find(path, settings)
-        coming = is_coming(record)
-        left = started + min(wait.seconds, _most_seconds(record, wait, coming)) - time.monotonic()
-        if left <= 0:
-            return Found(record, _retry_after(record, coming))
-        time.sleep(min(next(pauses), left))
+        record = status.find(client, path, settings)
+        pending = is_pending(record)
+        limit = min(request.seconds, _max_seconds(record, request, pending))
+        remaining = started + limit - time.monotonic()
+        if remaining <= 0:
+            return WaitResult(record, _retry_after(record, pending))
+        time.sleep(min(next(pauses), remaining))
 
 
-def most_looks(seconds: float) -> int:
-    """How often the records are read at most by a request that waits for so long."""
-    ends = itertools.accumulate(_pauses())
-    return 2 + sum(1 for _ in itertools.takewhile(lambda end: end < seconds, ends))
-
-
-def _pauses() -> Iterator[float]:
-    """Seconds between two looks."""
+def pauses_between_reads() -> Iterator[float]:
+    """Yield the seconds between two reads of the record."""
     pause = _FIRST_PAUSE
     while True:
         yield pause
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _most_seconds(record: records.Record | None, wait: Wait, coming: bool) -> int:
-    """For how long a request may wait: 0 when another look would find the same."""
-    if coming:
-        return MOST_WAIT_SECONDS
-    if record is None:  # S3 would have the version if there was one, and may not have sent the event of any other yet
-        return 0 if wait.version_id else MOST_BLIND_WAIT_SECONDS
-    if not status.under_way(record) or "stale" in record:
+def _max_seconds(record: records.Record | None, request: WaitRequest, pending: bool) -> int:
+    """Return the limit of a wait in seconds; 0 when another read would return the same."""
+    if pending:
+        return MAX_WAIT_SECONDS
+    if record is None:  # S3 does not have a requested version; without one, S3's event may still be on its way
+        return 0 if request.version_id else MAX_BLIND_WAIT_SECONDS
+    if not status.is_processing(record) or "stale" in record:
         return 0
-    return MOST_WAIT_SECONDS if status.age_seconds(record) <= SOON_SECONDS else MOST_BLIND_WAIT_SECONDS
+    return MAX_WAIT_SECONDS if status.age_seconds(record) <= SOON_SECONDS else MAX_BLIND_WAIT_SECONDS
 
 
-def _retry_after(record: records.Record | None, coming: bool) -> str | None:
-    if coming:
-        return _SOONEST
-    return status.retry_after(record) if record and status.under_way(record) else None
+def _retry_after(record: records.Record | None, pending: bool) -> str | None:
+    if pending:
+        return _SHORTEST_RETRY
+    return status.retry_after(record) if record and status.is_processing(record) else None

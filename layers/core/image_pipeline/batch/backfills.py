@@ -1,4 +1,4 @@
-"""Choose the uploads of a backfill, and put them on BatchQueue; never more than its limit."""
+"""Select the uploads of a backfill, and send them to BatchQueue, never more than its limit."""
 
 import json
 import time
@@ -10,161 +10,163 @@ from botocore.exceptions import ClientError
 
 from image_pipeline import aws
 from image_pipeline.errors import REJECTIONS, StorageUnavailableError
+from image_pipeline.store import records
 
-KEPT_SECONDS = 30 * 86_400
-"""How long the count of a backfill stays, from its last change."""
-MOST_AT_ONCE = 100
-"""Uploads that are looked at together: DynamoDB's limit."""
-_SEND_AT_ONCE = 10  # SQS's limit
+COUNT_SECONDS = 30 * 86_400
+"""How long the count of a backfill is kept after its last change."""
+_MAX_SEND_BATCH = 10  # SQS's limit
 _ATTEMPTS = 5
-_SHOWN = frozenset({"COMPLETED", "PARTIAL"})
+_HAS_RENDITIONS = frozenset({"COMPLETED", "PARTIAL"})
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedObject:
     """One object, as S3 lists it."""
 
     key: str
     size: int
-    """Bytes."""
+    """In bytes."""
     changed: float
-    """Seconds since 1970."""
+    """Unix time in seconds."""
 
     @classmethod
-    def from_item(cls, item: Mapping[str, Any]) -> "Listed":
-        """From an item of a Distributed Map over `listObjectsV2`."""
-        return cls(item["Key"], int(item["Size"]), float(item["LastModified"]))
+    def from_item(cls, item: Mapping[str, Any]) -> "ListedObject":
+        """Create it from an item of a Distributed Map over `listObjectsV2`."""
+        return cls(key=item["Key"], size=int(item["Size"]), changed=float(item["LastModified"]))
 
 
 @dataclass(frozen=True)
-class Filter:
-    """Which uploads are chosen: those that pass every part."""
+class BackfillFilter:
+    """The conditions of a backfill; it selects the uploads that meet all of them."""
 
     changed_since: float = 0
-    """Seconds since 1970."""
+    """Unix time in seconds."""
     recipe_changed: bool = False
-    """Only what has no renditions by today's recipes; what failed is not among them."""
+    """Only uploads without renditions by the current recipes; this excludes failed uploads."""
     failed_only: bool = False
-    """Only what failed through no fault of the file: a rejected file is rejected again, and its owner told again. A
-    picture that was kept when its last attempt failed is among them."""
+    """Only uploads that failed for a reason other than the file, including images that were kept when their last
+    attempt failed. It excludes rejected files, because they would be rejected again and their owners notified again."""
     rejected_only: bool = False
-    """Only what failed through the file's own fault, for when that is none any more: limits or formats have changed, or
-    an archived upload was restored."""
+    """Only rejected files; use after limits or accepted formats changed, or after archived uploads were restored."""
 
     @classmethod
-    def from_json(cls, asked: Mapping[str, Any]) -> "Filter":
-        """From the input of the workflow."""
-        # A backfill that was under way before a deployment goes on as it began, and may know less than this.
-        return cls(asked["changedSince"], asked["recipeChanged"], asked["failedOnly"], asked.get("rejectedOnly", False))
+    def from_json(cls, request: Mapping[str, Any]) -> "BackfillFilter":
+        """Create it from the input of the workflow."""
+        return cls(
+            changed_since=request["changedSince"],
+            recipe_changed=request["recipeChanged"],
+            failed_only=request["failedOnly"],
+            # A backfill that started before a deployment continues with its input, which may lack newer fields.
+            rejected_only=request.get("rejectedOnly", False),
+        )
 
-    def chooses(self, listed: Listed, record: Mapping[str, Any], recipe_id: str) -> bool:
-        """Whether an upload is to be processed.
+    def selects(self, upload: ListedObject, record: Mapping[str, Any], recipe_id: str) -> bool:
+        """Return whether to process an upload.
 
         Args:
-            listed: the object.
-            record: `status`, `recipeId` and the codes of `error` and `lastFailure` of its record; empty without one.
-            recipe_id: of today's recipes for its folder.
+            upload: the object.
+            record: `status`, `recipeId`, `error` and `lastFailure` of its record; empty when it has none.
+            recipe_id: the id of the current recipes for its folder.
         """
         status = record.get("status")
-        if listed.changed < self.changed_since or listed.key.endswith("/") or status == "PROCESSING":
+        if upload.changed < self.changed_since or upload.key.endswith("/") or status == "PROCESSING":
             return False
-        code = record.get("error") if status == "FAILED" else record.get("lastFailure")
-        failed, rejected = status == "FAILED" or code is not None, code in REJECTIONS
-        if (self.failed_only or self.rejected_only) and (not failed or rejected != self.rejected_only):
+        failure = record.get("error" if status == "FAILED" else "lastFailure", {})
+        has_failed = status == "FAILED" or bool(failure)
+        is_rejected = failure.get("code") in REJECTIONS
+        if (self.failed_only or self.rejected_only) and (not has_failed or is_rejected != self.rejected_only):
             return False
-        # What a deletion has recorded and S3 lists has been restored.
-        fresh = status in (None, "DELETED") or (status in _SHOWN and record.get("recipeId") != recipe_id)
-        return fresh or not self.recipe_changed
+        # An object that S3 lists although its record is DELETED was restored.
+        is_outdated = status in (None, "DELETED") or (status in _HAS_RENDITIONS and record.get("recipeId") != recipe_id)
+        return is_outdated or not self.recipe_changed
 
 
 @dataclass(frozen=True)
-class Stack:
-    """Where everything is."""
+class BackfillResources:
+    """The resources of a stack that a backfill uses."""
 
     bucket: str
-    """Of the uploads."""
-    image_table: str
+    """The bucket of the uploads."""
     backfill_table: str
     queue_url: str
 
 
 def select(
-    client: aws.Client, table: str, listed: Sequence[Listed], wanted: Filter, recipe_id: Callable[[str], str]
-) -> list[Listed]:
-    """Choose among at most a hundred uploads by what their records say; among none, ask nobody.
+    client: aws.Client,
+    table: str,
+    uploads: Sequence[ListedObject],
+    conditions: BackfillFilter,
+    recipe_id: Callable[[str], str],
+) -> list[ListedObject]:
+    """Return the uploads that meet the conditions.
 
     Args:
-        client: gives clients.
-        table: of the records.
-        listed: the uploads.
-        wanted: the choice.
-        recipe_id: tells the id of today's recipes for a key.
+        client: returns the client of a service.
+        table: the table of the records.
+        uploads: the uploads to select from.
+        conditions: the conditions of the backfill.
+        recipe_id: returns the id of the current recipes for a key.
 
     Raises:
-        StorageUnavailableError: DynamoDB did not answer, or not to all.
+        StorageUnavailableError: DynamoDB was not available.
     """
-    found = _records(client, table, [each.key for each in listed]) if listed else {}
-    return [each for each in listed if wanted.chooses(each, found.get(each.key, {}), recipe_id(each.key))]
+    items = records.read_many(
+        client,
+        table,
+        [records.item_key(upload.key) for upload in uploads],
+        attributes=("ImageKey", "status", "recipeId", "error", "lastFailure"),
+    )
+    by_key = {item["ImageKey"]: item for item in items}
+    return [
+        upload for upload in uploads if conditions.selects(upload, by_key.get(upload.key, {}), recipe_id(upload.key))
+    ]
 
 
 def enqueue(
-    client: aws.Client, stack: Stack, backfill_id: str, chosen: Sequence[Listed], most: int
-) -> Sequence[Listed]:
-    """Put uploads on BatchQueue, to be processed although they have been, as far as the limit allows.
+    client: aws.Client,
+    resources: BackfillResources,
+    backfill_id: str,
+    selected: Sequence[ListedObject],
+    max_images: int,
+) -> Sequence[ListedObject]:
+    """Send uploads to BatchQueue for reprocessing, up to the limit of the backfill.
 
     Args:
-        client: gives clients.
-        stack: where everything is.
-        backfill_id: whose limit.
-        chosen: the uploads.
-        most: uploads of this backfill in all; 0 for no limit.
+        client: returns the client of a service.
+        resources: the table of the limit, and the queue.
+        backfill_id: the id of the backfill.
+        selected: the uploads.
+        max_images: the limit of the whole backfill; 0 for no limit.
 
     Returns:
-        Those that were put there.
+        The uploads that were sent.
 
     Raises:
-        StorageUnavailableError: AWS did not take all; what it has taken is processed all the same.
+        StorageUnavailableError: AWS did not accept all messages; those that it accepted are processed.
     """
-    granted = chosen[: _reserve(client, stack.backfill_table, backfill_id, len(chosen), most)]
-    bodies = [json.dumps({"bucket": stack.bucket, "key": each.key, "reprocess": True}) for each in granted]
-    for start in range(0, len(bodies), _SEND_AT_ONCE):
-        _send(client, stack.queue_url, bodies[start : start + _SEND_AT_ONCE])
+    count = _reserve(
+        client, table=resources.backfill_table, backfill_id=backfill_id, count=len(selected), max_images=max_images
+    )
+    granted = selected[:count]
+    bodies = [json.dumps({"bucket": resources.bucket, "key": upload.key, "reprocess": True}) for upload in granted]
+    for start in range(0, len(bodies), _MAX_SEND_BATCH):
+        _send(client, resources.queue_url, bodies[start : start + _MAX_SEND_BATCH])
     return granted
 
 
-def _records(client: aws.Client, table: str, keys: Sequence[str]) -> dict[str, dict[str, str]]:
-    wanted: dict[str, Any] = {
-        table: {
-            "Keys": [{"ImageKey": {"S": key}} for key in keys],
-            "ProjectionExpression": "ImageKey, #status, recipeId, #error.#code, lastFailure.#code",
-            "ExpressionAttributeNames": {"#status": "status", "#error": "error", "#code": "code"},
-        }
-    }
-    found: list[Any] = []
-    for seconds in _pauses():
-        with aws.named_errors("DynamoDB"):
-            answer = client("dynamodb").batch_get_item(RequestItems=wanted)
-        found += answer["Responses"][table]
-        wanted = answer.get("UnprocessedKeys", {})
-        if not wanted:
-            return {item["ImageKey"]["S"]: _texts(item) for item in found}
-        time.sleep(seconds)
-    raise StorageUnavailableError("DynamoDB did not give all records.", "It is tried again.")
+def _reserve(client: aws.Client, *, table: str, backfill_id: str, count: int, max_images: int) -> int:
+    """Reserve up to `count` uploads of the limit, and return how many were reserved.
 
-
-def _reserve(client: aws.Client, table: str, backfill_id: str, count: int, most: int) -> int:
-    """Take as many as there is still room for.
-
-    The count is one item, changed on the condition that it stays within the limit. What is done twice after a lost
-    answer counts twice, so the limit may be reached too early and never too late.
+    The count is one item, and the condition of each update keeps it within the limit. A retry after a lost response
+    counts twice, so a backfill may end below its limit, but never exceeds it.
     """
-    if not most:
+    if not max_images:
         return count
-    count = min(count, most)
+    count = min(count, max_images)
     while count > 0:
-        expires = int(time.time()) + KEPT_SECONDS
+        expires = int(time.time()) + COUNT_SECONDS
         try:
-            with aws.named_errors("DynamoDB"):
+            with aws.translate_errors("DynamoDB"):
                 client("dynamodb").update_item(
                     TableName=table,
                     Key={"BackfillId": {"S": backfill_id}},
@@ -173,7 +175,7 @@ def _reserve(client: aws.Client, table: str, backfill_id: str, count: int, most:
                     ExpressionAttributeValues={
                         ":expires": {"N": str(expires)},
                         ":count": {"N": str(count)},
-                        ":room": {"N": str(most - count)},
+                        ":room": {"N": str(max_images - count)},
                     },
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
@@ -181,30 +183,23 @@ def _reserve(client: aws.Client, table: str, backfill_id: str, count: int, most:
         except ClientError as error:
             if aws.code_of(error) != "ConditionalCheckFailedException":
                 raise
-            count = min(count, most - int(error.response["Item"]["selected"]["N"]))  # type: ignore[typeddict-item]
+            count = min(count, max_images - int(error.response["Item"]["selected"]["N"]))  # type: ignore[typeddict-item]
     return 0
 
 
 def _send(client: aws.Client, queue_url: str, bodies: Sequence[str]) -> None:
-    left = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
+    pending = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
     for seconds in _pauses():
-        with aws.named_errors("SQS"):
-            answer = client("sqs").send_message_batch(QueueUrl=queue_url, Entries=left)
-        failed = {each["Id"] for each in answer.get("Failed", ())}
-        left = [entry for entry in left if entry["Id"] in failed]
-        if not left:
+        with aws.translate_errors("SQS"):
+            response = client("sqs").send_message_batch(QueueUrl=queue_url, Entries=pending)
+        failed_ids = {entry["Id"] for entry in response.get("Failed", ())}
+        pending = [entry for entry in pending if entry["Id"] in failed_ids]
+        if not pending:
             return
         time.sleep(seconds)
-    raise StorageUnavailableError(f"SQS did not take {len(left)} messages.", "It is tried again.")
+    raise StorageUnavailableError(f"SQS did not accept {len(pending)} messages.", "The workflow tries again.")
 
 
 def _pauses() -> Iterable[float]:
-    """Seconds after each attempt."""
+    """Return the seconds to wait after each attempt."""
     return (0.2 * 2**number for number in range(_ATTEMPTS))
-
-
-def _texts(item: Mapping[str, Any]) -> dict[str, str]:
-    codes = {name: item.get(name, {}).get("M", {}).get("code", {}) for name in ("error", "lastFailure")}
-    found = {**item, **codes}
-    names = "status", "recipeId", "error", "lastFailure"
-    return {name: found[name]["S"] for name in names if "S" in found.get(name, {})}

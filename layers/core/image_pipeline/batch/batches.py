@@ -1,6 +1,7 @@
-"""Messages of BatchQueue: which uploads they name, and their executions, started and waited for.
+"""BatchQueue: parse its messages, start an execution for each upload, and wait for the executions to end.
 
-Waiting is what bounds how much is under way: Lambda fetches no further messages while a batch is being waited for.
+Waiting bounds the number of concurrent executions, because Lambda receives no further messages while a batch is
+waiting.
 """
 
 import json
@@ -11,238 +12,281 @@ from dataclasses import dataclass
 from typing import Any
 
 from image_pipeline import aws, keys
-from image_pipeline.errors import InvalidMessageError, PipelineError, UploadNotFoundError
+from image_pipeline.errors import InvalidMessageError, PipelineError, StorageUnavailableError, UploadNotFoundError
 from image_pipeline.observability import logger
 from image_pipeline.store import records
-from image_pipeline.store.uploads import Upload
+from image_pipeline.store.uploads import UploadState
 
 WAIT_SECONDS = 60
-"""What takes longer goes on by itself, and counts no more."""
-_FIRST_LOOK_SECONDS, _MOST_SECONDS_BETWEEN_LOOKS = 0.5, 5.0
-_ASKED_AT_ONCE = 100  # DynamoDB's limit of keys in a request
+"""Slower executions continue but no longer occupy a slot."""
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 5.0
 
 _SEQUENCER = re.compile(r"[0-9A-Fa-f]{1,64}")
-_SHAPES = 'Send {"bucket": …, "key": …}, an event of S3, or one of EventBridge.'
+_FORMS = 'Send {"bucket": …, "key": …}, an S3 event notification, or an S3 event from EventBridge.'
 
 
 @dataclass(frozen=True)
-class Stack:
-    """Where the uploads, the records and the workflow are."""
+class BatchResources:
+    """The resources of a stack that a batch uses."""
 
     bucket: str
+    """The bucket of the uploads."""
     table: str
-    machine: str
-    """The workflow's ARN."""
+    """The table of the records."""
+    state_machine: str
+    """The ARN of the workflow."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class UploadRef:
     """One upload that a message names."""
 
     key: str
     version_id: str | None = None
     sequencer: str | None = None
-    """Of S3's event, where the message is one."""
-    again: bool = False
-    """Whether it shall be processed although it has been."""
+    """The sequencer of S3's event; None when the message is not an event."""
+    reprocess: bool = False
+    """Whether to process the upload even if it was processed before."""
 
 
 @dataclass(frozen=True)
-class Started:
-    """One execution, and how to see in the record that it has ended."""
+class BatchExecution:
+    """A started execution, and how the record shows that it has ended."""
 
     key: str
     name: str
-    before: str | None
-    """The execution that the record told of last before; None if that is not known."""
+    previous: str | None
+    """The newest execution in the record before this one started; None if unknown."""
 
     def has_ended(self, record: Mapping[str, Any]) -> bool:
-        """Whether the record shows its outcome or its failure, or tells of an execution that has come after it.
+        """Return whether the record shows the outcome or the failure of this execution, or a later execution.
 
         Args:
-            record: in DynamoDB's form.
+            record: `status`, `execution` and `lastFailure` of the record, as plain JSON; empty if it was not read.
         """
-        last = records.last_attempt(records.from_item(record))
+        last = records.last_attempt(record)
         if last == self.name:
-            return bool(record["status"]["S"] != "PROCESSING")
-        return last not in (None, self.before)
+            return bool(record["status"] != "PROCESSING")
+        return last not in (None, self.previous)
 
 
-def wanted(body: str, bucket: str) -> list[Wanted]:
-    """The uploads that a message names; none for S3's test of a new notification.
+def parse_message(body: str, bucket: str) -> list[UploadRef]:
+    """Return the uploads that a message names; none for the test event that S3 sends for a new notification.
 
     Args:
-        body: of the message.
-        bucket: the only one whose objects may be named.
+        body: the body of the message.
+        bucket: the bucket of the uploads; a message must not name another one.
 
     Raises:
-        InvalidMessageError: it names something else, or nothing.
+        InvalidMessageError: the message does not name valid uploads of this bucket.
     """
-    message = _json(body)
+    message = _json_object(body)
     if "Message" in message and "TopicArn" in message:
-        message = _json(message["Message"])
+        message = _json_object(message["Message"])
     if message.get("Event") == "s3:TestEvent":
         return []
     try:
         if "Records" in message:
-            return [_of_notification(record, bucket) for record in message["Records"]]
+            return [_from_notification(record, bucket) for record in message["Records"]]
         if "detail" in message:
-            return [_of_event(message, bucket)]
-        again = message.get("reprocess", False)
-        return [_checked(bucket, message["bucket"], message["key"], message.get("versionId"), again=again)]
+            return [_from_event(message, bucket)]
+        return [
+            _upload_ref(
+                expected_bucket=bucket,
+                bucket=message["bucket"],
+                key=message["key"],
+                version_id=message.get("versionId"),
+                reprocess=message.get("reprocess", False),
+            )
+        ]
     except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidMessageError(f"The message names no object: {type(error).__name__} {error}.", _SHAPES) from error
+        raise InvalidMessageError(
+            f"The message does not name an object: {type(error).__name__} {error}.", _FORMS
+        ) from error
 
 
-def start(client: aws.Client, stack: Stack, messages: Iterable[Mapping[str, Any]]) -> tuple[list[Started], list[str]]:
-    """Start an execution for every upload that messages name and that needs one.
+def start(
+    client: aws.Client, resources: BatchResources, messages: Iterable[Mapping[str, Any]]
+) -> tuple[list[BatchExecution], list[str]]:
+    """Start an execution for each upload that messages name, unless the upload needs none.
 
-    A message that comes twice starts nothing new: its id is in the names, and Step Functions knows each name once.
+    A duplicate of a message starts nothing, because the name of the execution contains the message id and Step
+    Functions accepts each name once.
 
     Args:
-        client: gives clients.
-        stack: where everything is.
-        messages: `messageId` and `body` of each, as Lambda hands them over.
+        client: returns the client of a service.
+        resources: the resources of the stack.
+        messages: `messageId` and `body` of each message, as Lambda delivers them.
 
     Returns:
-        The executions, and the ids of the messages that could not be served.
+        The executions, and the ids of the messages that failed.
     """
-    started: list[Started] = []
-    failed: list[str] = []
+    executions: list[BatchExecution] = []
+    failed_ids: list[str] = []
     for message in messages:
         message_id = message["messageId"]
         try:
-            for number, each in enumerate(wanted(message["body"], stack.bucket)):
-                started += _start(client, stack, each, f"batch_{message_id}_{number}")
+            for number, upload in enumerate(parse_message(message["body"], resources.bucket)):
+                if execution := _start(client, resources, upload, f"batch_{message_id}_{number}"):
+                    executions.append(execution)
         except (PipelineError, *aws.AwsError) as error:
-            failed.append(message_id)
+            failed_ids.append(message_id)
             logger.warning("message failed", message_id=message_id, error=type(error).__name__, reason=_reason(error))
-        except Exception as error:  # a fault of ours; the other messages are served all the same
-            failed.append(message_id)
+        except Exception as error:  # a bug; the other messages are processed nevertheless
+            failed_ids.append(message_id)
             logger.exception("message failed", message_id=message_id, error=type(error).__name__)
-    return started, failed
+    return executions, failed_ids
 
 
 def wait(
     client: aws.Client,
     table: str,
-    started: Iterable[Started],
+    executions: Iterable[BatchExecution],
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
-) -> list[Started]:
+) -> list[BatchExecution]:
     """Wait until the executions have ended, for `WAIT_SECONDS` at most.
 
-    The records are asked, many at once: Step Functions answers only a few such questions a second.
+    The records are read in batches, because Step Functions accepts only a few DescribeExecution requests per second.
 
     Args:
-        client: gives clients.
-        table: of the records.
-        started: the executions.
-        pause: lets seconds pass.
-        clock: gives seconds that only grow.
+        client: returns the client of a service.
+        table: the table of the records.
+        executions: the executions.
+        pause: waits for some seconds.
+        clock: returns monotonic seconds.
 
     Returns:
-        Those that are still under way.
+        The executions that are still running.
     """
-    left, seconds, deadline = list(started), _FIRST_LOOK_SECONDS, clock() + WAIT_SECONDS
-    while left and clock() < deadline:
+    running = list(executions)
+    seconds = _FIRST_PAUSE_SECONDS
+    deadline = clock() + WAIT_SECONDS
+    while running and clock() < deadline:
         pause(seconds)
-        seconds = min(seconds * 1.5, _MOST_SECONDS_BETWEEN_LOOKS)
-        found = _records(client, table, {each.key for each in left})
-        left = [each for each in left if not each.has_ended(found.get(each.key, {}))]
-    return left
+        seconds = min(seconds * 1.5, _LONGEST_PAUSE_SECONDS)
+        current = _read_records(client, table, {execution.key for execution in running}, pause)
+        running = [execution for execution in running if not execution.has_ended(current.get(execution.key, {}))]
+    return running
 
 
-def _json(text: Any) -> dict[str, Any]:
+def _json_object(text: Any) -> dict[str, Any]:
     try:
         message = json.loads(text)
     except (TypeError, ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
-        raise InvalidMessageError("The message is no JSON object.", _SHAPES)
+        raise InvalidMessageError("The message is not a JSON object.", _FORMS)
     return message
 
 
-def _of_notification(record: Mapping[str, Any], bucket: str) -> Wanted:
+def _from_notification(record: Mapping[str, Any], bucket: str) -> UploadRef:
     if not str(record["eventName"]).startswith("ObjectCreated:"):
         raise InvalidMessageError(
-            "The notification is not about a new object.", "Let S3 send only s3:ObjectCreated:* here."
+            "The notification is not about a new object.", "Configure S3 to send only s3:ObjectCreated:* to BatchQueue."
         )
-    named = record["s3"]["object"]
-    key = keys.notified_key(named["key"])
-    return _checked(bucket, record["s3"]["bucket"]["name"], key, named.get("versionId"), named["sequencer"])
+    s3_object = record["s3"]["object"]
+    return _upload_ref(
+        expected_bucket=bucket,
+        bucket=record["s3"]["bucket"]["name"],
+        key=keys.notified_key(s3_object["key"]),
+        version_id=s3_object.get("versionId"),
+        sequencer=s3_object["sequencer"],
+    )
 
 
-def _of_event(event: Mapping[str, Any], bucket: str) -> Wanted:
+def _from_event(event: Mapping[str, Any], bucket: str) -> UploadRef:
     if event.get("detail-type") != "Object Created":
-        raise InvalidMessageError("The event is not about a new object.", "Let the rule match only Object Created.")
-    detail, named = event["detail"], event["detail"]["object"]
-    again = detail.get("reprocess", False)
-    return _checked(bucket, detail["bucket"]["name"], named["key"], named.get("version-id"), named["sequencer"], again)
+        raise InvalidMessageError(
+            "The event is not about a new object.", "Configure the rule to match only Object Created."
+        )
+    detail, s3_object = event["detail"], event["detail"]["object"]
+    return _upload_ref(
+        expected_bucket=bucket,
+        bucket=detail["bucket"]["name"],
+        key=s3_object["key"],
+        version_id=s3_object.get("version-id"),
+        sequencer=s3_object["sequencer"],
+        reprocess=detail.get("reprocess", False),
+    )
 
 
-def _checked(ours: str, bucket: Any, key: Any, version_id: Any, sequencer: Any = None, again: Any = False) -> Wanted:
-    if bucket != ours:
-        raise InvalidMessageError(f"The bucket is {bucket!a}, not {ours!a}.", "Send it to the stack of that bucket.")
+def _upload_ref(
+    *, expected_bucket: str, bucket: Any, key: Any, version_id: Any, sequencer: Any = None, reprocess: Any = False
+) -> UploadRef:
+    if bucket != expected_bucket:
+        raise InvalidMessageError(
+            f"The bucket is {bucket!a}, not {expected_bucket!a}.", "Send the message to the stack of that bucket."
+        )
     if not isinstance(key, str) or not keys.is_upload(key):
         raise InvalidMessageError(
-            f"The key does not begin with {keys.UPLOADS_PREFIX}, or S3 has no such keys.", "Nothing else is processed."
+            f"The key must start with {keys.UPLOADS_PREFIX} and be UTF-8 of at most {keys.MAX_KEY_BYTES} bytes.",
+            "Send only keys of uploads.",
         )
-    if not all(value is None or isinstance(value, str) for value in (version_id, sequencer)) or again not in (0, 1):
-        raise InvalidMessageError("versionId, sequencer or reprocess has the wrong type.", _SHAPES)
+    has_valid_types = all(value is None or isinstance(value, str) for value in (version_id, sequencer))
+    if not has_valid_types or reprocess not in (0, 1):
+        raise InvalidMessageError("versionId, sequencer or reprocess has the wrong type.", _FORMS)
     if version_id and not keys.is_utf8(version_id):
-        raise InvalidMessageError("The versionId has halves of characters.", "Send it as S3 has told it.")
-    if sequencer is not None and not _SEQUENCER.fullmatch(sequencer):  # another text might beat every later upload
-        raise InvalidMessageError("The sequencer is not 1 to 64 hexadecimal digits.", "Send it as S3 has told it.")
-    return Wanted(key, version_id, sequencer, bool(again))
+        raise InvalidMessageError("versionId contains an unpaired surrogate.", "Send the versionId as S3 returned it.")
+    if sequencer is not None and not _SEQUENCER.fullmatch(
+        sequencer
+    ):  # another text could sort after every later upload
+        raise InvalidMessageError(
+            "The sequencer is not 1 to 64 hexadecimal digits.", "Send the sequencer as S3 returned it."
+        )
+    return UploadRef(key=key, version_id=version_id, sequencer=sequencer, reprocess=bool(reprocess))
 
 
-def _start(client: aws.Client, stack: Stack, each: Wanted, name: str) -> list[Started]:
+def _start(client: aws.Client, resources: BatchResources, upload: UploadRef, name: str) -> BatchExecution | None:
+    """Start an execution with this name; return None when the upload needs none."""
     try:
-        # A version without a sequencer has no place among the events, but for the newest.
-        wanted_version = each.version_id if each.sequencer else None
-        upload = Upload.look(client, stack.bucket, stack.table, each.key, wanted_version)
+        # Without a sequencer, an old version has no place in the order of events; only the newest version does.
+        version_id = upload.version_id if upload.sequencer else None
+        state = UploadState.read(
+            client, bucket=resources.bucket, table=resources.table, key=upload.key, version_id=version_id
+        )
     except UploadNotFoundError:
         logger.info("upload has vanished", execution=name)
-        return []
-    if each.version_id not in (None, upload.head.get("VersionId")):
+        return None
+    if upload.version_id not in (None, state.version_id):
         logger.info("upload has been replaced", execution=name)
-        return []
-    done = upload.is_older(each.sequencer) if each.sequencer else upload.is_claimed
-    if (done and not each.again) or upload.is_folder_marker:
+        return None
+    is_done = state.is_older(upload.sequencer) if upload.sequencer else state.is_claimed
+    if (is_done and not upload.reprocess) or state.is_folder_marker:
         logger.info("nothing to do", execution=name)
-        return []
-    # Without a sequencer, what is new takes the place of what is known: an event of its own would be lost for ever.
-    event = upload.event(again=each.again or each.sequencer is None, sequencer=each.sequencer)
-    states, before = client("stepfunctions"), records.last_attempt(upload.claim)
+        return None
+    # Without a sequencer, the execution must take the place of the newest claim, as a reprocess does: it would
+    # otherwise end as an older event.
+    event = state.event(reprocess=upload.reprocess or upload.sequencer is None, sequencer=upload.sequencer)
+    states = client("stepfunctions")
+    previous = records.last_attempt(state.claim)
     try:
-        states.start_execution(stateMachineArn=stack.machine, name=name, input=json.dumps(event))
+        states.start_execution(stateMachineArn=resources.state_machine, name=name, input=json.dumps(event))
     except states.exceptions.ExecutionAlreadyExists:
-        before = None
-    return [Started(each.key, name, before)]
+        previous = None
+    return BatchExecution(key=upload.key, name=name, previous=previous)
 
 
-def _records(client: aws.Client, table: str, image_keys: set[str]) -> dict[str, Any]:
-    """Those records that DynamoDB gives at once; what it leaves out is looked at again with what is still under way."""
-    wanted_keys = [{"ImageKey": {"S": key}} for key in sorted(image_keys)]
-    found: list[Any] = []
+def _read_records(
+    client: aws.Client, table: str, image_keys: set[str], pause: Callable[[float], None]
+) -> dict[str, records.Record]:
+    """Return the records; none when DynamoDB is unavailable, because the next look reads them again."""
     try:
-        for first in range(0, len(wanted_keys), _ASKED_AT_ONCE):
-            asked = {
-                "Keys": wanted_keys[first : first + _ASKED_AT_ONCE],
-                "ConsistentRead": True,
-                "ProjectionExpression": "ImageKey, #status, execution, lastFailure",
-                "ExpressionAttributeNames": {"#status": "status"},
-            }
-            found += client("dynamodb").batch_get_item(RequestItems={table: asked})["Responses"].get(table, [])
-    except aws.AwsError as error:
-        if not aws.is_transient(error):
-            raise
-    return {item["ImageKey"]["S"]: item for item in found}
+        items = records.read_many(
+            client,
+            table,
+            [records.item_key(image_key) for image_key in sorted(image_keys)],
+            attributes=("ImageKey", "status", "execution", "lastFailure"),
+            consistent=True,
+            pause=pause,
+        )
+    except StorageUnavailableError:
+        return {}
+    return {item["ImageKey"]: item for item in items}
 
 
 def _reason(error: Exception) -> str:
-    """What is to be logged: of an error of ours its message, of AWS's its code, for the rest may name the upload."""
+    """Return the reason to log. Only the error of an invalid message is logged in full; others may name the upload."""
     if isinstance(error, InvalidMessageError):
         return error.message
     return aws.code_of(error.__cause__ if isinstance(error.__cause__, aws.AwsError) else error)  # type: ignore[arg-type]

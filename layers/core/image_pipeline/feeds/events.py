@@ -1,14 +1,11 @@
-"""EventBridge: tell outcomes to whoever listens, those of one key in their order."""
+"""EventBridge: publish outcomes, those of one key in order."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING
 
-import boto3
-
 from image_pipeline import aws
-from image_pipeline.feeds.outcomes import Outcome
+from image_pipeline.feeds.outcomes import OutcomeEvent
 from image_pipeline.observability import logger
 
 if TYPE_CHECKING:
@@ -17,41 +14,41 @@ if TYPE_CHECKING:
 SOURCE = "image-pipeline"
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
-MOST_ENTRIES = 10
-MOST_BYTES = 262_144  # of a request
+MAX_ENTRIES = 10
+MAX_BYTES = 262_144  # of a request
 _TIME_BYTES = 14
 
 
-@cache
-def _event_bridge() -> "EventBridgeClient":
-    return boto3.client("events", config=aws.CLIENT_CONFIG)
-
-
-def publish(bus: str, outcomes: Sequence[Outcome]) -> int:
-    """Publish until one cannot be, so that no outcome of a key overtakes an older one.
+def publish(client: aws.Client, bus: str, outcomes: Sequence[OutcomeEvent]) -> int:
+    """Publish events up to the first failure, so that no outcome of a key overtakes an older one.
 
     Args:
-        bus: the event bus's name.
-        outcomes: oldest first.
+        client: returns the client of a service.
+        bus: the name of the event bus.
+        outcomes: the events, oldest first.
 
     Returns:
-        How many are published, counted from the first. A few after those may be published, too: publish them again.
+        The number of published events before the first failure. Later ones may have been published too; publish them
+        again.
     """
     published = 0
     for request in _requests(outcomes):
-        through = _put(bus, request)
-        published += through
-        if through < len(request):
+        count = _put(client, bus, request)
+        published += count
+        if count < len(request):
             break
     return published
 
 
-def _requests(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
-    """Requests within EventBridge's limits; none has a key twice, as one entry may fail and a later one succeed."""
-    request: list[Outcome] = []
+def _requests(outcomes: Sequence[OutcomeEvent]) -> Iterator[list[OutcomeEvent]]:
+    """Group events into requests within EventBridge's limits.
+
+    No request contains a key twice, because one entry may fail and a later one succeed.
+    """
+    request: list[OutcomeEvent] = []
     for outcome in outcomes:
-        full = len(request) == MOST_ENTRIES or sum(map(_bytes, [*request, outcome])) > MOST_BYTES
-        if full or outcome.image_key in {each.image_key for each in request}:
+        is_full = len(request) == MAX_ENTRIES or sum(map(_bytes, [*request, outcome])) > MAX_BYTES
+        if is_full or outcome.image_key in {other.image_key for other in request}:
             yield request
             request = []
         request.append(outcome)
@@ -59,10 +56,11 @@ def _requests(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
         yield request
 
 
-def _put(bus: str, request: list[Outcome]) -> int:
-    """Publish some; how many, up to the first that failed."""
+def _put(client: aws.Client, bus: str, request: list[OutcomeEvent]) -> int:
+    """Send one request, and return the number of events before the first failure."""
+    event_bridge: EventBridgeClient = client("events")
     try:
-        answer = _event_bridge().put_events(
+        response = event_bridge.put_events(
             Entries=[
                 {
                     "EventBusName": bus,
@@ -79,14 +77,14 @@ def _put(bus: str, request: list[Outcome]) -> int:
             raise
         logger.warning("outcomes not published", error=aws.code_of(error))
         return 0
-    for outcome, entry in zip(request, answer["Entries"], strict=True):
+    for outcome, entry in zip(request, response["Entries"], strict=True):
         logger.set_correlation_id(outcome.execution_id)
         if "ErrorCode" in entry:
             logger.warning("outcome not published", error=entry["ErrorCode"])
         else:
             logger.info("outcome published", event_id=entry["EventId"])
-    return next((index for index, entry in enumerate(answer["Entries"]) if "ErrorCode" in entry), len(request))
+    return next((index for index, entry in enumerate(response["Entries"]) if "ErrorCode" in entry), len(request))
 
 
-def _bytes(outcome: Outcome) -> int:
+def _bytes(outcome: OutcomeEvent) -> int:
     return _TIME_BYTES + len((SOURCE + outcome.detail_type + outcome.detail).encode())

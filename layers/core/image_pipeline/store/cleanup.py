@@ -1,9 +1,9 @@
-"""Remove the renditions that no record points at.
+"""Remove the renditions that no record points to.
 
-Two rules make it safe, whatever runs at the same time. First list, then look at the record: what is listed was
-written under a claim that is older than that look, so a record in PROCESSING may come to need it and nothing is
-touched, and any other record names all that it needs. And only versions are touched, never names: what is written
-again meanwhile, with the same name for the same bytes, is another version.
+Two rules make this safe against concurrent executions. First, list the versions and only then read the record: every
+listed version was written under a claim that is older than this read. A record in PROCESSING may still come to need
+them, so nothing is removed; any other record names all the versions that it needs. Second, remove versions and never
+keys: when the same bytes are written again with the same key, they are a new version.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,114 +11,135 @@ from contextlib import contextmanager
 
 from image_pipeline import aws
 from image_pipeline.errors import StorageUnavailableError
-from image_pipeline.observability import count_not_cleaned, logger
+from image_pipeline.observability import count_cleanup_failure, logger
 from image_pipeline.store import records, storage
 
-MOST_MARKED = 200
-"""Versions that are marked at once, the newest first. Of a key that is overwritten every minute, S3 lists thousands
-that were marked before and have not expired yet."""
+MAX_MARKED = 200
+"""The most versions that are marked in one call, the newest first. For a key that is overwritten every minute, S3 lists
+thousands of versions that are already marked and have not expired yet."""
 
 
-def clean(bucket: str, table: str, image_key: str) -> int:
-    """Remove what the record of an upload does not point at; everything at once when the upload was deleted.
+def clean(client: aws.Client, *, bucket: str, table: str, image_key: str) -> int:
+    """Remove the renditions that the record of an upload does not point to; all of them when the upload was deleted.
 
     Args:
-        bucket: of the renditions.
-        table: of the records.
-        image_key: the upload.
+        client: returns the client of a service.
+        bucket: the bucket of the renditions.
+        table: the table of the records.
+        image_key: the key of the upload.
 
     Returns:
-        How many renditions were removed. None while the picture is processed: that execution cleans when it ends.
+        The number of removed renditions; 0 while the image is still processing, because that execution cleans up when
+        it ends.
 
     Raises:
-        StorageUnavailableError: S3 or DynamoDB did not answer.
+        StorageUnavailableError: S3 or DynamoDB was not available.
     """
-    with _counted():
-        listed = find(bucket, image_key)
-        record = records.read(table, image_key) if listed else None
+    with _counted_failures():
+        versions = find(client, bucket=bucket, image_key=image_key)
+        record = records.read(client, table=table, image_key=image_key) if versions else None
         status = record["status"] if record else None
         if status == "PROCESSING":
             return 0
         if status == "DELETED":
-            storage.delete(bucket, listed)
-            return len(listed)
-        shown = {each["key"]: each.get("versionId") for each in (record or {}).get("renditions", ())}
-        covering = _covering(listed, shown)
-        storage.delete(bucket, covering)
-        return len(covering) + retire(bucket, [each for each in listed if each not in covering], shown)
+            storage.delete(client, bucket, versions)
+            return len(versions)
+        current = current_versions((record or {}).get("renditions", ()))
+        unpublished = _unpublished(versions, current)
+        storage.delete(client, bucket, unpublished)
+        published = [version for version in versions if version not in unpublished]
+        return len(unpublished) + retire(client, bucket, published, current)
 
 
-def find(bucket: str, image_key: str) -> tuple[storage.Version, ...]:
-    """List what may have to be removed; what is beyond the limit of a listing is counted as left.
+def find(client: aws.Client, *, bucket: str, image_key: str) -> tuple[storage.Version, ...]:
+    """List the versions that may have to be removed. If there are too many to list, count a clean-up failure.
 
     Raises:
-        StorageUnavailableError: S3 did not answer.
+        StorageUnavailableError: S3 was not available.
     """
-    listed, are_all = storage.rendition_versions(bucket, image_key)
-    if not are_all:
-        logger.warning("renditions not cleaned", reason="There are too many versions; not all were listed.")
-        count_not_cleaned()
-    return listed
+    versions, is_complete = storage.rendition_versions(client, bucket=bucket, image_key=image_key)
+    if not is_complete:
+        logger.warning("renditions not cleaned", reason="There are too many versions; not all of them were listed.")
+        count_cleanup_failure()
+    return versions
 
 
-def retire(bucket: str, listed: Sequence[storage.Version], shown: Mapping[str, str | None]) -> int:
-    """Let everything expire that is not shown; what is not marked stays.
+def current_versions(renditions: Sequence[Mapping[str, str]]) -> dict[str, str | None]:
+    """Return the keys that a record points to, each with its version id.
 
     Args:
-        bucket: of the renditions.
-        listed: versions of an upload's renditions.
-        shown: the keys that the record points at, with the version of each.
+        renditions: the `renditions` of the record.
+    """
+    return {rendition["key"]: rendition.get("versionId") for rendition in renditions}
+
+
+def retire(
+    client: aws.Client, bucket: str, versions: Sequence[storage.Version], current: Mapping[str, str | None]
+) -> int:
+    """Mark the versions that the record does not point to, so that they expire.
+
+    Args:
+        client: returns the client of a service.
+        bucket: the bucket of the renditions.
+        versions: versions of an upload's renditions.
+        current: the keys that the record points to, each with its version id.
+
+    Returns:
+        The number of marked versions.
 
     Raises:
-        StorageUnavailableError: S3 did not answer.
+        StorageUnavailableError: S3 was not available.
     """
-    there = {version.version_id for version in listed}
+    listed_ids = {version.version_id for version in versions}
 
-    def stays(version: storage.Version) -> bool:
-        version_id = shown.get(version.key)
-        if version_id in there:
+    def is_current(version: storage.Version) -> bool:
+        version_id = current.get(version.key)
+        if version_id in listed_ids:
             return version.version_id == version_id
-        return version.key in shown and version.latest  # the record points at what is gone: better this than none
+        # The record points to a version that no longer exists. Keep the latest one, so that the key still has an
+        # object.
+        return version.key in current and version.latest
 
-    superseded = [version for version in listed if not stays(version)]
-    newest = sorted(superseded, key=lambda version: version.written, reverse=True)[:MOST_MARKED]
-    storage.mark_superseded(bucket, newest)
+    superseded = [version for version in versions if not is_current(version)]
+    newest = sorted(superseded, key=lambda version: version.written, reverse=True)[:MAX_MARKED]
+    storage.mark_superseded(client, bucket, newest)
     return len(newest)
 
 
-def _covering(listed: Sequence[storage.Version], shown: Mapping[str, str | None]) -> list[storage.Version]:
-    """Versions that are newer than the one of the same name that is shown.
+def _unpublished(versions: Sequence[storage.Version], current: Mapping[str, str | None]) -> list[storage.Version]:
+    """Return the versions that are newer than the current version of the same key.
 
-    An execution that failed or had lost its claim wrote the same bytes; nobody was ever given these versions.
+    An execution that failed or lost its claim wrote them. No record ever pointed to them, so no URL was signed for
+    them.
     """
-    places = {version.version_id: place for place, version in enumerate(listed)}  # S3 lists the newest first
+    positions = {version.version_id: index for index, version in enumerate(versions)}  # S3 lists the newest first
     return [
         version
-        for place, version in enumerate(listed)
-        if version.key in shown and place < places.get(shown[version.key] or "", 0)
+        for index, version in enumerate(versions)
+        if version.key in current and index < positions.get(current[version.key] or "", 0)
     ]
 
 
 @contextmanager
 def best_effort() -> Iterator[None]:
-    """Log what keeps renditions from being removed, for a picture that is finished all the same.
+    """Log and count AWS errors during the clean-up of an image that is already complete.
 
-    Whatever cleans the key next removes them too.
+    The next clean-up of the key removes the renditions that are left.
     """
     try:
         yield
     except (StorageUnavailableError, *aws.AwsError):
         logger.exception("renditions not cleaned")
-        count_not_cleaned()
+        count_cleanup_failure()
 
 
 @contextmanager
-def _counted() -> Iterator[None]:
-    """Count what will keep renditions from being removed; a service that does not answer is asked again."""
+def _counted_failures() -> Iterator[None]:
+    """Count permanent errors, which leave renditions behind. The workflow retries transient ones."""
     try:
         yield
     except StorageUnavailableError:
         raise
     except Exception:
-        count_not_cleaned()
+        count_cleanup_failure()
         raise

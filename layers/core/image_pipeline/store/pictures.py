@@ -1,35 +1,38 @@
-"""What a key shows before a new upload of it is processed."""
+"""Detect uploads whose content and renditions are already stored."""
 
-from image_pipeline import keys
+from image_pipeline import aws, keys
 from image_pipeline.errors import UnchangedError
 from image_pipeline.store import records, storage
 
 
-def require_change(table: str, bucket: str, image_key: str, content_id: str) -> None:
-    """Refuse to make what is there: the same bytes, by the same recipes and engine, with labels.
+def require_change(client: aws.Client, *, table: str, bucket: str, image_key: str, content_id: str) -> None:
+    """Raise UnchangedError when the record already shows the same bytes, made by the same recipes and engine, with
+    labels.
 
-    Renditions are looked for as well, so that a new upload repairs what somebody has deleted by hand.
+    The renditions must also exist, so that a new upload repairs renditions that someone deleted.
 
     Args:
-        table: of the records.
-        bucket: of the renditions.
-        image_key: the upload.
-        content_id: of the renditions that would be made.
+        client: returns the client of a service.
+        table: the table of the records.
+        bucket: the bucket of the renditions.
+        image_key: the key of the upload.
+        content_id: the content id of the renditions that the upload would get.
 
     Raises:
-        UnchangedError: the record is COMPLETED with exactly these, and all of them exist.
-        StorageUnavailableError: S3 or DynamoDB did not answer.
+        UnchangedError: the record is COMPLETED with exactly these renditions, and all of them exist.
+        StorageUnavailableError: S3 or DynamoDB was not available.
     """
-    record = records.before_claim(table, image_key)
+    record = records.read_before_claim(client, table=table, image_key=image_key)
     if record is None or record["status"] != "COMPLETED":
         return
-    folder, renditions = keys.rendition_key(image_key, content_id, ""), record.get("renditions", [])
+    folder = keys.rendition_key(image_key, content_id, "")
+    renditions = record.get("renditions", [])
     if not renditions or not all(rendition["key"].startswith(folder) for rendition in renditions):
         return
-    listed, _ = storage.rendition_versions(bucket, image_key)
-    stored = {(version.key, version.version_id) for version in listed}
+    versions, _ = storage.rendition_versions(client, bucket=bucket, image_key=image_key)
+    stored = {(version.key, version.version_id) for version in versions}
     if all((rendition["key"], rendition.get("versionId")) in stored for rendition in renditions):
         raise UnchangedError(
-            f"The upload has the content that its record shows: {content_id}.",
-            "Nothing to do; to make the renditions again, reprocess the upload.",
+            f"The record already shows this content: {content_id}.",
+            "Nothing to do. To make the renditions again, reprocess the upload.",
         )

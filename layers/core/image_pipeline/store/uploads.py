@@ -1,4 +1,4 @@
-"""What is done to uploads: store one, delete it, process it again. For the API and for commands alike."""
+"""Store, delete and reprocess uploads, for the API and the command line."""
 
 import json
 import math
@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
-from image_pipeline import aws
+from image_pipeline import aws, s3_events, times
 from image_pipeline.errors import (
     StorageUnavailableError,
     TooSoonError,
@@ -20,294 +19,300 @@ from image_pipeline.errors import (
     UploadExistsError,
     UploadNotFoundError,
 )
+from image_pipeline.store import records
 
-_CLAIM = ("upload", "uploadOrder", "execution", "status", "lastFailure")
-_NEWEST_VERSIONS = 100  # of a key; a version that is still to be claimed is among them
-NULL_VERSION = "null"  # S3's id of an object that was stored without versioning; events and records have none
+_NEWEST_VERSIONS = 100  # of a key; a version that is not claimed yet is among them
+NULL_VERSION = "null"  # S3's id of an object that was stored without versioning; events and records have no id then
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "405", "MethodNotAllowed"})  # 405: the version is a delete marker
 _CHANGED_CODES = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
 
 
 def store(
-    client: aws.Client, bucket: str, image_key: str, data: bytes, content_type: str, *, overwrite: bool
+    client: aws.Client, *, bucket: str, image_key: str, data: bytes, content_type: str, overwrite: bool
 ) -> str | None:
-    """Write an upload; S3's event about it starts the rest.
+    """Write an upload to S3. S3's event about it starts the workflow.
 
     Args:
-        client: gives clients.
-        bucket: of the uploads.
-        image_key: the upload.
-        data: the picture.
-        content_type: what S3 shall call it.
-        overwrite: whether it may take the place of another.
+        client: returns the client of a service.
+        bucket: the bucket of the uploads.
+        image_key: the key of the upload.
+        data: the bytes of the image.
+        content_type: the content type of the object.
+        overwrite: whether to replace an existing upload.
 
     Returns:
-        Its version id; None where the bucket keeps no versions.
+        The version id; None when the bucket has no versioning.
 
     Raises:
-        UploadExistsError: there is one, and it must not be replaced.
-        StorageUnavailableError: S3 did not answer, or somebody wrote the key at the same moment.
+        UploadExistsError: an upload exists and must not be replaced.
+        StorageUnavailableError: S3 was not available, or another request wrote the key at the same time.
     """
     condition = {} if overwrite else {"IfNoneMatch": "*"}
-    what = {"Bucket": bucket, "Key": image_key, "Body": data, "ContentType": content_type}
     try:
-        with aws.named_errors("S3"):
-            answer = client("s3").put_object(**what, **condition)
+        with aws.translate_errors("S3"):
+            response = client("s3").put_object(
+                Bucket=bucket, Key=image_key, Body=data, ContentType=content_type, **condition
+            )
     except aws.AwsError as error:
         code = aws.code_of(error)
         if code == "PreconditionFailed":
             raise UploadExistsError(
-                f"There is an upload {image_key!a} already.", "Choose another name, or leave out If-None-Match."
+                f"The upload {image_key!a} already exists.", "Choose another name, or omit If-None-Match."
             ) from error
         if code == "ConditionalRequestConflict":
             raise StorageUnavailableError(
-                f"Somebody wrote the upload at the same moment: S3 answered {code}.", "Try again."
+                f"Another request wrote the upload at the same time: S3 answered {code}.", "Try again."
             ) from error
         raise
-    version: str | None = answer.get("VersionId")
-    return version
+    version_id: str | None = response.get("VersionId")
+    return version_id
 
 
-def delete(client: aws.Client, bucket: str, image_key: str, etag: str | None = None) -> None:
-    """Delete an upload as S3 does: a marker hides it, and the versions stay until they expire.
+def delete(client: aws.Client, *, bucket: str, image_key: str, etag: str | None = None) -> None:
+    """Delete an upload. S3 adds a delete marker; the versions stay until they expire.
 
     Args:
-        client: gives clients.
-        bucket: of the uploads.
-        image_key: the upload.
-        etag: delete nothing else; None for whatever is there.
+        client: returns the client of a service.
+        bucket: the bucket of the uploads.
+        image_key: the key of the upload.
+        etag: delete only an object with this etag; None for any.
 
     Raises:
-        UploadNotFoundError: there is none.
-        UploadChangedError: it has another etag.
-        StorageUnavailableError: S3 did not answer.
+        UploadNotFoundError: the upload does not exist.
+        UploadChangedError: the upload has a different etag.
+        StorageUnavailableError: S3 was not available.
     """
-    _head(client, bucket, image_key)
+    _head(client, bucket=bucket, image_key=image_key)
     condition = {} if etag is None else {"IfMatch": etag}
-    with _named_errors(image_key):
+    with _translate_errors(image_key):
         client("s3").delete_object(Bucket=bucket, Key=image_key, **condition)
 
 
 def reprocess(
-    client: aws.Client, bucket: str, table: str, machine: str, image_key: str, *, cooldown_seconds: int = 0
+    client: aws.Client, *, bucket: str, table: str, state_machine: str, image_key: str, cooldown_seconds: int = 0
 ) -> str:
-    """Start the workflow for an upload that has not changed: after a new recipe, a mended deployment, or an outage.
+    """Start the workflow for an unchanged upload: after a recipe changed, a deployment was fixed, or an outage ended.
 
     Args:
-        client: gives clients.
-        bucket: of the uploads.
-        table: of the records.
-        machine: the workflow's ARN.
-        image_key: the upload.
-        cooldown_seconds: least time since this was last done to the upload; 0 for none.
+        client: returns the client of a service.
+        bucket: the bucket of the uploads.
+        table: the table of the records.
+        state_machine: the ARN of the workflow.
+        image_key: the key of the upload.
+        cooldown_seconds: the minimum time between two reprocess requests for the upload; 0 for no minimum.
 
     Returns:
-        The execution's ARN.
+        The ARN of the execution.
 
     Raises:
-        UploadNotFoundError: there is none, or it is a folder marker.
-        TooSoonError: the cooldown is not over.
-        StorageUnavailableError: AWS did not answer.
+        UploadNotFoundError: the upload does not exist, or is a folder marker.
+        TooSoonError: the upload was reprocessed within the cooldown.
+        StorageUnavailableError: AWS was not available.
     """
-    upload = Upload.look(client, bucket, table, image_key)
-    if upload.is_folder_marker:
+    state = UploadState.read(client, bucket=bucket, table=table, key=image_key)
+    if state.is_folder_marker:
         raise UploadNotFoundError(f"{image_key!a} is a folder marker, not an upload.", "Name an upload in that folder.")
-    event = upload.event(again=True)
+    event = state.event(reprocess=True)
     if cooldown_seconds:
-        _begin_cooldown(client, table, image_key, cooldown_seconds)
-    with _named_errors(image_key):
-        answer = client("stepfunctions").start_execution(
-            stateMachineArn=machine, name=f"reprocess_{uuid.uuid4()}", input=json.dumps(event)
+        _begin_cooldown(client, table=table, image_key=image_key, seconds=cooldown_seconds)
+    with _translate_errors(image_key):
+        response = client("stepfunctions").start_execution(
+            stateMachineArn=state_machine, name=f"reprocess_{uuid.uuid4()}", input=json.dumps(event)
         )
-    arn: str = answer["executionArn"]
+    arn: str = response["executionArn"]
     return arn
 
 
 def version_of(record: Mapping[str, Any] | None) -> str | None:
-    """The version id of the upload that a record is about; None when it is about no upload.
+    """Return the version id of the upload that a record describes; None when it describes no upload.
 
     Args:
-        record: as plain JSON; None where the key has no record.
+        record: the record as plain JSON; None when the key has no record.
     """
     upload = record and record.get("upload")
     return str(upload.get("versionId") or NULL_VERSION) if upload else None
 
 
 def is_unclaimed(
-    client: aws.Client, bucket: str, image_key: str, version_id: str, *, held: str | None, is_deleted: bool
+    client: aws.Client,
+    *,
+    bucket: str,
+    image_key: str,
+    version_id: str,
+    recorded_version: str | None,
+    is_deleted: bool,
 ) -> bool:
-    """Whether the pipeline has yet to claim a version of an upload: S3 has it, and the record is about an older one.
+    """Return whether the pipeline has not claimed a version yet: S3 has it, and the record describes an older one.
 
-    S3 lists the versions of a key in the order in which they were stored. Their times cannot tell, because they are in
-    whole seconds.
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+    S3 lists the versions of a key in the order in which they were stored. Their timestamps have whole seconds and
+    cannot order them. https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
 
     Args:
-        client: gives clients.
-        bucket: of the uploads.
-        image_key: the upload.
-        version_id: a version that the record is not about.
-        held: the version that the record is about; None where there is none.
+        client: returns the client of a service.
+        bucket: the bucket of the uploads.
+        image_key: the key of the upload.
+        version_id: a version that the record does not describe.
+        recorded_version: the version that the record describes; None when there is no such version.
         is_deleted: whether the record says that the upload was deleted.
 
     Raises:
-        StorageUnavailableError: S3 did not answer.
+        StorageUnavailableError: S3 was not available.
     """
-    # The prefix may begin other keys, too, but S3 lists the shortest first.
-    with aws.named_errors("S3"):
-        answer = client("s3").list_object_versions(Bucket=bucket, Prefix=image_key, MaxKeys=_NEWEST_VERSIONS)
-    newest_first = [version["VersionId"] for version in answer.get("Versions", []) if version["Key"] == image_key]
+    # Other keys can start with the same prefix, but S3 lists the shortest key first.
+    with aws.translate_errors("S3"):
+        response = client("s3").list_object_versions(Bucket=bucket, Prefix=image_key, MaxKeys=_NEWEST_VERSIONS)
+    newest_first = [version["VersionId"] for version in response.get("Versions", []) if version["Key"] == image_key]
     if version_id not in newest_first:
         return False
-    markers = [marker for marker in answer.get("DeleteMarkers", []) if marker["Key"] == image_key]
+    markers = [marker for marker in response.get("DeleteMarkers", []) if marker["Key"] == image_key]
     if is_deleted and any(marker["IsLatest"] for marker in markers):
         return False
-    return held not in newest_first[: newest_first.index(version_id)]
+    return recorded_version not in newest_first[: newest_first.index(version_id)]
 
 
-def _begin_cooldown(client: aws.Client, table: str, image_key: str, seconds: int) -> None:
-    """Note in the record that the upload is reprocessed, unless that was done too short a time ago.
+def _begin_cooldown(client: aws.Client, *, table: str, image_key: str, seconds: int) -> None:
+    """Write the time of the request to the record, unless the previous request is within the cooldown.
 
-    One conditional write, so of requests that come at the same time, one wins. An upload without a record is let
-    through: its first execution makes the record, and nothing else may.
+    The write is conditional, so exactly one of several concurrent requests succeeds. A request for an upload without a
+    record is accepted, because only the first execution of an upload may create its record.
     """
     now = datetime.now(UTC)
     latest = now - timedelta(seconds=seconds)
     try:
-        with aws.named_errors("DynamoDB"):
+        with aws.translate_errors("DynamoDB"):
             client("dynamodb").update_item(
                 TableName=table,
-                Key={"ImageKey": {"S": image_key}},
+                Key=records.item_key(image_key),
                 UpdateExpression="SET reprocessRequestedAt = :now",
                 ConditionExpression=(
                     "attribute_exists(ImageKey) AND "
                     "(attribute_not_exists(reprocessRequestedAt) OR reprocessRequestedAt <= :latest)"
                 ),
-                ExpressionAttributeValues={
-                    ":now": {"S": now.isoformat(timespec="milliseconds")},
-                    ":latest": {"S": latest.isoformat(timespec="milliseconds")},
-                },
+                ExpressionAttributeValues={":now": {"S": times.iso(now)}, ":latest": {"S": times.iso(latest)}},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
     except aws.AwsError as error:
         if not isinstance(error, ClientError) or aws.code_of(error) != "ConditionalCheckFailedException":
             raise
-        record: Any = error.response.get("Item")  # as it is, because of ReturnValuesOnConditionCheckFailure
+        record: Any = error.response.get("Item")  # present because of ReturnValuesOnConditionCheckFailure
         if not record:
             return
         since_latest = datetime.fromisoformat(record["reprocessRequestedAt"]["S"]) - latest
-        left = min(max(math.ceil(since_latest.total_seconds()), 1), seconds)  # clocks may differ
+        remaining = min(max(math.ceil(since_latest.total_seconds()), 1), seconds)  # the clocks of two hosts may differ
         raise TooSoonError(
-            f"{image_key!a} was reprocessed less than {seconds} seconds ago.", f"Try again in {left} seconds.", left
+            f"{image_key!a} was reprocessed less than {seconds} seconds ago.",
+            f"Try again in {remaining} seconds.",
+            remaining,
         ) from error
 
 
 @dataclass(frozen=True)
-class Upload:
-    """What is known of an upload: the object as S3 has it now, and the newest claim of its key."""
+class UploadState:
+    """The current object of an upload in S3, and the newest claim of its key."""
 
     bucket: str
     key: str
     head: Mapping[str, Any]
+    """S3's response to HeadObject."""
     claim: Mapping[str, Any]
-    """`upload`, `uploadOrder`, `execution`, `status`, `lastFailure` of its record; empty where there is none."""
+    """The claim, as `records.read_claim` returns it."""
 
     @classmethod
-    def look(cls, client: aws.Client, bucket: str, table: str, key: str, version_id: str | None = None) -> "Upload":
-        """Ask S3 and DynamoDB.
+    def read(
+        cls, client: aws.Client, *, bucket: str, table: str, key: str, version_id: str | None = None
+    ) -> "UploadState":
+        """Read the state from DynamoDB and S3.
 
         Args:
-            client: gives clients.
-            bucket: of the uploads.
-            table: of the records.
-            key: the upload.
-            version_id: one version of it; None for the current one.
+            client: returns the client of a service.
+            bucket: the bucket of the uploads.
+            table: the table of the records.
+            key: the key of the upload.
+            version_id: the version of the object; None for the current one.
 
         Raises:
-            UploadNotFoundError: there is none.
-            StorageUnavailableError: AWS did not answer.
+            UploadNotFoundError: the upload does not exist.
+            StorageUnavailableError: AWS was not available.
         """
-        # The record first: a claim that comes between the two looks is newer than the order that is taken, and wins.
-        with _named_errors(key):
-            item = client("dynamodb").get_item(TableName=table, Key={"ImageKey": {"S": key}}, ConsistentRead=True)
-        head = _head(client, bucket, key, version_id)
-        return cls(bucket, key, head, _plain(item.get("Item", {})))
+        # The record first: a claim that is made between the two reads is newer than the order that is read here, and
+        # wins.
+        claim = records.read_claim(client, table=table, image_key=key)
+        head = _head(client, bucket=bucket, image_key=key, version_id=version_id)
+        return cls(bucket, key, head, claim)
 
     @property
     def etag(self) -> str:
-        """Without quotes."""
+        """The etag without quotes."""
         return str(self.head["ETag"].strip('"'))
 
     @property
+    def version_id(self) -> str | None:
+        """The version id; None when the bucket has no versioning."""
+        version_id: str | None = self.head.get("VersionId")
+        return version_id
+
+    @property
     def is_folder_marker(self) -> bool:
-        """Whether it is one of the empty objects with which S3's console makes folders."""
+        """Whether it is an empty object that the S3 console creates for a folder."""
         return self.key.endswith("/") and not self.head["ContentLength"]
 
     @property
     def is_claimed(self) -> bool:
-        """Whether its record is about these very bytes: they have been processed, or are about to be."""
-        claimed, status = self.claim.get("upload", {}), self.claim.get("status")
-        same = (claimed.get("versionId"), claimed.get("etag")) == (self.head.get("VersionId"), self.etag)
-        return same and status != "DELETED"
+        """Whether the record describes exactly this object, which has been processed or is still processing."""
+        upload, status = self.claim.get("upload", {}), self.claim.get("status")
+        is_same = (upload.get("versionId"), upload.get("etag")) == (self.version_id, self.etag)
+        return is_same and status != "DELETED"
 
     def is_older(self, sequencer: str) -> bool:
-        """Whether an event with this sequencer would lose against the newest that is known."""
+        """Return whether an event with this sequencer is not newer than the newest claim."""
         return pad(sequencer) <= str(self.claim.get("uploadOrder", ""))
 
-    def event(self, *, again: bool, sequencer: str | None = None) -> dict[str, Any]:
-        """S3's own event for this object.
+    def event(self, *, reprocess: bool, sequencer: str | None = None) -> dict[str, Any]:
+        """Build the event that S3 sends for this object.
 
         Args:
-            again: process it although it may have been processed.
-            sequencer: of the event; None to take the place of the newest event that is known of the key, so that an
-                upload that comes meanwhile still wins.
+            reprocess: whether to process the object even if it was processed before.
+            sequencer: the sequencer of the event; None for that of the newest claim, so that an upload that is made
+                meanwhile still wins.
         """
-        version = {"version-id": self.head["VersionId"]} if "VersionId" in self.head else {}
-        return {
-            "detail-type": "Object Created",
-            "time": self.head["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "detail": {
-                "bucket": {"name": self.bucket},
-                "object": {
-                    "key": self.key,
-                    "size": self.head["ContentLength"],
-                    "etag": self.etag,
-                    "sequencer": sequencer or self.claim.get("uploadOrder", "0"),
-                    **version,
-                },
-                "reprocess": again,
-            },
-        }
+        event = s3_events.object_created(
+            bucket=self.bucket,
+            key=self.key,
+            etag=self.etag,
+            size_bytes=self.head["ContentLength"],
+            sequencer=sequencer or self.claim.get("uploadOrder", "0"),
+            time=times.iso(self.head["LastModified"], "seconds"),
+            version_id=self.version_id,
+        )
+        event["detail"]["reprocess"] = reprocess
+        return event
 
 
 def pad(sequencer: str) -> str:
-    """Make a sequencer comparable as text, as the workflow does in its claim."""
+    """Pad a sequencer so that it can be compared as text, as the workflow does in its claim."""
     return sequencer.ljust(64, "0")
 
 
-def _head(client: aws.Client, bucket: str, image_key: str, version_id: str | None = None) -> dict[str, Any]:
-    which = {"VersionId": version_id} if version_id else {}
-    with _named_errors(image_key):
-        head: dict[str, Any] = client("s3").head_object(Bucket=bucket, Key=image_key, **which)
+def _head(client: aws.Client, *, bucket: str, image_key: str, version_id: str | None = None) -> dict[str, Any]:
+    version = {"VersionId": version_id} if version_id else {}
+    with _translate_errors(image_key):
+        head: dict[str, Any] = client("s3").head_object(Bucket=bucket, Key=image_key, **version)
     return head
 
 
-def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    deserialize = TypeDeserializer().deserialize
-    return {name: deserialize(item[name]) for name in _CLAIM if name in item}
-
-
 @contextmanager
-def _named_errors(image_key: str) -> Iterator[None]:
+def _translate_errors(image_key: str) -> Iterator[None]:
     try:
-        with aws.named_errors("AWS"):
+        with aws.translate_errors("AWS"):
             yield
     except aws.AwsError as error:
         code = aws.code_of(error)
         if code in _MISSING_CODES:
-            raise UploadNotFoundError(f"There is no {image_key!a}.", "Check the name, or upload it first.") from error
+            raise UploadNotFoundError(
+                f"{image_key!a} does not exist.", "Check the name, or upload it first."
+            ) from error
         if code in _CHANGED_CODES:
             raise UploadChangedError(
-                f"{image_key!a} is not the object that If-Match names.", "Look at it again before you change it."
+                f"The etag of {image_key!a} does not match If-Match.", "Read the upload again before you change it."
             ) from error
         raise

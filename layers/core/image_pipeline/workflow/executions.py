@@ -1,79 +1,69 @@
-"""Step Functions: end a record whose own execution did not."""
+"""Step Functions: end the records whose executions ended without an outcome."""
 
 import json
 import uuid
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
-
-from image_pipeline import aws
+from image_pipeline import aws, s3_events
 from image_pipeline.settings import Machines, WorkflowType
 
-if TYPE_CHECKING:
-    from mypy_boto3_stepfunctions import SFNClient
+RESTART_SECONDS = 3_600  # a Standard execution retries a throttled service for as long
 
 
-RESTART_SECONDS = 3_600  # as long as a Standard execution itself waits for a service that throttles
+def end_lost(client: aws.Client, machines: Machines, claim: dict[str, Any], age_seconds: int) -> bool:
+    """Restart or settle a record whose execution ended without an outcome.
 
-
-@cache
-def _step_functions() -> "SFNClient":
-    return boto3.client("stepfunctions", config=aws.CLIENT_CONFIG)
-
-
-def end_lost(machines: Machines, claim: dict[str, Any], age_seconds: int) -> bool:
-    """See to a record whose execution is over without an outcome.
-
-    An Express execution has five minutes, which is less than an outage may last: for an hour it is started again.
-    Everything else is settled.
+    An Express execution runs for five minutes at most, which is shorter than many outages, so it is restarted for up to
+    an hour. Every other record is settled.
 
     Args:
-        machines: the workflows.
+        client: returns the client of a service.
+        machines: the ARNs of the state machines.
         claim: `ImageKey`, `upload` and `execution` of a record in PROCESSING.
-        age_seconds: since the first execution was started.
+        age_seconds: the seconds since the first execution started.
 
     Returns:
-        Whether the workflow was started again.
+        Whether the workflow was restarted.
     """
     restarts = machines.workflow is WorkflowType.EXPRESS
     if restarts and age_seconds < RESTART_SECONDS:
-        _restart(machines, claim)
+        _restart(client, machines, claim)
         return True
-    settle(machines, claim)
+    settle(client, machines, claim)
     return False
 
 
 def first_started_at(claim: dict[str, Any]) -> str:
-    """When the first of the executions was started that have tried one after the other."""
+    """Return the start time of the first execution of an upload that was restarted."""
     execution = claim["execution"]
-    at: str = execution.get("firstStartedAt", execution["startedAt"])
-    return at
+    started_at: str = execution.get("firstStartedAt", execution["startedAt"])
+    return started_at
 
 
-def _restart(machines: Machines, claim: dict[str, Any]) -> None:
+def _restart(client: aws.Client, machines: Machines, claim: dict[str, Any]) -> None:
     event = _event(claim["upload"])
-    event["detail"]["reprocess"] = True  # or it would be taken for a duplicate
+    event["detail"]["reprocess"] = True  # otherwise the workflow ends it as a duplicate
     event["detail"]["first-started-at"] = first_started_at(claim)
-    _step_functions().start_execution(
+    client("stepfunctions").start_execution(
         stateMachineArn=machines.process_image, name=f"again_{uuid.uuid4()}", input=json.dumps(event)
     )
 
 
-def settle(machines: Machines, claim: dict[str, Any]) -> None:
-    """Start the workflow that ends a record, with the event that EventBridge would send of its execution.
+def settle(client: aws.Client, machines: Machines, claim: dict[str, Any]) -> None:
+    """Start the workflow that ends a record, with the event that EventBridge sends for a timed-out execution.
 
     Args:
-        machines: the workflows.
+        client: returns the client of a service.
+        machines: the ARNs of the state machines.
         claim: `ImageKey`, `upload` and `execution` of a record in PROCESSING.
     """
     upload, execution = claim["upload"], claim["execution"]
-    arn = machines.process_image  # an Express execution has an ARN that nobody but itself knows
+    arn = machines.process_image  # the ARN of an Express execution is not known here
     if machines.workflow is WorkflowType.STANDARD:
         arn = arn.replace(":stateMachine:", ":execution:") + ":" + execution["id"]
-    # Step Functions starts a name once, so each lost execution is settled at most once an hour.
+    # Step Functions accepts a name once, so each lost execution is settled at most once per hour.
     name = f"lost_{datetime.now(UTC):%Y%m%d%H}_{execution['id']}"[:80]
     event = {
         "detail": {
@@ -84,23 +74,19 @@ def settle(machines: Machines, claim: dict[str, Any]) -> None:
             "input": json.dumps(_event(upload)),
         }
     }
-    with suppress(_step_functions().exceptions.ExecutionAlreadyExists):
-        _step_functions().start_execution(stateMachineArn=machines.settle_image, name=name, input=json.dumps(event))
+    states = client("stepfunctions")
+    with suppress(states.exceptions.ExecutionAlreadyExists):
+        states.start_execution(stateMachineArn=machines.settle_image, name=name, input=json.dumps(event))
 
 
 def _event(upload: dict[str, Any]) -> dict[str, Any]:
-    """The S3 event that an upload was claimed for."""
-    version = {"version-id": upload["versionId"]} if upload["versionId"] else {}
-    return {
-        "time": upload["uploadedAt"],
-        "detail": {
-            "bucket": {"name": upload["bucket"]},
-            "object": {
-                "key": upload["key"],
-                "etag": upload["etag"],
-                "sequencer": upload["sequencer"],
-                "size": upload["sizeBytes"],
-                **version,
-            },
-        },
-    }
+    """Return the S3 event that led to the claim of an upload."""
+    return s3_events.object_created(
+        bucket=upload["bucket"],
+        key=upload["key"],
+        etag=upload["etag"],
+        size_bytes=upload["sizeBytes"],
+        sequencer=upload["sequencer"],
+        time=upload["uploadedAt"],
+        version_id=upload["versionId"],
+    )

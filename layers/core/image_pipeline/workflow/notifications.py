@@ -32,9 +32,9 @@ def describe_image(
         *(f"Warning: {warning['message']}" for warning in warnings),
     ]
     return {
-        "shownKey": keys.shown(image_key),
+        "shownKey": keys.printable(image_key),
         "statusPath": keys.status_path(image_key),
-        "lines": [keys.shown(line) for line in lines],
+        "lines": [keys.printable(line) for line in lines],
     }
 
 
@@ -51,7 +51,7 @@ def describe_labels(labels: Sequence[Mapping[str, Any]], model_version: str) -> 
     if not labels:
         return {"lines": ["Labels: none"]}
     text = ", ".join(f"{label['name']} {int(label['confidence'] + 0.5)} %" for label in labels)
-    return {"lines": [keys.shown(f"Labels ({model_version}): {text}")]}
+    return {"lines": [keys.printable(f"Labels ({model_version}): {text}")]}
 
 
 def _dimensions(image: Mapping[str, Any]) -> str:

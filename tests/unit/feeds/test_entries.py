@@ -1,0 +1,151 @@
+"""image_pipeline.feeds.entries"""
+
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+
+from image_pipeline import keys
+from image_pipeline.feeds import entries
+from tests.conftest import LISTING_TABLE
+from tests.unit.feeds.listings import list_record, listed_keys, pages, record
+
+pytestmark = pytest.mark.usefixtures("listing_table")
+
+
+def test_an_entry_tells_what_a_list_shows():
+    """An entry contains the public fields and the paths to the rest."""
+    rendition = {"name": "web", "format": "JPEG", "width": 600, "height": 400}
+    list_record(
+        record(
+            labels=["Coffee", "Cup"],
+            image={"format": "JPEG", "width": 600, "height": 400, "sha256": "0"},
+            summary={"thumbhash": "abc", "phash": "0"},
+            renditions=[rendition, {**rendition, "name": "100x100", "width": 100, "height": 67}],
+            exif={"make": "ACME"},
+        ),
+        1,
+    )
+    ((image,),) = pages()
+    assert image == {
+        "imageKey": "uploads/a.jpg",
+        "status": "COMPLETED",
+        "uploadedAt": "2026-11-21T12:00:00Z",
+        "sizeBytes": 46105,
+        "format": "JPEG",
+        "width": 600,
+        "height": 400,
+        "thumbhash": "abc",
+        "rendition": "100x100",
+        "labels": ["Coffee", "Cup"],
+        "statusPath": "/images/uploads/a.jpg/status",
+        "renditionPath": "/images/uploads/a.jpg/renditions/100x100",
+    }
+
+
+def test_a_failure_is_listed_with_its_code():
+    """An entry contains the code of the error; the status contains the message."""
+    list_record(record(status="FAILED", error={"code": "CorruptImageError", "message": "m", "hint": "h"}), 1)
+    ((image,),) = pages(status="FAILED")
+    assert (image["status"], image["error"]) == ("FAILED", "CorruptImageError")
+
+
+def test_a_picture_that_was_kept_is_listed_with_the_failure():
+    """An entry contains the code of the failed attempt and the status of the kept image."""
+    list_record(record(lastFailure={"code": "UploadArchivedError", "message": "m", "hint": "h"}), 1)
+    ((image,),) = pages()
+    assert (image["status"], image["lastFailure"]) == ("COMPLETED", "UploadArchivedError")
+    assert "error" not in image
+
+
+def test_each_image_is_in_the_views_that_show_it():
+    """Each image is in the views of its status and of its labels; a deleted image is only in the view DELETED."""
+    list_record(record("uploads/done", labels=["Dog", "Straße"], second=1), 1)
+    list_record(record("uploads/busy", "PROCESSING", second=2), 1)
+    list_record(record("uploads/gone", "DELETED", second=3), 1)
+    assert listed_keys() == ["uploads/busy", "uploads/done"]
+    assert listed_keys(status="PROCESSING") == ["uploads/busy"]
+    assert listed_keys(status="DELETED") == ["uploads/gone"]
+    assert listed_keys(label="dOG") == listed_keys(label="STRASSE") == ["uploads/done"]
+    assert listed_keys(label="do") == []
+    assert listed_keys(label="dog", status="COMPLETED") == ["uploads/done"]
+    assert listed_keys(label="dog", status="PROCESSING") == []
+
+
+def test_what_a_change_takes_away_is_taken_out():
+    """An image is in each of its current views once, and in no earlier view."""
+    list_record(record(status="PROCESSING"), 1)
+    list_record(record(labels=["Dog"]), 2)
+    list_record(record(labels=["Cat"], second=60), 3)
+    assert (listed_keys(status="PROCESSING"), listed_keys(label="Dog")) == ([], [])
+    assert listed_keys() == listed_keys(label="Cat") == listed_keys(status="COMPLETED") == ["uploads/a.jpg"]
+
+
+def test_the_picture_before_stands_for_what_is_processed():
+    """A search by label finds an image while a new upload of it is processing."""
+    list_record(record(labels=["Dog"]), 1)
+    list_record(record(status="PROCESSING", labels=["Dog"]), 2)
+    assert listed_keys(label="dog", status="PROCESSING") == ["uploads/a.jpg"]
+
+
+def test_a_record_that_is_gone_leaves_only_what_expires():
+    """The ledger stays for longer than a change can be delayed."""
+    list_record(record(labels=["Dog"]), 1)
+    assert list_record(None, 2, "uploads/a.jpg")
+    assert listed_keys() == []
+    (item,) = boto3.client("dynamodb").scan(TableName=LISTING_TABLE)["Items"]
+    assert float(item["expiresAt"]["N"]) > datetime.now(UTC).timestamp() + 86_400
+    assert not list_record(record(labels=["Dog"]), 1)
+    assert listed_keys() == []
+    assert list_record(record(), 3)
+    assert not any("expiresAt" in item for item in boto3.client("dynamodb").scan(TableName=LISTING_TABLE)["Items"])
+
+
+def test_a_change_that_was_lost_is_mended_by_the_next():
+    """The ledger determines which entries are removed, so a missed change does no harm."""
+    list_record(record(labels=["Dog"]), 1)
+    list_record(record(status="PROCESSING", second=9), 3)
+    assert listed_keys(label="dog") == []
+
+
+def test_times_in_any_form_sort_as_times():
+    """Times sort correctly with and without fractions, and with any offset."""
+    for name, given_time in (("c", "2026-11-21T14:00:00.600+02:00"), ("a", "2026-11-21T12:00:00Z")):
+        list_record({**record(f"uploads/{name}"), "upload": {"uploadedAt": given_time}}, 1)
+    list_record({**record("uploads/b"), "upload": {}, "createdAt": "2026-11-21T12:00:00.500Z"}, 1)
+    assert listed_keys() == ["uploads/c", "uploads/b", "uploads/a"]
+    assert listed_keys(since="2026-11-21T12:00:00.5Z") == ["uploads/c", "uploads/b"]
+
+
+@pytest.mark.parametrize("upload", [{}, {"uploadedAt": "yesterday"}, {"uploadedAt": "0001-01-01T00:00+14:00"}])
+def test_a_record_without_a_time_is_the_oldest(upload):
+    """An invalid time in a record must not block the stream."""
+    list_record({"ImageKey": "uploads/odd", "status": "FAILED", "upload": upload}, 1)
+    list_record(record(), 1)
+    assert listed_keys() == ["uploads/a.jpg", "uploads/odd"]
+
+
+def test_the_longest_key_and_the_most_labels_fit():
+    """A sort key has at most 1,024 bytes; of too many labels, those with the highest confidence are listed."""
+    key = keys.UPLOADS_PREFIX + "é" * 508
+    list_record(record(key, labels=[f"Old {number}" for number in range(100)]), 1)
+    list_record(record(key, labels=[f"New {number}" for number in range(100)]), 2)
+    assert listed_keys(label="new 39") == [key]
+    assert listed_keys(label="new 40") == listed_keys(label="old 0") == []
+    assert len(next(pages())[0]["labels"]) == entries.MAX_LABELS
+
+
+def test_the_smallest_rendition_has_the_fewest_pixels():
+    """Neither the order nor the aspect ratio of the renditions matters."""
+    sizes = {"panorama": (300, 50), "square": (200, 200), "tall": (100, 400)}
+    renditions = [{"name": name, "width": width, "height": height} for name, (width, height) in sizes.items()]
+    for order in (renditions, renditions[::-1]):
+        assert entries.entries_of(record(renditions=order))["image"]["rendition"] == "panorama"
+
+
+def test_an_upload_that_was_deleted_before_it_was_processed_is_listed():
+    """Its record has no upload, so its position is the time of the record."""
+    deleted = {"ImageKey": "uploads/a.jpg", "status": "DELETED", "createdAt": "2026-11-21T12:00:00Z"}
+    listed = entries.entries_of(deleted)
+    assert listed["image"] == {"imageKey": "uploads/a.jpg", "status": "DELETED", "labels": []}
+    assert listed["position"].startswith("2026-11-21T12:00:00.000Z#")
