@@ -5,6 +5,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -204,6 +205,16 @@ def test_the_content_id_changes_with_bytes_and_recipes_alone():
     assert base.isalnum()
 
 
+@pytest.mark.parametrize(
+    ("owner", "name", "value"), [(PIL, "__version__", "0.0.0"), (resize, "name", lambda: "another resizer")]
+)
+def test_the_content_id_names_whatever_can_change_a_pixel(owner, name, value, monkeypatch):
+    """A new Pillow or another resizer must not reuse an id: its files may differ from the cached ones."""
+    before = engine.content_id(b"any", [PNG_120])
+    monkeypatch.setattr(owner, name, value)
+    assert engine.content_id(b"any", [PNG_120]) != before
+
+
 def test_a_watermark_picture_counts_by_its_bytes(tmp_path):
     """Not by where it lies: two deployments agree; a changed logo does not."""
     ids = []
@@ -247,6 +258,16 @@ def test_allow_larger_false_lowers_the_quality():
     assert len(one(data, replace(recipe, allow_larger=False)).data) <= len(data) * 1.05
 
 
+@pytest.mark.parametrize("quality", [95, 41, 40, 20])
+def test_allow_larger_false_never_goes_below_quality_40(quality):
+    """A tiny upload must not turn its renditions into mud; a recipe that asks for less than 40 gets what it asks for."""
+    data = saved(Image.open(io.BytesIO(noisy("PNG"))), "JPEG", quality=1)
+    recipe = Recipe("t", 300, 300, quality=quality, allow_larger=False)
+    lowest = one(data, Recipe("t", 300, 300, quality=min(quality, 40))).data
+    assert len(lowest) > len(data)
+    assert one(data, recipe).data == lowest
+
+
 def test_sharpening_raises_contrast_at_edges():
     """And does nothing at 0."""
     data = saved(quarters("L").resize((60, 40)).resize(SIZE, Image.Resampling.BICUBIC), "PNG")
@@ -270,6 +291,19 @@ def test_small_renditions_of_photographs_cascade():
         direct = photo.resize((side, side * 3 // 4), Image.Resampling.LANCZOS)
         difference = ImageStat.Stat(ImageChops.difference(picture(rendition).convert("RGB"), direct))
         assert max(difference.rms) < 4
+
+
+@pytest.mark.parametrize(
+    ("camera", "small_side", "from_larger"),
+    [(False, 301, False), (False, 300, True), (True, 401, False), (True, 400, True)],
+)
+def test_a_rendition_is_made_from_a_larger_one_only_if_that_is_large_enough(camera, small_side, from_larger):
+    """1.5 times as large for photographs and twice for other pictures: a nearer one would cost sharpness."""
+    image = Image.effect_noise((1200, 900), 80).convert("RGB")
+    data = saved(image, "WEBP", lossless=True, method=0, exif=block() if camera else b"")
+    recipes = [Recipe(str(side), side, side, formats=("png",)) for side in (600, small_side)]
+    alone = one(data, recipes[1])
+    assert (render(data, *recipes).renditions[1] != alone) == from_larger
 
 
 def test_recipes_that_need_too_much_memory_are_refused():

@@ -242,3 +242,32 @@ def test_places_off_the_globe_are_none(latitude, longitude, place):
     tags.get_ifd(0x8825).update({1: "N", 2: latitude, 3: "E", 4: longitude})
     private = exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).private
     assert (private.latitude, private.longitude) == place
+
+
+@pytest.mark.parametrize(
+    ("reference", "metres", "altitude"),
+    [
+        (b"\0", IFDRational(8849, 1), 8849.0),
+        (b"\0", IFDRational(12345, 1000), 12.35),
+        (b"\1", IFDRational(430, 1), -430.0),
+        (b"\0", IFDRational(0, 1), 0.0),
+        (b"\0", IFDRational(1, 0), None),
+    ],
+)
+def test_altitude_has_a_sign_and_two_decimals(reference, metres, altitude):
+    """GPSAltitudeRef 1 is below sea level; a zero denominator is no altitude."""
+    tags = corpus.exif(t0x010F="Kamera")
+    tags.get_ifd(0x8825).update({5: reference, 6: metres})
+    assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).private.altitude == altitude
+
+
+@pytest.mark.parametrize(
+    ("references", "place"),
+    [(("N", "E"), (10.5125, 20.0)), (("S", "W"), (-10.5125, -20.0)), (("", ""), (10.5125, 20.0))],
+)
+def test_minutes_and_seconds_are_parts_of_a_degree(references, place):
+    """South and west are negative."""
+    tags = corpus.exif(t0x010F="Kamera")
+    tags.get_ifd(0x8825).update({1: references[0], 2: (10.0, 30.0, 45.0), 3: references[1], 4: (20.0, 0.0, 0.0)})
+    private = exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).private
+    assert (private.latitude, private.longitude) == place

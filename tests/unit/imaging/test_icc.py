@@ -300,3 +300,44 @@ def test_srgb_curves_are_recognised_in_either_form():
     assert is_srgb(rgb_profile(SRGB, D65, table))
     assert not is_srgb(rgb_profile(SRGB, D65, b"curv" + bytes(8)))
     assert not is_srgb(profile({**WHITE, b"A2B0": lut8()}))
+
+
+SRGB_COLUMNS = {b"rXYZ": (0.4361, 0.2225, 0.0139), b"gXYZ": (0.3851, 0.7169, 0.0971), b"bXYZ": (0.1431, 0.0606, 0.7141)}
+"""IEC 61966-2-1, adapted to D50: what sRGB profiles of all vendors hold."""
+
+
+def srgb_but(column=b"", index=0, difference=0.0, curve=SRGB_CURVE):
+    """The profile of sRGB with one number of one column changed, or with another curve."""
+    tags = {name + b"TRC": curve for name in (b"r", b"g", b"b")}
+    for name, numbers in SRGB_COLUMNS.items():
+        values = [value + difference * (name == column and place == index) for place, value in enumerate(numbers)]
+        tags[name] = b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(65536 * value) for value in values))
+    return profile(tags, connection=b"XYZ ")
+
+
+@pytest.mark.parametrize("column", SRGB_COLUMNS)
+@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("sign", [1, -1])
+def test_columns_of_srgb_may_differ_by_rounding_only(column, index, sign):
+    """Up to 0.002 in any number, which no pixel of 8 bits shows."""
+    assert is_srgb(srgb_but(column, index, 0.0018 * sign))
+    assert not is_srgb(srgb_but(column, index, 0.0022 * sign))
+
+
+def decode_srgb(value):
+    """IEC 61966-2-1."""
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+
+
+@pytest.mark.parametrize("steps", [0.4, -0.4, 0.6, -0.6])
+def test_curves_of_srgb_may_differ_by_less_than_half_a_step(steps):
+    """Of 255: any more would change pixels."""
+    curve = sampled_curve(lambda value: decode_srgb(value + steps / 255))
+    assert is_srgb(srgb_but(curve=curve)) == (abs(steps) < 0.5)
+
+
+@pytest.mark.parametrize("place", [0.1, 0.3, 0.5, 0.8])
+def test_a_curve_of_srgb_is_so_in_shadows_and_lights(place):
+    """A curve that leaves sRGB's in one range of tones only is another curve."""
+    curve = sampled_curve(lambda value: decode_srgb(value + 2 / 255 * (abs(value - place) < 0.05)))
+    assert not is_srgb(srgb_but(curve=curve))
