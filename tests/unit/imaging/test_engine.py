@@ -260,7 +260,7 @@ def test_allow_larger_false_lowers_the_quality():
 
 @pytest.mark.parametrize("quality", [95, 41, 40, 20])
 def test_allow_larger_false_never_goes_below_quality_40(quality):
-    """A tiny upload must not turn its renditions into mud; a recipe that asks for less than 40 gets what it asks for."""
+    """A tiny upload must not ruin its renditions; a recipe that asks for less than 40 keeps its own quality."""
     data = saved(Image.open(io.BytesIO(noisy("PNG"))), "JPEG", quality=1)
     recipe = Recipe("t", 300, 300, quality=quality, allow_larger=False)
     lowest = one(data, Recipe("t", 300, 300, quality=min(quality, 40))).data
