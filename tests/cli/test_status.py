@@ -66,7 +66,7 @@ def test_a_failure_is_told_with_its_reason_and_what_to_do(pipeline, running, nam
     pipeline.wait_for(f"uploads/{name}", pipeline.upload(f"uploads/{name}", b"text"))
     assert main(["status", name, *running]) == PICTURE_FAILED
     words = capsys.readouterr().out
-    assert "  reason      The file is not a picture that can be processed: its content is text." in words
+    assert "  reason      The file is not an image in a supported format: its content is text." in words
     assert "(UnsupportedFormatError in ValidateImage)" in words
     assert "  what to do  Convert it to one of AVIF" in words
 

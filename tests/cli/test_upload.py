@@ -186,7 +186,7 @@ def test_people_read_a_line_for_each_file_and_a_summary(running, folder, capsys)
     assert out.splitlines() == [
         f"left out  {folder}/.hidden: it is hidden; name it to upload it",
         f"uploaded  {key}",
-        f"FAILED    {key}  The file is not a picture that can be processed: its content is text.",
+        f"FAILED    {key}  The file is not an image in a supported format: its content is text.",
         "1 uploaded, 0 skipped, 1 failed.",
         "1 FAILED.",
     ]

@@ -219,7 +219,7 @@ GOOD: tuple[Good, ...] = (
 BAD: tuple[Bad, ...] = (
     Bad("BMP with a JPEG inside", lambda: Bmp(0, compression=JPEG).data(), UnsupportedFormatError, "JPEG inside"),
     Bad("BMP with a PNG inside", lambda: Bmp(0, compression=PNG).data(), UnsupportedFormatError, "PNG inside"),
-    Bad("BMP with a negative width", lambda: Bmp(size=(-64, 48), body=b"").data(), CorruptImageError, "width -64"),
+    Bad("BMP with a negative width", lambda: Bmp(size=(-64, 48), body=b"").data(), CorruptImageError, "-64 × 48"),
     Bad("BMP whose pixels are elsewhere", lambda: Bmp(offset=10**6).data(), CorruptImageError, "cut off"),
     Bad("BMP of runs of 24 bits", lambda: Bmp(compression=RLE8).data(), CorruptImageError, "compression 1"),
     Bad("BMP with mixed masks", lambda: _masked(32, (0xFF00FF, 0xFF00, 0xFF)).data(), CorruptImageError, "colour mask"),

@@ -28,13 +28,13 @@ def segment(marker: int, payload: bytes) -> bytes:
 
 
 def interleaved_with(between: bytes, **options: object) -> bytes:
-    """The picture with other bytes behind every segment."""
+    """The image with other bytes after every segment."""
     segments, rest = parts(saved(quarters(), "JPEG", quality=95, **options))
     return joined([each + between for each in segments], rest)
 
 
 def separate_scans(image: Image.Image | None = None) -> bytes:
-    """A baseline JPEG that codes its channels one after another: the scans of three grey pictures under one frame."""
+    """A baseline JPEG that codes its channels one after another: the scans of three grey images under one frame."""
     image = image or quarters()
     planes = [saved(plane, "JPEG", quality=95) for plane in image.convert("YCbCr").split()]
     segments, _ = parts(saved(image, "JPEG", quality=95, subsampling=0))

@@ -67,7 +67,7 @@ def test_leaves_broken_pixels_to_the_decoder(case):
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_sizes_are_as_displayed(image_format, orientation):
-    """A picture taken with the camera held upright is upright in the record too."""
+    """An image taken with the camera held upright is upright in the record too."""
     header = admitted(turned(image_format, orientation))
     assert (header.width, header.height, header.orientation) == (*SIZE, orientation)
     assert header.stored_size == (SIZE if orientation < 5 else SIZE[::-1])
@@ -97,7 +97,7 @@ def test_modes_and_bits(name, mode, bits):
 
 
 def test_finds_the_directory_at_the_end_of_a_tiff():
-    """Writers put it behind the pixels, and it is read there."""
+    """Writers put it after the pixels, and it is read there."""
     data = saved(quarters(size=(1200, 800)), "TIFF")
     assert data.index(b"II") == 0
     assert admitted(data).width == 1200
@@ -171,7 +171,7 @@ def test_the_file_itself_counts_as_memory():
 @pytest.mark.parametrize("length", [1_000, 64_000, 65_000, 70_000, 130_000, 262_000, 300_000, 1_000_000])
 @pytest.mark.parametrize("side", [20, 100, 200])
 def test_long_metadata_before_the_pixels_is_read_through(length, side):
-    """However much stands before the pixels, and however little behind it."""
+    """However much stands before the pixels, and however little after it."""
     info = PngInfo()
     info.add_itxt("XML:com.adobe.xmp", "x" * length)
     data = saved(Image.effect_noise((side, side), 90).convert("RGB"), "PNG", pnginfo=info)
@@ -196,7 +196,7 @@ def test_a_header_of_countless_parts_is_not_walked_to_its_end(data):
 
 
 def test_reads_64_kib_of_an_ordinary_file():
-    """One small ranged GET decides about nearly every picture."""
+    """One small ranged GET decides about nearly every image."""
     fetches = []
     data = saved(quarters(), "JPEG") + bytes(500_000)
     admit(fetched(data, fetches=fetches), LIMITS)
@@ -204,7 +204,7 @@ def test_reads_64_kib_of_an_ordinary_file():
 
 
 def test_a_long_header_costs_few_requests():
-    """A long profile or thumbnail in front of the size costs a few more requests, not the picture."""
+    """A long profile or thumbnail in front of the size costs a few more requests, not the image."""
     fetches = []
     admit(fetched(padded_jpeg(150), fetches=fetches), LIMITS)
     assert 1 < len(fetches) < 30

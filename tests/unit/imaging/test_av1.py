@@ -22,7 +22,7 @@ def head(item):
 @pytest.mark.parametrize("size", [(16, 16), (17, 301), (1023, 1), (1024, 65), (1025, 400)])
 @pytest.mark.parametrize("moving", [False, True])
 def test_sizes_are_those_that_were_encoded(size, moving):
-    """Of still pictures with their short header, and of the first one of a sequence."""
+    """Of still images with their short header, and of the first one of a sequence."""
     item = corpus.moving_av1(size) if moving else corpus.av1((9, 9, 9), size)
     frames = head(item)
     assert (frames.sequence.size, frames.sizes) == (size, (size,))
@@ -35,7 +35,7 @@ def test_sampling_is_known(sampling, chroma):
 
 
 def test_grey_and_film_grain_are_known():
-    """Grey has no chroma, and grain needs a second picture."""
+    """Grey has no chroma, and grain needs a second image."""
     assert head(corpus.av1(9)).sequence.chroma == 0
     grainy = corpus.av1_of(quarters(), advanced={"film-grain-test": "3"})
     assert (head(grainy).sequence.film_grain, head(corpus.av1()).sequence.film_grain) == (True, False)
@@ -73,7 +73,7 @@ def test_cut_heads_are_errors(cut):
 
 
 def test_countless_frames_are_an_error():
-    """An item is one picture, of a few layers at most."""
+    """An item is one image, of a few layers at most."""
     item = corpus.moving_av1()
     with pytest.raises(BrokenContainerError, match="more than 32 frames"):
         head(replace(item, data=item.data * 40))

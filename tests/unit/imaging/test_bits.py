@@ -19,7 +19,7 @@ def test_bits_come_from_the_most_significant_one():
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 2))
 def test_exponential_numbers(value):
-    """As many zeros as the number has digits behind its first (H.265, 9.2)."""
+    """As many zeros as the number has digits after its first (H.265, 9.2)."""
     digits = f"{value + 1:b}"
     text = "0" * (len(digits) - 1) + digits
     data = int(text.ljust(80, "1"), 2).to_bytes(10, "big")

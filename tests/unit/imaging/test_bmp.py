@@ -72,7 +72,7 @@ def test_a_palette_has_no_more_entries_than_its_bits_can_name(used):
 
 
 def test_colours_that_a_palette_lacks_are_black():
-    """An index behind the palette is no reason to reject the picture."""
+    """An index after the palette is no reason to reject the image."""
     image = decoded(Bmp(8, colours_used=2).data()).image
     assert four(image) == [*COLOURS[:2], (0, 0, 0), (0, 0, 0)]
 
@@ -88,7 +88,7 @@ def test_an_embedded_profile_is_applied():
 
 
 def test_a_profile_behind_the_file_is_none():
-    """A pointer to nowhere leaves the picture as it is, with a warning or without."""
+    """A pointer to nowhere leaves the image as it is, with a warning or without."""
     bmp = with_profile(b"x" * 200)
     assert four(decoded(bmp.data()[:-150]).image) == list(COLOURS)
 
@@ -127,7 +127,7 @@ def test_rows_of_runs_beyond_the_picture_are_not_looked_at():
 
 
 def test_runs_without_an_end_are_told():
-    """The picture is complete, and the record says what is wrong with the file."""
+    """The image is complete, and the record says what is wrong with the file."""
     assert "no end marker" in decoded(KINDS["runs without an end"].data()).warnings[0]
     assert not decoded(KINDS["runs of 8 bits"].data()).warnings
 
@@ -136,7 +136,7 @@ def test_runs_without_an_end_are_told():
 @pytest.mark.parametrize("absolute", [False, True])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_runs_that_end_early_are_no_picture(bits, absolute, share):
-    """Half of the rows would be served for ever as if they were all."""
+    """Half of the rows would be served forever as if they were all."""
     body = rle(bits, absolute=absolute)
     data = Bmp(bits, compression=RLE8 if bits == 8 else RLE4, body=body[: int(len(body) * share)]).data()
     with pytest.raises(CorruptImageError, match="cut off"):
@@ -174,18 +174,18 @@ def test_other_kinds_are_rejected_by_name(bmp, words):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (Bmp(size=(-64, 48), body=b"").data(), "width -64"),
-        (Bmp(size=(64, 0)).data(), "height 0"),
+        (Bmp(size=(-64, 48), body=b"").data(), "-64 × 48"),
+        (Bmp(size=(64, 0)).data(), "64 × 0"),
         (changed(Bmp().data(), 22, struct.pack("<i", -(2**31))), "cut off"),
         (changed(Bmp().data(), 28, b"\7"), "7 bits"),
         (Bmp(compression=7).data(), "compression 7"),
         (Bmp(16, compression=RLE8).data(), "16 bits per pixel with compression 1"),
         (Bmp(8, compression=RLE4).data(), "8 bits per pixel with compression 2"),
         (Bmp(8, compression=BITFIELDS, masks=(1, 2, 4)).data(), "8 bits per pixel with compression 3"),
-        (Bmp(16, compression=BITFIELDS, masks=(0x1F0000, 0x3E0, 0x1F)).data(), "mask of 0x1f0000 for 16 bits"),
-        (Bmp(32, compression=BITFIELDS, masks=(0xFF00FF, 0xFF00, 0xFF)).data(), "mask of 0xff00ff"),
+        (Bmp(16, compression=BITFIELDS, masks=(0x1F0000, 0x3E0, 0x1F)).data(), "0x1f0000"),
+        (Bmp(32, compression=BITFIELDS, masks=(0xFF00FF, 0xFF00, 0xFF)).data(), "0xff00ff"),
         (Bmp(32, compression=BITFIELDS, masks=(0, 0, 0)).data(), "no bits"),
-        (Bmp(offset=20).data(), "inside the header"),
+        (Bmp(offset=20).data(), "byte 20"),
         (Bmp(offset=10**6).data(), "cut off"),
         (Bmp(8, compression=RLE8, body=b"").data(), "cut off"),
     ],
@@ -211,7 +211,7 @@ def test_the_decoder_has_the_admitted_size():
 
 @pytest.mark.parametrize("name", ["16 bits, 4-4-4-4", "30 bits", "30 bits, top down"])
 def test_masked_pixels_are_gathered_in_parts(name, monkeypatch):
-    """Parts of any size give the same picture."""
+    """Parts of any size give the same image."""
     whole = decoded(KINDS[name].data()).image.tobytes()
     monkeypatch.setattr("image_pipeline.imaging.decoders.bmp._BAND_PIXELS", 500)
     assert decoded(KINDS[name].data()).image.tobytes() == whole

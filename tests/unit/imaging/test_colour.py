@@ -155,7 +155,7 @@ def test_cut_profiles_are_broken_not_fatal(length):
 
 
 def test_a_profile_for_another_colour_space_is_broken():
-    """A CMYK profile in an RGB picture would give any colours."""
+    """A CMYK profile in an RGB image would give any colours."""
     profile = bytearray(matrix_profile(DISPLAY_P3, None))
     profile[16:20] = b"CMYK"
     with pytest.raises(BrokenProfileError, match="CMYK"):

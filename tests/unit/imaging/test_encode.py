@@ -41,3 +41,29 @@ def test_quality_is_heard(output_format):
     """Less quality, fewer bytes."""
     image = Image.effect_noise((128, 128), 60).convert("RGB")
     assert len(encode(image, output_format, 30, b"")) < len(encode(image, output_format, 90, b""))
+
+
+@pytest.mark.parametrize(
+    ("output_format", "settings"),
+    [
+        ("jpeg", {"quality": 77}),
+        ("png", {"compress_level": 6}),
+        ("webp", {"quality": 77, "method": 2}),
+        ("avif", {"quality": 77, "speed": 9}),
+    ],
+)
+def test_files_have_the_documented_settings(output_format, settings):
+    """Byte for byte those of Pillow with the settings in docs/images.md, whose time and size were measured."""
+    image = Image.effect_mandelbrot((120, 90), (-2, -1.5, 1, 1.5), 60).convert("RGB")
+    out = io.BytesIO()
+    image.save(out, output_format.upper(), **settings)
+    assert encode(image, output_format, 77, b"") == out.getvalue()
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_rights_are_written(output_format):
+    """The EXIF block with artist and copyright is part of every file."""
+    tags = Image.Exif()
+    tags[0x013B] = "Ann"
+    out = Image.open(io.BytesIO(encode(quarters(), output_format, 80, tags.tobytes())))
+    assert out.getexif()[0x013B] == "Ann"

@@ -70,7 +70,7 @@ def test_every_kind_of_file_looks_right(case, resizer, monkeypatch):
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
 def test_transparency_is_never_black_by_accident(case):
-    """JPEG shows the chosen background where the picture has holes."""
+    """JPEG shows the chosen background where the image has holes."""
     rendition = one(case.make(), Recipe("t", 120, 120, background="#ff00ff"))
     assert picture(rendition).mode in ("L", "RGB")
     assert worst(four(picture(rendition)), case.colours) <= max(case.tolerance, 12)
@@ -125,7 +125,7 @@ def test_cover_cuts_the_same_from_both_sides():
 
 
 def test_pad_fills_with_the_background():
-    """Also where the picture itself is transparent."""
+    """Also where the image itself is transparent."""
     recipe = Recipe("t", 120, 120, fit="pad", formats=("png",), background="#123456")
     image = picture(one(saved(holed(), "PNG"), recipe)).convert("RGB")
     assert image.getpixel((60, 5)) == image.getpixel((60, 115)) == (0x12, 0x34, 0x56)
@@ -161,7 +161,7 @@ def test_any_picture_and_any_recipe(width, height, mode, box, fit, output_format
 
 
 def test_the_default_recipes():
-    """100x100, 640x480 and the web picture in two formats, in this order."""
+    """100x100, 640x480 and the web image in two formats, in this order."""
     rendered = engine.render(saved(quarters(size=(2400, 1600)), "JPEG"), load().for_key("uploads/a.jpg"), LIMITS)
     assert [(each.file_name, each.width, each.height) for each in rendered.renditions] == [
         ("100x100.jpg", 100, 67),
@@ -191,7 +191,7 @@ def test_the_same_bytes_and_recipes_give_the_same_files():
 
 
 def test_the_content_id_changes_with_bytes_and_recipes_alone():
-    """It may stand in a URL that is cached for ever."""
+    """It may stand in a URL that is cached forever."""
     data = noisy("PNG")
     base = render(data, PNG_120).content_id
     assert base == render(data, PNG_120).content_id
@@ -276,7 +276,7 @@ def test_sharpening_raises_contrast_at_edges():
 
 
 def test_broken_icc_is_a_warning():
-    """A viewer shows such a picture, so does the pipeline."""
+    """A viewer shows such an image, so does the pipeline."""
     case = next(case for case in GOOD if case.name == "JPEG with broken ICC")
     assert "colour profile" in render(case.make(), PNG_120).warnings[0]
 
@@ -298,7 +298,7 @@ def test_small_renditions_of_photographs_cascade():
     [(False, 301, False), (False, 300, True), (True, 401, False), (True, 400, True)],
 )
 def test_a_rendition_is_made_from_a_larger_one_only_if_that_is_large_enough(camera, small_side, from_larger):
-    """1.5 times as large for photographs and twice for other pictures: a nearer one would cost sharpness."""
+    """1.5 times as large for photographs and twice for other images: a nearer one would cost sharpness."""
     image = Image.effect_noise((1200, 900), 80).convert("RGB")
     data = saved(image, "WEBP", lossless=True, method=0, exif=block() if camera else b"")
     recipes = [Recipe(str(side), side, side, formats=("png",)) for side in (600, small_side)]
@@ -368,7 +368,7 @@ GOLDEN_RECIPES = {
 
 
 def golden_source():
-    """A picture with edges, gradients, fine detail and transparency."""
+    """An image with edges, gradients, fine detail and transparency."""
     red = Image.effect_mandelbrot((640, 480), (-2.2, -1.2, 0.8, 1.2), 80)
     image = Image.merge("RGB", (red, Image.linear_gradient("L").resize((640, 480)), quarters("L", (640, 480))))
     image.putalpha(Image.radial_gradient("L").resize((640, 480)).point(lambda value: 255 - value))
@@ -409,7 +409,7 @@ def test_the_file_itself_counts_as_memory_when_it_is_rendered():
 
 
 def test_the_recipe_id_changes_with_recipes_and_nothing_else():
-    """It tells whether a picture was made as it would be made today; the machine does not matter."""
+    """It tells whether an image was made as it would be made today; the machine does not matter."""
     a, b = Recipe("a", 10, 10), Recipe("b", 10, 10)
     assert engine.recipe_id([a, b]) == engine.recipe_id([a, Recipe("b", 10, 10)])
     others = [[a], [b, a], [a, Recipe("b", 10, 11)], [a, Recipe("b", 10, 10, watermark=Watermark(text="©"))]]

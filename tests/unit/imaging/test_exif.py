@@ -134,8 +134,8 @@ def test_adobe_rgb_is_marked_by_its_interoperability_index():
         sub = b"\0\1" + b"\xa0\x05\0\4\0\0\0\1\0\0\0\x2c" + bytes(4)
         first = b"\0\1" + b"\x87\x69\0\4\0\0\0\1\0\0\0\x1a" + bytes(4)
         data = saved(quarters(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08" + first + sub + interop)
-        assert exif.says_adobe_rgb(Reader.of(data)) is expected
-    assert not exif.says_adobe_rgb(Reader.of(b""))
+        assert exif.is_adobe_rgb(Reader.of(data)) is expected
+    assert not exif.is_adobe_rgb(Reader.of(b""))
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])

@@ -26,7 +26,7 @@ def test_every_kind_has_a_prediction(case):
 
 
 def test_progressive_jpeg_counts_its_coefficients():
-    """Such a decoder holds the whole picture whatever size is wanted."""
+    """Such a decoder holds the whole image whatever size is wanted."""
     plain, progressive = (Header("JPEG", 8000, 6000, "RGB", several_scans=each) for each in (False, True))
     assert progressive.predicted_memory(1600) - plain.predicted_memory(1600) == 8000 * 6000 * 3 * 2
 

@@ -37,7 +37,7 @@ def admitted(data):
 
 
 def rendered(data):
-    """The picture in its own size."""
+    """The image in its own size."""
     (rendition,) = engine.render(data, [Recipe("t", 16_000, 16_000, formats=("png",))], Limits()).renditions
     return Image.open(io.BytesIO(rendition.data)).convert("RGBA")
 
@@ -80,7 +80,7 @@ def test_a_frame_larger_than_the_header_says_is_rejected_unread():
     """Its 8000 × 8000 pixels are never decoded: two kilobytes of the file decide."""
     budget = Budget()
     data = (CASES / "s4_ispe_is_not_the_frame.avif").read_bytes()
-    with pytest.raises(CorruptImageError, match="64 × 64 pixels, and its coded picture has 8000 × 8000"):
+    with pytest.raises(CorruptImageError, match=r"64 × 64 pixels.* 8000 × 8000"):
         admit(Reader.of(data, budget), Limits())
     assert Budget().bytes - budget.bytes < 2000
 
@@ -91,7 +91,7 @@ def test_a_frame_larger_than_the_header_says_is_rejected_unread():
 @pytest.mark.parametrize("meta_last", [False, True])
 @pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
 def test_a_header_beside_30_mb_of_pixels_costs_few_requests(codec, meta_last):
-    """Some telephones write it behind the pixels: it is read where it is, and the pixels are not."""
+    """Some phones write it after the pixels: it is read where it is, and the pixels are not."""
     filler = corpus.unit(15, bytes(30_000_000)) if codec == "AVIF" else corpus.nal(b"\x4e\1" + bytes(30_000_000))
     tiles = corpus.four(codec)
     tiles = (*tiles[:3], replace(tiles[3], data=tiles[3].data + filler))
@@ -134,7 +134,7 @@ def properties(*more, associations=b"\0\1\2\x81\2"):
 
 
 def plain(**changes):
-    """A file of one red picture."""
+    """A file of one red image."""
     return HeifFile((av1(),), **changes).data
 
 
@@ -261,7 +261,7 @@ def test_what_is_remembered_is_paid_for(name):
 
 
 def test_a_large_grid_is_within_the_budget():
-    """A thousand tiles, more than any telephone writes, are admitted, described and decoded on one budget."""
+    """A thousand tiles, more than any phone writes, are admitted, described and decoded on one budget."""
     tile = hevc()
     items = (grid(25, 40, 40 * 120, 25 * 80, tuple(range(2, 1002))), *[tile] * 1000)
     reader = Reader.of(HeifFile(items, brands=corpus.HEIC).data)
@@ -293,10 +293,10 @@ def test_another_size_is_not_decoded():
 
 
 def test_many_slices_are_too_much_work(monkeypatch):
-    """Each slice of an HEVC picture may decode all of it again."""
+    """Each slice of an HEVC image may decode all of it again."""
     data = hevc().data
     again = bytearray(data)
-    again[6] &= 0x7F  # not the first slice of a picture
+    again[6] &= 0x7F  # not the first slice of an image
     item = replace(hevc(), data=data + bytes(again) * 20)
     file = HeifFile((item,), brands=corpus.HEIC).data
     monkeypatch.setattr(judge, "_MOST_SLICED_PIXELS", 22 * 120 * 80)
@@ -311,7 +311,7 @@ def test_many_slices_are_too_much_work(monkeypatch):
 
 @pytest.mark.parametrize("start", [b"\0\0\0\0", b"\0\0\0\6Exif\0\0", b"\0\0\0\0Exif\0\0"])
 def test_exif_is_that_of_the_primary_picture(start):
-    """Also where another picture has EXIF before it, and whether or not the block has JPEG's marker."""
+    """Also where another image has EXIF before it, and whether or not the block has JPEG's marker."""
     make = b"II*\0\x08\0\0\0" + b"\1\0\x0f\x01\2\0\4\0\0\0Cam\0" + bytes(4)
     other = corpus.Item(b"Exif", b"\0\0\0\0" + make.replace(b"Cam", b"Not"), references=((b"cdsc", (2,)),))
     own = corpus.exif_item(start + make)

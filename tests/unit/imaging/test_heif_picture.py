@@ -11,12 +11,12 @@ from tests.corpus.heif import HeifFile, Item, av1, clap, grid, irot, ispe
 
 
 def read(*items, **changes):
-    """The picture of a file of these items."""
+    """The image of a file of these items."""
     return read_picture(Reader.of(HeifFile(items, **changes).data))
 
 
 def test_the_primary_item_is_the_picture():
-    """Whatever else is in the file, before or behind it."""
+    """Whatever else is in the file, before or after it."""
     other = av1((9, 9, 9), (64, 64))
     assert read(other, av1(), other, primary=2).item.size == (120, 80)
 

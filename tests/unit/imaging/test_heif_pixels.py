@@ -43,7 +43,7 @@ def test_other_auxiliary_pictures_are_not_alpha():
 
 
 def coloured(codec, *colr):
-    """A picture of RED with these colour properties."""
+    """An image of RED with these colour properties."""
     item = av1(RED) if codec == "AVIF" else hevc("subsampled")
     return HeifFile((corpus.having(item, *colr),), brands=corpus.brands(codec)).data
 
@@ -62,7 +62,7 @@ def test_code_points_become_srgb(codec, code_points, space):
 @pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
 @pytest.mark.parametrize("icc_first", [False, True])
 def test_an_icc_profile_wins(codec, icc_first):
-    """Where a picture has both, code points say only how it is coded (ISO/IEC 23008-12, 6.5.5)."""
+    """Where an image has both, code points say only how it is coded (ISO/IEC 23008-12, 6.5.5)."""
     both = [nclx(12, 13), corpus.icc(matrix_profile(ADOBE_RGB, 563 / 256))]
     item = av1(RED) if codec == "AVIF" else hevc("subsampled")
     item = replace(corpus.having(item, nclx(1, 13)), properties=tuple(p for p in item.properties if p[4:8] != b"colr"))

@@ -44,7 +44,7 @@ def test_sets_inside_an_item_are_found():
 @pytest.mark.parametrize("data", [b"", corpus.nal(b"\x46\x01\xff"), hevc().data * 2])
 def test_an_item_is_one_picture(data):
     """None and two are errors."""
-    with pytest.raises(BrokenContainerError, match="coded pictures"):
+    with pytest.raises(BrokenContainerError, match="coded images"):
         content(Reader.of(data), 4)
 
 

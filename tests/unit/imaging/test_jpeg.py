@@ -53,7 +53,7 @@ def test_scans_are_counted(count):
 
 
 def test_scans_of_thumbnails_and_second_pictures_do_not_count():
-    """Only the picture that is decoded costs time."""
+    """Only the image that is decoded costs time."""
     thumbnail = exif(t0x010E="\xff\xda" * 300)
     data = saved(quarters(), "JPEG", exif=thumbnail) + many_scans(300)
     first = list(segments(Reader.of(data)))[-1]
@@ -122,7 +122,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
 def test_cut_data_is_rejected_whatever_follows_it(mode, kind, share):
-    """Neither an end marker nor its absence makes a part of a picture whole."""
+    """Neither an end marker nor its absence makes a part of an image whole."""
     data = saved(NOISE.convert(mode), "JPEG", quality=90, **KINDS[kind])
     start = data.index(b"\xff\xda")
     cut = start + int(share * (len(data) - start))
@@ -159,7 +159,7 @@ def test_a_picture_that_ends_in_grey_is_whole(grey, mode, options):
 
 
 def test_channels_may_have_scans_of_their_own():
-    """Such a file is shown, and its decoder is known to hold the whole picture."""
+    """Such a file is shown, and its decoder is known to hold the whole image."""
     data = separate_scans()
     admitted = admit(Reader.of(data), Limits())
     assert admitted.several_scans
@@ -170,7 +170,7 @@ def test_channels_may_have_scans_of_their_own():
 
 
 def test_work_of_the_decoder_is_bounded(monkeypatch):
-    """Each scan passes over the picture once more, however few bytes it has."""
+    """Each scan passes over the image once more, however few bytes it has."""
     data = saved(quarters(), "JPEG", progressive=True)
     work = 240 * 160 * 1.5
     monkeypatch.setattr(header_of_jpeg, "MAX_SCANNED_SAMPLES", 20 * work)

@@ -66,7 +66,7 @@ def test_renditions_do_not_tell_who_decoded(side, monkeypatch):
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
 def test_cut_pictures_are_errors(share):
-    """Half a picture is no picture."""
+    """Half an image is no image."""
     data = noisy("WEBP")
     frame = webp(Reader.of(data)).frame
     with pytest.raises(ValueError, match="truncated"):

@@ -5,13 +5,13 @@ from PIL import Image
 
 from image_pipeline.errors import CorruptImageError
 from image_pipeline.imaging.formats.header import Header
-from image_pipeline.imaging.pixels import check_size, coloured
+from image_pipeline.imaging.pixels import apply_palette, check_size
 
 TURNED = Header("TIFF", 20, 30, "RGB", orientation=6)
 
 
 def test_sizes_are_compared_as_stored_or_as_displayed():
-    """A decoder that turns the picture itself has the sides of the displayed one."""
+    """A decoder that turns the image itself has the sides of the displayed one."""
     check_size((30, 20), TURNED)
     check_size((20, 30), TURNED, upright=True)
 
@@ -35,5 +35,5 @@ def test_palettes_give_colour_and_opacity(alpha, mode, pixels):
     """Entries that a palette lacks are black, those without alpha opaque."""
     indices = Image.new("P", (3, 1))
     indices.putdata([0, 1, 2])
-    image = coloured(indices, b"\1\2\3\4\5\6", alpha)
+    image = apply_palette(indices, b"\1\2\3\4\5\6", alpha)
     assert (image.mode, image.tobytes()) == (mode, pixels)

@@ -74,7 +74,7 @@ def test_any_steps_are_one_crop_and_one_turn(data):
     ],
 )
 def test_steps_are_applied_in_their_order(boxes, orientation):
-    """Turning a mirrored picture is not mirroring a turned one (ISO/IEC 23008-12, 6.5.1)."""
+    """Turning a mirrored image is not mirroring a turned one (ISO/IEC 23008-12, 6.5.1)."""
     assert placed(*boxes).orientation == orientation
 
 

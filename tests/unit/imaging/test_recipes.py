@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_pipeline.errors import SettingsError
-from image_pipeline.imaging.recipes import FORMATS, MAX_FILES, Recipe, RecipeBook, load
+from image_pipeline.imaging.recipes import DEFAULT_QUALITY, FORMATS, MAX_FILES, Recipe, RecipeBook, Watermark, load
 
 
 def book(tmp_path, text):
@@ -109,7 +109,7 @@ def test_any_key_gets_the_recipes_of_the_longest_folder_that_it_starts_with(fold
 
 
 def test_as_many_files_as_are_allowed(tmp_path):
-    """Eight sizes in every format; a book may hold more, as long as no picture gets them."""
+    """Eight sizes in every format; a book may hold more, as long as no image gets them."""
     eight = NINE.removesuffix(', "s9"')
     found = book(tmp_path, MANY + FOLDERS.format('"uploads/"', eight) + '"uploads/a/" = ["s9"]')
     assert sum(len(recipe.formats) for recipe in found.for_key("uploads/x.jpg")) == MAX_FILES
@@ -151,18 +151,19 @@ RECIPE = "[recipes.a]\nwidth = 10\nheight = 20\n"
     ("text", "line", "what", "allowed"),
     [
         ("", 1, "no recipe", "width and height"),
-        ("[recipe.a]\nwidth = 1", 1, "'recipe' is not known", "[recipes.<name>]"),
+        ("[recipe.a]\nwidth = 1", 1, "'recipe'", "[recipes.<name>]"),
         ("[recipes.a]\nwidth = 10\n", 1, "height is missing", "1 to 16383 pixels"),
         ("[recipes.a]\nwidth = 0\nheight = 5", 2, "width is 0", "1 to 16383"),
         ("[recipes.a]\nwidth = 1\nheight = 99999", 3, "height is 99999", "1 to 16383"),
         ("[recipes.a]\nwidth = 1.5\nheight = 1", 2, "width is 1.5", "whole number"),
         ("[recipes.a]\nwidth = true\nheight = 1", 2, "width is True", "whole number"),
         (RECIPE + "\n[recipes.b]\nwidth = 1\nheight = -1", 7, "height is -1", "1 to"),
+        ("[recipes.a] # height\nwidth = 10 # height\n  # height = 5\nheight = 0 # height", 4, "height is 0", "1 to"),
         (RECIPE + 'fit = "crop"', 4, "fit is 'crop'", "fit, cover, pad"),
         (RECIPE + "hieght = 5", 4, "'hieght' is not an option", "width, height, fit"),
         (RECIPE + 'formats = "jpeg"', 4, "must be a list", "jpeg, png, webp, avif"),
         (RECIPE + "formats = []", 4, "must be a list", "jpeg, png"),
-        (RECIPE + 'formats = ["jpeg", "jpeg"]', 4, "without repetition", "jpeg, png"),
+        (RECIPE + 'formats = ["jpeg", "jpeg"]', 4, "list of different formats", "jpeg, png"),
         (RECIPE + 'formats = ["gif"]', 4, "formats is 'gif'", "jpeg, png, webp, avif"),
         (RECIPE + 'formats = [["jpeg"]]', 4, "formats is ['jpeg']", "jpeg, png, webp, avif"),
         (RECIPE + "quality = 101", 4, "quality is 101", "1 to 100"),
@@ -182,10 +183,10 @@ RECIPE = "[recipes.a]\nwidth = 10\nheight = 20\n"
         ("[recipes]\na = 5", 2, "'a' must be a table", "[recipes.a]"),
         ('[recipes."../a"]\nwidth = 1\nheight = 1', 1, "name '../a' is not allowed", "letters"),
         (RECIPE + '[folders]\n"uploads/x" = ["a"]', 5, "must end with '/'", "uploads/products/"),
-        (RECIPE + '[folders]\n"uploads/" = ["b"]', 5, "unknown recipe 'b'", "Known: a"),
-        (RECIPE + '[folders]\n"uploads/" = []', 5, "must be a list", "Known: a"),
+        (RECIPE + '[folders]\n"uploads/" = ["b"]', 5, "unknown recipe 'b'", ": a."),
+        (RECIPE + '[folders]\n"uploads/" = []', 5, "must be a list", ": a."),
         (RECIPE + "folders = 1", 4, "'folders' is not an option", "width"),
-        (MANY, 1, "a key in no folder gets 36 files", "At most 32"),
+        (MANY, 1, "36 files", "At most 32"),
         (MANY + FOLDERS.format('"uploads/"', NINE), 47, "'uploads/' gets 36 files", "At most 32"),
         (
             MANY + FOLDERS.format('"uploads/"', '"s1"') + f'"uploads/a/" = [{NINE}]',
@@ -226,3 +227,18 @@ def test_the_readme_and_the_documents_show_recipes_that_load(tmp_path):
             missing = set(re.findall(r'"(\d+x\d+|web)"', example)) - set(re.findall(r"\[recipes\.([\w-]+)\]", example))
             path.write_text(example + "".join(f"\n[recipes.{name}]\nwidth = 1\nheight = 1\n" for name in missing))
             assert load(path).recipes
+
+
+def test_the_documented_defaults_are_those_of_the_code():
+    """docs/images.md says what a recipe gets that leaves an option out."""
+    from tests.conftest import ROOT
+
+    rows = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|", (ROOT / "docs/images.md").read_text(), re.MULTILINE))
+    assert dict(pair.split() for pair in rows["quality"].split(", ")) == {
+        name: str(quality) for name, quality in DEFAULT_QUALITY.items() if name != "png"
+    }
+    plain, watermark = Recipe("x", 1, 1), Watermark(text="x")
+    assert (rows["size"], rows["opacity"]) == (str(watermark.size), str(watermark.opacity))
+    assert rows["place"] == f"`{watermark.place}`"
+    assert (rows["fit"], rows["background"]) == (f"`{plain.fit}`", f'`"{plain.background}"`')
+    assert (rows["sharpen"], rows["allow_larger"]) == (f"{plain.sharpen:g}", f"`{str(plain.allow_larger).lower()}`")

@@ -69,7 +69,7 @@ def test_other_kinds_are_called_by_their_name(name, data):
 
 
 _BOXED = {"AVIF", "HEIF"}
-"""The brand of a file may be that of the other one; its coded picture decides later who decodes it."""
+"""The brand of a file may be that of the other one; its coded image decides later who decodes it."""
 
 
 @pytest.mark.parametrize("case", GOOD, ids=str)

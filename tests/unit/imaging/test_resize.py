@@ -41,7 +41,7 @@ def test_alpha_is_premultiplied():
 
 
 def test_nothing_to_do_costs_nothing():
-    """The same picture is handed back."""
+    """The same image is handed back."""
     image = quarters()
     assert resize.reduce(image, image.size) is image
     assert resize.reduce(image, image.size, (0, 0, *image.size)) is image
@@ -64,12 +64,12 @@ def test_works_without_the_simd_resizer():
 def test_thin_pictures_cost_little(size, mode, monkeypatch):
     """Lanczos never sees a side that is to become hundreds of times shorter: its weights would fill the memory."""
     seen = []
-    original = resize._less_steep
-    monkeypatch.setattr(resize, "_less_steep", lambda *args: seen.append(original(*args)) or seen[-1])
+    original = resize._average_long_sides
+    monkeypatch.setattr(resize, "_average_long_sides", lambda *args: seen.append(original(*args)) or seen[-1])
     wanted = tuple(max(1, side * 100 // max(size)) for side in size)
     out = resize.reduce(Image.new(mode, size, "white"), wanted)
     assert out.size == wanted
-    assert max(seen[0].size) < 100 * resize._STEEPEST
+    assert max(seen[0].size) < 100 * resize._MAX_LANCZOS_RATIO
     assert all(extrema == (255, 255) for extrema in (band.getextrema() for band in out.split()))
 
 

@@ -11,7 +11,7 @@ from tests.corpus import holed, quarters
 
 
 def picture(width, height, alpha=False):
-    """A picture that any ThumbHash implementation can be given, without a decoder in between."""
+    """An image that any ThumbHash implementation can be given, without a decoder in between."""
     image = Image.new("RGBA", (width, height))
     image.putdata(
         [
@@ -63,7 +63,7 @@ def test_colours_are_the_pictures():
 
 
 def test_what_is_transparent_has_no_colour():
-    """The black behind a hole is nobody's colour."""
+    """The black after a hole is nobody's colour."""
     found = summary.summarise(holed(), resize.reduce).colours
     assert "#000000" not in found
     assert summary.dominant_colours(Image.new("RGBA", (8, 8), (9, 9, 9, 0))) == ()
@@ -75,7 +75,7 @@ def distance(one, two):
 
 
 def test_phash_is_near_for_what_looks_alike():
-    """Another size, brightness or quality changes few of 64 bits; another picture changes many."""
+    """Another size, brightness or quality changes few of 64 bits; another image changes many."""
     image = Image.effect_mandelbrot((400, 300), (-2.2, -1.2, 0.8, 1.2), 80).convert("RGB")
     own = summary.phash(image, resize.reduce)
     smaller = summary.phash(image.resize((150, 113)), resize.reduce)

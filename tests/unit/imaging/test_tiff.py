@@ -66,7 +66,7 @@ def test_every_kind_is_shown_right(kind):
 
 @pytest.mark.parametrize("seed", range(60))
 def test_no_organisation_changes_the_picture(seed):
-    """Byte order, BigTIFF, planes, strips, tiles, compression and predictors are no part of the picture."""
+    """Byte order, BigTIFF, planes, strips, tiles, compression and predictors are no part of the image."""
     chance = random.Random(seed)
     kind = chance.choice([kind for kind in tiffs.KINDS if kind.organised])
     image, _ = shown(organised(kind.tiff, seed).data())
@@ -136,7 +136,7 @@ def test_files_of_others_are_shown_right(name, colours):
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("file", [rgb(planar=True), grey(lambda v: v * 257, bits=16), rgb(tile=(16, 16))])
 def test_every_orientation_is_applied(file, orientation):
-    """The picture is upright, whatever its kind."""
+    """The image is upright, whatever its kind."""
     turned = file.tags | {274: ("H", [orientation])}
     image, rendered = shown(replace(file, tags=turned).data())
     plain = decoded(file.data()).image
@@ -152,7 +152,7 @@ def test_cmyk_with_transparency_takes_its_profile():
     profile = b"no profile" * 30
     image, rendered = shown(replace(cmyk(int, 128, extra_samples=(2,)), tags={34675: ("u", profile)}).data())
     assert worst(four(image), [(*colour, 128) for colour in COLOURS]) <= 2
-    assert "Colours are shown as they are" in rendered.warnings[0]
+    assert "profile" in rendered.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_stretched_numbers_are_told():
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(tiffs.NAN, "No pixel has a value"), (tiffs.INF, "No pixel has a value"), (7.0, "All pixels have one value")],
+    [(tiffs.NAN, "No pixel"), (tiffs.INF, "No pixel"), (7.0, "All pixels")],
 )
 def test_numbers_without_a_range_are_black(value, words):
     """There is nothing to stretch, and the record says so."""
@@ -224,7 +224,7 @@ def test_the_record_names_mode_and_bits(file, mode, bits):
     assert (header.mode, header.bits) == (mode, bits)
 
 
-# Which page is the picture --------------------------------------------------------------------------------------------
+# Which page is the image --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sub_directory", [False, True])
@@ -249,7 +249,7 @@ def test_a_mask_before_the_picture_is_not_the_picture():
 
 
 def test_raw_pixels_behind_a_preview_are_camera_raw():
-    """The picture itself is looked at: it is a colour filter array."""
+    """The image itself is looked at: it is a colour filter array."""
     preview, raw = rgb(tags={254: ("I", [1])}), grey(photometric=32803)
     with pytest.raises(UnsupportedFormatError, match="camera raw"):
         shown(document([(each.directory(), each.chunks()) for each in (preview, raw)]))
@@ -291,8 +291,8 @@ def test_ten_thousand_pages_cost_a_few_reads_each():
         (grey(bits=12, predictor=1, compression=tiffs.LZW, tags={317: ("H", [2])}), "predictor 2"),
         (rgb(bits=32, compression=tiffs.LZW, tags={317: ("H", [3])}), "predictor 3"),
         (rgb(tags={277: ("H", [65]), 338: ("H", [0] * 62)}), "65 channels"),
-        (rgb(photometric=6, planar=True, tags={530: ("H", [2, 2])}), "subsampled in an unusual way"),
-        (rgb(photometric=6, rows_per_strip=7, tags={530: ("H", [2, 2])}), "subsampled in an unusual way"),
+        (rgb(photometric=6, planar=True, tags={530: ("H", [2, 2])}), "subsampling"),
+        (rgb(photometric=6, rows_per_strip=7, tags={530: ("H", [2, 2])}), "subsampling"),
         (grey(tags={259: ("H", [4])}), "fax group 4"),
         (rgb(photometric=6, tags={259: ("H", [6])}), "old-style JPEG"),
         (rgb(int, 9, tags={259: ("H", [7])}), "4 channels, JPEG"),
@@ -321,27 +321,27 @@ def test_a_jpeg_of_another_kind_is_named():
 @pytest.mark.parametrize("tag", [256, 257, 258, 259, 262, 273, 277, 278, 279, 284])
 def test_a_tag_of_the_picture_may_appear_once(tag):
     """A decoder might take the other one."""
-    with pytest.raises(CorruptImageError, match=f"tag {tag} appears twice"):
+    with pytest.raises(CorruptImageError, match=f"tag {tag} twice"):
         admit(Reader.of(tiffs.twice(rgb().data(), tag)), Limits())
 
 
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        (rgb(tags={256: ("i", [-64])}), "width -64"),
-        (rgb(tags={256: ("i", [-64]), 257: ("i", [-48])}), "width -64, height -48"),
-        (rgb(tags={257: ("I", [0])}), "height 0"),
+        (rgb(tags={256: ("i", [-64])}), "-64 × 48"),
+        (rgb(tags={256: ("i", [-64]), 257: ("i", [-48])}), "-64 × -48"),
+        (rgb(tags={257: ("I", [0])}), "64 × 0"),
         (rgb(tags={278: ("I", [0])}), "64 × 0"),
         (rgb(tile=(16, 16), tags={322: ("I", [0])}), "0 × 16"),
         (rgb(tags={324: ("I", [8])}), "strips and tiles"),
-        (rgb(tags={284: ("H", [3])}), "organisation 3"),
+        (rgb(tags={284: ("H", [3])}), "configuration 3"),
         (rgb(tags={277: ("H", [0])}), "0 channels"),
         (rgb(tags={277: ("H", [2])}), "2 channels for RGB"),
         (rgb(planar=True, tags={277: ("H", [4])}), "3 of 4 strips"),
         (rgb(rows_per_strip=16, tags={278: ("I", [4])}), "3 of 12 strips"),
-        (rgb(photometric=6, tags={530: ("H", [3, 3])}), "subsampling 3 × 3"),
+        (rgb(photometric=6, tags={530: ("H", [3, 3])}), "3 × 3"),
         (grey(compression=tiffs.LZW, tags={279: ("I", [0])}), "no data"),
-        (grey(compression=tiffs.DEFLATE, size=(3000, 3000), tags={279: ("I", [9])}), "cannot hold"),
+        (grey(compression=tiffs.DEFLATE, size=(3000, 3000), tags={279: ("I", [9])}), "3000 × 3000"),
         (rgb(compression=tiffs.JPEG, tags={347: ("u", bytes(70_000))}), "tables are too large"),
     ],
 )
@@ -363,7 +363,7 @@ def test_bigtiff_has_offsets_of_eight_bytes():
 @pytest.mark.parametrize("compression", tiffs.LOSSLESS)
 @pytest.mark.parametrize("kind", [rgb(), rgb(planar=True, predictor=1), grey(bits=12), rgb(tile=(32, 16))])
 def test_a_strip_that_ends_early_is_no_picture(compression, kind):
-    """Half a picture is rejected, wherever its end is missing."""
+    """Half an image is rejected, wherever its end is missing."""
     file = replace(kind, compression=compression, noise=3)
     *whole, last = file.chunks()
     with pytest.raises(CorruptImageError, match=r"cut off|damaged"):
@@ -502,10 +502,10 @@ def test_the_decoder_has_the_admitted_size():
 
 @pytest.mark.parametrize("side", [65_535, 30_000])
 def test_a_giant_tile_costs_no_memory(side):
-    """Memory is predicted for the tile, not for the picture in it."""
+    """Memory is predicted for the tile, not for the image in it."""
     file = rgb(size=(10, 10), compression=tiffs.DEFLATE, tile=(16, 16), tags={322: ("I", [side]), 323: ("I", [side])})
     for data in (file.data(), document([(file.directory(), [bytes(4_000_000)])])):
-        with pytest.raises(RejectedError, match=r"cannot hold|MB|twice"):
+        with pytest.raises(RejectedError, match=r"10 × 10|MB"):
             admit(Reader.of(data), Limits())
 
 
@@ -549,7 +549,7 @@ def test_byte_counts_may_be_missing():
 
 @pytest.mark.parametrize("file", [rgb(), grey(bits=12), rgb(tile=(16, 16)), rgb(planar=True), tiffs.ycbcr()])
 def test_large_pictures_are_decoded_in_parts(file, monkeypatch):
-    """Parts of any size give the same picture."""
+    """Parts of any size give the same image."""
     whole = decoded(file.data()).image.tobytes()
     for most in (1, 500, 3000):
         monkeypatch.setattr("image_pipeline.imaging.decoders.tiff.DIRECT_STACK_BYTES", most)

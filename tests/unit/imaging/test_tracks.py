@@ -15,7 +15,7 @@ def tracks(data):
 
 
 def test_a_sequence_has_a_track_of_pictures_and_one_of_alpha():
-    """Each with the place of its first picture."""
+    """Each with the place of its first image."""
     colours, alpha = tracks(corpus.sequence(alpha=True))
     assert (colours.handler, colours.kind, colours.size, colours.samples) == (b"pict", b"av01", SIZE, 3)
     assert (alpha.handler, alpha.auxiliary_of) == (b"auxv", (colours.number,))
@@ -25,7 +25,7 @@ def test_a_sequence_has_a_track_of_pictures_and_one_of_alpha():
 
 @pytest.mark.parametrize("gone", [b"mdia", b"stbl", b"stsd", b"stsz", b"stco", b"tkhd"])
 def test_a_track_without_its_tables_is_broken(gone):
-    """The message names the table; a picture that needs no track is shown all the same."""
+    """The message names the table; an image that needs no track is shown all the same."""
     data = corpus.sequence(gone)
     with pytest.raises(BrokenContainerError, match=gone.decode()):
         tracks(data)

@@ -28,7 +28,7 @@ FULL = packet('a:Lens="EF 50mm" e:DateTimeOriginal="2026-05-04T10:11:12.25+02:00
 
 
 def files(xmp):
-    """The picture with a packet, in each container."""
+    """The image with a packet, in each container."""
     info = PngInfo()
     info.add_itxt("XML:com.adobe.xmp", xmp.decode())
     return {
@@ -77,7 +77,7 @@ BOMB = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><x>&b;
 
 @pytest.mark.parametrize("xmp", [BOMB, b"no xml", FULL[:-40], b"<a>" * 20_000, b"\xff\xfe", b""])
 def test_packets_that_cannot_be_read_say_nothing(xmp):
-    """No entity is expanded, and broken XML costs the picture nothing."""
+    """No entity is expanded, and broken XML costs the image nothing."""
     found = read_properties(Reader.of(saved(quarters(), "JPEG", xmp=xmp)))
     assert not set(found) - {*LENS, *TAKEN_AT}
 
