@@ -1,9 +1,9 @@
 """Damage real files and pass them to admission and the engine: `make fuzz`, or `python -m tools.fuzz SECONDS [SEED]`.
 
-A seed determines the damage of each file: bytes are changed, removed and repeated, and parts of its container (segments,
-chunks, boxes, directory entries) are repeated, swapped, or replaced by those of another file. The file then passes
-through admission and the engine under a time limit and a memory limit of the operating system. The result must be
-renditions or a rejection, and admission must stay within the budget of the file. For every other result, this tool
+A seed determines the damage of each file: bytes are changed, removed and repeated, and parts of its container
+(segments, chunks, boxes, directory entries) are repeated, swapped, or replaced by those of another file. The file then
+passes through admission and the engine under a time limit and a memory limit of the operating system. The result must
+be renditions or a rejection, and admission must stay within the budget of the file. For every other result, this tool
 prints the seed, stores the file in `.fuzz/`, and exits with code 1.
 """
 

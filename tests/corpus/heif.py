@@ -172,8 +172,8 @@ class HeifFile:
     def _iprp(self) -> tuple[bytes, bytes]:
         known, rows = list(self.more_properties), []
         for number, item in enumerate(self.items, 1):
-            known += (each for each in item.properties if each not in known)
-            marked = ((known.index(each) + 1, each[4:8] in item.essential) for each in item.properties)
+            known += (entry for entry in item.properties if entry not in known)
+            marked = ((known.index(entry) + 1, entry[4:8] in item.essential) for entry in item.properties)
             indices = b"".join(struct.pack(">H", index | essential << 15) for index, essential in marked)
             rows.append(struct.pack(">HB", number, len(item.properties)) + indices)
         return box(b"ipco", *known), full(b"ipma", struct.pack(">I", len(self.items)), *rows, flags=1)
@@ -249,15 +249,15 @@ def whole(name: str) -> bytes:
 
 def units(payload: bytes) -> list[tuple[int, bytes]]:
     """(kind, content) of the OBUs of an AV1 item."""
-    found, at = [], 0
+    units, at = [], 0
     while at < len(payload):
         kind, length, shift, more = payload[at] >> 3 & 15, 0, 0, True
         while more:
             at += 1
             length, more, shift = length | (payload[at] & 127) << shift, payload[at] > 127, shift + 7
-        found.append((kind, payload[at + 1 : at + 1 + length]))
+        units.append((kind, payload[at + 1 : at + 1 + length]))
         at += 1 + length
-    return found
+    return units
 
 
 def unit(kind: int, content: bytes) -> bytes:
@@ -331,8 +331,8 @@ def _golomb(value: int) -> str:
 
 def having(item: Item, *properties: bytes) -> Item:
     """The item with these properties instead of its own of the same kinds."""
-    kinds = {each[4:8] for each in properties}
-    return replace(item, properties=(*(each for each in item.properties if each[4:8] not in kinds), *properties))
+    kinds = {entry[4:8] for entry in properties}
+    return replace(item, properties=(*(entry for entry in item.properties if entry[4:8] not in kinds), *properties))
 
 
 def alpha_of(number: int, item: Item) -> Item:

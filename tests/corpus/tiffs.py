@@ -272,7 +272,7 @@ def lzw(data: bytes) -> bytes:
         following += 1
         if following > 4094:
             bits += f"{256:0{width}b}"
-            table = {bytes((each,)): each for each in range(256)}
+            table = {bytes((value,)): value for value in range(256)}
             following = 258
         width = max(9, (following).bit_length())
         prefix = bytes((value,))
@@ -398,7 +398,9 @@ def ycbcr(
         luminance = weights[0] * red + (1 - sum(weights)) * green + weights[1] * blue
         differences = (blue - luminance) / (2 - 2 * weights[1]), (red - luminance) / (2 - 2 * weights[0])
         level = luma[0] + luminance * (luma[1] - luma[0]) / 255
-        quarters.append([round(scale * level), *(round(scale * (128 + each * chroma / 255)) for each in differences)])
+        quarters.append(
+            [round(scale * level), *(round(scale * (128 + difference * chroma / 255)) for difference in differences)]
+        )
     return Tiff(quarters, **{"photometric": 6, "subsampling": (2, 2), **options})
 
 
@@ -407,7 +409,7 @@ def lab(lightness: float, difference: float, signed: bool, bits: int, *more: Sam
     values = ((44.0, 63.7, 47.0), (70.7, -63.7, 63.5), (25.9, 48.8, -86.7), (53.6, 0, 0))
     centre = 0 if signed else 128 * difference
     quarters = [
-        (round(light * lightness), *(round(each * difference + centre) % (1 << bits) for each in rest), *more)
+        (round(light * lightness), *(round(factor * difference + centre) % (1 << bits) for factor in rest), *more)
         for light, *rest in values
     ]
     return Tiff(quarters, bits=bits, **options)

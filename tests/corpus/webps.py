@@ -65,7 +65,7 @@ _HOLED = (*QUARTERS[:3], HOLE)
 
 
 def _animation(image: Image.Image, *, lossless: bool = True) -> bytes:
-    first, second = (anmf(_BOX, *coded(each, lossless=lossless)) for each in (image, quarters()))
+    first, second = (anmf(_BOX, *coded(source, lossless=lossless)) for source in (image, quarters()))
     return webp(vp8x(SIZE, ANIMATION | ALPHA), anim((0, 0, 255, 255)), first, second)
 
 

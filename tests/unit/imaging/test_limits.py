@@ -23,13 +23,13 @@ with open("/proc/self/status") as status:
 
 
 def test_limits_are_those_of_the_deployment(environment):
-    """Megabytes and megapixels arrive as bytes and pixels."""
+    """Megabytes and megapixels are converted to bytes and pixels."""
     limits = Limits.from_settings(settings.load(os.environ))
     assert (limits.max_bytes, limits.max_pixels) == (100_000_000, 100_000_000)
 
 
 def test_unknown_formats_are_refused(environment, monkeypatch):
-    """A typo in a parameter fails with the list of what there is."""
+    """The error names the unknown format."""
     monkeypatch.setenv("IMAGE_FORMATS", "JPEG,JPG")
     with pytest.raises(SettingsError, match="JPG"):
         Limits.from_settings(settings.load(os.environ))
@@ -37,9 +37,9 @@ def test_unknown_formats_are_refused(environment, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc/self/status")
 def test_what_is_left_for_a_picture_is_what_the_runtime_does_not_take(environment, monkeypatch):
-    """A function that has loaded its libraries and decoded nothing fits into the memory that is set aside for it."""
+    """A process that has loaded all libraries fits into the memory reserved for the runtime."""
     monkeypatch.setenv("RENDER_MEMORY_MEGABYTES", "1024")
     assert Limits.from_settings(settings.load(os.environ)).memory_bytes == 1024 * settings.MEBIBYTE - RUNTIME_BYTES
     path = {"PYTHONPATH": str(ROOT / "layers" / "core"), "HOME": "/nonexistent"}
-    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, env=path, check=True)
-    assert 0 < int(done.stdout) * 1024 <= RUNTIME_BYTES
+    process = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, env=path, check=True)
+    assert 0 < int(process.stdout) * 1024 <= RUNTIME_BYTES

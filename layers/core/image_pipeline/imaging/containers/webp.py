@@ -87,8 +87,8 @@ def _parse(reader: Reader) -> Webp:
     frame = _first_frame(file, chunks.get(b"ANMF")) if animated else _frame(file, chunks)
     if not _fits(frame, canvas, animated=animated):
         raise BrokenContainerError(
-            f"its canvas has {canvas[0]} × {canvas[1]} pixels, but its image has {frame.width} × {frame.height} pixels at "
-            f"({frame.left}, {frame.top})"
+            f"its canvas has {canvas[0]} × {canvas[1]} pixels, "
+            f"but its image has {frame.width} × {frame.height} pixels at ({frame.left}, {frame.top})"
         )
     icc = chunks.get(b"ICCP") if flags & _ICC_FLAG else None
     has_alpha = bool(flags & _ALPHA_FLAG) or frame.has_alpha
