@@ -42,18 +42,18 @@ def ispe(width: int, height: int) -> bytes:
 
 
 def clap(width: int, height: int, left: int, top: int, size: tuple[int, int]) -> bytes:
-    """The crop that keeps `width` × `height` from (left, top) on of an image of this size, in halves of a pixel."""
+    """The crop of an image of `size` to `width` × `height` from (left, top) on, in halves of a pixel."""
     across, down = 2 * left + width - size[0], 2 * top + height - size[1]
     return box(b"clap", struct.pack(">IIIIiIiI", width, 1, height, 1, across, 2, down, 2))
 
 
 def irot(quarters: int) -> bytes:
-    """A turn anticlockwise."""
+    """A rotation anticlockwise."""
     return box(b"irot", bytes((quarters,)))
 
 
 def imir(axis: int) -> bytes:
-    """0 exchanges top and bottom, 1 left and right."""
+    """0 swaps top and bottom, 1 swaps left and right."""
     return box(b"imir", bytes((axis,)))
 
 
@@ -68,7 +68,7 @@ def icc(profile: bytes) -> bytes:
 
 
 def auxc(urn: bytes = ALPHA) -> bytes:
-    """What an auxiliary image is for."""
+    """The purpose of an auxiliary image."""
     return full(b"auxC", urn)
 
 
@@ -100,7 +100,7 @@ class Item:
 
 @dataclass(frozen=True)
 class HeifFile:
-    """A file and the places where it may differ from a plain one."""
+    """A file, with options to differ from an ordinary one."""
 
     items: tuple[Item, ...]
     primary: int = 1
@@ -348,7 +348,7 @@ def four(codec: str) -> tuple[Item, ...]:
 
 
 def opacity(codec: str) -> tuple[Item, ...]:
-    """Alpha that leaves the last quarter out."""
+    """Alpha that makes the last quarter transparent."""
     full_tile, none = (av1(255), av1(0)) if codec == "AVIF" else (hevc("full"), hevc("clear"))
     return full_tile, full_tile, full_tile, none
 
@@ -377,7 +377,7 @@ def tiles_with_alpha(codec: str) -> HeifFile:
 
 
 def cropped(codec: str, *more: bytes) -> HeifFile:
-    """A grid that is larger than the image, which is its middle."""
+    """A grid that is larger than the image, which is its centre."""
     tiles = four(codec)
     spread = (tiles[(row > 1) * 2 + (column > 1)] for row in range(4) for column in range(4))
     numbers = tuple(range(2, 18))
@@ -398,7 +398,7 @@ def exif_item(data: bytes, **changes: Any) -> Item:
 
 
 def one_av1(**changes: Any) -> HeifFile:
-    """The image as one AV1 item, and what the file has else."""
+    """The image as one AV1 item, with other parts of the file."""
     return HeifFile((av1_of(quarters()),), **changes)
 
 
@@ -513,7 +513,7 @@ def _in_extents() -> HeifFile:
 
 
 def _copied() -> HeifFile:
-    """A copy that is turned, of an image that is turned the other way."""
+    """A rotated copy of an image that is rotated the other way."""
     copy = Item(b"iden", b"", (ispe(*SIZE[::-1]), irot(1)), ((b"dimg", (2,)),))
     return HeifFile((copy, av1_of(quarters()).having(irot(3))))
 

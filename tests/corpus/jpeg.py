@@ -18,7 +18,7 @@ def parts(data: bytes) -> tuple[list[bytes], bytes]:
 
 
 def joined(segments: list[bytes], rest: bytes) -> bytes:
-    """The opposite of `parts`."""
+    """Join segments and the rest: the inverse of `parts`."""
     return b"\xff\xd8" + b"".join(segments) + rest
 
 

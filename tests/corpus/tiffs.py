@@ -33,7 +33,7 @@ _TYPES = {"B": 1, "s": 2, "H": 3, "I": 4, "b": 6, "u": 7, "h": 8, "i": 9, "f": 1
 
 @dataclass(frozen=True, eq=False)
 class Tiff:
-    """A file to be written: `data()` gives its bytes."""
+    """A file to write; `data()` returns its bytes."""
 
     quarters: Quarters
     photometric: int = 2
@@ -61,7 +61,7 @@ class Tiff:
 
     @property
     def channels(self) -> int:
-        """Samples of a pixel."""
+        """Channels of a pixel."""
         return len(self.quarters[0])
 
     def pixel(self, x: int, y: int) -> Sequence[Sample]:
@@ -233,7 +233,7 @@ def document(
 
 
 def reverse(data: bytes) -> bytes:
-    """The bits of each byte in reverse, as FillOrder 2 stores them."""
+    """Reverse the bits of each byte, as FillOrder 2 stores them."""
     return bytes(int(f"{value:08b}"[::-1], 2) for value in data)
 
 
@@ -305,7 +305,7 @@ def packbits(data: bytes) -> bytes:
 
 
 def zstd(data: bytes) -> bytes:
-    """A Zstandard frame of blocks that are not compressed."""
+    """A Zstandard frame of uncompressed blocks."""
     frame = b"\x28\xb5\x2f\xfd\xa0" + len(data).to_bytes(4, "little")
     blocks = [data[at : at + 65536] for at in range(0, len(data), 65536)]
     for index, block in enumerate(blocks):
@@ -325,7 +325,7 @@ COMPRESSORS: dict[int, Callable[[bytes], bytes]] = {
 
 
 def fax(rows: Sequence[Sequence[Sample]], compression: int) -> bytes:
-    """Black and white rows, by the encoder of libtiff; 1 is black."""
+    """Encode black and white rows with libtiff; 1 is black."""
     raw = b"".join(bytes(255 * (1 - int(value)) for value in row) for row in rows)
     image = Image.frombytes("L", (len(rows[0]), len(rows)), raw).convert("1")
     out = io.BytesIO()
@@ -373,7 +373,7 @@ def palette(bits: int, scale: int, *more: Sample, **options: Any) -> Tiff:
 
 
 def with_hole(tiff: Tiff) -> Tiff:
-    """The image with a channel more, by which its last quarter is transparent."""
+    """The image with an additional channel, which makes its last quarter transparent."""
     opaque = (1 << tiff.bits) - 1
     *kept, last = tiff.quarters
     return replace(tiff, quarters=[*((*quarter, opaque) for quarter in kept), [0] * (len(last) + 1)])
@@ -421,7 +421,7 @@ def _half(value: float) -> int:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of TIFF and what it shows."""
+    """A kind of TIFF and its expected colours."""
 
     name: str
     tiff: Tiff
@@ -436,7 +436,7 @@ class Kind:
 
 
 def scaled(bits: int) -> Callable[[int], int]:
-    """8 bits → the same share of white in another number of bits, rounded down."""
+    """Convert 8-bit values to the same fraction of white in another number of bits, rounded down."""
     return lambda value: value * 0x1010101 >> 32 - bits
 
 
@@ -530,7 +530,7 @@ _WAYS = (*LOSSLESS, LZW, DEFLATE)
 
 
 def organised(tiff: Tiff, seed: int) -> Tiff:
-    """The same image organised and compressed in another way."""
+    """The same image with other organisation and compression."""
     chance = random.Random(seed)
     compression = chance.choice(_WAYS)
     predictable = compression not in (NONE, PACKBITS) and tiff.bits in (8, 16, 32, 64)
