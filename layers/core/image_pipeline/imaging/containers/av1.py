@@ -52,7 +52,8 @@ class Sequence:
         Raises:
             BrokenContainerError
         """
-        self, bits = cls(), Bits(data)
+        self = cls()
+        bits = Bits(data)
         profile = bits.take(3)
         bits.take(1)
         self.still = bool(bits.take())
