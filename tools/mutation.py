@@ -1,9 +1,9 @@
-"""Changes one module in small ways and lists the changes that no test notices; see CONTRIBUTING.md, "Mutation testing".
+"""Change one module in small ways and list the changes that no test detects: CONTRIBUTING.md, "Mutation testing".
 
     python -m tools.mutation MODULE --tests FILE [FILE …] [--sample COUNT]
 
 Cosmic Ray makes the changes, in a copy of the working tree, and runs the tests after each of them. Changes in type
-annotations are left out, because they have no effect at run time.
+annotations are skipped, because they have no effect at run time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Position = tuple[int, int]
 
 
 def main() -> int:
-    """Run from the command line; the exit code is 0 even if changes survive, because some of them have no effect."""
+    """Run the command line. The exit code is 0 even if changes survive, because some of them have no effect."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("module", help="file to change, relative to the root of the repository")
     parser.add_argument("--tests", nargs="+", required=True, help="test files to run after each change")
@@ -79,7 +79,7 @@ def _run(directory: Path, program: str, *arguments: str | Path) -> None:
 
 
 def _annotations(source: str) -> list[tuple[Position, Position]]:
-    """(start, end) of each type annotation."""
+    """Return (start, end) of each type annotation."""
     nodes: list[ast.expr | None] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.arg | ast.AnnAssign):
@@ -92,7 +92,7 @@ def _annotations(source: str) -> list[tuple[Position, Position]]:
 
 
 def _choose(session: Path, annotations: list[tuple[Position, Position]], count: int) -> None:
-    """Keep a sample of the changes of a session, the same one in each run."""
+    """Delete all changes of a session except a sample, which is the same in each run."""
     with sqlite3.connect(session) as database:
         changes = database.execute("SELECT job_id, start_pos_row, start_pos_col FROM mutation_specs").fetchall()
         effective = [
