@@ -1,5 +1,6 @@
 """image_pipeline.imaging.resize"""
 
+import ctypes
 import subprocess
 import sys
 
@@ -80,3 +81,35 @@ def test_thin_pictures_keep_their_halves():
     column = resize.reduce(image, (1, 100)).tobytes()
     assert max(column[:48]) < 5
     assert min(column[52:]) > 250
+
+
+@pytest.mark.parametrize(("length", "averaged_length"), [(5120, 5120), (5130, 642)])
+def test_sides_are_averaged_above_a_ratio_of_512(length, averaged_length):
+    """Up to 512, Lanczos reduces a side alone; above, it gets a side that was averaged to about 64 times the target."""
+    assert resize._average_long_sides(Image.new("L", (length, 10)), (10, 10)).size == (averaged_length, 10)
+
+
+FREED = """
+from image_pipeline.imaging import resize
+
+
+def resident():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+before = resident()
+blocks = [b"1" * 20_000_000 for _ in range(3)]
+del blocks
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="only glibc keeps freed memory"
+)
+def test_freed_memory_is_kept_for_the_next_image():
+    """After blocks of 20 MB are freed, the process still has their pages, which the kernel need not clear again."""
+    environment = {"PYTHONPATH": str(ROOT / "layers" / "core")}
+    process = subprocess.run([sys.executable, "-c", FREED], capture_output=True, env=environment, check=True)
+    assert int(process.stdout) > 50_000  # kB
