@@ -188,7 +188,7 @@ def test_lab_becomes_srgb():
 
 
 def test_primaries_are_those_of_the_standards():
-    """Adobe RGB (1998) 4.3.1.1, SMPTE EG 432-1 and ITU-R BT.2020: the other tests compute their references from these."""
+    """Adobe RGB (1998), SMPTE EG 432-1 and ITU-R BT.2020; the other tests compute their references from them."""
     assert ADOBE_RGB == ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
     assert DISPLAY_P3 == ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))
     assert BT2020 == ((0.708, 0.292), (0.17, 0.797), (0.131, 0.046))
