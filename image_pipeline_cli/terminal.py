@@ -86,10 +86,7 @@ def bar(label: str, total: int, *, in_bytes: bool = False, hidden: bool = False)
 
 
 def _print(console: Console, parts: Any, over_bar: bool) -> None:
-    printable = [
-        keys.printable(part) if isinstance(part, str) else (keys.printable(part[0]), part[1]) for part in parts
-    ]
+    pairs = [(part, "") if isinstance(part, str) else part for part in parts]
     target = _BAR_CONSOLES[0] if _BAR_CONSOLES and over_bar else console
-    target.print(
-        Text.assemble(*((keys.printable(text), style) for text, style in pairs)), soft_wrap=True, highlight=False
-    )
+    line = Text.assemble(*((keys.printable(text), style) for text, style in pairs))
+    target.print(line, soft_wrap=True, highlight=False)

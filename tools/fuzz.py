@@ -1,10 +1,10 @@
-"""Damages real files and feeds them to admission and engine: `make fuzz`, or `python -m tools.fuzz SECONDS [SEED]`.
+"""Damage real files and pass them to admission and the engine: `make fuzz`, or `python -m tools.fuzz SECONDS [SEED]`.
 
-A seed decides how each file is damaged: bytes are flipped, cut and doubled, and the parts of its container (segments,
-chunks, boxes, directory entries) are repeated, swapped, flooded or exchanged with those of another file. The file then
-goes through admission and the engine under a time and a memory limit of the operating system. Allowed ends: renditions,
-or a rejection. Admission must stay within the budget of the file. Everything else is printed with its seed and kept
-in `.fuzz/`, and the exit code is 1.
+A seed determines the damage of each file: bytes are changed, removed and repeated, and parts of its container
+(segments, chunks, boxes, directory entries) are repeated, swapped, or replaced by those of another file. The file then
+passes through admission and the engine under a time limit and a memory limit of the operating system. The result must
+be renditions or a rejection, and admission must stay within the budget of the file. For every other result, this tool
+prints the seed, stores the file in `.fuzz/`, and exits with code 1.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from image_pipeline.imaging.recipes import Recipe
 from tests.corpus import BAD, GOOD, HERE, noisy
 
 SLOWEST_SECONDS = 5.0
-"""CPU time, so that a busy machine fails nothing."""
+"""CPU time, so that the result does not depend on other load of the machine."""
 MOST_MEMORY = 600_000_000
 MOST_ADMISSION_BYTES = 5_000_000
-"""Memory that admission may take beyond the file."""
+"""Memory that admission may use in addition to the file."""
 LIMITS = Limits(max_pixels=20_000_000, memory_bytes=300_000_000)
 RECIPES = (Recipe("small", 64, 64), Recipe("cover", 40, 40, fit="cover", formats=("png", "webp")))
 _MOST_PARTS = 200
@@ -48,7 +48,7 @@ Span = tuple[int, int]
 
 
 def sources() -> list[bytes]:
-    """Files of every kind, good and bad."""
+    """Return valid and invalid files of every kind."""
     files = [good.make() for good in GOOD] + [bad.make() for bad in BAD]
     files += [path.read_bytes() for path in sorted((HERE / "cases").rglob("*.*"))]
     return [data for data in files if 0 < len(data) < 300_000] + [
@@ -60,10 +60,10 @@ def sources() -> list[bytes]:
 
 
 def damaged_bytes(data: bytes, chance: random.Random) -> bytes:
-    """Damage as it happens in a transfer: flips, cuts, doubles, extreme numbers."""
+    """Damage a file as a faulty transfer would: changed, missing and repeated bytes, extreme numbers."""
     out = bytearray(data)
     for _ in range(chance.choice((1, 1, 2, 4, 16))):
-        # Most of the meaning is in the head.
+        # Most of the structure is at the beginning.
         at = chance.randrange(min(len(out), chance.choice((64, 600, len(out))))) if out else 0
         kind = chance.randrange(6)
         if kind == 0:
@@ -82,14 +82,14 @@ def damaged_bytes(data: bytes, chance: random.Random) -> bytes:
 
 
 def damaged_structure(data: bytes, other: bytes, chance: random.Random) -> bytes:
-    """Damage as an attacker does it: whole parts of the container are repeated, flooded, swapped, or another file's."""
+    """Damage a file as an attacker would: repeat, remove, swap or replace whole parts of its container."""
     spans = parts(data)
     if not spans:
         return damaged_bytes(data, chance)
     start, end = chance.choice(spans)
     part = data[start:end]
     kind = chance.randrange(6)
-    if kind == 0:  # one that may appear once appears twice, the second one changed
+    if kind == 0:  # a second, changed copy of a part that may occur once
         return data[:end] + damaged_bytes(part, chance) + data[end:]
     if kind == 1:
         count = min(chance.choice((3, 50, 5_000, 200_000)), _MOST_FILE // max(1, len(part)))
@@ -102,18 +102,17 @@ def damaged_structure(data: bytes, other: bytes, chance: random.Random) -> bytes
             middle = data[first[1] : second[0]]
             return data[: first[0]] + data[slice(*second)] + middle + data[slice(*first)] + data[second[1] :]
         return data[:start] + part[::-1] + data[end:]
-    if kind == 4 and (strangers := parts(other)):
-        return data[:end] + other[slice(*chance.choice(strangers))] + data[end:]
-    # Its numbers become extreme ones.
+    if kind == 4 and (other_parts := parts(other)):
+        return data[:end] + other[slice(*chance.choice(other_parts))] + data[end:]
     return data[:start] + damaged_bytes(part, chance) + data[end:]
 
 
 def parts(data: bytes) -> list[Span]:
-    """Parts of a file's container, boxes within boxes included; none where it has no structure that is known."""
-    found: list[Span] = []
+    """Return the parts of a file's container, including nested boxes; none if its structure is unknown."""
+    spans: list[Span] = []
     with suppress(BrokenContainerError, IndexError):
-        found.extend(islice(_spans(Reader.of(data)), _MOST_PARTS))
-    return [span for span in found if 0 <= span[0] < span[1] <= len(data)]
+        spans.extend(islice(_spans(Reader.of(data)), _MOST_PARTS))
+    return [span for span in spans if 0 <= span[0] < span[1] <= len(data)]
 
 
 def _spans(reader: Reader) -> Iterator[Span]:
@@ -153,7 +152,7 @@ _BOXES = frozenset({b"iprp", b"ipco", *_FULL_BOXES})
 
 
 def _box_spans(reader: Reader, offset: int) -> Iterator[Span]:
-    """Boxes in a part of the file that starts at `offset`."""
+    """Yield the boxes in the part of the file that starts at `offset`."""
     for box in boxes(reader):
         yield offset + box.start, offset + box.end
         if box.kind in _BOXES:
@@ -176,27 +175,27 @@ def _entry_spans(reader: Reader) -> Iterator[Span]:
 
 @dataclass
 class Figures:
-    """What a run has seen."""
+    """The statistics of a run."""
 
-    ends: Counter[str] = field(default_factory=Counter)
-    """How often a file was rendered, or rejected by which error."""
-    wrong: list[tuple[int, str, bytes]] = field(default_factory=list)
-    """(seed, what went wrong, data) of every end that is not allowed."""
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """Number of files by outcome: "rendered", or the name of the error."""
+    failures: list[tuple[int, str, bytes]] = field(default_factory=list)
+    """(seed, problem, data) of every outcome that is not allowed."""
     reads: int = 0
-    """Most reads of one admission."""
+    """Largest number of reads of one admission."""
     structure_bytes: int = 0
-    """Most bytes of structure that one admission has read."""
+    """Largest number of bytes that one admission read."""
     admission_bytes: int = 0
-    """Most memory that one admission took beyond the file."""
+    """Largest memory of one admission, in addition to the file."""
     admission_seconds: float = 0.0
-    """Most CPU time of one admission."""
+    """Largest CPU time of one admission."""
 
 
 def check_admission(data: bytes, figures: Figures) -> None:
-    """Admit a file as the validating function does, from parts of it, within its budget.
+    """Admit a file as the validating function does: from its parts, within the budget.
 
     Raises:
-        AssertionError: it costs more than it may.
+        AssertionError: admission uses too much memory.
     """
     budget = Budget()
     reader = Reader.fetched(lambda start, length: data[start : start + length], len(data), budget)
@@ -216,73 +215,74 @@ def check_admission(data: bytes, figures: Figures) -> None:
 
 
 def run(data: bytes) -> str:
-    """How it ended: 'rendered' or the name of a rejection.
+    """Render a file and return the outcome: "rendered" or the name of the error.
 
     Raises:
-        AssertionError: an end that is not allowed.
+        AssertionError: the outcome is not allowed.
     """
     started = time.process_time()
     try:
         rendered = engine.render(data, RECIPES, LIMITS)
-        end = "rendered"
+        outcome = "rendered"
         for rendition in rendered.renditions:
             assert rendition.data, "an empty rendition"
             assert max(rendition.width, rendition.height) <= 64, "a rendition outside its box"
     except RejectedError as error:
-        end = type(error).__name__ if error.message and error.hint else "no words"
-    assert end != "no words", "an error without message or hint"
+        assert error.message and error.hint, "an error without message or hint"
+        outcome = type(error).__name__
     seconds = time.process_time() - started
     assert seconds < SLOWEST_SECONDS, f"took {seconds:.1f} s"
-    return end
+    return outcome
 
 
 def fuzz(seconds: float, seed: int, most: int = sys.maxsize) -> Figures:
-    """Run until the time is over, or so many files were tried."""
-    files, figures = sources(), Figures()
-    until = time.monotonic() + seconds
+    """Run for some seconds, or until `most` files were tried."""
+    files = sources()
+    figures = Figures()
+    deadline = time.monotonic() + seconds
     damages: tuple[Callable[[bytes, random.Random], bytes], ...] = (
         damaged_bytes,
         lambda data, chance: damaged_structure(data, chance.choice(files), chance),
         lambda data, chance: damaged_bytes(damaged_structure(data, chance.choice(files), chance), chance),
     )
-    while time.monotonic() < until and sum(figures.ends.values()) < most:
+    while time.monotonic() < deadline and sum(figures.outcomes.values()) < most:
         chance = random.Random(seed)
         data = chance.choice(damages)(chance.choice(files), chance)
         try:
             check_admission(data, figures)
-            figures.ends[run(data)] += 1
+            figures.outcomes[run(data)] += 1
         except Exception as error:
-            figures.ends["WRONG"] += 1
-            figures.wrong.append((seed, f"{type(error).__name__}: {error}", data))
+            figures.outcomes["FAILED"] += 1
+            figures.failures.append((seed, f"{type(error).__name__}: {error}", data))
         seed += 1
     return figures
 
 
 def main() -> int:
-    """Fuzz from the command line."""
+    """Run the command line."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(10**9)
     resource.setrlimit(resource.RLIMIT_AS, (4 * MOST_MEMORY, 4 * MOST_MEMORY))
-    faulthandler.enable(os.fdopen(os.dup(2), "w"))  # a decoder that crashes takes the process with it: say where
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff writes its complaints past Python
-    print(f"files from seed {seed} on", flush=True)
+    faulthandler.enable(os.fdopen(os.dup(2), "w"))  # if a decoder crashes the process, print where
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff writes its messages to standard error
+    print(f"first seed: {seed}", flush=True)
     figures = fuzz(seconds, seed)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(f"{sum(figures.ends.values())} files, peak memory {peak / 1e6:.0f} MB")
+    print(f"{sum(figures.outcomes.values())} files, peak memory {peak / 1e6:.0f} MB")
     print(
-        f"admission at most: {1000 * figures.admission_seconds:.0f} ms of CPU, {figures.reads:,} reads, "
+        f"largest admission: {1000 * figures.admission_seconds:.0f} ms of CPU, {figures.reads:,} reads, "
         f"{figures.structure_bytes / 1e6:.1f} MB of structure"
     )
-    for end, count in figures.ends.most_common():
-        print(f"  {count:6} {end}")
-    for number, what, data in figures.wrong:
+    for outcome, count in figures.outcomes.most_common():
+        print(f"  {count:6} {outcome}")
+    for number, problem, data in figures.failures:
         Path(".fuzz").mkdir(exist_ok=True)
         path = Path(".fuzz") / f"{number}.bin"
         path.write_bytes(data)
-        print(f"seed {number}: {what}; kept as {path}")
+        print(f"seed {number}: {problem}; stored as {path}")
     if peak > MOST_MEMORY:
-        print(f"more than {MOST_MEMORY / 1e6:.0f} MB of memory")
-    return 1 if figures.wrong or peak > MOST_MEMORY else 0
+        print(f"peak memory exceeds {MOST_MEMORY / 1e6:.0f} MB")
+    return 1 if figures.failures or peak > MOST_MEMORY else 0
 
 
 if __name__ == "__main__":

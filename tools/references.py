@@ -1,9 +1,9 @@
-"""Ask independent programs what is in the files of the corpus: `python -m tools.references`.
+"""Decode the corpus with independent programs and store the results: `python -m tools.references`.
 
-The answers are stored in `tests/corpus/references.json` with the name and version of who gave them, and
-`tests/unit/imaging/test_references.py` compares the engine with them. Chromium answers for what browsers show, libvips
-for TIFF, libheif's own converter for HEIC, and exiftool for camera facts. Needed on the path: chromium, heif-convert,
-exiftool; and in this Python: pyvips.
+The results are stored in `tests/corpus/references.json` with the name and version of the program, and
+`tests/unit/imaging/test_references.py` compares the engine with them. Chromium decodes the formats of browsers, libvips
+TIFF, and libheif's converter HEIC; exiftool reads camera facts. Required on the path: chromium, heif-convert, exiftool.
+Required in this Python: pyvips.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from tests.corpus import BAD, GOOD, HERE
 
 RESULTS = HERE / "references.json"
 SIDE, CELLS = 100, 8
-"""Longest side in pixels of the picture that is compared, and cells of its grid in each direction."""
+"""Longest side, in pixels, of the compared image, and number of its grid cells in each direction."""
 
 Answer = dict[str, Any]
-"""`tool`, `accepted`, and where it is: `size` as displayed and `grid`, the mean colour of each cell as rrggbbaa."""
+"""`tool` and `accepted`; if accepted, also `size` as displayed and `grid`, the mean colour of each cell as rrggbbaa."""
 
 
 def corpus() -> dict[str, bytes]:
-    """Every file of the corpus by its name."""
+    """Return every file of the corpus by its name."""
     files = {case.name: case.make() for case in GOOD} | {case.name: case.make() for case in BAD}
     files |= {path.name: path.read_bytes() for path in sorted((HERE / "cases").rglob("*.*"))}
     return files
 
 
 def kind(data: bytes) -> str:
-    """Which program answers for a file."""
+    """Return the program that decodes a file."""
     if data[:2] in (b"II", b"MM"):
         return "libvips"
     if data[4:8] == b"ftyp" and not re.search(rb"avif|avis|mif3", data[8:64]):
@@ -51,13 +51,13 @@ def kind(data: bytes) -> str:
 
 
 def grid(image: Image.Image) -> list[str]:
-    """Mean red, green, blue and alpha of the cells of a small picture, row by row; colours count by their opacity."""
+    """Return the mean red, green, blue and alpha of the grid cells, row by row; colours are weighted by opacity."""
     cells = image.convert("RGBA").convert("RGBa").resize((CELLS, CELLS), Image.Resampling.BOX).convert("RGBA")
     return cells.tobytes().hex(" ", 4).split()
 
 
 def small(image: Image.Image) -> Image.Image:
-    """The picture with `SIDE` pixels on its longest side, or as it is where it is smaller."""
+    """Reduce an image to `SIDE` pixels on its longest side; keep the size of a smaller image."""
     scale = min(1.0, SIDE / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.convert("RGBA").convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
@@ -123,14 +123,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: the page asks once for each file."""
+        """Log nothing: the page sends a request for each file."""
 
 
 def ask_chromium(files: dict[str, bytes]) -> dict[str, Answer]:
-    """What a browser shows, in sRGB and upright."""
+    """Return what a browser shows, in sRGB and upright."""
     browser = _program("chromium")
-    words = subprocess.run([browser, "--version"], capture_output=True, text=True).stdout  # noqa: S603
-    tool = " ".join(words.split()[:2])
+    version = subprocess.run([browser, "--version"], capture_output=True, text=True).stdout  # noqa: S603
+    tool = " ".join(version.split()[:2])
     server = _Server(files)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as profile:
@@ -151,10 +151,10 @@ def ask_chromium(files: dict[str, bytes]) -> dict[str, Answer]:
 def _answer(tool: str, png: str | None) -> Answer:
     if png is None:
         return {"tool": tool, "accepted": False}
-    return _seen(tool, Image.open(io.BytesIO(base64.b64decode(png))))
+    return _accepted(tool, Image.open(io.BytesIO(base64.b64decode(png))))
 
 
-def _seen(tool: str, image: Image.Image) -> Answer:
+def _accepted(tool: str, image: Image.Image) -> Answer:
     return {"tool": tool, "accepted": True, "size": list(image.size), "grid": grid(small(image))}
 
 
@@ -162,7 +162,7 @@ def _seen(tool: str, image: Image.Image) -> Answer:
 
 
 def ask_libvips(files: dict[str, bytes]) -> dict[str, Answer]:
-    """The first page of a TIFF, upright and in sRGB."""
+    """Return the first page of a TIFF, upright and in sRGB."""
     import pyvips  # type: ignore[import-not-found,unused-ignore]
 
     tool = "libvips " + ".".join(str(pyvips.version(part)) for part in range(3))
@@ -176,27 +176,28 @@ def _by_libvips(pyvips: Any, tool: str, data: bytes) -> Answer:
             image = image.icc_transform("srgb", embedded=True, black_point_compensation=True)
         image = image.colourspace("srgb").cast("uchar")
         image = image.bandjoin(255) if image.bands == 3 else image
-        return _seen(tool, Image.open(io.BytesIO(image.write_to_buffer(".png"))))
+        return _accepted(tool, Image.open(io.BytesIO(image.write_to_buffer(".png"))))
     except pyvips.Error:
         return {"tool": tool, "accepted": False}
 
 
 def ask_libheif(files: dict[str, bytes]) -> dict[str, Answer]:
-    """The primary picture as libheif's own converter writes it."""
+    """Return the primary image as libheif's converter writes it."""
     program = _program("heif-convert")
-    words = subprocess.run([program, "--help"], capture_output=True, text=True)  # noqa: S603
-    version = re.search(r"libheif version: (\S+)", words.stdout + words.stderr)
+    usage = subprocess.run([program, "--help"], capture_output=True, text=True)  # noqa: S603
+    version = re.search(r"libheif version: (\S+)", usage.stdout + usage.stderr)
     tool = f"libheif {version[1] if version else 'of an unknown version'}"
     answers = {}
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, data) in enumerate(files.items()):
-            given, written = Path(folder, f"{number}.heic"), Path(folder, f"{number}.png")
-            given.write_bytes(data)
-            done = subprocess.run([program, given, written], capture_output=True)  # noqa: S603
-            # A file with several pictures becomes several files, the primary picture first.
-            pictures = sorted(Path(folder).glob(f"{number}-*.png")) or [written]
-            accepted = done.returncode == 0 and pictures[0].exists()
-            answers[name] = _seen(tool, Image.open(pictures[0])) if accepted else {"tool": tool, "accepted": False}
+            source = Path(folder, f"{number}.heic")
+            target = Path(folder, f"{number}.png")
+            source.write_bytes(data)
+            process = subprocess.run([program, source, target], capture_output=True)  # noqa: S603
+            # A file with several images becomes several files, the primary image first.
+            images = sorted(Path(folder).glob(f"{number}-*.png")) or [target]
+            accepted = process.returncode == 0 and images[0].exists()
+            answers[name] = _accepted(tool, Image.open(images[0])) if accepted else {"tool": tool, "accepted": False}
     return answers
 
 
@@ -204,7 +205,7 @@ FACTS = ("Make", "Model", "LensModel", "ISO", "FNumber", "Artist", "Copyright")
 
 
 def ask_exiftool(files: dict[str, bytes]) -> dict[str, dict[str, Any]]:
-    """Camera facts of every file that has some, as exiftool reads them."""
+    """Return the camera facts that exiftool reads, for files that have some."""
     program = _program("exiftool")
     facts = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -212,8 +213,8 @@ def ask_exiftool(files: dict[str, bytes]) -> dict[str, dict[str, Any]]:
             path = Path(folder, str(number))
             path.write_bytes(data)
             options = ["-j", "-n", *(f"-EXIF:{fact}" for fact in FACTS)]
-            found = subprocess.run([program, *options, path], capture_output=True, text=True).stdout  # noqa: S603
-            (answer,) = json.loads(found or "[{}]")
+            output = subprocess.run([program, *options, path], capture_output=True, text=True).stdout  # noqa: S603
+            (answer,) = json.loads(output or "[{}]")
             answer.pop("SourceFile", None)
             if answer:
                 facts[name] = answer
@@ -228,7 +229,7 @@ def _program(name: str) -> str:
 
 
 def main(names: Iterable[str]) -> None:
-    """Ask about all files, or about those with these names, and store the answers."""
+    """Decode all files, or those with these names, and store the results."""
     files = {name: data for name, data in corpus().items() if not names or name in names}
     results = json.loads(RESULTS.read_text()) if names else {}
     for tool, ask in {"chromium": ask_chromium, "libvips": ask_libvips, "libheif": ask_libheif}.items():

@@ -86,7 +86,7 @@ def floor() -> Job:
     """Return the lower bound for these codecs: the reduced decode of the engine, and the encodes."""
     from image_pipeline.imaging.decode import decode
     from image_pipeline.imaging.encode import encode
-    from image_pipeline.imaging.engine import _Picture
+    from image_pipeline.imaging.engine import _Reductions
     from image_pipeline.imaging.formats.admission import admit
     from image_pipeline.imaging.formats.limits import Limits
     from image_pipeline.imaging.reader import Reader
@@ -100,9 +100,9 @@ def floor() -> Job:
         pixels = decode(reader, header, reduction)
         key = hash(data)
         if key not in prepared:
-            picture = _Picture(pixels, 2.0)
+            reductions = _Reductions(pixels, 2.0)
             ratio = header.height / header.width
-            prepared[key] = [picture.whole((side, max(1, round(side * ratio)))).convert("RGB") for side in SIZES]
+            prepared[key] = [reductions.at((side, max(1, round(side * ratio)))).convert("RGB") for side in SIZES]
         return [encode(image, "jpeg", QUALITY, b"") for image in prepared[key]]
 
     return job
@@ -112,7 +112,7 @@ def vips(one_decode: bool) -> Job:
     """Return a job with pyvips: `thumbnail_buffer` for each size, or one decode for all sizes."""
     import pyvips
 
-    from image_pipeline.imaging.colour import is_srgb
+    from image_pipeline.imaging.icc import is_srgb
 
     def options(data: bytes) -> dict[str, str]:
         """Convert colours only if they differ from sRGB, because the conversion dominates the time of a JPEG."""

@@ -1,7 +1,7 @@
-"""Files good and bad, most of them made on the spot, with the outcome that each must have.
+"""Valid and invalid files with their expected outcomes. Most files are generated.
 
-The picture is always the same: four quarters, red, green, blue and white, so that a wrong turn, a wrong colour or a
-black hole shows. `tests/corpus/*.heic` were written by `make_heif.py`; there is no encoder among the test packages.
+All show the same image: four quarters, red, green, blue and white, so that a wrong orientation, a wrong colour or lost
+transparency is visible. `make_heif.py` wrote `tests/corpus/*.heic`; the test packages contain no encoder for HEIC.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIZE = (240, 160)
 QUARTERS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
 GREYS = tuple((luma, luma, luma) for luma in (76, 150, 29, 255))
 HOLE = (255, 0, 255)
-"""What the tests put behind transparency."""
+"""The colour that the tests put behind transparency."""
 
 UPSIDE_DOWN = {
     1: None,
@@ -36,11 +36,11 @@ UPSIDE_DOWN = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""How a camera would have stored the upright picture under each EXIF orientation."""
+"""The transposition of the upright image that a camera stores with each EXIF orientation."""
 
 
 def quarters(mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image.Image:
-    """The picture."""
+    """The image."""
     width, height = size[0] // 2, size[1] // 2
     image = Image.new("RGB", size)
     for index, colour in enumerate(QUARTERS):
@@ -50,7 +50,7 @@ def quarters(mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image.Image:
 
 
 def holed(mode: str = "RGBA") -> Image.Image:
-    """The picture with its last quarter transparent."""
+    """The image with its last quarter transparent."""
     image = quarters("RGBA")
     image.paste((0, 0, 0, 0), (SIZE[0] // 2, SIZE[1] // 2, *SIZE))
     return image if mode == "RGBA" else image.convert(mode)
@@ -72,7 +72,7 @@ def exif(**tags: Any) -> Image.Exif:
 
 
 def turned(image_format: str, orientation: int) -> bytes:
-    """The picture as a camera stores it that was held otherwise."""
+    """The image as a camera stores it with this orientation."""
     turn = UPSIDE_DOWN[orientation]
     image = quarters() if turn is None else quarters().transpose(turn)
     if image_format == "HEIF":
@@ -135,13 +135,13 @@ def without_segment(data: bytes, marker: int) -> bytes:
 
 
 def padded_jpeg(count: int) -> bytes:
-    """A JPEG whose size comes behind `count` comments of 64 KiB."""
+    """A JPEG with `count` comments of 64 KiB before its size."""
     data = saved(quarters(), "JPEG", quality=95)
     return data[:2] + (b"\xff\xfe\xff\xff" + b" " * 65533) * count + data[2:]
 
 
 def many_scans(count: int) -> bytes:
-    """A progressive JPEG that refines itself `count` times."""
+    """A progressive JPEG with `count` additional scans."""
     data = saved(quarters(size=(64, 64)), "JPEG", progressive=True)
     first = data.index(b"\xff\xda")
     scan = data[first : data.index(b"\xff", first + 14)]
@@ -168,7 +168,7 @@ class Good:
     make: Callable[[], bytes]
     format: str
     colours: tuple[tuple[int, int, int], ...] = QUARTERS
-    """Of the four quarters, as a viewer shows them; HOLE where it is transparent."""
+    """Displayed colours of the four quarters; HOLE means transparent."""
     tolerance: int = 8
     """Largest difference of a channel, of 255."""
     frames: int = 1
@@ -185,9 +185,9 @@ class Bad:
     make: Callable[[], bytes]
     error: type[errors.RejectedError]
     words: str = ""
-    """What the message must name."""
+    """A fact that the message must contain."""
     in_header: bool = True
-    """Whether the head of the file gives it away."""
+    """Whether admission can detect the problem from the first bytes."""
 
     def __str__(self) -> str:
         return self.name
@@ -313,7 +313,7 @@ def _cut(case: str, share: float) -> Callable[[], bytes]:
 
 
 def noisy(image_format: str) -> bytes:
-    """A picture that does not compress away, so that a cut falls into its pixels."""
+    """An image that compresses badly, so that a cut is in its pixels."""
     image = Image.frombytes("RGB", (60, 40), random.Random(3).randbytes(7200)).resize(SIZE)
     if image_format == "HEIF":
         return (HERE / "noisy.heic").read_bytes()
@@ -352,9 +352,9 @@ def _bad() -> Iterable[Bad]:
     yield Bad("text in UTF-16", lambda: "\ufeffnot a picture".encode("utf-16-le"), UnsupportedFormatError, "text")
     for name in _FORMATS:
         yield Bad(f"{name} after 14 bytes", lambda name=name: noisy(name)[:14], CorruptImageError, name)  # type: ignore[misc]
-        named = name in ("BMP", "TIFF", "WEBP", "AVIF", "HEIF")  # their headers say where their data ends
-        yield Bad(f"half a {name}", _cut(name, 0.5), CorruptImageError, name, in_header=named)
-        yield Bad(f"nine tenths of a {name}", _cut(name, 0.9), CorruptImageError, name, in_header=named)
+        is_in_header = name in ("BMP", "TIFF", "WEBP", "AVIF", "HEIF")  # their headers say where their data ends
+        yield Bad(f"half a {name}", _cut(name, 0.5), CorruptImageError, name, in_header=is_in_header)
+        yield Bad(f"nine tenths of a {name}", _cut(name, 0.9), CorruptImageError, name, in_header=is_in_header)
     jpeg, whole_png = saved(quarters(), "JPEG"), saved(quarters(), "PNG")
     yield Bad("JPEG of no height", lambda: changed(jpeg, _frame(jpeg) + 1, b"\0\0"), CorruptImageError, "240 × 0")
     yield Bad("JPEG of two channels", lambda: changed(jpeg, _frame(jpeg) + 5, b"\2"), CorruptImageError, "2 colour")
@@ -372,7 +372,7 @@ def _bad() -> Iterable[Bad]:
         "900.0 megapixels",
     )
     yield Bad(
-        "PNG that claims 5,000 × 5,000", lambda: png((5000, 5000), 8, 2, b"\0" * 99), CorruptImageError, "cannot hold"
+        "PNG that claims 5,000 × 5,000", lambda: png((5000, 5000), 8, 2, b"\0" * 99), CorruptImageError, "5000 × 5000"
     )
     yield Bad("PNG that claims no width", lambda: png((0, 9), 8, 2, b"\0" * 99), CorruptImageError, "0 × 9")
     yield Bad("PNG of 3 bits", lambda: png(SIZE, 3, 2, b"\0" * 99), CorruptImageError, "3 bits")
@@ -393,7 +393,7 @@ def _bad() -> Iterable[Bad]:
     yield Bad("GIF without a frame", lambda: b"GIF89a\x10\0\x10\0\0\0\0;", CorruptImageError, "no frame")
     yield Bad("TIFF without a directory", lambda: b"II*\0\xff\xff\xff\x7f" + bytes(50), CorruptImageError, "cut off")
     yield Bad("TIFF of 60,000 tags", lambda: b"II*\0\x08\0\0\0\x60\xea" + bytes(50), CorruptImageError, "60000 entries")
-    yield Bad("TIFF without a size", lambda: b"II*\0\x08\0\0\0\0\0" + bytes(50), CorruptImageError, "width")
+    yield Bad("TIFF without a size", lambda: b"II*\0\x08\0\0\0\0\0" + bytes(50), CorruptImageError, "0 × 0")
     yield Bad(
         "raw camera file (DNG)",
         lambda: saved(quarters(), "TIFF", tiffinfo={50706: b"\1\4\0\0"}),
@@ -423,7 +423,7 @@ def _bad() -> Iterable[Bad]:
         "AVIF with an empty meta box",
         lambda: b"\0\0\0\x18ftypavif\0\0\0\0mif1avif" + b"\0\0\0\x0cmeta\0\0\0\0",
         CorruptImageError,
-        "primary picture",
+        "primary",
     )
 
 

@@ -19,7 +19,7 @@ Masks = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Bmp:
-    """A file to be written: `data()` gives its bytes."""
+    """A file to write; `data()` returns its bytes."""
 
     bits: int = 24
     header: int = 40
@@ -102,7 +102,7 @@ class Bmp:
 
 
 def _placed(value: int, mask: int) -> int:
-    """8 bits in the bits of a mask."""
+    """Store 8 bits in the bits of a mask."""
     if not mask:
         return 0
     shift = (mask & -mask).bit_length() - 1
@@ -111,7 +111,7 @@ def _placed(value: int, mask: int) -> int:
 
 
 def rle(bits: int, size: tuple[int, int] = (64, 48), *, absolute: bool = False, end: bytes = b"\0\1") -> bytes:
-    """The quarters in runs, or in counted literal pixels; each line has its end."""
+    """The quarters as runs or as literal pixels; each line ends with its code."""
     out = b""
     for y in reversed(range(size[1])):
         for right in (False, True):
@@ -198,7 +198,7 @@ def has_alpha(bmp: Bmp) -> bool:
 
 
 def with_profile(profile: bytes) -> Bmp:
-    """A file that holds an ICC profile."""
+    """A file with an ICC profile."""
     return Bmp(header=124, space=EMBEDDED, profile=profile)
 
 
@@ -219,7 +219,7 @@ GOOD: tuple[Good, ...] = (
 BAD: tuple[Bad, ...] = (
     Bad("BMP with a JPEG inside", lambda: Bmp(0, compression=JPEG).data(), UnsupportedFormatError, "JPEG inside"),
     Bad("BMP with a PNG inside", lambda: Bmp(0, compression=PNG).data(), UnsupportedFormatError, "PNG inside"),
-    Bad("BMP with a negative width", lambda: Bmp(size=(-64, 48), body=b"").data(), CorruptImageError, "width -64"),
+    Bad("BMP with a negative width", lambda: Bmp(size=(-64, 48), body=b"").data(), CorruptImageError, "-64 × 48"),
     Bad("BMP whose pixels are elsewhere", lambda: Bmp(offset=10**6).data(), CorruptImageError, "cut off"),
     Bad("BMP of runs of 24 bits", lambda: Bmp(compression=RLE8).data(), CorruptImageError, "compression 1"),
     Bad("BMP with mixed masks", lambda: _masked(32, (0xFF00FF, 0xFF00, 0xFF)).data(), CorruptImageError, "colour mask"),

@@ -79,7 +79,7 @@ def control(transparent: int | None = None, disposal: int = 0, delay: int = 0) -
 
 def extension(label: int, *payloads: bytes) -> bytes:
     """Any other extension."""
-    return bytes((0x21, label)) + b"".join(bytes((len(each),)) + each for each in payloads) + b"\0"
+    return bytes((0x21, label)) + b"".join(bytes((len(payload),)) + payload for payload in payloads) + b"\0"
 
 
 def frame(

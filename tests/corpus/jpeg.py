@@ -18,7 +18,7 @@ def parts(data: bytes) -> tuple[list[bytes], bytes]:
 
 
 def joined(segments: list[bytes], rest: bytes) -> bytes:
-    """The opposite of `parts`."""
+    """Join segments and the rest: the inverse of `parts`."""
     return b"\xff\xd8" + b"".join(segments) + rest
 
 
@@ -28,20 +28,20 @@ def segment(marker: int, payload: bytes) -> bytes:
 
 
 def interleaved_with(between: bytes, **options: object) -> bytes:
-    """The picture with other bytes behind every segment."""
+    """The image with other bytes after every segment."""
     segments, rest = parts(saved(quarters(), "JPEG", quality=95, **options))
-    return joined([each + between for each in segments], rest)
+    return joined([segment + between for segment in segments], rest)
 
 
 def separate_scans(image: Image.Image | None = None) -> bytes:
-    """A baseline JPEG that codes its channels one after another: the scans of three grey pictures under one frame."""
+    """A baseline JPEG that codes its channels one after another: the scans of three grey images under one frame."""
     image = image or quarters()
     planes = [saved(plane, "JPEG", quality=95) for plane in image.convert("YCbCr").split()]
     segments, _ = parts(saved(image, "JPEG", quality=95, subsampling=0))
-    frame = next(each for each in segments if each[1] == 0xC0)
+    frame = next(segment for segment in segments if segment[1] == 0xC0)
     frame = frame[:10] + bytes((1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0))
     grey, _ = parts(planes[0])
-    tables = [each for each in grey if each[1] in (0xDB, 0xC4)]
+    tables = [segment for segment in grey if segment[1] in (0xDB, 0xC4)]
     rest = b""
     for number, plane in enumerate(planes, 1):
         scan = parts(plane)[1][:-2]

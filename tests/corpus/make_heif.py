@@ -1,7 +1,7 @@
 """Writes the HEIC files and the deep AVIF files of the corpus.
 
 `pip install pillow-heif pyvips pyvips-binary`, then `python -m tests.corpus.make_heif`. The files are committed because
-these encoders are not among the test packages. The pictures are our own.
+these encoders are not among the test packages. The images are our own.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ KINDS += [(kind, bits) for kind in (RGB, GREY_ALPHA, RGBA) for bits in (8, 16)]
 """Every (colour type, bits)."""
 
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""(left, top, columns apart, rows apart) of the passes of an interlaced picture."""
+"""(left, top, columns apart, rows apart) of the passes of an interlaced image."""
 
 Samples = Callable[[int, int], Sequence[int]]
 """(x, y) → the samples of a pixel."""
@@ -39,7 +39,7 @@ def header(
 
 
 def rows(size: tuple[int, int], bits: int, samples: Samples, interlaced: bool = False) -> bytes:
-    """Rows of packed samples, each behind a filter byte of 0."""
+    """Rows of packed samples, each after a filter byte of 0."""
     out = b""
     for left, top, across, down in ADAM7 if interlaced else ((0, 0, 1, 1),):
         for y in range(top, size[1], down) if left < size[0] else ():
@@ -53,7 +53,7 @@ def rows(size: tuple[int, int], bits: int, samples: Samples, interlaced: bool = 
 
 
 def blank(size: tuple[int, int], bits: int, kind: int, interlaced: bool = False) -> bytes:
-    """Rows of zeros, each behind a filter byte of 0: made in no time for pictures of any size."""
+    """Rows of zeros, each after a filter byte of 0: made in no time for images of any size."""
     length = 0
     for left, top, across, down in ADAM7 if interlaced else ((0, 0, 1, 1),):
         columns, lines = -(-(size[0] - left) // across), -(-(size[1] - top) // down)
@@ -77,12 +77,12 @@ def png(*chunks: bytes, end: bytes = chunk(b"IEND")) -> bytes:
 
 
 def quarter(x: int, y: int) -> int:
-    """Which quarter of the picture a pixel is in."""
+    """Which quarter of the image a pixel is in."""
     return 2 * (2 * y >= SIZE[1]) + (2 * x >= SIZE[0])
 
 
 def quarters(kind: int, bits: int, colours: Sequence[Sequence[int]], *extra: bytes, interlaced: bool = False) -> bytes:
-    """The picture with these samples in its quarters, and with other chunks before its pixels."""
+    """The image with these samples in its quarters, and with other chunks before its pixels."""
     raw = rows(SIZE, bits, lambda x, y: colours[quarter(x, y)], interlaced)
     return png(header(SIZE, bits, kind, interlaced), *extra, data(raw))
 

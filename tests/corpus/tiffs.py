@@ -1,6 +1,6 @@
 """TIFF files of any kind, written by hand: nothing that decodes them takes part in making them.
 
-The picture is four quarters. Their samples are given as the file shall hold them.
+The image is four quarters. Their samples are given as the file shall hold them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TYPES = {"B": 1, "s": 2, "H": 3, "I": 4, "b": 6, "u": 7, "h": 8, "i": 9, "f": 1
 
 @dataclass(frozen=True, eq=False)
 class Tiff:
-    """A file to be written: `data()` gives its bytes."""
+    """A file to write; `data()` returns its bytes."""
 
     quarters: Quarters
     photometric: int = 2
@@ -61,11 +61,11 @@ class Tiff:
 
     @property
     def channels(self) -> int:
-        """Samples of a pixel."""
+        """Channels of a pixel."""
         return len(self.quarters[0])
 
     def pixel(self, x: int, y: int) -> Sequence[Sample]:
-        """Samples at a place; beyond the picture, as in the last row and column."""
+        """Samples at a place; beyond the image, as in the last row and column."""
         x, y = min(x, self.size[0] - 1), min(y, self.size[1] - 1)
         if self.noise:
             samples = _noise(self.noise, self.size[0] * self.size[1] * self.channels, self.bits, self.number)
@@ -233,7 +233,7 @@ def document(
 
 
 def reverse(data: bytes) -> bytes:
-    """The bits of each byte in reverse, as FillOrder 2 stores them."""
+    """Reverse the bits of each byte, as FillOrder 2 stores them."""
     return bytes(int(f"{value:08b}"[::-1], 2) for value in data)
 
 
@@ -272,7 +272,7 @@ def lzw(data: bytes) -> bytes:
         following += 1
         if following > 4094:
             bits += f"{256:0{width}b}"
-            table = {bytes((each,)): each for each in range(256)}
+            table = {bytes((value,)): value for value in range(256)}
             following = 258
         width = max(9, (following).bit_length())
         prefix = bytes((value,))
@@ -305,7 +305,7 @@ def packbits(data: bytes) -> bytes:
 
 
 def zstd(data: bytes) -> bytes:
-    """A Zstandard frame of blocks that are not compressed."""
+    """A Zstandard frame of uncompressed blocks."""
     frame = b"\x28\xb5\x2f\xfd\xa0" + len(data).to_bytes(4, "little")
     blocks = [data[at : at + 65536] for at in range(0, len(data), 65536)]
     for index, block in enumerate(blocks):
@@ -325,7 +325,7 @@ COMPRESSORS: dict[int, Callable[[bytes], bytes]] = {
 
 
 def fax(rows: Sequence[Sequence[Sample]], compression: int) -> bytes:
-    """Black and white rows, by the encoder of libtiff; 1 is black."""
+    """Encode black and white rows with libtiff; 1 is black."""
     raw = b"".join(bytes(255 * (1 - int(value)) for value in row) for row in rows)
     image = Image.frombytes("L", (len(rows[0]), len(rows)), raw).convert("1")
     out = io.BytesIO()
@@ -373,7 +373,7 @@ def palette(bits: int, scale: int, *more: Sample, **options: Any) -> Tiff:
 
 
 def with_hole(tiff: Tiff) -> Tiff:
-    """The picture with a channel more, by which its last quarter is transparent."""
+    """The image with an additional channel, which makes its last quarter transparent."""
     opaque = (1 << tiff.bits) - 1
     *kept, last = tiff.quarters
     return replace(tiff, quarters=[*((*quarter, opaque) for quarter in kept), [0] * (len(last) + 1)])
@@ -398,7 +398,9 @@ def ycbcr(
         luminance = weights[0] * red + (1 - sum(weights)) * green + weights[1] * blue
         differences = (blue - luminance) / (2 - 2 * weights[1]), (red - luminance) / (2 - 2 * weights[0])
         level = luma[0] + luminance * (luma[1] - luma[0]) / 255
-        quarters.append([round(scale * level), *(round(scale * (128 + each * chroma / 255)) for each in differences)])
+        quarters.append(
+            [round(scale * level), *(round(scale * (128 + difference * chroma / 255)) for difference in differences)]
+        )
     return Tiff(quarters, **{"photometric": 6, "subsampling": (2, 2), **options})
 
 
@@ -407,7 +409,7 @@ def lab(lightness: float, difference: float, signed: bool, bits: int, *more: Sam
     values = ((44.0, 63.7, 47.0), (70.7, -63.7, 63.5), (25.9, 48.8, -86.7), (53.6, 0, 0))
     centre = 0 if signed else 128 * difference
     quarters = [
-        (round(light * lightness), *(round(each * difference + centre) % (1 << bits) for each in rest), *more)
+        (round(light * lightness), *(round(factor * difference + centre) % (1 << bits) for factor in rest), *more)
         for light, *rest in values
     ]
     return Tiff(quarters, bits=bits, **options)
@@ -419,7 +421,7 @@ def _half(value: float) -> int:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of TIFF and what it shows."""
+    """A kind of TIFF and its expected colours."""
 
     name: str
     tiff: Tiff
@@ -434,7 +436,7 @@ class Kind:
 
 
 def scaled(bits: int) -> Callable[[int], int]:
-    """8 bits → the same share of white in another number of bits, rounded down."""
+    """Convert 8-bit values to the same fraction of white in another number of bits, rounded down."""
     return lambda value: value * 0x1010101 >> 32 - bits
 
 
@@ -528,7 +530,7 @@ _WAYS = (*LOSSLESS, LZW, DEFLATE)
 
 
 def organised(tiff: Tiff, seed: int) -> Tiff:
-    """The same picture organised and compressed in another way."""
+    """The same image with other organisation and compression."""
     chance = random.Random(seed)
     compression = chance.choice(_WAYS)
     predictable = compression not in (NONE, PACKBITS) and tiff.bits in (8, 16, 32, 64)
@@ -596,7 +598,7 @@ def old_jpeg(pieces: bool = False) -> bytes:
 
 
 def twice(data: bytes, tag: int) -> bytes:
-    """A little-endian file whose first directory has a tag twice; what lies behind the directory is lost."""
+    """A little-endian file whose first directory has a tag twice; what lies after the directory is lost."""
     start = int.from_bytes(data[4:8], "little")
     count = int.from_bytes(data[start : start + 2], "little")
     rows = [data[at : at + 12] for at in range(start + 2, start + 2 + 12 * count, 12)]
@@ -607,7 +609,7 @@ def twice(data: bytes, tag: int) -> bytes:
 
 
 def giant_tile() -> bytes:
-    """A picture of 10 × 10 pixels in a tile of 20,000 × 20,000 that its bytes could hold."""
+    """An image of 10 × 10 pixels in a tile of 20,000 × 20,000 that its bytes could hold."""
     tiff = rgb(size=(10, 10), compression=DEFLATE, tags={322: ("I", [20_000]), 323: ("I", [20_000])})
     tags = {tag: value for tag, value in tiff.directory().items() if tag != 278}
     return document([(tags, [random.Random(1).randbytes(1_300_000)])])
@@ -668,7 +670,7 @@ GOOD: tuple[Good, ...] = (
 BAD: tuple[Bad, ...] = (
     Bad("TIFF with a tile of 20,000 × 20,000", giant_tile, ImageTooLargeError, "MB"),
     Bad("TIFF of a million strips", lambda: strips(1_000_000), ImageTooLargeError, "1,000,000 strips"),
-    Bad("TIFF with its width twice", lambda: twice(rgb().data(), 256), CorruptImageError, "tag 256 appears twice"),
+    Bad("TIFF with its width twice", lambda: twice(rgb().data(), 256), CorruptImageError, "tag 256"),
     Bad("TIFF whose strips overlap", lambda: strips(4000, compression=PACKBITS), CorruptImageError, "overlap"),
     Bad("TIFF with strips of no rows", lambda: rgb(tags={278: ("I", [0])}).data(), CorruptImageError, "64 × 0"),
     Bad("TIFF LERC", lambda: rgb(tags={259: ("H", [34887])}).data(), UnsupportedFormatError,
@@ -678,6 +680,6 @@ BAD: tuple[Bad, ...] = (
     Bad("TIFF of other inks", lambda: cmyk(tags={332: ("H", [2])}).data(), UnsupportedFormatError, "inks"),
     Bad("TIFF with a short colour map", lambda: replace(palette(8, 1), tags={320: ("H", [0] * 12)}).data(),
         CorruptImageError, "colour map"),
-    Bad("TIFF with an old-style JPEG in pieces", lambda: old_jpeg(pieces=True), UnsupportedFormatError, "in pieces",
+    Bad("TIFF with an old-style JPEG in pieces", lambda: old_jpeg(pieces=True), UnsupportedFormatError, "pieces",
         in_header=False),
 )  # fmt: skip

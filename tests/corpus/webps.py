@@ -1,4 +1,4 @@
-"""WebP files from chunks, in any combination, honest or not (RFC 9649); Pillow makes the coded pictures."""
+"""WebP files from chunks, in any combination, honest or not (RFC 9649); Pillow makes the coded images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def coded(image: Image.Image, *, lossless: bool = True) -> list[bytes]:
-    """The chunks that code a picture: VP8L, or VP8 with ALPH before it where there is alpha."""
+    """The chunks that code an image: VP8L, or VP8 with ALPH before it where there is alpha."""
     out = io.BytesIO()
     image.save(out, "WEBP", lossless=lossless, quality=95)
     return [chunk(kind, data) for kind, data in chunks_of(out.getvalue()) if kind in (b"VP8 ", b"VP8L", b"ALPH")]
@@ -65,7 +65,7 @@ _HOLED = (*QUARTERS[:3], HOLE)
 
 
 def _animation(image: Image.Image, *, lossless: bool = True) -> bytes:
-    first, second = (anmf(_BOX, *coded(each, lossless=lossless)) for each in (image, quarters()))
+    first, second = (anmf(_BOX, *coded(source, lossless=lossless)) for source in (image, quarters()))
     return webp(vp8x(SIZE, ANIMATION | ALPHA), anim((0, 0, 255, 255)), first, second)
 
 
@@ -80,7 +80,7 @@ BAD: tuple[Bad, ...] = (
         "WebP with a canvas of another size",
         lambda: webp(vp8x((480, 320)), *coded(quarters())),
         CorruptImageError,
-        "canvas of 480 × 320",
+        "480 × 320",
     ),
     Bad(
         "WebP with two canvases",
@@ -92,6 +92,6 @@ BAD: tuple[Bad, ...] = (
         "WebP animated without a frame",
         lambda: webp(vp8x(SIZE, ANIMATION), anim()),
         CorruptImageError,
-        "without a frame",
+        "no frame",
     ),
 )

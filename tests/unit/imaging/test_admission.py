@@ -42,7 +42,7 @@ def fetched(data, size=None, budget=None, fetches=None):
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
 def test_says_what_a_good_file_is(case):
-    """Format and size are right for every kind of file, from its head alone."""
+    """Format and size of every kind of file are read from its first bytes."""
     header = admitted(case.make())
     assert (header.format, header.width, header.height) == (case.format, *SIZE)
     assert header.content_type == f"image/{case.format.lower()}"
@@ -60,14 +60,14 @@ def test_rejects_a_bad_file_by_its_head(case):
 
 @pytest.mark.parametrize("case", [case for case in BAD if not case.in_header], ids=str)
 def test_leaves_broken_pixels_to_the_decoder(case):
-    """What the head cannot show is no reason to reject by it."""
+    """Damage that the first bytes do not show does not cause a rejection by admission."""
     assert admitted(case.make())
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_sizes_are_as_displayed(image_format, orientation):
-    """A picture taken with the camera held upright is upright in the record too."""
+    """The record has the displayed width and height, after orientation."""
     header = admitted(turned(image_format, orientation))
     assert (header.width, header.height, header.orientation) == (*SIZE, orientation)
     assert header.stored_size == (SIZE if orientation < 5 else SIZE[::-1])
@@ -91,26 +91,26 @@ def test_sizes_are_as_displayed(image_format, orientation):
     ],
 )
 def test_modes_and_bits(name, mode, bits):
-    """The record says what kind of pixels were uploaded."""
+    """The record contains the kind of the uploaded pixels."""
     header = admitted(next(case for case in GOOD if case.name == name).make())
     assert (header.mode, header.bits) == (mode, bits)
 
 
 def test_finds_the_directory_at_the_end_of_a_tiff():
-    """Writers put it behind the pixels, and it is read there."""
+    """A directory after the pixels is read."""
     data = saved(quarters(size=(1200, 800)), "TIFF")
     assert data.index(b"II") == 0
     assert admitted(data).width == 1200
 
 
 def test_too_many_bytes_are_rejected_unread():
-    """The announced size decides before a byte is read."""
+    """The size of the file is checked before a byte is read."""
     with pytest.raises(UploadTooLargeError, match="100"):
         admit(Reader.fetched(lambda *_: pytest.fail("was read"), LIMITS.max_bytes + 1), LIMITS)
 
 
 def test_the_list_of_formats_is_a_setting():
-    """A deployment that wants only JPEG gets only JPEG, and says so."""
+    """A deployment that accepts only JPEG rejects other formats, and the hint says so."""
     limits = replace(LIMITS, formats=frozenset({"JPEG"}))
     assert admitted(saved(quarters(), "JPEG"), limits)
     with pytest.raises(UnsupportedFormatError, match="PNG") as caught:
@@ -122,7 +122,7 @@ def test_the_list_of_formats_is_a_setting():
 
 @pytest.mark.parametrize("case", [case for case in GOOD if case.frames == 3], ids=str)
 def test_counts_frames(case):
-    """Animations and documents have a limit of their own."""
+    """Animations and documents have a limit of frames."""
     data = case.make()
     assert admit(Reader.of(data), LIMITS).frames == 3
     with pytest.raises(ImageTooLargeError, match="2 frames"):
@@ -130,7 +130,7 @@ def test_counts_frames(case):
 
 
 def test_pixel_limit():
-    """The limit itself is admitted, one pixel more is not."""
+    """An image of exactly the limit is admitted, and one more pixel is not."""
     data = saved(quarters(), "PNG")
     assert admitted(data, replace(LIMITS, max_pixels=SIZE[0] * SIZE[1]))
     with pytest.raises(ImageTooLargeError, match="240 × 160"):
@@ -138,7 +138,7 @@ def test_pixel_limit():
 
 
 def test_a_hostile_file_costs_5_mb_at_most():
-    """Rejection takes no memory worth a thought."""
+    """Rejecting a hostile file takes little memory."""
     files = [webp_bomb(), many_scans(1000), saved(quarters(size=(9000, 9000)), "PNG")[:5000]]
     tracemalloc.start()
     for data in files:
@@ -152,14 +152,14 @@ def test_a_hostile_file_costs_5_mb_at_most():
 @given(st.binary(max_size=300))
 @settings(max_examples=300)
 def test_any_bytes_are_admitted_or_rejected(data):
-    """No error but ours, whatever the bytes."""
+    """Any bytes are admitted or rejected with a documented error."""
     for start in (b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"BM", b"RIFF\0\0\0\0WEBP"):
         with contextlib.suppress(RejectedError):
             admitted(start + data)
 
 
 def test_the_file_itself_counts_as_memory():
-    """All of its bytes are held while it is decoded."""
+    """The predicted memory includes all bytes of the file."""
     data = saved(Image.effect_noise((1000, 1000), 50).convert("RGB"), "PNG")
     decoding = admitted(data).predicted_memory(2048)
     enough = Limits(memory_bytes=decoding + len(data))
@@ -171,7 +171,7 @@ def test_the_file_itself_counts_as_memory():
 @pytest.mark.parametrize("length", [1_000, 64_000, 65_000, 70_000, 130_000, 262_000, 300_000, 1_000_000])
 @pytest.mark.parametrize("side", [20, 100, 200])
 def test_long_metadata_before_the_pixels_is_read_through(length, side):
-    """However much stands before the pixels, and however little behind it."""
+    """Metadata before the pixels may have any length."""
     info = PngInfo()
     info.add_itxt("XML:com.adobe.xmp", "x" * length)
     data = saved(Image.effect_noise((side, side), 90).convert("RGB"), "PNG", pnginfo=info)
@@ -188,7 +188,7 @@ TEDIOUS = {
 
 @pytest.mark.parametrize("data", TEDIOUS.values(), ids=TEDIOUS.keys())
 def test_a_header_of_countless_parts_is_not_walked_to_its_end(data):
-    """The walk over a million empty parts ends once the budget of the file is spent."""
+    """A million empty parts exceed the budget of the file."""
     budget = Budget()
     with contextlib.suppress(RejectedError):  # a GIF has its first frame by then
         admit(Reader.of(data, budget), Limits())
@@ -196,7 +196,7 @@ def test_a_header_of_countless_parts_is_not_walked_to_its_end(data):
 
 
 def test_reads_64_kib_of_an_ordinary_file():
-    """One small ranged GET decides about nearly every picture."""
+    """One small ranged GET is enough for nearly every image."""
     fetches = []
     data = saved(quarters(), "JPEG") + bytes(500_000)
     admit(fetched(data, fetches=fetches), LIMITS)
@@ -204,7 +204,7 @@ def test_reads_64_kib_of_an_ordinary_file():
 
 
 def test_a_long_header_costs_few_requests():
-    """A long profile or thumbnail in front of the size costs a few more requests, not the picture."""
+    """A long profile or thumbnail before the size takes a few more requests."""
     fetches = []
     admit(fetched(padded_jpeg(150), fetches=fetches), LIMITS)
     assert 1 < len(fetches) < 30

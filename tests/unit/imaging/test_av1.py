@@ -22,7 +22,7 @@ def head(item):
 @pytest.mark.parametrize("size", [(16, 16), (17, 301), (1023, 1), (1024, 65), (1025, 400)])
 @pytest.mark.parametrize("moving", [False, True])
 def test_sizes_are_those_that_were_encoded(size, moving):
-    """Of still pictures with their short header, and of the first one of a sequence."""
+    """The sizes of still images and sequences are read correctly."""
     item = corpus.moving_av1(size) if moving else corpus.av1((9, 9, 9), size)
     frames = head(item)
     assert (frames.sequence.size, frames.sizes) == (size, (size,))
@@ -30,12 +30,12 @@ def test_sizes_are_those_that_were_encoded(size, moving):
 
 @pytest.mark.parametrize(("sampling", "chroma"), [("4:2:0", 0.5), ("4:2:2", 1), ("4:4:4", 2)])
 def test_sampling_is_known(sampling, chroma):
-    """Memory depends on it."""
+    """The chroma sampling, on which memory depends, is read."""
     assert head(corpus.av1((9, 9, 9), subsampling=sampling)).sequence.chroma == chroma
 
 
 def test_grey_and_film_grain_are_known():
-    """Grey has no chroma, and grain needs a second picture."""
+    """Grey images have no chroma, and film grain needs a second set of planes."""
     assert head(corpus.av1(9)).sequence.chroma == 0
     grainy = corpus.av1_of(quarters(), advanced={"film-grain-test": "3"})
     assert (head(grainy).sequence.film_grain, head(corpus.av1()).sequence.film_grain) == (True, False)
@@ -49,7 +49,7 @@ def test_depth_is_known(name, bits):
 
 
 def test_a_frame_may_have_its_own_size():
-    """dav1d decodes the file whose frame says its size itself: the bits are where this parser looks for them."""
+    """dav1d decodes the file, and the parser reads the size that the frame declares."""
     item = corpus.with_own_frame_size(corpus.moving_av1(), (120, 80))
     assert head(item).sizes == ((120, 80),)
     image = Image.open(io.BytesIO(HeifFile((item,)).data))
@@ -58,7 +58,7 @@ def test_a_frame_may_have_its_own_size():
 
 
 def test_all_frames_of_a_sequence_are_found():
-    """Also those between key frames."""
+    """Frames between key frames are also found."""
     data = corpus.sequence()
     frames = frames_in(Reader.of(data[data.index(b"mdat") + 4 :]))
     assert len(frames.sizes) >= 3
@@ -67,20 +67,20 @@ def test_all_frames_of_a_sequence_are_found():
 
 @pytest.mark.parametrize("cut", [1, 3, 8, 12])
 def test_cut_heads_are_errors(cut):
-    """Never another exception."""
+    """A header that is cut off raises CutOffError and nothing else."""
     with pytest.raises(BrokenContainerError):
         head(replace(corpus.av1(), data=corpus.av1().data[:cut]))
 
 
 def test_countless_frames_are_an_error():
-    """An item is one picture, of a few layers at most."""
+    """An item contains one image of a few layers at most."""
     item = corpus.moving_av1()
     with pytest.raises(BrokenContainerError, match="more than 32 frames"):
         head(replace(item, data=item.data * 40))
 
 
 def test_a_configuration_may_hold_the_sequence_header():
-    """Encoders leave it out as often as not."""
+    """The sequence header in the configuration is optional."""
     with_header = corpus.configured((120, 80))
     assert av1.configured_sequence(Reader.of(with_header[8:])).size == (120, 80)
     assert av1.configured_sequence(Reader.of(corpus.av1().properties[0][8:])) is None

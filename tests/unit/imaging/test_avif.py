@@ -12,13 +12,13 @@ from tests.corpus import SIZE, quarters, saved
 
 
 def test_the_decoder_has_the_admitted_size():
-    """Limits hold because both read the same size."""
+    """Admission and decoder read the same size, so limits hold."""
     reader = Reader.of(saved(quarters(), "AVIF"))
     assert decode(reader, admit(reader, Limits())).image.size == SIZE
 
 
 def test_another_size_is_not_decoded():
-    """A file that tells its decoder another size is rejected before a pixel is decoded."""
+    """A size that differs from the admitted one is rejected before a pixel is decoded."""
     reader = Reader.of(saved(quarters(), "AVIF"))
     with pytest.raises(CorruptImageError, match="240 × 160"):
         decode(reader, Header("AVIF", 24, 16, "RGB"))

@@ -45,25 +45,25 @@ def rejected(data, limits=None):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_is_shown_right(name):
-    """Colours and transparency are those that browsers show."""
+    """Colours and transparency are correct for every kind."""
     bmp = KINDS[name]
     image = decoded(bmp.data()).image
     assert image.size == bmp.size
     assert image.mode == ("RGBA" if has_alpha(bmp) else "RGB")
     tolerance = 9 if bmp.bits == 16 else 1
     colours = [(*colour, alpha)[: len(image.mode)] for colour, alpha in zip(COLOURS, bmp.alphas, strict=True)]
-    for seen, meant in zip(four(image), colours, strict=True):
-        assert max(abs(a - b) for a, b in zip(seen, meant, strict=True)) <= tolerance
+    for actual, expected in zip(four(image), colours, strict=True):
+        assert max(abs(a - b) for a, b in zip(actual, expected, strict=True)) <= tolerance
 
 
 def test_one_bit_has_two_colours():
-    """Whatever they are."""
+    """A one-bit image may have any two colours."""
     assert four(decoded(Bmp(1).data()).image) == [*COLOURS[:2], *COLOURS[:2]]
 
 
 @pytest.mark.parametrize("used", [2**32 - 1, 257, 0])
 def test_a_palette_has_no_more_entries_than_its_bits_can_name(used):
-    """A number of colours beyond that costs nothing."""
+    """A larger declared number of colours is ignored."""
     data = changed(Bmp(8).data(), 46, struct.pack("<I", used))
     budget = Budget()
     reader = Reader.of(data, budget)
@@ -72,13 +72,13 @@ def test_a_palette_has_no_more_entries_than_its_bits_can_name(used):
 
 
 def test_colours_that_a_palette_lacks_are_black():
-    """An index behind the palette is no reason to reject the picture."""
+    """An index beyond the palette does not cause a rejection."""
     image = decoded(Bmp(8, colours_used=2).data()).image
     assert four(image) == [*COLOURS[:2], (0, 0, 0), (0, 0, 0)]
 
 
 def test_an_embedded_profile_is_applied():
-    """The numbers of Display P3 become those of sRGB."""
+    """Colours of a Display P3 profile are converted to sRGB."""
     rendered = engine.render(
         with_profile(matrix_profile(DISPLAY_P3, None)).data(), [Recipe("t", 64, 64, formats=("png",))], Limits()
     )
@@ -88,14 +88,14 @@ def test_an_embedded_profile_is_applied():
 
 
 def test_a_profile_behind_the_file_is_none():
-    """A pointer to nowhere leaves the picture as it is, with a warning or without."""
+    """A profile outside the file is ignored."""
     bmp = with_profile(b"x" * 200)
     assert four(decoded(bmp.data()[:-150]).image) == list(COLOURS)
 
 
 @pytest.mark.parametrize("size", [(63, 48), (61, 48)])
 def test_the_padding_of_the_last_row_may_be_missing(size):
-    """All pixels are there."""
+    """The image is complete without the padding."""
     data = Bmp(size=size).data()
     padding = -3 * size[0] % 4
     assert four(decoded(data[:-padding]).image) == list(COLOURS)
@@ -106,7 +106,7 @@ def test_the_padding_of_the_last_row_may_be_missing(size):
 
 
 def test_what_no_run_covers_is_black():
-    """As in browsers, and whatever the first colour of the palette is."""
+    """Uncovered pixels are black, as in browsers, whatever the first colour of the palette."""
     body = b"\x40\1\0\0" * 12 + b"\0\2\x08\x06" + b"\x20\2\0\1"
     image = decoded(Bmp(8, compression=RLE8, body=body).data()).image
     assert image.getpixel((0, 47)) == COLOURS[1]
@@ -115,19 +115,19 @@ def test_what_no_run_covers_is_black():
 
 
 def test_runs_end_with_their_row():
-    """What goes beyond it is not drawn on the next one."""
+    """A run that is too long does not continue in the next row."""
     body = (b"\xff\1\0\0" * 48)[:-2] + b"\0\1"
     assert decoded(Bmp(8, compression=RLE8, body=body).data()).image.getcolors() == [(64 * 48, COLOURS[1])]
 
 
 def test_rows_of_runs_beyond_the_picture_are_not_looked_at():
-    """Jumps and rows too many draw nothing."""
+    """Jumps and rows beyond the image draw nothing."""
     body = rle(8, end=b"\0\0") + b"\0\2\xff\xff" * 9 + b"\xff\0" * 9
     assert four(decoded(Bmp(8, compression=RLE8, body=body).data()).image) == list(COLOURS)
 
 
 def test_runs_without_an_end_are_told():
-    """The picture is complete, and the record says what is wrong with the file."""
+    """The complete image is rendered, with a warning."""
     assert "no end marker" in decoded(KINDS["runs without an end"].data()).warnings[0]
     assert not decoded(KINDS["runs of 8 bits"].data()).warnings
 
@@ -136,7 +136,7 @@ def test_runs_without_an_end_are_told():
 @pytest.mark.parametrize("absolute", [False, True])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_runs_that_end_early_are_no_picture(bits, absolute, share):
-    """Half of the rows would be served for ever as if they were all."""
+    """An incomplete image is rejected."""
     body = rle(bits, absolute=absolute)
     data = Bmp(bits, compression=RLE8 if bits == 8 else RLE4, body=body[: int(len(body) * share)]).data()
     with pytest.raises(CorruptImageError, match="cut off"):
@@ -144,7 +144,7 @@ def test_runs_that_end_early_are_no_picture(bits, absolute, share):
 
 
 def test_the_number_of_codes_is_bounded(monkeypatch):
-    """Codes that draw nothing cost time, too."""
+    """Codes that draw nothing also take time, so their number is limited."""
     monkeypatch.setattr(runs, "MOST_CODES", 1000)
     idle = Bmp(8, compression=RLE8, body=b"\0\2\0\0" * 2000).data()
     with pytest.raises(ImageTooLargeError, match="1,000 run-length codes"):
@@ -165,7 +165,7 @@ def test_the_number_of_codes_is_bounded(monkeypatch):
     ],
 )
 def test_other_kinds_are_rejected_by_name(bmp, words):
-    """The message says what the file is."""
+    """The message describes the unsupported kind."""
     error = rejected(bmp.data())
     assert type(error) is UnsupportedFormatError
     assert words in error.message
@@ -174,44 +174,44 @@ def test_other_kinds_are_rejected_by_name(bmp, words):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (Bmp(size=(-64, 48), body=b"").data(), "width -64"),
-        (Bmp(size=(64, 0)).data(), "height 0"),
+        (Bmp(size=(-64, 48), body=b"").data(), "-64 × 48"),
+        (Bmp(size=(64, 0)).data(), "64 × 0"),
         (changed(Bmp().data(), 22, struct.pack("<i", -(2**31))), "cut off"),
         (changed(Bmp().data(), 28, b"\7"), "7 bits"),
         (Bmp(compression=7).data(), "compression 7"),
         (Bmp(16, compression=RLE8).data(), "16 bits per pixel with compression 1"),
         (Bmp(8, compression=RLE4).data(), "8 bits per pixel with compression 2"),
         (Bmp(8, compression=BITFIELDS, masks=(1, 2, 4)).data(), "8 bits per pixel with compression 3"),
-        (Bmp(16, compression=BITFIELDS, masks=(0x1F0000, 0x3E0, 0x1F)).data(), "mask of 0x1f0000 for 16 bits"),
-        (Bmp(32, compression=BITFIELDS, masks=(0xFF00FF, 0xFF00, 0xFF)).data(), "mask of 0xff00ff"),
+        (Bmp(16, compression=BITFIELDS, masks=(0x1F0000, 0x3E0, 0x1F)).data(), "0x1f0000"),
+        (Bmp(32, compression=BITFIELDS, masks=(0xFF00FF, 0xFF00, 0xFF)).data(), "0xff00ff"),
         (Bmp(32, compression=BITFIELDS, masks=(0, 0, 0)).data(), "no bits"),
-        (Bmp(offset=20).data(), "inside the header"),
+        (Bmp(offset=20).data(), "byte 20"),
         (Bmp(offset=10**6).data(), "cut off"),
         (Bmp(8, compression=RLE8, body=b"").data(), "cut off"),
     ],
 )
 def test_contradictions_are_rejected(data, words):
-    """Nothing is decoded from headers that do not fit together."""
+    """Contradictory headers are rejected before decoding."""
     error = rejected(data)
     assert type(error) is CorruptImageError
     assert words in error.message
 
 
 def test_large_pictures_of_runs_are_measured_before_they_are_drawn():
-    """Four bytes may claim any size."""
+    """A few bytes may declare any size, so memory is checked before decoding."""
     data = changed(Bmp(8, compression=RLE8, body=b"\0\1").data(), 18, struct.pack("<ii", 15_000, 15_000))
     assert type(rejected(data)) is ImageTooLargeError
 
 
-def test_the_decoder_has_the_admitted_size():
-    """A header of another size is found out before a pixel is decoded."""
+def test_another_size_is_not_decoded():
+    """A size that differs from the admitted one is rejected before a pixel is decoded."""
     with pytest.raises(CorruptImageError, match="64 × 48"):
         decode(Reader.of(Bmp().data()), Header("BMP", 24, 16, "RGB"))
 
 
 @pytest.mark.parametrize("name", ["16 bits, 4-4-4-4", "30 bits", "30 bits, top down"])
 def test_masked_pixels_are_gathered_in_parts(name, monkeypatch):
-    """Parts of any size give the same picture."""
+    """The size of the parts does not change the image."""
     whole = decoded(KINDS[name].data()).image.tobytes()
     monkeypatch.setattr("image_pipeline.imaging.decoders.bmp._BAND_PIXELS", 500)
     assert decoded(KINDS[name].data()).image.tobytes() == whole
@@ -219,7 +219,7 @@ def test_masked_pixels_are_gathered_in_parts(name, monkeypatch):
 
 @pytest.mark.parametrize("seed", range(150))
 def test_damaged_files_end_as_pictures_or_rejections(seed):
-    """Any kind with changed numbers: bounded, and never an error of another kind."""
+    """Damaged files of every kind are rendered or rejected within bounds."""
     chance = random.Random(seed)
     data = bytearray(replace(chance.choice(list(KINDS.values())), size=(31, 20)).data())
     for _ in range(chance.choice((1, 2, 5))):

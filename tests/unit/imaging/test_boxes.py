@@ -10,20 +10,20 @@ from tests.corpus.heif import box
 
 
 def test_broken_boxes_are_named():
-    """The message says what is wrong with which box."""
+    """The message names the box and the problem."""
     with pytest.raises(BrokenContainerError, match="box b'abcd' of 7 bytes at byte 0"):
         list(boxes(Reader.of(b"\0\0\0\7abcd")))
     with pytest.raises(BrokenContainerError, match="abcd"):
         list(boxes(Reader.of(b"\0\0\0\x10abcd")))
     long = struct.pack(">I4sQ", 1, b"abcd", 20) + b"body"
-    assert [(each.kind, each.body.size) for each in boxes(Reader.of(long + b"\0\0\0\0last12"))] == [
+    assert [(entry.kind, entry.body.size) for entry in boxes(Reader.of(long + b"\0\0\0\0last12"))] == [
         (b"abcd", 4),
         (b"last", 2),
     ]
 
 
 def test_a_box_that_may_appear_once_is_not_taken_twice():
-    """Two readers would choose differently; kinds that nobody asked for do not matter."""
+    """A duplicate is rejected, because readers would choose differently; other kinds are ignored."""
     reader = Reader.of(box(b"aaaa") + box(b"free") * 2 + box(b"bbbb"))
     assert set(children(reader, 0, frozenset({b"aaaa", b"bbbb"}))) == {b"aaaa", b"bbbb"}
     with pytest.raises(BrokenContainerError, match="two free boxes"):
@@ -31,8 +31,8 @@ def test_a_box_that_may_appear_once_is_not_taken_twice():
 
 
 def test_a_box_is_not_larger_than_what_holds_it():
-    """Its size is compared with the box around it, not with the file."""
+    """A box must be within the box that contains it."""
     outer = Reader.of(box(b"aaaa") + bytes(100)).part(0, 12)
-    assert [each.kind for each in boxes(outer)] == [b"aaaa"]
+    assert [entry.kind for entry in boxes(outer)] == [b"aaaa"]
     with pytest.raises(CutOffError):
         list(boxes(Reader.of(struct.pack(">I4s", 20, b"aaaa") + bytes(100)).part(0, 16)))

@@ -8,7 +8,7 @@ from tests.corpus import quarters, saved
 
 
 def test_png_chunks_come_in_their_order():
-    """From IHDR to IEND, each where the one before ends."""
+    """Chunks from IHDR to IEND are returned in order."""
     chunks = list(png_chunks(Reader.of(saved(quarters(), "PNG"))))
     assert [chunk.kind for chunk in chunks] == [b"IHDR", b"IDAT", b"IEND"]
     assert all(one.end + 12 == two.start for one, two in pairwise(chunks))

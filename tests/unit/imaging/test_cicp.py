@@ -43,9 +43,9 @@ def shown(colours, profile, mode="RGB"):
 
 @pytest.mark.parametrize(("code_points", "expected"), CHROMIUM.items(), ids=str)
 def test_colours_are_as_in_chromium(code_points, expected):
-    """Every combination of primaries, white and curve gives the colours of an independent implementation."""
-    for got, wanted in zip(shown(COLOURS, cicp_profile(*code_points)), expected, strict=True):
-        assert max(abs(a - b) for a, b in zip(got, wanted, strict=True)) <= 2
+    """The colours equal those of an independent implementation."""
+    for actual, reference in zip(shown(COLOURS, cicp_profile(*code_points)), expected, strict=True):
+        assert max(abs(a - b) for a, b in zip(actual, reference, strict=True)) <= 2
 
 
 @pytest.mark.parametrize(
@@ -57,29 +57,29 @@ def test_colours_are_as_in_chromium(code_points, expected):
     ids=["PQ", "HLG"],
 )
 def test_hdr_is_mapped_to_sdr(transfer, expected):
-    """Greys are as bright as Chromium shows them on an SDR display, whatever the primaries."""
+    """Greys are as bright as in Chromium on an SDR display, whatever the primaries."""
     for primaries in (1, 9, 12):
         greys = shown([(value,) * 3 for value in expected], cicp_profile(primaries, transfer))
-        for got, wanted in zip(greys, expected.values(), strict=True):
-            assert max(abs(channel - wanted) for channel in got) <= 3
+        for actual, reference in zip(greys, expected.values(), strict=True):
+            assert max(abs(channel - reference) for channel in actual) <= 3
 
 
 @pytest.mark.parametrize(
     "code_points", [(1, 13), (1, 1), (1, 6), (1, 14), (1, 15), (2, 2), (2, 13), (1, 2), (1, 11), (1, 12)]
 )
 def test_srgb_needs_no_profile(code_points):
-    """Nothing is converted where the colours are sRGB's already, or nothing is said about them."""
+    """sRGB and unspecified colours are not converted."""
     assert cicp_profile(*code_points) is None
 
 
 @pytest.mark.parametrize("code_points", [(0, 13), (3, 8), (13, 4), (23, 8), (255, 255), (1, 0), (9, 3), (9, 19)])
 def test_reserved_values_say_nothing(code_points):
-    """A value without a meaning is not guessed at."""
+    """Reserved values give no profile."""
     assert cicp_profile(*code_points) is None
 
 
 def test_grey_pictures_get_a_grey_profile():
-    """Primaries change no grey; the curve does."""
+    """For grey, only the curve matters, not the primaries."""
     assert cicp_profile(12, 13, grey=True) is None
     greys = [30, 128, 230]
     linear = shown(greys, cicp_profile(9, 8, grey=True), "L")
@@ -92,5 +92,5 @@ def test_grey_pictures_get_a_grey_profile():
     [((1, 13), True), ((9, 16), True), ((2, 13), False), ((1, 2), False), ((0, 13), False), ((1, 9), False)],
 )
 def test_code_points_that_say_something(code_points, specified):
-    """Also where that is sRGB, which needs no profile."""
+    """Specified and supported code points are recognised, including those of sRGB."""
     assert is_specified(*code_points) == specified

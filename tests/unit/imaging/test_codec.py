@@ -16,26 +16,26 @@ def decoded(raw, blocks=None, mode="L", size=(6, 4)):
 
 
 def test_a_complete_picture_is_decoded():
-    """From the blocks alone."""
+    """The image is decoded from the blocks alone."""
     assert decoded(ROWS).tobytes() == bytes(row for row in range(4) for _ in range(6))
 
 
 @pytest.mark.parametrize("rows", range(4))
 def test_missing_rows_are_noticed(rows):
-    """Also where the codec ends without complaint."""
+    """Missing rows are detected, even if the codec reports no error."""
     with pytest.raises((ValueError, OSError), match="truncated"):
         decoded(ROWS[: 7 * rows])
 
 
 @pytest.mark.parametrize("value", range(0, 256, 7))
 def test_no_last_row_is_taken_for_a_missing_one(value):
-    """Whatever its colour; two canvases tell."""
+    """A last row of any colour is accepted, because two canvases are compared."""
     raw = ROWS[:21] + b"\0" + bytes((value,)) * 6
     assert decoded(raw).tobytes()[-6:] == bytes((value,)) * 6
 
 
 def test_the_data_is_read_again_where_one_canvas_does_not_tell():
-    """From its beginning."""
+    """The second attempt reads the data from its start."""
     starts = []
 
     def blocks():

@@ -69,9 +69,9 @@ def encode_srgb(value):
 
 def exact(rgb, primaries, gamma):
     """sRGB of a colour of another space in floating point, 0 to 255; out of gamut is clipped."""
-    linear = [(each / 255) ** gamma if gamma else decode_srgb(each / 255) for each in rgb]
+    linear = [(value / 255) ** gamma if gamma else decode_srgb(value / 255) for value in rgb]
     xyz = [sum(a * b for a, b in zip(row, linear, strict=True)) for row in xyz_matrix(primaries)]
-    return [encode_srgb(each) * 255 for each in solve(xyz_matrix(SRGB), xyz)]
+    return [encode_srgb(value) * 255 for value in solve(xyz_matrix(SRGB), xyz)]
 
 
 def lab(rgb):
@@ -94,19 +94,21 @@ def delta_e(one, two):
     ("primaries", "gamma"), [(DISPLAY_P3, None), (ADOBE_RGB, 563 / 256), (BT2020, None)], ids=["P3", "Adobe", "2020"]
 )
 def test_wide_gamuts_become_srgb(primaries, gamma):
-    """Within ΔE 1 of exact arithmetic on every colour that sRGB has; in the shadows within a step of 8 bits."""
-    inside = [rgb for rgb in CUBE if all(0.5 < each < 254.5 for each in exact(rgb, primaries, gamma))]
+    """Colours inside sRGB are within ΔE 1 of exact arithmetic, or within one 8-bit step in shadows."""
+    inside = [rgb for rgb in CUBE if all(0.5 < value < 254.5 for value in exact(rgb, primaries, gamma))]
     assert len(inside) > 50
     raw = to_srgb(patches(inside), matrix_profile(primaries, gamma)).tobytes()
-    got = zip(raw[::3], raw[1::3], raw[2::3], strict=True)
-    for rgb, out in zip(inside, got, strict=True):
-        wanted = exact(rgb, primaries, gamma)
-        assert delta_e(out, wanted) < MAX_DELTA_E or max(abs(a - b) for a, b in zip(out, wanted, strict=True)) <= 1
+    converted = zip(raw[::3], raw[1::3], raw[2::3], strict=True)
+    for rgb, out in zip(inside, converted, strict=True):
+        reference = exact(rgb, primaries, gamma)
+        assert (
+            delta_e(out, reference) < MAX_DELTA_E or max(abs(a - b) for a, b in zip(out, reference, strict=True)) <= 1
+        )
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
 def test_profiles_are_found_in_every_container(image_format):
-    """A P3 red that sRGB can show arrives as that red."""
+    """A P3 red inside sRGB is converted correctly."""
     source = (200, 60, 40)
     options = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}, "AVIF": {"quality": 100}}
     image = Image.new("RGB", (64, 64), source)
@@ -129,7 +131,7 @@ def test_alpha_survives_the_profile():
 
 
 def test_srgb_is_recognised_by_its_numbers():
-    """LittleCMS's own and ours cost nothing; neighbours of sRGB are no sRGB."""
+    """sRGB profiles of LittleCMS and of this project are recognised; similar profiles are not."""
     lcms = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert is_srgb(lcms)
     assert is_srgb(matrix_profile(SRGB, None))
@@ -140,14 +142,14 @@ def test_srgb_is_recognised_by_its_numbers():
 
 
 def test_names_do_not_make_srgb():
-    """A profile that calls itself sRGB and is not is applied as it is."""
+    """A profile that only has the name of sRGB is applied as it is."""
     liar = bytearray(matrix_profile(DISPLAY_P3, None)) + b"sRGB IEC61966-2.1"
     assert not is_srgb(bytes(liar))
 
 
 @pytest.mark.parametrize("length", [0, 20, 128, 131, 140, 200, 300])
 def test_cut_profiles_are_broken_not_fatal(length):
-    """Whatever is left of it: a result or the one error."""
+    """A profile that is cut off raises BrokenProfileError."""
     profile = matrix_profile(DISPLAY_P3, None)[:length]
     assert not is_srgb(profile)
     with pytest.raises(BrokenProfileError):
@@ -155,7 +157,7 @@ def test_cut_profiles_are_broken_not_fatal(length):
 
 
 def test_a_profile_for_another_colour_space_is_broken():
-    """A CMYK profile in an RGB picture would give any colours."""
+    """A CMYK profile in an RGB image is rejected."""
     profile = bytearray(matrix_profile(DISPLAY_P3, None))
     profile[16:20] = b"CMYK"
     with pytest.raises(BrokenProfileError, match="CMYK"):
@@ -163,7 +165,7 @@ def test_a_profile_for_another_colour_space_is_broken():
 
 
 def test_adobe_rgb_without_a_profile_is_believed_to_exif():
-    """Cameras write the interoperability index R03 and no profile."""
+    """The interoperability index R03, which cameras write without a profile, means Adobe RGB."""
     interop = b"\0\1" + b"\0\1\0\2\0\0\0\4R03\0" + bytes(4)
     sub = b"\0\1" + b"\xa0\x05\0\4\0\0\0\1\0\0\0\x2c" + bytes(4)
     first = b"\0\1" + b"\x87\x69\0\4\0\0\0\1\0\0\0\x1a" + bytes(4)
@@ -178,8 +180,15 @@ def test_adobe_rgb_without_a_profile_is_believed_to_exif():
 
 
 def test_lab_becomes_srgb():
-    """TIFF from print shops."""
+    """LAB, as in TIFF files for print, is converted."""
     source = ImageCms.profileToProfile(
         quarters(), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
     )
     assert colour.lab_to_srgb(source).mode == "RGB"
+
+
+def test_primaries_are_those_of_the_standards():
+    """Adobe RGB (1998), SMPTE EG 432-1 and ITU-R BT.2020; the other tests compute their references from them."""
+    assert ADOBE_RGB == ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
+    assert DISPLAY_P3 == ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))
+    assert BT2020 == ((0.708, 0.292), (0.17, 0.797), (0.131, 0.046))

@@ -11,14 +11,14 @@ from tests.corpus import holed, quarters
 
 
 def test_every_format_of_the_recipes_can_be_written():
-    """The two lists are one."""
+    """The encoder supports the formats of the recipes."""
     assert set(CONTENT_TYPES) == set(EXTENSIONS) == set(FORMATS)
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 def test_bytes_are_what_their_type_says(output_format, mode):
-    """Format, size and, where it can be, transparency."""
+    """Format, size and transparency are as declared."""
     if mode == "RGBA" and output_format not in WITH_ALPHA:
         pytest.skip("flattened before")
     image = holed() if mode == "RGBA" else quarters(mode)
@@ -30,7 +30,7 @@ def test_bytes_are_what_their_type_says(output_format, mode):
 
 @pytest.mark.parametrize("output_format", FORMATS)
 def test_nothing_of_the_upload_slips_in(output_format):
-    """Savers write what they find in `info`: comments, profiles, positions."""
+    """The encoder ignores comments, profiles and EXIF in `info`, which Pillow would save."""
     image = quarters()
     image.info = {"comment": b"secret", "icc_profile": b"secret", "exif": b"Exif\0\0secret", "xmp": b"secret"}
     assert b"secret" not in encode(image, output_format, 80, b"")
@@ -38,6 +38,32 @@ def test_nothing_of_the_upload_slips_in(output_format):
 
 @pytest.mark.parametrize("output_format", ["jpeg", "webp", "avif"])
 def test_quality_is_heard(output_format):
-    """Less quality, fewer bytes."""
+    """A lower quality gives a smaller file."""
     image = Image.effect_noise((128, 128), 60).convert("RGB")
     assert len(encode(image, output_format, 30, b"")) < len(encode(image, output_format, 90, b""))
+
+
+@pytest.mark.parametrize(
+    ("output_format", "settings"),
+    [
+        ("jpeg", {"quality": 77}),
+        ("png", {"compress_level": 6}),
+        ("webp", {"quality": 77, "method": 2}),
+        ("avif", {"quality": 77, "speed": 9}),
+    ],
+)
+def test_files_have_the_documented_settings(output_format, settings):
+    """The files equal those of Pillow with the settings in docs/images.md, byte for byte."""
+    image = Image.effect_mandelbrot((120, 90), (-2, -1.5, 1, 1.5), 60).convert("RGB")
+    out = io.BytesIO()
+    image.save(out, output_format.upper(), **settings)
+    assert encode(image, output_format, 77, b"") == out.getvalue()
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_rights_are_written(output_format):
+    """The EXIF block with artist and copyright is part of every file."""
+    tags = Image.Exif()
+    tags[0x013B] = "Ann"
+    out = Image.open(io.BytesIO(encode(quarters(), output_format, 80, tags.tobytes())))
+    assert out.getexif()[0x013B] == "Ann"

@@ -5,6 +5,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,7 +58,7 @@ def worst(colours, expected):
 @pytest.mark.parametrize("case", GOOD, ids=str)
 @pytest.mark.parametrize("resizer", ["simd", "pillow"])
 def test_every_kind_of_file_looks_right(case, resizer, monkeypatch):
-    """Colours, transparency and size as a viewer shows them, with and without the SIMD resizer."""
+    """Colours, transparency and size are correct, with and without the SIMD resizer."""
     if resizer == "pillow":
         monkeypatch.setattr(resize, "_resizer", None)
     elif resize.name() != "simd":
@@ -69,7 +70,7 @@ def test_every_kind_of_file_looks_right(case, resizer, monkeypatch):
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
 def test_transparency_is_never_black_by_accident(case):
-    """JPEG shows the chosen background where the picture has holes."""
+    """JPEG shows the recipe's background where the image is transparent."""
     rendition = one(case.make(), Recipe("t", 120, 120, background="#ff00ff"))
     assert picture(rendition).mode in ("L", "RGB")
     assert worst(four(picture(rendition)), case.colours) <= max(case.tolerance, 12)
@@ -77,7 +78,7 @@ def test_transparency_is_never_black_by_accident(case):
 
 @pytest.mark.parametrize("case", [case for case in BAD if case.name != "nothing"], ids=str)
 def test_bad_files_are_rejected(case):
-    """The documented error and nothing else, from the engine too."""
+    """The engine also rejects the file, with the documented error."""
     with pytest.raises(case.error) as caught:
         render(case.make(), PNG_120)
     assert type(caught.value) is case.error
@@ -87,7 +88,7 @@ def test_bad_files_are_rejected(case):
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_all_orientations_come_out_upright(image_format, orientation):
-    """Every value, from every format that has it, into every output format."""
+    """Every EXIF orientation is applied, for every input format that has it and every output format."""
     recipe = Recipe("t", 120, 120, formats=("jpeg", "png", "webp", "avif"))
     for rendition in render(turned(image_format, orientation), recipe).renditions:
         assert (rendition.width, rendition.height) == (120, 80)
@@ -112,19 +113,19 @@ def test_all_orientations_come_out_upright(image_format, orientation):
     ids=lambda value: f"{value.fit} {value.width}x{value.height}" if isinstance(value, Recipe) else "",
 )
 def test_fit_cover_and_pad(recipe, size):
-    """The box is kept, the aspect too, and nothing is enlarged."""
+    """The box and the aspect ratio are kept, and nothing is enlarged."""
     rendition = one(saved(quarters(), "PNG"), recipe)
     assert (rendition.width, rendition.height) == size == picture(rendition).size
 
 
 def test_cover_cuts_the_same_from_both_sides():
-    """What is in the middle stays in the middle."""
+    """The centre of the image stays in the centre."""
     image = picture(one(saved(quarters(), "PNG"), Recipe("t", 80, 80, fit="cover", formats=("png",))))
     assert worst(four(image), QUARTERS) <= 8
 
 
 def test_pad_fills_with_the_background():
-    """Also where the picture itself is transparent."""
+    """The background also fills the transparent parts of the image."""
     recipe = Recipe("t", 120, 120, fit="pad", formats=("png",), background="#123456")
     image = picture(one(saved(holed(), "PNG"), recipe)).convert("RGB")
     assert image.getpixel((60, 5)) == image.getpixel((60, 115)) == (0x12, 0x34, 0x56)
@@ -141,7 +142,7 @@ def test_pad_fills_with_the_background():
 )
 @settings(max_examples=150, deadline=None)
 def test_any_picture_and_any_recipe(width, height, mode, box, fit, output_format):
-    """The size is right, the aspect is right, and no error is raised."""
+    """The size and the aspect ratio are right, and no error is raised."""
     data = saved(Image.new(mode, (width, height)), "PNG")
     rendition = one(data, Recipe("t", *box, fit=fit, formats=(output_format,)))
     assert picture(rendition).size == (rendition.width, rendition.height)
@@ -160,19 +161,19 @@ def test_any_picture_and_any_recipe(width, height, mode, box, fit, output_format
 
 
 def test_the_default_recipes():
-    """100x100, 640x480 and the web picture in two formats, in this order."""
+    """The package makes 100x100, 640x480 and the web image in two formats, in this order."""
     rendered = engine.render(saved(quarters(size=(2400, 1600)), "JPEG"), load().for_key("uploads/a.jpg"), LIMITS)
-    assert [(each.file_name, each.width, each.height) for each in rendered.renditions] == [
+    assert [(rendition.file_name, rendition.width, rendition.height) for rendition in rendered.renditions] == [
         ("100x100.jpg", 100, 67),
         ("640x480.jpg", 640, 427),
         ("web.jpg", 1600, 1067),
         ("web.webp", 1600, 1067),
     ]
-    assert [each.content_type for each in rendered.renditions][-2:] == ["image/jpeg", "image/webp"]
+    assert [rendition.content_type for rendition in rendered.renditions][-2:] == ["image/jpeg", "image/webp"]
 
 
 def test_place_and_serial_numbers_leave_no_trace():
-    """In no output format; artist and copyright stay in all of them."""
+    """No output format contains them; all contain artist and copyright."""
     data = saved(quarters(), "JPEG", exif=block(), comment=b"SN-1 was here")
     for rendition in render(data, Recipe("t", 90, 90, formats=("jpeg", "png", "webp", "avif"))).renditions:
         facts = exif.read(Reader.of(rendition.data))
@@ -183,14 +184,14 @@ def test_place_and_serial_numbers_leave_no_trace():
 
 
 def test_the_same_bytes_and_recipes_give_the_same_files():
-    """Byte for byte, in every format, threads or not."""
+    """The files are equal byte for byte in every format, with and without threads."""
     recipes = [Recipe("a", 200, 200, formats=("jpeg", "png", "webp", "avif")), Recipe("b", 50, 50, fit="cover")]
     first, second = (engine.render(noisy("JPEG"), recipes, LIMITS) for _ in range(2))
     assert first == second
 
 
 def test_the_content_id_changes_with_bytes_and_recipes_alone():
-    """It may stand in a URL that is cached for ever."""
+    """The id is part of URLs that are cached forever."""
     data = noisy("PNG")
     base = render(data, PNG_120).content_id
     assert base == render(data, PNG_120).content_id
@@ -204,8 +205,18 @@ def test_the_content_id_changes_with_bytes_and_recipes_alone():
     assert base.isalnum()
 
 
+@pytest.mark.parametrize(
+    ("owner", "name", "value"), [(PIL, "__version__", "0.0.0"), (resize, "name", lambda: "another resizer")]
+)
+def test_the_content_id_names_whatever_can_change_a_pixel(owner, name, value, monkeypatch):
+    """A new Pillow or another resizer must not reuse an id: its files may differ from the cached ones."""
+    before = engine.content_id(b"any", [PNG_120])
+    monkeypatch.setattr(owner, name, value)
+    assert engine.content_id(b"any", [PNG_120]) != before
+
+
 def test_a_watermark_picture_counts_by_its_bytes(tmp_path):
-    """Not by where it lies: two deployments agree; a changed logo does not."""
+    """Its path does not matter: two deployments agree, and a changed logo changes the id."""
     ids = []
     for name, colour in (("a", "red"), ("b", "red"), ("c", "blue")):
         path = tmp_path / name / "logo.png"
@@ -216,52 +227,62 @@ def test_a_watermark_picture_counts_by_its_bytes(tmp_path):
 
 
 def test_sha256_is_the_uploads():
-    """So that a user can compare it with the file on the disk."""
+    """A user can compare the hash with that of the local file."""
     data = noisy("PNG")
     assert render(data).sha256 == hashlib.sha256(data).hexdigest()
 
 
 def test_the_header_is_exact():
-    """All bytes were there: frames are counted to the end."""
+    """The engine has all bytes, so it counts all frames."""
     animation = next(case for case in GOOD if case.name == "TIFF of three pages").make()
     assert render(animation).header.frames == 3
 
 
 def test_no_recipe_still_gives_a_summary():
-    """The record is complete without renditions."""
+    """The summary does not need renditions."""
     assert render(noisy("JPEG")).summary.thumbhash
 
 
 def test_the_order_of_recipes_does_not_change_the_files():
-    """Large ones are made first whatever the order in the file."""
+    """The engine makes large renditions first, whatever the order in the file."""
     large, small = Recipe("large", 200, 200), Recipe("small", 60, 60)
     one_way, other_way = render(noisy("PNG"), large, small), render(noisy("PNG"), small, large)
     assert one_way.renditions == other_way.renditions[::-1]
 
 
 def test_allow_larger_false_lowers_the_quality():
-    """A rendition need not weigh more than the upload it stands for."""
+    """The rendition does not have more bytes than the upload."""
     data = saved(Image.open(io.BytesIO(noisy("PNG"))), "JPEG", quality=45)
     recipe = Recipe("t", 300, 300, quality=95)
     assert len(one(data, recipe).data) > len(data)
     assert len(one(data, replace(recipe, allow_larger=False)).data) <= len(data) * 1.05
 
 
+@pytest.mark.parametrize("quality", [95, 41, 40, 20])
+def test_allow_larger_false_never_goes_below_quality_40(quality):
+    """A tiny upload must not ruin its renditions; a recipe that asks for less than 40 keeps its own quality."""
+    data = saved(Image.open(io.BytesIO(noisy("PNG"))), "JPEG", quality=1)
+    recipe = Recipe("t", 300, 300, quality=quality, allow_larger=False)
+    lowest = one(data, Recipe("t", 300, 300, quality=min(quality, 40))).data
+    assert len(lowest) > len(data)
+    assert one(data, recipe).data == lowest
+
+
 def test_sharpening_raises_contrast_at_edges():
-    """And does nothing at 0."""
+    """Sharpening increases the contrast of edges."""
     data = saved(quarters("L").resize((60, 40)).resize(SIZE, Image.Resampling.BICUBIC), "PNG")
     plain, sharp = (picture(one(data, replace(PNG_120, sharpen=amount))).convert("L") for amount in (0.0, 2.0))
     assert ImageStat.Stat(sharp).stddev[0] > ImageStat.Stat(plain).stddev[0]
 
 
 def test_broken_icc_is_a_warning():
-    """A viewer shows such a picture, so does the pipeline."""
+    """The image is rendered without the profile, with a warning."""
     case = next(case for case in GOOD if case.name == "JPEG with broken ICC")
     assert "colour profile" in render(case.make(), PNG_120).warnings[0]
 
 
 def test_small_renditions_of_photographs_cascade():
-    """A chain of reductions stays within 1.5 % of a direct one."""
+    """A rendition that is reduced in several steps stays close to one that is reduced directly."""
     photo = Image.merge("RGB", [Image.effect_mandelbrot((1600, 1200), (-2, -1.5, 1, 1.5), 60)] * 3)
     data = saved(photo, "PNG", exif=block())
     sizes = (800, 500, 300, 150, 80)
@@ -272,8 +293,21 @@ def test_small_renditions_of_photographs_cascade():
         assert max(difference.rms) < 4
 
 
+@pytest.mark.parametrize(
+    ("camera", "small_side", "from_larger"),
+    [(False, 301, False), (False, 300, True), (True, 401, False), (True, 400, True)],
+)
+def test_a_rendition_is_made_from_a_larger_one_only_if_that_is_large_enough(camera, small_side, from_larger):
+    """The source is 1.5 times as large for photographs, and twice for others; less would cost sharpness."""
+    image = Image.effect_noise((1200, 900), 80).convert("RGB")
+    data = saved(image, "WEBP", lossless=True, method=0, exif=block() if camera else b"")
+    recipes = [Recipe(str(side), side, side, formats=("png",)) for side in (600, small_side)]
+    alone = one(data, recipes[1])
+    assert (render(data, *recipes).renditions[1] != alone) == from_larger
+
+
 def test_recipes_that_need_too_much_memory_are_refused():
-    """Before the decoder starts."""
+    """The engine rejects the image before the decoder starts."""
     data = saved(Image.new("RGB", (3000, 2000)), "JPEG")
     limits = replace(LIMITS, memory_bytes=20_000_000, rendition_side=600)
     assert render(data, Recipe("t", 600, 600), limits=limits)
@@ -282,7 +316,7 @@ def test_recipes_that_need_too_much_memory_are_refused():
 
 
 def test_scans_are_counted_in_all_bytes():
-    """The head of a large progressive file cannot show them; the engine does before it decodes."""
+    """The engine counts the scans before decoding; the first bytes of a large file do not contain them."""
     data = many_scans(1000)
     with pytest.raises(ImageTooLargeError, match="scans"):
         render(data[:2] + (b"\xff\xfe\xff\xff" + b" " * 65533) * 2 + data[2:], PNG_120)
@@ -290,7 +324,7 @@ def test_scans_are_counted_in_all_bytes():
 
 @pytest.mark.parametrize("case", [case for case in GOOD if case.tolerance < 255], ids=str)
 def test_reduced_copy_of_every_format(case):
-    """Whatever was uploaded, the labels service gets an upright JPEG on white."""
+    """The labels service gets an upright JPEG on white, whatever the format of the upload."""
     copy = Image.open(io.BytesIO(engine.reduced(case.make(), LIMITS, 640, 80).data))
     assert copy.format == "JPEG"
     expected = [(255, 255, 255) if colour == HOLE else colour for colour in case.colours]
@@ -299,20 +333,20 @@ def test_reduced_copy_of_every_format(case):
 
 @pytest.mark.parametrize("size", [(1, 1), (5000, 10), (10, 5000), (79, 81), (3000, 2000)])
 def test_reduced_copy_is_legal(size):
-    """Sides within what the service takes, and told as they are."""
-    made = engine.reduced(saved(Image.new("RGB", size, "red"), "PNG"), LIMITS, 640, 80)
-    copy = Image.open(io.BytesIO(made.data))
+    """The sides are within the limits of the service, and the rendition declares them correctly."""
+    rendition = engine.reduced(saved(Image.new("RGB", size, "red"), "PNG"), LIMITS, 640, 80)
+    copy = Image.open(io.BytesIO(rendition.data))
     assert 80 <= min(copy.size) <= max(copy.size) <= 640
-    assert (made.width, made.height) == copy.size
+    assert (rendition.width, rendition.height) == copy.size
 
 
 def test_no_recipe_can_have_the_name_of_the_reduced_copy():
-    """Both are written into one folder."""
+    """Both files are stored in one folder."""
     assert not recipes._NAME.fullmatch(engine.REDUCED_NAME)
 
 
 def test_reduced_copy_of_a_bad_file_is_an_error_of_ours():
-    """It names the reason as the renditions do."""
+    """A bad file raises the same errors as when it is rendered."""
     with pytest.raises(RejectedError):
         engine.reduced(b"text", LIMITS, 640, 80)
 
@@ -334,7 +368,7 @@ GOLDEN_RECIPES = {
 
 
 def golden_source():
-    """A picture with edges, gradients, fine detail and transparency."""
+    """An image with edges, gradients, fine detail and transparency."""
     red = Image.effect_mandelbrot((640, 480), (-2.2, -1.2, 0.8, 1.2), 80)
     image = Image.merge("RGB", (red, Image.linear_gradient("L").resize((640, 480)), quarters("L", (640, 480))))
     image.putalpha(Image.radial_gradient("L").resize((640, 480)).point(lambda value: 255 - value))
@@ -364,7 +398,7 @@ if __name__ == "__main__":
 
 
 def test_the_file_itself_counts_as_memory_when_it_is_rendered():
-    """Large renditions need more than admission foresaw, and the bytes are held as well."""
+    """The memory check includes the bytes of the file and the large renditions."""
     data = saved(quarters(size=(4000, 3000)), "JPEG", quality=95)
     header = admit(Reader.of(data), LIMITS)
     enough = replace(LIMITS, memory_bytes=header.predicted_memory(4000) + len(data), rendition_side=100)
@@ -375,10 +409,10 @@ def test_the_file_itself_counts_as_memory_when_it_is_rendered():
 
 
 def test_the_recipe_id_changes_with_recipes_and_nothing_else():
-    """It tells whether a picture was made as it would be made today; the machine does not matter."""
+    """The id shows whether renditions are up to date, independently of the machine."""
     a, b = Recipe("a", 10, 10), Recipe("b", 10, 10)
     assert engine.recipe_id([a, b]) == engine.recipe_id([a, Recipe("b", 10, 10)])
     others = [[a], [b, a], [a, Recipe("b", 10, 11)], [a, Recipe("b", 10, 10, watermark=Watermark(text="©"))]]
-    ids = {engine.recipe_id(each) for each in [[a, b], *others]}
+    ids = {engine.recipe_id(variant) for variant in [[a, b], *others]}
     assert len(ids) == 5
-    assert all(len(each) == 16 for each in ids)
+    assert all(len(variant) == 16 for variant in ids)

@@ -40,7 +40,7 @@ def block(**changes):
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_facts_are_read_from_every_container(image_format):
-    """Camera, lens, exposure and the moment with its offset."""
+    """Camera, lens, exposure and time with its offset are read."""
     facts = exif.read(Reader.of(saved(quarters(), image_format, exif=block())))
     assert facts.to_dict() == {
         "make": "Kamera",
@@ -57,7 +57,7 @@ def test_facts_are_read_from_every_container(image_format):
 
 
 def test_private_facts_must_be_asked_for():
-    """Place and serial numbers are there, and in nothing that is written out by itself."""
+    """Place and serial numbers are read, but are not part of the JSON or the representation."""
     facts = exif.read(Reader.of(saved(quarters(), "JPEG", exif=block())))
     assert facts.private.to_dict() == {
         "latitude": -33.8569,
@@ -83,18 +83,18 @@ def test_private_facts_must_be_asked_for():
     ],
 )
 def test_a_moment_is_never_invented(changes, taken_at):
-    """No offset is assumed, and cameras whose clock was never set have no moment."""
+    """A missing offset is not assumed, and a clock that was never set gives no time."""
     assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=block(sub=changes)))).taken_at == taken_at
 
 
 def test_no_exif_gives_empty_facts():
-    """Nothing known is nothing said."""
+    """A file without EXIF has no facts."""
     assert exif.read(Reader.of(saved(quarters(), "JPEG"))).to_dict() == {}
     assert exif.read(Reader.of(b"")).to_dict() == {}
 
 
 def test_zero_denominators_are_no_numbers():
-    """Exposure 1/0 is in real files; JSON has no infinity."""
+    """An exposure of 1/0, which real files contain, is omitted: JSON has no infinity."""
     facts = exif.read(Reader.of(saved(quarters(), "JPEG", exif=block(sub={0x829A: IFDRational(1, 0)}))))
     assert facts.exposure_time is None
     assert json.dumps(facts.to_dict(), allow_nan=False)
@@ -103,7 +103,7 @@ def test_zero_denominators_are_no_numbers():
 @given(st.integers(0, 900), st.binary(min_size=1, max_size=8))
 @settings(max_examples=200)
 def test_broken_exif_never_raises(at, noise):
-    """Whatever the damage: facts that are JSON."""
+    """Damaged EXIF gives facts that JSON can represent."""
     data = bytearray(saved(quarters(size=(16, 16)), "JPEG", exif=block()))
     data[24 + at : 24 + at + len(noise)] = noise
     facts = exif.read(Reader.of(bytes(data)))
@@ -111,7 +111,7 @@ def test_broken_exif_never_raises(at, noise):
 
 
 def test_rights_are_kept_and_nothing_else():
-    """The block for renditions holds artist and copyright only."""
+    """The EXIF block for renditions contains only artist and copyright."""
     rights = exif.rights_block(exif.read(Reader.of(saved(quarters(), "JPEG", exif=block()))))
     kept = exif.read(Reader.of(saved(quarters(), "JPEG", exif=rights)))
     assert kept.to_dict() == {"artist": "Zoë", "copyright": "© 2026 Zoë"}
@@ -119,12 +119,12 @@ def test_rights_are_kept_and_nothing_else():
     assert exif.rights_block(exif.read(Reader.of(saved(quarters(), "JPEG")))) == b""
 
 
-def test_short_rights_fit_into_the_entry():
+@pytest.mark.parametrize("artist", ["A", "Ann", "Anna"])
+def test_short_rights_fit_into_the_entry(artist):
     """Values of up to four bytes are stored in place (TIFF 6.0, section 2)."""
-    tags = Image.Exif()
-    tags[0x013B] = "Ann"
-    rights = exif.rights_block(exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))))
-    assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=rights))).artist == "Ann"
+    rights = exif.rights_block(exif.CameraFacts(artist=artist, copyright="Bob Example"))
+    facts = exif.read(Reader.of(saved(quarters(), "JPEG", exif=rights)))
+    assert (facts.artist, facts.copyright) == (artist, "Bob Example")
 
 
 def test_adobe_rgb_is_marked_by_its_interoperability_index():
@@ -134,15 +134,15 @@ def test_adobe_rgb_is_marked_by_its_interoperability_index():
         sub = b"\0\1" + b"\xa0\x05\0\4\0\0\0\1\0\0\0\x2c" + bytes(4)
         first = b"\0\1" + b"\x87\x69\0\4\0\0\0\1\0\0\0\x1a" + bytes(4)
         data = saved(quarters(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08" + first + sub + interop)
-        assert exif.says_adobe_rgb(Reader.of(data)) is expected
-    assert not exif.says_adobe_rgb(Reader.of(b""))
+        assert exif.is_adobe_rgb(Reader.of(data)) is expected
+    assert not exif.is_adobe_rgb(Reader.of(b""))
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
 def test_finds_exif_in_every_container(image_format):
-    """The same block comes out wherever it lies."""
-    named = corpus.exif(t0x010F="Kamera")
-    data = turned("HEIF", 6) if image_format == "HEIF" else saved(quarters(), image_format, exif=named)
+    """The EXIF block is found in every container."""
+    tags = corpus.exif(t0x010F="Kamera")
+    data = turned("HEIF", 6) if image_format == "HEIF" else saved(quarters(), image_format, exif=tags)
     tiff = Tiff(find_exif(Reader.of(data)))
     assert {0x010F, 0x0112} & tiff.directory(tiff.first).entries.keys()
 
@@ -158,13 +158,13 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_facts_of_odd_files(name):
-    """Texts of Exif 3.0, a missing photographer, impossible moments, and sensitivities beyond 16 bits."""
+    """UTF-8 text of Exif 3.0, a missing photographer, invalid dates and large ISO values are handled."""
     facts = exif.read(Reader.of((corpus.HERE / "cases" / name).read_bytes()))
     assert facts.to_dict() == CASES[name]
 
 
 def test_utf8_rights_reach_the_renditions():
-    """Exif 3.0's own type for text is no reason to lose them."""
+    """Texts of Exif 3.0's UTF-8 type are kept in renditions."""
     facts = exif.read(Reader.of((corpus.HERE / "cases" / "g1_exif3_utf8_type.jpg").read_bytes()))
     kept = exif.read(Reader.of(saved(quarters(), "JPEG", exif=exif.rights_block(facts))))
     assert (kept.artist, kept.copyright) == ("Zoë", "© Zoë")
@@ -182,7 +182,7 @@ def test_utf8_rights_reach_the_renditions():
     ],
 )
 def test_copyright_has_two_holders(value, copyright):
-    """The photographer's text and the editor's, either of which may be blank."""
+    """The photographer's and the editor's text are joined; either may be blank."""
     tags = corpus.exif(t0x8298=value)
     assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).copyright == copyright
 
@@ -196,11 +196,12 @@ def test_copyright_has_two_holders(value, copyright):
         ({0x8827: 65535, 0x8830: 1, 0x8831: 80000}, 80000),
         ({0x8827: 65535}, 65535),
         ({0x8827: 200, 0x8832: 400}, 200),
+        ({0x8827: 1}, 1),
         ({0x8827: 0}, None),
     ],
 )
 def test_sensitivity_beyond_16_bits(changes, iso):
-    """65535 stands for every larger value, which another tag gives exactly."""
+    """For 65535, which also means "larger", another tag contains the exact value."""
     tags = corpus.exif(t0x010F="Kamera")
     tags.get_ifd(0x8769).update(changes)
     assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).iso == iso
@@ -222,7 +223,7 @@ def test_sensitivity_beyond_16_bits(changes, iso):
     ],
 )
 def test_only_moments_of_the_calendar_count(date, offset, taken_at):
-    """A date that no calendar has is none, and an offset that no place has is left out."""
+    """An invalid date gives no time, and an invalid offset is omitted."""
     tags = corpus.exif(t0x010F="Kamera")
     tags.get_ifd(0x8769).update({0x9003: date, 0x9011: offset})
     assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).taken_at == taken_at
@@ -237,8 +238,57 @@ def test_only_moments_of_the_calendar_count(date, offset, taken_at):
     ],
 )
 def test_places_off_the_globe_are_none(latitude, longitude, place):
-    """Degrees have limits."""
+    """Degrees beyond 90 and 180 are omitted."""
     tags = corpus.exif(t0x010F="Kamera")
     tags.get_ifd(0x8825).update({1: "N", 2: latitude, 3: "E", 4: longitude})
     private = exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).private
     assert (private.latitude, private.longitude) == place
+
+
+@pytest.mark.parametrize(
+    ("reference", "metres", "altitude"),
+    [
+        (b"\0", IFDRational(8849, 1), 8849.0),
+        (b"\0", IFDRational(12345, 1000), 12.35),
+        (b"\1", IFDRational(430, 1), -430.0),
+        (b"\0", IFDRational(0, 1), 0.0),
+        (b"\0", IFDRational(1, 0), None),
+    ],
+)
+def test_altitude_has_a_sign_and_two_decimals(reference, metres, altitude):
+    """GPSAltitudeRef 1 means below sea level; a zero denominator gives no altitude."""
+    tags = corpus.exif(t0x010F="Kamera")
+    tags.get_ifd(0x8825).update({5: reference, 6: metres})
+    assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).private.altitude == altitude
+
+
+@pytest.mark.parametrize(
+    ("references", "place"),
+    [(("N", "E"), (10.5125, 20.0)), (("S", "W"), (-10.5125, -20.0)), (("", ""), (10.5125, 20.0))],
+)
+def test_minutes_and_seconds_are_parts_of_a_degree(references, place):
+    """South and west are negative."""
+    tags = corpus.exif(t0x010F="Kamera")
+    tags.get_ifd(0x8825).update({1: references[0], 2: (10.0, 30.0, 45.0), 3: references[1], 4: (20.0, 0.0, 0.0)})
+    private = exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).private
+    assert (private.latitude, private.longitude) == place
+
+
+def test_the_first_of_several_numbers_counts():
+    """A tag with more values than the standard defines is read up to its first one."""
+    tags = corpus.exif(t0x010F="Kamera")
+    tags.get_ifd(0x8769).update({0x829D: (IFDRational(28, 10), IFDRational(56, 10))})
+    assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).f_number == 2.8
+
+
+def test_xmp_fills_only_what_exif_lacks():
+    """A lens in EXIF is kept where only the date comes from XMP."""
+    packet = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:aux="http://ns.adobe.com/exif/1.0/aux/" xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
+        b'aux:Lens="XMP" xmp:CreateDate="2026-05-04T10:11:12"/></rdf:RDF></x:xmpmeta>'
+    )
+    tags = corpus.exif(t0x010F="Kamera")
+    tags.get_ifd(0x8769).update({0xA434: "EXIF"})
+    facts = exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags, xmp=packet)))
+    assert (facts.lens, facts.taken_at) == ("EXIF", "2026-05-04T10:11:12")

@@ -46,12 +46,12 @@ def rgba(file):
 
 
 def test_the_decoder_has_the_admitted_size():
-    """Limits hold because both read the same size."""
+    """Admission and decoder read the same size, so limits hold."""
     assert pixels(saved(quarters_image("P"), "GIF")).image.size == SIZE
 
 
 def test_another_size_is_not_decoded():
-    """A file that tells its decoder another size is rejected before a pixel is decoded."""
+    """A size that differs from the admitted one is rejected before a pixel is decoded."""
     reader = Reader.of(saved(quarters_image("P"), "GIF"))
     with pytest.raises(CorruptImageError, match="240 × 160"):
         decode(reader, Header("GIF", 24, 16, "RGB"))
@@ -64,19 +64,19 @@ def test_another_size_is_not_decoded():
 @pytest.mark.parametrize("bits", range(2, 9))
 @pytest.mark.parametrize("local", [False, True], ids=["global table", "local table"])
 def test_pixels_of_every_kind(bits, interlaced, local):
-    """Indices of any number of bits, by either colour table, with and without a transparent one."""
+    """Samples of every depth become the correct colours and opacity."""
     chance = random.Random(bits)
     size, colours = (13, 11), chance.randbytes(3 << bits)
     indices = bytes(chance.randrange(1 << bits) for _ in range(size[0] * size[1]))
     for transparent in (None, indices[0], 255):
-        drawn = frame((0, 0, *size), indices, bits=bits, interlaced=interlaced, colours=colours if local else b"")
-        file = gif(size, [control(transparent), drawn], b"" if local else colours)
+        block = frame((0, 0, *size), indices, bits=bits, interlaced=interlaced, colours=colours if local else b"")
+        file = gif(size, [control(transparent), block], b"" if local else colours)
         assert rgba(file) == canvas(size, (0, 0, *size), indices, colours, transparent)
 
 
 @pytest.mark.parametrize("height", range(1, 10))
 def test_interlaced_frames_of_few_rows(height):
-    """Some of their four passes have no rows."""
+    """Frames with empty passes are decoded."""
     file = gif((3, height), [frame((0, 0, 3, height), interlaced=True)])
     assert rgba(file) == canvas((3, height), (0, 0, 3, height), quarters(3, height), QUARTERS)
 
@@ -95,7 +95,7 @@ PLACES = {
 @pytest.mark.parametrize(("screen", "box", "size"), PLACES.values(), ids=PLACES.keys())
 @pytest.mark.parametrize("version", [b"87a", b"89a"])
 def test_the_first_frame_lies_on_a_transparent_canvas(screen, box, size, version):
-    """The canvas holds screen and frame, and shows no background colour: as in Chromium 156."""
+    """The canvas contains screen and frame, without a background colour, as in Chromium 156."""
     file = gif(screen, [frame(box), frame((0, 0, 2, 2))], background=1, version=version)
     assert pixels(file).image.size == size
     assert rgba(file) == canvas(size, box, quarters(*box[2:]), QUARTERS)
@@ -103,7 +103,7 @@ def test_the_first_frame_lies_on_a_transparent_canvas(screen, box, size, version
 
 @pytest.mark.parametrize("size", [1, 2, 7, 254, 255])
 def test_sub_blocks_of_any_size(size):
-    """Writers cut the codes as they like."""
+    """The size of sub-blocks does not matter."""
     assert rgba(gif((40, 40), [frame((0, 0, 40, 40), size=size)])) == rgba(gif((40, 40)))
 
 
@@ -124,12 +124,12 @@ ODD = {
 
 @pytest.mark.parametrize("parts", ODD.values(), ids=ODD.keys())
 def test_extensions_do_not_change_the_first_frame(parts):
-    """Whatever their length says: the decoder does not see them."""
+    """The decoder does not see extensions, whatever their length."""
     assert rgba(gif((8, 8), [*parts, frame((0, 0, 8, 8))])) == PLAIN
 
 
 def test_the_last_graphic_control_counts():
-    """And one that is too long is read as far as it is known."""
+    """The last graphic control before the frame applies; additional bytes in it are ignored."""
     for parts in ([control(0), control(3)], [b"\x21\xf9\x05\1\0\0\3\0\0"], [control(3), extension(1, b"text")]):
         file = gif((8, 8), [*parts, frame((0, 0, 8, 8))])
         assert rgba(file) == canvas((8, 8), (0, 0, 8, 8), quarters(8, 8), QUARTERS, 3)
@@ -137,7 +137,7 @@ def test_the_last_graphic_control_counts():
 
 @pytest.mark.parametrize("bits", [4, 8])
 def test_a_frame_of_one_colour_is_complete(bits):
-    """Whichever index the decoder's canvas has before."""
+    """The index of the colour does not matter, although the decoder's canvas is painted before."""
     for value in {0x5B, 0xA4, 0, 255} if bits == 8 else range(16):
         file = gif((9, 9), [frame((0, 0, 9, 9), bytes([value]) * 81, bits=bits)], bytes(range(256)) * 3)
         assert rgba(file) == canvas((9, 9), (0, 0, 9, 9), bytes([value]) * 81, bytes(range(256)) * 3)
@@ -154,7 +154,7 @@ REJECTED = {
     "codes of 1 bit": (gif((40, 40), [frame((0, 0, 40, 40), data=b"\1" + CODES[1:])]), "1 bits"),
     "codes of 9 bits": (gif((40, 40), [frame((0, 0, 40, 40), data=b"\x09" + CODES[1:])]), "9 bits"),
     "a colour table that is cut off": (gif((8, 8))[:20], "cut off"),
-    "more pixels than its bytes can hold": (gif((9000, 9000), [frame((0, 0, 9000, 9000), b"")]), "cannot hold"),
+    "more pixels than its bytes can hold": (gif((9000, 9000), [frame((0, 0, 9000, 9000), b"")]), "9000 × 9000"),
 }
 INCOMPLETE = {
     "half of the codes": frame((0, 0, 40, 40), data=CODES[: len(CODES) // 2]),
@@ -169,20 +169,20 @@ INCOMPLETE = {
 }
 
 
-@pytest.mark.parametrize("what", REJECTED)
-def test_rejected_by_the_head(what):
-    """Before a decoder is started, also where the file is fetched in parts."""
-    file, words = REJECTED[what]
+@pytest.mark.parametrize("case", REJECTED)
+def test_rejected_by_the_head(case):
+    """Admission rejects the file before a decoder starts, also if it is fetched in parts."""
+    file, words = REJECTED[case]
     for reader in (Reader.of(file), Reader.fetched(lambda start, length: file[start : start + length], len(file))):
         with pytest.raises(CorruptImageError, match=words):
             admit(reader, Limits())
 
 
 @pytest.mark.parametrize("interlaced", [False, True], ids=["plain", "interlaced"])
-@pytest.mark.parametrize("what", INCOMPLETE)
-def test_missing_pixels_are_rejected(what, interlaced):
-    """Part of a picture is not a picture."""
-    parts = bytearray(INCOMPLETE[what])
+@pytest.mark.parametrize("case", INCOMPLETE)
+def test_missing_pixels_are_rejected(case, interlaced):
+    """An incomplete image is rejected."""
+    parts = bytearray(INCOMPLETE[case])
     parts[9] |= interlaced << 6
     with pytest.raises(CorruptImageError):
         pixels(gif((40, 40), [bytes(parts)]))
@@ -190,7 +190,7 @@ def test_missing_pixels_are_rejected(what, interlaced):
 
 @pytest.mark.parametrize("end", range(26, 60))
 def test_a_file_that_is_cut_off_is_rejected(end):
-    """Wherever in its only frame."""
+    """A cut at any place of the only frame is detected."""
     file = gif((40, 40))
     if end < len(file) - 3:
         with pytest.raises(CorruptImageError):
@@ -201,7 +201,7 @@ def test_a_file_that_is_cut_off_is_rejected(end):
 
 
 def test_a_large_animation_is_admitted_by_its_first_bytes():
-    """However many megabytes follow; its frames are counted where all bytes are there."""
+    """Admission does not fetch the other frames; they are counted when all bytes are available."""
     file = gif((8, 8), [frame((0, 0, 8, 8)), *[b"\x21\xfe" + LONG, frame((0, 0, 8, 8))] * 3])
     assert len(file) > 30_000_000
     fetches = []
@@ -218,7 +218,7 @@ def test_a_large_animation_is_admitted_by_its_first_bytes():
 
 
 def test_a_large_first_frame_is_admitted():
-    """Its codes are not structure."""
+    """The pixel data of the first frame does not use the budget."""
     size = (2600, 2000)
     codes = bytes([8]) + random.Random(1).randbytes(26_000_000)
     file = gif(size, [frame((0, 0, *size), data=codes)])
@@ -228,20 +228,20 @@ def test_a_large_first_frame_is_admitted():
 
 @pytest.mark.parametrize("count", [1, 2, 9_999, 10_000])
 def test_frames_are_counted(count):
-    """Exactly, up to the limit."""
+    """The count is exact up to the limit."""
     tiny = frame((0, 0, 1, 1), b"\0")
     assert admit(Reader.of(gif((1, 1), [tiny] * count)), Limits()).frames == count
 
 
 @pytest.mark.parametrize("count", [10_001, 200_000])
 def test_too_many_frames_are_too_large(count):
-    """However many there are."""
+    """Too many frames are rejected, whatever their number."""
     with pytest.raises(ImageTooLargeError, match="10000 frames"):
         admit(Reader.of(gif((1, 1), [frame((0, 0, 1, 1), b"\0")] * count)), Limits())
 
 
 def test_a_flood_of_sub_blocks_behind_the_first_frame_is_not_walked():
-    """The picture is complete before it."""
+    """The image is complete before the sub-blocks."""
     budget = Budget()
     file = gif((8, 8), [frame((0, 0, 8, 8)), b"\x21\xfe" + b"\1a" * 5_000_000 + b"\0", frame((0, 0, 8, 8))])
     assert pixels(file, budget).image.size == (8, 8)
@@ -249,14 +249,14 @@ def test_a_flood_of_sub_blocks_behind_the_first_frame_is_not_walked():
 
 
 def test_a_flood_of_sub_blocks_before_the_first_frame_is_rejected():
-    """No writer makes them by the hundred thousand."""
+    """No writer makes hundreds of thousands of sub-blocks."""
     file = gif((8, 8), [b"\x21\xfe" + b"\1a" * 100_000 + b"\0", frame((0, 0, 8, 8))])
     with pytest.raises(CorruptImageError, match="more parts"):
         admit(Reader.of(file), Limits())
 
 
 def test_a_hostile_file_costs_nothing():
-    """An extension that ends at once hid a picture of 13,300 × 17,200 from admission."""
+    """An empty extension must not hide an image of 13,300 × 17,200 pixels from admission."""
     tracemalloc.start()
     with pytest.raises(CorruptImageError):
         pixels((HERE / "cases" / "s2_netscape_block_ends_at_once.gif").read_bytes())
@@ -280,7 +280,7 @@ def test_a_first_frame_at_an_offset():
 @given(st.integers(0, 2**32))
 @settings(max_examples=200)
 def test_any_combination_gives_the_right_picture(seed):
-    """Canvas, place, table, transparency, passes and sub-blocks, in any combination."""
+    """Every combination of the format's options is decoded correctly."""
     chance = random.Random(seed)
     bits = chance.randint(2, 8)
     box = (chance.randint(0, 5), chance.randint(0, 5), chance.randint(1, 12), chance.randint(1, 12))
@@ -290,19 +290,19 @@ def test_any_combination_gives_the_right_picture(seed):
     colours, local = chance.randbytes(3 * chance.randint(2, 1 << bits)), chance.random() < 0.5
     transparent = chance.choice((None, chance.randrange(1 << bits)))
     interlaced = chance.random() < 0.5
-    drawn = frame(
+    block = frame(
         box, indices, bits=bits, colours=colours if local else b"", interlaced=interlaced, size=chance.randint(1, 255)
     )
     odd = [part for parts in chance.sample(list(ODD.values())[:6], 2) for part in parts]
     table = colours[::-1] if local else colours
-    file = gif(screen, [*odd, control(transparent), drawn, frame((0, 0, 3, 3))], table)
+    file = gif(screen, [*odd, control(transparent), block, frame((0, 0, 3, 3))], table)
     assert rgba(file) == canvas(size, box, indices, colours, transparent)
 
 
 @given(st.integers(0, 2**32))
 @settings(max_examples=200)
 def test_any_damage_ends_in_a_picture_or_a_rejection(seed):
-    """GIF has no checksums: what can be promised is the size that was admitted, and no other error."""
+    """Without checksums, damaged files have the admitted size or are rejected."""
     chance = random.Random(seed)
     file = bytearray(gif((20, 20), [NETSCAPE + b"\3\1\0\0\0", control(3), frame((2, 2, 16, 16)), frame((0, 0, 9, 9))]))
     for _ in range(chance.choice((1, 1, 2, 4))):

@@ -12,7 +12,7 @@ from tests.corpus import GOOD
 
 
 def test_memory_is_predicted_from_the_coded_pixels():
-    """A decoder holds what is coded, also where less of it is displayed."""
+    """The decoder keeps all coded pixels in memory, even if fewer are displayed."""
     whole = Header("HEIF", 100, 50, "RGB", bytes_per_pixel=10)
     assert whole.predicted_memory(2048) == 50_000
     assert replace(whole, width=10, coded_pixels=5000).predicted_memory(2048) == 50_000
@@ -20,14 +20,14 @@ def test_memory_is_predicted_from_the_coded_pixels():
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
 def test_every_kind_has_a_prediction(case):
-    """No kind of file is decoded for free."""
+    """Every kind of file has a predicted memory."""
     data = case.make()
     assert admit(Reader.of(data), Limits()).predicted_memory(2048) >= 240 * 160 * 0.1
 
 
 def test_progressive_jpeg_counts_its_coefficients():
-    """Such a decoder holds the whole picture whatever size is wanted."""
-    plain, progressive = (Header("JPEG", 8000, 6000, "RGB", several_scans=each) for each in (False, True))
+    """The decoder of a progressive JPEG keeps all coefficients, whatever the target size."""
+    plain, progressive = (Header("JPEG", 8000, 6000, "RGB", several_scans=several) for several in (False, True))
     assert progressive.predicted_memory(1600) - plain.predicted_memory(1600) == 8000 * 6000 * 3 * 2
 
 
@@ -36,5 +36,5 @@ def test_progressive_jpeg_counts_its_coefficients():
     [(1, True, 1), (2.4, True, 1), (2.5, True, 2), (2.9, False, 1), (3, False, 2), (5, True, 4), (99, False, 8)],
 )
 def test_draft_scale_leaves_the_last_step_to_lanczos(reduction, camera, scale):
-    """Photographs keep a margin of 1.25, drawings of 1.5."""
+    """Photographs keep a margin of 1.25, other images of 1.5."""
     assert draft_scale(reduction, camera) == scale

@@ -37,7 +37,7 @@ def admitted(data):
 
 
 def rendered(data):
-    """The picture in its own size."""
+    """The image in its own size."""
     (rendition,) = engine.render(data, [Recipe("t", 16_000, 16_000, formats=("png",))], Limits()).renditions
     return Image.open(io.BytesIO(rendition.data)).convert("RGBA")
 
@@ -60,7 +60,7 @@ def near(pixel, colour, most=6):
     ],
 )
 def test_pictures_are_cropped_and_in_srgb(name, size, colours):
-    """A crop is applied in AVIF and HEIF alike, without enlarging, and colours that only `nclx` names are converted."""
+    """Crops and `nclx` colours are applied in AVIF and HEIF, and nothing is enlarged."""
     image = rendered((CASES / name).read_bytes())
     assert image.size == size
     places = [(across * size[0] // 8, down * size[1] // 8) for down in (1, 7) for across in (1, 7)]
@@ -68,7 +68,7 @@ def test_pictures_are_cropped_and_in_srgb(name, size, colours):
 
 
 def test_a_tiny_picture_keeps_its_size():
-    """Coded as 64 × 64 and cropped to 10 × 10, it is not enlarged; heif-convert 1.15.1 gives the same pixels."""
+    """An image coded as 64 × 64 and cropped to 10 × 10 is not enlarged, as in heif-convert 1.15.1."""
     image = rendered((CASES / "h2_size_10x10.heic").read_bytes())
     assert image.size == (10, 10)
     expected = {(1, 1): (188, 127, 124), (8, 1): (0, 71, 0), (1, 8): (24, 35, 125), (8, 8): (210, 181, 27)}
@@ -77,10 +77,10 @@ def test_a_tiny_picture_keeps_its_size():
 
 
 def test_a_frame_larger_than_the_header_says_is_rejected_unread():
-    """Its 8000 × 8000 pixels are never decoded: two kilobytes of the file decide."""
+    """A frame of 8000 × 8000 pixels is rejected by its header and never decoded."""
     budget = Budget()
     data = (CASES / "s4_ispe_is_not_the_frame.avif").read_bytes()
-    with pytest.raises(CorruptImageError, match="64 × 64 pixels, and its coded picture has 8000 × 8000"):
+    with pytest.raises(CorruptImageError, match=r"64 × 64 pixels.* 8000 × 8000"):
         admit(Reader.of(data, budget), Limits())
     assert Budget().bytes - budget.bytes < 2000
 
@@ -91,7 +91,7 @@ def test_a_frame_larger_than_the_header_says_is_rejected_unread():
 @pytest.mark.parametrize("meta_last", [False, True])
 @pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
 def test_a_header_beside_30_mb_of_pixels_costs_few_requests(codec, meta_last):
-    """Some telephones write it behind the pixels: it is read where it is, and the pixels are not."""
+    """A header after the pixels, as some phones write it, is read without the pixels."""
     filler = corpus.unit(15, bytes(30_000_000)) if codec == "AVIF" else corpus.nal(b"\x4e\1" + bytes(30_000_000))
     tiles = corpus.four(codec)
     tiles = (*tiles[:3], replace(tiles[3], data=tiles[3].data + filler))
@@ -110,7 +110,7 @@ def test_a_header_beside_30_mb_of_pixels_costs_few_requests(codec, meta_last):
 
 @pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
 def test_every_tile_is_looked_at_once_all_bytes_are_there(codec):
-    """A part of the file shows the first tile's head; before pixels are decoded, all are compared with their size."""
+    """From parts, only the first tile's header is read; from all bytes, every tile is checked."""
     liar = av1((9, 9, 9), (480, 320)) if codec == "AVIF" else hevc()
     liar = corpus.having(liar, ispe(120, 80))
     if codec == "HEIC":
@@ -134,7 +134,7 @@ def properties(*more, associations=b"\0\1\2\x81\2"):
 
 
 def plain(**changes):
-    """A file of one red picture."""
+    """A file of one red image."""
     return HeifFile((av1(),), **changes).data
 
 
@@ -237,7 +237,7 @@ FLOODS = {
 
 @pytest.mark.parametrize("name", FLOODS)
 def test_floods_cost_no_more_than_the_budget(name):
-    """Memory follows the budget of the file, whatever its tables repeat or point at: here with a tenth of both."""
+    """Memory stays within the budget, whatever the tables repeat; tested with a tenth of both."""
     data = FLOODS[name]()
     admitted(corpus.tiled("HEIC").data)  # what is loaded once does not count
     tracemalloc.start()
@@ -250,7 +250,7 @@ def test_floods_cost_no_more_than_the_budget(name):
 
 @pytest.mark.parametrize("name", ["rows of associations", "places", "references to many"])
 def test_what_is_remembered_is_paid_for(name):
-    """Entries of few bytes take more memory than they have bytes, which counts as if it were read."""
+    """Recording an entry is charged to the budget, because it takes more memory than its bytes."""
     data = FLOODS[name]()
     tracemalloc.start()
     with contextlib.suppress(RejectedError):
@@ -261,7 +261,7 @@ def test_what_is_remembered_is_paid_for(name):
 
 
 def test_a_large_grid_is_within_the_budget():
-    """A thousand tiles, more than any telephone writes, are admitted, described and decoded on one budget."""
+    """A thousand tiles are admitted, described and decoded with one budget."""
     tile = hevc()
     items = (grid(25, 40, 40 * 120, 25 * 80, tuple(range(2, 1002))), *[tile] * 1000)
     reader = Reader.of(HeifFile(items, brands=corpus.HEIC).data)
@@ -273,7 +273,7 @@ def test_a_large_grid_is_within_the_budget():
 @settings(deadline=None)
 @given(st.sampled_from(["turned-6.heic", "alpha.heic", "deep-alpha.avif", "grid", "sequence"]), st.data())
 def test_no_damage_breaks_more_than_the_file(name, data):
-    """Flipped bytes and cuts give a header or a rejection, never another error."""
+    """Changed bytes and cuts give a header or a rejection, never another error."""
     sources = {"grid": lambda: corpus.tiled("AVIF").data, "sequence": corpus.sequence}
     damaged = bytearray(sources[name]() if name in sources else corpus.whole(name))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -285,7 +285,7 @@ def test_no_damage_breaks_more_than_the_file(name, data):
 
 
 def test_another_size_is_not_decoded():
-    """A decoder that finds another size than was admitted does not start."""
+    """A size that differs from the admitted one is rejected before a pixel is decoded."""
     reader = Reader.of((HERE / "turned-1.heic").read_bytes())
     assert decode(reader, admit(reader, Limits())).image.size == SIZE
     with pytest.raises(CorruptImageError, match="240 × 160"):
@@ -293,10 +293,10 @@ def test_another_size_is_not_decoded():
 
 
 def test_many_slices_are_too_much_work(monkeypatch):
-    """Each slice of an HEVC picture may decode all of it again."""
+    """Many slices are rejected, because each may cover the whole image."""
     data = hevc().data
     again = bytearray(data)
-    again[6] &= 0x7F  # not the first slice of a picture
+    again[6] &= 0x7F  # not the first slice of an image
     item = replace(hevc(), data=data + bytes(again) * 20)
     file = HeifFile((item,), brands=corpus.HEIC).data
     monkeypatch.setattr(judge, "_MOST_SLICED_PIXELS", 22 * 120 * 80)
@@ -311,7 +311,7 @@ def test_many_slices_are_too_much_work(monkeypatch):
 
 @pytest.mark.parametrize("start", [b"\0\0\0\0", b"\0\0\0\6Exif\0\0", b"\0\0\0\0Exif\0\0"])
 def test_exif_is_that_of_the_primary_picture(start):
-    """Also where another picture has EXIF before it, and whether or not the block has JPEG's marker."""
+    """The EXIF of the primary image is used, even if another image's EXIF comes first."""
     make = b"II*\0\x08\0\0\0" + b"\1\0\x0f\x01\2\0\4\0\0\0Cam\0" + bytes(4)
     other = corpus.Item(b"Exif", b"\0\0\0\0" + make.replace(b"Cam", b"Not"), references=((b"cdsc", (2,)),))
     own = corpus.exif_item(start + make)
@@ -320,7 +320,7 @@ def test_exif_is_that_of_the_primary_picture(start):
 
 
 def test_orientation_is_that_of_the_boxes():
-    """EXIF's own value is ignored, as ISO/IEC 23008-12 wants it."""
+    """The orientation in EXIF is ignored, as ISO/IEC 23008-12 requires."""
     data = saved(quarters(), "AVIF")
     block = b"\0\0\0\0II*\0\x08\0\0\0\1\0\x12\x01\3\0\1\0\0\0\6\0\0\0" + bytes(4)
     file = HeifFile((corpus.av1_of(quarters()), corpus.exif_item(block)))

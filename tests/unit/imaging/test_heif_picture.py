@@ -11,32 +11,32 @@ from tests.corpus.heif import HeifFile, Item, av1, clap, grid, irot, ispe
 
 
 def read(*items, **changes):
-    """The picture of a file of these items."""
+    """The image of a file of these items."""
     return read_picture(Reader.of(HeifFile(items, **changes).data))
 
 
 def test_the_primary_item_is_the_picture():
-    """Whatever else is in the file, before or behind it."""
+    """Other content before or after it does not matter."""
     other = av1((9, 9, 9), (64, 64))
     assert read(other, av1(), other, primary=2).item.size == (120, 80)
 
 
 def test_a_sequence_besides_is_counted_and_not_shown():
-    """The primary item represents it."""
+    """The primary item is shown, and the frames of the sequence are counted."""
     picture = read_picture(Reader.of(corpus.sequence()))
     assert (picture.item.number, picture.frames, picture.codec) == (1, 3, b"av01")
     assert read_picture(Reader.of(corpus.sequence(b"meta"))).item.size == SIZE
 
 
 def test_a_broken_sequence_does_not_cost_the_picture():
-    """Its tables matter only where there is no primary item."""
+    """The tables of a sequence matter only without a primary item."""
     assert read_picture(Reader.of(corpus.sequence(b"stsd"))).frames == 1
     with pytest.raises(UnsupportedFormatError, match="video"):
         read_picture(Reader.of(corpus.sequence(b"stsd", b"pitm")))
 
 
 def test_tiles_and_their_alpha_belong_to_the_picture():
-    """In the order of the grid."""
+    """Tiles and their alpha are listed in the order of the grid."""
     item = read_picture(Reader.of(corpus.tiles_with_alpha("AVIF").data)).item
     assert [part.number for part in item.coded()] == [2, 3, 4, 5]
     assert [part.number for part in item.alphas()] == [6, 7, 8, 9]
@@ -52,19 +52,19 @@ def test_steps_of_copies_come_after_those_of_the_copied():
 
 @pytest.mark.parametrize("targets", [(), (2, 2), (1,)])
 def test_a_copy_is_of_one_item(targets):
-    """Not of none, of two, or of itself."""
+    """A copy of no item, of two items or of itself is rejected."""
     with pytest.raises((BrokenContainerError, UnsupportedFormatError)):
         read(Item(b"iden", b"", (ispe(120, 80),), ((b"dimg", targets),)), av1())
 
 
 def test_descriptions_need_not_be_understood():
-    """Light levels and texts for people change nothing that is shown, even where they are called essential."""
+    """Light levels and descriptions do not change the image, even if they are marked as essential."""
     described = corpus.box(b"clli", bytes(4))
     assert read(corpus.replace(av1().having(described), essential=(*corpus.ESSENTIAL, b"clli"))).item.size == (120, 80)
 
 
 def test_a_large_grid_says_its_size_in_four_bytes():
-    """The first bit of its flags."""
+    """The first bit of the flags selects fields of four bytes."""
     item = grid(1, 1, 120, 80, (2,))
     data = b"\0\1\0\0" + (120).to_bytes(4, "big") + (80).to_bytes(4, "big")
     assert read(corpus.replace(item, data=data), av1()).item.size == (120, 80)

@@ -15,7 +15,7 @@ RED = (200, 30, 30)
 
 @pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
 def test_premultiplied_colours_are_divided(codec):
-    """Half transparent red is stored dark where colours are multiplied by alpha, and is red again."""
+    """Colours that are stored multiplied by alpha are restored."""
     dark, half = (av1((128, 0, 0)), av1(128)) if codec == "AVIF" else (hevc("dark"), hevc("half"))
     dark = replace(dark, references=((b"prem", (2,)),))
     image = rendered(HeifFile((dark, corpus.alpha_of(1, half)), brands=corpus.brands(codec)).data)
@@ -24,7 +24,7 @@ def test_premultiplied_colours_are_divided(codec):
 
 
 def test_alpha_of_another_size_is_scaled_in_heic():
-    """As libheif does it; a larger one counts as memory."""
+    """Alpha is scaled as by libheif; a larger alpha counts as memory."""
     small = HeifFile((*corpus.tiled("HEIC").items, corpus.alpha_of(1, hevc("half"))), brands=corpus.HEIC).data
     assert rendered(small).getpixel((200, 130)) == (255, 255, 255, 128)
     large = corpus.alpha_of(1, grid(2, 2, 240, 160, (3, 4, 5, 6)))
@@ -34,7 +34,7 @@ def test_alpha_of_another_size_is_scaled_in_heic():
 
 
 def test_other_auxiliary_pictures_are_not_alpha():
-    """Depth and gain maps are left alone, whatever their size."""
+    """Depth and gain maps are ignored, whatever their size."""
     depth = replace(
         av1(9, (64, 64)).having(corpus.auxc(b"urn:mpeg:hevc:2015:auxid:2\0")), references=((b"auxl", (1,)),)
     )
@@ -43,7 +43,7 @@ def test_other_auxiliary_pictures_are_not_alpha():
 
 
 def coloured(codec, *colr):
-    """A picture of RED with these colour properties."""
+    """An image of RED with these colour properties."""
     item = av1(RED) if codec == "AVIF" else hevc("subsampled")
     return HeifFile((corpus.having(item, *colr),), brands=corpus.brands(codec)).data
 
@@ -54,27 +54,27 @@ def coloured(codec, *colr):
     [((12, 13), (DISPLAY_P3, None)), ((9, 14), (BT2020, None)), ((9, 13), (BT2020, None)), ((1, 13), None)],
 )
 def test_code_points_become_srgb(codec, code_points, space):
-    """Primaries and curve that only the `nclx` box names are those of an ICC profile in its place."""
-    expected = RED if space is None else [round(min(255, max(0, each))) for each in exact(RED, *space)]
+    """An `nclx` box has the same effect as the equivalent ICC profile."""
+    expected = RED if space is None else [round(min(255, max(0, value))) for value in exact(RED, *space)]
     assert near(rendered(coloured(codec, nclx(*code_points))).getpixel((60, 40)), expected)
 
 
 @pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
 @pytest.mark.parametrize("icc_first", [False, True])
 def test_an_icc_profile_wins(codec, icc_first):
-    """Where a picture has both, code points say only how it is coded (ISO/IEC 23008-12, 6.5.5)."""
+    """With an ICC profile, code points describe only the coding (ISO/IEC 23008-12, 6.5.5)."""
     both = [nclx(12, 13), corpus.icc(matrix_profile(ADOBE_RGB, 563 / 256))]
     item = av1(RED) if codec == "AVIF" else hevc("subsampled")
     item = replace(corpus.having(item, nclx(1, 13)), properties=tuple(p for p in item.properties if p[4:8] != b"colr"))
     item = item.having(*(reversed(both) if icc_first else both))
     image = rendered(HeifFile((item,), brands=corpus.brands(codec)).data)
-    expected = [round(min(255, max(0, each))) for each in exact(RED, ADOBE_RGB, 563 / 256)]
+    expected = [round(min(255, max(0, value))) for value in exact(RED, ADOBE_RGB, 563 / 256)]
     assert near(image.getpixel((60, 40)), expected)
 
 
 @pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
 def test_a_grid_may_have_the_colours_of_its_tiles(codec):
-    """Some writers say it of the tiles alone."""
+    """Some writers store colour properties only at the tiles."""
     tile = corpus.having(av1(RED) if codec == "AVIF" else hevc("subsampled"), nclx(12, 13))
     data = HeifFile((grid(1, 2, 240, 80, (2, 3)), tile, tile), brands=corpus.brands(codec)).data
     assert near(rendered(data).getpixel((60, 40)), (220, 0, 6))
@@ -82,13 +82,13 @@ def test_a_grid_may_have_the_colours_of_its_tiles(codec):
 
 @pytest.mark.parametrize("name", ["subsampled", "limited", "identity"])
 def test_ranges_and_matrices_are_the_decoders_business(name):
-    """Limited range, RGB as it is, and 4:2:0 give the same red."""
+    """Limited range, RGB and 4:2:0 give the same red."""
     assert near(rendered(HeifFile((hevc(name),), brands=corpus.HEIC).data).getpixel((60, 40)), RED)
 
 
 @pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
 def test_grey_pictures_have_curves(codec):
-    """Primaries change nothing, a linear curve does."""
+    """For grey images, primaries have no effect, and a linear curve has one."""
     item = av1(128) if codec == "AVIF" else hevc("half")
     for code_points, expected in {(12, 13): 128, (12, 8): 188}.items():
         data = HeifFile((corpus.having(item, nclx(*code_points)),), brands=corpus.brands(codec)).data

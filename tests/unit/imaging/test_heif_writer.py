@@ -14,15 +14,15 @@ from tests.unit.imaging.test_heif import admitted, near, rendered
 
 @pytest.mark.parametrize("entry", corpus.ODD_ITEMS.values(), ids=corpus.ODD_ITEMS.keys())
 def test_the_decoder_gets_the_picture_alone(entry):
-    """Names, metadata and properties that decoding does not need stay away from C code."""
+    """C code does not see names, metadata or properties that decoding does not need."""
     written = heif_writer.write(read_picture(Reader.of(corpus.with_item(entry))).item)
     assert entry[8:] not in written
     assert b"Exif" not in written
-    assert [each.kind for each in boxes(Reader.of(written))] == [b"ftyp", b"meta", b"mdat"]
+    assert [entry.kind for entry in boxes(Reader.of(written))] == [b"ftyp", b"meta", b"mdat"]
 
 
 def test_cropping_and_turning_are_not_left_to_the_decoder():
-    """They are done once, in the same way for both decoders."""
+    """They are applied once, in the same way for both decoders."""
     data = HeifFile((grid(2, 2, *SIZE, (2, 3, 4, 5), corpus.irot(1), corpus.imir(0)), *corpus.four("HEIC"))).data
     picture = read_picture(Reader.of(data))
     assert picture.placement.orientation != 1
@@ -31,7 +31,7 @@ def test_cropping_and_turning_are_not_left_to_the_decoder():
 
 
 def test_shared_tiles_are_copied_for_each_use_and_counted(monkeypatch):
-    """Tiles may share their bytes; the copies that the decoder gets are part of the predicted memory."""
+    """Tiles may share bytes; the predicted memory includes a copy for each tile."""
     tile = corpus.four("AVIF")[0]
     data = HeifFile((grid(2, 2, *SIZE, (2, 2, 2, 2)), tile)).data
     assert admitted(data).copied_bytes == 2 * 4 * len(tile.data)

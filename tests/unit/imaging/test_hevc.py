@@ -28,13 +28,13 @@ def sequences(data):
     ids=lambda value: value.name if hasattr(value, "name") else "",
 )
 def test_sequence_parameter_sets(path, size, bits, chroma):
-    """Size inside the conformance window, depth and sampling are those that x265 wrote."""
+    """Size, depth and sampling equal those that x265 wrote."""
     (sequence,) = sequences(path.read_bytes())
     assert (sequence.size, sequence.bits, sequence.chroma) == (size, bits, chroma)
 
 
 def test_sets_inside_an_item_are_found():
-    """A decoder would follow them."""
+    """Parameter sets in the item are read, because a decoder uses them."""
     data = corpus.nal(corpus.sequence_set(4000, 3000)) + hevc().data
     inside = content(Reader.of(data), 4)
     assert [sequence.size for sequence in inside.sequences] == [(4000, 3000)]
@@ -43,13 +43,13 @@ def test_sets_inside_an_item_are_found():
 
 @pytest.mark.parametrize("data", [b"", corpus.nal(b"\x46\x01\xff"), hevc().data * 2])
 def test_an_item_is_one_picture(data):
-    """None and two are errors."""
-    with pytest.raises(BrokenContainerError, match="coded pictures"):
+    """An item without an image, or with two, is rejected."""
+    with pytest.raises(BrokenContainerError, match="coded images"):
         content(Reader.of(data), 4)
 
 
 def test_other_layers_do_not_count():
-    """The decoder ignores them."""
+    """Other layers are ignored, as by the decoder."""
     other = bytearray(hevc().data)
     other[5] |= 8  # nuh_layer_id 1
     assert content(Reader.of(hevc().data + bytes(other)), 4).slices == 1
@@ -57,7 +57,7 @@ def test_other_layers_do_not_count():
 
 @pytest.mark.parametrize("length", range(5, 45, 4))
 def test_cut_items_are_errors(length):
-    """The ends of NAL units and of parameter sets are compared with what holds them."""
+    """NAL units and parameter sets that are cut off are detected."""
     with pytest.raises(BrokenContainerError):
         content(Reader.of(hevc().data[:length]), 4)
     with pytest.raises(BrokenContainerError):

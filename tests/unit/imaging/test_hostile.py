@@ -6,19 +6,19 @@ from tools.fuzz import MOST_ADMISSION_BYTES, fuzz
 
 
 def test_no_damage_gets_through():
-    """Damaged files, the same each time, end as renditions or rejections."""
+    """Damaged files, the same in each run, end as renditions or rejections."""
     figures = fuzz(seconds=60, seed=20_261_121, most=300)
-    assert [(seed, what) for seed, what, _ in figures.wrong] == []
-    assert figures.ends["rendered"] > 10
-    assert figures.ends["CorruptImageError"] > 50
+    assert [(seed, problem) for seed, problem, _ in figures.failures] == []
+    assert figures.outcomes["rendered"] > 10
+    assert figures.outcomes["CorruptImageError"] > 50
 
 
 def test_admission_stays_within_its_memory():
-    """What admission takes beyond the file is bounded, whatever the structure of the file."""
+    """The memory of admission is bounded, whatever the structure of the file."""
     tracemalloc.start()
     try:
         figures = fuzz(seconds=60, seed=20_261_127, most=100)
     finally:
         tracemalloc.stop()
     assert 0 < figures.admission_bytes < MOST_ADMISSION_BYTES
-    assert figures.wrong == []
+    assert figures.failures == []

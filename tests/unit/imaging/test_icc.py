@@ -24,7 +24,7 @@ from image_pipeline.imaging.colour import (
     sampled_curve,
     to_srgb,
 )
-from image_pipeline.imaging.icc import BrokenProfileError, checked, is_srgb
+from image_pipeline.imaging.icc import BrokenProfileError, is_srgb, sanitise
 from tests.conftest import ROOT
 
 SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
@@ -121,13 +121,13 @@ def converted(data, mode="RGB"):
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_honest_profiles_are_used(name):
-    """Of every kind, also when they are checked."""
+    """Valid profiles of every kind are accepted and used."""
     data, mode = PROFILES[name]
     assert converted(data, mode).mode == "RGB"
 
 
 def test_a_profile_is_checked_for_its_size():
-    """Up to 4 MB."""
+    """A profile has at most 4 MB."""
     data = PROFILES["matrix"][0]
     assert converted(data + bytes(icc.MOST_BYTES - len(data))).mode == "RGB"
     with pytest.raises(BrokenProfileError, match="4 MB"):
@@ -148,17 +148,17 @@ HOSTILE = {
 @pytest.mark.parametrize("table", HOSTILE.values(), ids=HOSTILE.keys())
 @pytest.mark.parametrize("name", [b"A2B0", b"A2B1", b"B2A0", b"gamt"], ids=bytes.decode)
 def test_tables_that_their_bytes_cannot_hold_are_broken(name, table):
-    """LittleCMS would take hundreds of megabytes before it notices."""
+    """A declared table that is larger than its bytes would cost LittleCMS hundreds of megabytes."""
     with pytest.raises(BrokenProfileError):
         converted(profile({**WHITE, b"A2B0": lut8(), name: table}))
 
 
 def test_chains_of_elements_are_left_out():
-    """LittleCMS would evaluate each link of them 35,937 times; the profile is used without them."""
+    """Multi-process elements are removed: LittleCMS would evaluate each of them 35,937 times."""
     plain = {**WHITE, b"A2B0": lut8()}
     data = profile({**plain, b"D2B0": chain(200_000), b"D2B1": chain(20_000)})
     assert converted(data).tobytes() == converted(profile(plain)).tobytes()
-    assert b"D2B" not in checked(data)
+    assert b"D2B" not in sanitise(data)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_chains_of_elements_are_left_out():
     ids=str,
 )
 def test_curves_without_values_are_broken(curve):
-    """A negative base, a negative power of zero, a wrong type: reported, not shown in black."""
+    """Curves with a negative base, a negative power of zero or a wrong type are reported."""
     if curve.startswith(b"para\0\0\0\0\0\1"):  # below -b/a the curve is a constant: nothing but that here
         assert not is_srgb(rgb_profile(SRGB, D65, curve))
         return
@@ -191,14 +191,14 @@ def test_curves_without_values_are_broken(curve):
 
 @pytest.mark.parametrize("kind", [b"link", b"abst", b"nmcl", b"oops"], ids=bytes.decode)
 def test_profiles_of_no_device_are_broken(kind):
-    """They say nothing about pixels."""
+    """Profiles of other classes do not describe pixels."""
     with pytest.raises(BrokenProfileError):
         converted(profile({**WHITE, b"A2B0": lut8()}, kind=kind))
 
 
 @pytest.mark.parametrize("count", [0, 101, 2**31, 2**32 - 1])
 def test_tag_tables_of_no_or_countless_tags_are_broken(count):
-    """LittleCMS takes up to 100."""
+    """LittleCMS accepts at most 100 tags."""
     data = bytearray(PROFILES["matrix"][0])
     data[128:132] = struct.pack(">I", count)
     with pytest.raises(BrokenProfileError):
@@ -207,20 +207,20 @@ def test_tag_tables_of_no_or_countless_tags_are_broken(count):
 
 
 def test_many_tags_of_the_same_megabytes_are_not_copied():
-    """A hundred names for all of the profile."""
+    """A hundred tags that share all bytes of the profile take no additional memory."""
     data = bytearray(profile({**WHITE, **{b"x%03d" % index: b"" for index in range(98)}, b"A2B0": lut8()}))
     data += bytes(icc.MOST_BYTES - len(data))
     for index in range(99):
         data[132 + 12 * index + 4 : 144 + 12 * index] = struct.pack(">II", 0, len(data))
     tracemalloc.start()
     is_srgb(bytes(data))
-    checked(bytes(data))
+    sanitise(bytes(data))
     assert tracemalloc.get_traced_memory()[1] < 4 * icc.MOST_BYTES
     tracemalloc.stop()
 
 
 def test_profiles_are_not_kept():
-    """Transformations are kept by the digest of their profile."""
+    """The cache of transforms contains only digests of profiles."""
     tracemalloc.start()
     for index in range(12):
         data = PROFILES["matrix"][0]
@@ -232,7 +232,7 @@ def test_profiles_are_not_kept():
 
 
 def test_a_transformation_is_built_once():
-    """For one profile and one mode."""
+    """A transform is cached for each profile and mode."""
     data = matrix_profile(DISPLAY_P3, 1.7)
     assert colour._transform(data, "RGB") is colour._transform(data, "RGB")
     assert colour._transform(data, "RGB") is not colour._transform(data, "RGBA")
@@ -241,7 +241,7 @@ def test_a_transformation_is_built_once():
 @given(st.sampled_from(sorted(PROFILES)), st.integers(0, 2**32))
 @settings(max_examples=400)
 def test_any_damage_ends_in_a_picture_or_a_broken_profile(name, seed):
-    """No other error, whatever was done to the profile."""
+    """A damaged profile raises no other error."""
     data, mode = PROFILES[name]
     out, chance = bytearray(data), random.Random(seed)
     for _ in range(chance.choice((1, 1, 2, 5))):
@@ -286,17 +286,58 @@ print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
     ids=["85 points", "33 points of CMYK", "a table that is not there"],
 )
 def test_the_largest_profiles_take_little_memory(data, mode):
-    """In a fresh process: less than 100 MB, Python and LittleCMS included."""
+    """A fresh process needs less than 100 MB, including Python and LittleCMS."""
     environment = {"PYTHONPATH": str(ROOT / "layers" / "core")}
-    done = subprocess.run([sys.executable, "-c", MEMORY, mode], input=data, capture_output=True, env=environment)
-    assert done.returncode == 0, done.stderr[-500:]
-    assert int(done.stdout) < 100_000  # kB
+    process = subprocess.run([sys.executable, "-c", MEMORY, mode], input=data, capture_output=True, env=environment)
+    assert process.returncode == 0, process.stderr[-500:]
+    assert int(process.stdout) < 100_000  # kB
 
 
 def test_srgb_curves_are_recognised_in_either_form():
-    """Parametric, or as a table."""
+    """Parametric curves and tables of sRGB are recognised."""
     table = sampled_curve(lambda value: value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4)
     assert is_srgb(rgb_profile(SRGB, D65, SRGB_CURVE))
     assert is_srgb(rgb_profile(SRGB, D65, table))
     assert not is_srgb(rgb_profile(SRGB, D65, b"curv" + bytes(8)))
     assert not is_srgb(profile({**WHITE, b"A2B0": lut8()}))
+
+
+SRGB_COLUMNS = {b"rXYZ": (0.4361, 0.2225, 0.0139), b"gXYZ": (0.3851, 0.7169, 0.0971), b"bXYZ": (0.1431, 0.0606, 0.7141)}
+"""IEC 61966-2-1, adapted to D50: what sRGB profiles of all vendors hold."""
+
+
+def srgb_but(column=b"", index=0, difference=0.0, curve=SRGB_CURVE):
+    """The profile of sRGB with one number of one column changed, or with another curve."""
+    tags = {name + b"TRC": curve for name in (b"r", b"g", b"b")}
+    for name, numbers in SRGB_COLUMNS.items():
+        values = [value + difference * (name == column and place == index) for place, value in enumerate(numbers)]
+        tags[name] = b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(65536 * value) for value in values))
+    return profile(tags, connection=b"XYZ ")
+
+
+@pytest.mark.parametrize("column", SRGB_COLUMNS)
+@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("sign", [1, -1])
+def test_columns_of_srgb_may_differ_by_rounding_only(column, index, sign):
+    """Numbers within 0.002 are accepted; the difference is invisible in 8 bits."""
+    assert is_srgb(srgb_but(column, index, 0.0018 * sign))
+    assert not is_srgb(srgb_but(column, index, 0.0022 * sign))
+
+
+def decode_srgb(value):
+    """IEC 61966-2-1."""
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+
+
+@pytest.mark.parametrize("steps", [0.4, -0.4, 0.6, -0.6])
+def test_curves_of_srgb_may_differ_by_less_than_half_a_step(steps):
+    """A difference of half a step of 255 would change pixels."""
+    curve = sampled_curve(lambda value: decode_srgb(value + steps / 255))
+    assert is_srgb(srgb_but(curve=curve)) == (abs(steps) < 0.5)
+
+
+@pytest.mark.parametrize("place", [0.1, 0.3, 0.5, 0.8])
+def test_a_curve_of_srgb_is_so_in_shadows_and_lights(place):
+    """A curve that differs from sRGB's in one tonal range is not sRGB."""
+    curve = sampled_curve(lambda value: decode_srgb(value + 2 / 255 * (abs(value - place) < 0.05)))
+    assert not is_srgb(srgb_but(curve=curve))

@@ -38,8 +38,8 @@ def case(name):
 
 
 def test_segments_end_with_the_first_scan():
-    """What follows is pixels, not structure."""
-    markers = [each.marker for each in segments(Reader.of(WHOLE))]
+    """Segments end at the first scan, after which pixel data follows."""
+    markers = [segment.marker for segment in segments(Reader.of(WHOLE))]
     assert markers[-1] == SOS
     assert 0xC0 in markers
 
@@ -53,7 +53,7 @@ def test_scans_are_counted(count):
 
 
 def test_scans_of_thumbnails_and_second_pictures_do_not_count():
-    """Only the picture that is decoded costs time."""
+    """Only scans of the decoded image are counted."""
     thumbnail = exif(t0x010E="\xff\xda" * 300)
     data = saved(quarters(), "JPEG", exif=thumbnail) + many_scans(300)
     first = list(segments(Reader.of(data)))[-1]
@@ -61,18 +61,18 @@ def test_scans_of_thumbnails_and_second_pictures_do_not_count():
 
 
 @pytest.mark.parametrize("marker", [0xC0, 0xC2, 0xC1, 0xC3])
-@pytest.mark.parametrize("where", [0, -1])
-def test_a_second_frame_header_is_rejected(marker, where):
-    """A decoder might take the size from the one that was not judged."""
+@pytest.mark.parametrize("position", [0, -1])
+def test_a_second_frame_header_is_rejected(marker, position):
+    """A decoder might take the size from the second header."""
     inner, rest = parts(WHOLE)
-    frame = next(each for each in inner if each[1] == 0xC0)
-    inner.insert(where, bytes((0xFF, marker)) + frame[2:5] + b"\xea\x60\xea\x60" + frame[9:])
+    frame = next(segment for segment in inner if segment[1] == 0xC0)
+    inner.insert(position, bytes((0xFF, marker)) + frame[2:5] + b"\xea\x60\xea\x60" + frame[9:])
     with pytest.raises(RejectedError):
         pixels(joined(inner, rest))
 
 
 def test_a_frame_header_between_scans_changes_no_size():
-    """The decoder has its size by then, or rejects the file."""
+    """The decoder keeps the first size, or rejects the file."""
     _, rest = parts(WHOLE)
     frame = segment(0xC0, b"\x08\xea\x60\xea\x60\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01")
     with pytest.raises(CorruptImageError):
@@ -84,26 +84,26 @@ def test_a_frame_header_between_scans_changes_no_size():
 )
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": exif(t0x0112=1)}])
 def test_bytes_between_segments_are_skipped(between, options):
-    """Padding and wrong lengths harm no viewer: the pixels are the same as without them."""
+    """Padding and wrong lengths do not change the pixels."""
     expected = pixels(saved(quarters(), "JPEG", quality=95, **options)).image
     assert pixels(interleaved_with(between, **options)).image.tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("name", ["f3_bytes_between_segments.jpg", "h1_zeros_between_segments.jpg"])
 def test_padded_files_are_shown(name):
-    """As libjpeg and Chromium show them."""
+    """Padded files are decoded, as in libjpeg and Chromium."""
     with Image.open(HERE / "cases" / name) as reference:
         assert pixels(case(name)).image.tobytes() == reference.tobytes()
 
 
 def test_endless_padding_is_not_read_through():
-    """The budget of the file ends the search for a marker."""
+    """The search for a marker ends when the budget is spent."""
     with pytest.raises(CorruptImageError):
         admit(Reader.of(b"\xff\xd8\xff\xe0\0\2" + bytes(20_000_000)), Limits())
 
 
 def test_half_a_picture_with_an_end_marker_is_rejected():
-    """A decoder fills the rest with grey and says nothing."""
+    """Missing parts, which a decoder fills with grey, are detected."""
     with pytest.raises(CorruptImageError, match="cut off"):
         pixels(case("f1_half_with_eoi.jpg"))
 
@@ -122,7 +122,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
 def test_cut_data_is_rejected_whatever_follows_it(mode, kind, share):
-    """Neither an end marker nor its absence makes a part of a picture whole."""
+    """An incomplete image is rejected with and without an end marker."""
     data = saved(NOISE.convert(mode), "JPEG", quality=90, **KINDS[kind])
     start = data.index(b"\xff\xda")
     cut = start + int(share * (len(data) - start))
@@ -136,7 +136,7 @@ def test_cut_data_is_rejected_whatever_follows_it(mode, kind, share):
 @pytest.mark.parametrize("share", [0.2, 0.4, 0.6])
 @pytest.mark.parametrize("rows", [1, 3])
 def test_missing_restart_intervals_are_noticed(share, rows):
-    """A decoder fills them and says nothing."""
+    """Missing intervals, which a decoder fills with grey, are detected."""
     data = saved(NOISE, "JPEG", quality=90, restart_marker_rows=rows)
     start = data.index(b"\xff\xda")
     at = start + int(share * (len(data) - start))
@@ -150,7 +150,7 @@ def test_missing_restart_intervals_are_noticed(share, rows):
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
 def test_a_picture_that_ends_in_grey_is_whole(grey, mode, options):
-    """The colour that a decoder fills with is no fault in itself."""
+    """An image that ends in the decoder's grey is accepted."""
     image = NOISE.convert(mode)
     image.paste(grey if mode == "L" else (grey,) * len(image.getbands()), (0, 240, 640, 480))
     data = saved(image, "JPEG", quality=90, **options)
@@ -159,7 +159,7 @@ def test_a_picture_that_ends_in_grey_is_whole(grey, mode, options):
 
 
 def test_channels_may_have_scans_of_their_own():
-    """Such a file is shown, and its decoder is known to hold the whole picture."""
+    """The image is decoded, and the predicted memory includes all coefficients."""
     data = separate_scans()
     admitted = admit(Reader.of(data), Limits())
     assert admitted.several_scans
@@ -170,7 +170,7 @@ def test_channels_may_have_scans_of_their_own():
 
 
 def test_work_of_the_decoder_is_bounded(monkeypatch):
-    """Each scan passes over the picture once more, however few bytes it has."""
+    """The work for all scans is limited, however few bytes they have."""
     data = saved(quarters(), "JPEG", progressive=True)
     work = 240 * 160 * 1.5
     monkeypatch.setattr(header_of_jpeg, "MAX_SCANNED_SAMPLES", 20 * work)
@@ -183,7 +183,7 @@ def test_work_of_the_decoder_is_bounded(monkeypatch):
 @pytest.mark.parametrize("size", [(2000, 1), (1, 2000), (1, 1), (65500, 1), (1, 65500), (8, 3000)])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
 def test_thin_pictures_are_shown(size, options):
-    """A side of one pixel stays one pixel, however much the other is reduced."""
+    """A side of one pixel keeps one pixel."""
     data = saved(NOISE.resize(size), "JPEG", quality=90, **options)
     (rendition,) = render(data, [Recipe("small", 100, 100)], Limits()).renditions
     assert (rendition.width, rendition.height) == tuple(max(1, round(side * min(1, 100 / max(size)))) for side in size)
@@ -191,7 +191,7 @@ def test_thin_pictures_are_shown(size, options):
 
 @pytest.mark.parametrize("megabytes", [1, 5, 30])
 def test_long_metadata_costs_requests_and_not_the_picture(megabytes):
-    """Photoshop writes many megabytes of DocumentAncestors in front of the pixels."""
+    """Megabytes of metadata before the pixels, as Photoshop writes them, are skipped."""
     inner, rest = parts(WHOLE)
     filler = segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + b"x" * 65_000)
     data = joined([inner[0], *[filler] * (megabytes * 16), *inner[1:]], rest)
@@ -203,37 +203,39 @@ def test_long_metadata_costs_requests_and_not_the_picture(megabytes):
 
 
 def test_metadata_never_reaches_the_decoder(monkeypatch):
-    """Pillow would parse a directory bomb that our own reader is too careful for."""
-    seen = []
+    """The decoder does not see metadata, which Pillow would parse without a budget."""
+    streams = []
     monkeypatch.setattr(
         "image_pipeline.imaging.decoders.jpeg.JpegImageFile",
-        lambda stream: (seen.append(stream.read()), stream.seek(0), JpegImageFile(stream))[2],
+        lambda stream: (streams.append(stream.read()), stream.seek(0), JpegImageFile(stream))[2],
     )
     data = saved(quarters(), "JPEG", exif=exif(t0x010F="Secret"), comment=b"Secret", icc_profile=b"Secret" * 50)
     pixels(data)
     assert b"Secret" in data
-    assert not any(b"Secret" in stream for stream in seen)
+    assert not any(b"Secret" in stream for stream in streams)
 
 
 def test_a_directory_bomb_costs_next_to_nothing():
-    """66 kB that unpack the same megabyte thousands of times are shown without it."""
+    """Metadata of 66 kB that expands to gigabytes is not expanded."""
     data, budget = case("s3_exif_directory_bomb.jpg"), Budget()
     assert pixels(data, budget).image.size == (64, 64)
     assert Budget().bytes - budget.bytes < 1_000_000
 
 
 def test_profiles_in_several_segments_are_joined_in_their_order():
-    """A profile longer than a segment comes in numbered parts, which editors may shuffle."""
+    """The numbered parts of a long profile are joined in order, even if they are shuffled."""
     profile = bytes(range(256)) * 600
     inner, rest = parts(saved(quarters(), "JPEG", icc_profile=profile))
-    shuffled = [each for each in inner if each[1] != 0xE2] + [each for each in reversed(inner) if each[1] == 0xE2]
+    shuffled = [segment for segment in inner if segment[1] != 0xE2] + [
+        segment for segment in reversed(inner) if segment[1] == 0xE2
+    ]
     assert pixels(joined(shuffled, rest)).profile == profile
 
 
 @given(st.data())
 @settings(max_examples=200)
 def test_damaged_segments_end_in_a_picture_or_a_rejection(data):
-    """No change of markers and lengths gives another error."""
+    """Changed markers and lengths cause no other error."""
     inner, rest = parts(data.draw(st.sampled_from([WHOLE, separate_scans(), many_scans(3)])))
     order = data.draw(st.permutations(inner))
     order = order[: data.draw(st.integers(0, len(order)))] + order[: data.draw(st.integers(0, 2))]

@@ -35,7 +35,7 @@ def mean_difference(one, two):
 @pytest.mark.parametrize("options", [{"quality": 90}, {"lossless": True}])
 @pytest.mark.parametrize("alpha", [False, True])
 def test_pixels_are_pillows(options, alpha):
-    """At full size: the same bytes, the same mode."""
+    """At full size, bytes and mode equal those of Pillow."""
     data = saved(holed() if alpha else quarters(), "WEBP", **options)
     image = decode(data, SIZE)
     with Image.open(io.BytesIO(data)) as opened:
@@ -44,7 +44,7 @@ def test_pixels_are_pillows(options, alpha):
 
 
 def test_lossy_pictures_come_at_the_size_that_is_needed():
-    """That saves time and memory; lossless ones are drawings and stay whole."""
+    """Lossy images are decoded at the size that is needed; lossless ones at full size."""
     source = quarters(size=(800, 600))
     assert decode(saved(source, "WEBP", quality=80), (400, 300)).size == (400, 300)
     assert decode(saved(source, "WEBP", lossless=True), (400, 300)).size == (800, 600)
@@ -53,7 +53,7 @@ def test_lossy_pictures_come_at_the_size_that_is_needed():
 
 @pytest.mark.parametrize("side", [90, 33, 1])
 def test_renditions_do_not_tell_who_decoded(side, monkeypatch):
-    """Within 2 of 255 on average of what Pillow's decoder would have given."""
+    """The mean difference to a rendition decoded by Pillow is below 2 of 255."""
     data = saved(Image.open(io.BytesIO(noisy("PNG"))).resize((600, 400)), "WEBP", quality=90)
     outs = []
     for library in (libwebp._library, lambda: None):
@@ -66,7 +66,7 @@ def test_renditions_do_not_tell_who_decoded(side, monkeypatch):
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
 def test_cut_pictures_are_errors(share):
-    """Half a picture is no picture."""
+    """An incomplete image is an error."""
     data = noisy("WEBP")
     frame = webp(Reader.of(data)).frame
     with pytest.raises(ValueError, match="truncated"):
@@ -74,7 +74,7 @@ def test_cut_pictures_are_errors(share):
 
 
 def test_too_little_memory_is_told_as_such(monkeypatch):
-    """It is no fault of the file's structure."""
+    """Too little memory raises MemoryError, not an error of the file."""
     real, out_of_memory = libwebp._library(), 1
     starved = SimpleNamespace(
         WebPInitDecoderConfigInternal=real.WebPInitDecoderConfigInternal,

@@ -1,22 +1,45 @@
 """image_pipeline.imaging.formats.limits"""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from image_pipeline import settings
 from image_pipeline.errors import SettingsError
-from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.formats.limits import RUNTIME_BYTES, Limits
+from tests.conftest import ROOT
+
+LOADED = """
+import boto3
+from image_pipeline.imaging import engine
+from image_pipeline.imaging.decoders import avif, bmp, gif, heif, jpeg, png, tiff, webp
+
+boto3.client("s3", region_name="eu-central-1")
+with open("/proc/self/status") as status:
+    print(next(line.split()[1] for line in status if line.startswith("VmRSS")))
+"""
 
 
 def test_limits_are_those_of_the_deployment(environment):
-    """Megabytes and megapixels arrive as bytes and pixels."""
+    """Megabytes and megapixels are converted to bytes and pixels."""
     limits = Limits.from_settings(settings.load(os.environ))
     assert (limits.max_bytes, limits.max_pixels) == (100_000_000, 100_000_000)
 
 
 def test_unknown_formats_are_refused(environment, monkeypatch):
-    """A typo in a parameter fails with the list of what there is."""
+    """The error names the unknown format."""
     monkeypatch.setenv("IMAGE_FORMATS", "JPEG,JPG")
     with pytest.raises(SettingsError, match="JPG"):
         Limits.from_settings(settings.load(os.environ))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc/self/status")
+def test_what_is_left_for_a_picture_is_what_the_runtime_does_not_take(environment, monkeypatch):
+    """A process that has loaded all libraries fits into the memory reserved for the runtime."""
+    monkeypatch.setenv("RENDER_MEMORY_MEGABYTES", "1024")
+    assert Limits.from_settings(settings.load(os.environ)).memory_bytes == 1024 * settings.MEBIBYTE - RUNTIME_BYTES
+    path = {"PYTHONPATH": str(ROOT / "layers" / "core"), "HOME": "/nonexistent"}
+    process = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, env=path, check=True)
+    assert 0 < int(process.stdout) * 1024 <= RUNTIME_BYTES

@@ -30,10 +30,27 @@ except PipelineError as error:
 
 @pytest.mark.parametrize(("megabytes", "end"), [(300, "ImageTooLargeError"), (1769, "")])
 def test_a_wrong_prediction_ends_as_a_rejection(megabytes, end):
-    """A picture that takes more than the function has is too large; the process lives on to say so."""
+    """An image that exceeds the memory of the function is rejected, and the process continues."""
     size = 9000, 9000
     data = png(size, 8, 2, (b"\0" * (1 + 3 * size[0])) * size[1])
     environment = {"PYTHONPATH": str(ROOT / "layers" / "core")}
     command = [sys.executable, "-c", RENDER, str(megabytes)]
-    done = subprocess.run(command, input=data, capture_output=True, env=environment)
-    assert (done.returncode, done.stdout.decode().strip()) == (0, end), done.stderr[-500:]
+    process = subprocess.run(command, input=data, capture_output=True, env=environment)
+    assert (process.returncode, process.stdout.decode().strip()) == (0, end), process.stderr[-500:]
+
+
+LIMIT = """
+import resource
+from image_pipeline.imaging import memory
+from image_pipeline.settings import MEBIBYTE
+
+memory.limit(1024 * MEBIBYTE)
+print(resource.getrlimit(resource.RLIMIT_DATA)[0] // MEBIBYTE)
+"""
+
+
+def test_the_limit_leaves_memory_for_the_runtime():
+    """Tens of megabytes remain for other processes and mapped files of the function."""
+    environment = {"PYTHONPATH": str(ROOT / "layers" / "core")}
+    process = subprocess.run([sys.executable, "-c", LIMIT], capture_output=True, env=environment, check=True)
+    assert 1024 - 128 <= int(process.stdout) <= 1024 - 32

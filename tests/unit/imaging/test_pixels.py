@@ -5,20 +5,20 @@ from PIL import Image
 
 from image_pipeline.errors import CorruptImageError
 from image_pipeline.imaging.formats.header import Header
-from image_pipeline.imaging.pixels import check_size, coloured
+from image_pipeline.imaging.pixels import apply_palette, check_size
 
 TURNED = Header("TIFF", 20, 30, "RGB", orientation=6)
 
 
 def test_sizes_are_compared_as_stored_or_as_displayed():
-    """A decoder that turns the picture itself has the sides of the displayed one."""
+    """A decoder that applies the orientation reports the displayed size."""
     check_size((30, 20), TURNED)
     check_size((20, 30), TURNED, upright=True)
 
 
 @pytest.mark.parametrize(("size", "upright"), [((20, 30), False), ((30, 20), True), ((31, 20), False)])
 def test_another_size_is_corrupt(size, upright):
-    """Limits and predicted memory were judged by the admitted size."""
+    """A size other than the admitted one is rejected: limits and predicted memory would not hold."""
     with pytest.raises(CorruptImageError, match="contradicts itself"):
         check_size(size, TURNED, upright=upright)
 
@@ -32,8 +32,8 @@ def test_another_size_is_corrupt(size, upright):
     ],
 )
 def test_palettes_give_colour_and_opacity(alpha, mode, pixels):
-    """Entries that a palette lacks are black, those without alpha opaque."""
+    """Missing palette entries are black, and entries without alpha are opaque."""
     indices = Image.new("P", (3, 1))
     indices.putdata([0, 1, 2])
-    image = coloured(indices, b"\1\2\3\4\5\6", alpha)
+    image = apply_palette(indices, b"\1\2\3\4\5\6", alpha)
     assert (image.mode, image.tobytes()) == (mode, pixels)

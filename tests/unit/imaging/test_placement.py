@@ -40,7 +40,7 @@ def placed(*boxes, size=SIZE):
 @settings(deadline=None)
 @given(st.data())
 def test_any_steps_are_one_crop_and_one_turn(data):
-    """The result is that of doing one step after the other with Pillow."""
+    """The result equals that of applying the steps one by one with Pillow."""
     image = Image.frombytes("L", SIZE, bytes(range(35)))
     boxes, expected = [], image
     for _ in range(data.draw(st.integers(0, 5))):
@@ -55,10 +55,10 @@ def test_any_steps_are_one_crop_and_one_turn(data):
             expected = expected.crop((left, top, left + width, top + height))
         boxes.append(box)
     placement = placed(*boxes)
-    got = image.crop(placement.box)
+    actual = image.crop(placement.box)
     turn = _TURNS.get(placement.orientation)
-    got = got if turn is None else got.transpose(turn)
-    assert (got.size, got.tobytes()) == (expected.size, expected.tobytes())
+    actual = actual if turn is None else actual.transpose(turn)
+    assert (actual.size, actual.tobytes()) == (expected.size, expected.tobytes())
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_any_steps_are_one_crop_and_one_turn(data):
     ],
 )
 def test_steps_are_applied_in_their_order(boxes, orientation):
-    """Turning a mirrored picture is not mirroring a turned one (ISO/IEC 23008-12, 6.5.1)."""
+    """The order of rotation and mirroring matters (ISO/IEC 23008-12, 6.5.1)."""
     assert placed(*boxes).orientation == orientation
 
 
@@ -94,7 +94,7 @@ def test_steps_are_applied_in_their_order(boxes, orientation):
     ],
 )
 def test_crops_are_limited_to_the_picture(numbers, box):
-    """A crop between pixels is rounded, one over the edge is cut, and one that leaves nothing is an error."""
+    """A crop between pixels is rounded, one over the edge is limited, and an empty one is an error."""
     crop = Property(b"clap", Reader.of(struct.pack(">IIIIiIiI", *numbers)), True)
     if box is None:
         with pytest.raises(BrokenContainerError, match="crop"):
@@ -104,6 +104,6 @@ def test_crops_are_limited_to_the_picture(numbers, box):
 
 
 def test_a_crop_that_is_cut_off_is_an_error():
-    """A shorter box has no meaning."""
+    """A crop property that is too short is rejected."""
     with pytest.raises(BrokenContainerError):
         Placement(0, 0, 9, 9).then(Property(b"clap", Reader.of(bytes(31)), True))

@@ -21,7 +21,7 @@ from image_pipeline.imaging.colour import (
     rgb_profile,
 )
 from image_pipeline.imaging.decode import decode
-from image_pipeline.imaging.engine import _Picture
+from image_pipeline.imaging.engine import _Reductions
 from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
@@ -57,8 +57,8 @@ def shown(file):
     """(mode RGBA in sRGB, warnings): what somebody sees."""
     reader = Reader.of(file)
     admitted = admit(reader, Limits())
-    picture = _Picture(decode(reader, admitted), 2.0)
-    image = picture.whole((admitted.width, admitted.height)).convert("RGBA")
+    picture = _Reductions(decode(reader, admitted), 2.0)
+    image = picture.at((admitted.width, admitted.height)).convert("RGBA")
     return image, picture.warnings
 
 
@@ -68,12 +68,12 @@ def case(name):
 
 
 def test_the_decoder_has_the_admitted_size():
-    """Limits hold because both read the same size."""
+    """Admission and decoder read the same size, so limits hold."""
     assert pixels(saved(quarters(), "PNG")).image.size == SIZE
 
 
 def test_another_size_is_not_decoded():
-    """A file that tells its decoder another size is rejected before a pixel is decoded."""
+    """A size that differs from the admitted one is rejected before a pixel is decoded."""
     reader = Reader.of(saved(quarters(), "PNG"))
     with pytest.raises(CorruptImageError, match="240 × 160"):
         decode(reader, Header("PNG", 24, 16, "RGB"))
@@ -134,7 +134,7 @@ def transparencies(kind, bits, samples):
 @pytest.mark.parametrize("interlaced", [False, True], ids=["plain", "interlaced"])
 @pytest.mark.parametrize(("kind", "bits"), KINDS)
 def test_pixels_of_every_kind(kind, bits, interlaced):
-    """Every sample becomes the colour and opacity that the standard defines."""
+    """Samples of every depth become the correct colours and opacity."""
     samples, palette = sample_function(kind, bits)
     for transparency in transparencies(kind, bits, samples):
         file = whole((11, 7), kind, bits, samples, palette, transparency, interlaced)
@@ -144,7 +144,7 @@ def test_pixels_of_every_kind(kind, bits, interlaced):
 
 @pytest.mark.parametrize("size", [(w, h) for w in (1, 2, 3, 5, 9) for h in (1, 2, 3, 5, 9)], ids=str)
 def test_passes_without_pixels(size):
-    """Small interlaced pictures lack some of the seven passes."""
+    """Small interlaced images lack some of the seven passes."""
     samples, _ = sample_function(RGB, 8)
     image = pixels(whole(size, RGB, 8, samples, interlaced=True)).image
     assert image.convert("RGBA").tobytes() == expected(size, RGB, 8, samples)
@@ -153,7 +153,7 @@ def test_passes_without_pixels(size):
 @pytest.mark.parametrize("pieces", [2, 7, 100, 100_000])
 @pytest.mark.parametrize("size", [(11, 7), (300, 200)], ids=str)
 def test_image_data_may_be_cut_into_any_chunks(pieces, size):
-    """However many bytes each chunk has."""
+    """The size of the IDAT chunks does not matter."""
     noise = random.Random(1).randbytes(size[0] * size[1])
 
     def samples(x, y):
@@ -164,28 +164,32 @@ def test_image_data_may_be_cut_into_any_chunks(pieces, size):
 
 @pytest.mark.parametrize("value", [0x5B, 0xA4, 0, 255])
 def test_a_picture_of_one_colour_is_complete(value):
-    """Whichever colour the decoder's canvas has before."""
+    """An image of any single colour is accepted, although the decoder's canvas is painted before."""
     assert pixels(whole((4, 4), GREY, 8, lambda *_: [value])).image.tobytes() == bytes([value]) * 16
 
 
 def test_a_palette_that_is_too_short():
-    """Entries that it lacks are black, as in libpng; a byte too many does not matter."""
+    """Missing entries are black, as in libpng; an incomplete last entry is ignored."""
     file = png(header((4, 1), 8, PALETTE), chunk(b"PLTE", b"\1\2\3\4\5\6\7"), data(b"\0\0\1\2\xff"))
     assert pixels(file).image.tobytes() == bytes((1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0))
 
 
 @pytest.mark.parametrize("kind", [GREY, RGB])
 def test_a_transparent_colour_of_16_bits_is_compared_in_full(kind):
-    """Neighbours that differ in either byte, or in one sample, are opaque."""
-    wanted = (0x1234, 0x5678, 0x9ABC)[: CHANNELS[kind]]
-    others = [(wanted[0] ^ 1, *wanted[1:]), (wanted[0] ^ 0x100, *wanted[1:]), (*wanted[:-1], wanted[-1] ^ 0x8000)]
-    colours = [wanted, *others, wanted]
-    file = png(header((5, 1), 16, kind), key(*wanted), data(rows((5, 1), 16, lambda x, _: colours[x])))
+    """Colours that differ in one byte or one sample are opaque."""
+    transparent = (0x1234, 0x5678, 0x9ABC)[: CHANNELS[kind]]
+    others = [
+        (transparent[0] ^ 1, *transparent[1:]),
+        (transparent[0] ^ 0x100, *transparent[1:]),
+        (*transparent[:-1], transparent[-1] ^ 0x8000),
+    ]
+    colours = [transparent, *others, transparent]
+    file = png(header((5, 1), 16, kind), key(*transparent), data(rows((5, 1), 16, lambda x, _: colours[x])))
     assert pixels(file).image.getchannel("A").tobytes() == b"\0\xff\xff\xff\0"
 
 
 def test_unused_bits_of_a_transparent_colour_do_not_count():
-    """Section 11.3.1.1: decoders mask them."""
+    """Decoders must ignore the unused bits (section 11.3.1.1)."""
     file = png(header((4, 1), 2, GREY), chunk(b"tRNS", b"\x12\x36"), data(b"\0\x1b"))
     assert pixels(file).image.getchannel("A").tobytes() == b"\xff\xff\0\xff"
 
@@ -235,7 +239,7 @@ DAMAGES = {
 @pytest.mark.parametrize("kind", ANCILLARY, ids=bytes.decode)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_no_damaged_ancillary_chunk_rejects_a_picture(kind, damage):
-    """The picture needs none of them, whatever is wrong with them."""
+    """Damaged ancillary chunks are ignored."""
     damaged = DAMAGES[damage](kind, ANCILLARY[kind])
     file = png(header((8, 8), 8, RGB), damaged, data(rows((8, 8), 8, QUARTERS)))
     assert shown(file)[0].tobytes() == PLAIN
@@ -245,7 +249,7 @@ def test_no_damaged_ancillary_chunk_rejects_a_picture(kind, damage):
 
 @pytest.mark.parametrize("kind", ANCILLARY, ids=bytes.decode)
 def test_two_of_an_ancillary_kind_do_not_reject_a_picture(kind):
-    """The first one counts, as in libpng and Chromium."""
+    """The first chunk of a kind is used, as in libpng and Chromium."""
     once = png(header((8, 8), 8, RGB), chunk(kind, ANCILLARY[kind]), data(rows((8, 8), 8, QUARTERS)))
     second = chunk(kind, bytes(len(ANCILLARY[kind])))
     twice = png(header((8, 8), 8, RGB), chunk(kind, ANCILLARY[kind]), second, data(rows((8, 8), 8, QUARTERS)))
@@ -253,7 +257,7 @@ def test_two_of_an_ancillary_kind_do_not_reject_a_picture(kind):
 
 
 def test_text_that_inflates_to_megabytes_is_not_inflated():
-    """Nobody reads it."""
+    """Compressed text is not decompressed."""
     bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(50_000_000), 9))
     file = png(header((8, 8), 8, RGB), bomb, data(rows((8, 8), 8, QUARTERS)))
     tracemalloc.start()
@@ -263,7 +267,7 @@ def test_text_that_inflates_to_megabytes_is_not_inflated():
 
 
 def test_a_damaged_transparency_is_left_out_with_a_warning():
-    """The record says why the picture is opaque."""
+    """The image is opaque, and the warning says why."""
     for damaged in (chunk(b"tRNS", b"\0\x80" * 3, checksum=1), chunk(b"tRNS", b"\0\x80")):
         image, warnings = shown(png(header((8, 8), 8, RGB), damaged, data(rows((8, 8), 8, QUARTERS))))
         assert image.tobytes() == PLAIN
@@ -298,17 +302,17 @@ INCOMPLETE = {
 
 
 @pytest.mark.parametrize("interlaced", [False, True], ids=["plain", "interlaced"])
-@pytest.mark.parametrize("what", INCOMPLETE)
-def test_missing_or_damaged_pixels_are_rejected(what, interlaced):
-    """Part of a picture is not a picture; the sum of the data tells damage from a picture."""
+@pytest.mark.parametrize("case", INCOMPLETE)
+def test_missing_or_damaged_pixels_are_rejected(case, interlaced):
+    """Incomplete or damaged pixel data is rejected."""
     with pytest.raises(CorruptImageError) as caught:
-        pixels(png(header((8, 8), 8, RGB, interlaced), INCOMPLETE[what]))
+        pixels(png(header((8, 8), 8, RGB, interlaced), INCOMPLETE[case]))
     assert "stream" not in caught.value.message
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 5), (5, 2), (3, 1), (1, 3), (8, 7)], ids=str)
 def test_missing_passes_are_rejected(size):
-    """A preview of an interlaced picture is not the picture."""
+    """An interlaced image without its last passes is rejected."""
     whole_data = rows(size, 8, QUARTERS, interlaced=True)
     last_columns = size[0] // 2 if size[1] == 1 else size[0]
     for length in (4, len(whole_data) - 1 - 3 * last_columns):
@@ -324,22 +328,22 @@ COMPLETE = {
     "an empty chunk": png(
         header((8, 8), 8, RGB), chunk(b"IDAT", PACKED[:9]), chunk(b"IDAT"), chunk(b"IDAT", PACKED[9:])
     ),
-    "bytes behind the data": png(header((8, 8), 8, RGB), chunk(b"IDAT", PACKED + b"abc" * 99)),
-    "bytes behind the end": png(header((8, 8), 8, RGB), data(ROWS)) + b"left over",
+    "bytes after the data": png(header((8, 8), 8, RGB), chunk(b"IDAT", PACKED + b"abc" * 99)),
+    "bytes after the end": png(header((8, 8), 8, RGB), data(ROWS)) + b"left over",
     "a palette beside its colours": png(header((8, 8), 8, RGB), chunk(b"PLTE", b"abc"), data(ROWS)),
-    "an unknown critical chunk behind the pixels": png(header((8, 8), 8, RGB), data(ROWS), chunk(b"ABCD")),
-    "transparency behind the pixels": png(header((8, 8), 8, RGB), data(ROWS), chunk(b"tRNS", b"\0\x80" * 3)),
+    "an unknown critical chunk after the pixels": png(header((8, 8), 8, RGB), data(ROWS), chunk(b"ABCD")),
+    "transparency after the pixels": png(header((8, 8), 8, RGB), data(ROWS), chunk(b"tRNS", b"\0\x80" * 3)),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("file", COMPLETE.values(), ids=COMPLETE.keys())
 def test_a_complete_picture_is_shown(file):
-    """Whatever else is odd."""
+    """A complete image is decoded, whatever else is wrong."""
     assert shown(file)[0].tobytes() == PLAIN
 
 
 def test_a_missing_end_is_told():
-    """As for JPEG, the record has a warning."""
+    """A missing end marker causes a warning, as for JPEG."""
     file = png(header((8, 8), 8, RGB), data(ROWS), end=b"")
     image, warnings = shown(file)
     assert image.tobytes() == PLAIN
@@ -379,15 +383,15 @@ REJECTED = {
     ),
     "no pixels": (header((8, 8), 8, RGB), CorruptImageError, "no pixels"),
     "pixels that are more than the data can hold": (
-        header((5000, 5000), 8, RGB) + data(ROWS), CorruptImageError, "cannot hold"
+        header((5000, 5000), 8, RGB) + data(ROWS), CorruptImageError, "5000 × 5000"
     ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", REJECTED)
-def test_rejected_by_the_head(what):
-    """Before a decoder is started, also where the file is fetched in parts."""
-    parts, error, words = REJECTED[what]
+@pytest.mark.parametrize("case", REJECTED)
+def test_rejected_by_the_head(case):
+    """Admission rejects the file before a decoder starts, also if it is fetched in parts."""
+    parts, error, words = REJECTED[case]
     file = png(parts)
     for reader in (Reader.of(file), Reader.fetched(lambda start, length: file[start : start + length], len(file))):
         with pytest.raises(error, match=words) as caught:
@@ -399,7 +403,7 @@ def test_rejected_by_the_head(what):
 
 
 def test_a_flood_of_chunks_behind_the_pixels_is_not_walked():
-    """The picture is complete before it."""
+    """The image is complete before these chunks."""
     budget = Budget()
     file = png(header((8, 8), 8, RGB), data(ROWS), chunk(b"teSt") * 500_000)
     assert pixels(file, budget).image.convert("RGBA").tobytes() == PLAIN
@@ -408,7 +412,7 @@ def test_a_flood_of_chunks_behind_the_pixels_is_not_walked():
 
 @pytest.mark.parametrize("flood", [chunk(b"teSt") * 200_000, chunk(b"IDAT") * 200_000], ids=["before", "as pixels"])
 def test_a_flood_of_chunks_up_to_the_pixels_is_rejected(flood):
-    """No writer makes chunks of no bytes by the hundred thousand."""
+    """No writer makes hundreds of thousands of empty chunks."""
     budget = Budget()
     with pytest.raises(CorruptImageError, match="more parts"):
         admit(Reader.of(png(header((8, 8), 8, RGB), flood, data(ROWS)), budget), Limits())
@@ -416,7 +420,7 @@ def test_a_flood_of_chunks_up_to_the_pixels_is_rejected(flood):
 
 
 def test_wrong_lengths_are_searched_a_few_times_only():
-    """Each search costs its bytes."""
+    """Each search for the next chunk is charged to the budget."""
     lost = chunk(b"teSt", bytes(40), length=39) + bytes(1000)
     budget = Budget()
     with pytest.raises(CorruptImageError):
@@ -429,7 +433,7 @@ def test_wrong_lengths_are_searched_a_few_times_only():
 
 
 def test_a_hostile_header_costs_nothing():
-    """Two headers, the second of 4 GB."""
+    """A second header of 4 GB is rejected."""
     tracemalloc.start()
     with pytest.raises(CorruptImageError):
         pixels(case("s1_two_headers.png"))
@@ -438,7 +442,7 @@ def test_a_hostile_header_costs_nothing():
 
 
 def test_a_large_file_is_admitted_by_its_first_bytes():
-    """The image data is not walked where it would have to be fetched."""
+    """The image data is not fetched."""
     noise = random.Random(2).randbytes(3_000_000)
     file = png(
         header((1000, 1000), 8, RGB), *(chunk(b"IDAT", noise[at : at + 8192]) for at in range(0, 3_000_000, 8192))
@@ -464,13 +468,13 @@ def test_a_large_file_is_admitted_by_its_first_bytes():
     ],
 )
 def test_frames_that_the_bytes_cannot_hold_are_not_believed(payload, frames):
-    """A damaged number makes the picture no animation, and does not reject it."""
+    """An impossible number of frames is ignored."""
     file = png(header((8, 8), 8, RGB), chunk(b"acTL", payload), data(ROWS))
     assert admit(Reader.of(file), Limits()).frames == frames
 
 
 def test_too_many_frames_are_too_large():
-    """As far as there are bytes for them."""
+    """Too many frames are rejected, whatever their number."""
     control = chunk(b"fcTL", bytes(26))
     file = png(header((8, 8), 8, RGB), chunk(b"acTL", struct.pack(">II", 10_001, 0)), data(ROWS), control * 11_000)
     with pytest.raises(ImageTooLargeError, match="10000 frames"):
@@ -507,11 +511,11 @@ EXIF = {
 }
 
 
-@pytest.mark.parametrize("where", ["before", "behind"])
+@pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize("how", EXIF)
-def test_exif_is_found_wherever_writers_put_it(how, where):
-    """The picture is turned upright, and its facts are read."""
-    parts = (*EXIF[how], data(ROWS)) if where == "before" else (data(ROWS), *EXIF[how])
+def test_exif_is_found_wherever_writers_put_it(how, place):
+    """Orientation and facts are read from every place of EXIF."""
+    parts = (*EXIF[how], data(ROWS)) if place == "before" else (data(ROWS), *EXIF[how])
     reader = Reader.of(png(header((8, 8), 8, RGB), *parts))
     assert admit(reader, Limits()).orientation == 6
     assert exif.read(reader).make == "Maker"
@@ -529,7 +533,7 @@ NO_EXIF = {
 
 @pytest.mark.parametrize("chunks", NO_EXIF.values(), ids=NO_EXIF.keys())
 def test_broken_exif_is_none(chunks):
-    """The picture is shown as it is stored, and a bomb costs a megabyte."""
+    """Damaged EXIF is ignored, and a bomb costs at most a megabyte."""
     reader = Reader.of(png(header((8, 8), 8, RGB), chunks, data(ROWS)))
     tracemalloc.start()
     assert admit(reader, Limits()).orientation == 1
@@ -599,21 +603,21 @@ CHROMIUM = {
 """Chunks, and what Chromium 156 shows of `COLOURS` with them."""
 
 
-@pytest.mark.parametrize("what", CHROMIUM)
-def test_colours_are_as_in_chromium(what):
-    """Which chunk decides, and what it means."""
-    chunks, wanted = CHROMIUM[what]
+@pytest.mark.parametrize("case", CHROMIUM)
+def test_colours_are_as_in_chromium(case):
+    """The colours equal those of an independent implementation."""
+    chunks, expected_colours = CHROMIUM[case]
     rgb_file = png(header((4, 1), 8, RGB), *chunks, data(b"\0" + bytes(sum(COLOURS, ()))))
     palette_file = png(
         header((4, 1), 8, PALETTE), *chunks, chunk(b"PLTE", bytes(sum(COLOURS, ()))), data(b"\0\0\1\2\3")
     )
     for file in (rgb_file, palette_file):
-        got = shown(file)[0].convert("RGB").tobytes()
-        assert max(abs(a - b) for a, b in zip(got, sum(wanted, ()), strict=True)) <= 2
+        actual = shown(file)[0].convert("RGB").tobytes()
+        assert max(abs(a - b) for a, b in zip(actual, sum(expected_colours, ()), strict=True)) <= 2
 
 
 def test_the_usual_pair_of_gamma_and_chromaticities_is_srgb():
-    """Nearly every writer adds it to sRGB pictures; libvips and ImageMagick show them as they are, too."""
+    """The pair that most writers add to sRGB images means sRGB, as in libvips and ImageMagick."""
     file = png(header((4, 1), 8, RGB), gamma(45455), SRGB_POINTS, data(b"\0" + bytes(sum(COLOURS, ()))))
     assert pixels(file).profile == b""
 
@@ -629,7 +633,7 @@ def test_the_usual_pair_of_gamma_and_chromaticities_is_srgb():
     ],
 )
 def test_chromaticities_of_no_colours_are_passed_over(points):
-    """Neither a division by zero nor colours that nobody has seen."""
+    """Invalid chromaticities are ignored without an error."""
     file = png(header((4, 1), 8, RGB), gamma(100_000), chromaticities(*points), data(b"\0" + bytes(sum(COLOURS, ()))))
     assert max(abs(a - b) for a, b in zip(shown(file)[0].convert("RGB").tobytes(), sum(GAMMA_1, ()), strict=True)) <= 2
 
@@ -647,12 +651,12 @@ def test_chromaticities_of_no_colours_are_passed_over(points):
 )
 @pytest.mark.parametrize("alpha", [False, True], ids=["grey", "grey and alpha"])
 def test_greys_have_colours_too(chunks, alpha):
-    """A profile holds for grey pictures with and without alpha: 4f a8 db f8, as in Chromium."""
+    """A profile applies to grey images with and without alpha: 4f a8 db f8, as in Chromium."""
     kind = GREY_ALPHA if alpha else GREY
     row = b"".join(bytes((grey, 255) if alpha else (grey,)) for grey in GREYS)
     image, warnings = shown(png(header((4, 1), 8, kind), *chunks, data(b"\0" + row)))
-    got = image.convert("RGB").tobytes()
-    assert max(abs(a - b) for a, b in zip(got, bytes.fromhex("4f4f4fa8a8a8dbdbdbf8f8f8"), strict=True)) <= 1
+    actual = image.convert("RGB").tobytes()
+    assert max(abs(a - b) for a, b in zip(actual, bytes.fromhex("4f4f4fa8a8a8dbdbdbf8f8f8"), strict=True)) <= 1
     assert warnings == []
 
 
@@ -669,14 +673,14 @@ def test_greys_have_colours_too(chunks, alpha):
     ids=["empty", "text", "for grey", "no profile", "cut", "too long"],
 )
 def test_a_broken_profile_is_a_warning(profile):
-    """The colours are shown as they are."""
+    """The profile is ignored with a warning."""
     image, warnings = shown(png(header((4, 1), 8, RGB), embedded(profile), data(b"\0" + bytes(sum(COLOURS, ())))))
     assert image.convert("RGB").tobytes() == bytes(sum(COLOURS, ()))
     assert "profile" in warnings[0]
 
 
 def test_a_profile_that_inflates_to_gigabytes_is_inflated_to_four_megabytes():
-    """It cannot be a profile that long before."""
+    """Decompression stops above the size limit of a profile."""
     bomb = embedded(bytes(200_000_000))
     tracemalloc.start()
     _, warnings = shown(png(header((8, 8), 8, RGB), bomb, data(ROWS)))
@@ -703,15 +707,15 @@ STORED = {
 
 @pytest.mark.parametrize("name", STORED)
 def test_stored_files(name):
-    """The middle of each quarter has its colour and opacity."""
+    """The centre of each quarter has the expected colour and opacity."""
     image, warnings = shown(case(name))
     width, height = image.size
-    got = [
+    actual = [
         bytes(image.getpixel((x, y))).hex()
         for y in (height // 4, height * 3 // 4)
         for x in (width // 4, width * 3 // 4)
     ]
-    assert tuple(got) == STORED[name]
+    assert tuple(actual) == STORED[name]
     assert ("profile" in "".join(warnings)) == name.startswith("s5")
 
 
@@ -721,7 +725,7 @@ def test_stored_files(name):
 @given(st.integers(0, 2**32), st.integers(0, 3))
 @settings(max_examples=300)
 def test_any_damage_ends_in_the_right_picture_or_a_rejection(seed, flips):
-    """Checksums and sums tell: there is no third end, and what is shown has the right colours."""
+    """With checksums, a damaged file is decoded correctly or rejected."""
     chance = random.Random(seed)
     kind, bits = chance.choice(KINDS)
     samples, palette = sample_function(kind, bits, seed)
@@ -748,8 +752,8 @@ def test_any_damage_ends_in_the_right_picture_or_a_rejection(seed, flips):
     except RejectedError:
         assert flips
         return
-    wanted = expected(size, kind, bits, samples, palette, transparency)
-    if image.tobytes() != wanted:  # the transparency was damaged and left out
+    expected_pixels = expected(size, kind, bits, samples, palette, transparency)
+    if image.tobytes() != expected_pixels:  # the transparency was damaged and left out
         assert flips
         assert transparency
         opaque = expected(size, kind, bits, samples, palette)

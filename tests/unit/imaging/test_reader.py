@@ -34,14 +34,14 @@ def fetched(data, fetches, budget=None):
 
 @given(st.lists(st.tuples(st.integers(0, len(DATA)), st.integers(0, 300_000)), max_size=20))
 def test_fetched_parts_are_those_of_the_file(places):
-    """Whatever is read in whatever order, the bytes are the file's."""
+    """Reads in any order return the bytes of the file."""
     reader = fetched(DATA, [], Budget(bytes=1 << 40))
     for at, count in places:
         assert reader.up_to(at, count) == DATA[at : at + count]
 
 
 def test_bytes_near_each_other_are_fetched_once():
-    """A header is read in many small pieces, and each request to S3 costs money and time."""
+    """Small reads of a header share few requests."""
     fetches = []
     reader = fetched(DATA, fetches)
     for at in range(0, 60_000, 1_000):
@@ -50,7 +50,7 @@ def test_bytes_near_each_other_are_fetched_once():
 
 
 def test_memory_of_a_walk_is_bounded():
-    """A walk over a long file keeps its beginning and a few places, not all of it."""
+    """Only the beginning and a few recent parts of a long file are kept."""
     reader = Reader.fetched(lambda _, length: bytes(length), 1 << 40)
     held = []
     for at in range(0, 60 * 2_000_000, 2_000_000):
@@ -61,14 +61,14 @@ def test_memory_of_a_walk_is_bounded():
 
 @pytest.mark.parametrize(("at", "count"), [(len(DATA), 1), (0, len(DATA) + 1), (-1, 1), (1 << 70, 1)])
 def test_nothing_is_read_outside_the_file(at, count):
-    """An offset from the file leads nowhere else."""
+    """An offset outside the file raises an error."""
     for reader in (Reader.of(DATA), fetched(DATA, [])):
         with pytest.raises(CutOffError):
             reader.take(at, count)
 
 
 def test_parts_draw_from_the_budget_of_their_file():
-    """However many parsers read however many parts, the file costs no more."""
+    """All parsers and parts share the budget of the file."""
     reader = Reader.of(DATA, Budget(reads=5))
     parsers = [reader.part(100, 10), reader.part(200, 10).part(2, 3), reader]
     for parser in parsers:
@@ -82,7 +82,7 @@ def test_parts_draw_from_the_budget_of_their_file():
 
 @pytest.mark.parametrize("budget", [Budget(reads=9), Budget(bytes=900), Budget(requests=9)])
 def test_reads_bytes_and_requests_are_bounded(budget):
-    """Each of the three ends the walk."""
+    """Each of the three limits ends the parsing."""
     reader = Reader.fetched(lambda _, length: bytes(length), 1 << 40, budget)
     with pytest.raises(BudgetExceededError):
         [reader.take(step * 5_000_000, 100) for step in range(11)]
@@ -90,7 +90,7 @@ def test_reads_bytes_and_requests_are_bounded(budget):
 
 @given(st.sampled_from(GOOD), st.data())
 def test_no_damage_breaks_more_than_the_file(case, data):
-    """A flipped byte or a cut gives a result or a BrokenContainerError, never another."""
+    """Changed bytes and cuts give a header or a rejection, never another error."""
     whole = bytearray(case.make()[:4000])
     for _ in range(4):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
@@ -108,7 +108,7 @@ def test_no_damage_breaks_more_than_the_file(case, data):
 
 
 def test_a_file_is_parsed_once():
-    """Admission, metadata and decoder share the result, and one of them pays for it."""
+    """Admission, metadata and decoder share the result, which is charged once."""
     calls = []
 
     def parse(reader):
@@ -122,7 +122,7 @@ def test_a_file_is_parsed_once():
 
 
 def test_a_parser_that_fails_is_not_remembered():
-    """Its error is raised again."""
+    """The error is raised again."""
     reader = Reader.of(b"")
     for _ in range(2):
         with pytest.raises(CutOffError):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_pipeline.errors import SettingsError
-from image_pipeline.imaging.recipes import FORMATS, MAX_FILES, Recipe, RecipeBook, load
+from image_pipeline.imaging.recipes import DEFAULT_QUALITY, FORMATS, MAX_FILES, Recipe, RecipeBook, Watermark, load
 
 
 def book(tmp_path, text):
@@ -23,7 +23,7 @@ def names(recipes):
 
 
 def test_the_packaged_file_is_right():
-    """Three recipes for every upload, as the README says."""
+    """The package has three recipes for every upload, as documented."""
     assert names(load().for_key("uploads/a/b.jpg")) == ["100x100", "640x480", "web"]
     assert load().recipes["web"] == Recipe("web", 1600, 1600, formats=("jpeg", "webp"))
 
@@ -54,7 +54,7 @@ height = 1
     ],
 )
 def test_the_longest_folder_decides(tmp_path, key, expected):
-    """And every recipe is made where no folder is named."""
+    """Keys outside all folders get every recipe."""
     assert names(book(tmp_path, TWO).for_key(key)) == expected
 
 
@@ -75,17 +75,17 @@ THREE = TWO.partition("[folders]")[0] + "[recipes.c]\nwidth = 3\nheight = 3\n"
     ],
 )
 def test_what_has_no_effect_is_warned_of(tmp_path, folders, warned):
-    """A recipe that no folder uses, and a folder that no key can be in: allowed, and probably a typing error."""
-    found = book(tmp_path, f"{THREE}[folders]\n{folders}\n").warnings
-    assert len(found) == len(warned)
-    for warning, name in zip(found, warned, strict=True):
+    """A recipe that no folder uses, and a folder that contains no key, cause a warning with its line."""
+    warnings = book(tmp_path, f"{THREE}[folders]\n{folders}\n").warnings
+    assert len(warnings) == len(warned)
+    for warning, name in zip(warnings, warned, strict=True):
         assert name in warning
         line = int(re.search(r"line (\d+):", warning)[1])
         assert name.strip("'") in (tmp_path / "recipes.toml").read_text().splitlines()[line - 1]
 
 
 def test_the_recipes_of_the_package_have_no_warning():
-    """They are what people begin with."""
+    """The default recipe file is free of warnings."""
     assert load().warnings == ()
 
 
@@ -100,23 +100,25 @@ keys = st.text("a/._ é\0", max_size=12).map(lambda name: f"uploads/{name}")
 
 @given(st.lists(keys.map(lambda key: key.rstrip("/") + "/"), unique=True), keys)
 def test_any_key_gets_the_recipes_of_the_longest_folder_that_it_starts_with(folders, key):
-    """Whatever it looks like: a folder is compared as text, as S3 does, and nothing in a name leads out of it."""
+    """Folders are compared as text, as in S3; no key can escape from its folder."""
     recipes = {f"r{number}": Recipe(f"r{number}", 1, 1) for number in range(len(folders))}
-    found = RecipeBook(recipes, {folder: (name,) for folder, name in zip(folders, recipes, strict=True)}).for_key(key)
+    matching = RecipeBook(recipes, {folder: (name,) for folder, name in zip(folders, recipes, strict=True)}).for_key(
+        key
+    )
     within = [folder for folder in folders if key[: len(folder)] == folder]
     expected = [f"r{folders.index(max(within, key=len))}"] if within else list(recipes)
-    assert names(found) == expected
+    assert names(matching) == expected
 
 
 def test_as_many_files_as_are_allowed(tmp_path):
-    """Eight sizes in every format; a book may hold more, as long as no picture gets them."""
+    """Eight sizes in every format are allowed; a file may define more if no image gets them all."""
     eight = NINE.removesuffix(', "s9"')
-    found = book(tmp_path, MANY + FOLDERS.format('"uploads/"', eight) + '"uploads/a/" = ["s9"]')
-    assert sum(len(recipe.formats) for recipe in found.for_key("uploads/x.jpg")) == MAX_FILES
+    recipe_book = book(tmp_path, MANY + FOLDERS.format('"uploads/"', eight) + '"uploads/a/" = ["s9"]')
+    assert sum(len(recipe.formats) for recipe in recipe_book.for_key("uploads/x.jpg")) == MAX_FILES
 
 
 def test_every_option_arrives(tmp_path):
-    """What is written is what the engine gets."""
+    """Every option of the file reaches the recipe."""
     (tmp_path / "logo.png").write_bytes(b"any")
     text = """
     [recipes.product]
@@ -139,8 +141,8 @@ def test_every_option_arrives(tmp_path):
 
 
 def test_each_format_has_a_quality_of_its_own():
-    """The same number means different things to JPEG and AVIF."""
-    assert len({Recipe("x", 1, 1).quality_for(each) for each in FORMATS}) == len(FORMATS)
+    """The same number means different things in JPEG and AVIF, so defaults differ."""
+    assert len({Recipe("x", 1, 1).quality_for(output_format) for output_format in FORMATS}) == len(FORMATS)
     assert Recipe("x", 1, 1, quality=33).quality_for("avif") == 33
 
 
@@ -148,21 +150,22 @@ RECIPE = "[recipes.a]\nwidth = 10\nheight = 20\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "what", "allowed"),
+    ("text", "line", "problem", "allowed"),
     [
         ("", 1, "no recipe", "width and height"),
-        ("[recipe.a]\nwidth = 1", 1, "'recipe' is not known", "[recipes.<name>]"),
+        ("[recipe.a]\nwidth = 1", 1, "'recipe'", "[recipes.<name>]"),
         ("[recipes.a]\nwidth = 10\n", 1, "height is missing", "1 to 16383 pixels"),
         ("[recipes.a]\nwidth = 0\nheight = 5", 2, "width is 0", "1 to 16383"),
         ("[recipes.a]\nwidth = 1\nheight = 99999", 3, "height is 99999", "1 to 16383"),
         ("[recipes.a]\nwidth = 1.5\nheight = 1", 2, "width is 1.5", "whole number"),
         ("[recipes.a]\nwidth = true\nheight = 1", 2, "width is True", "whole number"),
         (RECIPE + "\n[recipes.b]\nwidth = 1\nheight = -1", 7, "height is -1", "1 to"),
+        ("[recipes.a] # height\nwidth = 10 # height\n  # height = 5\nheight = 0 # height", 4, "height is 0", "1 to"),
         (RECIPE + 'fit = "crop"', 4, "fit is 'crop'", "fit, cover, pad"),
         (RECIPE + "hieght = 5", 4, "'hieght' is not an option", "width, height, fit"),
         (RECIPE + 'formats = "jpeg"', 4, "must be a list", "jpeg, png, webp, avif"),
         (RECIPE + "formats = []", 4, "must be a list", "jpeg, png"),
-        (RECIPE + 'formats = ["jpeg", "jpeg"]', 4, "without repetition", "jpeg, png"),
+        (RECIPE + 'formats = ["jpeg", "jpeg"]', 4, "list of different formats", "jpeg, png"),
         (RECIPE + 'formats = ["gif"]', 4, "formats is 'gif'", "jpeg, png, webp, avif"),
         (RECIPE + 'formats = [["jpeg"]]', 4, "formats is ['jpeg']", "jpeg, png, webp, avif"),
         (RECIPE + "quality = 101", 4, "quality is 101", "1 to 100"),
@@ -182,10 +185,10 @@ RECIPE = "[recipes.a]\nwidth = 10\nheight = 20\n"
         ("[recipes]\na = 5", 2, "'a' must be a table", "[recipes.a]"),
         ('[recipes."../a"]\nwidth = 1\nheight = 1', 1, "name '../a' is not allowed", "letters"),
         (RECIPE + '[folders]\n"uploads/x" = ["a"]', 5, "must end with '/'", "uploads/products/"),
-        (RECIPE + '[folders]\n"uploads/" = ["b"]', 5, "unknown recipe 'b'", "Known: a"),
-        (RECIPE + '[folders]\n"uploads/" = []', 5, "must be a list", "Known: a"),
+        (RECIPE + '[folders]\n"uploads/" = ["b"]', 5, "unknown recipe 'b'", ": a."),
+        (RECIPE + '[folders]\n"uploads/" = []', 5, "must be a list", ": a."),
         (RECIPE + "folders = 1", 4, "'folders' is not an option", "width"),
-        (MANY, 1, "a key in no folder gets 36 files", "At most 32"),
+        (MANY, 1, "36 files", "At most 32"),
         (MANY + FOLDERS.format('"uploads/"', NINE), 47, "'uploads/' gets 36 files", "At most 32"),
         (
             MANY + FOLDERS.format('"uploads/"', '"s1"') + f'"uploads/a/" = [{NINE}]',
@@ -195,29 +198,29 @@ RECIPE = "[recipes.a]\nwidth = 10\nheight = 20\n"
         ),
     ],
 )
-def test_mistakes_are_named_with_file_line_and_what_is_allowed(tmp_path, text, line, what, allowed):
-    """Whoever wrote the file can correct it without reading code."""
+def test_mistakes_are_named_with_file_line_and_what_is_allowed(tmp_path, text, line, problem, allowed):
+    """The message has file, line and problem, and the hint has the allowed values."""
     with pytest.raises(SettingsError) as caught:
         book(tmp_path, text)
     assert f"{tmp_path / 'recipes.toml'}, line {line}: " in caught.value.message
-    assert what in caught.value.message
+    assert problem in caught.value.message
     assert allowed in caught.value.hint
 
 
 def test_a_file_that_is_not_toml_names_the_line(tmp_path):
-    """The reader's own words are handed on."""
+    """The message of the TOML parser is included."""
     with pytest.raises(SettingsError, match="line 2"):
         book(tmp_path, "[recipes.a]\nwidth = = 5")
 
 
 def test_a_missing_file_is_named(tmp_path):
-    """A wrong path is a setting too."""
+    """A missing file is a settings error."""
     with pytest.raises(SettingsError, match="cannot be read"):
         load(tmp_path / "none.toml")
 
 
-def test_the_documents_show_recipes_that_load(tmp_path):
-    """What is shown can be copied."""
+def test_the_readme_and_the_documents_show_recipes_that_load(tmp_path):
+    """Every example in the documentation is a valid recipe file."""
     from tests.conftest import ROOT
 
     for document in ("docs/configuration.md", "docs/images.md"):
@@ -226,3 +229,18 @@ def test_the_documents_show_recipes_that_load(tmp_path):
             missing = set(re.findall(r'"(\d+x\d+|web)"', example)) - set(re.findall(r"\[recipes\.([\w-]+)\]", example))
             path.write_text(example + "".join(f"\n[recipes.{name}]\nwidth = 1\nheight = 1\n" for name in missing))
             assert load(path).recipes
+
+
+def test_the_documented_defaults_are_those_of_the_code():
+    """docs/images.md states the default of every option."""
+    from tests.conftest import ROOT
+
+    rows = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|", (ROOT / "docs/images.md").read_text(), re.MULTILINE))
+    assert dict(pair.split() for pair in rows["quality"].split(", ")) == {
+        name: str(quality) for name, quality in DEFAULT_QUALITY.items() if name != "png"
+    }
+    plain, watermark = Recipe("x", 1, 1), Watermark(text="x")
+    assert (rows["size"], rows["opacity"]) == (str(watermark.size), str(watermark.opacity))
+    assert rows["place"] == f"`{watermark.place}`"
+    assert (rows["fit"], rows["background"]) == (f"`{plain.fit}`", f'`"{plain.background}"`')
+    assert (rows["sharpen"], rows["allow_larger"]) == (f"{plain.sharpen:g}", f"`{str(plain.allow_larger).lower()}`")

@@ -62,30 +62,30 @@ KINDS = {
 
 @pytest.mark.parametrize(("name", "data"), [(name, data) for name, files in KINDS.items() for data in files])
 def test_other_kinds_are_called_by_their_name(name, data):
-    """A person who reads the message knows what the file is."""
+    """The message names the content."""
     with pytest.raises(UnsupportedFormatError, match="its content is") as caught:
         recognise(data, FORMATS)
     assert name in caught.value.message
 
 
 _BOXED = {"AVIF", "HEIF"}
-"""The brand of a file may be that of the other one; its coded picture decides later who decodes it."""
+"""The brand of a file may be that of the other one; its coded image decides later who decodes it."""
 
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
 def test_admitted_formats_are_recognised(case):
-    """No kind of file is taken for another."""
+    """Every accepted format is recognised."""
     assert sniff(case.make()) in (_BOXED if case.format in _BOXED else {case.format})
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_have_a_name(data):
-    """A message can always say what was found."""
+    """Any content has a name for the message."""
     assert sniff(data)
 
 
 @given(st.binary(min_size=18, max_size=60))
 def test_what_is_called_tga_can_be_one(data):
-    """Without magic bytes the guess must be strict: Pillow reads the header of whatever is called TGA."""
+    """TGA has no magic bytes, so all of its header fields must be valid."""
     if sniff(data) == "TGA":
         assert Image.open(io.BytesIO(data + bytes(1000)), formats=["TGA"]).size

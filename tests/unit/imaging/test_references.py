@@ -60,13 +60,13 @@ def opacity(cells):
 
 
 def test_every_file_has_a_reference():
-    """A new file of the corpus is asked about, too: `python -m tools.references`."""
+    """A new file of the corpus needs a reference: `python -m tools.references`."""
     assert FILES.keys() == REFERENCES.keys()
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_the_engine_agrees_with_an_independent_program(name):
-    """Acceptance, size, colours and transparency are those of the reference, or a verdict says why not."""
+    """Result, size, colours and transparency equal the reference, or a verdict explains the difference."""
     result, reference = rendered(name), REFERENCES.get(name)
     verdict = VERDICTS.get(name, {})
     if verdict and "facts" not in verdict:
@@ -86,7 +86,7 @@ NAMES = {"Make": "make", "Model": "model", "LensModel": "lens", "ISO": "iso", "A
 
 @pytest.mark.parametrize("name", sorted(name for name, answer in REFERENCES.items() if "facts" in answer))
 def test_facts_agree_with_exiftool(name):
-    """Whatever exiftool reads of them is read here, unless a verdict says why not."""
+    """The facts equal those of exiftool, or a verdict explains the difference."""
     result = rendered(name)
     if result is None or "facts" in VERDICTS.get(name, {}):
         return
@@ -98,7 +98,7 @@ def test_facts_agree_with_exiftool(name):
 
 @pytest.mark.parametrize("name", sorted(VERDICTS))
 def test_verdicts_cite_a_source(name):
-    """Nobody overrules a reference by opinion, and no verdict outlives its reason."""
+    """Each verdict has a reason with a source and is still needed."""
     verdict = VERDICTS[name]
     assert verdict["why"]
     assert verdict["source"]

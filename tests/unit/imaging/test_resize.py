@@ -1,5 +1,6 @@
 """image_pipeline.imaging.resize"""
 
+import ctypes
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from tests.corpus import holed, quarters
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "CMYK", "LA"])
 @pytest.mark.parametrize("simd", [True, False])
 def test_both_resizers_agree_with_lanczos(mode, simd, monkeypatch):
-    """Within 2 of 255 on average of Pillow's own at full size."""
+    """The mean difference to Pillow's Lanczos at full size is below 2 of 255."""
     if not simd:
         monkeypatch.setattr(resize, "_resizer", None)
     image = quarters("RGB", (400, 300)).convert("RGBA" if mode == "LA" else mode).convert(mode)
@@ -25,13 +26,13 @@ def test_both_resizers_agree_with_lanczos(mode, simd, monkeypatch):
 
 
 def test_a_box_is_cut_out_first():
-    """All of the result is the red quarter, but for the reach of the filter at its edges."""
+    """The result shows only the box, apart from the filter at its edges."""
     out = resize.reduce(quarters(), (30, 20), (0.0, 0.0, 118.5, 78.5))
     assert all(abs(red - 255) + green + blue <= 16 for _, (red, green, blue) in out.getcolors())
 
 
 def test_alpha_is_premultiplied():
-    """Colours of invisible pixels do not shine through at the edges."""
+    """Colours of invisible pixels do not affect the edges."""
     image = holed()
     out = resize.reduce(image, (61, 41))
     edge = [out.getpixel((x, 10)) for x in range(61)]
@@ -41,14 +42,14 @@ def test_alpha_is_premultiplied():
 
 
 def test_nothing_to_do_costs_nothing():
-    """The same picture is handed back."""
+    """An image of the target size is returned unchanged."""
     image = quarters()
     assert resize.reduce(image, image.size) is image
     assert resize.reduce(image, image.size, (0, 0, *image.size)) is image
 
 
 def test_works_without_the_simd_resizer():
-    """There is no wheel for aarch64 Linux: import and work must not need it."""
+    """Import and resizing work without the wheel, which does not exist for aarch64 Linux."""
     code = (
         "import sys; sys.modules['cykooz_resizer'] = None\n"
         "from image_pipeline.imaging import resize\n"
@@ -62,21 +63,53 @@ def test_works_without_the_simd_resizer():
 @pytest.mark.parametrize("size", [(1, 300_000), (300_000, 1), (3, 100_000)])
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 def test_thin_pictures_cost_little(size, mode, monkeypatch):
-    """Lanczos never sees a side that is to become hundreds of times shorter: its weights would fill the memory."""
-    seen = []
-    original = resize._less_steep
-    monkeypatch.setattr(resize, "_less_steep", lambda *args: seen.append(original(*args)) or seen[-1])
-    wanted = tuple(max(1, side * 100 // max(size)) for side in size)
-    out = resize.reduce(Image.new(mode, size, "white"), wanted)
-    assert out.size == wanted
-    assert max(seen[0].size) < 100 * resize._STEEPEST
+    """Very long sides are averaged before Lanczos, whose weights would fill the memory."""
+    averaged = []
+    original = resize._average_long_sides
+    monkeypatch.setattr(resize, "_average_long_sides", lambda *args: averaged.append(original(*args)) or averaged[-1])
+    target = tuple(max(1, side * 100 // max(size)) for side in size)
+    out = resize.reduce(Image.new(mode, size, "white"), target)
+    assert out.size == target
+    assert max(averaged[0].size) < 100 * resize._MAX_LANCZOS_RATIO
     assert all(extrema == (255, 255) for extrema in (band.getextrema() for band in out.split()))
 
 
 def test_thin_pictures_keep_their_halves():
-    """Averaging first does not move anything."""
+    """Averaging does not shift the image."""
     image = Image.new("L", (2, 200_000))
     image.paste(255, (0, 100_000, 2, 200_000))
     column = resize.reduce(image, (1, 100)).tobytes()
     assert max(column[:48]) < 5
     assert min(column[52:]) > 250
+
+
+@pytest.mark.parametrize(("length", "averaged_length"), [(5120, 5120), (5130, 642)])
+def test_sides_are_averaged_above_a_ratio_of_512(length, averaged_length):
+    """Up to 512, Lanczos reduces a side alone; above, it gets a side that was averaged to about 64 times the target."""
+    assert resize._average_long_sides(Image.new("L", (length, 10)), (10, 10)).size == (averaged_length, 10)
+
+
+FREED = """
+from image_pipeline.imaging import resize
+
+
+def resident():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+before = resident()
+blocks = [b"1" * 20_000_000 for _ in range(3)]
+del blocks
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="only glibc keeps freed memory"
+)
+def test_freed_memory_is_kept_for_the_next_image():
+    """After blocks of 20 MB are freed, the process still has their pages, which the kernel need not clear again."""
+    environment = {"PYTHONPATH": str(ROOT / "layers" / "core")}
+    process = subprocess.run([sys.executable, "-c", FREED], capture_output=True, env=environment, check=True)
+    assert int(process.stdout) > 50_000  # kB

@@ -13,7 +13,7 @@ from image_pipeline.imaging.stream import PartStream
     st.lists(st.tuples(st.integers(-5, 120), st.integers(-1, 120), st.sampled_from([0, 1, 2])), max_size=10),
 )
 def test_parts_read_like_one_file(parts, moves):
-    """Whatever is read after whatever move, it is what a file of the joined parts gives."""
+    """Reads and seeks give the same results as on a file of the joined parts."""
     stream, file = PartStream(parts), io.BytesIO(b"".join(parts))
     for offset, count, whence in moves:
         expected = max(0, {0: 0, 1: file.tell(), 2: len(file.getvalue())}[whence] + offset)

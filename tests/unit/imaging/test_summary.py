@@ -11,7 +11,7 @@ from tests.corpus import holed, quarters
 
 
 def picture(width, height, alpha=False):
-    """A picture that any ThumbHash implementation can be given, without a decoder in between."""
+    """An image that any ThumbHash implementation can be given, without a decoder in between."""
     image = Image.new("RGBA", (width, height))
     image.putdata(
         [
@@ -42,30 +42,30 @@ REFERENCE = {
 
 @pytest.mark.parametrize(("case", "expected"), REFERENCE.items(), ids=str)
 def test_thumbhash_is_the_reference_s(case, expected):
-    """Any decoder can show it."""
+    """The result equals that of the reference implementation."""
     assert base64.b64encode(summary.thumbhash(picture(*case))).decode() == expected
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 2), (64, 64), (128, 96)])
 def test_any_picture_has_a_summary(mode, size):
-    """JSON with a placeholder, colours and a hash, at any size."""
-    found = summary.summarise(Image.new(mode, size), resize.reduce).to_dict()
-    assert json.dumps(found)
-    assert set(found) == {"thumbhash", "colours", "phash"}
-    assert len(found["phash"]) == 16
+    """Images of any size have a placeholder, colours and a hash."""
+    result = summary.summarise(Image.new(mode, size), resize.reduce).to_dict()
+    assert json.dumps(result)
+    assert set(result) == {"thumbhash", "colours", "phash"}
+    assert len(result["phash"]) == 16
 
 
 def test_colours_are_the_pictures():
-    """Four quarters, four colours, nothing else."""
-    found = summary.summarise(quarters(size=(128, 128)), resize.reduce).colours
-    assert set(found[:4]) == {"#ff0000", "#00ff00", "#0000ff", "#ffffff"} or len(found) >= 4
+    """An image of four quarters has their four colours."""
+    colours = summary.summarise(quarters(size=(128, 128)), resize.reduce).colours
+    assert set(colours[:4]) == {"#ff0000", "#00ff00", "#0000ff", "#ffffff"} or len(colours) >= 4
 
 
 def test_what_is_transparent_has_no_colour():
-    """The black behind a hole is nobody's colour."""
-    found = summary.summarise(holed(), resize.reduce).colours
-    assert "#000000" not in found
+    """Colours of transparent pixels are ignored."""
+    colours = summary.summarise(holed(), resize.reduce).colours
+    assert "#000000" not in colours
     assert summary.dominant_colours(Image.new("RGBA", (8, 8), (9, 9, 9, 0))) == ()
 
 
@@ -75,7 +75,7 @@ def distance(one, two):
 
 
 def test_phash_is_near_for_what_looks_alike():
-    """Another size, brightness or quality changes few of 64 bits; another picture changes many."""
+    """Another size or brightness changes few of 64 bits; another image changes many."""
     image = Image.effect_mandelbrot((400, 300), (-2.2, -1.2, 0.8, 1.2), 80).convert("RGB")
     own = summary.phash(image, resize.reduce)
     smaller = summary.phash(image.resize((150, 113)), resize.reduce)

@@ -15,17 +15,17 @@ def tracks(data):
 
 
 def test_a_sequence_has_a_track_of_pictures_and_one_of_alpha():
-    """Each with the place of its first picture."""
+    """Each track has the location of its first image."""
     colours, alpha = tracks(corpus.sequence(alpha=True))
     assert (colours.handler, colours.kind, colours.size, colours.samples) == (b"pict", b"av01", SIZE, 3)
     assert (alpha.handler, alpha.auxiliary_of) == (b"auxv", (colours.number,))
-    assert {each.kind for each in colours.properties} >= {b"av1C", b"colr"}
+    assert {entry.kind for entry in colours.properties} >= {b"av1C", b"colr"}
     assert colours.first != alpha.first
 
 
 @pytest.mark.parametrize("gone", [b"mdia", b"stbl", b"stsd", b"stsz", b"stco", b"tkhd"])
 def test_a_track_without_its_tables_is_broken(gone):
-    """The message names the table; a picture that needs no track is shown all the same."""
+    """The message names the missing table; an image with a primary item is still decoded."""
     data = corpus.sequence(gone)
     with pytest.raises(BrokenContainerError, match=gone.decode()):
         tracks(data)

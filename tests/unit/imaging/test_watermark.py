@@ -4,7 +4,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from image_pipeline.imaging.recipes import PLACES, Watermark
-from image_pipeline.imaging.watermark import lay
+from image_pipeline.imaging.watermark import apply_watermark
 
 
 @pytest.fixture
@@ -23,9 +23,11 @@ def changed_box(before, after):
 
 @pytest.mark.parametrize("place", PLACES)
 def test_every_place(logo, place):
-    """The mark is where its name says, with a small margin."""
+    """The watermark is at the place that its name states, with a small margin."""
     canvas = Image.new("RGB", (400, 300))
-    left, top, right, bottom = changed_box(canvas, lay(canvas, Watermark(image=logo, place=place, size=0.2, opacity=1)))
+    left, top, right, bottom = changed_box(
+        canvas, apply_watermark(canvas, Watermark(image=logo, place=place, size=0.2, opacity=1))
+    )
     across, down = (left + right) / 2 / 400, (top + bottom) / 2 / 300
     assert ("left" in place) == (across < 0.3)
     assert ("right" in place) == (across > 0.7)
@@ -37,18 +39,18 @@ def test_every_place(logo, place):
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (120, 90)])
 def test_any_picture_takes_a_mark(logo, mode, size):
-    """However small: the size stays, and alpha where there was one."""
+    """The size and the transparency of the smallest images are kept."""
     for mark in (Watermark(text="© 2026"), Watermark(image=logo)):
-        out = lay(Image.new(mode, size), mark)
+        out = apply_watermark(Image.new(mode, size), mark)
         assert out.size == size
         assert out.mode == ("RGBA" if mode == "RGBA" else "RGB")
 
 
 def test_opacity(logo):
-    """0 changes nothing, 0.5 lets half of what is below through, 1 covers it."""
+    """0 changes nothing, 0.5 mixes both colours, 1 covers the image."""
     canvas = Image.new("RGB", (100, 100), (0, 0, 200))
     colours = [
-        lay(canvas, Watermark(image=logo, place="center", size=1, opacity=opacity)).getpixel((20, 50))
+        apply_watermark(canvas, Watermark(image=logo, place="center", size=1, opacity=opacity)).getpixel((20, 50))
         for opacity in (0, 0.5, 1)
     ]
     assert colours[0] == (0, 0, 200)
@@ -57,15 +59,15 @@ def test_opacity(logo):
 
 
 def test_the_picture_itself_is_not_changed(logo):
-    """Other renditions are made from it."""
+    """The source is unchanged, because other renditions use it."""
     canvas = Image.new("RGBA", (50, 50), (1, 2, 3, 4))
     before = canvas.tobytes()
-    lay(canvas, Watermark(image=logo))
+    apply_watermark(canvas, Watermark(image=logo))
     assert canvas.tobytes() == before
 
 
 def test_text_can_be_read_on_white_and_black():
-    """It brings its own outline."""
+    """The text has an outline."""
     for background in ("white", "black"):
         canvas = Image.new("RGB", (400, 300), background)
-        assert changed_box(canvas, lay(canvas, Watermark(text="Sample", opacity=0.6))) is not None
+        assert changed_box(canvas, apply_watermark(canvas, Watermark(text="Sample", opacity=0.6))) is not None

@@ -28,7 +28,7 @@ FULL = packet('a:Lens="EF 50mm" e:DateTimeOriginal="2026-05-04T10:11:12.25+02:00
 
 
 def files(xmp):
-    """The picture with a packet, in each container."""
+    """The image with a packet, in each container."""
     info = PngInfo()
     info.add_itxt("XML:com.adobe.xmp", xmp.decode())
     return {
@@ -41,13 +41,13 @@ def files(xmp):
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_lens_and_date_come_from_xmp_where_exif_has_none(kind):
-    """Editors that strip EXIF leave them there."""
+    """Editors often strip EXIF and keep XMP."""
     facts = exif.read(Reader.of(files(FULL)[kind]))
     assert (facts.lens, facts.taken_at) == ("EF 50mm", "2026-05-04T10:11:12.25+02:00")
 
 
 def test_exif_is_trusted_first():
-    """XMP fills gaps only."""
+    """XMP is used only for facts that EXIF lacks."""
     block = corpus.exif(t0x010F="Kamera")
     block.get_ifd(0x8769)[0x9003] = "2020:01:02 03:04:05"
     facts = exif.read(Reader.of(saved(quarters(), "JPEG", exif=block, xmp=FULL)))
@@ -67,7 +67,7 @@ def test_exif_is_trusted_first():
     ],
 )  # fmt: skip
 def test_both_forms_and_all_names_are_read(xmp, lens, taken_at):
-    """Attributes and elements, of today's namespaces and of older ones; impossible dates are none."""
+    """Attributes and elements of current and old namespaces are read; invalid dates are ignored."""
     facts = exif.read(Reader.of(saved(quarters(), "JPEG", xmp=xmp)))
     assert (facts.lens, facts.taken_at) == (lens, taken_at)
 
@@ -77,12 +77,12 @@ BOMB = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><x>&b;
 
 @pytest.mark.parametrize("xmp", [BOMB, b"no xml", FULL[:-40], b"<a>" * 20_000, b"\xff\xfe", b""])
 def test_packets_that_cannot_be_read_say_nothing(xmp):
-    """No entity is expanded, and broken XML costs the picture nothing."""
-    found = read_properties(Reader.of(saved(quarters(), "JPEG", xmp=xmp)))
-    assert not set(found) - {*LENS, *TAKEN_AT}
+    """Entities are not expanded, and broken XML is ignored."""
+    properties = read_properties(Reader.of(saved(quarters(), "JPEG", xmp=xmp)))
+    assert not set(properties) - {*LENS, *TAKEN_AT}
 
 
 @given(st.binary(max_size=200), st.integers(0, len(FULL)))
 def test_any_packet_is_read_or_ignored(noise, at):
-    """Nothing raises, whatever stands in the packet."""
+    """No packet raises an error."""
     read_properties(Reader.of(saved(quarters(size=(8, 8)), "JPEG", xmp=FULL[:at] + noise + FULL[at + len(noise) :])))

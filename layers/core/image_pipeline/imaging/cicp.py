@@ -1,7 +1,7 @@
-"""Code points for colours (ITU-T H.273) → ICC profiles: `nclx` of AVIF and HEIF, `cICP` of PNG.
+"""Convert colour code points (ITU-T H.273) to ICC profiles: `nclx` in AVIF and HEIF, `cICP` in PNG.
 
-The curves of SDR video (BT.709, BT.601, BT.2020 and their relatives) are replaced by the sRGB curve, as Chromium does
-for AVIF, because encoders write them for pictures that were sRGB before. PQ and HLG are mapped to SDR: see `_sdr`.
+The sRGB curve replaces the curves of SDR video (BT.709, BT.601, BT.2020 and similar ones), as in Chromium's AVIF
+support: encoders write these code points for images that were sRGB. PQ and HLG are mapped to SDR; see `_sdr`.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ _PRIMARIES: dict[int, tuple[Primaries, Point]] = {
 """H.273 table 2: (primaries, white) by ColourPrimaries."""
 
 _SRGB_LIKE = frozenset({1, _UNSPECIFIED, 6, 11, 12, 13, 14, 15})
-"""Values of TransferCharacteristics (H.273 table 3) that are read by the sRGB curve."""
+"""TransferCharacteristics (H.273 table 3) that are decoded with the sRGB curve."""
 
 
 @lru_cache(maxsize=16)
 def cicp_profile(primaries: int, transfer: int, grey: bool = False) -> bytes | None:
-    """An ICC profile for code points.
+    """Build the ICC profile for a pair of code points.
 
     Args:
-        primaries: ColourPrimaries; 2, "unspecified", stands for BT.709.
-        transfer: TransferCharacteristics; 2, "unspecified", stands for sRGB.
+        primaries: ColourPrimaries; 2 ("unspecified") means BT.709.
+        transfer: TransferCharacteristics; 2 ("unspecified") means sRGB.
         grey: whether the pixels are grey.
 
     Returns:
-        None where the colours are sRGB's already, and where a value is reserved or not supported (the logarithmic
-        curves 9 and 10).
+        None if the colours are already sRGB, or if a value is reserved or unsupported (the logarithmic curves 9 and
+        10).
     """
     curve = _curve(transfer)
     if curve is None or primaries not in _PRIMARIES:
@@ -72,7 +72,7 @@ def cicp_profile(primaries: int, transfer: int, grey: bool = False) -> bytes | N
 
 
 def is_specified(primaries: int, transfer: int) -> bool:
-    """Whether both code points say something, and something that is supported."""
+    """Return whether both code points are specified and supported."""
     return _UNSPECIFIED not in (primaries, transfer) and primaries in _PRIMARIES and _curve(transfer) is not None
 
 
@@ -81,22 +81,23 @@ def _curve(transfer: int) -> bytes | None:
         return SRGB_CURVE
     if transfer in _POWERS:
         return power_curve(_POWERS[transfer])
-    light = _FUNCTIONS.get(transfer)
-    return sampled_curve(light) if light else None
+    function = _FUNCTIONS.get(transfer)
+    return sampled_curve(function) if function else None
 
 
 _POWERS = {4: 2.2, 5: 2.8, 8: 1.0}
 
 _REFERENCE_WHITE, _BRIGHTEST = 203.0, 1000.0
-"""Luminance in cd/m² of diffuse white, and of the brightest highlights that stay apart (ITU-R BT.2408)."""
+"""Luminance in cd/m² of diffuse white, and of the brightest highlights that remain distinguishable (ITU-R BT.2408)."""
 
 
 def _sdr(luminance: float) -> float:
-    """Luminance in cd/m² → light of an SDR picture, 0 to 1.
+    """Map luminance in cd/m² to linear SDR light, 0 to 1.
 
-    Up to the reference white light is halved, which keeps the contrast of the picture. Highlights up to 1,000 cd/m²
-    get the other half, brighter ones are white. Greys come out within 3 of 255 steps of what Chromium 156 shows on an
-    SDR display; it compresses the brightest channel and we each, so that saturated colours differ more.
+    Light up to the reference white is halved, which keeps the contrast of the image. Highlights up to 1,000 cd/m² use
+    the other half; brighter ones become white. Greys differ by at most 3 of 255 steps from Chromium 156 on an SDR
+    display. Saturated colours differ more, because Chromium compresses the brightest channel and this function
+    compresses each channel.
     """
     light = luminance / _REFERENCE_WHITE
     if light <= 1:
@@ -112,7 +113,7 @@ def _pq(value: float) -> float:
 
 
 def _hlg(value: float) -> float:
-    """ITU-R BT.2100 on its nominal display of 1,000 cd/m², whose system gamma of 1.2 is applied to each channel."""
+    """ITU-R BT.2100 on the nominal display of 1,000 cd/m²; the system gamma of 1.2 is applied to each channel."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = value**2 / 3 if value <= 0.5 else (math.exp((value - c) / a) + b) / 12
     return _sdr(1000 * scene**1.2)

@@ -1,7 +1,7 @@
-"""Colours of any picture → sRGB, 8 bits: ICC profiles, CMYK, wide gamuts.
+"""Convert the colours of any image to 8-bit sRGB: ICC profiles, CMYK, wide gamuts.
 
-The transformation is LittleCMS's, as Pillow wraps it: relative colorimetric with black point compensation. It is built
-once for each profile and kept. A profile that says sRGB in numbers, whatever its name, costs nothing.
+LittleCMS, through Pillow, transforms the pixels: relative colorimetric with black point compensation. The transform of
+a profile is built once and cached. A profile whose numbers are those of sRGB, whatever its name, is not applied at all.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Point = tuple[float, float]
 Primaries = tuple[Point, Point, Point]
 """Chromaticities of red, green and blue."""
 
-# White is D65 for all of these.
+# The white point of all of these is D65.
 ADOBE_RGB = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
 """Adobe RGB (1998), section 4.3.1; its curve is a pure power of 563 / 256."""
 DISPLAY_P3 = ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))
@@ -37,7 +37,7 @@ DISPLAY_P3 = ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))
 BT2020 = ((0.708, 0.292), (0.17, 0.797), (0.131, 0.046))
 """ITU-R BT.2020."""
 D65 = (0.3127, 0.3290)
-"""White of daylight, as nearly all RGB spaces have it."""
+"""Daylight, the white point of nearly all RGB spaces."""
 _BRADFORD = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
 _D50_XYZ = (0.9642, 1.0, 0.8249)
 _XYZ_TYPE = b"XYZ \0\0\0\0"
@@ -46,18 +46,18 @@ Matrix = tuple[tuple[float, ...], ...]
 
 
 def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """The picture in sRGB.
+    """Convert an image to sRGB.
 
     Args:
         image: mode L, RGB, RGBA, CMYK or LAB.
-        profile: an ICC profile for its pixels; one for RGB serves grey pixels, too, and one for grey serves RGBA pixels
-            that are all grey.
+        profile: the ICC profile of its pixels. An RGB profile also fits grey pixels, and a grey profile also fits RGBA
+            pixels that are all grey.
 
     Returns:
-        Mode RGB, or RGBA where there was alpha; the picture itself where the profile is sRGB's.
+        Mode RGB, or RGBA if the image has alpha; the same image if the profile is sRGB.
 
     Raises:
-        BrokenProfileError: the profile is unreadable or for other pixels; the picture is untouched.
+        BrokenProfileError: the profile is unreadable or does not fit the pixels. The image is unchanged.
     """
     profile_space = icc.space(profile)
     if profile_space == b"RGB ":
@@ -70,8 +70,8 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
         out.putalpha(image.getchannel("A"))
         return out
     if profile_space != _SPACES.get(image.mode):
-        name = profile_space.decode("ascii").strip() if profile_space.strip().isalnum() else "no known colours"
-        raise BrokenProfileError(f"the colour profile is for {name}, the pixels are {image.mode}")
+        name = profile_space.decode("ascii").strip() if profile_space.strip().isalnum() else "unknown"
+        raise BrokenProfileError(f"the colour space of the profile is {name}, but the pixels are {image.mode}")
     return _transform(profile, image.mode).apply(image)
 
 
@@ -82,11 +82,11 @@ def _is_grey(image: Image.Image) -> bool:
 
 _MOST_TRANSFORMS = 8
 _transforms: OrderedDict[tuple[bytes, str], ImageCmsTransform] = OrderedDict()
-"""The transformations used last, by (SHA-256 of the profile, mode): profiles themselves are not kept."""
+"""The most recently used transforms, by (SHA-256 of the profile, mode). The profiles themselves are not kept."""
 
 
 def _transform(profile: bytes, mode: str) -> ImageCmsTransform:
-    profile = icc.checked(profile)
+    profile = icc.sanitise(profile)
     key = hashlib.sha256(profile).digest(), mode
     if key not in _transforms:
         _transforms[key] = _build_transform(profile, mode)
@@ -97,7 +97,7 @@ def _transform(profile: bytes, mode: str) -> ImageCmsTransform:
 
 
 def _build_transform(profile: bytes, mode: str) -> ImageCmsTransform:
-    from PIL import ImageCms  # starting LittleCMS costs milliseconds that most pictures do not need
+    from PIL import ImageCms  # loading LittleCMS takes milliseconds, and most images do not need it
 
     out_mode = "RGBA" if mode == "RGBA" else "RGB"
     try:
@@ -114,7 +114,7 @@ def _build_transform(profile: bytes, mode: str) -> ImageCmsTransform:
 
 
 def lab_to_srgb(image: Image.Image) -> Image.Image:
-    """A LAB picture (D50) in sRGB, mode RGB."""
+    """Convert a LAB image (D50) to sRGB, mode RGB."""
     from PIL import ImageCms
 
     lab = ImageCms.createProfile("LAB")
@@ -122,28 +122,28 @@ def lab_to_srgb(image: Image.Image) -> Image.Image:
     return transform.apply(image)
 
 
-# Profiles for files that name their colour space without bringing one ------------------------------------------------
+# Profiles for files that name their colour space but do not embed a profile -------------------------------------------
 
 
 @lru_cache(maxsize=4)
 def matrix_profile(primaries: Primaries, gamma: float | None, white: Point = D65) -> bytes:
-    """A version 4 ICC profile of an RGB space with one curve.
+    """Build a version 4 ICC profile of an RGB space whose three channels have the same curve.
 
     Args:
         primaries: (x, y) of red, green and blue.
-        gamma: a pure power; None stands for the sRGB curve.
+        gamma: exponent of a power curve; None means the sRGB curve.
         white: (x, y) of white.
     """
     return rgb_profile(primaries, white, SRGB_CURVE if gamma is None else power_curve(gamma))
 
 
 def rgb_profile(primaries: Primaries, white: Point, curve: bytes) -> bytes:
-    """A version 4 ICC profile of an RGB space.
+    """Build a version 4 ICC profile of an RGB space.
 
     Args:
         primaries: (x, y) of red, green and blue.
         white: (x, y) of white.
-        curve: `SRGB_CURVE`, or what `power_curve` or `sampled_curve` return.
+        curve: `SRGB_CURVE`, or the result of `power_curve` or `sampled_curve`.
     """
     columns = _adapted_columns(primaries, white)
     tags = {
@@ -154,32 +154,33 @@ def rgb_profile(primaries: Primaries, white: Point, curve: bytes) -> bytes:
 
 
 def grey_profile(curve: bytes) -> bytes:
-    """A version 4 ICC profile of a grey scale; `curve` as for `rgb_profile`."""
+    """Build a version 4 ICC profile of a grey scale; `curve` as for `rgb_profile`."""
     return _profile(b"GRAY", {b"kTRC": curve})
 
 
 def power_curve(gamma: float) -> bytes:
-    """A `para` curve: light is the value to the power of `gamma` (ICC.1:2022, 10.18)."""
+    """Build a `para` curve: light is the value to the power of `gamma` (ICC.1:2022, 10.18)."""
     return b"para\0\0\0\0\0\0\0\0" + _fixed(gamma)
 
 
 def sampled_curve(light: Callable[[float], float]) -> bytes:
-    """A `curv` table of a function from value to light, both 0 to 1 (ICC.1:2022, 10.6)."""
-    count = 4 * 255 + 1  # so that every value of 8 bits is a sample
+    """Build a `curv` table from a function that maps a value to light, both 0 to 1 (ICC.1:2022, 10.6)."""
+    count = 4 * 255 + 1  # so that every 8-bit value is a sample
     samples = (min(1.0, max(0.0, light(index / (count - 1)))) for index in range(count))
-    return b"curv\0\0\0\0" + struct.pack(f">I{count}H", count, *(round(65535 * each) for each in samples))
+    return b"curv\0\0\0\0" + struct.pack(f">I{count}H", count, *(round(65535 * sample) for sample in samples))
 
 
 def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
     white = b"".join(map(_fixed, _D50_XYZ))
     tags = {b"wtpt": _XYZ_TYPE + white, **tags}
-    at = 132 + 12 * len(tags)
-    table, body = len(tags).to_bytes(4, "big"), b""
+    body_start = 132 + 12 * len(tags)
+    table = len(tags).to_bytes(4, "big")
+    body = b""
     for name, value in tags.items():
-        table += name + (at + len(body)).to_bytes(4, "big") + len(value).to_bytes(4, "big")
+        table += name + (body_start + len(body)).to_bytes(4, "big") + len(value).to_bytes(4, "big")
         body += value + b"\0" * (-len(value) % 4)
     header = bytearray(128)
-    header[0:4] = (at + len(body)).to_bytes(4, "big")
+    header[0:4] = (body_start + len(body)).to_bytes(4, "big")
     header[8:24] = b"\x04\x30\0\0mntr" + space + b"XYZ "
     header[36:40] = b"acsp"
     header[68:80] = white
@@ -197,22 +198,23 @@ SRGB_CURVE = b"para\0\0\0\0\0\x03\0\0" + b"".join(
 
 
 def _adapted_columns(primaries: Primaries, white_point: Point) -> Matrix:
-    """RGB → XYZ for D50: columns are the primaries, scaled to add up to white, adapted by Bradford."""
+    """Return the RGB → XYZ matrix for D50: the primaries, scaled so that they add up to white, adapted by Bradford."""
     xyz = tuple((x, y, 1 - x - y) for x, y in primaries)
     columns = tuple(zip(*xyz, strict=True))
     x, y = white_point
     white = (x / y, 1.0, (1 - x - y) / y)
     scale = _apply(_inverse(columns), white)
     rgb = tuple(tuple(value * factor for value, factor in zip(row, scale, strict=True)) for row in columns)
-    cone_from, cone_to = _apply(_BRADFORD, white), _apply(_BRADFORD, _D50_XYZ)
-    ratio = tuple(b / a for a, b in zip(cone_from, cone_to, strict=True))
+    source_cone = _apply(_BRADFORD, white)
+    target_cone = _apply(_BRADFORD, _D50_XYZ)
+    ratio = tuple(target / source for source, target in zip(source_cone, target_cone, strict=True))
     scaled = tuple(tuple(value * ratio[i] for value in row) for i, row in enumerate(_BRADFORD))
     return _product(_product(_inverse(_BRADFORD), scaled), rgb)
 
 
 def _apply(matrix: Matrix, vector: tuple[float, ...]) -> tuple[float, float, float]:
-    one, two, three = (sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix)
-    return one, two, three
+    x, y, z = (sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix)
+    return x, y, z
 
 
 def _product(left: Matrix, right: Matrix) -> Matrix:

@@ -1,7 +1,7 @@
-"""Bytes → pixels: starts the decoder of the format, and turns what it stumbles over into errors of ours.
+"""Decode bytes to pixels: call the decoder of the format and translate its exceptions into the pipeline's errors.
 
-Every format is opened by its own plugin, chosen by what the content is: Pillow's guessing would load all of its
-plugins, and would take a JPEG with a second picture behind it for something else.
+The format that admission found decides the decoder. Pillow's own detection would load all of its plugins, and would
+take a JPEG that is followed by a second image for another format.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from image_pipeline.imaging.reader import Reader
 
 Decoder = Callable[[Reader, Header, float], Pixels]
 
-_HINT = "Export the picture again and upload it."
+_HINT = "Export the image again and upload it."
 
 
 def decode(reader: Reader, header: Header, reduction: float = 1.0) -> Pixels:
@@ -25,34 +25,33 @@ def decode(reader: Reader, header: Header, reduction: float = 1.0) -> Pixels:
 
     Args:
         reader: the file, in memory.
-        header: what `admission.admit` found in it.
-        reduction: original over the largest size that is wanted, at least 1. JPEG and lossy WebP are decoded smaller,
-            with a margin that is left to Lanczos; other formats ignore it.
+        header: the result of `admission.admit`.
+        reduction: size of the original divided by the largest size needed, at least 1. JPEG and lossy WebP are decoded
+            at a smaller size, with a margin for the Lanczos filter; other formats ignore it.
 
     Raises:
         CorruptImageError: the pixels are cut off or cannot be decoded.
-        ImageTooLargeError: the memory did not suffice after all.
+        ImageTooLargeError: decoding needed more memory than predicted and than available.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on metadata change no pixel
+            warnings.simplefilter("ignore")  # Pillow warns about metadata, which changes no pixel
             decoder: Decoder = import_module(f"image_pipeline.imaging.decoders.{header.format.lower()}").decode
             return decoder(reader, header, reduction)
     except RejectedError:
         raise
     except MemoryError as error:
         raise ImageTooLargeError(
-            f"Decoding {header.width} × {header.height} pixels of {header.format} took more memory than there is.",
-            "Upload a smaller version of the picture.",
+            f"Decoding {header.width} × {header.height} pixels of {header.format} needs more memory than is available.",
+            "Upload a smaller version of the image.",
         ) from error
     except ImportError:
-        raise  # a decoder is missing: the deployment is broken, not the picture
-    except Exception as error:  # decoders of hostile files raise whatever they stumble over
-        words = " ".join(str(error).split()) or type(error).__name__
-        if "truncated" in words.lower():  # Pillow's word, with a count of bytes that helps nobody
+        raise  # a decoder is not installed: the deployment is broken, not the image
+    except Exception as error:  # on a hostile file, decoders raise exceptions of any type
+        if "truncated" in str(error).lower():  # Pillow's word for data that ends too early
             raise CorruptImageError(
-                f"The {header.format} is cut off: its data ends before the picture does.",
-                "It was probably not transferred completely: upload it again from the original.",
+                f"The {header.format} is cut off: its data ends before the image is complete.",
+                "The transfer was probably interrupted: upload the original file again.",
             ) from error
-        # The decoder's own words mean something to its authors only; the log has them as the cause of this error.
+        # The decoder's message helps only its authors. The log contains it, as the cause of this error.
         raise CorruptImageError(f"The {header.format} is damaged: its pixels cannot be decoded.", _HINT) from error

@@ -1,10 +1,10 @@
-"""Bytes of one picture → its renditions and its visual summary, from a single decode. Pure: no AWS, no files.
+"""Make the renditions and the visual summary of one image from a single decode. Pure: no AWS, no files.
 
     data ─ admit ─ decode (JPEG at a fraction) ─ reduce ─ sRGB ─ upright ┬─ each recipe ─ encode
                                                                        └─ summary
 
-Everything expensive happens after the first reduction. Each size comes from the smallest picture already made that is
-large enough, else from the decoded pixels: a plain cascade loses 1.3 dB on screenshots.
+All expensive steps follow the first reduction. Each size is reduced from the smallest existing reduction that is large
+enough, else from the decoded pixels: reducing each size from the previous one would cost screenshots 1.3 dB.
 """
 
 from __future__ import annotations
@@ -36,19 +36,21 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 VERSION = 2
-"""Part of every content id: raise it when the same bytes and recipes give other pixels."""
+"""Part of every content id. Increase it when the same bytes and recipes give other pixels."""
 
 REDUCED_NAME = "_reduced"
-"""As no recipe can be called: `recipes` wants a letter or a digit first."""
+"""Cannot be the name of a recipe, which must start with a letter or a digit."""
 
-_CAMERA_CASCADE, _CASCADE = 1.5, 2.0
-"""How much larger than a rendition the reduced picture must be that it is made from. On photographs 1.5 costs 0.02 dB,
-on screenshots 0.4 dB (`docs/performance.md`)."""
+_CAMERA_CASCADE = 1.5
+_CASCADE = 2.0
+"""How many times larger than a rendition a reduction must be to serve as its source; a lower factor for photographs.
+1.5 costs 0.02 dB on photographs and 0.4 dB on screenshots (`docs/performance.md`)."""
 _SUMMARY_SIDE = 128
-"""Longest side in pixels of what the summary is made from."""
+"""Longest side, in pixels, of the reduction from which the summary is computed."""
 _SLOW_FORMATS = frozenset({"webp", "avif"})
-"""Encoders that take long and let Python go on meanwhile."""
+"""Formats with slow encoders, which release Python's global lock."""
 _LEAST_QUALITY = 40
+"""Lowest quality to which `allow_larger = false` goes."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -59,7 +61,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture with this EXIF orientation upright."""
+"""The transposition that makes an image upright, by EXIF orientation."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Rendition:
         return f"{self.name}.{self.extension}"
 
     def to_dict(self) -> dict[str, Any]:
-        """CamelCase JSON, the bytes as their number."""
+        """Return camelCase JSON, with the size instead of the bytes."""
         return {
             "name": self.name,
             "format": self.format.upper(),
@@ -97,62 +99,65 @@ class Rendition:
 
 @dataclass(frozen=True)
 class Rendered:
-    """Everything that one decode gives."""
+    """The result of one decode."""
 
     renditions: tuple[Rendition, ...]
     """In the order of the recipes and of their formats."""
     summary: Summary
     sha256: str
-    """Of the upload's bytes, hexadecimal."""
+    """SHA-256 of the upload, in hexadecimal."""
     content_id: str
-    """Names bytes + recipes + engine: files under it never change, so they may be cached for ever."""
+    """Identifies bytes, recipes and engine: files with this id never change, so they may be cached forever."""
     warnings: tuple[str, ...]
-    """For a person: what was wrong with the file and what was done about it."""
+    """Messages for the user: what was wrong with the file and how it was handled."""
     header: Header
-    """As admitted from all bytes: frames and orientation are exact here."""
+    """Read from all bytes, so that frames and orientation are exact."""
     exif: CameraFacts
 
 
 def render(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Rendered:
-    """Make all renditions of one picture.
+    """Make all renditions of one image.
 
     Raises:
-        RejectedError: as `admission.admit`, and CorruptImageError where the pixels cannot be decoded.
+        RejectedError: as `admission.admit`, and CorruptImageError if the pixels cannot be decoded.
     """
     reader = Reader.of(data)
     header = admit(reader, limits)
     facts = exif.read(reader)
-    picture = _open(reader, header, max((_scale(each, header) for each in recipes), default=0.0), limits)
+    largest_scale = max((_scale(recipe, header) for recipe in recipes), default=0.0)
+    reductions = _open(reader, header, largest_scale, limits)
     rights = rights_block(facts)
     results: dict[str, list[Callable[[], Rendition]]] = {}
-    with _helpers(recipes) as threads:
+    with _encoder_threads(recipes) as threads:
         for recipe in sorted(recipes, key=partial(_scale, header=header), reverse=True):
-            whole = picture.whole(_whole_size(recipe, header))
-            make = partial(_rendition, _Finisher(recipe, whole), rights=rights, upload_bytes=len(data))
-            results[recipe.name] = [_start(threads, make, each) for each in recipe.formats]
-        summary = summarise(picture.whole(_inside(header, _SUMMARY_SIDE)), resize.reduce)
+            uncropped = reductions.at(_uncropped_size(recipe, header))
+            make = partial(_make_rendition, _Finisher(recipe, uncropped), rights=rights, upload_bytes=len(data))
+            results[recipe.name] = [_start(threads, make, output_format) for output_format in recipe.formats]
+        summary = summarise(reductions.at(_size_within(header, _SUMMARY_SIDE)), resize.reduce)
         sha256 = hashlib.sha256(data).hexdigest()
         renditions = tuple(result() for recipe in recipes for result in results[recipe.name])
-    return Rendered(renditions, summary, sha256, _content_id(sha256, recipes), tuple(picture.warnings), header, facts)
+    return Rendered(
+        renditions, summary, sha256, _content_id(sha256, recipes), tuple(reductions.warnings), header, facts
+    )
 
 
 def reduced(data: bytes, limits: Limits, max_side: int, min_side: int) -> Rendition:
-    """A JPEG of all of the picture, for a service that takes no other: upright, sRGB, transparency on white.
+    """Make a JPEG of the whole image, for a service that accepts few formats: upright, sRGB, transparency on white.
 
     Args:
         data: the whole upload.
-        limits: what is admitted.
-        max_side: longest side of the copy in pixels.
-        min_side: sides shorter than this are padded with white, in pixels.
+        limits: limits of admission.
+        max_side: longest side of the copy, in pixels.
+        min_side: shorter sides are padded with white to this length, in pixels.
 
     Raises:
         RejectedError: as `render`.
     """
     reader = Reader.of(data)
     header = admit(reader, limits)
-    picture = _open(reader, header, min(1.0, max_side / max(header.width, header.height)), limits)
-    image = _flat(picture.whole(_inside(header, max_side)), "#ffffff")
-    image = _padded(image, (max(image.width, min_side), max(image.height, min_side)), "#ffffff")
+    reductions = _open(reader, header, min(1.0, max_side / max(header.width, header.height)), limits)
+    image = _flatten(reductions.at(_size_within(header, max_side)), "#ffffff")
+    image = _pad(image, (max(image.width, min_side), max(image.height, min_side)), "#ffffff")
     out = encode(image, "jpeg", DEFAULT_QUALITY["jpeg"], b"")
     return Rendition(REDUCED_NAME, "jpeg", EXTENSIONS["jpeg"], CONTENT_TYPES["jpeg"], *image.size, out)
 
@@ -161,79 +166,87 @@ def reduced(data: bytes, limits: Limits, max_side: int, min_side: int) -> Rendit
 
 
 def _scale(recipe: Recipe, header: Header) -> float:
-    """Rendition over original, at most 1: nothing is enlarged."""
+    """Return the size of the rendition divided by that of the original, at most 1: nothing is enlarged."""
     ratios = recipe.width / header.width, recipe.height / header.height
     return min(1.0, max(ratios) if recipe.fit == "cover" else min(ratios))
 
 
-def _whole_size(recipe: Recipe, header: Header) -> tuple[int, int]:
-    """(width, height) of the whole picture at the recipe's scale, before anything is cut off or added."""
+def _uncropped_size(recipe: Recipe, header: Header) -> tuple[int, int]:
+    """Return (width, height) of the image at the recipe's scale, before cropping or padding."""
     scale = _scale(recipe, header)
     return max(1, round(header.width * scale)), max(1, round(header.height * scale))
 
 
-def _inside(header: Header, side: int) -> tuple[int, int]:
+def _size_within(header: Header, side: int) -> tuple[int, int]:
     scale = min(1.0, side / max(header.width, header.height))
     return max(1, round(header.width * scale)), max(1, round(header.height * scale))
 
 
-# The picture in many sizes --------------------------------------------------------------------------------------------
+# The image in many sizes ----------------------------------------------------------------------------------------------
 
 
-def _open(reader: Reader, header: Header, scale: float, limits: Limits) -> _Picture:
+def _open(reader: Reader, header: Header, scale: float, limits: Limits) -> _Reductions:
+    """Decode the image, if its predicted memory is within the limit.
+
+    Args:
+        reader: the file, in memory.
+        header: the result of admission.
+        scale: size of the largest rendition divided by that of the original.
+        limits: limits of the deployment.
+    """
     longest = max(header.width, header.height)
     scale = max(scale, min(1.0, _SUMMARY_SIDE / longest))
     memory = header.predicted_memory(max(1, round(longest * scale))) + reader.size
     if memory > limits.memory_bytes:
         raise ImageTooLargeError(
-            f"Renditions of this size need about {memory / 1e6:.0f} MB for a picture of {header.width} × "
-            f"{header.height} pixels; {limits.memory_bytes / 1e6:.0f} MB are there.",
-            "Ask for smaller renditions, or give the function more memory.",
+            f"The recipes need about {memory / 1e6:.0f} MB of memory for an image of {header.width} × {header.height} "
+            f"pixels; {limits.memory_bytes / 1e6:.0f} MB are available.",
+            "Use recipes with smaller sizes, or give the function more memory.",
         )
     pixels = decode(reader, header, 1 / scale)
-    return _Picture(pixels, _CAMERA_CASCADE if header.camera else _CASCADE)
+    return _Reductions(pixels, _CAMERA_CASCADE if header.camera else _CASCADE)
 
 
-class _Picture:
-    """One picture, decoded once, reduced on demand; reductions are upright sRGB in mode L, RGB or RGBA."""
+class _Reductions:
+    """Reductions of one decoded image, made on demand: upright sRGB in mode L, RGB or RGBA."""
 
     def __init__(self, pixels: Pixels, cascade: float) -> None:
         self._pixels = pixels
         self._cascade = cascade
-        self._made: list[Image.Image] = []
+        self._images: list[Image.Image] = []
         self.warnings = list(pixels.warnings)
 
-    def whole(self, size: tuple[int, int]) -> Image.Image:
-        """The whole picture at `size` (width, height), not to be changed by the caller."""
+    def at(self, size: tuple[int, int]) -> Image.Image:
+        """Return the whole image at `size` (width, height). The caller must not change it."""
         width, height = size
-        least = (self._cascade * width, self._cascade * height)
-        enough = [
-            each for each in self._made
-            if each.size == size or (each.width >= least[0] and each.height >= least[1])
+        sources = [
+            image for image in self._images
+            if image.size == size or (image.width >= self._cascade * width and image.height >= self._cascade * height)
         ]  # fmt: skip
-        if enough:
-            image = resize.reduce(min(enough, key=lambda each: each.width * each.height), size)
+        if sources:
+            smallest = min(sources, key=lambda image: image.width * image.height)
+            reduction = resize.reduce(smallest, size)
         else:
-            stored = (height, width) if self._pixels.orientation >= 5 else size
-            image = self._finished(resize.reduce(self._pixels.image, stored, self._pixels.box))
-        self._made.append(image)
-        return image
+            stored_size = (height, width) if self._pixels.orientation >= 5 else size
+            reduction = self._upright_srgb(resize.reduce(self._pixels.image, stored_size, self._pixels.box))
+        self._images.append(reduction)
+        return reduction
 
-    def _finished(self, image: Image.Image) -> Image.Image:
-        image = self._in_srgb(image)
+    def _upright_srgb(self, image: Image.Image) -> Image.Image:
+        image = self._to_srgb(image)
         if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
             image = image.convert("RGB")
         turn = _TURNS.get(self._pixels.orientation)
         return image.transpose(turn) if turn is not None else image
 
-    def _in_srgb(self, image: Image.Image) -> Image.Image:
+    def _to_srgb(self, image: Image.Image) -> Image.Image:
         if self._pixels.profile:
-            from image_pipeline.imaging import colour  # most pictures are sRGB already and need none of it
+            from image_pipeline.imaging import colour  # most images are sRGB and do not need it
 
             try:
                 image = colour.to_srgb(image, self._pixels.profile)
             except colour.BrokenProfileError as error:
-                self.warnings.append(f"Colours are shown as they are: {error}.")
+                self.warnings.append(f"The colour profile was ignored: {error}.")
                 self._pixels.profile = b""
         return image.convert("RGB") if image.mode == "CMYK" else image
 
@@ -242,34 +255,34 @@ class _Picture:
 
 
 class _Finisher:
-    """Cuts, pads, sharpens, marks and flattens for one recipe; shared by the recipe's formats."""
+    """Crops, sharpens, pads, watermarks and flattens for one recipe; shared by the recipe's formats."""
 
-    def __init__(self, recipe: Recipe, whole: Image.Image) -> None:
+    def __init__(self, recipe: Recipe, uncropped: Image.Image) -> None:
         self.recipe = recipe
-        self._image = self._shaped(whole)
+        self._image = self._apply_options(uncropped)
 
-    def _shaped(self, image: Image.Image) -> Image.Image:
+    def _apply_options(self, image: Image.Image) -> Image.Image:
         recipe = self.recipe
         if recipe.fit == "cover":
-            image = _centre(image, (recipe.width, recipe.height))
+            image = _crop_centre(image, (recipe.width, recipe.height))
         if recipe.sharpen:
             from PIL.ImageFilter import UnsharpMask
 
             image = image.filter(UnsharpMask(radius=1, percent=round(100 * recipe.sharpen), threshold=1))
         if recipe.fit == "pad":
-            image = _padded(_flat(image, recipe.background), (recipe.width, recipe.height), recipe.background)
+            image = _pad(_flatten(image, recipe.background), (recipe.width, recipe.height), recipe.background)
         if recipe.watermark is not None:
-            from image_pipeline.imaging.watermark import lay
+            from image_pipeline.imaging.watermark import apply_watermark
 
-            image = lay(image, recipe.watermark)
+            image = apply_watermark(image, recipe.watermark)
         return image
 
     def image(self, output_format: str) -> Image.Image:
-        """Finished pixels for a format."""
-        return self._image if output_format in WITH_ALPHA else _flat(self._image, self.recipe.background)
+        """Return the finished pixels for a format."""
+        return self._image if output_format in WITH_ALPHA else _flatten(self._image, self.recipe.background)
 
 
-def _rendition(finisher: _Finisher, output_format: str, *, rights: bytes, upload_bytes: int) -> Rendition:
+def _make_rendition(finisher: _Finisher, output_format: str, *, rights: bytes, upload_bytes: int) -> Rendition:
     recipe = finisher.recipe
     image = finisher.image(output_format)
     quality = recipe.quality_for(output_format)
@@ -283,12 +296,12 @@ def _rendition(finisher: _Finisher, output_format: str, *, rights: bytes, upload
 
 
 @contextmanager
-def _helpers(recipes: Sequence[Recipe]) -> Iterator[ThreadPoolExecutor | None]:
-    """Two threads for the slow encoders; none where no recipe asks for one."""
+def _encoder_threads(recipes: Sequence[Recipe]) -> Iterator[ThreadPoolExecutor | None]:
+    """Provide two threads for slow encoders; None if no recipe uses one."""
     if not any(_SLOW_FORMATS & set(recipe.formats) for recipe in recipes):
         yield None
         return
-    from concurrent.futures import ThreadPoolExecutor  # brings logging along, which costs 9 ms
+    from concurrent.futures import ThreadPoolExecutor  # imports logging, which takes 9 ms
 
     with ThreadPoolExecutor(max_workers=2) as threads:
         yield threads
@@ -297,27 +310,27 @@ def _helpers(recipes: Sequence[Recipe]) -> Iterator[ThreadPoolExecutor | None]:
 def _start(
     threads: ThreadPoolExecutor | None, make: Callable[[str], Rendition], output_format: str
 ) -> Callable[[], Rendition]:
-    """Begin one file; what is given back waits for it."""
+    """Start to make one file; the returned function waits for the result."""
     if threads is not None and output_format in _SLOW_FORMATS:
         return threads.submit(make, output_format).result
-    done = make(output_format)
-    return lambda: done
+    rendition = make(output_format)
+    return lambda: rendition
 
 
-def _centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _crop_centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     width, height = min(size[0], image.width), min(size[1], image.height)
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 
 
-def _flat(image: Image.Image, background: str) -> Image.Image:
+def _flatten(image: Image.Image, background: str) -> Image.Image:
     if image.mode != "RGBA":
         return image
     canvas = Image.new("RGBA", image.size, background)
     return Image.alpha_composite(canvas, image).convert("RGB")
 
 
-def _padded(image: Image.Image, size: tuple[int, int], background: str) -> Image.Image:
+def _pad(image: Image.Image, size: tuple[int, int], background: str) -> Image.Image:
     if image.size == size:
         return image
     canvas = Image.new("RGB", size, background)
@@ -326,29 +339,29 @@ def _padded(image: Image.Image, size: tuple[int, int], background: str) -> Image
 
 
 def recipe_id(recipes: Sequence[Recipe]) -> str:
-    """Names recipes and this engine, whatever machine it runs on; kept in a record, it tells what to make anew."""
-    words = [VERSION, *map(_described, recipes)]
-    return hashlib.sha256(repr(words).encode()).hexdigest()[:16]
+    """Identify recipes and engine, independently of the machine; the id in a record shows whether it is out of date."""
+    parts = [VERSION, *map(_option_pairs, recipes)]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def content_id(data: bytes, recipes: Sequence[Recipe]) -> str:
-    """Name what `render` would make of these bytes, without making it."""
+    """Return the content id that `render` would give these bytes, without rendering."""
     return _content_id(hashlib.sha256(data).hexdigest(), recipes)
 
 
 def _content_id(sha256: str, recipes: Sequence[Recipe]) -> str:
-    words = [VERSION, PIL.__version__, resize.name(), sha256, *map(_described, recipes)]
-    return hashlib.sha256(repr(words).encode()).hexdigest()[:16]
+    parts = [VERSION, PIL.__version__, resize.name(), sha256, *map(_option_pairs, recipes)]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _described(options: Recipe | Watermark) -> list[Any]:
-    """All options by name; a watermark's picture by its bytes, wherever it lies."""
+def _option_pairs(options: Recipe | Watermark) -> list[Any]:
+    """Return (name, value) of all options; a watermark image is represented by the hash of its bytes, not its path."""
     pairs = []
-    for each in fields(options):
-        value = getattr(options, each.name)
+    for option in fields(options):
+        value = getattr(options, option.name)
         if isinstance(value, Watermark):
-            value = _described(value)
-        elif each.name == "image" and value is not None:
+            value = _option_pairs(value)
+        elif option.name == "image" and value is not None:
             value = hashlib.sha256(value.read_bytes()).hexdigest()
-        pairs.append((each.name, value))
+        pairs.append((option.name, value))
     return pairs

@@ -1,9 +1,9 @@
-"""Camera facts from EXIF, with lens and date from XMP where EXIF has none.
+"""Read camera facts from EXIF, and lens and date from XMP if EXIF lacks them.
 
-Facts that tell a place, a person or a device are kept apart from the rest.
+Facts that identify a place, a person or a device are separate from the others.
 
-Reads the block itself (Exif 3.0, CIPA DC-008) within the budget of the file, without Pillow. Broken EXIF is common,
-and a picture without facts is better than none, so nothing here raises.
+This module parses the EXIF block itself (Exif 3.0, CIPA DC-008) within the budget of the file, without Pillow. Broken
+EXIF is common, and an image without facts is better than a rejected one, so nothing here raises an error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
 
 @dataclass(frozen=True)
 class PrivateFacts:
-    """What identifies a place, a person or a device; never part of a record unless somebody asks for it."""
+    """Facts that identify a place, a person or a device; never part of a record."""
 
     latitude: float | None = None
     """Degrees, north positive, WGS 84."""
@@ -40,7 +40,7 @@ class PrivateFacts:
     owner: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """CamelCase JSON without what is not known."""
+        """Return camelCase JSON without unknown facts."""
         return _known(
             latitude=self.latitude,
             longitude=self.longitude,
@@ -53,7 +53,7 @@ class PrivateFacts:
 
 @dataclass(frozen=True)
 class CameraFacts:
-    """How a picture was taken, as far as its EXIF says."""
+    """How an image was taken, according to its EXIF."""
 
     make: str | None = None
     model: str | None = None
@@ -65,13 +65,13 @@ class CameraFacts:
     focal_length: float | None = None
     """Millimetres."""
     taken_at: str | None = None
-    """ISO 8601: 2026-05-04T10:11:12.25+02:00, with an offset only where the camera wrote one."""
+    """ISO 8601: 2026-05-04T10:11:12.25+02:00; with an offset only if the camera wrote one."""
     artist: str | None = None
     copyright: str | None = None
     private: PrivateFacts = field(default_factory=PrivateFacts, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """CamelCase JSON without what is not known, and without `private`."""
+        """Return camelCase JSON without unknown facts, and without `private`."""
         return _known(
             make=self.make,
             model=self.model,
@@ -91,13 +91,14 @@ def _known(**pairs: Any) -> dict[str, Any]:
 
 
 def read(reader: Reader) -> CameraFacts:
-    """Facts about a file of any admitted format; empty where nothing readable is said."""
+    """Read the facts of a file of any admitted format; empty if it contains none that are readable."""
     main, camera, gps = _directories(reader)
-    lens, taken_at = _text(camera, 0xA434), _taken_at(camera)
+    lens = _text(camera, 0xA434)
+    taken_at = _taken_at(camera)
     if lens is None or taken_at is None:
-        more = xmp.read_properties(reader)
-        lens = lens or _printable(_first(more, xmp.LENS))
-        taken_at = taken_at or _xmp_time(_first(more, xmp.TAKEN_AT))
+        properties = xmp.read_properties(reader)
+        lens = lens or _printable(_first(properties, xmp.LENS))
+        taken_at = taken_at or _xmp_time(_first(properties, xmp.TAKEN_AT))
     return CameraFacts(
         make=_text(main, 0x010F),
         model=_text(main, 0x0110),
@@ -120,8 +121,8 @@ def read(reader: Reader) -> CameraFacts:
     )
 
 
-def says_adobe_rgb(reader: Reader) -> bool:
-    """Whether EXIF marks the pixels as Adobe RGB: interoperability index R03 (DCF 2.0, "DCF optional file")."""
+def is_adobe_rgb(reader: Reader) -> bool:
+    """Return whether EXIF marks the pixels as Adobe RGB: interoperability index R03 (DCF 2.0, "DCF optional file")."""
     try:
         tiff = Tiff(find_exif(reader))
         camera = tiff.directory(tiff.directory(tiff.first).integer(_EXIF_IFD))
@@ -132,47 +133,51 @@ def says_adobe_rgb(reader: Reader) -> bool:
 
 
 def rights_block(facts: CameraFacts) -> bytes:
-    """A new EXIF block with artist and copyright and nothing else; empty where neither is known.
+    """Build an EXIF block with artist and copyright only; empty if neither is known.
 
-    Starts with `Exif\\0\\0`, as Pillow's `exif=` wants it.
+    It starts with `Exif\\0\\0`, as Pillow's `exif=` requires.
     """
     texts = [
         (tag, text.encode() + b"\0") for tag, text in ((_ARTIST, facts.artist), (_COPYRIGHT, facts.copyright)) if text
     ]
     if not texts:
         return b""
-    entries, values = b"", b""
-    after = 8 + 2 + 12 * len(texts) + 4
+    entries = b""
+    values = b""
+    values_start = 8 + 2 + 12 * len(texts) + 4
     for tag, raw in texts:
-        inline = raw.ljust(4, b"\0") if len(raw) <= 4 else (after + len(values)).to_bytes(4, "big")
-        entries += tag.to_bytes(2, "big") + b"\x00\x02" + len(raw).to_bytes(4, "big") + inline
-        values += raw if len(raw) > 4 else b""
+        if len(raw) <= 4:
+            field = raw.ljust(4, b"\0")
+        else:
+            field = (values_start + len(values)).to_bytes(4, "big")
+            values += raw
+        entries += tag.to_bytes(2, "big") + b"\x00\x02" + len(raw).to_bytes(4, "big") + field
     return b"Exif\0\0MM\0*\0\0\0\x08" + len(texts).to_bytes(2, "big") + entries + b"\0\0\0\0" + values
 
 
 def _directories(reader: Reader) -> tuple[Directory, Directory, Directory]:
-    """The main, the EXIF and the GPS directory; each is empty where it is missing or broken."""
-    nothing = Directory(reader, False, {}, 0)
+    """Return the main, the EXIF and the GPS directory; a missing or broken one is empty."""
+    empty = Directory(reader, False, {}, 0)
     try:
         tiff = Tiff(find_exif(reader))
         main = tiff.directory(tiff.first)
     except BrokenContainerError:
-        return nothing, nothing, nothing
-    others = []
+        return empty, empty, empty
+    subdirectories = []
     for pointer in (_EXIF_IFD, _GPS_IFD):
         try:
-            others.append(tiff.directory(main.integer(pointer)) if pointer in main else nothing)
+            subdirectories.append(tiff.directory(main.integer(pointer)) if pointer in main else empty)
         except BrokenContainerError:
-            others.append(nothing)
-    return main, others[0], others[1]
+            subdirectories.append(empty)
+    return main, subdirectories[0], subdirectories[1]
 
 
 def _text(tags: Directory, tag: int) -> str | None:
     value = tags.text(tag)
-    return None if value is None else _decoded(value.split(b"\0", 1)[0])
+    return None if value is None else _decode(value.split(b"\0", 1)[0])
 
 
-def _decoded(raw: bytes) -> str | None:
+def _decode(raw: bytes) -> str | None:
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -181,26 +186,27 @@ def _decoded(raw: bytes) -> str | None:
 
 
 def _printable(text: str) -> str | None:
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:_MAX_TEXT] or None
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(printable.split())[:_MAX_TEXT] or None
 
 
 def _copyright(tags: Directory) -> str | None:
-    """Photographer and editor have a text each; a blank stands for a missing one (Exif 3.0, 4.6.5)."""
-    texts = [_decoded(raw) for raw in (tags.text(_COPYRIGHT) or b"").split(b"\0")[:2]]
+    """Join the texts of photographer and editor; a blank means that one is missing (Exif 3.0, 4.6.5)."""
+    texts = [_decode(raw) for raw in (tags.text(_COPYRIGHT) or b"").split(b"\0")[:2]]
     return "; ".join(text for text in texts if text) or None
 
 
 _ISO_LIMIT = 65535
-"""The largest value of a 16-bit tag, which stands for every larger one (Exif 3.0, 4.6.6, PhotographicSensitivity)."""
+"""The largest value of the 16-bit tag, which also means "larger" (Exif 3.0, 4.6.6, PhotographicSensitivity)."""
+_EXACT_ISO_TAGS = (0x8833, 0x8832, 0x8831)
+"""ISO speed, recommended exposure index, standard output sensitivity."""
 
 
 def _iso(tags: Directory) -> int | None:
     value = tags.integer(0x8827)
     if value == _ISO_LIMIT:
-        exact = (
-            tags.integer(tag) for tag in (0x8833, 0x8832, 0x8831)
-        )  # ISO speed, recommended index, output sensitivity
-        value = next((number for number in exact if number > _ISO_LIMIT), value)
+        exact_values = (tags.integer(tag) for tag in _EXACT_ISO_TAGS)
+        value = next((exact for exact in exact_values if exact > _ISO_LIMIT), value)
     return value if value > 0 else None
 
 
@@ -210,11 +216,13 @@ def _first(properties: dict[str, str], names: tuple[str, ...]) -> str:
 
 def _ratios(tags: Directory, tag: int) -> list[float]:
     pairs = tags.rationals(tag)
-    return [top / bottom for top, bottom in pairs] if all(bottom for _, bottom in pairs) else []
+    if not all(denominator for _, denominator in pairs):
+        return []
+    return [numerator / denominator for numerator, denominator in pairs]
 
 
 def _ratio(tags: Directory, tag: int) -> float | None:
-    """First rational of a tag, to six significant digits; None where it is not a positive number."""
+    """Return the first rational of a tag with six significant digits; None if it is not a positive number."""
     values = _ratios(tags, tag)
     return float(f"{values[0]:.6g}") if values and values[0] > 0 else None
 
@@ -223,38 +231,45 @@ _TIME = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)", re.AS
 _XMP_TIME = re.compile(_TIME.pattern + r"(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _OFFSET = re.compile(r"Z|[+-](\d\d):(\d\d)", re.ASCII)
 _MOST_OFFSET_HOURS = 14
-"""Kiribati; no place on Earth is further from UTC."""
+"""Kiribati has the largest offset from UTC."""
 
 
 def _taken_at(tags: Directory) -> str | None:
-    """DateTimeOriginal, else DateTimeDigitized, with their own offset and fraction of a second."""
-    for when, offset, fraction in ((0x9003, 0x9011, 0x9291), (0x9004, 0x9012, 0x9292)):
-        found = _TIME.fullmatch(_text(tags, when) or "")
-        moment = _moment(found.groups(), _text(tags, fraction) or "", _text(tags, offset) or "") if found else None
-        if moment:
-            return moment
+    """Return DateTimeOriginal, else DateTimeDigitized, each with its own offset and fraction of a second."""
+    for time_tag, offset_tag, fraction_tag in ((0x9003, 0x9011, 0x9291), (0x9004, 0x9012, 0x9292)):
+        match = _TIME.fullmatch(_text(tags, time_tag) or "")
+        if match is None:
+            continue
+        time = _iso_time(match.groups(), _text(tags, fraction_tag) or "", _text(tags, offset_tag) or "")
+        if time:
+            return time
     return None
 
 
 def _xmp_time(text: str) -> str | None:
-    found = _XMP_TIME.fullmatch(text.strip())
-    return _moment(found.groups()[:6], found[7] or "", found[8] or "") if found else None
+    match = _XMP_TIME.fullmatch(text.strip())
+    return _iso_time(match.groups()[:6], match[7] or "", match[8] or "") if match else None
 
 
-def _moment(parts: tuple[str, ...], fraction: str, offset: str) -> str | None:
-    """ISO 8601, or None for a moment that no calendar has; an impossible fraction or offset is left out."""
+def _iso_time(parts: tuple[str, ...], fraction: str, offset: str) -> str | None:
+    """Format a time in ISO 8601; None for an impossible date or time. An invalid fraction or offset is omitted."""
     try:
-        datetime(*map(int, parts))  # type: ignore[arg-type]  # noqa: DTZ001  only the calendar is asked
+        datetime(*map(int, parts))  # type: ignore[arg-type]  # noqa: DTZ001  only validates the parts
     except ValueError:
         return None
     year, month, day, hour, minute, second = parts
-    found = _OFFSET.fullmatch(offset)
-    possible = found is not None and (offset == "Z" or (int(found[1]) <= _MOST_OFFSET_HOURS and int(found[2]) < 60))
     return (
         f"{year}-{month}-{day}T{hour}:{minute}:{second}"
         + (f".{fraction}" if fraction.isdecimal() and fraction.isascii() else "")
-        + (offset if possible else "")
+        + (offset if _is_offset(offset) else "")
     )
+
+
+def _is_offset(text: str) -> bool:
+    match = _OFFSET.fullmatch(text)
+    if match is None:
+        return False
+    return text == "Z" or (int(match[1]) <= _MOST_OFFSET_HOURS and int(match[2]) < 60)
 
 
 def _degrees(tags: Directory, tag: int, reference: int, negative: bytes, limit: float) -> float | None:
@@ -264,8 +279,8 @@ def _degrees(tags: Directory, tag: int, reference: int, negative: bytes, limit: 
     value = parts[0] + parts[1] / 60 + parts[2] / 3600
     if not math.isfinite(value) or not 0 <= value <= limit:
         return None
-    side = tags.text(reference) or b""
-    return round(-value if side.startswith(negative) else value, 7)
+    hemisphere = tags.text(reference) or b""
+    return round(-value if hemisphere.startswith(negative) else value, 7)
 
 
 def _altitude(tags: Directory) -> float | None:

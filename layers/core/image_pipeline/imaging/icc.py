@@ -1,7 +1,7 @@
-"""ICC profiles as files from strangers (ICC.1:2022): what may be handed to LittleCMS, and which ones are sRGB.
+"""Check untrusted ICC profiles (ICC.1:2022) before LittleCMS reads them, and recognise those that are sRGB.
 
-LittleCMS believes what a profile says about the size of its tables, and evaluates chains of any length: 30 bytes can
-cost it half a gigabyte, 160 kB twenty seconds. `checked` rejects the former and takes out the latter.
+LittleCMS trusts the table sizes that a profile declares, and evaluates multi-process chains of any length: 30 bytes can
+take half a gigabyte of memory, 160 kB can take twenty seconds. `sanitise` rejects the former and removes the latter.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import struct
 from typing import NamedTuple
 
 MOST_BYTES = 4_000_000
-"""Of a profile. The largest ones in use, for print, have 3 MB."""
+"""Largest profile, in bytes. The largest ones in use, for print, have 3 MB."""
 
 _HEADER = 128
 _MOST_TAGS = 100
 _CLASSES = frozenset({b"mntr", b"scnr", b"prtr", b"spac"})
-"""Devices and colour spaces; other classes describe no pixels (section 7.2.5)."""
+"""Classes of devices and colour spaces; profiles of other classes do not describe pixels (section 7.2.5)."""
 _CURVES = frozenset({b"rTRC", b"gTRC", b"bTRC", b"kTRC"})
 _CHAINS = (b"D2B", b"B2D")
-"""Tags of multi-process elements, which exist beside the tables that everybody reads (section 9.2.17)."""
+"""Tags of multi-process elements, which are optional additions to the usual tables (section 9.2.17)."""
 
 
 class BrokenProfileError(ValueError):
@@ -33,44 +33,46 @@ class _Tag(NamedTuple):
 
 
 def space(profile: bytes) -> bytes:
-    """Colour space of the pixels: `RGB `, `GRAY`, `CMYK` …"""
+    """Return the colour space of the pixels: `RGB `, `GRAY`, `CMYK` …"""
     return profile[16:20]
 
 
-def checked(profile: bytes) -> bytes:
-    """The profile as it may be handed to LittleCMS.
+def sanitise(profile: bytes) -> bytes:
+    """Return the profile without the tags that LittleCMS must not evaluate.
 
     Raises:
-        BrokenProfileError: it is none, or costs more than a profile may.
+        BrokenProfileError: it is not a profile, or it would take too much memory.
     """
     if len(profile) > MOST_BYTES:
         raise BrokenProfileError(f"the colour profile has more than {MOST_BYTES / 1e6:.0f} MB")
     if profile[36:40] != b"acsp" or profile[12:16] not in _CLASSES:
-        raise BrokenProfileError("the colour profile is broken")
+        raise BrokenProfileError("the colour profile is damaged")
     out = bytearray(profile)
     for index, tag in enumerate(_tags(profile)):
         if tag.name.startswith(_CHAINS):
-            out[_HEADER + 4 + 12 * index] = 0  # another name: nobody looks for it
-        elif not (_is_curve(profile, tag) if tag.name in _CURVES else _holds_its_table(profile, tag)):
-            raise BrokenProfileError("the colour profile is broken")
+            out[_HEADER + 4 + 12 * index] = 0  # a name that no reader looks for
+            continue
+        is_valid = _is_curve if tag.name in _CURVES else _contains_its_table
+        if not is_valid(profile, tag):
+            raise BrokenProfileError("the colour profile is damaged")
     return bytes(out)
 
 
 def _tags(profile: bytes) -> list[_Tag]:
-    """The tag table (section 7.3).
+    """Read the tag table (section 7.3).
 
     Raises:
-        BrokenProfileError: it is cut off, or too long.
+        BrokenProfileError: the table is cut off or too long.
     """
     count = int.from_bytes(profile[_HEADER : _HEADER + 4], "big")
     table = profile[_HEADER + 4 : _HEADER + 4 + 12 * count]
     if not 0 < count <= _MOST_TAGS or len(table) < 12 * count:
-        raise BrokenProfileError("the colour profile is broken")
+        raise BrokenProfileError("the colour profile is damaged")
     return [_Tag(*struct.unpack_from(">4sII", table, 12 * index)) for index in range(count)]
 
 
 def _is_curve(profile: bytes, tag: _Tag) -> bool:
-    """Whether a curve has a value everywhere; LittleCMS would make black of a negative base."""
+    """Return whether a curve has a value everywhere; LittleCMS returns black for a negative base."""
     data = _data(profile, tag)
     try:
         return all(_curve(data, at / 16) is not None for at in range(17))
@@ -78,8 +80,8 @@ def _is_curve(profile: bytes, tag: _Tag) -> bool:
         return False
 
 
-def _holds_its_table(profile: bytes, tag: _Tag) -> bool:
-    """Whether a lookup table has as many bytes as its numbers of channels and grid points make (10.10 to 10.13)."""
+def _contains_its_table(profile: bytes, tag: _Tag) -> bool:
+    """Return whether a lookup table has enough bytes for its channels and grid points (10.10 to 10.13)."""
     head = profile[tag.start : tag.start + min(tag.length, 32)]
     kind = head[:4]
     if kind not in (b"mft1", b"mft2", b"mAB ", b"mBA "):
@@ -88,7 +90,8 @@ def _holds_its_table(profile: bytes, tag: _Tag) -> bool:
         return False
     inputs, outputs, points = head[8:11]
     if kind in (b"mft1", b"mft2"):
-        grid, width = [points] * inputs, 1 if kind == b"mft1" else 2
+        grid = [points] * inputs
+        width = 1 if kind == b"mft1" else 2
     else:
         start = int.from_bytes(head[24:28], "big")
         if start == 0:
@@ -96,7 +99,8 @@ def _holds_its_table(profile: bytes, tag: _Tag) -> bool:
         table = profile[tag.start + start : tag.start + start + 17]
         if len(table) < 17 or inputs > 16:
             return False
-        grid, width = list(table[:inputs]), table[16]
+        grid = list(table[:inputs])
+        width = table[16]
     size = outputs * width * math.prod(grid)
     return 0 < size <= min(tag.length, len(profile) - tag.start)
 
@@ -107,12 +111,12 @@ _LONGEST_CURVE = 12 + 2 * 65536
 
 
 def _data(profile: bytes, tag: _Tag) -> bytes:
-    """What a tag holds, as far as a curve can be long."""
+    """Return the data of a tag, at most as long as the longest curve."""
     return profile[tag.start : tag.start + min(tag.length, _LONGEST_CURVE)]
 
 
 def _curve(data: bytes, at: float) -> float | None:
-    """Value of a `curv` or `para` curve (10.6 and 10.18) at 0…1; None where it has none."""
+    """Return the value of a `curv` or `para` curve (10.6 and 10.18) at 0 … 1; None if it has none."""
     if data[:4] == b"para":
         return _parametric(data, at)
     if data[:4] != b"curv":
@@ -136,15 +140,15 @@ def _parametric(data: bytes, at: float) -> float | None:
     g, a, b, c, d, e, f = numbers + [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0][count:]
     base = a * at + b
     if kind in (1, 2):
-        curved, straight, power = base >= 0, c, c
+        is_linear, linear_value, offset = base < 0, c, c
     else:
-        curved, straight, power = at >= d, c * at + f, e
-    if not curved:
-        return straight
+        is_linear, linear_value, offset = at < d, c * at + f, e
+    if is_linear:
+        return linear_value
     if base < 0 or (base == 0 and g < 0):
         return None
     try:
-        return math.pow(base, g) + power
+        return math.pow(base, g) + offset
     except OverflowError:
         return None
 
@@ -152,18 +156,18 @@ def _parametric(data: bytes, at: float) -> float | None:
 # Profiles that are sRGB -----------------------------------------------------------------------------------------------
 
 _SRGB_COLUMNS = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))
-"""XYZ of red, green and blue of sRGB adapted to D50 (IEC 61966-2-1, Bradford), as its profiles hold them."""
+"""XYZ of red, green and blue of sRGB, adapted to D50 (IEC 61966-2-1, Bradford), as stored in sRGB profiles."""
 _SAMPLES = (0.1, 0.3, 0.5, 0.8)
 
 
 def is_srgb(profile: bytes) -> bool:
-    """Whether an RGB profile gives sRGB's colours: its columns within 0.002, its curves within half a step of 255."""
+    """Return whether an RGB profile is sRGB: columns within 0.002, curves within half a step of 255."""
     if space(profile) != b"RGB ":
         return False
     try:
         tags = {tag.name: tag for tag in _tags(profile)}
         if any(name.startswith(b"A2B") for name in tags):
-            return False  # its tables decide
+            return False  # lookup tables take precedence over columns and curves
         return all(
             _near(_xyz(_data(profile, tags[name + b"XYZ"])), column)
             and _is_srgb_curve(_data(profile, tags[name + b"TRC"]))

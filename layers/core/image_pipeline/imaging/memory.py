@@ -1,8 +1,8 @@
-"""A memory limit that ends the work on one picture, not the process that does it.
+"""Limit the memory of the process, so that a wrong prediction rejects one image and does not end the process.
 
-Predicted memory keeps pictures out that are too large. Should a prediction be wrong, an allocation fails here, and the
-upload ends as a rejection of the file. Without the limit, the system would end the process, and the upload would end as
-a fault of the deployment.
+Admission rejects images whose predicted memory is too large. If a prediction is too low, the limit makes an allocation
+fail, and the file is rejected. Without the limit, the operating system would end the process, and the upload would
+fail as if the deployment were broken.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import sys
 from image_pipeline.settings import MEBIBYTE
 
 _RESERVED_BYTES = 64 * MEBIBYTE
-"""What runs beside Python in a function: the runtime's own processes, code and files mapped into memory."""
+"""Memory of a function that Python cannot use: other processes of the runtime, code and memory-mapped files."""
 
 
 def limit(function_bytes: int) -> None:
-    """Let allocations fail that go beyond what the function has.
+    """Make allocations fail that exceed the memory of the function. Later calls may lower or raise the limit.
 
     Args:
-        function_bytes: memory of the whole function. The limit can be lowered and raised again.
+        function_bytes: memory of the whole function, in bytes.
     """
     if not sys.platform.startswith("linux"):
         return

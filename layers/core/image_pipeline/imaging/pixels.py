@@ -1,4 +1,4 @@
-"""Decoded pixels, in a mode that can be reduced."""
+"""Decoded pixels, in a mode that the resizer accepts."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ class Pixels:
     image: Image.Image
     """Mode L, RGB, RGBA or CMYK."""
     box: Box
-    """The part of `image` that is the picture; JPEG decoded at a fraction may end inside its last pixel."""
+    """The visible part of `image`. A JPEG decoded at a fraction of its size may end within its last pixel."""
     orientation: int
-    """What is left to apply: EXIF value, 1 to 8."""
+    """EXIF orientation, 1 to 8, still to be applied."""
     profile: bytes
-    """ICC profile for `image`; empty where it is sRGB already or nothing is said."""
+    """ICC profile of `image`; empty if it is already sRGB or the file does not specify its colours."""
     warnings: tuple[str, ...] = ()
 
 
 def check_size(size: tuple[int, int], header: Header, *, upright: bool = False) -> None:
-    """Compare the size that a decoder has found with the admitted one, before it decodes any pixel.
+    """Compare the size that a decoder reports with the admitted size, before the decoder decodes a pixel.
 
-    Limits and predicted memory were judged by the admitted size: where a file tells its decoder another one, they do
-    not hold.
+    Admission checked limits and predicted memory for the admitted size; they do not hold for another one.
 
     Args:
-        size: (width, height) in pixels as the decoder gives it.
-        header: what admission has found.
-        upright: whether this decoder applies the orientation itself.
+        size: (width, height) in pixels, from the decoder.
+        header: the result of admission.
+        upright: whether the decoder applies the orientation itself.
 
     Raises:
         CorruptImageError: the sizes differ.
@@ -43,32 +42,32 @@ def check_size(size: tuple[int, int], header: Header, *, upright: bool = False) 
     admitted = (header.width, header.height) if upright else header.stored_size
     if size != admitted:
         raise CorruptImageError(
-            f"The {header.format} contradicts itself: its header says {admitted[0]} × {admitted[1]} pixels, "
-            f"its data {size[0]} × {size[1]}.",
-            "Export the picture again and upload it.",
+            f"The {header.format} contradicts itself: its header declares {admitted[0]} × {admitted[1]} pixels, "
+            f"but its image data has {size[0]} × {size[1]}.",
+            "Export the image again and upload it.",
         )
 
 
-def reducible(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """The picture in mode L, RGB, RGBA or CMYK, and what a person should know about the conversion."""
+def to_resizable(image: Image.Image) -> Image.Image:
+    """Convert an image to a mode that the resizer accepts: L, RGB, RGBA or CMYK."""
     if image.mode in ("P", "PA"):
-        return image.convert("RGBA" if image.has_transparency_data else "RGB"), ()
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.mode in ("1", "L", "RGB") and "transparency" in image.info:
-        return image.convert("RGBA"), ()
+        return image.convert("RGBA")
     if image.mode in ("L", "RGB", "RGBA", "CMYK"):
-        return image, ()
+        return image
     if image.mode in ("LA", "La", "RGBa"):
-        return image.convert("RGBA"), ()
-    return image.convert("L" if image.mode == "1" else "RGB"), ()
+        return image.convert("RGBA")
+    return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def coloured(indices: Image.Image, palette: bytes, alpha: bytes = b"") -> Image.Image:
-    """Indices into a palette → mode RGB, or RGBA where alpha is given.
+def apply_palette(indices: Image.Image, palette: bytes, alpha: bytes = b"") -> Image.Image:
+    """Replace palette indices by their colours: mode RGB, or RGBA if alpha is given.
 
     Args:
-        indices: mode P, whatever its own palette.
-        palette: red, green and blue of each entry; those that are missing are black, as in libpng and Chromium.
-        alpha: of each entry; those that are missing are opaque.
+        indices: mode P; its own palette is ignored.
+        palette: red, green and blue of each entry; missing entries are black, as in libpng and Chromium.
+        alpha: opacity of each entry; missing entries are opaque.
     """
     palette = palette.ljust(3 * 256, b"\0")
     if not alpha:

@@ -1,7 +1,7 @@
-"""Lanczos at the speed of the hardware: a SIMD resizer where its wheel is installed, Pillow's own where not.
+"""Reduce images with the Lanczos filter: with a SIMD resizer if its wheel is installed, else with Pillow.
 
-Importing this module also tells glibc to keep freed memory for the next picture: without that, the kernel clears the
-same tens of megabytes again for every one, which takes longer than the arithmetic (`docs/performance.md`).
+Importing this module also makes glibc keep freed memory for the next image. Otherwise the kernel would clear the same
+tens of megabytes again for every image, which takes longer than the arithmetic (`docs/performance.md`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image
 _simd: Any
 try:
     _simd = import_module("cykooz_resizer")
-except ImportError:  # no wheel for aarch64 Linux
+except ImportError:  # there is no wheel for aarch64 Linux
     _simd = None
 
 Box = tuple[float, float, float, float]
@@ -25,22 +25,24 @@ Box = tuple[float, float, float, float]
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BYTES = 512 * 1024 * 1024
 _MMAP_BYTES = 32 * 1024 * 1024
-"""The largest value that glibc takes (mallopt(3), DEFAULT_MMAP_THRESHOLD_MAX on 64-bit systems)."""
+"""The largest value that glibc accepts (mallopt(3), DEFAULT_MMAP_THRESHOLD_MAX on 64-bit systems)."""
 
 
 def _keep_freed_memory() -> None:
     if sys.platform.startswith("linux"):
         libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):  # musl has none
+        if hasattr(libc, "mallopt"):  # musl does not have it
             libc.mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
             libc.mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)
 
 
 _keep_freed_memory()
 
-_STEEPEST, _LEFT_TO_LANCZOS = 512, 64
-"""Reductions of one side. Lanczos alone holds 48 bytes of weights for each row and column of the source, and computes
-them: of 5,000,000 rows that is nine seconds."""
+_MAX_LANCZOS_RATIO = 512
+"""Largest ratio at which Lanczos reduces a side alone. It computes and stores 48 bytes of weights for each row and
+column of the source, which takes nine seconds for 5,000,000 rows."""
+_LANCZOS_RATIO_AFTER_AVERAGING = 64
+"""Ratio that is left to Lanczos after a longer side was averaged."""
 
 _SIMD_MODES = frozenset({"L", "RGB", "RGBA", "CMYK"})
 _resizer: Any = _simd.Resizer() if _simd else None
@@ -48,21 +50,21 @@ _lanczos: Any = _simd.ResizeAlg.convolution(_simd.FilterType.lanczos3) if _simd 
 
 
 def name() -> str:
-    """Which resizer is at work; part of the content id, as the two differ in rounding."""
+    """Return the name of the resizer in use; part of the content id, because the two differ in rounding."""
     return "simd" if _resizer else "pillow"
 
 
 def reduce(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> Image.Image:
-    """The picture, or the part inside `box`, in another size (width, height) by Lanczos; alpha is premultiplied.
+    """Resize an image, or the part inside `box`, to `size` (width, height) with Lanczos and premultiplied alpha.
 
-    Modes L, LA, RGB, RGBA, CMYK and LAB.
+    Accepts modes L, LA, RGB, RGBA, CMYK and LAB.
     """
     if box == (0, 0, *image.size):
         box = None
     if box is None and size == image.size:
         return image
     if box is None:
-        image = _less_steep(image, size)
+        image = _average_long_sides(image, size)
     if _resizer is None or image.mode not in _SIMD_MODES:
         return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
     out = Image.new(image.mode, size, None)  # not cleared: every pixel is written
@@ -71,8 +73,10 @@ def reduce(image: Image.Image, size: tuple[int, int], box: Box | None = None) ->
     return out
 
 
-def _less_steep(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The picture with sides averaged that are to become much shorter; other pictures as they are."""
-    ratios = [side / wanted for side, wanted in zip(image.size, size, strict=True)]
-    across, down = (int(ratio / _LEFT_TO_LANCZOS) if ratio > _STEEPEST else 1 for ratio in ratios)
+def _average_long_sides(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Average pixels along sides that must become much shorter; return other images unchanged."""
+    ratios = [source / target for source, target in zip(image.size, size, strict=True)]
+    across, down = (
+        int(ratio / _LANCZOS_RATIO_AFTER_AVERAGING) if ratio > _MAX_LANCZOS_RATIO else 1 for ratio in ratios
+    )
     return image if across == down == 1 else image.reduce((across, down))

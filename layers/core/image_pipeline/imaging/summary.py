@@ -1,8 +1,7 @@
-"""What can be shown or compared before a rendition has loaded: ThumbHash, dominant colours, perceptual hash.
+"""Compute a small visual summary of an image: ThumbHash placeholder, dominant colours and perceptual hash.
 
-All of it comes from reductions of at most 100 pixels a side, in plain Python: a fraction of a millisecond each, and no
-numpy to import. GreyAlpha, premultiplication and orientation are the engine's business; pictures here are upright
-sRGB in mode RGB or RGBA.
+All three use reductions of at most 100 pixels a side and plain Python: a fraction of a millisecond each, without
+importing NumPy. The engine provides upright sRGB images in mode RGB or RGBA.
 """
 
 from __future__ import annotations
@@ -25,28 +24,28 @@ _SMALL_SIDE = 32
 _PHASH_SIDE = 32
 _COLOURS = 5
 _DISTANCE = 48
-"""Two dominant colours differ by at least this much in the sum of their channels."""
+"""Smallest difference of two dominant colours, summed over their channels."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What can be shown or compared before a rendition has loaded."""
+    """A visual summary, to show or compare images before a rendition has loaded."""
 
     thumbhash: str
-    """ThumbHash in base64: a placeholder picture of about 25 bytes, with the aspect ratio in it."""
+    """ThumbHash in base64: a placeholder image of about 25 bytes that includes the aspect ratio."""
     colours: tuple[str, ...]
-    """Dominant colours as #rrggbb, the most frequent first, one to five; none where everything is transparent."""
+    """One to five dominant colours as #rrggbb, the most frequent first; none if the image is fully transparent."""
     phash: str
-    """Perceptual hash of 64 bits as 16 hexadecimal digits: pictures that look alike differ in few bits."""
+    """Perceptual hash of 64 bits as 16 hexadecimal digits: similar images differ in few bits."""
 
     def to_dict(self) -> dict[str, Any]:
-        """CamelCase JSON."""
+        """Return camelCase JSON."""
         return {"thumbhash": self.thumbhash, "colours": list(self.colours), "phash": self.phash}
 
 
 def summarise(image: Image.Image, resize: Resize) -> Summary:
-    """Summarise an upright sRGB picture of mode RGB or RGBA, best one of 64 to 400 pixels a side."""
-    small = _inside(image, _SMALL_SIDE, resize)
+    """Summarise an upright sRGB image of mode RGB or RGBA, ideally of 64 to 400 pixels a side."""
+    small = _reduce_to_side(image, _SMALL_SIDE, resize)
     return Summary(
         thumbhash=base64.b64encode(thumbhash(small)).decode(),
         colours=dominant_colours(small),
@@ -54,59 +53,60 @@ def summarise(image: Image.Image, resize: Resize) -> Summary:
     )
 
 
-def _inside(image: Image.Image, side: int, resize: Resize) -> Image.Image:
+def _reduce_to_side(image: Image.Image, side: int, resize: Resize) -> Image.Image:
     longest = max(image.size)
     if longest <= side:
         return image
-    width, height = (max(1, round(each * side / longest)) for each in image.size)
+    width, height = (max(1, round(length * side / longest)) for length in image.size)
     return resize(image, (width, height))
 
 
 def dominant_colours(image: Image.Image) -> tuple[str, ...]:
-    """The most frequent colours of what is opaque, from a palette of 16; near ones are left out.
+    """Return the most frequent opaque colours of a palette of 16, without colours that are similar to another.
 
     Args:
-        image: mode RGB or RGBA, small.
+        image: a small image of mode RGB or RGBA.
     """
-    octree = image.mode == "RGBA"  # median cut cannot see alpha
-    method = Image.Quantize.FASTOCTREE if octree else Image.Quantize.MEDIANCUT
-    reduced = image.quantize(16, method=method).convert("RGBA")
-    counted: Any = reduced.getcolors(image.width * image.height) or []
-    chosen: list[tuple[int, int, int]] = []
-    for _, (red, green, blue, alpha) in sorted(counted, reverse=True):
-        far = all(abs(red - r) + abs(green - g) + abs(blue - b) >= _DISTANCE for r, g, b in chosen)
-        if far and alpha >= 128:
-            chosen.append((red, green, blue))
-    return tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in chosen[:_COLOURS])
+    # Median cut ignores alpha.
+    method = Image.Quantize.FASTOCTREE if image.mode == "RGBA" else Image.Quantize.MEDIANCUT
+    quantized = image.quantize(16, method=method).convert("RGBA")
+    counts: Any = quantized.getcolors(image.width * image.height) or []
+    colours: list[tuple[int, int, int]] = []
+    for _, (red, green, blue, alpha) in sorted(counts, reverse=True):
+        is_distinct = all(abs(red - r) + abs(green - g) + abs(blue - b) >= _DISTANCE for r, g, b in colours)
+        if is_distinct and alpha >= 128:
+            colours.append((red, green, blue))
+    return tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in colours[:_COLOURS])
 
 
 def phash(image: Image.Image, resize: Resize) -> str:
-    """Perceptual hash: the signs of the 8 × 8 lowest frequencies of a 32 × 32 grey reduction, against their median.
+    """Compute a perceptual hash: which of the 8 × 8 lowest frequencies of a 32 × 32 grey image exceed their median.
 
-    The method of Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), section 3.2.1.
-    Transparency counts as white.
+    This is the method of Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), section
+    3.2.1. Transparency counts as white.
     """
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     small = resize(image.convert("L"), (_PHASH_SIDE, _PHASH_SIDE)).tobytes()
     frequencies = _frequencies(small, (_PHASH_SIDE, _PHASH_SIDE), (8, 8), 1)
     values = list(frequencies.values())
-    ordered = sorted(values)
-    median = (ordered[31] + ordered[32]) / 2
+    sorted_values = sorted(values)
+    median = (sorted_values[31] + sorted_values[32]) / 2
     bits = "".join("1" if value > median else "0" for value in values)
     return f"{int(bits, 2):016x}"
 
 
 def thumbhash(image: Image.Image) -> bytes:
-    """ThumbHash of a picture of at most 100 × 100 pixels, mode RGB or RGBA.
+    """Compute the ThumbHash of an image of at most 100 × 100 pixels, mode RGB or RGBA.
 
-    The format of Evan Wallace's ThumbHash (2023): a header of 5 or 6 bytes, then 4 bits for each low frequency of
-    brightness, the yellow-blue and the red-green difference, and opacity. The cosine transform is linear, so that
-    it is taken of red, green and blue as they lie in the picture, and the differences are formed from its results.
+    The format is Evan Wallace's ThumbHash (2023): a header of 5 or 6 bytes, then 4 bits for each low frequency of
+    luminance, of the yellow-blue and red-green differences, and of alpha. The cosine transform is linear, so it is
+    applied to red, green and blue, and the differences are computed from its results.
     """
     width, height = image.size
     red, green, blue, alpha = _planes(image)
-    limit, longest = (5 if alpha else 7), max(width, height)
+    limit = 5 if alpha else 7
+    longest = max(width, height)
     across = max(1, _round(limit * width / longest))
     down = max(1, _round(limit * height / longest))
     terms = max(3, across), max(3, down)
@@ -130,29 +130,30 @@ def thumbhash(image: Image.Image) -> bytes:
         a_dc, a_ac, a_scale = _channel(_frequencies(alpha, image.size, (5, 5), 255), 5, 5)
         out.append(_round(15 * a_dc) | _round(15 * a_scale) << 4)
         nibbles += a_ac
-    values = [_round(15 * each) for each in nibbles] + [0] * (len(nibbles) % 2)
+    values = [_round(15 * nibble) for nibble in nibbles] + [0] * (len(nibbles) % 2)
     out += bytes(low | high << 4 for low, high in zip(values[::2], values[1::2], strict=True))
     return bytes(out)
 
 
 def _planes(image: Image.Image) -> tuple[Plane, Plane, Plane, Plane]:
-    """Red, green and blue, 0 to 255, over the mean colour of what is opaque; and opacity, empty where all is opaque."""
+    """Return red, green and blue, composited over the mean opaque colour, and alpha; alpha is empty if opaque."""
     raw = image.convert("RGBA").tobytes()
-    colours, alpha = (raw[::4], raw[1::4], raw[2::4]), raw[3::4]
+    colours = raw[::4], raw[1::4], raw[2::4]
+    alpha = raw[3::4]
     total = sum(alpha)
     if total == 255 * len(alpha):
         return *colours, b""
-    mixed = []
+    composites = []
     for plane in colours:
         mean = sum(map(mul, plane, alpha)) / (total or 1)
-        mixed.append([mean + (each - mean) * opacity / 255 for each, opacity in zip(plane, alpha, strict=True)])
-    return mixed[0], mixed[1], mixed[2], alpha
+        composites.append([mean + (value - mean) * opacity / 255 for value, opacity in zip(plane, alpha, strict=True)])
+    return composites[0], composites[1], composites[2], alpha
 
 
 def _frequencies(
     plane: Plane, size: tuple[int, int], terms: tuple[int, int], unit: float
 ) -> dict[tuple[int, int], float]:
-    """Cosine transform for u below terms[0] and v below terms[1], by (u, v), of a plane in which `unit` counts as 1."""
+    """Return the cosine transform of a plane by (u, v), u < terms[0] and v < terms[1]; values are divided by `unit`."""
     width, height = size
     rows = [plane[at : at + width] for at in range(0, len(plane), width)]
     columns = [[sum(map(mul, row, wave)) for row in rows] for wave in _cosines(width, terms[0])]
@@ -169,7 +170,7 @@ def _cosines(side: int, terms: int) -> tuple[tuple[float, ...], ...]:
 
 
 def _channel(frequencies: dict[tuple[int, int], float], across: int, down: int) -> tuple[float, list[float], float]:
-    """Mean, the frequencies with u / across + v / down < 1 scaled to 0…1, and their scale."""
+    """Return the mean, the frequencies with u / across + v / down < 1 scaled to 0 … 1, and their scale."""
     values = [
         frequencies[u, v] for v in range(down) for u in range(across) if (u or v) and u * down < across * (down - v)
     ]
@@ -178,5 +179,5 @@ def _channel(frequencies: dict[tuple[int, int], float], across: int, down: int) 
 
 
 def _round(value: float) -> int:
-    """To the nearest whole number, halves up, as the format's definition does."""
+    """Round to the nearest integer, halves up, as the format defines."""
     return math.floor(value + 0.5)

@@ -1,7 +1,7 @@
-"""Lens and date from an XMP packet, for files whose EXIF has none (ISO 16684-1).
+"""Read lens and date from an XMP packet (ISO 16684-1), for files whose EXIF lacks them.
 
-Editors that strip EXIF often leave XMP. A packet is XML from a stranger: it is small, has no document type, and the
-parser expands no entity.
+Editors that strip EXIF often keep XMP. A packet is untrusted XML: this module reads only small packets without a
+document type, so that the parser expands no entities.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from image_pipeline.imaging.reader import BrokenContainerError, Reader
 _MOST_BYTES = 256 * 1024
 _IN_JPEG = b"http://ns.adobe.com/xap/1.0/\x00"
 _IN_PNG = b"XML:com.adobe.xmp\x00\x00\x00"
-"""Keyword of an iTXt chunk that is not compressed, as XMP part 3 wants it; language and translation follow, empty."""
+"""Keyword of an uncompressed iTXt chunk (XMP specification, part 3); an empty language and translation follow."""
 _IN_TIFF = 700
 
 LENS = ("http://ns.adobe.com/exif/1.0/aux/ Lens", "http://cipa.jp/exif/1.0/ LensModel")
@@ -27,9 +27,9 @@ TAKEN_AT = (
 
 
 def read_properties(reader: Reader) -> dict[str, str]:
-    """Simple properties of the XMP packet by namespace and name, as in `LENS`; empty where there is no readable one."""
+    """Return simple properties of the XMP packet by namespace and name, as in `LENS`; empty if none is readable."""
     try:
-        packet = _find(reader)
+        packet = _find_packet(reader)
     except BrokenContainerError:
         return {}
     if packet is None or not 0 < packet.size <= _MOST_BYTES:
@@ -41,7 +41,7 @@ def read_properties(reader: Reader) -> dict[str, str]:
     return _parse(data)
 
 
-def _find(reader: Reader) -> Reader | None:
+def _find_packet(reader: Reader) -> Reader | None:
     head = reader.up_to(0, 12)
     if head[:3] == b"\xff\xd8\xff":
         return next(payloads(reader, list(segments(reader)), APP1, _IN_JPEG), None)
@@ -51,8 +51,8 @@ def _find(reader: Reader) -> Reader | None:
             if chunk.kind == b"iTXt" and reader.up_to(chunk.start, start) == _IN_PNG + b"\x00\x00":
                 return reader.part(chunk.start + start, chunk.length - start)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        found = (chunk for chunk in riff_chunks(reader) if chunk.kind == b"XMP ")
-        return next((reader.part(chunk.start, chunk.length) for chunk in found), None)
+        packets = (chunk for chunk in riff_chunks(reader) if chunk.kind == b"XMP ")
+        return next((reader.part(chunk.start, chunk.length) for chunk in packets), None)
     if head[:2] in (b"II", b"MM"):
         tiff = Tiff(reader)
         entry = tiff.directory(tiff.first).entries.get(_IN_TIFF)
@@ -65,17 +65,17 @@ def _parse(data: bytes) -> dict[str, str]:
         return {}
     from xml.parsers.expat import ExpatError, ParserCreate
 
-    wanted = frozenset((*LENS, *TAKEN_AT))
+    known_names = frozenset((*LENS, *TAKEN_AT))
     properties: dict[str, str] = {}
     open_names: list[str] = []
 
     def start(name: str, attributes: dict[str, str]) -> None:
         open_names.append(name)
-        for attribute in wanted & attributes.keys():
+        for attribute in known_names & attributes.keys():
             properties.setdefault(attribute, attributes[attribute])
 
     def text(data: str) -> None:
-        if open_names and open_names[-1] in wanted:
+        if open_names and open_names[-1] in known_names:
             properties[open_names[-1]] = properties.get(open_names[-1], "") + data
 
     parser = ParserCreate(namespace_separator=" ")

@@ -1,4 +1,4 @@
-"""Heads of AV1 pictures: the sequence header and the sizes of the frames (AV1 specification, 5.5 and 5.9)."""
+"""Read the headers of AV1 images: the sequence header and the sizes of the frames (AV1 specification, 5.5 and 5.9)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _SELECT = 2
 _ALL_FRAMES = 0xFF
 _REFERENCES, _REFERENCES_OF_FRAME = 8, 7
 _MOST_FRAMES = 32
-"""Of an item. A picture has one, or one for each of its layers, of which AVIF allows four."""
+"""Largest number of frames of an item. An image has one for each of its layers, and AVIF allows four layers."""
 _MOST_HEAD = 256
-"""Bytes of a header that are looked at; sizes and colours are within the first 200, whatever the header contains."""
+"""Bytes of a header that are read; sizes and colours are within the first 200, whatever the header contains."""
 
 
 @dataclass
 class Sequence:
-    """A sequence header, as far as frames depend on it."""
+    """The fields of a sequence header that frame headers depend on."""
 
     still: bool = False
     """Reduced: the only frame has the size of the sequence."""
@@ -29,21 +29,21 @@ class Sequence:
     """(width, height) in pixels."""
     bits: int = 8
     chroma: float = 0.5
-    """Samples of both colour differences per pixel: 0 for grey, 0.5 for 4:2:0, 1 for 4:2:2, 2 for 4:4:4."""
+    """Samples of Cb and Cr together per pixel: 0 for grey, 0.5 for 4:2:0, 1 for 4:2:2, 2 for 4:4:4."""
     colours: tuple[int, int] = (2, 2)
     """Primaries and transfer characteristics (ITU-T H.273)."""
     film_grain: bool = False
     _size_bits: tuple[int, int] = (0, 0)
     _id_bits: tuple[int, int] = (0, 0)
-    """Of a frame's number and of a difference of two; 0 where frames have none."""
+    """Bits of a frame id, and of a difference of two ids; 0 if frames have no id."""
     _screen_tools: int = _SELECT
     _integer_vectors: int = _SELECT
     _order_bits: int = 0
     _time_bits: int = 0
-    """Of a frame's time of presentation; 0 where it has none."""
+    """Bits of a frame's presentation time; 0 if frames have none."""
     _removal_bits: int = 0
     _points: list[tuple[int, int]] = field(default_factory=list)
-    """(layers, whether a decoder model is described) of each operating point."""
+    """(layers, whether it has a decoder model) of each operating point."""
 
     @classmethod
     def parse(cls, data: bytes) -> Sequence:
@@ -52,7 +52,8 @@ class Sequence:
         Raises:
             BrokenContainerError
         """
-        self, bits = cls(), Bits(data)
+        self = cls()
+        bits = Bits(data)
         profile = bits.take(3)
         bits.take(1)
         self.still = bool(bits.take())
@@ -64,8 +65,8 @@ class Sequence:
         self._size_bits = width_bits, height_bits
         self.size = bits.take(width_bits) + 1, bits.take(height_bits) + 1
         if not self.still and bits.take():
-            difference = bits.take(4) + 2
-            self._id_bits = bits.take(3) + 1 + difference, difference
+            difference_bits = bits.take(4) + 2
+            self._id_bits = bits.take(3) + 1 + difference_bits, difference_bits
         bits.take(3)
         if not self.still:
             self._tools(bits)
@@ -78,8 +79,8 @@ class Sequence:
         model = delay_bits = 0
         if bits.take():  # timing_info
             bits.take(64)
-            equal = bits.take()
-            if equal:
+            is_equal_interval = bits.take()
+            if is_equal_interval:
                 bits.exponential()
             model = bits.take()
             if model:
@@ -87,34 +88,37 @@ class Sequence:
                 bits.take(32)
                 self._removal_bits = bits.take(5) + 1
                 time_bits = bits.take(5) + 1
-                self._time_bits = 0 if equal else time_bits
-        delays = bits.take()
+                self._time_bits = 0 if is_equal_interval else time_bits
+        has_delays = bits.take()
         for _ in range(bits.take(5) + 1):
             layers = bits.take(12)
             if bits.take(5) > 7:
                 bits.take(1)
-            described = bits.take() if model else 0
-            if described:
+            has_model = bits.take() if model else 0
+            if has_model:
                 bits.take(2 * delay_bits + 1)
-            if delays and bits.take():
+            if has_delays and bits.take():
                 bits.take(4)
-            self._points.append((layers, described))
+            self._points.append((layers, has_model))
 
     def _tools(self, bits: Bits) -> None:
         bits.take(4)
-        ordered = bits.take()
-        if ordered:
+        has_order = bits.take()
+        if has_order:
             bits.take(2)
         self._screen_tools = _SELECT if bits.take() else bits.take()
         if self._screen_tools and not bits.take():
             self._integer_vectors = bits.take()
-        if ordered:
+        if has_order:
             self._order_bits = bits.take(3) + 1
 
     def _colour(self, bits: Bits, profile: int) -> None:
         """color_config(), 5.5.2."""
         deep = bits.take()
-        self.bits = (12 if bits.take() else 10) if profile == 2 and deep else 10 if deep else 8
+        if profile == 2 and deep:
+            self.bits = 12 if bits.take() else 10
+        else:
+            self.bits = 10 if deep else 8
         grey = profile != 1 and bool(bits.take())
         matrix = 2
         if bits.take():
@@ -138,14 +142,14 @@ class Sequence:
         self.chroma = 2 / (1 + across) / (1 + down)
 
     def frame_size(self, data: bytes, layer: int) -> tuple[int, int] | None:
-        """(width, height) of the frame that a frame header OBU starts; None where it shows an earlier one again.
+        """Return (width, height) of the frame that a frame header OBU starts; None if it repeats an earlier frame.
 
-        A frame that takes its size from an earlier frame is said to have the size of the sequence, which no frame of a
-        correct file exceeds.
+        For a frame that has the size of an earlier frame, this returns the size of the sequence, which no frame of a
+        valid file exceeds.
 
         Args:
             data: the OBU.
-            layer: the bits of its temporal layer (0 to 7) and of its spatial layer (8 to 11).
+            layer: bit mask of its temporal layer (bits 0 to 7) and its spatial layer (bits 8 to 11).
 
         Raises:
             BrokenContainerError
@@ -172,11 +176,11 @@ class Sequence:
         if not (intra or resilient):
             bits.take(3)
         if self._removal_bits and bits.take():
-            for layers, described in self._points:
-                if described and (not layers or (layers & layer) == layer):
+            for layers, has_model in self._points:
+                if has_model and (not layers or (layers & layer) == layer):
                     bits.take(self._removal_bits)
-        refreshed = _ALL_FRAMES if kind == _SWITCH or (kind == _KEY and shown) else bits.take(8)
-        if resilient and self._order_bits and (not intra or refreshed != _ALL_FRAMES):
+        refresh_flags = _ALL_FRAMES if kind == _SWITCH or (kind == _KEY and shown) else bits.take(8)
+        if resilient and self._order_bits and (not intra or refresh_flags != _ALL_FRAMES):
             bits.take(_REFERENCES * self._order_bits)
         if not intra:
             self._skip_references(bits)
@@ -197,15 +201,15 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Frames:
-    """What the head of an item says."""
+    """The sequence header and the frame sizes of an item."""
 
     sequence: Sequence
     sizes: tuple[tuple[int, int], ...]
-    """(width, height) of each frame: one, or more in a picture of several layers."""
+    """(width, height) of each frame; an image of several layers has several frames."""
 
 
 def configured_sequence(body: Reader) -> Sequence | None:
-    """The sequence header inside an `av1C` property, which may lack it."""
+    """Read the sequence header in an `av1C` property; None if it has none."""
     for kind, _, unit in _units(body.part(4, body.size - 4)):
         if kind == _SEQUENCE:
             return Sequence.parse(unit.up_to(0, _MOST_HEAD))
@@ -213,17 +217,18 @@ def configured_sequence(body: Reader) -> Sequence | None:
 
 
 def frames_in(data: Reader) -> Frames:
-    """The sequence header and all frame headers of an item.
+    """Read the sequence header and all frame headers of an item.
 
     Raises:
-        BrokenContainerError: one of them is missing or cut off, or there are different sequence headers.
+        BrokenContainerError: a header is missing or cut off, or sequence headers differ.
     """
-    sequence, sizes = None, []
+    sequence = None
+    sizes = []
     for kind, layer, unit in _units(data):
         if kind == _SEQUENCE:
             other = Sequence.parse(unit.up_to(0, _MOST_HEAD))
             if sequence not in (None, other):
-                raise BrokenContainerError("an item holds different sequence headers")
+                raise BrokenContainerError("an item has different sequence headers")
             sequence = other
         elif kind in (_FRAME, _FRAME_HEADER):
             if sequence is None:
@@ -231,37 +236,39 @@ def frames_in(data: Reader) -> Frames:
             if size := sequence.frame_size(unit.up_to(0, _MOST_HEAD), layer):
                 sizes.append(size)
             if len(sizes) > _MOST_FRAMES:
-                raise BrokenContainerError(f"an item holds more than {_MOST_FRAMES} frames")
+                raise BrokenContainerError(f"an item has more than {_MOST_FRAMES} frames")
     if sequence is None or not sizes:
-        raise BrokenContainerError("an item holds no coded picture")
+        raise BrokenContainerError("an item contains no coded image")
     return Frames(sequence, tuple(sizes))
 
 
 def _units(data: Reader) -> Iterator[tuple[int, int, Reader]]:
-    """(kind, bits of the layers, payload) of each OBU (5.3)."""
+    """Yield (kind, bit mask of the layers, payload) of each OBU (5.3)."""
     at = 0
     while at < data.size:
         head = data.up_to(at, 10)
-        kind, extended, sized = head[0] >> 3 & 15, head[0] >> 2 & 1, head[0] >> 1 & 1
-        at += 1 + extended
+        kind = head[0] >> 3 & 15
+        has_extension = head[0] >> 2 & 1
+        has_size = head[0] >> 1 & 1
+        at += 1 + has_extension
         layer = 0
-        if extended and len(head) > 1:
+        if has_extension and len(head) > 1:
             layer = 1 << (head[1] >> 5) | 1 << (8 + (head[1] >> 3 & 3))
         length = data.size - at
-        if sized:
-            length, used = _leb128(head[1 + extended :])
-            at += used
+        if has_size:
+            length, length_bytes = _leb128(head[1 + has_extension :])
+            at += length_bytes
         if length < 0 or at + length > data.size:
-            raise CutOffError("its coded picture is cut off")
+            raise CutOffError("its coded image is cut off")
         yield kind, layer, data.part(at, length)
         at += length
 
 
 def _leb128(data: bytes) -> tuple[int, int]:
-    """(value, bytes that it takes)."""
+    """Return (value, number of bytes)."""
     value = 0
     for index, byte in enumerate(data[:8]):
         value |= (byte & 127) << 7 * index
         if byte < 128:
             return value, index + 1
-    raise CutOffError("its coded picture is cut off")
+    raise CutOffError("its coded image is cut off")

@@ -1,6 +1,6 @@
-"""The headers of a BMP: Microsoft's BITMAPINFOHEADER to BITMAPV5HEADER, and OS/2's of 12, 16 and 64 bytes.
+"""Read the headers of a BMP: Microsoft's BITMAPINFOHEADER to BITMAPV5HEADER, and OS/2's of 12, 16 and 64 bytes.
 
-Programs take these fields apart in many ways; here they are read once, for admission and decoder alike.
+Programs interpret these fields in different ways. Admission and decoder share the result of this module, so they agree.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
 _FILE_HEADER = 14
 _CORE, _SHORT, _INFO, _ALPHA, _OS2, _V4, _V5 = 12, 16, 40, 56, 64, 108, 124
-"""Bytes of the header that follows the one of the file."""
+"""Bytes of the header after the file header."""
 _EMBEDDED = b"DEBM"
-"""Colour space of a file that holds an ICC profile."""
+"""Colour space of a file that contains an ICC profile."""
 
 RGB555 = (0x7C00, 0x3E0, 0x1F)
 RGB888 = (0xFF0000, 0xFF00, 0xFF)
@@ -35,31 +35,31 @@ class Compression(IntEnum):
     CMYK_RLE8 = 12
     CMYK_RLE4 = 13
     HUFFMAN = 1003
-    """OS/2's own 3."""
+    """Value 3 in OS/2 headers."""
     RLE24 = 1004
-    """OS/2's own 4."""
+    """Value 4 in OS/2 headers."""
 
 
 @dataclass(frozen=True)
 class Bmp:
-    """What the headers say."""
+    """The content of the headers."""
 
     width: int
     height: int
     top_down: bool
-    """Whether the first stored row is the upper one."""
+    """Whether the first stored row is the top row."""
     bits: int
-    """Per pixel; 0 for a file in a file."""
+    """Bits per pixel; 0 if the BMP contains a JPEG or PNG."""
     compression: int
-    """One of `Compression`, or unknown."""
+    """One of `Compression`, or an unknown value."""
     masks: tuple[int, int, int, int]
-    """Bits of red, green, blue and alpha in a pixel of 16 or 32 bits; 0 where there is none."""
+    """Bits of red, green, blue and alpha in a pixel of 16 to 32 bits; 0 for a missing channel."""
     palette: tuple[int, int, int]
     """(offset of the first entry, bytes of an entry, number of entries)."""
     pixels: int
     """Offset of the pixels."""
     profile: tuple[int, int]
-    """(offset, bytes) of an ICC profile; (0, 0) where there is none."""
+    """(offset, bytes) of the ICC profile; (0, 0) if there is none."""
 
     @property
     def row_bytes(self) -> int:
@@ -80,25 +80,23 @@ def bmp(reader: Reader) -> Bmp:
     """
     length = reader.number(_FILE_HEADER, 4, little=True)
     header = reader.take(_FILE_HEADER, length)
-    if length == _CORE:
-        width, height, bits = *struct.unpack_from("<HH", header, 4), _number(header, 10, 2)
-    else:
-        width, height, bits = *struct.unpack_from("<ii", header, 4), _number(header, 14, 2)
+    width, height = struct.unpack_from("<HH" if length == _CORE else "<ii", header, 4)
+    bits = _number(header, 10 if length == _CORE else 14, 2)
     if width <= 0 or height == 0:
-        raise BrokenContainerError(f"width {width}, height {height}")
+        raise BrokenContainerError(f"its size is {width} × {height} pixels")
     compression = _number(header, 16, 4) if length >= _INFO else 0
     if length == _OS2 and compression in (3, 4):
         compression += 1000
-    after = _FILE_HEADER + length
+    headers_end = _FILE_HEADER + length
     masks = _masks(reader, header, bits, compression)
     if length == _INFO and compression in (Compression.BITFIELDS, Compression.ALPHA_BITFIELDS):
-        after += 12 if compression == Compression.BITFIELDS else 16
+        headers_end += 12 if compression == Compression.BITFIELDS else 16
     pixels = reader.number(10, 4, little=True)
-    palette = _palette(header, after, bits, pixels)
-    if pixels == 0:  # some writers leave it out
+    palette = _palette(header, headers_end, bits, pixels)
+    if pixels == 0:  # some writers omit the offset
         pixels = palette[0] + palette[1] * palette[2]
-    if pixels < after:
-        raise BrokenContainerError(f"pixels at byte {pixels}, inside the header")
+    if pixels < headers_end:
+        raise BrokenContainerError(f"its pixels start at byte {pixels}, inside its header")
     return Bmp(width, abs(height), height < 0, bits, compression, masks, palette, pixels, _profile(header, reader.size))
 
 
@@ -107,16 +105,16 @@ def _number(header: bytes, at: int, count: int) -> int:
 
 
 def _masks(reader: Reader, header: bytes, bits: int, compression: int) -> tuple[int, int, int, int]:
-    plain = (*(RGB555 if bits == 16 else RGB888), 0)
-    stated = struct.unpack_from("<4I", header.ljust(_ALPHA, b"\0"), 40)
-    alpha = stated[3] if len(header) >= _ALPHA and len(header) != _OS2 else 0
+    red, green, blue, alpha = struct.unpack_from("<4I", header.ljust(_ALPHA, b"\0"), 40)
+    if len(header) < _ALPHA or len(header) == _OS2:
+        alpha = 0
     if compression not in (Compression.BITFIELDS, Compression.ALPHA_BITFIELDS):
-        return (*plain[:3], alpha if bits == 32 else 0)
+        return (*(RGB555 if bits == 16 else RGB888), alpha if bits == 32 else 0)
     if len(header) == _INFO:
         count = 3 if compression == Compression.BITFIELDS else 4
-        stated = struct.unpack(f"<{count}I", reader.take(_FILE_HEADER + _INFO, 4 * count)) + (0,) * (4 - count)
-        alpha = stated[3]
-    return stated[0], stated[1], stated[2], alpha
+        masks = struct.unpack(f"<{count}I", reader.take(_FILE_HEADER + _INFO, 4 * count))
+        red, green, blue, alpha = (*masks, 0)[:4]
+    return red, green, blue, alpha
 
 
 def _palette(header: bytes, start: int, bits: int, pixels: int) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""Boxes of ISO base media files (ISO/IEC 14496-12)."""
+"""Read the boxes of ISO base media files (ISO/IEC 14496-12)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class Box:
     kind: bytes
     """Four letters."""
     body: Reader
-    """What follows the size and the kind."""
+    """The content after the size and the kind."""
     start: int
-    """Where its size stands in the reader that holds it."""
+    """Offset of its size in the reader that contains it."""
     end: int
-    """Where the next box starts in that reader."""
+    """Offset of the next box in the same reader."""
 
 
 def boxes(reader: Reader, start: int = 0) -> Iterator[Box]:
-    """Boxes one after another; fewer than 8 bytes behind the last one are ignored.
+    """Yield consecutive boxes; fewer than 8 bytes after the last one are ignored.
 
     Raises:
-        CutOffError: a box goes on after the reader.
-        BrokenContainerError: a box is smaller than its own head.
+        CutOffError: a box extends beyond the end of the reader.
+        BrokenContainerError: a box is smaller than its own header.
     """
     at = start
     while at + 8 <= reader.size:
@@ -46,15 +46,15 @@ def boxes(reader: Reader, start: int = 0) -> Iterator[Box]:
 
 
 def children(reader: Reader, start: int, kinds: frozenset[bytes]) -> dict[bytes, Box]:
-    """The boxes of certain kinds, each of which may appear once.
+    """Return the boxes of certain kinds, each of which may occur once.
 
     Args:
-        reader: the body of the box that holds them.
-        start: where the first one starts in it.
-        kinds: which ones; others are ignored.
+        reader: the body of the box that contains them.
+        start: offset of the first one.
+        kinds: the kinds; others are ignored.
 
     Raises:
-        BrokenContainerError: one of them appears twice, and as `boxes`.
+        BrokenContainerError: a kind occurs twice, and as `boxes`.
     """
     by_kind: dict[bytes, Box] = {}
     for box in boxes(reader, start):

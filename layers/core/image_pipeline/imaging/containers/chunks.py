@@ -1,4 +1,4 @@
-"""PNG chunks (PNG 3rd edition, section 5) and RIFF chunks (RFC 9649)."""
+"""Read PNG chunks (PNG 3rd edition, section 5) and RIFF chunks (RFC 9649)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ class Chunk:
     kind: bytes
     """Four letters."""
     start: int
-    """Where the payload starts."""
+    """Offset of the payload."""
     length: int
-    """Bytes of payload; they may end after the file."""
+    """Bytes of payload; the chunk may extend beyond the end of the file."""
 
     @property
     def end(self) -> int:
-        """Where the payload ends."""
+        """Offset of the end of the payload."""
         return self.start + self.length
 
 
 def png_chunks(reader: Reader) -> Iterator[Chunk]:
-    """Chunks whose head lies inside the file."""
+    """Yield the chunks whose header is inside the file."""
     at = 8
     while at + 8 <= reader.size:
         head = reader.take(at, 8)
@@ -36,7 +36,7 @@ def png_chunks(reader: Reader) -> Iterator[Chunk]:
 
 
 def riff_chunks(reader: Reader, start: int = 12) -> Iterator[Chunk]:
-    """Chunks whose head lies inside the file."""
+    """Yield the chunks whose header is inside the file."""
     at = start
     while at + 8 <= reader.size:
         head = reader.take(at, 8)

@@ -1,4 +1,4 @@
-"""Where the EXIF block lies in a picture of any container."""
+"""Find the EXIF block in any container."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
 
 def find_exif(reader: Reader) -> Reader:
-    """The EXIF block, a TIFF structure, of a picture in any container; of size 0 where there is none."""
+    """Return the EXIF block, a TIFF structure, from any container; of size 0 if there is none."""
     try:
         return _find_exif(reader) or reader.part(0, 0)
     except BrokenContainerError:
@@ -41,8 +41,8 @@ def _in_webp(reader: Reader) -> Reader | None:
     chunk = webp(reader).exif
     if chunk is None:
         return None
-    marker = 6 if reader.up_to(chunk.start, 6) == b"Exif\x00\x00" else 0
-    return reader.part(chunk.start + marker, chunk.length - marker)
+    prefix_bytes = 6 if reader.up_to(chunk.start, 6) == b"Exif\x00\x00" else 0
+    return reader.part(chunk.start + prefix_bytes, chunk.length - prefix_bytes)
 
 
 def _in_boxes(reader: Reader) -> Reader | None:
@@ -50,8 +50,8 @@ def _in_boxes(reader: Reader) -> Reader | None:
     block = items.exif() if items is not None else None
     if block is None:
         return None
-    # ISO/IEC 23008-12 A.2.1: four bytes say how far after them the TIFF header starts.
-    skipped = 4 + block.number(0, 4)
-    if block.up_to(skipped, 6) == b"Exif\x00\x00":
-        skipped += 6
-    return block.part(skipped, block.size - skipped)
+    # ISO/IEC 23008-12 A.2.1: the first four bytes contain the distance from their end to the TIFF header.
+    start = 4 + block.number(0, 4)
+    if block.up_to(start, 6) == b"Exif\x00\x00":
+        start += 6
+    return block.part(start, block.size - start)

@@ -1,4 +1,4 @@
-"""The parts of a GIF that decide its first frame (GIF89a specification)."""
+"""Read the parts of a GIF that determine its first frame (GIF89a specification)."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ _GRAPHIC_CONTROL = 0xF9
 _CODE_SIZES = range(2, 9)
 
 _SUB_BLOCKS_PER_READ = 32
-"""Sub-blocks that are passed for one read of the budget; nothing but their lengths is looked at."""
+"""Sub-blocks that are skipped for one read of the budget; only their lengths are read."""
 
 
 @dataclass(frozen=True)
 class Gif:
-    """What a GIF consists of."""
+    """The parts of a GIF."""
 
     width: int
-    """Pixels of the canvas: of the logical screen, enlarged to hold the first frame."""
+    """Pixels of the canvas: the logical screen, enlarged to contain the first frame."""
     height: int
     """Pixels of the canvas."""
     left: int
-    """Of the first frame on the canvas."""
+    """Position of the first frame on the canvas."""
     top: int
-    """Of the first frame on the canvas."""
+    """Position of the first frame on the canvas."""
     frame_width: int
     """Pixels."""
     frame_height: int
@@ -34,20 +34,20 @@ class Gif:
     palette: bytes
     """Red, green and blue of each entry that the first frame uses."""
     transparent: int | None
-    """The entry that is transparent."""
+    """The transparent entry of the palette."""
     code_size: int
     """Bits of the smallest LZW code."""
     data_start: int
-    """Where the sub-blocks of the first frame start."""
+    """Offset of the sub-blocks of the first frame."""
     frames: int
-    """1 where the file is fetched in parts: the others are spread over all of it."""
+    """Number of frames; 1 if the file is fetched in parts, because counting would read all of it."""
 
 
 def gif(reader: Reader) -> Gif:
-    """The parts of a GIF.
+    """Read the parts of a GIF.
 
     Raises:
-        BrokenContainerError: there is no first frame, or a part of it is missing.
+        BrokenContainerError: the first frame or a part of it is missing.
     """
     return reader.once(_parse)
 
@@ -63,7 +63,7 @@ def _parse(reader: Reader) -> Gif:
     local, at = _colour_table(reader, at + 10, descriptor[8])
     code_size = reader.number(at, 1)
     if code_size not in _CODE_SIZES:
-        raise BrokenContainerError(f"LZW codes of {code_size} bits")
+        raise BrokenContainerError(f"its LZW codes have {code_size} bits")
     return Gif(
         width=max(int.from_bytes(screen[:2], "little"), left + width),
         height=max(int.from_bytes(screen[2:4], "little"), top + height),
@@ -81,19 +81,19 @@ def _parse(reader: Reader) -> Gif:
 
 
 def _colour_table(reader: Reader, at: int, flags: int) -> tuple[bytes, int]:
-    """A colour table, empty where the flags say that there is none, and the offset behind it."""
+    """Return a colour table, empty if the flags declare none, and the offset after it."""
     length = 3 << (flags & 7) + 1 if flags & 0x80 else 0
     return reader.take(at, length), at + length
 
 
 def _first_image(reader: Reader, at: int) -> tuple[int, int | None]:
-    """Where the first image starts, and the transparent entry that the last graphic control before it names."""
+    """Return the offset of the first image, and the transparent entry of the last graphic control before it."""
     transparent = None
     while (kind := reader.number(at, 1)) != _IMAGE:
         if kind == _TRAILER:
-            raise BrokenContainerError("no frame")
+            raise BrokenContainerError("it has no frame")
         if kind != _EXTENSION:
-            raise BrokenContainerError(f"block {kind:#04x} at byte {at}")
+            raise BrokenContainerError(f"it has an unknown block {kind:#04x} at byte {at}")
         if reader.number(at + 1, 1) == _GRAPHIC_CONTROL:
             control = reader.take(at + 2, 5)
             transparent = control[4] if control[0] >= 4 and control[1] & 1 else None
@@ -105,11 +105,11 @@ def _first_image(reader: Reader, at: int) -> tuple[int, int | None]:
 
 
 def _count_frames(data: bytes, at: int, budget: Budget) -> int:
-    """Frames, the first one included, whose sub-blocks start here; those that were found once the budget is spent."""
+    """Count the frames, including the first one, whose sub-blocks start at `at`; stop when the budget is spent."""
     frames = 1
     try:
         while True:
-            at = _behind(data, at, budget)
+            at = _sub_blocks_end(data, at, budget)
             if data[at] == _IMAGE:
                 flags = data[at + 9]
                 at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
@@ -122,8 +122,8 @@ def _count_frames(data: bytes, at: int, budget: Budget) -> int:
         return frames
 
 
-def _behind(data: bytes, at: int, budget: Budget) -> int:
-    """Offset behind the sub-blocks that start here."""
+def _sub_blocks_end(data: bytes, at: int, budget: Budget) -> int:
+    """Return the offset after the sub-blocks that start at `at`."""
     while True:
         budget.spend(0)
         for _ in range(_SUB_BLOCKS_PER_READ):

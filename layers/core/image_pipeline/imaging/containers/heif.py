@@ -1,7 +1,7 @@
-"""Items of HEIF and AVIF: what the `meta` box says about them (ISO/IEC 14496-12, 8.11, and 23008-12).
+"""Read the items of HEIF and AVIF from the `meta` box (ISO/IEC 14496-12, 8.11, and 23008-12).
 
-Tables are walked once, which notices duplicates, and remembered as places. An entry is read when it is asked for, so
-that a table of thousands of items costs no more than what is used of it.
+Each table is scanned once, to detect duplicates and to record the offsets of its entries. An entry is read only when it
+is needed, so that a table of thousands of items costs no more than the entries in use.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Rea
 _IN_META = frozenset({b"hdlr", b"pitm", b"iinf", b"iloc", b"iprp", b"iref", b"idat", b"meta"})
 _REFERENCES = (b"dimg", b"auxl", b"prem", b"cdsc")
 _MOST_TABLES = 8
-"""`ipma` boxes of a file; there are four combinations of version and flags, each of which may have one."""
+"""Largest number of `ipma` boxes of a file. Each of the four combinations of version and flags may have one."""
 _ALL, _ONE_ROW = 4096, 32
-"""Bytes of a table that are read at once: where all of it is walked, and for one entry."""
+"""Bytes of a table that are read at once: to scan all of it, and to read one entry."""
 _MEMORY = 100
-"""Bytes that remembering an entry takes, which are paid for like bytes that are read."""
+"""Memory for recording an entry, in bytes; charged to the budget like bytes that are read."""
 _MAIN = frozenset({b"meta", b"moov", b"mini"})
 _IN_FILE, _IN_IDAT, _IN_ITEM = 0, 1, 2
 
@@ -32,9 +32,9 @@ class Property:
     kind: bytes
     """Four letters."""
     body: Reader
-    """What follows the box's size and kind."""
+    """The content after the size and the kind of the box."""
     essential: bool
-    """Whether a reader that does not understand the property must not show the item."""
+    """Whether a reader that does not support the property must not show the item."""
 
 
 class HeifItems:
@@ -45,7 +45,7 @@ class HeifItems:
         meta: the body of its `meta` box.
 
     Raises:
-        BrokenContainerError: at construction and by every method, when the tables are cut off or contradict themselves.
+        BrokenContainerError: at construction and by every method, if a table is cut off or invalid.
     """
 
     def __init__(self, reader: Reader, meta: Reader) -> None:
@@ -54,11 +54,11 @@ class HeifItems:
         if b"meta" in tables:
             raise BrokenContainerError("it has two meta boxes")
         if b"hdlr" in tables and tables[b"hdlr"].body.take(8, 4) != b"pict":
-            raise BrokenContainerError("its meta box is not about pictures")
+            raise BrokenContainerError("its meta box does not describe images")
         self.primary = _primary(tables.get(b"pitm"))
-        """Number of the primary item; None where the file names none."""
+        """Number of the primary item; None if the file has none."""
         self.kinds = _kinds(tables.get(b"iinf"))
-        """Four letters by item."""
+        """Four letters, by item number."""
         self._iref = tables[b"iref"].body if b"iref" in tables else None
         self._number_bytes = 4 if self._iref is not None and self._iref.number(0, 1) else 2
         self._references = _references(self._iref, self._number_bytes)
@@ -68,7 +68,7 @@ class HeifItems:
         self._auxiliaries: dict[int, list[int]] | None = None
 
     def targets(self, kind: bytes, item: int) -> Iterator[int]:
-        """The items that an item refers to by a kind of reference, in their order."""
+        """Yield the items to which an item has references of a kind, in order."""
         start = self._references[kind].get(item)
         if start is None or self._iref is None:
             return
@@ -78,7 +78,7 @@ class HeifItems:
             yield int.from_bytes(numbers[at : at + width], "big")
 
     def auxiliaries(self, item: int) -> list[int]:
-        """The items that are auxiliary pictures of an item, for example its alpha."""
+        """Return the items that are auxiliary images of an item, for example its alpha."""
         if self._auxiliaries is None:
             self._auxiliaries = {}
             for source in self._references[b"auxl"]:
@@ -88,43 +88,43 @@ class HeifItems:
         return self._auxiliaries.get(item, [])
 
     def properties(self, item: int) -> tuple[Property, ...]:
-        """The properties of an item in the order in which they apply."""
+        """Return the properties of an item, in the order in which they apply."""
         return tuple(self._properties.of(item))
 
     def data(self, item: int) -> Reader:
-        """The bytes of an item.
+        """Return the bytes of an item.
 
         Raises:
-            UnsupportedFormatError: they are a part of another item.
+            UnsupportedFormatError: the item is a part of another item.
         """
         method, extents = self._locations.of(item)
         if method == _IN_ITEM:
             raise UnsupportedFormatError(
                 f"Item {item} of the file is a part of another item (construction method 2), which is not supported.",
-                "Export the picture again as JPEG, PNG or plain HEIC or AVIF and upload it.",
+                "Export the image again as JPEG, PNG, plain HEIC or AVIF and upload it.",
             )
         source = self._reader if method == _IN_FILE else self._idat
         if method not in (_IN_FILE, _IN_IDAT) or source is None:
-            raise BrokenContainerError(f"item {item} is nowhere")
-        if len(extents) == 1 and extents[0][1] == 0:  # ISO/IEC 14496-12, 8.11.3: to the end
+            raise BrokenContainerError(f"item {item} has no location")
+        if len(extents) == 1 and extents[0][1] == 0:  # up to the end (ISO/IEC 14496-12, 8.11.3)
             extents = [(extents[0][0], max(0, source.size - extents[0][0]))]
         if sum(length for _, length in extents) > source.size:
             raise BrokenContainerError(f"item {item} repeats the same bytes")
         return source.joined(extents)
 
     def exif(self) -> Reader | None:
-        """The Exif item of the primary picture, else the first one; None where there is none that can be read."""
+        """Return the Exif item of the primary image, else the first Exif item; None without a readable one."""
         items = [item for item, kind in self.kinds.items() if kind == b"Exif"]
         try:
-            own = (item for item in items if self.primary in tuple(self.targets(b"cdsc", item)))
-            item = next(own, items[0] if items else None)
+            items_of_primary = (item for item in items if self.primary in tuple(self.targets(b"cdsc", item)))
+            item = next(items_of_primary, items[0] if items else None)
             return None if item is None else self.data(item)
         except (BrokenContainerError, UnsupportedFormatError):
             return None
 
 
 def heif_items(reader: Reader) -> HeifItems | None:
-    """The items of a file; None where it has no `meta` box.
+    """Read the items of a file; None if it has no `meta` box.
 
     Raises:
         BrokenContainerError
@@ -138,31 +138,31 @@ def _items(reader: Reader) -> HeifItems | None:
 
 
 def main_boxes(reader: Reader) -> dict[bytes, Reader]:
-    """The bodies of the boxes `meta`, `moov` and `mini` of a file, as far as it has them.
+    """Return the bodies of the boxes `meta`, `moov` and `mini` of a file, if it has them.
 
-    A file that is elsewhere is read up to the `mdat` box behind its `meta` box; one that is in memory is read to its
-    end, to notice a second `meta` box. What stands behind the boxes is ignored.
+    A file that is fetched in parts is read up to the `mdat` box after its `meta` box. A file in memory is read to its
+    end, to detect a second `meta` box. Bytes after the last box are ignored.
 
     Raises:
-        BrokenContainerError: there are two of a kind, or none before the file is cut off.
+        BrokenContainerError: a kind occurs twice, or the file is cut off before the first of these boxes.
     """
     return reader.once(_main_boxes)
 
 
 def _main_boxes(reader: Reader) -> dict[bytes, Reader]:
-    found: dict[bytes, Reader] = {}
+    bodies: dict[bytes, Reader] = {}
     try:
         for box in boxes(reader):
-            if box.kind in found:
+            if box.kind in bodies:
                 raise BrokenContainerError(f"it has two {box.kind.decode('latin-1')} boxes")
             if box.kind in _MAIN:
-                found[box.kind] = box.body
-            elif box.kind == b"mdat" and b"meta" in found and not reader.in_memory:
+                bodies[box.kind] = box.body
+            elif box.kind == b"mdat" and b"meta" in bodies and not reader.in_memory:
                 break
     except CutOffError:
-        if not found:
+        if not bodies:
             raise
-    return found
+    return bodies
 
 
 def _primary(box: Box | None) -> int | None:
@@ -177,10 +177,11 @@ def _kinds(box: Box | None) -> dict[int, bytes]:
     kinds: dict[int, bytes] = {}
     for entry in boxes(box.body, 6 if box.body.number(0, 1) == 0 else 8):
         head = entry.body.up_to(0, 14)
-        if entry.kind != b"infe" or head[:1] < b"\2":  # an older version is not of pictures
+        if entry.kind != b"infe" or head[:1] < b"\2":  # older versions do not describe images
             continue
         number_end = 6 if head[0] == 2 else 8
-        item, kind = int.from_bytes(head[4:number_end], "big"), head[number_end + 2 : number_end + 6]
+        item = int.from_bytes(head[4:number_end], "big")
+        kind = head[number_end + 2 : number_end + 6]
         if item in kinds:
             raise BrokenContainerError(f"it has two items with the number {item}")
         kinds[item] = kind
@@ -188,32 +189,35 @@ def _kinds(box: Box | None) -> dict[int, bytes]:
 
 
 def _references(table: Reader | None, width: int) -> dict[bytes, dict[int, int]]:
-    """Where in an `iref` box each reference is, by its kind and by the number of the item that refers."""
+    """Return the offset of each reference in an `iref` box, by its kind and its source item."""
     rows: dict[bytes, dict[int, int]] = {kind: {} for kind in _REFERENCES}
     for entry in boxes(table, 4) if table is not None else ():
         if entry.kind not in rows:
             continue
         source = entry.body.number(0, width)
         if source in rows[entry.kind]:
-            raise BrokenContainerError(f"item {source} has two {entry.kind.decode()} references")
+            raise BrokenContainerError(f"item {source} has two {entry.kind.decode()} reference boxes")
         rows[entry.kind][source] = entry.start
     return rows
 
 
 class _Cursor:
-    """Numbers of a table, one after another, fetched from it in pieces."""
+    """Reads consecutive numbers of a table, which it fetches in pieces."""
 
     def __init__(self, table: Reader, at: int, ahead: int) -> None:
         self._table = table
         self._ahead = ahead
-        self._piece, self._start = b"", at
+        self._piece = b""
+        self._start = at
         self.at = at
 
     def number(self, width: int) -> int:
-        """The next unsigned integer of so many bytes."""
+        """Read the next unsigned integer of `width` bytes."""
         first = self.at - self._start
         if first < 0 or first + width > len(self._piece):
-            self._piece, self._start, first = self._table.up_to(self.at, self._ahead), self.at, 0
+            self._piece = self._table.up_to(self.at, self._ahead)
+            self._start = self.at
+            first = 0
             if width > len(self._piece):
                 raise CutOffError("a table of its items is cut off")
         self.at += width
@@ -238,22 +242,22 @@ class _Locations:
             self._table.budget.spend(_MEMORY)
             item = cursor.number(id_bytes)
             if item in self._rows:
-                raise BrokenContainerError(f"item {item} is in two places")
+                raise BrokenContainerError(f"item {item} has two locations")
             self._rows[item] = cursor.at
             self._head(cursor)
             extents = cursor.number(2)
             cursor.at += extents * (self._index_bytes + self._offset_bytes + self._length_bytes)
 
     def _head(self, cursor: _Cursor) -> tuple[int, int]:
-        """(construction method, base offset), which stand before the count of extents."""
+        """Read (construction method, base offset), which precede the number of extents."""
         method = cursor.number(2) & 15 if self._version else _IN_FILE
-        cursor.number(2)  # a reference to another file, which every reader of pictures ignores
+        cursor.number(2)  # a reference to another file, which image readers ignore
         return method, cursor.number(self._base_bytes)
 
     def of(self, item: int) -> tuple[int, list[tuple[int, int]]]:
-        """(construction method, [(start, length) of each extent])."""
+        """Return (construction method, [(start, length) of each extent])."""
         if item not in self._rows:
-            raise BrokenContainerError(f"item {item} is nowhere")
+            raise BrokenContainerError(f"item {item} has no location")
         cursor = _Cursor(self._table, self._rows[item], _ONE_ROW)
         method, base = self._head(cursor)
         extents = []
@@ -266,39 +270,40 @@ class _Locations:
 
 
 class _Properties:
-    """The `iprp` box: properties, and which item has which."""
+    """The `iprp` box: properties, and their associations with items."""
 
     def __init__(self, box: Box | None) -> None:
         self._tables: list[tuple[Reader, int, dict[int, int]]] = []
         """(body, bytes of an association, offset of the row by item) of each `ipma` box."""
         self._starts: list[int] = []
-        """Where each property starts in the `ipco` box."""
-        self._read: dict[int, Box] = {}
-        """The properties that were asked for, by number, so that items share them."""
+        """Offset of each property in the `ipco` box."""
+        self._cache: dict[int, Box] = {}
+        """Properties by number, so that items share them."""
         if box is None:
             return
-        known = children(box.body, 0, frozenset({b"ipco"}))
-        if b"ipco" in known:
-            self._known = known[b"ipco"].body
-            self._starts = [each.start for each in boxes(self._known)]
+        containers = children(box.body, 0, frozenset({b"ipco"}))
+        if b"ipco" in containers:
+            self._container = containers[b"ipco"].body
+            self._starts = [entry.start for entry in boxes(self._container)]
         for part in boxes(box.body):
             if part.kind == b"ipma":
                 self._add(part.body)
 
     def _add(self, body: Reader) -> None:
-        """Note the rows of one `ipma` box; a file may have several, each for other items."""
+        """Record the rows of one `ipma` box; a file may have several, each for different items."""
         if len(self._tables) == _MOST_TABLES:
             raise BrokenContainerError(f"it has more than {_MOST_TABLES} ipma boxes")
         cursor = _Cursor(body, 0, _ALL)
         head = cursor.number(4)
-        id_bytes, index_bytes = 4 if head >> 24 else 2, 2 if head & 1 else 1
+        id_bytes = 4 if head >> 24 else 2
+        index_bytes = 2 if head & 1 else 1
         rows: dict[int, int] = {}
         self._tables.append((body, index_bytes, rows))
         for _ in range(cursor.number(4)):
             body.budget.spend(_MEMORY)
             item = cursor.number(id_bytes)
-            if any(item in known for *_, known in self._tables):
-                raise BrokenContainerError(f"the properties of item {item} are listed twice")
+            if any(item in earlier_rows for *_, earlier_rows in self._tables):
+                raise BrokenContainerError(f"item {item} has two lists of properties")
             rows[item] = cursor.at
             count = cursor.number(1)
             cursor.at += count * index_bytes
@@ -312,13 +317,13 @@ class _Properties:
             for _ in range(cursor.number(1)):
                 association = cursor.number(index_bytes)
                 index = association & ~essential_bit
-                if index:  # 0 stands for no property
+                if index:  # 0 means no property
                     box = self._property(index)
                     yield Property(box.kind, box.body, bool(association & essential_bit))
 
     def _property(self, index: int) -> Box:
         if index > len(self._starts):
-            raise BrokenContainerError(f"an item has property {index} of {len(self._starts)}")
-        if index not in self._read:
-            self._read[index] = next(boxes(self._known, self._starts[index - 1]))
-        return self._read[index]
+            raise BrokenContainerError(f"an item refers to property {index}, but there are only {len(self._starts)}")
+        if index not in self._cache:
+            self._cache[index] = next(boxes(self._container, self._starts[index - 1]))
+        return self._cache[index]

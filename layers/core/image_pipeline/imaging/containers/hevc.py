@@ -1,4 +1,4 @@
-"""Heads of HEVC pictures (ITU-T H.265, 7.3) inside items (ISO/IEC 14496-15, 8.3)."""
+"""Read the headers of HEVC images (ITU-T H.265, 7.3) in items (ISO/IEC 14496-15, 8.3)."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from image_pipeline.imaging.reader import BrokenContainerError, Reader
 _SPS = 33
 _LAST_SLICE = 31
 _MOST_SPS = 512
-"""Bytes of a sequence parameter set that are looked at; its size and depth are within the first 200."""
+"""Bytes of a sequence parameter set that are read; its size and depth are within the first 200."""
 _CHROMA = {0: 0, 1: 0.5, 2: 1, 3: 2}
-"""Samples of both colour differences per pixel, by chroma_format_idc."""
+"""Samples of Cb and Cr together per pixel, by chroma_format_idc."""
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """What a sequence parameter set says."""
+    """The relevant fields of a sequence parameter set."""
 
     size: tuple[int, int]
     """(width, height) in pixels, inside the conformance window."""
     bits: int
-    """Of luma."""
+    """Bits of a luma sample."""
     chroma: float
-    """Samples of both colour differences per pixel: 0 for grey, 0.5 for 4:2:0, 1 for 4:2:2, 2 for 4:4:4."""
+    """Samples of Cb and Cr together per pixel: 0 for grey, 0.5 for 4:2:0, 1 for 4:2:2, 2 for 4:4:4."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Content:
     """The coded data of an item."""
 
     sequences: tuple[Sequence, ...]
-    """Further sequence parameter sets; usually none."""
+    """Additional sequence parameter sets; usually none."""
     slices: int
 
 
@@ -66,17 +66,18 @@ def configuration(body: Reader) -> Configuration:
 
 
 def content(data: Reader, length_bytes: int) -> Content:
-    """Walk the NAL units of an item, which must hold one picture.
+    """Read the NAL units of an item, which must contain one image.
 
     Raises:
-        BrokenContainerError: it holds none or several, or a NAL unit is cut off.
+        BrokenContainerError: the item contains none or several, or a NAL unit is cut off.
     """
     sequences = []
     at = pictures = slices = 0
     while at + length_bytes + 3 <= data.size:
         head = data.take(at, length_bytes + 3)
         length = int.from_bytes(head[:length_bytes], "big")
-        kind, layer = head[-3] >> 1 & 63, (head[-3] & 1) << 5 | head[-2] >> 3
+        kind = head[-3] >> 1 & 63
+        layer = (head[-3] & 1) << 5 | head[-2] >> 3
         unit = data.joined([(at + length_bytes, length)])
         if layer == 0 and kind <= _LAST_SLICE:
             slices += 1
@@ -85,13 +86,13 @@ def content(data: Reader, length_bytes: int) -> Content:
             sequences.append(_sequence(unit))
         at += length_bytes + length
     if pictures != 1:
-        raise BrokenContainerError(f"an item holds {pictures} coded pictures")
+        raise BrokenContainerError(f"an item contains {pictures} coded images")
     return Content(tuple(sequences), slices)
 
 
 def _sequence(unit: Reader) -> Sequence:
     """Read a sequence parameter set NAL unit up to its bit depth (7.3.2.2.1)."""
-    # The bytes that keep start codes out of the data are removed (7.3.1.1).
+    # Remove the emulation prevention bytes (7.3.1.1).
     bits = Bits(unit.up_to(2, _MOST_SPS).replace(b"\0\0\3", b"\0\0"))
     bits.take(4)
     layers = bits.take(3)

@@ -1,4 +1,4 @@
-"""JPEG marker segments and scans (ITU-T T.81, annex B)."""
+"""Read JPEG marker segments and scans (ITU-T T.81, annex B)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 _MARKER = re.compile(rb"\xff+[^\x00\x01\xd0-\xd7\xff]")
 _SKIP_BYTES = 512
-"""How much is looked at at a time where a marker was expected and something else stands."""
+"""Bytes that are searched for a marker at a time, if other bytes are in its place."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Segment:
     marker: int
     """Second byte of the marker: 0xC0 for SOF0."""
     start: int
-    """Where the payload starts, after the length."""
+    """Offset of the payload, after the length."""
     end: int
 
     @property
@@ -40,19 +40,18 @@ class Scan:
     """One scan header (T.81, B.2.3)."""
 
     components: tuple[int, ...]
-    """Identifiers of the components that the scan holds."""
+    """Identifiers of the components in the scan."""
     first: int
     """First coefficient, in zigzag order; 0 is DC."""
     last: int
     low: int
-    """Point transform: this many low bits are left to later scans."""
+    """Point transform: number of low bits that later scans contain."""
 
 
 def segments(reader: Reader) -> Iterator[Segment]:
-    """Segments from SOI up to and including the first SOS.
+    """Yield the segments from SOI up to and including the first SOS.
 
-    Bytes between segments are skipped up to the next marker, as libjpeg and all viewers do. A length below 2 counts as
-    2 for the same reason.
+    Like libjpeg and all viewers, skip bytes between segments up to the next marker, and treat a length below 2 as 2.
 
     Raises:
         BrokenContainerError
@@ -63,7 +62,7 @@ def segments(reader: Reader) -> Iterator[Segment]:
         if marker in _STANDALONE:
             continue
         if marker in (SOI, EOI):
-            raise BrokenContainerError(f"marker FF{marker:02X} before the first scan")
+            raise BrokenContainerError(f"it has marker FF{marker:02X} before the first scan")
         length = max(2, reader.number(at, 2))
         yield Segment(marker, at + 2, at + length)
         if marker == SOS:
@@ -72,7 +71,7 @@ def segments(reader: Reader) -> Iterator[Segment]:
 
 
 def _marker_from(reader: Reader, at: int) -> tuple[int, int]:
-    """The marker at `at` or the first one after it, and the offset behind it."""
+    """Return the first marker at or after `at`, and the offset after it."""
     head = reader.take(at, 2)
     if head[0] == 0xFF and head[1] not in (0x00, 0xFF):
         return head[1], at + 2
@@ -80,14 +79,14 @@ def _marker_from(reader: Reader, at: int) -> tuple[int, int]:
         block = reader.up_to(at, _SKIP_BYTES)
         if len(block) < 2:
             raise CutOffError("it is cut off")
-        found = re.search(rb"\xff([^\x00\xff])", block)
-        if found:
-            return found[1][0], at + found.end()
-        at += len(block) - 1  # its last byte may begin a marker
+        match = re.search(rb"\xff([^\x00\xff])", block)
+        if match:
+            return match[1][0], at + match.end()
+        at += len(block) - 1  # the last byte may start a marker
 
 
 def payloads(reader: Reader, parts: Sequence[Segment], marker: int, signature: bytes) -> Iterator[Reader]:
-    """The payloads of segments that start with a signature, without it."""
+    """Yield the payloads of segments that start with a signature, without the signature."""
     for segment in parts:
         size = segment.length - len(signature)
         if segment.marker == marker and size > 0 and reader.up_to(segment.start, len(signature)) == signature:
@@ -98,7 +97,7 @@ def parse_scan(reader: Reader, segment: Segment) -> Scan:
     """Read the header of a scan.
 
     Raises:
-        BrokenContainerError: it is too short for the components it announces.
+        BrokenContainerError: it is too short for the components that it declares.
     """
     payload = reader.take(segment.start, segment.length)
     count = payload[0] if payload else 0
@@ -109,13 +108,14 @@ def parse_scan(reader: Reader, segment: Segment) -> Scan:
 
 
 def later_segments(data: bytes, at: int) -> Iterator[Segment]:
-    """Segments between the scans of a picture, found behind entropy-coded data that starts at `at`.
+    """Yield the segments after the entropy-coded data that starts at `at`: those between scans, and the end marker.
 
-    The end marker comes last, as a segment without payload; it is missing where the data ends before. Thumbnails inside
-    segments and further pictures behind the end marker are not looked at.
+    The end marker is a segment without payload. It is missing if the data ends before it. Thumbnails inside segments
+    and other images after the end marker are ignored.
     """
-    while found := _MARKER.search(data, at):
-        marker, at = data[found.end() - 1], found.end()
+    while match := _MARKER.search(data, at):
+        at = match.end()
+        marker = data[at - 1]
         if marker == EOI:
             yield Segment(EOI, at, at)
             return
@@ -127,7 +127,7 @@ def later_segments(data: bytes, at: int) -> Iterator[Segment]:
 
 
 def scans(reader: Reader, first: Segment) -> Iterator[Scan]:
-    """Headers of all scans of the picture; the file must be in memory.
+    """Yield the headers of all scans of the image; the file must be in memory.
 
     Raises:
         BrokenContainerError

@@ -1,7 +1,7 @@
-"""The parts of a PNG that decide its picture (PNG 3rd edition, W3C 2025).
+"""Read the parts of a PNG that determine its image (PNG 3rd edition, W3C 2025).
 
-One walk finds them, and admission, metadata and decoder read what it found. A damaged ancillary chunk is left out. A
-wrong length is survived by looking for the next chunk that is intact.
+The chunks are parsed once; admission, metadata and decoder share the result. A damaged ancillary chunk is ignored.
+After a wrong length, the parser searches for the next intact chunk.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _BITS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GREY_ALPHA
 _HEADER_END = 33
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _ONCE = frozenset({b"IHDR", b"PLTE"})
-"""Critical chunks, of which two contradict each other. Of an ancillary kind the first chunk counts, as in libpng and
+"""Critical chunks, which may occur only once. Of ancillary chunks of one kind, the first is used, as in libpng and
 Chromium."""
 _KEPT = frozenset({b"PLTE", b"tRNS", b"acTL", b"IDAT", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"})
 _TEXTS = frozenset({b"tEXt", b"zTXt"})
 _MOST_TEXTS = 100
 
 _MOST_LENGTH = 2**31 - 1
-"""Of any chunk (section 5.3)."""
+"""Largest length of a chunk (section 5.3)."""
 _LONGEST_TRANSPARENCY = 256
 _LEAST_FRAME_BYTES = 38
-"""Of an fcTL chunk, which every frame of an animation has."""
+"""Bytes of an fcTL chunk, which every frame of an animation has."""
 _MOST_AFTER_PIXELS = 10_000
-"""Chunks behind the pixels that are looked at; none of them is needed."""
+"""Chunks after the pixels that are read; none of them is needed."""
 
-_LOST = 256 * 1024
+_SEARCH_BYTES = 256 * 1024
 """Bytes that are searched for the next intact chunk."""
 _LANDMARKS = re.compile(rb"PLTE|tRNS|IDAT|cICP|iCCP|sRGB|gAMA|cHRM|eXIf|acTL")
 _MOST_CANDIDATES = 20
@@ -45,48 +45,48 @@ _MOST_CANDIDATES = 20
 
 @dataclass(frozen=True)
 class Png:
-    """What a PNG consists of."""
+    """The parts of a PNG."""
 
     width: int
     """Pixels."""
     height: int
     """Pixels."""
     bits: int
-    """Per sample."""
+    """Bits per sample."""
     colour_type: int
     """`GREY`, `RGB`, `PALETTE`, `GREY_ALPHA` or `RGBA`."""
     interlaced: bool
     palette: bytes
     """Red, green and blue of each entry; empty for other colour types."""
     transparency: bytes
-    """Payload of tRNS: alpha of the palette's entries, or the samples of the transparent colour; empty where all is
+    """Payload of tRNS: alpha of the palette's entries, or the samples of the transparent colour; empty if the image is
     opaque."""
     frames: int
-    """As an APNG announces them."""
+    """Frames that an APNG declares; else 1."""
     chunks: dict[bytes, Chunk]
-    """The first chunk of each kind that matters."""
+    """The first chunk of each relevant kind."""
     texts: tuple[Chunk, ...]
     """The first tEXt and zTXt chunks."""
     pixels: tuple[tuple[int, int], ...]
-    """(start, length) of the image data; empty where the file is fetched in parts."""
+    """(start, length) of the image data; empty if the file is fetched in parts."""
     has_end: bool
-    """Whether the file goes on to its end marker, as far as was looked."""
+    """Whether the file has its end marker, or was not read that far."""
     warnings: tuple[str, ...]
-    """For a person: what was left out."""
+    """Messages for the user about ignored parts."""
 
 
 def png(reader: Reader) -> Png:
-    """The parts of a PNG.
+    """Read the parts of a PNG.
 
     Raises:
-        UnsupportedFormatError: it needs something that no decoder here knows.
-        BrokenContainerError: a part without which there is no picture is missing, damaged or contradicted.
+        UnsupportedFormatError: it needs an unsupported feature.
+        BrokenContainerError: an essential part is missing, damaged or duplicated.
     """
     return reader.once(_parse)
 
 
 def payload(reader: Reader, chunk: Chunk | None) -> bytes | None:
-    """Bytes of a chunk; None where there is none, or its checksum is wrong.
+    """Return the payload of a chunk; None if there is no chunk or its checksum is wrong.
 
     Raises:
         CutOffError, BudgetExceededError: as `Reader.take`.
@@ -94,12 +94,12 @@ def payload(reader: Reader, chunk: Chunk | None) -> bytes | None:
     if chunk is None:
         return None
     data = reader.take(chunk.start, chunk.length + 4)
-    right = zlib.crc32(data[:-4], zlib.crc32(chunk.kind)) == int.from_bytes(data[-4:], "big")
-    return data[:-4] if right else None
+    is_intact = zlib.crc32(data[:-4], zlib.crc32(chunk.kind)) == int.from_bytes(data[-4:], "big")
+    return data[:-4] if is_intact else None
 
 
 def exif_block(reader: Reader) -> Reader | None:
-    """The EXIF block: of eXIf, else of a text chunk as ImageMagick writes it; None where there is none.
+    """Return the EXIF block of eXIf, else of a text chunk as written by ImageMagick; None if there is none.
 
     Raises:
         BrokenContainerError: as `png`.
@@ -107,7 +107,7 @@ def exif_block(reader: Reader) -> Reader | None:
     return reader.once(_exif_block)
 
 
-# The walk -------------------------------------------------------------------------------------------------------------
+# Chunks ---------------------------------------------------------------------------------------------------------------
 
 
 def _parse(reader: Reader) -> Png:
@@ -127,7 +127,7 @@ def _parse(reader: Reader) -> Png:
     has_end = True
     if reader.in_memory:
         pixels = tuple(_pixels(reader, chunks[b"IDAT"]))
-        has_end = _look_behind(reader, sum(pixels[-1]) + 4, chunks, texts)
+        has_end = _read_after_pixels(reader, sum(pixels[-1]) + 4, chunks, texts)
     return Png(
         width, height, bits, colour_type, interlaced, palette, transparency, _frames(reader, chunks.get(b"acTL")),
         chunks, tuple(texts), pixels, has_end, warnings,
@@ -135,35 +135,38 @@ def _parse(reader: Reader) -> Png:
 
 
 def _header(reader: Reader) -> tuple[int, int, int, int, bool]:
-    """(width, height, bits, colour type, interlaced)."""
+    """Read (width, height, bits, colour type, interlaced)."""
     head = Chunk(reader.take(12, 4), 16, reader.number(8, 4))
     if head.kind == b"CgBI":
         raise UnsupportedFormatError(
-            "The content is Apple's own variant of PNG (CgBI), which only Apple's software reads.",
-            "Export the picture as an ordinary PNG and upload that.",
+            "The content is Apple's variant of PNG (CgBI), which only Apple's software can read.",
+            "Export the image as an ordinary PNG and upload it.",
         )
     if head.kind != b"IHDR" or head.length != 13:
-        raise BrokenContainerError("IHDR is not its first chunk")
+        raise BrokenContainerError("its first chunk is not IHDR")
     data = payload(reader, head)
     if data is None:
         raise BrokenContainerError("the checksum of its IHDR chunk is wrong")
     bits, colour_type, *methods = data[8:]
     if bits not in _BITS.get(colour_type, ()):
-        raise BrokenContainerError(f"colour type {colour_type} with {bits} bits")
+        raise BrokenContainerError(f"it has {bits} bits per sample with colour type {colour_type}")
     if methods not in ([0, 0, 0], [0, 0, 1]):
-        raise BrokenContainerError("compression method {}, filter method {}, interlace method {}".format(*methods))
+        compression, filtering, interlacing = methods
+        raise BrokenContainerError(
+            f"it has compression method {compression}, filter method {filtering} and interlace method {interlacing}"
+        )
     return int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big"), bits, colour_type, bool(methods[2])
 
 
 def _until_pixels(reader: Reader) -> Iterator[Chunk]:
-    """Chunks behind the header, up to the first IDAT and with it."""
+    """Yield the chunks after the header, up to and including the first IDAT."""
     at = _HEADER_END
     chunk = None
     while chunk is None or chunk.kind != b"IDAT":
-        lost_from = chunk.start if chunk else at
+        search_start = chunk.start if chunk else at
         chunk = _chunk_at(reader, at)
         if chunk is None or not _is_possible(reader, chunk):
-            chunk = _next_intact(reader, lost_from)
+            chunk = _next_intact(reader, search_start)
         if chunk.kind == b"IEND":
             raise BrokenContainerError("it has no pixels")
         yield chunk
@@ -171,14 +174,15 @@ def _until_pixels(reader: Reader) -> Iterator[Chunk]:
 
 
 def _chunk_at(reader: Reader, at: int) -> Chunk | None:
-    """The chunk that starts at this offset; None where no chunk can."""
+    """Return the chunk that starts at an offset; None if the bytes there cannot start a chunk."""
     head = reader.up_to(at, 8) if at < reader.size else b""
     length = int.from_bytes(head[:4], "big")
-    return Chunk(head[4:], at + 8, length) if head[4:].isalpha() and len(head) == 8 and length <= _MOST_LENGTH else None
+    is_chunk = len(head) == 8 and head[4:].isalpha() and length <= _MOST_LENGTH
+    return Chunk(head[4:], at + 8, length) if is_chunk else None
 
 
 def _is_possible(reader: Reader, chunk: Chunk) -> bool:
-    """Whether this can be a chunk, and is not found because the length of the one before is wrong."""
+    """Return whether this can be a chunk; if not, the length of the previous chunk is wrong."""
     if chunk.kind == b"IDAT":
         return True
     if chunk.end > reader.size:
@@ -188,20 +192,20 @@ def _is_possible(reader: Reader, chunk: Chunk) -> bool:
     if payload(reader, chunk) is None:
         return False
     raise UnsupportedFormatError(
-        f"The PNG needs its chunk {chunk.kind.decode()} to be shown, which is not part of the standard.",
-        "Export the picture as an ordinary PNG and upload that.",
+        f"The PNG has the critical chunk {chunk.kind.decode()}, which is not part of the PNG standard.",
+        "Export the image as an ordinary PNG and upload it.",
     )
 
 
 def _next_intact(reader: Reader, at: int) -> Chunk:
-    """The next chunk that matters and is intact.
+    """Return the next intact chunk of a relevant kind.
 
     Raises:
-        CutOffError: none is near.
+        CutOffError: there is none within the searched bytes.
     """
-    lost = reader.up_to(at, _LOST)
-    for match, _ in zip(_LANDMARKS.finditer(lost, 4), range(_MOST_CANDIDATES), strict=False):
-        length = int.from_bytes(lost[match.start() - 4 : match.start()], "big")
+    data = reader.up_to(at, _SEARCH_BYTES)
+    for match, _ in zip(_LANDMARKS.finditer(data, 4), range(_MOST_CANDIDATES), strict=False):
+        length = int.from_bytes(data[match.start() - 4 : match.start()], "big")
         chunk = Chunk(match[0], at + match.end(), length)
         if _is_intact(reader, chunk):
             return chunk
@@ -209,22 +213,22 @@ def _next_intact(reader: Reader, at: int) -> Chunk:
 
 
 def _is_intact(reader: Reader, chunk: Chunk) -> bool:
-    if chunk.kind == b"IDAT":  # can be as long as the file: its start has to do, which is that of zlib (RFC 1950)
+    if chunk.kind == b"IDAT":  # may be as long as the file, so only the zlib header at its start is checked (RFC 1950)
         start = reader.up_to(chunk.start, min(chunk.length, 2))
         return len(start) == 2 and start[0] & 15 == 8 and int.from_bytes(start, "big") % 31 == 0
-    return chunk.length < _LOST and chunk.end + 4 <= reader.size and payload(reader, chunk) is not None
+    return chunk.length < _SEARCH_BYTES and chunk.end + 4 <= reader.size and payload(reader, chunk) is not None
 
 
 def _pixels(reader: Reader, first: Chunk) -> Iterator[tuple[int, int]]:
-    """(start, length) of the IDAT chunks, which follow each other."""
+    """Yield (start, length) of the consecutive IDAT chunks."""
     chunk: Chunk | None = first
     while chunk is not None and chunk.kind == b"IDAT":
         yield chunk.start, min(chunk.length, reader.size - chunk.start)
         chunk = _chunk_at(reader, chunk.end + 4)
 
 
-def _look_behind(reader: Reader, at: int, chunks: dict[bytes, Chunk], texts: list[Chunk]) -> bool:
-    """Take EXIF from behind the pixels; whether the end marker is there, as far as is looked."""
+def _read_after_pixels(reader: Reader, at: int, chunks: dict[bytes, Chunk], texts: list[Chunk]) -> bool:
+    """Collect EXIF and texts after the pixels; return False if the end marker is missing."""
     try:
         for _ in range(_MOST_AFTER_PIXELS):
             chunk = _chunk_at(reader, at)
@@ -238,11 +242,11 @@ def _look_behind(reader: Reader, at: int, chunks: dict[bytes, Chunk], texts: lis
                 texts.append(chunk)
             at = chunk.end + 4
     except BudgetExceededError:
-        pass  # the picture is complete without it
+        pass  # the image is complete without these chunks
     return True
 
 
-# What chunks say ------------------------------------------------------------------------------------------------------
+# Content of chunks ----------------------------------------------------------------------------------------------------
 
 
 def _palette(reader: Reader, chunk: Chunk | None, bits: int) -> bytes:
@@ -259,22 +263,22 @@ def _palette(reader: Reader, chunk: Chunk | None, bits: int) -> bytes:
 def _transparency(
     reader: Reader, chunks: dict[bytes, Chunk], colour_type: int, palette: bytes
 ) -> tuple[bytes, tuple[str, ...]]:
-    """What tRNS says, and a warning where it is damaged."""
+    """Return the payload of tRNS, and a warning if it is damaged."""
     chunk = chunks.get(b"tRNS")
     if chunk is None or colour_type in (GREY_ALPHA, RGBA):
         return b"", ()
     size = len(palette) // 3 if colour_type == PALETTE else 2 * CHANNELS[colour_type]
     least = 0 if colour_type == PALETTE else size
-    in_place = colour_type != PALETTE or chunk.start > chunks[b"PLTE"].start
-    if in_place and least <= chunk.length <= _LONGEST_TRANSPARENCY:
+    is_in_order = colour_type != PALETTE or chunk.start > chunks[b"PLTE"].start
+    if is_in_order and least <= chunk.length <= _LONGEST_TRANSPARENCY:
         data = payload(reader, chunk)
         if data is not None:
             return data[:size], ()
-    return b"", ("The transparency (tRNS) is damaged and was left out.",)
+    return b"", ("The transparency (tRNS) is damaged and was ignored.",)
 
 
 def _frames(reader: Reader, chunk: Chunk | None) -> int:
-    """Frames of an APNG; 1 where the number is damaged or more than the bytes can hold."""
+    """Return the frames of an APNG; 1 if their number is damaged or larger than the bytes allow."""
     data = payload(reader, chunk) if chunk and chunk.length == 8 else None
     count = int.from_bytes(data[:4], "big") if data else 1
     return count if 0 < count <= reader.size // _LEAST_FRAME_BYTES else 1
@@ -297,7 +301,7 @@ def _exif_block(reader: Reader) -> Reader | None:
 
 
 def _raw_profile(reader: Reader, chunk: Chunk) -> bytes | None:
-    """EXIF that ImageMagick and exiv2 write as text: a name, a length, and as many bytes in hexadecimal digits."""
+    """Decode EXIF that ImageMagick and exiv2 write as text: a name, the number of bytes, and hexadecimal digits."""
     keyword = _RAW_PROFILE.match(reader.up_to(chunk.start, min(chunk.length, 30)))
     if keyword is None or chunk.length > _LONGEST_RAW_PROFILE:
         return None

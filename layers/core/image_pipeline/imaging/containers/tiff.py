@@ -1,7 +1,7 @@
-"""TIFF directories (TIFF 6.0, section 2; BigTIFF), of a file or of an EXIF block.
+"""Read TIFF directories (TIFF 6.0, section 2; BigTIFF) of a file or an EXIF block.
 
-A directory is a table of places. Only the values that somebody asks for are read, so that a directory whose entries all
-point at the same megabyte costs nothing.
+A directory is a table of offsets. Values are read only on demand, so that a directory whose entries all point to the
+same megabyte costs nothing.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _MOST_TEXT = 64 * 1024
 
 @dataclass(frozen=True)
 class Entry:
-    """Where the values of one tag are."""
+    """The location of the values of one tag."""
 
     kind: int
-    """Type of the values, as TIFF numbers them."""
+    """TIFF's number for the type of the values."""
     count: int
     start: int
     """Offset of the first value."""
 
     @property
     def length(self) -> int:
-        """Bytes of all values; 0 where the type is unknown."""
+        """Bytes of all values; 0 if the type is unknown."""
         return _UNITS.get(self.kind, 0) * self.count
 
 
@@ -57,31 +57,31 @@ class Directory:
         self.little = little
         """Whether numbers are little-endian."""
         self.entries = entries
-        """By tag; the first of each tag."""
+        """The first entry of each tag, by tag."""
         self.following = following
         """Offset of the next directory; 0 at the end."""
         self.repeated = repeated
-        """Tags that it has more than once."""
+        """Tags that occur more than once."""
 
     def __contains__(self, tag: int) -> bool:
-        """Whether the directory has this tag."""
+        """Return whether the directory has this tag."""
         return tag in self.entries
 
     def integers(self, tag: int, most: int = 16) -> tuple[int, ...]:
-        """The first `most` integers of a tag; none where it is missing, not of integers, or cut off."""
+        """Return the first `most` integers of a tag; none if it is missing, cut off or of another type."""
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in _INTEGERS:
             return ()
         return self._unpack(entry, f"{min(entry.count, most)}{_INTEGERS[entry.kind]}")
 
     def integer(self, tag: int, default: int = 0) -> int:
-        """The first integer of a tag, or `default`."""
+        """Return the first integer of a tag, or `default`."""
         return next(iter(self.integers(tag, 1)), default)
 
     def text(self, tag: int) -> bytes | None:
-        """The bytes of a text or of undefined data.
+        """Return the bytes of a text or of undefined data.
 
-        None where they are missing, of another type, longer than 64 KiB or cut off.
+        None if the tag is missing, cut off, of another type or longer than 64 KiB.
         """
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in _TEXTS or not 0 < entry.length <= _MOST_TEXT:
@@ -92,7 +92,7 @@ class Directory:
             return None
 
     def rationals(self, tag: int, most: int = 4) -> tuple[tuple[int, int], ...]:
-        """The first `most` rationals of a tag as (numerator, denominator)."""
+        """Return the first `most` rationals of a tag as (numerator, denominator)."""
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in _RATIONALS:
             return ()
@@ -100,42 +100,44 @@ class Directory:
         return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
     def numbers(self, tag: int, most: int = 8) -> tuple[float, ...]:
-        """The first `most` numbers of a tag of any numeric type; none where one of them is a division by zero."""
+        """Return the first `most` numbers of a tag of any numeric type; none if a denominator is zero."""
         entry = self.entries.get(tag)
         if entry is None:
             return ()
         if entry.kind in _RATIONALS:
             pairs = self.rationals(tag, most)
-            return tuple(top / bottom for top, bottom in pairs) if all(bottom for _, bottom in pairs) else ()
+            if not all(denominator for _, denominator in pairs):
+                return ()
+            return tuple(numerator / denominator for numerator, denominator in pairs)
         if entry.kind in _FLOATS:
             return self._unpack(entry, f"{min(entry.count, most)}{_FLOATS[entry.kind]}")
         return self.integers(tag, most)
 
     def table(self, tag: int, most: int) -> array[int]:
-        """All unsigned integers of a tag in few bytes of memory; none where it is missing or of another type.
+        """Return all unsigned integers of a tag as a compact array; empty if it is missing or of another type.
 
         Raises:
-            BrokenContainerError: there are more than `most`, or they are cut off.
+            BrokenContainerError: there are more than `most` values, or they are cut off.
         """
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in _TABLES:
             return array("I")
         if entry.count > most:
-            raise BrokenContainerError(f"{entry.count} values of tag {tag}")
+            raise BrokenContainerError(f"tag {tag} has {entry.count} values")
         values = array(_TABLES[entry.kind], self._reader.take(entry.start, entry.length))
         if self.little != (sys.byteorder == "little"):
             values.byteswap()
         return values
 
     def block(self, tag: int) -> Reader:
-        """The bytes of a tag as a reader of its own, not read yet; of size 0 where it is missing."""
+        """Return a reader of the bytes of a tag, which are not read yet; of size 0 if the tag is missing."""
         entry = self.entries.get(tag)
         return self._reader.part(entry.start, entry.length) if entry else self._reader.part(0, 0)
 
     def _unpack(self, entry: Entry, codes: str) -> tuple[Any, ...]:
-        form = self._order + codes
+        layout = self._order + codes
         try:
-            return struct.unpack(form, self._reader.take(entry.start, struct.calcsize(form)))
+            return struct.unpack(layout, self._reader.take(entry.start, struct.calcsize(layout)))
         except BrokenContainerError:
             return ()
 
@@ -144,31 +146,31 @@ class Tiff:
     """A TIFF structure.
 
     Raises:
-        BrokenContainerError: at construction, when the reader does not start like TIFF.
+        BrokenContainerError: at construction, if the reader does not start with a TIFF header.
     """
 
     def __init__(self, reader: Reader) -> None:
         head = reader.take(0, 8)
         if head[:2] not in (b"II", b"MM"):
-            raise BrokenContainerError("no TIFF byte order")
+            raise BrokenContainerError("it has no TIFF byte order")
         self._reader = reader
         self.little = head[:2] == b"II"
         """Whether numbers are little-endian."""
         self.big = self._number(2, 2) == 43
-        """BigTIFF, with offsets of eight bytes."""
+        """Whether it is BigTIFF, which has offsets of eight bytes."""
         if not self.big and self._number(2, 2) != 42:
-            raise BrokenContainerError("no TIFF version")
+            raise BrokenContainerError("it has no TIFF version")
         if self.big and self._number(4, 4) != (8 if self.little else 8 << 16):
-            raise BrokenContainerError("BigTIFF whose offsets do not have eight bytes")
+            raise BrokenContainerError("it is a BigTIFF whose offsets do not have eight bytes")
         self.first = self._number(8, 8) if self.big else self._number(4, 4)
         """Offset of the first directory."""
 
     def directory(self, offset: int) -> Directory:
-        """The directory at `offset`.
+        """Read the directory at `offset`.
 
         Raises:
-            CutOffError: its table goes on after the reader.
-            BrokenContainerError: more entries than any real file has.
+            CutOffError: its table extends beyond the end of the reader.
+            BrokenContainerError: it has more entries than any real file.
         """
         count, start, entry_bytes, _ = self._table(offset)
         table = self._reader.take(start, count * entry_bytes)
@@ -181,7 +183,7 @@ class Tiff:
         return Directory(self._reader, self.little, entries, self.following(offset), frozenset(repeated))
 
     def following(self, offset: int) -> int:
-        """Offset of the directory after the one at `offset`, without reading that one; 0 at the end.
+        """Return the offset of the directory after the one at `offset`, which is not read; 0 at the end.
 
         Raises:
             BrokenContainerError: as `directory`.
@@ -193,11 +195,11 @@ class Tiff:
             return 0
 
     def _table(self, offset: int) -> tuple[int, int, int, int]:
-        """(number of entries, offset of the first, bytes of an entry, bytes of the link behind them)."""
+        """Return (number of entries, offset of the first, bytes of an entry, bytes of the link after them)."""
         count_bytes, entry_bytes, link_bytes = (8, 20, 8) if self.big else (2, 12, 4)
         count = self._number(offset, count_bytes)
         if count > _MOST_ENTRIES:
-            raise BrokenContainerError(f"TIFF directory with {count} entries")
+            raise BrokenContainerError(f"its TIFF directory has {count} entries")
         return count, offset + count_bytes, entry_bytes, link_bytes
 
     def _entry(self, row: bytes, at: int) -> tuple[int, Entry]:

@@ -1,4 +1,4 @@
-"""Tracks of pictures in image sequences (ISO/IEC 14496-12, 8.3 to 8.7)."""
+"""Read the tracks of image sequences (ISO/IEC 14496-12, 8.3 to 8.7)."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from image_pipeline.imaging.containers.heif import Property
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
 _ENTRY_BYTES = 78
-"""Of a sample entry before the boxes in it (12.1.3)."""
+"""Bytes of a sample entry before the boxes in it (12.1.3)."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """One track and its first picture."""
+    """One track and its first image."""
 
     number: int
     handler: bytes
-    """`pict` for pictures, `auxv` for auxiliary ones such as their alpha."""
+    """`pict` for images, `auxv` for auxiliary images such as alpha."""
     auxiliary_of: tuple[int, ...]
-    """Numbers of other tracks."""
+    """Numbers of the tracks to which this one is auxiliary."""
     samples: int
     kind: bytes
     """`av01`, `hvc1` …"""
     size: tuple[int, int]
     """(width, height) in pixels."""
     properties: tuple[Property, ...]
-    """The boxes of the sample entry: decoder configuration, colours."""
+    """The boxes of the sample entry, for example decoder configuration and colours."""
     first: tuple[int, int]
     """Start and length of the first sample in the file."""
 
 
 def picture_tracks(moov: Reader) -> Iterator[Track]:
-    """The tracks of a `moov` box that hold pictures.
+    """The tracks of a `moov` box that hold images.
 
     Raises:
         BrokenContainerError
@@ -54,13 +54,12 @@ def _track(trak: Reader) -> Track | None:
     tables = children(_body(information, b"stbl"), 0, frozenset({b"stsd", b"stsz", b"stco", b"co64"}))
     entry = next(boxes(_body(tables, b"stsd"), 8), None)
     if entry is None:
-        raise BrokenContainerError("a track says nothing of its pictures")
+        raise BrokenContainerError("a track has no sample entry")
     sizes = _body(tables, b"stsz")
     length, samples = sizes.number(4, 4), sizes.number(8, 4)
     if samples and not length:
         length = sizes.number(12, 4)
-    wide = b"co64" in tables
-    start = _body(tables, b"co64" if wide else b"stco").number(8, 8 if wide else 4)
+    start = _body(tables, b"co64").number(8, 8) if b"co64" in tables else _body(tables, b"stco").number(8, 4)
     header = _body(parts, b"tkhd")
     return Track(
         number=header.number(20 if header.number(0, 1) else 12, 4),

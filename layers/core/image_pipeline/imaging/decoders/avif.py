@@ -1,4 +1,4 @@
-"""AVIF → pixels of its primary picture, by libavif."""
+"""Decode the primary image of an AVIF with libavif."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from image_pipeline.imaging.reader import Reader
 
 
 def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
-    """Decode the primary picture; see `decode.decode`."""
+    """Decode the primary image; see `decode.decode`."""
     picture = read_picture(reader)
     opened = AvifImageFile(io.BytesIO(heif_writer.write(picture.item)))
     check_sizes(opened.size, picture, header)

@@ -1,4 +1,4 @@
-"""BMP → pixels. Rows are taken from the file as they lie there; no decoder parses its headers once more."""
+"""Decode a BMP. Rows are sliced out of the file; no other decoder parses its headers again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from PIL import Image
 from image_pipeline.imaging.containers.bmp import RGB555, RGB888, Bmp, bmp
 from image_pipeline.imaging.decoders import runs, samples
 from image_pipeline.imaging.formats.header import Header
-from image_pipeline.imaging.pixels import Pixels, check_size, coloured
+from image_pipeline.imaging.pixels import Pixels, apply_palette, check_size
 from image_pipeline.imaging.reader import Reader
 
 _RAW = {
@@ -18,14 +18,14 @@ _RAW = {
     (32, (0xFF, 0xFF00, 0xFF0000, 0)): ("RGB", "RGBX"),
     (32, (0xFF, 0xFF00, 0xFF0000, 0xFF000000)): ("RGBA", "RGBA"),
 }
-"""(Mode, raw mode) of Pillow, by bits and masks: layouts that it unpacks by itself."""
+"""Pillow's (mode, raw mode) by bits and masks, for the layouts that Pillow can unpack."""
 
 _BAND_PIXELS = 1024 * 1024
-"""Pixels whose masked bits are gathered at a time."""
+"""Pixels whose masked bits are unpacked at a time."""
 
 
 def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
-    """Decode the picture; see `decode.decode`."""
+    """Decode the image; see `decode.decode`."""
     parts = reader.once(bmp)
     check_size((parts.width, parts.height), header)
     profile = reader.part(*parts.profile).data
@@ -33,17 +33,18 @@ def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
     if parts.is_run_length:
         image, warnings = _from_runs(reader, parts)
     elif parts.bits <= 8:
-        image = coloured(_indices(reader, parts), _palette(reader, parts))
+        image = apply_palette(_indices(reader, parts), _palette(reader, parts))
     else:
         image = _from_rows(reader, parts)
     return Pixels(image, (0, 0, *image.size), header.orientation, profile, warnings)
 
 
 def _rows(reader: Reader, parts: Bmp, first: int, count: int) -> memoryview | bytes:
-    """Stored rows; the padding of the last one may be missing in the file."""
-    start, wanted = parts.pixels + first * parts.row_bytes, count * parts.row_bytes
-    rows = memoryview(reader.data)[start : start + wanted]
-    return rows if len(rows) == wanted else bytes(rows).ljust(wanted, b"\0")
+    """Return stored rows. The file may lack the padding of the last one, which is added."""
+    start = parts.pixels + first * parts.row_bytes
+    length = count * parts.row_bytes
+    rows = memoryview(reader.data)[start : start + length]
+    return rows if len(rows) == length else bytes(rows).ljust(length, b"\0")
 
 
 def _indices(reader: Reader, parts: Bmp) -> Image.Image:
@@ -53,12 +54,12 @@ def _indices(reader: Reader, parts: Bmp) -> Image.Image:
 
 
 def _direction(parts: Bmp) -> int:
-    """Pillow's word for where the first stored row belongs."""
+    """Return Pillow's row order: 1 if the first stored row is the top row, else -1."""
     return 1 if parts.top_down else -1
 
 
 def _palette(reader: Reader, parts: Bmp) -> bytes:
-    """Red, green and blue of each entry."""
+    """Return red, green and blue of each entry."""
     start, entry, count = parts.palette
     entries = reader.take(start, entry * count)
     palette = bytearray(3 * count)
@@ -85,27 +86,27 @@ def _from_rows(reader: Reader, parts: Bmp) -> Image.Image:
 
 
 def _masked(reader: Reader, parts: Bmp, first: int, count: int) -> Image.Image:
-    """Some stored rows, the colours of which lie in any bits."""
-    pixel = parts.bits // 8
+    """Unpack stored rows whose colours are in the bits that the masks select."""
+    pixel_bytes = parts.bits // 8
     rows = bytes(_rows(reader, parts, first, count))
-    padded, whole = parts.row_bytes, parts.width * pixel
-    if padded != whole:
-        rows = b"".join(rows[at : at + whole] for at in range(0, len(rows), padded))
-    channels = parts.masks if parts.masks[3] else parts.masks[:3]
-    bands = [Image.frombytes("L", (parts.width, count), samples.masked(rows, pixel, mask)) for mask in channels]
+    unpadded_bytes = parts.width * pixel_bytes
+    if parts.row_bytes != unpadded_bytes:
+        rows = b"".join(rows[at : at + unpadded_bytes] for at in range(0, len(rows), parts.row_bytes))
+    masks = parts.masks if parts.masks[3] else parts.masks[:3]
+    bands = [Image.frombytes("L", (parts.width, count), samples.masked(rows, pixel_bytes, mask)) for mask in masks]
     return Image.merge("RGBA" if len(bands) == 4 else "RGB", bands)
 
 
 def _from_runs(reader: Reader, parts: Bmp) -> tuple[Image.Image, tuple[str, ...]]:
     size = parts.width, parts.height
     coded = memoryview(reader.data)[parts.pixels :]
-    drawn = runs.unpack(coded, size, parts.bits)
-    indices = Image.frombytes("P", size, bytes(drawn.pixels), "raw", "P", 0, _direction(parts))
-    image = coloured(indices, _palette(reader, parts))
-    if not drawn.covered:
-        # What no run covers is black, as in browsers: it keeps its first content, whatever that is.
-        other = runs.unpack(coded, size, parts.bits, fill=1).pixels
-        holes = samples.differing(drawn.pixels, other)
+    drawing = runs.unpack(coded, size, parts.bits)
+    indices = Image.frombytes("P", size, bytes(drawing.pixels), "raw", "P", 0, _direction(parts))
+    image = apply_palette(indices, _palette(reader, parts))
+    if not drawing.covered:
+        # Pixels that no run covers are black, as in browsers. They are the ones that differ after another fill.
+        refilled = runs.unpack(coded, size, parts.bits, fill=1).pixels
+        holes = samples.differing(drawing.pixels, refilled)
         image.paste(0, mask=Image.frombytes("L", size, holes, "raw", "L", 0, _direction(parts)))
-    warnings = () if drawn.ended else ("The file has no end marker; its picture is complete.",)
+    warnings = () if drawing.has_end else ("The file has no end marker; its image is complete.",)
     return image, warnings

@@ -1,4 +1,4 @@
-"""Pillow's codecs over chosen bytes, without its plugins: those parse the whole file again, and in their own way."""
+"""Run Pillow's codecs on chosen bytes, without its plugins, which would parse the whole file again in their own way."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any
 from PIL import Image, ImageFile
 
 Blocks = Callable[[], Iterator[bytes]]
-"""Starts from the beginning of the coded data each time it is called."""
+"""Each call iterates over the coded data from its start."""
 IntBox = tuple[int, int, int, int]
 
 _INKS = (0x5B, 0xA4)
-"""No samples of 1, 2 or 4 bits, and rare ones of 8."""
+"""Values that no sample of 1, 2 or 4 bits has, and that are rare among 8-bit samples."""
 
 
 def decode(
     codec: str, args: tuple[Any, ...], mode: str, size: tuple[int, int], blocks: Blocks, last: IntBox
 ) -> Image.Image:
-    """Decode one picture.
+    """Decode one image.
 
     Args:
         codec: Pillow's name of the codec.
-        args: its arguments.
-        mode: of the result.
+        args: arguments of the codec.
+        mode: mode of the result.
         size: (width, height) in pixels.
         blocks: the coded data.
-        last: the pixels that the codec writes last, within the picture. A codec ends without complaint where its data
-            says so; the picture is complete only if these were written.
+        last: box of the pixels that the codec writes last. A codec stops without an error if its data ends early; the
+            image is complete only if these pixels were written.
 
     Raises:
-        ValueError: the picture is incomplete ("truncated").
-        OSError: the data is broken.
+        ValueError: the image is incomplete ("truncated").
+        OSError: the data is damaged.
     """
     for ink in _INKS:
         coded = _Coded(codec, args, mode, size, blocks, (ink, last))
@@ -48,7 +48,7 @@ def _extrema(image: Image.Image) -> list[Any]:
 
 
 class _Coded(ImageFile.ImageFile):
-    """One picture that is one tile; before it is decoded, a part of it is painted."""
+    """An image of one tile; a box of it is painted before decoding."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class _Coded(ImageFile.ImageFile):
         self.im.paste(ink if bands == 1 else (ink,) * bands, box)
 
     def load_seek(self, _pos: int) -> None:
-        self._left = self._blocks()
+        self._remaining = self._blocks()
 
     def load_read(self, _count: int) -> bytes:
-        return next(self._left, b"")
+        return next(self._remaining, b"")

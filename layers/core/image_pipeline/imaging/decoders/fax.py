@@ -1,6 +1,6 @@
-"""Whether fax data is complete. libtiff takes what is missing for white, or leaves there what was in memory before.
+"""Check that fax data is complete (ITU-T T.4, group 3, and T.6, group 4).
 
-Source: ITU-T T.4 (group 3) and T.6 (group 4).
+libtiff reports no error for missing lines: it leaves them white, or leaves the previous content of the memory there.
 """
 
 from __future__ import annotations
@@ -11,37 +11,40 @@ _END_OF_LINE = "000000000001"
 _END_OF_BLOCK = _END_OF_LINE * 2
 _VERTICAL, _HORIZONTAL = "1", "001"
 _WHITE = {2: "0111", 3: "1000", 4: "1011", 5: "1100"}
-"""T.4 table 2: terminating codes of white runs, by pixels."""
+"""T.4 table 2: terminating codes of white runs, by their length in pixels."""
 _BLACK = {2: "11", 3: "10", 4: "011", 5: "0011"}
 _LONGEST_PAIR = 10
-"""Pixels of a white and a black run."""
+"""Pixels of a white run and the black run after it."""
 _PART = 64 * 1024
-"""Bytes whose bits are written out at a time."""
+"""Bytes that are converted to a text of bits at a time."""
 
 
 def lacks_lines(data: bytes, lines: int) -> bool:
-    """Whether group 3 data has fewer lines than it should: each starts with a code that nothing else contains.
+    """Return whether group 3 data has too few lines. Each line starts with a code that occurs nowhere else.
 
-    The first line is taken to be there: some writers leave its code out.
+    The first line is not counted, because some writers omit its code.
     """
-    found, before = 0, ""
+    count = 0
+    overlap = ""
     for at in range(0, len(data), _PART):
-        bits = before + _bits(data[at : at + _PART])
-        found += bits.count(_END_OF_LINE)
-        before = bits[1 - len(_END_OF_LINE) :]
-    return found < lines - 1
+        bits = overlap + _bits(data[at : at + _PART])
+        count += bits.count(_END_OF_LINE)
+        overlap = bits[1 - len(_END_OF_LINE) :]
+    return count < lines - 1
 
 
 def marked_block(width: int, lines: int) -> tuple[bytes, bytes]:
-    """Group 4 data of a white picture whose last line has an unlikely pattern, and that line's pixels.
+    """Return group 4 data of a white image whose last line has an unlikely pattern, and the pixels of that line.
 
-    Decoded before the real data into the same memory, the pattern is still there afterwards where the real data ends
-    too soon.
+    The block is decoded before the real data, into the same memory. If the real data ends too early, the pattern
+    remains.
     """
-    chance = random.Random(6)  # noqa: S311  any fixed pattern will do
-    codes, pixels = "", ""
+    generator = random.Random(6)  # noqa: S311  any fixed pattern will do
+    codes = ""
+    pixels = ""
     while len(pixels) + _LONGEST_PAIR < width:
-        white, black = chance.randint(2, 5), chance.randint(2, 5)
+        white = generator.randint(2, 5)
+        black = generator.randint(2, 5)
         codes += _HORIZONTAL + _WHITE[white] + _BLACK[black]
         pixels += "0" * white + "1" * black
     whole, rest = divmod(lines - 1, 8)
@@ -54,6 +57,6 @@ def _bits(data: bytes) -> str:
 
 
 def _octets(bits: str) -> bytes:
-    """Bits in bytes, the last of which is filled with zeros."""
+    """Pack bits into bytes; the last byte is filled with zeros."""
     padded = bits.ljust(-(-len(bits) // 8) * 8, "0")
     return int(padded, 2).to_bytes(len(padded) // 8, "big")

@@ -1,4 +1,4 @@
-"""GIF → pixels of its first frame on its canvas: Pillow's codec sees the frame's data and nothing else of the file."""
+"""Decode the first frame of a GIF on its canvas. Pillow's codec sees only the data of the frame."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from PIL import Image
 from image_pipeline.imaging.containers.gif import Gif, gif
 from image_pipeline.imaging.decoders import codec
 from image_pipeline.imaging.formats.header import Header
-from image_pipeline.imaging.pixels import Pixels, check_size, coloured
+from image_pipeline.imaging.pixels import Pixels, apply_palette, check_size
 from image_pipeline.imaging.reader import Reader
 
 _BLOCK = 64 * 1024
 _NO_TRANSPARENCY = -1
-"""Argument of the codec, which would leave such pixels out; here they are a colour of the palette."""
+"""Argument of the codec, which would skip transparent pixels. Here transparency is a colour of the palette."""
 
 
 def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
@@ -23,7 +23,7 @@ def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
     parts = gif(reader)
     check_size((parts.width, parts.height), header)
     alpha = b"" if parts.transparent is None else b"\xff" * parts.transparent + b"\0"
-    image = coloured(_indices(reader.data, parts), parts.palette, alpha)
+    image = apply_palette(_indices(reader.data, parts), parts.palette, alpha)
     if image.size != (parts.width, parts.height):
         canvas = Image.new("RGBA", (parts.width, parts.height))
         canvas.paste(image, (parts.left, parts.top))
@@ -33,7 +33,7 @@ def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
 
 def _indices(data: bytes, parts: Gif) -> Image.Image:
     width, height = parts.frame_width, parts.frame_height
-    # The last of the four passes of an interlaced frame has every other row (GIF89a, appendix E).
+    # The last of the four passes of an interlaced frame writes every other row (GIF89a, appendix E).
     row = height // 2 * 2 - 1 if parts.interlaced and height > 1 else height - 1
     args = parts.code_size, int(parts.interlaced), _NO_TRANSPARENCY
     blocks = partial(_blocks, data, parts.data_start)

@@ -1,4 +1,4 @@
-"""HEIC and HEIF → pixels of the primary picture, by libheif and libde265."""
+"""Decode the primary image of a HEIC or HEIF with libheif and libde265."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from image_pipeline.imaging.reader import Reader
 
 
 def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
-    """Decode the primary picture; see `decode.decode`."""
+    """Decode the primary image; see `decode.decode`."""
     heif: Any = import_module("pi_heif")
     heif.options.THUMBNAILS = heif.options.DEPTH_IMAGES = heif.options.AUX_IMAGES = False
     picture = read_picture(reader)

@@ -1,4 +1,4 @@
-"""What AVIF and HEIF have in common once their pixels are decoded: the crop, and the colours that the boxes name."""
+"""Crop decoded AVIF and HEIF pixels and find their colour profile."""
 
 from __future__ import annotations
 
@@ -9,43 +9,44 @@ from image_pipeline.imaging.cicp import cicp_profile
 from image_pipeline.imaging.containers import av1
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.heif_picture import AV1, Picture
-from image_pipeline.imaging.pixels import Pixels, check_size, reducible
+from image_pipeline.imaging.pixels import Pixels, check_size, to_resizable
 
 
 def check_sizes(size: tuple[int, int], picture: Picture, header: Header) -> None:
-    """Compare the size that a decoder has found with the admitted one, which may be that of a part of it.
+    """Compare the size that a decoder reports with the stored size, and the admitted size with the crop.
 
     Raises:
         CorruptImageError: the sizes differ.
     """
     check_size((picture.placement.width, picture.placement.height), header)
     if size != picture.item.size:
-        said, found = (f"{width} × {height}" for width, height in (picture.item.size, size))
+        stored = picture.item.size
         raise CorruptImageError(
-            f"The {header.format} contradicts itself: its boxes say {said} pixels, its data {found}.",
-            "Export the picture again and upload it.",
+            f"The {header.format} contradicts itself: its boxes declare {stored[0]} × {stored[1]} pixels, "
+            f"but its image data has {size[0]} × {size[1]}.",
+            "Export the image again and upload it.",
         )
 
 
 def pixels_of(decoded: Image.Image, picture: Picture, header: Header) -> Pixels:
-    """Crop what a decoder has made of `heif_writer.write(picture.item)`, and name its colours.
+    """Crop the pixels that a decoder made from `heif_writer.write(picture.item)`, and add their colour profile.
 
     Raises:
-        CorruptImageError: it has another size than was judged.
+        CorruptImageError: the size differs from the admitted one.
     """
     check_sizes(decoded.size, picture, header)
-    plain = decoded._new(decoded.im)  # the pixels alone: the opened file would keep the decoder's planes, too
-    image, warnings = reducible(plain)
+    plain = decoded._new(decoded.im)  # the pixels alone: the opened file would also keep the decoder's planes
+    image = to_resizable(plain)
     if picture.placement.box != (0, 0, *image.size):
         image = image.crop(picture.placement.box)
     profile = _profile(picture, grey=image.mode == "L")
-    return Pixels(image, (0, 0, *image.size), header.orientation, profile, warnings)
+    return Pixels(image, (0, 0, *image.size), header.orientation, profile)
 
 
 def _profile(picture: Picture, grey: bool) -> bytes:
-    """The ICC profile, else one for the code points in the boxes, else for those in the AV1 data; empty for sRGB.
+    """Return the ICC profile, else one for the code points in the boxes or in the AV1 data; empty for sRGB.
 
-    A grid without colours of its own has those of its tiles.
+    A grid without colour properties has those of its tiles.
     """
     first = next(picture.item.coded())
     colours = dict(picture.item.colours()) or dict(first.colours())

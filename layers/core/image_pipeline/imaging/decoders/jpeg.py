@@ -1,6 +1,6 @@
-"""JPEG → pixels, at 1, 1/2, 1/4 or 1/8 of its size.
+"""Decode a JPEG at 1, 1/2, 1/4 or 1/8 of its size.
 
-The decoder sees only what it needs: Pillow would parse the EXIF of a hostile file once more, without a budget.
+The decoder gets only the segments that it needs: Pillow would parse the EXIF of a hostile file again, without a budget.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from image_pipeline.imaging.containers.jpeg import (
     scans,
     segments,
 )
-from image_pipeline.imaging.exif import says_adobe_rgb
+from image_pipeline.imaging.exif import is_adobe_rgb
 from image_pipeline.imaging.formats.header import Header, draft_scale
 from image_pipeline.imaging.pixels import Pixels, check_size
 from image_pipeline.imaging.reader import Reader
@@ -37,24 +37,24 @@ from image_pipeline.imaging.stream import PartStream
 
 _END = b"\xff\xd9"
 _NOISE = b"\x55" * 256
-"""Bits that no decoder takes for padding."""
+"""Bits that no decoder mistakes for padding."""
 _STRIP = 256
-"""Rows that are compared at a time, so that no third copy of the picture is needed."""
+"""Rows that are compared at a time, to avoid a third copy of the image."""
 _GREY = range(126, 131)
-"""What a decoder gives for a block without data, 128, and what rounding makes of it."""
+"""Values of a block without data: 128, give or take rounding."""
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _KEPT_APPS = frozenset({APP0, APP14})
-"""JFIF and Adobe markers say how the channels are coded; all other application data changes no pixel."""
+"""JFIF and Adobe markers define how the channels are coded; other application data changes no pixel."""
 
 
 def decode(reader: Reader, header: Header, reduction: float) -> Pixels:
-    """Decode at a fraction of its size where the renditions allow; see `decode.decode`."""
+    """Decode the image, at a fraction of its size if the renditions allow it; see `decode.decode`."""
     parts = list(segments(reader))
     source = _Source(reader, parts, header, draft_scale(reduction, header.camera))
     image, box, warnings = _load_complete(source)
     chunks = payloads(reader, parts, APP2, b"ICC_PROFILE\x00")
-    profile = b"".join(chunk[2:] for chunk in sorted(chunk.data for chunk in chunks))  # two bytes: number, of how many
-    if not profile and header.mode == "RGB" and says_adobe_rgb(reader):
+    profile = b"".join(chunk[2:] for chunk in sorted(chunk.data for chunk in chunks))  # two bytes: number, count
+    if not profile and header.mode == "RGB" and is_adobe_rgb(reader):
         from image_pipeline.imaging.colour import ADOBE_RGB, matrix_profile
 
         profile = matrix_profile(ADOBE_RGB, 563 / 256)
@@ -63,7 +63,7 @@ def decode(reader: Reader, header: Header, reduction: float) -> Pixels:
 
 @dataclass(frozen=True)
 class _Source:
-    """A picture to be decoded."""
+    """A JPEG to be decoded."""
 
     reader: Reader
     parts: Sequence[Segment]
@@ -74,11 +74,11 @@ class _Source:
 
     @property
     def pixels_at(self) -> int:
-        """Where the entropy-coded data of the first scan starts."""
+        """Offset of the entropy-coded data of the first scan."""
         return self.parts[-1].end
 
     def load(self, until: int | None = None, tail: bytes = b"") -> tuple[Image.Image, Box]:
-        """Decode the data up to an offset, and what shall stand behind it."""
+        """Decode the data up to an offset, followed by other data."""
         data = memoryview(self.reader.data)
         head = [data[part.start - 4 : part.end] for part in self.parts if _is_needed(part)]
         opened = JpegImageFile(PartStream([b"\xff\xd8", *head, data[self.pixels_at : until], tail]))  # type: ignore[arg-type]
@@ -97,14 +97,14 @@ def _is_needed(part: Segment) -> bool:
 
 
 def _load_complete(source: _Source) -> tuple[Image.Image, Box, tuple[str, ...]]:
-    """Decode a picture of which nothing is missing.
+    """Decode a complete image; reject an incomplete one.
 
-    A decoder fills what is missing with grey and says nothing. Where the picture ends in grey, lacks scans or its end
-    marker, it is decoded once more with noise behind its data: noise changes only what was not complete.
+    A decoder fills missing parts with grey and reports no error. If the image ends in grey, or lacks scans or its end
+    marker, it is decoded again with noise after its data: the noise changes the pixels only if data is missing.
 
     Raises:
-        CorruptImageError: a part of the picture is missing.
-        OSError: the data is cut off or broken.
+        CorruptImageError: a part of the image is missing.
+        OSError: the data is cut off or damaged.
     """
     _check_restarts(source)
     warnings: tuple[str, ...] = ()
@@ -113,21 +113,21 @@ def _load_complete(source: _Source) -> tuple[Image.Image, Box, tuple[str, ...]]:
         image, box = source.load()
     except OSError:
         image, box = source.load(tail=_END)
-        warnings = ("The file has no end marker; its picture is complete.",)
+        warnings = ("The file has no end marker; its image is complete.",)
         end = len(source.reader.data)
     if end is None and (_ends_in_grey(image) or _lacks_scans(source)):
         end = _end_of_picture(source)
     if end is not None:
-        other, _ = source.load(end, _NOISE + _END)
-        if not _same_pixels(image, other):
+        image_with_noise, _ = source.load(end, _NOISE + _END)
+        if not _same_pixels(image, image_with_noise):
             raise _incomplete()
     return image, box, warnings
 
 
 def _incomplete() -> CorruptImageError:
     return CorruptImageError(
-        "The JPEG is cut off: its data ends before the picture does.",
-        "It was probably not transferred completely: upload it again from the original.",
+        "The JPEG is cut off: its data ends before the image is complete.",
+        "The transfer was probably interrupted: upload the original file again.",
     )
 
 
@@ -139,13 +139,15 @@ def _same_pixels(one: Image.Image, other: Image.Image) -> bool:
 def _ends_in_grey(image: Image.Image) -> bool:
     corner = image.getpixel((image.width - 1, image.height - 1))
     if isinstance(corner, tuple) and image.mode == "RGB":
-        corner = round(0.299 * corner[0] + 0.587 * corner[1] + 0.114 * corner[2])  # other blocks tint the colours
+        corner = round(
+            0.299 * corner[0] + 0.587 * corner[1] + 0.114 * corner[2]
+        )  # neighbouring blocks tint the colours
     values = corner if isinstance(corner, tuple) else (corner,)
     return all(round(value or 0) in _GREY for value in values)
 
 
 def _lacks_scans(source: _Source) -> bool:
-    """Whether there is a coefficient that no scan gives to its last bit.
+    """Return whether the scans leave a bit of any coefficient out.
 
     Raises:
         CorruptImageError: a channel has no scan at all.
@@ -155,9 +157,9 @@ def _lacks_scans(source: _Source) -> bool:
     missing: dict[int, set[int]] = {}
     for scan in scans(source.reader, source.parts[-1]):
         for component in scan.components:
-            left = missing.setdefault(component, set(range(64)))
+            coefficients = missing.setdefault(component, set(range(64)))
             if scan.low == 0:
-                left.difference_update(range(scan.first, scan.last + 1))
+                coefficients.difference_update(range(scan.first, scan.last + 1))
     if len(missing) < _channels(source):
         raise _incomplete()
     return any(missing.values())
@@ -168,7 +170,7 @@ def _channels(source: _Source) -> int:
 
 
 def _end_of_picture(source: _Source) -> int:
-    """Offset of the end marker, or of the end of the data."""
+    """Return the offset of the end marker, or of the end of the data."""
     for segment in later_segments(source.reader.data, source.pixels_at):
         if segment.marker == EOI:
             return segment.start - 2
@@ -176,29 +178,31 @@ def _end_of_picture(source: _Source) -> int:
 
 
 def _check_restarts(source: _Source) -> None:
-    """Compare the restart markers with those that the size asks for: a decoder fills a missing interval with grey.
+    """Compare the restart markers with the size of the image: a decoder fills a missing interval with grey.
 
     Raises:
-        CorruptImageError: one is missing, or not where it should be.
+        CorruptImageError: a marker is missing or out of order.
     """
-    interval = next((part for part in reversed(source.parts) if part.marker == DRI and part.length == 2), None)
-    every = source.reader.number(interval.start, 2) if interval else 0
-    if every == 0 or source.header.several_scans:
+    segment = next((part for part in reversed(source.parts) if part.marker == DRI and part.length == 2), None)
+    interval = source.reader.number(segment.start, 2) if segment else 0
+    if interval == 0 or source.header.several_scans:
         return
-    restarts = -(-_units(source) // every) - 1
+    count = -(-_units(source) // interval) - 1
     end = source.reader.data.find(_END, source.pixels_at)
-    found = _RESTART.finditer(source.reader.data, source.pixels_at, end if end >= 0 else source.reader.size)
-    numbers = [marker[0][1] & 7 for marker in islice(found, restarts)]
-    if any(number != index % 8 for index, number in enumerate(numbers)) or len(numbers) < restarts:
+    markers = _RESTART.finditer(source.reader.data, source.pixels_at, end if end >= 0 else source.reader.size)
+    numbers = [marker[0][1] & 7 for marker in islice(markers, count)]
+    if any(number != index % 8 for index, number in enumerate(numbers)) or len(numbers) < count:
         raise _incomplete()
 
 
 def _units(source: _Source) -> int:
-    """Minimum coded units of a scan that has all channels (T.81, A.2)."""
+    """Return the number of minimum coded units of a scan that has all channels (T.81, A.2)."""
     frame = next(part for part in source.parts if part.marker in FRAMES)
     table = source.reader.take(frame.start + 6, 3 * _channels(source))
-    across, down = max(table[1::3], key=lambda pair: pair >> 4) >> 4, max(pair & 15 for pair in table[1::3])
+    factors = table[1::3]
+    across = max(factor >> 4 for factor in factors)
+    down = max(factor & 15 for factor in factors)
     width, height = source.header.stored_size
-    if len(table) == 3:  # one channel is coded block by block, whatever its sampling
+    if len(table) == 3:  # a single channel is coded block by block, whatever its sampling factors
         across = down = 1
     return -(-width // (8 * across)) * -(-height // (8 * down))

@@ -1,8 +1,8 @@
-"""WebP pictures through the decoder that Pillow brings, at the size that is needed.
+"""Call the libwebp of Pillow's wheel directly, to decode a WebP at the size that is needed.
 
-Pillow decodes every WebP as an animation, at full size: 16 bytes a pixel and half as much time again. The library
-beside it can do better, and its decoding interface has been the same since 2012, so it is called directly. Where
-Pillow's wheel brings no such library, or the interface is another one, `decode` declines and Pillow does it.
+Pillow decodes every WebP as an animation, at full size: with 16 bytes per pixel and 1.5 times the time. The decoding
+interface of libwebp has been the same since 2012, so this module calls it through `ctypes`. If Pillow's wheel contains
+no such library, or one with another interface, `decode` returns None and the caller uses Pillow.
 
 Source: webp/decode.h of libwebp 1.6, decoder interface version 2.9.
 """
@@ -37,7 +37,7 @@ class _Rgba(ctypes.Structure):
 
 
 class _Planes(ctypes.Union):
-    # The other member holds four pointers, four strides and four sizes.
+    # The other member has four pointers, four strides and four sizes.
     _fields_ = (("rgba", _Rgba), ("yuva", ctypes.c_uint8 * (4 * 8 + 4 * 4 + 4 * 8)))
 
 
@@ -65,37 +65,37 @@ _LOSSY = 1
 
 @lru_cache(maxsize=1)
 def _library() -> Any:
-    """The libwebp of Pillow's wheel, or None."""
+    """Load the libwebp of Pillow's wheel; None if there is none with this interface."""
     from pathlib import Path
 
     home = Path(PIL.__file__).parent
-    found = [*home.parent.glob("pillow.libs/libwebp-*.so*"), *home.glob(".dylibs/libwebp.*.dylib")]
-    if len(found) != 1 or ctypes.sizeof(ctypes.c_void_p) != 8:
+    paths = [*home.parent.glob("pillow.libs/libwebp-*.so*"), *home.glob(".dylibs/libwebp.*.dylib")]
+    if len(paths) != 1 or ctypes.sizeof(ctypes.c_void_p) != 8:
         return None
     try:
-        library = ctypes.CDLL(str(found[0]))
+        library = ctypes.CDLL(str(paths[0]))
         library.WebPGetFeaturesInternal.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, _int)
         library.WebPInitDecoderConfigInternal.argtypes = (ctypes.c_void_p, _int)
         library.WebPDecode.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
-        known = library.WebPInitDecoderConfigInternal(ctypes.byref(_Config()), _ABI)
+        is_compatible = library.WebPInitDecoderConfigInternal(ctypes.byref(_Config()), _ABI)
     except (OSError, AttributeError):
         return None
-    return library if known else None
+    return library if is_compatible else None
 
 
 def decode(data: bytes, frame: Frame, least: tuple[int, int]) -> Image.Image | None:
-    """Decode one picture of a WebP, lossy ones no larger than needed.
+    """Decode one frame of a WebP. A lossy frame is decoded no larger than needed.
 
     Args:
         data: the whole file.
-        frame: which picture; the decoder sees its chunks and nothing else of the file.
-        least: (width, height) in pixels that the result must have, unless the picture is smaller.
+        frame: the frame; the decoder sees only its chunks.
+        least: smallest acceptable (width, height) in pixels; a smaller frame keeps its size.
 
     Returns:
-        Mode RGB or RGBA; None where Pillow has to do it.
+        Mode RGB or RGBA; None if libwebp cannot be called.
 
     Raises:
-        ValueError: the data is cut off or broken, or of another size than announced.
+        ValueError: the data is cut off or damaged, or its size differs from the declared one.
         MemoryError: there is not enough memory.
     """
     library = _library()
@@ -109,7 +109,7 @@ def decode(data: bytes, frame: Frame, least: tuple[int, int]) -> Image.Image | N
         raise _error(status)
     width, height = frame.width, frame.height
     if (features.width, features.height, features.format == _LOSSY) != (width, height, frame.lossy):
-        raise ValueError("another size than announced")
+        raise ValueError("the size differs from the declared one")
     if frame.lossy and least[0] < width and least[1] < height:
         width, height = least
         config.options.use_scaling = 1
@@ -128,9 +128,9 @@ def decode(data: bytes, frame: Frame, least: tuple[int, int]) -> Image.Image | N
 
 
 def _has_holes(image: Image.Image) -> bool:
-    """Whether a lossless picture is transparent, whatever it says: its bit is a hint (RFC 9649, section 3.4)."""
+    """Return whether a lossless image has transparent pixels; its alpha bit is only a hint (RFC 9649, section 3.4)."""
     alpha = image.getchannel("A").tobytes()
-    return alpha != b"\xff" * len(alpha)  # takes half the time of getextrema()
+    return alpha != b"\xff" * len(alpha)  # twice as fast as getextrema()
 
 
 def _error(status: int) -> Exception:

@@ -1,9 +1,9 @@
-"""PNG → pixels of its default image: Pillow's codec sees the image data and nothing else of the file."""
+"""Decode the default image of a PNG. Pillow's codec sees only the image data."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from PIL import Image, ImageChops
@@ -12,7 +12,7 @@ from image_pipeline.imaging.containers.png import CHANNELS, GREY, GREY_ALPHA, PA
 from image_pipeline.imaging.decoders import codec
 from image_pipeline.imaging.decoders.png_colours import find_profile
 from image_pipeline.imaging.formats.header import Header
-from image_pipeline.imaging.pixels import Pixels, check_size, coloured
+from image_pipeline.imaging.pixels import Pixels, apply_palette, check_size
 from image_pipeline.imaging.reader import Reader
 
 _RAW = {
@@ -32,17 +32,17 @@ _RAW = {
     (RGBA, 8): ("RGBA", "RGBA"),
     (RGBA, 16): ("RGBA", "RGBA;16B"),
 }
-"""(Mode, raw mode) of Pillow, by (colour type, bits). Of 16 bits the upper byte is taken (section 13.12)."""
+"""Pillow's (mode, raw mode) by (colour type, bits). 16-bit samples keep their upper byte (section 13.12)."""
 _LOWER_BYTES = {"L;16B": "L;16", "RGB;16B": "RGB;16L"}
-"""Raw modes that take the lower byte instead."""
+"""Raw modes that keep the lower byte instead."""
 
 _COLOURS = frozenset({b"cICP", b"iCCP", b"sRGB", b"gAMA"})
 
 _IDAT = zlib.crc32(b"IDAT")
 _BLOCK = 64 * 1024
 _SHORT = 64
-"""Bytes of a piece that is not handed on alone: the codec checks the sum of the data only where it comes together with
-the last pixels."""
+"""A shorter piece is joined to the block before it: the codec verifies the checksum of the data only if it arrives
+together with the last pixels."""
 
 
 def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
@@ -55,100 +55,107 @@ def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
     profile, warnings = find_profile(reader, parts) if _COLOURS & parts.chunks.keys() else (b"", ())
     warnings = (*parts.warnings, *warnings)
     if not parts.has_end:
-        warnings = (*warnings, "The file has no end marker; its picture is complete.")
+        warnings = (*warnings, "The file has no end marker; its image is complete.")
     return Pixels(image, (0, 0, *image.size), header.orientation, profile, warnings)
 
 
 def _is_intact(data: bytes, piece: tuple[int, int]) -> bool:
-    """Whether the checksum of an IDAT chunk is right."""
+    """Return whether the checksum of an IDAT chunk is right."""
     start, length = piece
     end = start + length
     return zlib.crc32(memoryview(data)[start:end], _IDAT) == int.from_bytes(data[end : end + 4].ljust(4), "big")
 
 
 def _check_stream(data: bytes, parts: Png) -> None:
-    """Find out by the sum of the whole stream whether only a checksum is wrong, or the data is.
+    """Verify the checksum of the whole stream, to distinguish a wrong chunk checksum from damaged data.
 
     Raises:
-        ValueError: the data is damaged, or more than the picture needs.
+        ValueError: the data is damaged, or longer than the image needs.
         zlib.error: the data is damaged.
     """
-    left = 2 * (parts.width * parts.bits * CHANNELS[parts.colour_type] // 8 + 2) * parts.height + _BLOCK
+    allowance = 2 * (parts.width * parts.bits * CHANNELS[parts.colour_type] // 8 + 2) * parts.height + _BLOCK
     inflater = zlib.decompressobj()
     for block in _blocks(data, parts.pixels):
-        while block and not inflater.eof and left > 0:
-            left -= len(inflater.decompress(block, _BLOCK))
+        while block and not inflater.eof and allowance > 0:
+            allowance -= len(inflater.decompress(block, _BLOCK))
             block = inflater.unconsumed_tail
     if not inflater.eof:
-        raise ValueError("truncated" if left > 0 else "damaged")
+        raise ValueError("truncated" if allowance > 0 else "damaged")
 
 
 def _image(reader: Reader, parts: Png) -> Image.Image:
-    """Mode L, RGB or RGBA."""
+    """Decode to mode L, RGB or RGBA."""
     mode, raw = _RAW[parts.colour_type, parts.bits]
-    decoded = partial(_decoded, reader, parts)
+    decode_as = partial(_decode_as, reader, parts)
     if parts.colour_type == PALETTE:
-        return coloured(decoded(mode, raw), parts.palette, parts.transparency)
-    key = _key(parts)
+        return apply_palette(decode_as(mode, raw), parts.palette, parts.transparency)
+    key = _colour_key(parts)
     if parts.colour_type == GREY and parts.bits < 8:
-        return _from_ramp(decoded(mode, raw), parts.bits, key)
+        return _from_ramp(decode_as(mode, raw), parts.bits, key)
     if not key:
-        return decoded(mode, raw)
+        return decode_as(mode, raw)
     if parts.bits == 8:
-        return _keyed(decoded(mode, raw), key)
-    lower = _keyed(decoded(mode, _LOWER_BYTES[raw]), tuple(value & 255 for value in key)).getchannel("A")
-    image = _keyed(decoded(mode, raw), tuple(value >> 8 for value in key))
+        return _apply_key(decode_as(mode, raw), key)
+    return _deep_with_key(decode_as, mode, raw, key)
+
+
+def _deep_with_key(
+    decode_as: Callable[[str, str], Image.Image], mode: str, raw: str, key: tuple[int, ...]
+) -> Image.Image:
+    """Decode 16-bit samples with a transparent colour, which both bytes of a sample must match."""
+    lower = _apply_key(decode_as(mode, _LOWER_BYTES[raw]), tuple(value & 255 for value in key)).getchannel("A")
+    image = _apply_key(decode_as(mode, raw), tuple(value >> 8 for value in key))
     image.putalpha(ImageChops.lighter(lower, image.getchannel("A")))
     return image
 
 
 def _from_ramp(samples: Image.Image, bits: int, key: tuple[int, ...]) -> Image.Image:
-    """Grey samples of less than 8 bits, as indices → mode L, or RGBA where one of them is transparent."""
+    """Convert grey samples of fewer than 8 bits to mode L, or to RGBA if one of them is transparent."""
     most = (1 << bits) - 1
     greys = [value * 255 // most for value in range(most + 1)]
     if key:
-        return coloured(samples, bytes(grey for grey in greys for _ in range(3)), b"\xff" * key[0] + b"\0")
+        return apply_palette(samples, bytes(grey for grey in greys for _ in range(3)), b"\xff" * key[0] + b"\0")
     return samples.point(greys + [0] * (255 - most), "L")
 
 
-def _key(parts: Png) -> tuple[int, ...]:
-    """Samples of the transparent colour; empty where there is none."""
+def _colour_key(parts: Png) -> tuple[int, ...]:
+    """Return the samples of the transparent colour; empty if there is none."""
     if parts.colour_type not in (GREY, RGB):
         return ()
     pairs = parts.transparency[::2], parts.transparency[1::2]
-    most = (1 << parts.bits) - 1  # other bits are to be ignored (section 11.3.1.1)
+    most = (1 << parts.bits) - 1  # higher bits must be ignored (section 11.3.1.1)
     return tuple((high << 8 | low) & most for high, low in zip(*pairs, strict=True))
 
 
-def _keyed(image: Image.Image, key: tuple[int, ...]) -> Image.Image:
-    """The picture, mode L or RGB, with a transparent colour."""
+def _apply_key(image: Image.Image, key: tuple[int, ...]) -> Image.Image:
+    """Make one colour of an image, mode L or RGB, transparent."""
     image.info["transparency"] = key if len(key) > 1 else key[0]
     return image.convert("RGBA")
 
 
-def _decoded(reader: Reader, parts: Png, mode: str, raw: str) -> Image.Image:
+def _decode_as(reader: Reader, parts: Png, mode: str, raw: str) -> Image.Image:
     size = parts.width, parts.height
     blocks = partial(_blocks, reader.data, parts.pixels)
     return codec.decode("zip", (raw, int(parts.interlaced)), mode, size, blocks, _last(*size, parts.interlaced))
 
 
-def _blocks(data: bytes, pieces: tuple[tuple[int, int], ...]) -> Iterator[bytes]:
-    """The image data in blocks of a size that suits the codec, whatever the size of its chunks."""
-    held: list[bytes] = []
+def _blocks(data: bytes, spans: tuple[tuple[int, int], ...]) -> Iterator[bytes]:
+    """Yield the image data in blocks of a size that suits the codec, whatever the size of its chunks."""
+    pieces: list[bytes] = []
     count = 0
-    for start, length in pieces:
+    for start, length in spans:
         for at in range(start, start + length, _BLOCK):
             piece = data[at : min(at + _BLOCK, start + length)]
             if count >= _BLOCK and len(piece) >= _SHORT:
-                yield b"".join(held)
-                held, count = [], 0
-            held.append(piece)
+                yield b"".join(pieces)
+                pieces, count = [], 0
+            pieces.append(piece)
             count += len(piece)
-    yield b"".join(held)
+    yield b"".join(pieces)
 
 
 def _last(width: int, height: int, interlaced: bool) -> codec.IntBox:
-    """The pixels that are decoded last: the last row, or those of the last pass of Adam7 (section 8.2)."""
+    """Return the box of the pixels that are decoded last: the last row, or the last pass of Adam7 (section 8.2)."""
     if not interlaced:
         return 0, height - 1, width, height
     if height > 1:

@@ -1,6 +1,6 @@
-"""Samples as TIFF and BMP store them → planes of Pillow.
+"""Convert samples as TIFF and BMP store them to planes of Pillow.
 
-Plain Python: slices, `translate` and integers of any length do the work of many rows at once.
+This is plain Python: slices, `translate` and big integers process many samples at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FLOAT_MODES = {
 }
 """Pillow's names for little-endian numbers that become floating-point pixels."""
 _HALVES = 64 * 1024
-"""Bytes of 16-bit floating-point numbers that become objects of Python at a time."""
+"""Bytes of 16-bit floating-point numbers that are converted to Python objects at a time."""
 _ITEMS: dict[int, Literal["B", "H", "I", "Q"]] = {8: "B", 16: "H", 32: "I", 64: "Q"}
 
 
@@ -40,23 +40,23 @@ def undo_differences(data: bytes, row_bytes: int, item_bytes: int, step: int) ->
 
     Args:
         data: little-endian differences.
-        row_bytes: bytes of a row; sums start anew in each.
+        row_bytes: bytes of a row; each row starts new sums.
         item_bytes: bytes of a number; sums are modulo its range.
-        step: from a number to the next of the same channel, in numbers.
+        step: distance between two numbers of the same channel, in numbers.
     """
     bits = 8 * item_bytes
     count = row_bytes // item_bytes
-    tops = sum_of_powers(count, bits) << bits - 1
-    rest = ((1 << bits * count) - 1) ^ tops
-    whole = tops | rest
+    top_bits = sum_of_powers(count, bits) << bits - 1
+    other_bits = ((1 << bits * count) - 1) ^ top_bits
+    all_bits = top_bits | other_bits
     rows = []
     for at in range(0, len(data), row_bytes):
         sums = int.from_bytes(data[at : at + row_bytes], "little")
         shift = bits * step
-        while shift < bits * count:  # after each round, twice as many differences are in every sum
-            other = (sums << shift) & whole
-            # All numbers are added at once; their top bits apart, so that nothing is carried to the next number.
-            sums = ((sums & rest) + (other & rest)) ^ ((sums ^ other) & tops)
+        while shift < bits * count:  # each round doubles the number of differences in every sum
+            shifted = (sums << shift) & all_bits
+            # Add all numbers at once. The top bits are added separately, so that no carry reaches the next number.
+            sums = ((sums & other_bits) + (shifted & other_bits)) ^ ((sums ^ shifted) & top_bits)
             shift *= 2
         rows.append(sums.to_bytes(row_bytes, "little"))
     return b"".join(rows)
@@ -64,14 +64,15 @@ def undo_differences(data: bytes, row_bytes: int, item_bytes: int, step: int) ->
 
 @lru_cache(maxsize=4)
 def sum_of_powers(count: int, bits: int) -> int:
-    """The sum of 2 to the power of `bits` × n for n below `count`: a one at the bottom of every number."""
+    """Return the sum of 2 to the power of `bits` × n for n below `count`: a number with the lowest bit of each set."""
     return ((1 << bits * count) - 1) // ((1 << bits) - 1)
 
 
 def undo_float_differences(data: bytes, row_bytes: int, item_bytes: int, step: int) -> bytes:
-    """Undo the floating-point predictor (Adobe Photoshop TIFF Technical Note 3), to little-endian numbers.
+    """Undo the floating-point predictor (Adobe Photoshop TIFF Technical Note 3); return little-endian numbers.
 
-    The bytes of a row are differenced, after all first (most significant) bytes were put before all second ones.
+    The writer puts the first (most significant) bytes of all numbers of a row before all second bytes and so on, and
+    stores the differences of these bytes.
     """
     data = undo_differences(data, row_bytes, 1, step)
     plane = row_bytes // item_bytes
@@ -84,15 +85,16 @@ def undo_float_differences(data: bytes, row_bytes: int, item_bytes: int, step: i
 
 
 def unpack_bits(data: bytes, bits: int, per_row: int, row_bytes: int) -> bytes:
-    """Samples of any number of bits below 16 → one byte each: the value, or its upper 8 bits where it has more.
+    """Unpack samples of fewer than 16 bits to one byte each: the value, or its upper 8 bits if it has more.
 
     Args:
-        data: rows, each of them padded to whole bytes.
-        bits: of a sample; the first one is in the upper bits.
+        data: rows, each padded to whole bytes.
+        bits: bits of a sample; the first sample is in the upper bits.
         per_row: samples in a row.
         row_bytes: bytes of a row.
     """
-    period, samples = bits // gcd(bits, 8), 8 // gcd(bits, 8)  # so many bytes hold so many samples
+    period = bits // gcd(bits, 8)  # this many bytes …
+    samples = 8 // gcd(bits, 8)  # … contain this many samples
     padded = -(-row_bytes // period) * period
     if padded != row_bytes:
         data = b"".join(data[at : at + row_bytes].ljust(padded, b"\0") for at in range(0, len(data), row_bytes))
@@ -102,7 +104,7 @@ def unpack_bits(data: bytes, bits: int, per_row: int, row_bytes: int) -> bytes:
         upper, lower = _tables(shift, min(bits, 8))
         values = data[byte::period].translate(upper)
         if lower:
-            values = _either(values, data[byte + 1 :: period].translate(lower))
+            values = _bitwise_or(values, data[byte + 1 :: period].translate(lower))
         out[index::samples] = values
     unpacked = padded // period * samples
     if unpacked == per_row:
@@ -112,49 +114,57 @@ def unpack_bits(data: bytes, bits: int, per_row: int, row_bytes: int) -> bytes:
 
 @lru_cache(maxsize=64)
 def _tables(shift: int, bits: int) -> tuple[bytes, bytes]:
-    """What a byte, and the byte after it, give to the `bits` that start after `shift`; none where one byte has all."""
-    over = shift + bits - 8
+    """Return tables that map a byte, and the byte after it, to their share of the `bits` that start after `shift`.
+
+    The second table is empty if the first byte contains all of the bits.
+    """
+    overflow = shift + bits - 8
     mask = (1 << bits) - 1
-    if over <= 0:
-        return bytes(value >> -over & mask for value in range(256)), b""
-    return bytes(value << over & mask for value in range(256)), bytes(value >> 8 - over for value in range(256))
+    if overflow <= 0:
+        return bytes(value >> -overflow & mask for value in range(256)), b""
+    first = bytes(value << overflow & mask for value in range(256))
+    second = bytes(value >> 8 - overflow for value in range(256))
+    return first, second
 
 
-def _either(one: bytes, other: bytes) -> bytes:
+def _bitwise_or(one: bytes, other: bytes) -> bytes:
     return (int.from_bytes(one, "little") | int.from_bytes(other, "little")).to_bytes(len(one), "little")
 
 
 def masked(data: bytes, pixel_bytes: int, mask: int) -> bytes:
-    """The bits of a mask in little-endian pixels as 8 bits each: the upper ones, or all spread over 0 to 255."""
+    """Extract the bits of a mask from little-endian pixels, one byte each.
+
+    Of more than 8 bits, the upper 8 are kept; fewer than 8 bits are scaled to 0 … 255.
+    """
     shift = (mask & -mask).bit_length() - 1
     bits = (mask >> max(0, shift)).bit_length()
     if not bits:
         return bytes(len(data) // pixel_bytes)
-    taken = min(bits, 8)
-    byte, inside = divmod(shift + bits - taken, 8)
-    most = (1 << taken) - 1
-    values = data[byte::pixel_bytes].translate(bytes(value >> inside & most for value in range(256)))
-    if inside + taken > 8:
-        upper = bytes(value << 8 - inside & most for value in range(256))
-        values = _either(values, data[byte + 1 :: pixel_bytes].translate(upper))
-    return values.translate(full_range(taken)) if taken < 8 else values
+    kept_bits = min(bits, 8)
+    byte, offset = divmod(shift + bits - kept_bits, 8)
+    most = (1 << kept_bits) - 1
+    values = data[byte::pixel_bytes].translate(bytes(value >> offset & most for value in range(256)))
+    if offset + kept_bits > 8:
+        upper = bytes(value << 8 - offset & most for value in range(256))
+        values = _bitwise_or(values, data[byte + 1 :: pixel_bytes].translate(upper))
+    return values.translate(full_range(kept_bits)) if kept_bits < 8 else values
 
 
 def differing(one: bytes | bytearray, other: bytes | bytearray) -> bytes:
-    """255 where two rows of bytes differ, 0 where they are equal."""
+    """Return 255 where two byte strings differ, and 0 where they are equal."""
     different = int.from_bytes(one, "little") ^ int.from_bytes(other, "little")
     return different.to_bytes(len(one), "little").translate(b"\0" + b"\xff" * 255)
 
 
 @lru_cache(maxsize=8)
 def full_range(bits: int) -> bytes:
-    """A table that spreads values of fewer than 8 bits over 0 to 255."""
+    """Return a table that scales values of fewer than 8 bits to 0 … 255."""
     most = (1 << bits) - 1
     return bytes(round(min(value, most) * 255 / most) for value in range(256))
 
 
 def float_plane(data: bytes, size: tuple[int, int], number: str, bits: int, channel: int, channels: int) -> Image.Image:
-    """One channel of little-endian numbers in mode F."""
+    """Convert one channel of little-endian numbers to mode F."""
     items = memoryview(data).cast(_ITEMS[bits])[channel::channels]
     raw = items.tobytes()
     if (number, bits) != ("floating-point", 16):
@@ -169,28 +179,28 @@ def float_plane(data: bytes, size: tuple[int, int], number: str, bits: int, chan
 def split_subsampled(
     data: bytes, size: tuple[int, int], subsampling: tuple[int, int]
 ) -> tuple[Image.Image, Image.Image, Image.Image]:
-    """YCbCr whose colours are shared by several pixels (TIFF 6.0, section 21) → three planes of one size.
+    """Split YCbCr whose colours are shared by several pixels (TIFF 6.0, section 21) into three planes of one size.
 
     Args:
-        data: units of the luminances of some pixels, then their blue and their red difference; one byte each.
-        size: (width, height) in pixels; units at the right and the lower edge go beyond it.
-        subsampling: pixels across and down that make a unit.
+        data: units of one byte per value: the luma of several pixels, then their Cb and Cr.
+        size: (width, height) in pixels; units at the right and the lower edge extend beyond it.
+        subsampling: (columns, rows) of pixels in a unit.
     """
     across, down = subsampling
-    unit = across * down + 2
+    unit_bytes = across * down + 2
     units = -(-size[0] // across), -(-size[1] // down)
-    whole = units[0] * across, units[1] * down
-    luminance = bytearray(whole[0] * whole[1])
+    width, height = units[0] * across, units[1] * down
+    luma = bytearray(width * height)
     for line in range(down):
-        rows = bytearray(whole[0] * units[1])
+        rows = bytearray(width * units[1])
         for column in range(across):
-            rows[column::across] = data[line * across + column :: unit]
+            rows[column::across] = data[line * across + column :: unit_bytes]
         for row in range(units[1]):
-            at = (row * down + line) * whole[0]
-            luminance[at : at + whole[0]] = rows[row * whole[0] : (row + 1) * whole[0]]
-    planes = [Image.frombytes("L", whole, bytes(luminance))]
-    for index in (unit - 2, unit - 1):
-        shared = Image.frombytes("L", units, data[index::unit])
-        planes.append(shared.resize(whole, Image.Resampling.NEAREST))
-    first, second, third = (plane.crop((0, 0, *size)) for plane in planes)
-    return first, second, third
+            at = (row * down + line) * width
+            luma[at : at + width] = rows[row * width : (row + 1) * width]
+    planes = [Image.frombytes("L", (width, height), bytes(luma))]
+    for index in (unit_bytes - 2, unit_bytes - 1):
+        chroma = Image.frombytes("L", units, data[index::unit_bytes])
+        planes.append(chroma.resize((width, height), Image.Resampling.NEAREST))
+    y, cb, cr = (plane.crop((0, 0, *size)) for plane in planes)
+    return y, cb, cr

@@ -1,4 +1,4 @@
-"""TIFF → pixels of its picture."""
+"""Decode the image of a TIFF: assemble its channels and convert their colours."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LAB = frozenset({Photometric.CIELAB, Photometric.ICCLAB})
 
 _BT601 = (0.299, 0.587, 0.114)
 _FULL_RANGE = (0, 1, 128 / 255, 1, 128 / 255, 1)
-"""ReferenceBlackWhite where the file does not state it, as shares of the largest number."""
+"""Default ReferenceBlackWhite, as fractions of the largest number."""
 
 _IDENTITY = bytes(range(256))
 _INVERTED = _IDENTITY[::-1]
@@ -39,13 +39,13 @@ _SIGN_CHANGED = bytes(value ^ 0x80 for value in range(256))
 
 
 def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
-    """Decode the picture; see `decode.decode`."""
+    """Decode the image; see `decode.decode`."""
     layout = reader.once(find_layout)
     check_size((layout.width, layout.height), header)
     if layout.compression == Compression.OLD_JPEG:
         image = tiff_chunks.old_jpeg(reader, layout)
         return Pixels(image, (0, 0, *image.size), header.orientation, layout.tags.block(Tag.PROFILE).data)
-    return _finished([canvas.image for canvas in _filled(reader.data, layout)], layout, header.orientation)
+    return _convert([canvas.image for canvas in _read_canvases(reader.data, layout)], layout, header.orientation)
 
 
 # Strips and tiles → images of their channels --------------------------------------------------------------------------
@@ -53,7 +53,7 @@ def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
 
 @dataclass
 class _Canvas:
-    """An image of the whole picture for one or more of its channels."""
+    """An image of the whole image for one or more of its channels."""
 
     mode: str
     channels: tuple[int, ...]
@@ -62,13 +62,13 @@ class _Canvas:
 
     @property
     def image(self) -> Image.Image:
-        """The picture, as far as it is there."""
+        """The image so far."""
         if self._image is None:
             self._image = Image.new(self.mode, (self.layout.width, self.layout.height))
         return self._image
 
     def put(self, part: Image.Image, stack: Stack, top: int) -> None:
-        """Add rows of a stack of strips or tiles, the first of which is row `top` of the stack."""
+        """Paste rows of a stack of strips or tiles; the first one is row `top` of the stack."""
         width, height = self.layout.chunk_width, self.layout.chunk_height
         first = stack.chunks[0] % self.layout.per_plane
         if not self.layout.tiled:
@@ -79,43 +79,46 @@ class _Canvas:
             return
         for number in range(top // height, -(-(top + part.height) // height)):
             row, column = divmod(first + number, self.layout.across)
-            start, end = max(top, number * height), min(top + part.height, (number + 1) * height)
-            place = column * width, row * height + start - number * height
-            visible = min(width, self.layout.width - place[0]), min(end - start, self.layout.height - place[1])
-            if visible[1] > 0:
-                tile = part.crop((0, start - top, visible[0], start - top + visible[1]))
-                self.image.paste(tile, place)
+            start = max(top, number * height)
+            end = min(top + part.height, (number + 1) * height)
+            left = column * width
+            upper = row * height + start - number * height
+            visible_width = min(width, self.layout.width - left)
+            visible_height = min(end - start, self.layout.height - upper)
+            if visible_height > 0:
+                tile = part.crop((0, start - top, visible_width, start - top + visible_height))
+                self.image.paste(tile, (left, upper))
 
 
-def _filled(data: bytes, layout: Layout) -> list[_Canvas]:
-    """Canvases with the channels of the picture on them."""
+def _read_canvases(data: bytes, layout: Layout) -> list[_Canvas]:
+    """Decode the channels of the image onto canvases."""
     canvases = _canvases(layout)
     most_bytes = DIRECT_STACK_BYTES if layout.is_direct else STACK_BYTES
     layout = tiff_chunks.with_smaller_strips(layout, most_bytes)
     for canvas in canvases:
         canvas.layout = layout
     for stack in tiff_chunks.stacks(layout, most_bytes):
-        touched = [canvas for canvas in canvases if not layout.planar or canvas.channels == (stack.plane,)]
+        targets = [canvas for canvas in canvases if not layout.planar or canvas.channels == (stack.plane,)]
         if layout.is_direct:
-            touched[0].put(tiff_chunks.stacked_image(data, layout, stack), stack, 0)
+            targets[0].put(tiff_chunks.stacked_image(data, layout, stack), stack, 0)
             continue
         for top, height, rows in tiff_chunks.stacked_rows(data, layout, stack, STACK_BYTES):
-            for canvas in touched:
+            for canvas in targets:
                 canvas.put(_channels(rows, (layout.chunk_width, height), canvas), stack, top)
     return canvases
 
 
 def _canvases(layout: Layout) -> list[_Canvas]:
-    """One for all channels where a mode has them, else one for each."""
+    """Make one canvas for all channels if a mode has them, else one canvas for each channel."""
     if layout.planar or layout.is_measured or not layout.mode:
-        colour = "F" if layout.is_measured else "L"
-        modes = {channel: "L" if channel == layout.alpha else colour for channel in layout.wanted}
+        colour_mode = "F" if layout.is_measured else "L"
+        modes = {channel: "L" if channel == layout.alpha else colour_mode for channel in layout.needed_channels}
         return [_Canvas(mode, (channel,), layout) for channel, mode in modes.items()]
-    return [_Canvas(layout.mode, layout.wanted, layout)]
+    return [_Canvas(layout.mode, layout.needed_channels, layout)]
 
 
 def _channels(rows: bytes, size: tuple[int, int], canvas: _Canvas) -> Image.Image:
-    """The channels of a canvas from rows of samples."""
+    """Extract the channels of a canvas from rows of samples."""
     layout = canvas.layout
     places = [0 if layout.planar else channel for channel in canvas.channels]
     if layout.is_measured and (canvas.mode == "F" or layout.number == Number.FLOAT):
@@ -129,7 +132,7 @@ def _channels(rows: bytes, size: tuple[int, int], canvas: _Canvas) -> Image.Imag
 
 
 def _octets(rows: bytes, layout: Layout) -> bytes:
-    """One byte for each sample: its upper bits, or all of them spread over 0 to 255 (of a palette as they are)."""
+    """Convert each sample to one byte: its upper 8 bits, or fewer bits scaled to 0 … 255 (palette indices unscaled)."""
     if layout.bits % 8 == 0:
         return rows[layout.bits // 8 - 1 :: layout.bits // 8]
     octets = samples.unpack_bits(rows, layout.bits, layout.chunk_width * layout.channels, layout.row_bytes)
@@ -141,15 +144,15 @@ def _octets(rows: bytes, layout: Layout) -> bytes:
 # Images of channels → colours -----------------------------------------------------------------------------------------
 
 
-def _finished(images: list[Image.Image], layout: Layout, orientation: int) -> Pixels:
-    """The picture in grey, RGB, RGBA or CMYK."""
+def _convert(images: list[Image.Image], layout: Layout, orientation: int) -> Pixels:
+    """Convert the channels to grey, RGB, RGBA or CMYK."""
     converter = _Converter(layout, _scale(images, layout) if layout.is_measured else None)
     size = images[0].size
     if not converter.changes(images):
         return Pixels(images[0], (0, 0, *size), orientation, converter.profile)
     rows = max(1, _BAND_PIXELS // size[0])
     out = Image.new(converter.mode, size)
-    for top in range(0, size[1], rows):  # so that what is between takes little memory
+    for top in range(0, size[1], rows):  # in bands, so that intermediate images take little memory
         box = 0, top, size[0], min(size[1], top + rows)
         out.paste(converter.convert([image.crop(box) for image in images]), (0, top))
     return Pixels(out, (0, 0, *size), orientation, converter.profile, converter.warnings)
@@ -165,54 +168,57 @@ def _scale(images: list[Image.Image], layout: Layout) -> values.Scale:
 
 
 class _Converter:
-    """Makes colours of channels, as the photometric interpretation says, in parts of the picture."""
+    """Converts channels to colours according to the photometric interpretation, one band of the image at a time."""
 
     def __init__(self, layout: Layout, scale: values.Scale | None) -> None:
         self._layout = layout
         self._scale = scale
         self._kind = layout.photometric
         self.warnings = scale.warnings if scale else ()
-        """What a person should know about the conversion."""
+        """Messages for the user about the conversion."""
         profile = layout.tags.block(Tag.PROFILE).data
-        # CMYK has no mode with transparency: it becomes sRGB before its transparency is added.
+        # Pillow has no CMYK mode with transparency: CMYK becomes sRGB before its transparency is added.
         self._own_profile = profile if layout.alpha is not None and self._kind == Photometric.CMYK else b""
         self.profile = b"" if self._own_profile or self._kind in _LAB else profile
-        """What is left to apply."""
+        """ICC profile that the caller must still apply."""
         self._palette = _palette(layout) if self._kind == Photometric.PALETTE else b""
         self._matrix = _ycbcr_matrix(layout) if self._kind == Photometric.YCBCR else ()
 
     @property
     def mode(self) -> str:
-        """Of the images that `convert` returns."""
+        """Mode of the images that `convert` returns."""
         if self._layout.alpha is not None:
             return "RGBA"
-        return {1: "L", 3: "RGB", 4: "CMYK"}[self._layout.colours] if self._kind != Photometric.PALETTE else "RGB"
+        if self._kind == Photometric.PALETTE:
+            return "RGB"
+        return {1: "L", 3: "RGB", 4: "CMYK"}[self._layout.colours]
 
     def changes(self, images: list[Image.Image]) -> bool:
-        """Whether there is anything to do for images of the channels."""
+        """Return whether images of the channels need any conversion."""
         kinds = (Photometric.BLACK_IS_ZERO, Photometric.RGB, Photometric.CMYK)
         plain = len(images) == 1 and images[0].mode in ("L", "RGB", "RGBA", "CMYK") and self._kind in kinds
         jpeg = self._kind == Photometric.YCBCR and self._layout.compression == Compression.JPEG
         return not (plain or jpeg) or self._layout.premultiplied
 
     def convert(self, images: list[Image.Image]) -> Image.Image:
-        """Images of the channels, in the order of the layout → one that can be reduced."""
+        """Convert images of the channels, in the order of the layout, to one image."""
         if self._scale:
             inverted = self._kind == Photometric.WHITE_IS_ZERO
             images = [self._scale.shades(image, inverted) if image.mode == "F" else image for image in images]
         colours, alpha = _split(images, self._layout)
         if alpha is not None and self._layout.premultiplied:
-            colours = _unmultiplied(colours, alpha)
-        image = self._coloured(colours)
+            colours = _unmultiply(colours, alpha)
+        image = self._interpret(colours)
         if alpha is None:
             return image
         if self._own_profile:
-            image = self._in_srgb(image)
+            image = self._to_srgb(image)
         image = image.convert("RGB")
         image.putalpha(alpha)
         return image
 
-    def _coloured(self, image: Image.Image) -> Image.Image:
+    def _interpret(self, image: Image.Image) -> Image.Image:
+        """Apply the photometric interpretation to channels without transparency."""
         if self._kind == Photometric.WHITE_IS_ZERO and not self._scale:
             return image.point(_INVERTED)
         if self._kind == Photometric.PALETTE:
@@ -223,34 +229,35 @@ class _Converter:
         if self._kind == Photometric.YCBCR:
             return image.convert("RGB", self._matrix)
         if self._kind in _LAB:
-            return _lab_in_srgb(image, signed=self._kind == Photometric.CIELAB)
+            return _lab_to_srgb(image, signed=self._kind == Photometric.CIELAB)
         return image
 
-    def _in_srgb(self, image: Image.Image) -> Image.Image:
+    def _to_srgb(self, image: Image.Image) -> Image.Image:
         from image_pipeline.imaging import colour
 
         try:
             return colour.to_srgb(image, self._own_profile)
         except colour.BrokenProfileError as error:
             self._own_profile = b""
-            self.warnings += (f"Colours are shown as they are: {error}.",)
+            self.warnings += (f"The colour profile was ignored: {error}.",)
             return image
 
 
 def _split(images: list[Image.Image], layout: Layout) -> tuple[Image.Image, Image.Image | None]:
-    """(colours, transparency)."""
+    """Return (colours, transparency)."""
     if len(images) == 1:
         image = images[0]
-        return (
-            (image.convert(image.mode[:-1]), image.getchannel("A")) if image.mode in ("LA", "RGBA") else (image, None)
-        )
-    colours, others = images[: layout.colours], images[layout.colours :]
+        if image.mode in ("LA", "RGBA"):
+            return image.convert(image.mode[:-1]), image.getchannel("A")
+        return image, None
+    colours = images[: layout.colours]
+    alpha = images[layout.colours] if len(images) > layout.colours else None
     merged = colours[0] if len(colours) == 1 else Image.merge("RGB" if len(colours) == 3 else "CMYK", colours)
-    return merged, others[0] if others else None
+    return merged, alpha
 
 
 def _palette(layout: Layout) -> bytes:
-    """Red, green and blue of each colour, of 8 bits; a map without any larger number was written with 8 bits."""
+    """Return red, green and blue of each entry, 8 bits each. A map of small numbers only was written with 8 bits."""
     count = 1 << layout.bits
     numbers = layout.tags.integers(Tag.COLOUR_MAP, 3 * count)
     shift = 8 if max(numbers) > 255 else 0
@@ -261,7 +268,7 @@ def _palette(layout: Layout) -> bytes:
 
 
 def _ycbcr_matrix(layout: Layout) -> tuple[float, ...]:
-    """YCbCr → RGB (TIFF 6.0, section 21), as Pillow takes it: three rows of three factors and an offset."""
+    """Return the YCbCr → RGB matrix (TIFF 6.0, section 21) for Pillow: three rows of three factors and an offset."""
     red, green, blue = _numbers(layout, Tag.YCBCR_COEFFICIENTS, _BT601)
     white = (1 << layout.bits) - 1
     stated = _numbers(layout, Tag.REFERENCE_BLACK_WHITE, tuple(share * white for share in _FULL_RANGE))
@@ -269,7 +276,7 @@ def _ycbcr_matrix(layout: Layout) -> tuple[float, ...]:
     ranges = [value * 255 / white - low for value, low in zip(stated[1::2], black, strict=True)]
     if not green or not all(ranges):
         raise CorruptImageError(
-            "The TIFF contradicts itself: its YCbCr colours have no range.", "Export the picture again and upload it."
+            "The TIFF has invalid YCbCr tags: the range of a channel is empty.", "Export the image again and upload it."
         )
     luma, *chroma = 255 / ranges[0], 127 / ranges[1], 127 / ranges[2]
     to_blue, to_red = (2 - 2 * blue) * chroma[0], (2 - 2 * red) * chroma[1]
@@ -288,17 +295,17 @@ def _numbers(layout: Layout, tag: Tag, default: tuple[float, ...]) -> tuple[floa
     return stated if len(stated) == len(default) else default
 
 
-def _lab_in_srgb(image: Image.Image, signed: bool) -> Image.Image:
+def _lab_to_srgb(image: Image.Image, signed: bool) -> Image.Image:
     from image_pipeline.imaging.colour import lab_to_srgb
 
-    # Pillow's LAB is ICC's: 128 stands for no colour. In CIELab of TIFF, both differences are signed.
+    # Pillow's LAB is ICC's, in which 128 is neutral. In CIELab of TIFF, a* and b* are signed.
     if signed:
         image = image.point(_IDENTITY + 2 * _SIGN_CHANGED)
     return lab_to_srgb(Image.merge("LAB", image.split()))
 
 
-def _unmultiplied(image: Image.Image, alpha: Image.Image) -> Image.Image:
-    """Colours that were multiplied by transparency, as they were before."""
+def _unmultiply(image: Image.Image, alpha: Image.Image) -> Image.Image:
+    """Divide premultiplied colours by their transparency."""
     bands: list[Image.Image] = []
     for band in image.split():
         bands.append(Image.merge("RGBa", (band, band, band, alpha)).convert("RGBA").getchannel("R"))

@@ -1,8 +1,8 @@
-"""Strips and tiles of a TIFF → their samples.
+"""Decode strips and tiles of a TIFF to samples.
 
-Uncompressed ones are read in place, and JPEG goes to the JPEG decoder. Everything else is handed to libtiff, through
-Pillow, inside a small new TIFF with a directory of ours: libtiff sees no tag that admission has not judged and no other
-page. Strips and tiles that follow each other are decoded together, as one stack.
+Uncompressed data is read in place, and JPEG data goes to the JPEG decoder. Everything else goes through Pillow to
+libtiff inside a small new TIFF with a new directory: libtiff sees no tag that admission has not checked, and no other
+page. Consecutive strips or tiles are decoded together, as one stack.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.formats.tiff_layout import FAX, Compression, Layout, Photometric, Tag
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
-Image.MAX_IMAGE_PIXELS = None  # admission has judged the size; Pillow's own limit would contradict it
+Image.MAX_IMAGE_PIXELS = None  # admission has checked the size; Pillow's limit differs
 
 _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 _LONG = 4
@@ -42,17 +42,17 @@ _DECLARED: dict[str, tuple[int, tuple[int, ...]]] = {
     "RGBA": (2, (2,)),
     "CMYK": (5, ()),
 }
-"""How a TIFF declares the pixels of a mode: PhotometricInterpretation and ExtraSamples."""
+"""PhotometricInterpretation and ExtraSamples of a TIFF, by the mode of its pixels."""
 
 _NUMBERS = {(16, 2): 1, (32, 2): 3, (32, 3): 3}
-"""By bits and predictor, the SampleFormat of single channels that libtiff takes: it is much faster than Python."""
+"""SampleFormat by (bits, predictor), for the single channels that libtiff decodes: it is much faster than Python."""
 _NUMBER_MODES = frozenset({"I;16", "F"})
-"""Pillow's modes for them."""
+"""Pillow's modes for these channels."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Strips or tiles of one plane that follow each other, as if they lay one below the other."""
+    """Consecutive strips or tiles of one plane, stacked one below the other."""
 
     plane: int
     chunks: range
@@ -61,8 +61,8 @@ class Stack:
 
 
 def stacks(layout: Layout, most_bytes: int) -> Iterator[Stack]:
-    """All strips or tiles that are needed, in stacks of few bytes: at most `most_bytes`, or one strip or tile."""
-    # In memory, a pixel of one bit takes a byte.
+    """Yield all needed strips or tiles in stacks of at most `most_bytes`, or of one strip or tile."""
+    # In memory, a one-bit pixel takes a byte.
     chunk_bytes = max(layout.largest_chunk, layout.chunk_width * layout.chunk_height)
     step = 1 if layout.compression == Compression.JPEG else max(1, most_bytes // chunk_bytes)
     for plane in layout.planes:
@@ -74,7 +74,7 @@ def stacks(layout: Layout, most_bytes: int) -> Iterator[Stack]:
 
 
 def with_smaller_strips(layout: Layout, most_bytes: int) -> Layout:
-    """The same picture, if uncompressed in one strip, as if it were stored in several."""
+    """Divide the single strip of an uncompressed image into several strips; return other layouts unchanged."""
     if layout.compression != Compression.NONE or layout.tiled or layout.per_plane > 1:
         return layout
     units = max(1, most_bytes // layout.row_bytes)
@@ -88,7 +88,7 @@ def with_smaller_strips(layout: Layout, most_bytes: int) -> Layout:
 
 
 def stacked_image(data: bytes, layout: Layout, stack: Stack) -> Image.Image:
-    """A stack of which the samples are pixels already; see `Layout.is_direct`."""
+    """Decode a stack whose samples are pixels; see `Layout.is_direct`."""
     mode = layout.mode
     size = layout.chunk_width, stack.rows
     if layout.compression == Compression.JPEG:
@@ -96,7 +96,7 @@ def stacked_image(data: bytes, layout: Layout, stack: Stack) -> Image.Image:
     if layout.compression in FAX:
         return _fax(data, layout, stack).convert(mode)
     if layout.compression != Compression.NONE:
-        return _unpacked(data, layout, stack, mode).convert(mode)
+        return _decompress(data, layout, stack, mode).convert(mode)
     if layout.bits == 1:
         return Image.frombytes("1", size, _joined(data, layout, stack)).convert(mode)
     raw = mode if layout.bits == 8 else f"{mode};16{'L' if layout.little else 'B'}"
@@ -104,7 +104,7 @@ def stacked_image(data: bytes, layout: Layout, stack: Stack) -> Image.Image:
 
 
 def stacked_rows(data: bytes, layout: Layout, stack: Stack, most_bytes: int) -> Iterator[tuple[int, int, bytes]]:
-    """The samples of a stack in parts: (first row of pixels, how many, their little-endian samples)."""
+    """Yield the samples of a stack in parts: (first row of pixels, number of rows, little-endian samples)."""
     read = _row_source(data, layout, stack)
     down = layout.subsampling[1]
     units = -(-stack.rows // down)
@@ -115,18 +115,19 @@ def stacked_rows(data: bytes, layout: Layout, stack: Stack, most_bytes: int) -> 
 
 
 def _row_source(data: bytes, layout: Layout, stack: Stack) -> Callable[[int, int], bytes]:
-    """A function that gives the samples of some rows of a stack."""
+    """Return a function that returns the samples of a range of rows of a stack."""
     if layout.compression == Compression.NONE:
-        joined, row_bytes = memoryview(_joined(data, layout, stack)), layout.row_bytes
-        return lambda first, end: _numbers(bytes(joined[first * row_bytes : end * row_bytes]), layout)
-    image = _unpacked(data, layout, stack)
+        rows = memoryview(_joined(data, layout, stack))
+        row_bytes = layout.row_bytes
+        return lambda first, end: _numbers(bytes(rows[first * row_bytes : end * row_bytes]), layout)
+    image = _decompress(data, layout, stack)
     if image.mode in _NUMBER_MODES:
         return lambda first, end: image.crop((0, first, image.width, end)).tobytes()
     return lambda first, end: _numbers(image.crop((0, first, image.width, end)).tobytes(), layout)
 
 
 def _numbers(rows: bytes, layout: Layout) -> bytes:
-    """Rows of samples, little-endian and without the differences of a predictor."""
+    """Return rows of samples as little-endian numbers, with the predictor undone."""
     item = layout.bits // 8
     if layout.predictor == 3:
         return samples.undo_float_differences(rows, layout.row_bytes, item, layout.channels)
@@ -138,17 +139,18 @@ def _numbers(rows: bytes, layout: Layout) -> bytes:
 
 
 def old_jpeg(file: Reader, layout: Layout) -> Image.Image:
-    """The picture of an old-style JPEG TIFF that holds one ordinary JPEG stream.
+    """Decode an old-style JPEG TIFF that contains one ordinary JPEG stream.
 
     Raises:
-        UnsupportedFormatError: the stream is in pieces.
+        UnsupportedFormatError: the stream is in several pieces.
     """
-    start, count = layout.tags.integer(Tag.JPEG_STREAM), layout.tags.integer(Tag.JPEG_STREAM_BYTES)
+    start = layout.tags.integer(Tag.JPEG_STREAM)
+    count = layout.tags.integer(Tag.JPEG_STREAM_BYTES)
     try:
         stream = _ordinary_jpeg(layout, file.part(start, count if count > 0 else file.size).data, b"")
     except BrokenContainerError as error:
         raise UnsupportedFormatError(
-            "The content is a TIFF with old-style JPEG compression in pieces.",
+            "The content is a TIFF with old-style JPEG compression in several pieces, which is not supported.",
             "Save it with another compression and upload it again.",
         ) from error
     return _jpeg(layout, stream, (layout.width, layout.height), layout.height)
@@ -177,8 +179,8 @@ def _joined(data: bytes, layout: Layout, stack: Stack) -> bytes | memoryview:
 # libtiff --------------------------------------------------------------------------------------------------------------
 
 
-def _unpacked(data: bytes, layout: Layout, stack: Stack, mode: str = "") -> Image.Image:
-    """A stack decoded by libtiff: as an image of `mode`, else one of its numbers, else its bytes as grey pixels."""
+def _decompress(data: bytes, layout: Layout, stack: Stack, mode: str = "") -> Image.Image:
+    """Decode a stack with libtiff: to an image of `mode`, else of its numbers, else of its bytes as grey pixels."""
     number = _NUMBERS.get((layout.bits, layout.predictor))
     if not mode and number and layout.channels == 1 and layout.little:
         tags = _shape(layout.chunk_width, stack.rows, layout.chunk_height, layout.bits, 1)
@@ -195,7 +197,7 @@ def _unpacked(data: bytes, layout: Layout, stack: Stack, mode: str = "") -> Imag
 
 
 def _fax(data: bytes, layout: Layout, stack: Stack) -> Image.Image:
-    """A stack of fax data, which has to be complete, in mode 1."""
+    """Decode a stack of fax data to mode 1; reject incomplete data."""
     width, height = layout.chunk_width, layout.chunk_height
     blocks = _blocks(data, layout, stack)
     options = {
@@ -207,13 +209,21 @@ def _fax(data: bytes, layout: Layout, stack: Stack) -> Image.Image:
                 raise _damaged(layout)
     if layout.compression != Compression.FAX4:
         return _load(layout, _shape(width, stack.rows, height, 1, 1) | options, blocks)
-    mark, marked_row = fax.marked_block(width, height)
-    pairs = [block for pair in zip([mark] * len(blocks), blocks, strict=True) for block in pair]
-    marked = _load(layout, _shape(width, len(blocks) * height + stack.rows, height, 1, 1) | options, pairs)
+    return _fax4(layout, stack, blocks, options)
+
+
+def _fax4(
+    layout: Layout, stack: Stack, blocks: Sequence[bytes | memoryview], options: dict[Tag, tuple[int]]
+) -> Image.Image:
+    """Decode group 4 data, each block after a marked one, whose mark remains if lines are missing."""
+    width, height = layout.chunk_width, layout.chunk_height
+    marked_block, marked_row = fax.marked_block(width, height)
+    pairs = [block for pair in zip([marked_block] * len(blocks), blocks, strict=True) for block in pair]
+    decoded = _load(layout, _shape(width, len(blocks) * height + stack.rows, height, 1, 1) | options, pairs)
     image = Image.new("1", (width, stack.rows))
     for number in range(len(blocks)):
         top = (2 * number + 1) * height
-        part = marked.crop((0, top, width, min(top + height, marked.height)))
+        part = decoded.crop((0, top, width, min(top + height, decoded.height)))
         if marked_row.strip(b"\0") and part.crop((0, part.height - 1, *part.size)).tobytes() == marked_row:
             raise _damaged(layout)
         image.paste(part, (0, number * height))
@@ -243,34 +253,37 @@ def _load(layout: Layout, tags: dict[int, Sequence[int]], strips: Sequence[bytes
 
 
 def _tiff(tags: dict[int, Sequence[int]], strips: Sequence[bytes | memoryview], little: bool) -> bytes:
-    """A TIFF of one page: its directory, the values that do not fit into it, and its strips."""
+    """Write a TIFF of one page: its directory, the values that do not fit into it, and its strips."""
     order = "<" if little else ">"
     counts = [len(strip) for strip in strips]
     tags = dict(sorted({**tags, Tag.STRIP_OFFSETS: counts, Tag.STRIP_BYTES: counts}.items()))
     outside_start = 8 + 2 + 12 * len(tags) + 4
     strips_start = outside_start + sum(4 * len(values) for values in tags.values() if len(values) > 1)
     tags[Tag.STRIP_OFFSETS] = list(accumulate(counts, initial=strips_start))[:-1]
-    table, outside = b"", b""
+    table = b""
+    outside = b""
     for tag, values in tags.items():
-        packed = struct.pack(f"{order}{len(values)}I", *values)
-        place = packed if len(values) == 1 else struct.pack(f"{order}I", outside_start + len(outside))
-        outside += b"" if len(values) == 1 else packed
-        table += struct.pack(f"{order}HHI", tag, _LONG, len(values)) + place
+        field = struct.pack(f"{order}{len(values)}I", *values)
+        if len(values) > 1:
+            offset = outside_start + len(outside)
+            outside += field
+            field = struct.pack(f"{order}I", offset)
+        table += struct.pack(f"{order}HHI", tag, _LONG, len(values)) + field
     head = (b"II*\0" if little else b"MM\0*") + struct.pack(f"{order}IH", 8, len(tags))
     return b"".join((head, table, bytes(4), outside, *strips))
 
 
 def _damaged(layout: Layout) -> CorruptImageError:
-    what = "tile" if layout.tiled else "strip"
+    chunk = "tile" if layout.tiled else "strip"
     return CorruptImageError(
-        f"The TIFF is damaged or cut off: a {what} of it does not hold all of its pixels.",
-        "It was probably not transferred completely: upload it again from the original.",
+        f"The TIFF is damaged or cut off: the data of a {chunk} ends before its pixels are complete.",
+        "The transfer was probably interrupted: upload the original file again.",
     )
 
 
 @lru_cache(maxsize=1)
 def _silence() -> None:
-    """Keep libtiff from writing to standard error: a hostile fax would fill the log, a line for each of its rows."""
+    """Keep libtiff from writing to standard error: a hostile fax would write a line to the log for each of its rows."""
     home = Path(PIL.__file__).parent
     for path in (*home.parent.glob("pillow.libs/libtiff-*.so*"), *home.glob(".dylibs/libtiff.*.dylib")):
         ctypes.CDLL(str(path)).TIFFSetErrorHandler(None)
@@ -282,36 +295,36 @@ def _silence() -> None:
 def _jpeg_chunk(data: bytes, layout: Layout, stack: Stack) -> Image.Image:
     stored = bytes(_stored(data, layout, stack.chunks[0]))
     stream = _ordinary_jpeg(layout, stored, layout.tags.block(Tag.JPEG_TABLES).data)
-    # The last strip may have as many rows as the others, although the page ends before.
+    # The last strip may have as many rows as the others, although the page ends earlier.
     return _jpeg(layout, stream, (layout.chunk_width, stack.rows), layout.chunk_height)
 
 
 def _jpeg(layout: Layout, stream: bytes, size: tuple[int, int], most_rows: int) -> Image.Image:
-    """The pixels of a JPEG stream.
+    """Decode a JPEG stream.
 
     Raises:
-        CorruptImageError: it has another size or other channels than the strip, tile or page.
+        CorruptImageError: its size or channels differ from those of the strip, tile or page.
     """
     reader = Reader.of(stream)
     header = jpeg_format.read_header(reader, Limits())
     channels = {"L": 1, "RGB": 3}.get(header.mode, 4)
     if header.width != size[0] or not size[1] <= header.height <= most_rows or channels != layout.channels:
         raise CorruptImageError(
-            f"The TIFF contradicts itself: its JPEG data has {header.width} × {header.height} pixels and {channels} "
-            f"channels where {size[0]} × {size[1]} and {layout.channels} belong.",
-            "Export the picture again and upload it.",
+            f"The TIFF contradicts itself: it declares {size[0]} × {size[1]} pixels and {layout.channels} channels, "
+            f"but its JPEG data has {header.width} × {header.height} pixels and {channels} channels.",
+            "Export the image again and upload it.",
         )
     image = jpeg_decoder.decode(reader, header, 1.0).image
     if image.mode == "CMYK":
-        image = ImageChops.invert(image)  # the decoder takes all CMYK for Adobe's, which is stored inverted
+        image = ImageChops.invert(image)  # the decoder assumes Adobe's CMYK, which is stored inverted
     return image if image.size == size else image.crop((0, 0, *size))
 
 
 def _ordinary_jpeg(layout: Layout, stream: bytes, tables: bytes) -> bytes:
-    """The stream with its tables and nothing that changes its colours: only the TIFF says what its channels are."""
-    whole = b"\xff\xd8" + tables[2:].removesuffix(b"\xff\xd9") + stream[2:]
-    parts = list(segments(Reader.of(whole)))
-    needed = b"".join(whole[part.start - 4 : part.end] for part in parts if not 0xE0 <= part.marker <= 0xFE)
+    """Insert the tables into a stream, without markers that change its colours: the TIFF defines its channels."""
+    joined = b"\xff\xd8" + tables[2:].removesuffix(b"\xff\xd9") + stream[2:]
+    parts = list(segments(Reader.of(joined)))
+    kept = b"".join(joined[part.start - 4 : part.end] for part in parts if not 0xE0 <= part.marker <= 0xFE)
     transform = layout.photometric == Photometric.YCBCR
     adobe = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes((transform,)) if layout.channels == 3 else b""
-    return b"\xff\xd8" + adobe + needed + whole[parts[-1].end :]
+    return b"\xff\xd8" + adobe + kept + joined[parts[-1].end :]

@@ -1,4 +1,4 @@
-"""WebP → pixels of its first frame on its canvas: by libwebp itself, or by Pillow where that is not found."""
+"""Decode the first frame of a WebP on its canvas with libwebp, or with Pillow if libwebp cannot be called."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ from image_pipeline.imaging.pixels import Pixels, check_size
 from image_pipeline.imaging.reader import Reader
 
 _CAMERA_MARGIN, _MARGIN = 1.5, 2.0
-"""Reduction that is left to Lanczos: libwebp averages areas, which is softer than JPEG's own reduction."""
+"""Reduction that is left to the Lanczos filter. libwebp averages areas, which is softer than JPEG's own reduction."""
 
 
 def decode(reader: Reader, header: Header, reduction: float) -> Pixels:
     """Decode the first frame; see `decode.decode`."""
     parts = webp(reader)
     check_size((parts.width, parts.height), header)
-    frame, canvas = parts.frame, (parts.width, parts.height)
-    whole = (frame.width, frame.height) == canvas
-    share = min(1.0, (_CAMERA_MARGIN if header.camera else _MARGIN) / reduction) if whole else 1.0
-    least = max(1, round(frame.width * share)), max(1, round(frame.height * share))
-    image = libwebp.decode(reader.data, frame, least) or _by_pillow(reader.data, frame)
-    if not whole:  # the background colour is a hint that viewers ignore (RFC 9649, section 2.7.1.1)
-        picture, image = image, Image.new("RGBA", canvas)
-        image.paste(picture, (frame.left, frame.top))
+    frame = parts.frame
+    canvas_size = parts.width, parts.height
+    covers_canvas = (frame.width, frame.height) == canvas_size
+    margin = _CAMERA_MARGIN if header.camera else _MARGIN
+    scale = min(1.0, margin / reduction) if covers_canvas else 1.0
+    least = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+    image = libwebp.decode(reader.data, frame, least) or _decode_with_pillow(reader.data, frame)
+    if not covers_canvas:  # the background colour is a hint that viewers ignore (RFC 9649, section 2.7.1.1)
+        canvas = Image.new("RGBA", canvas_size)
+        canvas.paste(image, (frame.left, frame.top))
+        image = canvas
     return Pixels(image, (0, 0, *image.size), header.orientation, _profile(reader, parts))
 
 
-def _by_pillow(data: bytes, frame: Frame) -> Image.Image:
-    """The frame as a file of its own, as Pillow takes no other."""
+def _decode_with_pillow(data: bytes, frame: Frame) -> Image.Image:
+    """Decode the frame as a file of its own, because Pillow accepts only complete files."""
     flags = 0x10 if frame.has_alpha else 0
     sides = ((side - 1).to_bytes(3, "little") for side in (frame.width, frame.height))
     extended = b"VP8X" + struct.pack("<II", 10, flags) + b"".join(sides)
@@ -48,5 +51,5 @@ def _by_pillow(data: bytes, frame: Frame) -> Image.Image:
 def _profile(reader: Reader, parts: Webp) -> bytes:
     if parts.icc is None:
         return b""
-    # One byte more than a profile may have shows that it is too long.
+    # One byte more than the limit shows that the profile is too long.
     return reader.up_to(parts.icc.start, min(parts.icc.length, icc.MOST_BYTES + 1))

@@ -1,7 +1,7 @@
-"""What is admitted: decided by the content, from the structure of the file, before any decoder is started.
+"""Decide whether a file may be decoded, from its content and structure, before any decoder runs.
 
-No file name is looked at and Pillow is not imported: a hostile header meets bounded Python and nothing else. The rules,
-the formats and the memory figures are documented in `docs/images.md`.
+The file name is ignored, and Pillow is not imported: only bounded Python code reads a hostile header. `docs/images.md`
+documents the rules, the formats and the memory figures.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ def admit(reader: Reader, limits: Limits) -> Header:
     """Decide whether a file may be decoded.
 
     Args:
-        reader: the file. Where it is in memory as a whole, checks that need all bytes are made, too.
-        limits: what is allowed.
+        reader: the file. If it is completely in memory, checks that need all bytes are also made.
+        limits: the limits of the deployment.
 
     Raises:
-        EmptyUploadError: no bytes.
-        UploadTooLargeError: more bytes than allowed.
-        UnsupportedFormatError: the content is something else; the message names it.
-        CorruptImageError: the header is cut off, contradicts itself, or claims what the bytes cannot hold.
-        ImageTooLargeError: more pixels, frames, scans or predicted memory than allowed.
+        EmptyUploadError: the file has no bytes.
+        UploadTooLargeError: the file has too many bytes.
+        UnsupportedFormatError: the format is not admitted; the message names the content.
+        CorruptImageError: the header is cut off or invalid, or declares more pixels than the bytes can contain.
+        ImageTooLargeError: the image has too many pixels, frames or scans, or needs too much memory.
     """
     if reader.size <= 0:
         raise EmptyUploadError("The upload is empty (0 bytes).", "Upload the file again.")
     if reader.size > limits.max_bytes:
         raise UploadTooLargeError(
-            f"The upload has {_megabytes(reader.size)}; {_megabytes(limits.max_bytes)} are allowed.",
+            f"The upload has {_megabytes(reader.size)}; at most {_megabytes(limits.max_bytes)} are allowed.",
             "Upload a smaller file, or raise the limit of the deployment.",
         )
     name = recognise(reader.up_to(0, FIRST_BYTES), limits.formats)
@@ -53,8 +53,8 @@ def admit(reader: Reader, limits: Limits) -> Header:
         header = _PARSERS[name](reader, limits)
     except CutOffError as error:
         raise CorruptImageError(
-            f"The {name} is cut off: its data ends before the picture does.",
-            "It was probably not transferred completely: upload it again from the original.",
+            f"The {name} is cut off: its data ends before the image is complete.",
+            "The transfer was probably interrupted: upload the original file again.",
         ) from error
     except BrokenContainerError as error:
         raise _corrupt(name, str(error)) from error
@@ -64,36 +64,36 @@ def admit(reader: Reader, limits: Limits) -> Header:
 
 def _check_size(header: Header, size_bytes: int, limits: Limits) -> None:
     pixels = header.width * header.height
-    what = f"{header.width} × {header.height} pixels"
+    size = f"{header.width} × {header.height} pixels"
     if pixels == 0:
-        raise _corrupt(header.format, f"it claims {what}")
+        raise _corrupt(header.format, f"it declares {size}")
     if pixels > limits.max_pixels:
         raise ImageTooLargeError(
-            f"The picture has {what}, {_millions(pixels)} in all; {_millions(limits.max_pixels)} are allowed.",
-            "Upload a smaller version of the picture.",
+            f"The image has {size} ({_megapixels(pixels)}); at most {_megapixels(limits.max_pixels)} are allowed.",
+            "Upload a smaller version of the image.",
         )
-    if size_bytes < header.least_bytes:  # it would cost a decoder memory for nothing
-        raise _corrupt(header.format, f"{size_bytes} bytes cannot hold {what}")
+    if size_bytes < header.least_bytes:  # a decoder would allocate memory for missing pixels
+        raise _corrupt(header.format, f"{size_bytes} bytes cannot contain {size}")
     if header.frames > limits.max_frames:
         raise ImageTooLargeError(
-            f"The picture has more than {limits.max_frames} frames or pages.", "Upload its first frame alone."
+            f"The image has more than {limits.max_frames} frames or pages.", "Upload only its first frame."
         )
     memory = header.predicted_memory(limits.rendition_side) + size_bytes
     if memory > limits.memory_bytes:
         raise ImageTooLargeError(
-            f"Holding and decoding {what} of {header.format} takes about {_megabytes(memory)}; "
-            f"{_megabytes(limits.memory_bytes)} are there.",
-            "Upload a smaller version of the picture, or give the function more memory.",
+            f"Decoding {size} of {header.format} needs about {_megabytes(memory)} of memory; "
+            f"{_megabytes(limits.memory_bytes)} are available.",
+            "Upload a smaller version of the image, or give the function more memory.",
         )
 
 
-def _corrupt(name: str, why: str) -> CorruptImageError:
-    return CorruptImageError(f"The {name} header cannot be read: {why}.", "Export the picture again and upload it.")
+def _corrupt(name: str, reason: str) -> CorruptImageError:
+    return CorruptImageError(f"The {name} header is invalid: {reason}.", "Export the image again and upload it.")
 
 
 def _megabytes(count: int) -> str:
     return f"{count / 1e6:,.1f} MB"
 
 
-def _millions(count: int) -> str:
+def _megapixels(count: int) -> str:
     return f"{count / 1e6:,.1f} megapixels"

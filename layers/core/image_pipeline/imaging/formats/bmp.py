@@ -1,4 +1,4 @@
-"""The header of a BMP."""
+"""Read the header of a BMP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from image_pipeline.imaging.formats.header import ROW_BYTES, Header
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Reader
 
-_OTHERS = {
+_UNSUPPORTED = {
     Compression.JPEG: "a JPEG inside",
     Compression.PNG: "a PNG inside",
     Compression.CMYK: "CMYK",
@@ -43,27 +43,28 @@ def read_header(reader: Reader, _limits: Limits) -> Header:
 
 
 def _check_kind(parts: Bmp) -> None:
-    """Let only kinds pass that are decoded.
+    """Reject kinds of BMP that are not decoded.
 
     Raises:
-        UnsupportedFormatError: it is another kind; the message names it.
-        BrokenContainerError: there is no such kind.
+        UnsupportedFormatError: the kind is not supported; the message names it.
+        BrokenContainerError: the kind does not exist.
     """
-    other = next((words for kind, words in _OTHERS.items() if kind == parts.compression), None)
-    if other:
+    unsupported = next((words for kind, words in _UNSUPPORTED.items() if kind == parts.compression), None)
+    if unsupported:
         raise UnsupportedFormatError(
-            f"The content is a BMP with {other}.", "Save it as an ordinary BMP or as a PNG and upload it again."
+            f"The content is a BMP with {unsupported}, which is not supported.",
+            "Save it as an ordinary BMP or as a PNG and upload it again.",
         )
     if parts.compression not in frozenset(Compression):
-        raise BrokenContainerError(f"compression {parts.compression}")
+        raise BrokenContainerError(f"unknown compression {parts.compression}")
     if parts.bits not in _BITS:
-        raise BrokenContainerError(f"{parts.bits} bits per pixel")
+        raise BrokenContainerError(f"it has {parts.bits} bits per pixel")
     run_bits = {Compression.RLE8: 8, Compression.RLE4: 4}.get(Compression(parts.compression), parts.bits)
     if run_bits != parts.bits or (parts.compression in _FIELDS and parts.bits <= 8):
-        raise BrokenContainerError(f"{parts.bits} bits per pixel with compression {parts.compression}")
+        raise BrokenContainerError(f"it has {parts.bits} bits per pixel with compression {parts.compression}")
     for mask in parts.masks:
         if parts.bits > 8 and (mask >> parts.bits or mask & (mask + (mask & -mask))):
-            raise BrokenContainerError(f"a colour mask of {mask:#x} for {parts.bits} bits")
+            raise BrokenContainerError(f"its colour mask {mask:#x} is invalid for {parts.bits} bits")
     if not any(parts.masks[:3]):
         raise BrokenContainerError("its colour masks select no bits")
 
@@ -75,7 +76,7 @@ def _mode(parts: Bmp) -> str:
 
 
 def _bytes_per_pixel(parts: Bmp) -> float:
-    """Peak memory by kind, as `bench/engine/memory.py` measures it, rounded up."""
+    """Return the peak memory by kind, measured by `bench/engine/memory.py` and rounded up."""
     if parts.is_run_length:
         return 13
     if parts.bits <= 8:

@@ -1,4 +1,4 @@
-"""The header of an AVIF or HEIF: judged by the boxes and by the heads of the coded pictures in them."""
+"""Read the header of an AVIF or HEIF: its boxes, and the headers of the coded images in them."""
 
 from __future__ import annotations
 
@@ -12,34 +12,37 @@ from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
 _COPIES = 2
-"""Of the coded data: ours, and the decoder's."""
+"""Copies of the coded data: in the new file, and in the decoder."""
 _MOST_SLICED_PIXELS = 1_000_000_000
-"""Pixels of all slices together where each covers its whole picture: some ten seconds of decoding. Cameras write one
-slice for each picture."""
+"""Largest sum of pixels over all slices, if each slice covers its whole image: about ten seconds of decoding. Cameras
+write one slice for each image."""
 
 
 def read_header(reader: Reader, limits: Limits) -> Header:
     """Read the header.
 
-    Where the file is in memory, the heads of all its coded pictures are read, else those of the first one for colour
-    and of the first one for alpha.
+    If the file is in memory, the headers of all coded images are read, else only those of the first colour image and
+    of the first alpha image.
 
     Raises:
         BrokenContainerError, and what `admission.admit` raises.
     """
     picture = read_picture(reader)
-    # A HEIF brand may hold AV1 and the other way round: the item decides who can decode it.
-    actual = "AVIF" if picture.codec == AV1 else "HEIF"
-    if actual not in limits.formats:
-        raise UnsupportedFormatError(f"The content is {actual}.", f"Upload {', '.join(sorted(limits.formats))}.")
+    # A file with a HEIF brand may contain AV1 and vice versa: the coded item decides the format.
+    actual_format = "AVIF" if picture.codec == AV1 else "HEIF"
+    if actual_format not in limits.formats:
+        raise UnsupportedFormatError(
+            f"The content is {actual_format}, which is not an accepted format.",
+            f"Convert it to one of {', '.join(sorted(limits.formats))} and upload it again.",
+        )
     colours = _read_heads(list(picture.item.coded()), reader.in_memory)
     alphas = _read_heads(list(picture.item.alphas()), reader.in_memory)
     _check_slices([*colours, *alphas])
     bits = max(head.bits for head in (*colours, *alphas))
     chroma = max(head.chroma for head in colours)
-    memory = _avif_memory if actual == "AVIF" else _heif_memory
+    memory = _avif_memory if actual_format == "AVIF" else _heif_memory
     return Header.stored(
-        actual,
+        actual_format,
         width=picture.placement.width,
         height=picture.placement.height,
         frames=picture.frames,
@@ -56,87 +59,91 @@ def _check_slices(heads: list[_Head]) -> None:
     sliced = [head for head in heads if head.slices > 1]
     if sum(head.slices * head.pixels for head in sliced) > _MOST_SLICED_PIXELS:
         raise ImageTooLargeError(
-            f"The picture is coded in {sum(head.slices for head in sliced)} slices, which may take too long to decode.",
-            "Export the picture again and upload it.",
+            f"The image is coded in {sum(head.slices for head in sliced)} slices, which would take too long to decode.",
+            "Export the image again and upload it.",
         )
 
 
 def _planes(deep: bool, chroma: float, alpha: bool) -> float:
-    """Bytes per pixel of the decoded planes, of 16 bits above a depth of 8."""
+    """Return the bytes per pixel of the decoded planes, which have 16 bits above a depth of 8."""
     return (1 + chroma + alpha) * (2 if deep else 1)
 
 
 def _avif_memory(deep: bool, chroma: float, alpha: bool, film_grain: bool) -> float:
-    """Peak bytes per pixel (see `bench.engine.memory`): planes (twice with film grain), RGB and its copies."""
+    """Return the peak bytes per pixel (see `bench/engine/memory.py`): planes (twice with film grain) and RGB copies."""
     return _planes(deep, chroma, alpha) * (2 if film_grain else 1) + (9.5 if deep or alpha else 8.25)
 
 
 def _heif_memory(deep: bool, chroma: float, alpha: bool, _film_grain: bool) -> float:
-    """As `_avif_memory`; libheif makes more copies of deep pixels and of those with alpha."""
+    """Return the same as `_avif_memory`; libheif makes more copies of deep pixels and of pixels with alpha."""
     return _planes(deep, chroma, alpha) + 8 + (2 if deep else 0) + (2.5 if alpha else 0)
 
 
 @dataclass(frozen=True)
 class _Head:
-    """The head of one coded picture."""
+    """The properties of one coded image."""
 
     bits: int
     chroma: float
-    """Samples of both colour differences per pixel."""
+    """Samples of Cb and Cr together per pixel."""
     pixels: int
-    """Of all frames that the decoder holds."""
+    """Pixels of all frames that the decoder keeps in memory."""
     bytes: int
     film_grain: bool = False
     slices: int = 1
-    """Parts that are decoded one after another, each of which may cover the whole picture."""
+    """Parts that are decoded one after another; each may cover the whole image."""
 
 
-def _read_heads(items: list[Item], every: bool) -> list[_Head]:
+def _read_heads(items: list[Item], read_all: bool) -> list[_Head]:
     configurations: dict[Reader, hevc.Configuration] = {}
     heads = []
     for index, item in enumerate(items):
-        data = item.data if every or index == 0 else None
+        data = item.data if read_all or index == 0 else None
         heads.append(_av1_head(item, data) if item.kind == AV1 else _hevc_head(item, data, configurations))
     return heads
 
 
 def _av1_head(item: Item, data: Reader | None) -> _Head:
-    """Compare the size of an item with its configuration and, where they are at hand, with its frames."""
+    """Compare the size of an item with its configuration and, if the data is available, with its frames."""
     configuration = item.body_of(b"av1C")
     sequence = av1.configured_sequence(configuration) if configuration else None
     sizes: tuple[tuple[int, int], ...] = (item.size,)
     if data is not None:
         frames = av1.frames_in(data)
         if sequence not in (None, frames.sequence):
-            raise BrokenContainerError("the decoder configuration is that of another picture")
+            raise BrokenContainerError("the decoder configuration does not match the coded image")
         sequence, sizes = frames.sequence, frames.sizes
     if item.size not in sizes:
         raise _other_size(item.size, max(sizes))
-    sequence = sequence or av1.Sequence()  # of a tile that is elsewhere: the first one counts
+    sequence = sequence or av1.Sequence()  # the data of this tile was not read: the first tile determines the result
     pixels = sum(width * height for width, height in sizes)
     return _Head(sequence.bits, sequence.chroma, pixels, item.data.size, sequence.film_grain)
 
 
-def _hevc_head(item: Item, data: Reader | None, known: dict[Reader, hevc.Configuration]) -> _Head:
+def _hevc_head(item: Item, data: Reader | None, configurations: dict[Reader, hevc.Configuration]) -> _Head:
     """Compare the size of an item with all of its sequence parameter sets."""
     body = item.body_of(b"hvcC")
-    assert body is not None  # noqa: S101  `read_picture` has seen it
-    if body not in known:
-        known[body] = hevc.configuration(body)
-    sequences, slices = known[body].sequences, 1
+    assert body is not None  # noqa: S101  `read_picture` has checked it
+    if body not in configurations:
+        configurations[body] = hevc.configuration(body)
+    configuration = configurations[body]
+    sequences = configuration.sequences
+    slices = 1
     if data is not None:
-        content = hevc.content(data, known[body].length_bytes)
-        sequences, slices = sequences + content.sequences, content.slices
+        content = hevc.content(data, configuration.length_bytes)
+        sequences += content.sequences
+        slices = content.slices
     if not sequences:
-        raise BrokenContainerError("a coded picture has no sequence parameter set")
+        raise BrokenContainerError("a coded image has no sequence parameter set")
     for sequence in sequences:
         if sequence.size != item.size:
             raise _other_size(item.size, sequence.size)
-    bits, chroma = max(each.bits for each in sequences), max(each.chroma for each in sequences)
+    bits = max(sequence.bits for sequence in sequences)
+    chroma = max(sequence.chroma for sequence in sequences)
     return _Head(bits, chroma, item.size[0] * item.size[1], item.data.size, slices=slices)
 
 
-def _other_size(said: tuple[int, int], coded: tuple[int, int]) -> BrokenContainerError:
+def _other_size(declared: tuple[int, int], coded: tuple[int, int]) -> BrokenContainerError:
     return BrokenContainerError(
-        f"it says {said[0]} × {said[1]} pixels, and its coded picture has {coded[0]} × {coded[1]}"
+        f"it declares {declared[0]} × {declared[1]} pixels, but its coded image has {coded[0]} × {coded[1]}"
     )

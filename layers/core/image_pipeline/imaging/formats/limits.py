@@ -1,4 +1,4 @@
-"""What one upload may cost."""
+"""Limits on the cost of one upload."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from image_pipeline.errors import SettingsError
 from image_pipeline.settings import MEBIBYTE, Settings
 
 RUNTIME_BYTES = 192 * MEBIBYTE
-"""Python, boto3 and the libraries, in bytes: a warm function that has not decoded anything yet."""
+"""Memory of a warm function that has not decoded anything yet, in bytes: Python, boto3 and the libraries."""
 
 FORMATS = frozenset({"JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP"})
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one upload may cost."""
+    """Limits on the cost of one upload."""
 
     max_bytes: int = 100_000_000
     """Size of the file in bytes."""
     max_pixels: int = 250_000_000
-    """Width × height: more than the 200 megapixels of today's largest telephone camera."""
+    """Width × height. The largest phone cameras have 200 megapixels."""
     max_frames: int = 10_000
-    """Frames of an animation or pages of a document. Only the first is ever decoded."""
+    """Frames of an animation or pages of a document. Only the first one is decoded."""
     memory_bytes: int = 1024 * MEBIBYTE
-    """What the file and its decoding may take together, beyond the interpreter."""
+    """Memory for the file and its decoding together, without the runtime."""
     formats: frozenset[str] = field(default=FORMATS)
     """Names from `FORMATS`."""
     rendition_side: int = 2048
-    """Longest side in pixels that a recipe asks for: JPEG is decoded no larger than it needs."""
+    """Longest side of the largest rendition in pixels: JPEG is decoded no larger than needed."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Limits:
-        """What the deployment allows; decoding gets what the function's memory leaves.
+        """Return the limits of the deployment; decoding gets the memory that the runtime does not need.
 
         Raises:
-            SettingsError: a format is asked for that there is not.
+            SettingsError: the settings name an unknown format.
         """
         if unknown := settings.image_formats - FORMATS:
             raise SettingsError(
-                f"IMAGE_FORMATS names {', '.join(sorted(unknown))}, which cannot be admitted.",
-                f"Choose from {', '.join(sorted(FORMATS))} in the parameter ImageFormats and deploy again.",
+                f"IMAGE_FORMATS contains unsupported formats: {', '.join(sorted(unknown))}.",
+                f"Set the parameter ImageFormats to some of {', '.join(sorted(FORMATS))}, and deploy again.",
             )
         return cls(
             max_bytes=settings.max_upload_bytes,

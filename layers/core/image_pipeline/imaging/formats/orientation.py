@@ -1,4 +1,4 @@
-"""What admission needs of EXIF, in any container."""
+"""Read the parts of EXIF that admission needs, from any container."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _MAKE, _ORIENTATION = 0x010F, 0x0112
 
 
 def orientation_and_camera(reader: Reader) -> tuple[int, bool]:
-    """EXIF orientation, 1 to 8, and whether EXIF names the maker of a camera; (1, False) where nothing is said."""
+    """Return the EXIF orientation, 1 to 8, and whether EXIF names a camera maker; (1, False) without EXIF."""
     return read_orientation(find_exif(reader))
 
 
 def read_orientation(block: Reader) -> tuple[int, bool]:
-    """As `orientation_and_camera`, from the EXIF block itself."""
+    """Return the same as `orientation_and_camera`, from the EXIF block itself."""
     try:
         tiff = Tiff(block)
         tags = tiff.directory(tiff.first)

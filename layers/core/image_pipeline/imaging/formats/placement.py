@@ -1,7 +1,7 @@
-"""Cropping, turning and mirroring in any order, as one crop and one EXIF orientation.
+"""Combine crops, rotations and mirrorings in any order into one crop and one EXIF orientation.
 
-HEIF and AVIF store a picture with a list of such steps (ISO/IEC 23008-12, 6.5.9, 6.5.10 and 6.5.12), each of which
-applies to the result of the one before.
+HEIF and AVIF store such steps as a list (ISO/IEC 23008-12, 6.5.9, 6.5.10 and 6.5.12). Each step applies to the result
+of the previous one.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _MOVES = {
     1: (False, False, False), 2: (False, True, False), 3: (False, True, True), 4: (False, False, True),
     5: (True, False, False), 6: (True, False, True), 7: (True, True, True), 8: (True, True, False),
 }  # fmt: skip
-"""Where a displayed pixel is stored, by EXIF orientation: exchange x and y, then count x, then y, from the far end."""
+"""How to find the stored pixel of a displayed one, by EXIF orientation: (swap x and y, reverse x, reverse y)."""
 _ORIENTATIONS = {move: orientation for orientation, move in _MOVES.items()}
 _QUARTERS_ANTICLOCKWISE = (1, 8, 3, 6)
 _MIRRORED = (4, 2)
-"""Exchange top and bottom; exchange left and right."""
+"""Swap top and bottom; swap left and right."""
 
 STEPS = (b"clap", b"irot", b"imir")
-"""The properties that are such steps."""
+"""The item properties that are such steps."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Which part of the stored pixels is shown, and how it is turned."""
+    """The displayed part of the stored pixels, and its orientation."""
 
     left: int
     top: int
@@ -51,53 +51,58 @@ class Placement:
         return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
     def then(self, step: Property) -> Placement:
-        """The placement after one more step.
+        """Return the placement after one more step.
 
         Raises:
-            BrokenContainerError: a crop that leaves nothing, or is none.
+            BrokenContainerError: a crop is invalid or leaves nothing.
         """
         if step.kind == b"irot":
-            return self._turned(_QUARTERS_ANTICLOCKWISE[step.body.number(0, 1) & 3])
+            return self._orient(_QUARTERS_ANTICLOCKWISE[step.body.number(0, 1) & 3])
         if step.kind == b"imir":
-            return self._turned(_MIRRORED[step.body.number(0, 1) & 1])
-        return self._cropped(step.body.take(0, 32))
+            return self._orient(_MIRRORED[step.body.number(0, 1) & 1])
+        return self._crop(step.body.take(0, 32))
 
-    def _turned(self, orientation: int) -> Placement:
-        swap, across, down = _MOVES[self.orientation]
-        more_swap, more_across, more_down = _MOVES[orientation]
+    def _orient(self, orientation: int) -> Placement:
+        swap, reverse_x, reverse_y = _MOVES[self.orientation]
+        next_swap, next_reverse_x, next_reverse_y = _MOVES[orientation]
         if swap:
-            more_across, more_down = more_down, more_across
-        move = swap ^ more_swap, across ^ more_across, down ^ more_down
+            next_reverse_x, next_reverse_y = next_reverse_y, next_reverse_x
+        move = swap ^ next_swap, reverse_x ^ next_reverse_x, reverse_y ^ next_reverse_y
         return replace(self, orientation=_ORIENTATIONS[move])
 
-    def _cropped(self, clap: bytes) -> Placement:
-        swap, across, down = _MOVES[self.orientation]
-        numbers = [_fraction(clap[at : at + 8], signed=at >= 16) for at in (0, 16, 8, 24)]
+    def _crop(self, clap: bytes) -> Placement:
+        swap, reverse_x, reverse_y = _MOVES[self.orientation]
+        crop_width = _fraction(clap[:8])
+        crop_height = _fraction(clap[8:16])
+        horizontal_offset = _fraction(clap[16:24], signed=True)
+        vertical_offset = _fraction(clap[24:32], signed=True)
         width, height = self.shown_size
-        columns, rows = _span(width, *numbers[:2]), _span(height, *numbers[2:])
+        columns = _span(width, crop_width, horizontal_offset)
+        rows = _span(height, crop_height, vertical_offset)
         if swap:
             columns, rows = rows, columns
-        left = self.width - columns[0] - columns[1] if across else columns[0]
-        top = self.height - rows[0] - rows[1] if down else rows[0]
+        left = self.width - columns[0] - columns[1] if reverse_x else columns[0]
+        top = self.height - rows[0] - rows[1] if reverse_y else rows[0]
         return Placement(self.left + left, self.top + top, columns[1], rows[1], self.orientation)
 
 
-def _fraction(data: bytes, signed: bool) -> Fraction:
-    numerator, denominator = int.from_bytes(data[:4], "big", signed=signed), int.from_bytes(data[4:], "big")
+def _fraction(data: bytes, signed: bool = False) -> Fraction:
+    numerator = int.from_bytes(data[:4], "big", signed=signed)
+    denominator = int.from_bytes(data[4:], "big")
     if denominator == 0:
-        raise BrokenContainerError("its crop is not a number of pixels")
+        raise BrokenContainerError("its crop has a zero denominator")
     return Fraction(numerator, denominator)
 
 
 def _span(size: int, length: Fraction, offset: Fraction) -> tuple[int, int]:
-    """(first pixel, count) of a crop of one side, limited to the picture.
+    """Return (first pixel, number of pixels) of a crop of one side, limited to the image.
 
-    The crop is centred at `offset` from the centre of the picture. Where it does not fall on whole pixels it is moved
-    to the pixel before and rounded, as libheif does it.
+    The centre of the crop is at `offset` from the centre of the image. A crop between pixels moves to the previous
+    pixel, and its size is rounded, as in libheif.
     """
     first = math.floor(offset + Fraction(size - 1, 2) - (length - 1) / 2)
     last = first + math.floor(length - Fraction(1, 2))
     first, last = max(0, first), min(size - 1, last)
     if last < first:
-        raise BrokenContainerError("its crop leaves nothing of the picture")
+        raise BrokenContainerError("its crop leaves no pixels")
     return first, last - first + 1

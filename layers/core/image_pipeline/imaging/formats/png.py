@@ -1,4 +1,4 @@
-"""The header of a PNG."""
+"""Read the header of a PNG."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from image_pipeline.imaging.reader import Reader
 _MODES = {GREY: "L", RGB: "RGB", PALETTE: "P", GREY_ALPHA: "LA", RGBA: "RGBA"}
 
 _BEST_DEFLATE = 1032
-"""Bytes that a compressed byte stands for at best: a match of 258 bytes in two bits."""
+"""Largest number of bytes that one compressed byte can represent: a match of 258 bytes in two bits."""
 
 
 def read_header(reader: Reader, _limits: Limits) -> Header:
@@ -40,9 +40,9 @@ def _mode(parts: Png) -> str:
 
 
 def _bytes_per_pixel(parts: Png) -> float:
-    """Peak memory by kind, as `bench/engine/memory.py` measures it, rounded up."""
+    """Return the peak memory by kind, measured by `bench/engine/memory.py` and rounded up."""
     if parts.colour_type in (GREY_ALPHA, RGBA) or (parts.colour_type == PALETTE and parts.transparency):
         return 9
-    if parts.transparency:  # the picture is copied to add what is transparent
+    if parts.transparency:  # the image is copied to add its transparency
         return 12.5
     return 2.5 if parts.colour_type == GREY else 5

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes and never by its name."""
+"""Recognise the format of a file by its first bytes, never by its name."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"8BPS", "PSD"),
     (b"\x8aMNG\r\n\x1a\n", "MNG animation"),
-    (b"\x8bJNG\r\n\x1a\n", "JNG picture"),
+    (b"\x8bJNG\r\n\x1a\n", "JNG image"),
     (b"BPG\xfb", "BPG"),
     (b"FLIF", "FLIF"),
     (b"AT&TFORM", "DjVu"),
-    (b"\x01\xda\x00", "SGI picture"),
-    (b"\x01\xda\x01", "SGI picture"),
-    (b"\x59\xa6\x6a\x95", "Sun raster picture"),
+    (b"\x01\xda\x00", "SGI image"),
+    (b"\x01\xda\x01", "SGI image"),
+    (b"\x59\xa6\x6a\x95", "Sun raster image"),
     (b"\xd7\xcd\xc6\x9a", "Windows metafile (WMF)"),
     (b"\x00\x05\x16\x07", "AppleDouble: the resource fork of a file, not the file"),
     (b"\x00\x05\x16\x00", "AppleSingle archive"),
@@ -66,7 +66,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"v/1\x01", "OpenEXR"),
     (b"#?RADIANCE", "Radiance HDR"),
     (b"SIMPLE  =", "FITS"),
-    (b"gimp xcf", "GIMP picture (XCF)"),
+    (b"gimp xcf", "GIMP image (XCF)"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "old Microsoft Office document"),
     (b"SQLite format 3\x00", "SQLite database"),
     (b"\x7fELF", "program (ELF)"),
@@ -84,7 +84,7 @@ _BRANDS = {
 }  # fmt: skip
 
 _MOVIE_ATOMS = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
-"""First atoms of QuickTime files from before `ftyp` (QuickTime File Format Specification)."""
+"""First atoms of old QuickTime files, which have no `ftyp` (QuickTime File Format Specification)."""
 
 _RIFF = {b"WEBP": "WEBP", b"AVI ": "AVI video", b"WAVE": "WAV audio", b"ACON": "animated cursor (ANI)"}
 
@@ -92,7 +92,7 @@ _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 
 
 def sniff(head: bytes) -> str:
-    """Name what the content is: one of `FORMATS`, else words for a person, 'unknown data' at last."""
+    """Name the content: one of `FORMATS`, else a name for the user; "unknown data" if nothing matches."""
     if head[:4] == b"RIFF":
         return _RIFF.get(head[8:12], "RIFF file")
     if head[4:8] == b"ftyp":
@@ -104,7 +104,7 @@ def sniff(head: bytes) -> str:
             return name
     if head[4:8] in _MOVIE_ATOMS:
         return "QuickTime video"
-    if head[:4] == b"\x00\x00\x02\x00" and head[4:6] != b"\x00\x00":  # a cursor counts its pictures here
+    if head[:4] == b"\x00\x00\x02\x00" and head[4:6] != b"\x00\x00":  # the number of images of a cursor
         return "cursor (CUR)"
     if _is_pcx(head):
         return "PCX"
@@ -122,28 +122,34 @@ def sniff(head: bytes) -> str:
 
 
 def _is_pcx(head: bytes) -> bool:
-    """Maker 10, a known version, run-length coding, 1 to 8 bits (ZSoft PCX File Format Technical Reference)."""
+    """Check manufacturer 10, a known version, run-length coding, 1 to 8 bits (ZSoft PCX Technical Reference)."""
     return (
         len(head) >= 128 and head[0] == 10 and head[1] in (0, 2, 3, 4, 5) and head[2] == 1 and head[3] in (1, 2, 4, 8)
     )
 
 
 def _is_tga(head: bytes) -> bool:
-    """TGA has no magic bytes: every field of its header must be possible (Truevision TGA 2.0)."""
+    """Check that every header field has a valid value: TGA has no magic bytes (Truevision TGA 2.0)."""
     if len(head) < 18 or head[1] > 1 or head[2] not in (1, 2, 3, 9, 10, 11):
         return False
-    mapped = head[2] in (1, 9)
-    depths = (8, 16) if mapped or head[2] in (3, 11) else (15, 16, 24, 32)
-    map_is_right = head[7] in (15, 16, 24, 32) if head[1] else not any(head[3:8])
-    width, height = head[12] | head[13] << 8, head[14] | head[15] << 8
+    has_palette = head[2] in (1, 9)
+    depths = (8, 16) if has_palette or head[2] in (3, 11) else (15, 16, 24, 32)
+    is_palette_valid = head[7] in (15, 16, 24, 32) if head[1] else not any(head[3:8])
+    width = int.from_bytes(head[12:14], "little")
+    height = int.from_bytes(head[14:16], "little")
     return (
-        map_is_right and head[1] >= mapped and head[16] in depths and head[17] & 0xC0 == 0 and width > 0 and height > 0
+        is_palette_valid
+        and head[1] >= has_palette
+        and head[16] in depths
+        and head[17] & 0xC0 == 0
+        and width > 0
+        and height > 0
     )
 
 
 def _brand(head: bytes) -> str:
     length = min(int.from_bytes(head[:4], "big"), 256)
-    minor = 12 if head[8:12] == b"mif3" else 16  # its "minor version" is a brand, too
+    minor = 12 if head[8:12] == b"mif3" else 16  # its "minor version" is a brand
     brands = [head[8:12], *(head[at : at + 4] for at in range(minor, length, 4))]
     if b"avif" in brands or b"avis" in brands:
         return "AVIF"
@@ -156,56 +162,54 @@ _PROLOGUE = re.compile(
 
 
 def _without_prologue(text: str) -> str:
-    """A document without what may stand before its first element: declarations, comments, a document type."""
+    """Remove declarations, comments and an SVG document type before the first element of a document."""
     while True:
         text = text.lstrip("\ufeff \t\r\n")
-        skipped = re.match(
-            r"<\?.*?\?>|<!--.*?-->|<!doctype\s+(?:svg|\w+:svg)[^\[>]*(?:\[.*?\]\s*)?>", text, re.I | re.S
-        )
-        if not skipped:
+        match = _PROLOGUE.match(text)
+        if not match:
             return text
-        text = text[skipped.end() :]
+        text = text[match.end() :]
 
 
 def _text_kind(start: bytes) -> str:
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = start.decode("utf-16", "replace")
     else:
-        # The cut may fall inside a character: its first bytes are dropped.
+        # The text may end inside a character, whose first bytes are then ignored.
         text = start.decode("utf-8-sig", "ignore")
         if len(text.encode()) < len(start) - 7 or re.search(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]", text):
             return "unknown data"
-    words = _without_prologue(text).lower()
-    if words.startswith("<svg") or re.match(r"<\w+:svg\b", words):
+    element = _without_prologue(text).lower()
+    if element.startswith("<svg") or re.match(r"<\w+:svg\b", element):
         return "SVG"
-    if words.startswith(("<!doctype html", "<html", "<head", "<body", "<script", "<title")):
+    if element.startswith(("<!doctype html", "<html", "<head", "<body", "<script", "<title")):
         return "HTML"
-    words = text.lstrip("\ufeff \t\r\n").lower()
-    if words.startswith(("/* xpm */", "! xpm2")) or re.match(r"#define \w+_width \d+", words):
+    beginning = text.lstrip("\ufeff \t\r\n").lower()
+    if beginning.startswith(("/* xpm */", "! xpm2")) or re.match(r"#define \w+_width \d+", beginning):
         return "X bitmap or pixmap (XBM, XPM)"
-    if words.startswith("{\\rtf"):
+    if beginning.startswith("{\\rtf"):
         return "RTF document"
-    if words.startswith("<?xml"):
+    if beginning.startswith("<?xml"):
         return "XML"
-    if words.startswith(("{", "[")):
+    if beginning.startswith(("{", "[")):
         return "JSON or text"
     return "text"
 
 
 def recognise(head: bytes, admitted: frozenset[str]) -> str:
-    """The format of a file that begins like this.
+    """Return the format of a file.
 
     Args:
-        head: its first bytes, as many as there are up to 64 KiB.
+        head: the first bytes of the file, up to 64 KiB.
         admitted: names from `FORMATS`.
 
     Raises:
-        UnsupportedFormatError: it is none of those; the message says what it is.
+        UnsupportedFormatError: the format is not admitted; the message names the content.
     """
     name = sniff(head)
     if name not in admitted:
         raise UnsupportedFormatError(
-            f"The file is not a picture that can be processed: its content is {name}.",
+            f"The file is not an image in a supported format: its content is {name}.",
             f"Convert it to one of {', '.join(sorted(admitted))} and upload it again.",
         )
     return name

@@ -1,4 +1,4 @@
-"""The header of a TIFF: which of its pages is the picture, and what decoding that takes."""
+"""Read the header of a TIFF: find the page with the image, and predict the memory for decoding it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _SUB_DIRECTORIES, _DNG_VERSION = 254, 255, 330, 0xC612
 _REDUCED, _MASK = 1, 4
-"""Bits of NewSubfileType: a smaller copy of another page, and a transparency mask of one."""
+"""Bits of NewSubfileType: a smaller copy of another page; a transparency mask of another page."""
 _OLD_REDUCED = 2
 """SubfileType of a smaller copy."""
 _MOST_CANDIDATES = 8
-"""Pages that are looked at for the picture where the first one is a thumbnail."""
+"""Pages that are searched for the image if the first one is a thumbnail."""
 
 _MODES = {
     Photometric.WHITE_IS_ZERO: "L",
@@ -63,36 +63,37 @@ def read_header(reader: Reader, limits: Limits) -> Header:
 
 
 def find_layout(reader: Reader) -> Layout:
-    """How the picture of a TIFF is stored; `Reader.once` keeps it.
+    """Return how the image of a TIFF is stored. Call it through `Reader.once`, which caches the result.
 
     Raises:
         BrokenContainerError, and what `admission.admit` raises.
     """
     tiff = Tiff(reader)
-    return read_layout(_picture(tiff, tiff.directory(tiff.first)), reader.size)
+    return read_layout(_image_page(tiff, tiff.directory(tiff.first)), reader.size)
 
 
-def _picture(tiff: Tiff, first: Directory) -> Directory:
-    """The directory of the picture: the first page, or the first full-size one where that is a thumbnail or a mask.
+def _image_page(tiff: Tiff, first: Directory) -> Directory:
+    """Return the directory of the image: the first page, or the first full-size one after a thumbnail or a mask.
 
     Raises:
-        UnsupportedFormatError: it holds pixels of a sensor.
+        UnsupportedFormatError: the file contains camera raw data.
     """
-    pages = chain((first,), _others(tiff, first))
-    picture = next((page for page in pages if not _is_secondary(page)), first)
-    if _DNG_VERSION in first or picture.integer(Tag.PHOTOMETRIC) in RAW_PHOTOMETRICS:
+    pages = chain((first,), _other_pages(tiff, first))
+    image_page = next((page for page in pages if not _is_secondary(page)), first)
+    if _DNG_VERSION in first or image_page.integer(Tag.PHOTOMETRIC) in RAW_PHOTOMETRICS:
         raise UnsupportedFormatError(
-            "The content is camera raw (DNG, NEF, ARW …).", "Develop it to JPEG, HEIC or TIFF and upload it again."
+            "The content is camera raw (DNG, NEF, ARW …), which is not supported.",
+            "Develop it to JPEG, HEIC or TIFF and upload it again.",
         )
-    return picture
+    return image_page
 
 
 def _is_secondary(page: Directory) -> bool:
     return bool(page.integer(_SUBFILE_TYPE) & (_REDUCED | _MASK)) or page.integer(_OLD_SUBFILE_TYPE) == _OLD_REDUCED
 
 
-def _others(tiff: Tiff, first: Directory) -> Iterator[Directory]:
-    """The pages after the first one, then its subordinate ones."""
+def _other_pages(tiff: Tiff, first: Directory) -> Iterator[Directory]:
+    """Yield the pages after the first one, then the subdirectories of the first one."""
     link = first.following
     for _ in range(_MOST_CANDIDATES):
         if not link:
@@ -125,41 +126,48 @@ def _mode(layout: Layout) -> str:
 
 
 def _pages(tiff: Tiff, limit: int) -> int:
-    """Pages of the file, as far as their links can be followed; counting ends above `limit`."""
+    """Count the pages of the file as far as their links are valid; stop above `limit`."""
     seen: set[int] = set()
     link = tiff.first
     while link and link not in seen and len(seen) <= limit:
         seen.add(link)
         try:
             link = tiff.following(link)
-        except BrokenContainerError:  # only the picture is needed
+        except BrokenContainerError:  # only the image is needed
             break
     return len(seen)
 
 
 def _memory(layout: Layout) -> float:
-    """Bytes that decoding and the first reduction take at their peak, as `bench/engine/memory.py` measures it."""
+    """Return the peak memory of decoding and the first reduction, in bytes, as measured by `bench/engine/memory.py`."""
     pixels = layout.width * layout.height
     if layout.is_measured:
-        channels = 4 * layout.colours + (layout.alpha is not None)
+        channel_bytes = 4 * layout.colours + (layout.alpha is not None)
     elif layout.planar or not layout.mode:
-        channels = len(layout.wanted)
+        channel_bytes = len(layout.needed_channels)
     else:
-        channels = _pixel_bytes(layout.mode)
+        channel_bytes = _pixel_bytes(layout.mode)
+    return pixels * (channel_bytes + 1) + max(pixels * _converted_bytes(layout), _stack_memory(layout))
+
+
+def _converted_bytes(layout: Layout) -> int:
+    """Return the bytes of a pixel after colour conversion."""
+    if layout.alpha is not None:
+        return 8  # a reduction copies images with transparency
     is_grey = layout.colours == 1 and layout.photometric != Photometric.PALETTE
-    converted = 8 if layout.alpha is not None else 1 if is_grey else 4  # a reduction copies what has transparency
-    return pixels * (channels + 1) + max(pixels * converted, _stack_memory(layout))
+    return 1 if is_grey else 4
 
 
 def _stack_memory(layout: Layout) -> float:
-    """Bytes that it takes to decode the strips or tiles of a stack; the channels of the picture come on top."""
+    """Return the memory for decoding the strips or tiles of a stack, in bytes, without the channels of the image."""
     area = layout.chunk_width * layout.chunk_height
     if layout.compression == Compression.OLD_JPEG:
-        area = layout.width * layout.height  # one stream, whatever the strips are
+        area = layout.width * layout.height  # one stream, whatever the strips declare
     if layout.compression in (Compression.JPEG, Compression.OLD_JPEG):
         return 14 * area  # coefficients, and the pixels twice to compare them
     compressed = layout.compression != Compression.NONE
-    chunk, plane = layout.largest_chunk, layout.largest_chunk * layout.per_plane
+    chunk = layout.largest_chunk
+    plane = chunk * layout.per_plane
     most = DIRECT_STACK_BYTES if layout.is_direct else STACK_BYTES
     if not compressed and layout.per_plane == 1:
         chunk = min(chunk, most)  # a large strip is read in parts
@@ -171,11 +179,11 @@ def _stack_memory(layout: Layout) -> float:
     pixels = area * stack / layout.largest_chunk
     if layout.bits == 1:
         return stored + 5 * max(area, min(pixels, most))
-    is_picture = stack >= plane and not layout.tiled
+    is_whole_image = stack >= plane and not layout.tiled
     tile = min(area, layout.width * layout.height) if layout.tiled else 0
-    return stored + buffer + (tile + (0 if is_picture else pixels)) * _pixel_bytes(layout.mode)
+    return stored + buffer + (tile + (0 if is_whole_image else pixels)) * _pixel_bytes(layout.mode)
 
 
 def _pixel_bytes(mode: str) -> int:
-    """Bytes of a pixel in memory: Pillow keeps two or three channels in four."""
+    """Return the bytes of a pixel in memory: Pillow stores two or three channels in four bytes."""
     return 1 if mode == "L" else 4

@@ -1,8 +1,8 @@
-"""How a page of a TIFF stores its pixels (TIFF 6.0 and its supplements), judged from its directory.
+"""Read from the directory of a TIFF page how its pixels are stored (TIFF 6.0 and its supplements).
 
-TIFF is a construction kit: photometric × bits × number format × channels × compression × predictor × organisation.
-Decoders read some combinations wrong and say nothing, so only the kinds listed here reach one. Every other kind is
-rejected by its name.
+A TIFF combines photometric interpretation, bits, number format, channels, compression, predictor and organisation.
+Decoders decode some combinations wrong without an error, so only the kinds listed here reach a decoder. The message for
+every other kind names it.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from image_pipeline.imaging.containers.tiff import Directory
 from image_pipeline.imaging.reader import BrokenContainerError, CutOffError
 
 MOST_CHUNKS = 65_536
-"""Strips or tiles of a page. Tiles of 64 × 64 pixels make 61,000 of the largest picture."""
+"""Largest number of strips or tiles of a page. The largest image has 61,000 tiles of 64 × 64 pixels."""
 MOST_JPEG_CHUNKS = 16_384
-"""The same where each of them is a JPEG stream, which costs more to start with."""
+"""The same limit if each chunk is a JPEG stream, which takes longer to start."""
 _MOST_TABLE_BYTES = 64 * 1024
-"""Of the tables that JPEG streams share; they are copied for each."""
+"""Largest size of the tables that JPEG streams share; they are copied for each stream."""
 _MOST_CHANNELS = 64
 _LONGEST_SIDE = 2**31 - 1
-"""What the fields of decoders hold."""
+"""The range of the decoders' integers."""
 
 DIRECT_STACK_BYTES = 48 * 1024 * 1024
-"""Of strips or tiles that are decoded together where their samples are pixels already: most pictures are one stack."""
+"""Largest size of strips or tiles that are decoded together if their samples are pixels: most images are one stack."""
 STACK_BYTES = 4 * 1024 * 1024
-"""The same where Python takes the samples apart, with several copies of them in memory."""
+"""The same limit if Python unpacks the samples, which takes several copies in memory."""
 
 
 class Tag(IntEnum):
-    """Tags that say how pixels are stored."""
+    """Tags that define how pixels are stored."""
 
     WIDTH = 256
     HEIGHT = 257
@@ -74,7 +74,7 @@ class Tag(IntEnum):
 
 
 class Photometric(IntEnum):
-    """What the channels mean."""
+    """The meaning of the channels."""
 
     WHITE_IS_ZERO = 0
     BLACK_IS_ZERO = 1
@@ -104,7 +104,7 @@ class Compression(IntEnum):
 
 
 class Number(Enum):
-    """What a sample is."""
+    """The number format of a sample."""
 
     UNSIGNED = "unsigned"
     SIGNED = "signed"
@@ -131,16 +131,16 @@ _BYTES_PER_BYTE = {
     Compression.LZW: 2731, Compression.DEFLATE: 1032, Compression.OLD_DEFLATE: 1032, Compression.PACKBITS: 64,
     Compression.LZMA: 50_000, Compression.ZSTD: 50_000,
 }  # fmt: skip
-"""What a compressed byte can stand for at best. LZW: a code of 12 bits stands for at most 4096 bytes. PackBits: two
-bytes stand for 128. Zstandard: a block of 3 bytes stands for 128 KiB; LZMA stays below that."""
+"""Largest number of bytes that one compressed byte can represent. LZW: a code of 12 bits represents at most 4096 bytes.
+PackBits: two bytes represent 128. Zstandard: a block of 3 bytes represents 128 KiB; LZMA stays below that."""
 
 
 class _Kind(NamedTuple):
     name: str
     colours: int
-    """Channels without extra ones."""
+    """Colour channels, without extra channels."""
     bits: dict[Number, frozenset[int]]
-    """Bits per channel that are decoded."""
+    """Supported bits per channel, by number format."""
 
 
 _UNSIGNED = frozenset({*range(1, 17), 32})
@@ -162,24 +162,24 @@ _KINDS = {
 _OTHER_KINDS = {4: "transparency mask", 10: "ITULab", 32844: "LogL", 32845: "LogLuv", 51177: "depth map"}
 
 _MODES = {(1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK"}
-"""Pillow's words for channels that are stored together: by the number of colours, and whether there is transparency."""
+"""Pillow's mode for interleaved channels, by (number of colours, whether there is transparency)."""
 _DIRECT_MODES = {1: {"L"}, 8: {"L", "LA", "RGB", "RGBA", "CMYK"}, 16: {"RGB", "RGBA", "CMYK"}}
-"""Those that need not be taken apart, by bits."""
+"""Modes that are decoded directly to pixels, by bits per channel."""
 
 RAW_PHOTOMETRICS = frozenset({32803, 34892})
-"""Pixels of a sensor: a colour filter array, and linear raw."""
+"""Sensor data: a colour filter array, and linear raw."""
 
 _NUMBERS = {1: Number.UNSIGNED, 2: Number.SIGNED, 3: Number.FLOAT, 4: Number.UNSIGNED}
 _ASSOCIATED = 1
 _ALPHAS = frozenset({_ASSOCIATED, 2, 999})
-"""Values of ExtraSamples that stand for transparency; 999 is Corel Draw's."""
+"""Values of ExtraSamples that mean transparency; 999 is written by Corel Draw."""
 
 _PREDICTED_BITS = {1: None, 2: frozenset({8, 16, 32, 64}), 3: frozenset({16, 32, 64})}
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """How the pixels of a page are stored."""
+    """The storage of the pixels of a page."""
 
     tags: Directory
     width: int
@@ -188,22 +188,22 @@ class Layout:
     photometric: Photometric
     number: Number
     bits: int
-    """Per channel; the same for all channels."""
+    """Bits per channel; the same for all channels."""
     samples: int
-    """Channels that are stored, wanted or not."""
+    """Stored channels, including those that are not needed."""
     colours: int
-    """Channels that make the colour; they come first."""
+    """Colour channels; they come first."""
     alpha: int | None
-    """Index of the channel that is transparency."""
+    """Index of the transparency channel."""
     premultiplied: bool
-    """Whether the colours were multiplied by it."""
+    """Whether the colours are multiplied by the transparency."""
     compression: Compression
     predictor: int
     """1: none, 2: differences of samples, 3: differences of the bytes of floating-point samples."""
     planar: bool
-    """Whether each channel has strips or tiles of its own."""
+    """Whether each channel has its own strips or tiles."""
     subsampling: tuple[int, int]
-    """Pixels across and down that share the colour of one uncompressed YCbCr sample."""
+    """(columns, rows) of pixels that share Cb and Cr in uncompressed YCbCr."""
     tiled: bool
     chunk_width: int
     """Pixels of a row of a strip or tile."""
@@ -211,7 +211,7 @@ class Layout:
     """Rows of a strip or tile; the last strip may have fewer."""
     offsets: array[int]
     counts: array[int]
-    """Bytes of each strip or tile as stored. Exact for uncompressed ones, whatever the file says."""
+    """Stored bytes of each strip or tile. For uncompressed ones computed, not read from the file."""
 
     @property
     def little(self) -> bool:
@@ -220,33 +220,33 @@ class Layout:
 
     @property
     def is_measured(self) -> bool:
-        """Whether samples are numbers of which the photometric interpretation does not say what is white."""
+        """Whether samples are numbers for which the photometric interpretation does not define white."""
         grey = self.photometric in (Photometric.WHITE_IS_ZERO, Photometric.BLACK_IS_ZERO)
         return self.number != Number.UNSIGNED or (grey and self.bits > 16)
 
     @property
     def mode(self) -> str:
-        """Pillow's word for the channels of a strip or tile that are needed; empty where it has none."""
+        """Pillow's mode for the needed channels of a strip or tile; empty if there is none."""
         if self.planar or (self.colours == 1 and self.alpha is None):
             return "L"
         return _MODES.get((self.colours, self.alpha is not None), "")
 
     @property
     def is_direct(self) -> bool:
-        """Whether libtiff and Pillow decode the samples of a strip or tile to the pixels of an image right away."""
+        """Whether libtiff and Pillow decode a strip or tile directly to the pixels of an image."""
         if self.compression == Compression.JPEG:
             return True
-        needed = 1 if self.planar else len(self.wanted)
+        needed_count = 1 if self.planar else len(self.needed_channels)
         return (
             self.mode in _DIRECT_MODES.get(self.bits, ())
-            and self.channels == needed
+            and self.channels == needed_count
             and self.subsampling == (1, 1)
             and not self.is_measured
         )
 
     @property
-    def wanted(self) -> tuple[int, ...]:
-        """Indexes of the channels that make the picture."""
+    def needed_channels(self) -> tuple[int, ...]:
+        """Indexes of the channels of the image: its colours and its transparency."""
         return (*range(self.colours), *(() if self.alpha is None else (self.alpha,)))
 
     @property
@@ -256,13 +256,13 @@ class Layout:
 
     @property
     def per_plane(self) -> int:
-        """Strips or tiles of one plane, or of all channels where they are stored together."""
+        """Strips or tiles of one plane, or of all channels if they are interleaved."""
         return self.across * -(-self.height // self.chunk_height)
 
     @property
     def planes(self) -> tuple[int, ...]:
-        """Indexes of the planes that are needed; 0 alone where channels are stored together."""
-        return self.wanted if self.planar else (0,)
+        """Indexes of the needed planes; only 0 if channels are interleaved."""
+        return self.needed_channels if self.planar else (0,)
 
     @property
     def channels(self) -> int:
@@ -271,24 +271,24 @@ class Layout:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a row of a strip or tile before compression; of YCbCr, of as many rows as share their colours."""
+        """Bytes of a row of a strip or tile before compression; for YCbCr, of all rows that share Cb and Cr."""
         across, down = self.subsampling
         if (across, down) == (1, 1):
             return -(-self.chunk_width * self.channels * self.bits // 8)
         return -(-self.chunk_width // across) * (across * down + 2) * self.bits // 8
 
     def rows(self, chunk: int) -> int:
-        """Rows of pixels of a strip or tile, by its index."""
+        """Return the rows of pixels of a strip or tile."""
         top = chunk % self.per_plane // self.across * self.chunk_height
         return self.chunk_height if self.tiled else min(self.chunk_height, self.height - top)
 
     def raw_bytes(self, chunk: int) -> int:
-        """Bytes of a strip or tile before compression, by its index."""
+        """Return the bytes of a strip or tile before compression."""
         return self.row_bytes * -(-self.rows(chunk) // self.subsampling[1])
 
     @property
     def largest_chunk(self) -> int:
-        """Bytes of a whole strip or tile before compression."""
+        """Bytes of a full strip or tile before compression."""
         return self.raw_bytes(0)
 
 
@@ -296,31 +296,31 @@ def read_layout(tags: Directory, file_bytes: int) -> Layout:
     """Read how the pixels of a page are stored.
 
     Args:
-        tags: its directory.
+        tags: directory of the page.
         file_bytes: size of the whole file.
 
     Raises:
-        BrokenContainerError: tags contradict each other, or strips and tiles lie outside the file.
-        UnsupportedFormatError: the kind is not decoded; the message names it.
-        ImageTooLargeError: more strips or tiles than allowed.
+        BrokenContainerError: tags contradict each other, or strips or tiles are outside the file.
+        UnsupportedFormatError: the kind is not supported; the message names it.
+        ImageTooLargeError: there are too many strips or tiles.
     """
     if repeated := sorted(tags.repeated & frozenset(Tag)):
-        raise BrokenContainerError(f"tag {repeated[0]} appears twice")
+        raise BrokenContainerError(f"it contains tag {repeated[0]} twice")
     width, height = tags.integer(Tag.WIDTH), tags.integer(Tag.HEIGHT)
     if not (0 < width <= _LONGEST_SIDE and 0 < height <= _LONGEST_SIDE):
-        raise BrokenContainerError(f"width {width}, height {height}")
-    stated = tags.integers(Tag.BITS, _MOST_CHANNELS) or (1,)
-    samples = tags.integer(Tag.SAMPLES, len(stated))
+        raise BrokenContainerError(f"its size is {width} × {height} pixels")
+    bits = tags.integers(Tag.BITS, _MOST_CHANNELS) or (1,)
+    samples = tags.integer(Tag.SAMPLES, len(bits))
     planar = tags.integer(Tag.PLANAR, 1)
     if samples < 1 or planar not in (1, 2):
-        raise BrokenContainerError(f"{samples} channels in organisation {planar}")
+        raise BrokenContainerError(f"it has {samples} channels in planar configuration {planar}")
     compression = tags.integer(Tag.COMPRESSION, Compression.NONE)
     photometric = tags.integer(Tag.PHOTOMETRIC, _usual_photometric(samples, compression))
     formats = frozenset((tags.integers(Tag.SAMPLE_FORMAT, _MOST_CHANNELS) or (1,))[:samples])
     if photometric in (Photometric.CIELAB, Photometric.ICCLAB) and formats <= {1, 2, 4}:
-        formats = frozenset({1})  # signed or not is a matter of the photometric interpretation
-    words = _Words(photometric, stated[:samples], formats, samples, planar == 2, compression)
-    kind = words.kind()
+        formats = frozenset({1})  # the photometric interpretation defines which channels are signed
+    description = _Description(photometric, bits[:samples], formats, samples, planar == 2, compression)
+    kind = description.kind()
     alpha, premultiplied = _alpha(tags, samples, kind.colours)
     (number_format,) = formats
     organisation = _organisation(tags, width, height)
@@ -330,7 +330,7 @@ def read_layout(tags: Directory, file_bytes: int) -> Layout:
         height=height,
         photometric=Photometric(photometric),
         number=_NUMBERS[number_format],
-        bits=stated[0],
+        bits=bits[0],
         samples=samples,
         colours=kind.colours,
         alpha=alpha,
@@ -345,20 +345,20 @@ def read_layout(tags: Directory, file_bytes: int) -> Layout:
         offsets=array("I"),
         counts=array("I"),
     )
-    words.check(layout)
+    description.check(layout)
     return _with_chunks(layout, file_bytes)
 
 
 def _usual_photometric(samples: int, compression: int) -> int:
-    """What to take the channels for where the file does not say it, as libtiff does."""
+    """Return the default of libtiff for a file without photometric interpretation."""
     if compression in FAX:
         return Photometric.WHITE_IS_ZERO
     return Photometric.BLACK_IS_ZERO if samples < 3 else Photometric.RGB
 
 
 @dataclass(frozen=True)
-class _Words:
-    """A kind of TIFF as its tags give it, in words for a person."""
+class _Description:
+    """The kind of a TIFF as its tags declare it; the error for an unsupported kind describes it."""
 
     photometric: int
     bits: tuple[int, ...]
@@ -368,7 +368,7 @@ class _Words:
     compression: int
 
     def kind(self) -> _Kind:
-        """The kind, where it is one that is decoded in some organisation.
+        """Return the kind, if it is supported in some organisation.
 
         Raises:
             UnsupportedFormatError, BrokenContainerError
@@ -384,10 +384,11 @@ class _Words:
         return kind
 
     def check(self, layout: Layout) -> None:
-        """Check what depends on more than one of the tags.
+        """Check combinations of tags.
 
         Raises:
-            UnsupportedFormatError: the combination is not decoded.
+            UnsupportedFormatError: the combination is not supported.
+            BrokenContainerError: the combination is invalid.
         """
         kind, compression = layout.photometric, layout.compression
         if kind == Photometric.CMYK and (
@@ -396,59 +397,71 @@ class _Words:
             raise self.unsupported("inks other than cyan, magenta, yellow and black")
         if layout.number == Number.SIGNED and layout.alpha is not None:
             raise self.unsupported("transparency")
-        colours = 3 << layout.bits
-        if kind == Photometric.PALETTE and len(layout.tags.integers(Tag.COLOUR_MAP, colours)) < colours:
+        map_length = 3 << layout.bits
+        if kind == Photometric.PALETTE and len(layout.tags.integers(Tag.COLOUR_MAP, map_length)) < map_length:
             raise BrokenContainerError("its colour map is too short")
         if compression in FAX and (layout.bits, layout.samples) != (1, 1):
             raise self.unsupported()
-        if compression == Compression.OLD_JPEG and Tag.JPEG_STREAM not in layout.tags:
-            raise self.unsupported()
-        if layout.tags.block(Tag.JPEG_TABLES).size > _MOST_TABLE_BYTES:
-            raise BrokenContainerError("its JPEG tables are too large")
-        if compression in (Compression.JPEG, Compression.OLD_JPEG):
-            several = 1 if layout.planar else layout.samples
-            if layout.bits != 8 or several not in (1, layout.colours) or kind == Photometric.PALETTE:
-                raise self.unsupported()
-            if layout.planar and kind == Photometric.YCBCR:
-                raise self.unsupported()
-        if layout.predictor not in _PREDICTED_BITS:
-            raise self.unsupported(f"predictor {layout.predictor}")
-        predicted = _PREDICTED_BITS[layout.predictor]
-        if predicted and (layout.bits not in predicted or (layout.predictor == 3 and layout.number != Number.FLOAT)):
-            raise self.unsupported(f"predictor {layout.predictor}")
+        self._check_jpeg(layout)
+        self._check_predictor(layout)
         if layout.subsampling != (1, 1) and (
             layout.planar
             or layout.samples > 3
             or layout.predictor != 1
             or (layout.per_plane > 1 and layout.chunk_height % layout.subsampling[1])
         ):
-            raise self.unsupported("subsampled in an unusual way")
+            raise self.unsupported("an unusual chroma subsampling")
 
-    def unsupported(self, more: str = "") -> UnsupportedFormatError:
-        """The error that names the kind."""
-        known: dict[int, str] = {**_OTHER_KINDS, **{number: kind.name for number, kind in _KINDS.items()}}
+    def _check_jpeg(self, layout: Layout) -> None:
+        if layout.compression == Compression.OLD_JPEG and Tag.JPEG_STREAM not in layout.tags:
+            raise self.unsupported()
+        if layout.tags.block(Tag.JPEG_TABLES).size > _MOST_TABLE_BYTES:
+            raise BrokenContainerError("its JPEG tables are too large")
+        if layout.compression not in (Compression.JPEG, Compression.OLD_JPEG):
+            return
+        if (
+            layout.bits != 8
+            or layout.channels not in (1, layout.colours)
+            or layout.photometric == Photometric.PALETTE
+            or (layout.planar and layout.photometric == Photometric.YCBCR)
+        ):
+            raise self.unsupported()
+
+    def _check_predictor(self, layout: Layout) -> None:
+        if layout.predictor not in _PREDICTED_BITS:
+            raise self.unsupported(f"predictor {layout.predictor}")
+        bits = _PREDICTED_BITS[layout.predictor]
+        if bits and (layout.bits not in bits or (layout.predictor == 3 and layout.number != Number.FLOAT)):
+            raise self.unsupported(f"predictor {layout.predictor}")
+
+    def unsupported(self, detail: str = "") -> UnsupportedFormatError:
+        """Return the error for an unsupported kind, with its description."""
+        names: dict[int, str] = {**_OTHER_KINDS, **{number: kind.name for number, kind in _KINDS.items()}}
         bits = str(self.bits[0]) if len(set(self.bits)) == 1 else " and ".join(map(str, self.bits[:8]))
-        numbers = " and ".join(_NUMBERS[each].value if each in _NUMBERS else "complex" for each in sorted(self.formats))
+        numbers = " and ".join(
+            _NUMBERS[sample_format].value if sample_format in _NUMBERS else "complex"
+            for sample_format in sorted(self.formats)
+        )
         parts = [
-            known.get(self.photometric, f"photometric interpretation {self.photometric}"),
+            names.get(self.photometric, f"photometric interpretation {self.photometric}"),
             f"{bits} bits per channel" + ("" if self.formats == {1} else f" ({numbers})"),
             f"{self.samples} channels" if self.samples > 1 else "",
             "planar" if self.planar else "",
             _COMPRESSIONS.get(self.compression, f"compression {self.compression}"),
-            more,
+            detail,
         ]
         return UnsupportedFormatError(
-            f"The content is a TIFF of a kind that is not supported: {', '.join(filter(None, parts))}.",
-            "Save it as a TIFF in RGB with 8 or 16 bits per channel, or as a PNG, and upload it again.",
+            f"The content is a TIFF of an unsupported kind: {', '.join(filter(None, parts))}.",
+            "Save it as an RGB TIFF with 8 or 16 bits per channel, or as a PNG, and upload it again.",
         )
 
 
 def _alpha(tags: Directory, samples: int, colours: int) -> tuple[int | None, bool]:
-    """(index of the transparency, whether the colours were multiplied by it)."""
-    extra = samples - colours
-    if Tag.EXTRA_SAMPLES not in tags:  # one channel more, of which nothing is said, is transparency to all readers
-        return (colours if extra == 1 else None), False
-    for index, meaning in enumerate(tags.integers(Tag.EXTRA_SAMPLES, _MOST_CHANNELS)[:extra]):
+    """Return (index of the transparency channel, whether the colours are multiplied by it)."""
+    extra_count = samples - colours
+    if Tag.EXTRA_SAMPLES not in tags:  # all readers interpret one undeclared extra channel as transparency
+        return (colours if extra_count == 1 else None), False
+    for index, meaning in enumerate(tags.integers(Tag.EXTRA_SAMPLES, _MOST_CHANNELS)[:extra_count]):
         if meaning in _ALPHAS:
             return colours + index, meaning == _ASSOCIATED
     return None, False
@@ -456,10 +469,10 @@ def _alpha(tags: Directory, samples: int, colours: int) -> tuple[int | None, boo
 
 def _subsampling(tags: Directory, photometric: int, compression: int) -> tuple[int, int]:
     if photometric != Photometric.YCBCR or compression in (Compression.JPEG, Compression.OLD_JPEG):
-        return 1, 1  # JPEG has its own
+        return 1, 1  # the JPEG stream declares its subsampling
     across, down = (*tags.integers(Tag.YCBCR_SUBSAMPLING, 2), 2, 2)[:2]
     if across not in (1, 2, 4) or down not in (1, 2, 4):
-        raise BrokenContainerError(f"YCbCr subsampling {across} × {down}")
+        raise BrokenContainerError(f"its YCbCr subsampling is {across} × {down}")
     return across, down
 
 
@@ -470,7 +483,7 @@ class _Organisation(NamedTuple):
 
 
 def _organisation(tags: Directory, width: int, height: int) -> _Organisation:
-    """Whether there are tiles, and the size of a strip or tile."""
+    """Return whether the page has tiles, and the size of a strip or tile."""
     if Tag.STRIP_OFFSETS in tags and Tag.TILE_OFFSETS in tags:
         raise BrokenContainerError("it has both strips and tiles")
     tiled = Tag.TILE_WIDTH in tags or Tag.TILE_HEIGHT in tags
@@ -479,7 +492,7 @@ def _organisation(tags: Directory, width: int, height: int) -> _Organisation:
     else:
         size = width, min(height, tags.integer(Tag.ROWS_PER_STRIP, height))
     if not (0 < size[0] <= _LONGEST_SIDE and 0 < size[1] <= _LONGEST_SIDE):
-        raise BrokenContainerError(f"strips or tiles of {size[0]} × {size[1]} pixels")
+        raise BrokenContainerError(f"its strips or tiles have {size[0]} × {size[1]} pixels")
     return _Organisation(tiled, *size)
 
 
@@ -487,15 +500,15 @@ def _organisation(tags: Directory, width: int, height: int) -> _Organisation:
 
 
 def _with_chunks(layout: Layout, file_bytes: int) -> Layout:
-    """The layout with its tables of offsets and byte counts, checked against the size of the file."""
+    """Add the tables of offsets and byte counts to a layout, and check them against the size of the file."""
     if layout.compression == Compression.OLD_JPEG:
-        return layout  # one JPEG stream, which another tag points at
+        return layout  # one JPEG stream, to which another tag points
     planes = layout.samples if layout.planar else 1
     count = layout.per_plane * planes
     most = MOST_JPEG_CHUNKS if layout.compression == Compression.JPEG else MOST_CHUNKS
     if count > most:
         raise ImageTooLargeError(
-            f"The TIFF is cut into {count:,} strips or tiles; {most:,} are allowed.",
+            f"The TIFF has {count:,} strips or tiles; at most {most:,} are allowed.",
             "Save it with larger strips or tiles and upload it again.",
         )
     tags = layout.tags
@@ -503,32 +516,32 @@ def _with_chunks(layout: Layout, file_bytes: int) -> Layout:
     offsets = tags.table(Tag.TILE_OFFSETS if tiles else Tag.STRIP_OFFSETS, MOST_CHUNKS)
     counts = tags.table(Tag.TILE_BYTES if tiles else Tag.STRIP_BYTES, MOST_CHUNKS)
     if len(offsets) < count:
-        raise BrokenContainerError(f"{len(offsets)} of {count} strips or tiles")
+        raise BrokenContainerError(f"it has offsets for only {len(offsets)} of {count} strips or tiles")
     raw = array("Q", [layout.largest_chunk]) * (layout.per_plane - 1)
     raw.append(layout.raw_bytes(layout.per_plane - 1))
     if layout.compression == Compression.NONE:
         counts = raw * planes
     elif len(counts) < count:
-        counts = _gaps(offsets, file_bytes)
+        counts = _distances(offsets, file_bytes)
     layout = replace(layout, offsets=offsets[:count], counts=counts[:count])
-    stored = sum(_check_plane(layout, plane, file_bytes) for plane in layout.planes)
-    # Uncompressed strips may share bytes: that costs no more than others of their size.
-    if layout.compression != Compression.NONE and stored > file_bytes:
-        raise BrokenContainerError("strips or tiles overlap")
+    stored_bytes = sum(_check_plane(layout, plane, file_bytes) for plane in layout.planes)
+    # Uncompressed strips may share bytes: decoding them takes no longer than decoding separate ones.
+    if layout.compression != Compression.NONE and stored_bytes > file_bytes:
+        raise BrokenContainerError("its strips or tiles overlap")
     ratio = _BYTES_PER_BYTE.get(layout.compression)
-    if ratio and sum(raw) * len(layout.planes) > stored * ratio:
-        raise BrokenContainerError(f"{stored} bytes cannot hold {layout.width} × {layout.height} pixels")
+    if ratio and sum(raw) * len(layout.planes) > stored_bytes * ratio:
+        raise BrokenContainerError(f"{stored_bytes} bytes cannot contain {layout.width} × {layout.height} pixels")
     return layout
 
 
-def _gaps(offsets: array[int], file_bytes: int) -> array[int]:
-    """Bytes from each strip or tile to the next one: what is left to go by where the file gives no counts."""
+def _distances(offsets: array[int], file_bytes: int) -> array[int]:
+    """Return the bytes from each strip or tile to the next one, to replace missing byte counts."""
     edges = [*sorted(offsets), file_bytes]
     return array("Q", (max(0, edges[min(bisect_right(edges, at), len(edges) - 1)] - at) for at in offsets))
 
 
 def _check_plane(layout: Layout, plane: int, file_bytes: int) -> int:
-    """Bytes of the strips or tiles of a plane as stored; all of them lie inside the file."""
+    """Check that the strips or tiles of a plane are inside the file, and return the number of their stored bytes."""
     part = slice(plane * layout.per_plane, (plane + 1) * layout.per_plane)
     counts = layout.counts[part]
     if min(counts) == 0:

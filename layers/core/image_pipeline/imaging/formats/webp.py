@@ -1,4 +1,4 @@
-"""The header of a WebP."""
+"""Read the header of a WebP."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.formats.orientation import orientation_and_camera
 from image_pipeline.imaging.reader import Reader
 
-_WHOLE, _ON_CANVAS = 10, 12.5
-"""Bytes of memory for each pixel, by kind of first frame, as `bench/engine/memory.py` measures it, rounded up."""
+_FULL_CANVAS, _ON_CANVAS = 10, 12.5
+"""Bytes of memory for each pixel, by kind of first frame, measured by `bench/engine/memory.py` and rounded up."""
 
 
 def read_header(reader: Reader, _limits: Limits) -> Header:
@@ -19,7 +19,7 @@ def read_header(reader: Reader, _limits: Limits) -> Header:
         BrokenContainerError, and what `admission.admit` raises.
     """
     parts = webp(reader)
-    covers = (parts.frame.width, parts.frame.height) == (parts.width, parts.height)
+    covers_canvas = (parts.frame.width, parts.frame.height) == (parts.width, parts.height)
     orientation, camera = orientation_and_camera(reader)
     return Header.stored(
         "WEBP",
@@ -29,5 +29,5 @@ def read_header(reader: Reader, _limits: Limits) -> Header:
         frames=parts.frames,
         orientation=orientation,
         camera=camera,
-        bytes_per_pixel=(_WHOLE if covers else _ON_CANVAS) + ROW_BYTES / max(1, parts.width),
+        bytes_per_pixel=(_FULL_CANVAS if covers_canvas else _ON_CANVAS) + ROW_BYTES / max(1, parts.width),
     )
