@@ -26,7 +26,7 @@ def lambda_handler(event, context):
     for level in ("debug", "info", "warning", "error"):
         getattr(observability.logger, level)("ours")
         getattr(logging.getLogger("botocore.credentials"), level)("of a library")
-    observability.note_oldest(1)
+    observability.record_oldest_age(1)
     return {name: os.environ[name] for name in ("AWS_LAMBDA_LOG_LEVEL", "AWS_LAMBDA_LOG_FORMAT")}
 """
 

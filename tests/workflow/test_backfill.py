@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
-from image_pipeline.batch import backfills
-from tests.asl import machine
 from tests.conftest import ROOT, WITH_OUTCOME
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket
@@ -228,11 +226,6 @@ def test_nothing_but_uploads_can_be_listed(folder):
     execution = folder.start(prefix="other/")
     assert execution["status"] == "FAILED"
     assert folder.messages() == []
-
-
-def test_no_part_is_larger_than_dynamodb_reads_at_once():
-    """No record is omitted."""
-    assert machine("backfill").states["SelectUploads"]["ItemBatcher"]["MaxItemsPerBatch"] <= backfills.MOST_AT_ONCE
 
 
 # ---- Every fault of its Task

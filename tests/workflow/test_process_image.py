@@ -3,7 +3,7 @@
 import pytest
 
 from image_pipeline import errors
-from image_pipeline.keys import shown, status_path
+from image_pipeline.keys import printable, status_path
 from image_pipeline.store import uploads
 from tests.pictures import photo
 from tests.workflow.conftest import renditions, start, start_again, uploaded
@@ -23,7 +23,7 @@ SOUND = {
         "picture": {"bucket": event["source"]["bucket"], "key": "thumbnails/none.jpg"},
         "warnings": [],
         "notification": {
-            "shownKey": shown(event["imageKey"]),
+            "shownKey": printable(event["imageKey"]),
             "statusPath": status_path(event["imageKey"]),
             "lines": ["Picture: JPEG"],
         },
@@ -415,7 +415,7 @@ def test_any_text_of_an_error_reaches_the_record(pipeline, outcome, key, text):
     pipeline.replace("ValidateImageFunction", failing("ValidateImage", named("OddError", text), -1, []))
     upload_outcome = outcome(key, PHOTO)
     assert upload_outcome.record["error"]["code"] == "OddError"
-    first_line = shown(text.split("\n")[0])
+    first_line = printable(text.split("\n")[0])
     assert upload_outcome.record["error"]["message"] == (first_line[:1000] or "The step ended without a message.")
     assert upload_outcome.notified == ["FAILURE"]
 
