@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from image_pipeline.feeds import listing
 from image_pipeline_cli.commands import OK, main
 from local.pipeline import Pipeline
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A pipeline of its own: the shared one has thousands of records, and `relist` reads all."""
+    with Pipeline(tmp_path_factory.mktemp("relist")) as own_pipeline:
+        yield own_pipeline
 
 
 def entries(pipeline: Pipeline) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from local.emulator.deploy import plan
 from local.emulator.iam import Guard, Role, access_key
 from local.emulator.template import ACCOUNT_ID, Template, TemplateError, load
 from local.pipeline import Execution, Pipeline
-from tests.conftest import ROOT
+from tests.conftest import ROOT, heavy
 from tests.pictures import encoded, gradient, photo
 
 # The only place for permissions that no run of the pipeline needs: role, action and why. Patterns are shell's.
@@ -617,7 +617,7 @@ def speaks_of(permission: Permission, action: str, resource: str) -> bool:
     return parsed.applies(policy.Request(action, resource))
 
 
-@pytest.mark.timeout(1800)  # it runs the pipeline once for each permission
+@heavy  # it runs the pipeline once for each permission
 def test_every_permission_is_needed(pipeline):
     """Without any single permission a run fails; exceptions are listed above with a reason."""
     used: dict[Callable[[Pipeline], str | None], list[Any]] = {}
