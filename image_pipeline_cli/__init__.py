@@ -1,1 +1,1 @@
-"""The command line for a stack on AWS or a local copy of it."""
+"""The command line for a stack on AWS or a local run of it."""

@@ -91,7 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     description = "redrive undelivered events and batch messages from their dead-letter queues"
     _command(commands, "redrive", _redrive, description)
     sub = _command(commands, "reprocess", reprocess, "process unchanged uploads again")
-    sub.add_argument("keys", nargs="+", metavar="KEY", help="key of an upload, such as uploads/beach.jpg")
+    sub.add_argument(
+        "keys",
+        nargs="+",
+        metavar="KEY",
+        help="an upload, with or without uploads/, such as beach.jpg; backfill takes folders",
+    )
     sub.add_argument("--wait", action="store_true", help="wait for the outcome of each upload")
     _add_timeout(sub)
     backfill.add_options(_command(commands, "backfill", backfill.run, "process many uploads again, within a budget"))
@@ -201,13 +206,13 @@ def _command(
     sub: argparse.ArgumentParser = commands.add_parser(name, help=description, description=description, epilog=WORDS)
     target = sub.add_mutually_exclusive_group(required=True)
     target.add_argument("--stack", help="name of the stack on AWS")
-    target.add_argument("--local", action="store_true", help="use the local copy that `make run` started")
+    target.add_argument("--local", action="store_true", help="use the local run that `make run` started")
     sub.add_argument("--region", help="region of the stack (default: the configured region)")
     sub.add_argument(
         "--run-dir",
         type=Path,
         default=default_run_dir(),
-        help="run folder of the local copy (default: the nearest .run)",
+        help="run folder of the local run (default: the nearest .run)",
     )
     sub.add_argument("--json", action="store_true", help=json_help)
     sub.set_defaults(command=command)

@@ -1,4 +1,4 @@
-"""Find the local copy that `make run` started, by the note that it writes into its run folder."""
+"""Find the local run that `make run` started, by the note that it writes into its run folder."""
 
 import json
 import os

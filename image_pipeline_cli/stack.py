@@ -1,4 +1,4 @@
-"""Find a stack on AWS or its local copy: its outputs and clients."""
+"""Find a stack on AWS or its local run: its outputs and clients."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=10, read_timeout=60, max_pool_connections=64
 )
 _LOCAL_KEY = "local"
-"""The local copy does not check signatures; real credentials must never be sent to it."""
+"""The local run does not check signatures; real credentials must never be sent to it."""
 _EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _WRONG_CODES = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"})
 
@@ -43,7 +43,7 @@ class Stack:
     client: Callable[[str], Any]
     """Returns the boto3 client of a service."""
     local: bool = False
-    """Whether it is the local copy."""
+    """Whether it is the local run."""
 
     @property
     def workflow(self) -> WorkflowType:
@@ -73,14 +73,17 @@ def find_on_aws(name: str, region: str | None) -> Stack:
 
 
 def find_local(run_dir: Path) -> Stack:
-    """Find the local copy that `make run` started.
+    """Find the local run that `make run` started.
 
     Raises:
-        StackError: No local copy is running.
+        StackError: There is no local run.
     """
     running = local_run.read(run_dir)
     if running is None:
-        raise StackError("No local copy is running. Start one with `make run`.")
+        raise StackError(
+            f"No local run was found at {run_dir}. Start one with `make run`, or use this command in the clone or with "
+            "`--run-dir CLONE/.run`."
+        )
     session = boto3.Session(_LOCAL_KEY, _LOCAL_KEY, region_name=running["region"])
     return Stack(running["outputs"], _clients(session, running["awsUrl"]), local=True)
 

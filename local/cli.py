@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
             "--run-dir", type=Path, default=RUN_DIR, help="folder for logs and renditions (default %(default)s)"
         )
         sub.set_defaults(command=command)
-    sub = commands.add_parser("invoke", help="run one function with `sam local invoke` against a running local copy")
+    sub = commands.add_parser("invoke", help="run one function with `sam local invoke` against the local run")
     sub.add_argument("function", help="logical id of the function, such as ValidateImageFunction")
     sub.add_argument("event", type=Path, help="a JSON file, such as events/object_created.json")
     sub.add_argument("sam_options", nargs=argparse.REMAINDER, help="further options of `sam local invoke`")
@@ -155,7 +155,8 @@ def _started(options: argparse.Namespace) -> Iterator[tuple[Any, Any, Any]]:
         uploads = from_files(options.images) if options.images else samples()
         parameters = dict(_pair(text) for text in options.parameter)
     except (OSError, ValueError) as error:
-        print(f"Invalid argument: {error}.", file=sys.stderr)
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+        print(f"Invalid argument: {reason}.", file=sys.stderr)
         yield None, display, USAGE
         return
     with contextlib.ExitStack() as stack:

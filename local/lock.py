@@ -1,4 +1,4 @@
-"""Allow one local copy per checkout, by a lock that the system always releases, and leave a note for other commands."""
+"""Allow one local run per run folder, by a lock that the system always releases, and leave a note for commands."""
 
 import fcntl
 import json
@@ -11,7 +11,7 @@ from image_pipeline_cli import local_run
 
 
 class AlreadyRunningError(Exception):
-    """Another local copy is running; the message says where."""
+    """Another local run uses the folder; the message says where."""
 
 
 class Lock:
@@ -37,7 +37,7 @@ class Lock:
             note = local_run.read(self._run_dir)
             address = f" at {note['awsUrl']} (process {note['pid']})" if note else ""
             raise AlreadyRunningError(
-                f"A local copy of this checkout is already running{address}. Use it or stop it with Ctrl-C."
+                f"A local run with this run folder is already running{address}. Use it or stop it with Ctrl-C."
             ) from None
         return self
 

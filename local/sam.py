@@ -1,4 +1,4 @@
-"""Run `sam local invoke` against a running local copy: one function in the container of Lambda."""
+"""Run `sam local invoke` against the local run: one function in the container of Lambda."""
 
 import contextlib
 import ipaddress
@@ -26,13 +26,13 @@ class CannotInvokeError(Exception):
 
 
 def invoke(function: str, event: Path, sam_options: list[str], run_dir: Path) -> int:
-    """Run a function in its container, with the environment of the running local copy.
+    """Run a function in its container, with the environment of the running local run.
 
     Args:
         function: The function's logical id.
         event: A JSON file; `${Name}` in it is replaced by an output of the stack.
         sam_options: Further options of `sam local invoke`.
-        run_dir: The run folder of the local copy.
+        run_dir: The run folder of the local run.
 
     Returns:
         The exit code of `sam`; 1 if the function failed.
@@ -42,7 +42,7 @@ def invoke(function: str, event: Path, sam_options: list[str], run_dir: Path) ->
     """
     running = local_run.read(run_dir)
     if running is None:
-        raise CannotInvokeError("No local copy is running. Start one with `make run`.")
+        raise CannotInvokeError("There is no local run. Start one with `make run`.")
     if function not in running["environments"]:
         raise CannotInvokeError(
             f"The template has no function {function}; it has {', '.join(running['environments'])}."

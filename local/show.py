@@ -113,10 +113,14 @@ class TextDisplay:
             f"    aws --endpoint-url {pipeline.aws_url} s3 cp image.jpg s3://{pipeline.uploads_bucket}/uploads/\n"
             f"Check its status:\n"
             f"  curl {pipeline.api_url}/images/uploads/image.jpg/status\n"
-            f"Upload over HTTP, process again or delete, with an API key that is valid for this run:\n"
-            f"  curl --data-binary @a.jpg -H 'x-api-key: {api_key}' '{pipeline.api_url}/images?name=image.jpg'\n"
+            f"Upload over HTTP, process again, delete, list and download, with an API key that is valid for this run:\n"
+            f"  curl --data-binary @image.jpg -H 'x-api-key: {api_key}' '{pipeline.api_url}/images?name=image.jpg'\n"
             f"  curl -X POST -H 'x-api-key: {api_key}' {pipeline.api_url}/images/uploads/image.jpg/reprocess\n"
             f"  curl -X DELETE -H 'x-api-key: {api_key}' {pipeline.api_url}/images/uploads/image.jpg\n"
+            f"  curl -H 'x-api-key: {api_key}' '{pipeline.api_url}/images?status=COMPLETED'\n"
+            f"  curl -L -o web.jpg {pipeline.api_url}/images/uploads/image.jpg/renditions/web\n"
+            f"Or with the command line, after `pipx install .`:\n"
+            f"  image-pipeline list --local\n"
             f"Logs are in {pipeline.run_dir / 'logs'}. Press Ctrl-C to stop.\n"
         )
 
@@ -182,7 +186,7 @@ class JsonLines:
 
     def verdict(self, count: int, failures: list[str]) -> None:
         """Write the verdict."""
-        self._write("verdict", ok=not failures, pictures=count, faults=failures)
+        self._write("verdict", ok=not failures, images=count, failures=failures)
 
     def _write(self, event: str, **fields: Any) -> None:
         sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
@@ -192,6 +196,8 @@ class JsonLines:
 def _facts(outcome: Outcome) -> list[tuple[str, str]]:
     record = outcome.record
     facts = []
+    if outcome.superseded:
+        facts.append(("reason", "a newer upload of this name, or an earlier delivery of its event, has the record"))
     if outcome.status == "FAILED":
         error = record["error"]
         facts += [("error", f"{error['code']} in {error['step']}: {error['message']}"), ("what to do", error["hint"])]
@@ -203,6 +209,6 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
         facts.append(("labels", f"{names} (by {record['labelModelVersion']})"))
     facts.append(("status", outcome.status_url))
     for notification in outcome.notifications:
-        facts.append(("mail", notification["subject"]))
+        facts.append(("notification", notification["subject"]))
         facts += [("", f"| {line}") for line in notification["message"].splitlines()]
     return facts

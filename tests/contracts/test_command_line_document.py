@@ -19,7 +19,7 @@ def test_every_exit_code_is_documented():
 
 
 def test_every_command_and_its_options_are_documented(capsys):
-    """All options are documented, except those for the region and the run directory."""
+    """All options are documented, except the one for the region."""
     main(["completion", "bash"])
     script = capsys.readouterr().out
     (commands,) = re.findall(r"_subparsers=\((upload .*)\)", script)
@@ -30,4 +30,4 @@ def test_every_command_and_its_options_are_documented(capsys):
             "".join(re.findall(r"_image_pipeline_(?:upload|status|download|delete|list)_option_strings=.*", script)),
         )
     )
-    assert {name for name in options if name not in TEXT} == {"--region", "--run-dir"}
+    assert {name for name in options if name not in TEXT} == {"--region"}

@@ -93,7 +93,7 @@ def test_demo_succeeds_and_says_everything_to_programs(start, tmp_path):
     assert (demo.returncode, err) == (0, "")
     said: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
     assert said[0]["event"] == "ready"
-    assert said[-1] == {"event": "verdict", "ok": True, "pictures": 6, "faults": []}
+    assert said[-1] == {"event": "verdict", "ok": True, "images": 6, "failures": []}
     outcomes = {each["key"]: each for each in said if each["event"] == "outcome"}
     assert [outcome["status"] for outcome in outcomes.values()].count("COMPLETED") == 5
     assert outcomes["uploads/notes.jpg"]["record"]["error"]["code"] == "UnsupportedFormatError"

@@ -1,6 +1,6 @@
 """Make the renditions and the visual summary of one image from a single decode. Pure: no AWS, no files.
 
-    data ─ admit ─ decode (JPEG at a fraction) ─ reduce ─ sRGB ─ upright ┬─ each recipe ─ encode
+    data ─ admit ─ decode (JPEG and lossy WebP at a reduced size) ─ reduce ─ sRGB ─ upright ┬─ each recipe ─ encode
                                                                        └─ summary
 
 All expensive steps follow the first reduction. Each size is reduced from the smallest existing reduction that is large

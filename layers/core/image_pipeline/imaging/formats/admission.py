@@ -42,7 +42,9 @@ def admit(reader: Reader, limits: Limits) -> Header:
         ImageTooLargeError: the image has too many pixels, frames or scans, or needs too much memory.
     """
     if reader.size <= 0:
-        raise EmptyUploadError("The upload is empty (0 bytes).", "Upload the file again.")
+        raise EmptyUploadError(
+            "The upload is empty (0 bytes).", "Check that your file has content, then upload it again."
+        )
     if reader.size > limits.max_bytes:
         raise UploadTooLargeError(
             f"The upload has {_megabytes(reader.size)}; at most {_megabytes(limits.max_bytes)} are allowed.",
