@@ -343,7 +343,7 @@ def test_every_route_but_the_status_needs_a_key(template):
             assert properties["Target"] == {"Fn::Sub": "integrations/${RefuseRequestIntegration}"}
             continue
         protected = (properties["AuthorizationType"], properties["AuthorizerId"]) == (kind, key_or_token)
-        if route.startswith("GET /images/uploads/"):
+        if route.startswith(("GET /images/uploads/", "HEAD /images/uploads/")):
             assert properties["AuthorizationType"] == {"Fn::If": ["StatusIsProtected", kind, "NONE"]}
             assert properties["AuthorizerId"]["Fn::If"][:2] == ["StatusIsProtected", key_or_token]
         else:
@@ -360,7 +360,8 @@ def test_anonymous_requests_do_not_use_up_the_throttle_of_key_holders(template):
     routes = of_type(template, "AWS::ApiGatewayV2::Route")
     (stage,) = of_type(template, "AWS::ApiGatewayV2::Stage").values()
     open_routes = {route["RouteKey"] for route in routes.values() if "NONE" in json.dumps(route["AuthorizationType"])}
-    assert open_routes == {"GET /images/uploads/{filename}/status", "GET /images/uploads/{filename+}", "$default"}
+    paths = ("/images/uploads/{filename}/status", "/images/uploads/{filename+}")
+    assert open_routes == {*(f"{method} {path}" for method in ("GET", "HEAD") for path in paths), "$default"}
     limits = {"ThrottlingRateLimit": {"Ref": "StatusRateLimit"}, "ThrottlingBurstLimit": {"Ref": "StatusBurstLimit"}}
     assert stage["RouteSettings"] == dict.fromkeys(open_routes, limits)
     assert stage["DefaultRouteSettings"] == {
@@ -389,16 +390,19 @@ def test_the_executions_that_anonymous_callers_can_hold_can_be_capped(template):
 
 
 def test_every_route_leads_to_a_function_that_the_api_may_call(template):
-    """One integration and one permission for each, by their names; none takes longer than API Gateway waits."""
+    """One integration for each function and one permission for each method; none outlasts API Gateway."""
     resources = template["Resources"]
     for route, properties in routes(template).items():
         integration = properties["Target"]["Fn::Sub"].removeprefix("integrations/${").removesuffix("}")
         function = integration.removesuffix("Integration") + "Function"
         assert resources[integration]["Properties"]["IntegrationUri"] == {"Fn::GetAtt": f"{function}.Arn"}
-        permission = resources[f"{function}Permission"]["Properties"]
-        assert permission["FunctionName"] == {"Ref": function}
+        permitted = [
+            permission["SourceArn"]["Fn::Sub"].partition("${ImageStatusApi}")[2]
+            for permission in of_type(template, "AWS::Lambda::Permission").values()
+            if permission["FunctionName"] == {"Ref": function}
+        ]
         fixed, variable, _ = route.replace(" ", "").partition("{")
-        assert permission["SourceArn"]["Fn::Sub"].endswith("${ImageStatusApi}/*/" + fixed + ("*" if variable else ""))
+        assert "/*/" + fixed + ("*" if variable else "") in permitted
         assert resources[function]["Properties"]["Timeout"] < API_GATEWAY_SECONDS
 
 
