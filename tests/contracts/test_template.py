@@ -14,6 +14,9 @@ from image_pipeline import aws
 from image_pipeline.api import presign
 from image_pipeline.api.waiting import MAX_WAIT_SECONDS
 from image_pipeline.feeds.outcomes import DETAIL_TYPES
+from local.emulator import cors
+from local.emulator import template as local_template
+from local.emulator.deploy import plan
 from tests.asl import MACHINES, STATES
 from tests.conftest import ROOT, cfn_lint
 
@@ -479,12 +482,47 @@ def test_every_parameter_says_what_it_is_for(template):
         assert body["Description"].endswith("."), name
 
 
-def test_pages_that_may_call_the_api_may_upload_where_it_tells_them(template):
-    """The same origins, the methods of presigned uploads, and every header that those may have."""
-    when, cors, otherwise = template["Resources"]["UploadsBucket"]["Properties"]["CorsConfiguration"]["Fn::If"]
-    assert (when, otherwise) == ("HasCorsOrigins", {"Ref": "AWS::NoValue"})
-    (rule,) = cors["CorsRules"]
-    assert (rule["AllowedOrigins"], set(rule["AllowedMethods"])) == ({"Ref": "CorsOrigins"}, set(presign.METHODS))
-    assert {"content-type", "if-none-match", presign.CHECKSUM} <= set(rule["AllowedHeaders"])
+API_ORIGIN = "http://api.local"
+PAGES = "https://a.example,https://b.example"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "origins"),
+    [
+        ({}, []),
+        ({"WebPage": "OFF"}, []),
+        ({"WebPage": "ON"}, [API_ORIGIN]),
+        ({"CorsOrigins": PAGES}, PAGES.split(",")),
+        ({"WebPage": "ON", "CorsOrigins": PAGES}, [API_ORIGIN, *PAGES.split(",")]),
+    ],
+)
+def test_both_buckets_accept_the_pages_that_the_parameters_name(parameters, origins):
+    """The methods of presigned uploads, and reads of renditions, with every header that those may have."""
+    loaded = local_template.load(ROOT / "template.yml", "stack", "eu-west-1", parameters)
+    plan(loaded, "http://aws.local", API_ORIGIN)
+    needs = {
+        "UploadsBucket": (set(presign.METHODS), {"content-type", "if-none-match", presign.CHECKSUM}),
+        "ThumbnailsBucket": ({"GET", "HEAD"}, {"range"}),
+    }
+    for bucket in loaded.resources("AWS::S3::Bucket"):
+        methods, headers = needs[bucket.logical_id]
+        rules = cors.bucket_rules(loaded.resolve(bucket.raw))
+        assert [origin for rule in rules for origin in rule["AllowedOrigins"]] == origins
+        for rule in rules:
+            assert set(rule["AllowedMethods"]) == methods
+            assert headers <= set(rule["AllowedHeaders"])
+
+
+def test_the_api_accepts_what_pages_send(template):
+    """The methods of its routes, and the headers that they read."""
     api = template["Resources"]["ImageStatusApi"]["Properties"]["CorsConfiguration"]["Fn::If"][1]
     assert {"content-type", "content-disposition", "if-none-match", "x-api-key"} <= set(api["AllowHeaders"])
+    methods = {route.partition(" ")[0] for route in routes(template) if " " in route}
+    assert methods <= set(api["AllowMethods"])
+
+
+def test_the_buckets_may_depend_on_the_address_of_the_api(template):
+    """The API itself depends on no resource, only its integrations and routes do; otherwise there would be a cycle."""
+    api = json.dumps(template["Resources"]["ImageStatusApi"])
+    named = set(re.findall(r'"(?:Ref|Fn::GetAtt)": "(\w+)', api)) | set(re.findall(r"\$\{(\w+)", api))
+    assert not named & template["Resources"].keys()

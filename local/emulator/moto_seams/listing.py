@@ -40,7 +40,7 @@ def install() -> None:
             action_result.result.update(_encoded(action_result.result), EncodingType="url")
         return serialize(response, action_result)
 
-    S3Response.serialized = serialized  # type: ignore[method-assign]
+    S3Response.serialized = serialized  # type: ignore[assignment, method-assign]
     FakeKey.__deepcopy__ = _without_bytes  # type: ignore[attr-defined]
     _VersionedKeyStore.lists = _VersionedKeyStore.iterlists = _lists  # type: ignore[assignment]
 
