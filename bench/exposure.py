@@ -50,18 +50,26 @@ def exposure(wait_seconds: int) -> Exposure:
     prices = cost.dated_prices()
     parameters: dict[str, Any] = template["Parameters"]
     resources: dict[str, Any] = template["Resources"]
-    routes = [name for name in resources["ImageStatusApiStage"]["Properties"]["RouteSettings"] if name != "$default"]
-    rate = len(routes) * parameters["StatusRateLimit"]["Default"]
-    burst = len(routes) * parameters["StatusBurstLimit"]["Default"]
-    gigabytes = resources["GetStatusFunction"]["Properties"]["MemorySize"] / 1024
-    request = (
-        prices["http_api_request"]
-        + prices["lambda_request"]
-        + wait_seconds * gigabytes * prices["lambda_gb_second"]
-        + max_reads(wait_seconds) * SPELLINGS * prices["dynamodb_read"]
-        + LOG_KILOBYTES * prices["logs_kilobyte"]
+    methods = [name.partition(" ")[0] for name in resources["ImageStatusApiStage"]["Properties"]["RouteSettings"]]
+    waiting_rate, head_rate = (
+        methods.count(method) * parameters["StatusRateLimit"]["Default"] for method in ("GET", "HEAD")
     )
-    return Exposure(rate * wait_seconds, burst + rate * wait_seconds, rate * _DAY * request)
+    burst = (methods.count("GET") + methods.count("HEAD")) * parameters["StatusBurstLimit"]["Default"]
+    gigabytes = resources["GetStatusFunction"]["Properties"]["MemorySize"] / 1024
+
+    def dollars(wait_seconds: int) -> float:
+        """Return the price of one request."""
+        return float(
+            prices["http_api_request"]
+            + prices["lambda_request"]
+            + wait_seconds * gigabytes * prices["lambda_gb_second"]
+            + max_reads(wait_seconds) * SPELLINGS * prices["dynamodb_read"]
+            + LOG_KILOBYTES * prices["logs_kilobyte"]
+        )
+
+    executions = waiting_rate * wait_seconds
+    dollars_a_day = _DAY * (waiting_rate * dollars(wait_seconds) + head_rate * dollars(0))  # HEAD does not wait
+    return Exposure(executions, burst + executions, dollars_a_day)
 
 
 def table() -> str:

@@ -168,6 +168,7 @@ def _add_image_commands(commands: Any) -> None:
     sub = _command(commands, "list", list_uploads, "list uploads, newest first")
     sub.add_argument("--status", choices=listing.STATUSES, help="list only uploads with this status")
     sub.add_argument("--label", help="list only uploads with this label; case does not matter")
+    sub.add_argument("--prefix", metavar="FOLDER", help="list only uploads in this folder or below it, such as summer/")
     sub.add_argument(
         "--from", dest="since", metavar="DATE", help="list only uploads from this date on, such as 2026-11-21"
     )

@@ -1,12 +1,16 @@
 """List uploads, newest first."""
 
 import argparse
+from datetime import UTC, datetime
 from typing import Any
 
+from image_pipeline.api import gallery
 from image_pipeline.feeds import listing
 from image_pipeline_cli import terminal
 from image_pipeline_cli.exits import OK
 from image_pipeline_cli.stack import Stack, StackError
+
+_URL_SECONDS = 900  # as the default of RenditionUrlSeconds
 
 
 def list_uploads(stack: Stack, options: argparse.Namespace) -> int:
@@ -17,6 +21,7 @@ def list_uploads(stack: Stack, options: argparse.Namespace) -> int:
 
     Raises:
         InvalidRequestError: A date or a label is invalid.
+        InvalidKeyError: The folder is invalid.
         StackError: The stack was deployed by a version without a list.
     """
     table = stack.outputs.get("ListingTableName")
@@ -25,11 +30,16 @@ def list_uploads(stack: Stack, options: argparse.Namespace) -> int:
             "The stack has no output ListingTableName. Deploy the current version, which keeps a list of uploads."
         )
     image_filter = listing.make_filter(
-        status=options.status, label=options.label, since=options.since, until=options.until
+        status=options.status,
+        label=options.label,
+        prefix=options.prefix,
+        since=options.since,
+        until=options.until,
     )
     images, more = _newest(stack, table, image_filter, options.limit)
     if options.json:
-        terminal.write_json({"images": images, "more": more})
+        with_urls = gallery.with_urls(stack.client, images, url_seconds=_URL_SECONDS, now=datetime.now(UTC))
+        terminal.write_json({"images": with_urls, "more": more})
         return OK
     for image in images:
         uploaded_at = image.get("uploadedAt", "")[:19].replace("T", " ")

@@ -1,4 +1,4 @@
-"""Add missing images to the list."""
+"""Add missing images to the list, and update those that an older version listed."""
 
 from image_pipeline.feeds import indexing
 from image_pipeline.store import records
@@ -6,7 +6,8 @@ from image_pipeline_cli.stack import Stack
 
 
 def relist(stack: Stack) -> tuple[int, int]:
-    """Read all records and add those that the list lacks: records older than the list, or all after its loss.
+    """Read all records. Add those that the list lacks: records older than the list, or all after its loss. Update those
+    that a version without folders and renditions listed.
 
     A record that changes meanwhile is listed again by that change.
 
@@ -14,7 +15,7 @@ def relist(stack: Stack) -> tuple[int, int]:
         stack: The stack whose records are read.
 
     Returns:
-        The number of added images, and the number of all images.
+        The number of added or updated images, and the number of all images.
 
     Raises:
         botocore.exceptions.ClientError: The table cannot be read.
@@ -26,11 +27,10 @@ def relist(stack: Stack) -> tuple[int, int]:
         record = records.from_item(item)
         if "status" in record:
             total += 1
-            listed += indexing.apply(
+            listed += indexing.relist(
                 stack.client,
                 table=stack.outputs["ListingTableName"],
-                image_key=record["ImageKey"],
+                image_table=stack.outputs["ImageTableName"],
                 record=record,
-                order="",
             )
     return listed, total

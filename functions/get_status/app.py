@@ -1,4 +1,7 @@
-"""Answer `GET /images/uploads/{filename}/status` with the record, and `…/renditions/{name}` with a redirect."""
+"""Answer `GET /images/uploads/{filename}/status` with the record, and `…/renditions/{name}` with a redirect.
+
+HEAD gets the headers of GET, but immediately: only a caller that wants the outcome has a reason to wait.
+"""
 
 import os
 from typing import Any
@@ -12,15 +15,19 @@ NOT_FOUND = "Image details not found for the given image identifier."
 @problems.answers_problems("The status cannot be read at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     config = settings.load_for_status(os.environ)
+    method = event["requestContext"]["http"]["method"]
     path, headers, url_seconds = event["rawPath"], event.get("headers", {}), config.rendition_url_seconds
     (bucket,) = settings.required(os.environ, "UPLOADS_BUCKET")
     request = waiting.parse(queries.read(event))
+    if method == "HEAD":
+        request = request.without_wait()
     result = waiting.find(aws.client, bucket=bucket, path=path, settings=config, request=request)
     retry = {"retry-after": result.retry_after} if result.retry_after else {}
     if result.record is None:
         return problems.problem(404, NOT_FOUND, **retry)
     if name := keys.rendition_name(path):
-        return _rendition(result.record, name=name, accept=headers.get("accept", ""), seconds=url_seconds, retry=retry)
+        accept = headers.get("accept", "")
+        return _rendition(result.record, method, name=name, accept=accept, seconds=url_seconds, retry=retry)
     return _status(result.record, headers.get("if-none-match", ""), url_seconds, retry)
 
 
@@ -35,10 +42,12 @@ def _status(record: dict[str, Any], if_none_match: str, seconds: int, retry: dic
 
 
 def _rendition(
-    record: dict[str, Any], *, name: str, accept: str, seconds: int, retry: dict[str, str]
+    record: dict[str, Any], method: str, *, name: str, accept: str, seconds: int, retry: dict[str, str]
 ) -> dict[str, Any]:
     rendition = status.choose_rendition(record, name=name, accept=accept)
     if rendition is None:
         return problems.problem(404, status.missing_rendition(record, name), **retry)
-    caching = {"cache-control": "no-store" if retry else status.redirect_caching(seconds), "vary": "accept"}
-    return problems.empty(302, location=status.rendition_url(aws.client, rendition, seconds), **caching)
+    # A cache could answer GET with a stored redirect for HEAD, to a URL that does not accept GET.
+    is_stored = method == "GET" and not retry
+    caching = {"cache-control": status.redirect_caching(seconds) if is_stored else "no-store", "vary": "accept"}
+    return problems.empty(302, location=status.rendition_url(aws.client, rendition, seconds, method), **caching)

@@ -31,6 +31,8 @@ def uploads(stack: list[str]) -> None:
     ("options", "days", "more"),
     [
         ([], "321", False),
+        (["--prefix", "uploads/"], "321", False),
+        (["--prefix", "3.jpg"], "", False),
         (["--limit", "2"], "32", True),
         (["--status", "FAILED"], "2", False),
         (["--label", "cat"], "32", False),

@@ -21,7 +21,7 @@ from local.emulator.deploy import plan
 from tests.conftest import ROOT
 
 DOCUMENT = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
-METHODS = {"get", "post", "put", "delete", "patch"}
+METHODS = {"get", "head", "post", "put", "delete", "patch"}
 OPERATIONS = [
     (method.upper(), path, operation)
     for path, item in DOCUMENT["paths"].items()

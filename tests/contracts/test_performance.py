@@ -12,6 +12,7 @@ from bench.batch import simulation as batch_simulation
 from image_pipeline import settings
 from image_pipeline.api import waiting
 from image_pipeline.feeds import indexing
+from image_pipeline.imaging import recipes
 from image_pipeline.store import records, storage
 from tests.conftest import LISTING_TABLE, ROOT, UPLOADS_BUCKET
 from tests.contracts.test_quotas import item_size
@@ -59,7 +60,7 @@ def test_a_quota_that_is_tight_slows_a_burst_and_loses_nothing():
 
 
 def test_listing_takes_what_its_cost_is_computed_from(aws, monkeypatch):
-    """A claim and a picture with ten labels, each alone: counted in the calls that are made."""
+    """A claim and a picture with ten labels and the default renditions: counted in the calls that are made."""
     (change,) = json.loads((ROOT / "events" / "index_images.json").read_text())["Records"]
     claim, picture = records.before_and_after(change)
     words = [
@@ -75,6 +76,18 @@ def test_listing_takes_what_its_cost_is_computed_from(aws, monkeypatch):
         "Art",
     ]
     picture["labels"] = [{"name": word, "confidence": 98.7} for word in words]
+    (rendition,) = picture["renditions"]
+    files = {"100x100.jpg": 100, "640x480.jpg": 640, "web.jpg": 1600, "web.webp": 1600}
+    picture["renditions"] = [
+        {
+            **rendition,
+            "name": file.partition(".")[0],
+            "key": rendition["key"].replace("100x100.jpg", file),
+            "versionId": "3sL4kqtJlcpXroDTDmJrmSpXd3dIbrHY",
+            "width": width,
+        }
+        for file, width in files.items()
+    ]
     picture["summary"] = {"thumbhash": "3OcRJYB4d3h/iIeHeEh3eIhw+j2g"}
     seen = dict.fromkeys(cost.LISTING, 0)
 
@@ -93,6 +106,9 @@ def test_listing_takes_what_its_cost_is_computed_from(aws, monkeypatch):
     client = boto3.client("dynamodb")
     client.meta.events.register("provide-client-params.dynamodb", note)
     monkeypatch.setattr(indexing, "_in_parallel", at_once)
+    assert {file.partition(".")[0] for file in files} == {
+        recipe.name for recipe in recipes.load().for_key("uploads/x.jpg")
+    }
     for order, record in enumerate((claim, picture)):
         indexing.apply(
             lambda _: client,

@@ -151,3 +151,4 @@ def test_a_stored_listing_is_read(version, aws, environment):
         assert answer["statusCode"] == 200
         (listed,) = json.loads(answer["body"])["images"]
         assert listed.items() >= image.items()
+        assert not listed.keys() & {"renditionUrl", "srcsets"}

@@ -12,8 +12,8 @@ from image_pipeline import keys
 from tests.conftest import ENVIRONMENT, put_record, put_upload
 
 
-def event(path, query=None, **headers):
-    context = {"requestId": "request-1", "http": {"method": "GET", "path": path}}
+def event(path, query=None, method="GET", **headers):
+    context = {"requestId": "request-1", "http": {"method": method, "path": path}}
     given = {"version": "2.0", "rawPath": path, "requestContext": context}
     if query:
         given["queryStringParameters"] = query
@@ -219,3 +219,37 @@ def test_a_rendition_that_is_not_there_is_not_found(handler):
     put_record("uploads/a.jpg", status="COMPLETED", **PICTURE)
     detail = json.loads(handler(event("/images/uploads/a.jpg/renditions/webb"))["body"])["detail"]
     assert detail.endswith("Its renditions are web, web.png, web.webp.")
+
+
+def test_head_has_the_headers_of_get(handler):
+    """For a status: the same etag and caching, and 304 for the same copy."""
+    put_record("uploads/a.jpg", status="COMPLETED", **PICTURE)
+    path = "/images/uploads/a.jpg/status"
+    get, head = (handler(event(path, method=method)) for method in ("GET", "HEAD"))
+    assert (head["statusCode"], head["headers"]) == (200, get["headers"])
+    copy = {"if_none_match": head["headers"]["etag"]}
+    assert [handler(event(path, method=method, **copy))["statusCode"] for method in ("GET", "HEAD")] == [304, 304]
+
+
+def test_head_of_a_rendition_redirects_to_a_url_that_takes_head(handler):
+    """S3 signs the method. No cache may answer GET with this redirect."""
+    put_record("uploads/a.jpg", status="COMPLETED", **PICTURE)
+    path = "/images/uploads/a.jpg/renditions/web"
+    get, head = (handler(event(path, method=method)) for method in ("GET", "HEAD"))
+    assert (head["statusCode"], head["headers"]["cache-control"]) == (302, "no-store")
+    assert head["headers"]["location"].partition("?")[0] == get["headers"]["location"].partition("?")[0]
+    assert head["headers"]["location"] != get["headers"]["location"]
+
+
+@pytest.mark.parametrize("path", ["/images/uploads/no.jpg/status", "/images/uploads/no.jpg/renditions/web"])
+def test_head_never_waits(handler, monkeypatch, path):
+    """A wait holds an execution, and HEAD needs none; a wrong wait is refused all the same."""
+    monkeypatch.setattr("image_pipeline.api.waiting.time.sleep", lambda _: pytest.fail("it waits"))
+    assert handler(event(path, {"wait": "10"}, "HEAD"))["statusCode"] == 404
+    assert handler(event(path, {"wait": "x"}, "HEAD"))["statusCode"] == 400
+
+
+def test_head_of_another_path_is_refused(handler):
+    """The response is 405 and names the methods of the path."""
+    answer = handler(event("/images/uploads/a.jpg", method="HEAD"))
+    assert (answer["statusCode"], answer["headers"]["allow"]) == (405, "DELETE, OPTIONS")

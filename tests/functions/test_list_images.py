@@ -83,6 +83,8 @@ def test_pages_follow_each_other_by_their_cursor(ask):
         {"cursor": ""},
         {"cursor": "nonsense"},
         {"label": ""},
+        {"prefix": ""},
+        {"prefix": "x" * 2000},
     ],
 )
 def test_nonsense_is_a_bad_request(ask, parameters):
@@ -91,6 +93,24 @@ def test_nonsense_is_a_bad_request(ask, parameters):
     assert (status, body["title"]) == (400, "Bad Request")
     assert "\n" not in body["detail"]
     assert len(body["detail"]) < 400
+
+
+def test_a_folder_is_listed_with_pictures(ask):
+    """The answer has no location of a rendition, only its URLs."""
+    rendition = {"name": "web", "format": "JPEG", "width": 3, "height": 2, "bucket": "b-1", "key": "thumbnails/web.jpg"}
+    record = {
+        "ImageKey": "uploads/summer/a.jpg",
+        "status": "COMPLETED",
+        "image": {"width": 30, "height": 20},
+        "renditions": [rendition],
+    }
+    indexing.apply(clients.client, table=LISTING_TABLE, image_key=record["ImageKey"], record=record, order="1")
+    put("uploads/a.jpg", 1)
+    status, body = ask(prefix="summer")
+    (image,) = body["images"]
+    assert (status, image["imageKey"]) == (200, "uploads/summer/a.jpg")
+    assert image["srcsets"] == {"image/jpeg": f"{image['renditionUrl']} 3w"}
+    assert "renditions" not in image
 
 
 def test_a_table_that_does_not_answer_is_told(ask):

@@ -79,6 +79,22 @@ return { stored: stored.status, status: status.status, shown: await shown };
 """
 
 
+READ = """
+const { signed, head } = FACTS;
+const answer = await fetch(signed);
+const bytes = (await answer.arrayBuffer()).byteLength;
+const image = new Image();
+image.crossOrigin = "anonymous";
+const loaded = new Promise((done) => { image.onload = () => done("shown"); image.onerror = () => done("refused"); });
+image.src = signed;
+const shown = await loaded;
+const canvas = document.createElement("canvas");
+canvas.getContext("2d").drawImage(image, 0, 0);
+const pixels = canvas.toDataURL("image/png").slice(0, 14);
+return { bytes, shown, pixels, head: (await fetch(head, { method: "HEAD" })).headers.get("content-length") };
+"""
+
+
 @pytest.fixture(scope="module")
 def key(open_to_pages: Pipeline) -> str:
     return apikeys.create(open_to_pages.client, table=open_to_pages.outputs["ApiKeyTableName"], name="browser").text
@@ -116,14 +132,33 @@ def test_a_page_that_is_let_in_uploads_and_shows(open_to_pages, site: Site, key,
     assert told == {"stored": 204, "status": "COMPLETED", "shown": 24}
 
 
-def test_the_snippet_of_the_document_works(open_to_pages, site: Site, key, tmp_path):
-    """It works for a type that the browser does not know, and for an image that replaces another."""
-    (snippet,) = re.findall(r"^```js\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
-    before = "const { api, key, pictures } = FACTS; const told = []; for (const picture of pictures) {\n"
+def test_a_page_that_is_let_in_reads_pixels(open_to_pages, site: Site, tmp_path):
+    """`fetch` and a canvas read a rendition; without CORS, a browser would let a page only show it."""
+    s3, place = (
+        open_to_pages.client("s3"),
+        {"Bucket": open_to_pages.outputs["ThumbnailsBucketName"], "Key": "thumbnails/page/web.png"},
+    )
+    s3.put_object(**place, Body=PICTURE, ContentType="image/png")
+    signed, head = (s3.generate_presigned_url(name, place) for name in ("get_object", "head_object"))
+    told = site.visit("localhost", with_facts(READ, open_to_pages, signed=signed, head=head), tmp_path)
+    size = len(PICTURE)
+    assert told == {"bytes": size, "shown": "shown", "pixels": "data:image/png", "head": str(size)}
+
+
+def snippets() -> list[str]:
+    """The client in the document, and its use."""
+    return re.findall(r"^```js\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+
+
+def test_the_snippets_of_the_document_work(open_to_pages, site: Site, key, tmp_path):
+    """They work for a type that the browser does not know, and for an image that replaces another."""
+    client, use = snippets()
+    before = (
+        "const { api, key, pictures } = FACTS; const bar = {}; const told = []; for (const picture of pictures) {\n"
+    )
     file = 'const file = new File([Uint8Array.from(picture)], "IMG_0001.HEIC");\n'
-    facts = "file.type, post.fields['Content-Type'], image.status, image.image.format, image.upload.versionId"
-    after = f"told.push([{facts}]);\n}}"
-    script = f"{before}{file}{snippet}{after}\nreturn told;"
+    facts = "file.type, bar.value, image.status, image.image.format, image.upload.versionId"
+    script = f"{client}{before}{file}{use}told.push([{facts}]);\n}}\nreturn told;"
     pictures = [list(HEIC.read_bytes()), list(PICTURE)] * 2
     told = site.visit("localhost", with_facts(script, open_to_pages, key=key, pictures=pictures), tmp_path)
     versions = open_to_pages.client("s3").list_object_versions(
@@ -131,4 +166,53 @@ def test_the_snippet_of_the_document_works(open_to_pages, site: Site, key, tmp_p
     )["Versions"]
     oldest_first = [version["VersionId"] for version in reversed(versions)]
     formats = ["HEIF", "JPEG"] * 2
-    assert told == [["", "image/heic", "COMPLETED", *each] for each in zip(formats, oldest_first, strict=True)]
+    assert told == [["", 1, "COMPLETED", *each] for each in zip(formats, oldest_first, strict=True)]
+
+
+# The first sends fail in the given ways: without a connection, or with a status of a server.
+TRIES = """
+const { api, key, failures, size, name } = FACTS;
+const sends = [], shares = [];
+const original = XMLHttpRequest.prototype.send;
+XMLHttpRequest.prototype.send = function (body) {
+  sends.push(typeof body);
+  const failure = failures.shift();
+  if (failure === undefined || failure === "none") return original.call(this, body);
+  Object.defineProperty(this, "status", { value: failure });
+  queueMicrotask(failure ? this.onload : this.onerror);
+};
+const file = new File([new Uint8Array(size)], name, { type: "video/mp4" });
+const report = { sends, shares };
+try {
+  report.stored = await upload(file, { api, key, attempts: 3, onProgress: (share) => shares.push(share) });
+} catch (error) {
+  report.error = error.status;
+}
+return report;
+"""
+
+
+@pytest.mark.parametrize(
+    ("failures", "size", "error", "sends"),
+    [
+        ([], 12_000_000, None, ["string", "object"]),
+        ([0, 503, "none"], 7, None, ["string", "string", "string", "object"]),
+        (["none", 0, "none", 500], 7, None, ["string", "object"] * 3),
+        ([429, 429, 429], 7, 429, ["string"] * 3),
+        (["none", 403], 7, 403, ["string", "object"]),
+        ([], 0, 400, ["string"]),
+        ([], 100_000_001, 413, ["string"]),
+    ],
+)
+def test_the_client_of_the_document_tries_again(open_to_pages, site: Site, key, tmp_path, failures, size, error, sends):
+    """After temporary failures only; any type and size is stored whole, and the progress grows to its end."""
+    name = f"clips/{len(sends)}-{size}-{error}.mp4"
+    facts = {"key": key, "failures": failures, "size": size, "name": name}
+    report = site.visit("localhost", with_facts(snippets()[0] + TRIES, open_to_pages, **facts), tmp_path)
+    assert (report.get("error"), report["sends"]) == (error, sends)
+    if error is None:
+        place = {"Bucket": open_to_pages.uploads_bucket, "Key": f"uploads/{name}"}
+        version = open_to_pages.client("s3").head_object(**place, VersionId=report["stored"]["versionId"])
+        assert version["ContentLength"] == size
+        assert report["shares"] == sorted(report["shares"])
+        assert report["shares"][-1] == 1

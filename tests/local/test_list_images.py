@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import re
+import urllib.request
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -115,6 +118,32 @@ def test_what_fails_is_listed_with_its_reason(pipeline, folder, listed):
     pipeline.wait_until(lambda: key in listed(status="COMPLETED"), "the new picture")
 
 
+def test_a_folder_is_shown_from_one_answer(pipeline, folder, ask, listed):
+    """The URLs show the pictures without a key, and the next list has the same ones; a failure says why."""
+    inside, failed, beside = f"{folder}/in/é #1.jpg", f"{folder}/in/deep/x.jpg", f"{folder}/inside.jpg"
+    for key, data in ((inside, PHOTO), (failed, b"words"), (beside, PHOTO)):
+        pipeline.upload(key, data)
+    for key in (inside, failed, beside):
+        pipeline.wait_for(key)
+    prefix = f"{folder}/in".removeprefix("uploads/")
+    pipeline.wait_until(
+        lambda: (
+            [image["status"] for image in listed(prefix=prefix).values()].count("PROCESSING") == 0
+            and listed(prefix=prefix).keys() == {inside, failed}
+        ),
+        "the folder",
+    )
+    first = listed(prefix=prefix)
+    error = pipeline.record(failed)["error"]
+    assert (first[failed]["errorMessage"], first[failed]["errorHint"]) == (error["message"], error["hint"])
+    assert "renditionUrl" not in first[failed]
+    for url in [first[inside]["renditionUrl"], *re.findall(r"http\S+", first[inside]["srcsets"]["image/jpeg"])]:
+        with urllib.request.urlopen(url) as answer:
+            assert answer.headers["content-type"] == "image/jpeg"
+    assert listed(prefix=f"uploads/{prefix}/deep/").keys() == {failed}
+    assert ask(urlencode({"prefix": prefix, "label": "none"})) == (200, {"images": [], "cursor": None})
+
+
 def test_a_table_that_is_throttled_is_caught_up_with(pipeline, folder, listed):
     """The stream waits, so no change is lost or out of order."""
     key, table = f"{folder}/x.jpg", pipeline.outputs["ListingTableName"]
@@ -131,7 +160,8 @@ def test_a_table_that_is_throttled_is_caught_up_with(pipeline, folder, listed):
         at = pipeline.wait_for(key)["upload"]["uploadedAt"]
         pipeline.wait_until(lambda at=at: listed(status="FAILED").get(key, {}).get("uploadedAt") == at, "the failure")
         assert key not in listed(status="PROCESSING")
-    views = {f"ledger={digest}", "all", "status=FAILED"}
+    folders = accumulate(part + "/" for part in folder.removeprefix("uploads/").split("/"))
+    views = {f"ledger={digest}", "all", "status=FAILED", *(f"folder={path}" for path in folders)}
     pipeline.wait_until(
         lambda: {partition.partition("#")[0] for partition in partitions()} == views, "what is left to be gone"
     )
@@ -143,7 +173,20 @@ def test_the_list_always_needs_a_key(ask):
     assert ask(headers={"x-api-key": "ip_0000EXAMPLE0_nonsense"})[0] == 403
 
 
-@pytest.mark.parametrize("query", ["status=done", "limit=0", "cursor=x", "label=", "from=now", "page=2", "%00=%FF"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "status=done",
+        "limit=0",
+        "cursor=x",
+        "label=",
+        "from=now",
+        "page=2",
+        "%00=%FF",
+        "prefix=",
+        "prefix=" + "x" * 1100,
+    ],
+)
 def test_nonsense_is_refused_in_a_sentence(ask, query):
     """The problem document has no internal details."""
     status, body = ask(query)

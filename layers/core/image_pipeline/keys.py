@@ -97,6 +97,26 @@ def key_for_name(name: str) -> str:
     return UPLOADS_PREFIX + name
 
 
+def folder(name: str) -> str:
+    """Return a folder without `uploads/` and with a trailing slash; empty for the folder of all uploads.
+
+    Args:
+        name: with or without a leading `uploads/` and a trailing slash. Nothing is decoded, and every name that the key
+            of an object can contain is accepted.
+
+    Raises:
+        InvalidKeyError: the name is empty, or no key can be in such a folder.
+    """
+    path = name.removeprefix(UPLOADS_PREFIX)
+    path += "/" if path and not path.endswith("/") else ""
+    if not name or not _is_valid(UPLOADS_PREFIX + path):
+        raise InvalidKeyError(
+            f"The folder {name[:80]!a} is empty, or not UTF-8 text of at most {MAX_KEY_BYTES} bytes.",
+            "Use a folder such as summer/ or summer/beach/; uploads/ is the folder of all uploads.",
+        )
+    return path
+
+
 def spellings(key: str) -> tuple[str, ...]:
     """Return the keys that a received key may mean, in the order to try them: as received, then decoded once.
 

@@ -182,6 +182,16 @@ def reprocess_cooldown(environment: Mapping[str, str]) -> int:
         return variables.number("REPROCESS_COOLDOWN_SECONDS", 0, 3600)
 
 
+def rendition_url_seconds(environment: Mapping[str, str]) -> int:
+    """Read the lifetime of rendition URLs, in seconds.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    with _checked_variables(environment, "Globals.Function.Environment") as variables:
+        return variables.number("RENDITION_URL_SECONDS", 60, 3600)
+
+
 def required(environment: Mapping[str, str], *names: str) -> tuple[str, ...]:
     """Read variables that only some functions have, in the given order.
 

@@ -301,3 +301,22 @@ def test_the_sdk_finds_buckets_in_path_and_host(open_to_pages, style, monkeypatc
     assert (f"{bucket}.localhost" in url) is (style == "virtual")
     assert requests.get(url, timeout=60).content == b"content"
     assert requests.get(url.replace("Signature=", "Signature=0"), timeout=60).status_code == 403
+
+
+def test_the_buckets_accept_pages_of_the_apis_own_origin(open_to_pages, key):
+    """With WebPage=ON, such a page uploads and reads renditions; pages of other origins do not."""
+    own, other = open_to_pages.api_url, "https://evil.example"
+    s3, thumbnails = open_to_pages.client("s3"), open_to_pages.outputs["ThumbnailsBucketName"]
+    s3.put_object(Bucket=thumbnails, Key="thumbnails/cors/web.png", Body=PICTURE)
+    for method, operation in (("GET", "get_object"), ("HEAD", "head_object")):
+        url = s3.generate_presigned_url(operation, {"Bucket": thumbnails, "Key": "thumbnails/cors/web.png"})
+        for origin in (own, PAGE):
+            read = ask(url, method, {"Origin": origin, **FETCHED})
+            assert (read.status, read.headers["access-control-allow-origin"]) == (200, origin)
+        refused = ask(url, method, {"Origin": other, **FETCHED})
+        assert (refused.status, refused.headers["access-control-allow-origin"]) == (403, None)
+    preflight = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type", **FETCHED}
+    upload = f"{open_to_pages.aws_url}/{open_to_pages.uploads_bucket}/uploads/x"
+    assert [ask(upload, "OPTIONS", {"Origin": origin, **preflight}).status for origin in (own, PAGE)] == [200, 200]
+    stored = f"{open_to_pages.aws_url}/{thumbnails}/thumbnails/x"
+    assert ask(stored, "OPTIONS", {"Origin": own, **preflight}).status == 403

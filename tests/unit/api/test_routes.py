@@ -15,10 +15,10 @@ from image_pipeline.api import routes
         ("/images/presigned", ("POST",)),
         ("/images/uploads/a.jpg", ("DELETE",)),
         ("/images/uploads/a/b c.jpg", ("DELETE",)),
-        ("/images/uploads/a.jpg/status", ("GET",)),
-        ("/images/uploads/a/b\n.jpg/status", ("GET",)),
-        ("/images/uploads/a.jpg/renditions/web", ("GET",)),
-        ("/images/uploads/a.jpg/renditions/web.webp", ("GET",)),
+        ("/images/uploads/a.jpg/status", ("GET", "HEAD")),
+        ("/images/uploads/a/b\n.jpg/status", ("GET", "HEAD")),
+        ("/images/uploads/a.jpg/renditions/web", ("GET", "HEAD")),
+        ("/images/uploads/a.jpg/renditions/web.webp", ("GET", "HEAD")),
         ("/images/uploads/a.jpg/reprocess", ("POST",)),
     ],
 )
@@ -52,8 +52,8 @@ def test_no_other_path_takes_anything(path):
         ("/images/uploads/a/renditions/", ("DELETE",)),
         ("/images/uploads/a/renditions/b/c", ("DELETE",)),
         ("/images/uploads/a/status/reprocess", ("POST",)),
-        ("/images/uploads/a/renditions/status", ("GET",)),
-        ("/images/uploads/a/renditions/reprocess", ("GET",)),
+        ("/images/uploads/a/renditions/status", ("GET", "HEAD")),
+        ("/images/uploads/a/renditions/reprocess", ("GET", "HEAD")),
         ("/images/uploads/images/uploads/a/reprocess", ("POST",)),
     ],
 )
@@ -64,9 +64,9 @@ def test_the_end_of_a_path_tells_what_it_is(path, methods):
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="?"), min_size=1))
 def test_the_paths_that_are_made_are_known(name):
-    """Paths that `keys` builds accept GET."""
+    """Paths that `keys` builds accept GET and HEAD."""
     for path in (keys.status_path(f"uploads/{name}"), keys.rendition_path(f"uploads/{name}", "web")):
-        assert routes.methods(path) == ("GET",)
+        assert routes.methods(path) == ("GET", "HEAD")
 
 
 def test_a_method_has_its_paths():

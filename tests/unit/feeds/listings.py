@@ -24,6 +24,20 @@ def record(key="uploads/a.jpg", status="COMPLETED", second=0, labels=(), **field
     }
 
 
+def rendition(name="web", image_format="JPEG", width=600, height=400, *, folder="thumbnails/a.jpg/0123/", **fields):
+    """A rendition as in a record."""
+    suffix = {"JPEG": "jpg", "WEBP": "webp"}[image_format]
+    return {
+        "bucket": "thumbnails-bucket",
+        "key": f"{folder}{name}.{suffix}",
+        "name": name,
+        "format": image_format,
+        "width": width,
+        "height": height,
+        **fields,
+    }
+
+
 def list_record(change, order, key=None):
     """Apply a change to the listing."""
     return indexing.apply(

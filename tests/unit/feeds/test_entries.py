@@ -6,22 +6,23 @@ import boto3
 import pytest
 
 from image_pipeline import keys
+from image_pipeline.errors import public_error
 from image_pipeline.feeds import entries
 from tests.conftest import LISTING_TABLE
-from tests.unit.feeds.listings import list_record, listed_keys, pages, record
+from tests.unit.feeds.listings import list_record, listed_keys, pages, record, rendition
 
 pytestmark = pytest.mark.usefixtures("listing_table")
 
 
 def test_an_entry_tells_what_a_list_shows():
     """An entry contains the public fields and the paths to the rest."""
-    rendition = {"name": "web", "format": "JPEG", "width": 600, "height": 400}
+    renditions = [rendition(versionId="v1", etag="0"), rendition("100x100", width=100, height=67)]
     list_record(
         record(
             labels=["Coffee", "Cup"],
             image={"format": "JPEG", "width": 600, "height": 400, "sha256": "0"},
             summary={"thumbhash": "abc", "phash": "0"},
-            renditions=[rendition, {**rendition, "name": "100x100", "width": 100, "height": 67}],
+            renditions=renditions,
             exif={"make": "ACME"},
         ),
         1,
@@ -40,14 +41,26 @@ def test_an_entry_tells_what_a_list_shows():
         "labels": ["Coffee", "Cup"],
         "statusPath": "/images/uploads/a.jpg/status",
         "renditionPath": "/images/uploads/a.jpg/renditions/100x100",
+        "renditions": [rendition(versionId="v1"), rendition("100x100", width=100, height=67)],
     }
 
 
 def test_a_failure_is_listed_with_its_code():
-    """An entry contains the code of the error; the status contains the message."""
+    """An entry contains the code, the message and the hint of the error."""
     list_record(record(status="FAILED", error={"code": "CorruptImageError", "message": "m", "hint": "h"}), 1)
     ((image,),) = pages(status="FAILED")
     assert (image["status"], image["error"]) == ("FAILED", "CorruptImageError")
+    assert (image["errorMessage"], image["errorHint"]) == ("m", "h")
+
+
+def test_no_internal_error_is_stored_in_the_list():
+    """The texts are those of the status, in the table too: its readers need no right to read internal errors."""
+    internal = {"code": "States.TaskFailed", "message": "role/secret", "hint": "arn:aws:secret"}
+    for name in ("error", "lastFailure"):
+        listed = entries.entries_of(record(**{name: internal}))
+        public = public_error(internal)
+        assert (listed["image"]["errorMessage"], listed["image"]["errorHint"]) == (public["message"], public["hint"])
+        assert "secret" not in str(listed)
 
 
 def test_a_picture_that_was_kept_is_listed_with_the_failure():
@@ -55,6 +68,7 @@ def test_a_picture_that_was_kept_is_listed_with_the_failure():
     list_record(record(lastFailure={"code": "UploadArchivedError", "message": "m", "hint": "h"}), 1)
     ((image,),) = pages()
     assert (image["status"], image["lastFailure"]) == ("COMPLETED", "UploadArchivedError")
+    assert (image["errorMessage"], image["errorHint"]) == ("m", "h")
     assert "error" not in image
 
 
@@ -138,7 +152,7 @@ def test_the_longest_key_and_the_most_labels_fit():
 def test_the_smallest_rendition_has_the_fewest_pixels():
     """Neither the order nor the aspect ratio of the renditions matters."""
     sizes = {"panorama": (300, 50), "square": (200, 200), "tall": (100, 400)}
-    renditions = [{"name": name, "width": width, "height": height} for name, (width, height) in sizes.items()]
+    renditions = [rendition(name, width=width, height=height) for name, (width, height) in sizes.items()]
     for order in (renditions, renditions[::-1]):
         assert entries.entries_of(record(renditions=order))["image"]["rendition"] == "panorama"
 
@@ -149,3 +163,31 @@ def test_an_upload_that_was_deleted_before_it_was_processed_is_listed():
     listed = entries.entries_of(deleted)
     assert listed["image"] == {"imageKey": "uploads/a.jpg", "status": "DELETED", "labels": []}
     assert listed["position"].startswith("2026-11-21T12:00:00.000Z#")
+
+
+@pytest.mark.parametrize(
+    "renditions",
+    [
+        [],
+        [rendition()],
+        [rendition(), rendition(image_format="WEBP", versionId="v")],
+        [rendition(), {**rendition(), "bucket": "thumbnails-bucket-2"}],
+        [rendition(folder="é/"), rendition(folder="ê/"), rendition(folder="")],
+    ],
+)
+def test_renditions_are_stored_without_loss(renditions):
+    """The shared part of their locations is stored once, whatever it is."""
+    assert entries.renditions(entries.entries_of(record(renditions=renditions))) == renditions
+
+
+def test_a_folder_costs_one_entry():
+    """A deep path has a bounded number of entries; a deleted image has none in a folder."""
+
+    def views(key, status="COMPLETED"):
+        listed = entries.entries_of(record(key, status))
+        return [view.rpartition("#")[0] for view in listed["partitions"] if view.startswith("folder=")]
+
+    assert views("uploads/x.jpg") == []
+    assert views("uploads/a/b/x.jpg") == ["folder=a/", "folder=a/b/"]
+    assert views("uploads/a/b/x.jpg", "DELETED") == []
+    assert len(views("uploads/" + "a/" * 508)) == entries.MAX_FOLDERS

@@ -1,13 +1,16 @@
 """image_pipeline.feeds.indexing"""
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from image_pipeline import aws as clients
 from image_pipeline.errors import StorageUnavailableError
-from image_pipeline.feeds import indexing
-from tests.unit.feeds.listings import list_record, listed_keys, record
+from image_pipeline.feeds import entries, indexing
+from image_pipeline.store import records
+from tests.conftest import IMAGE_TABLE, LISTING_TABLE
+from tests.unit.feeds.listings import list_record, listed_keys, pages, record, rendition
 
 pytestmark = pytest.mark.usefixtures("listing_table")
 
@@ -75,3 +78,93 @@ def test_a_write_that_is_refused_is_named(written, code, error):
             stub.add_client_error("put_item", code)
         with pytest.raises(error):
             list_record(record(), 1)
+
+
+# ---- Ledgers of older versions
+
+KEY = "uploads/summer/a.jpg"
+
+
+def as_before_folders(ledger):
+    """A ledger without what this version added."""
+    kept = [name for name in ledger["partitions"] if not name.startswith("folder=")]
+    return {name: value for name, value in ledger.items() if name not in ("files", "form")} | {"partitions": kept}
+
+
+@pytest.fixture
+def listed_before(monkeypatch):
+    """List a record as the version before folders did, and store it."""
+
+    def listed_before(change, order):
+        store(change)
+        with monkeypatch.context() as patch:
+            patch.setattr(entries, "entries_of", lambda record: as_before_folders(ENTRIES_OF(record)))
+            list_record(change, order)
+
+    return listed_before
+
+
+ENTRIES_OF = entries.entries_of
+
+
+def store(change):
+    item = {name: records.to_attribute(value) for name, value in change.items()}
+    boto3.client("dynamodb").put_item(TableName=IMAGE_TABLE, Item=item)
+
+
+def relist(change):
+    return indexing.relist(clients.client, table=LISTING_TABLE, image_table=IMAGE_TABLE, record=change)
+
+
+@pytest.mark.parametrize("order", ["", 1])
+def test_relisting_updates_what_an_older_version_listed(listed_before, order):
+    """Once; folders and renditions are then known, and changes of the stream still count."""
+    change = record(KEY, labels=["Dog"], renditions=[rendition()])
+    listed_before(change, order)
+    ((image,),) = pages()
+    assert (listed_keys(prefix="summer"), "renditions" in image) == ([], False)
+    assert [relist(change), relist(change)] == [True, False]
+    ((image,),) = pages(prefix="summer")
+    assert image["renditions"] == [rendition()]
+    assert not list_record(record(KEY, "FAILED"), order)
+    assert list_record(record(KEY, "FAILED"), 2)
+    assert listed_keys(prefix="summer", status="FAILED") == listed_keys() == [KEY]
+
+
+def test_relisting_never_goes_back(listed_before, monkeypatch):
+    """The scanned record may be older than the ledger, and the ledger may be replaced meanwhile."""
+    scanned, newer = record(KEY, "PROCESSING"), record(KEY, "FAILED")
+    listed_before(newer, 2)
+    assert relist(scanned)
+    assert (listed_keys(status="FAILED"), listed_keys(status="PROCESSING")) == ([KEY], [])
+    listed_before(record(KEY), 3)
+    read = records.read
+
+    def slowly(*arguments, **names):
+        stored = read(*arguments, **names)
+        list_record(record(KEY, "PARTIAL"), 4)
+        return stored
+
+    monkeypatch.setattr(records, "read", slowly)
+    assert not relist(scanned)
+    assert listed_keys(prefix="summer", status="PARTIAL") == listed_keys() == [KEY]
+
+
+def test_relisting_leaves_removals_to_the_stream(listed_before):
+    """A record that is gone is neither listed nor unlisted by a scan that saw it."""
+    change = record(KEY)
+    listed_before(change, 1)
+    boto3.client("dynamodb").delete_item(TableName=IMAGE_TABLE, Key={"ImageKey": {"S": KEY}})
+    assert not relist(change)
+    assert list_record(None, 2, KEY)
+    assert not relist(change)
+    assert listed_keys() == []
+
+
+def test_an_old_change_that_is_late_takes_no_entry_from_a_rewritten_ledger(listed_before):
+    """The same change, delivered again by an older version, removes its own entries and no others."""
+    change = record(KEY)
+    listed_before(change, 1)
+    relist(change)
+    listed_before(change, 1)
+    assert listed_keys(prefix="summer") == [KEY]

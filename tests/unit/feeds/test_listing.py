@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from image_pipeline import aws as clients
-from image_pipeline.errors import InvalidRequestError, StorageUnavailableError
+from image_pipeline.errors import InvalidKeyError, InvalidRequestError, StorageUnavailableError
 from image_pipeline.feeds import entries, listing
 from tests.conftest import LISTING_TABLE
 from tests.unit.feeds.listings import items, list_record, listed_keys, pages, record
@@ -201,3 +201,53 @@ def test_any_changes_repeated_in_any_way_list_what_a_model_lists(changes, data):
         assert listed_keys(limit, **wanted) == expected(state, **wanted), wanted
     count = sum(len(entries.entries_of(each)["partitions"]) for each in state.values())
     assert len(items()) == count + len({key for _, _, key in stream})
+
+
+# ---- Folders
+
+TREE = [
+    *("x.jpg", "a/x.jpg", "a/b/x.jpg", "ab/x.jpg", "A/x.jpg", "a//x.jpg", "/x.jpg", "é/ x.jpg", "../x.jpg", "a#0/x"),
+    *("1/2/3/4/x.jpg", "1/2/3/4/5/x.jpg", "1/2/3/4/5/6/x.jpg", "1/2/3/4/55/x.jpg", "uploads/x.jpg"),
+]
+
+
+@pytest.fixture
+def tree(listing_table):
+    """Uploads in folders, of all kinds."""
+    for second, name in enumerate(TREE):
+        for status, labels in (("COMPLETED", ["Dog"]), ("FAILED", []), ("DELETED", ["Dog"])):
+            key = f"uploads/{name}" if status == "COMPLETED" else f"uploads/{name}.{status}"
+            list_record(record(key, status, second, labels), 1)
+
+
+@pytest.mark.parametrize("conditions", [{}, {"status": "FAILED"}, {"status": "DELETED"}, {"label": "dog"}])
+@pytest.mark.parametrize("limit", [1, 4, 100])
+def test_a_folder_lists_everything_below_it(tree, conditions, limit):
+    """At every depth, with every other condition, newest first; similar names are other folders."""
+    everything = listed_keys(**conditions)
+    folders = {name[: at + 1] for name in TREE for at, letter in enumerate(name) if letter == "/"}
+    for folder in [*folders, "none/", "1/2/3/4/5/6/7/"]:
+        expected = [key for key in everything if key.startswith(f"uploads/{folder}")]
+        assert listed_keys(limit, prefix=f"uploads/{folder}", **conditions) == expected, folder
+
+
+def test_a_folder_may_be_written_in_several_ways(tree):
+    """As names of uploads: with or without `uploads/`; a trailing slash may be missing."""
+    expected = ["uploads/a//x.jpg", "uploads/a/b/x.jpg", "uploads/a/x.jpg"]
+    for spelling in ("a", "a/", "uploads/a", "uploads/a/"):
+        assert listed_keys(prefix=spelling, label="dog") == expected
+    assert listed_keys(prefix="uploads/") == listed_keys()
+
+
+@pytest.mark.parametrize("prefix", ["", "x" * 1016, "é" * 509, "\ud800/"])
+def test_a_folder_that_no_key_can_be_in_is_refused(prefix):
+    """An invalid folder is an error, not an empty list."""
+    with pytest.raises(InvalidKeyError):
+        listing.make_filter(prefix=prefix)
+
+
+def test_cursors_from_before_folders_stay_valid():
+    """A filter without a folder has the digest that it had before."""
+    assert listing.make_filter(status="FAILED", label="Dog", since="2026-11-21").digest == "9b4a0fe9dd50bcc4"
+    digests = {listing.make_filter(prefix=prefix).digest for prefix in (None, "a", "b", "a/b")}
+    assert len(digests) == 4

@@ -7,8 +7,8 @@ import re
 
 # The most specific path first: a file name may contain folders, and may itself look like another path.
 METHODS = {
-    "/images/uploads/{filename}/status": ("GET",),
-    "/images/uploads/{filename}/renditions/{name}": ("GET",),
+    "/images/uploads/{filename}/status": ("GET", "HEAD"),
+    "/images/uploads/{filename}/renditions/{name}": ("GET", "HEAD"),
     "/images/uploads/{filename}/reprocess": ("POST",),
     "/images/uploads/{filename}": ("DELETE",),
     "/images/presigned": ("POST",),

@@ -110,21 +110,22 @@ def with_urls(client: aws.Client, record: records.Record, url_seconds: int) -> r
 
     def image_with_urls(fields: dict[str, Any]) -> dict[str, Any]:
         renditions = [rendition_with_url(rendition) for rendition in fields["renditions"]]
-        return {**fields, "renditions": renditions, "srcsets": _srcsets(fields.get("image", {}), renditions)}
+        return {**fields, "renditions": renditions, "srcsets": srcsets(fields.get("image", {}), renditions)}
 
     if "previous" in record and "renditions" in record["previous"]:
         return {**record, "previous": image_with_urls(record["previous"])}
     return image_with_urls(record) if "renditions" in record else record
 
 
-def rendition_url(client: aws.Client, rendition: Mapping[str, Any], seconds: int) -> str:
-    """Sign a URL that returns a rendition to anyone for `seconds`."""
+def rendition_url(client: aws.Client, rendition: Mapping[str, Any], seconds: int, method: str = "GET") -> str:
+    """Sign a URL that returns a rendition to anyone for `seconds`; it accepts only this method."""
     return storage.signed_url(
         client,
         bucket=rendition["bucket"],
         key=rendition["key"],
         version_id=rendition.get("versionId"),
         seconds=seconds,
+        method=method,
     )
 
 
@@ -157,6 +158,21 @@ def missing_rendition(record: records.Record, name: str) -> str:
     names = dict.fromkeys([*(rendition["name"] for rendition in renditions), *map(_file_name, renditions)])
     hint = f" Its renditions are {', '.join(names)}." if names else ""
     return f"There is no rendition {name}; the upload is {record['status']}.{hint}"
+
+
+def srcsets(image: Mapping[str, Any], renditions: list[dict[str, Any]]) -> dict[str, str]:
+    """Return, by content type, the `srcset` of a `<source>`: the renditions of the whole image, narrowest first.
+
+    A browser uses the first type that it supports, so the formats with the smallest files come first.
+    """
+    urls: dict[str, dict[int, str]] = {}
+    for rendition in renditions[:MAX_FILES]:
+        if _same_shape(image, rendition):
+            urls.setdefault(rendition["format"], {})[rendition["width"]] = rendition["url"]
+    return {
+        _content_type(image_format): ", ".join(f"{url} {width}w" for width, url in sorted(urls[image_format].items()))
+        for image_format in sorted(urls, key=_preference)
+    }
 
 
 def redirect_caching(url_seconds: int) -> str:
@@ -206,21 +222,6 @@ def _content_type(image_format: str) -> str:
 
 def _preference(image_format: str) -> int:
     return _MODERN_FORMATS.index(image_format) if image_format in _MODERN_FORMATS else len(_MODERN_FORMATS)
-
-
-def _srcsets(image: Mapping[str, Any], renditions: list[dict[str, Any]]) -> dict[str, str]:
-    """Return, by content type, the `srcset` of a `<source>`: the renditions of the whole image, narrowest first.
-
-    A browser uses the first type that it supports, so the formats with the smallest files come first.
-    """
-    urls: dict[str, dict[int, str]] = {}
-    for rendition in renditions[:MAX_FILES]:
-        if _same_shape(image, rendition):
-            urls.setdefault(rendition["format"], {})[rendition["width"]] = rendition["url"]
-    return {
-        _content_type(image_format): ", ".join(f"{url} {width}w" for width, url in sorted(urls[image_format].items()))
-        for image_format in sorted(urls, key=_preference)
-    }
 
 
 def _same_shape(image: Mapping[str, Any], rendition: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ request waits for the full time only if the upload is likely to end soon.
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from image_pipeline import aws, keys
@@ -36,6 +36,10 @@ class WaitRequest:
     seconds: int = 0
     version_id: str | None = None
     """The upload whose outcome the caller wants; None for the newest one."""
+
+    def without_wait(self) -> "WaitRequest":
+        """Return a request for the same upload that is answered immediately."""
+        return replace(self, seconds=0)
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,27 @@
 """The items of the listing table: ledgers and entries, and how a record maps to them.
 
 Each image has one ledger. It contains the newest change that counts, the public fields of the image after that change,
-and the places of its entries. An entry has one place in each view that shows the image (`all`, `status=FAILED`,
-`label=dog`). It contains only the order of its change: a page finds entries and returns what the ledgers of their
-images contain.
+its renditions, and the places of its entries. An entry has one place in each view that shows the image (`all`,
+`status=FAILED`, `label=dog`, `folder=summer/`). It contains only the order of its change: a page finds entries and
+returns what the ledgers of their images contain.
 """
 
 import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
+from os.path import commonprefix
 from typing import Any
 
-from image_pipeline import times
+from image_pipeline import keys, times
+from image_pipeline.errors import public_error
 from image_pipeline.store import records
 
 MAX_LABELS = 40  # of an image: each label is an entry, which costs a write
+# Views exist for folders down to this depth, because each is an entry, which costs a write. A page of a deeper folder
+# reads the view of its ancestor at this depth, and leaves out the images that are not in the folder.
+MAX_FOLDERS = 4
+FORM = 2  # of a ledger; 1, without this number, had neither folders nor renditions nor the texts of errors
 # Every image has an entry in the view `all`, and a partition accepts 1,000 write units per second:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
 SHARDS = 4
@@ -42,12 +48,15 @@ def entries_of(record: records.Record) -> Json:
         record: the record as plain JSON.
 
     Returns:
-        `image`, the public fields; `position`, which sorts by the time of the upload and then by the digest of the key,
-        because a key may be as long as DynamoDB's limit for a sort key; and `partitions`, one for each view.
+        `image`, the public fields; `files`, the renditions in the form that `renditions` reads; `position`, which sorts
+        by the time of the upload and then by the digest of the key, because a key may be as long as DynamoDB's limit
+        for a sort key; `partitions`, one for each view; and `form`.
     """
     image_key, status = record["ImageKey"], record["status"]
     upload, image, labels = record.get("upload", {}), record.get("image", {}), record.get("labels", [])
     renditions = record.get("renditions", [])
+    failure = record.get("error") or record.get("lastFailure")
+    public_failure = public_error(failure) if failure else {}
     names = list(dict.fromkeys(label["name"] for label in labels))[:MAX_LABELS]
     fields = {
         "imageKey": image_key,
@@ -62,16 +71,36 @@ def entries_of(record: records.Record) -> Json:
         "labels": names,
         "error": record.get("error", {}).get("code"),
         "lastFailure": record.get("lastFailure", {}).get("code"),
+        "errorMessage": public_failure.get("message"),
+        "errorHint": public_failure.get("hint"),
     }
     views = [f"status={status}"]
     if status != "DELETED":
-        views += ["all", *dict.fromkeys(map(label_view, names))]
+        views += ["all", *dict.fromkeys(map(label_view, names)), *map(folder_view, _folders(image_key))]
     position = f"{_uploaded_at(record)}#{digest(image_key)}"
     return {
         "image": {name: value for name, value in fields.items() if value is not None},
         "position": position,
         "partitions": [partition(view, position) for view in views],
+        "files": _files(renditions),
+        "form": FORM,
     }
+
+
+def is_current(ledger: Json) -> bool:
+    """Return whether a ledger has the form that this version writes."""
+    return bool(ledger.get("form") == FORM)
+
+
+def renditions(ledger: Json) -> list[Json]:
+    """Return the renditions in a ledger, as in the record but without sizes and etags; empty in an older form."""
+    files = ledger.get("files", {"location": "", "each": []})
+
+    def rendition(file: Json) -> Json:
+        bucket, _, key = (files["location"] + file["key"]).partition("/")
+        return {**file, "bucket": bucket, "key": key}
+
+    return [rendition(file) for file in files["each"]]
 
 
 def places(entries: Json) -> set[Place]:
@@ -82,6 +111,16 @@ def places(entries: Json) -> set[Place]:
 def label_view(label: str) -> str:
     """Return the view of the images with a label, in any case."""
     return f"label={label.casefold()}"
+
+
+def folder_view(folder: str) -> str:
+    """Return the smallest view that contains all images in a folder, except those that are deleted.
+
+    Args:
+        folder: as `keys.folder` returns it; empty for the folder of all uploads.
+    """
+    names = folder.split("/")[:-1]
+    return f"folder={'/'.join(names[:MAX_FOLDERS])}/" if names else "all"
 
 
 def partition(view: str, position: str) -> str:
@@ -112,6 +151,27 @@ def digest(image_key: str) -> str:
 def digest_of(position: str) -> str:
     """Return the digest in a position."""
     return position.rpartition("#")[2]
+
+
+def _folders(image_key: str) -> list[str]:
+    """Return the folders that contain an image and have a view."""
+    names = image_key.removeprefix(keys.UPLOADS_PREFIX).split("/")[:-1]
+    return ["/".join(names[:depth]) + "/" for depth in range(1, min(len(names), MAX_FOLDERS) + 1)]
+
+
+def _files(renditions: list[Json]) -> Json:
+    """Return what it takes to sign the URLs of renditions.
+
+    A kilobyte of a ledger costs a write, so the part of the locations that all renditions share is stored once.
+    """
+    locations = [f"{rendition['bucket']}/{rendition['key']}" for rendition in renditions]
+    shared = commonprefix(locations)  # noqa: RUF071 - of texts; the rest need not be whole names
+    names = ("name", "format", "width", "height", "versionId")
+    each = [
+        {"key": location.removeprefix(shared), **{name: rendition[name] for name in names if name in rendition}}
+        for location, rendition in zip(locations, renditions, strict=True)
+    ]
+    return {"location": shared, "each": each}
 
 
 def _area(rendition: Json) -> int:

@@ -30,6 +30,7 @@ from image_pipeline.store import records
 
 _LEDGER_SECONDS = 2 * 86_400  # how long the ledger of a removed image stays: a stream contains the changes of one day
 _ATTEMPTS = 5
+_REWRITTEN = "+"  # sorts before digits and letters, so an order with it comes before the order of any later change
 _PARALLEL_WRITES = 10  # the connections of a client; the time that a function waits is billed
 
 
@@ -101,6 +102,34 @@ def apply(client: aws.Client, *, table: str, image_key: str, record: records.Rec
             _remove(client, table, old_places - new_places, order)
             return True
     raise StorageUnavailableError("Other changes of the image kept interfering with its entries.", "Try again.")
+
+
+def relist(client: aws.Client, *, table: str, image_table: str, record: records.Record) -> bool:
+    """List an image that is not listed yet, or whose ledger an older version wrote; leave all others unchanged.
+
+    The record is read again after an old ledger, so it contains at least the change of that ledger. The rewritten
+    ledger has an order between that change and the next one, which therefore still counts.
+
+    Args:
+        client: returns the client of a service.
+        table: the listing table.
+        image_table: the table of the records.
+        record: the record of the image; it may be out of date.
+
+    Returns:
+        Whether the listing has changed.
+
+    Raises:
+        StorageUnavailableError: as `apply`.
+    """
+    image_key, order = record["ImageKey"], ""
+    ledger = _ledger(client, table=table, image_key=image_key)
+    if ledger and "image" in ledger and not entries.is_current(ledger):
+        newer = records.read(client, table=image_table, image_key=image_key)
+        if newer is None:
+            return False  # its removal is a change of the stream
+        record, order = newer, f"{ledger['order']}{_REWRITTEN}{entries.FORM}"
+    return apply(client, table=table, image_key=image_key, record=record, order=order)
 
 
 def _ledger(client: aws.Client, *, table: str, image_key: str) -> Json | None:

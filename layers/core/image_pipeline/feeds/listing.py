@@ -20,7 +20,7 @@ MAX_IMAGES = 100  # on a page
 DEFAULT_IMAGES = 50
 _MAX_LABEL_CHARACTERS = 200  # far longer than any label; the key of a partition has room for 2,048 bytes
 
-_PARAMETERS = frozenset({"status", "label", "from", "to", "limit", "cursor"})
+_PARAMETERS = frozenset({"status", "label", "prefix", "from", "to", "limit", "cursor"})
 
 _POSITION_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[0-9a-f]{64}")
 _BEFORE_ALL, _AFTER_ALL = "0", ":"  # texts that sort before and after every position
@@ -37,16 +37,30 @@ class ImageFilter:
     """Uploaded at this time or later; in ISO 8601, UTC, milliseconds, as all times here."""
     until: str | None = None
     """Uploaded before this time."""
+    folder: str | None = None
+    """In this folder or below it, as `keys.folder` returns it."""
 
     @property
     def view(self) -> str:
-        """The smallest view that contains all of these images."""
+        """The view to read: it contains all of these images, and usually few others."""
+        if self.folder and self.status != "DELETED":  # deleted images are only in the view of their status
+            return entries.folder_view(self.folder)
         return entries.label_view(self.label) if self.label else f"status={self.status}" if self.status else "all"
 
     @property
     def digest(self) -> str:
         """A text that is different for every other filter."""
-        return hashlib.sha256(json.dumps(astuple(self)).encode()).hexdigest()[:16]
+        *others, folder = astuple(self)
+        conditions = [*others, folder] if folder else others  # cursors of versions without folders stay valid
+        return hashlib.sha256(json.dumps(conditions).encode()).hexdigest()[:16]
+
+    def includes(self, image: Json) -> bool:
+        """Return whether an image of the view has the status, the label and the folder of the filter."""
+        return (
+            self.status in (None, image["status"])
+            and (self.label is None or self.label in map(str.casefold, image["labels"]))
+            and image["imageKey"].startswith(keys.UPLOADS_PREFIX + (self.folder or ""))
+        )
 
     def includes_time_of(self, position: str) -> bool:
         """Return whether the time of a position is in the range of the filter."""
@@ -68,23 +82,31 @@ class Page:
     """Some images, newest first."""
 
     images: list[Json]
+    """Public fields, and `renditions`, of which `api.gallery` makes URLs."""
     cursor: str | None
     """For the next page; None on the last page. A page that is short, or even empty, need not be the last."""
 
 
 def make_filter(
-    *, status: str | None = None, label: str | None = None, since: str | None = None, until: str | None = None
+    *,
+    status: str | None = None,
+    label: str | None = None,
+    prefix: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
 ) -> ImageFilter:
     """Check the conditions of a filter; None means no condition.
 
     Args:
         status: one of `STATUSES`.
         label: a label, in any case.
+        prefix: a folder, with or without a leading `uploads/` and a trailing slash.
         since: a time in ISO 8601; UTC if it has no offset, midnight if it has no time.
         until: as `since`; the time itself is excluded.
 
     Raises:
         InvalidRequestError: a condition is invalid; the message names the first one.
+        InvalidKeyError: the prefix is invalid.
     """
     if status is not None and status not in STATUSES:
         raise InvalidRequestError(f"The status {status[:80]!r} does not exist.", f"Use one of {', '.join(STATUSES)}.")
@@ -97,6 +119,7 @@ def make_filter(
         label=label and label.casefold(),
         since=_parse_time("from", since),
         until=_parse_time("to", until),
+        folder=None if prefix is None else keys.folder(prefix),
     )
     if images.since and images.until and images.since >= images.until:
         raise InvalidRequestError(
@@ -110,6 +133,7 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
 
     Raises:
         InvalidRequestError: a parameter is unknown or invalid.
+        InvalidKeyError: the prefix is invalid.
     """
     if unknown := sorted(parameters.keys() - _PARAMETERS):
         raise InvalidRequestError(
@@ -121,6 +145,7 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
     images = make_filter(
         status=parameters.get("status"),
         label=parameters.get("label"),
+        prefix=parameters.get("prefix"),
         since=parameters.get("from"),
         until=parameters.get("to"),
     )
@@ -162,13 +187,13 @@ def read_page(client: aws.Client, table: str, query: Query) -> Page:
         return (
             in_range
             and entries.partition(images.view, position) in ledger["partitions"]
-            and images.status in (None, ledger["image"]["status"])
+            and images.includes(ledger["image"])
         )
 
     ledgers = filter(is_on_page, _ledgers(client, table, positions[:limit]))
     newest_first = sorted(ledgers, key=itemgetter("position"), reverse=True)
     return Page(
-        images=[_public_entry(ledger["image"]) for ledger in newest_first],
+        images=[_listed_image(ledger) for ledger in newest_first],
         cursor=_cursor(page_end, images) if page_end else None,
     )
 
@@ -199,12 +224,15 @@ def _ledgers(client: aws.Client, table: str, positions: Iterable[str]) -> list[J
     return [records.public_attributes(ledger) for ledger in ledgers]
 
 
-def _public_entry(image: Json) -> Json:
+def _listed_image(ledger: Json) -> Json:
+    image, renditions = ledger["image"], entries.renditions(ledger)
     image_key = image["imageKey"]
-    entry = {**image, "statusPath": keys.status_path(image_key)}
+    listed = {**image, "statusPath": keys.status_path(image_key)}
     if "rendition" in image:
-        entry["renditionPath"] = keys.rendition_path(image_key, image["rendition"])
-    return entry
+        listed["renditionPath"] = keys.rendition_path(image_key, image["rendition"])
+    if renditions:
+        listed["renditions"] = renditions
+    return listed
 
 
 def _parse_time(name: str, text: str | None) -> str | None:
