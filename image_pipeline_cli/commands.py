@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from image_pipeline.api import scopes
 from image_pipeline.errors import InvalidRequestError, PipelineError
 from image_pipeline.feeds import listing
 from image_pipeline_cli import backfill, completion, keys, names, terminal
@@ -103,6 +104,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--expires-days", type=keys.days, metavar="DAYS", help="days until the key expires (default: never)"
     )
+    sub.add_argument(
+        "--scope",
+        nargs="+",
+        action="extend",
+        choices=scopes.SCOPES,
+        help="what the key may do (default: everything)",
+    )
+    sub.add_argument("--folder", type=keys.folder, help="the only folder below uploads/ that the key may use")
     _command(actions, "list", keys.show, "list all API keys without their secrets")
     sub = _command(actions, "rotate", keys.rotate, "replace the secret of an API key and print the key once")
     sub.add_argument("key_id", metavar="ID", help="id of the key, as `keys list` prints it")

@@ -28,6 +28,7 @@ notification says, so each name is a contract with the workflows in `statemachin
     ├── UploadExistsError             the key is taken and the request must not overwrite it
     ├── TooSoonError                  the upload was reprocessed within the cooldown
     ├── InvalidRequestError           a request or a command has an invalid body, parameter or header
+    ├── NotPermittedError             the caller's key lacks a scope, or the upload is outside its folder
     ├── ApiKeyUnusableError           the API key does not exist, is revoked, or has expired
     └── SettingsError                 an environment variable is missing or invalid
 """
@@ -144,6 +145,10 @@ class TooSoonError(PipelineError):
 
 class InvalidRequestError(PipelineError):
     """The body, a parameter or a header of a request is invalid."""
+
+
+class NotPermittedError(PipelineError):
+    """The caller's key or token lacks a scope, or the upload is outside the folder of the key."""
 
 
 class ApiKeyUnusableError(PipelineError):

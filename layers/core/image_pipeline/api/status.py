@@ -4,11 +4,11 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from image_pipeline import aws, keys, times
+from image_pipeline import aws, times
 from image_pipeline.errors import public_error
 from image_pipeline.imaging.recipes import MAX_FILES
 from image_pipeline.settings import StatusSettings
@@ -29,19 +29,18 @@ _ZERO_WEIGHT = re.compile(r"q=0(\.0*)?")
 _ETAG_OR_STAR = re.compile(r'(?:W/)?("[^"]*")|(\*)')
 
 
-def find(client: aws.Client, path: str, settings: StatusSettings) -> records.Record | None:
-    """Return the public view of the record that a request names; None when the key was never uploaded.
+def find(client: aws.Client, image_keys: Sequence[str], settings: StatusSettings) -> records.Record | None:
+    """Return the public view of the first record among the keys that a path may mean; None when there is no record.
 
     Args:
         client: returns the client of a service.
-        path: the path of the request, decoded once.
+        image_keys: the keys, the likeliest first.
         settings: the settings of the status API.
 
     Raises:
-        InvalidKeyError: the path does not contain a valid key.
         StorageUnavailableError: DynamoDB was not available.
     """
-    for image_key in keys.image_keys(path):
+    for image_key in image_keys:
         if record := records.read(client, table=settings.image_table, image_key=image_key):
             return _with_previous(_without_internal_errors(record), settings.workflow.seconds)
     return None

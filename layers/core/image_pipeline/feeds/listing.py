@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from operator import itemgetter
 
@@ -37,6 +37,8 @@ class ImageFilter:
     """Uploaded at this time or later; in ISO 8601, UTC, milliseconds, as all times here."""
     until: str | None = None
     """Uploaded before this time."""
+    folder: str | None = None
+    """The folder of the caller's key, such as `uploads/shop/`."""
 
     @property
     def view(self) -> str:
@@ -105,8 +107,12 @@ def make_filter(
     return images
 
 
-def parse_query(parameters: Mapping[str, str]) -> Query:
+def parse_query(parameters: Mapping[str, str], folder: str | None = None) -> Query:
     """Parse the query parameters of `GET /images`.
+
+    Args:
+        parameters: the query parameters.
+        folder: the only folder whose uploads the caller may see; None for all.
 
     Raises:
         InvalidRequestError: a parameter is unknown or invalid.
@@ -124,6 +130,7 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
         since=parameters.get("from"),
         until=parameters.get("to"),
     )
+    images = replace(images, folder=folder)
     return Query(images, int(limit), parameters.get("cursor"))
 
 
@@ -163,6 +170,7 @@ def read_page(client: aws.Client, table: str, query: Query) -> Page:
             in_range
             and entries.partition(images.view, position) in ledger["partitions"]
             and images.status in (None, ledger["image"]["status"])
+            and ledger["image"]["imageKey"].startswith(images.folder or "")
         )
 
     ledgers = filter(is_on_page, _ledgers(client, table, positions[:limit]))
