@@ -15,6 +15,7 @@ REQUESTS = {
     "list": ("list_images", "read", "GET", "/images", None),
     "status": ("get_status", "read", "GET", "/images/uploads/{name}/status", None),
     "rendition": ("get_status", "read", "GET", "/images/uploads/{name}/renditions/web", None),
+    "statuses": ("get_statuses", "read", "POST", "/images/statuses", '{"imageKeys": ["uploads/{name}"]}'),
     "upload": ("upload_image", "upload", "POST", "/images", None),
     "presign": ("presign_upload", "upload", "POST", "/images/presigned", '{"name": "{name}"}'),
     "delete": ("delete_upload", "delete", "DELETE", "/images/uploads/{name}", None),

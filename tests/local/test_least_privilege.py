@@ -444,6 +444,22 @@ def a_change_of_nothing(pipeline: Pipeline) -> str | None:
     return None if statuses == (404, 404) else f"the API answers {statuses}"
 
 
+def statuses_through_the_api(pipeline: Pipeline) -> str | None:
+    """They contain rendition URLs that work."""
+    run = Run(pipeline, "many.jpg")
+    run.upload()
+    asked = json.dumps({"imageKeys": [run.key]}).encode()
+    try:
+        answer = ask_the_api(pipeline, "POST", "/images/statuses", asked)
+        for rendition in answer["statuses"][0]["renditions"]:
+            with urllib.request.urlopen(rendition["url"]):
+                pass
+    except HTTPError as error:
+        with error:
+            return f"{urlsplit(str(error.url)).path} answers {error.code}"
+    return None if not answer["missing"] else "the record is missing"
+
+
 def a_batch(pipeline: Pipeline) -> str | None:
     """It has a new upload, an event with a version, a missing upload, and a malformed message."""
     run, sqs, url = Run(pipeline, "batch.jpg"), pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
@@ -602,6 +618,7 @@ RUNS = [
     an_outcome_that_is_given_up,
     a_deletion_through_the_api,
     a_reprocess_through_the_api,
+    statuses_through_the_api,
     a_change_of_nothing,
     a_backfill,
     an_upload_through_the_api,
@@ -672,6 +689,7 @@ def test_nothing_is_denied_in_a_run(pipeline):
         "Upload",
         "Presign",
         "ListImages",
+        "GetStatuses",
         "RefuseRequest",
     )
     idle = {role for role in pipeline.roles if role.startswith(others)}

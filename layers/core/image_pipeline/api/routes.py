@@ -12,6 +12,7 @@ METHODS = {
     "/images/uploads/{filename}/reprocess": ("POST",),
     "/images/uploads/{filename}": ("DELETE",),
     "/images/presigned": ("POST",),
+    "/images/statuses": ("POST",),
     "/images": ("GET", "POST"),
 }
 

@@ -42,8 +42,25 @@ def find(client: aws.Client, image_keys: Sequence[str], settings: StatusSettings
     """
     for image_key in image_keys:
         if record := records.read(client, table=settings.image_table, image_key=image_key):
-            return _with_previous(_without_internal_errors(record), settings.workflow.seconds)
+            return _public_view(record, settings)
     return None
+
+
+def find_many(client: aws.Client, image_keys: Sequence[str], settings: StatusSettings) -> list[records.Record]:
+    """Return the public views of the records of uploads, in the order of their keys, without those that have no record.
+
+    Args:
+        client: returns the client of a service.
+        image_keys: different keys.
+        settings: the settings of the status API.
+
+    Raises:
+        StorageUnavailableError: DynamoDB was not available.
+    """
+    item_keys = [records.item_key(image_key) for image_key in image_keys]
+    items = records.read_many(client, settings.image_table, item_keys, consistent=True)
+    views = {item["ImageKey"]: _public_view(records.public_attributes(item), settings) for item in items}
+    return [views[image_key] for image_key in image_keys if image_key in views]
 
 
 def is_processing(record: records.Record) -> bool:
@@ -166,6 +183,10 @@ def redirect_caching(url_seconds: int) -> str:
 def _current_renditions(record: records.Record) -> list[dict[str, Any]]:
     renditions: list[dict[str, Any]] = record.get("previous", record).get("renditions", [])
     return renditions
+
+
+def _public_view(record: records.Record, settings: StatusSettings) -> records.Record:
+    return _with_previous(_without_internal_errors(record), settings.workflow.seconds)
 
 
 def _without_internal_errors(record: records.Record) -> records.Record:
