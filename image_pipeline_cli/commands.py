@@ -24,6 +24,7 @@ from image_pipeline_cli.local_run import default_run_dir
 from image_pipeline_cli.redrive import redrive
 from image_pipeline_cli.relist import relist
 from image_pipeline_cli.reprocess import reprocess
+from image_pipeline_cli.restore import restore
 from image_pipeline_cli.status import status
 from image_pipeline_cli.teardown import TeardownError, teardown
 from image_pipeline_cli.upload import upload
@@ -95,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("keys", nargs="+", metavar="KEY", help="key of an upload, such as uploads/beach.jpg")
     sub.add_argument("--wait", action="store_true", help="wait for the outcome of each upload")
     _add_timeout(sub)
+    sub = _command(commands, "restore", restore, "undo the deletion of uploads")
+    sub.add_argument("keys", nargs="+", metavar="NAME", help="name of a deleted upload, such as beach.jpg")
     backfill.add_options(_command(commands, "backfill", backfill.run, "process many uploads again, within a budget"))
     _command(commands, "relist", _relist, "add images that are missing from the list, such as after its loss")
     manage = commands.add_parser("keys", help="create, list, rotate and revoke API keys", epilog=WORDS)

@@ -88,6 +88,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     from local.emulator.http_server import serve
     from local.emulator.iam import Guard
     from local.emulator.moto_seams import (
+        copies,
         dynamodb,
         events,
         executions,
@@ -108,6 +109,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     events.install()
     forms.install()
     listing.install()
+    copies.install()
     server.install()
     sqs.install()
     stepfunctions.install(configuration.wait_scale)

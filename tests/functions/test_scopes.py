@@ -19,6 +19,7 @@ REQUESTS = {
     "upload": ("upload_image", "upload", "POST", "/images", None),
     "presign": ("presign_upload", "upload", "POST", "/images/presigned", '{"name": "{name}"}'),
     "delete": ("delete_upload", "delete", "DELETE", "/images/uploads/{name}", None),
+    "restore": ("reprocess_upload", "delete", "POST", "/images/uploads/{name}/restore", None),
     "reprocess": ("reprocess_upload", "delete", "POST", "/images/uploads/{name}/reprocess", None),
 }
 NAMED = sorted(REQUESTS.keys() - {"list"})

@@ -444,6 +444,20 @@ def a_change_of_nothing(pipeline: Pipeline) -> str | None:
     return None if statuses == (404, 404) else f"the API answers {statuses}"
 
 
+def a_restored_upload(pipeline: Pipeline) -> str | None:
+    """Its newest version is copied and processed."""
+    run = Run(pipeline, "restored.jpg")
+    run.upload()
+    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=run.key)
+    run.wait_for_machine("DeleteImage")
+    status = through_the_api(pipeline, "POST", f"/images/{run.key}/restore")
+    if status != 202:
+        return f"the API answers {status}"
+    version = pipeline.client("s3").head_object(Bucket=pipeline.uploads_bucket, Key=run.key)["VersionId"]
+    run.wait(lambda execution: execution.version_id == version)
+    return None if run.outcome() == "COMPLETED" else run.outcome()
+
+
 def statuses_through_the_api(pipeline: Pipeline) -> str | None:
     """They contain rendition URLs that work."""
     run = Run(pipeline, "many.jpg")
@@ -618,6 +632,7 @@ RUNS = [
     an_outcome_that_is_given_up,
     a_deletion_through_the_api,
     a_reprocess_through_the_api,
+    a_restored_upload,
     statuses_through_the_api,
     a_change_of_nothing,
     a_backfill,

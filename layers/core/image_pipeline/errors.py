@@ -24,6 +24,7 @@ notification says, so each name is a contract with the workflows in `statemachin
     ├── WrongPathError                the path exists but does not accept this method
     ├── UploadNotFoundError           the upload to change does not exist
     ├── UploadChangedError            the upload has a different etag than the request requires
+    ├── UploadNotDeletedError         the upload to restore is not deleted
     ├── InvalidMessageError           a BatchQueue message does not name a valid upload
     ├── UploadExistsError             the key is taken and the request must not overwrite it
     ├── TooSoonError                  the upload was reprocessed within the cooldown
@@ -125,6 +126,10 @@ class UploadNotFoundError(PipelineError):
 
 class UploadChangedError(PipelineError):
     """The object's etag differs from the request's If-Match."""
+
+
+class UploadNotDeletedError(PipelineError):
+    """The upload to restore is not deleted, or a new one was stored meanwhile."""
 
 
 class InvalidMessageError(PipelineError):

@@ -16,6 +16,7 @@ MAX_KEY_BYTES = 1024  # S3's limit, in UTF-8 bytes
 STATUS_PREFIX = "/images/"
 STATUS_SUFFIX = "/status"
 REPROCESS_SUFFIX = "/reprocess"
+RESTORE_SUFFIX = "/restore"
 RENDITIONS_FOLDER = "/renditions/"
 
 # Characters that a terminal or a mail client interprets instead of displaying them, and characters that XML excludes:

@@ -10,6 +10,7 @@ METHODS = {
     "/images/uploads/{filename}/status": ("GET",),
     "/images/uploads/{filename}/renditions/{name}": ("GET",),
     "/images/uploads/{filename}/reprocess": ("POST",),
+    "/images/uploads/{filename}/restore": ("POST",),
     "/images/uploads/{filename}": ("DELETE",),
     "/images/presigned": ("POST",),
     "/images/statuses": ("POST",),
