@@ -16,6 +16,8 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     path, headers, url_seconds = event["rawPath"], event.get("headers", {}), config.rendition_url_seconds
     (bucket,) = settings.required(os.environ, "UPLOADS_BUCKET")
     request = waiting.parse(queries.read(event))
+    if path.endswith(keys.ORIGINAL_SUFFIX):  # this route may be open; the route of a single segment always needs a key
+        return problems.empty(308, location=keys.original_path(keys.upload_key(path, keys.ORIGINAL_SUFFIX)))
     image_keys = access.narrow(keys.image_keys(path))
     result = waiting.find(aws.client, bucket=bucket, image_keys=image_keys, settings=config, request=request)
     retry = {"retry-after": result.retry_after} if result.retry_after else {}

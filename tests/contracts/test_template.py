@@ -308,6 +308,7 @@ def test_a_client_gives_up_before_its_function_does(template):
         "StoreResultsFunction": (1, aws.CLIENT_CONFIG),
         "GetStatusFunction": (1, aws.CLIENT_CONFIG),
         "GetStatusesFunction": (1, aws.CLIENT_CONFIG),
+        "GetOriginalFunction": (1, aws.CLIENT_CONFIG),
         "DeleteUploadFunction": (2, aws.CLIENT_CONFIG),
         "UploadImageFunction": (1, aws.CLIENT_CONFIG),
         "ListImagesFunction": (1, aws.CLIENT_CONFIG),

@@ -58,6 +58,7 @@ OUTCOMES = {
     "upload_image_not_an_image": lambda result: result["statusCode"] == 415,
     "presign_upload": lambda result: result["statusCode"] == 200,
     "presign_upload_too_large": lambda result: result["statusCode"] == 413,
+    "get_original_unknown": lambda result: result["statusCode"] == 404,
     "get_statuses": lambda result: result["statusCode"] == 200,
     "refuse_request": lambda result: (result["statusCode"], result["headers"]["allow"]) == (405, "GET, OPTIONS"),
     "refuse_request_unknown_path": lambda result: result["statusCode"] == 404,

@@ -14,6 +14,7 @@ from tests.pictures import photo
 REQUESTS = {
     "list": ("list_images", "read", "GET", "/images", None),
     "status": ("get_status", "read", "GET", "/images/uploads/{name}/status", None),
+    "original": ("get_original", "read", "GET", "/images/uploads/{name}/original", None),
     "rendition": ("get_status", "read", "GET", "/images/uploads/{name}/renditions/web", None),
     "statuses": ("get_statuses", "read", "POST", "/images/statuses", '{"imageKeys": ["uploads/{name}"]}'),
     "upload": ("upload_image", "upload", "POST", "/images", None),

@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from image_pipeline.api import apikeys
-from image_pipeline.keys import rendition_prefix, status_path
+from image_pipeline.keys import original_path, rendition_prefix, status_path
 from local.emulator import policy
 from local.emulator.actions import CONDITION_KEYS, reading, sending
 from local.emulator.clients import Clients
@@ -458,6 +458,21 @@ def a_restored_upload(pipeline: Pipeline) -> str | None:
     return None if run.outcome() == "COMPLETED" else run.outcome()
 
 
+def an_original(pipeline: Pipeline) -> str | None:
+    """Its URL returns the bytes of the upload, and a missing upload is not forbidden."""
+    run = Run(pipeline, "original.jpg")
+    pipeline.upload(run.key, PHOTO)
+    try:
+        answer = ask_the_api(pipeline, "GET", original_path(run.key))
+        with urllib.request.urlopen(answer["url"]) as download:
+            same = download.read() == PHOTO
+    except HTTPError as error:
+        with error:
+            return f"{urlsplit(str(error.url)).path} answers {error.code}"
+    status = through_the_api(pipeline, "GET", original_path(f"{run.key}x"))
+    return None if same and status == 404 else f"the API answers {status}"
+
+
 def statuses_through_the_api(pipeline: Pipeline) -> str | None:
     """They contain rendition URLs that work."""
     run = Run(pipeline, "many.jpg")
@@ -633,6 +648,7 @@ RUNS = [
     a_deletion_through_the_api,
     a_reprocess_through_the_api,
     a_restored_upload,
+    an_original,
     statuses_through_the_api,
     a_change_of_nothing,
     a_backfill,
@@ -705,6 +721,7 @@ def test_nothing_is_denied_in_a_run(pipeline):
         "Presign",
         "ListImages",
         "GetStatuses",
+        "GetOriginal",
         "RefuseRequest",
     )
     idle = {role for role in pipeline.roles if role.startswith(others)}

@@ -9,6 +9,7 @@ import re
 METHODS = {
     "/images/uploads/{filename}/status": ("GET",),
     "/images/uploads/{filename}/renditions/{name}": ("GET",),
+    "/images/uploads/{filename}/original": ("GET",),
     "/images/uploads/{filename}/reprocess": ("POST",),
     "/images/uploads/{filename}/restore": ("POST",),
     "/images/uploads/{filename}": ("DELETE",),

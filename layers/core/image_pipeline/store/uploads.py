@@ -93,6 +93,17 @@ def delete(client: aws.Client, *, bucket: str, image_key: str, etag: str | None 
         client("s3").delete_object(Bucket=bucket, Key=image_key, **condition)
 
 
+def current_version(client: aws.Client, *, bucket: str, image_key: str) -> str | None:
+    """Return the version id of an upload; None when the bucket has no versioning.
+
+    Raises:
+        UploadNotFoundError: the upload does not exist.
+        StorageUnavailableError: S3 was not available.
+    """
+    version_id: str | None = _head(client, bucket=bucket, image_key=image_key).get("VersionId")
+    return version_id
+
+
 def reprocess(
     client: aws.Client, *, bucket: str, table: str, state_machine: str, image_key: str, cooldown_seconds: int = 0
 ) -> str:
