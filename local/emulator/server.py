@@ -90,6 +90,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     from local.emulator.moto_seams import (
         copies,
         dynamodb,
+        encoding,
         events,
         executions,
         forms,
@@ -110,6 +111,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     forms.install()
     listing.install()
     copies.install()
+    encoding.install()
     server.install()
     sqs.install()
     stepfunctions.install(configuration.wait_scale)
