@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from image_pipeline.api import scopes
 from image_pipeline.errors import InvalidRequestError, PipelineError
 from image_pipeline.feeds import listing
 from image_pipeline_cli import backfill, completion, keys, names, terminal
@@ -23,6 +24,7 @@ from image_pipeline_cli.local_run import default_run_dir
 from image_pipeline_cli.redrive import redrive
 from image_pipeline_cli.relist import relist
 from image_pipeline_cli.reprocess import reprocess
+from image_pipeline_cli.restore import restore
 from image_pipeline_cli.status import status
 from image_pipeline_cli.teardown import TeardownError, teardown
 from image_pipeline_cli.upload import upload
@@ -99,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--wait", action="store_true", help="wait for the outcome of each upload")
     _add_timeout(sub)
+    sub = _command(commands, "restore", restore, "undo the deletion of uploads")
+    sub.add_argument("keys", nargs="+", metavar="NAME", help="name of a deleted upload, such as beach.jpg")
     backfill.add_options(_command(commands, "backfill", backfill.run, "process many uploads again, within a budget"))
     _command(commands, "relist", _relist, "add images that are missing from the list, such as after its loss")
     manage = commands.add_parser("keys", help="create, list, rotate and revoke API keys", epilog=WORDS)
@@ -108,6 +112,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--expires-days", type=keys.days, metavar="DAYS", help="days until the key expires (default: never)"
     )
+    sub.add_argument(
+        "--scope",
+        nargs="+",
+        action="extend",
+        choices=scopes.SCOPES,
+        help="what the key may do (default: everything)",
+    )
+    sub.add_argument("--folder", type=keys.folder, help="the only folder below uploads/ that the key may use")
     _command(actions, "list", keys.show, "list all API keys without their secrets")
     sub = _command(actions, "rotate", keys.rotate, "replace the secret of an API key and print the key once")
     sub.add_argument("key_id", metavar="ID", help="id of the key, as `keys list` prints it")

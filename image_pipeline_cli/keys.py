@@ -3,8 +3,10 @@
 import argparse
 import json
 from datetime import UTC, datetime
+from typing import Any
 
-from image_pipeline.api import apikeys
+from image_pipeline.api import apikeys, scopes
+from image_pipeline.errors import InvalidKeyError
 from image_pipeline_cli.stack import Stack
 
 MAX_NAME_CHARACTERS = 100
@@ -15,7 +17,10 @@ _CACHED = "API Gateway may accept {} for up to five minutes"
 
 def create(stack: Stack, options: argparse.Namespace) -> int:
     """Create a key and print it."""
-    key = apikeys.create(stack.client, table=_table(stack), name=options.name, expires_days=options.expires_days)
+    access = scopes.Access(frozenset(options.scope or scopes.SCOPES), options.folder)
+    key = apikeys.create(
+        stack.client, table=_table(stack), name=options.name, expires_days=options.expires_days, access=access
+    )
     return _print(key, f"Created key {key.key_id}", options.json)
 
 
@@ -44,7 +49,7 @@ def revoke(stack: Stack, options: argparse.Namespace) -> int:
 def show(stack: Stack, options: argparse.Namespace) -> int:
     """List all keys."""
     now = datetime.now(UTC)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "keyId": record.key_id,
             "name": record.name,
@@ -52,6 +57,8 @@ def show(stack: Stack, options: argparse.Namespace) -> int:
             "createdAt": record.created_at,
             "lastRotated": record.last_rotated,
             "expiresAt": record.expires_at,
+            "scopes": [scope for scope in scopes.SCOPES if scope in record.access.scopes],
+            "folder": record.access.folder,
         }
         for record in apikeys.list_keys(stack.client, _table(stack))
     ]
@@ -62,7 +69,10 @@ def show(stack: Stack, options: argparse.Namespace) -> int:
         dates = {name: str(row[name])[:10] for name in ("createdAt", "lastRotated", "expiresAt") if row[name]}
         rotated = f", rotated {dates['lastRotated']}" if row["lastRotated"] != row["createdAt"] else ""
         expires = f", expires {dates['expiresAt']}" if "expiresAt" in dates else ""
-        print(f"{row['keyId']}  {row['state']:<7}  {row['name']} (created {dates['createdAt']}{rotated}{expires})")
+        limits = f", only {', '.join(row['scopes']) or 'nothing'}" if len(row["scopes"]) < len(scopes.SCOPES) else ""
+        limits += f", only in {row['folder']}" if row["folder"] else ""
+        about = f"created {dates['createdAt']}{rotated}{expires}{limits}"
+        print(f"{row['keyId']}  {row['state']:<7}  {row['name']} ({about})")
     if not rows:
         print("There are no API keys.")
     return 0
@@ -73,6 +83,14 @@ def name(text: str) -> str:
     if not (text.isprintable() and 0 < len(text) <= MAX_NAME_CHARACTERS):
         raise argparse.ArgumentTypeError(f"{text!a} is not a name of 1 to {MAX_NAME_CHARACTERS} printable characters")
     return text
+
+
+def folder(text: str) -> str:
+    """Validate the folder of a key, for argparse, and return its key prefix."""
+    try:
+        return scopes.folder_key(text)
+    except InvalidKeyError as error:
+        raise argparse.ArgumentTypeError(f"{error.message} {error.hint}") from error
 
 
 def days(text: str) -> int:

@@ -13,6 +13,8 @@ from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 
 from image_pipeline import aws
+from image_pipeline.errors import StorageUnavailableError
+from image_pipeline.store import records
 from image_pipeline_cli import follow, parallel, terminal
 from image_pipeline_cli.exits import INCOMPLETE, OK
 from image_pipeline_cli.files import File, Skipped, find
@@ -89,19 +91,31 @@ def _send(stack: Stack, overwrite: bool, advance: Callable[[int], None], file: F
     try:
         size = file.path.stat().st_size
         head = follow.head(s3, bucket, file.key)
-        if head is not None and head["ContentLength"] == size and head["ETag"].strip('"') == etag(file.path):
+        is_same = head is not None and head["ContentLength"] == size and head["ETag"].strip('"') == etag(file.path)
+        if is_same and not _is_deleted(stack, file.key):
             advance(size)
             return Transfer(file, "skipped", "is already uploaded")
-        if head is not None and not overwrite:
+        if head is not None and not is_same and not overwrite:
             advance(size)
             return Transfer(file, "skipped", "already exists with other content")
         headers = {"ContentType": content_type(file.path)}
         s3.upload_file(str(file.path), bucket, file.key, ExtraArgs=headers, Callback=advance, Config=_TRANSFER)
     except OSError as error:
         return Transfer(file, "failed", f"cannot be read: {error.strerror or error}")
+    except StorageUnavailableError as error:
+        return Transfer(file, "failed", f"was not uploaded: {error.message} {error.hint}")
     except (*aws.AwsError, S3UploadFailedError) as error:
         return Transfer(file, "failed", f"was not accepted by S3: {error}")
     return Transfer(file, "uploaded")
+
+
+def _is_deleted(stack: Stack, image_key: str) -> bool:
+    """Return whether the record says DELETED although the object exists.
+
+    Somebody removed the delete marker. S3 sends no event for that, so the file must be uploaded again.
+    """
+    claim = records.read_claim(stack.client, table=stack.outputs["ImageTableName"], image_key=image_key)
+    return claim.get("status") == "DELETED"
 
 
 def etag(path: Path) -> str:

@@ -1,4 +1,7 @@
-"""Tell API Gateway whether an API key is valid. When DynamoDB is unavailable, fail, which denies the request."""
+"""Tell API Gateway whether an API key is valid, and what it permits.
+
+When DynamoDB is unavailable, fail, which denies the request.
+"""
 
 import os
 from datetime import UTC, datetime
@@ -12,10 +15,10 @@ from image_pipeline.observability import logger
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     logger.set_correlation_id(event["requestContext"]["requestId"])
     (table,) = settings.required(os.environ, "API_KEY_TABLE")
-    verdict, key_id = apikeys.authenticate(
+    verdict, record = apikeys.authenticate(
         aws.authorizer_client, table=table, text=event["identitySource"][0], now=datetime.now(UTC)
     )
-    logger.info("key checked", verdict=verdict, key_id=key_id)
-    if verdict is not apikeys.Verdict.VALID:
+    logger.info("key checked", verdict=verdict, key_id=record and record.key_id)
+    if record is None or verdict is not apikeys.Verdict.VALID:
         return {"isAuthorized": False}
-    return {"isAuthorized": True, "context": {"keyId": key_id}}
+    return {"isAuthorized": True, "context": {"keyId": record.key_id, **record.access.to_fields()}}

@@ -7,21 +7,25 @@ import os
 from typing import Any
 
 from image_pipeline import aws, keys, settings
-from image_pipeline.api import problems, queries, status, waiting
+from image_pipeline.api import problems, queries, scopes, status, waiting
 
 NOT_FOUND = "Image details not found for the given image identifier."
 
 
 @problems.answers_problems("The status cannot be read at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    access = scopes.authorize(event, scopes.READ)
     config = settings.load_for_status(os.environ)
     method = event["requestContext"]["http"]["method"]
     path, headers, url_seconds = event["rawPath"], event.get("headers", {}), config.rendition_url_seconds
     (bucket,) = settings.required(os.environ, "UPLOADS_BUCKET")
     request = waiting.parse(queries.read(event))
+    if path.endswith(keys.ORIGINAL_SUFFIX):  # this route may be open; the route of a single segment always needs a key
+        return problems.empty(308, location=keys.original_path(keys.upload_key(path, keys.ORIGINAL_SUFFIX)))
     if method == "HEAD":
         request = request.without_wait()
-    result = waiting.find(aws.client, bucket=bucket, path=path, settings=config, request=request)
+    image_keys = access.narrow(keys.image_keys(path))
+    result = waiting.find(aws.client, bucket=bucket, image_keys=image_keys, settings=config, request=request)
     retry = {"retry-after": result.retry_after} if result.retry_after else {}
     if result.record is None:
         return problems.problem(404, NOT_FOUND, **retry)

@@ -5,14 +5,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from image_pipeline import aws, keys, settings
-from image_pipeline.api import intake, presign, problems
+from image_pipeline.api import intake, presign, problems, scopes
 from image_pipeline.observability import caller, logger
 
 
 @problems.answers_problems("The upload cannot be signed at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    access = scopes.authorize(event, scopes.UPLOAD)
     config = settings.load_for_presigning(os.environ)
     request = presign.parse(intake.json_body(event), config.max_upload_bytes)
+    access.check(request.image_key)
     signed = presign.sign(
         aws.client,
         config.uploads_bucket,

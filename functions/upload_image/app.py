@@ -4,15 +4,17 @@ import os
 from typing import Any
 
 from image_pipeline import aws, keys, settings
-from image_pipeline.api import intake, problems
+from image_pipeline.api import intake, problems, scopes
 from image_pipeline.observability import caller, logger
 from image_pipeline.store import uploads
 
 
 @problems.answers_problems("The upload cannot be stored at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    access = scopes.authorize(event, scopes.UPLOAD)
     config = settings.load_for_intake(os.environ)
     upload = intake.receive(event, config.image_formats)
+    access.check(upload.image_key)
     version_id = uploads.store(
         aws.client,
         bucket=config.uploads_bucket,

@@ -88,7 +88,9 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     from local.emulator.http_server import serve
     from local.emulator.iam import Guard
     from local.emulator.moto_seams import (
+        copies,
         dynamodb,
+        encoding,
         events,
         executions,
         forms,
@@ -108,6 +110,8 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     events.install()
     forms.install()
     listing.install()
+    copies.install()
+    encoding.install()
     server.install()
     sqs.install()
     stepfunctions.install(configuration.wait_scale)

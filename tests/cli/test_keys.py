@@ -110,3 +110,31 @@ def test_invalid_arguments_create_no_key(running, arguments, capsys):
         main(["keys", *arguments, *running])
     assert exit_info.value.code == USAGE
     assert "usage:" in capsys.readouterr().err
+
+
+def test_a_key_is_limited_to_scopes_and_a_folder(keys):
+    """The list shows both, and a rotation keeps them."""
+    _, created = keys("create", "--name", "shop", "--scope", "read", "upload", "--folder", "shop")
+    limits = (["read", "upload"], "uploads/shop/")
+    row = find_row(keys, created["keyId"])
+    assert (row["scopes"], row["folder"]) == limits
+    keys("rotate", created["keyId"])
+    row = find_row(keys, created["keyId"])
+    assert (row["scopes"], row["folder"]) == limits
+
+
+def test_a_key_has_all_rights_by_default(keys):
+    """As keys of earlier releases do."""
+    _, created = keys("create", "--name", "all")
+    row = find_row(keys, created["keyId"])
+    assert (row["scopes"], row["folder"]) == (["read", "upload", "delete"], None)
+
+
+@pytest.mark.parametrize(
+    "limits", [("--scope", "write"), ("--scope",), ("--folder", ""), ("--folder", "../x"), ("--folder", "uploads/")]
+)
+def test_limits_that_do_not_exist_are_refused(keys, limits):
+    """No key is created."""
+    with pytest.raises(SystemExit) as caught:
+        keys("create", "--name", "n", *limits)
+    assert caught.value.code == USAGE

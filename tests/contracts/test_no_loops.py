@@ -209,6 +209,7 @@ def test_nothing_that_an_event_starts_can_write_to_the_uploads_bucket(deployed):
     }
     assert writers == {
         ("DeleteUploadFunction", "s3:deleteobject"),
+        ("ReprocessUploadFunction", "s3:putobject"),
         ("UploadImageFunction", "s3:putobject"),
         ("PresignUploadFunction", "s3:putobject"),
     }

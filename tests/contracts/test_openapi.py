@@ -69,6 +69,8 @@ def serves(route: Any, method: str, path: str) -> bool:
 def test_every_operation_has_a_route(stack, method, path, operation):
     """And needs a key as the document says; more than one route only where the first takes names without folders."""
     found = [route for route in stack.routes if serves(route, method, path)]
+    if path.endswith("/original"):  # the greedy route, which may be open, only redirects to the other one
+        found = [route for route in found if not route.path.endswith("+}")]
     assert found, path
     assert len({route.function_arn for route in found}) == 1
     needs_key = {} not in operation["security"]

@@ -183,7 +183,7 @@ def test_looks_are_counted_as_they_are_made(aws, monkeypatch, seconds):
     waiting.find(
         boto3.client,
         bucket=UPLOADS_BUCKET,
-        path="/images/uploads/x/status",
+        image_keys=("uploads/x",),
         settings=None,
         request=waiting.WaitRequest(seconds),
     )

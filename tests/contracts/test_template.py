@@ -310,6 +310,8 @@ def test_a_client_gives_up_before_its_function_does(template):
         "ExtractMetadataFunction": (1, aws.REKOGNITION_CONFIG),
         "StoreResultsFunction": (1, aws.CLIENT_CONFIG),
         "GetStatusFunction": (1, aws.CLIENT_CONFIG),
+        "GetStatusesFunction": (1, aws.CLIENT_CONFIG),
+        "GetOriginalFunction": (1, aws.CLIENT_CONFIG),
         "DeleteUploadFunction": (2, aws.CLIENT_CONFIG),
         "UploadImageFunction": (1, aws.CLIENT_CONFIG),
         "ListImagesFunction": (1, aws.CLIENT_CONFIG),
@@ -346,7 +348,7 @@ def test_every_route_but_the_status_needs_a_key(template):
             assert properties["Target"] == {"Fn::Sub": "integrations/${RefuseRequestIntegration}"}
             continue
         protected = (properties["AuthorizationType"], properties["AuthorizerId"]) == (kind, key_or_token)
-        if route.startswith(("GET /images/uploads/", "HEAD /images/uploads/")):
+        if route.startswith(("GET /images/uploads/", "HEAD /images/uploads/")) and not route.endswith("/original"):
             assert properties["AuthorizationType"] == {"Fn::If": ["StatusIsProtected", kind, "NONE"]}
             assert properties["AuthorizerId"]["Fn::If"][:2] == ["StatusIsProtected", key_or_token]
         else:

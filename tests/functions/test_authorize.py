@@ -10,6 +10,7 @@ from botocore.stub import Stubber
 
 from image_pipeline import aws
 from image_pipeline.api import apikeys
+from image_pipeline.api.scopes import Access
 from tests.conftest import API_KEY_TABLE
 
 
@@ -31,6 +32,14 @@ def key():
 def test_a_good_key_is_let_in_under_its_id(handler, key):
     """The next function receives the KeyId, not the key."""
     assert handler(event(key.text)) == {"isAuthorized": True, "context": {"keyId": key.key_id}}
+
+
+def test_a_limited_key_is_let_in_with_its_limits(handler):
+    """The next function receives the scopes and the folder, and enforces them."""
+    access = Access(frozenset({"upload", "read"}), "uploads/shop/")
+    key = apikeys.create(boto3.client, table=API_KEY_TABLE, name="shop", access=access)
+    context = {"keyId": key.key_id, "scopes": "read upload", "folder": "uploads/shop/"}
+    assert handler(event(key.text)) == {"isAuthorized": True, "context": context}
 
 
 def test_anything_else_is_refused(handler, key):

@@ -58,12 +58,15 @@ OUTCOMES = {
     "upload_image_not_an_image": lambda result: result["statusCode"] == 415,
     "presign_upload": lambda result: result["statusCode"] == 200,
     "presign_upload_too_large": lambda result: result["statusCode"] == 413,
+    "get_original_unknown": lambda result: result["statusCode"] == 404,
+    "get_statuses": lambda result: result["statusCode"] == 200,
     "refuse_request": lambda result: (result["statusCode"], result["headers"]["allow"]) == (405, "GET, OPTIONS"),
     "refuse_request_unknown_path": lambda result: result["statusCode"] == 404,
     "refuse_request_options": lambda result: (
         (result["statusCode"], result["headers"]["allow"]) == (204, "GET, POST, OPTIONS")
     ),
     "reprocess_upload": lambda result: result["statusCode"] == 202,
+    "reprocess_upload_restore_unknown": lambda result: result["statusCode"] == 404,
     "reprocess_upload_unknown": lambda result: result["statusCode"] == 404,
 }
 
@@ -78,7 +81,7 @@ def location(picture):
 
 
 def function_of(name):
-    return next(each for each in FUNCTIONS if name.startswith(each))
+    return max((each for each in FUNCTIONS if name.startswith(each)), key=len)
 
 
 @pytest.fixture

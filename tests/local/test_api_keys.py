@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -11,7 +12,8 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from image_pipeline.api import apikeys
-from image_pipeline.keys import status_path
+from image_pipeline.api.scopes import Access
+from image_pipeline.keys import original_path, status_path
 from local.pipeline import Pipeline
 from tests.pictures import photo
 
@@ -211,6 +213,59 @@ def test_an_encoded_slash_is_a_slash(pipeline, folder, ask, key):
     pipeline.upload(image_key, PHOTO)
     assert ask("DELETE", "/images/uploads/" + quote(image_key.removeprefix("uploads/"), safe=""), key).status == 202
     assert not visible(pipeline, image_key)
+
+
+def test_a_limited_key_does_only_what_it_may(pipeline, folder, ask, table):
+    """The limits arrive at the functions, and an encoded name is judged by the upload that it means."""
+    access = Access(frozenset({"read", "upload"}), f"{folder}/shop/")
+    limited = apikeys.create(table[0], table=table[1], name="shop", access=access).text
+    foreign = f"{folder}/shopping/kept.jpg"
+    pipeline.upload(foreign, PHOTO)
+    name = folder.removeprefix("uploads/")
+    for method, path, status in (
+        ("DELETE", f"/images/{folder}/shop/a.jpg", 403),
+        ("POST", f"/images/{folder}/shop/a.jpg/reprocess", 403),
+        ("GET", "/images", 200),
+    ):
+        answer = ask(method, path, limited)
+        assert answer.status == status, path
+        if status == 403:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert "`delete`" in answer.body["detail"]
+    deleter = apikeys.create(
+        table[0], table=table[1], name="shop", access=Access(frozenset({"delete"}), f"{folder}/shop/")
+    ).text
+    encoded = quote(quote(f"{name}/shopping/kept.jpg", safe="").replace(".", "%2E"), safe="")
+    for path in (f"{folder}/shopping/kept.jpg", f"uploads/{encoded}", f"{folder}/shop%2Fing/kept.jpg/../kept.jpg"):
+        assert ask("DELETE", f"/images/{path}", deleter).status in (400, 403), path
+    assert ask("DELETE", f"/images/{folder}/shop/none.jpg", deleter).status == 404
+    assert visible(pipeline, foreign)
+
+
+def test_an_original_always_needs_a_key(pipeline, folder, ask, key, table):
+    """The status is open here; the path with folders leads to the route that needs a key and `read`."""
+    image_key = f"{folder}/ü b.jpg"
+    pipeline.upload(image_key, PHOTO)
+    connection = http.client.HTTPConnection(urlsplit(pipeline.api_url).netloc)
+    connection.request("GET", f"/images/{quote(image_key)}/original")
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (308, b"")
+    path = answer.headers["location"]
+    connection.close()
+    assert path == original_path(image_key)
+    assert ask("GET", path).status == 401
+    assert ask("GET", path, "x").status == 403
+    for access, status in (
+        (Access(frozenset({"upload", "delete"})), 403),
+        (Access(folder=f"{folder}/other/"), 403),
+        (Access(frozenset({"read"}), f"{folder}/"), 200),
+    ):
+        limited = apikeys.create(table[0], table=table[1], name="limited", access=access).text
+        assert ask("GET", path, limited).status == status
+    with urllib.request.urlopen(ask("GET", path, key).body["url"]) as download:
+        assert download.read() == PHOTO
+        assert download.headers["content-disposition"].startswith("attachment;")
+    assert ask("GET", "/images/uploads/none.jpg/original", key).status == 404
 
 
 def test_errors_of_functions_are_problems(ask, key):

@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from image_pipeline.api import apikeys
-from image_pipeline.keys import rendition_prefix, status_path
+from image_pipeline.keys import original_path, rendition_prefix, status_path
 from local.emulator import policy
 from local.emulator.actions import CONDITION_KEYS, reading, sending
 from local.emulator.clients import Clients
@@ -444,6 +444,51 @@ def a_change_of_nothing(pipeline: Pipeline) -> str | None:
     return None if statuses == (404, 404) else f"the API answers {statuses}"
 
 
+def a_restored_upload(pipeline: Pipeline) -> str | None:
+    """Its newest version is copied and processed."""
+    run = Run(pipeline, "restored.jpg")
+    run.upload()
+    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=run.key)
+    run.wait_for_machine("DeleteImage")
+    status = through_the_api(pipeline, "POST", f"/images/{run.key}/restore")
+    if status != 202:
+        return f"the API answers {status}"
+    version = pipeline.client("s3").head_object(Bucket=pipeline.uploads_bucket, Key=run.key)["VersionId"]
+    run.wait(lambda execution: execution.version_id == version)
+    return None if run.outcome() == "COMPLETED" else run.outcome()
+
+
+def an_original(pipeline: Pipeline) -> str | None:
+    """Its URL returns the bytes of the upload, and a missing upload is not forbidden."""
+    run = Run(pipeline, "original.jpg")
+    pipeline.upload(run.key, PHOTO)
+    try:
+        answer = ask_the_api(pipeline, "GET", original_path(run.key))
+        with urllib.request.urlopen(answer["url"]) as download:
+            same = download.read() == PHOTO
+    except HTTPError as error:
+        with error:
+            return f"{urlsplit(str(error.url)).path} answers {error.code}"
+    status = through_the_api(pipeline, "GET", original_path(f"{run.key}x"))
+    return None if same and status == 404 else f"the API answers {status}"
+
+
+def statuses_through_the_api(pipeline: Pipeline) -> str | None:
+    """They contain rendition URLs that work."""
+    run = Run(pipeline, "many.jpg")
+    run.upload()
+    asked = json.dumps({"imageKeys": [run.key]}).encode()
+    try:
+        answer = ask_the_api(pipeline, "POST", "/images/statuses", asked)
+        for rendition in answer["statuses"][0]["renditions"]:
+            with urllib.request.urlopen(rendition["url"]):
+                pass
+    except HTTPError as error:
+        with error:
+            return f"{urlsplit(str(error.url)).path} answers {error.code}"
+    return None if not answer["missing"] else "the record is missing"
+
+
 def a_batch(pipeline: Pipeline) -> str | None:
     """It has a new upload, an event with a version, a missing upload, and a malformed message."""
     run, sqs, url = Run(pipeline, "batch.jpg"), pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
@@ -602,6 +647,9 @@ RUNS = [
     an_outcome_that_is_given_up,
     a_deletion_through_the_api,
     a_reprocess_through_the_api,
+    a_restored_upload,
+    an_original,
+    statuses_through_the_api,
     a_change_of_nothing,
     a_backfill,
     an_upload_through_the_api,
@@ -672,6 +720,8 @@ def test_nothing_is_denied_in_a_run(pipeline):
         "Upload",
         "Presign",
         "ListImages",
+        "GetStatuses",
+        "GetOriginal",
         "RefuseRequest",
     )
     idle = {role for role in pipeline.roles if role.startswith(others)}

@@ -24,10 +24,12 @@ notification says, so each name is a contract with the workflows in `statemachin
     ├── WrongPathError                the path exists but does not accept this method
     ├── UploadNotFoundError           the upload to change does not exist
     ├── UploadChangedError            the upload has a different etag than the request requires
+    ├── UploadNotDeletedError         the upload to restore is not deleted
     ├── InvalidMessageError           a BatchQueue message does not name a valid upload
     ├── UploadExistsError             the key is taken and the request must not overwrite it
     ├── TooSoonError                  the upload was reprocessed within the cooldown
     ├── InvalidRequestError           a request or a command has an invalid body, parameter or header
+    ├── NotPermittedError             the caller's key lacks a scope, or the upload is outside its folder
     ├── ApiKeyUnusableError           the API key does not exist, is revoked, or has expired
     └── SettingsError                 an environment variable is missing or invalid
 """
@@ -126,6 +128,10 @@ class UploadChangedError(PipelineError):
     """The object's etag differs from the request's If-Match."""
 
 
+class UploadNotDeletedError(PipelineError):
+    """The upload to restore is not deleted, or a new one was stored meanwhile."""
+
+
 class InvalidMessageError(PipelineError):
     """A BatchQueue message does not name an upload of this stack."""
 
@@ -144,6 +150,10 @@ class TooSoonError(PipelineError):
 
 class InvalidRequestError(PipelineError):
     """The body, a parameter or a header of a request is invalid."""
+
+
+class NotPermittedError(PipelineError):
+    """The caller's key or token lacks a scope, or the upload is outside the folder of the key."""
 
 
 class ApiKeyUnusableError(PipelineError):

@@ -16,6 +16,8 @@ MAX_KEY_BYTES = 1024  # S3's limit, in UTF-8 bytes
 STATUS_PREFIX = "/images/"
 STATUS_SUFFIX = "/status"
 REPROCESS_SUFFIX = "/reprocess"
+RESTORE_SUFFIX = "/restore"
+ORIGINAL_SUFFIX = "/original"
 RENDITIONS_FOLDER = "/renditions/"
 
 # Characters that a terminal or a mail client interprets instead of displaying them, and characters that XML excludes:
@@ -155,8 +157,24 @@ def status_path(image_key: str) -> str:
     """
     name = image_key.removeprefix(UPLOADS_PREFIX)
     if _ODD_IN_PATHS.search(name) or _WRAPPED.fullmatch(name):
-        name = _encoded(name).replace("/", "%2F").replace(".", "%2E")
+        name = _wrapped(name)
     return f"{STATUS_PREFIX}{UPLOADS_PREFIX}{_encoded(name)}{STATUS_SUFFIX}"
+
+
+def original_path(image_key: str) -> str:
+    """Return the URL path of an upload's original. A name with folders is wrapped, too.
+
+    Only a path with one segment for the name has a route that always needs a key: a greedy variable must come last.
+    """
+    name = image_key.removeprefix(UPLOADS_PREFIX)
+    if "/" in name or _ODD_IN_PATHS.search(name) or _WRAPPED.fullmatch(name):
+        name = _wrapped(name)
+    return f"{STATUS_PREFIX}{UPLOADS_PREFIX}{_encoded(name)}{ORIGINAL_SUFFIX}"
+
+
+def file_name(image_key: str) -> str:
+    """Return the last part of a key; empty for the key of a folder."""
+    return image_key.rpartition("/")[2]
 
 
 def rendition_path(image_key: str, name: str) -> str:
@@ -238,6 +256,10 @@ def _invalid_key(name: str) -> InvalidKeyError:
         f"The key {name[:80]!a} is not UTF-8 text of at most {MAX_KEY_BYTES} bytes.",
         "Check the file name: no upload can have this name.",
     )
+
+
+def _wrapped(name: str) -> str:
+    return _encoded(name).replace("/", "%2F").replace(".", "%2E")
 
 
 def _encoded(text: str) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from image_pipeline.api import apikeys
 from image_pipeline.api.apikeys import ApiKey, ApiKeyRecord, Verdict
+from image_pipeline.api.scopes import Access
 from image_pipeline.errors import ApiKeyUnusableError
 from tests.conftest import API_KEY_TABLE
 
@@ -110,7 +111,8 @@ table = pytest.mark.usefixtures("aws")
 
 
 def authenticate(text, now=None):
-    return apikeys.authenticate(boto3.client, table=API_KEY_TABLE, text=text, now=now or datetime.now(UTC))
+    verdict, record = apikeys.authenticate(boto3.client, table=API_KEY_TABLE, text=text, now=now or datetime.now(UTC))
+    return verdict, record and record.key_id
 
 
 @table
@@ -195,3 +197,25 @@ def test_a_table_that_cannot_be_read_is_an_error():
     """A read error is not a verdict."""
     with pytest.raises(ClientError):
         apikeys.authenticate(boto3.client, table="no-such-table", text=apikeys.make().text, now=NOW)
+
+
+@table
+@pytest.mark.parametrize(
+    "access", [Access(), Access(frozenset({"read", "upload"})), Access(folder="uploads/shop/"), Access(frozenset())]
+)
+def test_a_key_keeps_its_rights(access):
+    """The table stores them, and a rotation does not change them."""
+    key = apikeys.create(boto3.client, table=API_KEY_TABLE, name="somebody", access=access)
+    apikeys.rotate(boto3.client, table=API_KEY_TABLE, key_id=key.key_id)
+    (record,) = apikeys.list_keys(boto3.client, API_KEY_TABLE)
+    assert record.access == access
+
+
+@table
+def test_a_key_of_an_earlier_release_has_all_rights():
+    """Its record has neither scopes nor a folder, and neither has that of a new key with all rights."""
+    apikeys.create(boto3.client, table=API_KEY_TABLE, name="somebody")
+    (item,) = boto3.client("dynamodb").scan(TableName=API_KEY_TABLE)["Items"]
+    assert not {"scopes", "folder"} & item.keys()
+    (record,) = apikeys.list_keys(boto3.client, API_KEY_TABLE)
+    assert record.access == Access()

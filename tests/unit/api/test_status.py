@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_pipeline import aws as clients
-from image_pipeline import settings
+from image_pipeline import keys, settings
 from image_pipeline.api import status
 from tests.conftest import ENVIRONMENT, THUMBNAILS_BUCKET, put_record
 
@@ -18,7 +18,7 @@ SETTINGS = settings.load_for_status(ENVIRONMENT)
 
 
 def find(path, config=SETTINGS):
-    return status.find(clients.client, path, config)
+    return status.find(clients.client, keys.image_keys(path), config)
 
 
 def test_every_rendition_has_a_url():

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from image_pipeline import aws as clients
-from image_pipeline import settings
+from image_pipeline import keys, settings
 from image_pipeline.api import waiting
 from image_pipeline.api.waiting import WaitRequest, WaitResult
 from image_pipeline.errors import InvalidRequestError
@@ -21,7 +21,11 @@ KEY, PATH = "uploads/a.jpg", "/images/uploads/a.jpg/status"
 
 def find(path=PATH, seconds=0, version_id=None):
     return waiting.find(
-        clients.client, bucket=UPLOADS_BUCKET, path=path, settings=SETTINGS, request=WaitRequest(seconds, version_id)
+        clients.client,
+        bucket=UPLOADS_BUCKET,
+        image_keys=keys.image_keys(path),
+        settings=SETTINGS,
+        request=WaitRequest(seconds, version_id),
     )
 
 

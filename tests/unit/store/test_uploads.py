@@ -7,15 +7,20 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
+from moto.s3.responses import S3Response
 
 from image_pipeline.errors import (
     StorageUnavailableError,
     TooSoonError,
+    UploadArchivedError,
     UploadChangedError,
     UploadExistsError,
+    UploadNotDeletedError,
     UploadNotFoundError,
+    UploadTooLargeError,
 )
 from image_pipeline.store import records, uploads
+from local.emulator.moto_seams import copies
 from tests.conftest import IMAGE_TABLE, UPLOADS_BUCKET, put_record, put_upload
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -288,3 +293,135 @@ def test_storing_without_permission_is_a_fault_of_ours():
         stubber.add_client_error("put_object", "AccessDenied", http_status_code=403)
         with pytest.raises(ClientError, match="AccessDenied"):
             store("uploads/a.jpg", overwrite=True, client=lambda _: client)
+
+
+# ---- Restore
+
+
+def restore(machine="none", image_key="uploads/a", client=boto3.client, **options):
+    arguments = {"bucket": UPLOADS_BUCKET, "table": IMAGE_TABLE, "state_machine": machine, "image_key": image_key}
+    return uploads.restore(client, **arguments, **options)
+
+
+def content(image_key="uploads/a"):
+    return boto3.client("s3").get_object(Bucket=UPLOADS_BUCKET, Key=image_key)["Body"].read()
+
+
+@pytest.mark.parametrize("image_key", ["uploads/a", "uploads/ä ?+%41/x//y", "uploads/../x"])
+def test_a_deleted_upload_gets_its_newest_version_back(image_key):
+    """The version is copied with its content type, whatever the name, and other keys are not affected."""
+    s3 = boto3.client("s3")
+    put_upload(image_key, b"old")
+    s3.put_object(Bucket=UPLOADS_BUCKET, Key=image_key, Body=b"new", ContentType="image/png")
+    for other in (image_key + "x", image_key[:-1]):
+        put_upload(other, b"other")
+        s3.delete_object(Bucket=UPLOADS_BUCKET, Key=other)
+    for _ in range(3):
+        s3.delete_object(Bucket=UPLOADS_BUCKET, Key=image_key)
+    version_id = restore(image_key=image_key)
+    head = s3.head_object(Bucket=UPLOADS_BUCKET, Key=image_key)
+    assert (content(image_key), head["ContentType"], head["VersionId"]) == (b"new", "image/png", version_id)
+    assert visible() == [image_key]
+
+
+def test_without_a_version_nothing_is_restored():
+    """A delete marker alone, another key with the same prefix, and an unknown key are not found."""
+    s3 = boto3.client("s3")
+    s3.delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a")
+    put_upload("uploads/ab", b"x")
+    for image_key in ("uploads/a", "uploads/b", "uploads/"):
+        with pytest.raises(UploadNotFoundError):
+            restore(image_key=image_key)
+    assert visible() == ["uploads/ab"]
+
+
+@pytest.mark.parametrize("status", [None, "PROCESSING", "COMPLETED", "PARTIAL", "FAILED"])
+def test_what_is_not_deleted_is_not_restored(status):
+    """An object whose record is not DELETED, or that has no record yet, stays as it is."""
+    put_upload("uploads/a", b"x")
+    if status:
+        put_record("uploads/a", status=status)
+    with pytest.raises(UploadNotDeletedError):
+        restore()
+    assert len(versions()["Versions"]) == 1
+
+
+def test_an_object_whose_record_is_deleted_is_processed(machine):
+    """Somebody removed the delete marker; the object is not copied."""
+    put_upload("uploads/a", b"x")
+    put_record("uploads/a", status="DELETED")
+    version_id = restore(machine)
+    (version,) = versions()["Versions"]
+    assert version["VersionId"] == version_id
+    (execution,) = boto3.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
+    assert execution["name"].startswith("reprocess_")
+
+
+def test_a_new_upload_is_not_overwritten_by_a_restore(monkeypatch):
+    """It was stored after the versions were listed. S3 checks this with If-None-Match, and the seam does so in moto."""
+    monkeypatch.setattr(S3Response, "copy_object", S3Response.copy_object)  # to remove the seam after the test
+    copies.install()
+    put_upload("uploads/a", b"old")
+    boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a")
+    newest_version = uploads._newest_version
+
+    def upload_meanwhile(*arguments, **options):
+        version = newest_version(*arguments, **options)
+        put_upload("uploads/a", b"new")
+        return version
+
+    monkeypatch.setattr(uploads, "_newest_version", upload_meanwhile)
+    with pytest.raises(UploadNotDeletedError):
+        restore()
+    assert content() == b"new"
+    assert len(versions()["Versions"]) == 2
+
+
+def test_a_copy_states_its_condition_with_every_sdk():
+    """The header is sent even if the SDK has no parameter for it."""
+    put_upload("uploads/a", b"old")
+    s3 = boto3.client("s3")
+    s3.delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a")
+    sent = []
+    s3.meta.events.register("before-send.s3.CopyObject", lambda request, **_: sent.append(request.headers))
+    restore(client=lambda _: s3)
+    (headers,) = sent
+    assert headers["If-None-Match"] in ("*", b"*")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        ("PreconditionFailed", 412, UploadNotDeletedError),
+        ("ConditionalRequestConflict", 409, StorageUnavailableError),
+        ("InvalidObjectState", 403, UploadArchivedError),
+        ("NoSuchVersion", 404, UploadNotFoundError),
+        ("NoSuchKey", 404, UploadNotFoundError),
+        ("SlowDown", 503, StorageUnavailableError),
+        ("AccessDenied", 403, ClientError),
+    ],
+)
+def test_a_refused_copy_has_its_error(code, status, error):
+    """Each error of S3 says what to do."""
+    s3 = boto3.client("s3")
+    listed = {"Key": "uploads/a", "VersionId": "1", "IsLatest": False, "Size": 1}
+    with Stubber(s3) as stub:
+        stub.add_response("list_object_versions", {"Versions": [listed]})
+        stub.add_client_error("copy_object", code, http_status_code=status)
+        with pytest.raises(error):
+            restore(client=lambda _: s3)
+
+
+@pytest.mark.parametrize("size", [uploads.MAX_COPY_BYTES, uploads.MAX_COPY_BYTES + 1])
+def test_a_version_is_copied_up_to_the_limit_of_s3(size):
+    """A larger one is refused before S3 is called."""
+    s3 = boto3.client("s3")
+    listed = {"Key": "uploads/a", "VersionId": "1", "IsLatest": False, "Size": size}
+    with Stubber(s3) as stub:
+        stub.add_response("list_object_versions", {"Versions": [listed]})
+        if size <= uploads.MAX_COPY_BYTES:
+            stub.add_response("copy_object", {"VersionId": "2"})
+            assert restore(client=lambda _: s3) == "2"
+        else:
+            with pytest.raises(UploadTooLargeError):
+                restore(client=lambda _: s3)

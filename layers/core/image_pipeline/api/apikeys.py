@@ -15,6 +15,7 @@ from string import ascii_letters, digits
 from typing import Any
 
 from image_pipeline import aws, times
+from image_pipeline.api import scopes
 from image_pipeline.errors import ApiKeyUnusableError
 
 ACTIVE, REVOKED = "ACTIVE", "REVOKED"
@@ -50,6 +51,7 @@ class ApiKeyRecord:
     created_at: str
     last_rotated: str
     expires_at: str | None
+    access: scopes.Access = field(default_factory=scopes.Access)
 
     def is_expired(self, now: datetime) -> bool:
         """Return whether the key has expired."""
@@ -96,11 +98,11 @@ def verify(key: ApiKey, record: ApiKeyRecord, now: datetime) -> Verdict:
     return Verdict.EXPIRED if record.is_expired(now) else Verdict.VALID
 
 
-def authenticate(client: aws.Client, *, table: str, text: str, now: datetime) -> tuple[Verdict, str | None]:
+def authenticate(client: aws.Client, *, table: str, text: str, now: datetime) -> tuple[Verdict, ApiKeyRecord | None]:
     """Check the key that a caller sends.
 
     Returns:
-        The verdict, and the KeyId when such a key exists.
+        The verdict, and the record when a key with this KeyId exists.
 
     Raises:
         botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: the request to DynamoDB failed.
@@ -111,10 +113,17 @@ def authenticate(client: aws.Client, *, table: str, text: str, now: datetime) ->
     record = _read(client, table=table, key_id=key.key_id)
     if record is None:
         return Verdict.UNKNOWN, None
-    return verify(key, record, now), key.key_id
+    return verify(key, record, now), record
 
 
-def create(client: aws.Client, *, table: str, name: str, expires_days: int | None = None) -> ApiKey:
+def create(
+    client: aws.Client,
+    *,
+    table: str,
+    name: str,
+    expires_days: int | None = None,
+    access: scopes.Access = scopes.Access(),  # noqa: B008 (it cannot be changed)
+) -> ApiKey:
     """Create a key and store it.
 
     Args:
@@ -122,6 +131,7 @@ def create(client: aws.Client, *, table: str, name: str, expires_days: int | Non
         table: the table of the keys.
         name: the owner or purpose of the key.
         expires_days: the number of days until the key expires; None if it never expires.
+        access: the rights of the key; all by default.
     """
     key = make()
     now = datetime.now(UTC)
@@ -133,6 +143,7 @@ def create(client: aws.Client, *, table: str, name: str, expires_days: int | Non
         "createdAt": times.iso(now),
         "lastRotated": times.iso(now),
         **({"expiresAt": times.iso(now + timedelta(days=expires_days))} if expires_days else {}),
+        **access.to_fields(),
     }
     client("dynamodb").put_item(
         TableName=table,
@@ -219,6 +230,7 @@ def _from_item(item: dict[str, Any]) -> ApiKeyRecord:
         created_at=item["createdAt"]["S"],
         last_rotated=item["lastRotated"]["S"],
         expires_at=item["expiresAt"]["S"] if "expiresAt" in item else None,
+        access=scopes.Access.from_fields(*(item[name]["S"] if name in item else None for name in ("scopes", "folder"))),
     )
 
 

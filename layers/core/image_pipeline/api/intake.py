@@ -111,8 +111,12 @@ def body(event: dict[str, Any]) -> bytes:
         raise InvalidRequestError("The body of the request cannot be decoded.", "Send the request again.") from error
 
 
-def json_body(event: dict[str, Any]) -> dict[str, Any]:
+def json_body(event: dict[str, Any], example: str = '{"name": "beach.jpg"}') -> dict[str, Any]:
     """Return the JSON object in the body of a request.
+
+    Args:
+        event: the request.
+        example: an object that the request may contain, as JSON, for the hint of an error.
 
     Raises:
         InvalidRequestError: the body is not a JSON object, or contains a field twice.
@@ -122,9 +126,7 @@ def json_body(event: dict[str, Any]) -> dict[str, Any]:
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        raise InvalidRequestError(
-            "The body of the request is not a JSON object.", 'Send an object such as {"name": "beach.jpg"}.'
-        )
+        raise InvalidRequestError("The body of the request is not a JSON object.", f"Send an object such as {example}.")
     return fields
 
 

@@ -9,9 +9,12 @@ import re
 METHODS = {
     "/images/uploads/{filename}/status": ("GET", "HEAD"),
     "/images/uploads/{filename}/renditions/{name}": ("GET", "HEAD"),
+    "/images/uploads/{filename}/original": ("GET",),
     "/images/uploads/{filename}/reprocess": ("POST",),
+    "/images/uploads/{filename}/restore": ("POST",),
     "/images/uploads/{filename}": ("DELETE",),
     "/images/presigned": ("POST",),
+    "/images/statuses": ("POST",),
     "/images": ("GET", "POST"),
 }
 

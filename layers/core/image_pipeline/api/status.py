@@ -4,11 +4,11 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from image_pipeline import aws, keys, times
+from image_pipeline import aws, times
 from image_pipeline.errors import public_error
 from image_pipeline.imaging.recipes import MAX_FILES
 from image_pipeline.settings import StatusSettings
@@ -29,22 +29,38 @@ _ZERO_WEIGHT = re.compile(r"q=0(\.0*)?")
 _ETAG_OR_STAR = re.compile(r'(?:W/)?("[^"]*")|(\*)')
 
 
-def find(client: aws.Client, path: str, settings: StatusSettings) -> records.Record | None:
-    """Return the public view of the record that a request names; None when the key was never uploaded.
+def find(client: aws.Client, image_keys: Sequence[str], settings: StatusSettings) -> records.Record | None:
+    """Return the public view of the first record among the keys that a path may mean; None when there is no record.
 
     Args:
         client: returns the client of a service.
-        path: the path of the request, decoded once.
+        image_keys: the keys, the likeliest first.
         settings: the settings of the status API.
 
     Raises:
-        InvalidKeyError: the path does not contain a valid key.
         StorageUnavailableError: DynamoDB was not available.
     """
-    for image_key in keys.image_keys(path):
+    for image_key in image_keys:
         if record := records.read(client, table=settings.image_table, image_key=image_key):
-            return _with_previous(_without_internal_errors(record), settings.workflow.seconds)
+            return _public_view(record, settings)
     return None
+
+
+def find_many(client: aws.Client, image_keys: Sequence[str], settings: StatusSettings) -> list[records.Record]:
+    """Return the public views of the records of uploads, in the order of their keys, without those that have no record.
+
+    Args:
+        client: returns the client of a service.
+        image_keys: different keys.
+        settings: the settings of the status API.
+
+    Raises:
+        StorageUnavailableError: DynamoDB was not available.
+    """
+    item_keys = [records.item_key(image_key) for image_key in image_keys]
+    items = records.read_many(client, settings.image_table, item_keys, consistent=True)
+    views = {item["ImageKey"]: _public_view(records.public_attributes(item), settings) for item in items}
+    return [views[image_key] for image_key in image_keys if image_key in views]
 
 
 def is_processing(record: records.Record) -> bool:
@@ -183,6 +199,10 @@ def redirect_caching(url_seconds: int) -> str:
 def _current_renditions(record: records.Record) -> list[dict[str, Any]]:
     renditions: list[dict[str, Any]] = record.get("previous", record).get("renditions", [])
     return renditions
+
+
+def _public_view(record: records.Record, settings: StatusSettings) -> records.Record:
+    return _with_previous(_without_internal_errors(record), settings.workflow.seconds)
 
 
 def _without_internal_errors(record: records.Record) -> records.Record:

@@ -6,11 +6,11 @@ request waits for the full time only if the upload is likely to end soon.
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from image_pipeline import aws, keys
+from image_pipeline import aws
 from image_pipeline.api import status
 from image_pipeline.errors import InvalidRequestError
 from image_pipeline.settings import StatusSettings
@@ -72,18 +72,19 @@ def parse(parameters: Mapping[str, str]) -> WaitRequest:
     return WaitRequest(int(wait), version_id)
 
 
-def find(client: aws.Client, *, bucket: str, path: str, settings: StatusSettings, request: WaitRequest) -> WaitResult:
+def find(
+    client: aws.Client, *, bucket: str, image_keys: Sequence[str], settings: StatusSettings, request: WaitRequest
+) -> WaitResult:
     """Read the record that a request names, and return when it has its outcome or the wait is over.
 
     Args:
         client: returns the client of a service.
         bucket: the bucket of the uploads.
-        path: the path of the request, decoded once.
+        image_keys: the keys that the path of the request may mean, the likeliest first.
         settings: the settings of the status API.
         request: the time to wait, and the upload to wait for.
 
     Raises:
-        InvalidKeyError: the path does not contain a valid key.
         StorageUnavailableError: AWS was not available.
     """
     started = time.monotonic()
@@ -105,12 +106,12 @@ def find(client: aws.Client, *, bucket: str, path: str, settings: StatusSettings
         if request.version_id is None or recorded_version == request.version_id:
             return False
         is_deleted = record is not None and record["status"] == "DELETED"
-        candidates = (record["ImageKey"],) if record else keys.image_keys(path)
+        candidates = (record["ImageKey"],) if record else image_keys
         return any(is_unclaimed(key, request.version_id, recorded_version, is_deleted) for key in candidates)
 
     pauses = pauses_between_reads()
     while True:
-        record = status.find(client, path, settings)
+        record = status.find(client, image_keys, settings)
         pending = is_pending(record)
         limit = min(request.seconds, _max_seconds(record, request, pending))
         remaining = started + limit - time.monotonic()

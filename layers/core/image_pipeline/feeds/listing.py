@@ -131,6 +131,9 @@ def make_filter(
 def parse_query(parameters: Mapping[str, str]) -> Query:
     """Parse the query parameters of `GET /images`.
 
+    Args:
+        parameters: the query parameters.
+
     Raises:
         InvalidRequestError: a parameter is unknown or invalid.
         InvalidKeyError: the prefix is invalid.

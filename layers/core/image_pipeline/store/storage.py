@@ -282,15 +282,23 @@ def delete(client: aws.Client, bucket: str, versions: Sequence[Version]) -> None
 
 
 def signed_url(
-    client: aws.Client, *, bucket: str, key: str, version_id: str | None, seconds: int, method: str = "GET"
+    client: aws.Client,
+    *,
+    bucket: str,
+    key: str,
+    version_id: str | None,
+    seconds: int,
+    method: str = "GET",
+    disposition: str | None = None,
 ) -> str:
     """Sign a URL that returns the object to anyone for `seconds`.
 
     With a version id, the URL returns that version even after the object was overwritten. It accepts one method, GET or
-    HEAD, because the signature contains the method.
+    HEAD, because the signature contains the method. With a disposition, the response has it as its Content-Disposition.
     """
     s3: S3Client = client("s3")
     version = {"VersionId": version_id} if version_id else {}
-    parameters = {"Bucket": bucket, "Key": key, **version}
+    header = {"ResponseContentDisposition": disposition} if disposition else {}
+    parameters = {"Bucket": bucket, "Key": key, **version, **header}
     operation = {"GET": "get_object", "HEAD": "head_object"}[method]
     return s3.generate_presigned_url(operation, Params=parameters, ExpiresIn=seconds)

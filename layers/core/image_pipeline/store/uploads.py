@@ -1,4 +1,4 @@
-"""Store, delete and reprocess uploads, for the API and the command line."""
+"""Store, delete, restore and reprocess uploads, for the API and the command line."""
 
 import json
 import math
@@ -9,18 +9,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from image_pipeline import aws, s3_events, times
 from image_pipeline.errors import (
     StorageUnavailableError,
     TooSoonError,
+    UploadArchivedError,
     UploadChangedError,
     UploadExistsError,
+    UploadNotDeletedError,
     UploadNotFoundError,
+    UploadTooLargeError,
 )
 from image_pipeline.store import records
 
+MAX_COPY_BYTES = 5 * 1024**3
+"""The limit of CopyObject. https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html"""
 _NEWEST_VERSIONS = 100  # of a key; a version that is not claimed yet is among them
 NULL_VERSION = "null"  # S3's id of an object that was stored without versioning; events and records have no id then
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "405", "MethodNotAllowed"})  # 405: the version is a delete marker
@@ -88,6 +93,17 @@ def delete(client: aws.Client, *, bucket: str, image_key: str, etag: str | None 
         client("s3").delete_object(Bucket=bucket, Key=image_key, **condition)
 
 
+def current_version(client: aws.Client, *, bucket: str, image_key: str) -> str | None:
+    """Return the version id of an upload; None when the bucket has no versioning.
+
+    Raises:
+        UploadNotFoundError: the upload does not exist.
+        StorageUnavailableError: S3 was not available.
+    """
+    version_id: str | None = _head(client, bucket=bucket, image_key=image_key).get("VersionId")
+    return version_id
+
+
 def reprocess(
     client: aws.Client, *, bucket: str, table: str, state_machine: str, image_key: str, cooldown_seconds: int = 0
 ) -> str:
@@ -121,6 +137,119 @@ def reprocess(
         )
     arn: str = response["executionArn"]
     return arn
+
+
+def restore(
+    client: aws.Client, *, bucket: str, table: str, state_machine: str, image_key: str, cooldown_seconds: int = 0
+) -> str | None:
+    """Undo the deletion of an upload: copy its newest version onto its key. S3's event about it starts the workflow.
+
+    If somebody removed the delete marker instead, the object exists, but S3 sends no event for that, and the record
+    stays DELETED. Then this function starts the workflow.
+
+    Args:
+        client: returns the client of a service.
+        bucket: the bucket of the uploads.
+        table: the table of the records.
+        state_machine: the ARN of the workflow.
+        image_key: the key of the upload.
+        cooldown_seconds: the minimum time between two starts of the workflow for the upload; 0 for no minimum.
+
+    Returns:
+        The id of the version that will be processed; None when the bucket has no versioning.
+
+    Raises:
+        UploadNotFoundError: no version of the upload exists.
+        UploadNotDeletedError: the upload is not deleted, or a new one was stored meanwhile.
+        UploadTooLargeError: the version is larger than S3 copies.
+        UploadArchivedError: the version is in an archive storage class.
+        TooSoonError: the workflow was started within the cooldown.
+        StorageUnavailableError: AWS was not available, or another request wrote the key at the same time.
+    """
+    version = _newest_version(client, bucket=bucket, image_key=image_key)
+    if version is None:
+        raise UploadNotFoundError(f"No version of {image_key!a} exists.", "Check the name, or upload it again.")
+    if not version["IsLatest"]:
+        return _copy_onto_key(client, bucket=bucket, image_key=image_key, version=version)
+    if records.read_claim(client, table=table, image_key=image_key).get("status") != "DELETED":
+        raise UploadNotDeletedError(f"{image_key!a} is not deleted.", "To process it again, use reprocess.")
+    reprocess(
+        client,
+        bucket=bucket,
+        table=table,
+        state_machine=state_machine,
+        image_key=image_key,
+        cooldown_seconds=cooldown_seconds,
+    )
+    version_id: str | None = version["VersionId"]
+    return version_id
+
+
+def _newest_version(client: aws.Client, *, bucket: str, image_key: str) -> Mapping[str, Any] | None:
+    """Return the newest version of a key that is not a delete marker; None when there is none.
+
+    S3 lists keys in order, so this key comes before all others that start with it, and its newest version first.
+    """
+    pages = client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=image_key)
+    with aws.translate_errors("S3"):
+        for page in pages:
+            listed = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+            for version in page.get("Versions", ()):
+                if version["Key"] == image_key:
+                    found: Mapping[str, Any] = version
+                    return found
+            if any(entry["Key"] != image_key for entry in listed):
+                return None
+    return None
+
+
+def _copy_onto_key(client: aws.Client, *, bucket: str, image_key: str, version: Mapping[str, Any]) -> str | None:
+    """Copy a version onto its own key, unless the key has an object again. Metadata is copied, tags are not.
+
+    To copy tags, S3 would require permissions for tags, whether or not there are any.
+    """
+    if version["Size"] > MAX_COPY_BYTES:
+        raise UploadTooLargeError(
+            f"{image_key!a} has {version['Size']:,} bytes; S3 copies at most {MAX_COPY_BYTES:,}.",
+            "Remove the delete marker in S3, and restore the upload again.",
+        )
+    s3 = client("s3")
+    # As an event, because the SDK of a Lambda runtime may not know this parameter of CopyObject yet.
+    s3.meta.events.register("before-call.s3.CopyObject", _require_absence, unique_id="require-absence")
+    try:
+        with aws.translate_errors("S3"):
+            response = s3.copy_object(
+                Bucket=bucket,
+                Key=image_key,
+                CopySource={"Bucket": bucket, "Key": image_key, "VersionId": version["VersionId"]},
+                TaggingDirective="REPLACE",
+            )
+    except aws.AwsError as error:
+        raise _copy_error(image_key, error) from error
+    version_id: str | None = response.get("VersionId")
+    return version_id
+
+
+def _require_absence(params: dict[str, Any], **_: Any) -> None:
+    params["headers"]["If-None-Match"] = "*"
+
+
+def _copy_error(image_key: str, error: ClientError | BotoCoreError) -> Exception:
+    code = aws.code_of(error)
+    if code in ("412", "PreconditionFailed"):
+        return UploadNotDeletedError(f"{image_key!a} was stored again meanwhile.", "Nothing to do.")
+    if code == "ConditionalRequestConflict":
+        return StorageUnavailableError(
+            f"Another request wrote the upload at the same time: S3 answered {code}.", "Try again."
+        )
+    if code == "InvalidObjectState":
+        return UploadArchivedError(
+            f"The newest version of {image_key!a} is archived in S3.",
+            "Restore this version in S3, for example with `aws s3api restore-object`, and try again.",
+        )
+    if code in (*_MISSING_CODES, "NoSuchVersion"):
+        return UploadNotFoundError(f"No version of {image_key!a} exists.", "Upload it again.")
+    return error
 
 
 def version_of(record: Mapping[str, Any] | None) -> str | None:

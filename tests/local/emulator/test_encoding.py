@@ -1,0 +1,27 @@
+"""local.emulator.moto_seams.encoding"""
+
+import boto3
+import pytest
+from moto.s3.responses import S3Response
+
+from local.emulator.moto_seams import encoding
+from tests.conftest import UPLOADS_BUCKET
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize("key", ["uploads/\x12^·", "uploads/a b+%41", "uploads/<&>"])
+def test_versions_of_any_key_are_listed(monkeypatch, key):
+    """A client can parse the answer, and gets the key that it stored."""
+    monkeypatch.setattr(S3Response, "list_object_versions", S3Response.list_object_versions)
+    encoding.install()
+    s3 = boto3.client("s3")
+    s3.put_object(Bucket=UPLOADS_BUCKET, Key=key, Body=b"x")
+    listed = s3.list_object_versions(Bucket=UPLOADS_BUCKET, Prefix=key)
+    assert (listed["Prefix"], [version["Key"] for version in listed["Versions"]]) == (key, [key])
+
+
+def test_a_moto_that_lists_otherwise_stops_the_start(monkeypatch):
+    """The seam says which module must follow."""
+    monkeypatch.delattr(S3Response, "list_object_versions")
+    with pytest.raises(RuntimeError, match="encoding"):
+        encoding.install()

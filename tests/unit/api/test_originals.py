@@ -1,0 +1,35 @@
+"""image_pipeline.api.originals"""
+
+import boto3
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_pipeline.api import intake, originals
+from image_pipeline.errors import UploadNotFoundError
+from tests.conftest import UPLOADS_BUCKET, put_upload
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\\"), min_size=1))
+def test_every_name_survives_its_header(name):
+    """The header is ASCII without control characters, and its extended name (RFC 8187) is the name."""
+    header = originals.disposition(name)
+    assert header.isascii()
+    assert header.isprintable()
+    assert intake._file_name(header) == name
+
+
+def test_the_plain_name_needs_no_escape():
+    """Clients read escapes and percent signs in it differently."""
+    assert originals.disposition('a"\\%41ü;.jpg').split("; filename*")[0] == 'attachment; filename="a___41_;.jpg"'
+    assert originals.disposition("") == "attachment"
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_missing_original_is_not_signed():
+    """A deleted upload has none, although its versions remain."""
+    put_upload("uploads/a", b"x")
+    assert "versionId=" in originals.sign(boto3.client, bucket=UPLOADS_BUCKET, image_key="uploads/a", seconds=60)["url"]
+    boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a")
+    with pytest.raises(UploadNotFoundError):
+        originals.sign(boto3.client, bucket=UPLOADS_BUCKET, image_key="uploads/a", seconds=60)
