@@ -230,3 +230,11 @@ def test_damaged_files_end_as_pictures_or_rejections(seed):
     reader = Reader.of(bytes(data))
     with suppress(RejectedError):
         assert decode(reader, admit(reader, Limits(memory_bytes=300_000_000))).image.mode in ("RGB", "RGBA")
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("count", [3, 255])
+def test_a_literal_that_is_cut_off_is_truncated(bits, count):
+    """Its missing pixels would be taken for drawn ones."""
+    with pytest.raises(ValueError, match="truncated"):
+        runs.unpack(memoryview(bytes((0, count))), (255, 1), bits)

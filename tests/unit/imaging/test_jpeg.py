@@ -244,3 +244,14 @@ def test_damaged_segments_end_in_a_picture_or_a_rejection(data):
         damaged[data.draw(st.integers(2, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(RejectedError):
         pixels(bytes(damaged))
+
+
+@pytest.mark.parametrize("end", [b"\0", b"\xd0", b"\xd7\0", b""], ids=["stuffed", "restart", "both", "none"])
+@pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
+def test_a_long_run_of_fill_bytes_costs_linear_time(end, progressive):
+    """A search that starts again at each byte of the run would take hours."""
+    data = saved(quarters(), "JPEG", progressive=progressive)
+    filled = data[:-2] + b"\xff" * 2_000_000 + end + data[-2:]
+    admit(Reader.of(filled), Limits())
+    with contextlib.suppress(RejectedError):
+        render(filled, [Recipe("small", 8, 8)], Limits())

@@ -759,3 +759,35 @@ def test_any_damage_ends_in_the_right_picture_or_a_rejection(seed, flips):
         opaque = expected(size, kind, bits, samples, palette)
         assert image.tobytes() == opaque
     assert budget.reads > 49_000
+
+
+BOMBS = {
+    "short words": chunk(b"tEXt", b"Raw profile type exif\0\nexif\n 1000000\n" + b"4 " * 500_000),
+    "short words, compressed": chunk(
+        b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n 1000000\n" + b"4d " * 340_000, 9)
+    ),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
+def test_a_raw_profile_takes_little_more_memory_than_its_text(bomb):
+    """Hexadecimal digits are at most 1 MiB; an object for each word would take forty times as much."""
+    data = saved(quarters(), "PNG")
+    end = data.index(b"IDAT") - 4
+    tracemalloc.start()
+    admit(Reader.of(data[:end] + bomb + data[end:]), Limits())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def test_compressed_profiles_that_fail_are_charged():
+    """A megabyte may have been inflated before the error, so a few of them use up the budget."""
+    deflater = zlib.compressobj(9)
+    text = deflater.compress(b"\nexif\n 9\n" + b"0" * 1_000_000) + deflater.flush(zlib.Z_FULL_FLUSH) + b"\xff" * 4
+    failing = chunk(b"zTXt", b"Raw profile type exif\0\0" + text)
+    data = saved(quarters(), "PNG")
+    end = data.index(b"IDAT") - 4
+    budget = Budget()
+    admit(Reader.of(data[:end] + failing * 2 + data[end:], budget), Limits())
+    assert budget.bytes <= Budget().bytes - 2_000_000

@@ -86,3 +86,27 @@ def test_packets_that_cannot_be_read_say_nothing(xmp):
 def test_any_packet_is_read_or_ignored(noise, at):
     """No packet raises an error."""
     read_properties(Reader.of(saved(quarters(size=(8, 8)), "JPEG", xmp=FULL[:at] + noise + FULL[at + len(noise) :])))
+
+
+ENTITIES = (
+    f'<!DOCTYPE r [<!ENTITY a "{"L " * 500}"><!ENTITY b "{"&a;" * 100}">]>'
+    f'<x:LensModel xmlns:x="http://cipa.jp/exif/1.0/">{"&b;" * 30}</x:LensModel>'
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso-8859-1"])
+def test_a_document_type_is_refused_in_every_encoding(encoding):
+    """Entities would expand a small packet without bound."""
+    declaration = f'<?xml version="1.0" encoding="{encoding.removesuffix("-le").removesuffix("-be")}"?>'
+    data = (declaration + ENTITIES).encode(encoding)
+    if encoding in ("utf-16-le", "utf-16-be"):
+        data = ("\ufeff" + declaration + ENTITIES).encode(encoding)
+    assert read_properties(Reader.of(saved(quarters(), "JPEG", xmp=data))) == {}
+
+
+def test_a_long_value_of_many_lines_is_read_in_linear_time():
+    """The parser reports each line by itself."""
+    text = "a\n" * 30_000
+    xmp = f'<x:LensModel xmlns:x="http://cipa.jp/exif/1.0/">{text}</x:LensModel>'.encode()
+    assert read_properties(Reader.of(saved(quarters(), "JPEG", xmp=xmp[:60_000]))) == {}
+    assert read_properties(Reader.of(saved(quarters(), "JPEG", xmp=xmp.replace(text.encode(), b"a\n" * 9))))

@@ -1,7 +1,7 @@
 """Read lens and date from an XMP packet (ISO 16684-1), for files whose EXIF lacks them.
 
-Editors that strip EXIF often keep XMP. A packet is untrusted XML: this module reads only small packets without a
-document type, so that the parser expands no entities.
+Editors that strip EXIF often keep XMP. A packet is untrusted XML: this module reads only small packets and stops at a
+document type in any encoding, so that the parser expands no entities.
 """
 
 from __future__ import annotations
@@ -61,29 +61,35 @@ def _find_packet(reader: Reader) -> Reader | None:
 
 
 def _parse(data: bytes) -> dict[str, str]:
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        return {}
     from xml.parsers.expat import ExpatError, ParserCreate
 
     known_names = frozenset((*LENS, *TAKEN_AT))
-    properties: dict[str, str] = {}
+    attributes_found: dict[str, str] = {}
+    texts: dict[str, list[str]] = {}
     open_names: list[str] = []
 
     def start(name: str, attributes: dict[str, str]) -> None:
         open_names.append(name)
         for attribute in known_names & attributes.keys():
-            properties.setdefault(attribute, attributes[attribute])
+            attributes_found.setdefault(attribute, attributes[attribute])
 
     def text(data: str) -> None:
         if open_names and open_names[-1] in known_names:
-            properties[open_names[-1]] = properties.get(open_names[-1], "") + data
+            texts.setdefault(open_names[-1], []).append(data)
+
+    def refuse(*_: object) -> None:
+        raise ValueError("An XMP packet has no document type.")
 
     parser = ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True  # else each line is a call
     parser.StartElementHandler = start
     parser.EndElementHandler = lambda _: open_names.pop()
     parser.CharacterDataHandler = text
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
     try:
         parser.Parse(data.rstrip(b"\x00 \n"), True)
     except (ExpatError, ValueError):
         return {}
-    return properties
+    joined = {name: "".join(parts) for name, parts in texts.items()}
+    return {name: attributes_found.get(name, "") + joined.get(name, "") for name in {*attributes_found, *joined}}

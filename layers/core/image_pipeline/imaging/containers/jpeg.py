@@ -14,7 +14,8 @@ FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 
 """Markers of a frame header (SOF), decodable or not."""
 
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-_MARKER = re.compile(rb"\xff+[^\x00\x01\xd0-\xd7\xff]")
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+"""Fill bytes (FF) before a marker match nothing. `\xff+` would try every start of a long run of them again."""
 _SKIP_BYTES = 512
 """Bytes that are searched for a marker at a time, if other bytes are in its place."""
 

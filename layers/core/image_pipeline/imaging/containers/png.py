@@ -289,6 +289,8 @@ def _frames(reader: Reader, chunk: Chunk | None) -> int:
 _RAW_PROFILE = re.compile(rb"Raw profile type (?:exif|APP1)\x00", re.IGNORECASE)
 _HEX = re.compile(rb"\n?[^\n]*\n\s*(\d+)\s([\s0-9a-fA-F]*)")
 _LONGEST_RAW_PROFILE = 1024 * 1024
+_INFLATION_COST = 3
+_WHITESPACE = b" \t\n\r\x0b\x0c"
 _PREFIX = b"Exif\x00\x00"
 
 
@@ -307,14 +309,16 @@ def _raw_profile(reader: Reader, chunk: Chunk) -> bytes | None:
         return None
     text = (payload(reader, chunk) or b"")[keyword.end() :]
     if chunk.kind == b"zTXt":
+        reader.budget.spend(_INFLATION_COST * len(text))  # before, because blocks of no output take time, too
         try:
             text = zlib.decompressobj().decompress(text[1:], _LONGEST_RAW_PROFILE)
         except zlib.error:
+            reader.budget.spend(_LONGEST_RAW_PROFILE)  # as much may have been inflated before the error
             return None
         reader.budget.spend(len(text))
     match = _HEX.match(text)
     if match is None or len(match[1]) > 9:
         return None
-    digits = b"".join(match[2].split())
-    data = bytes.fromhex(digits[: len(digits) // 2 * 2].decode())[: int(match[1])]
+    digits = match[2].translate(None, _WHITESPACE)[: 2 * int(match[1])]  # `split` would make an object for each word
+    data = bytes.fromhex(digits[: len(digits) // 2 * 2].decode())
     return data if data.startswith((_PREFIX, b"II", b"MM")) else None

@@ -64,6 +64,8 @@ def unpack(coded: memoryview, size: tuple[int, int], bits: int, fill: int = 0) -
             else:
                 count = value
                 length = count if bits == 8 else (count + 1) // 2
+                if at + length > len(coded):
+                    raise ValueError("truncated")
                 run = _literal(bytes(coded[at : at + length]), count, bits)
                 at += length + length % 2  # codes start at even offsets
             run = run[: max(0, width - x)]
