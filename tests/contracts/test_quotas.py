@@ -29,6 +29,7 @@ MESSAGE_BYTES = 262_144
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, "Invocation payload", response
 ANSWER_BYTES = 6_291_456
 
+CONTEXT = {"requestId": "request-1", "http": {"method": "GET"}}
 SPARE = 0.9  # for what these tests count a little too small, such as the digits of numbers
 ENVELOPE = 2_000  # bytes that Step Functions adds to what a function returns
 MOST_LABELS = 100  # template.yml allows no more
@@ -158,7 +159,7 @@ def _run(character: str) -> Largest:
     handed["StoreResults"] = size(event)
     put_record(key, upload=upload)
     load_handler("store_results")(event["Payload"])
-    request = {"rawPath": f"/images/{key}/status", "requestContext": {"requestId": "request-1"}}
+    request = {"rawPath": f"/images/{key}/status", "requestContext": CONTEXT}
     return Largest(key, handed, arguments("NotifySuccess", variables), load_handler("get_status")(request))
 
 
@@ -218,7 +219,7 @@ def test_a_record_as_large_as_dynamodb_holds_can_be_answered(aws, environment):
     put_record(
         "uploads/é.jpg", status="COMPLETED", image={"width": 9, "height": 9}, renditions=renditions, warnings=warnings
     )
-    request = {"rawPath": "/images/uploads/é.jpg/status", "requestContext": {"requestId": "request-1"}}
+    request = {"rawPath": "/images/uploads/é.jpg/status", "requestContext": CONTEXT}
     answer = load_handler("get_status")(request)
     assert answer["body"].count("X-Amz-Security-Token=") == len(renditions) + recipes.MAX_FILES
     assert size(answer) < SPARE * ANSWER_BYTES

@@ -60,7 +60,7 @@ OUTCOMES = {
     "presign_upload_too_large": lambda result: result["statusCode"] == 413,
     "get_original_unknown": lambda result: result["statusCode"] == 404,
     "get_statuses": lambda result: result["statusCode"] == 200,
-    "refuse_request": lambda result: (result["statusCode"], result["headers"]["allow"]) == (405, "GET, OPTIONS"),
+    "refuse_request": lambda result: (result["statusCode"], result["headers"]["allow"]) == (405, "GET, HEAD, OPTIONS"),
     "refuse_request_unknown_path": lambda result: result["statusCode"] == 404,
     "refuse_request_options": lambda result: (
         (result["statusCode"], result["headers"]["allow"]) == (204, "GET, POST, OPTIONS")

@@ -159,3 +159,28 @@ def test_not_every_text_is_a_folder(text):
     """A key for all uploads has no folder, and no folder leads out of the uploads."""
     with pytest.raises(InvalidKeyError):
         scopes.folder_key(text)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "narrowed"),
+    [
+        (None, "uploads/shop/"),
+        ("shop", "uploads/shop/"),
+        ("shop/", "uploads/shop/"),
+        ("uploads/shop/2026", "uploads/shop/2026/"),
+        ("uploads/", None),
+        ("shopping", None),
+        ("other/shop", None),
+        ("shop/../other", None),
+    ],
+)
+def test_a_list_is_limited_to_the_folder_of_the_key(prefix, narrowed):
+    """Another prefix is refused, so that a cursor never holds anything of an image outside the folder."""
+    parameters = {"limit": "5"} | ({} if prefix is None else {"prefix": prefix})
+    access = Access(folder="uploads/shop/")
+    if narrowed is None:
+        with pytest.raises(NotPermittedError):
+            access.narrow_list(parameters)
+    else:
+        assert access.narrow_list(parameters) == {"limit": "5", "prefix": narrowed}
+    assert Access().narrow_list(parameters) == parameters
