@@ -20,8 +20,8 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     path, headers, url_seconds = event["rawPath"], event.get("headers", {}), config.rendition_url_seconds
     (bucket,) = settings.required(os.environ, "UPLOADS_BUCKET")
     request = waiting.parse(queries.read(event))
-    if path.endswith(keys.ORIGINAL_SUFFIX):  # this route may be open; the route of a single segment always needs a key
-        return problems.empty(308, location=keys.original_path(keys.upload_key(path, keys.ORIGINAL_SUFFIX)))
+    if path.endswith(keys.ORIGINAL_SUFFIX):
+        return _original(method, path)
     if method == "HEAD":
         request = request.without_wait()
     image_keys = access.narrow(keys.image_keys(path))
@@ -33,6 +33,13 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         accept = headers.get("accept", "")
         return _rendition(result.record, method, name=name, accept=accept, seconds=url_seconds, retry=retry)
     return _status(result.record, headers.get("if-none-match", ""), url_seconds, retry)
+
+
+def _original(method: str, path: str) -> dict[str, Any]:
+    """Redirect to the route of a single segment: this one may be open, and originals always need a key."""
+    if method == "HEAD":
+        return problems.refusal(method=method, path=path)
+    return problems.empty(308, location=keys.original_path(keys.upload_key(path, keys.ORIGINAL_SUFFIX)))
 
 
 def _status(record: dict[str, Any], if_none_match: str, seconds: int, retry: dict[str, str]) -> dict[str, Any]:
