@@ -19,8 +19,9 @@ STEPS = ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "StoreResults"]
 
 def reprocess_event(pipeline, key):
     """Return the event that the API and the commands send."""
-    look = uploads.Upload.look(pipeline.client, pipeline.uploads_bucket, pipeline.outputs["ImageTableName"], key)
-    return look.event(again=True)
+    table = pipeline.outputs["ImageTableName"]
+    state = uploads.UploadState.read(pipeline.client, bucket=pipeline.uploads_bucket, table=table, key=key)
+    return state.event(reprocess=True)
 
 
 def reprocess(pipeline, key):

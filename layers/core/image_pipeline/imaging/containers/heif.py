@@ -17,6 +17,8 @@ _IN_META = frozenset({b"hdlr", b"pitm", b"iinf", b"iloc", b"iprp", b"iref", b"id
 _REFERENCES = (b"dimg", b"auxl", b"prem", b"cdsc")
 _MOST_TABLES = 8
 """Largest number of `ipma` boxes of a file. Each of the four combinations of version and flags may have one."""
+_EXTENT_COST = 256
+"""Bytes that are charged for each extent of an item, because its position is kept in memory."""
 _ALL, _ONE_ROW = 4096, 32
 """Bytes of a table that are read at once: to scan all of it, and to read one entry."""
 _MEMORY = 100
@@ -262,7 +264,7 @@ class _Locations:
         method, base = self._head(cursor)
         extents = []
         for _ in range(cursor.number(2)):
-            self._table.budget.spend(0)
+            self._table.budget.spend(_EXTENT_COST)
             cursor.number(self._index_bytes)
             start = base + cursor.number(self._offset_bytes)
             extents.append((start, cursor.number(self._length_bytes)))

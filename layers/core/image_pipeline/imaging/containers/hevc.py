@@ -10,6 +10,8 @@ from image_pipeline.imaging.reader import BrokenContainerError, Reader
 _SPS = 33
 _LAST_SLICE = 31
 _MOST_SPS = 512
+_MOST_SEQUENCES = 16
+"""Values of sps_seq_parameter_set_id (ITU-T H.265, 7.4.3.2.1)."""
 """Bytes of a sequence parameter set that are read; its size and depth are within the first 200."""
 _CHROMA = {0: 0, 1: 0.5, 2: 1, 3: 2}
 """Samples of Cb and Cr together per pixel, by chroma_format_idc."""
@@ -61,6 +63,7 @@ def configuration(body: Reader) -> Configuration:
             length = body.number(at, 2)
             if array[0] & 63 == _SPS:
                 sequences.append(_sequence(body.joined([(at + 2, length)])))
+                _check_count(sequences)
             at += 2 + length
     return Configuration(tuple(sequences), (head[0] & 3) + 1)
 
@@ -84,10 +87,16 @@ def content(data: Reader, length_bytes: int) -> Content:
             pictures += head[-1] >> 7  # first_slice_segment_in_pic_flag
         elif layer == 0 and kind == _SPS:
             sequences.append(_sequence(unit))
+            _check_count(sequences)
         at += length_bytes + length
     if pictures != 1:
         raise BrokenContainerError(f"an item contains {pictures} coded images")
     return Content(tuple(sequences), slices)
+
+
+def _check_count(sequences: list[Sequence]) -> None:
+    if len(sequences) > _MOST_SEQUENCES:
+        raise BrokenContainerError(f"it has more than {_MOST_SEQUENCES} sequence parameter sets")
 
 
 def _sequence(unit: Reader) -> Sequence:

@@ -35,6 +35,8 @@ _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:a
 _MOST_COPIES = 8
 _MOST_DERIVATIONS = 2
 """Levels of derived items: an overlay of grids of coded images has two."""
+_MOST_LEAVES = 65_536
+"""Tiles of the largest grid, 256 × 256 (ISO/IEC 23008-12, 6.6.2.3)."""
 _HINT = "Export the image again as JPEG, PNG, plain HEIC or AVIF and upload it."
 
 
@@ -51,6 +53,8 @@ class Item:
     data: Reader
     parts: tuple[Item, ...] = ()
     """Tiles of a grid, row by row; layers of an overlay, from bottom to top."""
+    leaves: int = 1
+    """Coded images that the item shows; one that is shown twice counts twice."""
     alpha: Item | None = None
     premultiplied: bool = False
     """Whether the colours are multiplied by alpha."""
@@ -214,8 +218,12 @@ def _item(items: HeifItems, number: int, alpha_of: tuple[int, ...] = (), depth: 
     else:
         numbers = tuple(items.targets(b"dimg", number))
         _check_count(item, len(numbers))
-        parts = tuple(_part(items, part, depth + 1, with_alpha=bool(alpha_of)) for part in numbers)
-        item = replace(item, parts=parts)
+        # A grid may show one tile in many places, which must not be read as often.
+        part_of = {part: _part(items, part, depth + 1, with_alpha=bool(alpha_of)) for part in dict.fromkeys(numbers)}
+        leaves = sum(part_of[part].leaves for part in numbers)
+        if leaves > _MOST_LEAVES:
+            raise BrokenContainerError(f"it consists of {leaves:,} coded images")
+        item = replace(item, parts=tuple(part_of[part] for part in numbers), leaves=leaves)
         _check_parts(item)
     return _with_alpha(items, item, alpha_of)
 
