@@ -96,13 +96,13 @@ class _Head:
 
 def _read_heads(items: list[Item], read_all: bool) -> list[_Head]:
     configurations: dict[Reader, hevc.Configuration] = {}
-    head_of: dict[int, _Head] = {}  # by identity: a grid may show one tile in many places
+    head_of: dict[int, _Head] = {}  # by number: a grid may show one tile in many places
     for index, item in enumerate(items):
-        if id(item) not in head_of:
+        if item.number not in head_of:
             data = item.data if read_all or index == 0 else None
             head = _av1_head(item, data) if item.kind == AV1 else _hevc_head(item, data, configurations)
-            head_of[id(item)] = head
-    return [head_of[id(item)] for item in items]
+            head_of[item.number] = head
+    return [head_of[item.number] for item in items]
 
 
 def _av1_head(item: Item, data: Reader | None) -> _Head:

@@ -218,12 +218,12 @@ def _item(items: HeifItems, number: int, alpha_of: tuple[int, ...] = (), depth: 
     else:
         numbers = tuple(items.targets(b"dimg", number))
         _check_count(item, len(numbers))
-        # A grid may show one tile in many places, which must not be read as often.
+        # A grid may show one tile in many places: it is read once, and its copies have the same number.
         part_of = {part: _part(items, part, depth + 1, with_alpha=bool(alpha_of)) for part in dict.fromkeys(numbers)}
         leaves = sum(part_of[part].leaves for part in numbers)
         if leaves > _MOST_LEAVES:
             raise BrokenContainerError(f"it consists of {leaves:,} coded images")
-        item = replace(item, parts=tuple(part_of[part] for part in numbers), leaves=leaves)
+        item = replace(item, parts=tuple(replace(part_of[part]) for part in numbers), leaves=leaves)
         _check_parts(item)
     return _with_alpha(items, item, alpha_of)
 
