@@ -86,3 +86,12 @@ def test_a_page_stays_below_what_lambda_returns():
     assert "srcsets" in page[0]
     assert "srcsets" not in page[-1]
     assert len(str(page)) < 6_000_000 / 1.5
+
+
+def test_an_incomplete_entry_does_not_make_the_list_unreadable():
+    """It has no URLs; every other image has."""
+    odd = [{"imageKey": "uploads/a.jpg", "renditions": [{"name": "small"}]}, {"imageKey": "uploads/b.jpg"}]
+    now = datetime(2026, 11, 27, tzinfo=UTC)
+    assert [image.keys() for image in gallery.with_urls(clients.client, odd, url_seconds=900, now=now)] == [
+        {"imageKey"}
+    ] * 2

@@ -19,6 +19,9 @@ _MAX_SRCSET_CHARACTERS = 3_000_000
 Json = dict[str, Any]
 SignUrl = Callable[[Json], str]
 
+_RENDITION_FIELDS = frozenset({"name", "format", "width", "height", "bucket", "key"})
+"""Without one of them a rendition has no URL: one entry must not make the whole list unreadable."""
+
 
 def with_urls(client: aws.Client, images: Iterable[Json], *, url_seconds: int, now: datetime) -> list[Json]:
     """Replace the `renditions` of listed images by `renditionUrl`, `renditionUrlExpiresAt` and `srcsets`.
@@ -58,9 +61,12 @@ def window_start(now: datetime, url_seconds: int) -> datetime:
 
 def _with_urls(image: Json, sign: SignUrl, expires_at: str) -> Json:
     fields = {name: value for name, value in image.items() if name != "renditions"}
-    renditions = [{**rendition, "url": sign(rendition)} for rendition in image.get("renditions", ())]
+    complete = (rendition for rendition in image.get("renditions", ()) if rendition.keys() >= _RENDITION_FIELDS)
+    renditions = [{**rendition, "url": sign(rendition)} for rendition in complete]
     chosen = status.choose_rendition({"renditions": renditions}, name=image.get("rendition", ""), accept="")
     if chosen is None:  # no rendition, or listed by a version that did not store them
         return fields
     urls = {"renditionUrl": chosen["url"], "renditionUrlExpiresAt": expires_at}
+    if not image.keys() >= {"width", "height"}:
+        return {**fields, **urls}
     return {**fields, **urls, "srcsets": status.srcsets(image, renditions)}
