@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -9,13 +10,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from image_pipeline.errors import CorruptImageError, ImageTooLargeError, RejectedError
-from image_pipeline.imaging.containers.jpeg import SOS, scans, segments
+from image_pipeline.imaging.containers.jpeg import SOS, coded_scans, scans, segments
 from image_pipeline.imaging.decode import decode
 from image_pipeline.imaging.decoders.jpeg import JpegImageFile
 from image_pipeline.imaging.engine import render
 from image_pipeline.imaging.formats import jpeg as header_of_jpeg
 from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.icc import MOST_BYTES
 from image_pipeline.imaging.reader import Budget, Reader
 from image_pipeline.imaging.recipes import Recipe
 from tests.corpus import HERE, exif, many_scans, noisy, quarters, saved
@@ -180,6 +182,142 @@ def test_work_of_the_decoder_is_bounded(monkeypatch):
         admit(Reader.of(data), Limits())
 
 
+def scans_of(data):
+    """Split a JPEG into its head, and (scan header, intervals with their markers, segments after the scan)."""
+    first = list(segments(Reader.of(data)))[-1]
+    coded = list(coded_scans(Reader.of(data), list(segments(Reader.of(data)))))
+    after = [scan.start for scan in coded[1:]] + [len(data)]
+    intervals = [re.split(rb"(\xff[\xd0-\xd7])", data[scan.start : scan.end]) for scan in coded]
+    rests = [data[scan.end : end] for scan, end in zip(coded, after, strict=True)]
+    return data[: first.end], list(zip(intervals, rests, strict=True))
+
+
+def with_shares(data, share):
+    """Keep a share of the data of each interval: `share(scan, number of scans, interval, number of intervals)`."""
+    head, coded = scans_of(data)
+    out = [head]
+    for scan, (pieces, rest) in enumerate(coded):
+        for index in range(0, len(pieces), 2):
+            kept = pieces[index][: int(len(pieces[index]) * share(scan, len(coded), index // 2, len(pieces) // 2 + 1))]
+            out += [kept.removesuffix(b"\xff"), *pieces[index + 1 : index + 2]]
+        out.append(rest)
+    return b"".join(out)
+
+
+SMALL = NOISE.resize((160, 120))
+SMALL_CMYK = Image.merge("CMYK", (*SMALL.split(), SMALL.rotate(180).getchannel("R")))
+SEVERAL_SCANS = {
+    "progressive": lambda: saved(SMALL, "JPEG", quality=90, progressive=True),
+    "progressive 4:4:4": lambda: saved(SMALL, "JPEG", quality=90, progressive=True, subsampling=0),
+    "progressive grey": lambda: saved(SMALL.convert("L"), "JPEG", quality=90, progressive=True),
+    "progressive CMYK": lambda: saved(SMALL_CMYK, "JPEG", quality=90, progressive=True),
+    "progressive restarts": lambda: saved(SMALL, "JPEG", quality=90, progressive=True, restart_marker_rows=2),
+    "progressive blocks": lambda: saved(SMALL, "JPEG", quality=90, progressive=True, restart_marker_blocks=5),
+    "scan per channel": lambda: separate_scans(SMALL),
+}
+RESTARTS = {
+    f"{mode} {options} {width}": (mode, options, width)
+    for mode in ("RGB", "L", "CMYK")
+    for options, width in [
+        (("restart_marker_rows", 1), 160),
+        (("restart_marker_rows", 2), 153),
+        (("restart_marker_rows", 1), 145),
+        (("restart_marker_blocks", 1), 160),
+        (("restart_marker_blocks", 7), 160),
+        (("restart_marker_blocks", 20), 149),
+    ]
+}
+
+
+def with_restarts(kind, picture=SMALL):
+    """A baseline file with restart markers."""
+    mode, (option, value), width = RESTARTS[kind]
+    return saved(picture.convert(mode).resize((width, 120)), "JPEG", quality=90, **{option: value})
+
+
+@pytest.mark.parametrize("kind", SEVERAL_SCANS)
+def test_a_whole_file_of_several_scans_is_shown(kind):
+    """The check for missing data accepts complete scans, also with fill bytes before their markers."""
+    data = SEVERAL_SCANS[kind]()
+    with Image.open(io.BytesIO(data)) as reference:
+        expected = reference.tobytes()
+    assert with_shares(data, lambda *_: 1) == data
+    assert pixels(data).image.tobytes() == expected
+    head, coded = scans_of(data)
+    filled = head + b"".join(b"".join(pieces) + b"\xff" * 3 + rest for pieces, rest in coded)
+    assert pixels(filled).image.tobytes() == expected
+
+
+@pytest.mark.parametrize("kind", SEVERAL_SCANS)
+@pytest.mark.parametrize("kept", [0, 0.1, 0.5, 0.9])
+def test_any_scan_that_is_cut_is_noticed(kind, kept):
+    """An image is incomplete if any of its scans is, or all but the last one are."""
+    data = SEVERAL_SCANS[kind]()
+    count = len(scans_of(data)[1])
+    for cut in [*({number} for number in range(count)), set(range(count - 1)), set(range(count))]:
+        if cut:
+            with pytest.raises(CorruptImageError):
+                pixels(with_shares(data, lambda scan, _n, _i, _m, cut=cut: kept if scan in cut else 1))
+
+
+@pytest.mark.parametrize("kind", RESTARTS)
+@pytest.mark.parametrize("fill", [b"", b"\xff", b"\xff" * 5])
+def test_whole_restart_intervals_are_shown(kind, fill):
+    """Complete intervals are accepted, with fill bytes before their markers and when they end in grey."""
+    grey = SMALL.copy()
+    grey.paste((128, 128, 128), (80, 0, 160, 120))
+    for picture in (SMALL, grey):
+        data = with_restarts(kind, picture)
+        with Image.open(io.BytesIO(data)) as reference:
+            expected = pixels(data).image
+            assert expected.size == reference.size
+        head, coded = scans_of(data)
+        ((pieces, rest),) = coded
+        filled = head + b"".join(fill + piece if index % 2 else piece for index, piece in enumerate(pieces)) + rest
+        assert pixels(filled).image.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("kind", RESTARTS)
+@pytest.mark.parametrize("kept", [0, 0.3, 0.5])
+def test_restart_intervals_that_are_cut_are_noticed(kind, kept):
+    """An image is incomplete if intervals lack data, although all markers are there."""
+    data = with_restarts(kind)
+    for is_cut in (
+        lambda i, n: n / 2 <= i < n - 1,  # the lower half, except the last one
+        lambda i, n: i < n / 2,
+        lambda i, n: i == n // 2,
+        lambda i, n: i % 2 and i < n - 1,
+    ):
+        with pytest.raises(CorruptImageError):
+            pixels(with_shares(data, lambda _s, _c, i, n, is_cut=is_cut: kept if is_cut(i, n) else 1))
+
+
+@pytest.mark.parametrize("recipe", [Recipe("small", 64, 48), Recipe("half", 300, 225), Recipe("full", 160, 480)])
+@pytest.mark.parametrize("kind", ["progressive", "scan per channel"])
+def test_missing_data_is_noticed_at_every_reduction(recipe, kind):
+    """A cut first scan is noticed at 1, 1/2 and 1/8 of the size."""
+    data = SEVERAL_SCANS[kind]()
+    assert render(data, [recipe], Limits()).warnings == ()
+    with pytest.raises(CorruptImageError):
+        render(with_shares(data, lambda scan, *_: 0.5 if scan == 0 else 1), [recipe], Limits())
+    data = with_restarts(next(iter(RESTARTS)))
+    assert render(data, [recipe], Limits()).warnings == ()
+    with pytest.raises(CorruptImageError):
+        render(with_shares(data, lambda _s, _c, i, n: 0 if n / 2 <= i < n - 1 else 1), [recipe], Limits())
+
+
+def test_markers_of_every_scan_are_counted():
+    """A missing restart interval of a later scan is noticed."""
+    data = SEVERAL_SCANS["progressive restarts"]()
+    head, coded = scans_of(data)
+    for number in range(len(coded)):
+        changed = [
+            (pieces[:2] + pieces[4:] if index == number else pieces, rest) for index, (pieces, rest) in enumerate(coded)
+        ]
+        with pytest.raises(CorruptImageError):
+            pixels(head + b"".join(b"".join(pieces) + rest for pieces, rest in changed))
+
+
 @pytest.mark.parametrize("size", [(2000, 1), (1, 2000), (1, 1), (65500, 1), (1, 65500), (8, 3000)])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
 def test_thin_pictures_are_shown(size, options):
@@ -232,6 +370,30 @@ def test_profiles_in_several_segments_are_joined_in_their_order():
     assert pixels(joined(shuffled, rest)).profile == profile
 
 
+def profile_chunks(numbers, size=65_000):
+    """The image with profile segments of these numbers, whose bytes are their numbers."""
+    inner, rest = parts(WHOLE)
+    chunks = [
+        segment(0xE2, b"ICC_PROFILE\0" + bytes((number, 1)) + bytes([index % 251]) * size)
+        for index, number in enumerate(numbers)
+    ]
+    return joined([inner[0], *chunks, *inner[1:]], rest)
+
+
+def test_a_repeated_chunk_of_a_profile_counts_once():
+    """Chunks whose number has occurred are ignored."""
+    assert pixels(profile_chunks([1] * 300, 500)).profile == b"\0" * 500
+    assert pixels(profile_chunks([2, 1, 2], 500)).profile == b"\1" * 500 + b"\0" * 500
+
+
+def test_a_profile_above_the_limit_is_not_read_to_its_end():
+    """The image is rendered with a warning, and little more than the limit is read."""
+    data = profile_chunks(range(1, 256))
+    assert MOST_BYTES < len(pixels(data).profile) < MOST_BYTES + 65_536
+    rendered = render(data, [Recipe("small", 100, 100)], Limits())
+    assert any("profile" in warning for warning in rendered.warnings)
+
+
 @given(st.data())
 @settings(max_examples=200)
 def test_damaged_segments_end_in_a_picture_or_a_rejection(data):
@@ -255,3 +417,11 @@ def test_a_long_run_of_fill_bytes_costs_linear_time(end, progressive):
     admit(Reader.of(filled), Limits())
     with contextlib.suppress(RejectedError):
         render(filled, [Recipe("small", 8, 8)], Limits())
+
+
+@pytest.mark.parametrize("missing", range(3, 60, 3))
+@pytest.mark.parametrize("last", [b"", b"\xff"], ids=lambda last: last.hex() or "none")
+def test_a_baseline_file_that_ends_early_is_rejected_also_in_the_middle_of_a_marker(missing, last):
+    """The bits that follow must neither equal the zeros of the decoder nor become a marker."""
+    with pytest.raises(CorruptImageError):
+        render(noisy("JPEG")[:-missing] + last, [Recipe("small", 100, 100)], Limits())

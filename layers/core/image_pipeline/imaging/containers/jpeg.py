@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Reader
 
@@ -137,3 +138,34 @@ def scans(reader: Reader, first: Segment) -> Iterator[Scan]:
     for segment in later_segments(reader.data, first.end):
         if segment.marker == SOS:
             yield parse_scan(reader, segment)
+
+
+@dataclass(frozen=True)
+class CodedScan:
+    """The entropy-coded data of one scan."""
+
+    header: Scan
+    interval: int
+    """Minimum coded units between restart markers; 0 if there are none."""
+    start: int
+    end: int
+    """Offset of the next marker that is not a restart marker, or of the end of the data."""
+
+
+def coded_scans(reader: Reader, parts: Sequence[Segment]) -> Iterator[CodedScan]:
+    """Yield the data of all scans of the image, whose first segments are `parts`; the file must be in memory.
+
+    Raises:
+        BrokenContainerError
+    """
+    interval = 0
+    scan: Segment | None = None
+    for segment in chain(parts, later_segments(reader.data, parts[-1].end)):
+        if scan:
+            end = segment.start - (2 if segment.marker == EOI else 4)
+            yield CodedScan(parse_scan(reader, scan), interval, scan.end, end)
+        scan = segment if segment.marker == SOS else None
+        if segment.marker == DRI and segment.length == 2:
+            interval = reader.number(segment.start, 2)
+    if scan:
+        yield CodedScan(parse_scan(reader, scan), interval, scan.end, max(scan.end, len(reader.data)))

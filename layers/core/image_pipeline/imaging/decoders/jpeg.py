@@ -6,9 +6,12 @@ The decoder gets only the segments that it needs: Pillow would parse the EXIF of
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import cached_property
+from hashlib import shake_128
+from itertools import chain, islice
+from operator import itemgetter
 
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
@@ -19,30 +22,38 @@ from image_pipeline.imaging.containers.jpeg import (
     APP2,
     APP14,
     COM,
-    DRI,
-    EOI,
     FRAMES,
+    CodedScan,
     Segment,
-    later_segments,
+    coded_scans,
     payloads,
-    scans,
     segments,
 )
 from image_pipeline.imaging.exif import is_adobe_rgb
 from image_pipeline.imaging.formats.header import Header, draft_scale
+from image_pipeline.imaging.icc import MOST_BYTES
 from image_pipeline.imaging.pixels import Pixels, check_size
 from image_pipeline.imaging.reader import Reader
 from image_pipeline.imaging.resize import Box
 from image_pipeline.imaging.stream import PartStream
 
 _END = b"\xff\xd9"
-_NOISE = b"\x55" * 256
-"""Bits that no decoder mistakes for padding."""
+_INTERVAL_NOISE = [b"\xd5" + shake_128(bytes((number,))).digest(31).replace(b"\xff", b"\x55") for number in range(8)]
+"""Bits for each number of a restart interval, without markers. A decoder fills missing data with zeros, so they begin
+with a one. They differ, so that no code of the file makes zeros of all of them."""
+_NOISE = b"".join(_INTERVAL_NOISE)
 _STRIP = 256
 """Rows that are compared at a time, to avoid a third copy of the image."""
 _GREY = range(126, 131)
 """Values of a block without data: 128, give or take rounding."""
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_RESTART = re.compile(rb"(?<!\xff)\xff+[\xd0-\xd7]")
+_FEW_UNITS = 16
+"""Files with shorter restart intervals are decoded twice: half a unit, which is not grey, would be much of them."""
+_MOST_PROBES = 10_000
+"""Restart intervals whose ends are examined. With more, a second decoding is cheaper; noise follows some of them."""
+_ARITHMETIC = frozenset({0xC9, 0xCA})
+"""Frames whose data may lack zeros at its end, so that noise may change a complete image."""
+_CHANNELS = {"L": 1, "RGB": 3, "CMYK": 4}
 _KEPT_APPS = frozenset({APP0, APP14})
 """JFIF and Adobe markers define how the channels are coded; other application data changes no pixel."""
 
@@ -52,13 +63,29 @@ def decode(reader: Reader, header: Header, reduction: float) -> Pixels:
     parts = list(segments(reader))
     source = _Source(reader, parts, header, draft_scale(reduction, header.camera))
     image, box, warnings = _load_complete(source)
-    chunks = payloads(reader, parts, APP2, b"ICC_PROFILE\x00")
-    profile = b"".join(chunk[2:] for chunk in sorted(chunk.data for chunk in chunks))  # two bytes: number, count
+    profile = _profile(reader, parts)
     if not profile and header.mode == "RGB" and is_adobe_rgb(reader):
         from image_pipeline.imaging.colour import ADOBE_RGB, matrix_profile
 
         profile = matrix_profile(ADOBE_RGB, 563 / 256)
     return Pixels(image, box, header.orientation, profile, warnings)
+
+
+def _profile(reader: Reader, parts: Sequence[Segment]) -> bytes:
+    """Join the chunks of the ICC profile; the first one of each number counts.
+
+    Of a profile above the limit, only so much is read that it is recognised as too long.
+    """
+    chunks: dict[int, Reader] = {}
+    for chunk in payloads(reader, parts, APP2, b"ICC_PROFILE\x00"):
+        if chunk.size >= 2:  # the number of the chunk, and how many there are
+            chunks.setdefault(chunk.number(0, 1), chunk.part(2, chunk.size - 2))
+    profile = b""
+    for _, chunk in sorted(chunks.items(), key=itemgetter(0)):
+        profile += chunk.data
+        if len(profile) > MOST_BYTES:
+            break
+    return profile
 
 
 @dataclass(frozen=True)
@@ -77,11 +104,46 @@ class _Source:
         """Offset of the entropy-coded data of the first scan."""
         return self.parts[-1].end
 
-    def load(self, until: int | None = None, tail: bytes = b"") -> tuple[Image.Image, Box]:
-        """Decode the data up to an offset, followed by other data."""
+    @cached_property
+    def scans(self) -> Sequence[CodedScan]:
+        """The scans that the decoder reads: only the first one if that has all channels."""
+        return list(islice(coded_scans(self.reader, self.parts), None if self.header.several_scans else 1))
+
+    @cached_property
+    def frame(self) -> Segment:
+        """The frame header."""
+        return next(part for part in self.parts if part.marker in FRAMES)
+
+    @cached_property
+    def sampling(self) -> dict[int, tuple[int, int]]:
+        """Horizontal and vertical sampling factors of each component."""
+        table = self.reader.take(self.frame.start + 6, 3 * _CHANNELS[self.header.mode])
+        return {name: (factor >> 4, factor & 15) for name, factor in zip(table[::3], table[1::3], strict=True)}
+
+    def load(self, tail: bytes = b"") -> tuple[Image.Image, Box]:
+        """Decode the data, followed by other data."""
+        return self._load([memoryview(self.reader.data)[self.pixels_at :], tail])
+
+    def load_with_noise(self) -> Image.Image:
+        """Decode the data with noise after every scan, and every restart interval or a sample of them."""
+        data = memoryview(self.reader.data)
+        body: list[bytes | memoryview] = []
+        at = self.pixels_at
+        step = 1 + sum(_intervals(self, scan) for scan in self.scans) // _MOST_PROBES
+        for scan in self.scans:
+            for marker in islice(_restarts(self, scan), step - 1, None, step):
+                body += [data[at : marker.start()], _INTERVAL_NOISE[marker[0][-1] & 7]]
+                at = marker.start()
+            # A byte FF at the end of cut data, or before a marker to fill, would make a marker of the noise.
+            stuffing = b"\0" if data[scan.end - 1] == 0xFF else b""
+            body += [data[at : scan.end], stuffing + _NOISE]
+            at = scan.end
+        return self._load([*body, _END])[0]
+
+    def _load(self, body: Sequence[bytes | memoryview]) -> tuple[Image.Image, Box]:
         data = memoryview(self.reader.data)
         head = [data[part.start - 4 : part.end] for part in self.parts if _is_needed(part)]
-        opened = JpegImageFile(PartStream([b"\xff\xd8", *head, data[self.pixels_at : until], tail]))  # type: ignore[arg-type]
+        opened = JpegImageFile(PartStream([b"\xff\xd8", *head, *body]))  # type: ignore[arg-type]
         check_size(opened.size, self.header)
         box: Box = (0, 0, *opened.size)
         if self.scale > 1:
@@ -99,28 +161,24 @@ def _is_needed(part: Segment) -> bool:
 def _load_complete(source: _Source) -> tuple[Image.Image, Box, tuple[str, ...]]:
     """Decode a complete image; reject an incomplete one.
 
-    A decoder fills missing parts with grey and reports no error. If the image ends in grey, or lacks scans or its end
-    marker, it is decoded again with noise after its data: the noise changes the pixels only if data is missing.
+    A decoder fills missing parts with zeros and reports no error. The image is decoded again with noise after each part
+    of its data: the noise changes the pixels only if data is missing. An image of one scan is decoded again only if the
+    data of a part might be missing: that part would end in grey.
 
     Raises:
         CorruptImageError: a part of the image is missing.
         OSError: the data is cut off or damaged.
     """
+    _check_channels(source)
     _check_restarts(source)
     warnings: tuple[str, ...] = ()
-    end = None
     try:
         image, box = source.load()
     except OSError:
         image, box = source.load(tail=_END)
         warnings = ("The file has no end marker; its image is complete.",)
-        end = len(source.reader.data)
-    if end is None and (_ends_in_grey(image) or _lacks_scans(source)):
-        end = _end_of_picture(source)
-    if end is not None:
-        image_with_noise, _ = source.load(end, _NOISE + _END)
-        if not _same_pixels(image, image_with_noise):
-            raise _incomplete()
+    if (warnings or _may_be_incomplete(source, image)) and not _same_pixels(image, source.load_with_noise()):
+        raise _incomplete()
     return image, box, warnings
 
 
@@ -136,73 +194,93 @@ def _same_pixels(one: Image.Image, other: Image.Image) -> bool:
     return all(one.crop(box).tobytes() == other.crop(box).tobytes() for box in boxes)
 
 
-def _ends_in_grey(image: Image.Image) -> bool:
-    corner = image.getpixel((image.width - 1, image.height - 1))
-    if isinstance(corner, tuple) and image.mode == "RGB":
-        corner = round(
-            0.299 * corner[0] + 0.587 * corner[1] + 0.114 * corner[2]
-        )  # neighbouring blocks tint the colours
-    values = corner if isinstance(corner, tuple) else (corner,)
+def _may_be_incomplete(source: _Source, image: Image.Image) -> bool:
+    """Return whether data might be missing: any, if there are several scans; else that of a part that ends in grey."""
+    if source.frame.marker in _ARITHMETIC:
+        return _is_grey(image, image.width, image.height)
+    scan = source.scans[0]
+    units = _Units.of(source, scan)
+    interval = scan.interval or units.count
+    if source.header.several_scans or interval < _FEW_UNITS or units.count > interval * _MOST_PROBES:
+        return True
+    ends = chain(range(interval - 1, units.count - 1, interval), [units.count - 1])
+    return any(_is_grey(image, *units.centre(unit, source.scale)) for unit in ends)
+
+
+def _is_grey(image: Image.Image, x: int, y: int) -> bool:
+    """Return whether the pixel in the middle of a unit is that of a unit without data."""
+    inside = x < image.width and y < image.height
+    colour = image.getpixel((min(x, image.width - 1), min(y, image.height - 1)))
+    if isinstance(colour, tuple) and image.mode == "RGB" and not inside:
+        # Neighbouring units tint the colours at the edge of a unit.
+        colour = round(0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2])
+    values = colour if isinstance(colour, tuple) else (colour,)
     return all(round(value or 0) in _GREY for value in values)
 
 
-def _lacks_scans(source: _Source) -> bool:
-    """Return whether the scans leave a bit of any coefficient out.
+def _check_channels(source: _Source) -> None:
+    """Reject an image that has no scan at all for a channel.
 
     Raises:
-        CorruptImageError: a channel has no scan at all.
+        CorruptImageError
     """
-    if not source.header.several_scans:
-        return False
-    missing: dict[int, set[int]] = {}
-    for scan in scans(source.reader, source.parts[-1]):
-        for component in scan.components:
-            coefficients = missing.setdefault(component, set(range(64)))
-            if scan.low == 0:
-                coefficients.difference_update(range(scan.first, scan.last + 1))
-    if len(missing) < _channels(source):
+    scanned = {component for scan in source.scans for component in scan.header.components}
+    if source.header.several_scans and len(scanned) < _CHANNELS[source.header.mode]:
         raise _incomplete()
-    return any(missing.values())
-
-
-def _channels(source: _Source) -> int:
-    return {"L": 1, "RGB": 3}.get(source.header.mode, 4)
-
-
-def _end_of_picture(source: _Source) -> int:
-    """Return the offset of the end marker, or of the end of the data."""
-    for segment in later_segments(source.reader.data, source.pixels_at):
-        if segment.marker == EOI:
-            return segment.start - 2
-    return len(source.reader.data)
 
 
 def _check_restarts(source: _Source) -> None:
-    """Compare the restart markers with the size of the image: a decoder fills a missing interval with grey.
+    """Compare the restart markers with the size of the image: a decoder fills a missing interval with zeros.
 
     Raises:
         CorruptImageError: a marker is missing or out of order.
     """
-    segment = next((part for part in reversed(source.parts) if part.marker == DRI and part.length == 2), None)
-    interval = source.reader.number(segment.start, 2) if segment else 0
-    if interval == 0 or source.header.several_scans:
-        return
-    count = -(-_units(source) // interval) - 1
-    end = source.reader.data.find(_END, source.pixels_at)
-    markers = _RESTART.finditer(source.reader.data, source.pixels_at, end if end >= 0 else source.reader.size)
-    numbers = [marker[0][1] & 7 for marker in islice(markers, count)]
-    if any(number != index % 8 for index, number in enumerate(numbers)) or len(numbers) < count:
-        raise _incomplete()
+    for scan in source.scans:
+        numbers = [marker[0][-1] & 7 for marker in _restarts(source, scan)]
+        if (
+            any(number != index % 8 for index, number in enumerate(numbers))
+            or len(numbers) < _intervals(source, scan) - 1
+        ):
+            raise _incomplete()
 
 
-def _units(source: _Source) -> int:
-    """Return the number of minimum coded units of a scan that has all channels (T.81, A.2)."""
-    frame = next(part for part in source.parts if part.marker in FRAMES)
-    table = source.reader.take(frame.start + 6, 3 * _channels(source))
-    factors = table[1::3]
-    across = max(factor >> 4 for factor in factors)
-    down = max(factor & 15 for factor in factors)
-    width, height = source.header.stored_size
-    if len(table) == 3:  # a single channel is coded block by block, whatever its sampling factors
-        across = down = 1
-    return -(-width // (8 * across)) * -(-height // (8 * down))
+def _restarts(source: _Source, scan: CodedScan) -> Iterator[re.Match[bytes]]:
+    """Return the restart markers between the intervals of a scan, with the fill bytes before them."""
+    return islice(_RESTART.finditer(source.reader.data, scan.start, scan.end), _intervals(source, scan) - 1)
+
+
+def _intervals(source: _Source, scan: CodedScan) -> int:
+    return max(1, -(-_Units.of(source, scan).count // scan.interval)) if scan.interval else 1
+
+
+@dataclass(frozen=True)
+class _Units:
+    """The minimum coded units of a scan (T.81, A.2)."""
+
+    across: int
+    down: int
+    width: int
+    """Pixels of the image that a unit covers."""
+    height: int
+
+    @classmethod
+    def of(cls, source: _Source, scan: CodedScan) -> _Units:
+        factors = source.sampling.values()
+        across, down = max(h for h, _ in factors), max(v for _, v in factors)
+        width, height = source.header.stored_size
+        components = scan.header.components
+        if len(components) > 1:
+            return cls(-(-width // (8 * across)), -(-height // (8 * down)), 8 * across, 8 * down)
+        # A single channel is coded block by block, whatever its sampling factors.
+        h, v = source.sampling.get(components[0], (1, 1)) if components else (1, 1)
+        columns, rows = -(-width * h // across), -(-height * v // down)
+        return cls(-(-columns // 8), -(-rows // 8), 8 * across // h, 8 * down // v)
+
+    @property
+    def count(self) -> int:
+        return self.across * self.down
+
+    def centre(self, unit: int, scale: int) -> tuple[int, int]:
+        """Position of the middle of a unit in the image at a fraction of its size."""
+        row, column = divmod(unit, self.across)
+        return (2 * column + 1) * self.width // (2 * scale), (2 * row + 1) * self.height // (2 * scale)
