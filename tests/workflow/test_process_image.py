@@ -25,7 +25,7 @@ SOUND = {
         "notification": {
             "shownKey": printable(event["imageKey"]),
             "statusPath": status_path(event["imageKey"]),
-            "lines": ["Picture: JPEG"],
+            "lines": ["Image: JPEG"],
         },
         "milliseconds": 2,
     },
@@ -180,7 +180,7 @@ def test_what_lasts_ends_in_a_failure_that_blames_nobody_wrongly(pipeline, outco
     assert len(calls) == calls_expected
     assert upload_outcome.record["status"] == "FAILED"
     assert (upload_outcome.record["error"]["code"], upload_outcome.record["error"]["step"]) == (name, step)
-    assert "not of the picture" in upload_outcome.record["error"]["hint"]
+    assert "not of the file" in upload_outcome.record["error"]["hint"]
     assert upload_outcome.notified == ["FAILURE"]
 
 
@@ -470,7 +470,7 @@ def test_the_notification_of_a_picture_names_all_that_was_made(pipeline, outcome
         f"Execution: https://console.aws.amazon.com/states/home?region=us-east-1#/v2/executions/details/{seen.execution.arn}",
     )
     image, *renditions, labels = lines
-    assert image == f"Picture: JPEG, 200 x 150 pixels, {len(PHOTO):,} bytes"
+    assert image == f"Image: JPEG, 200 x 150 pixels, {len(PHOTO):,} bytes"
     assert [line.split(":")[0] for line in renditions] == [
         f"Rendition {rendition['name']}" for rendition in seen.record["renditions"]
     ]

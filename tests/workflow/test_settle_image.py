@@ -72,7 +72,7 @@ def test_an_execution_that_ended_without_an_outcome_gets_one(pipeline, key, stat
     assert record["status"] == "FAILED"
     assert (record["error"]["code"], record["error"]["step"]) == (code, "ProcessImage")
     assert words in record["error"]["message"]
-    assert "no fault of the picture" in record["error"]["hint"]
+    assert "not a fault of the file" in record["error"]["hint"]
     assert record["upload"]["sizeBytes"] == event["detail"]["object"]["size"]
     assert record["execution"]["id"] == name
     assert not {"claimShard", "claimedAt"} & record.keys()

@@ -59,14 +59,3 @@ def test_a_moved_seam_says_so(monkeypatch):
     monkeypatch.delattr(FakeKey, "instances_tracked")
     with pytest.raises(RuntimeError, match=r"moto_seams/listing\.py"):
         listing.install()
-
-
-@pytest.mark.parametrize("name", ["a\x15b", "p%41", "a+b c&<d>", "é/", "\x01"])
-def test_every_key_is_listed_as_it_is(pipeline, folder, name):
-    """S3 encodes keys and the prefix on request, as the SDK asks it to, so that XML can contain them."""
-    s3, bucket, key = pipeline.client("s3"), pipeline.uploads_bucket, f"{folder}/{name}"
-    assert "Versions" not in s3.list_object_versions(Bucket=bucket, Prefix=key)
-    version = s3.put_object(Bucket=bucket, Key=key, Body=b"words")["VersionId"]
-    answer = s3.list_object_versions(Bucket=bucket, Prefix=key)
-    assert [(each["Key"], each["VersionId"]) for each in answer["Versions"]] == [(key, version)]
-    assert answer["Prefix"] == key

@@ -16,7 +16,7 @@ def test_the_image_and_each_rendition_are_described():
     warnings = [{"code": "ImageWarning", "message": "The end is missing."}]
     described = notifications.describe_image("uploads/a.jpg", IMAGE, [WEB, {**WEB, "name": "small"}], warnings)
     assert described["lines"] == [
-        "Picture: JPEG, 4000 x 3000 pixels, 1,234,567 bytes",
+        "Image: JPEG, 4000 x 3000 pixels, 1,234,567 bytes",
         "Rendition web: WEBP, 800 x 600 pixels, 999 bytes",
         "Rendition small: WEBP, 800 x 600 pixels, 999 bytes",
         "Warning: The end is missing.",

@@ -27,7 +27,7 @@ def describe_image(
         `shownKey`, the key as a mail may show it; `statusPath`, the URL path of its status; `lines`.
     """
     lines = [
-        f"Picture: {_dimensions(image)}",
+        f"Image: {_dimensions(image)}",
         *(f"Rendition {rendition['name']}: {_dimensions(rendition)}" for rendition in renditions),
         *(f"Warning: {warning['message']}" for warning in warnings),
     ]
