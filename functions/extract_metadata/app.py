@@ -1,4 +1,4 @@
-"""Detect the labels of an image with Rekognition."""
+"""Detect the labels of an image with Rekognition, unless the stack detects none."""
 
 import os
 from typing import Any
@@ -10,14 +10,16 @@ from image_pipeline.workflow import labels, notifications
 
 @step
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    config = settings.load(os.environ)
-    detected = labels.detect(
-        aws.client,
-        bucket=event["picture"]["bucket"],
-        key=event["picture"]["key"],
-        max_labels=config.labels_max,
-        min_confidence=config.labels_min_confidence,
-    )
+    config, picture = settings.load(os.environ), event["picture"]
+    detected = labels.NOT_DETECTED
+    if config.detects_labels and picture:  # there may be no picture if the parameter has changed since the step before
+        detected = labels.detect(
+            aws.client,
+            bucket=picture["bucket"],
+            key=picture["key"],
+            max_labels=config.labels_max,
+            min_confidence=config.labels_min_confidence,
+        )
     return {
         "labels": detected.labels,
         "labelModelVersion": detected.model_version,

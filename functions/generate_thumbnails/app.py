@@ -36,22 +36,23 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         )
     rendered = engine.render(data, wanted, limits)
     to_label = labels.rendition_for_labels(rendered.header, rendered.renditions, wanted)
-    copies = [] if to_label else [engine.reduced(data, limits, labels.LEGIBLE_SIDE, labels.MIN_SIDE)]
+    makes_copy = config.detects_labels and to_label is None
+    copies = [engine.reduced(data, limits, labels.LEGIBLE_SIDE, labels.MIN_SIDE)] if makes_copy else []
 
     folder, made = keys.rendition_key(image_key, rendered.content_id, ""), [*rendered.renditions, *copies]
     files = [storage.File(folder + each.file_name, each.data, each.content_type, each in copies) for each in made]
     written = storage.write(aws.client, config.thumbnails_bucket, files)
     places = {each.file_name: place.to_json() for each, place in zip(made, written, strict=True)}
-    image = {**rendered.header.to_dict(), "sizeBytes": len(data), "sha256": rendered.sha256}
     renditions = [{**each.to_dict(), **places[each.file_name]} for each in rendered.renditions]
     warnings = [{"code": "ImageWarning", "message": warning} for warning in rendered.warnings]
+    image = {**rendered.header.to_dict(), "sizeBytes": len(data), "sha256": rendered.sha256}
     return {
         "image": image,
         "exif": rendered.exif.to_dict(),
         "renditions": renditions,
         "recipeId": engine.recipe_id(wanted),
         "summary": rendered.summary.to_dict(),
-        "picture": places[(to_label or copies[0]).file_name],
+        "picture": next((places[each.file_name] for each in [*copies, to_label] if each), None),
         "warnings": warnings,
         "notification": notifications.describe_image(image_key, image, renditions, warnings),
     }

@@ -34,6 +34,15 @@ def test_a_picture_is_labelled_where_it_lies(handler, rekognition):
     assert result["notification"] == {"lines": ["Labels (3.0): Sea 98 %"]}
 
 
+@pytest.mark.parametrize(("detects", "picture"), [("OFF", EVENT["picture"]), ("OFF", None), ("REKOGNITION", None)])
+def test_a_stack_without_labels_makes_no_call(monkeypatch, handler, rekognition, detects, picture):
+    """Nor does an execution that began before the parameter changed; there is no label, no line and no warning."""
+    monkeypatch.setenv("LABELS", detects)
+    result = handler({**EVENT, "picture": picture})
+    assert (result["labels"], result["labelModelVersion"], result["warnings"]) == ([], None, [])
+    assert result["notification"] == {"lines": []}
+
+
 @pytest.mark.parametrize(
     ("code", "error"),
     [("ThrottlingException", errors.LabelsDelayedError), ("AccessDeniedException", errors.LabelsUnavailableError)],

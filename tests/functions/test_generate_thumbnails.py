@@ -170,3 +170,15 @@ def test_the_picture_to_label_is_there_and_legal(monkeypatch, tmp_path, recipe, 
     tags = boto3.client("s3").get_object_tagging(**where)["TagSet"]
     assert (where["Key"] in of_record) == (chosen == "only.jpg") == (tags == [])
     assert {*of_record, where["Key"]} == set(stored_keys())
+
+
+@pytest.mark.parametrize("recipe_format", ["jpeg", "webp"])
+def test_a_stack_without_labels_makes_no_copy_for_them(monkeypatch, tmp_path, recipe_format):
+    """A copy would be decoded, written and paid for, and nothing would read it."""
+    (tmp_path / "recipes.toml").write_text(f'[recipes.only]\nwidth = 9\nheight = 9\nformats = ["{recipe_format}"]\n')
+    book = recipes.load(tmp_path / "recipes.toml")
+    monkeypatch.setattr(recipes, "load", lambda: book)
+    monkeypatch.setenv("LABELS", "OFF")
+    result = load_handler("generate_thumbnails")(event("uploads/a.jpg", photo(800, 600)))
+    assert result["picture"] is None
+    assert stored_keys() == [each["key"] for each in result["renditions"]]

@@ -48,6 +48,14 @@ def test_machines_are_read_and_their_absence_is_named():
         settings.load_machines({})
 
 
+def test_labels_are_detected_unless_they_are_off():
+    """An unknown value must not decide about a paid call."""
+    assert settings.load(ENVIRONMENT).detects_labels
+    assert not settings.load(ENVIRONMENT | {"LABELS": "OFF"}).detects_labels
+    with pytest.raises(SettingsError, match="LABELS is 'off', not one of REKOGNITION, OFF"):
+        settings.load(ENVIRONMENT | {"LABELS": "off"})
+
+
 def test_a_workflow_type_is_one_of_two():
     """An unknown type would change when a record counts as lost."""
     with pytest.raises(SettingsError, match="WORKFLOW_TYPE is 'express', not one of STANDARD, EXPRESS"):

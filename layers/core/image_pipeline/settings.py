@@ -50,6 +50,7 @@ class Settings:
     render_memory_bytes: int
     image_formats: frozenset[str]
     """Names of the accepted formats, in upper case."""
+    detects_labels: bool
     labels_max: int
     labels_min_confidence: int
     """Percent."""
@@ -110,6 +111,7 @@ def load(environment: Mapping[str, str]) -> Settings:
             max_pixels=variables.number("MAX_MEGAPIXELS", 1, 500) * MEGA,
             render_memory_bytes=variables.number("RENDER_MEMORY_MEGABYTES", 128, 10_240) * MEBIBYTE,
             image_formats=variables.names("IMAGE_FORMATS"),
+            detects_labels=variables.choice("LABELS", "REKOGNITION", "OFF") == "REKOGNITION",
             labels_max=variables.number("LABELS_MAX", 1, 100),
             labels_min_confidence=variables.number("LABELS_MIN_CONFIDENCE", 0, 100),
         )
@@ -233,13 +235,16 @@ class _Variables:
     def names(self, name: str) -> frozenset[str]:
         return frozenset(item.strip().upper() for item in self.text(name).split(","))
 
-    def workflow_type(self) -> WorkflowType:
-        value = self.text("WORKFLOW_TYPE")
-        if value in list(WorkflowType):
-            return WorkflowType(value)
+    def choice(self, name: str, *options: str) -> str:
+        value = self.text(name)
+        if value in options:
+            return value
         if value:
-            self._faults.append(f"WORKFLOW_TYPE is {value!r}, not one of {', '.join(WorkflowType)}")
-        return WorkflowType.STANDARD
+            self._faults.append(f"{name} is {value!r}, not one of {', '.join(options)}")
+        return options[0]
+
+    def workflow_type(self) -> WorkflowType:
+        return WorkflowType(self.choice("WORKFLOW_TYPE", *WorkflowType))
 
     def check(self, location: str) -> None:
         if self._faults:

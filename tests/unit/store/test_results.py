@@ -39,6 +39,7 @@ def test_labels_of_the_same_bytes_hold_when_there_are_no_new_ones():
         {**LABELLED, "status": None},
         {**LABELLED, "image": {"sha256": "b" * 64}},
         {**LABELLED, "image": {}},
+        {**LABELLED, "labels": [], "labelModelVersion": None},
         {"status": "DELETED"},
     ],
 )

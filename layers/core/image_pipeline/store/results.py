@@ -35,9 +35,10 @@ def label_fields(thumbnails: Mapping[str, Any], metadata: Mapping[str, Any], pre
 
 
 def _has_labels_of(previous: Record, image: Mapping[str, Any]) -> bool:
-    """Return whether the record has labels of the same bytes."""
+    """Return whether the record has labels of the same bytes. Without a model version, nothing looked for labels."""
     sha256 = previous.get("image", {}).get("sha256")
-    return previous["status"] == "COMPLETED" and sha256 is not None and sha256 == image.get("sha256")
+    is_labelled = previous["status"] == "COMPLETED" and previous.get("labelModelVersion") is not None
+    return is_labelled and sha256 is not None and sha256 == image.get("sha256")
 
 
 def _with_note(warning: Mapping[str, str]) -> dict[str, str]:

@@ -28,11 +28,15 @@ LEGIBLE_SIDE = 640
 
 @dataclass(frozen=True)
 class Labels:
-    """The detected labels and the version of the model that detected them."""
+    """The detected labels and the version of the model that detected them, if any did."""
 
-    model_version: str
+    model_version: str | None
     labels: list[dict[str, Any]]
     """`name`, `confidence` in percent, `parents` as names; surest first."""
+
+
+NOT_DETECTED = Labels(model_version=None, labels=[])
+"""The labels of an image that nothing looked at, because the stack detects none."""
 
 
 def accepts(image_format: str, width: int, height: int, size_bytes: int) -> bool:

@@ -38,16 +38,18 @@ def describe_image(
     }
 
 
-def describe_labels(labels: Sequence[Mapping[str, Any]], model_version: str) -> dict[str, Any]:
+def describe_labels(labels: Sequence[Mapping[str, Any]], model_version: str | None) -> dict[str, Any]:
     """Describe what was recognised in the image.
 
     Args:
         labels: the record's `labels`.
-        model_version: the record's `labelModelVersion`.
+        model_version: the record's `labelModelVersion`; None if the stack detects no labels.
 
     Returns:
         `lines`.
     """
+    if model_version is None:
+        return {"lines": []}
     if not labels:
         return {"lines": ["Labels: none"]}
     text = ", ".join(f"{label['name']} {int(label['confidence'] + 0.5)} %" for label in labels)

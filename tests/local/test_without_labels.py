@@ -1,0 +1,69 @@
+"""A stack that detects no labels."""
+
+import json
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import pytest
+
+from image_pipeline.api import apikeys
+from image_pipeline.keys import status_path
+from local.pipeline import Pipeline
+from tests.pictures import photo
+
+PHOTO = photo(200, 150)
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory):
+    """A pipeline with `Labels=OFF`."""
+    parameters = {"Labels": "OFF", "EmptyUploadSeconds": "0"}
+    with Pipeline(tmp_path_factory.mktemp("unlabelled"), parameters=parameters, wait_scale=0.0, controls=True) as own:
+        yield own
+
+
+def test_an_image_is_completed_without_labels(unlabelled):
+    """Record, status, notification, listing and event agree: no label and no warning."""
+    key = "uploads/plain.jpg"
+    unlabelled.upload(key, PHOTO)
+    record = unlabelled.wait_for(key)
+    assert (record["status"], record["labels"], record["labelModelVersion"]) == ("COMPLETED", [], None)
+    assert record["warnings"] == []
+    with urlopen(unlabelled.api_url + status_path(key)) as answer:
+        status = json.load(answer)
+    assert (status["status"], status["labels"], status["warnings"]) == ("COMPLETED", [], [])
+    (notification,) = unlabelled.notifications()
+    assert notification["Subject"] == f"Image processed: {key}"
+    before, renditions, after = notification["Message"].split("\n\n")
+    assert before == f"{key} was processed."
+    assert [line.partition(" ")[0] for line in renditions.split("\n")] == ["Image:", *["Rendition"] * 4]
+    assert after.startswith("Status: ")
+
+    def event():
+        return [event for event in unlabelled.events() if event["detail"]["imageKey"] == key]
+
+    unlabelled.wait_until(lambda: bool(event()), "the event")
+    (published,) = event()
+    assert (published["detail-type"], published["detail"]["labels"]) == ("ImageCompleted", [])
+    secret = apikeys.create(unlabelled.client, table=unlabelled.outputs["ApiKeyTableName"], name="a test").text
+    unlabelled.wait_until(lambda: bool(listed(unlabelled, secret)), "the listing")
+    assert listed(unlabelled, secret) == [(key, [])]
+
+
+def listed(pipeline, secret):
+    """The completed images of the list with their labels."""
+    url = f"{pipeline.api_url}/images?{urlencode({'status': 'COMPLETED'})}"
+    with urlopen(Request(url, headers={"x-api-key": secret})) as answer:
+        return [(image["imageKey"], image["labels"]) for image in json.load(answer)["images"]]
+
+
+def test_nothing_calls_rekognition_or_may(unlabelled):
+    """The function has no permission for it, and no call is denied."""
+    unlabelled.upload("uploads/quiet.jpg", PHOTO)
+    assert unlabelled.wait_for("uploads/quiet.jpg")["status"] == "COMPLETED"
+    calls = unlabelled.calls()
+    assert all(call.allowed for call in calls)
+    assert not any(call.action.startswith("rekognition:") for call in calls)
+    allowed = [each for each in unlabelled.roles["ExtractMetadataFunctionRole"] if each["Effect"] == "Allow"]
+    assert "rekognition" not in json.dumps(allowed)
+    assert "s3:" not in json.dumps(allowed)
