@@ -232,7 +232,7 @@ WITH_OUTCOME: dict[str, Any] = {
 
 def put_record(image_key: str, **fields: Any) -> None:
     """Store a record as ClaimUpload writes it, with further fields."""
-    from image_pipeline.store.records import to_attribute
+    from image_pipeline.store.attributes import to_attribute
 
     item = {
         "ImageKey": image_key,

@@ -9,6 +9,8 @@ from image_pipeline.errors import InvalidRequestError
 from image_pipeline.observability import caller, logger
 from image_pipeline.store import uploads
 
+client = aws.clients("s3")
+
 
 @problems.answers_problems("The upload cannot be deleted at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -19,6 +21,6 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     etag = event["headers"].get("if-match", "*").strip()
     if not etag:
         raise InvalidRequestError("If-Match is empty.", "Send the upload's etag, or omit the header.")
-    uploads.delete(aws.client, bucket=bucket, image_key=image_key, etag=None if etag == "*" else etag)
+    uploads.delete(client, bucket=bucket, image_key=image_key, etag=None if etag == "*" else etag)
     logger.info("upload deleted", caller=caller(event))
     return problems.answer(202, {"imageKey": image_key}, location=keys.status_path(image_key))

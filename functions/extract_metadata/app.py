@@ -7,6 +7,8 @@ from image_pipeline import aws, settings
 from image_pipeline.observability import step
 from image_pipeline.workflow import labels, notifications
 
+client = aws.clients("rekognition")
+
 
 @step
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -14,7 +16,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     detected = labels.NOT_DETECTED
     if config.detects_labels and picture:  # there may be no picture if the parameter has changed since the step before
         detected = labels.detect(
-            aws.client,
+            client,
             bucket=picture["bucket"],
             key=picture["key"],
             max_labels=config.labels_max,

@@ -11,6 +11,8 @@ from image_pipeline.observability import log_warnings, step
 from image_pipeline.store import pictures, storage
 from image_pipeline.workflow import labels, notifications
 
+client = aws.clients("s3")
+
 
 @cache  # and not at import: a mistake in the recipes must reach the record under its own name
 def book() -> recipes.RecipeBook:
@@ -24,11 +26,11 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     config, image_key = settings.load(os.environ), event["imageKey"]
     limits, wanted = Limits.from_settings(config), book().for_key(image_key)
     memory.limit(config.render_memory_bytes)
-    data = storage.read(aws.client, storage.Source.from_json(event["source"]), limits.max_bytes)
+    data = storage.read(client, storage.Source.from_json(event["source"]), limits.max_bytes)
     if event.get("compare"):  # an execution from before a deployment does not say
         content_id = engine.content_id(data, wanted)
         pictures.require_change(
-            aws.client,
+            client,
             table=config.image_table,
             bucket=config.thumbnails_bucket,
             image_key=image_key,
@@ -41,7 +43,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
     folder, made = keys.rendition_key(image_key, rendered.content_id, ""), [*rendered.renditions, *copies]
     files = [storage.File(folder + each.file_name, each.data, each.content_type, each in copies) for each in made]
-    written = storage.write(aws.client, config.thumbnails_bucket, files)
+    written = storage.write(client, config.thumbnails_bucket, files)
     places = {each.file_name: place.to_json() for each, place in zip(made, written, strict=True)}
     renditions = [{**each.to_dict(), **places[each.file_name]} for each in rendered.renditions]
     warnings = [{"code": "ImageWarning", "message": warning} for warning in rendered.warnings]

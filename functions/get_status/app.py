@@ -9,6 +9,8 @@ from typing import Any
 from image_pipeline import aws, keys, settings
 from image_pipeline.api import problems, queries, scopes, status, waiting
 
+client = aws.clients("dynamodb", "s3")
+
 NOT_FOUND = "Image details not found for the given image identifier."
 
 
@@ -25,7 +27,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     if method == "HEAD":
         request = request.without_wait()
     image_keys = access.narrow(keys.image_keys(path))
-    result = waiting.find(aws.client, bucket=bucket, image_keys=image_keys, settings=config, request=request)
+    result = waiting.find(client, bucket=bucket, image_keys=image_keys, settings=config, request=request)
     retry = {"retry-after": result.retry_after} if result.retry_after else {}
     if result.record is None:
         return problems.problem(404, NOT_FOUND, **retry)
@@ -44,12 +46,12 @@ def _original(method: str, path: str) -> dict[str, Any]:
 
 def _status(record: dict[str, Any], if_none_match: str, seconds: int, retry: dict[str, str]) -> dict[str, Any]:
     if retry:
-        return problems.answer(200, status.with_urls(aws.client, record, seconds), **retry)
+        return problems.answer(200, status.with_urls(client, record, seconds), **retry)
     tag = status.etag(record, seconds)
     caching = {"etag": tag, "cache-control": status.REVALIDATE}
     if status.matches_etag(if_none_match, tag):
         return problems.empty(304, **caching)
-    return problems.answer(200, status.with_urls(aws.client, record, seconds), **caching)
+    return problems.answer(200, status.with_urls(client, record, seconds), **caching)
 
 
 def _rendition(
@@ -61,4 +63,4 @@ def _rendition(
     # A cache could answer GET with a stored redirect for HEAD, to a URL that does not accept GET.
     is_stored = method == "GET" and not retry
     caching = {"cache-control": status.redirect_caching(seconds) if is_stored else "no-store", "vary": "accept"}
-    return problems.empty(302, location=status.rendition_url(aws.client, rendition, seconds, method), **caching)
+    return problems.empty(302, location=status.rendition_url(client, rendition, seconds, method), **caching)

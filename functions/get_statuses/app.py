@@ -6,6 +6,8 @@ from typing import Any
 from image_pipeline import aws, settings
 from image_pipeline.api import intake, problems, scopes, status, statuses
 
+client = aws.clients("dynamodb", "s3")
+
 
 @problems.answers_problems("The statuses cannot be read at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -14,10 +16,10 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     image_keys = statuses.parse(intake.json_body(event, statuses.EXAMPLE))
     for image_key in image_keys:
         access.check(image_key)
-    records = status.find_many(aws.client, image_keys, config)
+    records = status.find_many(client, image_keys, config)
     known = {record["imageKey"] for record in records}
     body = {
-        "statuses": [status.with_urls(aws.client, record, config.rendition_url_seconds) for record in records],
+        "statuses": [status.with_urls(client, record, config.rendition_url_seconds) for record in records],
         "missing": [image_key for image_key in image_keys if image_key not in known],
     }
     if not statuses.fits(body):

@@ -8,6 +8,8 @@ from image_pipeline import aws, keys, settings
 from image_pipeline.api import intake, presign, problems, scopes
 from image_pipeline.observability import caller, logger
 
+client = aws.clients("s3")
+
 
 @problems.answers_problems("The upload cannot be signed at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -16,7 +18,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     request = presign.parse(intake.json_body(event), config.max_upload_bytes)
     access.check(request.image_key)
     signed = presign.sign(
-        aws.client,
+        client,
         config.uploads_bucket,
         request,
         max_bytes=config.max_upload_bytes,

@@ -13,6 +13,8 @@ from image_pipeline.api import problems, scopes
 from image_pipeline.observability import caller, logger
 from image_pipeline.store import uploads
 
+client = aws.clients("dynamodb", "s3", "stepfunctions")
+
 
 @problems.answers_problems("The upload cannot be processed at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     access.check(image_key)
     change = partial(
         uploads.restore if restores else uploads.reprocess,
-        aws.client,
+        client,
         bucket=bucket,
         table=table,
         state_machine=state_machine,

@@ -10,6 +10,8 @@ from image_pipeline.batch import backfills
 from image_pipeline.imaging import engine, recipes
 from image_pipeline.observability import log_warnings, step
 
+client = aws.clients("dynamodb", "sqs")
+
 
 @cache  # not at import, so that an error in the recipes ends the backfill with its own name
 def book() -> recipes.RecipeBook:
@@ -27,7 +29,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     request = event["request"]
     listed = [backfills.ListedObject.from_item(item) for item in event["items"]]
     matching = backfills.select(
-        aws.client,
+        client,
         image_table,
         listed,
         backfills.BackfillFilter.from_json(request),
@@ -36,7 +38,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     selected: Sequence[backfills.ListedObject] = matching
     if not request["dryRun"]:
         resources = backfills.BackfillResources(bucket=bucket, backfill_table=backfill_table, queue_url=queue_url)
-        selected = backfills.enqueue(aws.client, resources, event["backfillId"], matching, request["maxImages"])
+        selected = backfills.enqueue(client, resources, event["backfillId"], matching, request["maxImages"])
     return {
         "listed": len(listed),
         "selected": len(selected),

@@ -8,6 +8,8 @@ from image_pipeline import aws, settings, times
 from image_pipeline.observability import count_success, step
 from image_pipeline.store import cleanup, records, results
 
+client = aws.clients("dynamodb")
+
 
 @step
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -18,9 +20,9 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     old_versions, previous = (), None
     if event["overwrites"]:
         with cleanup.best_effort():  # list before the claim is verified; `cleanup` explains why
-            old_versions = cleanup.find(aws.client, bucket=bucket, image_key=image_key)
+            old_versions = cleanup.find(client, bucket=bucket, image_key=image_key)
         if "labels" not in metadata:
-            previous = records.read_before_claim(aws.client, table=table, image_key=image_key)
+            previous = records.read_before_claim(client, table=table, image_key=image_key)
     finished_at = times.now()
     own_milliseconds = round((time.perf_counter() - started) * 1000)  # up to the write, which stores this figure
     fields = {
@@ -35,9 +37,9 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         },
         "updatedAt": finished_at,
     }
-    records.complete(aws.client, table=table, image_key=image_key, execution_id=event["executionId"], fields=fields)
+    records.complete(client, table=table, image_key=image_key, execution_id=event["executionId"], fields=fields)
     count_success(fields)
     with cleanup.best_effort():
         current = cleanup.current_versions(thumbnails["renditions"])
-        cleanup.retire(aws.client, bucket, old_versions, current)
+        cleanup.retire(client, bucket, old_versions, current)
     return {"status": fields["status"]}

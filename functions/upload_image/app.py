@@ -8,6 +8,8 @@ from image_pipeline.api import intake, problems, scopes
 from image_pipeline.observability import caller, logger
 from image_pipeline.store import uploads
 
+client = aws.clients("s3")
+
 
 @problems.answers_problems("The upload cannot be stored at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -16,7 +18,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     upload = intake.receive(event, config.image_formats)
     access.check(upload.image_key)
     version_id = uploads.store(
-        aws.client,
+        client,
         bucket=config.uploads_bucket,
         image_key=upload.image_key,
         data=upload.data,

@@ -9,20 +9,20 @@ from image_pipeline.observability import logger, record_oldest_age
 from image_pipeline.store import records
 from image_pipeline.workflow import executions
 
+client = aws.clients("dynamodb", "stepfunctions")
+
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     logger.set_correlation_id(event["id"])
     table = settings.load(os.environ).image_table
     machines = settings.load_machines(os.environ)
     now = datetime.now(UTC)
-    oldest = records.oldest_claims(aws.client, table)
+    oldest = records.oldest_claims(client, table)
     seconds = max((times.age_seconds(claim["claimedAt"], now) for claim in oldest), default=0)
     record_oldest_age(seconds)
     limit = machines.workflow.lost_seconds
     lost = [claim for claim in oldest if times.age_seconds(claim["claimedAt"], now) > limit]
     ages = [times.age_seconds(executions.first_started_at(claim), now) for claim in lost]
-    restarted = sum(
-        executions.end_lost(aws.client, machines, claim, age) for claim, age in zip(lost, ages, strict=True)
-    )
+    restarted = sum(executions.end_lost(client, machines, claim, age) for claim, age in zip(lost, ages, strict=True))
     logger.info("records watched", oldest_seconds=seconds, lost=len(lost), restarted=restarted)
     return {"oldestProcessingSeconds": seconds, "settled": len(lost) - restarted, "restarted": restarted}

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from image_pipeline import aws as clients
 from image_pipeline import keys
 from image_pipeline.imaging import exif, recipes
-from image_pipeline.store import records, storage
+from image_pipeline.store import storage
+from image_pipeline.store.attributes import to_attribute
 from local.emulator.moto_seams.jsonata import evaluate
 from tests.asl import STATES
 from tests.conftest import IMAGE_TABLE, put_record, put_upload
@@ -214,7 +215,7 @@ def test_a_record_as_large_as_dynamodb_holds_can_be_answered(aws, environment):
         "key": "thumbnails/é.jpg/0123456789abcdef/web.jpg", "versionId": "v" * 32, "etag": "e" * 32,
     }  # fmt: skip
     renditions = [{**rendition, "width": number, "height": number} for number in range(1, 501)]
-    rest = ITEM_BYTES - item_size(records.to_attribute(renditions)) - 1_000
+    rest = ITEM_BYTES - item_size(to_attribute(renditions)) - 1_000
     warnings = [{"code": "ImageWarning", "message": "é" * 100}] * (rest // 250)
     put_record(
         "uploads/é.jpg", status="COMPLETED", image={"width": 9, "height": 9}, renditions=renditions, warnings=warnings

@@ -9,6 +9,7 @@ from image_pipeline import aws as clients
 from image_pipeline.errors import StorageUnavailableError
 from image_pipeline.feeds import entries, indexing
 from image_pipeline.store import records
+from image_pipeline.store.attributes import to_attribute
 from tests.conftest import IMAGE_TABLE, LISTING_TABLE
 from tests.unit.feeds.listings import list_record, listed_keys, pages, record, rendition
 
@@ -108,7 +109,7 @@ ENTRIES_OF = entries.entries_of
 
 
 def store(change):
-    item = {name: records.to_attribute(value) for name, value in change.items()}
+    item = {name: to_attribute(value) for name, value in change.items()}
     boto3.client("dynamodb").put_item(TableName=IMAGE_TABLE, Item=item)
 
 

@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
 from image_pipeline import aws
@@ -27,6 +26,7 @@ from image_pipeline.errors import StorageUnavailableError
 from image_pipeline.feeds import entries
 from image_pipeline.feeds.entries import Json, Place
 from image_pipeline.store import records
+from image_pipeline.store.attributes import to_attributes
 
 _LEDGER_SECONDS = 2 * 86_400  # how long the ledger of a removed image stays: a stream contains the changes of one day
 _ATTEMPTS = 5
@@ -143,7 +143,7 @@ def _replace_ledger(client: aws.Client, table: str, image_key: str, old: Json | 
     """Write a ledger; return False when the stored ledger is not `old`."""
     if "image" not in ledger:
         ledger = {**ledger, "expiresAt": int(time.time()) + _LEDGER_SECONDS}
-    item = {**entries.ledger_key(entries.digest(image_key)), **_attributes(ledger)}
+    item = {**entries.ledger_key(entries.digest(image_key)), **to_attributes(ledger)}
     put = partial(client("dynamodb").put_item, TableName=table, Item=item)
     if old:
         return _write_if(put, "#order = :order", old["order"])
@@ -154,7 +154,7 @@ def _put(client: aws.Client, table: str, places: Iterable[Place], order: str) ->
     """Put entries, except those that a change of the same or a newer order has put."""
 
     def put(place: Place) -> None:
-        item = {**entries.key(*place), **_attributes({"order": order})}
+        item = {**entries.key(*place), **to_attributes({"order": order})}
         write = partial(client("dynamodb").put_item, TableName=table, Item=item)
         _write_if(write, "attribute_not_exists(#order) OR #order < :order", order)
 
@@ -188,11 +188,6 @@ def _write_if(write: Callable[..., Any], condition: str, order: str | None = Non
             raise
         return False
     return True
-
-
-def _attributes(values: Json) -> Json:
-    serialize = TypeSerializer().serialize
-    return {name: serialize(value) for name, value in values.items()}
 
 
 def _image_key(change: Mapping[str, Any]) -> str:

@@ -1,15 +1,12 @@
 """Complete and read the items of ImageTable. The workflow claims records and marks them FAILED without Lambda."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from image_pipeline import aws
 from image_pipeline.errors import StorageUnavailableError, SupersededError
+from image_pipeline.store.attributes import from_attributes, to_attribute
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -98,7 +95,7 @@ def read_before_claim(client: aws.Client, *, table: str, image_key: str) -> Reco
     item = _get(client, table=table, image_key=image_key)
     if item is None:
         return None
-    record = _deserialize(item)
+    record = from_attributes(item)
     return record | {name: record[kept] for name, kept in _PREVIOUS.items() if kept in record}
 
 
@@ -109,7 +106,7 @@ def read_claim(client: aws.Client, *, table: str, image_key: str) -> Record:
     Raises:
         StorageUnavailableError: DynamoDB was not available.
     """
-    record = _deserialize(_get(client, table=table, image_key=image_key) or {})
+    record = from_attributes(_get(client, table=table, image_key=image_key) or {})
     return {name: record[name] for name in _CLAIM if name in record}
 
 
@@ -158,7 +155,7 @@ def read_many(
                 break
         else:
             raise StorageUnavailableError("DynamoDB is busy and did not return all items.", "Try again.")
-    return [_deserialize(item) for item in items]
+    return [from_attributes(item) for item in items]
 
 
 def last_attempt(record: Mapping[str, Any]) -> str | None:
@@ -192,7 +189,7 @@ def oldest_claims(client: aws.Client, table: str) -> list[Record]:
                 ExpressionAttributeValues={":shard": {"S": shard}},
                 Limit=_MAX_CLAIMS_PER_SHARD,
             )
-        claims += [_deserialize(item) for item in response["Items"]]
+        claims += [from_attributes(item) for item in response["Items"]]
     return claims
 
 
@@ -208,18 +205,12 @@ def before_and_after(change: Mapping[str, Any]) -> tuple[Record | None, Record |
 
 def from_item(item: Mapping[str, Any]) -> Record:
     """Convert DynamoDB's typed form to plain JSON, without internal attributes."""
-    return public_attributes(_deserialize(item))
+    return public_attributes(from_attributes(item))
 
 
 def public_attributes(record: Mapping[str, Any]) -> Record:
     """Return a record without internal attributes."""
     return {name: value for name, value in record.items() if name not in INTERNAL_ATTRIBUTES}
-
-
-def to_attribute(value: Any) -> Any:
-    """Convert plain JSON to DynamoDB's typed form."""
-    # DynamoDB accepts no binary floats; the shortest decimal spelling has the same value.
-    return TypeSerializer().serialize(json.loads(json.dumps(value), parse_float=Decimal))
 
 
 def _get(client: aws.Client, *, table: str, image_key: str) -> Record | None:
@@ -228,18 +219,3 @@ def _get(client: aws.Client, *, table: str, image_key: str) -> Record | None:
         response = dynamodb.get_item(TableName=table, Key=item_key(image_key), ConsistentRead=True)
     item: Record | None = response.get("Item")
     return item
-
-
-def _deserialize(item: Mapping[str, Any]) -> Record:
-    deserialize = TypeDeserializer().deserialize
-    return {name: _plain(deserialize(value)) for name, value in item.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(nested) for name, nested in value.items()}
-    if isinstance(value, list):
-        return [_plain(nested) for nested in value]
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    return value
