@@ -1,11 +1,16 @@
-"""Measure each function: cold import, warm time, and every AWS call with its bytes.
+"""Measure each function: cold start, warm time, and every AWS call with its bytes.
 
-`python -m bench.handlers` processes one picture of each kind with the real handlers, in the order of the workflow,
-against moto in this process. So the times are those of the application and botocore, without a network.
+`python -m bench.handlers` starts each function as `sam build` built it (`bench/cold_start.py`). Then it processes one
+picture of each kind with the real handlers, in the order of the workflow, against moto in this process. So the times
+are those of the application and botocore, without a network.
+
+`--image` measures the starts in a container of Lambda, `--before` also those of an earlier build, and `--starts`
+keeps the other figures of the last run.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import io
 import json
@@ -22,6 +27,7 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
+from bench.cold_start import ENVIRONMENT
 from bench.report import RESULTS_FOLDER, write_document
 
 ROOT = Path(__file__).parent.parent
@@ -29,39 +35,22 @@ CORE = ROOT / "layers" / "core"
 RESULTS = RESULTS_FOLDER / "handlers.json"
 STEPS = ("validate_image", "generate_thumbnails", "extract_metadata", "store_results", "get_status")
 ROUNDS = 5
-ENVIRONMENT = {
-    "THUMBNAILS_BUCKET": "thumbnails",
-    "IMAGE_TABLE": "table",
-    "IMAGE_FORMATS": "JPEG,PNG,WEBP,GIF,AVIF,HEIF,TIFF,BMP",
-    "MAX_UPLOAD_MEGABYTES": "100",
-    "MAX_MEGAPIXELS": "100",
-    "RENDER_MEMORY_MEGABYTES": "1769",
-    "LABELS": "REKOGNITION",
-    "LABELS_MAX": "10",
-    "LABELS_MIN_CONFIDENCE": "75",
-    "RENDITION_URL_SECONDS": "900",
-    "WORKFLOW_TYPE": "STANDARD",
-    "AWS_DEFAULT_REGION": "eu-west-1",
-    "AWS_ACCESS_KEY_ID": "bench",
-    "AWS_SECRET_ACCESS_KEY": "bench",
-    "POWERTOOLS_LOG_LEVEL": "ERROR",
-}
+BUILD = ROOT / ".aws-sam" / "build"
 
 
-def cold_imports() -> dict[str, float]:
-    """Return the milliseconds that each handler takes to import, without the start of the interpreter."""
-    codes = {"nothing": "pass", "boto3 client": "import boto3; boto3.client('s3', 'eu-west-1')"}
-    codes |= dict.fromkeys(STEPS, "import app")
-    least: dict[str, float] = {}
-    for _ in range(ROUNDS + 4):
-        for name, code in codes.items():
-            path = os.pathsep.join((str(ROOT / "functions" / name), str(CORE)))
-            started = time.perf_counter()
-            subprocess.run(  # noqa: S603  our own code
-                [sys.executable, "-c", code], env={**ENVIRONMENT, "PYTHONPATH": path}, check=True
-            )
-            least[name] = min(least.get(name, 1e9), (time.perf_counter() - started) * 1000)
-    return {name: round(value - least["nothing"]) for name, value in least.items() if name != "nothing"}
+def cold_starts(build: Path, before: Path | None, image: str | None) -> dict[str, Any]:
+    """Measure the starts of a build, and of one before it, in this Python or in a container."""
+    builds = {"before": before, "now": build} if before else {"now": build}
+    program: list[str] = [sys.executable]
+    if image:
+        folders = [ROOT, *builds.values()]
+        mounts = [f"--volume={path.absolute()}:{path.absolute()}:ro" for path in folders]
+        program = ["docker", "run", "--rm", *mounts, "--entrypoint=python3", image]
+    paths = [str(path.absolute()) for path in builds.values()]
+    command = [*program, str(ROOT / "bench" / "cold_start.py"), *paths]
+    measured = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)  # noqa: S603  our own code
+    starts = {name: measured["starts"][path] for name, path in zip(builds, paths, strict=True)}
+    return {"date": time.strftime("%Y-%m-%d"), "python": measured["python"], **starts}
 
 
 def photograph(image_format: str, **options: Any) -> bytes:
@@ -188,10 +177,31 @@ def print_picture(name: str, result: dict[str, Any]) -> None:
         print(f"  {step:20} {result[step]['milliseconds']:7.1f} ms  {summary}")
 
 
+def start_table(starts: dict[str, Any]) -> list[str]:
+    """Return a Markdown table of the cold starts."""
+    now, before = starts["now"], starts.get("before")
+    head = "| CPU ms | import | first call |" + (
+        " before: import | first call | both, now / before |" if before else ""
+    )
+    lines = [
+        f"Starts measured {starts['date']} with Python {starts['python']}.",
+        "",
+        head,
+        "|---" * (head.count("|") - 1) + "|",
+    ]
+    for name, figures in now.items():
+        line = f"| {name} | {figures['import']} | {figures['firstCall']} |"
+        if before and name in before:
+            earlier = before[name]
+            ratio = sum(figures.values()) / sum(earlier.values())
+            line += f" {earlier['import']} | {earlier['firstCall']} | {ratio:.2f} |"
+        lines.append(line)
+    return lines
+
+
 def tables(results: dict[str, Any]) -> str:
-    """Return Markdown tables: cold imports, then time and calls for each step and picture."""
-    lines = [f"Measured {results['date']}.", "", "| | cold import, ms |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in results["imports"].items()]
+    """Return Markdown tables: cold starts, then time and calls for each step and picture."""
+    lines = [*start_table(results["starts"]), "", f"Calls measured {results['date']}."]
     lines += ["", "| step | picture | warm, ms | calls (kB sent, received) |", "|---|---|---|---|"]
     for step in STEPS:
         for name, picture in results["pictures"].items():
@@ -203,17 +213,28 @@ def tables(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Measure, print and save."""
+    parser = argparse.ArgumentParser(prog="python -m bench.handlers")
+    parser.add_argument("--build", type=Path, default=BUILD, help="folder that `sam build` wrote")
+    parser.add_argument("--before", type=Path, help="folder of an earlier build, to compare with")
+    parser.add_argument("--image", help="image of a container with Python and boto3 of Lambda")
+    parser.add_argument("--starts", action="store_true", help="measure only the starts")
+    options = parser.parse_args(arguments)
+    if not (options.build / "template.yaml").is_file():
+        parser.error(f"{options.build} has no build. Run `make build` first.")
     os.environ |= ENVIRONMENT
     sys.path.insert(0, str(CORE))
-    imports = cold_imports()
-    print("cold import, ms: " + ", ".join(f"{name} {value}" for name, value in imports.items()))
-    results = {"date": time.strftime("%Y-%m-%d"), "imports": imports, "pictures": measure()}
+    starts = cold_starts(options.build, options.before, options.image)
+    print("\n".join(start_table(starts)))
+    if options.starts:
+        results = json.loads(RESULTS.read_text()) | {"starts": starts}
+    else:
+        results = {"date": time.strftime("%Y-%m-%d"), "starts": starts, "pictures": measure()}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     write_document("handlers", tables(results))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

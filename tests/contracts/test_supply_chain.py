@@ -158,7 +158,12 @@ def test_every_npm_package_is_locked_by_version_and_hash():
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in tracked_files() if re.match(r"Makefile$|\.ci/|\.github/workflows/|bench/.*\.py$", name)]
+    "name",
+    [
+        name
+        for name in tracked_files()
+        if re.match(r"(layers/)?Makefile$|\.ci/|\.github/workflows/|bench/.*\.py$", name)
+    ],
 )
 def test_nothing_is_installed_past_a_lock(name):
     """What a command of the project installs, it installs with hashes."""

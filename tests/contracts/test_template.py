@@ -450,9 +450,10 @@ def test_failures_only_filters_by_what_the_workflow_sends(template):
 def test_documents_name_the_python_that_a_build_needs(template, document):
     """The documents name the one Python version of all functions and layers, and the alternative with Docker."""
     python = template["Globals"]["Function"]["Runtime"]
+    assert f"PYTHON := {python}\n" in (ROOT / "layers" / "Makefile").read_text()
     for body in template["Resources"].values():
         if body["Type"] == "AWS::Serverless::LayerVersion":
-            assert (body["Metadata"]["BuildMethod"], body["Properties"]["CompatibleRuntimes"]) == (python, [python])
+            assert (body["Metadata"]["BuildMethod"], body["Properties"]["CompatibleRuntimes"]) == ("makefile", [python])
         assert body.get("Properties", {}).get("Runtime", python) == python
     text = (ROOT / document).read_text()
     assert "sam build" in text

@@ -1,0 +1,141 @@
+"""Measure the CPU time of a cold start: importing each handler, and what its first call takes longer than the second.
+
+`python3 bench/cold_start.py BUILD…` needs only the standard library and botocore, so it also runs in the container of
+Lambda. A build is a folder that `sam build` wrote. Several builds take turns, so that they share the load of the
+machine. Each start is a fresh process that cannot write byte code, as in Lambda.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+EVENTS = Path(__file__).parent.parent / "events"
+RUNTIME = Path("/var/runtime")  # where Lambda has boto3
+LAYERS = ("VendorLayer", "CoreLayer", "SimdLayer")
+ROUNDS = 5
+ENVIRONMENT = {
+    "THUMBNAILS_BUCKET": "thumbnails",
+    "UPLOADS_BUCKET": "uploads",
+    "IMAGE_TABLE": "table",
+    "API_KEY_TABLE": "keys",
+    "LISTING_TABLE": "listing",
+    "BACKFILL_TABLE": "backfill",
+    "BATCH_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/batch",
+    "EVENT_BUS": "default",
+    "PROCESS_IMAGE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:process",
+    "SETTLE_IMAGE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:settle",
+    "STATUS_API_URL": "https://api.example",
+    "IMAGE_FORMATS": "JPEG,PNG,WEBP,GIF,AVIF,HEIF,TIFF,BMP",
+    "MAX_UPLOAD_MEGABYTES": "150",
+    "MAX_MEGAPIXELS": "250",
+    "RENDER_MEMORY_MEGABYTES": "1769",
+    "LABELS": "REKOGNITION",
+    "LABELS_MAX": "10",
+    "LABELS_MIN_CONFIDENCE": "75",
+    "RENDITION_URL_SECONDS": "900",
+    "PRESIGNED_UPLOAD_SECONDS": "900",
+    "REPROCESS_COOLDOWN_SECONDS": "10",
+    "WORKFLOW_TYPE": "STANDARD",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_ACCESS_KEY_ID": "bench",
+    "AWS_SECRET_ACCESS_KEY": "bench",
+    "POWERTOOLS_LOG_LEVEL": "ERROR",
+}
+START = """
+import json, sys, time
+moments = [time.process_time()]
+import app
+moments.append(time.process_time())
+for _ in range(2):
+    try:
+        app.lambda_handler(json.loads(sys.argv[1]), None)
+    except Exception:
+        pass  # AWS refuses every call
+    moments.append(time.process_time())
+print("\\n" + json.dumps([later - earlier for earlier, later in zip(moments, moments[1:])]))
+"""
+
+Starts = dict[str, dict[str, float]]
+"""CPU milliseconds by function: `import`, and `firstCall`, which is what it takes longer than the second call."""
+
+
+class _Refusal(BaseHTTPRequestHandler):
+    """Answers every AWS call with 403, which is not retried."""
+
+    protocol_version = "HTTP/1.1"
+
+    def _refuse(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = b"<Error><Code>AccessDenied</Code></Error>"
+        self.send_response(403)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _refuse  # noqa: N815  names of http.server
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+def event_of(function: str) -> str:
+    """Return the event that leads a function, by the name of its folder, to its first AWS call."""
+    names = (f"{function}{suffix}.json" for suffix in ("", "_unknown", "_unknown_key"))
+    path = next(path for path in map(EVENTS.joinpath, names) if path.exists())
+    return re.sub(r"\$\{\w+\}", "resource", path.read_text(encoding="utf-8"))
+
+
+def folder_of(logical_id: str) -> str:
+    """Return the folder of a function: `ValidateImageFunction` is in `validate_image`."""
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", logical_id.removesuffix("Function")).lower()
+
+
+def start(build: Path, logical_id: str, endpoint: str) -> tuple[float, float]:
+    """Start a function once; return the CPU milliseconds of the import, and of the first call beyond the second."""
+    folders = [build / logical_id, *(build / layer / "python" for layer in LAYERS), RUNTIME]
+    variables = {
+        **ENVIRONMENT,
+        "AWS_ENDPOINT_URL": endpoint,
+        "PYTHONPATH": os.pathsep.join(map(str, folders)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, "-c", START, event_of(folder_of(logical_id))]
+    process = subprocess.run(command, env=variables, stdout=subprocess.PIPE, check=True)  # noqa: S603  our own code
+    imported, first, second = json.loads(process.stdout.splitlines()[-1])
+    return imported * 1000, (first - second) * 1000
+
+
+def measure(builds: list[Path]) -> dict[str, Starts]:
+    """Measure all functions of all builds; each figure is the least of several rounds."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Refusal)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    measured: dict[tuple[Path, str], list[tuple[float, float]]] = {}
+    for _ in range(ROUNDS):
+        for logical_id in sorted(path.name for path in builds[-1].glob("*Function")):
+            for build in builds:
+                measured.setdefault((build, logical_id), []).append(start(build, logical_id, endpoint))
+    server.shutdown()
+    return {
+        str(build): {
+            folder_of(logical_id): {
+                "import": round(min(imported for imported, _ in figures)),
+                "firstCall": max(0, round(min(call for _, call in figures))),
+            }
+            for (of_build, logical_id), figures in measured.items()
+            if of_build == build
+        }
+        for build in builds
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps({"python": sys.version.split()[0], "starts": measure([Path(each) for each in sys.argv[1:]])}))

@@ -1,0 +1,134 @@
+"""What a cold start imports, creates and finds compiled."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bench import cold_start
+from tests.conftest import ROOT
+
+FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
+LAYER = ROOT / "layers" / "core"
+SERVICES = {"states": "stepfunctions"}
+"""botocore's names of services whose actions have another prefix."""
+OF_LAMBDA = {"ReadChanges", "FindStream", "KeepUnpublished", "KeepUnlisted", "TakeMessages"}
+"""Statements with which Lambda itself reads a stream or a queue."""
+
+
+def run(function: str, code: str) -> str:
+    """Run code in a fresh process that finds the modules of a function, without credentials of whoever runs this."""
+    path = os.pathsep.join((str(ROOT / "functions" / function), str(LAYER)))
+    variables = {**cold_start.ENVIRONMENT, "PYTHONPATH": path}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=variables, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+
+
+def declared_services(function: str) -> set[str]:
+    """The services whose clients a handler creates at import."""
+    tree = ast.parse((ROOT / "functions" / function / "app.py").read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "aws.clients"]
+    return {argument.value for call in calls for argument in call.args}
+
+
+def permitted_services(properties: dict) -> set[str]:
+    """The services that a function itself may call."""
+    statements = [
+        statement
+        for policy in properties["Policies"]
+        for choice in policy["Statement"]
+        for statement in (choice["Fn::If"][1:2] if "Fn::If" in choice else [choice])
+    ]
+    actions = [
+        action
+        for statement in statements
+        if statement["Effect"] == "Allow" and statement["Sid"] not in OF_LAMBDA
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    ]
+    services = {action.partition(":")[0] for action in actions}
+    return {SERVICES.get(service, service) for service in services}
+
+
+RARELY = {
+    "extract_metadata": {"s3"},  # never: Rekognition reads the rendition with the role of the function
+    "generate_thumbnails": {"dynamodb"},  # if the upload replaces another
+    "store_results": {"s3"},  # the same
+}
+"""Services that a function may call, and that most invocations do not call."""
+
+
+def test_a_function_creates_the_clients_of_the_services_that_it_may_call(template):
+    """No more, because each takes time, and no less, because the first invocation would wait for it."""
+    for logical_id, body in template["Resources"].items():
+        if body["Type"] == "AWS::Serverless::Function":
+            function = body["Properties"]["CodeUri"].removeprefix("functions/")
+            expected = permitted_services(body["Properties"]) - RARELY.get(function, set())
+            assert declared_services(function) == expected, logical_id
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_imports_nothing_slow_that_it_does_not_use(function):
+    """boto3 adds nothing that a function uses, one without clients needs no botocore, and few decode images."""
+    loaded = set(json.loads(run(function, "import app, json, sys; print(json.dumps(sorted(sys.modules)))")))
+    unneeded = {"boto3", "s3transfer"}
+    if not declared_services(function):
+        unneeded.add("botocore.session")
+    if function not in ("generate_thumbnails", "select_backfill"):  # the recipe id depends on the engine
+        unneeded |= {"PIL", "image_pipeline.imaging.engine"}
+    assert not unneeded & loaded
+
+
+@pytest.mark.parametrize(
+    ("function", "budget"),
+    [
+        ("validate_image", 1.4),
+        ("generate_thumbnails", 1.8),
+        ("extract_metadata", 1.4),
+        ("store_results", 1.4),
+        ("get_status", 1.4),
+        ("refuse_request", 0.5),
+    ],
+)
+def test_a_start_takes_little_longer_than_one_client(function, budget):
+    """CPU time as a multiple of what botocore needs to create one client; the least of some runs, in turns."""
+    codes = ["import app", "import botocore.session; botocore.session.get_session().create_client('s3')"]
+    measure = "import time; {}; print(time.process_time())"
+    runs = [[float(run(function, measure.format(code))) for code in codes] for _ in range(4)]
+    ours, client = (min(times) for times in zip(*runs, strict=True))
+    assert ours / client <= budget
+
+
+def build(target: str, artifacts: object) -> None:
+    """Run a target of the layers' makefile as `sam build` does."""
+    command = ["make", "--silent", f"--makefile={ROOT / 'layers' / 'Makefile'}", target, f"PYTHON={sys.executable}"]
+    subprocess.run(command, cwd=LAYER, env={**os.environ, "ARTIFACTS_DIR": str(artifacts)}, check=True)
+
+
+def test_the_core_layer_has_valid_byte_code_for_every_module(tmp_path):
+    """Lambda cannot write it, and need not look at the source; repeated builds are equal."""
+    for name in ("first", "second"):
+        build("build-CoreLayer", tmp_path / name)
+    package = tmp_path / "first" / "python"
+    modules = sorted(package.rglob("*.py"))
+    assert len(modules) == len(list((LAYER / "image_pipeline").rglob("*.py")))
+    for module in modules:
+        (compiled,) = (module.parent / "__pycache__").glob(f"{module.stem}.*.pyc")
+        data = compiled.read_bytes()
+        assert int.from_bytes(data[4:8], "little") == 1  # PEP 552: a hash that is not checked
+        assert f"/opt/python/{module.relative_to(package)}".encode() in data
+        assert data == (tmp_path / "second" / compiled.relative_to(tmp_path / "first")).read_bytes()
+
+
+def test_the_makefile_knows_every_architecture(template):
+    """Each has a folder with the platforms of its wheels, in which the packages are installed."""
+    metadata = template["Resources"]["VendorLayer"]["Metadata"]
+    assert metadata["WorkingDirectory"] == {"Fn::Sub": "layers/vendor/${Architecture}"}
+    for architecture in template["Parameters"]["Architecture"]["AllowedValues"]:
+        platforms = (ROOT / "layers" / "vendor" / architecture / "platforms").read_text().split()
+        suffix = {"x86_64": "_x86_64", "arm64": "_aarch64"}[architecture]
+        assert platforms
+        assert all(platform.startswith("--platform=manylinux") and platform.endswith(suffix) for platform in platforms)
