@@ -10,8 +10,8 @@ from tests.conftest import ENVIRONMENT, MACHINES
 def test_units_are_bytes_and_pixels():
     """Settings are converted from megabytes and megapixels to bytes and pixels."""
     loaded = settings.load(ENVIRONMENT)
-    assert loaded.max_upload_bytes == 100_000_000
-    assert loaded.max_pixels == 100_000_000
+    assert loaded.max_upload_bytes == 150_000_000
+    assert loaded.max_pixels == 250_000_000
     assert loaded.render_memory_bytes == 1769 * 1024 * 1024
     assert loaded.labels_min_confidence == 75
 

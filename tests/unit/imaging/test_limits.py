@@ -8,6 +8,7 @@ import pytest
 
 from image_pipeline import settings
 from image_pipeline.errors import SettingsError
+from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import RUNTIME_BYTES, Limits
 from tests.conftest import ROOT
 
@@ -25,7 +26,24 @@ with open("/proc/self/status") as status:
 def test_limits_are_those_of_the_deployment(environment):
     """Megabytes and megapixels are converted to bytes and pixels."""
     limits = Limits.from_settings(settings.load(os.environ))
-    assert (limits.max_bytes, limits.max_pixels) == (100_000_000, 100_000_000)
+    assert (limits.max_bytes, limits.max_pixels) == (150_000_000, 250_000_000)
+
+
+@pytest.mark.parametrize(
+    ("header", "size_bytes"),
+    [
+        (Header("JPEG", 16_320, 12_288, "RGB", camera=True, sampling=1.5), 100_000_000),
+        (Header("JPEG", 16_320, 12_288, "RGB", sampling=3), 100_000_000),
+        (Header("HEIF", 8_160, 6_144, "RGB", bytes_per_pixel=9.5), 50_000_000),
+        (Header("HEIF", 8_160, 6_144, "RGB", bits=10, bytes_per_pixel=13), 50_000_000),
+    ],
+)
+def test_the_defaults_accept_what_phones_write(environment, header, size_bytes):
+    """JPEG of 200 megapixels, with and without EXIF, and HEIC of 50 with 8 and 10 bits."""
+    limits = Limits.from_settings(settings.load(os.environ))
+    assert header.width * header.height <= limits.max_pixels
+    assert size_bytes <= limits.max_bytes
+    assert header.predicted_memory(limits.rendition_side) + size_bytes <= limits.memory_bytes
 
 
 def test_unknown_formats_are_refused(environment, monkeypatch):
