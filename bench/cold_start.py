@@ -48,6 +48,12 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "bench",
     "POWERTOOLS_LOG_LEVEL": "ERROR",
 }
+OUTPUTS = {
+    "UploadsBucketName": ENVIRONMENT["UPLOADS_BUCKET"],
+    "ThumbnailsBucketName": ENVIRONMENT["THUMBNAILS_BUCKET"],
+    "ImageTableName": ENVIRONMENT["IMAGE_TABLE"],
+}
+"""The outputs of a stack that events refer to."""
 START = """
 import json, sys, time
 moments = [time.process_time()]
@@ -90,7 +96,7 @@ def event_of(function: str) -> str:
     """Return the event that leads a function, by the name of its folder, to its first AWS call."""
     names = (f"{function}{suffix}.json" for suffix in ("", "_unknown", "_unknown_key"))
     path = next(path for path in map(EVENTS.joinpath, names) if path.exists())
-    return re.sub(r"\$\{\w+\}", "resource", path.read_text(encoding="utf-8"))
+    return re.sub(r"\$\{(\w+)\}", lambda match: OUTPUTS[match[1]], path.read_text(encoding="utf-8"))
 
 
 def folder_of(logical_id: str) -> str:

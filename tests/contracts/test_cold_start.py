@@ -87,9 +87,7 @@ def test_a_function_imports_nothing_slow_that_it_does_not_use(function):
     [
         ("validate_image", 1.4),
         ("generate_thumbnails", 1.8),
-        ("extract_metadata", 1.4),
         ("store_results", 1.4),
-        ("get_status", 1.4),
         ("refuse_request", 0.5),
     ],
 )
@@ -97,7 +95,7 @@ def test_a_start_takes_little_longer_than_one_client(function, budget):
     """CPU time as a multiple of what botocore needs to create one client; the least of some runs, in turns."""
     codes = ["import app", "import botocore.session; botocore.session.get_session().create_client('s3')"]
     measure = "import time; {}; print(time.process_time())"
-    runs = [[float(run(function, measure.format(code))) for code in codes] for _ in range(4)]
+    runs = [[float(run(function, measure.format(code))) for code in codes] for _ in range(3)]
     ours, client = (min(times) for times in zip(*runs, strict=True))
     assert ours / client <= budget
 
