@@ -71,7 +71,7 @@ def test_rejects_by_content_with_the_right_name(handler, data, error):
 def test_rejects_more_bytes_than_the_limit_without_reading_them(handler):
     """The announced size is checked before any read."""
     with pytest.raises(errors.UploadTooLargeError):
-        handler(event("uploads/a.jpg", photo(), sizeBytes=100_000_001))
+        handler(event("uploads/a.jpg", photo(), sizeBytes=150_000_001))
 
 
 def test_rejects_more_pixels_than_the_limit(handler, monkeypatch):
