@@ -294,7 +294,7 @@ def test_what_is_signed_is_all_that_is_taken(pipeline, signed, folder):
 def test_a_form_takes_no_more_than_is_processed(pipeline, signed):
     """Without a declared size, the limit of the deployment applies."""
     policy = json.loads(base64.b64decode(signed("any.jpg")["post"]["fields"]["policy"]))
-    assert ["content-length-range", 1, 100_000_000] in policy["conditions"]
+    assert ["content-length-range", 1, 150_000_000] in policy["conditions"]
 
 
 @pytest.fixture
