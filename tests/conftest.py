@@ -140,7 +140,12 @@ def _variables(body: Any) -> dict[str, str]:
 
 
 def _value(value: Any) -> str:
-    return _REFS[value["Ref"]] if isinstance(value, dict) else str(value)
+    if not isinstance(value, dict):
+        return str(value)
+    if "Fn::FindInMap" in value:
+        table, row, column = value["Fn::FindInMap"]
+        return str(TEMPLATE["Mappings"][table][row][column])
+    return _REFS[value["Ref"]]
 
 
 _FUNCTIONS = {

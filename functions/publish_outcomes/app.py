@@ -12,10 +12,11 @@ client = aws.clients("events")
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     bus, api_url = settings.required(os.environ, "EVENT_BUS", "STATUS_API_URL")
+    release = settings.release(os.environ)
     outcome_events = {}
     for change in event["Records"]:
         old, new = records.before_and_after(change)
-        if outcome_event := outcomes.event_of_change(old, new, api_url):
+        if outcome_event := outcomes.event_of_change(old, new, api_url, release):
             outcome_events[change["dynamodb"]["SequenceNumber"]] = outcome_event
     published = events.publish(client, bus, list(outcome_events.values()))
     # Lambda delivers the changes from the first of these again.

@@ -131,8 +131,8 @@ def test_readers_of_the_stream_take_a_stored_record(item):
     entry = entries.entries_of(stored)["image"]
     assert (entry["imageKey"], entry["status"]) == (stored["ImageKey"], stored["status"])
     before, after = records.before_and_after({"dynamodb": {"OldImage": item, "NewImage": item}})
-    assert outcomes.event_of_change(before, after, "https://api.example") is None
-    outcome = outcomes.event_of_change(None, after, "https://api.example")
+    assert outcomes.event_of_change(before, after, "https://api.example", {}) is None
+    outcome = outcomes.event_of_change(None, after, "https://api.example", {})
     assert outcome is None if stored["status"] == "PROCESSING" else outcome.image_key == stored["ImageKey"]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 
 import pytest
 import yaml
@@ -471,6 +472,17 @@ def test_outputs_name_everything_a_user_needs(template):
         "NotificationTopicArn",
         *(f"{machine.logical_id}Arn" for machine in MACHINES),
     }
+
+
+def test_the_template_has_the_version_of_the_project(template):
+    """Outputs, logs and events report it, with the commit."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert template["Mappings"]["Release"]["Pipeline"] == {"Version": project["version"], "Commit": "unknown"}
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    for name in ("Version", "Commit"):
+        value = {"Fn::FindInMap": ["Release", "Pipeline", name]}
+        assert template["Outputs"][name]["Value"] == value
+        assert variables[f"PIPELINE_{name.upper()}"] == value
 
 
 def test_every_parameter_says_what_it_is_for(template):

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from image_pipeline.feeds import events
-from tests.conftest import ROOT
+from tests.conftest import ENVIRONMENT, ROOT
 
 EVENT = json.loads((ROOT / "events" / "publish_outcomes.json").read_text())
 
@@ -49,6 +49,7 @@ def test_an_outcome_is_published(handler, heard):
     assert detail["id"] == "17793124-05d4-b198-2fde-7ededc63b103:COMPLETED"
     assert detail["labels"] == [{"name": "Coffee", "confidence": 98.7}]
     assert detail["statusUrl"] == "https://api.example/images/uploads/coffee.jpg/status"
+    assert detail["pipeline"] == {"version": ENVIRONMENT["PIPELINE_VERSION"], "commit": "unknown"}
 
 
 def test_what_changes_no_outcome_publishes_nothing(handler, heard):

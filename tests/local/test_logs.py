@@ -79,6 +79,7 @@ def test_every_line_of_an_upload_carries_its_execution(pipeline, folder, written
         lines = objects(written()[name])
         assert lines, name
         assert {line["correlation_id"] for line in lines} == {execution.name}, name
+        assert {line["version"] for line in lines} == {pipeline.outputs["Version"]}, name
 
 
 def test_the_version_leads_from_the_request_to_the_execution(pipeline, folder, written):

@@ -63,6 +63,7 @@ def test_a_picture_is_told_when_it_is_completed(pipeline, folder, told):
     (event,) = told(key)
     detail = event["detail"]
     assert (event["source"], event["detail-type"]) == ("image-pipeline", "ImageCompleted")
+    assert detail["pipeline"] == {"version": pipeline.outputs["Version"], "commit": "unknown"}
     assert event["time"] == record["execution"]["finishedAt"][:19] + "Z"
     assert datetime.fromisoformat(detail["execution"]["finishedAt"])
     assert (detail["imageKey"], detail["upload"]["versionId"]) == (key, version)

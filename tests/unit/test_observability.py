@@ -2,11 +2,16 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 from image_pipeline import errors, observability
-from tests.conftest import emf, metrics
+from tests.conftest import ROOT, emf, metrics
+
+CORE = str(ROOT / "layers" / "core")
 
 
 @pytest.fixture
@@ -41,6 +46,25 @@ def test_a_step_tells_how_long_it_took_and_logs_under_its_execution(log):
     assert 0 <= result["milliseconds"] < 1000
     line = json.loads(log.getvalue())
     assert line["correlation_id"] == "execution-7"
+
+
+def test_every_line_names_the_deployment():
+    """Logs and metrics have version and commit; a commit that is unknown is missing, not empty."""
+    code = "from image_pipeline import observability as o; o.logger.error('x'); o.record_oldest_age(1)"
+    for commit in ("", "5e7ed83"):
+        run = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": CORE, "PIPELINE_VERSION": "1.2.3", "PIPELINE_COMMIT": commit},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        lines = [json.loads(line) for line in run.stdout.splitlines()]
+        assert len(lines) == 2
+        for line in lines:
+            assert line["version"] == "1.2.3"
+            assert line.get("commit", "") == commit
+            assert ("commit" in line) == bool(commit)
 
 
 def test_a_log_line_is_ascii(log):

@@ -17,11 +17,13 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from image_pipeline import settings
 from image_pipeline.errors import REJECTIONS, PipelineError, SupersededError, UnchangedError
 
 # RFC 3339: Lambda treats a line with another time format as INFO, whatever its level. ASCII: AWS errors contain object
 # keys, and a key must not send control sequences to the terminal of a person who reads the log.
-logger = Logger(use_rfc3339=True, json_serializer=partial(json.dumps, default=str))
+_release: dict[str, Any] = settings.release(os.environ)
+logger = Logger(use_rfc3339=True, json_serializer=partial(json.dumps, default=str), **_release)
 _metrics = Metrics(namespace="ImagePipeline")
 
 
@@ -138,5 +140,6 @@ def _add(name: str, unit: MetricUnit, value: float) -> None:
 
 
 def _flush() -> None:
-    _metrics.add_metadata("correlation_id", logger.get_correlation_id())
+    for field, value in {"correlation_id": logger.get_correlation_id(), **_release}.items():
+        _metrics.add_metadata(field, value)
     _metrics.flush_metrics()

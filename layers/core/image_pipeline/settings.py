@@ -194,6 +194,15 @@ def rendition_url_seconds(environment: Mapping[str, str]) -> int:
         return variables.number("RENDITION_URL_SECONDS", 60, 3600)
 
 
+def release(environment: Mapping[str, str]) -> dict[str, str]:
+    """Read the deployed `version` and `commit`; only those that are known.
+
+    Logs and events contain them and must work without them, so a missing variable is not an error.
+    """
+    names = {"version": "PIPELINE_VERSION", "commit": "PIPELINE_COMMIT"}
+    return {field: environment[name] for field, name in names.items() if environment.get(name)}
+
+
 def required(environment: Mapping[str, str], *names: str) -> tuple[str, ...]:
     """Read variables that only some functions have, in the given order.
 

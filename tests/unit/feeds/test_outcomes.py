@@ -9,6 +9,7 @@ from image_pipeline.feeds import outcomes
 from tests.conftest import ROOT
 
 API = "https://api.example"
+RELEASE = {"version": "0.1.0", "commit": "5e7ed83edde3361726197eb4622e03c252210227"}
 SCHEMA = json.loads((ROOT / "docs" / "events" / "outcome.schema.json").read_text())
 EXECUTION = {"id": "e1", "startedAt": "2026-11-21T12:00:01.000Z", "finishedAt": "2026-11-21T12:00:02.500Z"}
 UPLOAD = {
@@ -64,7 +65,7 @@ AGAIN = {"id": "e2", "startedAt": "2026-11-22T12:00:01.000Z"}
 
 def told(record, old=CLAIMED):
     """The event, and its detail as consumers see it."""
-    outcome = outcomes.event_of_change(old, record, API)
+    outcome = outcomes.event_of_change(old, record, API, RELEASE)
     return outcome, json.loads(outcome.detail)
 
 
@@ -94,10 +95,21 @@ def test_every_outcome_has_its_type_and_keeps_the_contract(status, detail_type):
     assert valid(outcome, detail)
 
 
+@pytest.mark.parametrize("release", [RELEASE, {"version": "0.1.0"}, {}], ids=["commit", "no commit", "unknown"])
+def test_an_event_names_the_deployment_that_published_it(release):
+    """A field that is unknown is missing, not empty."""
+    for record in RECORDS.values():
+        outcome = outcomes.event_of_change(CLAIMED, record, API, release)
+        detail = json.loads(outcome.detail)
+        assert detail.get("pipeline", {}) == release
+        assert ("pipeline" in detail) == bool(release)
+        assert valid(outcome, detail)
+
+
 def test_nothing_personal_and_nothing_of_the_inside_is_told():
     """An event contains no EXIF, location, sequencer or durations, and no details of internal errors."""
     for record in RECORDS.values():
-        text = outcomes.event_of_change(CLAIMED, record, API).detail
+        text = outcomes.event_of_change(CLAIMED, record, API, RELEASE).detail
         assert not [word for word in ("ACME", "52.5", "gps", "0055AED6", "milliseconds", "sha256") if word in text]
     error = {**REJECTION, "code": "ClientError", "message": "User: arn:aws:sts::1:assumed-role/x may not"}
     outcome, detail = told({**RECORDS["FAILED"], "error": error})
@@ -110,7 +122,7 @@ def test_nothing_personal_and_nothing_of_the_inside_is_told():
 def test_the_same_outcome_is_told_once(status):
     """A repeated write after a lost response is not a new outcome."""
     again = {**RECORDS[status], "execution": {**EXECUTION, "finishedAt": "2026-11-21T12:00:09Z"}}
-    assert outcomes.event_of_change(RECORDS[status], again, API) is None
+    assert outcomes.event_of_change(RECORDS[status], again, API, RELEASE) is None
 
 
 def test_an_id_belongs_to_one_outcome():
@@ -133,7 +145,7 @@ def test_an_id_belongs_to_one_outcome():
 )
 def test_what_is_no_outcome_is_not_told(old, new):
     """A claim, an expired record and a new record cause no event."""
-    assert outcomes.event_of_change(old, new, API) is None
+    assert outcomes.event_of_change(old, new, API, RELEASE) is None
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "PARTIAL"])
@@ -163,7 +175,7 @@ def test_a_failure_is_told_once_and_the_next_one_again():
     """The execution identifies the failure, because a repeated write may have another time."""
     first = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
     later = {**first, "lastFailure": {**FAILURE, "at": "2026-11-22T12:00:04.000Z"}}
-    assert outcomes.event_of_change(first, later, API) is None
+    assert outcomes.event_of_change(first, later, API, RELEASE) is None
     other = {**first, "lastFailure": {**FAILURE, "executionId": "e3"}}
     assert told(other, first)[1]["id"] != told(first, RECORDS["COMPLETED"])[1]["id"]
 

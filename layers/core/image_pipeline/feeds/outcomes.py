@@ -47,13 +47,16 @@ class OutcomeEvent:
     """JSON."""
 
 
-def event_of_change(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, api_url: str) -> OutcomeEvent | None:
+def event_of_change(
+    old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, api_url: str, release: Mapping[str, str]
+) -> OutcomeEvent | None:
     """Return the event of the outcome that a change of a record brought; None without an outcome, or without a new one.
 
     Args:
         old: the record before the change; None when there was none.
         new: the record after the change; None when it was removed.
         api_url: the URL of the status API.
+        release: the `version` and `commit` of the pipeline; empty if they are unknown.
     """
     if new is None or new.get("status") not in DETAIL_TYPES:
         return None
@@ -63,7 +66,7 @@ def event_of_change(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None
         attempt = {**_attempt(old, failure["executionId"]), "finishedAt": failure["at"]}
         detail = _detail(new, attempt, "REPROCESS_FAILED", api_url)
         detail["lastFailure"] = _pick(public_error(failure), _FAILURE)
-        return _event(new, REPROCESS_FAILED, detail)
+        return _event(new, REPROCESS_FAILED, detail, release)
     if (old is not None and _identity(old) == _identity(new)) or new["execution"].get("unchanged"):
         return None
     status = new["status"]
@@ -74,7 +77,7 @@ def event_of_change(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None
         detail["labels"] = [_pick(label, _LABEL) for label in new["labels"]]
     if status == "FAILED":
         detail["error"] = _pick(public_error(new["error"]), _ERROR)
-    return _event(new, DETAIL_TYPES[status], detail)
+    return _event(new, DETAIL_TYPES[status], detail, release)
 
 
 def _identity(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -111,8 +114,10 @@ def _detail(record: Mapping[str, Any], execution: Mapping[str, Any], result: str
     }
 
 
-def _event(record: Mapping[str, Any], detail_type: str, detail: Json) -> OutcomeEvent:
+def _event(record: Mapping[str, Any], detail_type: str, detail: Json, release: Mapping[str, str]) -> OutcomeEvent:
     execution = detail["execution"]
+    if release:
+        detail = {**detail, "pipeline": dict(release)}
     text = json.dumps(_shorten(detail), ensure_ascii=False, separators=(",", ":"))
     return OutcomeEvent(
         image_key=record["ImageKey"],
