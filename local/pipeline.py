@@ -15,6 +15,7 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from boto3.dynamodb.types import TypeDeserializer
@@ -29,7 +30,7 @@ TIMEOUT_SECONDS = 120.0  # far longer than any execution takes, also on a busy m
 POLL_SECONDS = 0.05
 UPLOADS_MACHINE = "ProcessImageStateMachine"
 WAITING_MACHINE = "WaitForContentStateMachine"
-"""Receives uploads without content first."""
+"""Receives uploads without content first. Version 0.1.0 does not have it."""
 
 Replacement = Callable[[Any], Any]
 """Replaces a function: receives its event and returns its payload or raises its error."""
@@ -37,6 +38,10 @@ Replacement = Callable[[Any], Any]
 
 class StartError(Exception):
     """The local pipeline cannot start; the message says why and what to do."""
+
+
+class UpdateError(Exception):
+    """The stack cannot be updated; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ class Pipeline:
         parameters: Values of template parameters, instead of their defaults.
         wait_scale: Factor on the waits between retries of the workflow.
         controls: Whether tests may inject faults and replace functions; `replace`, `alter`, `fault`, `hang`,
-            `time_out`, `restrict`, `calls` and `clear` require it.
+            `time_out`, `restrict`, `calls`, `update` and `clear` require it.
 
     Example:
         >>> with Pipeline(tmp_path) as pipeline:
@@ -165,11 +170,24 @@ class Pipeline:
             self.stop()
             raise
         self.aws_url, self.api_url = answer["awsUrl"], answer["apiUrl"]
-        self._inbox_url, self._events_url = answer["inboxUrl"], answer["eventsUrl"]
         self._clients = Clients(self.aws_url, self.region)
-        self.outputs = answer["outputs"]
-        self.state_machines, self.environments = answer["stateMachines"], answer["environments"]
-        self.roles = answer["roles"]
+        self._read_description(answer)
+
+    def update(self, template: Path = ROOT / "template.yml", parameters: Mapping[str, str] | None = None) -> None:
+        """Update the stack to another template, as CloudFormation does, while it processes uploads.
+
+        Args:
+            template: The template; this repository's by default.
+            parameters: New values of parameters; all others keep their values.
+
+        Raises:
+            UpdateError: The template cannot be deployed here, or the update would replace a table or a workflow.
+        """
+        request = {"template": str(template), "parameters": dict(parameters or {})}
+        try:
+            self._read_description(self._control("update", request))
+        except HTTPError as error:
+            raise UpdateError(json.loads(error.read())["message"]) from error
 
     def stop(self) -> None:
         """Stop the server and its functions; may be called twice."""
@@ -242,6 +260,8 @@ class Pipeline:
             version_id = self.client("s3").head_object(Bucket=self.uploads_bucket, Key=key).get("VersionId")
 
         def executions_of(machine: str) -> list[Execution]:
+            if machine not in self.state_machines:
+                return []
             return [
                 execution
                 for execution in self.executions(machine)
@@ -432,6 +452,12 @@ class Pipeline:
         """Remove faults, replacements and recorded calls; restore the code of functions and the policies of roles."""
         self._replacements.clear()
         self._control("clear", {})
+
+    def _read_description(self, stack: dict[str, Any]) -> None:
+        self._inbox_url, self._events_url = stack["inboxUrl"], stack["eventsUrl"]
+        self.outputs = stack["outputs"]
+        self.state_machines, self.environments = stack["stateMachines"], stack["environments"]
+        self.roles = stack["roles"]
 
     def _handshake(self, process: subprocess.Popen[str]) -> dict[str, Any]:
         """Send the configuration and read the answer."""

@@ -1,4 +1,4 @@
-"""Controls for tests: inject faults, replace functions, time out executions.
+"""Controls for tests: inject faults, replace functions, time out executions, update the stack.
 
 They run code from requests. So they exist only if a test enables them at the start, and they require the token that
 this test passed over standard input.
@@ -6,7 +6,7 @@ this test passed over standard input.
 
 import hmac
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 from urllib.request import Request, urlopen
@@ -15,6 +15,7 @@ from local.emulator.configuration import CONTROL_PATH, TOKEN_HEADER
 from local.emulator.endpoint import Endpoint, Fault
 from local.emulator.http_api import HttpApi
 from local.emulator.moto_seams import events, executions
+from local.emulator.template import TemplateError
 from local.emulator.workers import Result
 from local.emulator.wsgi import Application, Environ, StartResponse, answer_json
 
@@ -36,7 +37,7 @@ class Controls:
         self._endpoint = endpoint
         self._http_api = http_api
         self._token = token
-        self._commands: Mapping[str, Callable[..., Any]] = {
+        self._commands: dict[str, Callable[..., Any]] = {
             "alter": endpoint.alter,
             "calls": endpoint.guard.calls,
             "clear": self._clear,
@@ -45,6 +46,10 @@ class Controls:
             "restrict": endpoint.guard.restrict,
             "time_out": _time_out,
         }
+
+    def add(self, name: str, command: Callable[..., Any]) -> None:
+        """Add a control. It reports what is wrong with its arguments as a TemplateError."""
+        self._commands[name] = command
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -58,7 +63,10 @@ class Controls:
         if command is None or environ["REQUEST_METHOD"] != "POST":
             return answer_json(start_response, HTTPStatus.NOT_FOUND, {"message": "This control does not exist."})
         arguments = json.loads(environ["wsgi.input"].read() or b"{}")
-        return answer_json(start_response, HTTPStatus.OK, command(**arguments))
+        try:
+            return answer_json(start_response, HTTPStatus.OK, command(**arguments))
+        except TemplateError as error:
+            return answer_json(start_response, HTTPStatus.BAD_REQUEST, {"message": str(error)})
 
     def _clear(self) -> None:
         self._endpoint.clear()

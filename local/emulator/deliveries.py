@@ -40,31 +40,35 @@ class Deliveries:
         self._guard = guard
         self._wait_scale = wait_scale
         self._sqs = clients("sqs")
+        self._served: dict[str, tuple[Delivery, Any]] = {}  # with a client of its role, by the URL of the queue
         self._stopped = threading.Event()
 
     def follow(self, delivery: Delivery) -> None:
-        """Start serving a target."""
+        """Start serving a target, or replace one that has the same queue; events in the queue stay there."""
+        is_new = delivery.queue_url not in self._served
         starter = self._clients("stepfunctions", access_key(delivery.role_arn))
-        threading.Thread(target=self._serve, args=(delivery, starter), daemon=True).start()
+        self._served[delivery.queue_url] = delivery, starter
+        if is_new:
+            threading.Thread(target=self._serve, args=(delivery.queue_url,), daemon=True).start()
 
     def stop(self) -> None:
         """Stop every poller after its current request."""
         self._stopped.set()
 
-    def _serve(self, delivery: Delivery, starter: Any) -> None:
+    def _serve(self, queue_url: str) -> None:
         while not self._stopped.is_set():
             try:
                 answer = self._sqs.receive_message(
-                    QueueUrl=delivery.queue_url,
+                    QueueUrl=queue_url,
                     MaxNumberOfMessages=1,
                     WaitTimeSeconds=1,
                     AttributeNames=["ApproximateReceiveCount"],
                 )
                 for message in answer.get("Messages", []):
-                    self._deliver(delivery, starter, message)
+                    self._deliver(*self._served[queue_url], message)
             except Exception:
                 if not self._stopped.wait(0.2):
-                    _LOG.exception("Delivering an event to %s failed; it is retried.", delivery.target_arn)
+                    _LOG.exception("Delivering an event of %s failed; it is retried.", queue_url)
 
     def _deliver(self, delivery: Delivery, starter: Any, message: Any) -> None:
         retries = int(message["Attributes"]["ApproximateReceiveCount"]) - 1

@@ -1,11 +1,11 @@
-"""Deploys a template at the local endpoint: the part of CloudFormation that a local run needs.
+"""Deploys and updates a template at the local endpoint: the part of CloudFormation that a local run needs.
 
 All resources are named before any is created, so references do not depend on an order. Log groups, stages, alarms and
 similar resources have a name to refer to, but no effect here.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from local.emulator.http_api import Route
 from local.emulator.iam import Role
 from local.emulator.naming import name_resource
 from local.emulator.permissions import read_resource_policies, read_roles
-from local.emulator.resources import Creator, Delivery, create_queue
+from local.emulator.resources import TABLE_PROPERTIES, Creator, Delivery, create_queue
 from local.emulator.routes import read_cors, read_routes
 from local.emulator.template import Resource, Template, TemplateError, load
 from local.emulator.workers import Function
@@ -28,6 +28,23 @@ _ONLY_AT_THE_TOP = (
     "AWS::StepFunctions::StateMachine",
 )
 """Types that run or start something; the local run supports them only in the outer template."""
+
+_Method = Callable[[Creator, Resource, dict[str, Any]], None]
+_METHODS: tuple[tuple[str, _Method, _Method | None], ...] = (
+    ("AWS::S3::Bucket", Creator.create_bucket, Creator.update_bucket),
+    ("AWS::DynamoDB::Table", Creator.create_table, None),
+    ("AWS::SQS::Queue", Creator.create_queue, Creator.update_queue),
+    ("AWS::SNS::Topic", Creator.create_topic, None),
+    ("AWS::SNS::Subscription", Creator.create_subscription, None),
+    ("AWS::StepFunctions::StateMachine", Creator.create_state_machine, Creator.update_state_machine),
+    ("AWS::Events::Rule", Creator.put_rule, Creator.put_rule),
+)
+"""The types that have an effect here, in the order of their creation, with the methods that create and change them."""
+
+_UNCHANGEABLE = {
+    "AWS::DynamoDB::Table": (*TABLE_PROPERTIES, "StreamSpecification", "TimeToLiveSpecification"),
+    "AWS::StepFunctions::StateMachine": ("StateMachineType",),
+}
 
 
 @dataclass
@@ -101,19 +118,81 @@ def deploy(template: Template, deployment: Deployment, clients: Clients) -> None
     """
     inbox_arn = _create_inboxes(template, deployment, clients)
     creators = [Creator(part, clients, inbox_arn) for part in template.with_nested()]
-    for kind, create in (
-        ("AWS::S3::Bucket", Creator.create_bucket),
-        ("AWS::DynamoDB::Table", Creator.create_table),
-        ("AWS::SQS::Queue", Creator.create_queue),
-        ("AWS::SNS::Topic", Creator.create_topic),
-        ("AWS::SNS::Subscription", Creator.create_subscription),
-        ("AWS::StepFunctions::StateMachine", Creator.create_state_machine),
-        ("AWS::Events::Rule", Creator.create_rule),
-    ):
-        for creator in creators:
-            for resource in creator.template.resources(kind):
-                create(creator, resource, creator.template.resolve(resource.raw))
+    for kind, create, _ in _METHODS:
+        for creator, resource in _resources(creators, kind):
+            create(creator, resource, creator.template.resolve(resource.raw))
     deployment.deliveries = [delivery for creator in creators for delivery in creator.deliveries]
+
+
+def check_update(previous: Template, template: Template) -> None:
+    """Check that an update replaces no table and no state machine, and changes no table.
+
+    Raises:
+        TemplateError: It does.
+    """
+    before, after = _by_identity(previous), _by_identity(template)
+    for identity in before.keys() & after.keys():
+        (old_template, old), (new_template, new) = before[identity], after[identity]
+        for name in _UNCHANGEABLE.get(new.type, ()):
+            if old_template.resolve(old.raw.get(name)) != new_template.resolve(new.raw.get(name)):
+                raise TemplateError(
+                    f"The local run cannot change {name} of {new.logical_id}: implement it in emulator/deploy.py."
+                )
+
+
+def update(previous: Template, template: Template, deployment: Deployment, clients: Clients) -> None:
+    """Turn the resources of a deployed template into those of another one.
+
+    As in CloudFormation, a resource with the same logical id and name is changed in place, new ones are created, and
+    rules and state machines that are gone are deleted last. Buckets, tables, queues and topics that are gone stay, but
+    nothing uses them.
+
+    Args:
+        previous: The deployed template.
+        template: The planned template that replaces it.
+        deployment: The result of `plan` for this template; completed here.
+        clients: Clients of the local AWS endpoint.
+    """
+    before, after = _by_identity(previous), _by_identity(template)
+    inbox_arn = _create_inboxes(template, deployment, clients)
+    creators = [Creator(part, clients, inbox_arn) for part in template.with_nested()]
+    for kind, create, change in _METHODS:
+        for creator, resource in _resources(creators, kind):
+            exists = (kind, creator.template.refs[resource.logical_id]) in before
+            properties = creator.template.resolve(resource.raw)
+            if not exists:
+                create(creator, resource, properties)
+            elif change:
+                change(creator, resource, properties)
+    deployment.deliveries = [delivery for creator in creators for delivery in creator.deliveries]
+    for kind, name in before.keys() - after.keys():
+        if kind == "AWS::Events::Rule" and "EventPattern" in before[kind, name][1].raw:
+            _delete_rule(name, clients)
+        elif kind == "AWS::StepFunctions::StateMachine":
+            clients("stepfunctions").delete_state_machine(stateMachineArn=name)
+
+
+def _resources(creators: list[Creator], kind: str) -> Iterator[tuple[Creator, Resource]]:
+    for creator in creators:
+        for resource in creator.template.resources(kind):
+            yield creator, resource
+
+
+def _by_identity(template: Template) -> dict[tuple[str, str], tuple[Template, Resource]]:
+    """Return the resources of a template and its nested applications by type and name."""
+    return {
+        (resource.type, part.refs[resource.logical_id]): (part, resource)
+        for part in template.with_nested()
+        for resource in part.resources(*(kind for kind, _, _ in _METHODS))
+    }
+
+
+def _delete_rule(name: str, clients: Clients) -> None:
+    """Delete a rule. Events that it has matched already are still delivered."""
+    events = clients("events")
+    targets = events.list_targets_by_rule(Rule=name)["Targets"]
+    events.remove_targets(Rule=name, Ids=[target["Id"] for target in targets])
+    events.delete_rule(Name=name)
 
 
 def _load_nested(template: Template, resource: Resource) -> Template:

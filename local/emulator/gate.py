@@ -26,14 +26,19 @@ class Gate:
     Args:
         application: Answers own requests.
         port: The port of the server; a `Host` with another port is foreign.
-        origins: The origins whose pages may send requests; `*` matches any characters.
+        own: The origins of the local run, whose pages may always send requests.
         buckets: Whether subdomains of `localhost` are accepted: clients of S3 put the bucket there.
     """
 
-    def __init__(self, application: Application, port: int, origins: Iterable[str], *, buckets: bool = False) -> None:
+    def __init__(self, application: Application, port: int, own: Iterable[str], *, buckets: bool = False) -> None:
         self._application = application
         self._hosts = frozenset(_host_values(port))
         self._bucket_host = re.compile(rf"{_BUCKET}\.localhost:{port}") if buckets else None
+        self._own = list(own)
+        self._origins: list[str] = []
+
+    def accept(self, origins: Iterable[str]) -> None:
+        """Accept the pages of these origins too, and of no others; `*` matches any characters."""
         self._origins = list(origins)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -51,7 +56,7 @@ class Gate:
         if origin is None and environ.get("HTTP_SEC_FETCH_SITE", "none") not in _OWN_SITES:
             # Requests for images and links have no Origin; only the referrer may name the page.
             origin = _origin_of(environ.get("HTTP_REFERER", ""))
-        if origin is None or any(matches(pattern, origin) for pattern in self._origins):
+        if origin is None or any(matches(pattern, origin) for pattern in [*self._own, *self._origins]):
             return ""
         return (
             f"the CORS settings of the template do not list the origin {origin!a}, so its pages may not send requests"

@@ -89,11 +89,15 @@ class HttpApi:
         clock: Callable[[], float] = time.monotonic,
         cors_rule: cors.Rule | None = None,
     ) -> None:
-        self._routes = sorted(routes, key=lambda route: (route.rank, -len(route.path)))
         self._invoke = invoke
-        self._cors_rule = cors_rule
         self._clock = clock
         self._decisions: dict[tuple[Authorizer, str], tuple[float, dict[str, Any]]] = {}
+        self.update(routes, cors_rule)
+
+    def update(self, routes: list[Route], cors_rule: cors.Rule | None) -> None:
+        """Replace the routes and the CORS settings."""
+        self._routes = sorted(routes, key=lambda route: (route.rank, -len(route.path)))
+        self._cors_rule = cors_rule
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request; a HEAD request without a body."""

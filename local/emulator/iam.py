@@ -99,15 +99,25 @@ class Guard:
     """
 
     def __init__(self, roles: Iterable[Role], resource_policies: Mapping[str, list[Mapping[str, Any]]]) -> None:
-        self._roles = {access_key(role.arn): role for role in roles}
-        self._original = {key: _parsed(role.statements) for key, role in self._roles.items()}
-        self._current = dict(self._original)
+        self._roles: dict[str, Role] = {}
+        self._original: dict[str, tuple[policy.Statement, ...]] = {}
+        self._current: dict[str, tuple[policy.Statement, ...]] = {}
+        self._resource_policies: dict[str, tuple[policy.Statement, ...]] = {}
+        self._calls: dict[Call, None] = {}  # an ordered set: many calls repeat
+        self._lock = threading.Lock()
+        self.update(roles, resource_policies)
+
+    def update(self, roles: Iterable[Role], resource_policies: Mapping[str, list[Mapping[str, Any]]]) -> None:
+        """Replace the policies. A role that is gone keeps its own: its last calls are still checked."""
+        roles_by_key = {access_key(role.arn): role for role in roles}
+        statements = {key: _parsed(role.statements) for key, role in roles_by_key.items()}
         self._resource_policies = {
             arn: policy.parse(statements, actions.SERVICE_CONDITION_KEYS)
             for arn, statements in resource_policies.items()
         }
-        self._calls: dict[Call, None] = {}  # an ordered set: many calls repeat
-        self._lock = threading.Lock()
+        self._current |= statements
+        self._original |= statements
+        self._roles |= roles_by_key
 
     def caller(self, environ: Environ) -> Role | None:
         """Return the role that signed a request; None if its calls are not checked."""

@@ -36,20 +36,33 @@ class Queues:
         self._invoke = invoke
         self._wait_scale = wait_scale
         self._stopped = threading.Event()
+        self._served: dict[tuple[str, str], tuple[QueueMapping, threading.Event]] = {}  # by queue and function
+
+    def update(self, mappings: list[QueueMapping]) -> None:
+        """Serve exactly these mappings. The messages stay in their queues, so a changed mapping just starts again."""
+        wanted = {(mapping.queue_arn, mapping.function.arn): mapping for mapping in mappings}
+        for key, (mapping, end) in list(self._served.items()):
+            if wanted.get(key) != mapping:
+                end.set()
+                del self._served[key]
+        for key in wanted.keys() - self._served.keys():
+            self.follow(wanted[key])
 
     def follow(self, mapping: QueueMapping) -> None:
         """Start serving a mapping."""
-        threading.Thread(target=self._serve, args=(mapping,), daemon=True).start()
+        end = threading.Event()
+        self._served[mapping.queue_arn, mapping.function.arn] = mapping, end
+        sqs = self._clients("sqs", access_key(mapping.function.role))
+        threading.Thread(target=self._serve, args=(mapping, sqs, end), daemon=True).start()
 
     def stop(self) -> None:
         """Stop every poller after its current request."""
         self._stopped.set()
 
-    def _serve(self, mapping: QueueMapping) -> None:
-        sqs = self._clients("sqs", access_key(mapping.function.role))
+    def _serve(self, mapping: QueueMapping, sqs: Any, end: threading.Event) -> None:
         url = f"{self._clients.endpoint_url}/{ACCOUNT_ID}/{mapping.queue_arn.rpartition(':')[2]}"
         slots = threading.Semaphore(mapping.most_concurrent)
-        while not self._stopped.is_set():
+        while not self._stopped.is_set() and not end.is_set():
             slots.acquire()
             try:
                 answer = sqs.receive_message(

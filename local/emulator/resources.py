@@ -1,4 +1,4 @@
-"""Creates the resources of a template at the local endpoint, each type through the API of its service."""
+"""Creates and updates the resources of a template at the local endpoint, each type through the API of its service."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from local.emulator.template import ACCOUNT_ID, Resource, Template, TemplateErro
 
 MOST_RETRIES = 185  # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-event-delivery.html
 
-_TABLE_PROPERTIES = (
+TABLE_PROPERTIES = (
     "AttributeDefinitions",
     "KeySchema",
     "BillingMode",
@@ -39,7 +39,7 @@ class Delivery:
 
 
 class Creator:
-    """Creates the resources of one template.
+    """Creates and updates the resources of one template.
 
     Args:
         template: A planned template.
@@ -50,7 +50,7 @@ class Creator:
     def __init__(self, template: Template, clients: Clients, inbox_arn: str) -> None:
         self.template = template
         self.deliveries: list[Delivery] = []
-        """The state machines that the created rules start."""
+        """The state machines that the rules start."""
         self._clients = clients
         self._inbox_arn = inbox_arn
 
@@ -61,6 +61,12 @@ class Creator:
         region = self.template.region
         location = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         s3.create_bucket(Bucket=name, **location)
+        self.update_bucket(resource, properties)
+
+    def update_bucket(self, resource: Resource, properties: dict[str, Any]) -> None:
+        """Set the versioning, events and CORS rules of a bucket."""
+        s3 = self._clients("s3")
+        name = self.template.refs[resource.logical_id]
         if status := properties.get("VersioningConfiguration", {}).get("Status"):
             s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": status})
         event_bridge = properties.get("NotificationConfiguration", {}).get("EventBridgeConfiguration", {})
@@ -70,12 +76,14 @@ class Creator:
             )
         if rules := cors.bucket_rules(properties):
             s3.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": rules})
+        else:
+            s3.delete_bucket_cors(Bucket=name)
 
     def create_table(self, resource: Resource, properties: dict[str, Any]) -> None:
         """Create a table with its indexes, stream and time to live."""
         dynamodb = self._clients("dynamodb")
         name = self.template.refs[resource.logical_id]
-        request = {key: properties[key] for key in _TABLE_PROPERTIES if key in properties}
+        request = {key: properties[key] for key in TABLE_PROPERTIES if key in properties}
         if "StreamSpecification" in properties:
             request["StreamSpecification"] = {"StreamEnabled": True, **properties["StreamSpecification"]}
         dynamodb.create_table(TableName=name, **request)
@@ -84,14 +92,14 @@ class Creator:
 
     def create_queue(self, resource: Resource, properties: dict[str, Any]) -> None:
         """Create a queue."""
-        attributes = {
-            key: json.dumps(value) if isinstance(value, dict) else str(value)
-            for key, value in properties.items()
-            if key in _QUEUE_ATTRIBUTES
-        }
-        create_queue(
-            self.template, self._clients, self.template.attributes[resource.logical_id, "QueueName"], attributes
-        )
+        name = self.template.attributes[resource.logical_id, "QueueName"]
+        create_queue(self.template, self._clients, name, _queue_attributes(properties))
+
+    def update_queue(self, resource: Resource, properties: dict[str, Any]) -> None:
+        """Set the attributes of a queue."""
+        if attributes := _queue_attributes(properties):
+            url = self.template.refs[resource.logical_id]
+            self._clients("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)
 
     def create_topic(self, resource: Resource, _: dict[str, Any]) -> None:
         """Create a topic, and subscribe the inbox to it."""
@@ -110,6 +118,22 @@ class Creator:
 
     def create_state_machine(self, resource: Resource, properties: dict[str, Any]) -> None:
         """Create a state machine, with the substitutions in its definition."""
+        self._clients("stepfunctions").create_state_machine(
+            name=self.template.attributes[resource.logical_id, "Name"],
+            definition=self._definition(resource, properties),
+            roleArn=properties["RoleArn"],
+            type=properties.get("StateMachineType", "STANDARD"),
+        )
+
+    def update_state_machine(self, resource: Resource, properties: dict[str, Any]) -> None:
+        """Give new executions of a state machine another definition; running ones keep theirs."""
+        self._clients("stepfunctions").update_state_machine(
+            stateMachineArn=self.template.refs[resource.logical_id],
+            definition=self._definition(resource, properties),
+            roleArn=properties["RoleArn"],
+        )
+
+    def _definition(self, resource: Resource, properties: dict[str, Any]) -> str:
         text = properties.get("DefinitionString") or self.template.asset(
             properties["DefinitionS3Location"]["Key"]
         ).read_text(encoding="utf-8")
@@ -124,15 +148,10 @@ class Creator:
             definition = definitions.parse(re.sub(r"\$\{(\w+)\}", value, text))
         except yaml.YAMLError as error:
             raise TemplateError(f"The definition of {resource.logical_id} cannot be read: {error}") from error
-        self._clients("stepfunctions").create_state_machine(
-            name=self.template.attributes[resource.logical_id, "Name"],
-            definition=json.dumps(definition),
-            roleArn=properties["RoleArn"],
-            type=properties.get("StateMachineType", "STANDARD"),
-        )
+        return json.dumps(definition)
 
-    def create_rule(self, resource: Resource, properties: dict[str, Any]) -> None:
-        """Create a rule and its targets."""
+    def put_rule(self, resource: Resource, properties: dict[str, Any]) -> None:
+        """Create or replace a rule and its targets."""
         name = self.template.refs[resource.logical_id]
         if "EventPattern" not in properties:
             return  # schedules do not run here
@@ -160,7 +179,19 @@ class Creator:
             elif service != "sqs":
                 raise TemplateError(f"The local run cannot deliver to {arn}, a target of {name}.")
             targets.append({"Id": target["Id"], "Arn": arn})
-        self._clients("events").put_targets(Rule=name, Targets=targets)
+        events = self._clients("events")
+        gone = {target["Id"] for target in events.list_targets_by_rule(Rule=name)["Targets"]}
+        if gone := gone - {target["Id"] for target in targets}:
+            events.remove_targets(Rule=name, Ids=sorted(gone))
+        events.put_targets(Rule=name, Targets=targets)
+
+
+def _queue_attributes(properties: dict[str, Any]) -> dict[str, str]:
+    return {
+        key: json.dumps(value) if isinstance(value, dict) else str(value)
+        for key, value in properties.items()
+        if key in _QUEUE_ATTRIBUTES
+    }
 
 
 def create_queue(

@@ -82,7 +82,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     from local.emulator import cors, endpoint, template
     from local.emulator.controls import Controls
     from local.emulator.deliveries import Deliveries
-    from local.emulator.deploy import deploy, plan
+    from local.emulator.deploy import plan
     from local.emulator.gate import Gate, own_origins
     from local.emulator.http_api import HttpApi
     from local.emulator.http_server import serve
@@ -102,8 +102,9 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         stepfunctions,
     )
     from local.emulator.queues import Queues
+    from local.emulator.stack import Runtime, Stack
     from local.emulator.streams import Streams
-    from local.emulator.workers import Workers, credentials
+    from local.emulator.workers import Workers
 
     dynamodb.install()
     jsonata.install()
@@ -155,43 +156,26 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     guard = Guard(deployment.roles, deployment.resource_policies)
     front = endpoint.Endpoint(workers, guard, read_object)
     http_api = HttpApi(deployment.routes, front.invoke, cors_rule=deployment.api_cors)
-    application: Application = front
-    if configuration.control_token:
-        application = Controls(front, front, http_api, configuration.control_token)
-    origins = [*own_origins(api_port), *deployment.origins]
-    aws.application = Gate(cors.BucketCors(application, read_cors_rules), aws_port, origins, buckets=True)
-    api.application = Gate(http_api, api_port, origins)
-    deploy(loaded, deployment, clients)
-    deliveries = Deliveries(clients, guard, configuration.wait_scale)
-    for delivery in deployment.deliveries:
-        deliveries.follow(delivery)
-    streams = Streams(clients, front.invoke, configuration.wait_scale)
-    for mapping in deployment.stream_mappings:
-        streams.follow(mapping)
-    queues = Queues(clients, front.invoke, configuration.wait_scale)
-    for queue_mapping in deployment.queue_mappings:
-        queues.follow(queue_mapping)
-
-    def stop() -> None:
-        queues.stop()
-        streams.stop()
-        deliveries.stop()
-        workers.stop()
-
-    answer = {
-        "awsUrl": aws_url,
-        "apiUrl": api_url,
-        "region": configuration.region,
-        "inboxUrl": deployment.inbox_url,
-        "eventsUrl": deployment.events_url,
-        "outputs": deployment.outputs,
-        "stateMachines": deployment.state_machines,
-        "environments": {
-            function.logical_id: {**function.environment, **credentials(function)} for function in deployment.functions
-        },
-        "roles": {role.logical_id: role.statements for role in deployment.roles},
-    }
-    return stop, answer
+    controls = Controls(front, front, http_api, configuration.control_token)
+    application: Application = controls if configuration.control_token else front
+    own = own_origins(api_port)
+    aws_gate = Gate(cors.BucketCors(application, read_cors_rules), aws_port, own, buckets=True)
+    api_gate = Gate(http_api, api_port, own)
+    aws.application, api.application = aws_gate, api_gate
+    runtime = Runtime(
+        workers=workers,
+        guard=guard,
+        http_api=http_api,
+        gates=[aws_gate, api_gate],
+        deliveries=Deliveries(clients, guard, configuration.wait_scale),
+        streams=Streams(clients, front.invoke, configuration.wait_scale),
+        queues=Queues(clients, front.invoke, configuration.wait_scale),
+    )
+    stack = Stack(loaded, deployment, runtime, clients, aws_url, api_url)
+    controls.add("update", stack.update)
+    stack.start()
+    answer = {"awsUrl": aws_url, "apiUrl": api_url, "region": configuration.region, **stack.describe()}
+    return runtime.stop, answer
 
 
 class DeferredApp:

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from moto.dynamodbstreams.models import dynamodbstreams_backends
@@ -46,11 +47,24 @@ class Streams:
         self._invoke = invoke
         self._wait_scale = wait_scale
         self._stopped = threading.Event()
+        self._readers: dict[tuple[str, str], _Reader] = {}  # by stream and function
+
+    def update(self, mappings: list[StreamMapping]) -> None:
+        """Serve exactly these mappings; one that is served already continues where it is."""
+        wanted = {(mapping.stream_arn, mapping.function.arn): mapping for mapping in mappings}
+        for key in self._readers.keys() - wanted.keys():
+            self._readers.pop(key).removed.set()
+        for key, mapping in wanted.items():
+            if key in self._readers:
+                self._readers[key].mapping = mapping
+            else:
+                self.follow(mapping)
 
     def follow(self, mapping: StreamMapping) -> None:
         """Start serving a mapping."""
         key = access_key(mapping.function.role)
         reader = _Reader(self._clients("dynamodbstreams", key), mapping)
+        self._readers[mapping.stream_arn, mapping.function.arn] = reader
         threading.Thread(target=self._serve, args=(reader, self._clients("sqs", key)), daemon=True).start()
 
     def stop(self) -> None:
@@ -58,10 +72,10 @@ class Streams:
         self._stopped.set()
 
     def _serve(self, reader: "_Reader", queues: Any) -> None:
-        size = reader.mapping.batch_size
-        while not self._stopped.wait(POLL_SECONDS):
+        while not self._stopped.wait(POLL_SECONDS) and not reader.removed.is_set():
             try:
                 changes = reader.read()
+                size = reader.mapping.batch_size
                 for start in range(0, len(changes), size):
                     for letter in self._process(reader, changes[start : start + size]):
                         self._send(queues, reader.mapping.on_failure_arn, letter)
@@ -102,8 +116,8 @@ class _Reader:
 
     def __init__(self, streams: Any, mapping: StreamMapping) -> None:
         self.mapping = mapping
+        self.removed = threading.Event()
         self._streams = streams
-        self._patterns = [EventPattern.load(pattern) for pattern in mapping.patterns]
         self._iterator = self._position = self._shard = ""
 
     def read(self) -> list[Change]:
@@ -162,7 +176,13 @@ class _Reader:
         if change["eventName"] == "INSERT" and data.get("NewImage") == data["Keys"]:
             return False  # moto reports an item that an update creates twice, first with its key alone
         # Lambda's patterns are those of EventBridge's rules.
-        return not self._patterns or any(pattern.matches_event(change) for pattern in self._patterns)
+        patterns = [_pattern(text) for text in self.mapping.patterns]
+        return not patterns or any(pattern.matches_event(change) for pattern in patterns)
+
+
+@lru_cache
+def _pattern(text: str) -> EventPattern:
+    return EventPattern.load(text)
 
 
 def _backend(stream_arn: str) -> Any:

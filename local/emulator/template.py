@@ -174,7 +174,13 @@ class Template:
         return self.document["Mappings"][table][row][column]
 
 
-def load(path: Path, stack_name: str, region: str, overrides: Mapping[str, str] | None = None) -> Template:
+def load(
+    path: Path,
+    stack_name: str,
+    region: str,
+    overrides: Mapping[str, str] | None = None,
+    previous: Mapping[str, Any] | None = None,
+) -> Template:
     """Read and translate a SAM template.
 
     Args:
@@ -182,6 +188,7 @@ def load(path: Path, stack_name: str, region: str, overrides: Mapping[str, str] 
         stack_name: The name of the local stack.
         region: The region of the local stack.
         overrides: Values of parameters, instead of their defaults.
+        previous: The values that the parameters of the stack have before an update; an update keeps them.
 
     Raises:
         TemplateError: A parameter is unknown or has no value, or SAM rejects the template.
@@ -199,13 +206,19 @@ def load(path: Path, stack_name: str, region: str, overrides: Mapping[str, str] 
         if asset and isinstance(resource.get("Properties", {}).get(asset), str):
             # `sam package` puts an S3 URL here. The path replaces it, and the translator returns it as the S3 key.
             resource["Properties"][asset] = "s3://local/" + resource["Properties"][asset]
-    parameters = _parameters(document.get("Parameters", {}), overrides or {})
+    declared = document.get("Parameters", {})
+    kept = {name: _text(value) for name, value in (previous or {}).items() if name in declared}
+    parameters = _parameters(declared, {**kept, **(overrides or {})})
     try:
         translated = transform(document, dict(parameters), _NoManagedPolicies())
     except InvalidDocumentException as error:
         causes = "; ".join(cause.message for cause in error.causes)
         raise TemplateError(f"SAM rejects {path.name}: {causes}") from error
     return Template(path, json.loads(json.dumps(translated)), parameters, stack_name, region)
+
+
+def _text(value: Any) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def _parameters(declared: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:

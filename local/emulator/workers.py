@@ -75,17 +75,31 @@ class Workers:
     def __init__(
         self, functions: list[Function], environment: Mapping[str, str], run_dir: Path, per_function: int, total: int
     ) -> None:
-        self._functions = {key: function for function in functions for key in (function.name, function.arn)}
+        self._functions: dict[str, Function] = {}
         self._altered: dict[str, Function] = {}
         self._environment = environment
         self._run_dir = run_dir
-        self._slots = {function.arn: threading.Semaphore(per_function) for function in functions}
+        self._per_function = per_function
+        self._slots: dict[str, threading.Semaphore] = {}
         self._total = threading.Semaphore(total)
-        self._idle: dict[str, list[_Worker]] = {function.arn: [] for function in functions}
+        self._idle: dict[str, list[_Worker]] = {}
         self._all: set[_Worker] = set()
         self._lock = threading.Lock()
+        self.update(functions)
         self._stopped = threading.Event()
         threading.Thread(target=self._watch_memory, daemon=True).start()
+
+    def update(self, functions: list[Function]) -> None:
+        """Replace all functions at once. Running invocations end in their old process, all others use a new one.
+
+        On AWS, the code and the configuration of one function change one after the other.
+        """
+        with self._lock:
+            for function in functions:
+                self._slots.setdefault(function.arn, threading.Semaphore(self._per_function))
+                self._idle.setdefault(function.arn, [])
+            self._functions = {key: function for function in functions for key in (function.name, function.arn)}
+        self._end_stale()
 
     def find(self, name: str) -> Function | None:
         """Look a function up by name or ARN, with or without a qualifier."""
@@ -94,7 +108,8 @@ class Workers:
     def invoke(self, function: Function, event: Any) -> Result:
         """Run a function on an event, in a warm process or a new one."""
         with self._slots[function.arn], self._total:
-            worker = self._acquire(self._altered.get(function.arn, function))
+            current = self._functions.get(function.arn, function)  # it may have changed while the invocation waited
+            worker = self._acquire(self._altered.get(function.arn, current))
             try:
                 result = worker.invoke(event)
             finally:
@@ -128,6 +143,11 @@ class Workers:
         """Run every function with the code and limits of the template again."""
         with self._lock:
             self._altered.clear()
+        self._end_stale()
+
+    def _end_stale(self) -> None:
+        """End idle processes of functions that have changed."""
+        with self._lock:
             stale = [worker for idle in self._idle.values() for worker in idle if not self._is_current(worker)]
             for worker in stale:
                 self._idle[worker.function.arn].remove(worker)
@@ -157,7 +177,7 @@ class Workers:
     def _is_current(self, worker: "_Worker") -> bool:
         """Return whether a worker runs the function of the template or its current replacement."""
         arn = worker.function.arn
-        return worker.function in (self._functions[arn], self._altered.get(arn))
+        return worker.function in (self._functions.get(arn), self._altered.get(arn))
 
     def _acquire(self, function: Function) -> "_Worker":
         files = _files(function)
