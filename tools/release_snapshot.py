@@ -1,18 +1,22 @@
 """Record the resources and data that a release leaves in a deployed stack; tests check later versions against them.
 
-`make snapshot` writes three files below `tests/releases/<version>/`; `tests/contracts/test_releases.py` reads the files
-of every release:
+`make snapshot` writes four files below `tests/releases/<version>/`. `tests/contracts/test_releases.py` reads the JSON
+files of every release, and `tests/local/test_updates.py` updates a stack of the release:
 
 - `template.json`: each resource of the translated template with its type, and for a resource that an update must not
   replace also the properties whose change would; the names of parameters and outputs. A resource of a nested
   application has the name of the application before its own: `Monitoring.AlarmTopic`.
 - `records.json`: one item of ImageTable for every status, as the local pipeline stores it.
 - `listing.json`: the items of ListingTable for one image.
+- `stack.tar.xz`: the templates, the workflows, the functions and the core.
 """
 
 import hashlib
+import io
 import json
+import subprocess
 import sys
+import tarfile
 import tempfile
 import tomllib
 from pathlib import Path
@@ -39,6 +43,8 @@ KEPT = {
 }
 """The types of resources that an update must not replace, and what a replacement would lose."""
 
+STACK = "stack.tar.xz"
+_STACK_PATHS = ("template.yml", "monitoring", "statemachine", "functions", "layers")
 _ALSO_REPLACING = {"AWS::DynamoDB::Table": {"KeySchema", "LocalSecondaryIndexes"}}
 """Missing in the list of the schema, because CloudFormation can change them in some cases."""
 _TEXT = b"This is a text, whatever its name says.\n"
@@ -77,6 +83,27 @@ def store_records(pipeline: Pipeline) -> tuple[Json, Json]:
     return records, {"items": listing}
 
 
+def pack(root: Path, names: list[str], archive: Path) -> None:
+    """Write files into an archive, which depends only on their names and contents."""
+    with tarfile.open(archive, "w:xz", preset=9) as tar:
+        for name in sorted(names):
+            data = (root / name).read_bytes()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+
+
+def unpack(version: str, folder: Path) -> Path:
+    """Write the files of a released stack into a folder.
+
+    Returns:
+        Its template.
+    """
+    with tarfile.open(RELEASES / version / STACK) as tar:
+        tar.extractall(folder, filter="data")
+    return folder / "template.yml"
+
+
 def main() -> int:
     """Write the snapshot of the version in pyproject.toml."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
@@ -93,6 +120,14 @@ def main() -> int:
     for name, content in (("template", template()), ("records", records), ("listing", listing)):
         text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
         (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    tracked = subprocess.run(  # noqa: S603 (constants)
+        ["git", "ls-files", "-z", "--", *_STACK_PATHS],  # noqa: S607
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    pack(ROOT, tracked.stdout.rstrip("\0").split("\0"), folder / STACK)
     print(f"Wrote {folder}.")
     return 0
 

@@ -264,8 +264,8 @@ def test_parameters_of_the_template_are_documented(template):
 
 
 def test_files_are_small_and_no_binary_is_hidden():
-    """Images belong in the corpus, the goldens or the samples, with their licences; no other file is binary."""
-    folders = ("tests/corpus", "tests/unit/imaging/golden", "local/samples", "docs", "bench")
+    """Images belong in the corpus, the goldens or the samples, with their licences; only releases have archives."""
+    folders = ("tests/corpus", "tests/unit/imaging/golden", "tests/releases", "local/samples", "docs", "bench")
     allowed = [Path(folder) for folder in folders]
     import subprocess
 

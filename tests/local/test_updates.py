@@ -1,0 +1,133 @@
+"""A stack of each release is updated to this version, and rolled back, while it processes uploads."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from image_pipeline.api import apikeys
+from image_pipeline.keys import status_path
+from local.pipeline import UPLOADS_MACHINE, Execution, Pipeline
+from tests.pictures import photo
+from tools import release_snapshot
+
+VERSIONS = sorted(folder.name for folder in release_snapshot.RELEASES.iterdir())
+PHOTO = photo(200, 150)
+
+pytestmark = pytest.mark.timeout(900)  # it processes more than a hundred uploads with four processes
+
+
+class Update:
+    """An update in the middle of uploads, and what came of them.
+
+    Args:
+        pipeline: A running stack of another version.
+        template: The template to update to.
+        folder: The folder of the uploads.
+        count: How many uploads there are.
+    """
+
+    def __init__(self, pipeline: Pipeline, template: Path, folder: str, count: int) -> None:
+        self.pipeline = pipeline
+        self.keys = [f"{folder}/{number}.jpg" for number in range(count)]
+        early, late = self.keys[: count * 3 // 5], self.keys[count * 3 // 5 :]
+        self.versions = {key: pipeline.upload(key, PHOTO) for key in early}
+        pipeline.wait_until(lambda: len(self.ended()) >= count // 10, "some uploads to be processed")
+        self.under_way = [execution for execution in self._executions() if execution.running]
+        self.before = {key: pipeline.record(key) for key in self.ended()}
+        uploader = threading.Thread(target=self._upload, args=(late,))
+        uploader.start()
+        pipeline.update(template)
+        uploader.join()
+        self.records = {key: pipeline.wait_for(key, version) for key, version in self.versions.items()}
+
+    def ended(self) -> list[str]:
+        """Return the keys whose execution has ended."""
+        return [str(execution.key) for execution in self._executions() if not execution.running]
+
+    def succeeded(self) -> list[str]:
+        """Return the keys of all executions that have succeeded."""
+        return [str(execution.key) for execution in self._executions() if execution.status == "SUCCEEDED"]
+
+    def notified(self) -> Counter[str]:
+        """Count the notifications about each key."""
+        notifications = self.pipeline.notifications()
+        keys = [notification["MessageAttributes"]["imageKey"]["Value"] for notification in notifications]
+        return Counter(key for key in keys if key in self.versions)
+
+    def published(self) -> Counter[str]:
+        """Count the outcome events of each key."""
+        keys = [event["detail"]["imageKey"] for event in self.pipeline.events()]
+        return Counter(key for key in keys if key in self.versions)
+
+    def _upload(self, keys: list[str]) -> None:
+        for key in keys:
+            self.versions[key] = self.pipeline.upload(key, PHOTO)
+
+    def _executions(self) -> list[Execution]:
+        return [execution for execution in self.pipeline.executions(UPLOADS_MACHINE) if execution.key in self.keys]
+
+
+def check_outcomes(update: Update) -> None:
+    """Each upload has exactly one outcome, one notification and one event."""
+    assert update.under_way, "all uploads had been processed before the update: upload more"
+    assert len(update.before) < len(update.keys)
+    for key, record in update.records.items():
+        assert record, key
+        assert (record["status"], record["upload"]["versionId"]) == ("COMPLETED", update.versions[key]), key
+    assert Counter(update.succeeded()) == Counter(update.keys)
+    update.pipeline.wait_until(lambda: update.published().keys() >= set(update.keys), "an event for each upload")
+    assert update.published() == Counter(update.keys)
+    assert update.notified() == Counter(update.keys)
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def update(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Update]:
+    """An update from a release to this version, in the middle of 50 uploads."""
+    folder = tmp_path_factory.mktemp("release")
+    released = release_snapshot.unpack(request.param, folder / "stack")
+    with Pipeline(folder / "run", template=released, wait_scale=0.0, controls=True) as pipeline:
+        yield Update(pipeline, release_snapshot.ROOT / "template.yml", "uploads/update", 50)
+
+
+def test_an_update_loses_no_upload(update):
+    """Whichever version starts, continues or ends an execution."""
+    check_outcomes(update)
+
+
+def test_an_update_changes_no_stored_record(update):
+    """What the release has stored stays as it is."""
+    assert update.before
+    for key, record in update.before.items():
+        assert update.records[key] == record
+
+
+def test_records_of_both_versions_are_answered(update):
+    """Status and list have each image."""
+    key = apikeys.create(update.pipeline.client, table=update.pipeline.outputs["ApiKeyTableName"], name="a test").text
+    for image_key in (next(iter(update.before)), update.keys[-1]):
+        with urllib.request.urlopen(update.pipeline.api_url + status_path(image_key)) as answer:
+            status = json.load(answer)
+        assert (status["imageKey"], status["status"]) == (image_key, "COMPLETED")
+        with urllib.request.urlopen(status["renditions"][0]["url"]) as answer:
+            assert answer.read()
+
+    def listed() -> set[str]:
+        url = f"{update.pipeline.api_url}/images?limit=100"
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"x-api-key": key})) as answer:
+            images = json.load(answer)["images"]
+        return {image["imageKey"] for image in images if image["status"] == "COMPLETED"}
+
+    update.pipeline.wait_until(lambda: listed() >= set(update.keys), "the list of all images")
+
+
+def test_a_roll_back_loses_no_upload(update, tmp_path, request):
+    """The release before takes over in the middle of uploads."""
+    released = release_snapshot.unpack(request.node.callspec.params["update"], tmp_path)
+    check_outcomes(Update(update.pipeline, released, "uploads/rolled-back", 30))
