@@ -39,7 +39,7 @@ tests: $(STAMP) ## Run all tests
 	$(PYTEST)
 
 lint: style ## Check style, types and the templates
-	$(BIN)/cfn-lint template.yml monitoring/template.yml
+	$(BIN)/cfn-lint template.yml monitoring/template.yml cicd/roles.yml
 
 style: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .

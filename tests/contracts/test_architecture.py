@@ -125,7 +125,7 @@ def test_packages_beside_the_application_import_downwards(folder):
 
 def test_the_emulator_names_nothing_of_this_application(template):
     """Another template runs on it: no resource, parameter or key prefix of this one is in its code."""
-    words_of_aws = {"EventBusName", "Labels", "Version"}
+    words_of_aws = {"EventBusName", "Labels", "PermissionsBoundary", "Version"}
     names = {*template["Resources"], *template["Parameters"], *template["Outputs"]} - words_of_aws
     for path in python_files("local/emulator"):
         text = path.read_text()
@@ -191,7 +191,7 @@ def test_top_level_is_as_designed():
     folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
     assert folders - {"__pycache__"} <= {
         "statemachine", "functions", "layers", "events", "monitoring",
-        "tests", "local", "bench", "image_pipeline_cli", "tools", "web", "docs",
+        "tests", "local", "bench", "image_pipeline_cli", "tools", "web", "docs", "cicd",
     }  # fmt: skip
 
 
