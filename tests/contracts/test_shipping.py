@@ -54,7 +54,7 @@ match words[:2]:
         print(f"key-of-{role}\\tsecret\\tsession")
     case ["cloudformation", "deploy"]:
         must_be("deploy")
-        assert "ACTIONS_ID_TOKEN_REQUEST_TOKEN" not in os.environ
+        assert "ACTIONS_ID_TOKEN_REQUEST_TOKEN" not in os.environ and os.environ["AWS_DEFAULT_REGION"] == "eu-west-1"
         assert option("--role-arn") == "arn:aws:iam::1:role/execution" and option("--s3-bucket") == "artifacts"
         template = open(option("--template-file")).read()
         if "refused by CloudFormation" in template:
@@ -260,7 +260,9 @@ def test_a_failed_deployment_is_left_to_cloudformation(runner):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("A=1 B=x,y", ["A=1", "B=x,y"]), ("B=*", ["B=*"]), ("", [])], ids=["two", "glob", "none"]
+    ("text", "words"),
+    [("A=1 B=x,y", ["A=1", "B=x,y"]), ("packaged.* B=*", ["packaged.*", "B=*"]), ("", [])],
+    ids=["two", "glob", "none"],
 )
 def test_parameters_of_the_environment_are_deployed(runner, text, words):
     """Each word is one parameter; a word is not a pattern of files."""
