@@ -23,7 +23,7 @@ from tests.conftest import ROOT, _CloudFormation, cfn_lint
 
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml")}
 ROLES = yaml.load((ROOT / "cicd" / "roles.yml").read_text(), _CloudFormation)
-COMMIT = "5e7ed83edde3361726197eb4622e03c252210227"
+COMMIT = "5e7ed83"
 VARIABLES = {
     "AWS_REGION": "eu-west-1",
     "STACK": "image-pipeline-dev",

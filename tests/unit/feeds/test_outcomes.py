@@ -9,7 +9,7 @@ from image_pipeline.feeds import outcomes
 from tests.conftest import ROOT
 
 API = "https://api.example"
-RELEASE = {"version": "0.1.0", "commit": "5e7ed83edde3361726197eb4622e03c252210227"}
+RELEASE = {"version": "0.1.0", "commit": "5e7ed83"}
 SCHEMA = json.loads((ROOT / "docs" / "events" / "outcome.schema.json").read_text())
 EXECUTION = {"id": "e1", "startedAt": "2026-11-21T12:00:01.000Z", "finishedAt": "2026-11-21T12:00:02.500Z"}
 UPLOAD = {
