@@ -96,6 +96,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         forms,
         jsonata,
         listing,
+        notifications,
         server,
         service_tasks,
         sqs,
@@ -110,6 +111,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     events.install()
     forms.install()
     listing.install()
+    notifications.install()
     copies.install()
     encoding.install()
     server.install()
@@ -185,6 +187,8 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         "inboxUrl": deployment.inbox_url,
         "eventsUrl": deployment.events_url,
         "outputs": deployment.outputs,
+        "parameters": {name: _text(value) for name, value in loaded.parameters.items()},
+        "resources": deployment.resources,
         "stateMachines": deployment.state_machines,
         "environments": {
             function.logical_id: {**function.environment, **credentials(function)} for function in deployment.functions
@@ -192,6 +196,11 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         "roles": {role.logical_id: role.statements for role in deployment.roles},
     }
     return stop, answer
+
+
+def _text(value: Any) -> str:
+    """Return the value of a parameter as CloudFormation describes it; lists are joined with commas."""
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 class DeferredApp:
