@@ -129,8 +129,8 @@ def version(stack: Stack) -> str:
         raise NotCheckedError("The local run runs the code of its clone.")
     if "Version" not in stack.outputs:
         raise NotCheckedError("The stack was deployed before it had an output Version.")
-    commit = stack.outputs.get("Commit", "")
-    return f"Version {stack.outputs['Version']}{f', commit {commit}' if commit else ''} is deployed."
+    commit = stack.outputs.get("Commit", "unknown")
+    return f"Version {stack.outputs['Version']} is deployed, from commit {commit}."
 
 
 def stuck_records(stack: Stack) -> str:

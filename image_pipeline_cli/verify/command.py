@@ -72,12 +72,10 @@ def perform(session: Session, first_seconds: float, report: "_Report") -> None:
         first_seconds: The longest wait for the outcome of the first upload.
         report: Receives the results.
     """
-    images.upload_first(session, first_seconds, report.say)
-    report.add(checks.perform(images.FIRST_CHECK, session))
+    report.add(checks.perform(images.first_check(first_seconds, report.say), session))
     if session.status_of(FIRST.file_name) not in _PROCESSED:
         report.say("The other checks were skipped, because the first upload was not processed.")
         return
-    images.upload_all(session)
     for check in CHECKS:
         report.add(checks.perform(check, session))
 
@@ -93,10 +91,10 @@ class _Report:
     @property
     def code(self) -> int:
         """The exit code for the results."""
-        if not any(result.failed for result in self._results):
+        status = self._session.status_of(FIRST.file_name)
+        if status in _PROCESSED and not any(result.failed for result in self._results):
             return OK
-        has_waited = bool(self._session.sent) and not self._session.status_of(FIRST.file_name)
-        return TIMED_OUT if has_waited else INCOMPLETE
+        return TIMED_OUT if self._session.sent and not status else INCOMPLETE
 
     def add(self, result: Result) -> Result:
         """Print a result."""

@@ -1,7 +1,7 @@
 """Checks of outcomes: images must be processed to the right pixels, and files that are no image be rejected."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -21,18 +21,27 @@ _LONG_WAIT = (
 )
 
 
-def upload_first(session: Session, seconds: float, say: Callable[[str], None]) -> bool:
-    """Upload the first picture, again and again until there is an outcome.
-
-    S3 needs about five minutes until it sends events of a new bucket, and never sends those of earlier uploads.
+def first_check(seconds: float, say: Callable[[str], None]) -> Check[Session]:
+    """Return the check of the first upload.
 
     Args:
-        session: The run.
-        seconds: The longest wait.
+        seconds: The longest wait for its outcome.
         say: Reports a long wait to the user.
+    """
 
-    Returns:
-        Whether there is an outcome.
+    def upload_and_check(session: Session) -> str:
+        if not _is_accepted(session, FIRST):
+            raise NotCheckedError("ImageFormats excludes JPEG, and most checks upload a JPEG.")
+        upload_first(session, seconds, say)
+        return check_picture(session, FIRST)
+
+    return Check(FIRST.name, upload_and_check, ("s3:PutObject", "dynamodb:BatchGetItem"))
+
+
+def upload_first(session: Session, seconds: float, say: Callable[[str], None]) -> None:
+    """Upload the first picture, again and again until there is an outcome, but not for longer than some seconds.
+
+    S3 needs about five minutes until it sends events of a new bucket, and never sends those of earlier uploads.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -40,36 +49,43 @@ def upload_first(session: Session, seconds: float, say: Callable[[str], None]) -
         session.wait([sent], session.times.first, min(_AGAIN_SECONDS, deadline - time.monotonic()))
         if session.has_outcome(sent):
             session.outcomes.clear()  # the rule of the inbox is new, and may not match events at once
-            return True
+            return
         if time.monotonic() >= deadline:
-            return False
+            return
         say(_LONG_WAIT.format(seconds=deadline - time.monotonic()))
 
 
-def upload_all(session: Session) -> None:
+def upload_all(session: Session) -> str:
     """Upload all other files at once, and wait for their outcomes."""
-    session.wait(list(parallel.run(lambda send: send(), list(_senders(session)), _JOBS)), session.times.together)
+    uploads = list(parallel.run(lambda file: session.put(*file), list(_files()), _JOBS))
+    session.wait(uploads, session.times.together)
+    count = sum(map(session.has_outcome, uploads))
+    return f"{count} of {len(uploads)} files that were uploaded at once have an outcome."
 
 
-def _senders(session: Session) -> Iterable[Any]:
+def _files() -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each file that can be made on this machine."""
     for picture in PICTURES:
         with suppress(NotCheckedError):
-            data = picture.encode()
-            yield lambda name=picture.file_name, data=data: session.put(name, data)
+            yield picture.file_name, picture.encode()
     for file in bad_files():
-        yield lambda file=file: session.put(file.file_name, file.data)
+        yield file.file_name, file.data
 
 
 def check_picture(session: Session, picture: Picture) -> str:
     """Check the outcome of a picture, its status over HTTP, and the pixels of all its renditions."""
-    picture.encode()
-    accepted = session.stack.parameters.get("ImageFormats", picture.image_format).split(",")
+    picture.encode()  # says why if it cannot be made on this machine
     body = session.outcome(picture.file_name)
-    if picture.image_format not in accepted:
+    if not _is_accepted(session, picture):
         return _rejected(body, "UnsupportedFormatError") + " ImageFormats excludes its format."
     require_success(body)
     renditions = session.status(picture.file_name)["renditions"]
     return check_renditions(body["imageKey"], renditions, picture)
+
+
+def _is_accepted(session: Session, picture: Picture) -> bool:
+    formats = session.stack.parameters.get("ImageFormats")
+    return formats is None or picture.image_format in formats.split(",")
 
 
 def check_renditions(image_key: str, renditions: list[dict[str, Any]], picture: Picture) -> str:
@@ -144,5 +160,8 @@ def _bad_file_check(file: BadFile) -> Check[Session]:
     return Check(file.name, lambda session: check_bad_file(session, file))
 
 
-FIRST_CHECK = _picture_check(FIRST)
-CHECKS: tuple[Check[Session], ...] = (*map(_picture_check, PICTURES), *map(_bad_file_check, bad_files()))
+CHECKS: tuple[Check[Session], ...] = (
+    Check("other uploads", upload_all, ("s3:PutObject", "dynamodb:BatchGetItem")),
+    *map(_picture_check, PICTURES),
+    *map(_bad_file_check, bad_files()),
+)

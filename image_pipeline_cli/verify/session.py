@@ -179,7 +179,7 @@ class Session:
             raise NotCheckedError("It was not uploaded.")
         if upload not in self._bodies:
             raise CheckFailedError(
-                f"The upload has no outcome after {self.seconds:.0f} s.",
+                "The upload has no outcome.",
                 "Run `image-pipeline doctor`; see UndeliveredEventsAlarm and StuckRecordsAlarm in docs/operations.md.",
             )
         return self._bodies[upload]

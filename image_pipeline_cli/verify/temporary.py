@@ -47,8 +47,7 @@ class Inbox:
 @contextmanager
 def inbox(stack: Stack, name: str, folder: str) -> Iterator[Inbox]:
     """Create a queue that receives the outcome events of a folder and all notifications."""
-    with _queue(stack, name) as (url, arn), _rule(stack, name, arn, folder) as rule, _subscription(stack, arn):
-        _allow(stack, url, arn, rule)
+    with _queue(stack, name) as (url, arn), _rule(stack, name, arn, folder), _subscription(stack, arn):
 
         def receive() -> list[str]:
             sqs = stack.client("sqs")
@@ -99,24 +98,49 @@ def delete_versions(stack: Stack, bucket: str, prefix: str) -> None:
 
 @contextmanager
 def _queue(stack: Stack, name: str) -> Iterator[tuple[str, str]]:
-    sqs = stack.client("sqs")
-    attributes = {"MessageRetentionPeriod": _KEPT_SECONDS, "SqsManagedSseEnabled": "true"}
+    """Create a queue to which exactly the rule and the topic may send.
+
+    It has its policy from the beginning: a later change may take a minute to take effect.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+    """
+    sqs, topic = stack.client("sqs"), stack.outputs["NotificationTopicArn"]
+    _, partition, _, region, account, _ = topic.split(":")
+    arn, bus = f"arn:{partition}:sqs:{region}:{account}:{name}", _bus(stack)
+    rule = name if bus == _DEFAULT_BUS else f"{bus}/{name}"
+    sources = {
+        "events.amazonaws.com": f"arn:{partition}:events:{region}:{account}:rule/{rule}",
+        "sns.amazonaws.com": topic,
+    }
+    statements = [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": service},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": source}},
+        }
+        for service, source in sources.items()
+    ]
+    attributes = {
+        "MessageRetentionPeriod": _KEPT_SECONDS,
+        "SqsManagedSseEnabled": "true",
+        "Policy": json.dumps({"Version": "2012-10-17", "Statement": statements}),
+    }
     url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
     try:
-        answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-        yield url, answer["Attributes"]["QueueArn"]
+        yield url, arn
     finally:
         sqs.delete_queue(QueueUrl=url)
 
 
 @contextmanager
-def _rule(stack: Stack, name: str, queue_arn: str, folder: str) -> Iterator[str]:
-    events, bus = stack.client("events"), stack.outputs.get("EventBusName", _DEFAULT_BUS)
+def _rule(stack: Stack, name: str, queue_arn: str, folder: str) -> Iterator[None]:
+    events, bus = stack.client("events"), _bus(stack)
     pattern = {"source": [_SOURCE], "detail": {"imageKey": [{"prefix": folder}]}}
-    rule = events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
+    events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
     try:
         events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "queue", "Arn": queue_arn}])
-        yield rule["RuleArn"]
+        yield
     finally:
         events.remove_targets(Rule=name, EventBusName=bus, Ids=["queue"])
         events.delete_rule(Name=name, EventBusName=bus)
@@ -129,28 +153,15 @@ def _subscription(stack: Stack, queue_arn: str) -> Iterator[None]:
     https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html
     """
     sns, topic = stack.client("sns"), stack.outputs["NotificationTopicArn"]
-    arn = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, ReturnSubscriptionArn=True)
+    answer = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, ReturnSubscriptionArn=True)
     try:
         yield
     finally:
-        sns.unsubscribe(SubscriptionArn=arn["SubscriptionArn"])
+        sns.unsubscribe(SubscriptionArn=answer["SubscriptionArn"])
 
 
-def _allow(stack: Stack, url: str, arn: str, rule: str) -> None:
-    """Allow exactly the rule and the topic to send to the queue."""
-    sources = (("events.amazonaws.com", rule), ("sns.amazonaws.com", stack.outputs["NotificationTopicArn"]))
-    statements = [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": service},
-            "Action": "sqs:SendMessage",
-            "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": source}},
-        }
-        for service, source in sources
-    ]
-    policy = {"Version": "2012-10-17", "Statement": statements}
-    stack.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+def _bus(stack: Stack) -> str:
+    return stack.outputs.get("EventBusName", _DEFAULT_BUS)
 
 
 def _subject(notification: dict[str, Any]) -> str:

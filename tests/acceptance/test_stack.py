@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 
-from image_pipeline_cli.doctor.command import CHECKS as DOCTOR_CHECKS
+from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INTERRUPTED, OK
 from image_pipeline_cli.verify import command, preparation
-from image_pipeline_cli.verify.images import FIRST_CHECK
+from image_pipeline_cli.verify.pictures import FIRST
 from tests.acceptance.conftest import STACK, Target, inventory
+from tests.conftest import ROOT
 
-NAMES = [check.name for check in (*command.PRECONDITIONS, FIRST_CHECK, *command.CHECKS, preparation.CLEAN_UP)]
+NAMES = [
+    *(check.name for check in command.PRECONDITIONS),
+    FIRST.name,
+    *(check.name for check in (*command.CHECKS, preparation.CLEAN_UP)),
+]
 
 
 def start(target: Target, *arguments: str) -> subprocess.Popen[str]:
@@ -40,32 +50,84 @@ def document(target: Target, *arguments: str) -> tuple[int, Any]:
     return process.returncode, json.loads(out)
 
 
-@pytest.fixture(scope="module")
-def proof(target: Target) -> tuple[int, Any]:
+@dataclass(frozen=True)
+class Proof:
     """The result of `verify`."""
-    return document(target, "verify", "--yes")
+
+    code: int
+    document: Any
+    calls: set[tuple[str, str]]
+    """The calls to AWS, as service and operation; those on a stack on AWS are not recorded."""
+
+
+@pytest.fixture(scope="module")
+def proof(target: Target) -> Proof:
+    """One run of `verify`; on the local run in this process, to record its calls."""
+    arguments = ["verify", "--yes"]
+    if STACK:
+        return Proof(*document(target, *arguments), set())
+    calls: set[tuple[str, str]] = set()
+    call = BaseClient._make_api_call
+
+    def record(client: BaseClient, operation: str, parameters: Any) -> Any:
+        calls.add((client.meta.service_model.signing_name, operation))
+        return call(client, operation, parameters)
+
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setattr(BaseClient, "_make_api_call", record)
+        code = main([*arguments, *target.options, "--json"])
+    return Proof(code, json.loads(out.getvalue()), calls)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_stack_passes(proof, name):
     """Each check of `verify` is OK."""
-    (result,) = [check for check in proof[1]["checks"] if check["name"] == name]
+    (result,) = [check for check in proof.document["checks"] if check["name"] == name]
     assert (result["state"], result["advice"]) == ("OK", ""), result["detail"]
 
 
 def test_the_whole_proof_succeeds(proof):
     """The exit code is 0, every check is there, and the times are measured."""
-    code, body = proof
-    assert (code, [check["name"] for check in body["checks"]]) == (OK, NAMES)
-    assert 0 < body["times"]["p50"] <= body["times"]["p95"]
-    assert body["times"].keys() == {"p50", "p95", "cold", "warm"}
+    assert (proof.code, [check["name"] for check in proof.document["checks"]]) == (OK, NAMES)
+    times = proof.document["times"]
+    assert times.keys() == {"p50", "p95", "cold", "warm"}
+    assert 0 < times["p50"] <= times["p95"]
 
 
-def test_a_healthy_stack_has_no_problems(target):
-    """`doctor` finds nothing, and says what it could not check."""
-    code, body = document(target, "doctor")
-    assert (code, [check["name"] for check in body["checks"]]) == (OK, [check.name for check in DOCTOR_CHECKS])
-    assert {check["state"] for check in body["checks"]} <= {"OK", "NOT CHECKED"}
+# Where an action has another name than the operation that needs it: the Service Authorization Reference.
+# https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
+ACTIONS = {
+    "DeleteMessageBatch": "DeleteMessage",
+    "DeleteObjects": "DeleteObjectVersion",
+    "GetBucketNotificationConfiguration": "GetBucketNotification",
+    "HeadObject": "GetObject",
+    "ListObjectVersions": "ListBucketVersions",
+}
+SERVICES = {
+    "S3": "s3",
+    "DynamoDB": "dynamodb",
+    "SQS": "sqs",
+    "EventBridge": "events",
+    "SNS": "sns",
+    "Step Functions": "states",
+}
+WITHOUT_CALL = {("s3", "ListBucket")}  # without it, S3 answers 403 instead of 404
+
+
+@pytest.mark.skipif(STACK is not None, reason="the calls of the other process are not recorded")
+def test_the_document_lists_the_permissions(proof):
+    """The table has every action that a run needs, and no other."""
+    section = (ROOT / "docs" / "operations.md").read_text().partition("### Verify a stack")[2].partition("\n### ")[0]
+    documented = {
+        (SERVICES[service], action)
+        for service, cell in re.findall(r"^\| ([\w ]+?)(?:,[^|]*)? \| (`.*) \|$", section, re.MULTILINE)
+        if service in SERVICES
+        for action in re.findall(r"`([A-Z][A-Za-z]+)`", cell)
+        if not action.endswith(("Table", "Machine", "Topic"))
+    }
+    needed = {(service, ACTIONS.get(operation, operation)) for service, operation in proof.calls}
+    assert documented - WITHOUT_CALL == needed
 
 
 @pytest.mark.skipif(STACK is not None, reason="lists everything in the account")

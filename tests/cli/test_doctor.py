@@ -217,7 +217,7 @@ def test_other_errors_are_problems():
 def test_the_deployed_version_is_reported():
     """An older stack has no such output."""
     stack = stack_with({})
-    assert result(health.version, stack).detail == "Version 1.2.0, commit abc1234 is deployed."
+    assert result(health.version, stack).detail == "Version 1.2.0 is deployed, from commit abc1234."
     older = replace(stack, outputs={"BatchConcurrency": "5"})
     assert result(health.version, older).state is State.NOT_CHECKED
 
