@@ -21,7 +21,7 @@ from image_pipeline_cli.verify.session import Session
 from image_pipeline_cli.verify.temporary import PREFIX
 from local.pipeline import Pipeline
 from tests.acceptance.conftest import STACK, inventory
-from tests.conftest import ROOT
+from tests.conftest import HEAVY, ROOT, heavy
 
 pytestmark = pytest.mark.skipif(STACK is not None, reason="only a local stack may be broken")
 
@@ -247,7 +247,21 @@ CASES: dict[str, tuple[Break, Callable[[Session], str], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+BREADTH = {
+    "orientation is ignored",
+    "statuses cannot be read",
+    "a rejection has another reason",
+    "uploads over HTTP are denied",
+    "originals are denied",
+    "deletions are denied",
+    "deletions start nothing",
+    "restorations are denied",
+    "the list is not updated",
+}
+"""Cases that resemble another one; `make test-all` runs them, too."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=HEAVY if name in BREADTH else ()) for name in CASES])
 def test_a_broken_stack_fails_in_the_right_words(pipeline, session, name):
     """The result says what is wrong and what to do."""
     damage, check, words = CASES[name]
@@ -257,6 +271,7 @@ def test_a_broken_stack_fails_in_the_right_words(pipeline, session, name):
     assert (result.state, [word for word in words if word not in text]) == (State.FAILED, []), text
 
 
+@heavy
 def test_renditions_that_stay_are_found(pipeline, session):
     """A deletion that does not clean up fails."""
     session.wait([session.put("replaced.jpg", FIRST.encode())], [])  # an earlier test may have deleted it

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -15,12 +17,14 @@ from image_pipeline.imaging import engine
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.recipes import Recipe, Watermark
 from image_pipeline_cli import prices
+from image_pipeline_cli.checks import CheckFailedError
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INCOMPLETE, USAGE
-from image_pipeline_cli.stack import find_local
-from image_pipeline_cli.verify import command, pictures, pixels
+from image_pipeline_cli.stack import Stack, find_local
+from image_pipeline_cli.verify import command, pictures, pixels, reports
 from image_pipeline_cli.verify.pictures import BLUE, GREEN, PICTURES, RED, WHITE
-from image_pipeline_cli.verify.session import Times
+from image_pipeline_cli.verify.session import Outcome, Session, Times
+from image_pipeline_cli.verify.temporary import Inbox
 from tests.acceptance.conftest import inventory
 from tests.cli.conftest import ENVIRONMENT
 from tests.conftest import ROOT
@@ -145,6 +149,76 @@ def test_times_are_percentiles_of_all_uploads():
     times = Times(first=[9.0], together=[1.0], alone=[2.0])
     assert times.to_json() == {"p50": 2.0, "p95": 9.0, "cold": 9.0, "warm": 2.0}
     assert Times().to_json() == {}
+
+
+FOLDER = "uploads/image-pipeline-verify-1/"
+
+
+def published(execution_id: str, **changes: Any) -> dict[str, Any]:
+    """An outcome event about the upload `a.jpg`."""
+    detail = {
+        "version": "1",
+        "id": f"{execution_id}:COMPLETED",
+        "imageKey": f"{FOLDER}a.jpg",
+        "status": "COMPLETED",
+        "upload": {"versionId": "v1"},
+        "execution": {"id": execution_id},
+        "statusUrl": "https://api.example",
+        **changes,
+    }
+    return {"source": "image-pipeline", "detail-type": "ImageCompleted", "detail": detail}
+
+
+def session_with(*messages: Any) -> Session:
+    """A run that observed the outcome of one upload, and whose queue has messages."""
+    waiting = [[json.dumps(message) for message in messages]]
+    inbox = Inbox(lambda: waiting.pop() if waiting else [], FOLDER)
+    stack = Stack({}, lambda service: pytest.fail(f"{service} was called"))
+    return Session(
+        stack, "image-pipeline-verify-1", 0.0, inbox=inbox, outcomes=[Outcome(f"{FOLDER}a.jpg", "COMPLETED", "e1")]
+    )
+
+
+def test_the_same_outcome_may_be_published_again():
+    """EventBridge and the stream deliver at least once."""
+    assert reports.check_events(session_with(published("e1"), published("e1")))
+
+
+@pytest.mark.parametrize(
+    ("messages", "words"),
+    [
+        ([published("e1"), published("e2")], "More than one outcome of one upload"),
+        ([published("e2")], "1 of 1 outcomes were not published"),
+        ([{**published("e1"), "detail-type": "ImagePartial"}], "1 of 1 outcomes were not published"),
+    ],
+)
+def test_wrong_events_are_described(messages, words):
+    """Another execution, another type and a second outcome are found."""
+    with pytest.raises(CheckFailedError, match=words):
+        reports.check_events(session_with(*messages))
+
+
+def test_an_event_without_a_required_field_is_described():
+    """The contract with consumers names the fields."""
+    event = published("e1")
+    del event["detail"]["statusUrl"]
+    with pytest.raises(CheckFailedError, match="has no statusUrl"):
+        reports.check_events(session_with(event))
+
+
+def notification(image_key: str, status: str) -> dict[str, Any]:
+    attributes = {"imageKey": {"Value": image_key}, "status": {"Value": status}}
+    return {"Type": "Notification", "MessageAttributes": attributes}
+
+
+def test_notifications_about_other_uploads_do_not_count():
+    """The subscription gets those of the whole stack."""
+    own, other = notification(f"{FOLDER}a.jpg", "SUCCESS"), notification("uploads/a.jpg", "SUCCESS")
+    assert reports.check_notifications(session_with(other, own))
+    with pytest.raises(CheckFailedError, match="1 of 1 notifications did not arrive"):
+        reports.check_notifications(session_with(other))
+    with pytest.raises(CheckFailedError, match="1 of 1 notifications did not arrive"):
+        reports.check_notifications(session_with(notification(f"{FOLDER}a.jpg", "FAILURE")))
 
 
 def test_the_command_needs_only_its_own_packages():
