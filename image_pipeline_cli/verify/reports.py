@@ -65,13 +65,13 @@ def check_events(session: Session) -> str:
 def check_notifications(session: Session) -> str:
     """Check that subscribers were notified of each outcome, except of deletions."""
     inbox = _inbox(session)
-    wanted = Counter(
+    wanted: Counter[tuple[str, ...]] = Counter(
         (keys.printable(outcome.image_key), "FAILURE" if outcome.status == "FAILED" else "SUCCESS")
         for outcome in session.outcomes
         if outcome.status != "DELETED"
     )
 
-    def missing() -> Counter[tuple[str, str]]:
+    def missing() -> Counter[tuple[str, ...]]:
         inbox.collect()
         return wanted - Counter(map(_about, inbox.notifications))
 
@@ -114,9 +114,10 @@ def _doubled(details: list[dict[str, Any]]) -> list[str]:
     return [image_key for (image_key, _, _), count in counts.items() if count > 1]
 
 
-def _about(notification: Mapping[str, Any]) -> tuple[str, str]:
-    attributes = notification["MessageAttributes"]
-    return attributes["imageKey"]["Value"], attributes["status"]["Value"]
+def _about(notification: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return key and outcome that a notification names; others may publish messages without them."""
+    attributes = notification.get("MessageAttributes", {})
+    return tuple(str(attributes.get(name, {}).get("Value", "")) for name in ("imageKey", "status"))
 
 
 def _shown(image_keys: list[str]) -> str:

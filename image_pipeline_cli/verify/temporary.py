@@ -23,16 +23,15 @@ _DEFAULT_BUS = "default"
 
 @dataclass
 class Inbox:
-    """The outcome events and notifications that have arrived so far."""
+    """The outcome events of the run, and all notifications of the stack, that have arrived so far."""
 
     receive: Callable[[], list[str]]
     """Takes the messages that wait in the queue, and returns their bodies."""
-    folder: str
     events: list[dict[str, Any]] = field(default_factory=list)
     notifications: list[dict[str, Any]] = field(default_factory=list)
 
     def collect(self) -> None:
-        """Take the waiting messages; those about other uploads are dropped. A busy stack sends more all the time."""
+        """Take the waiting messages, but not all that a busy stack sends meanwhile."""
         for _ in range(_MOST_RECEIVES):
             bodies = self.receive()
             if not bodies:
@@ -40,7 +39,7 @@ class Inbox:
             for message in map(json.loads, bodies):
                 if message.get("source") == _SOURCE:
                     self.events.append(message)
-                elif _subject(message).startswith(self.folder):
+                else:
                     self.notifications.append(message)
 
 
@@ -60,7 +59,7 @@ def inbox(stack: Stack, name: str, folder: str) -> Iterator[Inbox]:
                 sqs.delete_message_batch(QueueUrl=url, Entries=entries)
             return [message["Body"] for message in messages]
 
-        yield Inbox(receive, folder)
+        yield Inbox(receive)
 
 
 @contextmanager
@@ -162,8 +161,3 @@ def _subscription(stack: Stack, queue_arn: str) -> Iterator[None]:
 
 def _bus(stack: Stack) -> str:
     return stack.outputs.get("EventBusName", _DEFAULT_BUS)
-
-
-def _subject(notification: dict[str, Any]) -> str:
-    """Return the key that a notification is about."""
-    return str(notification.get("MessageAttributes", {}).get("imageKey", {}).get("Value", ""))
