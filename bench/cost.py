@@ -191,12 +191,30 @@ def costs() -> dict[str, dict[str, float]]:
     return {name: cost(picture, prices) for name, picture in measured["pictures"].items()}
 
 
+def deletion(prices: dict[str, float]) -> float:
+    """Return US dollars for a million deletions: the event, the workflow, its function, the record and the listing."""
+    memory = memory_megabytes()["CleanRenditions"]
+    calls = [{"operation": name} for name in ("GetItem", "ListObjectVersions", "DeleteObjects")]
+    seconds = lambda_seconds({"milliseconds": 20, "calls": calls}, memory)
+    dollars = (
+        2 * prices["eventbridge_event"]  # S3's event and the outcome
+        + states_passed("delete_image") * prices["states_transition"]
+        + (1 + STREAM_INVOCATIONS) * prices["lambda_request"]
+        + seconds * memory / 1024 * prices["lambda_gb_second"]
+        + (RECORD_KILOBYTES + LISTING["writes"]) * prices["dynamodb_write"]
+        + LOG_KILOBYTES * prices["logs_kilobyte"]
+    )
+    return dollars * 1e6
+
+
 def for_commands() -> dict[str, float]:
-    """Return the cost that `image-pipeline` uses: a million pictures of the most expensive kind, Standard, labels."""
+    """Return what `image-pipeline` uses: a million pictures of the most expensive kind, Standard, labels; deletions."""
     return {
         "dollarsAMillion": round(
             max(dollars["**together, Standard**"] + dollars["Rekognition, apart"] for dollars in costs().values()), 2
-        )
+        ),
+        "dollarsAMillionDeletions": round(deletion(dated_prices()), 2),
+        "statesAnImage": main_path_states(),
     }
 
 

@@ -9,16 +9,14 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from image_pipeline.errors import SettingsError
 from image_pipeline.keys import UPLOADS_PREFIX
-from image_pipeline_cli import names, terminal
+from image_pipeline_cli import names, prices, terminal
 from image_pipeline_cli.exits import INCOMPLETE, INTERRUPTED, OK
 from image_pipeline_cli.stack import Stack
 
-_FIGURES = Path(__file__).with_name("figures")
 _POLL_SECONDS = 1.0
 
 
@@ -66,9 +64,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(stack: Stack, options: argparse.Namespace) -> int:
     """Start a backfill, wait for its end, and print the result."""
-    max_images = math.floor(options.budget / _dollars_per_image()) if options.budget is not None else 0
+    max_images = math.floor(options.budget / prices.dollars_per_image()) if options.budget is not None else 0
     if options.budget is not None and max_images < 1:
-        print(f"The budget is too small: one image costs {_dollars_per_image():.6f} dollars.", file=sys.stderr)
+        print(f"The budget is too small: one image costs {prices.dollars_per_image():.6f} dollars.", file=sys.stderr)
         return INCOMPLETE
     request = {
         "prefix": options.prefix,
@@ -103,8 +101,8 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         "overLimit": totals.over_limit,
         "failedParts": totals.failed_parts,
         "recipeWarnings": totals.recipe_warnings,
-        "dollars": round(totals.selected * _dollars_per_image(), 2),
-        "seconds": round(totals.selected / _images_per_second(int(stack.outputs["BatchConcurrency"]))),
+        "dollars": round(totals.selected * prices.dollars_per_image(), 2),
+        "seconds": round(totals.selected / prices.images_per_second(int(stack.outputs["BatchConcurrency"]))),
         "results": f"s3://{location['Bucket']}/{location['Key']}",
     }
     if not options.json:
@@ -213,17 +211,6 @@ def _summary(result: Mapping[str, Any], max_images: int) -> str:
     if result["failedParts"]:
         sentences.append(f"{result['failedParts']:,} parts of up to 100 uploads failed and selected nothing.")
     return "\n".join([*sentences, f"Results: {result['results']}"])
-
-
-def _dollars_per_image() -> float:
-    """Return the cost of one image in US dollars, as `bench.cost` computed it."""
-    return float(json.loads((_FIGURES / "costs.json").read_text())["dollarsAMillion"]) / 1e6
-
-
-def _images_per_second(concurrency: int) -> float:
-    """Return the simulated throughput of the next lower concurrency."""
-    runs = json.loads((_FIGURES / "batch.json").read_text())["runs"]
-    return max(float(run["picturesPerSecond"]) for run in runs if run["batchConcurrency"] <= concurrency)
 
 
 def _duration(seconds: int) -> str:

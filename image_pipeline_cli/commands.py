@@ -17,6 +17,7 @@ from image_pipeline.feeds import listing
 from image_pipeline_cli import backfill, completion, keys, names, terminal
 from image_pipeline_cli import stack as stacks
 from image_pipeline_cli.delete import delete
+from image_pipeline_cli.doctor.command import doctor
 from image_pipeline_cli.download import download
 from image_pipeline_cli.exits import INCOMPLETE, INTERRUPTED, NO_STACK, OK, USAGE, WORDS
 from image_pipeline_cli.list import list_uploads
@@ -125,6 +126,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("key_id", metavar="ID", help="id of the key, as `keys list` prints it")
     sub = _command(actions, "revoke", keys.revoke, "revoke an API key permanently")
     sub.add_argument("key_id", metavar="ID", help="id of the key, as `keys list` prints it")
+    sub = _command(commands, "verify", _verify, "prove a stack with images of its own, after confirmation")
+    sub.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    _add_timeout(sub)
+    _command(commands, "doctor", doctor, "report what is wrong with a stack; change nothing")
     description = "delete a stack with all its images and records, after confirmation"
     sub = commands.add_parser("teardown", help=description, description=description, epilog=WORDS)
     sub.add_argument("--stack", required=True, help="name of the stack on AWS")
@@ -248,6 +253,12 @@ def _relist(stack: stacks.Stack, options: argparse.Namespace) -> int:
     else:
         print(f"Added {listed} of {total} images to the list.")
     return OK
+
+
+def _verify(stack: stacks.Stack, options: argparse.Namespace) -> int:
+    from image_pipeline_cli.verify.command import verify  # imports Pillow, which no other command needs
+
+    return verify(stack, options)
 
 
 def _teardown(_: None, options: argparse.Namespace) -> int:

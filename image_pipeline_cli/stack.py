@@ -1,7 +1,7 @@
 """Find a stack on AWS or its local run: its outputs and clients."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,17 @@ class StackError(Exception):
 
 
 @dataclass(frozen=True)
+class Resource:
+    """A resource of a stack."""
+
+    logical_id: str
+    type: str
+    """Such as `AWS::Events::Rule`."""
+    name: str
+    """Its physical id: a name, a URL or an ARN."""
+
+
+@dataclass(frozen=True)
 class Stack:
     """A deployed stack, on AWS or on this machine."""
 
@@ -44,6 +55,15 @@ class Stack:
     """Returns the boto3 client of a service."""
     local: bool = False
     """Whether it is the local run."""
+    name: str = "the local run"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """The values of the template's parameters."""
+    list_resources: Callable[[], Iterable[Resource]] = tuple
+    """Lists the resources, without those of nested stacks."""
+
+    def resources(self, kind: str) -> dict[str, str]:
+        """Return the names of the resources of a type, by logical id."""
+        return {resource.logical_id: resource.name for resource in self.list_resources() if resource.type == kind}
 
     @property
     def workflow(self) -> WorkflowType:
@@ -69,7 +89,24 @@ def find_on_aws(name: str, region: str | None) -> Stack:
     outputs = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
     if "ProcessImageStateMachineArn" not in outputs:
         raise StackError(f"The stack {name} is not an image pipeline: it has no output ProcessImageStateMachineArn.")
-    return Stack(outputs, _clients(session))
+    client = _clients(session)
+    return Stack(
+        outputs,
+        client,
+        name=name,
+        parameters={entry["ParameterKey"]: entry["ParameterValue"] for entry in description.get("Parameters", [])},
+        list_resources=cache(lambda: _list_resources(client("cloudformation"), name)),
+    )
+
+
+def _list_resources(formation: Any, name: str) -> list[Resource]:
+    pages = formation.get_paginator("list_stack_resources").paginate(StackName=name)
+    return [
+        Resource(entry["LogicalResourceId"], entry["ResourceType"], entry["PhysicalResourceId"])
+        for page in pages
+        for entry in page["StackResourceSummaries"]
+        if entry.get("PhysicalResourceId")
+    ]
 
 
 def find_local(run_dir: Path) -> Stack:
@@ -85,7 +122,13 @@ def find_local(run_dir: Path) -> Stack:
             "`--run-dir CLONE/.run`."
         )
     session = boto3.Session(_LOCAL_KEY, _LOCAL_KEY, region_name=running["region"])
-    return Stack(running["outputs"], _clients(session, running["awsUrl"]), local=True)
+    return Stack(
+        running["outputs"],
+        _clients(session, running["awsUrl"]),
+        local=True,
+        parameters=running["parameters"],
+        list_resources=lambda: [Resource(*entry) for entry in running["resources"]],
+    )
 
 
 def _clients(session: boto3.Session, endpoint_url: str | None = None) -> Callable[[str], Any]:

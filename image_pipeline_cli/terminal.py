@@ -21,7 +21,13 @@ from rich.text import Text
 from image_pipeline import keys
 
 _BAR_CONSOLES: list[Console] = []  # the console that shows a progress bar: lines are printed above the bar
-_STYLES = {"COMPLETED": "green", "PARTIAL": "yellow", "FAILED": "red"}
+_STYLES = {
+    "COMPLETED": "green",
+    "PARTIAL": "yellow",
+    "FAILED": "red",
+    "OK": "green",
+    "NOT CHECKED": "yellow",
+}
 
 
 def say(*parts: str | tuple[str, str]) -> None:

@@ -174,15 +174,7 @@ def _started(options: argparse.Namespace) -> Iterator[tuple[Any, Any, Any]]:
             print(error, file=sys.stderr)
             yield None, display, CANNOT_START
             return
-        lock.note(
-            {
-                "awsUrl": pipeline.aws_url,
-                "apiUrl": pipeline.api_url,
-                "region": pipeline.region,
-                "outputs": pipeline.outputs,
-                "environments": pipeline.environments,
-            }
-        )
+        lock.note(pipeline.facts)
         display.ready(pipeline)
         yield pipeline, display, uploads
 

@@ -130,6 +130,9 @@ class Pipeline:
         self._events: list[dict[str, Any]] = []
         self.aws_url = self.api_url = self._inbox_url = self._events_url = ""
         self.outputs: dict[str, str] = {}
+        self.parameters: dict[str, str] = {}
+        self.resources: list[list[str]] = []
+        """Logical id, type and name of each resource."""
         self.state_machines: dict[str, str] = {}
         """The ARN of each state machine, by logical id."""
         self.environments: dict[str, dict[str, str]] = {}
@@ -228,6 +231,19 @@ class Pipeline:
     def uploads_bucket(self) -> str:
         """The bucket to upload to."""
         return self.outputs["UploadsBucketName"]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What commands need to know about this pipeline, as JSON."""
+        return {
+            "awsUrl": self.aws_url,
+            "apiUrl": self.api_url,
+            "region": self.region,
+            "outputs": self.outputs,
+            "parameters": self.parameters,
+            "resources": self.resources,
+            "environments": self.environments,
+        }
 
     def client(self, service: str) -> Any:
         """Return a boto3 client for the local endpoint."""
@@ -456,6 +472,7 @@ class Pipeline:
     def _read_description(self, stack: dict[str, Any]) -> None:
         self._inbox_url, self._events_url = stack["inboxUrl"], stack["eventsUrl"]
         self.outputs = stack["outputs"]
+        self.parameters, self.resources = stack["parameters"], stack["resources"]
         self.state_machines, self.environments = stack["stateMachines"], stack["environments"]
         self.roles = stack["roles"]
 

@@ -25,6 +25,9 @@ from local.pipeline import Pipeline
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "layers" / "core"))
 
+CALLER_ENVIRONMENT = dict(os.environ)
+"""The environment with the credentials of the caller, for the acceptance tests of a stack on AWS only."""
+
 # Before anything makes a client: no test may find the credentials or the region of whoever runs it.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]

@@ -52,6 +52,8 @@ class Deployment:
     """The planned and created resources of a template, for the components that run them."""
 
     outputs: dict[str, str] = field(default_factory=dict)
+    resources: list[tuple[str, str, str]] = field(default_factory=list)
+    """Logical id, type and name of each resource, without those of nested applications."""
     functions: list[Function] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
     roles: list[Role] = field(default_factory=list)
@@ -83,7 +85,8 @@ def plan(template: Template, aws_url: str, api_url: str) -> Deployment:
     Raises:
         TemplateError: The template uses something that is not supported here.
     """
-    for resource in template.resources(*{body["Type"] for body in template.document["Resources"].values()}):
+    resources = template.resources(*{body["Type"] for body in template.document["Resources"].values()})
+    for resource in resources:
         name_resource(template, resource, aws_url=aws_url, api_url=api_url)
     deployment = Deployment()
     for resource in template.resources("AWS::CloudFormation::Stack"):
@@ -105,6 +108,9 @@ def plan(template: Template, aws_url: str, api_url: str) -> Deployment:
     for arn, statements in read_resource_policies(template).items():
         deployment.resource_policies.setdefault(arn, []).extend(statements)
     deployment.outputs = template.outputs()
+    deployment.resources = [
+        (resource.logical_id, resource.type, template.refs[resource.logical_id]) for resource in resources
+    ]
     return deployment
 
 

@@ -153,11 +153,12 @@ class Creator:
     def put_rule(self, resource: Resource, properties: dict[str, Any]) -> None:
         """Create or replace a rule and its targets."""
         name = self.template.refs[resource.logical_id]
-        if "EventPattern" not in properties:
-            return  # schedules do not run here
-        self._clients("events").put_rule(
-            Name=name, EventPattern=json.dumps(properties["EventPattern"]), State=properties.get("State", "ENABLED")
-        )
+        state = properties.get("State", "ENABLED")
+        if "EventPattern" not in properties:  # schedules do not run here
+            schedule = properties["ScheduleExpression"]
+            self._clients("events").put_rule(Name=name, ScheduleExpression=schedule, State=state)
+            return
+        self._clients("events").put_rule(Name=name, EventPattern=json.dumps(properties["EventPattern"]), State=state)
         targets: list[dict[str, str]] = []
         for target in properties["Targets"]:
             if unsupported := sorted(target.keys() - _TARGET_PROPERTIES):

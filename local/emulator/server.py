@@ -96,6 +96,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         forms,
         jsonata,
         listing,
+        notifications,
         server,
         service_tasks,
         sqs,
@@ -111,6 +112,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     events.install()
     forms.install()
     listing.install()
+    notifications.install()
     copies.install()
     encoding.install()
     server.install()

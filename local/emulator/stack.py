@@ -108,6 +108,8 @@ class Stack:
             "inboxUrl": deployment.inbox_url,
             "eventsUrl": deployment.events_url,
             "outputs": deployment.outputs,
+            "parameters": {name: _text(value) for name, value in self._template.parameters.items()},
+            "resources": deployment.resources,
             "stateMachines": deployment.state_machines,
             "environments": {
                 function.logical_id: {**function.environment, **credentials(function)}
@@ -115,3 +117,8 @@ class Stack:
             },
             "roles": {role.logical_id: role.statements for role in deployment.roles},
         }
+
+
+def _text(value: Any) -> str:
+    """Return the value of a parameter as CloudFormation describes it; lists are joined with commas."""
+    return ",".join(value) if isinstance(value, list) else str(value)

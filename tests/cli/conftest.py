@@ -25,8 +25,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'core'}"}
 @pytest.fixture
 def running(pipeline: Pipeline, tmp_path: Path) -> list[str]:
     """The options that select the local pipeline; they name a run folder with the note that `make run` writes."""
-    note = {"awsUrl": pipeline.aws_url, "region": pipeline.region, "outputs": pipeline.outputs, "pid": os.getpid()}
-    (tmp_path / "running.json").write_text(json.dumps(note))
+    (tmp_path / "running.json").write_text(json.dumps({**pipeline.facts, "pid": os.getpid()}))
     return ["--local", "--run-dir", str(tmp_path)]
 
 

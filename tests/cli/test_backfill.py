@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from image_pipeline.errors import SettingsError
-from image_pipeline_cli import backfill
+from image_pipeline_cli import backfill, prices
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INCOMPLETE, OK, USAGE
 from image_pipeline_cli.stack import Stack
@@ -71,7 +71,7 @@ def test_a_second_backfill_finds_nothing_to_process(pipeline, running, prefix, c
 
 def test_a_budget_limits_the_selection(pipeline, running, prefix, capsys):
     """Uploads beyond the budget are not processed but counted, and the exit code reports it."""
-    two = str(2.5 * backfill._dollars_per_image())
+    two = str(2.5 * prices.dollars_per_image())
     code, result = run_backfill(running, capsys, prefix, "--dry-run", "--budget", two)
     assert (code, result["selected"]) == (OK, 5)
     code, result = run_backfill(running, capsys, prefix, "--budget", two)

@@ -94,9 +94,14 @@ def _as_a_role(monkeypatch):
     """Every URL carries the token of the role that signs it."""
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    clients.client.cache_clear()
+    _forget_credentials()
     yield
+    _forget_credentials()
+
+
+def _forget_credentials() -> None:
     clients.client.cache_clear()
+    clients._session.cache_clear()
 
 
 @pytest.fixture

@@ -34,8 +34,7 @@ def test_a_recipe_that_is_edited_is_found_by_a_backfill(application, monkeypatch
     run_dir, key = application / "run", "uploads/beach.jpg"
     recipes = application / "layers" / "core" / "image_pipeline" / "recipes.toml"
     with Pipeline(run_dir, template=application / "template.yml") as pipeline:
-        facts = {"awsUrl": pipeline.aws_url, "region": pipeline.region, "outputs": pipeline.outputs, "pid": os.getpid()}
-        (run_dir / "running.json").write_text(json.dumps(facts))
+        (run_dir / "running.json").write_text(json.dumps({**pipeline.facts, "pid": os.getpid()}))
 
         def names():
             return {rendition["name"] for rendition in pipeline.record(key)["renditions"]}

@@ -1,0 +1,1 @@
+"""`image-pipeline doctor`: report what is wrong with a stack, and change nothing."""

@@ -1,0 +1,1 @@
+"""`image-pipeline verify`: prove a stack with images of its own, and remove them."""

@@ -1,0 +1,146 @@
+"""Checks of what happens to an upload later: a duplicate event, an overwrite, a deletion, a restoration."""
+
+import json
+import time
+
+from image_pipeline import keys, s3_events
+from image_pipeline.errors import UploadNotFoundError
+from image_pipeline.settings import WorkflowType
+from image_pipeline.store import records
+from image_pipeline_cli import follow
+from image_pipeline_cli.checks import Check, CheckFailedError
+from image_pipeline_cli.verify.images import check_renditions
+from image_pipeline_cli.verify.pictures import BLUE, FIRST, GREEN, RED, WHITE, Picture, jpeg
+from image_pipeline_cli.verify.session import Outcome, Session
+from image_pipeline_cli.verify.temporary import PREFIX
+
+_MIRRORED = (GREEN, RED, WHITE, BLUE)
+_REPLACED = Picture("overwrite", "replaced.jpg", "JPEG", jpeg)
+_REPLACEMENT = Picture("overwrite", "replaced.jpg", "JPEG", lambda: jpeg(_MIRRORED), _MIRRORED)
+_SUCCEEDED = "SUCCEEDED"
+
+
+def send_again(session: Session) -> None:
+    """Start the workflow with the event of the first upload once more, as a duplicate delivery of EventBridge does.
+
+    Only S3 itself can put an event of S3 on the bus.
+    """
+    upload = session.outcome(FIRST.file_name)["upload"]
+    event = s3_events.object_created(
+        bucket=upload["bucket"],
+        key=upload["key"],
+        etag=upload["etag"],
+        size_bytes=upload["sizeBytes"],
+        sequencer=upload["sequencer"],
+        time=upload["uploadedAt"],
+        version_id=upload["versionId"],
+    )
+    execution = session.stack.client("stepfunctions").start_execution(
+        stateMachineArn=session.stack.outputs["ProcessImageStateMachineArn"],
+        name=f"{PREFIX}{time.time_ns()}",
+        input=json.dumps(event),
+    )
+    session.duplicate = execution["executionArn"]
+
+
+def check_duplicate(session: Session) -> str:
+    """Check that a duplicate event changes nothing."""
+    before = session.outcome(FIRST.file_name)
+    send_again(session)
+    if session.stack.workflow is WorkflowType.STANDARD:  # an Express execution cannot be described
+        status = _end_of(session, session.duplicate)
+        if status != _SUCCEEDED:
+            raise CheckFailedError(
+                f"The execution of the duplicate is {status} instead of {_SUCCEEDED}.",
+                "See FailureRateAlarm in docs/operations.md.",
+            )
+    after = follow.read(session.stack, [before["imageKey"]])[before["imageKey"]]
+    if after["execution"]["id"] != before["execution"]["id"]:
+        raise CheckFailedError(
+            "The upload was processed a second time.",
+            "The workflow that is deployed is not that of this command: build and deploy again.",
+        )
+    return "A duplicate event changed nothing."
+
+
+def check_overwrite(session: Session) -> str:
+    """Check that a second upload of a name replaces the renditions of the first one."""
+    session.wait([session.put(_REPLACED.file_name, _REPLACED.encode())], session.times.alone)
+    session.outcome(_REPLACED.file_name)
+    session.wait([session.put(_REPLACEMENT.file_name, _REPLACEMENT.encode())], session.times.alone)
+    body = session.outcome(_REPLACEMENT.file_name)
+    check_renditions(body["imageKey"], session.status(_REPLACEMENT.file_name).get("renditions", []), _REPLACEMENT)
+    return "The second upload replaced the first one."
+
+
+def check_delete(session: Session) -> str:
+    """Check that a deletion over HTTP ends the record and removes the renditions."""
+    session.need_key()
+    body = session.outcome(_REPLACEMENT.file_name)
+    image_key = body["imageKey"]
+    session.expect(session.call("DELETE", _path(image_key)), 202, "DELETE …")
+    if not session.wait_until(lambda: _status(session, image_key) == "DELETED"):
+        raise CheckFailedError(
+            f"The record is {_status(session, image_key)} instead of DELETED.",
+            "Check that the rules ImageDeleted are enabled with `image-pipeline doctor`.",
+        )
+    session.outcomes.append(Outcome(image_key, "DELETED", _execution(session, image_key)))
+    if not session.wait_until(lambda: not _renditions(session, image_key)):
+        raise CheckFailedError(
+            f"{len(_renditions(session, image_key))} versions of renditions still exist.",
+            "See FailedDeletionsAlarm in docs/operations.md.",
+        )
+    return "The record is DELETED and its renditions are gone."
+
+
+def check_restore(session: Session) -> str:
+    """Check that a restored upload is processed again."""
+    session.need_key()
+    image_key = session.outcome(_REPLACEMENT.file_name)["imageKey"]
+    at = time.monotonic()
+    session.expect(session.call("POST", _path(image_key) + keys.RESTORE_SUFFIX), 202, "POST …/restore")
+    head = follow.head(session.stack.client("s3"), session.bucket, image_key)
+    if head is None:
+        raise UploadNotFoundError("The upload was not restored.", "See ApiErrorsAlarm in docs/operations.md.")
+    sent = session.remember(_REPLACEMENT.file_name, head.get("VersionId"), head["ETag"], at)
+    session.wait([sent], session.times.alone)
+    session.outcome(_REPLACEMENT.file_name)
+    check_renditions(image_key, session.status(_REPLACEMENT.file_name).get("renditions", []), _REPLACEMENT)
+    return "The upload was processed again."
+
+
+def _end_of(session: Session, execution: str) -> str:
+    states = session.stack.client("stepfunctions")
+
+    def status() -> str:
+        return str(states.describe_execution(executionArn=execution)["status"])
+
+    session.wait_until(lambda: status() != "RUNNING")
+    return status()
+
+
+def _path(image_key: str) -> str:
+    return keys.status_path(image_key).removesuffix(keys.STATUS_SUFFIX)
+
+
+def _status(session: Session, image_key: str) -> str:
+    table = session.stack.outputs["ImageTableName"]
+    return str(records.read_claim(session.stack.client, table=table, image_key=image_key).get("status"))
+
+
+def _execution(session: Session, image_key: str) -> str:
+    return str(follow.read(session.stack, [image_key])[image_key]["execution"]["id"])
+
+
+def _renditions(session: Session, image_key: str) -> list[object]:
+    bucket, prefix = session.stack.outputs["ThumbnailsBucketName"], keys.rendition_prefix(image_key)
+    answer = session.stack.client("s3").list_object_versions(Bucket=bucket, Prefix=prefix)
+    return [*answer.get("Versions", ()), *answer.get("DeleteMarkers", ())]
+
+
+CHECKS: tuple[Check[Session], ...] = (
+    Check("duplicate event", check_duplicate, ("states:StartExecution", "states:DescribeExecution")),
+    Check("overwrite", check_overwrite, ("s3:PutObject",)),
+    Check("delete", check_delete, ("s3:ListBucketVersions",)),
+    Check("restore", check_restore, ("s3:GetObject",)),
+)

@@ -1,0 +1,143 @@
+"""The command: say what it will do, ask, perform all checks, and remove everything again, whatever happens."""
+
+import argparse
+import signal
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from image_pipeline_cli import checks, prices, terminal
+from image_pipeline_cli.checks import Check, Result
+from image_pipeline_cli.doctor import health
+from image_pipeline_cli.exits import INCOMPLETE, OK, TIMED_OUT, USAGE
+from image_pipeline_cli.stack import Stack
+from image_pipeline_cli.verify import api, changes, images, preparation, reports, temporary
+from image_pipeline_cli.verify.pictures import FIRST, PICTURES, bad_files
+from image_pipeline_cli.verify.session import Session
+
+UPLOADS = 1 + len(PICTURES) + len(bad_files()) + 2 + 2
+"""The first file, the others, two over HTTP, and two with the same name."""
+_EXECUTIONS = UPLOADS + 2  # a restoration and a duplicate; that and rejected files cost less than an image
+_DELETIONS = (
+    UPLOADS + 3
+)  # of every version at the end; one is restored, and one deletion is a check and leaves a marker
+_OUTCOME_SECONDS = 60.0
+
+PRECONDITIONS: tuple[Check[Stack], ...] = (health.EVENT_BRIDGE, health.RULES)
+"""Without these, no upload would ever have an outcome."""
+_PROCESSED = ("COMPLETED", "PARTIAL")
+CHECKS: tuple[Check[Session], ...] = (*images.CHECKS, *api.CHECKS, *changes.CHECKS, *reports.CHECKS)
+
+
+def dollars() -> float:
+    """Return the modelled cost of a run in US dollars, at most."""
+    return _EXECUTIONS * prices.dollars_per_image() + _DELETIONS * prices.dollars_per_deletion()
+
+
+def verify(stack: Stack, options: argparse.Namespace) -> int:
+    """Prove a stack with images of its own.
+
+    Returns:
+        The exit code.
+    """
+    name = temporary.PREFIX + uuid.uuid4().hex[:8]
+    session = Session(stack, name, min(_OUTCOME_SECONDS, options.timeout))
+    if not options.yes:
+        if not sys.stdin.isatty():
+            terminal.complain(
+                "Nothing was done: confirmation needs a terminal. Use --yes to verify without confirmation."
+            )
+            return USAGE
+        if not terminal.ask(_question(session)):
+            terminal.complain("Nothing was done.")
+            return INCOMPLETE
+    report = _Report(session, options.json)
+    if all(not report.add(checks.perform(check, stack)).failed for check in PRECONDITIONS):
+        with _interrupted_by_sigterm():
+            try:
+                preparation.prepare(session, report.add)
+                perform(session, options.timeout, report)
+            finally:
+                report.add(checks.perform(preparation.CLEAN_UP, session))
+    report.finish()
+    return report.code
+
+
+def perform(session: Session, first_seconds: float, report: "_Report") -> None:
+    """Upload everything and perform the checks.
+
+    Args:
+        session: A prepared run.
+        first_seconds: The longest wait for the outcome of the first upload.
+        report: Receives the results.
+    """
+    report.add(checks.perform(images.first_check(first_seconds, report.say), session))
+    if session.status_of(FIRST.file_name) not in _PROCESSED:
+        report.say("The other checks were skipped, because the first upload was not processed.")
+        return
+    for check in CHECKS:
+        report.add(checks.perform(check, session))
+
+
+class _Report:
+    """Prints each result when it is known."""
+
+    def __init__(self, session: Session, as_json: bool) -> None:
+        self._session = session
+        self._as_json = as_json
+        self._results: list[Result] = []
+
+    @property
+    def code(self) -> int:
+        """The exit code for the results."""
+        status = self._session.status_of(FIRST.file_name)
+        if status in _PROCESSED and not any(result.failed for result in self._results):
+            return OK
+        return TIMED_OUT if self._session.sent and not status else INCOMPLETE
+
+    def add(self, result: Result) -> Result:
+        """Print a result."""
+        self._results.append(result)
+        if not self._as_json:
+            checks.show(result)
+        return result
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence for people."""
+        if not self._as_json:
+            terminal.say((sentence, "dim"))
+
+    def finish(self) -> None:
+        """Print the times and the number of results, or the JSON document."""
+        times = self._session.times
+        if self._as_json:
+            results = [result.to_json() for result in self._results]
+            terminal.write_json({"checks": results, "times": times.to_json(), "dollars": round(dollars(), 4)})
+            return
+        if times.first:
+            terminal.say(times.sentence())
+        terminal.say(checks.summary(self._results))
+
+
+def _question(session: Session) -> str:
+    return (
+        f"This uploads {UPLOADS} files to {session.folder} of {session.stack.name} and creates two API keys, a queue, "
+        f"an event rule and a subscription named {session.name}. All of them are removed at the end. Subscribers of "
+        "the stack get the notifications and events about these uploads. On AWS, it costs up to "
+        f"{dollars() * 100:.1f} cents."
+    )
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Handle SIGTERM as Ctrl-C, so that everything is removed when a CI job is cancelled."""
+    try:
+        previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    except ValueError:  # only the main thread can set handlers
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

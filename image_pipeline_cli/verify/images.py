@@ -1,0 +1,167 @@
+"""Checks of outcomes: images must be processed to the right pixels, and files that are no image be rejected."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from image_pipeline.imaging import recipes
+from image_pipeline_cli import parallel
+from image_pipeline_cli.checks import Check, CheckFailedError, NotCheckedError
+from image_pipeline_cli.verify import http, pixels
+from image_pipeline_cli.verify.pictures import FIRST, PICTURES, BadFile, Picture, bad_files
+from image_pipeline_cli.verify.session import Session
+
+_JOBS = 8
+_AGAIN_SECONDS = 20.0
+"""Time between two tries of the first upload."""
+_LONG_WAIT = (
+    "No outcome yet. After a first deployment, S3 needs about five minutes until it sends events. "
+    "Waiting for up to {seconds:.0f} more seconds …"
+)
+
+
+def first_check(seconds: float, say: Callable[[str], None]) -> Check[Session]:
+    """Return the check of the first upload.
+
+    Args:
+        seconds: The longest wait for its outcome.
+        say: Reports a long wait to the user.
+    """
+
+    def upload_and_check(session: Session) -> str:
+        if not _is_accepted(session, FIRST):
+            raise NotCheckedError("ImageFormats excludes JPEG, and most checks upload a JPEG.")
+        upload_first(session, seconds, say)
+        return check_picture(session, FIRST)
+
+    return Check(FIRST.name, upload_and_check, ("s3:PutObject", "dynamodb:BatchGetItem"))
+
+
+def upload_first(session: Session, seconds: float, say: Callable[[str], None]) -> None:
+    """Upload the first picture, again and again until there is an outcome, but not for longer than some seconds.
+
+    S3 needs about five minutes until it sends events of a new bucket, and never sends those of earlier uploads.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        sent = session.put(FIRST.file_name, FIRST.encode())
+        session.wait([sent], session.times.first, min(_AGAIN_SECONDS, deadline - time.monotonic()))
+        if session.has_outcome(sent):
+            session.outcomes.clear()  # the rule of the inbox is new, and may not match events at once
+            return
+        if time.monotonic() >= deadline:
+            return
+        say(_LONG_WAIT.format(seconds=deadline - time.monotonic()))
+
+
+def upload_all(session: Session) -> str:
+    """Upload all other files at once, and wait for their outcomes."""
+    uploads = list(parallel.run(lambda file: session.put(*file), list(_files()), _JOBS))
+    session.wait(uploads, session.times.together)
+    count = sum(map(session.has_outcome, uploads))
+    return f"{count} of {len(uploads)} files that were uploaded at once have an outcome."
+
+
+def _files() -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each file that can be made on this machine."""
+    for picture in PICTURES:
+        with suppress(NotCheckedError):
+            yield picture.file_name, picture.encode()
+    for file in bad_files():
+        yield file.file_name, file.data
+
+
+def check_picture(session: Session, picture: Picture) -> str:
+    """Check the outcome of a picture, its status over HTTP, and the pixels of all its renditions."""
+    picture.encode()  # says why if it cannot be made on this machine
+    body = session.outcome(picture.file_name)
+    if not _is_accepted(session, picture):
+        return _rejected(body, "UnsupportedFormatError") + " ImageFormats excludes its format."
+    require_success(body)
+    renditions = session.status(picture.file_name)["renditions"]
+    return check_renditions(body["imageKey"], renditions, picture)
+
+
+def _is_accepted(session: Session, picture: Picture) -> bool:
+    formats = session.stack.parameters.get("ImageFormats")
+    return formats is None or picture.image_format in formats.split(",")
+
+
+def check_renditions(image_key: str, renditions: list[dict[str, Any]], picture: Picture) -> str:
+    """Check that the renditions are those of the recipes, and compare their pixels with the picture."""
+    book = recipes.load().for_key(image_key)
+    wanted = {(recipe.name, name.upper()): (recipe, name) for recipe in book for name in recipe.formats}
+    found = {(rendition["name"], rendition["format"]): rendition for rendition in renditions}
+    if wanted.keys() != found.keys():
+        raise CheckFailedError(
+            f"The renditions are {_names(found)} instead of {_names(wanted)}.",
+            "The stack was deployed with other recipes: deploy again, or run this command from the deployed commit.",
+        )
+    for names, (recipe, output_format) in wanted.items():
+        answer = http.send("GET", found[names]["url"])
+        if answer.status != 200:
+            raise CheckFailedError(
+                f"The URL of the rendition {_names([names])} answers {answer.status}.",
+                "The role of GetStatus may lack s3:GetObjectVersion on the renditions: deploy again.",
+            )
+        if problem := pixels.complaint(answer.body, recipe, output_format, picture):
+            raise CheckFailedError(
+                f"The rendition {_names([names])} is wrong: {problem}.",
+                "Other code, packages or recipes are deployed than those of this command: build and deploy again.",
+            )
+    return f"{len(wanted)} renditions have the right size and pixels."
+
+
+def check_bad_file(session: Session, file: BadFile) -> str:
+    """Check that a file was rejected for the right reason."""
+    return _rejected(session.outcome(file.file_name), file.error)
+
+
+def require_success(body: dict[str, Any]) -> None:
+    """Raise unless an image was processed with labels.
+
+    Raises:
+        CheckFailedError: It was not; the detail has the reason in the record.
+    """
+    if body["status"] == "COMPLETED":
+        return
+    if body["status"] == "PARTIAL":
+        reasons = "; ".join(warning["message"] for warning in body.get("warnings", []))
+        raise CheckFailedError(
+            f"PARTIAL instead of COMPLETED: {reasons}", "See 'Rekognition does not answer' in docs/operations.md."
+        )
+    error = body.get("error", {})
+    raise CheckFailedError(
+        f"{body['status']} instead of COMPLETED: {error.get('message')} ({error.get('code')} in {error.get('step')})",
+        "See FailureRateAlarm in docs/operations.md. If a role, a layer or code was changed by hand, deploy again.",
+    )
+
+
+def _rejected(body: dict[str, Any], code: str) -> str:
+    found = body.get("error", {}).get("code", "no error")
+    if (body["status"], found) != ("FAILED", code):
+        raise CheckFailedError(
+            f"{body['status']} with {found} instead of FAILED with {code}.",
+            "Other code is deployed than that of this command: build and deploy again.",
+        )
+    return f"It was rejected with {code}."
+
+
+def _names(names: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} ({output_format})" for name, output_format in sorted(names)) or "none"
+
+
+def _picture_check(picture: Picture) -> Check[Session]:
+    return Check(picture.name, lambda session: check_picture(session, picture))
+
+
+def _bad_file_check(file: BadFile) -> Check[Session]:
+    return Check(file.name, lambda session: check_bad_file(session, file))
+
+
+CHECKS: tuple[Check[Session], ...] = (
+    Check("other uploads", upload_all, ("s3:PutObject", "dynamodb:BatchGetItem")),
+    *map(_picture_check, PICTURES),
+    *map(_bad_file_check, bad_files()),
+)

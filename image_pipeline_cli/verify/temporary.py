@@ -1,0 +1,163 @@
+"""What `verify` creates in a stack, and how it is removed again. Each is a context; its end removes it.
+
+All names start with `image-pipeline-verify-`, so what a killed process left behind can be found.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from image_pipeline.api import apikeys, scopes
+from image_pipeline_cli.checks import CheckFailedError
+from image_pipeline_cli.stack import Stack
+
+PREFIX = "image-pipeline-verify-"
+_SOURCE = "image-pipeline"  # of outcome events, docs/events.md
+_KEPT_SECONDS = "3600"
+_MOST_KEYS_OF_A_REQUEST = 1000
+_MOST_RECEIVES = 50
+_DEFAULT_BUS = "default"
+
+
+@dataclass
+class Inbox:
+    """The outcome events of the run, and all notifications of the stack, that have arrived so far."""
+
+    receive: Callable[[], list[str]]
+    """Takes the messages that wait in the queue, and returns their bodies."""
+    events: list[dict[str, Any]] = field(default_factory=list)
+    notifications: list[dict[str, Any]] = field(default_factory=list)
+
+    def collect(self) -> None:
+        """Take the waiting messages, but not all that a busy stack sends meanwhile."""
+        for _ in range(_MOST_RECEIVES):
+            bodies = self.receive()
+            if not bodies:
+                return
+            for message in map(json.loads, bodies):
+                if message.get("source") == _SOURCE:
+                    self.events.append(message)
+                else:
+                    self.notifications.append(message)
+
+
+@contextmanager
+def inbox(stack: Stack, name: str, folder: str) -> Iterator[Inbox]:
+    """Create a queue that receives the outcome events of a folder and all notifications."""
+    with _queue(stack, name) as (url, arn), _rule(stack, name, arn, folder), _subscription(stack, arn):
+
+        def receive() -> list[str]:
+            sqs = stack.client("sqs")
+            messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
+            if messages:
+                entries = [
+                    {"Id": str(index), "ReceiptHandle": message["ReceiptHandle"]}
+                    for index, message in enumerate(messages)
+                ]
+                sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+            return [message["Body"] for message in messages]
+
+        yield Inbox(receive)
+
+
+@contextmanager
+def api_key(stack: Stack, name: str, access: scopes.Access) -> Iterator[str]:
+    """Create an API key, and remove its record at the end; a key that is left behind expires after a day."""
+    table = stack.outputs["ApiKeyTableName"]
+    key = apikeys.create(stack.client, table=table, name=name, expires_days=1, access=access)
+    try:
+        yield key.text
+    finally:
+        stack.client("dynamodb").delete_item(TableName=table, Key={"KeyId": {"S": key.key_id}})
+
+
+def delete_versions(stack: Stack, bucket: str, prefix: str) -> None:
+    """Delete all versions and delete markers below a prefix permanently.
+
+    Raises:
+        CheckFailedError: S3 did not delete some of them.
+    """
+    s3 = stack.client("s3")
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+        entries = [
+            {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+            for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+        ]
+        for start in range(0, len(entries), _MOST_KEYS_OF_A_REQUEST):
+            batch = entries[start : start + _MOST_KEYS_OF_A_REQUEST]
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+            if errors := answer.get("Errors"):
+                raise CheckFailedError(
+                    f"{len(errors)} versions in {bucket} were not deleted: {errors[0].get('Message')}.",
+                    f"Delete what remains below {prefix} by hand.",
+                )
+
+
+@contextmanager
+def _queue(stack: Stack, name: str) -> Iterator[tuple[str, str]]:
+    """Create a queue to which exactly the rule and the topic may send.
+
+    It has its policy from the beginning: a later change may take a minute to take effect.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+    """
+    sqs, topic = stack.client("sqs"), stack.outputs["NotificationTopicArn"]
+    _, partition, _, region, account, _ = topic.split(":")
+    arn, bus = f"arn:{partition}:sqs:{region}:{account}:{name}", _bus(stack)
+    rule = name if bus == _DEFAULT_BUS else f"{bus}/{name}"
+    sources = {
+        "events.amazonaws.com": f"arn:{partition}:events:{region}:{account}:rule/{rule}",
+        "sns.amazonaws.com": topic,
+    }
+    statements = [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": service},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": source}},
+        }
+        for service, source in sources.items()
+    ]
+    attributes = {
+        "MessageRetentionPeriod": _KEPT_SECONDS,
+        "SqsManagedSseEnabled": "true",
+        "Policy": json.dumps({"Version": "2012-10-17", "Statement": statements}),
+    }
+    url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    try:
+        yield url, arn
+    finally:
+        sqs.delete_queue(QueueUrl=url)
+
+
+@contextmanager
+def _rule(stack: Stack, name: str, queue_arn: str, folder: str) -> Iterator[None]:
+    events, bus = stack.client("events"), _bus(stack)
+    pattern = {"source": [_SOURCE], "detail": {"imageKey": [{"prefix": folder}]}}
+    events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
+    try:
+        events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "queue", "Arn": queue_arn}])
+        yield
+    finally:
+        events.remove_targets(Rule=name, EventBusName=bus, Ids=["queue"])
+        events.delete_rule(Name=name, EventBusName=bus)
+
+
+@contextmanager
+def _subscription(stack: Stack, queue_arn: str) -> Iterator[None]:
+    """Subscribe the queue without a filter: a filter may take 15 minutes to take effect.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html
+    """
+    sns, topic = stack.client("sns"), stack.outputs["NotificationTopicArn"]
+    answer = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, ReturnSubscriptionArn=True)
+    try:
+        yield
+    finally:
+        sns.unsubscribe(SubscriptionArn=answer["SubscriptionArn"])
+
+
+def _bus(stack: Stack) -> str:
+    return stack.outputs.get("EventBusName", _DEFAULT_BUS)

@@ -1,0 +1,385 @@
+"""On a stack with one thing broken, `verify` and `doctor` fail in the right words."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from image_pipeline_cli import checks
+from image_pipeline_cli.checks import Check, State
+from image_pipeline_cli.commands import main
+from image_pipeline_cli.exits import INCOMPLETE, TIMED_OUT
+from image_pipeline_cli.stack import Stack, find_local
+from image_pipeline_cli.verify import api, changes, images, preparation, reports
+from image_pipeline_cli.verify.pictures import FIRST, BadFile, Picture, bad_files
+from image_pipeline_cli.verify.session import Session
+from image_pipeline_cli.verify.temporary import PREFIX
+from local.pipeline import Pipeline
+from tests.acceptance.conftest import STACK, inventory
+from tests.conftest import HEAVY, ROOT, heavy
+
+pytestmark = pytest.mark.skipif(STACK is not None, reason="only a local stack may be broken")
+
+Break = Callable[[Pipeline], None]
+GENERATE = ROOT / "functions" / "generate_thumbnails" / "app.py"
+FEWER_RECIPES = f"""
+import dataclasses, runpy
+from image_pipeline.imaging import recipes
+load = recipes.load
+recipes.load = lambda: dataclasses.replace(load(), folders={{"uploads/": ("100x100",)}})
+lambda_handler = runpy.run_path({str(GENERATE)!r})["lambda_handler"]
+"""
+NOT_TURNED = f"""
+import runpy
+from PIL import Image
+Image.Image.transpose = lambda image, method: image
+lambda_handler = runpy.run_path({str(GENERATE)!r})["lambda_handler"]
+"""
+WITHOUT_LAYER = "import a_package_of_another_layer\n"
+
+
+def without(role: str, sid: str) -> Break:
+    """Remove a statement from the policies of a role."""
+
+    def remove(pipeline: Pipeline) -> None:
+        statements = pipeline.roles[role]
+        kept = [statement for statement in statements if statement.get("Sid") != sid]
+        assert len(kept) < len(statements)
+        pipeline.restrict(role, kept)
+
+    return remove
+
+
+def altered(function: str, source: str) -> Break:
+    """Replace the code of a function."""
+    return lambda pipeline: pipeline.alter(function, source=source)
+
+
+def answering(function: str, payload: Any) -> Break:
+    """Replace a function by one that always answers the same."""
+    return lambda pipeline: pipeline.replace(function, lambda _: payload)
+
+
+def failing(function: str, error: str) -> Break:
+    """Replace a function by one that always fails with an error."""
+
+    def fail(_: Any) -> Any:
+        raise type(error, (Exception,), {})("Broken by a test.")
+
+    return lambda pipeline: pipeline.replace(function, fail)
+
+
+@pytest.fixture(scope="module")
+def shared_session(shared_pipeline: Pipeline, local_target: Any) -> Iterator[Session]:
+    """A prepared run whose first upload and overwrite are processed."""
+    session = Session(find_local(shared_pipeline.run_dir), PREFIX + uuid.uuid4().hex[:8], 60.0)
+    problems: list[Any] = []
+    preparation.prepare(session, problems.append)
+    images.upload_first(session, 60.0, problems.append)
+    changes.check_overwrite(session)
+    assert problems == []
+    yield session
+    session.created.close()
+
+
+@pytest.fixture
+def session(pipeline: Pipeline, shared_session: Session) -> Iterator[Session]:
+    """The shared run; nothing is broken any more when the next test begins."""
+    shared_session.outcomes.clear()
+    yield shared_session
+    pipeline.clear()
+    shared_session.seconds = 60.0
+
+
+def fresh(picture: Picture = FIRST) -> Picture:
+    """The picture under a name that was never uploaded."""
+    return replace(picture, file_name=f"{uuid.uuid4()}.jpg")
+
+
+def uploaded(session: Session, picture: Picture) -> str:
+    """Upload a picture and check it."""
+    session.wait([session.put(picture.file_name, picture.encode())], [])
+    return images.check_picture(session, picture)
+
+
+def turned(session: Session) -> str:
+    """Upload a picture that lies on its side, and check it."""
+    return uploaded(session, fresh(images.PICTURES[0]))
+
+
+def new_upload(session: Session) -> str:
+    """Upload a new picture and check it."""
+    return uploaded(session, fresh())
+
+
+def rejected(session: Session) -> str:
+    """Upload a text and check that it is rejected."""
+    file: BadFile = next(file for file in bad_files() if file.error == "UnsupportedFormatError")
+    session.wait([session.put(file.file_name, file.data)], [])
+    return images.check_bad_file(session, file)
+
+
+def reported(check: Callable[[Session], str]) -> Callable[[Session], str]:
+    """Upload a new picture, and check at once what was reported about it."""
+
+    def upload_and_check(session: Session) -> str:
+        new_upload(session)
+        session.seconds = 1.0
+        return check(session)
+
+    return upload_and_check
+
+
+def soon(check: Callable[[Session], str]) -> Callable[[Session], str]:
+    """Check without waiting for something that never comes."""
+
+    def check_soon(session: Session) -> str:
+        session.seconds = 1.0
+        return check(session)
+
+    return check_soon
+
+
+ACCEPTED = {"isAuthorized": True, "context": {}}
+PLAIN = {"statusCode": 404, "body": "no"}
+
+CASES: dict[str, tuple[Break, Callable[[Session], str], tuple[str, ...]]] = {
+    "a step lacks a permission": (
+        without("GenerateThumbnailsFunctionRole", "WriteRenditions"),
+        new_upload,
+        ("FAILED instead of COMPLETED", "in GenerateThumbnails", "deploy again"),
+    ),
+    "the layer is another one": (
+        altered("ValidateImageFunction", WITHOUT_LAYER),
+        new_upload,
+        ("FAILED instead of COMPLETED", "in ValidateImage", "a layer"),
+    ),
+    "there are no labels": (
+        without("ExtractMetadataFunctionRole", "Label"),
+        new_upload,
+        ("PARTIAL instead of COMPLETED", "Rekognition does not answer"),
+    ),
+    "the recipes are others": (
+        altered("GenerateThumbnailsFunction", FEWER_RECIPES),
+        new_upload,
+        ("are 100x100 (JPEG) instead of 100x100 (JPEG), 640x480 (JPEG)", "other recipes"),
+    ),
+    "orientation is ignored": (
+        altered("GenerateThumbnailsFunction", NOT_TURNED),
+        turned,
+        ("is wrong", "build and deploy again"),
+    ),
+    "renditions cannot be read": (
+        without("GetStatusFunctionRole", "SignRenditionUrls"),
+        new_upload,
+        ("answers 403", "s3:GetObjectVersion"),
+    ),
+    "statuses cannot be read": (
+        without("GetStatusFunctionRole", "ReadRecords"),
+        new_upload,
+        ("GET …/status answered 500 instead of 200", "ApiErrorsAlarm"),
+    ),
+    "a rejection has another reason": (
+        failing("ValidateImageFunction", "CorruptImageError"),
+        rejected,
+        ("FAILED with CorruptImageError instead of FAILED with UnsupportedFormatError",),
+    ),
+    "uploads over HTTP are denied": (
+        without("UploadImageFunctionRole", "StoreUploads"),
+        api.check_post,
+        ("POST /images answered 500 instead of 202",),
+    ),
+    "forms are denied": (
+        without("PresignUploadFunctionRole", "StoreUploads"),
+        api.check_form,
+        ("S3 answers the form with 403", "s3:PutObject"),
+    ),
+    "originals are denied": (
+        without("GetOriginalFunctionRole", "SignOriginalUrls"),
+        api.check_original,
+        ("answers 403", "s3:GetObjectVersion"),
+    ),
+    "errors have no explanation": (
+        answering("RefuseRequestFunction", PLAIN),
+        api.check_errors,
+        ("GET /nothing answers 404 without a problem document",),
+    ),
+    "every key is accepted": (
+        answering("AuthorizeFunction", ACCEPTED),
+        api.check_keys,
+        ("GET /images with an invalid key answered 200 instead of 403",),
+    ),
+    "deletions are denied": (
+        without("DeleteUploadFunctionRole", "DeleteUploads"),
+        changes.check_delete,
+        ("DELETE … answered 500 instead of 202",),
+    ),
+    "deletions start nothing": (
+        lambda pipeline: pipeline.restrict("DeleteImageStateMachineImageDeletedRole", []),
+        soon(changes.check_delete),
+        ("COMPLETED instead of DELETED", "doctor"),
+    ),
+    "restorations are denied": (
+        without("ReprocessUploadFunctionRole", "RestoreUploads"),
+        changes.check_restore,
+        ("POST …/restore answered 500 instead of 202",),
+    ),
+    "the list is not updated": (
+        without("IndexImagesFunctionRole", "List"),
+        reported(reports.check_list),
+        ("are missing or have an older status", "UnlistedImagesAlarm"),
+    ),
+    "outcomes are not published": (
+        without("PublishOutcomesFunctionRole", "Publish"),
+        reported(reports.check_events),
+        ("1 of 1 outcomes were not published", "UnpublishedOutcomesAlarm"),
+    ),
+    "nobody is notified": (
+        without("ProcessImageStateMachineRole", "Notify"),
+        reported(reports.check_notifications),
+        ("1 of 1 notifications did not arrive", "publish to the topic"),
+    ),
+}
+
+
+BREADTH = {
+    "orientation is ignored",
+    "statuses cannot be read",
+    "a rejection has another reason",
+    "uploads over HTTP are denied",
+    "originals are denied",
+    "deletions are denied",
+    "deletions start nothing",
+    "restorations are denied",
+    "the list is not updated",
+}
+"""Cases that resemble another one; `make test-all` runs them, too."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=HEAVY if name in BREADTH else ()) for name in CASES])
+def test_a_broken_stack_fails_in_the_right_words(pipeline, session, name):
+    """The result says what is wrong and what to do."""
+    damage, check, words = CASES[name]
+    damage(pipeline)
+    result = checks.perform(Check(name, check), session)
+    text = f"{result.detail} {result.advice}"
+    assert (result.state, [word for word in words if word not in text]) == (State.FAILED, []), text
+
+
+@heavy
+def test_renditions_that_stay_are_found(pipeline, session):
+    """A deletion that does not clean up fails."""
+    session.wait([session.put("replaced.jpg", FIRST.encode())], [])  # an earlier test may have deleted it
+    without("DeleteImageStateMachineRole", "InvokeSteps")(pipeline)
+    result = checks.perform(Check("delete", soon(changes.check_delete)), session)
+    assert "versions of renditions still exist" in result.detail
+    assert "FailedDeletionsAlarm" in result.advice
+
+
+def test_an_upload_that_is_processed_twice_is_found(session):
+    """A workflow that does not recognise a duplicate fails."""
+
+    class Reprocessing:
+        """Step Functions, with each event marked as a reprocess, which may win over its own upload."""
+
+        def __init__(self, states: Any) -> None:
+            self._states = states
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._states, name)
+
+        def start_execution(self, *, input: str, **arguments: Any) -> Any:
+            event = json.loads(input)
+            event["detail"]["reprocess"] = True
+            return self._states.start_execution(input=json.dumps(event), **arguments)
+
+    def client(service: str) -> Any:
+        found = session.stack.client(service)
+        return Reprocessing(found) if service == "stepfunctions" else found
+
+    broken = replace(session, stack=replace(session.stack, client=client))
+    result = checks.perform(Check("duplicate", changes.check_duplicate), broken)
+    assert result.detail == "The upload was processed a second time."
+
+
+def test_the_first_upload_is_repeated_until_s3_sends_events(pipeline, session, monkeypatch):
+    """After a first deployment, S3 never sends the events of the first uploads; the user is told why it takes long."""
+    monkeypatch.setattr(images, "_AGAIN_SECONDS", 0.5)
+    s3, bucket = pipeline.client("s3"), pipeline.uploads_bucket
+    said: list[str] = []
+
+    def send_events(sentence: str) -> None:
+        said.append(sentence)
+        on = {"EventBridgeConfiguration": {}}
+        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=on)
+
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    session.times.first.clear()
+    images.upload_first(session, 60.0, send_events)
+    assert "about five minutes" in said[0]
+    assert len(session.times.first) == 1
+
+
+def test_only_the_rule_and_the_topic_may_send_to_the_temporary_queue(pipeline, session):
+    """The policy names both, and nothing else."""
+    sqs = pipeline.client("sqs")
+    url = sqs.get_queue_url(QueueName=session.name)["QueueUrl"]
+    policy = json.loads(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]["Policy"])
+    senders = {
+        (statement["Principal"]["Service"], statement["Condition"]["ArnEquals"]["aws:SourceArn"])
+        for statement in policy["Statement"]
+    }
+    rule = pipeline.client("events").describe_rule(Name=session.name)["Arn"]
+    assert senders == {("events.amazonaws.com", rule), ("sns.amazonaws.com", pipeline.outputs["NotificationTopicArn"])}
+
+
+def commanded(stack: Stack, run_dir: Any, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Run a command on the local stack; its exit code and output. It leaves nothing behind."""
+    before = inventory(stack)
+    code = main([*arguments, "--local", "--run-dir", str(run_dir)])
+    assert inventory(stack) == before
+    return code, capsys.readouterr().out
+
+
+def test_a_bucket_without_events_stops_before_anything_is_created(pipeline, stack, capsys):
+    """Both commands say so."""
+    s3, bucket = pipeline.client("s3"), pipeline.uploads_bucket
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    try:
+        for command in (["verify", "--yes"], ["doctor"]):
+            code, out = commanded(stack, pipeline.run_dir, capsys, *command)
+            assert (code, "sends no events to EventBridge" in out) == (INCOMPLETE, True)
+    finally:
+        on = {"EventBridgeConfiguration": {}}
+        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=on)
+
+
+@pytest.mark.parametrize("rule", ["ProcessImageStateMachineImageUploaded", "WatchRecordsFunctionEveryFiveMinutes"])
+def test_a_disabled_rule_stops_before_anything_is_created(pipeline, stack, capsys, rule):
+    """Both commands say how to enable it."""
+    events, name = pipeline.client("events"), stack.resources("AWS::Events::Rule")[rule]
+    events.disable_rule(Name=name)
+    try:
+        for command in (["verify", "--yes"], ["doctor"]):
+            code, out = commanded(stack, pipeline.run_dir, capsys, *command)
+            assert (code, f"aws events enable-rule --name {name}" in out) == (INCOMPLETE, True)
+    finally:
+        events.enable_rule(Name=name)
+
+
+def test_uploads_that_start_nothing_time_out(pipeline, stack, capsys):
+    """`verify` says that there is no outcome; `doctor` finds the events in the dead-letter queue."""
+    pipeline.restrict("ProcessImageStateMachineImageUploadedRole", [])
+    code, out = commanded(stack, pipeline.run_dir, capsys, "verify", "--yes", "--timeout", "1")
+    assert code == TIMED_OUT
+    assert "The upload has no outcome." in out
+    assert "skipped" in out
+    code, out = commanded(stack, pipeline.run_dir, capsys, "doctor")
+    assert code == INCOMPLETE
+    assert "in UndeliveredEventsQueue" in out
+    assert "See UndeliveredEventsAlarm in docs/operations.md." in out

@@ -1,0 +1,147 @@
+"""A stack passes every check of `image-pipeline verify` and `doctor`: the local run, or one on AWS."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+
+from image_pipeline_cli.commands import main
+from image_pipeline_cli.exits import INTERRUPTED, OK
+from image_pipeline_cli.verify import command, preparation
+from image_pipeline_cli.verify.pictures import FIRST
+from tests.acceptance.conftest import STACK, Target, inventory
+from tests.conftest import ROOT
+
+NAMES = [
+    *(check.name for check in command.PRECONDITIONS),
+    FIRST.name,
+    *(check.name for check in (*command.CHECKS, preparation.CLEAN_UP)),
+]
+
+
+def start(target: Target, *arguments: str) -> subprocess.Popen[str]:
+    """Start a command on the target."""
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "image_pipeline_cli", *arguments, *target.options],
+        env=target.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def document(target: Target, *arguments: str) -> tuple[int, Any]:
+    """Run a command with `--json`; its exit code and its document."""
+    process = start(target, *arguments, "--json")
+    out, errors = process.communicate()
+    assert out, errors
+    return process.returncode, json.loads(out)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The result of `verify`."""
+
+    code: int
+    document: Any
+    calls: set[tuple[str, str]]
+    """The calls to AWS, as service and operation; those on a stack on AWS are not recorded."""
+
+
+@pytest.fixture(scope="module")
+def proof(target: Target) -> Proof:
+    """One run of `verify`; on the local run in this process, to record its calls."""
+    arguments = ["verify", "--yes"]
+    if STACK:
+        return Proof(*document(target, *arguments), set())
+    calls: set[tuple[str, str]] = set()
+    call = BaseClient._make_api_call
+
+    def record(client: BaseClient, operation: str, parameters: Any) -> Any:
+        calls.add((client.meta.service_model.signing_name, operation))
+        return call(client, operation, parameters)
+
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setattr(BaseClient, "_make_api_call", record)
+        code = main([*arguments, *target.options, "--json"])
+    return Proof(code, json.loads(out.getvalue()), calls)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stack_passes(proof, name):
+    """Each check of `verify` is OK."""
+    (result,) = [check for check in proof.document["checks"] if check["name"] == name]
+    assert (result["state"], result["advice"]) == ("OK", ""), result["detail"]
+
+
+def test_the_whole_proof_succeeds(proof):
+    """The exit code is 0, every check is there, and the times are measured."""
+    assert (proof.code, [check["name"] for check in proof.document["checks"]]) == (OK, NAMES)
+    times = proof.document["times"]
+    assert times.keys() == {"p50", "p95", "cold", "warm"}
+    assert 0 < times["p50"] <= times["p95"]
+
+
+# Where an action has another name than the operation that needs it: the Service Authorization Reference.
+# https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
+ACTIONS = {
+    "DeleteMessageBatch": "DeleteMessage",
+    "DeleteObjects": "DeleteObjectVersion",
+    "GetBucketNotificationConfiguration": "GetBucketNotification",
+    "HeadObject": "GetObject",
+    "ListObjectVersions": "ListBucketVersions",
+}
+SERVICES = {
+    "S3": "s3",
+    "DynamoDB": "dynamodb",
+    "SQS": "sqs",
+    "EventBridge": "events",
+    "SNS": "sns",
+    "Step Functions": "states",
+}
+WITHOUT_CALL = {("s3", "ListBucket")}  # without it, S3 answers 403 instead of 404
+
+
+@pytest.mark.skipif(STACK is not None, reason="the calls of the other process are not recorded")
+def test_the_document_lists_the_permissions(proof):
+    """The table has every action that a run needs, and no other."""
+    section = (ROOT / "docs" / "operations.md").read_text().partition("### Verify a stack")[2].partition("\n### ")[0]
+    documented = {
+        (SERVICES[service], action)
+        for service, cell in re.findall(r"^\| ([\w ]+?)(?:,[^|]*)? \| (`.*) \|$", section, re.MULTILINE)
+        if service in SERVICES
+        for action in re.findall(r"`([A-Z][A-Za-z]+)`", cell)
+        if not action.endswith(("Table", "Machine", "Topic"))
+    }
+    needed = {(service, ACTIONS.get(operation, operation)) for service, operation in proof.calls}
+    assert documented - WITHOUT_CALL == needed
+
+
+@pytest.mark.skipif(STACK is not None, reason="lists everything in the account")
+def test_ctrl_c_leaves_nothing_behind(stack, local_target):
+    """Whatever has been created until then is removed, and the exit code is that of an interruption."""
+    before = inventory(stack)
+    process = start(local_target, "verify", "--yes")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "first upload" in line:
+            assert inventory(stack) != before
+            os.kill(process.pid, signal.SIGINT)
+            break
+    out, errors = process.communicate()
+    assert (process.returncode, "Traceback" in errors) == (INTERRUPTED, False), errors
+    assert "Everything that this run created was removed." in out
+    assert inventory(stack) == before

@@ -1,0 +1,269 @@
+"""`image-pipeline doctor`: the checks that only AWS can answer. `tests/acceptance` has the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from image_pipeline_cli import checks, prices
+from image_pipeline_cli.checks import Check, Result, State
+from image_pipeline_cli.doctor import health, quotas
+from image_pipeline_cli.doctor.command import CHECKS
+from image_pipeline_cli.stack import Resource, Stack, find_on_aws
+from tests.conftest import IMAGE_TABLE, put_record
+
+NEED = prices.peak(5)
+OUTPUTS = {
+    "AlarmTopicArn": "alarms",
+    "NotificationTopicArn": "notifications",
+    "BatchConcurrency": "5",
+    "ProcessImageStateMachineArn": "process",
+    "Version": "1.2.0",
+    "Commit": "abc1234",
+}
+RESOURCES = [
+    Resource("GenerateThumbnailsFunction", "AWS::Lambda::Function", "generate"),
+    Resource("IndexImagesEventSourceMapping", "AWS::Lambda::EventSourceMapping", "uuid-1"),
+]
+
+
+class Client:
+    """A client of AWS that returns prepared answers, by operation; an error is raised."""
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        self._answers = answers
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def call(**_: Any) -> Any:
+            answer = self._answers[operation]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return call
+
+    def get_paginator(self, operation: str) -> Any:
+        return SimpleNamespace(paginate=lambda **_: iter([getattr(self, operation)()]))
+
+
+def stack_with(answers: dict[str, Any], parameters: dict[str, str] | None = None, **outputs: str) -> Stack:
+    return Stack(
+        {**OUTPUTS, **outputs},
+        lambda _: Client(answers),
+        name="pictures",
+        parameters=parameters or {},
+        list_resources=lambda: RESOURCES,
+    )
+
+
+def result(check: Callable[[Stack], str], stack: Stack) -> Result:
+    (named,) = [candidate for candidate in CHECKS if candidate.run is check]
+    return checks.perform(named, stack)
+
+
+def denied(operation: str, message: str = "Access Denied") -> ClientError:
+    return ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}}, operation)
+
+
+def subscription(arn: str, protocol: str = "email") -> dict[str, str]:
+    return {"SubscriptionArn": arn, "Protocol": protocol, "Endpoint": "me@example.com"}
+
+
+@pytest.mark.parametrize(
+    ("subscriptions", "state", "words"),
+    [
+        ([], State.OK, "No mail address"),
+        ([subscription("arn:1")], State.OK, "2 subscriptions are confirmed"),
+        ([subscription("PendingConfirmation", "sqs")], State.OK, "No mail address"),
+        ([subscription("arn:1"), subscription("PendingConfirmation")], State.FAILED, "Not confirmed: me@example.com."),
+    ],
+)
+def test_mail_subscriptions_must_be_confirmed(subscriptions, state, words):
+    """Both topics are asked; subscriptions of other protocols do not count."""
+    found = result(health.mail, stack_with({"list_subscriptions_by_topic": {"Subscriptions": subscriptions}}))
+    assert (found.state, words in found.detail) == (state, True), found.detail
+
+
+def alarm(name: str, state: str) -> dict[str, str]:
+    return {"AlarmName": f"pictures-Monitoring-1ABC-{name}-XYZ", "StateValue": state}
+
+
+@pytest.mark.parametrize(
+    ("alarms", "state", "words"),
+    [
+        ([alarm("FailureRateAlarm", "OK"), alarm("LostEventsAlarm", "INSUFFICIENT_DATA")], State.OK, "None of 2"),
+        (
+            [alarm("FailureRateAlarm", "OK"), alarm("LostEventsAlarm", "ALARM")],
+            State.FAILED,
+            "Raised: LostEventsAlarm.",
+        ),
+        ([], State.FAILED, "no alarms"),
+    ],
+)
+def test_raised_and_missing_alarms_are_reported(alarms, state, words):
+    """A raised alarm is named like its section in the documents."""
+    found = result(health.alarms, stack_with({"describe_alarms": {"MetricAlarms": alarms}}))
+    assert (found.state, words in found.detail) == (state, True), found.detail
+
+
+@pytest.mark.parametrize(("state", "ok"), [("Enabled", True), ("Disabled", False)])
+def test_event_sources_must_be_enabled(state, ok):
+    """Otherwise nothing is listed or published."""
+    found = result(health.event_sources, stack_with({"get_event_source_mapping": {"State": state}}))
+    assert (found.state is State.OK) == ok
+    assert ok or "--uuid uuid-1" in found.advice
+
+
+def lambdas(unreserved: int, reserved: int = 0, total: int = 1000) -> dict[str, Any]:
+    limits = {"ConcurrentExecutions": total, "UnreservedConcurrentExecutions": unreserved}
+    return {
+        "get_account_settings": {"AccountLimit": limits},
+        "get_function_concurrency": {"ReservedConcurrentExecutions": reserved} if reserved else {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("answers", "maximum", "state", "words"),
+    [
+        (lambdas(NEED["mostFunctions"]), "0", State.OK, f"a batch uses up to {NEED['mostFunctions']}"),
+        (lambdas(NEED["mostFunctions"] - 1), "0", State.FAILED, "are not reserved"),
+        (lambdas(10, total=10), "0", State.FAILED, "10 of 10"),
+        (lambdas(900, reserved=50), "50", State.OK, "900 of 1000"),
+        (
+            lambdas(900, reserved=50),
+            "0",
+            State.FAILED,
+            "50 are reserved for GenerateThumbnails, but MaxConcurrency is 0",
+        ),
+        (lambdas(900), "50", State.FAILED, "None are reserved for GenerateThumbnails, but MaxConcurrency is 50"),
+    ],
+)
+def test_the_account_must_allow_the_concurrency_of_a_batch(answers, maximum, state, words):
+    """The reservation must be the parameter's."""
+    found = result(quotas.lambda_concurrency, stack_with(answers, {"MaxConcurrency": maximum}))
+    assert (found.state, words in found.detail) == (state, True), found.detail
+
+
+def quota(name: str, value: float) -> dict[str, Any]:
+    return {"Quotas": [{"QuotaName": name, "Value": value}]}
+
+
+LABELS = "Transactions per second per account for the operation DetectLabels"
+TRANSITIONS = "StateTransition throttle token refill rate per second"
+EMPTY: dict[str, Any] = {"Quotas": []}
+
+
+@pytest.mark.parametrize(
+    ("check", "name", "need"),
+    [
+        (quotas.detect_labels, LABELS, NEED["picturesPerSecond"]),
+        (quotas.state_transitions, TRANSITIONS, NEED["picturesPerSecond"] * prices.states_per_image()),
+    ],
+)
+def test_rates_must_allow_what_a_batch_makes(check, name, need):
+    """The applied quota counts; the default is used if there is none."""
+    for answers, state in (
+        ({"list_service_quotas": quota(name, need + 1)}, State.OK),
+        ({"list_service_quotas": quota(name, need - 1)}, State.FAILED),
+        ({"list_service_quotas": EMPTY, "list_aws_default_service_quotas": quota(name, need + 1)}, State.OK),
+        ({"list_service_quotas": EMPTY, "list_aws_default_service_quotas": quota(name, need - 1)}, State.FAILED),
+        ({"list_service_quotas": EMPTY, "list_aws_default_service_quotas": quota("Other", 1)}, State.NOT_CHECKED),
+    ):
+        assert result(check, stack_with(answers)).state is state, answers
+
+
+def test_rates_that_do_not_matter_are_not_asked_for():
+    """Express executions have no transitions, and a stack without labels does not call Rekognition."""
+    assert result(quotas.state_transitions, stack_with({}, WorkflowType="EXPRESS")).state is State.OK
+    assert result(quotas.detect_labels, stack_with({}, {"Labels": "OFF"})).state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("check", "operation", "permission"),
+    [
+        (health.event_bridge, "get_bucket_notification_configuration", "s3:GetBucketNotification"),
+        (health.mail, "list_subscriptions_by_topic", "sns:ListSubscriptionsByTopic"),
+        (health.alarms, "describe_alarms", "cloudwatch:DescribeAlarms"),
+        (quotas.detect_labels, "list_service_quotas", "servicequotas:ListServiceQuotas"),
+    ],
+)
+def test_a_missing_permission_is_named(check, operation, permission):
+    """Nothing was checked, which is not a problem of the stack."""
+    found = result(check, stack_with({operation: denied(operation)}, UploadsBucketName="uploads"))
+    assert (found.state, permission in found.detail) == (State.NOT_CHECKED, True), found.detail
+
+
+def test_the_permission_that_aws_names_is_reported():
+    """A check may need several."""
+    message = "User: me is not authorized to perform: lambda:GetAccountSettings because no policy allows it"
+    found = result(
+        quotas.lambda_concurrency, stack_with({"get_account_settings": denied("GetAccountSettings", message)})
+    )
+    assert found.detail == "Your credentials need lambda:GetAccountSettings."
+
+
+def test_other_errors_are_problems():
+    """A throttled call is not a missing permission."""
+    error = ClientError({"Error": {"Code": "Throttling", "Message": "Slow down."}}, "DescribeAlarms")
+    assert result(health.alarms, stack_with({"describe_alarms": error})).state is State.FAILED
+
+
+def test_the_deployed_version_is_reported():
+    """An older stack has no such output."""
+    stack = stack_with({})
+    assert result(health.version, stack).detail == "Version 1.2.0 is deployed, from commit abc1234."
+    older = replace(stack, outputs={"BatchConcurrency": "5"})
+    assert result(health.version, older).state is State.NOT_CHECKED
+
+
+def test_records_that_stay_in_processing_are_reported(aws):
+    """Two hours is the limit of the alarm, too."""
+    import boto3
+
+    stack = Stack({"ImageTableName": IMAGE_TABLE}, boto3.client)
+
+    def claim(image_key: str, age: timedelta) -> None:
+        put_record(image_key, claimShard="0", claimedAt=(datetime.now(UTC) - age).isoformat())
+
+    claim("uploads/young.jpg", timedelta(minutes=119))
+    assert result(health.stuck_records, stack).state is State.OK
+    claim("uploads/old.jpg", timedelta(minutes=121))
+    found = result(health.stuck_records, stack)
+    assert found.state is State.FAILED
+    assert "1 or more records are stuck in PROCESSING: 'uploads/old.jpg'" in found.detail
+
+
+def test_an_answer_of_another_form_is_a_problem():
+    """The check fails, and the others go on."""
+
+    def read(_: None) -> str:
+        return str({}["renditions"])
+
+    found = checks.perform(Check("x", read), None)
+    assert (found.state, "'renditions'" in found.detail) == (State.FAILED, True)
+
+
+def test_a_stack_on_aws_has_parameters_and_resources(aws):
+    """Commands find rules and functions by their logical ids."""
+    import json
+
+    import boto3
+
+    body = {
+        "Parameters": {"MaxConcurrency": {"Type": "Number", "Default": 0}},
+        "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}, "Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {"ProcessImageStateMachineArn": {"Value": "process"}},
+    }
+    parameters: Any = [{"ParameterKey": "MaxConcurrency", "ParameterValue": "7"}]
+    formation = boto3.client("cloudformation")
+    formation.create_stack(StackName="pictures", TemplateBody=json.dumps(body), Parameters=parameters)
+    stack = find_on_aws("pictures", "eu-west-1")
+    assert (stack.name, stack.parameters) == ("pictures", {"MaxConcurrency": "7"})
+    assert stack.resources("AWS::SQS::Queue").keys() == {"Queue"}
+    assert "pictures" in stack.resources("AWS::SNS::Topic")["Topic"]
