@@ -64,6 +64,7 @@ bench: $(STAMP) ## Compare with plain Pillow, pyvips and sharp (needs Node.js); 
 	$(BIN)/$(INSTALL) bench/engine/requirements.txt
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.engine
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.handlers
+	PYTHONPATH=.:layers/core $(BIN)/python -m bench.logs
 	$(BIN)/python -m bench.cost
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.exposure
 

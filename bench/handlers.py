@@ -2,7 +2,8 @@
 
 `python -m bench.handlers` starts each function as `sam build` built it (`bench/cold_start.py`). Then it processes one
 picture of each kind with the real handlers, in the order of the workflow, against moto in this process. So the times
-are those of the application and botocore, without a network.
+are those of the application and botocore, without a network. They are CPU times of all threads, because a function has
+one vCPU at most, and the least of several rounds, because other work of the machine only adds to them.
 
 `--image` measures the starts in a container of Lambda, `--before` also those of an earlier build, and `--starts`
 keeps the other figures of the last run.
@@ -15,7 +16,6 @@ import importlib.util
 import io
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -116,10 +116,10 @@ def one_upload(data: bytes, handlers: dict[str, Any], calls: Calls) -> dict[str,
 
     def run(name: str, event: dict[str, Any]) -> dict[str, Any]:
         calls.take()
-        started = time.perf_counter()
+        started = time.process_time()
         with redirect_stdout(io.StringIO()):  # metrics are log lines
             result: dict[str, Any] = handlers[name]({**event, "executionId": "bench"}, None)
-        steps[name] = {"milliseconds": (time.perf_counter() - started) * 1000, "calls": calls.take()}
+        steps[name] = {"milliseconds": (time.process_time() - started) * 1000, "calls": calls.take()}
         return result
 
     source = run("validate_image", {"upload": upload})["source"]
@@ -127,13 +127,13 @@ def one_upload(data: bytes, handlers: dict[str, Any], calls: Calls) -> dict[str,
     metadata = run("extract_metadata", {"picture": thumbnails["picture"]})
     results = {"imageKey": "uploads/a", "thumbnails": thumbnails, "metadata": metadata, "overwrites": False}
     run("store_results", {**results, "startedAt": "2026-11-21T12:00:00Z", "milliseconds": {}})
-    request = {"rawPath": "/images/uploads/a/status", "requestContext": {"requestId": "bench"}}
-    run("get_status", request)
+    context = {"requestId": "bench", "http": {"method": "GET"}}
+    run("get_status", {"rawPath": "/images/uploads/a/status", "requestContext": context})
     return steps
 
 
 def measure() -> dict[str, Any]:
-    """Measure all pictures: {picture: {step: {milliseconds, calls}}}; times are medians."""
+    """Measure all pictures: {picture: {step: {milliseconds, calls}}}."""
     from image_pipeline import aws
 
     handlers = {name: handler(name) for name in STEPS}
@@ -156,7 +156,7 @@ def measure() -> dict[str, Any]:
             runs = [one_upload(data, handlers, calls) for _ in range(ROUNDS)]
             results[name] = {
                 step: {
-                    "milliseconds": round(statistics.median(run[step]["milliseconds"] for run in runs), 1),
+                    "milliseconds": round(min(run[step]["milliseconds"] for run in runs), 1),
                     "calls": runs[-1][step]["calls"],
                 }
                 for step in STEPS
@@ -202,7 +202,7 @@ def start_table(starts: dict[str, Any]) -> list[str]:
 def tables(results: dict[str, Any]) -> str:
     """Return Markdown tables: cold starts, then time and calls for each step and picture."""
     lines = [*start_table(results["starts"]), "", f"Calls measured {results['date']}."]
-    lines += ["", "| step | picture | warm, ms | calls (kB sent, received) |", "|---|---|---|---|"]
+    lines += ["", "| step | picture | warm, CPU ms | calls (kB sent, received) |", "|---|---|---|---|"]
     for step in STEPS:
         for name, picture in results["pictures"].items():
             calls = ", ".join(

@@ -3,11 +3,12 @@
 import json
 import math
 import re
+import tomllib
 
 import boto3
 import pytest
 
-from bench import cost, exposure, handlers, report
+from bench import cost, exposure, handlers, other_costs, report
 from bench.batch import simulation as batch_simulation
 from image_pipeline import settings
 from image_pipeline.api import waiting
@@ -59,7 +60,8 @@ def test_a_quota_that_is_tight_slows_a_burst_and_loses_nothing():
     assert (run["completed"] + run["partial"] + run["deadLetters"], run["lost"]) == (300, 0)
 
 
-def test_listing_takes_what_its_cost_is_computed_from(aws, monkeypatch):
+@pytest.mark.parametrize("together", [False, True])
+def test_listing_takes_what_its_cost_is_computed_from(aws, monkeypatch, together):
     """A claim and a picture with ten labels and the default renditions: counted in the calls that are made."""
     (change,) = json.loads((ROOT / "events" / "index_images.json").read_text())["Records"]
     claim, picture = records.before_and_after(change)
@@ -109,7 +111,7 @@ def test_listing_takes_what_its_cost_is_computed_from(aws, monkeypatch):
     assert {file.partition(".")[0] for file in files} == {
         recipe.name for recipe in recipes.load().for_key("uploads/x.jpg")
     }
-    for order, record in enumerate((claim, picture)):
+    for order, record in enumerate((picture,) if together else (claim, picture)):
         indexing.apply(
             lambda _: client,
             table=LISTING_TABLE,
@@ -117,7 +119,47 @@ def test_listing_takes_what_its_cost_is_computed_from(aws, monkeypatch):
             record=record,
             order=f"2026-11-21T00:00:00.000/{order:0>40}",
         )
-    assert seen == cost.LISTING
+    assert seen == (cost.LISTING_TOGETHER if together else cost.LISTING)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 1.5, 4.0, 5.0, 60.0])
+def test_a_batch_has_claim_and_outcome_as_often_as_the_price_assumes(seconds):
+    """Claims at every moment of a window: counted are those whose outcome comes before the window ends."""
+    window, moments = 5.0, 10_000
+    together = sum(moment / moments * window + seconds < window for moment in range(moments))
+    assert cost.share_listed_together(seconds, window) == pytest.approx(together / moments, abs=2 / moments)
+
+
+def test_monthly_costs_are_shared_by_all_images():
+    """Twice the images halve what a month costs each of them; nothing else depends on their number."""
+    results, prices = measured("handlers"), cost.dated_prices()
+    picture = results["pictures"]["jpeg-12mp"]
+    once, twice = (cost.other(results, picture, prices, images) for images in (1_000_000, 2_000_000))
+    monthly = {name for name, dollars in once.items() if dollars != twice[name]}
+    assert len(monthly) == 5
+    assert all(twice[name] == pytest.approx(once[name] / 2) for name in monthly)
+
+
+def test_alarm_metrics_are_counted_as_aws_bills_them():
+    """Each metric of an expression is billed; the expression itself and an alarm on one metric are one or none more."""
+    text = """
+    Resources:
+      One: {Type: AWS::CloudWatch::Alarm, Properties: {MetricName: x, Namespace: y}}
+      Two:
+        Type: AWS::CloudWatch::Alarm
+        Properties: {Metrics: [{Id: a, Expression: b + c}, {Id: b, MetricStat: {}}, {Id: c, MetricStat: {}}]}
+      Board: {Type: AWS::CloudWatch::Dashboard}
+      Key: {Type: AWS::KMS::Key, Properties: {Description: !Ref Anything}}
+    """
+    assert other_costs.monitoring(text) == {"alarm_metrics": 3, "dashboards": 1, "keys": 1}
+
+
+def test_every_price_has_its_source():
+    """A reader can check each price where it was found."""
+    prices = tomllib.loads((ROOT / "bench" / "prices.toml").read_text())
+    for name, price in prices.items():
+        assert price.keys() == {"usd", "as_of", "unit", "source"}, name
+        assert price["source"].startswith("https://aws.amazon.com/"), name
 
 
 def measured(name: str) -> dict:

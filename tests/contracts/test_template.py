@@ -197,6 +197,31 @@ def test_every_function_is_kept_to_its_own_log_group(translated):
             assert (denial["Action"], denial["NotResource"]) == ("logs:*", {"Fn::GetAtt": f"{group}.Arn"})
 
 
+def test_only_what_the_workflow_calls_is_traced_at_a_low_rate(template):
+    """An active function that no trace reaches would trace each first invocation of a second."""
+    functions = {
+        name: body for name, body in template["Resources"].items() if body["Type"] == "AWS::Serverless::Function"
+    }
+    workflow = template["Resources"]["ProcessImageStateMachine"]["Properties"]
+    called = {name for name in functions if f"{name}Arn" in workflow["DefinitionSubstitutions"]}
+    active = {name for name, body in functions.items() if body["Properties"].get("Tracing") == "Active"}
+    assert workflow["Tracing"] == {"Enabled": True}
+    assert active == called
+
+
+@pytest.mark.parametrize(("rate", "mode"), [("0", "PassThrough"), ("0.05", "PassThrough"), ("1", "Active")])
+def test_the_rate_of_traces_is_the_parameter(rate, mode):
+    """The rule is for the executions of this stack alone, and has a name that X-Ray accepts."""
+    loaded = local_template.load(ROOT / "template.yml", "a-stack-with-a-long-name", "eu-west-1", {"TraceRate": rate})
+    (rule,) = loaded.resources("AWS::XRay::SamplingRule")
+    sampling = rule.raw["SamplingRule"]
+    assert (loaded.resolve(sampling["FixedRate"]), sampling["ReservoirSize"]) == (rate, 0)
+    assert sampling["ResourceARN"] == {"Ref": "ProcessImageStateMachine"}
+    assert len(loaded.resolve(sampling["RuleName"])) <= 32
+    (listing,) = [each for each in loaded.resources("AWS::Lambda::Function") if each.logical_id == "ListImagesFunction"]
+    assert loaded.resolve(listing.raw["TracingConfig"]) == {"Mode": mode}
+
+
 def test_a_service_gets_in_only_for_this_stack(translated, monitoring):
     """Another account's rule or alarm has the same principal; only the source tells them apart."""
     documents = [
