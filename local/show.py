@@ -108,7 +108,9 @@ class TextDisplay:
             if name != "AWS_ENDPOINT_URL"
         )
         self.say(
-            f"\nUpload more with the AWS CLI:\n"
+            f"\nOpen the page:\n"
+            f"  {_page_url(pipeline, api_key)}\n"
+            f"Upload more with the AWS CLI:\n"
             f"  {prefix} \\\n"
             f"    aws --endpoint-url {pipeline.aws_url} s3 cp image.jpg s3://{pipeline.uploads_bucket}/uploads/\n"
             f"Check its status, and download a rendition:\n"
@@ -180,9 +182,9 @@ class JsonLines:
                 notifications=outcome.notifications,
             )
 
-    def invite(self, _: Pipeline, api_key: str) -> None:
-        """Write the API key."""
-        self._write("invitation", apiKey=api_key)
+    def invite(self, pipeline: Pipeline, api_key: str) -> None:
+        """Write the API key and the link."""
+        self._write("invitation", apiKey=api_key, pageUrl=_page_url(pipeline, api_key))
 
     def verdict(self, count: int, failures: list[str]) -> None:
         """Write the verdict."""
@@ -191,6 +193,11 @@ class JsonLines:
     def _write(self, event: str, **fields: Any) -> None:
         sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
         sys.stdout.flush()
+
+
+def _page_url(pipeline: Pipeline, api_key: str) -> str:
+    """Return the link that opens the page and signs in. Browsers send a fragment to no server."""
+    return f"{pipeline.outputs['WebPageUrl']}#key={api_key}"
 
 
 def _facts(outcome: Outcome) -> list[tuple[str, str]]:

@@ -87,6 +87,14 @@ class PresignSettings:
 
 
 @dataclass(frozen=True)
+class AccessSettings:
+    """The settings that callers of the API may know."""
+
+    max_upload_bytes: int
+    rendition_url_seconds: int
+
+
+@dataclass(frozen=True)
 class Machines:
     """The ARNs of the state machines."""
 
@@ -155,6 +163,19 @@ def load_for_presigning(environment: Mapping[str, str]) -> PresignSettings:
             status_api_url=variables.text("STATUS_API_URL"),
             max_upload_bytes=variables.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
             presigned_upload_seconds=variables.number("PRESIGNED_UPLOAD_SECONDS", 60, 3600),
+        )
+
+
+def load_for_access(environment: Mapping[str, str]) -> AccessSettings:
+    """Read and check the settings that callers of the API may know.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    with _checked_variables(environment, "Globals.Function.Environment") as variables:
+        return AccessSettings(
+            max_upload_bytes=variables.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
+            rendition_url_seconds=variables.number("RENDITION_URL_SECONDS", 60, 3600),
         )
 
 
