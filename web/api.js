@@ -215,6 +215,7 @@ export function createApi(session) {
  * @param {Request} request
  */
 async function answer(path, { method = 'GET', body, headers = {}, signal }) {
+  /** @type {Record<string, string>} */
   const json = body === undefined ? {} : { 'content-type': 'application/json' };
   /** @type {Response} */
   let response;

@@ -126,6 +126,7 @@ export class Session extends EventTarget {
 
   /** @param {SessionState} state */
   #become(state) {
+    if (state === 'signed-out' && this.state === state) return;
     this.state = state;
     this.dispatchEvent(new Event('change'));
   }
