@@ -1,7 +1,7 @@
 // Creates all parts of the page once, and connects them.
 
 import { accountMenu } from './account.js';
-import { ApiError, createApi, readAccess } from './api.js';
+import { ApiError, createApi, readAccess, wait } from './api.js';
 import { mark } from './brand.js';
 import { bdi, el, fill } from './dom.js';
 import { listFailed } from './empty.js';
@@ -19,6 +19,7 @@ import { askAgain, signInForm } from './sign-in.js';
 import { Statuses } from './statuses.js';
 
 const REFRESH = 10_000;
+const ATTEMPTS = 5;
 
 const stack = setting('stack');
 const session = new Session({ stack, kind: setting('authorization') === 'token' ? 'token' : 'key', readAccess });
@@ -65,7 +66,7 @@ async function showGallery() {
   const gallery = new ImageGallery();
   const parts = { api, session, query, selection, listing, statuses, gallery };
   const first = listing.show(query.filters);
-  const workbench = import('./workbench.js').then(({ createWorkbench }) => createWorkbench({ ...parts, stack }));
+  const workbench = loadWorkbench().then(({ createWorkbench }) => createWorkbench({ ...parts, stack }));
   const choose = async () => (await workbench).chooseFiles();
 
   gallery.connect(parts);
@@ -77,6 +78,18 @@ async function showGallery() {
   keepSession({ api, listing, statuses });
   keepFresh({ api, query, listing, statuses, selection, gallery });
   await first;
+}
+
+/** Load the other modules. A connection that fails for a moment must not leave a page without its buttons. */
+async function loadWorkbench() {
+  for (let attempt = 1; attempt < ATTEMPTS; attempt += 1) {
+    try {
+      return await import('./workbench.js');
+    } catch {
+      await wait(1000 * attempt);
+    }
+  }
+  return import('./workbench.js');
 }
 
 /**

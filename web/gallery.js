@@ -169,12 +169,13 @@ export class ImageGallery extends HTMLElement {
     }
   }
 
-  /** Return the first picture below the top bar, and how far it is from the top of the viewport. */
+  /** Return the picture that stays in its place, and how far it is from the top: the current one, or the first one. */
   #anchor() {
     if (scrollY < 16) return null;
-    for (const [key, tile] of this.#tiles) {
+    const current = this.#current === null ? undefined : this.#tiles.get(this.#current);
+    for (const tile of current ? [current, ...this.#tiles.values()] : this.#tiles.values()) {
       const { top, bottom } = tile.getBoundingClientRect();
-      if (bottom > HEADING && top < innerHeight) return { key, top };
+      if (bottom > HEADING && top < innerHeight) return { key: tile.dataset.key ?? '', top };
     }
     return null;
   }

@@ -23,6 +23,7 @@ const STEEPEST = 0.6;
 const UNKNOWN = 1.5;
 const CARD_WIDTH = 320;
 const TALLEST = 1.4;
+const LOWEST = 0.8;
 
 /**
  * Arrange pictures in rows.
@@ -66,7 +67,18 @@ export function justify(pictures, width, { height, gap }) {
     const tall = rowHeight(line, aspects);
     if (tall <= height) close(tall);
   }
-  if (line.length) close(Math.min(height, rowHeight(line, aspects)));
+  if (line.length === 0) return rows;
+  // A few pictures at the end join the row before, if that row stays high enough.
+  const last = rows.at(-1);
+  const joined = last ? [...last.boxes.map(({ picture }) => picture), ...line] : line;
+  if (last && rowHeight(joined) >= height * LOWEST) {
+    rows.pop();
+    top = last.top;
+    line = joined;
+    close(rowHeight(joined));
+  } else {
+    close(Math.min(height, rowHeight(line, aspects)));
+  }
   return rows;
 }
 

@@ -3,6 +3,7 @@
 import { Actions } from './actions.js';
 import { ConflictDialog } from './conflict-dialog.js';
 import { ImageDetail } from './detail.js';
+import { ImageDetail } from './detail.js';
 import { DropTarget } from './drop.js';
 import { nameOf } from './picture.js';
 import { SelectionBar } from './selection-bar.js';
@@ -36,7 +37,9 @@ export function createWorkbench({ stack, api, session, query, selection, listing
   const drop = new DropTarget({ queue, session, folder: () => query.filters.prefix, toasts });
   const open = (/** @type {string} */ key) => query.open(key);
   const replace = (/** @type {string} */ name) => drop.chooseReplacement(name);
+  const focusOn = (/** @type {string} */ key) => gallery.focusOn(key);
   const panel = new UploadPanel({ queue, listing, actions, toasts, open, replace });
+  const detail = new ImageDetail({ api, session, query, listing, statuses, selection, actions, toasts, replace, focusOn });
   new UploadPreviews({ queue, listing });
   keepTabsInStep({ stack, statuses, actions });
   const focusOn = (/** @type {string} */ key) => gallery.focusOn(key);
