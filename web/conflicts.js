@@ -56,6 +56,7 @@ export async function settleNames(candidates, world) {
   let choiceForAll = null;
   for (const [index, conflict] of conflicts.entries()) {
     const { candidate } = conflict;
+    /** @type {Answer} */
     const answer = choiceForAll
       ? { choice: choiceForAll, forAll: true }
       : await world.ask(conflict, conflicts.length - index - 1);

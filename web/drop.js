@@ -20,8 +20,8 @@ export class DropTarget extends HTMLElement {
   #toasts;
   #depth = 0;
   #isOwnDrag = false;
-  /** @type {((files: File[]) => void) | null} */
-  #whenChosen = null;
+  /** The name of the upload that the chosen file replaces. @type {string | null} */
+  #replaced = null;
   #files = el('input', { attrs: { type: 'file', multiple: true, hidden: true, 'aria-label': 'Files to upload' } });
   #directory = el('input', {
     attrs: { type: 'file', webkitdirectory: true, hidden: true, 'aria-label': 'Folder to upload' },
@@ -45,8 +45,8 @@ export class DropTarget extends HTMLElement {
   connectedCallback() {
     this.popover = 'manual';
     document.body.append(this.#files, this.#directory);
-    this.#files.addEventListener('change', () => this.#take(this.#files));
-    this.#directory.addEventListener('change', () => this.#take(this.#directory));
+    this.#files.addEventListener('change', () => this.#takeFiles());
+    this.#directory.addEventListener('change', () => this.#takeFolder());
     addEventListener('dragstart', () => (this.#isOwnDrag = true));
     addEventListener('dragend', () => (this.#isOwnDrag = false));
     addEventListener('dragenter', (event) => this.#enter(event));
@@ -62,16 +62,13 @@ export class DropTarget extends HTMLElement {
   }
 
   chooseFiles() {
+    this.#replaced = null;
     this.#files.multiple = true;
-    this.#choose(this.#files, (files) => this.#add(files.map((file) => ({ file, path: file.name }))));
+    this.#files.click();
   }
 
   chooseFolder() {
-    this.#choose(this.#directory, (files) => {
-      const found = files.map((file) => ({ file, path: file.webkitRelativePath }));
-      const visible = found.filter(({ path }) => !path.split('/').some((part) => CLUTTER.test(part)));
-      this.#report({ found: visible, hidden: found.length - visible.length, unreadable: [] });
-    });
+    this.#directory.click();
   }
 
   /**
@@ -80,24 +77,23 @@ export class DropTarget extends HTMLElement {
    * @param {string} name
    */
   chooseReplacement(name) {
+    this.#replaced = name;
     this.#files.multiple = false;
-    this.#choose(this.#files, ([file]) => this.#queue.add([{ file, name, replaces: true }]));
+    this.#files.click();
   }
 
-  /**
-   * @param {HTMLInputElement} input
-   * @param {(files: File[]) => void} whenChosen
-   */
-  #choose(input, whenChosen) {
-    this.#whenChosen = whenChosen;
-    input.click();
+  #takeFiles() {
+    const files = chosen(this.#files);
+    const name = this.#replaced;
+    if (name === null) this.#add(files.map((file) => ({ file, path: file.name })));
+    else if (files.length) this.#queue.add([{ file: files[0], name, replaces: true }]);
+    this.#replaced = null;
   }
 
-  /** @param {HTMLInputElement} input */
-  #take(input) {
-    const files = [...(input.files ?? [])];
-    input.value = ''; // so that the same file can be chosen again
-    if (files.length) this.#whenChosen?.(files);
+  #takeFolder() {
+    const found = chosen(this.#directory).map((file) => ({ file, path: file.webkitRelativePath }));
+    const visible = found.filter(({ path }) => !path.split('/').some((part) => CLUTTER.test(part)));
+    this.#report({ found: visible, hidden: found.length - visible.length, unreadable: [] });
   }
 
   /** @param {Found[]} found */
@@ -180,6 +176,17 @@ export class DropTarget extends HTMLElement {
   get #mayUpload() {
     return this.#session.can('upload');
   }
+}
+
+/**
+ * Return the files that were chosen, and make it possible to choose the same ones again.
+ *
+ * @param {HTMLInputElement} input
+ */
+function chosen(input) {
+  const files = [...(input.files ?? [])];
+  input.value = '';
+  return files;
 }
 
 /**
