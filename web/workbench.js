@@ -3,7 +3,6 @@
 import { Actions } from './actions.js';
 import { ConflictDialog } from './conflict-dialog.js';
 import { ImageDetail } from './detail.js';
-import { ImageDetail } from './detail.js';
 import { DropTarget } from './drop.js';
 import { nameOf } from './picture.js';
 import { SelectionBar } from './selection-bar.js';
@@ -42,8 +41,6 @@ export function createWorkbench({ stack, api, session, query, selection, listing
   const detail = new ImageDetail({ api, session, query, listing, statuses, selection, actions, toasts, replace, focusOn });
   new UploadPreviews({ queue, listing });
   keepTabsInStep({ stack, statuses, actions });
-  const focusOn = (/** @type {string} */ key) => gallery.focusOn(key);
-  const detail = new ImageDetail({ api, session, query, listing, statuses, selection, actions, toasts, replace, focusOn });
   document.body.append(new SelectionBar({ selection, listing, session, actions }), detail, panel, drop, conflicts, toasts);
 
   /** @param {{ action: string, key: string }} request what a button of a tile or a key asks for. */
