@@ -107,10 +107,10 @@ class TextDisplay:
             for name, value in variables(pipeline.aws_url, pipeline.region).items()
             if name != "AWS_ENDPOINT_URL"
         )
+        page_url = _page_url(pipeline, api_key)
+        page = f"\nOpen the page:\n  {page_url}\n" if page_url else ""
         self.say(
-            f"\nOpen the page:\n"
-            f"  {_page_url(pipeline, api_key)}\n"
-            f"Upload more with the AWS CLI:\n"
+            f"{page}\nUpload more with the AWS CLI:\n"
             f"  {prefix} \\\n"
             f"    aws --endpoint-url {pipeline.aws_url} s3 cp image.jpg s3://{pipeline.uploads_bucket}/uploads/\n"
             f"Check its status, and download a rendition:\n"
@@ -195,9 +195,10 @@ class JsonLines:
         sys.stdout.flush()
 
 
-def _page_url(pipeline: Pipeline, api_key: str) -> str:
-    """Return the link that opens the page and signs in. Browsers send a fragment to no server."""
-    return f"{pipeline.outputs['WebPageUrl']}#key={api_key}"
+def _page_url(pipeline: Pipeline, api_key: str) -> str | None:
+    """Return the link that opens the page and signs in; None without a page. Browsers send a fragment to no server."""
+    url = pipeline.outputs.get("WebPageUrl")
+    return f"{url}#key={api_key}" if url else None
 
 
 def _facts(outcome: Outcome) -> list[tuple[str, str]]:

@@ -30,6 +30,12 @@ CONTENT_TYPES = {
 }
 """The types of the served files by suffix; files with other suffixes are not served."""
 
+ASSET_HEADERS = {"cross-origin-resource-policy": "same-origin", "x-content-type-options": "nosniff"}
+"""The security headers of every file. The others are for documents, and a third of the size of a small script."""
+
+_DOCUMENTS = frozenset({".html", ".svg"})  # a browser can open these
+_COMMENTED = frozenset({".css", ".js"})
+_COMMENT = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/[ \t]*|//[^\n]*)$", re.DOTALL | re.MULTILINE)
 _COMPRESSED = frozenset({".css", ".html", ".js", ".json", ".svg"})
 _DIGEST_CHARACTERS = 20
 _YEAR_SECONDS = 31_536_000
@@ -59,12 +65,11 @@ def security_headers(*, uploads_url: str, renditions_url: str) -> dict[str, str]
         "trusted-types": "'none'",
     }
     return {
+        **ASSET_HEADERS,
         "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
         "cross-origin-opener-policy": "same-origin",
-        "cross-origin-resource-policy": "same-origin",
         "referrer-policy": "no-referrer",
         "strict-transport-security": f"max-age={_YEAR_SECONDS}",
-        "x-content-type-options": "nosniff",
     }
 
 
@@ -112,17 +117,19 @@ class WebPage:
     Args:
         folder: contains index.html and all files that it loads.
         placeholders: texts that replace `{{name}}` in index.html; `page` is added, the prefix of all files.
-        headers: sent with each file.
+        document_headers: sent with each document.
     """
 
-    def __init__(self, folder: Path, placeholders: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, placeholders: Mapping[str, str], document_headers: Mapping[str, str]) -> None:
         contents = _read(folder)
         self.digest = _digest(contents)
         texts = {**placeholders, "page": f"page/{self.digest}/"}
         index = _filled(contents.pop(INDEX).decode(), texts).encode()
-        self.index = _file(INDEX, index, {**headers, "cache-control": "no-cache"})
-        forever = {**headers, "cache-control": f"public, max-age={_YEAR_SECONDS}, immutable"}
-        self._files = {name: _file(name, content, forever) for name, content in contents.items()}
+        self.index = _file(INDEX, index, document_headers, caching="no-cache")
+        forever = f"public, max-age={_YEAR_SECONDS}, immutable"
+        self._files = {
+            name: _file(name, content, document_headers, caching=forever) for name, content in contents.items()
+        }
 
     def find(self, digest: str, name: str) -> File | None:
         """Return a file by its path relative to the folder.
@@ -140,6 +147,14 @@ def accepts_gzip(accept_encoding: str) -> bool:
         if name.strip() == "gzip":
             return not _NO_GZIP.fullmatch(weight)
     return False
+
+
+def without_comments(text: str) -> str:
+    """Remove comments that have lines of their own, a quarter of the compressed size; other lines keep their number.
+
+    A script must not have such a line in a text of several lines.
+    """
+    return _COMMENT.sub(lambda match: "\n" * match[0].count("\n"), text)
 
 
 def _origin(url: str) -> str:
@@ -163,6 +178,9 @@ def _filled(text: str, placeholders: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: html.escape(placeholders[match[1]]), text)
 
 
-def _file(name: str, content: bytes, headers: Mapping[str, str]) -> File:
+def _file(name: str, content: bytes, document_headers: Mapping[str, str], *, caching: str) -> File:
     suffix = Path(name).suffix
+    headers = {**(document_headers if suffix in _DOCUMENTS else ASSET_HEADERS), "cache-control": caching}
+    if suffix in _COMMENTED:
+        content = without_comments(content.decode()).encode()
     return File(CONTENT_TYPES[suffix], content, suffix in _COMPRESSED, headers)
