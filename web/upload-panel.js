@@ -71,7 +71,7 @@ export class UploadPanel extends HTMLElement {
     this.setAttribute('aria-label', 'Uploads');
     this.append(
       el(
-        'header',
+        'div',
         { class: 'uploads-header' },
         el('div', { class: 'uploads-heading' }, this.#title, this.#summary),
         this.#retryAll,
