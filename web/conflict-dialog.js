@@ -41,12 +41,15 @@ export class ConflictDialog extends HTMLElement {
   #show({ candidate, picture }, others) {
     const preview = URL.createObjectURL(candidate.file);
     const forAll = el('input', { attrs: { type: 'checkbox' } });
-    const button = (/** @type {Choice} */ choice, /** @type {string} */ label, className = '') =>
-      el(
-        'button',
-        { class: `button ${className}`, attrs: { type: 'button' }, on: { click: () => this.#dialog.close(choice) } },
-        label,
-      );
+    /** @type {Choice} */
+    let choice = 'skip'; // Escape closes the dialog without a choice
+    const button = (/** @type {Choice} */ value, /** @type {string} */ label, className = '') => {
+      const choose = () => {
+        choice = value;
+        this.#dialog.close();
+      };
+      return el('button', { class: `button ${className}`, attrs: { type: 'button' }, on: { click: choose } }, label);
+    };
     fill(
       this.#dialog,
       el('h2', { class: 'dialog-title', attrs: { id: 'conflict-title' } }, bdi(candidate.name), ' exists already'),
@@ -79,13 +82,12 @@ export class ConflictDialog extends HTMLElement {
         button('keep-both', 'Keep both', 'primary'),
       ),
     );
-    this.#dialog.returnValue = 'skip'; // Escape
     this.#dialog.showModal();
     /** @type {HTMLElement | null} */ (this.#dialog.querySelector('.primary'))?.focus();
     return new Promise((resolve) => {
       const close = () => {
         URL.revokeObjectURL(preview);
-        resolve({ choice: /** @type {Choice} */ (this.#dialog.returnValue), forAll: forAll.checked });
+        resolve({ choice, forAll: forAll.checked });
       };
       this.#dialog.addEventListener('close', close, { once: true });
     });
