@@ -141,7 +141,7 @@ def test_a_busy_port_is_said(start, option):
 
 
 def test_run_stays_up_takes_more_and_ends_with_ctrl_c(start):
-    """It prints example commands and a sign-in link, shows later uploads, rejects a second copy, and leaves no process."""
+    """It prints commands and a sign-in link, shows later uploads, rejects a second copy, and leaves no process."""
     run = start("run", "--port", free_port(), "--api-port", "0")
     words = "".join(lines_until(run, "Ctrl-C"))
     assert "aws --endpoint-url http://127.0.0.1:" in words
