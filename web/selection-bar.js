@@ -48,6 +48,7 @@ export class SelectionBar extends HTMLElement {
       el('p', { class: 'selection-text', attrs: { role: 'status' } }, this.#count, this.#size),
       el('div', { class: 'selection-actions' }, this.#reprocess, this.#restore, this.#delete),
     );
+    this.addEventListener('keydown', (event) => event.key === 'Escape' && this.#selection.clear());
     const draw = () => this.#draw();
     this.#selection.addEventListener('change', draw);
     this.#listing.addEventListener('change', () => this.hidden || this.#draw());
