@@ -31,7 +31,7 @@ const ATTEMPTS = 4;
  * @property {number} maxUploadBytes
  * @property {boolean} labels whether the stack labels images.
  * @property {number} renditionUrlSeconds
- * @property {boolean} [publicStatus] whether statuses and renditions need no key.
+ * @property {boolean} publicStatus whether statuses and renditions need no key.
  *
  * @typedef {{ method?: string, body?: unknown, headers?: Record<string, string>, signal?: AbortSignal }} Request
  */

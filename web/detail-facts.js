@@ -85,22 +85,26 @@ function labels(labels, { filterByLabel }) {
 function renditions(renditions, originalBytes, { copy, addressOf }) {
   if (!renditions.length) return null;
   const row = (/** @type {Rendition} */ rendition) => {
+    const { width, height, sizeBytes, url } = rendition;
     const name = fileName(rendition);
-    const change = originalBytes ? rendition.sizeBytes / originalBytes - 1 : null;
     return el(
       'tr',
       {},
-      el('th', { attrs: { scope: 'row' } }, el('a', { attrs: { href: rendition.url, target: '_blank', rel: 'noopener' } }, name)),
-      el('td', {}, `${rendition.width} × ${rendition.height}`),
-      el('td', {}, formatBytes(rendition.sizeBytes)),
-      el('td', { class: change !== null && change < 0 ? 'saved' : 'soft' }, change === null ? '' : formatChange(change)),
+      el(
+        'th',
+        { attrs: { scope: 'row' } },
+        el('a', { attrs: { href: url, target: '_blank', rel: 'noopener' } }, name),
+        el('small', {}, `${width} × ${height}`),
+      ),
+      el('td', {}, formatBytes(sizeBytes)),
+      savedCell(sizeBytes, originalBytes),
       el(
         'td',
         {},
         el(
           'button',
           {
-            class: 'icon-button small',
+            class: 'icon-button',
             attrs: { type: 'button', 'aria-label': `Copy link of ${name}`, title: `Copy link of ${name}` },
             on: { click: () => copy(addressOf(rendition), `Link of ${name}`) },
           },
@@ -120,7 +124,7 @@ function renditions(renditions, originalBytes, { copy, addressOf }) {
         el(
           'tr',
           {},
-          ['File', 'Pixels', 'Size', 'Against original'].map((title) => el('th', { attrs: { scope: 'col' } }, title)),
+          ['File', 'Size', 'Saved'].map((title) => el('th', { attrs: { scope: 'col' } }, title)),
           el('th', { attrs: { scope: 'col' } }, el('span', { class: 'visually-hidden' }, 'Link')),
         ),
       ),
@@ -129,10 +133,19 @@ function renditions(renditions, originalBytes, { copy, addressOf }) {
   );
 }
 
-/** @param {number} change from -1 upwards */
-function formatChange(change) {
-  const percent = Math.round(change * 100);
-  return `${percent > 0 ? '+' : percent < 0 ? '−' : '±'}${formatPercent(Math.abs(percent) / 100)}`;
+/**
+ * Compare a rendition with the original.
+ *
+ * @param {number} bytes
+ * @param {number | undefined} originalBytes
+ */
+function savedCell(bytes, originalBytes) {
+  if (!originalBytes) return el('td');
+  const saved = originalBytes - bytes;
+  const part = formatPercent(Math.abs(saved) / originalBytes);
+  return saved > 0
+    ? el('td', { class: 'saved' }, formatBytes(saved), el('small', {}, part))
+    : el('td', { class: 'soft' }, 'nothing', saved < 0 && el('small', {}, `${part} larger`));
 }
 
 /**

@@ -89,7 +89,7 @@ export class ImageDetail extends HTMLElement {
     this.setAttribute('aria-labelledby', 'detail-name');
     this.append(
       el(
-        'header',
+        'div', // a header in a region would be a banner
         { class: 'detail-bar' },
         iconButton('Close', 'close', () => query.close()),
         this.#position,
@@ -392,7 +392,7 @@ export class ImageDetail extends HTMLElement {
   }
 
   get #isPublic() {
-    return this.#parts.session.access?.publicStatus === true;
+    return this.#parts.session.access?.publicStatus ?? false;
   }
 
   get #addresses() {

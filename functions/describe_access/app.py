@@ -16,5 +16,6 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "folder": access.folder and access.folder.removeprefix(keys.UPLOADS_PREFIX),
         "maxUploadBytes": config.max_upload_bytes,
         "renditionUrlSeconds": config.rendition_url_seconds,
+        "publicStatus": not config.status_needs_key,
     }
     return problems.answer(200, body)

@@ -24,7 +24,8 @@ def key(**limits):
 def test_a_key_without_limits_has_all_rights(ask):
     """With the limits of the stack."""
     rights = {"scopes": ["read", "upload", "delete"], "folder": None}
-    assert ask(key()) == (200, {**rights, "maxUploadBytes": 100_000_000, "renditionUrlSeconds": 900})
+    limits = {"maxUploadBytes": 100_000_000, "renditionUrlSeconds": 900, "publicStatus": True}
+    assert ask(key()) == (200, rights | limits)
 
 
 @pytest.mark.parametrize(
@@ -53,8 +54,9 @@ def test_the_limits_are_the_settings_of_the_stack(ask, monkeypatch):
     """In the units that their names say."""
     monkeypatch.setenv("MAX_UPLOAD_MEGABYTES", "25")
     monkeypatch.setenv("RENDITION_URL_SECONDS", "60")
+    monkeypatch.setenv("STATUS_NEEDS_KEY", "true")
     body = ask(key())[1]
-    assert (body["maxUploadBytes"], body["renditionUrlSeconds"]) == (25_000_000, 60)
+    assert (body["maxUploadBytes"], body["renditionUrlSeconds"], body["publicStatus"]) == (25_000_000, 60, False)
 
 
 def test_nobody_has_rights_without_a_key(ask):
