@@ -70,6 +70,7 @@ export class ImageGallery extends HTMLElement {
     parts.listing.addEventListener('change', (event) => this.#follow(/** @type {CustomEvent} */ (event).detail));
     parts.selection.addEventListener('change', () => this.#plan());
     parts.session.addEventListener('change', () => this.#plan());
+    parts.query.addEventListener('image', () => this.#plan());
     new ResizeObserver(([entry]) => this.#resize(entry.contentRect.width)).observe(this);
     addEventListener('scroll', () => this.#scrolled(), { passive: true });
     addEventListener('resize', () => this.#plan());
@@ -273,6 +274,7 @@ export class ImageGallery extends HTMLElement {
       tile.show(listing.find(key) ?? box.picture, box, {
         href: query.linkTo(key),
         selected: selection.keys.has(key),
+        opened: key === query.image,
         selectable: session.can('delete'),
         reachable: key === this.#current,
         canUpload: session.can('upload'),

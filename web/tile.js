@@ -14,6 +14,7 @@ import { drawThumbhash } from './thumbhash.js';
  * @typedef {object} TileView what a tile shows beside its picture.
  * @property {string} href
  * @property {boolean} selected
+ * @property {boolean} opened whether the detail view shows it.
  * @property {boolean} selectable
  * @property {boolean} reachable whether Tab reaches this tile.
  * @property {boolean} canUpload
@@ -96,10 +97,11 @@ export class ImageTile extends HTMLElement {
    * @param {Picture} picture
    * @param {TileView} view
    */
-  #showView(picture, { href, selected, reachable, position, count }) {
+  #showView(picture, { href, selected, opened, reachable, position, count }) {
     this.dataset.key = picture.key;
     this.dataset.state = picture.state;
     this.classList.toggle('selected', selected);
+    this.classList.toggle('opened', opened);
     this.setAttribute('role', 'listitem');
     this.setAttribute('aria-setsize', String(count));
     this.setAttribute('aria-posinset', String(position));
