@@ -178,13 +178,11 @@ export class Actions extends EventTarget {
       waitSeconds: Math.max(...waits),
     };
     const [{ key, error }] = failures;
-    const problem =
-      failures.length === 1
-        ? `${quoted(key)} was ${verb.not}. ${textOf(error)}`
-        : `${formatNumber(failures.length)} images were ${verb.not}:`;
-    const problems =
-      failures.length === 1 ? [] : failures.map((failure) => ({ name: nameOf(failure.key), reason: textOf(failure.error) }));
-    show({ kind: 'problem', text: `${text} ${problem}`.trim(), problems, actions: [...actions, again] });
+    const isOne = failures.length === 1;
+    const single = again.waitSeconds ? textOf(error) : `${quoted(key)} was ${verb.not}. ${textOf(error)}`; // a cooldown names the upload
+    const problem = isOne ? single : `${formatNumber(failures.length)} images were ${verb.not}:`;
+    const problems = failures.map((failure) => ({ name: nameOf(failure.key), reason: textOf(failure.error) }));
+    show({ kind: 'problem', text: `${text} ${problem}`.trim(), problems: isOne ? [] : problems, actions: [...actions, again] });
   }
 
   /**

@@ -408,7 +408,7 @@ export class ImageDetail extends HTMLElement {
     /** @type {import('./markup.js').Rendition[]} */
     const renditions = shownImage(this.#record)?.renditions ?? [];
     const common = renditions.filter(({ format }) => format === 'JPEG' || format === 'PNG');
-    const [largest] = [...(common.length ? common : renditions)].sort((a, b) => b.width - a.width);
+    const [largest] = [...(common.length ? common : renditions)].reverse().sort((a, b) => b.width - a.width);
     return renditionAddress(/** @type {string} */ (this.#key), largest, this.#addresses);
   }
 

@@ -37,6 +37,8 @@ export class UploadPreviews {
     if (item.state === 'sending') {
       if (shown) this.#report(item, shown);
       else this.#show(item);
+    } else if (shown && item.state === 'sent') {
+      this.#await(shown);
     } else if (shown && (item.state === 'done' || item.state === 'failed' || item.state === 'cancelled')) {
       this.#shown.delete(item.id);
       if (item.versionId === null && item.state !== 'done') this.#withdraw(shown);
@@ -53,13 +55,12 @@ export class UploadPreviews {
       state: 'UPLOADING',
       uploadedAt: new Date().toISOString(),
       sizeBytes: item.size,
-      progress: 0,
     });
     const shown = { before, picture, shownAt: 0 };
     this.#shown.set(item.id, shown);
     Object.assign(picture, await preview(item.file));
     if (item.state === 'sending') this.#report(item, shown);
-    else if (item.state === 'sent') this.#listing.upsert({ ...picture, state: 'WAITING', progress: null });
+    else if (item.state === 'sent') this.#await(shown);
     else if (!this.#shown.has(item.id) && picture.src) URL.revokeObjectURL(picture.src);
   }
 
@@ -72,6 +73,11 @@ export class UploadPreviews {
     if (now - shown.shownAt < PROGRESS_MILLISECONDS && item.sent < item.size) return;
     shown.shownAt = now;
     this.#listing.upsert({ ...shown.picture, progress: item.sent / item.size });
+  }
+
+  /** @param {Shown} shown */
+  #await({ picture }) {
+    this.#listing.upsert({ ...picture, state: 'WAITING' });
   }
 
   /** @param {Shown} shown */

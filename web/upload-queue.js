@@ -65,6 +65,8 @@ export class UploadQueue extends EventTarget {
   #meter = new SpeedMeter();
   #meteredBytes = 0;
   #pauseDelay = FIRST_DELAY;
+  /** How many files may be sent at a time: one after the connection broke, until it works again. */
+  #parallel = PARALLEL;
   /** @type {Map<number, AbortController>} */
   #running = new Map();
   /** @type {(() => void)[]} */
@@ -261,7 +263,7 @@ export class UploadQueue extends EventTarget {
 
   #pump() {
     const now = performance.now();
-    while (!this.paused && this.#running.size < PARALLEL) {
+    while (!this.paused && this.#running.size < this.#parallel) {
       const item = this.items.find(({ state, notBefore }) => state === 'queued' && notBefore <= now);
       if (!item) return;
       this.#send(item);
@@ -279,7 +281,9 @@ export class UploadQueue extends EventTarget {
       const method = item.name.includes('${filename}') ? 'PUT' : 'POST';
       const request = /** @type {const} */ ({ name: UPLOADS + item.name, sizeBytes: item.size, method });
       const signed = await this.#api.presign(request, { signal });
+      this.#parallel = PARALLEL;
       this.#set(item, 'sending');
+      this.#pump();
       const onProgress = (/** @type {number} */ bytes) => this.#progress(item, bytes);
       const { versionId } = await transfer(signed, item.file, { signal, onProgress });
       this.#progress(item, item.size);
@@ -352,6 +356,7 @@ export class UploadQueue extends EventTarget {
     this.#meter.clear();
     this.#changed(null);
     if (reason !== 'offline') return;
+    this.#parallel = 1;
     setTimeout(() => this.#resume('offline'), this.#pauseDelay);
     this.#pauseDelay = Math.min(this.#pauseDelay * 2, LONGEST_DELAY);
   }
