@@ -41,7 +41,7 @@ export class SelectionBar extends HTMLElement {
 
   connectedCallback() {
     this.hidden = true;
-    this.setAttribute('role', 'toolbar');
+    this.setAttribute('role', 'region');
     this.setAttribute('aria-label', 'Selection');
     this.append(
       this.#clear,

@@ -31,6 +31,8 @@ export class ToastList extends HTMLElement {
 
   connectedCallback() {
     this.popover = 'manual'; // above everything, and never inert
+    this.setAttribute('role', 'region');
+    this.setAttribute('aria-label', 'Messages');
     this.append(this.#list, this.#live);
     this.showPopover();
     addEventListener('keydown', (event) => {
