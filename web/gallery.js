@@ -60,6 +60,7 @@ export class ImageGallery extends HTMLElement {
   #height = 0;
   #filters = {};
   #planned = 0;
+  #version = 0;
   #isArranged = false;
   #last = { top: 0, at: 0 };
   #calm = 0;
@@ -68,12 +69,16 @@ export class ImageGallery extends HTMLElement {
   connect(parts) {
     this.#parts = parts;
     parts.listing.addEventListener('change', (event) => this.#follow(/** @type {CustomEvent} */ (event).detail));
-    parts.selection.addEventListener('change', () => this.#plan());
-    parts.session.addEventListener('change', () => this.#plan());
-    parts.query.addEventListener('image', () => this.#plan());
+    for (const [source, type] of /** @type {[EventTarget, string][]} */ ([
+      [parts.selection, 'change'],
+      [parts.session, 'change'],
+      [parts.query, 'image'],
+    ])) {
+      source.addEventListener(type, () => this.#showAgain());
+    }
     new ResizeObserver(([entry]) => this.#resize(entry.contentRect.width)).observe(this);
     addEventListener('scroll', () => this.#scrolled(), { passive: true });
-    addEventListener('resize', () => this.#plan());
+    addEventListener('resize', () => this.#showAgain());
     this.addEventListener('click', (event) => this.#click(event));
     this.addEventListener('keydown', (event) => this.#key(event));
     this.addEventListener('focusin', (event) => this.#focused(event));
@@ -90,6 +95,7 @@ export class ImageGallery extends HTMLElement {
     const place = this.#places.get(key);
     if (!place) return;
     this.#current = key;
+    this.#version += 1;
     this.#scrollTo(place);
     this.#render();
     this.#tiles.get(key)?.target.focus({ preventScroll: true });
@@ -103,6 +109,12 @@ export class ImageGallery extends HTMLElement {
   /** @param {{ key: string | null, moved: boolean }} change */
   #follow({ moved }) {
     if (moved) this.#isArranged = false;
+    this.#showAgain();
+  }
+
+  /** Render, and let all tiles compare what they show. While somebody scrolls, only new tiles have work to do. */
+  #showAgain() {
+    this.#version += 1;
     this.#plan();
   }
 
@@ -111,7 +123,7 @@ export class ImageGallery extends HTMLElement {
     if (width === this.#width) return;
     this.#width = width;
     this.#isArranged = false;
-    this.#plan();
+    this.#showAgain();
   }
 
   /** Render once before the next frame. */
@@ -205,7 +217,10 @@ export class ImageGallery extends HTMLElement {
     }
     this.#keepFocused(visible);
     this.#removeOthers(visible);
-    if (this.#current === null || !this.#places.has(this.#current)) this.#current = this.#parts.listing.pictures[0]?.key ?? null;
+    if (this.#current === null || !this.#places.has(this.#current)) {
+      this.#current = this.#parts.listing.pictures[0]?.key ?? null;
+      this.#version += 1;
+    }
     for (const section of this.#sections) {
       const boxes = visible.get(section.id);
       if (boxes) this.#renderDay(section, boxes, isCalm);
@@ -271,18 +286,21 @@ export class ImageGallery extends HTMLElement {
     for (const box of boxes) {
       const { key } = box.picture;
       const tile = this.#tile(key);
-      tile.show(listing.find(key) ?? box.picture, box, {
-        href: query.linkTo(key),
-        selected: selection.keys.has(key),
-        opened: key === query.image,
-        selectable: session.can('delete'),
-        reachable: key === this.#current,
-        canUpload: session.can('upload'),
-        canChange: session.can('delete'),
-        loads: isCalm,
-        position: (this.#places.get(key)?.index ?? 0) + 1,
-        count,
-      });
+      if (tile.version !== this.#version || (isCalm && !tile.loads)) {
+        tile.version = this.#version;
+        tile.loads = isCalm;
+        tile.show(listing.find(key) ?? box.picture, box, {
+          href: query.linkTo(key),
+          selected: selection.keys.has(key),
+          opened: key === query.image,
+          selectable: session.can('delete'),
+          reachable: key === this.#current,
+          canUpload: session.can('upload'),
+          canChange: session.can('delete'),
+          position: (this.#places.get(key)?.index ?? 0) + 1,
+          count,
+        });
+      }
       if (tile === next) next = next.nextElementSibling;
       else list.insertBefore(tile, next);
     }
@@ -350,7 +368,7 @@ export class ImageGallery extends HTMLElement {
     const key = keyOf(/** @type {Element} */ (event.target));
     if (key === null || key === this.#current) return;
     this.#current = key;
-    this.#plan();
+    this.#showAgain();
   }
 
   /** @param {KeyboardEvent} event */

@@ -19,7 +19,6 @@ import { drawThumbhash } from './thumbhash.js';
  * @property {boolean} reachable whether Tab reaches this tile.
  * @property {boolean} canUpload
  * @property {boolean} canChange
- * @property {boolean} loads whether the picture may load now; not while the user scrolls fast.
  * @property {number} position from 1.
  * @property {number} count
  */
@@ -39,6 +38,12 @@ const STATES = {
  * `detail: { key, extend }` for its check mark, and `tile-renew` when its URL has expired.
  */
 export class ImageTile extends HTMLElement {
+  /** The version of the gallery that it shows. */
+  version = -1;
+
+  /** Whether the picture may load: not while somebody scrolls fast. */
+  loads = false;
+
   /** @type {Picture | null} */
   #picture = null;
 
@@ -83,7 +88,7 @@ export class ImageTile extends HTMLElement {
     this.#showView(picture, view);
     if (isNew) this.#showState(picture);
     this.#drawHash(picture);
-    if (view.loads) this.#load(picture, box, isNew);
+    if (this.loads) this.#load(picture, box, isNew);
   }
 
   /** Stop loading: the tile leaves the page. */
