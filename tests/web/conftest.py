@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, WebError
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    Response,
+    WebError,
+    expect,
+)
 
 from image_pipeline.api import apikeys
 from image_pipeline.api.scopes import Access
@@ -18,16 +29,14 @@ from local.pipeline import Pipeline
 from tests.conftest import chromium_path
 from tools import chromium
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 60  # far more than anything takes, also on a busy machine
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collect_file() -> None:
     """Skip this folder at once, with one line, where no browser is installed."""
     chromium_path()
-
-
-_numbers = itertools.count()
 
 
 class Visitor:
@@ -54,6 +63,12 @@ class Visitor:
         page.goto(f"{self.url}{path}{f'#key={key}' if key else ''}")
         return page
 
+    def copied(self, page: Page) -> str:
+        """Return the text that the page has copied."""
+        self.context.grant_permissions(["clipboard-read"], origin=self.url)
+        text: str = page.evaluate("() => navigator.clipboard.readText()")
+        return text
+
     def announce(self, *patterns: str) -> None:
         """Expect problems that the test provokes; each must occur."""
         self._announced |= dict.fromkeys(patterns, False)
@@ -61,14 +76,14 @@ class Visitor:
     def audit(self, page: Page) -> None:
         """Note what axe finds in the present view, in the light and in the dark scheme."""
         for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
-            page.emulate_media(color_scheme=scheme)
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # colours on their way would be measured
             findings = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
             self._problems += [
                 f"axe, {scheme}: {finding['id']}: {node['html'][:200]} {node['failureSummary']}"
                 for finding in findings
                 for node in finding["nodes"]
             ]
-        page.emulate_media(color_scheme="light")
+        page.emulate_media(color_scheme="null", reduced_motion="null")
 
     def leave(self) -> None:
         """Close all tabs.
@@ -104,6 +119,31 @@ class Visitor:
             self._problems.append(f"response: {response.status} {response.request.method} {response.url}")
 
 
+def tile(page: Page, key: str) -> Locator:
+    """Return the tile of an image."""
+    return page.locator(f"image-tile[data-key={_quoted(key)}]")
+
+
+def upload_row(page: Page, name: str) -> Locator:
+    """Return the row of a file in the panel of uploads."""
+    return page.locator(f"li[data-upload={_quoted(name)}]")
+
+
+def drop(page: Page, *paths: Path) -> None:
+    """Drop files or folders onto the page, as a file manager does."""
+    page.locator("drop-target").wait_for(state="attached")  # the page takes files as soon as it is complete
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 400, "data": data})
+    session.detach()
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a string of CSS."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium, one for all tests of a process."""
@@ -134,7 +174,7 @@ def visitor(visit: Callable[..., Visitor]) -> Visitor:
 @pytest.fixture
 def folder() -> str:
     """The name of a folder, with a slash, that no other test uses."""
-    return f"web-{next(_numbers)}/"
+    return f"web-{uuid.uuid4()}/"
 
 
 @pytest.fixture
