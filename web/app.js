@@ -20,6 +20,7 @@ import { Statuses } from './statuses.js';
 
 const REFRESH = 10_000;
 const ATTEMPTS = 5;
+const WORKBENCH_STYLES = ['uploads', 'detail', 'actions'];
 
 const stack = setting('stack');
 const session = new Session({ stack, kind: setting('authorization') === 'token' ? 'token' : 'key', readAccess });
@@ -57,7 +58,7 @@ function enter() {
   showGallery();
 }
 
-async function showGallery() {
+function showGallery() {
   const api = createApi(session);
   const query = new Query();
   const selection = new Selection();
@@ -66,7 +67,7 @@ async function showGallery() {
   const gallery = new ImageGallery();
   const parts = { api, session, query, selection, listing, statuses, gallery };
   const first = listing.show(query.filters);
-  const workbench = loadWorkbench().then(({ createWorkbench }) => createWorkbench({ ...parts, stack }));
+  const workbench = first.then(loadWorkbench).then(({ createWorkbench }) => createWorkbench({ ...parts, stack }));
   const choose = async () => (await workbench).chooseFiles();
 
   gallery.connect(parts);
@@ -77,19 +78,30 @@ async function showGallery() {
   watchBar(bar);
   keepSession({ api, listing, statuses });
   keepFresh({ api, query, listing, statuses, selection, gallery });
-  await first;
 }
 
-/** Load the other modules. A connection that fails for a moment must not leave a page without its buttons. */
+/**
+ * Load the other modules and style sheets, after the list. A connection that fails for a moment must not leave a page
+ * without its buttons.
+ */
 async function loadWorkbench() {
-  for (let attempt = 1; attempt < ATTEMPTS; attempt += 1) {
+  for (let attempt = 1; ; attempt += 1) {
     try {
-      return await import('./workbench.js');
-    } catch {
+      const [workbench] = await Promise.all([import('./workbench.js'), ...WORKBENCH_STYLES.map(loadStyle)]);
+      return workbench;
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error;
       await wait(1000 * attempt);
     }
   }
-  return import('./workbench.js');
+}
+
+/** @param {string} name */
+function loadStyle(name) {
+  return new Promise((resolve, reject) => {
+    const href = new URL(`styles/${name}.css`, import.meta.url).href;
+    document.head.append(el('link', { attrs: { rel: 'stylesheet', href }, on: { load: resolve, error: reject } }));
+  });
 }
 
 /**

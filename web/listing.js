@@ -8,7 +8,10 @@ import { matches, toParameters } from './query.js';
  * @typedef {import('./query.js').Filters} Filters
  */
 
+// A short first page shows pictures soon; the gallery asks for the next one while it draws them.
+const FIRST = 24;
 const PAGE = 100;
+const MOST_REFRESHED = 10; // pages
 
 // The list follows the records within about two seconds. Until then, a status is newer than an entry of the list.
 const LIST_DELAY = 5000;
@@ -103,15 +106,15 @@ export class Listing extends EventTarget {
     await this.#load(this.#cursor);
   }
 
-  /** Read the first page again, and keep the others: somebody else may have changed something. */
+  /** Read the newest pictures again, and keep the others: somebody else may have changed something. */
   async refresh() {
     if (!this.ready || this.loading) return;
     const { signal } = this.#request;
-    const page = await this.#api.list(toParameters(this.filters), { limit: PAGE, signal }).catch(() => null);
-    if (!page || signal.aborted) return;
-    const pictures = page.images.map(fromListing);
+    const newest = await this.#readNewest(signal).catch(() => null);
+    if (!newest || signal.aborted) return;
+    const { pictures, isAll } = newest;
     const last = pictures.at(-1);
-    const oldest = page.cursor === null || !last ? -Infinity : timeOf(last);
+    const oldest = isAll || !last ? -Infinity : timeOf(last);
     const listed = new Set(pictures.map(({ key }) => key));
     for (const picture of this.pictures) {
       if (timeOf(picture) <= oldest) break;
@@ -119,6 +122,27 @@ export class Listing extends EventTarget {
     }
     for (const picture of pictures) this.#take(picture);
     this.#changed();
+  }
+
+  /**
+   * Read pages until one contains something known.
+   *
+   * @param {AbortSignal} signal
+   */
+  async #readNewest(signal) {
+    /** @type {Picture[]} */
+    const pictures = [];
+    /** @type {string | null} */
+    let cursor = null;
+    for (let count = 0; count < MOST_REFRESHED; count += 1) {
+      const page = /** @type {{ images: any[], cursor: string | null }} */ (
+        await this.#api.list(toParameters(this.filters), { cursor, limit: cursor ? PAGE : FIRST, signal })
+      );
+      pictures.push(...page.images.map(fromListing));
+      cursor = page.cursor;
+      if (cursor === null || page.images.some(({ imageKey }) => this.#shown.has(imageKey))) break;
+    }
+    return { pictures, isAll: cursor === null };
   }
 
   /**
@@ -161,7 +185,7 @@ export class Listing extends EventTarget {
     this.error = null;
     this.#stateChanged();
     try {
-      const page = await this.#api.list(toParameters(this.filters), { cursor, limit: PAGE, signal });
+      const page = await this.#api.list(toParameters(this.filters), { cursor, limit: cursor ? PAGE : FIRST, signal });
       if (signal.aborted) return;
       if (!this.ready) this.#startOver();
       this.ready = true;
