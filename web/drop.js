@@ -12,6 +12,9 @@ import { folderPrefix, screenshotName } from './upload-names.js';
 // Systems write these files into folders by themselves.
 const CLUTTER = /^(?:\..*|Thumbs\.db|desktop\.ini)$/i;
 
+// File systems return the files of a folder in any order.
+const NATURAL = new Intl.Collator(undefined, { numeric: true });
+
 /** A message over the whole page while files are dragged over it, and two hidden file inputs. */
 export class DropTarget extends HTMLElement {
   #queue;
@@ -99,7 +102,8 @@ export class DropTarget extends HTMLElement {
   /** @param {Found[]} found */
   #add(found) {
     const { folder } = this;
-    this.#queue.add(found.map(({ file, path }) => ({ file, name: folder + path })));
+    const sorted = [...found].sort((a, b) => NATURAL.compare(a.path, b.path));
+    this.#queue.add(sorted.map(({ file, path }) => ({ file, name: folder + path })));
   }
 
   /** @param {Reading} reading */

@@ -14,9 +14,10 @@ import { isUnsent } from './upload-queue.js';
  */
 
 const PAGE = 60;
+const DRAW_MILLISECONDS = 100;
 
-/** The order of the rows: what needs attention, what moves, what waits, what is done. @type {UploadState[]} */
-const ORDER = ['failed', 'sending', 'asking', 'sent', 'queued', 'done', 'cancelled'];
+/** The order of the rows: what moves, what needs attention, what waits, what is done. @type {UploadState[]} */
+const ORDER = ['sending', 'failed', 'sent', 'asking', 'queued', 'done', 'cancelled'];
 
 export class UploadPanel extends HTMLElement {
   #queue;
@@ -103,14 +104,14 @@ export class UploadPanel extends HTMLElement {
     fill(this.#toggle, icon(isCollapsed ? 'chevron-up' : 'chevron-down'));
   }
 
-  /** Draw once before the next frame, however many changes come. */
+  /** Draw soon and once, however many changes come. */
   #schedule() {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    requestAnimationFrame(() => {
+    setTimeout(() => {
       this.#isScheduled = false;
       this.#draw();
-    });
+    }, DRAW_MILLISECONDS);
   }
 
   #draw() {

@@ -9,7 +9,7 @@ const KEPT_MILLISECONDS = 10_000; // the tile may still show the preview when th
 /**
  * @typedef {import('./upload-queue.js').UploadItem} UploadItem
  * @typedef {import('./picture.js').Picture} Picture
- * @typedef {{ before: Picture | undefined, picture: Picture, shownAt: number }} Shown `before` is the image that the
+ * @typedef {{ before: Picture | undefined, picture: Picture, isPlanned: boolean }} Shown `before` is the image that the
  *   upload replaces.
  */
 
@@ -56,23 +56,27 @@ export class UploadPreviews {
       uploadedAt: new Date().toISOString(),
       sizeBytes: item.size,
     });
-    const shown = { before, picture, shownAt: 0 };
+    const shown = { before, picture, isPlanned: false };
     this.#shown.set(item.id, shown);
     Object.assign(picture, await preview(item.file));
-    if (item.state === 'sending') this.#report(item, shown);
+    if (item.state === 'sending') this.#listing.upsert({ ...picture, progress: item.sent / item.size });
     else if (item.state === 'sent') this.#await(shown);
     else if (!this.#shown.has(item.id) && picture.src) URL.revokeObjectURL(picture.src);
   }
 
   /**
+   * Show the progress, but not more often than people can see it.
+   *
    * @param {UploadItem} item
    * @param {Shown} shown
    */
   #report(item, shown) {
-    const now = performance.now();
-    if (now - shown.shownAt < PROGRESS_MILLISECONDS && item.sent < item.size) return;
-    shown.shownAt = now;
-    this.#listing.upsert({ ...shown.picture, progress: item.sent / item.size });
+    if (shown.isPlanned) return;
+    shown.isPlanned = true;
+    setTimeout(() => {
+      shown.isPlanned = false;
+      if (item.state === 'sending') this.#listing.upsert({ ...shown.picture, progress: item.sent / item.size });
+    }, PROGRESS_MILLISECONDS);
   }
 
   /** @param {Shown} shown */
@@ -94,7 +98,7 @@ export class UploadPreviews {
  * @returns {Promise<{ src: string, width: number, height: number } | {}>}
  */
 function preview(file) {
-  if (file.size > LARGEST) return Promise.resolve({});
+  if (file.size > LARGEST || !file.type.startsWith('image/')) return Promise.resolve({});
   const src = URL.createObjectURL(file);
   const image = new Image();
   return new Promise((resolve) => {

@@ -114,7 +114,7 @@ export class UploadQueue extends EventTarget {
     const item = this.#find(id);
     if (!item || (item.state !== 'failed' && item.state !== 'cancelled')) return;
     if (item.remedy === 'rename') item.name = usableName(item.name);
-    Object.assign(item, { error: null, remedy: null, skipped: false, attempts: 0, notBefore: 0, sent: 0 });
+    Object.assign(item, { error: null, remedy: null, skipped: false, attempts: 0, notBefore: 0, sent: 0, versionId: null });
     this.#admit([item]);
   }
 
