@@ -229,6 +229,8 @@ export class ImageDetail extends HTMLElement {
     if (index >= 0) this.#index = index;
     this.#previous.disabled = !this.#neighbour(-1);
     this.#next.disabled = !this.#neighbour(1);
+    // A disabled button loses the focus, and the arrow keys would end at the last image.
+    if (this.contains(document.activeElement) && document.activeElement?.matches(':disabled')) this.focus({ preventScroll: true });
     this.#position.textContent = index < 0 ? '' : `${index + 1} of ${pictures.length}${this.#parts.listing.complete ? '' : '+'}`;
   }
 

@@ -48,7 +48,11 @@ export class SelectionBar extends HTMLElement {
       el('p', { class: 'selection-text', attrs: { role: 'status' } }, this.#count, this.#size),
       el('div', { class: 'selection-actions' }, this.#reprocess, this.#restore, this.#delete),
     );
-    this.addEventListener('keydown', (event) => event.key === 'Escape' && this.#selection.clear());
+    addEventListener('keydown', (event) => {
+      const { activeElement } = document; // the body after a button was disabled
+      const isHere = activeElement === document.body || this.contains(activeElement);
+      if (event.key === 'Escape' && !event.defaultPrevented && isHere) this.#selection.clear();
+    });
     const draw = () => this.#draw();
     this.#selection.addEventListener('change', draw);
     this.#listing.addEventListener('change', () => this.hidden || this.#draw());
