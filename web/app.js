@@ -67,7 +67,7 @@ function showGallery() {
   const gallery = new ImageGallery();
   const parts = { api, session, query, selection, listing, statuses, gallery };
   const first = listing.show(query.filters);
-  const workbench = first.then(loadWorkbench).then(({ createWorkbench }) => createWorkbench({ ...parts, stack }));
+  const workbench = first.then(painted).then(loadWorkbench).then(({ createWorkbench }) => createWorkbench({ ...parts, stack }));
   const choose = async () => (await workbench).chooseFiles();
 
   gallery.connect(parts);
@@ -78,6 +78,12 @@ function showGallery() {
   watchBar(bar);
   keepSession({ api, listing, statuses });
   keepFresh({ api, query, listing, statuses, selection, gallery });
+}
+
+/** Wait until the first pictures have been requested, so that nothing is loaded before them. */
+async function painted() {
+  if (document.hidden) return; // nothing is painted
+  await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve))));
 }
 
 /**
