@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from image_pipeline.api import apikeys
 from tests.web.conftest import Visitor, tile
@@ -178,3 +178,37 @@ def test_a_key_that_may_not_read_is_told_so(visitor: Visitor, folder, make_key):
     page = visitor.open(key=make_key("upload", folder=folder).text)
     expect(page.get_by_role("button", name="Upload", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", level=2)).to_be_visible()
+
+
+def test_files_that_are_refused_for_a_moment_are_loaded_again(visitor: Visitor, key):
+    """A stack that refuses some of the many files at first still shows the page, and the link still signs in."""
+    visitor.announce(
+        r"503 GET .*/tile\.js", r"503 GET .*/page\.css", "Failed to load .*css|dynamically imported module"
+    )
+    refusals = {"tile.js": 2, "page.css": 1}
+
+    def refuse(route: Route) -> None:
+        name = route.request.url.rsplit("/", 1)[-1]
+        refusals[name] -= 1
+        if refusals[name] >= 0:
+            route.fulfill(status=503, body="{}")
+        else:
+            route.continue_()
+
+    visitor.context.route(re.compile(r"/(tile\.js|page\.css)$"), refuse)
+    page = visitor.open(key=key)
+    expect_signed_in(page)
+    expect(page.get_by_role("banner")).to_have_css("position", "sticky")
+
+
+def test_a_page_that_cannot_start_says_so(visitor: Visitor, key):
+    """After some attempts, a sentence and a button are shown; the button loads the page again."""
+    visitor.announce(r"503 GET .*/tile\.js", "Failed to fetch dynamically imported module")
+    visitor.context.route("**/tile.js", lambda route: route.fulfill(status=503, body="{}"))
+    page = visitor.open(key=key)
+    button = page.get_by_role("button", name="Try again")
+    expect(button).to_be_visible()
+    visitor.audit(page)
+    visitor.context.unroute("**/tile.js")
+    button.click()
+    expect_signed_in(page)
