@@ -58,6 +58,7 @@ export class SelectionBar extends HTMLElement {
     this.#listing.addEventListener('change', () => this.hidden || this.#draw());
     this.#session.addEventListener('change', draw);
     this.#actions.addEventListener('change', draw);
+    draw(); // a picture may be selected before this bar is loaded
   }
 
   #draw() {
