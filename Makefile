@@ -18,7 +18,7 @@ timed = @began=$$(date +%s); $(MAKE) --no-print-directory $(1) && echo "make $@ 
 .DEFAULT_GOAL := help
 
 help: ## Print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-11s %s\n", $$1, $$2}'
 
 run: $(STAMP) ## Run the pipeline on this machine and stay up: IMAGES="a.jpg 'b c.png'" for your own images, OPTIONS=… for options
 	@$(BIN)/python -m local run $(OPTIONS) $(IMAGES)
@@ -67,6 +67,7 @@ bench: $(STAMP) ## Compare with plain Pillow, pyvips and sharp (needs Node.js); 
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.logs
 	$(BIN)/python -m bench.cost
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.exposure
+	PYTHONPATH=.:layers/core $(BIN)/python -m bench.page
 
 load: $(STAMP) ## Upload COUNT=1000 files at once to the local run; exits 0 only if none is lost or doubled
 	@$(BIN)/python -m bench.load --count $(or $(COUNT),1000)
@@ -79,6 +80,9 @@ deploy: build ## Deploy to AWS, asking for the parameters
 
 recording: $(STAMP) ## Record `make demo` for the README, as docs/recording.svg
 	@PYTHONPATH=.:layers/core $(BIN)/python -m tools.recording
+
+screenshots: $(STAMP) ## Take the pictures of the web page for README and docs again (needs Chromium)
+	@PYTHONPATH=.:layers/core $(BIN)/python -m tools.screenshots
 
 snapshot: $(STAMP) ## Write the release snapshot of the version in pyproject.toml
 	@$(BIN)/python -m tools.release_snapshot
@@ -110,4 +114,4 @@ $(AUDIT_STAMP): requirements-audit.txt
 	@.venv-audit/bin/$(INSTALL) requirements-audit.txt
 	@touch $@
 
-.PHONY: help run demo test check unit tests lint style audit test-all invoke fuzz bench load build deploy recording snapshot lock clean
+.PHONY: help run demo test check unit tests lint style audit test-all invoke fuzz bench load build deploy recording screenshots snapshot lock clean

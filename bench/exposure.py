@@ -22,6 +22,10 @@ SECTION = "exposure"
 
 SPELLINGS = 2
 """Reads for a name with a `%`: unchanged, and decoded once."""
+PAGE_SECONDS = 0.05
+"""Duration of an invocation that serves a file of the web page: an assumption, far above a warm start."""
+PAGE_KILOBYTES = 20
+"""Size of the largest file of the web page, compressed: an assumption, a third of the page's budget."""
 LOG_KILOBYTES = 2
 """Log lines of Lambda for one invocation, and the access log: an assumption."""
 _DAY = 86_400
@@ -46,15 +50,13 @@ class Exposure:
 
 def exposure(wait_seconds: int) -> Exposure:
     """Compute the exposure for requests that each wait this long."""
-    template = yaml.load((cost.ROOT / "template.yml").read_text(), cost._Template)  # noqa: S506  a SafeLoader
+    parameters, resources = _template()
     prices = cost.dated_prices()
-    parameters: dict[str, Any] = template["Parameters"]
-    resources: dict[str, Any] = template["Resources"]
-    methods = [name.partition(" ")[0] for name in resources["ImageStatusApiStage"]["Properties"]["RouteSettings"]]
+    methods = [method for method, path in _open_routes(resources) if path.startswith("/images/")]
     waiting_rate, head_rate = (
         methods.count(method) * parameters["StatusRateLimit"]["Default"] for method in ("GET", "HEAD")
     )
-    burst = (methods.count("GET") + methods.count("HEAD")) * parameters["StatusBurstLimit"]["Default"]
+    burst = len(methods) * parameters["StatusBurstLimit"]["Default"]
     gigabytes = resources["GetStatusFunction"]["Properties"]["MemorySize"] / 1024
 
     def dollars(wait_seconds: int) -> float:
@@ -72,6 +74,37 @@ def exposure(wait_seconds: int) -> Exposure:
     return Exposure(executions, burst + executions, dollars_a_day)
 
 
+def page_exposure() -> Exposure:
+    """Compute the exposure for requests that load the largest file of the web page."""
+    parameters, resources = _template()
+    prices = cost.dated_prices()
+    rate, burst = (parameters[name]["Default"] for name in ("StatusRateLimit", "StatusBurstLimit"))
+    methods = [method for method, path in _open_routes(resources) if path == "/" or path.startswith("/page/")]
+    gigabytes = resources["ServePageFunction"]["Properties"]["MemorySize"] / 1024
+    dollars = (
+        prices["http_api_request"]
+        + prices["lambda_request"]
+        + PAGE_SECONDS * gigabytes * prices["lambda_gb_second"]
+        + LOG_KILOBYTES * prices["logs_kilobyte"]
+    )
+    sent_gigabytes = methods.count("GET") * rate * PAGE_KILOBYTES / 1e6
+    dollars_a_second = len(methods) * rate * dollars + sent_gigabytes * prices["transfer_gigabyte"]
+    executions = round(len(methods) * rate * PAGE_SECONDS)
+    return Exposure(executions, len(methods) * burst + executions, _DAY * dollars_a_second)
+
+
+def _template() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the parameters and the resources of the template."""
+    template = yaml.load((cost.ROOT / "template.yml").read_text(), cost._Template)  # noqa: S506  a SafeLoader
+    return template["Parameters"], template["Resources"]
+
+
+def _open_routes(resources: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return method and path of the routes that can be open to everyone."""
+    routes = [name.partition(" ") for name in resources["ImageStatusApiStage"]["Properties"]["RouteSettings"]]
+    return [(method, path) for method, _, path in routes]
+
+
 def table() -> str:
     """Return a Markdown table with a row for each kind of caller."""
     rows = {
@@ -81,8 +114,8 @@ def table() -> str:
         ),
     }
     lines = ["| a caller that | waits | holds | at the peak | costs, US dollars a day |", "|---|---|---|---|---|"]
-    for caller, seconds in rows.items():
-        result = exposure(seconds)
+    results = [(caller, seconds, exposure(seconds)) for caller, seconds in rows.items()]
+    for caller, seconds, result in [*results, ("loads files of the web page", 0, page_exposure())]:
         cells = f"{result.executions} executions | {result.peak_executions} | {result.dollars_a_day:,.0f}"
         lines.append(f"| {caller} | {seconds} s | {cells} |")
     return "\n".join(lines)

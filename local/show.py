@@ -107,8 +107,10 @@ class TextDisplay:
             for name, value in variables(pipeline.aws_url, pipeline.region).items()
             if name != "AWS_ENDPOINT_URL"
         )
+        page_url = _page_url(pipeline, api_key)
+        page = f"\nOpen the page:\n  {page_url}\n" if page_url else ""
         self.say(
-            f"\nUpload more with the AWS CLI:\n"
+            f"{page}\nUpload more with the AWS CLI:\n"
             f"  {prefix} \\\n"
             f"    aws --endpoint-url {pipeline.aws_url} s3 cp image.jpg s3://{pipeline.uploads_bucket}/uploads/\n"
             f"Check its status, and download a rendition:\n"
@@ -180,9 +182,9 @@ class JsonLines:
                 notifications=outcome.notifications,
             )
 
-    def invite(self, _: Pipeline, api_key: str) -> None:
-        """Write the API key."""
-        self._write("invitation", apiKey=api_key)
+    def invite(self, pipeline: Pipeline, api_key: str) -> None:
+        """Write the API key and the link."""
+        self._write("invitation", apiKey=api_key, pageUrl=_page_url(pipeline, api_key))
 
     def verdict(self, count: int, failures: list[str]) -> None:
         """Write the verdict."""
@@ -191,6 +193,12 @@ class JsonLines:
     def _write(self, event: str, **fields: Any) -> None:
         sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
         sys.stdout.flush()
+
+
+def _page_url(pipeline: Pipeline, api_key: str) -> str | None:
+    """Return the link that opens the page and signs in; None without a page. Browsers send a fragment to no server."""
+    url = pipeline.outputs.get("WebPageUrl")
+    return f"{url}#key={api_key}" if url else None
 
 
 def _facts(outcome: Outcome) -> list[tuple[str, str]]:

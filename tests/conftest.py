@@ -21,6 +21,7 @@ import yaml
 from moto import mock_aws
 
 from local.pipeline import Pipeline
+from tools import chromium
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "layers" / "core"))
@@ -61,6 +62,15 @@ def heavy(test: Any) -> Any:
     for mark in HEAVY:
         test = mark(test)
     return test
+
+
+def chromium_path() -> str:
+    """Return the path of the browser; without one, skip the test, or fail it where BROWSER_REQUIRED is set."""
+    path = chromium.find()
+    if path is None:
+        reason = "no Chromium is on the path, and BROWSER names none: nothing was tested in a browser"
+        (pytest.fail if "BROWSER_REQUIRED" in os.environ else pytest.skip)(reason)
+    return path
 
 
 @pytest.hookimpl(wrapper=True)
@@ -122,6 +132,7 @@ _TABLES = {
 _REFS = {
     **_BUCKETS,
     **_TABLES,
+    "AWS::StackName": "image-pipeline",
     "BatchQueue": "https://sqs.eu-west-1.amazonaws.com/123456789012/batch-queue",
     "ProcessImageStateMachine": "arn:aws:states:eu-west-1:123456789012:stateMachine:process",
     "SettleImageStateMachine": "arn:aws:states:eu-west-1:123456789012:stateMachine:settle",
@@ -129,14 +140,21 @@ _REFS = {
 }
 """What `Ref` returns for the resources of the fixture `aws` and for the template's parameters."""
 
-_STATUS_API_URL = "https://api.example"  # an address that leads nowhere, unlike the one that the template composes
+_COMPOSED = {
+    "STATUS_API_URL": "https://api.example",  # an address that leads nowhere, unlike the one that the template composes
+    "STACK_NAME": "image-pipeline",
+    "AUTHORIZATION": "key",
+    "UPLOADS_URL": f"https://{UPLOADS_BUCKET}.s3.eu-west-1.amazonaws.com",
+    "RENDITIONS_URL": f"https://{THUMBNAILS_BUCKET}.s3.eu-west-1.amazonaws.com",
+}
+"""Variables that the template composes of several values."""
 
 
 def _variables(body: Any) -> dict[str, str]:
     """The variables that the template sets for the application in a function, or in `Globals`."""
     variables = body.get("Environment", {}).get("Variables", {})
     return {
-        name: _STATUS_API_URL if name == "STATUS_API_URL" else _value(value)
+        name: _COMPOSED[name] if name in _COMPOSED else _value(value)
         for name, value in variables.items()
         if not name.startswith("POWERTOOLS_")
     }

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from image_pipeline import aws, keys, settings
-from image_pipeline.api import problems, queries, scopes, status, waiting
+from image_pipeline.api import etags, problems, queries, scopes, status, waiting
 
 client = aws.clients("dynamodb", "s3")
 
@@ -49,7 +49,7 @@ def _status(record: dict[str, Any], if_none_match: str, seconds: int, retry: dic
         return problems.answer(200, status.with_urls(client, record, seconds), **retry)
     tag = status.etag(record, seconds)
     caching = {"etag": tag, "cache-control": status.REVALIDATE}
-    if status.matches_etag(if_none_match, tag):
+    if etags.matches(if_none_match, tag):
         return problems.empty(304, **caching)
     return problems.answer(200, status.with_urls(client, record, seconds), **caching)
 

@@ -19,4 +19,4 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     query = listing.parse_query(access.narrow_list(queries.read(event)))
     page = listing.read_page(client, table, query)
     images = gallery.with_urls(client, page.images, url_seconds=url_seconds, now=datetime.now(UTC))
-    return problems.answer(200, {"images": images, "cursor": page.cursor})
+    return problems.compressed(problems.answer(200, {"images": images, "cursor": page.cursor}), event)

@@ -39,6 +39,8 @@ def name_resource(template: Template, resource: Resource, *, aws_url: str, api_u
                 "DomainName": f"{name}.s3.amazonaws.com",
                 "RegionalDomainName": f"{name}.s3.{region}.amazonaws.com",
             }
+            # Presigned URLs have the local address: 127.0.0.1 has no subdomains, so the bucket is in the path.
+            template.aliases[f"https://{attributes['RegionalDomainName']}"] = f"{aws_url}/{name}"
         case "AWS::DynamoDB::Table":
             arn = f"arn:aws:dynamodb:{region}:{ACCOUNT_ID}:table/{name}"
             attributes = {"StreamArn": f"{arn}/stream/{STREAM_LABEL}"}

@@ -54,7 +54,7 @@ def read_cors(template: Template) -> cors.Rule | None:
 def _check_route_settings(template: Template, route_keys: set[str]) -> None:
     """Reject limits of routes that do not exist, as API Gateway does. The limits themselves have no effect here."""
     for resource in template.resources("AWS::ApiGatewayV2::Stage"):
-        for route_key in resource.raw.get("RouteSettings", {}):
+        for route_key in template.resolve(resource.raw.get("RouteSettings", {})):
             if route_key not in route_keys:
                 raise TemplateError(f"{resource.logical_id} has settings for a route that does not exist: {route_key}.")
 

@@ -337,11 +337,12 @@ class _Worker:
 def _files(function: Function) -> _Files:
     """Return path, modification time and size of all files of a function and its layers.
 
-    There are about forty, so reading them takes less time than the shortest invocation.
+    There are about seventy, so reading them takes less time than the shortest invocation. Links are followed, as
+    `sam build` does.
     """
     files = set()
     for root in (function.code, *function.layers):
-        for folder, folders, names in os.walk(root):
+        for folder, folders, names in os.walk(root, followlinks=True):
             folders[:] = [name for name in folders if name != "__pycache__"]  # written by running functions
             for path in (Path(folder, name) for name in names):
                 with suppress(OSError):  # a temporary file that is already deleted

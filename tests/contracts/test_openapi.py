@@ -28,6 +28,8 @@ OPERATIONS = [
     for method, operation in item.items()
     if method in METHODS
 ]
+PAGE_PATHS = {"/", "/page/{digest}/{file+}"}
+"""The paths of the web page, which is not part of the API."""
 each_operation = pytest.mark.parametrize(
     ("method", "path", "operation"), OPERATIONS, ids=[operation["operationId"] for *_, operation in OPERATIONS]
 )
@@ -78,12 +80,12 @@ def test_every_operation_has_a_route(stack, method, path, operation):
 
 
 def test_every_route_has_an_operation(stack):
-    """Nothing is served that is not written down, but the refusal of whatever else is asked for."""
+    """Nothing is served that is not written down, but the web page and the refusal of whatever else is asked for."""
     (rest,) = [route for route in stack.routes if route.path == "$default"]
     (function,) = [each.code.name for each in stack.functions if each.arn == rest.function_arn]
     assert (function, rest.authorizer) == ("refuse_request", None)
     for route in stack.routes:
-        if route is rest:
+        if route is rest or route.path in PAGE_PATHS:
             continue
         assert any(serves(route, method, path) for method, path, _ in OPERATIONS), (route.method, route.path)
 

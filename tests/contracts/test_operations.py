@@ -204,7 +204,7 @@ def test_every_metric_of_ours_is_shown(widgets, own):
 @pytest.mark.parametrize(
     ("names", "kind"),
     [
-        (("FunctionThrottlesAlarm", "ApiThrottlesAlarm"), "AWS::Lambda::Function"),
+        (("FunctionThrottlesAlarm", "ApiThrottlesAlarm", "WebPageThrottlesAlarm"), "AWS::Lambda::Function"),
         (("ExecutionThrottlesAlarm",), "AWS::StepFunctions::StateMachine"),
         (("RunawayExecutionsAlarm",), "AWS::StepFunctions::StateMachine"),
     ],

@@ -361,10 +361,14 @@ def routes(template):
     }
 
 
+PAGE_ROUTES = {f"{method} {path}" for method in ("GET", "HEAD") for path in ("/", "/page/{digest}/{file+}")}
+
+
 def test_every_route_but_the_status_needs_a_key(template):
     """Always; and the status when it is asked for. A route that nobody has thought of is protected or fails here.
 
-    Nobody needs a key to be refused, and a browser that asks whether it may send one cannot send it.
+    The web page asks for the key, so its files need none. Nobody needs a key to be refused, and
+    a browser that asks whether it may send one cannot send it.
     """
     key_or_token = {"Fn::If": ["TakesTokens", {"Ref": "TokenAuthorizer"}, {"Ref": "KeyAuthorizer"}]}
     kind = {"Fn::If": ["TakesTokens", "JWT", "CUSTOM"]}
@@ -372,6 +376,10 @@ def test_every_route_but_the_status_needs_a_key(template):
         if route == "$default":
             assert (properties["AuthorizationType"], "AuthorizerId" in properties) == ("NONE", False)
             assert properties["Target"] == {"Fn::Sub": "integrations/${RefuseRequestIntegration}"}
+            continue
+        if route in PAGE_ROUTES:
+            assert (properties["AuthorizationType"], "AuthorizerId" in properties) == ("NONE", False)
+            assert properties["Target"] == {"Fn::Sub": "integrations/${ServePageIntegration}"}
             continue
         protected = (properties["AuthorizationType"], properties["AuthorizerId"]) == (kind, key_or_token)
         if route.startswith(("GET /images/uploads/", "HEAD /images/uploads/")) and not route.endswith("/original"):
@@ -392,9 +400,11 @@ def test_anonymous_requests_do_not_use_up_the_throttle_of_key_holders(template):
     (stage,) = of_type(template, "AWS::ApiGatewayV2::Stage").values()
     open_routes = {route["RouteKey"] for route in routes.values() if "NONE" in json.dumps(route["AuthorizationType"])}
     paths = ("/images/uploads/{filename}/status", "/images/uploads/{filename+}")
-    assert open_routes == {*(f"{method} {path}" for method in ("GET", "HEAD") for path in paths), "$default"}
+    status_routes = {f"{method} {path}" for method in ("GET", "HEAD") for path in paths}
+    assert open_routes == {*status_routes, *PAGE_ROUTES, "$default"}
     limits = {"ThrottlingRateLimit": {"Ref": "StatusRateLimit"}, "ThrottlingBurstLimit": {"Ref": "StatusBurstLimit"}}
-    assert stage["RouteSettings"] == dict.fromkeys(open_routes, limits)
+    page_limits = {"Fn::If": ["HasWebPage", limits, {"Ref": "AWS::NoValue"}]}
+    assert stage["RouteSettings"] == {route: page_limits if route in PAGE_ROUTES else limits for route in open_routes}
     assert stage["DefaultRouteSettings"] == {
         "ThrottlingRateLimit": {"Ref": "ApiRateLimit"},
         "ThrottlingBurstLimit": {"Ref": "ApiBurstLimit"},
@@ -407,7 +417,25 @@ def test_a_route_exists_before_the_stage_sets_its_limits(template):
     for logical_id, stage in of_type(template, "AWS::ApiGatewayV2::Stage").items():
         named = {name for name, route in routes.items() if route["RouteKey"] in stage["RouteSettings"]}
         assert len(named) == len(stage["RouteSettings"])
-        assert set(template["Resources"][logical_id]["DependsOn"]) == named
+        conditional = {name for name in named if "Condition" in template["Resources"][name]}
+        assert set(template["Resources"][logical_id]["DependsOn"]) == named - conditional
+        condition, text, _ = stage["Description"]["Fn::If"]
+        assert set(re.findall(r"\$\{(\w+)\}", text["Fn::Sub"])) == conditional
+        assert {template["Resources"][name]["Condition"] for name in conditional} == {condition}
+
+
+def test_without_the_web_page_its_routes_do_not_exist():
+    """A path of the page is then an unknown path, and all other routes stay."""
+    on, off = (
+        plan(
+            local_template.load(ROOT / "template.yml", "stack", "eu-west-1", {"WebPage": value}),
+            "http://aws",
+            "http://api",
+        )
+        for value in ("ON", "OFF")
+    )
+    assert {route.key for route in on.routes} - {route.key for route in off.routes} == PAGE_ROUTES
+    assert ("WebPageUrl" in on.outputs, "WebPageUrl" in off.outputs) == (True, False)
 
 
 def test_the_executions_that_anonymous_callers_can_hold_can_be_capped(template):
@@ -529,11 +557,10 @@ PAGES = "https://a.example,https://b.example"
 @pytest.mark.parametrize(
     ("parameters", "origins"),
     [
-        ({}, []),
         ({"WebPage": "OFF"}, []),
-        ({"WebPage": "ON"}, [API_ORIGIN]),
-        ({"CorsOrigins": PAGES}, PAGES.split(",")),
-        ({"WebPage": "ON", "CorsOrigins": PAGES}, [API_ORIGIN, *PAGES.split(",")]),
+        ({}, [API_ORIGIN]),
+        ({"WebPage": "OFF", "CorsOrigins": PAGES}, PAGES.split(",")),
+        ({"CorsOrigins": PAGES}, [API_ORIGIN, *PAGES.split(",")]),
     ],
 )
 def test_both_buckets_accept_the_pages_that_the_parameters_name(parameters, origins):

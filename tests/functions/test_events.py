@@ -60,6 +60,9 @@ OUTCOMES = {
     "presign_upload_too_large": lambda result: result["statusCode"] == 413,
     "get_original_unknown": lambda result: result["statusCode"] == 404,
     "get_statuses": lambda result: result["statusCode"] == 200,
+    "describe_access": lambda result: json.loads(result["body"])["scopes"] == ["read", "upload", "delete"],
+    "serve_page": lambda result: result["headers"]["content-type"] == "text/html; charset=utf-8",
+    "serve_page_unknown_file": lambda result: result["statusCode"] == 404,
     "refuse_request": lambda result: (result["statusCode"], result["headers"]["allow"]) == (405, "GET, HEAD, OPTIONS"),
     "refuse_request_unknown_path": lambda result: result["statusCode"] == 404,
     "refuse_request_options": lambda result: (

@@ -1,5 +1,7 @@
 """functions/list_images"""
 
+import base64
+import gzip
 import json
 
 import pytest
@@ -40,6 +42,18 @@ def put(key, second):
 def test_nothing_is_a_list_without_images(ask):
     """An invalid text is not an error."""
     assert ask() == (200, {"images": [], "cursor": None})
+
+
+def test_a_list_is_compressed_on_request(handler):
+    """A page of the list is mostly signed URLs, which resemble each other."""
+    put("uploads/1", 1)
+    event = {"rawPath": "/images", "requestContext": {"requestId": "request-1"}}
+    plain = handler(event)
+    packed = handler({**event, "headers": {"accept-encoding": "gzip, br"}})
+    assert packed["headers"]["content-encoding"] == "gzip"
+    assert packed["headers"]["vary"] == "accept-encoding"
+    assert packed["isBase64Encoded"]
+    assert gzip.decompress(base64.b64decode(packed["body"])).decode() == plain["body"]
 
 
 def test_a_repeated_parameter_is_a_bad_request(handler):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
-import shutil
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pytest
+from tests.conftest import chromium_path
 
 _PATIENCE_SECONDS = 120
 _PAGE = """<!doctype html><meta charset="utf-8"><body><script type="module">
@@ -70,9 +68,7 @@ class Site:
             script: The body of an async function in JavaScript.
             profile: An empty folder for the browser.
         """
-        browser = os.environ.get("BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
-        if browser is None:
-            pytest.skip("no Chromium is installed, and BROWSER names none")
+        browser = chromium_path()
         self.script = script
         with subprocess.Popen(
             [

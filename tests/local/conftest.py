@@ -27,7 +27,7 @@ def site() -> Iterator[Site]:
 @pytest.fixture(scope="session")
 def open_to_pages(tmp_path_factory: pytest.TempPathFactory, site: Site) -> Iterator[Pipeline]:
     """A pipeline as `make run` starts it, which allows pages of its own origin and of some others."""
-    origins = {"CorsOrigins": f"{PAGE},{OTHER_PAGE},http://localhost:{site.port}", "WebPage": "ON"}
+    origins = {"CorsOrigins": f"{PAGE},{OTHER_PAGE},http://localhost:{site.port}"}
     with Pipeline(tmp_path_factory.mktemp("pages"), parameters=origins) as pipeline:
         yield pipeline
 

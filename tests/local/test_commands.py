@@ -141,13 +141,14 @@ def test_a_busy_port_is_said(start, option):
 
 
 def test_run_stays_up_takes_more_and_ends_with_ctrl_c(start):
-    """It prints example commands, shows later uploads, rejects a second copy, and leaves no process."""
+    """It prints commands and a sign-in link, shows later uploads, rejects a second copy, and leaves no process."""
     run = start("run", "--port", free_port(), "--api-port", "0")
     words = "".join(lines_until(run, "Ctrl-C"))
     assert "aws --endpoint-url http://127.0.0.1:" in words
     assert "curl http://127.0.0.1:" in words
     found = re.search(r"-X DELETE -H 'x-api-key: (ip_\w+)' (http://127\.0\.0\.1:\d+/images/uploads/image\.jpg)", words)
     assert found
+    assert f"/#key={found[1]}" in words
     request = urllib.request.Request(found[2], headers={"x-api-key": found[1]}, method="DELETE")
     with pytest.raises(HTTPError, match="404"):  # let in, and there is no such picture
         urllib.request.urlopen(request)

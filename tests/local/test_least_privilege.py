@@ -722,6 +722,8 @@ def test_nothing_is_denied_in_a_run(pipeline):
         "ListImages",
         "GetStatuses",
         "GetOriginal",
+        "DescribeAccess",
+        "ServePage",
         "RefuseRequest",
     )
     idle = {role for role in pipeline.roles if role.startswith(others)}

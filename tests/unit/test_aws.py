@@ -1,5 +1,8 @@
 """image_pipeline.aws"""
 
+from urllib.parse import urlsplit
+
+import boto3
 import pytest
 from botocore.exceptions import (
     ClientError,
@@ -47,3 +50,12 @@ def test_an_error_without_an_answer_is_named_by_its_class():
     """Every error has a code for messages."""
     assert aws.code_of(EndpointConnectionError(endpoint_url="https://s3")) == "EndpointConnectionError"
     assert aws.code_of(client_error("SlowDown", 503)) == "SlowDown"
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
+def test_urls_are_signed_for_the_address_of_the_template(region):
+    """`RegionalDomainName`, in us-east-1 too, because the policy of the web page names it."""
+    client = boto3.client("s3", region, config=aws.S3_CONFIG, aws_access_key_id="key", aws_secret_access_key="secret")
+    signed = client.generate_presigned_url("get_object", Params={"Bucket": "my-bucket", "Key": "k"})
+    form = client.generate_presigned_post("my-bucket", "k")["url"]
+    assert {urlsplit(url).netloc for url in (signed, form)} == {f"my-bucket.s3.{region}.amazonaws.com"}

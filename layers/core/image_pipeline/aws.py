@@ -41,8 +41,11 @@ CLIENT_CONFIG = Config(
 AUTHORIZER_CONFIG = CLIENT_CONFIG.merge(Config(connect_timeout=1, read_timeout=3))
 
 # By default botocore signs URLs with the old signature and for the global endpoint. For a new bucket, that endpoint
-# redirects, which invalidates the signature.
-S3_CONFIG = CLIENT_CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+# redirects, which invalidates the signature. In us-east-1, only the last option selects the regional endpoint, which is
+# the address of the buckets in the template and in the policy of the web page.
+S3_CONFIG = CLIENT_CONFIG.merge(
+    Config(signature_version="s3v4", s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"})
+)
 
 REKOGNITION_CONFIG = CLIENT_CONFIG.merge(Config(read_timeout=20))  # detecting labels takes longer than reading a record
 

@@ -88,6 +88,15 @@ class PresignSettings:
 
 
 @dataclass(frozen=True)
+class AccessSettings:
+    """The settings that callers of the API may know."""
+
+    max_upload_bytes: int
+    rendition_url_seconds: int
+    status_needs_key: bool
+
+
+@dataclass(frozen=True)
 class Machines:
     """The ARNs of the state machines."""
 
@@ -157,6 +166,20 @@ def load_for_presigning(environment: Mapping[str, str]) -> PresignSettings:
             status_api_url=variables.text("STATUS_API_URL"),
             max_upload_bytes=variables.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
             presigned_upload_seconds=variables.number("PRESIGNED_UPLOAD_SECONDS", 60, 3600),
+        )
+
+
+def load_for_access(environment: Mapping[str, str]) -> AccessSettings:
+    """Read and check the settings that callers of the API may know.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    with _checked_variables(environment, "the function") as variables:
+        return AccessSettings(
+            max_upload_bytes=variables.number("MAX_UPLOAD_MEGABYTES", 1, 500) * MEGA,
+            rendition_url_seconds=variables.number("RENDITION_URL_SECONDS", 60, 3600),
+            status_needs_key=variables.flag("STATUS_NEEDS_KEY"),
         )
 
 
@@ -240,6 +263,12 @@ class _Variables:
         if value:
             self._faults.append(f"{name} is {value!r}, not a whole number from {minimum} to {maximum}")
         return minimum
+
+    def flag(self, name: str) -> bool:
+        value = self.text(name)
+        if value not in ("", "true", "false"):
+            self._faults.append(f"{name} is {value!r}, not true or false")
+        return value == "true"
 
     def names(self, name: str) -> frozenset[str]:
         return frozenset(item.strip().upper() for item in self.text(name).split(","))

@@ -4,13 +4,15 @@ When API Gateway itself refuses a request, or a function crashes, the response i
 has a `message` too, equal to `detail`, so that every error has one.
 """
 
+import base64
+import gzip
 import json
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
-from image_pipeline.api import routes
+from image_pipeline.api import routes, webpage
 from image_pipeline.errors import (
     EmptyUploadError,
     InvalidKeyError,
@@ -61,6 +63,20 @@ def answer(status: int, body: Any, content_type: str = "application/json", **hea
         "headers": {"content-type": content_type, **_GUARDS, **headers},
         "body": json.dumps(body, ensure_ascii=False),
     }
+
+
+def compressed(answer: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+    """Compress a response if its caller accepts gzip. The signed URLs of a list shrink to a fifth.
+
+    Args:
+        answer: the response, as `answer` returns it.
+        event: the request.
+    """
+    if not webpage.accepts_gzip(event.get("headers", {}).get("accept-encoding", "")):
+        return answer
+    body = base64.b64encode(gzip.compress(answer["body"].encode(), mtime=0)).decode()
+    headers = {**answer["headers"], "content-encoding": "gzip", "vary": "accept-encoding"}
+    return {**answer, "headers": headers, "body": body, "isBase64Encoded": True}
 
 
 def empty(status: int, **headers: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ METHODS = {
     "/images/presigned": ("POST",),
     "/images/statuses": ("POST",),
     "/images": ("GET", "POST"),
+    "/access": ("GET",),
 }
 
 

@@ -99,17 +99,32 @@ def authorize(event: Mapping[str, Any], scope: str, *, needs_key: bool = False) 
     Raises:
         NotPermittedError: the caller has no key, or its key does not have the scope.
     """
-    access = _access(event["requestContext"].get("authorizer") or {})
+    access = _access(event)
     if access is None and not needs_key:
         return Access()
     if access is None:
-        raise NotPermittedError("The request has no API key and no token.", "Send the header x-api-key.")
+        raise _anonymous()
     if scope not in access.scopes:
         has = f"It has {', '.join(sorted(access.scopes))}" if access.scopes else "It has no scope of this API"
         raise NotPermittedError(
             f"The key or token of this request does not have the scope `{scope}`. {has}.",
             f"Use a key with the scope `{scope}`.",
         )
+    return access
+
+
+def authenticate(event: Mapping[str, Any]) -> Access:
+    """Return the rights of a caller, whatever they are.
+
+    Args:
+        event: the request, in payload format 2.0.
+
+    Raises:
+        NotPermittedError: the caller has no key.
+    """
+    access = _access(event)
+    if access is None:
+        raise _anonymous()
     return access
 
 
@@ -125,8 +140,13 @@ def folder_key(text: str) -> str:
     return keys.key_for_name(keys.UPLOADS_PREFIX + name) + "/"
 
 
-def _access(authorizer: Mapping[str, Any]) -> Access | None:
+def _anonymous() -> NotPermittedError:
+    return NotPermittedError("The request has no API key and no token.", "Send the header x-api-key.")
+
+
+def _access(event: Mapping[str, Any]) -> Access | None:
     """Return the rights that API Gateway passes on; None without a key and a token."""
+    authorizer = event["requestContext"].get("authorizer") or {}
     if key := authorizer.get("lambda"):
         return Access.from_fields(key.get("scopes"), key.get("folder"))
     if token := authorizer.get("jwt"):

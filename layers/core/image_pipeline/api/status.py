@@ -26,7 +26,6 @@ _MAX_REDIRECT_SECONDS = 60
 
 _MODERN_FORMATS = ["AVIF", "WEBP"]  # smallest files first; not every client reads them
 _ZERO_WEIGHT = re.compile(r"q=0(\.0*)?")
-_ETAG_OR_STAR = re.compile(r'(?:W/)?("[^"]*")|(\*)')
 
 
 def find(client: aws.Client, image_keys: Sequence[str], settings: StatusSettings) -> records.Record | None:
@@ -90,11 +89,6 @@ def etag(record: records.Record, url_seconds: int) -> str:
     window = int(time.time() // (url_seconds / 2))
     text = json.dumps([record, window], sort_keys=True)
     return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-
-
-def matches_etag(if_none_match: str, tag: str) -> bool:
-    """Return whether a request's If-None-Match contains the etag or `*`."""
-    return any(star or known == tag.removeprefix("W/") for known, star in _ETAG_OR_STAR.findall(if_none_match))
 
 
 def full_status(

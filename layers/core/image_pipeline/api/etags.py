@@ -1,0 +1,10 @@
+"""Compare etags, as conditional requests need it."""
+
+import re
+
+_ETAG_OR_STAR = re.compile(r'(?:W/)?("[^"]*")|(\*)')
+
+
+def matches(if_none_match: str, tag: str) -> bool:
+    """Return whether a request's If-None-Match contains the etag or `*`."""
+    return any(star or known == tag.removeprefix("W/") for known, star in _ETAG_OR_STAR.findall(if_none_match))

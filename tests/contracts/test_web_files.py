@@ -1,0 +1,35 @@
+"""The files of the web page, against each other."""
+
+import re
+from pathlib import PurePosixPath
+
+from tests.conftest import ROOT
+
+WEB = ROOT / "web"
+_STATIC_IMPORT = re.compile(r"^(?:import|export) (?:[^;']* from )?'(\./[^']+)';", re.MULTILINE)
+
+
+def modules_of(name: str) -> set[str]:
+    """Return the names of a module and of all modules that it imports statically."""
+    names, waiting = set(), [name]
+    while waiting:
+        module = waiting.pop()
+        if module not in names:
+            names.add(module)
+            imports = _STATIC_IMPORT.findall((WEB / module).read_text())
+            waiting += [str(PurePosixPath(module).parent / path) for path in imports]
+    return names
+
+
+def test_the_browser_loads_all_modules_of_the_gallery_at_once():
+    """index.html preloads what app.js imports, and nothing else: without it, each level of imports is a round trip."""
+    preloaded = re.findall(r'<link rel="modulepreload" href="{{page}}([^"]+)">', (WEB / "index.html").read_text())
+    assert sorted(preloaded) == sorted(modules_of("app.js"))
+
+
+def test_every_file_is_used():
+    """index.html or a module names each file of the page."""
+    texts = "\n".join(path.read_text() for path in WEB.rglob("*") if path.suffix in (".html", ".js"))
+    files = [path for path in WEB.rglob("*") if path.is_file() and path.name != "index.html"]
+    names = {path: path.stem if path.suffix == ".css" else path.name for path in files}
+    assert not [path for path, name in names.items() if name not in texts]

@@ -1,0 +1,66 @@
+"""functions/serve_page"""
+
+import base64
+import json
+
+import pytest
+
+from image_pipeline.api import webpage
+from tests.conftest import ROOT, THUMBNAILS_BUCKET, UPLOADS_BUCKET
+
+
+@pytest.fixture
+def ask(handler):
+    """Send a request; without a file it is for the index."""
+
+    def ask(digest=None, file=None, **headers):
+        event = {"rawPath": "/", "headers": {name.replace("_", "-"): value for name, value in headers.items()}}
+        return handler(event if digest is None else {**event, "pathParameters": {"digest": digest, "file": file}})
+
+    return ask
+
+
+def digest_of(index):
+    """The digest in the first address of the index."""
+    return base64.b64decode(index["body"]).decode().partition('"page/')[2].partition("/")[0]
+
+
+def test_the_page_of_the_repository_is_served(ask):
+    """The index of web/ with the stack's name, and a file of it under the digest."""
+    index = ask()
+    text = base64.b64decode(index["body"]).decode()
+    assert index["statusCode"] == 200
+    assert '<meta name="image-pipeline:stack" content="image-pipeline">' in text
+    assert '<meta name="image-pipeline:authorization" content="key">' in text
+    answer = ask(digest_of(index), "app.js")
+    assert answer["statusCode"] == 200
+    source = (ROOT / "web" / "app.js").read_text()
+    assert base64.b64decode(answer["body"]).decode() == webpage.without_comments(source)
+
+
+def test_the_policy_names_the_buckets_of_the_stack(ask):
+    """By the addresses that presigned URLs have."""
+    policy = ask()["headers"]["content-security-policy"]
+    assert f"connect-src 'self' https://{UPLOADS_BUCKET}.s3.eu-west-1.amazonaws.com;" in policy
+    assert f"img-src 'self' blob: https://{THUMBNAILS_BUCKET}.s3.eu-west-1.amazonaws.com;" in policy
+
+
+def test_a_browser_that_has_the_page_gets_304(ask):
+    """The header of the request reaches the comparison."""
+    tag = ask(accept_encoding="gzip")["headers"]["etag"]
+    assert ask(accept_encoding="gzip", if_none_match=tag)["statusCode"] == 304
+
+
+@pytest.mark.parametrize("file", ["none.js", "../app.py", "../../serve_page/app.py", "%2e%2e/app.py", "index.html"])
+def test_a_file_that_is_none_is_404(ask, file):
+    """It is not cached, because a later deployment may have it, and it is not displayed as a page."""
+    answer = ask(digest_of(ask()), file)
+    assert answer["statusCode"] == 404
+    assert answer["headers"]["cache-control"] == "no-store"
+    assert answer["headers"]["x-content-type-options"] == "nosniff"
+    assert "Reload" in json.loads(answer["body"])["message"]
+
+
+def test_the_digest_of_another_deployment_is_404(ask):
+    """An open page that asks for a file of before gets none of now."""
+    assert ask("0" * 20, "app.js")["statusCode"] == 404

@@ -1,0 +1,503 @@
+"""Looking at images and changing them: the gallery, filters, one image in detail, selections and actions."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from bench import gallery
+from bench import page as budget
+from image_pipeline.feeds import listing
+from local.pipeline import Pipeline
+from local.samples import samples
+from tests.conftest import heavy
+from tests.pictures import encoded, gradient
+from tests.web.conftest import Visitor, tile
+
+PICTURE = encoded(gradient(48, 32))
+ALBUM = "album/"
+FAILED, CAT, ROCKET = (
+    f"uploads/{ALBUM}notes.jpg",
+    f"uploads/{ALBUM}pets/Chelsea (1).jpg",
+    f"uploads/{ALBUM}astronaut.jpg",
+)
+
+
+def listed(pipeline: Pipeline, folder: str, status: str | None = None) -> list[str]:
+    """Return the keys of the listed images of a folder."""
+    query = listing.Query(listing.make_filter(prefix=folder, status=status), limit=100)
+    page = listing.read_page(pipeline.client, pipeline.outputs["ListingTableName"], query)
+    return [image["imageKey"] for image in page.images]
+
+
+def add(pipeline: Pipeline, folder: str, count: int) -> list[str]:
+    """Upload pictures, wait until they are listed, and return their keys."""
+    keys = [f"uploads/{folder}{number}.jpg" for number in range(count)]
+    for key in keys:
+        pipeline.upload(key, PICTURE)
+    for key in keys:
+        pipeline.wait_for(key)
+    pipeline.wait_until(lambda: set(keys) == set(listed(pipeline, folder, "COMPLETED")), "the listing")
+    return keys
+
+
+@pytest.fixture(scope="module")
+def album(shared_pipeline: Pipeline) -> list[str]:
+    """Photographs, a drawing and a text in some folders; no test changes them."""
+    files = {sample.key.replace("uploads/", f"uploads/{ALBUM}"): sample.data for sample in samples()}
+    for key, data in files.items():
+        shared_pipeline.upload(key, data)
+    for key in files:
+        shared_pipeline.wait_for(key)
+    shared_pipeline.wait_until(lambda: len(listed(shared_pipeline, ALBUM)) == len(files), "the listing")
+    return listed(shared_pipeline, ALBUM)
+
+
+@pytest.fixture
+def key(make_key, album) -> str:
+    """A key for the album."""
+    return make_key(folder=ALBUM).text
+
+
+@pytest.fixture
+def own_key(make_key, folder) -> str:
+    """A key for the folder of the test."""
+    return make_key(folder=folder).text
+
+
+class Blog(ThreadingHTTPServer):
+    """Another site, which serves one page."""
+
+    body = ""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Blog
+
+    def do_GET(self) -> None:
+        is_page = self.path == "/"
+        self.send_response(200 if is_page else 204)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        if is_page:
+            self.wfile.write(self.server.body.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@pytest.fixture
+def blog() -> Iterator[Blog]:
+    with Blog() as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def keys_of(page: Page) -> list[str]:
+    """Return the keys of the tiles, in order."""
+    keys: list[str] = page.locator("image-tile").evaluate_all("(tiles) => tiles.map((tile) => tile.dataset.key)")
+    return keys
+
+
+def expect_tiles(page: Page, *keys: str) -> list[str]:
+    """Wait until exactly these images are shown, and return their keys in the order of the page."""
+    expect(page.locator("image-tile")).to_have_count(len(keys))
+    for key in keys:
+        expect(tile(page, key)).to_be_visible()
+    return keys_of(page)
+
+
+def open_menu(page: Page, name: str) -> Any:
+    """Open the menu of a filter and return it."""
+    page.get_by_role("group", name="Filters").get_by_role("button", name=re.compile(f"^{name}")).click()
+    return page.get_by_role("dialog", name=name)
+
+
+def is_too_wide(page: Page) -> bool:
+    """Return whether the page scrolls sideways."""
+    wide: bool = page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
+    return wide
+
+
+def detail(page: Page) -> Any:
+    """Return the view of one image."""
+    return page.locator("image-detail")
+
+
+# Looking --------------------------------------------------------------------------------------------------------------
+
+
+def test_every_picture_is_shown(visitor: Visitor, pipeline, album, key):
+    """Newest first, with its rendition in its proportions; a failed one is a card with reason, hint and remedy."""
+    page = visitor.open(key=key)
+    times = [pipeline.record(each)["upload"]["uploadedAt"] for each in expect_tiles(page, *album)]
+    assert times == sorted(times, reverse=True)
+    for image_key in set(album) - {FAILED}:
+        shown = tile(page, image_key)
+        width, height = shown.locator("img").evaluate(
+            "async (image) => { await image.decode(); return [image.naturalWidth, image.naturalHeight] }"
+        )
+        box = shown.bounding_box() or {}
+        assert box["width"] / box["height"] == pytest.approx(width / height, rel=0.1)
+        expect(shown.get_by_role("link")).to_have_accessible_name(re.compile(re.escape(image_key.rpartition("/")[2])))
+    card = tile(page, FAILED)
+    expect(card).to_contain_text("its content is text")
+    expect(card).to_contain_text("Convert it to one of AVIF")
+    expect(card.get_by_role("button", name="Replace file")).to_be_visible()
+    expect(card.locator("img")).to_have_count(0)
+    visitor.audit(page)
+
+
+def test_filters_are_in_the_address(visitor: Visitor, album, key):
+    """Status, label, folder and date filter; reload and the back button keep and undo them."""
+    page = visitor.open(key=key)
+    expect_tiles(page, *album)
+    menu = open_menu(page, "Status")
+    visitor.audit(page)
+    menu.get_by_role("button", name="Failed").click()
+    expect_tiles(page, FAILED)
+    expect(page).to_have_url(f"{visitor.url}/?status=FAILED")
+    page.reload()
+    expect_tiles(page, FAILED)
+    page.get_by_role("button", name="Remove filter Status").click()
+    expect_tiles(page, *album)
+
+    menu = open_menu(page, "Folder")
+    menu.get_by_label("Folder").fill(f"{ALBUM}pets")
+    menu.get_by_label("Folder").press("Enter")
+    expect_tiles(page, CAT)
+    expect(page).to_have_url(f"{visitor.url}/?prefix={ALBUM}pets/")
+
+    menu = open_menu(page, "Date")
+    tomorrow = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
+    menu.get_by_label("From").fill(tomorrow)
+    menu.get_by_role("button", name="Apply").click()
+    expect(page.get_by_role("heading", name="No image matches these filters")).to_be_visible()
+    visitor.audit(page)
+    page.go_back()
+    expect_tiles(page, CAT)
+    page.go_back()
+    expect_tiles(page, *album)
+    page.go_forward()
+    page.go_forward()
+    page.get_by_role("button", name="Clear all filters").click()
+    expect_tiles(page, *album)
+    assert page.url == f"{visitor.url}/"
+
+
+def test_a_label_filters(visitor: Visitor, pipeline, album, key):
+    """The label is the one that the API has, in any case."""
+    names = {each: [label["name"] for label in pipeline.record(each).get("labels", [])] for each in album}
+    label = names[CAT][0]
+    page = visitor.open(key=key)
+    menu = open_menu(page, "Label")
+    menu.get_by_label("Label").fill(label.upper())
+    menu.get_by_label("Label").press("Enter")
+    expect_tiles(page, *(each for each in album if label in names[each]))
+
+
+def test_an_image_in_detail(visitor: Visitor, pipeline, album, key):
+    """It shows all that is known: renditions with bytes, labels, camera, colours, durations and the raw record."""
+    page = visitor.open(key=key)
+    order = expect_tiles(page, *album)
+    tile(page, CAT).get_by_role("link").click()
+    expect(page).to_have_url(re.compile(r"\?image=album/pets/Chelsea"))
+    view, record = detail(page), pipeline.record(CAT)
+    expect(view.get_by_role("heading", level=2)).to_have_text("Chelsea (1).jpg")
+    rows = view.get_by_role("table").get_by_role("row")
+    expect(rows).to_have_count(1 + len(record["renditions"]))
+    for rendition in record["renditions"]:
+        expect(view.get_by_role("table")).to_contain_text(f"{rendition['width']} × {rendition['height']}")
+    expect(view.get_by_role("button", name=re.compile(record["summary"]["colours"][0]))).to_be_visible()
+    view.get_by_role("heading", name="Record").click()
+    expect(view.locator("pre")).to_contain_text(f'"imageKey": "{CAT}"')
+    visitor.audit(page)
+    page.reload()
+    expect(view.get_by_role("heading", level=2)).to_have_text("Chelsea (1).jpg")
+    there, back = ("Next", "ArrowLeft") if order[-1] != CAT else ("Previous", "ArrowRight")
+    view.get_by_role("button", name=f"{there} image").click()
+    expect(view.get_by_role("heading", level=2)).not_to_have_text("Chelsea (1).jpg")
+    page.keyboard.press(back)
+    expect(view.get_by_role("heading", level=2)).to_have_text("Chelsea (1).jpg")
+    label = record["labels"][0]["name"]
+    view.get_by_role("button", name=re.compile(f"^{label}")).click()
+    expect(page).to_have_url(re.compile(f"label={label}"))
+
+
+def test_a_failed_image_in_detail(visitor: Visitor, album, key):
+    """The reason, the hint and the remedy come first; there is nothing to copy."""
+    page = visitor.open(f"/?image={FAILED.removeprefix('uploads/')}", key)
+    failure = detail(page).get_by_role("group", name="Failure")
+    expect(failure).to_contain_text("its content is text")
+    expect(failure).to_contain_text("Convert it to one of AVIF")
+    expect(failure.get_by_role("button", name="Replace file")).to_be_visible()
+    expect(detail(page).get_by_role("button", name="Copy <picture>")).to_have_count(0)
+    visitor.audit(page)
+
+
+def test_the_original_is_downloaded(visitor: Visitor, album, key):
+    """The file has its own name."""
+    page = visitor.open(f"/?image={CAT.removeprefix('uploads/')}", key)
+    with page.expect_download() as download:
+        detail(page).get_by_role("button", name="Download original").click()
+    assert download.value.suggested_filename == "Chelsea (1).jpg"
+
+
+def test_a_copied_picture_works_in_another_page(visitor: Visitor, album, key, blog: Blog):
+    """The text is complete: another page that contains it shows the image in the best format."""
+    visitor.context.grant_permissions(["clipboard-write"], origin=visitor.url)
+    page = visitor.open(f"/?image={CAT.removeprefix('uploads/')}", key)
+    detail(page).get_by_role("button", name="Copy <picture>").click()
+    expect(page.get_by_text("The <picture> was copied.").first).to_be_visible()
+    text = visitor.copied(page)
+    blog.body = f'<!doctype html><html lang="en"><title>A blog</title><main><h1>A cat</h1>{text}</main>'
+    other = visitor.context.new_page()
+    other.goto(blog.url)
+    shown = other.locator("img").evaluate(
+        "async (image) => { await image.decode(); return [image.currentSrc, image.naturalWidth, image.alt] }"
+    )
+    assert re.search(r"\.(webp|avif)(\?|$)", shown[0])
+    assert shown[1] > 0
+    assert "<" not in shown[2]
+
+
+def test_only_the_keyboard_is_needed(visitor: Visitor, album, key):
+    """From the key to one image and back, and the focus is always visible."""
+    page = visitor.open()
+    page.keyboard.type(key)
+    page.keyboard.press("Enter")
+    order = expect_tiles(page, *album)
+    focused = page.locator(":focus-visible")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        expect(focused).to_have_count(1)
+        if focused.evaluate("(element) => element.matches('image-tile *')"):
+            break
+    expect(tile(page, order[0]).locator(":focus-visible")).to_have_count(1)
+    page.keyboard.press("ArrowRight")
+    expect(tile(page, order[1]).locator(":focus-visible")).to_have_count(1)
+    page.keyboard.press("End")
+    expect(tile(page, order[-1]).locator(":focus-visible")).to_have_count(1)
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+    expect(detail(page)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(detail(page)).to_be_hidden()
+    expect(tile(page, order[0]).locator(":focus-visible")).to_have_count(1)
+
+
+@pytest.mark.parametrize("width", [360, 768, 2560])
+def test_every_screen_is_wide_enough(visit, album, key, width):
+    """Nothing scrolls sideways, in any view, and a phone shows one image on the whole screen."""
+    visitor: Visitor = visit(viewport={"width": width, "height": 800}, is_mobile=width == 360)
+    page = visitor.open()
+    assert not is_too_wide(page)
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(tile(page, album[0])).to_be_visible()
+    assert not is_too_wide(page)
+    open_menu(page, "Date")
+    assert not is_too_wide(page)
+    page.keyboard.press("Escape")
+    if width == 360:
+        visitor.audit(page)
+    tile(page, CAT).scroll_into_view_if_needed()
+    tile(page, CAT).get_by_role("link").click()
+    expect(detail(page).get_by_role("table")).to_be_visible()
+    assert not is_too_wide(page)
+    if width == 360:
+        box = detail(page).bounding_box() or {}
+        assert (box["x"], box["width"]) == (0, 360)
+        visitor.audit(page)
+
+
+def test_less_motion_is_respected(visit, album, key):
+    """With reduced motion, nothing moves."""
+    visitor: Visitor = visit(reduced_motion="reduce")
+    page = visitor.open(key=key)
+    expect_tiles(page, *album)
+    tile(page, CAT).get_by_role("link").click()
+    expect(detail(page).get_by_role("table")).to_be_visible()
+    moving = page.evaluate(
+        """() => {
+          const longest = (text) => Math.max(...text.split(',').map(Number.parseFloat));
+          const moves = ({ transitionProperty, transitionDuration, animationName, animationDuration }) =>
+            (longest(transitionDuration) > 0.01 && /all|transform|top|left|width|height/.test(transitionProperty)) ||
+            (animationName !== 'none' && longest(animationDuration) > 0.01);
+          const elements = [...document.querySelectorAll('*')];
+          return elements.filter((element) => moves(getComputedStyle(element))).map((element) => element.className);
+        }"""
+    )
+    assert moving == []
+
+
+def test_the_page_is_small(visitor: Visitor, album, key):
+    """At most 60 kB are transferred before the first picture, and on the next visit much less."""
+    page = visitor.context.new_page()
+    first = budget.transferred(page, f"{visitor.url}/#key={key}")
+    assert 0 < first <= budget.MOST_BYTES
+    expect_tiles(page, *album)
+    assert budget.transferred(page, f"{visitor.url}/?label=") < first / 4
+
+
+# Changing -------------------------------------------------------------------------------------------------------------
+
+
+def test_images_are_selected(visitor: Visitor, pipeline, folder, own_key):
+    """With the mouse and with the keyboard, one by one, in ranges and all."""
+    page = visitor.open(key=own_key)
+    keys = expect_tiles(page, *add(pipeline, folder, 5))
+    bar = page.get_by_role("region", name="Selection")
+    tile(page, keys[1]).hover()
+    tile(page, keys[1]).get_by_role("checkbox").click()
+    expect(bar).to_contain_text("1 selected")
+    tile(page, keys[3]).get_by_role("link").click(modifiers=["Shift"])
+    expect(bar).to_contain_text("3 selected")
+    tile(page, keys[0]).get_by_role("link").click()
+    expect(bar).to_contain_text("4 selected")
+    expect(tile(page, keys[0]).get_by_role("checkbox")).to_be_checked()
+    visitor.audit(page)
+    page.keyboard.press("Escape")
+    expect(bar).to_be_hidden()
+    tile(page, keys[0]).get_by_role("link").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Shift+ArrowRight")
+    expect(bar).to_contain_text("3 selected")
+    page.keyboard.press("Control+a")
+    expect(bar).to_contain_text("5 selected")
+    page.get_by_role("button", name="Clear selection").click()
+    expect(bar).to_be_hidden()
+
+
+def test_a_deletion_is_undone(visitor: Visitor, pipeline, folder, own_key):
+    """Deleted images disappear at once; undo restores them; later, the filter for deleted ones offers it, too."""
+    page = visitor.open(key=own_key)
+    keys = expect_tiles(page, *add(pipeline, folder, 3))
+    tile(page, keys[0]).get_by_role("link").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Shift+ArrowRight")
+    page.get_by_role("region", name="Selection").get_by_role("button", name="Delete").click()
+    expect_tiles(page, keys[2])
+    message = page.get_by_role("group", name="Message").filter(has_text="Deleted 2 images.")
+    expect(message).to_be_visible()
+    visitor.audit(page)
+    pipeline.wait_until(lambda: {pipeline.record(each)["status"] for each in keys[:2]} == {"DELETED"}, "the deletion")
+    message.get_by_role("button", name="Undo").click()
+    for each in keys:
+        expect(tile(page, each)).to_have_attribute("data-state", "COMPLETED")
+    assert {pipeline.record(each)["status"] for each in keys} == {"COMPLETED"}
+
+    tile(page, keys[2]).get_by_role("link").focus()
+    page.keyboard.press("Delete")
+    expect(tile(page, keys[2])).to_have_count(0)
+    pipeline.wait_until(lambda: listed(pipeline, folder, "DELETED") == [keys[2]], "the deletion")
+    open_menu(page, "Status").get_by_role("button", name="Deleted").click()
+    expect_tiles(page, keys[2])
+    visitor.audit(page)
+    tile(page, keys[2]).get_by_role("button", name="Restore").click()
+    pipeline.wait_until(lambda: pipeline.record(keys[2])["status"] == "COMPLETED", "the restored image")
+    page.get_by_role("button", name="Remove filter Status").click()
+    expect(tile(page, keys[2])).to_have_attribute("data-state", "COMPLETED")
+
+
+def test_images_are_processed_again(visitor: Visitor, pipeline, folder, own_key):
+    """Several at once, with progress; too soon again, the page says why and when."""
+    keys = add(pipeline, folder, 2)
+    before = {each: pipeline.record(each)["execution"]["id"] for each in keys}
+    page = visitor.open(key=own_key)
+    expect_tiles(page, *keys)
+    tile(page, keys[0]).get_by_role("link").focus()
+    page.keyboard.press("Control+a")
+    page.get_by_role("region", name="Selection").get_by_role("button", name="Reprocess").click()
+    expect(page.get_by_role("group", name="Message")).to_contain_text("Processing 2 images again.")
+    pipeline.wait_until(lambda: all(pipeline.record(each)["execution"]["id"] != before[each] for each in keys), "it")
+    for each in keys:
+        expect(tile(page, each)).to_have_attribute("data-state", "COMPLETED")
+    visitor.announce("response: 429 POST .*/reprocess")
+    page.keyboard.press("Escape")
+    tile(page, keys[0]).get_by_role("link").press("Enter")
+    detail(page).get_by_role("button", name="Reprocess").click()
+    refused = page.get_by_role("group", name="Message").filter(has_text="less than 10 seconds ago")
+    expect(refused.get_by_role("button", name=re.compile("Try again"))).to_be_visible()
+
+
+def test_changes_of_others_appear(visitor: Visitor, pipeline, folder, own_key):
+    """What another tab uploads or deletes is shown without a reload."""
+    (image_key,) = add(pipeline, folder, 1)
+    page, other = visitor.open(key=own_key), visitor.open(key=own_key)
+    for tab in (page, other):
+        expect_tiles(tab, image_key)
+    other.locator("selection-bar").wait_for(state="attached")
+    tile(other, image_key).get_by_role("link").press("Delete")
+    expect_tiles(other)
+    expect_tiles(page)
+    new = f"uploads/{folder}new.jpg"
+    pipeline.upload(new, PICTURE)
+    expect(tile(page, new)).to_have_attribute("data-state", "COMPLETED")
+
+
+def test_the_api_is_down_and_back(visitor: Visitor, pipeline, album, key):
+    """A bar says so, what is shown stays, and everything continues when the API answers again."""
+    page = visitor.open(key=key)
+    expect_tiles(page, *album)
+    visitor.announce("request: .*ERR_CONNECTION_REFUSED")
+    down = re.compile("/(images|access)")
+    visitor.context.route(down, lambda route: route.abort("connectionrefused"))
+    open_menu(page, "Status").get_by_role("button", name="Failed").click()
+    bar = page.get_by_role("status").filter(has_text="The API does not answer")
+    expect(bar).to_be_visible()
+    visitor.audit(page)
+    visitor.context.unroute(down)
+    expect(bar).to_be_hidden()
+    expect_tiles(page, FAILED)
+
+
+def test_a_fault_of_the_list_is_shown(visitor: Visitor, album, key):
+    """An error of the API has its text and a button; it is no empty gallery."""
+    visitor.announce("response: 500 GET .*/images")
+
+    def fail(route: Route) -> None:
+        route.fulfill(status=500, content_type="application/problem+json", body='{"detail": "A bug was found."}')
+
+    visitor.context.route(re.compile(r"/images\?"), fail)
+    page = visitor.open(key=key)
+    expect(page.get_by_role("heading", name="The images cannot be listed")).to_be_visible()
+    expect(page.get_by_text("A bug was found.")).to_be_visible()
+    visitor.audit(page)
+    visitor.context.unroute_all()
+    page.get_by_role("button", name="Retry").click()
+    expect_tiles(page, *album)
+
+
+@heavy
+def test_ten_thousand_images(visitor: Visitor, pipeline, album, folder, own_key):
+    """The DOM stays small down to the last one, and filters answer."""
+    count = 10_000
+    gallery.fill(pipeline, [pipeline.record(each) for each in album if each != FAILED], folder, count)
+    page = visitor.open(key=own_key)
+    expect(page.locator("image-tile").first).to_be_visible()
+    most = 0
+    last = tile(page, f"uploads/{folder}{count - 1:05}.jpg")
+    while not last.count():
+        page.evaluate("() => scrollTo(0, document.documentElement.scrollHeight)")
+        page.wait_for_timeout(50)
+        most = max(most, page.locator("image-tile").count())
+    assert most < 200
+    assert page.evaluate("() => document.querySelectorAll('*').length") < 3000
+    open_menu(page, "Status").get_by_role("button", name="Failed").click()
+    expect(tile(page, f"uploads/{folder}{gallery.FAILED_EVERY - 1:05}.jpg")).to_be_visible()
+    page.get_by_role("button", name="Remove filter Status").click()
+    expect(tile(page, f"uploads/{folder}00000.jpg")).to_be_visible()

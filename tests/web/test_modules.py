@@ -1,0 +1,445 @@
+"""The modules of the page that need no API, imported in the browser."""
+
+from __future__ import annotations
+
+import base64
+import random
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Route
+
+from image_pipeline import keys
+from image_pipeline.errors import InvalidKeyError
+from image_pipeline.imaging import resize, summary
+from tests.conftest import ROOT
+from tests.local.test_hostile_names import NAMES
+from tests.pictures import gradient
+from tests.web.conftest import Visitor
+
+ORIGIN = "http://127.0.0.1:9"
+BLANK = '<!doctype html><html lang="en"><title>Modules</title>'
+TYPES = {".js": "text/javascript", ".html": "text/html"}
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def call(browser: Browser) -> Iterator[Call]:
+    """A function that runs the body of an async function with its arguments; `load(name)` imports a module."""
+
+    def answer(route: Route) -> None:
+        file = ROOT / "web" / route.request.url.removeprefix(f"{ORIGIN}/").partition("?")[0]
+        if file.suffix == ".js":
+            route.fulfill(content_type="text/javascript", body=file.read_bytes())
+        else:
+            route.fulfill(content_type="text/html", body=BLANK)
+
+    context = browser.new_context(timezone_id="Europe/Berlin", locale="en-GB")
+    context.route("**", answer)
+    visitor = Visitor(context, ORIGIN)
+    page = visitor.open()
+
+    def call(body: str, **arguments: Any) -> Any:
+        names = ", ".join(arguments)
+        script = f"async ({{ {names} }}) => {{ const load = (name) => import(`/${{name}}.js`); {body} }}"
+        return page.evaluate(script, arguments)
+
+    yield call
+    visitor.leave()
+
+
+# layout ---------------------------------------------------------------------------------------------------------------
+
+JUSTIFY = "return (await load('layout')).justify(pictures, width, { height: 180, gap: 8 });"
+
+
+def sized(*sizes: tuple[int | None, int | None], state: str = "COMPLETED") -> list[dict[str, Any]]:
+    """Pictures of these sizes, as far as the layout reads them."""
+    return [
+        {"key": str(number), "state": state, "width": width, "height": height}
+        for number, (width, height) in enumerate(sizes)
+    ]
+
+
+def random_sizes() -> list[tuple[int, int]]:
+    """Sizes of cameras, screens and strips in a random, but always the same order."""
+    dice = random.Random(14)
+    return [dice.choice([(4000, 3000), (3000, 4000), (1, 1), (1920, 1080), (300, 2), (2, 300)]) for _ in range(400)]
+
+
+@pytest.mark.parametrize("width", [120, 344, 1000, 1264, 3808])
+def test_rows_are_justified(call: Call, width):
+    """All rows but the last fill the width exactly; no picture is missing, moved, too narrow or too wide."""
+    pictures = sized(*random_sizes())
+    rows = call(JUSTIFY, pictures=pictures, width=width)
+    boxes = [box for row in rows for box in row["boxes"]]
+    assert [box["picture"]["key"] for box in boxes] == [picture["key"] for picture in pictures]
+    bottom = -8
+    for row in rows:
+        assert row["top"] == bottom + 8
+        bottom = row["top"] + row["height"]
+        left = 0
+        for box in row["boxes"]:
+            assert (box["left"], box["top"], box["height"]) == (pytest.approx(left, abs=1), row["top"], row["height"])
+            assert box["width"] > 0
+            left = box["left"] + box["width"] + 8
+        assert left - 8 <= width
+    assert all(row["boxes"][-1]["left"] + row["boxes"][-1]["width"] == width for row in rows[:-1])
+    if width >= 1000:
+        assert all(180 * 0.6 <= row["height"] <= 180 * 1.5 for row in rows)
+
+
+def test_pictures_keep_their_proportions(call: Call):
+    """Only strips are cropped, and only in the gallery."""
+    for row in call(JUSTIFY, pictures=sized((4000, 3000), (3000, 4000), (1920, 1080), (500, 500)), width=900):
+        for box in row["boxes"]:
+            size = box["picture"]
+            assert box["width"] / box["height"] == pytest.approx(size["width"] / size["height"], rel=0.02)
+
+
+def test_a_last_row_is_not_stretched(call: Call):
+    """One picture alone has the usual height."""
+    (row,) = call(JUSTIFY, pictures=sized((400, 300)), width=1200)
+    assert (row["height"], row["boxes"][0]["width"]) == (180, 240)
+
+
+def test_a_picture_of_unknown_size_has_a_place(call: Call):
+    """An upload has no size before it is processed; a failed one never has, and its text needs room."""
+    (row,) = call(JUSTIFY, pictures=sized((None, None), (0, 0)) + sized((None, None), state="FAILED"), width=1200)
+    assert [box["width"] > 0 for box in row["boxes"]] == [True] * 3
+    assert row["boxes"][2]["width"] >= 280
+    assert call(JUSTIFY, pictures=[], width=1200) == []
+
+
+def test_days_are_those_of_the_visitor(call: Call):
+    """Half past eleven at night in UTC is the next day in Berlin; an upload without a time is of today."""
+    times = ["2026-03-02T00:30:00Z", "2026-03-01T23:30:00Z", "2026-03-01T22:30:00Z"]
+    pictures = [{"key": time, "uploadedAt": time} for time in times]
+    days = call("return (await load('layout')).groupByDay(pictures);", pictures=pictures)
+    assert [[picture["key"] for picture in day["pictures"]] for day in days] == [times[:2], times[2:]]
+    body = "const [day] = (await load('layout')).groupByDay([{ uploadedAt: null }]); return Date.now() - day.date;"
+    assert call(body) < 60_000
+
+
+# thumbhash ------------------------------------------------------------------------------------------------------------
+
+DRAW = """
+const canvas = document.createElement('canvas');
+const drawn = (await load('thumbhash')).drawThumbhash(canvas, text);
+const { width, height } = canvas;
+return [drawn, width, height, drawn ? [...canvas.getContext('2d').getImageData(0, 0, width, height).data] : []];
+"""
+
+
+def clear_at_the_edges() -> Image.Image:
+    """A picture that is opaque only in its middle."""
+    image = gradient(60, 80).convert("RGBA")
+    image.putalpha(Image.radial_gradient("L").resize(image.size).point(lambda value: max(0, 255 - 2 * value)))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "difference"),
+    [
+        (Image.new("RGB", (100, 100), "#c85a14"), 6),
+        (Image.new("RGB", (100, 50), "#0a3c8c"), 6),
+        (Image.new("RGB", (20, 80), "white"), 3),
+        (gradient(80, 60), 16),
+        (gradient(60, 80), 16),
+        (clear_at_the_edges(), 24),
+    ],
+    ids=["orange", "blue", "white", "landscape", "portrait", "transparent"],
+)
+def test_a_placeholder_looks_like_its_picture(call: Call, image: Image.Image, difference):
+    """The page draws what the pipeline wrote: proportions, colours and transparency."""
+    small = image.resize((max(1, image.width * 32 // max(image.size)), max(1, image.height * 32 // max(image.size))))
+    text = summary.summarise(image, resize.reduce).thumbhash
+    drawn, width, height, data = call(DRAW, text=text)
+    assert drawn
+    assert width / height == pytest.approx(image.width / image.height, rel=0.35)
+    placeholder = Image.frombytes("RGBA", (width, height), bytes(data)).resize(small.size)
+    black = Image.new("RGBA", small.size, "black")
+    pairs = zip(
+        Image.alpha_composite(black, placeholder).tobytes(),
+        Image.alpha_composite(black, small.convert("RGBA")).tobytes(),
+        strict=True,
+    )
+    assert sum(abs(one - other) for one, other in pairs) / (small.width * small.height * 3) < difference
+    alpha = placeholder.getchannel("A")
+    assert abs(alpha.getpixel((0, 0)) - small.convert("RGBA").getchannel("A").getpixel((0, 0))) < 48
+
+
+@pytest.mark.parametrize("text", ["", "!", "AAAA", "ä", "A"])
+def test_what_is_no_placeholder_is_not_drawn(call: Call, text):
+    """A record of another writer must not break the gallery."""
+    assert call(DRAW, text=text)[0] is False
+
+
+def test_a_short_placeholder_is_drawn_without_its_end(call: Call):
+    """Missing frequencies count as the least ones; nothing is raised."""
+    whole = base64.b64decode(summary.summarise(gradient(80, 60), resize.reduce).thumbhash)
+    assert call(DRAW, text=base64.b64encode(whole[:7]).decode())[0] is True
+
+
+# names ----------------------------------------------------------------------------------------------------------------
+
+
+def test_paths_are_those_of_the_api(call: Call):
+    """Every name has the path of its status and of its original that the API documents."""
+    uploads = [f"uploads/{name}" for name in NAMES.values()]
+    body = """
+    const { pathOf, segmentPathOf } = await load('picture');
+    return uploads.map((key) => [`${pathOf(key)}/status`, `${segmentPathOf(key)}/original`]);
+    """
+    paths = dict(zip(uploads, call(body, uploads=uploads), strict=True))
+    assert paths == {key: [keys.status_path(key), keys.original_path(key)] for key in uploads}
+
+
+def is_accepted(name: str) -> bool:
+    """Whether the API accepts a name for a new upload."""
+    try:
+        return keys.key_for_name(name) == f"uploads/{name}"
+    except InvalidKeyError:
+        return False
+
+
+def test_names_are_refused_as_the_api_does(call: Call):
+    """The page says before an upload which names the API refuses, and offers one that it accepts."""
+    names = [*NAMES.values(), "x" * 1016, "x" * 1017, "ä" * 508 + ".jpg", "a/" * 507 + "b", "\x85.jpg", "\ud800.jpg"]
+    problems, usable = call(
+        "const { nameProblem, usableName } = await load('upload-names');"
+        "return [names.map((name) => nameProblem(name) !== null), names.map(usableName)];",
+        names=names,
+    )
+    assert dict(zip(names, problems, strict=True)) == {name: not is_accepted(name) for name in names}
+    assert [name for name in usable if not is_accepted(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "numbered"),
+    [
+        ("summer/beach.jpg", "summer/beach-1.jpg"),
+        ("a.b/beach", "a.b/beach-1"),
+        (".hidden", ".hidden-1"),
+        ("a/.hidden", "a/.hidden-1"),
+        ("x.tar.gz", "x.tar-1.gz"),
+        ("🦊.jpg", "🦊-1.jpg"),
+    ],
+)
+def test_a_second_copy_has_a_number(call: Call, name, numbered):
+    """The number is in front of the suffix, and not in the folder."""
+    assert call("return (await load('upload-names')).numberedName(name, 1);", name=name) == numbered
+
+
+# conflicts ------------------------------------------------------------------------------------------------------------
+
+SETTLE = """
+const asked = [], names = [];
+const world = {
+  find: async (wanted) => new Map(wanted.filter((name) => existing.includes(name)).map((name) => [name, { name }])),
+  isReserved: (name) => reserved.includes(name),
+  ask: async ({ candidate }, others) => { asked.push([candidate.name, others]); return answers.shift(); },
+  settle: ({ name }, decided) => names.push([name, decided]),
+};
+await (await load('conflicts')).settleNames(files.map((name) => ({ name })), world);
+return [asked, names];
+"""
+
+
+def choose(choice: str, for_all: bool = False) -> dict[str, Any]:
+    """An answer to a conflict."""
+    return {"choice": choice, "forAll": for_all}
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "decided"),
+    [
+        ([choose("replace"), choose("skip")], [["a.jpg", 1], ["b.jpg", 0]], {"a.jpg": "a.jpg", "b.jpg": None}),
+        ([choose("keep-both", True)], [["a.jpg", 1]], {"a.jpg": "a-3.jpg", "b.jpg": "b-1.jpg"}),
+        ([choose("skip", True)], [["a.jpg", 1]], {"a.jpg": None, "b.jpg": None}),
+    ],
+)
+def test_conflicts_are_settled(call: Call, answers, asked, decided):
+    """Other files do not wait for an answer, and an answer for all is the last."""
+    arguments = {"files": ["new.jpg", "a.jpg", "b.jpg"], "existing": ["a.jpg", "a-1.jpg", "b.jpg"], "answers": answers}
+    result = call(SETTLE, reserved=["a-2.jpg"], **arguments)
+    assert result[0] == asked
+    assert result[1][0] == ["new.jpg", "new.jpg"]
+    assert dict(result[1][1:]) == decided
+
+
+def test_two_files_of_one_name_are_a_conflict(call: Call):
+    """Otherwise the second would replace the first without a question; copies get different numbers."""
+    files = ["x.jpg"] * 3
+    asked, names = call(
+        SETTLE, files=files, existing=[], reserved=[], answers=[choose("keep-both"), choose("keep-both")]
+    )
+    assert asked == [["x.jpg", 1], ["x.jpg", 0]]
+    assert [decided for _, decided in names] == ["x.jpg", "x-1.jpg", "x-2.jpg"]
+
+
+def test_many_free_names_are_found(call: Call):
+    """A name with many copies gets the next number, with few requests."""
+    existing = ["x.jpg", *(f"x-{number}.jpg" for number in range(1, 25))]
+    _, names = call(SETTLE, files=["x.jpg"], existing=existing, reserved=[], answers=[choose("keep-both")])
+    assert names == [["x.jpg", "x-25.jpg"]]
+
+
+# selection ------------------------------------------------------------------------------------------------------------
+
+SELECT = """
+const selection = new (await load('selection')).Selection();
+for (const [method, ...values] of steps) selection[method](...values);
+return [...selection.keys].sort().join('');
+"""
+ORDER = list("abcdef")
+
+
+@pytest.mark.parametrize(
+    ("steps", "selected"),
+    [
+        ([["toggle", "b"], ["extendTo", "d", ORDER]], "bcd"),
+        ([["toggle", "d"], ["extendTo", "b", ORDER]], "bcd"),
+        ([["extendTo", "c", ORDER], ["extendTo", "e", ORDER]], "cde"),
+        ([["toggle", "b"], ["toggle", "b"], ["extendTo", "d", ORDER]], "bcd"),
+        ([["toggle", "b"], ["extendTo", "x", ORDER]], "b"),
+        ([["toggle", "x"], ["extendTo", "b", ORDER]], "bx"),
+        ([["toggle", "b"], ["extendTo", "d", ORDER], ["clear"], ["extendTo", "f", ORDER]], "f"),
+        ([["toggle", "b"], ["remove", ["a", "b"]]], ""),
+    ],
+)
+def test_a_range_is_selected(call: Call, steps, selected):
+    """A range goes from the last toggled picture, in both directions; one that is gone starts a new range."""
+    assert call(SELECT, steps=steps) == selected
+
+
+# the address ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("days", "times"),
+    [
+        (
+            {"from": "2026-01-05", "to": "2026-01-05"},
+            {"from": "2026-01-04T23:00:00.000Z", "to": "2026-01-05T23:00:00.000Z"},
+        ),
+        ({"to": "2026-03-29"}, {"to": "2026-03-29T22:00:00.000Z"}),
+        (
+            {"from": "2026-10-25", "to": "2026-12-31"},
+            {"from": "2026-10-24T22:00:00.000Z", "to": "2026-12-31T23:00:00.000Z"},
+        ),
+    ],
+    ids=["winter", "summer time begins", "summer time ends"],
+)
+def test_days_become_times(call: Call, days, times):
+    """The last day belongs to the range, and a day starts at midnight of the visitor."""
+    assert call("return (await load('query')).toParameters(days);", days=days) == times
+
+
+ADDRESSES = """
+const { Query } = await load('query');
+return names.map((name) => {
+  history.replaceState(null, '', '/');
+  const query = new Query();
+  query.set({ ...filters, label: name, prefix: `${name}/` });
+  query.open(`uploads/${name}`);
+  const other = new Query();
+  const address = location.search;
+  history.replaceState(null, '', '/');
+  return [other.filters, other.image, address];
+});
+"""
+
+
+def test_an_address_keeps_what_is_shown(call: Call):
+    """A page that opens the address shows the same image with the same filters, whatever its name."""
+    names = [*NAMES.values(), "a&b=c#d.jpg", "100 % ü+🦊 \u202e.jpg"]
+    filters = {"status": "FAILED", "from": "2026-01-01", "to": "2026-02-01"}
+    for name, (shown, image, address) in zip(names, call(ADDRESSES, filters=filters, names=names), strict=True):
+        assert shown == {**filters, "label": name, "prefix": f"{name}/"}
+        assert image == f"uploads/{name}"
+        assert "#" not in address
+
+
+@pytest.mark.parametrize(
+    "search", ["?status=x", "?from=yesterday", "?to=2026-13-01", "?label=", "?other=1", "?key=ip_1"]
+)
+def test_an_invalid_filter_is_none(call: Call, search):
+    """A page that is opened with a wrong address shows everything."""
+    body = """
+    history.replaceState(null, '', `/${search}`);
+    const query = new (await load('query')).Query();
+    history.replaceState(null, '', '/');
+    return [query.filters, query.isFiltered];
+    """
+    assert call(body, search=search) == [{}, False]
+
+
+@pytest.mark.parametrize(
+    ("filters", "is_shown"),
+    [
+        ({}, True),
+        ({"status": "COMPLETED"}, True),
+        ({"status": "FAILED"}, False),
+        ({"label": "DOG"}, True),
+        ({"label": "do"}, False),
+        ({"prefix": "summer/"}, True),
+        ({"prefix": "summer/b"}, True),
+        ({"prefix": "winter/"}, False),
+        ({"from": "2026-03-02", "to": "2026-03-02"}, True),
+        ({"to": "2026-03-01"}, False),
+        ({"from": "2026-03-03"}, False),
+    ],
+    ids=str,
+)
+def test_a_picture_is_shown_if_the_filters_include_it(call: Call, filters, is_shown):
+    """The page decides as the API does, so that nothing flickers."""
+    picture = {
+        "state": "COMPLETED",
+        "name": "summer/beach.jpg",
+        "labels": ["Dog"],
+        "uploadedAt": "2026-03-01T23:30:00Z",
+    }
+    assert call("return (await load('query')).matches(picture, filters);", picture=picture, filters=filters) == is_shown
+
+
+# texts ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "text"),
+    [
+        ("formatBytes", 0, "0 bytes"),
+        ("formatBytes", 999, "999 bytes"),
+        ("formatBytes", 1000, "1 kB"),
+        ("formatBytes", 46_105, "46 kB"),
+        ("formatBytes", 1_550_000, "1.6 MB"),
+        ("formatBytes", 5e12, "5,000 GB"),
+        ("formatPercent", 0.996, "100%"),
+        ("formatDuration", 12, "12 ms"),
+        ("formatDuration", 1540, "1.5 secs"),
+        ("formatDuration", 30_000, "30 secs"),
+        ("formatDuration", 300_000, "5 mins"),
+        ("formatNumber", 10_000, "10,000"),
+    ],
+)
+def test_numbers_are_for_people(call: Call, function, value, text):
+    """In the language of the browser, with few digits."""
+    assert call(f"return (await load('format')).{function}(value);", value=value).replace("\u202f", " ") == text
+
+
+def test_days_have_names(call: Call):
+    """Near days are named; a year is given if it is not this one."""
+    body = """
+    const { formatDay } = await load('format');
+    const now = new Date();
+    const day = (days) => new Date(now.getFullYear(), now.getMonth(), now.getDate() + days, 12);
+    return [formatDay(day(0)), formatDay(day(-1)), formatDay(new Date(2019, 0, 5))];
+    """
+    today, yesterday, date = call(body)
+    assert (today, yesterday) == ("Today", "Yesterday")
+    assert re.fullmatch("Sat,? 5 January 2019", date)

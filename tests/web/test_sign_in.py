@@ -1,0 +1,214 @@
+"""Who uses the page: signing in and out, and keys that may do little."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from image_pipeline.api import apikeys
+from tests.web.conftest import Visitor, tile
+
+WRONG_KEY = f"ip_{'0' * 12}_{'0' * 43}"
+
+
+def fill_in(page: Page, key: str, *, remember: bool = False) -> None:
+    """Fill in and send the form."""
+    page.get_by_label("API key").fill(key)
+    if remember:
+        page.get_by_label("Keep me signed in on this device").check()
+    page.get_by_role("button", name="Sign in").click()
+
+
+def expect_signed_in(page: Page) -> None:
+    """Check that the page shows the gallery."""
+    expect(page.get_by_role("button", name="Account")).to_be_visible()
+    expect(page.get_by_label("API key")).to_have_count(0)
+
+
+def expect_signed_out(page: Page) -> None:
+    """Check that the page shows only the form."""
+    expect(page.get_by_label("API key")).to_be_visible()
+    expect(page.get_by_role("button", name="Upload", exact=True)).to_have_count(0)
+    expect(page.locator("image-tile")).to_have_count(0)
+
+
+def sign_out(page: Page) -> None:
+    """Sign out by the menu."""
+    page.get_by_role("button", name="Account").click()
+    page.get_by_role("button", name="Sign out").click()
+
+
+def kept(page: Page) -> list[int]:
+    """Return the number of values in the storage of the session and of the device."""
+    counts: list[int] = page.evaluate("() => [sessionStorage.length, localStorage.length]")
+    return counts
+
+
+def test_the_form_signs_in(visitor: Visitor, key):
+    """Without a key, only the form is shown. A key is kept for the session, and is in no address."""
+    page = visitor.open()
+    expect_signed_out(page)
+    expect(page.get_by_label("API key")).to_be_focused()
+    expect(page).to_have_title("image-pipeline")
+    visitor.audit(page)
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+    fill_in(page, f"  {key}\n")
+    expect_signed_in(page)
+    assert kept(page)[1] == 0
+    page.reload()
+    expect_signed_in(page)
+    assert not [url for url in urls if key in url]
+    expect_signed_out(visitor.open())
+
+
+def test_a_key_is_kept_on_the_device_on_request(visit, key):
+    """Another tab, and the browser after a restart, are signed in."""
+    visitor: Visitor = visit()
+    page = visitor.open()
+    fill_in(page, key, remember=True)
+    expect_signed_in(page)
+    expect_signed_in(visitor.open())
+    later: Visitor = visit(storage_state=visitor.context.storage_state())
+    expect_signed_in(later.open())
+
+
+def test_the_link_signs_in(visitor: Visitor, key):
+    """The key leaves the address and the history at once; the filters stay."""
+    page = visitor.open("/?status=FAILED", key)
+    expect_signed_in(page)
+    assert page.url == f"{visitor.url}/?status=FAILED"
+    assert page.evaluate("() => history.length") <= 2
+    page.goto(f"{visitor.url}/")
+    page.go_back()
+    assert page.url == f"{visitor.url}/?status=FAILED"
+    expect_signed_in(page)
+
+
+@pytest.mark.parametrize("wrong", ["nonsense", WRONG_KEY])
+def test_a_wrong_key_is_refused(visitor: Visitor, key, wrong):
+    """The form says what is wrong and accepts another key; nothing is kept."""
+    visitor.announce("403 GET .*/access")
+    page = visitor.open(key=wrong)
+    expect(page.get_by_role("alert")).to_contain_text("unknown, revoked or expired")
+    expect_signed_out(page)
+    fill_in(page, WRONG_KEY)
+    expect(page.get_by_role("alert")).to_contain_text("unknown, revoked or expired")
+    expect(page.get_by_label("API key")).to_be_focused()
+    visitor.audit(page)
+    assert kept(page) == [0, 0]
+    fill_in(page, key)
+    expect_signed_in(page)
+
+
+def test_signing_out_forgets_everywhere(visitor: Visitor, pipeline, folder, key):
+    """All tabs show the form, and no storage has the key."""
+    pipeline.upload(f"uploads/{folder}x.jpg", b"words")
+    page, other = visitor.open(), visitor.open()
+    fill_in(page, key, remember=True)
+    expect(tile(page, f"uploads/{folder}x.jpg")).to_be_visible()
+    other.reload()
+    expect(tile(other, f"uploads/{folder}x.jpg")).to_be_visible()
+    sign_out(page)
+    for tab in (page, other):
+        expect_signed_out(tab)
+        assert kept(tab) == [0, 0]
+        tab.reload()
+        expect_signed_out(tab)
+        tab.go_back()
+    expect_signed_out(visitor.open())
+
+
+def test_a_revoked_key_is_asked_for_again(visitor: Visitor, pipeline, folder, make_key):
+    """What the page shows stays, and a new key continues."""
+    image_key = f"uploads/{folder}x.jpg"
+    pipeline.wait_for(image_key, pipeline.upload(image_key, b"words"))
+    old, new = make_key(folder=folder), make_key(folder=folder)
+    page = visitor.open(key=old.text)
+    expect(tile(page, image_key)).to_be_visible()
+    apikeys.revoke(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], key_id=old.key_id)
+    pipeline.clear()  # API Gateway would accept the key for five more minutes
+    visitor.announce("403 (GET|POST) .*/images")
+    page.get_by_role("button", name="Status").click()
+    page.get_by_role("dialog", name="Status").get_by_role("button", name="Failed").click()
+    dialog = page.get_by_role("dialog", name="Sign in again")
+    expect(dialog).to_be_visible()
+    visitor.audit(page)
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_visible()
+    fill_in(page, new.text)
+    expect(dialog).to_have_count(0)
+    expect(tile(page, image_key)).to_be_visible()
+    assert page.url.endswith("?status=FAILED")
+
+
+def test_a_key_that_may_only_read_sees_no_buttons(visitor: Visitor, pipeline, folder, make_key):
+    """Neither upload nor change is offered, in the gallery and beside an image."""
+    image_key = f"uploads/{folder}x.jpg"
+    pipeline.wait_for(image_key, pipeline.upload(image_key, b"words"))
+    page = visitor.open(key=make_key("read", folder=folder).text)
+    expect(tile(page, image_key)).to_be_visible()
+    visitor.audit(page)
+    changes = re.compile("Upload|Replace|Reprocess|Delete|Restore|Select")
+    expect(page.get_by_role("button", name=changes)).to_have_count(0)
+    expect(page.get_by_role("checkbox")).to_have_count(0)
+    tile(page, image_key).get_by_role("link").press("Delete")
+    tile(page, image_key).get_by_role("link").press("Enter")
+    expect(page.get_by_role("button", name="Download original")).to_be_visible()
+    expect(page.get_by_role("button", name=changes)).to_have_count(0)
+    page.get_by_role("button", name="Account").click()
+    expect(page.get_by_text("Scopes: read")).to_be_visible()
+
+
+def test_a_key_sees_only_its_folder(visitor: Visitor, pipeline, folder, make_key):
+    """Images of other folders are not listed, and a first visit invites to upload."""
+    image_key = f"uploads/{folder}x.jpg"
+    pipeline.wait_for(image_key, pipeline.upload(image_key, b"words"))
+    page = visitor.open(key=make_key(folder=f"{folder}empty/").text)
+    expect(page.get_by_text("Drop your first images here")).to_be_visible()
+    visitor.audit(page)
+    expect(page.locator("image-tile")).to_have_count(0)
+
+
+def test_a_key_that_may_not_read_is_told_so(visitor: Visitor, folder, make_key):
+    """The page can show nothing without the scope `read`, and says so instead of an error."""
+    visitor.announce("403 GET .*/images")
+    page = visitor.open(key=make_key("upload", folder=folder).text)
+    expect(page.get_by_role("button", name="Upload", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", level=2)).to_be_visible()
+
+
+def test_files_that_are_refused_for_a_moment_are_loaded_again(visitor: Visitor, key):
+    """A stack that refuses some of the many files at first still shows the page, and the link still signs in."""
+    visitor.announce(
+        r"503 GET .*/tile\.js", r"503 GET .*/page\.css", "Failed to load .*css|dynamically imported module"
+    )
+    refusals = {"tile.js": 2, "page.css": 1}
+
+    def refuse(route: Route) -> None:
+        name = route.request.url.rsplit("/", 1)[-1]
+        refusals[name] -= 1
+        if refusals[name] >= 0:
+            route.fulfill(status=503, body="{}")
+        else:
+            route.continue_()
+
+    visitor.context.route(re.compile(r"/(tile\.js|page\.css)$"), refuse)
+    page = visitor.open(key=key)
+    expect_signed_in(page)
+    expect(page.get_by_role("banner")).to_have_css("position", "sticky")
+
+
+def test_a_page_that_cannot_start_says_so(visitor: Visitor, key):
+    """After some attempts, a sentence and a button are shown; the button loads the page again."""
+    visitor.announce(r"503 GET .*/tile\.js", "Failed to fetch dynamically imported module")
+    visitor.context.route("**/tile.js", lambda route: route.fulfill(status=503, body="{}"))
+    page = visitor.open(key=key)
+    button = page.get_by_role("button", name="Try again")
+    expect(button).to_be_visible()
+    visitor.audit(page)
+    visitor.context.unroute("**/tile.js")
+    button.click()
+    expect_signed_in(page)

@@ -1,0 +1,254 @@
+// The ways to add files: drop files and folders anywhere, paste, or choose.
+
+import { bdi, el, fill } from './dom.js';
+import { icon } from './icons.js';
+import { folderPrefix, screenshotName } from './upload-names.js';
+
+/**
+ * @typedef {{ file: File, path: string }} Found `path` contains the folders that were dropped or chosen.
+ * @typedef {{ found: Found[], hidden: number, unreadable: string[] }} Reading
+ */
+
+// Systems write these files into folders by themselves.
+const CLUTTER = /^(?:\..*|Thumbs\.db|desktop\.ini)$/i;
+
+// File systems return the files of a folder in any order.
+const NATURAL = new Intl.Collator(undefined, { numeric: true });
+
+/** A message over the whole page while files are dragged over it, and two hidden file inputs. */
+export class DropTarget extends HTMLElement {
+  #queue;
+  #session;
+  #folder;
+  #toasts;
+  #depth = 0;
+  #isOwnDrag = false;
+  /** The name of the upload that the chosen file replaces. @type {string | null} */
+  #replaced = null;
+  #files = el('input', { attrs: { type: 'file', multiple: true, hidden: true, 'aria-label': 'Files to upload' } });
+  #directory = el('input', {
+    attrs: { type: 'file', webkitdirectory: true, hidden: true, 'aria-label': 'Folder to upload' },
+  });
+
+  /**
+   * @param {object} parts
+   * @param {import('./upload-queue.js').UploadQueue} parts.queue
+   * @param {import('./session.js').Session} parts.session
+   * @param {() => string | null | undefined} parts.folder the folder that the gallery shows.
+   * @param {import('./toast.js').ToastList} parts.toasts
+   */
+  constructor({ queue, session, folder, toasts }) {
+    super();
+    this.#queue = queue;
+    this.#session = session;
+    this.#folder = folder;
+    this.#toasts = toasts;
+  }
+
+  connectedCallback() {
+    this.popover = 'manual';
+    document.body.append(this.#files, this.#directory);
+    this.#files.addEventListener('change', () => this.#takeFiles());
+    this.#directory.addEventListener('change', () => this.#takeFolder());
+    addEventListener('dragstart', () => (this.#isOwnDrag = true));
+    addEventListener('dragend', () => (this.#isOwnDrag = false));
+    addEventListener('dragenter', (event) => this.#enter(event));
+    addEventListener('dragover', (event) => this.#over(event));
+    addEventListener('dragleave', (event) => this.#leave(event));
+    addEventListener('drop', (event) => this.#drop(event));
+    addEventListener('paste', (event) => this.#paste(event));
+  }
+
+  /** Return the folder for new uploads, with a slash at its end; empty for the folder of all uploads. */
+  get folder() {
+    return folderPrefix(this.#folder() || this.#session.access?.folder);
+  }
+
+  chooseFiles() {
+    this.#replaced = null;
+    this.#files.multiple = true;
+    this.#files.click();
+  }
+
+  chooseFolder() {
+    this.#directory.click();
+  }
+
+  /**
+   * Choose one file and upload it under a name that exists.
+   *
+   * @param {string} name
+   */
+  chooseReplacement(name) {
+    this.#replaced = name;
+    this.#files.multiple = false;
+    this.#files.click();
+  }
+
+  #takeFiles() {
+    const files = chosen(this.#files);
+    const name = this.#replaced;
+    if (name === null) this.#add(files.map((file) => ({ file, path: file.name })));
+    else if (files.length) this.#queue.add([{ file: files[0], name, replaces: true }]);
+    this.#replaced = null;
+  }
+
+  #takeFolder() {
+    const found = chosen(this.#directory).map((file) => ({ file, path: file.webkitRelativePath }));
+    const visible = found.filter(({ path }) => !path.split('/').some((part) => CLUTTER.test(part)));
+    this.#report({ found: visible, hidden: found.length - visible.length, unreadable: [] });
+  }
+
+  /** @param {Found[]} found */
+  #add(found) {
+    const { folder } = this;
+    const sorted = [...found].sort((a, b) => NATURAL.compare(a.path, b.path));
+    this.#queue.add(sorted.map(({ file, path }) => ({ file, name: folder + path })));
+  }
+
+  /** @param {Reading} reading */
+  #report({ found, hidden, unreadable }) {
+    if (found.length) this.#add(found);
+    const skipped = hidden ? `${hidden} hidden ${hidden === 1 ? 'file was' : 'files were'} skipped.` : '';
+    if (unreadable.length) {
+      const problems = unreadable.map((name) => ({ name, reason: 'cannot be read' }));
+      this.#toasts.show({ kind: 'problem', text: `Some files cannot be read. ${skipped}`.trim(), problems });
+    } else if (!found.length) {
+      this.#toasts.show({ text: `There is no file to upload. ${skipped}`.trim() });
+    } else if (hidden) {
+      this.#toasts.show({ text: skipped });
+    }
+  }
+
+  /** @param {DragEvent} event */
+  #isFileDrag({ dataTransfer }) {
+    return !this.#isOwnDrag && Boolean(dataTransfer?.types.includes('Files'));
+  }
+
+  /** @param {DragEvent} event */
+  #enter(event) {
+    if (!this.#isFileDrag(event)) return;
+    this.#depth += 1;
+    if (this.#depth > 1 || this.#session.state !== 'signed-in') return;
+    const { folder } = this;
+    const target = folder ? ['Drop to upload to ', bdi(folder)] : ['Drop to upload'];
+    fill(
+      this,
+      el(
+        'p',
+        {},
+        icon('upload'),
+        el('strong', {}, ...(this.#mayUpload ? target : ['This key may not upload'])),
+        el('span', {}, this.#mayUpload ? 'Files and folders of images' : 'Sign in with a key that has the scope “upload”.'),
+      ),
+    );
+    this.showPopover();
+  }
+
+  /** @param {DragEvent} event */
+  #over(event) {
+    if (!this.#isFileDrag(event)) return;
+    event.preventDefault(); // otherwise the browser would leave the page and open the file
+    if (event.dataTransfer) event.dataTransfer.dropEffect = this.#mayUpload ? 'copy' : 'none';
+  }
+
+  /** @param {DragEvent} event */
+  #leave(event) {
+    if (!this.#isFileDrag(event)) return;
+    this.#depth = Math.max(0, this.#depth - 1);
+    if (this.#depth === 0) this.hidePopover();
+  }
+
+  /** @param {DragEvent} event */
+  async #drop(event) {
+    if (!this.#isFileDrag(event)) return;
+    event.preventDefault();
+    this.#depth = 0;
+    this.hidePopover();
+    if (this.#mayUpload) this.#report(await readDropped(/** @type {DataTransfer} */ (event.dataTransfer)));
+  }
+
+  /** @param {ClipboardEvent} event */
+  #paste({ clipboardData, target }) {
+    const files = [...(clipboardData?.files ?? [])];
+    const isTyping = target instanceof Element && target.closest('input, textarea') !== null;
+    if (!files.length || isTyping || !this.#mayUpload) return;
+    const now = new Date();
+    this.#add(files.map((file) => ({ file, path: file.name === 'image.png' ? screenshotName(now, file.type) : file.name })));
+  }
+
+  get #mayUpload() {
+    return this.#session.can('upload');
+  }
+}
+
+/**
+ * Return the files that were chosen, and make it possible to choose the same ones again.
+ *
+ * @param {HTMLInputElement} input
+ */
+function chosen(input) {
+  const files = [...(input.files ?? [])];
+  input.value = '';
+  return files;
+}
+
+/**
+ * Read all dropped files, and all files in dropped folders.
+ *
+ * @param {DataTransfer} data
+ * @returns {Promise<Reading>}
+ */
+export async function readDropped(data) {
+  // The browser empties the list of items as soon as this function waits.
+  const items = [...data.items].filter(({ kind }) => kind === 'file');
+  const dropped = items.map((item) => ({ entry: item.webkitGetAsEntry?.() ?? null, file: item.getAsFile() }));
+  /** @type {Reading} */
+  const reading = { found: [], hidden: 0, unreadable: [] };
+  for (const { entry, file } of dropped) {
+    if (entry) await readEntry(entry, reading);
+    else if (file) reading.found.push({ file, path: file.name });
+  }
+  return reading;
+}
+
+/**
+ * @param {FileSystemEntry} entry
+ * @param {Reading} reading
+ */
+async function readEntry(entry, reading) {
+  const path = entry.fullPath.replace(/^\//, '');
+  try {
+    if (entry.isFile) reading.found.push({ file: await fileOf(/** @type {FileSystemFileEntry} */ (entry)), path });
+    else await readFolder(/** @type {FileSystemDirectoryEntry} */ (entry), reading);
+  } catch {
+    reading.unreadable.push(path);
+  }
+}
+
+/**
+ * @param {FileSystemDirectoryEntry} folder
+ * @param {Reading} reading
+ */
+async function readFolder(folder, reading) {
+  const reader = folder.createReader();
+  for (;;) {
+    /** @type {FileSystemEntry[]} */
+    const batch = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // at most 100 in Chromium
+    if (!batch.length) return;
+    for (const entry of batch) {
+      if (CLUTTER.test(entry.name)) reading.hidden += 1;
+      else await readEntry(entry, reading);
+    }
+  }
+}
+
+/**
+ * @param {FileSystemFileEntry} entry
+ * @returns {Promise<File>}
+ */
+function fileOf(entry) {
+  return new Promise((resolve, reject) => entry.file(resolve, reject));
+}
+
+customElements.define('drop-target', DropTarget);

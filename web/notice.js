@@ -1,0 +1,49 @@
+// The bar that says that the API cannot be reached, and the attempts to reach it again.
+
+import { el } from './dom.js';
+import { icon } from './icons.js';
+
+const FIRST = 1;
+const LONGEST = 15;
+
+/**
+ * @param {import('./api.js').Api} api
+ * @returns {HTMLElement}
+ */
+export function offlineNotice(api) {
+  const text = el('span', {});
+  const retry = el('button', { class: 'button small', attrs: { type: 'button' } }, 'Retry now');
+  const bar = el('div', { class: 'notice', attrs: { role: 'status', hidden: true } }, icon('alert'), text, retry);
+  let delay = FIRST;
+  let left = 0;
+  /** @type {ReturnType<typeof setInterval>} */
+  let timer;
+
+  const show = () => (text.textContent = left > 0 ? `The API does not answer. Next attempt in ${left} s.` : 'The API does not answer. Trying again…');
+
+  const attempt = async () => {
+    clearInterval(timer);
+    left = 0;
+    show();
+    await api.access().catch(() => null); // whatever the answer is, it shows whether the API can be reached
+    if (api.reachable) return;
+    left = delay;
+    delay = Math.min(LONGEST, delay * 2);
+    show();
+    timer = setInterval(() => {
+      left -= 1;
+      if (left <= 0) attempt();
+      else show();
+    }, 1000);
+  };
+
+  retry.addEventListener('click', attempt);
+  addEventListener('online', () => !api.reachable && attempt());
+  api.addEventListener('reachable', () => {
+    bar.hidden = api.reachable;
+    delay = FIRST;
+    if (api.reachable) clearInterval(timer);
+    else attempt();
+  });
+  return bar;
+}
