@@ -102,7 +102,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         stepfunctions,
     )
     from local.emulator.queues import Queues
-    from local.emulator.streams import Streams
+    from local.emulator.streams import Streams, count_changes
     from local.emulator.workers import Workers, credentials
 
     dynamodb.install()
@@ -165,7 +165,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     deliveries = Deliveries(clients, guard, configuration.wait_scale)
     for delivery in deployment.deliveries:
         deliveries.follow(delivery)
-    streams = Streams(clients, front.invoke, configuration.wait_scale)
+    streams = Streams(clients, front.invoke, configuration.wait_scale, count_changes)
     for mapping in deployment.stream_mappings:
         streams.follow(mapping)
     queues = Queues(clients, front.invoke, configuration.wait_scale)
