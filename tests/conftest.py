@@ -20,6 +20,7 @@ import pytest
 import yaml
 from moto import mock_aws
 
+from local.emulator.moto_seams import dynamodb as dynamodb_seam
 from local.pipeline import Pipeline
 from tools import chromium
 
@@ -45,6 +46,15 @@ os.environ |= {
 
 # moto makes a new boto3 session for every test, and each session would parse the models of the services anew.
 botocore.session.create_loader = lru_cache(botocore.session.create_loader)
+
+dynamodb_seam.install()
+
+
+@lru_cache
+def aws_client(service: str) -> Any:
+    """Return the client of a service for arranging and checking; it is made once."""
+    return boto3.client(service)  # type: ignore[call-overload]
+
 
 hypothesis.settings.register_profile("any speed", deadline=None)  # a slow machine is no failure
 hypothesis.settings.load_profile("any speed")
@@ -197,8 +207,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 @pytest.fixture
 def aws() -> Iterator[None]:
     """The AWS APIs of moto with the buckets, tables and the queue of the stack."""
-    with mock_aws():
-        s3, dynamodb = boto3.client("s3"), boto3.client("dynamodb")
+    with mock_aws(config={"core": {"reset_boto3_session": False}}):  # a new session reads all models again
+        s3, dynamodb = aws_client("s3"), aws_client("dynamodb")
         location: Any = {"LocationConstraint": "eu-west-1"}
         for bucket in _BUCKETS.values():
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=location)
@@ -207,7 +217,7 @@ def aws() -> Iterator[None]:
             properties = TEMPLATE["Resources"][logical_id]["Properties"]
             schema: Any = {name: properties[name] for name in _TABLE_SCHEMA if name in properties}
             dynamodb.create_table(TableName=table, **schema)
-        boto3.client("sqs").create_queue(QueueName="batch-queue")
+        aws_client("sqs").create_queue(QueueName="batch-queue")
         yield
 
 
@@ -234,7 +244,7 @@ def pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
 
 def put_upload(key: str, data: bytes) -> dict[str, Any]:
     """Upload an object and return the `upload` that the workflow passes to its first step."""
-    answer = boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=key, Body=data)
+    answer = aws_client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=key, Body=data)
     return {
         "bucket": UPLOADS_BUCKET,
         "key": key,
@@ -267,7 +277,7 @@ def put_record(image_key: str, **fields: Any) -> None:
         "execution": {"id": "execution-1", "startedAt": datetime.now(UTC).isoformat()},
         **fields,
     }
-    boto3.client("dynamodb").put_item(
+    aws_client("dynamodb").put_item(
         TableName=IMAGE_TABLE, Item={name: to_attribute(value) for name, value in item.items()}
     )
 

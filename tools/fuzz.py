@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -47,13 +48,13 @@ Span = tuple[int, int]
 """(start, end) of one part of a file."""
 
 
-def sources() -> list[bytes]:
+@cache
+def sources() -> tuple[bytes, ...]:
     """Return valid and invalid files of every kind."""
     files = [good.make() for good in GOOD] + [bad.make() for bad in BAD]
     files += [path.read_bytes() for path in sorted((HERE / "cases").rglob("*.*"))]
-    return [data for data in files if 0 < len(data) < 300_000] + [
-        noisy(name) for name in ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP")
-    ]
+    files = [data for data in files if 0 < len(data) < 300_000]
+    return (*files, *map(noisy, ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP")))
 
 
 # Damage ---------------------------------------------------------------------------------------------------------------

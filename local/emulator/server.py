@@ -104,7 +104,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     )
     from local.emulator.queues import Queues
     from local.emulator.stack import Runtime, Stack
-    from local.emulator.streams import Streams
+    from local.emulator.streams import Streams, count_changes
     from local.emulator.workers import Workers
 
     dynamodb.install()
@@ -170,7 +170,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         http_api=http_api,
         gates=[aws_gate, api_gate],
         deliveries=Deliveries(clients, guard, configuration.wait_scale),
-        streams=Streams(clients, front.invoke, configuration.wait_scale),
+        streams=Streams(clients, front.invoke, configuration.wait_scale, count_changes),
         queues=Queues(clients, front.invoke, configuration.wait_scale),
     )
     stack = Stack(loaded, deployment, runtime, clients, aws_url, api_url)

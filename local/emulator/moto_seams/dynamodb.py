@@ -1,7 +1,8 @@
 """Correct and speed up the DynamoDB of moto.
 
 AWS supports nested `if_not_exists`, and returns all updated attributes completely, including unchanged ones. moto is
-slow: it searches each value of a response for all types, and tokenizes each update letter by letter.
+slow: it searches each value of a response for all types, tokenizes each update letter by letter, and sorts a table for
+each query with comparisons that convert both values.
 """
 
 import base64
@@ -10,6 +11,7 @@ from typing import Any
 
 from botocore.model import Shape
 from moto.core.serialize import ResponseSerializer
+from moto.dynamodb.models.table import Table
 from moto.dynamodb.parsing import ast_nodes, expressions
 from moto.dynamodb.parsing.tokens import ExpressionTokenizer
 from moto.dynamodb.responses import DynamoHandler
@@ -21,7 +23,7 @@ _VALUE = "AttributeValue"  # its shape in the models of DynamoDB and DynamoDB St
 
 
 def install() -> None:
-    """Support nested functions, return updated attributes as AWS does, and cache parsed updates.
+    """Support nested functions, return updated attributes as AWS does, and speed up updates, responses and queries.
 
     Raises:
         RuntimeError: moto no longer has something that this module replaces.
@@ -41,6 +43,9 @@ def install() -> None:
     update: Any = getattr(DynamoHandler, "update_item", None)
     if not callable(update):
         raise RuntimeError("moto moved DynamoHandler.update_item: moto_seams/dynamodb.py must follow.")
+
+    if not callable(getattr(Table, "all_items", None)):
+        raise RuntimeError("moto moved Table.all_items: moto_seams/dynamodb.py must follow.")
 
     def update_item(self: Any) -> Any:
         if self.body.get("ReturnValues") != "UPDATED_NEW" or "UpdateExpression" not in self.body:
@@ -63,6 +68,20 @@ def install() -> None:
     ExpressionTokenizer.make_list = staticmethod(lru_cache(make_list))  # type: ignore[method-assign]
     functions["if_not_exists"] = [functions["if_not_exists"][0], _expressions.UpdateExpressionOperandParser]
     DynamoHandler.update_item = update_item  # type: ignore[method-assign]
+    Table.all_items = _all_items  # type: ignore[assignment, method-assign]
+
+
+def _all_items(table: Any) -> list[Any]:
+    """Return the items in the order of their keys; each key is converted once."""
+    if table.range_key_attr is None:
+        items: list[Any] = list(table.items.values())
+    else:
+        items = [item for of_hash_key in table.items.values() for item in of_hash_key.values()]
+    return sorted(items, key=_key)
+
+
+def _key(item: Any) -> tuple[Any, ...]:
+    return tuple(key.cast_value for key in (item.hash_key, item.range_key) if key)
 
 
 def _updated_names(expression: str, names: dict[str, str]) -> set[str]:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from moto.core.serialize import ResponseSerializer
+from moto.dynamodb.models.table import Table
 from moto.dynamodb.parsing.expressions import UpdateExpressionFunctionParser
 from moto.dynamodb.parsing.tokens import ExpressionTokenizer
 from moto.dynamodb.responses import DynamoHandler
@@ -99,6 +100,7 @@ def test_an_update_returns_all_that_it_sets_and_nothing_else(pipeline):
         (ExpressionTokenizer, "make_list"),
         (UpdateExpressionFunctionParser, "FUNCTIONS"),
         (DynamoHandler, "update_item"),
+        (Table, "all_items"),
     ],
 )
 def test_a_moved_seam_says_so(monkeypatch, where, name):

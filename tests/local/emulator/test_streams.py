@@ -44,6 +44,7 @@ class Stream:
             }
             for number in range(1, count + 1)
         ]
+        self.position = 0
         self.letters: list[dict[str, Any]] = []
         self.drained = threading.Event()
 
@@ -58,9 +59,14 @@ class Stream:
 
     def get_records(self, *, ShardIterator: str, Limit: int) -> Any:  # noqa: N803
         records = self.records[int(ShardIterator) :][:Limit]
-        if not records:
-            self.drained.set()  # it is asked again only when everything before is through
-        return {"Records": records, "NextShardIterator": str(int(ShardIterator) + len(records))}
+        self.position = int(ShardIterator) + len(records)
+        return {"Records": records, "NextShardIterator": str(self.position)}
+
+    def count(self, arn: str) -> int:
+        assert arn == ARN
+        if self.position == len(self.records):
+            self.drained.set()  # a reader counts again only after it has processed everything before
+        return len(self.records)
 
     def send_message(self, **message: Any) -> None:
         self.letters.append(json.loads(message["MessageBody"]))
@@ -86,7 +92,7 @@ def serve() -> Iterator[Any]:
         stream: Any = Stream(count, timedelta(seconds=age))
         properties = {"patterns": (), "batch_size": 100, "most_retries": -1, "oldest_seconds": -1, "bisects": False}
         properties |= {"reports_failures": True, "on_failure_arn": "arn:aws:sqs:us-east-1:123456789012:q", **settings}
-        running.append(Streams(stream, invoke, 0.0))
+        running.append(Streams(stream, invoke, 0.0, stream.count))
         running[-1].follow(StreamMapping(ARN, FUNCTION, **properties))
         assert stream.drained.wait(20)
         return batches, stream.letters

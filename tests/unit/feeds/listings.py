@@ -2,11 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-import boto3
-
 from image_pipeline import aws as clients
 from image_pipeline.feeds import indexing, listing
-from tests.conftest import LISTING_TABLE
+from tests.conftest import LISTING_TABLE, aws_client
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -67,5 +65,5 @@ def listed_keys(limit=50, **conditions):
 
 def items():
     """The places of all items in the table."""
-    response = boto3.client("dynamodb").scan(TableName=LISTING_TABLE)
+    response = aws_client("dynamodb").scan(TableName=LISTING_TABLE)
     return {(item["ViewShard"]["S"], item["ListPosition"]["S"]) for item in response["Items"]}

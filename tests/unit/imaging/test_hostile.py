@@ -2,7 +2,7 @@
 
 import tracemalloc
 
-from tools.fuzz import MOST_ADMISSION_BYTES, fuzz
+from tools.fuzz import MOST_ADMISSION_BYTES, fuzz, sources
 
 
 def test_no_damage_gets_through():
@@ -15,6 +15,7 @@ def test_no_damage_gets_through():
 
 def test_admission_stays_within_its_memory():
     """The memory of admission is bounded, whatever the structure of the file."""
+    sources()  # tracing would make their creation several times slower
     tracemalloc.start()
     try:
         figures = fuzz(seconds=60, seed=20_261_127, most=100)

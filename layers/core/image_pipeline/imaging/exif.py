@@ -1,6 +1,6 @@
 """Read camera facts from EXIF, and lens and date from XMP if EXIF lacks them.
 
-Facts that identify a place, a person or a device are separate from the others.
+It does not read facts that identify a place, an owner or a single device.
 
 This module parses the EXIF block itself (Exif 3.0, CIPA DC-008) within the budget of the file, without Pillow. Broken
 EXIF is common, and an image without facts is better than a rejected one, so nothing here raises an error.
@@ -8,9 +8,8 @@ EXIF is common, and an image without facts is better than a rejected one, so not
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -22,33 +21,7 @@ from image_pipeline.imaging.reader import BrokenContainerError, Reader
 _MAX_TEXT = 500
 
 _ARTIST, _COPYRIGHT = 0x013B, 0x8298
-_EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
-
-
-@dataclass(frozen=True)
-class PrivateFacts:
-    """Facts that identify a place, a person or a device; never part of a record."""
-
-    latitude: float | None = None
-    """Degrees, north positive, WGS 84."""
-    longitude: float | None = None
-    """Degrees, east positive, WGS 84."""
-    altitude: float | None = None
-    """Metres above sea level."""
-    camera_serial: str | None = None
-    lens_serial: str | None = None
-    owner: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return camelCase JSON without unknown facts."""
-        return _known(
-            latitude=self.latitude,
-            longitude=self.longitude,
-            altitude=self.altitude,
-            cameraSerial=self.camera_serial,
-            lensSerial=self.lens_serial,
-            owner=self.owner,
-        )
+_EXIF_IFD, _INTEROP_IFD = 0x8769, 0xA005
 
 
 @dataclass(frozen=True)
@@ -68,10 +41,9 @@ class CameraFacts:
     """ISO 8601: 2026-05-04T10:11:12.25+02:00; with an offset only if the camera wrote one."""
     artist: str | None = None
     copyright: str | None = None
-    private: PrivateFacts = field(default_factory=PrivateFacts, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return camelCase JSON without unknown facts, and without `private`."""
+        """Return camelCase JSON without unknown facts."""
         return _known(
             make=self.make,
             model=self.model,
@@ -92,7 +64,7 @@ def _known(**pairs: Any) -> dict[str, Any]:
 
 def read(reader: Reader) -> CameraFacts:
     """Read the facts of a file of any admitted format; empty if it contains none that are readable."""
-    main, camera, gps = _directories(reader)
+    main, camera = _directories(reader)
     lens = _text(camera, 0xA434)
     taken_at = _taken_at(camera)
     if lens is None or taken_at is None:
@@ -110,14 +82,6 @@ def read(reader: Reader) -> CameraFacts:
         taken_at=taken_at,
         artist=_text(main, _ARTIST),
         copyright=_copyright(main),
-        private=PrivateFacts(
-            latitude=_degrees(gps, 2, 1, b"S", 90),
-            longitude=_degrees(gps, 4, 3, b"W", 180),
-            altitude=_altitude(gps),
-            camera_serial=_text(camera, 0xA431),
-            lens_serial=_text(camera, 0xA435),
-            owner=_text(camera, 0xA430),
-        ),
     )
 
 
@@ -155,21 +119,18 @@ def rights_block(facts: CameraFacts) -> bytes:
     return b"Exif\0\0MM\0*\0\0\0\x08" + len(texts).to_bytes(2, "big") + entries + b"\0\0\0\0" + values
 
 
-def _directories(reader: Reader) -> tuple[Directory, Directory, Directory]:
-    """Return the main, the EXIF and the GPS directory; a missing or broken one is empty."""
+def _directories(reader: Reader) -> tuple[Directory, Directory]:
+    """Return the main and the EXIF directory; a missing or broken one is empty."""
     empty = Directory(reader, False, {}, 0)
     try:
         tiff = Tiff(find_exif(reader))
         main = tiff.directory(tiff.first)
     except BrokenContainerError:
-        return empty, empty, empty
-    subdirectories = []
-    for pointer in (_EXIF_IFD, _GPS_IFD):
-        try:
-            subdirectories.append(tiff.directory(main.integer(pointer)) if pointer in main else empty)
-        except BrokenContainerError:
-            subdirectories.append(empty)
-    return main, subdirectories[0], subdirectories[1]
+        return empty, empty
+    try:
+        return main, tiff.directory(main.integer(_EXIF_IFD)) if _EXIF_IFD in main else empty
+    except BrokenContainerError:
+        return main, empty
 
 
 def _text(tags: Directory, tag: int) -> str | None:
@@ -214,17 +175,14 @@ def _first(properties: dict[str, str], names: tuple[str, ...]) -> str:
     return next((properties[name] for name in names if properties.get(name)), "")
 
 
-def _ratios(tags: Directory, tag: int) -> list[float]:
-    pairs = tags.rationals(tag)
-    if not all(denominator for _, denominator in pairs):
-        return []
-    return [numerator / denominator for numerator, denominator in pairs]
-
-
 def _ratio(tags: Directory, tag: int) -> float | None:
     """Return the first rational of a tag with six significant digits; None if it is not a positive number."""
-    values = _ratios(tags, tag)
-    return float(f"{values[0]:.6g}") if values and values[0] > 0 else None
+    pairs = tags.rationals(tag)
+    if not pairs or not all(denominator for _, denominator in pairs):
+        return None
+    numerator, denominator = pairs[0]
+    value = numerator / denominator
+    return float(f"{value:.6g}") if value > 0 else None
 
 
 _TIME = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
@@ -270,21 +228,3 @@ def _is_offset(text: str) -> bool:
     if match is None:
         return False
     return text == "Z" or (int(match[1]) <= _MOST_OFFSET_HOURS and int(match[2]) < 60)
-
-
-def _degrees(tags: Directory, tag: int, reference: int, negative: bytes, limit: float) -> float | None:
-    parts = _ratios(tags, tag)
-    if len(parts) != 3:
-        return None
-    value = parts[0] + parts[1] / 60 + parts[2] / 3600
-    if not math.isfinite(value) or not 0 <= value <= limit:
-        return None
-    hemisphere = tags.text(reference) or b""
-    return round(-value if hemisphere.startswith(negative) else value, 7)
-
-
-def _altitude(tags: Directory) -> float | None:
-    parts = _ratios(tags, 6)
-    if not parts:
-        return None
-    return round(-parts[0] if tags.integer(5) == 1 else parts[0], 2)
