@@ -489,6 +489,24 @@ def statuses_through_the_api(pipeline: Pipeline) -> str | None:
     return None if not answer["missing"] else "the record is missing"
 
 
+def renditions_of_a_list(pipeline: Pipeline) -> str | None:
+    """The list contains rendition URLs that work."""
+    run = Run(pipeline, "shown.jpg")
+    run.upload()
+
+    def listed_urls() -> list[str]:
+        images = ask_the_api(pipeline, "GET", "/images?status=COMPLETED&limit=100")["images"]
+        return [image["renditionUrl"] for image in images if image["imageKey"] == run.key and "renditionUrl" in image]
+
+    try:
+        pipeline.wait_until(lambda: bool(listed_urls()), run.key)
+        with urllib.request.urlopen(listed_urls()[0]):
+            return None
+    except HTTPError as error:
+        with error:
+            return f"{urlsplit(str(error.url)).path} answers {error.code}"
+
+
 def a_batch(pipeline: Pipeline) -> str | None:
     """It has a new upload, an event with a version, a missing upload, and a malformed message."""
     run, sqs, url = Run(pipeline, "batch.jpg"), pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
@@ -650,6 +668,7 @@ RUNS = [
     a_restored_upload,
     an_original,
     statuses_through_the_api,
+    renditions_of_a_list,
     a_change_of_nothing,
     a_backfill,
     an_upload_through_the_api,
