@@ -10,7 +10,7 @@ JOBS ?= 2
 INSTALL := pip install --quiet --disable-pip-version-check --require-hashes --requirement
 COMPILE := uv pip compile --quiet --upgrade --universal --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
-PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # $(call timed,TARGETS): make them, and say how long it took.
 timed = @began=$$(date +%s); $(MAKE) --no-print-directory $(1) && echo "make $@ took $$(($$(date +%s) - began)) s."

@@ -83,6 +83,11 @@ def chromium_path() -> str:
     return path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the unit tests last. Their files are short, so parallel processes end at about the same time."""
+    items.sort(key=lambda item: item.path.is_relative_to(ROOT / "tests" / "unit"))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Iterator[Any]:
     """Escape captured output that is not UTF-8: reports travel to another process, and tests print hostile names."""
