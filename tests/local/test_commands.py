@@ -202,13 +202,17 @@ MOMENTS = {
     "its first call": ("socket.connect", "127.0.0.1"),
     "fetching a rendition": ("os.mkdir", "/run/thumbnails"),
 }
+BREADTH = ("telling where it runs", "its first call")  # each starts a pipeline, as the moments around them do
 
 
 @pytest.mark.parametrize(
     ("event", "text", "times"),
     [
-        *(pytest.param(*moment, 1, id=name) for name, moment in MOMENTS.items()),
-        pytest.param(*MOMENTS["starting the server"], 2, id="starting the server, and again"),
+        *(
+            pytest.param(*moment, 1, id=name, marks=HEAVY if name in BREADTH else ())
+            for name, moment in MOMENTS.items()
+        ),
+        pytest.param(*MOMENTS["starting the server"], 2, id="starting the server, and again", marks=HEAVY),
         pytest.param(*MOMENTS["fetching a rendition"], 2, id="fetching a rendition, and again", marks=HEAVY),
         *(pytest.param("import", "", times, id=f"imports, {times} times", marks=HEAVY) for times in (2, 10, 100)),
     ],
