@@ -3,6 +3,8 @@
 
 import { ApiError } from './api.js';
 
+const LOCAL = ['127.0.0.1', 'localhost', '[::1]'];
+
 /**
  * @typedef {import('./api.js').Access} Access
  * @typedef {'signed-out' | 'signed-in' | 'expired'} SessionState `expired`: the API refuses the credential; the page
@@ -135,10 +137,12 @@ export class Session extends EventTarget {
 /**
  * Return the credential in the fragment of the address, and remove it from the address and the history.
  *
+ * Only the local run prints such links, and nobody else knows its keys. Elsewhere, a link with a key of its author would
+ * send the uploads of whoever opens it to the author's folder.
  * @returns {string | null}
  */
 function takeFromAddress() {
   const linked = new URLSearchParams(location.hash.slice(1)).get('key');
   if (linked !== null) history.replaceState(history.state, '', location.pathname + location.search);
-  return linked;
+  return LOCAL.includes(location.hostname) ? linked : null;
 }

@@ -19,7 +19,7 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from local.emulator.deploy import plan
 from local.emulator.iam import MANAGED_POLICIES
 from local.emulator.template import load
-from tests.conftest import ROOT, _CloudFormation, cfn_lint
+from tests.conftest import ROOT, TEMPLATE, _CloudFormation, cfn_lint
 
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml")}
 ROLES = yaml.load((ROOT / "cicd" / "roles.yml").read_text(), _CloudFormation)
@@ -355,6 +355,11 @@ def statements(role: str) -> list[dict[str, Any]]:
     return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
 
 
+def boundary(name: str) -> list[dict[str, Any]]:
+    document: list[dict[str, Any]] = ROLES["Resources"][name]["Properties"]["PolicyDocument"]["Statement"]
+    return document
+
+
 def actions(some: list[dict[str, Any]]) -> set[str]:
     return {action for statement in some for action in as_list(statement["Action"])}
 
@@ -476,8 +481,33 @@ def test_the_boundary_of_services_is_what_the_template_grants(resources):
             documents = [policy["PolicyDocument"] for policy in body["Properties"].get("Policies", [])]
             granted |= {action for document in documents for action in allowed(document)}
     granted |= {action for statement in MANAGED_POLICIES.values() for action in statement["Action"]}
-    (statement,) = ROLES["Resources"]["ServiceBoundary"]["Properties"]["PolicyDocument"]["Statement"]
+    (statement,) = [each for each in boundary("ServiceBoundary") if each["Effect"] == "Allow"]
     assert set(statement["Action"]) == granted
+
+
+def test_data_of_other_stacks_is_denied_and_that_of_the_stack_is_not(resources):
+    """CloudFormation begins the names of these resources with that of the stack, unless the template names them."""
+    (deny,) = [each for each in boundary("ServiceBoundary") if each["Effect"] == "Deny"]
+    services = {
+        resource["Fn::Sub"].removeprefix("arn:${AWS::Partition}:").split(":")[0] for resource in deny["NotResource"]
+    }
+    assert services == {action.split(":")[0] for action in deny["Action"]}
+    assert all("${StackName}-" in str(resource) for resource in deny["NotResource"])
+    granted = [
+        statement["Resource"]
+        for body in resources
+        if body["Type"] == "AWS::IAM::Role"
+        for document in body["Properties"].get("Policies", [])
+        for statement in as_list(document["PolicyDocument"]["Statement"])
+        if statement.get("Effect") == "Allow"
+        and any(fnmatchcase(action, pattern) for action in as_list(statement["Action"]) for pattern in deny["Action"])
+    ]
+    ids = set(re.findall(r"\$\{(\w+)\.Arn|(?:Ref\W+|GetAtt\W+)(\w+)", json.dumps(granted)))
+    assert ids
+    named = TEMPLATE["Resources"]
+    for logical_id in {first or second for first, second in ids}:
+        names = {"BucketName", "TableName", "FunctionName", "TopicName", "QueueName"}
+        assert not names & named[logical_id]["Properties"].keys(), logical_id
 
 
 def allowed(value: Any) -> set[str]:
@@ -495,12 +525,67 @@ def test_no_role_can_be_created_without_the_boundary():
     """Otherwise a deployed function could get a role that may do everything."""
     execution = ROLES["Resources"]["ExecutionRole"]["Properties"]
     assert execution["PermissionsBoundary"] == {"Ref": "ExecutionBoundary"}
-    boundary = ROLES["Resources"]["ExecutionBoundary"]["Properties"]["PolicyDocument"]["Statement"]
-    (deny,) = [statement for statement in boundary if statement["Sid"] == "CreateNoRoleWithoutBoundary"]
+    (deny,) = [each for each in boundary("ExecutionBoundary") if each["Sid"] == "CreateNoRoleWithoutBoundary"]
     condition = {"StringNotEquals": {"iam:PermissionsBoundary": {"Ref": "ServiceBoundary"}}}
     assert (deny["Effect"], deny["Resource"], deny["Condition"]) == ("Deny", "*", condition)
     granting = {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePermissionsBoundary"}
     assert set(deny["Action"]) == granting
+
+
+def test_cloudformation_cannot_change_the_roles_and_builds_of_the_deployment():
+    """Their names may begin with that of the stack, as those of the stack `image-pipeline-dev-roles` do."""
+    patterns = [
+        str(pattern["Fn::Sub"]).replace("${StackName}", "image-pipeline-dev")
+        for statement in (*statements("ExecutionRole"), *boundary("ExecutionBoundary"))
+        for pattern in as_list(statement["Resource"])
+        if statement["Effect"] == "Allow" and ":role/" in str(pattern)
+    ]
+    assert patterns
+    for name in ("DeployRole", "VerifyRole", "ExecutionRole"):
+        path = ROLES["Resources"][name]["Properties"]["Path"]
+        arn = f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role{path}image-pipeline-dev-roles-{name}-X"
+        assert not [pattern for pattern in patterns if fnmatchcase(arn, pattern)]
+    (deny,) = [each for each in boundary("ExecutionBoundary") if each["Sid"] == "OnlyReadBuilds"]
+    assert (deny["Effect"], deny["NotAction"]) == ("Deny", ["s3:GetObject", "s3:GetObjectVersion"])
+    assert deny["Resource"] == [{"Fn::GetAtt": "ArtifactBucket.Arn"}, {"Fn::Sub": "${ArtifactBucket.Arn}/*"}]
+
+
+def test_the_deployment_imports_no_resource():
+    """An imported resource would get the properties of the template, such as the policy of a key."""
+    (deny,) = [each for each in statements("DeployRole") if each["Effect"] == "Deny"]
+    assert (deny["Action"], deny["Resource"]) == ("cloudformation:CreateChangeSet", "*")
+    assert deny["Condition"] == {"ForAnyValue:StringLike": {"cloudformation:ImportResourceTypes": "*"}}
+
+
+def test_the_verification_sends_messages_only_to_its_queues():
+    """Otherwise it could send all events of the bus and all notifications to anybody."""
+    queues = {"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:image-pipeline-verify-*"}
+    conditions = {
+        action: [each.get("Condition") for each in statements("VerifyRole") if action in as_list(each["Action"])]
+        for action in ("events:PutRule", "events:PutTargets", "sns:Subscribe")
+    }
+    assert conditions == {
+        "events:PutRule": [
+            {"ForAllValues:StringEquals": {"events:source": "image-pipeline"}, "Null": {"events:source": "false"}}
+        ],
+        "events:PutTargets": [
+            {"ForAllValues:ArnLike": {"events:TargetArn": queues}, "Null": {"events:TargetArn": "false"}}
+        ],
+        "sns:Subscribe": [{"StringEquals": {"sns:Protocol": "sqs"}, "StringLike": {"sns:Endpoint": queues}}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("repository", "fits"),
+    [
+        *(("anna@123/images@456", True), ("anna/images", True), ("anna_acme@1/my.images@2", True)),
+        *(("anna@123/*", False), ("anna@x/images@y", False), ("anna/images:ref:refs/heads/x", False), ("a/b/c", False)),
+    ],
+)
+def test_tokens_with_and_without_ids_are_trusted(repository, fits):
+    """Tokens of new repositories name them with ids, which nobody can get again."""
+    pattern = ROLES["Parameters"]["Repository"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, repository)) is fits
 
 
 @pytest.mark.parametrize("role", ["DeployRole", "VerifyRole"])

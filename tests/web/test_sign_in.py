@@ -87,6 +87,30 @@ def test_the_link_signs_in(visitor: Visitor, key):
     expect_signed_in(page)
 
 
+def test_a_link_signs_nobody_in_at_a_deployed_stack(visitor: Visitor, key, make_key):
+    """The link of somebody else, with their key, neither starts a session nor replaces one."""
+    local, visitor.url = visitor.url, "https://images.example"
+
+    def deployed(route: Route) -> None:
+        headers = {name: value for name, value in route.request.headers.items() if name != "origin"}
+        route.fulfill(response=route.fetch(url=route.request.url.replace(visitor.url, local), headers=headers))
+
+    visitor.context.route(f"{visitor.url}/**", deployed)
+    theirs = make_key().text
+    page = visitor.open("/?status=FAILED", theirs)
+    expect_signed_out(page)
+    assert page.url == f"{visitor.url}/?status=FAILED"
+    assert kept(page) == [0, 0]
+    fill_in(page, key)
+    expect_signed_in(page)
+    page.locator("drop-target").wait_for(state="attached")
+    with page.expect_response("**/access"), page.expect_response("**/images?*"):
+        page.goto(f"{page.url}#key={theirs}")
+    expect_signed_in(page)
+    assert page.evaluate("() => Object.values(sessionStorage)") == [key]
+    visitor.context.unroute_all(behavior="wait")
+
+
 @pytest.mark.parametrize("wrong", ["nonsense", WRONG_KEY])
 def test_a_wrong_key_is_refused(visitor: Visitor, key, wrong):
     """The form says what is wrong and accepts another key; nothing is kept."""

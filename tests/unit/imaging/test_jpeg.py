@@ -419,6 +419,21 @@ def test_a_long_run_of_fill_bytes_costs_linear_time(end, progressive):
         render(filled, [Recipe("small", 8, 8)], Limits())
 
 
+@pytest.mark.parametrize("marker", [b"\xff\x00", END], ids=["stuffed", "end"])
+def test_the_decoder_gets_no_long_run_of_fill_bytes(monkeypatch, marker):
+    """It would read the run again for each block of the file: minutes for a large one."""
+    received = []
+    monkeypatch.setattr(
+        "image_pipeline.imaging.decoders.jpeg.JpegImageFile",
+        lambda stream: received.append(stream.read()) or stream.seek(0) or JpegImageFile(stream),
+    )
+    data = noisy("JPEG")
+    at = data.index(marker, data.index(b"\xff\xda"))
+    filled = data[:at] + b"\xff" * 300_000 + data[at:]
+    assert pixels(filled).image.tobytes() == pixels(data).image.tobytes()
+    assert max(map(len, received)) <= len(data) + 1
+
+
 @pytest.mark.parametrize("missing", range(3, 60, 3))
 @pytest.mark.parametrize("last", [b"", b"\xff"], ids=lambda last: last.hex() or "none")
 def test_a_baseline_file_that_ends_early_is_rejected_also_in_the_middle_of_a_marker(missing, last):

@@ -47,6 +47,8 @@ _STRIP = 256
 _GREY = range(126, 131)
 """Values of a block without data: 128, give or take rounding."""
 _RESTART = re.compile(rb"(?<!\xff)\xff+[\xd0-\xd7]")
+_LONG_FILL = re.compile(b"\xff" * 4096)
+_NOT_FILL = re.compile(rb"[^\xff]")
 _FEW_UNITS = 16
 """Files with shorter restart intervals are decoded twice: half a unit, which is not grey, would be much of them."""
 _MOST_PROBES = 10_000
@@ -143,7 +145,8 @@ class _Source:
     def _load(self, body: Sequence[bytes | memoryview]) -> tuple[Image.Image, Box]:
         data = memoryview(self.reader.data)
         head = [data[part.start - 4 : part.end] for part in self.parts if _is_needed(part)]
-        opened = JpegImageFile(PartStream([b"\xff\xd8", *head, *body]))  # type: ignore[arg-type]
+        short = chain.from_iterable(map(_without_long_fill, body))
+        opened = JpegImageFile(PartStream([b"\xff\xd8", *head, *short]))  # type: ignore[arg-type]
         check_size(opened.size, self.header)
         box: Box = (0, 0, *opened.size)
         if self.scale > 1:
@@ -152,6 +155,19 @@ class _Source:
             box = drafted[1] if drafted else box
         opened.load()
         return opened, box
+
+
+def _without_long_fill(part: bytes | memoryview) -> Iterator[bytes | memoryview]:
+    """Keep one byte of each long run of fill bytes, which means the same.
+
+    A decoder that gets the data block by block reads such a run again from its start with each block.
+    """
+    at = 0
+    while run := _LONG_FILL.search(part, at):
+        yield part[at : run.start() + 1]
+        rest = _NOT_FILL.search(part, run.end())
+        at = rest.start() if rest else len(part)
+    yield part[at:]
 
 
 def _is_needed(part: Segment) -> bool:
