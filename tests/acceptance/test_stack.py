@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 from botocore.client import BaseClient
 
 from image_pipeline_cli.commands import main
@@ -21,7 +22,7 @@ from image_pipeline_cli.exits import INTERRUPTED, OK
 from image_pipeline_cli.verify import command, preparation
 from image_pipeline_cli.verify.pictures import FIRST
 from tests.acceptance.conftest import STACK, Target, inventory
-from tests.conftest import ROOT
+from tests.conftest import ROOT, _CloudFormation
 
 NAMES = [
     *(check.name for check in command.PRECONDITIONS),
@@ -115,6 +116,11 @@ SERVICES = {
 WITHOUT_CALL = {("s3", "ListBucket")}  # without it, S3 answers 403 instead of 404
 
 
+def needed(proof: Proof) -> set[tuple[str, str]]:
+    """The actions that a run needs."""
+    return {(service, ACTIONS.get(operation, operation)) for service, operation in proof.calls}
+
+
 @pytest.mark.skipif(STACK is not None, reason="the calls of the other process are not recorded")
 def test_the_document_lists_the_permissions(proof):
     """The table has every action that a run needs, and no other."""
@@ -126,8 +132,19 @@ def test_the_document_lists_the_permissions(proof):
         for action in re.findall(r"`([A-Z][A-Za-z]+)`", cell)
         if not action.endswith(("Table", "Machine", "Topic"))
     }
-    needed = {(service, ACTIONS.get(operation, operation)) for service, operation in proof.calls}
-    assert documented - WITHOUT_CALL == needed
+    assert documented - WITHOUT_CALL == needed(proof)
+
+
+@pytest.mark.skipif(STACK is not None, reason="the calls of the other process are not recorded")
+def test_the_role_of_the_deployment_may_verify(proof):
+    """It has every action that a run needs, and no other. Without one, each deployment would be rolled back."""
+    roles = yaml.load((ROOT / "cicd" / "roles.yml").read_text(), _CloudFormation)
+    (policy,) = roles["Resources"]["VerifyRole"]["Properties"]["Policies"]
+    lists = [statement["Action"] for statement in policy["PolicyDocument"]["Statement"]]
+    granted = {tuple(action.split(":")) for some in lists for action in ([some] if isinstance(some, str) else some)}
+    assert {(service, action) for service, action in granted if service in SERVICES.values()} - WITHOUT_CALL == needed(
+        proof
+    )
 
 
 @pytest.mark.skipif(STACK is not None, reason="lists everything in the account")
