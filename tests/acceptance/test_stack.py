@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,12 @@ import pytest
 import yaml
 from botocore.client import BaseClient
 
+from image_pipeline_cli.checks import CheckFailedError
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INTERRUPTED, OK
-from image_pipeline_cli.verify import command, preparation
+from image_pipeline_cli.verify import command, preparation, temporary
 from image_pipeline_cli.verify.pictures import FIRST
+from image_pipeline_cli.verify.session import Session
 from tests.acceptance.conftest import STACK, Target, inventory
 from tests.conftest import ROOT, _CloudFormation
 
@@ -162,3 +165,13 @@ def test_ctrl_c_leaves_nothing_behind(stack, local_target):
     assert (process.returncode, "Traceback" in errors) == (INTERRUPTED, False), errors
     assert "Everything that this run created was removed." in out
     assert inventory(stack) == before
+
+
+@pytest.mark.skipif(STACK is not None, reason="needs the shared pipeline")
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_an_upload_without_a_record_may_still_be_processed(stack, is_empty):
+    """Unless it is empty: if it is deleted while it waits for its content, it never gets a record."""
+    session = Session(stack, f"{temporary.PREFIX}{uuid.uuid4()}", seconds=5.0)
+    session.remember("a.jpg", "v", "etag", 0.0, is_empty=is_empty)
+    with contextlib.nullcontext() if is_empty else pytest.raises(CheckFailedError, match="not ended"):
+        preparation.remove_uploads(session)
