@@ -20,7 +20,7 @@ timed = @began=$$(date +%s); $(MAKE) --no-print-directory $(1) && echo "make $@ 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-11s %s\n", $$1, $$2}'
 
-run: $(STAMP) ## Run the pipeline on this machine and stay up: IMAGES="a.jpg 'b c.png'" for your own images, OPTIONS=… for options
+run: $(STAMP) ## Run the pipeline on this machine and stay up: IMAGES="a.jpg 'my folder'" for your own images, OPTIONS=… for options
 	@$(BIN)/python -m local run $(OPTIONS) $(IMAGES)
 
 demo: $(STAMP) ## Run the pipeline on sample images; exits 0 only if all have the expected outcome

@@ -95,11 +95,13 @@ export class UploadQueue extends EventTarget {
   }
 
   /**
-   * Add files.
+   * Add files. Each takes the place of a file that failed under its name.
    *
    * @param {{ file: File, name: string, replaces?: boolean }[]} files
    */
   add(files) {
+    const names = new Set(files.map(({ name }) => name));
+    this.items = this.items.filter(({ state, name }) => state !== 'failed' || !names.has(name));
     const items = files.map(({ file, name, replaces = false }) => this.#makeItem(file, name, replaces));
     this.items.push(...items);
     this.#admit(items);

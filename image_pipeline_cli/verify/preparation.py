@@ -47,9 +47,16 @@ def remove_uploads(session: Session) -> None:
 
 
 def _have_ended(session: Session) -> bool:
-    """Return whether the workflow has ended for each upload. One that is deleted before it is claimed fails."""
+    """Return whether the workflow has ended for each upload.
+
+    One that is deleted before it is claimed fails. An empty one that is deleted while it waits for its content gets no
+    record.
+    """
     statuses = _statuses(session)
-    return len(statuses) == len(session.sent) and all(status in _ENDED for status in statuses)
+    return all(
+        statuses[image_key] in _ENDED if image_key in statuses else upload.is_empty
+        for image_key, upload in session.sent.items()
+    )
 
 
 def _is_quiet(session: Session) -> Callable[[], bool]:
@@ -69,11 +76,14 @@ def _is_quiet(session: Session) -> Callable[[], bool]:
     return is_quiet
 
 
-def _statuses(session: Session) -> list[str]:
+def _statuses(session: Session) -> dict[str, str]:
+    """Return the statuses of the uploads that have a record, by key."""
     table = session.stack.outputs["ImageTableName"]
     item_keys = [records.item_key(image_key) for image_key in session.sent]
-    items = records.read_many(session.stack.client, table, item_keys, attributes=["status"], consistent=True)
-    return [item["status"] for item in items]
+    items = records.read_many(
+        session.stack.client, table, item_keys, attributes=["ImageKey", "status"], consistent=True
+    )
+    return {item["ImageKey"]: item["status"] for item in items}
 
 
 def _delete_records(session: Session) -> None:

@@ -27,6 +27,8 @@ class Sent:
     version: follow.Version
     at: float
     """The time before it was sent, on the monotonic clock."""
+    is_empty: bool = False
+    """Whether it has no content."""
 
 
 @dataclass(frozen=True)
@@ -121,13 +123,13 @@ class Session:
         self.under_way.add(image_key)
         try:
             answer = self.stack.client("s3").put_object(Bucket=self.bucket, Key=image_key, Body=data)
-            return self.remember(name, answer.get("VersionId"), answer["ETag"], at)
+            return self.remember(name, answer.get("VersionId"), answer["ETag"], at, is_empty=not data)
         finally:
             self.under_way.discard(image_key)
 
-    def remember(self, name: str, version_id: str | None, etag: str, at: float) -> Sent:
+    def remember(self, name: str, version_id: str | None, etag: str, at: float, *, is_empty: bool = False) -> Sent:
         """Remember an upload, so that its outcome is waited for and it is removed at the end."""
-        sent = Sent(self.folder + name, follow.Version(version_id, etag.strip('"')), at)
+        sent = Sent(self.folder + name, follow.Version(version_id, etag.strip('"')), at, is_empty)
         self.sent[sent.image_key] = sent
         return sent
 

@@ -1,11 +1,17 @@
 """The files that `make demo` uploads: photographs with free licences (see LICENSES.md), and generated files."""
 
 import io
+import unicodedata
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+
+from image_pipeline.keys import UPLOADS_PREFIX
+from image_pipeline_cli import files
 
 _HERE = Path(__file__).parent
 DONE = ("COMPLETED", "PARTIAL")
+_REFUSED = ("Cc", "Cs")  # control characters, which the S3 of moto rejects, and what is not UTF-8
 
 
 @dataclass(frozen=True)
@@ -35,21 +41,34 @@ def samples() -> list[Sample]:
 
 
 def from_files(paths: list[str]) -> list[Sample]:
-    """Read files of the user, which must all succeed.
+    """Read files of the user, and all files in folders. All must succeed.
 
     Raises:
         OSError: A file cannot be read.
-        ValueError: The local S3 does not accept the name of a file.
+        ValueError: A file in a folder cannot be uploaded, or the local S3 does not accept a name.
     """
     by_key: dict[str, Sample] = {}
-    for path in map(Path, paths):
-        if not path.name.isprintable():  # not UTF-8, or control characters, which the S3 of moto rejects
-            raise ValueError(f"the name of {str(path)!r} contains characters that the local S3 does not accept")
-        key = f"uploads/{path.name}"
+    for file in chain.from_iterable(map(_find, map(Path, paths))):
+        if any(unicodedata.category(character) in _REFUSED for character in file.key):
+            raise ValueError(f"the name of {str(file.path)!r} contains characters that the local S3 does not accept")
+        key = file.key
         if key in by_key:
-            key = f"uploads/{len(by_key) + 1}/{path.name}"
-        by_key[key] = Sample(key, path.read_bytes())
+            key = f"{UPLOADS_PREFIX}{len(by_key) + 1}/{key.removeprefix(UPLOADS_PREFIX)}"
+        by_key[key] = Sample(key, file.path.read_bytes())
     return list(by_key.values())
+
+
+def _find(path: Path) -> list[files.File]:
+    """Return a file, or the files in a folder as `image-pipeline upload` finds them."""
+    if not path.is_dir():
+        return [files.File(path, UPLOADS_PREFIX + path.name)]
+    found, skipped = files.find([str(path)], UPLOADS_PREFIX)
+    for entry in skipped:
+        if entry.is_error:
+            raise ValueError(f"{str(entry.path)!r} {entry.reason}")
+    if not found:
+        raise ValueError(f"{str(path)!r} contains no file to process")
+    return found
 
 
 def _drawing() -> bytes:

@@ -10,18 +10,22 @@ import re
 import signal
 import subprocess
 import sys
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 from botocore.client import BaseClient
 
+from image_pipeline_cli.checks import CheckFailedError
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INTERRUPTED, OK
-from image_pipeline_cli.verify import command, preparation
+from image_pipeline_cli.verify import command, preparation, temporary
 from image_pipeline_cli.verify.pictures import FIRST
+from image_pipeline_cli.verify.session import Session
 from tests.acceptance.conftest import STACK, Target, inventory
-from tests.conftest import ROOT
+from tests.conftest import ROOT, _CloudFormation
 
 NAMES = [
     *(check.name for check in command.PRECONDITIONS),
@@ -115,6 +119,11 @@ SERVICES = {
 WITHOUT_CALL = {("s3", "ListBucket")}  # without it, S3 answers 403 instead of 404
 
 
+def needed(proof: Proof) -> set[tuple[str, str]]:
+    """The actions that a run needs."""
+    return {(service, ACTIONS.get(operation, operation)) for service, operation in proof.calls}
+
+
 @pytest.mark.skipif(STACK is not None, reason="the calls of the other process are not recorded")
 def test_the_document_lists_the_permissions(proof):
     """The table has every action that a run needs, and no other."""
@@ -126,8 +135,19 @@ def test_the_document_lists_the_permissions(proof):
         for action in re.findall(r"`([A-Z][A-Za-z]+)`", cell)
         if not action.endswith(("Table", "Machine", "Topic"))
     }
-    needed = {(service, ACTIONS.get(operation, operation)) for service, operation in proof.calls}
-    assert documented - WITHOUT_CALL == needed
+    assert documented - WITHOUT_CALL == needed(proof)
+
+
+@pytest.mark.skipif(STACK is not None, reason="the calls of the other process are not recorded")
+def test_the_role_of_the_deployment_may_verify(proof):
+    """It has every action that a run needs, and no other. Without one, each deployment would be rolled back."""
+    roles = yaml.load((ROOT / "cicd" / "roles.yml").read_text(), _CloudFormation)
+    (policy,) = roles["Resources"]["VerifyRole"]["Properties"]["Policies"]
+    lists = [statement["Action"] for statement in policy["PolicyDocument"]["Statement"]]
+    granted = {tuple(action.split(":")) for some in lists for action in ([some] if isinstance(some, str) else some)}
+    assert {(service, action) for service, action in granted if service in SERVICES.values()} - WITHOUT_CALL == needed(
+        proof
+    )
 
 
 @pytest.mark.skipif(STACK is not None, reason="lists everything in the account")
@@ -145,3 +165,13 @@ def test_ctrl_c_leaves_nothing_behind(stack, local_target):
     assert (process.returncode, "Traceback" in errors) == (INTERRUPTED, False), errors
     assert "Everything that this run created was removed." in out
     assert inventory(stack) == before
+
+
+@pytest.mark.skipif(STACK is not None, reason="needs the shared pipeline")
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_an_upload_without_a_record_may_still_be_processed(stack, is_empty):
+    """Unless it is empty: if it is deleted while it waits for its content, it never gets a record."""
+    session = Session(stack, f"{temporary.PREFIX}{uuid.uuid4()}", seconds=5.0)
+    session.remember("a.jpg", "v", "etag", 0.0, is_empty=is_empty)
+    with contextlib.nullcontext() if is_empty else pytest.raises(CheckFailedError, match="not ended"):
+        preparation.remove_uploads(session)

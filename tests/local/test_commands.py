@@ -105,22 +105,32 @@ def test_demo_succeeds_and_says_everything_to_programs(start, tmp_path):
 
 
 def test_demo_fails_when_a_picture_does(start, tmp_path):
-    """The output names a file of the user that fails, and the exit code is 1."""
-    (tmp_path / "good one.jpg").write_bytes(photo())
+    """Files of the user and whole folders are processed; the output names a file that fails, and the exit code is 1."""
+    folder = tmp_path / "my pictures"
+    folder.mkdir()
+    (folder / "good one.jpg").write_bytes(photo())
+    (folder / "9.41\u202fAM \u202egpj.jpg").write_bytes(photo())  # as macOS names screenshots, and from right to left
+    (folder / ".hidden").write_text("words")
     (tmp_path / "bad.jpg").write_text("words")
-    demo = start("demo", "--port", "0", "--api-port", "0", str(tmp_path / "good one.jpg"), str(tmp_path / "bad.jpg"))
+    demo = start("demo", "--port", "0", "--api-port", "0", str(folder), str(tmp_path / "bad.jpg"))
     out, _ = demo.communicate(timeout=120)
     assert demo.returncode == 1
-    assert "uploads/good one.jpg  COMPLETED" in out
+    assert "uploads/my pictures/good one.jpg  COMPLETED" in out
+    assert "uploads/my pictures/9.41" in out
+    assert out.count("  COMPLETED") == 2
     assert re.search(r"uploads/bad\.jpg: .*FAILED", out)
 
 
-def test_a_missing_file_is_a_usage_error(start):
+@pytest.mark.parametrize("name", ["missing.jpg", "bell\x07.jpg", "folder", "folder/empty"])
+def test_an_unusable_file_is_a_usage_error(start, tmp_path, name):
     """It is reported before anything starts."""
-    demo = start("demo", "/nowhere.jpg")
+    (tmp_path / "bell\x07.jpg").write_bytes(photo())
+    (tmp_path / "folder" / "empty").mkdir(parents=True)
+    (tmp_path / "folder" / "not UTF-8 \udcff.jpg").write_bytes(photo())
+    demo = start("demo", str(tmp_path / name))
     _, err = demo.communicate(timeout=30)
     assert demo.returncode == 2
-    assert "/nowhere.jpg" in err
+    assert str(tmp_path) in err
     assert "Traceback" not in err
 
 

@@ -104,6 +104,8 @@ def test_a_folder_is_followed_to_its_outcomes(visitor: Visitor, pipeline, folder
     chooser.value.set_files(tmp_path / "repaired.jpg")
     expect(tile(page, f"uploads/{folder}holiday/words.jpg")).to_have_attribute("data-state", "COMPLETED")
     assert pipeline.record(f"uploads/{folder}holiday/words.jpg")["status"] == "COMPLETED"
+    expect(upload_row(page, f"{folder}holiday/words.jpg")).to_have_attribute("data-state", "done")
+    expect(panel.get_by_role("heading")).to_have_text("2 files failed")
 
 
 def test_a_file_of_a_strange_name_gets_another(visitor: Visitor, folder, key, tmp_path):
