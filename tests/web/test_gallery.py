@@ -276,6 +276,7 @@ def test_a_copied_picture_works_in_another_page(visitor: Visitor, album, key, bl
 def test_only_the_keyboard_is_needed(visitor: Visitor, album, key):
     """From the key to one image and back, and the focus is always visible."""
     page = visitor.open()
+    expect(page.get_by_label("API key")).to_be_focused()
     page.keyboard.type(key)
     page.keyboard.press("Enter")
     order = expect_tiles(page, *album)
@@ -380,6 +381,7 @@ def test_images_are_selected(visitor: Visitor, pipeline, folder, own_key):
     expect(bar).to_contain_text("5 selected")
     page.get_by_role("button", name="Clear selection").click()
     expect(bar).to_be_hidden()
+    expect(tile(page, keys[4]).get_by_role("link")).to_be_focused()
 
 
 def test_a_deletion_is_undone(visitor: Visitor, pipeline, folder, own_key):
