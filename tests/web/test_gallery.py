@@ -452,7 +452,7 @@ def test_changes_of_others_appear(visitor: Visitor, pipeline, folder, own_key):
 
 
 def test_the_api_is_down_and_back(visitor: Visitor, pipeline, album, key):
-    """A bar says so, what is shown stays, and everything continues when the API answers again."""
+    """A bar says so, known images are still filtered, and everything continues when the API answers again."""
     page = visitor.open(key=key)
     expect_tiles(page, *album)
     visitor.announce("request: .*ERR_CONNECTION_REFUSED")
@@ -461,6 +461,7 @@ def test_the_api_is_down_and_back(visitor: Visitor, pipeline, album, key):
     open_menu(page, "Status").get_by_role("button", name="Failed").click()
     bar = page.get_by_role("status").filter(has_text="The API does not answer")
     expect(bar).to_be_visible()
+    expect_tiles(page, FAILED)
     visitor.audit(page)
     visitor.context.unroute(down)
     expect(bar).to_be_hidden()
