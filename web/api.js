@@ -29,7 +29,6 @@ const ATTEMPTS = 4;
  * @property {('read' | 'upload' | 'delete')[]} scopes
  * @property {string | null} folder the only folder of the key, with a trailing slash.
  * @property {number} maxUploadBytes
- * @property {boolean} labels whether the stack labels images.
  * @property {number} renditionUrlSeconds
  * @property {boolean} publicStatus whether statuses and renditions need no key.
  *

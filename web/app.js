@@ -15,12 +15,14 @@ import { offlineNotice } from './notice.js';
 import { Query } from './query.js';
 import { Selection } from './selection.js';
 import { Session } from './session.js';
-import { askAgain, signInForm } from './sign-in.js';
 import { Statuses } from './statuses.js';
 
 const REFRESH = 10_000;
 const ATTEMPTS = 5;
 const WORKBENCH_STYLES = ['uploads', 'detail', 'actions'];
+
+/** @type {Promise<typeof import('./sign-in.js')> | undefined} */
+let signIn;
 
 const stack = setting('stack');
 const session = new Session({ stack, kind: setting('authorization') === 'token' ? 'token' : 'key', readAccess });
@@ -47,7 +49,9 @@ async function start() {
 }
 
 /** @param {unknown} error */
-function showSignIn(error) {
+async function showSignIn(error) {
+  const { signInForm } = await loadSignIn();
+  if (session.state !== 'signed-out') return; // a link has signed in meanwhile
   fill(document.body, el('main', { class: 'sign-in-page' }, signInForm({ session, stack, error })));
   document.getElementById('credential')?.focus();
 }
@@ -63,7 +67,7 @@ function showGallery() {
   const query = new Query();
   const selection = new Selection();
   const listing = new Listing({ api });
-  const statuses = new Statuses({ api, listing });
+  const statuses = new Statuses({ api, session, listing });
   const gallery = new ImageGallery();
   const parts = { api, session, query, selection, listing, statuses, gallery };
   const first = listing.show(query.filters);
@@ -86,15 +90,29 @@ async function painted() {
   await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve))));
 }
 
-/**
- * Load the other modules and style sheets, after the list. A connection that fails for a moment must not leave a page
- * without its buttons.
- */
+/** Load what is not needed for the first pictures. The form too: later, the API may refuse the credential. */
 async function loadWorkbench() {
+  const [workbench] = await Promise.all([load(() => import('./workbench.js'), WORKBENCH_STYLES), loadSignIn()]);
+  return workbench;
+}
+
+function loadSignIn() {
+  signIn ??= load(() => import('./sign-in.js'), ['sign-in']);
+  return signIn;
+}
+
+/**
+ * Load a module and its style sheets. A connection that fails for a moment must not leave a page without its buttons.
+ *
+ * @template Module
+ * @param {() => Promise<Module>} importModule
+ * @param {string[]} styles
+ */
+async function load(importModule, styles) {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const [workbench] = await Promise.all([import('./workbench.js'), ...WORKBENCH_STYLES.map(loadStyle)]);
-      return workbench;
+      const [module] = await Promise.all([importModule(), ...styles.map(loadStyle)]);
+      return module;
     } catch (error) {
       if (attempt === ATTEMPTS) throw error;
       await wait(1000 * attempt);
@@ -158,12 +176,17 @@ function watchBar(bar) {
 function keepSession({ api, listing, statuses }) {
   api.addEventListener('unauthorized', (event) => session.expire(/** @type {CustomEvent} */ (event).detail));
   session.addEventListener('change', () => {
-    if (session.state === 'expired') askAgain({ session, stack });
+    if (session.state === 'expired') askForCredential();
     if (session.state === 'signed-out') setTimeout(() => location.replace(location.pathname));
     if (session.state !== 'signed-in') return;
     listing.reload();
     statuses.hurry();
   });
+}
+
+async function askForCredential() {
+  const { askAgain } = await loadSignIn();
+  if (session.state === 'expired') askAgain({ session, stack });
 }
 
 /**

@@ -76,13 +76,24 @@ export class Listing extends EventTarget {
   }
 
   /**
-   * Show what other filters select. The present pictures stay until the answer arrives.
+   * Show what other filters select: at once the pictures that are known, then those in the answer. If none is known, the
+   * present pictures stay until the answer arrives.
    *
    * @param {Filters} filters
    */
   async show(filters) {
     this.filters = filters;
+    this.#showKnown();
     await this.reload();
+  }
+
+  #showKnown() {
+    const known = [...this.#shown.values(), ...this.#aside.values()];
+    const fits = (/** @type {Picture} */ picture) => matches(picture, this.filters);
+    if (!known.some(fits)) return;
+    this.#shown = new Map(known.filter(fits).map((picture) => [picture.key, picture]));
+    this.#aside = new Map(known.filter((picture) => !fits(picture)).map((picture) => [picture.key, picture]));
+    this.#changed();
   }
 
   /** Read the first page again, and forget the others. */
@@ -136,7 +147,7 @@ export class Listing extends EventTarget {
     let cursor = null;
     for (let count = 0; count < MOST_REFRESHED; count += 1) {
       const page = /** @type {{ images: any[], cursor: string | null }} */ (
-        await this.#api.list(toParameters(this.filters), { cursor, limit: cursor ? PAGE : FIRST, signal })
+        await this.#api.list(toParameters(this.filters), { cursor, limit: this.#limit(cursor), signal })
       );
       pictures.push(...page.images.map(fromListing));
       cursor = page.cursor;
@@ -185,7 +196,7 @@ export class Listing extends EventTarget {
     this.error = null;
     this.#stateChanged();
     try {
-      const page = await this.#api.list(toParameters(this.filters), { cursor, limit: cursor ? PAGE : FIRST, signal });
+      const page = await this.#api.list(toParameters(this.filters), { cursor, limit: this.#limit(cursor), signal });
       if (signal.aborted) return;
       if (!this.ready) this.#startOver();
       this.ready = true;
@@ -202,6 +213,17 @@ export class Listing extends EventTarget {
     }
     this.loading = false;
     this.#stateChanged();
+  }
+
+  /**
+   * Return how many pictures to ask for. The API reads one view and leaves out what other filters exclude, so a short
+   * page with several filters would often be empty.
+   *
+   * @param {string | null} cursor
+   */
+  #limit(cursor) {
+    const { status, label, prefix } = this.filters;
+    return cursor === null && [status, label, prefix].filter(Boolean).length < 2 ? FIRST : PAGE;
   }
 
   /** Keep only what does not come from the list: pictures that are uploading, and those that a status just changed. */

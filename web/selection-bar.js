@@ -9,6 +9,7 @@ export class SelectionBar extends HTMLElement {
   #listing;
   #session;
   #actions;
+  #focusOn;
   #count = el('strong');
   #size = el('span', { class: 'soft' });
   #reprocess = action('Reprocess', 'reprocess', () => this.#actions.reprocess(this.#keys(isPresent)));
@@ -19,7 +20,7 @@ export class SelectionBar extends HTMLElement {
     {
       class: 'icon-button',
       attrs: { type: 'button', 'aria-label': 'Clear selection', title: 'Clear selection (Esc)' },
-      on: { click: () => this.#selection.clear() },
+      on: { click: () => this.#clearAll() },
     },
     icon('close'),
   );
@@ -30,13 +31,15 @@ export class SelectionBar extends HTMLElement {
    * @param {import('./listing.js').Listing} parts.listing
    * @param {import('./session.js').Session} parts.session
    * @param {import('./actions.js').Actions} parts.actions
+   * @param {(key: string) => void} parts.focusOn moves the focus to a picture.
    */
-  constructor({ selection, listing, session, actions }) {
+  constructor({ selection, listing, session, actions, focusOn }) {
     super();
     this.#selection = selection;
     this.#listing = listing;
     this.#session = session;
     this.#actions = actions;
+    this.#focusOn = focusOn;
   }
 
   connectedCallback() {
@@ -51,7 +54,7 @@ export class SelectionBar extends HTMLElement {
     addEventListener('keydown', (event) => {
       const { activeElement } = document; // the body after a button was disabled
       const isHere = activeElement === document.body || this.contains(activeElement);
-      if (event.key === 'Escape' && !event.defaultPrevented && isHere) this.#selection.clear();
+      if (event.key === 'Escape' && !event.defaultPrevented && isHere) this.#clearAll();
     });
     const draw = () => this.#draw();
     this.#selection.addEventListener('change', draw);
@@ -59,6 +62,13 @@ export class SelectionBar extends HTMLElement {
     this.#session.addEventListener('change', draw);
     this.#actions.addEventListener('change', draw);
     draw(); // a picture may be selected before this bar is loaded
+  }
+
+  /** Clear the selection. The bar disappears, so the focus goes to the picture that was selected last. */
+  #clearAll() {
+    const last = [...this.#selection.keys].at(-1);
+    this.#selection.clear();
+    if (last !== undefined) this.#focusOn(last);
   }
 
   #draw() {

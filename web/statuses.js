@@ -40,12 +40,19 @@ export class Statuses extends EventTarget {
   #most = MOST_KEYS;
   #wake = () => {};
   #api;
+  #session;
   #listing;
 
-  /** @param {{ api: import('./api.js').Api, listing: import('./listing.js').Listing }} options */
-  constructor({ api, listing }) {
+  /**
+   * @param {object} options
+   * @param {import('./api.js').Api} options.api
+   * @param {import('./session.js').Session} options.session
+   * @param {import('./listing.js').Listing} options.listing
+   */
+  constructor({ api, session, listing }) {
     super();
     this.#api = api;
+    this.#session = session;
     this.#listing = listing;
     document.addEventListener('visibilitychange', () => this.hurry());
     listing.addEventListener('change', () => this.#watchListed());
@@ -112,16 +119,16 @@ export class Statuses extends EventTarget {
   /**
    * Wait until the next request, or until somebody is in a hurry.
    *
-   * @param {number} seconds how long the API wants to be left alone, in any case.
+   * @param {number | null} seconds how long the API wants to be left alone, in any case; null to wait for the hurry.
    */
   #rest(seconds) {
     const longest = document.hidden ? HIDDEN : this.#delay;
     this.#delay = Math.min(SLOWEST, this.#delay * SLOWER);
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, Math.max(longest, seconds * 1000));
+      const timer = seconds === null ? undefined : setTimeout(resolve, Math.max(longest, seconds * 1000));
       this.#wake = () => {
         clearTimeout(timer);
-        setTimeout(resolve, Math.max(SOON, seconds * 1000));
+        setTimeout(resolve, Math.max(SOON, (seconds ?? 0) * 1000));
       };
     });
   }
@@ -129,7 +136,7 @@ export class Statuses extends EventTarget {
   /**
    * Send one request.
    *
-   * @returns {Promise<number>} how many seconds the API wants to be left alone.
+   * @returns {Promise<number | null>} how many seconds the API wants to be left alone; null until somebody signs in.
    */
   async #ask() {
     const keys = this.#next();
@@ -141,6 +148,7 @@ export class Statuses extends EventTarget {
       return 0;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
+      if (this.#session.state === 'expired') return null;
       if (error.status === 413) this.#most = Math.max(1, this.#most >> 1);
       else if (error.kind === 'forbidden' || error.status === 400) keys.forEach((key) => this.forget(key));
       return error.retryAfter ?? 0;

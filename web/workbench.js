@@ -41,7 +41,7 @@ export function createWorkbench({ stack, api, session, query, selection, listing
   const detail = new ImageDetail({ api, session, query, listing, statuses, selection, actions, toasts, replace, focusOn });
   new UploadPreviews({ queue, listing });
   keepTabsInStep({ stack, statuses, actions });
-  document.body.append(new SelectionBar({ selection, listing, session, actions }), detail, panel, drop, conflicts, toasts);
+  document.body.append(new SelectionBar({ selection, listing, session, actions, focusOn }), detail, panel, drop, conflicts, toasts);
 
   /** @param {{ action: string, key: string }} request what a button of a tile or a key asks for. */
   const run = ({ action, key }) => {

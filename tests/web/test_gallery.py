@@ -276,6 +276,7 @@ def test_a_copied_picture_works_in_another_page(visitor: Visitor, album, key, bl
 def test_only_the_keyboard_is_needed(visitor: Visitor, album, key):
     """From the key to one image and back, and the focus is always visible."""
     page = visitor.open()
+    expect(page.get_by_label("API key")).to_be_focused()
     page.keyboard.type(key)
     page.keyboard.press("Enter")
     order = expect_tiles(page, *album)
@@ -380,6 +381,7 @@ def test_images_are_selected(visitor: Visitor, pipeline, folder, own_key):
     expect(bar).to_contain_text("5 selected")
     page.get_by_role("button", name="Clear selection").click()
     expect(bar).to_be_hidden()
+    expect(tile(page, keys[4]).get_by_role("link")).to_be_focused()
 
 
 def test_a_deletion_is_undone(visitor: Visitor, pipeline, folder, own_key):
@@ -450,7 +452,7 @@ def test_changes_of_others_appear(visitor: Visitor, pipeline, folder, own_key):
 
 
 def test_the_api_is_down_and_back(visitor: Visitor, pipeline, album, key):
-    """A bar says so, what is shown stays, and everything continues when the API answers again."""
+    """A bar says so, known images are still filtered, and everything continues when the API answers again."""
     page = visitor.open(key=key)
     expect_tiles(page, *album)
     visitor.announce("request: .*ERR_CONNECTION_REFUSED")
@@ -459,6 +461,7 @@ def test_the_api_is_down_and_back(visitor: Visitor, pipeline, album, key):
     open_menu(page, "Status").get_by_role("button", name="Failed").click()
     bar = page.get_by_role("status").filter(has_text="The API does not answer")
     expect(bar).to_be_visible()
+    expect_tiles(page, FAILED)
     visitor.audit(page)
     visitor.context.unroute(down)
     expect(bar).to_be_hidden()

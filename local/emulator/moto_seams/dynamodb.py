@@ -1,12 +1,14 @@
 """Correct and speed up the DynamoDB of moto.
 
 AWS supports nested `if_not_exists`, and returns all updated attributes completely, including unchanged ones. moto is
-slow: it searches each value of a response for all types, tokenizes each update letter by letter, and sorts a table for
-each query with comparisons that convert both values.
+slow: it searches each value of a response for all types, tokenizes each update letter by letter, and each query sorts
+the whole table with comparisons that convert both values.
 """
 
 import base64
+import copy
 from functools import lru_cache
+from inspect import signature
 from typing import Any
 
 from botocore.model import Shape
@@ -47,6 +49,10 @@ def install() -> None:
     if not callable(getattr(Table, "all_items", None)):
         raise RuntimeError("moto moved Table.all_items: moto_seams/dynamodb.py must follow.")
 
+    query: Any = getattr(Table, "query", None)
+    if not callable(query) or "index_name" not in signature(query).parameters:
+        raise RuntimeError("moto moved Table.query: moto_seams/dynamodb.py must follow.")
+
     def update_item(self: Any) -> Any:
         if self.body.get("ReturnValues") != "UPDATED_NEW" or "UpdateExpression" not in self.body:
             return update(self)
@@ -56,6 +62,11 @@ def install() -> None:
         attributes = answer.result["Attributes"].items()
         answer.result["Attributes"] = {name: value for name, value in attributes if name in names}
         return answer
+
+    def query_partition(self: Any, *arguments: Any, **options: Any) -> Any:
+        given = signature(query).bind(self, *arguments, **options).arguments
+        table = self if given.get("index_name") else _with_one_partition(self, given["hash_key"])
+        return query(table, *arguments, **options)
 
     def serialize(self: Any, serialized: Any, value: Any, shape: Shape, key: str) -> None:
         if shape.name == _VALUE and isinstance(value, dict):
@@ -69,6 +80,14 @@ def install() -> None:
     functions["if_not_exists"] = [functions["if_not_exists"][0], _expressions.UpdateExpressionOperandParser]
     DynamoHandler.update_item = update_item  # type: ignore[method-assign]
     Table.all_items = _all_items  # type: ignore[assignment, method-assign]
+    Table.query = query_partition  # type: ignore[method-assign]
+
+
+def _with_one_partition(table: Any, hash_key: Any) -> Any:
+    """Return a table with only those items that a query without an index can find."""
+    partition = copy.copy(table)
+    partition.items = {hash_key: table.items[hash_key]} if hash_key in table.items else {}
+    return partition
 
 
 def _all_items(table: Any) -> list[Any]:

@@ -9,6 +9,7 @@ from moto.dynamodb.parsing.expressions import UpdateExpressionFunctionParser
 from moto.dynamodb.parsing.tokens import ExpressionTokenizer
 from moto.dynamodb.responses import DynamoHandler
 
+from image_pipeline.feeds import entries
 from local.emulator.moto_seams import dynamodb
 
 KINDS = {
@@ -93,6 +94,33 @@ def test_an_update_returns_all_that_it_sets_and_nothing_else(pipeline):
     assert answer["Attributes"] == {"kept": kept, "new": {"S": "y"}}
 
 
+def test_a_query_returns_one_partition_in_order(pipeline):
+    """Items of other partitions are not found, from either end, also on later pages and in an unknown partition."""
+    client, table = pipeline.client("dynamodb"), pipeline.outputs["ListingTableName"]
+    for view in ("queried", "other"):
+        for position in "bac":
+            client.put_item(TableName=table, Item=entries.key(view, position))
+
+    def query(view, **options):
+        return client.query(
+            TableName=table,
+            KeyConditionExpression="#view = :view",
+            ExpressionAttributeNames={"#view": entries.VIEW},
+            ExpressionAttributeValues={":view": {"S": view}},
+            **options,
+        )
+
+    def found(answer):
+        return [(item[entries.VIEW]["S"], item[entries.POSITION]["S"]) for item in answer["Items"]]
+
+    assert found(query("queried")) == [("queried", "a"), ("queried", "b"), ("queried", "c")]
+    first = query("queried", ScanIndexForward=False, Limit=2)
+    assert found(first) == [("queried", "c"), ("queried", "b")]
+    rest = query("queried", ScanIndexForward=False, ExclusiveStartKey=first["LastEvaluatedKey"])
+    assert found(rest) == [("queried", "a")]
+    assert query("unknown")["Items"] == []
+
+
 @pytest.mark.parametrize(
     ("where", "name"),
     [
@@ -101,6 +129,7 @@ def test_an_update_returns_all_that_it_sets_and_nothing_else(pipeline):
         (UpdateExpressionFunctionParser, "FUNCTIONS"),
         (DynamoHandler, "update_item"),
         (Table, "all_items"),
+        (Table, "query"),
     ],
 )
 def test_a_moved_seam_says_so(monkeypatch, where, name):
