@@ -50,7 +50,12 @@ async function start() {
 
 /** @param {unknown} error */
 async function showSignIn(error) {
-  const { signInForm } = await loadSignIn();
+  const { signInForm } = await loadSignIn().catch(() => ({ signInForm: null }));
+  if (signInForm === null) {
+    const sentence = 'The page could not be loaded completely. Check the connection, then try again.';
+    fill(document.body, el('main', {}, listFailed(sentence, () => location.reload())));
+    return;
+  }
   if (session.state !== 'signed-out') return; // a link has signed in meanwhile
   fill(document.body, el('main', { class: 'sign-in-page' }, signInForm({ session, stack, error })));
   document.getElementById('credential')?.focus();
