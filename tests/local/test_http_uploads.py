@@ -370,7 +370,7 @@ def test_the_commands_upload_the_file(pipeline, signed, folder, tmp_path, name):
         (b'{"name": "../x.jpg", "contentType": "image/jpeg"}', 400),
         (b'{"name": "x.jpg", "contentType": "text/html"}', 400),
         (b'{"name": "x.jpg", "contentType": "image/jpeg", "size": 7}', 400),
-        (b'{"name": "x.jpg", "contentType": "image/jpeg", "sizeBytes": 100000001}', 413),
+        (b'{"name": "x.jpg", "contentType": "image/jpeg", "sizeBytes": 1000000000}', 413),
     ],
 )
 def test_a_wrong_wish_is_told(post, asked, expected):

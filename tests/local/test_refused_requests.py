@@ -70,7 +70,7 @@ def test_options_are_told_to_everybody(pipeline, path):
 
 
 @pytest.mark.parametrize("method", [*METHODS, "OPTIONS"])
-@pytest.mark.parametrize("path", ["/", "/favicon.ico", "/images/", "/images/uploads/", "/images/a.jpg/status"])
+@pytest.mark.parametrize("path", ["/page", "/favicon.ico", "/images/", "/images/uploads/", "/images/a.jpg/status"])
 def test_a_path_that_is_none_is_not_found(pipeline, method, path):
     """Every method gets 404 with the existing paths."""
     answer = ask(pipeline, method, path)
