@@ -24,7 +24,7 @@ def key(**limits):
 def test_a_key_without_limits_has_all_rights(ask):
     """With the limits of the stack."""
     rights = {"scopes": ["read", "upload", "delete"], "folder": None}
-    limits = {"maxUploadBytes": 100_000_000, "renditionUrlSeconds": 900, "publicStatus": True}
+    limits = {"maxUploadBytes": 150_000_000, "renditionUrlSeconds": 900, "publicStatus": True}
     assert ask(key()) == (200, rights | limits)
 
 

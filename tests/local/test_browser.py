@@ -201,7 +201,7 @@ return report;
         ([429, 429, 429], 7, 429, ["string"] * 3),
         (["none", 403], 7, 403, ["string", "object"]),
         ([], 0, 400, ["string"]),
-        ([], 100_000_001, 413, ["string"]),
+        ([], 150_000_001, 413, ["string"]),
     ],
 )
 def test_the_client_of_the_document_tries_again(open_to_pages, site: Site, key, tmp_path, failures, size, error, sends):

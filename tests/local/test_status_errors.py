@@ -35,7 +35,7 @@ def ask(pipeline: Pipeline, path: str, method: str = "GET") -> tuple[int, str, A
 @pytest.mark.parametrize(
     ("method", "path", "expected"),
     [
-        ("GET", "/", 404),
+        ("GET", "/page", 404),
         ("GET", "/images/uploads/", 404),
         ("GET", "/images/uploads/a.jpg", 405),
         ("GET", "/images/uploads/never.jpg/status", 404),
