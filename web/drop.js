@@ -199,7 +199,7 @@ function chosen(input) {
  * @param {DataTransfer} data
  * @returns {Promise<Reading>}
  */
-export async function readDropped(data) {
+async function readDropped(data) {
   // The browser empties the list of items as soon as this function waits.
   const items = [...data.items].filter(({ kind }) => kind === 'file');
   const dropped = items.map((item) => ({ entry: item.webkitGetAsEntry?.() ?? null, file: item.getAsFile() }));

@@ -15,7 +15,7 @@ import { attachMenu, closeMenuOf, menuItem } from './menu.js';
  * @property {() => (Node | null | false)[]} menu
  */
 
-export const STATUS_NAMES = {
+const STATUS_NAMES = {
   COMPLETED: 'Completed',
   PARTIAL: 'Without labels',
   FAILED: 'Failed',

@@ -3,10 +3,11 @@
 import json
 import time
 
-from image_pipeline import keys, s3_events
+from image_pipeline import keys
 from image_pipeline.errors import UploadNotFoundError
 from image_pipeline.settings import WorkflowType
 from image_pipeline.store import records
+from image_pipeline.workflow import executions
 from image_pipeline_cli import follow
 from image_pipeline_cli.checks import Check, CheckFailedError
 from image_pipeline_cli.verify.images import check_renditions
@@ -26,19 +27,10 @@ def send_again(session: Session) -> None:
     Only S3 itself can put an event of S3 on the bus.
     """
     upload = session.outcome(FIRST.file_name)["upload"]
-    event = s3_events.object_created(
-        bucket=upload["bucket"],
-        key=upload["key"],
-        etag=upload["etag"],
-        size_bytes=upload["sizeBytes"],
-        sequencer=upload["sequencer"],
-        time=upload["uploadedAt"],
-        version_id=upload["versionId"],
-    )
     execution = session.stack.client("stepfunctions").start_execution(
         stateMachineArn=session.stack.outputs["ProcessImageStateMachineArn"],
         name=f"{PREFIX}{time.time_ns()}",
-        input=json.dumps(event),
+        input=json.dumps(executions.created_event(upload)),
     )
     session.duplicate = execution["executionArn"]
 

@@ -25,7 +25,7 @@ class Answer:
 
     @property
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; empty if it is none."""
+        """The body as a JSON object; an empty object if the body is something else."""
         try:
             document = json.loads(self.body)
         except ValueError:

@@ -62,7 +62,7 @@ def _have_ended(session: Session) -> bool:
 def _is_quiet(session: Session) -> Callable[[], bool]:
     """Return a condition that holds when no record has been written for some seconds; it deletes those that have been.
 
-    SettleImage writes the record of a failed execution if there is none, a moment after the end of the execution.
+    When an execution fails without a record, SettleImage writes one a moment later.
     """
     quiet_since = time.monotonic()
 

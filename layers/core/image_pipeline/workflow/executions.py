@@ -43,7 +43,7 @@ def first_started_at(claim: dict[str, Any]) -> str:
 
 
 def _restart(client: aws.Client, machines: Machines, claim: dict[str, Any]) -> None:
-    event = _event(claim["upload"])
+    event = created_event(claim["upload"])
     event["detail"]["reprocess"] = True  # otherwise the workflow ends it as a duplicate
     event["detail"]["first-started-at"] = first_started_at(claim)
     client("stepfunctions").start_execution(
@@ -71,7 +71,7 @@ def settle(client: aws.Client, machines: Machines, claim: dict[str, Any]) -> Non
             "name": execution["id"],
             "status": "TIMED_OUT",
             "startDate": round(datetime.fromisoformat(execution["startedAt"]).timestamp() * 1000),
-            "input": json.dumps(_event(upload)),
+            "input": json.dumps(created_event(upload)),
         }
     }
     states = client("stepfunctions")
@@ -79,7 +79,7 @@ def settle(client: aws.Client, machines: Machines, claim: dict[str, Any]) -> Non
         states.start_execution(stateMachineArn=machines.settle_image, name=name, input=json.dumps(event))
 
 
-def _event(upload: dict[str, Any]) -> dict[str, Any]:
+def created_event(upload: dict[str, Any]) -> dict[str, Any]:
     """Return the S3 event that led to the claim of an upload."""
     return s3_events.object_created(
         bucket=upload["bucket"],
