@@ -310,14 +310,39 @@ def deletion(prices: dict[str, float]) -> float:
     return dollars * 1e6
 
 
-def for_commands() -> dict[str, float]:
-    """Return what `image-pipeline` uses: a million pictures of the most expensive kind, Standard, labels; deletions."""
+def rendering(prices: dict[str, float]) -> dict[str, float]:
+    """Return how the price of processing, Standard and without labels, depends on the recipes.
+
+    The first picture tells what is the same for all recipes: everything but the time and the files of
+    `GenerateThumbnails`.
+    """
+    picture = next(iter(json.loads((RESULTS_FOLDER / "handlers.json").read_text())["pictures"].values()))
+    step, memory = picture["generate_thumbnails"], memory_megabytes()["GenerateThumbnails"]
+    puts = [call for call in step["calls"] if call["operation"] == "PutObject"]
+    second = memory / 1024 * prices["lambda_gb_second"] * 1e6
+    without_files = {"milliseconds": 0, "calls": [call for call in step["calls"] if call not in puts]}
+    seconds = lambda_seconds(step, memory) - lambda_seconds(without_files, memory)
+    dollars = cost(picture, prices)["**together, Standard**"] - seconds * second - len(puts) * prices["s3_put"] * 1e6
+    return {
+        "dollars": round(dollars, 2),
+        "dollarsAFile": round(prices["s3_put"] * 1e6, 2),
+        "dollarsASecond": round(second, 2),
+        "writeSeconds": NETWORK_SECONDS,
+        "writtenAtOnce": WRITTEN_AT_ONCE,
+        "dollarsAGigabyteMonth": prices["s3_stored_gigabyte"],
+    }
+
+
+def for_commands() -> dict[str, Any]:
+    """Return what `image-pipeline` uses: a million pictures of the most expensive kind, Standard, labels; deletions;
+    and how the price depends on the recipes."""
     return {
         "dollarsAMillion": round(
             max(dollars["**together, Standard**"] + dollars["Rekognition, apart"] for dollars in costs().values()), 2
         ),
         "dollarsAMillionDeletions": round(deletion(dated_prices()), 2),
         "statesAnImage": main_path_states(),
+        "rendering": rendering(dated_prices()),
     }
 
 

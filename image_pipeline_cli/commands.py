@@ -28,6 +28,7 @@ from image_pipeline_cli.reprocess import reprocess
 from image_pipeline_cli.restore import restore
 from image_pipeline_cli.status import status
 from image_pipeline_cli.teardown import TeardownError, teardown
+from image_pipeline_cli.trial import options as trial_options
 from image_pipeline_cli.upload import upload
 
 __all__ = ["INCOMPLETE", "INTERRUPTED", "NO_STACK", "OK", "USAGE", "main"]
@@ -130,6 +131,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     _add_timeout(sub)
     _command(commands, "doctor", doctor, "report what is wrong with a stack; change nothing")
+    description = "render local images by a recipe file, and compare it with the present one; needs no stack"
+    sub = commands.add_parser("try", help=description, description=description, epilog=WORDS)
+    trial_options.add_options(sub)
+    sub.set_defaults(command=_try)
     description = "delete a stack with all its images and records, after confirmation"
     sub = commands.add_parser("teardown", help=description, description=description, epilog=WORDS)
     sub.add_argument("--stack", required=True, help="name of the stack on AWS")
@@ -259,6 +264,12 @@ def _verify(stack: stacks.Stack, options: argparse.Namespace) -> int:
     from image_pipeline_cli.verify.command import verify  # imports Pillow, which no other command needs
 
     return verify(stack, options)
+
+
+def _try(_: None, options: argparse.Namespace) -> int:
+    from image_pipeline_cli.trial.command import try_recipes  # imports the engine, which no other command needs
+
+    return try_recipes(options)
 
 
 def _teardown(_: None, options: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """What images cost and how fast batches are, as `bench/` has computed it."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,27 @@ def dollars_per_deletion() -> float:
 def states_per_image() -> int:
     """Return the number of state transitions of one image."""
     return int(_costs()["statesAnImage"])
+
+
+def dollars_a_million(files: int, seconds: float) -> float:
+    """Return the cost of processing a million images in US dollars: Standard workflow, without labels.
+
+    Args:
+        files: Renditions of an image.
+        seconds: CPU time that makes them on a processor as fast as Lambda's.
+    """
+    costs = _costs()["rendering"]
+    waits = math.ceil(files / costs["writtenAtOnce"]) * costs["writeSeconds"]
+    return float(costs["dollars"] + files * costs["dollarsAFile"] + (seconds + waits) * costs["dollarsASecond"])
+
+
+def storage_dollars_a_million(size: float) -> float:
+    """Return the cost of storing the renditions of a million images for a month, in US dollars.
+
+    Args:
+        size: Bytes of the renditions of an image.
+    """
+    return float(size / 1e9 * _costs()["rendering"]["dollarsAGigabyteMonth"] * 1e6)
 
 
 def images_per_second(concurrency: int) -> float:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,11 +16,13 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from image_pipeline import keys
 
 _BAR_CONSOLES: list[Console] = []  # the console that shows a progress bar: lines are printed above the bar
+_ANY_WIDTH = 10_000  # the terminal wraps long lines; a table that cuts off its texts would lose them
 _STYLES = {
     "COMPLETED": "green",
     "PARTIAL": "yellow",
@@ -43,6 +45,16 @@ def complain(sentence: str) -> None:
 def styled(status: str, width: int = 0) -> tuple[str, str]:
     """Return a status with its colour, padded with spaces to a width."""
     return f"{status:<{width}}", _STYLES.get(status, "dim")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows in aligned columns; numbers, which are all but the first two columns, at the right."""
+    grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for position, column in enumerate(columns):
+        grid.add_column(column, justify="left" if position < 2 else "right", no_wrap=True)
+    for row in rows:
+        grid.add_row(*(Text(keys.printable(text)) for text in row))
+    Console(width=_ANY_WIDTH).print(grid)
 
 
 def write_json(document: Any) -> None:

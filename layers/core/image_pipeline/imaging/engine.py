@@ -10,6 +10,7 @@ enough, else from the decoded pixels: reducing each size from the previous one w
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -162,6 +163,20 @@ def reduced(data: bytes, limits: Limits, max_side: int, min_side: int) -> Rendit
     return Rendition(REDUCED_NAME, "jpeg", EXTENSIONS["jpeg"], CONTENT_TYPES["jpeg"], *image.size, out)
 
 
+def ideals(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Iterator[tuple[Recipe, str, Image.Image]]:
+    """Yield (recipe, format, pixels) of each rendition without its shortcuts: reduced from all pixels, not encoded.
+
+    Raises:
+        RejectedError: as `render`.
+    """
+    reader = Reader.of(data)
+    header = admit(reader, limits)
+    reductions = _open(reader, header, 1.0, limits, cascade=math.inf)
+    for recipe in recipes:
+        finisher = _Finisher(recipe, reductions.at(_uncropped_size(recipe, header)))
+        yield from ((recipe, output_format, finisher.image(output_format)) for output_format in recipe.formats)
+
+
 # Sizes ----------------------------------------------------------------------------------------------------------------
 
 
@@ -185,7 +200,7 @@ def _size_within(header: Header, side: int) -> tuple[int, int]:
 # The image in many sizes ----------------------------------------------------------------------------------------------
 
 
-def _open(reader: Reader, header: Header, scale: float, limits: Limits) -> _Reductions:
+def _open(reader: Reader, header: Header, scale: float, limits: Limits, cascade: float | None = None) -> _Reductions:
     """Decode the image, if its predicted memory is within the limit.
 
     Args:
@@ -193,6 +208,7 @@ def _open(reader: Reader, header: Header, scale: float, limits: Limits) -> _Redu
         header: the result of admission.
         scale: size of the largest rendition divided by that of the original.
         limits: limits of the deployment.
+        cascade: how many times larger than a rendition a reduction must be to serve as its source; None for the usual.
     """
     longest = max(header.width, header.height)
     scale = max(scale, min(1.0, _SUMMARY_SIDE / longest))
@@ -204,7 +220,7 @@ def _open(reader: Reader, header: Header, scale: float, limits: Limits) -> _Redu
             "Use recipes with smaller sizes, or give the function more memory.",
         )
     pixels = decode(reader, header, 1 / scale)
-    return _Reductions(pixels, _CAMERA_CASCADE if header.camera else _CASCADE)
+    return _Reductions(pixels, cascade or (_CAMERA_CASCADE if header.camera else _CASCADE))
 
 
 class _Reductions:
