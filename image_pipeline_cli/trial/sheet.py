@@ -55,7 +55,10 @@ def write(
 
 
 def _head(sources: Sequence[Path]) -> str:
-    names = "".join(f"<strong>{_text(str(source))}</strong>" for source in sources)
+    titles = ("Tried", "Present")
+    names = "".join(
+        f"<strong>{title}: {_text(str(source))}</strong>" for title, source in zip(titles, sources, strict=True)
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Contact sheet</title>\n'
         '<meta name="viewport" content="width=device-width">\n'
