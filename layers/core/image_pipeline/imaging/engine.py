@@ -17,11 +17,10 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import PIL
 from PIL import Image
 
 from image_pipeline.errors import ImageTooLargeError
-from image_pipeline.imaging import exif, resize
+from image_pipeline.imaging import exif, packages, resize
 from image_pipeline.imaging.decode import decode
 from image_pipeline.imaging.encode import CONTENT_TYPES, EXTENSIONS, WITH_ALPHA, encode
 from image_pipeline.imaging.exif import CameraFacts, rights_block
@@ -36,7 +35,7 @@ from image_pipeline.imaging.summary import Summary, summarise
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-VERSION = 2
+VERSION = 3
 """Part of every content id. Increase it when the same bytes and recipes give other pixels."""
 
 REDUCED_NAME = "_reduced"
@@ -366,7 +365,7 @@ def content_id(data: bytes, recipes: Sequence[Recipe]) -> str:
 
 
 def _content_id(sha256: str, recipes: Sequence[Recipe]) -> str:
-    parts = [VERSION, PIL.__version__, resize.name(), sha256, *map(_option_pairs, recipes)]
+    parts = [VERSION, packages.versions(), resize.name(), sha256, *map(_option_pairs, recipes)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
