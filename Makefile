@@ -89,7 +89,7 @@ snapshot: $(STAMP) ## Write the release snapshot of the version in pyproject.tom
 
 lock: $(STAMP) ## Update the lock files: versions and hashes of all packages
 	$(BIN)/$(INSTALL) requirements-lock.txt
-	for name in layers/vendor/requirements layers/simd/requirements; do \
+	for name in layers/vendor/requirements layers/vips/requirements layers/simd/requirements; do \
 	  $(BIN)/$(COMPILE) --python-version 3.13 $$name.in --output-file $$name.txt || exit; \
 	done
 	for name in requirements-dev bench/engine/requirements requirements-audit requirements-lock; do \

@@ -18,7 +18,7 @@ from pathlib import Path
 
 EVENTS = Path(__file__).parent.parent / "events"
 RUNTIME = Path("/var/runtime")  # where Lambda has boto3
-LAYERS = ("VendorLayer", "CoreLayer", "SimdLayer")
+LAYERS = ("VendorLayer", "CoreLayer", "VipsLayer", "SimdLayer")
 ROUNDS = 5
 ENVIRONMENT = {
     "THUMBNAILS_BUCKET": "thumbnails",

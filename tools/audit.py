@@ -43,7 +43,11 @@ NOT_SECRET = [
 
 TEMPLATES = [ROOT / "template.yml", ROOT / "monitoring" / "template.yml", ROOT / "cicd" / "roles.yml"]
 
-LAYERS = {"layers/vendor": ["x86_64", "aarch64"], "layers/simd": ["x86_64"]}
+LAYERS = {
+    "layers/vendor": ["x86_64", "aarch64"],
+    "layers/vips": ["x86_64", "aarch64"],
+    "layers/simd": ["x86_64"],
+}
 """The architectures that each layer is deployed for."""
 
 # It has dozens of published vulnerabilities. If the service reports none for it, its other results are meaningless.

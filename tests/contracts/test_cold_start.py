@@ -123,8 +123,9 @@ def test_the_core_layer_has_valid_byte_code_for_every_module(tmp_path):
 
 def test_the_makefile_knows_every_architecture(template):
     """Each has a folder with the platforms of its wheels, in which the packages are installed."""
-    metadata = template["Resources"]["VendorLayer"]["Metadata"]
-    assert metadata["WorkingDirectory"] == {"Fn::Sub": "layers/vendor/${Architecture}"}
+    for layer in ("VendorLayer", "VipsLayer"):
+        metadata = template["Resources"][layer]["Metadata"]
+        assert metadata["WorkingDirectory"] == {"Fn::Sub": "layers/vendor/${Architecture}"}
     for architecture in template["Parameters"]["Architecture"]["AllowedValues"]:
         platforms = (ROOT / "layers" / "vendor" / architecture / "platforms").read_text().split()
         suffix = {"x86_64": "_x86_64", "arm64": "_aarch64"}[architecture]

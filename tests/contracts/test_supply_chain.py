@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
 
-LAYER_LOCKS = ["layers/vendor/requirements.txt", "layers/simd/requirements.txt"]
+LAYER_LOCKS = ["layers/vendor/requirements.txt", "layers/vips/requirements.txt", "layers/simd/requirements.txt"]
 LOCKS = [
     *LAYER_LOCKS,
     "requirements-dev.txt",

@@ -17,17 +17,17 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import PIL
 from PIL import Image
 
 from image_pipeline.errors import ImageTooLargeError
-from image_pipeline.imaging import exif, resize
+from image_pipeline.imaging import exif, packages, resize
 from image_pipeline.imaging.decode import decode
 from image_pipeline.imaging.encode import CONTENT_TYPES, EXTENSIONS, WITH_ALPHA, encode
 from image_pipeline.imaging.exif import CameraFacts, rights_block
 from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.photograph import is_photograph
 from image_pipeline.imaging.pixels import Pixels
 from image_pipeline.imaging.reader import Reader
 from image_pipeline.imaging.recipes import DEFAULT_QUALITY, Recipe, Watermark
@@ -36,13 +36,13 @@ from image_pipeline.imaging.summary import Summary, summarise
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-VERSION = 2
+VERSION = 3
 """Part of every content id. Increase it when the same bytes and recipes give other pixels."""
 
 REDUCED_NAME = "_reduced"
 """Cannot be the name of a recipe, which must start with a letter or a digit."""
 
-_CAMERA_CASCADE = 1.5
+_PHOTOGRAPH_CASCADE = 1.5
 _CASCADE = 2.0
 """How many times larger than a rendition a reduction must be to serve as its source; a lower factor for photographs.
 1.5 costs 0.02 dB on photographs and 0.4 dB on screenshots (`docs/performance.md`)."""
@@ -220,7 +220,9 @@ def _open(reader: Reader, header: Header, scale: float, limits: Limits, cascade:
             "Use recipes with smaller sizes, or give the function more memory.",
         )
     pixels = decode(reader, header, 1 / scale)
-    return _Reductions(pixels, cascade or (_CAMERA_CASCADE if header.camera else _CASCADE))
+    if cascade is None:
+        cascade = _PHOTOGRAPH_CASCADE if header.camera or is_photograph(pixels.image) else _CASCADE
+    return _Reductions(pixels, cascade)
 
 
 class _Reductions:
@@ -366,7 +368,7 @@ def content_id(data: bytes, recipes: Sequence[Recipe]) -> str:
 
 
 def _content_id(sha256: str, recipes: Sequence[Recipe]) -> str:
-    parts = [VERSION, PIL.__version__, resize.name(), sha256, *map(_option_pairs, recipes)]
+    parts = [VERSION, packages.versions(), resize.name(), sha256, *map(_option_pairs, recipes)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

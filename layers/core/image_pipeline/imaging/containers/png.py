@@ -20,7 +20,8 @@ CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}
 """Samples of a pixel, by colour type."""
 _BITS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GREY_ALPHA: (8, 16), RGBA: (8, 16)}
 
-_HEADER_END = 33
+HEADER_END = 33
+"""Offset of the end of the header, IHDR, which is the first chunk."""
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _ONCE = frozenset({b"IHDR", b"PLTE"})
 """Critical chunks, which may occur only once. Of ancillary chunks of one kind, the first is used, as in libpng and
@@ -73,6 +74,12 @@ class Png:
     """Whether the file has its end marker, or was not read that far."""
     warnings: tuple[str, ...]
     """Messages for the user about ignored parts."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one of the most frequent kinds: grey, RGB or RGBA of 8 bits, row by row."""
+        frequent = self.bits == 8 and self.colour_type in (GREY, RGB, RGBA)
+        return frequent and not self.interlaced and not self.transparency
 
 
 def png(reader: Reader) -> Png:
@@ -160,7 +167,7 @@ def _header(reader: Reader) -> tuple[int, int, int, int, bool]:
 
 def _until_pixels(reader: Reader) -> Iterator[Chunk]:
     """Yield the chunks after the header, up to and including the first IDAT."""
-    at = _HEADER_END
+    at = HEADER_END
     chunk = None
     while chunk is None or chunk.kind != b"IDAT":
         search_start = chunk.start if chunk else at

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import shake_128
@@ -32,6 +33,7 @@ from image_pipeline.imaging.containers.jpeg import (
 from image_pipeline.imaging.exif import is_adobe_rgb
 from image_pipeline.imaging.formats.header import Header, draft_scale
 from image_pipeline.imaging.icc import MOST_BYTES
+from image_pipeline.imaging.photograph import is_photograph
 from image_pipeline.imaging.pixels import Pixels, check_size
 from image_pipeline.imaging.reader import Reader
 from image_pipeline.imaging.resize import Box
@@ -56,15 +58,21 @@ _MOST_PROBES = 10_000
 _ARITHMETIC = frozenset({0xC9, 0xCA})
 """Frames whose data may lack zeros at its end, so that noise may change a complete image."""
 _CHANNELS = {"L": 1, "RGB": 3, "CMYK": 4}
+_FIRST_ROWS = 1 / 8
+"""Share of the data whose rows are decoded to recognise a photograph."""
 _KEPT_APPS = frozenset({APP0, APP14})
 """JFIF and Adobe markers define how the channels are coded; other application data changes no pixel."""
+
+Loaded = tuple[Image.Image, Box, tuple[str, ...]]
+"""A decoded image, its visible part, and warnings."""
 
 
 def decode(reader: Reader, header: Header, reduction: float) -> Pixels:
     """Decode the image, at a fraction of its size if the renditions allow it; see `decode.decode`."""
     parts = list(segments(reader))
-    source = _Source(reader, parts, header, draft_scale(reduction, header.camera))
-    image, box, warnings = _load_complete(source)
+    image, box, warnings = _load_as_photograph(reader, parts, header, reduction) or _load_complete(
+        _Source(reader, parts, header, draft_scale(reduction, header.camera))
+    )
     profile = _profile(reader, parts)
     if not profile and header.mode == "RGB" and is_adobe_rgb(reader):
         from image_pipeline.imaging.colour import ADOBE_RGB, matrix_profile
@@ -126,6 +134,15 @@ class _Source:
         """Decode the data, followed by other data."""
         return self._load([memoryview(self.reader.data)[self.pixels_at :], tail])
 
+    def load_first_rows(self) -> Image.Image:
+        """Decode the rows in the first part of the data; broken data gives any pixels."""
+        count = int(_FIRST_ROWS * (self.reader.size - self.pixels_at))
+        opened, _ = self._open([memoryview(self.reader.data)[self.pixels_at : self.pixels_at + count]])
+        with suppress(OSError):  # the data ends early
+            opened.load()
+        rows = max(1, int(_FIRST_ROWS * opened.height))
+        return Image.Image()._new(opened.im).crop((0, 0, opened.width, rows))
+
     def load_with_noise(self) -> Image.Image:
         """Decode the data with noise after every scan, and every restart interval or a sample of them."""
         data = memoryview(self.reader.data)
@@ -143,6 +160,11 @@ class _Source:
         return self._load([*body, _END])[0]
 
     def _load(self, body: Sequence[bytes | memoryview]) -> tuple[Image.Image, Box]:
+        opened, box = self._open(body)
+        opened.load()
+        return opened, box
+
+    def _open(self, body: Sequence[bytes | memoryview]) -> tuple[JpegImageFile, Box]:
         data = memoryview(self.reader.data)
         head = [data[part.start - 4 : part.end] for part in self.parts if _is_needed(part)]
         short = chain.from_iterable(map(_without_long_fill, body))
@@ -153,7 +175,6 @@ class _Source:
             size = max(1, opened.width // self.scale), max(1, opened.height // self.scale)
             drafted = opened.draft(None, size)
             box = drafted[1] if drafted else box
-        opened.load()
         return opened, box
 
 
@@ -174,7 +195,19 @@ def _is_needed(part: Segment) -> bool:
     return part.marker in _KEPT_APPS or not (APP0 <= part.marker <= 0xEF or part.marker == COM)
 
 
-def _load_complete(source: _Source) -> tuple[Image.Image, Box, tuple[str, ...]]:
+def _load_as_photograph(reader: Reader, parts: Sequence[Segment], header: Header, reduction: float) -> Loaded | None:
+    """Decode the image at the smaller scale that suits a photograph; None if it is not one, or has no smaller scale."""
+    scale = draft_scale(reduction, True)
+    if scale == draft_scale(reduction, header.camera) or header.several_scans:
+        return None
+    source = _Source(reader, parts, header, scale)
+    if not is_photograph(source.load_first_rows()):
+        return None
+    loaded = _load_complete(source)
+    return loaded if is_photograph(loaded[0]) else None  # the first rows may be unlike the others
+
+
+def _load_complete(source: _Source) -> Loaded:
     """Decode a complete image; reject an incomplete one.
 
     A decoder fills missing parts with zeros and reports no error. The image is decoded again with noise after each part

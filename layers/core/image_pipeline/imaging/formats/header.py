@@ -86,17 +86,17 @@ class Header:
         return coefficients + 8 * pixels // scale**2
 
 
-_CAMERA_MARGIN, _MARGIN = 1.25, 1.5
+_PHOTOGRAPH_MARGIN, _MARGIN = 1.25, 1.5
 """Reduction that is left to the Lanczos filter after JPEG's own reduction. Lenses blur single pixels, so the smaller
 margin costs photographs less than 0.2 dB; it would cost screenshots 3 dB (`docs/performance.md`)."""
 
 
-def draft_scale(reduction: float, camera: bool) -> int:
+def draft_scale(reduction: float, photograph: bool) -> int:
     """Return the factor by which a JPEG may be reduced while it is decoded: 1, 2, 4 or 8.
 
     Args:
         reduction: size of the original divided by that of the rendition, at least 1.
-        camera: whether the image is a photograph.
+        photograph: whether the image is a photograph.
     """
-    margin = _CAMERA_MARGIN if camera else _MARGIN
+    margin = _PHOTOGRAPH_MARGIN if photograph else _MARGIN
     return next((scale for scale in (8, 4, 2) if scale * margin <= reduction), 1)

@@ -32,6 +32,7 @@ def read_header(reader: Reader, _limits: Limits) -> Header:
         bits=parts.bits,
         bytes_per_pixel=_bytes_per_pixel(parts) + ROW_BYTES / max(1, parts.width),
         least_bytes=parts.width * parts.height * parts.bits * CHANNELS[parts.colour_type] // 8 // _BEST_DEFLATE,
+        copied_bytes=reader.size if parts.is_plain else 0,
     )
 
 

@@ -1,0 +1,112 @@
+"""Call libvips to decode a PNG and reduce it in one pass, without keeping all of its pixels.
+
+The wheel `pyvips-binary` contains libvips. This module calls a few of its functions through `ctypes`. Of its loaders,
+only the one for PNG is called, by name, so libvips never chooses a loader. If the wheel is not installed, `decode_png`
+returns None and the caller uses Pillow.
+
+Source: the C API of libvips 8.18 (vips/foreign.h, vips/resample.h, vips/image.h).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from ctypes import byref, c_char_p, c_double, c_int, c_size_t, c_void_p
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+_SEQUENTIAL = 1
+"""VipsAccess: rows are decoded once, from top to bottom."""
+_FAIL_ON_WARNING = 3
+"""VipsFailOn: also a wrong checksum of the pixels is an error."""
+_LANCZOS3 = 5
+"""VipsKernel."""
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+Size = tuple[int, int]
+
+
+def decode_png(data: bytes, size: Size) -> Image.Image | None:
+    """Decode a PNG of 8 bits per channel: grey, RGB or RGBA.
+
+    Args:
+        data: a PNG that is not interlaced, without chunks that are not needed.
+        size: (width, height) of the result, in pixels. An image with alpha keeps its size, because libvips would
+            reduce it as floating-point numbers, which is slower than decoding it completely.
+
+    Returns:
+        Mode L, RGB or RGBA; None if libvips is not installed, or rejects the file.
+    """
+    library = _library()
+    if library is None:
+        return None
+    loaded, resized = c_void_p(), c_void_p()
+    options = b"access", c_int(_SEQUENTIAL), b"fail_on", c_int(_FAIL_ON_WARNING), None
+    try:
+        if library.vips_pngload_buffer(data, len(data), byref(loaded), *options):
+            return None
+        if library.vips_image_get_bands(loaded) == len("RGBA") or _size(library, loaded) == size:
+            return _pixels(library, loaded)
+        return _pixels(library, resized) if _resize(library, loaded, resized, size) else None
+    finally:
+        _release(library, resized, loaded)
+
+
+def _resize(library: Any, image: c_void_p, out: c_void_p, size: Size) -> bool:
+    """Prepare the reduction of an image; return whether it is possible."""
+    width, height = _size(library, image)
+    options = b"vscale", c_double(size[1] / height), b"kernel", c_int(_LANCZOS3), None
+    return not library.vips_resize(image, byref(out), size[0] / width, *options)
+
+
+def _size(library: Any, image: c_void_p) -> Size:
+    return library.vips_image_get_width(image), library.vips_image_get_height(image)
+
+
+def _pixels(library: Any, image: c_void_p) -> Image.Image | None:
+    """Compute the pixels of an image; return None if its file is broken."""
+    count = c_size_t()
+    start = library.vips_image_write_to_memory(image, byref(count))
+    if not start:
+        return None
+    view: Any = (ctypes.c_uint8 * count.value).from_address(start)
+    weakref.finalize(view, library.g_free, start)  # an image of mode RGBA or L uses this memory without a copy
+    mode = _MODES[library.vips_image_get_bands(image)]
+    return Image.frombuffer(mode, _size(library, image), view, "raw", mode, 0, 1)
+
+
+def _release(library: Any, *images: c_void_p) -> None:
+    for image in images:
+        if image:
+            library.g_object_unref(image)
+    library.vips_error_clear()
+
+
+@lru_cache(maxsize=1)
+def _library() -> Any:
+    """Load and start libvips; None if the wheel is not installed."""
+    spec = find_spec("_libvips")
+    if spec is None or spec.origin is None:
+        return None
+    paths = list(Path(spec.origin).parent.glob("pyvips_binary.libs/libvips-*.so*"))
+    if len(paths) != 1:
+        return None
+    library = ctypes.CDLL(str(paths[0]))
+    library.g_setenv.argtypes = (c_char_p, c_char_p, c_int)
+    library.vips_pngload_buffer.argtypes = (c_char_p, c_size_t, c_void_p)
+    library.vips_resize.argtypes = (c_void_p, c_void_p, c_double)
+    library.vips_image_write_to_memory.restype = c_void_p
+    library.vips_image_write_to_memory.argtypes = (c_void_p, c_void_p)
+    for name in ("vips_image_get_width", "vips_image_get_height", "vips_image_get_bands", "g_object_unref", "g_free"):
+        getattr(library, name).argtypes = (c_void_p,)
+    library.g_setenv(b"VIPS_WARNING", b"off", 1)  # its warnings about broken files would go to standard error
+    if library.vips_init(b"image_pipeline"):
+        return None
+    library.vips_block_untrusted_set(1)  # loaders that are not tested against hostile files
+    library.vips_concurrency_set(1)
+    library.vips_cache_set_max(0)  # of finished operations: no image is decoded twice
+    return library

@@ -1,0 +1,164 @@
+"""image_pipeline.imaging.libvips, and its use for PNG"""
+
+import io
+import random
+import subprocess
+import sys
+import zlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageChops, ImageStat
+
+from image_pipeline.imaging import engine, libvips
+from image_pipeline.imaging.containers.png import png
+from image_pipeline.imaging.decode import decode
+from image_pipeline.imaging.decoders.png import _plain_file
+from image_pipeline.imaging.formats.admission import admit
+from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.reader import Reader
+from image_pipeline.imaging.recipes import Recipe
+from tests.conftest import ROOT
+from tests.corpus import holed, noisy, quarters, saved
+from tests.corpus.pngs import GREY, RGB, RGBA, chunk, header
+from tests.corpus.pngs import png as written
+
+
+@pytest.fixture(autouse=True)
+def _needs_the_library():
+    if libvips._library() is None:
+        pytest.skip("libvips is not installed")
+
+
+def plain(file):
+    """The file that libvips gets."""
+    return _plain_file(file, png(Reader.of(file)))
+
+
+def decoded(file, reduction=1.0):
+    """The pixels that the engine decodes."""
+    reader = Reader.of(file)
+    return decode(reader, admit(reader, Limits()), reduction).image
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_pixels_are_pillows(mode):
+    """At full size, bytes and mode equal those of Pillow."""
+    data = saved(holed().convert(mode), "PNG")
+    image = libvips.decode_png(plain(data), (240, 160))
+    with Image.open(io.BytesIO(data)) as opened:
+        assert image.mode == opened.mode == mode
+        assert image.tobytes() == opened.tobytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 3000), st.integers(1, 400)),
+    scale=st.floats(0.001, 1),
+    grey=st.booleans(),
+)
+def test_any_size_comes_exactly(size, scale, grey):
+    """The result has the size that was asked for, so nothing has to be resized again."""
+    data = saved(Image.new("L" if grey else "RGB", size, "white"), "PNG")
+    target = tuple(max(1, round(side * scale)) for side in size)
+    image = libvips.decode_png(plain(data), target)
+    assert image.size == target
+    assert all(extrema == (255, 255) for extrema in (band.getextrema() for band in image.split()))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("side", [90, 33, 1])
+def test_renditions_do_not_tell_who_decoded(mode, side, monkeypatch):
+    """The mean difference to a rendition decoded by Pillow is below 2 of 255."""
+    source = Image.open(io.BytesIO(noisy("PNG"))).resize((600, 400)).convert(mode)
+    outs = []
+    for library in (libvips._library, lambda: None):
+        monkeypatch.setattr(libvips, "_library", library)
+        (rendition,) = engine.render(
+            saved(source, "PNG"), [Recipe("t", side, side, formats=("png",))], Limits()
+        ).renditions
+        outs.append(Image.open(io.BytesIO(rendition.data)))
+    assert outs[0].size == outs[1].size
+    assert outs[0].mode == outs[1].mode
+    assert max(ImageStat.Stat(ImageChops.difference(*outs)).mean) < 2
+
+
+def test_images_are_reduced_while_they_are_decoded():
+    """Opaque images come at the size that is needed; images with alpha at full size."""
+    assert decoded(saved(quarters(size=(800, 600)), "PNG"), 4).size == (200, 150)
+    assert decoded(saved(holed().resize((800, 600)), "PNG"), 4).size == (800, 600)
+
+
+def test_other_kinds_are_left_to_pillow():
+    """libvips never sees a palette, 16 bits, interlacing, a transparent colour, or grey with alpha."""
+
+    kinds = [
+        saved(quarters().convert("P"), "PNG"),
+        saved(quarters(), "PNG", transparency=(1, 2, 3)),
+        saved(quarters().convert("L").convert("I").convert("I;16"), "PNG"),
+        saved(holed().convert("LA"), "PNG"),
+    ]
+    for file in kinds:
+        assert not png(Reader.of(file)).is_plain
+    assert png(Reader.of(saved(quarters(), "PNG"))).is_plain
+
+
+def test_libvips_sees_only_the_image_data():
+    """Profiles, texts and unknown chunks are left out, and the data is in two chunks."""
+    raw = zlib.compress(bytes((3 * 40 + 1) * 30))
+    pieces = [chunk(b"IDAT", raw[at : at + 7]) for at in range(0, len(raw), 7)]
+    text = chunk(b"tEXt", b"Comment\0secret")
+    file = plain(written(header((40, 30), 8, RGB), text, chunk(b"iCCP", b"x\0\0bad"), *pieces, text))
+    assert [kind for kind in (b"tEXt", b"iCCP") if kind in file] == []
+    assert file.count(b"IDAT") <= 2
+    assert libvips.decode_png(file, (40, 30)).size == (40, 30)
+
+
+@pytest.mark.parametrize("kind", [GREY, RGB, RGBA])
+@pytest.mark.parametrize("piece_length", [None, 4, 5000], ids=["one chunk", "tiny chunks", "chunks"])
+@pytest.mark.parametrize("level", [0, 6])
+def test_every_wrong_checksum_is_found(kind, piece_length, level):
+    """A wrong or missing checksum of the data is found, wherever libpng's blocks of 4096 bytes end."""
+    channels = {GREY: 1, RGB: 3, RGBA: 4}[kind]
+    for width in range(30, 44):
+        size = (width, 4200 // (channels * width) + 1)
+        rows = [b"\0" + random.Random(y).randbytes(channels * width) for y in range(size[1])]
+        good = zlib.compress(b"".join(rows), level)
+        wrong = good[:-1] + bytes([good[-1] ^ 1])
+        for stream, intact in ((good, True), (wrong, False), (good[:-1], False), (good[:-4], False)):
+            step = piece_length or len(stream)
+            pieces = [chunk(b"IDAT", stream[at : at + step]) for at in range(0, len(stream), step)]
+            image = libvips.decode_png(plain(written(header(size, 8, kind), *pieces)), size)
+            assert (image is not None) == intact
+
+
+def test_works_without_libvips():
+    """A PNG is decoded where the wheel is not installed."""
+    code = (
+        "import importlib.util as util, io\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == '_libvips' else find(name, *rest)\n"
+        "from PIL import Image\n"
+        "from image_pipeline.imaging import engine, libvips\n"
+        "from image_pipeline.imaging.formats.limits import Limits\n"
+        "from image_pipeline.imaging.recipes import Recipe\n"
+        "assert libvips._library() is None\n"
+        "file = io.BytesIO()\n"
+        "Image.new('RGB', (90, 60)).save(file, 'PNG')\n"
+        "assert engine.render(file.getvalue(), [Recipe('t', 9, 9)], Limits()).renditions[0].width == 9\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(ROOT / "layers" / "core")})
+
+
+def test_broken_files_write_nothing_to_standard_error():
+    """The messages of libvips about a user's file are not in the log."""
+    code = (
+        "import sys\n"
+        "from image_pipeline.imaging import libvips\n"
+        "assert libvips.decode_png(sys.stdin.buffer.read(), (40, 30)) is None\n"
+    )
+    broken = written(header((40, 30), 8, RGB), chunk(b"IDAT", zlib.compress(b"short")))
+    environment = {"PYTHONPATH": str(ROOT / "layers" / "core")}
+    run = subprocess.run([sys.executable, "-c", code], input=broken, capture_output=True, env=environment)
+    assert (run.returncode, run.stderr) == (0, b"")
