@@ -168,7 +168,13 @@ def _started(options: argparse.Namespace) -> Iterator[tuple[Any, Any, Any]]:
                 print(warning, file=sys.stderr)
             display.say("Starting the pipeline on this machine …")
             pipeline = stack.enter_context(
-                Pipeline(options.run_dir, aws_port=options.port, api_port=options.api_port, parameters=parameters)
+                Pipeline(
+                    options.run_dir,
+                    aws_port=options.port,
+                    api_port=options.api_port,
+                    parameters=parameters,
+                    warm=True,
+                )
             )
         except (AlreadyRunningError, SettingsError, StartError, OSError) as error:
             print(error, file=sys.stderr)

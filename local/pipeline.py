@@ -90,6 +90,8 @@ class Pipeline:
         api_port: Port of the HTTP API; 0 for any free one.
         parameters: Values of template parameters, instead of their defaults.
         wait_scale: Factor on the waits between retries of the workflow.
+        warm: Whether to start a process for each function at once. It takes seconds of CPU; without it, the first
+            invocation of a function waits for its process.
         controls: Whether tests may inject faults and replace functions; `replace`, `alter`, `fault`, `hang`,
             `time_out`, `restrict`, `calls`, `update` and `clear` require it.
 
@@ -108,6 +110,7 @@ class Pipeline:
         api_port: int = 0,
         parameters: Mapping[str, str] | None = None,
         wait_scale: float = 1.0,
+        warm: bool = False,
         controls: bool = False,
     ) -> None:
         self._configuration = Configuration(
@@ -117,6 +120,7 @@ class Pipeline:
             api_port=api_port,
             parameters=dict(parameters or {}),
             wait_scale=wait_scale,
+            warm=warm,
             control_token=secrets.token_urlsafe(32) if controls else "",
         )
         self.run_dir = run_dir.resolve()

@@ -133,7 +133,7 @@ def main() -> int:
     try:
         with Lock(RUN_DIR):
             shutil.rmtree(RUN_DIR / "logs", ignore_errors=True)
-            with Pipeline(RUN_DIR) as pipeline:
+            with Pipeline(RUN_DIR, warm=True) as pipeline:
                 figures = run(pipeline, options.count)
     except (AlreadyRunningError, StartError) as error:
         print(error, file=sys.stderr)

@@ -252,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with Lock(RUN_DIR):
             shutil.rmtree(RUN_DIR / "logs", ignore_errors=True)
-            with Pipeline(RUN_DIR) as pipeline:
+            with Pipeline(RUN_DIR, warm=True) as pipeline:
                 figures, faults = run(pipeline, options.count, display.tell)
     except (AlreadyRunningError, StartError) as error:
         print(error, file=sys.stderr)

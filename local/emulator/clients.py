@@ -8,8 +8,11 @@ from botocore.config import Config
 
 DUMMY_KEY = "local"
 
+USER_AGENT = "local"
+"""The name of a client. boto3 would compose one of twenty parts anew for each call, which takes longer than signing."""
+
 # Loopback has no transient errors, so few retries suffice.
-_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 2})
+_CONFIG = Config(user_agent=USER_AGENT, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 class Clients:

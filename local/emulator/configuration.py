@@ -21,5 +21,7 @@ class Configuration:
     total: int = 4
     wait_scale: float = 1.0
     """Factor on the waits between retries, so that tests need not wait."""
+    warm: bool = False
+    """Whether to start a process for each function at once, not at its first invocation."""
     control_token: str = field(default="", repr=False)
     """The token that requests below `CONTROL_PATH` must have; empty disables these requests."""

@@ -61,7 +61,7 @@ class Deliveries:
                 answer = self._sqs.receive_message(
                     QueueUrl=queue_url,
                     MaxNumberOfMessages=1,
-                    WaitTimeSeconds=1,
+                    WaitTimeSeconds=20,  # the longest; a message ends the wait
                     AttributeNames=["ApproximateReceiveCount"],
                 )
                 for message in answer.get("Messages", []):

@@ -155,7 +155,8 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     environment = variables(aws_url, configuration.region) | {"AWS_REGION": configuration.region}
     run_dir = Path(configuration.run_dir)
     workers = Workers(deployment.functions, environment, run_dir, configuration.per_function, configuration.total)
-    threading.Thread(target=workers.warm, args=(deployment.functions,), daemon=True).start()
+    if configuration.warm:
+        threading.Thread(target=workers.warm, args=(deployment.functions,), daemon=True).start()
     guard = Guard(deployment.roles, deployment.resource_policies)
     front = endpoint.Endpoint(workers, guard, read_object)
     http_api = HttpApi(deployment.routes, front.invoke, cors_rule=deployment.api_cors)

@@ -30,7 +30,7 @@ INIT_SECONDS = 60.0  # Lambda allows 10 s for an import; a busy laptop may need 
 MAX_PAYLOAD_BYTES = 6_291_556  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MEMORY_CHECK_SECONDS = 0.05
 _WORKER = Path(__file__).with_name("worker.py")
-_Files = frozenset[tuple[Path, int, int]]
+_Files = frozenset[tuple[str, int, int]]
 
 
 @dataclass(frozen=True)
@@ -341,13 +341,16 @@ def _files(function: Function) -> _Files:
     `sam build` does.
     """
     files = set()
-    for root in (function.code, *function.layers):
-        for folder, folders, names in os.walk(root, followlinks=True):
-            folders[:] = [name for name in folders if name != "__pycache__"]  # written by running functions
-            for path in (Path(folder, name) for name in names):
-                with suppress(OSError):  # a temporary file that is already deleted
-                    status = path.stat()
-                    files.add((path, status.st_mtime_ns, status.st_size))
+    folders = [str(function.code), *map(str, function.layers)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if not entry.is_dir():
+                    with suppress(OSError):  # a temporary file that is already deleted
+                        status = entry.stat()
+                        files.add((entry.path, status.st_mtime_ns, status.st_size))
+                elif entry.name != "__pycache__":  # written by running functions
+                    folders.append(entry.path)
     return frozenset(files)
 
 

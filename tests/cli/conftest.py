@@ -8,12 +8,19 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from image_pipeline_cli.commands import main
 from local.pipeline import Pipeline
-from tests.conftest import API_KEY_TABLE, IMAGE_TABLE, LISTING_TABLE, ROOT, THUMBNAILS_BUCKET, UPLOADS_BUCKET
+from tests.conftest import (
+    API_KEY_TABLE,
+    IMAGE_TABLE,
+    LISTING_TABLE,
+    ROOT,
+    THUMBNAILS_BUCKET,
+    UPLOADS_BUCKET,
+    aws_client,
+)
 from tests.pictures import encoded, gradient
 
 PICTURE = encoded(gradient(24, 16))
@@ -78,5 +85,5 @@ def stack(aws: None, request: pytest.FixtureRequest) -> list[str]:
         "Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}},
         "Outputs": {key: {"Value": value} for key, value in outputs.items()},
     }
-    boto3.client("cloudformation").create_stack(StackName="pictures", TemplateBody=json.dumps(body))
+    aws_client("cloudformation").create_stack(StackName="pictures", TemplateBody=json.dumps(body))
     return ["--stack", "pictures"]

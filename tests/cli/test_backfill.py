@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 
 from image_pipeline.errors import SettingsError
@@ -16,7 +15,7 @@ from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INCOMPLETE, OK, USAGE
 from image_pipeline_cli.stack import Stack
 from local.pipeline import Pipeline
-from tests.conftest import THUMBNAILS_BUCKET
+from tests.conftest import THUMBNAILS_BUCKET, aws_client
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket
 
@@ -152,11 +151,11 @@ def test_invalid_arguments_are_rejected(running, arguments, capsys):
 
 def test_recipe_warnings_are_reported_once(aws):
     """Each part of a backfill returns them."""
-    s3 = boto3.client("s3")
+    s3 = aws_client("s3")
     part = {"listed": 1, "selected": 1, "selectedBytes": 1, "overLimit": 0}
     part_with_warning = {**part, "recipeWarnings": ["No folder uses the recipe 'hero'."]}
     files = {"SUCCEEDED": [{"Key": "parts"}], "FAILED": []}
     for key, content in (("parts", [part_with_warning, part, part_with_warning]), ("manifest", {"ResultFiles": files})):
         s3.put_object(Bucket=THUMBNAILS_BUCKET, Key=key, Body=json.dumps(content))
-    totals = backfill._totals(Stack({}, boto3.client), {"Bucket": THUMBNAILS_BUCKET, "Key": "manifest"})
+    totals = backfill._totals(Stack({}, aws_client), {"Bucket": THUMBNAILS_BUCKET, "Key": "manifest"})
     assert (totals.listed, totals.recipe_warnings) == (3, ["No folder uses the recipe 'hero'."])

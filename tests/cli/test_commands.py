@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from moto import mock_aws
 
@@ -20,6 +19,7 @@ from image_pipeline_cli import redrive, reprocess
 from image_pipeline_cli.commands import INCOMPLETE, NO_STACK, OK, USAGE, main
 from image_pipeline_cli.stack import find_on_aws
 from local.pipeline import ROOT, Pipeline
+from tests.conftest import aws_client
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket
 
@@ -328,7 +328,7 @@ def test_a_stack_on_aws_is_found_by_its_name(capsys):
     outputs = {"ProcessImageStateMachineArn": {"Value": "arn"}}
     bucket = {"Bucket": {"Type": "AWS::S3::Bucket"}}
     with mock_aws():
-        formation = boto3.client("cloudformation")
+        formation = aws_client("cloudformation")
         for name, body in {
             "pictures": {"Resources": bucket, "Outputs": outputs},
             "other": {"Resources": bucket},

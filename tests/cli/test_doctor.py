@@ -16,7 +16,7 @@ from image_pipeline_cli.checks import Check, Result, State
 from image_pipeline_cli.doctor import health, quotas
 from image_pipeline_cli.doctor.command import CHECKS
 from image_pipeline_cli.stack import Resource, Stack, find_on_aws
-from tests.conftest import IMAGE_TABLE, put_record
+from tests.conftest import IMAGE_TABLE, aws_client, put_record
 
 NEED = prices.peak(5)
 OUTPUTS = {
@@ -224,9 +224,8 @@ def test_the_deployed_version_is_reported():
 
 def test_records_that_stay_in_processing_are_reported(aws):
     """Two hours is the limit of the alarm, too."""
-    import boto3
 
-    stack = Stack({"ImageTableName": IMAGE_TABLE}, boto3.client)
+    stack = Stack({"ImageTableName": IMAGE_TABLE}, aws_client)
 
     def claim(image_key: str, age: timedelta) -> None:
         put_record(image_key, claimShard="0", claimedAt=(datetime.now(UTC) - age).isoformat())
@@ -253,15 +252,13 @@ def test_a_stack_on_aws_has_parameters_and_resources(aws):
     """Commands find rules and functions by their logical ids."""
     import json
 
-    import boto3
-
     body = {
         "Parameters": {"MaxConcurrency": {"Type": "Number", "Default": 0}},
         "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}, "Topic": {"Type": "AWS::SNS::Topic"}},
         "Outputs": {"ProcessImageStateMachineArn": {"Value": "process"}},
     }
     parameters: Any = [{"ParameterKey": "MaxConcurrency", "ParameterValue": "7"}]
-    formation = boto3.client("cloudformation")
+    formation = aws_client("cloudformation")
     formation.create_stack(StackName="pictures", TemplateBody=json.dumps(body), Parameters=parameters)
     stack = find_on_aws("pictures", "eu-west-1")
     assert (stack.name, stack.parameters) == ("pictures", {"MaxConcurrency": "7"})

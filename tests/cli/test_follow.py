@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import boto3
 import pytest
 
 from image_pipeline import aws as clients
 from image_pipeline_cli import follow
 from image_pipeline_cli.stack import Stack
-from tests.conftest import UPLOADS_BUCKET, watched
+from tests.conftest import UPLOADS_BUCKET, aws_client, watched
 
 pytestmark = pytest.mark.usefixtures("aws")
 KEY = "uploads/a.jpg"
@@ -17,7 +16,7 @@ STACK = Stack({"UploadsBucketName": UPLOADS_BUCKET}, clients.client)
 
 def upload():
     """Upload a new version. Versions of the same second have the same time in S3."""
-    response = boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=KEY, Body=b"x")
+    response = aws_client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=KEY, Body=b"x")
     return follow.Version(response["VersionId"], response["ETag"].strip('"'))
 
 
@@ -39,7 +38,7 @@ def test_an_outcome_belongs_to_the_upload_or_its_successor(index, expected):
 
 def test_a_multipart_upload_is_newer_than_uploads_during_it():
     """S3 dates a multipart upload by its first request, so times do not tell which version is newer."""
-    s3 = boto3.client("s3")
+    s3 = aws_client("s3")
     parts = {
         "Bucket": UPLOADS_BUCKET,
         "Key": KEY,
@@ -57,7 +56,7 @@ def test_a_multipart_upload_is_newer_than_uploads_during_it():
 def test_a_deletion_is_the_outcome_of_earlier_uploads(has_older_upload):
     """The record of a deletion may have no upload, if the workflow never processed it."""
     older, deleted = upload(), upload()
-    boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
+    aws_client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
     tombstone = body("DELETED", older if has_older_upload else None)
     assert follow.outcome_test(STACK)(tombstone, deleted)
     assert not follow.outcome_test(STACK)(tombstone, upload())
@@ -65,8 +64,8 @@ def test_a_deletion_is_the_outcome_of_earlier_uploads(has_older_upload):
 
 def test_an_unversioned_object_is_identified_by_its_etag():
     """Without versioning, all uploads have the same version id."""
-    boto3.client("s3").create_bucket(Bucket="plain", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    boto3.client("s3").put_object(Bucket="plain", Key=KEY, Body=b"x")
+    aws_client("s3").create_bucket(Bucket="plain", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    aws_client("s3").put_object(Bucket="plain", Key=KEY, Body=b"x")
     is_outcome = follow.outcome_test(Stack({"UploadsBucketName": "plain"}, clients.client))
     assert is_outcome(body("COMPLETED", follow.Version(None, "e1")), follow.Version(None, "e1"))
     assert not is_outcome(body("COMPLETED", follow.Version(None, "e0")), follow.Version(None, "e1"))

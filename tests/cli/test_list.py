@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import boto3
 import pytest
 
 from image_pipeline.feeds import indexing, listing
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import OK, USAGE
-from tests.conftest import LISTING_TABLE
+from tests.conftest import LISTING_TABLE, aws_client
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def uploads(stack: list[str]) -> None:
             "upload": {"uploadedAt": f"2026-11-0{day}T12:00:00Z"},
             "labels": [{"name": label}],
         }
-        indexing.apply(boto3.client, table=LISTING_TABLE, image_key=record["ImageKey"], record=record, order="1")
+        indexing.apply(aws_client, table=LISTING_TABLE, image_key=record["ImageKey"], record=record, order="1")
 
 
 @pytest.mark.parametrize(

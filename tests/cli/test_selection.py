@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import boto3
 import pytest
 
 from image_pipeline_cli.selection import compile_pattern, no_match, select
 from image_pipeline_cli.stack import Stack
-from tests.conftest import IMAGE_TABLE, UPLOADS_BUCKET, put_record
+from tests.conftest import IMAGE_TABLE, UPLOADS_BUCKET, aws_client, put_record
 
 SHOP = ["shop/a.jpg", "shop/b.png", "shop/summer/c.jpg", "shop/summer/2026/d.jpg", "shop2/e.jpg", "f.jpg"]
 HOSTILE = [
@@ -55,11 +54,11 @@ def bucket(aws: None) -> Callable[..., Stack]:
 
     def fill(*names: str) -> Stack:
         for name in names:
-            boto3.client("s3").put_object(
+            aws_client("s3").put_object(
                 Bucket=UPLOADS_BUCKET, Key=f"uploads/{name}", Body=b"" if name[-1] == "/" else b"x"
             )
-        boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key="elsewhere/x.jpg", Body=b"x")
-        return Stack({"UploadsBucketName": UPLOADS_BUCKET, "ImageTableName": IMAGE_TABLE}, boto3.client)
+        aws_client("s3").put_object(Bucket=UPLOADS_BUCKET, Key="elsewhere/x.jpg", Body=b"x")
+        return Stack({"UploadsBucketName": UPLOADS_BUCKET, "ImageTableName": IMAGE_TABLE}, aws_client)
 
     return fill
 

@@ -17,7 +17,7 @@ from image_pipeline.store import storage
 from image_pipeline.store.attributes import to_attribute
 from local.emulator.moto_seams.jsonata import evaluate
 from tests.asl import STATES
-from tests.conftest import IMAGE_TABLE, put_record, put_upload
+from tests.conftest import IMAGE_TABLE, aws_client, put_record, put_upload
 from tests.functions.conftest import load_handler
 from tests.pictures import photo
 
@@ -175,7 +175,7 @@ def test_the_most_of_everything_fits(largest, character):
     seen = largest(character)
     for step, bytes_handed in seen.handed.items():
         assert bytes_handed < SPARE * TASK_BYTES, step
-    item = boto3.client("dynamodb").get_item(TableName=IMAGE_TABLE, Key={"ImageKey": {"S": seen.key}})["Item"]
+    item = aws_client("dynamodb").get_item(TableName=IMAGE_TABLE, Key={"ImageKey": {"S": seen.key}})["Item"]
     assert item_size({"M": item}) < SPARE * ITEM_BYTES
     notification = seen.notification
     assert len(json.dumps(notification, ensure_ascii=False).encode()) < SPARE * MESSAGE_BYTES

@@ -4,14 +4,13 @@ import json
 import re
 from typing import Any
 
-import boto3
 import pytest
 
 from image_pipeline import aws as clients
 from image_pipeline.feeds import entries, listing, outcomes
 from image_pipeline.keys import status_path
 from image_pipeline.store import records
-from tests.conftest import IMAGE_TABLE, LISTING_TABLE, ROOT
+from tests.conftest import IMAGE_TABLE, LISTING_TABLE, ROOT, aws_client
 from tests.functions.conftest import load_handler
 from tools import release_snapshot
 
@@ -105,7 +104,7 @@ def test_a_snapshot_has_a_record_of_every_status(version):
 @pytest.mark.parametrize("item", STORED_RECORDS)
 def test_the_status_of_a_stored_record_is_answered(item, aws, environment):
     """200, with the same outcome and the same picture; during a new upload the picture is `previous`."""
-    boto3.client("dynamodb").put_item(TableName=IMAGE_TABLE, Item=item)
+    aws_client("dynamodb").put_item(TableName=IMAGE_TABLE, Item=item)
     stored = records.read(clients.client, table=IMAGE_TABLE, image_key=item["ImageKey"]["S"])
     path = status_path(stored["ImageKey"])
     request = {"rawPath": path, "requestContext": {"requestId": "1", "http": {"method": "GET", "path": path}}}
@@ -142,7 +141,7 @@ def test_a_stored_listing_is_read(version, aws, environment):
     clients.client.cache_clear()
     items = snapshot(version, "listing")["items"]
     for item in items:
-        boto3.client("dynamodb").put_item(TableName=LISTING_TABLE, Item=item)
+        aws_client("dynamodb").put_item(TableName=LISTING_TABLE, Item=item)
     (image,) = [records.from_item(item)["image"] for item in items if "image" in item]
     handler = load_handler("list_images")
     for query in ({}, {"status": image["status"]}, *({"label": label} for label in image["labels"])):

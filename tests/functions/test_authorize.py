@@ -3,7 +3,6 @@
 import logging
 from datetime import UTC, datetime, timedelta
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
@@ -11,7 +10,7 @@ from botocore.stub import Stubber
 from image_pipeline import aws
 from image_pipeline.api import apikeys
 from image_pipeline.api.scopes import Access
-from tests.conftest import API_KEY_TABLE
+from tests.conftest import API_KEY_TABLE, aws_client
 
 
 def event(text):
@@ -26,7 +25,7 @@ def event(text):
 
 @pytest.fixture
 def key():
-    return apikeys.create(boto3.client, table=API_KEY_TABLE, name="somebody")
+    return apikeys.create(aws_client, table=API_KEY_TABLE, name="somebody")
 
 
 def test_a_good_key_is_let_in_under_its_id(handler, key):
@@ -37,7 +36,7 @@ def test_a_good_key_is_let_in_under_its_id(handler, key):
 def test_a_limited_key_is_let_in_with_its_limits(handler):
     """The next function receives the scopes and the folder, and enforces them."""
     access = Access(frozenset({"upload", "read"}), "uploads/shop/")
-    key = apikeys.create(boto3.client, table=API_KEY_TABLE, name="shop", access=access)
+    key = apikeys.create(aws_client, table=API_KEY_TABLE, name="shop", access=access)
     context = {"keyId": key.key_id, "scopes": "read upload", "folder": "uploads/shop/"}
     assert handler(event(key.text)) == {"isAuthorized": True, "context": context}
 
@@ -45,10 +44,10 @@ def test_a_limited_key_is_let_in_with_its_limits(handler):
 def test_anything_else_is_refused(handler, key):
     """All invalid keys get the same response."""
     other = apikeys.make(key.key_id)
-    rotated = apikeys.create(boto3.client, table=API_KEY_TABLE, name="rotated")
-    apikeys.rotate(boto3.client, table=API_KEY_TABLE, key_id=rotated.key_id)
-    revoked = apikeys.create(boto3.client, table=API_KEY_TABLE, name="revoked")
-    apikeys.revoke(boto3.client, table=API_KEY_TABLE, key_id=revoked.key_id)
+    rotated = apikeys.create(aws_client, table=API_KEY_TABLE, name="rotated")
+    apikeys.rotate(aws_client, table=API_KEY_TABLE, key_id=rotated.key_id)
+    revoked = apikeys.create(aws_client, table=API_KEY_TABLE, name="revoked")
+    apikeys.revoke(aws_client, table=API_KEY_TABLE, key_id=revoked.key_id)
     for text in ("", "x", "Bearer " + key.text, key.text + "," + key.text, apikeys.make().text):
         assert handler(event(text)) == {"isAuthorized": False}
     for refused in (other, rotated, revoked):
@@ -58,7 +57,7 @@ def test_anything_else_is_refused(handler, key):
 def test_an_expired_key_is_refused(handler, key):
     """An expired key is refused even with the right secret."""
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
-    boto3.client("dynamodb").update_item(
+    aws_client("dynamodb").update_item(
         TableName=API_KEY_TABLE,
         Key={"KeyId": {"S": key.key_id}},
         UpdateExpression="SET expiresAt = :past",

@@ -2,10 +2,9 @@
 
 import json
 
-import boto3
 import pytest
 
-from tests.conftest import UPLOADS_BUCKET, put_upload
+from tests.conftest import UPLOADS_BUCKET, aws_client, put_upload
 
 
 def event(path, **headers):
@@ -18,7 +17,7 @@ def event(path, **headers):
 
 
 def left():
-    return [each["Key"] for each in boto3.client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET).get("Contents", [])]
+    return [each["Key"] for each in aws_client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET).get("Contents", [])]
 
 
 def test_a_deletion_is_accepted_and_says_where_to_look(handler, caplog):

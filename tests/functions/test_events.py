@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 
-import boto3
 import pytest
 
 from image_pipeline import aws as clients
@@ -12,7 +11,7 @@ from image_pipeline.errors import PipelineError
 from image_pipeline.imaging import resize
 from local.emulator.rekognition import detect_labels
 from local.samples import samples
-from tests.conftest import IMAGE_TABLE, ROOT, THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_record, put_upload
+from tests.conftest import IMAGE_TABLE, ROOT, THUMBNAILS_BUCKET, UPLOADS_BUCKET, aws_client, put_record, put_upload
 from tests.functions.conftest import load_handler
 
 OUTPUTS = {
@@ -91,20 +90,20 @@ def function_of(name):
 def _uploaded(monkeypatch):
     """Upload the samples of `make run`, and create the records that some events need."""
     for sample in samples():
-        boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=sample.key, Body=sample.data)
+        aws_client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=sample.key, Body=sample.data)
         if sample.key == "uploads/coffee.jpg":  # as its rendition, too
-            boto3.client("s3").put_object(**location(event("extract_metadata")["picture"]), Body=sample.data)
-    boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key="uploads/empty.jpg", Body=b"")
+            aws_client("s3").put_object(**location(event("extract_metadata")["picture"]), Body=sample.data)
+    aws_client("s3").put_object(Bucket=UPLOADS_BUCKET, Key="uploads/empty.jpg", Body=b"")
     for key in ("uploads/coffee.jpg", "uploads/pets/Chelsea (1).jpg"):
         rendition = {"name": "web", "format": "WEBP", "bucket": THUMBNAILS_BUCKET, "key": "thumbnails/a.jpg/0/web.webp"}
         put_record(key, status="COMPLETED", renditions=[rendition])
-    boto3.client("stepfunctions").create_state_machine(
+    aws_client("stepfunctions").create_state_machine(
         name="process", definition="{}", roleArn="arn:aws:iam::123456789012:role/r"
     )
     put_record("uploads/invoked.jpg", execution={"id": event("store_results")["executionId"]})
 
     def read_object(bucket, key, _version):
-        return boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        return aws_client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
 
     class StandIn:
         def detect_labels(self, **request):

@@ -4,14 +4,13 @@ import dataclasses
 import hashlib
 import json
 
-import boto3
 import pytest
 
 from image_pipeline import aws as clients
 from image_pipeline import errors
 from image_pipeline.imaging import recipes
 from image_pipeline.workflow import labels
-from tests.conftest import THUMBNAILS_BUCKET, put_upload, watched
+from tests.conftest import THUMBNAILS_BUCKET, aws_client, put_upload, watched
 from tests.functions.conftest import load_handler
 from tests.pictures import encoded, gradient, opened, photo
 
@@ -21,12 +20,12 @@ def event(key, data):
 
 
 def stored_keys():
-    return [item["Key"] for item in boto3.client("s3").list_objects_v2(Bucket=THUMBNAILS_BUCKET).get("Contents", [])]
+    return [item["Key"] for item in aws_client("s3").list_objects_v2(Bucket=THUMBNAILS_BUCKET).get("Contents", [])]
 
 
 def rendition(result, name, image_format="JPEG"):
     found = next(each for each in result["renditions"] if (each["name"], each["format"]) == (name, image_format))
-    data = boto3.client("s3").get_object(Bucket=found["bucket"], Key=found["key"])
+    data = aws_client("s3").get_object(Bucket=found["bucket"], Key=found["key"])
     return found, opened(data["Body"].read()), data["ContentType"]
 
 
@@ -163,11 +162,11 @@ def test_the_picture_to_label_is_there_and_legal(monkeypatch, tmp_path, recipe, 
     result = load_handler("generate_thumbnails")(event("uploads/a.webp", encoded(gradient(*size), "WEBP")))
     where = {"Bucket": result["picture"]["bucket"], "Key": result["picture"]["key"]}
     assert where["Key"].endswith(f"/{chosen}")
-    data = boto3.client("s3").get_object(**where)["Body"].read()
+    data = aws_client("s3").get_object(**where)["Body"].read()
     image = opened(data)
     assert labels.accepts(image.format, *image.size, len(data))
     of_record = {each["key"] for each in result["renditions"]}
-    tags = boto3.client("s3").get_object_tagging(**where)["TagSet"]
+    tags = aws_client("s3").get_object_tagging(**where)["TagSet"]
     assert (where["Key"] in of_record) == (chosen == "only.jpg") == (tags == [])
     assert {*of_record, where["Key"]} == set(stored_keys())
 

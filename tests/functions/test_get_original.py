@@ -3,11 +3,10 @@
 import json
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import boto3
 import pytest
 
 from image_pipeline.keys import original_path
-from tests.conftest import UPLOADS_BUCKET, put_upload
+from tests.conftest import UPLOADS_BUCKET, aws_client, put_upload
 from tests.functions.conftest import load_handler
 
 KEY = {"lambda": {"keyId": "0000EXAMPLE0"}}
@@ -29,7 +28,7 @@ def test_the_url_is_for_the_current_version(handler, image_key):
     assert (answer["statusCode"], answer["headers"]["cache-control"]) == (200, "no-store")
     url = urlsplit(body["url"])
     query = parse_qs(url.query)
-    head = boto3.client("s3").head_object(Bucket=UPLOADS_BUCKET, Key=image_key)
+    head = aws_client("s3").head_object(Bucket=UPLOADS_BUCKET, Key=image_key)
     assert unquote(url.path).endswith(f"/{image_key}")
     assert query["versionId"] == [head["VersionId"]]
     assert query["response-content-disposition"][0].startswith("attachment; filename=")

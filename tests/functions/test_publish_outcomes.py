@@ -3,11 +3,10 @@
 import copy
 import json
 
-import boto3
 import pytest
 
 from image_pipeline.feeds import events
-from tests.conftest import ENVIRONMENT, ROOT
+from tests.conftest import ENVIRONMENT, ROOT, aws_client
 
 EVENT = json.loads((ROOT / "events" / "publish_outcomes.json").read_text())
 
@@ -15,13 +14,13 @@ EVENT = json.loads((ROOT / "events" / "publish_outcomes.json").read_text())
 @pytest.fixture
 def heard():
     """The events that a rule has sent to a queue since the last call."""
-    queue = boto3.client("sqs").create_queue(QueueName="listener")["QueueUrl"]
-    boto3.client("events").put_rule(Name="ours", EventPattern='{"source": ["image-pipeline"]}')
+    queue = aws_client("sqs").create_queue(QueueName="listener")["QueueUrl"]
+    aws_client("events").put_rule(Name="ours", EventPattern='{"source": ["image-pipeline"]}')
     target = {"Id": "queue", "Arn": "arn:aws:sqs:eu-west-1:123456789012:listener"}
-    boto3.client("events").put_targets(Rule="ours", Targets=[target])
+    aws_client("events").put_targets(Rule="ours", Targets=[target])
 
     def receive():
-        answer = boto3.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        answer = aws_client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
         return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
 
     return receive

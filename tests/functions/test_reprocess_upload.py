@@ -2,16 +2,15 @@
 
 import json
 
-import boto3
 import pytest
 
-from tests.conftest import MACHINES, put_record, put_upload
+from tests.conftest import MACHINES, aws_client, put_record, put_upload
 
 
 @pytest.fixture(autouse=True)
 def _machine():
     """Create the state machine that the environment names."""
-    boto3.client("stepfunctions").create_state_machine(
+    aws_client("stepfunctions").create_state_machine(
         name="process", definition="{}", roleArn="arn:aws:iam::123456789012:role/r"
     )
 
@@ -22,7 +21,7 @@ def event(path):
 
 
 def started():
-    listed = boto3.client("stepfunctions").list_executions(stateMachineArn=MACHINES["PROCESS_IMAGE_ARN"])
+    listed = aws_client("stepfunctions").list_executions(stateMachineArn=MACHINES["PROCESS_IMAGE_ARN"])
     return [each["name"] for each in listed["executions"]]
 
 

@@ -3,10 +3,9 @@
 import base64
 import json
 
-import boto3
 import pytest
 
-from tests.conftest import LISTING_TABLE, UPLOADS_BUCKET, put_record, put_upload
+from tests.conftest import LISTING_TABLE, UPLOADS_BUCKET, aws_client, put_record, put_upload
 from tests.functions.conftest import load_handler
 from tests.pictures import photo
 
@@ -53,7 +52,7 @@ def ask(request, authorizer, name="shop/a.jpg"):
 
 
 def versions():
-    return boto3.client("s3").list_object_versions(Bucket=UPLOADS_BUCKET).keys() & {"Versions", "DeleteMarkers"}
+    return aws_client("s3").list_object_versions(Bucket=UPLOADS_BUCKET).keys() & {"Versions", "DeleteMarkers"}
 
 
 @pytest.mark.parametrize("authorizer", AUTHORIZERS.values(), ids=AUTHORIZERS)
@@ -87,7 +86,7 @@ def test_a_foreign_folder_is_forbidden_and_reveals_nothing(request_name, name):
     put_record(f"uploads/{name}")
     assert ask(request_name, shop, name) == before
     assert before[0] == 403
-    s3 = boto3.client("s3")
+    s3 = aws_client("s3")
     assert len(s3.list_object_versions(Bucket=UPLOADS_BUCKET, Prefix=f"uploads/{name}")["Versions"]) == 1
     assert "DeleteMarkers" not in s3.list_object_versions(Bucket=UPLOADS_BUCKET)
 

@@ -2,15 +2,13 @@
 
 import json
 
-import boto3
-
 from image_pipeline.batch import batches
-from tests.conftest import MACHINES, UPLOADS_BUCKET, put_record, put_upload
+from tests.conftest import MACHINES, UPLOADS_BUCKET, aws_client, put_record, put_upload
 
 
 def test_a_batch_is_reported_when_its_executions_have_ended(handler, monkeypatch):
     """Only failed messages are delivered again."""
-    states = boto3.client("stepfunctions")
+    states = aws_client("stepfunctions")
     states.create_state_machine(name="process", definition="{}", roleArn="arn:aws:iam::123456789012:role/r")
     put_upload("uploads/a.jpg", b"x")
     looks = []

@@ -3,10 +3,8 @@
 import base64
 import json
 
-import boto3
-
 from image_pipeline.keys import status_path
-from tests.conftest import UPLOADS_BUCKET, put_upload
+from tests.conftest import UPLOADS_BUCKET, aws_client, put_upload
 from tests.pictures import photo
 
 PHOTO = photo(60, 40)
@@ -25,7 +23,7 @@ def event(data=PHOTO, name="a/ü?.jpg", **headers):
 def test_a_picture_is_stored_and_its_status_named(handler, caplog):
     """The response is 202, and the log contains the caller but no file name."""
     answer = handler(event())
-    stored = boto3.client("s3").get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a/ü?.jpg")
+    stored = aws_client("s3").get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a/ü?.jpg")
     path = status_path("uploads/a/ü?.jpg")
     assert (answer["statusCode"], answer["headers"]["location"]) == (202, path)
     assert json.loads(answer["body"]) == {
@@ -54,14 +52,14 @@ def test_what_is_refused_is_not_stored(handler):
         answer = handler(asked)
         assert (answer["statusCode"], answer["headers"]["content-type"]) == (status, "application/problem+json")
         assert json.loads(answer["body"])["status"] == status
-    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET)
+    assert "Contents" not in aws_client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET)
 
 
 def test_if_none_match_protects_what_is_there(handler):
     """The response is 412, and the existing upload stays."""
     version = put_upload("uploads/a.jpg", b"x")["versionId"]
     assert handler(event(name="a.jpg", **{"if-none-match": "*"}))["statusCode"] == 412
-    assert boto3.client("s3").head_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")["VersionId"] == version
+    assert aws_client("s3").head_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")["VersionId"] == version
     assert handler(event(name="b.jpg", **{"if-none-match": "*"}))["statusCode"] == 202
 
 

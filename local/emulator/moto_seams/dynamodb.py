@@ -1,8 +1,8 @@
 """Correct and speed up the DynamoDB of moto.
 
 AWS supports nested `if_not_exists`, and returns all updated attributes completely, including unchanged ones. moto is
-slow: it searches each value of a response for all types, tokenizes each update letter by letter, and each query sorts
-the whole table with comparisons that convert both values.
+slow: it searches each value of a response for all types, tokenizes each update letter by letter, counts its clauses
+again at each of its parts, and each query sorts the whole table with comparisons that convert both values.
 """
 
 import base64
@@ -16,6 +16,7 @@ from moto.core.serialize import ResponseSerializer
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.parsing import ast_nodes, expressions
 from moto.dynamodb.parsing.tokens import ExpressionTokenizer
+from moto.dynamodb.parsing.validators import ActionCountValidator
 from moto.dynamodb.responses import DynamoHandler
 
 _nodes: Any = ast_nodes  # both modules have no types
@@ -37,6 +38,10 @@ def install() -> None:
     make_list: Any = getattr(ExpressionTokenizer, "make_list", None)
     if not callable(make_list):
         raise RuntimeError("moto moved ExpressionTokenizer.make_list: moto_seams/dynamodb.py must follow.")
+
+    count_clauses: Any = getattr(ActionCountValidator, "verify_action_counts", None)
+    if not callable(count_clauses) or not callable(getattr(ActionCountValidator, "traverse", None)):
+        raise RuntimeError("moto moved ActionCountValidator.traverse: moto_seams/dynamodb.py must follow.")
 
     functions: Any = getattr(_expressions.UpdateExpressionFunctionParser, "FUNCTIONS", {})
     if len(functions.get("if_not_exists", ())) != 2:
@@ -77,6 +82,7 @@ def install() -> None:
     ResponseSerializer._serialize = serialize  # type: ignore[method-assign]
     # Functions send the same few expressions repeatedly, and no caller changes the tokens.
     ExpressionTokenizer.make_list = staticmethod(lru_cache(make_list))  # type: ignore[method-assign]
+    ActionCountValidator.traverse = count_clauses  # the root contains all clauses
     functions["if_not_exists"] = [functions["if_not_exists"][0], _expressions.UpdateExpressionOperandParser]
     DynamoHandler.update_item = update_item  # type: ignore[method-assign]
     Table.all_items = _all_items  # type: ignore[assignment, method-assign]

@@ -110,7 +110,7 @@ def _client(region: str, service: str, key: str) -> Any:
         aws_access_key_id=key,
         aws_secret_access_key=DUMMY_KEY,
         config=Config(
-            user_agent_extra=USER_AGENT,
+            user_agent=USER_AGENT,
             parameter_validation=False,
             retries={"total_max_attempts": 1},  # the workflow retries
             connect_timeout=_NEVER,

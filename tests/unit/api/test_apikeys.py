@@ -4,7 +4,6 @@ import string
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import example, given
@@ -14,7 +13,7 @@ from image_pipeline.api import apikeys
 from image_pipeline.api.apikeys import ApiKey, ApiKeyRecord, Verdict
 from image_pipeline.api.scopes import Access
 from image_pipeline.errors import ApiKeyUnusableError
-from tests.conftest import API_KEY_TABLE
+from tests.conftest import API_KEY_TABLE, aws_client
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 BASE62 = string.digits + string.ascii_letters
@@ -111,18 +110,18 @@ table = pytest.mark.usefixtures("aws")
 
 
 def authenticate(text, now=None):
-    verdict, record = apikeys.authenticate(boto3.client, table=API_KEY_TABLE, text=text, now=now or datetime.now(UTC))
+    verdict, record = apikeys.authenticate(aws_client, table=API_KEY_TABLE, text=text, now=now or datetime.now(UTC))
     return verdict, record and record.key_id
 
 
 @table
 def test_a_created_key_is_valid_and_its_secret_is_not_stored():
     """A reader of the table cannot obtain a key."""
-    key = apikeys.create(boto3.client, table=API_KEY_TABLE, name="Zoë's scanner")
+    key = apikeys.create(aws_client, table=API_KEY_TABLE, name="Zoë's scanner")
     assert authenticate(key.text) == (Verdict.VALID, key.key_id)
-    (item,) = boto3.client("dynamodb").scan(TableName=API_KEY_TABLE)["Items"]
+    (item,) = aws_client("dynamodb").scan(TableName=API_KEY_TABLE)["Items"]
     assert key.secret not in str(item)
-    (listed,) = apikeys.list_keys(boto3.client, API_KEY_TABLE)
+    (listed,) = apikeys.list_keys(aws_client, API_KEY_TABLE)
     assert (listed.key_id, listed.name, listed.state) == (key.key_id, "Zoë's scanner", "ACTIVE")
     assert listed.expires_at is None
     assert listed.created_at == listed.last_rotated
@@ -138,7 +137,7 @@ def test_unknown_and_malformed_keys_are_told_apart_without_a_name():
 @table
 def test_a_key_expires_after_its_days():
     """A key works until its expiry and not after it."""
-    key = apikeys.create(boto3.client, table=API_KEY_TABLE, name="n", expires_days=3)
+    key = apikeys.create(aws_client, table=API_KEY_TABLE, name="n", expires_days=3)
     now = datetime.now(UTC)
     assert authenticate(key.text, now + timedelta(days=3, minutes=-1))[0] is Verdict.VALID
     assert authenticate(key.text, now + timedelta(days=3))[0] is Verdict.EXPIRED
@@ -147,13 +146,13 @@ def test_a_key_expires_after_its_days():
 @table
 def test_rotation_keeps_the_id_and_ends_the_old_secret():
     """The name and the expiry of the key stay as well."""
-    old = apikeys.create(boto3.client, table=API_KEY_TABLE, name="n", expires_days=3)
-    (before,) = apikeys.list_keys(boto3.client, API_KEY_TABLE)
-    new = apikeys.rotate(boto3.client, table=API_KEY_TABLE, key_id=old.key_id)
+    old = apikeys.create(aws_client, table=API_KEY_TABLE, name="n", expires_days=3)
+    (before,) = apikeys.list_keys(aws_client, API_KEY_TABLE)
+    new = apikeys.rotate(aws_client, table=API_KEY_TABLE, key_id=old.key_id)
     assert new.key_id == old.key_id
     assert authenticate(new.text)[0] is Verdict.VALID
     assert authenticate(old.text)[0] is Verdict.WRONG
-    (after,) = apikeys.list_keys(boto3.client, API_KEY_TABLE)
+    (after,) = apikeys.list_keys(aws_client, API_KEY_TABLE)
     assert after == replace(before, secret_hash=apikeys.hash_secret(new.secret), last_rotated=after.last_rotated)
     assert after.last_rotated >= before.last_rotated
 
@@ -161,26 +160,26 @@ def test_rotation_keeps_the_id_and_ends_the_old_secret():
 @table
 def test_a_revoked_key_stays_revoked():
     """A revoked key can be revoked again, but not rotated."""
-    key = apikeys.create(boto3.client, table=API_KEY_TABLE, name="n")
+    key = apikeys.create(aws_client, table=API_KEY_TABLE, name="n")
     for _ in range(2):
-        apikeys.revoke(boto3.client, table=API_KEY_TABLE, key_id=key.key_id)
+        apikeys.revoke(aws_client, table=API_KEY_TABLE, key_id=key.key_id)
     assert authenticate(key.text) == (Verdict.REVOKED, key.key_id)
     with pytest.raises(ApiKeyUnusableError):
-        apikeys.rotate(boto3.client, table=API_KEY_TABLE, key_id=key.key_id)
+        apikeys.rotate(aws_client, table=API_KEY_TABLE, key_id=key.key_id)
 
 
 @table
 def test_an_expired_key_is_not_rotated():
     """A new secret for an expired key would be useless."""
-    key = apikeys.create(boto3.client, table=API_KEY_TABLE, name="n", expires_days=1)
-    boto3.client("dynamodb").update_item(
+    key = apikeys.create(aws_client, table=API_KEY_TABLE, name="n", expires_days=1)
+    aws_client("dynamodb").update_item(
         TableName=API_KEY_TABLE,
         Key={"KeyId": {"S": key.key_id}},
         UpdateExpression="SET expiresAt = :then",
         ExpressionAttributeValues={":then": {"S": "2026-01-01T00:00:00.000Z"}},
     )
     with pytest.raises(ApiKeyUnusableError):
-        apikeys.rotate(boto3.client, table=API_KEY_TABLE, key_id=key.key_id)
+        apikeys.rotate(aws_client, table=API_KEY_TABLE, key_id=key.key_id)
 
 
 @table
@@ -188,15 +187,15 @@ def test_an_expired_key_is_not_rotated():
 def test_what_does_not_exist_is_not_changed(change):
     """No key is created."""
     with pytest.raises(ApiKeyUnusableError):
-        change(boto3.client, table=API_KEY_TABLE, key_id="nobody")
-    assert apikeys.list_keys(boto3.client, API_KEY_TABLE) == []
+        change(aws_client, table=API_KEY_TABLE, key_id="nobody")
+    assert apikeys.list_keys(aws_client, API_KEY_TABLE) == []
 
 
 @table
 def test_a_table_that_cannot_be_read_is_an_error():
     """A read error is not a verdict."""
     with pytest.raises(ClientError):
-        apikeys.authenticate(boto3.client, table="no-such-table", text=apikeys.make().text, now=NOW)
+        apikeys.authenticate(aws_client, table="no-such-table", text=apikeys.make().text, now=NOW)
 
 
 @table
@@ -205,17 +204,17 @@ def test_a_table_that_cannot_be_read_is_an_error():
 )
 def test_a_key_keeps_its_rights(access):
     """The table stores them, and a rotation does not change them."""
-    key = apikeys.create(boto3.client, table=API_KEY_TABLE, name="somebody", access=access)
-    apikeys.rotate(boto3.client, table=API_KEY_TABLE, key_id=key.key_id)
-    (record,) = apikeys.list_keys(boto3.client, API_KEY_TABLE)
+    key = apikeys.create(aws_client, table=API_KEY_TABLE, name="somebody", access=access)
+    apikeys.rotate(aws_client, table=API_KEY_TABLE, key_id=key.key_id)
+    (record,) = apikeys.list_keys(aws_client, API_KEY_TABLE)
     assert record.access == access
 
 
 @table
 def test_a_key_of_an_earlier_release_has_all_rights():
     """Its record has neither scopes nor a folder, and neither has that of a new key with all rights."""
-    apikeys.create(boto3.client, table=API_KEY_TABLE, name="somebody")
-    (item,) = boto3.client("dynamodb").scan(TableName=API_KEY_TABLE)["Items"]
+    apikeys.create(aws_client, table=API_KEY_TABLE, name="somebody")
+    (item,) = aws_client("dynamodb").scan(TableName=API_KEY_TABLE)["Items"]
     assert not {"scopes", "folder"} & item.keys()
-    (record,) = apikeys.list_keys(boto3.client, API_KEY_TABLE)
+    (record,) = apikeys.list_keys(aws_client, API_KEY_TABLE)
     assert record.access == Access()

@@ -1,13 +1,12 @@
 """image_pipeline.api.originals"""
 
-import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from image_pipeline.api import intake, originals
 from image_pipeline.errors import UploadNotFoundError
-from tests.conftest import UPLOADS_BUCKET, put_upload
+from tests.conftest import UPLOADS_BUCKET, aws_client, put_upload
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\\"), min_size=1))
@@ -29,7 +28,7 @@ def test_the_plain_name_needs_no_escape():
 def test_a_missing_original_is_not_signed():
     """A deleted upload has none, although its versions remain."""
     put_upload("uploads/a", b"x")
-    assert "versionId=" in originals.sign(boto3.client, bucket=UPLOADS_BUCKET, image_key="uploads/a", seconds=60)["url"]
-    boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a")
+    assert "versionId=" in originals.sign(aws_client, bucket=UPLOADS_BUCKET, image_key="uploads/a", seconds=60)["url"]
+    aws_client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a")
     with pytest.raises(UploadNotFoundError):
-        originals.sign(boto3.client, bucket=UPLOADS_BUCKET, image_key="uploads/a", seconds=60)
+        originals.sign(aws_client, bucket=UPLOADS_BUCKET, image_key="uploads/a", seconds=60)

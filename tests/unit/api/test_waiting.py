@@ -4,7 +4,6 @@ import itertools
 import time
 from datetime import UTC, datetime, timedelta
 
-import boto3
 import pytest
 
 from image_pipeline import aws as clients
@@ -13,7 +12,7 @@ from image_pipeline.api import waiting
 from image_pipeline.api.waiting import WaitRequest, WaitResult
 from image_pipeline.errors import InvalidRequestError
 from image_pipeline.store import records
-from tests.conftest import ENVIRONMENT, UPLOADS_BUCKET, put_record, watched
+from tests.conftest import ENVIRONMENT, UPLOADS_BUCKET, aws_client, put_record, watched
 
 SETTINGS = settings.load_for_status(ENVIRONMENT)
 KEY, PATH = "uploads/a.jpg", "/images/uploads/a.jpg/status"
@@ -31,7 +30,7 @@ def find(path=PATH, seconds=0, version_id=None):
 
 def upload(key=KEY):
     """Store a new version of an upload, which the pipeline does not know yet, and return its id."""
-    return boto3.client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=key, Body=b"x")["VersionId"]
+    return aws_client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=key, Body=b"x")["VersionId"]
 
 
 def claim(version_id, status="PROCESSING", **fields):
@@ -244,7 +243,7 @@ def test_a_version_that_s3_does_not_have_is_not_waited_for(clock, version_id):
 def test_a_deletion_ends_a_version(clock):
     """A version that was deleted before it was processed has no pending outcome."""
     previous, version_id = upload(), upload()
-    boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
+    aws_client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
     claim(previous, "DELETED")
     assert find(seconds=10, version_id=version_id).retry_after is None
     assert clock == []
@@ -253,7 +252,7 @@ def test_a_deletion_ends_a_version(clock):
 def test_a_deletion_is_waited_for_as_an_upload_is(clock, later):
     """Until the record says DELETED, the version may still get an outcome."""
     previous, version_id = upload(), upload()
-    boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
+    aws_client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
     claim(previous, "COMPLETED")
     later(lambda: claim(previous, "DELETED"))
     result = find(seconds=10, version_id=version_id)
@@ -264,7 +263,7 @@ def test_a_deletion_is_waited_for_as_an_upload_is(clock, later):
 def test_an_upload_after_a_deletion_is_waited_for(clock, later, known):
     """The record of a deletion may describe an older upload or none."""
     upload()
-    boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
+    aws_client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
     version_id = upload()
     put_record(KEY, status="DELETED", **known)
     later(lambda: claim(version_id, "COMPLETED"))

@@ -4,7 +4,6 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
@@ -12,7 +11,7 @@ from botocore.stub import Stubber
 from image_pipeline.batch import backfills
 from image_pipeline.batch.backfills import BackfillFilter, ListedObject
 from image_pipeline.errors import StorageUnavailableError
-from tests.conftest import BACKFILL_TABLE, IMAGE_TABLE, UPLOADS_BUCKET, put_record
+from tests.conftest import BACKFILL_TABLE, IMAGE_TABLE, UPLOADS_BUCKET, aws_client, put_record
 
 LISTED = ListedObject("uploads/a.jpg", 10, 1000.0)
 
@@ -79,7 +78,7 @@ def test_a_selection_reads_the_records(aws):
     for each in listed[:50]:
         put_record(each.key, status="COMPLETED", recipeId=f"of {each.key}")
     wanted = BackfillFilter(recipe_changed=True)
-    chosen = backfills.select(boto3.client, IMAGE_TABLE, listed, wanted, lambda key: f"of {key}")
+    chosen = backfills.select(aws_client, IMAGE_TABLE, listed, wanted, lambda key: f"of {key}")
     assert chosen == listed[50:]
 
 
@@ -94,9 +93,9 @@ def test_a_selection_reads_why_an_upload_has_failed(aws):
         (BackfillFilter(rejected_only=True), listed[:1]),
         (BackfillFilter(failed_only=True), listed[1:2]),
     ):
-        assert backfills.select(boto3.client, IMAGE_TABLE, listed, wanted, str) == chosen
+        assert backfills.select(aws_client, IMAGE_TABLE, listed, wanted, str) == chosen
     listed = [ListedObject("uploads/kept.jpg", 1, 0)]
-    assert backfills.select(boto3.client, IMAGE_TABLE, listed, BackfillFilter(rejected_only=True), str) == listed
+    assert backfills.select(aws_client, IMAGE_TABLE, listed, BackfillFilter(rejected_only=True), str) == listed
 
 
 def test_a_selection_among_none_asks_nobody():
@@ -116,7 +115,7 @@ def test_a_backfill_from_before_a_deployment_goes_on():
 def test_records_that_dynamodb_leaves_out_are_asked_for_again(aws, monkeypatch):
     """DynamoDB may leave keys unprocessed, and a missing record would look like a new upload."""
     monkeypatch.setattr(backfills.time, "sleep", lambda _: None)
-    table = boto3.client("dynamodb")
+    table = aws_client("dynamodb")
     item = {"ImageKey": {"S": LISTED.key}, "status": {"S": "PROCESSING"}}
     left = {IMAGE_TABLE: {"Keys": [{"ImageKey": {"S": LISTED.key}}]}}
     with Stubber(table) as stub:
@@ -134,7 +133,7 @@ def test_records_that_dynamodb_leaves_out_are_asked_for_again(aws, monkeypatch):
 
 @pytest.fixture
 def stack(aws):
-    url = boto3.client("sqs").get_queue_url(QueueName="batch-queue")["QueueUrl"]
+    url = aws_client("sqs").get_queue_url(QueueName="batch-queue")["QueueUrl"]
     return backfills.BackfillResources(bucket=UPLOADS_BUCKET, backfill_table=BACKFILL_TABLE, queue_url=url)
 
 
@@ -143,7 +142,7 @@ def some(count):
 
 
 def sent(stack):
-    sqs, bodies = boto3.client("sqs"), []
+    sqs, bodies = aws_client("sqs"), []
     while messages := sqs.receive_message(QueueUrl=stack.queue_url, MaxNumberOfMessages=10).get("Messages", []):
         bodies += [json.loads(message["Body"]) for message in messages]
     return bodies
@@ -152,10 +151,10 @@ def sent(stack):
 def test_without_a_limit_all_are_sent(stack):
     """Without a limit, no count is stored."""
     chosen = some(25)
-    assert backfills.enqueue(boto3.client, stack, "b", chosen, 0) == chosen
+    assert backfills.enqueue(aws_client, stack, "b", chosen, 0) == chosen
     expected = [{"bucket": UPLOADS_BUCKET, "key": each.key, "reprocess": True} for each in chosen]
     assert sorted(sent(stack), key=str) == sorted(expected, key=str)
-    assert boto3.client("dynamodb").scan(TableName=BACKFILL_TABLE)["Items"] == []
+    assert aws_client("dynamodb").scan(TableName=BACKFILL_TABLE)["Items"] == []
 
 
 @pytest.mark.parametrize(
@@ -163,15 +162,15 @@ def test_without_a_limit_all_are_sent(stack):
 )
 def test_the_limit_is_used_up_and_never_passed(stack, most, expected):
     """A batch may be reduced to the remaining limit; each backfill has its own limit."""
-    counts = [len(backfills.enqueue(boto3.client, stack, "b", some(20), most)) for _ in range(3)]
+    counts = [len(backfills.enqueue(aws_client, stack, "b", some(20), most)) for _ in range(3)]
     assert counts == expected
     assert len(sent(stack)) == min(60, most)
-    assert len(backfills.enqueue(boto3.client, stack, "another", some(5), most)) == min(5, most)
+    assert len(backfills.enqueue(aws_client, stack, "another", some(5), most)) == min(5, most)
 
 
 def test_batches_side_by_side_stay_within_the_limit(stack):
     """The count is conditional, so concurrent batches never exceed the limit."""
-    table, one_by_one = boto3.client("dynamodb"), Lock()  # DynamoDB's conditions are atomic, those of moto are not
+    table, one_by_one = aws_client("dynamodb"), Lock()  # DynamoDB's conditions are atomic, those of moto are not
 
     class Table:
         def update_item(self, **request):
@@ -179,7 +178,7 @@ def test_batches_side_by_side_stay_within_the_limit(stack):
                 return table.update_item(**request)
 
     def client(service):
-        return Table() if service == "dynamodb" else boto3.client(service)
+        return Table() if service == "dynamodb" else aws_client(service)
 
     with ThreadPoolExecutor(8) as threads:
         counts = list(threads.map(lambda _: len(backfills.enqueue(client, stack, "b", some(9), 50)), range(16)))
@@ -189,11 +188,11 @@ def test_batches_side_by_side_stay_within_the_limit(stack):
 def test_messages_that_sqs_refuses_are_sent_again(stack, monkeypatch):
     """Only refused messages are sent again; if SQS keeps refusing, the batch fails."""
     monkeypatch.setattr(backfills.time, "sleep", lambda _: None)
-    sqs = boto3.client("sqs")
+    sqs = aws_client("sqs")
     refused = {"Id": "1", "SenderFault": False, "Code": "InternalError"}
 
     def client(service):
-        return sqs if service == "sqs" else boto3.client(service)
+        return sqs if service == "sqs" else aws_client(service)
 
     with Stubber(sqs) as stub:
         stub.add_response("send_message_batch", {"Successful": [], "Failed": [refused]})
@@ -213,7 +212,7 @@ def test_messages_that_sqs_refuses_are_sent_again(stack, monkeypatch):
 
 def test_throttling_is_transient_and_refusal_is_not(stack):
     """The workflow retries transient errors only."""
-    sqs = boto3.client("sqs")
+    sqs = aws_client("sqs")
     for code, expected in (("ThrottlingException", StorageUnavailableError), ("AccessDenied", ClientError)):
         with Stubber(sqs) as stub:
             stub.add_client_error("send_message_batch", code, http_status_code=400)

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
@@ -11,7 +10,7 @@ from botocore.stub import Stubber
 from image_pipeline.batch import batches
 from image_pipeline.batch.batches import BatchExecution, UploadRef, parse_message
 from image_pipeline.errors import InvalidMessageError
-from tests.conftest import IMAGE_TABLE, UPLOADS_BUCKET, put_record, put_upload
+from tests.conftest import IMAGE_TABLE, UPLOADS_BUCKET, aws_client, put_record, put_upload
 
 NOTIFIED = {
     "eventName": "ObjectCreated:Put",
@@ -110,7 +109,7 @@ def test_a_sequencer_is_hexadecimal(sequencer):
 
 @pytest.fixture
 def stack(aws):
-    states = boto3.client("stepfunctions")
+    states = aws_client("stepfunctions")
     answer = states.create_state_machine(name="process", definition="{}", roleArn="arn:aws:iam::123456789012:role/r")
     return batches.BatchResources(bucket=UPLOADS_BUCKET, table=IMAGE_TABLE, state_machine=answer["stateMachineArn"])
 
@@ -118,8 +117,8 @@ def stack(aws):
 def start(stack, *messages):
     """Return the executions, the details of their events, and the ids of failed messages."""
     records = [{"messageId": str(number), "body": json.dumps(each)} for number, each in enumerate(messages)]
-    started, failed = batches.start(boto3.client, stack, records)
-    states = boto3.client("stepfunctions")
+    started, failed = batches.start(aws_client, stack, records)
+    states = aws_client("stepfunctions")
     arn = stack.state_machine.replace(":stateMachine:", ":execution:")
     events = [json.loads(states.describe_execution(executionArn=f"{arn}:{each.name}")["input"]) for each in started]
     return started, [event["detail"] for event in events], failed
@@ -193,7 +192,7 @@ def test_what_has_vanished_is_done(stack, deleted):
     message = {"bucket": UPLOADS_BUCKET, "key": "uploads/a.jpg"}
     if deleted:
         put_upload("uploads/a.jpg", b"x")
-        marker = boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")
+        marker = aws_client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")
         assert start(stack, {**message, "versionId": marker["VersionId"]}) == ([], [], [])
     assert start(stack, message) == ([], [], [])
 
@@ -211,7 +210,7 @@ def test_a_message_that_comes_twice_starts_one_execution(stack):
     (first,), _, _ = start(stack, message)
     put_record("uploads/a.jpg", uploadOrder="1" * 64)  # so that the second event is another one
     (second,), _, failed = start(stack, message)
-    listed = boto3.client("stepfunctions").list_executions(stateMachineArn=stack.state_machine)["executions"]
+    listed = aws_client("stepfunctions").list_executions(stateMachineArn=stack.state_machine)["executions"]
     assert (second.name, second.previous, failed, len(listed)) == (first.name, None, [], 1)
 
 
@@ -277,10 +276,10 @@ def test_a_batch_does_not_wait_for_an_attempt_that_failed(stack):
     older = {"id": "older", "startedAt": "2026-11-21T12:00:00Z"}
     put_record("uploads/a.jpg", status="COMPLETED", execution=older, lastFailure={"executionId": "first"})
     body = {"bucket": UPLOADS_BUCKET, "key": "uploads/a.jpg", "reprocess": True}
-    (started,), _ = batches.start(boto3.client, stack, [{"messageId": "1", "body": json.dumps(body)}])
+    (started,), _ = batches.start(aws_client, stack, [{"messageId": "1", "body": json.dumps(body)}])
     assert started.previous == "first"
     put_record("uploads/a.jpg", status="COMPLETED", execution=older, lastFailure={"executionId": started.name})
-    assert batches.wait(boto3.client, IMAGE_TABLE, [started], lambda _: None) == []
+    assert batches.wait(aws_client, IMAGE_TABLE, [started], lambda _: None) == []
 
 
 def test_waiting_ends_with_the_last_execution(aws):
@@ -293,7 +292,7 @@ def test_waiting_ends_with_the_last_execution(aws):
             put_record(started[len(pauses)].key, status="FAILED", execution={"id": started[len(pauses)].name})
         pauses.append(seconds)
 
-    assert batches.wait(boto3.client, IMAGE_TABLE, started, pause) == []
+    assert batches.wait(aws_client, IMAGE_TABLE, started, pause) == []
     assert len(pauses) == 10
     assert pauses == sorted(pauses)
 
@@ -305,7 +304,7 @@ def test_waiting_is_bounded(aws, answer_seconds):
 
     def client(service):
         passed.append(answer_seconds)
-        return boto3.client(service)
+        return aws_client(service)
 
     started = [BatchExecution("uploads/slow.jpg", "slow", None)]
     assert batches.wait(client, IMAGE_TABLE, started, passed.append, lambda: sum(passed)) == started
@@ -318,13 +317,13 @@ def test_more_records_than_dynamodb_gives_at_once_are_waited_for(aws):
     started = [BatchExecution(f"uploads/{number}.jpg", f"e{number}", None) for number in range(201)]
     for each in started:
         put_record(each.key, status="COMPLETED", execution={"id": each.name})
-    assert batches.wait(boto3.client, IMAGE_TABLE, started, lambda _: None) == []
+    assert batches.wait(aws_client, IMAGE_TABLE, started, lambda _: None) == []
 
 
 @pytest.mark.parametrize("responses", [{}, {IMAGE_TABLE: []}])
 def test_what_dynamodb_leaves_out_has_not_ended(aws, responses):
     """Unprocessed keys are requested again and do not end the wait."""
-    table = boto3.client("dynamodb")
+    table = aws_client("dynamodb")
     put_record("uploads/a.jpg", status="FAILED", execution={"id": "e"})
     left_out = {IMAGE_TABLE: {"Keys": [{"ImageKey": {"S": "uploads/a.jpg"}}]}}
     with Stubber(table) as stub:
@@ -344,7 +343,7 @@ def test_what_dynamodb_leaves_out_has_not_ended(aws, responses):
 @pytest.mark.parametrize(("code", "passes"), [("ThrottlingException", True), ("AccessDeniedException", False)])
 def test_a_hiccup_of_the_table_ends_no_wait(aws, code, passes):
     """Transient errors do not end the wait; permanent errors fail the batch."""
-    table = boto3.client("dynamodb")
+    table = aws_client("dynamodb")
     put_record("uploads/a.jpg", status="FAILED", execution={"id": "e"})
     with Stubber(table) as stub:
         stub.add_client_error("batch_get_item", code, http_status_code=400)

@@ -2,13 +2,12 @@
 
 from datetime import UTC, datetime
 
-import boto3
 import pytest
 
 from image_pipeline import keys
 from image_pipeline.errors import public_error
 from image_pipeline.feeds import entries
-from tests.conftest import LISTING_TABLE
+from tests.conftest import LISTING_TABLE, aws_client
 from tests.unit.feeds.listings import list_record, listed_keys, pages, record, rendition
 
 pytestmark = pytest.mark.usefixtures("listing_table")
@@ -107,12 +106,12 @@ def test_a_record_that_is_gone_leaves_only_what_expires():
     list_record(record(labels=["Dog"]), 1)
     assert list_record(None, 2, "uploads/a.jpg")
     assert listed_keys() == []
-    (item,) = boto3.client("dynamodb").scan(TableName=LISTING_TABLE)["Items"]
+    (item,) = aws_client("dynamodb").scan(TableName=LISTING_TABLE)["Items"]
     assert float(item["expiresAt"]["N"]) > datetime.now(UTC).timestamp() + 86_400
     assert not list_record(record(labels=["Dog"]), 1)
     assert listed_keys() == []
     assert list_record(record(), 3)
-    assert not any("expiresAt" in item for item in boto3.client("dynamodb").scan(TableName=LISTING_TABLE)["Items"])
+    assert not any("expiresAt" in item for item in aws_client("dynamodb").scan(TableName=LISTING_TABLE)["Items"])
 
 
 def test_a_change_that_was_lost_is_mended_by_the_next():

@@ -1,6 +1,5 @@
 """image_pipeline.feeds.indexing"""
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
@@ -10,7 +9,7 @@ from image_pipeline.errors import StorageUnavailableError
 from image_pipeline.feeds import entries, indexing
 from image_pipeline.store import records
 from image_pipeline.store.attributes import to_attribute
-from tests.conftest import IMAGE_TABLE, LISTING_TABLE
+from tests.conftest import IMAGE_TABLE, LISTING_TABLE, aws_client
 from tests.unit.feeds.listings import list_record, listed_keys, pages, record, rendition
 
 pytestmark = pytest.mark.usefixtures("listing_table")
@@ -110,7 +109,7 @@ ENTRIES_OF = entries.entries_of
 
 def store(change):
     item = {name: to_attribute(value) for name, value in change.items()}
-    boto3.client("dynamodb").put_item(TableName=IMAGE_TABLE, Item=item)
+    aws_client("dynamodb").put_item(TableName=IMAGE_TABLE, Item=item)
 
 
 def relist(change):
@@ -155,7 +154,7 @@ def test_relisting_leaves_removals_to_the_stream(listed_before):
     """A record that is gone is neither listed nor unlisted by a scan that saw it."""
     change = record(KEY)
     listed_before(change, 1)
-    boto3.client("dynamodb").delete_item(TableName=IMAGE_TABLE, Key={"ImageKey": {"S": KEY}})
+    aws_client("dynamodb").delete_item(TableName=IMAGE_TABLE, Key={"ImageKey": {"S": KEY}})
     assert not relist(change)
     assert list_record(None, 2, KEY)
     assert not relist(change)

@@ -8,7 +8,6 @@ from functools import partial
 from threading import Semaphore, Thread
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 
 from image_pipeline.feeds import entries, indexing, listing
 from image_pipeline.store import records as stored_records
-from tests.conftest import LISTING_TABLE
+from tests.conftest import LISTING_TABLE, aws_client
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEYS = ["uploads/d", "uploads/f", "uploads/c"]  # the first two share a shard
@@ -380,7 +379,7 @@ def test_who_is_late_takes_out_nothing_that_is_put_just_now():
 @pytest.mark.parametrize("condition", [each for each in CONDITIONS if each])
 def test_the_table_takes_what_dynamodb_takes(aws, condition):
     """The fake table and DynamoDB accept the same conditional writes, so that the other tests are meaningful."""
-    tables = [Table(), boto3.client("dynamodb")]
+    tables = [Table(), aws_client("dynamodb")]
     key = {"ViewShard": {"S": "all#0"}, "ListPosition": {"S": "1"}}
     asked = {"TableName": LISTING_TABLE, "ConditionExpression": condition}
     asked["ExpressionAttributeNames"] = {"#order": "order"}

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from image_pipeline import aws, keys
 from image_pipeline.errors import StorageUnavailableError
 from image_pipeline.store import cleanup, records, storage
-from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, metrics, put_record
+from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, aws_client, metrics, put_record
 
 pytestmark = pytest.mark.usefixtures("aws")
 KEY = "uploads/a.jpg"
@@ -28,13 +27,13 @@ def rendition(image_key, content_id, name="100x100.jpg"):
 
 def versions():
     """The ids of all versions that are stored."""
-    listed = boto3.client("s3").list_object_versions(Bucket=THUMBNAILS_BUCKET)
+    listed = aws_client("s3").list_object_versions(Bucket=THUMBNAILS_BUCKET)
     return {version["VersionId"] for version in listed.get("Versions", [])}
 
 
 def marked():
     """The ids of the versions that the lifecycle will expire."""
-    s3 = boto3.client("s3")
+    s3 = aws_client("s3")
     return {
         version["VersionId"]
         for version in s3.list_object_versions(Bucket=THUMBNAILS_BUCKET).get("Versions", [])

@@ -1,13 +1,12 @@
 """image_pipeline.store.pictures"""
 
-import boto3
 import pytest
 from botocore.stub import Stubber
 
 from image_pipeline import aws
 from image_pipeline.errors import StorageUnavailableError, UnchangedError
 from image_pipeline.store import pictures
-from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, put_record
+from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, aws_client, put_record
 from tests.unit.store.test_cleanup import rendition
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -64,7 +63,7 @@ def test_what_somebody_deleted_is_made_again():
     """One missing version is enough, even if a newer version has the same key."""
     first, second = rendition(KEY, "1"), rendition(KEY, "1", "web.webp")
     record(renditions=shown(first, second))
-    boto3.client("s3").delete_object(Bucket=THUMBNAILS_BUCKET, Key=second.key, VersionId=second.version_id)
+    aws_client("s3").delete_object(Bucket=THUMBNAILS_BUCKET, Key=second.key, VersionId=second.version_id)
     compare()
     rendition(KEY, "1", "web.webp")
     compare()
@@ -74,7 +73,7 @@ def test_a_delete_marker_hides_no_version():
     """URLs are signed for versions, so a delete marker does not hide the image."""
     version = rendition(KEY, "1")
     record(renditions=shown(version))
-    boto3.client("s3").delete_object(Bucket=THUMBNAILS_BUCKET, Key=version.key)
+    aws_client("s3").delete_object(Bucket=THUMBNAILS_BUCKET, Key=version.key)
     with pytest.raises(UnchangedError):
         compare()
 

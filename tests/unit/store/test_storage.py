@@ -3,7 +3,6 @@
 import threading
 from dataclasses import replace
 
-import boto3
 import pytest
 from botocore.stub import Stubber
 
@@ -15,7 +14,7 @@ from image_pipeline.errors import (
     UploadVanishedError,
 )
 from image_pipeline.store import storage
-from tests.conftest import THUMBNAILS_BUCKET, UPLOADS_BUCKET, put_upload, watched
+from tests.conftest import THUMBNAILS_BUCKET, UPLOADS_BUCKET, aws_client, put_upload, watched
 
 WEBP = storage.File("thumbnails/a", b"x", "image/webp")
 
@@ -42,7 +41,7 @@ def test_reads_the_announced_bytes_and_no_others(versioned):
 def test_a_deleted_version_has_vanished():
     """A missing version is a rejection with its own name, not a crash."""
     source = source_of("uploads/a.jpg", b"x")
-    boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg", VersionId=source.version_id)
+    aws_client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg", VersionId=source.version_id)
     with pytest.raises(UploadVanishedError):
         storage.read(clients.client, source, 10)
 
@@ -54,7 +53,7 @@ def test_a_key_that_never_was_has_vanished():
 
 
 def stored_as(storage_class):
-    answer = boto3.client("s3").put_object(
+    answer = aws_client("s3").put_object(
         Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg", Body=b"x", StorageClass=storage_class
     )
     return storage.Source(UPLOADS_BUCKET, "uploads/a.jpg", answer["ETag"].strip('"'), answer["VersionId"], 1)
@@ -84,7 +83,7 @@ def test_a_class_that_s3_reads_at_once_is_not_an_archive(storage_class):
 def test_an_archived_object_that_was_restored_is_read():
     """A restored copy can be read until it expires."""
     source = stored_as("GLACIER")
-    boto3.client("s3").restore_object(Bucket=UPLOADS_BUCKET, Key=source.key, RestoreRequest={"Days": 1})
+    aws_client("s3").restore_object(Bucket=UPLOADS_BUCKET, Key=source.key, RestoreRequest={"Days": 1})
     assert storage.read(clients.client, source, 10) == b"x"
 
 
@@ -148,7 +147,7 @@ def test_an_upload_has_vanished_when_no_spelling_exists():
 def test_rendition_is_stored_with_its_type_and_may_be_cached_for_ever():
     """The key changes with the content, so a cached copy is never outdated."""
     (written,) = storage.write(clients.client, THUMBNAILS_BUCKET, [WEBP])
-    stored = boto3.client("s3").get_object(Bucket=THUMBNAILS_BUCKET, Key="thumbnails/a")
+    stored = aws_client("s3").get_object(Bucket=THUMBNAILS_BUCKET, Key="thumbnails/a")
     assert (stored["ContentType"], stored["CacheControl"]) == ("image/webp", "public, max-age=31536000, immutable")
     assert written.to_json() == {
         "bucket": THUMBNAILS_BUCKET,
@@ -163,7 +162,7 @@ def test_every_file_is_told_with_its_own_place():
     files = [storage.File(f"thumbnails/{number}", str(number).encode(), "image/jpeg") for number in range(20)]
     written = storage.write(clients.client, THUMBNAILS_BUCKET, files)
     for file, place in zip(files, written, strict=True):
-        stored = boto3.client("s3").get_object(Bucket=place.bucket, Key=place.key, VersionId=place.version_id)
+        stored = aws_client("s3").get_object(Bucket=place.bucket, Key=place.key, VersionId=place.version_id)
         assert (place.key, stored["Body"].read()) == (file.key, file.data)
 
 
@@ -183,7 +182,7 @@ def test_waiting_for_one_file_keeps_none_of_the_others_from_being_written():
 def test_what_no_record_will_point_at_expires(temporary):
     """A lifecycle rule in the template selects temporary files by their tag."""
     storage.write(clients.client, THUMBNAILS_BUCKET, [replace(WEBP, temporary=temporary)])
-    tags = boto3.client("s3").get_object_tagging(Bucket=THUMBNAILS_BUCKET, Key=WEBP.key)["TagSet"]
+    tags = aws_client("s3").get_object_tagging(Bucket=THUMBNAILS_BUCKET, Key=WEBP.key)["TagSet"]
     assert tags == ([storage.SUPERSEDED_TAG] if temporary else [])
 
 

@@ -21,36 +21,36 @@ from image_pipeline.errors import (
 )
 from image_pipeline.store import records, uploads
 from local.emulator.moto_seams import copies
-from tests.conftest import IMAGE_TABLE, UPLOADS_BUCKET, put_record, put_upload
+from tests.conftest import IMAGE_TABLE, UPLOADS_BUCKET, aws_client, put_record, put_upload
 
 pytestmark = pytest.mark.usefixtures("aws")
 
 
 def delete(image_key, etag=None):
-    uploads.delete(boto3.client, bucket=UPLOADS_BUCKET, image_key=image_key, etag=etag)
+    uploads.delete(aws_client, bucket=UPLOADS_BUCKET, image_key=image_key, etag=etag)
 
 
 def visible():
-    listed = boto3.client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET).get("Contents", [])
+    listed = aws_client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET).get("Contents", [])
     return [each["Key"] for each in listed]
 
 
 def versions():
-    return boto3.client("s3").list_object_versions(Bucket=UPLOADS_BUCKET)
+    return aws_client("s3").list_object_versions(Bucket=UPLOADS_BUCKET)
 
 
 @pytest.fixture
 def machine():
-    states = boto3.client("stepfunctions")
+    states = aws_client("stepfunctions")
     answer = states.create_state_machine(name="process", definition="{}", roleArn="arn:aws:iam::123456789012:role/r")
     return answer["stateMachineArn"]
 
 
 def reprocess(machine, image_key):
     arn = uploads.reprocess(
-        boto3.client, bucket=UPLOADS_BUCKET, table=IMAGE_TABLE, state_machine=machine, image_key=image_key
+        aws_client, bucket=UPLOADS_BUCKET, table=IMAGE_TABLE, state_machine=machine, image_key=image_key
     )
-    return json.loads(boto3.client("stepfunctions").describe_execution(executionArn=arn)["input"])
+    return json.loads(aws_client("stepfunctions").describe_execution(executionArn=arn)["input"])
 
 
 def test_a_deleted_upload_can_be_restored():
@@ -116,7 +116,7 @@ def test_only_the_object_that_was_seen_is_deleted(quoted):
 
 def test_an_empty_etag_is_a_condition_too():
     """An empty etag is sent to S3 as a condition, because the caller did not mean any object."""
-    s3, named = boto3.client("s3"), {"Bucket": UPLOADS_BUCKET, "Key": "uploads/a.jpg"}
+    s3, named = aws_client("s3"), {"Bucket": UPLOADS_BUCKET, "Key": "uploads/a.jpg"}
     with Stubber(s3) as stub:
         stub.add_response("head_object", {}, named)
         stub.add_client_error(
@@ -136,7 +136,7 @@ def test_an_empty_etag_is_a_condition_too():
 )
 def test_a_storage_that_refuses_is_not_taken_for_a_missing_object(code, status, error):
     """Transient errors differ from permanent ones."""
-    s3 = boto3.client("s3")
+    s3 = aws_client("s3")
     with Stubber(s3) as stub:
         stub.add_client_error("head_object", code, http_status_code=status)
         with pytest.raises(error):
@@ -181,7 +181,7 @@ def clock(monkeypatch):
 
 def reprocess_within(machine, seconds, key="uploads/a.jpg"):
     uploads.reprocess(
-        boto3.client,
+        aws_client,
         bucket=UPLOADS_BUCKET,
         table=IMAGE_TABLE,
         state_machine=machine,
@@ -191,7 +191,7 @@ def reprocess_within(machine, seconds, key="uploads/a.jpg"):
 
 
 def executions(machine):
-    return len(boto3.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"])
+    return len(aws_client("stepfunctions").list_executions(stateMachineArn=machine)["executions"])
 
 
 @pytest.mark.parametrize(("elapsed", "left"), [(0, 10), (0.001, 10), (4.2, 6), (9, 1), (9.999, 1), (-3600, 10)])
@@ -215,12 +215,12 @@ def test_a_reprocess_must_wait_for_the_cooldown(machine, clock, elapsed, left):
 def test_a_cooldown_leaves_the_record_as_it_is():
     """Readers see no change, and a key without a record has no cooldown."""
     put_record("uploads/a.jpg", status="COMPLETED")
-    before = records.read(boto3.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
-    uploads._begin_cooldown(boto3.client, table=IMAGE_TABLE, image_key="uploads/a.jpg", seconds=10)
-    assert records.read(boto3.client, table=IMAGE_TABLE, image_key="uploads/a.jpg") == before
+    before = records.read(aws_client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
+    uploads._begin_cooldown(aws_client, table=IMAGE_TABLE, image_key="uploads/a.jpg", seconds=10)
+    assert records.read(aws_client, table=IMAGE_TABLE, image_key="uploads/a.jpg") == before
     for _ in range(2):
-        uploads._begin_cooldown(boto3.client, table=IMAGE_TABLE, image_key="uploads/no record.jpg", seconds=10)
-    assert records.read(boto3.client, table=IMAGE_TABLE, image_key="uploads/no record.jpg") is None
+        uploads._begin_cooldown(aws_client, table=IMAGE_TABLE, image_key="uploads/no record.jpg", seconds=10)
+    assert records.read(aws_client, table=IMAGE_TABLE, image_key="uploads/no record.jpg") is None
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_cooldown_leaves_the_record_as_it_is():
 )
 def test_a_table_that_refuses_is_not_taken_for_a_cooldown(code, status, error):
     """An error of the table does not skip the cooldown."""
-    dynamodb = boto3.client("dynamodb")
+    dynamodb = aws_client("dynamodb")
     with Stubber(dynamodb) as stub:
         stub.add_client_error("update_item", code, http_status_code=status)
         with pytest.raises(error):
@@ -246,10 +246,10 @@ def test_what_is_not_there_is_not_processed(machine):
     """No execution is started."""
     with pytest.raises(UploadNotFoundError):
         reprocess(machine, "uploads/no.jpg")
-    assert boto3.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"] == []
+    assert aws_client("stepfunctions").list_executions(stateMachineArn=machine)["executions"] == []
 
 
-def store(image_key, data=b"x", overwrite=True, client=boto3.client):
+def store(image_key, data=b"x", overwrite=True, client=aws_client):
     return uploads.store(
         client,
         bucket=UPLOADS_BUCKET,
@@ -264,7 +264,7 @@ def test_an_upload_is_stored_with_its_type():
     """The version id is returned, and an existing upload is replaced."""
     first, second = store("uploads/a.jpg"), store("uploads/a.jpg", b"new")
     assert first != second
-    stored = boto3.client("s3").get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")
+    stored = aws_client("s3").get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")
     assert (stored["Body"].read(), stored["ContentType"], stored["VersionId"]) == (b"new", "image/jpeg", second)
 
 
@@ -273,13 +273,13 @@ def test_an_upload_that_must_not_be_replaced_is_not():
     store("uploads/a.jpg", b"first", overwrite=False)
     with pytest.raises(UploadExistsError, match=r"'uploads/a\.jpg'"):
         store("uploads/a.jpg", b"second", overwrite=False)
-    assert boto3.client("s3").get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")["Body"].read() == b"first"
+    assert aws_client("s3").get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg")["Body"].read() == b"first"
 
 
 @pytest.mark.parametrize(("code", "status"), [("ConditionalRequestConflict", 409), ("SlowDown", 503)])
 def test_a_conflict_while_storing_passes(code, status):
     """A concurrent write causes a transient error, because the same request may succeed a second later."""
-    client = boto3.client("s3")
+    client = aws_client("s3")
     with Stubber(client) as stubber:
         stubber.add_client_error("put_object", code, http_status_code=status)
         with pytest.raises(StorageUnavailableError, match=code):
@@ -288,7 +288,7 @@ def test_a_conflict_while_storing_passes(code, status):
 
 def test_storing_without_permission_is_a_fault_of_ours():
     """A missing permission is permanent, and its details are not returned to callers."""
-    client = boto3.client("s3")
+    client = aws_client("s3")
     with Stubber(client) as stubber:
         stubber.add_client_error("put_object", "AccessDenied", http_status_code=403)
         with pytest.raises(ClientError, match="AccessDenied"):
@@ -298,19 +298,19 @@ def test_storing_without_permission_is_a_fault_of_ours():
 # ---- Restore
 
 
-def restore(machine="none", image_key="uploads/a", client=boto3.client, **options):
+def restore(machine="none", image_key="uploads/a", client=aws_client, **options):
     arguments = {"bucket": UPLOADS_BUCKET, "table": IMAGE_TABLE, "state_machine": machine, "image_key": image_key}
     return uploads.restore(client, **arguments, **options)
 
 
 def content(image_key="uploads/a"):
-    return boto3.client("s3").get_object(Bucket=UPLOADS_BUCKET, Key=image_key)["Body"].read()
+    return aws_client("s3").get_object(Bucket=UPLOADS_BUCKET, Key=image_key)["Body"].read()
 
 
 @pytest.mark.parametrize("image_key", ["uploads/a", "uploads/ä ?+%41/x//y", "uploads/../x"])
 def test_a_deleted_upload_gets_its_newest_version_back(image_key):
     """The version is copied with its content type, whatever the name, and other keys are not affected."""
-    s3 = boto3.client("s3")
+    s3 = aws_client("s3")
     put_upload(image_key, b"old")
     s3.put_object(Bucket=UPLOADS_BUCKET, Key=image_key, Body=b"new", ContentType="image/png")
     for other in (image_key + "x", image_key[:-1]):
@@ -326,7 +326,7 @@ def test_a_deleted_upload_gets_its_newest_version_back(image_key):
 
 def test_without_a_version_nothing_is_restored():
     """A delete marker alone, another key with the same prefix, and an unknown key are not found."""
-    s3 = boto3.client("s3")
+    s3 = aws_client("s3")
     s3.delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a")
     put_upload("uploads/ab", b"x")
     for image_key in ("uploads/a", "uploads/b", "uploads/"):
@@ -353,7 +353,7 @@ def test_an_object_whose_record_is_deleted_is_processed(machine):
     version_id = restore(machine)
     (version,) = versions()["Versions"]
     assert version["VersionId"] == version_id
-    (execution,) = boto3.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
+    (execution,) = aws_client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
     assert execution["name"].startswith("reprocess_")
 
 
@@ -362,7 +362,7 @@ def test_a_new_upload_is_not_overwritten_by_a_restore(monkeypatch):
     monkeypatch.setattr(S3Response, "copy_object", S3Response.copy_object)  # to remove the seam after the test
     copies.install()
     put_upload("uploads/a", b"old")
-    boto3.client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a")
+    aws_client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a")
     newest_version = uploads._newest_version
 
     def upload_meanwhile(*arguments, **options):
@@ -380,7 +380,7 @@ def test_a_new_upload_is_not_overwritten_by_a_restore(monkeypatch):
 def test_a_copy_states_its_condition_with_every_sdk():
     """The header is sent even if the SDK has no parameter for it."""
     put_upload("uploads/a", b"old")
-    s3 = boto3.client("s3")
+    s3 = boto3.client("s3")  # its own, because the handler stays
     s3.delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a")
     sent = []
     s3.meta.events.register("before-send.s3.CopyObject", lambda request, **_: sent.append(request.headers))
@@ -403,7 +403,7 @@ def test_a_copy_states_its_condition_with_every_sdk():
 )
 def test_a_refused_copy_has_its_error(code, status, error):
     """Each error of S3 says what to do."""
-    s3 = boto3.client("s3")
+    s3 = aws_client("s3")
     listed = {"Key": "uploads/a", "VersionId": "1", "IsLatest": False, "Size": 1}
     with Stubber(s3) as stub:
         stub.add_response("list_object_versions", {"Versions": [listed]})
@@ -415,7 +415,7 @@ def test_a_refused_copy_has_its_error(code, status, error):
 @pytest.mark.parametrize("size", [uploads.MAX_COPY_BYTES, uploads.MAX_COPY_BYTES + 1])
 def test_a_version_is_copied_up_to_the_limit_of_s3(size):
     """A larger one is refused before S3 is called."""
-    s3 = boto3.client("s3")
+    s3 = aws_client("s3")
     listed = {"Key": "uploads/a", "VersionId": "1", "IsLatest": False, "Size": size}
     with Stubber(s3) as stub:
         stub.add_response("list_object_versions", {"Versions": [listed]})

@@ -3,19 +3,18 @@
 import json
 from dataclasses import replace
 
-import boto3
 import pytest
 
 from image_pipeline import settings
 from image_pipeline.workflow import executions
-from tests.conftest import MACHINES, put_upload
+from tests.conftest import MACHINES, aws_client, put_upload
 
 pytestmark = pytest.mark.usefixtures("aws")
 
 
 @pytest.fixture
 def machines():
-    states = boto3.client("stepfunctions")
+    states = aws_client("stepfunctions")
     arn = states.create_state_machine(name="settle", definition="{}", roleArn="arn:aws:iam::123456789012:role/r")
     return settings.Machines(MACHINES["PROCESS_IMAGE_ARN"], arn["stateMachineArn"], settings.WorkflowType.STANDARD)
 
@@ -29,7 +28,7 @@ def claim(upload):
 
 
 def started(machines):
-    states = boto3.client("stepfunctions")
+    states = aws_client("stepfunctions")
     listed = states.list_executions(stateMachineArn=machines.settle_image)["executions"]
     return [
         json.loads(states.describe_execution(executionArn=each["executionArn"])["input"])["detail"] for each in listed
@@ -39,7 +38,7 @@ def started(machines):
 def test_settling_tells_what_eventbridge_would(machines):
     """The event equals that of EventBridge."""
     upload = put_upload("uploads/é.jpg", b"x")
-    executions.settle(boto3.client, machines, claim(upload))
+    executions.settle(aws_client, machines, claim(upload))
     (detail,) = started(machines)
     assert detail["executionArn"] == "arn:aws:states:eu-west-1:123456789012:execution:process:execution-1"
     assert (detail["name"], detail["status"], detail["startDate"]) == ("execution-1", "TIMED_OUT", 1795262401000)
@@ -56,14 +55,14 @@ def test_settling_tells_what_eventbridge_would(machines):
 
 def test_an_unversioned_upload_has_no_version(machines):
     """The event has no version id, as S3's events."""
-    executions.settle(boto3.client, machines, claim(put_upload("uploads/a.jpg", b"x") | {"versionId": None}))
+    executions.settle(aws_client, machines, claim(put_upload("uploads/a.jpg", b"x") | {"versionId": None}))
     assert "version-id" not in json.loads(started(machines)[0]["input"])["detail"]["object"]
 
 
 def test_an_express_execution_has_no_address(machines):
     """The ARN of an Express execution is unknown, so the ARN of the state machine is used."""
     express = replace(machines, workflow=settings.WorkflowType.EXPRESS)
-    executions.settle(boto3.client, express, claim(put_upload("uploads/a.jpg", b"x")))
+    executions.settle(aws_client, express, claim(put_upload("uploads/a.jpg", b"x")))
     assert started(machines)[0]["executionArn"] == MACHINES["PROCESS_IMAGE_ARN"]
 
 
@@ -72,8 +71,8 @@ def test_an_express_execution_is_started_again_for_an_hour(machines, seconds, ag
     """The event is for the same upload, but is not a duplicate."""
     express = settings.Machines(machines.settle_image, machines.settle_image, settings.WorkflowType.EXPRESS)
     upload = put_upload("uploads/a.jpg", b"x")
-    assert executions.end_lost(boto3.client, express, claim(upload), seconds) is again
-    states = boto3.client("stepfunctions")
+    assert executions.end_lost(aws_client, express, claim(upload), seconds) is again
+    states = aws_client("stepfunctions")
     (listed,) = states.list_executions(stateMachineArn=machines.settle_image)["executions"]
     event = json.loads(states.describe_execution(executionArn=listed["executionArn"])["input"])
     if again:
@@ -94,12 +93,12 @@ def test_the_hour_begins_with_the_first_execution():
 
 def test_a_standard_execution_is_never_started_again(machines):
     """A Standard execution had a whole day."""
-    assert executions.end_lost(boto3.client, machines, claim(put_upload("uploads/a.jpg", b"x")), 0) is False
+    assert executions.end_lost(aws_client, machines, claim(put_upload("uploads/a.jpg", b"x")), 0) is False
     assert len(started(machines)) == 1
 
 
 def test_the_same_execution_is_not_settled_twice_within_the_hour(machines):
     """Repeated runs of WatchRecords start one SettleImage execution."""
     for _ in range(2):
-        executions.settle(boto3.client, machines, claim(put_upload("uploads/a.jpg", b"x")))
+        executions.settle(aws_client, machines, claim(put_upload("uploads/a.jpg", b"x")))
     assert len(started(machines)) == 1
