@@ -32,7 +32,7 @@ except PipelineError as error:
 def test_a_wrong_prediction_ends_as_a_rejection(megabytes, end):
     """An image that exceeds the memory of the function is rejected, and the process continues."""
     size = 9000, 9000
-    data = png(size, 8, 2, (b"\0" * (1 + 3 * size[0])) * size[1])
+    data = png(size, 8, 6, (b"\0" * (1 + 4 * size[0])) * size[1])
     environment = {"PYTHONPATH": str(ROOT / "layers" / "core")}
     command = [sys.executable, "-c", RENDER, str(megabytes)]
     process = subprocess.run(command, input=data, capture_output=True, env=environment)
