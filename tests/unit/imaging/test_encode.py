@@ -5,7 +5,8 @@ import io
 import pytest
 from PIL import Image
 
-from image_pipeline.imaging.encode import CONTENT_TYPES, EXTENSIONS, WITH_ALPHA, encode
+from image_pipeline.imaging import encode as module
+from image_pipeline.imaging.encode import CONTENT_TYPES, EXTENSIONS, WITH_ALPHA, Encoder, encode
 from image_pipeline.imaging.recipes import FORMATS
 from tests.corpus import holed, quarters
 
@@ -67,3 +68,21 @@ def test_rights_are_written(output_format):
     tags[0x013B] = "Ann"
     out = Image.open(io.BytesIO(encode(quarters(), output_format, 80, tags.tobytes())))
     assert out.getexif()[0x013B] == "Ann"
+
+
+def test_the_same_image_is_encoded_once(monkeypatch):
+    """A second rendition of the same image, format and quality gets the bytes of the first one."""
+    calls = []
+    monkeypatch.setattr(module, "encode", lambda *args: calls.append(args) or b"%d" % len(calls))
+    encoder = Encoder(b"")
+    image = quarters()
+    files = [encoder.encode(image, *settings) for settings in (("jpeg", 80), ("jpeg", 80), ("jpeg", 70), ("webp", 80))]
+    assert files == [b"1", b"1", b"2", b"3"]
+
+
+def test_another_image_with_the_same_id_is_encoded(monkeypatch):
+    """Python gives the id of a deleted image to another one."""
+    monkeypatch.setattr(module, "id", lambda _: 1, raising=False)
+    encoder = Encoder(b"")
+    first = encoder.encode(quarters(), "png", 80)
+    assert encoder.encode(holed(), "png", 80) not in (first, b"")

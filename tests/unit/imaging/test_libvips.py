@@ -23,6 +23,7 @@ from tests.conftest import ROOT
 from tests.corpus import holed, noisy, quarters, saved
 from tests.corpus.pngs import GREY, RGB, RGBA, chunk, header
 from tests.corpus.pngs import png as written
+from tests.unit.imaging.test_exif import block
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +132,31 @@ def test_every_wrong_checksum_is_found(kind, piece_length, level):
             pieces = [chunk(b"IDAT", stream[at : at + step]) for at in range(0, len(stream), step)]
             image = libvips.decode_png(plain(written(header(size, 8, kind), *pieces)), size)
             assert (image is not None) == intact
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+def test_a_progressive_jpeg_has_the_same_pixels(mode, scale, monkeypatch):
+    """Pillow, which decodes it twice to find missing data, gives the same image and the same visible part."""
+    data = saved(quarters(size=(405, 303)).convert(mode), "JPEG", progressive=True, exif=block())
+    reader = Reader.of(data)
+    header = admit(reader, Limits())
+    by_libvips = decode(reader, header, 1.25 * scale)
+    monkeypatch.setattr(libvips, "_library", lambda: None)
+    by_pillow = decode(reader, header, 1.25 * scale)
+    assert by_libvips.image.mode == by_pillow.image.mode == mode
+    assert by_libvips.image.size == by_pillow.image.size == (-(-405 // scale), -(-303 // scale))
+    assert by_libvips.image.tobytes() == by_pillow.image.tobytes()
+    assert by_libvips.box == by_pillow.box
+
+
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"], ids=["", "with an end marker"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
+def test_a_cut_progressive_jpeg_is_not_decoded(share, end):
+    """libvips rejects it, whether or not an end marker follows."""
+    data = saved(Image.open(io.BytesIO(noisy("PNG"))), "JPEG", progressive=True)
+    assert libvips.decode_jpeg(data, 1).size == (240, 160)
+    assert libvips.decode_jpeg(data[: int(share * len(data))] + end, 1) is None
 
 
 def test_works_without_libvips():

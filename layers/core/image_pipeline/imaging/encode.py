@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import weakref
 from typing import Any
 
 from PIL import Image
@@ -46,3 +47,22 @@ def encode(image: Image.Image, output_format: str, quality: int, rights: bytes) 
 
         clean.save(out, "AVIF", quality=quality, speed=AVIF_SPEED, max_threads=1, **options)
     return out.getvalue()
+
+
+class Encoder:
+    """Encodes the renditions of one upload. It encodes an image only once in the same format and quality.
+
+    A small image has the same size in several recipes, and is then the same object.
+    """
+
+    def __init__(self, rights: bytes) -> None:
+        self._rights = rights
+        self._files: dict[tuple[int, str, int], tuple[weakref.ref[Image.Image], bytes]] = {}
+
+    def encode(self, image: Image.Image, output_format: str, quality: int) -> bytes:
+        """Return the bytes of the file; see `encode`."""
+        key = id(image), output_format, quality
+        known = self._files.get(key)
+        if known is None or known[0]() is not image:  # another image may get the id of one that is no longer needed
+            known = self._files[key] = weakref.ref(image), encode(image, output_format, quality, self._rights)
+        return known[1]

@@ -22,7 +22,7 @@ from PIL import Image
 from image_pipeline.errors import ImageTooLargeError
 from image_pipeline.imaging import exif, packages, resize
 from image_pipeline.imaging.decode import decode
-from image_pipeline.imaging.encode import CONTENT_TYPES, EXTENSIONS, WITH_ALPHA, encode
+from image_pipeline.imaging.encode import CONTENT_TYPES, EXTENSIONS, WITH_ALPHA, Encoder, encode
 from image_pipeline.imaging.exif import CameraFacts, rights_block
 from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.header import Header
@@ -127,12 +127,12 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Rendered:
     facts = exif.read(reader)
     largest_scale = max((_scale(recipe, header) for recipe in recipes), default=0.0)
     reductions = _open(reader, header, largest_scale, limits)
-    rights = rights_block(facts)
+    encoder = Encoder(rights_block(facts))
     results: dict[str, list[Callable[[], Rendition]]] = {}
     with _encoder_threads(recipes) as threads:
         for recipe in sorted(recipes, key=partial(_scale, header=header), reverse=True):
             uncropped = reductions.at(_uncropped_size(recipe, header))
-            make = partial(_make_rendition, _Finisher(recipe, uncropped), rights=rights, upload_bytes=len(data))
+            make = partial(_make_rendition, _Finisher(recipe, uncropped), encoder=encoder, upload_bytes=len(data))
             results[recipe.name] = [_start(threads, make, output_format) for output_format in recipe.formats]
         summary = summarise(reductions.at(_size_within(header, _SUMMARY_SIDE)), resize.reduce)
         sha256 = hashlib.sha256(data).hexdigest()
@@ -300,14 +300,14 @@ class _Finisher:
         return self._image if output_format in WITH_ALPHA else _flatten(self._image, self.recipe.background)
 
 
-def _make_rendition(finisher: _Finisher, output_format: str, *, rights: bytes, upload_bytes: int) -> Rendition:
+def _make_rendition(finisher: _Finisher, output_format: str, *, encoder: Encoder, upload_bytes: int) -> Rendition:
     recipe = finisher.recipe
     image = finisher.image(output_format)
     quality = recipe.quality_for(output_format)
-    out = encode(image, output_format, quality, rights)
+    out = encoder.encode(image, output_format, quality)
     while not recipe.allow_larger and len(out) > upload_bytes and output_format != "png" and quality > _LEAST_QUALITY:
         quality = max(_LEAST_QUALITY, quality - 10)
-        out = encode(image, output_format, quality, rights)
+        out = encoder.encode(image, output_format, quality)
     return Rendition(
         recipe.name, output_format, EXTENSIONS[output_format], CONTENT_TYPES[output_format], *image.size, out
     )

@@ -1,8 +1,8 @@
-"""Call libvips to decode a PNG and reduce it in one pass, without keeping all of its pixels.
+"""Call libvips: it decodes a PNG and reduces it in one pass, and notices whatever is missing in a JPEG.
 
-The wheel `pyvips-binary` contains libvips. This module calls a few of its functions through `ctypes`. Of its loaders,
-only the one for PNG is called, by name, so libvips never chooses a loader. If the wheel is not installed, `decode_png`
-returns None and the caller uses Pillow.
+The wheel `pyvips-binary` contains libvips. This module calls a few of its functions through `ctypes`. Two of its
+loaders are called, by name, so libvips never chooses a loader. If the wheel is not installed, the functions return None
+and the caller uses Pillow.
 
 Source: the C API of libvips 8.18 (vips/foreign.h, vips/resample.h, vips/image.h).
 """
@@ -42,14 +42,31 @@ def decode_png(data: bytes, size: Size) -> Image.Image | None:
         Mode L, RGB or RGBA; None if libvips is not installed, or rejects the file.
     """
     library = _library()
-    if library is None:
-        return None
+    return library and _decode(library, library.vips_pngload_buffer, data, size)
+
+
+def decode_jpeg(data: bytes, scale: int) -> Image.Image | None:
+    """Decode a JPEG of one or three channels at a fraction of its size.
+
+    Args:
+        data: a JPEG without segments that are not needed.
+        scale: 1, 2, 4 or 8.
+
+    Returns:
+        Mode L or RGB; None if libvips is not installed, or if the decoder warns: of missing data, for example.
+    """
+    library = _library()
+    return library and _decode(library, library.vips_jpegload_buffer, data, None, b"shrink", c_int(scale))
+
+
+def _decode(library: Any, load: Any, data: bytes, size: Size | None, *options: Any) -> Image.Image | None:
+    """Decode a file with a loader of libvips, and reduce it to a size if it has no alpha."""
     loaded, resized = c_void_p(), c_void_p()
-    options = b"access", c_int(_SEQUENTIAL), b"fail_on", c_int(_FAIL_ON_WARNING), None
+    options = *options, b"access", c_int(_SEQUENTIAL), b"fail_on", c_int(_FAIL_ON_WARNING), None
     try:
-        if library.vips_pngload_buffer(data, len(data), byref(loaded), *options):
+        if load(data, len(data), byref(loaded), *options):
             return None
-        if library.vips_image_get_bands(loaded) == len("RGBA") or _size(library, loaded) == size:
+        if size in (None, _size(library, loaded)) or library.vips_image_get_bands(loaded) == len("RGBA"):
             return _pixels(library, loaded)
         return _pixels(library, resized) if _resize(library, loaded, resized, size) else None
     finally:
@@ -97,7 +114,8 @@ def _library() -> Any:
         return None
     library = ctypes.CDLL(str(paths[0]))
     library.g_setenv.argtypes = (c_char_p, c_char_p, c_int)
-    library.vips_pngload_buffer.argtypes = (c_char_p, c_size_t, c_void_p)
+    for load in (library.vips_pngload_buffer, library.vips_jpegload_buffer):
+        load.argtypes = (c_char_p, c_size_t, c_void_p)
     library.vips_resize.argtypes = (c_void_p, c_void_p, c_double)
     library.vips_image_write_to_memory.restype = c_void_p
     library.vips_image_write_to_memory.argtypes = (c_void_p, c_void_p)

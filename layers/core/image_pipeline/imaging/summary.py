@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import mul
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
+
+if TYPE_CHECKING or sys.version_info >= (3, 12):
+    from math import sumprod
+else:
+
+    def sumprod(one: Iterable[float], other: Iterable[float], /) -> float:
+        """Return the sum of products; Python 3.12 has a faster one."""
+        return sum(map(mul, one, other))
+
 
 Resize = Callable[[Image.Image, tuple[int, int]], Image.Image]
 Plane = bytes | list[float]
@@ -145,7 +155,7 @@ def _planes(image: Image.Image) -> tuple[Plane, Plane, Plane, Plane]:
         return *colours, b""
     composites = []
     for plane in colours:
-        mean = sum(map(mul, plane, alpha)) / (total or 1)
+        mean = sumprod(plane, alpha) / (total or 1)
         composites.append([mean + (value - mean) * opacity / 255 for value, opacity in zip(plane, alpha, strict=True)])
     return composites[0], composites[1], composites[2], alpha
 
@@ -156,12 +166,10 @@ def _frequencies(
     """Return the cosine transform of a plane by (u, v), u < terms[0] and v < terms[1]; values are divided by `unit`."""
     width, height = size
     rows = [plane[at : at + width] for at in range(0, len(plane), width)]
-    columns = [[sum(map(mul, row, wave)) for row in rows] for wave in _cosines(width, terms[0])]
+    columns = [[sumprod(row, wave) for row in rows] for wave in _cosines(width, terms[0])]
     area = unit * width * height
     waves = _cosines(height, terms[1])
-    return {
-        (u, v): sum(map(mul, column, wave)) / area for v, wave in enumerate(waves) for u, column in enumerate(columns)
-    }
+    return {(u, v): sumprod(column, wave) / area for v, wave in enumerate(waves) for u, column in enumerate(columns)}
 
 
 @lru_cache(maxsize=256)

@@ -18,6 +18,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from image_pipeline.errors import CorruptImageError
+from image_pipeline.imaging import libvips
 from image_pipeline.imaging.containers.jpeg import (
     APP0,
     APP2,
@@ -134,6 +135,17 @@ class _Source:
         """Decode the data, followed by other data."""
         return self._load([memoryview(self.reader.data)[self.pixels_at :], tail])
 
+    def load_checked(self) -> tuple[Image.Image, Box] | None:
+        """Decode the data with a decoder that notices missing data; None if it rejects the data or is not there."""
+        if self.header.mode not in ("L", "RGB"):
+            return None
+        pixels = memoryview(self.reader.data)[self.pixels_at :]
+        image = libvips.decode_jpeg(b"".join(self._file([pixels])), self.scale)
+        width, height = self.header.stored_size
+        if image is None or image.size != (-(-width // self.scale), -(-height // self.scale)):
+            return None
+        return image, (0, 0, width / self.scale, height / self.scale)
+
     def load_first_rows(self) -> Image.Image:
         """Decode the rows in the first part of the data; broken data gives any pixels."""
         count = int(_FIRST_ROWS * (self.reader.size - self.pixels_at))
@@ -165,10 +177,7 @@ class _Source:
         return opened, box
 
     def _open(self, body: Sequence[bytes | memoryview]) -> tuple[JpegImageFile, Box]:
-        data = memoryview(self.reader.data)
-        head = [data[part.start - 4 : part.end] for part in self.parts if _is_needed(part)]
-        short = chain.from_iterable(map(_without_long_fill, body))
-        opened = JpegImageFile(PartStream([b"\xff\xd8", *head, *short]))  # type: ignore[arg-type]
+        opened = JpegImageFile(PartStream(self._file(body)))  # type: ignore[arg-type]
         check_size(opened.size, self.header)
         box: Box = (0, 0, *opened.size)
         if self.scale > 1:
@@ -176,6 +185,13 @@ class _Source:
             drafted = opened.draft(None, size)
             box = drafted[1] if drafted else box
         return opened, box
+
+    def _file(self, body: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+        """Yield the parts of a file that contains only what determines the pixels."""
+        data = memoryview(self.reader.data)
+        yield b"\xff\xd8"
+        yield from (data[part.start - 4 : part.end] for part in self.parts if _is_needed(part))
+        yield from chain.from_iterable(map(_without_long_fill, body))
 
 
 def _without_long_fill(part: bytes | memoryview) -> Iterator[bytes | memoryview]:
@@ -210,9 +226,11 @@ def _load_as_photograph(reader: Reader, parts: Sequence[Segment], header: Header
 def _load_complete(source: _Source) -> Loaded:
     """Decode a complete image; reject an incomplete one.
 
-    A decoder fills missing parts with zeros and reports no error. The image is decoded again with noise after each part
-    of its data: the noise changes the pixels only if data is missing. An image of one scan is decoded again only if the
-    data of a part might be missing: that part would end in grey.
+    Pillow's decoder fills missing parts with zeros and reports no error. libvips rejects such an image, but also some
+    that are complete, and decodes slower, so it decodes only images of several scans. Every other image, and one that
+    libvips rejects, is decoded again with noise after each part of its data: the noise changes the pixels only if data
+    is missing. An image of one scan is decoded again only if the data of a part might be missing: that part would end
+    in grey.
 
     Raises:
         CorruptImageError: a part of the image is missing.
@@ -220,6 +238,8 @@ def _load_complete(source: _Source) -> Loaded:
     """
     _check_channels(source)
     _check_restarts(source)
+    if source.header.several_scans and (checked := source.load_checked()):
+        return *checked, ()
     warnings: tuple[str, ...] = ()
     try:
         image, box = source.load()

@@ -83,7 +83,7 @@ class Header:
             return int(pixels * self.bytes_per_pixel) + self.copied_bytes
         scale = draft_scale(max(self.width, self.height) / rendition_side, self.camera)
         coefficients = int(pixels * self.sampling * 2) if self.several_scans else 0
-        return coefficients + 8 * pixels // scale**2
+        return coefficients + 8 * pixels // scale**2 + self.copied_bytes
 
 
 _PHOTOGRAPH_MARGIN, _MARGIN = 1.25, 1.5
