@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
     *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),  # it opens only our page, maybe in a container
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE *.localhost",
 )
 
 
@@ -24,12 +24,12 @@ def find() -> str | None:
 
 
 @contextmanager
-def started(path: str) -> Iterator[Browser]:
-    """Run the browser without a window until the end of the block."""
+def started(path: str, *options: str) -> Iterator[Browser]:
+    """Run the browser, with further options, without a window until the end of the block."""
     from playwright.sync_api import sync_playwright  # slow, and most callers of `find` do not need it
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+        browser = playwright.chromium.launch(executable_path=path, args=[*OPTIONS, *options])
         try:
             yield browser
         finally:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from boto3.dynamodb.types import TypeSerializer
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -25,8 +26,10 @@ from playwright.sync_api import (
 
 from image_pipeline.api import apikeys
 from image_pipeline.api.scopes import Access
+from image_pipeline.feeds import listing
 from local.pipeline import Pipeline
 from tests.conftest import chromium_path
+from tests.pictures import encoded, gradient
 from tools import chromium
 
 PATIENCE_SECONDS = 60  # far more than anything takes, also on a busy machine
@@ -46,23 +49,37 @@ class Visitor:
     """A person with a browser. All tabs share one storage.
 
     Args:
-        context: An own context of the browser.
+        context: A context of the browser.
         url: The address of the page.
+        stays: Whether the context outlives the visitor; it must have one tab, which stays.
     """
 
-    def __init__(self, context: BrowserContext, url: str) -> None:
+    def __init__(self, context: BrowserContext, url: str, *, stays: bool = False) -> None:
         self.context, self.url = context, url
+        self._stays = stays
         self._problems: list[str] = []
         self._announced: dict[str, bool] = {}
         context.set_default_timeout(PATIENCE_SECONDS * 1000)
-        context.on("console", self._on_console)
-        context.on("weberror", self._on_error)
-        context.on("requestfailed", self._on_failure)
-        context.on("response", self._on_response)
+        self._listeners: dict[Any, Callable[[Any], None]] = {
+            "console": self._on_console,
+            "weberror": self._on_error,
+            "requestfailed": self._on_failure,
+            "response": self._on_response,
+        }
+        for event, listener in self._listeners.items():
+            context.on(event, listener)
 
-    def open(self, path: str = "/", key: str | None = None) -> Page:
-        """Open a tab; with a key, by the link that signs in."""
+    def open(self, path: str = "/", key: str | None = None, script: str | None = None) -> Page:
+        """Open a tab.
+
+        Args:
+            path: The path of the page, with its query.
+            key: An API key; the tab is opened by the link that signs in with it.
+            script: Code that runs before the code of the page.
+        """
         page = self.context.new_page()
+        if script:
+            page.add_init_script(script)
         page.goto(f"{self.url}{path}{f'#key={key}' if key else ''}")
         return page
 
@@ -90,16 +107,30 @@ class Visitor:
         page.emulate_media(color_scheme="null", reduced_motion="null")
 
     def leave(self) -> None:
-        """Close all tabs.
+        """Close all tabs, and leave nothing behind.
 
         Raises:
             AssertionError: Something went wrong that was not announced, or nothing went wrong that was.
         """
-        self.context.close()
+        if self._stays:
+            self._clear()
+        else:
+            self.context.close()
         unexpected = [problem for problem in self._problems if not self._is_announced(problem)]
         assert not unexpected, "\n".join(unexpected)
         missing = [pattern for pattern, occurred in self._announced.items() if not occurred]
         assert not missing, f"announced, but did not occur: {missing}"
+
+    def _clear(self) -> None:
+        """Make the context as good as new, except for the cached files of the page."""
+        first, *others = self.context.pages
+        for page in others:
+            page.close()
+        for event, listener in self._listeners.items():
+            self.context.remove_listener(event, listener)
+        self.context.unroute_all(behavior="wait")
+        self.context.clear_permissions()
+        first.evaluate("() => localStorage.clear()")
 
     def _is_announced(self, problem: str) -> bool:
         matching = [pattern for pattern in self._announced if re.search(pattern, problem)]
@@ -148,21 +179,36 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+OPTIONS: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB"}
+"""The options of a context: the screen of a laptop."""
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium, one for all tests of a process."""
-    with chromium.started(chromium_path()) as running:
+    # All tabs of a context share a process: to start one takes longer than to load the page.
+    with chromium.started(chromium_path(), "--process-per-site") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def warm_context(browser: Browser, shared_pipeline: Pipeline) -> BrowserContext:
+    """A context for many tests, one after the other. It keeps the files of the page in its cache, as browsers do.
+
+    Its first tab has a file of the same site, so the process of the site stays.
+    """
+    context = browser.new_context(**OPTIONS)
+    context.new_page().goto(f"{shared_pipeline.api_url}/")
+    return context
 
 
 @pytest.fixture
 def visit(browser: Browser, pipeline: Pipeline) -> Iterator[Callable[..., Visitor]]:
-    """A function that returns a new visitor; it accepts the options of a context, such as `viewport`."""
+    """A function that returns a visitor with an own context and an empty cache; it accepts options of a context."""
     with ExitStack() as visits:
 
         def visit(**options: Any) -> Visitor:
-            context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", **options})
-            visitor = Visitor(context, pipeline.api_url)
+            visitor = Visitor(browser.new_context(**OPTIONS | options), pipeline.api_url)
             visits.callback(visitor.leave)
             return visitor
 
@@ -170,9 +216,11 @@ def visit(browser: Browser, pipeline: Pipeline) -> Iterator[Callable[..., Visito
 
 
 @pytest.fixture
-def visitor(visit: Callable[..., Visitor]) -> Visitor:
-    """A visitor with a screen of a laptop."""
-    return visit()
+def visitor(warm_context: BrowserContext, pipeline: Pipeline) -> Iterator[Visitor]:
+    """A visitor with a screen of a laptop, who has been here before."""
+    visitor = Visitor(warm_context, pipeline.api_url, stays=True)
+    yield visitor
+    visitor.leave()
 
 
 @pytest.fixture
@@ -197,3 +245,60 @@ def make_key(pipeline: Pipeline) -> Callable[..., apikeys.ApiKey]:
 def key(make_key: Callable[..., apikeys.ApiKey], folder: str) -> str:
     """An API key with all scopes, for the folder of the test."""
     return make_key(folder=folder).text
+
+
+IMPATIENT = "Math.random = () => 0.02;"
+"""A script for a page that waits at random between its attempts."""
+
+PICTURE = encoded(gradient(48, 32))
+"""The smallest file with which everything is tried."""
+
+
+def listed(pipeline: Pipeline, folder: str, status: str | None = None) -> list[str]:
+    """Return the keys of the listed images of a folder."""
+    query = listing.Query(listing.make_filter(prefix=folder, status=status), limit=100)
+    page = listing.read_page(pipeline.client, pipeline.outputs["ListingTableName"], query)
+    return [image["imageKey"] for image in page.images]
+
+
+def upload(pipeline: Pipeline, folder: str, count: int) -> list[str]:
+    """Upload pictures, wait until they are listed, and return their keys."""
+    image_keys = [f"uploads/{folder}{number}.jpg" for number in range(count)]
+    for image_key in image_keys:
+        pipeline.upload(image_key, PICTURE)
+    pipeline.wait_until(lambda: set(image_keys) == set(listed(pipeline, folder, "COMPLETED")), "the listing")
+    return image_keys
+
+
+@pytest.fixture(scope="session")
+def example(shared_pipeline: Pipeline) -> dict[str, Any]:
+    """The record of a picture that the pipeline has processed."""
+    image_key = f"uploads/example-{uuid.uuid4()}.jpg"
+    shared_pipeline.upload(image_key, PICTURE)
+    return shared_pipeline.wait_for(image_key) or {}
+
+
+@pytest.fixture
+def make_images(pipeline: Pipeline, folder: str, example: dict[str, Any]) -> Callable[..., list[str]]:
+    """A function that fills the folder of the test without uploads: copies of a record show its renditions.
+
+    It accepts fields of the record that are different.
+    """
+
+    def make_images(count: int, **fields: Any) -> list[str]:
+        table, serialize = pipeline.outputs["ImageTableName"], TypeSerializer().serialize
+        image_keys = [f"uploads/{folder}{number}.jpg" for number in range(count)]
+        for image_key in image_keys:
+            record = {**example, **fields, "ImageKey": image_key}
+            item = {name: serialize(value) for name, value in record.items()}
+            pipeline.client("dynamodb").put_item(TableName=table, Item=item)
+        pipeline.wait_until(lambda: set(image_keys) == set(listed(pipeline, folder)), "the listing")
+        return image_keys
+
+    return make_images
+
+
+@pytest.fixture
+def image_key(make_images: Callable[..., list[str]]) -> str:
+    """The key of the only image in the folder of the test."""
+    return make_images(1)[0]

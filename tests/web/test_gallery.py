@@ -14,38 +14,18 @@ from playwright.sync_api import Page, Route, expect
 
 from bench import gallery
 from bench import page as budget
-from image_pipeline.feeds import listing
 from local.pipeline import Pipeline
 from local.samples import samples
 from tests.conftest import heavy
-from tests.pictures import encoded, gradient
-from tests.web.conftest import Visitor, tile
+from tests.web.conftest import PICTURE, Visitor, listed, tile, upload
+from tests.web.relay import Relay
 
-PICTURE = encoded(gradient(48, 32))
 ALBUM = "album/"
 FAILED, CAT, ROCKET = (
     f"uploads/{ALBUM}notes.jpg",
     f"uploads/{ALBUM}pets/Chelsea (1).jpg",
     f"uploads/{ALBUM}astronaut.jpg",
 )
-
-
-def listed(pipeline: Pipeline, folder: str, status: str | None = None) -> list[str]:
-    """Return the keys of the listed images of a folder."""
-    query = listing.Query(listing.make_filter(prefix=folder, status=status), limit=100)
-    page = listing.read_page(pipeline.client, pipeline.outputs["ListingTableName"], query)
-    return [image["imageKey"] for image in page.images]
-
-
-def add(pipeline: Pipeline, folder: str, count: int) -> list[str]:
-    """Upload pictures, wait until they are listed, and return their keys."""
-    keys = [f"uploads/{folder}{number}.jpg" for number in range(count)]
-    for key in keys:
-        pipeline.upload(key, PICTURE)
-    for key in keys:
-        pipeline.wait_for(key)
-    pipeline.wait_until(lambda: set(keys) == set(listed(pipeline, folder, "COMPLETED")), "the listing")
-    return keys
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +36,8 @@ def album(shared_pipeline: Pipeline) -> list[str]:
         shared_pipeline.upload(key, data)
     for key in files:
         shared_pipeline.wait_for(key)
-    shared_pipeline.wait_until(lambda: len(listed(shared_pipeline, ALBUM)) == len(files), "the listing")
-    return listed(shared_pipeline, ALBUM)
+    shared_pipeline.wait_until(lambda: set(listed(shared_pipeline, ALBUM)) == set(files), "the listing")
+    return list(files)
 
 
 @pytest.fixture
@@ -255,22 +235,48 @@ def test_the_original_is_downloaded(visitor: Visitor, album, key):
     assert download.value.suggested_filename == "Chelsea (1).jpg"
 
 
-def test_a_copied_picture_works_in_another_page(visitor: Visitor, album, key, blog: Blog):
-    """The text is complete: another page that contains it shows the image in the best format."""
+@pytest.fixture
+def protected(pipeline: Pipeline) -> Iterator[None]:
+    """A stack with `StatusNeedsKey`."""
+    pipeline.update(parameters={"StatusNeedsKey": "true"})
+    yield
+    pipeline.update(parameters={"StatusNeedsKey": "false"})
+
+
+def copied_picture(visitor: Visitor, page: Page, blog: Blog) -> Any:
+    """Copy the `<picture>` of the shown image into another page, and return its image there."""
     visitor.context.grant_permissions(["clipboard-write"], origin=visitor.url)
-    page = visitor.open(f"/?image={CAT.removeprefix('uploads/')}", key)
     detail(page).get_by_role("button", name="Copy <picture>").click()
     expect(page.get_by_text("The <picture> was copied.").first).to_be_visible()
     text = visitor.copied(page)
     blog.body = f'<!doctype html><html lang="en"><title>A blog</title><main><h1>A cat</h1>{text}</main>'
     other = visitor.context.new_page()
     other.goto(blog.url)
-    shown = other.locator("img").evaluate(
-        "async (image) => { await image.decode(); return [image.currentSrc, image.naturalWidth, image.alt] }"
+    return other.locator("img").evaluate(
+        """async (image) => {
+          await image.decode();
+          return { address: image.currentSrc, width: image.naturalWidth, alt: image.alt };
+        }"""
     )
-    assert re.search(r"\.(webp|avif)(\?|$)", shown[0])
-    assert shown[1] > 0
-    assert "<" not in shown[2]
+
+
+def test_a_copied_picture_works_in_another_page(visitor: Visitor, album, key, blog: Blog):
+    """The text is complete: another page that contains it shows the image in the best format, for ever."""
+    page = visitor.open(f"/?image={CAT.removeprefix('uploads/')}", key)
+    expect(detail(page)).to_contain_text("Copied addresses do not expire.")
+    image = copied_picture(visitor, page, blog)
+    assert re.fullmatch(re.escape(visitor.url) + r"/images/.*\.(webp|avif)", image["address"])
+    assert image["width"] > 0
+    assert "<" not in image["alt"]
+
+
+def test_a_copied_picture_of_a_protected_stack_expires(visitor: Visitor, pipeline, protected, album, key, blog: Blog):
+    """If statuses need a key, the page works with its key, and another page shows a copied image for some time."""
+    page = visitor.open(f"/?image={CAT.removeprefix('uploads/')}", key)
+    expect(detail(page)).to_contain_text("This stack shows images only with a key")
+    image = copied_picture(visitor, page, blog)
+    assert image["address"].startswith(pipeline.aws_url)
+    assert image["width"] > 0
 
 
 def test_only_the_keyboard_is_needed(visitor: Visitor, album, key):
@@ -299,11 +305,36 @@ def test_only_the_keyboard_is_needed(visitor: Visitor, album, key):
     expect(tile(page, order[0]).locator(":focus-visible")).to_have_count(1)
 
 
-@pytest.mark.parametrize("width", [360, 768, 2560])
-def test_every_screen_is_wide_enough(visit, album, key, width):
-    """Nothing scrolls sideways, in any view, and a phone shows one image on the whole screen."""
-    visitor: Visitor = visit(viewport={"width": width, "height": 800}, is_mobile=width == 360)
+@pytest.mark.parametrize("width", [768, 3840])
+def test_every_screen_is_wide_enough(visitor: Visitor, album, key, width):
+    """Nothing scrolls sideways, in any view."""
     page = visitor.open()
+    page.set_viewport_size({"width": width, "height": 800})
+    look_around(page, key, album)
+
+
+def test_a_phone_shows_one_image_on_the_whole_screen(visit, album, key):
+    """Nothing scrolls sideways, and a swipe shows the next or the previous image."""
+    visitor: Visitor = visit(viewport={"width": 360, "height": 800}, is_mobile=True, has_touch=True)
+    page = visitor.open()
+    look_around(page, key, album)
+    box = detail(page).bounding_box() or {}
+    assert (box["x"], box["width"]) == (0, 360)
+    visitor.audit(page)
+    page.keyboard.press("Escape")
+    visitor.audit(page)
+    first, second = keys_of(page)[:2]
+    tile(page, first).get_by_role("link").tap()
+    name = detail(page).get_by_role("heading", level=2)
+    expect(name).to_have_text(first.rpartition("/")[2])
+    swipe(page, -120)
+    expect(name).to_have_text(second.rpartition("/")[2])
+    swipe(page, 120)
+    expect(name).to_have_text(first.rpartition("/")[2])
+
+
+def look_around(page: Page, key: str, album: list[str]) -> None:
+    """Sign in, open a menu and an image; check each time that the page does not scroll sideways."""
     assert not is_too_wide(page)
     page.get_by_label("API key").fill(key)
     page.get_by_role("button", name="Sign in").click()
@@ -312,22 +343,29 @@ def test_every_screen_is_wide_enough(visit, album, key, width):
     open_menu(page, "Date")
     assert not is_too_wide(page)
     page.keyboard.press("Escape")
-    if width == 360:
-        visitor.audit(page)
     tile(page, CAT).scroll_into_view_if_needed()
     tile(page, CAT).get_by_role("link").click()
     expect(detail(page).get_by_role("table")).to_be_visible()
     assert not is_too_wide(page)
-    if width == 360:
-        box = detail(page).bounding_box() or {}
-        assert (box["x"], box["width"]) == (0, 360)
-        visitor.audit(page)
 
 
-def test_less_motion_is_respected(visit, album, key):
+def swipe(page: Page, across: int) -> None:
+    """Move a finger across the shown image, so many pixels to the right."""
+    x, y = 180, 250
+    session = page.context.new_cdp_session(page)
+    for kind, points in (
+        ("touchStart", [{"x": x, "y": y}]),
+        *(("touchMove", [{"x": x + across * step / 4, "y": y}]) for step in range(1, 5)),
+        ("touchEnd", []),
+    ):
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    session.detach()
+
+
+def test_less_motion_is_respected(visitor: Visitor, album, key):
     """With reduced motion, nothing moves."""
-    visitor: Visitor = visit(reduced_motion="reduce")
     page = visitor.open(key=key)
+    page.emulate_media(reduced_motion="reduce")
     expect_tiles(page, *album)
     tile(page, CAT).get_by_role("link").click()
     expect(detail(page).get_by_role("table")).to_be_visible()
@@ -344,8 +382,9 @@ def test_less_motion_is_respected(visit, album, key):
     assert moving == []
 
 
-def test_the_page_is_small(visitor: Visitor, album, key):
+def test_the_page_is_small(visit, album, key):
     """At most 60 kB are transferred before the first picture, and on the next visit much less."""
+    visitor: Visitor = visit()
     page = visitor.context.new_page()
     first = budget.transferred(page, f"{visitor.url}/#key={key}")
     assert 0 < first <= budget.MOST_BYTES
@@ -356,10 +395,11 @@ def test_the_page_is_small(visitor: Visitor, album, key):
 # Changing -------------------------------------------------------------------------------------------------------------
 
 
-def test_images_are_selected(visitor: Visitor, pipeline, folder, own_key):
+def test_images_are_selected(visitor: Visitor, make_images, own_key):
     """With the mouse and with the keyboard, one by one, in ranges and all."""
+    images = make_images(5)
     page = visitor.open(key=own_key)
-    keys = expect_tiles(page, *add(pipeline, folder, 5))
+    keys = expect_tiles(page, *images)
     bar = page.get_by_role("region", name="Selection")
     tile(page, keys[1]).hover()
     tile(page, keys[1]).get_by_role("checkbox").click()
@@ -386,8 +426,9 @@ def test_images_are_selected(visitor: Visitor, pipeline, folder, own_key):
 
 def test_a_deletion_is_undone(visitor: Visitor, pipeline, folder, own_key):
     """Deleted images disappear at once; undo restores them; later, the filter for deleted ones offers it, too."""
+    images = upload(pipeline, folder, 3)
     page = visitor.open(key=own_key)
-    keys = expect_tiles(page, *add(pipeline, folder, 3))
+    keys = expect_tiles(page, *images)
     tile(page, keys[0]).get_by_role("link").focus()
     page.keyboard.press("Space")
     page.keyboard.press("Shift+ArrowRight")
@@ -417,7 +458,7 @@ def test_a_deletion_is_undone(visitor: Visitor, pipeline, folder, own_key):
 
 def test_images_are_processed_again(visitor: Visitor, pipeline, folder, own_key):
     """Several at once, with progress; too soon again, the page says why and when."""
-    keys = add(pipeline, folder, 2)
+    keys = upload(pipeline, folder, 2)
     before = {each: pipeline.record(each)["execution"]["id"] for each in keys}
     page = visitor.open(key=own_key)
     expect_tiles(page, *keys)
@@ -436,36 +477,50 @@ def test_images_are_processed_again(visitor: Visitor, pipeline, folder, own_key)
     expect(refused.get_by_role("button", name=re.compile("Try again"))).to_be_visible()
 
 
-def test_changes_of_others_appear(visitor: Visitor, pipeline, folder, own_key):
-    """What another tab uploads or deletes is shown without a reload."""
-    (image_key,) = add(pipeline, folder, 1)
+def test_changes_of_others_appear(visit, pipeline, folder, own_key):
+    """What another tab uploads or deletes is shown without a reload, within ten seconds."""
+    (image_key,) = upload(pipeline, folder, 1)
+    visitor: Visitor = visit()
+    visitor.context.clock.install()
     page, other = visitor.open(key=own_key), visitor.open(key=own_key)
     for tab in (page, other):
         expect_tiles(tab, image_key)
     other.locator("selection-bar").wait_for(state="attached")
     tile(other, image_key).get_by_role("link").press("Delete")
     expect_tiles(other)
+    pipeline.wait_until(lambda: listed(pipeline, folder) == [], "the deletion")
+    page.clock.fast_forward(10_000)
     expect_tiles(page)
     new = f"uploads/{folder}new.jpg"
     pipeline.upload(new, PICTURE)
+    pipeline.wait_until(lambda: listed(pipeline, folder, "COMPLETED") == [new], "the new image")
+    page.clock.fast_forward(10_000)
     expect(tile(page, new)).to_have_attribute("data-state", "COMPLETED")
 
 
-def test_the_api_is_down_and_back(visitor: Visitor, pipeline, album, key):
+def test_the_api_is_down_and_back(visit, pipeline, album, key):
     """A bar says so, known images are still filtered, and everything continues when the API answers again."""
-    page = visitor.open(key=key)
-    expect_tiles(page, *album)
+    visitor: Visitor = visit()
     visitor.announce("request: .*ERR_CONNECTION_REFUSED")
-    down = re.compile("/(images|access)")
-    visitor.context.route(down, lambda route: route.abort("connectionrefused"))
-    open_menu(page, "Status").get_by_role("button", name="Failed").click()
-    bar = page.get_by_role("status").filter(has_text="The API does not answer")
-    expect(bar).to_be_visible()
-    expect_tiles(page, FAILED)
-    visitor.audit(page)
-    visitor.context.unroute(down)
-    expect(bar).to_be_hidden()
-    expect_tiles(page, FAILED)
+    with Relay(pipeline.api_url) as server:
+        visitor.url = server.url
+        visitor.context.clock.install()
+        page = visitor.open(key=key)
+        expect_tiles(page, *album)
+        page.locator("drop-target").wait_for(state="attached")
+        server.stop()
+        open_menu(page, "Status").get_by_role("button", name="Failed").click()
+        bar = page.get_by_role("status").filter(has_text="The API does not answer")
+        expect(bar).to_be_visible()
+        expect_tiles(page, FAILED)
+        visitor.audit(page)
+        server.start()
+        page.clock.fast_forward(15_000)
+        expect(bar).to_be_hidden()
+        expect_tiles(page, FAILED)
+        page.get_by_role("button", name="Remove filter Status").click()
+        expect_tiles(page, *album)
+        page.close()
 
 
 def test_a_fault_of_the_list_is_shown(visitor: Visitor, album, key):

@@ -6,6 +6,7 @@ import base64
 import random
 import re
 from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -233,6 +234,72 @@ def test_names_are_refused_as_the_api_does(call: Call):
 def test_a_second_copy_has_a_number(call: Call, name, numbered):
     """The number is in front of the suffix, and not in the folder."""
     assert call("return (await load('upload-names')).numberedName(name, 1);", name=name) == numbered
+
+
+# markup ---------------------------------------------------------------------------------------------------------------
+
+MARK_UP = "return (await load('markup')).pictureMarkup(key, shown, { origin: 'https://api.example', isPublic });"
+KEY = 'uploads/sea & sand/"<1>".jpg'
+
+
+def rendition(name: str, image_format: str, width: int, height: int) -> dict[str, Any]:
+    """A rendition as a status contains it."""
+    file = f"{name}.{image_format.lower()}"
+    return {
+        **{"name": name, "format": image_format, "width": width, "height": height, "key": f"thumbnails/0/{file}"},
+        "url": f"https://bucket.example/{file}?a=1&b=2",
+    }
+
+
+def mark_up(call: Call, renditions: list[dict[str, Any]], *, public: bool = True, **fields: Any) -> Any:
+    """Return the elements of a `<picture>` with their attributes; None if there is none."""
+    shown = {"image": {"width": 1600, "height": 1200}, "renditions": renditions, **fields}
+    text = call(MARK_UP, key=KEY, shown=shown, isPublic=public)
+    if text is None:
+        return None
+    found: list[tuple[str, dict[str, str | None]]] = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: found.append((tag, dict(attributes)))  # type: ignore[method-assign]
+    parser.feed(text)
+    return found
+
+
+def test_a_picture_offers_each_format_and_width(call: Call):
+    """The smallest format comes first; the last one, for all browsers, is the `<img>`, in its largest size."""
+    sizes = [("web", 1200, 900), ("thumb", 400, 300)]
+    files = [rendition(name, kind, *size) for name, *size in sizes for kind in ("JPEG", "WEBP", "AVIF")]
+    picture, avif, webp, img = mark_up(call, [*files, rendition("square", "JPEG", 200, 200)])
+    assert [picture[0], avif[0], webp[0], img[0]] == ["picture", "source", "source", "img"]
+    folder = f"https://api.example{keys.status_path(KEY).removesuffix('/status')}/renditions"
+    for (_, attributes), kind in ((avif, "avif"), (webp, "webp"), (img, "jpeg")):
+        assert attributes["srcset"] == f"{folder}/thumb.{kind} 400w, {folder}/web.{kind} 1200w"
+        assert attributes["sizes"] == "(max-width: 1200px) 100vw, 1200px"
+    assert [avif[1]["type"], webp[1]["type"]] == ["image/avif", "image/webp"]
+    assert (img[1]["src"], img[1]["width"], img[1]["height"]) == (f"{folder}/web.jpeg", "1200", "900")
+
+
+def test_a_picture_has_signed_addresses_if_renditions_need_a_key(call: Call):
+    """An address of the API would show nothing to the readers of the other page."""
+    _, img = mark_up(call, [rendition("web", "JPEG", 1200, 900)], public=False)
+    assert img[1]["src"] == "https://bucket.example/web.jpeg?a=1&b=2"
+    assert img[1]["srcset"] == "https://bucket.example/web.jpeg?a=1&b=2 1200w"
+
+
+def test_a_picture_is_described_by_sure_labels(call: Call):
+    """At most three, and none that is a guess; a label is only text."""
+    labels = [("Dog", 99), ('"><script>', 95), ("Cat", 79), ("Sand", 80), ("Sea", 90)]
+    listed = [{"name": name, "confidence": confidence} for name, confidence in labels]
+    _, img = mark_up(call, [rendition("web", "JPEG", 1200, 900)], labels=listed)
+    assert img[1]["alt"] == 'Dog, "><script>, Sand'
+
+
+def test_a_picture_of_crops_has_the_largest(call: Call):
+    """Without a rendition of the whole image, one is better than none; without any, there is no `<picture>`."""
+    crops = [rendition("small", "JPEG", 100, 100), rendition("square", "JPEG", 200, 200)]
+    _, img = mark_up(call, crops)
+    assert img[1]["src"].endswith("/square.jpeg")
+    assert img[1]["srcset"].endswith("/square.jpeg 200w")
+    assert mark_up(call, []) is None
 
 
 # conflicts ------------------------------------------------------------------------------------------------------------

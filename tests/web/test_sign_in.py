@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from image_pipeline.api import apikeys
-from tests.web.conftest import Visitor, tile
+from image_pipeline.api import apikeys, webpage
+from local.pipeline import Pipeline
+from tests.conftest import ROOT, WITH_OUTCOME
+from tests.web.conftest import IMPATIENT, Visitor, tile
+from tests.web.relay import Relay
 
+TOKEN = "header.claims.signature"
 WRONG_KEY = f"ip_{'0' * 12}_{'0' * 43}"
 
 
@@ -64,15 +69,16 @@ def test_the_form_signs_in(visitor: Visitor, key):
     expect_signed_out(visitor.open())
 
 
-def test_a_key_is_kept_on_the_device_on_request(visit, key):
-    """Another tab, and the browser after a restart, are signed in."""
-    visitor: Visitor = visit()
+def test_a_key_is_kept_on_the_device_on_request(visitor: Visitor, key):
+    """Another tab is signed in, also after all tabs were closed."""
     page = visitor.open()
     fill_in(page, key, remember=True)
     expect_signed_in(page)
+    other = visitor.open()
+    expect_signed_in(other)
+    page.close()
+    other.close()
     expect_signed_in(visitor.open())
-    later: Visitor = visit(storage_state=visitor.context.storage_state())
-    expect_signed_in(later.open())
 
 
 def test_the_link_signs_in(visitor: Visitor, key):
@@ -87,35 +93,29 @@ def test_the_link_signs_in(visitor: Visitor, key):
     expect_signed_in(page)
 
 
-def test_a_link_signs_nobody_in_at_a_deployed_stack(visitor: Visitor, key, make_key):
+def test_a_link_signs_nobody_in_at_a_deployed_stack(visitor: Visitor, pipeline, key, make_key):
     """The link of somebody else, with their key, neither starts a session nor replaces one."""
-    local, visitor.url = visitor.url, "https://images.example"
-
-    def deployed(route: Route) -> None:
-        headers = {name: value for name, value in route.request.headers.items() if name != "origin"}
-        route.fulfill(response=route.fetch(url=route.request.url.replace(visitor.url, local), headers=headers))
-
-    visitor.context.route(f"{visitor.url}/**", deployed)
     theirs = make_key().text
-    page = visitor.open("/?status=FAILED", theirs)
-    expect_signed_out(page)
-    assert page.url == f"{visitor.url}/?status=FAILED"
-    assert kept(page) == [0, 0]
-    fill_in(page, key)
-    expect_signed_in(page)
-    page.locator("drop-target").wait_for(state="attached")
-    with page.expect_response("**/access"), page.expect_response("**/images?*"):
-        page.goto(f"{page.url}#key={theirs}")
-    expect_signed_in(page)
-    assert page.evaluate("() => Object.values(sessionStorage)") == [key]
-    visitor.context.unroute_all(behavior="wait")
+    with Relay(pipeline.api_url, "images.localhost") as deployed:
+        visitor.url = deployed.url
+        page = visitor.open("/?status=FAILED", theirs)
+        expect_signed_out(page)
+        assert page.url == f"{visitor.url}/?status=FAILED"
+        assert kept(page) == [0, 0]
+        fill_in(page, key)
+        expect_signed_in(page)
+        page.locator("drop-target").wait_for(state="attached")
+        with page.expect_response("**/access"), page.expect_response("**/images?*"):
+            page.goto(f"{page.url}#key={theirs}")
+        expect_signed_in(page)
+        assert page.evaluate("() => Object.values(sessionStorage)") == [key]
+        page.close()
 
 
-@pytest.mark.parametrize("wrong", ["nonsense", WRONG_KEY])
-def test_a_wrong_key_is_refused(visitor: Visitor, key, wrong):
+def test_a_wrong_key_is_refused(visitor: Visitor, key):
     """The form says what is wrong and accepts another key; nothing is kept."""
     visitor.announce("403 GET .*/access")
-    page = visitor.open(key=wrong)
+    page = visitor.open(key="nonsense")
     expect(page.get_by_role("alert")).to_contain_text("unknown, revoked or expired")
     expect_signed_out(page)
     fill_in(page, WRONG_KEY)
@@ -127,14 +127,13 @@ def test_a_wrong_key_is_refused(visitor: Visitor, key, wrong):
     expect_signed_in(page)
 
 
-def test_signing_out_forgets_everywhere(visitor: Visitor, pipeline, folder, key):
+def test_signing_out_forgets_everywhere(visitor: Visitor, image_key, key):
     """All tabs show the form, and no storage has the key."""
-    pipeline.upload(f"uploads/{folder}x.jpg", b"words")
     page, other = visitor.open(), visitor.open()
     fill_in(page, key, remember=True)
-    expect(tile(page, f"uploads/{folder}x.jpg")).to_be_visible()
+    expect(tile(page, image_key)).to_be_visible()
     other.reload()
-    expect(tile(other, f"uploads/{folder}x.jpg")).to_be_visible()
+    expect(tile(other, image_key)).to_be_visible()
     sign_out(page)
     for tab in (page, other):
         expect_signed_out(tab)
@@ -145,10 +144,8 @@ def test_signing_out_forgets_everywhere(visitor: Visitor, pipeline, folder, key)
     expect_signed_out(visitor.open())
 
 
-def test_a_revoked_key_is_asked_for_again(visitor: Visitor, pipeline, folder, make_key):
+def test_a_revoked_key_is_asked_for_again(visitor: Visitor, pipeline, folder, image_key, make_key):
     """What the page shows stays, and a new key continues."""
-    image_key = f"uploads/{folder}x.jpg"
-    pipeline.wait_for(image_key, pipeline.upload(image_key, b"words"))
     old, new = make_key(folder=folder), make_key(folder=folder)
     page = visitor.open(key=old.text)
     expect(tile(page, image_key)).to_be_visible()
@@ -156,7 +153,7 @@ def test_a_revoked_key_is_asked_for_again(visitor: Visitor, pipeline, folder, ma
     pipeline.clear()  # API Gateway would accept the key for five more minutes
     visitor.announce("403 (GET|POST) .*/images")
     page.get_by_role("button", name="Status").click()
-    page.get_by_role("dialog", name="Status").get_by_role("button", name="Failed").click()
+    page.get_by_role("dialog", name="Status").get_by_role("button", name="Completed", exact=True).click()
     dialog = page.get_by_role("dialog", name="Sign in again")
     expect(dialog).to_be_visible()
     visitor.audit(page)
@@ -165,13 +162,12 @@ def test_a_revoked_key_is_asked_for_again(visitor: Visitor, pipeline, folder, ma
     fill_in(page, new.text)
     expect(dialog).to_have_count(0)
     expect(tile(page, image_key)).to_be_visible()
-    assert page.url.endswith("?status=FAILED")
+    assert page.url.endswith("?status=COMPLETED")
 
 
-def test_a_key_that_may_only_read_sees_no_buttons(visitor: Visitor, pipeline, folder, make_key):
-    """Neither upload nor change is offered, in the gallery and beside an image."""
-    image_key = f"uploads/{folder}x.jpg"
-    pipeline.wait_for(image_key, pipeline.upload(image_key, b"words"))
+def test_a_key_that_may_only_read_sees_no_buttons(visitor: Visitor, folder, make_images, make_key):
+    """Neither upload nor change is offered, in the gallery and beside an image, even if it failed."""
+    (image_key,) = make_images(1, status="FAILED", **WITH_OUTCOME)
     page = visitor.open(key=make_key("read", folder=folder).text)
     expect(tile(page, image_key)).to_be_visible()
     visitor.audit(page)
@@ -186,10 +182,8 @@ def test_a_key_that_may_only_read_sees_no_buttons(visitor: Visitor, pipeline, fo
     expect(page.get_by_text("Scopes: read")).to_be_visible()
 
 
-def test_a_key_sees_only_its_folder(visitor: Visitor, pipeline, folder, make_key):
+def test_a_key_sees_only_its_folder(visitor: Visitor, folder, image_key, make_key):
     """Images of other folders are not listed, and a first visit invites to upload."""
-    image_key = f"uploads/{folder}x.jpg"
-    pipeline.wait_for(image_key, pipeline.upload(image_key, b"words"))
     page = visitor.open(key=make_key(folder=f"{folder}empty/").text)
     expect(page.get_by_text("Drop your first images here")).to_be_visible()
     visitor.audit(page)
@@ -202,6 +196,49 @@ def test_a_key_that_may_not_read_is_told_so(visitor: Visitor, folder, make_key):
     page = visitor.open(key=make_key("upload", folder=folder).text)
     expect(page.get_by_role("button", name="Upload", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", level=2)).to_be_visible()
+
+
+@pytest.fixture
+def token_visitor(visitor: Visitor, pipeline: Pipeline, key: str) -> Visitor:
+    """A visitor of a stack with `JwtIssuer`. The local run cannot check tokens, so the test does."""
+    settings = pipeline.environments["ServePageFunction"]
+    headers = webpage.security_headers(uploads_url=settings["UPLOADS_URL"], renditions_url=settings["RENDITIONS_URL"])
+    files = webpage.WebPage(ROOT / "web", {"stack": "image-pipeline", "authorization": "token"}, headers)
+
+    def serve(event: dict[str, Any]) -> dict[str, Any]:
+        path = event.get("pathParameters")
+        file = files.find(path["digest"], path["file"]) if path else files.index
+        assert file
+        return file.answer(event["headers"])
+
+    def authorize(route: Route) -> None:
+        headers = route.request.headers
+        assert "x-api-key" not in headers
+        if headers.get("authorization") == f"Bearer {TOKEN}":
+            route.continue_(headers={**headers, "x-api-key": key})
+        else:
+            route.fulfill(status=401, json={"message": "Unauthorized"})
+
+    pipeline.replace("ServePageFunction", serve)
+    visitor.context.route(re.compile("/(access|images)"), authorize)
+    return visitor
+
+
+def test_a_token_signs_in(token_visitor: Visitor, image_key):
+    """With `JwtIssuer`, the form asks for a token, and requests have it as `Authorization: Bearer`."""
+    token_visitor.announce("401 GET .*/access")
+    page = token_visitor.open()
+    field = page.get_by_label("Access token")
+    expect(field).to_be_focused()
+    expect(page.get_by_text("Get one from your identity provider.")).to_be_visible()
+    expect(page.get_by_label("API key")).to_have_count(0)
+    field.fill("expired")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("This token is invalid or expired.")
+    token_visitor.audit(page)
+    field.fill(TOKEN)
+    page.get_by_role("button", name="Sign in").click()
+    expect(tile(page, image_key)).to_be_visible()
 
 
 def test_files_that_are_refused_for_a_moment_are_loaded_again(visitor: Visitor, key):
@@ -220,7 +257,7 @@ def test_files_that_are_refused_for_a_moment_are_loaded_again(visitor: Visitor, 
             route.continue_()
 
     visitor.context.route(re.compile(r"/(tile\.js|page\.css)$"), refuse)
-    page = visitor.open(key=key)
+    page = visitor.open(key=key, script=IMPATIENT)
     expect_signed_in(page)
     expect(page.get_by_role("banner")).to_have_css("position", "sticky")
 
@@ -229,7 +266,7 @@ def test_a_page_that_cannot_start_says_so(visitor: Visitor, key):
     """After some attempts, a sentence and a button are shown; the button loads the page again."""
     visitor.announce(r"503 GET .*/tile\.js", "Failed to fetch dynamically imported module")
     visitor.context.route("**/tile.js", lambda route: route.fulfill(status=503, body="{}"))
-    page = visitor.open(key=key)
+    page = visitor.open(key=key, script=IMPATIENT)
     button = page.get_by_role("button", name="Try again")
     expect(button).to_be_visible()
     visitor.audit(page)

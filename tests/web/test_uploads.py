@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,8 @@ from playwright.sync_api import CDPSession, Page, expect
 from image_pipeline.api import apikeys
 from tests.conftest import ROOT
 from tests.pictures import encoded, gradient
-from tests.web.conftest import Visitor, drop, tile, upload_row
+from tests.web.conftest import IMPATIENT, PICTURE, Visitor, drop, listed, tile, upload_row
 
-PICTURE = encoded(gradient(48, 32))
 WORDS = b"These are words, whatever the name says."
 BROKEN = encoded(gradient(640, 480))[:2000]
 
@@ -197,7 +197,8 @@ def taken(pipeline, folder) -> list[str]:
     """Names that exist."""
     names = [f"{folder}{name}" for name in ("a.jpg", "b.jpg", "c.jpg")]
     for name in names:
-        pipeline.wait_for(f"uploads/{name}", pipeline.upload(f"uploads/{name}", PICTURE))
+        pipeline.upload(f"uploads/{name}", WORDS)
+    pipeline.wait_until(lambda: len(listed(pipeline, folder, "FAILED")) == len(names), "the listing")
     return names
 
 
@@ -262,25 +263,30 @@ def test_the_queue_survives_an_expired_key(visitor: Visitor, pipeline, folder, m
         expect(tile(page, f"uploads/{folder}{name}")).to_have_attribute("data-state", "COMPLETED")
 
 
-def test_uploads_wait_for_the_connection(visitor: Visitor, folder, key, tmp_path):
+def test_uploads_wait_for_the_connection(visit, folder, key, tmp_path):
     """Without the API, the page says so and tries again; nothing is lost."""
+    visitor: Visitor = visit()
+    visitor.context.clock.install()
     page = visitor.open(key=key)
     expect(page.get_by_text("Drop your first images here")).to_be_visible()
     visitor.announce("request: .*ERR_CONNECTION_REFUSED")
     visitor.context.route(re.compile("/(images|access)"), lambda route: route.abort("connectionrefused"))
     drop(page, write(tmp_path, {"x.jpg": PICTURE}) / "x.jpg")
-    expect(page.get_by_role("status").filter(has_text="The API does not answer")).to_be_visible()
+    bar = page.get_by_role("status").filter(has_text="The API does not answer")
+    expect(bar).to_be_visible()
     expect(page.get_by_role("heading", name="Waiting for the connection")).to_be_visible()
     visitor.audit(page)
+    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))  # only the button tries again
     visitor.context.unroute_all()
     page.get_by_role("button", name="Retry now").click()
+    expect(bar).to_be_hidden()
+    page.clock.resume()
     expect(tile(page, f"uploads/{folder}x.jpg")).to_have_attribute("data-state", "COMPLETED")
-    expect(page.get_by_text("The API does not answer")).to_be_hidden()
 
 
 def test_a_transfer_that_fails_is_tried_again(visitor: Visitor, pipeline, folder, key, tmp_path):
     """A fault of the bucket delays an upload, and does not end it."""
-    page = visitor.open(key=key)
+    page = visitor.open(key=key, script=IMPATIENT)
     expect(page.get_by_text("Drop your first images here")).to_be_visible()
     visitor.announce(f"response: 503 POST .*{pipeline.uploads_bucket}")
     refused: list[str] = []
