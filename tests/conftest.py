@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,19 @@ def heavy(test: Any) -> Any:
     return test
 
 
+def crossed(*columns: list[Any]) -> list[Any]:
+    """Combine columns of parameters; a tuple in a column fills several parameters.
+
+    `make test` tries each value with the first ones of the other columns. All other combinations repeat them: HEAVY.
+    """
+    parameters = []
+    for combination in product(*columns):
+        changed = sum(value is not column[0] for value, column in zip(combination, columns, strict=True))
+        values = [part for value in combination for part in (value if isinstance(value, tuple) else (value,))]
+        parameters.append(pytest.param(*values, marks=HEAVY if changed > 1 else ()))
+    return parameters
+
+
 def chromium_path() -> str:
     """Return the path of the browser; without one, skip the test, or fail it where BROWSER_REQUIRED is set."""
     path = chromium.find()
@@ -86,6 +101,12 @@ def chromium_path() -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the unit tests last. Their files are short, so parallel processes end at about the same time."""
     items.sort(key=lambda item: item.path.is_relative_to(ROOT / "tests" / "unit"))
+
+
+def pytest_collection_finish() -> None:
+    """Exclude all that exists now from garbage collections: each would look through some million objects."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -245,6 +266,21 @@ def pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
     for name, url in shared_pipeline.outputs.items():
         if name.endswith("QueueUrl"):
             shared_pipeline.take_messages(url)
+
+
+@pytest.fixture
+def reconfigure(pipeline: Pipeline) -> Iterator[Callable[..., None]]:
+    """A function that updates the shared pipeline, for one test, to other parameters or another template.
+
+    An update takes a tenth of the CPU of a start.
+    """
+    before = pipeline.parameters
+
+    def update(template: Path = ROOT / "template.yml", **parameters: str) -> None:
+        pipeline.update(template, parameters)
+
+    yield update
+    pipeline.update(parameters=before)
 
 
 def put_upload(key: str, data: bytes) -> dict[str, Any]:

@@ -280,16 +280,10 @@ def test_errors_of_functions_are_problems(ask, key):
         assert set(answer.body) == {"type", "title", "status", "detail", "message"}
 
 
-def test_the_status_is_everybodys_unless_it_is_protected(pipeline, folder, ask, tmp_path):
+def test_the_status_is_everybodys_unless_it_is_protected(folder, ask, key, reconfigure):
     """A parameter protects it; a key then gives access."""
-    assert ask("GET", f"/images/{folder}/none.jpg/status").status == 404
-    with Pipeline(tmp_path, parameters={"StatusNeedsKey": "true"}) as protected:
-        key = apikeys.create(protected.client, table=protected.outputs["ApiKeyTableName"], name="a test").text
-        for path in (f"/images/{folder}/none.jpg/status", "/images/uploads/none.jpg/status"):
-            connection = http.client.HTTPConnection(urlsplit(protected.api_url).netloc)
-            for headers, status in (({}, 401), ({"x-api-key": "x"}, 403), ({"x-api-key": key}, 404)):
-                connection.request("GET", path, headers=headers)
-                answer = connection.getresponse()
-                answer.read()
-                assert answer.status == status
-            connection.close()
+    paths = [f"/images/{folder}/none.jpg/status", "/images/uploads/none.jpg/status"]
+    assert ask("GET", paths[0]).status == 404
+    reconfigure(StatusNeedsKey="true")
+    for path in paths:
+        assert [ask("GET", path, secret).status for secret in (None, "x", key)] == [401, 403, 404]

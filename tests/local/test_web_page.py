@@ -9,11 +9,11 @@ import re
 import shutil
 from urllib.parse import urlsplit
 
-import boto3
 import pytest
 
 from image_pipeline.api import apikeys, webpage
-from local.pipeline import ROOT, Pipeline
+from local.pipeline import ROOT
+from tests.conftest import aws_client
 
 
 def ask(pipeline, path, method="GET", **headers):
@@ -161,28 +161,28 @@ def application(tmp_path):
     return tmp_path
 
 
-def test_an_edit_is_seen_at_the_next_reload(application):
+def test_an_edit_is_seen_at_the_next_reload(pipeline, reconfigure, application):
     """The link in the function's folder is followed, and the digest changes with the file."""
-    with Pipeline(application / "run", template=application / "template.yml") as pipeline:
-        before = ask(pipeline, "/")[2]
-        with (application / "web" / "app.js").open("a") as script:
-            script.write("\nexport const edited = 1;\n")
-        after = ask(pipeline, "/")[2].decode()
-        assert after.encode() != before
-        path = "/" + re.search(r"page/[0-9a-f]+/", after)[0] + "app.js"
-        assert ask(pipeline, path)[2].endswith(b"export const edited = 1;\n")
+    reconfigure(application / "template.yml")
+    before = ask(pipeline, "/")[2]
+    with (application / "web" / "app.js").open("a") as script:
+        script.write("\nexport const edited = 1;\n")
+    after = ask(pipeline, "/")[2].decode()
+    assert after.encode() != before
+    path = "/" + re.search(r"page/[0-9a-f]+/", after)[0] + "app.js"
+    assert ask(pipeline, path)[2].endswith(b"export const edited = 1;\n")
 
 
-def test_without_the_page_its_paths_are_unknown(tmp_path):
+def test_without_the_page_its_paths_are_unknown(pipeline, reconfigure):
     """`WebPage=OFF` answers as for any other unknown path, and the API works."""
-    with Pipeline(tmp_path, parameters={"WebPage": "OFF"}) as pipeline:
-        unknown = ask(pipeline, "/unknown")
-        assert unknown[0] == 404
-        for path in ("/", "/page/0/app.js"):
-            for method in ("GET", "HEAD"):
-                answer = ask(pipeline, path, method)
-                assert (answer[0], answer[2]) == (404, unknown[2] if method == "GET" else b"")
-        assert ask(pipeline, "/access")[0] == 401
-        assert "WebPageUrl" not in pipeline.outputs
-        with pytest.raises(boto3.client("s3").exceptions.ClientError):
-            pipeline.client("s3").get_bucket_cors(Bucket=pipeline.uploads_bucket)
+    reconfigure(WebPage="OFF")
+    unknown = ask(pipeline, "/unknown")
+    assert unknown[0] == 404
+    for path in ("/", "/page/0/app.js"):
+        for method in ("GET", "HEAD"):
+            answer = ask(pipeline, path, method)
+            assert (answer[0], answer[2]) == (404, unknown[2] if method == "GET" else b"")
+    assert ask(pipeline, "/access")[0] == 401
+    assert "WebPageUrl" not in pipeline.outputs
+    with pytest.raises(aws_client("s3").exceptions.ClientError):
+        pipeline.client("s3").get_bucket_cors(Bucket=pipeline.uploads_bucket)

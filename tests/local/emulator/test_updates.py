@@ -6,6 +6,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,11 @@ class Stack:
     def __init__(self, folder: Path, pipeline: Pipeline) -> None:
         self.folder = folder
         self.pipeline = pipeline
+        self.mark = uuid.uuid4().hex
+
+    def key(self, folder: str, number: int = 1) -> str:
+        """Return a key that no other test uses."""
+        return f"{folder}/{self.mark}-{number}"
 
     def update(self, *changes: tuple[str, str], **parameters: str) -> None:
         """Update to a template with changes, whose functions have the code of version 2."""
@@ -131,21 +137,30 @@ class Stack:
         return json.loads(answer["output"]), self.pipeline.states_entered(execution)
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    """A running stack of version 1."""
+VERSION_1 = {"Greeting": "hi", "Names": "a,b"}
+"""The parameters of version 1."""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A pipeline that starts with version 1; a start takes seconds of CPU, and an update does not."""
+    root = tmp_path_factory.mktemp("updates")
     for folder, version in (("code", "1"), ("code2", "2")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "app.py").write_text(HANDLER.format(version=version))
-    (tmp_path / "template.yml").write_text(TEMPLATE)
-    with Pipeline(
-        tmp_path / "run",
-        template=tmp_path / "template.yml",
-        parameters={"Greeting": "hi"},
-        wait_scale=0.0,
-        controls=True,
-    ) as pipeline:
-        yield Stack(tmp_path, pipeline)
+        (root / folder).mkdir()
+        (root / folder / "app.py").write_text(HANDLER.format(version=version))
+    template = root / "template.yml"
+    template.write_text(TEMPLATE)
+    with Pipeline(root / "run", template=template, parameters=VERSION_1, wait_scale=0.0, controls=True) as pipeline:
+        yield pipeline
+
+
+@pytest.fixture
+def stack(running: Pipeline) -> Iterator[Stack]:
+    """A running stack of version 1; it becomes version 1 again after the test."""
+    root = running.run_dir.parent
+    yield Stack(root, running)
+    running.clear()
+    running.update(root / "template.yml", VERSION_1)
 
 
 def test_code_parameters_and_routes_change(stack):
@@ -170,31 +185,33 @@ def test_a_running_execution_keeps_its_definition_and_calls_the_new_code(stack):
         return {"version": "replaced"}
 
     stack.pipeline.replace("Step", wait)
-    stack.pipeline.upload("old/1", b"x")
+    stack.pipeline.upload(stack.key("old"), b"x")
     assert entered.wait(60)
     stack.update(("Next: OldEnd", "Next: NewEnd"), ("OldEnd: {", "NewEnd: {"), ("prefix: old/", "prefix: new/"))
     go_on.set()
-    assert stack.result("old/1") == ({"version": "replaced"}, ["Call", "OldEnd"])
+    assert stack.result(stack.key("old")) == ({"version": "replaced"}, ["Call", "OldEnd"])
     stack.pipeline.clear()
-    output, states = stack.finished("new/1")
+    output, states = stack.finished(stack.key("new"))
     assert (output["version"], states) == ("2", ["Call", "NewEnd"])
 
 
 def test_rules_are_changed_added_and_removed(stack):
     """An event reaches only the rules of the newest template."""
-    stack.finished("old/1")
+    stack.finished(stack.key("old"))
     rule = "Uploaded: { Type: EventBridgeRule, Properties: { Pattern: { detail: { object: { key: [prefix: %s] } } } } }"
     stack.update((rule % "old/", f"{rule % 'new/'}\n        More{rule % 'more/'}"))
-    for key in ("new/1", "more/1"):
-        stack.finished(key)
+    for folder in ("new", "more"):
+        stack.finished(stack.key(folder))
     stack.update((rule % "old/", f"Other{rule % 'other/'}"))
     names = [item["Name"] for item in stack.pipeline.client("events").list_rules()["Rules"]]
     assert not [name for name in names if name.endswith(("WorkUploaded", "WorkMoreUploaded"))]
-    for key in ("old/2", "new/2", "more/2"):
-        stack.pipeline.upload(key, b"x")
-    stack.finished("other/1")
+    for folder in ("old", "new", "more"):
+        stack.pipeline.upload(stack.key(folder, 2), b"x")
+    stack.finished(stack.key("other"))
     keys = {execution.key for execution in stack.pipeline.executions("Work")}
-    assert keys == {"old/1", "new/1", "more/1", "other/1"}
+    assert {key for key in keys if stack.mark in key} == {
+        stack.key(folder) for folder in ("old", "new", "more", "other")
+    }
 
 
 def test_a_reader_of_a_stream_continues_where_it_was(stack):
@@ -205,7 +222,7 @@ def test_a_reader_of_a_stream_continues_where_it_was(stack):
         table = stack.pipeline.outputs["ItemsName"]
         content = {"Id": {"S": item}, "Text": {"S": "x"}}
         stack.pipeline.client("dynamodb").put_item(TableName=table, Item=content)
-        stack.pipeline.wait_until(lambda: f"'{item}'" in log.read_text(), f"the change of {item}")
+        stack.pipeline.wait_until(lambda: log.exists() and f"'{item}'" in log.read_text(), f"the change of {item}")
 
     put("first")
     stack.update()
@@ -218,12 +235,13 @@ def test_a_reader_of_a_stream_continues_where_it_was(stack):
 
 def test_policies_change(stack):
     """A permission that is gone is missed by the next call."""
-    stack.finished("old/1")
+    stack.finished(stack.key("old"))
     stack.update(("Action: lambda:InvokeFunction, Resource: !GetAtt Step.Arn", "Action: s3:GetObject, Resource: '*'"))
-    stack.pipeline.upload("old/2", b"x")
+    stack.pipeline.upload(stack.key("old", 2), b"x")
 
     def failed() -> bool:
-        return any(execution.status == "FAILED" for execution in stack.pipeline.executions("Work"))
+        executions = stack.pipeline.executions("Work")
+        return any((execution.key, execution.status) == (stack.key("old", 2), "FAILED") for execution in executions)
 
     stack.pipeline.wait_until(failed, "the denied call")
 

@@ -1,12 +1,69 @@
-"""A listing table for the tests of `entries`, `indexing` and `listing`."""
+"""Listing tables, a fake one and that of DynamoDB, for the tests of `entries`, `indexing` and `listing`."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
 
 from image_pipeline import aws as clients
 from image_pipeline.feeds import indexing, listing
-from tests.conftest import LISTING_TABLE, aws_client
+from tests.conftest import LISTING_TABLE
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+CONDITIONS: dict[str | None, Callable[[Any, Any], bool]] = {
+    None: lambda _has, _order: True,
+    "attribute_not_exists(#order)": lambda has, _order: has is None,
+    "attribute_not_exists(#order) OR #order < :order": lambda has, order: has is None or has < order,
+    "#order = :order": lambda has, order: has is not None and has == order,
+    "#order <= :order": lambda has, order: has is not None and has <= order,
+}
+
+
+class Table:
+    """A fake DynamoDB table that is fast enough for thousands of interleavings."""
+
+    def __init__(self) -> None:
+        self.items: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def put_item(self, *, Item: Any, **request: Any) -> None:  # noqa: N803
+        self._check(Item, request)
+        self.items[self._at(Item)] = Item
+
+    def delete_item(self, *, Key: Any, **request: Any) -> None:  # noqa: N803
+        self._check(Key, request)
+        self.items.pop(self._at(Key), None)
+
+    def get_item(self, *, Key: Any, **_: Any) -> Any:  # noqa: N803
+        item = self.items.get(self._at(Key))
+        return {"Item": item} if item else {}
+
+    def batch_get_item(self, *, RequestItems: Any) -> Any:  # noqa: N803
+        """Return at most two items, so that callers must request the rest."""
+        ((name, asked),) = RequestItems.items()
+        assert len({self._at(key) for key in asked["Keys"]}) == len(asked["Keys"]), "DynamoDB takes no key twice"
+        found = [self.items[self._at(key)] for key in asked["Keys"][:2] if self._at(key) in self.items]
+        rest = asked["Keys"][2:]
+        return {"Responses": {name: found}, "UnprocessedKeys": {name: {"Keys": rest}} if rest else {}}
+
+    def query(self, *, ExpressionAttributeValues: Any, Limit: int, **request: Any) -> Any:  # noqa: N803
+        """Return at most two items, as DynamoDB does when items are large."""
+        view, since, until = (ExpressionAttributeValues[f":{name}"]["S"] for name in ("view", "since", "until"))
+        start = request.get("ExclusiveStartKey", {"ListPosition": {"S": "~"}})["ListPosition"]["S"]
+        places = [at for at in self.items if at[0] == view and since <= at[1] <= until and at[1] < start]
+        items = [self.items[at] for at in sorted(places, reverse=True)[: min(Limit, 2)]]
+        return {"Items": items, **({"LastEvaluatedKey": items[-1]} if len(items) == min(Limit, 2) else {})}
+
+    def _check(self, key: Any, request: Any) -> None:
+        has = self.items.get(self._at(key), {}).get("order", {}).get("S")
+        order = request.get("ExpressionAttributeValues", {}).get(":order", {}).get("S")
+        if not CONDITIONS[request.get("ConditionExpression")](has, order):
+            raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "a write")
+
+    def _at(self, item: Any) -> tuple[str, str]:
+        return item["ViewShard"]["S"], item["ListPosition"]["S"]
 
 
 def record(key="uploads/a.jpg", status="COMPLETED", second=0, labels=(), **fields):
@@ -61,9 +118,3 @@ def pages(limit=50, **conditions):
 def listed_keys(limit=50, **conditions):
     """The keys of a listing."""
     return [image["imageKey"] for page in pages(limit, **conditions) for image in page]
-
-
-def items():
-    """The places of all items in the table."""
-    response = aws_client("dynamodb").scan(TableName=LISTING_TABLE)
-    return {(item["ViewShard"]["S"], item["ListPosition"]["S"]) for item in response["Items"]}

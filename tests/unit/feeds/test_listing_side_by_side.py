@@ -16,63 +16,11 @@ from hypothesis import strategies as st
 from image_pipeline.feeds import entries, indexing, listing
 from image_pipeline.store import records as stored_records
 from tests.conftest import LISTING_TABLE, aws_client
+from tests.unit.feeds.listings import CONDITIONS, Table
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEYS = ["uploads/d", "uploads/f", "uploads/c"]  # the first two share a shard
 WANTED = [{}, {"status": "PROCESSING"}, {"status": "COMPLETED"}, {"label": "dog"}, {"label": "cat", "status": "FAILED"}]
-
-
-CONDITIONS: dict[str | None, Callable[[Any, Any], bool]] = {
-    None: lambda _has, _order: True,
-    "attribute_not_exists(#order)": lambda has, _order: has is None,
-    "attribute_not_exists(#order) OR #order < :order": lambda has, order: has is None or has < order,
-    "#order = :order": lambda has, order: has is not None and has == order,
-    "#order <= :order": lambda has, order: has is not None and has <= order,
-}
-
-
-class Table:
-    """A fake DynamoDB table that is fast enough for thousands of interleavings."""
-
-    def __init__(self) -> None:
-        self.items: dict[tuple[str, str], dict[str, Any]] = {}
-
-    def put_item(self, *, Item: Any, **request: Any) -> None:  # noqa: N803
-        self._check(Item, request)
-        self.items[self._at(Item)] = Item
-
-    def delete_item(self, *, Key: Any, **request: Any) -> None:  # noqa: N803
-        self._check(Key, request)
-        self.items.pop(self._at(Key), None)
-
-    def get_item(self, *, Key: Any, **_: Any) -> Any:  # noqa: N803
-        item = self.items.get(self._at(Key))
-        return {"Item": item} if item else {}
-
-    def batch_get_item(self, *, RequestItems: Any) -> Any:  # noqa: N803
-        """Return at most two items, so that callers must request the rest."""
-        ((name, asked),) = RequestItems.items()
-        assert len({self._at(key) for key in asked["Keys"]}) == len(asked["Keys"]), "DynamoDB takes no key twice"
-        found = [self.items[self._at(key)] for key in asked["Keys"][:2] if self._at(key) in self.items]
-        rest = asked["Keys"][2:]
-        return {"Responses": {name: found}, "UnprocessedKeys": {name: {"Keys": rest}} if rest else {}}
-
-    def query(self, *, ExpressionAttributeValues: Any, Limit: int, **request: Any) -> Any:  # noqa: N803
-        """Return at most two items, as DynamoDB does when items are large."""
-        view, since, until = (ExpressionAttributeValues[f":{each}"]["S"] for each in ("view", "since", "until"))
-        start = request.get("ExclusiveStartKey", {"ListPosition": {"S": "~"}})["ListPosition"]["S"]
-        places = [at for at in self.items if at[0] == view and since <= at[1] <= until and at[1] < start]
-        items = [self.items[at] for at in sorted(places, reverse=True)[: min(Limit, 2)]]
-        return {"Items": items, **({"LastEvaluatedKey": items[-1]} if len(items) == min(Limit, 2) else {})}
-
-    def _check(self, key: Any, request: Any) -> None:
-        has = self.items.get(self._at(key), {}).get("order", {}).get("S")
-        order = request.get("ExpressionAttributeValues", {}).get(":order", {}).get("S")
-        if not CONDITIONS[request.get("ConditionExpression")](has, order):
-            raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "a write")
-
-    def _at(self, item: Any) -> tuple[str, str]:
-        return item["ViewShard"]["S"], item["ListPosition"]["S"]
 
 
 class CrashError(BaseException):
@@ -399,6 +347,28 @@ def test_the_table_takes_what_dynamodb_takes(aws, condition):
                 else:
                     taken.append(None)
             assert taken[0] == taken[1], (has, write)
+
+
+def test_the_table_finds_what_dynamodb_finds(aws):
+    """A page of the fake table is a page of DynamoDB."""
+    fake, real = Table(), aws_client("dynamodb")
+    changes = [(key, "COMPLETED", second, ["Dog"]) for second, key in enumerate(KEYS)]
+    histories = [History(table, changes) for table in (fake, real)]
+    for history in histories:
+        for key, record, order in history.changes:
+            indexing.apply(
+                lambda _service, history=history: history.table,
+                table=LISTING_TABLE,
+                image_key=key,
+                record=record,
+                order=order,
+            )
+    range_of_time = {"since": "2026-11-21T12:00:01Z", "until": "2026-11-21T12:00:03Z"}
+    for conditions in ({}, {"label": "dog"}, {"status": "FAILED"}, range_of_time):
+        for limit in (1, 3):
+            pages = [history.listed(limit, **conditions) for history in histories]
+            assert pages[0] == pages[1], (conditions, limit)
+        assert bool(pages[0]) == (conditions != {"status": "FAILED"})
 
 
 @settings(max_examples=150, **QUICK)

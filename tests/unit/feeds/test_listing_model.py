@@ -1,0 +1,123 @@
+"""image_pipeline.feeds.indexing and listing: the same as a plain model, for any changes, folders and pages."""
+
+from itertools import product
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from image_pipeline import aws as clients
+from image_pipeline.feeds import entries, listing
+from tests.unit.feeds.listings import Table, list_record, listed_keys, record
+
+LABELS = ("Dog", "DOG", "Straße", "Cat")
+
+
+@pytest.fixture(autouse=True)
+def table(monkeypatch):
+    """A fake table in place of DynamoDB."""
+    fake = Table()
+    monkeypatch.setattr(clients, "client", lambda _service: fake)
+    return fake
+
+
+KEYS = [f"uploads/{name}" for name in "dfncgh"]  # three of each of two shards
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(KEYS),
+        st.sampled_from([None, *listing.STATUSES]),
+        st.integers(0, 3),
+        st.lists(st.sampled_from(LABELS), max_size=2),
+    ),
+    max_size=12,
+)
+
+
+def expected(state, **wanted):
+    """The expected keys of a listing, newest first, computed from the records."""
+    status, label = wanted.get("status"), wanted.get("label", "").casefold()
+    chosen = [
+        (entries.entries_of(each)["position"], key)
+        for key, each in state.items()
+        if (each["status"] == status if status else each["status"] != "DELETED")
+        and (not label or each["status"] != "DELETED")
+        and (not label or label in {known["name"].casefold() for known in each["labels"]})
+    ]
+    return [key for _, key in sorted(chosen, reverse=True)]
+
+
+WANTED = [
+    {},
+    *({"status": status} for status in listing.STATUSES),
+    *({"label": label} for label in LABELS),
+    *({"label": "dog", "status": status} for status in ("PROCESSING", "COMPLETED")),
+]
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=CHANGES, data=st.data())
+def test_any_changes_repeated_in_any_way_list_what_a_model_lists(table, changes, data):
+    """With repeated and late batches, the listing shows the last change of each key."""
+    table.items.clear()
+    stream, state = [], {}
+    for order, (key, status, second, labels) in enumerate(changes, 1):
+        now = None if status is None else record(key, status, second, labels)
+        stream.append((now, order, key))
+        state.pop(key, None)
+        if now:
+            state[key] = now
+    done = 0
+    while done < len(stream):
+        begun = data.draw(st.integers(0, done), "comes again from")
+        done = data.draw(st.integers(done + 1, len(stream)), "gets through to")
+        for change in stream[begun:done]:
+            list_record(*change)
+    for change in data.draw(st.lists(st.sampled_from(stream)) if stream else st.just([]), "come late"):
+        list_record(*change)
+    limit = data.draw(st.integers(1, 6), "limit")
+    for wanted in WANTED:
+        assert listed_keys(limit, **wanted) == expected(state, **wanted), wanted
+    count = sum(len(entries.entries_of(each)["partitions"]) for each in state.values())
+    assert len(table.items) == count + len({key for _, _, key in stream})
+
+
+def test_the_tried_keys_share_shards():
+    """The tests below need keys of the same shard and of different shards."""
+    shards = [entries.partition("all", f"#{entries.digest(key)}") for key in KEYS]
+    assert len(set(shards)) == 2
+    assert len(set(shards[:3])) == 1
+
+
+# ---- Folders
+
+TREE = [
+    *("x.jpg", "a/x.jpg", "a/b/x.jpg", "ab/x.jpg", "A/x.jpg", "a//x.jpg", "/x.jpg", "é/ x.jpg", "../x.jpg", "a#0/x"),
+    *("1/2/3/4/x.jpg", "1/2/3/4/5/x.jpg", "1/2/3/4/5/6/x.jpg", "1/2/3/4/55/x.jpg", "uploads/x.jpg"),
+]
+
+
+@pytest.fixture
+def tree():
+    """Uploads in folders, of all kinds."""
+    for second, name in enumerate(TREE):
+        for status, labels in (("COMPLETED", ["Dog"]), ("FAILED", []), ("DELETED", ["Dog"])):
+            key = f"uploads/{name}" if status == "COMPLETED" else f"uploads/{name}.{status}"
+            list_record(record(key, status, second, labels), 1)
+
+
+def test_a_folder_lists_everything_below_it(tree):
+    """At every depth, with every other condition and any limit, newest first; similar names are other folders."""
+    folders = {name[: at + 1] for name in TREE for at, letter in enumerate(name) if letter == "/"}
+    for conditions in ({}, {"status": "FAILED"}, {"status": "DELETED"}, {"label": "dog"}):
+        everything = listed_keys(**conditions)
+        for folder, limit in product([*folders, "none/", "1/2/3/4/5/6/7/"], (1, 4, 100)):
+            expected = [key for key in everything if key.startswith(f"uploads/{folder}")]
+            assert listed_keys(limit, prefix=f"uploads/{folder}", **conditions) == expected, (conditions, folder, limit)
+
+
+def test_a_folder_may_be_written_in_several_ways(tree):
+    """As names of uploads: with or without `uploads/`; a trailing slash may be missing."""
+    expected = ["uploads/a//x.jpg", "uploads/a/b/x.jpg", "uploads/a/x.jpg"]
+    for spelling in ("a", "a/", "uploads/a", "uploads/a/"):
+        assert listed_keys(prefix=spelling, label="dog") == expected
+    assert listed_keys(prefix="uploads/") == listed_keys()
