@@ -135,7 +135,8 @@ def test_every_option_arrives(tmp_path):
     width = 512
     height = 256
     fit = "pad"
-    formats = ["avif", "png"]
+    formats = ["avif", "png", "webp"]
+    animated = false
     quality = 60
     background = "#a0B0c0"
     sharpen = 0.5
@@ -143,7 +144,7 @@ def test_every_option_arrives(tmp_path):
     watermark = { image = "logo.png", place = "center", size = 0.5, opacity = 1 }
     """
     recipe = book(tmp_path, text).recipes["product"]
-    assert (recipe.width, recipe.height, recipe.fit, recipe.formats) == (512, 256, "pad", ("avif", "png"))
+    assert (recipe.width, recipe.height, recipe.fit, recipe.formats) == (512, 256, "pad", ("avif", "png", "webp"))
     assert (recipe.quality, recipe.background, recipe.sharpen, recipe.allow_larger) == (60, "#a0B0c0", 0.5, False)
     assert recipe.watermark is not None
     assert recipe.watermark.image == tmp_path / "logo.png"
@@ -182,6 +183,12 @@ def test_a_set_becomes_one_recipe_for_each_width(tmp_path):
     assert hero == [Recipe("hero-320", 320, **options), Recipe("hero-640", 640, **options)]
     assert recipe_book.for_key("uploads/small/a.jpg") == (small,)
     assert recipe_book.warnings == ()
+
+
+def test_a_set_can_be_animated(tmp_path):
+    """Each width of the set has the option."""
+    recipe_book = book(tmp_path, SET + 'formats = ["webp", "jpeg"]\nanimated = true')
+    assert [recipe.animated for recipe in recipe_book.for_key("uploads/a.gif")] == [True, True]
 
 
 def test_an_unused_set_is_warned_of_once(tmp_path):
@@ -267,6 +274,15 @@ def test_a_set_has_every_width_up_to_that_of_the_original_once(widths, width, he
         (f"[recipes.{'n' * 62}]\nwidths = [1, 10]", 1, "-10' is too long", "at most 64 characters"),
         (f"[recipes.a]\nwidths = {list(range(1, 34))}", 1, "33 files", "At most 32"),
         (f'{SET}[folders]\n"uploads/" = ["a-10"]', 4, "unknown recipe 'a-10'", ": a."),
+        (RECIPE + "animated = true", 4, "animated needs the format webp", 'formats = ["webp"]'),
+        (RECIPE + 'formats = ["png"]\nanimated = true', 5, "animated needs the format webp", "add"),
+        (RECIPE + 'formats = ["webp"]\nanimated = "yes"', 5, "animated is 'yes'", "true or false"),
+        (
+            RECIPE + 'formats = ["webp"]\nanimated = true\nallow_larger = false',
+            6,
+            "allow_larger = false cannot be combined with animated",
+            "Remove one",
+        ),
         (RECIPE + 'set_name = "x"', 4, "'set_name' is not an option", "widths"),
         (RECIPE + "folders = 1", 4, "'folders' is not an option", "width"),
         (MANY, 1, "36 files", "At most 32"),

@@ -21,6 +21,7 @@ from PIL import Image
 
 from image_pipeline.errors import ImageTooLargeError
 from image_pipeline.imaging import exif, packages, resize
+from image_pipeline.imaging.animation.result import ANIMATED_FORMATS, Animated, File
 from image_pipeline.imaging.decode import decode
 from image_pipeline.imaging.encode import CONTENT_TYPES, EXTENSIONS, WITH_ALPHA, encode
 from image_pipeline.imaging.exif import CameraFacts, rights_block
@@ -83,6 +84,8 @@ class Rendition:
     height: int
     """Pixels."""
     data: bytes = field(repr=False)
+    frames: int = 1
+    """Frames of an animation; 1 if the file shows one picture."""
 
     @property
     def file_name(self) -> str:
@@ -97,6 +100,7 @@ class Rendition:
             "width": self.width,
             "height": self.height,
             "sizeBytes": len(self.data),
+            **({"frames": self.frames} if self.frames > 1 else {}),
         }
 
 
@@ -129,22 +133,28 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Rendered:
     facts = exif.read(reader)
     needed = without_repeats(recipes, header.width, header.height)
     largest_scale = max((_scale(recipe, header) for recipe in needed), default=0.0)
-    reductions = _open(
-        reader, header, largest_scale, limits, sizes={_uncropped_size(recipe, header) for recipe in needed}
-    )
+    sizes = {_uncropped_size(recipe, header) for recipe in needed}
+    reductions = _open(reader, header, largest_scale, limits, sizes=sizes)
     rights = rights_block(facts)
+    animated = _animate(data, header, needed, limits.memory_bytes - reductions.memory, rights)
     results: dict[str, list[Callable[[], Rendition]]] = {}
     with _encoder_threads(needed) as threads:
         for recipe in sorted(needed, key=partial(_scale, header=header), reverse=True):
             uncropped = reductions.at(_uncropped_size(recipe, header))
             make = partial(_make_rendition, _Finisher(recipe, uncropped), rights=rights, upload_bytes=len(data))
-            results[recipe.name] = [_start(threads, make, output_format) for output_format in recipe.formats]
+            moving = animated.files.get(recipe.name)
+            results[recipe.name] = [
+                partial(_animated_rendition, recipe.name, moving)
+                if moving and output_format == "webp"
+                else _start(threads, make, output_format)
+                for output_format in recipe.formats
+            ]
         summary = summarise(reductions.at(_size_within(header, _SUMMARY_SIDE)), resize.reduce)
         sha256 = hashlib.sha256(data).hexdigest()
         renditions = tuple(result() for recipe in needed for result in results[recipe.name])
-    return Rendered(
-        renditions, summary, sha256, _content_id(sha256, recipes), tuple(reductions.warnings), header, facts
-    )
+    content_id = _content_id(sha256, recipes, is_late=animated.is_late)
+    warnings = (*reductions.warnings, *animated.warnings)
+    return Rendered(renditions, summary, sha256, content_id, warnings, header, facts)
 
 
 def reduced(data: bytes, limits: Limits, max_side: int, min_side: int) -> Rendition:
@@ -236,13 +246,15 @@ def _open(
     pixels = decode(reader, header, 1 / scale)
     if cascade is None:
         cascade = _PHOTOGRAPH_CASCADE if header.camera or is_photograph(pixels.image) else _CASCADE
-    return _Reductions(pixels, cascade)
+    return _Reductions(pixels, cascade, memory)
 
 
 class _Reductions:
     """Reductions of one decoded image, made on demand: upright sRGB in mode L, RGB or RGBA."""
 
-    def __init__(self, pixels: Pixels, cascade: float) -> None:
+    def __init__(self, pixels: Pixels, cascade: float, memory: int = 0) -> None:
+        self.memory = memory
+        """Predicted memory of the pixels and all reductions, in bytes."""
         self._pixels = pixels
         self._cascade = cascade
         self._images: list[Image.Image] = []
@@ -327,6 +339,34 @@ def _make_rendition(finisher: _Finisher, output_format: str, *, rights: bytes, u
     )
 
 
+def _animate(data: bytes, header: Header, recipes: Sequence[Recipe], memory: int, rights: bytes) -> Animated:
+    """Make the animated renditions, if the image and a recipe are animated.
+
+    Args:
+        data: the whole upload.
+        header: the result of admission.
+        recipes: all recipes.
+        memory: what is left for the animation, in bytes.
+        rights: EXIF block with artist and copyright.
+    """
+    moving = [recipe for recipe in recipes if recipe.animated]
+    if not moving or header.frames < 2 or header.format not in ANIMATED_FORMATS:
+        return Animated()
+    from image_pipeline.imaging.animation.render import Job, animate  # few images need it
+
+    def finish(pixels: Pixels) -> list[Image.Image]:
+        reductions = _Reductions(pixels, _CASCADE)
+        return [_Finisher(recipe, reductions.at(_uncropped_size(recipe, header))).image("webp") for recipe in moving]
+
+    sizes = {recipe.name: _uncropped_size(recipe, header) for recipe in moving}
+    qualities = [recipe.quality_for("webp") for recipe in moving]
+    return animate(data, Job(header, sizes, qualities, finish, rights, memory))
+
+
+def _animated_rendition(name: str, file: File) -> Rendition:
+    return Rendition(name, "webp", EXTENSIONS["webp"], CONTENT_TYPES["webp"], *file.size, file.data, file.frames)
+
+
 @contextmanager
 def _encoder_threads(recipes: Sequence[Recipe]) -> Iterator[ThreadPoolExecutor | None]:
     """Provide two threads for slow encoders; None if no recipe uses one."""
@@ -381,8 +421,9 @@ def content_id(data: bytes, recipes: Sequence[Recipe]) -> str:
     return _content_id(hashlib.sha256(data).hexdigest(), recipes)
 
 
-def _content_id(sha256: str, recipes: Sequence[Recipe]) -> str:
-    parts = [VERSION, packages.versions(), resize.name(), sha256, *map(_option_pairs, recipes)]
+def _content_id(sha256: str, recipes: Sequence[Recipe], *, is_late: bool = False) -> str:
+    """Return the content id, which differs if the time was too short for the animation."""
+    parts = [VERSION, packages.versions(), resize.name(), sha256, *map(_option_pairs, recipes), *["late"] * is_late]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

@@ -33,6 +33,7 @@ DEFAULT_QUALITY: Mapping[str, int] = {"jpeg": 80, "webp": 78, "avif": 60, "png":
 """Default quality of each format. PNG is lossless and ignores it."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_WEBP_EXAMPLE = 'Write formats = ["webp"], or add "webp" to the list.'
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
@@ -73,6 +74,8 @@ class Recipe:
     watermark: Watermark | None = None
     allow_larger: bool = True
     """If False, the quality is lowered while the file has more bytes than the upload."""
+    animated: bool = False
+    """Whether the WebP file of an animated original is animated; files in other formats show its first frame."""
     set_name: str = ""
     """Name of the responsive set that this recipe is part of; empty if it is not part of one."""
 
@@ -271,6 +274,7 @@ class _Parser:
             self._check_number(table["quality"], int, 1, 100, (*path, "quality"))
         if not isinstance(table.get("allow_larger", True), bool):
             self._fail((*path, "allow_larger"), "allow_larger must be true or false", "Write it without quotes.")
+        self._check_animated(table, path)
         background = table.get("background", "#ffffff")
         if not isinstance(background, str) or not _COLOUR.fullmatch(background):
             self._fail((*path, "background"), f"background is {background!r}", 'It must be a colour such as "#ffffff".')
@@ -278,6 +282,21 @@ class _Parser:
         plain_options = {key: value for key, value in table.items() if key not in ("formats", "watermark")}
         watermark = self._watermark(table["watermark"], (*path, "watermark")) if "watermark" in table else None
         return Recipe(name=name, formats=tuple(formats), watermark=watermark, **plain_options)
+
+    def _check_animated(self, table: Mapping[str, Any], path: tuple[str, ...]) -> None:
+        animated = table.get("animated", False)
+        if not isinstance(animated, bool):
+            self._fail((*path, "animated"), f"animated is {animated!r}", "It must be true or false, without quotes.")
+        if animated and "webp" not in table.get("formats", ()):
+            self._fail(
+                (*path, "animated"), "animated needs the format webp, the only one that is animated", _WEBP_EXAMPLE
+            )
+        if animated and not table.get("allow_larger", True):
+            self._fail(
+                (*path, "allow_larger"),
+                "allow_larger = false cannot be combined with animated: coding an animation again takes too long",
+                "Remove one of the two options.",
+            )
 
     def _watermark(self, value: Any, path: tuple[str, ...]) -> Watermark:
         table = self._table(value, path)
