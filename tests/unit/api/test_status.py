@@ -288,6 +288,15 @@ def test_links_to_a_set_work_for_narrow_originals(name, accept, file_name, wrap)
     assert (chosen and chosen["key"].rpartition("/")[2]) == file_name
 
 
+def test_an_animation_is_not_mixed_with_stills():
+    """A browser may use any width of a type, so a type is animated or still; the animated one comes first."""
+    moving = [{**rendition(f"m-{width}", "WEBP", width, width * 2 // 3), "frames": 9} for width in (300, 600)]
+    record = {**RECORD, "renditions": [*RENDITIONS, *moving]}
+    srcsets = status.with_urls(clients.client, record, 900)["srcsets"]
+    assert list(srcsets) == ["image/webp", "image/avif", "image/jpeg"]
+    assert re.findall(r"/([\w-]+)\.webp\S* (\d+)w", srcsets["image/webp"]) == [("m-300", "300"), ("m-600", "600")]
+
+
 def test_a_set_is_in_one_srcset():
     """Each type has every width once, with the width of the file and not that of the name."""
     srcsets = status.with_urls(clients.client, NARROW, 900)["srcsets"]

@@ -176,16 +176,24 @@ def missing_rendition(record: records.Record, name: str) -> str:
 def srcsets(image: Mapping[str, Any], renditions: list[dict[str, Any]]) -> dict[str, str]:
     """Return, by content type, the `srcset` of a `<source>`: the renditions of the whole image, narrowest first.
 
-    A browser uses the first type that it supports, so the formats with the smallest files come first.
+    A browser uses the first type that it supports, so animations come first, then the formats with the smallest files.
+    A browser may use any width of a type, so stills are left out of the type that is animated.
     """
+    whole = [rendition for rendition in renditions[:MAX_FILES] if _same_shape(image, rendition)]
+    animated = {rendition["format"] for rendition in whole if is_animated(rendition)}
     urls: dict[str, dict[int, str]] = {}
-    for rendition in renditions[:MAX_FILES]:
-        if _same_shape(image, rendition):
+    for rendition in whole:
+        if is_animated(rendition) or rendition["format"] not in animated:
             urls.setdefault(rendition["format"], {})[rendition["width"]] = rendition["url"]
     return {
         _content_type(image_format): ", ".join(f"{url} {width}w" for width, url in sorted(urls[image_format].items()))
-        for image_format in sorted(urls, key=_preference)
+        for image_format in sorted(urls, key=lambda name: (name not in animated, _preference(name)))
     }
+
+
+def is_animated(rendition: Mapping[str, Any]) -> bool:
+    """Return whether a rendition has several frames."""
+    return bool(rendition.get("frames", 1) > 1)
 
 
 def redirect_caching(url_seconds: int) -> str:
