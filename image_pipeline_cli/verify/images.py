@@ -9,7 +9,7 @@ from image_pipeline.imaging import recipes
 from image_pipeline_cli import parallel
 from image_pipeline_cli.checks import Check, CheckFailedError, NotCheckedError
 from image_pipeline_cli.verify import http, pixels
-from image_pipeline_cli.verify.pictures import FIRST, PICTURES, BadFile, Picture, bad_files
+from image_pipeline_cli.verify.pictures import FIRST, PICTURES, SIZE, BadFile, Picture, bad_files
 from image_pipeline_cli.verify.session import Session
 
 _JOBS = 8
@@ -90,7 +90,7 @@ def _is_accepted(session: Session, picture: Picture) -> bool:
 
 def check_renditions(image_key: str, renditions: list[dict[str, Any]], picture: Picture) -> str:
     """Check that the renditions are those of the recipes, and compare their pixels with the picture."""
-    book = recipes.load().for_key(image_key)
+    book = recipes.without_repeats(recipes.load().for_key(image_key), *SIZE)
     wanted = {(recipe.name, name.upper()): (recipe, name) for recipe in book for name in recipe.formats}
     found = {(rendition["name"], rendition["format"]): rendition for rendition in renditions}
     if wanted.keys() != found.keys():

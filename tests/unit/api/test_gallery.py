@@ -52,6 +52,18 @@ def test_the_urls_are_those_of_the_named_rendition_and_of_the_status():
     assert list(image["srcsets"]) == ["image/webp", "image/jpeg"]
 
 
+def test_a_list_prefers_stills():
+    """An animation is in a list only if no still shows the whole image."""
+    moving = [{**rendition(f"m-{width}.webp", width, width * 3 // 4), "frames": 9} for width in (320, 640)]
+    square = rendition("square.jpg", 90, 90)
+    images = [
+        listed(rendition="square", renditions=[square, *more]) for more in (listed()["renditions"] + moving, moving)
+    ]
+    mixed, only = (image["srcsets"] for image in with_urls(*images))
+    assert mixed == with_urls(listed(rendition="square"))[0]["srcsets"]
+    assert [part.split()[-1] for part in only["image/webp"].split(", ")] == ["320w", "640w"]
+
+
 @pytest.mark.parametrize("url_seconds", [60, 61, 900, 3600])
 def test_urls_are_equal_within_a_window_and_valid_for_half_of_their_lifetime(url_seconds):
     """At any time: never signed in the future, never for less than half of the lifetime."""

@@ -249,6 +249,60 @@ def test_a_rendition_is_given_in_what_the_browser_reads(accept, name, file_name)
     assert choose(RECORD, name, accept)["key"].endswith(f"/{file_name}")
 
 
+NARROW = {
+    "status": "COMPLETED",
+    "image": {"width": 500, "height": 300},
+    "renditions": [
+        rendition("hero-320", "JPEG", 320, 192),
+        rendition("hero-320", "WEBP", 320, 192),
+        rendition("hero-640", "JPEG", 500, 300),
+        rendition("hero-640", "WEBP", 500, 300),
+        rendition("a-b-10", "PNG", 10, 6),
+    ],
+}
+"""A set whose widths were 320, 640 and 1280."""
+
+
+@pytest.mark.parametrize(
+    ("name", "accept", "file_name"),
+    [
+        ("hero-640", "", "hero-640.jpg"),
+        ("hero-1280", "", "hero-640.jpg"),
+        ("hero-1280", "image/webp", "hero-640.webp"),
+        ("hero-1280.webp", "", "hero-640.webp"),
+        ("hero", "", "hero-640.jpg"),
+        ("hero.webp", "", "hero-640.webp"),
+        ("a-b", "", "a-b-10.png"),
+        ("hero-500", "", None),  # the set has none between
+        ("hero-1280.avif", "", None),
+        ("a-b-20", "", None),  # a-b ends below the width of the original, so 20 was never one of its widths
+        ("a", "", None),
+        ("her", "", None),
+        ("", "", None),
+    ],
+)
+@pytest.mark.parametrize("wrap", [lambda record: record, lambda record: {"status": "PROCESSING", "previous": record}])
+def test_links_to_a_set_work_for_narrow_originals(name, accept, file_name, wrap):
+    """The name of a set, and a width beyond that of the original, mean its widest rendition; nothing else does."""
+    chosen = choose(wrap(NARROW), name, accept)
+    assert (chosen and chosen["key"].rpartition("/")[2]) == file_name
+
+
+def test_an_animation_is_not_mixed_with_stills():
+    """A browser may use any width of a type, so a type is animated or still; the animated one comes first."""
+    moving = [{**rendition(f"m-{width}", "WEBP", width, width * 2 // 3), "frames": 9} for width in (300, 600)]
+    record = {**RECORD, "renditions": [*RENDITIONS, *moving]}
+    srcsets = status.with_urls(clients.client, record, 900)["srcsets"]
+    assert list(srcsets) == ["image/webp", "image/avif", "image/jpeg"]
+    assert re.findall(r"/([\w-]+)\.webp\S* (\d+)w", srcsets["image/webp"]) == [("m-300", "300"), ("m-600", "600")]
+
+
+def test_a_set_is_in_one_srcset():
+    """Each type has every width once, with the width of the file and not that of the name."""
+    srcsets = status.with_urls(clients.client, NARROW, 900)["srcsets"]
+    assert [part.rpartition(" ")[2] for part in srcsets["image/webp"].split(", ")] == ["320w", "500w"]
+
+
 @pytest.mark.parametrize("record", [RECORD, {"status": "PROCESSING", "previous": RECORD}])
 def test_a_caller_that_asks_for_another_rendition_is_told_which_there_are(record):
     """The detail lists every name of every rendition once."""

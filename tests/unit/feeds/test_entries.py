@@ -172,6 +172,7 @@ def test_an_upload_that_was_deleted_before_it_was_processed_is_listed():
         [rendition(), rendition(image_format="WEBP", versionId="v")],
         [rendition(), {**rendition(), "bucket": "thumbnails-bucket-2"}],
         [rendition(folder="é/"), rendition(folder="ê/"), rendition(folder="")],
+        [rendition(), {**rendition(image_format="WEBP"), "frames": 12}],
     ],
 )
 def test_renditions_are_stored_without_loss(renditions):

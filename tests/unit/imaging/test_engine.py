@@ -118,6 +118,29 @@ def test_fit_cover_and_pad(recipe, size):
     assert (rendition.width, rendition.height) == size == picture(rendition).size
 
 
+def responsive(*widths, **options):
+    """The recipes of a set."""
+    return [Recipe(f"s-{width}", width, recipes.MAX_SIDE, set_name="s", **options) for width in widths]
+
+
+def test_a_set_ends_at_the_width_of_the_original():
+    """A width beyond the original makes one rendition of its size; further ones would be equal and are left out."""
+    renditions = render(saved(quarters(), "PNG"), *responsive(60, 120, 320, 640), Recipe("t", 900, 900)).renditions
+    assert [(each.name, each.width, each.height) for each in renditions] == [
+        ("s-60", 60, 40), ("s-120", 120, 80), ("s-320", *SIZE), ("t", *SIZE),
+    ]  # fmt: skip
+
+
+def test_the_memory_of_a_set_is_predicted():
+    """All sizes of a set are in memory at the same time."""
+    data = saved(Image.new("L", (4000, 4000)), "PNG")
+    small, many = responsive(100), responsive(*range(3000, 4000, 100))
+    limits = Limits(memory_bytes=150_000_000)
+    render(data, *small, limits=limits)
+    with pytest.raises(ImageTooLargeError, match="The recipes need about"):
+        render(data, *many, limits=limits)
+
+
 def test_cover_cuts_the_same_from_both_sides():
     """The centre of the image stays in the centre."""
     image = picture(one(saved(quarters(), "PNG"), Recipe("t", 80, 80, fit="cover", formats=("png",))))

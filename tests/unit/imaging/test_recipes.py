@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_pipeline.errors import SettingsError
-from image_pipeline.imaging.recipes import DEFAULT_QUALITY, FORMATS, MAX_FILES, Recipe, RecipeBook, Watermark, load
+from image_pipeline.imaging.recipes import (
+    DEFAULT_QUALITY,
+    FORMATS,
+    MAX_FILES,
+    MAX_SIDE,
+    Recipe,
+    RecipeBook,
+    Watermark,
+    load,
+    without_repeats,
+)
 
 
 def book(tmp_path, text):
@@ -125,7 +135,8 @@ def test_every_option_arrives(tmp_path):
     width = 512
     height = 256
     fit = "pad"
-    formats = ["avif", "png"]
+    formats = ["avif", "png", "webp"]
+    animated = false
     quality = 60
     background = "#a0B0c0"
     sharpen = 0.5
@@ -133,7 +144,7 @@ def test_every_option_arrives(tmp_path):
     watermark = { image = "logo.png", place = "center", size = 0.5, opacity = 1 }
     """
     recipe = book(tmp_path, text).recipes["product"]
-    assert (recipe.width, recipe.height, recipe.fit, recipe.formats) == (512, 256, "pad", ("avif", "png"))
+    assert (recipe.width, recipe.height, recipe.fit, recipe.formats) == (512, 256, "pad", ("avif", "png", "webp"))
     assert (recipe.quality, recipe.background, recipe.sharpen, recipe.allow_larger) == (60, "#a0B0c0", 0.5, False)
     assert recipe.watermark is not None
     assert recipe.watermark.image == tmp_path / "logo.png"
@@ -147,6 +158,61 @@ def test_each_format_has_a_quality_of_its_own():
 
 
 RECIPE = "[recipes.a]\nwidth = 10\nheight = 20\n"
+SET = "[recipes.a]\nwidths = [10, 20]\n"
+
+
+def test_a_set_becomes_one_recipe_for_each_width(tmp_path):
+    """The recipes have all options of the set, are in ascending order, and folders name the set."""
+    text = """
+    [recipes.hero]
+    widths = [640, 320]
+    formats = ["webp", "jpeg"]
+    sharpen = 0.5
+
+    [recipes.small]
+    width = 10
+    height = 10
+
+    [folders]
+    "uploads/" = ["small", "hero"]
+    "uploads/small/" = ["small"]
+    """
+    recipe_book = book(tmp_path, text)
+    small, *hero = recipe_book.for_key("uploads/a.jpg")
+    options = {"height": MAX_SIDE, "formats": ("webp", "jpeg"), "sharpen": 0.5, "set_name": "hero"}
+    assert hero == [Recipe("hero-320", 320, **options), Recipe("hero-640", 640, **options)]
+    assert recipe_book.for_key("uploads/small/a.jpg") == (small,)
+    assert recipe_book.warnings == ()
+
+
+def test_a_set_can_be_animated(tmp_path):
+    """Each width of the set has the option."""
+    recipe_book = book(tmp_path, SET + 'formats = ["webp", "jpeg"]\nanimated = true')
+    assert [recipe.animated for recipe in recipe_book.for_key("uploads/a.gif")] == [True, True]
+
+
+def test_an_unused_set_is_warned_of_once(tmp_path):
+    """The warning names the set, which is in the file, and not its renditions."""
+    (warning,) = book(tmp_path, RECIPE.replace("a]", "b]") + SET + '[folders]\n"uploads/" = ["b"]').warnings
+    assert "line 4:" in warning
+    assert "recipe 'a'" in warning
+
+
+@given(
+    st.lists(st.integers(1, MAX_SIDE), min_size=1, max_size=8, unique=True).map(sorted),
+    st.integers(1, 20_000),
+    st.integers(1, 20_000),
+)
+def test_a_set_has_every_width_up_to_that_of_the_original_once(widths, width, height):
+    """No two renditions are equal, none is wider than the original, and no width below it is missing."""
+    members = [Recipe(f"a-{each}", each, MAX_SIDE, set_name="a") for each in widths]
+    other = Recipe("b", 1, 1)
+    *kept, last = without_repeats([*members, other], width, height)
+    assert last is other
+    sizes = [recipe.scale(width, height) for recipe in kept]
+    assert sizes == sorted(set(sizes))
+    assert {recipe.scale(width, height) for recipe in members} == set(sizes)
+    assert [recipe.width for recipe in kept] == widths[: len(kept)]
 
 
 @pytest.mark.parametrize(
@@ -187,6 +253,37 @@ RECIPE = "[recipes.a]\nwidth = 10\nheight = 20\n"
         (RECIPE + '[folders]\n"uploads/x" = ["a"]', 5, "must end with '/'", "uploads/products/"),
         (RECIPE + '[folders]\n"uploads/" = ["b"]', 5, "unknown recipe 'b'", ": a."),
         (RECIPE + '[folders]\n"uploads/" = []', 5, "must be a list", ": a."),
+        (RECIPE + "widths = [1]", 2, "width cannot be combined with widths", "replace widths by width and height"),
+        ("[recipes.a]\nwidths = [1]\nheight = 1", 3, "height cannot be combined with widths", "Remove height"),
+        (SET + 'fit = "cover"', 3, "fit cannot be combined with widths", "Remove fit"),
+        ("[recipes.a]\nwidths = []", 2, "widths is []", "list of different widths"),
+        ("[recipes.a]\nwidths = 320", 2, "widths is 320", "list of different widths"),
+        ("[recipes.a]\nwidths = [320, 320]", 2, "widths is [320, 320]", "list of different widths"),
+        ("[recipes.a]\nwidths = [320, 0]", 2, "widths is 0", "1 to 16383 pixels"),
+        ("[recipes.a]\nwidths = [16384]", 2, "widths is 16384", "1 to 16383 pixels"),
+        ('[recipes.a]\nwidths = ["320"]', 2, "widths is '320'", "1 to 16383 pixels"),
+        ("[recipes.a]\nwidths = [[1]]", 2, "widths is [1]", "1 to 16383 pixels"),
+        (
+            "[recipes.a]\nwidth = 1\nheight = 1\n[recipes.a-1]\nwidths = [1]\n[recipes.b]\nwidths = [true]",
+            7,
+            "True",
+            "1 to",
+        ),
+        (SET + "[recipes.a-20]\nwidth = 1\nheight = 1", 2, "rendition 'a-20', which is the name of another", "Rename"),
+        (SET + "[recipes.a-20]\nwidths = [5]", 2, "rendition 'a-20', which is the name of another", "Rename"),
+        (f"[recipes.{'n' * 62}]\nwidths = [1, 10]", 1, "-10' is too long", "at most 64 characters"),
+        (f"[recipes.a]\nwidths = {list(range(1, 34))}", 1, "33 files", "At most 32"),
+        (f'{SET}[folders]\n"uploads/" = ["a-10"]', 4, "unknown recipe 'a-10'", ": a."),
+        (RECIPE + "animated = true", 4, "animated needs the format webp", 'formats = ["webp"]'),
+        (RECIPE + 'formats = ["png"]\nanimated = true', 5, "animated needs the format webp", "add"),
+        (RECIPE + 'formats = ["webp"]\nanimated = "yes"', 5, "animated is 'yes'", "true or false"),
+        (
+            RECIPE + 'formats = ["webp"]\nanimated = true\nallow_larger = false',
+            6,
+            "allow_larger = false cannot be combined with animated",
+            "Remove one",
+        ),
+        (RECIPE + 'set_name = "x"', 4, "'set_name' is not an option", "widths"),
         (RECIPE + "folders = 1", 4, "'folders' is not an option", "width"),
         (MANY, 1, "36 files", "At most 32"),
         (MANY + FOLDERS.format('"uploads/"', NINE), 47, "'uploads/' gets 36 files", "At most 32"),

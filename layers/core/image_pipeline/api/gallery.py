@@ -69,4 +69,5 @@ def _with_urls(image: Json, sign: SignUrl, expires_at: str) -> Json:
     urls = {"renditionUrl": chosen["url"], "renditionUrlExpiresAt": expires_at}
     if not image.keys() >= {"width", "height"}:
         return {**fields, **urls}
-    return {**fields, **urls, "srcsets": status.srcsets(image, renditions)}
+    stills = [rendition for rendition in renditions if not status.is_animated(rendition)]  # many animations distract
+    return {**fields, **urls, "srcsets": status.srcsets(image, stills) or status.srcsets(image, renditions)}

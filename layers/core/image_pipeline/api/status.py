@@ -25,6 +25,8 @@ REVALIDATE = "private, no-cache"
 _MAX_REDIRECT_SECONDS = 60
 
 _MODERN_FORMATS = ["AVIF", "WEBP"]  # smallest files first; not every client reads them
+_MEMBER = re.compile(r"(.+)-([1-9]\d{0,4})")
+"""The name of a rendition of a responsive set: the name of the set and a width."""
 _ZERO_WEIGHT = re.compile(r"q=0(\.0*)?")
 
 
@@ -141,15 +143,16 @@ def rendition_url(client: aws.Client, rendition: Mapping[str, Any], seconds: int
 
 def choose_rendition(record: records.Record, *, name: str, accept: str) -> dict[str, Any] | None:
     """Return the rendition with a name; None when the image has none. While an upload is processing, the previous image
-    counts.
+    counts. The name of a responsive set means its widest rendition, and so does a width beyond that of the original, so
+    that the same links work for originals of every size.
 
     Args:
         record: the record, as `find` returns it.
-        name: the name of a recipe, or of a file with its extension.
+        name: the name of a recipe or set, or of a file with its extension.
         accept: the Accept header. It must name AVIF or WEBP explicitly to get them, because `*/*` does not mean that
             the client reads them.
     """
-    candidates = [item for item in _current_renditions(record) if name in (item["name"], _file_name(item))]
+    candidates = _named(record, name) or _named(record, _widest_name(record, name))
     types = set(_accepted_types(accept))
     readable = [
         item for item in candidates if item["format"] not in _MODERN_FORMATS or _content_type(item["format"]) in types
@@ -173,16 +176,24 @@ def missing_rendition(record: records.Record, name: str) -> str:
 def srcsets(image: Mapping[str, Any], renditions: list[dict[str, Any]]) -> dict[str, str]:
     """Return, by content type, the `srcset` of a `<source>`: the renditions of the whole image, narrowest first.
 
-    A browser uses the first type that it supports, so the formats with the smallest files come first.
+    A browser uses the first type that it supports, so animations come first, then the formats with the smallest files.
+    A browser may use any width of a type, so stills are left out of the type that is animated.
     """
+    whole = [rendition for rendition in renditions[:MAX_FILES] if _same_shape(image, rendition)]
+    animated = {rendition["format"] for rendition in whole if is_animated(rendition)}
     urls: dict[str, dict[int, str]] = {}
-    for rendition in renditions[:MAX_FILES]:
-        if _same_shape(image, rendition):
+    for rendition in whole:
+        if is_animated(rendition) or rendition["format"] not in animated:
             urls.setdefault(rendition["format"], {})[rendition["width"]] = rendition["url"]
     return {
         _content_type(image_format): ", ".join(f"{url} {width}w" for width, url in sorted(urls[image_format].items()))
-        for image_format in sorted(urls, key=_preference)
+        for image_format in sorted(urls, key=lambda name: (name not in animated, _preference(name)))
     }
+
+
+def is_animated(rendition: Mapping[str, Any]) -> bool:
+    """Return whether a rendition has several frames."""
+    return bool(rendition.get("frames", 1) > 1)
 
 
 def redirect_caching(url_seconds: int) -> str:
@@ -193,6 +204,33 @@ def redirect_caching(url_seconds: int) -> str:
 def _current_renditions(record: records.Record) -> list[dict[str, Any]]:
     renditions: list[dict[str, Any]] = record.get("previous", record).get("renditions", [])
     return renditions
+
+
+def _named(record: records.Record, name: str) -> list[dict[str, Any]]:
+    return [item for item in _current_renditions(record) if name in (item["name"], _file_name(item))]
+
+
+def _widest_name(record: records.Record, name: str) -> str:
+    """Return the name of the widest rendition of a set, with the extension of `name`; empty if there is no such set.
+
+    Args:
+        record: the record, as `find` returns it.
+        name: the name of the set; or that of a rendition which the set lacks because the original is narrower.
+    """
+    stem, dot, extension = name.partition(".")
+    asked = _MEMBER.fullmatch(stem)
+    set_name = asked[1] if asked else stem
+    original = record.get("previous", record).get("image", {}).get("width")
+    members = {}
+    for item in _current_renditions(record):
+        member = _MEMBER.fullmatch(item["name"])
+        if member and member[1] == set_name:
+            members[int(member[2])] = item["width"]
+    widest = max(members, default=0)
+    ends_at_original = members.get(widest) == original or members.get(widest, 0) < widest
+    if not members or (asked and not (widest < int(asked[2]) and ends_at_original)):
+        return ""
+    return f"{set_name}-{widest}{dot}{extension}"
 
 
 def _public_view(record: records.Record, settings: StatusSettings) -> records.Record:

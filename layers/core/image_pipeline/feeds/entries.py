@@ -166,7 +166,7 @@ def _files(renditions: list[Json]) -> Json:
     """
     locations = [f"{rendition['bucket']}/{rendition['key']}" for rendition in renditions]
     shared = commonprefix(locations)  # noqa: RUF071 - of texts; the rest need not be whole names
-    names = ("name", "format", "width", "height", "versionId")
+    names = ("name", "format", "width", "height", "frames", "versionId")
     each = [
         {"key": location.removeprefix(shared), **{name: rendition[name] for name in names if name in rendition}}
         for location, rendition in zip(locations, renditions, strict=True)

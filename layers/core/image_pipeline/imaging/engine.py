@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -21,6 +21,7 @@ from PIL import Image
 
 from image_pipeline.errors import ImageTooLargeError
 from image_pipeline.imaging import exif, packages, resize
+from image_pipeline.imaging.animation.result import ANIMATED_FORMATS, Animated, File
 from image_pipeline.imaging.decode import decode
 from image_pipeline.imaging.encode import CONTENT_TYPES, EXTENSIONS, WITH_ALPHA, Encoder, encode
 from image_pipeline.imaging.exif import CameraFacts, rights_block
@@ -30,7 +31,7 @@ from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.photograph import is_photograph
 from image_pipeline.imaging.pixels import Pixels
 from image_pipeline.imaging.reader import Reader
-from image_pipeline.imaging.recipes import DEFAULT_QUALITY, Recipe, Watermark
+from image_pipeline.imaging.recipes import DEFAULT_QUALITY, Recipe, Watermark, without_repeats
 from image_pipeline.imaging.summary import Summary, summarise
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ _CASCADE = 2.0
 1.5 costs 0.02 dB on photographs and 0.4 dB on screenshots (`docs/performance.md`)."""
 _SUMMARY_SIDE = 128
 """Longest side, in pixels, of the reduction from which the summary is computed."""
+_KEPT_BYTES = 4
+"""Memory of a reduction for each of its pixels."""
 _SLOW_FORMATS = frozenset({"webp", "avif"})
 """Formats with slow encoders, which release Python's global lock."""
 _LEAST_QUALITY = 40
@@ -81,6 +84,8 @@ class Rendition:
     height: int
     """Pixels."""
     data: bytes = field(repr=False)
+    frames: int = 1
+    """Frames of an animation; 1 if the file shows one picture."""
 
     @property
     def file_name(self) -> str:
@@ -95,6 +100,7 @@ class Rendition:
             "width": self.width,
             "height": self.height,
             "sizeBytes": len(self.data),
+            **({"frames": self.frames} if self.frames > 1 else {}),
         }
 
 
@@ -125,21 +131,31 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Rendered:
     reader = Reader.of(data)
     header = admit(reader, limits)
     facts = exif.read(reader)
-    largest_scale = max((_scale(recipe, header) for recipe in recipes), default=0.0)
-    reductions = _open(reader, header, largest_scale, limits)
-    encoder = Encoder(rights_block(facts))
+    needed = without_repeats(recipes, header.width, header.height)
+    largest_scale = max((_scale(recipe, header) for recipe in needed), default=0.0)
+    sizes = {_uncropped_size(recipe, header) for recipe in needed}
+    reductions = _open(reader, header, largest_scale, limits, sizes=sizes)
+    rights = rights_block(facts)
+    encoder = Encoder(rights)
+    animated = _animate(data, header, needed, limits.memory_bytes - reductions.memory, rights)
     results: dict[str, list[Callable[[], Rendition]]] = {}
-    with _encoder_threads(recipes) as threads:
-        for recipe in sorted(recipes, key=partial(_scale, header=header), reverse=True):
+    with _encoder_threads(needed) as threads:
+        for recipe in sorted(needed, key=partial(_scale, header=header), reverse=True):
             uncropped = reductions.at(_uncropped_size(recipe, header))
             make = partial(_make_rendition, _Finisher(recipe, uncropped), encoder=encoder, upload_bytes=len(data))
-            results[recipe.name] = [_start(threads, make, output_format) for output_format in recipe.formats]
+            moving = animated.files.get(recipe.name)
+            results[recipe.name] = [
+                partial(_animated_rendition, recipe.name, moving)
+                if moving and output_format == "webp"
+                else _start(threads, make, output_format)
+                for output_format in recipe.formats
+            ]
         summary = summarise(reductions.at(_size_within(header, _SUMMARY_SIDE)), resize.reduce)
         sha256 = hashlib.sha256(data).hexdigest()
-        renditions = tuple(result() for recipe in recipes for result in results[recipe.name])
-    return Rendered(
-        renditions, summary, sha256, _content_id(sha256, recipes), tuple(reductions.warnings), header, facts
-    )
+        renditions = tuple(result() for recipe in needed for result in results[recipe.name])
+    content_id = _content_id(sha256, recipes, is_late=animated.is_late)
+    warnings = (*reductions.warnings, *animated.warnings)
+    return Rendered(renditions, summary, sha256, content_id, warnings, header, facts)
 
 
 def reduced(data: bytes, limits: Limits, max_side: int, min_side: int) -> Rendition:
@@ -181,9 +197,7 @@ def ideals(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Iterator[t
 
 
 def _scale(recipe: Recipe, header: Header) -> float:
-    """Return the size of the rendition divided by that of the original, at most 1: nothing is enlarged."""
-    ratios = recipe.width / header.width, recipe.height / header.height
-    return min(1.0, max(ratios) if recipe.fit == "cover" else min(ratios))
+    return recipe.scale(header.width, header.height)
 
 
 def _uncropped_size(recipe: Recipe, header: Header) -> tuple[int, int]:
@@ -200,7 +214,15 @@ def _size_within(header: Header, side: int) -> tuple[int, int]:
 # The image in many sizes ----------------------------------------------------------------------------------------------
 
 
-def _open(reader: Reader, header: Header, scale: float, limits: Limits, cascade: float | None = None) -> _Reductions:
+def _open(
+    reader: Reader,
+    header: Header,
+    scale: float,
+    limits: Limits,
+    *,
+    sizes: Collection[tuple[int, int]] = (),
+    cascade: float | None = None,
+) -> _Reductions:
     """Decode the image, if its predicted memory is within the limit.
 
     Args:
@@ -208,11 +230,14 @@ def _open(reader: Reader, header: Header, scale: float, limits: Limits, cascade:
         header: the result of admission.
         scale: size of the largest rendition divided by that of the original.
         limits: limits of the deployment.
+        sizes: (width, height) of the reductions that are kept until the end.
         cascade: how many times larger than a rendition a reduction must be to serve as its source; None for the usual.
     """
     longest = max(header.width, header.height)
     scale = max(scale, min(1.0, _SUMMARY_SIDE / longest))
     memory = header.predicted_memory(max(1, round(longest * scale))) + reader.size
+    areas = sorted(width * height for width, height in sizes)
+    memory += _KEPT_BYTES * sum(areas[:-1])  # the prediction for decoding includes the largest reduction
     if memory > limits.memory_bytes:
         raise ImageTooLargeError(
             f"The recipes need about {memory / 1e6:.0f} MB of memory for an image of {header.width} × {header.height} "
@@ -222,13 +247,15 @@ def _open(reader: Reader, header: Header, scale: float, limits: Limits, cascade:
     pixels = decode(reader, header, 1 / scale)
     if cascade is None:
         cascade = _PHOTOGRAPH_CASCADE if header.camera or is_photograph(pixels.image) else _CASCADE
-    return _Reductions(pixels, cascade)
+    return _Reductions(pixels, cascade, memory)
 
 
 class _Reductions:
     """Reductions of one decoded image, made on demand: upright sRGB in mode L, RGB or RGBA."""
 
-    def __init__(self, pixels: Pixels, cascade: float) -> None:
+    def __init__(self, pixels: Pixels, cascade: float, memory: int = 0) -> None:
+        self.memory = memory
+        """Predicted memory of the pixels and all reductions, in bytes."""
         self._pixels = pixels
         self._cascade = cascade
         self._images: list[Image.Image] = []
@@ -313,6 +340,34 @@ def _make_rendition(finisher: _Finisher, output_format: str, *, encoder: Encoder
     )
 
 
+def _animate(data: bytes, header: Header, recipes: Sequence[Recipe], memory: int, rights: bytes) -> Animated:
+    """Make the animated renditions, if the image and a recipe are animated.
+
+    Args:
+        data: the whole upload.
+        header: the result of admission.
+        recipes: all recipes.
+        memory: what is left for the animation, in bytes.
+        rights: EXIF block with artist and copyright.
+    """
+    moving = [recipe for recipe in recipes if recipe.animated]
+    if not moving or header.frames < 2 or header.format not in ANIMATED_FORMATS:
+        return Animated()
+    from image_pipeline.imaging.animation.render import Job, animate  # few images need it
+
+    def finish(pixels: Pixels) -> list[Image.Image]:
+        reductions = _Reductions(pixels, _CASCADE)
+        return [_Finisher(recipe, reductions.at(_uncropped_size(recipe, header))).image("webp") for recipe in moving]
+
+    sizes = {recipe.name: _uncropped_size(recipe, header) for recipe in moving}
+    qualities = [recipe.quality_for("webp") for recipe in moving]
+    return animate(data, Job(header, sizes, qualities, finish, rights, memory))
+
+
+def _animated_rendition(name: str, file: File) -> Rendition:
+    return Rendition(name, "webp", EXTENSIONS["webp"], CONTENT_TYPES["webp"], *file.size, file.data, file.frames)
+
+
 @contextmanager
 def _encoder_threads(recipes: Sequence[Recipe]) -> Iterator[ThreadPoolExecutor | None]:
     """Provide two threads for slow encoders; None if no recipe uses one."""
@@ -367,8 +422,9 @@ def content_id(data: bytes, recipes: Sequence[Recipe]) -> str:
     return _content_id(hashlib.sha256(data).hexdigest(), recipes)
 
 
-def _content_id(sha256: str, recipes: Sequence[Recipe]) -> str:
-    parts = [VERSION, packages.versions(), resize.name(), sha256, *map(_option_pairs, recipes)]
+def _content_id(sha256: str, recipes: Sequence[Recipe], *, is_late: bool = False) -> str:
+    """Return the content id, which differs if the time was too short for the animation."""
+    parts = [VERSION, packages.versions(), resize.name(), sha256, *map(_option_pairs, recipes), *["late"] * is_late]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

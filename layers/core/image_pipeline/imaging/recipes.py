@@ -1,14 +1,15 @@
 """Read the recipe file, which defines the renditions of each key. It is checked completely before the first image.
 
-The file has a `[recipes.<name>]` table for each rendition, and one `[folders]` table that assigns recipes to folders.
+The file has a `[recipes.<name>]` table for each rendition or responsive set, and one `[folders]` table that assigns
+them to folders. A set becomes one recipe for each of its `widths`; the rest of the pipeline knows only single recipes.
 The longest folder that a key starts with decides; `docs/images.md` documents every option.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from image_pipeline.errors import SettingsError
@@ -32,6 +33,7 @@ DEFAULT_QUALITY: Mapping[str, int] = {"jpeg": 80, "webp": 78, "avif": 60, "png":
 """Default quality of each format. PNG is lossless and ignores it."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_WEBP_EXAMPLE = 'Write formats = ["webp"], or add "webp" to the list.'
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
@@ -72,10 +74,38 @@ class Recipe:
     watermark: Watermark | None = None
     allow_larger: bool = True
     """If False, the quality is lowered while the file has more bytes than the upload."""
+    animated: bool = False
+    """Whether the WebP file of an animated original is animated; files in other formats show its first frame."""
+    set_name: str = ""
+    """Name of the responsive set that this recipe is part of; empty if it is not part of one."""
 
     def quality_for(self, output_format: str) -> int:
         """Return the quality of this recipe's file in `output_format`, 1 to 100."""
         return self.quality if self.quality is not None else DEFAULT_QUALITY[output_format]
+
+    def scale(self, width: int, height: int) -> float:
+        """Return the size of the rendition divided by that of the original, at most 1: nothing is enlarged.
+
+        Args:
+            width: of the original, in pixels.
+            height: of the original, in pixels.
+        """
+        ratios = self.width / width, self.height / height
+        return min(1.0, max(ratios) if self.fit == "cover" else min(ratios))
+
+
+def without_repeats(recipes: Sequence[Recipe], width: int, height: int) -> tuple[Recipe, ...]:
+    """Return the recipes, without those of a set that would repeat a narrower one of the set.
+
+    Args:
+        recipes: the recipes of a key; those of a set are in ascending order.
+        width: of the original, in pixels.
+        height: of the original, in pixels.
+    """
+    first: dict[tuple[str, float], Recipe] = {}
+    for recipe in recipes:
+        first.setdefault((recipe.set_name or recipe.name, recipe.scale(width, height)), recipe)
+    return tuple(first.values())
 
 
 @dataclass(frozen=True)
@@ -130,11 +160,13 @@ class _Parser:
         tables = self._table(document.get("recipes"), ("recipes",))
         if not tables:
             self._fail(("recipes",), "there is no recipe", "Add a [recipes.<name>] table with width and height.")
-        recipes = {name: self._recipe(name, table) for name, table in tables.items()}
+        sets = {name: self._recipe_set(name, table) for name, table in tables.items()}
+        recipes = {recipe.name: recipe for members in sets.values() for recipe in members}
+        self._check_names(sets)
         folder_lists = self._table(document.get("folders", {}), ("folders",))
         if UPLOADS_PREFIX not in folder_lists:
             self._check_file_count(("recipes",), "a key outside all folders", recipes, recipes)
-        folders = {folder: self._folder(folder, names, recipes) for folder, names in folder_lists.items()}
+        folders = {folder: self._folder(folder, names, sets) for folder, names in folder_lists.items()}
         return RecipeBook(recipes, folders, tuple(self._warnings(recipes, folders)))
 
     def _warnings(self, recipes: Mapping[str, Recipe], folders: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
@@ -148,9 +180,10 @@ class _Parser:
         if UPLOADS_PREFIX not in folders:  # a key outside all folders gets every recipe
             return
         used = {name for folder, names in folders.items() if folder.startswith(UPLOADS_PREFIX) for name in names}
-        for name in recipes:
-            if name not in used:
-                yield f"{self._location(('recipes', name))}: no folder uses recipe {name!r}, so it makes no rendition."
+        for name in dict.fromkeys(
+            recipe.set_name or recipe.name for recipe in recipes.values() if recipe.name not in used
+        ):
+            yield f"{self._location(('recipes', name))}: no folder uses recipe {name!r}, so it makes no rendition."
 
     def _table(self, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
         if value is None:
@@ -159,18 +192,19 @@ class _Parser:
             self._fail(path, f"{path[-1]!r} must be a table", f"Write [{'.'.join(path)}].")
         return dict(value)
 
-    def _folder(self, folder: str, names: Any, recipes: Mapping[str, Recipe]) -> tuple[str, ...]:
+    def _folder(self, folder: str, names: Any, sets: Mapping[str, tuple[Recipe, ...]]) -> tuple[str, ...]:
         path = ("folders", folder)
-        known_names = ", ".join(recipes)
+        known_names = ", ".join(sets)
         if not folder.endswith("/"):
             self._fail(path, f"folder {folder!r} must end with '/'", 'Example: "uploads/products/".')
         if not isinstance(names, list) or not names or len(set(map(str, names))) != len(names):
             self._fail(path, f"{folder!r} must be a list of different recipe names", f"Recipes: {known_names}.")
         for name in names:
-            if name not in recipes:
+            if name not in sets:
                 self._fail(path, f"{folder!r} contains the unknown recipe {name!r}", f"Recipes: {known_names}.")
-        self._check_file_count(path, repr(folder), names, recipes)
-        return tuple(names)
+        members = {recipe.name: recipe for name in names for recipe in sets[name]}
+        self._check_file_count(path, repr(folder), members, members)
+        return tuple(members)
 
     def _check_file_count(
         self, path: tuple[str, ...], owner: str, names: Iterable[str], recipes: Mapping[str, Recipe]
@@ -179,11 +213,54 @@ class _Parser:
         if files > MAX_FILES:
             self._fail(path, f"{owner} gets {files} files for each image", f"At most {MAX_FILES} are allowed.")
 
-    def _recipe(self, name: str, value: Any) -> Recipe:
+    def _check_names(self, sets: Mapping[str, tuple[Recipe, ...]]) -> None:
+        """Fail if a member of a set has the name of a table."""
+        for name, members in sets.items():
+            for recipe in members:
+                if recipe.set_name and recipe.name in sets:
+                    self._fail(
+                        ("recipes", name, "widths"),
+                        f"recipe {name!r} makes the rendition {recipe.name!r}, which is the name of another recipe",
+                        "Rename one of the two recipes.",
+                    )
+
+    def _recipe_set(self, name: str, value: Any) -> tuple[Recipe, ...]:
+        """Return the recipes that a table describes: one, or one for each of its widths."""
         path = ("recipes", name)
         table = self._table(value, path)
         if not _NAME.fullmatch(name):
             self._fail(path, f"recipe name {name!r} is not allowed", "Use at most 64 letters, digits, '-' and '_'.")
+        if "widths" not in table:
+            return (self._recipe(name, table),)
+        widths = self._widths(table.pop("widths"), table, path)
+        names = [f"{name}-{width}" for width in widths]
+        if not _NAME.fullmatch(names[-1]):
+            self._fail(
+                path, f"the rendition name {names[-1]!r} is too long", "Use at most 64 characters with the width."
+            )
+        # The height is unlimited, except by what a WebP can store.
+        whole = self._recipe(name, {**table, "width": widths[-1], "height": MAX_SIDE})
+        return tuple(
+            replace(whole, name=each, width=width, set_name=name) for each, width in zip(names, widths, strict=True)
+        )
+
+    def _widths(self, widths: Any, table: Mapping[str, Any], path: tuple[str, ...]) -> list[int]:
+        """Return the widths of a set in ascending order."""
+        for option in ("width", "height", "fit"):
+            if option in table:
+                self._fail(
+                    (*path, option),
+                    f"{option} cannot be combined with widths, because a set keeps the shape of the image",
+                    f"Remove {option}, or replace widths by width and height.",
+                )
+        if not isinstance(widths, list) or not widths or len(set(map(str, widths))) != len(widths):
+            self._fail((*path, "widths"), f"widths is {widths!r}", "It must be a list of different widths in pixels.")
+        for width in widths:
+            self._check_number(width, int, 1, MAX_SIDE, (*path, "widths"), "pixels")
+        return sorted(widths)
+
+    def _recipe(self, name: str, table: dict[str, Any]) -> Recipe:
+        path = ("recipes", name)
         self._check_options(table, Recipe, path)
         for side in ("width", "height"):
             self._check_number(table.get(side), int, 1, MAX_SIDE, (*path, side), "pixels")
@@ -197,6 +274,7 @@ class _Parser:
             self._check_number(table["quality"], int, 1, 100, (*path, "quality"))
         if not isinstance(table.get("allow_larger", True), bool):
             self._fail((*path, "allow_larger"), "allow_larger must be true or false", "Write it without quotes.")
+        self._check_animated(table, path)
         background = table.get("background", "#ffffff")
         if not isinstance(background, str) or not _COLOUR.fullmatch(background):
             self._fail((*path, "background"), f"background is {background!r}", 'It must be a colour such as "#ffffff".')
@@ -204,6 +282,21 @@ class _Parser:
         plain_options = {key: value for key, value in table.items() if key not in ("formats", "watermark")}
         watermark = self._watermark(table["watermark"], (*path, "watermark")) if "watermark" in table else None
         return Recipe(name=name, formats=tuple(formats), watermark=watermark, **plain_options)
+
+    def _check_animated(self, table: Mapping[str, Any], path: tuple[str, ...]) -> None:
+        animated = table.get("animated", False)
+        if not isinstance(animated, bool):
+            self._fail((*path, "animated"), f"animated is {animated!r}", "It must be true or false, without quotes.")
+        if animated and "webp" not in table.get("formats", ()):
+            self._fail(
+                (*path, "animated"), "animated needs the format webp, the only one that is animated", _WEBP_EXAMPLE
+            )
+        if animated and not table.get("allow_larger", True):
+            self._fail(
+                (*path, "allow_larger"),
+                "allow_larger = false cannot be combined with animated: coding an animation again takes too long",
+                "Remove one of the two options.",
+            )
 
     def _watermark(self, value: Any, path: tuple[str, ...]) -> Watermark:
         table = self._table(value, path)
@@ -226,7 +319,9 @@ class _Parser:
         return Watermark(**table)
 
     def _check_options(self, table: Mapping[str, Any], kind: type, path: tuple[str, ...]) -> None:
-        allowed = [option.name for option in fields(kind) if option.name != "name"]
+        allowed = [option.name for option in fields(kind) if option.name not in ("name", "set_name")]
+        if kind is Recipe:
+            allowed.insert(0, "widths")
         for key in table:
             if key not in allowed:
                 self._fail((*path, key), f"{key!r} is not an option", f"Allowed: {_list(allowed)}.")

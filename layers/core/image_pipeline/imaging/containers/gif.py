@@ -1,13 +1,13 @@
-"""Read the parts of a GIF that determine its first frame (GIF89a specification)."""
+"""Read the parts of a GIF that determine a frame, usually the first one (GIF89a specification)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from image_pipeline.imaging.reader import BrokenContainerError, Budget, BudgetExceededError, Reader
 
-_EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
-_GRAPHIC_CONTROL = 0xF9
+EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, 0x3B
+GRAPHIC_CONTROL = 0xF9
 _CODE_SIZES = range(2, 9)
 
 _SUB_BLOCKS_PER_READ = 32
@@ -54,19 +54,40 @@ def gif(reader: Reader) -> Gif:
 
 def _parse(reader: Reader) -> Gif:
     screen = reader.take(6, 7)
-    table, at = _colour_table(reader, 13, screen[4])
+    table, at = colour_table(reader, 13, screen[4])
     at, transparent = _first_image(reader, at)
+    first = read_frame(reader, at, table, transparent)
+    if not first.frame_width or not first.frame_height:
+        raise BrokenContainerError(f"its first frame has {first.frame_width} × {first.frame_height} pixels")
+    return replace(
+        first,
+        width=max(int.from_bytes(screen[:2], "little"), first.width),
+        height=max(int.from_bytes(screen[2:4], "little"), first.height),
+        frames=_count_frames(reader.data, first.data_start, reader.budget) if reader.in_memory else 1,
+    )
+
+
+def read_frame(reader: Reader, at: int, table: bytes, transparent: int | None) -> Gif:
+    """Read one frame, on the smallest canvas that contains it.
+
+    Args:
+        reader: the file.
+        at: offset of the image descriptor.
+        table: the global colour table.
+        transparent: the transparent entry of the palette.
+
+    Raises:
+        BrokenContainerError: the frame cannot be decoded.
+    """
     descriptor = reader.take(at + 1, 9)
     left, top, width, height = (int.from_bytes(descriptor[i : i + 2], "little") for i in (0, 2, 4, 6))
-    if not width or not height:
-        raise BrokenContainerError(f"its first frame has {width} × {height} pixels")
-    local, at = _colour_table(reader, at + 10, descriptor[8])
+    local, at = colour_table(reader, at + 10, descriptor[8])
     code_size = reader.number(at, 1)
     if code_size not in _CODE_SIZES:
         raise BrokenContainerError(f"its LZW codes have {code_size} bits")
     return Gif(
-        width=max(int.from_bytes(screen[:2], "little"), left + width),
-        height=max(int.from_bytes(screen[2:4], "little"), top + height),
+        width=left + width,
+        height=top + height,
         left=left,
         top=top,
         frame_width=width,
@@ -76,11 +97,11 @@ def _parse(reader: Reader) -> Gif:
         transparent=transparent,
         code_size=code_size,
         data_start=at + 1,
-        frames=_count_frames(reader.data, at + 1, reader.budget) if reader.in_memory else 1,
+        frames=1,
     )
 
 
-def _colour_table(reader: Reader, at: int, flags: int) -> tuple[bytes, int]:
+def colour_table(reader: Reader, at: int, flags: int) -> tuple[bytes, int]:
     """Return a colour table, empty if the flags declare none, and the offset after it."""
     length = 3 << (flags & 7) + 1 if flags & 0x80 else 0
     return reader.take(at, length), at + length
@@ -89,12 +110,12 @@ def _colour_table(reader: Reader, at: int, flags: int) -> tuple[bytes, int]:
 def _first_image(reader: Reader, at: int) -> tuple[int, int | None]:
     """Return the offset of the first image, and the transparent entry of the last graphic control before it."""
     transparent = None
-    while (kind := reader.number(at, 1)) != _IMAGE:
-        if kind == _TRAILER:
+    while (kind := reader.number(at, 1)) != IMAGE:
+        if kind == TRAILER:
             raise BrokenContainerError("it has no frame")
-        if kind != _EXTENSION:
+        if kind != EXTENSION:
             raise BrokenContainerError(f"it has an unknown block {kind:#04x} at byte {at}")
-        if reader.number(at + 1, 1) == _GRAPHIC_CONTROL:
+        if reader.number(at + 1, 1) == GRAPHIC_CONTROL:
             control = reader.take(at + 2, 5)
             transparent = control[4] if control[0] >= 4 and control[1] & 1 else None
         at += 2
@@ -109,12 +130,12 @@ def _count_frames(data: bytes, at: int, budget: Budget) -> int:
     frames = 1
     try:
         while True:
-            at = _sub_blocks_end(data, at, budget)
-            if data[at] == _IMAGE:
+            at = sub_blocks_end(data, at, budget)
+            if data[at] == IMAGE:
                 flags = data[at + 9]
                 at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
                 frames += 1
-            elif data[at] == _EXTENSION:
+            elif data[at] == EXTENSION:
                 at += 2
             else:
                 return frames
@@ -122,8 +143,13 @@ def _count_frames(data: bytes, at: int, budget: Budget) -> int:
         return frames
 
 
-def _sub_blocks_end(data: bytes, at: int, budget: Budget) -> int:
-    """Return the offset after the sub-blocks that start at `at`."""
+def sub_blocks_end(data: bytes, at: int, budget: Budget) -> int:
+    """Return the offset after the sub-blocks that start at `at`.
+
+    Raises:
+        IndexError: the data ends before.
+        BudgetExceededError: the budget is spent.
+    """
     while True:
         budget.spend(0)
         for _ in range(_SUB_BLOCKS_PER_READ):

@@ -1,4 +1,4 @@
-"""Read the parts of a WebP that determine its first frame (RFC 9649)."""
+"""Read the parts of a WebP that determine a frame, usually the first one (RFC 9649)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _parse(reader: Reader) -> Webp:
     flags = head[0]
     canvas = _side(head[4:7]), _side(head[7:10])
     animated = bool(flags & _ANIMATION_FLAG)
-    frame = _first_frame(file, chunks.get(b"ANMF")) if animated else _frame(file, chunks)
+    frame = animation_frame(file, chunks.get(b"ANMF")) if animated else _frame(file, chunks)
     if not _fits(frame, canvas, animated=animated):
         raise BrokenContainerError(
             f"its canvas has {canvas[0]} × {canvas[1]} pixels, "
@@ -132,7 +132,12 @@ def _chunks(reader: Reader, start: int, *, to_the_end: bool) -> tuple[dict[bytes
     return chunks, frames
 
 
-def _first_frame(reader: Reader, chunk: Chunk | None) -> Frame:
+def animation_frame(reader: Reader, chunk: Chunk | None) -> Frame:
+    """Return the frame in an ANMF chunk.
+
+    Raises:
+        BrokenContainerError: there is no chunk, or its parts contradict each other.
+    """
     if chunk is None:
         raise BrokenContainerError("its animation has no frame")
     if chunk.end > reader.size:

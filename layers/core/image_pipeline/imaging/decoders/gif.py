@@ -22,13 +22,22 @@ def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
     """Decode the first frame; see `decode.decode`."""
     parts = gif(reader)
     check_size((parts.width, parts.height), header)
-    alpha = b"" if parts.transparent is None else b"\xff" * parts.transparent + b"\0"
-    image = apply_palette(_indices(reader.data, parts), parts.palette, alpha)
+    image = decode_frame(reader.data, parts)
     if image.size != (parts.width, parts.height):
         canvas = Image.new("RGBA", (parts.width, parts.height))
         canvas.paste(image, (parts.left, parts.top))
         image = canvas
     return Pixels(image, (0, 0, *image.size), header.orientation, b"")
+
+
+def decode_frame(data: bytes, parts: Gif) -> Image.Image:
+    """Decode the part of a frame that is on the canvas: mode RGB, or RGBA if it has a transparent colour."""
+    alpha = b"" if parts.transparent is None else b"\xff" * parts.transparent + b"\0"
+    indices = _indices(data, parts)
+    visible = min(parts.frame_width, parts.width - parts.left), min(parts.frame_height, parts.height - parts.top)
+    if visible != indices.size:  # only later frames of an animation
+        indices = indices.crop((0, 0, *visible))
+    return apply_palette(indices, parts.palette, alpha)
 
 
 def _indices(data: bytes, parts: Gif) -> Image.Image:

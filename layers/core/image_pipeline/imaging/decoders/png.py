@@ -73,7 +73,7 @@ def decode(reader: Reader, header: Header, reduction: float) -> Pixels:
         _check_stream(reader.data, parts)
     image = _reduced(reader.data, parts, reduction) if intact and parts.is_plain else None
     if image is None:
-        image = _image(reader, parts)
+        image = decode_image(reader, parts)
     profile, warnings = find_profile(reader, parts) if _COLOURS & parts.chunks.keys() else (b"", ())
     warnings = (*parts.warnings, *warnings)
     if not parts.has_end:
@@ -133,7 +133,7 @@ def _chunk(kind: bytes, pieces: Sequence[memoryview | bytes]) -> Iterator[memory
     yield struct.pack(">I", checksum)
 
 
-def _image(reader: Reader, parts: Png) -> Image.Image:
+def decode_image(reader: Reader, parts: Png) -> Image.Image:
     """Decode to mode L, RGB or RGBA."""
     mode, raw = _RAW[parts.colour_type, parts.bits]
     decode_as = partial(_decode_as, reader, parts)

@@ -29,12 +29,23 @@ def decode(reader: Reader, header: Header, reduction: float) -> Pixels:
     margin = _CAMERA_MARGIN if header.camera else _MARGIN
     scale = min(1.0, margin / reduction) if covers_canvas else 1.0
     least = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
-    image = libwebp.decode(reader.data, frame, least) or _decode_with_pillow(reader.data, frame)
+    image = decode_frame(reader.data, frame, least)
     if not covers_canvas:  # the background colour is a hint that viewers ignore (RFC 9649, section 2.7.1.1)
         canvas = Image.new("RGBA", canvas_size)
         canvas.paste(image, (frame.left, frame.top))
         image = canvas
-    return Pixels(image, (0, 0, *image.size), header.orientation, _profile(reader, parts))
+    return Pixels(image, (0, 0, *image.size), header.orientation, profile(reader, parts))
+
+
+def decode_frame(data: bytes, frame: Frame, least: tuple[int, int]) -> Image.Image:
+    """Decode one frame: mode RGB or RGBA.
+
+    Args:
+        data: the whole file.
+        frame: the frame.
+        least: smallest acceptable (width, height) in pixels.
+    """
+    return libwebp.decode(data, frame, least) or _decode_with_pillow(data, frame)
 
 
 def _decode_with_pillow(data: bytes, frame: Frame) -> Image.Image:
@@ -48,7 +59,8 @@ def _decode_with_pillow(data: bytes, frame: Frame) -> Image.Image:
     return Image.Image()._new(opened.im)
 
 
-def _profile(reader: Reader, parts: Webp) -> bytes:
+def profile(reader: Reader, parts: Webp) -> bytes:
+    """Return the ICC profile; empty if there is none."""
     if parts.icc is None:
         return b""
     # One byte more than the limit shows that the profile is too long.

@@ -1,0 +1,58 @@
+"""Every animation of the corpus against Chromium: `tools/animation_references.py` has asked it."""
+
+import json
+from importlib import import_module
+
+import pytest
+
+from image_pipeline.imaging.animation.canvas import pictures
+from image_pipeline.imaging.animation.frames import shown_milliseconds
+from image_pipeline.imaging.reader import Reader
+from tests.corpus import animations
+from tools.animation_references import RESULTS, unpacked
+
+REFERENCES = json.loads(RESULTS.read_text())
+DIFFERENT = {
+    "WebP cut off": 3,
+    "WebP with a frame outside": 3,
+}
+"""Frames that are shown where Chromium shows nothing: an image whose first frame is intact is not rejected."""
+
+
+def read(data, image_format):
+    """The structure, and the pictures before the first damaged frame."""
+    animation = import_module(f"image_pipeline.imaging.animation.{image_format}").read(Reader.of(data))
+    shown = []
+    try:
+        for image, milliseconds in pictures(animations.SIZE, animation.frames):
+            shown.append((image.tobytes(), milliseconds))
+    except Exception:
+        assert len(shown) < len(animation.frames)
+    return animation, shown
+
+
+def premultiplied(rgba):
+    """Colours weighted by their opacity: those of transparent pixels are never seen."""
+    for at in range(0, len(rgba), 4):
+        red, green, blue, alpha = rgba[at : at + 4]
+        yield from (red * alpha / 255, green * alpha / 255, blue * alpha / 255, alpha)
+
+
+def test_every_animation_has_a_reference():
+    """A new animation needs a reference: `python -m tools.animation_references`."""
+    assert animations.ALL.keys() == REFERENCES.keys()
+
+
+@pytest.mark.parametrize("name", animations.ALL)
+def test_frames_times_and_repetitions_are_those_of_chromium(name):
+    """Each frame has the pixels, the time and the repetitions that Chromium shows."""
+    reference = unpacked(REFERENCES[name])
+    animation, shown = read(animations.ALL[name](), name.split()[0].lower())
+    if name in DIFFERENT:
+        assert reference.frames == []
+        assert (len(shown), animation.is_damaged) == (DIFFERENT[name], True)
+        return
+    assert animation.plays == reference.repetitions + 1
+    assert [milliseconds for _, milliseconds in shown] == list(map(shown_milliseconds, reference.milliseconds))
+    for (ours, _), theirs in zip(shown, reference.frames, strict=True):
+        assert max(abs(a - b) for a, b in zip(premultiplied(ours), premultiplied(theirs), strict=True)) < 1.1

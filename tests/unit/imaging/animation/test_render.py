@@ -1,0 +1,234 @@
+"""Animated renditions, as the engine makes them."""
+
+import io
+import tracemalloc
+from dataclasses import replace
+
+import pytest
+from PIL import Image, ImageCms, ImageStat
+
+from image_pipeline.imaging import engine
+from image_pipeline.imaging.animation import frames, render
+from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.recipes import MAX_SIDE, Recipe, Watermark
+from tests.corpus import animations, gifs
+from tests.unit.imaging.animation.test_writer import decoded, difference, scene
+
+MOVING = Recipe("moving", 24, 24, formats=("webp",), animated=True)
+GIF = animations.ALL["GIF clears"]()
+STEPS = [scene(step, (200, 140)) for step in range(5)]
+
+
+def rendered(data, *recipes, limits=None):
+    """The result of the engine."""
+    return engine.render(data, recipes or (MOVING,), limits or Limits())
+
+
+def moving(data, *recipes):
+    """The decoded frames of the only rendition."""
+    (rendition,) = rendered(data, *recipes).renditions
+    return decoded(rendition.data)
+
+
+@pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG"])
+def test_an_animation_stays_one(image_format):
+    """Frames, times, loops and size are kept; the record has the number of frames."""
+    options = {"lossless": True} if image_format == "WEBP" else {}
+    data = animations.saved(STEPS, image_format, duration=[50, 60, 70, 80, 90], loop=3, **options)
+    result = rendered(data, Recipe("t", 100, 100, formats=("webp", "jpeg"), animated=True))
+    webp, jpeg = result.renditions
+    assert (webp.width, webp.height, webp.frames, webp.to_dict()["frames"]) == (100, 70, 5, 5)
+    assert (jpeg.width, jpeg.height, jpeg.frames) == (100, 70, 1)
+    assert "frames" not in jpeg.to_dict()
+    shown = decoded(webp.data)
+    assert [time for _, time in shown] == [50, 60, 70, 80, 90]
+    assert Image.open(io.BytesIO(webp.data)).info["loop"] == 3 + (image_format == "GIF")  # a GIF counts repetitions
+    for (image, _), step in zip(shown, STEPS, strict=True):
+        assert difference(image, step.resize((100, 70), Image.Resampling.LANCZOS)) < 4
+    assert result.warnings == ()
+
+
+def test_without_the_option_the_first_frame_is_shown():
+    """A recipe without `animated` makes a still, of an animation too."""
+    data = animations.saved(STEPS, "GIF", duration=50)
+    result = rendered(data, replace(MOVING, animated=False))
+    assert Image.open(io.BytesIO(result.renditions[0].data)).n_frames == 1
+
+
+@pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG", "JPEG", "AVIF", "TIFF"])
+def test_a_still_image_stays_one(image_format):
+    """The option changes nothing for an image of one frame, and pages of a TIFF are not frames."""
+    options = {"save_all": True, "append_images": [STEPS[1]]} if image_format in ("TIFF", "AVIF") else {}
+    out = io.BytesIO()
+    STEPS[0].save(out, image_format, **options)
+    still, same = (rendered(out.getvalue(), replace(MOVING, animated=animated)) for animated in (False, True))
+    assert still.renditions == same.renditions
+    assert same.warnings == ()
+
+
+def test_every_option_applies_to_every_frame():
+    """Crop, sharpening, padding and watermark are the same in all frames."""
+    data = animations.saved(STEPS, "GIF", duration=50)
+    mark = Watermark(text="©", place="top-left", size=0.3, opacity=1)
+    for recipe in (
+        Recipe("t", 60, 60, fit="cover", formats=("webp",), animated=True, sharpen=1, watermark=mark),
+        Recipe("t", 90, 90, fit="pad", formats=("webp",), animated=True, background="#00ff00", watermark=mark),
+    ):
+        for number, (image, _) in enumerate(moving(data, recipe)):
+            still = replace(recipe, animated=False, formats=("png",), quality=100)
+            one = rendered(animations.saved([STEPS[number].quantize(255)], "GIF"), still).renditions[0]
+            assert difference(image, Image.open(io.BytesIO(one.data))) < 5
+            assert image.size == (recipe.width, recipe.height)
+
+
+def test_a_set_is_animated_in_every_width():
+    """A responsive set of an animation ends at the width of the original, too."""
+    data = animations.saved(STEPS, "GIF", duration=50)
+    members = [
+        replace(MOVING, name=f"s-{each}", width=each, height=MAX_SIDE, set_name="s") for each in (50, 120, 300, 900)
+    ]
+    made = rendered(data, *members).renditions
+    assert [(each.name, each.width, each.frames) for each in made] == [
+        ("s-50", 50, 5),
+        ("s-120", 120, 5),
+        ("s-300", 200, 5),
+    ]
+
+
+@pytest.mark.parametrize("image_format", ["WEBP", "PNG"])
+def test_colours_and_orientation_of_every_frame_are_converted(image_format):
+    """Every frame is in sRGB and upright."""
+    wide = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = bytearray(wide)  # red and blue exchanged: any conversion is visible
+    red, blue = (swapped.index(tag) for tag in (b"rXYZ", b"bXYZ"))
+    swapped[red : red + 4], swapped[blue : blue + 4] = b"bXYZ", b"rXYZ"
+    block = Image.Exif()
+    block[0x0112] = 6
+    options = {"lossless": True} if image_format == "WEBP" else {}
+    colours = [Image.new("RGB", (60, 30), colour) for colour in ("#ff0000", "#c00000", "#800000")]
+    data = animations.saved(
+        colours, image_format, duration=50, icc_profile=bytes(swapped), exif=block.tobytes(), **options
+    )
+    shown = moving(data, Recipe("t", 60, 60, formats=("webp",), animated=True))
+    assert len(shown) == 3
+    for image, _ in shown:
+        red, _, blue, _ = ImageStat.Stat(image).mean
+        assert image.size == (30, 60)
+        assert blue > red + 50
+
+
+# Limits ---------------------------------------------------------------------------------------------------------------
+
+
+def still_of(data):
+    """The first frame, as a recipe without the option shows it."""
+    return rendered(data, replace(MOVING, animated=False)).renditions
+
+
+def assert_still(data, words, limits=None):
+    """The first frame is shown, and one warning says why."""
+    result = rendered(data, limits=limits)
+    (warning,) = result.warnings
+    assert words in warning
+    assert result.renditions == still_of(data)
+    return result
+
+
+def many(count, size=(2, 2)):
+    """A GIF of so many tiny frames."""
+    pair = b"".join(
+        gifs.control(None, 1, 5) + gifs.frame((0, 0, *size), bytes((n,)) * (size[0] * size[1])) for n in (0, 1)
+    )
+    return gifs.gif(size, [pair * (count // 2)])
+
+
+def test_the_longest_animation():
+    """As many frames as allowed are shown; of one with more frames, the first one."""
+    assert rendered(many(frames.MOST_FRAMES)).renditions[0].frames == frames.MOST_FRAMES
+    assert_still(many(frames.MOST_FRAMES + 2), "has more than 2,000 frames. Its first frame is shown.")
+
+
+def test_the_pixels_of_all_frames_are_limited(monkeypatch):
+    """Decoded, drawn and coded pixels count, whatever the file claims, and nothing is decoded before."""
+    data = animations.saved(STEPS, "GIF", duration=50)
+    canvas, rendition = 200 * 140, 24 * 17
+    coded = sum(frame.coded_pixels for frame in render.import_module("image_pipeline.imaging.animation.gif").read(
+        render.Reader.of(data)).frames)  # fmt: skip
+    monkeypatch.setattr(render, "MOST_PIXELS", coded + 5 * (canvas + 4 * rendition))
+    assert rendered(data).warnings == ()
+    monkeypatch.setattr(render, "MOST_PIXELS", render.MOST_PIXELS - 1)
+    monkeypatch.setattr(render, "pictures", None)
+    assert_still(data, "has 5 frames of 200 × 140 pixels, which count as")
+
+
+def test_frames_far_larger_than_the_canvas_count():
+    """A frame outside of the canvas must be decoded, too."""
+    huge = gifs.frame((0, 0, 65535, 65535), bytes(100))
+    assert_still(gifs.gif((4, 4), [gifs.frame((0, 0, 4, 4)), huge]), "count as 4,295 megapixels")
+
+
+def test_memory_is_predicted():
+    """An animation that needs more memory than is left is not decoded."""
+    data = animations.saved(STEPS, "GIF", duration=50)
+    assert rendered(data, limits=Limits(memory_bytes=700_000)).warnings == ()
+    assert_still(data, "needs about 1 MB of memory; 0 MB are available", Limits(memory_bytes=600_000))
+
+
+def test_memory_does_not_grow_with_the_frames():
+    """Frames are decoded one after the other."""
+
+    def peak(count):
+        data = many(count, (300, 300))
+        tracemalloc.start()
+        try:
+            rendered(data)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(60) < peak(4) + 2_000_000
+
+
+def test_the_time_is_limited(monkeypatch):
+    """If the time is not enough, the first frame is shown under another content id: another time it may be enough."""
+    data = animations.saved(STEPS, "GIF", duration=50)
+    complete = rendered(data).content_id
+    assert complete == engine.content_id(data, [MOVING])
+    monkeypatch.setattr(render, "MOST_SECONDS", -1.0)
+    assert assert_still(data, "takes more than").content_id != complete
+
+
+def test_the_bytes_are_limited(monkeypatch):
+    """Renditions cannot fill the memory."""
+    data = animations.saved(STEPS, "GIF", duration=50)
+    monkeypatch.setattr(render, "MOST_BYTES", 300)
+    assert_still(data, "needs more than 0 MB for its renditions")
+
+
+def test_lack_of_memory_shows_the_first_frame(monkeypatch):
+    """If the prediction was too low, the image is not lost."""
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(render.Writer, "add", fail)
+    assert_still(animations.saved(STEPS, "GIF", duration=50), "needs more memory than is available")
+
+
+@pytest.mark.parametrize("name", [name for name in animations.ALL if "cut off" in name])
+def test_a_damaged_animation_shows_its_intact_frames(name):
+    """The warning says how many there are."""
+    result = rendered(animations.ALL[name]())
+    warning = result.warnings[-1]
+    assert f"only its first {result.renditions[0].frames} frames are shown" in warning
+
+
+def test_one_intact_frame_is_a_still():
+    """If the second frame is damaged, the first one is shown."""
+    data = gifs.gif((40, 30), [gifs.frame((0, 0, 40, 30)), b"\x2c\0\0"], end=b"")
+    result = rendered(data)
+    assert result.renditions == still_of(data)
+    assert result.warnings == ()  # the header counts one frame, as without the option
+    short = animations.ALL["GIF with a short frame"]()
+    assert rendered(short).warnings == ("The animation is damaged: only its first frame is shown.",)
+    assert rendered(short).renditions == still_of(short)
