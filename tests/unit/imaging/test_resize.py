@@ -5,19 +5,30 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
 
-from image_pipeline.imaging import resize
+from image_pipeline.imaging import libvips, resize
 from tests.conftest import ROOT
 from tests.corpus import holed, quarters
 
 
+@pytest.fixture(params=["simd", "libvips", "pillow"])
+def resizer(request, monkeypatch):
+    """Each resizer in turn, as if the better ones were not installed."""
+    if request.param == "simd" and resize.name() != "simd":
+        pytest.skip("the SIMD resizer is not installed")
+    if request.param != "simd":
+        monkeypatch.setattr(resize, "_simd", lambda: None)
+    if request.param == "pillow":
+        monkeypatch.setattr(libvips, "_library", lambda: None)
+    return request.param
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "CMYK", "LA"])
-@pytest.mark.parametrize("simd", [True, False])
-def test_both_resizers_agree_with_lanczos(mode, simd, monkeypatch):
+def test_all_resizers_agree_with_lanczos(mode, resizer):
     """The mean difference to Pillow's Lanczos at full size is below 2 of 255."""
-    if not simd:
-        monkeypatch.setattr(resize, "_resizer", None)
     image = quarters("RGB", (400, 300)).convert("RGBA" if mode == "LA" else mode).convert(mode)
     out = resize.reduce(image, (130, 97))
     expected = image.resize((130, 97), Image.Resampling.LANCZOS)
@@ -25,13 +36,13 @@ def test_both_resizers_agree_with_lanczos(mode, simd, monkeypatch):
     assert max(ImageStat.Stat(ImageChops.difference(out, expected)).mean) < 2
 
 
-def test_a_box_is_cut_out_first():
+def test_a_box_is_cut_out_first(resizer):
     """The result shows only the box, apart from the filter at its edges."""
     out = resize.reduce(quarters(), (30, 20), (0.0, 0.0, 118.5, 78.5))
     assert all(abs(red - 255) + green + blue <= 16 for _, (red, green, blue) in out.getcolors())
 
 
-def test_alpha_is_premultiplied():
+def test_alpha_is_premultiplied(resizer):
     """Colours of invisible pixels do not affect the edges."""
     image = holed()
     out = resize.reduce(image, (61, 41))
@@ -48,16 +59,29 @@ def test_nothing_to_do_costs_nothing():
     assert resize.reduce(image, image.size, (0, 0, *image.size)) is image
 
 
-def test_works_without_the_simd_resizer():
-    """Import and resizing work without the wheel, which does not exist for aarch64 Linux."""
+@pytest.mark.parametrize(
+    ("missing", "name"), [(["cykooz_resizer"], "libvips"), (["cykooz_resizer", "_libvips"], "pillow")]
+)
+def test_works_without_a_wheel(missing, name):
+    """Import and resizing work without wheels that do not exist for every machine."""
     code = (
-        "import sys; sys.modules['cykooz_resizer'] = None\n"
+        f"import sys; sys.modules.update(dict.fromkeys({missing}))\n"
         "from image_pipeline.imaging import resize\n"
         "from PIL import Image\n"
-        "assert resize.name() == 'pillow'\n"
+        f"assert resize.name() == {name!r}\n"
         "assert resize.reduce(Image.new('RGB', (9, 9)), (3, 3)).size == (3, 3)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(ROOT / "layers" / "core")})
+
+
+@given(size=st.tuples(st.integers(1, 500), st.integers(1, 500)), data=st.data())
+@settings(max_examples=80, deadline=None)
+def test_libvips_gives_any_size(size, data):
+    """The result has the requested size, and one colour stays the same, also for a visible part with fractions."""
+    box = tuple(data.draw(st.floats(max(0.5, side - 0.99), side)) for side in size)
+    target = tuple(data.draw(st.integers(1, max(1, int(side)))) for side in box)
+    out = resize._reduce_with_libvips(Image.new("RGB", size, (9, 99, 199)), target, (0, 0, *box))
+    assert out is None or (out.size, out.getcolors()) == (target, [(target[0] * target[1], (9, 99, 199))])
 
 
 @pytest.mark.parametrize("size", [(1, 300_000), (300_000, 1), (3, 100_000)])

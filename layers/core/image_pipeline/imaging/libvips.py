@@ -1,5 +1,7 @@
 """Call libvips: it decodes a PNG and reduces it in one pass, and notices whatever is missing in a JPEG.
 
+It also reduces images where the SIMD resizer is not installed.
+
 The wheel `pyvips-binary` contains libvips. This module calls a few of its functions through `ctypes`. Two of its
 loaders are called, by name, so libvips never chooses a loader. If the wheel is not installed, the functions return None
 and the caller uses Pillow.
@@ -25,6 +27,8 @@ _FAIL_ON_WARNING = 3
 """VipsFailOn: also a wrong checksum of the pixels is an error."""
 _LANCZOS3 = 5
 """VipsKernel."""
+_UNSIGNED_BYTES = 0
+"""VipsBandFormat."""
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 Size = tuple[int, int]
@@ -66,25 +70,62 @@ def _decode(library: Any, load: Any, data: bytes, size: Size | None, *options: A
     try:
         if load(data, len(data), byref(loaded), *options):
             return None
-        if size in (None, _size(library, loaded)) or library.vips_image_get_bands(loaded) == len("RGBA"):
-            return _pixels(library, loaded)
-        return _pixels(library, resized) if _resize(library, loaded, resized, size) else None
+        width, height = _size(library, loaded)
+        mode = _MODES[library.vips_image_get_bands(loaded)]
+        if size in (None, (width, height)) or mode == "RGBA":
+            return _pixels(library, loaded, mode)
+        scale = size[0] / width, size[1] / height
+        return _pixels(library, resized, mode) if _resize(library, loaded, resized, scale) else None
     finally:
         _release(library, resized, loaded)
 
 
-def _resize(library: Any, image: c_void_p, out: c_void_p, size: Size) -> bool:
+def is_installed() -> bool:
+    """Return whether the wheel is installed; libvips is not loaded for that."""
+    return find_spec("_libvips") is not None
+
+
+def reduce(image: Image.Image, size: Size, area: tuple[float, float]) -> Image.Image | None:
+    """Reduce an image with Lanczos.
+
+    Args:
+        image: mode L, RGB, RGBa or CMYK.
+        size: (width, height) of the result, in pixels.
+        area: (width, height) of the visible part, which begins at the upper left corner.
+
+    Returns:
+        The same mode; None if libvips is not installed, has too little memory, or rounds to a smaller size.
+    """
+    library = _library()
+    if library is None:
+        return None
+    bands = len(image.getbands())
+    data = image.tobytes()
+    source = c_void_p(library.vips_image_new_from_memory(data, len(data), *image.size, bands, _UNSIGNED_BYTES))
+    resized = c_void_p()
+    try:
+        scale = size[0] / area[0], size[1] / area[1]
+        reduction = (
+            _pixels(library, resized, image.mode) if source and _resize(library, source, resized, scale) else None
+        )
+    finally:
+        _release(library, resized, source)
+    if reduction is None or reduction.width < size[0] or reduction.height < size[1]:
+        return None
+    return reduction if reduction.size == size else reduction.crop((0, 0, *size))
+
+
+def _resize(library: Any, image: c_void_p, out: c_void_p, scale: tuple[float, float]) -> bool:
     """Prepare the reduction of an image; return whether it is possible."""
-    width, height = _size(library, image)
-    options = b"vscale", c_double(size[1] / height), b"kernel", c_int(_LANCZOS3), None
-    return not library.vips_resize(image, byref(out), size[0] / width, *options)
+    options = b"vscale", c_double(scale[1]), b"kernel", c_int(_LANCZOS3), None
+    return not library.vips_resize(image, byref(out), scale[0], *options)
 
 
 def _size(library: Any, image: c_void_p) -> Size:
     return library.vips_image_get_width(image), library.vips_image_get_height(image)
 
 
-def _pixels(library: Any, image: c_void_p) -> Image.Image | None:
+def _pixels(library: Any, image: c_void_p, mode: str) -> Image.Image | None:
     """Compute the pixels of an image; return None if its file is broken."""
     count = c_size_t()
     start = library.vips_image_write_to_memory(image, byref(count))
@@ -92,7 +133,6 @@ def _pixels(library: Any, image: c_void_p) -> Image.Image | None:
         return None
     view: Any = (ctypes.c_uint8 * count.value).from_address(start)
     weakref.finalize(view, library.g_free, start)  # an image of mode RGBA or L uses this memory without a copy
-    mode = _MODES[library.vips_image_get_bands(image)]
     return Image.frombuffer(mode, _size(library, image), view, "raw", mode, 0, 1)
 
 
@@ -116,6 +156,8 @@ def _library() -> Any:
     library.g_setenv.argtypes = (c_char_p, c_char_p, c_int)
     for load in (library.vips_pngload_buffer, library.vips_jpegload_buffer):
         load.argtypes = (c_char_p, c_size_t, c_void_p)
+    library.vips_image_new_from_memory.restype = c_void_p
+    library.vips_image_new_from_memory.argtypes = (c_char_p, c_size_t, c_int, c_int, c_int, c_int)
     library.vips_resize.argtypes = (c_void_p, c_void_p, c_double)
     library.vips_image_write_to_memory.restype = c_void_p
     library.vips_image_write_to_memory.argtypes = (c_void_p, c_void_p)

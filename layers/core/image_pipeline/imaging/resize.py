@@ -1,4 +1,4 @@
-"""Reduce images with the Lanczos filter: with a SIMD resizer if its wheel is installed, else with Pillow.
+"""Reduce images with the Lanczos filter: with a SIMD resizer if its wheel is installed, else with libvips or Pillow.
 
 Importing this module also makes glibc keep freed memory for the next image. Otherwise the kernel would clear the same
 tens of megabytes again for every image, which takes longer than the arithmetic (`docs/performance.md`).
@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from PIL import Image
 
-_simd: Any
-try:
-    _simd = import_module("cykooz_resizer")
-except ImportError:  # there is no wheel for aarch64 Linux
-    _simd = None
+from image_pipeline.imaging import libvips
 
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels."""
@@ -44,14 +42,33 @@ column of the source, which takes nine seconds for 5,000,000 rows."""
 _LANCZOS_RATIO_AFTER_AVERAGING = 64
 """Ratio that is left to Lanczos after a longer side was averaged."""
 
-_SIMD_MODES = frozenset({"L", "RGB", "RGBA", "CMYK"})
-_resizer: Any = _simd.Resizer() if _simd else None
-_lanczos: Any = _simd.ResizeAlg.convolution(_simd.FilterType.lanczos3) if _simd else None
+_FAST_MODES = frozenset({"L", "RGB", "RGBA", "CMYK"})
+"""Modes that the SIMD resizer and libvips accept."""
+_MOST_COPIED = 16_000_000
+"""Largest number of pixels that libvips reduces. It gets a copy, which the predicted memory does not include; Pillow
+reduces larger images."""
+
+
+@lru_cache(maxsize=1)
+def _simd() -> Any:
+    """Return the module of the SIMD resizer; None where there is no wheel, as for aarch64 Linux.
+
+    It is imported when the first image is reduced, because that takes 20 ms.
+    """
+    return import_module("cykooz_resizer") if find_spec("cykooz_resizer") else None
+
+
+@lru_cache(maxsize=1)
+def _simd_tools() -> tuple[Any, Any]:
+    """Return the SIMD resizer and its Lanczos filter."""
+    return _simd().Resizer(), _simd().ResizeAlg.convolution(_simd().FilterType.lanczos3)
 
 
 def name() -> str:
-    """Return the name of the resizer in use; part of the content id, because the two differ in rounding."""
-    return "simd" if _resizer else "pillow"
+    """Return the name of the resizer in use; part of the content id, because they differ in rounding."""
+    if find_spec("cykooz_resizer"):
+        return "simd"
+    return "libvips" if libvips.is_installed() else "pillow"
 
 
 def reduce(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> Image.Image:
@@ -65,12 +82,30 @@ def reduce(image: Image.Image, size: tuple[int, int], box: Box | None = None) ->
         return image
     if box is None:
         image = _average_long_sides(image, size)
-    if _resizer is None or image.mode not in _SIMD_MODES:
-        return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
+    if image.mode in _FAST_MODES:
+        if _simd() is not None:
+            return _reduce_with_simd(image, size, box)
+        if image.width * image.height <= _MOST_COPIED and (reduction := _reduce_with_libvips(image, size, box)):
+            return reduction
+    return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
+
+
+def _reduce_with_simd(image: Image.Image, size: tuple[int, int], box: Box | None) -> Image.Image:
+    resizer, lanczos = _simd_tools()
     out = Image.new(image.mode, size, None)  # not cleared: every pixel is written
-    crop = _simd.CropBox(box[0], box[1], box[2] - box[0], box[3] - box[1]) if box else None
-    _resizer.resize_pil(image, out, _simd.ResizeOptions(resize_alg=_lanczos, crop_box=crop))
+    crop = _simd().CropBox(box[0], box[1], box[2] - box[0], box[3] - box[1]) if box else None
+    resizer.resize_pil(image, out, _simd().ResizeOptions(resize_alg=lanczos, crop_box=crop))
     return out
+
+
+def _reduce_with_libvips(image: Image.Image, size: tuple[int, int], box: Box | None) -> Image.Image | None:
+    left, top, right, bottom = box or (0, 0, *image.size)
+    if left or top:
+        return None
+    if image.mode != "RGBA":
+        return libvips.reduce(image, size, (right, bottom))
+    reduction = libvips.reduce(image.convert("RGBa"), size, (right, bottom))
+    return reduction.convert("RGBA") if reduction else None
 
 
 def _average_long_sides(image: Image.Image, size: tuple[int, int]) -> Image.Image:
