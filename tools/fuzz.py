@@ -32,7 +32,7 @@ from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import BrokenContainerError, Budget, Reader
 from image_pipeline.imaging.recipes import Recipe
-from tests.corpus import BAD, GOOD, HERE, noisy
+from tests.corpus import BAD, GOOD, HERE, animations, noisy
 
 SLOWEST_SECONDS = 5.0
 """CPU time, so that the result does not depend on other load of the machine."""
@@ -40,7 +40,11 @@ MOST_MEMORY = 600_000_000
 MOST_ADMISSION_BYTES = 5_000_000
 """Memory that admission may use in addition to the file."""
 LIMITS = Limits(max_pixels=20_000_000, memory_bytes=300_000_000)
-RECIPES = (Recipe("small", 64, 64), Recipe("cover", 40, 40, fit="cover", formats=("png", "webp")))
+RECIPES = (
+    Recipe("small", 64, 64),
+    Recipe("cover", 40, 40, fit="cover", formats=("png", "webp"), animated=True),
+    *(Recipe(f"set-{width}", width, 64, set_name="set") for width in (20, 60)),
+)
 _MOST_PARTS = 200
 _MOST_FILE = 2_000_000
 
@@ -52,6 +56,7 @@ Span = tuple[int, int]
 def sources() -> tuple[bytes, ...]:
     """Return valid and invalid files of every kind."""
     files = [good.make() for good in GOOD] + [bad.make() for bad in BAD]
+    files += [make() for make in animations.ALL.values()]
     files += [path.read_bytes() for path in sorted((HERE / "cases").rglob("*.*"))]
     files = [data for data in files if 0 < len(data) < 300_000]
     return (*files, *map(noisy, ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP")))

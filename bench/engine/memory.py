@@ -13,10 +13,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from PIL import Image
 
+from image_pipeline.imaging.animation.render import predicted_memory as animation_memory
 from image_pipeline.imaging.engine import render
 from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.limits import RUNTIME_BYTES, Limits
@@ -28,6 +30,7 @@ from tests.corpus.jpeg import separate_scans
 Size = tuple[int, int]
 
 RECIPE = Recipe("640x480", 640, 480)
+ANIMATED = Recipe("1600x1600", 1600, 1600, formats=("webp",), animated=True)
 SMALL, LARGE = (3000, 2000), (6000, 4000)
 KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "JPEG": ("JPEG", "RGB", {}),
@@ -150,6 +153,15 @@ GENERATED: dict[str, Callable[..., bytes]] = {
 }
 """Kinds that Pillow cannot write."""
 
+ANIMATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "GIF, all frames": ("GIF", "P", {}),
+    "WebP lossy, all frames": ("WEBP", "RGB", {"method": 0}),
+    "WebP alpha, all frames": ("WEBP", "RGBA", {"method": 0}),
+    "PNG RGB, all frames": ("PNG", "RGB", {"compress_level": 1}),
+    "PNG RGBA, all frames": ("PNG", "RGBA", {"compress_level": 1}),
+}
+"""Rendered as animations, by a recipe of their own."""
+
 
 def picture(kind: str, size: Size) -> bytes:
     """Return a gradient, whose file is small, so that pixels dominate the memory."""
@@ -159,19 +171,24 @@ def picture(kind: str, size: Size) -> bytes:
         import pillow_heif  # type: ignore[import-not-found,unused-ignore]
 
         pillow_heif.register_heif_opener()
-    image_format, mode, options = {**KINDS, **HEIF_KINDS}[kind]
+    image_format, mode, options = {**KINDS, **HEIF_KINDS, **ANIMATIONS}[kind]
     image = Image.linear_gradient("L").resize(size)
     converted = image.convert("I").convert("I;16") if mode == "I;16" else image.convert("RGB").convert(mode)
     if kind.startswith("AVIF alpha"):
         converted.putalpha(image)  # the encoder omits opaque alpha
+    if kind in ANIMATIONS:
+        if mode == "RGBA":
+            converted.putalpha(image)
+        turned = [converted.rotate(90 * quarter) for quarter in (1, 2)]
+        options = {**options, "save_all": True, "append_images": turned, "duration": 100}
     out = io.BytesIO()
     converted.save(out, image_format, **options)
     return out.getvalue()
 
 
-def peak(data: bytes) -> int:
+def peak(data: bytes, recipe: Recipe) -> int:
     """Return the peak memory in bytes of a fresh process that renders this file, without the file itself."""
-    run = [sys.executable, "-m", "bench.engine.memory", "render"]
+    run = [sys.executable, "-m", "bench.engine.memory", "render", *["animated"] * recipe.animated]
     process = subprocess.run(run, input=data, capture_output=True, check=True)  # noqa: S603  our own command
     return int(process.stdout) - len(data)
 
@@ -181,22 +198,30 @@ def _render_standard_input() -> None:
 
     data = sys.stdin.buffer.read()
     limits = Limits(memory_bytes=1 << 40, max_bytes=1 << 40)
-    render(data, [RECIPE], limits)
+    render(data, [ANIMATED if "animated" in sys.argv else RECIPE], limits)
     print(peak_memory())
 
 
-def predicted(data: bytes) -> int:
+def predicted(data: bytes, recipe: Recipe) -> int:
     """Return the predicted memory of decoding in bytes."""
-    return admit(Reader.of(data), Limits(memory_bytes=1 << 40, max_bytes=1 << 40)).predicted_memory(RECIPE.width)
+    header = admit(Reader.of(data), Limits(memory_bytes=1 << 40, max_bytes=1 << 40))
+    memory = header.predicted_memory(recipe.width)
+    if not recipe.animated:
+        return memory
+    frames = import_module(f"image_pipeline.imaging.animation.{header.format.lower()}").read(Reader.of(data))
+    scale = recipe.scale(header.width, header.height)
+    size = round(header.width * scale), round(header.height * scale)
+    return memory + animation_memory(frames, header, [size])
 
 
 def main() -> int:
     """Print the table and compare it with the predictions."""
     errors = 0
-    for kind in [*KINDS, *GENERATED, *HEIF_KINDS] if "heif" in sys.argv else [*KINDS, *GENERATED]:
+    for kind in [*KINDS, *GENERATED, *ANIMATIONS, *(HEIF_KINDS if "heif" in sys.argv else ())]:
+        recipe = ANIMATED if kind in ANIMATIONS else RECIPE
         files = picture(kind, SMALL), picture(kind, LARGE)
-        small, large = map(peak, files)
-        expected_small, expected_large = map(predicted, files)
+        small, large = (peak(file, recipe) for file in files)
+        expected_small, expected_large = (predicted(file, recipe) for file in files)
         pixels = LARGE[0] * LARGE[1] - SMALL[0] * SMALL[1]
         too_low = large > expected_large + RUNTIME_BYTES
         errors += too_low

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -101,13 +101,26 @@ def _check(animation: Animation, job: Job) -> None:
             f"has {count:,} frames of {job.header.width} × {job.header.height} pixels, which count as "
             f"{pixels / 1e6:,.0f} megapixels with the renditions; at most {MOST_PIXELS / 1e6:,.0f} are allowed"
         )
-    memory = _CANVAS_BYTES * canvas + int(job.header.bytes_per_pixel * max(coded))
-    memory += _LARGEST_BYTES * max(renditions) + _EACH_BYTES * sum(renditions)
-    memory += _COPIES * min(MOST_BYTES, count * sum(renditions))
+    memory = predicted_memory(animation, job.header, job.sizes.values())
     if memory > job.memory_bytes:
         raise _TooMuchError(
             f"needs about {memory / 1e6:,.0f} MB of memory; {max(0, job.memory_bytes) / 1e6:,.0f} MB are available"
         )
+
+
+def predicted_memory(animation: Animation, header: Header, sizes: Collection[Size]) -> int:
+    """Return the peak memory of the animation in bytes, in addition to that of the first frame.
+
+    Args:
+        animation: all frames.
+        header: the result of admission.
+        sizes: (width, height) of the animated renditions before they are cropped.
+    """
+    coded = max(frame.coded_pixels for frame in animation.frames)
+    renditions = [width * height for width, height in sizes]
+    memory = _CANVAS_BYTES * header.width * header.height + int(header.bytes_per_pixel * coded)
+    memory += _LARGEST_BYTES * max(renditions) + _EACH_BYTES * sum(renditions)
+    return memory + _COPIES * min(MOST_BYTES, len(animation.frames) * sum(renditions))
 
 
 def _render(animation: Animation, job: Job) -> Animated:
