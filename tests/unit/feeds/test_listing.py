@@ -44,20 +44,65 @@ def test_what_is_uploaded_meanwhile_moves_no_page():
     assert [image["imageKey"] for image in first] + rest == [f"uploads/{number}" for number in reversed(range(6))]
 
 
-def test_a_page_of_two_conditions_costs_no_more_than_another(monkeypatch):
-    """A page may be short or empty, because no request reads the whole view."""
-    for number in range(30):
-        list_record(record(f"uploads/{number}", "COMPLETED" if number else "PROCESSING", number, ["Dog"]), 1)
-    sizes = [len(page) for page in pages(2, label="dog", status="PROCESSING")]
+def asked_limits(limit, **conditions):
+    """The limits of the queries for the first page."""
+    client, asked = clients.client("dynamodb"), []
+
+    def note(params, **_):
+        asked.append(params["Limit"])
+
+    client.meta.events.register("provide-client-params.dynamodb.Query", note)
+    next(pages(limit, **conditions))
+    client.meta.events.unregister("provide-client-params.dynamodb.Query", note)
+    return asked
+
+
+def test_a_page_of_two_conditions_reads_each_view_once():
+    """A page may be short or empty, because no request reads a whole view."""
+    for number in range(40):
+        labels, status = (["Dog"], "COMPLETED") if number % 2 else ([], "FAILED")
+        list_record(record(f"uploads/{number}", status if number else "COMPLETED", number, labels), 1)
+    list_record(record("uploads/both", "FAILED", 0, ["Dog"]), 1)
+    sizes = [len(page) for page in pages(2, label="dog", status="FAILED")]
     assert sum(sizes) == 1
     assert len(sizes) > 3
-    client = clients.client("dynamodb")
-    asked = []
-    client.meta.events.register(
-        "provide-client-params.dynamodb.Query", lambda params, **_: asked.append(params["Limit"])
-    )
-    next(pages(2, label="dog", status="PROCESSING"))
-    assert asked == [2] * 4
+    assert asked_limits(2, label="dog", status="FAILED") == [2] * 8
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"status": "FAILED", "prefix": "many/"},
+        {"label": "cat", "prefix": "many/"},
+        {"status": "FAILED", "label": "dog"},
+    ],
+)
+def test_few_images_among_many_are_on_the_first_page(conditions):
+    """The view with the fewest images leads to them, whichever condition it belongs to."""
+    for number in range(30):
+        list_record(record(f"uploads/many/{number}", second=number, labels=["Dog"]), 1)
+    list_record(record("uploads/many/rare", "FAILED", -1, ["Dog", "Cat"]), 1)
+    assert [[image["imageKey"] for image in page] for page in pages(2, **conditions)] == [["uploads/many/rare"]]
+
+
+def test_a_view_that_ends_is_enough():
+    """No other view is read after it."""
+    list_record(record("uploads/many/0", "FAILED"), 1)
+    assert asked_limits(2, status="FAILED", prefix="many/") == [2] * 4
+
+
+def test_nearly_all_images_are_completed():
+    """Their view is not read beside that of a folder, which excludes more."""
+    for number in range(10):
+        list_record(record(f"uploads/many/{number}", second=number), 1)
+    assert asked_limits(1, status="COMPLETED", prefix="many/") == [1] * 4
+
+
+def test_deleted_images_with_a_label_are_listed():
+    """They are only in the view of their status."""
+    list_record(record("uploads/a", "DELETED", labels=["Dog"]), 1)
+    list_record(record("uploads/b", "DELETED", labels=["Cat"]), 1)
+    assert listed_keys(label="dog", status="DELETED") == ["uploads/a"]
 
 
 def test_the_tried_keys_share_shards():

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from datetime import datetime
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from image_pipeline import aws, keys, times
 from image_pipeline.errors import InvalidRequestError
@@ -41,11 +41,16 @@ class ImageFilter:
     """In this folder or below it, as `keys.folder` returns it."""
 
     @property
-    def view(self) -> str:
-        """The view to read: it contains all of these images, and usually few others."""
-        if self.folder and self.status != "DELETED":  # deleted images are only in the view of their status
-            return entries.folder_view(self.folder)
-        return entries.label_view(self.label) if self.label else f"status={self.status}" if self.status else "all"
+    def views(self) -> list[str]:
+        """The views that contain all of these images, the one that probably contains the fewest others first."""
+        by_status = [f"status={self.status}"] if self.status else []
+        if self.status == "DELETED":  # deleted images are only in the view of their status
+            return by_status
+        others = [entries.label_view(self.label)] if self.label else []
+        others += [entries.folder_view(self.folder)] if self.folder else []
+        if self.status == "COMPLETED" and others:  # nearly all images are, so this view would exclude few
+            return others
+        return by_status + others or ["all"]
 
     @property
     def digest(self) -> str:
@@ -75,6 +80,17 @@ class Query:
     limit: int = DEFAULT_IMAGES
     cursor: str | None = None
     """The cursor of the previous page, which had the same filter; None for the first page."""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Entries of one view."""
+
+    view: str
+    positions: list[str]
+    """The newest ones first, at most as many as a page has images."""
+    end: str
+    """The view contains no other entry down to this position; empty if it contains no other entry at all."""
 
 
 @dataclass(frozen=True)
@@ -174,31 +190,50 @@ def read_page(client: aws.Client, table: str, query: Query) -> Page:
     if not 1 <= limit <= MAX_IMAGES:
         raise InvalidRequestError(f"The limit is {limit}, not from 1 to {MAX_IMAGES}.", "Use another limit.")
     after = _position_of(query.cursor, images) if query.cursor is not None else None
-    positions: list[str] = []
-    complete_to = ""  # every partition has been read from the newest entry down to this position
-    for partition in entries.partitions(images.view):
-        newest, reached = _newest_positions(client, table, partition, images, limit, after)
-        positions += newest
-        complete_to = max(complete_to, reached)
-    positions = sorted((position for position in positions if position >= complete_to), reverse=True)
-    page_end = positions[limit - 1] if len(positions) > limit else complete_to
+    reading = _furthest_reading(client, table, query, after)
 
     def is_on_page(ledger: Json) -> bool:
         # The position in the ledger counts, not that of the entry: an image that moves within the page is listed once.
         position = ledger["position"]
-        in_range = page_end <= position and (after is None or position < after) and images.includes_time_of(position)
+        in_range = reading.end <= position and (after is None or position < after) and images.includes_time_of(position)
         return (
             in_range
-            and entries.partition(images.view, position) in ledger["partitions"]
+            and entries.partition(reading.view, position) in ledger["partitions"]
             and images.includes(ledger["image"])
         )
 
-    ledgers = filter(is_on_page, _ledgers(client, table, positions[:limit]))
+    ledgers = filter(is_on_page, _ledgers(client, table, reading.positions))
     newest_first = sorted(ledgers, key=itemgetter("position"), reverse=True)
     return Page(
         images=[_listed_image(ledger) for ledger in newest_first],
-        cursor=_cursor(page_end, images) if page_end else None,
+        cursor=_cursor(reading.end, images) if reading.end else None,
     )
+
+
+def _furthest_reading(client: aws.Client, table: str, query: Query, after: str | None) -> _Reading:
+    """Read entries of the views of a filter, until one ends; return the reading that reaches the oldest images.
+
+    A filter of two conditions often selects few images of one view and most of the other: the failed images of a large
+    folder are found at once among the failed ones, and only after many pages in the folder.
+    """
+    readings = []
+    for view in query.images.views:
+        readings.append(_read_view(client, table, view, query, after))
+        if not readings[-1].end:
+            break
+    return min(readings, key=attrgetter("end"))
+
+
+def _read_view(client: aws.Client, table: str, view: str, query: Query, after: str | None) -> _Reading:
+    positions: list[str] = []
+    complete_to = ""  # every partition has been read from the newest entry down to this position
+    for partition in entries.partitions(view):
+        newest, reached = _newest_positions(client, table, partition, query.images, query.limit, after)
+        positions += newest
+        complete_to = max(complete_to, reached)
+    positions = sorted((position for position in positions if position >= complete_to), reverse=True)
+    end = positions[query.limit - 1] if len(positions) > query.limit else complete_to
+    return _Reading(view, positions[: query.limit], end)
 
 
 def _newest_positions(
