@@ -35,7 +35,7 @@ def test_the_page_of_the_repository_is_served(ask):
     answer = ask(digest_of(index), "app.js")
     assert answer["statusCode"] == 200
     source = (ROOT / "web" / "app.js").read_text()
-    assert base64.b64decode(answer["body"]).decode() == webpage.without_comments(source)
+    assert base64.b64decode(answer["body"]).decode() == webpage.condensed(source)
 
 
 def test_the_policy_names_the_buckets_of_the_stack(ask):

@@ -181,15 +181,16 @@ def test_every_answer_has_the_security_headers(folder):
     ("source", "served"),
     [
         ("/** One.\n * two\n */\nexport const a = 1;\n", "\n\n\nexport const a = 1;\n"),
-        ("  // why\n  a(); // kept\n", "\n  a(); // kept\n"),
+        ("  // why\n  a(); // kept\n", "\na(); // kept\n"),
+        ("a {\n\tb: 'c  d';\n\n  }\n", "a {\nb: 'c  d';\n\n}\n"),
         ("a = 'http://x'; /* kept */\n", "a = 'http://x'; /* kept */\n"),
         ("/* one */ a();\n/* two */\n", "/* one */ a();\n\n"),
         ("/* one */\na();\n/* two */\n", "\na();\n\n"),
     ],
 )
-def test_comments_are_not_sent(source, served):
-    """Only those on lines of their own, so that no code is touched and errors name the lines of the source."""
-    assert webpage.without_comments(source) == served
+def test_comments_and_indentation_are_not_sent(source, served):
+    """Only comments on lines of their own, so that no code is touched and errors name the lines of the source."""
+    assert webpage.condensed(source) == served
 
 
 def test_the_policy_allows_only_what_the_page_needs():

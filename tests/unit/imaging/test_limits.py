@@ -9,7 +9,7 @@ import pytest
 from image_pipeline import settings
 from image_pipeline.errors import SettingsError
 from image_pipeline.imaging.formats.header import Header
-from image_pipeline.imaging.formats.limits import RUNTIME_BYTES, Limits
+from image_pipeline.imaging.formats.limits import RUNTIME_BYTES, Limits, format_names
 from tests.conftest import ROOT
 
 LOADED = """
@@ -61,3 +61,8 @@ def test_what_is_left_for_a_picture_is_what_the_runtime_does_not_take(environmen
     path = {"PYTHONPATH": str(ROOT / "layers" / "core"), "HOME": "/nonexistent"}
     process = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, env=path, check=True)
     assert 0 < int(process.stdout) * 1024 <= RUNTIME_BYTES
+
+
+def test_formats_are_named_in_the_order_that_people_expect():
+    """A hint begins with what every program can write."""
+    assert format_names({"BMP", "JPEG", "AVIF", "PNG"}) == "JPEG, PNG, AVIF, BMP"

@@ -36,6 +36,7 @@ ASSET_HEADERS = {"cross-origin-resource-policy": "same-origin", "x-content-type-
 _DOCUMENTS = frozenset({".html", ".svg"})  # a browser can open these
 _COMMENTED = frozenset({".css", ".js"})
 _COMMENT = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/[ \t]*|//[^\n]*)$", re.DOTALL | re.MULTILINE)
+_INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
 _COMPRESSED = frozenset({".css", ".html", ".js", ".json", ".svg"})
 _DIGEST_CHARACTERS = 20
 _YEAR_SECONDS = 31_536_000
@@ -149,12 +150,12 @@ def accepts_gzip(accept_encoding: str) -> bool:
     return False
 
 
-def without_comments(text: str) -> str:
-    """Remove comments that have lines of their own, a quarter of the compressed size; other lines keep their number.
+def condensed(text: str) -> str:
+    """Remove indentation, and comments that have lines of their own: a quarter of the compressed size.
 
-    A script must not have such a line in a text of several lines.
+    All other lines keep their numbers. A script must not have a text of several lines.
     """
-    return _COMMENT.sub(lambda match: "\n" * match[0].count("\n"), text)
+    return _INDENTATION.sub("", _COMMENT.sub(lambda match: "\n" * match[0].count("\n"), text))
 
 
 def _origin(url: str) -> str:
@@ -182,5 +183,5 @@ def _file(name: str, content: bytes, document_headers: Mapping[str, str], *, cac
     suffix = Path(name).suffix
     headers = {**(document_headers if suffix in _DOCUMENTS else ASSET_HEADERS), "cache-control": caching}
     if suffix in _COMMENTED:
-        content = without_comments(content.decode()).encode()
+        content = condensed(content.decode()).encode()
     return File(CONTENT_TYPES[suffix], content, suffix in _COMPRESSED, headers)

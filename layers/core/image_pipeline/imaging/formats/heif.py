@@ -8,7 +8,7 @@ from image_pipeline.errors import ImageTooLargeError, UnsupportedFormatError
 from image_pipeline.imaging.containers import av1, hevc
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.heif_picture import AV1, Item, read_picture
-from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.formats.limits import Limits, format_names
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
 _COPIES = 2
@@ -33,7 +33,7 @@ def read_header(reader: Reader, limits: Limits) -> Header:
     if actual_format not in limits.formats:
         raise UnsupportedFormatError(
             f"The content is {actual_format}, which is not an accepted format.",
-            f"Convert it to one of {', '.join(sorted(limits.formats))} and upload it again.",
+            f"Convert it to one of {format_names(limits.formats)} and upload it again.",
         )
     colours = _read_heads(list(picture.item.coded()), reader.in_memory)
     alphas = _read_heads(list(picture.item.alphas()), reader.in_memory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from image_pipeline.errors import SettingsError
@@ -10,7 +11,13 @@ from image_pipeline.settings import MEBIBYTE, Settings
 RUNTIME_BYTES = 192 * MEBIBYTE
 """Memory of a warm function that has not decoded anything yet, in bytes: Python, boto3 and the libraries."""
 
-FORMATS = frozenset({"JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP"})
+_USUAL_ORDER = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP")
+FORMATS = frozenset(_USUAL_ORDER)
+
+
+def format_names(formats: Collection[str]) -> str:
+    """Return a list for people, in which the most common formats come first."""
+    return ", ".join(name for name in _USUAL_ORDER if name in formats)
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Limits:
         if unknown := settings.image_formats - FORMATS:
             raise SettingsError(
                 f"IMAGE_FORMATS contains unsupported formats: {', '.join(sorted(unknown))}.",
-                f"Set the parameter ImageFormats to some of {', '.join(sorted(FORMATS))}, and deploy again.",
+                f"Set the parameter ImageFormats to some of {format_names(FORMATS)}, and deploy again.",
             )
         return cls(
             max_bytes=settings.max_upload_bytes,

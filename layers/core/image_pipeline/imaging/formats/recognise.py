@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from image_pipeline.errors import UnsupportedFormatError
+from image_pipeline.imaging.formats.limits import format_names
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -210,6 +211,6 @@ def recognise(head: bytes, admitted: frozenset[str]) -> str:
     if name not in admitted:
         raise UnsupportedFormatError(
             f"The file is not an image in a supported format: its content is {name}.",
-            f"Convert it to one of {', '.join(sorted(admitted))} and upload it again.",
+            f"Convert it to one of {format_names(admitted)} and upload it again.",
         )
     return name
