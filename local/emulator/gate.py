@@ -3,11 +3,15 @@
 Any page in the browser of the user can send requests to loopback. A page whose host name resolves to loopback can also
 read the answers (DNS rebinding). Browsers declare the origin of a request in `Host`, `Origin` and `Sec-Fetch-Site`
 (https://www.w3.org/TR/fetch-metadata/), and pages cannot forge these headers. Other programs send only `Host`.
+
+A page of any site may show a picture, as on AWS: it cannot read the pixels. Its browser declares such a request in
+`Sec-Fetch-Dest`, and only a picture is answered.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 from local.emulator.cors import matches
@@ -28,10 +32,20 @@ class Gate:
         port: The port of the server; a `Host` with another port is foreign.
         own: The origins of the local run, whose pages may always send requests.
         buckets: Whether subdomains of `localhost` are accepted: clients of S3 put the bucket there.
+        may_be_picture: Whether a GET has no effect and may be answered with a picture, which any page may show.
     """
 
-    def __init__(self, application: Application, port: int, own: Iterable[str], *, buckets: bool = False) -> None:
+    def __init__(
+        self,
+        application: Application,
+        port: int,
+        own: Iterable[str],
+        *,
+        buckets: bool = False,
+        may_be_picture: Callable[[Environ], bool],
+    ) -> None:
         self._application = application
+        self._may_be_picture = may_be_picture
         self._hosts = frozenset(_host_values(port))
         self._bucket_host = re.compile(rf"{_BUCKET}\.localhost:{port}") if buckets else None
         self._own = list(own)
@@ -43,15 +57,34 @@ class Gate:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        if reason := self._refusal(environ):
-            return answer_json(start_response, HTTPStatus.FORBIDDEN, {"message": f"Refused: {reason}."}, _HEADERS)
+        if reason := self._foreign_host(environ):
+            return _refuse(start_response, reason)
+        if reason := self._foreign_page(environ):
+            if _is_for_picture(environ) and self._may_be_picture(environ):
+                return self._answer_picture(environ, start_response, reason)
+            return _refuse(start_response, reason)
         return self._application(environ, start_response)
 
-    def _refusal(self, environ: Environ) -> str:
-        """Explain why a request is refused; empty if it is not."""
+    def _answer_picture(self, environ: Environ, start_response: StartResponse, reason: str) -> Iterable[bytes]:
+        """Answer a request if the answer is a picture or leads to one."""
+        started: list[Any] = []
+        body = b"".join(self._application(environ, lambda *arguments: started.extend(arguments)))
+        status, headers = started[:2]
+        content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
+        if not (content_type.startswith("image/") or status.startswith("3")):
+            return _refuse(start_response, reason)
+        start_response(status, headers)
+        return [body]
+
+    def _foreign_host(self, environ: Environ) -> str:
+        """Explain why the host is refused; empty if it is not."""
         host = str(environ.get("HTTP_HOST", "")).lower()
         if host not in self._hosts and not (self._bucket_host and self._bucket_host.fullmatch(host)):
             return f"the Host {host!a} is not one of {', '.join(sorted(self._hosts))}. Use one of these addresses"
+        return ""
+
+    def _foreign_page(self, environ: Environ) -> str:
+        """Explain why the page that sent a request is refused; empty if it is not."""
         origin = environ.get("HTTP_ORIGIN")
         if origin is None and environ.get("HTTP_SEC_FETCH_SITE", "none") not in _OWN_SITES:
             # Requests for images and links have no Origin; only the referrer may name the page.
@@ -71,6 +104,20 @@ def own_origins(port: int) -> list[str]:
 def _host_values(port: int) -> list[str]:
     """Return the values of `Host` for a port of loopback; the default port of HTTP may be omitted."""
     return [f"{name}:{port}" for name in _NAMES] + (list(_NAMES) if port == _HTTP_PORT else [])
+
+
+def _refuse(start_response: StartResponse, reason: str) -> Iterable[bytes]:
+    return answer_json(start_response, HTTPStatus.FORBIDDEN, {"message": f"Refused: {reason}."}, _HEADERS)
+
+
+def _is_for_picture(environ: Environ) -> bool:
+    """Return whether a browser sent a request for an `<img>` without CORS, so that its page cannot read the answer."""
+    return (
+        environ["REQUEST_METHOD"] == "GET"
+        and "HTTP_ORIGIN" not in environ
+        and environ.get("HTTP_SEC_FETCH_DEST") == "image"
+        and environ.get("HTTP_SEC_FETCH_MODE") == "no-cors"
+    )
 
 
 def _origin_of(url: str) -> str:

@@ -54,6 +54,11 @@ def judge(environ: Environ, now: datetime) -> None:
         _judge_form(environ, now)
 
 
+def is_for_object(environ: Environ) -> bool:
+    """Return whether a request reads an object by a presigned URL."""
+    return actions.identify(environ) == ("s3", "GetObject") and "X-Amz-Signature" in dict(_query(environ))
+
+
 def signature(secret: str, scope: str, text: str) -> str:
     """Sign a text.
 

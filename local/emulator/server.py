@@ -79,7 +79,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     from botocore.exceptions import ParamValidationError
     from moto.core.config import default_user_config
 
-    from local.emulator import cors, endpoint, template
+    from local.emulator import cors, endpoint, presigned, template
     from local.emulator.controls import Controls
     from local.emulator.deliveries import Deliveries
     from local.emulator.deploy import plan
@@ -102,6 +102,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         sqs,
         stepfunctions,
     )
+    from local.emulator.one_host import OneHost
     from local.emulator.queues import Queues
     from local.emulator.stack import Runtime, Stack
     from local.emulator.streams import Streams, count_changes
@@ -161,8 +162,14 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     controls = Controls(front, front, http_api, configuration.control_token)
     application: Application = controls if configuration.control_token else front
     own = own_origins(api_port)
-    aws_gate = Gate(cors.BucketCors(application, read_cors_rules), aws_port, own, buckets=True)
-    api_gate = Gate(http_api, api_port, own)
+    aws_gate = Gate(
+        cors.BucketCors(application, read_cors_rules),
+        aws_port,
+        own,
+        buckets=True,
+        may_be_picture=presigned.is_for_object,
+    )
+    api_gate = Gate(OneHost(http_api, api_port), api_port, own, may_be_picture=lambda _: True)
     aws.application, api.application = aws_gate, api_gate
     runtime = Runtime(
         workers=workers,
