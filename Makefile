@@ -60,9 +60,9 @@ invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTI
 fuzz: $(STAMP) ## Feed damaged files to the engine: SECONDS=60
 	PYTHONPATH=layers/core $(BIN)/python -m tools.fuzz $(or $(SECONDS),60)
 
-bench: $(STAMP) ## Compare with plain Pillow, pyvips and sharp (needs Node.js); about 10 minutes
+bench: $(STAMP) ## Compare with Pillow, pyvips, sharp and OpenCV (needs apt-get, Node.js, Valgrind); about 20 minutes
 	$(BIN)/$(INSTALL) bench/engine/requirements.txt
-	PYTHONPATH=.:layers/core $(BIN)/python -m bench.engine
+	PYTHONPATH=.:layers/core $(BIN)/python -m bench.engine --instructions $(OPTIONS)
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.handlers
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.logs
 	$(BIN)/python -m bench.cost
