@@ -223,6 +223,15 @@ def test_a_damaged_animation_shows_its_intact_frames(name):
     assert f"only its first {result.renditions[0].frames} frames are shown" in warning
 
 
+def test_a_structure_without_end_is_not_read_to_its_end():
+    """Thousands of parts that are no frames spend the budget of the animation and nothing else."""
+    comments = gifs.extension(0xFE) * 200_000
+    first, second = (gifs.frame((0, 0, 40, 30)) for _ in range(2))
+    data = gifs.gif((40, 30), [first, second, comments, second])
+    assert rendered(data).renditions[0].frames == 1  # equal frames are one
+    assert "damaged" in rendered(data).warnings[0]
+
+
 def test_one_intact_frame_is_a_still():
     """If the second frame is damaged, the first one is shown."""
     data = gifs.gif((40, 30), [gifs.frame((0, 0, 40, 30)), b"\x2c\0\0"], end=b"")
