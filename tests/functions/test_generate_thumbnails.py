@@ -11,6 +11,7 @@ from image_pipeline import errors
 from image_pipeline.imaging import recipes
 from image_pipeline.workflow import labels
 from tests.conftest import THUMBNAILS_BUCKET, aws_client, put_upload, watched
+from tests.corpus import animations
 from tests.functions.conftest import load_handler
 from tests.pictures import encoded, gradient, opened, photo
 
@@ -52,6 +53,23 @@ def test_every_rendition_that_is_told_is_there_and_no_other(handler):
     result = handler(event("uploads/x/a.jpg", photo()))
     assert sorted(each["key"] for each in result["renditions"]) == sorted(stored_keys())
     assert all(each["sizeBytes"] > 0 for each in result["renditions"])
+
+
+def test_an_animation_and_a_set_reach_the_record(monkeypatch, handler, tmp_path):
+    """The record has the frames of animated files; a set ends at the width of the original; damage is a warning."""
+    text = '[recipes.s]\nwidths = [20, 40, 60]\nformats = ["webp", "png"]\nanimated = true'
+    (tmp_path / "recipes.toml").write_text(text)
+    book = recipes.load(tmp_path / "recipes.toml")
+    monkeypatch.setattr(recipes, "load", lambda: book)
+    result = handler(event("uploads/a.gif", animations.ALL["GIF clears"]()))
+    assert [(each["name"], each["format"], each["width"], each.get("frames")) for each in result["renditions"]] == [
+        ("s-20", "WEBP", 20, 4), ("s-20", "PNG", 20, None), ("s-40", "WEBP", 40, 4), ("s-40", "PNG", 40, None),
+        ("s-60", "WEBP", 48, 4), ("s-60", "PNG", 48, None),
+    ]  # fmt: skip
+    assert rendition(result, "s-60", "WEBP")[1].n_frames == 4
+    assert result["warnings"] == []
+    cut_off = handler(event("uploads/b.gif", animations.ALL["GIF cut off in its last frame"]()))
+    assert [warning["code"] for warning in cut_off["warnings"]] == ["ImageWarning"]
 
 
 def test_a_recipe_without_effect_is_logged_once(monkeypatch, caplog, handler):
