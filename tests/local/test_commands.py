@@ -27,7 +27,7 @@ from local import cli
 from local.pipeline import ROOT, StartError
 from local.show import Display, JsonLines, TextDisplay
 from local.watch import EnteredState
-from tests.conftest import HEAVY
+from tests.conftest import HEAVY, crossed
 from tests.interruptions import interrupted
 from tests.pictures import photo
 
@@ -134,7 +134,7 @@ def test_an_unusable_file_is_a_usage_error(start, tmp_path, name):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("option", ["--port", "--api-port"])
+@pytest.mark.parametrize("option", ["--port", pytest.param("--api-port", marks=HEAVY)])
 def test_a_busy_port_is_said(start, option):
     """The message has its number."""
     other = {"--port": "--api-port", "--api-port": "--port"}[option]
@@ -185,8 +185,7 @@ def first_process(run):
         assert run.poll() is None
 
 
-@pytest.mark.parametrize("moment", [first_words, first_process])
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("moment", "how"), crossed([first_words, first_process], [signal.SIGINT, signal.SIGTERM]))
 def test_an_interrupted_start_leaves_nothing(start, tmp_path, moment, how):
     """This holds before and during the start of the server, for SIGINT and SIGTERM."""
     run = start("run", "--port", "0", "--api-port", "0")
@@ -229,7 +228,8 @@ BREADTH = ("telling where it runs", "its first call")  # each starts a pipeline,
 )
 def test_ctrl_c_ends_a_command_at_any_moment(tmp_path, event, text, times):
     """It exits with 130, without a traceback and without a remaining process."""
-    options = ("demo", "--run-dir", str(tmp_path / "run"), "--port", "0", "--api-port", "0")
+    (tmp_path / "one.jpg").write_bytes(photo())
+    options = ("demo", "--run-dir", str(tmp_path / "run"), "--port", "0", "--api-port", "0", str(tmp_path / "one.jpg"))
     done = interrupted("local", event, text, times, *options, MARK=str(tmp_path))
     assert (done.returncode, "Traceback" in done.stderr, "Error" in done.stderr) == (130, False, False), done.stderr
     assert gone([process for process in psutil.process_iter() if is_of(process, str(tmp_path))])

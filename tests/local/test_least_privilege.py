@@ -33,6 +33,12 @@ UNNEEDED = [
     ("PublishOutcomes*", "dynamodb:ListStreams", "Lambda asks for it when the mapping is made, and nothing here does"),
     ("IndexImages*", "dynamodb:ListStreams", "as above"),
 ]
+_OPEN = "a reader opens its stream once, before the runs; on AWS, and here without these, it could not"
+UNNEEDED += [
+    (role, f"dynamodb:{name}", _OPEN)
+    for role in ("PublishOutcomes*", "IndexImages*")
+    for name in ("DescribeStream", "GetShardIterator")
+]
 _MAP = "the local engine runs the parts of a map itself, and writes each result as a whole"
 UNNEEDED += [("Backfill*", f"states:{name}Execution", _MAP) for name in ("Start", "Describe", "Stop", "Redrive")]
 UNNEEDED += [

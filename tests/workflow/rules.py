@@ -31,6 +31,8 @@ class Fault:
     """As the workflow sees them; none when no answer comes, which it sees as States.Timeout."""
     effective: bool = False
     """Whether the call has done its work all the same."""
+    typical: bool = False
+    """Whether `make test` tries it at every Task; it tries the others where a service is called first."""
 
 
 THROTTLED = 41  # tries: more than an hour, see test_asl.py
@@ -48,6 +50,8 @@ ANSWERS = {
     "too large": "x" * 5_000_000,
 }
 """Of a function, that are none."""
+TYPICAL_ANSWERS = ("nothing", "too large")
+"""Those that `make test` tries at every Task."""
 
 FAULTS = {
     "lambda": [
@@ -64,14 +68,14 @@ FAULTS = {
             ),
         ),
         Fault("crash", BROKEN, ("Runtime.ExitError",)),
-        Fault("crash after its work", BROKEN, ("Runtime.ExitError",), effective=True),
+        Fault("crash after its work", BROKEN, ("Runtime.ExitError",), effective=True, typical=True),
         Fault("out of memory", BROKEN, ("Runtime.OutOfMemory",)),
         Fault("function out of time", BROKEN, ("Sandbox.Timedout",)),
         Fault("unknown end", BROKEN, ("Lambda.Unknown",)),
         Fault("state out of time", BROKEN),
         Fault("answer lost", BROKEN, effective=True),
         Fault("denied", FINAL, ("Lambda.AccessDeniedException",)),
-        Fault("bug", FINAL, ("KeyError",)),
+        Fault("bug", FINAL, ("KeyError",), typical=True),
     ],
     "dynamodb": [
         Fault(
@@ -89,20 +93,20 @@ FAULTS = {
             AT_FAULT,
             ("DynamoDB.InternalServerError", "DynamoDB.InternalServerErrorException", "DynamoDB.SdkClientException"),
         ),
-        Fault("AWS at fault after its work", AT_FAULT, ("DynamoDB.InternalServerError",), effective=True),
+        Fault("AWS at fault after its work", AT_FAULT, ("DynamoDB.InternalServerError",), effective=True, typical=True),
         Fault("named after the service", UNNAMED, ("DynamoDB.AmazonDynamoDBException",)),
         Fault("named after it, after its work", UNNAMED, ("DynamoDB.AmazonDynamoDBException",), effective=True),
         Fault("state out of time", AT_FAULT),
         Fault("answer lost", AT_FAULT, effective=True),
-        Fault("denied", FINAL, ("DynamoDB.AccessDeniedException",)),
+        Fault("denied", FINAL, ("DynamoDB.AccessDeniedException",), typical=True),
     ],
     "sns": [
         Fault("throttled", THROTTLED, ("SNS.ThrottledException", "SNS.KMSThrottlingException")),
         Fault("AWS at fault", AT_FAULT, ("SNS.InternalErrorException", "SNS.SdkClientException")),
         Fault("named after the service", UNNAMED, ("SNS.AmazonSNSException",)),
         Fault("state out of time", AT_FAULT),
-        Fault("answer lost", AT_FAULT, effective=True),
-        Fault("denied", FINAL, ("SNS.AuthorizationErrorException",)),
+        Fault("answer lost", AT_FAULT, effective=True, typical=True),
+        Fault("denied", FINAL, ("SNS.AuthorizationErrorException",), typical=True),
     ],
     "s3": [
         Fault("named after the service", UNNAMED, ("S3.S3Exception",)),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
-from tests.conftest import ROOT, WITH_OUTCOME
+from tests.conftest import HEAVY, ROOT, WITH_OUTCOME
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket
 from tests.workflow.rules import ANSWERS, BACKFILL_TASKS, FAULTS, SERVICES
@@ -251,7 +251,16 @@ def test_every_task_of_a_backfill_is_tried_here():
     assert {SERVICES[backfill_task] for backfill_task in BACKFILL_TASKS} == {"lambda"}
 
 
-@pytest.mark.parametrize("fault", FAULTS["lambda"], ids=lambda fault: fault.name)
+each_fault = pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, id=fault.name, marks=() if fault.typical or fault.name == "throttled" else HEAVY)
+        for fault in FAULTS["lambda"]
+    ],
+)
+
+
+@each_fault
 def test_a_check_that_fails(folder, fault):
     """Transient errors are retried; permanent ones end the backfill before anything is selected."""
     folder.upload("a.jpg")
@@ -266,7 +275,7 @@ def test_a_check_that_fails(folder, fault):
     assert folder.messages() == []
 
 
-@pytest.mark.parametrize("fault", FAULTS["lambda"], ids=lambda fault: fault.name)
+@each_fault
 def test_a_part_that_fails(folder, fault):
     """Transient errors are retried without loss; permanent ones fail the backfill, and nothing is selected.
 

@@ -10,7 +10,7 @@ from image_pipeline.keys import status_path
 from image_pipeline.store import uploads
 from tests.pictures import photo
 from tests.workflow.conftest import deletion, start
-from tests.workflow.test_process_image import SOUND, failing, named
+from tests.workflow.test_process_image import SOUND, failing, named, overtake
 from tests.workflow.test_reprocess import about, reprocess
 
 PHOTO, OTHER = photo(200, 150), photo(150, 200)
@@ -197,15 +197,7 @@ def test_a_copy_that_fails_is_an_upload_that_failed(pipeline, outcome, key):
 def test_an_upload_that_comes_meanwhile_wins_against_a_copy(pipeline, outcome, key):
     """The copy changes nothing."""
     outcome(key, PHOTO)
-    newest = []
-
-    def validate(event):
-        if not newest:
-            newest.append(pipeline.upload(key, OTHER))
-            pipeline.wait_for(key, newest[0])
-        return SOUND["ValidateImage"](event)
-
-    pipeline.replace("ValidateImageFunction", validate)
+    newest = overtake(pipeline, key, OTHER, SOUND["ValidateImage"])
     _, version = copied(pipeline, key)
     (execution,) = [execution for execution in pipeline.executions() if execution.version_id == version]
     assert pipeline.states_entered(execution)[-1] == "Superseded"

@@ -40,6 +40,7 @@ from tests.workflow.rules import (
     SOUND,
     TASKS,
     THROTTLED,
+    TYPICAL_ANSWERS,
     UNNAMED,
     End,
     expected,
@@ -304,13 +305,17 @@ def quiet_pipeline(pipeline):
         s3.delete_objects(Bucket=bucket, Delete={"Objects": each})  # moto copies all of a bucket to list some of it
 
 
-def is_first_of_service(machine, task):
-    """Return whether no earlier Task of the workflow calls the same service.
+def faults_of(machine, task):
+    """Return the faults to try at a Task: all at the first one that calls a service, and typical ones elsewhere.
 
-    `make test` tries dozens of retries only there, because they take long. test_asl.py compares the retries of all.
+    The other Tasks have the same retries, which test_asl.py compares; HEAVY tries all faults at every Task.
     """
-    same = [other for other in TASKS if other[0] == machine and SERVICES[other] == SERVICES[machine, task]]
-    return same[0] == (machine, task)
+    service = SERVICES[machine, task]
+    first = next(other for other in TASKS if SERVICES[other] == service)
+    all_of_them = FAULTS[service] + (OF_LABELS if task == "ExtractMetadata" else [])
+    if "HEAVY" in os.environ or first == (machine, task):
+        return all_of_them
+    return [fault for fault in all_of_them if fault.typical or fault in OF_LABELS]
 
 
 each_task = pytest.mark.parametrize(("machine", "task"), TASKS)
@@ -326,12 +331,10 @@ def test_every_task_has_expectations():
 def test_a_call_that_fails(quiet_pipeline, machine, task):
     """What passes is waited out and leaves no trace; what lasts has the one end that the rules name."""
     cases, service = [], SERVICES[machine, task]
-    for fault in FAULTS[service] + (OF_LABELS if task == "ExtractMetadata" else []):
+    for fault in faults_of(machine, task):
         errors = fault.errors or ("",)
         for tries in {len(errors), fault.tries}:
             lasts = tries == fault.tries
-            if tries in (THROTTLED, UNNAMED) and not ("HEAVY" in os.environ or is_first_of_service(machine, task)):
-                continue
             calls = tries if lasts else tries + 1
             name = f"{fault.name}, {'lasting' if lasts else 'passing'}"
             case = Case(quiet_pipeline, machine, task, name, expected(machine, task, fault, tries), calls)
@@ -345,7 +348,7 @@ def test_a_call_that_fails(quiet_pipeline, machine, task):
 def test_an_answer_that_is_none(quiet_pipeline, machine, task):
     """It is that step's fault, which nobody tries again; no upload is lost over it."""
     cases = []
-    for name in ANSWERS:
+    for name in ANSWERS if "HEAVY" in os.environ or (machine, task) == LAMBDA_TASKS[0] else TYPICAL_ANSWERS:
         end = expected_of_answer(machine, task, too_large=name == "too large")
         cases.append(Case(quiet_pipeline, machine, task, name, end, FINAL))
     given = {case.word: ANSWERS[case.name] for case in cases}

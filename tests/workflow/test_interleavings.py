@@ -43,7 +43,7 @@ ENDS = {"": 3, "ValidateImage": 1, "StoreResults": 2, "aborted": 1}
 """How a reprocess ends, and how likely: well, by a step that fails (before or after renditions were written), or by
 somebody who stops it."""
 
-EXAMPLES = int(os.environ.get("INTERLEAVINGS", "4"))
+EXAMPLES = int(os.environ.get("INTERLEAVINGS", "2"))
 STORIES = 6  # are told at the same time, of one key each
 
 

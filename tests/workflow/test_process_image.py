@@ -5,6 +5,7 @@ import pytest
 from image_pipeline import errors
 from image_pipeline.keys import printable, status_path
 from image_pipeline.store import uploads
+from tests.conftest import crossed
 from tests.pictures import photo
 from tests.workflow.conftest import renditions, start, start_again, uploaded
 
@@ -49,6 +50,31 @@ def failing(step, error, times, calls):
         return SOUND[step](event)
 
     return function
+
+
+def overtake(pipeline, key, data, validate):
+    """Let another upload of the key be processed completely while the next execution validates its own.
+
+    Args:
+        pipeline: The pipeline.
+        key: The key of both uploads.
+        data: The content of the other upload.
+        validate: Answers for the execution that is overtaken.
+
+    Returns:
+        A list that gets the version of the other upload.
+    """
+    versions = []
+
+    def function(event):
+        if versions:
+            return SOUND["ValidateImage"](event)
+        versions.append(pipeline.upload(key, data))
+        pipeline.wait_for(key, versions[0])
+        return validate(event)
+
+    pipeline.replace("ValidateImageFunction", function)
+    return versions
 
 
 def named(name, text="It broke."):
@@ -145,16 +171,18 @@ def test_any_step_that_rejects_ends_in_a_failure_that_names_it(pipeline, outcome
     assert upload_outcome.notified == ["FAILURE"]
 
 
-@pytest.mark.parametrize("step", ["ValidateImage", "GenerateThumbnails", "ExtractMetadata"])
 @pytest.mark.parametrize(
-    ("name", "failures"),
-    [
-        ("StorageUnavailableError", 5),
-        ("Lambda.TooManyRequestsException", 5),
-        ("Lambda.ServiceException", 5),
-        ("Runtime.ExitError", 1),
-        ("Sandbox.Timedout", 1),
-    ],
+    ("step", "name", "failures"),
+    crossed(
+        ["ValidateImage", "GenerateThumbnails", "ExtractMetadata"],
+        [
+            ("StorageUnavailableError", 5),
+            ("Lambda.TooManyRequestsException", 5),
+            ("Lambda.ServiceException", 5),
+            ("Runtime.ExitError", 1),
+            ("Sandbox.Timedout", 1),
+        ],
+    ),
 )
 def test_what_passes_by_itself_is_tried_again(pipeline, outcome, key, step, name, failures):
     """Throttling, AWS errors and a crash are retried, and the image completes."""
@@ -167,10 +195,12 @@ def test_what_passes_by_itself_is_tried_again(pipeline, outcome, key, step, name
     assert upload_outcome.notified == ["SUCCESS"]
 
 
-@pytest.mark.parametrize("step", ["ValidateImage", "GenerateThumbnails", "StoreResults"])
 @pytest.mark.parametrize(
-    ("name", "calls_expected"),
-    [("StorageUnavailableError", 41), ("Lambda.ServiceException", 7), ("Runtime.ExitError", 2), ("KeyError", 1)],
+    ("step", "name", "calls_expected"),
+    crossed(
+        ["ValidateImage", "GenerateThumbnails", "StoreResults"],
+        [("KeyError", 1), ("StorageUnavailableError", 41), ("Lambda.ServiceException", 7), ("Runtime.ExitError", 2)],
+    ),
 )
 def test_what_lasts_ends_in_a_failure_that_blames_nobody_wrongly(pipeline, outcome, key, step, name, calls_expected):
     """After its retries, each error is FAILED under its own name; a bug is not retried."""

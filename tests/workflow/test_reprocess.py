@@ -11,7 +11,7 @@ from image_pipeline.store import uploads
 from tests.conftest import ROOT
 from tests.pictures import photo
 from tests.workflow.conftest import deletion, ended, renditions, start, uploaded
-from tests.workflow.test_process_image import SOUND, failing, named, rejection
+from tests.workflow.test_process_image import SOUND, failing, named, overtake, rejection
 
 PHOTO, OTHER = photo(200, 150), photo(150, 200)
 STEPS = ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "StoreResults"]
@@ -228,16 +228,7 @@ def test_a_deletion_takes_the_failure_with_it(pipeline, outcome, key):
 def test_an_upload_that_comes_meanwhile_is_none_of_its_business(pipeline, outcome, key):
     """The reprocess has lost its claim and reports no failure."""
     outcome(key, PHOTO)
-    newest = []
-
-    def validate(event):
-        if not newest:
-            newest.append(pipeline.upload(key, OTHER))
-            pipeline.wait_for(key, newest[0])
-            raise rejection()
-        return SOUND["ValidateImage"](event)
-
-    pipeline.replace("ValidateImageFunction", validate)
+    newest = overtake(pipeline, key, OTHER, failing("ValidateImage", rejection(), -1, []))
     execution = reprocess(pipeline, key)
     assert pipeline.states_entered(execution)[-1] == "Superseded"
     record = pipeline.record(key)
