@@ -97,7 +97,7 @@ def test_an_empty_object_that_a_message_names_is_rejected_and_a_folder_marker_ig
     assert not [execution for execution in quiet.executions("WaitForContentStateMachine") if execution.key in keys]
 
 
-def test_what_is_known_is_processed_again_only_on_purpose(quiet, folder):
+def test_a_known_upload_is_processed_again_only_on_request(quiet, folder):
     """A duplicate message has no effect."""
     key = f"{folder}/a.jpg"
     quiet.upload(key, PHOTO)
@@ -109,7 +109,7 @@ def test_what_is_known_is_processed_again_only_on_purpose(quiet, folder):
     assert quiet.record(key)["status"] == "COMPLETED"
 
 
-def test_what_names_no_upload_ends_as_a_dead_letter(quiet, folder):
+def test_a_message_without_an_upload_becomes_a_dead_letter(quiet, folder):
     """Other messages of the batch are processed."""
     key = f"{folder}/a.jpg"
     quiet.upload(key, PHOTO)

@@ -86,7 +86,7 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
-def test_demo_succeeds_and_says_everything_to_programs(start, tmp_path):
+def test_demo_succeeds_with_all_facts_as_json(start, tmp_path):
     """Photographs succeed, the text fails as expected, and no process remains."""
     demo = start("demo", "--json", "--port", "0", "--api-port", "0")
     out, err = demo.communicate(timeout=120)
@@ -135,7 +135,7 @@ def test_an_unusable_file_is_a_usage_error(start, tmp_path, name):
 
 
 @pytest.mark.parametrize("option", ["--port", pytest.param("--api-port", marks=HEAVY)])
-def test_a_busy_port_is_said(start, option):
+def test_a_busy_port_is_reported(start, option):
     """The message has its number."""
     other = {"--port": "--api-port", "--api-port": "--port"}[option]
     with socket.socket() as taken:
@@ -156,10 +156,10 @@ def test_run_stays_up_takes_more_and_ends_with_ctrl_c(start):
     words = "".join(lines_until(run, "Ctrl-C"))
     assert "aws --endpoint-url http://127.0.0.1:" in words
     assert "curl http://127.0.0.1:" in words
-    found = re.search(r"-X DELETE -H 'x-api-key: (ip_\w+)' (http://127\.0\.0\.1:\d+/images/uploads/image\.jpg)", words)
-    assert found
-    assert f"/#key={found[1]}" in words
-    request = urllib.request.Request(found[2], headers={"x-api-key": found[1]}, method="DELETE")
+    match = re.search(r"-X DELETE -H 'x-api-key: (ip_\w+)' (http://127\.0\.0\.1:\d+/images/uploads/image\.jpg)", words)
+    assert match
+    assert f"/#key={match[1]}" in words
+    request = urllib.request.Request(match[2], headers={"x-api-key": match[1]}, method="DELETE")
     with pytest.raises(HTTPError, match="404"):  # let in, and there is no such picture
         urllib.request.urlopen(request)
     second = start("run", "--port", "0", "--api-port", "0")
@@ -242,7 +242,7 @@ def is_of(process: psutil.Process, mark: str) -> bool:
     return False
 
 
-def test_a_killed_run_takes_its_processes_along(start):
+def test_a_killed_run_ends_its_processes(start):
     """No process remains even after SIGKILL."""
     run = start("run", "--port", "0", "--api-port", "0")
     lines_until(run, "Ready.")
@@ -296,7 +296,7 @@ def test_a_name_in_a_json_line_is_ascii_and_comes_out_as_it_was(name):
     assert json.loads(line)["key"] == name
 
 
-def test_a_recipe_without_effect_is_told_at_the_start(tmp_path, monkeypatch, capsys):
+def test_a_recipe_without_effect_is_reported_at_the_start(tmp_path, monkeypatch, capsys):
     """The warning does not prevent the start."""
     book = dataclasses.replace(recipes.load(), warnings=("No folder uses the recipe 'hero'.",))
     monkeypatch.setattr(recipes, "load", lambda: book)
@@ -309,7 +309,7 @@ def test_a_recipe_without_effect_is_told_at_the_start(tmp_path, monkeypatch, cap
     assert capsys.readouterr().err == "No folder uses the recipe 'hero'.\nIt was about to start.\n"
 
 
-def test_a_recipe_file_that_is_wrong_is_told_before_the_start(tmp_path, monkeypatch, capsys):
+def test_an_invalid_recipe_file_is_reported_before_the_start(tmp_path, monkeypatch, capsys):
     """Otherwise every image would fail."""
 
     def load() -> None:

@@ -149,7 +149,7 @@ class End:
     execution: str | None
     """The error of the execution; none when it succeeded."""
     record: str
-    told: tuple[str, ...] = ()
+    notified: tuple[str, ...] = ()
     error: tuple[str, str] | None = None
     """In the record: its code and step."""
     last_failure: tuple[str, str] | None = None
@@ -159,16 +159,16 @@ class End:
 
     def by(self, error: str) -> "End":
         """Return the same end with the name of the fault for FAULT."""
-        named = {FAULT: error}
+        names = {FAULT: error}
 
-        def told(failure: tuple[str, str] | None) -> tuple[str, str] | None:
-            return failure and (named.get(failure[0], failure[0]), failure[1])
+        def renamed(failure: tuple[str, str] | None) -> tuple[str, str] | None:
+            return failure and (names.get(failure[0], failure[0]), failure[1])
 
         return replace(
             self,
-            execution=named.get(self.execution or "", self.execution),
-            error=told(self.error),
-            last_failure=told(self.last_failure),
+            execution=names.get(self.execution or "", self.execution),
+            error=renamed(self.error),
+            last_failure=renamed(self.last_failure),
         )
 
 
@@ -215,18 +215,20 @@ LASTING = {
     ("ProcessImage", "AdvanceUpload"): failed_in("AdvanceUpload"),
     ("ProcessImage", "ExtractMetadata"): replace(COMPLETED, record="PARTIAL"),
     ("ProcessImage", "StoreResults"): failed_in("StoreResults"),
-    ("ProcessImage", "NotifySuccess"): replace(COMPLETED, told=()),
+    ("ProcessImage", "NotifySuccess"): replace(COMPLETED, notified=()),
     ("ProcessImage", "RecordFailure"): replace(FAILED, error=("BrokenError", "ProcessImage")),  # SettleImage wrote it
     ("ProcessImage", "KeepPicture"): replace(KEPT, last_failure=("BrokenError", "ProcessImage")),  # as above
-    ("ProcessImage", "ReadRecord"): replace(COMPLETED, told=()),  # whose it is stays unknown: nobody is told twice
-    ("ProcessImage", "NotifyFailure"): replace(FAILED, told=()),
+    ("ProcessImage", "ReadRecord"): replace(
+        COMPLETED, notified=()
+    ),  # whose it is stays unknown: nobody is notified twice
+    ("ProcessImage", "NotifyFailure"): replace(FAILED, notified=()),
     ("ProcessImage", "CleanRenditions"): replace(FAILED, left=True),
     # These fail, an alarm tells, and they are redriven when the fault is gone.
     ("DeleteImage", "ClaimDeletion"): End(FAULT, "COMPLETED"),
     ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED", left=True),
     ("SettleImage", "RecordFailure"): End(FAULT, "PROCESSING", left=True),
     ("SettleImage", "KeepPicture"): End(FAULT, "PROCESSING", left=True),
-    ("SettleImage", "NotifyFailure"): replace(SETTLED, told=()),
+    ("SettleImage", "NotifyFailure"): replace(SETTLED, notified=()),
     ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT, left=True),
     ("WaitForContent", "ReadUpload"): EMPTY,  # processed without a look: the outcome is the same
     ("WaitForContent", "StartProcessing"): failed_in("WaitForContent"),  # SettleImage wrote it
@@ -240,7 +242,7 @@ LASTING_AFTER_THE_WORK = LASTING | {
     ("DeleteImage", "ClaimDeletion"): End(FAULT, "DELETED", left=True),
     ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED"),
     ("SettleImage", "RecordFailure"): End(FAULT, "FAILED", error=SETTLED.error, left=True),
-    ("SettleImage", "KeepPicture"): replace(SETTLED_AND_KEPT, execution=FAULT, told=(), left=True),
+    ("SettleImage", "KeepPicture"): replace(SETTLED_AND_KEPT, execution=FAULT, notified=(), left=True),
     ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT),
     ("WaitForContent", "StartProcessing"): replace(EMPTY, execution=FAULT),
 }
@@ -251,8 +253,8 @@ def expected(machine: str, task: str, fault: Fault, tries: int) -> End:
     lasts = tries == fault.tries
     rules = (LASTING_AFTER_THE_WORK if fault.effective else LASTING) if lasts else SOUND
     end = rules[machine, task]
-    if fault.effective and task.startswith("Notify"):  # told at least once: as often as SNS was asked
-        end = replace(end, told=SOUND[machine, task].told * (tries if lasts else tries + 1))
+    if fault.effective and task.startswith("Notify"):  # notified at least once: as often as SNS was called
+        end = replace(end, notified=SOUND[machine, task].notified * (tries if lasts else tries + 1))
     error = fault.errors[0] if fault.errors else "States.Timeout"
     return end.by(error.removeprefix("States.") if machine == "ProcessImage" else error)
 
