@@ -26,8 +26,8 @@ run: $(STAMP) ## Run the pipeline on this machine and stay up: IMAGES="a.jpg 'my
 demo: $(STAMP) ## Run the pipeline on sample images; exits 0 only if all have the expected outcome
 	@$(BIN)/python -m local demo $(IMAGES)
 
-test: $(STAMP) ## Run all checks: lint, types, templates, tests; JOBS=2 test processes
-	$(call timed,lint tests)
+test: $(STAMP) ## Run all checks: style, types, and all tests, with those of the templates; JOBS=2 test processes
+	$(call timed,style tests)
 
 check: $(STAMP) ## Check quickly: style, types, unit tests
 	$(call timed,style unit)

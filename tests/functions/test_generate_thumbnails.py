@@ -25,9 +25,9 @@ def stored_keys():
 
 
 def rendition(result, name, image_format="JPEG"):
-    found = next(each for each in result["renditions"] if (each["name"], each["format"]) == (name, image_format))
-    data = aws_client("s3").get_object(Bucket=found["bucket"], Key=found["key"])
-    return found, opened(data["Body"].read()), data["ContentType"]
+    facts = next(each for each in result["renditions"] if (each["name"], each["format"]) == (name, image_format))
+    data = aws_client("s3").get_object(Bucket=facts["bucket"], Key=facts["key"])
+    return facts, opened(data["Body"].read()), data["ContentType"]
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,13 @@ def test_thumbnails_fit_inside_keep_their_aspect_and_are_never_enlarged(handler,
     """Thumbnails fit into their boxes, and the record has the sizes of the files."""
     result = handler(event("uploads/a.jpg", photo(*size)))
     for name, box in expected.items():
-        told, image, content_type = rendition(result, name)
-        assert image.size == box == (told["width"], told["height"])
+        facts, image, content_type = rendition(result, name)
+        assert image.size == box == (facts["width"], facts["height"])
         assert content_type == "image/jpeg"
-        assert told["key"].startswith("thumbnails/a.jpg/")
+        assert facts["key"].startswith("thumbnails/a.jpg/")
 
 
-def test_every_rendition_that_is_told_is_there_and_no_other(handler):
+def test_exactly_the_listed_renditions_exist(handler):
     """The returned keys exist, and no others."""
     result = handler(event("uploads/x/a.jpg", photo()))
     assert sorted(each["key"] for each in result["renditions"]) == sorted(stored_keys())
@@ -125,7 +125,7 @@ def test_reads_the_object_once(handler):
     assert len(calls) == 1
 
 
-def test_the_camera_is_told_and_the_place_is_not(handler):
+def test_the_camera_is_shown_and_the_place_is_not(handler):
     """The result contains no GPS data and no serial numbers."""
     image = gradient(200, 150)
     exif = image.getexif()
