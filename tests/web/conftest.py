@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from boto3.dynamodb.types import TypeSerializer
 from playwright.sync_api import (
     Browser,
@@ -42,6 +42,7 @@ def pytest_collect_file() -> None:
     chromium_path()
 
 
+_FIND = "async (options) => (await axe.run(options)).violations"
 _NEXT_FRAME = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
@@ -95,10 +96,12 @@ class Visitor:
 
     def audit(self, page: Page) -> None:
         """Note what axe finds in the present view, in the light and in the dark scheme."""
+        if not page.evaluate("() => 'axe' in window"):
+            page.evaluate(AXE_SCRIPT)
         for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             page.evaluate(_NEXT_FRAME)  # no colour is on its way to another one
-            findings = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
+            findings = page.evaluate(_FIND, {"resultTypes": ["violations"], **options})
             self._problems += [
                 f"axe, {scheme}: {finding['id']}: {node['html'][:200]} {node['failureSummary']}"
                 for finding in findings
