@@ -131,7 +131,7 @@ CONTESTANTS = (
 )
 DECODES = {f"decode, {library}": Worker("decode", library, ONE_THREAD) for library in ("pillow", "vips", "opencv")}
 ENCODES = {"encode": Worker("encode", "engine")}
-"""The parts of the floor: the cheapest decode by any library, and the engine's encoders."""
+"""The parts of the floor: the cheapest decode by any library, and the engine's encoders and conversion of colours."""
 
 Options = dict[str, dict[str, Any]]
 

@@ -259,24 +259,27 @@ def decode(library: str) -> Make:
 
 
 def encode(_manner: str) -> Make:
-    """Return the engine's encoders alone; the first call prepares the pixels."""
+    """Return the engine's encoders and its conversion of colours alone; the first call prepares the pixels."""
     import pi_heif
     from PIL import Image
 
+    from image_pipeline.imaging.colour import to_srgb
     from image_pipeline.imaging.encode import encode as encoded
 
     pi_heif.register_heif_opener()
-    prepared: dict[str, list[Image.Image]] = {}
+    prepared: dict[str, tuple[list[Image.Image], bytes]] = {}
 
     def make(data: bytes, files: Files, _: Options) -> list[bytes]:
         key = str(files)
         if key not in prepared:
             image = Image.open(io.BytesIO(data))
             small = [image.resize(fitted(image.size, file), Image.Resampling.LANCZOS) for file in files]
-            prepared[key] = [each if each.mode in ("L", "RGB") else each.convert("RGB") for each in small]
-        return [
-            encoded(image, file.format, file.quality, b"") for image, file in zip(prepared[key], files, strict=True)
-        ]
+            opaque = [each if each.mode in ("L", "RGB") else each.convert("RGB") for each in small]
+            prepared[key] = opaque, image.info.get("icc_profile", b"")
+        images, profile = prepared[key]
+        if profile:
+            to_srgb(images[0], profile)
+        return [encoded(image, file.format, file.quality, b"") for image, file in zip(images, files, strict=True)]
 
     return make
 
