@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
     *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),  # it opens only our page, maybe in a container
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE *.localhost",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost , EXCLUDE *.localhost",
 )
 
 

@@ -181,8 +181,9 @@ export class Actions extends EventTarget {
     const isOne = failures.length === 1;
     const single = again.waitSeconds ? textOf(error) : `${quoted(key)} was ${verb.not}. ${textOf(error)}`; // a cooldown names the upload
     const problem = isOne ? single : `${formatNumber(failures.length)} images were ${verb.not}:`;
+    const about = isOne ? `${key} ${verb.not}` : undefined;
     const problems = failures.map((failure) => ({ name: nameOf(failure.key), reason: textOf(failure.error) }));
-    show({ kind: 'problem', text: `${text} ${problem}`.trim(), problems: isOne ? [] : problems, actions: [...actions, again] });
+    show({ kind: 'problem', text: `${text} ${problem}`.trim(), problems: isOne ? [] : problems, actions: [...actions, again], about });
   }
 
   /**

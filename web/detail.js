@@ -5,7 +5,7 @@ import { bdi, el, fill } from './dom.js';
 import { formatBytes, formatPercent, formatTime } from './format.js';
 import { icon } from './icons.js';
 import { pictureMarkup, renditionAddress } from './markup.js';
-import { fromRecord, isPending, mergedSrcset } from './picture.js';
+import { fromRecord, hasTransparency, isPending, mergedSrcset } from './picture.js';
 import { remedyFor } from './remedy.js';
 import { drawThumbhash } from './thumbhash.js';
 
@@ -284,7 +284,7 @@ export class ImageDetail extends HTMLElement {
   /** @param {Picture} picture */
   #drawImage(picture) {
     const { width, height } = picture;
-    const frame = el('div', { class: 'detail-frame' });
+    const frame = el('div', { class: `detail-frame ${hasTransparency(picture) ? 'transparent' : ''}` });
     if (width && height) {
       frame.style.aspectRatio = `${width} / ${height}`;
       frame.style.setProperty('--image-width', `${width}px`);

@@ -10,12 +10,13 @@ import { icon } from './icons.js';
  */
 export function firstVisit({ canUpload, choose }) {
   if (!canUpload) return message('No images yet', 'Images appear here as soon as somebody uploads them.', sheets());
+  const canDrop = matchMedia('(hover: hover)').matches;
   return el(
     'div',
     { class: 'drop-here' },
     message(
-      'Drop your first images here',
-      'Drop files or whole folders anywhere on this page, or paste an image. Each one shows how it is processed, and why if it fails.',
+      canDrop ? 'Drop your first images here' : 'Add your first images',
+      `${canDrop ? 'Drop files or whole folders anywhere on this page, or paste an image.' : 'Choose them from this device.'} Each one shows how it is processed, and why if it fails.`,
       sheets(),
       el('button', { class: 'button primary', attrs: { type: 'button' }, on: { click: choose } }, icon('upload'), 'Choose files'),
     ),

@@ -22,6 +22,8 @@ const FLATTEST = 3;
 const STEEPEST = 0.6;
 const UNKNOWN = 1.5;
 const CARD_WIDTH = 320;
+const CARD_HEIGHT = 184; // where a card has a row for itself
+const NARROW = 560;
 const TALLEST = 1.4;
 const LOWEST = 0.8;
 
@@ -41,13 +43,16 @@ export function justify(pictures, width, { height, gap }) {
   let aspects = 0;
   let top = 0;
 
+  const ownsRow = (/** @type {Picture} */ { state }) => state === 'FAILED' && width < NARROW;
+  const aspect = (/** @type {Picture} */ picture) => (ownsRow(picture) ? width / CARD_HEIGHT : aspectOf(picture, height));
+
   /** @param {Picture[]} members */
-  const rowHeight = (members, sum = members.reduce((total, each) => total + aspectOf(each, height), 0)) =>
+  const rowHeight = (members, sum = members.reduce((total, each) => total + aspect(each), 0)) =>
     (width - gap * (members.length - 1)) / sum;
 
   /** @param {number} tall */
   const close = (tall) => {
-    const row = place(line, { top, height: tall, width, gap, aspect: (picture) => aspectOf(picture, height) });
+    const row = place(line, { top, height: tall, width, gap, aspect });
     rows.push(row);
     top += row.height + gap;
     line = [];
@@ -55,21 +60,27 @@ export function justify(pictures, width, { height, gap }) {
   };
 
   for (const picture of pictures) {
-    const aspect = aspectOf(picture, height);
-    const longer = rowHeight([...line, picture], aspects + aspect);
+    if (ownsRow(picture)) {
+      if (line.length) close(Math.min(height, rowHeight(line, aspects)));
+      line = [picture];
+      close(CARD_HEIGHT);
+      continue;
+    }
+    const longer = rowHeight([...line, picture], aspects + aspect(picture));
     // The row is full. Leave this picture out if the row is nearer to the wanted height without it.
     if (line.length && longer < height) {
       const shorter = rowHeight(line, aspects);
       if (shorter - height < height - longer && shorter <= height * TALLEST) close(shorter);
     }
     line.push(picture);
-    aspects += aspect;
+    aspects += aspect(picture);
     const tall = rowHeight(line, aspects);
     if (tall <= height) close(tall);
   }
   if (line.length === 0) return rows;
   // A few pictures at the end join the row before, if that row stays high enough.
-  const last = rows.at(-1);
+  const before = rows.at(-1);
+  const last = before && !ownsRow(before.boxes[0].picture) ? before : null;
   const joined = last ? [...last.boxes.map(({ picture }) => picture), ...line] : line;
   if (last && rowHeight(joined) >= height * LOWEST) {
     rows.pop();

@@ -1,5 +1,7 @@
 // The one shape in which the page knows an image, made from an entry of the list or from a record.
 
+import { isTransparent } from './thumbhash.js';
+
 export const UPLOADS = 'uploads/';
 
 /**
@@ -139,14 +141,26 @@ export function fromRecord(record) {
 }
 
 /**
+ * Return whether parts of the picture are transparent.
+ *
+ * @param {Picture} picture
+ */
+export function hasTransparency({ thumbhash }) {
+  return thumbhash !== null && isTransparent(thumbhash);
+}
+
+/**
  * Return one `srcset` with the best type for each width. Every browser that runs this page reads all of these types.
+ * A JPEG shows transparent parts as white, so it is used only if there is nothing else.
  *
  * @param {Picture} picture
  */
 export function mergedSrcset(picture) {
+  const { 'image/jpeg': flat, ...others } = picture.srcsets;
+  const keepsAlpha = hasTransparency(picture) && Object.keys(others).length > 0;
   /** @type {Map<string, string>} */
   const byWidth = new Map();
-  for (const srcset of Object.values(picture.srcsets)) {
+  for (const srcset of Object.values(keepsAlpha ? others : picture.srcsets)) {
     for (const candidate of srcset.split(', ')) {
       const width = candidate.slice(candidate.lastIndexOf(' ') + 1);
       if (!byWidth.has(width)) byWidth.set(width, candidate);

@@ -1,5 +1,6 @@
 // Who uses the page: the credential, where it is kept, and what it may do. Another way to sign in, such as OpenID Connect,
-// replaces this module and keeps `state`, `access`, `headers`, `can`, `signOut`, `expire` and the event `change`.
+// replaces this module and keeps `state`, `access`, `headers`, `can`, `signOut`, `leave`, `expire` and the
+// events `change` and `leave`.
 
 import { ApiError } from './api.js';
 
@@ -11,7 +12,7 @@ const LOCAL = ['127.0.0.1', 'localhost', '[::1]'];
  *   keeps what it shows and asks for another one.
  */
 
-/** Emits `change` when `state` or `access` changes. */
+/** Emits `change` when `state` or `access` changes, and `leave` before the visitor signs out. */
 export class Session extends EventTarget {
   /** @type {string | null} */
   credential = null;
@@ -87,8 +88,13 @@ export class Session extends EventTarget {
     this.#become('signed-in');
   }
 
-  /** Forget the credential in all tabs and on this device. */
+  /** Sign out, unless a listener of `leave` prevents it, to ask first. */
   signOut() {
+    if (this.dispatchEvent(new Event('leave', { cancelable: true }))) this.leave();
+  }
+
+  /** Forget the credential in all tabs and on this device. */
+  leave() {
     this.#channel.postMessage('sign-out');
     this.#forget();
   }

@@ -19,6 +19,20 @@ export function drawThumbhash(canvas, thumbhash) {
 }
 
 /**
+ * Return whether a ThumbHash is of a picture with transparent parts.
+ *
+ * @param {string} thumbhash base64.
+ */
+export function isTransparent(thumbhash) {
+  return hasAlphaBit(bytesOf(thumbhash));
+}
+
+/** @param {Uint8Array | null} bytes */
+function hasAlphaBit(bytes) {
+  return bytes !== null && bytes[2] > 127;
+}
+
+/**
  * @param {string} text
  * @returns {ImageData | null}
  */
@@ -27,7 +41,7 @@ function decode(text) {
   if (!bytes || bytes.length < 5) return null;
   const first = bytes[0] | (bytes[1] << 8) | (bytes[2] << 16);
   const second = bytes[3] | (bytes[4] << 8);
-  const hasAlpha = first >> 23 === 1;
+  const hasAlpha = hasAlphaBit(bytes);
   const isLandscape = second >> 15 === 1;
   const long = hasAlpha ? 5 : 7;
   const short = Math.max(1, second & 7);

@@ -3,7 +3,7 @@
 import { bdi, el, fill } from './dom.js';
 import { formatPercent } from './format.js';
 import { icon } from './icons.js';
-import { isPending, mergedSrcset } from './picture.js';
+import { hasTransparency, isPending, mergedSrcset } from './picture.js';
 import { remedyFor } from './remedy.js';
 import { drawThumbhash } from './thumbhash.js';
 
@@ -136,7 +136,7 @@ export class ImageTile extends HTMLElement {
       fill(this.#link, failureText(picture));
       fill(this, this.#link, check, this.#buttons(picture, canUpload, canChange));
     } else if (picture.state === 'DELETED') {
-      fill(this.#link, this.#hash, el('span', { class: 'tile-caption shown' }, bdi(picture.fileName), this.#stateText));
+      fill(this.#link, this.#hash, el('span', { class: 'tile-caption shown' }, nameAndFolder(picture), this.#stateText));
       fill(this, this.#link, check, canChange && this.#actions(this.#button('restore', 'Restore', 'restore')));
     } else if (isPending(picture)) {
       fill(this.#link, this.#hash, this.#image, el('span', { class: 'tile-pending' }, bdi(picture.fileName), this.#stateText, this.#meter));
@@ -148,7 +148,7 @@ export class ImageTile extends HTMLElement {
         this.#hash,
         this.#image,
         badge && el('span', { class: 'tile-badge' }, icon('alert')),
-        el('span', { class: 'tile-caption' }, bdi(picture.fileName), badge && el('span', { class: 'tile-state' }, badge.message)),
+        el('span', { class: 'tile-caption' }, nameAndFolder(picture), badge && el('span', { class: 'tile-state' }, badge.message)),
       );
       fill(this, this.#link, check);
     }
@@ -164,6 +164,7 @@ export class ImageTile extends HTMLElement {
     else this.#meter.removeAttribute('value');
     this.#meter.setAttribute('aria-label', STATES[state]);
     this.#link.setAttribute('aria-label', description(picture));
+    this.classList.toggle('transparent', hasTransparency(picture));
   }
 
   /** @param {Picture} picture */
@@ -268,11 +269,17 @@ function kindOf(picture) {
 }
 
 /** @param {Picture} picture */
-function failureText({ fileName, error }) {
+function nameAndFolder({ fileName, folder }) {
+  return [bdi(fileName), folder && bdi(folder, { class: 'tile-folder' })];
+}
+
+/** @param {Picture} picture */
+function failureText(picture) {
+  const { error } = picture;
   return el(
     'span',
     { class: 'tile-failure' },
-    el('span', { class: 'tile-failure-name' }, icon('alert'), bdi(fileName)),
+    el('span', { class: 'tile-failure-name' }, icon('alert'), el('span', {}, nameAndFolder(picture))),
     el('span', { class: 'tile-failure-text' }, el('span', {}, error?.message ?? 'The image has no renditions.'), ' ', el('span', { class: 'tile-hint' }, error?.hint)),
   );
 }

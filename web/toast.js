@@ -19,6 +19,7 @@ const LISTED = 5;
  * @property {ToastAction[]} [actions]
  * @property {{ name: string, reason: string }[]} [problems] what failed, by name.
  * @property {number} [progress] from 0 to 1; a message with progress stays until it is replaced.
+ * @property {string} [about] a message replaces an earlier one about the same. The text, unless there are actions.
  *
  * @typedef {{ show(message: Message): void, close(): void }} Toast `show` replaces the message.
  */
@@ -26,6 +27,8 @@ const LISTED = 5;
 export class ToastList extends HTMLElement {
   #live = el('p', { class: 'visually-hidden', attrs: { role: 'status' } });
   #list = el('div', { class: 'toast-list' });
+  /** What is shown, by what it is about. @type {Map<string, Toast>} */
+  #shown = new Map();
   /** The action that Ctrl+Z runs. @type {(() => void) | null} */
   #undo = null;
 
@@ -50,6 +53,14 @@ export class ToastList extends HTMLElement {
    * @returns {Toast}
    */
   show(message) {
+    const same = this.#shown.get(subjectOf(message) ?? '');
+    if (!same) return this.#add(message);
+    same.show(message);
+    return same;
+  }
+
+  /** @param {Message} message */
+  #add(message) {
     const box = el('div', { class: 'toast', attrs: { role: 'group', 'aria-label': 'Message' } });
     /** @type {ReturnType<typeof setTimeout>} */
     let timer;
@@ -59,6 +70,7 @@ export class ToastList extends HTMLElement {
     const close = () => {
       clearTimeout(timer);
       if (undo && this.#undo === undo) this.#undo = null;
+      this.#forget(toast);
       box.remove();
     };
     const restart = () => {
@@ -67,6 +79,9 @@ export class ToastList extends HTMLElement {
     };
     const show = (/** @type {Message} */ next) => {
       const { text, kind = 'info', actions = [], problems = [], progress } = next;
+      const subject = subjectOf(next);
+      this.#forget(toast);
+      if (subject !== null) this.#shown.set(subject, toast);
       const isLasting = kind === 'problem' || progress !== undefined;
       seconds = isLasting ? 0 : actions.length ? SECONDS_WITH_ACTION : SECONDS;
       box.dataset.kind = kind;
@@ -95,9 +110,15 @@ export class ToastList extends HTMLElement {
     box.addEventListener('focusin', () => clearTimeout(timer));
     box.addEventListener('pointerleave', restart);
     box.addEventListener('focusout', restart);
+    const toast = { show, close };
     show(message);
     this.#list.append(box);
-    return { show, close };
+    return toast;
+  }
+
+  /** @param {Toast} toast */
+  #forget(toast) {
+    for (const [subject, shown] of this.#shown) if (shown === toast) this.#shown.delete(subject);
   }
 
   /**
@@ -108,6 +129,15 @@ export class ToastList extends HTMLElement {
   announce(text) {
     this.#live.textContent = text;
   }
+}
+
+/**
+ * Return what a message is about; null if it stands for itself, because its actions or its progress are its own.
+ *
+ * @param {Message} message
+ */
+function subjectOf({ about, text, actions = [], progress }) {
+  return about ?? (actions.length || progress !== undefined ? null : text);
 }
 
 /**

@@ -26,6 +26,7 @@ export class UploadPanel extends HTMLElement {
   #toasts;
   #open;
   #replace;
+  #choose;
   #limit = PAGE;
   #isScheduled = false;
   #wasActive = false;
@@ -55,8 +56,9 @@ export class UploadPanel extends HTMLElement {
    * @param {import('./toast.js').ToastList} parts.toasts
    * @param {(key: string) => void} parts.open opens an image.
    * @param {(name: string) => void} parts.replace chooses another file for a name.
+   * @param {(id: number) => void} parts.choose chooses another file for an upload that was not sent.
    */
-  constructor({ queue, listing, actions, toasts, open, replace }) {
+  constructor({ queue, listing, actions, toasts, open, replace, choose }) {
     super();
     this.#queue = queue;
     this.#listing = listing;
@@ -64,6 +66,7 @@ export class UploadPanel extends HTMLElement {
     this.#toasts = toasts;
     this.#open = open;
     this.#replace = replace;
+    this.#choose = choose;
   }
 
   connectedCallback() {
@@ -92,7 +95,7 @@ export class UploadPanel extends HTMLElement {
     this.#queue.addEventListener('change', () => this.#schedule());
     this.#listing.addEventListener('change', () => this.#queue.items.length && this.#schedule());
     addEventListener('beforeunload', (event) => {
-      if (this.#queue.totals.unsent && !this.#actions.isDownloading) event.preventDefault();
+      if (this.#queue.hasUnsent && !this.#actions.isDownloading) event.preventDefault();
     });
   }
 
@@ -136,11 +139,7 @@ export class UploadPanel extends HTMLElement {
 
   /** @param {UploadItem[]} items */
   #drawRows(items) {
-    const sorted = items
-      .map((item) => ({ item, rank: ORDER.indexOf(item.state) }))
-      .sort((a, b) => a.rank - b.rank || a.item.id - b.item.id)
-      .slice(0, this.#limit)
-      .map(({ item }) => item);
+    const sorted = firstRows(items, this.#limit);
     const focused = document.activeElement?.closest('li[data-upload]') ?? null;
     const hadFocus = this.#list.contains(focused);
     const present = new Set(sorted.map(({ id }) => id));
@@ -225,7 +224,7 @@ export class UploadPanel extends HTMLElement {
       case 'queued':
         return { note: item.attempts ? `${size} · Tries again soon` : `${size} · Waiting`, icon: 'clock' };
       case 'sending': {
-        const speed = item.meter.speed();
+        const speed = item.meter?.speed();
         const part = formatPercent(item.sent / item.size);
         return { note: `${part} of ${size}${speed ? ` · ${formatBytes(speed)}/s` : ''}`, icon: 'upload' };
       }
@@ -259,6 +258,8 @@ export class UploadPanel extends HTMLElement {
         const run = () => this.#queue.retry(item.id);
         return button([document.createTextNode('Upload as '), bdi(usableName(item.name), { class: 'upload-rename' })], run);
       }
+      case 'choose':
+        return button('Choose another file', () => this.#choose(item.id));
       case 'replace':
         return button('Replace file', () => this.#replace(item.name));
       case 'reprocess':
@@ -299,6 +300,18 @@ export class UploadPanel extends HTMLElement {
     }
     this.#wasActive = isActive;
   }
+}
+
+/**
+ * Return the items that have rows, in order. There may be 100,000 items, several times a second, so they are not sorted.
+ *
+ * @param {UploadItem[]} items in the order in which they were added.
+ * @param {number} limit
+ */
+function firstRows(items, limit) {
+  const groups = Object.fromEntries(ORDER.map((state) => [state, /** @type {UploadItem[]} */ ([])]));
+  for (const item of items) if (groups[item.state].length < limit) groups[item.state].push(item);
+  return Object.values(groups).flat().slice(0, limit);
 }
 
 /**

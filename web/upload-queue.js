@@ -11,6 +11,7 @@ import { transfer, TransferError } from './transfer.js';
 import { nameProblem, usableName } from './upload-names.js';
 
 const PARALLEL = 4;
+const SLICE = 1000; // files that are checked before the page may do something else
 const ATTEMPTS = 6;
 const FIRST_DELAY = 1000;
 const LONGEST_DELAY = 30_000;
@@ -19,7 +20,7 @@ const LONGEST_DELAY = 30_000;
  * @typedef {import('./picture.js').Picture} Picture
  * @typedef {'asking' | 'queued' | 'sending' | 'sent' | 'done' | 'failed' | 'cancelled'} UploadState
  *   `asking`: the API checks the name, or signs; `sent`: the pipeline works on it.
- * @typedef {'retry' | 'rename' | 'replace' | 'reprocess'} Remedy what helps when an upload has failed.
+ * @typedef {'retry' | 'rename' | 'choose' | 'replace' | 'reprocess'} Remedy what helps when an upload has failed.
  *
  * @typedef {object} UploadItem
  * @property {number} id
@@ -33,9 +34,8 @@ const LONGEST_DELAY = 30_000;
  * @property {boolean} replaces whether it may replace an upload without asking.
  * @property {boolean} skipped whether it was cancelled because its name is taken.
  * @property {number} attempts failed attempts to send it.
- * @property {number} notBefore when the next attempt starts, in milliseconds of `performance.now()`.
  * @property {string | null} versionId
- * @property {SpeedMeter} meter
+ * @property {SpeedMeter | null} meter null until it is sent.
  *
  * @typedef {object} Totals
  * @property {number} count files that are not cancelled.
@@ -53,6 +53,14 @@ const LONGEST_DELAY = 30_000;
 export class UploadQueue extends EventTarget {
   /** @type {UploadItem[]} */
   items = [];
+
+  /** The items by name. @type {Map<string, UploadItem[]>} */
+  #byName = new Map();
+
+  /** Items to send, in order. Those that were cancelled meanwhile are not `queued`. @type {UploadItem[]} */
+  #ready = [];
+
+  #unsent = 0;
 
   /** Why nothing is sent now. @type {'offline' | 'signed-out' | null} */
   paused = null;
@@ -101,10 +109,24 @@ export class UploadQueue extends EventTarget {
    */
   add(files) {
     const names = new Set(files.map(({ name }) => name));
-    this.items = this.items.filter(({ state, name }) => state !== 'failed' || !names.has(name));
+    this.#keep(({ state, name }) => state !== 'failed' || !names.has(name));
     const items = files.map(({ file, name, replaces = false }) => this.#makeItem(file, name, replaces));
-    this.items.push(...items);
+    this.items = this.items.concat(items);
     this.#admit(items);
+  }
+
+  /**
+   * Send another file in place of one that cannot be sent: to the same folder, under its own name.
+   *
+   * @param {number} id
+   * @param {File} file
+   */
+  choose(id, file) {
+    const item = this.#find(id);
+    if (item?.state !== 'failed') return;
+    this.#rename(item, item.name.slice(0, item.name.lastIndexOf('/') + 1) + file.name);
+    Object.assign(item, { file, size: file.size });
+    this.#repeat([item]);
   }
 
   /**
@@ -115,33 +137,76 @@ export class UploadQueue extends EventTarget {
   retry(id) {
     const item = this.#find(id);
     if (!item || (item.state !== 'failed' && item.state !== 'cancelled')) return;
-    if (item.remedy === 'rename') item.name = usableName(item.name);
-    Object.assign(item, { error: null, remedy: null, skipped: false, attempts: 0, notBefore: 0, sent: 0, versionId: null });
-    this.#admit([item]);
+    if (item.remedy === 'rename') this.#rename(item, usableName(item.name));
+    this.#repeat([item]);
   }
 
   /** Send everything again that was not sent because of the connection. */
   retryAll() {
-    for (const item of this.items) if (item.state === 'failed' && item.remedy === 'retry') this.retry(item.id);
+    this.#repeat(this.items.filter(({ state, remedy }) => state === 'failed' && remedy === 'retry'));
+  }
+
+  /** @param {UploadItem[]} items */
+  #repeat(items) {
+    for (const item of items) {
+      Object.assign(item, { error: null, remedy: null, skipped: false, attempts: 0, sent: 0, versionId: null });
+      this.#set(item, 'asking');
+    }
+    this.#admit(items);
   }
 
   /** @param {number} id */
   cancel(id) {
     const item = this.#find(id);
-    if (!item || !isUnsent(item)) return;
-    this.#set(item, 'cancelled');
-    this.#running.get(id)?.abort();
+    if (item) this.#cancel(item);
   }
 
   cancelAll() {
-    for (const item of this.items.filter(isUnsent)) this.cancel(item.id);
+    const running = this.items.filter(({ id }) => this.#running.has(id));
+    running.forEach((item) => this.#cancel(item));
+    for (const item of this.items) if (isUnsent(item)) this.#mark(item, 'cancelled');
+    this.#changed(null);
+  }
+
+  /** @param {UploadItem} item */
+  #cancel(item) {
+    if (!isUnsent(item)) return;
+    this.#set(item, 'cancelled');
+    this.#running.get(item.id)?.abort();
   }
 
   /** Forget everything that has ended. */
   clear() {
     const before = this.items.length;
-    this.items = this.items.filter((item) => isUnsent(item) || item.state === 'sent');
+    this.#keep((item) => isUnsent(item) || item.state === 'sent');
     if (this.items.length !== before) this.#changed(null);
+  }
+
+  /** Whether files are lost if the page closes. */
+  get hasUnsent() {
+    return this.#unsent > 0;
+  }
+
+  /**
+   * Take what the gallery learned about an image. An upload that failed may be processed again, here or elsewhere.
+   *
+   * @param {Picture} picture
+   */
+  follow(picture) {
+    for (const item of this.#named(picture.name)) {
+      if (item.state !== 'failed' || item.versionId === null) continue;
+      if (picture.state === 'WAITING' || picture.state === 'PROCESSING') this.#recovered(item, 'sent');
+      else if (picture.state === 'COMPLETED' || picture.state === 'PARTIAL') this.#recovered(item, 'done');
+    }
+  }
+
+  /**
+   * @param {UploadItem} item
+   * @param {UploadState} state
+   */
+  #recovered(item, state) {
+    Object.assign(item, { error: null, remedy: null });
+    this.#set(item, state);
   }
 
   /** @returns {Totals} */
@@ -172,7 +237,9 @@ export class UploadQueue extends EventTarget {
   #makeItem(file, name, replaces) {
     const id = this.#nextId;
     this.#nextId += 1;
-    return {
+    this.#unsent += 1;
+    /** @type {UploadItem} */
+    const item = {
       id,
       file,
       name,
@@ -184,10 +251,11 @@ export class UploadQueue extends EventTarget {
       replaces,
       skipped: false,
       attempts: 0,
-      notBefore: 0,
       versionId: null,
-      meter: new SpeedMeter(),
+      meter: null,
     };
+    this.#index(item);
+    return item;
   }
 
   /**
@@ -196,33 +264,44 @@ export class UploadQueue extends EventTarget {
    * @param {UploadItem[]} items
    */
   async #admit(items) {
-    const limit = this.#session.access?.maxUploadBytes ?? Infinity;
-    for (const item of items) {
-      const problem = sizeProblem(item.size, limit);
-      const misnamed = nameProblem(item.name);
-      if (problem) this.#fail(item, problem, null);
-      else if (misnamed) this.#fail(item, misnamed, 'rename');
-      else this.#set(item, 'asking');
+    const canRead = this.#session.can('read');
+    /** @type {UploadItem[]} */
+    const unsettled = [];
+    for (let start = 0; start < items.length; start += SLICE) {
+      if (start) await wait(0);
+      for (const item of items.slice(start, start + SLICE)) {
+        if (item.state !== 'asking' || !this.#isUsable(item)) continue;
+        if (canRead && !item.replaces) unsettled.push(item);
+        else this.#enqueue(item, item.name);
+      }
+      this.#changed(null);
     }
-    const admitted = items.filter((item) => item.state === 'asking');
-    const settled = admitted.filter((item) => item.replaces || !this.#session.can('read'));
-    for (const item of settled) this.#enqueue(item, item.name);
     try {
-      await settleNames(
-        admitted.filter((item) => !settled.includes(item)),
-        {
-          find: (names) => this.#existing(names),
-          isReserved: (name) => this.items.some((item) => item.name === name && this.#isScheduled(item)),
-          ask: (conflict, others) =>
-            conflict.candidate.state === 'asking'
-              ? this.#ask(conflict, others)
-              : Promise.resolve({ choice: 'skip', forAll: false }),
-          settle: (item, name) => this.#enqueue(item, name),
-        },
-      );
+      await settleNames(unsettled, {
+        find: (names) => this.#existing(names),
+        isReserved: (name) => this.#named(name).some((item) => this.#isScheduled(item)),
+        ask: (conflict, others) =>
+          conflict.candidate.state === 'asking'
+            ? this.#ask(conflict, others)
+            : Promise.resolve({ choice: 'skip', forAll: false }),
+        settle: (item, name) => this.#enqueue(item, name),
+      });
     } catch (error) {
-      for (const item of admitted) if (item.state === 'asking') this.#fail(item, problemOf(error), 'retry');
+      for (const item of unsettled) if (item.state === 'asking') this.#fail(item, problemOf(error), 'retry');
     }
+  }
+
+  /**
+   * Return whether a file can be uploaded; if not, it fails.
+   *
+   * @param {UploadItem} item
+   */
+  #isUsable(item) {
+    const problem = sizeProblem(item.size, this.#session.access?.maxUploadBytes ?? Infinity);
+    const misnamed = problem ? null : nameProblem(item.name);
+    if (problem) this.#fail(item, problem, 'choose');
+    else if (misnamed) this.#fail(item, misnamed, 'rename');
+    return !problem && !misnamed;
   }
 
   /**
@@ -258,17 +337,17 @@ export class UploadQueue extends EventTarget {
       this.#set(item, 'cancelled');
       return;
     }
-    item.name = name;
+    this.#rename(item, name);
     this.#set(item, 'queued');
+    this.#ready.push(item);
     this.#pump();
   }
 
   #pump() {
-    const now = performance.now();
     while (!this.paused && this.#running.size < this.#parallel) {
-      const item = this.items.find(({ state, notBefore }) => state === 'queued' && notBefore <= now);
+      const item = this.#ready.shift();
       if (!item) return;
-      this.#send(item);
+      if (item.state === 'queued') this.#send(item);
     }
   }
 
@@ -284,6 +363,7 @@ export class UploadQueue extends EventTarget {
       const request = /** @type {const} */ ({ name: UPLOADS + item.name, sizeBytes: item.size, method });
       const signed = await this.#api.presign(request, { signal });
       this.#parallel = PARALLEL;
+      item.meter = new SpeedMeter();
       this.#set(item, 'sending');
       this.#pump();
       const onProgress = (/** @type {number} */ bytes) => this.#progress(item, bytes);
@@ -308,7 +388,7 @@ export class UploadQueue extends EventTarget {
   #progress(item, bytes) {
     this.#meteredBytes += Math.max(0, bytes - item.sent);
     this.#meter.add(this.#meteredBytes);
-    item.meter.add(bytes);
+    item.meter?.add(bytes);
     item.sent = bytes;
     this.#changed(item);
   }
@@ -324,14 +404,17 @@ export class UploadQueue extends EventTarget {
     const reason = this.#pauseReason(error);
     if (reason) {
       this.#set(item, 'queued');
+      this.#ready.unshift(item);
       this.#pause(reason);
     } else if (isTemporary(error) && item.attempts + 1 < ATTEMPTS) {
       const retryAfter = error instanceof ApiError ? error.retryAfter : null;
       const delay = retryAfter ? retryAfter * 1000 : FIRST_DELAY * 2 ** item.attempts * (0.5 + Math.random() / 2);
       item.attempts += 1;
-      item.notBefore = performance.now() + delay;
       this.#set(item, 'queued');
-      setTimeout(() => this.#pump(), delay + 1);
+      setTimeout(() => {
+        this.#ready.unshift(item);
+        this.#pump();
+      }, delay);
     } else {
       this.#fail(item, problemOf(error), 'retry');
     }
@@ -383,7 +466,7 @@ export class UploadQueue extends EventTarget {
     } else if (this.#session.state === 'signed-out') {
       // Somebody else may sign in next, and must not send these files.
       this.cancelAll();
-      this.items = [];
+      this.#keep(() => false);
       this.paused = null;
       this.#changed(null);
     }
@@ -391,8 +474,8 @@ export class UploadQueue extends EventTarget {
 
   /** @param {Picture} picture */
   #finish(picture) {
-    for (const item of this.items) {
-      if (item.state !== 'sent' || UPLOADS + item.name !== picture.key) continue;
+    for (const item of this.#named(picture.name)) {
+      if (item.state !== 'sent') continue;
       if (picture.state === 'FAILED') this.#fail(item, picture.error ?? UNKNOWN, remedyFor(picture.error));
       else if (picture.state === 'DELETED') this.#fail(item, DELETED, 'retry');
       else this.#set(item, 'done');
@@ -415,8 +498,20 @@ export class UploadQueue extends EventTarget {
    * @param {UploadState} state
    */
   #set(item, state) {
-    item.state = state;
+    this.#mark(item, state);
     this.#changed(item);
+  }
+
+  /**
+   * Change the state without an event: there may be many items.
+   *
+   * @param {UploadItem} item
+   * @param {UploadState} state
+   */
+  #mark(item, state) {
+    const before = isUnsent(item);
+    item.state = state;
+    this.#unsent += Number(isUnsent(item)) - Number(before);
   }
 
   /** @param {UploadItem | null} item */
@@ -427,6 +522,43 @@ export class UploadQueue extends EventTarget {
   /** @param {UploadItem} item */
   #isScheduled({ id, state }) {
     return state === 'queued' || state === 'sent' || this.#running.has(id);
+  }
+
+  /** @param {UploadItem} item */
+  #index(item) {
+    this.#byName.set(item.name, [...this.#named(item.name), item]);
+  }
+
+  /**
+   * @param {UploadItem} item
+   * @param {string} name
+   */
+  #rename(item, name) {
+    if (name === item.name) return;
+    this.#unindex(item);
+    item.name = name;
+    this.#index(item);
+  }
+
+  /** @param {UploadItem} item */
+  #unindex(item) {
+    const others = this.#named(item.name).filter((each) => each !== item);
+    if (others.length) this.#byName.set(item.name, others);
+    else this.#byName.delete(item.name);
+  }
+
+  /** @param {string} name */
+  #named(name) {
+    return this.#byName.get(name) ?? [];
+  }
+
+  /** @param {(item: UploadItem) => boolean} condition */
+  #keep(condition) {
+    this.items = this.items.filter((item) => {
+      const isKept = condition(item);
+      if (!isKept) this.#unindex(item);
+      return isKept;
+    });
   }
 
   /** @param {number} id */

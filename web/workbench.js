@@ -4,6 +4,8 @@ import { Actions } from './actions.js';
 import { ConflictDialog } from './conflict-dialog.js';
 import { ImageDetail } from './detail.js';
 import { DropTarget } from './drop.js';
+import { LeaveDialog } from './leave-dialog.js';
+import { watchLongPresses } from './long-press.js';
 import { nameOf } from './picture.js';
 import { SelectionBar } from './selection-bar.js';
 import { keepTabsInStep } from './tabs.js';
@@ -35,13 +37,21 @@ export function createWorkbench({ stack, api, session, query, selection, listing
   const queue = new UploadQueue({ api, session, statuses, ask });
   const drop = new DropTarget({ queue, session, folder: () => query.filters.prefix, toasts });
   const open = (/** @type {string} */ key) => query.open(key);
-  const replace = (/** @type {string} */ name) => drop.chooseReplacement(name);
+  const replace = (/** @type {string} */ name) => drop.chooseFile((file) => queue.add([{ file, name, replaces: true }]));
+  const choose = (/** @type {number} */ id) => drop.chooseFile((file) => queue.choose(id, file));
   const focusOn = (/** @type {string} */ key) => gallery.focusOn(key);
-  const panel = new UploadPanel({ queue, listing, actions, toasts, open, replace });
+  const panel = new UploadPanel({ queue, listing, actions, toasts, open, replace, choose });
   const detail = new ImageDetail({ api, session, query, listing, statuses, selection, actions, toasts, replace, focusOn });
+  const leave = new LeaveDialog({ stack, queue, session });
   new UploadPreviews({ queue, listing });
+  listing.addEventListener('change', (event) => {
+    const { key } = /** @type {CustomEvent<{ key: string | null }>} */ (event).detail;
+    const picture = key === null ? undefined : listing.find(key);
+    if (picture) queue.follow(picture);
+  });
+  watchLongPresses(gallery);
   keepTabsInStep({ stack, statuses, actions });
-  document.body.append(new SelectionBar({ selection, listing, session, actions, focusOn }), detail, panel, drop, conflicts, toasts);
+  document.body.append(new SelectionBar({ selection, listing, session, actions, focusOn }), detail, panel, drop, conflicts, leave, toasts);
 
   /** @param {{ action: string, key: string }} request what a button of a tile or a key asks for. */
   const run = ({ action, key }) => {
