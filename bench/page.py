@@ -159,6 +159,7 @@ def table(results: dict[str, Any]) -> str:
         ("transferred before pictures, kB", MOST_BYTES / 1000, results["transferredBytes"] / 1000),
         ("until the first pictures can be used, ms", MOST_MILLISECONDS, results["openingMilliseconds"]),
         ("until a filter shows its first images, ms", MOST_FILTER_MILLISECONDS, results["filterMilliseconds"]),
+        ("until a filter shows all its images, ms", MOST_FILTER_MILLISECONDS, results["filterCompleteMilliseconds"]),
     ]
     load = results["load"]
     lines = [
@@ -175,9 +176,7 @@ def table(results: dict[str, Any]) -> str:
     lines += [
         "",
         f"Until the first pictures, {results['openingApiMilliseconds']:,} ms were answers of the API (`/access` and "
-        f"`/images`). The filter was complete, with all images that it selects, after "
-        f"{results['filterCompleteMilliseconds']:,} ms, of which {results['filterApiMilliseconds']:,} ms were answers "
-        "of the API.",
+        f"`/images`). Until the filter was complete, {results['filterApiMilliseconds']:,} ms were answers of the API.",
     ]
     return "\n".join(lines)
 
