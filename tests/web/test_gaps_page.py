@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,34 +14,10 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 from playwright.sync_api import Page, Route, expect
 
-from bench import gallery
-from image_pipeline import times
 from local.pipeline import Pipeline
-from tests.pictures import encoded, gradient
-from tests.web.conftest import Visitor, tile, upload_row
+from tests.web.conftest import PICTURE, Visitor, listed, tile, upload_row
 
-PICTURE = encoded(gradient(48, 32))
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-_NOW = times.iso(datetime(2026, 11, 20, tzinfo=UTC))
-
-
-def record(key: str, **fields: Any) -> dict[str, Any]:
-    """The record of an image, as the pipeline would write it."""
-    return {
-        "ImageKey": key,
-        "status": "COMPLETED",
-        "upload": {"key": key, "uploadedAt": _NOW, "sizeBytes": len(PICTURE), "versionId": "1"},
-        "execution": {"id": "1", "startedAt": _NOW},
-        "image": {"width": 48, "height": 32, "format": "JPEG", "sizeBytes": len(PICTURE)},
-        "renditions": [],
-        **fields,
-    }
-
-
-def put(pipeline: Pipeline, record: dict[str, Any]) -> None:
-    """Store a record."""
-    item = {name: TypeSerializer().serialize(value) for name, value in record.items()}
-    pipeline.client("dynamodb").put_item(TableName=pipeline.outputs["ImageTableName"], Item=item)
 
 
 def hold_uploads(visitor: Visitor, page: Page) -> None:
@@ -132,11 +107,9 @@ def middle(page: Page, image: str) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def test_a_long_press_selects(visit: Callable[..., Visitor], pipeline: Pipeline, key, folder):
+def test_a_long_press_selects(visit: Callable[..., Visitor], key, make_images):
     """Then a tap selects, too; a finger that moves scrolls, and a short tap opens the image."""
-    gallery.fill(pipeline, [record("x")], folder, 3)
-    images = [f"uploads/{folder}{number:05}.jpg" for number in range(3)]
-    put(pipeline, record(images[2]))
+    images = make_images(3)
     visitor = visit(**PHONE)
     page = visitor.open(key=key)
     page.locator("drop-target").wait_for(state="attached")
@@ -161,17 +134,15 @@ def test_a_long_press_selects(visit: Callable[..., Visitor], pipeline: Pipeline,
     expect(page.locator("image-detail")).to_be_visible()
 
 
-def test_a_long_press_selects_nothing_for_a_reader(visit: Callable[..., Visitor], pipeline, make_key, folder):
+def test_a_long_press_selects_nothing_for_a_reader(visit: Callable[..., Visitor], make_key, folder, image_key):
     """Whoever may change nothing has nothing to select for."""
-    gallery.fill(pipeline, [record("x")], folder, 1)
-    put(pipeline, record(f"uploads/{folder}00000.jpg"))
     visitor = visit(**PHONE)
     page = visitor.context.new_page()
     page.clock.install()
     page.goto(f"{visitor.url}/#key={make_key('read', folder=folder).text}")
     page.locator("drop-target").wait_for(state="attached")
     finger = Finger(page)
-    finger.touch(*middle(page, f"uploads/{folder}00000.jpg"))
+    finger.touch(*middle(page, image_key))
     page.clock.run_for(2_000)
     finger.lift()
     expect(page.get_by_role("region", name="Selection")).to_be_hidden()
@@ -204,18 +175,9 @@ def other_site(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_copied_picture_works_in_a_file(
-    visitor: Visitor, pipeline: Pipeline, key, folder, tmp_path: Path, other_site
-):
+def test_a_copied_picture_works_in_a_file(visitor: Visitor, key, image_key, tmp_path: Path, other_site):
     """And in a page at another host name. Neither page can read it."""
-    image = f"uploads/{folder}cat.jpg"
-    place = {"bucket": pipeline.outputs["ThumbnailsBucketName"], "key": f"thumbnails/{folder}web.jpg"}
-    stored = pipeline.client("s3").put_object(
-        Bucket=place["bucket"], Key=place["key"], Body=PICTURE, ContentType="image/jpeg"
-    )
-    facts = {"name": "web", "format": "JPEG", "width": 48, "height": 32, "sizeBytes": len(PICTURE)}
-    put(pipeline, record(image, renditions=[{**place, **facts, "versionId": stored["VersionId"]}]))
-    page = visitor.open(f"/?image={folder}cat.jpg", key=key)
+    page = visitor.open(f"/?image={image_key.removeprefix('uploads/')}", key=key)
     page.get_by_role("button", name="Copy <picture>").click()
     expect(page.locator(".toast")).to_contain_text("The <picture> was copied.")
 
@@ -235,15 +197,19 @@ def test_a_copied_picture_works_in_a_file(
 # Failures -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_failed_image_names_its_folder(visitor: Visitor, pipeline: Pipeline, key, folder):
+def test_a_failed_image_names_its_folder(visitor: Visitor, pipeline: Pipeline, key, folder, example):
     """Files of one name in several folders can be told apart."""
     failure = {"status": "FAILED", "error": {"code": "CorruptImageError", "message": "Broken.", "hint": "Repair it."}}
+    table, serialize = pipeline.outputs["ImageTableName"], TypeSerializer().serialize
     for inner in ("one", "two"):
-        gallery.fill(pipeline, [record("x", **failure)], f"{folder}{inner}/", 1)
+        record = {**example, **failure, "ImageKey": f"uploads/{folder}{inner}/a.jpg"}
+        item = {name: serialize(value) for name, value in record.items()}
+        pipeline.client("dynamodb").put_item(TableName=table, Item=item)
+    pipeline.wait_until(lambda: len(listed(pipeline, folder)) == 2, "the listing")
     page = visitor.open(key=key)
     for inner in ("one", "two"):
-        card = tile(page, f"uploads/{folder}{inner}/00000.jpg")
-        expect(card).to_contain_text("00000.jpg")
+        card = tile(page, f"uploads/{folder}{inner}/a.jpg")
+        expect(card).to_contain_text("a.jpg")
         expect(card.get_by_text(f"{folder}{inner}/", exact=True)).to_be_visible()
     visitor.audit(page)
 
@@ -264,10 +230,9 @@ def test_an_empty_file_is_exchanged_for_another_one(visitor: Visitor, key, folde
     expect(row).to_have_count(0)
 
 
-def test_copying_twice_shows_one_message(visitor: Visitor, pipeline: Pipeline, key, folder):
+def test_copying_twice_shows_one_message(visitor: Visitor, key, image_key):
     """Equal messages do not pile up over the pictures."""
-    put(pipeline, record(f"uploads/{folder}a.jpg"))
-    page = visitor.open(f"/?image={folder}a.jpg", key=key)
+    page = visitor.open(f"/?image={image_key.removeprefix('uploads/')}", key=key)
     page.locator("image-detail .raw summary").click()
     copy = page.get_by_role("button", name="Copy JSON")
     copy.click()
