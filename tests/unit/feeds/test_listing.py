@@ -71,14 +71,15 @@ def test_a_page_of_two_conditions_reads_each_view_once():
         {"status": "FAILED", "prefix": "many/"},
         {"label": "cat", "prefix": "many/"},
         {"status": "FAILED", "label": "dog"},
+        {"label": "dog", "prefix": "many/rare/"},
     ],
 )
 def test_few_images_among_many_are_on_the_first_page(conditions):
     """The view with the fewest images leads to them, whichever condition it belongs to."""
     for number in range(30):
         list_record(record(f"uploads/many/{number}", second=number, labels=["Dog"]), 1)
-    list_record(record("uploads/many/rare", "FAILED", -1, ["Dog", "Cat"]), 1)
-    assert [[image["imageKey"] for image in page] for page in pages(2, **conditions)] == [["uploads/many/rare"]]
+    list_record(record("uploads/many/rare/x", "FAILED", -1, ["Dog", "Cat"]), 1)
+    assert [[image["imageKey"] for image in page] for page in pages(2, **conditions)] == [["uploads/many/rare/x"]]
 
 
 def test_a_view_that_ends_is_enough():
