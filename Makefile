@@ -26,8 +26,8 @@ run: $(STAMP) ## Run the pipeline on this machine and stay up: IMAGES="a.jpg 'my
 demo: $(STAMP) ## Run the pipeline on sample images; exits 0 only if all have the expected outcome
 	@$(BIN)/python -m local demo $(IMAGES)
 
-test: $(STAMP) ## Run all checks: lint, types, templates, tests; JOBS=2 test processes
-	$(call timed,lint tests)
+test: $(STAMP) ## Run all checks: style, types, and all tests, with those of the templates; JOBS=2 test processes
+	$(call timed,style tests)
 
 check: $(STAMP) ## Check quickly: style, types, unit tests
 	$(call timed,style unit)
@@ -60,9 +60,9 @@ invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTI
 fuzz: $(STAMP) ## Feed damaged files to the engine: SECONDS=60
 	PYTHONPATH=layers/core $(BIN)/python -m tools.fuzz $(or $(SECONDS),60)
 
-bench: $(STAMP) ## Compare with plain Pillow, pyvips and sharp (needs Node.js); about 10 minutes
+bench: $(STAMP) ## Compare with Pillow, pyvips, sharp and OpenCV (needs apt-get, Node.js, Valgrind); about 20 minutes
 	$(BIN)/$(INSTALL) bench/engine/requirements.txt
-	PYTHONPATH=.:layers/core $(BIN)/python -m bench.engine
+	PYTHONPATH=.:layers/core $(BIN)/python -m bench.engine --instructions $(OPTIONS)
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.handlers
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.logs
 	$(BIN)/python -m bench.cost

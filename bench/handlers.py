@@ -55,10 +55,10 @@ def cold_starts(build: Path, before: Path | None, image: str | None) -> dict[str
 
 def photograph(image_format: str, **options: Any) -> bytes:
     """Return a photograph of 12 megapixels in any format."""
-    from bench.engine.pictures import mosaic
+    from bench.engine import inputs
 
     out = io.BytesIO()
-    mosaic(4000, 3000).save(out, image_format, **options)
+    inputs.photograph(4000, 3000).save(out, image_format, **options)
     return out.getvalue()
 
 

@@ -12,6 +12,7 @@ from image_pipeline_cli.stack import Stack
 
 _GENERATED = re.compile(r"-[0-9A-Za-z]{12,13}$")
 """The suffix that CloudFormation adds to the logical id of a state machine without an explicit name."""
+_WAIT_SECONDS = 1  # a request without a wait asks only some of the servers of SQS
 _VISIBILITY_SECONDS = 300  # messages of an interrupted redrive return to the queue after this time
 
 
@@ -76,9 +77,11 @@ def _redrive_queue(
 def _messages(sqs: Any, queue: str) -> Iterator[Any]:
     """Yield each message that is in the queue, once."""
     seen: set[str] = set()
-    request: dict[str, Any] = {"MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"], "WaitTimeSeconds": 1}
+    request: dict[str, Any] = {"MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]}
     while True:
-        answer = sqs.receive_message(QueueUrl=queue, VisibilityTimeout=_VISIBILITY_SECONDS, **request)
+        answer = sqs.receive_message(
+            QueueUrl=queue, VisibilityTimeout=_VISIBILITY_SECONDS, WaitTimeSeconds=_WAIT_SECONDS, **request
+        )
         fresh = [message for message in answer.get("Messages", []) if message["MessageId"] not in seen]
         if not fresh:
             return

@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    with _started(options) as (pipeline, display, uploads):
+    with _started(options, warm=True) as (pipeline, display, uploads):
         if pipeline is None:
             return int(uploads)
         watch = Watch(pipeline)
@@ -137,7 +137,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    with _started(options) as (pipeline, display, uploads):
+    with _started(options, warm=False) as (pipeline, display, uploads):
         if pipeline is None:
             return int(uploads)
         outcomes = _process(pipeline, Watch(pipeline), display, uploads)
@@ -148,8 +148,11 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _started(options: argparse.Namespace) -> Iterator[tuple[Any, Any, Any]]:
-    """Start a pipeline; yield None and the exit code if that fails."""
+def _started(options: argparse.Namespace, *, warm: bool) -> Iterator[tuple[Any, Any, Any]]:
+    """Start a pipeline, whose functions all have a process at once if it is `warm`.
+
+    It yields None and the exit code if that fails.
+    """
     display: Display = JsonLines() if options.json else TextDisplay()
     try:
         uploads = from_files(options.images) if options.images else samples()
@@ -173,7 +176,7 @@ def _started(options: argparse.Namespace) -> Iterator[tuple[Any, Any, Any]]:
                     aws_port=options.port,
                     api_port=options.api_port,
                     parameters=parameters,
-                    warm=True,
+                    warm=warm,
                 )
             )
         except (AlreadyRunningError, SettingsError, StartError, OSError) as error:

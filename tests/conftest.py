@@ -105,7 +105,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Exclude all that exists now from garbage collections: each would look through some million objects."""
-    gc.collect()
     gc.freeze()
 
 

@@ -26,6 +26,7 @@ import { drawThumbhash } from './thumbhash.js';
  */
 
 const WIDE = '(width >= 1100px)';
+const CALM = '(prefers-reduced-motion: reduce)';
 const NEAR_END = 10;
 const SWIPE = 48; // pixels
 const EXPIRY_MARGIN = 30_000; // milliseconds
@@ -293,7 +294,8 @@ export class ImageDetail extends HTMLElement {
     const placeholder = el('canvas', { class: 'detail-placeholder', attrs: { 'aria-hidden': 'true' } });
     if (picture.thumbhash && drawThumbhash(placeholder, picture.thumbhash)) frame.append(placeholder);
     if (picture.src) {
-      const srcset = picture.src.startsWith('blob:') ? '' : mergedSrcset(picture);
+      const moving = matchMedia(CALM).matches ? '' : picture.moving;
+      const srcset = picture.src.startsWith('blob:') ? '' : moving || mergedSrcset(picture);
       const image = el('img', {
         attrs: { src: picture.src, srcset: srcset || null, sizes: `${WIDE} 40vw, 100vw`, alt: altOf(picture) },
       });

@@ -13,6 +13,7 @@ const DESCRIBING = 3;
  * @property {number} width
  * @property {number} height
  * @property {number} sizeBytes
+ * @property {number} [frames] of an animation.
  * @property {string} key
  * @property {string} url
  * @property {string} urlExpiresAt
@@ -90,15 +91,20 @@ function usable(image, renditions) {
 }
 
 /**
- * Return the renditions by format, each format with one rendition for each width, narrowest first.
+ * Return the renditions by format, each format with one rendition for each width, narrowest first. An animated format
+ * comes first and has no stills, because a browser may use any width.
  *
  * @param {Rendition[]} renditions
  */
 function groupByFormat(renditions) {
-  const order = (/** @type {string} */ format) => (MODERN.includes(format) ? MODERN.indexOf(format) : MODERN.length);
+  const isMoving = ({ frames = 1 }) => frames > 1;
+  const moving = new Set(renditions.filter(isMoving).map(({ format }) => format));
+  const rank = (/** @type {string} */ format) => (MODERN.includes(format) ? MODERN.indexOf(format) : MODERN.length);
+  const order = (/** @type {string} */ format) => (moving.has(format) ? -1 : rank(format));
   const formats = [...new Set(renditions.map(({ format }) => format))].sort((a, b) => order(a) - order(b));
   return formats.map((format) => {
-    const byWidth = new Map(renditions.filter((each) => each.format === format).map((each) => [each.width, each]));
+    const group = renditions.filter((each) => each.format === format && isMoving(each) === moving.has(format));
+    const byWidth = new Map(group.map((each) => [each.width, each]));
     return [...byWidth.values()].sort((a, b) => a.width - b.width);
   });
 }

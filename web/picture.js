@@ -28,6 +28,7 @@ export const UPLOADS = 'uploads/';
  * @property {string[]} labels
  * @property {string | null} src the smallest rendition, or a local preview.
  * @property {Record<string, string>} srcsets by content type, the types with the smallest files first.
+ * @property {string} moving the `srcset` of the animation; '' if the image stands still.
  * @property {string | null} urlExpiresAt until when `src` and `srcsets` are valid; null if they do not expire.
  * @property {Problem | null} error why a FAILED image has no renditions.
  * @property {Problem | null} lastFailure why a reprocess failed that kept the image.
@@ -71,6 +72,7 @@ export function makePicture(fields) {
     labels: [],
     src: null,
     srcsets: {},
+    moving: '',
     urlExpiresAt: null,
     error: null,
     lastFailure: null,
@@ -120,6 +122,8 @@ export function fromRecord(record) {
   const shown = record.previous ?? record;
   const image = shown.image ?? {};
   const renditions = [...(shown.renditions ?? [])].sort((a, b) => a.width - b.width);
+  const isMoving = renditions.some(({ frames }) => frames > 1);
+  const { 'image/webp': moving = '', ...stills } = (isMoving && shown.srcsets) || {};
   return makePicture({
     key: record.imageKey,
     state: record.status,
@@ -131,7 +135,8 @@ export function fromRecord(record) {
     thumbhash: shown.summary?.thumbhash ?? null,
     labels: (shown.labels ?? []).map((/** @type {{ name: string }} */ label) => label.name),
     src: renditions[0]?.url ?? null,
-    srcsets: shown.srcsets ?? {},
+    srcsets: Object.keys(stills).length ? stills : (shown.srcsets ?? {}),
+    moving,
     urlExpiresAt: renditions[0]?.urlExpiresAt ?? null,
     error: record.error ?? null,
     lastFailure: record.lastFailure ?? null,

@@ -127,7 +127,7 @@ class _Reader:
         self.removed = threading.Event()
         self._count = count
         self._streams = streams
-        self._iterator = self._position = self._shard = ""
+        self._iterator = self._shard = ""
         self._known = 0
         """How many changes the stream had before the last read."""
 
@@ -143,9 +143,6 @@ class _Reader:
         changes = [self._change(record) for record in answer["Records"]]
         if len(changes) < _MOST_RECORDS:
             self._known = count
-        if changes:
-            # On AWS a shard ends after some hours and another one continues, so the next read looks it up again.
-            self._iterator, self._position = "", _position(changes[-1])
         return [change for change in changes if self._matches(change)]
 
     def dead_letter(self, batch: list[Change], condition: str, attempts: int, error: str | None) -> DeadLetter:
@@ -173,13 +170,11 @@ class _Reader:
         }
 
     def _open(self) -> str:
+        """Find the shard and return its beginning. Here it never ends; on AWS another one follows after some hours."""
         arn = self.mapping.stream_arn
         (shard,) = self._streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
         self._shard = shard["ShardId"]
-        start = {"ShardIteratorType": "TRIM_HORIZON"}
-        if self._position:
-            start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": self._position}
-        answer = self._streams.get_shard_iterator(StreamArn=arn, ShardId=self._shard, **start)
+        answer = self._streams.get_shard_iterator(StreamArn=arn, ShardId=self._shard, ShardIteratorType="TRIM_HORIZON")
         return str(answer["ShardIterator"])
 
     def _change(self, record: Any) -> Change:

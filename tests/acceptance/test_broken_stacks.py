@@ -299,8 +299,8 @@ def test_an_upload_that_is_processed_twice_is_found(session):
             return self._states.start_execution(input=json.dumps(event), **arguments)
 
     def client(service: str) -> Any:
-        found = session.stack.client(service)
-        return Reprocessing(found) if service == "stepfunctions" else found
+        made = session.stack.client(service)
+        return Reprocessing(made) if service == "stepfunctions" else made
 
     broken = replace(session, stack=replace(session.stack, client=client))
     result = checks.perform(Check("duplicate", changes.check_duplicate), broken)

@@ -26,6 +26,12 @@ from tests.workflow.conftest import silent_bucket
 PHOTO = photo(200, 150)
 
 
+@pytest.fixture(autouse=True)
+def _no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queues of the local run have one server, which needs no time to find a message."""
+    monkeypatch.setattr(redrive, "_WAIT_SECONDS", 0)
+
+
 def key() -> str:
     return f"uploads/cli/{uuid.uuid4()}.jpg"
 

@@ -178,7 +178,7 @@ def test_rates_must_allow_what_a_batch_makes(check, name, need):
         assert result(check, stack_with(answers)).state is state, answers
 
 
-def test_rates_that_do_not_matter_are_not_asked_for():
+def test_irrelevant_rates_are_not_requested():
     """Express executions have no transitions, and a stack without labels does not call Rekognition."""
     assert result(quotas.state_transitions, stack_with({}, WorkflowType="EXPRESS")).state is State.OK
     assert result(quotas.detect_labels, stack_with({}, {"Labels": "OFF"})).state is State.OK

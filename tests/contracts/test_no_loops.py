@@ -164,8 +164,8 @@ def may_match(pattern, event):
 def judged(pattern, event):
     """The part of a pattern that asks what is known of the event."""
     return {
-        name: judged(asked, event[name]) if isinstance(asked, dict) else asked
-        for name, asked in pattern.items()
+        name: judged(value, event[name]) if isinstance(value, dict) else value
+        for name, value in pattern.items()
         if name in event
     }
 
@@ -217,17 +217,17 @@ def test_nothing_that_an_event_starts_can_write_to_the_uploads_bucket(deployed):
     assert not started & {holder for holder, _ in writers}
 
 
-def test_the_uploads_buckets_policy_lets_nobody_in(deployed):
+def test_the_policy_of_the_uploads_bucket_allows_nothing(deployed):
     """Not even a service of AWS, whose logs and reports would be uploads."""
     assert not [each for each in deployed.resource_policies[deployed.buckets["UploadsBucket"]] if each.allows]
 
 
 def test_nothing_in_the_thumbnails_bucket_starts_anything(deployed):
     """The bucket tells nobody, and no rule would match: whatever is written, tagged or deleted there."""
-    told = {
+    configurations = {
         name: body.get("NotificationConfiguration") for name, body in deployed.properties("AWS::S3::Bucket").items()
     }
-    assert told == {
+    assert configurations == {
         "UploadsBucket": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}},
         "ThumbnailsBucket": None,
     }

@@ -262,7 +262,7 @@ def test_the_dashboard_is_one_page_without_overlaps(widgets):
     assert max(y for _, y in taken) < 30
 
 
-def test_every_alarm_is_sent_and_says_what_to_do(nested, alarms):
+def test_every_alarm_is_sent_with_instructions(nested, alarms):
     """To the topic for alarms; with the place in the document; and decided, not defaulted, what silence means."""
     topic = nested.refs["AlarmTopic"]
     for name, alarm in alarms.items():
@@ -285,7 +285,7 @@ def test_alarms_on_incidents_do_not_report_an_end(alarms):
     }
 
 
-def test_a_queue_that_nobody_empties_is_an_alarm(stack, alarms):
+def test_a_filled_queue_is_an_alarm(stack, alarms):
     """After more than a batch of nearly a million takes, and while there are days left until SQS drops messages."""
     alarm, queue = alarms["LateBatchesAlarm"], properties(stack, "AWS::SQS::Queue")["BatchQueue"]
     (metric,) = watched(alarm)
@@ -344,9 +344,9 @@ def test_cloudwatch_may_publish_what_the_alarms_say(nested, alarms):
 
 def test_alarms_and_dashboard_watch_the_resources_that_their_parameters_name(template, monitoring):
     """Two names that are swapped would let the alarm on one function report another."""
-    given = template["Resources"]["Monitoring"]["Properties"]["Parameters"]
-    assert given.keys() == monitoring["Parameters"].keys()
-    for name, value in given.items():
+    parameters = template["Resources"]["Monitoring"]["Properties"]["Parameters"]
+    assert parameters.keys() == monitoring["Parameters"].keys()
+    for name, value in parameters.items():
         (source,) = value.values()
         if source in template["Parameters"]:
             assert source == name

@@ -10,6 +10,7 @@ import pytest
 
 from bench import cost, exposure, handlers, other_costs, report
 from bench.batch import simulation as batch_simulation
+from bench.engine import report as engine_report
 from image_pipeline import settings
 from image_pipeline.api import waiting
 from image_pipeline.feeds import indexing
@@ -170,7 +171,8 @@ def measured(name: str) -> dict:
 @pytest.mark.parametrize(
     ("section", "text"),
     [
-        ("bench", lambda: report.tables(measured("engine"))),
+        ("bench", lambda: engine_report.summary(measured("engine"))),
+        ("bench-tables", lambda: engine_report.tables(measured("engine"))),
         ("handlers", lambda: handlers.tables(measured("handlers"))),
         ("cost", cost.table),
     ],
@@ -193,25 +195,6 @@ def test_the_readme_shows_the_computed_cost():
     ]
     (row,) = re.findall(r"^\| 1,000 JPEG images .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert re.findall(r"\$(\d+\.\d\d)", row) == [f"{dollars:.2f}" for dollars in computed]
-
-
-def test_the_conclusion_agrees_with_the_tables_below_it():
-    """The share of CPU time, the memory and the number of missed targets are those of the last measurement."""
-    tables = report.section("bench")
-    targets = re.findall(r"\| (met|\*\*missed\*\*) \|$", tables, re.MULTILINE)
-    cpu, memory = (rows_of(tables, heading) for heading in ("CPU time", "Peak memory"))
-    photographs = [round(100 * float(row[0])) for name, row in cpu.items() if name.startswith("jpeg")]
-    most_memory = max(int(row[0]) for row in memory.values())
-    expected = [min(photographs), max(photographs), most_memory + 1, targets.count("**missed**"), len(targets)]
-    conclusion = report.DOCUMENT.read_text().partition("\n\n")[2].partition("\n\n")[0]
-    assert [int(number) for number in re.findall(r"\b\d+\b", conclusion)] == expected
-
-
-def rows_of(tables: str, heading: str) -> dict[str, list[str]]:
-    """The table below a bold heading: cells by image, the engine first."""
-    table = tables.partition(f"**{heading}")[2].partition("\n\n")[2].partition("\n\n")[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
-    return {name: cells for name, *cells in rows}
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.25, 0.3, 1, 2, 10])

@@ -172,17 +172,17 @@ def _run(character: str) -> Largest:
 @pytest.mark.parametrize("character", CHARACTERS)
 def test_the_most_of_everything_fits(largest, character):
     """Step Functions, DynamoDB, SNS and Lambda take whatever a key, a file and a deployment can bring together."""
-    seen = largest(character)
-    for step, bytes_handed in seen.handed.items():
+    run = largest(character)
+    for step, bytes_handed in run.handed.items():
         assert bytes_handed < SPARE * TASK_BYTES, step
-    item = aws_client("dynamodb").get_item(TableName=IMAGE_TABLE, Key={"ImageKey": {"S": seen.key}})["Item"]
+    item = aws_client("dynamodb").get_item(TableName=IMAGE_TABLE, Key={"ImageKey": {"S": run.key}})["Item"]
     assert item_size({"M": item}) < SPARE * ITEM_BYTES
-    notification = seen.notification
+    notification = run.notification
     assert len(json.dumps(notification, ensure_ascii=False).encode()) < SPARE * MESSAGE_BYTES
     assert len(notification["Subject"]) < 100
-    assert seen.answer["statusCode"] == 200
-    assert seen.answer["body"].count("X-Amz-Security-Token=") == 2 * recipes.MAX_FILES  # once more for srcsets
-    assert size(seen.answer) < SPARE * ANSWER_BYTES
+    assert run.answer["statusCode"] == 200
+    assert run.answer["body"].count("X-Amz-Security-Token=") == 2 * recipes.MAX_FILES  # once more for srcsets
+    assert size(run.answer) < SPARE * ANSWER_BYTES
 
 
 def costs(key: str) -> tuple[int, ...]:

@@ -105,7 +105,7 @@ def test_every_package_is_locked_by_version_and_hash(lock):
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_has_what_its_input_asks_for(lock):
+def test_a_lock_has_the_packages_of_its_input(lock):
     """An input that was edited without `make lock` changes nothing that is installed."""
     pins = read_lock(lock)
     for requirement in input_of(lock):

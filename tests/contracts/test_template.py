@@ -538,7 +538,7 @@ def test_the_template_has_the_version_of_the_project(template):
         assert variables[f"PIPELINE_{name.upper()}"] == value
 
 
-def test_every_parameter_says_what_it_is_for(template):
+def test_every_parameter_has_a_description(template):
     """`sam deploy --guided` asks for them one by one."""
     grouped = [
         name

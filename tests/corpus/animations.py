@@ -51,7 +51,7 @@ def _steps(disposal: int, *, first: int = 1, transparent: int | None = 3) -> lis
         gifs.control(transparent, first, 10), gifs.frame(_BOX),
         gifs.control(transparent, disposal, 20), _holed((8, 8, 24, 16), 1),
         gifs.control(transparent, 1, 30), _holed((20, 4, 24, 24), 2),
-        gifs.control(transparent, 1, 40), _plain((0, 0, 6, 6), 0),
+        gifs.control(transparent, 1, 40), _plain((0, 0, 6, 6), 1),
     ]  # fmt: skip
 
 

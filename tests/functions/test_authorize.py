@@ -28,12 +28,12 @@ def key():
     return apikeys.create(aws_client, table=API_KEY_TABLE, name="somebody")
 
 
-def test_a_good_key_is_let_in_under_its_id(handler, key):
+def test_a_valid_key_is_accepted_under_its_id(handler, key):
     """The next function receives the KeyId, not the key."""
     assert handler(event(key.text)) == {"isAuthorized": True, "context": {"keyId": key.key_id}}
 
 
-def test_a_limited_key_is_let_in_with_its_limits(handler):
+def test_a_limited_key_is_accepted_with_its_limits(handler):
     """The next function receives the scopes and the folder, and enforces them."""
     access = Access(frozenset({"upload", "read"}), "uploads/shop/")
     key = apikeys.create(aws_client, table=API_KEY_TABLE, name="shop", access=access)

@@ -12,7 +12,7 @@ def event(outcome="FAILED", error="KeyError"):
     return {"imageKey": "uploads/a.jpg", "outcome": outcome, "error": error, "executionId": "execution-1"}
 
 
-def test_what_no_record_points_at_is_cleaned(handler):
+def test_unreferenced_renditions_are_cleaned(handler):
     """Only the renditions of the failed upload are removed."""
     left, other = rendition("uploads/a.jpg", "1"), rendition("uploads/b.jpg", "1")
     put_record("uploads/a.jpg", status="FAILED")

@@ -20,7 +20,7 @@ def left():
     return [each["Key"] for each in aws_client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET).get("Contents", [])]
 
 
-def test_a_deletion_is_accepted_and_says_where_to_look(handler, caplog):
+def test_a_deletion_is_accepted_with_the_status_path(handler, caplog):
     """The response is 202 with the status path, and the log contains the caller."""
     put_upload("uploads/ä/what?.jpg", b"x")
     answer = handler(event("/images/uploads/%C3%A4%2Fwhat%3F%2Ejpg"))

@@ -59,7 +59,7 @@ def test_the_limits_are_the_settings_of_the_stack(ask, monkeypatch):
     assert (body["maxUploadBytes"], body["renditionUrlSeconds"], body["publicStatus"]) == (25_000_000, 60, False)
 
 
-def test_nobody_has_rights_without_a_key(ask):
+def test_there_are_no_rights_without_a_key(ask):
     """Also if the route were open by mistake."""
     status, body = ask({})
     assert (status, body["title"]) == (403, "Forbidden")

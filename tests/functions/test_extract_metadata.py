@@ -47,7 +47,7 @@ def test_a_stack_without_labels_makes_no_call(monkeypatch, handler, rekognition,
     ("code", "error"),
     [("ThrottlingException", errors.LabelsDelayedError), ("AccessDeniedException", errors.LabelsUnavailableError)],
 )
-def test_the_workflow_learns_whether_to_try_again(handler, rekognition, code, error):
+def test_the_workflow_knows_transient_errors(handler, rekognition, code, error):
     """The workflow decides about retries by the name of the error."""
     rekognition.add_client_error("detect_labels", code, http_status_code=400)
     with pytest.raises(error):

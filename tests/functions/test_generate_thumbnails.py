@@ -11,6 +11,7 @@ from image_pipeline import errors
 from image_pipeline.imaging import recipes
 from image_pipeline.workflow import labels
 from tests.conftest import THUMBNAILS_BUCKET, aws_client, put_upload, watched
+from tests.corpus import animations
 from tests.functions.conftest import load_handler
 from tests.pictures import encoded, gradient, opened, photo
 
@@ -24,9 +25,9 @@ def stored_keys():
 
 
 def rendition(result, name, image_format="JPEG"):
-    found = next(each for each in result["renditions"] if (each["name"], each["format"]) == (name, image_format))
-    data = aws_client("s3").get_object(Bucket=found["bucket"], Key=found["key"])
-    return found, opened(data["Body"].read()), data["ContentType"]
+    facts = next(each for each in result["renditions"] if (each["name"], each["format"]) == (name, image_format))
+    data = aws_client("s3").get_object(Bucket=facts["bucket"], Key=facts["key"])
+    return facts, opened(data["Body"].read()), data["ContentType"]
 
 
 @pytest.mark.parametrize(
@@ -41,17 +42,34 @@ def test_thumbnails_fit_inside_keep_their_aspect_and_are_never_enlarged(handler,
     """Thumbnails fit into their boxes, and the record has the sizes of the files."""
     result = handler(event("uploads/a.jpg", photo(*size)))
     for name, box in expected.items():
-        told, image, content_type = rendition(result, name)
-        assert image.size == box == (told["width"], told["height"])
+        facts, image, content_type = rendition(result, name)
+        assert image.size == box == (facts["width"], facts["height"])
         assert content_type == "image/jpeg"
-        assert told["key"].startswith("thumbnails/a.jpg/")
+        assert facts["key"].startswith("thumbnails/a.jpg/")
 
 
-def test_every_rendition_that_is_told_is_there_and_no_other(handler):
+def test_exactly_the_listed_renditions_exist(handler):
     """The returned keys exist, and no others."""
     result = handler(event("uploads/x/a.jpg", photo()))
     assert sorted(each["key"] for each in result["renditions"]) == sorted(stored_keys())
     assert all(each["sizeBytes"] > 0 for each in result["renditions"])
+
+
+def test_an_animation_and_a_set_reach_the_record(monkeypatch, handler, tmp_path):
+    """The record has the frames of animated files; a set ends at the width of the original; damage is a warning."""
+    text = '[recipes.s]\nwidths = [20, 40, 60]\nformats = ["webp", "png"]\nanimated = true'
+    (tmp_path / "recipes.toml").write_text(text)
+    book = recipes.load(tmp_path / "recipes.toml")
+    monkeypatch.setattr(recipes, "load", lambda: book)
+    result = handler(event("uploads/a.gif", animations.ALL["GIF clears"]()))
+    assert [(each["name"], each["format"], each["width"], each.get("frames")) for each in result["renditions"]] == [
+        ("s-20", "WEBP", 20, 4), ("s-20", "PNG", 20, None), ("s-40", "WEBP", 40, 4), ("s-40", "PNG", 40, None),
+        ("s-60", "WEBP", 48, 4), ("s-60", "PNG", 48, None),
+    ]  # fmt: skip
+    assert rendition(result, "s-60", "WEBP")[1].n_frames == 4
+    assert result["warnings"] == []
+    cut_off = handler(event("uploads/b.gif", animations.ALL["GIF cut off in its last frame"]()))
+    assert [warning["code"] for warning in cut_off["warnings"]] == ["ImageWarning"]
 
 
 def test_a_recipe_without_effect_is_logged_once(monkeypatch, caplog, handler):
@@ -107,7 +125,7 @@ def test_reads_the_object_once(handler):
     assert len(calls) == 1
 
 
-def test_the_camera_is_told_and_the_place_is_not(handler):
+def test_the_camera_is_shown_and_the_place_is_not(handler):
     """The result contains no GPS data and no serial numbers."""
     image = gradient(200, 150)
     exif = image.getexif()

@@ -79,7 +79,7 @@ def dynamodb_answers(code, status):
         yield
 
 
-def test_a_table_that_does_not_answer_is_told_without_its_inside(handler):
+def test_an_unavailable_table_is_reported_without_details(handler):
     """The response is 503 without details of AWS."""
     with dynamodb_answers("ThrottlingException", 400):
         answer = handler(event("/images/uploads/a.jpg/status"))
@@ -147,7 +147,7 @@ def test_what_is_under_way_is_always_sent_and_says_when_to_ask_again(handler):
     ("query", "raw"),
     [({"wait": "forever"}, ""), ({"versionId": "a b"}, ""), ({"versionId": "a,b"}, "versionId=a&versionId=b")],
 )
-def test_a_query_that_cannot_be_meant_is_a_bad_request(handler, query, raw):
+def test_an_impossible_query_is_a_bad_request(handler, query, raw):
     """An invalid query is rejected before any read."""
     answer = handler(event("/images/uploads/a.jpg/status", query) | {"rawQueryString": raw})
     assert (answer["statusCode"], json.loads(answer["body"])["title"]) == (400, "Bad Request")

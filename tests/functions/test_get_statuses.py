@@ -102,7 +102,7 @@ def without_signatures(record):
     ],
     ids=lambda body: str(body)[:40],
 )
-def test_nonsense_is_a_bad_request(ask, body):
+def test_an_invalid_request_is_a_bad_request(ask, body):
     """The answer is a problem document."""
     status, problem = ask(body)
     assert (status, problem["title"]) == (400, "Bad Request")
@@ -112,7 +112,7 @@ def test_nonsense_is_a_bad_request(ask, body):
     "name",
     [1, None, [], {}, True, "", "a.jpg", "Uploads/a.jpg", "thumbnails/a", "uploads/" + "x" * 1017, "uploads/\ud800"],
 )
-def test_what_cannot_be_a_key_is_named(ask, name):
+def test_an_impossible_key_is_named(ask, name):
     """The problem says which of the keys it is."""
     status, problem = ask({"imageKeys": ["uploads/a", name]})
     assert status == 400
@@ -143,7 +143,7 @@ def test_an_answer_that_lambda_could_not_return_is_refused(ask, monkeypatch):
     assert (status, "fewer" in problem["detail"]) == (413, True)
 
 
-def test_a_table_that_does_not_answer_is_told(ask):
+def test_an_unavailable_table_is_a_503(ask):
     """The response is 503 with a problem document."""
     with Stubber(clients.client("dynamodb")) as stub:
         for _ in range(9):

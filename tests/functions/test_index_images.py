@@ -44,7 +44,7 @@ def test_a_change_is_listed(handler):
     assert listed() == listed(status="COMPLETED") == listed(label="coffee") == ["uploads/coffee.jpg"]
 
 
-def test_what_is_gone_is_listed_no_more(handler):
+def test_a_deleted_image_is_not_listed(handler):
     """A record that expired is removed from the listing."""
     handler({"Records": [change(1), change(2, gone=True)]})
     assert listed() == []
@@ -75,14 +75,14 @@ def test_of_a_batch_only_the_last_of_an_image_is_listed(handler):
     assert sorted(listed()) == ["uploads/b", "uploads/coffee.jpg"]
 
 
-def test_a_newer_stream_counts_anew(handler):
+def test_a_newer_stream_starts_its_own_count(handler):
     """A restored table has a new stream with lower numbers."""
     handler({"Records": [change(7)]})
     handler({"Records": [change(3, stream="2027-01-01T00:00:00.000", status={"S": "FAILED"})]})
     assert listed(status="FAILED") == ["uploads/coffee.jpg"]
 
 
-def test_lambda_learns_where_to_come_again(handler, monkeypatch):
+def test_lambda_is_told_the_first_failed_item(handler, monkeypatch):
     """Lambda continues with the first change that was not listed."""
     apply_stream_change = indexing.apply_stream_change
 

@@ -101,7 +101,7 @@ def test_pages_follow_each_other_by_their_cursor(ask):
         {"prefix": "x" * 2000},
     ],
 )
-def test_nonsense_is_a_bad_request(ask, parameters):
+def test_an_invalid_request_is_a_bad_request(ask, parameters):
     """The response is 400 with the rule and a hint."""
     status, body = ask(**parameters)
     assert (status, body["title"]) == (400, "Bad Request")
@@ -127,7 +127,7 @@ def test_a_folder_is_listed_with_pictures(ask):
     assert "renditions" not in image
 
 
-def test_a_table_that_does_not_answer_is_told(ask):
+def test_an_unavailable_table_is_a_503(ask):
     """The response is 503 without details of AWS."""
     with Stubber(clients.client("dynamodb")) as stub:
         stub.add_client_error("query", "ThrottlingException", "table listing-table", 400)

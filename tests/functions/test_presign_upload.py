@@ -45,6 +45,6 @@ def test_a_form_and_a_url_are_signed(ask):
         ('{"name": "\\ud800.jpg", "contentType": "image/jpeg"}', 400),
     ],
 )
-def test_a_wrong_wish_is_a_problem(ask, body, status):
+def test_an_invalid_request_is_a_problem(ask, body, status):
     """An invalid request is a problem document."""
     assert ask(body)[0] == status

@@ -51,7 +51,7 @@ def test_an_outcome_is_published(handler, heard):
     assert detail["pipeline"] == {"version": ENVIRONMENT["PIPELINE_VERSION"], "commit": "unknown"}
 
 
-def test_what_changes_no_outcome_publishes_nothing(handler, heard):
+def test_a_change_without_an_outcome_publishes_nothing(handler, heard):
     """Repeated writes, removed records and claims cause no event."""
     (record,) = EVENT["Records"]
     new, claim = record["dynamodb"]["NewImage"], record["dynamodb"]["OldImage"]
@@ -66,7 +66,7 @@ def test_a_first_change_is_published_too(handler, heard):
     assert len(heard()) == 1
 
 
-def test_lambda_learns_where_to_come_again(handler, monkeypatch):
+def test_lambda_is_told_the_first_failed_item(handler, monkeypatch):
     """The failures are all outcomes from the first unpublished one."""
     (record,) = EVENT["Records"]
     seen = []

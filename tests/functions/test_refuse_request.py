@@ -27,14 +27,14 @@ def test_a_method_that_the_path_does_not_take_is_405(ask, method):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "HEAD"])
-def test_a_path_that_is_none_is_404(ask, method):
+def test_an_unknown_path_is_404(ask, method):
     """The response points to the documentation of all paths."""
     status, headers, body = ask(method, "/wp-login.php")
     assert (status, body["status"], "allow" in headers) == (404, 404, False)
     assert "docs/openapi.yaml" in body["message"]
 
 
-def test_options_are_told(ask):
+def test_options_are_answered(ask):
     """OPTIONS gets no body and no CORS headers."""
     status, headers, body = ask("OPTIONS", "/images")
     assert (status, headers["allow"], body) == (204, "GET, POST, OPTIONS", None)

@@ -25,7 +25,7 @@ def started():
     return [each["name"] for each in listed["executions"]]
 
 
-def test_a_reprocess_is_accepted_and_says_which_execution_it_is(handler):
+def test_a_reprocess_is_accepted_with_its_execution(handler):
     """The response contains the id of the execution."""
     put_upload("uploads/a/b.jpg", b"x")
     answer = handler(event("/images/uploads/a/b.jpg/reprocess"))

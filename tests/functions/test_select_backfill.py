@@ -22,7 +22,7 @@ def event(**request):
     ("request_", "selected", "over"),
     [({}, 3, 0), ({"recipeChanged": True}, 2, 0), ({"failedOnly": True}, 1, 0), ({"maxImages": 1}, 1, 2)],
 )
-def test_it_tells_how_many_of_how_many_were_chosen(handler, request_, selected, over):
+def test_the_output_has_the_chosen_and_the_total_count(handler, request_, selected, over):
     """The result counts the listed and the selected uploads."""
     put_record("uploads/a.jpg", status="COMPLETED", recipeId=TODAY)
     put_record("uploads/b.jpg", status="FAILED")

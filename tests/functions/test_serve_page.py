@@ -52,7 +52,7 @@ def test_a_browser_that_has_the_page_gets_304(ask):
 
 
 @pytest.mark.parametrize("file", ["none.js", "../app.py", "../../serve_page/app.py", "%2e%2e/app.py", "index.html"])
-def test_a_file_that_is_none_is_404(ask, file):
+def test_an_unknown_file_is_404(ask, file):
     """It is not cached, because a later deployment may have it, and it is not displayed as a page."""
     answer = ask(digest_of(ask()), file)
     assert answer["statusCode"] == 404

@@ -54,7 +54,7 @@ def test_with_labels_the_record_is_completed(handler):
     assert record["execution"]["startedAt"] < record["execution"]["finishedAt"] == record["updatedAt"]
 
 
-def test_without_labels_the_record_is_partial_and_says_why(handler):
+def test_without_labels_the_record_is_partial_with_a_reason(handler):
     """A failure of Rekognition results in PARTIAL with a warning."""
     put_record("uploads/a.jpg")
     assert handler(event(UNLABELLED))["status"] == "PARTIAL"

@@ -40,7 +40,7 @@ def test_the_version_is_logged_whatever_becomes_of_it(handler, caplog, data):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_tells_the_size_as_displayed(handler, orientation):
+def test_returns_the_size_as_displayed(handler, orientation):
     """The size respects the orientation."""
     image = gradient(80, 60)
     exif = image.getexif()

@@ -72,7 +72,7 @@ def test_a_finished_record_is_not_looked_at(handler, settled, capsys):
     assert metrics(capsys) == [{"OldestProcessingSeconds": 0}]
 
 
-def test_the_age_is_told_even_if_settling_fails(handler, monkeypatch, capsys):
+def test_the_age_is_reported_even_if_settling_fails(handler, monkeypatch, capsys):
     """The metric is written before records are settled."""
     claimed("uploads/lost.jpg", LOST_SECONDS + 60)
     monkeypatch.setattr(executions, "settle", lambda *_: 1 / 0)

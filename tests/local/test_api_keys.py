@@ -151,7 +151,7 @@ def test_without_a_good_key_nothing_happens(pipeline, folder, ask, table, method
     assert pipeline.record(image_key) == record
 
 
-def test_a_rotated_key_is_let_in_with_its_new_secret(ask, table):
+def test_a_rotated_key_is_accepted_with_its_new_secret(ask, table):
     """Its id stays the same."""
     old = apikeys.create(table[0], table=table[1], name="a test")
     new = apikeys.rotate(table[0], table=table[1], key_id=old.key_id)
@@ -169,7 +169,7 @@ def test_a_revoked_key_lives_as_long_as_it_is_remembered(pipeline, ask, table):
     assert ask("DELETE", "/images/uploads/none.jpg", key.text).status == 403
 
 
-def test_where_keys_cannot_be_looked_up_nobody_gets_in(pipeline, ask, key):
+def test_without_the_table_of_keys_access_is_denied(pipeline, ask, key):
     """The answer is 500, and the next request looks the key up again."""
     pipeline.fault("dynamodb", "GetItem", "InternalServerError", -1, containing="ApiKeyTable")
     answer = ask("DELETE", "/images/uploads/none.jpg", key)
@@ -280,7 +280,7 @@ def test_errors_of_functions_are_problems(ask, key):
         assert set(answer.body) == {"type", "title", "status", "detail", "message"}
 
 
-def test_the_status_is_everybodys_unless_it_is_protected(folder, ask, key, reconfigure):
+def test_the_status_is_public_unless_it_is_protected(folder, ask, key, reconfigure):
     """A parameter protects it; a key then gives access."""
     paths = [f"/images/{folder}/none.jpg/status", "/images/uploads/none.jpg/status"]
     assert ask("GET", paths[0]).status == 404

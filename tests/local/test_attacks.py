@@ -277,7 +277,7 @@ def test_the_functions_of_a_test_answer_its_pipeline_alone(pipeline):
     assert called == []
 
 
-def test_a_token_is_told_to_nobody(pipeline):
+def test_a_token_is_never_shown(pipeline):
     """It is passed over standard input, and is in no argument, variable, file or log."""
     token = pipeline._token
     assert token not in repr(pipeline._configuration)
@@ -375,7 +375,7 @@ def test_a_body_that_was_cut_off_is_not_stored(open_to_pages, key, cut):
     assert "uploads/cut.jpg" not in stored(open_to_pages)
 
 
-def test_a_body_in_chunks_is_stored_whole(open_to_pages, key):
+def test_a_body_in_chunks_is_stored_completely(open_to_pages, key):
     """Both ports accept it, as on AWS."""
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (PICTURE[:100], PICTURE[100:])) + b"0\r\n\r\n"
     headers = {"x-api-key": key, "Content-Type": "image/jpeg", "Transfer-Encoding": "chunked"}

@@ -10,6 +10,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
+from image_pipeline.errors import UnsupportedFormatError
 from local.pipeline import Pipeline
 from tests.conftest import heavy
 from tests.pictures import photo
@@ -96,7 +97,7 @@ def test_an_empty_object_that_a_message_names_is_rejected_and_a_folder_marker_ig
     assert not [execution for execution in quiet.executions("WaitForContentStateMachine") if execution.key in keys]
 
 
-def test_what_is_known_is_processed_again_only_on_purpose(quiet, folder):
+def test_a_known_upload_is_processed_again_only_on_request(quiet, folder):
     """A duplicate message has no effect."""
     key = f"{folder}/a.jpg"
     quiet.upload(key, PHOTO)
@@ -108,7 +109,7 @@ def test_what_is_known_is_processed_again_only_on_purpose(quiet, folder):
     assert quiet.record(key)["status"] == "COMPLETED"
 
 
-def test_what_names_no_upload_ends_as_a_dead_letter(quiet, folder):
+def test_a_message_without_an_upload_becomes_a_dead_letter(quiet, folder):
     """Other messages of the batch are processed."""
     key = f"{folder}/a.jpg"
     quiet.upload(key, PHOTO)
@@ -141,11 +142,11 @@ def test_the_queue_is_the_back_pressure(quiet, folder):
     most = 0
     limit = 10 * int(quiet.outputs["BatchConcurrency"])
 
-    def validate(event: Any) -> Any:
+    def validate(_event: Any) -> Any:
         nonlocal most
-        running = [execution for execution in quiet.executions() if execution.key in keys and execution.running]
-        most = max(most, len(running))
-        return {"source": event["upload"], "image": {}, "milliseconds": 1}
+        executions = quiet.executions("ProcessImageStateMachine")
+        most = max(most, sum(execution.running for execution in executions if execution.key in keys))
+        raise UnsupportedFormatError("It is no image.", "Upload an image.")  # the shortest way to an outcome
 
     quiet.replace("ValidateImageFunction", validate)
     for key in keys:

@@ -125,14 +125,14 @@ def test_a_foreign_page_reaches_nothing(open_to_pages, site: Site, key, tmp_path
     assert "elsewhere/secret" in {version["Key"] for version in versions}
 
 
-def test_a_page_that_is_let_in_uploads_and_shows(open_to_pages, site: Site, key, tmp_path):
+def test_an_allowed_page_uploads_and_shows(open_to_pages, site: Site, key, tmp_path):
     """A page of an allowed origin signs, uploads, follows and shows a rendition."""
     facts = with_facts(UPLOAD, open_to_pages, key=key, picture=list(PICTURE), name="browser.jpg")
     told = site.visit("localhost", facts, tmp_path)
     assert told == {"stored": 204, "status": "COMPLETED", "shown": 24}
 
 
-def test_a_page_that_is_let_in_reads_pixels(open_to_pages, site: Site, tmp_path):
+def test_an_allowed_page_reads_pixels(open_to_pages, site: Site, tmp_path):
     """`fetch` and a canvas read a rendition; without CORS, a browser would let a page only show it."""
     s3, place = (
         open_to_pages.client("s3"),

@@ -27,7 +27,7 @@ from local import cli
 from local.pipeline import ROOT, StartError
 from local.show import Display, JsonLines, TextDisplay
 from local.watch import EnteredState
-from tests.conftest import HEAVY
+from tests.conftest import HEAVY, crossed
 from tests.interruptions import interrupted
 from tests.pictures import photo
 
@@ -86,7 +86,7 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
-def test_demo_succeeds_and_says_everything_to_programs(start, tmp_path):
+def test_demo_succeeds_with_all_facts_as_json(start, tmp_path):
     """Photographs succeed, the text fails as expected, and no process remains."""
     demo = start("demo", "--json", "--port", "0", "--api-port", "0")
     out, err = demo.communicate(timeout=120)
@@ -134,8 +134,8 @@ def test_an_unusable_file_is_a_usage_error(start, tmp_path, name):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("option", ["--port", "--api-port"])
-def test_a_busy_port_is_said(start, option):
+@pytest.mark.parametrize("option", ["--port", pytest.param("--api-port", marks=HEAVY)])
+def test_a_busy_port_is_reported(start, option):
     """The message has its number."""
     other = {"--port": "--api-port", "--api-port": "--port"}[option]
     with socket.socket() as taken:
@@ -156,10 +156,10 @@ def test_run_stays_up_takes_more_and_ends_with_ctrl_c(start):
     words = "".join(lines_until(run, "Ctrl-C"))
     assert "aws --endpoint-url http://127.0.0.1:" in words
     assert "curl http://127.0.0.1:" in words
-    found = re.search(r"-X DELETE -H 'x-api-key: (ip_\w+)' (http://127\.0\.0\.1:\d+/images/uploads/image\.jpg)", words)
-    assert found
-    assert f"/#key={found[1]}" in words
-    request = urllib.request.Request(found[2], headers={"x-api-key": found[1]}, method="DELETE")
+    match = re.search(r"-X DELETE -H 'x-api-key: (ip_\w+)' (http://127\.0\.0\.1:\d+/images/uploads/image\.jpg)", words)
+    assert match
+    assert f"/#key={match[1]}" in words
+    request = urllib.request.Request(match[2], headers={"x-api-key": match[1]}, method="DELETE")
     with pytest.raises(HTTPError, match="404"):  # let in, and there is no such picture
         urllib.request.urlopen(request)
     second = start("run", "--port", "0", "--api-port", "0")
@@ -185,8 +185,7 @@ def first_process(run):
         assert run.poll() is None
 
 
-@pytest.mark.parametrize("moment", [first_words, first_process])
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("moment", "how"), crossed([first_words, first_process], [signal.SIGINT, signal.SIGTERM]))
 def test_an_interrupted_start_leaves_nothing(start, tmp_path, moment, how):
     """This holds before and during the start of the server, for SIGINT and SIGTERM."""
     run = start("run", "--port", "0", "--api-port", "0")
@@ -229,7 +228,8 @@ BREADTH = ("telling where it runs", "its first call")  # each starts a pipeline,
 )
 def test_ctrl_c_ends_a_command_at_any_moment(tmp_path, event, text, times):
     """It exits with 130, without a traceback and without a remaining process."""
-    options = ("demo", "--run-dir", str(tmp_path / "run"), "--port", "0", "--api-port", "0")
+    (tmp_path / "one.jpg").write_bytes(photo())
+    options = ("demo", "--run-dir", str(tmp_path / "run"), "--port", "0", "--api-port", "0", str(tmp_path / "one.jpg"))
     done = interrupted("local", event, text, times, *options, MARK=str(tmp_path))
     assert (done.returncode, "Traceback" in done.stderr, "Error" in done.stderr) == (130, False, False), done.stderr
     assert gone([process for process in psutil.process_iter() if is_of(process, str(tmp_path))])
@@ -242,7 +242,7 @@ def is_of(process: psutil.Process, mark: str) -> bool:
     return False
 
 
-def test_a_killed_run_takes_its_processes_along(start):
+def test_a_killed_run_ends_its_processes(start):
     """No process remains even after SIGKILL."""
     run = start("run", "--port", "0", "--api-port", "0")
     lines_until(run, "Ready.")
@@ -296,7 +296,7 @@ def test_a_name_in_a_json_line_is_ascii_and_comes_out_as_it_was(name):
     assert json.loads(line)["key"] == name
 
 
-def test_a_recipe_without_effect_is_told_at_the_start(tmp_path, monkeypatch, capsys):
+def test_a_recipe_without_effect_is_reported_at_the_start(tmp_path, monkeypatch, capsys):
     """The warning does not prevent the start."""
     book = dataclasses.replace(recipes.load(), warnings=("No folder uses the recipe 'hero'.",))
     monkeypatch.setattr(recipes, "load", lambda: book)
@@ -309,7 +309,7 @@ def test_a_recipe_without_effect_is_told_at_the_start(tmp_path, monkeypatch, cap
     assert capsys.readouterr().err == "No folder uses the recipe 'hero'.\nIt was about to start.\n"
 
 
-def test_a_recipe_file_that_is_wrong_is_told_before_the_start(tmp_path, monkeypatch, capsys):
+def test_an_invalid_recipe_file_is_reported_before_the_start(tmp_path, monkeypatch, capsys):
     """Otherwise every image would fail."""
 
     def load() -> None:

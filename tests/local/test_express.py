@@ -69,7 +69,7 @@ def claimed(pipeline, key, minutes):
 
 
 @pytest.mark.parametrize(("data", "status"), [(PHOTO, "COMPLETED"), (b"Only words.", "FAILED")])
-def test_an_upload_ends_as_ever(express, key, data, status):
+def test_an_upload_ends_as_in_a_standard_workflow(express, key, data, status):
     """It has one outcome and one notification with the URL of the execution."""
     express.upload(key, data)
     assert express.wait_for(key)["status"] == status
@@ -113,7 +113,7 @@ def test_an_execution_that_runs_twice_changes_nothing(express, key, kind):
     assert of(express, key)[1] == notifications_of_key
 
 
-def test_what_ran_out_of_time_is_started_again_and_completes(express, key):
+def test_a_timed_out_execution_is_started_again_and_completes(express, key):
     """Express executions publish no event when they end, so the watch finds them."""
     claimed(express, key, minutes=7)
     assert watch(express)["restarted"] >= 1
@@ -173,7 +173,7 @@ def test_the_api_tells_the_execution_that_the_record_will_name(express, key):
     express.wait_until(lambda: express.record(key)["status"] == "COMPLETED", key)
 
 
-def test_batches_are_waited_for_as_ever(express, key):
+def test_batches_wait_for_express_executions(express, key):
     """The function polls the records, because Express executions cannot be described."""
     version = express.client("s3").put_object(Bucket=express.uploads_bucket, Key=key, Body=PHOTO)["VersionId"]
     express.wait_for(key, version)

@@ -31,12 +31,12 @@ def invoked(pipeline: Any, event: Any = None) -> tuple[str, str]:
 def timeouts(pipeline: Any, key: str) -> list[tuple[str, str]]:
     """Return state and error of every task that timed out."""
     (execution,) = [execution for execution in pipeline.executions("ProcessImageStateMachine") if execution.key == key]
-    found, state = [], ""
+    states, state = [], ""
     for event in pipeline.history(execution):
         state = event.get("stateEnteredEventDetails", {}).get("name", state)
         if event["type"] == "TaskTimedOut":
-            found.append((state, event["taskTimedOutEventDetails"]["error"]))
-    return found
+            states.append((state, event["taskTimedOutEventDetails"]["error"]))
+    return states
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def timeouts(pipeline: Any, key: str) -> list[tuple[str, str]]:
 def test_a_function_can_be_made_to_break_in_any_way(pipeline, body, limits, kind, words):
     """It runs in a process with the real runtime; `clear` restores its code."""
     pipeline.alter("ValidateImageFunction", source=f"def lambda_handler(event, context): {body}", **limits)
-    found, message = invoked(pipeline)
-    assert (found, words in message) == (kind, True)
+    error, message = invoked(pipeline)
+    assert (error, words in message) == (kind, True)
     pipeline.clear()
     assert invoked(pipeline, {})[0] == "KeyError"
 
@@ -91,12 +91,12 @@ def test_a_call_without_an_answer_is_a_timeout_of_its_state(pipeline, folder, se
     pipeline.upload(key, PHOTO)
     assert pipeline.wait_for(key)["status"] == "COMPLETED"
     assert timeouts(pipeline, key) == [(state, "States.Timeout")]
-    told = [
+    notifications = [
         notification
         for notification in pipeline.notifications()
         if notification["MessageAttributes"]["imageKey"]["Value"] == key
     ]
-    assert len(told) == (2 if (service, effective) == ("sns", True) else 1)
+    assert len(notifications) == (2 if (service, effective) == ("sns", True) else 1)
 
 
 def test_a_function_can_fail_by_itself(pipeline):
@@ -115,7 +115,7 @@ def test_a_call_can_fail_although_it_has_done_its_work(pipeline, folder):
     assert s3.get_object(**address)["Body"].read() == b"kept"
 
 
-def test_a_fault_hits_only_what_has_all_of_its_words(pipeline, folder):
+def test_a_fault_hits_only_calls_with_all_of_its_words(pipeline, folder):
     """It applies to calls of one function for one image."""
     pipeline.fault("lambda", "Invoke", "ServiceException", times=-1, containing=[FUNCTION, folder])
     client = pipeline.client("lambda")
@@ -194,7 +194,7 @@ def test_the_time_of_an_execution_can_be_over(pipeline, folder):
     go_on.set()
 
 
-def test_a_moved_seam_says_so(monkeypatch):
+def test_a_moved_seam_is_reported(monkeypatch):
     """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.setattr(StateTaskServiceDynamoDB, "_from_error", None)
     with pytest.raises(RuntimeError, match=r"moto_seams/stepfunctions\.py"):

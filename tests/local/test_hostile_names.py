@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import posixpath
 import re
 import unicodedata
@@ -143,6 +144,22 @@ for _name in ("1024 bytes", "parent inside", "colour"):
     _folder = keys.rendition_prefix(FOLDER + NAMES[_name])
     NAMES[f"impostor of {_name}"] = _folder.removeprefix("thumbnails/hostile/").removesuffix("/")
 
+SIMILAR = {
+    *("parents", "here inside", "one dot", "three dots", "encoded dots", "encoded parent as the API would wrap it"),
+    *("overlong parent", "tomcat", "only a space", "tab", "encoded null", "line feed", "unix separators", "title"),
+    *("hyperlink", "clear", "backspaces", "delete", "bidi isolate", "joined emoji", "replacement", "1023 bytes"),
+    *("1024 bytes, two each", "1024 bytes, three each", "1023 bytes, four each", "1024 bytes of folders", "attribute"),
+    *("entity", "jsonata words", "dynamodb", "format", "log4j", "plus formula", "minus formula", "at formula"),
+    *("wildcard", "twice encoded question", "question without a dot", "encoded question without a dot"),
+    *("twice encoded question without a dot", "semicolon", "encoded space", "encoded percent", "half an escape"),
+    *("status", "status of status", "arn", "s3 url", "user info", "upper case", "homoglyph"),
+    *("impostor of 1024 bytes", "impostor of colour"),
+}
+"""Names of a kind that another name has, too. Only HEAVY tries them."""
+assert NAMES.keys() >= SIMILAR
+if "HEAVY" not in os.environ:
+    NAMES = {name: text for name, text in NAMES.items() if name not in SIMILAR}
+
 CHANGED = {
     name
     for name, text in NAMES.items()
@@ -204,23 +221,23 @@ class Run:
             name: Seen(key, executions[key], pipeline.record(key) or {}, sent[executions[key].arn])
             for name, key in keys_of.items()
         }
-        self.logs = {path.stem: path.read_bytes()[size:].decode() for path, size in before.items()}
+        self.logs = {path.stem: path.read_bytes()[size:].decode() for path, size in before.items() if path.exists()}
 
     def _wait_for(self, count: int) -> None:
         # A look at the notifications costs less than one at the executions, which need the processor themselves.
-        def told() -> bool:
+        def are_notified() -> bool:
             return (
                 sum(self._folder in notification["Message"] for notification in self.pipeline.notifications()) == count
             )
 
-        def through() -> bool:
+        def have_ended() -> bool:
             mine = [
                 execution for execution in self.pipeline.executions() if (execution.key or "").startswith(self._folder)
             ]
-            return not any(each.running for each in mine)
+            return not any(execution.running for execution in mine)
 
-        self.pipeline.wait_until(told, "every name to be notified", 300)
-        self.pipeline.wait_until(through, "every name to be through")
+        self.pipeline.wait_until(are_notified, "every name to be notified", 300)
+        self.pipeline.wait_until(have_ended, "every name to be through")
 
     def _deliver(self, key: str) -> None:
         event = json.loads((ROOT / "events" / "object_created.json").read_text())
@@ -307,8 +324,8 @@ def test_the_url_in_a_notification_gives_that_very_record(any_run):
             "nosniff",
         ), name
         assert {header.lower() for header in headers} == HEADERS | {"etag"}, name
-        told = json.loads(body)
-        assert (told["ImageKey"], told["execution"]["id"]) == (seen.key, seen.execution.name), name
+        status = json.loads(body)
+        assert (status["ImageKey"], status["execution"]["id"]) == (seen.key, seen.execution.name), name
     assert len({status_url(seen) for seen in any_run.seen.values()}) == len(any_run.seen)
 
 
@@ -359,19 +376,19 @@ def test_the_address_of_a_rendition_gives_the_picture(pictures):
 def test_every_name_is_listed_with_its_addresses(any_run):
     """Each is listed once, with its own paths."""
     pipeline = any_run.pipeline
-    wanted = listing.make_filter()
+    everything = listing.make_filter()
 
     def listed() -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        images_by_key: dict[str, Any] = {}
         cursor: str | None = None
         while True:
             page = listing.read_page(
-                pipeline.client, pipeline.outputs["ListingTableName"], listing.Query(wanted, 100, cursor)
+                pipeline.client, pipeline.outputs["ListingTableName"], listing.Query(everything, 100, cursor)
             )
-            found |= {image["imageKey"]: image for image in page.images}
+            images_by_key |= {image["imageKey"]: image for image in page.images}
             cursor = page.cursor
             if cursor is None:
-                return found
+                return images_by_key
 
     settled = lambda: {key for key, image in listed().items() if image["status"] != "PROCESSING"}  # noqa: E731
     pipeline.wait_until(lambda: {seen.key for seen in any_run.seen.values()} <= settled(), "the listing", 60)
@@ -385,7 +402,7 @@ def test_every_name_is_listed_with_its_addresses(any_run):
             assert code == 302, name
 
 
-def test_notifications_are_one_text_that_nobody_obeys(any_run):
+def test_no_name_changes_the_form_of_a_notification(any_run):
     """The subject has one line, and the body no control characters."""
     lines: set[tuple[str, ...]] = set()
     for name, seen in any_run.seen.items():
@@ -426,7 +443,7 @@ class Only:
         return getattr(self._run.pipeline, name)
 
 
-def test_the_command_line_shows_the_names_and_obeys_none(pictures, capsys):
+def test_the_command_line_only_shows_the_names(pictures, capsys):
     """Text and JSON lines are safe; files are written only to the folder of renditions."""
     folder: Path = pictures.pipeline.run_dir
     around = set(folder.parent.iterdir()), set(folder.iterdir()) | {folder / "thumbnails"}
@@ -477,7 +494,7 @@ def test_half_a_character_fails_alone(pipeline):
     assert (pipeline.wait_for("uploads/half/next.jpg") or {})["status"] == "COMPLETED"
 
 
-def test_a_deletion_takes_its_own_renditions_and_no_others(pictures):
+def test_a_deletion_removes_only_its_own_renditions(pictures):
     """This holds for names that look like folders of other uploads."""
     pipeline: Pipeline = pictures.pipeline
     bucket = pipeline.outputs["ThumbnailsBucketName"]

@@ -48,8 +48,8 @@ class Answer(NamedTuple):
     @property
     def code(self) -> str:
         """Return the code of an S3 error."""
-        found = re.search("<Code>(.*)</Code>", self.text)
-        return found[1] if found else ""
+        match = re.search("<Code>(.*)</Code>", self.text)
+        return match[1] if match else ""
 
 
 def send(method: str, url: str, data: bytes | None, headers: dict[str, str]) -> Answer:
@@ -162,10 +162,10 @@ def test_a_header_or_a_form_names_a_picture(pipeline, post):
 
 def counted(pipeline: Pipeline) -> list[int]:
     """Count the versions with these names, as S3 encodes them."""
-    where = f"{pipeline.aws_url}/{pipeline.uploads_bucket}?versions&prefix="
+    address = f"{pipeline.aws_url}/{pipeline.uploads_bucket}?versions&prefix="
     listings = []
     for prefix in ("uploads/x", "uploads/a/", "x", "uploads//"):
-        with urlopen(where + prefix) as answer:
+        with urlopen(address + prefix) as answer:
             listings.append(answer.read())
     return [listing.count(b"<Version>") for listing in listings]
 
@@ -232,7 +232,7 @@ def test_without_a_good_key_nothing_is_taken(pipeline, path):
         assert send("POST", pipeline.api_url + path, PHOTO, headers).status == expected
 
 
-def test_s3_that_does_not_answer_is_told(pipeline, folder, post):
+def test_an_unavailable_s3_is_reported(pipeline, folder, post):
     """The answer is 503, also for a concurrent write; the request may be repeated."""
     for code, status in (("SlowDown", 503), ("ConditionalRequestConflict", 409)):
         pipeline.fault("s3", "PutObject", code, 2, containing="fault.jpg", status=status)
@@ -318,7 +318,7 @@ def sign_as_the_function(pipeline: Pipeline) -> Callable[..., Any]:
     return sign
 
 
-def test_what_has_expired_is_refused(pipeline, folder, sign_as_the_function):
+def test_an_expired_url_is_refused(pipeline, folder, sign_as_the_function):
     """S3 rejects expired forms and URLs."""
     late = sign_as_the_function(f"{folder}/late.jpg", seconds=0)
     form, url = by_form(late["post"]), by_url(late["put"])
@@ -373,7 +373,7 @@ def test_the_commands_upload_the_file(pipeline, signed, folder, tmp_path, name):
         (b'{"name": "x.jpg", "contentType": "image/jpeg", "sizeBytes": 1000000000}', 413),
     ],
 )
-def test_a_wrong_wish_is_told(post, asked, expected):
+def test_an_invalid_request_is_reported(post, asked, expected):
     """The problem comes before the upload, also if curl declares a form."""
     answer = post("/images/presigned", asked, content_type="application/x-www-form-urlencoded")
     assert (answer.status, answer.headers["content-type"]) == (expected, "application/problem+json")

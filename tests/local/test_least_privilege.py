@@ -33,6 +33,12 @@ UNNEEDED = [
     ("PublishOutcomes*", "dynamodb:ListStreams", "Lambda asks for it when the mapping is made, and nothing here does"),
     ("IndexImages*", "dynamodb:ListStreams", "as above"),
 ]
+_OPEN = "a reader opens its stream once, before the runs; on AWS, and here without these, it could not"
+UNNEEDED += [
+    (role, f"dynamodb:{name}", _OPEN)
+    for role in ("PublishOutcomes*", "IndexImages*")
+    for name in ("DescribeStream", "GetShardIterator")
+]
 _MAP = "the local engine runs the parts of a map itself, and writes each result as a whole"
 UNNEEDED += [("Backfill*", f"states:{name}Execution", _MAP) for name in ("Start", "Describe", "Stop", "Redrive")]
 UNNEEDED += [
@@ -353,13 +359,13 @@ def an_outcome_whose_answer_is_lost(pipeline: Pipeline) -> str | None:
     lost = {"status": 200, "containing": [run.key, "StoreResultsFunction"], "effective": True}
     pipeline.fault("lambda", "Invoke", "BrokenError", -1, **lost)
     run.upload()
-    told = [notification["MessageAttributes"] for notification in pipeline.notifications()]
-    statuses = [each["status"]["Value"] for each in told if each["imageKey"]["Value"] == run.key]
+    attributes = [notification["MessageAttributes"] for notification in pipeline.notifications()]
+    statuses = [each["status"]["Value"] for each in attributes if each["imageKey"]["Value"] == run.key]
     return None if (run.outcome(), statuses) == ("COMPLETED", ["SUCCESS"]) else f"{run.outcome()}, told {statuses}"
 
 
 def an_outcome_that_is_published(pipeline: Pipeline) -> str | None:
-    """After the first of two outcomes, the stream is described again."""
+    """Each of two outcomes has its event."""
     run = Run(pipeline, "published.jpg")
 
     def published(count: int) -> bool:
@@ -791,7 +797,7 @@ def test_what_a_role_may_not_is_denied_as_aws_would(pipeline, service, status, c
     assert (response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]) == (status, code)
 
 
-def test_a_missing_object_is_forbidden_to_who_may_not_list(pipeline):
+def test_a_missing_object_is_forbidden_without_the_permission_to_list(pipeline):
     """As in S3, only a caller that may list the bucket gets 404."""
     wanted = {"Bucket": pipeline.uploads_bucket, "Key": "uploads/missing"}
     client = as_role(pipeline, "ValidateImageFunctionRole", "s3")

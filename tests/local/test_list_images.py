@@ -97,7 +97,7 @@ def test_an_upload_is_listed_from_its_beginning_to_its_end(pipeline, folder, lis
     assert all(gone not in listed(label=label) for label in everything[gone]["labels"])
 
 
-def test_what_fails_is_listed_with_its_reason(pipeline, folder, listed):
+def test_a_failure_is_listed_with_its_reason(pipeline, folder, listed):
     """While a new upload is processed, its status is PROCESSING."""
     key = f"{folder}/x.jpg"
     pipeline.upload(key, b"words")
@@ -187,13 +187,13 @@ def test_the_list_always_needs_a_key(ask):
         "prefix=" + "x" * 1100,
     ],
 )
-def test_nonsense_is_refused_in_a_sentence(ask, query):
+def test_invalid_input_is_refused_with_a_sentence(ask, query):
     """The problem document has no internal details."""
     status, body = ask(query)
     assert (status, body["status"], body["type"]) == (400, 400, "about:blank")
 
 
-def test_a_listing_that_cannot_be_read_is_told(pipeline, ask):
+def test_an_unreadable_listing_is_reported(pipeline, ask):
     """The answer is 503; the reason is in the log."""
     pipeline.fault("dynamodb", "Query", "ThrottlingException", times=-1)
     assert ask()[0] == 503

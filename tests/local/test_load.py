@@ -109,7 +109,7 @@ def test_what_is_as_it_must_be_has_no_fault():
         (replace(RIGHT, records={**RECORDS, "uploads/c.jpg": {}}), "doubled", "belongs to no upload"),
     ],
 )
-def test_what_is_lost_or_doubled_is_a_fault(results, kind, words):
+def test_a_lost_or_doubled_outcome_is_a_fault(results, kind, words):
     """The check reports its kind."""
     faults = check([GOOD, BAD], results)
     assert [fault for fault in faults if fault.kind == kind and words in fault.text], faults

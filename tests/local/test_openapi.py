@@ -10,7 +10,7 @@ from image_pipeline.api import apikeys
 from tests.conftest import ROOT
 from tests.pictures import photo
 
-EXAMPLES = os.environ.get("API_EXAMPLES", "10")
+EXAMPLES = os.environ.get("API_EXAMPLES", "10" if "HEAVY" in os.environ else "5")
 
 
 def test_the_api_keeps_what_its_document_promises(pipeline, tmp_path):
@@ -31,4 +31,4 @@ def test_the_api_keeps_what_its_document_promises(pipeline, tmp_path):
         capture_output=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(re.search(r"(\d+) generated", done.stdout)[1]) > 200
+    assert int(re.search(r"(\d+) generated", done.stdout)[1]) > 100

@@ -55,7 +55,7 @@ def types(events: list[dict[str, Any]]) -> list[str]:
     return [event["detail-type"] for event in events]
 
 
-def test_a_picture_is_told_when_it_is_completed(pipeline, folder, told):
+def test_a_completed_image_is_published(pipeline, folder, told):
     """The event has the image and its renditions, as in the record."""
     key = f"{folder}/ä b?.jpg"
     version = pipeline.upload(key, PHOTO)
@@ -80,7 +80,7 @@ def test_a_picture_is_told_when_it_is_completed(pipeline, folder, told):
     assert detail["statusUrl"] in notification["Message"]
 
 
-def test_a_picture_without_labels_is_told_as_partial(pipeline, folder, told):
+def test_an_image_without_labels_is_published_as_partial(pipeline, folder, told):
     """There is no other event."""
     key = f"{folder}/x.jpg"
     pipeline.fault("rekognition", "DetectLabels", "AccessDeniedException", times=-1)
@@ -90,7 +90,7 @@ def test_a_picture_without_labels_is_told_as_partial(pipeline, folder, told):
     assert (event["detail-type"], event["detail"]["labels"]) == ("ImagePartial", [])
 
 
-def test_a_rejected_file_is_told_with_its_reason(pipeline, folder, told):
+def test_a_rejected_file_is_published_with_its_reason(pipeline, folder, told):
     """Reason and hint are those of the status API."""
     key = f"{folder}/x.jpg"
     pipeline.upload(key, b"words")
@@ -101,7 +101,7 @@ def test_a_rejected_file_is_told_with_its_reason(pipeline, folder, told):
     assert "text" in event["detail"]["error"]["message"]
 
 
-def test_a_fault_of_ours_is_told_without_its_inside(pipeline, folder, told):
+def test_an_internal_fault_is_shown_without_details(pipeline, folder, told):
     """The record names a role; the event does not."""
     key = f"{folder}/x.jpg"
     pipeline.restrict("GenerateThumbnailsFunctionRole", [])
@@ -112,7 +112,7 @@ def test_a_fault_of_ours_is_told_without_its_inside(pipeline, folder, told):
     assert "arn:" not in json.dumps(event["detail"])
 
 
-def test_a_deletion_is_told(pipeline, folder, told):
+def test_a_deletion_is_published(pipeline, folder, told):
     """It follows the outcome of the upload and has its version."""
     key = f"{folder}/x.jpg"
     version = pipeline.upload(key, PHOTO)
@@ -124,7 +124,7 @@ def test_a_deletion_is_told(pipeline, folder, told):
     assert events[1]["detail"]["upload"]["versionId"] == version
 
 
-def test_an_overwrite_is_told_twice(pipeline, folder, told):
+def test_an_overwrite_is_published_twice(pipeline, folder, told):
     """Each upload has its own event, in order and with its own id."""
     key = f"{folder}/x.jpg"
     versions = []
@@ -137,7 +137,7 @@ def test_an_overwrite_is_told_twice(pipeline, folder, told):
     assert len({event["detail"]["id"] for event in events}) == 2
 
 
-def test_a_superseded_execution_is_not_told(pipeline, folder, told):
+def test_a_superseded_execution_is_not_published(pipeline, folder, told):
     """S3 may send an event twice; the second has no effect."""
     key = f"{folder}/x.jpg"
     pipeline.upload(key, PHOTO)
@@ -153,7 +153,7 @@ def test_a_superseded_execution_is_not_told(pipeline, folder, told):
     assert types(told(key)) == ["ImageCompleted"]
 
 
-def test_an_aborted_execution_is_told_once(pipeline, folder, told):
+def test_an_aborted_execution_is_published_once(pipeline, folder, told):
     """The workflow that settles it publishes the event."""
     key = f"{folder}/x.jpg"
 
@@ -169,7 +169,7 @@ def test_an_aborted_execution_is_told_once(pipeline, folder, told):
     assert (event["detail-type"], event["detail"]["error"]["code"]) == ("ImageFailed", "ExecutionAbortedError")
 
 
-def test_a_record_that_expires_is_not_told(pipeline, folder, told):
+def test_an_expired_record_is_not_published(pipeline, folder, told):
     """The expiration of a DELETED record publishes nothing."""
     key = f"{folder}/x.jpg"
     pipeline.upload(key, b"words")
@@ -180,7 +180,7 @@ def test_a_record_that_expires_is_not_told(pipeline, folder, told):
     assert types(told(key)) == ["ImageFailed"]
 
 
-def test_what_cannot_be_published_is_published_later(pipeline, folder, told):
+def test_a_failed_publication_is_repeated(pipeline, folder, told):
     """After throttling, all outcomes are published once and in order."""
     key = f"{folder}/x.jpg"
     pipeline.fault("events", "PutEvents", "ThrottlingException", times=7)
@@ -207,7 +207,7 @@ def test_an_outcome_that_breaks_the_function_holds_up_no_other(pipeline, folder,
     assert body["DDBStreamBatchInfo"]["batchSize"] == 1
 
 
-def test_a_rule_of_somebody_hears_what_it_asks_for(pipeline, folder, told, listen):
+def test_a_user_rule_receives_the_matching_events(pipeline, folder, told, listen):
     """A rule on the default bus can filter by type and key."""
     pattern = {"source": ["image-pipeline"], "detail": {"imageKey": [{"prefix": f"{folder}/in/"}]}}
     wait_for_events = listen({**pattern, "detail-type": ["ImageFailed"]})

@@ -98,7 +98,7 @@ def test_a_status_that_is_known_is_not_sent_again_until_it_changes(pipeline, fol
     assert json.loads(get(url, if_none_match=changed.headers["etag"]).data)["status"] == "DELETED"
 
 
-def test_who_waits_hears_of_the_outcome_when_it_is_there(pipeline, folder, hold):
+def test_a_waiting_caller_gets_the_outcome(pipeline, folder, hold):
     """A caller that does not wait gets Retry-After; neither answer may be cached."""
     key, held = f"{folder}/x.jpg", hold()
     pipeline.upload(key, PHOTO)

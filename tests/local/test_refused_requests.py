@@ -60,7 +60,7 @@ def test_a_method_that_a_path_does_not_take_is_refused(pipeline, key, method, pa
 
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
-def test_options_are_told_to_everybody(pipeline, path):
+def test_options_are_answered_without_a_key(pipeline, path):
     """This includes preflights without a key; API Gateway alone decides about CORS."""
     preflight = {"origin": pipeline.api_url, "access_control_request_method": "GET"}
     answer = ask(pipeline, "OPTIONS", path, **preflight)
@@ -71,7 +71,7 @@ def test_options_are_told_to_everybody(pipeline, path):
 
 @pytest.mark.parametrize("method", [*METHODS, "OPTIONS"])
 @pytest.mark.parametrize("path", ["/page", "/favicon.ico", "/images/", "/images/uploads/", "/images/a.jpg/status"])
-def test_a_path_that_is_none_is_not_found(pipeline, method, path):
+def test_an_unknown_path_is_not_found(pipeline, method, path):
     """Every method gets 404 with the existing paths."""
     answer = ask(pipeline, method, path)
     assert (answer.status, answer.headers["allow"]) == (404, None)
@@ -91,6 +91,6 @@ def test_an_upload_that_is_called_like_a_path_can_be_deleted(pipeline, folder, k
         assert ask(pipeline, "DELETE", path, x_api_key=key).status == 202
 
 
-def test_who_may_not_ask_at_all_learns_that_first(pipeline):
+def test_a_missing_scope_is_reported_first(pipeline):
     """A greedy route requires the key before the path is checked."""
     assert ask(pipeline, "POST", "/images/uploads/a.jpg").status == 401

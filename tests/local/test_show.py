@@ -46,7 +46,7 @@ def test_many_pictures_get_one_line_each(capsys, expected):
     assert lines[-1] == "99 COMPLETED, 1 FAILED."
 
 
-def test_a_few_pictures_are_told_in_full(capsys):
+def test_a_few_images_are_shown_in_full(capsys):
     """Each state and all details of the outcome are printed."""
     words = TextDisplay()
     words.expect(2)
@@ -60,7 +60,7 @@ def test_a_few_pictures_are_told_in_full(capsys):
         assert part in text
 
 
-def test_one_picture_after_many_is_told_in_full_again(capsys):
+def test_a_single_image_after_many_is_shown_in_full(capsys):
     """Paragraphs return after all images of a burst have ended."""
     words = TextDisplay()
     crowd = [outcome(number) for number in range(20)]

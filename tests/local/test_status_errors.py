@@ -47,7 +47,7 @@ def ask(pipeline: Pipeline, path: str, method: str = "GET") -> tuple[int, str, A
         ("PATCH", "/images/uploads/a.jpg/status", 405),
     ],
 )
-def test_a_request_that_asks_for_nothing_learns_nothing(pipeline, method, path, expected):
+def test_an_empty_request_reveals_nothing(pipeline, method, path, expected):
     """The problem has one sentence and enough of the request to recognise it."""
     status, everything, body = ask(pipeline, path, method)
     assert status == expected

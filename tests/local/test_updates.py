@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import urllib.request
 from collections import Counter
@@ -19,6 +20,8 @@ from tools import release_snapshot
 
 VERSIONS = sorted(folder.name for folder in release_snapshot.RELEASES.iterdir())
 PHOTO = photo(200, 150)
+COUNT = 50 if "HEAVY" in os.environ else 20
+"""Uploads during an update."""
 
 pytestmark = pytest.mark.timeout(900)  # it processes more than a hundred uploads with four processes
 
@@ -89,11 +92,11 @@ def check_outcomes(update: Update) -> None:
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def update(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Update]:
-    """An update from a release to this version, in the middle of 50 uploads."""
+    """An update from a release to this version, in the middle of uploads."""
     folder = tmp_path_factory.mktemp("release")
     released = release_snapshot.unpack(request.param, folder / "stack")
     with Pipeline(folder / "run", template=released, wait_scale=0.0, controls=True) as pipeline:
-        yield Update(pipeline, release_snapshot.ROOT / "template.yml", "uploads/update", 50)
+        yield Update(pipeline, release_snapshot.ROOT / "template.yml", "uploads/update", COUNT)
 
 
 def test_an_update_loses_no_upload(update):
@@ -130,4 +133,4 @@ def test_records_of_both_versions_are_answered(update):
 def test_a_roll_back_loses_no_upload(update, tmp_path, request):
     """The release before takes over in the middle of uploads."""
     released = release_snapshot.unpack(request.node.callspec.params["update"], tmp_path)
-    check_outcomes(Update(update.pipeline, released, "uploads/rolled-back", 30))
+    check_outcomes(Update(update.pipeline, released, "uploads/rolled-back", COUNT * 3 // 5))

@@ -35,7 +35,7 @@ def test_an_empty_upload_is_seen_to_wait_and_has_one_outcome(pipeline):
     assert len(outcome.notifications) == 1
 
 
-def test_a_folder_marker_is_told_to_be_ignored(pipeline):
+def test_a_folder_marker_is_reported_as_ignored(pipeline):
     """It has no record."""
     states, (outcome,) = seen_of(pipeline, f"uploads/watched/{uuid.uuid4()}/", b"")
     assert states == ["IsFolderMarker", "FolderMarkerIgnored"]

@@ -18,14 +18,14 @@ def test_every_error_ends_in_error_and_is_drawn_in_the_tree(error):
     assert error.__doc__
 
 
-def test_outsiders_learn_of_the_file_and_not_of_the_inside():
+def test_public_errors_describe_the_file_only():
     """Internal errors keep their code and step, but not the message, which may name accounts and roles."""
     rejection = {"code": "EmptyUploadError", "message": "No bytes.", "hint": "Upload it again.", "step": "s"}
     assert errors.public_error(rejection) == rejection
-    told = errors.public_error({**rejection, "code": "ClientError", "message": "arn:1", "hint": "arn:2"})
-    assert (told["code"], told["step"]) == ("ClientError", "s")
-    assert told["message"].startswith("The pipeline could not")
-    assert "arn:" not in repr(told)
+    public = errors.public_error({**rejection, "code": "ClientError", "message": "arn:1", "hint": "arn:2"})
+    assert (public["code"], public["step"]) == ("ClientError", "s")
+    assert public["message"].startswith("The pipeline could not")
+    assert "arn:" not in repr(public)
 
 
 def test_text_is_message_and_hint_on_two_lines_whatever_they_hold():

@@ -53,7 +53,7 @@ def test_rendition_path_leads_back_to_its_key_and_name(key, name):
 @pytest.mark.parametrize(
     "name", ["status", "", "a/b", "-a", ".webp", "a.b.c", "a" * 65, "web\n", "web ", "wéb", "web.", "%41"]
 )
-def test_what_can_be_no_rendition_is_none(name):
+def test_an_impossible_rendition_is_none(name):
     """Such a path is not a rendition path."""
     assert keys.rendition_name(f"/images/uploads/a.jpg/renditions/{name}") is None
 
@@ -127,18 +127,18 @@ def test_the_workflow_hides_what_is_hidden_elsewhere(machine):
 @given(st.text())
 @example("\ud800 half a character")
 @example("\u202e\x1b]0;t\x07\x9b31m\u2028\ufeff\uffff")
-def test_what_is_shown_is_one_line_that_moves_nothing(text):
+def test_printable_text_is_one_line_without_controls(text):
     """Control, direction and invisible characters are replaced; all others are unchanged."""
-    seen = keys.printable(text)
-    assert len(seen) == len(text)
-    assert len(seen.splitlines()) <= 1
-    seen.encode()
-    for was, now in zip(text, seen, strict=True):
-        assert now in (was, "?")
-        if unicodedata.category(now) in ("Cc", "Zl", "Zp", "Cs"):
-            pytest.fail(f"{now!r} is shown")
-        if unicodedata.bidirectional(now) in ("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"):
-            pytest.fail(f"{now!r} is shown")
+    line = keys.printable(text)
+    assert len(line) == len(text)
+    assert len(line.splitlines()) <= 1
+    line.encode()
+    for before, after in zip(text, line, strict=True):
+        assert after in (before, "?")
+        if unicodedata.category(after) in ("Cc", "Zl", "Zp", "Cs"):
+            pytest.fail(f"{after!r} is shown")
+        if unicodedata.bidirectional(after) in ("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"):
+            pytest.fail(f"{after!r} is shown")
 
 
 @pytest.mark.parametrize("text", ["fox 🦊👩‍🚀", "Grün Åse", "می‌خواهم", "עברית", "日本語　だ", "<b>&amp;</b>"])
@@ -173,10 +173,10 @@ def test_two_uploads_never_share_a_rendition(one, other):
 @example("uploads//x.jpg/")
 def test_rendition_keys_arrive_as_they_are(key):
     """No browser, tool or file system changes the key, and XML can contain it."""
-    found = keys.rendition_key(key, "0123456789abcdef", "100x100.jpg")
-    assert found.startswith("thumbnails/")
-    assert posixpath.normpath(found) == found
-    assert keys.printable(found) == found
+    rendition_key = keys.rendition_key(key, "0123456789abcdef", "100x100.jpg")
+    assert rendition_key.startswith("thumbnails/")
+    assert posixpath.normpath(rendition_key) == rendition_key
+    assert keys.printable(rendition_key) == rendition_key
 
 
 @given(names, st.integers(0, 40))
@@ -231,7 +231,7 @@ def test_the_raw_spelling_comes_first_and_the_decoded_one_second(key, expected):
         "",
     ],
 )
-def test_a_path_of_something_else_is_told_apart(path):
+def test_another_path_has_its_own_error(path):
     """Another path, which other methods may accept, is a WrongPathError."""
     with pytest.raises(WrongPathError):
         keys.image_keys(path)

@@ -18,16 +18,16 @@ def test_units_are_bytes_and_pixels():
 
 def test_every_missing_variable_is_named():
     """One error lists all missing variables."""
-    told = ""
+    messages = ""
     for load in (settings.load, settings.load_for_status):
         with pytest.raises(SettingsError) as caught:
             load({})
-        told += caught.value.message
+        messages += caught.value.message
     for name in ENVIRONMENT.keys() - {"PIPELINE_VERSION", "PIPELINE_COMMIT"}:
-        assert f"{name} is missing" in told
+        assert f"{name} is missing" in messages
 
 
-def test_a_release_has_what_is_known():
+def test_a_release_has_the_known_values():
     """Nothing fails without it."""
     known = {"PIPELINE_VERSION": "1.2.3", "PIPELINE_COMMIT": "5e7ed83"}
     assert settings.release(known) == {"version": "1.2.3", "commit": "5e7ed83"}
@@ -36,7 +36,7 @@ def test_a_release_has_what_is_known():
 
 
 @pytest.mark.parametrize("value", ["0", "501", "-1", "ten", "1e2", "٣", "12.5", " 7"])
-def test_a_number_out_of_range_is_told_with_its_range(value):
+def test_a_number_out_of_range_is_reported_with_its_range(value):
     """The error contains the allowed range."""
     with pytest.raises(SettingsError, match=r"MAX_UPLOAD_MEGABYTES is .* not a whole number from 1 to 500"):
         settings.load(ENVIRONMENT | {"MAX_UPLOAD_MEGABYTES": value})

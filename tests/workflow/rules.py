@@ -31,6 +31,8 @@ class Fault:
     """As the workflow sees them; none when no answer comes, which it sees as States.Timeout."""
     effective: bool = False
     """Whether the call has done its work all the same."""
+    typical: bool = False
+    """Whether `make test` tries it at every Task; it tries the others where a service is called first."""
 
 
 THROTTLED = 41  # tries: more than an hour, see test_asl.py
@@ -48,6 +50,8 @@ ANSWERS = {
     "too large": "x" * 5_000_000,
 }
 """Of a function, that are none."""
+TYPICAL_ANSWERS = ("nothing", "too large")
+"""Those that `make test` tries at every Task."""
 
 FAULTS = {
     "lambda": [
@@ -64,14 +68,14 @@ FAULTS = {
             ),
         ),
         Fault("crash", BROKEN, ("Runtime.ExitError",)),
-        Fault("crash after its work", BROKEN, ("Runtime.ExitError",), effective=True),
+        Fault("crash after its work", BROKEN, ("Runtime.ExitError",), effective=True, typical=True),
         Fault("out of memory", BROKEN, ("Runtime.OutOfMemory",)),
         Fault("function out of time", BROKEN, ("Sandbox.Timedout",)),
         Fault("unknown end", BROKEN, ("Lambda.Unknown",)),
         Fault("state out of time", BROKEN),
         Fault("answer lost", BROKEN, effective=True),
         Fault("denied", FINAL, ("Lambda.AccessDeniedException",)),
-        Fault("bug", FINAL, ("KeyError",)),
+        Fault("bug", FINAL, ("KeyError",), typical=True),
     ],
     "dynamodb": [
         Fault(
@@ -89,20 +93,20 @@ FAULTS = {
             AT_FAULT,
             ("DynamoDB.InternalServerError", "DynamoDB.InternalServerErrorException", "DynamoDB.SdkClientException"),
         ),
-        Fault("AWS at fault after its work", AT_FAULT, ("DynamoDB.InternalServerError",), effective=True),
+        Fault("AWS at fault after its work", AT_FAULT, ("DynamoDB.InternalServerError",), effective=True, typical=True),
         Fault("named after the service", UNNAMED, ("DynamoDB.AmazonDynamoDBException",)),
         Fault("named after it, after its work", UNNAMED, ("DynamoDB.AmazonDynamoDBException",), effective=True),
         Fault("state out of time", AT_FAULT),
         Fault("answer lost", AT_FAULT, effective=True),
-        Fault("denied", FINAL, ("DynamoDB.AccessDeniedException",)),
+        Fault("denied", FINAL, ("DynamoDB.AccessDeniedException",), typical=True),
     ],
     "sns": [
         Fault("throttled", THROTTLED, ("SNS.ThrottledException", "SNS.KMSThrottlingException")),
         Fault("AWS at fault", AT_FAULT, ("SNS.InternalErrorException", "SNS.SdkClientException")),
         Fault("named after the service", UNNAMED, ("SNS.AmazonSNSException",)),
         Fault("state out of time", AT_FAULT),
-        Fault("answer lost", AT_FAULT, effective=True),
-        Fault("denied", FINAL, ("SNS.AuthorizationErrorException",)),
+        Fault("answer lost", AT_FAULT, effective=True, typical=True),
+        Fault("denied", FINAL, ("SNS.AuthorizationErrorException",), typical=True),
     ],
     "s3": [
         Fault("named after the service", UNNAMED, ("S3.S3Exception",)),
@@ -145,7 +149,7 @@ class End:
     execution: str | None
     """The error of the execution; none when it succeeded."""
     record: str
-    told: tuple[str, ...] = ()
+    notified: tuple[str, ...] = ()
     error: tuple[str, str] | None = None
     """In the record: its code and step."""
     last_failure: tuple[str, str] | None = None
@@ -155,16 +159,16 @@ class End:
 
     def by(self, error: str) -> "End":
         """Return the same end with the name of the fault for FAULT."""
-        named = {FAULT: error}
+        names = {FAULT: error}
 
-        def told(failure: tuple[str, str] | None) -> tuple[str, str] | None:
-            return failure and (named.get(failure[0], failure[0]), failure[1])
+        def renamed(failure: tuple[str, str] | None) -> tuple[str, str] | None:
+            return failure and (names.get(failure[0], failure[0]), failure[1])
 
         return replace(
             self,
-            execution=named.get(self.execution or "", self.execution),
-            error=told(self.error),
-            last_failure=told(self.last_failure),
+            execution=names.get(self.execution or "", self.execution),
+            error=renamed(self.error),
+            last_failure=renamed(self.last_failure),
         )
 
 
@@ -211,18 +215,20 @@ LASTING = {
     ("ProcessImage", "AdvanceUpload"): failed_in("AdvanceUpload"),
     ("ProcessImage", "ExtractMetadata"): replace(COMPLETED, record="PARTIAL"),
     ("ProcessImage", "StoreResults"): failed_in("StoreResults"),
-    ("ProcessImage", "NotifySuccess"): replace(COMPLETED, told=()),
+    ("ProcessImage", "NotifySuccess"): replace(COMPLETED, notified=()),
     ("ProcessImage", "RecordFailure"): replace(FAILED, error=("BrokenError", "ProcessImage")),  # SettleImage wrote it
     ("ProcessImage", "KeepPicture"): replace(KEPT, last_failure=("BrokenError", "ProcessImage")),  # as above
-    ("ProcessImage", "ReadRecord"): replace(COMPLETED, told=()),  # whose it is stays unknown: nobody is told twice
-    ("ProcessImage", "NotifyFailure"): replace(FAILED, told=()),
+    ("ProcessImage", "ReadRecord"): replace(
+        COMPLETED, notified=()
+    ),  # whose it is stays unknown: nobody is notified twice
+    ("ProcessImage", "NotifyFailure"): replace(FAILED, notified=()),
     ("ProcessImage", "CleanRenditions"): replace(FAILED, left=True),
     # These fail, an alarm tells, and they are redriven when the fault is gone.
     ("DeleteImage", "ClaimDeletion"): End(FAULT, "COMPLETED"),
     ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED", left=True),
     ("SettleImage", "RecordFailure"): End(FAULT, "PROCESSING", left=True),
     ("SettleImage", "KeepPicture"): End(FAULT, "PROCESSING", left=True),
-    ("SettleImage", "NotifyFailure"): replace(SETTLED, told=()),
+    ("SettleImage", "NotifyFailure"): replace(SETTLED, notified=()),
     ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT, left=True),
     ("WaitForContent", "ReadUpload"): EMPTY,  # processed without a look: the outcome is the same
     ("WaitForContent", "StartProcessing"): failed_in("WaitForContent"),  # SettleImage wrote it
@@ -236,7 +242,7 @@ LASTING_AFTER_THE_WORK = LASTING | {
     ("DeleteImage", "ClaimDeletion"): End(FAULT, "DELETED", left=True),
     ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED"),
     ("SettleImage", "RecordFailure"): End(FAULT, "FAILED", error=SETTLED.error, left=True),
-    ("SettleImage", "KeepPicture"): replace(SETTLED_AND_KEPT, execution=FAULT, told=(), left=True),
+    ("SettleImage", "KeepPicture"): replace(SETTLED_AND_KEPT, execution=FAULT, notified=(), left=True),
     ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT),
     ("WaitForContent", "StartProcessing"): replace(EMPTY, execution=FAULT),
 }
@@ -247,8 +253,8 @@ def expected(machine: str, task: str, fault: Fault, tries: int) -> End:
     lasts = tries == fault.tries
     rules = (LASTING_AFTER_THE_WORK if fault.effective else LASTING) if lasts else SOUND
     end = rules[machine, task]
-    if fault.effective and task.startswith("Notify"):  # told at least once: as often as SNS was asked
-        end = replace(end, told=SOUND[machine, task].told * (tries if lasts else tries + 1))
+    if fault.effective and task.startswith("Notify"):  # notified at least once: as often as SNS was called
+        end = replace(end, notified=SOUND[machine, task].notified * (tries if lasts else tries + 1))
     error = fault.errors[0] if fault.errors else "States.Timeout"
     return end.by(error.removeprefix("States.") if machine == "ProcessImage" else error)
 

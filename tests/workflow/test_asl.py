@@ -298,18 +298,19 @@ def test_settling_names_errors_that_exist():
     assert all(hasattr(errors, name) for name in named)
 
 
-@each_machine
-def test_cfn_lint_accepts_the_definition(machine, tmp_path):
-    """`sam validate --lint` ignores DefinitionUri, so the definition is wrapped in a template."""
-    text = json.dumps(machine.definition)
-    text = re.sub(r"\$\{(\w+)FunctionArn\}", r"arn:aws:lambda:eu-west-1:123456789012:function:\1", text)
-    text = text.replace("${AWSPartition}", "aws")
-    text = text.replace("${NotificationTopicArn}", "arn:aws:sns:eu-west-1:123456789012:topic")
-    # AWS takes expressions here, as https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html lists.
-    text = text.replace('"{% $concurrency %}"', "1").replace('"{% $tolerated %}"', "0")
-    properties = {"RoleArn": "arn:aws:iam::123456789012:role/role", "Definition": json.loads(text)}
-    template = {"Resources": {"Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}}}
-    path = tmp_path / "machine.json"
-    path.write_text(json.dumps(template))
+def test_cfn_lint_accepts_the_definitions(tmp_path):
+    """`sam validate --lint` ignores DefinitionUri, so the definitions are wrapped in a template."""
+    resources = {}
+    for machine in MACHINES:
+        text = json.dumps(machine.definition)
+        text = re.sub(r"\$\{(\w+)FunctionArn\}", r"arn:aws:lambda:eu-west-1:123456789012:function:\1", text)
+        text = text.replace("${AWSPartition}", "aws")
+        text = text.replace("${NotificationTopicArn}", "arn:aws:sns:eu-west-1:123456789012:topic")
+        # AWS takes expressions here: https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
+        text = text.replace('"{% $concurrency %}"', "1").replace('"{% $tolerated %}"', "0")
+        properties = {"RoleArn": "arn:aws:iam::123456789012:role/role", "Definition": json.loads(text)}
+        resources[machine.logical_id] = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
+    path = tmp_path / "machines.json"
+    path.write_text(json.dumps({"Resources": resources}))
     run = cfn_lint("--", str(path))
     assert run.returncode == 0, run.stdout

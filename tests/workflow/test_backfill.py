@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
-from tests.conftest import ROOT, WITH_OUTCOME
+from tests.conftest import HEAVY, ROOT, WITH_OUTCOME
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket
 from tests.workflow.rules import ANSWERS, BACKFILL_TASKS, FAULTS, SERVICES
@@ -148,7 +148,7 @@ def test_filters_choose_by_the_record(folder):
     assert folder.sent == ["failed.jpg"]
 
 
-def test_what_was_made_by_todays_recipes_is_not_made_again(folder, pipeline):
+def test_renditions_of_the_current_recipes_are_not_made_again(folder, pipeline):
     """Running the same backfill again continues it."""
     folder.upload("a.jpg")
     assert folder.backfill(recipeChanged=True)["selected"] == 1
@@ -208,7 +208,7 @@ recipes.load = lambda: load(path)
     assert folder.messages() == []
 
 
-def test_what_aws_does_not_serve_is_tried_again(folder):
+def test_calls_that_aws_refuses_are_retried(folder):
     """Throttling by any service loses nothing."""
     folder.upload(*(f"{number}.jpg" for number in range(20)))
     for service, operation in (
@@ -251,7 +251,16 @@ def test_every_task_of_a_backfill_is_tried_here():
     assert {SERVICES[backfill_task] for backfill_task in BACKFILL_TASKS} == {"lambda"}
 
 
-@pytest.mark.parametrize("fault", FAULTS["lambda"], ids=lambda fault: fault.name)
+each_fault = pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, id=fault.name, marks=() if fault.typical or fault.name == "throttled" else HEAVY)
+        for fault in FAULTS["lambda"]
+    ],
+)
+
+
+@each_fault
 def test_a_check_that_fails(folder, fault):
     """Transient errors are retried; permanent ones end the backfill before anything is selected."""
     folder.upload("a.jpg")
@@ -266,7 +275,7 @@ def test_a_check_that_fails(folder, fault):
     assert folder.messages() == []
 
 
-@pytest.mark.parametrize("fault", FAULTS["lambda"], ids=lambda fault: fault.name)
+@each_fault
 def test_a_part_that_fails(folder, fault):
     """Transient errors are retried without loss; permanent ones fail the backfill, and nothing is selected.
 
@@ -290,7 +299,7 @@ def test_a_part_that_fails(folder, fault):
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
-def test_an_answer_that_is_none(folder, answer):
+def test_an_invalid_answer(folder, answer):
     """An invalid result is a failure and never counts as done."""
     folder.upload("a.jpg")
     folder.pipeline.replace("SelectBackfillFunction", lambda event: answer if event["items"] else {})

@@ -10,7 +10,7 @@ from image_pipeline.keys import status_path
 from image_pipeline.store import uploads
 from tests.pictures import photo
 from tests.workflow.conftest import deletion, start
-from tests.workflow.test_process_image import SOUND, failing, named
+from tests.workflow.test_process_image import SOUND, error_named, failing, overtake
 from tests.workflow.test_reprocess import about, reprocess
 
 PHOTO, OTHER = photo(200, 150), photo(150, 200)
@@ -44,7 +44,7 @@ def events(pipeline, key):
 def test_a_copy_keeps_the_picture_and_advances_the_upload(pipeline, outcome, key, how):
     """Renditions, labels and their versions stay; the record has the new version, and no notification is sent."""
     before = outcome(key, PHOTO).record
-    pipeline.replace("ExtractMetadataFunction", failing("", named("PaidAgainError"), -1, []))
+    pipeline.replace("ExtractMetadataFunction", failing("", error_named("PaidAgainError"), -1, []))
     if how == "copied":
         record, version = copied(pipeline, key)
     else:
@@ -73,7 +73,7 @@ def test_a_copy_is_no_event_and_the_next_change_is(pipeline, outcome, key):
     assert widths == [200, 150]
 
 
-def test_whoever_waits_for_a_copy_sees_its_version(pipeline, outcome, key):
+def test_a_wait_for_a_copy_ends_with_its_version(pipeline, outcome, key):
     """Version and status change together."""
     outcome(key, PHOTO)
     _, version = copied(pipeline, key)
@@ -116,16 +116,16 @@ def test_a_picture_without_labels_gets_them_with_a_copy(pipeline, outcome, key):
     assert len(about(pipeline, key)) == 2
 
 
-def test_what_had_failed_is_tried_again(pipeline, outcome, key):
+def test_a_copy_of_a_failed_upload_is_processed(pipeline, outcome, key):
     """A copy of a failed upload is processed."""
-    pipeline.replace("ValidateImageFunction", failing("", named("BrokenError"), -1, []))
+    pipeline.replace("ValidateImageFunction", failing("", error_named("BrokenError"), -1, []))
     assert outcome(key, PHOTO).record["status"] == "FAILED"
     pipeline.clear()
     record, _ = copied(pipeline, key)
     assert (record["status"], "unchanged" in record["execution"]) == ("COMPLETED", False)
 
 
-def test_what_was_deleted_is_made_again(pipeline, outcome, key):
+def test_deleted_renditions_are_made_again(pipeline, outcome, key):
     """Its renditions no longer exist."""
     first = outcome(key, PHOTO)
     start(pipeline, deletion(pipeline, key), "DeleteImage")
@@ -175,10 +175,10 @@ def test_a_reprocess_makes_everything_again(pipeline, outcome, key):
     assert len(about(pipeline, key)) == 2
 
 
-def test_a_copy_removes_what_was_said_of_a_failed_attempt(pipeline, outcome, key):
+def test_a_copy_removes_the_failure_of_an_attempt(pipeline, outcome, key):
     """It is a new and successful upload."""
     outcome(key, PHOTO)
-    pipeline.replace("ValidateImageFunction", failing("", named("BrokenError"), -1, []))
+    pipeline.replace("ValidateImageFunction", failing("", error_named("BrokenError"), -1, []))
     reprocess(pipeline, key)
     pipeline.clear()
     assert "lastFailure" in pipeline.record(key)
@@ -189,7 +189,7 @@ def test_a_copy_removes_what_was_said_of_a_failed_attempt(pipeline, outcome, key
 def test_a_copy_that_fails_is_an_upload_that_failed(pipeline, outcome, key):
     """Unread content cannot be compared."""
     outcome(key, PHOTO)
-    pipeline.replace("ValidateImageFunction", failing("", named("BrokenError"), -1, []))
+    pipeline.replace("ValidateImageFunction", failing("", error_named("BrokenError"), -1, []))
     record, version = copied(pipeline, key)
     assert (record["status"], record["upload"]["versionId"]) == ("FAILED", version)
 
@@ -197,15 +197,7 @@ def test_a_copy_that_fails_is_an_upload_that_failed(pipeline, outcome, key):
 def test_an_upload_that_comes_meanwhile_wins_against_a_copy(pipeline, outcome, key):
     """The copy changes nothing."""
     outcome(key, PHOTO)
-    newest = []
-
-    def validate(event):
-        if not newest:
-            newest.append(pipeline.upload(key, OTHER))
-            pipeline.wait_for(key, newest[0])
-        return SOUND["ValidateImage"](event)
-
-    pipeline.replace("ValidateImageFunction", validate)
+    newest = overtake(pipeline, key, OTHER, SOUND["ValidateImage"])
     _, version = copied(pipeline, key)
     (execution,) = [execution for execution in pipeline.executions() if execution.version_id == version]
     assert pipeline.states_entered(execution)[-1] == "Superseded"

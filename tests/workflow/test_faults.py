@@ -1,9 +1,7 @@
-"""Every Task of every workflow of a picture × every fault: its workflow ends as the rules say.
+"""Every Task of every workflow for one image × every fault: the workflow ends as the rules say.
 
-test_backfill.py tries them on the workflow that deals with many pictures at once.
-
-Each case is a picture of its own, uploaded over an older one, deleted, or left behind by an aborted execution; the real
-workflows and functions deal with it.
+test_backfill.py tries the workflow for many images. Each case is an image of its own: uploaded over an older one,
+deleted, or left behind by an aborted execution. The real workflows and functions process it.
 """
 
 import json
@@ -40,6 +38,7 @@ from tests.workflow.rules import (
     SOUND,
     TASKS,
     THROTTLED,
+    TYPICAL_ANSWERS,
     UNNAMED,
     End,
     expected,
@@ -80,7 +79,7 @@ class Case:
             self.fail("lambda", "StoreResults", "BrokenError", 1, effective=True)
 
     def put_older_picture(self):
-        """What the key showed before; its rendition stays for as long as the record points at it."""
+        """Store what the key showed before; its rendition stays for as long as the record points at it."""
         same = self.task == "AdvanceUpload"
         of_photo = engine.content_id(PHOTO, recipes.load().for_key(self.key))
         key = rendition_key(self.key, of_photo if same else "0" * 16, "small.jpg")
@@ -124,7 +123,7 @@ class Case:
             self.pipeline.hang(service, operation, **which)
 
     def event(self):
-        """What starts the workflow."""
+        """Return the event that starts the workflow."""
         if self.machine == "DeleteImage":
             return deletion(self.pipeline, self.key)
         event = uploaded(self.pipeline, self.key)
@@ -214,35 +213,39 @@ class Case:
         )
 
     def differences(self):
-        """What is not as it should be: seen, and expected."""
-        end, seen = self.end, self.seen()
-        wanted = {
+        """Return each difference as the observed and the planned value."""
+        end, observed = self.end, self.seen()
+        planned = {
             "execution": end.execution,
             "record": end.record,
             "error": end.error,
             "last failure": end.last_failure,
-            "told": end.told,
+            "notified": end.notified,
             "calls": self.calls,
             "left": end.left,
             "shows what is gone": False,
             "in the index": end.record == "PROCESSING",
         }
-        return {name: (seen[name], wanted[name]) for name in wanted if seen[name] != wanted[name]}
+        return {name: (observed[name], planned[name]) for name in planned if observed[name] != planned[name]}
 
     def seen(self):
         execution = self.pipeline.client("stepfunctions").describe_execution(executionArn=self.arn)
         record = self.pipeline.record(self.key)
-        told = [notification["MessageAttributes"] for notification in self.pipeline.notifications()]
+        notifications = [notification["MessageAttributes"] for notification in self.pipeline.notifications()]
         kept, every = renditions(self.pipeline, self.key)
         shown = {rendition["versionId"] for rendition in record.get("renditions", [])}
         failures = {name: record.get(name) for name in ("error", "lastFailure")}
-        told_of = {name: failure and (failure["code"], failure["step"]) for name, failure in failures.items()}
+        code_and_step = {name: failure and (failure["code"], failure["step"]) for name, failure in failures.items()}
         return {
             "execution": execution.get("error"),
             "record": record["status"],
-            "error": told_of["error"],
-            "last failure": told_of["lastFailure"],
-            "told": tuple(each["status"]["Value"] for each in told if each["imageKey"]["Value"] == self.key),
+            "error": code_and_step["error"],
+            "last failure": code_and_step["lastFailure"],
+            "notified": tuple(
+                attributes["status"]["Value"]
+                for attributes in notifications
+                if attributes["imageKey"]["Value"] == self.key
+            ),
             "calls": self.calls_seen(),
             "left": bool(kept.keys() - shown) or (record["status"] == "DELETED" and bool(every)),
             "shows what is gone": not shown <= kept.keys(),
@@ -272,7 +275,7 @@ def redriver(pipeline, machine, failed, variables):
 
 
 def wrong(cases):
-    """What is not as it should be, a line for each case."""
+    """Return a line for each case that has differences."""
     return "\n".join(f"{case.name}: {differences}" for case in cases if (differences := case.differences()))
 
 
@@ -304,13 +307,17 @@ def quiet_pipeline(pipeline):
         s3.delete_objects(Bucket=bucket, Delete={"Objects": each})  # moto copies all of a bucket to list some of it
 
 
-def is_first_of_service(machine, task):
-    """Return whether no earlier Task of the workflow calls the same service.
+def faults_of(machine, task):
+    """Return the faults to try at a Task: all at the first one that calls a service, and typical ones elsewhere.
 
-    `make test` tries dozens of retries only there, because they take long. test_asl.py compares the retries of all.
+    The other Tasks have the same retries, which test_asl.py compares; HEAVY tries all faults at every Task.
     """
-    same = [other for other in TASKS if other[0] == machine and SERVICES[other] == SERVICES[machine, task]]
-    return same[0] == (machine, task)
+    service = SERVICES[machine, task]
+    first = next(other for other in TASKS if SERVICES[other] == service)
+    all_of_them = FAULTS[service] + (OF_LABELS if task == "ExtractMetadata" else [])
+    if "HEAVY" in os.environ or first == (machine, task):
+        return all_of_them
+    return [fault for fault in all_of_them if fault.typical or fault in OF_LABELS]
 
 
 each_task = pytest.mark.parametrize(("machine", "task"), TASKS)
@@ -324,14 +331,12 @@ def test_every_task_has_expectations():
 
 @each_task
 def test_a_call_that_fails(quiet_pipeline, machine, task):
-    """What passes is waited out and leaves no trace; what lasts has the one end that the rules name."""
+    """A transient fault leaves no trace; a lasting one has the end that the rules name."""
     cases, service = [], SERVICES[machine, task]
-    for fault in FAULTS[service] + (OF_LABELS if task == "ExtractMetadata" else []):
+    for fault in faults_of(machine, task):
         errors = fault.errors or ("",)
         for tries in {len(errors), fault.tries}:
             lasts = tries == fault.tries
-            if tries in (THROTTLED, UNNAMED) and not ("HEAVY" in os.environ or is_first_of_service(machine, task)):
-                continue
             calls = tries if lasts else tries + 1
             name = f"{fault.name}, {'lasting' if lasts else 'passing'}"
             case = Case(quiet_pipeline, machine, task, name, expected(machine, task, fault, tries), calls)
@@ -342,15 +347,15 @@ def test_a_call_that_fails(quiet_pipeline, machine, task):
 
 
 @each_lambda_task
-def test_an_answer_that_is_none(quiet_pipeline, machine, task):
-    """It is that step's fault, which nobody tries again; no upload is lost over it."""
+def test_an_invalid_answer(quiet_pipeline, machine, task):
+    """The step has failed and is not retried; no upload is lost."""
     cases = []
-    for name in ANSWERS:
+    for name in ANSWERS if "HEAVY" in os.environ or (machine, task) == LAMBDA_TASKS[0] else TYPICAL_ANSWERS:
         end = expected_of_answer(machine, task, too_large=name == "too large")
         cases.append(Case(quiet_pipeline, machine, task, name, end, FINAL))
-    given = {case.word: ANSWERS[case.name] for case in cases}
+    answers = {case.word: ANSWERS[case.name] for case in cases}
     quiet_pipeline.replace(
-        f"{task}Function", lambda event: next(given[word] for word in given if word in json.dumps(event))
+        f"{task}Function", lambda event: next(answers[word] for word in answers if word in json.dumps(event))
     )
     check(quiet_pipeline, cases)
 
@@ -386,8 +391,8 @@ def test_a_permission_that_is_missing(quiet_pipeline, machine, task, role, error
 
 
 @pytest.mark.parametrize("error", ["Timeout", "QueryEvaluationError"])
-def test_nobody_is_told_twice_of_an_error_that_has_its_name_from_the_service(quiet_pipeline, error):
-    """The execution has told, although another must write its record."""
+def test_an_error_named_after_the_service_is_notified_once(quiet_pipeline, error):
+    """The execution has sent the notification, although another one must write its record."""
     end = End(error, "FAILED", ("FAILURE",), (error, "ProcessImage"))
     case = Case(quiet_pipeline, "ProcessImage", "ValidateImage", error, end, BROKEN if error == "Timeout" else FINAL)
     if error == "Timeout":
@@ -397,8 +402,8 @@ def test_nobody_is_told_twice_of_an_error_that_has_its_name_from_the_service(qui
     check(quiet_pipeline, [case])
 
 
-def test_what_can_never_be_recorded_is_settled_when_it_can(quiet_pipeline):
-    """Not by the execution, not by its settlement: by WatchRecords, which tells again, as it cannot know better."""
+def test_a_failure_that_cannot_be_recorded_is_settled_later(quiet_pipeline):
+    """Neither the execution nor its settlement can; WatchRecords does, and notifies again."""
     end, cases = replace(FAILED, record="PROCESSING", error=None, left=True), []
     for fault, calls in (
         ("ThrottlingException", THROTTLED),
@@ -412,7 +417,7 @@ def test_what_can_never_be_recorded_is_settled_when_it_can(quiet_pipeline):
     for case in cases:
         record = quiet_pipeline.record(case.key)
         case.put_record(**record | {"claimedAt": "2020-01-01T12:00:00.000Z"})
-        case.end = replace(FAILED, told=("FAILURE",) * 2, error=("ExecutionTimedOutError", "ProcessImage"))
+        case.end = replace(FAILED, notified=("FAILURE",) * 2, error=("ExecutionTimedOutError", "ProcessImage"))
     watcher = {"FunctionName": "image-pipeline-WatchRecordsFunction", "Payload": json.dumps({"id": "1"})}
     quiet_pipeline.client("lambda").invoke(**watcher)
 
@@ -428,22 +433,22 @@ def test_what_can_never_be_recorded_is_settled_when_it_can(quiet_pipeline):
 
 
 @pytest.mark.parametrize("next_machine", ["ProcessImage", "DeleteImage"])
-def test_what_was_not_cleaned_is_cleaned_by_what_comes_next(quiet_pipeline, next_machine):
-    """Nothing stays for ever: the next upload of the key, or its deletion, takes it with it."""
+def test_leftovers_are_cleaned_by_the_next_execution(quiet_pipeline, next_machine):
+    """The next upload of the key, or its deletion, removes them."""
     case = Case(quiet_pipeline, "ProcessImage", "CleanRenditions", "left", replace(FAILED, left=True), FINAL)
     case.fail("lambda", "CleanRenditions", "KeyError", 1)
     check(quiet_pipeline, [case])
     case.machine, case.word = next_machine, uuid.uuid4().hex
     if next_machine == "ProcessImage":
-        case.task, case.end = "StoreResults", replace(COMPLETED, told=("FAILURE", "SUCCESS"))
+        case.task, case.end = "StoreResults", replace(COMPLETED, notified=("FAILURE", "SUCCESS"))
     else:
-        case.end = replace(DELETED, told=("FAILURE",))
+        case.end = replace(DELETED, notified=("FAILURE",))
     check(quiet_pipeline, [case])
 
 
 @pytest.mark.parametrize(("error", "calls"), [("StorageUnavailableError", THROTTLED), ("KeyError", FINAL)])
-def test_what_was_processed_in_vain_ends_superseded_even_when_it_cannot_be_cleaned(quiet_pipeline, error, calls):
-    """The upload was deleted meanwhile: that is no fault of the execution's, and nobody is told."""
+def test_a_superseded_execution_that_cannot_clean_ends_superseded(quiet_pipeline, error, calls):
+    """The upload was deleted meanwhile: that is not a fault of the execution, and no notification is sent."""
     end = End(None, "DELETED", left=True)
     case = Case(quiet_pipeline, "ProcessImage", "CleanRenditions", error, end, calls, broken=False)
 

@@ -43,7 +43,7 @@ ENDS = {"": 3, "ValidateImage": 1, "StoreResults": 2, "aborted": 1}
 """How a reprocess ends, and how likely: well, by a step that fails (before or after renditions were written), or by
 somebody who stops it."""
 
-EXAMPLES = int(os.environ.get("INTERLEAVINGS", "4"))
+EXAMPLES = int(os.environ.get("INTERLEAVINGS", "2"))
 STORIES = 6  # are told at the same time, of one key each
 
 
@@ -125,15 +125,15 @@ class Teller:
 
     def happen(self, number: int, happening: Happening) -> dict[str, Any]:
         """Perform a happening and return the event that S3 would send."""
-        where = {"Bucket": self.pipeline.uploads_bucket, "Key": self.key}
+        location = {"Bucket": self.pipeline.uploads_bucket, "Key": self.key}
         s3, entity = self.pipeline.client("s3"), {"key": self.key, "sequencer": f"00{number + 1:02X}"}
         if happening.kind == "deletion":
-            entity |= {"version-id": s3.delete_object(**where).get("VersionId", str(uuid.uuid4()))}
+            entity |= {"version-id": s3.delete_object(**location).get("VersionId", str(uuid.uuid4()))}
         else:
             body = BODIES[happening.kind]
-            answer = s3.put_object(**where, Body=body)
+            answer = s3.put_object(**location, Body=body)
             entity |= {"version-id": answer["VersionId"], "etag": answer["ETag"].strip('"'), "size": len(body)}
-        detail = {"bucket": {"name": where["Bucket"]}, "object": entity, "deletion-type": "Delete Marker Created"}
+        detail = {"bucket": {"name": location["Bucket"]}, "object": entity, "deletion-type": "Delete Marker Created"}
         return {"time": "2026-11-21T12:00:00Z", "detail": detail}
 
     def tell(self) -> Iterator[None]:
@@ -260,10 +260,10 @@ class Teller:
     def check_notifications(self, record: dict[str, Any], last: int) -> None:
         executions = self.executions()
         mails = [notification["Message"] for notification in self.pipeline.notifications()]
-        told = [execution for mail in mails for execution in executions if execution.arn in mail]
-        assert len(told) == len({execution.arn for execution in told}), "an execution has told twice"
-        versions = [execution.version_id for execution in told]
-        of_events = [each.version_id for each in told if not each.name.startswith("reprocess_")]
+        notified = [execution for mail in mails for execution in executions if execution.arn in mail]
+        assert len(notified) == len({execution.arn for execution in notified}), "an execution has told twice"
+        versions = [execution.version_id for execution in notified]
+        of_events = [execution.version_id for execution in notified if not execution.name.startswith("reprocess_")]
         assert len(of_events) == len(set(of_events)), "somebody was told twice of the same upload"
         silent = self.story.happenings[last].kind == "deletion" or record["execution"].get("unchanged")
         if not self.story.happenings[last].aborted and not silent:

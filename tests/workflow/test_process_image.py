@@ -5,6 +5,7 @@ import pytest
 from image_pipeline import errors
 from image_pipeline.keys import printable, status_path
 from image_pipeline.store import uploads
+from tests.conftest import crossed
 from tests.pictures import photo
 from tests.workflow.conftest import renditions, start, start_again, uploaded
 
@@ -51,16 +52,41 @@ def failing(step, error, times, calls):
     return function
 
 
-def named(name, text="It broke."):
+def overtake(pipeline, key, data, validate):
+    """Let another upload of the key be processed completely while the next execution validates its own.
+
+    Args:
+        pipeline: The pipeline.
+        key: The key of both uploads.
+        data: The content of the other upload.
+        validate: Answers for the execution that is overtaken.
+
+    Returns:
+        A list that gets the version of the other upload.
+    """
+    versions = []
+
+    def function(event):
+        if versions:
+            return SOUND["ValidateImage"](event)
+        versions.append(pipeline.upload(key, data))
+        pipeline.wait_for(key, versions[0])
+        return validate(event)
+
+    pipeline.replace("ValidateImageFunction", function)
+    return versions
+
+
+def error_named(name, text="It broke."):
     """Return an exception with this name, as Lambda reports it."""
     return type(name, (Exception,), {})(text)
 
 
-def steps_told(record):
+def timed_steps(record):
     """Return the steps whose durations are in a record, and check the durations."""
-    told = record["execution"]["milliseconds"]
-    assert all(0 <= milliseconds < 60_000 for milliseconds in told.values())
-    return set(told)
+    durations = record["execution"]["milliseconds"]
+    assert all(0 <= milliseconds < 60_000 for milliseconds in durations.values())
+    return set(durations)
 
 
 def rejection(error=errors.CorruptImageError):
@@ -74,7 +100,7 @@ def test_a_photo_takes_the_main_path(outcome, key):
     assert upload_outcome.execution.status == "SUCCEEDED"
     assert upload_outcome.record["status"] == "COMPLETED"
     assert upload_outcome.notified == ["SUCCESS"]
-    assert steps_told(upload_outcome.record) == {"ClaimUpload", *STEPS}
+    assert timed_steps(upload_outcome.record) == {"ClaimUpload", *STEPS}
 
 
 def test_the_record_exists_while_the_picture_is_processed(pipeline, outcome, key):
@@ -93,7 +119,7 @@ def test_the_record_exists_while_the_picture_is_processed(pipeline, outcome, key
 
 
 @pytest.mark.parametrize("error", errors.RejectedError.__subclasses__(), ids=lambda each: each.__name__)
-def test_a_rejection_is_not_tried_again_and_says_why(pipeline, outcome, key, error):
+def test_a_rejection_is_not_retried_and_has_its_reason(pipeline, outcome, key, error):
     """Record and notification have code, message, hint and step, and the notification names the file."""
     calls = []
     pipeline.replace("ValidateImageFunction", failing("ValidateImage", rejection(error), -1, calls))
@@ -115,21 +141,21 @@ def test_a_rejection_is_not_tried_again_and_says_why(pipeline, outcome, key, err
 
 
 @pytest.mark.parametrize("step", ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "StoreResults"])
-def test_a_failed_record_tells_how_long_the_steps_took(pipeline, outcome, key, step):
+def test_a_failed_record_has_the_durations_of_the_steps(pipeline, outcome, key, step):
     """This includes the failed step."""
     for name, sound in SOUND.items():
         pipeline.replace(f"{name}Function", sound)
     if step == "ClaimUpload":
         pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=1, containing=key)
     else:
-        pipeline.replace(f"{step}Function", failing("", named("KeyError"), -1, []))
+        pipeline.replace(f"{step}Function", failing("", error_named("KeyError"), -1, []))
     record = outcome(key, PHOTO).record
     assert (record["status"], record["error"]["step"]) == ("FAILED", step)
     steps = ["ClaimUpload", *STEPS]
-    assert steps_told(record) == set(steps[: steps.index(step) + 1])
+    assert timed_steps(record) == set(steps[: steps.index(step) + 1])
     if step == "StoreResults":
-        told = [record["execution"]["milliseconds"][name] for name in STEPS[:3]]
-        assert told == [1, 2, 3], "a function knows best how long it took"
+        durations = [record["execution"]["milliseconds"][name] for name in STEPS[:3]]
+        assert durations == [1, 2, 3], "a function knows best how long it took"
 
 
 @pytest.mark.parametrize("step", ["GenerateThumbnails", "StoreResults"])
@@ -145,37 +171,41 @@ def test_any_step_that_rejects_ends_in_a_failure_that_names_it(pipeline, outcome
     assert upload_outcome.notified == ["FAILURE"]
 
 
-@pytest.mark.parametrize("step", ["ValidateImage", "GenerateThumbnails", "ExtractMetadata"])
 @pytest.mark.parametrize(
-    ("name", "failures"),
-    [
-        ("StorageUnavailableError", 5),
-        ("Lambda.TooManyRequestsException", 5),
-        ("Lambda.ServiceException", 5),
-        ("Runtime.ExitError", 1),
-        ("Sandbox.Timedout", 1),
-    ],
+    ("step", "name", "failures"),
+    crossed(
+        ["ValidateImage", "GenerateThumbnails", "ExtractMetadata"],
+        [
+            ("StorageUnavailableError", 5),
+            ("Lambda.TooManyRequestsException", 5),
+            ("Lambda.ServiceException", 5),
+            ("Runtime.ExitError", 1),
+            ("Sandbox.Timedout", 1),
+        ],
+    ),
 )
-def test_what_passes_by_itself_is_tried_again(pipeline, outcome, key, step, name, failures):
+def test_a_transient_error_is_retried(pipeline, outcome, key, step, name, failures):
     """Throttling, AWS errors and a crash are retried, and the image completes."""
     calls = []
     pipeline.replace("ExtractMetadataFunction", SOUND["ExtractMetadata"])
-    pipeline.replace(f"{step}Function", failing(step, named(name), failures, calls))
+    pipeline.replace(f"{step}Function", failing(step, error_named(name), failures, calls))
     upload_outcome = outcome(key, PHOTO)
     assert len(calls) == failures + 1
     assert upload_outcome.record["status"] == "COMPLETED"
     assert upload_outcome.notified == ["SUCCESS"]
 
 
-@pytest.mark.parametrize("step", ["ValidateImage", "GenerateThumbnails", "StoreResults"])
 @pytest.mark.parametrize(
-    ("name", "calls_expected"),
-    [("StorageUnavailableError", 41), ("Lambda.ServiceException", 7), ("Runtime.ExitError", 2), ("KeyError", 1)],
+    ("step", "name", "calls_expected"),
+    crossed(
+        ["ValidateImage", "GenerateThumbnails", "StoreResults"],
+        [("KeyError", 1), ("StorageUnavailableError", 41), ("Lambda.ServiceException", 7), ("Runtime.ExitError", 2)],
+    ),
 )
-def test_what_lasts_ends_in_a_failure_that_blames_nobody_wrongly(pipeline, outcome, key, step, name, calls_expected):
+def test_a_lasting_error_ends_in_a_failure_with_its_name(pipeline, outcome, key, step, name, calls_expected):
     """After its retries, each error is FAILED under its own name; a bug is not retried."""
     calls = []
-    pipeline.replace(f"{step}Function", failing(step, named(name), -1, calls))
+    pipeline.replace(f"{step}Function", failing(step, error_named(name), -1, calls))
     upload_outcome = outcome(key, PHOTO)
     assert len(calls) == calls_expected
     assert upload_outcome.record["status"] == "FAILED"
@@ -185,7 +215,7 @@ def test_what_lasts_ends_in_a_failure_that_blames_nobody_wrongly(pipeline, outco
 
 
 @pytest.mark.parametrize(("error", "calls_expected"), [("LabelsUnavailableError", 1), ("LabelsDelayedError", 9)])
-def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, key, error, calls_expected):
+def test_without_labels_the_image_is_partial_with_a_warning(pipeline, outcome, key, error, calls_expected):
     """Renditions and metadata exist; record and notification name the missing labels and the reason."""
     calls = []
     refusal = getattr(errors, error)('Rekognition refused the picture: "X".', "Check the region.")
@@ -194,7 +224,7 @@ def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, ke
     assert len(calls) == calls_expected
     assert upload_outcome.execution.status == "SUCCEEDED"
     assert upload_outcome.record["status"] == "PARTIAL"
-    assert steps_told(upload_outcome.record) == {"ClaimUpload", *STEPS}
+    assert timed_steps(upload_outcome.record) == {"ClaimUpload", *STEPS}
     assert upload_outcome.record["warnings"] == [
         {
             "code": "LabelsUnavailableError",
@@ -221,10 +251,10 @@ def test_without_labels_the_picture_is_partial_and_says_so(pipeline, outcome, ke
 )
 def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, key, name, text, told):
     """The renditions are complete; the public warning has no internal details."""
-    pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", named(name, text), -1, []))
+    pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", error_named(name, text), -1, []))
     upload_outcome = outcome(key, PHOTO)
     assert upload_outcome.record["status"] == "PARTIAL"
-    assert steps_told(upload_outcome.record) == {"ClaimUpload", *STEPS}
+    assert timed_steps(upload_outcome.record) == {"ClaimUpload", *STEPS}
     assert len(upload_outcome.record["renditions"]) > 0
     (warning,) = upload_outcome.record["warnings"]
     assert warning["message"] == told
@@ -233,23 +263,23 @@ def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, k
 
 
 @pytest.mark.parametrize("step", ["GenerateThumbnails", "ExtractMetadata"])
-def test_an_answer_that_step_functions_does_not_take_is_a_failure_that_is_told(pipeline, key, step):
+def test_an_answer_that_step_functions_rejects_is_a_notified_failure(pipeline, key, step):
     """The execution cannot catch it; the record is settled, and a notification is sent."""
     pipeline.replace(f"{step}Function", lambda event: {**SOUND[step](event), "warnings": ["x" * 1000] * 300})
     version = pipeline.upload(key, PHOTO)
     pipeline.wait_for(key, version)
 
-    def told():
+    def notifications():
         return [
             notification
             for notification in pipeline.notifications()
             if notification["MessageAttributes"]["imageKey"]["Value"] == key
         ]
 
-    pipeline.wait_until(told, "the settlement to be told")
+    pipeline.wait_until(notifications, "the settlement to be told")
     record = pipeline.record(key)
     assert (record["status"], record["error"]["code"]) == ("FAILED", "States.DataLimitExceeded")
-    assert [each["MessageAttributes"]["status"]["Value"] for each in told()] == ["FAILURE"]
+    assert [each["MessageAttributes"]["status"]["Value"] for each in notifications()] == ["FAILURE"]
 
 
 def test_a_failure_over_an_older_picture_shows_nothing_of_it(pipeline, outcome, key):
@@ -412,7 +442,7 @@ def test_a_notification_that_cannot_be_sent_changes_no_failure(pipeline, outcome
 )
 def test_any_text_of_an_error_reaches_the_record(pipeline, outcome, key, text):
     """The failure path must not fail because of the message of an error."""
-    pipeline.replace("ValidateImageFunction", failing("ValidateImage", named("OddError", text), -1, []))
+    pipeline.replace("ValidateImageFunction", failing("ValidateImage", error_named("OddError", text), -1, []))
     upload_outcome = outcome(key, PHOTO)
     assert upload_outcome.record["error"]["code"] == "OddError"
     first_line = printable(text.split("\n")[0])
@@ -493,7 +523,7 @@ def test_a_function_from_before_a_deployment_costs_only_lines_of_the_mail(pipeli
     assert notification["Message"].startswith(f"{key} was processed.\n")
 
 
-def test_an_outcome_whose_answer_is_lost_for_good_stays_and_is_told(pipeline, key, outcome):
+def test_an_outcome_with_a_lost_answer_stays_and_is_notified(pipeline, key, outcome):
     """StoreResults wrote the record; the workflow reads it before it reports a failure."""
     pipeline.fault(
         "lambda", "Invoke", "BrokenError", -1, status=200, containing=[key, "StoreResultsFunction"], effective=True

@@ -11,7 +11,7 @@ from image_pipeline.store import uploads
 from tests.conftest import ROOT
 from tests.pictures import photo
 from tests.workflow.conftest import deletion, ended, renditions, start, uploaded
-from tests.workflow.test_process_image import SOUND, failing, named, rejection
+from tests.workflow.test_process_image import SOUND, error_named, failing, overtake, rejection
 
 PHOTO, OTHER = photo(200, 150), photo(150, 200)
 STEPS = ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "StoreResults"]
@@ -52,7 +52,7 @@ def break_step(pipeline, step, key, error):
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("error", [rejection(), named("SettingsError", "Line 3 of recipes.toml.\nCorrect it.")])
+@pytest.mark.parametrize("error", [rejection(), error_named("SettingsError", "Line 3 of recipes.toml.\nCorrect it.")])
 def test_a_failed_reprocess_keeps_picture_and_outcome(pipeline, outcome, key, step, error):
     """After a failure of any step, only `lastFailure` is new."""
     before = outcome(key, PHOTO).record
@@ -70,7 +70,7 @@ def test_a_failed_reprocess_keeps_picture_and_outcome(pipeline, outcome, key, st
         assert f"{failure['message']}\n{failure['hint']}" == str(error)
 
 
-def test_a_typo_in_the_recipes_is_told_and_takes_no_picture_away(pipeline, outcome, key, tmp_path):
+def test_a_typo_in_the_recipes_is_reported_and_keeps_the_image(pipeline, outcome, key, tmp_path):
     """The error has the line; after the fix, the next attempt succeeds."""
     before = outcome(key, PHOTO).record
     typo = tmp_path / "recipes.toml"
@@ -98,17 +98,17 @@ def test_the_notification_of_a_failed_reprocess_says_that_the_picture_stays(pipe
     outcome(key, PHOTO)
     break_step(pipeline, "ValidateImage", key, rejection())
     execution = reprocess(pipeline, key)
-    _, told = about(pipeline, key)
-    assert told["MessageAttributes"]["status"]["Value"] == "FAILURE"
-    assert "previous renditions stay" in told["Message"]
-    assert all(word in told["Message"] for word in (key, "at byte 7.", "Export it again.", execution.arn))
-    assert not told["Subject"].startswith("Image failed")
+    _, notification = about(pipeline, key)
+    assert notification["MessageAttributes"]["status"]["Value"] == "FAILURE"
+    assert "previous renditions stay" in notification["Message"]
+    assert all(word in notification["Message"] for word in (key, "at byte 7.", "Export it again.", execution.arn))
+    assert not notification["Subject"].startswith("Image failed")
 
 
 def test_its_renditions_stay_also_under_the_same_names(pipeline, outcome, key):
     """The same content has the same keys; versions of the failed attempt do not replace the old ones."""
     before = outcome(key, PHOTO).record
-    break_step(pipeline, "StoreResults", key, named("BrokenError"))
+    break_step(pipeline, "StoreResults", key, error_named("BrokenError"))
     execution = reprocess(pipeline, key)
     assert "ExtractMetadata" in pipeline.states_entered(execution), "renditions were written"
     pointed_at = {rendition["versionId"] for rendition in before["renditions"]}
@@ -128,11 +128,11 @@ def test_the_next_success_removes_the_failure(pipeline, outcome, key):
     assert "lastFailure" not in record
 
 
-def test_the_newest_failure_is_the_one_that_is_told(pipeline, outcome, key):
+def test_the_newest_failure_is_shown(pipeline, outcome, key):
     """Each failed attempt replaces `lastFailure`."""
     before = outcome(key, PHOTO).record
     for word in ("first", "second"):
-        break_step(pipeline, "ValidateImage", key, named(f"{word.title()}Error"))
+        break_step(pipeline, "ValidateImage", key, error_named(f"{word.title()}Error"))
         execution = reprocess(pipeline, key)
         assert pipeline.record(key)["lastFailure"]["executionId"] == execution.name
     record = pipeline.record(key)
@@ -162,9 +162,9 @@ def test_labels_that_cannot_be_had_again_are_kept(pipeline, outcome, key):
     assert (record["labels"], record["labelModelVersion"]) == (before["labels"], before["labelModelVersion"])
     assert len(before["labels"]) > 0
     assert [warning["code"] for warning in record["warnings"]] == ["LabelsUnavailableError"]
-    _, told = about(pipeline, key)
-    assert "Labels: as before" in told["Message"]
-    assert "Rekognition refused." in told["Message"]
+    _, notification = about(pipeline, key)
+    assert "Labels: as before" in notification["Message"]
+    assert "Rekognition refused." in notification["Message"]
 
 
 def test_an_archived_upload_is_called_archived_and_keeps_its_picture(pipeline, outcome, key):
@@ -185,7 +185,7 @@ def test_an_upload_into_an_archive_fails_by_name(pipeline, key):
     assert "GLACIER" in record["error"]["message"]
 
 
-def test_what_had_failed_fails_again(pipeline, outcome, key):
+def test_a_copy_of_a_failed_upload_fails_again(pipeline, outcome, key):
     """There is no image to keep; the new reason replaces the old one."""
     outcome(key, b"Only words.")
     break_step(pipeline, "ValidateImage", key, rejection())
@@ -201,20 +201,20 @@ def test_another_upload_that_fails_keeps_nothing(pipeline, outcome, key):
     break_step(pipeline, "ValidateImage", key, rejection())
     reprocess(pipeline, key)
     pipeline.clear()
-    seen = []
+    records = []
 
     def validate(event):
-        seen.append(pipeline.record(key))
+        records.append(pipeline.record(key))
         raise rejection()
 
     pipeline.replace("ValidateImageFunction", validate)
     record = outcome(key, OTHER).record
     assert (record["status"], record["error"]["code"]) == ("FAILED", "CorruptImageError")
     assert not {"lastFailure", "renditions", "image"} & record.keys()
-    assert (seen[0]["status"], "lastFailure" in seen[0]) == ("PROCESSING", False)
+    assert (records[0]["status"], "lastFailure" in records[0]) == ("PROCESSING", False)
 
 
-def test_a_deletion_takes_the_failure_with_it(pipeline, outcome, key):
+def test_a_deletion_removes_the_failure(pipeline, outcome, key):
     """`lastFailure` says that the image is kept, which is no longer true."""
     outcome(key, PHOTO)
     break_step(pipeline, "ValidateImage", key, rejection())
@@ -225,19 +225,10 @@ def test_a_deletion_takes_the_failure_with_it(pipeline, outcome, key):
     assert "lastFailure" not in record
 
 
-def test_an_upload_that_comes_meanwhile_is_none_of_its_business(pipeline, outcome, key):
+def test_a_newer_upload_is_not_affected_by_a_reprocess(pipeline, outcome, key):
     """The reprocess has lost its claim and reports no failure."""
     outcome(key, PHOTO)
-    newest = []
-
-    def validate(event):
-        if not newest:
-            newest.append(pipeline.upload(key, OTHER))
-            pipeline.wait_for(key, newest[0])
-            raise rejection()
-        return SOUND["ValidateImage"](event)
-
-    pipeline.replace("ValidateImageFunction", validate)
+    newest = overtake(pipeline, key, OTHER, failing("ValidateImage", rejection(), -1, []))
     execution = reprocess(pipeline, key)
     assert pipeline.states_entered(execution)[-1] == "Superseded"
     record = pipeline.record(key)
@@ -402,12 +393,12 @@ def test_a_reprocess_that_is_stopped_keeps_the_picture(pipeline, key, made, stat
     assert (failure["executionId"], failure["step"]) == (name, "ProcessImage")
     assert failure["code"] in ("ExecutionAbortedError", "ExecutionTimedOutError")
     assert failure["at"] <= record["updatedAt"]
-    (told,) = about(pipeline, key)
-    assert "previous renditions stay" in told["Message"]
+    (notification,) = about(pipeline, key)
+    assert "previous renditions stay" in notification["Message"]
 
 
 @pytest.mark.parametrize("made", [reprocessing, unclaimed])
-def test_settling_a_reprocess_twice_tells_once(pipeline, key, made):
+def test_settling_a_reprocess_twice_notifies_once(pipeline, key, made):
     """EventBridge delivers events at least once."""
     event, name = made(pipeline, key)
     stopped = ended(pipeline, event, name, "ABORTED", **STOP)
@@ -418,7 +409,7 @@ def test_settling_a_reprocess_twice_tells_once(pipeline, key, made):
     assert len(about(pipeline, key)) == 1
 
 
-def test_a_settlement_whose_answer_is_lost_tells_once(pipeline, key):
+def test_a_settlement_with_a_lost_answer_notifies_once(pipeline, key):
     """The retry recognises its own write."""
     event, name = reprocessing(pipeline, key)
     pipeline.hang("dynamodb", "UpdateItem", times=3, containing=[key, "lastFailure = :lastFailure"], effective=True)

@@ -126,7 +126,7 @@ def test_the_record_tells_how_long_the_execution_took(pipeline, key, more, told)
     assert pipeline.record(key)["execution"]["milliseconds"] == told
 
 
-def test_settling_twice_tells_once(pipeline, key):
+def test_settling_twice_notifies_once(pipeline, key):
     """EventBridge delivers events at least once."""
     event, name = claimed(pipeline, key)
     settle(pipeline, ended(pipeline, event, name, "ABORTED"))
@@ -146,7 +146,7 @@ def test_a_record_that_has_its_outcome_keeps_it(pipeline, key, status):
     assert about(pipeline, key) == []
 
 
-def test_a_newer_upload_is_none_of_its_business(pipeline, key):
+def test_a_newer_upload_is_not_affected(pipeline, key):
     """Another execution has the claim."""
     event, _ = claimed(pipeline, key)
     before = pipeline.record(key)
@@ -161,7 +161,7 @@ def test_an_execution_that_never_claimed_leaves_a_record_all_the_same(pipeline, 
     assert len(about(pipeline, key)) == 1
 
 
-def test_who_has_been_told_is_not_told_again(pipeline, key):
+def test_a_published_outcome_is_not_published_again(pipeline, key):
     """The execution sent its notification and failed only to write the record."""
     event, name = claimed(pipeline, key)
     failed = ended(pipeline, event, name, "FAILED", error="CorruptImageError", cause="Broken at byte 7.")
@@ -178,7 +178,7 @@ def test_a_notification_that_cannot_be_sent_changes_nothing(pipeline, key):
     assert pipeline.record(key)["status"] == "FAILED"
 
 
-def test_what_cannot_be_recorded_now_fails_and_tells_nobody_yet(pipeline, key):
+def test_a_failure_that_cannot_be_recorded_is_not_notified(pipeline, key):
     """An alarm fires, the execution can be redriven, and the notification is sent with the record."""
     event, name = claimed(pipeline, key)
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=-1, containing=key)
@@ -189,7 +189,7 @@ def test_what_cannot_be_recorded_now_fails_and_tells_nobody_yet(pipeline, key):
     assert len(about(pipeline, key)) == 1
 
 
-def test_the_watcher_settles_what_everybody_has_missed(pipeline, key):
+def test_the_watcher_settles_forgotten_executions(pipeline, key):
     """Even without an event of its end, the record does not stay PROCESSING."""
     claimed(pipeline, key)
     watch = {"FunctionName": "image-pipeline-WatchRecordsFunction", "Payload": json.dumps({"id": "1"})}

@@ -30,9 +30,12 @@ def wait(pipeline, event):
 
 def processed(pipeline, key):
     """Return the executions that process this key, after all have ended."""
-    found = lambda: [execution for execution in pipeline.executions("ProcessImageStateMachine") if execution.key == key]  # noqa: E731
-    pipeline.wait_until(lambda: not any(each.running for each in found()), key)
-    return found()
+
+    def executions():
+        return [execution for execution in pipeline.executions("ProcessImageStateMachine") if execution.key == key]
+
+    pipeline.wait_until(lambda: not any(execution.running for execution in executions()), key)
+    return executions()
 
 
 def notified_outcomes(pipeline, key):
@@ -49,7 +52,7 @@ def test_an_object_that_stays_empty_is_rejected_once(pipeline, outcome, key):
     assert result.notified == ["FAILURE"]
 
 
-def test_it_waits_for_ten_seconds_unless_told_otherwise(template):
+def test_the_default_wait_is_ten_seconds(template):
     """The default is documented; this pipeline does not wait."""
     assert machine("wait_for_content").states["WaitForContent"]["Seconds"] == "{% ${EmptyUploadSeconds} %}"
     assert template["Parameters"]["EmptyUploadSeconds"]["Default"] == 10

@@ -200,7 +200,7 @@ def test_a_call_needs(service, operation, parameters, expected):
         ("kms", "list_keys", {}),
     ],
 )
-def test_a_call_that_nobody_has_thought_of_is_an_error(service, operation, parameters):
+def test_an_unknown_call_is_an_error(service, operation, parameters):
     """An unknown call must not pass without a permission."""
     with pytest.raises(UnknownCallError, match=r"emulator/actions\.py"):
         needs(sent(service, operation, **parameters))
@@ -217,7 +217,7 @@ def test_a_presigned_url_carries_its_signer(version):
     assert permissions(environ) == [("s3:GetObjectVersion", OBJECT)]
 
 
-def test_who_signs_nothing_is_nobody():
+def test_an_unsigned_request_has_no_role():
     """A request without credentials belongs to no role."""
     assert access_key_of(environ_of("GET", "http://x/b/k", {}, b"")) == ""
 

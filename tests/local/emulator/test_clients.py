@@ -49,13 +49,13 @@ def addresses(pipeline: Pipeline) -> list[str]:
 def test_the_aws_cli(open_to_pages, folder, tmp_path):
     """It copies, synchronizes, lists, presigns and calls other services."""
     bucket = open_to_pages.uploads_bucket
-    for number, endpoint in enumerate(addresses(open_to_pages)):
-        there = f"s3://{bucket}/elsewhere/cli {number}/"
-        run(open_to_pages, tmp_path, "aws", "s3", "sync", str(folder), there, endpoint=endpoint)
-        assert "a é.jpg" in run(open_to_pages, tmp_path, "aws", "s3", "ls", there, endpoint=endpoint)
-        run(open_to_pages, tmp_path, "aws", "s3", "cp", f"{there}big", str(tmp_path / "back"), endpoint=endpoint)
-        assert (tmp_path / "back").read_bytes() == (folder / "big").read_bytes()
-        url = run(open_to_pages, tmp_path, "aws", "s3", "presign", f"{there}a é.jpg", endpoint=endpoint).strip()
+    target = f"s3://{bucket}/elsewhere/cli/"
+    run(open_to_pages, tmp_path, "aws", "s3", "sync", str(folder), target)
+    run(open_to_pages, tmp_path, "aws", "s3", "cp", f"{target}big", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == (folder / "big").read_bytes()
+    for endpoint in addresses(open_to_pages):
+        assert "a é.jpg" in run(open_to_pages, tmp_path, "aws", "s3", "ls", target, endpoint=endpoint)
+        url = run(open_to_pages, tmp_path, "aws", "s3", "presign", f"{target}a é.jpg", endpoint=endpoint).strip()
         run(open_to_pages, tmp_path, "curl", "--fail", "--silent", "-o", str(tmp_path / "curl"), url)
         assert (tmp_path / "curl").read_bytes() == PICTURE
     assert "image-pipeline" in run(open_to_pages, tmp_path, "aws", "dynamodb", "list-tables")
@@ -64,15 +64,15 @@ def test_the_aws_cli(open_to_pages, folder, tmp_path):
 
 def test_rclone(open_to_pages, folder, tmp_path):
     """It copies in both directions and compares checksums."""
-    bucket, there = open_to_pages.uploads_bucket, "elsewhere/rclone"
+    bucket, target = open_to_pages.uploads_bucket, "elsewhere/rclone"
     own = {
         "RCLONE_CONFIG_LOCAL_TYPE": "s3",
         "RCLONE_CONFIG_LOCAL_PROVIDER": "Other",
         "RCLONE_CONFIG_LOCAL_ENV_AUTH": "true",
         "RCLONE_CONFIG_LOCAL_ENDPOINT": open_to_pages.aws_url,
     }
-    run(open_to_pages, tmp_path, "rclone", "copy", str(folder), f"local:{bucket}/{there}", **own)
-    assert "a é.jpg" in run(open_to_pages, tmp_path, "rclone", "lsf", f"local:{bucket}/{there}", **own)
-    run(open_to_pages, tmp_path, "rclone", "check", str(folder), f"local:{bucket}/{there}", **own)
-    run(open_to_pages, tmp_path, "rclone", "copy", f"local:{bucket}/{there}", str(tmp_path / "back"), **own)
+    run(open_to_pages, tmp_path, "rclone", "copy", str(folder), f"local:{bucket}/{target}", **own)
+    assert "a é.jpg" in run(open_to_pages, tmp_path, "rclone", "lsf", f"local:{bucket}/{target}", **own)
+    run(open_to_pages, tmp_path, "rclone", "check", str(folder), f"local:{bucket}/{target}", **own)
+    run(open_to_pages, tmp_path, "rclone", "copy", f"local:{bucket}/{target}", str(tmp_path / "back"), **own)
     assert (tmp_path / "back" / "a é.jpg").read_bytes() == PICTURE

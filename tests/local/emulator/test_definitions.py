@@ -31,7 +31,7 @@ def test_a_key_that_occurs_twice_is_refused(text):
 
 
 @pytest.mark.parametrize("text", ["States: {", "a: b: c", "States:\n\tWait: {}", "x: *nobody"])
-def test_what_is_not_yaml_is_refused(text):
+def test_invalid_yaml_is_refused(text):
     """With the place of the mistake."""
     with pytest.raises(yaml.YAMLError, match=r"line \d"):
         definitions.parse(text)

@@ -169,7 +169,7 @@ def test_a_start_that_is_throttled_for_too_long_becomes_a_dead_letter(stack):
     assert attributes["RETRY_ATTEMPTS"] == "1"
 
 
-def test_a_rule_that_the_queue_does_not_let_in_loses_its_events(stack):
+def test_a_rule_without_permission_for_the_queue_loses_its_events(stack):
     """The policy of the queue must allow each rule; the log has the dropped event."""
     log = stack.run_dir / "logs" / "server.log"
     stack.restrict("QuickNotLetInRole", [])

@@ -132,7 +132,7 @@ def test_a_query_returns_one_partition_in_order(pipeline):
         (Table, "query"),
     ],
 )
-def test_a_moved_seam_says_so(monkeypatch, where, name):
+def test_a_moved_seam_is_reported(monkeypatch, where, name):
     """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.delattr(where, name)
     with pytest.raises(RuntimeError, match=r"moto_seams/dynamodb\.py"):

@@ -25,7 +25,7 @@ def test_a_function_that_does_not_exist_is_not_found(pipeline):
         client.invoke(FunctionName="none", Payload=b"{}")
 
 
-def test_a_function_that_fails_says_so_in_the_header(pipeline):
+def test_a_failure_of_a_function_is_in_the_header(pipeline):
     """SDKs and Step Functions read the header `FunctionError`."""
     answer = pipeline.client("lambda").invoke(FunctionName=FUNCTION, Payload=b"{}")
     assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
@@ -103,14 +103,14 @@ def test_the_workflow_meets_faults_too(pipeline, folder):
     [(werkzeug_app, "RegexConverter"), (backends, "list_of_moto_modules"), (responses, "method_names_from_class")],
     ids=lambda each: str(each),
 )
-def test_a_moved_seam_says_so(monkeypatch, module, name):
+def test_a_moved_seam_is_reported(monkeypatch, module, name):
     """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.delattr(module, name)
     with pytest.raises(RuntimeError, match=r"moto_seams/server\.py"):
         server.install()
 
 
-def test_nobody_sees_half_an_item(pipeline):
+def test_no_reader_sees_half_an_item(pipeline):
     """DynamoDB writes an item atomically, whatever its number of attributes."""
     table, dynamodb = pipeline.outputs["ApiKeyTableName"], pipeline.client("dynamodb")
     names = [f"half {index}" for index in range(25)]
@@ -164,7 +164,7 @@ def test_one_request_after_the_other_on_a_connection(pipeline):
     assert statuses[-1] == (200, 3000)
 
 
-def test_a_body_that_is_held_back_is_asked_for_once(pipeline):
+def test_a_withheld_body_is_requested_once(pipeline):
     """boto3 and curl send a large body only after the server asks for it."""
     address = urlsplit(pipeline.aws_url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as client:

@@ -128,7 +128,7 @@ def test_ids_differ_and_sequencers_grow():
     assert sequencers == sorted(set(sequencers))
 
 
-def test_a_deletion_says_of_which_kind():
+def test_a_deletion_has_its_kind():
     """A deletion has no size or etag; a delete marker has the etag of empty content, as documented."""
     gone = events.event_for("1", bucket(False), "s3:ObjectRemoved:Delete", key())
     marked = events.event_for("1", bucket(True), "s3:ObjectRemoved:DeleteMarkerCreated", key("v"))
@@ -204,7 +204,7 @@ def test_sequencers_put_writes_and_deletions_in_one_order(pipeline, listen):
 @pytest.mark.parametrize(
     ("owner", "name"), [(notifications, "_send_event_bridge_message"), (S3Backend, "delete_object")]
 )
-def test_a_moved_seam_says_so(monkeypatch, owner, name):
+def test_a_moved_seam_is_reported(monkeypatch, owner, name):
     """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.delattr(owner, name)
     with pytest.raises(RuntimeError, match=r"moto_seams/events\.py"):

@@ -151,7 +151,7 @@ def test_what_is_too_large_for_an_event_is_left_out(listen, start):
 
 
 @pytest.mark.parametrize("then", [dict, lambda: 1 / 0], ids=["returns", "fails"])
-def test_what_is_stopped_does_nothing_more(pipeline, listen, start, held, then):
+def test_a_stopped_execution_does_nothing_more(pipeline, listen, start, held, then):
     """It is ABORTED at once with the given reason; no retry and no further state follow."""
     wait_for_events = listen({**STATUSES, "detail": {"status": ["ABORTED"]}})
     calls, let_go = held(then)
@@ -187,7 +187,7 @@ def test_an_execution_stopped_while_it_waits_is_over(pipeline, start):
     assert "PassStateEntered" not in kinds(pipeline, arn)
 
 
-def test_what_has_ended_cannot_be_stopped(pipeline, listen, start):
+def test_an_ended_execution_cannot_be_stopped(pipeline, listen, start):
     """The status stays, and no event is published."""
     wait_for_events = listen({**STATUSES, "detail": {"status": ["SUCCEEDED", "ABORTED"]}})
     arn = start({"StartAt": "After", "States": {"After": AFTER}})
@@ -227,7 +227,7 @@ def test_an_execution_without_a_name_gets_one(start):
         (StepFunctionsParserBackend, "start_execution"),
     ],
 )
-def test_a_moved_seam_says_so(monkeypatch, owner, name):
+def test_a_moved_seam_is_reported(monkeypatch, owner, name):
     """When moto's function is gone, starting fails with the file that must follow."""
     monkeypatch.setattr(owner, name, None)
     with pytest.raises(RuntimeError, match=r"moto_seams/executions\.py"):

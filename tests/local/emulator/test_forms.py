@@ -46,13 +46,13 @@ def test_a_form_is_answered_with_the_version_that_it_has_stored(installed):
 
 
 @mock_aws
-def test_a_bucket_without_versions_tells_none(installed):
+def test_a_bucket_without_versions_returns_none(installed):
     """S3 sends no version id either."""
     boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="bucket")
     assert "x-amz-version-id" not in send().headers
 
 
-def test_a_moto_that_has_moved_is_told(monkeypatch):
+def test_a_changed_moto_is_reported(monkeypatch):
     """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.delattr(S3Response, "_bucket_response_post")
     with pytest.raises(RuntimeError, match=r"moto_seams/forms\.py"):

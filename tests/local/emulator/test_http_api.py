@@ -129,7 +129,7 @@ def test_bytes_that_are_called_text_are_spoilt(api):
     assert api.event["body"] == "\ufffd\ufffd"
 
 
-def test_what_lambda_does_not_take_reaches_no_function(api):
+def test_a_request_that_lambda_rejects_reaches_no_function(api):
     """A body above the limit of Lambda in base64 gets 413; one byte less is accepted."""
     api.function = ""
     status, _, body = api.ask("POST", "/images", b"x" * 4_718_592, {"content-type": "image/jpeg"})
@@ -173,7 +173,7 @@ def test_the_head_of_an_answer_comes_without_the_body(api):
     assert body == b""
 
 
-def test_an_answer_without_content_says_no_length(api):
+def test_an_answer_without_content_has_no_length(api):
     """RFC 9110 forbids Content-Length for 204."""
     api.answer = {"statusCode": 204, "headers": {"allow": "GET"}}
     status, headers, body = api.ask("OPTIONS", "/any")
@@ -221,7 +221,7 @@ def guarded(api: Api, key: str | None, path: str = "/guarded/a/b") -> tuple[int,
     return status, body.decode()
 
 
-def test_who_is_let_in_comes_with_what_the_authorizer_knows(api):
+def test_an_authorized_request_has_the_context_of_the_authorizer(api):
     """The context of the authorizer is in the event, where AWS puts it."""
     assert guarded(api, "k") == (200, "ok")
     assert api.event["requestContext"]["authorizer"] == {"lambda": {"who": "somebody"}}
@@ -237,14 +237,14 @@ def test_the_authorizer_gets_the_request_without_its_body(api):
     assert not {"body", "isBase64Encoded"} & event.keys()
 
 
-def test_without_the_header_nobody_is_asked(api):
+def test_without_the_header_there_is_no_call(api):
     """A missing or empty header gets 401 without an invocation."""
     for missing in (None, ""):
         assert guarded(api, missing) == (401, '{"message":"Unauthorized"}')
     assert api.judged == []
 
 
-def test_who_is_refused_does_not_reach_the_function(api):
+def test_a_refused_request_does_not_reach_the_function(api):
     """The answer is 403, as from API Gateway."""
     api.function, api.judgement = "", {"isAuthorized": False}
     assert guarded(api, "k") == (403, '{"message":"Forbidden"}')
@@ -252,7 +252,7 @@ def test_who_is_refused_does_not_reach_the_function(api):
 
 
 @pytest.mark.parametrize("judgement", ["failed", {}, {"isAuthorized": "true"}, None, {"isAuthorized": 1}])
-def test_an_authorizer_that_does_not_say_lets_nobody_in(api, judgement):
+def test_an_authorizer_without_an_answer_denies(api, judgement):
     """The answer is 500, and the next request invokes the authorizer again."""
     api.function, api.judgement = "", judgement
     assert guarded(api, "k") == (500, '{"message":"Internal Server Error"}')

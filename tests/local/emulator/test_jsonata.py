@@ -116,7 +116,7 @@ def test_variables_keep_any_text(pipeline):
         (lambda: stepfunctions.install(0), ErrorEqualsDecl, "_eval_body"),
     ],
 )
-def test_a_moved_seam_says_so(monkeypatch, install, holder, name):
+def test_a_moved_seam_is_reported(monkeypatch, install, holder, name):
     """If moto no longer has it, the start fails and names the module to change."""
     for owner in getattr(holder, "__mro__", [holder]):
         if name in vars(owner):

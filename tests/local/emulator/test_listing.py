@@ -21,7 +21,7 @@ def s3(aws, monkeypatch):
     return client
 
 
-def test_a_listing_tells_every_version(s3):
+def test_a_listing_has_every_version(s3):
     """It has size, etag and the latest flag, as in S3."""
     listed = s3.list_object_versions(Bucket=UPLOADS_BUCKET)["Versions"]
     heads = [s3.head_object(Bucket=UPLOADS_BUCKET, Key="uploads/a", VersionId=each["VersionId"]) for each in listed]
@@ -54,7 +54,7 @@ def test_a_key_that_goes_meanwhile_is_listed_as_it_was(s3):
     assert all(versions for _, versions in [*listed_keys, *walk])
 
 
-def test_a_moved_seam_says_so(monkeypatch):
+def test_a_moved_seam_is_reported(monkeypatch):
     """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.delattr(FakeKey, "instances_tracked")
     with pytest.raises(RuntimeError, match=r"moto_seams/listing\.py"):

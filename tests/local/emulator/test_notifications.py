@@ -35,7 +35,7 @@ def test_a_bucket_says_whether_it_sends_events(installed):
     assert not is_on()
 
 
-def test_a_moto_that_has_moved_is_told(monkeypatch):
+def test_a_changed_moto_is_reported(monkeypatch):
     """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.delattr(S3Response, "get_bucket_notification")
     with pytest.raises(RuntimeError, match=r"moto_seams/notifications\.py"):

@@ -22,14 +22,14 @@ def verdict(*statements: dict[str, Any], action="s3:GetObject", resource=OBJECT,
     return decide(parse(list(statements), KEYS), Request(action, resource, context or {}), principal)
 
 
-def test_what_nothing_allows_is_denied():
+def test_a_call_without_permission_is_denied():
     """This includes an empty list of statements."""
     assert verdict() is Verdict.IMPLICITLY_DENIED
     assert verdict(statement(action="s3:PutObject")) is Verdict.IMPLICITLY_DENIED
     assert verdict(statement(resource="arn:aws:s3:::bucket/other")) is Verdict.IMPLICITLY_DENIED
 
 
-def test_what_is_allowed_is_allowed():
+def test_allowed_calls_succeed():
     """One statement with several actions and resources is enough; it need not be in a list."""
     assert verdict(statement()) is Verdict.ALLOWED
     assert verdict(statement(action="s3:PutObject"), statement()) is Verdict.ALLOWED
@@ -143,7 +143,7 @@ def test_all_conditions_must_hold():
     ("principal", "meant"),
     [("*", True), ({"AWS": "*"}, True), ({"AWS": ["you", "me"]}, True), ({"Service": "sns.amazonaws.com"}, False)],
 )
-def test_a_resources_policy_says_whom_it_means(principal, meant):
+def test_a_resource_policy_names_its_principals(principal, meant):
     """A principal is an ARN or `*`."""
     assert (verdict(statement(Principal=principal)) is Verdict.ALLOWED) == meant
 

@@ -194,7 +194,7 @@ def test_a_forms_policy_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "e30=", base64.b64encode(b'{"expiration": "soon"}').decode()])
-def test_a_policy_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_policy_is_refused(text: str) -> None:
     """A valid signature does not help."""
     with pytest.raises(presigned.RefusedError, match="InvalidPolicyDocument"):
         presigned._policy(text)

@@ -106,7 +106,7 @@ def failing(*bodies: str) -> Callable[[list[Any]], Result]:
     return answer
 
 
-def test_what_is_through_is_deleted_and_what_fails_ends_as_a_dead_letter(serve):
+def test_processed_messages_are_deleted_and_failed_ones_become_dead_letters(serve):
     """The queue limits the attempts; processed messages do not return."""
     served = serve(failing("3"))
     served.send(12)
@@ -126,7 +126,7 @@ def test_what_is_through_is_deleted_and_what_fails_ends_as_a_dead_letter(serve):
         Result('["words"]'),
     ],
 )
-def test_a_function_that_fails_or_answers_nonsense_fails_its_whole_batch(serve, answer):
+def test_a_failure_or_an_invalid_answer_fails_the_whole_batch(serve, answer):
     """All messages of the batch return."""
     served = serve(lambda _: answer)
     served.send(2)

@@ -61,7 +61,7 @@ def read(head: bytes, body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("head", "body", "content"), WHOLE.values(), ids=WHOLE)
-def test_a_whole_body_is_read_to_its_end(head, body, content):
+def test_a_complete_body_is_read_to_its_end(head, body, content):
     """The chunk framing is removed, and no byte of the next request is read."""
     stream = io.BytesIO(body + b"GET /next HTTP/1.1\r\n")
     assert read_body(http.client.parse_headers(io.BytesIO(head)), stream) == content

@@ -72,7 +72,7 @@ def test_what_s3_does_not_name_has_the_name_of_the_service(pipeline, status):
         ("ThrottlingException", "StepFunctions.ThrottlingException"),
     ],
 )
-def test_an_execution_that_cannot_be_started_says_why(pipeline, code, name):
+def test_an_execution_that_cannot_start_has_its_reason(pipeline, code, name):
     """The error has the name of AWS."""
     mark = str(uuid.uuid4())
     target = pipeline.outputs["ProcessImageStateMachineArn"]
@@ -105,7 +105,7 @@ def test_an_execution_is_started_once_under_its_name(pipeline):
         (service_tasks.install, StateTaskServiceSfn, "_normalise_parameters"),
     ],
 )
-def test_a_moved_seam_says_so(monkeypatch, install, owner, name):
+def test_a_moved_seam_is_reported(monkeypatch, install, owner, name):
     """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.setattr(owner, name, None)
     with pytest.raises(RuntimeError, match="moto_seams"):

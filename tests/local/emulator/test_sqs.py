@@ -25,7 +25,7 @@ def installed(monkeypatch):
 
 @pytest.mark.parametrize(("seconds_ago", "given"), [(0, ["here"]), (50, ["here"]), (70, []), (3600, [])])
 @mock_aws
-def test_a_message_is_given_until_its_time_is_over(installed, seconds_ago, given):
+def test_a_message_is_delivered_until_its_time_is_over(installed, seconds_ago, given):
     """AWS deletes older messages."""
     client = boto3.client("sqs", region_name="us-east-1")
     url = client.create_queue(QueueName="q", Attributes={"MessageRetentionPeriod": "60"})["QueueUrl"]
@@ -51,7 +51,7 @@ def test_what_was_given_is_hidden_for_its_time(installed):
 
 
 @pytest.mark.parametrize(("where", "name"), SEAMS)
-def test_a_moved_seam_says_so(monkeypatch, where, name):
+def test_a_moved_seam_is_reported(monkeypatch, where, name):
     """If moto no longer has it, the start fails and names the module to change."""
     monkeypatch.delattr(where, name)
     with pytest.raises(RuntimeError, match=r"moto_seams/sqs\.py"):

@@ -121,7 +121,7 @@ def test_what_is_reported_comes_again_from_the_first_on(serve):
     assert serve(lambda _: next(answers)) == ([[1, 2, 3, 4], [3, 4], [3, 4]], [])
 
 
-def test_retries_count_anew_after_progress(serve):
+def test_retries_count_from_zero_after_progress(serve):
     """The remaining changes form a new batch."""
     answers = iter([failing(1), failing(2), DONE])
     assert serve(lambda _: next(answers), most_retries=1) == ([[1, 2, 3, 4], [1, 2, 3, 4], [2, 3, 4]], [])
@@ -133,7 +133,7 @@ def test_reports_count_only_where_the_mapping_says(serve):
 
 
 @pytest.mark.parametrize("answer", ["null", "{}", '{"batchItemFailures": null}'])
-def test_an_answer_that_says_nothing_is_success(serve, answer):
+def test_an_empty_answer_is_success(serve, answer):
     """Lambda interprets it so."""
     assert serve(lambda _: Result(answer))[0] == [[1, 2, 3, 4]]
 
@@ -179,7 +179,7 @@ def test_a_mapping_that_wants_more_than_is_known_stops_the_deployment(changes, w
         plan(Template(Path("template.yml"), {"Resources": resources}, {}, "s", "us-east-1"), "", "")
 
 
-def test_a_new_item_is_told_of_once_and_whole(pipeline):
+def test_a_new_item_is_streamed_once_and_completely(pipeline):
     """moto reports an item that an update creates twice, first with its key alone."""
     key, delivered = "uploads/streams/whole.jpg", []
 

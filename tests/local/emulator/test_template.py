@@ -129,7 +129,7 @@ def test_limits_are_for_routes_that_exist(load):
         plan(load(SMALL.replace("\n  Store:", STAGE % "name", 1)), "http://aws", "http://api")
 
 
-def test_tokens_are_not_checked_here_and_that_is_said():
+def test_unchecked_tokens_are_reported():
     """The error says what to do, before anything runs."""
     parameters = {"JwtIssuer": "https://issuer.example", "JwtAudience": "pictures"}
     loaded = template.load(ROOT / "template.yml", "stack", "us-east-1", parameters)
@@ -204,20 +204,20 @@ def test_topics_of_a_nested_application_are_created(load, inner):
         ("  Bell:", "  Rule: {Type: AWS::Events::Rule}\n  Bell:", "Inner contains Rule, an AWS::Events::Rule"),
     ],
 )
-def test_what_a_nested_application_cannot_do_is_said(load, inner, old, new, words):
+def test_an_unsupported_nested_resource_is_reported(load, inner, old, new, words):
     """The error names the application and the resource, before anything runs."""
     inner(INNER.replace(old, new))
     with pytest.raises(TemplateError, match=words):
         plan(load(NESTED), "http://aws", "http://api")
 
 
-def test_a_nested_application_that_is_not_there_is_said(load):
+def test_a_missing_nested_application_is_reported(load):
     """The error has the path."""
     with pytest.raises(TemplateError, match=r"inner/template\.yml, which does not exist"):
         plan(load(NESTED), "http://aws", "http://api")
 
 
-def test_a_definition_that_cannot_be_read_is_said(load, tmp_path):
+def test_an_unreadable_definition_is_reported(load, tmp_path):
     """With the workflow's name and the line, before it is created."""
     (tmp_path / "loop.asl.yaml").write_text("StartAt: Wait\nStates:\n  Wait: {Type: Pass}\n  Wait: {Type: Succeed}\n")
     properties = "{DefinitionUri: loop.asl.yaml, Role: 'arn:aws:iam::1:role/r'}"
@@ -251,13 +251,13 @@ def test_parameters_and_conditions_count(load):
         ("MemorySize: 333", "MemorySize: 333\n      Odd: 1", "SAM rejects"),
     ],
 )
-def test_what_cannot_be_read_is_said(load, old, new, words):
+def test_an_unreadable_file_is_reported(load, old, new, words):
     """The error names the resource or the property."""
     with pytest.raises(TemplateError, match=words):
         plan(load(SMALL.replace(old, new)), "http://aws", "http://api")
 
 
-def test_an_unknown_parameter_is_said(load):
+def test_an_unknown_parameter_is_reported(load):
     """The error lists the existing parameters."""
     with pytest.raises(TemplateError, match="no parameter Sise; it has Names, Size"):
         load(Sise="4")

@@ -134,7 +134,7 @@ def test_a_process_stays_warm(make):
 
 
 @pytest.mark.parametrize("file", ["code/app.py", "code/data.txt", "layer/package/module.py"])
-def test_what_has_changed_runs_in_a_new_process(make, tmp_path, file):
+def test_changed_code_runs_in_a_new_process(make, tmp_path, file):
     """A new, changed or deleted file starts a new process; without a change, the process stays."""
     invoke, path = make("about"), tmp_path / file
     path.parent.mkdir(parents=True, exist_ok=True)

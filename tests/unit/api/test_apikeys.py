@@ -128,7 +128,7 @@ def test_a_created_key_is_valid_and_its_secret_is_not_stored():
 
 
 @table
-def test_unknown_and_malformed_keys_are_told_apart_without_a_name():
+def test_unknown_and_malformed_keys_have_different_errors_without_a_name():
     """Such a key has no KeyId to log."""
     assert authenticate(apikeys.make().text) == (Verdict.UNKNOWN, None)
     assert authenticate("x") == (Verdict.MALFORMED, None)
@@ -184,7 +184,7 @@ def test_an_expired_key_is_not_rotated():
 
 @table
 @pytest.mark.parametrize("change", [apikeys.rotate, apikeys.revoke])
-def test_what_does_not_exist_is_not_changed(change):
+def test_a_missing_record_is_not_changed(change):
     """No key is created."""
     with pytest.raises(ApiKeyUnusableError):
         change(aws_client, table=API_KEY_TABLE, key_id="nobody")

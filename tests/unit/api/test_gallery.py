@@ -81,7 +81,7 @@ def test_urls_are_equal_within_a_window_and_valid_for_half_of_their_lifetime(url
         assert signed + timedelta(seconds=int(query["X-Amz-Expires"][0])) == expires
 
 
-def test_what_has_no_rendition_has_no_url():
+def test_an_image_without_renditions_has_no_url():
     """A failure, and an image that an older version listed without its renditions."""
     old = {"imageKey": "uploads/a.jpg", "rendition": "100x100", "renditionPath": "/images/…"}
     failed = {"imageKey": "uploads/b.jpg", "status": "FAILED"}

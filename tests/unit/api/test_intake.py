@@ -225,7 +225,7 @@ UNTOUCHED = ("second", ("", b"", "application/octet-stream"))  # as every browse
 
 
 @pytest.mark.parametrize("files", [[FILE, UNTOUCHED], [UNTOUCHED, FILE], [UNTOUCHED, FILE, UNTOUCHED]])
-def test_a_file_input_that_nobody_has_touched_is_no_file(files):
+def test_an_untouched_file_input_is_not_a_file(files):
     """Browsers send an empty file input without a name and bytes."""
     assert receive(**form(*files)).image_key == "uploads/x.jpg"
 
@@ -245,7 +245,7 @@ def test_any_other_number_of_files_is_refused(files):
         receive(**form(*files))
 
 
-def test_a_file_without_a_name_gets_one_of_its_own():
+def test_a_file_without_a_name_gets_a_new_one():
     """Scripts may send files without a name."""
     assert re.fullmatch(rf"uploads/{UUID}\.jpg", receive(**form(("file", ("", PHOTO)))).image_key)
 
@@ -296,7 +296,7 @@ def test_what_is_no_picture_is_refused_by_its_content():
         intake.receive(request(), frozenset({"PNG"}))
 
 
-def test_bytes_that_came_as_text_are_told_apart():
+def test_bytes_sent_as_text_are_recognised():
     """API Gateway has damaged the bytes; the error contains the content type that caused it."""
     event = {"headers": {"content-type": "text/plain; x=y"}, "body": PHOTO.decode(errors="replace")}
     with pytest.raises(UnsupportedFormatError, match=r"text/plain.*image/jpeg"):
@@ -333,7 +333,7 @@ def test_a_condition_protects_what_is_there():
 @pytest.mark.parametrize(
     "body", [b'{"name": "a", "name": "b"}', b'{"name": "a", "name": "a"}', b'{"a": {"b": 1, "b": 2}}']
 )
-def test_a_field_that_is_given_twice_is_refused(body):
+def test_a_duplicate_field_is_refused(body):
     """Parsers differ in which of repeated fields they use."""
     with pytest.raises(InvalidRequestError):
         intake.json_body(request(body))

@@ -145,7 +145,7 @@ def test_the_commands_survive_a_shell():
         {"overwrite": "no"}, {"overwrite": None}, {"method": "GET"}, {"method": ["PUT"]}, {"size": 7},
     ],
 )  # fmt: skip
-def test_what_is_not_understood_is_refused(asked):
+def test_an_unknown_condition_is_refused(asked):
     """A misspelt field must not be ignored."""
     with pytest.raises(InvalidRequestError):
         parse(**asked)

@@ -66,7 +66,7 @@ def test_what_the_caller_can_mend_is_told_with_its_hint(error, status):
     assert json.loads(answer["body"])["detail"] == "The rule is broken. Do this."
 
 
-def test_who_comes_too_soon_is_told_when_to_come_again():
+def test_an_early_request_is_answered_with_retry_after():
     """Both the Retry-After header and the detail contain the remaining time."""
     answer = answered(TooSoonError("The rule is broken.", "Try again in 7 seconds.", 7))
     assert (answer["statusCode"], answer["headers"]["retry-after"]) == (429, "7")
@@ -86,7 +86,7 @@ def test_a_refusal_says_what_is_taken_here_and_what_is_wanted_elsewhere():
     assert {"DELETE,", "/images/uploads/{filename}/status,"} <= set(detail.split())
 
 
-def test_a_refusal_repeats_no_more_of_a_method_than_tells_it():
+def test_a_refusal_shortens_the_method():
     """A long method is truncated in the detail."""
     assert "X" * 20 in refused("X" * 21, "/images")[2]
     assert "X" * 21 not in refused("X" * 21, "/images")[2]
@@ -116,7 +116,7 @@ def test_what_no_route_has_taken_is_nowhere(method, path):
         ("GET", "/base/images/uploads/a.jpg/status/"),
     ],
 )
-def test_a_slash_too_many_is_told(method, path):
+def test_a_superfluous_slash_is_reported(method, path):
     """The detail points out a trailing slash."""
     status, allow, detail = refused(method, path)
     assert (status, allow) == (404, None)
@@ -152,7 +152,7 @@ def test_a_path_for_another_method_is_refused_as_by_the_route_that_takes_the_res
     assert answer == problems.refusal(method="GET", path="/images/uploads/a.jpg")
 
 
-def test_an_aws_that_does_not_answer_is_told_without_its_inside():
+def test_an_unavailable_aws_is_reported_without_details():
     """The response is 503 and contains no internal details."""
     answer = answered(StorageUnavailableError("DynamoDB, table x", "y"))
     assert answer["statusCode"] == 503

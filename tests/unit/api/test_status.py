@@ -60,13 +60,13 @@ def test_a_path_that_came_encoded_twice_is_found():
 
 def test_internal_errors_are_not_public_to_callers():
     """Errors of AWS name accounts and roles, so callers do not see them; rejections are shown in full."""
-    told = {
+    internal = {
         "code": "ClientError",
         "message": "User: arn:aws:sts::1:assumed-role/x is not authorized",
         "hint": "h",
         "step": "s",
     }
-    put_record("uploads/a.jpg", status="FAILED", error=told)
+    put_record("uploads/a.jpg", status="FAILED", error=internal)
     error = find("/images/uploads/a.jpg/status")["error"]
     assert (error["code"], error["step"]) == ("ClientError", "s")
     assert "arn:" not in repr(error)
@@ -75,19 +75,19 @@ def test_internal_errors_are_not_public_to_callers():
     assert find("/images/uploads/b.jpg/status")["error"] == rejection
 
 
-def test_a_failed_attempt_is_told_as_an_error_is():
+def test_a_failed_attempt_is_shown_as_an_error():
     """A rejection of a failed attempt is shown in full, an internal error without details."""
     failure = {"code": "CorruptImageError", "message": "Broken.", "hint": "Export it again.", "step": "ValidateImage"}
     failure |= {"executionId": "e2", "at": "2026-11-21T12:00:03.000Z"}
     put_record("uploads/a.jpg", status="COMPLETED", lastFailure=failure)
     assert find("/images/uploads/a.jpg/status")["lastFailure"] == failure
     put_record("uploads/a.jpg", status="COMPLETED", lastFailure={**failure, "code": "KeyError", "hint": "arn:aws:x"})
-    seen = find("/images/uploads/a.jpg/status")["lastFailure"]
-    assert {name: seen[name] for name in ("code", "step", "executionId", "at")} == {
+    public = find("/images/uploads/a.jpg/status")["lastFailure"]
+    assert {name: public[name] for name in ("code", "step", "executionId", "at")} == {
         **{name: failure[name] for name in ("step", "executionId", "at")},
         "code": "KeyError",
     }
-    assert "arn:" not in repr(seen)
+    assert "arn:" not in repr(public)
 
 
 PICTURE = {
@@ -304,7 +304,7 @@ def test_a_set_is_in_one_srcset():
 
 
 @pytest.mark.parametrize("record", [RECORD, {"status": "PROCESSING", "previous": RECORD}])
-def test_a_caller_that_asks_for_another_rendition_is_told_which_there_are(record):
+def test_an_unknown_rendition_is_answered_with_the_existing_ones(record):
     """The detail lists every name of every rendition once."""
     detail = status.missing_rendition(record, "webb")
     names = detail.partition("renditions are ")[2].removesuffix(".").split(", ")

@@ -27,7 +27,7 @@ def test_the_number_of_keys_is_bounded(count):
 
 
 @pytest.mark.parametrize("text", ["", "a", "/uploads/a", "uploads", "uploads/\ud800", "uploads/" + "ü" * 509])
-def test_what_cannot_be_a_key_is_refused(text):
+def test_an_impossible_key_is_refused(text):
     """The error names its place in the list."""
     with pytest.raises(InvalidKeyError, match=r"imageKeys\[0\]"):
         statuses.parse({"imageKeys": [text]})

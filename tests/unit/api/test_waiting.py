@@ -73,7 +73,7 @@ def later(clock, monkeypatch):
 
 
 @pytest.mark.parametrize("wait", ["", "-1", "11", "1.5", "ten", "1,2", "٣", "1" * 5000])
-def test_a_wait_that_is_none_is_refused(wait):
+def test_an_invalid_wait_is_refused(wait):
     """An invalid wait is an error."""
     with pytest.raises(InvalidRequestError):
         waiting.parse({"wait": wait})
@@ -81,14 +81,14 @@ def test_a_wait_that_is_none_is_refused(wait):
 
 def test_a_wait_is_so_many_seconds():
     """The default is 0, and other parameters are ignored."""
-    given = ({"wait": "0"}, {"wait": "10"}, {}, {"x": "1"})
-    assert [waiting.parse(each).seconds for each in given] == [0, 10, 0, 0]
+    queries = ({"wait": "0"}, {"wait": "10"}, {}, {"x": "1"})
+    assert [waiting.parse(query).seconds for query in queries] == [0, 10, 0, 0]
 
 
 @pytest.mark.parametrize(
     "version_id", ["", "a b", "a\n", "a\0b", "\x7f", "ü", "\ud800", "x" * 1025, "null", "undefined"]
 )
-def test_what_cannot_be_a_version_is_refused(version_id):
+def test_an_impossible_version_is_refused(version_id):
     """The message contains no control characters."""
     with pytest.raises(InvalidRequestError, match="x-amz-version-id") as caught:
         waiting.parse({"versionId": version_id})
@@ -105,7 +105,7 @@ def test_a_version_is_any_text_that_s3_may_give(version_id):
 # ---- For how long
 
 
-def test_who_waits_is_answered_as_soon_as_it_is_settled(clock, later):
+def test_a_waiting_caller_is_answered_after_settlement(clock, later):
     """The response contains the record as written during the wait."""
     put_record(KEY)
     later(lambda: put_record(KEY, status="FAILED"))
@@ -113,7 +113,7 @@ def test_who_waits_is_answered_as_soon_as_it_is_settled(clock, later):
     assert clock == [0.25, 0.5]
 
 
-def test_nobody_waits_for_longer_than_asked(clock):
+def test_no_wait_is_longer_than_requested(clock):
     """A wait is never longer than requested and makes only a few reads."""
     put_record(KEY, **started(0))
     for seconds in (0, 1, 10):
@@ -124,7 +124,7 @@ def test_nobody_waits_for_longer_than_asked(clock):
         assert len(clock) <= 8
 
 
-def test_nobody_waits_in_vain(clock):
+def test_no_wait_is_in_vain(clock):
     """Finished and stale uploads are returned immediately."""
     put_record("uploads/done.jpg", status="COMPLETED")
     put_record("uploads/stale.jpg", execution={"id": "e", "startedAt": "2020-01-01T00:00:00Z"})
@@ -133,7 +133,7 @@ def test_nobody_waits_in_vain(clock):
     assert clock == []
 
 
-def test_who_asks_too_early_is_answered_when_the_upload_is_known(clock, later):
+def test_an_early_request_is_answered_when_the_upload_is_known(clock, later):
     """S3's event may arrive after the request, and both spellings of a name are read."""
     later(lambda: put_record("uploads/a b.jpg", status="COMPLETED"))
     assert find("/images/uploads/a%20b.jpg/status", 10).record["status"] == "COMPLETED"
@@ -190,7 +190,7 @@ def test_a_version_that_is_claimed_meanwhile_is_waited_for_until_it_has_an_outco
 
 
 @pytest.mark.parametrize("seconds", [0, 10])
-def test_at_the_deadline_the_answer_is_what_is_known(clock, seconds):
+def test_at_the_deadline_the_answer_is_the_current_status(clock, seconds):
     """At the deadline, the response has the previous image or none, and Retry-After."""
     previous, version_id = upload(), upload()
     assert find(seconds=seconds, version_id=version_id) == WaitResult(None, "1")

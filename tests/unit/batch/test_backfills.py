@@ -98,7 +98,7 @@ def test_a_selection_reads_why_an_upload_has_failed(aws):
     assert backfills.select(aws_client, IMAGE_TABLE, listed, BackfillFilter(rejected_only=True), str) == listed
 
 
-def test_a_selection_among_none_asks_nobody():
+def test_an_empty_selection_makes_no_call():
     """DynamoDB rejects a request without keys."""
     assert backfills.select(None, IMAGE_TABLE, [], BackfillFilter(), str) == []
 
@@ -112,7 +112,7 @@ def test_a_backfill_from_before_a_deployment_goes_on():
     )
 
 
-def test_records_that_dynamodb_leaves_out_are_asked_for_again(aws, monkeypatch):
+def test_omitted_records_are_requested_again(aws, monkeypatch):
     """DynamoDB may leave keys unprocessed, and a missing record would look like a new upload."""
     monkeypatch.setattr(backfills.time, "sleep", lambda _: None)
     table = aws_client("dynamodb")

@@ -29,7 +29,7 @@ EVENT = {
 SIMPLE = {"bucket": UPLOADS_BUCKET, "key": "uploads/a+b%20c.jpg"}
 
 
-def named(message):
+def parsed(message):
     return parse_message(json.dumps(message), UPLOADS_BUCKET)
 
 
@@ -53,7 +53,7 @@ def named(message):
 )
 def test_messages_name_uploads_in_every_shape(message, expected):
     """Only S3's own notifications contain encoded keys."""
-    assert named(message) == expected
+    assert parsed(message) == expected
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,15 @@ def test_messages_name_uploads_in_every_shape(message, expected):
         EVENT | {"detail-type": "Object Deleted"},
     ],
 )
-def test_what_names_no_upload_of_ours_is_told_why(message):
+def test_a_foreign_message_has_its_reason(message):
     """The error contains the reason, but no file name."""
     with pytest.raises(InvalidMessageError) as caught:
-        named(message)
+        parsed(message)
     assert "a.jpg" not in caught.value.message
 
 
 @pytest.mark.parametrize("body", ["{bucket: x}", "[" * 200_000, '{"bucket":' * 200_000])
-def test_text_that_is_no_json_is_told_so(body):
+def test_invalid_json_is_reported(body):
     """Malformed JSON, and JSON that is nested too deeply, is invalid."""
     with pytest.raises(InvalidMessageError):
         parse_message(body, UPLOADS_BUCKET)
@@ -98,10 +98,10 @@ def test_a_sequencer_is_hexadecimal(sequencer):
     """Another text could sort after every sequencer of S3 and win over every later upload."""
     named_so = EVENT["detail"]["object"] | {"sequencer": sequencer}
     with pytest.raises(InvalidMessageError):
-        named(EVENT | {"detail": EVENT["detail"] | {"object": named_so}})
+        parsed(EVENT | {"detail": EVENT["detail"] | {"object": named_so}})
     record = {**NOTIFIED, "s3": NOTIFIED["s3"] | {"object": NOTIFIED["s3"]["object"] | {"sequencer": sequencer}}}
     with pytest.raises(InvalidMessageError):
-        named({"Records": [record]})
+        parsed({"Records": [record]})
 
 
 # ---- Starting
@@ -130,8 +130,8 @@ def test_an_upload_without_a_record_is_processed_as_it_is(stack):
     _, (detail,), failed = start(stack, {"bucket": UPLOADS_BUCKET, "key": "uploads/é.jpg"})
     assert failed == []
     assert detail["bucket"] == {"name": UPLOADS_BUCKET}
-    named = {"key": "uploads/é.jpg", "size": 1, "etag": upload["etag"], "version-id": upload["versionId"]}
-    assert detail["object"] == named | {"sequencer": "0"}
+    parsed = {"key": "uploads/é.jpg", "size": 1, "etag": upload["etag"], "version-id": upload["versionId"]}
+    assert detail["object"] == parsed | {"sequencer": "0"}
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,8 @@ def test_events_keep_their_order(stack, sequencer, expected):
     """An event that is older than the record is not started, because it would end as Superseded."""
     put_upload("uploads/a.jpg", b"x")
     put_record("uploads/a.jpg", status="COMPLETED")
-    named = {"key": "uploads/a.jpg", "sequencer": sequencer}
-    event = {"detail-type": "Object Created", "detail": {"bucket": {"name": UPLOADS_BUCKET}, "object": named}}
+    parsed = {"key": "uploads/a.jpg", "sequencer": sequencer}
+    event = {"detail-type": "Object Created", "detail": {"bucket": {"name": UPLOADS_BUCKET}, "object": parsed}}
     started, details, failed = start(stack, event)
     assert (len(started), failed) == (expected, [])
     assert all((each["object"]["sequencer"], each["reprocess"]) == (sequencer, False) for each in details)
@@ -180,8 +180,8 @@ def test_a_version_of_an_event_is_looked_at_itself(stack):
     """The sequencer orders the event, and the event names the version."""
     first = put_upload("uploads/a.jpg", b"x")
     put_upload("uploads/a.jpg", b"xx")
-    named = {"key": "uploads/a.jpg", "sequencer": "0A", "version-id": first["versionId"]}
-    event = {"detail-type": "Object Created", "detail": {"bucket": {"name": UPLOADS_BUCKET}, "object": named}}
+    parsed = {"key": "uploads/a.jpg", "sequencer": "0A", "version-id": first["versionId"]}
+    event = {"detail-type": "Object Created", "detail": {"bucket": {"name": UPLOADS_BUCKET}, "object": parsed}}
     _, (detail,), _ = start(stack, event)
     assert (detail["object"]["version-id"], detail["object"]["size"]) == (first["versionId"], 1)
 
@@ -321,7 +321,7 @@ def test_more_records_than_dynamodb_gives_at_once_are_waited_for(aws):
 
 
 @pytest.mark.parametrize("responses", [{}, {IMAGE_TABLE: []}])
-def test_what_dynamodb_leaves_out_has_not_ended(aws, responses):
+def test_omitted_records_have_not_ended(aws, responses):
     """Unprocessed keys are requested again and do not end the wait."""
     table = aws_client("dynamodb")
     put_record("uploads/a.jpg", status="FAILED", execution={"id": "e"})

@@ -42,11 +42,11 @@ class Table:
 
     def batch_get_item(self, *, RequestItems: Any) -> Any:  # noqa: N803
         """Return at most two items, so that callers must request the rest."""
-        ((name, asked),) = RequestItems.items()
-        assert len({self._at(key) for key in asked["Keys"]}) == len(asked["Keys"]), "DynamoDB takes no key twice"
-        found = [self.items[self._at(key)] for key in asked["Keys"][:2] if self._at(key) in self.items]
-        rest = asked["Keys"][2:]
-        return {"Responses": {name: found}, "UnprocessedKeys": {name: {"Keys": rest}} if rest else {}}
+        ((name, request),) = RequestItems.items()
+        assert len({self._at(key) for key in request["Keys"]}) == len(request["Keys"]), "DynamoDB takes no key twice"
+        items = [self.items[self._at(key)] for key in request["Keys"][:2] if self._at(key) in self.items]
+        rest = request["Keys"][2:]
+        return {"Responses": {name: items}, "UnprocessedKeys": {name: {"Keys": rest}} if rest else {}}
 
     def query(self, *, ExpressionAttributeValues: Any, Limit: int, **request: Any) -> Any:  # noqa: N803
         """Return at most two items, as DynamoDB does when items are large."""

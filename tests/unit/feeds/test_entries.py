@@ -13,7 +13,7 @@ from tests.unit.feeds.listings import list_record, listed_keys, pages, record, r
 pytestmark = pytest.mark.usefixtures("listing_table")
 
 
-def test_an_entry_tells_what_a_list_shows():
+def test_an_entry_has_the_listed_fields():
     """An entry contains the public fields and the paths to the rest."""
     renditions = [rendition(versionId="v1", etag="0"), rendition("100x100", width=100, height=67)]
     list_record(
@@ -85,7 +85,7 @@ def test_each_image_is_in_the_views_that_show_it():
     assert listed_keys(label="dog", status="PROCESSING") == []
 
 
-def test_what_a_change_takes_away_is_taken_out():
+def test_entries_that_a_change_makes_obsolete_are_removed():
     """An image is in each of its current views once, and in no earlier view."""
     list_record(record(status="PROCESSING"), 1)
     list_record(record(labels=["Dog"]), 2)
@@ -94,7 +94,7 @@ def test_what_a_change_takes_away_is_taken_out():
     assert listed_keys() == listed_keys(label="Cat") == listed_keys(status="COMPLETED") == ["uploads/a.jpg"]
 
 
-def test_the_picture_before_stands_for_what_is_processed():
+def test_the_previous_image_is_listed_during_processing():
     """A search by label finds an image while a new upload of it is processing."""
     list_record(record(labels=["Dog"]), 1)
     list_record(record(status="PROCESSING", labels=["Dog"]), 2)
@@ -114,7 +114,7 @@ def test_a_record_that_is_gone_leaves_only_what_expires():
     assert not any("expiresAt" in item for item in aws_client("dynamodb").scan(TableName=LISTING_TABLE)["Items"])
 
 
-def test_a_change_that_was_lost_is_mended_by_the_next():
+def test_a_lost_change_is_repaired_by_the_next():
     """The ledger determines which entries are removed, so a missed change does no harm."""
     list_record(record(labels=["Dog"]), 1)
     list_record(record(status="PROCESSING", second=9), 3)

@@ -86,7 +86,7 @@ def test_after_a_failure_nothing_more_is_sent(bridge):
     )
 
 
-def test_a_failure_later_on_keeps_what_was_before(bridge):
+def test_a_later_failure_keeps_the_previous_image(bridge):
     """Events of earlier requests are not published again."""
     expect(bridge, None)
     expect(bridge, "InternalFailure")

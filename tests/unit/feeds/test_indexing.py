@@ -27,7 +27,7 @@ def test_a_change_that_comes_again_changes_nothing():
     assert (listed_keys(label="dog"), listed_keys(label="cat")) == ([], ["uploads/a.jpg"])
 
 
-def test_building_the_listing_anew_adds_only_what_is_not_known():
+def test_relisting_adds_only_missing_entries():
     """A change of the stream wins over the result of a scan."""
     assert list_record(record(status="PROCESSING"), "")
     assert list_record(record(), 1)

@@ -29,7 +29,7 @@ def test_pages_join_to_the_whole_list():
         assert [len(page) for page in full] == [limit] * len(full)
 
 
-def test_what_is_uploaded_meanwhile_moves_no_page():
+def test_an_upload_in_between_moves_no_page():
     """The cursor is a position in time, not a count."""
     for number in range(6):
         list_record(record(f"uploads/{number}", second=number), 1)
@@ -40,17 +40,17 @@ def test_what_is_uploaded_meanwhile_moves_no_page():
     assert [image["imageKey"] for image in first] + rest == [f"uploads/{number}" for number in reversed(range(6))]
 
 
-def asked_limits(limit, **conditions):
+def query_limits(limit, **conditions):
     """The limits of the queries for the first page."""
-    client, asked = clients.client("dynamodb"), []
+    client, limits = clients.client("dynamodb"), []
 
     def note(params, **_):
-        asked.append(params["Limit"])
+        limits.append(params["Limit"])
 
     client.meta.events.register("provide-client-params.dynamodb.Query", note)
     next(pages(limit, **conditions))
     client.meta.events.unregister("provide-client-params.dynamodb.Query", note)
-    return asked
+    return limits
 
 
 def test_a_page_of_two_conditions_reads_each_view_once():
@@ -62,7 +62,7 @@ def test_a_page_of_two_conditions_reads_each_view_once():
     sizes = [len(page) for page in pages(2, label="dog", status="FAILED")]
     assert sum(sizes) == 1
     assert len(sizes) > 3
-    assert asked_limits(2, label="dog", status="FAILED") == [2] * 8
+    assert query_limits(2, label="dog", status="FAILED") == [2] * 8
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,14 @@ def test_few_images_among_many_are_on_the_first_page(conditions):
 def test_a_view_that_ends_is_enough():
     """No other view is read after it."""
     list_record(record("uploads/many/0", "FAILED"), 1)
-    assert asked_limits(2, status="FAILED", prefix="many/") == [2] * 4
+    assert query_limits(2, status="FAILED", prefix="many/") == [2] * 4
 
 
 def test_nearly_all_images_are_completed():
     """Their view is not read beside that of a folder, which excludes more."""
     for number in range(10):
         list_record(record(f"uploads/many/{number}", second=number), 1)
-    assert asked_limits(1, status="COMPLETED", prefix="many/") == [1] * 4
+    assert query_limits(1, status="COMPLETED", prefix="many/") == [1] * 4
 
 
 def test_deleted_images_with_a_label_are_listed():
@@ -102,7 +102,7 @@ def test_deleted_images_with_a_label_are_listed():
     assert listed_keys(label="dog", status="DELETED") == ["uploads/a"]
 
 
-def test_what_one_shard_has_not_shown_yet_no_other_overtakes():
+def test_a_page_ends_where_the_slowest_shard_ends():
     """A page must end where any shard has not been read yet."""
     for number, name in enumerate("dfn"):
         list_record(record(f"uploads/{name}", "PROCESSING" if number == 0 else "COMPLETED", 10 + number, ["Dog"]), 1)
@@ -136,7 +136,7 @@ def test_from_is_included_and_to_is_not():
         {"since": "2026-11-22", "until": "2026-11-22"},
     ],
 )
-def test_nonsense_is_refused(wanted):
+def test_invalid_input_is_refused(wanted):
     """An invalid filter is an error, not an empty list."""
     with pytest.raises(InvalidRequestError):
         listing.make_filter(**wanted)
@@ -153,7 +153,7 @@ def cursor_of(**wanted):
     return listing.read_page(clients.client, LISTING_TABLE, listing.Query(listing.make_filter(**wanted), 1)).cursor
 
 
-def test_a_cursor_that_is_none_is_refused():
+def test_an_invalid_cursor_is_refused():
     """A cursor of another query, or a modified one, causes 400 and not 500."""
     for number in range(3):
         list_record(record(f"uploads/{number}", second=number, labels=["Dog"]), 1)
@@ -166,7 +166,7 @@ def test_a_cursor_that_is_none_is_refused():
     assert listing.read_page(clients.client, LISTING_TABLE, listing.Query(chosen, 1, cursor)).images
 
 
-def test_a_table_that_does_not_answer_is_named():
+def test_an_unavailable_table_has_its_error():
     """The API then answers 503."""
     with Stubber(clients.client("dynamodb")) as stub:
         stub.add_client_error("query", "ThrottlingException")

@@ -33,9 +33,9 @@ CHANGES = st.lists(
 )
 
 
-def expected(state, **wanted):
+def expected(state, **conditions):
     """The expected keys of a listing, newest first, computed from the records."""
-    status, label = wanted.get("status"), wanted.get("label", "").casefold()
+    status, label = conditions.get("status"), conditions.get("label", "").casefold()
     chosen = [
         (entries.entries_of(each)["position"], key)
         for key, each in state.items()
@@ -46,7 +46,7 @@ def expected(state, **wanted):
     return [key for _, key in sorted(chosen, reverse=True)]
 
 
-WANTED = [
+FILTERS = [
     {},
     *({"status": status} for status in listing.STATUSES),
     *({"label": label} for label in LABELS),
@@ -75,8 +75,8 @@ def test_any_changes_repeated_in_any_way_list_what_a_model_lists(table, changes,
     for change in data.draw(st.lists(st.sampled_from(stream)) if stream else st.just([]), "come late"):
         list_record(*change)
     limit = data.draw(st.integers(1, 6), "limit")
-    for wanted in WANTED:
-        assert listed_keys(limit, **wanted) == expected(state, **wanted), wanted
+    for conditions in FILTERS:
+        assert listed_keys(limit, **conditions) == expected(state, **conditions), conditions
     count = sum(len(entries.entries_of(each)["partitions"]) for each in state.values())
     assert len(table.items) == count + len({key for _, _, key in stream})
 

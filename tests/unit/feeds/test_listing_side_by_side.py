@@ -20,7 +20,13 @@ from tests.unit.feeds.listings import CONDITIONS, Table
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEYS = ["uploads/d", "uploads/f", "uploads/c"]  # the first two share a shard
-WANTED = [{}, {"status": "PROCESSING"}, {"status": "COMPLETED"}, {"label": "dog"}, {"label": "cat", "status": "FAILED"}]
+FILTERS = [
+    {},
+    {"status": "PROCESSING"},
+    {"status": "COMPLETED"},
+    {"label": "dog"},
+    {"label": "cat", "status": "FAILED"},
+]
 
 
 class CrashError(BaseException):
@@ -111,9 +117,9 @@ class History:
                 orders[key] = ledger["order"]
         return orders
 
-    def listed(self, limit: int, client: Any = None, **wanted: str) -> list[Any]:
+    def listed(self, limit: int, client: Any = None, **conditions: str) -> list[Any]:
         """The images of all pages."""
-        client, chosen = client or (lambda _service: self.table), listing.make_filter(**wanted)
+        client, chosen = client or (lambda _service: self.table), listing.make_filter(**conditions)
         cursor, images = None, []
         while True:
             page = listing.read_page(client, LISTING_TABLE, listing.Query(chosen, limit, cursor))
@@ -123,10 +129,10 @@ class History:
             if cursor is None:
                 return images
 
-    def expected(self, reached: dict[str, str], **wanted: str) -> list[Any]:
+    def expected(self, reached: dict[str, str], **conditions: str) -> list[Any]:
         """The expected images, newest first, for these orders of the ledgers."""
         records = [self.states[key][order] for key, order in reached.items()]
-        chosen = [entries.entries_of(record) for record in records if record and belongs(record, **wanted)]
+        chosen = [entries.entries_of(record) for record in records if record and belongs(record, **conditions)]
         return [each["image"] for each in sorted(chosen, key=lambda each: each["position"], reverse=True)]
 
     def places(self, reached: dict[str, str]) -> set[tuple[str, str]]:
@@ -204,8 +210,8 @@ def interleave(history: History, chance: random.Random, beside: list[Any], *, cr
         before, reached = reached, history.reached()
         assert all(reached[key] >= order for key, order in before.items()), "a ledger goes back"
         assert history.places(reached) <= stored_places(history), "a ledger without its entries"
-        wanted = chance.choice(WANTED)
-        assert history.listed(chance.choice([1, 2, 50]), **wanted) == history.expected(reached, **wanted)
+        conditions = chance.choice(FILTERS)
+        assert history.listed(chance.choice([1, 2, 50]), **conditions) == history.expected(reached, **conditions)
 
 
 def stored_places(history: History) -> set[tuple[str, str]]:
@@ -219,9 +225,9 @@ def newest(history: History) -> dict[str, str]:
 
 def assert_all_is_listed(history: History) -> None:
     assert history.reached() == newest(history)
-    for wanted in WANTED:
+    for conditions in FILTERS:
         for limit in (1, 2, 50):
-            assert history.listed(limit, **wanted) == history.expected(newest(history), **wanted)
+            assert history.listed(limit, **conditions) == history.expected(newest(history), **conditions)
 
 
 QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
@@ -261,7 +267,7 @@ def test_nothing_is_left_of_what_was_interrupted(changes, chance):
     assert stored_places(history) == history.places(newest(history))
 
 
-def test_who_is_late_takes_its_own_out_again():
+def test_a_late_change_removes_its_own_entries():
     """The entries of a late change are in no ledger, so it removes them."""
     history = History(Table(), [(KEYS[0], "COMPLETED", 0, labels) for labels in (["Dog"], ["Cat"])])
     late = history.apply(history.changes[0])
@@ -283,7 +289,7 @@ def test_a_ledger_that_was_replaced_meanwhile_is_read_again():
     assert stored_places(history) == history.places(newest(history))
 
 
-def test_what_one_shard_has_not_shown_yet_no_other_overtakes():
+def test_a_page_ends_where_the_slowest_shard_ends():
     """A page must end where any shard has not been read yet."""
     names = "dfncgh"  # three of each of two shards
     history = History(Table(), [])
@@ -309,7 +315,7 @@ def test_an_image_that_moves_while_a_page_is_read_is_on_it():
     assert [image["imageKey"] for image in reader.finish()] == [KEYS[0], KEYS[1]]
 
 
-def test_who_is_late_takes_out_nothing_that_is_put_just_now():
+def test_a_late_change_keeps_newer_entries():
     """A late put must not lower the order of a newer entry, or the late change would remove that entry."""
     history = History(Table(), [(KEYS[0], "COMPLETED", 0, labels) for labels in (["Dog"], [], ["Dog"])])
     late = history.apply(history.changes[0])
@@ -329,10 +335,10 @@ def test_the_table_takes_what_dynamodb_takes(aws, condition):
     """The fake table and DynamoDB accept the same conditional writes, so that the other tests are meaningful."""
     tables = [Table(), aws_client("dynamodb")]
     key = {"ViewShard": {"S": "all#0"}, "ListPosition": {"S": "1"}}
-    asked = {"TableName": LISTING_TABLE, "ConditionExpression": condition}
-    asked["ExpressionAttributeNames"] = {"#order": "order"}
+    request = {"TableName": LISTING_TABLE, "ConditionExpression": condition}
+    request["ExpressionAttributeNames"] = {"#order": "order"}
     if ":order" in condition:
-        asked["ExpressionAttributeValues"] = {":order": {"S": "2"}}
+        request["ExpressionAttributeValues"] = {":order": {"S": "2"}}
     for has in ("", "1", "2", "3", None):
         for write in ({"Item": {**key, "order": {"S": "2"}}}, {"Key": key}):
             taken = []
@@ -341,7 +347,7 @@ def test_the_table_takes_what_dynamodb_takes(aws, condition):
                 if has is not None:
                     table.put_item(TableName=LISTING_TABLE, Item={**key, "order": {"S": has}})
                 try:
-                    (table.put_item if "Item" in write else table.delete_item)(**asked, **write)
+                    (table.put_item if "Item" in write else table.delete_item)(**request, **write)
                 except ClientError as error:
                     taken.append(error.response["Error"]["Code"])
                 else:
@@ -372,15 +378,15 @@ def test_the_table_finds_what_dynamodb_finds(aws):
 
 
 @settings(max_examples=150, **QUICK)
-@given(CHANGES, st.sampled_from(WANTED), st.sampled_from([1, 2, 50]), CHANCE)
-def test_who_reads_meanwhile_sees_each_image_as_it_was_meanwhile(changes, wanted, limit, chance):
+@given(CHANGES, st.sampled_from(FILTERS), st.sampled_from([1, 2, 50]), CHANCE)
+def test_a_concurrent_reader_sees_each_image_as_it_was(changes, conditions, limit, chance):
     """A page contains each image that was in the view all the time once, and no image that never was."""
     history = History(Table(), changes)
     known = chance.randint(0, len(changes) - 1)
     for change in history.changes[:known]:
         history.apply(change).finish()
     before = history.reached()
-    reader = Steps(history.table, lambda client: history.listed(limit, client, **wanted))
+    reader = Steps(history.table, lambda client: history.listed(limit, client, **conditions))
     writer = None
     while not reader.ended:
         if known < len(changes) and chance.random() < 0.7:
@@ -390,18 +396,18 @@ def test_who_reads_meanwhile_sees_each_image_as_it_was_meanwhile(changes, wanted
                 known, writer = known + 1, None
         else:
             reader.step()
-    after, told, places = history.reached(), reader.result, []
+    after, listed, places = history.reached(), reader.result, []
     for key in KEYS:
         orders = [order for order in history.states[key] if before.get(key, "") <= order <= after.get(key, "")]
         states = [history.states[key][order] for order in orders] + ([] if key in before else [None])
-        here = [bool(record) and belongs(record, **wanted) for record in states]
-        images = [image for image in told if image["imageKey"] == key]
-        seen = {str(each["image"]): each["position"] for each in map(entries.entries_of, filter(None, states))}
-        assert {str(image) for image in images} <= seen.keys(), "an image is told as it never was meanwhile"
-        assert any(here) or not images, "an image is told where it never was meanwhile"
-        if len(set(seen.values())) <= 1:  # else it may have moved to where the reader has been
-            assert all(here) <= len(images) <= 1, "an image is missing, or there twice"
-        places += [(seen[str(image)], told.index(image)) for image in images]
+        presence = [bool(record) and belongs(record, **conditions) for record in states]
+        images = [image for image in listed if image["imageKey"] == key]
+        positions = {str(each["image"]): each["position"] for each in map(entries.entries_of, filter(None, states))}
+        assert {str(image) for image in images} <= positions.keys(), "an image is told as it never was meanwhile"
+        assert any(presence) or not images, "an image is told where it never was meanwhile"
+        if len(set(positions.values())) <= 1:  # else it may have moved to where the reader has been
+            assert all(presence) <= len(images) <= 1, "an image is missing, or there twice"
+        places += [(positions[str(image)], listed.index(image)) for image in images]
     assert sorted(places, reverse=True) == sorted(places, key=lambda place: place[1])
     if writer:
         writer.finish()

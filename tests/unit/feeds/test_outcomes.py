@@ -63,7 +63,7 @@ FAILURE = {**REJECTION, "executionId": "e2", "at": "2026-11-22T12:00:03.000Z"}
 AGAIN = {"id": "e2", "startedAt": "2026-11-22T12:00:01.000Z"}
 
 
-def told(record, old=CLAIMED):
+def event_of(record, old=CLAIMED):
     """The event, and its detail as consumers see it."""
     outcome = outcomes.event_of_change(old, record, API, RELEASE)
     return outcome, json.loads(outcome.detail)
@@ -86,7 +86,7 @@ def valid(outcome, detail):
 )
 def test_every_outcome_has_its_type_and_keeps_the_contract(status, detail_type):
     """An event has exactly the fields of the schema."""
-    outcome, detail = told(RECORDS[status])
+    outcome, detail = event_of(RECORDS[status])
     assert (outcome.detail_type, outcome.time) == (detail_type, EXECUTION["finishedAt"])
     assert (outcome.image_key, outcome.execution_id) == ("uploads/a b.jpg", "e1")
     assert detail["status"] == status
@@ -106,20 +106,20 @@ def test_an_event_names_the_deployment_that_published_it(release):
         assert valid(outcome, detail)
 
 
-def test_nothing_personal_and_nothing_of_the_inside_is_told():
+def test_no_personal_or_internal_fact_is_shown():
     """An event contains no EXIF, location, sequencer or durations, and no details of internal errors."""
     for record in RECORDS.values():
         text = outcomes.event_of_change(CLAIMED, record, API, RELEASE).detail
         assert not [word for word in ("ACME", "52.5", "gps", "0055AED6", "milliseconds", "sha256") if word in text]
     error = {**REJECTION, "code": "ClientError", "message": "User: arn:aws:sts::1:assumed-role/x may not"}
-    outcome, detail = told({**RECORDS["FAILED"], "error": error})
+    outcome, detail = event_of({**RECORDS["FAILED"], "error": error})
     assert (detail["error"]["code"], detail["error"]["step"]) == ("ClientError", "ValidateImage")
     assert "arn:" not in outcome.detail
-    assert told(RECORDS["FAILED"])[1]["error"] == REJECTION
+    assert event_of(RECORDS["FAILED"])[1]["error"] == REJECTION
 
 
 @pytest.mark.parametrize("status", RECORDS)
-def test_the_same_outcome_is_told_once(status):
+def test_the_same_outcome_is_published_once(status):
     """A repeated write after a lost response is not a new outcome."""
     again = {**RECORDS[status], "execution": {**EXECUTION, "finishedAt": "2026-11-21T12:00:09Z"}}
     assert outcomes.event_of_change(RECORDS[status], again, API, RELEASE) is None
@@ -128,10 +128,10 @@ def test_the_same_outcome_is_told_once(status):
 def test_an_id_belongs_to_one_outcome():
     """Another execution or status has another id; a repeated event has the same id."""
     other = {**RECORDS["COMPLETED"], "execution": {**EXECUTION, "id": "e2"}}
-    ids = [told(record)[1]["id"] for record in (*RECORDS.values(), other)]
+    ids = [event_of(record)[1]["id"] for record in (*RECORDS.values(), other)]
     assert len(set(ids)) == 5
-    assert told(RECORDS["COMPLETED"], None)[1]["id"] == ids[0]
-    assert told(other, RECORDS["COMPLETED"])[1]["id"] == ids[-1]
+    assert event_of(RECORDS["COMPLETED"], None)[1]["id"] == ids[0]
+    assert event_of(other, RECORDS["COMPLETED"])[1]["id"] == ids[-1]
 
 
 @pytest.mark.parametrize(
@@ -143,55 +143,55 @@ def test_an_id_belongs_to_one_outcome():
         (None, {"ImageKey": "uploads/a.jpg"}),
     ],
 )
-def test_what_is_no_outcome_is_not_told(old, new):
+def test_a_status_without_an_outcome_is_not_published(old, new):
     """A claim, an expired record and a new record cause no event."""
     assert outcomes.event_of_change(old, new, API, RELEASE) is None
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "PARTIAL"])
-def test_a_reprocess_that_failed_is_told_as_such(status):
+def test_a_failed_reprocess_is_published_as_such(status):
     """The event describes the failed attempt, not the outcome that the record keeps."""
     kept = {**RECORDS[status], "lastFailure": FAILURE}
     under_way = {**kept, "status": "PROCESSING", "execution": AGAIN}
     del under_way["lastFailure"]
-    outcome, detail = told(kept, under_way)
+    outcome, detail = event_of(kept, under_way)
     assert (outcome.detail_type, outcome.execution_id, outcome.time) == ("ImageReprocessFailed", "e2", FAILURE["at"])
     assert (detail["status"], detail["lastFailure"]) == (status, FAILURE)
     assert detail["execution"] == {**AGAIN, "finishedAt": FAILURE["at"]}
-    assert detail["id"] != told(RECORDS[status])[1]["id"]
+    assert detail["id"] != event_of(RECORDS[status])[1]["id"]
     assert not {"renditions", "image", "labels", "error"} & detail.keys()
     assert valid(outcome, detail)
 
 
-def test_a_reprocess_that_never_had_its_claim_is_told_too():
+def test_a_reprocess_without_a_claim_is_published_too():
     """The start of such an attempt is unknown."""
     kept = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
-    outcome, detail = told(kept, RECORDS["COMPLETED"])
+    outcome, detail = event_of(kept, RECORDS["COMPLETED"])
     assert detail["execution"] == {"id": "e2", "finishedAt": FAILURE["at"]}
     assert valid(outcome, detail)
 
 
-def test_a_failure_is_told_once_and_the_next_one_again():
+def test_each_failure_is_published_once():
     """The execution identifies the failure, because a repeated write may have another time."""
     first = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
     later = {**first, "lastFailure": {**FAILURE, "at": "2026-11-22T12:00:04.000Z"}}
     assert outcomes.event_of_change(first, later, API, RELEASE) is None
     other = {**first, "lastFailure": {**FAILURE, "executionId": "e3"}}
-    assert told(other, first)[1]["id"] != told(first, RECORDS["COMPLETED"])[1]["id"]
+    assert event_of(other, first)[1]["id"] != event_of(first, RECORDS["COMPLETED"])[1]["id"]
 
 
 def test_the_success_after_a_failure_is_an_outcome():
     """A success after a failure causes a normal event."""
     again = {**RECORDS["COMPLETED"], "execution": {**EXECUTION, "id": "e3"}}
-    outcome, detail = told(again, {**again, "status": "PROCESSING"})
+    outcome, detail = event_of(again, {**again, "status": "PROCESSING"})
     assert (outcome.detail_type, "lastFailure" in detail) == ("ImageCompleted", False)
     assert valid(outcome, detail)
 
 
-def test_a_failure_of_the_inside_is_told_without_details():
+def test_an_internal_failure_is_shown_without_details():
     """The event contains only the code and the step of an internal failure."""
     failure = {**FAILURE, "code": "ClientError", "message": "User: arn:aws:sts::1:assumed-role/x may not"}
-    outcome, detail = told({**RECORDS["COMPLETED"], "lastFailure": failure}, RECORDS["COMPLETED"])
+    outcome, detail = event_of({**RECORDS["COMPLETED"], "lastFailure": failure}, RECORDS["COMPLETED"])
     assert (detail["lastFailure"]["code"], detail["lastFailure"]["step"]) == ("ClientError", "ValidateImage")
     assert "arn:" not in outcome.detail
 
@@ -199,7 +199,7 @@ def test_a_failure_of_the_inside_is_told_without_details():
 def test_what_was_there_before_the_pipeline_can_be_deleted():
     """The record of such a deletion has no upload."""
     record = {name: value for name, value in RECORDS["DELETED"].items() if name != "upload"}
-    outcome, detail = told(record, None)
+    outcome, detail = event_of(record, None)
     assert "upload" not in detail
     assert valid(outcome, detail)
 
@@ -208,16 +208,16 @@ def test_an_upload_without_version_keeps_the_contract():
     """Version ids are optional for the upload and its renditions."""
     rendition = {name: value for name, value in RENDITION.items() if name != "versionId"}
     unversioned = {"upload": {**UPLOAD, "versionId": None}, "renditions": [rendition]}
-    assert valid(*told({**RECORDS["COMPLETED"], **unversioned}))
+    assert valid(*event_of({**RECORDS["COMPLETED"], **unversioned}))
 
 
 def many_labels(count):
     return [{"name": f"Label {number}", "confidence": 99 - number / count, "parents": []} for number in range(count)]
 
 
-def test_too_many_labels_are_cut_and_that_is_told():
+def test_too_many_labels_are_cut_with_a_notice():
     """The labels with the highest confidence stay, and so do the renditions."""
-    outcome, detail = told({**RECORDS["COMPLETED"], "labels": many_labels(9_000)})
+    outcome, detail = event_of({**RECORDS["COMPLETED"], "labels": many_labels(9_000)})
     assert len(outcome.detail.encode()) <= outcomes.MAX_BYTES
     assert detail["truncated"] is True
     assert 0 < len(detail["labels"]) < 9_000
@@ -229,14 +229,14 @@ def test_too_many_labels_are_cut_and_that_is_told():
 def test_bytes_count_and_not_characters():
     """EventBridge counts bytes of UTF-8."""
     labels = [{"name": "é" * 100, "confidence": 99.0, "parents": []}] * 1_600
-    outcome, detail = told({**RECORDS["COMPLETED"], "labels": labels})
+    outcome, detail = event_of({**RECORDS["COMPLETED"], "labels": labels})
     assert len(outcome.detail.encode()) <= outcomes.MAX_BYTES
     assert detail["truncated"] is True
 
 
 def test_too_many_renditions_are_cut_last():
     """An event for any record fits into the limit."""
-    outcome, detail = told({**RECORDS["COMPLETED"], "labels": many_labels(10), "renditions": [RENDITION] * 3_000})
+    outcome, detail = event_of({**RECORDS["COMPLETED"], "labels": many_labels(10), "renditions": [RENDITION] * 3_000})
     assert len(outcome.detail.encode()) <= outcomes.MAX_BYTES
     assert (detail["truncated"], detail["labels"]) == (True, [])
     assert 0 < len(detail["renditions"]) < 3_000
@@ -245,14 +245,14 @@ def test_too_many_renditions_are_cut_last():
 
 def test_what_just_fits_is_whole():
     """A detail within the limit is complete."""
-    _, detail = told({**RECORDS["COMPLETED"], "labels": many_labels(4_000)})
+    _, detail = event_of({**RECORDS["COMPLETED"], "labels": many_labels(4_000)})
     assert len(detail["labels"]) == 4_000
     assert "truncated" not in detail
 
 
 def test_the_schema_is_closed():
     """The schema rejects unknown fields at every level."""
-    outcome, detail = told(RECORDS["COMPLETED"])
+    outcome, detail = event_of(RECORDS["COMPLETED"])
     parts = [detail, *(detail[name] for name in ("upload", "execution", "image")), detail["renditions"][0]]
     for part in [*parts, detail["labels"][0]]:
         part["surprise"] = 1
@@ -265,5 +265,5 @@ def test_the_schema_is_closed():
 def test_an_attempt_after_a_record_without_an_execution_has_only_its_id():
     """The old record may have been written by an older version."""
     kept = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
-    _, detail = told(kept, {"ImageKey": "uploads/a b.jpg"})
+    _, detail = event_of(kept, {"ImageKey": "uploads/a b.jpg"})
     assert detail["execution"] == {"id": "e2", "finishedAt": FAILURE["at"]}

@@ -397,3 +397,17 @@ def test_holes_of_the_corpus():
     for options in ({"lossless": True}, {"quality": 95}):
         image = pixels(saved(holed(), "WEBP", **options)).image
         assert image.getchannel("A").tobytes() == holed().getchannel("A").tobytes()
+
+
+def predicted(data):
+    """Predicted memory in bytes of decoding a file."""
+    return admit(Reader.of(data), Limits()).predicted_memory(100)
+
+
+def test_the_codes_of_lossless_data_need_memory():
+    """A small file can declare 65,536 groups of codes; the prediction has as many as its bytes and blocks allow."""
+    lossy, lossless = (saved(Image.new("RGB", (800, 800)), "WEBP", lossless=lossless) for lossless in (False, True))
+    few = predicted(lossless)
+    many = predicted(webp(chunk(b"VP8L", lossless[20:].ljust(40_000, b"\0"))))
+    assert predicted(lossy) < few < predicted(lossy) + 10_000_000
+    assert many - few > 6_000 * 15_000

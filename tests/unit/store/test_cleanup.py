@@ -128,9 +128,9 @@ def test_the_record_is_read_after_the_listing(monkeypatch):
     listed = storage.rendition_versions
 
     def and_then_it_is_claimed(client, **of):
-        found = listed(client, **of)
+        versions_then = listed(client, **of)
         put_record(KEY, status="PROCESSING")
-        return found
+        return versions_then
 
     rendition(KEY, "1")
     put_record(KEY, status="FAILED")
@@ -177,7 +177,7 @@ def test_a_rendition_belongs_to_one_upload(mine, other, content_id):
     assert keys.is_rendition_of(mine, key) == (mine == other)
 
 
-def test_a_version_that_is_gone_by_now_is_as_good():
+def test_a_version_that_is_gone_counts_as_done():
     """Two concurrent clean-ups do not make each other fail."""
     gone = rendition(KEY, "1")
     storage.delete(aws.client, THUMBNAILS_BUCKET, [gone])
@@ -226,7 +226,7 @@ def test_what_is_beyond_the_limit_of_a_listing_is_counted(monkeypatch, capsys, c
 @pytest.mark.parametrize(
     "error", [StorageUnavailableError("S3 did not answer.", "Wait."), ClientError({"Error": {"Code": "X"}}, "Y")]
 )
-def test_what_is_left_behind_for_a_finished_picture_is_counted(capsys, error):
+def test_leftovers_of_a_completed_image_are_counted(capsys, error):
     """There is no retry."""
     with cleanup.best_effort():
         raise error

@@ -46,7 +46,7 @@ def test_what_is_shown_counts_although_another_version_is_above_it():
 
 
 @pytest.mark.parametrize("status", ["PARTIAL", "FAILED", "DELETED", "PROCESSING", None])
-def test_what_was_not_completed_is_made(status):
+def test_an_incomplete_image_is_rendered(status):
     """Labels may be available now, and a failed upload may succeed."""
     record(previousStatus=status, renditions=shown(rendition(KEY, "1")))
     compare()
@@ -59,7 +59,7 @@ def test_other_content_is_made():
     compare("11")
 
 
-def test_what_somebody_deleted_is_made_again():
+def test_a_deleted_rendition_is_made_again():
     """One missing version is enough, even if a newer version has the same key."""
     first, second = rendition(KEY, "1"), rendition(KEY, "1", "web.webp")
     record(renditions=shown(first, second))

@@ -45,9 +45,9 @@ def test_signing_leaves_no_handler_behind(monkeypatch):
     client = boto3.client("s3", "eu-west-1", config=Config(signature_version="s3v4"))
     for _ in range(3):
         signer_for(client)
-    asked, get = [], RequestSigner.get_auth_instance
+    calls, get = [], RequestSigner.get_auth_instance
     monkeypatch.setattr(
-        RequestSigner, "get_auth_instance", lambda *each, **names: asked.append(1) or get(*each, **names)
+        RequestSigner, "get_auth_instance", lambda *each, **names: calls.append(1) or get(*each, **names)
     )
     client.generate_presigned_url("get_object", Params={"Bucket": "b-1", "Key": "k"})
-    assert len(asked) == 1
+    assert len(calls) == 1

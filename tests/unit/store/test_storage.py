@@ -157,7 +157,7 @@ def test_rendition_is_stored_with_its_type_and_may_be_cached_for_ever():
     }
 
 
-def test_every_file_is_told_with_its_own_place():
+def test_every_stored_file_has_its_own_place():
     """The order of results is the order of files, however the parallel writes end."""
     files = [storage.File(f"thumbnails/{number}", str(number).encode(), "image/jpeg") for number in range(20)]
     written = storage.write(clients.client, THUMBNAILS_BUCKET, files)

@@ -85,15 +85,15 @@ def test_a_claim_that_comes_between_the_looks_wins(machine, monkeypatch):
     head = uploads._head
 
     def head_while_another_claims(client, **of):
-        found = head(client, **of)
+        result = head(client, **of)
         put_record("uploads/a.jpg", uploadOrder="02".ljust(64, "0"))
-        return found
+        return result
 
     monkeypatch.setattr(uploads, "_head", head_while_another_claims)
     assert reprocess(machine, "uploads/a.jpg")["detail"]["object"]["sequencer"] == "01".ljust(64, "0")
 
 
-def test_what_is_not_there_is_not_deleted():
+def test_a_missing_upload_is_not_deleted():
     """No delete marker is created."""
     with pytest.raises(UploadNotFoundError, match=r"'uploads/no\.jpg'"):
         delete("uploads/no.jpg")
@@ -116,11 +116,11 @@ def test_only_the_object_that_was_seen_is_deleted(quoted):
 
 def test_an_empty_etag_is_a_condition_too():
     """An empty etag is sent to S3 as a condition, because the caller did not mean any object."""
-    s3, named = aws_client("s3"), {"Bucket": UPLOADS_BUCKET, "Key": "uploads/a.jpg"}
+    s3, location = aws_client("s3"), {"Bucket": UPLOADS_BUCKET, "Key": "uploads/a.jpg"}
     with Stubber(s3) as stub:
-        stub.add_response("head_object", {}, named)
+        stub.add_response("head_object", {}, location)
         stub.add_client_error(
-            "delete_object", "PreconditionFailed", http_status_code=412, expected_params={**named, "IfMatch": ""}
+            "delete_object", "PreconditionFailed", http_status_code=412, expected_params={**location, "IfMatch": ""}
         )
         with pytest.raises(UploadChangedError):
             uploads.delete(lambda _: s3, bucket=UPLOADS_BUCKET, image_key="uploads/a.jpg", etag="")
@@ -242,7 +242,7 @@ def test_an_upload_without_a_record_is_processed_as_the_oldest(machine):
     assert reprocess(machine, "uploads/a.jpg")["detail"]["object"]["sequencer"] == "0"
 
 
-def test_what_is_not_there_is_not_processed(machine):
+def test_a_missing_upload_is_not_processed(machine):
     """No execution is started."""
     with pytest.raises(UploadNotFoundError):
         reprocess(machine, "uploads/no.jpg")
@@ -336,7 +336,7 @@ def test_without_a_version_nothing_is_restored():
 
 
 @pytest.mark.parametrize("status", [None, "PROCESSING", "COMPLETED", "PARTIAL", "FAILED"])
-def test_what_is_not_deleted_is_not_restored(status):
+def test_an_existing_upload_is_not_restored(status):
     """An object whose record is not DELETED, or that has no record yet, stays as it is."""
     put_upload("uploads/a", b"x")
     if status:

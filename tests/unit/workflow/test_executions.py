@@ -35,7 +35,7 @@ def started(machines):
     ]
 
 
-def test_settling_tells_what_eventbridge_would(machines):
+def test_settling_sends_the_event_of_eventbridge(machines):
     """The event equals that of EventBridge."""
     upload = put_upload("uploads/é.jpg", b"x")
     executions.settle(aws_client, machines, claim(upload))

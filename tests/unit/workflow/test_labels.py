@@ -31,7 +31,7 @@ def test_asks_for_exactly_that_picture(rekognition):
     assert detect("thumbnails/a.jpg/0/web.jpg").labels == []
 
 
-def test_keeps_name_confidence_parents_and_who_spoke(rekognition):
+def test_keeps_name_confidence_parents_and_model(rekognition):
     """The result contains the version of the model."""
     answer = {
         "Labels": [{"Name": "Beach", "Confidence": 98.76543, "Parents": [{"Name": "Nature"}]}],

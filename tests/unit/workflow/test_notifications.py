@@ -54,7 +54,7 @@ def test_no_text_starts_a_line_of_its_own(text):
         ([("Sea", 98.5)], "Labels (3.0): Sea 99 %"),
     ],
 )
-def test_labels_are_told_with_their_confidence(labels, line):
+def test_labels_are_shown_with_their_confidence(labels, line):
     """Whole percent, in the order of the record, with the model that found them."""
-    found = [{"name": name, "confidence": confidence, "parents": []} for name, confidence in labels]
-    assert notifications.describe_labels(found, "3.0") == {"lines": [line]}
+    entries = [{"name": name, "confidence": confidence, "parents": []} for name, confidence in labels]
+    assert notifications.describe_labels(entries, "3.0") == {"lines": [line]}

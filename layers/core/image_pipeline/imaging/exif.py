@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from image_pipeline.imaging import xmp
 from image_pipeline.imaging.containers.exif import find_exif
 from image_pipeline.imaging.containers.tiff import Directory, Tiff
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
@@ -68,6 +67,8 @@ def read(reader: Reader) -> CameraFacts:
     lens = _text(camera, 0xA434)
     taken_at = _taken_at(camera)
     if lens is None or taken_at is None:
+        from image_pipeline.imaging import xmp  # cameras write both into EXIF
+
         properties = xmp.read_properties(reader)
         lens = lens or _printable(_first(properties, xmp.LENS))
         taken_at = taken_at or _xmp_time(_first(properties, xmp.TAKEN_AT))

@@ -16,7 +16,6 @@ import weakref
 from ctypes import byref, c_char_p, c_double, c_int, c_size_t, c_void_p
 from functools import lru_cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -146,6 +145,8 @@ def _release(library: Any, *images: c_void_p) -> None:
 @lru_cache(maxsize=1)
 def _library() -> Any:
     """Load and start libvips; None if the wheel is not installed."""
+    from pathlib import Path  # only here, because it takes a tenth of the engine's import time
+
     spec = find_spec("_libvips")
     if spec is None or spec.origin is None:
         return None

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from image_pipeline.errors import SettingsError
-from image_pipeline.keys import UPLOADS_PREFIX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,7 +150,10 @@ class _Parser:
     """Checks the TOML document, converts it to a `RecipeBook`, and finds line numbers for error messages."""
 
     def __init__(self, file: Path, text: str) -> None:
+        from image_pipeline.keys import UPLOADS_PREFIX  # imports urllib, which takes 5 ms
+
         self._file = file
+        self._uploads = UPLOADS_PREFIX
         self._lines = text.splitlines()
 
     def book(self, document: dict[str, Any]) -> RecipeBook:
@@ -164,7 +166,7 @@ class _Parser:
         recipes = {recipe.name: recipe for members in sets.values() for recipe in members}
         self._check_names(sets)
         folder_lists = self._table(document.get("folders", {}), ("folders",))
-        if UPLOADS_PREFIX not in folder_lists:
+        if self._uploads not in folder_lists:
             self._check_file_count(("recipes",), "a key outside all folders", recipes, recipes)
         folders = {folder: self._folder(folder, names, sets) for folder, names in folder_lists.items()}
         return RecipeBook(recipes, folders, tuple(self._warnings(recipes, folders)))
@@ -172,14 +174,14 @@ class _Parser:
     def _warnings(self, recipes: Mapping[str, Recipe], folders: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
         """Yield a warning for each folder and recipe without effect."""
         for folder in folders:
-            if not folder.startswith(UPLOADS_PREFIX):
+            if not folder.startswith(self._uploads):
                 yield (
                     f"{self._location(('folders', folder))}: folder {folder!r} contains no upload, because every key "
-                    f"starts with {UPLOADS_PREFIX!r}."
+                    f"starts with {self._uploads!r}."
                 )
-        if UPLOADS_PREFIX not in folders:  # a key outside all folders gets every recipe
+        if self._uploads not in folders:  # a key outside all folders gets every recipe
             return
-        used = {name for folder, names in folders.items() if folder.startswith(UPLOADS_PREFIX) for name in names}
+        used = {name for folder, names in folders.items() if folder.startswith(self._uploads) for name in names}
         for name in dict.fromkeys(
             recipe.set_name or recipe.name for recipe in recipes.values() if recipe.name not in used
         ):

@@ -3,9 +3,10 @@
 import io
 import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from PIL import Image, ImageCms, ImageStat
+from PIL import Image, ImageChops, ImageCms, ImageStat
 
 from image_pipeline.imaging import engine
 from image_pipeline.imaging.animation import frames, render
@@ -16,6 +17,7 @@ from tests.unit.imaging.animation.test_writer import decoded, difference, scene
 
 MOVING = Recipe("moving", 24, 24, formats=("webp",), animated=True)
 GIF = animations.ALL["GIF clears"]()
+GOLDEN = Path(__file__).parent.parent / "golden" / "animated.png"
 STEPS = [scene(step, (200, 140)) for step in range(5)]
 
 
@@ -79,6 +81,32 @@ def test_every_option_applies_to_every_frame():
             one = rendered(animations.saved([STEPS[number].quantize(255)], "GIF"), still).renditions[0]
             assert difference(image, Image.open(io.BytesIO(one.data))) < 5
             assert image.size == (recipe.width, recipe.height)
+
+
+def strip():
+    """All frames of an animation with crop, transparency and watermark, side by side."""
+    mark = Watermark(text="©", place="bottom-right", size=0.3, opacity=0.8)
+    recipe = Recipe(
+        "t", 100, 100, fit="cover", formats=("webp",), quality=90, sharpen=0.5, watermark=mark, animated=True
+    )
+    steps = [scene(8 + 4 * number, (200, 140)) for number in range(5)]
+    alpha = Image.radial_gradient("L").resize((200, 140)).point(lambda value: 255 - value)
+    holed = [Image.merge("RGBA", (*step.split(), alpha)) for step in steps]
+    shown = moving(animations.saved(holed, "PNG", duration=50), recipe)
+    out = Image.new("RGBA", (500, 100))
+    for number, (image, _) in enumerate(shown):
+        out.paste(image, (100 * number, 0))
+    return out
+
+
+def test_golden(tmp_path):
+    """Pixels stay as they were looked at. `python -m tests.unit.imaging.animation.test_render` writes the golden."""
+    image = strip()
+    with Image.open(GOLDEN) as opened:
+        changes = ImageChops.difference(image, opened.convert("RGBA"))
+    saved_at = tmp_path / "animated.png"
+    changes.convert("RGB").point(lambda value: min(255, value * 8)).save(saved_at)
+    assert max(ImageStat.Stat(changes).mean) < 1.5, f"look at {saved_at}"
 
 
 def test_a_set_is_animated_in_every_width():
@@ -223,6 +251,15 @@ def test_a_damaged_animation_shows_its_intact_frames(name):
     assert f"only its first {result.renditions[0].frames} frames are shown" in warning
 
 
+def test_a_structure_without_end_is_not_read_to_its_end():
+    """Thousands of parts that are no frames spend the budget of the animation and nothing else."""
+    comments = gifs.extension(0xFE) * 200_000
+    first, second = (gifs.frame((0, 0, 40, 30)) for _ in range(2))
+    data = gifs.gif((40, 30), [first, second, comments, second])
+    assert rendered(data).renditions[0].frames == 1  # equal frames are one
+    assert "damaged" in rendered(data).warnings[0]
+
+
 def test_one_intact_frame_is_a_still():
     """If the second frame is damaged, the first one is shown."""
     data = gifs.gif((40, 30), [gifs.frame((0, 0, 40, 30)), b"\x2c\0\0"], end=b"")
@@ -232,3 +269,7 @@ def test_one_intact_frame_is_a_still():
     short = animations.ALL["GIF with a short frame"]()
     assert rendered(short).warnings == ("The animation is damaged: only its first frame is shown.",)
     assert rendered(short).renditions == still_of(short)
+
+
+if __name__ == "__main__":
+    strip().save(GOLDEN)

@@ -16,7 +16,7 @@ from image_pipeline.imaging.animation.result import Animated, File, Size
 from image_pipeline.imaging.animation.writer import Writer
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.pixels import Pixels
-from image_pipeline.imaging.reader import Reader
+from image_pipeline.imaging.reader import BrokenContainerError, Budget, Reader
 
 MOST_PIXELS = 1_000_000_000
 """Most pixels that are decoded, drawn and coded, weighted by their time: about 10 ns each (`docs/images.md`)."""
@@ -27,6 +27,8 @@ MOST_SECONDS = 40.0
 MOST_BYTES = 30_000_000
 """Most bytes of the coded frames of all renditions."""
 
+_READS = 100_000
+"""Reads for the structure: twice what the longest admitted animation of the largest admitted file takes."""
 _CANVAS_BYTES, _LARGEST_BYTES, _EACH_BYTES = 12, 28, 12
 """Memory for each pixel, in addition to decoding a frame: of the canvas, of the largest rendition while it is coded,
 and of each rendition; measured by `bench/engine/memory.py` and rounded up."""
@@ -68,9 +70,7 @@ def animate(data: bytes, job: Job) -> Animated:
         data: the whole upload, whose first frame could be decoded.
         job: the renditions to make.
     """
-    # A budget of its own: the parsers of the first frame do not need what a long animation takes.
-    reader = Reader.of(data)
-    animation: Animation = import_module(f"{__package__}.{job.header.format.lower()}").read(reader)
+    animation = _read(data, job.header.format)
     count = len(animation.frames)
     if count < 2:
         return Animated({}, _damage(count) if animation.is_damaged else ())
@@ -81,6 +81,16 @@ def animate(data: bytes, job: Job) -> Animated:
         return Animated({}, (_stopped("needs more memory than is available"),))
     except _TooMuchError as error:
         return Animated({}, (_stopped(str(error)),), is_late=isinstance(error, _TooLateError))
+
+
+def _read(data: bytes, image_format: str) -> Animation:
+    """Read the structure with a budget of its own, because a long animation takes more than a first frame."""
+    module = import_module(f"{__package__}.{image_format.lower()}")
+    try:
+        animation: Animation = module.read(Reader.of(data, Budget(reads=_READS)))
+    except BrokenContainerError:
+        return Animation((), 1, is_damaged=True)
+    return animation
 
 
 def _check(animation: Animation, job: Job) -> None:

@@ -1,11 +1,7 @@
-"""Find the EXIF block in any container."""
+"""Find the EXIF block in any container. Each function imports the parser of its container: a file has only one."""
 
 from __future__ import annotations
 
-from image_pipeline.imaging.containers.heif import heif_items
-from image_pipeline.imaging.containers.jpeg import APP1, segments
-from image_pipeline.imaging.containers.png import exif_block
-from image_pipeline.imaging.containers.webp import webp
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
 
@@ -22,6 +18,8 @@ def _find_exif(reader: Reader) -> Reader | None:
     if head[:3] == b"\xff\xd8\xff":
         return _in_jpeg(reader)
     if head[:8] == b"\x89PNG\r\n\x1a\n":
+        from image_pipeline.imaging.containers.png import exif_block
+
         return exif_block(reader)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return _in_webp(reader)
@@ -31,6 +29,8 @@ def _find_exif(reader: Reader) -> Reader | None:
 
 
 def _in_jpeg(reader: Reader) -> Reader | None:
+    from image_pipeline.imaging.containers.jpeg import APP1, segments
+
     for segment in segments(reader):
         if segment.marker == APP1 and reader.up_to(segment.start, 6) == b"Exif\x00\x00":
             return reader.part(segment.start + 6, segment.length - 6)
@@ -38,6 +38,8 @@ def _in_jpeg(reader: Reader) -> Reader | None:
 
 
 def _in_webp(reader: Reader) -> Reader | None:
+    from image_pipeline.imaging.containers.webp import webp
+
     chunk = webp(reader).exif
     if chunk is None:
         return None
@@ -46,6 +48,8 @@ def _in_webp(reader: Reader) -> Reader | None:
 
 
 def _in_boxes(reader: Reader) -> Reader | None:
+    from image_pipeline.imaging.containers.heif import heif_items
+
     items = heif_items(reader)
     block = items.exif() if items is not None else None
     if block is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from PIL import Image, ImageChops
@@ -68,11 +68,10 @@ def decode(reader: Reader, header: Header, reduction: float) -> Pixels:
     """Decode the default image, reduced if the renditions allow it; see `decode.decode`."""
     parts = png(reader)
     check_size((parts.width, parts.height), header)
-    intact = all(_is_intact(reader.data, piece) for piece in parts.pixels)
-    if not intact:
-        _check_stream(reader.data, parts)
-    image = _reduced(reader.data, parts, reduction) if intact and parts.is_plain else None
+    image = _reduced(reader.data, parts, reduction) if parts.is_plain else None
     if image is None:
+        if not all(_is_intact(reader.data, piece) for piece in parts.pixels):
+            _check_stream(reader.data, parts)
         image = decode_image(reader, parts)
     profile, warnings = find_profile(reader, parts) if _COLOURS & parts.chunks.keys() else (b"", ())
     warnings = (*parts.warnings, *warnings)
@@ -85,7 +84,12 @@ def _is_intact(data: bytes, piece: tuple[int, int]) -> bool:
     """Return whether the checksum of an IDAT chunk is right."""
     start, length = piece
     end = start + length
-    return zlib.crc32(memoryview(data)[start:end], _IDAT) == int.from_bytes(data[end : end + 4].ljust(4), "big")
+    return zlib.crc32(memoryview(data)[start:end], _IDAT) == _stored_checksum(data, end)
+
+
+def _stored_checksum(data: bytes, end: int) -> int:
+    """Return the checksum after the payload of a chunk; wrong if the file ends before it."""
+    return int.from_bytes(data[end : end + 4].ljust(4), "big")
 
 
 def _check_stream(data: bytes, parts: Png) -> None:
@@ -107,30 +111,40 @@ def _check_stream(data: bytes, parts: Png) -> None:
 
 def _reduced(data: bytes, parts: Png, reduction: float) -> Image.Image | None:
     """Decode and reduce the image with libvips; None if libvips is not installed or rejects the data."""
+    file = _plain_file(data, parts)
     width, height = (max(1, round(side / reduction)) for side in (parts.width, parts.height))
-    return libvips.decode_png(_plain_file(data, parts), (width, height))
+    return libvips.decode_png(file, (width, height)) if file else None
 
 
-def _plain_file(data: bytes, parts: Png) -> bytes:
-    """Write a PNG of the image data alone. libvips would also parse all other chunks, without a budget."""
-    pieces = [memoryview(data)[start : start + length] for start, length in parts.pixels]
+def _plain_file(data: bytes, parts: Png) -> bytes | None:
+    """Write a PNG of the image data alone; None if its end is damaged.
+
+    libvips would also parse all other chunks, without a budget. It verifies the checksums of the chunks of image data,
+    which are kept, except the last ones: these become one of another size.
+    """
+    view = memoryview(data)
+    spans = list(parts.pixels)
     tail = b""
-    while pieces and len(tail) < _TAIL:
-        piece = pieces.pop()
-        cut = max(0, len(piece) + len(tail) - _TAIL)
-        tail = bytes(piece[cut:]) + tail
-        pieces += [piece[:cut]] if cut else []
-    return b"".join((data[:HEADER_END], *_chunk(b"IDAT", pieces), *_chunk(b"IDAT", [tail]), *_chunk(b"IEND", [])))
+    while spans and len(tail) < _TAIL:
+        start, length = spans.pop()
+        split, end = start + max(0, length + len(tail) - _TAIL), start + length
+        checksum = zlib.crc32(view[start:split], _IDAT)
+        if zlib.crc32(view[split:end], checksum) != _stored_checksum(data, end):
+            return None
+        tail = data[split:end] + tail
+    return b"".join(
+        (
+            data[:HEADER_END],
+            view[parts.pixels[0][0] - 8 : start - 8],
+            *_chunk(b"IDAT", view[start:split], checksum),
+            *_chunk(b"IDAT", tail, zlib.crc32(tail, _IDAT)),
+            *_chunk(b"IEND", b"", zlib.crc32(b"IEND")),
+        )
+    )
 
 
-def _chunk(kind: bytes, pieces: Sequence[memoryview | bytes]) -> Iterator[memoryview | bytes]:
-    """Yield the bytes of a chunk with this payload."""
-    checksum = zlib.crc32(kind)
-    for piece in pieces:
-        checksum = zlib.crc32(piece, checksum)
-    yield struct.pack(">I", sum(map(len, pieces))) + kind
-    yield from pieces
-    yield struct.pack(">I", checksum)
+def _chunk(kind: bytes, payload: bytes | memoryview, checksum: int) -> tuple[bytes | memoryview, ...]:
+    return struct.pack(">I", len(payload)) + kind, payload, struct.pack(">I", checksum)
 
 
 def decode_image(reader: Reader, parts: Png) -> Image.Image:

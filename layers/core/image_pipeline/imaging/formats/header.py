@@ -45,8 +45,8 @@ class Header:
     """Pixels that the decoder keeps in memory, if more than the displayed ones; else 0."""
     least_bytes: int = 0
     """The smallest possible file, in bytes, that contains all pixels."""
-    copied_bytes: int = 0
-    """Bytes of the file that are copied for the decoder, which must not see the rest."""
+    other_bytes: int = 0
+    """Memory that does not depend on the pixels: a copy of the file for the decoder, or tables of the decoder."""
 
     @property
     def content_type(self) -> str:
@@ -80,10 +80,10 @@ class Header:
         """Return the peak memory of decoding, in bytes, for renditions of at most this side in pixels."""
         pixels = max(self.coded_pixels, self.width * self.height)
         if self.format != "JPEG":
-            return int(pixels * self.bytes_per_pixel) + self.copied_bytes
+            return int(pixels * self.bytes_per_pixel) + self.other_bytes
         scale = draft_scale(max(self.width, self.height) / rendition_side, self.camera)
         coefficients = int(pixels * self.sampling * 2) if self.several_scans else 0
-        return coefficients + 8 * pixels // scale**2 + self.copied_bytes
+        return coefficients + 8 * pixels // scale**2 + self.other_bytes
 
 
 _PHOTOGRAPH_MARGIN, _MARGIN = 1.25, 1.5

@@ -51,7 +51,7 @@ def read_header(reader: Reader, limits: Limits) -> Header:
         bits=bits,
         bytes_per_pixel=memory(bits > 8, chroma, bool(alphas), any(head.film_grain for head in (*colours, *alphas))),
         coded_pixels=max(sum(head.pixels for head in colours), sum(head.pixels for head in alphas)),
-        copied_bytes=_COPIES * sum(head.bytes for head in (*colours, *alphas)),
+        other_bytes=_COPIES * sum(head.bytes for head in (*colours, *alphas)),
     )
 
 
@@ -71,7 +71,8 @@ def _planes(deep: bool, chroma: float, alpha: bool) -> float:
 
 def _avif_memory(deep: bool, chroma: float, alpha: bool, film_grain: bool) -> float:
     """Return the peak bytes per pixel (see `bench/engine/memory.py`): planes (twice with film grain) and RGB copies."""
-    return _planes(deep, chroma, alpha) * (2 if film_grain else 1) + (9.5 if deep or alpha else 8.25)
+    copies = {(False, False): 8.25, (True, False): 9.5, (False, True): 11.5, (True, True): 19.0}[deep, alpha]
+    return _planes(deep, chroma, alpha) * (2 if film_grain else 1) + copies
 
 
 def _heif_memory(deep: bool, chroma: float, alpha: bool, _film_grain: bool) -> float:

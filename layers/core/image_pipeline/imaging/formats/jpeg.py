@@ -69,7 +69,7 @@ def read_header(reader: Reader, _limits: Limits) -> Header:
         camera=camera,
         several_scans=several_scans,
         sampling=sum(h * v for h, v in factors) / largest,
-        copied_bytes=reader.size if several_scans else 0,
+        other_bytes=reader.size if several_scans else 0,
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from image_pipeline.errors import SettingsError
-from image_pipeline.settings import MEBIBYTE, Settings
 
-RUNTIME_BYTES = 192 * MEBIBYTE
+if TYPE_CHECKING:
+    from image_pipeline.settings import Settings
+
+RUNTIME_BYTES = 192 * 1024 * 1024
 """Memory of a warm function that has not decoded anything yet, in bytes: Python, boto3 and the libraries."""
 
 _USUAL_ORDER = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP")
@@ -30,7 +33,7 @@ class Limits:
     """Width × height. The largest phone cameras have 200 megapixels."""
     max_frames: int = 10_000
     """Frames of an animation or pages of a document. Only the first one is decoded."""
-    memory_bytes: int = 1024 * MEBIBYTE
+    memory_bytes: int = 1024 * 1024 * 1024
     """Memory for the file and its decoding together, without the runtime."""
     formats: frozenset[str] = field(default=FORMATS)
     """Names from `FORMATS`."""

@@ -32,7 +32,7 @@ def read_header(reader: Reader, _limits: Limits) -> Header:
         bits=parts.bits,
         bytes_per_pixel=_bytes_per_pixel(parts) + ROW_BYTES / max(1, parts.width),
         least_bytes=parts.width * parts.height * parts.bits * CHANNELS[parts.colour_type] // 8 // _BEST_DEFLATE,
-        copied_bytes=reader.size if parts.is_plain else 0,
+        other_bytes=reader.size if parts.is_plain else 0,
     )
 
 
@@ -43,7 +43,7 @@ def _mode(parts: Png) -> str:
 def _bytes_per_pixel(parts: Png) -> float:
     """Return the peak memory by kind, measured by `bench/engine/memory.py` and rounded up."""
     if parts.colour_type in (GREY_ALPHA, RGBA) or (parts.colour_type == PALETTE and parts.transparency):
-        return 9
+        return 10 if parts.bits == 16 else 9
     if parts.transparency:  # the image is copied to add its transparency
         return 12.5
     return 2.5 if parts.colour_type == GREY else 5

@@ -1,0 +1,304 @@
+"""Turn the results of a run into Markdown: a conclusion, the targets, and tables.
+
+A *case* is one picture and one job. A peer is of equal quality if no file of it has an SSIM more than 0.002 below the
+engine's, and no PSNR more than 1 dB below; the latter excludes wrong colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.engine.contestants import ARM64, CONTESTANTS, ENGINE
+
+Results = dict[str, Any]
+EQUAL_SSIM, EQUAL_PSNR = 0.002, 1.0
+TIE = 1.05
+"""CPU times that differ by less than this factor are a tie."""
+JOBS = {"jpeg": "five JPEG sizes", "recipes": "default recipes"}
+PEERS = {contestant.name: contestant.worker for contestant in CONTESTANTS if contestant.peer}
+
+
+@dataclass(frozen=True)
+class Case:
+    """The figures of one picture and one job."""
+
+    picture: str
+    job: str
+    figures: dict[str, dict[str, Any]]
+    """By contestant: cpu, wall, bytes, and ssim and psnr of each file."""
+    floor: float
+    """CPU seconds of the cheapest decode and the engine's encodes."""
+
+    @property
+    def group(self) -> str:
+        """Return the format, as in the name of the picture."""
+        return self.picture.partition("-")[0]
+
+    @property
+    def name(self) -> str:
+        """Return a name for sentences."""
+        return f"{self.picture}, {JOBS[self.job]}"
+
+    def equals(self, subject: str = ENGINE) -> list[str]:
+        """Return the peers whose quality is at least equal to that of a contestant."""
+        return [name for name in self.figures if name in PEERS and self._equal(name, subject)]
+
+    def _equal(self, name: str, subject: str) -> bool:
+        ours, theirs = self.figures[subject], self.figures[name]
+        return "ssim" in theirs and all(
+            theirs[key][place] >= ours[key][place] - margin
+            for key, margin in (("ssim", EQUAL_SSIM), ("psnr", EQUAL_PSNR))
+            for place in range(len(ours[key]))
+        )
+
+    def best_peer(self, subject: str = ENGINE) -> str | None:
+        """Return the peer of equal quality with the least CPU time."""
+        return min(self.equals(subject), key=lambda name: self.figures[name]["cpu"], default=None)
+
+    def ratio(self, subject: str = ENGINE) -> float | None:
+        """Return the CPU time of a contestant divided by that of the best peer."""
+        peer = self.best_peer(subject)
+        return None if peer is None else self.figures[subject]["cpu"] / self.figures[peer]["cpu"]
+
+
+def cases(results: Results) -> list[Case]:
+    """Return all cases of a run."""
+    return [
+        Case(name, job, figures, picture["floor"][job]["decode"] + picture["floor"][job]["encode"])
+        for name, picture in results["pictures"].items()
+        for job, figures in picture["jobs"].items()
+    ]
+
+
+# Targets --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Target:
+    """A limit, and what was measured in each case."""
+
+    name: str
+    limit: float
+    measured: dict[str, float]
+    tie: float = 1.0
+    """The factor by which the limit may be exceeded."""
+
+    @property
+    def misses(self) -> dict[str, float]:
+        """Return the cases above the limit, the worst first."""
+        above = {case: value for case, value in self.measured.items() if value > self.limit * self.tie}
+        return dict(sorted(above.items(), key=lambda item: -item[1]))
+
+    def row(self) -> str:
+        """Return a line of the table of targets."""
+        worst = max(self.measured, key=lambda case: self.measured[case])
+        verdict = "met"
+        if self.misses:
+            verdict = "**missed**: " + "; ".join(f"{case} {value:.4g}" for case, value in self.misses.items())
+        return f"| {self.name} | {self.limit:g} | {self.measured[worst]:.3g} ({worst}) | {verdict} |"
+
+
+def targets(results: Results) -> list[Target]:
+    """Return the targets that the run has figures for."""
+    run = cases(results)
+
+    def ratios(subject: str, groups: Sequence[str] = ()) -> dict[str, float]:
+        found = {case.name: case.ratio(subject) for case in run if not groups or case.group in groups}
+        return {name: ratio for name, ratio in found.items() if ratio is not None}
+
+    def floors(group: str) -> dict[str, float]:
+        return {case.name: case.figures[ENGINE]["cpu"] / case.floor for case in run if case.group == group}
+
+    best = ("jpeg", "webp", "avif")
+    arm64 = ("jpeg", "png", "webp")
+    limits = {"jpeg": 1.6, "png": 2.0, "webp": 1.4, "avif": 1.2, "heic": 1.2}
+    every = [
+        Target("CPU over the best peer: every picture", 1.0, ratios(ENGINE), TIE),
+        Target("CPU over the best peer: JPEG, WebP, AVIF", 0.95, ratios(ENGINE, best), TIE),
+        Target("CPU over the best peer, arm64 path: JPEG, PNG, WebP", 1.1, ratios(ARM64, arm64), TIE),
+        *(Target(f"CPU over the floor: {group.upper()}", limit, floors(group), TIE) for group, limit in limits.items()),
+        Target("SSIM at 1600 px, below the best peer", 0.002, dict(_ssim_losses(run))),
+        Target("Peak memory over the best peer", 1.3, dict(_memory_ratios(results, run))),
+        Target("Peak memory over the predicted memory", 1.0, _memory_predictions(results)),
+        Target("Import of the engine over `import PIL.Image`", 2.0, _import_ratio(results), TIE),
+    ]
+    return [target for target in every if target.measured]
+
+
+def _ssim_losses(run: Sequence[Case]) -> Iterator[tuple[str, float]]:
+    for case in run:
+        if case.job == "jpeg":
+            best = max(
+                figures["ssim"][0] for name, figures in case.figures.items() if name in PEERS and "ssim" in figures
+            )
+            yield case.picture, max(0.0, best - case.figures[ENGINE]["ssim"][0])
+
+
+def _memory_ratios(results: Results, run: Sequence[Case]) -> Iterator[tuple[str, float]]:
+    for case in run:
+        peaks = results["pictures"][case.picture]["peak"]
+        equals = [peaks[PEERS[name]] for name in case.equals() if PEERS[name] in peaks]
+        if case.job == "jpeg" and equals:
+            yield case.picture, peaks[ENGINE] / min(equals)
+
+
+def _memory_predictions(results: Results) -> dict[str, float]:
+    pictures = results["pictures"].items()
+    return {name: picture["peak"][ENGINE] / picture["predicted"] for name, picture in pictures}
+
+
+def _import_ratio(results: Results) -> dict[str, float]:
+    times = results.get("import")
+    return {"CPU time": times["engine"] / times["PIL.Image"]} if times else {}
+
+
+# Text -----------------------------------------------------------------------------------------------------------------
+
+
+def summary(results: Results) -> str:
+    """Return the conclusion, the ratios to the best peers, and the targets."""
+    lines = [conclusion(results), "", *_ratio_table(results), "", *_target_table(results), "", _circumstances(results)]
+    return "\n".join(lines)
+
+
+def conclusion(results: Results) -> str:
+    """Return three sentences."""
+    run = cases(results)
+    ratios = {case.name: ratio for case in run if (ratio := case.ratio()) is not None}
+    lost = {name: ratio for name, ratio in sorted(ratios.items(), key=lambda item: -item[1]) if ratio > TIE}
+    least, most = min(ratios.values()), max(ratios.values())
+    first = (
+        f"The engine needs {least:.2f} to {most:.2f} times the CPU time of the fastest peer of equal quality, "
+        f"and at most as much (5 % are a tie) in {len(ratios) - len(lost)} of {len(ratios)} cases (picture and job)."
+    )
+    peers = {case.name: case.best_peer() for case in run}
+    second = (
+        "It is slower with " + "; ".join(f"{name} ({ratio:.2f}, {peers[name]})" for name, ratio in lost.items()) + "."
+        if lost
+        else "No peer of equal quality is faster in any case."
+    )
+    every = targets(results)
+    met = sum(not target.misses for target in every)
+    arm = [ratio for case in run if (ratio := case.ratio(ARM64)) is not None]
+    third = (
+        f"Without the SIMD resizer, as on arm64, it needs {min(arm):.2f} to {max(arm):.2f} times as much as the "
+        f"fastest peer, and {met} of {len(every)} targets are met."
+    )
+    return " ".join((first, second, third))
+
+
+def _ratio_table(results: Results) -> list[str]:
+    jobs = list(next(iter(results["pictures"].values()))["jobs"])
+    head = "".join(f" | {JOBS[job]}: engine, ms | best peer | **ratio** | arm64 path" for job in jobs)
+    lines = [f"| picture{head} |", "|---" * (1 + 4 * len(jobs)) + "|"]
+    by_picture: dict[str, list[str]] = {}
+    for case in cases(results):
+        peer, ratio, arm = case.best_peer(), case.ratio(), case.ratio(ARM64)
+        theirs = "–" if peer is None else f"{peer}, {1000 * case.figures[peer]['cpu']:.0f}"
+        ours = f"{1000 * case.figures[ENGINE]['cpu']:.0f}"
+        by_picture.setdefault(case.picture, []).extend((ours, theirs, f"**{_number(ratio)}**", _number(arm)))
+    return [*lines, *(f"| {name} | {' | '.join(cells)} |" for name, cells in by_picture.items())]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _target_table(results: Results) -> list[str]:
+    head = ["| target, of all pictures and both jobs | at most | worst | |", "|---|---|---|---|"]
+    return [*head, *(target.row() for target in targets(results))]
+
+
+def _circumstances(results: Results) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    load = results["load"]
+    return (
+        f"Measured {results['date']} on {results['machine']} cores, CPU time of all threads, medians of "
+        f"{results['rounds']} interleaved rounds (at most {results['slow_rounds']} for contestants that are twice as "
+        f"slow as the fastest peer); load average {load['before']} before and {load['after']} after; {versions}."
+    )
+
+
+def case_line(case: Case) -> str:
+    """Return one line about a case, for a terminal."""
+    peer, ratio = case.best_peer(), case.ratio()
+    ours = f"{case.name:42} engine {1000 * case.figures[ENGINE]['cpu']:6.0f} ms"
+    if peer is None:
+        return f"{ours}, no peer of equal quality"
+    theirs = f"{peer} {1000 * case.figures[peer]['cpu']:.0f} ms"
+    return f"{ours}, {_number(ratio)} of {theirs}; arm64 path {_number(case.ratio(ARM64))}"
+
+
+def tables(results: Results) -> str:
+    """Return all figures."""
+    lines: list[str] = []
+    for job, title in JOBS.items():
+        run = [case for case in cases(results) if case.job == job]
+        if not run:
+            continue
+        lines += _table(f"CPU ms, {title}", run, lambda figures: f"{1000 * figures['cpu']:.0f}", floor=True)
+        lines += _table(f"Wall ms, {title}", run, lambda figures: f"{1000 * figures['wall']:.0f}")
+        lines += _table(f"Bytes of all files, kB, {title}", run, lambda figures: f"{figures['bytes'] / 1000:.0f}")
+        lines += _table(f"SSIM of each file in thousandths, {title}", run, lambda figures: _each(figures, "ssim", 1000))
+        lines += _table(f"PSNR of each file in dB, {title}", run, lambda figures: _each(figures, "psnr", 1))
+    lines += _memory_table(results)
+    lines += _instruction_table(results)
+    lines += _hostile_line(results)
+    return "\n".join(lines).strip()
+
+
+def _each(figures: dict[str, Any], key: str, unit: int) -> str:
+    return " ".join(f"{unit * value:.1f}" for value in figures.get(key, ()))
+
+
+def _table(title: str, run: Sequence[Case], cell: Callable[[dict[str, Any]], str], *, floor: bool = False) -> list[str]:
+    names = [each.name for each in CONTESTANTS if any(each.name in case.figures for case in run)]
+    heads = [*names, "floor"] if floor else names
+    lines = ["", f"**{title}**", "", f"| | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+    for case in run:
+        cells = [cell(case.figures[name]) if name in case.figures else "–" for name in names]
+        if floor:
+            cells.append(f"{1000 * case.floor:.0f}")
+        lines.append(f"| {case.picture} | {' | '.join(cells)} |")
+    return lines
+
+
+def _memory_table(results: Results) -> list[str]:
+    names = list(dict.fromkeys(name for picture in results["pictures"].values() for name in picture["peak"]))
+    lines = [
+        "",
+        "**Peak memory of a fresh process, MB**",
+        "",
+        f"| | {' | '.join(names)} | predicted for the engine |",
+    ]
+    lines.append("|---" * (2 + len(names)) + "|")
+    for picture, figures in results["pictures"].items():
+        peaks = [f"{figures['peak'][name] / 1e6:.0f}" if name in figures["peak"] else "–" for name in names]
+        predicted = f"{figures['predicted'] / 1e6:.0f}"
+        lines.append(f"| {picture} | {' | '.join(peaks)} | {predicted} |")
+    return lines
+
+
+def _instruction_table(results: Results) -> list[str]:
+    counts = results.get("instructions") or {}
+    if not counts:
+        return []
+    names = list(next(iter(counts.values())))
+    lines = ["", "**Millions of instructions, five JPEG sizes, by callgrind**", "", f"| | {' | '.join(names)} |"]
+    lines.append("|---" * (1 + len(names)) + "|")
+    return lines + [
+        f"| {picture} | {' | '.join(f'{figures[name] / 1e6:.0f}' for name in names)} |"
+        for picture, figures in counts.items()
+    ]
+
+
+def _hostile_line(results: Results) -> list[str]:
+    hostile = results.get("hostile")
+    if not hostile:
+        return []
+    worst = ", ".join(
+        f"{name}: {1000 * cost['cpu']:.1f} ms, {cost['memory'] / 1000:.0f} kB" for name, cost in hostile.items()
+    )
+    return ["", f"Hostile files are rejected before they are decoded: {worst}."]
