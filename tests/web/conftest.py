@@ -20,6 +20,7 @@ from playwright.sync_api import (
     Page,
     Request,
     Response,
+    Route,
     WebError,
     expect,
 )
@@ -43,7 +44,13 @@ def pytest_collect_file() -> None:
 
 
 _FIND = "async (options) => (await axe.run(options)).violations"
-_NEXT_FRAME = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+_SETTLE = """
+async () => {
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const ending = document.getAnimations().filter(({ effect }) => effect.getComputedTiming().endTime < Infinity);
+  await Promise.allSettled(ending.map(({ finished }) => finished));
+}
+"""
 
 
 class Visitor:
@@ -100,7 +107,7 @@ class Visitor:
             page.evaluate(AXE_SCRIPT)
         for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            page.evaluate(_NEXT_FRAME)  # no colour is on its way to another one
+            page.evaluate(_SETTLE)  # no colour is on its way to another one
             findings = page.evaluate(_FIND, {"resultTypes": ["violations"], **options})
             self._problems += [
                 f"axe, {scheme}: {finding['id']}: {node['html'][:200]} {node['failureSummary']}"
@@ -175,6 +182,23 @@ def drop(page: Page, *paths: Path) -> None:
     for kind in ("dragEnter", "dragOver", "drop"):
         session.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 400, "data": data})
     session.detach()
+
+
+def choose(page: Page, *files: tuple[str, bytes]) -> None:
+    """Choose files to upload, as soon as the page takes them."""
+    page.locator("drop-target").wait_for(state="attached")
+    payloads: Any = [{"name": name, "mimeType": "image/jpeg", "buffer": data} for name, data in files]
+    page.get_by_label("Files to upload").set_input_files(payloads)
+
+
+def hold_uploads(visitor: Visitor, page: Page) -> None:
+    """Let uploads wait for longer than any test."""
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=429, headers={"retry-after": "600"}, json={"message": "Too many requests."})
+
+    visitor.announce("429 POST .*/images/presigned")
+    page.route("**/images/presigned", refuse)
 
 
 def _quoted(text: str) -> str:
@@ -285,17 +309,17 @@ def example(shared_pipeline: Pipeline) -> dict[str, Any]:
 def make_images(pipeline: Pipeline, folder: str, example: dict[str, Any]) -> Callable[..., list[str]]:
     """A function that fills the folder of the test without uploads: copies of a record show its renditions.
 
-    It accepts fields of the record that are different.
+    It accepts a folder inside that one, and fields of the record that are different.
     """
 
-    def make_images(count: int, **fields: Any) -> list[str]:
+    def make_images(count: int, *, inside: str = "", **fields: Any) -> list[str]:
         table, serialize = pipeline.outputs["ImageTableName"], TypeSerializer().serialize
-        image_keys = [f"uploads/{folder}{number}.jpg" for number in range(count)]
+        image_keys = [f"uploads/{folder}{inside}{number}.jpg" for number in range(count)]
         for image_key in image_keys:
             record = {**example, **fields, "ImageKey": image_key}
             item = {name: serialize(value) for name, value in record.items()}
             pipeline.client("dynamodb").put_item(TableName=table, Item=item)
-        pipeline.wait_until(lambda: set(image_keys) == set(listed(pipeline, folder)), "the listing")
+        pipeline.wait_until(lambda: set(image_keys) == set(listed(pipeline, f"{folder}{inside}")), "the listing")
         return image_keys
 
     return make_images

@@ -10,16 +10,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Error, Page, Route, expect
 
 from bench import gallery
 from bench import page as budget
 from local.pipeline import Pipeline
 from local.samples import samples
-from tests.conftest import heavy
+from tests.conftest import WITH_OUTCOME, heavy
 from tests.web.conftest import PICTURE, Visitor, listed, tile, upload
 from tests.web.relay import Relay
 
+PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 800}, "is_mobile": True, "has_touch": True}
 ALBUM = "album/"
 FAILED, CAT, ROCKET = (
     f"uploads/{ALBUM}notes.jpg",
@@ -59,7 +60,7 @@ class Blog(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/"
+        self.url = f"http://localhost:{self.server_address[1]}/"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -137,6 +138,18 @@ def test_every_picture_is_shown(visitor: Visitor, pipeline, album, key):
     expect(card).to_contain_text("Convert it to one of JPEG, PNG")
     expect(card.get_by_role("button", name="Replace file")).to_be_visible()
     expect(card.locator("img")).to_have_count(0)
+    visitor.audit(page)
+
+
+def test_a_failed_image_names_its_folder(visitor: Visitor, make_images, folder, own_key):
+    """Files of one name in several folders can be told apart."""
+    failure = {**WITH_OUTCOME, "status": "FAILED"}
+    keys = [*make_images(1, inside="one/", **failure), *make_images(1, inside="two/", **failure)]
+    page = visitor.open(key=own_key)
+    for inner, image_key in zip(("one", "two"), keys, strict=True):
+        card = tile(page, image_key)
+        expect(card).to_contain_text("0.jpg")
+        expect(card.get_by_text(f"{folder}{inner}/", exact=True)).to_be_visible()
     visitor.audit(page)
 
 
@@ -243,40 +256,62 @@ def protected(pipeline: Pipeline) -> Iterator[None]:
     pipeline.update(parameters={"StatusNeedsKey": "false"})
 
 
-def copied_picture(visitor: Visitor, page: Page, blog: Blog) -> Any:
-    """Copy the `<picture>` of the shown image into another page, and return its image there."""
+def copied_picture(visitor: Visitor, page: Page) -> str:
+    """Copy the `<picture>` of the shown image, and return a page that contains it."""
     visitor.context.grant_permissions(["clipboard-write"], origin=visitor.url)
     detail(page).get_by_role("button", name="Copy <picture>").click()
     expect(page.get_by_text("The <picture> was copied.").first).to_be_visible()
-    text = visitor.copied(page)
-    blog.body = f'<!doctype html><html lang="en"><title>A blog</title><main><h1>A cat</h1>{text}</main>'
-    other = visitor.context.new_page()
-    other.goto(blog.url)
-    return other.locator("img").evaluate(
+    head = '<!doctype html><html lang="en"><title>A blog</title><link rel="icon" href="data:,">'
+    return f"{head}<main><h1>A cat</h1>{visitor.copied(page)}</main>"
+
+
+def seen_picture(page: Page, address: str) -> Any:
+    """Open another page; return the address of its image, its width and its description."""
+    page.goto(address)
+    return page.locator("img").evaluate(
         """async (image) => {
           await image.decode();
-          return { address: image.currentSrc, width: image.naturalWidth, alt: image.alt };
+          return [image.currentSrc, image.naturalWidth, image.alt];
         }"""
     )
 
 
-def test_a_copied_picture_works_in_another_page(visitor: Visitor, album, key, blog: Blog):
-    """The text is complete: another page that contains it shows the image in the best format, for ever."""
+def test_a_copied_picture_works_in_another_page(visitor: Visitor, album, key, blog: Blog, tmp_path):
+    """It is complete: a page of another host and a file show the best format, for ever. They cannot read its pixels."""
     page = visitor.open(f"/?image={CAT.removeprefix('uploads/')}", key)
     expect(detail(page)).to_contain_text("Copied addresses do not expire.")
-    image = copied_picture(visitor, page, blog)
-    assert re.fullmatch(re.escape(visitor.url) + r"/images/.*\.(webp|avif)", image["address"])
-    assert image["width"] > 0
-    assert "<" not in image["alt"]
+    blog.body = copied_picture(visitor, page)
+    file = tmp_path / "blog.html"
+    file.write_text(blog.body)
+    other = visitor.context.new_page()
+    draw = "(c) => (c.drawImage(document.images[0], 0, 0), c.getImageData(0, 0, 1, 1))"
+    for address in (blog.url, file.as_uri()):
+        source, width, description = seen_picture(other, address)
+        assert re.fullmatch(re.escape(visitor.url) + r"/images/.*\.(webp|avif)", source)
+        assert width > 0
+        assert "<" not in description
+        with pytest.raises(Error, match="tainted"):
+            other.evaluate(f"() => ({draw})(document.createElement('canvas').getContext('2d'))")
 
 
 def test_a_copied_picture_of_a_protected_stack_expires(visitor: Visitor, pipeline, protected, album, key, blog: Blog):
     """If statuses need a key, the page works with its key, and another page shows a copied image for some time."""
     page = visitor.open(f"/?image={CAT.removeprefix('uploads/')}", key)
     expect(detail(page)).to_contain_text("This stack shows images only with a key")
-    image = copied_picture(visitor, page, blog)
-    assert image["address"].startswith(pipeline.aws_url)
-    assert image["width"] > 0
+    blog.body = copied_picture(visitor, page)
+    source, width, _ = seen_picture(visitor.context.new_page(), blog.url)
+    assert source.startswith(pipeline.aws_url)
+    assert width > 0
+
+
+def test_copying_twice_shows_one_message(visitor: Visitor, image_key, own_key):
+    """Equal messages do not pile up over the pictures."""
+    page = visitor.open(f"/?image={image_key.removeprefix('uploads/')}", own_key)
+    page.locator("image-detail .raw summary").click()
+    copy = page.get_by_role("button", name="Copy JSON")
+    copy.click()
+    copy.click()
+    expect(page.locator(".toast")).to_have_count(1)
 
 
 def test_only_the_keyboard_is_needed(visitor: Visitor, album, key):
@@ -315,7 +350,7 @@ def test_every_screen_is_wide_enough(visitor: Visitor, album, key, width):
 
 def test_a_phone_shows_one_image_on_the_whole_screen(visit, album, key):
     """Nothing scrolls sideways, and a swipe shows the next or the previous image."""
-    visitor: Visitor = visit(viewport={"width": 360, "height": 800}, is_mobile=True, has_touch=True)
+    visitor: Visitor = visit(**PHONE)
     page = visitor.open()
     look_around(page, key, album)
     box = detail(page).bounding_box() or {}
@@ -327,9 +362,9 @@ def test_a_phone_shows_one_image_on_the_whole_screen(visit, album, key):
     tile(page, first).get_by_role("link").tap()
     name = detail(page).get_by_role("heading", level=2)
     expect(name).to_have_text(first.rpartition("/")[2])
-    swipe(page, -120)
+    swipe(page, 300, 100)
     expect(name).to_have_text(second.rpartition("/")[2])
-    swipe(page, 120)
+    swipe(page, 100, 300)
     expect(name).to_have_text(first.rpartition("/")[2])
 
 
@@ -349,17 +384,78 @@ def look_around(page: Page, key: str, album: list[str]) -> None:
     assert not is_too_wide(page)
 
 
-def swipe(page: Page, across: int) -> None:
-    """Move a finger across the shown image, so many pixels to the right."""
-    x, y = 180, 250
-    session = page.context.new_cdp_session(page)
-    for kind, points in (
-        ("touchStart", [{"x": x, "y": y}]),
-        *(("touchMove", [{"x": x + across * step / 4, "y": y}]) for step in range(1, 5)),
-        ("touchEnd", []),
-    ):
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    session.detach()
+class Finger:
+    """A finger on the screen."""
+
+    def __init__(self, page: Page) -> None:
+        self._session = page.context.new_cdp_session(page)
+
+    def touch(self, x: float, y: float) -> None:
+        self._send("touchStart", {"x": x, "y": y})
+
+    def move(self, x: float, y: float) -> None:
+        self._send("touchMove", {"x": x, "y": y})
+
+    def lift(self) -> None:
+        self._send("touchEnd")
+
+    def _send(self, kind: str, *points: dict[str, float]) -> None:
+        self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
+
+
+def swipe(page: Page, start: float, end: float) -> None:
+    """Move a finger across the shown image."""
+    finger = Finger(page)
+    finger.touch(start, 250)
+    finger.move((start + end) / 2, 250)
+    finger.move(end, 250)
+    finger.lift()
+
+
+def middle(page: Page, image: str) -> tuple[float, float]:
+    box = tile(page, image).bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_a_long_press_selects(visit, make_images, own_key):
+    """Then a tap selects, too; a finger that moves scrolls, and a short tap opens the image."""
+    images = make_images(3)
+    visitor: Visitor = visit(**PHONE)
+    page = visitor.open(key=own_key)
+    page.locator("drop-target").wait_for(state="attached")
+    selection = page.get_by_role("region", name="Selection")
+
+    finger = Finger(page)
+    x, y = middle(page, images[0])
+    finger.touch(x, y)
+    finger.move(x, y + 30)
+    finger.lift()
+    expect(selection).to_be_hidden()
+
+    finger.touch(*middle(page, images[0]))
+    expect(selection).to_contain_text("1 selected")
+    finger.lift()
+    page.touchscreen.tap(*middle(page, images[1]))
+    expect(selection).to_contain_text("2 selected")
+    expect(detail(page)).to_be_hidden()
+
+    page.get_by_role("button", name="Clear selection").click()
+    page.touchscreen.tap(*middle(page, images[2]))
+    expect(detail(page)).to_be_visible()
+
+
+def test_a_long_press_selects_nothing_for_a_reader(visit, image_key, make_key, folder):
+    """A visitor who may change nothing has nothing to select for."""
+    visitor: Visitor = visit(**PHONE)
+    visitor.context.clock.install()
+    page = visitor.open(key=make_key("read", folder=folder).text)
+    page.locator("drop-target").wait_for(state="attached")
+    finger = Finger(page)
+    finger.touch(*middle(page, image_key))
+    page.clock.run_for(2_000)
+    finger.lift()
+    expect(page.get_by_role("region", name="Selection")).to_be_hidden()
 
 
 def test_less_motion_is_respected(visitor: Visitor, album, key):

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 from image_pipeline.api import apikeys, webpage
 from local.pipeline import Pipeline
 from tests.conftest import ROOT, WITH_OUTCOME
-from tests.web.conftest import IMPATIENT, Visitor, tile
+from tests.web.conftest import IMPATIENT, PICTURE, Visitor, choose, hold_uploads, tile, upload_row
 from tests.web.relay import Relay
 
 TOKEN = "header.claims.signature"
@@ -93,6 +93,14 @@ def test_the_link_signs_in(visitor: Visitor, key):
     expect_signed_in(page)
 
 
+def test_localhost_leads_to_the_page(visitor: Visitor, key):
+    """The link that signs in works with this name, too, and keeps its filters."""
+    page = visitor.context.new_page()
+    page.goto(f"{visitor.url.replace('127.0.0.1', 'localhost')}/?status=FAILED#key={key}")
+    expect(page.get_by_role("button", name="Status: Failed")).to_be_visible()
+    assert page.url == f"{visitor.url}/?status=FAILED"
+
+
 def test_a_link_signs_nobody_in_at_a_deployed_stack(visitor: Visitor, pipeline, key, make_key):
     """The link of somebody else, with their key, neither starts a session nor replaces one."""
     theirs = make_key().text
@@ -142,6 +150,39 @@ def test_signing_out_forgets_everywhere(visitor: Visitor, image_key, key):
         expect_signed_out(tab)
         tab.go_back()
     expect_signed_out(visitor.open())
+
+
+def test_signing_out_asks_while_files_are_uploading(visitor: Visitor, key, folder):
+    """In the tab that uploads and in any other one; whoever stays loses nothing."""
+    page, other = visitor.open(key=key), visitor.open(key=key)
+    hold_uploads(visitor, page)
+    choose(page, ("a.jpg", PICTURE))
+    expect(upload_row(page, f"{folder}a.jpg")).to_be_visible()
+    other.locator("leave-dialog").wait_for(state="attached")
+    for tab in (other, page):
+        sign_out(tab)
+        question = tab.get_by_role("dialog", name="Sign out while files are uploading?")
+        expect(question.get_by_role("button", name="Keep uploading")).to_be_focused()
+        if tab is page:
+            visitor.audit(tab)
+        question.get_by_role("button", name="Keep uploading").click()
+        expect(question).to_be_hidden()
+        expect(page.get_by_role("button", name="Account")).to_be_visible()
+    sign_out(other)
+    other.get_by_role("dialog", name="Sign out while").get_by_role("button", name="Sign out").click()
+    for tab in (other, page):
+        expect(tab.get_by_label("API key")).to_be_visible()
+
+
+def test_signing_out_does_not_ask_without_uploads(visitor: Visitor, key, folder):
+    """Neither before the first upload nor after the last one was cancelled."""
+    page = visitor.open(key=key)
+    hold_uploads(visitor, page)
+    choose(page, ("a.jpg", PICTURE))
+    upload_row(page, f"{folder}a.jpg").get_by_role("button", name="Cancel").click()
+    expect(upload_row(page, f"{folder}a.jpg")).to_have_attribute("data-state", "cancelled")
+    sign_out(page)
+    expect(page.get_by_label("API key")).to_be_visible()
 
 
 def test_a_revoked_key_is_asked_for_again(visitor: Visitor, pipeline, folder, image_key, make_key):

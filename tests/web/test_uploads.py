@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from playwright.sync_api import CDPSession, Page, expect
 from image_pipeline.api import apikeys
 from tests.conftest import ROOT
 from tests.pictures import encoded, gradient
-from tests.web.conftest import IMPATIENT, PICTURE, Visitor, drop, listed, tile, upload_row
+from tests.web.conftest import IMPATIENT, PICTURE, Visitor, choose, drop, hold_uploads, listed, tile, upload_row
 
 WORDS = b"These are words, whatever the name says."
 BROKEN = encoded(gradient(640, 480))[:2000]
@@ -128,6 +129,22 @@ def test_a_file_that_is_too_large_is_not_sent(visitor: Visitor, folder, key, tmp
     expect(row).to_have_attribute("data-state", "failed")
     expect(row).to_contain_text("200 MB")
     expect(row.get_by_role("button", name="Retry")).to_have_count(0)
+
+
+def test_an_empty_file_is_exchanged_for_another_one(visitor: Visitor, key, folder):
+    """Its row offers it, and the other file gets its own name."""
+    page = visitor.open(key=key)
+    hold_uploads(visitor, page)
+    choose(page, ("empty.jpg", b""))
+    row = upload_row(page, f"{folder}empty.jpg")
+    expect(row).to_contain_text("The file is empty")
+    with page.expect_file_chooser() as chooser:
+        row.get_by_role("button", name="Choose another file").click()
+    chooser.value.set_files([{"name": "full.jpg", "mimeType": "image/jpeg", "buffer": PICTURE}])
+    with page.expect_request("**/images/presigned") as request:
+        expect(upload_row(page, f"{folder}full.jpg")).to_be_visible()
+    assert json.loads(request.value.post_data or "")["name"] == f"uploads/{folder}full.jpg"
+    expect(row).to_have_count(0)
 
 
 def test_files_are_chosen_and_pasted(visitor: Visitor, folder, key, tmp_path):
