@@ -1,9 +1,10 @@
 """Damage real files and pass them to admission and the engine: `make fuzz`, or `python -m tools.fuzz SECONDS [SEED]`.
 
 A seed determines the damage of each file: bytes are changed, removed and repeated, and parts of its container
-(segments, chunks, boxes, directory entries) are repeated, swapped, or replaced by those of another file. The file then
-passes through admission and the engine under a time limit and a memory limit of the operating system. The result must
-be renditions or a rejection, and admission must stay within the budget of the file. For every other result, this tool
+(segments, chunks, boxes, directory entries) are repeated, swapped, or replaced by those of another file. Some damaged
+PNGs get valid checksums, so that the damage reaches the decoder. The file then passes through admission and the engine
+under a time limit and a memory limit of the operating system. The result must be renditions or a rejection, the same
+with and without libvips, and admission must stay within the budget of the file. For every other result, this tool
 prints the seed, stores the file in `.fuzz/`, and exits with code 1.
 """
 
@@ -16,6 +17,7 @@ import resource
 import sys
 import time
 import tracemalloc
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,9 +25,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from unittest.mock import patch
 
 from image_pipeline.errors import RejectedError
-from image_pipeline.imaging import engine
+from image_pipeline.imaging import engine, libvips
 from image_pipeline.imaging.containers import chunks, jpeg, tiff
 from image_pipeline.imaging.containers.boxes import boxes
 from image_pipeline.imaging.formats.admission import admit
@@ -111,6 +114,16 @@ def damaged_structure(data: bytes, other: bytes, chance: random.Random) -> bytes
     if kind == 4 and (other_parts := parts(other)):
         return data[:end] + other[slice(*chance.choice(other_parts))] + data[end:]
     return data[:start] + damaged_bytes(part, chance) + data[end:]
+
+
+def sealed(data: bytes) -> bytes:
+    """Correct the checksums of a PNG's chunks; return other files unchanged."""
+    if not data.startswith(b"\x89PNG"):
+        return data
+    out = bytearray(data)
+    for start, end in parts(data):
+        out[end - 4 : end] = zlib.crc32(out[start + 4 : end - 4]).to_bytes(4, "big")
+    return bytes(out)
 
 
 def parts(data: bytes) -> list[Span]:
@@ -241,6 +254,18 @@ def run(data: bytes) -> str:
     return outcome
 
 
+def check_decoders(data: bytes, outcome: str) -> None:
+    """Render a PNG or JPEG without libvips, too.
+
+    Raises:
+        AssertionError: the outcome differs.
+    """
+    if data.startswith((b"\x89PNG", b"\xff\xd8")):
+        with patch.object(libvips, "_library", lambda: None):
+            other = run(data)
+        assert other == outcome, f"{outcome}, but {other} without libvips"
+
+
 def fuzz(seconds: float, seed: int, most: int = sys.maxsize) -> Figures:
     """Run for some seconds, or until `most` files were tried."""
     files = sources()
@@ -250,13 +275,17 @@ def fuzz(seconds: float, seed: int, most: int = sys.maxsize) -> Figures:
         damaged_bytes,
         lambda data, chance: damaged_structure(data, chance.choice(files), chance),
         lambda data, chance: damaged_bytes(damaged_structure(data, chance.choice(files), chance), chance),
+        lambda data, chance: sealed(damaged_bytes(data, chance)),
+        lambda data, chance: sealed(damaged_structure(data, chance.choice(files), chance)),
     )
     while time.monotonic() < deadline and sum(figures.outcomes.values()) < most:
         chance = random.Random(seed)
         data = chance.choice(damages)(chance.choice(files), chance)
         try:
             check_admission(data, figures)
-            figures.outcomes[run(data)] += 1
+            outcome = run(data)
+            check_decoders(data, outcome)
+            figures.outcomes[outcome] += 1
         except Exception as error:
             figures.outcomes["FAILED"] += 1
             figures.failures.append((seed, f"{type(error).__name__}: {error}", data))

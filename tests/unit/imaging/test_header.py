@@ -33,8 +33,17 @@ def test_progressive_jpeg_counts_its_coefficients():
 
 @pytest.mark.parametrize(
     ("reduction", "photograph", "scale"),
-    [(1, True, 1), (2.4, True, 1), (2.5, True, 2), (2.9, False, 1), (3, False, 2), (5, True, 4), (99, False, 8)],
+    [
+        (1, True, 1),
+        (2.4, True, 1),
+        (2.5, True, 2),
+        (2.9, False, 1),
+        (3, False, 2),
+        (5, True, 2),
+        (6, True, 4),
+        (99, False, 8),
+    ],
 )
 def test_draft_scale_leaves_the_last_step_to_lanczos(reduction, photograph, scale):
-    """Photographs keep a margin of 1.25, other images of 1.5."""
+    """At half the size, photographs keep a margin of 1.25; otherwise it is 1.5."""
     assert draft_scale(reduction, photograph) == scale
