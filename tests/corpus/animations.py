@@ -80,6 +80,9 @@ GIFS: dict[str, Callable[[], bytes]] = {
         *(part for delay in (0, 1, 2, 65535) for part in (gifs.control(None, 1, delay), _plain(_BOX, delay % 4)))
     ),
     "GIF without controls": lambda: _gif(_FULL, _plain((4, 4, 20, 20), 1), _plain((10, 4, 20, 20), 2)),
+    "GIF with a control for its first frame only": lambda: _gif(
+        gifs.control(3, 2, 50), _FULL, gifs.frame((4, 4, 24, 20)), gifs.frame((20, 10, 24, 20))
+    ),
     "GIF with two controls": lambda: _gif(
         gifs.control(3, 1, 10), _FULL, gifs.control(1, 2, 50), gifs.control(3, 1, 30), _holed((8, 8, 24, 16), 1)
     ),

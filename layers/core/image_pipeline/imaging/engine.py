@@ -359,7 +359,10 @@ def _animate(data: bytes, header: Header, recipes: Sequence[Recipe], memory: int
         reductions = _Reductions(pixels, _CASCADE)
         return [_Finisher(recipe, reductions.at(_uncropped_size(recipe, header))).image("webp") for recipe in moving]
 
-    sizes = {recipe.name: _uncropped_size(recipe, header) for recipe in moving}
+    sizes = {
+        recipe.name: (recipe.width, recipe.height) if recipe.fit == "pad" else _uncropped_size(recipe, header)
+        for recipe in moving
+    }
     qualities = [recipe.quality_for("webp") for recipe in moving]
     return animate(data, Job(header, sizes, qualities, finish, rights, memory))
 

@@ -189,6 +189,13 @@ def test_the_pixels_of_all_frames_are_limited(monkeypatch):
     assert_still(data, "has 5 frames of 200 × 140 pixels, which count as")
 
 
+def test_padding_counts():
+    """A small animation in a large box takes as long as a large animation."""
+    padded = Recipe("t", 4000, 4000, fit="pad", formats=("webp",), animated=True)
+    (warning,) = rendered(many(40), padded).warnings
+    assert "count as 2,560 megapixels" in warning
+
+
 def test_frames_far_larger_than_the_canvas_count():
     """A frame outside of the canvas must be decoded, too."""
     huge = gifs.frame((0, 0, 65535, 65535), bytes(100))

@@ -53,7 +53,7 @@ class Job:
 
     header: Header
     sizes: Mapping[str, Size]
-    """(width, height) of each rendition before it is cropped, by the name of the recipe."""
+    """(width, height) of each rendition before it is cropped and after it is padded, by the name of the recipe."""
     qualities: Sequence[int]
     """In the same order."""
     finish: Finish
@@ -124,7 +124,7 @@ def predicted_memory(animation: Animation, header: Header, sizes: Collection[Siz
     Args:
         animation: all frames.
         header: the result of admission.
-        sizes: (width, height) of the animated renditions before they are cropped.
+        sizes: (width, height) of the animated renditions, as in `Job`.
     """
     coded = max(frame.coded_pixels for frame in animation.frames)
     renditions = [width * height for width, height in sizes]
