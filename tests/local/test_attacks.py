@@ -23,6 +23,7 @@ from image_pipeline.api import apikeys
 from local.emulator.configuration import CONTROL_PATH, TOKEN_HEADER
 from local.lock import Lock
 from local.pipeline import Pipeline
+from tests.conftest import crossed
 from tests.local.conftest import PAGE
 from tests.pictures import encoded, gradient
 
@@ -143,26 +144,25 @@ def test_preflights_of_other_origins_are_refused(open_to_pages, origin):
 
 
 @pytest.mark.parametrize(
-    "fetched",
-    [
-        dict(zip(("Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"), each, strict=True))
-        for each in (
-            ("cross-site", "no-cors", "image"),
-            ("cross-site", "no-cors", "script"),
-            ("cross-site", "no-cors", "empty"),
-            ("cross-site", "navigate", "document"),
-            ("cross-site", "navigate", "iframe"),
-            ("cross-site", "websocket", "websocket"),
-            ("Cross-Site", "no-cors", "image"),
-            ("", "no-cors", "image"),
-            ("none, cross-site", "no-cors", "image"),
-            ("unheard-of", "no-cors", "image"),
-        )
-    ],
-    ids=lambda fetched: " ".join(fetched.values()),
-)
-@pytest.mark.parametrize(
-    "referer", [None, "https://evil.example/", "", "null", "about:blank", "http://[", "{page}.evil/"]
+    ("fetched", "referer"),
+    crossed(
+        [
+            dict(zip(("Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"), values, strict=True))
+            for values in (
+                ("cross-site", "no-cors", "image"),
+                ("cross-site", "no-cors", "script"),
+                ("cross-site", "no-cors", "empty"),
+                ("cross-site", "navigate", "document"),
+                ("cross-site", "navigate", "iframe"),
+                ("cross-site", "websocket", "websocket"),
+                ("Cross-Site", "no-cors", "image"),
+                ("", "no-cors", "image"),
+                ("none, cross-site", "no-cors", "image"),
+                ("unheard-of", "no-cors", "image"),
+            )
+        ],
+        [None, "https://evil.example/", "", "null", "about:blank", "http://[", "{page}.evil/"],
+    ),
 )
 def test_pictures_and_links_of_other_sites_are_refused(open_to_pages, key, fetched, referer):
     """Their requests have no Origin, and must not have an effect either."""

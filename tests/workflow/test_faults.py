@@ -16,7 +16,7 @@ from boto3.dynamodb.types import TypeSerializer
 
 from image_pipeline.imaging import engine, recipes
 from image_pipeline.keys import rendition_key
-from tests.conftest import WITH_OUTCOME
+from tests.conftest import HEAVY, WITH_OUTCOME
 from tests.pictures import photo
 from tests.workflow.conftest import deletion, ended, renditions, silent_bucket, start, uploaded
 from tests.workflow.rules import (
@@ -307,15 +307,18 @@ def quiet_pipeline(pipeline):
         s3.delete_objects(Bucket=bucket, Delete={"Objects": each})  # moto copies all of a bucket to list some of it
 
 
+def is_first_of_service(machine, task):
+    """Return whether no earlier Task of any workflow calls the same service."""
+    return (machine, task) == next(other for other in TASKS if SERVICES[other] == SERVICES[machine, task])
+
+
 def faults_of(machine, task):
     """Return the faults to try at a Task: all at the first one that calls a service, and typical ones elsewhere.
 
     The other Tasks have the same retries, which test_asl.py compares; HEAVY tries all faults at every Task.
     """
-    service = SERVICES[machine, task]
-    first = next(other for other in TASKS if SERVICES[other] == service)
-    all_of_them = FAULTS[service] + (OF_LABELS if task == "ExtractMetadata" else [])
-    if "HEAVY" in os.environ or first == (machine, task):
+    all_of_them = FAULTS[SERVICES[machine, task]] + (OF_LABELS if task == "ExtractMetadata" else [])
+    if "HEAVY" in os.environ or is_first_of_service(machine, task):
         return all_of_them
     return [fault for fault in all_of_them if fault.typical or fault in OF_LABELS]
 
@@ -363,13 +366,19 @@ def test_an_invalid_answer(quiet_pipeline, machine, task):
 @pytest.mark.parametrize(
     ("machine", "task", "role", "error"),
     [
-        (machine, task, f"{machine}StateMachineRole", DENIED[SERVICES[machine, task]])
+        pytest.param(
+            *(machine, task, f"{machine}StateMachineRole", DENIED[SERVICES[machine, task]]),
+            marks=() if is_first_of_service(machine, task) else HEAVY,
+        )
         for machine, task in TASKS
         # denied with the claim, and with RecordFailure: the same action
         if (machine, task) != ("ProcessImage", "RecordFailure") and task not in ("KeepPicture", "AdvanceUpload")
     ]
     + [
-        (machine, task, f"{task}FunctionRole", "ClientError" if task == "StoreResults" else "AccessDenied")
+        pytest.param(
+            *(machine, task, f"{task}FunctionRole", "ClientError" if task == "StoreResults" else "AccessDenied"),
+            marks=() if is_first_of_service(machine, task) or task == "StoreResults" else HEAVY,
+        )
         for machine, task in LAMBDA_TASKS
     ],
 )

@@ -461,8 +461,7 @@ HOSTILE_NAMES = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES.keys())
-@pytest.mark.parametrize("result", ["Image processed", "Image failed"])
+@pytest.mark.parametrize(("result", "name"), crossed(["Image processed", "Image failed"], list(HOSTILE_NAMES.values())))
 def test_subjects_obey_sns_for_any_key(pipeline, name, result):
     """SNS requires one line of ASCII, shorter than 100 characters."""
     for step, sound in SOUND.items():

@@ -8,7 +8,7 @@ from boto3.dynamodb.types import TypeSerializer
 
 from image_pipeline import errors
 from image_pipeline.store import uploads
-from tests.conftest import ROOT
+from tests.conftest import ROOT, crossed
 from tests.pictures import photo
 from tests.workflow.conftest import deletion, ended, renditions, start, uploaded
 from tests.workflow.test_process_image import SOUND, error_named, failing, overtake, rejection
@@ -51,8 +51,10 @@ def break_step(pipeline, step, key, error):
         pipeline.replace(f"{step}Function", failing("", error, -1, []))
 
 
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("error", [rejection(), error_named("SettingsError", "Line 3 of recipes.toml.\nCorrect it.")])
+@pytest.mark.parametrize(
+    ("step", "error"),
+    crossed(STEPS, [rejection(), error_named("SettingsError", "Line 3 of recipes.toml.\nCorrect it.")]),
+)
 def test_a_failed_reprocess_keeps_picture_and_outcome(pipeline, outcome, key, step, error):
     """After a failure of any step, only `lastFailure` is new."""
     before = outcome(key, PHOTO).record
@@ -379,8 +381,7 @@ def settle(pipeline, event):
 STOP = {"stopDate": 1577880001234}
 
 
-@pytest.mark.parametrize("made", [reprocessing, unclaimed])
-@pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT"])
+@pytest.mark.parametrize(("made", "status"), crossed([reprocessing, unclaimed], ["ABORTED", "TIMED_OUT"]))
 def test_a_reprocess_that_is_stopped_keeps_the_picture(pipeline, key, made, status):
     """With or without a claim, the attempt failed and a notification is sent."""
     event, name = made(pipeline, key)
