@@ -46,7 +46,7 @@ style: $(STAMP) ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-audit: $(STAMP) $(AUDIT_STAMP) ## Find unsafe settings, known vulnerabilities, secrets and unsafe workflows
+audit: $(STAMP) $(AUDIT_STAMP) ## Find unsafe settings, known vulnerabilities, secrets, wrong workflows and scripts
 	@$(BIN)/python -m tools.audit
 
 test-all: lint audit fuzz load $(STAMP) ## Run all checks for longer: audit, damaged files, load, more interleavings; write the figures

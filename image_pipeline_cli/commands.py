@@ -36,6 +36,9 @@ __all__ = ["INCOMPLETE", "INTERRUPTED", "NO_STACK", "OK", "USAGE", "main"]
 PROGRAM = "image-pipeline"
 TIMEOUT_SECONDS = 600
 
+_CONTINUES = "Run the same command again to continue."
+_STARTS_ANEW = "The same command starts anew."
+
 _JSON_DOCUMENT = "print one JSON object at the end"
 _JSON_LINES = "print one JSON object per line"
 
@@ -63,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         terminal.complain(str(error))
         return USAGE if isinstance(error, InvalidRequestError) else INCOMPLETE
     except KeyboardInterrupt:
-        terminal.complain("Interrupted. Run the same command again to continue.")
+        terminal.complain(f"Interrupted. {options.when_interrupted}")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of the output closed the pipe
         _drop_output()
@@ -90,11 +93,13 @@ def _stack(options: argparse.Namespace) -> stacks.Stack | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__, epilog=WORDS)
+    parser.set_defaults(when_interrupted=_CONTINUES)
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_image_commands(commands)
     description = "redrive undelivered events and batch messages from their dead-letter queues"
     _command(commands, "redrive", _redrive, description)
     sub = _command(commands, "reprocess", reprocess, "process unchanged uploads again")
+    sub.set_defaults(when_interrupted=_STARTS_ANEW)
     sub.add_argument(
         "keys",
         nargs="+",
@@ -110,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     manage = commands.add_parser("keys", help="create, list, rotate and revoke API keys", epilog=WORDS)
     actions = manage.add_subparsers(required=True, metavar="action")
     sub = _command(actions, "create", keys.create, "create an API key and print it once")
+    sub.set_defaults(when_interrupted="A key may have been created: look at `keys list` before you create another.")
     sub.add_argument("--name", required=True, type=keys.name, help="owner or purpose of the key")
     sub.add_argument(
         "--expires-days", type=keys.days, metavar="DAYS", help="days until the key expires (default: never)"
@@ -124,17 +130,20 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--folder", type=keys.folder, help="the only folder below uploads/ that the key may use")
     _command(actions, "list", keys.show, "list all API keys without their secrets")
     sub = _command(actions, "rotate", keys.rotate, "replace the secret of an API key and print the key once")
+    sub.set_defaults(when_interrupted="The secret may have been replaced: rotate the key again to get one.")
     sub.add_argument("key_id", metavar="ID", help="id of the key, as `keys list` prints it")
     sub = _command(actions, "revoke", keys.revoke, "revoke an API key permanently")
     sub.add_argument("key_id", metavar="ID", help="id of the key, as `keys list` prints it")
     sub = _command(commands, "verify", _verify, "prove a stack with images of its own, after confirmation")
+    sub.set_defaults(when_interrupted=_STARTS_ANEW)
     sub.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     _add_timeout(sub)
-    _command(commands, "doctor", doctor, "report what is wrong with a stack; change nothing")
+    sub = _command(commands, "doctor", doctor, "report what is wrong with a stack; change nothing")
+    sub.set_defaults(when_interrupted=_STARTS_ANEW)
     description = "render local images by a recipe file, and compare it with the present one; needs no stack"
     sub = commands.add_parser("try", help=description, description=description, epilog=WORDS)
     trial_options.add_options(sub)
-    sub.set_defaults(command=_try)
+    sub.set_defaults(command=_try, when_interrupted=_STARTS_ANEW)
     description = "delete a stack with all its images and records, after confirmation"
     sub = commands.add_parser("teardown", help=description, description=description, epilog=WORDS)
     sub.add_argument("--stack", required=True, help="name of the stack on AWS")

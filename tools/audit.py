@@ -1,4 +1,4 @@
-"""`make audit`: scan for unsafe settings, known vulnerabilities, secrets and unsafe workflows.
+"""`make audit`: scan for unsafe settings, known vulnerabilities, secrets, and wrong workflows and scripts.
 
 The scanners have their own virtual environment, because their pinned packages conflict with those of the project.
 Accepted findings and their reasons are listed in `.checkov.yaml`, in the metadata of a resource, and in NOT_SECRET. An
@@ -177,7 +177,22 @@ def workflows() -> Report:
         path = location["symbolic"]["key"]["Local"]["verbatim_path"]
         line = location["concrete"]["location"]["start_point"]["row"] + 1
         findings.append(f"{path}, line {line}: {finding['desc']} ({finding['ident']}).")
+    shellcheck = f"-shellcheck={SCANNERS / 'shellcheck'}"  # of the scripts in the steps
+    for finding in report_of(run("actionlint", "-format={{json .}}", shellcheck, "-pyflakes=")):
+        findings.append(f"{finding['filepath']}, line {finding['line']}: {finding['message']} ({finding['kind']}).")
     return Report(".github/workflows", findings)
+
+
+def scripts() -> Report:
+    """Scan the shell scripts; the names of programs in `.ci` have no suffix."""
+    paths = [path.relative_to(ROOT) for path in sorted(ROOT.glob(".ci/*"))]
+    return Report(
+        ".ci",
+        [
+            f"{finding['file']}, line {finding['line']}: {finding['message']} (SC{finding['code']})."
+            for finding in report_of(run("shellcheck", "--format=json", *paths))
+        ],
+    )
 
 
 def unneeded(file: str, exceptions: Iterable[str]) -> list[str]:
@@ -211,6 +226,7 @@ def main() -> int:
         "Vulnerabilities": packages,
         "Secrets": secrets,
         "Workflows": workflows,
+        "Scripts": scripts,
     }
     reports = [print_report(name, scan) for name, scan in scans.items()]
     findings = sum(len(report.findings) for report in reports)

@@ -3,7 +3,6 @@
 import argparse
 import signal
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +11,7 @@ from image_pipeline_cli.checks import Check, Result
 from image_pipeline_cli.doctor import health
 from image_pipeline_cli.exits import INCOMPLETE, OK, TIMED_OUT, USAGE
 from image_pipeline_cli.stack import Stack
-from image_pipeline_cli.verify import api, changes, images, preparation, reports, temporary
+from image_pipeline_cli.verify import api, changes, images, leftovers, preparation, reports
 from image_pipeline_cli.verify.pictures import FIRST, PICTURES, bad_files
 from image_pipeline_cli.verify.session import Session
 
@@ -41,7 +40,7 @@ def verify(stack: Stack, options: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
-    name = temporary.PREFIX + uuid.uuid4().hex[:8]
+    name = leftovers.new_name()
     session = Session(stack, name, min(_OUTCOME_SECONDS, options.timeout))
     if not options.yes:
         if not sys.stdin.isatty():
@@ -55,6 +54,7 @@ def verify(stack: Stack, options: argparse.Namespace) -> int:
     report = _Report(session, options.json)
     if all(not report.add(checks.perform(check, stack)).failed for check in PRECONDITIONS):
         with _interrupted_by_sigterm():
+            report.add(checks.perform(leftovers.LEFTOVERS, stack))
             try:
                 preparation.prepare(session, report.add)
                 perform(session, options.timeout, report)

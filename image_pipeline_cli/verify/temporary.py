@@ -1,6 +1,6 @@
 """What `verify` creates in a stack, and how it is removed again. Each is a context; its end removes it.
 
-All names start with `image-pipeline-verify-`, so what a killed process left behind can be found.
+All names start with `image-pipeline-verify-`, so `leftovers` finds what a killed process left behind.
 """
 
 import json
@@ -19,6 +19,7 @@ _KEPT_SECONDS = "3600"
 _MOST_KEYS_OF_A_REQUEST = 1000
 _MOST_RECEIVES = 50
 _DEFAULT_BUS = "default"
+_TARGET = "queue"
 
 
 @dataclass
@@ -60,6 +61,37 @@ def inbox(stack: Stack, name: str, folder: str) -> Iterator[Inbox]:
             return [message["Body"] for message in messages]
 
         yield Inbox(receive)
+
+
+def inbox_names(stack: Stack) -> set[str]:
+    """Return the names of all queues, rules and subscriptions of runs."""
+    queues = stack.client("sqs").list_queues(QueueNamePrefix=PREFIX).get("QueueUrls", ())
+    rules = stack.client("events").list_rules(NamePrefix=PREFIX, EventBusName=_bus(stack))["Rules"]
+    names = {url.rpartition("/")[2] for url in queues} | {rule["Name"] for rule in rules}
+    return names | set(_subscriptions(stack))
+
+
+def remove_inbox(stack: Stack, name: str) -> None:
+    """Remove what is left of the queue, the rule and the subscription of a run."""
+    sqs, events, bus = stack.client("sqs"), stack.client("events"), _bus(stack)
+    if arn := _subscriptions(stack).get(name):
+        stack.client("sns").unsubscribe(SubscriptionArn=arn)
+    if events.list_rules(NamePrefix=name, EventBusName=bus)["Rules"]:
+        events.remove_targets(Rule=name, EventBusName=bus, Ids=[_TARGET])
+        events.delete_rule(Name=name, EventBusName=bus)
+    for url in sqs.list_queues(QueueNamePrefix=name).get("QueueUrls", ()):
+        sqs.delete_queue(QueueUrl=url)
+
+
+def _subscriptions(stack: Stack) -> dict[str, str]:
+    """Return the subscriptions of runs to the topic of the stack, by name."""
+    pages = stack.client("sns").get_paginator("list_subscriptions_by_topic")
+    return {
+        name: subscription["SubscriptionArn"]
+        for page in pages.paginate(TopicArn=stack.outputs["NotificationTopicArn"])
+        for subscription in page["Subscriptions"]
+        if (name := subscription["Endpoint"].rpartition(":")[2]).startswith(PREFIX)
+    }
 
 
 @contextmanager
@@ -138,10 +170,10 @@ def _rule(stack: Stack, name: str, queue_arn: str, folder: str) -> Iterator[None
     pattern = {"source": [_SOURCE], "detail": {"imageKey": [{"prefix": folder}]}}
     events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
     try:
-        events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "queue", "Arn": queue_arn}])
+        events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": _TARGET, "Arn": queue_arn}])
         yield
     finally:
-        events.remove_targets(Rule=name, EventBusName=bus, Ids=["queue"])
+        events.remove_targets(Rule=name, EventBusName=bus, Ids=[_TARGET])
         events.delete_rule(Name=name, EventBusName=bus)
 
 

@@ -57,6 +57,16 @@ def test_a_scanner_without_a_report_is_a_finding(monkeypatch):
     assert "Traceback\nOops" in finding
 
 
+def test_the_scanners_of_workflows_and_scripts_name_file_and_line(monkeypatch):
+    """Each has its own form of report."""
+    shell = '{"file": ".ci/run", "line": 3, "code": 2086, "message": "Quote it"}'
+    lint = '{"filepath": ".github/workflows/ci.yml", "line": 7, "message": "unknown key", "kind": "syntax-check"}'
+    answers = {"zizmor": "[]", "actionlint": f"[{lint}]", "shellcheck": f"[{shell}]"}
+    monkeypatch.setattr(audit, "run", lambda scanner, *_: CompletedProcess([scanner], 1, answers[scanner], ""))
+    assert audit.workflows().findings == [".github/workflows/ci.yml, line 7: unknown key (syntax-check)."]
+    assert audit.scripts().findings == [".ci/run, line 3: Quote it (SC2086)."]
+
+
 def downloads(monkeypatch, works):
     """Let `pip download` end well when `works` says so of its arguments."""
 
