@@ -68,6 +68,7 @@ bench: $(STAMP) ## Compare with Pillow, pyvips, sharp and OpenCV (needs apt-get,
 	$(BIN)/python -m bench.cost
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.exposure
 	PYTHONPATH=.:layers/core $(BIN)/python -m bench.page
+	PYTHONPATH=.:layers/core $(BIN)/python -m bench.focus
 
 load: $(STAMP) ## Upload COUNT=1000 files at once to the local run; exits 0 only if none is lost or doubled
 	@$(BIN)/python -m bench.load --count $(or $(COUNT),1000)

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from image_pipeline.api import scopes
 from image_pipeline.errors import InvalidRequestError, PipelineError
 from image_pipeline.feeds import listing
-from image_pipeline_cli import backfill, completion, keys, names, terminal
+from image_pipeline_cli import backfill, completion, focus, keys, names, terminal
 from image_pipeline_cli import stack as stacks
 from image_pipeline_cli.delete import delete
 from image_pipeline_cli.doctor.command import doctor
@@ -107,6 +107,16 @@ def _parser() -> argparse.ArgumentParser:
         help="an upload, with or without uploads/, such as beach.jpg; backfill takes folders",
     )
     sub.add_argument("--wait", action="store_true", help="wait for the outcome of each upload")
+    _add_timeout(sub)
+    sub = _command(commands, "focus", focus.focus, "set the point that the crops of an upload must show")
+    sub.add_argument("key", metavar="KEY", help="an upload, with or without uploads/, such as beach.jpg")
+    sub.add_argument(
+        "point",
+        type=focus.point,
+        metavar="X,Y",
+        help="distances from the left and the top edge, 0 to 1, such as 0.3,0.4; `none` lets each recipe decide",
+    )
+    sub.add_argument("--wait", action="store_true", help="wait for the outcome")
     _add_timeout(sub)
     sub = _command(commands, "restore", restore, "undo the deletion of uploads")
     sub.add_argument("keys", nargs="+", metavar="NAME", help="name of a deleted upload, such as beach.jpg")

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from image_pipeline.errors import TooSoonError, UploadNotFoundError
@@ -18,13 +18,28 @@ def reprocess(stack: Stack, options: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
-    keys = list(dict.fromkeys(map(names.key, options.keys)))
+    return start_all(stack, options, options.keys, uploads.reprocess)
+
+
+def start_all(stack: Stack, options: argparse.Namespace, image_names: Iterable[str], start: Callable[..., str]) -> int:
+    """Start the workflow for each upload; with `wait`, wait for the outcome of each.
+
+    Args:
+        stack: the stack.
+        options: `wait`, `timeout` and `json`.
+        image_names: the names of the uploads.
+        start: starts the workflow and returns the ARN of the execution, as `uploads.reprocess`.
+
+    Returns:
+        The exit code.
+    """
+    keys = list(dict.fromkeys(map(names.key, image_names)))
     previous = follow.read(stack, keys) if options.wait else {}
     started: dict[str, str] = {}
     failed: list[dict[str, str]] = []
     for key in keys:
         try:
-            started[key] = _start_when_allowed(stack, key)
+            started[key] = _start_when_allowed(stack, key, start)
         except UploadNotFoundError as error:
             failed.append({"key": key, "reason": str(error)})
             terminal.complain(str(error))
@@ -43,13 +58,13 @@ def reprocess(stack: Stack, options: argparse.Namespace) -> int:
     return code
 
 
-def _start_when_allowed(stack: Stack, key: str) -> str:
-    """Process an upload again, after its cooldown, and return the ARN of the execution."""
+def _start_when_allowed(stack: Stack, key: str, start: Callable[..., str]) -> str:
+    """Start the workflow for an upload, after its cooldown, and return the ARN of the execution."""
     outputs = stack.outputs
     cooldown = int(outputs.get("ReprocessCooldownSeconds", 0))
     while True:
         try:
-            return uploads.reprocess(
+            return start(
                 stack.client,
                 bucket=outputs["UploadsBucketName"],
                 table=outputs["ImageTableName"],

@@ -282,9 +282,9 @@ def reconfigure(pipeline: Pipeline) -> Iterator[Callable[..., None]]:
     pipeline.update(parameters=before)
 
 
-def put_upload(key: str, data: bytes) -> dict[str, Any]:
+def put_upload(key: str, data: bytes, metadata: dict[str, str] | None = None) -> dict[str, Any]:
     """Upload an object and return the `upload` that the workflow passes to its first step."""
-    answer = aws_client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=key, Body=data)
+    answer = aws_client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=key, Body=data, Metadata=metadata or {})
     return {
         "bucket": UPLOADS_BUCKET,
         "key": key,

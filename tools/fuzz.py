@@ -47,6 +47,7 @@ RECIPES = (
     Recipe("small", 64, 64),
     Recipe("cover", 40, 40, fit="cover", formats=("png", "webp"), animated=True),
     *(Recipe(f"set-{width}", width, 64, set_name="set") for width in (20, 60)),
+    Recipe("smart", 40, 20, fit="cover", focus="smart"),
 )
 _MOST_PARTS = 200
 _MOST_FILE = 2_000_000

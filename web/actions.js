@@ -53,15 +53,18 @@ export class Actions extends EventTarget {
     this.#toasts = toasts;
   }
 
-  /** @param {string[]} keys */
-  async reprocess(keys) {
+  /**
+   * @param {string[]} keys
+   * @param {(key: string) => Promise<{ executionId: string }>} [start]
+   */
+  async reprocess(keys, start = (key) => this.#api.reprocess(key)) {
     const { done, failures, show } = await this.#runAll(REPROCESS, keys, async (key) => {
-      const { executionId } = await this.#patiently(() => this.#api.reprocess(key));
+      const { executionId } = await this.#patiently(() => start(key));
       this.#expect(key);
       this.#statuses.watch(key, { executionId });
     });
     const started = done.length ? `Processing ${imagesOf(done)} again.` : '';
-    this.#report(show, REPROCESS, started, failures, (rest) => this.reprocess(rest));
+    this.#report(show, REPROCESS, started, failures, (rest) => this.reprocess(rest, start));
   }
 
   /** @param {string[]} keys */

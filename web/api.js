@@ -148,6 +148,17 @@ export class Api extends EventTarget {
   }
 
   /**
+   * Set the point that the crops of an upload must show, and process it again.
+   *
+   * @param {string} key
+   * @param {{ x: number, y: number } | null} point null to let each recipe decide.
+   * @returns {Promise<{ imageKey: string, executionId: string }>}
+   */
+  async setFocus(key, point) {
+    return (await this.#once(`${pathOf(key)}/focus`, { method: 'PUT', body: point ?? { x: null, y: null } })).json();
+  }
+
+  /**
    * Get a URL that downloads the original.
    *
    * @param {string} key

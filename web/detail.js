@@ -60,6 +60,9 @@ export class ImageDetail extends HTMLElement {
 
   #isLoading = false;
 
+  /** The image whose new focus is being rendered. @type {string | null} */
+  #awaited = null;
+
   /** Where the image is, or was, in the listing. */
   #index = 0;
 
@@ -197,7 +200,9 @@ export class ImageDetail extends HTMLElement {
     const hasOutcome = known && !isPending(known) && this.#record && known.state !== this.#record.status;
     const isOther = known?.versionId && this.#record?.upload?.versionId && known.versionId !== this.#record.upload.versionId;
     this.#draw();
-    if (hasOutcome || (isOther && known && !isPending(known))) this.#load();
+    const isRendered = this.#awaited === this.#key && known && !isPending(known);
+    if (isRendered) this.#awaited = null;
+    if (hasOutcome || isRendered || (isOther && known && !isPending(known))) this.#load();
   }
 
   /** Return the image as the page knows it now. @returns {Picture | null} */
@@ -307,6 +312,20 @@ export class ImageDetail extends HTMLElement {
     }
     const state = isPending(picture) && el('p', { class: 'detail-progress' }, el('span', { class: 'spinner' }), progressOf(picture));
     fill(this.#stage, frame, state);
+    if (picture.src && this.#record && !isPending(picture)) void this.#addFocusPoint(frame);
+  }
+
+  /** @param {HTMLElement} frame */
+  async #addFocusPoint(frame) {
+    const { session, actions, api } = this.#parts;
+    const key = /** @type {string} */ (this.#key);
+    const save = async (/** @type {import('./focus-point.js').Point | null} */ point) => {
+      await actions.reprocess([key], () => api.setFocus(key, point));
+      this.#awaited = key;
+      this.#compare();
+    };
+    const { addFocusPoint } = await import('./focus-point.js');
+    await addFocusPoint(frame, shownImage(this.#record)?.focus ?? null, session.can('upload') ? save : null);
   }
 
   /**

@@ -8,8 +8,8 @@ from image_pipeline import aws, keys, settings
 from image_pipeline.imaging import engine, memory, recipes
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.observability import log_warnings, step
-from image_pipeline.store import pictures, storage
-from image_pipeline.workflow import labels, notifications
+from image_pipeline.store import pictures, records, storage
+from image_pipeline.workflow import focus, labels, notifications
 
 client = aws.clients("s3")
 
@@ -26,17 +26,18 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     config, image_key = settings.load(os.environ), event["imageKey"]
     limits, wanted = Limits.from_settings(config), book().for_key(image_key)
     memory.limit(config.render_memory_bytes)
-    data = storage.read(client, storage.Source.from_json(event["source"]), limits.max_bytes)
-    if event.get("compare"):  # an execution from before a deployment does not say
-        content_id = engine.content_id(data, wanted)
+    source = storage.Source.from_json(event["source"])
+    upload = storage.read(client, source, limits.max_bytes)
+    data, record = upload.data, None
+    if event.get("overwrites", event.get("compare")):  # an execution from before a deployment says only the latter
+        record = records.read_before_claim(client, table=config.image_table, image_key=image_key)
+    point, focus_warnings = focus.find(source, upload.metadata, record)
+    if event.get("compare"):
+        content_id = engine.content_id(data, wanted, point)
         pictures.require_change(
-            client,
-            table=config.image_table,
-            bucket=config.thumbnails_bucket,
-            image_key=image_key,
-            content_id=content_id,
+            client, record=record, bucket=config.thumbnails_bucket, image_key=image_key, content_id=content_id
         )
-    rendered = engine.render(data, wanted, limits)
+    rendered = engine.render(data, wanted, limits, point)
     to_label = labels.rendition_for_labels(rendered.header, rendered.renditions, wanted)
     makes_copy = config.detects_labels and to_label is None
     copies = [engine.reduced(data, limits, labels.LEGIBLE_SIDE, labels.MIN_SIDE)] if makes_copy else []
@@ -46,13 +47,14 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     written = storage.write(client, config.thumbnails_bucket, files)
     places = {each.file_name: place.to_json() for each, place in zip(made, written, strict=True)}
     renditions = [{**each.to_dict(), **places[each.file_name]} for each in rendered.renditions]
-    warnings = [{"code": "ImageWarning", "message": warning} for warning in rendered.warnings]
+    warnings = [{"code": "ImageWarning", "message": warning} for warning in (*rendered.warnings, *focus_warnings)]
     image = {**rendered.header.to_dict(), "sizeBytes": len(data), "sha256": rendered.sha256}
     return {
         "image": image,
         "exif": rendered.exif.to_dict(),
         "renditions": renditions,
         "recipeId": engine.recipe_id(wanted),
+        "focus": point and point.to_json(),
         "summary": rendered.summary.to_dict(),
         "picture": next((places[each.file_name] for each in [*copies, to_label] if each), None),
         "warnings": warnings,

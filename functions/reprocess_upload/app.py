@@ -1,15 +1,16 @@
-"""Answer `POST /images/uploads/{filename}/reprocess` and `…/restore`: process an upload again, or undo its deletion.
+"""Answer the requests that process an upload again: `POST /images/uploads/{filename}/reprocess` and `…/restore`, which
+undoes its deletion, and `PUT …/focus`, which chooses the point that its crops must show.
 
-One function answers both, because a route cannot tell them apart: a greedy variable comes last.
+A route cannot tell the paths apart: a greedy variable comes last.
 """
 
 import os
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from image_pipeline import aws, keys, settings
-from image_pipeline.api import problems, scopes
+from image_pipeline.api import intake, problems, scopes
+from image_pipeline.imaging import focus
 from image_pipeline.observability import caller, logger
 from image_pipeline.store import uploads
 
@@ -18,31 +19,51 @@ client = aws.clients("dynamodb", "s3", "stepfunctions")
 
 @problems.answers_problems("The upload cannot be processed at the moment. Try again in a few seconds.")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    access = scopes.authorize(event, scopes.DELETE)
-    restores = event["rawPath"].endswith(keys.RESTORE_SUFFIX)
+    suffix, scope, answer = _action(event)
+    access = scopes.authorize(event, scope)
     bucket, table, state_machine = settings.required(os.environ, "UPLOADS_BUCKET", "IMAGE_TABLE", "PROCESS_IMAGE_ARN")
-    image_key = keys.upload_key(event["rawPath"], keys.RESTORE_SUFFIX if restores else keys.REPROCESS_SUFFIX)
+    image_key = keys.upload_key(event["rawPath"], suffix)
     access.check(image_key)
-    change = partial(
-        uploads.restore if restores else uploads.reprocess,
-        client,
-        bucket=bucket,
-        table=table,
-        state_machine=state_machine,
-        image_key=image_key,
-        cooldown_seconds=settings.reprocess_cooldown(os.environ),
-    )
-    return _restore(event, image_key, change) if restores else _reprocess(event, image_key, change)
+    upload = {
+        "bucket": bucket,
+        "table": table,
+        "state_machine": state_machine,
+        "image_key": image_key,
+        "cooldown_seconds": settings.reprocess_cooldown(os.environ),
+    }
+    return answer(event, upload)
 
 
-def _reprocess(event: dict[str, Any], image_key: str, change: Callable[[], Any]) -> dict[str, Any]:
-    execution_arn = change()
+def _action(event: dict[str, Any]) -> tuple[str, str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]]:
+    """Return the end of the path, the scope and the function of a request."""
+    if event["requestContext"]["http"]["method"] == "PUT":
+        return keys.FOCUS_SUFFIX, scopes.UPLOAD, _set_focus
+    if event["rawPath"].endswith(keys.RESTORE_SUFFIX):
+        return keys.RESTORE_SUFFIX, scopes.DELETE, _restore
+    return keys.REPROCESS_SUFFIX, scopes.DELETE, _reprocess
+
+
+def _reprocess(event: dict[str, Any], upload: dict[str, Any]) -> dict[str, Any]:
+    execution_arn = uploads.reprocess(client, **upload)
     logger.info("upload reprocessed", caller=caller(event))
+    return _started(upload["image_key"], execution_arn)
+
+
+def _set_focus(event: dict[str, Any], upload: dict[str, Any]) -> dict[str, Any]:
+    fields = intake.json_body(event, example='{"x": 0.3, "y": 0.4}')
+    is_removed = fields == {"x": None, "y": None}
+    point = None if is_removed else focus.Point.from_json(fields).to_json()
+    execution_arn = uploads.set_focus(client, point=point, **upload)
+    logger.info("focus set", caller=caller(event))
+    return _started(upload["image_key"], execution_arn)
+
+
+def _started(image_key: str, execution_arn: str) -> dict[str, Any]:
     body = {"imageKey": image_key, "executionId": execution_arn.split(":")[7]}  # the ARN of Express has one part more
     return problems.answer(202, body, location=keys.status_path(image_key))
 
 
-def _restore(event: dict[str, Any], image_key: str, change: Callable[[], Any]) -> dict[str, Any]:
-    version_id = change()
+def _restore(event: dict[str, Any], upload: dict[str, Any]) -> dict[str, Any]:
+    version_id, image_key = uploads.restore(client, **upload), upload["image_key"]
     logger.info("upload restored", caller=caller(event), version_id=version_id)
     return problems.answer(202, {"imageKey": image_key, "versionId": version_id}, location=keys.status_path(image_key))

@@ -29,6 +29,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         **results.label_fields(thumbnails, metadata, previous),
         **{name: thumbnails[name] for name in ("image", "exif", "renditions", "summary")},
         "recipeId": thumbnails.get("recipeId"),
+        "focus": thumbnails.get("focus"),
         "execution": {
             "id": event["executionId"],
             "startedAt": event["startedAt"],

@@ -24,6 +24,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         data=upload.data,
         content_type=upload.content_type,
         overwrite=upload.overwrite,
+        metadata=upload.metadata,
     )
     # The version id is in the logs of both this request and the execution that follows, whose ids differ.
     logger.info("upload stored", caller=caller(event), size_bytes=len(upload.data), version_id=version_id)

@@ -20,8 +20,8 @@ def complaint(data: bytes, recipe: Recipe, output_format: str, picture: Picture)
         return f"it is {actual_format} instead of {output_format.upper()}"
     if size != (expected := _size(recipe)):
         return f"it has {size[0]} x {size[1]} pixels instead of {expected[0]} x {expected[1]}"
-    if recipe.watermark:
-        return ""  # it may cover any of the points
+    if recipe.watermark or recipe.focus == "smart":
+        return ""  # it may cover any of the points, or crop them
     for index, (place, point) in enumerate(_points(size)):
         found = _pixel(pixels, point)
         if index == picture.transparent and output_format not in _OPAQUE_FORMATS and recipe.fit != "pad":

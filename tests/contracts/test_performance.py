@@ -11,6 +11,7 @@ import pytest
 from bench import cost, exposure, handlers, other_costs, report
 from bench.batch import simulation as batch_simulation
 from bench.engine import report as engine_report
+from bench.focus import __main__ as focus
 from image_pipeline import settings
 from image_pipeline.api import waiting
 from image_pipeline.feeds import indexing
@@ -180,6 +181,14 @@ def measured(name: str) -> dict:
 def test_the_document_shows_the_figures(section, text):
     """Each generated section is what its command writes from the figures of the last run."""
     assert report.section(section) == text()
+
+
+def test_the_document_shows_how_often_a_crop_contains_the_subject():
+    """`smart` is not worse than libvips' `attention` with any shape, neither on scenes nor on photographs."""
+    results = measured("focus")
+    assert report.section("focus", focus.DOCUMENT) == focus.table(results)
+    shapes = [counts for kind in ("scenes", "photographs") for counts in results[kind]["shapes"].values()]
+    assert all(counts["smart"] >= counts["attention"] for counts in shapes)
 
 
 def test_the_document_shows_what_an_anonymous_caller_can_hold():

@@ -68,6 +68,7 @@ OUTCOMES = {
         (result["statusCode"], result["headers"]["allow"]) == (204, "GET, POST, OPTIONS")
     ),
     "reprocess_upload": lambda result: result["statusCode"] == 202,
+    "reprocess_upload_focus": lambda result: result["statusCode"] in (202, 429),
     "reprocess_upload_restore_unknown": lambda result: result["statusCode"] == 404,
     "reprocess_upload_unknown": lambda result: result["statusCode"] == 404,
 }

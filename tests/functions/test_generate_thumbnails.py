@@ -10,7 +10,7 @@ from image_pipeline import aws as clients
 from image_pipeline import errors
 from image_pipeline.imaging import recipes
 from image_pipeline.workflow import labels
-from tests.conftest import THUMBNAILS_BUCKET, aws_client, put_upload, watched
+from tests.conftest import THUMBNAILS_BUCKET, aws_client, put_record, put_upload, watched
 from tests.corpus import animations
 from tests.functions.conftest import load_handler
 from tests.pictures import encoded, gradient, opened, photo
@@ -79,6 +79,35 @@ def test_a_recipe_without_effect_is_logged_once(monkeypatch, caplog, handler):
     for name in ("a", "b"):
         handler(event(f"uploads/{name}.jpg", photo(60, 40)))
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == list(book.warnings)
+
+
+def test_the_focus_of_an_upload_is_rendered_and_returned(handler, monkeypatch):
+    """The point in the metadata changes the crop; a choice in the record wins if there was a record before."""
+    cover = recipes.RecipeBook({"c": recipes.Recipe("c", 50, 50, fit="cover", formats=("png",))})
+    monkeypatch.setattr(recipes, "load", lambda: cover)
+    data = encoded(gradient(200, 50), "PNG")
+    uploaded = put_upload("uploads/a.png", data, {"focus": "0,0"})
+    put_record("uploads/a.png", chosenFocus={"point": {"x": 1, "y": 0}, **uploaded})
+    asked = {"imageKey": "uploads/a.png", "source": uploaded, "executionId": "execution-1"}
+    first, again = handler(asked | {"overwrites": False}), handler(asked | {"overwrites": True})
+    assert (first["focus"], again["focus"]) == ({"x": 0, "y": 0}, {"x": 1, "y": 0})
+    crops = [rendition(result, "c", "PNG")[1].convert("RGB") for result in (first, again)]
+    whole = gradient(200, 50)
+    assert list(map(as_bytes, crops)) == [as_bytes(whole.crop((x, 0, x + 50, 50))) for x in (0, 150)]
+    assert len({result["renditions"][0]["key"] for result in (first, again)}) == 2
+
+
+def as_bytes(image):
+    return image.tobytes()
+
+
+def test_a_focus_that_cannot_be_read_is_a_warning(handler):
+    """The record says why the point has no effect."""
+    data = photo(60, 40)
+    source = put_upload("uploads/a.jpg", data, {"focus": "left"})
+    result = handler({"imageKey": "uploads/a.jpg", "source": source, "executionId": "execution-1"})
+    assert result["focus"] is None
+    assert [warning["code"] for warning in result["warnings"]] == ["ImageWarning"]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -20,6 +20,7 @@ REQUESTS = {
     "presign": ("presign_upload", "upload", "POST", "/images/presigned", '{"name": "{name}"}'),
     "delete": ("delete_upload", "delete", "DELETE", "/images/uploads/{name}", None),
     "restore": ("reprocess_upload", "delete", "POST", "/images/uploads/{name}/restore", None),
+    "focus": ("reprocess_upload", "upload", "PUT", "/images/uploads/{name}/focus", '{"x": 0.3, "y": 0.4}'),
     "reprocess": ("reprocess_upload", "delete", "POST", "/images/uploads/{name}/reprocess", None),
 }
 NAMED = sorted(REQUESTS.keys() - {"list"})

@@ -17,6 +17,7 @@ STATUS_PREFIX = "/images/"
 STATUS_SUFFIX = "/status"
 REPROCESS_SUFFIX = "/reprocess"
 RESTORE_SUFFIX = "/restore"
+FOCUS_SUFFIX = "/focus"
 ORIGINAL_SUFFIX = "/original"
 RENDITIONS_FOLDER = "/renditions/"
 

@@ -49,6 +49,41 @@ def part(disposition, content=PHOTO):
     return b"--e\r\nContent-Disposition: " + disposition + b"\r\n\r\n" + content + b"\r\n--e--\r\n"
 
 
+def with_focus(event, focus):
+    """The request with this query parameter."""
+    return event | {"queryStringParameters": event.get("queryStringParameters", {}) | {"focus": focus}}
+
+
+@pytest.mark.parametrize("sent", [{}, form(("file", ("a.jpg", PHOTO)), focus="0.3, 0.4")], ids=["bytes", "form"])
+def test_a_focus_becomes_metadata_of_the_object(sent):
+    """A query parameter and a form field name the same point, and an upload without one has no metadata."""
+    event = with_focus(request(name="a.jpg", **sent), "0.3, 0.4")
+    assert intake.receive(event, FORMATS).metadata == {"focus": "0.3,0.4"}
+    assert receive(name="a.jpg").metadata == {}
+
+
+def test_a_form_field_alone_names_the_focus():
+    """A page can send a form without a query, and an input that was left empty does not count."""
+    file = ("file", ("a.jpg", PHOTO))
+    assert receive(**form(file, focus="1,0")).metadata == {"focus": "1,0"}
+    assert receive(**form(file, focus="")).metadata == {}
+
+
+@pytest.mark.parametrize("focus", ["", "0.3", "2,0", "0.3,0.4,0.5", "0,4\ufffd"])
+def test_a_focus_that_is_no_point_is_refused(focus):
+    """Nothing is stored without the focus that the caller asked for."""
+    with pytest.raises((InvalidRequestError, InvalidKeyError)):
+        intake.receive(with_focus(request(name="a.jpg"), focus), FORMATS)
+
+
+def test_two_focuses_are_refused():
+    """Neither of two different points wins."""
+    with pytest.raises(InvalidRequestError, match="`focus`"):
+        intake.receive(with_focus(request(**form(("file", ("a.jpg", PHOTO)), focus="0,0")), "1,1"), FORMATS)
+    with pytest.raises(InvalidRequestError, match="2 different fields `focus`"):
+        receive(**form(("file", ("a.jpg", PHOTO)), ("focus", "0,0"), ("focus", "1,1")))
+
+
 def test_bytes_become_an_upload_of_the_name_that_the_query_gives():
     """The query parameter keeps its folders and wins over the header."""
     upload = receive(name="summer/bea,ch ü?.jpg", content_disposition='attachment; filename="x.jpg"')

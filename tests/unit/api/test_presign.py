@@ -92,6 +92,24 @@ def test_a_known_size_and_checksum_are_signed():
     }
 
 
+def test_a_focus_is_signed():
+    """The form and the URL both require the metadata, and `curl` sends it."""
+    signed = sign(focus={"x": 0.3, "y": 1})
+    assert {presign.FOCUS: "0.3,1"} in conditions(signed["post"])
+    assert signed["post"]["fields"][presign.FOCUS] == signed["put"]["headers"][presign.FOCUS] == "0.3,1"
+    assert presign.FOCUS in signed_headers(signed["put"])
+    assert f"{presign.FOCUS}=0.3,1" in shlex.split(signed["post"]["curl"])
+    assert f"{presign.FOCUS}: 0.3,1" in shlex.split(signed["put"]["curl"])
+    assert presign.FOCUS not in sign(focus=None)["put"]["headers"]
+
+
+@pytest.mark.parametrize("focus", ["0.3,0.4", {}, {"x": 2, "y": 0}, {"x": 0.3}, [0.3, 0.4]])
+def test_a_focus_that_is_no_point_is_not_signed(focus):
+    """The answer says what a point is."""
+    with pytest.raises(InvalidRequestError, match="focus"):
+        parse(focus=focus)
+
+
 def test_a_url_has_its_headers_and_no_others():
     """A URL requires only the known headers."""
     put = sign()["put"]

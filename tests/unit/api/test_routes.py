@@ -72,4 +72,5 @@ def test_the_paths_that_are_made_are_known(name):
 def test_a_method_has_its_paths():
     """The paths help a caller that used the wrong one."""
     assert set(routes.paths("POST")) >= {"/images/uploads/{filename}/reprocess", "/images/presigned", "/images"}
-    assert routes.paths("PUT") == ()
+    assert routes.paths("PUT") == ("/images/uploads/{filename}/focus",)
+    assert routes.paths("PATCH") == ()

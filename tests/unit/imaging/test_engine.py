@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image, ImageChops, ImageDraw, ImageStat
 
 from image_pipeline.errors import ImageTooLargeError, RejectedError
 from image_pipeline.imaging import engine, exif, libvips, packages, recipes, resize
+from image_pipeline.imaging.focus import Point
 from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import Reader
 from image_pipeline.imaging.recipes import Recipe, Watermark, load
-from tests.corpus import BAD, GOOD, HOLE, QUARTERS, SIZE, holed, many_scans, noisy, quarters, saved, turned
+from tests.corpus import BAD, GOOD, HOLE, QUARTERS, SIZE, UPSIDE_DOWN, holed, many_scans, noisy, quarters, saved, turned
+from tests.corpus import exif as corpus_exif
 from tests.unit.imaging.test_exif import RIGHTS, block, tags_of
 
 LIMITS = Limits()
@@ -24,14 +26,14 @@ GOLDEN = Path(__file__).parent / "golden"
 PNG_120 = Recipe("t", 120, 120, formats=("png",))
 
 
-def render(data, *recipes, limits=LIMITS):
+def render(data, *recipes, limits=LIMITS, point=None):
     """Rendered with some recipes."""
-    return engine.render(data, recipes, limits)
+    return engine.render(data, recipes, limits, point)
 
 
-def one(data, recipe):
+def one(data, recipe, point=None):
     """The only rendition."""
-    (rendition,) = render(data, recipe).renditions
+    (rendition,) = render(data, recipe, point=point).renditions
     return rendition
 
 
@@ -148,6 +150,51 @@ def test_cover_cuts_the_same_from_both_sides():
     assert worst(four(image), QUARTERS) <= 8
 
 
+def dotted(size, centre, orientation):
+    """A grey image with a red dot, as a camera stores it with this orientation."""
+    image = Image.new("RGB", size, (120, 120, 120))
+    box = (centre[0] - 12, centre[1] - 12, centre[0] + 12, centre[1] + 12)
+    ImageDraw.Draw(image).ellipse(box, (230, 40, 20))
+    turn = UPSIDE_DOWN[orientation]
+    image = image if turn is None else image.transpose(turn)
+    return saved(image, "PNG", exif=corpus_exif(t0x0112=orientation))
+
+
+def shows_dot(rendition):
+    """Whether a rendition has something red."""
+    red, green, _ = picture(rendition).convert("RGB").split()
+    return ImageChops.subtract(red, green).getextrema()[1] > 100
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("size", "dot"), [((600, 200), (480, 100)), ((200, 600), (100, 130))])
+def test_smart_and_a_point_find_what_the_centre_misses(size, dot, orientation):
+    """Both count in the upright image, whatever its orientation; a point wins over the recipe."""
+    data = dotted(size, dot, orientation)
+    smart, centre = (Recipe("t", 100, 100, fit="cover", focus=focus) for focus in ("smart", "centre"))
+    assert shows_dot(one(data, smart))
+    assert not shows_dot(one(data, centre))
+    assert shows_dot(one(data, centre, Point(dot[0] / size[0], dot[1] / size[1])))
+    assert not shows_dot(one(data, smart, Point(0.5, 0.5)))
+
+
+def test_a_point_changes_only_crops():
+    """Images that are shown completely stay as they are."""
+    data = saved(quarters(), "PNG")
+    for fit in ("fit", "pad"):
+        recipe = Recipe("t", 60, 50, fit=fit, formats=("png",))
+        assert one(data, recipe, Point(0, 1)).data == one(data, recipe).data
+
+
+def test_the_point_is_part_of_the_content_id():
+    """Files that are cached forever have another key after the point has changed."""
+    data, recipe = saved(quarters(), "PNG"), Recipe("t", 50, 50, fit="cover")
+    points = [None, Point(0.5, 0.5), Point(0.5, 0.25)]
+    ids = [engine.content_id(data, [recipe], point) for point in points]
+    assert len(set(ids)) == len(points)
+    assert ids == [render(data, recipe, point=point).content_id for point in points]
+
+
 def test_pad_fills_with_the_background():
     """The background also fills the transparent parts of the image."""
     recipe = Recipe("t", 120, 120, fit="pad", formats=("png",), background="#123456")
@@ -162,13 +209,15 @@ def test_pad_fills_with_the_background():
     mode=st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA"]),
     box=st.tuples(st.integers(1, 200), st.integers(1, 200)),
     fit=st.sampled_from(["fit", "cover", "pad"]),
+    focus=st.sampled_from(["centre", "smart"]),
+    point=st.none() | st.builds(Point, st.floats(0, 1), st.floats(0, 1)),
     output_format=st.sampled_from(["jpeg", "png", "webp"]),
 )
 @settings(max_examples=150, deadline=None)
-def test_any_picture_and_any_recipe(width, height, mode, box, fit, output_format):
+def test_any_picture_and_any_recipe(width, height, mode, box, fit, focus, point, output_format):
     """The size and the aspect ratio are right, and no error is raised."""
     data = saved(Image.new(mode, (width, height)), "PNG")
-    rendition = one(data, Recipe("t", *box, fit=fit, formats=(output_format,)))
+    rendition = one(data, Recipe("t", *box, fit=fit, focus=focus, formats=(output_format,)), point)
     assert picture(rendition).size == (rendition.width, rendition.height)
     assert rendition.width <= box[0]
     assert rendition.height <= box[1]
@@ -378,6 +427,7 @@ def test_reduced_copy_of_a_bad_file_is_an_error_of_ours():
 GOLDEN_RECIPES = {
     "fit": Recipe("fit", 160, 160, formats=("png",)),
     "cover": Recipe("cover", 120, 120, fit="cover", formats=("png",)),
+    "smart": Recipe("smart", 160, 30, fit="cover", focus="smart", formats=("png",)),
     "pad-watermark": Recipe(
         "pad-watermark",
         160,

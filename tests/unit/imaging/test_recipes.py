@@ -148,6 +148,8 @@ def test_every_option_arrives(tmp_path):
     assert (recipe.quality, recipe.background, recipe.sharpen, recipe.allow_larger) == (60, "#a0B0c0", 0.5, False)
     assert recipe.watermark is not None
     assert recipe.watermark.image == tmp_path / "logo.png"
+    cover = book(tmp_path, RECIPE + 'fit = "cover"\nfocus = "smart"').recipes["a"]
+    assert (cover.fit, cover.focus, recipe.focus) == ("cover", "smart", "centre")
     assert (recipe.watermark.place, recipe.watermark.size, recipe.watermark.opacity) == ("center", 0.5, 1)
 
 
@@ -228,6 +230,10 @@ def test_a_set_has_every_width_up_to_that_of_the_original_once(widths, width, he
         (RECIPE + "\n[recipes.b]\nwidth = 1\nheight = -1", 7, "height is -1", "1 to"),
         ("[recipes.a] # height\nwidth = 10 # height\n  # height = 5\nheight = 0 # height", 4, "height is 0", "1 to"),
         (RECIPE + 'fit = "crop"', 4, "fit is 'crop'", "fit, cover, pad"),
+        (RECIPE + 'fit = "cover"\nfocus = "center"', 5, "focus is 'center'", "centre, smart"),
+        (RECIPE + 'fit = "cover"\nfocus = 1', 5, "focus is 1", "centre, smart"),
+        (RECIPE + 'focus = "smart"', 4, 'focus has an effect only with fit = "cover"', "remove focus"),
+        (RECIPE + 'focus = "centre"\nfit = "pad"', 4, "only with fit", "Add that option"),
         (RECIPE + "hieght = 5", 4, "'hieght' is not an option", "width, height, fit"),
         (RECIPE + 'formats = "jpeg"', 4, "must be a list", "jpeg, png, webp, avif"),
         (RECIPE + "formats = []", 4, "must be a list", "jpeg, png"),

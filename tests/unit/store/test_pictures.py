@@ -5,7 +5,7 @@ from botocore.stub import Stubber
 
 from image_pipeline import aws
 from image_pipeline.errors import StorageUnavailableError, UnchangedError
-from image_pipeline.store import pictures
+from image_pipeline.store import pictures, records
 from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, aws_client, put_record
 from tests.unit.store.test_cleanup import rendition
 
@@ -24,9 +24,8 @@ def record(**fields):
 
 
 def compare(content_id="1"):
-    pictures.require_change(
-        aws.client, table=IMAGE_TABLE, bucket=THUMBNAILS_BUCKET, image_key=KEY, content_id=content_id
-    )
+    before = records.read_before_claim(aws.client, table=IMAGE_TABLE, image_key=KEY)
+    pictures.require_change(aws.client, record=before, bucket=THUMBNAILS_BUCKET, image_key=KEY, content_id=content_id)
 
 
 def test_the_same_content_is_refused():

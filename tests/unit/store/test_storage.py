@@ -32,7 +32,7 @@ def test_reads_the_announced_bytes_and_no_others(versioned):
     old = source_of("uploads/a.jpg", b"old", versioned)
     put_upload("uploads/a.jpg", b"new")
     if versioned:
-        assert storage.read(clients.client, old, 10) == b"old"
+        assert storage.read(clients.client, old, 10).data == b"old"
     else:
         with pytest.raises(UploadVanishedError):
             storage.read(clients.client, old, 10)
@@ -77,14 +77,14 @@ def test_an_archived_object_is_called_archived(storage_class, read):
 @pytest.mark.parametrize("storage_class", ["GLACIER_IR", "STANDARD_IA", "INTELLIGENT_TIERING"])
 def test_a_class_that_s3_reads_at_once_is_not_an_archive(storage_class):
     """Objects with instant retrieval are read like any other object."""
-    assert storage.read(clients.client, stored_as(storage_class), 10) == b"x"
+    assert storage.read(clients.client, stored_as(storage_class), 10).data == b"x"
 
 
 def test_an_archived_object_that_was_restored_is_read():
     """A restored copy can be read until it expires."""
     source = stored_as("GLACIER")
     aws_client("s3").restore_object(Bucket=UPLOADS_BUCKET, Key=source.key, RestoreRequest={"Days": 1})
-    assert storage.read(clients.client, source, 10) == b"x"
+    assert storage.read(clients.client, source, 10).data == b"x"
 
 
 @pytest.mark.parametrize("tier", ["ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"])
@@ -101,7 +101,7 @@ def test_an_archive_tier_of_intelligent_tiering_is_an_archive(tier):
 def test_never_reads_more_than_the_limit():
     """The announced size may be wrong, but the bytes that are read never exceed the limit."""
     source = source_of("uploads/a.jpg", b"0123456789")
-    assert storage.read(clients.client, source, 10) == b"0123456789"
+    assert storage.read(clients.client, source, 10).data == b"0123456789"
     with pytest.raises(UploadTooLargeError):
         storage.read(clients.client, source, 9)
 

@@ -3,7 +3,6 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
@@ -236,6 +235,70 @@ def test_a_table_that_refuses_is_not_taken_for_a_cooldown(code, status, error):
             uploads._begin_cooldown(lambda _: dynamodb, table=IMAGE_TABLE, image_key="uploads/a.jpg", seconds=10)
 
 
+# ---- The focus of an upload
+
+POINT = {"x": 0.3, "y": 0.4}
+
+
+def set_focus(machine, point=POINT, key="uploads/a.jpg", seconds=0):
+    arn = uploads.set_focus(
+        aws_client,
+        bucket=UPLOADS_BUCKET,
+        table=IMAGE_TABLE,
+        state_machine=machine,
+        image_key=key,
+        point=point,
+        cooldown_seconds=seconds,
+    )
+    return json.loads(aws_client("stepfunctions").describe_execution(executionArn=arn)["input"])
+
+
+@pytest.mark.parametrize("point", [POINT, None])
+@pytest.mark.parametrize("seconds", [0, 10])
+def test_a_focus_is_kept_with_the_version_that_it_is_for(machine, point, seconds):
+    """Readers do not see it before it is rendered, and the workflow starts as for a reprocess."""
+    upload = put_upload("uploads/a.jpg", b"x")
+    put_record("uploads/a.jpg", status="COMPLETED")
+    public = records.read(aws_client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
+    event = set_focus(machine, point, seconds=seconds)
+    assert event["detail"]["reprocess"] is True
+    record = records.read_before_claim(aws_client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
+    assert record["chosenFocus"] == {"point": point, "versionId": upload["versionId"], "etag": upload["etag"]}
+    assert records.read(aws_client, table=IMAGE_TABLE, image_key="uploads/a.jpg") == public
+
+
+def test_a_focus_and_a_reprocess_share_a_cooldown(machine):
+    """A request within the cooldown changes nothing."""
+    put_upload("uploads/a.jpg", b"x")
+    put_record("uploads/a.jpg", status="COMPLETED")
+    reprocess_within(machine, 10)
+    with pytest.raises(TooSoonError):
+        set_focus(machine, seconds=10)
+    record = records.read_before_claim(aws_client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
+    assert "chosenFocus" not in record
+    assert executions(machine) == 1
+
+
+@pytest.mark.parametrize("seconds", [0, 10])
+def test_an_upload_without_a_record_gets_its_focus_later(machine, seconds):
+    """Only the first execution of an upload may create its record, so the caller must try again."""
+    put_upload("uploads/a.jpg", b"x")
+    with pytest.raises(TooSoonError, match="no record yet") as caught:
+        set_focus(machine, seconds=seconds)
+    assert caught.value.retry_after_seconds == 1
+    assert records.read(aws_client, table=IMAGE_TABLE, image_key="uploads/a.jpg") is None
+    assert executions(machine) == 0
+
+
+@pytest.mark.parametrize("key", ["uploads/no.jpg", "uploads/folder/"])
+def test_only_an_upload_has_a_focus(machine, key):
+    """Neither a missing upload nor a folder marker gets one."""
+    put_upload("uploads/folder/", b"")
+    put_record("uploads/folder/", status="COMPLETED")
+    with pytest.raises(UploadNotFoundError):
+        set_focus(machine, key=key)
+
+
 def test_an_upload_without_a_record_is_processed_as_the_oldest(machine):
     """Its event may have been lost."""
     put_upload("uploads/a.jpg", b"x")
@@ -380,7 +443,7 @@ def test_a_new_upload_is_not_overwritten_by_a_restore(monkeypatch):
 def test_a_copy_states_its_condition_with_every_sdk():
     """The header is sent even if the SDK has no parameter for it."""
     put_upload("uploads/a", b"old")
-    s3 = boto3.client("s3")  # its own, because the handler stays
+    s3 = aws_client("s3")  # its own, because the handler stays
     s3.delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a")
     sent = []
     s3.meta.events.register("before-send.s3.CopyObject", lambda request, **_: sent.append(request.headers))

@@ -11,7 +11,8 @@ import json
 import re
 import uuid
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -24,6 +25,7 @@ from image_pipeline.errors import (
     UnsupportedFormatError,
     UploadTooLargeError,
 )
+from image_pipeline.imaging.focus import METADATA, Point
 from image_pipeline.imaging.formats.header import CONTENT_TYPES
 from image_pipeline.imaging.formats.recognise import recognise
 from image_pipeline.imaging.reader import FIRST_BYTES
@@ -32,6 +34,7 @@ MAX_BYTES = 4_500_000
 """The limit of a request body in bytes. In base64 and with its headers, a request must stay below Lambda's limit of
 6,291,456 bytes."""
 
+_FORM_FIELDS = ("name", "focus")
 _MAX_HEADER_BYTES = 8192  # of one part of a form
 _SUFFIXES = {"JPEG": "jpg", "HEIF": "heic"}  # formats whose usual suffix differs from their name
 
@@ -49,6 +52,13 @@ class ReceivedUpload:
     content_type: str
     """Determined from the bytes, not from the request."""
     overwrite: bool
+    focus: Point | None = None
+    """The point that the crops must show; None if the request names none."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The user-defined metadata to store with the upload."""
+        return {METADATA: str(self.focus)} if self.focus else {}
 
 
 @dataclass(frozen=True)
@@ -58,15 +68,15 @@ class _Content:
     disposition: str
     """The Content-Disposition of the image."""
     data: bytes
-    name: str | None = None
-    """The value of the form's field `name`."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """The values of the form's fields `name` and `focus`."""
 
 
 def receive(event: dict[str, Any], accepted_formats: frozenset[str]) -> ReceivedUpload:
     """Parse a request that uploads an image.
 
     The name is the query parameter `name` or the form field `name`, otherwise the file name in Content-Disposition,
-    otherwise a random name.
+    otherwise a random name. The focus is the query parameter or form field `focus`.
 
     Args:
         event: the request.
@@ -74,19 +84,19 @@ def receive(event: dict[str, Any], accepted_formats: frozenset[str]) -> Received
 
     Raises:
         UploadTooLargeError: the body is too large for this endpoint.
-        InvalidRequestError: the form does not contain exactly one file, two names differ, or the condition is
-            unsupported.
+        InvalidRequestError: the form does not contain exactly one file, a parameter differs from the field of the same
+            name, the focus is invalid, or the condition is unsupported.
         EmptyUploadError: the image has no bytes.
         UnsupportedFormatError: the bytes are not an image in an accepted format.
         InvalidKeyError: the name is not a valid file name.
     """
     overwrite = _may_overwrite(event["headers"])
-    parameter = queries.read(event).get("name")
+    parameters = queries.read(event)
     content = _content(event)
     if not content.data:
         raise EmptyUploadError("The upload is empty (0 bytes).", "Send the image as the body of the request.")
     image_format = _recognise(event, content.data, accepted_formats)
-    name = _chosen_name(parameter, content.name)
+    name, focus = (_chosen(choice, parameters.get(choice), content.fields.get(choice)) for choice in _FORM_FIELDS)
     if name is None:
         suffix = _SUFFIXES.get(image_format, image_format.lower())
         name = _file_name(content.disposition) or f"{uuid.uuid4()}.{suffix}"
@@ -95,6 +105,7 @@ def receive(event: dict[str, Any], accepted_formats: frozenset[str]) -> Received
         data=content.data,
         content_type=CONTENT_TYPES[image_format],
         overwrite=overwrite,
+        focus=None if focus is None else Point.parse(focus),
     )
 
 
@@ -148,19 +159,19 @@ def _unique_fields(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(fields)
 
 
-def _chosen_name(parameter: str | None, field: str | None) -> str | None:
-    """Return the name that the request chooses for the upload; None when it chooses none."""
+def _chosen(name: str, parameter: str | None, field: str | None) -> str | None:
+    """Return the value that the request chooses, by its query or its form; None when it chooses none."""
     if parameter is not None and field is not None and parameter != field:
         raise InvalidRequestError(
-            f"The query parameter `name` is {parameter[:80]!a}, but the form field `name` is {field[:80]!a}.",
-            "Send only one of them, or the same name in both.",
+            f"The query parameter `{name}` is {parameter[:80]!a}, but the form field `{name}` is {field[:80]!a}.",
+            f"Send only one of them, or the same {name} in both.",
         )
-    name = field if parameter is None else parameter
-    if name is not None and "\N{REPLACEMENT CHARACTER}" in name:
+    value = field if parameter is None else parameter
+    if value is not None and "\N{REPLACEMENT CHARACTER}" in value:
         # It replaces bytes that are not UTF-8. Different names would become equal, and one upload would overwrite
         # another.
-        raise InvalidKeyError("`name` is not UTF-8.", "Encode it as UTF-8; in a URL, percent-encode the result.")
-    return name
+        raise InvalidKeyError(f"`{name}` is not UTF-8.", "Encode it as UTF-8; in a URL, percent-encode the result.")
+    return value
 
 
 def _content(event: dict[str, Any]) -> _Content:
@@ -189,13 +200,14 @@ def _recognise(event: dict[str, Any], data: bytes, accepted_formats: frozenset[s
 
 
 def _form(data: bytes, boundary: str) -> _Content:
-    """Return the one file of a form and its field `name`. A part without a file name is not a file.
+    """Return the one file of a form and its other fields. A part without a file name is not a file.
 
     For an input that the user left empty, a browser sends a file without name and bytes, or an empty text.
     https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#constructing-form-data-set
     """
     delimiter = b"\r\n--" + boundary.encode()
-    files, names = [], set[str]()
+    files: list[tuple[str, bytes]] = []
+    values: dict[str, set[str]] = {name: set() for name in _FORM_FIELDS}
     # The first delimiter follows no line break. The text after the last delimiter starts with two hyphens.
     _, *parts = (b"\r\n" + data).split(delimiter)
     if not boundary or not parts or not parts[-1].startswith(b"--"):
@@ -208,8 +220,9 @@ def _form(data: bytes, boundary: str) -> _Content:
         fields = [line.partition(b":")[2] for line in lines if line.lower().startswith(b"content-disposition:")]
         disposition = fields[0].decode("utf-8", "replace").strip() if fields else ""
         file_name = _file_name(disposition)
-        if file_name is None and _header(disposition)[1].get("name") == "name" and content:
-            names.add(content.decode("utf-8", "replace"))
+        field_name = _header(disposition)[1].get("name")
+        if file_name is None and field_name in values and content:
+            values[field_name].add(content.decode("utf-8", "replace"))
         if file_name or (file_name is not None and content):
             files.append((disposition, content))
     if len(files) != 1:
@@ -217,9 +230,10 @@ def _form(data: bytes, boundary: str) -> _Content:
             f"The form contains {len(files)} files, not one.",
             "Send one file per request, for example with curl -F file=@beach.jpg.",
         )
-    if len(names) > 1:
-        raise InvalidRequestError(f"The form contains {len(names)} different fields `name`.", "Send one.")
-    return _Content(*files[0], name=next(iter(names), None))
+    for name, different in values.items():
+        if len(different) > 1:
+            raise InvalidRequestError(f"The form contains {len(different)} different fields `{name}`.", "Send one.")
+    return _Content(*files[0], {name: different.pop() for name, different in values.items() if different})
 
 
 def _file_name(disposition: str) -> str | None:

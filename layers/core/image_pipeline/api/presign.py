@@ -14,12 +14,14 @@ from typing import Any
 
 from image_pipeline import aws, keys, times
 from image_pipeline.errors import InvalidRequestError, UploadTooLargeError
+from image_pipeline.imaging.focus import METADATA, Point
 
 METHODS = ("POST", "PUT")
 SHA256_BYTES = 32
 CHECKSUM = "x-amz-checksum-sha256"
+FOCUS = f"x-amz-meta-{METADATA}"
 
-_FIELDS = {"name", "contentType", "sizeBytes", "checksumSha256", "overwrite", "method"}
+_FIELDS = {"name", "contentType", "sizeBytes", "checksumSha256", "overwrite", "method", "focus"}
 _CONTENT_TYPE = re.compile(r"image/[A-Za-z0-9][A-Za-z0-9.+-]{0,99}")
 
 # Browsers do not know every type: on Windows they have none for HEIC. The pipeline reads the bytes, so a wrong guess is
@@ -44,14 +46,16 @@ class UploadRequest:
     """The SHA-256 of the file, in base64."""
     overwrite: bool
     methods: tuple[str, ...]
+    focus: Point | None
+    """The point that the crops must show; None if the request names none."""
 
 
 def parse(fields: dict[str, Any], max_bytes: int) -> UploadRequest:
     """Parse a request to sign an upload.
 
     Args:
-        fields: `name` and, optionally, `contentType`, `sizeBytes`, `checksumSha256`, `overwrite` and `method`. If the
-            content type is missing or empty, the suffix of the name determines it.
+        fields: `name` and, optionally, `contentType`, `sizeBytes`, `checksumSha256`, `overwrite`, `method` and
+            `focus`. If the content type is missing or empty, the suffix of the name determines it.
         max_bytes: the size limit of uploads.
 
     Raises:
@@ -97,6 +101,7 @@ def parse(fields: dict[str, Any], max_bytes: int) -> UploadRequest:
         checksum=checksum,
         overwrite=overwrite,
         methods=methods,
+        focus=None if fields.get("focus") is None else Point.from_json(fields["focus"]),
     )
 
 
@@ -126,6 +131,7 @@ def sign(
 
 def _post(client: aws.Client, bucket: str, request: UploadRequest, max_bytes: int, seconds: int) -> dict[str, Any]:
     required = {"Content-Type": request.content_type} | ({CHECKSUM: request.checksum} if request.checksum else {})
+    required |= {FOCUS: str(request.focus)} if request.focus else {}
     size_range = ["content-length-range", request.size_bytes or 1, request.size_bytes or max_bytes]
     form = client("s3").generate_presigned_post(
         bucket,
@@ -147,6 +153,9 @@ def _put(client: aws.Client, bucket: str, request: UploadRequest, seconds: int) 
         parameters["ContentLength"] = request.size_bytes
     if request.checksum:
         parameters["ChecksumSHA256"] = headers[CHECKSUM] = request.checksum
+    if request.focus:
+        headers[FOCUS] = str(request.focus)
+        parameters["Metadata"] = {METADATA: headers[FOCUS]}
     if not request.overwrite:
         parameters["IfNoneMatch"] = headers["if-none-match"] = "*"
     url = client("s3").generate_presigned_url("put_object", Params=parameters, ExpiresIn=seconds)

@@ -12,6 +12,7 @@ METHODS = {
     "/images/uploads/{filename}/original": ("GET",),
     "/images/uploads/{filename}/reprocess": ("POST",),
     "/images/uploads/{filename}/restore": ("POST",),
+    "/images/uploads/{filename}/focus": ("PUT",),
     "/images/uploads/{filename}": ("DELETE",),
     "/images/presigned": ("POST",),
     "/images/statuses": ("POST",),

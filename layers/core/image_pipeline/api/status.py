@@ -14,7 +14,7 @@ from image_pipeline.imaging.recipes import MAX_FILES
 from image_pipeline.settings import StatusSettings
 from image_pipeline.store import records, storage
 
-IMAGE_FIELDS = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings")
+IMAGE_FIELDS = ("image", "exif", "focus", "renditions", "labels", "labelModelVersion", "summary", "warnings")
 """The fields that describe a processed image, as opposed to the upload that is still processing."""
 
 _FAILURES = ("error", "lastFailure")

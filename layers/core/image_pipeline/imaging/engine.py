@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -25,6 +25,7 @@ from image_pipeline.imaging.animation.result import ANIMATED_FORMATS, Animated, 
 from image_pipeline.imaging.decode import decode
 from image_pipeline.imaging.encode import CONTENT_TYPES, EXTENSIONS, WITH_ALPHA, Encoder, encode
 from image_pipeline.imaging.exif import CameraFacts, rights_block
+from image_pipeline.imaging.focus import CENTRE, Point
 from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
@@ -36,6 +37,8 @@ from image_pipeline.imaging.summary import Summary, summarise
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
+
+    from image_pipeline.imaging.interest import Interest
 
 VERSION = 3
 """Part of every content id. Increase it when the same bytes and recipes give other pixels."""
@@ -55,6 +58,9 @@ _SLOW_FORMATS = frozenset({"webp", "avif"})
 """Formats with slow encoders, which release Python's global lock."""
 _LEAST_QUALITY = 40
 """Lowest quality to which `allow_larger = false` goes."""
+
+Place = Callable[[tuple[int, int], tuple[int, int]], tuple[int, int]]
+"""Returns (left, top) of a crop, given (width, height) of the image and of the crop."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -122,8 +128,14 @@ class Rendered:
     exif: CameraFacts
 
 
-def render(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Rendered:
+def render(data: bytes, recipes: Sequence[Recipe], limits: Limits, point: Point | None = None) -> Rendered:
     """Make all renditions of one image.
+
+    Args:
+        data: the whole upload.
+        recipes: the recipes of the upload.
+        limits: limits of the deployment.
+        point: the point that every crop must show; None to let each recipe decide.
 
     Raises:
         RejectedError: as `admission.admit`, and CorruptImageError if the pixels cannot be decoded.
@@ -137,12 +149,15 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Rendered:
     reductions = _open(reader, header, largest_scale, limits, sizes=sizes)
     rights = rights_block(facts)
     encoder = Encoder(rights)
-    animated = _animate(data, header, needed, limits.memory_bytes - reductions.memory, rights)
+    small = partial(reductions.at, _size_within(header, _SUMMARY_SIDE))
+    places = _CropPlaces(point, small)
+    animated = _animate(data, header, needed, places, limits.memory_bytes - reductions.memory, rights)
     results: dict[str, list[Callable[[], Rendition]]] = {}
     with _encoder_threads(needed) as threads:
         for recipe in sorted(needed, key=partial(_scale, header=header), reverse=True):
             uncropped = reductions.at(_uncropped_size(recipe, header))
-            make = partial(_make_rendition, _Finisher(recipe, uncropped), encoder=encoder, upload_bytes=len(data))
+            finisher = _Finisher(recipe, uncropped, places.of(recipe))
+            make = partial(_make_rendition, finisher, encoder=encoder, upload_bytes=len(data))
             moving = animated.files.get(recipe.name)
             results[recipe.name] = [
                 partial(_animated_rendition, recipe.name, moving)
@@ -150,10 +165,10 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Rendered:
                 else _start(threads, make, output_format)
                 for output_format in recipe.formats
             ]
-        summary = summarise(reductions.at(_size_within(header, _SUMMARY_SIDE)), resize.reduce)
+        summary = summarise(small(), resize.reduce)
         sha256 = hashlib.sha256(data).hexdigest()
         renditions = tuple(result() for recipe in needed for result in results[recipe.name])
-    content_id = _content_id(sha256, recipes, is_late=animated.is_late)
+    content_id = _content_id(sha256, recipes, point, is_late=animated.is_late)
     warnings = (*reductions.warnings, *animated.warnings)
     return Rendered(renditions, summary, sha256, content_id, warnings, header, facts)
 
@@ -188,8 +203,9 @@ def ideals(data: bytes, recipes: Sequence[Recipe], limits: Limits) -> Iterator[t
     reader = Reader.of(data)
     header = admit(reader, limits)
     reductions = _open(reader, header, 1.0, limits, cascade=math.inf)
+    places = _CropPlaces(None, partial(reductions.at, _size_within(header, _SUMMARY_SIDE)))
     for recipe in recipes:
-        finisher = _Finisher(recipe, reductions.at(_uncropped_size(recipe, header)))
+        finisher = _Finisher(recipe, reductions.at(_uncropped_size(recipe, header)), places.of(recipe))
         yield from ((recipe, output_format, finisher.image(output_format)) for output_format in recipe.formats)
 
 
@@ -302,14 +318,15 @@ class _Reductions:
 class _Finisher:
     """Crops, sharpens, pads, watermarks and flattens for one recipe; shared by the recipe's formats."""
 
-    def __init__(self, recipe: Recipe, uncropped: Image.Image) -> None:
+    def __init__(self, recipe: Recipe, uncropped: Image.Image, place: Place) -> None:
         self.recipe = recipe
+        self._place = place
         self._image = self._apply_options(uncropped)
 
     def _apply_options(self, image: Image.Image) -> Image.Image:
         recipe = self.recipe
         if recipe.fit == "cover":
-            image = _crop_centre(image, (recipe.width, recipe.height))
+            image = _crop(image, (recipe.width, recipe.height), self._place)
         if recipe.sharpen:
             from PIL.ImageFilter import UnsharpMask
 
@@ -340,13 +357,16 @@ def _make_rendition(finisher: _Finisher, output_format: str, *, encoder: Encoder
     )
 
 
-def _animate(data: bytes, header: Header, recipes: Sequence[Recipe], memory: int, rights: bytes) -> Animated:
+def _animate(
+    data: bytes, header: Header, recipes: Sequence[Recipe], places: _CropPlaces, memory: int, rights: bytes
+) -> Animated:
     """Make the animated renditions, if the image and a recipe are animated.
 
     Args:
         data: the whole upload.
         header: the result of admission.
         recipes: all recipes.
+        places: places the crops, of all frames alike.
         memory: what is left for the animation, in bytes.
         rights: EXIF block with artist and copyright.
     """
@@ -357,7 +377,10 @@ def _animate(data: bytes, header: Header, recipes: Sequence[Recipe], memory: int
 
     def finish(pixels: Pixels) -> list[Image.Image]:
         reductions = _Reductions(pixels, _CASCADE)
-        return [_Finisher(recipe, reductions.at(_uncropped_size(recipe, header))).image("webp") for recipe in moving]
+        finishers = [
+            _Finisher(recipe, reductions.at(_uncropped_size(recipe, header)), places.of(recipe)) for recipe in moving
+        ]
+        return [finisher.image("webp") for finisher in finishers]
 
     sizes = {
         recipe.name: (recipe.width, recipe.height) if recipe.fit == "pad" else _uncropped_size(recipe, header)
@@ -393,9 +416,29 @@ def _start(
     return lambda: rendition
 
 
-def _crop_centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+class _CropPlaces:
+    """Returns what places the crop of each recipe: the point of the upload, else what the recipe says."""
+
+    def __init__(self, point: Point | None, small: Callable[[], Image.Image]) -> None:
+        self._point = point
+        self._small = small
+        """Returns the reduction in which `smart` looks for the most interesting part."""
+
+    def of(self, recipe: Recipe) -> Place:
+        if self._point is None and (recipe.fit, recipe.focus) == ("cover", "smart"):
+            return self._interest.place
+        return (self._point or CENTRE).place
+
+    @cached_property
+    def _interest(self) -> Interest:
+        from image_pipeline.imaging.interest import Interest  # few recipes need it
+
+        return Interest.of(self._small())
+
+
+def _crop(image: Image.Image, size: tuple[int, int], place: Place) -> Image.Image:
     width, height = min(size[0], image.width), min(size[1], image.height)
-    left, top = (image.width - width) // 2, (image.height - height) // 2
+    left, top = place(image.size, (width, height))
     return image.crop((left, top, left + width, top + height))
 
 
@@ -420,14 +463,22 @@ def recipe_id(recipes: Sequence[Recipe]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def content_id(data: bytes, recipes: Sequence[Recipe]) -> str:
+def content_id(data: bytes, recipes: Sequence[Recipe], point: Point | None = None) -> str:
     """Return the content id that `render` would give these bytes, without rendering."""
-    return _content_id(hashlib.sha256(data).hexdigest(), recipes)
+    return _content_id(hashlib.sha256(data).hexdigest(), recipes, point)
 
 
-def _content_id(sha256: str, recipes: Sequence[Recipe], *, is_late: bool = False) -> str:
+def _content_id(sha256: str, recipes: Sequence[Recipe], point: Point | None, *, is_late: bool = False) -> str:
     """Return the content id, which differs if the time was too short for the animation."""
-    parts = [VERSION, packages.versions(), resize.name(), sha256, *map(_option_pairs, recipes), *["late"] * is_late]
+    parts = [
+        VERSION,
+        packages.versions(),
+        resize.name(),
+        sha256,
+        point,
+        *map(_option_pairs, recipes),
+        *["late"] * is_late,
+    ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FITS = ("fit", "cover", "pad")
+FOCUSES = ("centre", "smart")
 FORMATS = ("jpeg", "png", "webp", "avif")
 PLACES = ("center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right")
 
@@ -62,6 +63,8 @@ class Recipe:
     fit: str = "fit"
     """`fit`: the whole image inside the box. `cover`: the box is filled and the excess is cropped. `pad`: as `fit`, and
     the rest of the box is filled with `background`."""
+    focus: str = "centre"
+    """The part of the image that `cover` keeps: its `centre`, or the most interesting part (`smart`)."""
     formats: tuple[str, ...] = ("jpeg",)
     """Names from `FORMATS`; each makes one file."""
     quality: int | None = None
@@ -267,6 +270,7 @@ class _Parser:
         for side in ("width", "height"):
             self._check_number(table.get(side), int, 1, MAX_SIDE, (*path, side), "pixels")
         self._check_choice(table.get("fit", "fit"), FITS, (*path, "fit"))
+        self._check_focus(table, path)
         formats = table.get("formats", ["jpeg"])
         if not isinstance(formats, list) or not formats or len(set(map(str, formats))) != len(formats):
             self._fail((*path, "formats"), "formats must be a list of different formats", f"Allowed: {_list(FORMATS)}.")
@@ -299,6 +303,14 @@ class _Parser:
                 "allow_larger = false cannot be combined with animated: coding an animation again takes too long",
                 "Remove one of the two options.",
             )
+
+    def _check_focus(self, table: Mapping[str, Any], path: tuple[str, ...]) -> None:
+        if "focus" not in table:
+            return
+        path = (*path, "focus")
+        self._check_choice(table["focus"], FOCUSES, path)
+        if table.get("fit", "fit") != "cover":
+            self._fail(path, 'focus has an effect only with fit = "cover"', "Add that option, or remove focus.")
 
     def _watermark(self, value: Any, path: tuple[str, ...]) -> Watermark:
         table = self._table(value, path)

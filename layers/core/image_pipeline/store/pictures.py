@@ -5,7 +5,9 @@ from image_pipeline.errors import UnchangedError
 from image_pipeline.store import records, storage
 
 
-def require_change(client: aws.Client, *, table: str, bucket: str, image_key: str, content_id: str) -> None:
+def require_change(
+    client: aws.Client, *, record: records.Record | None, bucket: str, image_key: str, content_id: str
+) -> None:
     """Raise UnchangedError when the record already shows the same bytes, made by the same recipes and engine, with
     labels.
 
@@ -13,16 +15,15 @@ def require_change(client: aws.Client, *, table: str, bucket: str, image_key: st
 
     Args:
         client: returns the client of a service.
-        table: the table of the records.
+        record: the record, as `records.read_before_claim` returns it.
         bucket: the bucket of the renditions.
         image_key: the key of the upload.
         content_id: the content id of the renditions that the upload would get.
 
     Raises:
         UnchangedError: the record is COMPLETED with exactly these renditions, and all of them exist.
-        StorageUnavailableError: S3 or DynamoDB was not available.
+        StorageUnavailableError: S3 was not available.
     """
-    record = records.read_before_claim(client, table=table, image_key=image_key)
     if record is None or record["status"] != "COMPLETED":
         return
     folder = keys.rendition_key(image_key, content_id, "")

@@ -17,8 +17,19 @@ Key = dict[str, Any]
 
 _PREVIOUS = {"status": "previousStatus", "upload": "previousUpload", "execution": "previousExecution"}
 """The attributes that a claim replaces, and the names under which it keeps their old values until the outcome."""
+CHOSEN_FOCUS = "chosenFocus"
+"""The attribute with the point that somebody chose for an upload; `focus` is the point of the renditions."""
 INTERNAL_ATTRIBUTES = frozenset(  # never returned to readers
-    {"uploadOrder", "claimShard", "claimedAt", "expiresAt", "recipeId", "reprocessRequestedAt", *_PREVIOUS.values()}
+    {
+        "uploadOrder",
+        "claimShard",
+        "claimedAt",
+        "expiresAt",
+        "recipeId",
+        "reprocessRequestedAt",
+        CHOSEN_FOCUS,
+        *_PREVIOUS.values(),
+    }
 )
 
 _CLAIM = ("upload", "uploadOrder", "execution", "status", "lastFailure")

@@ -1,6 +1,6 @@
 """S3: read exactly the bytes that an event announced, write renditions, and sign URLs for them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -105,15 +105,24 @@ def _storage_class(error: Exception) -> str:
     return ", ".join(response[name] for name in ("StorageClass", "AccessTier") if name in response) or "class unknown"
 
 
-def _get(client: aws.Client, source: Source, **parameters: str) -> bytes:
+@dataclass(frozen=True)
+class StoredUpload:
+    """An upload that was read completely."""
+
+    data: bytes
+    metadata: Mapping[str, str]
+    """The user-defined metadata, by name without `x-amz-meta-`."""
+
+
+def _get(client: aws.Client, source: Source, **parameters: str) -> StoredUpload:
     s3: S3Client = client("s3")
     pin: dict[str, str] = {"VersionId": source.version_id} if source.version_id else {"IfMatch": source.etag}
     with _translate_errors(source):
         answer = s3.get_object(Bucket=source.bucket, Key=source.key, **pin, **parameters)  # type: ignore[arg-type]
-        return answer["Body"].read()
+        return StoredUpload(answer["Body"].read(), answer["Metadata"])
 
 
-def read(client: aws.Client, source: Source, max_bytes: int) -> bytes:
+def read(client: aws.Client, source: Source, max_bytes: int) -> StoredUpload:
     """Read an object of at most `max_bytes`, whatever size the event announced.
 
     Raises:
@@ -122,13 +131,13 @@ def read(client: aws.Client, source: Source, max_bytes: int) -> bytes:
         UploadArchivedError: the object must be restored before it can be read.
         StorageUnavailableError: S3 was not available.
     """
-    data = _get(client, source, Range=f"bytes=0-{max_bytes}")
-    if len(data) > max_bytes:
+    upload = _get(client, source, Range=f"bytes=0-{max_bytes}")
+    if len(upload.data) > max_bytes:
         raise UploadTooLargeError(
             f"The object is larger than the limit of {max_bytes:,} bytes.",
             "Upload a smaller file, or raise MaxUploadMegabytes and deploy again.",
         )
-    return data
+    return upload
 
 
 class UploadReader:
@@ -165,7 +174,7 @@ class UploadReader:
 
 
 def _read_range(client: aws.Client, source: Source, start: int, length: int) -> bytes:
-    return _get(client, source, Range=f"bytes={start}-{start + length - 1}")
+    return _get(client, source, Range=f"bytes={start}-{start + length - 1}").data
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -23,6 +24,7 @@ from image_pipeline.errors import (
     UploadTooLargeError,
 )
 from image_pipeline.store import records
+from image_pipeline.store.attributes import to_attribute
 
 MAX_COPY_BYTES = 5 * 1024**3
 """The limit of CopyObject. https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html"""
@@ -33,7 +35,14 @@ _CHANGED_CODES = frozenset({"412", "PreconditionFailed", "ConditionalRequestConf
 
 
 def store(
-    client: aws.Client, *, bucket: str, image_key: str, data: bytes, content_type: str, overwrite: bool
+    client: aws.Client,
+    *,
+    bucket: str,
+    image_key: str,
+    data: bytes,
+    content_type: str,
+    overwrite: bool,
+    metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> str | None:
     """Write an upload to S3. S3's event about it starts the workflow.
 
@@ -43,6 +52,7 @@ def store(
         image_key: the key of the upload.
         data: the bytes of the image.
         content_type: the content type of the object.
+        metadata: the user-defined metadata of the object, by name without `x-amz-meta-`.
         overwrite: whether to replace an existing upload.
 
     Returns:
@@ -56,7 +66,12 @@ def store(
     try:
         with aws.translate_errors("S3"):
             response = client("s3").put_object(
-                Bucket=bucket, Key=image_key, Body=data, ContentType=content_type, **condition
+                Bucket=bucket,
+                Key=image_key,
+                Body=data,
+                ContentType=content_type,
+                Metadata=dict(metadata),
+                **condition,
             )
     except aws.AwsError as error:
         code = aws.code_of(error)
@@ -126,14 +141,64 @@ def reprocess(
         StorageUnavailableError: AWS was not available.
     """
     state = UploadState.read(client, bucket=bucket, table=table, key=image_key)
+    return _process_again(client, state, table, state_machine, cooldown_seconds, {})
+
+
+def set_focus(
+    client: aws.Client,
+    *,
+    bucket: str,
+    table: str,
+    state_machine: str,
+    image_key: str,
+    point: Mapping[str, float] | None,
+    cooldown_seconds: int = 0,
+) -> str:
+    """Choose the point that the crops of an upload must show, and process the upload again.
+
+    The point is kept in the record, because an object in S3 cannot be changed. It belongs to this content: other
+    content of the same key does not have it.
+
+    Args:
+        client: returns the client of a service.
+        bucket: the bucket of the uploads.
+        table: the table of the records.
+        state_machine: the ARN of the workflow.
+        image_key: the key of the upload.
+        point: `x` and `y`, 0 to 1; None to let each recipe decide.
+        cooldown_seconds: the minimum time between two reprocess requests for the upload; 0 for no minimum.
+
+    Returns:
+        The ARN of the execution.
+
+    Raises:
+        UploadNotFoundError: the upload does not exist, or is a folder marker.
+        TooSoonError: the upload has no record yet, or was reprocessed within the cooldown.
+        StorageUnavailableError: AWS was not available.
+    """
+    state = UploadState.read(client, bucket=bucket, table=table, key=image_key)
+    chosen = {"point": point, "versionId": state.version_id, "etag": state.etag}
+    return _process_again(client, state, table, state_machine, cooldown_seconds, {records.CHOSEN_FOCUS: chosen})
+
+
+def _process_again(
+    client: aws.Client,
+    state: "UploadState",
+    table: str,
+    state_machine: str,
+    cooldown_seconds: int,
+    fields: Mapping[str, Any],
+) -> str:
+    """Write fields to the record, start the workflow, and return the ARN of the execution."""
     if state.is_folder_marker:
-        raise UploadNotFoundError(f"{image_key!a} is a folder marker, not an upload.", "Name an upload in that folder.")
-    event = state.event(reprocess=True)
-    if cooldown_seconds:
-        _begin_cooldown(client, table=table, image_key=image_key, seconds=cooldown_seconds)
-    with _translate_errors(image_key):
+        raise UploadNotFoundError(f"{state.key!a} is a folder marker, not an upload.", "Name an upload in that folder.")
+    if cooldown_seconds or fields:
+        _begin_cooldown(client, table=table, image_key=state.key, seconds=cooldown_seconds, fields=fields)
+    with _translate_errors(state.key):
         response = client("stepfunctions").start_execution(
-            stateMachineArn=state_machine, name=f"reprocess_{uuid.uuid4()}", input=json.dumps(event)
+            stateMachineArn=state_machine,
+            name=f"reprocess_{uuid.uuid4()}",
+            input=json.dumps(state.event(reprocess=True)),
         )
     arn: str = response["executionArn"]
     return arn
@@ -299,31 +364,43 @@ def is_unclaimed(
     return recorded_version not in newest_first[: newest_first.index(version_id)]
 
 
-def _begin_cooldown(client: aws.Client, *, table: str, image_key: str, seconds: int) -> None:
-    """Write the time of the request to the record, unless the previous request is within the cooldown.
+def _begin_cooldown(
+    client: aws.Client, *, table: str, image_key: str, seconds: int, fields: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Write the time of the request and some fields to the record, unless the previous request is within the cooldown.
 
-    The write is conditional, so exactly one of several concurrent requests succeeds. A request for an upload without a
-    record is accepted, because only the first execution of an upload may create its record.
+    The write is conditional, so exactly one of several concurrent requests succeeds. Only the first execution of an
+    upload may create its record. Before that, a request without fields is accepted, and one with fields must wait.
     """
     now = datetime.now(UTC)
     latest = now - timedelta(seconds=seconds)
+    values = {"reprocessRequestedAt": times.iso(now), **fields}
     try:
         with aws.translate_errors("DynamoDB"):
             client("dynamodb").update_item(
                 TableName=table,
                 Key=records.item_key(image_key),
-                UpdateExpression="SET reprocessRequestedAt = :now",
+                UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in values),
                 ConditionExpression=(
                     "attribute_exists(ImageKey) AND "
                     "(attribute_not_exists(reprocessRequestedAt) OR reprocessRequestedAt <= :latest)"
                 ),
-                ExpressionAttributeValues={":now": {"S": times.iso(now)}, ":latest": {"S": times.iso(latest)}},
+                ExpressionAttributeValues={
+                    **{f":{name}": to_attribute(value) for name, value in values.items()},
+                    ":latest": {"S": times.iso(latest)},
+                },
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
     except aws.AwsError as error:
         if not isinstance(error, ClientError) or aws.code_of(error) != "ConditionalCheckFailedException":
             raise
         record: Any = error.response.get("Item")  # present because of ReturnValuesOnConditionCheckFailure
+        if not record and fields:
+            raise TooSoonError(
+                f"{image_key!a} has no record yet: S3 reports an upload a moment after it was stored.",
+                "Try again in 1 second.",
+                1,
+            ) from error
         if not record:
             return
         since_latest = datetime.fromisoformat(record["reprocessRequestedAt"]["S"]) - latest

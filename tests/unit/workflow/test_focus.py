@@ -1,0 +1,54 @@
+"""image_pipeline.workflow.focus"""
+
+import pytest
+
+from image_pipeline.imaging.focus import Point
+from image_pipeline.store.storage import Source
+from image_pipeline.workflow import focus
+
+NEWER = Source("uploads", "uploads/a.jpg", "etag", "version 2", 10)
+
+
+def chosen(point={"x": 0.1, "y": 0.2}, version_id="version 2", etag="etag"):  # noqa: B006
+    """A record whose upload got a point over the API."""
+    return {"status": "PROCESSING", "chosenFocus": {"point": point, "versionId": version_id, "etag": etag}}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "record", "point"),
+    [
+        ({}, None, None),
+        ({}, {}, None),
+        ({"focus": "0.3,0.4"}, None, Point(0.3, 0.4)),
+        ({}, chosen(), Point(0.1, 0.2)),
+        # A point that was chosen for this version is newer than its metadata, which cannot change.
+        ({"focus": "0.3,0.4"}, chosen(), Point(0.1, 0.2)),
+        ({"focus": "0.3,0.4"}, chosen(point=None), None),
+        # A new version with the same content keeps the point, unless it brings one of its own.
+        ({}, chosen(version_id="version 1"), Point(0.1, 0.2)),
+        ({"focus": "0.3,0.4"}, chosen(version_id="version 1"), Point(0.3, 0.4)),
+        ({}, chosen(point=None, version_id="version 1"), None),
+        # Other content has another subject.
+        ({}, chosen(version_id="version 1", etag="other"), None),
+        ({"focus": "0.3,0.4"}, chosen(etag="other"), Point(0.3, 0.4)),
+    ],
+)
+def test_the_newest_point_for_this_content_wins(metadata, record, point):
+    """A choice counts for its version, then comes the metadata, then a choice for the same content."""
+    assert focus.find(NEWER, metadata, record) == (point, [])
+
+
+def test_a_point_that_cannot_be_read_is_ignored_with_a_warning():
+    """The image is good, and only the uploader can know what was meant."""
+    point, (warning,) = focus.find(NEWER, {"focus": "left"}, None)
+    assert point is None
+    assert "'left'" in warning
+    assert "0 to 1" in warning
+    assert focus.find(NEWER, {"focus": "left"}, chosen()) == (Point(0.1, 0.2), [])
+
+
+def test_without_versioning_the_etag_identifies_the_content():
+    """Such an object has no version id."""
+    source = Source("uploads", "uploads/a.jpg", "etag", None, 10)
+    assert focus.find(source, {}, chosen(version_id=None)) == (Point(0.1, 0.2), [])
+    assert focus.find(source, {}, chosen(version_id=None, etag="other")) == (None, [])
