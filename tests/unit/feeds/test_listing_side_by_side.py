@@ -277,6 +277,19 @@ def test_a_late_change_removes_its_own_entries():
     assert stored_places(history) == history.places(newest(history))
 
 
+def test_a_change_whose_ledger_had_no_answer_removes_the_entries_before_it():
+    """It cannot know that its ledger was written, and the next ledger does not name what it had to remove."""
+    changes = [(KEYS[0], status, 0, []) for status in ("FAILED", "COMPLETED", "COMPLETED")]
+    history = History(Table(), changes)
+    history.apply(history.changes[0]).finish()
+    unanswered = history.apply(history.changes[1])
+    while history.reached()[KEYS[0]] == history.changes[0][2]:
+        unanswered.step("twice")
+    history.apply(history.changes[2]).finish()
+    unanswered.finish()
+    assert stored_places(history) == history.places(newest(history))
+
+
 def test_a_ledger_that_was_replaced_meanwhile_is_read_again():
     """A ledger that changed after it was read must be read again."""
     history = History(Table(), [(KEYS[0], "COMPLETED", 0, labels) for labels in (["Dog"], ["Cat"], ["Dog"])])

@@ -86,12 +86,13 @@ def apply(client: aws.Client, *, table: str, image_key: str, record: records.Rec
         StorageUnavailableError: DynamoDB was not available, or other changes of this image kept interfering.
     """
     target = entries.entries_of(record) if record else entries.NO_ENTRIES
+    replaced: set[Place] = set()  # of earlier attempts, whose ledger may have been written although no answer came
     for _ in range(_ATTEMPTS):
         ledger = _ledger(client, table=table, image_key=image_key)
         old_places, new_places = entries.places(ledger or entries.NO_ENTRIES), entries.places(target)
         if ledger and ledger["order"] >= order:
             # Remove what this change, or the one before the ledger, put here when it was interrupted.
-            leftovers = (new_places | entries.places(ledger["left"])) - old_places
+            leftovers = (new_places | replaced | entries.places(ledger["left"])) - old_places
             _remove(client, table, leftovers, ledger["order"])
             return False
         _put(client, table, new_places - old_places, order)
@@ -101,6 +102,7 @@ def apply(client: aws.Client, *, table: str, image_key: str, record: records.Rec
         if _replace_ledger(client, table, image_key, ledger, {**target, "order": order, "left": left}):
             _remove(client, table, old_places - new_places, order)
             return True
+        replaced |= old_places
     raise StorageUnavailableError("Other changes of the image kept interfering with its entries.", "Try again.")
 
 
