@@ -282,6 +282,7 @@ PNGS: dict[str, Callable[[], bytes]] = {
     "PNG declares fewer frames": lambda: _apng(0, 1, count=3),
     "PNG declares more frames": lambda: _apng(0, 1, count=9),
     "PNG cut off in its last frame": lambda: _apng(0, 1, cut=20),
+    "PNG without an end": lambda: _apng(0, 1, cut=12),
     "PNG with a frame outside": _outside,
     "PNG with chunks out of order": _broken_order,
 }  # fmt: skip

@@ -15,8 +15,9 @@ REFERENCES = json.loads(RESULTS.read_text())
 DIFFERENT = {
     "WebP cut off": 3,
     "WebP with a frame outside": 3,
+    "PNG without an end": 4,
 }
-"""Frames that are shown where Chromium shows nothing: an image whose first frame is intact is not rejected."""
+"""Frames that are shown where Chromium shows fewer or none: every frame whose data is complete is shown."""
 
 
 def read(data, image_format):
@@ -49,8 +50,8 @@ def test_frames_times_and_repetitions_are_those_of_chromium(name):
     reference = unpacked(REFERENCES[name])
     animation, shown = read(animations.ALL[name](), name.split()[0].lower())
     if name in DIFFERENT:
-        assert reference.frames == []
-        assert (len(shown), animation.is_damaged) == (DIFFERENT[name], True)
+        assert len(shown) == DIFFERENT[name] > len(reference.frames)
+        assert reference.error
         return
     assert animation.plays == reference.repetitions + 1
     assert [milliseconds for _, milliseconds in shown] == list(map(shown_milliseconds, reference.milliseconds))

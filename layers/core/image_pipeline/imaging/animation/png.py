@@ -56,7 +56,6 @@ def _parts(reader: Reader) -> Iterator[_Part]:
     for chunk in png_chunks(reader):
         if chunk.kind in (b"fcTL", b"IEND") and part is not None:
             yield part
-            part = None
         if chunk.kind == b"IEND":
             return
         if chunk.kind in (b"fcTL", b"fdAT"):
