@@ -1,0 +1,14 @@
+"""image_pipeline.imaging.animation.frames"""
+
+import pytest
+
+from image_pipeline.imaging.animation.frames import MOST_MILLISECONDS, shown_milliseconds
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [(0, 100), (10, 100), (11, 11), (100, 100), (655_350, 655_350), (65_535_000, MOST_MILLISECONDS)],
+)
+def test_times_are_those_that_browsers_show(stored, shown):
+    """Up to 10 ms means 100 ms; a time that a WebP cannot store becomes the longest one."""
+    assert shown_milliseconds(stored) == shown
