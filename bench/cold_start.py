@@ -15,6 +15,8 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 EVENTS = Path(__file__).parent.parent / "events"
 RUNTIME = Path("/var/runtime")  # where Lambda has boto3
@@ -68,9 +70,6 @@ for _ in range(2):
 print("\\n" + json.dumps([later - earlier for earlier, later in zip(moments, moments[1:])]))
 """
 
-Starts = dict[str, dict[str, float]]
-"""CPU milliseconds by function: `import`, and `firstCall`, which is what it takes longer than the second call."""
-
 
 class _Refusal(BaseHTTPRequestHandler):
     """Answers every AWS call with 403, which is not retried."""
@@ -119,29 +118,44 @@ def start(build: Path, logical_id: str, endpoint: str) -> tuple[float, float]:
     return imported * 1000, (first - second) * 1000
 
 
-def measure(builds: list[Path]) -> dict[str, Starts]:
-    """Measure all functions of all builds; each figure is the least of several rounds."""
+def measure(builds: list[Path]) -> dict[str, Any]:
+    """Measure all functions of all builds: `starts` by build, and `ratios` of the last build to the first one.
+
+    A figure is the least of several rounds. A ratio is the median of those of each round, whose starts follow each
+    other, so that other work of the machine changes it little.
+    """
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Refusal)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     endpoint = f"http://127.0.0.1:{server.server_port}"
-    measured: dict[tuple[Path, str], list[tuple[float, float]]] = {}
+    rounds: dict[Path, dict[str, list[tuple[float, float]]]] = {build: {} for build in builds}
     for _ in range(ROUNDS):
         for logical_id in sorted(path.name for path in builds[-1].glob("*Function")):
             for build in builds:
-                measured.setdefault((build, logical_id), []).append(start(build, logical_id, endpoint))
+                if (build / logical_id).is_dir():
+                    figures = start(build, logical_id, endpoint)
+                    rounds[build].setdefault(folder_of(logical_id), []).append(figures)
     server.shutdown()
+    first, last = rounds[builds[0]], rounds[builds[-1]]
     return {
-        str(build): {
-            folder_of(logical_id): {
-                "import": round(min(imported for imported, _ in figures)),
-                "firstCall": max(0, round(min(call for _, call in figures))),
-            }
-            for (of_build, logical_id), figures in measured.items()
-            if of_build == build
-        }
-        for build in builds
+        "starts": {str(build): {name: least(figures) for name, figures in rounds[build].items()} for build in builds},
+        "ratios": {name: ratios(first[name], last[name]) for name in last if name in first},
+    }
+
+
+def least(figures: list[tuple[float, float]]) -> dict[str, float]:
+    """Return the least of the import and of the first call."""
+    imports, calls = zip(*figures, strict=True)
+    return {"import": round(min(imports)), "firstCall": max(0, round(min(calls)))}
+
+
+def ratios(before: list[tuple[float, float]], now: list[tuple[float, float]]) -> dict[str, float]:
+    """Return how the import, and the import with the first call, compare with those of another build."""
+    pairs = list(zip(before, now, strict=True))
+    return {
+        "import": round(median(later[0] / earlier[0] for earlier, later in pairs), 2),
+        "both": round(median(sum(later) / sum(earlier) for earlier, later in pairs), 2),
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps({"python": sys.version.split()[0], "starts": measure([Path(each) for each in sys.argv[1:]])}))
+    print(json.dumps({"python": sys.version.split()[0], **measure([Path(each) for each in sys.argv[1:]])}))

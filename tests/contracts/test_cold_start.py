@@ -3,9 +3,12 @@
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import botocore
 import pytest
 
 from bench import cold_start
@@ -98,6 +101,57 @@ def test_a_start_takes_little_longer_than_one_client(function, budget):
     runs = [[float(run(function, measure.format(code))) for code in codes] for _ in range(3)]
     ours, client = (min(times) for times in zip(*runs, strict=True))
     assert ours / client <= budget
+
+
+TRIM = ROOT / "layers" / "vendor" / "trim_botocore.py"
+DESCRIBE = """
+import json, sys
+from botocore.session import Session
+session = Session()
+regions = ["us-east-1", "eu-west-1", "cn-north-1", "us-gov-west-1"]
+keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
+described = {}
+for service in json.loads(sys.argv[1]):
+    clients = [session.create_client(service, region_name=region, **keys) for region in regions]
+    model = clients[0].meta.service_model
+    operations = {name: sorted(model.operation_model(name).input_shape.members) for name in model.operation_names
+                  if model.operation_model(name).input_shape}
+    described[service] = [operations, [client.meta.endpoint_url for client in clients]]
+print(json.dumps([described, sorted(session.get_available_services()), sorted(sys.modules)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def trimmed(tmp_path_factory):
+    """A layer with the botocore of this environment, trimmed as `sam build` trims it."""
+    folder = tmp_path_factory.mktemp("layer")
+    shutil.copytree(Path(botocore.__file__).parent, folder / "botocore", ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run([sys.executable, str(TRIM), str(folder)], check=True)
+    return folder
+
+
+def describe(folder: Path, services: list[str]) -> list:
+    command = [sys.executable, "-c", DESCRIBE, json.dumps(services)]
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def test_the_layer_describes_the_services_that_functions_call(trimmed, template):
+    """And no other one, because each start would look at it."""
+    functions = [body for body in template["Resources"].values() if body["Type"] == "AWS::Serverless::Function"]
+    called = set().union(*(permitted_services(body["Properties"]) for body in functions))
+    assert {path.name for path in (trimmed / "botocore" / "data").iterdir() if path.is_dir()} == called
+
+
+def test_a_trimmed_botocore_behaves_as_before(trimmed):
+    """Each service has all its operations, arguments and endpoints, also in other partitions; no manual."""
+    services = sorted(path.name for path in (trimmed / "botocore" / "data").iterdir() if path.is_dir())
+    whole, _, _ = describe(trimmed.parent, services)
+    described, available, modules = describe(trimmed, services)
+    assert described == whole
+    assert available == services
+    assert "botocore.docs.docstring" in modules
+    assert "botocore.docs.service" not in modules
 
 
 def build(target: str, artifacts: object) -> None:

@@ -3,7 +3,8 @@
 A function that calls AWS takes `client: Client` as its first parameter: the result of `clients` in a Lambda function,
 the client factory of a profile on the command line.
 
-Clients come from botocore: boto3 adds only conveniences that no function uses, and its import makes a start slower.
+Clients come from botocore: boto3 adds only conveniences that no function uses, and its import makes a start slower. In
+Lambda it is the botocore of the layer, which describes only the services that functions call (`trim_botocore.py`).
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +21,6 @@ from botocore.exceptions import (
     IncompleteReadError,
     ResponseStreamingError,
 )
-from botocore.loaders import Loader
 from botocore.session import Session, get_session
 
 from image_pipeline.errors import StorageUnavailableError
@@ -48,8 +48,6 @@ S3_CONFIG = CLIENT_CONFIG.merge(
 )
 
 REKOGNITION_CONFIG = CLIENT_CONFIG.merge(Config(read_timeout=20))  # detecting labels takes longer than reading a record
-
-_SERVICES = ["dynamodb", "events", "rekognition", "s3", "sqs", "stepfunctions"]
 
 _CONFIGS = {"s3": S3_CONFIG, "rekognition": REKOGNITION_CONFIG}
 
@@ -90,19 +88,10 @@ def authorizer_client(service: str) -> Any:
     return _session().create_client(service, config=AUTHORIZER_CONFIG)
 
 
-class _Loader(Loader):
-    """Knows which services there are. botocore looks into some 450 folders for that, which takes 12 ms."""
-
-    def list_available_services(self, _type_name: str) -> list[str]:
-        return _SERVICES
-
-
 @cache
 def _session() -> Session:
     """Return the session of all clients; they share the descriptions of endpoints and the credentials."""
-    session = get_session()
-    session.register_component("data_loader", _Loader())
-    return session
+    return get_session()
 
 
 def clients(*services: str, create: Client = client) -> Client:

@@ -1,7 +1,6 @@
 """image_pipeline.batch.batches"""
 
 import json
-from dataclasses import replace
 
 import pytest
 from botocore.exceptions import ClientError
@@ -220,7 +219,7 @@ def test_one_message_that_fails_takes_no_other_with_it(stack):
     good = {"bucket": UPLOADS_BUCKET, "key": "uploads/a.jpg"}
     started, _, failed = start(stack, "words", good, {**good, "bucket": "another"})
     assert ([each.name for each in started], failed) == (["batch_1_0"], ["0", "2"])
-    gone = replace(stack, table="no-such-table")
+    gone = stack._replace(table="no-such-table")
     assert start(gone, good) == ([], [], ["0"])
 
 

@@ -1,6 +1,5 @@
 """image_pipeline.store.cleanup"""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -90,7 +89,7 @@ def test_the_newest_are_marked_first(monkeypatch):
     monkeypatch.setattr(cleanup, "MAX_MARKED", 2)
     at = datetime(2026, 11, 21, tzinfo=UTC)
     made = [rendition(KEY, str(number)) for number in range(4)]
-    listed = [replace(each, written=at + timedelta(hours=number)) for number, each in enumerate(made)]
+    listed = [each._replace(written=at + timedelta(hours=number)) for number, each in enumerate(made)]
     assert cleanup.retire(aws.client, THUMBNAILS_BUCKET, listed, {made[3].key: made[3].version_id}) == 2
     assert marked() == {made[1].version_id, made[2].version_id}
 

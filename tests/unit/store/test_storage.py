@@ -1,7 +1,6 @@
 """image_pipeline.store.storage"""
 
 import threading
-from dataclasses import replace
 
 import pytest
 from botocore.stub import Stubber
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 def source_of(key, data, versioned=True):
     source = storage.Source.from_json(put_upload(key, data))
-    return source if versioned else replace(source, version_id=None)
+    return source if versioned else source._replace(version_id=None)
 
 
 @pytest.mark.parametrize("versioned", [True, False])
@@ -131,7 +130,7 @@ def test_the_raw_key_is_tried_first(key):
 
 def test_the_decoded_key_is_taken_when_the_raw_one_does_not_exist():
     """Some senders encode keys; later steps use the spelling that exists."""
-    upload = storage.UploadReader(clients.client, replace(source_of("uploads/a b.jpg", b"xy"), key="uploads/a+b.jpg"))
+    upload = storage.UploadReader(clients.client, source_of("uploads/a b.jpg", b"xy")._replace(key="uploads/a+b.jpg"))
     assert upload.read(0, 1) == b"x"
     assert upload.source.key == "uploads/a b.jpg"
     assert upload.read(1, 1) == b"y"
@@ -181,7 +180,7 @@ def test_waiting_for_one_file_keeps_none_of_the_others_from_being_written():
 @pytest.mark.parametrize("temporary", [True, False])
 def test_what_no_record_will_point_at_expires(temporary):
     """A lifecycle rule in the template selects temporary files by their tag."""
-    storage.write(clients.client, THUMBNAILS_BUCKET, [replace(WEBP, temporary=temporary)])
+    storage.write(clients.client, THUMBNAILS_BUCKET, [WEBP._replace(temporary=temporary)])
     tags = aws_client("s3").get_object_tagging(Bucket=THUMBNAILS_BUCKET, Key=WEBP.key)["TagSet"]
     assert tags == ([storage.SUPERSEDED_TAG] if temporary else [])
 

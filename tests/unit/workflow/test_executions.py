@@ -1,7 +1,6 @@
 """image_pipeline.workflow.executions"""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -61,7 +60,7 @@ def test_an_unversioned_upload_has_no_version(machines):
 
 def test_an_express_execution_has_no_address(machines):
     """The ARN of an Express execution is unknown, so the ARN of the state machine is used."""
-    express = replace(machines, workflow=settings.WorkflowType.EXPRESS)
+    express = machines._replace(workflow=settings.WorkflowType.EXPRESS)
     executions.settle(aws_client, express, claim(put_upload("uploads/a.jpg", b"x")))
     assert started(machines)[0]["executionArn"] == MACHINES["PROCESS_IMAGE_ARN"]
 

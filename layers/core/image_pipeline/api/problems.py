@@ -12,7 +12,7 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
-from image_pipeline.api import routes, webpage
+from image_pipeline.api import encodings, routes
 from image_pipeline.errors import (
     EmptyUploadError,
     InvalidKeyError,
@@ -72,7 +72,7 @@ def compressed(answer: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
         answer: the response, as `answer` returns it.
         event: the request.
     """
-    if not webpage.accepts_gzip(event.get("headers", {}).get("accept-encoding", "")):
+    if not encodings.accepts_gzip(event.get("headers", {}).get("accept-encoding", "")):
         return answer
     body = base64.b64encode(gzip.compress(answer["body"].encode(), mtime=0)).decode()
     headers = {**answer["headers"], "content-encoding": "gzip", "vary": "accept-encoding"}

@@ -5,8 +5,7 @@ Gateway knows neither the folder of a form upload nor the name in a JSON body.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from image_pipeline import keys
 from image_pipeline.errors import InvalidKeyError, NotPermittedError
@@ -15,8 +14,7 @@ READ, UPLOAD, DELETE = "read", "upload", "delete"
 SCOPES = (READ, UPLOAD, DELETE)
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(NamedTuple):
     """The rights of a caller."""
 
     scopes: frozenset[str] = frozenset(SCOPES)

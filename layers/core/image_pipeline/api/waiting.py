@@ -7,8 +7,8 @@ request waits for the full time only if the upload is likely to end soon.
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
+from typing import NamedTuple
 
 from image_pipeline import aws
 from image_pipeline.api import status
@@ -29,8 +29,7 @@ _VERSION_ID = re.compile(r"[!-~]{1,1024}")
 _MISSING = ("null", "undefined")  # JavaScript's text for a header that a page cannot read
 
 
-@dataclass(frozen=True)
-class WaitRequest:
+class WaitRequest(NamedTuple):
     """The parameters of a request."""
 
     seconds: int = 0
@@ -39,11 +38,10 @@ class WaitRequest:
 
     def without_wait(self) -> "WaitRequest":
         """Return a request for the same upload that is answered immediately."""
-        return replace(self, seconds=0)
+        return self._replace(seconds=0)
 
 
-@dataclass(frozen=True)
-class WaitResult:
+class WaitResult(NamedTuple):
     """The state of an upload at the end of the wait."""
 
     record: records.Record | None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from image_pipeline.api import etags
+from image_pipeline.api import encodings, etags
 
 INDEX = "index.html"
 
@@ -41,7 +41,6 @@ _COMPRESSED = frozenset({".css", ".html", ".js", ".json", ".svg"})
 _DIGEST_CHARACTERS = 20
 _YEAR_SECONDS = 31_536_000
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
-_NO_GZIP = re.compile(r"\s*q=0(\.0*)?\s*")
 
 
 def security_headers(*, uploads_url: str, renditions_url: str) -> dict[str, str]:
@@ -89,7 +88,7 @@ class File:
         Args:
             request_headers: the headers of the request, with names in lower case.
         """
-        compresses = self.is_compressible and accepts_gzip(request_headers.get("accept-encoding", ""))
+        compresses = self.is_compressible and encodings.accepts_gzip(request_headers.get("accept-encoding", ""))
         tag = f'"{self._hash}-gzip"' if compresses else f'"{self._hash}"'  # another representation has another tag
         headers = {**self.headers, "etag": tag}
         if self.is_compressible:
@@ -139,15 +138,6 @@ class WebPage:
             None if there is no such file, or if the digest is of other files: browsers would keep these ones under it.
         """
         return self._files.get(name) if digest == self.digest else None
-
-
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Return whether a client accepts gzip, by its header `Accept-Encoding`."""
-    for choice in accept_encoding.lower().split(","):
-        name, _, weight = choice.partition(";")
-        if name.strip() == "gzip":
-            return not _NO_GZIP.fullmatch(weight)
-    return False
 
 
 def condensed(text: str) -> str:

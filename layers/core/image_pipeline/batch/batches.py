@@ -8,8 +8,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from image_pipeline import aws, keys
 from image_pipeline.errors import InvalidMessageError, PipelineError, StorageUnavailableError, UploadNotFoundError
@@ -25,8 +24,7 @@ _SEQUENCER = re.compile(r"[0-9A-Fa-f]{1,64}")
 _FORMS = 'Send {"bucket": …, "key": …}, an S3 event notification, or an S3 event from EventBridge.'
 
 
-@dataclass(frozen=True)
-class BatchResources:
+class BatchResources(NamedTuple):
     """The resources of a stack that a batch uses."""
 
     bucket: str
@@ -37,8 +35,7 @@ class BatchResources:
     """The ARN of the workflow."""
 
 
-@dataclass(frozen=True)
-class UploadRef:
+class UploadRef(NamedTuple):
     """One upload that a message names."""
 
     key: str
@@ -49,8 +46,7 @@ class UploadRef:
     """Whether to process the upload even if it was processed before."""
 
 
-@dataclass(frozen=True)
-class BatchExecution:
+class BatchExecution(NamedTuple):
     """A started execution, and how the record shows that it has ended."""
 
     key: str

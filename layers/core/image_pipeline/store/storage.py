@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from image_pipeline import aws, keys
 from image_pipeline.errors import (
@@ -34,8 +33,7 @@ _MAX_LISTED_VERSIONS = 20_000  # bounds the work, even when an upload has the na
 CACHE_FOREVER = "public, max-age=31536000, immutable"  # the key of a rendition changes with its content
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """One version of one object."""
 
     bucket: str
@@ -69,8 +67,7 @@ class Source:
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(NamedTuple):
     """One version of one rendition. A version never changes, so an operation on it cannot affect newer data."""
 
     key: str
@@ -164,7 +161,7 @@ class UploadReader:
         return _read_range(self._client, self.source, start, length)
 
     def _read_existing(self, start: int, length: int) -> bytes:
-        *first_choices, last = (replace(self.source, key=key) for key in keys.spellings(self.source.key))
+        *first_choices, last = (self.source._replace(key=key) for key in keys.spellings(self.source.key))
         self._spelling_is_known = True
         for self.source in first_choices:
             with suppress(UploadVanishedError):
@@ -177,8 +174,7 @@ def _read_range(client: aws.Client, source: Source, start: int, length: int) -> 
     return _get(client, source, Range=f"bytes={start}-{start + length - 1}").data
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """One file to store."""
 
     key: str
@@ -188,8 +184,7 @@ class File:
     """Whether the lifecycle may expire it after a day, because no record will point to it."""
 
 
-@dataclass(frozen=True)
-class StoredFile:
+class StoredFile(NamedTuple):
     """The location of a stored file."""
 
     bucket: str

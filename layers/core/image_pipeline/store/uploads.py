@@ -5,10 +5,9 @@ import math
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -412,8 +411,7 @@ def _begin_cooldown(
         ) from error
 
 
-@dataclass(frozen=True)
-class UploadState:
+class UploadState(NamedTuple):
     """The current object of an upload in S3, and the newest claim of its key."""
 
     bucket: str

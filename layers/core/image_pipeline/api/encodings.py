@@ -1,0 +1,14 @@
+"""Which encoding of an answer a client accepts."""
+
+import re
+
+_NO_GZIP = re.compile(r"\s*q=0(\.0*)?\s*")
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Return whether a client accepts gzip, by its header `Accept-Encoding`."""
+    for choice in accept_encoding.lower().split(","):
+        name, _, weight = choice.partition(";")
+        if name.strip() == "gzip":
+            return not _NO_GZIP.fullmatch(weight)
+    return False
