@@ -142,6 +142,30 @@ def test_a_picture_in_a_request_is_processed(pipeline, folder, post, name):
     assert stored(pipeline, image_key) == (PHOTO, "image/jpeg")
 
 
+def focus_of(pipeline: Pipeline, body: Any) -> Any:
+    """The point in the record, after the upload is processed."""
+    assert status(pipeline, body["statusUrl"]) == "COMPLETED"
+    return pipeline.record(body["imageKey"])["focus"]
+
+
+def test_a_focus_arrives_by_every_way(pipeline, folder, post, signed, key):
+    """A request, a form and a URL store it with the upload; a request later replaces it."""
+    focus = {"x": 0.25, "y": 0.75}  # equal to its decimals
+    name = quote(folder.removeprefix("uploads/") + "/request.jpg")
+    assert focus_of(pipeline, post(f"/images?name={name}&focus=0.25,0.75").body) == focus
+    for method, send_it in (("post", by_form), ("put", by_url)):
+        answer = signed(f"{method}.jpg", focus=focus)
+        without = {name: value for name, value in answer[method].get("headers", {}).items() if "meta" not in name}
+        if method == "put":
+            assert by_url({**answer["put"], "headers": without}).code == "SignatureDoesNotMatch"
+        assert send_it(answer[method]).status in (200, 204)
+        assert focus_of(pipeline, answer) == focus
+    path = f"{pipeline.api_url}/images/{answer['imageKey']}/focus"
+    changed = send("PUT", path, b'{"x": 0.5, "y": 0}', {"x-api-key": key, "content-type": "application/json"})
+    assert changed.status == 202, changed.text
+    pipeline.wait_until(lambda: pipeline.record(answer["imageKey"])["focus"] == {"x": 0.5, "y": 0}, "the new point")
+
+
 def test_a_picture_without_a_name_gets_one(pipeline, post):
     """The answer contains it."""
     first, second = post("/images", content_type="image/png"), post("/images")
