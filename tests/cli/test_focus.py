@@ -1,0 +1,28 @@
+"""`image-pipeline focus`: the point that the crops of an upload must show."""
+
+import pytest
+
+from image_pipeline_cli.commands import main
+from image_pipeline_cli.exits import INCOMPLETE, OK, USAGE
+
+
+def test_a_point_is_set_and_removed(lines, pipeline, picture):
+    """The command waits for the new renditions, and the record has their point."""
+    for text, point in (("0.25,0.75", {"x": 0.25, "y": 0.75}), ("none", None)):  # equal to its decimals
+        code, (document,) = lines("focus", picture, text, "--wait")
+        assert (code, document["failed"], document["open"]) == (OK, [], [])
+        assert pipeline.record(f"uploads/{picture}")["focus"] == point
+
+
+def test_a_missing_upload_has_no_point(lines):
+    """It is reported like that of a reprocess."""
+    code, (document,) = lines("focus", "no such.jpg", "0,0")
+    assert (code, document["started"]) == (INCOMPLETE, {})
+
+
+def test_a_text_that_is_no_point_is_refused(running, picture, capsys):
+    """The message says what a point is."""
+    with pytest.raises(SystemExit) as caught:
+        main(["focus", picture, "2,0", *running])
+    assert caught.value.code == USAGE
+    assert "0 to 1" in capsys.readouterr().err
