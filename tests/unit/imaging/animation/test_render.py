@@ -10,6 +10,7 @@ from PIL import Image, ImageChops, ImageCms, ImageStat
 
 from image_pipeline.imaging import engine
 from image_pipeline.imaging.animation import frames, render
+from image_pipeline.imaging.focus import Point
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.recipes import MAX_SIDE, Recipe, Watermark
 from tests.corpus import animations, gifs
@@ -55,6 +56,24 @@ def test_without_the_option_the_first_frame_is_shown():
     data = animations.saved(STEPS, "GIF", duration=50)
     result = rendered(data, replace(MOVING, animated=False))
     assert Image.open(io.BytesIO(result.renditions[0].data)).n_frames == 1
+
+
+@pytest.mark.parametrize(("focus", "point"), [("smart", None), ("centre", Point(0.9, 0.5)), ("smart", Point(0.9, 0.5))])
+def test_the_crop_stays_in_its_place(focus, point):
+    """All frames show the part of the first one that is interesting, or the point, although other parts move."""
+    steps = [Image.new("RGB", (200, 50), "gray") for _ in range(3)]
+    for number, step in enumerate(steps):
+        step.paste("red", (170, 15, 190, 35))
+        step.paste("blue", (20 * number, 0, 20 * number + 2 + 20 * bool(number), 50))
+    recipe = Recipe("t", 50, 50, fit="cover", focus=focus, formats=("webp",), animated=True)
+    data = animations.saved(steps, "WEBP", duration=50, lossless=True)
+    (rendition,) = engine.render(data, (recipe,), Limits(), point).renditions
+    reds = [ImageChops.subtract(*image.convert("RGB").split()[:2]) for image, _ in decoded(rendition.data)]
+    boxes = {red.point(lambda value: 255 * (value > 100)).getbbox() for red in reds}
+    assert len(boxes) == 1
+    (box,) = boxes
+    assert box is not None
+    assert box[2] - box[0] >= 18
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG", "JPEG", "AVIF", "TIFF"])
