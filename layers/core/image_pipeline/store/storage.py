@@ -102,8 +102,7 @@ def _storage_class(error: Exception) -> str:
     return ", ".join(response[name] for name in ("StorageClass", "AccessTier") if name in response) or "class unknown"
 
 
-@dataclass(frozen=True)
-class StoredUpload:
+class StoredUpload(NamedTuple):
     """An upload that was read completely."""
 
     data: bytes
