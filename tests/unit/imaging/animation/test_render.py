@@ -153,15 +153,18 @@ def test_colours_and_orientation_of_every_frame_are_converted(image_format):
     block[0x0112] = 6
     options = {"lossless": True} if image_format == "WEBP" else {}
     colours = [Image.new("RGB", (60, 30), colour) for colour in ("#ff0000", "#c00000", "#800000")]
+    for image in colours:
+        image.paste(0, (30, 0, 60, 30))
     data = animations.saved(
         colours, image_format, duration=50, icc_profile=bytes(swapped), exif=block.tobytes(), **options
     )
     shown = moving(data, Recipe("t", 60, 60, formats=("webp",), animated=True))
     assert len(shown) == 3
     for image, _ in shown:
-        red, _, blue, _ = ImageStat.Stat(image).mean
+        red, _, blue, _ = ImageStat.Stat(image.crop((0, 0, 30, 28))).mean  # the left half is at the top now
         assert image.size == (30, 60)
         assert blue > red + 50
+        assert max(ImageStat.Stat(image.crop((0, 32, 30, 60)).convert("RGB")).mean) < 10
 
 
 # Limits ---------------------------------------------------------------------------------------------------------------
