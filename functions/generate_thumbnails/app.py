@@ -28,27 +28,26 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     memory.limit(config.render_memory_bytes)
     source = storage.Source.from_json(event["source"])
     upload = storage.read(client, source, limits.max_bytes)
-    data, record = upload.data, None
-    if event.get("overwrites", event.get("compare")):  # an execution from before a deployment says only the latter
-        record = records.read_before_claim(client, table=config.image_table, image_key=image_key)
-    point, focus_warnings = focus.find(source, upload.metadata, record)
+    record = _claimed_record(event, config.image_table)
+    point, focus_warnings = focus.find(source.to_json(), upload.metadata, (record or {}).get(records.CHOSEN_FOCUS))
     if event.get("compare"):
-        content_id = engine.content_id(data, wanted, point)
         pictures.require_change(
-            client, record=record, bucket=config.thumbnails_bucket, image_key=image_key, content_id=content_id
+            client,
+            record=record,
+            bucket=config.thumbnails_bucket,
+            image_key=image_key,
+            content_id=engine.content_id(upload.data, wanted, point),
         )
-    rendered = engine.render(data, wanted, limits, point)
+    rendered = engine.render(upload.data, wanted, limits, point)
     to_label = labels.rendition_for_labels(rendered.header, rendered.renditions, wanted)
     makes_copy = config.detects_labels and to_label is None
-    copies = [engine.reduced(data, limits, labels.LEGIBLE_SIDE, labels.MIN_SIDE)] if makes_copy else []
+    copies = [engine.reduced(upload.data, limits, labels.LEGIBLE_SIDE, labels.MIN_SIDE)] if makes_copy else []
 
     folder, made = keys.rendition_key(image_key, rendered.content_id, ""), [*rendered.renditions, *copies]
-    files = [storage.File(folder + each.file_name, each.data, each.content_type, each in copies) for each in made]
-    written = storage.write(client, config.thumbnails_bucket, files)
-    places = {each.file_name: place.to_json() for each, place in zip(made, written, strict=True)}
+    places = _write(config.thumbnails_bucket, folder, made, copies)
     renditions = [{**each.to_dict(), **places[each.file_name]} for each in rendered.renditions]
     warnings = [{"code": "ImageWarning", "message": warning} for warning in (*rendered.warnings, *focus_warnings)]
-    image = {**rendered.header.to_dict(), "sizeBytes": len(data), "sha256": rendered.sha256}
+    image = {**rendered.header.to_dict(), "sizeBytes": len(upload.data), "sha256": rendered.sha256}
     return {
         "image": image,
         "exif": rendered.exif.to_dict(),
@@ -60,3 +59,20 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "warnings": warnings,
         "notification": notifications.describe_image(image_key, image, renditions, warnings),
     }
+
+
+def _claimed_record(event: dict[str, Any], table: str) -> records.Record | None:
+    """Return the record as it was before the claim of this execution; None for the first upload of a key."""
+    # An execution from before a deployment says only whether to compare.
+    if not event.get("overwrites", event.get("compare")):
+        return None
+    return records.read_before_claim(client, table=table, image_key=event["imageKey"])
+
+
+def _write(
+    bucket: str, folder: str, made: list[engine.Rendition], copies: list[engine.Rendition]
+) -> dict[str, dict[str, Any]]:
+    """Store the files, and return where each of them is, by its name."""
+    files = [storage.File(folder + each.file_name, each.data, each.content_type, each in copies) for each in made]
+    written = storage.write(client, bucket, files)
+    return {each.file_name: place.to_json() for each, place in zip(made, written, strict=True)}

@@ -3,22 +3,20 @@
 import pytest
 
 from image_pipeline.imaging.focus import Point
-from image_pipeline.store.storage import Source
 from image_pipeline.workflow import focus
 
-NEWER = Source("uploads", "uploads/a.jpg", "etag", "version 2", 10)
+NEWER = {"versionId": "version 2", "etag": "etag"}
 
 
 def chosen(point={"x": 0.1, "y": 0.2}, version_id="version 2", etag="etag"):  # noqa: B006
-    """A record whose upload got a point over the API."""
-    return {"status": "PROCESSING", "chosenFocus": {"point": point, "versionId": version_id, "etag": etag}}
+    """The choice in a record whose upload got a point over the API."""
+    return {"point": point, "versionId": version_id, "etag": etag}
 
 
 @pytest.mark.parametrize(
-    ("metadata", "record", "point"),
+    ("metadata", "choice", "point"),
     [
         ({}, None, None),
-        ({}, {}, None),
         ({"focus": "0.3,0.4"}, None, Point(0.3, 0.4)),
         ({}, chosen(), Point(0.1, 0.2)),
         # A point that was chosen for this version is newer than its metadata, which cannot change.
@@ -33,9 +31,9 @@ def chosen(point={"x": 0.1, "y": 0.2}, version_id="version 2", etag="etag"):  # 
         ({"focus": "0.3,0.4"}, chosen(etag="other"), Point(0.3, 0.4)),
     ],
 )
-def test_the_newest_point_for_this_content_wins(metadata, record, point):
+def test_the_newest_point_for_this_content_wins(metadata, choice, point):
     """A choice counts for its version, then comes the metadata, then a choice for the same content."""
-    assert focus.find(NEWER, metadata, record) == (point, [])
+    assert focus.find(NEWER, metadata, choice) == (point, [])
 
 
 def test_a_point_that_cannot_be_read_is_ignored_with_a_warning():
@@ -49,6 +47,6 @@ def test_a_point_that_cannot_be_read_is_ignored_with_a_warning():
 
 def test_without_versioning_the_etag_identifies_the_content():
     """Such an object has no version id."""
-    source = Source("uploads", "uploads/a.jpg", "etag", None, 10)
+    source = {"versionId": None, "etag": "etag"}
     assert focus.find(source, {}, chosen(version_id=None)) == (Point(0.1, 0.2), [])
     assert focus.find(source, {}, chosen(version_id=None, etag="other")) == (None, [])

@@ -9,28 +9,28 @@ from typing import Any
 
 from image_pipeline.errors import InvalidRequestError
 from image_pipeline.imaging.focus import METADATA, Point
-from image_pipeline.store.records import CHOSEN_FOCUS, Record
-from image_pipeline.store.storage import Source
 
 
-def find(source: Source, metadata: Mapping[str, str], record: Record | None) -> tuple[Point | None, list[str]]:
+def find(
+    upload: Mapping[str, Any], metadata: Mapping[str, str], chosen: Mapping[str, Any] | None
+) -> tuple[Point | None, list[str]]:
     """Return the point of an upload, if it has one, and warnings for its user.
 
     Args:
-        source: the version that is processed.
+        upload: `versionId` and `etag` of the version that is processed.
         metadata: the user-defined metadata of the object.
-        record: the record with its internal attributes; None for the first upload of a key.
+        chosen: the choice in the record: `point`, which is None if it was removed, with the `versionId` and `etag` of
+            its upload; None if there was no choice.
     """
-    chosen: Mapping[str, Any] = (record or {}).get(CHOSEN_FOCUS) or {}
-    is_same_content = chosen.get("etag") == source.etag
-    if is_same_content and chosen.get("versionId") == source.version_id:
+    is_same_content = chosen is not None and chosen["etag"] == upload["etag"]
+    if chosen and is_same_content and chosen["versionId"] == upload["versionId"]:
         return _chosen_point(chosen), []
     if METADATA in metadata:
         try:
             return Point.parse(metadata[METADATA]), []
         except InvalidRequestError as error:
             return None, [f"The metadata {METADATA} was ignored: {error.message} {error.hint}"]
-    return (_chosen_point(chosen) if is_same_content else None), []
+    return (_chosen_point(chosen) if chosen and is_same_content else None), []
 
 
 def _chosen_point(chosen: Mapping[str, Any]) -> Point | None:
