@@ -2,7 +2,7 @@
 
 from image_pipeline.store import uploads
 from tests.pictures import photo
-from tests.workflow.test_process_image import SOUND, failing, named
+from tests.workflow.test_process_image import SOUND, error_named, failing
 from tests.workflow.test_reprocess import reprocess
 
 PHOTO, OTHER = photo(200, 150), photo(150, 200)
@@ -95,7 +95,9 @@ def test_a_point_that_is_chosen_meanwhile_replaces_the_running_execution(pipelin
 def test_a_failed_attempt_keeps_the_old_renditions_and_the_new_point(pipeline, outcome, key):
     """The record shows the point of its renditions; the next attempt uses the new one."""
     before = outcome(key, PHOTO).record
-    pipeline.replace("GenerateThumbnailsFunction", failing("", named("SettingsError", "Line 3.\nCorrect it."), -1, []))
+    pipeline.replace(
+        "GenerateThumbnailsFunction", failing("", error_named("SettingsError", "Line 3.\nCorrect it."), -1, [])
+    )
     record = set_focus(pipeline, key, POINT)
     assert (record["focus"], folder(record)) == (None, folder(before))
     assert record["lastFailure"]["code"] == "SettingsError"
