@@ -333,7 +333,9 @@ def sign_as_the_function(pipeline: Pipeline) -> Callable[..., Any]:
             aws_secret_access_key=DUMMY_KEY,
             config=Config(signature_version="s3v4"),
         )
-        request = presign.UploadRequest(image_key, "image/jpeg", None, None, overwrite=True, methods=presign.METHODS)
+        request = presign.UploadRequest(
+            image_key, "image/jpeg", None, None, overwrite=True, methods=presign.METHODS, focus=None
+        )
         now = datetime.now(UTC)
         return presign.sign(
             lambda _: client, pipeline.uploads_bucket, request, max_bytes=1_000_000, seconds=seconds, now=now
@@ -431,4 +433,5 @@ def test_the_document_tells_the_limits():
         "checksumSha256",
         "overwrite",
         "method",
+        "focus",
     }

@@ -272,7 +272,7 @@ class Teller:
 
 def content_id(key: str, body: bytes) -> str:
     """Return the name of the folder of renditions of this content."""
-    return engine._content_id(hashlib.sha256(body).hexdigest(), recipes.load().for_key(key))
+    return engine._content_id(hashlib.sha256(body).hexdigest(), recipes.load().for_key(key), None)
 
 
 @pytest.fixture
