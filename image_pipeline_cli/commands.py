@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--wait", action="store_true", help="wait for the outcome of each upload")
     _add_timeout(sub)
     sub = _command(commands, "focus", focus.focus, "set the point that the crops of an upload must show")
+    sub.set_defaults(when_interrupted=_STARTS_ANEW)
     sub.add_argument("key", metavar="KEY", help="an upload, with or without uploads/, such as beach.jpg")
     sub.add_argument(
         "point",
@@ -280,7 +281,7 @@ def _relist(stack: stacks.Stack, options: argparse.Namespace) -> int:
 
 
 def _verify(stack: stacks.Stack, options: argparse.Namespace) -> int:
-    from image_pipeline_cli.verify.command import verify  # imports Pillow, which no other command needs
+    from image_pipeline_cli.verify.command import verify  # imports Pillow, which most commands do not need
 
     return verify(stack, options)
 

@@ -1,4 +1,4 @@
-"""Download the picture once; write its renditions and tell all that its bytes tell."""
+"""Download the upload once, write its renditions, and return everything that its bytes contain."""
 
 import os
 from functools import cache

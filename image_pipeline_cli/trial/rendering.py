@@ -14,15 +14,15 @@ from PIL import Image
 from image_pipeline.errors import ImageTooLargeError, RejectedError
 from image_pipeline.imaging import engine, memory, recipes
 from image_pipeline.imaging.formats.admission import admit
-from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.formats.limits import RUNTIME_BYTES, Limits
 from image_pipeline.imaging.reader import Reader
 from image_pipeline.settings import MEBIBYTE
 from image_pipeline_cli.files import File
 from image_pipeline_cli.trial.similarity import ssim
 
-_LIMITS = Limits(max_bytes=150_000_000)
+LIMITS = Limits(max_bytes=150_000_000, memory_bytes=1769 * MEBIBYTE - RUNTIME_BYTES)
 """Those of a stack with the default parameters."""
-_IDEAL_LIMITS = Limits(max_bytes=_LIMITS.max_bytes, memory_bytes=3072 * MEBIBYTE)
+_IDEAL_LIMITS = Limits(max_bytes=LIMITS.max_bytes, memory_bytes=3072 * MEBIBYTE)
 """The comparison decodes every pixel, which needs more memory."""
 _PROCESS_BYTES = 4096 * MEBIBYTE
 _WARM_UP = (recipes.Recipe("warm-up", 64, 64, formats=("jpeg", "webp")),)
@@ -68,7 +68,7 @@ def start_process() -> None:
     memory.limit(_PROCESS_BYTES)
     out = io.BytesIO()
     Image.new("RGB", (256, 256)).save(out, "JPEG")
-    engine.render(out.getvalue(), _WARM_UP, _LIMITS)
+    engine.render(out.getvalue(), _WARM_UP, LIMITS)
 
 
 def render(file: File, folders: Mapping[Path, Path]) -> dict[Path, Measured] | Rejected:
@@ -91,7 +91,7 @@ def render(file: File, folders: Mapping[Path, Path]) -> dict[Path, Measured] | R
         for source, folder in folders.items():
             book = _recipes(source).for_key(file.key)
             start = time.process_time()
-            rendered = engine.render(data, book, _LIMITS)
+            rendered = engine.render(data, book, LIMITS)
             seconds = time.process_time() - start
             ideals = _with_ideals(ideals, data, book)
             results[source] = Measured(
@@ -110,7 +110,7 @@ def render(file: File, folders: Mapping[Path, Path]) -> dict[Path, Measured] | R
 def _read(path: Path) -> bytes:
     """Read a file that the pipeline accepts. As in the pipeline, the header decides before the whole file is read."""
     with path.open("rb") as file:
-        admit(Reader.fetched(lambda start, length: _part(file, start, length), path.stat().st_size), _LIMITS)
+        admit(Reader.fetched(lambda start, length: _part(file, start, length), path.stat().st_size), LIMITS)
         return _part(file, 0, -1)
 
 

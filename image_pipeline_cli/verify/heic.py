@@ -1,4 +1,4 @@
-"""A HEIC file with a rotation, because Pillow does not encode HEIC. `tests/corpus/make_heif.py` has written it."""
+"""A HEIC file with a rotation, because Pillow does not encode HEIC. `tests/corpus/make_heif.py` wrote it."""
 
 import base64
 

@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 
 from image_pipeline.imaging import engine, recipes
-from image_pipeline.imaging.formats.limits import Limits
+from image_pipeline.imaging.formats.limits import RUNTIME_BYTES, Limits
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import IMAGE_FAILED, INCOMPLETE, OK, USAGE
+from image_pipeline_cli.trial import rendering
+from tests.conftest import TEMPLATE
 from tests.pictures import encoded, gradient
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e.jpg"
@@ -170,3 +172,14 @@ def test_ideals_are_reduced_from_all_pixels(tmp_path):
     with Image.open(io.BytesIO(data)) as decoded:
         expected = decoded.resize((100, 75), Image.Resampling.LANCZOS)
     assert max(abs(a - b) for a, b in zip(ideal.tobytes(), expected.tobytes(), strict=True)) <= 2
+
+
+def test_the_limits_are_those_of_a_stack_with_the_default_parameters():
+    """The command rejects what such a stack would reject, and nothing else."""
+    limits, parameters = rendering.LIMITS, TEMPLATE["Parameters"]
+    memory = TEMPLATE["Resources"]["GenerateThumbnailsFunction"]["Properties"]["MemorySize"]
+    assert limits == Limits(
+        max_bytes=parameters["MaxUploadMegabytes"]["Default"] * 1_000_000,
+        max_pixels=parameters["MaxMegapixels"]["Default"] * 1_000_000,
+        memory_bytes=memory * 1024 * 1024 - RUNTIME_BYTES,
+    )

@@ -1,4 +1,4 @@
-"""Parse requests that upload an image: its bytes, its name, and whether it may replace an existing upload.
+"""Parse requests that upload an image: its bytes, name and focus, and whether it may replace another one.
 
 The body is either the bytes of the image or a form with one file. This module splits forms itself: the delimiter cannot
 occur in the file (RFC 2046, section 5.1.1), and the standard library's `email` would parse nested parts to any depth.

@@ -27,7 +27,7 @@ def decode(reader: Reader, header: Header, reduction: float = 1.0) -> Pixels:
         reader: the file, in memory.
         header: the result of `admission.admit`.
         reduction: size of the original divided by the largest size needed, at least 1. JPEG and lossy WebP are decoded
-            at a smaller size, with a margin for the Lanczos filter; other formats ignore it.
+            at a smaller size, with a margin for the Lanczos filter, and libvips reduces PNG; other formats ignore it.
 
     Raises:
         CorruptImageError: the pixels are cut off or cannot be decoded.

@@ -1,7 +1,7 @@
 """Make the renditions and the visual summary of one image from a single decode. Pure: no AWS, no files.
 
-    data ─ admit ─ decode (JPEG and lossy WebP at a reduced size) ─ reduce ─ sRGB ─ upright ┬─ each recipe ─ encode
-                                                                       └─ summary
+    data ─ admit ─ decode (JPEG, PNG and lossy WebP at a reduced size) ─ reduce ─ sRGB ─ upright ┬─ each recipe ─ encode
+                                                                                                 └─ summary
 
 All expensive steps follow the first reduction. Each size is reduced from the smallest existing reduction that is large
 enough, else from the decoded pixels: reducing each size from the previous one would cost screenshots 1.3 dB.

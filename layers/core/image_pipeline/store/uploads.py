@@ -1,4 +1,4 @@
-"""Store, delete, restore and reprocess uploads, for the API and the command line."""
+"""Store, delete, restore and reprocess uploads, and set their focus, for the API and the command line."""
 
 import json
 import math

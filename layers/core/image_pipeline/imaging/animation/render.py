@@ -23,7 +23,7 @@ MOST_PIXELS = 1_000_000_000
 _RENDITION_WEIGHT = 4
 """Reducing and coding a pixel of a rendition takes four times as long as decoding or drawing one."""
 MOST_SECONDS = 40.0
-"""Most time for the animation: half of the function's timeout, so that the first frame can still be rendered."""
+"""Most time for the animation: less than half of the function's timeout, so that the first frame can still be made."""
 MOST_BYTES = 30_000_000
 """Most bytes of the coded frames of all renditions."""
 

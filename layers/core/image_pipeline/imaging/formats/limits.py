@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from image_pipeline.settings import Settings
 
 RUNTIME_BYTES = 192 * 1024 * 1024
-"""Memory of a warm function that has not decoded anything yet, in bytes: Python, boto3 and the libraries."""
+"""Memory of a warm function that has not decoded anything yet, in bytes: Python, botocore and the libraries."""
 
 _USUAL_ORDER = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP")
 FORMATS = frozenset(_USUAL_ORDER)
@@ -32,7 +32,7 @@ class Limits:
     max_pixels: int = 250_000_000
     """Width × height. The largest phone cameras have 200 megapixels."""
     max_frames: int = 10_000
-    """Frames of an animation or pages of a document. Only the first one is decoded."""
+    """Frames of an animation or pages of a document. Only animated renditions need more than the first one."""
     memory_bytes: int = 1024 * 1024 * 1024
     """Memory for the file and its decoding together, without the runtime."""
     formats: frozenset[str] = field(default=FORMATS)
