@@ -246,6 +246,22 @@ def test_memory_does_not_grow_with_the_frames():
     assert peak(60) < peak(4) + 2_000_000
 
 
+def test_bytes_after_the_end_of_a_webp_cost_no_memory():
+    """All frames share the bytes of the file; none has a copy up to the end."""
+    chunks = animations.saved(STEPS, "WEBP", duration=50)[12:]
+    body = b"WEBP" + chunks + b"junk" + (4_000_000).to_bytes(4, "little") + bytes(4_000_000)
+    data = b"RIFF" + len(body).to_bytes(4, "little") + body + b"\0"
+    tracemalloc.start()
+    try:
+        result = rendered(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert result.renditions[0].frames == 5
+    assert result.warnings == ()
+    assert peak < 3 * len(data)
+
+
 def test_the_time_is_limited(monkeypatch):
     """If the time is not enough, the first frame is shown under another content id: another time it may be enough."""
     data = animations.saved(STEPS, "GIF", duration=50)
