@@ -397,7 +397,7 @@ def _begin_cooldown(
         if not record and fields:
             raise TooSoonError(
                 f"{image_key!a} has no record yet: S3 reports an upload a moment after it was stored.",
-                "Try again in 1 second.",
+                "Try again in 1 second. If it never gets a record, reprocess it first.",
                 1,
             ) from error
         if not record:
