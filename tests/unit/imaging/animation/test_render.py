@@ -279,13 +279,15 @@ def test_the_bytes_are_limited(monkeypatch):
 
 
 def test_lack_of_memory_shows_the_first_frame(monkeypatch):
-    """If the prediction was too low, the image is not lost."""
+    """If the prediction was too low, the image is not lost, and gets another content id, as if it took too long."""
+    data = animations.saved(STEPS, "GIF", duration=50)
 
     def fail(*_):
         raise MemoryError
 
     monkeypatch.setattr(render.Writer, "add", fail)
-    assert_still(animations.saved(STEPS, "GIF", duration=50), "needs more memory than is available")
+    result = assert_still(data, "needs more memory than is available")
+    assert result.content_id != engine.content_id(data, [MOVING])
 
 
 @pytest.mark.parametrize("name", [name for name in animations.ALL if "cut off" in name])
