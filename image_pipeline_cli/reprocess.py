@@ -39,8 +39,8 @@ def start_all(stack: Stack, options: argparse.Namespace, image_names: Iterable[s
     failed: list[dict[str, str]] = []
     for key in keys:
         try:
-            started[key] = _start_when_allowed(stack, key, start)
-        except UploadNotFoundError as error:
+            started[key] = _start_when_allowed(stack, key, start, options.timeout)
+        except (UploadNotFoundError, TooSoonError) as error:
             failed.append({"key": key, "reason": str(error)})
             terminal.complain(str(error))
         else:
@@ -58,10 +58,17 @@ def start_all(stack: Stack, options: argparse.Namespace, image_names: Iterable[s
     return code
 
 
-def _start_when_allowed(stack: Stack, key: str, start: Callable[..., str]) -> str:
-    """Start the workflow for an upload, after its cooldown, and return the ARN of the execution."""
+def _start_when_allowed(stack: Stack, key: str, start: Callable[..., str], timeout: int) -> str:
+    """Start the workflow for an upload, after its cooldown, and return the ARN of the execution.
+
+    Raises:
+        UploadNotFoundError: the upload does not exist.
+        TooSoonError: the workflow cannot be started within the timeout: an upload that S3 did not report never gets a
+            record.
+    """
     outputs = stack.outputs
     cooldown = int(outputs.get("ReprocessCooldownSeconds", 0))
+    waited = 0
     while True:
         try:
             return start(
@@ -73,6 +80,9 @@ def _start_when_allowed(stack: Stack, key: str, start: Callable[..., str]) -> st
                 cooldown_seconds=cooldown,
             )
         except TooSoonError as error:
+            if waited >= max(timeout, cooldown):
+                raise
+            waited += error.retry_after_seconds
             terminal.complain(f"{error.message} Waiting {error.retry_after_seconds} s.")
             time.sleep(error.retry_after_seconds)
 

@@ -1,11 +1,16 @@
 """`image-pipeline reprocess`: the outcome of an attempt, successful or failed."""
 
+import argparse
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from image_pipeline.errors import TooSoonError
+from image_pipeline_cli import reprocess
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import IMAGE_FAILED, INCOMPLETE, OK, TIMED_OUT
+from image_pipeline_cli.stack import Stack
 
 
 @pytest.fixture
@@ -73,3 +78,20 @@ def test_a_missing_upload_does_not_stop_the_others(lines, picture):
     assert code == INCOMPLETE
     assert [failure["key"] for failure in document["failed"]] == ["uploads/no such.jpg"]
     assert [body["status"] for body in document["statuses"]] == ["COMPLETED"]
+
+
+def test_waiting_to_start_ends_with_the_timeout(monkeypatch, capsys):
+    """An upload may never become ready, such as one without a record."""
+    names = ("UploadsBucketName", "ImageTableName", "ProcessImageStateMachineArn")
+    stack = Stack(dict.fromkeys(names, "x"), client=lambda _: None)
+    waits: list[int] = []
+    monkeypatch.setattr(reprocess, "time", SimpleNamespace(sleep=waits.append))
+
+    def refuse(*_, **__):
+        assert len(waits) < 10
+        raise TooSoonError("It has no record yet.", "Try again.", 1)
+
+    options = argparse.Namespace(wait=False, json=False, timeout=3)
+    assert reprocess.start_all(stack, options, ["a.jpg"], refuse) == INCOMPLETE
+    assert waits == [1, 1, 1]
+    assert "It has no record yet. Try again." in capsys.readouterr().err

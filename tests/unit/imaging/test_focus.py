@@ -59,6 +59,13 @@ def test_refuses_every_other_object(value):
         Point.from_json(value)
 
 
+def test_negative_zero_is_zero():
+    """JSON has it, but the text of a point cannot have a sign."""
+    point = Point.from_json(json.loads('{"x": -0.0, "y": -0.0}'))
+    assert str(point) == "0,0"
+    assert Point.parse(str(point)) == point
+
+
 @given(points)
 def test_both_forms_keep_the_point(point):
     """A point is the same after it was written and read, as text and as JSON."""

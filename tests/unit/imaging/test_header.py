@@ -8,7 +8,7 @@ from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.header import Header, draft_scale
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import Reader
-from tests.corpus import GOOD
+from tests.corpus import GOOD, png
 
 
 def test_memory_is_predicted_from_the_coded_pixels():
@@ -16,6 +16,14 @@ def test_memory_is_predicted_from_the_coded_pixels():
     whole = Header("HEIF", 100, 50, "RGB", bytes_per_pixel=10)
     assert whole.predicted_memory(2048) == 50_000
     assert replace(whole, width=10, coded_pixels=5000).predicted_memory(2048) == 50_000
+
+
+@pytest.mark.parametrize(("side", "measured"), [(3000, 7.6), (2727, 7.1), (2000, 4.5), (300, 2)])
+def test_memory_of_a_png_includes_the_copy_of_a_large_rendition(side, measured):
+    """Decoding an opaque PNG for a rendition of its own size takes half as much again as for a small one."""
+    data = png((3000, 3000), 8, 2, bytes(1 + 3 * 3000) * 3000)
+    predicted = admit(Reader.of(data), Limits()).predicted_memory(side) / 9e6
+    assert max(5, measured) <= predicted <= measured + 4
 
 
 @pytest.mark.parametrize("case", GOOD, ids=str)

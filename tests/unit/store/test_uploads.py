@@ -279,6 +279,14 @@ def test_a_focus_and_a_reprocess_share_a_cooldown(machine):
     assert executions(machine) == 1
 
 
+def test_without_a_cooldown_no_clock_counts(machine):
+    """The clock of another host may be ahead."""
+    put_upload("uploads/a.jpg", b"x")
+    put_record("uploads/a.jpg", status="COMPLETED", reprocessRequestedAt="2999-01-01T00:00:00.000Z")
+    set_focus(machine, seconds=0)
+    assert executions(machine) == 1
+
+
 @pytest.mark.parametrize("seconds", [0, 10])
 def test_an_upload_without_a_record_gets_its_focus_later(machine, seconds):
     """Only the first execution of an upload may create its record, so the caller must try again."""

@@ -168,7 +168,7 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits, point: Point 
         summary = summarise(small(), resize.reduce)
         sha256 = hashlib.sha256(data).hexdigest()
         renditions = tuple(result() for recipe in needed for result in results[recipe.name])
-    content_id = _content_id(sha256, recipes, point, is_late=animated.is_late)
+    content_id = _content_id(sha256, recipes, point, is_short=animated.is_short)
     warnings = (*reductions.warnings, *animated.warnings)
     return Rendered(renditions, summary, sha256, content_id, warnings, header, facts)
 
@@ -468,8 +468,8 @@ def content_id(data: bytes, recipes: Sequence[Recipe], point: Point | None = Non
     return _content_id(hashlib.sha256(data).hexdigest(), recipes, point)
 
 
-def _content_id(sha256: str, recipes: Sequence[Recipe], point: Point | None, *, is_late: bool = False) -> str:
-    """Return the content id, which differs if the time was too short for the animation."""
+def _content_id(sha256: str, recipes: Sequence[Recipe], point: Point | None, *, is_short: bool = False) -> str:
+    """Return the content id, which differs if time or memory did not suffice for the animation."""
     parts = [
         VERSION,
         packages.versions(),
@@ -477,7 +477,7 @@ def _content_id(sha256: str, recipes: Sequence[Recipe], point: Point | None, *, 
         sha256,
         point,
         *map(_option_pairs, recipes),
-        *["late"] * is_late,
+        *["late"] * is_short,
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

@@ -54,7 +54,8 @@ class Point:
     def _checked(cls, x: Any, y: Any) -> Point:
         if not all(type(side) in (int, float) and 0 <= side <= 1 for side in (x, y)):
             raise _invalid(f"{x!r}, {y!r}"[:80])
-        return cls(round(float(x), _DIGITS), round(float(y), _DIGITS))
+        x, y = (round(float(side), _DIGITS) + 0.0 for side in (x, y))  # -0.0, which JSON has, becomes 0.0
+        return cls(x, y)
 
     def to_json(self) -> dict[str, float]:
         """Return `x` and `y`."""

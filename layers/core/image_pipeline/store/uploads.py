@@ -372,7 +372,8 @@ def _begin_cooldown(
     upload may create its record. Before that, a request without fields is accepted, and one with fields must wait.
     """
     now = datetime.now(UTC)
-    latest = now - timedelta(seconds=seconds)
+    # Without a cooldown, a request that was made by a host whose clock is ahead must not count.
+    latest = now - timedelta(seconds=seconds) if seconds else datetime.max.replace(tzinfo=UTC)
     values = {"reprocessRequestedAt": times.iso(now), **fields}
     try:
         with aws.translate_errors("DynamoDB"):
@@ -397,7 +398,7 @@ def _begin_cooldown(
         if not record and fields:
             raise TooSoonError(
                 f"{image_key!a} has no record yet: S3 reports an upload a moment after it was stored.",
-                "Try again in 1 second.",
+                "Try again in 1 second. If it never gets a record, reprocess it first.",
                 1,
             ) from error
         if not record:

@@ -246,6 +246,22 @@ def test_memory_does_not_grow_with_the_frames():
     assert peak(60) < peak(4) + 2_000_000
 
 
+def test_bytes_after_the_end_of_a_webp_cost_no_memory():
+    """All frames share the bytes of the file; none has a copy up to the end."""
+    chunks = animations.saved(STEPS, "WEBP", duration=50)[12:]
+    body = b"WEBP" + chunks + b"junk" + (4_000_000).to_bytes(4, "little") + bytes(4_000_000)
+    data = b"RIFF" + len(body).to_bytes(4, "little") + body + b"\0"
+    tracemalloc.start()
+    try:
+        result = rendered(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert result.renditions[0].frames == 5
+    assert result.warnings == ()
+    assert peak < 3 * len(data)
+
+
 def test_the_time_is_limited(monkeypatch):
     """If the time is not enough, the first frame is shown under another content id: another time it may be enough."""
     data = animations.saved(STEPS, "GIF", duration=50)
@@ -263,13 +279,15 @@ def test_the_bytes_are_limited(monkeypatch):
 
 
 def test_lack_of_memory_shows_the_first_frame(monkeypatch):
-    """If the prediction was too low, the image is not lost."""
+    """If the prediction was too low, the image is not lost, and gets another content id, as if it took too long."""
+    data = animations.saved(STEPS, "GIF", duration=50)
 
     def fail(*_):
         raise MemoryError
 
     monkeypatch.setattr(render.Writer, "add", fail)
-    assert_still(animations.saved(STEPS, "GIF", duration=50), "needs more memory than is available")
+    result = assert_still(data, "needs more memory than is available")
+    assert result.content_id != engine.content_id(data, [MOVING])
 
 
 @pytest.mark.parametrize("name", [name for name in animations.ALL if "cut off" in name])

@@ -78,9 +78,9 @@ def animate(data: bytes, job: Job) -> Animated:
         _check(animation, job)
         return _render(animation, job)
     except MemoryError:
-        return Animated({}, (_stopped("needs more memory than is available"),))
+        return Animated({}, (_stopped("needs more memory than is available"),), is_short=True)
     except _TooMuchError as error:
-        return Animated({}, (_stopped(str(error)),), is_late=isinstance(error, _TooLateError))
+        return Animated({}, (_stopped(str(error)),), is_short=isinstance(error, _TooLateError))
 
 
 def _read(data: bytes, image_format: str) -> Animation:

@@ -28,5 +28,5 @@ class Animated:
     files: Mapping[str, File] = field(default_factory=dict)
     """By the name of the recipe; empty if the first frame must be shown."""
     warnings: tuple[str, ...] = ()
-    is_late: bool = False
-    """Whether the first frame is shown because of the time. On another day there may be enough."""
+    is_short: bool = False
+    """Whether the first frame is shown for lack of time or memory. On another day there may be enough."""

@@ -32,7 +32,7 @@ def read(reader: Reader) -> Animation:
             if chunk.kind == b"ANIM":
                 plays = file.number(chunk.start + 4, 2, little=True)
             elif chunk.kind == b"ANMF":
-                frames.append(_frame(file, chunk, parts))
+                frames.append(_frame(file, chunk, parts, reader.data))
             if len(frames) > MOST_FRAMES:
                 break
     except BrokenContainerError:
@@ -40,7 +40,15 @@ def read(reader: Reader) -> Animation:
     return Animation(tuple(frames), plays, is_damaged, profile(reader, parts))
 
 
-def _frame(file: Reader, chunk: Chunk, parts: container.Webp) -> Frame:
+def _frame(file: Reader, chunk: Chunk, parts: container.Webp, data: bytes) -> Frame:
+    """Return a frame.
+
+    Args:
+        file: the file up to its declared end.
+        chunk: the chunk of the frame.
+        parts: the parts of the file.
+        data: all bytes, also those after the declared end: without them, each frame would have a copy of the file.
+    """
     frame = container.animation_frame(file, chunk)
     right, bottom = frame.left + frame.width, frame.top + frame.height
     if right > parts.width or bottom > parts.height:
@@ -52,7 +60,7 @@ def _frame(file: Reader, chunk: Chunk, parts: container.Webp) -> Frame:
         shown_milliseconds(int.from_bytes(head[:3], "little")),
         Disposal.CLEAR if head[3] & _DISPOSE else Disposal.KEEP,
         blends=not head[3] & _REPLACE,
-        decode=partial(_decode, file.data, frame),
+        decode=partial(_decode, data, frame),
     )
 
 

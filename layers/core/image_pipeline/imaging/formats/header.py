@@ -41,6 +41,8 @@ class Header:
     bytes_per_pixel: float = 0
     """Peak memory of decoding and the first reduction for this kind of file, in bytes per coded pixel, as
     `bench/engine/memory.py` measures it. JPEG, which is decoded at a fraction, computes its own."""
+    reduced_bytes_per_pixel: float = 0
+    """Memory in addition, in bytes per pixel of the largest rendition, if the decoder reduces and copies its result."""
     coded_pixels: int = 0
     """Pixels that the decoder keeps in memory, if more than the displayed ones; else 0."""
     least_bytes: int = 0
@@ -80,7 +82,8 @@ class Header:
         """Return the peak memory of decoding, in bytes, for renditions of at most this side in pixels."""
         pixels = max(self.coded_pixels, self.width * self.height)
         if self.format != "JPEG":
-            return int(pixels * self.bytes_per_pixel) + self.other_bytes
+            share = min(1.0, rendition_side / max(1, self.width, self.height)) ** 2
+            return int(pixels * (self.bytes_per_pixel + share * self.reduced_bytes_per_pixel)) + self.other_bytes
         scale = draft_scale(max(self.width, self.height) / rendition_side, self.camera)
         coefficients = int(pixels * self.sampling * 2) if self.several_scans else 0
         return coefficients + 8 * pixels // scale**2 + self.other_bytes

@@ -13,6 +13,10 @@ _MODES = {GREY: "L", RGB: "RGB", PALETTE: "P", GREY_ALPHA: "LA", RGBA: "RGBA"}
 _BEST_DEFLATE = 1032
 """Largest number of bytes that one compressed byte can represent: a match of 258 bytes in two bits."""
 
+_COPIED_BYTES = 3
+"""Bytes that libvips returns for a pixel of an opaque image with colours, which is copied to four bytes. Other modes
+use the memory of libvips."""
+
 
 def read_header(reader: Reader, _limits: Limits) -> Header:
     """Read the header.
@@ -31,6 +35,7 @@ def read_header(reader: Reader, _limits: Limits) -> Header:
         orientation=orientation,
         bits=parts.bits,
         bytes_per_pixel=_bytes_per_pixel(parts) + ROW_BYTES / max(1, parts.width),
+        reduced_bytes_per_pixel=_COPIED_BYTES if parts.is_plain and parts.colour_type == RGB else 0,
         least_bytes=parts.width * parts.height * parts.bits * CHANNELS[parts.colour_type] // 8 // _BEST_DEFLATE,
         other_bytes=reader.size if parts.is_plain else 0,
     )
