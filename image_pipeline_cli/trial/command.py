@@ -41,6 +41,7 @@ def try_recipes(options: argparse.Namespace) -> int:
         terminal.complain("There is no file to render.")
         return INCOMPLETE
     folder = options.to or Path(tempfile.mkdtemp(prefix="image-pipeline-try-"))
+    folder.mkdir(parents=True, exist_ok=True)
     places = {file: {source: f"{number}/{side}" for source, side in zip(sources, ("new", "present"), strict=True)}
               for number, file in enumerate(found, 1)}  # fmt: skip
     folders = {file: {source: folder / place for source, place in places[file].items()} for file in found}
@@ -73,7 +74,7 @@ def _render(folders: Mapping[File, Mapping[Path, Path]], jobs: int, *, hidden: b
         terminal.bar("Rendering", len(folders), hidden=hidden) as bar,
         ProcessPoolExecutor(min(jobs, len(folders)), context, rendering.start_process) as pool,
     ):
-        futures = {pool.submit(rendering.render, file, of_file): file for file, of_file in folders.items()}
+        futures = {_submit(pool, file, of_file): file for file, of_file in folders.items()}
         try:
             for future in as_completed(futures):
                 if (result := _result(future, futures[future])) is not None:
@@ -81,6 +82,16 @@ def _render(folders: Mapping[File, Mapping[Path, Path]], jobs: int, *, hidden: b
                 bar.advance(1)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, file: File, folders: Mapping[Path, Path]) -> Future[Result]:
+    """Start to render a file; a pool that has lost a process accepts none, which is the result of the file."""
+    try:
+        return pool.submit(rendering.render, file, folders)
+    except BrokenProcessPool as error:
+        refused: Future[Result] = Future()
+        refused.set_exception(error)
+        return refused
 
 
 def _result(future: Future[Result], file: File) -> Result | None:

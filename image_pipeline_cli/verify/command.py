@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from image_pipeline.keys import UPLOADS_PREFIX
 from image_pipeline_cli import checks, prices, terminal
 from image_pipeline_cli.checks import Check, Result
 from image_pipeline_cli.doctor import health
@@ -14,6 +15,7 @@ from image_pipeline_cli.stack import Stack
 from image_pipeline_cli.verify import api, changes, images, leftovers, preparation, reports
 from image_pipeline_cli.verify.pictures import FIRST, PICTURES, bad_files
 from image_pipeline_cli.verify.session import Session
+from image_pipeline_cli.verify.temporary import PREFIX
 
 UPLOADS = 1 + len(PICTURES) + len(bad_files()) + 2 + 2
 """The first file, the others, two over HTTP, and two with the same name."""
@@ -40,24 +42,24 @@ def verify(stack: Stack, options: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
-    name = leftovers.new_name()
-    session = Session(stack, name, min(_OUTCOME_SECONDS, options.timeout))
     if not options.yes:
         if not sys.stdin.isatty():
             terminal.complain(
                 "Nothing was done: confirmation needs a terminal. Use --yes to verify without confirmation."
             )
             return USAGE
-        if not terminal.ask(_question(session)):
+        if not terminal.ask(_question(stack)):
             terminal.complain("Nothing was done.")
             return INCOMPLETE
+    # After the answer, which may take hours: by its name, another run knows how old this one is.
+    session = Session(stack, leftovers.new_name(), min(_OUTCOME_SECONDS, options.timeout))
     report = _Report(session, options.json)
     if all(not report.add(checks.perform(check, stack)).failed for check in PRECONDITIONS):
         with _interrupted_by_sigterm():
             report.add(checks.perform(leftovers.LEFTOVERS, stack))
             try:
                 preparation.prepare(session, report.add)
-                perform(session, options.timeout, report)
+                perform(session, min(options.timeout, leftovers.LONGEST_SECONDS / 2), report)
             finally:
                 report.add(checks.perform(preparation.CLEAN_UP, session))
     report.finish()
@@ -120,11 +122,11 @@ class _Report:
         terminal.say(checks.summary(self._results))
 
 
-def _question(session: Session) -> str:
+def _question(stack: Stack) -> str:
     return (
-        f"This uploads {UPLOADS} files to {session.folder} of {session.stack.name} and creates two API keys, a queue, "
-        f"an event rule and a subscription named {session.name}. All of them are removed at the end. Subscribers of "
-        "the stack get the notifications and events about these uploads. On AWS, it costs up to "
+        f"This uploads {UPLOADS} files to a folder {UPLOADS_PREFIX}{PREFIX}… of {stack.name} and creates two API "
+        "keys, a queue, an event rule and a subscription of the same name. All of them are removed at the end. "
+        "Subscribers of the stack get the notifications and events about these uploads. On AWS, it costs up to "
         f"{dollars() * 100:.1f} cents."
     )
 

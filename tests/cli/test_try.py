@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,15 @@ def test_the_limits_are_those_of_a_stack_with_the_default_parameters():
         max_pixels=parameters["MaxMegapixels"]["Default"] * 1_000_000,
         memory_bytes=memory * 1024 * 1024 - RUNTIME_BYTES,
     )
+
+
+def test_a_process_that_ends_costs_a_sentence_for_each_file(files, capsys, monkeypatch):
+    """Files that are not submitted yet have no result either; nothing ends with a traceback."""
+    monkeypatch.setattr(rendering, "start_process", end_process)
+    code, document = files({f"{number}.jpg": encoded(gradient(60, 40)) for number in range(9)}, capsys=capsys)
+    assert code == INCOMPLETE
+    assert document["images"] == []
+
+
+def end_process() -> None:
+    os._exit(1)

@@ -57,6 +57,13 @@ def worst(colours, expected):
 
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
+def test_every_kind_of_file_has_a_smart_crop(case):
+    """The crop has the size of its box, whatever the mode and the transparency of the image."""
+    (made,) = engine.render(case.make(), [Recipe("card", 20, 30, fit="cover", focus="smart")], Limits()).renditions
+    assert (made.width, made.height) == (20, 30)
+
+
+@pytest.mark.parametrize("case", GOOD, ids=str)
 @pytest.mark.parametrize("resizer", ["simd", "libvips", "pillow"])
 def test_every_kind_of_file_looks_right(case, resizer, monkeypatch):
     """Colours, transparency and size are correct, also without some packages or with Pillow alone."""
