@@ -1,7 +1,7 @@
 """Remove what no function needs from the botocore of a layer, because each cold start would read it.
 
-`python trim_botocore.py FOLDER` changes the botocore in FOLDER, and then creates a client of each service with it. What
-remains is as botocore has it: every operation, shape, endpoint and rule of the services that functions call.
+`python trim_botocore.py FOLDER` changes the botocore in FOLDER, and then prepares a request to each service with it.
+Every operation, shape, endpoint and rule of the services that functions call remains; the code is not changed.
 """
 
 import gzip
@@ -11,19 +11,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SERVICES = {"dynamodb", "events", "rekognition", "s3", "sqs", "stepfunctions"}
-"""botocore's names of the services that functions call."""
-
-DOCSTRINGS = '''"""Stands for botocore's manual, which functions do not read and which would be imported."""
-
-
-class _NoDocstring(str):
-    def __new__(cls, *_: object, **__: object) -> "_NoDocstring":
-        return super().__new__(cls)
-
-
-ClientMethodDocstring = PaginatorDocstring = WaiterDocstring = _NoDocstring
-'''
+CALLS: dict[str, tuple[str, dict[str, str]]] = {
+    "dynamodb": ("list_tables", {}),
+    "events": ("list_rules", {}),
+    "rekognition": ("list_collections", {}),
+    "s3": ("get_object", {"Bucket": "bucket", "Key": "key"}),
+    "sqs": ("list_queues", {}),
+    "stepfunctions": ("list_state_machines", {}),
+}
+"""botocore's names of the services that functions call, and for each an operation with parameters to try."""
+SERVICES = CALLS.keys()
 
 
 def keep_services(data: Path) -> None:
@@ -44,12 +41,15 @@ def describe_briefly(data: Path) -> None:
 
 
 def without_texts(description: Any) -> Any:
-    """Return a description without its documentation. A shape may have that name, too; it is not a text."""
+    """Return a description with empty texts. Some code reads them, so each stays where it was.
+
+    A shape may have the name `documentation`, too; it is not a text.
+    """
     if isinstance(description, list):
         return [without_texts(item) for item in description]
     if isinstance(description, dict):
         is_text = {key: key == "documentation" and isinstance(value, str) for key, value in description.items()}
-        return {key: without_texts(value) for key, value in description.items() if not is_text[key]}
+        return {key: "" if is_text[key] else without_texts(value) for key, value in description.items()}
     return description
 
 
@@ -64,19 +64,8 @@ def keep_endpoints(data: Path) -> None:
     path.write_text(json.dumps(endpoints, separators=(",", ":")))
 
 
-def remove_manual(package: Path) -> None:
-    """Remove the generator of the manual, except the module of it that botocore uses at run time."""
-    docs = package / "docs"
-    utils = (docs / "utils.py").read_bytes()
-    shutil.rmtree(docs)
-    docs.mkdir()
-    (docs / "__init__.py").touch()
-    (docs / "utils.py").write_bytes(utils)
-    (docs / "docstring.py").write_text(DOCSTRINGS)
-
-
 def try_clients(folder: Path) -> None:
-    """Create a client of each service, so that a build with a botocore that needs more fails here."""
+    """Prepare a request to each service, so that a build with a botocore that needs more fails here."""
     sys.path.insert(0, str(folder))
     sys.dont_write_bytecode = True
     from botocore.session import Session
@@ -84,7 +73,8 @@ def try_clients(folder: Path) -> None:
     session = Session()
     session.set_credentials("none", "none")
     for service in sorted(SERVICES):
-        session.create_client(service, region_name="us-east-1")
+        operation, parameters = CALLS[service]
+        session.create_client(service, region_name="us-east-1").generate_presigned_url(operation, Params=parameters)
 
 
 if __name__ == "__main__":
@@ -92,5 +82,4 @@ if __name__ == "__main__":
     keep_services(layer / "botocore" / "data")
     describe_briefly(layer / "botocore" / "data")
     keep_endpoints(layer / "botocore" / "data")
-    remove_manual(layer / "botocore")
     try_clients(layer)
