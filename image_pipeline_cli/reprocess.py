@@ -67,7 +67,7 @@ def _start_when_allowed(stack: Stack, key: str, start: Callable[..., str], timeo
             record.
     """
     outputs = stack.outputs
-    cooldown = int(outputs.get("ReprocessCooldownSeconds", 0))
+    cooldown = _cooldown(stack)
     waited = 0
     while True:
         try:
@@ -85,6 +85,10 @@ def _start_when_allowed(stack: Stack, key: str, start: Callable[..., str], timeo
             waited += error.retry_after_seconds
             terminal.complain(f"{error.message} Waiting {error.retry_after_seconds} s.")
             time.sleep(error.retry_after_seconds)
+
+
+def _cooldown(stack: Stack) -> int:
+    return int(stack.outputs.get("ReprocessCooldownSeconds", 0))
 
 
 def _follow(stack: Stack, outcomes: follow.Outcomes, options: argparse.Namespace) -> dict[str, Any]:

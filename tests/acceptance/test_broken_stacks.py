@@ -257,6 +257,8 @@ BREADTH = {
     "deletions start nothing",
     "restorations are denied",
     "the list is not updated",
+    "the layer is another one",
+    "nobody is notified",
 }
 """Cases that resemble another one; `make test-all` runs them, too."""
 

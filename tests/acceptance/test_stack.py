@@ -196,9 +196,10 @@ def test_a_later_run_removes_what_a_killed_one_left(stack, local_target, monkeyp
 
 @pytest.mark.skipif(STACK is not None, reason="needs the shared pipeline")
 @pytest.mark.parametrize("is_empty", [True, False])
-def test_an_upload_without_a_record_may_still_be_processed(stack, is_empty):
+def test_an_upload_without_a_record_may_still_be_processed(stack, monkeypatch, is_empty):
     """Unless it is empty: if it is deleted while it waits for its content, it never gets a record."""
-    session = Session(stack, f"{temporary.PREFIX}{uuid.uuid4()}", seconds=5.0)
+    monkeypatch.setattr(preparation, "_QUIET_SECONDS", 0.3)
+    session = Session(stack, f"{temporary.PREFIX}{uuid.uuid4()}", seconds=1.0)
     session.remember("a.jpg", "v", "etag", 0.0, is_empty=is_empty)
     with contextlib.nullcontext() if is_empty else pytest.raises(CheckFailedError, match="not ended"):
         preparation.remove_uploads(session)

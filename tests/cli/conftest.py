@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from image_pipeline_cli import reprocess
 from image_pipeline_cli.commands import main
 from local.pipeline import Pipeline
 from tests.conftest import (
@@ -34,6 +35,12 @@ def running(pipeline: Pipeline, tmp_path: Path) -> list[str]:
     """The options that select the local pipeline; they name a run folder with the note that `make run` writes."""
     (tmp_path / "running.json").write_text(json.dumps({**pipeline.facts, "pid": os.getpid()}))
     return ["--local", "--run-dir", str(tmp_path)]
+
+
+@pytest.fixture
+def without_cooldown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the commands process an upload again at once; test_commands.py waits for the cooldown."""
+    monkeypatch.setattr(reprocess, "_cooldown", lambda _: 0)
 
 
 @pytest.fixture

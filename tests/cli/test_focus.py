@@ -6,7 +6,7 @@ from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INCOMPLETE, OK, USAGE
 
 
-def test_a_point_is_set_and_removed(lines, pipeline, picture):
+def test_a_point_is_set_and_removed(without_cooldown, lines, pipeline, picture):
     """The command waits for the new renditions, and the record has their point."""
     for text, point in (("0.25,0.75", {"x": 0.25, "y": 0.75}), ("none", None)):  # equal to its decimals
         code, (document,) = lines("focus", picture, text, "--wait")

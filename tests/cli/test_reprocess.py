@@ -39,7 +39,7 @@ def test_a_failed_attempt_is_reported_although_the_image_is_kept(lines, failing_
 
 
 @pytest.mark.parametrize("command", [("status",), ("status", "--wait"), ("reprocess", "--wait")])
-def test_text_output_reports_a_failed_attempt(running, failing_key, capsys, command):
+def test_text_output_reports_a_failed_attempt(without_cooldown, running, failing_key, capsys, command):
     """It says that the attempt failed, with the same exit code."""
     assert main(["reprocess", failing_key, "--wait", *running]) == IMAGE_FAILED
     capsys.readouterr()

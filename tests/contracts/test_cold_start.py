@@ -13,7 +13,7 @@ import botocore
 import pytest
 
 from bench import cold_start
-from tests.conftest import ROOT
+from tests.conftest import HEAVY, ROOT
 
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
 LAYER = ROOT / "layers" / "core"
@@ -89,7 +89,7 @@ def test_a_function_imports_nothing_slow_that_it_does_not_use(function):
 @pytest.mark.parametrize(
     ("function", "budget"),
     [
-        ("validate_image", 1.4),
+        pytest.param("validate_image", 1.4, marks=HEAVY),  # as store_results
         ("generate_thumbnails", 1.8),
         ("store_results", 1.4),
         ("refuse_request", 0.5),

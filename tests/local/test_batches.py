@@ -136,11 +136,12 @@ def test_a_message_comes_again_when_aws_did_not_serve_it(quiet, folder):
     assert waiting(quiet, "BatchDeadLetterQueueUrl") == 0
 
 
-def test_the_queue_is_the_back_pressure(quiet, folder):
+def test_the_queue_is_the_back_pressure(quiet, reconfigure, folder):
     """Running executions limit the number of new ones to ten times the number of batches."""
-    keys = [f"{folder}/{number}.jpg" for number in range(60)]
-    most = 0
+    reconfigure(BatchConcurrency="2")
     limit = 10 * int(quiet.outputs["BatchConcurrency"])
+    keys = [f"{folder}/{number}.jpg" for number in range(limit + 10)]
+    most = 0
 
     def validate(_event: Any) -> Any:
         nonlocal most

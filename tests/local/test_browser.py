@@ -9,7 +9,7 @@ import pytest
 
 from image_pipeline.api import apikeys
 from local.pipeline import Pipeline
-from tests.conftest import ROOT
+from tests.conftest import HEAVY, ROOT
 from tests.local.browser import Site
 from tests.pictures import encoded, gradient
 
@@ -105,7 +105,7 @@ def with_facts(script: str, pipeline: Pipeline, **facts: object) -> str:
     return script.replace("FACTS", json.dumps(known))
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "evil.example", "page.example"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "evil.example", pytest.param("page.example", marks=HEAVY)])
 def test_a_foreign_page_reaches_nothing(open_to_pages, site: Site, key, tmp_path, host):
     """A page of another site or another port cannot detect the local run."""
     open_to_pages.upload("elsewhere/secret", PICTURE, ContentType="image/jpeg")
@@ -173,6 +173,8 @@ def test_the_snippets_of_the_document_work(open_to_pages, site: Site, key, tmp_p
 TRIES = """
 const { api, key, failures, size, name } = FACTS;
 const sends = [], shares = [];
+const later = window.setTimeout;
+window.setTimeout = (resolve, milliseconds) => later(resolve, milliseconds / 100);
 const original = XMLHttpRequest.prototype.send;
 XMLHttpRequest.prototype.send = function (body) {
   sends.push(typeof body);
@@ -199,8 +201,8 @@ return report;
         ([0, 503, "none"], 7, None, ["string", "string", "string", "object"]),
         (["none", 0, "none", 500], 7, None, ["string", "object"] * 3),
         ([429, 429, 429], 7, 429, ["string"] * 3),
-        (["none", 403], 7, 403, ["string", "object"]),
-        ([], 0, 400, ["string"]),
+        pytest.param(["none", 403], 7, 403, ["string", "object"], marks=HEAVY),
+        pytest.param([], 0, 400, ["string"], marks=HEAVY),
         ([], 150_000_001, 413, ["string"]),
     ],
 )

@@ -104,7 +104,7 @@ def test_demo_succeeds_with_all_facts_as_json(start, tmp_path):
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["logs", "thumbnails"]
 
 
-def test_demo_fails_when_a_picture_does(start, tmp_path):
+def test_demo_fails_when_a_picture_does(pipeline, tmp_path, monkeypatch, capsys):
     """Files of the user and whole folders are processed; the output names a file that fails, and the exit code is 1."""
     folder = tmp_path / "my pictures"
     folder.mkdir()
@@ -112,9 +112,9 @@ def test_demo_fails_when_a_picture_does(start, tmp_path):
     (folder / "9.41\u202fAM \u202egpj.jpg").write_bytes(photo())  # as macOS names screenshots, and from right to left
     (folder / ".hidden").write_text("words")
     (tmp_path / "bad.jpg").write_text("words")
-    demo = start("demo", "--port", "0", "--api-port", "0", str(folder), str(tmp_path / "bad.jpg"))
-    out, _ = demo.communicate(timeout=120)
-    assert demo.returncode == 1
+    monkeypatch.setattr(cli, "Pipeline", lambda *_, **__: contextlib.nullcontext(pipeline))
+    assert cli.main(["demo", "--run-dir", str(tmp_path / "run"), str(folder), str(tmp_path / "bad.jpg")]) == cli.FAILED
+    out = capsys.readouterr().out
     assert "uploads/my pictures/good one.jpg  COMPLETED" in out
     assert "uploads/my pictures/9.41" in out
     assert out.count("  COMPLETED") == 2
@@ -211,7 +211,7 @@ MOMENTS = {
     "its first call": ("socket.connect", "127.0.0.1"),
     "fetching a rendition": ("os.mkdir", "/run/thumbnails"),
 }
-BREADTH = ("telling where it runs", "its first call")  # each starts a pipeline, as the moments around them do
+BREADTH = ("telling where it runs", "its first call", "fetching a rendition")  # each starts a pipeline, as `run` above
 
 
 @pytest.mark.parametrize(
@@ -242,10 +242,15 @@ def is_of(process: psutil.Process, mark: str) -> bool:
     return False
 
 
-def test_a_killed_run_ends_its_processes(start):
+def first_functions(run):
+    lines_until(run, "Ready.")
+
+
+@pytest.mark.parametrize("moment", [first_process, pytest.param(first_functions, marks=HEAVY)])
+def test_a_killed_run_ends_its_processes(start, moment):
     """No process remains even after SIGKILL."""
     run = start("run", "--port", "0", "--api-port", "0")
-    lines_until(run, "Ready.")
+    moment(run)
     processes = descendants(run)
     run.kill()
     run.wait()

@@ -15,6 +15,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 )
 
 from local.emulator.moto_seams import stepfunctions
+from tests.conftest import heavy
 from tests.pictures import photo
 
 PHOTO = photo()
@@ -63,6 +64,7 @@ def test_a_function_can_be_made_to_break_in_any_way(pipeline, body, limits, kind
     assert invoked(pipeline, {})[0] == "KeyError"
 
 
+@heavy  # waits for a real timeout; emulator/test_workers.py tests the kill, and tests/workflow the retry
 def test_a_function_that_waits_for_aws_runs_into_its_timeout(pipeline, folder):
     """It is killed during a call, and the workflow retries it."""
     key = f"{folder}/slow.jpg"

@@ -154,6 +154,9 @@ SIMILAR = {
     *("twice encoded question without a dot", "semicolon", "encoded space", "encoded percent", "half an escape"),
     *("status", "status of status", "arn", "s3 url", "user info", "upper case", "homoglyph"),
     *("impostor of 1024 bytes", "impostor of colour"),
+    *("only dots", "encoded parent", "windows parent", "eight-bit escape", "noncharacters", "1024 percent signs"),
+    *("jsonata inside", "substitution", "wildcards", "fragment", "encoded plus", "api path", "url"),
+    *("twice encoded parent", "encoded question"),
 }
 """Names of a kind that another name has, too. Only HEAVY tries them."""
 assert NAMES.keys() >= SIMILAR

@@ -15,6 +15,7 @@ import pytest
 from image_pipeline.api import apikeys
 from image_pipeline.keys import status_path
 from local.pipeline import UPLOADS_MACHINE, Execution, Pipeline
+from tests.conftest import heavy
 from tests.pictures import photo
 from tools import release_snapshot
 
@@ -130,6 +131,7 @@ def test_records_of_both_versions_are_answered(update):
     update.pipeline.wait_until(lambda: listed() >= set(update.keys), "the list of all images")
 
 
+@heavy  # an update in the other direction
 def test_a_roll_back_loses_no_upload(update, tmp_path, request):
     """The release before takes over in the middle of uploads."""
     released = release_snapshot.unpack(request.node.callspec.params["update"], tmp_path)

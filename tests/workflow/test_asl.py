@@ -11,7 +11,7 @@ import yaml
 from image_pipeline import errors
 from image_pipeline.settings import WorkflowType
 from tests.asl import MACHINES, STATES, service_of, successors
-from tests.conftest import ROOT, cfn_lint
+from tests.conftest import ROOT, cfn_lint, heavy
 
 TASKS = [(machine, name) for machine in MACHINES for name in machine.tasks]
 LAMBDA_TASKS = [(m, name) for m, name in TASKS if m.states[name]["Resource"].endswith("lambda:invoke")]
@@ -298,6 +298,7 @@ def test_settling_names_errors_that_exist():
     assert all(hasattr(errors, name) for name in named)
 
 
+@heavy  # every other test runs the definitions, which moto validates
 def test_cfn_lint_accepts_the_definitions(tmp_path):
     """`sam validate --lint` ignores DefinitionUri, so the definitions are wrapped in a template."""
     resources = {}

@@ -5,7 +5,7 @@ import pytest
 from image_pipeline import errors
 from image_pipeline.keys import printable, status_path
 from image_pipeline.store import uploads
-from tests.conftest import crossed
+from tests.conftest import HEAVY, crossed
 from tests.pictures import photo
 from tests.workflow.conftest import renditions, start, start_again, uploaded
 
@@ -431,12 +431,12 @@ def test_a_notification_that_cannot_be_sent_changes_no_failure(pipeline, outcome
     "text",
     [
         "",
-        "no hint",
+        pytest.param("no hint", marks=HEAVY),
         'quotes " and \\ and {"json": [1]} and {% $states %}',
         "three\nlines\nof text",
         "emoji 🏝 and \x1b[31m escape\r\x9b\u202e of uploads/x",
         "long " * 20_000,
-        "{not json}",
+        pytest.param("{not json}", marks=HEAVY),
     ],
     ids=["empty", "no hint", "quotes", "lines", "emoji", "long", "braces"],
 )

@@ -15,6 +15,7 @@ from moto.server import ThreadedMotoServer
 from local.emulator.clients import Clients
 from local.emulator.deploy import plan
 from local.emulator.functions import QueueMapping
+from local.emulator.moto_seams import sqs as sqs_seam
 from local.emulator.queues import Queues
 from local.emulator.template import ACCOUNT_ID, Template, TemplateError
 from local.emulator.workers import Function, Result
@@ -25,7 +26,8 @@ FUNCTION = Function("F", "f", "arn:f", "arn:aws:iam::1:role/r", "app.h", "python
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The server of moto on its own port."""
+    """The server of moto on its own port, with the queues of a local run."""
+    sqs_seam.install()
     running = ThreadedMotoServer(port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
