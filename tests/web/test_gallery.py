@@ -10,14 +10,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from playwright.sync_api import Error, Page, Route, expect
+from playwright.sync_api import Error, Page, Route
 
 from bench import gallery
 from bench import page as budget
 from local.pipeline import Pipeline
 from local.samples import samples
 from tests.conftest import WITH_OUTCOME, heavy
-from tests.web.conftest import PICTURE, Visitor, listed, tile, upload
+from tests.web.conftest import PICTURE, Visitor, expect, listed, tile, upload
 from tests.web.relay import Relay
 
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 800}, "is_mobile": True, "has_touch": True}

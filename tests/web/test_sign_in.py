@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Route
 
 from image_pipeline.api import apikeys, webpage
 from local.pipeline import Pipeline
 from tests.conftest import ROOT, WITH_OUTCOME
-from tests.web.conftest import IMPATIENT, PICTURE, Visitor, choose, hold_uploads, tile, upload_row
+from tests.web.conftest import IMPATIENT, PICTURE, Visitor, choose, expect, hold_uploads, tile, upload_row
 from tests.web.relay import Relay
 
 TOKEN = "header.claims.signature"
