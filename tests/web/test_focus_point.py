@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 from local.pipeline import Pipeline
 from tests.pictures import photo
-from tests.web.conftest import Visitor
+from tests.web.conftest import Visitor, expect
 
 
 @pytest.fixture

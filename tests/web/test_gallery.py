@@ -10,14 +10,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from playwright.sync_api import Error, Page, Route, expect
+from playwright.sync_api import Error, Page, Route
 
 from bench import gallery
 from bench import page as budget
 from local.pipeline import Pipeline
 from local.samples import samples
-from tests.conftest import WITH_OUTCOME, heavy
-from tests.web.conftest import PICTURE, Visitor, listed, tile, upload
+from tests.conftest import HEAVY, WITH_OUTCOME, heavy
+from tests.web.conftest import PICTURE, Visitor, expect, listed, tile, upload
 from tests.web.relay import Relay
 
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 800}, "is_mobile": True, "has_touch": True}
@@ -150,7 +150,6 @@ def test_a_failed_image_names_its_folder(visitor: Visitor, make_images, folder, 
         card = tile(page, image_key)
         expect(card).to_contain_text("0.jpg")
         expect(card.get_by_text(f"{folder}{inner}/", exact=True)).to_be_visible()
-    visitor.audit(page)
 
 
 def test_filters_are_in_the_address(visitor: Visitor, album, key):
@@ -340,7 +339,7 @@ def test_only_the_keyboard_is_needed(visitor: Visitor, album, key):
     expect(tile(page, order[0]).locator(":focus-visible")).to_have_count(1)
 
 
-@pytest.mark.parametrize("width", [768, 3840])
+@pytest.mark.parametrize("width", [3840, pytest.param(768, marks=HEAVY)])
 def test_every_screen_is_wide_enough(visitor: Visitor, album, key, width):
     """Nothing scrolls sideways, in any view."""
     page = visitor.open()

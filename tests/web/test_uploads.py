@@ -7,12 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import CDPSession, Page
 
 from image_pipeline.api import apikeys
 from tests.conftest import ROOT
 from tests.pictures import encoded, gradient
-from tests.web.conftest import IMPATIENT, PICTURE, Visitor, choose, drop, hold_uploads, listed, tile, upload_row
+from tests.web.conftest import IMPATIENT, PICTURE, Visitor, choose, drop, expect, hold_uploads, listed, tile, upload_row
 
 WORDS = b"These are words, whatever the name says."
 BROKEN = encoded(gradient(640, 480))[:2000]
