@@ -179,7 +179,8 @@ def test_signing_out_does_not_ask_without_uploads(visitor: Visitor, key, folder)
     """Neither before the first upload nor after the last one was cancelled."""
     page = visitor.open(key=key)
     hold_uploads(visitor, page)
-    choose(page, ("a.jpg", PICTURE))
+    with page.expect_response("**/images/presigned"):
+        choose(page, ("a.jpg", PICTURE))
     upload_row(page, f"{folder}a.jpg").get_by_role("button", name="Cancel").click()
     expect(upload_row(page, f"{folder}a.jpg")).to_have_attribute("data-state", "cancelled")
     sign_out(page)

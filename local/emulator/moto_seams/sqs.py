@@ -23,7 +23,9 @@ def install() -> None:
         RuntimeError: moto no longer has something that this module replaces.
     """
     if not hasattr(models, _CLOCK) or not all(hasattr(models.SQSBackend, name) for name in (_IS_KEPT, _CHANGE)):
-        raise RuntimeError(f"moto moved {_CLOCK}, or {_IS_KEPT} or {_CHANGE} of SQSBackend: sqs.py must follow.")
+        raise RuntimeError(
+            f"moto moved {_CLOCK}, or {_IS_KEPT} or {_CHANGE} of SQSBackend: moto_seams/sqs.py must follow."
+        )
     setattr(models, _CLOCK, lambda: time.time() * 1000)
     setattr(models.SQSBackend, _IS_KEPT, _is_kept)
     setattr(models.SQSBackend, _CHANGE, _noticed(getattr(models.SQSBackend, _CHANGE)))
