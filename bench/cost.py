@@ -1,4 +1,4 @@
-"""`python -m bench.cost`: compute the cost of a million pictures from measured times, the template and dated prices.
+"""`python -m bench.cost`: compute the cost of a million images from measured times, the template and dated prices.
 
 The first table has the processing of an image, with the same rows since the beginning. The second one has everything
 else that the stack costs (`bench.other_costs`), at a monthly volume that `--per-month` sets.
@@ -14,6 +14,7 @@ import json
 import math
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,15 @@ RECORD_KILOBYTES = 3
 INDEX_WRITES = 2
 """The claim is added to ProcessingIndex, and removed with the outcome."""
 LISTING = {"calls": 18, "waits": 8, "writes": 17, "reads": 2}
-"""Listing a claim and then a picture with ten labels and four renditions, in no folder: calls, sequential waits, write
+"""Listing a claim and then an image with ten labels and four renditions, in no folder: calls, sequential waits, write
 units and read units. `tests/contracts/test_performance.py` counts them."""
 LISTING_TOGETHER = {"calls": 14, "waits": 4, "writes": 14, "reads": 1}
-"""The same when both changes are in one batch of the stream, of which only the last change of a picture is listed."""
+"""The same when both changes are in one batch of the stream, of which only the last change of an image is listed."""
 LISTING_CALL_SECONDS = 0.001
 """CPU time of botocore for one of these calls on one vCPU, measured without a network."""
 STREAM_INVOCATIONS = 3
 """Both changes of a record are listed and one is published, if each has an invocation of its own. In a burst, changes
-of several pictures share invocations."""
+of several images share invocations."""
 STEP_INVOCATIONS = 4
 LOG_KILOBYTES = logs.kilobytes()
 """Measured: the lines of the application, and metrics."""
@@ -70,6 +71,8 @@ WAIT_SECONDS = {
     "UpdateItem": DYNAMODB_SECONDS,
 }
 STREAM_FUNCTIONS = ("IndexImages", "PublishOutcomes")
+ENGINE_ROWS = {"jpeg-12mp": "jpeg-12mp", "png-12mp": "png-12mp-photo", "webp-12mp": "webp-12mp"}
+"""The image in `engine.json` by that in `handlers.json`."""
 MAIN_PATH_STEPS = ("ValidateImage", "GenerateThumbnails", "ExtractMetadata", "StoreResults")
 
 
@@ -80,6 +83,7 @@ class _Template(yaml.SafeLoader):
 _Template.add_multi_constructor("!", lambda *_: None)
 
 
+@cache
 def _template() -> dict[str, Any]:
     template: dict[str, Any] = yaml.load((ROOT / "template.yml").read_text(), _Template)  # noqa: S506  a SafeLoader
     return template
@@ -90,6 +94,7 @@ def _resources() -> dict[str, dict[str, Any]]:
     return resources
 
 
+@cache
 def definition(name: str) -> dict[str, Any]:
     """The definition of a workflow.
 
@@ -100,7 +105,7 @@ def definition(name: str) -> dict[str, Any]:
 
 
 def main_path_states() -> int:
-    """Count the states of the workflow for a valid picture."""
+    """Count the states of the workflow for a valid image."""
     return states_passed("process_image")
 
 
@@ -171,30 +176,28 @@ def _folder(state: str) -> str:
     return "".join("_" + c.lower() if c.isupper() else c for c in state).lstrip("_")
 
 
-def gigabyte_seconds(picture: dict[str, Any]) -> float:
+def gigabyte_seconds(steps: dict[str, Any]) -> float:
     """Return the billed time of the steps, times their memory."""
     memory = memory_megabytes()
-    return sum(
-        lambda_seconds(picture[_folder(state)], memory[state]) * memory[state] / 1024 for state in MAIN_PATH_STEPS
-    )
+    return sum(lambda_seconds(steps[_folder(state)], memory[state]) * memory[state] / 1024 for state in MAIN_PATH_STEPS)
 
 
-def execution_seconds(picture: dict[str, Any]) -> float:
+def execution_seconds(steps: dict[str, Any]) -> float:
     """Return the time of an execution, with the way to each function and service."""
     memory = memory_megabytes()
-    steps = [lambda_seconds(picture[_folder(state)], memory[state]) + NETWORK_SECONDS for state in MAIN_PATH_STEPS]
-    return sum(steps) + DIRECT_INTEGRATIONS * NETWORK_SECONDS
+    seconds = [lambda_seconds(steps[_folder(state)], memory[state]) + NETWORK_SECONDS for state in MAIN_PATH_STEPS]
+    return sum(seconds) + DIRECT_INTEGRATIONS * NETWORK_SECONDS
 
 
-def cost(picture: dict[str, Any], prices: dict[str, float]) -> dict[str, float]:
-    """Return US dollars for a million pictures of this kind, by service."""
+def cost(steps: dict[str, Any], prices: dict[str, float]) -> dict[str, float]:
+    """Return US dollars for a million images of this kind, by service."""
     memory = memory_megabytes()
-    functions = gigabyte_seconds(picture)
-    seconds = execution_seconds(picture)
+    functions = gigabyte_seconds(steps)
+    seconds = execution_seconds(steps)
     counts = listing(seconds)
-    operations = [call["operation"] for step in picture.values() for call in step.get("calls", [])]
+    operations = [call["operation"] for step in steps.values() for call in step.get("calls", [])]
     gets = operations.count("GetObject") + 1  # Rekognition reads the rendition, too
-    per_picture = {
+    per_image = {
         "Lambda": STEP_INVOCATIONS * prices["lambda_request"] + functions * prices["lambda_gb_second"],
         "S3": (operations.count("PutObject") + 1) * prices["s3_put"] + gets * prices["s3_get"],
         "DynamoDB": (1 + math.ceil(RECORD_KILOBYTES) + INDEX_WRITES) * prices["dynamodb_write"],
@@ -207,7 +210,7 @@ def cost(picture: dict[str, Any], prices: dict[str, float]) -> dict[str, float]:
         {"milliseconds": 5, "calls": [{"operation": "PutEvents"}]}, memory["PublishOutcomes"]
     )
     megabyte_seconds = listing_seconds * memory["IndexImages"] + publishing_seconds * memory["PublishOutcomes"]
-    per_picture["Listing and outcome events"] = (
+    per_image["Listing and outcome events"] = (
         counts["writes"] * prices["dynamodb_write"]
         + counts["reads"] * prices["dynamodb_read"]
         + counts["invocations"] * prices["lambda_request"]
@@ -219,15 +222,58 @@ def cost(picture: dict[str, Any], prices: dict[str, float]) -> dict[str, float]:
         "Standard": main_path_states() * prices["states_transition"],
         "Express": prices["express_request"] + express * prices["express_gb_second"],
     }
-    rest = sum(per_picture.values())
-    per_picture |= {f"Step Functions, {name}": dollars for name, dollars in workflow.items()}
-    per_picture |= {f"**together, {name}**": rest + dollars for name, dollars in workflow.items()}
-    per_picture["Rekognition, apart"] = prices["rekognition_image"]
-    return {name: value * 1e6 for name, value in per_picture.items()}
+    rest = sum(per_image.values())
+    per_image |= {f"Step Functions, {name}": dollars for name, dollars in workflow.items()}
+    per_image |= {f"**together, {name}**": rest + dollars for name, dollars in workflow.items()}
+    per_image["Rekognition, apart"] = prices["rekognition_image"]
+    return {name: value * 1e6 for name, value in per_image.items()}
 
 
-def events_without_picture(prices: dict[str, float]) -> dict[str, float]:
-    """Return US dollars for a million S3 events without a picture; their workflows are Standard with either setting.
+def on_arm64(steps: dict[str, Any], *, rendering_ratio: float, core_ratio: float) -> dict[str, Any]:
+    """Return the measurements of an image as they would be on arm64.
+
+    Args:
+        steps: The measurements on x86_64, by step.
+        rendering_ratio: CPU time of the engine without the SIMD resizer, which arm64 lacks, over that with it.
+        core_ratio: Time of a core of arm64 over that of a core of x86_64 for the same work.
+    """
+    ratios = {"generate_thumbnails": core_ratio * rendering_ratio}
+    return {
+        name: step | {"milliseconds": step["milliseconds"] * ratios.get(name, core_ratio)}
+        if "milliseconds" in step
+        else step
+        for name, step in steps.items()
+    }
+
+
+def architectures(prices: dict[str, float]) -> dict[str, tuple[float, float, float]]:
+    """Compare the architectures for each image, with Express executions and without Rekognition.
+
+    Returns:
+        For each image US dollars a million on x86_64; on arm64 with cores that are as fast; and how many times as long
+        a core of arm64 may take until both cost the same. The listing takes equal time, because its share is small.
+    """
+    images = json.loads((RESULTS_FOLDER / "handlers.json").read_text())["pictures"]
+    rows = json.loads((RESULTS_FOLDER / "engine.json").read_text())["pictures"]
+    arm_prices = prices | {"lambda_gb_second": prices["lambda_gb_second_arm"]}
+
+    def arm_dollars(name: str, core_ratio: float) -> float:
+        job = rows[ENGINE_ROWS[name]]["jobs"]["recipes"]
+        ratio = job["engine, arm64 path"]["cpu"] / job["engine"]["cpu"]
+        steps = on_arm64(images[name], rendering_ratio=ratio, core_ratio=core_ratio)
+        return cost(steps, arm_prices)["**together, Express**"]
+
+    table = {}
+    for name, steps in images.items():
+        dollars = cost(steps, prices)["**together, Express**"]
+        ratios = [step / 100 for step in range(50, 300)]
+        break_even = max(ratio for ratio in ratios if arm_dollars(name, ratio) <= dollars)
+        table[name] = (dollars, arm_dollars(name, 1), break_even)
+    return table
+
+
+def events_without_image(prices: dict[str, float]) -> dict[str, float]:
+    """Return US dollars for a million S3 events without an image; their workflows are Standard with either setting.
 
     EventBridge bills every event of S3, whether a rule matches it or not.
     """
@@ -242,32 +288,17 @@ def events_without_picture(prices: dict[str, float]) -> dict[str, float]:
     return {name: value * 1e6 for name, value in per_event.items()}
 
 
-def other(results: dict[str, Any], picture: dict[str, Any], prices: dict[str, float], images: int) -> dict[str, float]:
-    """Return US dollars for a million pictures beside their processing.
+def other(results: dict[str, Any], steps: dict[str, Any], prices: dict[str, float], images: int) -> dict[str, float]:
+    """Return US dollars for a million images beside their processing.
 
     Args:
         results: The measurements of `bench.handlers`.
-        picture: The one of them that is meant.
+        steps: The measurements of one image, by step.
         prices: US dollars by name.
         images: Images in a month.
     """
-    memory = memory_megabytes()
     parameters = _template()["Parameters"]
-    sent = [call["sent"] for call in picture["generate_thumbnails"]["calls"] if call["operation"] == "PutObject"]
-    starts = {state: results["starts"]["now"][_folder(state)] for state in (*MAIN_PATH_STEPS, *STREAM_FUNCTIONS)}
-    image = other_costs.Image(
-        upload_bytes=picture["upload"]["bytes"],
-        rendition_bytes=sum(sent),
-        renditions=len(sent),
-        record_bytes=RECORD_KILOBYTES * 1000,
-        log_kilobytes=LOG_KILOBYTES,
-        poll_seconds=lambda_seconds(picture["get_status"], memory["GetStatus"]) * memory["GetStatus"] / 1024,
-        init_gigabyte_seconds=sum(
-            lambda_seconds({"milliseconds": sum(start.values()), "calls": []}, memory[name]) * memory[name] / 1024
-            for name, start in starts.items()
-        ),
-        stream_invocations=listing(execution_seconds(picture))["invocations"],
-    )
+    image = _image(results, steps)
     rows = other_costs.per_image(
         image,
         prices,
@@ -276,10 +307,40 @@ def other(results: dict[str, Any], picture: dict[str, Any], prices: dict[str, fl
         log_days=parameters["LogRetentionDays"]["Default"],
     )
     counts = other_costs.monitoring((ROOT / "monitoring" / "template.yml").read_text())
-    monthly = other_costs.per_month(counts, prices, watch_gigabytes=memory["WatchRecords"] / 1024)
+    watch_gigabytes = memory_megabytes()["WatchRecords"] / 1024
+    monthly = other_costs.per_month(counts, prices, watch_gigabytes=watch_gigabytes)
     return {name: dollars * 1e6 for name, dollars in rows.items()} | {
         name: dollars * 1e6 / images for name, dollars in monthly.items()
     }
+
+
+def of_parameters(results: dict[str, Any], steps: dict[str, Any], prices: dict[str, float]) -> dict[str, float]:
+    """Return US dollars that a million images cost in addition if a parameter has another value than its default."""
+    rate = _template()["Parameters"]["TraceRate"]["Default"]
+    rows = other_costs.of_parameters(_image(results, steps), prices, trace_rate=rate)
+    return {name: dollars * 1e6 for name, dollars in rows.items()}
+
+
+def _image(results: dict[str, Any], steps: dict[str, Any]) -> other_costs.Image:
+    memory = memory_megabytes()
+    sent = [call["sent"] for call in steps["generate_thumbnails"]["calls"] if call["operation"] == "PutObject"]
+    starts = results["starts"]["now"]
+
+    def init_gigabyte_seconds(function: str) -> float:
+        milliseconds = other_costs.RUNTIME_START_MILLISECONDS + sum(starts[_folder(function)].values())
+        return lambda_seconds({"milliseconds": milliseconds, "calls": []}, memory[function]) * memory[function] / 1024
+
+    return other_costs.Image(
+        upload_bytes=steps["upload"]["bytes"],
+        rendition_bytes=sum(sent),
+        renditions=len(sent),
+        record_bytes=RECORD_KILOBYTES * 1000,
+        log_kilobytes=LOG_KILOBYTES,
+        poll_seconds=lambda_seconds(steps["get_status"], memory["GetStatus"]) * memory["GetStatus"] / 1024,
+        init_gigabyte_seconds=sum(map(init_gigabyte_seconds, (*MAIN_PATH_STEPS, *STREAM_FUNCTIONS))),
+        poll_init_gigabyte_seconds=init_gigabyte_seconds("GetStatus"),
+        stream_invocations=listing(execution_seconds(steps))["invocations"],
+    )
 
 
 def dated_prices() -> dict[str, float]:
@@ -288,10 +349,10 @@ def dated_prices() -> dict[str, float]:
 
 
 def costs() -> dict[str, dict[str, float]]:
-    """Return US dollars for a million pictures, by kind of picture and service."""
+    """Return US dollars for a million images, by kind of image and service."""
     measured = json.loads((RESULTS_FOLDER / "handlers.json").read_text())
     prices = dated_prices()
-    return {name: cost(picture, prices) for name, picture in measured["pictures"].items()}
+    return {name: cost(steps, prices) for name, steps in measured["pictures"].items()}
 
 
 def deletion(prices: dict[str, float]) -> float:
@@ -313,16 +374,16 @@ def deletion(prices: dict[str, float]) -> float:
 def rendering(prices: dict[str, float]) -> dict[str, float]:
     """Return how the price of processing, Standard and without labels, depends on the recipes.
 
-    The first picture tells what is the same for all recipes: everything but the time and the files of
+    Everything is the same for all recipes, as measured with the first image, but the time and the files of
     `GenerateThumbnails`.
     """
-    picture = next(iter(json.loads((RESULTS_FOLDER / "handlers.json").read_text())["pictures"].values()))
-    step, memory = picture["generate_thumbnails"], memory_megabytes()["GenerateThumbnails"]
+    steps = next(iter(json.loads((RESULTS_FOLDER / "handlers.json").read_text())["pictures"].values()))
+    step, memory = steps["generate_thumbnails"], memory_megabytes()["GenerateThumbnails"]
     puts = [call for call in step["calls"] if call["operation"] == "PutObject"]
     second = memory / 1024 * prices["lambda_gb_second"] * 1e6
     without_files = {"milliseconds": 0, "calls": [call for call in step["calls"] if call not in puts]}
     seconds = lambda_seconds(step, memory) - lambda_seconds(without_files, memory)
-    dollars = cost(picture, prices)["**together, Standard**"] - seconds * second - len(puts) * prices["s3_put"] * 1e6
+    dollars = cost(steps, prices)["**together, Standard**"] - seconds * second - len(puts) * prices["s3_put"] * 1e6
     return {
         "dollars": round(dollars, 2),
         "dollarsAFile": round(prices["s3_put"] * 1e6, 2),
@@ -334,7 +395,7 @@ def rendering(prices: dict[str, float]) -> dict[str, float]:
 
 
 def for_commands() -> dict[str, Any]:
-    """Return what `image-pipeline` uses: a million pictures of the most expensive kind, Standard, labels; deletions;
+    """Return what `image-pipeline` uses: a million images of the most expensive kind, Standard, labels; deletions;
     and how the price depends on the recipes."""
     return {
         "dollarsAMillion": round(
@@ -347,13 +408,13 @@ def for_commands() -> dict[str, Any]:
 
 
 def table(images: int = PER_MONTH) -> str:
-    """Return Markdown tables: processing by kind of picture, everything else, and events without a picture.
+    """Return Markdown tables: processing by kind of image, everything else, and events without an image.
 
     Args:
         images: Images in a month.
     """
     figures = costs()
-    lines = ["| US dollars a million pictures | " + " | ".join(figures) + " |", "|---" * (len(figures) + 1) + "|"]
+    lines = ["| US dollars a million images | " + " | ".join(figures) + " |", "|---" * (len(figures) + 1) + "|"]
     for service in next(iter(figures.values())):
         lines.append(f"| {service} | " + " | ".join(f"{dollars[service]:,.1f}" for dollars in figures.values()) + " |")
     lines += [
@@ -367,25 +428,34 @@ def table(images: int = PER_MONTH) -> str:
         lines.append(f"| {workflow} | {target:g} | {dollars:.1f} | {verdict} |")
     results = json.loads((RESULTS_FOLDER / "handlers.json").read_text())
     prices = dated_prices()
-    others = {name: other(results, picture, prices, images) for name, picture in results["pictures"].items()}
-    lines += ["", f"| beside processing, at {images:,} pictures a month | " + " | ".join(others) + " |"]
+    others = {name: other(results, steps, prices, images) for name, steps in results["pictures"].items()}
+    lines += ["", f"| beside processing, at {images:,} images a month | " + " | ".join(others) + " |"]
     lines.append("|---" * (len(others) + 1) + "|")
     for cause in next(iter(others.values())):
         lines.append(f"| {cause} | " + " | ".join(f"{dollars[cause]:,.2f}" for dollars in others.values()) + " |")
     sums = (f"{sum(dollars.values()):,.1f}" for dollars in others.values())
     lines.append("| **together** | " + " | ".join(sums) + " |")
-    lines += ["", "| US dollars a million events without a picture | |", "|---|---|"]
-    lines += [f"| {name} | {dollars:,.0f} |" for name, dollars in events_without_picture(prices).items()]
+    lines += ["", "| US dollars a million events without an image | |", "|---|---|"]
+    lines += [f"| {name} | {dollars:,.0f} |" for name, dollars in events_without_image(prices).items()]
+    first = next(iter(results["pictures"].values()))
+    lines += ["", "| US dollars more a million images, with another value of a parameter | |", "|---|---|"]
+    lines += [f"| {name} | {dollars:,.0f} |" for name, dollars in of_parameters(results, first, prices).items()]
+    compared = architectures(prices)
+    lines += ["", "| Express, without Rekognition | " + " | ".join(compared) + " |", "|---" * (len(compared) + 1) + "|"]
+    titles = ("x86_64", "arm64, if its cores are as fast", "arm64 costs the same if its cores take … times as long")
+    for title, *values in zip(titles, *compared.values(), strict=True):
+        digits = 2 if "…" in title else 1
+        lines.append(f"| {title} | " + " | ".join(f"{value:.{digits}f}" for value in values) + " |")
     return "\n".join(lines)
 
 
 def main() -> int:
     """Print the tables, and write those of the usual volume into the document."""
     parser = argparse.ArgumentParser(prog="python -m bench.cost", description=main.__doc__)
-    parser.add_argument("--per-month", type=int, default=PER_MONTH, metavar="N", help="pictures in a month")
+    parser.add_argument("--per-month", type=int, default=PER_MONTH, metavar="N", help="images in a month")
     images = parser.parse_args().per_month
     if images < 1:
-        parser.error("--per-month is a number of pictures, 1 or more.")
+        parser.error("--per-month is a number of images, 1 or more.")
     print(table(images))
     if images == PER_MONTH:
         write_document("cost", table())

@@ -21,9 +21,26 @@ POLL_LOG_KILOBYTES = 0.3
 SHARE_OVERWRITTEN = 0.1
 """Share of uploads that replace an earlier upload of the same key: an assumption."""
 
+RUNTIME_START_MILLISECONDS = 40
+"""CPU time of Python and of Lambda's runtime client before the function is imported, which is billed too: an
+assumption; Python alone took 18 ms."""
+
 HOURS_OF_A_MONTH = 730
-PERMANENT_METRICS = 7
-"""Custom metrics that always have data: three outcomes, duration, bytes in and out, and the oldest age."""
+PERMANENT_METRICS = (
+    "ImageCompleted",
+    "ImagePartial",
+    "ImageFailed",
+    "ProcessingMilliseconds",
+    "BytesIn",
+    "BytesOut",
+    "OldestProcessingSeconds",
+)
+"""Custom metrics that always have data. CloudWatch bills a metric in each hour in which it has data."""
+IDLE_POLLERS = 5
+"""Lambda's requests to an empty queue at the same time
+(https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html)."""
+IDLE_POLL_SECONDS = 20
+"""The longest wait of a request to SQS. Lambda polls long, but does not document for how long: an assumption."""
 KMS_KEYS_IN_USE = 4
 """Three tables and the topic. DynamoDB and SNS keep a data key for about five minutes, so requests do not grow."""
 WATCHES_OF_A_MONTH = HOURS_OF_A_MONTH * 12
@@ -49,6 +66,8 @@ class Image:
     poll_seconds: float
     init_gigabyte_seconds: float
     """Of one start of each function of the path, memory times seconds."""
+    poll_init_gigabyte_seconds: float
+    """Of one start of the function that answers polls."""
     stream_invocations: float
 
 
@@ -77,7 +96,6 @@ def per_image(
     image: Image, prices: Mapping[str, float], *, trace_rate: float, noncurrent_days: int, log_days: int
 ) -> dict[str, float]:
     """Return US dollars for one image, by cause; they grow with the number of images."""
-    traces = trace_rate + (image.stream_invocations + POLLS if trace_rate == 1 else 0)
     gigabytes_stored = (image.upload_bytes + image.rendition_bytes) / GIGABYTE
     items_bytes = image.record_bytes + ITEM_OVERHEAD_BYTES + LISTING_ITEMS_BYTES
     database = prices["dynamodb_stored_gigabyte"] + prices["dynamodb_recovery_gigabyte"]
@@ -99,9 +117,9 @@ def per_image(
         + POLL_LOG_KILOBYTES * prices["logs_kilobyte"]
     )
     return {
-        "X-Ray": traces * prices["xray_trace"],
+        "X-Ray": _traces(image, trace_rate) * prices["xray_trace"],
         f"cold starts of {SHARE_OF_COLD_STARTS:.0%} of the invocations (INIT)": SHARE_OF_COLD_STARTS
-        * image.init_gigabyte_seconds
+        * (image.init_gigabyte_seconds + POLLS * image.poll_init_gigabyte_seconds)
         * prices["lambda_gb_second"],
         f"status requests, {POLLS} for each upload": POLLS * poll,
         f"replaced uploads, {SHARE_OVERWRITTEN:.0%} of all, kept for {noncurrent_days} days": SHARE_OVERWRITTEN
@@ -122,8 +140,26 @@ def per_month(counts: Mapping[str, int], prices: Mapping[str, float], *, watch_g
     )
     return {
         f"alarms ({counts['alarm_metrics']} metrics)": counts["alarm_metrics"] * prices["cloudwatch_alarm_metric"],
-        f"custom metrics ({PERMANENT_METRICS})": PERMANENT_METRICS * prices["cloudwatch_metric"],
+        f"custom metrics ({len(PERMANENT_METRICS)})": len(PERMANENT_METRICS) * prices["cloudwatch_metric"],
         "dashboard": counts["dashboards"] * prices["cloudwatch_dashboard"],
         "KMS: key of the alarms, and requests": counts["keys"] * prices["kms_key"] + kms_requests,
         "WatchRecords, every five minutes": WATCHES_OF_A_MONTH * watch,
+        "SQS: Lambda polls the queue of batches": IDLE_POLLERS
+        * HOURS_OF_A_MONTH
+        * 3600
+        / IDLE_POLL_SECONDS
+        * prices["sqs_request"],
     }
+
+
+def of_parameters(image: Image, prices: Mapping[str, float], *, trace_rate: float) -> dict[str, float]:
+    """Return US dollars that an image costs in addition if a parameter has another value than its default."""
+    return {
+        "`NotificationEmail`, one mail for each image": prices["sns_mail"],
+        "`TraceRate=1`": (_traces(image, 1) - _traces(image, trace_rate)) * prices["xray_trace"],
+    }
+
+
+def _traces(image: Image, trace_rate: float) -> float:
+    # Functions that read the stream and answer requests start traces of their own only if everything is traced.
+    return trace_rate + (image.stream_invocations + POLLS if trace_rate == 1 else 0)

@@ -12,7 +12,7 @@ from bench import cost, exposure, handlers, other_costs, report
 from bench.batch import simulation as batch_simulation
 from bench.engine import report as engine_report
 from bench.focus import __main__ as focus
-from image_pipeline import settings
+from image_pipeline import observability, settings
 from image_pipeline.api import waiting
 from image_pipeline.feeds import indexing
 from image_pipeline.imaging import recipes
@@ -138,8 +138,25 @@ def test_monthly_costs_are_shared_by_all_images():
     picture = results["pictures"]["jpeg-12mp"]
     once, twice = (cost.other(results, picture, prices, images) for images in (1_000_000, 2_000_000))
     monthly = {name for name, dollars in once.items() if dollars != twice[name]}
-    assert len(monthly) == 5
+    counts = other_costs.monitoring((ROOT / "monitoring" / "template.yml").read_text())
+    assert monthly == other_costs.per_month(counts, prices, watch_gigabytes=1).keys()
     assert all(twice[name] == pytest.approx(once[name] / 2) for name in monthly)
+
+
+def test_the_metrics_that_always_have_data_are_billed(capsys):
+    """A processed image, and a look at the records, fill the metrics that the price contains, and no other."""
+    observability.count_success(
+        {
+            "status": "COMPLETED",
+            "execution": {"startedAt": "2026-11-21T00:00:00+00:00", "finishedAt": "2026-11-21T00:00:01+00:00"},
+            "image": {"sizeBytes": 1},
+            "renditions": [],
+        }
+    )
+    observability.record_oldest_age(0)
+    lines = map(json.loads, capsys.readouterr().out.splitlines())
+    metrics = [metric for line in lines for group in line["_aws"]["CloudWatchMetrics"] for metric in group["Metrics"]]
+    assert {metric["Name"] for metric in metrics} == set(other_costs.PERMANENT_METRICS)
 
 
 def test_alarm_metrics_are_counted_as_aws_bills_them():
