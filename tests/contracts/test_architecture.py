@@ -1,4 +1,4 @@
-"""The tree tells the architecture, and these tests hold it to that."""
+"""The folders show the architecture; these tests hold the rules about imports, names and documents."""
 
 import ast
 import re
@@ -29,7 +29,7 @@ def python_files(*folders):
 
 
 def imports(path):
-    """Every module that a file imports, dotted."""
+    """Every module that a file imports, with its dotted name."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -62,15 +62,15 @@ def package(module):
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_packages_import_only_what_the_table_allows(module):
-    """The root imports no package, imaging and store only the root, the others only what their entry lists."""
+def test_packages_import_only_the_packages_in_the_table(module):
+    """The root imports no package; every other package imports the root and the packages that PACKAGES lists."""
     allowed = {"", package(module)} | PACKAGES.get(package(module), set())
     assert package(module) in {"", *PACKAGES}, f"{package(module)} is not in PACKAGES"
     assert {package(other) for other in own_imports(MODULES[module])} <= allowed
 
 
 def test_core_has_no_import_cycle():
-    """Within a package too, one module comes before the other."""
+    """No module of the core imports itself through other modules, not even within a package."""
     graph = {module: own_imports(path) - {module} for module, path in MODULES.items()}
     while graph:
         free = {module for module, imported in graph.items() if not imported & graph.keys()}
@@ -79,8 +79,8 @@ def test_core_has_no_import_cycle():
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name.partition(".")[0] not in USES_AWS])
-def test_image_work_knows_no_aws(module):
-    """The core is plain Python; AWS is at its edges."""
+def test_image_modules_do_not_import_boto3(module):
+    """Only the packages and modules in USES_AWS import boto3 or botocore."""
     assert not {name.split(".")[0] for name in imports(MODULES[module])} & {"boto3", "botocore"}
 
 
@@ -91,8 +91,8 @@ def test_package_markers_are_empty(name):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_handlers_only_wire(name):
-    """A handler has few statements, and imports nothing of another function or of the local run."""
+def test_handlers_contain_only_wiring(name):
+    """A handler has few statements and imports neither another function nor the local run."""
     path = ROOT / "functions" / name / "app.py"
     text = path.read_text()
     (handler,) = [node for node in ast.parse(text).body if getattr(node, "name", "") == "lambda_handler"]
@@ -112,19 +112,19 @@ USERS = {
 
 @pytest.mark.parametrize("folder", USERS)
 def test_packages_beside_the_application_import_downwards(folder):
-    """The emulator knows nothing of ours; the command line does without the local run, so it installs alone."""
-    ours = {"image_pipeline", "image_pipeline_cli", "local", "tests", "bench", "tools", "functions"}
+    """The emulator imports no package of the project; the command line does not import the local run."""
+    project = {"image_pipeline", "image_pipeline_cli", "local", "tests", "bench", "tools", "functions"}
     emulator = ROOT / "local" / "emulator"
     for path in python_files(folder):
         if folder == "local" and path.is_relative_to(emulator):
             continue
         own = folder.replace("/", ".")
         foreign = {name for name in imports(path) if not f"{name}.".startswith(f"{own}.")}
-        assert {name.split(".")[0] for name in foreign} & ours <= USERS[folder], path
+        assert {name.split(".")[0] for name in foreign} & project <= USERS[folder], path
 
 
-def test_the_emulator_names_nothing_of_this_application(template):
-    """Another template runs on it: no resource, parameter or key prefix of this one is in its code."""
+def test_the_emulator_contains_no_name_of_this_application(template):
+    """The emulator runs any template: its code contains no resource, parameter or key prefix of this one."""
     words_of_aws = {"EventBusName", "Labels", "PermissionsBoundary", "Version"}
     names = {*template["Resources"], *template["Parameters"], *template["Outputs"]} - words_of_aws
     for path in python_files("local/emulator"):
@@ -134,7 +134,7 @@ def test_the_emulator_names_nothing_of_this_application(template):
 
 
 def test_only_moto_seams_patch_moto():
-    """Patches of moto are in one folder."""
+    """Only modules in `moto_seams` patch moto."""
     for path in python_files("local", "image_pipeline_cli", "bench", "tools"):
         tree = ast.parse(path.read_text())
         from_moto = {
@@ -153,8 +153,8 @@ def test_only_moto_seams_patch_moto():
         assert path.parent.name == "moto_seams" or not from_moto & patched, path
 
 
-def test_only_tests_and_bench_look_at_the_local_run():
-    """Nothing in functions/ or layers/ knows that it runs on one machine."""
+def test_the_application_does_not_import_the_local_run():
+    """No module in functions/ or layers/ imports the local run or a tool."""
     for path in python_files("functions", "layers"):
         assert not {module.split(".")[0] for module in imports(path)} & {
             "local",
@@ -167,7 +167,7 @@ def test_only_tests_and_bench_look_at_the_local_run():
 
 
 def test_every_function_folder_is_a_function_of_the_template(template):
-    """snake_case folder ↔ PascalCaseFunction, its handler, its log group."""
+    """A folder in snake_case has a function in PascalCase with its handler and its log group."""
     functions = {
         logical_id: body["Properties"]
         for logical_id, body in template["Resources"].items()
@@ -182,12 +182,12 @@ def test_every_function_folder_is_a_function_of_the_template(template):
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module.count(".") < 2])
 def test_unit_tests_mirror_the_core(module):
-    """The tests of a module are in its package; each format has one file of tests for its modules in `imaging`."""
+    """Each module of a package has a test file in the same package; a format has one test file for all its modules."""
     assert (ROOT / "tests" / "unit" / package(module) / f"test_{module.rpartition('.')[2]}.py").exists()
 
 
-def test_top_level_is_as_designed():
-    """The top level contains the folders of the application and few others."""
+def test_the_top_level_contains_only_the_designed_folders():
+    """A new folder at the top level needs an entry here."""
     folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
     assert folders - {"__pycache__"} <= {
         "statemachine", "functions", "layers", "events", "monitoring",
@@ -196,22 +196,22 @@ def test_top_level_is_as_designed():
 
 
 @pytest.mark.parametrize("path", python_files("tests"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_test_says_what_must_be_true(path):
-    """Each test has a docstring, so that a failure says what must be true."""
+def test_every_test_has_a_docstring(path):
+    """The docstring of a test states the rule that the test holds."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
 
 
-def test_no_sleep_in_the_tests():
+def test_no_test_sleeps():
     """Tests wait for conditions."""
     for path in python_files("tests"):
         calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         assert not [call for call in calls if isinstance(call, ast.Attribute) and call.attr == "sleep"], path
 
 
-def test_no_test_can_hang(pytestconfig):
-    """A limit holds for every test, so a run ends and says which test it was."""
+def test_every_test_has_a_time_limit(pytestconfig):
+    """A test that hangs ends with an error that names it."""
     assert pytestconfig.pluginmanager.hasplugin("timeout")
     assert float(pytestconfig.getini("timeout")) > 0
 
@@ -229,8 +229,8 @@ def anchors(path):
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_links_between_documents_lead_somewhere(path):
-    """A reader who follows a link arrives at a file, and at the section that the link names."""
+def test_links_between_documents_are_valid(path):
+    """The target of every link exists, with its heading."""
     for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", path.read_text()):
         if not re.match(r"[a-z]+:", target):
             file = path.parent / target if target else path
@@ -239,32 +239,32 @@ def test_links_between_documents_lead_somewhere(path):
 
 
 def test_files_and_folders_that_documents_name_exist():
-    """A reader finds in the tree what a document sends them to look for."""
+    """Every path in a document exists in the tree."""
     folders = "statemachine|functions|layers|events|monitoring|tests|local|bench|image_pipeline_cli|tools|docs"
     for path in UP_TO_DATE:
         for name in re.findall(rf"`((?:{folders})/[\w./-]*)`", path.read_text()):
             assert (ROOT / name).exists() or (ROOT / "tests" / name).exists(), f"{path.name} names {name}"
 
 
-def test_documents_name_only_commands_that_exist():
-    """Every `make x` in the documents is a target of the Makefile."""
+def test_documents_name_only_existing_make_targets():
+    """Every `make x` in a document is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for path in UP_TO_DATE:
-        named = set(re.findall(r"`make ([a-z-]+)", path.read_text()))
-        named |= set(re.findall(r"^make ([a-z-]+)", path.read_text(), re.MULTILINE))
-        assert named <= targets, f"{path.name} names {sorted(named - targets)}"
+        commands = set(re.findall(r"`make ([a-z-]+)", path.read_text()))
+        commands |= set(re.findall(r"^make ([a-z-]+)", path.read_text(), re.MULTILINE))
+        assert commands <= targets, f"{path.name} names {sorted(commands - targets)}"
 
 
 def test_parameters_of_the_template_are_documented(template):
-    """The table has every parameter with its default, and no other."""
+    """The table in docs/configuration.md has exactly the parameters of the template, with their defaults."""
     document = (ROOT / "docs" / "configuration.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*?)`? \|", document, re.MULTILINE))
     defaults = {name: str(body.get("Default", "")) for name, body in template["Parameters"].items()}
     assert rows == {name: default or "(empty)" for name, default in defaults.items()}
 
 
-def test_files_are_small_and_no_binary_is_hidden():
-    """Images belong in the corpus, the goldens or the samples, with their licences; only releases have archives."""
+def test_binary_files_are_small_and_in_known_folders():
+    """Binary files are images of tests and samples, or releases; each is below 600 kB."""
     folders = ("tests/corpus", "tests/unit/imaging/golden", "tests/releases", "local/samples", "docs", "bench")
     allowed = [Path(folder) for folder in folders]
     import subprocess

@@ -1,4 +1,4 @@
-"""`make audit` never calls clean what it could not look up."""
+"""`make audit` reports a check that could not run as not checked, never as clean."""
 
 from subprocess import CompletedProcess
 
@@ -12,12 +12,12 @@ UNKNOWN = {"name": "pi-heif", "skip_reason": "Dependency not found on PyPI and c
 
 
 def test_packages_without_known_vulnerabilities_are_clean():
-    """The control is not one of ours."""
+    """The control package is not counted, because the project does not use it."""
     assert audit.vulnerabilities([CONTROL, CLEAN]) == audit.Report("1 packages")
 
 
-def test_a_vulnerability_is_named_with_its_mend():
-    """Who reads it knows what to update, and to what."""
+def test_a_vulnerability_is_reported_with_its_fixed_version():
+    """A finding has the package, the vulnerability and the version that fixes it."""
     bad = {**CLEAN, "vulns": [{"id": "PYSEC-2026-7", "fix_versions": ["13.0.1"]}, {"id": "X-1", "fix_versions": []}]}
     assert audit.vulnerabilities([bad, CONTROL]).findings == [
         "pillow 13.0.0 has PYSEC-2026-7, fixed in 13.0.1.",
@@ -26,22 +26,22 @@ def test_a_vulnerability_is_named_with_its_mend():
 
 
 @pytest.mark.parametrize("control", [{"name": "django", "skip_reason": "not found"}, {**CONTROL, "vulns": []}])
-def test_a_service_without_a_list_proves_nothing(control):
-    """A mirror may have no list, or an empty one."""
+def test_packages_are_unchecked_if_the_service_has_no_list(control):
+    """A service that does not report the control package has no list, or an empty one."""
     report = audit.vulnerabilities([control, CLEAN])
     assert (report.scope, report.findings) == ("", [])
     assert "django==1.8" in report.unchecked
 
 
-def test_packages_that_the_service_does_not_have_are_named():
-    """The others are clean, these are not known to be."""
+def test_packages_that_the_service_does_not_know_are_unchecked():
+    """A package without an answer is reported as unchecked, and the others as clean."""
     report = audit.vulnerabilities([CONTROL, CLEAN, UNKNOWN])
     assert report.scope == "1 packages"
     assert "pi-heif" in report.unchecked
 
 
-def test_a_service_that_is_out_of_reach_is_no_finding(monkeypatch, capsys):
-    """It is said, and the exit code is not about it."""
+def test_an_unreachable_service_is_reported_as_not_checked(monkeypatch, capsys):
+    """The output has the reason, and the audit does not fail."""
     monkeypatch.setattr(
         audit, "run", lambda _, *words: CompletedProcess(words, int("--dry-run" not in words), "", "No route")
     )
@@ -50,7 +50,7 @@ def test_a_service_that_is_out_of_reach_is_no_finding(monkeypatch, capsys):
 
 
 def test_a_scanner_without_a_report_is_a_finding(monkeypatch):
-    """A crash is not silence."""
+    """A scanner that crashes causes a finding with its output."""
     monkeypatch.setattr(audit, "run", lambda scanner, *_: CompletedProcess([scanner], 0, "", "Traceback\nOops"))
     (finding,) = audit.print_report("Workflows", audit.workflows).findings
     assert "zizmor" in finding
@@ -58,7 +58,7 @@ def test_a_scanner_without_a_report_is_a_finding(monkeypatch):
 
 
 def test_the_scanners_of_workflows_and_scripts_name_file_and_line(monkeypatch):
-    """Each has its own form of report."""
+    """The output of every scanner is converted to a file, a line and a message."""
     shell = '{"file": ".ci/run", "line": 3, "code": 2086, "message": "Quote it"}'
     lint = '{"filepath": ".github/workflows/ci.yml", "line": 7, "message": "unknown key", "kind": "syntax-check"}'
     answers = {"zizmor": "[]", "actionlint": f"[{lint}]", "shellcheck": f"[{shell}]"}
@@ -68,7 +68,7 @@ def test_the_scanners_of_workflows_and_scripts_name_file_and_line(monkeypatch):
 
 
 def downloads(monkeypatch, works):
-    """Let `pip download` end well when `works` says so of its arguments."""
+    """Make `pip download` succeed for the arguments that `works` accepts."""
 
     def run(_, *words):
         return CompletedProcess(words, int(not works(words)), "", "No matching distribution found")
@@ -76,8 +76,8 @@ def downloads(monkeypatch, works):
     monkeypatch.setattr(audit, "run", run)
 
 
-def test_a_layer_without_a_locked_wheel_for_its_architecture_is_named(monkeypatch):
-    """Its build would fail, or take a file that nobody has locked."""
+def test_a_missing_wheel_of_a_layer_is_a_finding(monkeypatch):
+    """Without a locked wheel for its architecture, a layer cannot be built."""
     downloads(monkeypatch, lambda words: not any("aarch64" in word for word in words))
     findings = audit.wheels().findings
     assert all("aarch64" in finding for finding in findings)
@@ -87,8 +87,8 @@ def test_a_layer_without_a_locked_wheel_for_its_architecture_is_named(monkeypatc
     ]
 
 
-def test_layers_are_not_called_clean_when_nothing_can_be_downloaded(monkeypatch):
-    """The registry is out of reach: that says nothing about the locks."""
+def test_layers_are_unchecked_if_the_registry_is_unreachable(monkeypatch):
+    """If no package can be downloaded, the audit cannot judge the lock files."""
     downloads(monkeypatch, lambda _: False)
     report = audit.wheels()
     assert (report.scope, report.findings) == ("", [])
@@ -96,7 +96,7 @@ def test_layers_are_not_called_clean_when_nothing_can_be_downloaded(monkeypatch)
 
 
 def test_layers_with_wheels_for_each_architecture_are_clean(monkeypatch):
-    """And it is said what was looked at."""
+    """The report lists the layers that were checked."""
     downloads(monkeypatch, lambda _: True)
     report = audit.wheels()
     assert (report.findings, report.unchecked) == ([], "")

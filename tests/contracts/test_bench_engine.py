@@ -25,7 +25,7 @@ ALWAYS = {("thumbnail", "size"), ("jpeg", "keep"), ("jpeg", "optimiseCoding"), (
 ONLY_WEBP = {("webp", "keep"), ("webp", "effort"), ("webp", "method")}
 
 
-def given(contestant, picture, job):
+def named_options(contestant, picture, job):
     """The options of a contestant as (step, name)."""
     worker = contestants.WORKERS[contestant.worker]
     options = contestants.options(worker, picture, job, contestant.webp_effort)
@@ -35,24 +35,26 @@ def given(contestant, picture, job):
 @pytest.mark.parametrize("job", contestants.jobs().values(), ids=lambda job: job.name)
 @pytest.mark.parametrize("contestant", contestants.CONTESTANTS, ids=lambda contestant: contestant.name)
 def test_no_contestant_gets_an_option_that_its_job_does_not_need(contestant, job):
-    """Each option is known here and serves the picture: none for profile, turn, transparency or WebP without need."""
+    """Each option is known here, and the image or the job needs it."""
     webp = any(file.format == "webp" for file in job.files)
     pictures = product(("JPEG", "PNG"), (1600, 4000), (False, True), (False, True), (1, 6))
     for image_format, width, profile, alpha, orientation in pictures:
         picture = Picture("x", Path("x"), image_format, width, width * 3 // 4, profile, alpha, orientation)
-        for option in given(contestant, picture, job) - ALWAYS - (ONLY_WEBP if webp else set()):
+        for option in named_options(contestant, picture, job) - ALWAYS - (ONLY_WEBP if webp else set()):
             assert NEEDS[option](picture), (contestant.name, option, picture)
 
 
 @pytest.mark.parametrize("library", ["vips", "sharp", "pillow"])
-def test_a_tuned_peer_gets_all_that_the_picture_needs(library):
-    """Colours are converted, the picture is upright, and transparency is put on white."""
-    (contestant,) = (
-        each for each in contestants.CONTESTANTS
-        if contestants.WORKERS[each.worker].library == library and contestants.WORKERS[each.worker].manner == "tuned"
-    )  # fmt: skip
+def test_a_tuned_peer_has_every_option_that_the_picture_needs(library):
+    """The options convert the colours, apply the orientation and put transparency on white."""
+
+    def is_tuned(contestant):
+        worker = contestants.WORKERS[contestant.worker]
+        return (worker.library, worker.manner) == (library, "tuned")
+
+    (contestant,) = filter(is_tuned, contestants.CONTESTANTS)
     picture = replace(PLAIN, profile=True, alpha=True, orientation=6)
-    steps = {step for step, _ in given(contestant, picture, contestants.jobs()["jpeg"])}
+    steps = {step for step, _ in named_options(contestant, picture, contestants.jobs()["jpeg"])}
     automatic = {"vips": {"rotate"}, "sharp": {"profile"}, "pillow": set()}[library]
     names = {"thumbnail": "profile", "convert": "profile", "rotate": "rotate", "transpose": "rotate"}
     assert {names.get(step, step) for step in steps} | automatic >= {"profile", "rotate", "flatten"}
@@ -98,7 +100,7 @@ def test_the_best_peer_is_the_fastest_of_equal_quality(peer, ratio):
 
 
 @pytest.mark.parametrize(("cpu", "met"), [(0.09, True), (0.099, True), (0.1, False)])
-def test_a_tie_is_met_and_a_miss_says_by_how_much(cpu, met):
+def test_a_tie_meets_the_limit_and_a_miss_states_its_size(cpu, met):
     """The limit for JPEG is 0.95 of the best peer, and 5 % more are a tie."""
     run = results(engine=figures(cpu), vips_tuned=figures(0.1))
     target = next(target for target in report.targets(run) if "JPEG, WebP, AVIF" in target.name)

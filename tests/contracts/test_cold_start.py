@@ -1,4 +1,4 @@
-"""What a cold start imports, creates and finds compiled."""
+"""The modules that a cold start imports, the clients that it creates, and the byte code of the layers."""
 
 import ast
 import json
@@ -24,7 +24,7 @@ OF_LAMBDA = {"ReadChanges", "FindStream", "KeepUnpublished", "KeepUnlisted", "Ta
 
 
 def run(function: str, code: str) -> str:
-    """Run code in a fresh process that finds the modules of a function, without credentials of whoever runs this."""
+    """Run code in a fresh process with the modules of a function and without the caller's AWS credentials."""
     path = os.pathsep.join((str(ROOT / "functions" / function), str(LAYER)))
     variables = {**cold_start.ENVIRONMENT, "PYTHONPATH": path}
     return subprocess.run(
@@ -66,7 +66,7 @@ RARELY = {
 
 
 def test_a_function_creates_the_clients_of_the_services_that_it_may_call(template):
-    """No more, because each takes time, and no less, because the first invocation would wait for it."""
+    """Each client takes time at import; a missing one would be created during the first invocation."""
     for logical_id, body in template["Resources"].items():
         if body["Type"] == "AWS::Serverless::Function":
             function = body["Properties"]["CodeUri"].removeprefix("functions/")
@@ -75,8 +75,8 @@ def test_a_function_creates_the_clients_of_the_services_that_it_may_call(templat
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_imports_nothing_slow_that_it_does_not_use(function):
-    """boto3 adds nothing that a function uses, one without clients needs no botocore, and few decode images."""
+def test_a_function_does_not_import_slow_modules_without_a_reason(function):
+    """No function imports boto3; only functions with clients import botocore, and only two decode images."""
     loaded = set(json.loads(run(function, "import app, json, sys; print(json.dumps(sorted(sys.modules)))")))
     unneeded = {"boto3", "s3transfer"}
     if not declared_services(function):
@@ -96,12 +96,12 @@ def test_a_function_imports_nothing_slow_that_it_does_not_use(function):
     ],
 )
 def test_a_start_takes_little_longer_than_one_client(function, budget):
-    """CPU time as a multiple of what botocore needs to create one client; the least of some runs, in turns."""
+    """The CPU time of a start is a small multiple of the time that botocore needs for one client."""
     codes = ["import app", "import botocore.session; botocore.session.get_session().create_client('s3')"]
     measure = "import time; {}; print(time.process_time())"
     runs = [[float(run(function, measure.format(code))) for code in codes] for _ in range(3)]
-    ours, client = (min(times) for times in zip(*runs, strict=True))
-    assert ours / client <= budget
+    start, client = (min(times) for times in zip(*runs, strict=True))
+    assert start / client <= budget
 
 
 TRIM = ROOT / "layers" / "vendor" / "trim_botocore.py"
@@ -141,14 +141,14 @@ def describe(folder: Path) -> list:
 
 
 def test_the_layer_describes_the_services_that_functions_call(trimmed, template):
-    """And no other one, because each start would look at it."""
+    """The layer contains no other service, because botocore would look at its files at each start."""
     functions = [body for body in template["Resources"].values() if body["Type"] == "AWS::Serverless::Function"]
     called = set().union(*(permitted_services(body["Properties"]) for body in functions))
     assert {path.name for path in (trimmed / "botocore" / "data").iterdir() if path.is_dir()} == called
 
 
 def test_a_trimmed_botocore_behaves_as_before(trimmed):
-    """Each service has all its operations, arguments, endpoints and addresses of requests, also in other partitions."""
+    """Operations, parameters, endpoints and addresses of requests stay the same in all partitions."""
     whole, _ = describe(trimmed.parent)
     described, available = describe(trimmed)
     assert described == whole
@@ -162,7 +162,7 @@ def build(target: str, artifacts: object) -> None:
 
 
 def test_the_core_layer_has_valid_byte_code_for_every_module(tmp_path):
-    """Lambda cannot write it, and need not look at the source; repeated builds are equal."""
+    """Lambda cannot write byte code and does not check its age; repeated builds are equal."""
     for name in ("first", "second"):
         build("build-CoreLayer", tmp_path / name)
     package = tmp_path / "first" / "python"
@@ -177,7 +177,7 @@ def test_the_core_layer_has_valid_byte_code_for_every_module(tmp_path):
 
 
 def test_the_makefile_knows_every_architecture(template):
-    """Each has a folder with the platforms of its wheels, in which the packages are installed."""
+    """Each architecture has a folder for its packages, with the platforms of its wheels."""
     for layer in ("VendorLayer", "VipsLayer"):
         metadata = template["Resources"][layer]["Metadata"]
         assert metadata["WorkingDirectory"] == {"Fn::Sub": "layers/vendor/${Architecture}"}

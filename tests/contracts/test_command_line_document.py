@@ -1,4 +1,4 @@
-"""docs/command-line.md against the commands."""
+"""docs/command-line.md documents the commands, their options and the exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of S3's events start which workflow, by moto's matcher and by one that follows AWS's documentation."""
+"""The workflows that S3's events start, according to moto's matcher and to one that follows AWS's documentation."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def event(kind: str, key: str, bucket: str = BUCKET, **detail: Any) -> dict[str,
 
 @pytest.fixture(scope="module")
 def rules() -> dict[str, dict[str, Any]]:
-    """The rules that look at events, with what they start, by logical id."""
+    """The rules with an event pattern, and the workflows that they start, by logical id."""
     loaded = local_template.load(ROOT / "template.yml", "stack", "eu-west-1")
     stack = plan(loaded, "http://aws", "http://api")
     names = {arn: logical_id for logical_id, arn in stack.state_machines.items()}
-    resolved = {each.logical_id: loaded.resolve(each.raw) for each in loaded.resources("AWS::Events::Rule")}
+    resolved = {resource.logical_id: loaded.resolve(resource.raw) for resource in loaded.resources("AWS::Events::Rule")}
     return {
         name: {"pattern": rule["EventPattern"], "starts": [names[target["Arn"]] for target in rule["Targets"]]}
         for name, rule in resolved.items()
@@ -71,11 +71,11 @@ def rules() -> dict[str, dict[str, Any]]:
     }
 
 
-def started(rules: dict[str, dict[str, Any]], told: dict[str, Any]) -> list[str]:
-    """The workflows that an event starts, one for each execution; both implementations agree on it."""
-    matched = [name for name, rule in rules.items() if eventbridge.matches(rule["pattern"], told)]
+def started(rules: dict[str, dict[str, Any]], event: dict[str, Any]) -> list[str]:
+    """The workflows that an event starts, one entry per execution; both matchers must agree."""
+    matched = [name for name, rule in rules.items() if eventbridge.matches(rule["pattern"], event)]
     assert matched == [
-        name for name, rule in rules.items() if EventPattern.load(json.dumps(rule["pattern"])).matches_event(told)
+        name for name, rule in rules.items() if EventPattern.load(json.dumps(rule["pattern"])).matches_event(event)
     ]
     return [started for name in matched for started in rules[name]["starts"]]
 
@@ -84,25 +84,25 @@ def started(rules: dict[str, dict[str, Any]], told: dict[str, Any]) -> list[str]
 @pytest.mark.parametrize(("reason", "kind"), DELETIONS)
 @pytest.mark.parametrize("version", ["IYV3p45BT0ac8hjHg1houSdS1a.Mro8e", "null", None])
 def test_a_deletion_starts_its_workflow_once_unless_a_version_has_expired(rules, key, reason, kind, version):
-    """Whatever may end an upload does; the daily expiry of old versions, which ends nothing, costs nothing."""
-    told = event("Object Deleted", key, reason=reason, **{"deletion-type": kind})
-    del told["detail"]["object"]["version-id"]
-    told["detail"]["object"] |= {"version-id": version} if version else {}
-    assert started(rules, told) == ["DeleteImageStateMachine"] * DELETIONS[reason, kind]
+    """The daily expiry of old versions deletes no upload, so it starts no execution."""
+    deletion = event("Object Deleted", key, reason=reason, **{"deletion-type": kind})
+    del deletion["detail"]["object"]["version-id"]
+    deletion["detail"]["object"] |= {"version-id": version} if version else {}
+    assert started(rules, deletion) == ["DeleteImageStateMachine"] * DELETIONS[reason, kind]
 
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("size", [0, 1, 5, 4_999_999_999, 5_000_000_000, 5_000_000_001, 50 * 10**12])
 @pytest.mark.parametrize("reason", ["PutObject", "POST Object", "CopyObject", "CompleteMultipartUpload"])
 def test_every_new_object_starts_one_workflow_by_its_size(rules, key, size, reason):
-    """Also one that is larger than EventBridge can compare; only an empty one is waited for."""
+    """Empty objects start WaitForContent, and all others ProcessImage, even above the largest number of EventBridge."""
     expected = "ProcessImageStateMachine" if size else "WaitForContentStateMachine"
     assert started(rules, event("Object Created", key, reason=reason, object={"size": size})) == [expected]
 
 
 @pytest.mark.parametrize("kind", ["Object Created", "Object Deleted"])
-def test_nothing_elsewhere_starts_anything(rules, kind):
-    """Neither another key nor another bucket, however it was written or deleted."""
+def test_events_of_other_keys_and_buckets_start_no_workflow(rules, kind):
+    """This holds for every reason of a creation or deletion."""
     for (reason, deletion), size in itertools.product(DELETIONS, (0, 1)):
         detail = {"reason": reason, "deletion-type": deletion, "object": {"size": size}}
         for key in OTHER_KEYS:
@@ -110,8 +110,8 @@ def test_nothing_elsewhere_starts_anything(rules, kind):
         assert started(rules, event(kind, "uploads/x.jpg", bucket="another", **detail)) == []
 
 
-def test_no_pattern_needs_an_operator_that_implementations_understand_differently(rules):
-    """What only one of them has matched proves nothing about AWS."""
+def test_patterns_use_only_operators_on_which_implementations_agree(rules):
+    """If moto and AWS read an operator differently, a test with moto says nothing about AWS."""
     for rule in rules.values():
         eventbridge.matches(rule["pattern"], {})
 
@@ -130,6 +130,6 @@ def test_no_pattern_needs_an_operator_that_implementations_understand_differentl
     ids=str,
 )
 def test_an_unsafe_pattern_is_refused(pattern):
-    """Also when the rest of it would decide."""
+    """An unsafe operator is refused even if another field decides the match."""
     with pytest.raises(eventbridge.UnsafePatternError):
         eventbridge.matches(pattern, {})

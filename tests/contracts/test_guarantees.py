@@ -1,4 +1,4 @@
-"""docs/guarantees.md: every promise has a test that exists, and its figures are those of a run."""
+"""Every promise in docs/guarantees.md has an existing test, and its figures come from the last full run."""
 
 import ast
 import json
@@ -21,7 +21,7 @@ def test_every_promise_has_a_mechanism_and_a_test(section):
 
 
 def test_every_test_in_the_document_exists():
-    """Every test that the page names exists in the file that it names."""
+    """Every test that the document names exists in the file that it names."""
     for file, function in set(re.findall(r"`([\w/]*test_\w+\.py)(?:::(\w+))?`", TEXT)):
         path = ROOT / "tests" / file
         assert path.exists(), file
@@ -29,7 +29,7 @@ def test_every_test_in_the_document_exists():
         assert not function or function in defined, f"{file}::{function}"
 
 
-def test_the_figures_are_those_that_a_run_has_written():
-    """The figures in the document are those that the last full run wrote."""
+def test_the_figures_come_from_the_last_full_run():
+    """The figures in the document equal those that the last full run wrote."""
     written = json.loads(figures.FIGURES.read_text())
     assert figures.table(written) in TEXT

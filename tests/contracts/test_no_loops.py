@@ -1,9 +1,13 @@
-"""Nothing that the pipeline does can start the pipeline again: proved from the template, without running anything.
+"""The pipeline cannot start itself. The tests prove this from the template, without running it.
 
-What each function, workflow and rule may start is drawn as a graph, and the graph has no cycle. Where the template does
-not say enough, the worst is assumed: a write into a bucket may cause any event of that bucket, a write into a table
-passes any filter of its stream, who may publish events may publish any but AWS's, conditions hold, Denies do not count,
-and what a pattern asks beyond the bucket or the workflow is so.
+A graph has an edge from each function, workflow and rule to everything that it may start. The graph must have no cycle.
+Where the template leaves something open, the graph assumes the worst:
+
+- A write into a bucket may cause any event of that bucket.
+- A write into a table passes every filter of the table's stream.
+- A role that may publish events may publish any event, except those of AWS.
+- Conditions are met, and Deny statements are ignored.
+- A pattern matches whatever its fields require, except for the bucket and the workflow.
 """
 
 import copy
@@ -50,7 +54,7 @@ STATUSES = ["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_R
 
 
 class Deployed:
-    """The resources of a template, resolved, whether their conditions hold or not."""
+    """The resolved resources of a template, including those with a condition that is false."""
 
     def __init__(self, template):
         document = copy.deepcopy(template.document)
@@ -71,41 +75,44 @@ class Deployed:
         self.mappings = self.properties("AWS::Lambda::EventSourceMapping")
 
     def arns(self, kind):
-        return {each.logical_id: self._template.attributes[each.logical_id, "Arn"] for each in self._resources(kind)}
+        return {
+            resource.logical_id: self._template.attributes[resource.logical_id, "Arn"]
+            for resource in self._resources(kind)
+        }
 
     def properties(self, kind):
-        return {each.logical_id: self._template.resolve(each.raw) for each in self._resources(kind)}
+        return {resource.logical_id: self._template.resolve(resource.raw) for resource in self._resources(kind)}
 
     def _resources(self, kind):
         return self._template.resources(kind)
 
     def holders(self):
-        """Who acts with which role."""
+        """Each role with the function, workflow or rule that assumes it."""
         held = [(body["Role"], name) for name, body in self.properties("AWS::Lambda::Function").items()]
         held += [(body["RoleArn"], name) for name, body in self.properties("AWS::StepFunctions::StateMachine").items()]
         for name, rule in self.rules.items():
             held += [(target["RoleArn"], name) for target in rule["Targets"] if "RoleArn" in target]
         return held
 
-    def may(self, role, actions, arn):
-        """Whether a role's policies, or the bucket's, could allow any of the actions on it or on anything in it."""
+    def could(self, role, actions, arn):
+        """Whether the policies of a role or bucket could allow one of the actions on a resource or on a part of it."""
         return any(
             replace(statement, resources=("*",), conditions=()).applies(policy.Request(action, arn), role)
             for statement in (*self.roles[role], *self.resource_policies.get(arn, ()))
-            if statement.allows and any(may_mean(resource, arn) for resource in statement.resources)
+            if statement.allows and any(could_mean(resource, arn) for resource in statement.resources)
             for action in actions
         )
 
     def triggered(self, event):
-        """The rules that may match an event of which this much is known."""
+        """The rules that may match an event with these known fields."""
         return {
             name
             for name, rule in self.rules.items()
-            if "EventPattern" in rule and may_match(rule["EventPattern"], event)
+            if "EventPattern" in rule and could_match(rule["EventPattern"], event)
         }
 
     def published(self):
-        """The rules that may match what is not of AWS; EventBridge lets nobody publish in its name."""
+        """The rules that may match a published event; EventBridge rejects the sources of AWS in published events."""
         return {name for name in self.triggered({}) if not self._of_aws(self.rules[name]["EventPattern"])}
 
     def _of_aws(self, pattern):
@@ -126,43 +133,43 @@ class Deployed:
         return mapping["EventSourceArn"].partition("/stream/")[0] == source_arn
 
     def graph(self):
-        """What each function, workflow and rule may start next."""
+        """The functions, workflows and rules that each of them may start next."""
         graph = {name: set() for name in self.functions}
         graph |= {name: self.triggered(execution_event(arn)) for name, arn in self.workflows.items()}
         graph |= {name: self.started([name]) for name in self.rules}
         for role, holder in self.holders():
-            graph[holder] |= {name for name, arn in self.functions.items() if self.may(role, INVOCATIONS, arn)}
+            graph[holder] |= {name for name, arn in self.functions.items() if self.could(role, INVOCATIONS, arn)}
             graph[holder] |= {
                 name
                 for name, arn in self.workflows.items()
-                if self.may(role, STARTS, arn) and not (name == holder and name in MAPS)
+                if self.could(role, STARTS, arn) and not (name == holder and name in MAPS)
             }
             for arn in self.buckets.values():
-                if self.may(role, WRITES, arn):
+                if self.could(role, WRITES, arn):
                     graph[holder] |= self.triggered(object_event(arn))
             for arn in self.tables.values():
-                if self.may(role, TABLE_WRITES, arn):
+                if self.could(role, TABLE_WRITES, arn):
                     graph[holder] |= self.reading(arn)
             for arn in self.queues.values():
-                if self.may(role, ["sqs:SendMessage"], arn):
+                if self.could(role, ["sqs:SendMessage"], arn):
                     graph[holder] |= self.reading(arn)
-            if self.may(role, ["events:PutEvents"], BUS):
+            if self.could(role, ["events:PutEvents"], BUS):
                 graph[holder] |= self.published()
         return graph
 
 
-def may_mean(resource, arn):
-    """Whether a policy's resource is the ARN or in it, or could be by what its first wildcard stands for."""
+def could_mean(resource, arn):
+    """Whether a policy's resource is the ARN or a part of it, or could be by its first wildcard."""
     literal = re.split(r"[*?]", resource)[0]
     return literal.startswith(arn) or (literal != resource and arn.startswith(literal))
 
 
-def may_match(pattern, event):
+def could_match(pattern, event):
     return EventPattern.load(json.dumps(judged(pattern, event))).matches_event(event)
 
 
 def judged(pattern, event):
-    """The part of a pattern that asks what is known of the event."""
+    """The part of a pattern whose fields the event has."""
     return {
         name: judged(value, event[name]) if isinstance(value, dict) else value
         for name, value in pattern.items()
@@ -170,12 +177,12 @@ def judged(pattern, event):
     }
 
 
-def object_event(bucket_arn, **known):
-    return {"source": "aws.s3", "detail": {"bucket": {"name": bucket_arn.rpartition(":")[2]}, **known}}
+def object_event(bucket_arn, **fields):
+    return {"source": "aws.s3", "detail": {"bucket": {"name": bucket_arn.rpartition(":")[2]}, **fields}}
 
 
-def execution_event(workflow_arn, **known):
-    return {"source": "aws.states", "detail": {"stateMachineArn": workflow_arn, **known}}
+def execution_event(workflow_arn, **fields):
+    return {"source": "aws.states", "detail": {"stateMachineArn": workflow_arn, **fields}}
 
 
 @pytest.fixture(scope="module")
@@ -188,24 +195,31 @@ def deployed(translated):
     return Deployed(translated)
 
 
-def test_nothing_starts_itself(deployed):
-    """From no function, workflow or rule does a way lead back to it."""
+def test_no_function_workflow_or_rule_starts_itself(deployed):
+    """The graph has no cycle."""
     TopologicalSorter(deployed.graph()).prepare()
 
 
-def test_nothing_that_an_event_starts_can_write_to_the_uploads_bucket(deployed):
-    """Nor tag, restore, delete or reconfigure anything there; copies and multipart uploads are PutObject.
+def test_functions_and_workflows_that_events_start_cannot_write_uploads(deployed):
+    """They cannot put, tag, restore or delete objects; copies and multipart uploads need `s3:PutObject`.
 
-    Who can is started by callers of the API alone.
+    Only four functions that callers of the API invoke have such permissions.
     """
     uploads = deployed.buckets["UploadsBucket"]
-    asked = {"putobject", "putobjecttagging", "restoreobject", "deleteobject", "deleteobjectversion", "replicateobject"}
-    assert {f"s3:{name}" for name in asked} <= set(WRITES)
+    actions = {
+        "putobject",
+        "putobjecttagging",
+        "restoreobject",
+        "deleteobject",
+        "deleteobjectversion",
+        "replicateobject",
+    }
+    assert {f"s3:{name}" for name in actions} <= set(WRITES)
     writers = {
         (holder, action)
         for role, holder in deployed.holders()
         for action in WRITES
-        if deployed.may(role, [action], uploads)
+        if deployed.could(role, [action], uploads)
     }
     assert writers == {
         ("DeleteUploadFunction", "s3:deleteobject"),
@@ -217,13 +231,15 @@ def test_nothing_that_an_event_starts_can_write_to_the_uploads_bucket(deployed):
     assert not started & {holder for holder, _ in writers}
 
 
-def test_the_policy_of_the_uploads_bucket_allows_nothing(deployed):
-    """Not even a service of AWS, whose logs and reports would be uploads."""
-    assert not [each for each in deployed.resource_policies[deployed.buckets["UploadsBucket"]] if each.allows]
+def test_the_policy_of_the_uploads_bucket_has_no_allow_statement(deployed):
+    """A service that writes logs or reports into the bucket would create uploads."""
+    assert not [
+        statement for statement in deployed.resource_policies[deployed.buckets["UploadsBucket"]] if statement.allows
+    ]
 
 
-def test_nothing_in_the_thumbnails_bucket_starts_anything(deployed):
-    """The bucket tells nobody, and no rule would match: whatever is written, tagged or deleted there."""
+def test_events_of_the_thumbnails_bucket_start_nothing(deployed):
+    """The bucket sends no events, and no rule would match them."""
     configurations = {
         name: body.get("NotificationConfiguration") for name, body in deployed.properties("AWS::S3::Bucket").items()
     }
@@ -235,14 +251,14 @@ def test_nothing_in_the_thumbnails_bucket_starts_anything(deployed):
 
 
 @pytest.mark.parametrize("key", ["x.jpg", "uploads", "/uploads/x.jpg", "Uploads/x.jpg", "thumbnails/uploads/x.jpg"])
-def test_nothing_outside_uploads_starts_anything(deployed, key):
-    """The uploads bucket has room for other things."""
+def test_objects_outside_uploads_start_nothing(deployed, key):
+    """The uploads bucket may contain other objects."""
     assert deployed.triggered(object_event(deployed.buckets["UploadsBucket"], object={"key": key})) == set()
 
 
 @pytest.mark.parametrize("kind", OBJECT_EVENTS)
 def test_an_upload_starts_its_workflow(deployed, kind):
-    """The rules are judged as they are meant, so what should start something does, and nothing else."""
+    """A new upload and a deletion start their workflows; all other events of an object start none."""
     event = object_event(deployed.buckets["UploadsBucket"], object={"key": "uploads/x.jpg"}) | {"detail-type": kind}
     expected = {
         "Object Created": {"ProcessImageStateMachine", "WaitForContentStateMachine"},  # by the size
@@ -252,8 +268,8 @@ def test_an_upload_starts_its_workflow(deployed, kind):
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_only_an_execution_for_an_upload_is_settled(deployed, status):
-    """What settles or deletes starts nothing, however it ends."""
+def test_only_executions_for_uploads_are_settled(deployed, status):
+    """An execution of SettleImage, DeleteImage or Backfill starts nothing when it ends."""
     settled = {"SettleImageStateMachine"} if status in ("FAILED", "TIMED_OUT", "ABORTED") else set()
     started = {
         name: deployed.started(deployed.triggered(execution_event(arn, status=status)))
@@ -268,15 +284,15 @@ def test_only_an_execution_for_an_upload_is_settled(deployed, status):
     }
 
 
-def test_no_rule_listens_to_our_own_events(deployed):
-    """What is told of outcomes starts nothing here, whatever it says."""
+def test_no_rule_matches_outcome_events(deployed):
+    """An event of the pipeline starts nothing in the pipeline."""
     for kind in ("ImageCompleted", "ImagePartial", "ImageFailed", "ImageDeleted"):
         assert deployed.triggered({"source": "image-pipeline", "detail-type": kind, "detail": {}}) == set()
     assert deployed.published() == set()
 
 
-def test_a_record_starts_what_tells_of_it_and_nothing_else(deployed):
-    """Those functions may write neither records nor objects, and what they write starts nothing."""
+def test_a_record_starts_only_the_publisher_and_the_index(deployed):
+    """Both functions write neither records nor objects, and their writes start nothing."""
     readers = {"PublishOutcomesFunction", "IndexImagesFunction"}
     assert deployed.reading(deployed.tables["ImageTable"]) == readers
     assert deployed.reading(deployed.tables["ListingTable"]) == set()
@@ -284,10 +300,10 @@ def test_a_record_starts_what_tells_of_it_and_nothing_else(deployed):
     assert readers <= deployed.graph()["ProcessImageStateMachine"]
 
 
-def test_the_parts_of_a_map_start_no_workflow():
-    """What may start itself calls one function in each of its parts, and nothing else."""
+def test_each_part_of_a_map_calls_only_one_function():
+    """A Distributed Map starts executions of its own workflow; each of them only invokes a function."""
     for name in MAPS:
-        (machine,) = [each for each in MACHINES if each.logical_id == name]
+        (machine,) = [machine for machine in MACHINES if machine.logical_id == name]
         (parts,) = [state["ItemProcessor"] for state in machine.states.values() if state["Type"] == "Map"]
         assert parts["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
         assert [state["Resource"] for state in parts["States"].values()] == [
@@ -295,39 +311,39 @@ def test_the_parts_of_a_map_start_no_workflow():
         ]
 
 
-# ---- The graph is whole: there is no other way to start a function or a workflow
+# ---- The graph is complete: nothing else can start a function or a workflow
 
 
-def test_rules_look_only_at_buckets_and_workflows(deployed):
-    """Other events, which anything might cause, are not drawn."""
+def test_rules_match_only_events_of_s3_and_step_functions(deployed):
+    """The graph contains no events of other services."""
     patterns = [rule["EventPattern"] for rule in deployed.rules.values() if "EventPattern" in rule]
     assert {source for pattern in patterns for source in pattern["source"]} <= {"aws.s3", "aws.states"}
 
 
 def test_every_role_is_held_by_a_function_a_workflow_or_a_rule(deployed):
-    """A pipe, a schedule or a replication would need a role as well."""
+    """A pipe, a schedule or a replication would need another role."""
     assert {role for role, _ in deployed.holders()} == set(deployed.roles)
 
 
-def test_functions_read_only_our_queues_and_the_streams_of_our_tables(deployed):
-    """What is in others anybody may have written."""
+def test_functions_read_only_queues_and_streams_of_the_stack(deployed):
+    """Other programs could write into any other queue or table."""
     sources = {*deployed.tables.values(), *deployed.queues.values()}
     for name, mapping in deployed.mappings.items():
         assert mapping["EventSourceArn"].partition("/stream/")[0] in sources, name
 
 
 def test_only_rules_and_the_api_may_invoke_functions(deployed):
-    """No bucket, topic, alarm or log group starts one."""
+    """No bucket, topic, alarm or log group may invoke a function."""
     rules = set(deployed.arns("AWS::Events::Rule").values())
     for name, permission in deployed.properties("AWS::Lambda::Permission").items():
         assert permission["Principal"] == "apigateway.amazonaws.com" or permission["SourceArn"] in rules, name
 
 
-# ---- A loop would be seen
+# ---- A loop is detected
 
 
 def allow(role, action, resource):
-    """Give a role one permission more."""
+    """Add a statement to the policy of a role."""
 
     def change(resources):
         document = resources[role]["Properties"]["Policies"][0]["PolicyDocument"]
@@ -336,8 +352,8 @@ def allow(role, action, resource):
     return change
 
 
-def look_at(rule, **pattern):
-    """Let a rule match something else."""
+def match(rule, **pattern):
+    """Replace the pattern of a rule."""
 
     def change(resources):
         resources[rule]["Properties"]["EventPattern"] = pattern
@@ -363,28 +379,28 @@ LOOPS = {
     "a function may invoke a version of itself": allow(
         "GetStatusFunctionRole", "lambda:InvokeFunction", {"Fn::Sub": "${GetStatusFunction.Arn}:*"}
     ),
-    "a step may call what deletes uploads": allow(
+    "a step may call the function that deletes uploads": allow(
         "StoreResultsFunctionRole", "lambda:InvokeFunction", {"Fn::GetAtt": ["DeleteUploadFunction", "Arn"]}
     ),
-    "a step may call what stores uploads": allow(
+    "a step may call the function that stores uploads": allow(
         "GenerateThumbnailsFunctionRole", "lambda:InvokeFunction", {"Fn::GetAtt": ["UploadImageFunction", "Arn"]}
     ),
-    "a workflow may call what signs uploads": allow(
+    "a workflow may call the function that signs uploads": allow(
         "ProcessImageStateMachineRole", "lambda:InvokeFunction", {"Fn::GetAtt": ["PresignUploadFunction", "Arn"]}
     ),
-    "a workflow may call what processes an upload again": allow(
+    "a workflow may call the function that reprocesses uploads": allow(
         "ProcessImageStateMachineRole", "lambda:InvokeFunction", {"Fn::GetAtt": ["ReprocessUploadFunction", "Arn"]}
     ),
     "the clean-up may delete uploads": allow(
         "CleanRenditionsFunctionRole", "s3:DeleteObjectVersion", {"Fn::Sub": "${UploadsBucket.Arn}/uploads/*"}
     ),
-    "the watch may start the workflow that starts it": allow(
+    "SettleImage may call the function that starts it": allow(
         "SettleImageStateMachineRole", "lambda:InvokeFunction", {"Fn::GetAtt": ["WatchRecordsFunction", "Arn"]}
     ),
-    "what tells of records may write them": allow(
+    "the publisher may write records": allow(
         "PublishOutcomesFunctionRole", "dynamodb:UpdateItem", {"Fn::GetAtt": ["ImageTable", "Arn"]}
     ),
-    "what tells of outcomes may start what makes them": allow(
+    "the publisher may start SettleImage": allow(
         "PublishOutcomesFunctionRole", "states:StartExecution", {"Ref": "SettleImageStateMachine"}
     ),
     "a step may send itself another batch": allow(
@@ -393,27 +409,29 @@ LOOPS = {
     "a workflow may start backfills": allow(
         "ProcessImageStateMachineRole", "states:StartExecution", {"Ref": "BackfillStateMachine"}
     ),
-    "what starts batches may send them": allow("StartBatchFunctionRole", "sqs:*", "*"),
-    "what lists images may write records": allow(
+    "the function that starts batches may send messages": allow("StartBatchFunctionRole", "sqs:*", "*"),
+    "the index may write records": allow(
         "IndexImagesFunctionRole", "dynamodb:PutItem", {"Fn::GetAtt": ["ImageTable", "Arn"]}
     ),
-    "our own events are looked at": look_at(UPLOADED, source=["image-pipeline"]),
-    "every event is looked at": look_at(UPLOADED, account=["123456789012"]),
-    "renditions are uploads": look_at(
+    "outcome events match a rule": match(UPLOADED, source=["image-pipeline"]),
+    "every event matches a rule": match(UPLOADED, account=["123456789012"]),
+    "renditions match the rule for uploads": match(
         UPLOADED, source=["aws.s3"], detail={"bucket": {"name": [{"Ref": "ThumbnailsBucket"}]}}
     ),
-    "any bucket will do": look_at(UPLOADED, source=["aws.s3"], detail={"object": {"key": [{"prefix": "uploads/"}]}}),
-    "deletions of renditions are looked at": look_at(DELETED, **{"detail-type": ["Object Deleted"]}),
-    "every execution is settled": look_at(ENDED, source=["aws.states"], detail={"status": ["FAILED"]}),
-    "an ended execution starts the next": look_at(
+    "objects of any bucket match the rule for uploads": match(
+        UPLOADED, source=["aws.s3"], detail={"object": {"key": [{"prefix": "uploads/"}]}}
+    ),
+    "deletions of renditions match a rule": match(DELETED, **{"detail-type": ["Object Deleted"]}),
+    "every failed execution is settled": match(ENDED, source=["aws.states"], detail={"status": ["FAILED"]}),
+    "the end of SettleImage starts ProcessImage": match(
         UPLOADED, source=["aws.states"], detail={"stateMachineArn": [{"Ref": "SettleImageStateMachine"}]}
     ),
 }
 
 
 @pytest.mark.parametrize("change", LOOPS.values(), ids=LOOPS.keys())
-def test_a_loop_would_be_seen(translated, change):
-    """One permission too many or one pattern too wide is enough."""
+def test_a_loop_is_detected(translated, change):
+    """One more permission, or one pattern that matches too much, closes a cycle."""
     broken = replace(translated, document=copy.deepcopy(translated.document))
     change(broken.document["Resources"])
     with pytest.raises(CycleError):

@@ -1,4 +1,4 @@
-"""docs/openapi.yaml, the template's routes and the functions' answers say the same."""
+"""docs/openapi.yaml, the routes in the template and the answers of the functions agree."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ each_operation = pytest.mark.parametrize(
 
 
 def resolved(node: Any) -> Any:
-    """What a reference stands for."""
+    """The part of the document that a reference points to."""
     while "$ref" in node:
         target: Any = DOCUMENT
         for step in node["$ref"].removeprefix("#/").split("/"):
@@ -59,7 +59,7 @@ def stack() -> Any:
 
 
 def serves(route: Any, method: str, path: str) -> bool:
-    """Whether API Gateway may take a request for such a path by this route."""
+    """Whether API Gateway may choose this route for a request with such a path."""
     pattern = "".join(
         ".+" if part.endswith("+}") else "[^/]+" if part.startswith("{") else re.escape(part)
         for part in re.split(r"(\{[^}]+\})", route.path)
@@ -69,48 +69,50 @@ def serves(route: Any, method: str, path: str) -> bool:
 
 @each_operation
 def test_every_operation_has_a_route(stack, method, path, operation):
-    """And needs a key as the document says; more than one route only where the first takes names without folders."""
-    found = [route for route in stack.routes if serves(route, method, path)]
+    """The route needs a key if the document says so; only the status has two routes, by the depth of its name."""
+    matches = [route for route in stack.routes if serves(route, method, path)]
     if path.endswith("/original"):  # the greedy route, which may be open, only redirects to the other one
-        found = [route for route in found if not route.path.endswith("+}")]
-    assert found, path
-    assert len({route.function_arn for route in found}) == 1
+        matches = [route for route in matches if not route.path.endswith("+}")]
+    assert matches, path
+    assert len({route.function_arn for route in matches}) == 1
     needs_key = {} not in operation["security"]
-    assert {route.authorizer is not None for route in found} == {needs_key}
+    assert {route.authorizer is not None for route in matches} == {needs_key}
 
 
 def test_every_route_has_an_operation(stack):
-    """Nothing is served that is not written down, but the web page and the refusal of whatever else is asked for."""
-    (rest,) = [route for route in stack.routes if route.path == "$default"]
-    (function,) = [each.code.name for each in stack.functions if each.arn == rest.function_arn]
-    assert (function, rest.authorizer) == ("refuse_request", None)
+    """The document has every route, except those of the web page and the fallback route."""
+    (fallback,) = [route for route in stack.routes if route.path == "$default"]
+    (function,) = [function.code.name for function in stack.functions if function.arn == fallback.function_arn]
+    assert (function, fallback.authorizer) == ("refuse_request", None)
     for route in stack.routes:
-        if route is rest or route.path in PAGE_PATHS:
+        if route is fallback or route.path in PAGE_PATHS:
             continue
         assert any(serves(route, method, path) for method, path, _ in OPERATIONS), (route.method, route.path)
 
 
-def test_the_code_refuses_by_the_paths_and_methods_of_the_document():
-    """`Allow` names what is written down; with the two tests above, that is what the template routes."""
-    known = {path: {method.upper() for method in item if method in METHODS} for path, item in DOCUMENT["paths"].items()}
-    assert {path: set(methods) for path, methods in routes.METHODS.items()} == known
+def test_the_code_accepts_the_paths_and_methods_of_the_document():
+    """The header `Allow` and the document list the same methods for each path."""
+    documented_methods = {
+        path: {method.upper() for method in item if method in METHODS} for path, item in DOCUMENT["paths"].items()
+    }
+    assert {path: set(methods) for path, methods in routes.METHODS.items()} == documented_methods
 
 
-def test_a_path_in_the_document_is_known_by_its_own_methods():
-    """None stands in the way of one that is more specific."""
+def test_the_code_finds_the_methods_of_every_documented_path():
+    """A general path never hides a more specific one."""
     for path, methods in routes.METHODS.items():
         assert routes.methods(path.replace("{filename}", "a/b.jpg").replace("{name}", "web")) == methods
 
 
 @each_operation
-def test_405_is_documented_where_a_greedy_route_may_have_taken_another_path(stack, method, path, operation):
-    """What comes by such a route has the operation's method, but not always its path."""
+def test_405_is_documented_for_routes_that_also_match_other_paths(stack, method, path, operation):
+    """A greedy route passes on paths that do not accept the method."""
     greedy = any(serves(route, method, path) and route.path.endswith("+}") for route in stack.routes)
     assert (405 in documented(operation)) == (greedy and not path.endswith("{filename}"))
 
 
-def test_the_example_of_a_405_is_what_the_code_answers():
-    """In its very words."""
+def test_the_example_of_a_405_equals_the_answer_of_the_code():
+    """The document shows the exact body."""
     (example,) = DOCUMENT["components"]["responses"]["MethodNotAllowed"]["content"].values()
     assert json.loads(problems.refusal(method="GET", path="/images/uploads/beach.jpg")["body"]) == example["example"]
 
@@ -120,19 +122,19 @@ def documented(operation: dict[str, Any]) -> set[int]:
 
 
 @each_operation
-def test_what_api_gateway_answers_by_itself_is_documented(method, path, operation):
-    """Whoever asks without a key, or too often, gets its words, not ours."""
+def test_the_answers_of_api_gateway_are_documented(method, path, operation):
+    """API Gateway itself answers requests without a valid key, and requests above the rate."""
     assert {401, 403, 429} <= documented(operation)
 
 
-def test_every_status_that_a_function_can_answer_is_documented_somewhere():
-    """The table of errors has no code that the document does not know."""
-    known = set().union(*(documented(operation) for *_, operation in OPERATIONS))
-    assert set(problems._STATUS.values()) | {200, 202, 302, 304, 405, 503} <= known
+def test_every_status_code_of_the_error_table_is_documented():
+    """Each code of an error appears in at least one operation."""
+    codes = set().union(*(documented(operation) for *_, operation in OPERATIONS))
+    assert set(problems._STATUS.values()) | {200, 202, 302, 304, 405, 503} <= codes
 
 
 def literal_statuses(function: str) -> set[int]:
-    """The statuses that a handler writes itself."""
+    """The status codes that a handler contains as literals."""
     tree = ast.parse((ROOT / "functions" / function / "app.py").read_text())
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
     return {
@@ -143,10 +145,10 @@ def literal_statuses(function: str) -> set[int]:
 
 
 @each_operation
-def test_what_a_handler_answers_is_documented(stack, method, path, operation):
-    """Success and refusal, by the function that the route leads to."""
+def test_the_status_codes_of_a_handler_are_documented(stack, method, path, operation):
+    """The operations of a function document its successes and its refusals."""
     arn = next(route.function_arn for route in stack.routes if serves(route, method, path))
-    (function,) = [each for each in stack.functions if each.arn == arn]
+    (function,) = [candidate for candidate in stack.functions if candidate.arn == arn]
     served = [each for each in OPERATIONS if any(serves(r, *each[:2]) and r.function_arn == arn for r in stack.routes)]
     answers = literal_statuses(function.code.name)
     assert answers <= set().union(*(documented(each) for *_, each in served))
@@ -154,41 +156,41 @@ def test_what_a_handler_answers_is_documented(stack, method, path, operation):
 
 
 def examples(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Each example with the schema that it is one of."""
+    """Each example in the document, with its schema."""
     if isinstance(node, dict):
         if "schema" in node and "example" in node:
             yield node["schema"], node["example"]
-        for each in node.values():
-            yield from examples(each)
+        for child in node.values():
+            yield from examples(child)
     elif isinstance(node, list):
-        for each in node:
-            yield from examples(each)
+        for child in node:
+            yield from examples(child)
 
 
-def test_every_example_is_one():
-    """They are what people copy."""
-    found = list(examples(DOCUMENT))
-    assert len(found) > 15
-    for schema, example in found:
+def test_every_example_is_valid():
+    """Readers copy the examples, so each must match its schema."""
+    pairs = list(examples(DOCUMENT))
+    assert pairs
+    for schema, example in pairs:
         validate(example, schema)
 
 
 @each_operation
 def test_an_answer_with_a_body_has_an_example(method, path, operation):
-    """Of every success, and of every error, there or where it refers to."""
+    """Every successful answer has an example."""
     for code, response in operation["responses"].items():
         for media in resolved(response).get("content", {}).values():
             if code.startswith("2"):
                 assert "example" in media, code
 
 
-def test_the_numbers_and_words_are_those_of_the_code():
-    """Limits that are written twice are the same twice."""
+def test_the_limits_in_the_document_equal_those_of_the_code():
+    """Statuses, limits, patterns and field names exist twice and must be equal."""
     schemas = DOCUMENT["components"]["schemas"]
     parameters = {
-        resolved(each)["name"]: resolved(each)["schema"]
+        resolved(parameter)["name"]: resolved(parameter)["schema"]
         for *_, operation in OPERATIONS
-        for each in operation.get("parameters", [])
+        for parameter in operation.get("parameters", [])
     }
     assert schemas["Status"]["enum"] == list(listing.STATUSES)
     assert parameters["wait"]["maximum"] == waiting.MAX_WAIT_SECONDS
@@ -206,15 +208,15 @@ def test_the_numbers_and_words_are_those_of_the_code():
 
 
 @pytest.mark.parametrize("name", ["beach.jpg", "a/b.jpg", "é?.jpg", ".hidden", "a..b", "...", "%41"])
-def test_a_name_that_the_document_allows_is_one(name):
-    """The pattern says what the code does."""
+def test_a_name_that_the_document_allows_is_accepted(name):
+    """The code accepts names that match the pattern of the document."""
     validate(name, DOCUMENT["components"]["schemas"]["Name"])
     assert keys.key_for_name(name) == f"uploads/{name}"
 
 
 @pytest.mark.parametrize("name", ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a\tb", "\x80"])
 def test_a_name_that_the_document_forbids_is_refused(name):
-    """Both ways."""
+    """The code refuses names that do not match the pattern of the document."""
     with pytest.raises(jsonschema.ValidationError):
         validate(name, DOCUMENT["components"]["schemas"]["Name"])
     with pytest.raises(keys.InvalidKeyError):

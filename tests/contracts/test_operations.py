@@ -1,4 +1,4 @@
-"""Alarms, dashboard and docs/operations.md: they report faults, and say what to do."""
+"""The alarms, the dashboard and docs/operations.md: every fault is reported, with instructions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.pictures import photo
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 
-# What AWS publishes of a resource, by namespace: metrics, the dimension that names the resource, the resource's type.
+# The metrics of each AWS namespace, the dimension that identifies the resource, and the type of the resource.
 AWS_METRICS = {
     "AWS/Lambda": (
         {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "IteratorAge", "Throttles"},
@@ -98,18 +98,18 @@ def nested(stack: Any) -> Any:
 
 
 def properties(stack: Any, kind: str) -> dict[str, dict[str, Any]]:
-    """By logical id, the resolved properties of every resource of a type."""
-    return {each.logical_id: stack.resolve(each.raw) for each in stack.resources(kind)}
+    """The resolved properties of every resource of a type, by logical id."""
+    return {resource.logical_id: stack.resolve(resource.raw) for resource in stack.resources(kind)}
 
 
 def series(stack: Any, kind: str) -> set[str]:
-    """What names each resource of a type in its metrics; the executions of a Distributed Map count under its label.
+    """The value that identifies each resource of a type in its metrics; a Distributed Map has its own label.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-examine-map-run.html
     """
-    names = {stack.refs[each.logical_id] for each in stack.resources(kind)}
+    names = {stack.refs[resource.logical_id] for resource in stack.resources(kind)}
     if kind == "AWS::SQS::Queue":
-        return {stack.attributes[each.logical_id, "QueueName"] for each in stack.resources(kind)}
+        return {stack.attributes[resource.logical_id, "QueueName"] for resource in stack.resources(kind)}
     if kind == "AWS::StepFunctions::StateMachine":
         for machine in MACHINES:
             maps = [state for state in machine.states.values() if state["Type"] == "Map"]
@@ -119,13 +119,13 @@ def series(stack: Any, kind: str) -> set[str]:
 
 
 def watched(alarm: dict[str, Any]) -> set[Metric]:
-    """The metrics that an alarm looks at."""
+    """The metrics that an alarm evaluates."""
     stats = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query] or [alarm]
     return {
         Metric(
             stat["Namespace"],
             stat["MetricName"],
-            frozenset((each["Name"], each["Value"]) for each in stat["Dimensions"]),
+            frozenset((dimension["Name"], dimension["Value"]) for dimension in stat["Dimensions"]),
         )
         for stat in stats
     }
@@ -144,7 +144,7 @@ def widgets(nested: Any) -> list[dict[str, Any]]:
 
 
 def rows(widget: dict[str, Any]) -> Iterator[list[str]]:
-    """The texts of each metric of a widget; a dot repeats what is above it."""
+    """The texts of each metric of a widget; a dot repeats the text of the previous row."""
     above: list[str] = []
     for row in widget["properties"].get("metrics", []):
         texts = [text for text in row if isinstance(text, str)]
@@ -152,8 +152,8 @@ def rows(widget: dict[str, Any]) -> Iterator[list[str]]:
         yield above
 
 
-def shown(widgets: list[dict[str, Any]]) -> dict[Metric, str]:
-    """The metrics of the dashboard, with the widget's title."""
+def dashboard_metrics(widgets: list[dict[str, Any]]) -> dict[Metric, str]:
+    """The metrics of the dashboard, with the title of their widget."""
     return {
         Metric(row[0], row[1], frozenset(zip(row[2::2], row[3::2], strict=True))): widget["properties"]["title"]
         for widget in widgets
@@ -162,8 +162,8 @@ def shown(widgets: list[dict[str, Any]]) -> dict[Metric, str]:
 
 
 @pytest.fixture
-def own(capsys: pytest.CaptureFixture[str]) -> set[Metric]:
-    """Every metric that the code can send, each in the stack called `stack`."""
+def own_metrics(capsys: pytest.CaptureFixture[str]) -> set[Metric]:
+    """Every metric that the code can send, for the stack `stack`."""
     record = {
         "execution": {"startedAt": "2026-11-21T12:00:00Z", "finishedAt": "2026-11-21T12:00:01Z"},
         "image": {"sizeBytes": 1},
@@ -183,11 +183,12 @@ def own(capsys: pytest.CaptureFixture[str]) -> set[Metric]:
     }
 
 
-def test_every_metric_that_is_looked_at_exists(stack, alarms, widgets, own):
-    """Alarms and widgets use only metrics that exist; an alarm on any other metric would never be raised."""
-    for metric in {each for alarm in alarms.values() for each in watched(alarm)} | set(shown(widgets)):
+def test_alarms_and_widgets_use_only_existing_metrics(stack, alarms, widgets, own_metrics):
+    """An alarm on a metric that does not exist would never be raised."""
+    alarm_metrics = set().union(*map(watched, alarms.values()))
+    for metric in alarm_metrics | set(dashboard_metrics(widgets)):
         if metric.namespace not in AWS_METRICS:
-            assert metric in own
+            assert metric in own_metrics
             continue
         names, dimension, kind = AWS_METRICS[metric.namespace]
         assert metric.name in names
@@ -196,9 +197,9 @@ def test_every_metric_that_is_looked_at_exists(stack, alarms, widgets, own):
         assert value in series(stack, kind)
 
 
-def test_every_metric_of_ours_is_shown(widgets, own):
-    """The dashboard shows every metric of the application."""
-    assert own <= set(shown(widgets))
+def test_the_dashboard_shows_every_metric_of_the_application(widgets, own_metrics):
+    """Each metric of the code is on the dashboard."""
+    assert own_metrics <= set(dashboard_metrics(widgets))
 
 
 @pytest.mark.parametrize(
@@ -209,30 +210,31 @@ def test_every_metric_of_ours_is_shown(widgets, own):
         (("RunawayExecutionsAlarm",), "AWS::StepFunctions::StateMachine"),
     ],
 )
-def test_alarms_on_all_of_a_kind_leave_none_out(stack, alarms, names, kind):
-    """A new function or workflow is watched from its first day, by an alarm that can hold it."""
+def test_alarms_on_all_functions_or_workflows_include_each_of_them(stack, alarms, names, kind):
+    """A new function or workflow must be added to the alarm, which has room for ten metrics."""
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html: metrics of an alarm
     assert all(len(watched(alarms[name])) <= 10 for name in names)
-    seen = {value for name in names for metric in watched(alarms[name]) for _, value in metric.dimensions}
-    assert seen == series(stack, kind)
+    values = {value for name in names for metric in watched(alarms[name]) for _, value in metric.dimensions}
+    assert values == series(stack, kind)
 
 
-def test_no_rule_loses_events_unnoticed(stack, alarms):
+def test_every_rule_reports_events_that_it_could_not_deliver(stack, alarms):
     """Each rule that starts a workflow has a queue for undelivered events, and an alarm if that fails too."""
-    seen = {value for metric in watched(alarms["LostEventsAlarm"]) for _, value in metric.dimensions}
+    rule_names = {value for metric in watched(alarms["LostEventsAlarm"]) for _, value in metric.dimensions}
     rules = properties(stack, "AWS::Events::Rule")
-    assert seen == {stack.refs[name] for name, rule in rules.items() if "EventPattern" in rule}
+    assert rule_names == {stack.refs[name] for name, rule in rules.items() if "EventPattern" in rule}
     queue = stack.attributes["UndeliveredEventsQueue", "Arn"]
-    for rule in (each for each in rules.values() if "EventPattern" in each):
-        assert [target["DeadLetterConfig"]["Arn"] for target in rule["Targets"]] == [queue]
+    for rule in rules.values():
+        if "EventPattern" in rule:
+            assert [target["DeadLetterConfig"]["Arn"] for target in rule["Targets"]] == [queue]
 
 
 @pytest.mark.parametrize("widget", ["Throttles", "Concurrency", "Duration of functions", "Errors of functions"])
 def test_the_dashboard_shows_every_function(stack, widgets, widget):
     """Each widget that compares functions shows all of them."""
-    (found,) = [each for each in widgets if each["properties"]["title"].startswith(widget)]
-    names = {row[3] for row in rows(found) if row[0] == "AWS/Lambda"}
-    assert names == {stack.refs[each.logical_id] for each in stack.resources("AWS::Lambda::Function")}
+    (chart,) = [candidate for candidate in widgets if candidate["properties"]["title"].startswith(widget)]
+    names = {row[3] for row in rows(chart) if row[0] == "AWS/Lambda"}
+    assert names == {stack.refs[resource.logical_id] for resource in stack.resources("AWS::Lambda::Function")}
 
 
 @pytest.mark.parametrize("metric", ["ExecutionsStarted", "ExecutionThrottled"])
@@ -249,21 +251,21 @@ def test_the_dashboard_shows_every_alarm_first(nested, widgets, alarms):
 
 
 def test_the_dashboard_is_one_page_without_overlaps(widgets):
-    """24 columns; every place is taken at most once; every metric widget says its region."""
-    taken: set[tuple[int, int]] = set()
+    """The dashboard has 24 columns; widgets do not overlap, and each metric widget states its region."""
+    occupied: set[tuple[int, int]] = set()
     for widget in widgets:
         across = range(widget["x"], widget["x"] + widget["width"])
         down = range(widget["y"], widget["y"] + widget["height"])
         places = {(x, y) for x in across for y in down}
         assert across.stop <= 24
-        assert not places & taken
-        taken |= places
+        assert not places & occupied
+        occupied |= places
         assert widget["type"] == "alarm" or widget["properties"]["region"] == "eu-west-1"
-    assert max(y for _, y in taken) < 30
+    assert max(y for _, y in occupied) < 30
 
 
 def test_every_alarm_is_sent_with_instructions(nested, alarms):
-    """To the topic for alarms; with the place in the document; and decided, not defaulted, what silence means."""
+    """Each alarm notifies the topic, names its section of the document, and states how it treats missing data."""
     topic = nested.refs["AlarmTopic"]
     for name, alarm in alarms.items():
         assert alarm["AlarmActions"] == [topic], name
@@ -285,9 +287,10 @@ def test_alarms_on_incidents_do_not_report_an_end(alarms):
     }
 
 
-def test_a_filled_queue_is_an_alarm(stack, alarms):
-    """After more than a batch of nearly a million takes, and while there are days left until SQS drops messages."""
-    alarm, queue = alarms["LateBatchesAlarm"], properties(stack, "AWS::SQS::Queue")["BatchQueue"]
+def test_a_late_batch_raises_an_alarm(stack, alarms):
+    """A batch of nearly a million uploads raises no alarm; the alarm leaves days until SQS deletes messages."""
+    alarm = alarms["LateBatchesAlarm"]
+    queue = properties(stack, "AWS::SQS::Queue")["BatchQueue"]
     (metric,) = watched(alarm)
     assert metric.name == "ApproximateAgeOfOldestMessage"
     assert metric.dimensions == {("QueueName", stack.attributes["BatchQueue", "QueueName"])}
@@ -297,21 +300,21 @@ def test_a_filled_queue_is_an_alarm(stack, alarms):
     assert queue["MessageRetentionPeriod"] - alarm["Threshold"] >= 6 * 86_400
 
 
-def test_what_may_be_late_is_shown(alarms, widgets):
-    """The dashboard shows every age that an alarm watches."""
+def test_the_dashboard_shows_every_age_that_an_alarm_watches(alarms, widgets):
+    """The age of messages, of stream records and of claims is on the dashboard."""
     names = {"ApproximateAgeOfOldestMessage", "IteratorAge", "OldestProcessingSeconds"}
     late = {metric for alarm in alarms.values() for metric in watched(alarm) if metric.name in names}
     assert {metric.name for metric in late} == names
-    assert late <= set(shown(widgets))
+    assert late <= set(dashboard_metrics(widgets))
 
 
-def test_silence_of_the_watch_is_an_alarm(alarms):
-    """One alarm is raised when the watcher reports nothing."""
+def test_a_silent_watch_raises_an_alarm(alarms):
+    """If WatchRecords reports nothing, one alarm is raised, and no second one."""
     assert {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"} == {"SilentWatchAlarm"}
     assert watched(alarms["SilentWatchAlarm"]) == watched(alarms["StuckRecordsAlarm"])
 
 
-def test_an_expression_uses_what_it_fetches(alarms):
+def test_an_expression_uses_every_metric_of_its_alarm(alarms):
     """Each alarm has one result, computed from all of its metrics."""
     for name, alarm in alarms.items():
         queries = alarm.get("Metrics", [])
@@ -323,17 +326,17 @@ def test_an_expression_uses_what_it_fetches(alarms):
             assert words == fetched or "METRICS()" in result["Expression"], name
 
 
-def test_cloudwatch_may_publish_what_the_alarms_say(nested, alarms):
-    """The topic's policy and its key's both let every alarm in; with AWS's own key none would be heard."""
+def test_cloudwatch_may_publish_to_the_alarm_topic(nested, alarms):
+    """The policies of the topic and of its key allow every alarm; AWS's own key would not allow any."""
     topic = properties(nested, "AWS::SNS::Topic")["AlarmTopic"]
     key = properties(nested, "AWS::KMS::Key")["AlarmKey"]["KeyPolicy"]
     policy = properties(nested, "AWS::SNS::TopicPolicy")["AlarmTopicPolicy"]
     assert topic["KmsMasterKeyId"] == nested.refs["AlarmKey"]
     assert policy["Topics"] == [nested.refs["AlarmTopic"]]
-    wanted = [(policy["PolicyDocument"], {"sns:Publish"}), (key, {"kms:Decrypt", "kms:GenerateDataKey*"})]
-    for document, actions in wanted:
+    grants = [(policy["PolicyDocument"], {"sns:Publish"}), (key, {"kms:Decrypt", "kms:GenerateDataKey*"})]
+    for document, actions in grants:
         (statement,) = [
-            each for each in document["Statement"] if each["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+            item for item in document["Statement"] if item["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
         ]
         granted = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         assert (statement["Effect"], set(granted)) == ("Allow", actions)
@@ -343,7 +346,7 @@ def test_cloudwatch_may_publish_what_the_alarms_say(nested, alarms):
 
 
 def test_alarms_and_dashboard_watch_the_resources_that_their_parameters_name(template, monitoring):
-    """Two names that are swapped would let the alarm on one function report another."""
+    """If two names were swapped, the alarm on one function would report another."""
     parameters = template["Resources"]["Monitoring"]["Properties"]["Parameters"]
     assert parameters.keys() == monitoring["Parameters"].keys()
     for name, value in parameters.items():
@@ -357,8 +360,8 @@ def test_alarms_and_dashboard_watch_the_resources_that_their_parameters_name(tem
             assert source.removesuffix(".QueueName").endswith(logical_id), name
 
 
-def test_outputs_of_the_nested_application_are_the_stacks(stack, nested):
-    """Scripts find topic and dashboard in the outputs of the outer stack."""
+def test_the_stack_has_the_outputs_of_the_nested_application(stack, nested):
+    """Scripts find the topic and the dashboard in the outputs of the outer stack."""
     outputs = stack.outputs()
     assert outputs["AlarmTopicArn"] == nested.refs["AlarmTopic"]
     assert outputs["DashboardName"] == nested.refs["Dashboard"]
@@ -375,7 +378,7 @@ def test_every_environment_may_deploy_a_nested_application():
 
 
 def test_metrics_survive_every_log_level(template):
-    """Lambda takes a metric for a line of the level INFO, so its own filter must never stand above that."""
+    """Lambda treats a metric as a line of level INFO, so its filter must never be stricter than INFO."""
     assert template["Globals"]["Function"]["LoggingConfig"]["ApplicationLogLevel"] == {
         "Fn::If": ["LogsDebug", "DEBUG", "INFO"]
     }
@@ -383,8 +386,8 @@ def test_metrics_survive_every_log_level(template):
     assert variables["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
 
 
-def test_two_stacks_do_not_count_together(template):
-    """The dimension that every metric has is the stack."""
+def test_metrics_have_the_stack_as_their_dimension(template):
+    """Two stacks in one account have separate metrics."""
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
 
@@ -393,33 +396,33 @@ def test_two_stacks_do_not_count_together(template):
 
 
 def sections(heading: str) -> list[str]:
-    """The headings below a heading."""
+    """The headings of level 3 below a heading of level 2."""
     return re.findall(r"^### (.+)$", DOCUMENT.partition(f"\n## {heading}\n")[2].partition("\n## ")[0], re.MULTILINE)
 
 
 def shell() -> list[str]:
-    """Everything that is meant to be pasted."""
+    """Every block of shell commands in the document."""
     return re.findall(r"^```sh\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
 
 
 def test_every_alarm_has_its_section_and_every_section_its_alarm(alarms):
-    """An operator finds the name in the email among the headings."""
+    """The heading of a section is the name of its alarm, which the email contains."""
     assert sections("Alarms") == list(alarms)
 
 
-def test_what_is_to_be_pasted_is_shell():
-    """Every block of commands is valid shell."""
+def test_command_blocks_are_valid_shell():
+    """`sh -n` accepts every block of commands."""
     for block in shell():
         check = subprocess.run(["sh", "-n"], input=block, text=True, capture_output=True)
         assert check.returncode == 0, check.stderr + block
 
 
 def commands() -> list[tuple[str, str, set[str]]]:
-    """Service, operation and options of every call of the AWS CLI."""
+    """Service, operation and options of every AWS CLI command in the document."""
     text = re.sub(r"\\\n\s*", "", "\n".join(shell()))
     text = re.sub(r"'[^']*'", "''", text)
     calls = re.findall(r"\baws ([a-z0-9]+) ([a-z0-9-]+)([^|;<>\n]*)", text)
-    return [(service, operation, set(re.findall(r"--([a-z-]+)", rest))) for service, operation, rest in calls]
+    return [(service, operation, set(re.findall(r"--([a-z-]+)", arguments))) for service, operation, arguments in calls]
 
 
 OF_THE_CLI = {"cli-binary-format", "query", "output", "max-items", "region", "profile"}
@@ -435,15 +438,15 @@ def test_commands_exist_with_their_options(service, operation, options):
         assert options <= ONLY_IN_THE_CLI[service, operation]
         return
     model = botocore.session.Session().get_service_model({"s3api": "s3"}.get(service, service))
-    (found,) = [name for name in model.operation_names if xform_name(name, "-") == operation]
-    known = {xform_name(name, "-") for name in model.operation_model(found).input_shape.members}
-    assert options - OF_THE_CLI <= known
+    (name,) = [name for name in model.operation_names if xform_name(name, "-") == operation]
+    parameters = {xform_name(name, "-") for name in model.operation_model(name).input_shape.members}
+    assert options - OF_THE_CLI <= parameters
 
 
 def test_commands_that_express_refuses_have_an_alternative():
-    """Next to each command that needs a history, the document names the setting and the query of the logs instead.
+    """Express executions have no history, so the document adds a query of the logs to each such command.
 
-    https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html, and so for the others
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html and similar pages
     """
     refused = r"aws stepfunctions .* \"\$\(\w+ ProcessImageStateMachine"
     parts = [part for part in re.split(r"^### ", DOCUMENT, flags=re.MULTILINE) if re.search(refused, part)]
@@ -453,8 +456,8 @@ def test_commands_that_express_refuses_have_an_alternative():
         assert "filter correlation_id = '$ID'" in part, part
 
 
-def test_what_commands_pick_from_answers_can_be_parsed():
-    """JMESPath, as the AWS CLI reads it."""
+def test_queries_of_the_aws_cli_are_valid_jmespath():
+    """The value of each `--query` can be parsed."""
     picks = re.findall(r"--query (?:'([^']*)'|\"([^\"]*)\"|(\w\S*))", "\n".join(shell()))
     assert picks
     for pick in map("".join, picks):
@@ -462,8 +465,8 @@ def test_what_commands_pick_from_answers_can_be_parsed():
 
 
 @pytest.mark.usefixtures("aws", "environment")
-def test_changes_that_were_given_up_are_fetched_in_the_form_that_lambda_gives():
-    """With the query in the document, both functions process the changes that they missed."""
+def test_lost_stream_changes_can_be_processed_again():
+    """The documented query returns stream records in the form that both functions accept."""
     (change,) = json.loads((ROOT / "events" / "publish_outcomes.json").read_text())["Records"]
     arn = change.pop("eventSourceARN")
     change["dynamodb"]["ApproximateCreationDateTime"] = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -483,7 +486,8 @@ def test_changes_that_were_given_up_are_fetched_in_the_form_that_lambda_gives():
 def test_names_in_commands_exist(stack):
     """`resource X` is a resource and `output Y` an output of the stack."""
     text = "\n".join(shell())
-    resources, outputs = re.findall(r"\$\(resource (\w+)", text), re.findall(r"\$\(output (\w+)", text)
+    resources = re.findall(r"\$\(resource (\w+)", text)
+    outputs = re.findall(r"\$\(output (\w+)", text)
     assert set(resources) <= set(stack.document["Resources"])
     assert set(outputs) <= set(stack.document["Outputs"])
     assert resources
@@ -491,8 +495,8 @@ def test_names_in_commands_exist(stack):
 
 
 @pytest.mark.usefixtures("aws", "environment")
-def test_queries_ask_for_fields_that_are_logged(own, monkeypatch):
-    """Each query uses only fields that some log line has; any other field would find nothing."""
+def test_log_queries_use_only_fields_that_are_logged(own_metrics, monkeypatch):
+    """A query of any other field would find nothing."""
     log = io.StringIO()
     monkeypatch.setattr(observability.logger.registered_handler, "stream", log)
     with pytest.raises(LookupError):
@@ -502,8 +506,8 @@ def test_queries_ask_for_fields_that_are_logged(own, monkeypatch):
     load_handler("validate_image")({"executionId": "1", "upload": put_upload("uploads/a.jpg", photo())})
     load_handler("start_batch")({"Records": [{"messageId": "1", "body": "words"}]})
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
-    known = {name for line in lines for name in line} | {f"{metric.name}.0" for metric in own}  # Insights counts values
-    known |= {"@timestamp", "@log", "@message"}
+    fields = {name for line in lines for name in line} | {"@timestamp", "@log", "@message"}
+    fields |= {f"{metric.name}.0" for metric in own_metrics}  # Insights numbers the values of a list
     words = {
         "fields",
         "filter",
@@ -521,12 +525,4 @@ def test_queries_ask_for_fields_that_are_logged(own, monkeypatch):
     }
     for query in re.findall(r"ask \"([^\"]+)\"", "\n".join(shell())):
         bare = re.sub(r"'[^']*'|/[^/]*/", "", query)
-        assert set(re.findall(r"@?[A-Za-z_]+(?:\.0)?", bare)) - words <= known, query
-
-
-def test_the_cost_of_monitoring_is_counted(alarms, own):
-    """The numbers of metrics in the document are those of the template and the code."""
-    of_its_own, alarmed = map(int, re.findall(r"(\d+) metrics(?: of its own)? at 0\.[13]0", DOCUMENT))
-    assert of_its_own == len(own)
-    queries = [alarm.get("Metrics", [{"MetricStat": None}]) for alarm in alarms.values()]
-    assert alarmed == sum("MetricStat" in query for each in queries for query in each)
+        assert set(re.findall(r"@?[A-Za-z_]+(?:\.0)?", bare)) - words <= fields, query

@@ -1,4 +1,4 @@
-"""docs/performance.md shows what bench/ has measured."""
+"""docs/performance.md shows the figures that bench/ measured."""
 
 import json
 import math
@@ -22,7 +22,7 @@ from tests.contracts.test_quotas import item_size
 
 
 def test_commands_use_the_price_of_the_document():
-    """The price and the figures of the simulation, whose seed is fixed, are those of the current code."""
+    """The command line uses the current price and the current simulation, whose seed is fixed."""
     assert measured("costs") == cost.for_commands()
     runs = measured("batch")["runs"]
     assert [run["batchConcurrency"] for run in runs] == list(batch_simulation.CONCURRENCIES)
@@ -33,7 +33,7 @@ def test_commands_use_the_price_of_the_document():
     assert all(run["messages"] == 100_000 for run in runs)
 
 
-BURST = 2_000  # as docs/guarantees.md says; `make test-all` simulates the whole
+BURST = 2_000  # messages; `make test-all` simulates a larger burst
 
 
 @pytest.mark.parametrize("concurrency", [2, 20])
@@ -45,17 +45,8 @@ def test_a_burst_drains_without_a_loss(concurrency):
     assert first["mostUnderWay"] <= 10 * concurrency + 25  # of invocations that crashed, executions go on
 
 
-def test_the_guarantees_promise_the_bursts_that_are_simulated():
-    """The sizes in the document are those of the two simulations, and `make test-all` runs the larger one."""
-    promise = (ROOT / "docs" / "guarantees.md").read_text().partition("::test_a_burst_drains_without_a_loss`")[2]
-    sizes = re.findall(r"\d+,\d{3}", promise.partition("\n\n")[0])
-    assert sizes == [f"{BURST:,}", f"{batch_simulation.MESSAGES:,}"]
-    whole = (ROOT / "Makefile").read_text().partition("\ntest-all:")[2].partition("\n\n")[0]
-    assert "python -m bench.batch.simulation\n" in whole
-
-
-def test_a_quota_that_is_tight_slows_a_burst_and_loses_nothing():
-    """Throttled starts come again by the queue, throttled labels by the workflow's own rule."""
+def test_tight_quotas_slow_a_burst_without_a_loss():
+    """The queue repeats throttled starts, and the workflow repeats throttled calls for labels."""
     tight = batch_simulation.Quotas(start_bucket=20, start_rate=2, lambda_concurrency=12, detect_labels_rate=2)
     run = batch_simulation.Simulation(300, 5, tight).run()
     assert min(run["startThrottles"], run["labelThrottles"], run["functionThrottles"]) > 0
@@ -63,8 +54,8 @@ def test_a_quota_that_is_tight_slows_a_burst_and_loses_nothing():
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_listing_takes_what_its_cost_is_computed_from(aws, monkeypatch, together):
-    """A claim and a picture with ten labels and the default renditions: counted in the calls that are made."""
+def test_the_cost_of_listing_counts_the_calls_that_are_made(aws, monkeypatch, together):
+    """The cost of a claim and an image with ten labels and the default renditions equals the calls to DynamoDB."""
     (change,) = json.loads((ROOT / "events" / "index_images.json").read_text())["Records"]
     claim, picture = records.before_and_after(change)
     words = [
@@ -93,17 +84,17 @@ def test_listing_takes_what_its_cost_is_computed_from(aws, monkeypatch, together
         for file, width in files.items()
     ]
     picture["summary"] = {"thumbhash": "3OcRJYB4d3h/iIeHeEh3eIhw+j2g"}
-    seen = dict.fromkeys(cost.LISTING, 0)
+    counts = dict.fromkeys(cost.LISTING, 0)
 
     def note(params, model, **_):
-        seen["calls"] += 1
-        seen["waits"] += 1
+        counts["calls"] += 1
+        counts["waits"] += 1
         # What is replaced is no larger, and what is removed is an entry.
-        seen["writes"] += model.name != "GetItem" and math.ceil(item_size({"M": params.get("Item", {})}) / 1024)
-        seen["reads"] += model.name == "GetItem"
+        counts["writes"] += model.name != "GetItem" and math.ceil(item_size({"M": params.get("Item", {})}) / 1024)
+        counts["reads"] += model.name == "GetItem"
 
     def at_once(write, places):
-        seen["waits"] -= len(places) - math.ceil(len(places) / indexing._PARALLEL_WRITES)
+        counts["waits"] -= len(places) - math.ceil(len(places) / indexing._PARALLEL_WRITES)
         for place in places:
             write(place)
 
@@ -121,19 +112,19 @@ def test_listing_takes_what_its_cost_is_computed_from(aws, monkeypatch, together
             record=record,
             order=f"2026-11-21T00:00:00.000/{order:0>40}",
         )
-    assert seen == (cost.LISTING_TOGETHER if together else cost.LISTING)
+    assert counts == (cost.LISTING_TOGETHER if together else cost.LISTING)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 1.5, 4.0, 5.0, 60.0])
-def test_a_batch_has_claim_and_outcome_as_often_as_the_price_assumes(seconds):
-    """Claims at every moment of a window: counted are those whose outcome comes before the window ends."""
+def test_the_price_assumes_the_right_share_of_claims_listed_with_their_outcome(seconds):
+    """A claim is listed with its outcome if the outcome comes before the batch window ends."""
     window, moments = 5.0, 10_000
     together = sum(moment / moments * window + seconds < window for moment in range(moments))
     assert cost.share_listed_together(seconds, window) == pytest.approx(together / moments, abs=2 / moments)
 
 
 def test_monthly_costs_are_shared_by_all_images():
-    """Twice the images halve what a month costs each of them; nothing else depends on their number."""
+    """Only fixed monthly costs per image depend on the number of images: twice as many images halve them."""
     results, prices = measured("handlers"), cost.dated_prices()
     picture = results["pictures"]["jpeg-12mp"]
     once, twice = (cost.other(results, picture, prices, images) for images in (1_000_000, 2_000_000))
@@ -160,7 +151,7 @@ def test_the_metrics_that_always_have_data_are_billed(capsys):
 
 
 def test_alarm_metrics_are_counted_as_aws_bills_them():
-    """Each metric of an expression is billed; the expression itself and an alarm on one metric are one or none more."""
+    """AWS bills each metric of an alarm, and not the expression."""
     text = """
     Resources:
       One: {Type: AWS::CloudWatch::Alarm, Properties: {MetricName: x, Namespace: y}}
@@ -174,7 +165,7 @@ def test_alarm_metrics_are_counted_as_aws_bills_them():
 
 
 def test_every_price_has_its_source():
-    """A reader can check each price where it was found."""
+    """Each price has its date, unit and source."""
     prices = tomllib.loads((ROOT / "bench" / "prices.toml").read_text())
     for name, price in prices.items():
         assert price.keys() == {"usd", "as_of", "unit", "source"}, name
@@ -196,25 +187,25 @@ def measured(name: str) -> dict:
     ],
 )
 def test_the_document_shows_the_figures(section, text):
-    """Each generated section is what its command writes from the figures of the last run."""
+    """Each generated section equals the output of its command for the figures of the last run."""
     assert report.section(section) == text()
 
 
 def test_the_document_shows_how_often_a_crop_contains_the_subject():
-    """`smart` is not worse than libvips' `attention` with any shape, neither on scenes nor on photographs."""
+    """The table is generated, and `smart` is at least as good as libvips' `attention` for each shape."""
     results = measured("focus")
     assert report.section("focus", focus.DOCUMENT) == focus.table(results)
     shapes = [counts for kind in ("scenes", "photographs") for counts in results[kind]["shapes"].values()]
     assert all(counts["smart"] >= counts["attention"] for counts in shapes)
 
 
-def test_the_document_shows_what_an_anonymous_caller_can_hold():
-    """The table is the one that is computed from the limits in the template."""
+def test_the_document_shows_the_load_of_anonymous_callers():
+    """The table is computed from the limits in the template."""
     assert report.section(exposure.SECTION, exposure.DOCUMENT) == exposure.table()
 
 
 def test_the_readme_shows_the_computed_cost():
-    """US dollars for 1,000 images, by kind of workflow and for labels, are those of the last measurement."""
+    """The row has the last measured cost of 1,000 images for both kinds of workflow and for labels."""
     figures = cost.costs()["jpeg-12mp"]
     computed = [
         figures[name] / 1000 for name in ("**together, Standard**", "**together, Express**", "Rekognition, apart")
@@ -224,8 +215,8 @@ def test_the_readme_shows_the_computed_cost():
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.25, 0.3, 1, 2, 10])
-def test_looks_are_counted_as_they_are_made(aws, monkeypatch, seconds):
-    """The cost of a wait is computed from their number."""
+def test_the_reads_of_a_wait_are_counted(aws, monkeypatch, seconds):
+    """The cost of a wait uses the same number of reads as the function."""
     pauses, looks = [], []
     monkeypatch.setattr(waiting.time, "sleep", pauses.append)
     monkeypatch.setattr(waiting.time, "monotonic", lambda: sum(pauses))
@@ -242,11 +233,11 @@ def test_looks_are_counted_as_they_are_made(aws, monkeypatch, seconds):
 
 
 def test_the_handlers_can_be_measured():
-    """A setting that is new is in the environment that they are measured in, too."""
+    """The environment of the measurement has every setting that the functions need."""
     settings.load(handlers.ENVIRONMENT)
     settings.load_for_status(handlers.ENVIRONMENT)
 
 
-def test_what_is_written_at_once_is_counted_so():
-    """The price goes by the same number of waits as the function."""
+def test_the_price_assumes_the_number_of_parallel_writes():
+    """The price and the function use the same number."""
     assert cost.WRITTEN_AT_ONCE == storage.PARALLEL_WRITES

@@ -1,4 +1,4 @@
-"""The most that AWS takes, and the most that the pipeline gives: the longest key, every file, every label."""
+"""The largest values of the pipeline fit into the quotas of AWS: the longest key, every file, every label."""
 
 import json
 from dataclasses import dataclass
@@ -45,42 +45,42 @@ CHARACTERS = ["a", "é", "日", "🦊", '"', "%", "\\", "\x01", "/"]
 NAME_BYTES = keys.MAX_KEY_BYTES - len(keys.UPLOADS_PREFIX)
 
 
-def filled(character: str, name_bytes: int = NAME_BYTES) -> str:
-    """A key whose name has this many bytes, which is S3's limit if nothing else is said."""
+def key_of(character: str, name_bytes: int = NAME_BYTES) -> str:
+    """An upload key whose name consists of one character and has this many bytes."""
     return keys.UPLOADS_PREFIX + character * (name_bytes // len(character.encode()))
 
 
 def size(value: Any) -> int:
-    """Bytes as JSON in ASCII, the longest way to write it."""
+    """The length of a value as ASCII JSON, its longest form."""
     return len(json.dumps(value))
 
 
 def item_size(attribute: Any) -> int:
-    """Bytes of an attribute as DynamoDB counts them, none too few."""
+    """An upper bound of the bytes of an attribute, as DynamoDB counts them."""
     ((kind, content),) = attribute.items()
     if kind == "M":
-        return 3 + sum(1 + len(name.encode()) + item_size(each) for name, each in content.items())
+        return 3 + sum(1 + len(name.encode()) + item_size(element) for name, element in content.items())
     if kind == "L":
-        return 3 + sum(1 + item_size(each) for each in content)
+        return 3 + sum(1 + item_size(element) for element in content)
     return 1 + len(str(content).encode())
 
 
 def arguments(state: str, variables: dict[str, Any]) -> Any:
-    """What the workflow gives to a state."""
+    """The arguments that the workflow passes to a state."""
 
-    def made(value: Any) -> Any:
+    def evaluated(value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: made(each) for name, each in value.items()}
+            return {name: evaluated(element) for name, element in value.items()}
         if isinstance(value, str) and value.startswith("{%"):
             return evaluate(value[2:-2], variables)
         return value
 
-    return made(STATES[state]["Arguments"])
+    return evaluated(STATES[state]["Arguments"])
 
 
 @dataclass
 class Largest:
-    """One picture that has the most of everything."""
+    """The results of an execution in which every part has its largest size."""
 
     key: str
     handed: dict[str, int]
@@ -91,7 +91,7 @@ class Largest:
 
 @pytest.fixture(autouse=True)
 def _as_a_role(monkeypatch):
-    """Every URL carries the token of the role that signs it."""
+    """Sign every URL with the credentials of a role, whose token is part of the URL."""
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     _forget_credentials()
@@ -106,7 +106,7 @@ def _forget_credentials() -> None:
 
 @pytest.fixture
 def largest(aws, environment, monkeypatch, tmp_path):
-    """Runs the steps on a key that is full of a character."""
+    """Return a function that runs the steps for the longest key of one character."""
     book = tmp_path / "recipes.toml"
     numbers = range(recipes.MAX_FILES // len(recipes.FORMATS))
     book.write_text(
@@ -130,7 +130,7 @@ def largest(aws, environment, monkeypatch, tmp_path):
 
 
 def _run(character: str) -> Largest:
-    key = filled(character)
+    key = key_of(character)
     upload = put_upload(key, photo(20, 20))
     label = {"name": LABEL_WORD, "confidence": 99.99, "parents": [LABEL_WORD] * 6}
     message = {"code": "ImageWarning", "message": "w" * 1000, "hint": "h" * 1000}
@@ -170,8 +170,8 @@ def _run(character: str) -> Largest:
 
 
 @pytest.mark.parametrize("character", CHARACTERS)
-def test_the_most_of_everything_fits(largest, character):
-    """Step Functions, DynamoDB, SNS and Lambda take whatever a key, a file and a deployment can bring together."""
+def test_the_largest_execution_fits_into_the_quotas(largest, character):
+    """Step Functions, DynamoDB, SNS and Lambda accept the longest key with every rendition and every label."""
     run = largest(character)
     for step, bytes_handed in run.handed.items():
         assert bytes_handed < SPARE * TASK_BYTES, step
@@ -186,7 +186,7 @@ def test_the_most_of_everything_fits(largest, character):
 
 
 def costs(key: str) -> tuple[int, ...]:
-    """How long a key and a rendition of it are in each spelling."""
+    """The lengths of a key and of one of its renditions in each encoding."""
     rendition = keys.rendition_key(key, "0" * 16, "n" * 64 + ".webp")
     return (
         size(key),
@@ -198,30 +198,30 @@ def costs(key: str) -> tuple[int, ...]:
 
 
 # Not only the longest keys: the name of a rendition is spelled out up to some length, and is a digest beyond.
-TRIED = [filled(character, length) for character in CHARACTERS for length in range(4, NAME_BYTES + 1)]
-WORST = [max(each) for each in zip(*map(costs, TRIED), strict=True)]
+TRIED = [key_of(character, length) for character in CHARACTERS for length in range(4, NAME_BYTES + 1)]
+WORST = [max(lengths) for lengths in zip(*map(costs, TRIED), strict=True)]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])).filter(bool), st.integers(1, NAME_BYTES))
 @example(":", 770)
 @example("\x01?", NAME_BYTES)
 @example("/.", NAME_BYTES)
-def test_no_key_takes_more_room_than_those_that_were_tried(text, length):
-    """Whatever it is made of."""
+def test_no_key_is_longer_in_any_encoding_than_the_tested_keys(text, length):
+    """The characters of a key do not matter."""
     name = (text * length).encode()[:length].decode(errors="ignore")
     for cost, worst in zip(costs(keys.UPLOADS_PREFIX + name), WORST, strict=True):
         assert cost <= worst
 
 
-def test_a_record_as_large_as_dynamodb_holds_can_be_answered(aws, environment):
-    """Also one that was not written here, with hundreds of files, each with a URL."""
+def test_the_status_of_the_largest_record_fits_into_an_answer(aws, environment):
+    """A record of 400 kB with hundreds of renditions has a URL for each of them."""
     rendition = {
         "name": "web", "format": "JPEG", "width": 9, "height": 9, "sizeBytes": 9, "bucket": "image-pipeline-thumbnails",
         "key": "thumbnails/é.jpg/0123456789abcdef/web.jpg", "versionId": "v" * 32, "etag": "e" * 32,
     }  # fmt: skip
     renditions = [{**rendition, "width": number, "height": number} for number in range(1, 501)]
-    rest = ITEM_BYTES - item_size(to_attribute(renditions)) - 1_000
-    warnings = [{"code": "ImageWarning", "message": "é" * 100}] * (rest // 250)
+    spare_bytes = ITEM_BYTES - item_size(to_attribute(renditions)) - 1_000
+    warnings = [{"code": "ImageWarning", "message": "é" * 100}] * (spare_bytes // 250)
     put_record(
         "uploads/é.jpg", status="COMPLETED", image={"width": 9, "height": 9}, renditions=renditions, warnings=warnings
     )

@@ -1,4 +1,4 @@
-"""The recording in the README is made from a real run, and loads nothing from elsewhere."""
+"""The recording in the README shows a real run and loads nothing from other hosts."""
 
 import re
 import sys
@@ -22,15 +22,15 @@ def texts(svg):
     return ["".join(parts).rstrip("\n") for _, parts in sorted(rows.items())]
 
 
-def test_every_line_is_shown_and_long_ones_are_cut():
-    """Markup in the output is text, and no line runs out of the terminal."""
+def test_every_line_is_shown_within_the_width_of_the_terminal():
+    """Markup in the output is shown as text, and long lines are cut."""
     first, second, third = texts(recording.draw(LINES))
     assert (first, second) == ("$ make demo", "COMPLETED <a & b>")
     assert len(third) == recording.COLUMNS
 
 
 def test_lines_appear_in_their_order():
-    """A line never appears before the one above it, and no pause is longer than the longest."""
+    """Each line appears after the previous one, and long pauses are shortened."""
     shortened = recording.shorten(LINES)
     pauses = [after.seconds - before.seconds for before, after in pairwise(shortened)]
     assert pauses == [0.5, recording.LONGEST_PAUSE]
@@ -40,7 +40,7 @@ def test_lines_appear_in_their_order():
 
 
 def test_lines_and_times_come_from_the_command():
-    """Output is recorded as it comes, and a command that fails is not recorded as if it had not."""
+    """Each line has the time at which the command wrote it; a command that fails is not recorded."""
     (line,) = recording.record([sys.executable, "-c", "print('done')"])
     assert line.ansi == "done"
     assert line.seconds > 0
@@ -49,7 +49,7 @@ def test_lines_and_times_come_from_the_command():
 
 
 def test_the_recording_in_the_readme_shows_a_whole_run():
-    """It starts with the command, ends well, and loads nothing from another host."""
+    """The recording starts with the command and ends with its success."""
     svg = recording.RECORDING.read_text(encoding="utf-8")
     rows = texts(svg)
     assert rows[0] == f"$ {recording.COMMAND}"

@@ -1,4 +1,4 @@
-"""A deployed stack of any released version can be updated to this one: nothing is lost, and what it stored is read."""
+"""A stack of any released version can be updated to this version without a loss, and its data can be read."""
 
 import json
 import re
@@ -35,26 +35,26 @@ STORED_RECORDS = [
 
 @pytest.fixture(scope="module")
 def current() -> Any:
-    """This version's template, described as the snapshots are."""
+    """This version's template in the form of a snapshot."""
     return release_snapshot.template()
 
 
-def kept(described: Any) -> dict[str, Any]:
+def protected(described: Any) -> dict[str, Any]:
     """The resources that an update must not replace, by logical id."""
     resources = {name: body for name, body in described["resources"].items() if body["type"] in release_snapshot.KEPT}
     return {name: body for name, body in resources.items() if name not in ANNOUNCED}
 
 
 def test_the_newest_version_of_the_changelog_has_a_snapshot():
-    """A version cannot be released without one."""
+    """A version in the changelog is released only with its snapshot."""
     versions = re.findall(r"^## (\d\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert set(versions) == set(VERSIONS)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_update_replaces_nothing_that_holds_data(version, current):
-    """CloudFormation replaces a resource whose logical id, type or create-only properties change."""
-    for logical_id, before in kept(snapshot(version, "template")).items():
+def test_an_update_replaces_no_resource_with_data(version, current):
+    """CloudFormation replaces a resource if its logical id, type or create-only properties change."""
+    for logical_id, before in protected(snapshot(version, "template")).items():
         after = current["resources"].get(logical_id)
         assert after, f"{logical_id} is missing, so an update deletes it"
         assert after["type"] == before["type"], logical_id
@@ -63,8 +63,8 @@ def test_an_update_replaces_nothing_that_holds_data(version, current):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_an_update_changes_no_key_of_a_table(version, current):
-    """A key attribute of another type makes another table; an index with other keys is built anew."""
-    for logical_id, before in kept(snapshot(version, "template")).items():
+    """A changed key attribute replaces a table or rebuilds an index."""
+    for logical_id, before in protected(snapshot(version, "template")).items():
         after = current["resources"][logical_id]
         for index, keys in before.get("indexes", {}).items():
             assert after["indexes"].get(index, keys) == keys, f"{logical_id}: give the changed index another name"
@@ -75,35 +75,35 @@ def test_an_update_changes_no_key_of_a_table(version, current):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_an_update_adds_or_removes_at_most_one_index_of_a_table(version, current):
     """DynamoDB creates or deletes one global secondary index in an update, and refuses more."""
-    for logical_id, before in kept(snapshot(version, "template")).items():
+    for logical_id, before in protected(snapshot(version, "template")).items():
         changed = before.get("indexes", {}).keys() ^ current["resources"][logical_id].get("indexes", {}).keys()
         assert len(changed) <= 1, f"{logical_id}: {sorted(changed)} change in one update"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("section", ["parameters", "outputs"])
-def test_an_update_takes_no_name_that_users_have_written_down(version, section, current):
-    """A parameter in samconfig.toml that the template lacks fails the deployment; scripts read the outputs."""
+def test_an_update_removes_no_parameter_and_no_output(version, section, current):
+    """An unknown parameter in samconfig.toml fails the deployment, and scripts read the outputs."""
     missing = set(snapshot(version, "template")[section]) - set(current[section])
     assert missing <= ANNOUNCED.keys()
 
 
-def test_only_what_is_gone_is_announced(current):
-    """An exception that no release needs hides the next mistake."""
+def test_every_announced_change_is_needed(current):
+    """An exception that no release needs would hide the next mistake."""
     names = {name for version in VERSIONS for section in snapshot(version, "template").values() for name in section}
     assert ANNOUNCED.keys() <= names - {name for section in current.values() for name in section}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_snapshot_has_a_record_of_every_status(version):
-    """So the tests below have seen them all."""
+    """The other tests therefore read a record of every status."""
     statuses = {item["status"]["S"] for item in snapshot(version, "records").values()}
     assert statuses == set(listing.STATUSES)
 
 
 @pytest.mark.parametrize("item", STORED_RECORDS)
-def test_the_status_of_a_stored_record_is_answered(item, aws, environment):
-    """200, with the same outcome and the same picture; during a new upload the picture is `previous`."""
+def test_the_status_of_a_stored_record_can_be_read(item, aws, environment):
+    """The answer is 200 with the same outcome and image; during a new upload the image is `previous`."""
     aws_client("dynamodb").put_item(TableName=IMAGE_TABLE, Item=item)
     stored = records.read(clients.client, table=IMAGE_TABLE, image_key=item["ImageKey"]["S"])
     path = status_path(stored["ImageKey"])
@@ -124,8 +124,8 @@ def test_the_status_of_a_stored_record_is_answered(item, aws, environment):
 
 
 @pytest.mark.parametrize("item", STORED_RECORDS)
-def test_readers_of_the_stream_take_a_stored_record(item):
-    """The first change after an update has the old version's record as its old image; the listing may be built anew."""
+def test_readers_of_the_stream_accept_a_stored_record(item):
+    """The first change after an update has a record of the old version as its old image."""
     stored = records.from_item(item)
     entry = entries.entries_of(stored)["image"]
     assert (entry["imageKey"], entry["status"]) == (stored["ImageKey"], stored["status"])
@@ -136,8 +136,8 @@ def test_readers_of_the_stream_take_a_stored_record(item):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_stored_listing_is_read(version, aws, environment):
-    """The image is found in each view that shows it, as it was listed."""
+def test_a_stored_listing_can_be_read(version, aws, environment):
+    """Each view that contained the image still returns it with the same fields."""
     clients.client.cache_clear()
     items = snapshot(version, "listing")["items"]
     for item in items:

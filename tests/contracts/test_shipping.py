@@ -224,13 +224,13 @@ def runner(tmp_path):
     return Runner(tmp_path)
 
 
-def test_a_verified_template_is_kept(runner):
-    """It is what a later deployment is rolled back to."""
+def test_a_verified_template_is_stored(runner):
+    """A later deployment can be rolled back to it."""
     assert runner.deploy("version 1"), runner.output
     assert [entry["template"] for entry in runner.read("deployments")] == ["version 1"]
     assert runner.read("verifications") == ["version 1"]
-    kept = runner.cloud / "artifacts" / "verified" / "image-pipeline-dev.yaml"
-    assert kept.read_text() == "version 1"
+    template = runner.cloud / "artifacts" / "verified" / "image-pipeline-dev.yaml"
+    assert template.read_text() == "version 1"
 
 
 def test_a_failed_verification_rolls_back(runner):
@@ -251,8 +251,8 @@ def test_a_first_deployment_cannot_be_rolled_back(runner):
     assert "nothing to roll back to" in runner.output
 
 
-def test_a_failed_deployment_is_left_to_cloudformation(runner):
-    """It rolls back by itself; a second update would get in its way."""
+def test_a_failed_deployment_starts_no_second_update(runner):
+    """CloudFormation rolls back by itself; a second update would conflict with it."""
     assert runner.deploy("version 1")
     assert not runner.deploy("refused by CloudFormation")
     assert [entry["template"] for entry in runner.read("deployments")] == ["version 1"]
@@ -265,7 +265,7 @@ def test_a_failed_deployment_is_left_to_cloudformation(runner):
     ids=["two", "glob", "none"],
 )
 def test_parameters_of_the_environment_are_deployed(runner, text, words):
-    """Each word is one parameter; a word is not a pattern of files."""
+    """Each word is one parameter, and a `*` in it is not expanded to file names."""
     assert runner.deploy("version 1", PARAMETERS=text), runner.output
     assert runner.read("deployments")[0]["parameters"] == words
 
@@ -298,12 +298,12 @@ def test_a_tag_becomes_a_release(runner):
 
 
 @pytest.mark.parametrize("tag", ["v9.9.9", "v0.1", "vUnreleased"])
-def test_a_tag_that_is_not_the_version_is_no_release(runner, tag):
-    """The version stands in the project, in the changelog and in a snapshot."""
+def test_a_tag_must_equal_the_version(runner, tag):
+    """The project, the changelog and a snapshot contain the same version as the tag."""
     assert not runner.run("release", "build", GITHUB_REF_NAME=tag)[0]
 
 
-def test_a_version_without_changes_is_no_release(tmp_path):
+def test_a_release_needs_a_section_in_the_changelog(tmp_path):
     """An empty section is an error, too."""
     (tmp_path / ".ci").mkdir()
     script = shutil.copy(ROOT / ".ci" / "changelog", tmp_path / ".ci")
@@ -315,7 +315,7 @@ def test_a_version_without_changes_is_no_release(tmp_path):
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_a_workflow_pins_its_actions_and_drops_its_permissions(name):
-    """An action is a commit, the same everywhere; a job gets no more than it lists."""
+    """Each action is pinned to a commit, and each job has only the permissions that it lists."""
     workflow = WORKFLOWS[name]
     assert workflow["permissions"] in ({}, {"contents": "read"})
     for job in workflow["jobs"].values():
@@ -326,7 +326,7 @@ def test_a_workflow_pins_its_actions_and_drops_its_permissions(name):
 
 
 def test_only_jobs_that_deploy_get_a_token():
-    """A build runs code of packages, so it can reach no account."""
+    """A job that builds runs code of packages, so it has no access to an account."""
     with_token = {
         (name, job)
         for name, workflow in WORKFLOWS.items()
@@ -339,7 +339,7 @@ def test_only_jobs_that_deploy_get_a_token():
 
 
 def test_the_document_names_every_variable():
-    """Someone who follows docs/shipping.md has set all variables that the workflows read."""
+    """docs/shipping.md lists all variables that the workflows read."""
     text = "".join(path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml"))
     used = set(re.findall(r"\bvars\.(\w+)", text))
     documented = set(re.findall(r"`([A-Z_]+)(?:=\w+)?`", (ROOT / "docs" / "shipping.md").read_text()))
@@ -447,8 +447,8 @@ def handled(resources: list[dict[str, Any]]) -> set[str]:
     return needed
 
 
-def test_cloudformation_may_do_what_the_templates_need_and_no_more(resources):
-    """Derived from the types of their resources, except what NOT_GRANTED lists; a new type needs a new decision."""
+def test_cloudformation_has_exactly_the_permissions_for_the_templates(resources):
+    """The permissions follow from the types of the resources, except those in NOT_GRANTED."""
     needed = {
         action for action in handled(resources) if not any(fnmatchcase(action, pattern) for pattern in NOT_GRANTED)
     }
@@ -456,7 +456,7 @@ def test_cloudformation_may_do_what_the_templates_need_and_no_more(resources):
 
 
 def test_every_exception_is_needed(resources):
-    """A pattern that matches nothing hides the next mistake."""
+    """A pattern in NOT_GRANTED that matches nothing would hide the next mistake."""
     unused = [pattern for pattern in NOT_GRANTED if not any(fnmatchcase(name, pattern) for name in handled(resources))]
     assert unused == []
 
@@ -466,13 +466,13 @@ def test_cloudformation_changes_only_resources_of_the_stack():
     for statement in statements("ExecutionRole"):
         for resource in as_list(statement["Resource"]):
             if resource != "*" and "ArtifactBucket" not in json.dumps(resource):
-                named = re.search(
+                scope = re.search(
                     r"\$\{StackName\}-|layer:\*Layer|\*StateMachine-|/apis|/tags|Dashboard-|mapping:", str(resource)
                 )
-                assert named, (statement["Sid"], resource)
+                assert scope, (statement["Sid"], resource)
 
 
-def test_the_boundary_of_services_is_what_the_template_grants(resources):
+def test_the_service_boundary_equals_the_grants_of_the_template(resources):
     """A role of the stack can use all its permissions, and no role can get others."""
     granted: set[str] = set()
     for body in resources:
@@ -481,13 +481,13 @@ def test_the_boundary_of_services_is_what_the_template_grants(resources):
             documents = [policy["PolicyDocument"] for policy in body["Properties"].get("Policies", [])]
             granted |= {action for document in documents for action in allowed(document)}
     granted |= {action for statement in MANAGED_POLICIES.values() for action in statement["Action"]}
-    (statement,) = [each for each in boundary("ServiceBoundary") if each["Effect"] == "Allow"]
+    (statement,) = [candidate for candidate in boundary("ServiceBoundary") if candidate["Effect"] == "Allow"]
     assert set(statement["Action"]) == granted
 
 
-def test_data_of_other_stacks_is_denied_and_that_of_the_stack_is_not(resources):
-    """CloudFormation begins the names of these resources with that of the stack, unless the template names them."""
-    (deny,) = [each for each in boundary("ServiceBoundary") if each["Effect"] == "Deny"]
+def test_roles_reach_only_data_of_their_stack(resources):
+    """Names of data resources begin with the name of the stack, unless the template sets another name."""
+    (deny,) = [statement for statement in boundary("ServiceBoundary") if statement["Effect"] == "Deny"]
     services = {
         resource["Fn::Sub"].removeprefix("arn:${AWS::Partition}:").split(":")[0] for resource in deny["NotResource"]
     }
@@ -504,10 +504,9 @@ def test_data_of_other_stacks_is_denied_and_that_of_the_stack_is_not(resources):
     ]
     ids = set(re.findall(r"\$\{(\w+)\.Arn|(?:Ref\W+|GetAtt\W+)(\w+)", json.dumps(granted)))
     assert ids
-    named = TEMPLATE["Resources"]
     for logical_id in {first or second for first, second in ids}:
         names = {"BucketName", "TableName", "FunctionName", "TopicName", "QueueName"}
-        assert not names & named[logical_id]["Properties"].keys(), logical_id
+        assert not names & TEMPLATE["Resources"][logical_id]["Properties"].keys(), logical_id
 
 
 def allowed(value: Any) -> set[str]:
@@ -525,7 +524,9 @@ def test_no_role_can_be_created_without_the_boundary():
     """Otherwise a deployed function could get a role that may do everything."""
     execution = ROLES["Resources"]["ExecutionRole"]["Properties"]
     assert execution["PermissionsBoundary"] == {"Ref": "ExecutionBoundary"}
-    (deny,) = [each for each in boundary("ExecutionBoundary") if each["Sid"] == "CreateNoRoleWithoutBoundary"]
+    (deny,) = [
+        statement for statement in boundary("ExecutionBoundary") if statement["Sid"] == "CreateNoRoleWithoutBoundary"
+    ]
     condition = {"StringNotEquals": {"iam:PermissionsBoundary": {"Ref": "ServiceBoundary"}}}
     assert (deny["Effect"], deny["Resource"], deny["Condition"]) == ("Deny", "*", condition)
     granting = {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePermissionsBoundary"}
@@ -545,14 +546,14 @@ def test_cloudformation_cannot_change_the_roles_and_builds_of_the_deployment():
         path = ROLES["Resources"][name]["Properties"]["Path"]
         arn = f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role{path}image-pipeline-dev-roles-{name}-X"
         assert not [pattern for pattern in patterns if fnmatchcase(arn, pattern)]
-    (deny,) = [each for each in boundary("ExecutionBoundary") if each["Sid"] == "OnlyReadBuilds"]
+    (deny,) = [statement for statement in boundary("ExecutionBoundary") if statement["Sid"] == "OnlyReadBuilds"]
     assert (deny["Effect"], deny["NotAction"]) == ("Deny", ["s3:GetObject", "s3:GetObjectVersion"])
     assert deny["Resource"] == [{"Fn::GetAtt": "ArtifactBucket.Arn"}, {"Fn::Sub": "${ArtifactBucket.Arn}/*"}]
 
 
 def test_the_deployment_imports_no_resource():
     """An imported resource would get the properties of the template, such as the policy of a key."""
-    (deny,) = [each for each in statements("DeployRole") if each["Effect"] == "Deny"]
+    (deny,) = [statement for statement in statements("DeployRole") if statement["Effect"] == "Deny"]
     assert (deny["Action"], deny["Resource"]) == ("cloudformation:CreateChangeSet", "*")
     assert deny["Condition"] == {"ForAnyValue:StringLike": {"cloudformation:ImportResourceTypes": "*"}}
 
@@ -561,7 +562,11 @@ def test_the_verification_sends_messages_only_to_its_queues():
     """Otherwise it could send all events of the bus and all notifications to anybody."""
     queues = {"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:image-pipeline-verify-*"}
     conditions = {
-        action: [each.get("Condition") for each in statements("VerifyRole") if action in as_list(each["Action"])]
+        action: [
+            statement.get("Condition")
+            for statement in statements("VerifyRole")
+            if action in as_list(statement["Action"])
+        ]
         for action in ("events:PutRule", "events:PutTargets", "sns:Subscribe")
     }
     assert conditions == {
@@ -583,7 +588,7 @@ def test_the_verification_sends_messages_only_to_its_queues():
     ],
 )
 def test_tokens_with_and_without_ids_are_trusted(repository, fits):
-    """Tokens of new repositories name them with ids, which nobody can get again."""
+    """The tokens of new repositories contain numeric ids, which are never assigned again."""
     pattern = ROLES["Parameters"]["Repository"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, repository)) is fits
 
@@ -602,8 +607,8 @@ def test_a_role_trusts_one_environment_of_one_repository(role):
     }
 
 
-def test_the_deployment_role_changes_nothing_itself():
-    """It starts CloudFormation with the one role, and writes builds."""
+def test_the_deployment_role_only_starts_cloudformation():
+    """The role passes one role to CloudFormation and uploads builds."""
     changing = {
         action for action in actions(statements("DeployRole")) if not re.search(r":(Get|List|Describe)", action)
     }

@@ -1,4 +1,4 @@
-"""What is installed is what was locked: every package by version and hash, with all that it needs."""
+"""Only locked packages are installed: each by version and hash, with all its dependencies."""
 
 import json
 import re
@@ -54,14 +54,14 @@ class Pin:
 
 
 def read_lock(path: str) -> list[Pin]:
-    """The packages of a lock file; a line that is anything else, such as an option, is an error."""
+    """The packages of a lock file; any other line, such as an option, is an error."""
     lines = (ROOT / path).read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
     parts = [line.split(" --hash=") for line in lines]
     return [Pin(Requirement(requirement), [text.strip() for text in hashes]) for requirement, *hashes in parts]
 
 
 def read_input(path: Path) -> list[Requirement]:
-    """The requirements that a lock file is made from, also those behind `-r`."""
+    """The requirements of an input file, including those of files behind `-r`."""
     requirements = []
     for line in path.read_text(encoding="utf-8").splitlines():
         text = re.sub(r"(^|\s)#.*", "", line).strip()
@@ -77,7 +77,7 @@ def input_of(lock: str) -> list[Requirement]:
 
 
 def applies(requirement: Requirement, environment: dict[str, str], extras: set[str]) -> bool:
-    """Whether a requirement is one in an environment, for a package that is wanted with extras."""
+    """Whether a requirement applies in an environment to a package that is required with these extras."""
     marker = requirement.marker
     return marker is None or any(marker.evaluate({**environment, "extra": extra}) for extra in {"", *extras})
 
@@ -88,7 +88,7 @@ def tracked_files() -> list[str]:
 
 
 def test_every_lock_is_checked_here():
-    """A new one cannot be forgotten, and each has an input of the same name."""
+    """A new lock file must be added to LOCKS, and each has an input file of the same name."""
     names = [name for name in tracked_files() if re.search(r"requirements[^/]*\.txt$|-lock\.json$|\.lock$", name)]
     assert sorted(names) == sorted([*LOCKS, NPM_LOCK])
     assert all((ROOT / lock).with_suffix(".in").exists() for lock in LOCKS)
@@ -96,7 +96,7 @@ def test_every_lock_is_checked_here():
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_every_package_is_locked_by_version_and_hash(lock):
-    """No range, no address, no option: pip takes exactly these files."""
+    """A lock file has no ranges, addresses or options, so pip accepts only these files."""
     for pin in read_lock(lock):
         (specifier,) = pin.requirement.specifier
         assert (specifier.operator, pin.requirement.url) == ("==", None), pin.name
@@ -106,7 +106,7 @@ def test_every_package_is_locked_by_version_and_hash(lock):
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_has_the_packages_of_its_input(lock):
-    """An input that was edited without `make lock` changes nothing that is installed."""
+    """After a change of the input file, `make lock` must run."""
     pins = read_lock(lock)
     for requirement in input_of(lock):
         locked = [pin for pin in pins if pin.name == canonicalize_name(requirement.name)]
@@ -118,8 +118,8 @@ def test_a_lock_has_the_packages_of_its_input(lock):
     ("lock", "environment"),
     [*((lock, LAMBDA) for lock in LAYER_LOCKS), ("requirements-dev.txt", THIS_MACHINE)],
 )
-def test_a_lock_has_all_that_its_packages_need(lock, environment):
-    """By what each package says of itself, in the place where it runs."""
+def test_a_lock_has_every_dependency_of_its_packages(lock, environment):
+    """The metadata of the installed packages lists the dependencies for the environment of the lock file."""
     extras: dict[str, set[str]] = {}
     pins = {pin.name: pin for pin in read_lock(lock) if applies(pin.requirement, environment, set())}
     for requirement in input_of(lock):
@@ -136,24 +136,24 @@ def test_a_lock_has_all_that_its_packages_need(lock, environment):
 
 @pytest.mark.parametrize("lock", LAYER_LOCKS)
 def test_tests_run_with_the_packages_that_are_deployed(lock):
-    """The same versions, by the same hashes."""
+    """The layers and the tests use the same versions with the same hashes."""
     tested = {(pin.name, pin.version): pin.hashes for pin in read_lock("requirements-dev.txt")}
     for pin in read_lock(lock):
         assert tested[pin.name, pin.version] == pin.hashes
 
 
-def test_no_lock_names_a_registry():
-    """Whoever installs chooses the registry, or a mirror of it; the hashes hold for all."""
+def test_no_lock_contains_the_address_of_a_registry():
+    """Users choose the registry or a mirror; the hashes are valid for all of them."""
     for lock in LOCKS:
         assert "://" not in (ROOT / lock).read_text(encoding="utf-8")
     assert '"resolved"' not in (ROOT / NPM_LOCK).read_text(encoding="utf-8")
 
 
 def test_every_npm_package_is_locked_by_version_and_hash():
-    """`npm ci` takes exactly these."""
+    """`npm ci` installs exactly these packages."""
     locked = json.loads((ROOT / NPM_LOCK).read_text(encoding="utf-8"))["packages"]
-    wanted = json.loads((ROOT / "bench" / "engine" / "package.json").read_text(encoding="utf-8"))["dependencies"]
-    assert locked.pop("")["dependencies"] == wanted
+    dependencies = json.loads((ROOT / "bench" / "engine" / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    assert locked.pop("")["dependencies"] == dependencies
     assert all(package["version"] and package["integrity"] for package in locked.values())
 
 
@@ -165,8 +165,8 @@ def test_every_npm_package_is_locked_by_version_and_hash():
         if re.match(r"(layers/)?Makefile$|\.ci/|\.github/workflows/|bench/.*\.py$", name)
     ],
 )
-def test_nothing_is_installed_past_a_lock(name):
-    """What a command of the project installs, it installs with hashes."""
+def test_commands_install_only_locked_packages(name):
+    """Each `pip install` requires hashes, and npm installs with `npm ci`."""
     text = (ROOT / name).read_text(encoding="utf-8")
     assert all("--require-hashes" in line for line in re.findall(r".*\bpip3? install\b.*", text))
     assert not re.search(r"npm\W+install|\bnpx\b|\buvx\b|\bpipx\b", text)

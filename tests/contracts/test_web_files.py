@@ -1,4 +1,4 @@
-"""The files of the web page, against each other."""
+"""The files of the web page refer to each other correctly."""
 
 import re
 from pathlib import PurePosixPath
@@ -22,7 +22,7 @@ def modules_of(name: str) -> set[str]:
 
 
 def test_the_browser_loads_all_modules_of_the_gallery_at_once():
-    """index.html preloads what app.js imports, and nothing else: without it, each level of imports is a round trip."""
+    """index.html preloads exactly the modules that app.js imports, so the browser needs only one round trip."""
     preloaded = re.findall(r'<link rel="modulepreload" href="{{page}}([^"]+)">', (WEB / "index.html").read_text())
     assert sorted(preloaded) == sorted(modules_of("app.js"))
 

@@ -1,4 +1,4 @@
-"""Each handler as Lambda runs it: its own app.py, the template's environment, the APIs of moto."""
+"""Run each handler as Lambda does: its own app.py, the template's environment, and moto's AWS APIs."""
 
 import importlib.util
 import resource
@@ -11,11 +11,11 @@ from tests.conftest import ROOT
 
 @pytest.fixture(autouse=True)
 def _pipeline(aws, environment):
-    """Every handler runs inside the stack."""
+    """Create the resources of the stack for every test."""
 
 
 def load_handler(function):
-    """`lambda_handler` of the function in this folder, called with an event alone."""
+    """Load the `lambda_handler` of a function's folder, which then takes only the event."""
     path = ROOT / "functions" / function / "app.py"
     spec = importlib.util.spec_from_file_location(f"{function}_app", path)
     app = importlib.util.module_from_spec(spec)
@@ -25,13 +25,13 @@ def load_handler(function):
 
 @pytest.fixture
 def handler(request):
-    """The handler that the test module is named after."""
+    """The handler of the function that the test module is named after."""
     return load_handler(Path(request.fspath).stem.removeprefix("test_"))
 
 
 @pytest.fixture(autouse=True)
 def _memory_limit():
-    """A handler that limits its memory does so for its own process, which is this one."""
+    """Do not limit the memory of this process, which a handler would otherwise do."""
     limits = resource.getrlimit(resource.RLIMIT_DATA)
     yield
     resource.setrlimit(resource.RLIMIT_DATA, limits)

@@ -41,16 +41,16 @@ def test_a_limited_key_is_accepted_with_its_limits(handler):
     assert handler(event(key.text)) == {"isAuthorized": True, "context": context}
 
 
-def test_anything_else_is_refused(handler, key):
+def test_every_invalid_key_is_refused(handler, key):
     """All invalid keys get the same response."""
-    other = apikeys.make(key.key_id)
+    unsaved = apikeys.make(key.key_id)
     rotated = apikeys.create(aws_client, table=API_KEY_TABLE, name="rotated")
     apikeys.rotate(aws_client, table=API_KEY_TABLE, key_id=rotated.key_id)
     revoked = apikeys.create(aws_client, table=API_KEY_TABLE, name="revoked")
     apikeys.revoke(aws_client, table=API_KEY_TABLE, key_id=revoked.key_id)
     for text in ("", "x", "Bearer " + key.text, key.text + "," + key.text, apikeys.make().text):
         assert handler(event(text)) == {"isAuthorized": False}
-    for refused in (other, rotated, revoked):
+    for refused in (unsaved, rotated, revoked):
         assert handler(event(refused.text)) == {"isAuthorized": False}
 
 
@@ -67,7 +67,7 @@ def test_an_expired_key_is_refused(handler, key):
 
 
 @pytest.mark.parametrize("code", ["InternalServerError", "ThrottlingException", "AccessDeniedException"])
-def test_where_the_table_does_not_answer_there_is_no_answer(handler, key, code):
+def test_an_unavailable_table_is_an_error(handler, key, code):
     """The error causes a 500; API Gateway would cache a denial."""
     with Stubber(aws.authorizer_client("dynamodb")) as stub:
         for _ in range(3):
@@ -76,13 +76,16 @@ def test_where_the_table_does_not_answer_there_is_no_answer(handler, key, code):
             handler(event(key.text))
 
 
-def test_the_key_is_in_no_log(handler, key, caplog):
+def test_no_log_contains_a_key(handler, key, caplog):
     """No log contains a valid or an invalid key, only the KeyId."""
     wrong = apikeys.make(key.key_id)
     caplog.set_level(logging.INFO)
-    for each in (key, wrong):
-        handler(event(each.text))
-    own = [record for record in caplog.records if record.name == "stack"]
-    assert [(record.verdict, record.key_id) for record in own] == [("valid", key.key_id), ("wrong secret", key.key_id)]
+    for api_key in (key, wrong):
+        handler(event(api_key.text))
+    authorizer_lines = [record for record in caplog.records if record.name == "stack"]
+    assert [(record.verdict, record.key_id) for record in authorizer_lines] == [
+        ("valid", key.key_id),
+        ("wrong secret", key.key_id),
+    ]
     for secret in (key.secret, wrong.secret, apikeys.hash_secret(key.secret), apikeys.hash_secret(wrong.secret)):
         assert not [record for record in caplog.records if secret in str(vars(record))]

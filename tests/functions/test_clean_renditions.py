@@ -14,11 +14,11 @@ def event(outcome="FAILED", error="KeyError"):
 
 def test_unreferenced_renditions_are_cleaned(handler):
     """Only the renditions of the failed upload are removed."""
-    left, other = rendition("uploads/a.jpg", "1"), rendition("uploads/b.jpg", "1")
+    unreferenced, foreign = rendition("uploads/a.jpg", "1"), rendition("uploads/b.jpg", "1")
     put_record("uploads/a.jpg", status="FAILED")
     assert handler(event())["cleaned"] == 1
-    assert marked() == {left.version_id}
-    assert other.version_id not in marked()
+    assert marked() == {unreferenced.version_id}
+    assert foreign.version_id not in marked()
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def test_unreferenced_renditions_are_cleaned(handler):
         ("DELETED", None, None),
     ],
 )
-def test_a_failure_is_counted_and_nothing_else(handler, capsys, outcome, error, counted):
-    """Each failure is counted once, by this function."""
+def test_a_failure_is_counted_once(handler, capsys, outcome, error, counted):
+    """Only this function counts failures, and each only once."""
     handler(event(outcome, error))
     assert metrics(capsys) == ([counted] if counted else [])
 

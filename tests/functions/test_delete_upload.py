@@ -16,8 +16,8 @@ def event(path, **headers):
     }
 
 
-def left():
-    return [each["Key"] for each in aws_client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET).get("Contents", [])]
+def stored_keys():
+    return [item["Key"] for item in aws_client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET).get("Contents", [])]
 
 
 def test_a_deletion_is_accepted_with_the_status_path(handler, caplog):
@@ -27,7 +27,7 @@ def test_a_deletion_is_accepted_with_the_status_path(handler, caplog):
     assert answer["statusCode"] == 202
     assert answer["headers"]["location"] == "/images/uploads/%25C3%25A4%252Fwhat%253F%252Ejpg/status"
     assert json.loads(answer["body"]) == {"imageKey": "uploads/ä/what?.jpg"}
-    assert left() == []
+    assert stored_keys() == []
     assert [record.caller for record in caplog.records if record.getMessage() == "upload deleted"] == ["key-1"]
 
 
@@ -35,17 +35,17 @@ def test_if_match_protects_a_newer_upload(handler):
     """A wrong etag causes 412, and `*` matches any upload."""
     put_upload("uploads/a.jpg", b"x")
     answer = handler(event("/images/uploads/a.jpg", **{"if-match": '"0123"'}))
-    assert (answer["statusCode"], left()) == (412, ["uploads/a.jpg"])
+    assert (answer["statusCode"], stored_keys()) == (412, ["uploads/a.jpg"])
     answer = handler(event("/images/uploads/a.jpg", **{"if-match": "*"}))
-    assert (answer["statusCode"], left()) == (202, [])
+    assert (answer["statusCode"], stored_keys()) == (202, [])
 
 
 @pytest.mark.parametrize("condition", ["", " "])
-def test_an_empty_if_match_is_no_condition_and_deletes_nothing(handler, condition):
+def test_an_empty_if_match_deletes_nothing(handler, condition):
     """An empty If-Match, as from an empty shell variable, must not delete anything."""
     put_upload("uploads/a.jpg", b"x")
     answer = handler(event("/images/uploads/a.jpg", **{"if-match": condition}))
-    assert (answer["statusCode"], left()) == (400, ["uploads/a.jpg"])
+    assert (answer["statusCode"], stored_keys()) == (400, ["uploads/a.jpg"])
     assert "If-Match" in json.loads(answer["body"])["detail"]
 
 
@@ -68,4 +68,4 @@ def test_no_path_leads_to_another_object(handler, path, status):
     answer = handler(event(path))
     assert answer["statusCode"] == status
     assert answer["headers"]["content-type"] == "application/problem+json"
-    assert len(left()) == 3
+    assert len(stored_keys()) == 3

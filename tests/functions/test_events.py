@@ -1,4 +1,4 @@
-"""events/: every file leads its function to the outcome that its name tells."""
+"""events/: the function of each file reaches the outcome in the file's name."""
 
 import hashlib
 import json
@@ -28,7 +28,9 @@ OUTCOMES = {
     "validate_image_empty_upload": "EmptyUploadError",
     "validate_image_too_many_bytes": "UploadTooLargeError",
     "validate_image_vanished_upload": "UploadVanishedError",
-    "generate_thumbnails": lambda result: {each["name"] for each in result["renditions"]} >= {"100x100", "640x480"},
+    "generate_thumbnails": lambda result: (
+        {rendition["name"] for rendition in result["renditions"]} >= {"100x100", "640x480"}
+    ),
     "generate_thumbnails_replaced_upload": "UploadVanishedError",
     "extract_metadata": lambda result: result["labels"] and result["labelModelVersion"],
     "store_results": lambda result: result["status"] == "COMPLETED",
@@ -84,7 +86,7 @@ def location(picture):
 
 
 def function_of(name):
-    return max((each for each in FUNCTIONS if name.startswith(each)), key=len)
+    return max((folder for folder in FUNCTIONS if name.startswith(folder)), key=len)
 
 
 @pytest.fixture
@@ -117,7 +119,7 @@ def _uploaded(monkeypatch):
 
 @pytest.mark.usefixtures("_uploaded")
 @pytest.mark.parametrize("name", OUTCOMES)
-def test_event_has_the_outcome_that_its_name_tells(name):
+def test_each_event_has_the_outcome_in_its_name(name):
     """Each event has the outcome that its file name states."""
     expected = OUTCOMES[name]
     if isinstance(expected, str):
@@ -128,13 +130,13 @@ def test_event_has_the_outcome_that_its_name_tells(name):
         assert expected(load_handler(function_of(name))(event(name)))
 
 
-def test_every_event_is_tried_and_every_function_has_one():
-    """A new situation gets its outcome here; a new function gets its event."""
+def test_every_event_has_an_outcome_and_every_function_an_event():
+    """A new file in events/ needs an entry in OUTCOMES, and a new function needs a file."""
     assert set(EVENTS) == OUTCOMES.keys() | {name for name in EVENTS if name.startswith("object_created")}
     assert {function_of(name) for name in OUTCOMES} == set(FUNCTIONS)
 
 
-def test_the_events_point_at_the_samples():
+def test_the_events_refer_to_the_samples():
     """The etags in the events must match the samples."""
     (coffee,) = [sample for sample in samples() if sample.key == "uploads/coffee.jpg"]
     for name, part in (("validate_image", "upload"), ("generate_thumbnails", "source")):
@@ -144,9 +146,9 @@ def test_the_events_point_at_the_samples():
 
 
 @pytest.mark.skipif(resize.name() == "pillow", reason="Pillow's own resizer gives other files, so other names")
-def test_the_event_of_a_rendition_points_at_what_the_local_run_makes():
+def test_the_event_of_a_rendition_refers_to_a_key_of_the_local_run():
     """The key must match what the local run writes, which depends on Pillow, engine and recipes."""
     (coffee,) = [sample for sample in samples() if sample.key == "uploads/coffee.jpg"]
     source = put_upload(coffee.key, coffee.data)
-    made = load_handler("generate_thumbnails")({"imageKey": coffee.key, "source": source, "executionId": "1"})
-    assert location(event("extract_metadata")["picture"]) == location(made["picture"])
+    result = load_handler("generate_thumbnails")({"imageKey": coffee.key, "source": source, "executionId": "1"})
+    assert location(event("extract_metadata")["picture"]) == location(result["picture"])

@@ -12,7 +12,7 @@ ANSWER = {"Labels": [{"Name": "Sea", "Confidence": 97.5, "Parents": []}], "Label
 
 @pytest.fixture
 def rekognition():
-    """Answers are checked against Rekognition's own model by botocore."""
+    """A stub of Rekognition; botocore checks its responses against the service model."""
     with Stubber(clients.client("rekognition")) as stub:
         yield stub
         stub.assert_no_pending_responses()
@@ -21,8 +21,8 @@ def rekognition():
 EVENT = {"picture": {"bucket": THUMBNAILS_BUCKET, "key": "thumbnails/a.jpg/0/web.jpg"}, "executionId": "execution-1"}
 
 
-def test_a_picture_is_labelled_where_it_lies(handler, rekognition):
-    """Rekognition reads the object from S3."""
+def test_rekognition_reads_the_picture_from_s3(handler, rekognition):
+    """The function does not download the image."""
     reference = {"Bucket": THUMBNAILS_BUCKET, "Name": "thumbnails/a.jpg/0/web.jpg"}
     rekognition.add_response(
         "detect_labels", ANSWER, {"Image": {"S3Object": reference}, "MaxLabels": 10, "MinConfidence": 75}
@@ -36,7 +36,7 @@ def test_a_picture_is_labelled_where_it_lies(handler, rekognition):
 
 @pytest.mark.parametrize(("detects", "picture"), [("OFF", EVENT["picture"]), ("OFF", None), ("REKOGNITION", None)])
 def test_a_stack_without_labels_makes_no_call(monkeypatch, handler, rekognition, detects, picture):
-    """Nor does an execution that began before the parameter changed; there is no label, no line and no warning."""
+    """This also holds for executions that started before the parameter changed; there are no labels and no warning."""
     monkeypatch.setenv("LABELS", detects)
     result = handler({**EVENT, "picture": picture})
     assert (result["labels"], result["labelModelVersion"], result["warnings"]) == ([], None, [])

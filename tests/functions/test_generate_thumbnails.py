@@ -25,7 +25,11 @@ def stored_keys():
 
 
 def rendition(result, name, image_format="JPEG"):
-    facts = next(each for each in result["renditions"] if (each["name"], each["format"]) == (name, image_format))
+    facts = next(
+        rendition
+        for rendition in result["renditions"]
+        if (rendition["name"], rendition["format"]) == (name, image_format)
+    )
     data = aws_client("s3").get_object(Bucket=facts["bucket"], Key=facts["key"])
     return facts, opened(data["Body"].read()), data["ContentType"]
 
@@ -38,8 +42,8 @@ def rendition(result, name, image_format="JPEG"):
         ((50, 30), {"100x100": (50, 30), "640x480": (50, 30)}),
     ],
 )
-def test_thumbnails_fit_inside_keep_their_aspect_and_are_never_enlarged(handler, size, expected):
-    """Thumbnails fit into their boxes, and the record has the sizes of the files."""
+def test_thumbnails_fit_into_their_boxes(handler, size, expected):
+    """They keep the aspect ratio and are never enlarged, and the record has the sizes of the files."""
     result = handler(event("uploads/a.jpg", photo(*size)))
     for name, box in expected.items():
         facts, image, content_type = rendition(result, name)
@@ -51,8 +55,8 @@ def test_thumbnails_fit_inside_keep_their_aspect_and_are_never_enlarged(handler,
 def test_exactly_the_listed_renditions_exist(handler):
     """The returned keys exist, and no others."""
     result = handler(event("uploads/x/a.jpg", photo()))
-    assert sorted(each["key"] for each in result["renditions"]) == sorted(stored_keys())
-    assert all(each["sizeBytes"] > 0 for each in result["renditions"])
+    assert sorted(rendition["key"] for rendition in result["renditions"]) == sorted(stored_keys())
+    assert all(rendition["sizeBytes"] > 0 for rendition in result["renditions"])
 
 
 def test_an_animation_and_a_set_reach_the_record(monkeypatch, handler, tmp_path):
@@ -62,7 +66,8 @@ def test_an_animation_and_a_set_reach_the_record(monkeypatch, handler, tmp_path)
     book = recipes.load(tmp_path / "recipes.toml")
     monkeypatch.setattr(recipes, "load", lambda: book)
     result = handler(event("uploads/a.gif", animations.ALL["GIF clears"]()))
-    assert [(each["name"], each["format"], each["width"], each.get("frames")) for each in result["renditions"]] == [
+    files = [[item.get(field) for field in ("name", "format", "width", "frames")] for item in result["renditions"]]
+    assert list(map(tuple, files)) == [
         ("s-20", "WEBP", 20, 4), ("s-20", "PNG", 20, None), ("s-40", "WEBP", 40, 4), ("s-40", "PNG", 40, None),
         ("s-60", "WEBP", 48, 4), ("s-60", "PNG", 48, None),
     ]  # fmt: skip
@@ -73,7 +78,7 @@ def test_an_animation_and_a_set_reach_the_record(monkeypatch, handler, tmp_path)
 
 
 def test_a_recipe_without_effect_is_logged_once(monkeypatch, caplog, handler):
-    """It is allowed, so nobody would notice otherwise."""
+    """The recipe is allowed, so only the log reports that it has no effect."""
     book = dataclasses.replace(recipes.load(), warnings=("No folder uses the recipe 'hero'.",))
     monkeypatch.setattr(recipes, "load", lambda: book)
     for name in ("a", "b"):
@@ -88,12 +93,12 @@ def test_the_focus_of_an_upload_is_rendered_and_returned(handler, monkeypatch):
     data = encoded(gradient(200, 50), "PNG")
     uploaded = put_upload("uploads/a.png", data, {"focus": "0,0"})
     put_record("uploads/a.png", chosenFocus={"point": {"x": 1, "y": 0}, **uploaded})
-    asked = {"imageKey": "uploads/a.png", "source": uploaded, "executionId": "execution-1"}
-    first, again = handler(asked | {"overwrites": False}), handler(asked | {"overwrites": True})
+    request = {"imageKey": "uploads/a.png", "source": uploaded, "executionId": "execution-1"}
+    first, again = handler(request | {"overwrites": False}), handler(request | {"overwrites": True})
     assert (first["focus"], again["focus"]) == ({"x": 0, "y": 0}, {"x": 1, "y": 0})
     crops = [rendition(result, "c", "PNG")[1].convert("RGB") for result in (first, again)]
-    whole = gradient(200, 50)
-    assert list(map(as_bytes, crops)) == [as_bytes(whole.crop((x, 0, x + 50, 50))) for x in (0, 150)]
+    picture = gradient(200, 50)
+    assert list(map(as_bytes, crops)) == [as_bytes(picture.crop((x, 0, x + 50, 50))) for x in (0, 150)]
     assert len({result["renditions"][0]["key"] for result in (first, again)}) == 2
 
 
@@ -128,11 +133,11 @@ def test_orientation_is_applied(handler, orientation):
 def test_the_same_upload_gives_the_same_keys_and_bytes(handler):
     """A retry writes the same keys and bytes again, as new versions."""
     first = handler(event("uploads/a.jpg", photo()))
-    before = stored_keys()
+    keys_before = stored_keys()
     second = handler(event("uploads/a.jpg", photo()))
-    assert stored_keys() == before
-    for one, other in zip(first["renditions"], second["renditions"], strict=True):
-        assert one | {"versionId": None} == other | {"versionId": None}
+    assert stored_keys() == keys_before
+    for old, new in zip(first["renditions"], second["renditions"], strict=True):
+        assert old | {"versionId": None} == new | {"versionId": None}
 
 
 def test_truncated_pixels_have_a_truthful_outcome(handler):
@@ -154,7 +159,7 @@ def test_reads_the_object_once(handler):
     assert len(calls) == 1
 
 
-def test_the_camera_is_shown_and_the_place_is_not(handler):
+def test_the_result_contains_the_camera_but_not_the_place(handler):
     """The result contains no GPS data and no serial numbers."""
     image = gradient(200, 150)
     exif = image.getexif()
@@ -164,11 +169,11 @@ def test_the_camera_is_shown_and_the_place_is_not(handler):
     gps[1], gps[2] = "N", (47.0, 22.0, 0.0)
     result = handler(event("uploads/a.jpg", encoded(image, "JPEG", exif=exif)))
     assert (result["exif"]["make"], result["exif"]["model"]) == ("ACME", "Rocket 1")
-    told = repr(result["exif"]).lower()
-    assert not any(word in told for word in ("latitude", "47.", "4711", "serial"))
+    text = repr(result["exif"]).lower()
+    assert not any(word in text for word in ("latitude", "47.", "4711", "serial"))
 
 
-def test_facts_are_those_of_the_upload(handler):
+def test_facts_describe_the_upload(handler):
     """The properties are computed from all bytes of the upload."""
     data = photo(800, 600)
     facts = handler(event("uploads/a.jpg", data))["image"]
@@ -178,14 +183,14 @@ def test_facts_are_those_of_the_upload(handler):
 
 
 def test_the_lines_of_the_notification_name_the_image_and_every_rendition(handler):
-    """As the record has them: the workflow only joins the lines."""
+    """The function writes the lines from the record, and the workflow only joins them."""
     result = handler(event("uploads/x/é.jpg", photo(800, 600)))
     notification = result["notification"]
     assert notification["shownKey"] == "uploads/x/é.jpg"
     assert notification["statusPath"] == "/images/uploads/x/%C3%A9.jpg/status"
-    first, *others = notification["lines"]
+    first, *rendition_lines = notification["lines"]
     assert f"JPEG, 800 x 600 pixels, {result['image']['sizeBytes']:,} bytes" in first
-    for rendition, line in zip(result["renditions"], others, strict=True):
+    for rendition, line in zip(result["renditions"], rendition_lines, strict=True):
         assert rendition["name"] in line
         assert f"{rendition['format']}, {rendition['width']} x {rendition['height']} pixels" in line
 
@@ -200,31 +205,31 @@ def test_the_lines_of_the_notification_name_the_image_and_every_rendition(handle
         ({"width": 1600, "height": 1600}, (50, 30), "_reduced.jpg"),
     ],
 )
-def test_the_picture_to_label_is_there_and_legal(monkeypatch, tmp_path, recipe, size, chosen):
+def test_the_picture_to_label_exists_within_the_limits(monkeypatch, tmp_path, recipe, size, chosen):
     """The image for Rekognition is a rendition, or a temporary copy."""
     lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in recipe.items())
     (tmp_path / "recipes.toml").write_text(f"[recipes.only]\n{lines}")
     book = recipes.load(tmp_path / "recipes.toml")
     monkeypatch.setattr(recipes, "load", lambda: book)
     result = load_handler("generate_thumbnails")(event("uploads/a.webp", encoded(gradient(*size), "WEBP")))
-    where = {"Bucket": result["picture"]["bucket"], "Key": result["picture"]["key"]}
-    assert where["Key"].endswith(f"/{chosen}")
-    data = aws_client("s3").get_object(**where)["Body"].read()
+    location = {"Bucket": result["picture"]["bucket"], "Key": result["picture"]["key"]}
+    assert location["Key"].endswith(f"/{chosen}")
+    data = aws_client("s3").get_object(**location)["Body"].read()
     image = opened(data)
     assert labels.accepts(image.format, *image.size, len(data))
-    of_record = {each["key"] for each in result["renditions"]}
-    tags = aws_client("s3").get_object_tagging(**where)["TagSet"]
-    assert (where["Key"] in of_record) == (chosen == "only.jpg") == (tags == [])
-    assert {*of_record, where["Key"]} == set(stored_keys())
+    of_record = {rendition["key"] for rendition in result["renditions"]}
+    tags = aws_client("s3").get_object_tagging(**location)["TagSet"]
+    assert (location["Key"] in of_record) == (chosen == "only.jpg") == (tags == [])
+    assert {*of_record, location["Key"]} == set(stored_keys())
 
 
 @pytest.mark.parametrize("recipe_format", ["jpeg", "webp"])
-def test_a_stack_without_labels_makes_no_copy_for_them(monkeypatch, tmp_path, recipe_format):
-    """A copy would be decoded, written and paid for, and nothing would read it."""
+def test_a_stack_without_labels_writes_no_temporary_copy(monkeypatch, tmp_path, recipe_format):
+    """No state would read the copy."""
     (tmp_path / "recipes.toml").write_text(f'[recipes.only]\nwidth = 9\nheight = 9\nformats = ["{recipe_format}"]\n')
     book = recipes.load(tmp_path / "recipes.toml")
     monkeypatch.setattr(recipes, "load", lambda: book)
     monkeypatch.setenv("LABELS", "OFF")
     result = load_handler("generate_thumbnails")(event("uploads/a.jpg", photo(800, 600)))
     assert result["picture"] is None
-    assert stored_keys() == [each["key"] for each in result["renditions"]]
+    assert stored_keys() == [rendition["key"] for rendition in result["renditions"]]

@@ -20,7 +20,7 @@ def event(path, authorizer=KEY):
 
 @pytest.mark.parametrize("image_key", ["uploads/a.jpg", "uploads/a/ü ?.jpg", "uploads/%41", "uploads/x/original"])
 def test_the_url_is_for_the_current_version(handler, image_key):
-    """It is an attachment with the name of the file, and the path leads to the same upload through API Gateway."""
+    """The URL downloads an attachment with the name of the file; the path still refers to the same upload."""
     put_upload(image_key, b"old")
     put_upload(image_key, b"new")
     answer = handler(event(unquote(original_path(image_key))))
@@ -36,8 +36,8 @@ def test_the_url_is_for_the_current_version(handler, image_key):
 
 
 @pytest.mark.parametrize("authorizer", [None, {}, {"lambda": None}])
-def test_without_a_key_there_is_no_original(handler, authorizer):
-    """Even if the route has lost its authorizer."""
+def test_a_request_without_a_key_gets_no_original(handler, authorizer):
+    """The answer is 403 even if the route has lost its authorizer."""
     put_upload("uploads/a.jpg", b"x")
     assert handler(event("/images/uploads/a.jpg/original", authorizer))["statusCode"] == 403
 
@@ -59,7 +59,7 @@ def test_other_paths_have_no_original(handler, path, status):
 
 
 def test_a_name_with_folders_is_redirected_to_the_route_that_needs_a_key():
-    """The open route signs nothing."""
+    """The open route signs no URL."""
     path = "/images/uploads/a/b c.jpg/original"
     answer = load_handler("get_status")(event(path, None))
     assert (answer["statusCode"], answer["headers"]["location"]) == (308, original_path("uploads/a/b c.jpg"))

@@ -14,12 +14,12 @@ from tests.conftest import ENVIRONMENT, put_record, put_upload
 
 def event(path, query=None, method="GET", **headers):
     context = {"requestId": "request-1", "http": {"method": method, "path": path}}
-    given = {"version": "2.0", "rawPath": path, "requestContext": context}
+    request = {"version": "2.0", "rawPath": path, "requestContext": context}
     if query:
-        given["queryStringParameters"] = query
+        request["queryStringParameters"] = query
     if headers:
-        given["headers"] = {name.replace("_", "-"): value for name, value in headers.items()}
-    return given
+        request["headers"] = {name.replace("_", "-"): value for name, value in headers.items()}
+    return request
 
 
 def test_a_known_upload_is_answered_with_its_record(handler):
@@ -33,7 +33,7 @@ def test_a_known_upload_is_answered_with_its_record(handler):
 
 
 def test_an_unknown_upload_is_not_found(handler):
-    """The text is a contract."""
+    """The text is part of the documented answers."""
     answer = handler(event("/images/uploads/no.jpg/status"))
     assert answer["statusCode"] == 404
     assert answer["headers"]["content-type"] == "application/problem+json"
@@ -49,7 +49,7 @@ def test_a_path_that_cannot_be_a_key_is_a_bad_request(handler):
 
 
 @pytest.mark.parametrize("path", ["/images/uploads/a.jpg", "/images/uploads/status", "/images/uploads/a.jpg/reprocess"])
-def test_what_is_no_status_takes_no_get(handler, path):
+def test_a_path_that_is_not_a_status_refuses_get(handler, path):
     """The response is 405 and contains the status path."""
     answer = handler(event(path))
     assert answer["statusCode"] == 405
@@ -71,7 +71,7 @@ def test_the_folder_itself_can_be_an_upload(handler):
 
 @contextmanager
 def dynamodb_answers(code, status):
-    """Every read of the table fails with an error of AWS."""
+    """Make every read of the table fail with an error of AWS."""
     text = "User: arn:aws:sts::123456789012:assumed-role/stack-GetStatusRole/f is not authorized on table/image-table"
     with Stubber(clients.client("dynamodb")) as stub:
         for _ in range(3):
@@ -90,13 +90,13 @@ def test_an_unavailable_table_is_reported_without_details(handler):
     assert "table" not in answer["body"]
 
 
-def test_what_is_no_passing_fault_is_for_api_gateway_to_answer(handler):
-    """A permanent error leaves the function, so that API Gateway answers 500."""
+def test_a_permanent_error_is_raised(handler):
+    """API Gateway then answers 500."""
     with dynamodb_answers("AccessDeniedException", 400), pytest.raises(ClientError):
         handler(event("/images/uploads/a.jpg/status"))
 
 
-def test_no_answer_is_kept_and_none_is_taken_for_a_page(handler):
+def test_answers_are_neither_cached_nor_displayed_as_pages(handler):
     """Responses must not be cached, and names must not be displayed as HTML."""
     put_record("uploads/known.jpg")
     answers = [handler(event(f"/images/uploads/{name}/status")) for name in ("known.jpg", "unknown.jpg", "x" * 2000)]
@@ -115,15 +115,15 @@ def test_no_answer_is_kept_and_none_is_taken_for_a_page(handler):
 @pytest.mark.parametrize(
     "variable", sorted(ENVIRONMENT.keys() - {"IMAGE_TABLE", "RENDITION_URL_SECONDS", "WORKFLOW_TYPE"})
 )
-def test_a_setting_of_another_function_does_not_silence_the_status(handler, monkeypatch, variable):
+def test_a_wrong_setting_of_another_function_does_not_affect_the_status(handler, monkeypatch, variable):
     """The status API works even if another function has wrong settings."""
     monkeypatch.setenv(variable, "wrong")
     put_record("uploads/a.jpg")
     assert handler(event("/images/uploads/a.jpg/status"))["statusCode"] == 200
 
 
-def test_a_settled_status_is_not_sent_twice(handler):
-    """A settled status can be revalidated with a 304 without a body."""
+def test_a_settled_status_can_be_revalidated(handler):
+    """A client that has the status gets a 304 without a body."""
     put_record("uploads/a.jpg", status="COMPLETED", updatedAt="1")
     first = handler(event("/images/uploads/a.jpg/status"))
     assert first["headers"]["cache-control"] == "private, no-cache"
@@ -134,8 +134,8 @@ def test_a_settled_status_is_not_sent_twice(handler):
     assert handler(event("/images/uploads/a.jpg/status", if_none_match=first["headers"]["etag"]))["statusCode"] == 200
 
 
-def test_what_is_under_way_is_always_sent_and_says_when_to_ask_again(handler):
-    """A pending status must not be cached."""
+def test_a_pending_status_is_never_cached(handler):
+    """The answer has Retry-After, and a 304 is never sent."""
     put_record("uploads/a.jpg")
     answer = handler(event("/images/uploads/a.jpg/status", if_none_match="*"))
     assert (answer["statusCode"], answer["headers"]["cache-control"]) == (200, "no-store")
@@ -147,13 +147,13 @@ def test_what_is_under_way_is_always_sent_and_says_when_to_ask_again(handler):
     ("query", "raw"),
     [({"wait": "forever"}, ""), ({"versionId": "a b"}, ""), ({"versionId": "a,b"}, "versionId=a&versionId=b")],
 )
-def test_an_impossible_query_is_a_bad_request(handler, query, raw):
+def test_an_invalid_query_is_a_bad_request(handler, query, raw):
     """An invalid query is rejected before any read."""
     answer = handler(event("/images/uploads/a.jpg/status", query) | {"rawQueryString": raw})
     assert (answer["statusCode"], json.loads(answer["body"])["title"]) == (400, "Bad Request")
 
 
-def test_while_a_version_is_not_yet_claimed_the_previous_image_is_told_and_when_to_ask_again(handler):
+def test_a_version_without_a_claim_has_the_previous_image_and_retry_after(handler):
     """A pending response must neither be cached nor answered with 304."""
     previous = put_upload("uploads/a.jpg", b"x")
     put_record("uploads/a.jpg", status="COMPLETED", upload=previous, **PICTURE)
@@ -168,7 +168,7 @@ def test_while_a_version_is_not_yet_claimed_the_previous_image_is_told_and_when_
     assert (redirect["statusCode"], redirect["headers"]["cache-control"]) == (302, "no-store")
 
 
-def test_a_first_upload_that_is_not_yet_claimed_is_not_found_but_worth_to_ask_for_again(handler):
+def test_a_first_upload_without_a_claim_is_404_with_retry_after(handler):
     """Only a version that S3 has is pending."""
     query = {"versionId": put_upload("uploads/a.jpg", b"x")["versionId"]}
     answer = handler(event("/images/uploads/a.jpg/status", query))
@@ -189,7 +189,7 @@ PICTURE = {
 }  # fmt: skip
 
 
-def test_a_rendition_is_where_its_address_leads(handler):
+def test_a_rendition_path_redirects_to_a_signed_url(handler):
     """The redirect depends on Accept and is cached for less time than the URL works."""
     put_record("uploads/a.jpg", status="COMPLETED", **PICTURE)
     answer = handler(event(keys.rendition_path("uploads/a.jpg", "web"), accept="image/webp,*/*"))
@@ -201,15 +201,15 @@ def test_a_rendition_is_where_its_address_leads(handler):
     assert "/web.png?" in plain["headers"]["location"]
 
 
-def test_while_a_new_picture_comes_the_old_one_is_shown(handler):
+def test_during_a_new_upload_the_previous_rendition_is_served(handler):
     """The redirect to the previous image must not be cached."""
     put_record("uploads/a.jpg", **PICTURE)
     answer = handler(event(keys.rendition_path("uploads/a.jpg", "web.png")))
     assert (answer["statusCode"], answer["headers"]["cache-control"]) == (302, "no-store")
 
 
-def test_a_rendition_that_is_not_there_is_not_found(handler):
-    """A missing rendition is 404, with Retry-After if it may still appear."""
+def test_a_missing_rendition_is_404(handler):
+    """The answer has Retry-After if the rendition may still appear."""
     put_record("uploads/new.jpg")
     put_record("uploads/bad.jpg", status="FAILED", error={"code": "CorruptImageError"})
     answers = [handler(event(keys.rendition_path(f"uploads/{name}.jpg", "web"))) for name in ("new", "bad", "never")]
@@ -243,7 +243,7 @@ def test_head_of_a_rendition_redirects_to_a_url_that_takes_head(handler):
 
 @pytest.mark.parametrize("path", ["/images/uploads/no.jpg/status", "/images/uploads/no.jpg/renditions/web"])
 def test_head_never_waits(handler, monkeypatch, path):
-    """A wait holds an execution, and HEAD needs none; a wrong wait is refused all the same."""
+    """HEAD answers at once, because a wait occupies an execution; an invalid `wait` is still refused."""
     monkeypatch.setattr("image_pipeline.api.waiting.time.sleep", lambda _: pytest.fail("it waits"))
     assert handler(event(path, {"wait": "10"}, "HEAD"))["statusCode"] == 404
     assert handler(event(path, {"wait": "x"}, "HEAD"))["statusCode"] == 400

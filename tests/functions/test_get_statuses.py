@@ -43,18 +43,18 @@ def ask(handler):
     return ask
 
 
-def test_each_key_is_answered_once_and_in_its_order(ask):
+def test_each_key_is_answered_once_in_the_order_of_the_request(ask):
     """Keys without a record are missing, and a repeated key changes nothing."""
     put_record("uploads/b")
     put_record("uploads/ä ?//../x")
-    asked = ["uploads/ä ?//../x", "uploads/no", "uploads/b", "uploads/no", "uploads/b", "uploads/"]
-    status, body = ask({"imageKeys": asked})
+    image_keys = ["uploads/ä ?//../x", "uploads/no", "uploads/b", "uploads/no", "uploads/b", "uploads/"]
+    status, body = ask({"imageKeys": image_keys})
     assert status == 200
     assert [record["imageKey"] for record in body["statuses"]] == ["uploads/ä ?//../x", "uploads/b"]
     assert body["missing"] == ["uploads/no", "uploads/"]
 
 
-def test_a_status_is_that_of_the_status_api(ask):
+def test_each_status_equals_that_of_the_status_api(ask):
     """Internal attributes and internal errors are removed, and URLs are added."""
     error = {"code": "StorageUnavailableError", "message": "arn:aws:secret", "hint": "h", "step": "StoreResults"}
     put_record("uploads/failed.jpg", status="FAILED", error=error, recipeId="r", uploadOrder="1")
@@ -71,7 +71,7 @@ def test_a_status_is_that_of_the_status_api(ask):
 
 
 def without_signatures(record):
-    """A status without what depends on the time of the request."""
+    """A status without the parts that depend on the time of the request."""
     record = {name: value for name, value in record.items() if name != "srcsets"}
     varying = ("url", "urlExpiresAt")
     record["renditions"] = [
@@ -112,31 +112,31 @@ def test_an_invalid_request_is_a_bad_request(ask, body):
     "name",
     [1, None, [], {}, True, "", "a.jpg", "Uploads/a.jpg", "thumbnails/a", "uploads/" + "x" * 1017, "uploads/\ud800"],
 )
-def test_an_impossible_key_is_named(ask, name):
-    """The problem says which of the keys it is."""
+def test_an_impossible_key_is_reported(ask, name):
+    """The problem contains the position of the key."""
     status, problem = ask({"imageKeys": ["uploads/a", name]})
     assert status == 400
     assert "imageKeys[1]" in problem["detail"]
 
 
-def test_a_hundred_keys_are_read_at_once(ask):
+def test_one_request_may_have_a_hundred_keys(ask):
     """The limit is inclusive."""
     status, body = ask({"imageKeys": [f"uploads/{number}" for number in range(100)]})
     assert (status, len(body["missing"])) == (200, 100)
 
 
 def test_one_foreign_key_forbids_the_request(handler):
-    """A folder key learns nothing about it, whether it exists or not."""
+    """The caller does not learn whether the upload outside of its folder exists."""
     request = event(json.dumps({"imageKeys": ["uploads/shop/a", "uploads/other/a"]}))
     request["requestContext"]["authorizer"] = {"lambda": {"keyId": "k", "folder": "uploads/shop/"}}
-    before = handler(request)
+    refusal = handler(request)
     put_record("uploads/other/a")
-    assert handler(request) == before
-    assert before["statusCode"] == 403
+    assert handler(request) == refusal
+    assert refusal["statusCode"] == 403
 
 
-def test_an_answer_that_lambda_could_not_return_is_refused(ask, monkeypatch):
-    """The problem says to ask for fewer."""
+def test_an_answer_above_the_limit_of_lambda_is_refused(ask, monkeypatch):
+    """The problem says to request fewer keys."""
     put_record("uploads/a")
     monkeypatch.setattr(statuses, "MAX_BYTES", 100)
     status, problem = ask({"imageKeys": ["uploads/a"]})

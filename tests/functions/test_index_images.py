@@ -21,68 +21,68 @@ def _client():
     clients.client.cache_clear()
 
 
-def change(number, key="uploads/coffee.jpg", gone=False, stream=None, **fields):
+def change(number, key="uploads/coffee.jpg", removed=False, stream=None, **fields):
     """A change like the one in events/, with another sequence number."""
     (record,) = copy.deepcopy(EVENT["Records"])
     record["dynamodb"] |= {"SequenceNumber": str(number), "Keys": {"ImageKey": {"S": key}}}
     record["dynamodb"]["NewImage"] |= {"ImageKey": {"S": key}, **fields}
-    if gone:
+    if removed:
         del record["dynamodb"]["NewImage"]
     if stream:
         record["eventSourceARN"] = f"{record['eventSourceARN'].partition('/stream/')[0]}/stream/{stream}"
     return record
 
 
-def listed(**wanted):
-    page = listing.read_page(clients.client, LISTING_TABLE, listing.Query(listing.make_filter(**wanted)))
+def listed_keys(**conditions):
+    page = listing.read_page(clients.client, LISTING_TABLE, listing.Query(listing.make_filter(**conditions)))
     return [image["imageKey"] for image in page.images]
 
 
-def test_a_change_is_listed(handler):
+def test_a_changed_image_is_listed(handler):
     """An image is listed in each of its views."""
     assert handler(EVENT) == {"batchItemFailures": []}
-    assert listed() == listed(status="COMPLETED") == listed(label="coffee") == ["uploads/coffee.jpg"]
+    assert listed_keys() == listed_keys(status="COMPLETED") == listed_keys(label="coffee") == ["uploads/coffee.jpg"]
 
 
 def test_a_deleted_image_is_not_listed(handler):
     """A record that expired is removed from the listing."""
-    handler({"Records": [change(1), change(2, gone=True)]})
-    assert listed() == []
+    handler({"Records": [change(1), change(2, removed=True)]})
+    assert listed_keys() == []
 
 
-def test_what_is_no_record_holds_up_nothing(handler):
+def test_an_item_that_is_not_a_record_is_skipped(handler):
     """An item without a status must not block the stream."""
     odd = change(1, "uploads/odd")
     odd["dynamodb"]["NewImage"] = {"ImageKey": {"S": "uploads/odd"}}
     assert handler({"Records": [odd, change(2)]}) == {"batchItemFailures": []}
-    assert listed() == ["uploads/coffee.jpg"]
+    assert listed_keys() == ["uploads/coffee.jpg"]
 
 
-def test_a_batch_that_comes_again_changes_nothing(handler):
+def test_a_repeated_batch_changes_nothing(handler):
     """Sequence numbers are compared as numbers, so 9 is less than 10."""
     handler({"Records": [change(9), change(10, status={"S": "FAILED"})]})
     assert handler({"Records": [change(9)]}) == {"batchItemFailures": []}
-    assert (listed(status="COMPLETED"), listed(status="FAILED")) == ([], ["uploads/coffee.jpg"])
+    assert (listed_keys(status="COMPLETED"), listed_keys(status="FAILED")) == ([], ["uploads/coffee.jpg"])
 
 
-def test_of_a_batch_only_the_last_of_an_image_is_listed(handler):
+def test_only_the_last_change_of_each_image_is_listed(handler):
     """Only the last change of an image is applied, in the order of the last changes."""
     records = [change(1, status={"S": "PROCESSING"}), change(2, "uploads/b"), change(3)]
-    assert [each["dynamodb"]["SequenceNumber"] for each in indexing.newest_changes(records)] == ["2", "3"]
+    assert [record["dynamodb"]["SequenceNumber"] for record in indexing.newest_changes(records)] == ["2", "3"]
     with watched(clients.client("dynamodb"), "dynamodb.PutItem") as writes:
         handler({"Records": records})
-    assert not [each for each in writes if "PROCESSING" in str(each)]
-    assert sorted(listed()) == ["uploads/b", "uploads/coffee.jpg"]
+    assert not [write for write in writes if "PROCESSING" in str(write)]
+    assert sorted(listed_keys()) == ["uploads/b", "uploads/coffee.jpg"]
 
 
 def test_a_newer_stream_starts_its_own_count(handler):
     """A restored table has a new stream with lower numbers."""
     handler({"Records": [change(7)]})
     handler({"Records": [change(3, stream="2027-01-01T00:00:00.000", status={"S": "FAILED"})]})
-    assert listed(status="FAILED") == ["uploads/coffee.jpg"]
+    assert listed_keys(status="FAILED") == ["uploads/coffee.jpg"]
 
 
-def test_lambda_is_told_the_first_failed_item(handler, monkeypatch):
+def test_the_first_failed_item_is_returned(handler, monkeypatch):
     """Lambda continues with the first change that was not listed."""
     apply_stream_change = indexing.apply_stream_change
 
@@ -96,10 +96,10 @@ def test_lambda_is_told_the_first_failed_item(handler, monkeypatch):
     monkeypatch.setattr(indexing, "apply_stream_change", until_two)
     records = [change(number, f"uploads/{number}") for number in (1, 2, 3)]
     assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
-    assert listed() == ["uploads/1"]
+    assert listed_keys() == ["uploads/1"]
 
 
-def test_what_was_passed_over_comes_again_with_what_failed(handler, monkeypatch):
+def test_skipped_changes_are_delivered_again_after_a_failure(handler, monkeypatch):
     """Lambda delivers the newest change of every skipped image again."""
     records = [change(1, "uploads/a"), change(2, "uploads/b"), change(3, "uploads/c"), change(4, "uploads/a")]
     attempts = []
@@ -113,6 +113,6 @@ def test_what_was_passed_over_comes_again_with_what_failed(handler, monkeypatch)
     apply_stream_change = indexing.apply_stream_change
     monkeypatch.setattr(indexing, "apply_stream_change", fails_at_first)
     ((failed,),) = handler({"Records": records}).values()
-    begun = [each["dynamodb"]["SequenceNumber"] for each in records].index(failed["itemIdentifier"])
-    assert handler({"Records": records[begun:]}) == {"batchItemFailures": []}
-    assert sorted(listed()) == ["uploads/a", "uploads/b", "uploads/c"]
+    start = [record["dynamodb"]["SequenceNumber"] for record in records].index(failed["itemIdentifier"])
+    assert handler({"Records": records[start:]}) == {"batchItemFailures": []}
+    assert sorted(listed_keys()) == ["uploads/a", "uploads/b", "uploads/c"]

@@ -39,8 +39,8 @@ def put(key, second):
     indexing.apply(clients.client, table=LISTING_TABLE, image_key=key, record=record, order="1")
 
 
-def test_nothing_is_a_list_without_images(ask):
-    """An invalid text is not an error."""
+def test_an_empty_listing_has_no_images(ask):
+    """The answer is a list without images, not an error."""
     assert ask() == (200, {"images": [], "cursor": None})
 
 
@@ -67,7 +67,7 @@ def test_a_repeated_parameter_is_a_bad_request(handler):
     assert handler(event)["statusCode"] == 400
 
 
-def test_pages_follow_each_other_by_their_cursor(ask):
+def test_a_cursor_returns_the_next_page(ask):
     """Newest first."""
     for second in range(3):
         put(f"uploads/{second}", second)
@@ -109,8 +109,8 @@ def test_an_invalid_request_is_a_bad_request(ask, parameters):
     assert len(body["detail"]) < 400
 
 
-def test_a_folder_is_listed_with_pictures(ask):
-    """The answer has no location of a rendition, only its URLs."""
+def test_a_folder_is_listed_with_its_rendition_urls(ask):
+    """The answer contains URLs of renditions, but not their locations in S3."""
     rendition = {"name": "web", "format": "JPEG", "width": 3, "height": 2, "bucket": "b-1", "key": "thumbnails/web.jpg"}
     record = {
         "ImageKey": "uploads/summer/a.jpg",

@@ -27,8 +27,8 @@ def test_a_form_and_a_url_are_signed(ask):
     assert body.keys() == {"imageKey", "statusUrl", "expiresAt", "post", "put"}
     assert body["imageKey"] == body["post"]["fields"]["key"] == "uploads/ü.jpg"
     assert body["statusUrl"] == "https://api.example/images/uploads/%C3%BC.jpg/status"
-    left = datetime.fromisoformat(body["expiresAt"]) - datetime.now(UTC)
-    assert timedelta(seconds=880) < left <= timedelta(seconds=900)
+    lifetime = datetime.fromisoformat(body["expiresAt"]) - datetime.now(UTC)
+    assert timedelta(seconds=880) < lifetime <= timedelta(seconds=900)
     assert body["post"].keys() == {"url", "fields", "curl"}
     assert body["put"].keys() == {"url", "headers", "curl"}
 

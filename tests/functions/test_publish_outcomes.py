@@ -12,8 +12,8 @@ EVENT = json.loads((ROOT / "events" / "publish_outcomes.json").read_text())
 
 
 @pytest.fixture
-def heard():
-    """The events that a rule has sent to a queue since the last call."""
+def receive():
+    """Return the events that a rule has sent to a queue since the last call."""
     queue = aws_client("sqs").create_queue(QueueName="listener")["QueueUrl"]
     aws_client("events").put_rule(Name="ours", EventPattern='{"source": ["image-pipeline"]}')
     target = {"Id": "queue", "Arn": "arn:aws:sqs:eu-west-1:123456789012:listener"}
@@ -38,10 +38,10 @@ def change(number, key=None, **images):
     return record
 
 
-def test_an_outcome_is_published(handler, heard):
+def test_an_outcome_is_published(handler, receive):
     """The event has the time of the outcome."""
     assert handler(EVENT) == {"batchItemFailures": []}
-    (event,) = heard()
+    (event,) = receive()
     assert (event["source"], event["detail-type"]) == ("image-pipeline", "ImageCompleted")
     assert event["time"] == "2026-11-21T12:00:02Z"
     detail = event["detail"]
@@ -51,26 +51,26 @@ def test_an_outcome_is_published(handler, heard):
     assert detail["pipeline"] == {"version": ENVIRONMENT["PIPELINE_VERSION"], "commit": "unknown"}
 
 
-def test_a_change_without_an_outcome_publishes_nothing(handler, heard):
+def test_a_change_without_an_outcome_publishes_nothing(handler, receive):
     """Repeated writes, removed records and claims cause no event."""
     (record,) = EVENT["Records"]
     new, claim = record["dynamodb"]["NewImage"], record["dynamodb"]["OldImage"]
     records = [change(1, OldImage=new), change(2, NewImage=None), change(3, OldImage=None, NewImage=claim)]
     assert handler({"Records": records}) == {"batchItemFailures": []}
-    assert heard() == []
+    assert receive() == []
 
 
-def test_a_first_change_is_published_too(handler, heard):
+def test_a_first_change_is_published_too(handler, receive):
     """The first change of a record has no old image."""
     assert handler({"Records": [change(1, OldImage=None)]}) == {"batchItemFailures": []}
-    assert len(heard()) == 1
+    assert len(receive()) == 1
 
 
-def test_lambda_is_told_the_first_failed_item(handler, monkeypatch):
+def test_the_first_failed_item_is_returned(handler, monkeypatch):
     """The failures are all outcomes from the first unpublished one."""
     (record,) = EVENT["Records"]
-    seen = []
-    monkeypatch.setattr(events, "publish", lambda _client, bus, outcomes: seen.append((bus, len(outcomes))) or 1)
+    requests = []
+    monkeypatch.setattr(events, "publish", lambda _client, bus, outcomes: requests.append((bus, len(outcomes))) or 1)
     records = [
         change(1, "uploads/a.jpg"),
         change(2, OldImage=record["dynamodb"]["NewImage"]),
@@ -78,4 +78,4 @@ def test_lambda_is_told_the_first_failed_item(handler, monkeypatch):
         change(4, "uploads/c.jpg"),
     ]
     assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "3"}, {"itemIdentifier": "4"}]}
-    assert seen == [("default", 3)]
+    assert requests == [("default", 3)]

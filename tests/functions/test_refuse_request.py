@@ -17,7 +17,7 @@ def ask(handler):
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST", "PATCH", "HEAD", "TRACE"])
-def test_a_method_that_the_path_does_not_take_is_405(ask, method):
+def test_a_method_that_the_path_does_not_accept_is_405(ask, method):
     """The response contains the accepted methods."""
     status, headers, body = ask(method, "/images/uploads/a/b.jpg")
     assert (status, body["status"], body["title"]) == (405, 405, "Method Not Allowed")

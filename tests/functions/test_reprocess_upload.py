@@ -27,8 +27,8 @@ def put_focus(handler, body, path="/images/uploads/a.jpg/focus"):
 
 
 def started():
-    listed = aws_client("stepfunctions").list_executions(stateMachineArn=MACHINES["PROCESS_IMAGE_ARN"])
-    return [each["name"] for each in listed["executions"]]
+    answer = aws_client("stepfunctions").list_executions(stateMachineArn=MACHINES["PROCESS_IMAGE_ARN"])
+    return [execution["name"] for execution in answer["executions"]]
 
 
 def test_a_reprocess_is_accepted_with_its_execution(handler):
@@ -61,7 +61,7 @@ def chosen():
 
 
 def test_a_focus_is_stored_and_rendered(handler):
-    """The answer is that of a reprocess."""
+    """The answer equals that of a reprocess."""
     put_upload("uploads/a.jpg", b"x")
     put_record("uploads/a.jpg", status="COMPLETED")
     answer = put_focus(handler, '{"x": 0.3, "y": 1}')
@@ -72,7 +72,7 @@ def test_a_focus_is_stored_and_rendered(handler):
 
 
 def test_a_focus_can_be_removed(handler):
-    """Then each recipe decides, although the object may have a focus in its metadata."""
+    """The focus of each recipe then applies, even if the object has a focus in its metadata."""
     put_upload("uploads/a.jpg", b"x")
     put_record("uploads/a.jpg", status="COMPLETED")
     assert put_focus(handler, '{"x": null, "y": null}')["statusCode"] == 202
@@ -83,8 +83,8 @@ def test_a_focus_can_be_removed(handler):
     "body",
     [None, "", "[0.3, 0.4]", "{}", '{"x": 0.3}', '{"x": 0.3, "y": 1.1}', '{"x": 0.3, "y": null}', '{"x": NaN, "y": 0}'],
 )
-def test_a_focus_that_is_no_point_is_refused(handler, body):
-    """Nothing is stored, and nothing is started."""
+def test_an_invalid_focus_is_refused(handler, body):
+    """No focus is stored, and no execution is started."""
     put_upload("uploads/a.jpg", b"x")
     put_record("uploads/a.jpg", status="COMPLETED")
     assert put_focus(handler, body)["statusCode"] == 400
@@ -125,7 +125,7 @@ def test_only_put_sets_the_focus(handler, method, path, status):
         ("/images/uploads/../a.jpg/reprocess", 400),
     ],
 )
-def test_nothing_else_is_processed(handler, path, status):
-    """Other paths get a problem document and start no execution."""
+def test_other_paths_start_no_execution(handler, path, status):
+    """Other paths get a problem document."""
     put_upload("uploads/a.jpg", b"x")
     assert (handler(event(path))["statusCode"], started()) == (status, [])

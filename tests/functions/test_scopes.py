@@ -58,11 +58,11 @@ def versions():
 
 @pytest.mark.parametrize("authorizer", AUTHORIZERS.values(), ids=AUTHORIZERS)
 @pytest.mark.parametrize("request_name", REQUESTS)
-def test_a_missing_scope_is_named(request_name, authorizer):
+def test_a_missing_scope_is_reported(request_name, authorizer):
     """The answer is 403 with a problem document, and nothing is changed."""
     scope = REQUESTS[request_name][1]
-    others = " ".join({"read", "upload", "delete"} - {scope})
-    for scopes in (others, "", "openid"):
+    other_scopes = " ".join({"read", "upload", "delete"} - {scope})
+    for scopes in (other_scopes, "", "openid"):
         status, body = ask(request_name, authorizer(scopes))
         assert (status, body["title"]) == (403, "Forbidden")
         assert f"`{scope}`" in body["detail"]
@@ -72,7 +72,7 @@ def test_a_missing_scope_is_named(request_name, authorizer):
 @pytest.mark.parametrize("authorizer", AUTHORIZERS.values(), ids=AUTHORIZERS)
 @pytest.mark.parametrize("request_name", REQUESTS)
 def test_one_scope_is_enough(request_name, authorizer):
-    """A caller needs no scope that the request does not use."""
+    """A request needs only one scope."""
     status, _ = ask(request_name, authorizer(REQUESTS[request_name][1]))
     assert status in (200, 202, 404)
 
@@ -82,11 +82,11 @@ def test_one_scope_is_enough(request_name, authorizer):
 def test_a_foreign_folder_is_forbidden_and_reveals_nothing(request_name, name):
     """The answer for an upload that exists equals that for one that does not."""
     shop = {"lambda": {"keyId": "0000EXAMPLE0", "folder": "uploads/shop/"}}
-    before = ask(request_name, shop, name)
+    answer = ask(request_name, shop, name)
     put_upload(f"uploads/{name}", b"x")
     put_record(f"uploads/{name}")
-    assert ask(request_name, shop, name) == before
-    assert before[0] == 403
+    assert ask(request_name, shop, name) == answer
+    assert answer[0] == 403
     s3 = aws_client("s3")
     assert len(s3.list_object_versions(Bucket=UPLOADS_BUCKET, Prefix=f"uploads/{name}")["Versions"]) == 1
     assert "DeleteMarkers" not in s3.list_object_versions(Bucket=UPLOADS_BUCKET)

@@ -13,9 +13,9 @@ TODAY = engine.recipe_id(recipes.load().for_key("uploads/a.jpg"))
 
 def event(**request):
     filters = dict.fromkeys(("recipeChanged", "failedOnly", "rejectedOnly"), False)
-    asked = {"dryRun": False, "changedSince": 0, **filters, "maxImages": 0, **request}
+    backfill = {"dryRun": False, "changedSince": 0, **filters, "maxImages": 0, **request}
     items = [{"Key": f"uploads/{name}.jpg", "Size": 10, "LastModified": 1000} for name in ("a", "b", "c")]
-    return {"executionId": "e", "backfillId": "b", "request": asked, "items": items}
+    return {"executionId": "e", "backfillId": "b", "request": backfill, "items": items}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_the_output_has_the_chosen_and_the_total_count(handler, request_, select
 
 
 def test_a_recipe_without_effect_is_reported_and_logged(monkeypatch, caplog):
-    """Whoever starts a backfill has probably changed the recipes."""
+    """A backfill often follows a change of the recipes."""
     book = dataclasses.replace(recipes.load(), warnings=("No folder uses the recipe 'hero'.",))
     monkeypatch.setattr(recipes, "load", lambda: book)
     assert tuple(load_handler("select_backfill")(event(dryRun=True))["recipeWarnings"]) == book.warnings

@@ -11,7 +11,7 @@ from tests.conftest import ROOT, THUMBNAILS_BUCKET, UPLOADS_BUCKET
 
 @pytest.fixture
 def ask(handler):
-    """Send a request; without a file it is for the index."""
+    """Send a request for a file, or for the index."""
 
     def ask(digest=None, file=None, **headers):
         event = {"rawPath": "/", "headers": {name.replace("_", "-"): value for name, value in headers.items()}}
@@ -21,12 +21,12 @@ def ask(handler):
 
 
 def digest_of(index):
-    """The digest in the first address of the index."""
+    """The digest in the first URL of the index."""
     return base64.b64decode(index["body"]).decode().partition('"page/')[2].partition("/")[0]
 
 
 def test_the_page_of_the_repository_is_served(ask):
-    """The index of web/ with the stack's name, and a file of it under the digest."""
+    """The index contains the stack's name, and its files are served under the digest."""
     index = ask()
     text = base64.b64decode(index["body"]).decode()
     assert index["statusCode"] == 200
@@ -39,21 +39,21 @@ def test_the_page_of_the_repository_is_served(ask):
 
 
 def test_the_policy_names_the_buckets_of_the_stack(ask):
-    """By the addresses that presigned URLs have."""
+    """The policy contains the addresses that presigned URLs have."""
     policy = ask()["headers"]["content-security-policy"]
     assert f"connect-src 'self' https://{UPLOADS_BUCKET}.s3.eu-west-1.amazonaws.com;" in policy
     assert f"img-src 'self' blob: https://{THUMBNAILS_BUCKET}.s3.eu-west-1.amazonaws.com;" in policy
 
 
 def test_a_browser_that_has_the_page_gets_304(ask):
-    """The header of the request reaches the comparison."""
+    """The handler passes the header If-None-Match on."""
     tag = ask(accept_encoding="gzip")["headers"]["etag"]
     assert ask(accept_encoding="gzip", if_none_match=tag)["statusCode"] == 304
 
 
 @pytest.mark.parametrize("file", ["none.js", "../app.py", "../../serve_page/app.py", "%2e%2e/app.py", "index.html"])
 def test_an_unknown_file_is_404(ask, file):
-    """It is not cached, because a later deployment may have it, and it is not displayed as a page."""
+    """The answer is neither cached, because a later deployment may have the file, nor displayed as a page."""
     answer = ask(digest_of(ask()), file)
     assert answer["statusCode"] == 404
     assert answer["headers"]["cache-control"] == "no-store"
@@ -62,5 +62,5 @@ def test_an_unknown_file_is_404(ask, file):
 
 
 def test_the_digest_of_another_deployment_is_404(ask):
-    """An open page that asks for a file of before gets none of now."""
+    """A page that was opened before a deployment gets no newer files."""
     assert ask("0" * 20, "app.js")["statusCode"] == 404

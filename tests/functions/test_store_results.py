@@ -65,7 +65,7 @@ def test_without_labels_the_record_is_partial_with_a_reason(handler):
 
 
 @pytest.mark.parametrize("attempts", [1, 2])
-def test_labels_that_the_same_bytes_had_are_kept(handler, attempts):
+def test_labels_of_the_same_bytes_are_kept(handler, attempts):
     """The labels are kept even if the function is retried."""
     again = event(UNLABELLED, overwrites=True)
     again["thumbnails"]["image"]["sha256"] = "0" * 64
@@ -84,7 +84,7 @@ def test_labels_that_the_same_bytes_had_are_kept(handler, attempts):
     assert warning["code"] == "LabelsUnavailableError"
 
 
-def test_no_labels_found_is_still_complete(handler):
+def test_an_image_without_labels_is_completed(handler):
     """An empty list of labels is a valid result."""
     put_record("uploads/a.jpg")
     assert handler(event(LABELLED | {"labels": []}))["status"] == "COMPLETED"
@@ -102,7 +102,7 @@ def test_a_superseded_execution_changes_nothing(handler, capsys):
 @pytest.mark.parametrize(
     ("metadata", "completed", "partial"), [(LABELLED, 1, 0), (UNLABELLED, 0, 1)], ids=["labelled", "unlabelled"]
 )
-def test_a_picture_that_came_through_is_counted(handler, capsys, metadata, completed, partial):
+def test_a_stored_image_is_counted(handler, capsys, metadata, completed, partial):
     """Each image is counted once, with its bytes and duration."""
     put_record("uploads/a.jpg")
     handler(event(metadata))
@@ -114,7 +114,7 @@ def test_a_picture_that_came_through_is_counted(handler, capsys, metadata, compl
     assert counted["ProcessingMilliseconds"] == took.total_seconds() * 1000
 
 
-def test_what_the_new_picture_replaces_is_marked(handler):
+def test_replaced_renditions_are_marked(handler):
     """The old renditions are marked when the record points to the new ones."""
     put_record("uploads/a.jpg")
     new, old = rendition("uploads/a.jpg", "new"), rendition("uploads/a.jpg", "old")
@@ -133,14 +133,14 @@ def test_a_superseded_execution_marks_nothing(handler):
 
 
 @pytest.mark.parametrize("operation", ["list_object_versions", "put_object_tagging"])
-def test_old_renditions_that_cannot_be_marked_do_not_cost_the_picture(handler, operation):
+def test_a_failed_clean_up_does_not_fail_the_image(handler, operation):
     """A failed clean-up does not change the outcome."""
     put_record("uploads/a.jpg")
     rendition("uploads/a.jpg", "old")
-    listed = clients.client("s3").list_object_versions(Bucket=THUMBNAILS_BUCKET)
+    answer = clients.client("s3").list_object_versions(Bucket=THUMBNAILS_BUCKET)
     with Stubber(clients.client("s3")) as stub:
         if operation == "put_object_tagging":
-            stub.add_response("list_object_versions", {"Versions": listed["Versions"]})
+            stub.add_response("list_object_versions", {"Versions": answer["Versions"]})
         stub.add_client_error(operation, "AccessDenied", http_status_code=403)
         assert handler(event(LABELLED, overwrites=True))["status"] == "COMPLETED"
     assert records.read(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")["status"] == "COMPLETED"

@@ -20,7 +20,7 @@ def event(data=PHOTO, name="a/ü?.jpg", **headers):
     }
 
 
-def test_a_picture_is_stored_and_its_status_named(handler, caplog):
+def test_an_image_is_stored_and_its_status_path_returned(handler, caplog):
     """The response is 202, and the log contains the caller but no file name."""
     answer = handler(event())
     stored = aws_client("s3").get_object(Bucket=UPLOADS_BUCKET, Key="uploads/a/ü?.jpg")
@@ -39,7 +39,7 @@ def test_a_picture_is_stored_and_its_status_named(handler, caplog):
     assert (line.caller, line.size_bytes, line.version_id) == ("key-1", len(PHOTO), stored["VersionId"])
 
 
-def test_what_is_refused_is_not_stored(handler):
+def test_a_refused_request_stores_nothing(handler):
     """Each error is a problem document with its own status code."""
     refused = [
         (event(b""), 400),
@@ -48,14 +48,14 @@ def test_what_is_refused_is_not_stored(handler):
         (event(b"words"), 415),
         (event(PHOTO + b"\0" * 4_500_000), 413),
     ]
-    for asked, status in refused:
-        answer = handler(asked)
+    for request, status in refused:
+        answer = handler(request)
         assert (answer["statusCode"], answer["headers"]["content-type"]) == (status, "application/problem+json")
         assert json.loads(answer["body"])["status"] == status
     assert "Contents" not in aws_client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET)
 
 
-def test_if_none_match_protects_what_is_there(handler):
+def test_if_none_match_protects_an_existing_upload(handler):
     """The response is 412, and the existing upload stays."""
     version = put_upload("uploads/a.jpg", b"x")["versionId"]
     assert handler(event(name="a.jpg", **{"if-none-match": "*"}))["statusCode"] == 412

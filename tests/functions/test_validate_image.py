@@ -29,13 +29,13 @@ def test_admits_a_png_named_jpg_as_png(handler):
 
 
 @pytest.mark.parametrize("data", [photo(), b"words"])
-def test_the_version_is_logged_whatever_becomes_of_it(handler, caplog, data):
+def test_the_version_is_logged_for_every_outcome(handler, caplog, data):
     """The version id connects the logs of a request and of the execution."""
-    asked = event("uploads/Passport.jpg", data)
+    request = event("uploads/Passport.jpg", data)
     with suppress(errors.UnsupportedFormatError):
-        handler(asked)
+        handler(request)
     (line,) = [record for record in caplog.records if hasattr(record, "version_id")]
-    assert line.version_id == asked["upload"]["versionId"]
+    assert line.version_id == request["upload"]["versionId"]
     assert "Passport" not in str(vars(line))
 
 
@@ -87,7 +87,7 @@ def test_rejects_an_upload_that_is_gone(handler):
         handler(event("uploads/a.jpg", photo(), versionId=None, etag="0" * 32))
 
 
-def test_goes_on_with_the_spelling_that_exists(handler):
+def test_returns_the_spelling_of_the_key_that_exists(handler):
     """An event with an encoded key finds the object."""
     result = handler(event("uploads/a b.jpg", photo(), key="uploads/a+b.jpg"))
     assert result["source"]["key"] == "uploads/a b.jpg"

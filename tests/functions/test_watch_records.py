@@ -30,13 +30,13 @@ def test_the_oldest_claim_is_measured(handler, settled, capsys):
     """The oldest claim of all shards is the metric."""
     claimed("uploads/a.jpg", 10, "0")
     claimed("uploads/b.jpg", 700, "f")
-    seen = handler(EVENT)
-    assert 700 <= seen["oldestProcessingSeconds"] < 760
-    assert metrics(capsys) == [{"OldestProcessingSeconds": seen["oldestProcessingSeconds"]}]
+    summary = handler(EVENT)
+    assert 700 <= summary["oldestProcessingSeconds"] < 760
+    assert metrics(capsys) == [{"OldestProcessingSeconds": summary["oldestProcessingSeconds"]}]
     assert settled == []
 
 
-def test_only_what_no_execution_can_end_is_settled(handler, settled):
+def test_only_records_without_a_running_execution_are_settled(handler, settled):
     """A record is settled one hour after its execution must have ended."""
     claimed("uploads/slow.jpg", LOST_SECONDS - 60)
     claimed("uploads/lost.jpg", LOST_SECONDS + 60)
@@ -52,7 +52,7 @@ def test_a_record_is_not_settled_as_soon_as_its_execution_times_out(handler, set
     assert (handler(EVENT)["settled"], handler(EVENT)["restarted"], settled) == (0, 0, [])
 
 
-def test_what_ran_as_express_is_started_again_for_an_hour(handler, settled, monkeypatch):
+def test_express_executions_are_restarted_for_an_hour(handler, settled, monkeypatch):
     """Express executions are restarted for an hour, because an outage may be longer than five minutes."""
     started = []
     monkeypatch.setenv("WORKFLOW_TYPE", "EXPRESS")
@@ -60,12 +60,12 @@ def test_what_ran_as_express_is_started_again_for_an_hour(handler, settled, monk
     claimed("uploads/running.jpg", 299)
     claimed("uploads/lost.jpg", 400)
     claimed("uploads/hopeless.jpg", 3700)
-    seen = handler(EVENT)
-    assert (seen["settled"], seen["restarted"]) == (1, 1)
+    summary = handler(EVENT)
+    assert (summary["settled"], summary["restarted"]) == (1, 1)
     assert (started, settled) == (["uploads/lost.jpg"], ["uploads/hopeless.jpg"])
 
 
-def test_a_finished_record_is_not_looked_at(handler, settled, capsys):
+def test_finished_records_are_ignored(handler, settled, capsys):
     """The metric is written even if no record is in PROCESSING."""
     put_record("uploads/old.jpg", status="COMPLETED")
     assert handler(EVENT) == {"oldestProcessingSeconds": 0, "settled": 0, "restarted": 0}

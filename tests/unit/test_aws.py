@@ -41,12 +41,12 @@ def client_error(code, status):
         (ParamValidationError(report="x"), False),
     ],
 )
-def test_only_what_passes_by_itself_is_transient(error, transient):
+def test_only_temporary_errors_are_transient(error, transient):
     """Throttling, failures of AWS and missing responses are transient; refusals and invalid requests are not."""
     assert aws.is_transient(error) is transient
 
 
-def test_an_error_without_an_answer_is_named_by_its_class():
+def test_an_error_without_a_code_has_the_name_of_its_class():
     """Every error has a code for messages."""
     assert aws.code_of(EndpointConnectionError(endpoint_url="https://s3")) == "EndpointConnectionError"
     assert aws.code_of(client_error("SlowDown", 503)) == "SlowDown"
@@ -54,7 +54,7 @@ def test_an_error_without_an_answer_is_named_by_its_class():
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
 def test_urls_are_signed_for_the_address_of_the_template(region):
-    """`RegionalDomainName`, in us-east-1 too, because the policy of the web page names it."""
+    """The address equals `RegionalDomainName`, also in us-east-1, because the policy of the web page contains it."""
     client = boto3.client("s3", region, config=aws.S3_CONFIG, aws_access_key_id="key", aws_secret_access_key="secret")
     signed = client.generate_presigned_url("get_object", Params={"Bucket": "my-bucket", "Key": "k"})
     form = client.generate_presigned_post("my-bucket", "k")["url"]

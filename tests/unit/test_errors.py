@@ -6,10 +6,10 @@ import pytest
 
 from image_pipeline import errors
 
-CLASSES = [each for _, each in inspect.getmembers(errors, inspect.isclass)]
+CLASSES = [error_class for _, error_class in inspect.getmembers(errors, inspect.isclass)]
 
 
-@pytest.mark.parametrize("error", CLASSES, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("error", CLASSES, ids=lambda error_class: error_class.__name__)
 def test_every_error_ends_in_error_and_is_drawn_in_the_tree(error):
     """Names are a contract with the workflow, and the tree at the top of the module lists all of them."""
     assert error.__name__.endswith("Error")
@@ -28,8 +28,8 @@ def test_public_errors_describe_the_file_only():
     assert "arn:" not in repr(public)
 
 
-def test_text_is_message_and_hint_on_two_lines_whatever_they_hold():
-    """The workflow splits the text at the line break, so a value with line breaks must not add one."""
+def test_the_text_has_exactly_two_lines():
+    """The workflow splits message and hint at the line break, so a value with line breaks must not add one."""
     error = errors.CorruptImageError("The header\nsays\r\n  nonsense.", "Export\tit again.\n")
     assert str(error).split("\n") == ["The header says nonsense.", "Export it again."]
     assert (error.message, error.hint) == ("The header says nonsense.", "Export it again.")

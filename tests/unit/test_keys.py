@@ -26,7 +26,7 @@ upload_keys = names.map(lambda name: keys.UPLOADS_PREFIX + name)
 
 
 def arrived(path: str) -> str:
-    """The path as the function receives it: browsers resolve dots, API Gateway decodes once and cuts at `?`."""
+    """Return the path as the function receives it: browsers resolve dots, API Gateway decodes once and cuts at `?`."""
     folders = []
     for folder in path.split("/"):
         if unquote(folder) == "..":
@@ -43,7 +43,7 @@ def arrived(path: str) -> str:
 @example("uploads/a/renditions/", "web")
 @example("uploads/what?", "web")
 @example("uploads/status", "web")
-def test_rendition_path_leads_back_to_its_key_and_name(key, name):
+def test_a_rendition_path_identifies_its_key_and_name(key, name):
     """For any key, the path of a rendition is not that of another rendition or of a status."""
     path = arrived(keys.rendition_path(key, name))
     assert (keys.image_keys(path)[0], keys.rendition_name(path)) == (key, name)
@@ -53,7 +53,7 @@ def test_rendition_path_leads_back_to_its_key_and_name(key, name):
 @pytest.mark.parametrize(
     "name", ["status", "", "a/b", "-a", ".webp", "a.b.c", "a" * 65, "web\n", "web ", "wéb", "web.", "%41"]
 )
-def test_an_impossible_rendition_is_none(name):
+def test_an_impossible_rendition_path_is_none(name):
     """Such a path is not a rendition path."""
     assert keys.rendition_name(f"/images/uploads/a.jpg/renditions/{name}") is None
 
@@ -71,8 +71,8 @@ def test_an_impossible_rendition_is_none(name):
 @example("uploads/100%.jpg")
 @example("uploads/status")
 @example("uploads//status/")
-def test_status_path_leads_back_to_its_key(key):
-    """For any name, the status path leads to exactly this upload first."""
+def test_a_status_path_identifies_its_key(key):
+    """For any name, the first key of its status path is this upload."""
     assert keys.image_keys(arrived(keys.status_path(key)))[0] == key
 
 
@@ -88,19 +88,19 @@ def test_status_path_is_plain_ascii_without_spaces(key):
 @given(names)
 @example("a%2Bb")
 @example("what%3F")
-def test_a_path_that_a_user_encodes_once_means_the_name_as_it_is(name):
+def test_a_path_that_a_user_encodes_once_identifies_its_name(name):
     """A user that encodes a name once needs no wrapping, because a wrapped name has no dot."""
     assume(len(f"uploads/{name}.jpg".encode()) <= keys.MAX_KEY_BYTES)
     assert keys.image_keys(f"/images/uploads/{name}.jpg/status")[0] == f"uploads/{name}.jpg"
 
 
 each_notifying_machine = pytest.mark.parametrize(
-    "machine", [each for each in MACHINES if "NotifyFailure" in each.states], ids=lambda machine: machine.name
+    "machine", [machine for machine in MACHINES if "NotifyFailure" in machine.states], ids=lambda machine: machine.name
 )
 
 
 def assigned(machine, name, key):
-    """What a failed upload's workflow assigns to a variable, before any function has run."""
+    """Evaluate a variable of the workflow for a failed upload, before any function has run."""
     expression = machine.states["DescribeFailure"]["Assign"][name]
     return evaluate(expression[2:-2], {"upload": {"key": key}, "event": {"detail": {"object": {"key": key}}}})
 
@@ -111,15 +111,15 @@ def assigned(machine, name, key):
 @example("uploads/../a//b?(1)'!*.jpg")
 @example("uploads/%2E%2E")
 @example("uploads/\x7f")
-def test_the_workflow_writes_the_same_url_and_shows_the_same_name(machine, key):
-    """The URL in a notification is the one that is understood, and no name shows more there than elsewhere."""
+def test_the_workflow_computes_the_same_url_and_printable_name(machine, key):
+    """The URL in a notification is the one that the API accepts, and the name is that of `keys.printable`."""
     assert assigned(machine, "status_url", key) == "${ImageStatusApiUrl}" + keys.status_path(key)
     assert assigned(machine, "shown_key", key) == keys.printable(key)
 
 
 @each_notifying_machine
-def test_the_workflow_hides_what_is_hidden_elsewhere(machine):
-    """In names as in the words of errors, which may hold names: one list of characters."""
+def test_the_workflow_replaces_the_same_characters(machine):
+    """Names and error texts, which may contain names, are made printable by one list of characters."""
     text = json.dumps(machine.definition).replace("\\\\", "\\")
     assert text.count("/[\\x00-\\x1f\\x7f-") == text.count(f"/{keys.UNPRINTABLE}/") >= 2
 
@@ -142,7 +142,7 @@ def test_printable_text_is_one_line_without_controls(text):
 
 
 @pytest.mark.parametrize("text", ["fox 🦊👩‍🚀", "Grün Åse", "می‌خواهم", "עברית", "日本語　だ", "<b>&amp;</b>"])
-def test_what_people_write_is_shown_as_it_is(text):
+def test_ordinary_text_is_printed_unchanged(text):
     """Emoji, accents in both normal forms and right-to-left scripts are printable."""
     for form in ("NFC", "NFD"):
         spelled = unicodedata.normalize(form, text)
@@ -159,11 +159,11 @@ def impostor(key):
 @example("uploads/" + "x" * 1016, impostor("uploads/" + "x" * 1016))
 @example("uploads/a_b.jpg", "uploads/a\x1bb.jpg")
 @example("uploads/a", "uploads/a/0123456789abcdef")
-def test_two_uploads_never_share_a_rendition(one, other):
+def test_two_uploads_never_share_a_rendition(first, second):
     """No two uploads share a rendition key, even if their names were sanitised or truncated."""
-    assume(one != other)
-    assert keys.rendition_key(one, "0123456789abcdef", "100x100.jpg") != keys.rendition_key(
-        other, "0123456789abcdef", "100x100.jpg"
+    assume(first != second)
+    assert keys.rendition_key(first, "0123456789abcdef", "100x100.jpg") != keys.rendition_key(
+        second, "0123456789abcdef", "100x100.jpg"
     )
 
 
@@ -171,7 +171,7 @@ def test_two_uploads_never_share_a_rendition(one, other):
 @example("uploads/")
 @example("uploads/../../x.jpg")
 @example("uploads//x.jpg/")
-def test_rendition_keys_arrive_as_they_are(key):
+def test_rendition_keys_are_safe_everywhere(key):
     """No browser, tool or file system changes the key, and XML can contain it."""
     rendition_key = keys.rendition_key(key, "0123456789abcdef", "100x100.jpg")
     assert rendition_key.startswith("thumbnails/")
@@ -188,13 +188,13 @@ def test_rendition_keys_fit_into_s3(name, padding):
     assert len(key.encode()) <= keys.MAX_KEY_BYTES
 
 
-def test_long_keys_that_differ_at_the_end_stay_apart():
+def test_long_keys_with_different_ends_have_different_renditions():
     """The truncated part still makes a difference."""
     stem = "uploads/" + "ä" * 500
     assert keys.rendition_prefix(stem + "1") != keys.rendition_prefix(stem + "2")
 
 
-def test_short_rendition_key_is_readable():
+def test_a_short_rendition_key_is_readable():
     """An operator finds the renditions of an upload by its name."""
     assert (
         keys.rendition_key("uploads/2026/beach day.jpg", "0123456789abcdef", "640x480.webp")
@@ -245,13 +245,13 @@ def test_another_path_has_its_own_error(path):
         "/images/uploads/" + "é" * 509 + "/status",
     ],
 )
-def test_paths_that_cannot_be_keys_are_refused(path):
+def test_impossible_paths_are_refused(path):
     """An impossible key is an InvalidKeyError."""
     with pytest.raises(InvalidKeyError):
         keys.image_keys(path)
 
 
-def test_a_path_behind_a_custom_domain_is_understood():
+def test_a_base_path_is_accepted():
     """A custom domain may add a base path."""
     assert keys.image_keys("/v1/images/uploads/a.jpg/status") == ("uploads/a.jpg",)
 
@@ -262,7 +262,7 @@ def test_a_path_behind_a_custom_domain_is_understood():
 @example("uploads/../../x.jpg")
 @example("uploads/%2E%2E%2Fx%2Ejpg")
 @example("uploads/a//b")
-def test_the_path_of_a_change_means_one_upload(key):
+def test_the_path_of_a_change_identifies_one_upload(key):
     """The path of a change means exactly the upload with the same status path."""
     assume(key != keys.UPLOADS_PREFIX)
     path = keys.status_path(key).removesuffix(keys.STATUS_SUFFIX)
@@ -286,7 +286,7 @@ def test_the_path_of_a_change_means_one_upload(key):
         ("/images/uploads/\ud800.jpg", ""),
     ],
 )
-def test_paths_that_may_mean_something_else_change_nothing(path, suffix):
+def test_ambiguous_paths_change_nothing(path, suffix):
     """A proxy may have resolved the dots."""
     with pytest.raises(InvalidKeyError):
         keys.upload_key(path, suffix)
@@ -307,7 +307,7 @@ def test_a_path_for_another_change_changes_nothing(path, suffix):
         keys.upload_key(path, suffix)
 
 
-def test_a_notified_key_is_decoded_as_s3_has_encoded_it():
+def test_a_key_of_a_notification_is_decoded():
     """S3 form-encodes keys in its notifications, once."""
     assert keys.notified_key("uploads/a+b%2Bc%2520%C3%A9.jpg") == "uploads/a b+c%20é.jpg"
 
@@ -322,13 +322,13 @@ def test_a_notified_key_is_decoded_as_s3_has_encoded_it():
         ("uploads/" + "é" * 509, False),
     ],
 )
-def test_an_upload_is_what_s3_takes_below_the_prefix(key, expected):
-    """Only objects under the prefix are uploads."""
+def test_only_objects_under_the_prefix_are_uploads(key, expected):
+    """The length of a key is limited by S3."""
     assert keys.is_upload(key) is expected
 
 
 @given(upload_keys)
-def test_a_name_becomes_the_key_that_ends_with_it_or_none(key):
+def test_a_name_becomes_a_key_that_ends_with_it_or_is_refused(key):
     """A name is used unchanged or refused."""
     name = key.removeprefix(keys.UPLOADS_PREFIX)
     try:

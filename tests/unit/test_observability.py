@@ -38,7 +38,7 @@ def raising(error):
     return observability.step(handler)
 
 
-def test_a_step_tells_how_long_it_took_and_logs_under_its_execution(log):
+def test_a_step_returns_its_duration_and_logs_with_its_execution(log):
     """Logs and durations carry the id of the execution."""
     handler = observability.step(lambda event, _context: {"seen": event["executionId"]})
     result = handler({"executionId": "execution-7"}, None)
@@ -48,7 +48,7 @@ def test_a_step_tells_how_long_it_took_and_logs_under_its_execution(log):
     assert line["correlation_id"] == "execution-7"
 
 
-def test_every_line_names_the_deployment():
+def test_every_line_contains_the_deployment():
     """Logs and metrics have version and commit; a commit that is unknown is missing, not empty."""
     code = "from image_pipeline import observability as o; o.logger.error('x'); o.record_oldest_age(1)"
     for commit in ("", "5e7ed83"):
@@ -79,7 +79,7 @@ def test_a_log_line_is_ascii(log):
 @pytest.mark.parametrize(
     ("error", "traced"), [(LookupError("as it is"), True), (errors.CorruptImageError("as it is", "Hint."), False)]
 )
-def test_an_error_is_logged_under_its_execution_and_passes_through(log, error, traced):
+def test_an_error_is_logged_with_its_execution_and_raised(log, error, traced):
     """The workflow sees the class that was raised; only a bug needs a traceback."""
     with pytest.raises(type(error), match="as it is"):
         raising(error)({"executionId": "execution-8"}, None)
@@ -88,7 +88,7 @@ def test_an_error_is_logged_under_its_execution_and_passes_through(log, error, t
     assert ("exception" in line) == traced
 
 
-def test_the_time_of_a_log_line_is_one_that_lambda_takes(log):
+def test_the_time_of_a_log_line_has_the_format_of_lambda(log):
     """With another time format, Lambda's filter would treat ERROR as INFO."""
     observability.logger.error("x")
     assert "T" in json.loads(log.getvalue())["timestamp"]
@@ -106,7 +106,7 @@ def test_a_success_is_counted_with_time_and_bytes(capsys, status, counted):
 
 
 @pytest.mark.parametrize("code", ["States.Timeout", "StorageUnavailableError", "LookupError", "", "uploads/me.jpg"])
-def test_a_fault_of_ours_is_counted_without_a_dimension(capsys, code):
+def test_an_internal_failure_is_counted_without_a_dimension(capsys, code):
     """An unknown code must not create a new metric."""
     observability.count_failure(code)
     (line,) = emf(capsys.readouterr().out)
@@ -130,20 +130,20 @@ def test_a_rejection_is_counted_by_its_reason(capsys, code):
     """The dimension does not leak into the next metric."""
     observability.count_failure(code)
     observability.record_oldest_age(0)
-    rejection, other = emf(capsys.readouterr().out)
+    rejection, success = emf(capsys.readouterr().out)
     assert (rejection["ImageRejected"], rejection["Reason"], rejection["service"]) == ([1], code, "stack")
     assert set(rejection["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "Reason"}
-    assert "Reason" not in other
+    assert "Reason" not in success
 
 
-def test_the_watch_and_the_cleaning_have_their_figures(capsys):
+def test_the_watch_and_the_clean_up_have_metrics(capsys):
     """Both metrics have a value and no further dimension."""
     observability.record_oldest_age(71.5)
     observability.count_cleanup_failure()
     assert metrics(capsys) == [{"OldestProcessingSeconds": 71.5}, {"RenditionsNotCleaned": 1}]
 
 
-def test_a_metric_is_found_under_the_execution_that_it_counts(capsys):
+def test_a_metric_has_the_id_of_its_execution(capsys):
     """A metric carries the id of its execution, as every log line does."""
     observability.step(lambda *_: observability.count_failure("X") or {})({"executionId": "execution-9"}, None)
     (line,) = emf(capsys.readouterr().out)

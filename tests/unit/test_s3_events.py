@@ -11,14 +11,14 @@ FIELDS = {"bucket": "b", "key": "uploads/a b.jpg", "etag": "e", "size_bytes": 3,
 
 
 @pytest.mark.parametrize(("version_id", "version"), [("v", {"version-id": "v"}), (None, {})])
-def test_an_event_names_one_version_of_one_object(version_id, version):
+def test_an_event_identifies_one_version_of_an_object(version_id, version):
     """Without versioning, S3 sends no version id."""
     event = s3_events.object_created(**FIELDS, version_id=version_id)
     assert event["detail"]["object"] == {"key": "uploads/a b.jpg", "size": 3, "etag": "e", "sequencer": "0A", **version}
 
 
 def test_an_event_has_the_form_of_the_sample(template):
-    """The sample event is one of S3, and the workflow reads the same fields of both."""
+    """The sample is an event of S3, and the workflow reads the same fields of both."""
     sample = json.loads((ROOT / "events" / "object_created.json").read_text())
     event = s3_events.object_created(**FIELDS, version_id="v")
     assert event.keys() <= sample.keys()

@@ -27,11 +27,11 @@ def test_every_missing_variable_is_named():
         assert f"{name} is missing" in messages
 
 
-def test_a_release_has_the_known_values():
-    """Nothing fails without it."""
-    known = {"PIPELINE_VERSION": "1.2.3", "PIPELINE_COMMIT": "5e7ed83"}
-    assert settings.release(known) == {"version": "1.2.3", "commit": "5e7ed83"}
-    assert settings.release({**known, "PIPELINE_COMMIT": ""}) == {"version": "1.2.3"}
+def test_a_release_has_the_version_and_commit_of_the_environment():
+    """Both variables are optional."""
+    release = {"PIPELINE_VERSION": "1.2.3", "PIPELINE_COMMIT": "5e7ed83"}
+    assert settings.release(release) == {"version": "1.2.3", "commit": "5e7ed83"}
+    assert settings.release({**release, "PIPELINE_COMMIT": ""}) == {"version": "1.2.3"}
     assert settings.release({}) == {}
 
 
@@ -42,21 +42,21 @@ def test_a_number_out_of_range_is_reported_with_its_range(value):
         settings.load(ENVIRONMENT | {"MAX_UPLOAD_MEGABYTES": value})
 
 
-def test_template_sets_every_variable_and_no_other(template):
-    """The template sets exactly the variables that the code reads."""
-    given = template["Globals"]["Function"]["Environment"]["Variables"]
-    own = {name for name in given if not name.startswith("POWERTOOLS_")}
-    assert own == set(ENVIRONMENT)
+def test_the_template_sets_exactly_the_variables_that_the_code_reads(template):
+    """A missing or superfluous variable fails the test."""
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    names = {name for name in variables if not name.startswith("POWERTOOLS_")}
+    assert names == set(ENVIRONMENT)
 
 
-def test_machines_are_read_and_their_absence_is_named():
+def test_missing_state_machines_are_reported():
     """One error lists all missing variables."""
     assert settings.load_machines(ENVIRONMENT | MACHINES).settle_image == MACHINES["SETTLE_IMAGE_ARN"]
     with pytest.raises(SettingsError, match="PROCESS_IMAGE_ARN is missing; SETTLE_IMAGE_ARN is missing; WORKFLOW_TYPE"):
         settings.load_machines({})
 
 
-def test_labels_are_detected_unless_they_are_off():
+def test_labels_are_on_or_off():
     """An unknown value must not decide about a paid call."""
     assert settings.load(ENVIRONMENT).detects_labels
     assert not settings.load(ENVIRONMENT | {"LABELS": "OFF"}).detects_labels
@@ -73,48 +73,49 @@ def test_a_workflow_type_is_one_of_two():
 
 @pytest.mark.parametrize(("workflow", "minutes"), [("STANDARD", 30), ("EXPRESS", 0.5)])
 def test_an_execution_that_has_just_timed_out_is_not_lost(workflow, minutes):
-    """Whatever ends its record needs time: SettleImage with its retries, or the last step of an Express execution."""
+    """The record needs time until SettleImage or the last step of an Express execution has ended it."""
     workflow_type = settings.WorkflowType(workflow)
     assert workflow_type.lost_seconds >= workflow_type.seconds + 60 * minutes
 
 
-def test_template_says_where_the_machines_are(template):
+def test_the_template_sets_the_arns_of_the_state_machines(template):
     """Only WatchRecords needs the ARNs."""
-    given = template["Resources"]["WatchRecordsFunction"]["Properties"]["Environment"]["Variables"]
-    assert given == {"PROCESS_IMAGE_ARN": {"Ref": "ProcessImageStateMachine"}} | {
+    variables = template["Resources"]["WatchRecordsFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables == {"PROCESS_IMAGE_ARN": {"Ref": "ProcessImageStateMachine"}} | {
         "SETTLE_IMAGE_ARN": {"Ref": "SettleImageStateMachine"}
     }
 
 
-def test_template_says_where_outcomes_are_published(template):
+def test_the_template_sets_the_bus_of_outcomes(template):
     """The bus of PublishOutcomes is the one that its role may use."""
     function = template["Resources"]["PublishOutcomesFunction"]["Properties"]
-    given = function["Environment"]["Variables"]
+    variables = function["Environment"]["Variables"]
     url = template["Resources"]["ProcessImageStateMachine"]["Properties"]["DefinitionSubstitutions"][
         "ImageStatusApiUrl"
     ]
-    assert given == {"EVENT_BUS": {"Ref": "EventBusName"}, "STATUS_API_URL": url}
-    (publish,) = [each for each in function["Policies"][0]["Statement"] if each["Action"] == "events:PutEvents"]
+    assert variables == {"EVENT_BUS": {"Ref": "EventBusName"}, "STATUS_API_URL": url}
+    statements = function["Policies"][0]["Statement"]
+    (publish,) = [statement for statement in statements if statement["Action"] == "events:PutEvents"]
     assert publish["Resource"]["Fn::Sub"].endswith(":event-bus/${EventBusName}")
 
 
-def test_a_presigned_upload_lives_as_long_as_the_parameter_says(template):
+def test_the_lifetime_of_a_presigned_upload_is_the_parameter(template):
     """The code accepts the range of the template parameter, and both functions know the URL of the API."""
     variables = {"UPLOADS_BUCKET": "bucket", "STATUS_API_URL": "https://x", "MAX_UPLOAD_MEGABYTES": "7"}
     bounds = template["Parameters"]["PresignedUploadSeconds"]
     for seconds in (bounds["MinValue"], bounds["Default"], bounds["MaxValue"]):
-        read = settings.load_for_presigning(variables | {"PRESIGNED_UPLOAD_SECONDS": str(seconds)})
-        assert (read.presigned_upload_seconds, read.max_upload_bytes) == (seconds, 7_000_000)
+        loaded = settings.load_for_presigning(variables | {"PRESIGNED_UPLOAD_SECONDS": str(seconds)})
+        assert (loaded.presigned_upload_seconds, loaded.max_upload_bytes) == (seconds, 7_000_000)
     for wrong in ("", "59", "3601", "900.5"):
         with pytest.raises(SettingsError, match="PRESIGNED_UPLOAD_SECONDS"):
             settings.load_for_presigning(variables | {"PRESIGNED_UPLOAD_SECONDS": wrong})
     for function in ("UploadImageFunction", "PresignUploadFunction"):
-        given = template["Resources"][function]["Properties"]["Environment"]["Variables"]
-        assert given["UPLOADS_BUCKET"] == {"Ref": "UploadsBucket"}
-        assert "${ImageStatusApi}" in given["STATUS_API_URL"]["Fn::Sub"]
+        template_variables = template["Resources"][function]["Properties"]["Environment"]["Variables"]
+        assert template_variables["UPLOADS_BUCKET"] == {"Ref": "UploadsBucket"}
+        assert "${ImageStatusApi}" in template_variables["STATUS_API_URL"]["Fn::Sub"]
 
 
-def test_uploads_over_http_know_the_formats():
+def test_the_template_sets_the_formats_of_uploads_over_http():
     """Uploads over HTTP use the same formats as the workflow."""
     variables = {"UPLOADS_BUCKET": "bucket", "STATUS_API_URL": "https://x", "IMAGE_FORMATS": "jpeg, PNG"}
     assert settings.load_for_intake(variables).image_formats == {"JPEG", "PNG"}

@@ -22,7 +22,7 @@ def test_a_time_is_written_in_utc_with_milliseconds(moment, text):
 
 
 def test_a_time_may_have_whole_seconds():
-    """Some contracts have no fraction."""
+    """Some documented fields have no fraction."""
     assert times.iso(datetime(2026, 11, 21, 12, 0, 0, 5, tzinfo=UTC), "seconds") == "2026-11-21T12:00:00Z"
 
 

@@ -29,26 +29,26 @@ def record(key, **changes):
 # ---- Without AWS
 
 
-def test_keys_never_repeat_and_look_like_keys():
+def test_keys_never_repeat_and_have_the_form_of_keys():
     """A key has an id of 12 and a secret of 43 characters, and every position varies."""
-    made = [apikeys.make() for _ in range(200)]
-    assert len({key.key_id for key in made}) == len({key.secret for key in made}) == 200
-    assert all(len(key.text) == len("ip_") + 12 + 1 + 43 and key.text.isascii() for key in made)
-    assert all(len(set(places)) > 10 for places in zip(*(key.secret for key in made), strict=True))
+    api_keys = [apikeys.make() for _ in range(200)]
+    assert len({key.key_id for key in api_keys}) == len({key.secret for key in api_keys}) == 200
+    assert all(len(key.text) == len("ip_") + 12 + 1 + 43 and key.text.isascii() for key in api_keys)
+    assert all(len(set(places)) > 10 for places in zip(*(key.secret for key in api_keys), strict=True))
 
 
 @given(keys)
-def test_a_key_is_parsed_to_what_it_was_made_of(key):
+def test_a_parsed_key_equals_the_formatted_key(key):
     """Formatting and parsing a key are inverse, for any random bits."""
     assert apikeys.parse(key.text) == key
     assert apikeys.verify(key, record(key), NOW) is Verdict.VALID
 
 
 @given(st.integers(0, 2**256 - 1), st.integers(0, 2**256 - 1))
-def test_every_secret_has_a_text_of_its_own(one, other):
+def test_different_secrets_have_different_texts(first, second):
     """The text contains all 256 bits."""
-    assert (apikeys._base62(one) == apikeys._base62(other)) == (one == other)
-    assert sum(BASE62.index(digit) * 62**place for place, digit in enumerate(reversed(apikeys._base62(one)))) == one
+    assert (apikeys._base62(first) == apikeys._base62(second)) == (first == second)
+    assert sum(BASE62.index(digit) * 62**place for place, digit in enumerate(reversed(apikeys._base62(first)))) == first
 
 
 @given(st.text())
@@ -59,21 +59,21 @@ def test_every_secret_has_a_text_of_its_own(one, other):
 @example("ip_000000000000_" + "0" * 43 + ",ip_000000000000_" + "0" * 43)
 @example("ip_000000000000_" + "٣" * 43)
 @example("IP_000000000000_" + "0" * 43)
-def test_any_other_text_is_no_key(text):
+def test_any_other_text_is_not_a_key(text):
     """An invalid text is not an error."""
     assert apikeys.parse(text) is None
 
 
 @given(keys, keys)
-def test_no_secret_but_its_own_opens_a_key(key, other):
+def test_a_key_is_valid_only_with_its_secret(key, other_key):
     """Only the right secret is valid, even if the id is right."""
-    presented = ApiKey(key.key_id, other.secret)
-    expected = Verdict.VALID if key.secret == other.secret else Verdict.WRONG
+    presented = ApiKey(key.key_id, other_key.secret)
+    expected = Verdict.VALID if key.secret == other_key.secret else Verdict.WRONG
     assert apikeys.verify(presented, record(key), NOW) is expected
 
 
 @given(keys)
-def test_a_shown_key_does_not_show_its_secret(key):
+def test_a_printed_key_does_not_contain_its_secret(key):
     """The secret does not appear in logs, tracebacks or debuggers."""
     assert key.secret not in f"{key} {key!r} {record(key)!r}"
     assert apikeys.hash_secret(key.secret) not in repr(record(key))
@@ -88,7 +88,7 @@ def test_a_shown_key_does_not_show_its_secret(key):
         ({"expires_at": "2026-11-21T12:00:00.001Z"}, Verdict.VALID),
     ],
 )
-def test_a_key_that_has_ended_is_not_valid(changes, verdict):
+def test_an_ended_key_is_not_valid(changes, verdict):
     """A caller without the secret does not learn that the key has ended."""
     key, stranger = apikeys.make("0" * 12), apikeys.make("0" * 12)
     assert apikeys.verify(key, record(key, **changes), NOW) is verdict
@@ -121,10 +121,10 @@ def test_a_created_key_is_valid_and_its_secret_is_not_stored():
     assert authenticate(key.text) == (Verdict.VALID, key.key_id)
     (item,) = aws_client("dynamodb").scan(TableName=API_KEY_TABLE)["Items"]
     assert key.secret not in str(item)
-    (listed,) = apikeys.list_keys(aws_client, API_KEY_TABLE)
-    assert (listed.key_id, listed.name, listed.state) == (key.key_id, "Zoë's scanner", "ACTIVE")
-    assert listed.expires_at is None
-    assert listed.created_at == listed.last_rotated
+    (stored,) = apikeys.list_keys(aws_client, API_KEY_TABLE)
+    assert (stored.key_id, stored.name, stored.state) == (key.key_id, "Zoë's scanner", "ACTIVE")
+    assert stored.expires_at is None
+    assert stored.created_at == stored.last_rotated
 
 
 @table
@@ -147,14 +147,16 @@ def test_a_key_expires_after_its_days():
 def test_rotation_keeps_the_id_and_ends_the_old_secret():
     """The name and the expiry of the key stay as well."""
     old = apikeys.create(aws_client, table=API_KEY_TABLE, name="n", expires_days=3)
-    (before,) = apikeys.list_keys(aws_client, API_KEY_TABLE)
+    (old_record,) = apikeys.list_keys(aws_client, API_KEY_TABLE)
     new = apikeys.rotate(aws_client, table=API_KEY_TABLE, key_id=old.key_id)
     assert new.key_id == old.key_id
     assert authenticate(new.text)[0] is Verdict.VALID
     assert authenticate(old.text)[0] is Verdict.WRONG
-    (after,) = apikeys.list_keys(aws_client, API_KEY_TABLE)
-    assert after == replace(before, secret_hash=apikeys.hash_secret(new.secret), last_rotated=after.last_rotated)
-    assert after.last_rotated >= before.last_rotated
+    (new_record,) = apikeys.list_keys(aws_client, API_KEY_TABLE)
+    assert new_record == replace(
+        old_record, secret_hash=apikeys.hash_secret(new.secret), last_rotated=new_record.last_rotated
+    )
+    assert new_record.last_rotated >= old_record.last_rotated
 
 
 @table
@@ -212,7 +214,7 @@ def test_a_key_keeps_its_rights(access):
 
 @table
 def test_a_key_of_an_earlier_release_has_all_rights():
-    """Its record has neither scopes nor a folder, and neither has that of a new key with all rights."""
+    """A record without scopes and folder has all rights, and so has a new key that is not limited."""
     apikeys.create(aws_client, table=API_KEY_TABLE, name="somebody")
     (item,) = aws_client("dynamodb").scan(TableName=API_KEY_TABLE)["Items"]
     assert not {"scopes", "folder"} & item.keys()

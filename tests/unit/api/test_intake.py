@@ -50,41 +50,43 @@ def part(disposition, content=PHOTO):
 
 
 def with_focus(event, focus):
-    """The request with this query parameter."""
+    """Add a query parameter to a request."""
     return event | {"queryStringParameters": event.get("queryStringParameters", {}) | {"focus": focus}}
 
 
-@pytest.mark.parametrize("sent", [{}, form(("file", ("a.jpg", PHOTO)), focus="0.3, 0.4")], ids=["bytes", "form"])
-def test_a_focus_becomes_metadata_of_the_object(sent):
-    """A query parameter and a form field name the same point, and an upload without one has no metadata."""
-    event = with_focus(request(name="a.jpg", **sent), "0.3, 0.4")
+@pytest.mark.parametrize(
+    "upload_request", [{}, form(("file", ("a.jpg", PHOTO)), focus="0.3, 0.4")], ids=["bytes", "form"]
+)
+def test_a_focus_becomes_metadata_of_the_object(upload_request):
+    """A query parameter and a form field set the same point; an upload without a focus has no metadata."""
+    event = with_focus(request(name="a.jpg", **upload_request), "0.3, 0.4")
     assert intake.receive(event, FORMATS).metadata == {"focus": "0.3,0.4"}
     assert receive(name="a.jpg").metadata == {}
 
 
 def test_a_form_field_alone_names_the_focus():
-    """A page can send a form without a query, and an input that was left empty does not count."""
+    """A page can send a form without a query, and an empty input is ignored."""
     file = ("file", ("a.jpg", PHOTO))
     assert receive(**form(file, focus="1,0")).metadata == {"focus": "1,0"}
     assert receive(**form(file, focus="")).metadata == {}
 
 
 @pytest.mark.parametrize("focus", ["", "0.3", "2,0", "0.3,0.4,0.5", "0,4\ufffd"])
-def test_a_focus_that_is_no_point_is_refused(focus):
-    """Nothing is stored without the focus that the caller asked for."""
+def test_an_invalid_focus_is_refused(focus):
+    """No file is stored without the focus that the caller asked for."""
     with pytest.raises((InvalidRequestError, InvalidKeyError)):
         intake.receive(with_focus(request(name="a.jpg"), focus), FORMATS)
 
 
 def test_two_focuses_are_refused():
-    """Neither of two different points wins."""
+    """Two different points are an error."""
     with pytest.raises(InvalidRequestError, match="`focus`"):
         intake.receive(with_focus(request(**form(("file", ("a.jpg", PHOTO)), focus="0,0")), "1,1"), FORMATS)
     with pytest.raises(InvalidRequestError, match="2 different fields `focus`"):
         receive(**form(("file", ("a.jpg", PHOTO)), ("focus", "0,0"), ("focus", "1,1")))
 
 
-def test_bytes_become_an_upload_of_the_name_that_the_query_gives():
+def test_the_query_names_the_upload():
     """The query parameter keeps its folders and wins over the header."""
     upload = receive(name="summer/bea,ch ü?.jpg", content_disposition='attachment; filename="x.jpg"')
     assert upload == intake.ReceivedUpload("uploads/summer/bea,ch ü?.jpg", PHOTO, "image/jpeg", overwrite=True)
@@ -118,7 +120,7 @@ def test_content_disposition_names_an_upload(header, name):
 
 
 @pytest.mark.parametrize("header", ["", "attachment", 'attachment; filename=""', "attachment; filename=a/"])
-def test_what_has_no_name_gets_one_of_its_own(header):
+def test_a_request_without_a_name_gets_a_random_one(header):
     """A random name is never repeated."""
     keys = {receive(content_disposition=header).image_key for _ in range(2)}
     assert len(keys) == 2
@@ -133,7 +135,7 @@ def test_what_has_no_name_gets_one_of_its_own(header):
         ((ROOT / "tests" / "corpus" / "deep.heic").read_bytes(), "HEIF", "heic"),
     ],
 )
-def test_a_name_of_its_own_says_the_format(data, kind, suffix):
+def test_a_random_name_has_the_suffix_of_the_format(data, kind, suffix):
     """The bytes determine the suffix and the content type, not the request."""
     upload = receive(data, content_type="image/jpeg")
     assert upload.image_key.endswith(f".{suffix}")
@@ -148,7 +150,7 @@ def test_a_name_of_its_own_says_the_format(data, kind, suffix):
         "\ufffd.jpg",  # bytes that were no text
     ],
 )
-def test_a_name_that_somebody_could_take_for_another_is_refused(name):
+def test_an_ambiguous_name_is_refused(name):
     """A name is never changed, because the caller would not find the upload again."""
     with pytest.raises(InvalidKeyError):
         receive(name=name)
@@ -163,7 +165,7 @@ def test_a_file_name_that_is_a_folder_is_refused():
 @pytest.mark.parametrize(
     "name", ["x" * 1016, "100%.jpg", "a+b c.jpg", "..x", "x\\y.jpg", "-", "💥", "uploads", "Uploads/x"]
 )
-def test_other_names_are_taken_as_they_are(name):
+def test_other_names_are_accepted_unchanged(name):
     """Names are accepted up to the length of a key."""
     assert receive(name=name).image_key == f"uploads/{name}"
 
@@ -187,7 +189,7 @@ def test_a_name_may_be_the_key_itself(name, key):
 @pytest.mark.parametrize(
     "name", ["uploads/", "uploads//x.jpg", "uploads/../x.jpg", "/uploads/x.jpg", "uploads/" + "x" * 1017]
 )
-def test_a_key_that_cannot_be_one_is_refused(name):
+def test_an_impossible_key_is_refused(name):
     """The rules for names apply to the part after `uploads/`."""
     with pytest.raises(InvalidKeyError):
         receive(name=name)
@@ -199,13 +201,13 @@ def test_a_repeated_name_is_refused():
         intake.receive(request(name="a.jpg,b.jpg") | {"rawQueryString": "name=a.jpg&name=b.jpg"}, FORMATS)
 
 
-def test_a_form_brings_one_file():
+def test_a_form_contains_one_file():
     """Other fields are ignored; the name comes from the file or the query."""
-    sent = form(("file", ("dir/ü 1.jpg", PHOTO, "image/png")), note="hello")
-    assert receive(**sent).image_key == "uploads/ü 1.jpg"
-    assert receive(**sent).data == PHOTO
-    assert receive(**sent).content_type == "image/jpeg"
-    assert receive(**sent, name="a/b.jpg").image_key == "uploads/a/b.jpg"
+    upload_form = form(("file", ("dir/ü 1.jpg", PHOTO, "image/png")), note="hello")
+    assert receive(**upload_form).image_key == "uploads/ü 1.jpg"
+    assert receive(**upload_form).data == PHOTO
+    assert receive(**upload_form).content_type == "image/jpeg"
+    assert receive(**upload_form, name="a/b.jpg").image_key == "uploads/a/b.jpg"
 
 
 def test_a_form_of_a_browser_is_understood():
@@ -228,7 +230,7 @@ def test_the_field_name_of_a_form_names_the_upload():
 
 
 @pytest.mark.parametrize("field", [("name", ""), ("title", "a.jpg"), ("Name", "a.jpg")])
-def test_a_field_that_names_nothing_is_passed_over(field):
+def test_an_empty_field_is_ignored(field):
     """Browsers send an empty text input."""
     assert receive(**form(FILE, field)).image_key == "uploads/x.jpg"
     assert receive(**form(FILE, field), name="b.jpg").image_key == "uploads/b.jpg"
@@ -286,7 +288,7 @@ def test_a_file_without_a_name_gets_a_new_one():
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_file_comes_out_of_a_form_as_it_went_in(seed):
+def test_a_form_keeps_the_bytes_of_its_file(seed):
     """The bytes are unchanged, even if they contain line breaks, hyphens and almost the boundary."""
     dice = random.Random(seed)
     pieces = [b"\r", b"\n", b"\r\n", b"--", b"\r\n--x-edg", b"\r\n\r\n", b"--x-edge", dice.randbytes(3)]
@@ -314,7 +316,7 @@ def test_a_form_without_exactly_one_file_is_refused(data, content_type):
         receive(data, content_type=content_type)
 
 
-def test_a_form_of_forms_costs_nothing():
+def test_nested_forms_are_not_parsed():
     """Nested parts are treated as bytes."""
     nested = b"".join(
         b"--e%d\r\nContent-Type: multipart/mixed; boundary=e%d\r\n\r\n" % (n, n + 1) for n in range(50_000)
@@ -323,7 +325,7 @@ def test_a_form_of_forms_costs_nothing():
         receive(nested[: intake.MAX_BYTES], content_type="multipart/form-data; boundary=e0")
 
 
-def test_what_is_no_picture_is_refused_by_its_content():
+def test_content_that_is_not_an_image_is_refused():
     """The name and the type are ignored, and the error contains the detected content."""
     with pytest.raises(UnsupportedFormatError, match="its content is PDF"):
         receive(b"%PDF-1.7 ...", name="x.jpg", content_type="image/jpeg")
@@ -338,11 +340,11 @@ def test_bytes_sent_as_text_are_recognised():
         intake.receive(event, FORMATS)
 
 
-@pytest.mark.parametrize("sent", [{"data": b""}, form(("file", ("x.jpg", b"")))])
-def test_nothing_is_no_picture(sent):
+@pytest.mark.parametrize("empty_request", [{"data": b""}, form(("file", ("x.jpg", b"")))])
+def test_an_empty_upload_is_refused(empty_request):
     """An empty upload is rejected, for example when a shell variable was empty."""
     with pytest.raises(EmptyUploadError):
-        receive(**sent)
+        receive(**empty_request)
     with pytest.raises(EmptyUploadError):
         intake.receive({"headers": {}, "isBase64Encoded": False}, FORMATS)
 
@@ -357,7 +359,7 @@ def test_the_largest_request_fits_into_an_invocation():
         receive(PHOTO + padding + b"\0")
 
 
-def test_a_condition_protects_what_is_there():
+def test_only_the_condition_of_s3_is_accepted():
     """S3 supports only this condition, so others must not be ignored."""
     assert receive(if_none_match="*").overwrite is False
     for headers in ({"if_none_match": '"abc"'}, {"if_match": "*"}, {"if_match": '"abc"', "if_none_match": "*"}):
@@ -383,7 +385,7 @@ def test_a_request_must_bring_an_object(body):
     assert intake.json_body({"body": '{"a": "ü"}'}) == {"a": "ü"}
 
 
-def test_a_body_that_is_not_what_the_event_says_is_refused():
+def test_a_body_that_contradicts_the_event_is_refused():
     """An invalid body is an error of the request, not of the function."""
     with pytest.raises(InvalidRequestError):
         intake.body({"body": "a", "isBase64Encoded": True})

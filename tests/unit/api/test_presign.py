@@ -66,10 +66,10 @@ def test_a_form_is_bound_to_key_type_and_size():
         ("notes.txt", "application/octet-stream"),
     ],
 )
-@pytest.mark.parametrize("asked", [{}, {"contentType": ""}])
-def test_a_type_that_the_caller_does_not_know_is_that_of_the_name(name, content_type, asked):
+@pytest.mark.parametrize("fields", [{}, {"contentType": ""}])
+def test_a_missing_type_follows_from_the_name(name, content_type, fields):
     """The suffix determines a missing content type, because browsers on Windows have none for HEIC."""
-    signed = sign_request(presign.parse({"name": name, **asked}, MAX_BYTES))
+    signed = sign_request(presign.parse({"name": name, **fields}, MAX_BYTES))
     assert signed["post"]["fields"]["Content-Type"] == signed["put"]["headers"]["content-type"] == content_type
 
 
@@ -104,13 +104,13 @@ def test_a_focus_is_signed():
 
 
 @pytest.mark.parametrize("focus", ["0.3,0.4", {}, {"x": 2, "y": 0}, {"x": 0.3}, [0.3, 0.4]])
-def test_a_focus_that_is_no_point_is_not_signed(focus):
-    """The answer says what a point is."""
+def test_an_invalid_focus_is_not_signed(focus):
+    """The error contains the rule for a point."""
     with pytest.raises(InvalidRequestError, match="focus"):
         parse(focus=focus)
 
 
-def test_a_url_has_its_headers_and_no_others():
+def test_a_url_requires_only_the_known_headers():
     """A URL requires only the known headers."""
     put = sign()["put"]
     assert put["headers"] == {"content-type": "image/jpeg"}
@@ -118,7 +118,7 @@ def test_a_url_has_its_headers_and_no_others():
     assert parse_qs(urlsplit(put["url"]).query)["X-Amz-Expires"] == ["900"]
 
 
-def test_what_must_not_replace_anything_is_put_on_that_condition():
+def test_an_upload_that_must_not_replace_another_is_a_conditional_put():
     """S3 supports no condition in a form, so only a URL is returned."""
     signed = sign(overwrite=False)
     assert signed["put"]["headers"]["if-none-match"] == "*"
@@ -128,19 +128,19 @@ def test_what_must_not_replace_anything_is_put_on_that_condition():
         parse(overwrite=False, method="POST")
 
 
-def test_a_name_that_s3_would_fill_in_has_no_form():
+def test_a_name_with_a_placeholder_of_s3_has_no_form():
     """S3 replaces `${filename}` in the key of a form, but not in a URL."""
     assert parse(name="${filename}").methods == ("PUT",)
 
 
 @pytest.mark.parametrize(("method", "ways"), [(None, {"post", "put"}), ("POST", {"post"}), ("PUT", {"put"})])
-def test_a_caller_may_want_one_way_only(method, ways):
+def test_a_caller_may_choose_the_method(method, ways):
     """Without a method, both are returned."""
     assert sign(method=method).keys() == {"expiresAt"} | ways
     assert sign(method=method)["expiresAt"] == "2026-11-21T12:15:00Z"
 
 
-def test_the_commands_survive_a_shell():
+def test_the_commands_are_quoted_for_the_shell():
     """No character of a name has a special meaning for the shell or for curl."""
     signed = sign(sizeBytes=7, overwrite=True)
     words = shlex.split(signed["post"]["curl"])
@@ -154,7 +154,7 @@ def test_the_commands_survive_a_shell():
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "fields",
     [
         {"name": None}, {"name": 1}, {"contentType": None}, {"contentType": "text/html"}, {"contentType": "image/"},
         {"contentType": "image/jpeg\r\nx: y"}, {"contentType": "image/jpeg; x=y"},
@@ -163,19 +163,19 @@ def test_the_commands_survive_a_shell():
         {"overwrite": "no"}, {"overwrite": None}, {"method": "GET"}, {"method": ["PUT"]}, {"size": 7},
     ],
 )  # fmt: skip
-def test_an_unknown_condition_is_refused(asked):
+def test_an_unknown_condition_is_refused(fields):
     """A misspelt field must not be ignored."""
     with pytest.raises(InvalidRequestError):
-        parse(**asked)
+        parse(**fields)
 
 
-def test_a_name_must_be_one():
+def test_an_invalid_name_is_refused():
     """The rules for names apply."""
     with pytest.raises(InvalidKeyError):
         parse(name="../x.jpg")
 
 
-def test_what_would_be_rejected_is_not_signed():
+def test_an_upload_above_the_limit_is_not_signed():
     """A file of exactly the limit is accepted."""
     assert parse(sizeBytes=MAX_BYTES).size_bytes == MAX_BYTES
     assert parse(sizeBytes=7.0).size_bytes == 7

@@ -59,7 +59,7 @@ def test_a_problem_is_a_document_of_rfc_9457():
         (UnsupportedFormatError, 415),
     ],
 )
-def test_what_the_caller_can_mend_is_told_with_its_hint(error, status):
+def test_an_error_of_the_caller_is_answered_with_its_hint(error, status):
     """The detail contains the message and the hint in one line."""
     answer = answered(error("The rule is broken.", "Do this."))
     assert answer["statusCode"] == status
@@ -78,7 +78,7 @@ def refused(method, path):
     return answer["statusCode"], answer["headers"].get("allow"), json.loads(answer.get("body", "{}")).get("detail")
 
 
-def test_a_refusal_says_what_is_taken_here_and_what_is_wanted_elsewhere():
+def test_a_405_lists_the_methods_and_the_paths_for_the_method():
     """A caller that omits `/status` learns which paths accept GET."""
     assert refused("PUT", "/images")[:2] == (405, "GET, POST, OPTIONS")
     status, allow, detail = refused("GET", "/images/uploads/a.jpg")
@@ -95,7 +95,7 @@ def test_a_refusal_shortens_the_method():
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/"), ("OPTIONS", "/x"), ("GET", "/x/images"), ("DELETE", "/images/uploads/")]
 )
-def test_what_no_route_has_taken_is_nowhere(method, path):
+def test_a_path_without_a_route_is_404(method, path):
     """The response is 404, even if the path looks like one that accepts the method."""
     status, allow, detail = refused(method, path)
     assert (status, allow) == (404, None)
@@ -127,12 +127,12 @@ def test_a_superfluous_slash_is_reported(method, path):
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/images/uploads/a/"), ("DELETE", "/images/uploads/a.jpg/status/")]
 )
-def test_where_a_slash_is_not_what_is_wrong_it_is_not_told(method, path):
+def test_a_trailing_slash_is_reported_only_if_it_is_the_mistake(method, path):
     """A trailing slash is not mentioned if removing it would not help."""
     assert "slash" not in refused(method, path)[2]
 
 
-def test_options_are_answered_with_what_is_taken():
+def test_options_are_answered_with_the_accepted_methods():
     """OPTIONS gets a success without a body, which browsers require for a preflight request."""
     assert problems.refusal(method="OPTIONS", path="/images/presigned") == {
         "statusCode": 204,
@@ -140,7 +140,7 @@ def test_options_are_answered_with_what_is_taken():
     }
 
 
-def test_a_path_for_another_method_is_refused_as_by_the_route_that_takes_the_rest():
+def test_a_path_for_another_method_is_refused_as_by_the_fallback_route():
     """The response is the same as that of the fallback route."""
 
     @problems.answers_problems("Not just now.")
@@ -160,14 +160,14 @@ def test_an_unavailable_aws_is_reported_without_details():
 
 
 @pytest.mark.parametrize("error", [SettingsError("m", "h"), ValueError("v")])
-def test_our_own_faults_stay_faults(error):
+def test_a_bug_is_raised(error):
     """API Gateway answers 500, and Lambda counts an error."""
     with pytest.raises(type(error)):
         answered(error)
 
 
-def test_an_answer_is_json_with_more_headers():
-    """The body may contain any letters."""
+def test_an_answer_is_json_with_its_headers():
+    """The body may contain any characters."""
     answer = problems.answer(202, {"a": "ü"}, location="/x")
     assert answer["headers"] == {"content-type": "application/json", "location": "/x", **GUARDS}
     assert json.loads(answer["body"]) == {"a": "ü"}

@@ -6,7 +6,7 @@ from image_pipeline.api import queries
 from image_pipeline.errors import InvalidRequestError
 
 
-def test_parameters_are_those_that_api_gateway_has_decoded():
+def test_parameters_are_those_that_api_gateway_decoded():
     """A request without parameters has an empty result."""
     event = {"rawQueryString": "name=a%26b%2Cc&wait=1", "queryStringParameters": {"name": "a&b,c", "wait": "1"}}
     assert queries.read(event) == {"name": "a&b,c", "wait": "1"}
@@ -24,6 +24,6 @@ def test_a_repeated_parameter_is_refused(query):
 
 
 @pytest.mark.parametrize("query", ["name=a%26name=b", "name=a&Name=b", "name=a,b", "name=a;name=b"])
-def test_what_only_looks_repeated_is_not(query):
+def test_a_value_with_separators_is_one_parameter(query):
     """The value of a parameter may contain any character."""
     assert queries.read({"rawQueryString": query, "queryStringParameters": {"name": "x"}}) == {"name": "x"}

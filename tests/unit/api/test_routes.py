@@ -22,7 +22,7 @@ from image_pipeline.api import routes
         ("/images/uploads/a.jpg/reprocess", ("POST",)),
     ],
 )
-def test_a_path_takes_its_methods(path, methods):
+def test_a_path_accepts_its_methods(path, methods):
     """Names may contain folders, and a custom domain may add a base path."""
     assert routes.methods(path) == methods
     assert routes.methods(f"/v1{path}") == methods
@@ -36,7 +36,7 @@ def test_a_path_takes_its_methods(path, methods):
         *("/images/uploads", "/images/uploads/"),
     ],
 )
-def test_no_other_path_takes_anything(path):
+def test_other_paths_accept_no_method(path):
     """A path with an additional or a missing slash is another path."""
     assert routes.methods(path) == ()
 
@@ -57,13 +57,13 @@ def test_no_other_path_takes_anything(path):
         ("/images/uploads/images/uploads/a/reprocess", ("POST",)),
     ],
 )
-def test_the_end_of_a_path_tells_what_it_is(path, methods):
+def test_the_end_of_a_path_determines_its_kind(path, methods):
     """The end of the path determines its kind, for any name."""
     assert routes.methods(path) == methods
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="?"), min_size=1))
-def test_the_paths_that_are_made_are_known(name):
+def test_generated_paths_are_known(name):
     """Paths that `keys` builds accept GET and HEAD."""
     for path in (keys.status_path(f"uploads/{name}"), keys.rendition_path(f"uploads/{name}", "web")):
         assert routes.methods(path) == ("GET", "HEAD")

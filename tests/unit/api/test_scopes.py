@@ -26,7 +26,7 @@ def with_token(**claims):
 @pytest.mark.parametrize("authorizer", [None, {}, {"lambda": None}, {"lambda": {}}, {"iam": {"userId": "x"}}])
 @pytest.mark.parametrize("scope", scopes.SCOPES)
 def test_without_a_key_the_route_decides(authorizer, scope):
-    """A request that always needs a key is refused, even if its route has lost its authorizer."""
+    """A route that always needs a key refuses a request without one, even if it has lost its authorizer."""
     with pytest.raises(NotPermittedError):
         scopes.authorize(request(authorizer), scope, needs_key=True)
     assert scopes.authorize(request(authorizer), scope) == Access()
@@ -35,7 +35,7 @@ def test_without_a_key_the_route_decides(authorizer, scope):
 @pytest.mark.parametrize("event", [with_key(), with_token()])
 @pytest.mark.parametrize("scope", scopes.SCOPES)
 def test_a_key_without_scopes_keeps_all_rights(event, scope):
-    """Keys and tokens of the last release name none."""
+    """Keys and tokens of the previous release contain no scopes."""
     assert scopes.authorize(event, scope) == Access(ALL, None)
 
 
@@ -113,8 +113,8 @@ def test_a_folder_key_reaches_only_its_folder(image_key, allowed):
         ("/images/uploads/../shop/a.jpg/status", ()),
     ],
 )
-def test_an_encoded_name_is_judged_by_what_it_means(path, expected):
-    """Of the keys that a path may mean, only those in the folder are read."""
+def test_an_encoded_name_is_checked_after_decoding(path, expected):
+    """If a path may mean several keys, only those in the folder are read."""
     candidates = keys.image_keys(path)
     if not expected:
         with pytest.raises(NotPermittedError):
@@ -123,7 +123,7 @@ def test_an_encoded_name_is_judged_by_what_it_means(path, expected):
         assert SHOP.narrow(candidates) == expected
 
 
-def test_a_foreign_folder_is_named_by_no_error():
+def test_errors_do_not_reveal_uploads_outside_the_folder():
     """The error is the same for every upload outside, whether it exists or not."""
     errors = set()
     for image_key in ("uploads/other/a.jpg", "uploads/secret/b.jpg"):
@@ -134,8 +134,8 @@ def test_a_foreign_folder_is_named_by_no_error():
 
 
 @pytest.mark.parametrize("access", [Access(), Access(frozenset()), SHOP, Access(frozenset({"read"}), "uploads/ü/")])
-def test_rights_survive_their_texts(access):
-    """The table and the authorizer keep them as texts."""
+def test_rights_can_be_stored_as_text(access):
+    """The table and the authorizer store rights as text, without a loss."""
     fields = access.to_fields()
     assert Access.from_fields(fields.get("scopes"), fields.get("folder")) == access
 
@@ -147,7 +147,7 @@ def test_a_folder_has_one_key(text):
 
 
 def test_a_folder_may_itself_be_named_uploads():
-    """It then needs the full key."""
+    """Such a folder is written with its full key."""
     assert scopes.folder_key("uploads/uploads") == "uploads/uploads/"
     assert scopes.folder_key("a/b") == "uploads/a/b/"
 
@@ -175,7 +175,7 @@ def test_not_every_text_is_a_folder(text):
     ],
 )
 def test_a_list_is_limited_to_the_folder_of_the_key(prefix, narrowed):
-    """Another prefix is refused, so that a cursor never holds anything of an image outside the folder."""
+    """Another prefix is refused, so a cursor never refers to an image outside the folder."""
     parameters = {"limit": "5"} | ({} if prefix is None else {"prefix": prefix})
     access = Access(folder="uploads/shop/")
     if narrowed is None:

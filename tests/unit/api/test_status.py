@@ -26,11 +26,11 @@ def test_every_rendition_has_a_url():
     rendition = {"name": "100x100", "bucket": THUMBNAILS_BUCKET, "key": "thumbnails/a.jpg/0/100x100.jpg"}
     put_record("uploads/a.jpg", status="COMPLETED", renditions=[rendition, rendition])
     record = status.with_urls(clients.client, find("/images/uploads/a.jpg/status"), 900)
-    assert [each["name"] for each in record["renditions"]] == ["100x100", "100x100"]
-    for each in record["renditions"]:
-        assert "/thumbnails/a.jpg/0/100x100.jpg?" in each["url"]
-        left = datetime.fromisoformat(each["urlExpiresAt"]) - datetime.now(UTC)
-        assert timedelta(seconds=890) < left <= timedelta(seconds=900)
+    assert [rendition["name"] for rendition in record["renditions"]] == ["100x100", "100x100"]
+    for rendition in record["renditions"]:
+        assert "/thumbnails/a.jpg/0/100x100.jpg?" in rendition["url"]
+        lifetime = datetime.fromisoformat(rendition["urlExpiresAt"]) - datetime.now(UTC)
+        assert timedelta(seconds=890) < lifetime <= timedelta(seconds=900)
 
 
 def test_a_record_without_renditions_is_answered_too():
@@ -39,7 +39,7 @@ def test_a_record_without_renditions_is_answered_too():
     assert find("/images/uploads/a.jpg/status")["error"] == {"code": "EmptyUploadError"}
 
 
-def test_unknown_is_none():
+def test_an_unknown_upload_has_no_status():
     """An unknown upload is not an error here; the API answers 404."""
     assert find("/images/uploads/a.jpg/status") is None
 
@@ -58,8 +58,8 @@ def test_a_path_that_came_encoded_twice_is_found():
     assert find("/images/uploads/what%3F.jpg/status")["ImageKey"] == "uploads/what?.jpg"
 
 
-def test_internal_errors_are_not_public_to_callers():
-    """Errors of AWS name accounts and roles, so callers do not see them; rejections are shown in full."""
+def test_internal_errors_are_hidden_from_callers():
+    """Errors of AWS contain accounts and roles, so callers do not see them; rejections are shown in full."""
     internal = {
         "code": "ClientError",
         "message": "User: arn:aws:sts::1:assumed-role/x is not authorized",
@@ -98,7 +98,7 @@ PICTURE = {
 }
 
 
-def test_the_old_picture_stands_apart_while_the_new_one_is_processed():
+def test_the_previous_picture_is_separate_from_the_new_one():
     """A reader sees either the previous or the new image, never a mixture."""
     put_record("uploads/a.jpg", **PICTURE, upload={"etag": "new"})
     record = status.with_urls(clients.client, find("/images/uploads/a.jpg/status"), 900)
@@ -119,7 +119,7 @@ def test_a_finished_picture_has_no_previous(outcome):
 
 
 @pytest.mark.parametrize(("hours", "stale"), [(23, False), (25, True)])
-def test_what_no_execution_can_end_any_more_is_called_stale(hours, stale):
+def test_a_record_without_a_running_execution_is_stale(hours, stale):
     """A polling client learns that no outcome will come."""
     started = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
     put_record("uploads/a.jpg", execution={"id": "e", "startedAt": started})
@@ -136,7 +136,7 @@ def test_an_express_execution_is_stale_much_earlier(minutes, stale):
 
 
 @pytest.mark.parametrize(("age", "expected"), [(-5, "1"), (0, "1"), (10, "5"), (500, "60"), (90_000, "60")])
-def test_asking_again_is_worth_it_later_the_longer_it_takes(age, expected):
+def test_the_retry_delay_grows_with_the_processing_time(age, expected):
     """The delay has whole seconds, from 1 to 60."""
     started = (datetime.now(UTC) - timedelta(seconds=age)).isoformat()
     assert status.retry_after({"execution": {"startedAt": started}}) == expected
@@ -189,7 +189,7 @@ RECORD = {"status": "COMPLETED", "image": {"width": 3000, "height": 2000}, "rend
 def test_srcsets_are_ready_for_a_picture_element():
     """Formats with small files and narrow renditions come first; crops are left out."""
     record = status.with_urls(clients.client, RECORD, 900)
-    urls = {(each["name"], each["format"]): each["url"] for each in record["renditions"]}
+    urls = {(rendition["name"], rendition["format"]): rendition["url"] for rendition in record["renditions"]}
     assert list(record["srcsets"].items()) == [
         ("image/avif", f"{urls['web', 'AVIF']} 1600w"),
         ("image/webp", f"{urls['only', 'WEBP']} 800w, {urls['web', 'WEBP']} 1600w"),
@@ -244,7 +244,7 @@ def test_an_image_of_unknown_size_has_no_shape():
         ("image/webp", "640x480", "640x480.jpg"),
     ],
 )
-def test_a_rendition_is_given_in_what_the_browser_reads(accept, name, file_name):
+def test_a_rendition_has_a_format_that_the_browser_accepts(accept, name, file_name):
     """AVIF and WEBP are chosen only if the client accepts them, or if there is no other format."""
     assert choose(RECORD, name, accept)["key"].endswith(f"/{file_name}")
 
@@ -289,7 +289,7 @@ def test_links_to_a_set_work_for_narrow_originals(name, accept, file_name, wrap)
 
 
 def test_an_animation_is_not_mixed_with_stills():
-    """A browser may use any width of a type, so a type is animated or still; the animated one comes first."""
+    """A browser may choose any width of a type, so a type has either animations or stills; animations come first."""
     moving = [{**rendition(f"m-{width}", "WEBP", width, width * 2 // 3), "frames": 9} for width in (300, 600)]
     record = {**RECORD, "renditions": [*RENDITIONS, *moving]}
     srcsets = status.with_urls(clients.client, record, 900)["srcsets"]
@@ -298,7 +298,7 @@ def test_an_animation_is_not_mixed_with_stills():
 
 
 def test_a_set_is_in_one_srcset():
-    """Each type has every width once, with the width of the file and not that of the name."""
+    """Each type has every width once: the width of the file, not that in the name."""
     srcsets = status.with_urls(clients.client, NARROW, 900)["srcsets"]
     assert [part.rpartition(" ")[2] for part in srcsets["image/webp"].split(", ")] == ["320w", "500w"]
 
@@ -313,12 +313,12 @@ def test_an_unknown_rendition_is_answered_with_the_existing_ones(record):
     assert all(choose(record, name, "") for name in names)
 
 
-def test_where_there_is_no_rendition_none_is_named():
+def test_an_image_without_renditions_is_answered_with_its_status():
     """The detail contains the status."""
     assert status.missing_rendition({"status": "FAILED"}, "web") == "There is no rendition web; the upload is FAILED."
 
 
-def test_while_a_new_picture_comes_the_old_one_is_shown():
+def test_during_a_new_upload_the_previous_rendition_is_returned():
     """Without a previous image or a rendition of that name, the result is None."""
     record = {"status": "PROCESSING", "previous": RECORD}
     assert choose(record, "avatar", "") == RENDITIONS[4]

@@ -13,8 +13,8 @@ def test_keys_keep_their_order_and_count_once():
     assert statuses.parse({"imageKeys": ["uploads/b", "uploads/a", "uploads/b"]}) == ["uploads/b", "uploads/a"]
 
 
-def test_any_key_of_a_record_is_one():
-    """Keys in S3 may contain what API callers cannot choose."""
+def test_every_key_of_a_record_is_accepted():
+    """Keys in S3 may contain characters that callers of the API cannot choose."""
     names = ["uploads/", "uploads/../x", "uploads//a", "uploads/a\n", "uploads/ü 🏝", "uploads/" + "x" * 1016]
     assert statuses.parse({"imageKeys": names}) == names
 
@@ -28,13 +28,13 @@ def test_the_number_of_keys_is_bounded(count):
 
 @pytest.mark.parametrize("text", ["", "a", "/uploads/a", "uploads", "uploads/\ud800", "uploads/" + "ü" * 509])
 def test_an_impossible_key_is_refused(text):
-    """The error names its place in the list."""
+    """The error contains the position of the key in the list."""
     with pytest.raises(InvalidKeyError, match=r"imageKeys\[0\]"):
         statuses.parse({"imageKeys": [text]})
 
 
 @pytest.mark.parametrize("text", ["x", "ü", '"', "\\"])
-def test_an_answer_fits_into_what_lambda_returns(text):
+def test_the_size_of_an_answer_is_limited(text):
     """Lambda counts bytes, after the body is escaped."""
     for length in (1_300_000, 2_700_000, 5_600_000):
         body = {"statuses": [text * length]}

@@ -29,7 +29,7 @@ def find(path=PATH, seconds=0, version_id=None):
 
 
 def upload(key=KEY):
-    """Store a new version of an upload, which the pipeline does not know yet, and return its id."""
+    """Store a new version of an upload that the pipeline does not know yet, and return its id."""
     return aws_client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=key, Body=b"x")["VersionId"]
 
 
@@ -57,12 +57,12 @@ def later(clock, monkeypatch):
     """Make a change before the third read."""
 
     def arrange(change):
-        read = records.read
+        read_record = records.read
 
         def read_later(client, **of):
             if len(clock) == 2:
                 change()
-            return read(client, **of)
+            return read_record(client, **of)
 
         monkeypatch.setattr(records, "read", read_later)
 
@@ -79,7 +79,7 @@ def test_an_invalid_wait_is_refused(wait):
         waiting.parse({"wait": wait})
 
 
-def test_a_wait_is_so_many_seconds():
+def test_a_wait_is_a_number_of_seconds():
     """The default is 0, and other parameters are ignored."""
     queries = ({"wait": "0"}, {"wait": "10"}, {}, {"x": "1"})
     assert [waiting.parse(query).seconds for query in queries] == [0, 10, 0, 0]
@@ -124,7 +124,7 @@ def test_no_wait_is_longer_than_requested(clock):
         assert len(clock) <= 8
 
 
-def test_no_wait_is_in_vain(clock):
+def test_a_final_status_ends_the_wait_at_once(clock):
     """Finished and stale uploads are returned immediately."""
     put_record("uploads/done.jpg", status="COMPLETED")
     put_record("uploads/stale.jpg", execution={"id": "e", "startedAt": "2020-01-01T00:00:00Z"})
@@ -155,7 +155,7 @@ def test_an_early_request_is_answered_when_the_upload_is_known(clock, later):
         ("DELETED", 0, 0),
     ],
 )
-def test_what_may_never_come_is_hardly_waited_for(clock, status, age, seconds):
+def test_the_wait_for_an_unknown_upload_is_short(clock, status, age, seconds):
     """Waits for uploads that may not exist are short, because anyone may request any name."""
     if status:
         put_record(KEY, status=status, **started(age))
@@ -210,7 +210,7 @@ def test_a_version_that_was_replaced_first_is_not_waited_for(clock):
     assert clock == []
 
 
-def test_the_outcome_of_what_replaced_a_version_is_waited_for(clock, later):
+def test_the_outcome_of_the_replacement_is_waited_for(clock, later):
     """The caller receives the outcome of the newest upload."""
     version_id, newest = upload(), upload()
     claim(newest, **started(0))
@@ -219,7 +219,7 @@ def test_the_outcome_of_what_replaced_a_version_is_waited_for(clock, later):
     assert (result.record["status"], result.retry_after, clock) == ("COMPLETED", None, [0.25, 0.5])
 
 
-def test_a_version_that_is_replaced_during_the_wait_is_given_up(clock, later):
+def test_the_replacement_of_a_version_ends_the_wait(clock, later):
     """The wait ends as soon as the record describes a newer version."""
     previous, version_id = upload(), upload()
     claim(previous, "COMPLETED")
@@ -249,7 +249,7 @@ def test_a_deletion_ends_a_version(clock):
     assert clock == []
 
 
-def test_a_deletion_is_waited_for_as_an_upload_is(clock, later):
+def test_a_deletion_is_waited_for(clock, later):
     """Until the record says DELETED, the version may still get an outcome."""
     previous, version_id = upload(), upload()
     aws_client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
@@ -259,20 +259,20 @@ def test_a_deletion_is_waited_for_as_an_upload_is(clock, later):
     assert (result.record["status"], result.retry_after, clock) == ("DELETED", None, [0.25, 0.5])
 
 
-@pytest.mark.parametrize("known", [{"upload": {"versionId": "v0"}}, {}])
-def test_an_upload_after_a_deletion_is_waited_for(clock, later, known):
+@pytest.mark.parametrize("claimed", [{"upload": {"versionId": "v0"}}, {}])
+def test_an_upload_after_a_deletion_is_waited_for(clock, later, claimed):
     """The record of a deletion may describe an older upload or none."""
     upload()
     aws_client("s3").delete_object(Bucket=UPLOADS_BUCKET, Key=KEY)
     version_id = upload()
-    put_record(KEY, status="DELETED", **known)
+    put_record(KEY, status="DELETED", **claimed)
     later(lambda: claim(version_id, "COMPLETED"))
     assert find(seconds=10, version_id=version_id).record["status"] == "COMPLETED"
     assert clock == [0.25, 0.5]
 
 
-def test_s3_is_asked_no_more_than_it_can_tell(clock, later):
-    """S3 is called once per recorded version, and never if it is the requested version."""
+def test_s3_is_called_once_per_recorded_version(clock, later):
+    """S3 is never called for the requested version."""
     versions = [upload() for _ in range(3)]
     claim(versions[0], "COMPLETED")
     later(lambda: claim(versions[1], "COMPLETED"))

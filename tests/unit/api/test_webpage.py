@@ -21,7 +21,7 @@ TEXT = "export const text = 'ü';\n" * 50
 
 @pytest.fixture
 def folder(tmp_path):
-    """A page of three files, and others that are not of it."""
+    """A folder with a page of three files, and with other files."""
     (tmp_path / "styles").mkdir()
     (tmp_path / "index.html").write_text('<p title="{{stack}}">{{authorization}}</p><script src="{{page}}app.js">')
     (tmp_path / "app.js").write_text(TEXT)
@@ -43,7 +43,7 @@ def body(answer):
 
 
 def test_the_index_names_the_stack_and_the_files(folder):
-    """The address of a file is relative, so that the page works below the base path of a custom domain."""
+    """Addresses of files are relative, so that the page works below the base path of a custom domain."""
     page = load(folder)
     expected = f'<p title="my-stack">key</p><script src="page/{page.digest}/app.js">'
     answer = page.index.answer({})
@@ -73,8 +73,8 @@ def test_an_unknown_placeholder_is_an_error(folder):
         ("dot.png", "image/png", b"\x89PNG"),
     ],
 )
-def test_a_file_is_kept_for_a_year(folder, name, content_type, content):
-    """Its address has the digest, so its content never changes."""
+def test_a_file_is_cached_for_a_year(folder, name, content_type, content):
+    """Its address contains the digest, so its content never changes."""
     page = load(folder)
     answer = page.find(page.digest, name).answer({})
     assert (answer["statusCode"], body(answer)) == (200, content)
@@ -85,14 +85,14 @@ def test_a_file_is_kept_for_a_year(folder, name, content_type, content):
 @pytest.mark.parametrize(
     "name", ["index.html", "notes.txt", "app.js~", "../app.js", "styles", "", "/etc/passwd", "APP.JS"]
 )
-def test_nothing_else_is_served(folder, name):
-    """Only files of known types in the folder; the index only filled in, at its own address."""
+def test_only_files_of_the_page_are_served(folder, name):
+    """The page consists of files of known types; the index is served only at its own address, with its values."""
     page = load(folder)
     assert page.find(page.digest, name) is None
 
 
 def test_a_file_has_no_other_digest(folder):
-    """Under the digest of another version, a browser would keep the wrong file for a year."""
+    """Under the digest of another version, a browser would cache the wrong file for a year."""
     page = load(folder)
     assert page.find("0" * len(page.digest), "app.js") is None
 
@@ -107,7 +107,7 @@ def test_a_file_has_no_other_digest(folder):
     ],
 )
 def test_any_change_changes_the_digest(folder, change):
-    """And the same files have the same digest."""
+    """The same files have the same digest."""
     digest = load(folder).digest
     assert load(folder).digest == digest
     change(folder)
@@ -141,7 +141,7 @@ def test_a_picture_is_not_compressed_again(folder):
 
 @pytest.mark.parametrize("accepted", ["gzip", ""])
 def test_a_browser_that_has_the_file_gets_no_body(folder, accepted):
-    """With all headers that the file would have, because they replace the stored ones."""
+    """The answer has all headers of the file, because they replace the stored ones."""
     index = load(folder).index
     request = {"accept-encoding": accepted}
     full = index.answer(request)
@@ -152,15 +152,15 @@ def test_a_browser_that_has_the_file_gets_no_body(folder, accepted):
     assert index.answer({**request, "if-none-match": '"x"'})["statusCode"] == 200
 
 
-def test_another_policy_is_another_file(folder):
+def test_another_policy_changes_the_etag(folder):
     """After a change of the headers, no browser keeps the index with the old ones."""
     headers = webpage.security_headers(uploads_url="https://other.example", renditions_url="https://r.example")
-    tags = {load(folder, headers=each).index.answer({})["headers"]["etag"] for each in (HEADERS, headers)}
+    tags = {load(folder, headers=variant).index.answer({})["headers"]["etag"] for variant in (HEADERS, headers)}
     assert len(tags) == 2
 
 
 def test_every_answer_has_the_security_headers(folder):
-    """A document has all of them, another file those that concern it; with and without a body."""
+    """A document has all of them, and other files those that concern them, with and without a body."""
     (folder / "icon.svg").write_text("<svg/>")
     page = load(folder)
     names = {"icon.svg": HEADERS, "app.js": webpage.ASSET_HEADERS, "dot.png": webpage.ASSET_HEADERS}
@@ -183,12 +183,12 @@ def test_every_answer_has_the_security_headers(folder):
     ],
 )
 def test_comments_and_indentation_are_not_sent(source, served):
-    """Only comments on lines of their own, so that no code is touched and errors name the lines of the source."""
+    """Only whole lines of comments are removed, so line numbers in errors stay correct."""
     assert webpage.condensed(source) == served
 
 
 def test_the_policy_allows_only_what_the_page_needs():
-    """Code and styles of its own origin, pictures and uploads of the buckets; nothing inline and no framing."""
+    """Scripts and styles come from the origin of the page, images and uploads from the buckets; nothing is inline."""
     assert POLICY.pop("img-src") == {"'self'", "blob:", "https://renditions.example"}
     assert POLICY.pop("connect-src") == {"'self'", "https://uploads.example"}
     assert {name for name, sources in POLICY.items() if sources == {"'self'"}} == {"script-src", "style-src"}
@@ -197,7 +197,7 @@ def test_the_policy_allows_only_what_the_page_needs():
     assert nothing == {"default-src", "form-action", "base-uri", "frame-ancestors", "trusted-types"}
 
 
-def test_the_policy_names_origins():
+def test_the_policy_contains_origins():
     """In a local run, the buckets are paths of one origin, and forms go to the path without a slash."""
     headers = webpage.security_headers(uploads_url="http://127.0.0.1:1/a", renditions_url="http://127.0.0.1:2/b")
     assert "connect-src 'self' http://127.0.0.1:1;" in headers["content-security-policy"]
@@ -205,7 +205,7 @@ def test_the_policy_names_origins():
 
 
 def test_the_first_visitor_does_not_wait_for_boto3():
-    """Neither it nor the logger is imported, which would take most of a cold start."""
+    """The module imports neither boto3 nor the logger, which would take most of a cold start."""
     code = "import sys, image_pipeline.settings, image_pipeline.api.webpage; print(*sys.modules)"
     path = {"PYTHONPATH": str(ROOT / "layers" / "core")}
     modules = subprocess.run([sys.executable, "-c", code], env=path, capture_output=True, text=True, check=True).stdout
@@ -213,7 +213,7 @@ def test_the_first_visitor_does_not_wait_for_boto3():
 
 
 def test_every_file_of_the_page_is_served():
-    """A file with an unknown suffix would be missing only in production."""
+    """A file with an unknown suffix would be missing only on AWS."""
     files = {path.relative_to(ROOT / "web").as_posix() for path in (ROOT / "web").rglob("*") if path.is_file()}
     page = load(ROOT / "web")
     assert {name for name in files if not page.find(page.digest, name)} == {"index.html"}

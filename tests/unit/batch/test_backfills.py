@@ -17,7 +17,7 @@ LISTED = ListedObject("uploads/a.jpg", 10, 1000.0)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "record", "chosen"),
+    ("backfill_filter", "record", "chosen"),
     [
         (BackfillFilter(), {}, True),
         (BackfillFilter(), {"status": "COMPLETED", "recipeId": "today"}, True),
@@ -62,40 +62,40 @@ LISTED = ListedObject("uploads/a.jpg", 10, 1000.0)
         ),
     ],
 )
-def test_a_filter_chooses_by_time_status_and_recipe(wanted, record, chosen):
+def test_a_filter_chooses_by_time_status_and_recipe(backfill_filter, record, chosen):
     """Uploads in PROCESSING are never selected."""
-    assert wanted.selects(LISTED, record, "today") is chosen
+    assert backfill_filter.selects(LISTED, record, "today") is chosen
 
 
-def test_folder_markers_are_no_uploads():
+def test_folder_markers_are_not_selected():
     """Folder markers are never selected."""
     assert not BackfillFilter().selects(ListedObject("uploads/folder/", 0, 1000.0), {}, "today")
 
 
 def test_a_selection_reads_the_records(aws):
     """The records of a hundred uploads are compared with the recipes of their folders."""
-    listed = [ListedObject(f"uploads/{number}.jpg", 1, 0) for number in range(100)]
-    for each in listed[:50]:
-        put_record(each.key, status="COMPLETED", recipeId=f"of {each.key}")
-    wanted = BackfillFilter(recipe_changed=True)
-    chosen = backfills.select(aws_client, IMAGE_TABLE, listed, wanted, lambda key: f"of {key}")
-    assert chosen == listed[50:]
+    objects = [ListedObject(f"uploads/{number}.jpg", 1, 0) for number in range(100)]
+    for item in objects[:50]:
+        put_record(item.key, status="COMPLETED", recipeId=f"of {item.key}")
+    backfill_filter = BackfillFilter(recipe_changed=True)
+    chosen = backfills.select(aws_client, IMAGE_TABLE, objects, backfill_filter, lambda key: f"of {key}")
+    assert chosen == objects[50:]
 
 
-def test_a_selection_reads_why_an_upload_has_failed(aws):
+def test_a_selection_reads_the_error_of_a_failed_upload(aws):
     """The error code distinguishes rejected files from other failures."""
     for key, code in (("uploads/words.jpg", "UnsupportedFormatError"), ("uploads/unlucky.jpg", "Runtime.ExitError")):
         put_record(key, status="FAILED", error={"code": code, "message": "m", "hint": "h", "step": "s"})
-    kept = {"code": "UploadArchivedError", "executionId": "e"}
-    put_record("uploads/kept.jpg", status="COMPLETED", lastFailure=kept)
-    listed = [ListedObject("uploads/words.jpg", 1, 0), ListedObject("uploads/unlucky.jpg", 1, 0), LISTED]
-    for wanted, chosen in (
-        (BackfillFilter(rejected_only=True), listed[:1]),
-        (BackfillFilter(failed_only=True), listed[1:2]),
+    failure = {"code": "UploadArchivedError", "executionId": "e"}
+    put_record("uploads/kept.jpg", status="COMPLETED", lastFailure=failure)
+    objects = [ListedObject("uploads/words.jpg", 1, 0), ListedObject("uploads/unlucky.jpg", 1, 0), LISTED]
+    for backfill_filter, chosen in (
+        (BackfillFilter(rejected_only=True), objects[:1]),
+        (BackfillFilter(failed_only=True), objects[1:2]),
     ):
-        assert backfills.select(aws_client, IMAGE_TABLE, listed, wanted, str) == chosen
-    listed = [ListedObject("uploads/kept.jpg", 1, 0)]
-    assert backfills.select(aws_client, IMAGE_TABLE, listed, BackfillFilter(rejected_only=True), str) == listed
+        assert backfills.select(aws_client, IMAGE_TABLE, objects, backfill_filter, str) == chosen
+    objects = [ListedObject("uploads/kept.jpg", 1, 0)]
+    assert backfills.select(aws_client, IMAGE_TABLE, objects, BackfillFilter(rejected_only=True), str) == objects
 
 
 def test_an_empty_selection_makes_no_call():
@@ -103,11 +103,11 @@ def test_an_empty_selection_makes_no_call():
     assert backfills.select(None, IMAGE_TABLE, [], BackfillFilter(), str) == []
 
 
-def test_a_backfill_from_before_a_deployment_goes_on():
+def test_a_backfill_continues_after_a_deployment():
     """An older input lacks newer fields."""
-    asked = {"changedSince": 0, "recipeChanged": False, "failedOnly": True}
-    assert BackfillFilter.from_json(asked) == BackfillFilter(failed_only=True)
-    assert BackfillFilter.from_json({**asked, "failedOnly": False, "rejectedOnly": True}) == BackfillFilter(
+    fields = {"changedSince": 0, "recipeChanged": False, "failedOnly": True}
+    assert BackfillFilter.from_json(fields) == BackfillFilter(failed_only=True)
+    assert BackfillFilter.from_json({**fields, "failedOnly": False, "rejectedOnly": True}) == BackfillFilter(
         rejected_only=True
     )
 
@@ -117,13 +117,13 @@ def test_omitted_records_are_requested_again(aws, monkeypatch):
     monkeypatch.setattr(backfills.time, "sleep", lambda _: None)
     table = aws_client("dynamodb")
     item = {"ImageKey": {"S": LISTED.key}, "status": {"S": "PROCESSING"}}
-    left = {IMAGE_TABLE: {"Keys": [{"ImageKey": {"S": LISTED.key}}]}}
+    unprocessed = {IMAGE_TABLE: {"Keys": [{"ImageKey": {"S": LISTED.key}}]}}
     with Stubber(table) as stub:
-        stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: []}, "UnprocessedKeys": left})
+        stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: []}, "UnprocessedKeys": unprocessed})
         stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: [item]}})
         assert backfills.select(lambda _: table, IMAGE_TABLE, [LISTED], BackfillFilter(), str) == []
         for _ in range(5):
-            stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: []}, "UnprocessedKeys": left})
+            stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: []}, "UnprocessedKeys": unprocessed})
         with pytest.raises(StorageUnavailableError):
             backfills.select(lambda _: table, IMAGE_TABLE, [LISTED], BackfillFilter(), str)
 
@@ -148,11 +148,11 @@ def sent(stack):
     return bodies
 
 
-def test_without_a_limit_all_are_sent(stack):
+def test_without_a_limit_all_uploads_are_sent(stack):
     """Without a limit, no count is stored."""
     chosen = some(25)
     assert backfills.enqueue(aws_client, stack, "b", chosen, 0) == chosen
-    expected = [{"bucket": UPLOADS_BUCKET, "key": each.key, "reprocess": True} for each in chosen]
+    expected = [{"bucket": UPLOADS_BUCKET, "key": upload.key, "reprocess": True} for upload in chosen]
     assert sorted(sent(stack), key=str) == sorted(expected, key=str)
     assert aws_client("dynamodb").scan(TableName=BACKFILL_TABLE)["Items"] == []
 
@@ -160,7 +160,7 @@ def test_without_a_limit_all_are_sent(stack):
 @pytest.mark.parametrize(
     ("most", "expected"), [(1, [1, 0, 0]), (25, [20, 5, 0]), (60, [20, 20, 20]), (50, [20, 20, 10])]
 )
-def test_the_limit_is_used_up_and_never_passed(stack, most, expected):
+def test_the_limit_is_reached_and_never_exceeded(stack, most, expected):
     """A batch may be reduced to the remaining limit; each backfill has its own limit."""
     counts = [len(backfills.enqueue(aws_client, stack, "b", some(20), most)) for _ in range(3)]
     assert counts == expected
@@ -168,7 +168,7 @@ def test_the_limit_is_used_up_and_never_passed(stack, most, expected):
     assert len(backfills.enqueue(aws_client, stack, "another", some(5), most)) == min(5, most)
 
 
-def test_batches_side_by_side_stay_within_the_limit(stack):
+def test_concurrent_batches_stay_within_the_limit(stack):
     """The count is conditional, so concurrent batches never exceed the limit."""
     table, one_by_one = aws_client("dynamodb"), Lock()  # DynamoDB's conditions are atomic, those of moto are not
 
@@ -210,7 +210,7 @@ def test_messages_that_sqs_refuses_are_sent_again(stack, monkeypatch):
             backfills.enqueue(client, stack, "b", some(2), 0)
 
 
-def test_throttling_is_transient_and_refusal_is_not(stack):
+def test_throttling_is_transient_and_a_refusal_is_permanent(stack):
     """The workflow retries transient errors only."""
     sqs = aws_client("sqs")
     for code, expected in (("ThrottlingException", StorageUnavailableError), ("AccessDenied", ClientError)):

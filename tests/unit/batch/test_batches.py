@@ -50,7 +50,7 @@ def parsed(message):
         ({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": UPLOADS_BUCKET}, []),
     ],
 )
-def test_messages_name_uploads_in_every_shape(message, expected):
+def test_every_form_of_a_message_names_its_uploads(message, expected):
     """Only S3's own notifications contain encoded keys."""
     assert parsed(message) == expected
 
@@ -115,15 +115,15 @@ def stack(aws):
 
 def start(stack, *messages):
     """Return the executions, the details of their events, and the ids of failed messages."""
-    records = [{"messageId": str(number), "body": json.dumps(each)} for number, each in enumerate(messages)]
+    records = [{"messageId": str(number), "body": json.dumps(message)} for number, message in enumerate(messages)]
     started, failed = batches.start(aws_client, stack, records)
     states = aws_client("stepfunctions")
     arn = stack.state_machine.replace(":stateMachine:", ":execution:")
-    events = [json.loads(states.describe_execution(executionArn=f"{arn}:{each.name}")["input"]) for each in started]
-    return started, [event["detail"] for event in events], failed
+    executions = [states.describe_execution(executionArn=f"{arn}:{execution.name}") for execution in started]
+    return started, [json.loads(execution["input"])["detail"] for execution in executions], failed
 
 
-def test_an_upload_without_a_record_is_processed_as_it_is(stack):
+def test_an_upload_without_a_record_is_processed(stack):
     """The event equals that of S3, except for a sequencer that sorts before all others."""
     upload = put_upload("uploads/é.jpg", b"x")
     _, (detail,), failed = start(stack, {"bucket": UPLOADS_BUCKET, "key": "uploads/é.jpg"})
@@ -143,7 +143,7 @@ def test_an_upload_without_a_record_is_processed_as_it_is(stack):
         ({"status": "COMPLETED", "upload": {"versionId": "another", "etag": "another"}}, False, 1),
     ],
 )
-def test_only_what_is_not_known_is_processed_unless_it_is_asked_for(stack, record, again, expected):
+def test_a_processed_upload_is_skipped_unless_reprocess_is_set(stack, record, again, expected):
     """A message about a processed upload starts nothing."""
     upload = put_upload("uploads/a.jpg", b"x")
     put_record("uploads/a.jpg", **({"upload": upload} | record))
@@ -162,7 +162,7 @@ def test_events_keep_their_order(stack, sequencer, expected):
     event = {"detail-type": "Object Created", "detail": {"bucket": {"name": UPLOADS_BUCKET}, "object": parsed}}
     started, details, failed = start(stack, event)
     assert (len(started), failed) == (expected, [])
-    assert all((each["object"]["sequencer"], each["reprocess"]) == (sequencer, False) for each in details)
+    assert all((detail["object"]["sequencer"], detail["reprocess"]) == (sequencer, False) for detail in details)
 
 
 def test_a_version_is_processed_only_while_it_is_the_current_one(stack):
@@ -175,7 +175,7 @@ def test_a_version_is_processed_only_while_it_is_the_current_one(stack):
     assert start(stack, message) == ([], [], [])
 
 
-def test_a_version_of_an_event_is_looked_at_itself(stack):
+def test_the_version_of_an_event_is_read(stack):
     """The sequencer orders the event, and the event names the version."""
     first = put_upload("uploads/a.jpg", b"x")
     put_upload("uploads/a.jpg", b"xx")
@@ -186,8 +186,8 @@ def test_a_version_of_an_event_is_looked_at_itself(stack):
 
 
 @pytest.mark.parametrize("deleted", [True, False])
-def test_what_has_vanished_is_done(stack, deleted):
-    """A missing upload cannot be processed, so the message is done."""
+def test_a_message_about_a_missing_upload_is_done(stack, deleted):
+    """A missing upload cannot be processed."""
     message = {"bucket": UPLOADS_BUCKET, "key": "uploads/a.jpg"}
     if deleted:
         put_upload("uploads/a.jpg", b"x")
@@ -202,49 +202,49 @@ def test_a_folder_marker_is_done(stack):
     assert start(stack, {"bucket": UPLOADS_BUCKET, "key": "uploads/folder/"}) == ([], [], [])
 
 
-def test_a_message_that_comes_twice_starts_one_execution(stack):
+def test_a_repeated_message_starts_one_execution(stack):
     """The message id is in the name of the execution, so a duplicate starts nothing."""
     put_upload("uploads/a.jpg", b"x")
     message = {"bucket": UPLOADS_BUCKET, "key": "uploads/a.jpg", "reprocess": True}
     (first,), _, _ = start(stack, message)
     put_record("uploads/a.jpg", uploadOrder="1" * 64)  # so that the second event is another one
     (second,), _, failed = start(stack, message)
-    listed = aws_client("stepfunctions").list_executions(stateMachineArn=stack.state_machine)["executions"]
-    assert (second.name, second.previous, failed, len(listed)) == (first.name, None, [], 1)
+    executions = aws_client("stepfunctions").list_executions(stateMachineArn=stack.state_machine)["executions"]
+    assert (second.name, second.previous, failed, len(executions)) == (first.name, None, [], 1)
 
 
-def test_one_message_that_fails_takes_no_other_with_it(stack):
+def test_a_failed_message_does_not_affect_the_others(stack):
     """Only the failed messages are reported."""
     put_upload("uploads/a.jpg", b"x")
     good = {"bucket": UPLOADS_BUCKET, "key": "uploads/a.jpg"}
     started, _, failed = start(stack, "words", good, {**good, "bucket": "another"})
-    assert ([each.name for each in started], failed) == (["batch_1_0"], ["0", "2"])
-    gone = stack._replace(table="no-such-table")
-    assert start(gone, good) == ([], [], ["0"])
+    assert ([execution.name for execution in started], failed) == (["batch_1_0"], ["0", "2"])
+    without_table = stack._replace(table="no-such-table")
+    assert start(without_table, good) == ([], [], ["0"])
 
 
-def test_no_fault_of_ours_takes_another_message_with_it(stack, monkeypatch, caplog):
+def test_a_bug_affects_only_its_message(stack, monkeypatch, caplog):
     """A bug is logged with its traceback, and only its message is delivered again."""
-    read = batches.UploadState.read
+    read_state = batches.UploadState.read
 
     def stumble(client, *, key, **of):
-        return read(client, key=key, **of) if key == "uploads/a.jpg" else {}["nobody thought of this"]
+        return read_state(client, key=key, **of) if key == "uploads/a.jpg" else {}["a bug"]
 
     monkeypatch.setattr(batches.UploadState, "read", stumble)
     put_upload("uploads/a.jpg", b"x")
     good, odd = ({"bucket": UPLOADS_BUCKET, "key": key} for key in ("uploads/a.jpg", "uploads/b.jpg"))
     started, _, failed = start(stack, good, odd, good)
-    assert ([each.name for each in started], failed) == (["batch_0_0", "batch_2_0"], ["1"])
-    (told,) = [record for record in caplog.records if record.getMessage() == "message failed"]
-    assert (told.levelname, told.message_id, told.error) == ("ERROR", "1", "KeyError")
-    assert told.exc_info
+    assert ([execution.name for execution in started], failed) == (["batch_0_0", "batch_2_0"], ["1"])
+    (line,) = [record for record in caplog.records if record.getMessage() == "message failed"]
+    assert (line.levelname, line.message_id, line.error) == ("ERROR", "1", "KeyError")
+    assert line.exc_info
 
 
 # ---- Waiting
 
 
 @pytest.mark.parametrize(
-    ("execution", "status", "ended"),
+    ("execution", "status", "expected"),
     [
         ("ours", "COMPLETED", True),
         ("ours", "PROCESSING", False),
@@ -252,24 +252,24 @@ def test_no_fault_of_ours_takes_another_message_with_it(stack, monkeypatch, capl
         ("another", "PROCESSING", True),
     ],
 )
-def test_the_record_tells_whether_an_execution_has_ended(execution, status, ended):
+def test_the_record_shows_whether_an_execution_has_ended(execution, status, expected):
     """An execution has ended if the record shows its outcome or a later execution."""
     record = {"execution": {"id": execution}, "status": status}
-    assert BatchExecution("uploads/a.jpg", "ours", "before").has_ended(record) is ended
+    assert BatchExecution("uploads/a.jpg", "ours", "before").has_ended(record) is expected
     assert not BatchExecution("uploads/a.jpg", "ours", "before").has_ended({})
 
 
-@pytest.mark.parametrize(("failed", "ended"), [(None, False), ("ours", True), ("another", True), ("before", False)])
-def test_an_attempt_that_left_the_picture_has_ended(failed, ended):
+@pytest.mark.parametrize(("failed", "expected"), [(None, False), ("ours", True), ("another", True), ("before", False)])
+def test_a_failed_attempt_has_ended(failed, expected):
     """A failed attempt appears only in `lastFailure`."""
     record = {"execution": {"id": "older"}, "status": "COMPLETED"}
     if failed:
         record["lastFailure"] = {"executionId": failed}
-    before = "before" if failed == "before" else "older"
-    assert BatchExecution("uploads/a.jpg", "ours", before).has_ended(record) is ended
+    previous = "before" if failed == "before" else "older"
+    assert BatchExecution("uploads/a.jpg", "ours", previous).has_ended(record) is expected
 
 
-def test_a_batch_does_not_wait_for_an_attempt_that_failed(stack):
+def test_a_batch_does_not_wait_for_a_failed_attempt(stack):
     """The newest attempt before the start is the failed one, not the one that made the image."""
     put_upload("uploads/a.jpg", b"x")
     older = {"id": "older", "startedAt": "2026-11-21T12:00:00Z"}
@@ -311,11 +311,11 @@ def test_waiting_is_bounded(aws, answer_seconds):
     assert batches.WAIT_SECONDS <= sum(passed) - 1000 < most
 
 
-def test_more_records_than_dynamodb_gives_at_once_are_waited_for(aws):
+def test_hundreds_of_records_are_waited_for(aws):
     """One message may name hundreds of uploads."""
     started = [BatchExecution(f"uploads/{number}.jpg", f"e{number}", None) for number in range(201)]
-    for each in started:
-        put_record(each.key, status="COMPLETED", execution={"id": each.name})
+    for execution in started:
+        put_record(execution.key, status="COMPLETED", execution={"id": execution.name})
     assert batches.wait(aws_client, IMAGE_TABLE, started, lambda _: None) == []
 
 
@@ -340,7 +340,7 @@ def test_omitted_records_have_not_ended(aws, responses):
 
 
 @pytest.mark.parametrize(("code", "passes"), [("ThrottlingException", True), ("AccessDeniedException", False)])
-def test_a_hiccup_of_the_table_ends_no_wait(aws, code, passes):
+def test_a_transient_error_does_not_end_the_wait(aws, code, passes):
     """Transient errors do not end the wait; permanent errors fail the batch."""
     table = aws_client("dynamodb")
     put_record("uploads/a.jpg", status="FAILED", execution={"id": "e"})

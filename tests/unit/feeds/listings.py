@@ -1,4 +1,4 @@
-"""Listing tables, a fake one and that of DynamoDB, for the tests of `entries`, `indexing` and `listing`."""
+"""Listing tables for the tests of `entries`, `indexing` and `listing`: a fake one and one in DynamoDB."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,10 +15,10 @@ START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 CONDITIONS: dict[str | None, Callable[[Any, Any], bool]] = {
     None: lambda _has, _order: True,
-    "attribute_not_exists(#order)": lambda has, _order: has is None,
-    "attribute_not_exists(#order) OR #order < :order": lambda has, order: has is None or has < order,
-    "#order = :order": lambda has, order: has is not None and has == order,
-    "#order <= :order": lambda has, order: has is not None and has <= order,
+    "attribute_not_exists(#order)": lambda stored, _order: stored is None,
+    "attribute_not_exists(#order) OR #order < :order": lambda stored, order: stored is None or stored < order,
+    "#order = :order": lambda stored, order: stored is not None and stored == order,
+    "#order <= :order": lambda stored, order: stored is not None and stored <= order,
 }
 
 
@@ -45,8 +45,8 @@ class Table:
         ((name, request),) = RequestItems.items()
         assert len({self._at(key) for key in request["Keys"]}) == len(request["Keys"]), "DynamoDB takes no key twice"
         items = [self.items[self._at(key)] for key in request["Keys"][:2] if self._at(key) in self.items]
-        rest = request["Keys"][2:]
-        return {"Responses": {name: items}, "UnprocessedKeys": {name: {"Keys": rest}} if rest else {}}
+        unread = request["Keys"][2:]
+        return {"Responses": {name: items}, "UnprocessedKeys": {name: {"Keys": unread}} if unread else {}}
 
     def query(self, *, ExpressionAttributeValues: Any, Limit: int, **request: Any) -> Any:  # noqa: N803
         """Return at most two items, as DynamoDB does when items are large."""
@@ -57,9 +57,9 @@ class Table:
         return {"Items": items, **({"LastEvaluatedKey": items[-1]} if len(items) == min(Limit, 2) else {})}
 
     def _check(self, key: Any, request: Any) -> None:
-        has = self.items.get(self._at(key), {}).get("order", {}).get("S")
+        stored = self.items.get(self._at(key), {}).get("order", {}).get("S")
         order = request.get("ExpressionAttributeValues", {}).get(":order", {}).get("S")
-        if not CONDITIONS[request.get("ConditionExpression")](has, order):
+        if not CONDITIONS[request.get("ConditionExpression")](stored, order):
             raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "a write")
 
     def _at(self, item: Any) -> tuple[str, str]:
@@ -67,7 +67,7 @@ class Table:
 
 
 def record(key="uploads/a.jpg", status="COMPLETED", second=0, labels=(), **fields):
-    """A record as plain JSON, uploaded that many seconds after the start."""
+    """A record as plain JSON that was uploaded `seconds` after the start."""
     uploaded = (START + timedelta(seconds=second)).isoformat().replace("+00:00", "Z")
     upload = {"key": key, "uploadedAt": uploaded, "sizeBytes": 46105}
     return {

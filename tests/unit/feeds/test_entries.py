@@ -53,16 +53,16 @@ def test_a_failure_is_listed_with_its_code():
 
 
 def test_no_internal_error_is_stored_in_the_list():
-    """The texts are those of the status, in the table too: its readers need no right to read internal errors."""
+    """The table contains the texts of the status, because its readers need no right to read internal errors."""
     internal = {"code": "States.TaskFailed", "message": "role/secret", "hint": "arn:aws:secret"}
     for name in ("error", "lastFailure"):
-        listed = entries.entries_of(record(**{name: internal}))
+        ledger = entries.entries_of(record(**{name: internal}))
         public = public_error(internal)
-        assert (listed["image"]["errorMessage"], listed["image"]["errorHint"]) == (public["message"], public["hint"])
-        assert "secret" not in str(listed)
+        assert (ledger["image"]["errorMessage"], ledger["image"]["errorHint"]) == (public["message"], public["hint"])
+        assert "secret" not in str(ledger)
 
 
-def test_a_picture_that_was_kept_is_listed_with_the_failure():
+def test_an_image_with_a_failed_attempt_is_listed_with_the_failure():
     """An entry contains the code of the failed attempt and the status of the kept image."""
     list_record(record(lastFailure={"code": "UploadArchivedError", "message": "m", "hint": "h"}), 1)
     ((image,),) = pages()
@@ -101,7 +101,7 @@ def test_the_previous_image_is_listed_during_processing():
     assert listed_keys(label="dog", status="PROCESSING") == ["uploads/a.jpg"]
 
 
-def test_a_record_that_is_gone_leaves_only_what_expires():
+def test_a_removed_record_leaves_only_an_expiring_ledger():
     """The ledger stays for longer than a change can be delayed."""
     list_record(record(labels=["Dog"]), 1)
     assert list_record(None, 2, "uploads/a.jpg")
@@ -114,7 +114,7 @@ def test_a_record_that_is_gone_leaves_only_what_expires():
     assert not any("expiresAt" in item for item in aws_client("dynamodb").scan(TableName=LISTING_TABLE)["Items"])
 
 
-def test_a_lost_change_is_repaired_by_the_next():
+def test_the_next_change_repairs_a_lost_one():
     """The ledger determines which entries are removed, so a missed change does no harm."""
     list_record(record(labels=["Dog"]), 1)
     list_record(record(status="PROCESSING", second=9), 3)
@@ -157,11 +157,11 @@ def test_the_smallest_rendition_has_the_fewest_pixels():
 
 
 def test_an_upload_that_was_deleted_before_it_was_processed_is_listed():
-    """Its record has no upload, so its position is the time of the record."""
+    """The record has no upload, so its position is the time of the record."""
     deleted = {"ImageKey": "uploads/a.jpg", "status": "DELETED", "createdAt": "2026-11-21T12:00:00Z"}
-    listed = entries.entries_of(deleted)
-    assert listed["image"] == {"imageKey": "uploads/a.jpg", "status": "DELETED", "labels": []}
-    assert listed["position"].startswith("2026-11-21T12:00:00.000Z#")
+    ledger = entries.entries_of(deleted)
+    assert ledger["image"] == {"imageKey": "uploads/a.jpg", "status": "DELETED", "labels": []}
+    assert ledger["position"].startswith("2026-11-21T12:00:00.000Z#")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_an_upload_that_was_deleted_before_it_was_processed_is_listed():
     ],
 )
 def test_renditions_are_stored_without_loss(renditions):
-    """The shared part of their locations is stored once, whatever it is."""
+    """The common part of their locations is stored once."""
     assert entries.renditions(entries.entries_of(record(renditions=renditions))) == renditions
 
 
@@ -184,8 +184,8 @@ def test_a_folder_costs_one_entry():
     """A deep path has a bounded number of entries; a deleted image has none in a folder."""
 
     def views(key, status="COMPLETED"):
-        listed = entries.entries_of(record(key, status))
-        return [view.rpartition("#")[0] for view in listed["partitions"] if view.startswith("folder=")]
+        ledger = entries.entries_of(record(key, status))
+        return [view.rpartition("#")[0] for view in ledger["partitions"] if view.startswith("folder=")]
 
     assert views("uploads/x.jpg") == []
     assert views("uploads/a/b/x.jpg") == ["folder=a/", "folder=a/b/"]

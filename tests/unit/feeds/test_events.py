@@ -30,15 +30,15 @@ def expect(bridge, *codes):
     bridge.add_response("put_events", answer(*codes))
 
 
-def test_an_entry_is_what_consumers_match(bridge):
+def test_an_entry_has_the_fields_that_consumers_match(bridge):
     """An entry contains the bus, source, type and time of the outcome."""
-    sent = {}
+    calls = {}
     aws.client("events").meta.events.register(
-        "provide-client-params.events.PutEvents", lambda params, **_: sent.update(params)
+        "provide-client-params.events.PutEvents", lambda params, **_: calls.update(params)
     )
     expect(bridge, None)
     assert events.publish(aws.client, "bus", [outcome("a", '{"version":"1"}')]) == 1
-    (entry,) = sent["Entries"]
+    (entry,) = calls["Entries"]
     time = entry.pop("Time")
     assert time.isoformat() == "2026-11-21T12:00:02.500000+00:00"
     assert entry == {
@@ -49,19 +49,19 @@ def test_an_entry_is_what_consumers_match(bridge):
     }
 
 
-def test_nothing_is_no_call(bridge):
+def test_an_empty_batch_sends_no_request(bridge):
     """A batch without outcomes makes no request."""
     assert events.publish(aws.client, "bus", []) == 0
 
 
-def test_a_request_holds_ten(bridge):
+def test_a_request_has_at_most_ten_entries(bridge):
     """EventBridge accepts at most ten entries per request."""
     expect(bridge, *[None] * 10)
     expect(bridge, None, None)
     assert events.publish(aws.client, "bus", [outcome(number) for number in range(12)]) == 12
 
 
-def test_a_request_is_not_too_large(bridge):
+def test_a_request_stays_below_the_size_limit(bridge):
     """The limit in bytes applies to all entries together."""
     large = '{"x":"' + "é" * 60_000 + '"}'
     expect(bridge, None, None)
@@ -69,7 +69,7 @@ def test_a_request_is_not_too_large(bridge):
     assert events.publish(aws.client, "bus", [outcome(number, large) for number in range(3)]) == 3
 
 
-def test_outcomes_of_one_key_go_one_after_the_other(bridge):
+def test_outcomes_of_one_key_are_in_separate_requests(bridge):
     """In the same request, the older could fail and the newer succeed."""
     expect(bridge, None, None)
     expect(bridge, None, None)
@@ -78,7 +78,7 @@ def test_outcomes_of_one_key_go_one_after_the_other(bridge):
     )
 
 
-def test_after_a_failure_nothing_more_is_sent(bridge):
+def test_a_failure_ends_the_batch(bridge):
     """All events after the failure are published again, including those of other keys."""
     expect(bridge, None, "ThrottlingException", None)
     assert (
@@ -86,7 +86,7 @@ def test_after_a_failure_nothing_more_is_sent(bridge):
     )
 
 
-def test_a_later_failure_keeps_the_previous_image(bridge):
+def test_a_later_failure_keeps_the_published_events(bridge):
     """Events of earlier requests are not published again."""
     expect(bridge, None)
     expect(bridge, "InternalFailure")
@@ -117,8 +117,8 @@ def test_a_request_may_be_as_large_as_the_limit(bridge):
     assert events.publish(aws.client, "bus", [outcome("a", "x" * half), outcome("b", "x" * (half + 1))]) == 2
 
 
-def test_the_log_contains_why_an_event_was_not_published(bridge, caplog):
-    """An operator sees the code of AWS, for one entry and for a whole request."""
+def test_the_log_contains_the_reason_of_a_failure(bridge, caplog):
+    """The log has the code of AWS, for one entry and for a whole request."""
     expect(bridge, None, "InternalFailure")
     bridge.add_client_error("put_events", "ThrottlingException", http_status_code=400)
     events.publish(aws.client, "bus", [outcome("a"), outcome("b")])

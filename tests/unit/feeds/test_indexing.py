@@ -15,8 +15,8 @@ from tests.unit.feeds.listings import list_record, listed_keys, pages, record, r
 pytestmark = pytest.mark.usefixtures("listing_table")
 
 
-def test_a_change_that_comes_again_changes_nothing():
-    """A repeated change has no effect, even after a newer one."""
+def test_a_repeated_change_has_no_effect():
+    """This holds even after a newer change."""
     first, second = record(labels=["Dog"]), record(labels=["Cat"])
     assert [list_record(first, 1), list_record(first, 1), list_record(second, 2), list_record(first, 1)] == [
         True,
@@ -35,14 +35,14 @@ def test_relisting_adds_only_missing_entries():
     assert listed_keys(status="COMPLETED") == ["uploads/a.jpg"]
 
 
-def test_of_two_at_the_same_time_the_newer_wins(monkeypatch):
+def test_the_newer_of_two_concurrent_changes_wins(monkeypatch):
     """An older change that reads the ledger before and writes after a newer one has no effect."""
     list_record(record(), 1)
-    read = indexing._ledger
+    read_ledger = indexing._ledger
 
     def slowly(client, **of):
-        ledger = read(client, **of)
-        monkeypatch.setattr(indexing, "_ledger", read)
+        ledger = read_ledger(client, **of)
+        monkeypatch.setattr(indexing, "_ledger", read_ledger)
         list_record(record(status="FAILED"), 3)
         return ledger
 
@@ -51,7 +51,7 @@ def test_of_two_at_the_same_time_the_newer_wins(monkeypatch):
     assert listed_keys(status="FAILED") == ["uploads/a.jpg"]
 
 
-def test_an_image_that_others_change_all_the_time_is_left_for_later():
+def test_an_image_with_constant_conflicts_is_a_transient_error():
     """The stream delivers the change again."""
     with Stubber(clients.client("dynamodb")) as stub:
         for _ in range(indexing._ATTEMPTS):
@@ -67,7 +67,7 @@ def test_an_image_that_others_change_all_the_time_is_left_for_later():
     ("code", "error"), [("ThrottlingException", StorageUnavailableError), ("ValidationException", ClientError)]
 )
 @pytest.mark.parametrize("written", [0, 2])
-def test_a_write_that_is_refused_is_named(written, code, error):
+def test_a_refused_write_keeps_its_error(written, code, error):
     """The stream retries transient errors; other errors are bugs."""
     client = clients.client("dynamodb")
     with Stubber(client) as stub:
@@ -85,23 +85,23 @@ def test_a_write_that_is_refused_is_named(written, code, error):
 KEY = "uploads/summer/a.jpg"
 
 
-def as_before_folders(ledger):
-    """A ledger without what this version added."""
-    kept = [name for name in ledger["partitions"] if not name.startswith("folder=")]
-    return {name: value for name, value in ledger.items() if name not in ("files", "form")} | {"partitions": kept}
+def without_folders(ledger):
+    """A ledger without the fields that this version added."""
+    partitions = [name for name in ledger["partitions"] if not name.startswith("folder=")]
+    return {name: value for name, value in ledger.items() if name not in ("files", "form")} | {"partitions": partitions}
 
 
 @pytest.fixture
-def listed_before(monkeypatch):
+def list_with_previous_version(monkeypatch):
     """List a record as the version before folders did, and store it."""
 
-    def listed_before(change, order):
+    def list_change(change, order):
         store(change)
         with monkeypatch.context() as patch:
-            patch.setattr(entries, "entries_of", lambda record: as_before_folders(ENTRIES_OF(record)))
+            patch.setattr(entries, "entries_of", lambda record: without_folders(ENTRIES_OF(record)))
             list_record(change, order)
 
-    return listed_before
+    return list_change
 
 
 ENTRIES_OF = entries.entries_of
@@ -117,10 +117,10 @@ def relist(change):
 
 
 @pytest.mark.parametrize("order", ["", 1])
-def test_relisting_updates_what_an_older_version_listed(listed_before, order):
-    """Once; folders and renditions are then known, and changes of the stream still count."""
+def test_relisting_updates_entries_of_an_older_version(list_with_previous_version, order):
+    """One scan adds folders and renditions, and changes of the stream still count."""
     change = record(KEY, labels=["Dog"], renditions=[rendition()])
-    listed_before(change, order)
+    list_with_previous_version(change, order)
     ((image,),) = pages()
     assert (listed_keys(prefix="summer"), "renditions" in image) == ([], False)
     assert [relist(change), relist(change)] == [True, False]
@@ -131,17 +131,17 @@ def test_relisting_updates_what_an_older_version_listed(listed_before, order):
     assert listed_keys(prefix="summer", status="FAILED") == listed_keys() == [KEY]
 
 
-def test_relisting_never_goes_back(listed_before, monkeypatch):
+def test_relisting_never_restores_an_older_state(list_with_previous_version, monkeypatch):
     """The scanned record may be older than the ledger, and the ledger may be replaced meanwhile."""
     scanned, newer = record(KEY, "PROCESSING"), record(KEY, "FAILED")
-    listed_before(newer, 2)
+    list_with_previous_version(newer, 2)
     assert relist(scanned)
     assert (listed_keys(status="FAILED"), listed_keys(status="PROCESSING")) == ([KEY], [])
-    listed_before(record(KEY), 3)
-    read = records.read
+    list_with_previous_version(record(KEY), 3)
+    read_record = records.read
 
     def slowly(*arguments, **names):
-        stored = read(*arguments, **names)
+        stored = read_record(*arguments, **names)
         list_record(record(KEY, "PARTIAL"), 4)
         return stored
 
@@ -150,10 +150,10 @@ def test_relisting_never_goes_back(listed_before, monkeypatch):
     assert listed_keys(prefix="summer", status="PARTIAL") == listed_keys() == [KEY]
 
 
-def test_relisting_leaves_removals_to_the_stream(listed_before):
-    """A record that is gone is neither listed nor unlisted by a scan that saw it."""
+def test_relisting_leaves_removals_to_the_stream(list_with_previous_version):
+    """A record that was removed after the scan is neither listed nor unlisted."""
     change = record(KEY)
-    listed_before(change, 1)
+    list_with_previous_version(change, 1)
     aws_client("dynamodb").delete_item(TableName=IMAGE_TABLE, Key={"ImageKey": {"S": KEY}})
     assert not relist(change)
     assert list_record(None, 2, KEY)
@@ -161,10 +161,10 @@ def test_relisting_leaves_removals_to_the_stream(listed_before):
     assert listed_keys() == []
 
 
-def test_an_old_change_that_is_late_takes_no_entry_from_a_rewritten_ledger(listed_before):
+def test_a_late_change_removes_no_entry_of_a_rewritten_ledger(list_with_previous_version):
     """The same change, delivered again by an older version, removes its own entries and no others."""
     change = record(KEY)
-    listed_before(change, 1)
+    list_with_previous_version(change, 1)
     relist(change)
-    listed_before(change, 1)
+    list_with_previous_version(change, 1)
     assert listed_keys(prefix="summer") == [KEY]

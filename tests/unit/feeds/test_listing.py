@@ -29,15 +29,16 @@ def test_pages_join_to_the_whole_list():
         assert [len(page) for page in full] == [limit] * len(full)
 
 
-def test_an_upload_in_between_moves_no_page():
+def test_a_new_upload_does_not_shift_the_pages():
     """The cursor is a position in time, not a count."""
     for number in range(6):
         list_record(record(f"uploads/{number}", second=number), 1)
     following = pages(2)
     first = next(following)
     list_record(record("uploads/new", second=60), 1)
-    rest = [image["imageKey"] for page in following for image in page]
-    assert [image["imageKey"] for image in first] + rest == [f"uploads/{number}" for number in reversed(range(6))]
+    following_keys = [image["imageKey"] for page in following for image in page]
+    first_keys = [image["imageKey"] for image in first]
+    assert first_keys + following_keys == [f"uploads/{number}" for number in reversed(range(6))]
 
 
 def query_limits(limit, **conditions):
@@ -75,21 +76,21 @@ def test_a_page_of_two_conditions_reads_each_view_once():
     ],
 )
 def test_few_images_among_many_are_on_the_first_page(conditions):
-    """The view with the fewest images leads to them, whichever condition it belongs to."""
+    """The view with the fewest images is read first, whichever condition it belongs to."""
     for number in range(30):
         list_record(record(f"uploads/many/{number}", second=number, labels=["Dog"]), 1)
     list_record(record("uploads/many/rare/x", "FAILED", -1, ["Dog", "Cat"]), 1)
     assert [[image["imageKey"] for image in page] for page in pages(2, **conditions)] == [["uploads/many/rare/x"]]
 
 
-def test_a_view_that_ends_is_enough():
+def test_the_end_of_a_view_ends_the_list():
     """No other view is read after it."""
     list_record(record("uploads/many/0", "FAILED"), 1)
     assert query_limits(2, status="FAILED", prefix="many/") == [2] * 4
 
 
-def test_nearly_all_images_are_completed():
-    """Their view is not read beside that of a folder, which excludes more."""
+def test_the_view_of_completed_images_is_not_read_beside_a_folder():
+    """The view of a folder excludes more images."""
     for number in range(10):
         list_record(record(f"uploads/many/{number}", second=number), 1)
     assert query_limits(1, status="COMPLETED", prefix="many/") == [1] * 4
@@ -112,7 +113,7 @@ def test_a_page_ends_where_the_slowest_shard_ends():
         assert listed_keys(limit, label="dog", status="PROCESSING") == expected
 
 
-def test_from_is_included_and_to_is_not():
+def test_from_is_inclusive_and_to_is_exclusive():
     """Consecutive ranges neither overlap nor have a gap."""
     for number in range(4):
         list_record(record(f"uploads/{number}", second=number), 1)
@@ -122,7 +123,7 @@ def test_from_is_included_and_to_is_not():
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "conditions",
     [
         {"status": "completed"},
         {"status": ""},
@@ -136,10 +137,10 @@ def test_from_is_included_and_to_is_not():
         {"since": "2026-11-22", "until": "2026-11-22"},
     ],
 )
-def test_invalid_input_is_refused(wanted):
+def test_invalid_input_is_refused(conditions):
     """An invalid filter is an error, not an empty list."""
     with pytest.raises(InvalidRequestError):
-        listing.make_filter(**wanted)
+        listing.make_filter(**conditions)
 
 
 @pytest.mark.parametrize("limit", [0, -1, 101])
@@ -149,8 +150,8 @@ def test_a_limit_out_of_range_is_refused(limit):
         next(pages(limit))
 
 
-def cursor_of(**wanted):
-    return listing.read_page(clients.client, LISTING_TABLE, listing.Query(listing.make_filter(**wanted), 1)).cursor
+def cursor_of(**conditions):
+    return listing.read_page(clients.client, LISTING_TABLE, listing.Query(listing.make_filter(**conditions), 1)).cursor
 
 
 def test_an_invalid_cursor_is_refused():
@@ -159,14 +160,14 @@ def test_an_invalid_cursor_is_refused():
         list_record(record(f"uploads/{number}", second=number, labels=["Dog"]), 1)
     chosen, cursor = listing.make_filter(since="2026-11-21"), cursor_of(since="2026-11-21")
     outside = base64.urlsafe_b64encode(f"{chosen.digest}2020-01-01T00:00:00.000Z#{'0' * 64}".encode()).decode()
-    others = [cursor_of(), cursor_of(label="Dog"), cursor_of(status="COMPLETED"), cursor_of(since="2026-11-20")]
-    for wrong in ("", "x", "é", "\ud800", "====", cursor[:-4], cursor + "AAAA", outside, *others):
+    other_cursors = [cursor_of(), cursor_of(label="Dog"), cursor_of(status="COMPLETED"), cursor_of(since="2026-11-20")]
+    for wrong in ("", "x", "é", "\ud800", "====", cursor[:-4], cursor + "AAAA", outside, *other_cursors):
         with pytest.raises(InvalidRequestError):
             listing.read_page(clients.client, LISTING_TABLE, listing.Query(chosen, 1, wrong))
     assert listing.read_page(clients.client, LISTING_TABLE, listing.Query(chosen, 1, cursor)).images
 
 
-def test_an_unavailable_table_has_its_error():
+def test_an_unavailable_table_is_a_transient_error():
     """The API then answers 503."""
     with Stubber(clients.client("dynamodb")) as stub:
         stub.add_client_error("query", "ThrottlingException")
@@ -175,13 +176,13 @@ def test_an_unavailable_table_has_its_error():
 
 
 @pytest.mark.parametrize("prefix", ["", "x" * 1016, "é" * 509, "\ud800/"])
-def test_a_folder_that_no_key_can_be_in_is_refused(prefix):
+def test_an_impossible_folder_is_refused(prefix):
     """An invalid folder is an error, not an empty list."""
     with pytest.raises(InvalidKeyError):
         listing.make_filter(prefix=prefix)
 
 
-def test_cursors_from_before_folders_stay_valid():
+def test_cursors_of_the_previous_version_stay_valid():
     """A filter without a folder has the digest that it had before."""
     assert listing.make_filter(status="FAILED", label="Dog", since="2026-11-21").digest == "9b4a0fe9dd50bcc4"
     digests = {listing.make_filter(prefix=prefix).digest for prefix in (None, "a", "b", "a/b")}

@@ -1,4 +1,4 @@
-"""image_pipeline.feeds.indexing and listing: the same as a plain model, for any changes, folders and pages."""
+"""image_pipeline.feeds.indexing and listing equal a plain model, for any changes, folders and pages."""
 
 from itertools import product
 
@@ -16,7 +16,7 @@ LABELS = ("Dog", "DOG", "Straße", "Cat")
 
 @pytest.fixture(autouse=True)
 def table(monkeypatch):
-    """A fake table in place of DynamoDB. It leaves keys unread; nobody waits before the rest is requested."""
+    """Replace DynamoDB by a fake table, which leaves keys unprocessed; requests follow without pauses."""
     fake = Table()
     monkeypatch.setattr(clients, "client", lambda _service: fake)
     monkeypatch.setattr(records.time, "sleep", lambda _: None)
@@ -39,11 +39,11 @@ def expected(state, **conditions):
     """The expected keys of a listing, newest first, computed from the records."""
     status, label = conditions.get("status"), conditions.get("label", "").casefold()
     chosen = [
-        (entries.entries_of(each)["position"], key)
-        for key, each in state.items()
-        if (each["status"] == status if status else each["status"] != "DELETED")
-        and (not label or each["status"] != "DELETED")
-        and (not label or label in {known["name"].casefold() for known in each["labels"]})
+        (entries.entries_of(image)["position"], key)
+        for key, image in state.items()
+        if (image["status"] == status if status else image["status"] != "DELETED")
+        and (not label or image["status"] != "DELETED")
+        and (not label or label in {item["name"].casefold() for item in image["labels"]})
     ]
     return [key for _, key in sorted(chosen, reverse=True)]
 
@@ -58,7 +58,7 @@ FILTERS = [
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=CHANGES, data=st.data())
-def test_any_changes_repeated_in_any_way_list_what_a_model_lists(table, changes, data):
+def test_repeated_and_late_changes_list_the_same_as_the_model(table, changes, data):
     """With repeated and late batches, the listing shows the last change of each key."""
     table.items.clear()
     stream, state = [], {}
@@ -68,22 +68,22 @@ def test_any_changes_repeated_in_any_way_list_what_a_model_lists(table, changes,
         state.pop(key, None)
         if now:
             state[key] = now
-    done = 0
-    while done < len(stream):
-        begun = data.draw(st.integers(0, done), "comes again from")
-        done = data.draw(st.integers(done + 1, len(stream)), "gets through to")
-        for change in stream[begun:done]:
+    end = 0
+    while end < len(stream):
+        start = data.draw(st.integers(0, end), "comes again from")
+        end = data.draw(st.integers(end + 1, len(stream)), "gets through to")
+        for change in stream[start:end]:
             list_record(*change)
     for change in data.draw(st.lists(st.sampled_from(stream)) if stream else st.just([]), "come late"):
         list_record(*change)
     limit = data.draw(st.integers(1, 6), "limit")
     for conditions in FILTERS:
         assert listed_keys(limit, **conditions) == expected(state, **conditions), conditions
-    count = sum(len(entries.entries_of(each)["partitions"]) for each in state.values())
+    count = sum(len(entries.entries_of(image)["partitions"]) for image in state.values())
     assert len(table.items) == count + len({key for _, _, key in stream})
 
 
-def test_the_tried_keys_share_shards():
+def test_the_keys_of_the_tests_share_shards():
     """The tests below need keys of the same shard and of different shards."""
     shards = [entries.partition("all", f"#{entries.digest(key)}") for key in KEYS]
     assert len(set(shards)) == 2
@@ -108,7 +108,7 @@ def tree():
 
 
 def test_a_folder_lists_everything_below_it(tree):
-    """At every depth, with every other condition and any limit, newest first; similar names are other folders."""
+    """The list has every depth, with every other condition and any limit; similar names are other folders."""
     folders = {name[: at + 1] for name in TREE for at, letter in enumerate(name) if letter == "/"}
     for conditions in ({}, {"status": "FAILED"}, {"status": "DELETED"}, {"label": "dog"}):
         everything = listed_keys(**conditions)
@@ -118,7 +118,7 @@ def test_a_folder_lists_everything_below_it(tree):
 
 
 def test_a_folder_may_be_written_in_several_ways(tree):
-    """As names of uploads: with or without `uploads/`; a trailing slash may be missing."""
+    """A folder may begin with `uploads/`, and a trailing slash may be missing."""
     expected = ["uploads/a//x.jpg", "uploads/a/b/x.jpg", "uploads/a/x.jpg"]
     for spelling in ("a", "a/", "uploads/a", "uploads/a/"):
         assert listed_keys(prefix=spelling, label="dog") == expected

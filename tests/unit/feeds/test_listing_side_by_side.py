@@ -34,7 +34,7 @@ class CrashError(BaseException):
 
 
 class Steps:
-    """Work in a thread of its own that makes one AWS call per step."""
+    """Run a function in a thread, one AWS call per step."""
 
     def __init__(self, table: Table, work: Callable[[Any], Any]) -> None:
         self._table = table
@@ -47,7 +47,7 @@ class Steps:
         self._waits.acquire()
 
     def step(self, how: str = "") -> None:
-        """Make the next call: `twice` as after a lost response, or `crash` in place of it."""
+        """Make the next call; `twice` repeats it as after a lost response, and `crash` raises instead of it."""
         self._how = how
         self._go.release()
         self._waits.acquire()
@@ -109,7 +109,7 @@ class History:
         )
 
     def reached(self) -> dict[str, str]:
-        """The order in each ledger."""
+        """The order in the ledger of each image."""
         orders = {}
         for key in KEYS:
             ledger = indexing._ledger(lambda _service: self.table, table=LISTING_TABLE, image_key=key)
@@ -119,8 +119,10 @@ class History:
 
     def listed(self, limit: int, client: Any = None, **conditions: str) -> list[Any]:
         """The images of all pages."""
-        client, chosen = client or (lambda _service: self.table), listing.make_filter(**conditions)
-        cursor, images = None, []
+        client = client or (lambda _service: self.table)
+        chosen = listing.make_filter(**conditions)
+        cursor = None
+        images: list[Any] = []
         while True:
             page = listing.read_page(client, LISTING_TABLE, listing.Query(chosen, limit, cursor))
             assert len(page.images) <= limit
@@ -133,7 +135,7 @@ class History:
         """The expected images, newest first, for these orders of the ledgers."""
         records = [self.states[key][order] for key, order in reached.items()]
         chosen = [entries.entries_of(record) for record in records if record and belongs(record, **conditions)]
-        return [each["image"] for each in sorted(chosen, key=lambda each: each["position"], reverse=True)]
+        return [ledger["image"] for ledger in sorted(chosen, key=lambda ledger: ledger["position"], reverse=True)]
 
     def places(self, reached: dict[str, str]) -> set[tuple[str, str]]:
         """The expected places of entries."""
@@ -146,9 +148,9 @@ def without_paths(image: Any) -> Any:
 
 
 def belongs(record: Any, status: str | None = None, label: str | None = None) -> bool:
-    has = {each["name"].casefold() for each in record["labels"]}
+    labels = {item["name"].casefold() for item in record["labels"]}
     is_gone = record["status"] == "DELETED"
-    return (record["status"] == status if status else not is_gone) and (not label or (label in has and not is_gone))
+    return (record["status"] == status if status else not is_gone) and (not label or (label in labels and not is_gone))
 
 
 CHANGES = st.lists(
@@ -179,23 +181,25 @@ def _any_order(monkeypatch):
 
 
 def interleave(history: History, chance: random.Random, beside: list[Any], *, crashes: bool) -> None:
-    """List a history as its stream does, with two others beside it; look at the listing after every call.
+    """List a history as its stream does, with two concurrent listings; check the listing after every call.
 
     Args:
-        history: that the stream tells, in its order, what was interrupted again.
-        chance: chooses who goes on for how long, and who stops for good.
-        beside: changes that the others list.
-        crashes: whether anybody may stop.
+        history: the changes of the stream in their order; interrupted ones are repeated.
+        chance: chooses which listing makes the next calls, and which one stops for good.
+        beside: the changes of the two concurrent listings.
+        crashes: whether a listing may stop.
     """
-    done, others, beside = 0, [], list(beside)
+    position = 0
+    concurrent: list[Any] = []
+    beside = list(beside)
     stream = active = None
     reached: dict[str, str] = {}
-    while stream or others or beside or done < len(history.changes):
-        if not stream and done < len(history.changes):
-            stream = history.apply(history.changes[done])
-        if beside and len(others) < 2 and chance.random() < 0.3:
-            others.append(history.apply(beside.pop()))
-        several = [each for each in (stream, *others) if each]
+    while stream or concurrent or beside or position < len(history.changes):
+        if not stream and position < len(history.changes):
+            stream = history.apply(history.changes[position])
+        if beside and len(concurrent) < 2 and chance.random() < 0.3:
+            concurrent.append(history.apply(beside.pop()))
+        several = [steps for steps in (stream, *concurrent) if steps]
         if not several:
             continue
         if active not in several or chance.random() < 0.3:
@@ -203,12 +207,14 @@ def interleave(history: History, chance: random.Random, beside: list[Any], *, cr
         how = chance.choice(["crash" if crashes else "", "twice", *[""] * 6])
         active.step(how)
         if active.ended and active is stream:
-            # What was interrupted comes again; as a batch does, from some change before it on.
-            done, stream = chance.randint(0, done) if how == "crash" else done + 1, None
+            # Lambda delivers an interrupted batch again, from an earlier change on.
+            position = chance.randint(0, position) if how == "crash" else position + 1
+            stream = None
         elif active.ended:
-            others.remove(active)
-        before, reached = reached, history.reached()
-        assert all(reached[key] >= order for key, order in before.items()), "a ledger goes back"
+            concurrent.remove(active)
+        previous = reached
+        reached = history.reached()
+        assert all(reached[key] >= order for key, order in previous.items()), "a ledger goes back"
         assert history.places(reached) <= stored_places(history), "a ledger without its entries"
         conditions = chance.choice(FILTERS)
         assert history.listed(chance.choice([1, 2, 50]), **conditions) == history.expected(reached, **conditions)
@@ -235,7 +241,7 @@ QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped
 
 @settings(max_examples=100, **QUICK)
 @given(CHANGES, CHANCE, st.data())
-def test_three_side_by_side_list_the_truth_at_every_moment(changes, chance, data):
+def test_three_concurrent_listings_are_correct_at_every_moment(changes, chance, data):
     """With repeated, late and interrupted changes, every page shows what the ledgers contain."""
     history = History(Table(), changes)
     beside = data.draw(st.lists(st.sampled_from(history.changes), max_size=4), "beside")
@@ -248,7 +254,7 @@ def test_three_side_by_side_list_the_truth_at_every_moment(changes, chance, data
 
 @settings(max_examples=60, **QUICK)
 @given(CHANGES, CHANCE, st.data())
-def test_nothing_is_left_of_what_was_repeated_or_late(changes, chance, data):
+def test_repeated_and_late_changes_leave_no_entries(changes, chance, data):
     """A change that finds a newer ledger removes its own entries."""
     history = History(Table(), changes)
     beside = data.draw(st.lists(st.sampled_from(history.changes), max_size=4), "beside")
@@ -259,7 +265,7 @@ def test_nothing_is_left_of_what_was_repeated_or_late(changes, chance, data):
 
 @settings(max_examples=60, **QUICK)
 @given(CHANGES, CHANCE)
-def test_nothing_is_left_of_what_was_interrupted(changes, chance):
+def test_an_interrupted_change_leaves_no_entries(changes, chance):
     """The change is delivered again and removes its leftovers."""
     history = History(Table(), changes)
     interleave(history, chance, [], crashes=True)
@@ -277,8 +283,8 @@ def test_a_late_change_removes_its_own_entries():
     assert stored_places(history) == history.places(newest(history))
 
 
-def test_a_change_whose_ledger_had_no_answer_removes_the_entries_before_it():
-    """It cannot know that its ledger was written, and the next ledger does not name what it had to remove."""
+def test_a_lost_answer_of_the_ledger_leaves_no_older_entries():
+    """The change cannot know that its ledger was written, and the next ledger does not list the older entries."""
     changes = [(KEYS[0], status, 0, []) for status in ("FAILED", "COMPLETED", "COMPLETED")]
     history = History(Table(), changes)
     history.apply(history.changes[0]).finish()
@@ -315,7 +321,7 @@ def test_a_page_ends_where_the_slowest_shard_ends():
         assert [image["imageKey"] for image in history.listed(limit)] == [f"uploads/{name}" for name in names]
 
 
-def test_an_image_that_moves_while_a_page_is_read_is_on_it():
+def test_a_page_contains_an_image_that_moves_while_it_is_read():
     """The page finds the image by its old entry and returns it at its new position."""
     changes = [(KEYS[0], "COMPLETED", 0, []), (KEYS[1], "COMPLETED", 1, []), (KEYS[0], "COMPLETED", 2, [])]
     history = History(Table(), changes)
@@ -343,32 +349,32 @@ def test_a_late_change_keeps_newer_entries():
     assert_all_is_listed(history)
 
 
-@pytest.mark.parametrize("condition", [each for each in CONDITIONS if each])
-def test_the_table_takes_what_dynamodb_takes(aws, condition):
-    """The fake table and DynamoDB accept the same conditional writes, so that the other tests are meaningful."""
+@pytest.mark.parametrize("condition", [condition for condition in CONDITIONS if condition])
+def test_the_fake_table_accepts_the_same_writes_as_dynamodb(aws, condition):
+    """The other tests depend on the same conditional writes."""
     tables = [Table(), aws_client("dynamodb")]
     key = {"ViewShard": {"S": "all#0"}, "ListPosition": {"S": "1"}}
     request = {"TableName": LISTING_TABLE, "ConditionExpression": condition}
     request["ExpressionAttributeNames"] = {"#order": "order"}
     if ":order" in condition:
         request["ExpressionAttributeValues"] = {":order": {"S": "2"}}
-    for has in ("", "1", "2", "3", None):
+    for stored in ("", "1", "2", "3", None):
         for write in ({"Item": {**key, "order": {"S": "2"}}}, {"Key": key}):
-            taken = []
+            codes = []
             for table in tables:
                 table.delete_item(TableName=LISTING_TABLE, Key=key)
-                if has is not None:
-                    table.put_item(TableName=LISTING_TABLE, Item={**key, "order": {"S": has}})
+                if stored is not None:
+                    table.put_item(TableName=LISTING_TABLE, Item={**key, "order": {"S": stored}})
                 try:
                     (table.put_item if "Item" in write else table.delete_item)(**request, **write)
                 except ClientError as error:
-                    taken.append(error.response["Error"]["Code"])
+                    codes.append(error.response["Error"]["Code"])
                 else:
-                    taken.append(None)
-            assert taken[0] == taken[1], (has, write)
+                    codes.append(None)
+            assert codes[0] == codes[1], (stored, write)
 
 
-def test_the_table_finds_what_dynamodb_finds(aws):
+def test_the_fake_table_returns_the_same_pages_as_dynamodb(aws):
     """A page of the fake table is a page of DynamoDB."""
     fake, real = Table(), aws_client("dynamodb")
     changes = [(key, "COMPLETED", second, ["Dog"]) for second, key in enumerate(KEYS)]
@@ -393,34 +399,40 @@ def test_the_table_finds_what_dynamodb_finds(aws):
 @settings(max_examples=150, **QUICK)
 @given(CHANGES, st.sampled_from(FILTERS), st.sampled_from([1, 2, 50]), CHANCE)
 def test_a_concurrent_reader_sees_each_image_as_it_was(changes, conditions, limit, chance):
-    """A page contains each image that was in the view all the time once, and no image that never was."""
+    """An image that stays in the view is on the pages once, and an image that never was in it is not."""
     history = History(Table(), changes)
-    known = chance.randint(0, len(changes) - 1)
-    for change in history.changes[:known]:
+    position = chance.randint(0, len(changes) - 1)
+    for change in history.changes[:position]:
         history.apply(change).finish()
-    before = history.reached()
+    start = history.reached()
     reader = Steps(history.table, lambda client: history.listed(limit, client, **conditions))
     writer = None
     while not reader.ended:
-        if known < len(changes) and chance.random() < 0.7:
-            writer = writer or history.apply(history.changes[known])
+        if position < len(changes) and chance.random() < 0.7:
+            writer = writer or history.apply(history.changes[position])
             writer.step()
             if writer.ended:
-                known, writer = known + 1, None
+                position += 1
+                writer = None
         else:
             reader.step()
-    after, listed, places = history.reached(), reader.result, []
+    end = history.reached()
+    answer = reader.result
+    places = []
     for key in KEYS:
-        orders = [order for order in history.states[key] if before.get(key, "") <= order <= after.get(key, "")]
-        states = [history.states[key][order] for order in orders] + ([] if key in before else [None])
+        orders = [order for order in history.states[key] if start.get(key, "") <= order <= end.get(key, "")]
+        states = [history.states[key][order] for order in orders] + ([] if key in start else [None])
         presence = [bool(record) and belongs(record, **conditions) for record in states]
-        images = [image for image in listed if image["imageKey"] == key]
-        positions = {str(each["image"]): each["position"] for each in map(entries.entries_of, filter(None, states))}
-        assert {str(image) for image in images} <= positions.keys(), "an image is told as it never was meanwhile"
-        assert any(presence) or not images, "an image is told where it never was meanwhile"
+        images = [image for image in answer if image["imageKey"] == key]
+        ledgers = [entries.entries_of(record) for record in states if record]
+        positions = {str(ledger["image"]): ledger["position"] for ledger in ledgers}
+        assert {str(image) for image in images} <= positions.keys(), (
+            "an image is listed in a state that it did not have"
+        )
+        assert any(presence) or not images, "an image is listed in a view in which it was not"
         if len(set(positions.values())) <= 1:  # else it may have moved to where the reader has been
             assert all(presence) <= len(images) <= 1, "an image is missing, or there twice"
-        places += [(positions[str(image)], listed.index(image)) for image in images]
+        places += [(positions[str(image)], answer.index(image)) for image in images]
     assert sorted(places, reverse=True) == sorted(places, key=lambda place: place[1])
     if writer:
         writer.finish()

@@ -106,7 +106,7 @@ def test_an_event_names_the_deployment_that_published_it(release):
         assert valid(outcome, detail)
 
 
-def test_no_personal_or_internal_fact_is_shown():
+def test_an_event_contains_no_personal_or_internal_data():
     """An event contains no EXIF, location, sequencer or durations, and no details of internal errors."""
     for record in RECORDS.values():
         text = outcomes.event_of_change(CLAIMED, record, API, RELEASE).detail
@@ -127,11 +127,11 @@ def test_the_same_outcome_is_published_once(status):
 
 def test_an_id_belongs_to_one_outcome():
     """Another execution or status has another id; a repeated event has the same id."""
-    other = {**RECORDS["COMPLETED"], "execution": {**EXECUTION, "id": "e2"}}
-    ids = [event_of(record)[1]["id"] for record in (*RECORDS.values(), other)]
+    later = {**RECORDS["COMPLETED"], "execution": {**EXECUTION, "id": "e2"}}
+    ids = [event_of(record)[1]["id"] for record in (*RECORDS.values(), later)]
     assert len(set(ids)) == 5
     assert event_of(RECORDS["COMPLETED"], None)[1]["id"] == ids[0]
-    assert event_of(other, RECORDS["COMPLETED"])[1]["id"] == ids[-1]
+    assert event_of(later, RECORDS["COMPLETED"])[1]["id"] == ids[-1]
 
 
 @pytest.mark.parametrize(
@@ -149,12 +149,12 @@ def test_a_status_without_an_outcome_is_not_published(old, new):
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "PARTIAL"])
-def test_a_failed_reprocess_is_published_as_such(status):
+def test_a_failed_reprocess_is_published_as_a_failure(status):
     """The event describes the failed attempt, not the outcome that the record keeps."""
-    kept = {**RECORDS[status], "lastFailure": FAILURE}
-    under_way = {**kept, "status": "PROCESSING", "execution": AGAIN}
+    record = {**RECORDS[status], "lastFailure": FAILURE}
+    under_way = {**record, "status": "PROCESSING", "execution": AGAIN}
     del under_way["lastFailure"]
-    outcome, detail = event_of(kept, under_way)
+    outcome, detail = event_of(record, under_way)
     assert (outcome.detail_type, outcome.execution_id, outcome.time) == ("ImageReprocessFailed", "e2", FAILURE["at"])
     assert (detail["status"], detail["lastFailure"]) == (status, FAILURE)
     assert detail["execution"] == {**AGAIN, "finishedAt": FAILURE["at"]}
@@ -165,8 +165,8 @@ def test_a_failed_reprocess_is_published_as_such(status):
 
 def test_a_reprocess_without_a_claim_is_published_too():
     """The start of such an attempt is unknown."""
-    kept = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
-    outcome, detail = event_of(kept, RECORDS["COMPLETED"])
+    record = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
+    outcome, detail = event_of(record, RECORDS["COMPLETED"])
     assert detail["execution"] == {"id": "e2", "finishedAt": FAILURE["at"]}
     assert valid(outcome, detail)
 
@@ -174,10 +174,10 @@ def test_a_reprocess_without_a_claim_is_published_too():
 def test_each_failure_is_published_once():
     """The execution identifies the failure, because a repeated write may have another time."""
     first = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
-    later = {**first, "lastFailure": {**FAILURE, "at": "2026-11-22T12:00:04.000Z"}}
-    assert outcomes.event_of_change(first, later, API, RELEASE) is None
-    other = {**first, "lastFailure": {**FAILURE, "executionId": "e3"}}
-    assert event_of(other, first)[1]["id"] != event_of(first, RECORDS["COMPLETED"])[1]["id"]
+    repeated = {**first, "lastFailure": {**FAILURE, "at": "2026-11-22T12:00:04.000Z"}}
+    assert outcomes.event_of_change(first, repeated, API, RELEASE) is None
+    later = {**first, "lastFailure": {**FAILURE, "executionId": "e3"}}
+    assert event_of(later, first)[1]["id"] != event_of(first, RECORDS["COMPLETED"])[1]["id"]
 
 
 def test_the_success_after_a_failure_is_an_outcome():
@@ -196,7 +196,7 @@ def test_an_internal_failure_is_shown_without_details():
     assert "arn:" not in outcome.detail
 
 
-def test_what_was_there_before_the_pipeline_can_be_deleted():
+def test_the_deletion_of_an_upload_without_a_record_is_published():
     """The record of such a deletion has no upload."""
     record = {name: value for name, value in RECORDS["DELETED"].items() if name != "upload"}
     outcome, detail = event_of(record, None)
@@ -226,7 +226,7 @@ def test_too_many_labels_are_cut_with_a_notice():
     assert valid(outcome, detail)
 
 
-def test_bytes_count_and_not_characters():
+def test_the_limit_counts_bytes():
     """EventBridge counts bytes of UTF-8."""
     labels = [{"name": "é" * 100, "confidence": 99.0, "parents": []}] * 1_600
     outcome, detail = event_of({**RECORDS["COMPLETED"], "labels": labels})
@@ -243,8 +243,8 @@ def test_too_many_renditions_are_cut_last():
     assert valid(outcome, detail)
 
 
-def test_what_just_fits_is_whole():
-    """A detail within the limit is complete."""
+def test_a_detail_within_the_limit_is_complete():
+    """A detail of exactly the limit is not shortened."""
     _, detail = event_of({**RECORDS["COMPLETED"], "labels": many_labels(4_000)})
     assert len(detail["labels"]) == 4_000
     assert "truncated" not in detail
@@ -264,6 +264,6 @@ def test_the_schema_is_closed():
 
 def test_an_attempt_after_a_record_without_an_execution_has_only_its_id():
     """The old record may have been written by an older version."""
-    kept = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
-    _, detail = event_of(kept, {"ImageKey": "uploads/a b.jpg"})
+    record = {**RECORDS["COMPLETED"], "lastFailure": FAILURE}
+    _, detail = event_of(record, {"ImageKey": "uploads/a b.jpg"})
     assert detail["execution"] == {"id": "e2", "finishedAt": FAILURE["at"]}

@@ -15,8 +15,8 @@ JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.
 
 @given(st.dictionaries(st.text(), JSON))
 @example({"zero": 0, "minus": -0.5, "small": 1e-7, "empty": {"list": [], "text": ""}})
-def test_json_survives_the_way_through_dynamodb(values):
-    """What is written is what is read, and a whole number is read as an integer."""
+def test_dynamodb_returns_the_stored_json(values):
+    """Values are unchanged, and a whole number is read as an integer."""
     stored = attributes.to_attributes(values)
     assert attributes.from_attributes(stored) == values
     assert json.loads(json.dumps(stored)) == stored
@@ -24,7 +24,7 @@ def test_json_survives_the_way_through_dynamodb(values):
 
 @given(JSON)
 def test_boto3_reads_the_same_values(value):
-    """Other tools read the table with it."""
+    """Other tools read the table with boto3."""
     stored = attributes.to_attribute(value)
     assert TypeDeserializer().deserialize(stored) == _with_decimals(value)
 
@@ -41,19 +41,19 @@ def _with_decimals(value):
 
 
 def test_whole_numbers_are_read_as_integers():
-    """However DynamoDB spells them."""
-    read = attributes.from_attributes({"a": {"N": "1E+2"}, "b": {"N": "7"}, "c": {"N": "7.5"}})
-    assert [repr(value) for value in read.values()] == ["100", "7", "7.5"]
+    """DynamoDB may write them with an exponent or with zeros."""
+    values = attributes.from_attributes({"a": {"N": "1E+2"}, "b": {"N": "7"}, "c": {"N": "7.5"}})
+    assert [repr(value) for value in values.values()] == ["100", "7", "7.5"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), b"bytes", {1, 2}, object()])
 def test_only_json_is_written(value):
-    """Anything else is a bug, and must not reach the table."""
+    """Any other value is a bug, and must not reach the table."""
     with pytest.raises(ValueError, match="is not JSON"):
         attributes.to_attribute({"name": [value]})
 
 
 def test_only_json_is_read():
-    """A set would break whoever returns the record as JSON."""
+    """A set could not be returned as JSON."""
     with pytest.raises(ValueError, match="the attribute type SS"):
         attributes.from_attributes({"name": {"SS": ["a"]}})

@@ -26,8 +26,8 @@ def rendition(image_key, content_id, name="100x100.jpg"):
 
 def versions():
     """The ids of all versions that are stored."""
-    listed = aws_client("s3").list_object_versions(Bucket=THUMBNAILS_BUCKET)
-    return {version["VersionId"] for version in listed.get("Versions", [])}
+    answer = aws_client("s3").list_object_versions(Bucket=THUMBNAILS_BUCKET)
+    return {version["VersionId"] for version in answer.get("Versions", [])}
 
 
 def marked():
@@ -46,24 +46,24 @@ def clean(image_key=KEY):
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "PARTIAL"])
-def test_what_the_record_points_at_stays_and_the_rest_is_marked(status):
+def test_versions_of_the_record_stay_and_all_others_are_marked(status):
     """The versions that the record points to stay; all others will expire."""
-    shown, other = rendition(KEY, "1"), rendition(KEY, "2")
-    put_record(KEY, status=status, renditions=[{"key": shown.key}])
+    current, leftover = rendition(KEY, "1"), rendition(KEY, "2")
+    put_record(KEY, status=status, renditions=[{"key": current.key}])
     assert clean() == 1
-    assert marked() == {other.version_id}
-    assert versions() == {shown.version_id, other.version_id}
+    assert marked() == {leftover.version_id}
+    assert versions() == {current.version_id, leftover.version_id}
 
 
 @pytest.mark.parametrize("later", [1, 2])
-def test_what_is_shown_is_the_newest_version_again(later):
+def test_the_version_of_the_record_becomes_the_newest_again(later):
     """Newer versions come from executions that failed or lost their claim; the older one stays for its URLs."""
-    older, shown = rendition(KEY, "1"), rendition(KEY, "1")
+    older, current = rendition(KEY, "1"), rendition(KEY, "1")
     for _ in range(later):
         rendition(KEY, "1")
-    put_record(KEY, status="COMPLETED", renditions=[{"key": shown.key, "versionId": shown.version_id}])
+    put_record(KEY, status="COMPLETED", renditions=[{"key": current.key, "versionId": current.version_id}])
     assert clean() == later + 1
-    assert versions() == {older.version_id, shown.version_id}
+    assert versions() == {older.version_id, current.version_id}
     assert marked() == {older.version_id}
 
 
@@ -76,11 +76,11 @@ def test_the_latest_version_stays_when_the_current_one_is_gone():
     assert marked() == {older.version_id}
 
 
-def test_what_is_shown_stays_below_what_was_written_later():
+def test_the_version_of_the_record_stays_below_later_versions():
     """An execution that was stopped may still write the same keys after the last clean-up."""
-    older, shown, later = rendition(KEY, "1"), rendition(KEY, "1"), rendition(KEY, "1")
-    listed = cleanup.find(aws.client, bucket=THUMBNAILS_BUCKET, image_key=KEY)
-    assert cleanup.retire(aws.client, THUMBNAILS_BUCKET, listed, {shown.key: shown.version_id}) == 2
+    older, current, later = rendition(KEY, "1"), rendition(KEY, "1"), rendition(KEY, "1")
+    listing = cleanup.find(aws.client, bucket=THUMBNAILS_BUCKET, image_key=KEY)
+    assert cleanup.retire(aws.client, THUMBNAILS_BUCKET, listing, {current.key: current.version_id}) == 2
     assert marked() == {older.version_id, later.version_id}
 
 
@@ -88,20 +88,20 @@ def test_the_newest_are_marked_first(monkeypatch):
     """Versions beyond the limit were marked by an earlier clean-up."""
     monkeypatch.setattr(cleanup, "MAX_MARKED", 2)
     at = datetime(2026, 11, 21, tzinfo=UTC)
-    made = [rendition(KEY, str(number)) for number in range(4)]
-    listed = [each._replace(written=at + timedelta(hours=number)) for number, each in enumerate(made)]
-    assert cleanup.retire(aws.client, THUMBNAILS_BUCKET, listed, {made[3].key: made[3].version_id}) == 2
-    assert marked() == {made[1].version_id, made[2].version_id}
+    renditions = [rendition(KEY, str(number)) for number in range(4)]
+    listing = [version._replace(written=at + timedelta(hours=number)) for number, version in enumerate(renditions)]
+    assert cleanup.retire(aws.client, THUMBNAILS_BUCKET, listing, {renditions[3].key: renditions[3].version_id}) == 2
+    assert marked() == {renditions[1].version_id, renditions[2].version_id}
 
 
 @pytest.mark.parametrize("fields", [None, {"status": "FAILED"}])
-def test_without_a_picture_everything_is_marked(fields):
+def test_without_current_renditions_everything_is_marked(fields):
     """A failed upload, or one whose record has expired, has no current renditions."""
-    left = rendition(KEY, "1")
+    unreferenced = rendition(KEY, "1")
     if fields:
         put_record(KEY, **fields)
     assert clean() == 1
-    assert marked() == {left.version_id}
+    assert marked() == {unreferenced.version_id}
 
 
 def test_a_deleted_upload_leaves_no_version():
@@ -114,7 +114,7 @@ def test_a_deleted_upload_leaves_no_version():
     assert versions() == set()
 
 
-def test_nothing_is_touched_while_a_picture_is_processed():
+def test_no_version_is_marked_during_processing():
     """The execution may be writing renditions, and cleans up when it ends."""
     rendition(KEY, "1")
     put_record(KEY, status="PROCESSING")
@@ -124,10 +124,10 @@ def test_nothing_is_touched_while_a_picture_is_processed():
 
 def test_the_record_is_read_after_the_listing(monkeypatch):
     """In the other order, the clean-up could remove what a newer execution wrote in between."""
-    listed = storage.rendition_versions
+    list_versions = storage.rendition_versions
 
     def and_then_it_is_claimed(client, **of):
-        versions_then = listed(client, **of)
+        versions_then = list_versions(client, **of)
         put_record(KEY, status="PROCESSING")
         return versions_then
 
@@ -138,12 +138,12 @@ def test_the_record_is_read_after_the_listing(monkeypatch):
     assert marked() == set()
 
 
-def test_what_is_written_again_meanwhile_is_another_version(monkeypatch):
+def test_a_version_that_is_written_meanwhile_stays(monkeypatch):
     """The same bytes have the same key; only the listed version is marked."""
-    read, written = records.read, []
+    read_record, written = records.read, []
 
     def and_then_it_is_written(client, **of):
-        record = read(client, **of)
+        record = read_record(client, **of)
         written.append(rendition(KEY, "1").version_id)
         return record
 
@@ -156,13 +156,13 @@ def test_what_is_written_again_meanwhile_is_another_version(monkeypatch):
 
 
 @pytest.mark.parametrize("status", ["FAILED", "DELETED"])
-def test_renditions_of_an_upload_below_are_not_its_own(status):
+def test_renditions_of_an_upload_in_a_folder_of_the_same_name_stay(status):
     """`uploads/a` and `uploads/a/b.jpg` may both exist."""
     below = [rendition("uploads/a/b.jpg", "1"), rendition("uploads/a/1/b.jpg", "1"), rendition("uploads/a.jpg", "1")]
     rendition("uploads/a", "1")
     put_record("uploads/a", status=status)
     assert clean("uploads/a") == 1
-    assert {each.version_id for each in below} <= versions() - marked()
+    assert {version.version_id for version in below} <= versions() - marked()
 
 
 _names = st.lists(st.text("ab/1", min_size=1, max_size=6), min_size=1, max_size=3).map("/".join)
@@ -176,30 +176,30 @@ def test_a_rendition_belongs_to_one_upload(mine, other, content_id):
     assert keys.is_rendition_of(mine, key) == (mine == other)
 
 
-def test_a_version_that_is_gone_counts_as_done():
+def test_a_missing_version_counts_as_done():
     """Two concurrent clean-ups do not make each other fail."""
-    gone = rendition(KEY, "1")
-    storage.delete(aws.client, THUMBNAILS_BUCKET, [gone])
-    storage.mark_superseded(aws.client, THUMBNAILS_BUCKET, [gone])
+    missing = rendition(KEY, "1")
+    storage.delete(aws.client, THUMBNAILS_BUCKET, [missing])
+    storage.mark_superseded(aws.client, THUMBNAILS_BUCKET, [missing])
 
 
-def test_more_than_s3_deletes_at_once():
+def test_more_versions_than_one_request_can_delete():
     """Versions beyond the limit of one request are deleted as well."""
-    one = rendition(KEY, "1")
-    storage.delete(aws.client, THUMBNAILS_BUCKET, [one] * 1001)
+    version = rendition(KEY, "1")
+    storage.delete(aws.client, THUMBNAILS_BUCKET, [version] * 1001)
     assert versions() == set()
 
 
-def test_what_s3_leaves_is_an_error(monkeypatch):
+def test_a_version_that_s3_does_not_delete_is_an_error(monkeypatch):
     """A failed deletion is not reported as done."""
-    left = {"Errors": [{"Key": "k", "Code": "InternalError"}]}
-    monkeypatch.setattr(aws.client("s3"), "delete_objects", lambda **_: left)
+    answer = {"Errors": [{"Key": "k", "Code": "InternalError"}]}
+    monkeypatch.setattr(aws.client("s3"), "delete_objects", lambda **_: answer)
     with pytest.raises(StorageUnavailableError, match="1 of 1 renditions: InternalError"):
         storage.delete(aws.client, THUMBNAILS_BUCKET, [storage.Version("k", "v", True)])
 
 
 @pytest.mark.parametrize(("status", "counted"), [(403, [{"RenditionsNotCleaned": 1}]), (503, [])])
-def test_what_is_refused_is_counted_and_what_passes_is_not(capsys, status, counted):
+def test_only_permanent_failures_are_counted(capsys, status, counted):
     """The workflow retries transient errors, so only permanent ones are counted."""
     with Stubber(aws.client("s3")) as stub:
         for _ in range(aws.ATTEMPTS):
@@ -210,7 +210,7 @@ def test_what_is_refused_is_counted_and_what_passes_is_not(capsys, status, count
 
 
 @pytest.mark.parametrize(("limit", "removed", "counted"), [(2, 2, [{"RenditionsNotCleaned": 1}]), (3, 3, [])])
-def test_what_is_beyond_the_limit_of_a_listing_is_counted(monkeypatch, capsys, caplog, limit, removed, counted):
+def test_versions_beyond_the_limit_of_a_listing_are_counted(monkeypatch, capsys, caplog, limit, removed, counted):
     """The versions stay, so an operator must be notified."""
     monkeypatch.setattr(storage, "_MAX_LISTED_VERSIONS", limit)
     for content_id in "123":
@@ -226,13 +226,13 @@ def test_what_is_beyond_the_limit_of_a_listing_is_counted(monkeypatch, capsys, c
     "error", [StorageUnavailableError("S3 did not answer.", "Wait."), ClientError({"Error": {"Code": "X"}}, "Y")]
 )
 def test_leftovers_of_a_completed_image_are_counted(capsys, error):
-    """There is no retry."""
+    """The workflow does not retry this clean-up."""
     with cleanup.best_effort():
         raise error
     assert metrics(capsys) == [{"RenditionsNotCleaned": 1}]
 
 
-def test_the_lifecycle_expires_what_is_marked(template):
+def test_the_lifecycle_expires_marked_versions(template):
     """Without a rule for the tag, every version would stay forever."""
     rules = template["Resources"]["ThumbnailsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     (rule,) = [rule for rule in rules if rule.get("TagFilters")]
@@ -242,7 +242,7 @@ def test_the_lifecycle_expires_what_is_marked(template):
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
 
 
-def test_the_lifecycle_expires_no_rendition_that_is_not_marked(template):
+def test_the_lifecycle_expires_only_marked_renditions(template):
     """An execution that was stopped may have overwritten a current rendition."""
     rules = template["Resources"]["ThumbnailsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     for rule in rules:

@@ -30,7 +30,7 @@ def read(image_key):
     return records.read(clients.client, table=IMAGE_TABLE, image_key=image_key)
 
 
-def test_reads_back_what_was_completed():
+def test_a_completed_record_is_read_unchanged():
     """Numbers, nulls, lists and maps survive DynamoDB's types."""
     put_record("uploads/a.jpg", createdAt="2026-11-21T12:00:01.000Z")
     complete()
@@ -50,13 +50,13 @@ def test_completing_twice_changes_nothing():
 def test_only_the_holder_of_the_claim_may_complete():
     """An older execution that ends late must not change the record of a newer one."""
     put_record("uploads/a.jpg", execution={"id": "execution-2"})
-    before = read("uploads/a.jpg")
+    record = read("uploads/a.jpg")
     with pytest.raises(SupersededError):
         complete()
-    assert read("uploads/a.jpg") == before
+    assert read("uploads/a.jpg") == record
 
 
-def test_a_record_that_was_settled_stays_settled():
+def test_a_settled_record_stays_settled():
     """The last step of an aborted execution may still run, but must not turn FAILED into COMPLETED."""
     put_record("uploads/a.jpg", status="FAILED")
     with pytest.raises(SupersededError):
@@ -64,38 +64,42 @@ def test_a_record_that_was_settled_stays_settled():
     assert read("uploads/a.jpg")["status"] == "FAILED"
 
 
-def test_a_completed_record_is_no_longer_under_way():
-    """It is removed from the index of claims."""
+def test_a_completed_record_leaves_the_index_of_claims():
+    """The watch then no longer reads it."""
     put_record("uploads/a.jpg", claimShard="0", claimedAt="2026-11-21T12:00:00.000Z", upload={"key": "uploads/a.jpg"})
     assert [claim["ImageKey"] for claim in records.oldest_claims(clients.client, IMAGE_TABLE)] == ["uploads/a.jpg"]
     complete()
     assert records.oldest_claims(clients.client, IMAGE_TABLE) == []
 
 
-def test_completing_a_record_that_is_gone_is_superseded():
+def test_completing_a_missing_record_is_superseded():
     """No record is created."""
     with pytest.raises(SupersededError):
         complete()
     assert read("uploads/a.jpg") is None
 
 
-def test_internal_attributes_stay_inside():
+def test_internal_attributes_are_not_returned():
     """The order of the claim and the expiry are internal."""
     put_record("uploads/a.jpg", expiresAt=1)
     assert set(read("uploads/a.jpg")) == {"ImageKey", "status", "execution"}
 
 
-def test_what_a_claim_replaces_is_read_with_its_outcome():
+def test_the_outcome_before_a_claim_can_be_read():
     """The record still contains the previous image and its execution."""
-    kept = {"previousStatus": "COMPLETED", "previousUpload": {"versionId": "v1"}, "previousExecution": {"id": "e1"}}
-    put_record("uploads/a.jpg", upload={"versionId": "v2"}, labels=[{"name": "Sea"}], **kept)
+    attributes = {
+        "previousStatus": "COMPLETED",
+        "previousUpload": {"versionId": "v1"},
+        "previousExecution": {"id": "e1"},
+    }
+    put_record("uploads/a.jpg", upload={"versionId": "v2"}, labels=[{"name": "Sea"}], **attributes)
     record = records.read_before_claim(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
     assert (record["status"], record["upload"], record["execution"]) == ("COMPLETED", {"versionId": "v1"}, {"id": "e1"})
     assert record["labels"] == [{"name": "Sea"}]
-    assert not kept.keys() & read("uploads/a.jpg").keys()
+    assert not attributes.keys() & read("uploads/a.jpg").keys()
 
 
-def test_before_its_first_claim_a_key_had_nothing():
+def test_a_new_record_has_no_previous_outcome():
     """A new record has neither a previous status nor a previous upload."""
     put_record("uploads/a.jpg", previousStatus=None, previousUpload=None, previousExecution=None)
     record = records.read_before_claim(clients.client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
@@ -103,8 +107,8 @@ def test_before_its_first_claim_a_key_had_nothing():
     assert records.read_before_claim(clients.client, table=IMAGE_TABLE, image_key="uploads/b.jpg") is None
 
 
-def test_a_completed_record_keeps_nothing_of_before():
-    """The new outcome replaces the previous one."""
+def test_a_new_outcome_replaces_the_previous_one():
+    """The record keeps no attribute of the previous outcome."""
     put_record("uploads/a.jpg", previousStatus="FAILED", previousUpload=None, previousExecution=None)
     complete()
     assert (
@@ -125,7 +129,7 @@ def test_the_last_attempt_may_have_failed(record, expected):
     assert records.last_attempt(record) == expected
 
 
-def test_throttling_is_transient_and_refusal_is_not():
+def test_throttling_is_transient_and_a_refusal_is_permanent():
     """The workflow decides about retries by the name of the error."""
     with Stubber(clients.client("dynamodb")) as stub:
         for _ in range(3):
@@ -138,21 +142,21 @@ def test_throttling_is_transient_and_refusal_is_not():
             read("uploads/a.jpg")
 
 
-def test_the_record_is_read_as_it_is_now():
-    """The read must be consistent, because a status may be read right after the upload."""
+def test_records_are_read_consistently():
+    """A status may be read right after the upload."""
     with watched(clients.client("dynamodb"), "dynamodb.GetItem") as calls:
         read("uploads/a.jpg")
     assert calls[0]["ConsistentRead"] is True
 
 
-def test_table_is_really_asked():
+def test_the_named_table_is_read():
     """The name of the table is used."""
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         records.read(clients.client, table="another-table", image_key="uploads/a.jpg")
 
 
 def test_a_change_of_the_stream_is_two_plain_records():
-    """Without internal attributes; None when there was or is no record."""
+    """The records have no internal attributes; None means that there was or is no record."""
     image = {"ImageKey": {"S": "uploads/a.jpg"}, "uploadOrder": {"S": "0"}, "image": {"M": {"width": {"N": "600"}}}}
     plain = {"ImageKey": "uploads/a.jpg", "image": {"width": 600}}
     assert records.before_and_after({"dynamodb": {"OldImage": image, "NewImage": image}}) == (plain, plain)
@@ -169,9 +173,9 @@ def test_many_records_are_read_in_batches():
     for number in (0, 99, 100, 200):
         put_record(f"uploads/{number}.jpg", status="FAILED")
     with watched(clients.client("dynamodb"), "dynamodb.BatchGetItem") as calls:
-        read = records.read_many(clients.client, IMAGE_TABLE, keys_of(201), attributes=("ImageKey", "status"))
-    assert sorted(item["ImageKey"] for item in read) == [f"uploads/{number}.jpg" for number in (0, 100, 200, 99)]
-    assert all(item.keys() == {"ImageKey", "status"} for item in read)
+        items = records.read_many(clients.client, IMAGE_TABLE, keys_of(201), attributes=("ImageKey", "status"))
+    assert sorted(item["ImageKey"] for item in items) == [f"uploads/{number}.jpg" for number in (0, 100, 200, 99)]
+    assert all(item.keys() == {"ImageKey", "status"} for item in items)
     assert [len(call["RequestItems"][IMAGE_TABLE]["Keys"]) for call in calls] == [100, 100, 1]
 
 
@@ -198,8 +202,8 @@ def test_unprocessed_keys_are_requested_again_with_growing_pauses():
     with Stubber(clients.client("dynamodb")) as stub:
         stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: []}, "UnprocessedKeys": unprocessed})
         stub.add_response("batch_get_item", {"Responses": {IMAGE_TABLE: [item]}, "UnprocessedKeys": {}})
-        read = records.read_many(clients.client, IMAGE_TABLE, keys_of(1), pause=pauses.append)
-        assert (read, len(pauses)) == ([{"ImageKey": "uploads/0.jpg"}], 1)
+        items = records.read_many(clients.client, IMAGE_TABLE, keys_of(1), pause=pauses.append)
+        assert (items, len(pauses)) == ([{"ImageKey": "uploads/0.jpg"}], 1)
         for _ in range(5):
             stub.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": unprocessed})
         with pytest.raises(StorageUnavailableError):

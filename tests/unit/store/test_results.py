@@ -19,7 +19,7 @@ def test_new_labels_replace_the_old_ones():
     assert fields["warnings"] == THUMBNAILS["warnings"]
 
 
-def test_labels_of_the_same_bytes_hold_when_there_are_no_new_ones():
+def test_labels_of_the_same_bytes_replace_missing_labels():
     """The image keeps its labels, and the warning says so."""
     fields = results.label_fields(THUMBNAILS, {"warnings": [WARNING]}, LABELLED)
     assert (fields["status"], fields["labels"], fields["labelModelVersion"]) == ("COMPLETED", OLD, "2.0")
@@ -54,7 +54,7 @@ def test_without_labels_of_the_same_bytes_the_picture_is_partial(previous):
     }
 
 
-def test_pictures_whose_bytes_are_not_known_are_not_the_same():
-    """Two missing digests are not equal digests."""
+def test_missing_digests_are_not_equal():
+    """Without digests, the bytes of two images may differ."""
     fields = results.label_fields({"image": {}, "warnings": []}, {"warnings": [WARNING]}, {**LABELLED, "image": {}})
     assert fields["status"] == "PARTIAL"

@@ -24,8 +24,8 @@ def signer_for(client, bucket="thumbnails-bucket"):
 @pytest.mark.parametrize("token", [None, "to/ken+="])
 @pytest.mark.parametrize("address", ADDRESSES)
 @pytest.mark.parametrize("bucket", ["thumbnails-bucket", "with.dots"])
-def test_the_urls_are_those_of_botocore_at_that_time(monkeypatch, token, address, bucket):
-    """Same address, parameters and signature, for any key, endpoint and credentials, with and without a version."""
+def test_the_urls_equal_those_of_botocore(monkeypatch, token, address, bucket):
+    """The whole URL is the same for any key, endpoint and credentials, with and without a version."""
     keys = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "secret/+", "aws_session_token": token}
     client = boto3.client("s3", "eu-west-1", config=clients.S3_CONFIG, **keys, **address)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_, **__: MOMENT.replace(tzinfo=None))
@@ -40,14 +40,14 @@ def test_the_urls_are_those_of_botocore_at_that_time(monkeypatch, token, address
             assert parse_qs(url.query) == parse_qs(expected.query)
 
 
-def test_signing_leaves_no_handler_behind(monkeypatch):
-    """A client lives as long as its function: handlers would pile up, and each would slow all later URLs down."""
+def test_signing_leaves_no_event_handler(monkeypatch):
+    """A client lives as long as its function, so remaining handlers would slow every later URL down."""
     client = boto3.client("s3", "eu-west-1", config=Config(signature_version="s3v4"))
     for _ in range(3):
         signer_for(client)
     calls, get = [], RequestSigner.get_auth_instance
     monkeypatch.setattr(
-        RequestSigner, "get_auth_instance", lambda *each, **names: calls.append(1) or get(*each, **names)
+        RequestSigner, "get_auth_instance", lambda *arguments, **names: calls.append(1) or get(*arguments, **names)
     )
     client.generate_presigned_url("get_object", Params={"Bucket": "b-1", "Key": "k"})
     assert len(calls) == 1

@@ -45,7 +45,7 @@ def test_a_deleted_version_has_vanished():
         storage.read(clients.client, source, 10)
 
 
-def test_a_key_that_never_was_has_vanished():
+def test_a_missing_key_has_vanished():
     """An object may be deleted before its event arrives."""
     with pytest.raises(UploadVanishedError):
         storage.read(clients.client, storage.Source(UPLOADS_BUCKET, "uploads/no.jpg", "etag", None, 3), 10)
@@ -64,17 +64,17 @@ READS = {
 }
 
 
-@pytest.mark.parametrize("read", READS.values(), ids=READS)
+@pytest.mark.parametrize("function", READS.values(), ids=READS)
 @pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
-def test_an_archived_object_is_called_archived(storage_class, read):
-    """It is neither missing nor corrupt, and a retry does not help: the object must be restored."""
+def test_an_archived_object_has_its_own_error(storage_class, function):
+    """The object is neither missing nor corrupt, and a retry does not help: it must be restored."""
     with pytest.raises(UploadArchivedError, match=storage_class) as caught:
-        read(stored_as(storage_class))
+        function(stored_as(storage_class))
     assert "restore" in caught.value.hint.lower()
 
 
 @pytest.mark.parametrize("storage_class", ["GLACIER_IR", "STANDARD_IA", "INTELLIGENT_TIERING"])
-def test_a_class_that_s3_reads_at_once_is_not_an_archive(storage_class):
+def test_a_class_with_instant_retrieval_is_not_an_archive(storage_class):
     """Objects with instant retrieval are read like any other object."""
     assert storage.read(clients.client, stored_as(storage_class), 10).data == b"x"
 
@@ -128,7 +128,7 @@ def test_the_raw_key_is_tried_first(key):
     assert upload.source.key == key
 
 
-def test_the_decoded_key_is_taken_when_the_raw_one_does_not_exist():
+def test_the_decoded_key_is_tried_if_the_raw_one_does_not_exist():
     """Some senders encode keys; later steps use the spelling that exists."""
     upload = storage.UploadReader(clients.client, source_of("uploads/a b.jpg", b"xy")._replace(key="uploads/a+b.jpg"))
     assert upload.read(0, 1) == b"x"
@@ -143,7 +143,7 @@ def test_an_upload_has_vanished_when_no_spelling_exists():
         upload.read(0, 1)
 
 
-def test_rendition_is_stored_with_its_type_and_may_be_cached_for_ever():
+def test_a_rendition_is_stored_with_its_type_and_cached_forever():
     """The key changes with the content, so a cached copy is never outdated."""
     (written,) = storage.write(clients.client, THUMBNAILS_BUCKET, [WEBP])
     stored = aws_client("s3").get_object(Bucket=THUMBNAILS_BUCKET, Key="thumbnails/a")
@@ -156,8 +156,8 @@ def test_rendition_is_stored_with_its_type_and_may_be_cached_for_ever():
     }
 
 
-def test_every_stored_file_has_its_own_place():
-    """The order of results is the order of files, however the parallel writes end."""
+def test_results_have_the_order_of_the_files():
+    """The order does not depend on which parallel write ends first."""
     files = [storage.File(f"thumbnails/{number}", str(number).encode(), "image/jpeg") for number in range(20)]
     written = storage.write(clients.client, THUMBNAILS_BUCKET, files)
     for file, place in zip(files, written, strict=True):
@@ -165,8 +165,8 @@ def test_every_stored_file_has_its_own_place():
         assert (place.key, stored["Body"].read()) == (file.key, file.data)
 
 
-def test_waiting_for_one_file_keeps_none_of_the_others_from_being_written():
-    """The files of the default recipes are written in parallel, because waiting time is billed."""
+def test_files_are_written_in_parallel():
+    """Lambda bills the time in which a function waits."""
     together = threading.Barrier(4)
 
     class Client:
@@ -178,7 +178,7 @@ def test_waiting_for_one_file_keeps_none_of_the_others_from_being_written():
 
 
 @pytest.mark.parametrize("temporary", [True, False])
-def test_what_no_record_will_point_at_expires(temporary):
+def test_temporary_files_expire(temporary):
     """A lifecycle rule in the template selects temporary files by their tag."""
     storage.write(clients.client, THUMBNAILS_BUCKET, [WEBP._replace(temporary=temporary)])
     tags = aws_client("s3").get_object_tagging(Bucket=THUMBNAILS_BUCKET, Key=WEBP.key)["TagSet"]

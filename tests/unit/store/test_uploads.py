@@ -30,8 +30,8 @@ def delete(image_key, etag=None):
 
 
 def visible():
-    listed = aws_client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET).get("Contents", [])
-    return [each["Key"] for each in listed]
+    contents = aws_client("s3").list_objects_v2(Bucket=UPLOADS_BUCKET).get("Contents", [])
+    return [item["Key"] for item in contents]
 
 
 def versions():
@@ -58,7 +58,7 @@ def test_a_deleted_upload_can_be_restored():
     put_upload("uploads/b.jpg", b"x")
     delete("uploads/a.jpg")
     assert visible() == ["uploads/b.jpg"]
-    assert version in [each["VersionId"] for each in versions()["Versions"]]
+    assert version in [version_item["VersionId"] for version_item in versions()["Versions"]]
 
 
 @pytest.mark.parametrize("image_key", ["uploads/folder/", "uploads/"])
@@ -77,7 +77,7 @@ def test_an_empty_upload_is_reprocessed_at_once(machine):
     assert reprocess(machine, "uploads/empty.jpg")["detail"]["object"]["size"] == 0
 
 
-def test_a_claim_that_comes_between_the_looks_wins(machine, monkeypatch):
+def test_a_claim_between_the_reads_wins(machine, monkeypatch):
     """The claim is newer than the order of the reprocess, so the workflow ends the reprocess."""
     put_upload("uploads/a.jpg", b"x")
     put_record("uploads/a.jpg", uploadOrder="01".ljust(64, "0"))
@@ -100,7 +100,7 @@ def test_a_missing_upload_is_not_deleted():
 
 
 @pytest.mark.parametrize("quoted", [True, False])
-def test_only_the_object_that_was_seen_is_deleted(quoted):
+def test_only_the_object_with_the_given_etag_is_deleted(quoted):
     """Another client may have replaced the upload."""
     etag = put_upload("uploads/a.jpg", b"x")["etag"]
     etag = f'"{etag}"' if quoted else etag
@@ -133,7 +133,7 @@ def test_an_empty_etag_is_a_condition_too():
         ("AccessDenied", 403, ClientError),
     ],
 )
-def test_a_storage_that_refuses_is_not_taken_for_a_missing_object(code, status, error):
+def test_an_error_of_s3_is_not_a_missing_object(code, status, error):
     """Transient errors differ from permanent ones."""
     s3 = aws_client("s3")
     with Stubber(s3) as stub:
@@ -142,7 +142,7 @@ def test_a_storage_that_refuses_is_not_taken_for_a_missing_object(code, status, 
             uploads.delete(lambda _: s3, bucket=UPLOADS_BUCKET, image_key="uploads/a.jpg")
 
 
-def test_a_reprocess_is_the_event_of_an_upload_that_is_as_old_as_its_record(machine):
+def test_a_reprocess_has_the_sequencer_of_its_record(machine):
     """A newer upload therefore wins against the reprocess."""
     upload = put_upload("uploads/é.jpg", b"xyz")
     put_record("uploads/é.jpg")
@@ -165,7 +165,7 @@ def test_a_reprocess_is_the_event_of_an_upload_that_is_as_old_as_its_record(mach
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that the test moves."""
+    """A clock that the test sets."""
 
     class Clock(datetime):
         at = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -193,8 +193,8 @@ def executions(machine):
     return len(aws_client("stepfunctions").list_executions(stateMachineArn=machine)["executions"])
 
 
-@pytest.mark.parametrize(("elapsed", "left"), [(0, 10), (0.001, 10), (4.2, 6), (9, 1), (9.999, 1), (-3600, 10)])
-def test_a_reprocess_must_wait_for_the_cooldown(machine, clock, elapsed, left):
+@pytest.mark.parametrize(("elapsed", "remaining"), [(0, 10), (0.001, 10), (4.2, 6), (9, 1), (9.999, 1), (-3600, 10)])
+def test_a_reprocess_must_wait_for_the_cooldown(machine, clock, elapsed, remaining):
     """The remaining time has whole seconds, clocks may differ, and a refusal does not extend the cooldown."""
     put_upload("uploads/a.jpg", b"x")
     put_record("uploads/a.jpg", status="COMPLETED")
@@ -204,19 +204,19 @@ def test_a_reprocess_must_wait_for_the_cooldown(machine, clock, elapsed, left):
         clock.at = start + timedelta(seconds=elapsed)
         with pytest.raises(TooSoonError, match=r"'uploads/a\.jpg' .* 10 seconds") as caught:
             reprocess_within(machine, 10)
-        assert caught.value.retry_after_seconds == left
+        assert caught.value.retry_after_seconds == remaining
     assert executions(machine) == 1
-    clock.at = start + timedelta(seconds=max(elapsed, 0) + left)
+    clock.at = start + timedelta(seconds=max(elapsed, 0) + remaining)
     reprocess_within(machine, 10)
     assert executions(machine) == 2
 
 
-def test_a_cooldown_leaves_the_record_as_it_is():
+def test_a_cooldown_does_not_change_the_public_record():
     """Readers see no change, and a key without a record has no cooldown."""
     put_record("uploads/a.jpg", status="COMPLETED")
-    before = records.read(aws_client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
+    record = records.read(aws_client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
     uploads._begin_cooldown(aws_client, table=IMAGE_TABLE, image_key="uploads/a.jpg", seconds=10)
-    assert records.read(aws_client, table=IMAGE_TABLE, image_key="uploads/a.jpg") == before
+    assert records.read(aws_client, table=IMAGE_TABLE, image_key="uploads/a.jpg") == record
     for _ in range(2):
         uploads._begin_cooldown(aws_client, table=IMAGE_TABLE, image_key="uploads/no record.jpg", seconds=10)
     assert records.read(aws_client, table=IMAGE_TABLE, image_key="uploads/no record.jpg") is None
@@ -226,7 +226,7 @@ def test_a_cooldown_leaves_the_record_as_it_is():
     ("code", "status", "error"),
     [("ThrottlingException", 400, StorageUnavailableError), ("AccessDeniedException", 400, ClientError)],
 )
-def test_a_table_that_refuses_is_not_taken_for_a_cooldown(code, status, error):
+def test_an_error_of_the_table_is_not_a_cooldown(code, status, error):
     """An error of the table does not skip the cooldown."""
     dynamodb = aws_client("dynamodb")
     with Stubber(dynamodb) as stub:
@@ -255,8 +255,8 @@ def set_focus(machine, point=POINT, key="uploads/a.jpg", seconds=0):
 
 @pytest.mark.parametrize("point", [POINT, None])
 @pytest.mark.parametrize("seconds", [0, 10])
-def test_a_focus_is_kept_with_the_version_that_it_is_for(machine, point, seconds):
-    """Readers do not see it before it is rendered, and the workflow starts as for a reprocess."""
+def test_a_focus_is_stored_with_its_version(machine, point, seconds):
+    """Readers see the point only when it is rendered, and the workflow starts as for a reprocess."""
     upload = put_upload("uploads/a.jpg", b"x")
     put_record("uploads/a.jpg", status="COMPLETED")
     public = records.read(aws_client, table=IMAGE_TABLE, image_key="uploads/a.jpg")
@@ -279,7 +279,7 @@ def test_a_focus_and_a_reprocess_share_a_cooldown(machine):
     assert executions(machine) == 1
 
 
-def test_without_a_cooldown_no_clock_counts(machine):
+def test_without_a_cooldown_the_clock_does_not_matter(machine):
     """The clock of another host may be ahead."""
     put_upload("uploads/a.jpg", b"x")
     put_record("uploads/a.jpg", status="COMPLETED", reprocessRequestedAt="2999-01-01T00:00:00.000Z")
@@ -339,7 +339,7 @@ def test_an_upload_is_stored_with_its_type():
     assert (stored["Body"].read(), stored["ContentType"], stored["VersionId"]) == (b"new", "image/jpeg", second)
 
 
-def test_an_upload_that_must_not_be_replaced_is_not():
+def test_a_conditional_upload_does_not_replace_another():
     """S3 checks the condition, so only one of two concurrent callers succeeds."""
     store("uploads/a.jpg", b"first", overwrite=False)
     with pytest.raises(UploadExistsError, match=r"'uploads/a\.jpg'"):
@@ -348,8 +348,8 @@ def test_an_upload_that_must_not_be_replaced_is_not():
 
 
 @pytest.mark.parametrize(("code", "status"), [("ConditionalRequestConflict", 409), ("SlowDown", 503)])
-def test_a_conflict_while_storing_passes(code, status):
-    """A concurrent write causes a transient error, because the same request may succeed a second later."""
+def test_a_conflict_while_storing_is_transient(code, status):
+    """The same request may succeed a second later."""
     client = aws_client("s3")
     with Stubber(client) as stubber:
         stubber.add_client_error("put_object", code, http_status_code=status)
@@ -357,8 +357,8 @@ def test_a_conflict_while_storing_passes(code, status):
             store("uploads/a.jpg", overwrite=False, client=lambda _: client)
 
 
-def test_storing_without_permission_is_a_fault_of_ours():
-    """A missing permission is permanent, and its details are not returned to callers."""
+def test_a_missing_permission_to_store_is_permanent():
+    """The details of the error are not returned to callers."""
     client = aws_client("s3")
     with Stubber(client) as stubber:
         stubber.add_client_error("put_object", "AccessDenied", http_status_code=403)
@@ -384,9 +384,9 @@ def test_a_deleted_upload_gets_its_newest_version_back(image_key):
     s3 = aws_client("s3")
     put_upload(image_key, b"old")
     s3.put_object(Bucket=UPLOADS_BUCKET, Key=image_key, Body=b"new", ContentType="image/png")
-    for other in (image_key + "x", image_key[:-1]):
-        put_upload(other, b"other")
-        s3.delete_object(Bucket=UPLOADS_BUCKET, Key=other)
+    for other_key in (image_key + "x", image_key[:-1]):
+        put_upload(other_key, b"other")
+        s3.delete_object(Bucket=UPLOADS_BUCKET, Key=other_key)
     for _ in range(3):
         s3.delete_object(Bucket=UPLOADS_BUCKET, Key=image_key)
     version_id = restore(image_key=image_key)
@@ -395,7 +395,7 @@ def test_a_deleted_upload_gets_its_newest_version_back(image_key):
     assert visible() == [image_key]
 
 
-def test_without_a_version_nothing_is_restored():
+def test_an_upload_without_a_version_is_not_restored():
     """A delete marker alone, another key with the same prefix, and an unknown key are not found."""
     s3 = aws_client("s3")
     s3.delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a")
@@ -429,7 +429,7 @@ def test_an_object_whose_record_is_deleted_is_processed(machine):
 
 
 def test_a_new_upload_is_not_overwritten_by_a_restore(monkeypatch):
-    """It was stored after the versions were listed. S3 checks this with If-None-Match, and the seam does so in moto."""
+    """The upload was stored after the versions were listed. S3 checks If-None-Match, and so does moto with a seam."""
     monkeypatch.setattr(S3Response, "copy_object", S3Response.copy_object)  # to remove the seam after the test
     copies.install()
     put_upload("uploads/a", b"old")
@@ -448,15 +448,15 @@ def test_a_new_upload_is_not_overwritten_by_a_restore(monkeypatch):
     assert len(versions()["Versions"]) == 2
 
 
-def test_a_copy_states_its_condition_with_every_sdk():
+def test_a_copy_sends_its_condition_with_every_sdk():
     """The header is sent even if the SDK has no parameter for it."""
     put_upload("uploads/a", b"old")
     s3 = aws_client("s3")  # its own, because the handler stays
     s3.delete_object(Bucket=UPLOADS_BUCKET, Key="uploads/a")
-    sent = []
-    s3.meta.events.register("before-send.s3.CopyObject", lambda request, **_: sent.append(request.headers))
+    requests = []
+    s3.meta.events.register("before-send.s3.CopyObject", lambda request, **_: requests.append(request.headers))
     restore(client=lambda _: s3)
-    (headers,) = sent
+    (headers,) = requests
     assert headers["If-None-Match"] in ("*", b"*")
 
 
@@ -472,12 +472,12 @@ def test_a_copy_states_its_condition_with_every_sdk():
         ("AccessDenied", 403, ClientError),
     ],
 )
-def test_a_refused_copy_has_its_error(code, status, error):
+def test_a_refused_copy_has_a_hint(code, status, error):
     """Each error of S3 says what to do."""
     s3 = aws_client("s3")
-    listed = {"Key": "uploads/a", "VersionId": "1", "IsLatest": False, "Size": 1}
+    version = {"Key": "uploads/a", "VersionId": "1", "IsLatest": False, "Size": 1}
     with Stubber(s3) as stub:
-        stub.add_response("list_object_versions", {"Versions": [listed]})
+        stub.add_response("list_object_versions", {"Versions": [version]})
         stub.add_client_error("copy_object", code, http_status_code=status)
         with pytest.raises(error):
             restore(client=lambda _: s3)
@@ -485,11 +485,11 @@ def test_a_refused_copy_has_its_error(code, status, error):
 
 @pytest.mark.parametrize("size", [uploads.MAX_COPY_BYTES, uploads.MAX_COPY_BYTES + 1])
 def test_a_version_is_copied_up_to_the_limit_of_s3(size):
-    """A larger one is refused before S3 is called."""
+    """A larger version is refused before S3 is called."""
     s3 = aws_client("s3")
-    listed = {"Key": "uploads/a", "VersionId": "1", "IsLatest": False, "Size": size}
+    version = {"Key": "uploads/a", "VersionId": "1", "IsLatest": False, "Size": size}
     with Stubber(s3) as stub:
-        stub.add_response("list_object_versions", {"Versions": [listed]})
+        stub.add_response("list_object_versions", {"Versions": [version]})
         if size <= uploads.MAX_COPY_BYTES:
             stub.add_response("copy_object", {"VersionId": "2"})
             assert restore(client=lambda _: s3) == "2"

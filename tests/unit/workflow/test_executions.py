@@ -28,14 +28,13 @@ def claim(upload):
 
 def started(machines):
     states = aws_client("stepfunctions")
-    listed = states.list_executions(stateMachineArn=machines.settle_image)["executions"]
-    return [
-        json.loads(states.describe_execution(executionArn=each["executionArn"])["input"])["detail"] for each in listed
-    ]
+    executions = states.list_executions(stateMachineArn=machines.settle_image)["executions"]
+    inputs = [states.describe_execution(executionArn=execution["executionArn"])["input"] for execution in executions]
+    return [json.loads(text)["detail"] for text in inputs]
 
 
-def test_settling_sends_the_event_of_eventbridge(machines):
-    """The event equals that of EventBridge."""
+def test_settling_sends_the_same_event_as_eventbridge(machines):
+    """SettleImage therefore needs no second form of input."""
     upload = put_upload("uploads/é.jpg", b"x")
     executions.settle(aws_client, machines, claim(upload))
     (detail,) = started(machines)
@@ -58,7 +57,7 @@ def test_an_unversioned_upload_has_no_version(machines):
     assert "version-id" not in json.loads(started(machines)[0]["input"])["detail"]["object"]
 
 
-def test_an_express_execution_has_no_address(machines):
+def test_an_express_execution_has_no_known_arn(machines):
     """The ARN of an Express execution is unknown, so the ARN of the state machine is used."""
     express = machines._replace(workflow=settings.WorkflowType.EXPRESS)
     executions.settle(aws_client, express, claim(put_upload("uploads/a.jpg", b"x")))
@@ -66,14 +65,14 @@ def test_an_express_execution_has_no_address(machines):
 
 
 @pytest.mark.parametrize(("seconds", "again"), [(3599, True), (3600, False)])
-def test_an_express_execution_is_started_again_for_an_hour(machines, seconds, again):
+def test_an_express_execution_is_restarted_for_an_hour(machines, seconds, again):
     """The event is for the same upload, but is not a duplicate."""
     express = settings.Machines(machines.settle_image, machines.settle_image, settings.WorkflowType.EXPRESS)
     upload = put_upload("uploads/a.jpg", b"x")
     assert executions.end_lost(aws_client, express, claim(upload), seconds) is again
     states = aws_client("stepfunctions")
-    (listed,) = states.list_executions(stateMachineArn=machines.settle_image)["executions"]
-    event = json.loads(states.describe_execution(executionArn=listed["executionArn"])["input"])
+    (execution,) = states.list_executions(stateMachineArn=machines.settle_image)["executions"]
+    event = json.loads(states.describe_execution(executionArn=execution["executionArn"])["input"])
     if again:
         assert event["detail"]["reprocess"] is True
         assert event["detail"]["object"]["sequencer"] == upload["sequencer"]
@@ -90,7 +89,7 @@ def test_the_hour_begins_with_the_first_execution():
     assert executions.first_started_at({"execution": execution}) == "2026-11-21T12:20:00Z"
 
 
-def test_a_standard_execution_is_never_started_again(machines):
+def test_a_standard_execution_is_never_restarted(machines):
     """A Standard execution had a whole day."""
     assert executions.end_lost(aws_client, machines, claim(put_upload("uploads/a.jpg", b"x")), 0) is False
     assert len(started(machines)) == 1

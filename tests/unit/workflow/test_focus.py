@@ -9,7 +9,7 @@ NEWER = {"versionId": "version 2", "etag": "etag"}
 
 
 def chosen(point={"x": 0.1, "y": 0.2}, version_id="version 2", etag="etag"):  # noqa: B006
-    """The choice in a record whose upload got a point over the API."""
+    """A record with a point that somebody chose over the API."""
     return {"point": point, "versionId": version_id, "etag": etag}
 
 
@@ -32,12 +32,12 @@ def chosen(point={"x": 0.1, "y": 0.2}, version_id="version 2", etag="etag"):  # 
     ],
 )
 def test_the_newest_point_for_this_content_wins(metadata, choice, point):
-    """A choice counts for its version, then comes the metadata, then a choice for the same content."""
+    """A choice for this version comes first, then the metadata, then a choice for the same content."""
     assert focus.find(NEWER, metadata, choice) == (point, [])
 
 
-def test_a_point_that_cannot_be_read_is_ignored_with_a_warning():
-    """The image is good, and only the uploader can know what was meant."""
+def test_an_invalid_point_is_ignored_with_a_warning():
+    """The image is valid, and only the uploader can correct the point."""
     point, (warning,) = focus.find(NEWER, {"focus": "left"}, None)
     assert point is None
     assert "'left'" in warning

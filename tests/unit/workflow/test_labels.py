@@ -18,13 +18,13 @@ def detect(key="key", client=aws.client):
 
 @pytest.fixture
 def rekognition():
-    """Answers are checked against Rekognition's own model by botocore."""
+    """A stub of Rekognition; botocore checks its responses against the service model."""
     with Stubber(aws.client("rekognition")) as stub:
         yield stub
         stub.assert_no_pending_responses()
 
 
-def test_asks_for_exactly_that_picture(rekognition):
+def test_requests_the_labels_of_the_picture(rekognition):
     """The request names the object and the limits of the answer."""
     image = {"S3Object": {"Bucket": "bucket", "Name": "thumbnails/a.jpg/0/web.jpg"}}
     rekognition.add_response("detect_labels", {"Labels": []}, {"Image": image, "MaxLabels": 5, "MinConfidence": 60})
@@ -38,9 +38,9 @@ def test_keeps_name_confidence_parents_and_model(rekognition):
         "LabelModelVersion": "3.0",
     }
     rekognition.add_response("detect_labels", answer)
-    found = detect()
-    assert found.labels == [{"name": "Beach", "confidence": 98.77, "parents": ["Nature"]}]
-    assert found.model_version == "3.0"
+    result = detect()
+    assert result.labels == [{"name": "Beach", "confidence": 98.77, "parents": ["Nature"]}]
+    assert result.model_version == "3.0"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_refusal_is_final(rekognition, code):
         (("JPEG", 800, 600, 15 * 1024 * 1024 + 1), False),
     ],
 )
-def test_knows_what_rekognition_takes(image, expected):
+def test_knows_the_limits_of_rekognition(image, expected):
     """Rekognition accepts JPEG and PNG with sides of 80 to 10,000 pixels and at most 15 MB."""
     assert labels.accepts(*image) is expected
 
@@ -107,7 +107,7 @@ def test_the_largest_faithful_rendition_is_labelled():
 
 
 @pytest.mark.parametrize(
-    "other",
+    "unsuitable",
     [
         rendition("web", "webp", 1600, 1200),
         rendition("web", "avif", 1600, 1200),
@@ -115,11 +115,11 @@ def test_the_largest_faithful_rendition_is_labelled():
         rendition("web", "jpeg", 1600, 1200, labels.MAX_OBJECT_BYTES + 1),
     ],
 )
-def test_what_rekognition_does_not_take_is_not_labelled(other):
+def test_a_rendition_that_rekognition_refuses_is_not_labelled(unsuitable):
     """A smaller rendition is used, or none."""
     jpeg = rendition("small", "jpeg", 640, 480)
-    assert labels.rendition_for_labels(HEADER, [other, jpeg], [FIT, Recipe("small", 640, 480)]) is jpeg
-    assert labels.rendition_for_labels(HEADER, [other], [FIT]) is None
+    assert labels.rendition_for_labels(HEADER, [unsuitable, jpeg], [FIT, Recipe("small", 640, 480)]) is jpeg
+    assert labels.rendition_for_labels(HEADER, [unsuitable], [FIT]) is None
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,12 @@ def test_what_rekognition_does_not_take_is_not_labelled(other):
         Recipe("web", 1600, 1600, watermark=Watermark(text="Sold")),
     ],
 )
-def test_a_rendition_that_shows_something_else_is_not_labelled(recipe):
+def test_a_rendition_with_changed_content_is_not_labelled(recipe):
     """Crops, borders and watermarks change the labels."""
     assert labels.rendition_for_labels(HEADER, [rendition("web", "jpeg", 1600, 1600)], [recipe]) is None
 
 
-def test_a_rendition_too_small_to_tell_is_not_labelled():
+def test_a_small_rendition_of_a_large_upload_is_not_labelled():
     """A small rendition is used only for a small upload."""
     tiny = rendition("web", "jpeg", 100, 85)
     assert labels.rendition_for_labels(HEADER, [tiny], [FIT]) is None

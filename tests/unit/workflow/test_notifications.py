@@ -12,7 +12,7 @@ WEB = {"name": "web", "format": "WEBP", "width": 800, "height": 600, "sizeBytes"
 
 
 def test_the_image_and_each_rendition_are_described():
-    """Format, size as displayed and bytes, in the order of the record; then what was wrong with the file."""
+    """The lines have format, displayed size and bytes in the order of the record, and then the warnings."""
     warnings = [{"code": "ImageWarning", "message": "The end is missing."}]
     described = notifications.describe_image("uploads/a.jpg", IMAGE, [WEB, {**WEB, "name": "small"}], warnings)
     assert described["lines"] == [
@@ -26,7 +26,7 @@ def test_the_image_and_each_rendition_are_described():
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50).map(lambda name: keys.UPLOADS_PREFIX + name))
 @example("uploads/line\r\nX-Header: 1.jpg")
 def test_the_key_is_shown_and_linked_as_elsewhere(key):
-    """The page, the command line and the mail name an upload alike."""
+    """The page, the command line and the notification print the same name and the same link."""
     described = notifications.describe_image(key, IMAGE, [], [])
     assert (described["shownKey"], described["statusPath"]) == (keys.printable(key), keys.status_path(key))
 
@@ -35,7 +35,7 @@ def test_the_key_is_shown_and_linked_as_elsewhere(key):
 @example("a\nStatus: https://example.com")
 @example("\u202e\x1b[31m\u2028\ud800")
 def test_no_text_starts_a_line_of_its_own(text):
-    """A warning or a label cannot pose as another part of the mail."""
+    """A warning or a label cannot imitate another part of the notification."""
     image = notifications.describe_image("uploads/a", IMAGE, [], [{"code": "ImageWarning", "message": text}])
     labels = notifications.describe_labels([{"name": text, "confidence": 99.0, "parents": []}], "3.0")
     for line in (*image["lines"], *labels["lines"]):
@@ -55,6 +55,6 @@ def test_no_text_starts_a_line_of_its_own(text):
     ],
 )
 def test_labels_are_shown_with_their_confidence(labels, line):
-    """Whole percent, in the order of the record, with the model that found them."""
+    """The lines have whole percent in the order of the record, and the version of the model."""
     entries = [{"name": name, "confidence": confidence, "parents": []} for name, confidence in labels]
     assert notifications.describe_labels(entries, "3.0") == {"lines": [line]}
