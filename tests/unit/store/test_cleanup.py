@@ -20,7 +20,7 @@ KEY = "uploads/a.jpg"
 def rendition(image_key, content_id, name="100x100.jpg"):
     """Write a rendition, and return its version."""
     key = keys.rendition_key(image_key, content_id, name)
-    (written,) = storage.write(aws.client, THUMBNAILS_BUCKET, [storage.File(key, b"x", "image/jpeg")])
+    (written,) = storage.write(aws.client, THUMBNAILS_BUCKET, [storage.NewFile(key, b"x", "image/jpeg")])
     return storage.Version(key, written.version_id, True)
 
 

@@ -15,7 +15,7 @@ from image_pipeline.errors import (
 from image_pipeline.store import storage
 from tests.conftest import THUMBNAILS_BUCKET, UPLOADS_BUCKET, aws_client, put_upload, watched
 
-WEBP = storage.File("thumbnails/a", b"x", "image/webp")
+WEBP = storage.NewFile("thumbnails/a", b"x", "image/webp")
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -158,7 +158,7 @@ def test_rendition_is_stored_with_its_type_and_may_be_cached_for_ever():
 
 def test_every_stored_file_has_its_own_place():
     """The order of results is the order of files, however the parallel writes end."""
-    files = [storage.File(f"thumbnails/{number}", str(number).encode(), "image/jpeg") for number in range(20)]
+    files = [storage.NewFile(f"thumbnails/{number}", str(number).encode(), "image/jpeg") for number in range(20)]
     written = storage.write(clients.client, THUMBNAILS_BUCKET, files)
     for file, place in zip(files, written, strict=True):
         stored = aws_client("s3").get_object(Bucket=place.bucket, Key=place.key, VersionId=place.version_id)

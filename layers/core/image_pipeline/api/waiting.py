@@ -36,10 +36,6 @@ class WaitRequest(NamedTuple):
     version_id: str | None = None
     """The upload whose outcome the caller wants; None for the newest one."""
 
-    def without_wait(self) -> "WaitRequest":
-        """Return a request for the same upload that is answered immediately."""
-        return self._replace(seconds=0)
-
 
 class WaitResult(NamedTuple):
     """The state of an upload at the end of the wait."""
@@ -50,13 +46,18 @@ class WaitResult(NamedTuple):
     """Seconds after which to ask again; None when no outcome is pending."""
 
 
-def parse(parameters: Mapping[str, str]) -> WaitRequest:
+def parse(parameters: Mapping[str, str], *, may_wait: bool = True) -> WaitRequest:
     """Parse `?wait` and `?versionId`.
+
+    Args:
+        parameters: the query parameters.
+        may_wait: whether the request waits; if not, `wait` is only checked.
 
     Raises:
         InvalidRequestError: a parameter is invalid.
     """
-    wait, version_id = parameters.get("wait", "0"), parameters.get("versionId")
+    wait = parameters.get("wait", "0")
+    version_id = parameters.get("versionId")
     if not (wait.isascii() and wait.isdigit() and len(wait) <= 9 and int(wait) <= MAX_WAIT_SECONDS):
         raise InvalidRequestError(
             f"`wait` is {wait[:80]!r}, not a whole number from 0 to {MAX_WAIT_SECONDS}.",
@@ -67,7 +68,7 @@ def parse(parameters: Mapping[str, str]) -> WaitRequest:
             f"`versionId` is {version_id[:80]!a}, which is not a valid version id.",
             "Send the upload's `versionId`, or S3's header x-amz-version-id; in a URL, encode + as %2B.",
         )
-    return WaitRequest(int(wait), version_id)
+    return WaitRequest(int(wait) if may_wait else 0, version_id)
 
 
 def find(

@@ -173,7 +173,7 @@ def _read_range(client: aws.Client, source: Source, start: int, length: int) -> 
     return _get(client, source, Range=f"bytes={start}-{start + length - 1}").data
 
 
-class File(NamedTuple):
+class NewFile(NamedTuple):
     """One file to store."""
 
     key: str
@@ -196,7 +196,7 @@ class StoredFile(NamedTuple):
         return {"bucket": self.bucket, "key": self.key, "versionId": self.version_id, "etag": self.etag}
 
 
-def write(client: aws.Client, bucket: str, files: Sequence[File]) -> list[StoredFile]:
+def write(client: aws.Client, bucket: str, files: Sequence[NewFile]) -> list[StoredFile]:
     """Store the files of one image, several in parallel, because the time spent waiting for S3 is billed.
 
     Raises:
@@ -208,7 +208,7 @@ def write(client: aws.Client, bucket: str, files: Sequence[File]) -> list[Stored
         return list(threads.map(partial(_write, client, bucket), files))
 
 
-def _write(client: aws.Client, bucket: str, file: File) -> StoredFile:
+def _write(client: aws.Client, bucket: str, file: NewFile) -> StoredFile:
     s3: S3Client = client("s3")
     tagging = {"Tagging": f"{SUPERSEDED_TAG['Key']}={SUPERSEDED_TAG['Value']}"} if file.temporary else {}
     with _translate_errors():
