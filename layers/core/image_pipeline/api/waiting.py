@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from image_pipeline import aws
+from image_pipeline import aws, pauses
 from image_pipeline.api import status
 from image_pipeline.errors import InvalidRequestError
 from image_pipeline.settings import StatusSettings
@@ -22,7 +22,8 @@ MAX_BLIND_WAIT_SECONDS = 2
 SOON_SECONDS = 30
 """The age up to which an execution is likely to end soon. Most executions take a few seconds."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0  # seconds between two reads
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 2.0
 _SHORTEST_RETRY = "1"
 # S3 documents version ids as opaque strings of at most 1,024 bytes that need no encoding in a URL.
 _VERSION_ID = re.compile(r"[!-~]{1,1024}")
@@ -108,7 +109,7 @@ def find(
         candidates = (record["ImageKey"],) if record else image_keys
         return any(is_unclaimed(key, request.version_id, recorded_version, is_deleted) for key in candidates)
 
-    pauses = pauses_between_reads()
+    read_pauses = pauses_between_reads()
     while True:
         record = status.find(client, image_keys, settings)
         pending = is_pending(record)
@@ -116,15 +117,12 @@ def find(
         remaining = started + limit - time.monotonic()
         if remaining <= 0:
             return WaitResult(record, _retry_after(record, pending))
-        time.sleep(min(next(pauses), remaining))
+        time.sleep(min(next(read_pauses), remaining))
 
 
 def pauses_between_reads() -> Iterator[float]:
-    """Yield the seconds between two reads of the record."""
-    pause = _FIRST_PAUSE
-    while True:
-        yield pause
-        pause = min(2 * pause, _LONGEST_PAUSE)
+    """Return the seconds between two reads of the record."""
+    return pauses.growing(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, growth=2)
 
 
 def _max_seconds(record: records.Record | None, request: WaitRequest, pending: bool) -> int:
