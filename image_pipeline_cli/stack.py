@@ -36,7 +36,7 @@ class StackError(Exception):
 
 
 @dataclass(frozen=True)
-class Resource:
+class StackResource:
     """A resource of a stack."""
 
     logical_id: str
@@ -58,7 +58,7 @@ class Stack:
     name: str = "the local run"
     parameters: Mapping[str, str] = field(default_factory=dict)
     """The values of the template's parameters."""
-    list_resources: Callable[[], Iterable[Resource]] = tuple
+    list_resources: Callable[[], Iterable[StackResource]] = tuple
     """Lists the resources, without those of nested stacks."""
 
     def resources(self, kind: str) -> dict[str, str]:
@@ -99,10 +99,10 @@ def find_on_aws(name: str, region: str | None) -> Stack:
     )
 
 
-def _list_resources(formation: Any, name: str) -> list[Resource]:
+def _list_resources(formation: Any, name: str) -> list[StackResource]:
     pages = formation.get_paginator("list_stack_resources").paginate(StackName=name)
     return [
-        Resource(entry["LogicalResourceId"], entry["ResourceType"], entry["PhysicalResourceId"])
+        StackResource(entry["LogicalResourceId"], entry["ResourceType"], entry["PhysicalResourceId"])
         for page in pages
         for entry in page["StackResourceSummaries"]
         if entry.get("PhysicalResourceId")
@@ -127,7 +127,7 @@ def find_local(run_dir: Path) -> Stack:
         _clients(session, running["awsUrl"]),
         local=True,
         parameters=running["parameters"],
-        list_resources=lambda: [Resource(*entry) for entry in running["resources"]],
+        list_resources=lambda: [StackResource(*entry) for entry in running["resources"]],
     )
 
 

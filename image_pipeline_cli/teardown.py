@@ -39,13 +39,15 @@ def teardown(stack: str, region: str | None, ask: Callable[[str], bool], say: Ca
     """
     try:
         session = boto3.Session(region_name=region)
-        formation, s3 = session.client("cloudformation"), session.client("s3")
+        formation = session.client("cloudformation")
+        s3 = session.client("s3")
         dynamodb = session.client("dynamodb")
         resources = _resources(formation, stack)
     except (ClientError, BotoCoreError) as error:
         raise StackError(explain_unreachable(stack, region or "the configured region", error)) from error
     try:
-        buckets, tables = resources.get("AWS::S3::Bucket", []), resources.get("AWS::DynamoDB::Table", [])
+        buckets = resources.get("AWS::S3::Bucket", [])
+        tables = resources.get("AWS::DynamoDB::Table", [])
         contents = ", ".join([*(f"bucket {name}" for name in buckets), *(f"table {name}" for name in tables)])
         if not ask(
             f"This permanently deletes the stack {stack} in {session.region_name} and everything in {contents}."

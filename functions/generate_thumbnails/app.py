@@ -27,7 +27,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     limits = Limits.from_settings(config)
     image_recipes = book().for_key(event["imageKey"])
     memory.limit(config.render_memory_bytes)
-    source = storage.Source.from_json(event["source"])
+    source = storage.ObjectVersion.from_json(event["source"])
     upload = storage.read(client, source, limits.max_bytes)
     record = _claimed_record(event, config.image_table)
     point, focus_warnings = focus.find(source.to_json(), upload.metadata, (record or {}).get(records.CHOSEN_FOCUS))

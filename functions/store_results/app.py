@@ -34,9 +34,9 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
 def _read_previous(
     event: dict[str, Any], config: settings.Settings
-) -> tuple[tuple[storage.Version, ...], records.Record | None]:
+) -> tuple[tuple[storage.RenditionVersion, ...], records.Record | None]:
     """Return the versions of the previous renditions, and the previous record if its labels may be needed."""
-    old_versions: tuple[storage.Version, ...] = ()
+    old_versions: tuple[storage.RenditionVersion, ...] = ()
     previous = None
     if event["overwrites"]:
         with cleanup.best_effort():  # list before the claim is verified; `cleanup` explains why

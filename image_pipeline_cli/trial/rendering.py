@@ -17,7 +17,7 @@ from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.limits import RUNTIME_BYTES, Limits
 from image_pipeline.imaging.reader import Reader
 from image_pipeline.settings import MEBIBYTE
-from image_pipeline_cli.files import File
+from image_pipeline_cli.files import LocalFile
 from image_pipeline_cli.trial.similarity import ssim
 
 LIMITS = Limits(max_bytes=150_000_000, memory_bytes=1769 * MEBIBYTE - RUNTIME_BYTES)
@@ -31,7 +31,7 @@ Ideals = dict[tuple[recipes.Recipe, str], Image.Image]
 
 
 @dataclass(frozen=True)
-class Rendition:
+class TrialRendition:
     """A rendition that was made."""
 
     file_name: str
@@ -49,7 +49,7 @@ class Measured:
 
     seconds: float
     """CPU time of the engine."""
-    renditions: tuple[Rendition, ...]
+    renditions: tuple[TrialRendition, ...]
     warnings: tuple[str, ...]
 
 
@@ -71,7 +71,7 @@ def start_process() -> None:
     engine.render(out.getvalue(), _WARM_UP, LIMITS)
 
 
-def render(file: File, folders: Mapping[Path, Path]) -> dict[Path, Measured] | Rejected:
+def render(file: LocalFile, folders: Mapping[Path, Path]) -> dict[Path, Measured] | Rejected:
     """Render a file by each recipe file, and write the renditions.
 
     Args:
@@ -136,13 +136,13 @@ def _with_ideals(ideals: Ideals | None, data: bytes, book: tuple[recipes.Recipe,
         return None
 
 
-def _measure(made: engine.Rendition, book: tuple[recipes.Recipe, ...], ideals: Ideals | None) -> Rendition:
+def _measure(made: engine.Rendition, book: tuple[recipes.Recipe, ...], ideals: Ideals | None) -> TrialRendition:
     recipe = next(recipe for recipe in book if recipe.name == made.name)
     similarity = None
     if ideals is not None:
         with Image.open(io.BytesIO(made.data)) as image:
             similarity = ssim(*(_opaque(each, recipe) for each in (image, ideals[recipe, made.format])))
-    return Rendition(made.file_name, made.format, made.width, made.height, len(made.data), similarity)
+    return TrialRendition(made.file_name, made.format, made.width, made.height, len(made.data), similarity)
 
 
 def _opaque(image: Image.Image, recipe: recipes.Recipe) -> Image.Image:

@@ -21,7 +21,7 @@ def rendition(image_key, content_id, name="100x100.jpg"):
     """Write a rendition, and return its version."""
     key = keys.rendition_key(image_key, content_id, name)
     (written,) = storage.write(aws.client, THUMBNAILS_BUCKET, [storage.NewFile(key, b"x", "image/jpeg")])
-    return storage.Version(key, written.version_id, True)
+    return storage.RenditionVersion(key, written.version_id, True)
 
 
 def versions():
@@ -195,7 +195,7 @@ def test_what_s3_leaves_is_an_error(monkeypatch):
     left = {"Errors": [{"Key": "k", "Code": "InternalError"}]}
     monkeypatch.setattr(aws.client("s3"), "delete_objects", lambda **_: left)
     with pytest.raises(StorageUnavailableError, match="1 of 1 renditions: InternalError"):
-        storage.delete(aws.client, THUMBNAILS_BUCKET, [storage.Version("k", "v", True)])
+        storage.delete(aws.client, THUMBNAILS_BUCKET, [storage.RenditionVersion("k", "v", True)])
 
 
 @pytest.mark.parametrize(("status", "counted"), [(403, [{"RenditionsNotCleaned": 1}]), (503, [])])

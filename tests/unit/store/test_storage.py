@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 
 def source_of(key, data, versioned=True):
-    source = storage.Source.from_json(put_upload(key, data))
+    source = storage.ObjectVersion.from_json(put_upload(key, data))
     return source if versioned else source._replace(version_id=None)
 
 
@@ -48,14 +48,14 @@ def test_a_deleted_version_has_vanished():
 def test_a_key_that_never_was_has_vanished():
     """An object may be deleted before its event arrives."""
     with pytest.raises(UploadVanishedError):
-        storage.read(clients.client, storage.Source(UPLOADS_BUCKET, "uploads/no.jpg", "etag", None, 3), 10)
+        storage.read(clients.client, storage.ObjectVersion(UPLOADS_BUCKET, "uploads/no.jpg", "etag", None, 3), 10)
 
 
 def stored_as(storage_class):
     answer = aws_client("s3").put_object(
         Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg", Body=b"x", StorageClass=storage_class
     )
-    return storage.Source(UPLOADS_BUCKET, "uploads/a.jpg", answer["ETag"].strip('"'), answer["VersionId"], 1)
+    return storage.ObjectVersion(UPLOADS_BUCKET, "uploads/a.jpg", answer["ETag"].strip('"'), answer["VersionId"], 1)
 
 
 READS = {
@@ -138,7 +138,9 @@ def test_the_decoded_key_is_taken_when_the_raw_one_does_not_exist():
 
 def test_an_upload_has_vanished_when_no_spelling_exists():
     """The upload is reported as vanished."""
-    upload = storage.UploadReader(clients.client, storage.Source(UPLOADS_BUCKET, "uploads/a+b.jpg", "etag", None, 3))
+    upload = storage.UploadReader(
+        clients.client, storage.ObjectVersion(UPLOADS_BUCKET, "uploads/a+b.jpg", "etag", None, 3)
+    )
     with pytest.raises(UploadVanishedError):
         upload.read(0, 1)
 
@@ -199,7 +201,7 @@ def test_a_refusal_keeps_its_own_name():
     with Stubber(clients.client("s3")) as stub:
         stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
         with pytest.raises(Exception, match="AccessDenied"):
-            storage.read(clients.client, storage.Source(UPLOADS_BUCKET, "uploads/a.jpg", "etag", None, 3), 10)
+            storage.read(clients.client, storage.ObjectVersion(UPLOADS_BUCKET, "uploads/a.jpg", "etag", None, 3), 10)
 
 
 def test_url_gives_the_object_and_expires():
