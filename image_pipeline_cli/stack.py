@@ -82,14 +82,13 @@ def find_on_aws(name: str, region: str | None) -> Stack:
         StackError: The stack does not exist, is not an image pipeline, or AWS denies access.
     """
     try:
-        session = boto3.Session(region_name=region)
-        (description,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        client = clients_on_aws(region)
+        (description,) = client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except (ClientError, BotoCoreError) as error:
         raise StackError(explain_unreachable(name, region or "the configured region", error)) from None
     outputs = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
     if "ProcessImageStateMachineArn" not in outputs:
         raise StackError(f"The stack {name} is not an image pipeline: it has no output ProcessImageStateMachineArn.")
-    client = _clients(session)
     return Stack(
         outputs,
         client,
@@ -129,6 +128,15 @@ def find_local(run_dir: Path) -> Stack:
         parameters=running["parameters"],
         list_resources=lambda: [StackResource(*entry) for entry in running["resources"]],
     )
+
+
+def clients_on_aws(region: str | None) -> Callable[[str], Any]:
+    """Return a function that creates each client once, with the credentials of the caller.
+
+    Args:
+        region: The region of the clients; None for the configured one.
+    """
+    return _clients(boto3.Session(region_name=region))
 
 
 def _clients(session: boto3.Session, endpoint_url: str | None = None) -> Callable[[str], Any]:
