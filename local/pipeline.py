@@ -93,7 +93,8 @@ class Pipeline:
         warm: Whether to start a process for each function at once. It takes seconds of CPU; without it, the first
             invocation of a function waits for its process.
         controls: Whether tests may inject faults and replace functions; `replace`, `alter`, `fault`, `hang`,
-            `time_out`, `restrict`, `calls`, `update` and `clear` require it.
+            `time_out`, `restrict`, `calls`, `update` and `clear` require it. They are methods, although the local run
+            does not use them, because tests, benchmarks and tools share them.
 
     Example:
         >>> with Pipeline(tmp_path) as pipeline:

@@ -1,4 +1,8 @@
-"""The structural similarity of two images."""
+"""The structural similarity of two images.
+
+It needs only Pillow, so that the command line installs neither NumPy nor OpenCV. `bench/engine/quality.py` computes the
+similarity with them, as scikit-image does, and judges the engine and its peers independently of this module.
+"""
 
 from collections.abc import Iterator
 from statistics import fmean
