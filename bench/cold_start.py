@@ -158,4 +158,4 @@ def ratios(before: list[tuple[float, float]], now: list[tuple[float, float]]) ->
 
 
 if __name__ == "__main__":
-    print(json.dumps({"python": sys.version.split()[0], **measure([Path(each) for each in sys.argv[1:]])}))
+    print(json.dumps({"python": sys.version.split()[0], **measure([Path(path) for path in sys.argv[1:]])}))

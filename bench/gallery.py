@@ -33,7 +33,8 @@ def fill(pipeline: Pipeline, records: Sequence[dict[str, Any]], folder: str, cou
         folder: The folder, with a slash at its end.
         count: The number of images.
     """
-    dynamodb, table = pipeline.client("dynamodb"), pipeline.outputs["ListingTableName"]
+    dynamodb = pipeline.client("dynamodb")
+    table = pipeline.outputs["ListingTableName"]
     items = [item for number in range(count) for item in _items(_copy(records, folder, number))]
     for start in range(0, len(items), _BATCH):
         requests = [{"PutRequest": {"Item": item}} for item in items[start : start + _BATCH]]
@@ -57,7 +58,8 @@ def _copy(records: Sequence[dict[str, Any]], folder: str, number: int) -> dict[s
 
 def _items(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the ledger of an image and its entries."""
-    listed, order = entries.entries_of(record), {"order": "0"}
+    listed = entries.entries_of(record)
+    order = {"order": "0"}
     serialize = TypeSerializer().serialize
     ledger = {**listed, **order, "left": entries.NO_ENTRIES}
     key = entries.ledger_key(entries.digest(record["ImageKey"]))

@@ -21,7 +21,7 @@ _POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Totals:
+class BackfillTotals:
     """The results of all parts of a backfill together."""
 
     listed: int
@@ -173,7 +173,7 @@ def _message(cause: str | None) -> str:
     return " ".join(str(text).split())
 
 
-def _totals(stack: Stack, location: Mapping[str, str]) -> Totals:
+def _totals(stack: Stack, location: Mapping[str, str]) -> BackfillTotals:
     """Sum up the results of all parts."""
     s3 = stack.client("s3")
 
@@ -187,7 +187,7 @@ def _totals(stack: Stack, location: Mapping[str, str]) -> Totals:
     files = read(location["Key"])["ResultFiles"]
     parts = list(read_parts("SUCCEEDED"))
     warnings = dict.fromkeys(warning for part in parts for warning in part.get("recipeWarnings", []))
-    return Totals(
+    return BackfillTotals(
         listed=sum(part["listed"] for part in parts),
         selected=sum(part["selected"] for part in parts),
         bytes=sum(part["selectedBytes"] for part in parts),

@@ -114,5 +114,5 @@ def summary(results: list[Result]) -> str:
 
 def _permission(check: Check[Any], error: ClientError | BotoCoreError) -> str:
     """Name the missing permission; some services do not say which one it is."""
-    named = _MISSING_PERMISSION.search(str(error))
-    return named[1] if named else " and ".join(check.permissions) or "more permissions"
+    permission = _MISSING_PERMISSION.search(str(error))
+    return permission[1] if permission else " and ".join(check.permissions) or "more permissions"

@@ -265,10 +265,10 @@ def _command(
 def _redrive(stack: stacks.Stack, options: argparse.Namespace) -> int:
     result = redrive(stack, (lambda _: None) if options.json else print)
     if options.json:
-        print(json.dumps({"started": result.started, "sent": result.sent, "left": result.left}))
+        print(json.dumps({"started": result.started, "sent": result.sent, "left": result.remaining}))
     else:
-        print(f"{result.started} started, {result.sent} sent again, {result.left} left in the queues.")
-    return INCOMPLETE if result.left else OK
+        print(f"{result.started} started, {result.sent} sent again, {result.remaining} left in the queues.")
+    return INCOMPLETE if result.remaining else OK
 
 
 def _relist(stack: stacks.Stack, options: argparse.Namespace) -> int:

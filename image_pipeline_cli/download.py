@@ -26,7 +26,7 @@ _DIGEST_CHARACTERS = 16
 
 
 @dataclass(frozen=True)
-class _Target:
+class _Download:
     """An object and the file to save it to."""
 
     image_key: str
@@ -42,24 +42,24 @@ def download(stack: Stack, options: argparse.Namespace) -> int:
         The exit code.
     """
     selected = selection.select(stack, options.names)
-    known = follow.read(stack, selected.keys)
+    bodies_by_key = follow.read(stack, selected.keys)
     downloaded: list[dict[str, Any]] = []
     failed = [{"key": key, "reason": selection.no_match(key)} for key in selected.empty]
     for image_key in selected.keys:
-        targets = _targets(known[image_key], options) if image_key in known else []
-        if not targets:
-            reason = _missing_reason(stack, known.get(image_key), image_key, options)
+        downloads = _downloads(bodies_by_key[image_key], options) if image_key in bodies_by_key else []
+        if not downloads:
+            reason = _missing_reason(stack, bodies_by_key.get(image_key), image_key, options)
             failed.append({"key": image_key, "reason": reason})
-        for target in targets:
-            if reason := _download(stack, target, options.force):
+        for download in downloads:
+            if reason := _download(stack, download, options.force):
                 failed.append({"key": image_key, "reason": reason})
                 continue
-            size = target.path.stat().st_size
+            size = download.path.stat().st_size
             downloaded.append(
-                {"key": image_key, "rendition": target.rendition, "path": str(target.path), "sizeBytes": size}
+                {"key": image_key, "rendition": download.rendition, "path": str(download.path), "sizeBytes": size}
             )
             if not options.json:
-                terminal.say(f"{target.path}  ", (f"{size:,} bytes", "dim"))
+                terminal.say(f"{download.path}  ", (f"{size:,} bytes", "dim"))
     for failure in failed:
         terminal.complain(failure["reason"])
     if options.json:
@@ -83,23 +83,23 @@ def _safe_name(part: str, max_bytes: int = _MAX_NAME_BYTES - _SUFFIX_BYTES) -> s
     return plain
 
 
-def _targets(body: follow.Body, options: argparse.Namespace) -> list[_Target]:
+def _downloads(body: follow.Body, options: argparse.Namespace) -> list[_Download]:
     return list(_renditions(body, options)) + list(_original(body, options))
 
 
-def _renditions(body: follow.Body, options: argparse.Namespace) -> Iterator[_Target]:
+def _renditions(body: follow.Body, options: argparse.Namespace) -> Iterator[_Download]:
     name = options.rendition or (None if options.original else ALL)
     path = options.to / safe_path(body["imageKey"])
     for rendition in body.get("renditions", []):
         if name in (ALL, rendition["name"]):
             suffix = PurePosixPath(rendition["key"]).suffix
             file = path.with_name(f"{path.name}.{_safe_name(rendition['name'])}{suffix}")
-            yield _Target(body["imageKey"], rendition["name"], rendition, file)
+            yield _Download(body["imageKey"], rendition["name"], rendition, file)
 
 
-def _original(body: follow.Body, options: argparse.Namespace) -> Iterator[_Target]:
+def _original(body: follow.Body, options: argparse.Namespace) -> Iterator[_Download]:
     if options.original and body["status"] != "DELETED":
-        yield _Target(body["imageKey"], "original", body["upload"], options.to / safe_path(body["imageKey"]))
+        yield _Download(body["imageKey"], "original", body["upload"], options.to / safe_path(body["imageKey"]))
 
 
 def _missing_reason(stack: Stack, body: follow.Body | None, image_key: str, options: argparse.Namespace) -> str:
@@ -117,32 +117,32 @@ def _missing_reason(stack: Stack, body: follow.Body | None, image_key: str, opti
     return f"{image_key!a} is {body['status']} and has no renditions; `status` shows details."
 
 
-def _download(stack: Stack, target: _Target, force: bool) -> str:
+def _download(stack: Stack, download: _Download, force: bool) -> str:
     """Download to a temporary file in the same folder, then move it into place.
 
     Returns:
         The reason for a failure; empty on success.
     """
-    if target.path.exists() and not force:
-        return f"{target.path} already exists; --force replaces it."
-    version = target.source.get("versionId")
-    part = target.path.with_name(f".{uuid.uuid4().hex}.part")
+    if download.path.exists() and not force:
+        return f"{download.path} already exists; --force replaces it."
+    version = download.source.get("versionId")
+    part = download.path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         try:
             with part.open("xb") as file:
                 stack.client("s3").download_fileobj(
-                    target.source["bucket"],
-                    target.source["key"],
+                    download.source["bucket"],
+                    download.source["key"],
                     file,
                     ExtraArgs={"VersionId": version} if version else None,
                     Config=_TRANSFER,
                 )
-            part.replace(target.path)
+            part.replace(download.path)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        return f"{target.path} cannot be written: {error.strerror or error}."
+        return f"{download.path} cannot be written: {error.strerror or error}."
     except aws.AwsError as error:
-        return f"{target.path} could not be downloaded: {error}"
+        return f"{download.path} could not be downloaded: {error}"
     return ""

@@ -15,7 +15,7 @@ _IS_LINK = "is a symbolic link; --follow-links uploads its target"
 
 
 @dataclass(frozen=True)
-class File:
+class LocalFile:
     """A file to upload."""
 
     path: Path
@@ -33,7 +33,7 @@ class Skipped:
     """Whether the user must fix it; otherwise skipping is intended."""
 
 
-def find(arguments: Sequence[str], folder: str, *, follow_links: bool = False) -> tuple[list[File], list[Skipped]]:
+def find(arguments: Sequence[str], folder: str, *, follow_links: bool = False) -> tuple[list[LocalFile], list[Skipped]]:
     """Find all files to upload.
 
     A file gets a key with its name. A folder is uploaded with its name and everything below, as `cp -r` copies it; `.`
@@ -48,7 +48,7 @@ def find(arguments: Sequence[str], folder: str, *, follow_links: bool = False) -
     Returns:
         The files in order, each with a unique key, and the skipped paths.
     """
-    files: dict[str, File] = {}
+    files: dict[str, LocalFile] = {}
     skipped: dict[Path, Skipped] = {}
     for argument in arguments:
         starts, links = _starts(argument, follow_links)
@@ -63,7 +63,7 @@ def find(arguments: Sequence[str], folder: str, *, follow_links: bool = False) -
                 if reason := _invalid_key_reason(key) or _duplicate_reason(files.get(key), entry):
                     skipped[entry] = Skipped(entry, reason, is_error=True)
                 else:
-                    files[key] = File(entry, key)
+                    files[key] = LocalFile(entry, key)
     return list(files.values()), list(skipped.values())
 
 
@@ -122,7 +122,7 @@ def _invalid_key_reason(key: str) -> str:
     return too_long if size > keys.MAX_KEY_BYTES else ""
 
 
-def _duplicate_reason(first: File | None, path: Path) -> str:
+def _duplicate_reason(first: LocalFile | None, path: Path) -> str:
     if first is None or first.path == path:
         return ""
     return f"would have the same key as {first.path}; upload it to another folder (--to)"

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from image_pipeline import aws
+from image_pipeline import aws, pauses
 from image_pipeline.api import status
 from image_pipeline.store import records, uploads
 from image_pipeline_cli import parallel, terminal
@@ -20,7 +20,8 @@ Body = dict[str, Any]
 """The answer of the status API, with internal errors in full."""
 
 _URL_SECONDS = 900
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.2, 3.0, 1.5  # seconds between reads; they grow while nothing changes
+_FIRST_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 3.0
 _JOBS = 8
 _MISSING_CODES = frozenset({"404", "NoSuchKey"})
 
@@ -59,7 +60,8 @@ def head(s3: Any, bucket: str, image_key: str) -> Any:
 
 def newest_uploads(stack: Stack, image_keys: Collection[str], jobs: int) -> dict[str, Version | None]:
     """Read the newest version of each key; None for a key that is not in the bucket."""
-    s3, bucket = stack.client("s3"), stack.outputs["UploadsBucketName"]
+    s3 = stack.client("s3")
+    bucket = stack.outputs["UploadsBucketName"]
 
     def read_version(image_key: str) -> tuple[str, Version | None]:
         head_response = head(s3, bucket, image_key)
@@ -98,12 +100,16 @@ def outcome_test(stack: Stack) -> IsOutcome:
             return True
         if isinstance(target, Attempt):
             return records.last_attempt(body) != target.previous
-        version_id, held = target.version_id or uploads.NULL_VERSION, uploads.version_of(body)
-        if held == version_id and body["upload"].get("etag") == target.etag:
+        version_id = target.version_id or uploads.NULL_VERSION
+        recorded_version = uploads.version_of(body)
+        if recorded_version == version_id and body["upload"].get("etag") == target.etag:
             return True
         is_deleted = body["status"] == "DELETED"
         return not is_unclaimed(
-            image_key=body["imageKey"], version_id=version_id, recorded_version=held, is_deleted=is_deleted
+            image_key=body["imageKey"],
+            version_id=version_id,
+            recorded_version=recorded_version,
+            is_deleted=is_deleted,
         )
 
     return is_outcome
@@ -140,7 +146,7 @@ def changes(stack: Stack, targets: Mapping[str, Target], seconds: float, is_outc
     waiting = dict(targets)
     reported = dict[str, Any]()
     deadline = time.monotonic() + seconds
-    pause = _FIRST_PAUSE
+    read_pauses = _pauses_between_reads()
 
     def has_outcome(body: Body) -> tuple[str, bool]:
         return body["imageKey"], is_outcome(body, waiting[body["imageKey"]])
@@ -161,8 +167,14 @@ def changes(stack: Stack, targets: Mapping[str, Target], seconds: float, is_outc
         remaining = deadline - time.monotonic()
         if not waiting or remaining <= 0:
             return
-        time.sleep(min(pause, remaining))
-        pause = _FIRST_PAUSE if changed else min(pause * _GROWTH, _LONGEST_PAUSE)
+        time.sleep(min(next(read_pauses), remaining))
+        if changed:
+            read_pauses = _pauses_between_reads()
+
+
+def _pauses_between_reads() -> Iterator[float]:
+    """Return pauses that grow while nothing changes."""
+    return pauses.growing(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, growth=1.5)
 
 
 class Outcomes:

@@ -23,22 +23,22 @@ def run(work: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> Ite
         Exception: The first exception that the function raises.
     """
     todo: queue.SimpleQueue[Item] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[Result] | Exception] = queue.SimpleQueue()
+    results: queue.SimpleQueue[tuple[Result] | Exception] = queue.SimpleQueue()
     for item in items:
         todo.put(item)
 
     def work_off() -> None:
         while (item := _next(todo)) is not None:
             try:
-                done.put((work(item[0]),))
+                results.put((work(item[0]),))
             except Exception as error:
-                done.put(error)
+                results.put(error)
 
     for _ in range(min(jobs, len(items))):
         threading.Thread(target=work_off, daemon=True).start()
     try:
         for _ in items:
-            result = done.get()
+            result = results.get()
             if isinstance(result, Exception):
                 raise result
             yield result[0]

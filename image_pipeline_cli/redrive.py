@@ -24,7 +24,7 @@ class RedriveResult:
     """Events that started an execution."""
     sent: int
     """Batch messages that were sent to their queue again."""
-    left: int
+    remaining: int
     """Messages that stay in a dead-letter queue."""
 
 
@@ -44,9 +44,9 @@ def redrive(stack: Stack, say: Callable[[str], None]) -> RedriveResult:
     Raises:
         botocore.exceptions.ClientError: A queue cannot be read.
     """
-    started, left_events = _redrive_queue(stack, stack.outputs["UndeliveredEventsQueueUrl"], _start, say)
-    sent, left_messages = _redrive_queue(stack, stack.outputs["BatchDeadLetterQueueUrl"], _send, say)
-    return RedriveResult(started=started, sent=sent, left=left_events + left_messages)
+    started, remaining_events = _redrive_queue(stack, stack.outputs["UndeliveredEventsQueueUrl"], _start, say)
+    sent, remaining_messages = _redrive_queue(stack, stack.outputs["BatchDeadLetterQueueUrl"], _send, say)
+    return RedriveResult(started=started, sent=sent, remaining=remaining_events + remaining_messages)
 
 
 def _redrive_queue(
@@ -59,41 +59,41 @@ def _redrive_queue(
     """
     sqs = stack.client("sqs")
     redriven = 0
-    left = []
+    remaining = []
     for message in _messages(sqs, queue):
         try:
             say(redrive_message(stack, message))
         except _NotRedrivenError as error:
-            left.append(message)
+            remaining.append(message)
             say(f"Left in the queue because {error}: {_subject(message)}.")
         else:
             redriven += 1
             sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-    for message in left:
+    for message in remaining:
         sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
-    return redriven, len(left)
+    return redriven, len(remaining)
 
 
 def _messages(sqs: Any, queue: str) -> Iterator[Any]:
     """Yield each message that is in the queue, once."""
-    seen: set[str] = set()
+    received_ids: set[str] = set()
     request: dict[str, Any] = {"MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]}
     while True:
         answer = sqs.receive_message(
             QueueUrl=queue, VisibilityTimeout=_VISIBILITY_SECONDS, WaitTimeSeconds=_WAIT_SECONDS, **request
         )
-        fresh = [message for message in answer.get("Messages", []) if message["MessageId"] not in seen]
+        fresh = [message for message in answer.get("Messages", []) if message["MessageId"] not in received_ids]
         if not fresh:
             return
-        seen |= {message["MessageId"] for message in fresh}
+        received_ids |= {message["MessageId"] for message in fresh}
         yield from fresh
 
 
 def _start(stack: Stack, message: Any) -> str:
-    states, name = stack.client("stepfunctions"), f"redriven_{message['MessageId']}"
+    states = stack.client("stepfunctions")
     machine = _machine_for(stack.outputs, _attributes(message).get("TARGET_ARN", ""), _event(message))
     try:
-        states.start_execution(stateMachineArn=machine, name=name, input=message["Body"])
+        states.start_execution(stateMachineArn=machine, name=f"redriven_{message['MessageId']}", input=message["Body"])
     except states.exceptions.ExecutionAlreadyExists:
         pass  # an interrupted redrive started it but did not delete the message
     except ClientError as error:

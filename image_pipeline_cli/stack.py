@@ -36,7 +36,7 @@ class StackError(Exception):
 
 
 @dataclass(frozen=True)
-class Resource:
+class StackResource:
     """A resource of a stack."""
 
     logical_id: str
@@ -58,7 +58,7 @@ class Stack:
     name: str = "the local run"
     parameters: Mapping[str, str] = field(default_factory=dict)
     """The values of the template's parameters."""
-    list_resources: Callable[[], Iterable[Resource]] = tuple
+    list_resources: Callable[[], Iterable[StackResource]] = tuple
     """Lists the resources, without those of nested stacks."""
 
     def resources(self, kind: str) -> dict[str, str]:
@@ -82,14 +82,13 @@ def find_on_aws(name: str, region: str | None) -> Stack:
         StackError: The stack does not exist, is not an image pipeline, or AWS denies access.
     """
     try:
-        session = boto3.Session(region_name=region)
-        (description,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        client = clients_on_aws(region)
+        (description,) = client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except (ClientError, BotoCoreError) as error:
         raise StackError(explain_unreachable(name, region or "the configured region", error)) from None
     outputs = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
     if "ProcessImageStateMachineArn" not in outputs:
         raise StackError(f"The stack {name} is not an image pipeline: it has no output ProcessImageStateMachineArn.")
-    client = _clients(session)
     return Stack(
         outputs,
         client,
@@ -99,10 +98,10 @@ def find_on_aws(name: str, region: str | None) -> Stack:
     )
 
 
-def _list_resources(formation: Any, name: str) -> list[Resource]:
+def _list_resources(formation: Any, name: str) -> list[StackResource]:
     pages = formation.get_paginator("list_stack_resources").paginate(StackName=name)
     return [
-        Resource(entry["LogicalResourceId"], entry["ResourceType"], entry["PhysicalResourceId"])
+        StackResource(entry["LogicalResourceId"], entry["ResourceType"], entry["PhysicalResourceId"])
         for page in pages
         for entry in page["StackResourceSummaries"]
         if entry.get("PhysicalResourceId")
@@ -127,8 +126,17 @@ def find_local(run_dir: Path) -> Stack:
         _clients(session, running["awsUrl"]),
         local=True,
         parameters=running["parameters"],
-        list_resources=lambda: [Resource(*entry) for entry in running["resources"]],
+        list_resources=lambda: [StackResource(*entry) for entry in running["resources"]],
     )
+
+
+def clients_on_aws(region: str | None) -> Callable[[str], Any]:
+    """Return a function that creates each client once, with the credentials of the caller.
+
+    Args:
+        region: The region of the clients; None for the configured one.
+    """
+    return _clients(boto3.Session(region_name=region))
 
 
 def _clients(session: boto3.Session, endpoint_url: str | None = None) -> Callable[[str], Any]:

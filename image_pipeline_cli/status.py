@@ -25,25 +25,25 @@ def status(stack: Stack, options: argparse.Namespace) -> int:
     """
     selected = selection.select(stack, options.names)
     newest = follow.newest_uploads(stack, selected.keys, _JOBS)
-    known = follow.read(stack, newest)
-    missing = [image_key for image_key, version in newest.items() if version is None and image_key not in known]
+    bodies_by_key = follow.read(stack, newest)
+    missing = [image_key for image_key, version in newest.items() if version is None and image_key not in bodies_by_key]
     targets = {image_key: version for image_key, version in newest.items() if image_key not in missing}
     is_outcome = follow.outcome_test(stack)
     outcomes = follow.Outcomes(targets, is_outcome)
     following = options.wait or options.watch
-    for body in follow.changes(stack, targets, options.timeout, is_outcome) if following else known.values():
-        known[body["imageKey"]] = body
+    for body in follow.changes(stack, targets, options.timeout, is_outcome) if following else bodies_by_key.values():
+        bodies_by_key[body["imageKey"]] = body
         outcomes.record(body)
         if options.watch:
             _show(stack, body, options.json)
-    bodies = [known[image_key] for image_key in targets if image_key in known]
+    bodies = [bodies_by_key[image_key] for image_key in targets if image_key in bodies_by_key]
     if options.json and not options.watch:
         terminal.write_json({"statuses": bodies, "missing": [*missing, *selected.empty]})
     elif not options.watch:
         for body in bodies:
             _show(stack, body, as_json=False)
     for image_key in outcomes.pending:
-        if following or image_key not in known or known[image_key]["status"] != "PROCESSING":
+        if following or image_key not in bodies_by_key or bodies_by_key[image_key]["status"] != "PROCESSING":
             terminal.complain(f"The newest upload of {image_key} has no outcome yet.")
     for image_key in missing:
         terminal.complain(names.not_found(stack, image_key))

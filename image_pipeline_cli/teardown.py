@@ -6,10 +6,9 @@ It uses the credentials of the caller and deletes only resources that the stack 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from image_pipeline_cli.stack import StackError, explain_unreachable
+from image_pipeline_cli.stack import StackError, clients_on_aws, explain_unreachable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -38,32 +37,31 @@ def teardown(stack: str, region: str | None, ask: Callable[[str], bool], say: Ca
         TeardownError: Something cannot be deleted.
     """
     try:
-        session = boto3.Session(region_name=region)
-        formation, s3 = session.client("cloudformation"), session.client("s3")
-        dynamodb = session.client("dynamodb")
+        client = clients_on_aws(region)
+        formation = client("cloudformation")
         resources = _resources(formation, stack)
     except (ClientError, BotoCoreError) as error:
         raise StackError(explain_unreachable(stack, region or "the configured region", error)) from error
     try:
-        buckets, tables = resources.get("AWS::S3::Bucket", []), resources.get("AWS::DynamoDB::Table", [])
+        buckets = resources.get("AWS::S3::Bucket", [])
+        tables = resources.get("AWS::DynamoDB::Table", [])
         contents = ", ".join([*(f"bucket {name}" for name in buckets), *(f"table {name}" for name in tables)])
-        if not ask(
-            f"This permanently deletes the stack {stack} in {session.region_name} and everything in {contents}."
-        ):
+        region_name = formation.meta.region_name
+        if not ask(f"This permanently deletes the stack {stack} in {region_name} and everything in {contents}."):
             say("Nothing was deleted.")
             return False
         for bucket in buckets:
             say(f"Emptying the bucket {bucket} …")
-            _empty(s3, bucket)  # CloudFormation deletes only empty buckets
+            _empty(client("s3"), bucket)  # CloudFormation deletes only empty buckets
         say(f"Deleting the stack {stack} …")
         formation.delete_stack(StackName=stack)
         formation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig=_WAIT)
         for bucket in buckets:
             say(f"Deleting the bucket {bucket} …")
-            _delete_bucket(s3, bucket)
+            _delete_bucket(client("s3"), bucket)
         for table in tables:
             say(f"Deleting the table {table} …")
-            _delete_table(dynamodb, table)
+            _delete_table(client("dynamodb"), table)
     except WaiterError as error:
         raise TeardownError(
             f"The stack {stack} was not deleted. Check its events in CloudFormation. ({error})"

@@ -17,7 +17,7 @@ from image_pipeline.errors import StorageUnavailableError
 from image_pipeline.store import records
 from image_pipeline_cli import follow, parallel, terminal
 from image_pipeline_cli.exits import INCOMPLETE, OK
-from image_pipeline_cli.files import File, Skipped, find
+from image_pipeline_cli.files import LocalFile, Skipped, find
 from image_pipeline_cli.stack import Stack
 
 # The etag of a multipart upload depends on its part size. This is the default of the AWS CLI, so files that the AWS
@@ -38,7 +38,7 @@ _TYPES = {
 class Transfer:
     """The result of uploading a file."""
 
-    file: File
+    file: LocalFile
     event: str
     """`uploaded`, `skipped` or `failed`."""
     reason: str = ""
@@ -86,8 +86,9 @@ def _follow(stack: Stack, image_keys: list[str], options: argparse.Namespace, re
     return outcomes
 
 
-def _send(stack: Stack, overwrite: bool, advance: Callable[[int], None], file: File) -> Transfer:
-    s3, bucket = stack.client("s3"), stack.outputs["UploadsBucketName"]
+def _send(stack: Stack, overwrite: bool, advance: Callable[[int], None], file: LocalFile) -> Transfer:
+    s3 = stack.client("s3")
+    bucket = stack.outputs["UploadsBucketName"]
     try:
         size = file.path.stat().st_size
         head = follow.head(s3, bucket, file.key)

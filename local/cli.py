@@ -20,7 +20,7 @@ from local.lock import AlreadyRunningError, Lock
 from local.pipeline import ROOT, Pipeline, StartError
 from local.samples import Sample, from_files, samples
 from local.show import Display, JsonLines, TextDisplay
-from local.watch import Outcome, Watch
+from local.watch import FinishedUpload, Watch
 
 RUN_DIR = ROOT / ".run"
 AWS_PORT = 4570
@@ -123,7 +123,7 @@ def _run(options: argparse.Namespace) -> int:
         try:
             while pipeline.alive:
                 for progress in watch.poll():
-                    if isinstance(progress, Outcome):
+                    if isinstance(progress, FinishedUpload):
                         display.ended(progress)
                         display.outcomes([progress])
                     else:
@@ -195,15 +195,15 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _process(pipeline: Pipeline, watch: Watch, display: Display, uploads: list[Sample]) -> list[Outcome]:
+def _process(pipeline: Pipeline, watch: Watch, display: Display, uploads: list[Sample]) -> list[FinishedUpload]:
     """Upload files and return their outcomes, in the order of the uploads."""
     display.expect(len(uploads))
     versions = {pipeline.upload(sample.key, sample.data): sample for sample in uploads}
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, FinishedUpload] = {}
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while len(outcomes) < len(uploads) and pipeline.alive and time.monotonic() < deadline:
         for progress in watch.poll():
-            if not isinstance(progress, Outcome):
+            if not isinstance(progress, FinishedUpload):
                 display.entered(progress)
             elif progress.version_id in versions:
                 outcomes[progress.key] = progress
@@ -213,7 +213,7 @@ def _process(pipeline: Pipeline, watch: Watch, display: Display, uploads: list[S
     return [outcomes[sample.key] for sample in uploads if sample.key in outcomes]
 
 
-def _failures(uploads: list[Sample], outcomes: list[Outcome]) -> list[str]:
+def _failures(uploads: list[Sample], outcomes: list[FinishedUpload]) -> list[str]:
     """Describe each outcome that differs from the expected one."""
     failures = []
     by_key = {outcome.key: outcome for outcome in outcomes}

@@ -93,7 +93,8 @@ class Pipeline:
         warm: Whether to start a process for each function at once. It takes seconds of CPU; without it, the first
             invocation of a function waits for its process.
         controls: Whether tests may inject faults and replace functions; `replace`, `alter`, `fault`, `hang`,
-            `time_out`, `restrict`, `calls`, `update` and `clear` require it.
+            `time_out`, `restrict`, `calls`, `update` and `clear` require it. They are methods, although the local run
+            does not use them, because tests, benchmarks and tools share them.
 
     Example:
         >>> with Pipeline(tmp_path) as pipeline:
@@ -127,7 +128,7 @@ class Pipeline:
         self.region = self._configuration.region
         self._process: subprocess.Popen[str] | None = None
         self._clients: Clients | None = None
-        self._known: dict[str, dict[str, Execution]] = {}
+        self._executions_by_machine: dict[str, dict[str, Execution]] = {}
         self._replacements: dict[str, Replacement] = {}
         self._callbacks: ThreadingHTTPServer | None = None
         self._notifications: list[dict[str, Any]] = []
@@ -176,7 +177,8 @@ class Pipeline:
         except BaseException:
             self.stop()
             raise
-        self.aws_url, self.api_url = answer["awsUrl"], answer["apiUrl"]
+        self.aws_url = answer["awsUrl"]
+        self.api_url = answer["apiUrl"]
         self._clients = Clients(self.aws_url, self.region)
         self._read_description(answer)
 
@@ -202,7 +204,8 @@ class Pipeline:
             self._callbacks.shutdown()
             self._callbacks.server_close()
             self._callbacks = None
-        process, self._process = self._process, None
+        process = self._process
+        self._process = None
         if process is None:
             return
         if self._clients is None:
@@ -313,19 +316,20 @@ class Pipeline:
 
     def _executions_of(self, logical_id: str) -> list[Execution]:
         """Describe only new and running executions, because callers poll this list."""
-        states, known = self.client("stepfunctions"), self._known.setdefault(logical_id, {})
+        states = self.client("stepfunctions")
+        executions = self._executions_by_machine.setdefault(logical_id, {})
         pages = states.get_paginator("list_executions").paginate(
             stateMachineArn=self.state_machines[logical_id], PaginationConfig={"PageSize": 5}
         )
-        to_describe = [execution.arn for execution in list(known.values()) if execution.running]
+        to_describe = [execution.arn for execution in list(executions.values()) if execution.running]
         for page in pages:
-            new = [item["executionArn"] for item in page["executions"] if item["executionArn"] not in known]
+            new = [item["executionArn"] for item in page["executions"] if item["executionArn"] not in executions]
             to_describe += new
             if not new:
                 break  # the newest come first, so all further pages are known, too
         for arn in reversed(to_describe):  # oldest first, so an error leaves no gap
             description = states.describe_execution(executionArn=arn)
-            known[arn] = Execution(
+            executions[arn] = Execution(
                 arn=arn,
                 state_machine=logical_id,
                 started=description["startDate"],
@@ -334,7 +338,7 @@ class Pipeline:
                 error=description.get("error"),
                 cause=description.get("cause"),
             )
-        return list(known.values())
+        return list(executions.values())
 
     def history(self, execution: Execution) -> list[dict[str, Any]]:
         """Return the events of an execution so far."""
@@ -362,15 +366,15 @@ class Pipeline:
     def take_messages(self, queue_url: str) -> list[dict[str, Any]]:
         """Remove all messages from a queue and return their `Body` and their `MessageAttributes` as strings."""
         sqs = self.client("sqs")
-        taken = []
+        received = []
         request = {"QueueUrl": queue_url, "MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]}
         while messages := sqs.receive_message(**request).get("Messages", []):
             for message in messages:
                 attributes = message.get("MessageAttributes", {})
                 texts = {name: attribute["StringValue"] for name, attribute in attributes.items()}
-                taken.append({"Body": message["Body"], "MessageAttributes": texts})
+                received.append({"Body": message["Body"], "MessageAttributes": texts})
                 sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
-        return taken
+        return received
 
     def wait_until(self, condition: Callable[[], bool], description: str, seconds: float = TIMEOUT_SECONDS) -> None:
         """Poll until a condition is true.
@@ -474,10 +478,13 @@ class Pipeline:
         self._control("clear", {})
 
     def _read_description(self, stack: dict[str, Any]) -> None:
-        self._inbox_url, self._events_url = stack["inboxUrl"], stack["eventsUrl"]
+        self._inbox_url = stack["inboxUrl"]
+        self._events_url = stack["eventsUrl"]
         self.outputs = stack["outputs"]
-        self.parameters, self.resources = stack["parameters"], stack["resources"]
-        self.state_machines, self.environments = stack["stateMachines"], stack["environments"]
+        self.parameters = stack["parameters"]
+        self.resources = stack["resources"]
+        self.state_machines = stack["stateMachines"]
+        self.environments = stack["environments"]
         self.roles = stack["roles"]
 
     def _handshake(self, process: subprocess.Popen[str]) -> dict[str, Any]:
@@ -500,7 +507,8 @@ class Pipeline:
         return answer
 
     def _control(self, command: str, request: Mapping[str, Any]) -> Any:
-        url, body = f"{self.aws_url}{CONTROL_PATH}{command}", json.dumps(request).encode()
+        url = f"{self.aws_url}{CONTROL_PATH}{command}"
+        body = json.dumps(request).encode()
         headers = {TOKEN_HEADER: self._token}
         with urlopen(Request(url, data=body, headers=headers, method="POST")) as answer:  # noqa: S310 (loopback)
             return json.loads(answer.read())
@@ -523,7 +531,7 @@ def _calls(
 def _callbacks(replacements: Mapping[str, Replacement], token: str) -> ThreadingHTTPServer:
     """Serve the replaced functions to the server process only."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class ReplacementHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             if not hmac.compare_digest(self.headers.get(TOKEN_HEADER, "").encode(), token.encode()):
                 self.send_error(403)
@@ -543,6 +551,6 @@ def _callbacks(replacements: Mapping[str, Replacement], token: str) -> Threading
         def log_message(self, *_: Any) -> None:
             """Log nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ReplacementHandler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     return server

@@ -11,7 +11,7 @@ from rich.text import Text
 from image_pipeline import keys
 from local.emulator.clients import variables
 from local.pipeline import Pipeline
-from local.watch import EnteredState, Outcome
+from local.watch import EnteredState, FinishedUpload
 
 _MAX_PARAGRAPHS = 8  # each has about thirty lines
 _STYLES = {"COMPLETED": "green", "PARTIAL": "yellow", "FAILED": "red"}
@@ -32,10 +32,10 @@ class Display(Protocol):
     def entered(self, state: EnteredState) -> None:
         """Report that an upload entered a state."""
 
-    def ended(self, outcome: Outcome) -> None:
+    def ended(self, outcome: FinishedUpload) -> None:
         """Report that an upload has an outcome."""
 
-    def outcomes(self, outcomes: list[Outcome]) -> None:
+    def outcomes(self, outcomes: list[FinishedUpload]) -> None:
         """Report all details of outcomes."""
 
     def invite(self, pipeline: Pipeline, api_key: str) -> None:
@@ -72,7 +72,7 @@ class TextDisplay:
         if not self._is_brief:
             self._print((f"{state.seconds:6.2f} s", "dim"), f"  {keys.printable(state.key)} → {state.name}")
 
-    def ended(self, outcome: Outcome) -> None:
+    def ended(self, outcome: FinishedUpload) -> None:
         """Print one line per outcome; if there are many, it includes the reason of a failure."""
         self._processing.discard(outcome.key)
         reason = outcome.record.get("error", {}).get("message", "") if self._is_brief else ""
@@ -83,7 +83,7 @@ class TextDisplay:
             (keys.printable(f"  {reason}") if reason else "", "dim"),
         )
 
-    def outcomes(self, outcomes: list[Outcome]) -> None:
+    def outcomes(self, outcomes: list[FinishedUpload]) -> None:
         """Print a paragraph per outcome; if there are many, print their number by status."""
         if not self._is_brief:
             self._paragraphs(outcomes)
@@ -92,7 +92,7 @@ class TextDisplay:
             self._print("\n", ", ".join(f"{count} {status}" for status, count in sorted(counts.items())), ".")
         self._is_brief = self._is_brief and bool(self._processing)
 
-    def _paragraphs(self, outcomes: list[Outcome]) -> None:
+    def _paragraphs(self, outcomes: list[FinishedUpload]) -> None:
         for outcome in outcomes:
             self._print()
             duration = f" in {outcome.seconds:.2f} s"
@@ -165,10 +165,10 @@ class JsonLines:
         """Write a state."""
         self._write("state", key=state.key, state=state.name, seconds=state.seconds)
 
-    def ended(self, outcome: Outcome) -> None:
+    def ended(self, outcome: FinishedUpload) -> None:
         """Print nothing: the full outcome follows."""
 
-    def outcomes(self, outcomes: list[Outcome]) -> None:
+    def outcomes(self, outcomes: list[FinishedUpload]) -> None:
         """Write all details of each outcome."""
         for outcome in outcomes:
             self._write(
@@ -201,7 +201,7 @@ def _page_url(pipeline: Pipeline, api_key: str) -> str | None:
     return f"{url}#key={api_key}" if url else None
 
 
-def _facts(outcome: Outcome) -> list[tuple[str, str]]:
+def _facts(outcome: FinishedUpload) -> list[tuple[str, str]]:
     record = outcome.record
     facts = []
     if outcome.superseded:

@@ -24,7 +24,7 @@ class EnteredState:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FinishedUpload:
     """The outcome of an upload."""
 
     key: str
@@ -54,7 +54,7 @@ class Watch:
         self._reported: dict[str, int] = {}
         self._ended = {execution.arn for execution in self._executions()}
 
-    def poll(self) -> Iterator[EnteredState | Outcome]:
+    def poll(self) -> Iterator[EnteredState | FinishedUpload]:
         """Yield the states and outcomes since the last call."""
         for execution in self._executions():
             if execution.arn in self._ended or execution.key is None:
@@ -84,13 +84,13 @@ class Watch:
         waited = execution.state_machine == WAITING_MACHINE and execution.status == "SUCCEEDED"
         return waited and "StartProcessing" in entered
 
-    def _outcome(self, execution: Execution, seconds: float) -> Outcome:
+    def _outcome(self, execution: Execution, seconds: float) -> FinishedUpload:
         key = execution.key or ""
         url, status_code, record = self._status(key)
         superseded = record.get("execution", {}).get("id", execution.name) != execution.name
         if superseded:
             record = {}
-        return Outcome(
+        return FinishedUpload(
             key=key,
             version_id=execution.version_id,
             seconds=seconds,

@@ -55,7 +55,7 @@ _DECODE = """async ({data, type}) => {
 
 
 @dataclass(frozen=True)
-class Shown:
+class DecodedAnimation:
     """What Chromium decodes."""
 
     repetitions: int
@@ -67,7 +67,7 @@ class Shown:
     """The message, if a frame or the whole file is damaged."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _PageHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
@@ -81,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def page(browser_path: str) -> Iterator[Page]:
     """Open an empty page that may decode images."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _PageHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with chromium.started(browser_path) as browser:
@@ -92,7 +92,7 @@ def page(browser_path: str) -> Iterator[Page]:
         server.shutdown()
 
 
-def decode(opened: Page, data: bytes, image_format: str) -> Shown:
+def decode(opened: Page, data: bytes, image_format: str) -> DecodedAnimation:
     """Decode an animation.
 
     Args:
@@ -102,7 +102,7 @@ def decode(opened: Page, data: bytes, image_format: str) -> Shown:
     """
     answer = opened.evaluate(_DECODE, {"data": base64.b64encode(data).decode(), "type": f"image/{image_format}"})
     frames: list[dict[str, Any]] = answer["frames"]
-    return Shown(
+    return DecodedAnimation(
         answer["repetitions"],
         [frame["milliseconds"] for frame in frames],
         [base64.b64decode(frame["rgba"]) for frame in frames],
@@ -110,18 +110,18 @@ def decode(opened: Page, data: bytes, image_format: str) -> Shown:
     )
 
 
-def packed(shown: Shown) -> dict[str, Any]:
+def packed(animation: DecodedAnimation) -> dict[str, Any]:
     """Return JSON; the pixels of all frames are compressed."""
-    pixels = base64.b64encode(zlib.compress(b"".join(shown.frames), 9)).decode()
-    return {**vars(shown), "frames": pixels}
+    pixels = base64.b64encode(zlib.compress(b"".join(animation.frames), 9)).decode()
+    return {**vars(animation), "frames": pixels}
 
 
-def unpacked(stored: Mapping[str, Any]) -> Shown:
+def unpacked(stored: Mapping[str, Any]) -> DecodedAnimation:
     """Return what `packed` was given."""
     pixels = zlib.decompress(base64.b64decode(stored["frames"]))
     count = len(stored["milliseconds"])
     size = len(pixels) // count if count else 1
-    return Shown(**{**stored, "frames": [pixels[at : at + size] for at in range(0, len(pixels), size)]})
+    return DecodedAnimation(**{**stored, "frames": [pixels[at : at + size] for at in range(0, len(pixels), size)]})
 
 
 def main() -> int:

@@ -135,19 +135,21 @@ def download(*arguments: str) -> subprocess.CompletedProcess[str]:
 def vulnerabilities(dependencies: list[dict[str, Any]]) -> Report:
     """Read the report of pip-audit, which reports unknown packages as clean."""
     control = CONTROL.partition("==")[0]
-    known = {package["name"]: package for package in dependencies if "vulns" in package}
-    proof = known.pop(control, {"vulns": []})["vulns"]
+    packages_by_name = {package["name"]: package for package in dependencies if "vulns" in package}
+    proof = packages_by_name.pop(control, {"vulns": []})["vulns"]
     findings = [
         f"{package['name']} {package['version']} has {vulnerability['id']}, "
         f"fixed in {', '.join(vulnerability['fix_versions']) or 'none'}."
-        for package in known.values()
+        for package in packages_by_name.values()
         for vulnerability in package["vulns"]
     ]
     if not proof and not findings:
         return Report(unchecked=f"the service reports no vulnerability of {CONTROL}, so its results are incomplete")
     unknown = sorted(package["name"] for package in dependencies if "vulns" not in package)
     return Report(
-        f"{len(known)} packages", findings, f"the service does not know {', '.join(unknown)}" if unknown else ""
+        f"{len(packages_by_name)} packages",
+        findings,
+        f"the service does not know {', '.join(unknown)}" if unknown else "",
     )
 
 

@@ -91,7 +91,7 @@ def damaged_bytes(data: bytes, chance: random.Random) -> bytes:
     return bytes(out)
 
 
-def damaged_structure(data: bytes, other: bytes, chance: random.Random) -> bytes:
+def damaged_structure(data: bytes, donor: bytes, chance: random.Random) -> bytes:
     """Damage a file as an attacker would: repeat, remove, swap or replace whole parts of its container."""
     spans = parts(data)
     if not spans:
@@ -112,8 +112,8 @@ def damaged_structure(data: bytes, other: bytes, chance: random.Random) -> bytes
             middle = data[first[1] : second[0]]
             return data[: first[0]] + data[slice(*second)] + middle + data[slice(*first)] + data[second[1] :]
         return data[:start] + part[::-1] + data[end:]
-    if kind == 4 and (other_parts := parts(other)):
-        return data[:end] + other[slice(*chance.choice(other_parts))] + data[end:]
+    if kind == 4 and (donor_parts := parts(donor)):
+        return data[:end] + donor[slice(*chance.choice(donor_parts))] + data[end:]
     return data[:start] + damaged_bytes(part, chance) + data[end:]
 
 
@@ -263,8 +263,8 @@ def check_decoders(data: bytes, outcome: str) -> None:
     """
     if data.startswith((b"\x89PNG", b"\xff\xd8")):
         with patch.object(libvips, "_library", lambda: None):
-            other = run(data)
-        assert other == outcome, f"{outcome}, but {other} without libvips"
+            own_outcome = run(data)
+        assert own_outcome == outcome, f"{outcome}, but {own_outcome} without libvips"
 
 
 def fuzz(seconds: float, seed: int, most: int = sys.maxsize) -> Figures:

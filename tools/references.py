@@ -85,16 +85,16 @@ async function ask(name) {
 </script>"""
 
 
-class _Server(ThreadingHTTPServer):
+class _PageServer(ThreadingHTTPServer):
     def __init__(self, files: dict[str, bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), _PageHandler)
         self.files = files
         self.answers: dict[str, dict[str, str]] = {}
         self.done = threading.Event()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+class _PageHandler(BaseHTTPRequestHandler):
+    server: _PageServer
 
     def do_GET(self) -> None:
         from urllib.parse import unquote
@@ -131,7 +131,7 @@ def ask_chromium(files: dict[str, bytes]) -> dict[str, Answer]:
     browser = _program("chromium")
     version = subprocess.run([browser, "--version"], capture_output=True, text=True).stdout  # noqa: S603
     tool = " ".join(version.split()[:2])
-    server = _Server(files)
+    server = _PageServer(files)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as profile:
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]

@@ -32,7 +32,7 @@ from local.samples import samples
 Json = dict[str, Any]
 
 RELEASES = ROOT / "tests" / "releases"
-KEPT = {
+STATEFUL_TYPES = {
     "AWS::ApiGatewayV2::Api": "its URL, which clients use",
     "AWS::CloudFormation::Stack": "its resources",
     "AWS::DynamoDB::Table": "its items",
@@ -140,8 +140,9 @@ def _resources(loaded: Template, prefix: str = "") -> Json:
 
 
 def _resource(body: Json) -> Json:
-    kind, properties = body["Type"], body.get("Properties", {})
-    if kind not in KEPT:
+    kind = body["Type"]
+    properties = body.get("Properties", {})
+    if kind not in STATEFUL_TYPES:
         return {"type": kind}
     replacing = {name: properties[name] for name in sorted(_replacing(kind)) if name in properties}
     described = {"type": kind, "replacing": replacing}

@@ -88,7 +88,8 @@ class Studio:
     """
 
     def __init__(self, pipeline: Pipeline, browser: Browser, order: list[str]) -> None:
-        self._pipeline, self._browser = pipeline, browser
+        self._pipeline = pipeline
+        self._browser = browser
         self._times = {key: times.iso(NOW - number * INTERVAL) for number, key in enumerate(order, start=1)}
         table = pipeline.outputs["ApiKeyTableName"]
         self._key = apikeys.create(pipeline.client, table=table, name="make screenshots").text
@@ -150,10 +151,10 @@ class Studio:
 
     def _with_times(self, value: Any) -> Any:
         if isinstance(value, list):
-            return [self._with_times(each) for each in value]
+            return [self._with_times(item) for item in value]
         if not isinstance(value, dict):
             return value
-        changed = {name: self._with_times(each) for name, each in value.items()}
+        changed = {name: self._with_times(item) for name, item in value.items()}
         if "imageKey" in value:
             time = self._times.get(value["imageKey"], times.iso(NOW))
             if "uploadedAt" in changed:

@@ -57,7 +57,8 @@ def store(pipeline: Pipeline, count: int) -> list[str]:
 
 def send(pipeline: Pipeline, keys: list[str]) -> int:
     """Send the messages, some of them twice; return their number."""
-    sqs, url = pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
+    sqs = pipeline.client("sqs")
+    url = pipeline.outputs["BatchQueueUrl"]
     bodies = [
         json.dumps({"bucket": pipeline.uploads_bucket, "key": key}) for key in [*keys, *keys[::_DUPLICATE_INTERVAL]]
     ]
@@ -73,12 +74,12 @@ def drain(pipeline: Pipeline) -> Iterator[tuple[float, int]]:
     started = changed = time.monotonic()
     previous = -1
     while pipeline.alive and time.monotonic() - changed < _TIMEOUT_SECONDS:
-        left = max(waiting(pipeline, "BatchQueueUrl") for _ in range(_SAMPLES))
-        yield time.monotonic() - started, left
-        if left == 0:
+        remaining = max(waiting(pipeline, "BatchQueueUrl") for _ in range(_SAMPLES))
+        yield time.monotonic() - started, remaining
+        if remaining == 0:
             return
-        if left != previous:
-            previous = left
+        if remaining != previous:
+            previous = remaining
             changed = time.monotonic()
         time.sleep(_POLL_SECONDS)
 
@@ -112,10 +113,10 @@ def run(pipeline: Pipeline, count: int) -> dict[str, Any]:
     messages = send(pipeline, keys)
     print(f"{messages:,} messages for {count:,} pictures", flush=True)
     seconds = reported = 0.0
-    for seconds, left in drain(pipeline):
+    for seconds, remaining in drain(pipeline):
         if seconds - reported >= _REPORT_SECONDS:
             reported = seconds
-            print(f"{seconds:6.0f} s  {left:,} messages left", flush=True)
+            print(f"{seconds:6.0f} s  {remaining:,} messages left", flush=True)
     # Executions that take longer than StartBatch waits have no message any more.
     pipeline.wait_until(
         lambda: not any(execution.running for execution in pipeline.executions(UPLOADS_MACHINE)),

@@ -53,7 +53,10 @@ class Bucket:
     """A token bucket, which starts full."""
 
     def __init__(self, size: float, rate: float) -> None:
-        self._size, self._rate, self._tokens, self._at = size, rate, size, 0.0
+        self._size = size
+        self._rate = rate
+        self._tokens = size
+        self._at = 0.0
 
     def take(self, now: float) -> bool:
         """Take a token; return whether there was one."""
@@ -115,10 +118,13 @@ class Simulation:
 
     def __init__(self, messages: int, concurrency: int, quotas: Quotas | None = None, seed: int = 1) -> None:
         self._quotas = quotas or Quotas()
-        self._clock, self._dice = Clock(), random.Random(seed)  # noqa: S311 (not a secret)
+        self._clock = Clock()
+        self._dice = random.Random(seed)  # noqa: S311 (not a secret)
         self._queue: deque[int] = deque(range(messages))
-        self._receives, self._started = Counter[int](), dict[int, bool]()
-        self._concurrency, self._pollers = concurrency, 0
+        self._receives = Counter[int]()
+        self._started = dict[int, bool]()
+        self._concurrency = concurrency
+        self._pollers = 0
         self._starts = Bucket(self._quotas.start_bucket, self._quotas.start_rate)
         self._labels = Bucket(self._quotas.detect_labels_rate, self._quotas.detect_labels_rate)
         self._seconds = step_seconds()
@@ -220,13 +226,13 @@ class Simulation:
         self._under_way += 1
         self.most_under_way = max(self.most_under_way, self._under_way)
 
-        def done(outcome: str) -> None:
+        def on_end(outcome: str) -> None:
             self._under_way -= 1
             self._last = self._clock.now
             self.counts[outcome] += 1
             ended()
 
-        Execution(self, done).next()
+        SimulatedExecution(self, on_end).next()
         return True
 
 
@@ -234,7 +240,10 @@ class Batch:
     """An invocation of StartBatch."""
 
     def __init__(self, simulation: Simulation, messages: list[int]) -> None:
-        self._s, self._messages, self._left, self._over = simulation, messages, 1, False
+        self._s = simulation
+        self._messages = messages
+        self._pending = 1
+        self._over = False
         self._began = simulation._clock.now
 
     def start(self) -> None:
@@ -244,9 +253,9 @@ class Batch:
         for number, message in enumerate(self._messages):
             if crashes and number == len(self._messages) // 2:
                 break
-            self._left += 1
+            self._pending += 1
             if not self._s.execute(message, self._ended):
-                self._left -= 1
+                self._pending -= 1
                 if not crashes:
                     self._s.redeliver(message)
         if crashes:
@@ -259,11 +268,11 @@ class Batch:
             self._ended()  # for the start itself
 
     def _ended(self) -> None:
-        self._left -= 1
+        self._pending -= 1
         self._check()
 
     def _check(self) -> None:
-        if not self._left and not self._over:
+        if not self._pending and not self._over:
             self._over = True
             # The function polls the records at 0.5, 1.25, 2.4 … seconds, so it notices the end later.
             self._s._clock.after(0.3 * max(0.5, self._s._clock.now - self._began), self._end)
@@ -280,17 +289,20 @@ class Batch:
         self._s._clock.after(POLL_SECONDS, self._s._poll)
 
 
-class Execution:
+class SimulatedExecution:
     """The execution of one picture."""
 
-    def __init__(self, simulation: Simulation, done: Callable[[str], None]) -> None:
-        self._s, self._done, self._outcome = simulation, done, "completed"
-        self._steps, self._tries = list(MAIN_PATH_STEPS), Counter[tuple[str, str]]()
+    def __init__(self, simulation: Simulation, on_end: Callable[[str], None]) -> None:
+        self._s = simulation
+        self._on_end = on_end
+        self._outcome = "completed"
+        self._steps = list(MAIN_PATH_STEPS)
+        self._tries = Counter[tuple[str, str]]()
 
     def next(self) -> None:
         """Run the next step, or end."""
         if not self._steps:
-            self._done(self._outcome)
+            self._on_end(self._outcome)
             return
         step = self._steps[0]
         if not self._s._invoke():
@@ -311,14 +323,15 @@ class Execution:
 
     def _again(self, step: str, error: str) -> None:
         """Retry by the rules of the workflow, with full jitter, or give up."""
-        rule, tries = self._s._rules[step, error], self._tries[step, error]
+        rule = self._s._rules[step, error]
+        tries = self._tries[step, error]
         if tries >= rule["MaxAttempts"]:
             if step == "ExtractMetadata":
                 self._outcome = "partial"
                 self._steps.pop(0)
                 self.next()
             else:
-                self._done("failed")
+                self._on_end("failed")
             return
         self._tries[step, error] += 1
         longest = min(rule["IntervalSeconds"] * rule["BackoffRate"] ** tries, rule["MaxDelaySeconds"])

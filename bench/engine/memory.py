@@ -147,7 +147,8 @@ GENERATED: dict[str, Callable[..., bytes]] = {
     "WebP animated, lossy": partial(_webp_frame, inset=0, lossless=False),
     "WebP animated, lossy, with a canvas": partial(_webp_frame, lossless=False),
     "WebP animated, lossless, with a canvas": _webp_frame,
-    **{kind: partial(_of_size, file=file) for kind, file in {**TIFFS, **BMPS}.items()},
+    **{kind: partial(_of_size, file=file) for kind, file in TIFFS.items()},
+    **{kind: partial(_of_size, file=file) for kind, file in BMPS.items()},
     "BMP runs": _bmp_runs,
     "BMP runs with a gap": partial(_bmp_runs, skips=True),
 }
@@ -193,13 +194,14 @@ def peak(data: bytes, recipe: Recipe) -> int:
     return int(process.stdout) - len(data)
 
 
-def _render_standard_input() -> None:
+def _render_standard_input() -> int:
     from bench.engine.worker import peak_memory
 
     data = sys.stdin.buffer.read()
     limits = Limits(memory_bytes=1 << 40, max_bytes=1 << 40)
     render(data, [ANIMATED if "animated" in sys.argv else RECIPE], limits)
     print(peak_memory())
+    return 0
 
 
 def predicted(data: bytes, recipe: Recipe) -> int:

@@ -58,7 +58,8 @@ def _gradient(dice: Random, size: Size) -> Image.Image:
 
 def _texture(dice: Random, size: Size) -> Image.Image:
     """Draw grass, sand or leaves: a fine pattern over the whole picture."""
-    dark, light = _colour(dice, (0, 0.7), (0.1, 0.5)), _colour(dice, (0, 0.7), (0.3, 0.9))
+    dark = _colour(dice, (0, 0.7), (0.1, 0.5))
+    light = _colour(dice, (0, 0.7), (0.3, 0.9))
     pattern = _noise(dice, size, dice.choice((2, 4, 8)))
     return Image.composite(Image.new("RGB", size, light), Image.new("RGB", size, dark), pattern)
 
@@ -78,7 +79,8 @@ def _landscape(dice: Random, size: Size) -> Image.Image:
 def _wall(dice: Random, size: Size) -> Image.Image:
     image = Image.new("RGB", size, _colour(dice, (0, 0.5)))
     draw = ImageDraw.Draw(image)
-    joint, step = _colour(dice, (0, 0.3)), dice.randrange(18, 50)
+    joint = _colour(dice, (0, 0.3))
+    step = dice.randrange(18, 50)
     for row, top in enumerate(range(0, size[1], step)):
         draw.line((0, top, size[0], top), joint, 2)
         for left in range((row % 2) * step, size[0], 2 * step):

@@ -27,7 +27,7 @@ import psutil
 from boto3.dynamodb.types import TypeDeserializer
 
 from bench.load import report as load_report
-from bench.load.check import Fault, Results, Sent, check, newest
+from bench.load.check import LoadFault, Results, Sent, check, newest
 from bench.load.mix import Upload, uploads
 from local.lock import AlreadyRunningError, Lock
 from local.pipeline import ROOT, UPLOADS_MACHINE, Execution, Pipeline, StartError
@@ -57,7 +57,8 @@ class Memory(threading.Thread):
     def __init__(self, server: int | None) -> None:
         super().__init__(daemon=True)
         self.samples: list[tuple[float, float, float, float]] = []
-        self._server, self._uploader = psutil.Process(server), psutil.Process()
+        self._server = psutil.Process(server)
+        self._uploader = psutil.Process()
         self._zero = time.monotonic()
         self._stopped = threading.Event()
 
@@ -130,7 +131,8 @@ def follow(pipeline: Pipeline, sent: Sequence[Sent], memory: Memory, tell: Tell)
 
 def _start_again(pipeline: Pipeline, execution: Execution) -> None:
     """Deliver the event of an execution again, as EventBridge may."""
-    machine, event = pipeline.state_machines[UPLOADS_MACHINE], json.dumps(execution.event)
+    machine = pipeline.state_machines[UPLOADS_MACHINE]
+    event = json.dumps(execution.event)
     pipeline.client("stepfunctions").start_execution(stateMachineArn=machine, name=f"again_{uuid.uuid4()}", input=event)
 
 
@@ -142,10 +144,10 @@ def collect(pipeline: Pipeline) -> Results:
         match[0] for notification in pipeline.notifications() if (match := arn_pattern.search(notification["Message"]))
     ]
     with_notification = frozenset(notified)
-    others = [execution for execution in executions if execution.arn not in with_notification]
+    without_notification = [execution for execution in executions if execution.arn not in with_notification]
     notifying = {"NotifySuccess", "NotifyFailure"}  # an execution that entered one was not superseded
     outcomes = with_notification.union(
-        execution.arn for execution in others if notifying & set(pipeline.states_entered(execution))
+        execution.arn for execution in without_notification if notifying & set(pipeline.states_entered(execution))
     )
     pages = pipeline.client("dynamodb").get_paginator("scan").paginate(TableName=pipeline.outputs["ImageTableName"])
     plain = TypeDeserializer().deserialize
@@ -153,7 +155,7 @@ def collect(pipeline: Pipeline) -> Results:
     return Results(executions, outcomes, notified, {record["ImageKey"]: record for record in records})
 
 
-def run(pipeline: Pipeline, count: int, tell: Tell) -> tuple[dict[str, Any], list[Fault]]:
+def run(pipeline: Pipeline, count: int, tell: Tell) -> tuple[dict[str, Any], list[LoadFault]]:
     """Upload files and measure their processing.
 
     Returns:
@@ -194,7 +196,7 @@ def run(pipeline: Pipeline, count: int, tell: Tell) -> tuple[dict[str, Any], lis
         **_times(sent, results, started),
         "memory": _memory(memory.samples, count),
     }
-    return figures, faults + [Fault("memory", text) for text in _over_bounds(figures["memory"])]
+    return figures, faults + [LoadFault("memory", text) for text in _over_bounds(figures["memory"])]
 
 
 def _times(sent: Sequence[Sent], results: Results, started: float) -> dict[str, Any]:
@@ -222,7 +224,8 @@ def _times(sent: Sequence[Sent], results: Results, started: float) -> dict[str, 
 def _memory(samples: Sequence[tuple[float, float, float, float]], count: int) -> dict[str, Any]:
     peaks = {name: round(max(sample[1 + index] for sample in samples)) for index, name in enumerate(BOUNDS)}
     bounds = {
-        name: {"base": base, "each": each, "all": round(base + each * count)} for name, (base, each) in BOUNDS.items()
+        name: {"base": base, "each": per_upload, "all": round(base + per_upload * count)}
+        for name, (base, per_upload) in BOUNDS.items()
     }
     step = math.ceil(len(samples) / 200)
     return {
@@ -248,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.count < 1:
         parser.error("--count must be at least 1.")
-    display = load_report.JsonLines() if options.json else load_report.TextDisplay()
+    display = load_report.LoadJsonLines() if options.json else load_report.LoadText()
     try:
         with Lock(RUN_DIR):
             shutil.rmtree(RUN_DIR / "logs", ignore_errors=True)

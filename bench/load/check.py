@@ -38,7 +38,7 @@ class Results:
 
 
 @dataclass(frozen=True)
-class Fault:
+class LoadFault:
     """A failed check; `kind` is `lost`, `doubled` or `wrong`."""
 
     kind: str
@@ -50,14 +50,14 @@ def newest(sent: Sequence[Sent]) -> dict[str, Sent]:
     return {item.upload.key: item for item in sorted(sent, key=lambda item: item.upload.number)}
 
 
-def check(sent: Sequence[Sent], results: Results) -> list[Fault]:
+def check(sent: Sequence[Sent], results: Results) -> list[LoadFault]:
     """Check that every upload has one outcome, one notification and one record."""
     runs: dict[tuple[str | None, str | None], list[Execution]] = defaultdict(list)
     for execution in results.executions:
         runs[execution.key, execution.version_id].append(execution)
     notifications = Counter(results.notified)
     latest = newest(sent)
-    faults: list[Fault] = []
+    faults: list[LoadFault] = []
     for item in sent:
         executions = runs.pop((item.upload.key, item.version_id), [])
         faults += _executions(item, executions, results.outcomes, latest[item.upload.key] is item)
@@ -67,46 +67,51 @@ def check(sent: Sequence[Sent], results: Results) -> list[Fault]:
     strangers = [f"{key} has an execution" for key, _ in runs]
     strangers += [f"{key} has a record" for key in results.records.keys() - latest.keys()]
     strangers += [f"Execution {arn} has a notification" for arn in notifications]
-    return faults + [Fault("doubled", f"{stranger} that belongs to no upload.") for stranger in strangers]
+    return faults + [LoadFault("doubled", f"{stranger} that belongs to no upload.") for stranger in strangers]
 
 
-def _executions(item: Sent, runs: Sequence[Execution], outcomes: frozenset[str], is_newest: bool) -> Iterator[Fault]:
+def _executions(
+    item: Sent, runs: Sequence[Execution], outcomes: frozenset[str], is_newest: bool
+) -> Iterator[LoadFault]:
     """Check for one execution per event, all ended, one with an outcome; an overwritten upload may have none."""
     name = _name(item)
     expected = 1 + item.upload.delivered_twice
     if len(runs) < expected:
-        yield Fault("lost", f"{name} has {len(runs)} executions instead of {expected}.")
+        yield LoadFault("lost", f"{name} has {len(runs)} executions instead of {expected}.")
     if len(runs) > expected:
-        yield Fault("doubled", f"{name} has {len(runs)} executions instead of {expected}.")
+        yield LoadFault("doubled", f"{name} has {len(runs)} executions instead of {expected}.")
     if any(run.running for run in runs):
-        yield Fault("lost", f"{name} has an execution that does not end.")
+        yield LoadFault("lost", f"{name} has an execution that does not end.")
     count = sum(run.arn in outcomes for run in runs)
     if is_newest and not count:
-        yield Fault("lost", f"{name} has no outcome.")
+        yield LoadFault("lost", f"{name} has no outcome.")
     if count > 1:
-        yield Fault("doubled", f"{name} has {count} outcomes.")
+        yield LoadFault("doubled", f"{name} has {count} outcomes.")
 
 
-def _notifications(runs: Sequence[Execution], outcomes: frozenset[str], notifications: Counter[str]) -> Iterator[Fault]:
+def _notifications(
+    runs: Sequence[Execution], outcomes: frozenset[str], notifications: Counter[str]
+) -> Iterator[LoadFault]:
     """Check for one notification per outcome, and none for a superseded execution."""
     for run in runs:
-        count, expected = notifications.pop(run.arn, 0), int(run.arn in outcomes)
+        count = notifications.pop(run.arn, 0)
+        expected = int(run.arn in outcomes)
         if count != expected:
             kind = "lost" if count < expected else "doubled"
-            yield Fault(kind, f"{run.key}: execution {run.name} sent {count} notifications instead of {expected}.")
+            yield LoadFault(kind, f"{run.key}: execution {run.name} sent {count} notifications instead of {expected}.")
 
 
-def _record(item: Sent, record: Mapping[str, Any] | None, outcomes: frozenset[str]) -> Iterator[Fault]:
+def _record(item: Sent, record: Mapping[str, Any] | None, outcomes: frozenset[str]) -> Iterator[LoadFault]:
     """Check for a record of the newest version, by an execution with an outcome, with the expected values."""
     if record is None:
-        yield Fault("lost", f"{_name(item)} has no record.")
+        yield LoadFault("lost", f"{_name(item)} has no record.")
         return
     upload = item.upload
     if record["upload"]["versionId"] != item.version_id:
-        yield Fault("lost", f"{_name(item)}: its record belongs to another version.")
+        yield LoadFault("lost", f"{_name(item)}: its record belongs to another version.")
         return
     if not any(arn.endswith(f":{record['execution']['id']}") for arn in outcomes):
-        yield Fault("wrong", f"{_name(item)}: its record belongs to an execution without an outcome.")
+        yield LoadFault("wrong", f"{_name(item)}: its record belongs to an execution without an outcome.")
     image = record.get("image", {})
     actual = (
         record["status"],
@@ -116,7 +121,7 @@ def _record(item: Sent, record: Mapping[str, Any] | None, outcomes: frozenset[st
     )
     expected = ("FAILED" if upload.error else "COMPLETED", upload.error, upload.size, not upload.error)
     if actual != expected:
-        yield Fault("wrong", f"{_name(item)}: its record has {actual} instead of {expected}.")
+        yield LoadFault("wrong", f"{_name(item)}: its record has {actual} instead of {expected}.")
 
 
 def _name(item: Sent) -> str:

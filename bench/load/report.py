@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.load.check import Fault
+from bench.load.check import LoadFault
 from bench.report import DOCUMENT, RESULTS_FOLDER, write_document
 
 RESULTS = RESULTS_FOLDER / "load.json"
@@ -20,7 +20,7 @@ PLOT = DOCUMENT.with_name("load.svg")
 Figures = Mapping[str, Any]
 
 
-class TextDisplay:
+class LoadText:
     """Prints sentences, coloured on a terminal."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class TextDisplay:
         elif event == "checking":
             self._console.print("Checking each upload …")
 
-    def result(self, figures: Figures, faults: Sequence[Fault]) -> None:
+    def result(self, figures: Figures, faults: Sequence[LoadFault]) -> None:
         """Print the figures and the faults."""
         self._console.print("\n" + "\n".join(f"{name:<12}{value}" for name, value in _facts(figures)) + "\n")
         for fault in faults:
@@ -51,14 +51,14 @@ class TextDisplay:
             )
 
 
-class JsonLines:
+class LoadJsonLines:
     """Prints one JSON object per line; its `event` is the type."""
 
     def tell(self, event: str, facts: Mapping[str, Any]) -> None:
         """Print progress."""
         self._write({"event": event, **facts})
 
-    def result(self, figures: Figures, faults: Sequence[Fault]) -> None:
+    def result(self, figures: Figures, faults: Sequence[LoadFault]) -> None:
         """Print the figures and the faults."""
         descriptions = [{"kind": fault.kind, "text": fault.text} for fault in faults]
         self._write({"event": "result", "ok": not faults, "faults": descriptions, "figures": figures})
@@ -103,12 +103,13 @@ def _facts(figures: Figures) -> list[tuple[str, str]]:
             ("throughput", f"{figures['uploads_per_second']} uploads a second, {figures['seconds']} s in all"),
             ("latency", percentiles),
         ]
-    peaks = (f"{name} {peak:,} MB ({_bound(**memory['bound'][name])})" for name, peak in memory["peak"].items())
+    peaks = (f"{name} {peak:,} MB ({_bound(memory['bound'][name])})" for name, peak in memory["peak"].items())
     return [*facts, ("memory", " · ".join(peaks))]
 
 
-def _bound(base: float, each: float, all: float) -> str:
-    return f"at most {all:,}" + (f" = {base:,} + {each:g} for each upload" if each else "")
+def _bound(bound: Mapping[str, float]) -> str:
+    per_upload = f" = {bound['base']:,} + {bound['each']:g} for each upload" if bound["each"] else ""
+    return f"at most {bound['all']:,}{per_upload}"
 
 
 # The plot has its own background, so that it is legible everywhere.

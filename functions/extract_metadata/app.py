@@ -12,13 +12,14 @@ client = aws.clients("rekognition")
 
 @step
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    config, picture = settings.load(os.environ), event["picture"]
+    config = settings.load(os.environ)
+    image_file = event["picture"]
     detected = labels.NOT_DETECTED
-    if config.detects_labels and picture:  # there may be no picture if the parameter has changed since the step before
+    if config.detects_labels and image_file:  # there may be no file if the parameter has changed since the step before
         detected = labels.detect(
             client,
-            bucket=picture["bucket"],
-            key=picture["key"],
+            bucket=image_file["bucket"],
+            key=image_file["key"],
             max_labels=config.labels_max,
             min_confidence=config.labels_min_confidence,
         )

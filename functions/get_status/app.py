@@ -18,22 +18,28 @@ NOT_FOUND = "Image details not found for the given image identifier."
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     access = scopes.authorize(event, scopes.READ)
     config = settings.load_for_status(os.environ)
-    method = event["requestContext"]["http"]["method"]
-    path, headers, url_seconds = event["rawPath"], event.get("headers", {}), config.rendition_url_seconds
     (bucket,) = settings.required(os.environ, "UPLOADS_BUCKET")
-    request = waiting.parse(queries.read(event))
+    path = event["rawPath"]
+    request = waiting.parse(queries.read(event), may_wait=_method(event) != "HEAD")
     if path.endswith(keys.ORIGINAL_SUFFIX):
-        return _original(method, path)
-    if method == "HEAD":
-        request = request.without_wait()
+        return _original(_method(event), path)
     image_keys = access.narrow(keys.image_keys(path))
     result = waiting.find(client, bucket=bucket, image_keys=image_keys, settings=config, request=request)
+    return _answer(event, result, config.rendition_url_seconds)
+
+
+def _method(event: dict[str, Any]) -> str:
+    return str(event["requestContext"]["http"]["method"])
+
+
+def _answer(event: dict[str, Any], result: waiting.WaitResult, url_seconds: int) -> dict[str, Any]:
+    headers = event.get("headers", {})
     retry = {"retry-after": result.retry_after} if result.retry_after else {}
     if result.record is None:
         return problems.problem(404, NOT_FOUND, **retry)
-    if name := keys.rendition_name(path):
+    if name := keys.rendition_name(event["rawPath"]):
         accept = headers.get("accept", "")
-        return _rendition(result.record, method, name=name, accept=accept, seconds=url_seconds, retry=retry)
+        return _rendition(result.record, _method(event), name=name, accept=accept, seconds=url_seconds, retry=retry)
     return _status(result.record, headers.get("if-none-match", ""), url_seconds, retry)
 
 

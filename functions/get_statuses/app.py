@@ -17,10 +17,10 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     for image_key in image_keys:
         access.check(image_key)
     records = status.find_many(client, image_keys, config)
-    known = {record["imageKey"] for record in records}
+    recorded_keys = {record["imageKey"] for record in records}
     body = {
         "statuses": [status.with_urls(client, record, config.rendition_url_seconds) for record in records],
-        "missing": [image_key for image_key in image_keys if image_key not in known],
+        "missing": [image_key for image_key in image_keys if image_key not in recorded_keys],
     }
     if not statuses.fits(body):
         return problems.problem(413, "The statuses of these uploads exceed the limit of an answer. Send fewer keys.")

@@ -8,7 +8,7 @@ from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import Reader
 from image_pipeline.observability import logger, step
-from image_pipeline.store.storage import Source, UploadReader
+from image_pipeline.store.storage import ObjectVersion, UploadReader
 
 client = aws.clients("s3")
 
@@ -16,7 +16,7 @@ client = aws.clients("s3")
 @step
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     limits = Limits.from_settings(settings.load(os.environ))
-    upload = UploadReader(client, Source.from_json(event["upload"]))
+    upload = UploadReader(client, ObjectVersion.from_json(event["upload"]))
     logger.info("upload accepted for validation", version_id=upload.source.version_id)
     header = admit(Reader.fetched(upload.read, upload.source.size_bytes), limits)
     return {"source": upload.source.to_json(), "image": header.to_dict()}

@@ -20,9 +20,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     oldest = records.oldest_claims(client, table)
     seconds = max((times.age_seconds(claim["claimedAt"], now) for claim in oldest), default=0)
     record_oldest_age(seconds)
-    limit = machines.workflow.lost_seconds
-    lost = [claim for claim in oldest if times.age_seconds(claim["claimedAt"], now) > limit]
-    ages = [times.age_seconds(executions.first_started_at(claim), now) for claim in lost]
-    restarted = sum(executions.end_lost(client, machines, claim, age) for claim, age in zip(lost, ages, strict=True))
-    logger.info("records watched", oldest_seconds=seconds, lost=len(lost), restarted=restarted)
-    return {"oldestProcessingSeconds": seconds, "settled": len(lost) - restarted, "restarted": restarted}
+    lost_claims = executions.lost_claims(oldest, machines, now)
+    restarted = sum(executions.end_lost(client, machines, claim, now) for claim in lost_claims)
+    logger.info("records watched", oldest_seconds=seconds, lost=len(lost_claims), restarted=restarted)
+    return {"oldestProcessingSeconds": seconds, "settled": len(lost_claims) - restarted, "restarted": restarted}

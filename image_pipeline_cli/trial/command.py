@@ -14,12 +14,12 @@ from image_pipeline.errors import InvalidRequestError
 from image_pipeline.imaging import recipes
 from image_pipeline_cli import files, terminal
 from image_pipeline_cli.exits import IMAGE_FAILED, INCOMPLETE, OK
-from image_pipeline_cli.files import File
+from image_pipeline_cli.files import LocalFile
 from image_pipeline_cli.trial import rendering, sheet
-from image_pipeline_cli.trial.rendering import Measured, Rejected, Rendition
+from image_pipeline_cli.trial.rendering import Measured, Rejected, TrialRendition
 from image_pipeline_cli.trial.totals import Totals, add_up
 
-Result = dict[Path, Measured] | Rejected
+RenderResult = dict[Path, Measured] | Rejected
 
 
 def try_recipes(options: argparse.Namespace) -> int:
@@ -34,22 +34,22 @@ def try_recipes(options: argparse.Namespace) -> int:
     """
     sources = (options.recipes.resolve(), options.present.resolve())
     _check(sources, options.to)
-    found, skipped = files.find(options.paths, options.folder)
+    local_files, skipped = files.find(options.paths, options.folder)
     for path in skipped:
         terminal.complain(f"{path.path} {path.reason}.")
-    if not found:
+    if not local_files:
         terminal.complain("There is no file to render.")
         return INCOMPLETE
     folder = options.to or Path(tempfile.mkdtemp(prefix="image-pipeline-try-"))
     folder.mkdir(parents=True, exist_ok=True)
     places = {file: {source: f"{number}/{side}" for source, side in zip(sources, ("new", "present"), strict=True)}
-              for number, file in enumerate(found, 1)}  # fmt: skip
-    folders = {file: {source: folder / place for source, place in places[file].items()} for file in found}
+              for number, file in enumerate(local_files, 1)}  # fmt: skip
+    folders = {file: {source: folder / place for source, place in places[file].items()} for file in local_files}
     results = dict(_render(folders, options.jobs, hidden=options.json))
-    finished = [(file, results[file]) for file in found if file in results]
+    finished = [(file, results[file]) for file in local_files if file in results]
     page = sheet.write(folder, sources, finished, places)
     _report(finished, sources, page, options)
-    missing = len(found) - len(finished) + sum(path.is_error for path in skipped)
+    missing = len(local_files) - len(finished) + sum(path.is_error for path in skipped)
     rejected = any(isinstance(result, Rejected) for _, result in finished)
     return INCOMPLETE if missing else IMAGE_FAILED if rejected else OK
 
@@ -67,7 +67,9 @@ def _check(sources: Sequence[Path], folder: Path | None) -> None:
         raise InvalidRequestError(f"The folder {folder} is not empty.", "Choose a new folder for --to.")
 
 
-def _render(folders: Mapping[File, Mapping[Path, Path]], jobs: int, *, hidden: bool) -> Iterator[tuple[File, Result]]:
+def _render(
+    folders: Mapping[LocalFile, Mapping[Path, Path]], jobs: int, *, hidden: bool
+) -> Iterator[tuple[LocalFile, RenderResult]]:
     """Yield the result of each file as it comes. A file that cannot be read is reported and has none."""
     context = multiprocessing.get_context("spawn")
     with (
@@ -84,17 +86,17 @@ def _render(folders: Mapping[File, Mapping[Path, Path]], jobs: int, *, hidden: b
             pool.shutdown(cancel_futures=True)
 
 
-def _submit(pool: ProcessPoolExecutor, file: File, folders: Mapping[Path, Path]) -> Future[Result]:
+def _submit(pool: ProcessPoolExecutor, file: LocalFile, folders: Mapping[Path, Path]) -> Future[RenderResult]:
     """Start to render a file; a pool that has lost a process accepts none, which is the result of the file."""
     try:
         return pool.submit(rendering.render, file, folders)
     except BrokenProcessPool as error:
-        refused: Future[Result] = Future()
+        refused: Future[RenderResult] = Future()
         refused.set_exception(error)
         return refused
 
 
-def _result(future: Future[Result], file: File) -> Result | None:
+def _result(future: Future[RenderResult], file: LocalFile) -> RenderResult | None:
     try:
         return future.result()
     except BrokenProcessPool:
@@ -107,7 +109,7 @@ def _result(future: Future[Result], file: File) -> Result | None:
 
 
 def _report(
-    results: Sequence[tuple[File, Result]], sources: Sequence[Path], page: Path, options: argparse.Namespace
+    results: Sequence[tuple[LocalFile, RenderResult]], sources: Sequence[Path], page: Path, options: argparse.Namespace
 ) -> None:
     measured = [(file, result) for file, result in results if not isinstance(result, Rejected)]
     totals = [add_up([result[source] for _, result in measured]) for source in sources] if measured else []
@@ -128,7 +130,9 @@ def _report(
 _COLUMNS = ("image", "rendition", "size", "kB", "SSIM", "present: size", "kB", "SSIM")
 
 
-def _rows(measured: Iterable[tuple[File, Mapping[Path, Measured]]], sources: Sequence[Path]) -> Iterator[list[str]]:
+def _rows(
+    measured: Iterable[tuple[LocalFile, Mapping[Path, Measured]]], sources: Sequence[Path]
+) -> Iterator[list[str]]:
     """Yield a row for each rendition that one of the recipe files makes."""
     for file, result in measured:
         sides = [{rendition.file_name: rendition for rendition in result[source].renditions} for source in sources]
@@ -138,7 +142,7 @@ def _rows(measured: Iterable[tuple[File, Mapping[Path, Measured]]], sources: Seq
             label = ""
 
 
-def _describe(rendition: Rendition | None) -> tuple[str, str, str]:
+def _describe(rendition: TrialRendition | None) -> tuple[str, str, str]:
     if rendition is None:
         return "–", "", ""
     return (
@@ -159,7 +163,8 @@ def _summary(tried: Totals, present: Totals) -> Iterator[list[str]]:
         ("dollars to store the renditions of a million for a month", "storage_dollars", 2),
     )
     for title, name, places in rows:
-        new, old = getattr(tried, name), getattr(present, name)
+        new = getattr(tried, name)
+        old = getattr(present, name)
         yield [title, _decimals(new, places), _decimals(old, places), _change(new, old, is_ratio="ssim" not in name)]
 
 
@@ -174,7 +179,7 @@ def _decimals(number: float | None, places: int) -> str:
 
 
 def _document(
-    results: Sequence[tuple[File, Result]], sources: Sequence[Path], totals: Sequence[Totals], page: Path
+    results: Sequence[tuple[LocalFile, RenderResult]], sources: Sequence[Path], totals: Sequence[Totals], page: Path
 ) -> dict[str, Any]:
     sides = ("tried", "present")
     images, rejected = [], []

@@ -7,8 +7,6 @@ from pathlib import Path
 from image_pipeline.imaging import recipes
 from image_pipeline_cli import completion, names
 
-_PRESENT = Path(recipes.__file__).parent.with_name("recipes.toml")
-
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
@@ -19,7 +17,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     present = sub.add_argument(
         "--present",
         type=Path,
-        default=_PRESENT,
+        default=recipes.default_file(),
         metavar="RECIPES",
         help="the recipe file to compare with (default: the one of this version)",
     )

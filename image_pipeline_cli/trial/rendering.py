@@ -17,7 +17,7 @@ from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.limits import RUNTIME_BYTES, Limits
 from image_pipeline.imaging.reader import Reader
 from image_pipeline.settings import MEBIBYTE
-from image_pipeline_cli.files import File
+from image_pipeline_cli.files import LocalFile
 from image_pipeline_cli.trial.similarity import ssim
 
 LIMITS = Limits(max_bytes=150_000_000, memory_bytes=1769 * MEBIBYTE - RUNTIME_BYTES)
@@ -31,7 +31,7 @@ Ideals = dict[tuple[recipes.Recipe, str], Image.Image]
 
 
 @dataclass(frozen=True)
-class Rendition:
+class TrialRendition:
     """A rendition that was made."""
 
     file_name: str
@@ -49,7 +49,7 @@ class Measured:
 
     seconds: float
     """CPU time of the engine."""
-    renditions: tuple[Rendition, ...]
+    renditions: tuple[TrialRendition, ...]
     warnings: tuple[str, ...]
 
 
@@ -71,7 +71,7 @@ def start_process() -> None:
     engine.render(out.getvalue(), _WARM_UP, LIMITS)
 
 
-def render(file: File, folders: Mapping[Path, Path]) -> dict[Path, Measured] | Rejected:
+def render(file: LocalFile, folders: Mapping[Path, Path]) -> dict[Path, Measured] | Rejected:
     """Render a file by each recipe file, and write the renditions.
 
     Args:
@@ -96,12 +96,12 @@ def render(file: File, folders: Mapping[Path, Path]) -> dict[Path, Measured] | R
             ideals = _with_ideals(ideals, data, book)
             results[source] = Measured(
                 seconds,
-                tuple(_measure(made, book, ideals) for made in rendered.renditions),
+                tuple(_measure(rendition, book, ideals) for rendition in rendered.renditions),
                 rendered.warnings,
             )
             folder.mkdir(parents=True)
-            for made in rendered.renditions:
-                (folder / made.file_name).write_bytes(made.data)
+            for rendition in rendered.renditions:
+                (folder / rendition.file_name).write_bytes(rendition.data)
     except RejectedError as error:
         return Rejected(type(error).__name__, error.message, error.hint)
     return results
@@ -128,26 +128,27 @@ def _with_ideals(ideals: Ideals | None, data: bytes, book: tuple[recipes.Recipe,
     """Return the ideals with those of further recipes; None if one of them needs too much memory."""
     if ideals is None:
         return None
-    known = {recipe for recipe, _ in ideals}
+    finished = {recipe for recipe, _ in ideals}
     try:
-        made = engine.ideals(data, [recipe for recipe in book if recipe not in known], _IDEAL_LIMITS)
-        return ideals | {(recipe, output_format): image for recipe, output_format, image in made}
+        further = engine.ideals(data, [recipe for recipe in book if recipe not in finished], _IDEAL_LIMITS)
+        return ideals | {(recipe, output_format): image for recipe, output_format, image in further}
     except ImageTooLargeError:
         return None
 
 
-def _measure(made: engine.Rendition, book: tuple[recipes.Recipe, ...], ideals: Ideals | None) -> Rendition:
-    recipe = next(recipe for recipe in book if recipe.name == made.name)
+def _measure(rendition: engine.Rendition, book: tuple[recipes.Recipe, ...], ideals: Ideals | None) -> TrialRendition:
+    recipe = next(recipe for recipe in book if recipe.name == rendition.name)
     similarity = None
     if ideals is not None:
-        with Image.open(io.BytesIO(made.data)) as image:
-            similarity = ssim(*(_opaque(each, recipe) for each in (image, ideals[recipe, made.format])))
-    return Rendition(made.file_name, made.format, made.width, made.height, len(made.data), similarity)
+        with Image.open(io.BytesIO(rendition.data)) as image:
+            similarity = ssim(_opaque(image, recipe), _opaque(ideals[recipe, rendition.format], recipe))
+    return TrialRendition(
+        rendition.file_name, rendition.format, rendition.width, rendition.height, len(rendition.data), similarity
+    )
 
 
 def _opaque(image: Image.Image, recipe: recipes.Recipe) -> Image.Image:
     """Return an image on the background of its recipe: what is transparent has no colour to compare."""
     if not image.has_transparency_data:
         return image
-    image = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, recipe.background), image)
+    return engine.flatten(image.convert("RGBA"), recipe.background)

@@ -6,8 +6,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from image_pipeline import keys
-from image_pipeline_cli.files import File
-from image_pipeline_cli.trial.rendering import Measured, Rejected, Rendition
+from image_pipeline_cli.files import LocalFile
+from image_pipeline_cli.trial.rendering import Measured, Rejected, TrialRendition
 
 NAME = "index.html"
 
@@ -28,8 +28,8 @@ figcaption, p { color: light-dark(#555, #aaa); font-variant-numeric: tabular-num
 def write(
     folder: Path,
     sources: Sequence[Path],
-    results: Sequence[tuple[File, Mapping[Path, Measured] | Rejected]],
-    folder_of: Mapping[File, Mapping[Path, str]],
+    results: Sequence[tuple[LocalFile, Mapping[Path, Measured] | Rejected]],
+    folder_of: Mapping[LocalFile, Mapping[Path, str]],
 ) -> Path:
     """Write the sheet.
 
@@ -70,13 +70,13 @@ def _head(sources: Sequence[Path]) -> str:
 
 def _pairs(columns: Sequence[Measured], folders: Sequence[str]) -> Iterator[str]:
     """Yield a row for each rendition, with an empty cell where a recipe file does not make it."""
-    made = [{rendition.file_name: rendition for rendition in column.renditions} for column in columns]
-    for name in dict.fromkeys(name for renditions in made for name in renditions):
-        cells = (_cell(renditions.get(name), folder) for renditions, folder in zip(made, folders, strict=True))
+    sides = [{rendition.file_name: rendition for rendition in column.renditions} for column in columns]
+    for name in dict.fromkeys(name for renditions in sides for name in renditions):
+        cells = (_cell(renditions.get(name), folder) for renditions, folder in zip(sides, folders, strict=True))
         yield f'<div class="pair">{"".join(cells)}</div>'
 
 
-def _cell(rendition: Rendition | None, folder: str) -> str:
+def _cell(rendition: TrialRendition | None, folder: str) -> str:
     if rendition is None:
         return "<p>not made</p>"
     size = f"{rendition.width} × {rendition.height}, {rendition.size_bytes / 1000:,.1f} kB"

@@ -1,4 +1,8 @@
-"""The structural similarity of two images."""
+"""The structural similarity of two images.
+
+It needs only Pillow, so that the command line installs neither NumPy nor OpenCV. `bench/engine/quality.py` computes the
+similarity with them, as scikit-image does, and judges the engine and its peers independently of this module.
+"""
 
 from collections.abc import Iterator
 from statistics import fmean
@@ -20,7 +24,8 @@ def ssim(image: Image.Image, reference: Image.Image) -> float:
     pixels every 4 pixels, as FFmpeg's filter `ssim` has them. Rows and columns that fill no window are ignored; an
     image smaller than a window is one window.
     """
-    first, second = image.convert("L").convert("F"), reference.convert("L").convert("F")
+    first = image.convert("L").convert("F")
+    second = reference.convert("L").convert("F")
     size = min(_WINDOW, first.width), min(_WINDOW, first.height)
     grids = [_similarities(_means(first, second, box, size)) for box in _boxes(first.size, size)]
     return fmean(map(_mean, grids), [grid.width * grid.height for grid in grids])
@@ -39,7 +44,8 @@ def _means(
     first: Image.Image, second: Image.Image, box: tuple[int, int, int, int], window: tuple[int, int]
 ) -> dict[str, Any]:
     """Return the means over all windows: of both images, of their squares and of their product."""
-    x, y = first.crop(box), second.crop(box)
+    x = first.crop(box)
+    y = second.crop(box)
     products = {"x": x, "y": y, "xx": _product(x, x), "yy": _product(y, y), "xy": _product(x, y)}
     return {name: image.reduce(window) for name, image in products.items()}
 

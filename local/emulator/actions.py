@@ -120,12 +120,12 @@ def needs(environ: Environ) -> list[Request]:
     return [_request(need.action, need.resource, region, need.context) for need in permissions]
 
 
-def reading(bucket: str, key: str, version: str | None, region: str) -> Request:
+def read_permission(*, bucket: str, key: str, version: str | None, region: str) -> Request:
     """Return the permission to read an object, or one version of it."""
     return _request("s3:GetObjectVersion" if version else "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}", region)
 
 
-def listing(environ: Environ) -> Request | None:
+def list_permission(environ: Environ) -> Request | None:
     """Return the permission without which S3 hides that the object of this request is missing; None for other calls.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html#API_GetObject_RequestSyntax, under Permissions.
@@ -135,7 +135,7 @@ def listing(environ: Environ) -> Request | None:
     return _request("s3:ListBucket", f"arn:aws:s3:::{bucket_and_key(environ)[0]}", region_of(environ))
 
 
-def sending(queue_arn: str, source_arn: str) -> Request:
+def send_permission(queue_arn: str, source_arn: str) -> Request:
     """Return the permission that a service needs to send messages to a queue on behalf of a resource."""
     source = {"aws:sourceaccount": ACCOUNT_ID, "aws:sourcearn": source_arn}
     return _request("sqs:SendMessage", queue_arn, queue_arn.split(":")[3], source)
@@ -190,7 +190,8 @@ def bucket_and_key(environ: Environ) -> tuple[str, str]:
     path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")  # WSGI encodes bytes so
     bucket, _, key = path.removeprefix("/").partition("/")
     if host := _BUCKET_HOST.fullmatch(environ.get("HTTP_HOST", "")):
-        bucket, key = host[1].lower(), path.removeprefix("/")
+        bucket = host[1].lower()
+        key = path.removeprefix("/")
     return bucket, environ.get(FORM_KEY, key)
 
 
@@ -234,7 +235,7 @@ def _s3(environ: Environ, operation: str, region: str) -> Iterator[Request]:
     if operation == "CopyObject":
         source, _, version = environ["HTTP_X_AMZ_COPY_SOURCE"].partition("?versionId=")
         bucket, _, key = unquote(source).removeprefix("/").partition("/")
-        yield reading(bucket, key, version, region)
+        yield read_permission(bucket=bucket, key=key, version=version, region=region)
 
 
 def _dynamodb(environ: Environ, operation: str, region: str) -> Iterator[Request]:

@@ -16,7 +16,7 @@ from local.emulator.endpoint import Endpoint, Fault
 from local.emulator.http_api import HttpApi
 from local.emulator.moto_seams import events, executions
 from local.emulator.template import TemplateError
-from local.emulator.workers import Result
+from local.emulator.workers import InvocationResult
 from local.emulator.wsgi import Application, Environ, StartResponse, answer_json
 
 _TOKEN_VARIABLE = "HTTP_" + TOKEN_HEADER.upper().replace("-", "_")
@@ -75,11 +75,11 @@ class Controls:
     def _replace(self, function: str, url: str) -> None:
         """Forward invocations of a function to the process of the test, which has the replacement."""
 
-        def forward(payload: bytes) -> Result:
+        def forward(payload: bytes) -> InvocationResult:
             request = Request(url, data=payload, headers={TOKEN_HEADER: self._token}, method="POST")  # noqa: S310
             with urlopen(request) as response:  # noqa: S310 (the server of a test, on loopback)
                 answer = json.loads(response.read())
-            return Result(answer["payload"], answer["failed"])
+            return InvocationResult(answer["payload"], answer["failed"])
 
         self._endpoint.replacements[function] = forward
 

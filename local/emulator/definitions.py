@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 
 
-class _Loader(yaml.CSafeLoader):
+class _DefinitionLoader(yaml.CSafeLoader):
     """Refuses a key that occurs twice. YAML parsers keep the last one, so a whole state could disappear unnoticed."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -26,5 +26,5 @@ def parse(text: str) -> dict[str, Any]:
     Raises:
         yaml.YAMLError: The text is not YAML, or a mapping has a key twice; the message names the line.
     """
-    definition: dict[str, Any] = yaml.load(text, _Loader)  # noqa: S506 (a safe loader)
+    definition: dict[str, Any] = yaml.load(text, _DefinitionLoader)  # noqa: S506 (a safe loader)
     return definition

@@ -108,7 +108,7 @@ class Deliveries:
         queue = delivery.dead_letter_arn
         if queue is None:
             _LOG.error("An event was dropped: %s", facts)
-        elif not self._guard.admits("events.amazonaws.com", actions.sending(queue, delivery.rule_arn)):
+        elif not self._guard.admits("events.amazonaws.com", actions.send_permission(queue, delivery.rule_arn)):
             _LOG.error(
                 "An event was dropped because the policy of %s does not allow the rule to send it: %s", queue, facts
             )

@@ -136,7 +136,8 @@ def check_update(previous: Template, template: Template) -> None:
     Raises:
         TemplateError: It does.
     """
-    before, after = _by_identity(previous), _by_identity(template)
+    before = _by_identity(previous)
+    after = _by_identity(template)
     for identity in before.keys() & after.keys():
         (old_template, old), (new_template, new) = before[identity], after[identity]
         for name in _UNCHANGEABLE.get(new.type, ()):
@@ -159,7 +160,8 @@ def update(previous: Template, template: Template, deployment: Deployment, clien
         deployment: The result of `plan` for this template; completed here.
         clients: Clients of the local AWS endpoint.
     """
-    before, after = _by_identity(previous), _by_identity(template)
+    before = _by_identity(previous)
+    after = _by_identity(template)
     inbox_arn = _create_inboxes(template, deployment, clients)
     creators = [Creator(part, clients, inbox_arn) for part in template.with_nested()]
     for kind, create, change in _METHODS:

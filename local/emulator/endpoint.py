@@ -25,7 +25,7 @@ from local.emulator import actions, presigned, rekognition
 from local.emulator.iam import Denial, Guard, Role
 from local.emulator.moto_seams import stepfunctions
 from local.emulator.request_body import BodyError, read_chunks
-from local.emulator.workers import MAX_REQUEST_BYTES, Result, Workers, failure
+from local.emulator.workers import MAX_REQUEST_BYTES, InvocationResult, Workers, failure
 from local.emulator.wsgi import Environ, StartResponse
 
 POLL_SECONDS = 0.05
@@ -72,7 +72,7 @@ class Endpoint:
         self._cleared = threading.Event()
         self._lock = threading.Lock()
         self._one_at_a_time = threading.Lock()
-        self.replacements: dict[str, Callable[[bytes], Result]] = {}
+        self.replacements: dict[str, Callable[[bytes], InvocationResult]] = {}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -90,7 +90,7 @@ class Endpoint:
     def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
             presigned.judge(environ, datetime.now(UTC))
-        except presigned.RefusedError as error:
+        except presigned.S3RefusalError as error:
             return _error(environ, start_response, "s3", error.status, error.code, error.message)
         if _is_truncated(environ):
             message = "You did not provide the number of bytes specified by the x-amz-decoded-content-length header."
@@ -111,7 +111,7 @@ class Endpoint:
             # Some clients declare every body a form; moto would parse it for parameters and lose it.
             environ["CONTENT_TYPE"] = "binary/octet-stream"
         body: Iterable[bytes]
-        if role is None or (listing := actions.listing(environ)) is None:
+        if role is None or (listing := actions.list_permission(environ)) is None:
             with self._one_at_a_time if _is_for_dynamodb(environ) else nullcontext():
                 body = self._moto(environ, start_response)
             return body
@@ -122,7 +122,7 @@ class Endpoint:
         start_response(*started)
         return body
 
-    def invoke(self, name: str, payload: bytes) -> Result | None:
+    def invoke(self, name: str, payload: bytes) -> InvocationResult | None:
         """Run a function by name or ARN; None if it does not exist."""
         function = self._workers.find(name)
         if function is None:
@@ -155,7 +155,9 @@ class Endpoint:
         region = actions.region_of(environ)
 
         def read(bucket: str, key: str, version: str | None) -> bytes:
-            if role and not self.guard.allows(role, actions.reading(bucket, key, version, region)):
+            if role and not self.guard.allows(
+                role, actions.read_permission(bucket=bucket, key=key, version=version, region=region)
+            ):
                 raise KeyError(key)
             return self._read_object(bucket, key, version)
 
@@ -288,7 +290,7 @@ def _error(
     return _answer(start_response, status, "application/xml", "" if environ["REQUEST_METHOD"] == "HEAD" else detail)
 
 
-def _invoked(start_response: StartResponse, result: Result) -> Iterable[bytes]:
+def _invoked(start_response: StartResponse, result: InvocationResult) -> Iterable[bytes]:
     headers = {"X-Amz-Executed-Version": "$LATEST"}
     if result.failed:
         headers["X-Amz-Function-Error"] = "Unhandled"

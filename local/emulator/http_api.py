@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, unquote
 
 from local.emulator import cors
 from local.emulator.template import ACCOUNT_ID
-from local.emulator.workers import MAX_REQUEST_BYTES, Result
+from local.emulator.workers import MAX_REQUEST_BYTES, InvocationResult
 
 # Content types whose body is passed as text; all others, including forms, are base64-encoded. AWS does not document
 # them; see (https://github.com/ministackorg/ministack/pull/766).
@@ -29,7 +29,7 @@ _TEXT = re.compile(r"\s*(text/|application/(json|javascript|xml)\s*(;|$))", re.I
 
 MAX_BODY_BYTES = 10 * 1024 * 1024  # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 
-Invoke = Callable[[str, bytes], Result | None]
+Invoke = Callable[[str, bytes], InvocationResult | None]
 _VARIABLE = re.compile(r"\{([^}]+)\}")
 
 

@@ -19,7 +19,7 @@ _LINGER_BYTES = 1 << 20
 _LOG = logging.getLogger(__name__)
 
 
-class Handler(MotoRequestHandler):
+class RequestHandler(MotoRequestHandler):
     """Serves consecutive requests on a connection.
 
     The handler of Werkzeug closes each connection after one request, because it does not know where an unread body
@@ -125,7 +125,7 @@ def serve(application: Application, port: int) -> int:
         listener.bind((_LOOPBACK, port))
         listener.listen(128)
         server: BaseWSGIServer = make_server(
-            _LOOPBACK, port, application, threaded=True, request_handler=Handler, fd=listener.fileno()
+            _LOOPBACK, port, application, threaded=True, request_handler=RequestHandler, fd=listener.fileno()
         )
     finally:
         listener.close()  # the server has its own descriptor

@@ -132,19 +132,19 @@ class Guard:
             _LOG.warning("%s: %s", role.logical_id, error)
             return Denial(service, str(error))
         for need in needs:
-            verdict = self._decide(role, need)
-            if verdict is not policy.Verdict.ALLOWED:
-                return Denial(service, _message(role, need, verdict))
+            decision = self._decide(role, need)
+            if decision is not policy.Decision.ALLOWED:
+                return Denial(service, _message(role, need, decision))
         return None
 
     def allows(self, role: Role, need: policy.Request) -> bool:
         """Return whether a role has a permission."""
-        return self._decide(role, need) is policy.Verdict.ALLOWED
+        return self._decide(role, need) is policy.Decision.ALLOWED
 
     def admits(self, service: str, need: policy.Request) -> bool:
         """Return whether the policy of a resource allows a service, such as `events.amazonaws.com`, to use it."""
         statements = self._resource_policies.get(need.resource, ())
-        return policy.decide(statements, need, service) is policy.Verdict.ALLOWED
+        return policy.decide(statements, need, service) is policy.Decision.ALLOWED
 
     def restrict(self, logical_id: str, statements: list[Mapping[str, Any]]) -> None:
         """Replace the policies of a role until `clear`."""
@@ -162,28 +162,28 @@ class Guard:
         with self._lock:
             return [asdict(call) for call in self._calls]
 
-    def _decide(self, role: Role, need: policy.Request) -> policy.Verdict:
+    def _decide(self, role: Role, need: policy.Request) -> policy.Decision:
         statements = self._current[access_key(role.arn)]
         owner = need.resource.partition("/")[0]  # the policy of a bucket covers its objects
         # Within an account, the policy of the role or that of the resource may allow.
-        verdict = policy.decide([*statements, *self._resource_policies.get(owner, ())], need, role.arn)
-        allowed = verdict is policy.Verdict.ALLOWED
+        decision = policy.decide([*statements, *self._resource_policies.get(owner, ())], need, role.arn)
+        allowed = decision is policy.Decision.ALLOWED
         with self._lock:
             self._calls[Call(role.logical_id, need.action, need.resource, allowed)] = None
             if len(self._calls) > _MAX_CALLS:
                 del self._calls[next(iter(self._calls))]
         if not allowed:
-            _LOG.warning("%s may not %s on %s (%s)", role.logical_id, need.action, need.resource, verdict.value)
-        return verdict
+            _LOG.warning("%s may not %s on %s (%s)", role.logical_id, need.action, need.resource, decision.value)
+        return decision
 
 
 def _parsed(statements: list[Mapping[str, Any]]) -> tuple[policy.Statement, ...]:
     return policy.parse(statements, actions.CONDITION_KEYS)
 
 
-def _message(role: Role, need: policy.Request, verdict: policy.Verdict) -> str:
+def _message(role: Role, need: policy.Request, decision: policy.Decision) -> str:
     """Format the error as in https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html."""
     user = f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/{role.arn.rpartition('/')[2]}/local"
-    explicit = verdict is policy.Verdict.EXPLICITLY_DENIED
+    explicit = decision is policy.Decision.EXPLICITLY_DENIED
     reason = "with an explicit deny" if explicit else f"because no policy allows the {need.action} action"
     return f"User: {user} is not authorized to perform: {need.action} on resource: {need.resource} {reason}"

@@ -19,7 +19,7 @@ class PolicyError(Exception):
     """A policy uses something that is not supported here; the message says what."""
 
 
-class Verdict(Enum):
+class Decision(Enum):
     """The result of evaluating policies, in the terms of AWS."""
 
     ALLOWED = "allowed"
@@ -76,12 +76,12 @@ class Statement:
         )
 
 
-def decide(statements: Iterable[Statement], request: Request, principal: str = "") -> Verdict:
+def decide(statements: Iterable[Statement], request: Request, principal: str = "") -> Decision:
     """Evaluate a request: an explicit deny wins, and a request that no statement allows is denied."""
     effects = {statement.allows for statement in statements if statement.applies(request, principal)}
     if False in effects:
-        return Verdict.EXPLICITLY_DENIED
-    return Verdict.ALLOWED if effects else Verdict.IMPLICITLY_DENIED
+        return Decision.EXPLICITLY_DENIED
+    return Decision.ALLOWED if effects else Decision.IMPLICITLY_DENIED
 
 
 def parse(statements: Any, known_keys: Collection[str]) -> tuple[Statement, ...]:
@@ -103,7 +103,8 @@ def _statement(body: Mapping[str, Any], known_keys: Collection[str]) -> Statemen
         raise PolicyError(f"{', '.join(unknown)} in a policy statement is not supported by emulator/policy.py.")
     if body.get("Effect") not in ("Allow", "Deny"):
         raise PolicyError(f"Effect must be Allow or Deny, not {body.get('Effect')!r}.")
-    actions, exceptions = tuple(_list(body.get("Action", []))), tuple(_list(body.get("NotResource", [])))
+    actions = tuple(_list(body.get("Action", [])))
+    exceptions = tuple(_list(body.get("NotResource", [])))
     if "Resource" in body and "NotResource" in body:
         raise PolicyError("A policy statement must have either Resource or NotResource.")
     resources = tuple(_list(body.get("Resource", "*" if exceptions else [])))
@@ -172,8 +173,9 @@ def _arn_like(pattern: str, arn: str) -> bool:
     """Match the six parts of an ARN separately, so that a wildcard does not cross a colon."""
     if pattern == "*":
         return True
-    parts, others = pattern.split(":", 5), arn.split(":", 5)
-    return len(parts) == len(others) and all(map(_like, parts, others))
+    pattern_parts = pattern.split(":", 5)
+    arn_parts = arn.split(":", 5)
+    return len(pattern_parts) == len(arn_parts) and all(map(_like, pattern_parts, arn_parts))
 
 
 _OPERATORS: Mapping[str, Callable[[str, str], bool]] = {

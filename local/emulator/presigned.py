@@ -31,7 +31,7 @@ _UNCONDITIONAL = {"x-amz-signature", "signature", "awsaccesskeyid", "policy", "f
 
 
 @dataclass
-class RefusedError(Exception):
+class S3RefusalError(Exception):
     """The error that S3 returns for an invalid URL or form."""
 
     status: int
@@ -43,7 +43,7 @@ def judge(environ: Environ, now: datetime) -> None:
     """Check a presigned request; of a form, store its signer and its key in the environment.
 
     Raises:
-        RefusedError: S3 would reject it.
+        S3RefusalError: S3 would reject it.
     """
     query = dict(_query(environ))
     if "X-Amz-Signature" in query:
@@ -80,10 +80,10 @@ def _judge_url(environ: Environ, query: dict[str, str], now: datetime) -> None:
         signed = query["X-Amz-SignedHeaders"].split(";")
         scope = query["X-Amz-Credential"].partition("/")[2]
     except (KeyError, ValueError) as error:
-        raise RefusedError(400, "AuthorizationQueryParametersError", f"{error} is missing or wrong") from error
+        raise S3RefusalError(400, "AuthorizationQueryParametersError", f"{error} is missing or wrong") from error
     if not 0 <= seconds <= MOST_SECONDS:
         message = f"X-Amz-Expires must be from 0 to {MOST_SECONDS} seconds"
-        raise RefusedError(400, "AuthorizationQueryParametersError", message)
+        raise S3RefusalError(400, "AuthorizationQueryParametersError", message)
     _check_time(signed_at + timedelta(seconds=seconds), now, "Request has expired")
     headers = _headers(environ)
     if any(name.startswith("x-amz-") and name not in signed for name in headers):
@@ -124,11 +124,11 @@ def _judge_form(environ: Environ, now: datetime) -> None:
     _, form, files = parse_form_data(copy, stream_factory=lambda *_, **__: io.BytesIO())
     fields = {name.lower(): value for name, value in form.items()}
     if "file" not in files or "key" not in fields:
-        raise RefusedError(400, "InvalidArgument", "POST requires exactly one file upload per request, and a key.")
+        raise S3RefusalError(400, "InvalidArgument", "POST requires exactly one file upload per request, and a key.")
     if "policy" not in fields:
         raise _denied("Access Denied")
     if "${filename}" in fields["key"]:
-        raise RefusedError(501, "NotImplemented", "The local run does not replace ${filename} in keys.")
+        raise S3RefusalError(501, "NotImplemented", "The local run does not replace ${filename} in keys.")
     credential = _check_form_signature(fields)
     content = files["file"].read()
     _check_policy(_policy(fields["policy"]), fields, actions.bucket_and_key(environ)[0], len(content), now)
@@ -156,7 +156,7 @@ def _policy(text: str) -> dict[str, Any]:
         datetime.fromisoformat(policy["expiration"])
         list(policy["conditions"])
     except (binascii.Error, ValueError, KeyError, TypeError) as error:
-        raise RefusedError(400, "InvalidPolicyDocument", "Invalid Policy: Invalid JSON.") from error
+        raise S3RefusalError(400, "InvalidPolicyDocument", "Invalid Policy: Invalid JSON.") from error
     return policy
 
 
@@ -187,9 +187,9 @@ def _check_policy(policy: Mapping[str, Any], fields: Mapping[str, str], bucket: 
 
 def _check_size(size: int, least: int, most: int) -> None:
     if size > most:
-        raise RefusedError(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
+        raise S3RefusalError(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
     if size < least:
-        raise RefusedError(400, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size")
+        raise S3RefusalError(400, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size")
 
 
 def _check_time(until: datetime, now: datetime, message: str) -> None:
@@ -199,7 +199,7 @@ def _check_time(until: datetime, now: datetime, message: str) -> None:
 
 def _check_signature(actual: str, expected: str) -> None:
     if not hmac.compare_digest(actual.encode(), expected.encode()):
-        raise RefusedError(
+        raise S3RefusalError(
             403,
             "SignatureDoesNotMatch",
             "The request signature we calculated does not match the signature you provided. "
@@ -210,11 +210,11 @@ def _check_signature(actual: str, expected: str) -> None:
 def _check_digest(declared: str, content: bytes) -> None:
     if declared != base64.b64encode(hashlib.sha256(content).digest()).decode():
         message = "The SHA256 you specified did not match the calculated checksum."
-        raise RefusedError(400, "BadDigest", message)
+        raise S3RefusalError(400, "BadDigest", message)
 
 
-def _denied(message: str) -> RefusedError:
-    return RefusedError(403, "AccessDenied", message)
+def _denied(message: str) -> S3RefusalError:
+    return S3RefusalError(403, "AccessDenied", message)
 
 
 def _time(text: str) -> datetime:

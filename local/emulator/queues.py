@@ -15,11 +15,11 @@ from local.emulator.clients import Clients
 from local.emulator.functions import QueueMapping
 from local.emulator.iam import access_key
 from local.emulator.template import ACCOUNT_ID
-from local.emulator.workers import Result
+from local.emulator.workers import InvocationResult
 
 _LOG = logging.getLogger(__name__)
 
-Invoke = Callable[[str, bytes], Result | None]
+Invoke = Callable[[str, bytes], InvocationResult | None]
 
 
 class Queues:
@@ -40,13 +40,13 @@ class Queues:
 
     def update(self, mappings: list[QueueMapping]) -> None:
         """Serve exactly these mappings. The messages stay in their queues, so a changed mapping just starts again."""
-        wanted = {(mapping.queue_arn, mapping.function.arn): mapping for mapping in mappings}
+        new_mappings = {(mapping.queue_arn, mapping.function.arn): mapping for mapping in mappings}
         for key, (mapping, end) in list(self._served.items()):
-            if wanted.get(key) != mapping:
+            if new_mappings.get(key) != mapping:
                 end.set()
                 del self._served[key]
-        for key in wanted.keys() - self._served.keys():
-            self.follow(wanted[key])
+        for key in new_mappings.keys() - self._served.keys():
+            self.follow(new_mappings[key])
 
     def follow(self, mapping: QueueMapping) -> None:
         """Start serving a mapping."""
@@ -124,7 +124,7 @@ def _record(message: Any, queue_arn: str) -> dict[str, Any]:
     }
 
 
-def _failed(mapping: QueueMapping, records: list[dict[str, Any]], result: Result | None) -> set[str]:
+def _failed(mapping: QueueMapping, records: list[dict[str, Any]], result: InvocationResult | None) -> set[str]:
     """Return the ids of the messages that the function failed to process."""
     all_ids = {str(record["messageId"]) for record in records}
     if result is None or result.failed:

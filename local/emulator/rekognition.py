@@ -31,7 +31,7 @@ _HUES = [(0, "Red"), (16, "Orange"), (46, "Yellow"), (70, "Green"), (165, "Cyan"
          (290, "Pink"), (345, "Red")]  # fmt: skip
 
 
-class RefusedError(Exception):
+class RekognitionRefusalError(Exception):
     """Rekognition would reject this request; the exception has the error code."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -47,11 +47,12 @@ def detect_labels(request: Mapping[str, Any], read_object: ReadObject) -> tuple[
     """
     try:
         image = _open(_bytes(request.get("Image", {}), read_object))
-        most, least = request.get("MaxLabels", 1000), request.get("MinConfidence", 55)
+        most = request.get("MaxLabels", 1000)
+        least = request.get("MinConfidence", 55)
         if most < 0 or not 0 <= least <= 100:
-            raise RefusedError("InvalidParameterException", "Request has invalid parameters")
+            raise RekognitionRefusalError("InvalidParameterException", "Request has invalid parameters")
         labels = [label for label in _describe(image) if label["Confidence"] >= least]
-    except RefusedError as error:
+    except RekognitionRefusalError as error:
         return 400, {"__type": error.code, "Code": error.code, "Message": str(error)}
     return 200, {"Labels": labels[:most], "LabelModelVersion": MODEL_VERSION}
 
@@ -61,7 +62,7 @@ def _bytes(image: Mapping[str, Any], read_object: ReadObject) -> bytes:
         try:
             data = base64.b64decode(image["Bytes"], validate=True)
         except binascii.Error as error:
-            raise RefusedError("InvalidParameterException", "Request has invalid parameters") from error
+            raise RekognitionRefusalError("InvalidParameterException", "Request has invalid parameters") from error
         limit = MAX_INLINE_BYTES
     elif "S3Object" in image:
         address = image["S3Object"]
@@ -69,35 +70,37 @@ def _bytes(image: Mapping[str, Any], read_object: ReadObject) -> bytes:
             data = read_object(address["Bucket"], address["Name"], address.get("Version"))
         except KeyError as error:
             message = "Unable to get object metadata from S3. Check object key, region and/or access permissions."
-            raise RefusedError("InvalidS3ObjectException", message) from error
+            raise RekognitionRefusalError("InvalidS3ObjectException", message) from error
         limit = MAX_OBJECT_BYTES
     else:
-        raise RefusedError("InvalidParameterException", "Request has invalid parameters")
+        raise RekognitionRefusalError("InvalidParameterException", "Request has invalid parameters")
     if len(data) > limit:
-        raise RefusedError("ImageTooLargeException", f"Image size is too large: {len(data)} bytes, limit {limit}")
+        raise RekognitionRefusalError(
+            "ImageTooLargeException", f"Image size is too large: {len(data)} bytes, limit {limit}"
+        )
     return data
 
 
 def _open(data: bytes) -> Image.Image:
     invalid = "Request has invalid image format"
     if not data:
-        raise RefusedError("InvalidParameterException", "Request has invalid parameters")
+        raise RekognitionRefusalError("InvalidParameterException", "Request has invalid parameters")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=["JPEG", "PNG"])
             width, height = image.size
             if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
-                raise RefusedError(
+                raise RekognitionRefusalError(
                     "InvalidParameterException" if min(width, height) < MIN_SIDE else "ImageTooLargeException",
                     f"Image dimensions {width} x {height} are not between {MIN_SIDE} and {MAX_SIDE} pixels",
                 )
             image.draft("RGB", (256, 256))
             image.load()
-    except RefusedError:
+    except RekognitionRefusalError:
         raise
     except Exception as error:
-        raise RefusedError("InvalidImageFormatException", invalid) from error
+        raise RekognitionRefusalError("InvalidImageFormatException", invalid) from error
     return ImageOps.exif_transpose(image)
 
 

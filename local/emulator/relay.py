@@ -41,7 +41,7 @@ def relay(network: IPv4Network | IPv6Network, port: int, name: str = "") -> Iter
     Raises:
         OSError: The address does not belong to this machine.
     """
-    with _Server(network, port, name) as server:
+    with _RelayServer(network, port, name) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         try:
             yield server.host
@@ -53,9 +53,10 @@ def is_reserved(target: str) -> bool:
     """Return whether any interpretation of a target is a path that is reserved for tests."""
     path = target.partition("?")[0]
     for _ in range(_MOST_DECODINGS):
-        path, encoded = unquote(path), path
-        if path == encoded:
+        decoded_path = unquote(path)
+        if decoded_path == path:
             break
+        path = decoded_path
     else:
         return True  # so many encodings can only hide a name
     interpretations = (path.replace("\\", "/"), normpath("/" + path.replace("\\", "/")))
@@ -67,7 +68,7 @@ def _first_name(path: str) -> str:
     return next((name for name in names if name not in ("", ".", "..")), "")
 
 
-class _Server(ThreadingHTTPServer):
+class _RelayServer(ThreadingHTTPServer):
     """Serves containers of one network."""
 
     daemon_threads = True
@@ -76,7 +77,7 @@ class _Server(ThreadingHTTPServer):
         self.network = network
         self.target = port
         address = str(next(network.hosts()))
-        super().__init__((address, 0), _Handler)
+        super().__init__((address, 0), _RelayHandler)
         self.host = f"{name or address}:{self.server_address[1]}"
 
     def verify_request(self, _: socket | tuple[bytes, socket], client_address: Any) -> bool:
@@ -87,11 +88,11 @@ class _Server(ThreadingHTTPServer):
         """Log nothing about clients that disconnect."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _RelayHandler(BaseHTTPRequestHandler):
     """Forwards one request and closes the connection, so that no unchecked request can follow."""
 
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: _RelayServer
 
     def forward(self) -> None:
         """Answer one request."""

@@ -106,7 +106,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     )
     from local.emulator.one_host import OneHost
     from local.emulator.queues import Queues
-    from local.emulator.stack import Runtime, Stack
+    from local.emulator.stack import EmulatedStack, Runtime
     from local.emulator.streams import Streams, count_changes
     from local.emulator.workers import Workers
 
@@ -126,7 +126,8 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     default_user_config["stepfunctions"]["execute_state_machine"] = True
 
     # Bind the ports first, because resources contain the addresses.
-    aws, api = DeferredApp(), DeferredApp()
+    aws = DeferredApp()
+    api = DeferredApp()
     aws_port = _bind(serve, aws, configuration.aws_port, "the AWS endpoint")
     api_port = _bind(serve, api, configuration.api_port, "the HTTP API")
     aws_url = f"http://127.0.0.1:{aws_port}"
@@ -183,7 +184,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         streams=Streams(clients, front.invoke, configuration.wait_scale, count_changes),
         queues=Queues(clients, front.invoke, configuration.wait_scale),
     )
-    stack = Stack(loaded, deployment, runtime, clients, aws_url, api_url)
+    stack = EmulatedStack(loaded, deployment, runtime, clients, aws_url, api_url)
     controls.add("update", stack.update)
     stack.start()
     answer = {"awsUrl": aws_url, "apiUrl": api_url, "region": configuration.region, **stack.describe()}

@@ -49,7 +49,7 @@ class Runtime:
         self.workers.stop()
 
 
-class Stack:
+class EmulatedStack:
     """A running stack.
 
     Args:

@@ -21,7 +21,7 @@ from local.emulator.clients import Clients
 from local.emulator.functions import StreamMapping
 from local.emulator.iam import access_key
 from local.emulator.template import ACCOUNT_ID
-from local.emulator.workers import Result
+from local.emulator.workers import InvocationResult
 
 POLL_SECONDS = 0.25  # https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html: four times a second
 _MOST_RECORDS = 1000
@@ -30,7 +30,7 @@ _LOG = logging.getLogger(__name__)
 
 Change = dict[str, Any]
 DeadLetter = dict[str, Any]
-Invoke = Callable[[str, bytes], Result | None]
+Invoke = Callable[[str, bytes], InvocationResult | None]
 
 
 class Streams:
@@ -49,14 +49,14 @@ class Streams:
         self._wait_scale = wait_scale
         self._count = count
         self._stopped = threading.Event()
-        self._readers: dict[tuple[str, str], _Reader] = {}  # by stream and function
+        self._readers: dict[tuple[str, str], _StreamReader] = {}  # by stream and function
 
     def update(self, mappings: list[StreamMapping]) -> None:
         """Serve exactly these mappings; one that is served already continues where it is."""
-        wanted = {(mapping.stream_arn, mapping.function.arn): mapping for mapping in mappings}
-        for key in self._readers.keys() - wanted.keys():
+        new_mappings = {(mapping.stream_arn, mapping.function.arn): mapping for mapping in mappings}
+        for key in self._readers.keys() - new_mappings.keys():
             self._readers.pop(key).removed.set()
-        for key, mapping in wanted.items():
+        for key, mapping in new_mappings.items():
             if key in self._readers:
                 self._readers[key].mapping = mapping
             else:
@@ -65,7 +65,7 @@ class Streams:
     def follow(self, mapping: StreamMapping) -> None:
         """Start serving a mapping."""
         key = access_key(mapping.function.role)
-        reader = _Reader(self._clients("dynamodbstreams", key), mapping, self._count)
+        reader = _StreamReader(self._clients("dynamodbstreams", key), mapping, self._count)
         self._readers[mapping.stream_arn, mapping.function.arn] = reader
         threading.Thread(target=self._serve, args=(reader, self._clients("sqs", key)), daemon=True).start()
 
@@ -73,7 +73,7 @@ class Streams:
         """Stop every reader after its current request."""
         self._stopped.set()
 
-    def _serve(self, reader: "_Reader", queues: Any) -> None:
+    def _serve(self, reader: "_StreamReader", queues: Any) -> None:
         while not self._stopped.wait(POLL_SECONDS) and not reader.removed.is_set():
             try:
                 changes = reader.read()
@@ -85,7 +85,7 @@ class Streams:
                 if not self._stopped.is_set():
                     _LOG.exception("Reading the stream %s failed; it is retried.", reader.mapping.stream_arn)
 
-    def _process(self, reader: "_Reader", batch: list[Change]) -> Iterator[DeadLetter]:
+    def _process(self, reader: "_StreamReader", batch: list[Change]) -> Iterator[DeadLetter]:
         """Invoke the function until a batch is processed; yield a dead letter for changes that are given up."""
         mapping = reader.mapping
         attempts = 0
@@ -119,7 +119,7 @@ def count_changes(stream_arn: str) -> int:
     return len(shard.items)
 
 
-class _Reader:
+class _StreamReader:
     """Reads a stream with the role of a function, and applies the filters of the mapping."""
 
     def __init__(self, streams: Any, mapping: StreamMapping, count: Callable[[str], int]) -> None:
@@ -128,13 +128,13 @@ class _Reader:
         self._count = count
         self._streams = streams
         self._iterator = self._shard = ""
-        self._known = 0
+        self._read_count = 0
         """How many changes the stream had before the last read."""
 
     def read(self) -> list[Change]:
         """Return the changes since the last call."""
         count = self._count(self.mapping.stream_arn)
-        if count == self._known:
+        if count == self._read_count:
             return []  # a call takes milliseconds of CPU, four times a second for each mapping
         iterator = self._iterator = self._iterator or self._open()
         answer = self._streams.get_records(ShardIterator=iterator, Limit=_MOST_RECORDS)
@@ -142,7 +142,7 @@ class _Reader:
         _backend(self.mapping.stream_arn).shard_iterators.pop(iterator, None)  # moto never removes them
         changes = [self._change(record) for record in answer["Records"]]
         if len(changes) < _MOST_RECORDS:
-            self._known = count
+            self._read_count = count
         return [change for change in changes if self._matches(change)]
 
     def dead_letter(self, batch: list[Change], condition: str, attempts: int, error: str | None) -> DeadLetter:
@@ -200,7 +200,7 @@ def _backend(stream_arn: str) -> Any:
     return dynamodbstreams_backends[ACCOUNT_ID][stream_arn.split(":")[3]]
 
 
-def _count_processed(mapping: StreamMapping, batch: list[Change], result: Result) -> int:
+def _count_processed(mapping: StreamMapping, batch: list[Change], result: InvocationResult) -> int:
     """Return how many changes from the start of a batch the function has processed."""
     if not mapping.reports_failures:
         return len(batch)

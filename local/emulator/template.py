@@ -22,7 +22,7 @@ _ASSETS = {
 }
 
 
-class _Loader(yaml.CSafeLoader):
+class _TemplateLoader(yaml.CSafeLoader):
     """Reads a template as SAM does, in a seventh of the time."""
 
 
@@ -206,16 +206,16 @@ def load(
     from samtranslator.translator.transform import transform  # type: ignore[import-untyped]
     from samtranslator.yaml_helper import intrinsics_multi_constructor  # type: ignore[import-untyped]
 
-    _Loader.add_multi_constructor("!", intrinsics_multi_constructor)
-    document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a safe loader)
+    _TemplateLoader.add_multi_constructor("!", intrinsics_multi_constructor)
+    document = yaml.load(path.read_text(encoding="utf-8"), _TemplateLoader)  # noqa: S506 (a safe loader)
     for resource in document["Resources"].values():
         asset = _ASSETS.get(resource["Type"])
         if asset and isinstance(resource.get("Properties", {}).get(asset), str):
             # `sam package` puts an S3 URL here. The path replaces it, and the translator returns it as the S3 key.
             resource["Properties"][asset] = "s3://local/" + resource["Properties"][asset]
     declared = document.get("Parameters", {})
-    kept = {name: _text(value) for name, value in (previous or {}).items() if name in declared}
-    parameters = _parameters(declared, {**kept, **(overrides or {})})
+    previous_values = {name: _text(value) for name, value in (previous or {}).items() if name in declared}
+    parameters = _parameters(declared, {**previous_values, **(overrides or {})})
     try:
         translated = transform(document, dict(parameters), _NoManagedPolicies())
     except InvalidDocumentException as error:
@@ -254,7 +254,8 @@ def _broken_rule(declaration: Mapping[str, Any], value: str) -> str | None:
     if not re.fullmatch(declaration.get("AllowedPattern", ".*"), value, re.DOTALL):
         return str(declaration.get("ConstraintDescription", f"must match {declaration.get('AllowedPattern')}"))
     if declaration["Type"] == "Number":
-        least, most = declaration.get("MinValue", -math.inf), declaration.get("MaxValue", math.inf)
+        least = declaration.get("MinValue", -math.inf)
+        most = declaration.get("MaxValue", math.inf)
         try:
             fits = least <= float(value) <= most
         except ValueError:

@@ -19,7 +19,9 @@ from typing import Any, TextIO
 
 def main() -> None:
     """Load the handler, report that it is ready, and serve until the parent ends."""
-    task_root, layers, answers = sys.argv[1], sys.argv[2].split(os.pathsep), int(sys.argv[3])
+    task_root = sys.argv[1]
+    layers = sys.argv[2].split(os.pathsep)
+    answers = int(sys.argv[3])
     requests: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     sys.path[:0] = [task_root, *filter(None, layers)]

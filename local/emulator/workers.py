@@ -58,7 +58,7 @@ class Function:
 
 
 @dataclass(frozen=True)
-class Result:
+class InvocationResult:
     """The result of an invocation: a JSON payload, and whether the function failed."""
 
     payload: str
@@ -83,7 +83,7 @@ class Workers:
         self._slots: dict[str, threading.Semaphore] = {}
         self._total = threading.Semaphore(total)
         self._idle: dict[str, list[_Worker]] = {}
-        self._all: set[_Worker] = set()
+        self._workers: set[_Worker] = set()
         self._lock = threading.Lock()
         self.update(functions)
         self._stopped = threading.Event()
@@ -105,7 +105,7 @@ class Workers:
         """Look a function up by name or ARN, with or without a qualifier."""
         return self._functions.get(name) or self._functions.get(name.removesuffix(":$LATEST"))
 
-    def invoke(self, function: Function, event: Any) -> Result:
+    def invoke(self, function: Function, event: Any) -> InvocationResult:
         """Run a function on an event, in a warm process or a new one."""
         with self._slots[function.arn], self._total:
             current = self._functions.get(function.arn, function)  # it may have changed while the invocation waited
@@ -151,7 +151,7 @@ class Workers:
             stale = [worker for idle in self._idle.values() for worker in idle if not self._is_current(worker)]
             for worker in stale:
                 self._idle[worker.function.arn].remove(worker)
-                self._all.discard(worker)
+                self._workers.discard(worker)
         for worker in stale:
             worker.kill()
 
@@ -169,7 +169,7 @@ class Workers:
         """Stop every process and remove its files."""
         with self._lock:
             self._stopped.set()
-            workers = list(self._all)
+            workers = list(self._workers)
         for worker in workers:
             worker.kill()
         shutil.rmtree(self._run_dir / "tmp", ignore_errors=True)
@@ -187,7 +187,7 @@ class Workers:
             stale = [worker for worker in own if not worker.alive or worker.files != files]
             for worker in stale:
                 idle.remove(worker)
-                self._all.discard(worker)
+                self._workers.discard(worker)
             warm = next((worker for worker in reversed(own) if worker not in stale), None)
             if warm:
                 idle.remove(warm)
@@ -197,7 +197,7 @@ class Workers:
             return warm
         worker = _Worker(function, files, self._environment, self._run_dir)
         with self._lock:
-            self._all.add(worker)
+            self._workers.add(worker)
             if self._stopped.is_set():
                 worker.kill()
         return worker
@@ -207,13 +207,13 @@ class Workers:
             if worker.alive and self._is_current(worker) and not self._stopped.is_set():
                 self._idle[worker.function.arn].append(worker)
                 return
-            self._all.discard(worker)
+            self._workers.discard(worker)
         worker.kill()
 
     def _watch_memory(self) -> None:
         while not self._stopped.wait(MEMORY_CHECK_SECONDS):
             with self._lock:
-                busy = self._all.difference(*self._idle.values())  # idle workers allocate no memory
+                busy = self._workers.difference(*self._idle.values())  # idle workers allocate no memory
             for worker in busy:
                 worker.check_memory()
 
@@ -262,7 +262,7 @@ class _Worker:
         self._ready = self._ready or self._read(INIT_SECONDS) is not None
         return self._ready
 
-    def invoke(self, event: Any) -> Result:
+    def invoke(self, event: Any) -> InvocationResult:
         request_id = str(uuid.uuid4())
         if not self.wait_until_ready():
             return self._failure_of_process(request_id, INIT_SECONDS)
@@ -281,7 +281,7 @@ class _Worker:
         answer = self._read(limit)
         if answer is None:
             return self._failure_of_process(request_id, limit)
-        return Result(answer["payload"], answer.get("failed", False))
+        return InvocationResult(answer["payload"], answer.get("failed", False))
 
     def check_memory(self) -> None:
         """Kill the process if it uses more memory than the function has."""
@@ -318,7 +318,7 @@ class _Worker:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _failure_of_process(self, request_id: str, limit: float) -> Result:
+    def _failure_of_process(self, request_id: str, limit: float) -> InvocationResult:
         status = self._process.poll()
         if status is None:
             self._process.kill()
@@ -354,9 +354,9 @@ def _files(function: Function) -> _Files:
     return frozenset(files)
 
 
-def failure(kind: str, message: str) -> Result:
+def failure(kind: str, message: str) -> InvocationResult:
     """Return the result of Lambda for a function that failed."""
-    return Result(json.dumps({"errorType": kind, "errorMessage": message}), failed=True)
+    return InvocationResult(json.dumps({"errorType": kind, "errorMessage": message}), failed=True)
 
 
 def credentials(function: Function) -> dict[str, str]:

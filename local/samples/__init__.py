@@ -58,17 +58,17 @@ def from_files(paths: list[str]) -> list[Sample]:
     return list(by_key.values())
 
 
-def _find(path: Path) -> list[files.File]:
+def _find(path: Path) -> list[files.LocalFile]:
     """Return a file, or the files in a folder as `image-pipeline upload` finds them."""
     if not path.is_dir():
-        return [files.File(path, UPLOADS_PREFIX + path.name)]
-    found, skipped = files.find([str(path)], UPLOADS_PREFIX)
+        return [files.LocalFile(path, UPLOADS_PREFIX + path.name)]
+    local_files, skipped = files.find([str(path)], UPLOADS_PREFIX)
     for entry in skipped:
         if entry.is_error:
             raise ValueError(f"{str(entry.path)!r} {entry.reason}")
-    if not found:
+    if not local_files:
         raise ValueError(f"{str(path)!r} contains no file to process")
-    return found
+    return local_files
 
 
 def _drawing() -> bytes:

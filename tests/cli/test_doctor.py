@@ -15,7 +15,7 @@ from image_pipeline_cli import checks, prices
 from image_pipeline_cli.checks import Check, Result, State
 from image_pipeline_cli.doctor import health, quotas
 from image_pipeline_cli.doctor.command import CHECKS
-from image_pipeline_cli.stack import Resource, Stack, find_on_aws
+from image_pipeline_cli.stack import Stack, StackResource, find_on_aws
 from tests.conftest import IMAGE_TABLE, aws_client, put_record
 
 NEED = prices.peak(5)
@@ -28,8 +28,8 @@ OUTPUTS = {
     "Commit": "abc1234",
 }
 RESOURCES = [
-    Resource("GenerateThumbnailsFunction", "AWS::Lambda::Function", "generate"),
-    Resource("IndexImagesEventSourceMapping", "AWS::Lambda::EventSourceMapping", "uuid-1"),
+    StackResource("GenerateThumbnailsFunction", "AWS::Lambda::Function", "generate"),
+    StackResource("IndexImagesEventSourceMapping", "AWS::Lambda::EventSourceMapping", "uuid-1"),
 ]
 
 

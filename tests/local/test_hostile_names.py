@@ -20,7 +20,7 @@ from image_pipeline.errors import UnsupportedFormatError
 from image_pipeline.feeds import listing
 from local.pipeline import Execution, Pipeline
 from local.show import JsonLines, TextDisplay
-from local.watch import Outcome, Watch
+from local.watch import FinishedUpload, Watch
 from tests.conftest import ROOT
 from tests.pictures import opened, photo
 
@@ -454,11 +454,11 @@ def test_the_command_line_only_shows_the_names(pictures, capsys):
     watch = Watch(selection)
     selection.names = CHANGED
     sights = list(watch.poll())
-    outcomes = [sight for sight in sights if isinstance(sight, Outcome)]
+    outcomes = [sight for sight in sights if isinstance(sight, FinishedUpload)]
     assert {outcome.key for outcome in outcomes} == {pictures.seen[name].key for name in CHANGED}
     for display in (TextDisplay(), JsonLines()):
         for sight in sights:
-            display.ended(sight) if isinstance(sight, Outcome) else display.entered(sight)
+            display.ended(sight) if isinstance(sight, FinishedUpload) else display.entered(sight)
         display.outcomes(outcomes)
         display.verdict(len(outcomes), [f"{outcome.key}: strange." for outcome in outcomes])
     out, err = capsys.readouterr()

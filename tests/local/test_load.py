@@ -8,7 +8,7 @@ import pytest
 
 from bench.load import __main__ as load
 from bench.load import report as load_report
-from bench.load.check import Fault, Results, Sent, check
+from bench.load.check import LoadFault, Results, Sent, check
 from bench.load.mix import Upload, uploads
 from bench.report import section
 from local.pipeline import UPLOADS_MACHINE, Execution, Pipeline
@@ -167,7 +167,9 @@ def test_the_mix_covers_every_case():
     assert any(upload.delivered_twice for upload in planned if upload.error)
 
 
-@pytest.mark.parametrize(("faults", "code"), [([], load.OK), ([Fault("lost", "Upload 0 has no record.")], load.FAILED)])
+@pytest.mark.parametrize(
+    ("faults", "code"), [([], load.OK), ([LoadFault("lost", "Upload 0 has no record.")], load.FAILED)]
+)
 def test_the_exit_code_tells_whether_anything_was_lost(monkeypatch, tmp_path, capsys, faults, code):
     """Figures are saved only without faults; JSON has the faults."""
     figures = json.loads(load_report.RESULTS.read_text())
@@ -184,8 +186,8 @@ def test_the_exit_code_tells_whether_anything_was_lost(monkeypatch, tmp_path, ca
 
 def test_figures_in_a_pipe_have_no_colour(capsys):
     """Redirected output is plain text."""
-    load_report.TextDisplay().result(
-        json.loads(load_report.RESULTS.read_text()), [Fault("lost", "Upload 0 has no record.")]
+    load_report.LoadText().result(
+        json.loads(load_report.RESULTS.read_text()), [LoadFault("lost", "Upload 0 has no record.")]
     )
     out = capsys.readouterr().out
     assert "lost: Upload 0 has no record." in out

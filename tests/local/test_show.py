@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from local.show import TextDisplay
-from local.watch import EnteredState, Outcome
+from local.watch import EnteredState, FinishedUpload
 
 REASON = "The content is text.\x1b[2J"
 
 
-def outcome(number: int, status: str = "COMPLETED") -> Outcome:
+def outcome(number: int, status: str = "COMPLETED") -> FinishedUpload:
     record = {"status": status, "renditions": []}
     if status == "FAILED":
         record["error"] = {
@@ -19,7 +19,7 @@ def outcome(number: int, status: str = "COMPLETED") -> Outcome:
             "hint": "Convert it.",
             "step": "ValidateImage",
         }
-    return Outcome(f"uploads/{number}.jpg", "v", 0.5, "http://127.0.0.1/status", 200, record)
+    return FinishedUpload(f"uploads/{number}.jpg", "v", 0.5, "http://127.0.0.1/status", 200, record)
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:

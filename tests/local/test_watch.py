@@ -6,17 +6,17 @@ import json
 import uuid
 
 from local.pipeline import Pipeline
-from local.watch import EnteredState, Outcome, Watch
+from local.watch import EnteredState, FinishedUpload, Watch
 from tests.pictures import photo
 
 
-def seen_of(pipeline: Pipeline, key: str, data: bytes) -> tuple[list[str], list[Outcome]]:
+def seen_of(pipeline: Pipeline, key: str, data: bytes) -> tuple[list[str], list[FinishedUpload]]:
     """Upload, wait until all executions have ended, and return the reported states and outcomes."""
     watch = Watch(pipeline)
     pipeline.wait_for(key, pipeline.upload(key, data))
     sights = [sight for sight in watch.poll() if sight.key == key]
     states = [sight.name for sight in sights if isinstance(sight, EnteredState)]
-    return states, [sight for sight in sights if isinstance(sight, Outcome)]
+    return states, [sight for sight in sights if isinstance(sight, FinishedUpload)]
 
 
 def test_a_picture_has_one_outcome(pipeline):
@@ -54,6 +54,6 @@ def test_a_made_up_name_with_half_a_character_does_not_stop_the_watch(pipeline):
         input=json.dumps(event),
     )
     sights = []
-    pipeline.wait_until(lambda: sights.extend(watch.poll()) or any(isinstance(s, Outcome) for s in sights), key)
-    (outcome,) = [sight for sight in sights if isinstance(sight, Outcome) and sight.key == key]
+    pipeline.wait_until(lambda: sights.extend(watch.poll()) or any(isinstance(s, FinishedUpload) for s in sights), key)
+    (outcome,) = [sight for sight in sights if isinstance(sight, FinishedUpload) and sight.key == key]
     assert outcome.status == "IGNORED"

@@ -117,7 +117,8 @@ def translate(definition: str) -> tuple[str, dict[str, DistributedOptions]]:
     for name, state in document.get("States", {}).items():
         if state.get("ItemProcessor", {}).get("ProcessorConfig", {}).get("Mode") != "DISTRIBUTED":
             continue
-        batcher, writer = state.pop("ItemBatcher", {}), state.pop("ResultWriter", {})
+        batcher = state.pop("ItemBatcher", {})
+        writer = state.pop("ResultWriter", {})
         # Batches have no maximum size here, so MaxInputBytesPerBatch has no effect.
         is_supported = (
             batcher.keys() - {"MaxInputBytesPerBatch"} == {"MaxItemsPerBatch", "BatchInput"}

@@ -69,8 +69,8 @@ def install() -> None:
         return answer
 
     def query_partition(self: Any, *arguments: Any, **options: Any) -> Any:
-        given = signature(query).bind(self, *arguments, **options).arguments
-        table = self if given.get("index_name") else _with_one_partition(self, given["hash_key"])
+        bound_arguments = signature(query).bind(self, *arguments, **options).arguments
+        table = self if bound_arguments.get("index_name") else _with_one_partition(self, bound_arguments["hash_key"])
         return query(table, *arguments, **options)
 
     def serialize(self: Any, serialized: Any, value: Any, shape: Shape, key: str) -> None:

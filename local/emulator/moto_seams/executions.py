@@ -202,7 +202,8 @@ def _environment(execution: Any) -> Any:
 
 def _close_history(execution: Any) -> None:
     """Write the last event and prevent a running task from adding more."""
-    env, (kind, name) = _environment(execution), _LAST_EVENTS[execution.exec_status]
+    env = _environment(execution)
+    kind, name = _LAST_EVENTS[execution.exec_status]
     details = {name: {"error": execution.error, "cause": execution.cause}}
     env.event_manager.add_event(context=env.event_history_context, event_type=kind, event_details=details)
     env.event_manager.add_event = lambda *_, **__: 0

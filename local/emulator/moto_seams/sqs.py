@@ -32,8 +32,8 @@ def install() -> None:
 
 
 def _is_kept(self: models.SQSBackend, queue_name: str, message: Any) -> bool:
-    kept: int = self.get_queue(queue_name).message_retention_period  # type: ignore[attr-defined]  # set by its name
-    return message.sent_timestamp / 1000 + kept > time.time()  # type: ignore[no-any-return]  # moto's message has no types
+    retention_seconds: int = self.get_queue(queue_name).message_retention_period  # type: ignore[attr-defined]  # set by its name
+    return message.sent_timestamp / 1000 + retention_seconds > time.time()  # type: ignore[no-any-return]  # moto's message has no types
 
 
 def _noticed(change: Any) -> Any:

@@ -12,7 +12,15 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 
-from local.emulator.actions import UnknownCallError, access_key_of, identify, listing, needs, peek, reading
+from local.emulator.actions import (
+    UnknownCallError,
+    access_key_of,
+    identify,
+    list_permission,
+    needs,
+    peek,
+    read_permission,
+)
 from local.emulator.policy import Request
 
 ACCOUNT = "123456789012"
@@ -236,13 +244,13 @@ def test_requests_come_with_their_circumstances():
 def test_only_reading_an_object_tells_whether_it_is_there():
     """For GET and HEAD only, the permission to list decides between 404 and 403."""
     for operation in ("get_object", "head_object"):
-        need = listing(sent("s3", operation, **S3))
+        need = list_permission(sent("s3", operation, **S3))
         assert isinstance(need, Request)
         assert (need.action, need.resource) == ("s3:ListBucket", "arn:aws:s3:::b")
-    assert listing(sent("s3", "delete_object", **S3)) is None
+    assert list_permission(sent("s3", "delete_object", **S3)) is None
 
 
 def test_reading_a_version_is_a_permission_of_its_own():
     """AWS has a separate action for it."""
-    assert reading("b", "k", None, "r").action == "s3:GetObject"
-    assert reading("b", "k", "v", "r").action == "s3:GetObjectVersion"
+    assert read_permission(bucket="b", key="k", version=None, region="r").action == "s3:GetObject"
+    assert read_permission(bucket="b", key="k", version="v", region="r").action == "s3:GetObjectVersion"

@@ -18,7 +18,7 @@ from image_pipeline.api import apikeys
 from local.emulator.clients import DUMMY_KEY
 from local.emulator.cors import BucketCors, Rule, matches, with_api_headers
 from local.emulator.http_api import HttpApi, Route
-from local.emulator.workers import Result
+from local.emulator.workers import InvocationResult
 from local.pipeline import Pipeline
 from tests.local.conftest import OTHER_PAGE, PAGE
 from tests.pictures import encoded, gradient
@@ -160,9 +160,9 @@ def test_the_api_answers_preflights_that_no_route_takes():
     """API Gateway answers them for every path; with a matching route, it invokes the function."""
     request_headers: list[str] = []
 
-    def invoke(function: str, _: bytes) -> Result:
+    def invoke(function: str, _: bytes) -> InvocationResult:
         request_headers.append(function)
-        return Result(json.dumps({"statusCode": 204}))
+        return InvocationResult(json.dumps({"statusCode": 204}))
 
     rule = Rule((PAGE,), ("GET", "POST"), ("x-api-key",), (), 60)
     api = HttpApi([Route("OPTIONS", "/taken", "function")], invoke, cors_rule=rule)

@@ -12,7 +12,7 @@ import pytest
 
 from local.emulator.http_api import Authorizer, HttpApi, Route
 from local.emulator.http_server import serve
-from local.emulator.workers import Result
+from local.emulator.workers import InvocationResult
 
 ROUTES = [
     Route("GET", "/images/{name+}", "greedy"),
@@ -39,12 +39,12 @@ class Api:
         self.http = HttpApi(routes, self._invoke, lambda: self.now)
         self.port = serve(self.http, 0)
 
-    def _invoke(self, function: str, payload: bytes) -> Result:
+    def _invoke(self, function: str, payload: bytes) -> InvocationResult:
         if function == "judge":
             self.judged.append(json.loads(payload))
-            return Result(json.dumps(self.judgement), self.judgement == "failed")
+            return InvocationResult(json.dumps(self.judgement), self.judgement == "failed")
         self.function, self.event = function, json.loads(payload)
-        return Result(json.dumps(self.answer), self.failed)
+        return InvocationResult(json.dumps(self.answer), self.failed)
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: Any = ()) -> tuple[int, Any, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.emulator.policy import PolicyError, Request, Verdict, decide, parse
+from local.emulator.policy import Decision, PolicyError, Request, decide, parse
 
 OBJECT = "arn:aws:s3:::bucket/uploads/x.jpg"
 KEYS = {"aws:securetransport", "s3:prefix", "aws:sourcearn"}
@@ -24,24 +24,26 @@ def verdict(*statements: dict[str, Any], action="s3:GetObject", resource=OBJECT,
 
 def test_a_call_without_permission_is_denied():
     """This includes an empty list of statements."""
-    assert verdict() is Verdict.IMPLICITLY_DENIED
-    assert verdict(statement(action="s3:PutObject")) is Verdict.IMPLICITLY_DENIED
-    assert verdict(statement(resource="arn:aws:s3:::bucket/other")) is Verdict.IMPLICITLY_DENIED
+    assert verdict() is Decision.IMPLICITLY_DENIED
+    assert verdict(statement(action="s3:PutObject")) is Decision.IMPLICITLY_DENIED
+    assert verdict(statement(resource="arn:aws:s3:::bucket/other")) is Decision.IMPLICITLY_DENIED
 
 
 def test_allowed_calls_succeed():
     """One statement with several actions and resources is enough; it need not be in a list."""
-    assert verdict(statement()) is Verdict.ALLOWED
-    assert verdict(statement(action="s3:PutObject"), statement()) is Verdict.ALLOWED
-    assert verdict(statement(action=["s3:A", "s3:GetObject"], resource=["arn:aws:s3:::b/*", OBJECT])) is Verdict.ALLOWED
-    assert decide(parse(statement(), KEYS), Request("s3:GetObject", OBJECT)) is Verdict.ALLOWED
+    assert verdict(statement()) is Decision.ALLOWED
+    assert verdict(statement(action="s3:PutObject"), statement()) is Decision.ALLOWED
+    assert (
+        verdict(statement(action=["s3:A", "s3:GetObject"], resource=["arn:aws:s3:::b/*", OBJECT])) is Decision.ALLOWED
+    )
+    assert decide(parse(statement(), KEYS), Request("s3:GetObject", OBJECT)) is Decision.ALLOWED
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_an_explicit_deny_outweighs_every_allow(order):
     """The order does not matter."""
     both = [statement(), statement("Deny", "s3:*", "*")][::order]
-    assert verdict(*both) is Verdict.EXPLICITLY_DENIED
+    assert verdict(*both) is Decision.EXPLICITLY_DENIED
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_an_explicit_deny_outweighs_every_allow(order):
 )
 def test_actions_match_with_wildcards_whatever_their_case(pattern, matches):
     """`*` matches any text, `?` one character."""
-    assert (verdict(statement(action=pattern)) is Verdict.ALLOWED) == matches
+    assert (verdict(statement(action=pattern)) is Decision.ALLOWED) == matches
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_actions_match_with_wildcards_whatever_their_case(pattern, matches):
 )
 def test_resources_match_part_by_part(pattern, matches):
     """A wildcard does not cross parts of an ARN; matching is case-sensitive."""
-    assert (verdict(statement(resource=pattern)) is Verdict.ALLOWED) == matches
+    assert (verdict(statement(resource=pattern)) is Decision.ALLOWED) == matches
 
 
 @pytest.mark.parametrize(
@@ -98,14 +100,14 @@ def test_resources_match_part_by_part(pattern, matches):
 def test_a_statement_may_be_about_all_resources_but_some(exceptions, denied):
     """`NotResource` matches all resources except these."""
     all_but = {"Effect": "Deny", "Action": "s3:*", "NotResource": exceptions}
-    assert verdict(statement(), all_but) is (Verdict.EXPLICITLY_DENIED if denied else Verdict.ALLOWED)
-    assert verdict({**all_but, "Effect": "Allow"}) is (Verdict.ALLOWED if denied else Verdict.IMPLICITLY_DENIED)
+    assert verdict(statement(), all_but) is (Decision.EXPLICITLY_DENIED if denied else Decision.ALLOWED)
+    assert verdict({**all_but, "Effect": "Allow"}) is (Decision.ALLOWED if denied else Decision.IMPLICITLY_DENIED)
 
 
 def test_a_wildcard_takes_any_key():
     """It matches colons, slashes and line breaks."""
     for key in ("a:b", "a/b/c", "a\nb", "ü 🦊", ""):
-        assert verdict(statement(resource="arn:aws:s3:::b/*"), resource=f"arn:aws:s3:::b/{key}") is Verdict.ALLOWED
+        assert verdict(statement(resource="arn:aws:s3:::b/*"), resource=f"arn:aws:s3:::b/{key}") is Decision.ALLOWED
 
 
 @pytest.mark.parametrize(
@@ -128,15 +130,15 @@ def test_a_wildcard_takes_any_key():
 def test_conditions(operator, key, values, context, holds):
     """Each operator has its rule; one of the values must match; a missing key never matches."""
     judged = verdict(statement(Condition={operator: {key: values}}), context=context)
-    assert (judged is Verdict.ALLOWED) == holds
+    assert (judged is Decision.ALLOWED) == holds
 
 
 def test_all_conditions_must_hold():
     """Operators and keys form a conjunction."""
     condition = {"Bool": {"aws:SecureTransport": "true"}, "StringLike": {"s3:prefix": "a/*"}}
     allowed = {"aws:securetransport": "true", "s3:prefix": "a/b"}
-    assert verdict(statement(Condition=condition), context=allowed) is Verdict.ALLOWED
-    assert verdict(statement(Condition=condition), context=allowed | {"s3:prefix": "b"}) is Verdict.IMPLICITLY_DENIED
+    assert verdict(statement(Condition=condition), context=allowed) is Decision.ALLOWED
+    assert verdict(statement(Condition=condition), context=allowed | {"s3:prefix": "b"}) is Decision.IMPLICITLY_DENIED
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_all_conditions_must_hold():
 )
 def test_a_resource_policy_names_its_principals(principal, meant):
     """A principal is an ARN or `*`."""
-    assert (verdict(statement(Principal=principal)) is Verdict.ALLOWED) == meant
+    assert (verdict(statement(Principal=principal)) is Decision.ALLOWED) == meant
 
 
 @pytest.mark.parametrize(

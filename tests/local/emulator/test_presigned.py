@@ -63,7 +63,7 @@ def request(address: str, data: bytes = DATA, method: str = "PUT", **headers: st
 def refusal(environ: dict[str, Any], later: float = 0) -> tuple[int, str] | None:
     try:
         presigned.judge(environ, datetime.now(UTC) + timedelta(seconds=later))
-    except presigned.RefusedError as refused:
+    except presigned.S3RefusalError as refused:
         return refused.status, refused.code
     return None
 
@@ -196,7 +196,7 @@ def test_a_forms_policy_cannot_be_changed() -> None:
 @pytest.mark.parametrize("text", ["", "x", "e30=", base64.b64encode(b'{"expiration": "soon"}').decode()])
 def test_an_invalid_policy_is_refused(text: str) -> None:
     """A valid signature does not help."""
-    with pytest.raises(presigned.RefusedError, match="InvalidPolicyDocument"):
+    with pytest.raises(presigned.S3RefusalError, match="InvalidPolicyDocument"):
         presigned._policy(text)
 
 

@@ -18,7 +18,7 @@ from local.emulator.functions import QueueMapping
 from local.emulator.moto_seams import sqs as sqs_seam
 from local.emulator.queues import Queues
 from local.emulator.template import ACCOUNT_ID, Template, TemplateError
-from local.emulator.workers import Function, Result
+from local.emulator.workers import Function, InvocationResult
 
 ARN = f"arn:aws:sqs:us-east-1:{ACCOUNT_ID}:q"
 FUNCTION = Function("F", "f", "arn:f", "arn:aws:iam::1:role/r", "app.h", "python3.13", Path(), (), 3, 128, {}, "log")
@@ -38,7 +38,7 @@ def server() -> Iterator[str]:
 class Served:
     """A queue with a dead-letter queue and a mapping."""
 
-    def __init__(self, url: str, answer: Callable[[list[str]], Result], **settings: Any) -> None:
+    def __init__(self, url: str, answer: Callable[[list[str]], InvocationResult], **settings: Any) -> None:
         self.sqs: Any = boto3.client("sqs", endpoint_url=url, region_name="us-east-1")
         dead = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
         redrive = {"deadLetterTargetArn": ARN[:-1] + "dead", "maxReceiveCount": 3}
@@ -53,7 +53,7 @@ class Served:
         self.queues = Queues(Clients(url, "us-east-1"), self._invoke, 0.0)
         self.queues.follow(QueueMapping(ARN, FUNCTION, **properties))
 
-    def _invoke(self, arn: str, payload: bytes) -> Result:
+    def _invoke(self, arn: str, payload: bytes) -> InvocationResult:
         assert arn == FUNCTION.arn
         records = json.loads(payload)["Records"]
         assert {record["eventSourceARN"] for record in records} == {ARN}
@@ -89,7 +89,7 @@ class Served:
 def serve(server) -> Iterator[Any]:
     running: list[Served] = []
 
-    def begin(answer: Callable[[list[Any]], Result], **settings: Any) -> Served:
+    def begin(answer: Callable[[list[Any]], InvocationResult], **settings: Any) -> Served:
         running.append(Served(server, answer, **settings))
         return running[-1]
 
@@ -100,10 +100,10 @@ def serve(server) -> Iterator[Any]:
         each.sqs.delete_queue(QueueUrl=each.dead)
 
 
-def failing(*bodies: str) -> Callable[[list[Any]], Result]:
-    def answer(records: list[Any]) -> Result:
+def failing(*bodies: str) -> Callable[[list[Any]], InvocationResult]:
+    def answer(records: list[Any]) -> InvocationResult:
         failed = [{"itemIdentifier": record["messageId"]} for record in records if record["body"] in bodies]
-        return Result(json.dumps({"batchItemFailures": failed}))
+        return InvocationResult(json.dumps({"batchItemFailures": failed}))
 
     return answer
 
@@ -121,11 +121,11 @@ def test_processed_messages_are_deleted_and_failed_ones_become_dead_letters(serv
 @pytest.mark.parametrize(
     "answer",
     [
-        Result("{}", failed=True),
-        Result('{"batchItemFailures": [{"itemIdentifier": "unknown"}]}'),
-        Result('{"batchItemFailures": [{}]}'),
-        Result('{"batchItemFailures": [{"itemIdentifier": null}]}'),
-        Result('["words"]'),
+        InvocationResult("{}", failed=True),
+        InvocationResult('{"batchItemFailures": [{"itemIdentifier": "unknown"}]}'),
+        InvocationResult('{"batchItemFailures": [{}]}'),
+        InvocationResult('{"batchItemFailures": [{"itemIdentifier": null}]}'),
+        InvocationResult('["words"]'),
     ],
 )
 def test_a_failure_or_an_invalid_answer_fails_the_whole_batch(serve, answer):
@@ -138,7 +138,7 @@ def test_a_failure_or_an_invalid_answer_fails_the_whole_batch(serve, answer):
 @pytest.mark.parametrize("payload", ["null", "{}", '{"batchItemFailures": []}', '{"batchItemFailures": null}'])
 def test_an_answer_that_names_no_failure_is_a_success(serve, payload):
     """Lambda interprets it so."""
-    served = serve(lambda _: Result(payload))
+    served = serve(lambda _: InvocationResult(payload))
     served.send(1)
     served.wait(lambda: bool(served.batches) and not served.left(served.queue))
     assert served.left(served.dead) == 0
@@ -155,9 +155,9 @@ def test_no_more_invocations_run_than_the_mapping_allows(serve):
     """That number runs in parallel."""
     together = threading.Barrier(2)
 
-    def answer(_: Any) -> Result:
+    def answer(_: Any) -> InvocationResult:
         together.wait(10)
-        return Result("{}")
+        return InvocationResult("{}")
 
     served = serve(answer, batch_size=1)
     served.send(8)

@@ -15,16 +15,18 @@ from local.emulator.deploy import plan
 from local.emulator.functions import StreamMapping
 from local.emulator.streams import Streams
 from local.emulator.template import Template, TemplateError
-from local.emulator.workers import Function, Result
+from local.emulator.workers import Function, InvocationResult
 from tests.pictures import photo
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/t/stream/local"
 FUNCTION = Function("F", "f", "arn:f", "arn:role", "app.x", "python3.13", Path(), (), 3, 128, {}, "log")
-DONE, BROKEN = Result('{"batchItemFailures": []}'), Result("{}", failed=True)
+DONE, BROKEN = InvocationResult('{"batchItemFailures": []}'), InvocationResult("{}", failed=True)
 
 
-def failing(*positions: int) -> Result:
-    return Result(json.dumps({"batchItemFailures": [{"itemIdentifier": str(position)} for position in positions]}))
+def failing(*positions: int) -> InvocationResult:
+    return InvocationResult(
+        json.dumps({"batchItemFailures": [{"itemIdentifier": str(position)} for position in positions]})
+    )
 
 
 class Stream:
@@ -78,11 +80,11 @@ def serve() -> Iterator[Any]:
     running: list[Streams] = []
 
     def until_drained(
-        answers: Callable[[list[int]], Result], count: int = 4, age: float = 0, **settings: Any
+        answers: Callable[[list[int]], InvocationResult], count: int = 4, age: float = 0, **settings: Any
     ) -> tuple[list[list[int]], list[dict[str, Any]]]:
         batches: list[list[int]] = []
 
-        def invoke(arn: str, payload: bytes) -> Result:
+        def invoke(arn: str, payload: bytes) -> InvocationResult:
             assert arn == FUNCTION.arn
             records = json.loads(payload)["Records"]
             assert {record["eventSourceARN"] for record in records} == {ARN}
@@ -135,7 +137,7 @@ def test_reports_count_only_where_the_mapping_says(serve):
 @pytest.mark.parametrize("answer", ["null", "{}", '{"batchItemFailures": null}'])
 def test_an_empty_answer_is_success(serve, answer):
     """Lambda interprets it so."""
-    assert serve(lambda _: Result(answer))[0] == [[1, 2, 3, 4]]
+    assert serve(lambda _: InvocationResult(answer))[0] == [[1, 2, 3, 4]]
 
 
 def test_a_report_of_something_else_fails_the_batch(serve):

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from local.emulator.iam import access_key
-from local.emulator.workers import Function, Result, Workers
+from local.emulator.workers import Function, InvocationResult, Workers
 
 HANDLERS = """
 import json, os, sys, time
@@ -62,13 +62,13 @@ def nap(event, context):
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Callable[..., Result]]]:
+def make(tmp_path: Path) -> Iterator[Callable[..., Callable[..., InvocationResult]]]:
     """A function that creates a function with one of the handlers above, and returns its invocation."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "app.py").write_text(HANDLERS)
     started = []
 
-    def build(handler: str, per_function: int = 2, **changes: Any) -> Callable[..., Result]:
+    def build(handler: str, per_function: int = 2, **changes: Any) -> Callable[..., InvocationResult]:
         settings: dict[str, Any] = {"timeout": 10, "memory": 256, "environment": {"FROM_TEMPLATE": "yes"}} | changes
         function = Function(
             logical_id="F",
@@ -95,7 +95,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Callable[..., Result]]]:
     stop()
 
 
-def error(result: Result) -> tuple[str, str]:
+def error(result: InvocationResult) -> tuple[str, str]:
     assert result.failed
     payload = json.loads(result.payload)
     return payload["errorType"], payload["errorMessage"]

@@ -20,8 +20,8 @@ KEY = "uploads/a.jpg"
 def rendition(image_key, content_id, name="100x100.jpg"):
     """Write a rendition, and return its version."""
     key = keys.rendition_key(image_key, content_id, name)
-    (written,) = storage.write(aws.client, THUMBNAILS_BUCKET, [storage.File(key, b"x", "image/jpeg")])
-    return storage.Version(key, written.version_id, True)
+    (written,) = storage.write(aws.client, THUMBNAILS_BUCKET, [storage.NewFile(key, b"x", "image/jpeg")])
+    return storage.RenditionVersion(key, written.version_id, True)
 
 
 def versions():
@@ -195,7 +195,7 @@ def test_a_version_that_s3_does_not_delete_is_an_error(monkeypatch):
     answer = {"Errors": [{"Key": "k", "Code": "InternalError"}]}
     monkeypatch.setattr(aws.client("s3"), "delete_objects", lambda **_: answer)
     with pytest.raises(StorageUnavailableError, match="1 of 1 renditions: InternalError"):
-        storage.delete(aws.client, THUMBNAILS_BUCKET, [storage.Version("k", "v", True)])
+        storage.delete(aws.client, THUMBNAILS_BUCKET, [storage.RenditionVersion("k", "v", True)])
 
 
 @pytest.mark.parametrize(("status", "counted"), [(403, [{"RenditionsNotCleaned": 1}]), (503, [])])

@@ -58,3 +58,34 @@ def test_missing_digests_are_not_equal():
     """Without digests, the bytes of two images may differ."""
     fields = results.label_fields({"image": {}, "warnings": []}, {"warnings": [WARNING]}, {**LABELLED, "image": {}})
     assert fields["status"] == "PARTIAL"
+
+
+def test_the_outcome_has_the_results_and_the_times_of_all_steps():
+    """A reader sees what the steps found, and how long each took, this one included."""
+    thumbnails = {
+        **THUMBNAILS,
+        "exif": {"make": "ACME"},
+        "renditions": [],
+        "summary": {},
+        "recipeId": "r",
+        "focus": None,
+    }
+    event = {
+        "thumbnails": thumbnails,
+        "metadata": {"labels": NEW, "labelModelVersion": "3.0", "warnings": []},
+        "executionId": "execution-1",
+        "startedAt": "2026-11-20T12:00:01.000Z",
+        "milliseconds": {"ValidateImage": 12},
+    }
+    fields = results.outcome_fields(event, None, finished_at="2026-11-20T12:00:02.000Z", milliseconds=7)
+    assert fields["execution"] == {
+        "id": "execution-1",
+        "startedAt": "2026-11-20T12:00:01.000Z",
+        "finishedAt": "2026-11-20T12:00:02.000Z",
+        "milliseconds": {"ValidateImage": 12, "StoreResults": 7},
+    }
+    assert fields["updatedAt"] == fields["execution"]["finishedAt"]
+    assert {name: fields[name] for name in thumbnails if name != "warnings"} == {
+        name: value for name, value in thumbnails.items() if name != "warnings"
+    }
+    assert (fields["status"], fields["labels"]) == ("COMPLETED", NEW)

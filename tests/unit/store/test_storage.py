@@ -15,13 +15,13 @@ from image_pipeline.errors import (
 from image_pipeline.store import storage
 from tests.conftest import THUMBNAILS_BUCKET, UPLOADS_BUCKET, aws_client, put_upload, watched
 
-WEBP = storage.File("thumbnails/a", b"x", "image/webp")
+WEBP = storage.NewFile("thumbnails/a", b"x", "image/webp")
 
 pytestmark = pytest.mark.usefixtures("aws")
 
 
 def source_of(key, data, versioned=True):
-    source = storage.Source.from_json(put_upload(key, data))
+    source = storage.ObjectVersion.from_json(put_upload(key, data))
     return source if versioned else source._replace(version_id=None)
 
 
@@ -48,14 +48,14 @@ def test_a_deleted_version_has_vanished():
 def test_a_missing_key_has_vanished():
     """An object may be deleted before its event arrives."""
     with pytest.raises(UploadVanishedError):
-        storage.read(clients.client, storage.Source(UPLOADS_BUCKET, "uploads/no.jpg", "etag", None, 3), 10)
+        storage.read(clients.client, storage.ObjectVersion(UPLOADS_BUCKET, "uploads/no.jpg", "etag", None, 3), 10)
 
 
 def stored_as(storage_class):
     answer = aws_client("s3").put_object(
         Bucket=UPLOADS_BUCKET, Key="uploads/a.jpg", Body=b"x", StorageClass=storage_class
     )
-    return storage.Source(UPLOADS_BUCKET, "uploads/a.jpg", answer["ETag"].strip('"'), answer["VersionId"], 1)
+    return storage.ObjectVersion(UPLOADS_BUCKET, "uploads/a.jpg", answer["ETag"].strip('"'), answer["VersionId"], 1)
 
 
 READS = {
@@ -138,7 +138,9 @@ def test_the_decoded_key_is_tried_if_the_raw_one_does_not_exist():
 
 def test_an_upload_has_vanished_when_no_spelling_exists():
     """The upload is reported as vanished."""
-    upload = storage.UploadReader(clients.client, storage.Source(UPLOADS_BUCKET, "uploads/a+b.jpg", "etag", None, 3))
+    upload = storage.UploadReader(
+        clients.client, storage.ObjectVersion(UPLOADS_BUCKET, "uploads/a+b.jpg", "etag", None, 3)
+    )
     with pytest.raises(UploadVanishedError):
         upload.read(0, 1)
 
@@ -158,7 +160,7 @@ def test_a_rendition_is_stored_with_its_type_and_cached_forever():
 
 def test_results_have_the_order_of_the_files():
     """The order does not depend on which parallel write ends first."""
-    files = [storage.File(f"thumbnails/{number}", str(number).encode(), "image/jpeg") for number in range(20)]
+    files = [storage.NewFile(f"thumbnails/{number}", str(number).encode(), "image/jpeg") for number in range(20)]
     written = storage.write(clients.client, THUMBNAILS_BUCKET, files)
     for file, place in zip(files, written, strict=True):
         stored = aws_client("s3").get_object(Bucket=place.bucket, Key=place.key, VersionId=place.version_id)
@@ -199,7 +201,7 @@ def test_a_refusal_keeps_its_own_name():
     with Stubber(clients.client("s3")) as stub:
         stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
         with pytest.raises(Exception, match="AccessDenied"):
-            storage.read(clients.client, storage.Source(UPLOADS_BUCKET, "uploads/a.jpg", "etag", None, 3), 10)
+            storage.read(clients.client, storage.ObjectVersion(UPLOADS_BUCKET, "uploads/a.jpg", "etag", None, 3), 10)
 
 
 def test_url_gives_the_object_and_expires():

@@ -1,6 +1,7 @@
 """image_pipeline.workflow.executions"""
 
 import json
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -69,7 +70,8 @@ def test_an_express_execution_is_restarted_for_an_hour(machines, seconds, again)
     """The event is for the same upload, but is not a duplicate."""
     express = settings.Machines(machines.settle_image, machines.settle_image, settings.WorkflowType.EXPRESS)
     upload = put_upload("uploads/a.jpg", b"x")
-    assert executions.end_lost(aws_client, express, claim(upload), seconds) is again
+    now = datetime.fromisoformat("2026-11-21T12:00:01.000Z") + timedelta(seconds=seconds)
+    assert executions.end_lost(aws_client, express, claim(upload), now) is again
     states = aws_client("stepfunctions")
     (execution,) = states.list_executions(stateMachineArn=machines.settle_image)["executions"]
     event = json.loads(states.describe_execution(executionArn=execution["executionArn"])["input"])
@@ -79,6 +81,14 @@ def test_an_express_execution_is_restarted_for_an_hour(machines, seconds, again)
         assert event["detail"]["first-started-at"] == "2026-11-21T12:00:01.000Z"
     else:
         assert event["detail"]["status"] == "TIMED_OUT"
+
+
+def test_a_claim_is_lost_when_its_execution_must_have_ended(machines):
+    """A claim counts as lost only after the longest execution and the grace period."""
+    claims = [{"claimedAt": "2026-11-21T12:00:01.000Z"}]
+    latest = datetime.fromisoformat(claims[0]["claimedAt"]) + timedelta(seconds=machines.workflow.lost_seconds)
+    assert executions.lost_claims(claims, machines, latest) == []
+    assert executions.lost_claims(claims, machines, latest + timedelta(seconds=1)) == claims
 
 
 def test_the_hour_begins_with_the_first_execution():
@@ -91,7 +101,8 @@ def test_the_hour_begins_with_the_first_execution():
 
 def test_a_standard_execution_is_never_restarted(machines):
     """A Standard execution had a whole day."""
-    assert executions.end_lost(aws_client, machines, claim(put_upload("uploads/a.jpg", b"x")), 0) is False
+    now = datetime.fromisoformat("2026-11-21T12:00:01.000Z")
+    assert executions.end_lost(aws_client, machines, claim(put_upload("uploads/a.jpg", b"x")), now) is False
     assert len(started(machines)) == 1
 
 

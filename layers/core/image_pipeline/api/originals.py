@@ -49,5 +49,6 @@ def disposition(name: str) -> str:
     """
     if not name:
         return "attachment"
-    plain, encoded = _NOT_PLAIN.sub("_", name), quote(name, safe=_ATTRIBUTE_CHARACTERS)
+    plain = _NOT_PLAIN.sub("_", name)
+    encoded = quote(name, safe=_ATTRIBUTE_CHARACTERS)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"

@@ -29,8 +29,8 @@ class Access(NamedTuple):
             scopes: scopes, separated by spaces as in a token (RFC 6749, section 3.3); unknown ones permit nothing.
             folder: the key prefix of a folder.
         """
-        named = frozenset(SCOPES) if scopes is None else frozenset(scopes.split(" ")) & frozenset(SCOPES)
-        return cls(named, folder)
+        known_scopes = frozenset(SCOPES) if scopes is None else frozenset(scopes.split(" ")) & frozenset(SCOPES)
+        return cls(known_scopes, folder)
 
     def to_fields(self) -> dict[str, str]:
         """Return the limits of the rights as texts, `scopes` and `folder`; empty for all rights."""
@@ -103,9 +103,9 @@ def authorize(event: Mapping[str, Any], scope: str, *, needs_key: bool = False) 
     if access is None:
         raise _anonymous()
     if scope not in access.scopes:
-        has = f"It has {', '.join(sorted(access.scopes))}" if access.scopes else "It has no scope of this API"
+        rights = f"It has {', '.join(sorted(access.scopes))}" if access.scopes else "It has no scope of this API"
         raise NotPermittedError(
-            f"The key or token of this request does not have the scope `{scope}`. {has}.",
+            f"The key or token of this request does not have the scope `{scope}`. {rights}.",
             f"Use a key with the scope `{scope}`.",
         )
     return access

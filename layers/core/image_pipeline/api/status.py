@@ -152,7 +152,7 @@ def choose_rendition(record: records.Record, *, name: str, accept: str) -> dict[
         accept: the Accept header. It must name AVIF or WEBP explicitly to get them, because `*/*` does not mean that
             the client reads them.
     """
-    candidates = _named(record, name) or _named(record, _widest_name(record, name))
+    candidates = _find_by_name(record, name) or _find_by_name(record, _widest_name(record, name))
     types = set(_accepted_types(accept))
     readable = [
         item for item in candidates if item["format"] not in _MODERN_FORMATS or _content_type(item["format"]) in types
@@ -179,10 +179,10 @@ def srcsets(image: Mapping[str, Any], renditions: list[dict[str, Any]]) -> dict[
     A browser uses the first type that it supports, so animations come first, then the formats with the smallest files.
     A browser may use any width of a type, so stills are left out of the type that is animated.
     """
-    whole = [rendition for rendition in renditions[:MAX_FILES] if _same_shape(image, rendition)]
-    animated = {rendition["format"] for rendition in whole if is_animated(rendition)}
+    uncropped = [rendition for rendition in renditions[:MAX_FILES] if _same_shape(image, rendition)]
+    animated = {rendition["format"] for rendition in uncropped if is_animated(rendition)}
     urls: dict[str, dict[int, str]] = {}
-    for rendition in whole:
+    for rendition in uncropped:
         if is_animated(rendition) or rendition["format"] not in animated:
             urls.setdefault(rendition["format"], {})[rendition["width"]] = rendition["url"]
     return {
@@ -206,7 +206,7 @@ def _current_renditions(record: records.Record) -> list[dict[str, Any]]:
     return renditions
 
 
-def _named(record: records.Record, name: str) -> list[dict[str, Any]]:
+def _find_by_name(record: records.Record, name: str) -> list[dict[str, Any]]:
     return [item for item in _current_renditions(record) if name in (item["name"], _file_name(item))]
 
 
@@ -218,8 +218,8 @@ def _widest_name(record: records.Record, name: str) -> str:
         name: the name of the set; or that of a rendition which the set lacks because the original is narrower.
     """
     stem, dot, extension = name.partition(".")
-    asked = _MEMBER.fullmatch(stem)
-    set_name = asked[1] if asked else stem
+    member_of_set = _MEMBER.fullmatch(stem)
+    set_name = member_of_set[1] if member_of_set else stem
     original = record.get("previous", record).get("image", {}).get("width")
     members = {}
     for item in _current_renditions(record):
@@ -228,7 +228,7 @@ def _widest_name(record: records.Record, name: str) -> str:
             members[int(member[2])] = item["width"]
     widest = max(members, default=0)
     ends_at_original = members.get(widest) == original or members.get(widest, 0) < widest
-    if not members or (asked and not (widest < int(asked[2]) and ends_at_original)):
+    if not members or (member_of_set and not (widest < int(member_of_set[2]) and ends_at_original)):
         return ""
     return f"{set_name}-{widest}{dot}{extension}"
 

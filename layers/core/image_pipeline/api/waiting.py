@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from image_pipeline import aws
+from image_pipeline import aws, pauses
 from image_pipeline.api import status
 from image_pipeline.errors import InvalidRequestError
 from image_pipeline.settings import StatusSettings
@@ -22,7 +22,8 @@ MAX_BLIND_WAIT_SECONDS = 2
 SOON_SECONDS = 30
 """The age up to which an execution is likely to end soon. Most executions take a few seconds."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0  # seconds between two reads
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 2.0
 _SHORTEST_RETRY = "1"
 # S3 documents version ids as opaque strings of at most 1,024 bytes that need no encoding in a URL.
 _VERSION_ID = re.compile(r"[!-~]{1,1024}")
@@ -36,10 +37,6 @@ class WaitRequest(NamedTuple):
     version_id: str | None = None
     """The upload whose outcome the caller wants; None for the newest one."""
 
-    def without_wait(self) -> "WaitRequest":
-        """Return a request for the same upload that is answered immediately."""
-        return self._replace(seconds=0)
-
 
 class WaitResult(NamedTuple):
     """The state of an upload at the end of the wait."""
@@ -50,13 +47,18 @@ class WaitResult(NamedTuple):
     """Seconds after which to ask again; None when no outcome is pending."""
 
 
-def parse(parameters: Mapping[str, str]) -> WaitRequest:
+def parse(parameters: Mapping[str, str], *, may_wait: bool = True) -> WaitRequest:
     """Parse `?wait` and `?versionId`.
+
+    Args:
+        parameters: the query parameters.
+        may_wait: whether the request waits; if not, `wait` is only checked.
 
     Raises:
         InvalidRequestError: a parameter is invalid.
     """
-    wait, version_id = parameters.get("wait", "0"), parameters.get("versionId")
+    wait = parameters.get("wait", "0")
+    version_id = parameters.get("versionId")
     if not (wait.isascii() and wait.isdigit() and len(wait) <= 9 and int(wait) <= MAX_WAIT_SECONDS):
         raise InvalidRequestError(
             f"`wait` is {wait[:80]!r}, not a whole number from 0 to {MAX_WAIT_SECONDS}.",
@@ -67,7 +69,7 @@ def parse(parameters: Mapping[str, str]) -> WaitRequest:
             f"`versionId` is {version_id[:80]!a}, which is not a valid version id.",
             "Send the upload's `versionId`, or S3's header x-amz-version-id; in a URL, encode + as %2B.",
         )
-    return WaitRequest(int(wait), version_id)
+    return WaitRequest(int(wait) if may_wait else 0, version_id)
 
 
 def find(
@@ -107,7 +109,7 @@ def find(
         candidates = (record["ImageKey"],) if record else image_keys
         return any(is_unclaimed(key, request.version_id, recorded_version, is_deleted) for key in candidates)
 
-    pauses = pauses_between_reads()
+    read_pauses = pauses_between_reads()
     while True:
         record = status.find(client, image_keys, settings)
         pending = is_pending(record)
@@ -115,15 +117,12 @@ def find(
         remaining = started + limit - time.monotonic()
         if remaining <= 0:
             return WaitResult(record, _retry_after(record, pending))
-        time.sleep(min(next(pauses), remaining))
+        time.sleep(min(next(read_pauses), remaining))
 
 
 def pauses_between_reads() -> Iterator[float]:
-    """Yield the seconds between two reads of the record."""
-    pause = _FIRST_PAUSE
-    while True:
-        yield pause
-        pause = min(2 * pause, _LONGEST_PAUSE)
+    """Return the seconds between two reads of the record."""
+    return pauses.growing(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, growth=2)
 
 
 def _max_seconds(record: records.Record | None, request: WaitRequest, pending: bool) -> int:

@@ -74,7 +74,7 @@ def security_headers(*, uploads_url: str, renditions_url: str) -> dict[str, str]
 
 
 @dataclass(frozen=True)
-class File:
+class PageFile:
     """One file as it is sent."""
 
     content_type: str
@@ -131,7 +131,7 @@ class WebPage:
             name: _file(name, content, document_headers, caching=forever) for name, content in contents.items()
         }
 
-    def find(self, digest: str, name: str) -> File | None:
+    def find(self, digest: str, name: str) -> PageFile | None:
         """Return a file by its path relative to the folder.
 
         Returns:
@@ -169,9 +169,9 @@ def _filled(text: str, placeholders: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: html.escape(placeholders[match[1]]), text)
 
 
-def _file(name: str, content: bytes, document_headers: Mapping[str, str], *, caching: str) -> File:
+def _file(name: str, content: bytes, document_headers: Mapping[str, str], *, caching: str) -> PageFile:
     suffix = Path(name).suffix
     headers = {**(document_headers if suffix in _DOCUMENTS else ASSET_HEADERS), "cache-control": caching}
     if suffix in _COMMENTED:
         content = condensed(content.decode()).encode()
-    return File(CONTENT_TYPES[suffix], content, suffix in _COMPRESSED, headers)
+    return PageFile(CONTENT_TYPES[suffix], content, suffix in _COMPRESSED, headers)

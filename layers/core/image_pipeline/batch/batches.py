@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from image_pipeline import aws, keys
+from image_pipeline import aws, keys, pauses
 from image_pipeline.errors import InvalidMessageError, PipelineError, StorageUnavailableError, UploadNotFoundError
 from image_pipeline.observability import logger
 from image_pipeline.store import records
@@ -18,7 +18,8 @@ from image_pipeline.store.uploads import UploadState
 
 WAIT_SECONDS = 60
 """Slower executions continue but no longer occupy a slot."""
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 5.0
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 5.0
 
 _SEQUENCER = re.compile(r"[0-9A-Fa-f]{1,64}")
 _FORMS = 'Send {"bucket": …, "key": …}, an S3 event notification, or an S3 event from EventBridge.'
@@ -156,11 +157,10 @@ def wait(
         The executions that are still running.
     """
     running = list(executions)
-    seconds = _FIRST_PAUSE_SECONDS
+    read_pauses = pauses.growing(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, growth=1.5)
     deadline = clock() + WAIT_SECONDS
     while running and clock() < deadline:
-        pause(seconds)
-        seconds = min(seconds * 1.5, _LONGEST_PAUSE_SECONDS)
+        pause(next(read_pauses))
         current = _read_records(client, table, {execution.key for execution in running}, pause)
         running = [execution for execution in running if not execution.has_ended(current.get(execution.key, {}))]
     return running
@@ -196,7 +196,8 @@ def _from_event(event: Mapping[str, Any], bucket: str) -> UploadRef:
         raise InvalidMessageError(
             "The event is not about a new object.", "Configure the rule to match only Object Created."
         )
-    detail, s3_object = event["detail"], event["detail"]["object"]
+    detail = event["detail"]
+    s3_object = detail["object"]
     return _upload_ref(
         expected_bucket=bucket,
         bucket=detail["bucket"]["name"],

@@ -52,12 +52,14 @@ def entries_of(record: records.Record) -> Json:
         by the time of the upload and then by the digest of the key, because a key may be as long as DynamoDB's limit
         for a sort key; `partitions`, one for each view; and `form`.
     """
-    image_key, status = record["ImageKey"], record["status"]
-    upload, image, labels = record.get("upload", {}), record.get("image", {}), record.get("labels", [])
+    image_key = record["ImageKey"]
+    status = record["status"]
+    upload = record.get("upload", {})
+    image = record.get("image", {})
     renditions = record.get("renditions", [])
     failure = record.get("error") or record.get("lastFailure")
     public_failure = public_error(failure) if failure else {}
-    names = list(dict.fromkeys(label["name"] for label in labels))[:MAX_LABELS]
+    names = list(dict.fromkeys(label["name"] for label in record.get("labels", [])))[:MAX_LABELS]
     fields = {
         "imageKey": image_key,
         "status": status,
@@ -167,11 +169,11 @@ def _files(renditions: list[Json]) -> Json:
     locations = [f"{rendition['bucket']}/{rendition['key']}" for rendition in renditions]
     shared = commonprefix(locations)  # noqa: RUF071 - of texts; the rest need not be whole names
     names = ("name", "format", "width", "height", "frames", "versionId")
-    each = [
+    files = [
         {"key": location.removeprefix(shared), **{name: rendition[name] for name in names if name in rendition}}
         for location, rendition in zip(locations, renditions, strict=True)
     ]
-    return {"location": shared, "each": each}
+    return {"location": shared, "each": files}
 
 
 def _area(rendition: Json) -> int:

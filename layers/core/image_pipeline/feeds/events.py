@@ -48,7 +48,7 @@ def _requests(outcomes: Sequence[OutcomeEvent]) -> Iterator[list[OutcomeEvent]]:
     request: list[OutcomeEvent] = []
     for outcome in outcomes:
         is_full = len(request) == MAX_ENTRIES or sum(map(_bytes, [*request, outcome])) > MAX_BYTES
-        if is_full or outcome.image_key in {other.image_key for other in request}:
+        if is_full or outcome.image_key in {included.image_key for included in request}:
             yield request
             request = []
         request.append(outcome)

@@ -89,7 +89,8 @@ def apply(client: aws.Client, *, table: str, image_key: str, record: records.Rec
     replaced: set[Place] = set()  # of earlier attempts, whose ledger may have been written although no answer came
     for _ in range(_ATTEMPTS):
         ledger = _ledger(client, table=table, image_key=image_key)
-        old_places, new_places = entries.places(ledger or entries.NO_ENTRIES), entries.places(target)
+        old_places = entries.places(ledger or entries.NO_ENTRIES)
+        new_places = entries.places(target)
         if ledger and ledger["order"] >= order:
             # Remove what this change, or the one before the ledger, put here when it was interrupted.
             leftovers = (new_places | replaced | entries.places(ledger["left"])) - old_places
@@ -98,8 +99,8 @@ def apply(client: aws.Client, *, table: str, image_key: str, record: records.Rec
         _put(client, table, new_places - old_places, order)
         removed = {name for name, _ in old_places - new_places}
         # The table's attribute `left` names the entries that this change still has to remove.
-        left = {"position": ledger["position"], "partitions": [*removed]} if ledger else entries.NO_ENTRIES
-        if _replace_ledger(client, table, image_key, ledger, {**target, "order": order, "left": left}):
+        to_remove = {"position": ledger["position"], "partitions": [*removed]} if ledger else entries.NO_ENTRIES
+        if _replace_ledger(client, table, image_key, ledger, {**target, "order": order, "left": to_remove}):
             _remove(client, table, old_places - new_places, order)
             return True
         replaced |= old_places
@@ -124,13 +125,15 @@ def relist(client: aws.Client, *, table: str, image_table: str, record: records.
     Raises:
         StorageUnavailableError: as `apply`.
     """
-    image_key, order = record["ImageKey"], ""
+    image_key = record["ImageKey"]
+    order = ""
     ledger = _ledger(client, table=table, image_key=image_key)
     if ledger and "image" in ledger and not entries.is_current(ledger):
         newer = records.read(client, table=image_table, image_key=image_key)
         if newer is None:
             return False  # its removal is a change of the stream
-        record, order = newer, f"{ledger['order']}{_REWRITTEN}{entries.FORM}"
+        record = newer
+        order = f"{ledger['order']}{_REWRITTEN}{entries.FORM}"
     return apply(client, table=table, image_key=image_key, record=record, order=order)
 
 

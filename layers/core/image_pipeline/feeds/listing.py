@@ -46,17 +46,19 @@ class ImageFilter:
         by_status = [f"status={self.status}"] if self.status else []
         if self.status == "DELETED":  # deleted images are only in the view of their status
             return by_status
-        others = [entries.label_view(self.label)] if self.label else []
-        others += [entries.folder_view(self.folder)] if self.folder else []
-        if self.status == "COMPLETED" and others:  # nearly all images are, so this view would exclude few
-            return others
-        return by_status + others or ["all"]
+        by_content = [entries.label_view(self.label)] if self.label else []
+        by_content += [entries.folder_view(self.folder)] if self.folder else []
+        if self.status == "COMPLETED" and by_content:  # nearly all images are, so this view would exclude few
+            return by_content
+        return by_status + by_content or ["all"]
 
     @property
     def digest(self) -> str:
         """A text that is different for every other filter."""
-        *others, folder = astuple(self)
-        conditions = [*others, folder] if folder else others  # cursors of versions without folders stay valid
+        *other_conditions, folder = astuple(self)
+        conditions = (
+            [*other_conditions, folder] if folder else other_conditions
+        )  # cursors of versions without folders stay valid
         return hashlib.sha256(json.dumps(conditions).encode()).hexdigest()[:16]
 
     def includes(self, image: Json) -> bool:
@@ -263,7 +265,8 @@ def _ledgers(client: aws.Client, table: str, positions: Iterable[str]) -> list[J
 
 
 def _listed_image(ledger: Json) -> Json:
-    image, renditions = ledger["image"], entries.renditions(ledger)
+    image = ledger["image"]
+    renditions = entries.renditions(ledger)
     image_key = image["imageKey"]
     listed = {**image, "statusPath": keys.status_path(image_key)}
     if "rendition" in image:

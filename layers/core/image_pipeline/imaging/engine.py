@@ -188,7 +188,7 @@ def reduced(data: bytes, limits: Limits, max_side: int, min_side: int) -> Rendit
     reader = Reader.of(data)
     header = admit(reader, limits)
     reductions = _open(reader, header, min(1.0, max_side / max(header.width, header.height)), limits)
-    image = _flatten(reductions.at(_size_within(header, max_side)), "#ffffff")
+    image = flatten(reductions.at(_size_within(header, max_side)), "#ffffff")
     image = _pad(image, (max(image.width, min_side), max(image.height, min_side)), "#ffffff")
     out = encode(image, "jpeg", DEFAULT_QUALITY["jpeg"], b"")
     return Rendition(REDUCED_NAME, "jpeg", EXTENSIONS["jpeg"], CONTENT_TYPES["jpeg"], *image.size, out)
@@ -332,7 +332,7 @@ class _Finisher:
 
             image = image.filter(UnsharpMask(radius=1, percent=round(100 * recipe.sharpen), threshold=1))
         if recipe.fit == "pad":
-            image = _pad(_flatten(image, recipe.background), (recipe.width, recipe.height), recipe.background)
+            image = _pad(flatten(image, recipe.background), (recipe.width, recipe.height), recipe.background)
         if recipe.watermark is not None:
             from image_pipeline.imaging.watermark import apply_watermark
 
@@ -341,7 +341,7 @@ class _Finisher:
 
     def image(self, output_format: str) -> Image.Image:
         """Return the finished pixels for a format."""
-        return self._image if output_format in WITH_ALPHA else _flatten(self._image, self.recipe.background)
+        return self._image if output_format in WITH_ALPHA else flatten(self._image, self.recipe.background)
 
 
 def _make_rendition(finisher: _Finisher, output_format: str, *, encoder: Encoder, upload_bytes: int) -> Rendition:
@@ -442,7 +442,8 @@ def _crop(image: Image.Image, size: tuple[int, int], place: Place) -> Image.Imag
     return image.crop((left, top, left + width, top + height))
 
 
-def _flatten(image: Image.Image, background: str) -> Image.Image:
+def flatten(image: Image.Image, background: str) -> Image.Image:
+    """Return an image without transparency; an image of another mode than RGBA has none."""
     if image.mode != "RGBA":
         return image
     canvas = Image.new("RGBA", image.size, background)

@@ -126,16 +126,22 @@ class RecipeBook:
         return tuple(self.recipes[name] for name in names)
 
 
+def default_file() -> Path:
+    """Return the recipe file in the package."""
+    from pathlib import Path
+
+    return Path(__file__).parent.with_name("recipes.toml")
+
+
 def load(path: Path | None = None) -> RecipeBook:
     """Read and check a recipe file; by default the one in the package.
 
     Raises:
         SettingsError: the file cannot be read, is not TOML, or contains an invalid value; names file and line.
     """
-    import tomllib  # these two take a fifth of the engine's import time, and only this function needs them
-    from pathlib import Path
+    import tomllib  # this and pathlib take a fifth of the engine's import time, and only reading recipes needs them
 
-    path = path or Path(__file__).parent.with_name("recipes.toml")
+    path = path or default_file()
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -51,7 +51,7 @@ def clean(client: aws.Client, *, bucket: str, table: str, image_key: str) -> int
         return len(unpublished) + retire(client, bucket, published, current)
 
 
-def find(client: aws.Client, *, bucket: str, image_key: str) -> tuple[storage.Version, ...]:
+def find(client: aws.Client, *, bucket: str, image_key: str) -> tuple[storage.RenditionVersion, ...]:
     """List the versions that may have to be removed. If there are too many to list, count a clean-up failure.
 
     Raises:
@@ -74,7 +74,7 @@ def current_versions(renditions: Sequence[Mapping[str, str]]) -> dict[str, str |
 
 
 def retire(
-    client: aws.Client, bucket: str, versions: Sequence[storage.Version], current: Mapping[str, str | None]
+    client: aws.Client, bucket: str, versions: Sequence[storage.RenditionVersion], current: Mapping[str, str | None]
 ) -> int:
     """Mark the versions that the record does not point to, so that they expire.
 
@@ -92,7 +92,7 @@ def retire(
     """
     listed_ids = {version.version_id for version in versions}
 
-    def is_current(version: storage.Version) -> bool:
+    def is_current(version: storage.RenditionVersion) -> bool:
         version_id = current.get(version.key)
         if version_id in listed_ids:
             return version.version_id == version_id
@@ -106,7 +106,9 @@ def retire(
     return len(newest)
 
 
-def _unpublished(versions: Sequence[storage.Version], current: Mapping[str, str | None]) -> list[storage.Version]:
+def _unpublished(
+    versions: Sequence[storage.RenditionVersion], current: Mapping[str, str | None]
+) -> list[storage.RenditionVersion]:
     """Return the versions that are newer than the current version of the same key.
 
     An execution that failed or lost its claim wrote them. No record ever pointed to them, so no URL was signed for

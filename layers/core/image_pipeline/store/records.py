@@ -107,7 +107,7 @@ def read_before_claim(client: aws.Client, *, table: str, image_key: str) -> Reco
     if item is None:
         return None
     record = from_attributes(item)
-    return record | {name: record[kept] for name, kept in _PREVIOUS.items() if kept in record}
+    return record | {name: record[attribute] for name, attribute in _PREVIOUS.items() if attribute in record}
 
 
 def read_claim(client: aws.Client, *, table: str, image_key: str) -> Record:

@@ -1,11 +1,36 @@
-"""Build the label fields of a finished image's record. Pure."""
+"""Build the fields of a finished image's record. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from image_pipeline.store.records import Record
 
-_KEPT = "The labels of the previous run are kept."
+_KEPT_LABELS_NOTE = "The labels of the previous run are kept."
+
+
+def outcome_fields(event: Mapping[str, Any], previous: Record | None, *, finished_at: str, milliseconds: int) -> Record:
+    """Return the fields that StoreResults writes.
+
+    Args:
+        event: the event of StoreResults.
+        previous: the record before this execution claimed it; None when it is not needed or did not exist.
+        finished_at: the time of the outcome.
+        milliseconds: how long StoreResults took until it writes these fields.
+    """
+    thumbnails = event["thumbnails"]
+    return {
+        **label_fields(thumbnails, event["metadata"], previous),
+        **{name: thumbnails[name] for name in ("image", "exif", "renditions", "summary")},
+        "recipeId": thumbnails.get("recipeId"),
+        "focus": thumbnails.get("focus"),
+        "execution": {
+            "id": event["executionId"],
+            "startedAt": event["startedAt"],
+            "finishedAt": finished_at,
+            "milliseconds": {**event["milliseconds"], "StoreResults": milliseconds},
+        },
+        "updatedAt": finished_at,
+    }
 
 
 def label_fields(thumbnails: Mapping[str, Any], metadata: Mapping[str, Any], previous: Record | None) -> Record:
@@ -42,4 +67,4 @@ def _has_labels_of(previous: Record, image: Mapping[str, Any]) -> bool:
 
 
 def _with_note(warning: Mapping[str, str]) -> dict[str, str]:
-    return {**warning, "message": f"{warning['message']} {_KEPT}"}
+    return {**warning, "message": f"{warning['message']} {_KEPT_LABELS_NOTE}"}

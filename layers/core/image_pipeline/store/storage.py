@@ -33,7 +33,7 @@ _MAX_LISTED_VERSIONS = 20_000  # bounds the work, even when an upload has the na
 CACHE_FOREVER = "public, max-age=31536000, immutable"  # the key of a rendition changes with its content
 
 
-class Source(NamedTuple):
+class ObjectVersion(NamedTuple):
     """One version of one object."""
 
     bucket: str
@@ -43,7 +43,7 @@ class Source(NamedTuple):
     size_bytes: int
 
     @classmethod
-    def from_json(cls, upload: dict[str, Any]) -> "Source":
+    def from_json(cls, upload: dict[str, Any]) -> "ObjectVersion":
         """Create a source from the workflow's `upload`."""
         return cls(
             bucket=upload["bucket"],
@@ -67,7 +67,7 @@ class Source(NamedTuple):
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-class Version(NamedTuple):
+class RenditionVersion(NamedTuple):
     """One version of one rendition. A version never changes, so an operation on it cannot affect newer data."""
 
     key: str
@@ -77,7 +77,7 @@ class Version(NamedTuple):
 
 
 @contextmanager
-def _translate_errors(source: Source | None = None) -> Iterator[None]:
+def _translate_errors(source: ObjectVersion | None = None) -> Iterator[None]:
     try:
         with aws.translate_errors("S3", "Check the health of S3; when it has recovered, upload the image again."):
             yield
@@ -110,7 +110,7 @@ class StoredUpload(NamedTuple):
     """The user-defined metadata, by name without `x-amz-meta-`."""
 
 
-def _get(client: aws.Client, source: Source, **parameters: str) -> StoredUpload:
+def _get(client: aws.Client, source: ObjectVersion, **parameters: str) -> StoredUpload:
     s3: S3Client = client("s3")
     pin: dict[str, str] = {"VersionId": source.version_id} if source.version_id else {"IfMatch": source.etag}
     with _translate_errors(source):
@@ -118,7 +118,7 @@ def _get(client: aws.Client, source: Source, **parameters: str) -> StoredUpload:
         return StoredUpload(answer["Body"].read(), answer["Metadata"])
 
 
-def read(client: aws.Client, source: Source, max_bytes: int) -> StoredUpload:
+def read(client: aws.Client, source: ObjectVersion, max_bytes: int) -> StoredUpload:
     """Read an object of at most `max_bytes`, whatever size the event announced.
 
     Raises:
@@ -139,7 +139,7 @@ def read(client: aws.Client, source: Source, max_bytes: int) -> StoredUpload:
 class UploadReader:
     """Reads parts of an upload with ranged GETs, under the spelling of its key that exists."""
 
-    def __init__(self, client: aws.Client, source: Source) -> None:
+    def __init__(self, client: aws.Client, source: ObjectVersion) -> None:
         self._client = client
         self.source = source
         """After the first read, it has the spelling of the key that exists."""
@@ -169,11 +169,11 @@ class UploadReader:
         return _read_range(self._client, last, start, length)
 
 
-def _read_range(client: aws.Client, source: Source, start: int, length: int) -> bytes:
+def _read_range(client: aws.Client, source: ObjectVersion, start: int, length: int) -> bytes:
     return _get(client, source, Range=f"bytes={start}-{start + length - 1}").data
 
 
-class File(NamedTuple):
+class NewFile(NamedTuple):
     """One file to store."""
 
     key: str
@@ -196,7 +196,7 @@ class StoredFile(NamedTuple):
         return {"bucket": self.bucket, "key": self.key, "versionId": self.version_id, "etag": self.etag}
 
 
-def write(client: aws.Client, bucket: str, files: Sequence[File]) -> list[StoredFile]:
+def write(client: aws.Client, bucket: str, files: Sequence[NewFile]) -> list[StoredFile]:
     """Store the files of one image, several in parallel, because the time spent waiting for S3 is billed.
 
     Raises:
@@ -208,7 +208,7 @@ def write(client: aws.Client, bucket: str, files: Sequence[File]) -> list[Stored
         return list(threads.map(partial(_write, client, bucket), files))
 
 
-def _write(client: aws.Client, bucket: str, file: File) -> StoredFile:
+def _write(client: aws.Client, bucket: str, file: NewFile) -> StoredFile:
     s3: S3Client = client("s3")
     tagging = {"Tagging": f"{SUPERSEDED_TAG['Key']}={SUPERSEDED_TAG['Value']}"} if file.temporary else {}
     with _translate_errors():
@@ -223,7 +223,7 @@ def _write(client: aws.Client, bucket: str, file: File) -> StoredFile:
     return StoredFile(bucket, file.key, answer["ETag"].strip('"'), answer.get("VersionId"))
 
 
-def rendition_versions(client: aws.Client, *, bucket: str, image_key: str) -> tuple[tuple[Version, ...], bool]:
+def rendition_versions(client: aws.Client, *, bucket: str, image_key: str) -> tuple[tuple[RenditionVersion, ...], bool]:
     """List the stored versions of an upload's renditions, without delete markers, the newest of each key first.
 
     Returns:
@@ -241,14 +241,14 @@ def rendition_versions(client: aws.Client, *, bucket: str, image_key: str) -> tu
     with _translate_errors():
         listed = [version for page in pages for version in page.get("Versions", ())]
     versions = tuple(
-        Version(version["Key"], version["VersionId"], version["IsLatest"], version["LastModified"])
+        RenditionVersion(version["Key"], version["VersionId"], version["IsLatest"], version["LastModified"])
         for version in listed
         if keys.is_rendition_of(image_key, version["Key"])
     )
     return versions, pages.resume_token is None
 
 
-def mark_superseded(client: aws.Client, bucket: str, versions: Iterable[Version]) -> None:
+def mark_superseded(client: aws.Client, bucket: str, versions: Iterable[RenditionVersion]) -> None:
     """Tag versions so that the bucket's lifecycle expires them, after every URL that was signed for them has expired.
 
     Raises:
@@ -256,14 +256,14 @@ def mark_superseded(client: aws.Client, bucket: str, versions: Iterable[Version]
     """
     s3: S3Client = client("s3")
     for version in versions:
-        source = Source(bucket, version.key, "", version.version_id, 0)
+        source = ObjectVersion(bucket, version.key, "", version.version_id, 0)
         with suppress(UploadVanishedError), _translate_errors(source):  # a version that was deleted needs no tag
             s3.put_object_tagging(
                 Bucket=bucket, Key=version.key, VersionId=version.version_id, Tagging={"TagSet": [SUPERSEDED_TAG]}
             )
 
 
-def delete(client: aws.Client, bucket: str, versions: Sequence[Version]) -> None:
+def delete(client: aws.Client, bucket: str, versions: Sequence[RenditionVersion]) -> None:
     """Delete versions permanently.
 
     Raises:

@@ -140,7 +140,9 @@ def reprocess(
         StorageUnavailableError: AWS was not available.
     """
     state = UploadState.read(client, bucket=bucket, table=table, key=image_key)
-    return _process_again(client, state, table, state_machine, cooldown_seconds, {})
+    return _process_again(
+        client, state, table=table, state_machine=state_machine, cooldown_seconds=cooldown_seconds, fields={}
+    )
 
 
 def set_focus(
@@ -177,12 +179,20 @@ def set_focus(
     """
     state = UploadState.read(client, bucket=bucket, table=table, key=image_key)
     chosen = {"point": point, "versionId": state.version_id, "etag": state.etag}
-    return _process_again(client, state, table, state_machine, cooldown_seconds, {records.CHOSEN_FOCUS: chosen})
+    return _process_again(
+        client,
+        state,
+        table=table,
+        state_machine=state_machine,
+        cooldown_seconds=cooldown_seconds,
+        fields={records.CHOSEN_FOCUS: chosen},
+    )
 
 
 def _process_again(
     client: aws.Client,
     state: "UploadState",
+    *,
     table: str,
     state_machine: str,
     cooldown_seconds: int,
@@ -260,8 +270,8 @@ def _newest_version(client: aws.Client, *, bucket: str, image_key: str) -> Mappi
             listed = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
             for version in page.get("Versions", ()):
                 if version["Key"] == image_key:
-                    found: Mapping[str, Any] = version
-                    return found
+                    newest: Mapping[str, Any] = version
+                    return newest
             if any(entry["Key"] != image_key for entry in listed):
                 return None
     return None
@@ -464,9 +474,9 @@ class UploadState(NamedTuple):
     @property
     def is_claimed(self) -> bool:
         """Whether the record describes exactly this object, which has been processed or is still processing."""
-        upload, status = self.claim.get("upload", {}), self.claim.get("status")
+        upload = self.claim.get("upload", {})
         is_same = (upload.get("versionId"), upload.get("etag")) == (self.version_id, self.etag)
-        return is_same and status != "DELETED"
+        return is_same and self.claim.get("status") != "DELETED"
 
     def is_older(self, sequencer: str) -> bool:
         """Return whether an event with this sequencer is not newer than the newest claim."""

@@ -2,17 +2,30 @@
 
 import json
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from image_pipeline import aws, s3_events
+from image_pipeline import aws, s3_events, times
 from image_pipeline.settings import Machines, WorkflowType
 
 RESTART_SECONDS = 3_600  # a Standard execution retries a throttled service for as long
 
 
-def end_lost(client: aws.Client, machines: Machines, claim: dict[str, Any], age_seconds: int) -> bool:
+def lost_claims(claims: Iterable[dict[str, Any]], machines: Machines, now: datetime) -> list[dict[str, Any]]:
+    """Return the claims whose executions must have ended, so that nothing else will end them.
+
+    Args:
+        claims: `claimedAt` of records in PROCESSING, with other attributes.
+        machines: the ARNs of the state machines.
+        now: the current time.
+    """
+    limit = machines.workflow.lost_seconds
+    return [claim for claim in claims if times.age_seconds(claim["claimedAt"], now) > limit]
+
+
+def end_lost(client: aws.Client, machines: Machines, claim: dict[str, Any], now: datetime) -> bool:
     """Restart or settle a record whose execution ended without an outcome.
 
     An Express execution runs for five minutes at most, which is shorter than many outages, so it is restarted for up to
@@ -22,13 +35,13 @@ def end_lost(client: aws.Client, machines: Machines, claim: dict[str, Any], age_
         client: returns the client of a service.
         machines: the ARNs of the state machines.
         claim: `ImageKey`, `upload` and `execution` of a record in PROCESSING.
-        age_seconds: the seconds since the first execution started.
+        now: the current time.
 
     Returns:
         Whether the workflow was restarted.
     """
-    restarts = machines.workflow is WorkflowType.EXPRESS
-    if restarts and age_seconds < RESTART_SECONDS:
+    age = times.age_seconds(first_started_at(claim), now)
+    if machines.workflow is WorkflowType.EXPRESS and age < RESTART_SECONDS:
         _restart(client, machines, claim)
         return True
     settle(client, machines, claim)
@@ -59,7 +72,7 @@ def settle(client: aws.Client, machines: Machines, claim: dict[str, Any]) -> Non
         machines: the ARNs of the state machines.
         claim: `ImageKey`, `upload` and `execution` of a record in PROCESSING.
     """
-    upload, execution = claim["upload"], claim["execution"]
+    execution = claim["execution"]
     arn = machines.process_image  # the ARN of an Express execution is not known here
     if machines.workflow is WorkflowType.STANDARD:
         arn = arn.replace(":stateMachine:", ":execution:") + ":" + execution["id"]
@@ -71,7 +84,7 @@ def settle(client: aws.Client, machines: Machines, claim: dict[str, Any]) -> Non
             "name": execution["id"],
             "status": "TIMED_OUT",
             "startDate": round(datetime.fromisoformat(execution["startedAt"]).timestamp() * 1000),
-            "input": json.dumps(created_event(upload)),
+            "input": json.dumps(created_event(claim["upload"])),
         }
     }
     states = client("stepfunctions")

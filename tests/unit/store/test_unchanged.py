@@ -1,11 +1,11 @@
-"""image_pipeline.store.pictures"""
+"""image_pipeline.store.unchanged"""
 
 import pytest
 from botocore.stub import Stubber
 
 from image_pipeline import aws
 from image_pipeline.errors import StorageUnavailableError, UnchangedError
-from image_pipeline.store import pictures, records
+from image_pipeline.store import records, unchanged
 from tests.conftest import IMAGE_TABLE, THUMBNAILS_BUCKET, aws_client, put_record
 from tests.unit.store.test_cleanup import rendition
 
@@ -24,10 +24,8 @@ def record(**fields):
 
 
 def compare(content_id="1"):
-    record_before = records.read_before_claim(aws.client, table=IMAGE_TABLE, image_key=KEY)
-    pictures.require_change(
-        aws.client, record=record_before, bucket=THUMBNAILS_BUCKET, image_key=KEY, content_id=content_id
-    )
+    before = records.read_before_claim(aws.client, table=IMAGE_TABLE, image_key=KEY)
+    unchanged.require_change(aws.client, record=before, bucket=THUMBNAILS_BUCKET, image_key=KEY, content_id=content_id)
 
 
 def test_the_same_content_is_not_rendered_again():
