@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from image_pipeline_cli import checks
+from image_pipeline_cli import checks, local_run
 from image_pipeline_cli.checks import Check, State
 from image_pipeline_cli.commands import main
-from image_pipeline_cli.exits import INCOMPLETE, TIMED_OUT
+from image_pipeline_cli.exits import INCOMPLETE, OK, TIMED_OUT
 from image_pipeline_cli.stack import Stack, find_local
 from image_pipeline_cli.verify import api, changes, command, images, preparation, reports, temporary
 from image_pipeline_cli.verify.pictures import FIRST, BadFile, Picture, bad_files
@@ -405,6 +406,30 @@ def test_a_disabled_rule_stops_before_anything_is_created(pipeline, stack, capsy
             assert (code, f"aws events enable-rule --name {name}" in out) == (INCOMPLETE, True)
     finally:
         events.enable_rule(Name=name)
+
+
+def test_a_mail_address_must_be_subscribed_and_confirmed(pipeline, reconfigure, tmp_path, capsys):
+    """`doctor` names an address that has not confirmed its subscription, and one whose subscription SNS has deleted."""
+
+    def doctor() -> tuple[int, str]:
+        (tmp_path / local_run.NOTE_NAME).write_text(json.dumps({**pipeline.facts, "pid": os.getpid()}))
+        return main(["doctor", "--local", "--run-dir", str(tmp_path)]), capsys.readouterr().out
+
+    reconfigure(NotificationEmail="you@example.com")
+    reconfigure(NotificationEmail="me@example.com")  # the subscription of the other address ends
+    code, out = doctor()
+    assert (code, "1 subscriptions are confirmed." in out) == (OK, True), out
+    sns, topic = pipeline.client("sns"), pipeline.outputs["NotificationTopicArn"]
+    new = sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="new@example.com")["SubscriptionArn"]
+    code, out = doctor()
+    assert (code, "Not confirmed: new@example.com." in out) == (INCOMPLETE, True), out
+    assert "Open the link in the mail from AWS." in out
+    sns.unsubscribe(SubscriptionArn=new)
+    subscriptions = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    (own,) = [entry["SubscriptionArn"] for entry in subscriptions if entry["Protocol"] == "email"]
+    sns.unsubscribe(SubscriptionArn=own)
+    code, out = doctor()
+    assert (code, "NotificationEmail is me@example.com, but it is not subscribed." in out) == (INCOMPLETE, True), out
 
 
 def test_uploads_that_start_nothing_time_out(pipeline, stack, capsys):
