@@ -67,6 +67,8 @@ class Result:
     state: State
     detail: str
     advice: str = ""
+    permission: str = ""
+    """The IAM action that the caller lacks; empty if nothing was denied."""
 
     @property
     def failed(self) -> bool:
@@ -95,7 +97,9 @@ def perform(check: Check[Subject], subject: Subject) -> Result:
         )
     except (ClientError, BotoCoreError) as error:
         if aws.code_of(error) in _DENIED_CODES:
-            return Result(check.name, State.NOT_CHECKED, f"Your credentials need {_permission(check, error)}.")
+            permission = _permission(check, error)
+            detail = f"Your credentials need {permission}."
+            return Result(check.name, State.NOT_CHECKED, detail, permission=permission)
         return Result(check.name, State.FAILED, f"AWS request failed: {error}", "Check the AWS Health Dashboard.")
 
 

@@ -42,6 +42,11 @@ def complain(sentence: str) -> None:
     _print(Console(stderr=True), [(sentence.replace("\n", " "), "red")], over_bar=True)
 
 
+def remark(sentence: str) -> None:
+    """Print a sentence for people to standard error, so that the results on standard output stay alone."""
+    _print(Console(stderr=True), [(sentence, "dim")], over_bar=True)
+
+
 def styled(status: str, width: int = 0) -> tuple[str, str]:
     """Return a status with its colour, padded with spaces to a width."""
     return f"{status:<{width}}", _STYLES.get(status, "dim")

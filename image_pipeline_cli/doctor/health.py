@@ -10,6 +10,9 @@ from image_pipeline_cli.stack import Stack
 _STUCK = timedelta(hours=2)  # retries take little more than one hour; StuckRecordsAlarm has the same limit
 _SHOWN = 3
 _PENDING = "PendingConfirmation"  # the ARN of a subscription that is not confirmed
+_MAIL = {"NotificationEmail": "NotificationTopicArn", "AlarmEmail": "AlarmTopicArn"}
+"""The topic of each mail address: outputs by parameter."""
+_AGAIN = "For another mail with a link, deploy with an empty address, then with this one again."
 _ALARM = re.compile(r"-(\w+Alarm)-")
 _DEAD_LETTERS = {
     "UndeliveredEventsQueueUrl": "UndeliveredEventsAlarm",
@@ -65,25 +68,33 @@ def event_sources(stack: Stack) -> str:
 
 
 def mail(stack: Stack) -> str:
-    """Check that the subscriptions of mail addresses are confirmed."""
-    if stack.local:
-        raise NotCheckedError("The local run sends no mail.")
-    topics = [stack.outputs[name] for name in ("NotificationTopicArn", "AlarmTopicArn") if name in stack.outputs]
-    pages = stack.client("sns").get_paginator("list_subscriptions_by_topic")
-    subscriptions = [
-        subscription
-        for topic in topics
-        for page in pages.paginate(TopicArn=topic)
-        for subscription in page["Subscriptions"]
-        if subscription["Protocol"] in ("email", "email-json")
-    ]
+    """Check that the mail addresses of the parameters are subscribed, and that all subscriptions are confirmed.
+
+    SNS deletes a subscription that is not confirmed within 48 hours.
+    """
+    subscriptions = []
+    for parameter, output in _MAIL.items():
+        subscribed = _mail_subscriptions(stack, stack.outputs[output])
+        address = stack.parameters.get(parameter)
+        if address and address not in (entry["Endpoint"] for entry in subscribed):
+            raise CheckFailedError(f"{parameter} is {address}, but it is not subscribed.", f"It gets no mail. {_AGAIN}")
+        subscriptions += subscribed
     pending = [entry["Endpoint"] for entry in subscriptions if entry["SubscriptionArn"] == _PENDING]
     if pending:
         raise CheckFailedError(
-            f"Not confirmed: {', '.join(dict.fromkeys(pending))}.",
-            "Open the link in the mail from AWS; without one, deploy with an empty address, then with this one again.",
+            f"Not confirmed: {', '.join(dict.fromkeys(pending))}.", f"Open the link in the mail from AWS. {_AGAIN}"
         )
     return f"{len(subscriptions)} subscriptions are confirmed." if subscriptions else "No mail address is subscribed."
+
+
+def _mail_subscriptions(stack: Stack, topic: str) -> list[dict[str, str]]:
+    pages = stack.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+    return [
+        subscription
+        for page in pages
+        for subscription in page["Subscriptions"]
+        if subscription["Protocol"] in ("email", "email-json")
+    ]
 
 
 def dead_letters(stack: Stack) -> str:

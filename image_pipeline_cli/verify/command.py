@@ -42,15 +42,14 @@ def verify(stack: Stack, options: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
-    if not options.yes:
-        if not sys.stdin.isatty():
-            terminal.complain(
-                "Nothing was done: confirmation needs a terminal. Use --yes to verify without confirmation."
-            )
-            return USAGE
-        if not terminal.ask(_question(stack)):
-            terminal.complain("Nothing was done.")
-            return INCOMPLETE
+    if options.yes:
+        terminal.remark(_announcement(stack))
+    elif not sys.stdin.isatty():
+        terminal.complain("Nothing was done: confirmation needs a terminal. Use --yes to verify without confirmation.")
+        return USAGE
+    elif not terminal.ask(_announcement(stack)):
+        terminal.complain("Nothing was done.")
+        return INCOMPLETE
     # After the answer, which may take hours: by its name, another run knows how old this one is.
     session = Session(stack, leftovers.new_name(), min(_OUTCOME_SECONDS, options.timeout))
     report = _Report(session, options.json)
@@ -94,7 +93,9 @@ class _Report:
     def code(self) -> int:
         """The exit code for the results."""
         status = self._session.status_of(FIRST.file_name)
-        if status in _PROCESSED and not any(result.failed for result in self._results):
+        # What the caller may not do is not proven. Other gaps are intended, such as tokens that this command lacks.
+        is_proven = not any(result.failed or result.permission for result in self._results)
+        if status in _PROCESSED and is_proven:
             return OK
         return TIMED_OUT if self._session.sent and not status else INCOMPLETE
 
@@ -122,7 +123,7 @@ class _Report:
         terminal.say(checks.summary(self._results))
 
 
-def _question(stack: Stack) -> str:
+def _announcement(stack: Stack) -> str:
     return (
         f"This uploads {UPLOADS} files to a folder {UPLOADS_PREFIX}{PREFIX}… of {stack.name} and creates two API "
         "keys, a queue, an event rule and a subscription of the same name. All of them are removed at the end. "

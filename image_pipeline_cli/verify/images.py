@@ -10,7 +10,7 @@ from image_pipeline_cli import parallel
 from image_pipeline_cli.checks import Check, CheckFailedError, NotCheckedError
 from image_pipeline_cli.verify import http, pixels
 from image_pipeline_cli.verify.pictures import FIRST, PICTURES, SIZE, BadFile, Picture, bad_files
-from image_pipeline_cli.verify.session import Session
+from image_pipeline_cli.verify.session import NO_OUTCOME, Session
 
 _JOBS = 8
 _AGAIN_SECONDS = 20.0
@@ -60,7 +60,11 @@ def upload_all(session: Session) -> str:
     uploads = list(parallel.run(lambda file: session.put(*file), list(_files()), _JOBS))
     session.wait(uploads, session.times.together)
     count = sum(map(session.has_outcome, uploads))
-    return f"{count} of {len(uploads)} files that were uploaded at once have an outcome."
+    if count < len(uploads):
+        raise CheckFailedError(
+            f"Only {count} of {len(uploads)} files that were uploaded at once have an outcome.", NO_OUTCOME
+        )
+    return f"All {count} files that were uploaded at once have an outcome."
 
 
 def _files() -> Iterator[tuple[str, bytes]]:

@@ -16,6 +16,8 @@ from image_pipeline_cli.stack import Stack
 from image_pipeline_cli.verify import http
 from image_pipeline_cli.verify.temporary import Inbox
 
+NO_OUTCOME = "Run `image-pipeline doctor`; see UndeliveredEventsAlarm and StuckRecordsAlarm in docs/operations.md."
+"""The advice for uploads without an outcome."""
 _POLL_SECONDS = 0.25
 
 
@@ -180,10 +182,7 @@ class Session:
         if upload is None:
             raise NotCheckedError("It was not uploaded.")
         if upload not in self._bodies:
-            raise CheckFailedError(
-                "The upload has no outcome.",
-                "Run `image-pipeline doctor`; see UndeliveredEventsAlarm and StuckRecordsAlarm in docs/operations.md.",
-            )
+            raise CheckFailedError("The upload has no outcome.", NO_OUTCOME)
         return self._bodies[upload]
 
     def wait_until(self, condition: Callable[[], bool], seconds: float | None = None) -> bool:

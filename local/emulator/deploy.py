@@ -151,8 +151,8 @@ def update(previous: Template, template: Template, deployment: Deployment, clien
     """Turn the resources of a deployed template into those of another one.
 
     As in CloudFormation, a resource with the same logical id and name is changed in place, new ones are created, and
-    rules and state machines that are gone are deleted last. Buckets, tables, queues and topics that are gone stay, but
-    nothing uses them.
+    rules, state machines and subscriptions that are gone are deleted last. Buckets, tables, queues and topics that are
+    gone stay, but nothing uses them.
 
     Args:
         previous: The deployed template.
@@ -166,7 +166,7 @@ def update(previous: Template, template: Template, deployment: Deployment, clien
     creators = [Creator(part, clients, inbox_arn) for part in template.with_nested()]
     for kind, create, change in _METHODS:
         for creator, resource in _resources(creators, kind):
-            exists = (kind, creator.template.refs[resource.logical_id]) in before
+            exists = _identity(creator.template, resource) in before
             properties = creator.template.resolve(resource.raw)
             if not exists:
                 create(creator, resource, properties)
@@ -178,6 +178,9 @@ def update(previous: Template, template: Template, deployment: Deployment, clien
             _delete_rule(name, clients)
         elif kind == "AWS::StepFunctions::StateMachine":
             clients("stepfunctions").delete_state_machine(stateMachineArn=name)
+        elif kind == "AWS::SNS::Subscription":
+            part, resource = before[kind, name]
+            Creator(part, clients, inbox_arn).delete_subscription(resource, part.resolve(resource.raw))
 
 
 def _resources(creators: list[Creator], kind: str) -> Iterator[tuple[Creator, Resource]]:
@@ -189,10 +192,18 @@ def _resources(creators: list[Creator], kind: str) -> Iterator[tuple[Creator, Re
 def _by_identity(template: Template) -> dict[tuple[str, str], tuple[Template, Resource]]:
     """Return the resources of a template and its nested applications by type and name."""
     return {
-        (resource.type, part.refs[resource.logical_id]): (part, resource)
+        _identity(part, resource): (part, resource)
         for part in template.with_nested()
         for resource in part.resources(*(kind for kind, _, _ in _METHODS))
     }
+
+
+def _identity(template: Template, resource: Resource) -> tuple[str, str]:
+    """Return type and name of a resource; a subscription of another address is another one."""
+    name = template.refs[resource.logical_id]
+    if resource.type == "AWS::SNS::Subscription":
+        name += f" {template.resolve(resource.raw['Endpoint'])}"
+    return resource.type, name
 
 
 def _delete_rule(name: str, clients: Clients) -> None:

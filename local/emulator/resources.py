@@ -108,13 +108,20 @@ class Creator:
         self._clients("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=self._inbox_arn)
 
     def create_subscription(self, _: Resource, properties: dict[str, Any]) -> None:
-        """Subscribe a queue to a topic."""
-        if properties["Protocol"] != "sqs":
-            return  # the local run sends no mail; the inbox has every message
+        """Subscribe a queue or a mail address to a topic. The address is confirmed, although it never gets mail."""
+        sns, topic_arn = self._clients("sns"), properties["TopicArn"]
+        protocol, endpoint = properties["Protocol"], properties["Endpoint"]
         attributes = {"FilterPolicy": json.dumps(properties["FilterPolicy"])} if "FilterPolicy" in properties else {}
-        self._clients("sns").subscribe(
-            TopicArn=properties["TopicArn"], Protocol="sqs", Endpoint=properties["Endpoint"], Attributes=attributes
-        )
+        sns.subscribe(TopicArn=topic_arn, Protocol=protocol, Endpoint=endpoint, Attributes=attributes)
+        if protocol != "sqs":
+            sns.confirm_subscription(TopicArn=topic_arn, Token=endpoint)
+
+    def delete_subscription(self, _: Resource, properties: dict[str, Any]) -> None:
+        """Delete a subscription."""
+        sns = self._clients("sns")
+        # SNS returns the existing subscription.
+        request = {name: properties[name] for name in ("TopicArn", "Protocol", "Endpoint")}
+        sns.unsubscribe(SubscriptionArn=sns.subscribe(**request)["SubscriptionArn"])
 
     def create_state_machine(self, resource: Resource, properties: dict[str, Any]) -> None:
         """Create a state machine, with the substitutions in its definition."""

@@ -103,6 +103,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         service_tasks,
         sqs,
         stepfunctions,
+        subscriptions,
     )
     from local.emulator.one_host import OneHost
     from local.emulator.queues import Queues
@@ -122,6 +123,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     sqs.install()
     stepfunctions.install(configuration.wait_scale)
     service_tasks.install()
+    subscriptions.install()
     executions.install(events.publish)
     default_user_config["stepfunctions"]["execute_state_machine"] = True
 

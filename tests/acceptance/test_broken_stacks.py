@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from image_pipeline_cli import checks
+from image_pipeline_cli import checks, local_run
 from image_pipeline_cli.checks import Check, State
 from image_pipeline_cli.commands import main
-from image_pipeline_cli.exits import INCOMPLETE, TIMED_OUT
+from image_pipeline_cli.exits import INCOMPLETE, OK, TIMED_OUT
 from image_pipeline_cli.stack import Stack, find_local
-from image_pipeline_cli.verify import api, changes, images, preparation, reports
+from image_pipeline_cli.verify import api, changes, command, images, preparation, reports, temporary
 from image_pipeline_cli.verify.pictures import FIRST, BadFile, Picture, bad_files
 from image_pipeline_cli.verify.session import Session
 from image_pipeline_cli.verify.temporary import PREFIX
@@ -72,6 +75,17 @@ def failing(function: str, error: str) -> Break:
         raise type(error, (Exception,), {})("Broken by a test.")
 
     return lambda pipeline: pipeline.replace(function, fail)
+
+
+@contextmanager
+def without_events(pipeline: Pipeline) -> Iterator[None]:
+    """Let the uploads bucket send no events."""
+    put = partial(pipeline.client("s3").put_bucket_notification_configuration, Bucket=pipeline.uploads_bucket)
+    put(NotificationConfiguration={})
+    try:
+        yield
+    finally:
+        put(NotificationConfiguration={"EventBridgeConfiguration": {}})
 
 
 @pytest.fixture(scope="module")
@@ -283,6 +297,19 @@ def test_renditions_that_stay_are_found(pipeline, session):
     assert "FailedDeletionsAlarm" in result.advice
 
 
+def test_uploads_without_an_outcome_are_counted(pipeline, stack):
+    """Uploads that start nothing fail the check of all of them."""
+    session = Session(stack, PREFIX + uuid.uuid4().hex[:8], 0.0)
+    with without_events(pipeline):
+        result = checks.perform(Check("other uploads", images.upload_all), session)
+        temporary.delete_versions(stack, session.bucket, session.folder)
+    assert (result.state, "Only 0 of 13 files" in result.detail, "doctor" in result.advice) == (
+        State.FAILED,
+        True,
+        True,
+    ), result.detail
+
+
 def test_an_upload_that_is_processed_twice_is_found(session):
     """A workflow that does not recognise a duplicate fails."""
 
@@ -348,17 +375,24 @@ def commanded(stack: Stack, run_dir: Any, capsys: pytest.CaptureFixture[str], *a
     return code, capsys.readouterr().out
 
 
+def test_a_missing_permission_proves_nothing(pipeline, stack, capsys, monkeypatch):
+    """Checks were left out, so the exit code is not 0; the permission is named."""
+    monkeypatch.setattr(command, "CHECKS", ())
+    pipeline.fault("sqs", "CreateQueue", "AccessDenied", times=-1, status=403)
+    code, out = commanded(stack, pipeline.run_dir, capsys, "verify", "--yes")
+    assert (code, "Your credentials need sqs:CreateQueue" in out, "OK           first upload" in out) == (
+        INCOMPLETE,
+        True,
+        True,
+    ), out
+
+
 def test_a_bucket_without_events_stops_before_anything_is_created(pipeline, stack, capsys):
     """Both commands say so."""
-    s3, bucket = pipeline.client("s3"), pipeline.uploads_bucket
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
-    try:
-        for command in (["verify", "--yes"], ["doctor"]):
-            code, out = commanded(stack, pipeline.run_dir, capsys, *command)
+    with without_events(pipeline):
+        for arguments in (["verify", "--yes"], ["doctor"]):
+            code, out = commanded(stack, pipeline.run_dir, capsys, *arguments)
             assert (code, "sends no events to EventBridge" in out) == (INCOMPLETE, True)
-    finally:
-        on = {"EventBridgeConfiguration": {}}
-        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=on)
 
 
 @pytest.mark.parametrize("rule", ["ProcessImageStateMachineImageUploaded", "WatchRecordsFunctionEveryFiveMinutes"])
@@ -367,11 +401,35 @@ def test_a_disabled_rule_stops_before_anything_is_created(pipeline, stack, capsy
     events, name = pipeline.client("events"), stack.resources("AWS::Events::Rule")[rule]
     events.disable_rule(Name=name)
     try:
-        for command in (["verify", "--yes"], ["doctor"]):
-            code, out = commanded(stack, pipeline.run_dir, capsys, *command)
+        for arguments in (["verify", "--yes"], ["doctor"]):
+            code, out = commanded(stack, pipeline.run_dir, capsys, *arguments)
             assert (code, f"aws events enable-rule --name {name}" in out) == (INCOMPLETE, True)
     finally:
         events.enable_rule(Name=name)
+
+
+def test_a_mail_address_must_be_subscribed_and_confirmed(pipeline, reconfigure, tmp_path, capsys):
+    """`doctor` names an address that has not confirmed its subscription, and one whose subscription SNS has deleted."""
+
+    def doctor() -> tuple[int, str]:
+        (tmp_path / local_run.NOTE_NAME).write_text(json.dumps({**pipeline.facts, "pid": os.getpid()}))
+        return main(["doctor", "--local", "--run-dir", str(tmp_path)]), capsys.readouterr().out
+
+    reconfigure(NotificationEmail="you@example.com")
+    reconfigure(NotificationEmail="me@example.com")  # the subscription of the other address ends
+    code, out = doctor()
+    assert (code, "1 subscriptions are confirmed." in out) == (OK, True), out
+    sns, topic = pipeline.client("sns"), pipeline.outputs["NotificationTopicArn"]
+    new = sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="new@example.com")["SubscriptionArn"]
+    code, out = doctor()
+    assert (code, "Not confirmed: new@example.com." in out) == (INCOMPLETE, True), out
+    assert "Open the link in the mail from AWS." in out
+    sns.unsubscribe(SubscriptionArn=new)
+    subscriptions = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    (own,) = [entry["SubscriptionArn"] for entry in subscriptions if entry["Protocol"] == "email"]
+    sns.unsubscribe(SubscriptionArn=own)
+    code, out = doctor()
+    assert (code, "NotificationEmail is me@example.com, but it is not subscribed." in out) == (INCOMPLETE, True), out
 
 
 def test_uploads_that_start_nothing_time_out(pipeline, stack, capsys):

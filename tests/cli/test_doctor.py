@@ -71,23 +71,37 @@ def denied(operation: str, message: str = "Access Denied") -> ClientError:
     return ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}}, operation)
 
 
-def subscription(arn: str, protocol: str = "email") -> dict[str, str]:
-    return {"SubscriptionArn": arn, "Protocol": protocol, "Endpoint": "me@example.com"}
+def subscription(arn: str, protocol: str = "email", address: str = "me@example.com") -> dict[str, str]:
+    return {"SubscriptionArn": arn, "Protocol": protocol, "Endpoint": address}
+
+
+NO_ALARMS = {"NotificationEmail": "me@example.com", "AlarmEmail": ""}
+BOTH = {"NotificationEmail": "me@example.com", "AlarmEmail": "us@example.com"}
 
 
 @pytest.mark.parametrize(
-    ("subscriptions", "state", "words"),
+    ("subscriptions", "parameters", "state", "words"),
     [
-        ([], State.OK, "No mail address"),
-        ([subscription("arn:1")], State.OK, "2 subscriptions are confirmed"),
-        ([subscription("PendingConfirmation", "sqs")], State.OK, "No mail address"),
-        ([subscription("arn:1"), subscription("PendingConfirmation")], State.FAILED, "Not confirmed: me@example.com."),
+        ([], {}, State.OK, "No mail address"),
+        ([subscription("arn:1")], NO_ALARMS, State.OK, "2 subscriptions are confirmed"),
+        ([subscription("PendingConfirmation", "sqs")], {}, State.OK, "No mail address"),
+        (
+            [subscription("arn:1"), subscription("PendingConfirmation")],
+            NO_ALARMS,
+            State.FAILED,
+            "Not confirmed: me@example.com.",
+        ),
+        ([], NO_ALARMS, State.FAILED, "NotificationEmail is me@example.com, but it is not subscribed."),
+        ([subscription("arn:1", "sqs")], NO_ALARMS, State.FAILED, "it is not subscribed"),
+        ([subscription("arn:1")], BOTH, State.FAILED, "AlarmEmail is us@example.com, but it is not subscribed."),
+        ([subscription("arn:1"), subscription("arn:2", address="us@example.com")], BOTH, State.OK, "are confirmed"),
     ],
 )
-def test_mail_subscriptions_must_be_confirmed(subscriptions, state, words):
+def test_mail_addresses_must_be_subscribed_and_confirmed(subscriptions, parameters, state, words):
     """Both topics are asked; subscriptions of other protocols do not count."""
-    found = result(health.mail, stack_with({"list_subscriptions_by_topic": {"Subscriptions": subscriptions}}))
-    assert (found.state, words in found.detail) == (state, True), found.detail
+    answers = {"list_subscriptions_by_topic": {"Subscriptions": subscriptions}}
+    mail = result(health.mail, stack_with(answers, parameters))
+    assert (mail.state, words in mail.detail) == (state, True), mail.detail
 
 
 def alarm(name: str, state: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from image_pipeline.imaging import engine
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.recipes import Recipe, Watermark
 from image_pipeline_cli import prices
-from image_pipeline_cli.checks import CheckFailedError
+from image_pipeline_cli.checks import Check, CheckFailedError
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INCOMPLETE, USAGE
 from image_pipeline_cli.stack import Stack, find_local
@@ -142,6 +143,26 @@ def test_nothing_is_done_without_confirmation(running, tmp_path, capsys, monkeyp
     for words in ("uploads/image-pipeline-verify-", "two API keys", "a queue", f"{command.dollars() * 100:.1f} cents"):
         assert words in question
     assert inventory(find_local(tmp_path)) == before
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_is_created_is_said_before_it_starts(capsys, monkeypatch, as_json):
+    """Also without a question, as in a workflow; standard output has only the results."""
+
+    def fail(_: Stack) -> str:
+        said.append(capsys.readouterr())
+        raise CheckFailedError("Nothing may start.", "")
+
+    said: list[Any] = []
+    monkeypatch.setattr(command, "PRECONDITIONS", (Check("stop", fail),))
+    stack = Stack({}, lambda service: pytest.fail(f"{service} was called"))
+    assert command.verify(stack, Namespace(yes=True, json=as_json, timeout=1.0)) == INCOMPLETE
+    ((out, announcement),) = said
+    assert out == ""
+    for words in ("uploads/image-pipeline-verify-", "two API keys", f"{command.dollars() * 100:.1f} cents"):
+        assert words in announcement
+    if as_json:
+        assert json.loads(capsys.readouterr().out)["checks"][0]["state"] == "FAILED"
 
 
 def test_times_are_percentiles_of_all_uploads():
