@@ -462,14 +462,36 @@ def test_every_exception_is_needed(resources):
 
 
 def test_cloudformation_changes_only_resources_of_the_stack():
-    """Names begin with that of the stack, where AWS names a resource before it exists."""
+    """Names begin with that of the stack, where AWS names a resource before it exists; tags tell others apart."""
     for statement in statements("ExecutionRole"):
         for resource in as_list(statement["Resource"]):
             if resource != "*" and "ArtifactBucket" not in json.dumps(resource):
-                named = re.search(
-                    r"\$\{StackName\}-|layer:\*Layer|\*StateMachine-|/apis|/tags|Dashboard-|mapping:", str(resource)
-                )
+                named = re.search(r"\$\{StackName\}-|\*StateMachine-|/apis|/tags|mapping:", str(resource))
                 assert named, (statement["Sid"], resource)
+
+
+TAG = "aws:ResourceTag/aws:cloudformation:stack-name"
+OF_OTHER_STACKS = {"StringNotEquals": {TAG: {"Ref": "StackName"}}, "Null": {TAG: "false"}}
+"""A condition that is true for resources which CloudFormation created for another stack."""
+
+
+def test_resources_of_other_stacks_are_told_by_their_tags(resources):
+    """CloudFormation tags these types of resources, or the template does."""
+    for name, sid in (
+        ("ExecutionBoundary", "ChangeNothingOfOtherStacks"),
+        ("ServiceBoundary", "OnlyWorkflowsOfTheStack"),
+    ):
+        (deny,) = [each for each in boundary(name) if each["Sid"] == sid]
+        assert (deny["Effect"], deny["Resource"], deny["Condition"]) == ("Deny", "*", OF_OTHER_STACKS)
+        assert "states:*" in as_list(deny["Action"])
+    for kind in ("AWS::StepFunctions::StateMachine", "AWS::ApiGatewayV2::Api", "AWS::XRay::SamplingRule"):
+        assert PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema["tagging"][
+            "cloudFormationSystemTags"
+        ]
+    (key,) = [body["Properties"] for body in resources if body["Type"] == "AWS::KMS::Key"]
+    assert key["Tags"] == [{"Key": "stack", "Value": {"Ref": "PipelineStackName"}}]
+    (verify,) = [each for each in statements("VerifyRole") if "states:StartExecution" in as_list(each["Action"])]
+    assert verify["Condition"] == {"StringEquals": {TAG: {"Ref": "StackName"}}}
 
 
 def test_the_boundary_of_services_is_what_the_template_grants(resources):
@@ -487,7 +509,7 @@ def test_the_boundary_of_services_is_what_the_template_grants(resources):
 
 def test_data_of_other_stacks_is_denied_and_that_of_the_stack_is_not(resources):
     """CloudFormation begins the names of these resources with that of the stack, unless the template names them."""
-    (deny,) = [each for each in boundary("ServiceBoundary") if each["Effect"] == "Deny"]
+    (deny,) = [each for each in boundary("ServiceBoundary") if each["Sid"] == "OnlyDataOfTheStack"]
     services = {
         resource["Fn::Sub"].removeprefix("arn:${AWS::Partition}:").split(":")[0] for resource in deny["NotResource"]
     }
@@ -533,7 +555,7 @@ def test_no_role_can_be_created_without_the_boundary():
 
 
 def test_cloudformation_cannot_change_the_roles_and_builds_of_the_deployment():
-    """Their names may begin with that of the stack, as those of the stack `image-pipeline-dev-roles` do."""
+    """Whatever the name of their stack is."""
     patterns = [
         str(pattern["Fn::Sub"]).replace("${StackName}", "image-pipeline-dev")
         for statement in (*statements("ExecutionRole"), *boundary("ExecutionBoundary"))
@@ -545,6 +567,8 @@ def test_cloudformation_cannot_change_the_roles_and_builds_of_the_deployment():
         path = ROLES["Resources"][name]["Properties"]["Path"]
         arn = f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role{path}image-pipeline-dev-roles-{name}-X"
         assert not [pattern for pattern in patterns if fnmatchcase(arn, pattern)]
+    (deny,) = [each for each in boundary("ExecutionBoundary") if each["Sid"] == "KeepThisStack"]
+    assert (deny["Effect"], deny["Action"], deny["Resource"]) == ("Deny", "cloudformation:*", {"Ref": "AWS::StackId"})
     (deny,) = [each for each in boundary("ExecutionBoundary") if each["Sid"] == "OnlyReadBuilds"]
     assert (deny["Effect"], deny["NotAction"]) == ("Deny", ["s3:GetObject", "s3:GetObjectVersion"])
     assert deny["Resource"] == [{"Fn::GetAtt": "ArtifactBucket.Arn"}, {"Fn::Sub": "${ArtifactBucket.Arn}/*"}]

@@ -73,7 +73,7 @@ def test_nothing_is_fixed_to_an_account_a_region_or_a_partition():
 def test_no_resource_has_a_name_of_its_own(translated, monitoring):
     """CloudFormation names them, so that a second deployment does not collide.
 
-    One workflow must know its own name; it begins with the stack's.
+    One workflow must know its own name, and permissions name layers and the dashboard; they begin with the stack's.
     """
     naming = {
         "AlarmName",
@@ -85,6 +85,7 @@ def test_no_resource_has_a_name_of_its_own(translated, monitoring):
         "RoleName",
         "StateMachineName",
         "QueueName",
+        "LayerName",
     }
     for logical_id, body in (translated["Resources"] | monitoring["Resources"]).items():
         if body["Type"] in (
@@ -94,8 +95,9 @@ def test_no_resource_has_a_name_of_its_own(translated, monitoring):
             "AWS::SNS::Subscription",
         ):
             continue
-        if logical_id == "BackfillStateMachine":
-            assert body["Properties"]["StateMachineName"] == {"Fn::Sub": "${AWS::StackName}-backfill"}
+        if logical_id in ("BackfillStateMachine", "Dashboard") or body["Type"] == "AWS::Lambda::LayerVersion":
+            (name,) = naming & body["Properties"].keys()
+            assert re.match(r"\$\{(AWS::|Pipeline)StackName\}-", body["Properties"][name]["Fn::Sub"]), logical_id
             continue
         assert not naming & body.get("Properties", {}).keys(), logical_id
 
