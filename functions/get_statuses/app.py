@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from image_pipeline import aws, settings
-from image_pipeline.api import intake, problems, scopes, status, statuses
+from image_pipeline.api import bodies, problems, scopes, status, statuses
 
 client = aws.clients("dynamodb", "s3")
 
@@ -13,7 +13,7 @@ client = aws.clients("dynamodb", "s3")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     access = scopes.authorize(event, scopes.READ)
     config = settings.load_for_status(os.environ)
-    image_keys = statuses.parse(intake.json_body(event, statuses.EXAMPLE))
+    image_keys = statuses.parse(bodies.read_json(event, statuses.EXAMPLE))
     for image_key in image_keys:
         access.check(image_key)
     records = status.find_many(client, image_keys, config)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from image_pipeline import aws, keys, settings
-from image_pipeline.api import intake, presign, problems, scopes
+from image_pipeline.api import bodies, presign, problems, scopes
 from image_pipeline.observability import caller, logger
 
 client = aws.clients("s3")
@@ -15,7 +15,7 @@ client = aws.clients("s3")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     access = scopes.authorize(event, scopes.UPLOAD)
     config = settings.load_for_presigning(os.environ)
-    request = presign.parse(intake.json_body(event), config.max_upload_bytes)
+    request = presign.parse(bodies.read_json(event), config.max_upload_bytes)
     access.check(request.image_key)
     signed = presign.sign(
         client,

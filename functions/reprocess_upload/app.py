@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypedDict
 
 from image_pipeline import aws, keys, settings
-from image_pipeline.api import intake, problems, scopes
+from image_pipeline.api import bodies, problems, scopes
 from image_pipeline.imaging import focus
 from image_pipeline.observability import caller, logger
 from image_pipeline.store import uploads
@@ -60,7 +60,7 @@ def _reprocess(event: dict[str, Any], upload: UploadArguments) -> dict[str, Any]
 
 
 def _set_focus(event: dict[str, Any], upload: UploadArguments) -> dict[str, Any]:
-    fields = intake.json_body(event, example='{"x": 0.3, "y": 0.4}')
+    fields = bodies.read_json(event, example='{"x": 0.3, "y": 0.4}')
     is_removed = fields == {"x": None, "y": None}
     point = None if is_removed else focus.Point.from_json(fields).to_json()
     execution_arn = uploads.set_focus(client, point=point, **upload)

@@ -462,14 +462,38 @@ def test_every_exception_is_needed(resources):
 
 
 def test_cloudformation_changes_only_resources_of_the_stack():
-    """Names begin with that of the stack, where AWS names a resource before it exists."""
+    """Names begin with that of the stack, where AWS names a resource before it exists; tags tell others apart."""
     for statement in statements("ExecutionRole"):
         for resource in as_list(statement["Resource"]):
             if resource != "*" and "ArtifactBucket" not in json.dumps(resource):
-                scope = re.search(
-                    r"\$\{StackName\}-|layer:\*Layer|\*StateMachine-|/apis|/tags|Dashboard-|mapping:", str(resource)
-                )
+                scope = re.search(r"\$\{StackName\}-|\*StateMachine-|/apis|/tags|mapping:", str(resource))
                 assert scope, (statement["Sid"], resource)
+
+
+TAG = "aws:ResourceTag/aws:cloudformation:stack-name"
+OF_OTHER_STACKS = {"StringNotEquals": {TAG: {"Ref": "StackName"}}, "Null": {TAG: "false"}}
+"""A condition that is true for resources which CloudFormation created for another stack."""
+
+
+def test_a_tag_separates_resources_of_other_stacks(resources):
+    """CloudFormation tags these types of resources, or the template does."""
+    for name, sid in (
+        ("ExecutionBoundary", "ChangeNothingOfOtherStacks"),
+        ("ServiceBoundary", "OnlyWorkflowsOfTheStack"),
+    ):
+        (deny,) = [statement for statement in boundary(name) if statement["Sid"] == sid]
+        assert (deny["Effect"], deny["Resource"], deny["Condition"]) == ("Deny", "*", OF_OTHER_STACKS)
+        assert "states:*" in as_list(deny["Action"])
+    for kind in ("AWS::StepFunctions::StateMachine", "AWS::ApiGatewayV2::Api", "AWS::XRay::SamplingRule"):
+        assert PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema["tagging"][
+            "cloudFormationSystemTags"
+        ]
+    (key,) = [body["Properties"] for body in resources if body["Type"] == "AWS::KMS::Key"]
+    assert key["Tags"] == [{"Key": "stack", "Value": {"Ref": "PipelineStackName"}}]
+    (verify,) = [
+        statement for statement in statements("VerifyRole") if "states:StartExecution" in as_list(statement["Action"])
+    ]
+    assert verify["Condition"] == {"StringEquals": {TAG: {"Ref": "StackName"}}}
 
 
 def test_the_service_boundary_equals_the_grants_of_the_template(resources):
@@ -487,7 +511,7 @@ def test_the_service_boundary_equals_the_grants_of_the_template(resources):
 
 def test_roles_reach_only_data_of_their_stack(resources):
     """Names of data resources begin with the name of the stack, unless the template sets another name."""
-    (deny,) = [statement for statement in boundary("ServiceBoundary") if statement["Effect"] == "Deny"]
+    (deny,) = [statement for statement in boundary("ServiceBoundary") if statement["Sid"] == "OnlyDataOfTheStack"]
     services = {
         resource["Fn::Sub"].removeprefix("arn:${AWS::Partition}:").split(":")[0] for resource in deny["NotResource"]
     }
@@ -534,7 +558,7 @@ def test_no_role_can_be_created_without_the_boundary():
 
 
 def test_cloudformation_cannot_change_the_roles_and_builds_of_the_deployment():
-    """Their names may begin with that of the stack, as those of the stack `image-pipeline-dev-roles` do."""
+    """Whatever the name of their stack is."""
     patterns = [
         str(pattern["Fn::Sub"]).replace("${StackName}", "image-pipeline-dev")
         for statement in (*statements("ExecutionRole"), *boundary("ExecutionBoundary"))
@@ -546,6 +570,8 @@ def test_cloudformation_cannot_change_the_roles_and_builds_of_the_deployment():
         path = ROLES["Resources"][name]["Properties"]["Path"]
         arn = f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role{path}image-pipeline-dev-roles-{name}-X"
         assert not [pattern for pattern in patterns if fnmatchcase(arn, pattern)]
+    (deny,) = [statement for statement in boundary("ExecutionBoundary") if statement["Sid"] == "KeepThisStack"]
+    assert (deny["Effect"], deny["Action"], deny["Resource"]) == ("Deny", "cloudformation:*", {"Ref": "AWS::StackId"})
     (deny,) = [statement for statement in boundary("ExecutionBoundary") if statement["Sid"] == "OnlyReadBuilds"]
     assert (deny["Effect"], deny["NotAction"]) == ("Deny", ["s3:GetObject", "s3:GetObjectVersion"])
     assert deny["Resource"] == [{"Fn::GetAtt": "ArtifactBucket.Arn"}, {"Fn::Sub": "${ArtifactBucket.Arn}/*"}]

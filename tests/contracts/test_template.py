@@ -73,7 +73,8 @@ def test_the_templates_contain_no_account_region_or_partition():
 def test_cloudformation_names_every_resource(translated, monitoring):
     """A fixed name would collide in a second deployment.
 
-    Only the backfill workflow has a name, because its own policy contains it; the name begins with that of the stack.
+    One workflow must know its own name, and permissions name layers and the dashboard; all begin with that of the
+    stack.
     """
     naming = {
         "AlarmName",
@@ -85,6 +86,7 @@ def test_cloudformation_names_every_resource(translated, monitoring):
         "RoleName",
         "StateMachineName",
         "QueueName",
+        "LayerName",
     }
     for logical_id, body in (translated["Resources"] | monitoring["Resources"]).items():
         if body["Type"] in (
@@ -94,8 +96,9 @@ def test_cloudformation_names_every_resource(translated, monitoring):
             "AWS::SNS::Subscription",
         ):
             continue
-        if logical_id == "BackfillStateMachine":
-            assert body["Properties"]["StateMachineName"] == {"Fn::Sub": "${AWS::StackName}-backfill"}
+        if logical_id in ("BackfillStateMachine", "Dashboard") or body["Type"] == "AWS::Lambda::LayerVersion":
+            (name,) = naming & body["Properties"].keys()
+            assert re.match(r"\$\{(AWS::|Pipeline)StackName\}-", body["Properties"][name]["Fn::Sub"]), logical_id
             continue
         assert not naming & body.get("Properties", {}).keys(), logical_id
 

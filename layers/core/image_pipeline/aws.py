@@ -12,18 +12,20 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    HTTPClientError,
-    IncompleteReadError,
-    ResponseStreamingError,
-)
-from botocore.session import Session, get_session
-
 from image_pipeline.errors import StorageUnavailableError
+from image_pipeline.startup import keeping_everything
+
+with keeping_everything():
+    from botocore.config import Config
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        ConnectionError,
+        HTTPClientError,
+        IncompleteReadError,
+        ResponseStreamingError,
+    )
+    from botocore.session import Session, get_session
 
 # The workflow makes the long retries. A client retries once and gives up before its function times out, so that the
 # error names the service that does not answer. Both times are in seconds.
@@ -103,8 +105,9 @@ def clients(*services: str, create: Client = client) -> Client:
         services: the services that nearly every invocation calls. Clients of others are created when they are needed.
         create: creates a client.
     """
-    for service in services:
-        create(service)
+    with keeping_everything():
+        for service in services:
+            create(service)
     return create
 
 

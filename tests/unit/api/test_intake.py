@@ -365,29 +365,3 @@ def test_only_the_condition_of_s3_is_accepted():
     for headers in ({"if_none_match": '"abc"'}, {"if_match": "*"}, {"if_match": '"abc"', "if_none_match": "*"}):
         with pytest.raises(InvalidRequestError, match="If-None-Match"):
             receive(**headers)
-
-
-@pytest.mark.parametrize(
-    "body", [b'{"name": "a", "name": "b"}', b'{"name": "a", "name": "a"}', b'{"a": {"b": 1, "b": 2}}']
-)
-def test_a_duplicate_field_is_refused(body):
-    """Parsers differ in which of repeated fields they use."""
-    with pytest.raises(InvalidRequestError):
-        intake.json_body(request(body))
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"name=x", b'"x"', b"\xff", b"[" * 100_000])
-def test_a_request_must_bring_an_object(body):
-    """The body is decoded whatever its content type; anything but an object is an error."""
-    with pytest.raises(InvalidRequestError):
-        intake.json_body(request(body))
-    assert intake.json_body(request(b'{"a": "\xc3\xbc"}')) == {"a": "ü"}
-    assert intake.json_body({"body": '{"a": "ü"}'}) == {"a": "ü"}
-
-
-def test_a_body_that_contradicts_the_event_is_refused():
-    """An invalid body is an error of the request, not of the function."""
-    with pytest.raises(InvalidRequestError):
-        intake.body({"body": "a", "isBase64Encoded": True})
-    with pytest.raises(InvalidRequestError):
-        intake.body({"body": "\ud800"})

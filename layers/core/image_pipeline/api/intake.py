@@ -5,19 +5,15 @@ occur in the file (RFC 2046, section 5.1.1), and the standard library's `email` 
 Events are those of API Gateway, in payload format 2.0.
 """
 
-import base64
-import binascii
-import json
 import re
 import uuid
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from image_pipeline import keys
-from image_pipeline.api import queries
+from image_pipeline.api import bodies, queries
 from image_pipeline.errors import (
     EmptyUploadError,
     InvalidKeyError,
@@ -109,38 +105,6 @@ def receive(event: dict[str, Any], accepted_formats: frozenset[str]) -> Received
     )
 
 
-def body(event: dict[str, Any]) -> bytes:
-    """Return the body of a request.
-
-    Raises:
-        InvalidRequestError: the body cannot be decoded.
-    """
-    text = event.get("body") or ""
-    try:
-        return base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
-    except (binascii.Error, UnicodeEncodeError) as error:
-        raise InvalidRequestError("The body of the request cannot be decoded.", "Send the request again.") from error
-
-
-def json_body(event: dict[str, Any], example: str = '{"name": "beach.jpg"}') -> dict[str, Any]:
-    """Return the JSON object in the body of a request.
-
-    Args:
-        event: the request.
-        example: an object that the request may contain, as JSON, for the hint of an error.
-
-    Raises:
-        InvalidRequestError: the body is not a JSON object, or contains a field twice.
-    """
-    try:
-        fields = json.loads(body(event), object_pairs_hook=_unique_fields)
-    except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict):
-        raise InvalidRequestError("The body of the request is not a JSON object.", f"Send an object such as {example}.")
-    return fields
-
-
 def _may_overwrite(headers: dict[str, str]) -> bool:
     condition = headers.get("if-none-match")
     if "if-match" in headers or condition not in (None, "*"):
@@ -149,14 +113,6 @@ def _may_overwrite(headers: dict[str, str]) -> bool:
             "Send it to keep an existing upload, or omit it to replace one.",
         )
     return condition is None
-
-
-def _unique_fields(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build a JSON object without repeated fields, because parsers differ in which of them they keep."""
-    counts = Counter(name for name, _ in fields)
-    if repeated := [name for name, count in counts.items() if count > 1]:
-        raise InvalidRequestError(f"The body contains the field {repeated[0][:80]!a} more than once.", "Send it once.")
-    return dict(fields)
 
 
 def _chosen(name: str, parameter: str | None, field: str | None) -> str | None:
@@ -176,7 +132,7 @@ def _chosen(name: str, parameter: str | None, field: str | None) -> str | None:
 
 def _content(event: dict[str, Any]) -> _Content:
     """Return the content of a request."""
-    data = body(event)
+    data = bodies.read(event)
     if len(data) > MAX_BYTES:
         raise UploadTooLargeError(
             f"The body of the request has {len(data):,} bytes; the limit is {MAX_BYTES:,} bytes.",
