@@ -1,9 +1,12 @@
-# `make help` lists the targets. Everything runs in .venv, which the first target creates; the audit has a venv of its own.
+# `make help` lists the targets. Everything runs in .venv, which the first target creates; audit and benchmark have venvs of
+# their own.
 
 PYTHON ?= python3
 BIN := .venv/bin
+BENCH := .venv-bench/bin/python
 STAMP := .venv/installed
 AUDIT_STAMP := .venv-audit/installed
+BENCH_STAMP := .venv-bench/installed
 # Parallel test processes. Each starts its own pipeline, of about 1.5 GB; the tests of a file stay together.
 JOBS ?= 2
 # A lock file lists every package with its hashes; pip refuses all others.
@@ -60,15 +63,18 @@ invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTI
 fuzz: $(STAMP) ## Feed damaged files to the engine: SECONDS=60
 	PYTHONPATH=layers/core $(BIN)/python -m tools.fuzz $(or $(SECONDS),60)
 
-bench: $(STAMP) ## Compare with Pillow, pyvips, sharp and OpenCV (needs apt-get, Node.js, Valgrind); about 20 minutes
-	$(BIN)/$(INSTALL) bench/engine/requirements.txt
-	PYTHONPATH=.:layers/core $(BIN)/python -m bench.engine --instructions $(OPTIONS)
-	PYTHONPATH=.:layers/core $(BIN)/python -m bench.handlers
-	PYTHONPATH=.:layers/core $(BIN)/python -m bench.logs
-	$(BIN)/python -m bench.cost
-	PYTHONPATH=.:layers/core $(BIN)/python -m bench.exposure
-	PYTHONPATH=.:layers/core $(BIN)/python -m bench.page
-	PYTHONPATH=.:layers/core $(BIN)/python -m bench.focus
+bench: ## Compare with Pillow, pyvips, sharp and OpenCV (needs apt-get, Node.js, Valgrind), and measure all else; about 40 minutes
+	$(call timed,measurements)
+
+measurements: $(BENCH_STAMP)
+	PYTHONPATH=.:layers/core $(BENCH) -m bench.engine --instructions $(OPTIONS)
+	! command -v sam > /dev/null || sam build || true
+	PYTHONPATH=.:layers/core $(BENCH) -m bench.handlers
+	PYTHONPATH=.:layers/core $(BENCH) -m bench.logs
+	$(BENCH) -m bench.cost
+	PYTHONPATH=.:layers/core $(BENCH) -m bench.exposure
+	PYTHONPATH=.:layers/core $(BENCH) -m bench.page
+	PYTHONPATH=.:layers/core $(BENCH) -m bench.focus
 
 load: $(STAMP) ## Upload COUNT=1000 files at once to the local run; exits 0 only if none is lost or doubled
 	@$(BIN)/python -m bench.load --count $(or $(COUNT),1000)
@@ -100,7 +106,7 @@ lock: $(STAMP) ## Update the lock files: versions and hashes of all packages
 	! command -v npm >/dev/null || npm --prefix bench/engine update --package-lock-only --omit-lockfile-registry-resolved --no-fund
 
 clean: ## Remove everything that the other targets created
-	rm -rf .venv .venv-audit .aws-sam .run .bench .fuzz .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-audit .venv-bench .aws-sam .run .bench .fuzz .mypy_cache .ruff_cache .hypothesis
 
 $(STAMP): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; this is " + sys.version.split()[0] + ". Set PYTHON=…") if sys.version_info < (3, 11) else 0'
@@ -115,4 +121,11 @@ $(AUDIT_STAMP): requirements-audit.txt
 	@.venv-audit/bin/$(INSTALL) requirements-audit.txt
 	@touch $@
 
-.PHONY: help run demo test check unit tests lint style audit test-all invoke fuzz bench load build deploy recording screenshots snapshot lock clean
+# What is measured has the versions that the project is tested with.
+$(BENCH_STAMP): requirements-dev.txt bench/engine/requirements.txt
+	@echo "Setting up .venv-bench (a minute, once) …"
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/$(INSTALL) requirements-dev.txt --requirement bench/engine/requirements.txt
+	@touch $@
+
+.PHONY: help run demo test check unit tests lint style audit test-all invoke fuzz bench measurements load build deploy recording screenshots snapshot lock clean

@@ -1,9 +1,10 @@
 """Measure each function: cold start, warm time, and every AWS call with its bytes.
 
-`python -m bench.handlers` starts each function as `sam build` built it (`bench/cold_start.py`). Then it processes one
-picture of each kind with the real handlers, in the order of the workflow, against moto in this process. So the times
-are those of the application and botocore, without a network. They are CPU times of all threads, because a function has
-one vCPU at most, and the least of several rounds, because other work of the machine only adds to them.
+`python -m bench.handlers` starts each function as `sam build` built it (`bench/cold_start.py`); without a build, the
+figures of the last starts stay. Then it processes one image of each kind with the real handlers, in the order of the
+workflow, against moto in this process. So the times are those of the application and botocore, without a network. They
+are CPU times of all threads, because a function has one vCPU at most, and the least of several rounds, because other
+work of the machine only adds to them.
 
 `--image` measures the starts in a container of Lambda, `--before` also those of an earlier build, and `--starts`
 keeps the other figures of the last run.
@@ -36,15 +37,17 @@ RESULTS = RESULTS_FOLDER / "handlers.json"
 STEPS = ("validate_image", "generate_thumbnails", "extract_metadata", "store_results", "get_status")
 ROUNDS = 5
 BUILD = ROOT / ".aws-sam" / "build"
+PYTHON = "python3.13"
+"""The Python of the functions, for which the packages of a build are."""
 WITHOUT_CLIENTS = {"describe_access", "refuse_request", "serve_page"}
 TARGETS = {False: 0.75, True: 0.5}
 """The most that an import may take of that before, for functions with and without clients of AWS."""
 
 
 def cold_starts(build: Path, before: Path | None, image: str | None) -> dict[str, Any]:
-    """Measure the starts of a build, and of one before it, in this Python or in a container."""
+    """Measure the starts of a build, and of one before it, on this machine or in a container."""
     builds = {"before": before, "now": build} if before else {"now": build}
-    program: list[str] = [sys.executable]
+    program: list[str] = [PYTHON]
     if image:
         folders = [ROOT, *builds.values()]
         mounts = [f"--volume={path.absolute()}:{path.absolute()}:ro" for path in folders]
@@ -55,6 +58,17 @@ def cold_starts(build: Path, before: Path | None, image: str | None) -> dict[str
     starts = {name: measured["starts"][path] for name, path in zip(builds, paths, strict=True)}
     ratios = {"ratios": measured["ratios"]} if before else {}
     return {"date": time.strftime("%Y-%m-%d"), "python": measured["python"], **starts, **ratios}
+
+
+def reason_to_skip_starts(build: Path, image: str | None) -> str | None:
+    """Return why the starts cannot be measured; None if they can."""
+    if not (build / "template.yaml").is_file():
+        return f"there is no build; `make build` makes one, with the SAM CLI and {PYTHON}"
+    try:
+        subprocess.run([PYTHON if not image else "docker", "--version"], capture_output=True, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return f"{'Docker' if image else PYTHON} is not installed"
+    return None
 
 
 def photograph(image_format: str, **options: Any) -> bytes:
@@ -232,16 +246,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--image", help="image of a container with Python and boto3 of Lambda")
     parser.add_argument("--starts", action="store_true", help="measure only the starts")
     options = parser.parse_args(arguments)
-    if not (options.build / "template.yaml").is_file():
-        parser.error(f"{options.build} has no build. Run `make build` first.")
     os.environ |= ENVIRONMENT
     sys.path.insert(0, str(CORE))
-    starts = cold_starts(options.build, options.before, options.image)
-    print("\n".join(start_table(starts)))
-    if options.starts:
-        results = json.loads(RESULTS.read_text()) | {"starts": starts}
+    results = json.loads(RESULTS.read_text())
+    if reason := reason_to_skip_starts(options.build, options.image):
+        print(f"The starts are not measured again, and stay those of {results['starts']['date']}: {reason}.")
     else:
-        results = {"date": time.strftime("%Y-%m-%d"), "starts": starts, "pictures": measure()}
+        results["starts"] = cold_starts(options.build, options.before, options.image)
+        print("\n".join(start_table(results["starts"])))
+    if not options.starts:
+        results |= {"date": time.strftime("%Y-%m-%d"), "pictures": measure()}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     write_document("handlers", tables(results))
     return 0

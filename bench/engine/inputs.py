@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import io
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -20,6 +18,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from bench.packages import unpack_debian
 from image_pipeline.imaging.colour import DISPLAY_P3, matrix_profile
 
 CACHE = Path(__file__).parent.parent.parent / ".bench"
@@ -56,25 +55,15 @@ class Picture:
     """By EXIF; 1 is upright."""
 
 
-def photographs() -> Path:
-    """Return the folder of the photographs; fetch Debian's packages if it does not exist."""
-    folder = CACHE / "photographs"
-    if not folder.exists():
-        downloads = CACHE / "downloads"
-        downloads.mkdir(parents=True, exist_ok=True)
-        try:
-            subprocess.run(["apt-get", "download", "-qq", *PACKAGES], cwd=downloads, check=True)  # noqa: S603, S607
-            for package in downloads.glob("*.deb"):
-                subprocess.run(["dpkg-deb", "-x", package, downloads], check=True)  # noqa: S603, S607
-        except (OSError, subprocess.CalledProcessError) as error:
-            sys.exit(
-                f"The photographs could not be fetched: {error}. Run `apt-get update`, or unpack Debian's packages "
-                f"{' and '.join(PACKAGES)} elsewhere and put {', '.join(PHOTOGRAPHS)} into {folder}."
-            )
-        folder.mkdir()
-        for name in PHOTOGRAPHS:
-            (downloads / "usr" / "share" / "backgrounds" / name).rename(folder / name)
-    return folder
+@cache
+def photographs() -> dict[str, Path]:
+    """Return the files of the photographs by name; fetch Debian's packages if they are not there."""
+    folders = [CACHE / "packages" / package for package in PACKAGES]
+    for package, folder in zip(PACKAGES, folders, strict=True):
+        if not folder.exists():
+            unpack_debian(package, folder)
+    files = {path.name: path for folder in folders for path in folder.glob("usr/share/backgrounds/*.jpg")}
+    return {name: files[name] for name in PHOTOGRAPHS}
 
 
 def _with_noise(image: Image.Image, seed: int) -> Image.Image:
@@ -103,7 +92,7 @@ def photograph(width: int, height: int, columns: int = 1, rows: int = 1) -> Imag
     tile_width, tile_height = width // columns, height // rows
     names = list(PHOTOGRAPHS)
     for index in range(columns * rows):
-        with Image.open(photographs() / names[index % len(names)]) as opened:
+        with Image.open(photographs()[names[index % len(names)]]) as opened:
             whole = opened.convert("RGB")
         if index >= len(names):
             whole = ImageOps.mirror(whole)

@@ -95,7 +95,7 @@ def main() -> None:
     drawn = ((scene.image, scene.subject) for scene in scenes(SEED, SCENES))
     results = {
         "scenes": measure(drawn),
-        "photographs": measure(photographs(ROOT / ".bench" / "photographs")),
+        "photographs": measure(photographs(ROOT / ".bench" / "packages")),
     }
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     write_document("focus", table(results), DOCUMENT)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
 import tomllib
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from bench.focus.crops import Box
+from bench.packages import unpack_debian, unpack_wheel
 
 MARKS = Path(__file__).with_name("photographs.toml")
 _SIDE = 640
@@ -38,24 +35,7 @@ def photographs(cache: Path) -> Iterator[tuple[Image.Image, Box]]:
 
 def _fetch(package: dict[str, Any], folder: Path) -> None:
     """Download a package and unpack it to a folder."""
-    with tempfile.TemporaryDirectory() as temporary:
-        if "debian" in package:
-            command = ["apt-get", "download", package["debian"]]
-        else:
-            options = ["--no-deps", "--only-binary", ":all:", "--platform", "manylinux1_x86_64"]
-            options += ["--platform", "manylinux2014_x86_64", "--python-version", package["python"]]
-            command = [sys.executable, "-m", "pip", "download", "--quiet", *options, package["pypi"]]
-        _run(command, temporary)
-        (file,) = Path(temporary).iterdir()
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unpacked = Path(temporary, "unpacked")
-        if file.suffix == ".deb":
-            _run(["dpkg-deb", "--extract", str(file), str(unpacked)], temporary)
-        else:
-            with zipfile.ZipFile(file) as wheel:
-                wheel.extractall(unpacked)
-        _run(["cp", "--recursive", str(unpacked), str(folder)], temporary)
-
-
-def _run(command: list[str], folder: str) -> None:
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)  # noqa: S603  our own commands
+    if "debian" in package:
+        unpack_debian(package["debian"], folder)
+    else:
+        unpack_wheel(package["pypi"], package["python"], folder)
