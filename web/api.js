@@ -109,7 +109,7 @@ export class Api extends EventTarget {
   /**
    * Sign an upload.
    *
-   * @param {{ name: string, contentType?: string, sizeBytes?: number, overwrite?: boolean, method?: 'POST' | 'PUT' }} request
+   * @param {{ name: string, sizeBytes: number, overwrite: boolean, method: 'PUT' }} request
    * @param {{ signal?: AbortSignal }} [options]
    * @returns {Promise<any>}
    */
@@ -118,13 +118,12 @@ export class Api extends EventTarget {
   }
 
   /**
-   * Delete an upload, if it still has the etag.
+   * Delete an upload.
    *
    * @param {string} key
-   * @param {{ etag?: string | null }} [options]
    */
-  async remove(key, { etag } = {}) {
-    await this.#once(pathOf(key), { method: 'DELETE', headers: etag ? { 'if-match': etag } : {} });
+  async remove(key) {
+    await this.#once(pathOf(key), { method: 'DELETE' });
   }
 
   /**
@@ -193,7 +192,7 @@ export class Api extends EventTarget {
   async #once(path, request) {
     const headers = this.session.headers();
     try {
-      const response = await answer(path, { ...request, headers: { ...headers, ...request.headers } });
+      const response = await answer(path, { ...request, headers });
       this.#reached(true);
       return response;
     } catch (error) {
@@ -211,11 +210,6 @@ export class Api extends EventTarget {
     this.reachable = reachable;
     this.dispatchEvent(new CustomEvent('reachable', { detail: reachable }));
   }
-}
-
-/** @param {{ headers(): Record<string, string> }} session */
-export function createApi(session) {
-  return new Api(session);
 }
 
 /**

@@ -1,7 +1,7 @@
 // Creates all parts of the page once, and connects them.
 
 import { accountMenu } from './account.js';
-import { ApiError, createApi, readAccess, wait } from './api.js';
+import { Api, ApiError, readAccess } from './api.js';
 import { mark } from './brand.js';
 import { bdi, el, fill } from './dom.js';
 import { listFailed } from './empty.js';
@@ -10,25 +10,28 @@ import { galleryEnd } from './gallery-end.js';
 import { ImageGallery } from './gallery.js';
 import { icon } from './icons.js';
 import { Listing } from './listing.js';
+import { lazy } from './load.js';
 import { attachMenu, menuItem } from './menu.js';
-import { offlineNotice } from './notice.js';
+import { incompleteNotice, offlineNotice } from './notice.js';
 import { Query } from './query.js';
 import { Selection } from './selection.js';
 import { Session } from './session.js';
 import { Statuses } from './statuses.js';
 
 const REFRESH = 10_000;
-const ATTEMPTS = 5;
-const WORKBENCH_STYLES = ['uploads', 'detail', 'actions'];
 
-/** @type {Promise<typeof import('./sign-in.js')> | undefined} */
-let signIn;
-
+const loadWorkbench = lazy(() => import('./workbench.js'), ['uploads', 'detail', 'actions']);
+const loadSignIn = lazy(() => import('./sign-in.js'), ['sign-in']);
 const stack = setting('stack');
 const session = new Session({ stack, kind: setting('authorization') === 'token' ? 'token' : 'key', readAccess });
 session.addEventListener('change', enter);
 addEventListener('hashchange', start); // a link that signs in was opened in this tab
 start();
+
+/**
+ * @typedef {(run: (workbench: import('./workbench.js').Workbench) => void) => void} WithWorkbench runs something as soon
+ *   as the workbench is loaded.
+ */
 
 /** @param {string} name */
 function setting(name) {
@@ -50,14 +53,9 @@ async function start() {
 
 /** @param {unknown} error */
 async function showSignIn(error) {
-  const { signInForm } = await loadSignIn().catch(() => ({ signInForm: null }));
-  if (signInForm === null) {
-    const sentence = 'The page could not be loaded completely. Check the connection, then try again.';
-    fill(document.body, el('main', {}, listFailed(sentence, () => location.reload())));
-    return;
-  }
-  if (session.state !== 'signed-out') return; // a link has signed in meanwhile
-  fill(document.body, el('main', { class: 'sign-in-page' }, signInForm({ session, stack, error })));
+  const signIn = await loadSignIn().catch(sayIncomplete);
+  if (!signIn || session.state !== 'signed-out') return; // a link has signed in meanwhile
+  fill(document.body, el('main', { class: 'sign-in-page' }, signIn.signInForm({ session, stack, error })));
   document.getElementById('credential')?.focus();
 }
 
@@ -68,25 +66,26 @@ function enter() {
 }
 
 function showGallery() {
-  const api = createApi(session);
+  const api = new Api(session);
   const query = new Query();
   const selection = new Selection();
   const listing = new Listing({ api });
   const statuses = new Statuses({ api, session, listing });
   const gallery = new ImageGallery();
   const parts = { api, session, query, selection, listing, statuses, gallery };
-  const first = listing.show(query.filters);
-  const workbench = first.then(painted).then(loadWorkbench).then(({ createWorkbench }) => createWorkbench({ ...parts, stack }));
-  const choose = async () => (await workbench).chooseFiles();
+  const workbench = listing.show(query.filters).then(painted).then(() => createWorkbench(parts));
+  /** @type {WithWorkbench} */
+  const withWorkbench = (run) => void workbench.then(run, sayIncomplete);
 
   gallery.connect(parts);
-  gallery.addEventListener('picture-action', async (event) => (await workbench).run(/** @type {CustomEvent} */ (event).detail));
-  const bar = topBar({ query, listing, workbench });
-  const end = galleryEnd({ listing, query, session, choose });
+  gallery.addEventListener('picture-action', ({ detail }) => withWorkbench(({ run }) => run(detail)));
+  const bar = topBar({ query, listing, withWorkbench });
+  const end = galleryEnd({ listing, query, session, choose: () => withWorkbench(({ chooseFiles }) => chooseFiles()) });
   fill(document.body, offlineNotice(api), bar, el('main', { attrs: { 'aria-label': 'Images' } }, gallery, end));
   watchBar(bar);
   keepSession({ api, listing, statuses });
   keepFresh({ api, query, listing, statuses, selection, gallery });
+  workbench.catch(sayIncomplete);
 }
 
 /** Wait until the first pictures have been requested, so that nothing is loaded before them. */
@@ -95,54 +94,32 @@ async function painted() {
   await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve))));
 }
 
-/** Load what is not needed for the first pictures. The form too: later, the API may refuse the credential. */
-async function loadWorkbench() {
-  const [workbench] = await Promise.all([load(() => import('./workbench.js'), WORKBENCH_STYLES), loadSignIn()]);
-  return workbench;
-}
-
-function loadSignIn() {
-  signIn ??= load(() => import('./sign-in.js'), ['sign-in']);
-  return signIn;
-}
-
 /**
- * Load a module and its style sheets. A connection that fails for a moment must not leave a page without its buttons.
+ * Load what is not needed for the first pictures. The form too: later, the API may refuse the credential.
  *
- * @template Module
- * @param {() => Promise<Module>} importModule
- * @param {string[]} styles
+ * @param {Omit<import('./workbench.js').Parts, 'stack'>} parts
  */
-async function load(importModule, styles) {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      const [module] = await Promise.all([importModule(), ...styles.map(loadStyle)]);
-      return module;
-    } catch (error) {
-      if (attempt === ATTEMPTS) throw error;
-      await wait(1000 * attempt);
-    }
-  }
+async function createWorkbench(parts) {
+  const [module] = await Promise.all([loadWorkbench(), loadSignIn()]);
+  return module.createWorkbench({ ...parts, stack });
 }
 
-/** @param {string} name */
-function loadStyle(name) {
-  return new Promise((resolve, reject) => {
-    const href = new URL(`styles/${name}.css`, import.meta.url).href;
-    document.head.append(el('link', { attrs: { rel: 'stylesheet', href }, on: { load: resolve, error: reject } }));
-  });
+/** @param {unknown} error */
+function sayIncomplete(error) {
+  console.warn(error);
+  if (!document.querySelector('.incomplete')) document.body.prepend(incompleteNotice());
 }
 
 /**
  * @param {object} parts
  * @param {Query} parts.query
  * @param {Listing} parts.listing
- * @param {Promise<import('./workbench.js').Workbench>} parts.workbench
+ * @param {WithWorkbench} parts.withWorkbench
  */
-function topBar({ query, listing, workbench }) {
+function topBar({ query, listing, withWorkbench }) {
   const canUpload = session.can('upload');
-  const files = async () => (await workbench).chooseFiles();
-  const folder = async () => (await workbench).chooseFolder();
+  const files = () => withWorkbench(({ chooseFiles }) => chooseFiles());
+  const folder = () => withWorkbench(({ chooseFolder }) => chooseFolder());
   const upload = el('button', { class: 'button primary', attrs: { type: 'button' }, on: { click: files } }, icon('upload'), 'Upload');
   const more = el('button', { class: 'button primary more', attrs: { type: 'button', 'aria-label': 'Ways to upload' } }, icon('chevron-down'));
   const build = () => [menuItem([icon('image'), 'Choose files'], files), menuItem([icon('folder'), 'Choose a folder'], folder)];
@@ -190,8 +167,8 @@ function keepSession({ api, listing, statuses }) {
 }
 
 async function askForCredential() {
-  const { askAgain } = await loadSignIn();
-  if (session.state === 'expired') askAgain({ session, stack });
+  const signIn = await loadSignIn().catch(sayIncomplete);
+  if (signIn && session.state === 'expired') signIn.askAgain({ session, stack });
 }
 
 /**

@@ -4,6 +4,7 @@ import { factSections, stepName } from './detail-facts.js';
 import { bdi, el, fill } from './dom.js';
 import { formatBytes, formatPercent, formatTime } from './format.js';
 import { icon } from './icons.js';
+import { lazy } from './load.js';
 import { pictureMarkup, renditionAddress } from './markup.js';
 import { fromRecord, hasTransparency, isPending, mergedSrcset } from './picture.js';
 import { remedyFor } from './remedy.js';
@@ -41,6 +42,8 @@ const STATES = {
   FAILED: 'Failed',
   DELETED: 'Deleted',
 };
+
+const loadFocusPoint = lazy(() => import('./focus-point.js'), ['focus']);
 
 // The rest of the page stays usable while an image fills the screen.
 const NEVER_INERT = 'toast-list, drop-target, conflict-dialog, input';
@@ -317,15 +320,21 @@ export class ImageDetail extends HTMLElement {
 
   /** @param {HTMLElement} frame */
   async #addFocusPoint(frame) {
-    const { session, actions, api } = this.#parts;
+    const { session, actions, api, toasts } = this.#parts;
     const key = /** @type {string} */ (this.#key);
     const save = async (/** @type {import('./focus-point.js').Point | null} */ point) => {
       await actions.reprocess([key], () => api.setFocus(key, point));
       this.#awaited = key;
       this.#compare();
     };
-    const { addFocusPoint } = await import('./focus-point.js');
-    await addFocusPoint(frame, shownImage(this.#record)?.focus ?? null, session.can('upload') ? save : null);
+    try {
+      const { addFocusPoint } = await loadFocusPoint();
+      if (frame.isConnected) addFocusPoint(frame, shownImage(this.#record)?.focus ?? null, session.can('upload') ? save : null);
+    } catch (error) {
+      console.warn(error);
+      const reload = { label: 'Reload', run: () => location.reload() };
+      toasts.show({ kind: 'problem', text: 'The focus could not be loaded.', actions: [reload], about: 'focus' });
+    }
   }
 
   /**

@@ -2,6 +2,7 @@
 
 import { bdi, el, fill } from './dom.js';
 import { icon } from './icons.js';
+import { isFileDrag, takeFiles } from './incoming.js';
 import { folderPrefix, screenshotName } from './upload-names.js';
 
 /**
@@ -12,7 +13,7 @@ import { folderPrefix, screenshotName } from './upload-names.js';
 // Systems write these files into folders by themselves.
 const CLUTTER = /^(?:\..*|Thumbs\.db|desktop\.ini)$/i;
 const DIGITS = 12; // of a number in a name, for its order
-
+const NEEDS_SCOPE = 'Sign in with a key that has the scope “upload”.';
 
 /** A message over the whole page while files are dragged over it, and two hidden file inputs. */
 export class DropTarget extends HTMLElement {
@@ -21,7 +22,6 @@ export class DropTarget extends HTMLElement {
   #folder;
   #toasts;
   #depth = 0;
-  #isOwnDrag = false;
   /** What is done with the chosen file, if it is not just another upload. @type {((file: File) => void) | null} */
   #use = null;
   #files = el('input', { attrs: { type: 'file', multiple: true, hidden: true, 'aria-label': 'Files to upload' } });
@@ -49,13 +49,11 @@ export class DropTarget extends HTMLElement {
     document.body.append(this.#files, this.#directory);
     this.#files.addEventListener('change', () => this.#takeFiles());
     this.#directory.addEventListener('change', () => this.#takeFolder());
-    addEventListener('dragstart', () => (this.#isOwnDrag = true));
-    addEventListener('dragend', () => (this.#isOwnDrag = false));
     addEventListener('dragenter', (event) => this.#enter(event));
     addEventListener('dragover', (event) => this.#over(event));
     addEventListener('dragleave', (event) => this.#leave(event));
-    addEventListener('drop', (event) => this.#drop(event));
-    addEventListener('paste', (event) => this.#paste(event));
+    addEventListener('drop', () => this.#close());
+    takeFiles((incoming) => this.#take(incoming));
   }
 
   /** Return the folder for new uploads, with a slash at its end; empty for the folder of all uploads. */
@@ -118,13 +116,8 @@ export class DropTarget extends HTMLElement {
   }
 
   /** @param {DragEvent} event */
-  #isFileDrag({ dataTransfer }) {
-    return !this.#isOwnDrag && Boolean(dataTransfer?.types.includes('Files'));
-  }
-
-  /** @param {DragEvent} event */
   #enter(event) {
-    if (!this.#isFileDrag(event)) return;
+    if (!isFileDrag(event)) return;
     this.#depth += 1;
     if (this.#depth > 1 || this.#session.state !== 'signed-in') return;
     const { folder } = this;
@@ -136,7 +129,7 @@ export class DropTarget extends HTMLElement {
         {},
         icon('upload'),
         el('strong', {}, ...(this.#mayUpload ? target : ['This key may not upload'])),
-        el('span', {}, this.#mayUpload ? 'Files and folders of images' : 'Sign in with a key that has the scope “upload”.'),
+        el('span', {}, this.#mayUpload ? 'Files and folders of images' : NEEDS_SCOPE),
       ),
     );
     this.showPopover();
@@ -144,34 +137,26 @@ export class DropTarget extends HTMLElement {
 
   /** @param {DragEvent} event */
   #over(event) {
-    if (!this.#isFileDrag(event)) return;
-    event.preventDefault(); // otherwise the browser would leave the page and open the file
-    if (event.dataTransfer) event.dataTransfer.dropEffect = this.#mayUpload ? 'copy' : 'none';
+    if (isFileDrag(event) && event.dataTransfer) event.dataTransfer.dropEffect = this.#mayUpload ? 'copy' : 'none';
   }
 
   /** @param {DragEvent} event */
   #leave(event) {
-    if (!this.#isFileDrag(event)) return;
+    if (!isFileDrag(event)) return;
     this.#depth = Math.max(0, this.#depth - 1);
     if (this.#depth === 0) this.hidePopover();
   }
 
-  /** @param {DragEvent} event */
-  async #drop(event) {
-    if (!this.#isFileDrag(event)) return;
-    event.preventDefault();
+  #close() {
     this.#depth = 0;
     this.hidePopover();
-    if (this.#mayUpload) this.#report(await readDropped(/** @type {DataTransfer} */ (event.dataTransfer)));
   }
 
-  /** @param {ClipboardEvent} event */
-  #paste({ clipboardData, target }) {
-    const files = [...(clipboardData?.files ?? [])];
-    const isTyping = target instanceof Element && target.closest('input, textarea') !== null;
-    if (!files.length || isTyping || !this.#mayUpload) return;
-    const now = new Date();
-    this.#add(files.map((file) => ({ file, path: file.name === 'image.png' ? screenshotName(now, file.type) : file.name })));
+  /** @param {import('./incoming.js').Incoming} incoming */
+  async #take({ items, isPasted }) {
+    if (!this.#mayUpload) this.#toasts.show({ kind: 'problem', text: `This key may not upload. ${NEEDS_SCOPE}` });
+    else if (isPasted) this.#add(items.flatMap(({ file }) => (file ? [{ file, path: pastedName(file) }] : [])));
+    else this.#report(await readDropped(items));
   }
 
   get #mayUpload() {
@@ -203,18 +188,24 @@ function chosen(input) {
 }
 
 /**
+ * A pasted picture has no name of its own.
+ *
+ * @param {File} file
+ */
+function pastedName({ name, type }) {
+  return name === 'image.png' ? screenshotName(new Date(), type) : name;
+}
+
+/**
  * Read all dropped files, and all files in dropped folders.
  *
- * @param {DataTransfer} data
+ * @param {import('./incoming.js').Incoming['items']} items
  * @returns {Promise<Reading>}
  */
-async function readDropped(data) {
-  // The browser empties the list of items as soon as this function waits.
-  const items = [...data.items].filter(({ kind }) => kind === 'file');
-  const dropped = items.map((item) => ({ entry: item.webkitGetAsEntry?.() ?? null, file: item.getAsFile() }));
+async function readDropped(items) {
   /** @type {Reading} */
   const reading = { found: [], hidden: 0, unreadable: [] };
-  for (const { entry, file } of dropped) {
+  for (const { entry, file } of items) {
     if (entry) await readEntry(entry, reading);
     else if (file) reading.found.push({ file, path: file.name });
   }

@@ -13,9 +13,6 @@ const MIDDLE = { x: 0.5, y: 0.5 };
 /** @type {Record<string, [number, number]>} */
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** @type {Promise<void> | undefined} */
-let style;
-
 /**
  * Add the mark to a picture and, for those who may move it, a button.
  *
@@ -23,8 +20,7 @@ let style;
  * @param {Point | null} point
  * @param {((point: Point | null) => void) | null} save
  */
-export async function addFocusPoint(frame, point, save) {
-  await (style ??= loadStyle());
+export function addFocusPoint(frame, point, save) {
   const mark = el('span', { class: 'focus-mark', attrs: { 'aria-hidden': 'true' } });
   if (point) put(mark, point);
   mark.hidden = !point;
@@ -103,13 +99,4 @@ function put(mark, { x, y }) {
 /** Limit a number to 0 to 1, with the four decimal places that the API keeps. @param {number} share */
 function within(share) {
   return Math.round(Math.min(1, Math.max(0, share)) * 10_000) / 10_000;
-}
-
-/** @returns {Promise<void>} */
-function loadStyle() {
-  return new Promise((resolve) => {
-    const href = new URL('./styles/focus.css', import.meta.url).href;
-    const loaded = () => resolve();
-    document.head.append(el('link', { attrs: { rel: 'stylesheet', href }, on: { load: loaded, error: loaded } }));
-  });
 }

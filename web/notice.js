@@ -1,4 +1,4 @@
-// The bar that says that the API cannot be reached, and the attempts to reach it again.
+// The bars that say that something does not work: the API cannot be reached, or a part of the page is missing.
 
 import { el } from './dom.js';
 import { icon } from './icons.js';
@@ -6,7 +6,16 @@ import { icon } from './icons.js';
 const FIRST = 1;
 const LONGEST = 15;
 
+/** Say that a part of the page could not be loaded. */
+export function incompleteNotice() {
+  const reload = el('button', { class: 'button small', attrs: { type: 'button' }, on: { click: () => location.reload() } }, 'Reload');
+  const text = 'The page could not be loaded completely. Check the connection, then reload.';
+  return el('div', { class: 'notice incomplete', attrs: { role: 'alert' } }, icon('alert'), el('span', {}, text), reload);
+}
+
 /**
+ * Say that the API cannot be reached, and try to reach it again.
+ *
  * @param {import('./api.js').Api} api
  * @returns {HTMLElement}
  */

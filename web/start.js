@@ -9,6 +9,7 @@ try {
   const links = /** @type {NodeListOf<HTMLLinkElement>} */ (document.querySelectorAll('link[rel=stylesheet]'));
   const missing = [...links].find((link) => !link.sheet);
   if (missing) throw new Error(`Failed to load ${missing.href}`);
+  await import('./incoming.js');
   await import('./app.js');
   sessionStorage.removeItem(PLACE);
 } catch (error) {

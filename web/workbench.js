@@ -51,7 +51,7 @@ export function createWorkbench({ stack, api, session, query, selection, listing
   });
   watchLongPresses(gallery);
   keepTabsInStep({ stack, statuses, actions });
-  document.body.append(new SelectionBar({ selection, listing, session, actions, focusOn }), detail, panel, drop, conflicts, leave, toasts);
+  document.body.append(new SelectionBar({ selection, listing, session, actions, focusOn }), detail, panel, conflicts, leave, toasts, drop);
 
   /** @param {{ action: string, key: string }} request what a button of a tile or a key asks for. */
   const run = ({ action, key }) => {

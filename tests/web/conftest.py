@@ -202,8 +202,13 @@ def upload_row(page: Page, name: str) -> Locator:
 
 
 def drop(page: Page, *paths: Path) -> None:
+    """Drop files or folders onto the page as soon as it is complete."""
+    page.locator("drop-target").wait_for(state="attached")
+    drop_at_once(page, *paths)
+
+
+def drop_at_once(page: Page, *paths: Path) -> None:
     """Drop files or folders onto the page, as a file manager does."""
-    page.locator("drop-target").wait_for(state="attached")  # the page takes files as soon as it is complete
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     session = page.context.new_cdp_session(page)
     for kind in ("dragEnter", "dragOver", "drop"):

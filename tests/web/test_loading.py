@@ -1,0 +1,84 @@
+"""What the page does while a part of it is not loaded yet, or cannot be loaded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Route
+
+from tests.web.conftest import PICTURE, Visitor, drop_at_once, expect, tile, upload_row
+
+HURRIED = """
+const { setTimeout: wait } = globalThis;
+globalThis.setTimeout = (run, milliseconds = 0, ...values) => wait(run, milliseconds / 100, ...values);
+"""
+PASTE = """
+() => {
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File(['x'], 'pasted.jpg', { type: 'image/jpeg' }));
+  document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true }));
+}
+"""
+
+
+@pytest.fixture
+def picture(tmp_path) -> Path:
+    """A file to upload."""
+    file = tmp_path / "x.jpg"
+    file.write_bytes(PICTURE)
+    return file
+
+
+def refuse(visitor: Visitor, name: str) -> None:
+    """Let a file of the page be missing."""
+    visitor.announce(f"503 GET .*/{name}", "Failed to fetch dynamically imported module")
+    visitor.context.route(f"**/{name}", lambda route: route.fulfill(status=503, body="{}"))
+
+
+def test_files_are_taken_before_the_list_has_arrived(visitor: Visitor, folder, key, picture):
+    """A drop or a paste never leaves the page, and is uploaded as soon as the page can do so."""
+    held: list[Route] = []
+    visitor.context.route(re.compile(r"/images\?"), lambda route: held.append(route))
+    visitor.context.route("**/images/presigned", lambda _: None)  # nothing is uploaded
+    page = visitor.open(key=key)
+    page.get_by_role("banner").wait_for()
+    drop_at_once(page, picture)
+    page.evaluate(PASTE)
+    assert page.url.startswith(visitor.url)
+    visitor.context.route(re.compile(r"/images\?"), lambda route: route.continue_())
+    for route in held:
+        route.continue_()
+    for name in ("x.jpg", "pasted.jpg"):
+        expect(upload_row(page, f"{folder}{name}")).to_be_visible()
+
+
+def test_a_key_that_may_not_upload_takes_no_files(visitor: Visitor, folder, make_key):
+    """The page says why it does not upload them."""
+    page = visitor.open(key=make_key("read", folder=folder).text)
+    page.evaluate(PASTE)
+    expect(page.get_by_role("group", name="Message")).to_contain_text("This key may not upload")
+
+
+def test_a_page_without_its_workbench_says_so(visitor: Visitor, image_key, key):
+    """The buttons that need it cannot work; the page says why, and offers to load it again."""
+    refuse(visitor, "workbench.js")
+    page = visitor.open(key=key, script=HURRIED)
+    expect(tile(page, image_key)).to_be_visible()
+    notice = page.get_by_role("alert")
+    expect(notice).to_contain_text("The page could not be loaded completely.")
+    page.get_by_role("button", name="Upload", exact=True).click()
+    visitor.audit(page)
+    visitor.context.unroute("**/workbench.js")
+    notice.get_by_role("button", name="Reload").click()
+    page.locator("drop-target").wait_for(state="attached")
+    expect(notice).to_have_count(0)
+
+
+def test_an_image_without_its_point_says_so(visitor: Visitor, image_key, key):
+    """The rest of the details works."""
+    refuse(visitor, "focus-point.js")
+    page = visitor.open(f"/?image={image_key.removeprefix('uploads/')}", key=key, script=HURRIED)
+    expect(page.get_by_role("group", name="Message")).to_contain_text("The focus could not be loaded.")
+    expect(page.get_by_role("button", name="Copy <picture>")).to_be_visible()
