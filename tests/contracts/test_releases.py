@@ -41,7 +41,9 @@ def current() -> Any:
 
 def protected(described: Any) -> dict[str, Any]:
     """The resources that an update must not replace, by logical id."""
-    resources = {name: body for name, body in described["resources"].items() if body["type"] in release_snapshot.KEPT}
+    resources = {
+        name: body for name, body in described["resources"].items() if body["type"] in release_snapshot.STATEFUL_TYPES
+    }
     return {name: body for name, body in resources.items() if name not in ANNOUNCED}
 
 
