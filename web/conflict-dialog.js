@@ -56,12 +56,7 @@ export class ConflictDialog extends HTMLElement {
       el(
         'div',
         { class: 'conflict-sides' },
-        picture
-          ? side('In the stack', thumbnail(picture), [
-              picture.sizeBytes === null ? null : formatBytes(picture.sizeBytes),
-              picture.uploadedAt && formatTime(picture.uploadedAt),
-            ])
-          : side('Another new file', null, ['It is not uploaded yet.']),
+        other(candidate, picture),
         side('Your file', localThumbnail(preview), [
           formatBytes(candidate.size),
           formatTime(new Date(candidate.file.lastModified)),
@@ -92,6 +87,23 @@ export class ConflictDialog extends HTMLElement {
       this.#dialog.addEventListener('close', close, { once: true });
     });
   }
+}
+
+/**
+ * Show what has the name.
+ *
+ * @param {import('./upload-queue.js').UploadItem} candidate
+ * @param {import('./picture.js').Picture | null} picture
+ */
+function other({ refused }, picture) {
+  if (picture) {
+    return side('In the stack', thumbnail(picture), [
+      picture.sizeBytes === null ? null : formatBytes(picture.sizeBytes),
+      picture.uploadedAt && formatTime(picture.uploadedAt),
+    ]);
+  }
+  if (refused.length) return side('In the stack', null, ['This page cannot show it.']);
+  return side('Another new file', null, ['It is not uploaded yet.']);
 }
 
 /**

@@ -18,14 +18,14 @@ const NUMBERS_PER_REQUEST = 10;
  * @property {(name: string) => boolean} isReserved whether another upload of this page is about to take the name.
  * @property {(conflict: Conflict<Candidate>, others: number) => Promise<Answer>} ask `others` is the number of conflicts
  *   that follow.
- * @property {(candidate: Candidate, name: string | null) => void} settle called once for each candidate, as soon as
- *   its name is decided; null means that it is skipped.
+ * @property {(candidate: Candidate, name: string | null, replaces: boolean) => void} settle called once for each
+ *   candidate, as soon as its name is decided; null means that it is skipped. `replaces`: the user chose to replace.
  */
 
 /**
  * @template Candidate
  * @typedef {{ candidate: Candidate, picture: Picture | null }} Conflict `picture` is the upload that exists; null if the
- *   name is taken by a file that is not sent yet.
+ *   page does not know it, or if the name is taken by a file that is not sent yet.
  */
 
 /**
@@ -48,7 +48,7 @@ export async function settleNames(candidates, world) {
         conflicts.push({ candidate, picture: existing.get(name) ?? null });
       } else {
         taken.add(name);
-        world.settle(candidate, name);
+        world.settle(candidate, name, false);
       }
     }
   }
@@ -63,7 +63,7 @@ export async function settleNames(candidates, world) {
     if (answer.forAll) choiceForAll = answer.choice;
     const name = answer.choice === 'keep-both' ? await freeName(candidate.name, taken, world) : candidate.name;
     taken.add(name);
-    world.settle(candidate, answer.choice === 'skip' ? null : name);
+    world.settle(candidate, answer.choice === 'skip' ? null : name, answer.choice === 'replace');
   }
 }
 

@@ -6,7 +6,7 @@ import { formatBytes, formatPercent, formatTime } from './format.js';
 import { icon } from './icons.js';
 import { lazy } from './load.js';
 import { pictureMarkup, renditionAddress } from './markup.js';
-import { fromRecord, hasTransparency, isPending, mergedSrcset } from './picture.js';
+import { fromRecord, hasTransparency, isPending, mergedSrcset, STATE_NAMES } from './picture.js';
 import { remedyFor } from './remedy.js';
 import { drawThumbhash } from './thumbhash.js';
 
@@ -32,16 +32,6 @@ const NEAR_END = 10;
 const SWIPE = 48; // pixels
 const EXPIRY_MARGIN = 30_000; // milliseconds
 const LONGEST_TIMER = 3_600_000;
-
-const STATES = {
-  UPLOADING: 'Uploading',
-  WAITING: 'Waiting',
-  PROCESSING: 'Processing',
-  COMPLETED: 'Completed',
-  PARTIAL: 'Completed without labels',
-  FAILED: 'Failed',
-  DELETED: 'Deleted',
-};
 
 const loadFocusPoint = lazy(() => import('./focus-point.js'), ['focus']);
 
@@ -369,7 +359,7 @@ export class ImageDetail extends HTMLElement {
         el(
           'p',
           { class: 'detail-meta' },
-          el('span', { class: 'detail-state' }, el('span', { class: 'dot', attrs: { 'data-state': picture.state } }), STATES[picture.state]),
+          el('span', { class: 'detail-state' }, el('span', { class: 'dot', attrs: { 'data-state': picture.state } }), STATE_NAMES[picture.state]),
           facts && facts.filter(Boolean).map((fact) => el('span', {}, fact)),
           picture.uploadedAt && el('time', { attrs: { datetime: picture.uploadedAt } }, formatTime(picture.uploadedAt)),
         ),

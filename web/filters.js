@@ -3,6 +3,7 @@
 import { bdi, el, fill } from './dom.js';
 import { icon } from './icons.js';
 import { attachMenu, closeMenuOf, menuItem } from './menu.js';
+import { STATE_NAMES } from './picture.js';
 
 /**
  * @typedef {import('./query.js').Filters} Filters
@@ -15,14 +16,8 @@ import { attachMenu, closeMenuOf, menuItem } from './menu.js';
  * @property {() => (Node | null | false)[]} menu
  */
 
-const STATUS_NAMES = {
-  COMPLETED: 'Completed',
-  PARTIAL: 'Without labels',
-  FAILED: 'Failed',
-  PROCESSING: 'Processing',
-  DELETED: 'Deleted',
-};
-
+/** Those that the API filters by. @type {import('./picture.js').State[]} */
+const STATES = ['COMPLETED', 'PARTIAL', 'FAILED', 'PROCESSING', 'DELETED'];
 const SUGGESTIONS = 12;
 
 export class FilterBar extends HTMLElement {
@@ -72,7 +67,7 @@ export class FilterBar extends HTMLElement {
       {
         name: 'Status',
         icon: 'check',
-        value: ({ status }) => (status ? STATUS_NAMES[/** @type {keyof typeof STATUS_NAMES} */ (status)] : null),
+        value: ({ status }) => (status ? STATE_NAMES[/** @type {import('./picture.js').State} */ (status)] : null),
         none: { status: '' },
         menu: () => this.#statusMenu(),
       },
@@ -126,7 +121,7 @@ export class FilterBar extends HTMLElement {
 
   #statusMenu() {
     const { status = '' } = this.#query.filters;
-    const choices = [['', 'All'], ...Object.entries(STATUS_NAMES)];
+    const choices = [['', 'All'], ...STATES.map((state) => [state, STATE_NAMES[state]])];
     return choices.map(([value, name]) =>
       menuItem(
         [

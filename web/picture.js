@@ -38,6 +38,17 @@ export const UPLOADS = 'uploads/';
  * @property {number | null} progress the sent part of an UPLOADING file, from 0 to 1.
  */
 
+/** The states in the words of the page. @type {Record<State, string>} */
+export const STATE_NAMES = {
+  UPLOADING: 'Uploading',
+  WAITING: 'Waiting',
+  PROCESSING: 'Processing',
+  COMPLETED: 'Completed',
+  PARTIAL: 'Without labels',
+  FAILED: 'Failed',
+  DELETED: 'Deleted',
+};
+
 const PENDING = new Set(['UPLOADING', 'WAITING', 'PROCESSING']);
 
 /**

@@ -3,7 +3,7 @@
 import { bdi, el, fill } from './dom.js';
 import { formatPercent } from './format.js';
 import { icon } from './icons.js';
-import { hasTransparency, isPending, mergedSrcset } from './picture.js';
+import { hasTransparency, isPending, mergedSrcset, STATE_NAMES } from './picture.js';
 import { remedyFor } from './remedy.js';
 import { drawThumbhash } from './thumbhash.js';
 
@@ -22,16 +22,6 @@ import { drawThumbhash } from './thumbhash.js';
  * @property {number} position from 1.
  * @property {number} count
  */
-
-const STATES = {
-  UPLOADING: 'Uploading',
-  WAITING: 'Waiting',
-  PROCESSING: 'Processing',
-  COMPLETED: 'Completed',
-  PARTIAL: 'No labels',
-  FAILED: 'Failed',
-  DELETED: 'Deleted',
-};
 
 /**
  * Emits `picture-action` with `detail: { action, key }` when a button on it is used, `tile-select` with
@@ -112,6 +102,9 @@ export class ImageTile extends HTMLElement {
     this.setAttribute('aria-posinset', String(position));
     this.#link.href = href;
     this.#link.tabIndex = reachable ? 0 : -1;
+    this.#link.setAttribute('aria-label', description(picture, selected));
+    if (opened) this.#link.setAttribute('aria-current', 'true');
+    else this.#link.removeAttribute('aria-current');
     this.#check.setAttribute('aria-checked', String(selected));
     for (const button of this.querySelectorAll('.tile-buttons button')) {
       /** @type {HTMLElement} */ (button).tabIndex = reachable ? 0 : -1;
@@ -159,11 +152,10 @@ export class ImageTile extends HTMLElement {
   #showState(picture) {
     const { state, progress, step } = picture;
     const sent = state === 'UPLOADING' && progress !== null ? ` ${formatPercent(progress)}` : '';
-    this.#stateText.textContent = step ?? `${STATES[state]}${sent}`;
+    this.#stateText.textContent = step ?? `${STATE_NAMES[state]}${sent}`;
     if (state === 'UPLOADING' && progress !== null) this.#meter.value = progress;
     else this.#meter.removeAttribute('value');
-    this.#meter.setAttribute('aria-label', STATES[state]);
-    this.#link.setAttribute('aria-label', description(picture));
+    this.#meter.setAttribute('aria-label', STATE_NAMES[state]);
     this.classList.toggle('transparent', hasTransparency(picture));
   }
 
@@ -288,12 +280,14 @@ function failureText(picture) {
  * Describe a picture for a screen reader.
  *
  * @param {Picture} picture
+ * @param {boolean} selected
  */
-function description({ name, state, error, lastFailure, step }) {
-  if (state === 'COMPLETED' && !lastFailure) return name;
+function description({ name, state, error, lastFailure, step }, selected) {
   const failure = error ?? lastFailure;
   const text = failure ? `${failure.message} ${failure.hint}` : (step ?? '');
-  return `${name}, ${STATES[state].toLowerCase()}. ${text}`.trim();
+  const isPlain = state === 'COMPLETED' && !lastFailure;
+  const facts = [name, selected && 'selected', !isPlain && STATE_NAMES[state].toLowerCase()].filter(Boolean).join(', ');
+  return isPlain ? facts : `${facts}. ${text}`.trim();
 }
 
 /**

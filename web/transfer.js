@@ -1,14 +1,13 @@
-// Send one file straight to the bucket, with a form or URL that the API signed.
+// Send one file straight to the bucket, with a URL that the API signed.
 
 const STALL_MILLISECONDS = 60_000;
 
-/** @typedef {{url: string, fields: Record<string, string>}} SignedForm */
 /** @typedef {{url: string, headers: Record<string, string>}} SignedUrl */
 
 /** The bucket did not store the file. */
 export class TransferError extends Error {
   /**
-   * @param {'network' | 'busy' | 'expired' | 'changed' | 'refused'} kind
+   * @param {'network' | 'busy' | 'expired' | 'changed' | 'taken' | 'refused'} kind
    * @param {string} message
    * @param {string} hint
    */
@@ -23,12 +22,12 @@ export class TransferError extends Error {
  * Send a file.
  *
  * `fetch` does not report the progress of an upload, so this uses XMLHttpRequest.
- * @param {{post?: SignedForm, put?: SignedUrl}} signed
+ * @param {SignedUrl} signed
  * @param {Blob} file
  * @param {{onProgress: (bytes: number) => void, signal: AbortSignal}} options
  * @returns {Promise<{versionId: string | null}>} the version that the bucket stored, if the bucket lets pages read it
  */
-export function transfer({ post, put }, file, { onProgress, signal }) {
+export function transfer({ url, headers }, file, { onProgress, signal }) {
   const request = new XMLHttpRequest();
   const abort = () => request.abort();
   /** @type {ReturnType<typeof setTimeout>} */
@@ -49,30 +48,19 @@ export function transfer({ post, put }, file, { onProgress, signal }) {
     request.onabort = () => reject(signal.aborted ? signal.reason : broken('The connection to the bucket stalled.'));
     request.onerror = () =>
       readable(file).then((exists) => reject(exists ? broken('The connection to the bucket broke.') : unreadable()));
-    request.open(post ? 'POST' : 'PUT', /** @type {string} */ ((post ?? put)?.url));
-    for (const [name, value] of Object.entries(put?.headers ?? {})) {
+    request.open('PUT', url);
+    for (const [name, value] of Object.entries(headers)) {
       if (name !== 'content-length') request.setRequestHeader(name, value); // the browser sets this one
     }
     signal.throwIfAborted();
     signal.addEventListener('abort', abort);
     watch();
-    request.send(post ? form(post.fields, file) : file);
+    request.send(file);
   });
   return stored.finally(() => {
     clearTimeout(stall);
     signal.removeEventListener('abort', abort);
   });
-}
-
-/**
- * @param {Record<string, string>} fields
- * @param {Blob} file
- */
-function form(fields, file) {
-  const data = new FormData();
-  for (const [name, value] of Object.entries(fields)) data.append(name, value);
-  data.append('file', file, 'file'); // S3 ignores fields after the file, and needs no name for it
-  return data;
 }
 
 /** @param {XMLHttpRequest} request */
@@ -87,11 +75,10 @@ function versionId(request) {
  */
 function refusal(status, text) {
   const code = /<Code>([^<]*)<\/Code>/.exec(text)?.[1] ?? '';
-  if (status === 429 || status >= 500) {
+  if (status === 412) return new TransferError('taken', 'An upload of this name exists.', 'Retry to choose what to do.');
+  // 409: another upload of this name is being stored.
+  if (status === 409 || status === 429 || status >= 500) {
     return new TransferError('busy', `The bucket is busy (${code || status}).`, 'Retry in a moment.');
-  }
-  if (code === 'EntityTooLarge' || code === 'EntityTooSmall') {
-    return new TransferError('changed', 'The file changed while it was sent.', 'Add the file again.');
   }
   if (status === 403) {
     return new TransferError('expired', `The bucket did not accept the signature (${code || status}).`, 'Retry to sign again.');

@@ -224,9 +224,9 @@ export class UploadPanel extends HTMLElement {
       case 'queued':
         return { note: item.attempts ? `${size} · Tries again soon` : `${size} · Waiting`, icon: 'clock' };
       case 'sending': {
-        const speed = item.meter?.speed();
-        const part = formatPercent(item.sent / item.size);
-        return { note: `${part} of ${size}${speed ? ` · ${formatBytes(speed)}/s` : ''}`, icon: 'upload' };
+        const speed = item.meter?.speed() ?? null;
+        const sent = `${formatPercent(item.sent / item.size)} of ${size}`;
+        return { note: [sent, ...pace(speed, item.size - item.sent)].join(' · '), icon: 'upload' };
       }
       case 'sent': {
         const isProcessing = this.#listing.find(UPLOADS + item.name)?.state === 'PROCESSING';
@@ -320,15 +320,13 @@ function firstRows(items, limit) {
  * @param {import('./upload-queue.js').Totals} totals
  * @param {'offline' | 'signed-out' | null} paused
  */
-function describeAll({ count, sent, finished, failed, unsent, speed, secondsLeft }, paused) {
+function describeAll({ count, sent, finished, failed, unsent, speed, bytes, sentBytes }, paused) {
   const left = `${countOf(unsent)} left`;
   const problems = failed ? ` · ${formatNumber(failed)} failed` : '';
   if (unsent && paused === 'offline') return { title: 'Waiting for the connection', summary: `${left}. Continues automatically.` };
   if (unsent && paused === 'signed-out') return { title: 'Sign in to continue', summary: left };
   if (unsent) {
-    const parts = [];
-    if (speed) parts.push(`${formatBytes(speed)}/s`);
-    if (secondsLeft && secondsLeft >= 1) parts.push(`${formatDuration(1000 * Math.ceil(secondsLeft))} left`);
+    const parts = pace(speed, bytes - sentBytes);
     if (failed) parts.push(`${formatNumber(failed)} failed`);
     return { title: `Uploading ${formatNumber(sent)} of ${formatNumber(count)}`, summary: parts.join(' · ') };
   }
@@ -339,6 +337,18 @@ function describeAll({ count, sent, finished, failed, unsent, speed, secondsLeft
   const good = finished - failed;
   if (!failed) return { title: `${countOf(good)} uploaded`, summary: '' };
   return { title: `${countOf(failed)} failed`, summary: good ? `${formatNumber(good)} completed` : '' };
+}
+
+/**
+ * Describe the speed and the time that is left.
+ *
+ * @param {number | null} speed bytes per second.
+ * @param {number} bytes that are not sent yet.
+ */
+function pace(speed, bytes) {
+  if (!speed) return [];
+  const seconds = Math.ceil(bytes / speed);
+  return [`${formatBytes(speed)}/s`, ...(seconds ? [`${formatDuration(1000 * seconds)} left`] : [])];
 }
 
 /** @param {number} count */

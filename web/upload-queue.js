@@ -31,7 +31,8 @@ const LONGEST_DELAY = 30_000;
  * @property {UploadState} state
  * @property {{ message: string, hint: string } | null} error
  * @property {Remedy | null} remedy
- * @property {boolean} replaces whether it may replace an upload without asking.
+ * @property {boolean} replaces whether it may replace an upload.
+ * @property {string[]} refused the names that the bucket refused because they are taken, the wanted one first.
  * @property {boolean} skipped whether it was cancelled because its name is taken.
  * @property {number} attempts failed attempts to send it.
  * @property {string | null} versionId
@@ -46,7 +47,6 @@ const LONGEST_DELAY = 30_000;
  * @property {number} bytes of all files that are sent or will be.
  * @property {number} sentBytes
  * @property {number | null} speed bytes per second.
- * @property {number | null} secondsLeft
  */
 
 /** Emits `change` with `detail: UploadItem | null` for each change of an item or of the whole queue. */
@@ -79,6 +79,9 @@ export class UploadQueue extends EventTarget {
   #running = new Map();
   /** @type {(() => void)[]} */
   #waiting = [];
+  /** Files whose names the bucket refused and that are not asked about yet. @type {UploadItem[]} */
+  #refused = [];
+  #isAsking = false;
 
   /**
    * @param {object} parts
@@ -125,7 +128,7 @@ export class UploadQueue extends EventTarget {
     const item = this.#find(id);
     if (item?.state !== 'failed') return;
     this.#rename(item, item.name.slice(0, item.name.lastIndexOf('/') + 1) + file.name);
-    Object.assign(item, { file, size: file.size });
+    Object.assign(item, { file, size: file.size, replaces: false });
     this.#repeat([item]);
   }
 
@@ -149,7 +152,7 @@ export class UploadQueue extends EventTarget {
   /** @param {UploadItem[]} items */
   #repeat(items) {
     for (const item of items) {
-      Object.assign(item, { error: null, remedy: null, skipped: false, attempts: 0, sent: 0, versionId: null });
+      Object.assign(item, { error: null, remedy: null, refused: [], skipped: false, attempts: 0, sent: 0, versionId: null });
       this.#set(item, 'asking');
     }
     this.#admit(items);
@@ -224,8 +227,7 @@ export class UploadQueue extends EventTarget {
       totals.bytes += item.size;
       totals.sentBytes += isStored ? item.size : item.sent;
     }
-    const speed = totals.unsent && !this.paused ? this.#meter.speed() : null;
-    return { ...totals, speed, secondsLeft: speed ? (totals.bytes - totals.sentBytes) / speed : null };
+    return { ...totals, speed: totals.unsent && !this.paused ? this.#meter.speed() : null };
   }
 
   /**
@@ -249,6 +251,7 @@ export class UploadQueue extends EventTarget {
       error: null,
       remedy: null,
       replaces,
+      refused: [],
       skipped: false,
       attempts: 0,
       versionId: null,
@@ -276,19 +279,54 @@ export class UploadQueue extends EventTarget {
       }
       this.#changed(null);
     }
+    await this.#settle(unsettled);
+  }
+
+  /** @param {UploadItem[]} items */
+  async #settle(items) {
+    const isRefused = (/** @type {string} */ name) => items.some(({ refused }) => refused.includes(name));
     try {
-      await settleNames(unsettled, {
+      await settleNames(items, {
         find: (names) => this.#existing(names),
-        isReserved: (name) => this.#named(name).some((item) => this.#isScheduled(item)),
-        ask: (conflict, others) =>
-          conflict.candidate.state === 'asking'
-            ? this.#ask(conflict, others)
-            : Promise.resolve({ choice: 'skip', forAll: false }),
-        settle: (item, name) => this.#enqueue(item, name),
+        isReserved: (name) => isRefused(name) || this.#named(name).some((item) => this.#isScheduled(item)),
+        ask: (conflict, others) => this.#choose(conflict, others),
+        settle: (item, name, replaces) => {
+          item.replaces = replaces;
+          this.#enqueue(item, name);
+        },
       });
     } catch (error) {
-      for (const item of unsettled) if (item.state === 'asking') this.#fail(item, problemOf(error), 'retry');
+      for (const item of items) if (item.state === 'asking') this.#fail(item, problemOf(error), 'retry');
     }
+  }
+
+  /**
+   * @param {import('./conflicts.js').Conflict<UploadItem>} conflict
+   * @param {number} others
+   * @returns {Promise<import('./conflicts.js').Answer>}
+   */
+  async #choose(conflict, others) {
+    const { state, refused } = conflict.candidate;
+    if (state !== 'asking') return { choice: 'skip', forAll: false }; // cancelled meanwhile
+    if (refused.length > 1) return { choice: 'keep-both', forAll: false }; // the number that it got was taken, too
+    return this.#ask(conflict, others);
+  }
+
+  /**
+   * The bucket has the name: somebody took it meanwhile, or the key may not read. Ask, one question at a time; files that
+   * are refused until the answer are part of the next question.
+   *
+   * @param {UploadItem} item
+   */
+  async #refuse(item) {
+    item.refused.push(item.name);
+    this.#rename(item, item.refused[0]);
+    this.#set(item, 'asking');
+    this.#refused.push(item);
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    while (this.#refused.length) await this.#settle(this.#refused.splice(0));
+    this.#isAsking = false;
   }
 
   /**
@@ -305,12 +343,13 @@ export class UploadQueue extends EventTarget {
   }
 
   /**
-   * Find the uploads that exist, however long the API takes to answer.
+   * Find the uploads that exist, however long the API takes to answer. Without the right to read, only the bucket knows.
    *
    * @param {string[]} names
    * @returns {Promise<Map<string, Picture>>}
    */
   async #existing(names) {
+    if (!this.#session.can('read')) return new Map();
     for (;;) {
       await this.#resumed();
       try {
@@ -358,16 +397,14 @@ export class UploadQueue extends EventTarget {
     this.#running.set(item.id, controller);
     this.#set(item, 'asking');
     try {
-      // S3 replaces ${filename} in the key of a form.
-      const method = item.name.includes('${filename}') ? 'PUT' : 'POST';
-      const request = /** @type {const} */ ({ name: UPLOADS + item.name, sizeBytes: item.size, method });
-      const signed = await this.#api.presign(request, { signal });
+      const request = { name: UPLOADS + item.name, sizeBytes: item.size, overwrite: item.replaces };
+      const { put } = await this.#api.presign({ ...request, method: 'PUT' }, { signal }); // a form cannot refuse to overwrite
       this.#parallel = PARALLEL;
       item.meter = new SpeedMeter();
       this.#set(item, 'sending');
       this.#pump();
       const onProgress = (/** @type {number} */ bytes) => this.#progress(item, bytes);
-      const { versionId } = await transfer(signed, item.file, { signal, onProgress });
+      const { versionId } = await transfer(put, item.file, { signal, onProgress });
       this.#progress(item, item.size);
       this.#pauseDelay = FIRST_DELAY;
       item.versionId = versionId;
@@ -394,7 +431,7 @@ export class UploadQueue extends EventTarget {
   }
 
   /**
-   * Try again later, or fail.
+   * Ask, try again later, or fail.
    *
    * @param {UploadItem} item
    * @param {unknown} error
@@ -402,7 +439,9 @@ export class UploadQueue extends EventTarget {
   #recover(item, error) {
     item.sent = 0;
     const reason = this.#pauseReason(error);
-    if (reason) {
+    if (error instanceof TransferError && error.kind === 'taken') {
+      this.#refuse(item);
+    } else if (reason) {
       this.#set(item, 'queued');
       this.#ready.unshift(item);
       this.#pause(reason);

@@ -304,11 +304,11 @@ def test_a_transfer_that_fails_is_tried_again(visitor: Visitor, pipeline, folder
     """A fault of the bucket delays an upload, and does not end it."""
     page = visitor.open(key=key, script=IMPATIENT)
     expect(page.get_by_text("Drop your first images here")).to_be_visible()
-    visitor.announce(f"response: 503 POST .*{pipeline.uploads_bucket}")
+    visitor.announce(f"response: 503 PUT .*{pipeline.uploads_bucket}")
     refused: list[str] = []
 
     def refuse_once(route) -> None:
-        if route.request.method == "POST" and not refused:
+        if route.request.method == "PUT" and not refused:
             refused.append(route.request.url)
             route.fulfill(status=503, headers={"access-control-allow-origin": "*"}, body="<Code>SlowDown</Code>")
         else:
