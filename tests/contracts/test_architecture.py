@@ -195,6 +195,52 @@ def test_the_top_level_contains_only_the_designed_folders():
     }  # fmt: skip
 
 
+UNCLEAR_NAMES = {
+    *("told", "asked", "wanted", "found", "named", "seen", "heard", "made", "given", "gone", "begun", "mended"),
+    *("each", "others", "ours", "theirs", "what", "who", "where"),
+}
+"""Participles and pronouns, which do not say what a value is."""
+WITH_UNCLEAR_NAMES = (
+    "bench",
+    "functions",
+    "image_pipeline_cli",
+    "layers/core",
+    "local",
+    "tests/acceptance",
+    "tests/cli",
+    "tests/local",
+    "tests/web",
+    "tests/workflow",
+    "tools",
+)
+"""Folders whose files may still contain such names. A folder without them is removed from this list."""
+
+
+def defined_names(path):
+    """(line, name) of every variable, parameter, function and class that a file defines."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+
+
+def test_names_are_nouns_and_verbs():
+    """A value has a noun as its name, and a function a verb or the noun of its result."""
+    paths = python_files("bench", "functions", "image_pipeline_cli", "layers/core", "local", "tests", "tools")
+    excepted = [ROOT / folder for folder in WITH_UNCLEAR_NAMES]
+    unclear = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in paths
+        if not any(path.is_relative_to(folder) for folder in excepted)
+        for line, name in defined_names(path)
+        if name in UNCLEAR_NAMES
+    ]
+    assert not unclear, "\n".join(unclear)
+
+
 @pytest.mark.parametrize("path", python_files("tests"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_test_has_a_docstring(path):
     """The docstring of a test states the rule that the test holds."""
