@@ -24,17 +24,17 @@ class Machine:
 
     @property
     def logical_id(self) -> str:
-        """Its name in the template."""
+        """The logical id of the workflow in the template."""
         return "".join(word.capitalize() for word in self.name.split("_")) + "StateMachine"
 
     @property
     def states(self) -> dict[str, Any]:
-        """Its states by name, with those inside of a Map."""
+        """The states by name, including those inside a Map."""
         return _states(self.definition)
 
     @property
     def tasks(self) -> dict[str, Any]:
-        """Those that do something."""
+        """The states that do work."""
         return {name: state for name, state in self.states.items() if state["Type"] == "Task"}
 
 
@@ -52,7 +52,7 @@ def service_of(state: dict[str, Any]) -> str:
 
 
 def successors(state: dict[str, Any]) -> list[str]:
-    """Every state that may come next; of a Map, the first inside as well."""
+    """Every state that may come next; for a Map, also the first state inside."""
     rules = state.get("Choices", []) + state.get("Catch", [])
     first = state.get("ItemProcessor", {}).get("StartAt")
     names = [first, state.get("Next"), state.get("Default"), *(rule["Next"] for rule in rules)]
@@ -66,8 +66,8 @@ MACHINES = [
 
 
 def machine(name: str) -> Machine:
-    """The workflow with this file name, without what follows the dot."""
-    return next(each for each in MACHINES if each.name == name)
+    """The workflow whose file name has this first part."""
+    return next(machine for machine in MACHINES if machine.name == name)
 
 
 STATES: dict[str, Any] = machine("process_image").states

@@ -1,4 +1,4 @@
-"""Fixtures and helpers that all tests share."""
+"""Fixtures and helpers for all tests."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ dynamodb_seam.install()
 
 @lru_cache
 def aws_client(service: str) -> Any:
-    """Return the client of a service for arranging and checking; it is made once."""
+    """Return the shared client of a service, for the preparation and the checks of a test."""
     return boto3.client(service)  # type: ignore[call-overload]
 
 
@@ -79,7 +79,7 @@ def heavy(test: Any) -> Any:
 def crossed(*columns: list[Any]) -> list[Any]:
     """Combine columns of parameters; a tuple in a column fills several parameters.
 
-    `make test` tries each value with the first ones of the other columns. All other combinations repeat them: HEAVY.
+    `make test` combines each value only with the first values of the other columns. All other combinations are HEAVY.
     """
     parameters = []
     for combination in product(*columns):
@@ -104,7 +104,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Exclude all that exists now from garbage collections: each would look through some million objects."""
+    """Exclude all existing objects from garbage collections, which would look through a million of them."""
     gc.freeze()
 
 
@@ -119,7 +119,7 @@ def pytest_runtest_makereport() -> Iterator[Any]:
 
 
 class _CloudFormation(yaml.CSafeLoader):
-    """Reads `!Ref x` as {"Ref": "x"} and `!Sub x` as {"Fn::Sub": "x"}."""
+    """Read `!Ref x` as {"Ref": "x"} and `!Sub x` as {"Fn::Sub": "x"}."""
 
 
 def _intrinsic(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
@@ -186,7 +186,7 @@ _COMPOSED = {
 
 
 def _variables(body: Any) -> dict[str, str]:
-    """The variables that the template sets for the application in a function, or in `Globals`."""
+    """The variables that the template sets for a function of the application, or in `Globals`."""
     variables = body.get("Environment", {}).get("Variables", {})
     return {
         name: _COMPOSED[name] if name in _COMPOSED else _value(value)
@@ -222,7 +222,7 @@ def cfn_lint(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The variables of all functions together; the value is those that every function has."""
+    """Set the variables of all functions; a variable has the value that all functions share."""
     for variables in (ENVIRONMENT, *_FUNCTIONS.values()):
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
@@ -273,13 +273,13 @@ def reconfigure(pipeline: Pipeline) -> Iterator[Callable[..., None]]:
 
     An update takes a tenth of the CPU of a start.
     """
-    before = pipeline.parameters
+    original = pipeline.parameters
 
     def update(template: Path = ROOT / "template.yml", **parameters: str) -> None:
         pipeline.update(template, parameters)
 
     yield update
-    pipeline.update(parameters=before)
+    pipeline.update(parameters=original)
 
 
 def put_upload(key: str, data: bytes, metadata: dict[str, str] | None = None) -> dict[str, Any]:

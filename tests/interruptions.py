@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment, not after a time."""
+"""Interrupt a program at a defined moment, not after a time."""
 
 import os
 import signal
@@ -26,14 +26,14 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 def interrupted(
     module: str, event: str, text: str, times: int, *arguments: str, **environment: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m module`, and send it SIGINT when Python is about to do something.
+    """Run `python -m module`, and send it SIGINT at an audit event of Python.
 
     Args:
         module: The name of a package with a `__main__.py`.
         event: An audit event of Python, such as `import` or `open`.
         text: A part of the event's arguments.
-        times: At how many such events.
-        arguments: Of the program.
+        times: The number of such events.
+        arguments: Arguments of the program.
         environment: Further variables.
     """
     # Who runs the tests in the background has them ignore SIGINT, and the program would inherit that.

@@ -1,4 +1,4 @@
-"""Small pictures made on the spot, good and bad."""
+"""Small images, valid and invalid, that tests create."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def gradient(width: int = 800, height: int = 600, mode: str = "RGB") -> Image.Image:
-    """A picture in which every place has its own colour, so that a wrong crop or turn shows."""
+    """An image in which every place has its own colour, so that a wrong crop or rotation is visible."""
     red = Image.linear_gradient("L").resize((width, height))
     green = Image.linear_gradient("L").rotate(90).resize((width, height))
     blue = Image.radial_gradient("L").resize((width, height))
@@ -17,7 +17,7 @@ def gradient(width: int = 800, height: int = 600, mode: str = "RGB") -> Image.Im
 
 
 def encoded(image: Image.Image, image_format: str = "JPEG", **options: Any) -> bytes:
-    """The file's bytes."""
+    """The bytes of an image file."""
     out = io.BytesIO()
     image.save(out, image_format, **options)
     return out.getvalue()
@@ -29,7 +29,7 @@ def photo(width: int = 800, height: int = 600, **options: Any) -> bytes:
 
 
 def opened(data: bytes) -> Image.Image:
-    """Decoded completely."""
+    """The decoded image of a file."""
     image = Image.open(io.BytesIO(data))
     image.load()
     return image

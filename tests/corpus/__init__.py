@@ -1,7 +1,8 @@
 """Valid and invalid files with their expected outcomes. Most files are generated.
 
-All show the same image: four quarters, red, green, blue and white, so that a wrong orientation, a wrong colour or lost
-transparency is visible. `make_heif.py` wrote `tests/corpus/*.heic`; the test packages contain no encoder for HEIC.
+All of them contain the same image: a red, a green, a blue and a white quarter, so that a wrong orientation, a wrong
+colour or lost transparency is visible. `make_heif.py` wrote `tests/corpus/*.heic`, because the test packages contain
+no encoder for HEIC.
 """
 
 from __future__ import annotations
@@ -57,14 +58,14 @@ def holed(mode: str = "RGBA") -> Image.Image:
 
 
 def saved(image: Image.Image, image_format: str, **options: Any) -> bytes:
-    """The file's bytes."""
+    """The bytes of a file."""
     out = io.BytesIO()
     image.save(out, image_format, **options)
     return out.getvalue()
 
 
 def exif(**tags: Any) -> Image.Exif:
-    """EXIF with tags by number: exif(t0x0112=6)."""
+    """EXIF with tags by their number, such as exif(t0x0112=6)."""
     block = Image.Exif()
     for name, value in tags.items():
         block[int(name[1:], 16)] = value
@@ -109,7 +110,7 @@ def deep_png(kind: int, alpha: bool = False) -> bytes:
 
 
 def interlaced_png() -> bytes:
-    """Adam7."""
+    """A PNG with Adam7 interlacing."""
     image, rows = quarters(), b""
     for left, top, across, down in (
         (0, 0, 8, 8),
@@ -198,7 +199,7 @@ def _cmyk() -> Image.Image:
 
 
 def _ycck() -> bytes:
-    """CMYK as Photoshop writes it: its first three channels stored like those of a colour JPEG."""
+    """CMYK as Photoshop writes it: the first three channels are stored like those of a colour JPEG."""
     *colours, black = _cmyk().split()
     planes = [_inverted(plane) for plane in Image.merge("RGB", colours).convert("YCbCr").split()]
     data = saved(Image.merge("CMYK", (*planes, black)), "JPEG", quality=95)

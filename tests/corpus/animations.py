@@ -1,4 +1,4 @@
-"""Animations of every kind, honest or not. All are small; `tools.animation_references` asks Chromium about each."""
+"""Animations of every kind, valid or not. All are small; `tools.animation_references` asks Chromium about each."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _gif(*parts: bytes, **options: object) -> bytes:
 
 
 def _steps(disposal: int, *, first: int = 1, transparent: int | None = 3) -> list[bytes]:
-    """A background, then two partial frames, the first of which is disposed of, then one more."""
+    """A background, two partial frames, of which the first is disposed of, and one more frame."""
     return [
         gifs.control(transparent, first, 10), gifs.frame(_BOX),
         gifs.control(transparent, disposal, 20), _holed((8, 8, 24, 16), 1),
@@ -142,7 +142,7 @@ _RED, _GREEN, _BLUE, _MIST = (255, 0, 0, 255), (0, 200, 0, 255), (0, 0, 255, 255
 def webp_frame(
     box: Box, colour: tuple[int, int, int, int], milliseconds: int, flags: int = 0, hole: bool = False
 ) -> bytes:
-    """One frame of a colour; flags 1 clears after its time, 2 replaces."""
+    """A frame of one colour; flag 1 clears it after its time, flag 2 replaces the pixels below it."""
     chunk = bytearray(webps.anmf(box, *webps.coded(_picture(box[2:], colour, hole)), flags=flags))
     chunk[20:23] = struct.pack("<I", milliseconds)[:3]
     return bytes(chunk)
@@ -201,14 +201,14 @@ class Apng:
         return struct.pack(">I", self.sequence - 1)
 
     def control(self, box: Box, delay: tuple[int, int] = (1, 10), disposal: int = 0, over: int = 0) -> bytes:
-        """fcTL."""
+        """The chunk fcTL."""
         left, top, width, height = box
         return pngs.chunk(
             b"fcTL", self.number() + struct.pack(">IIIIHHBB", width, height, left, top, *delay, disposal, over)
         )
 
     def data(self, box: Box, colour: tuple[int, int, int, int], hole: bool = False, pieces: int = 1) -> bytes:
-        """fdAT."""
+        """The chunk fdAT."""
         packed = zlib.compress(_rows(box[2:], colour, hole))
         step = -(-len(packed) // pieces)
         return b"".join(
@@ -224,7 +224,7 @@ class Apng:
 
 
 def animation_control(frames: int, plays: int = 0) -> bytes:
-    """acTL."""
+    """The chunk acTL."""
     return pngs.chunk(b"acTL", struct.pack(">II", frames, plays))
 
 

@@ -1,4 +1,4 @@
-"""BMP files of any kind, written by hand, honest or not (Microsoft's and IBM's headers)."""
+"""BMP files of any kind, valid or not, written by hand (Microsoft's and IBM's headers)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Bmp:
     profile: bytes = b""
 
     def data(self) -> bytes:
-        """The file."""
+        """The bytes of the file."""
         info = self._info()
         entry = 3 if self.header == 12 else 4
         used = self.colours_used or 1 << self.bits

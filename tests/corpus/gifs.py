@@ -1,4 +1,4 @@
-"""GIF files from parts, in any combination, honest or not (GIF89a specification)."""
+"""GIF files from parts, in any combination, valid or not (GIF89a specification)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def quarters(width: int, height: int) -> bytes:
 
 
 def lzw(indices: bytes, bits: int) -> bytes:
-    """Code size and codes, not yet in sub-blocks."""
+    """The code size and the codes, before they are divided into sub-blocks."""
     clear, end = 1 << bits, (1 << bits) + 1
     codes: list[tuple[int, int]] = []
     table: dict[bytes, int] = {}
@@ -96,12 +96,12 @@ def frame(
 
     Args:
         box: (left, top, width, height).
-        indices: pixels, the four quarters if None.
+        indices: pixels; the four quarters if None.
         bits: smallest code size.
         colours: a local colour table.
         interlaced: whether rows are stored in four passes.
-        data: code size and codes, in place of what `indices` give.
-        size: of the sub-blocks.
+        data: code size and codes, instead of those for `indices`.
+        size: bytes of a sub-block.
     """
     _, _, width, height = box
     indices = quarters(width, height) if indices is None else indices
@@ -124,7 +124,7 @@ def gif(
     version: bytes = b"89a",
     end: bytes = b";",
 ) -> bytes:
-    """A whole file; without parts the four quarters as its only frame."""
+    """A whole file; without parts, its only frame has the four quarters."""
     field, globals_ = table(colours) if colours else (0, b"")
     screen = struct.pack("<HHBBB", *size, bool(colours) << 7 | 0x70 | field, background, 0)
     parts = (frame((0, 0, *size)),) if parts is None else parts

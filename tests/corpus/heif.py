@@ -1,7 +1,4 @@
-"""AVIF and HEIF files from parts: items, properties and references in any combination, honest or not.
-
-The coded images come from small whole files: Pillow writes AV1, and `make_heif.py` wrote the HEVC of this folder.
-"""
+"""AVIF and HEIF files from parts: items, properties and references in any combination, valid or not."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ def full(kind: bytes, *parts: bytes, version: int = 0, flags: int = 0) -> bytes:
 
 
 def ispe(width: int, height: int) -> bytes:
-    """Size."""
+    """The box with the size."""
     return full(b"ispe", struct.pack(">II", width, height))
 
 
@@ -53,12 +50,12 @@ def irot(quarters: int) -> bytes:
 
 
 def imir(axis: int) -> bytes:
-    """0 swaps top and bottom, 1 swaps left and right."""
+    """The box that swaps top and bottom (0) or left and right (1)."""
     return box(b"imir", bytes((axis,)))
 
 
 def nclx(primaries: int, transfer: int, matrix: int = 6, full_range: bool = True) -> bytes:
-    """Code points."""
+    """The box with the code points."""
     return box(b"colr", b"nclx", struct.pack(">HHHB", primaries, transfer, matrix, full_range << 7))
 
 
@@ -100,7 +97,7 @@ class Item:
 
 @dataclass(frozen=True)
 class HeifFile:
-    """A file, with options to differ from an ordinary one."""
+    """A file, with options for deviations from an ordinary one."""
 
     items: tuple[Item, ...]
     primary: int = 1
@@ -170,13 +167,13 @@ class HeifFile:
         return full(b"iref", *boxes)
 
     def _iprp(self) -> tuple[bytes, bytes]:
-        known, rows = list(self.more_properties), []
+        properties, rows = list(self.more_properties), []
         for number, item in enumerate(self.items, 1):
-            known += (entry for entry in item.properties if entry not in known)
-            marked = ((known.index(entry) + 1, entry[4:8] in item.essential) for entry in item.properties)
+            properties += (entry for entry in item.properties if entry not in properties)
+            marked = ((properties.index(entry) + 1, entry[4:8] in item.essential) for entry in item.properties)
             indices = b"".join(struct.pack(">H", index | essential << 15) for index, essential in marked)
             rows.append(struct.pack(">HB", number, len(item.properties)) + indices)
-        return box(b"ipco", *known), full(b"ipma", struct.pack(">I", len(self.items)), *rows, flags=1)
+        return box(b"ipco", *properties), full(b"ipma", struct.pack(">I", len(self.items)), *rows, flags=1)
 
 
 def grid(rows: int, columns: int, width: int, height: int, tiles: tuple[int, ...], *properties: bytes) -> Item:
@@ -240,7 +237,7 @@ def property_of(data: bytes, kind: bytes) -> bytes:
 
 
 def whole(name: str) -> bytes:
-    """A file of this folder."""
+    """A stored file of this folder."""
     return (HERE / name).read_bytes()
 
 
@@ -262,11 +259,11 @@ def units(payload: bytes) -> list[tuple[int, bytes]]:
 
 def unit(kind: int, content: bytes) -> bytes:
     """One OBU."""
-    length, left = b"", len(content)
+    length, remaining = b"", len(content)
     while True:
-        length += bytes((left & 127 | (left > 127) << 7,))
-        left >>= 7
-        if not left:
+        length += bytes((remaining & 127 | (remaining > 127) << 7,))
+        remaining >>= 7
+        if not remaining:
             return bytes((kind << 3 | 2,)) + length + content
 
 
@@ -285,7 +282,7 @@ def _first_sample(data: bytes) -> bytes:
 
 
 def with_own_frame_size(item: Item, size: tuple[int, int]) -> Item:
-    """`moving_av1` whose frame has another size than its sequence (frame_size_override_flag)."""
+    """`moving_av1` with a frame of another size than its sequence (frame_size_override_flag)."""
     payload = b""
     for kind, content in units(item.data):
         bits = "".join(f"{byte:08b}" for byte in content)
@@ -316,7 +313,7 @@ def nal(content: bytes) -> bytes:
 
 
 def sequence_set(width: int, height: int) -> bytes:
-    """A sequence parameter set of this size, as far as its size: what a decoder reads first."""
+    """A sequence parameter set up to its size, which a decoder reads first."""
     bits = "0000" + "000" + "1" + "0" * 96 + "1" + "010" + _golomb(width) + _golomb(height) + "0" + "1" * 12
     return b"\x42\x01" + _bytes(bits, "1")
 
@@ -341,7 +338,7 @@ def alpha_of(number: int, item: Item) -> Item:
 
 
 def four(codec: str) -> tuple[Item, ...]:
-    """The quarters of the corpus' image."""
+    """The quarters of the image."""
     if codec == "AVIF":
         return tuple(av1(colour) for colour in QUARTERS)
     return tuple(hevc(name) for name in ("red", "green", "blue", "white"))
@@ -402,13 +399,13 @@ def one_av1(**changes: Any) -> HeifFile:
     return HeifFile((av1_of(quarters()),), **changes)
 
 
-def sequence(*gone: bytes, alpha: bool = False) -> bytes:
+def sequence(*missing: bytes, alpha: bool = False) -> bytes:
     """A sequence of three images without some of its boxes."""
     first = holed() if alpha else quarters()
     more = [Image.new(first.mode, SIZE, "black")] * 2
     more[1] = Image.new(first.mode, SIZE, "grey")
     data = saved(first, "AVIF", save_all=True, append_images=more, quality=95)
-    for kind in gone:
+    for kind in missing:
         at = data.index(kind)
         data = changed(data, at, b"free")
     return data
@@ -416,8 +413,8 @@ def sequence(*gone: bytes, alpha: bool = False) -> bytes:
 
 def _properties(*tables: bytes) -> bytes:
     """An `iprp` box for `one_av1` and a second item without properties, with these `ipma` boxes."""
-    known, _ = one_av1()._iprp()
-    return box(b"iprp", known, *tables)
+    properties, _ = one_av1()._iprp()
+    return box(b"iprp", properties, *tables)
 
 
 def associations(*rows: bytes, version: int = 0, flags: int = 0) -> bytes:
@@ -438,7 +435,7 @@ ODD_ITEMS = {
 
 
 def with_item(entry: bytes) -> bytes:
-    """A HEIC whose EXIF is another item: libheif's Python wrapper, given this one, ends the process."""
+    """A HEIC whose EXIF is another item; libheif's Python wrapper ends the process if it gets this item."""
     data = whole("turned-1.heic")
     return changed(data, data.index(b"infe", data.index(b"infe") + 4) + 4, entry)
 
@@ -804,7 +801,7 @@ def _red() -> Item:
 def _one(
     item: Item | None = None, codec: str = "AVIF", instead: dict[bytes, bytes] | None = None, **changes: Any
 ) -> bytes:
-    """A file of one item, which is red where no other is given."""
+    """A file of one item, which is red by default."""
     return HeifFile((replace(item or _red(), **changes),), brands=brands(codec), instead=instead or {}).data
 
 

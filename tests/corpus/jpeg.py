@@ -1,4 +1,4 @@
-"""JPEG files good and bad, assembled from segments."""
+"""Valid and invalid JPEG files, assembled from segments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.corpus import quarters, saved
 
 
 def parts(data: bytes) -> tuple[list[bytes], bytes]:
-    """Segments of a JPEG between SOI and SOS, each with its marker, and the rest from SOS on."""
+    """The segments between SOI and SOS, each with its marker, and the data from SOS on."""
     segments, at = [], 2
     while data[at + 1] != 0xDA:
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -18,7 +18,7 @@ def parts(data: bytes) -> tuple[list[bytes], bytes]:
 
 
 def joined(segments: list[bytes], rest: bytes) -> bytes:
-    """Join segments and the rest: the inverse of `parts`."""
+    """Join segments and the remaining data: the inverse of `parts`."""
     return b"\xff\xd8" + b"".join(segments) + rest
 
 

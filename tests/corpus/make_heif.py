@@ -1,8 +1,4 @@
-"""Writes the HEIC files and the deep AVIF files of the corpus.
-
-`pip install pillow-heif pyvips pyvips-binary`, then `python -m tests.corpus.make_heif`. The files are committed because
-these encoders are not among the test packages. The images are our own.
-"""
+"""Write the HEIC files and the deep AVIF files of the corpus."""
 
 from __future__ import annotations
 

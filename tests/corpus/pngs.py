@@ -1,4 +1,4 @@
-"""PNG files from chunks, in any combination, honest or not (PNG 3rd edition)."""
+"""PNG files from chunks, in any combination, valid or not (PNG 3rd edition)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def chunk(kind: bytes, payload: bytes = b"", *, length: int | None = None, checksum: int | None = None) -> bytes:
-    """One chunk; `length` and `checksum` in place of the right ones."""
+    """One chunk; `length` and `checksum` replace the correct ones."""
     length = len(payload) if length is None else length
     checksum = zlib.crc32(kind + payload) if checksum is None else checksum
     return struct.pack(">I", length) + kind + payload + struct.pack(">I", checksum)
@@ -34,7 +34,7 @@ def chunk(kind: bytes, payload: bytes = b"", *, length: int | None = None, check
 def header(
     size: tuple[int, int], bits: int, kind: int, interlaced: int = 0, compression: int = 0, filtering: int = 0
 ) -> bytes:
-    """IHDR."""
+    """The chunk IHDR."""
     return chunk(b"IHDR", struct.pack(">IIBBBBB", *size, bits, kind, compression, filtering, interlaced))
 
 
@@ -53,7 +53,7 @@ def rows(size: tuple[int, int], bits: int, samples: Samples, interlaced: bool = 
 
 
 def blank(size: tuple[int, int], bits: int, kind: int, interlaced: bool = False) -> bytes:
-    """Rows of zeros, each after a filter byte of 0: made in no time for images of any size."""
+    """Rows of zeros, each after a filter byte of 0, which are fast to make for images of any size."""
     length = 0
     for left, top, across, down in ADAM7 if interlaced else ((0, 0, 1, 1),):
         columns, lines = -(-(size[0] - left) // across), -(-(size[1] - top) // down)
@@ -62,7 +62,7 @@ def blank(size: tuple[int, int], bits: int, kind: int, interlaced: bool = False)
 
 
 def data(raw: bytes, pieces: int = 1) -> bytes:
-    """The image data, compressed, in so many IDAT chunks."""
+    """The compressed image data in this number of IDAT chunks."""
     packed = zlib.compress(raw)
     step = max(1, -(-len(packed) // pieces))
     return b"".join(chunk(b"IDAT", packed[at : at + step]) for at in range(0, len(packed), step))
@@ -77,18 +77,18 @@ def png(*chunks: bytes, end: bytes = chunk(b"IEND")) -> bytes:
 
 
 def quarter(x: int, y: int) -> int:
-    """Which quarter of the image a pixel is in."""
+    """The quarter of the image that contains a pixel."""
     return 2 * (2 * y >= SIZE[1]) + (2 * x >= SIZE[0])
 
 
 def quarters(kind: int, bits: int, colours: Sequence[Sequence[int]], *extra: bytes, interlaced: bool = False) -> bytes:
-    """The image with these samples in its quarters, and with other chunks before its pixels."""
+    """The image with these samples in its quarters, and with further chunks before its pixels."""
     raw = rows(SIZE, bits, lambda x, y: colours[quarter(x, y)], interlaced)
     return png(header(SIZE, bits, kind, interlaced), *extra, data(raw))
 
 
 def key(*samples: int) -> bytes:
-    """tRNS with the samples of a colour."""
+    """The chunk tRNS with the samples of a colour."""
     return chunk(b"tRNS", struct.pack(f">{len(samples)}H", *samples))
 
 

@@ -1,7 +1,4 @@
-"""TIFF files of any kind, written by hand: nothing that decodes them takes part in making them.
-
-The image is four quarters. Their samples are given as the file shall hold them.
-"""
+"""TIFF files of any kind, written by hand, so that no decoder takes part."""
 
 from __future__ import annotations
 
@@ -65,7 +62,7 @@ class Tiff:
         return len(self.quarters[0])
 
     def pixel(self, x: int, y: int) -> Sequence[Sample]:
-        """Samples at a place; beyond the image, as in the last row and column."""
+        """The samples at a place; places beyond the image equal the last row or column."""
         x, y = min(x, self.size[0] - 1), min(y, self.size[1] - 1)
         if self.noise:
             samples = _noise(self.noise, self.size[0] * self.size[1] * self.channels, self.bits, self.number)
@@ -74,11 +71,11 @@ class Tiff:
         return self.holes.get((x, y)) or self.quarters[(x >= self.size[0] // 2) + 2 * (y >= self.size[1] // 2)]
 
     def data(self) -> bytes:
-        """The file."""
+        """The bytes of the file."""
         return document([(self.directory(), self.chunks())], self.little, self.big)
 
     def directory(self) -> dict[int, tuple[str, Sequence[Any]]]:
-        """Its tags, without those that say where strips or tiles are."""
+        """The tags of the file, without the places of strips or tiles."""
         number = {"uint": 1, "int": 2, "float": 3}[self.number]
         tags: dict[int, tuple[str, Sequence[Any]]] = {
             256: ("I", [self.size[0]]),
@@ -106,7 +103,7 @@ class Tiff:
         return {**tags, **self.tags}
 
     def chunks(self) -> list[bytes]:
-        """Its strips or tiles, compressed."""
+        """The compressed strips or tiles of the file."""
         width, height = self.tile or (self.size[0], self.rows_per_strip or self.size[1])
         planes = [(channel,) for channel in range(self.channels)] if self.planar else [tuple(range(self.channels))]
         chunks = []
@@ -196,7 +193,7 @@ def document(
     big: bool = False,
     last_link: int = 0,
 ) -> bytes:
-    """A file of pages: the tags of each and its strips or tiles, which come before its directory."""
+    """A file of pages: for each page its tags, and its strips or tiles, which are stored before its directory."""
     order = "<" if little else ">"
     word, table_row, count_bytes = ("Q", 20, 8) if big else ("I", 12, 2)
     out = bytearray(b"II" if little else b"MM")
@@ -349,12 +346,12 @@ NAN, INF = float("nan"), float("inf")
 
 
 def grey(change: Callable[[int], Sample] = int, **options: Any) -> Tiff:
-    """Shades of grey, each changed to what the file shall hold."""
+    """Shades of grey; `change` converts each of them to a sample of the file."""
     return Tiff(tuple((change(shade),) for shade in SHADES), **{"photometric": 1, **options})
 
 
 def rgb(change: Callable[[int], Sample] = int, *more: Sample, **options: Any) -> Tiff:
-    """Colours, each channel changed to what the file shall hold, with further channels."""
+    """Colours with further channels; `change` converts each channel to a sample of the file."""
     return Tiff(tuple((*map(change, colour), *more) for colour in COLOURS), **options)
 
 
@@ -375,8 +372,8 @@ def palette(bits: int, scale: int, *more: Sample, **options: Any) -> Tiff:
 def with_hole(tiff: Tiff) -> Tiff:
     """The image with an additional channel, which makes its last quarter transparent."""
     opaque = (1 << tiff.bits) - 1
-    *kept, last = tiff.quarters
-    return replace(tiff, quarters=[*((*quarter, opaque) for quarter in kept), [0] * (len(last) + 1)])
+    *corners, last = tiff.quarters
+    return replace(tiff, quarters=[*((*quarter, opaque) for quarter in corners), [0] * (len(last) + 1)])
 
 
 def bilevel(**options: Any) -> Tiff:
@@ -405,7 +402,7 @@ def ycbcr(
 
 
 def lab(lightness: float, difference: float, signed: bool, bits: int, *more: Sample, **options: Any) -> Tiff:
-    """Colours in CIELAB (D50), coded with so much for each unit of lightness and of the two differences."""
+    """Colours in CIELAB (D50); the arguments scale lightness and both differences to samples."""
     values = ((44.0, 63.7, 47.0), (70.7, -63.7, 63.5), (25.9, 48.8, -86.7), (53.6, 0, 0))
     centre = 0 if signed else 128 * difference
     quarters = [
@@ -441,10 +438,10 @@ def scaled(bits: int) -> Callable[[int], int]:
 
 
 def _as_shown(shades: Sequence[int], bits: int) -> list[tuple[int, int, int]]:
-    """Greys that are left of shades in so few bits."""
+    """The greys that remain of shades with so few bits."""
     most = (1 << min(bits, 8)) - 1
-    left = [round((shade >> max(0, 8 - bits)) * 255 / most) for shade in shades]
-    return [(shade, shade, shade) for shade in left]
+    greys = [round((shade >> max(0, 8 - bits)) * 255 / most) for shade in shades]
+    return [(shade, shade, shade) for shade in greys]
 
 
 def _see_through(colours: Sequence[Sequence[int]], alpha: int = 128) -> tuple[tuple[int, ...], ...]:
@@ -530,7 +527,7 @@ _WAYS = (*LOSSLESS, LZW, DEFLATE)
 
 
 def organised(tiff: Tiff, seed: int) -> Tiff:
-    """The same image with other organisation and compression."""
+    """The same image with another organisation and compression."""
     chance = random.Random(seed)
     compression = chance.choice(_WAYS)
     predictable = compression not in (NONE, PACKBITS) and tiff.bits in (8, 16, 32, 64)
@@ -552,7 +549,7 @@ def organised(tiff: Tiff, seed: int) -> Tiff:
 
 
 def thumbnail_first(sub_directory: bool = False) -> bytes:
-    """A file whose first page is a small copy (NewSubfileType 1) of another one, which may be subordinate to it."""
+    """A file whose first page is a small copy (NewSubfileType 1) of another page or the parent of it."""
     small = rgb(lambda value: 255 - value, size=(16, 12), tags={254: ("I", [1])})
     whole = rgb(size=SIZE, tags={254: ("I", [0])})
     pages = [(small.directory(), small.chunks()), (whole.directory(), whole.chunks())]
@@ -581,7 +578,7 @@ def _moved(directory: bytes, by: int) -> bytes:
 
 
 def old_jpeg(pieces: bool = False) -> bytes:
-    """Old-style JPEG: one stream that a tag points at, or its tables there and its scan in a strip."""
+    """Old-style JPEG: a tag points to one stream, or to the tables, and a strip contains the scan."""
     stream = saved(quarters(), "JPEG", quality=95, subsampling=0)
     scan = stream.index(b"\xff\xda")
     start = 8
@@ -598,7 +595,7 @@ def old_jpeg(pieces: bool = False) -> bytes:
 
 
 def twice(data: bytes, tag: int) -> bytes:
-    """A little-endian file whose first directory has a tag twice; what lies after the directory is lost."""
+    """A little-endian file whose first directory contains a tag twice; data after the directory is lost."""
     start = int.from_bytes(data[4:8], "little")
     count = int.from_bytes(data[start : start + 2], "little")
     rows = [data[at : at + 12] for at in range(start + 2, start + 2 + 12 * count, 12)]
@@ -616,7 +613,7 @@ def giant_tile() -> bytes:
 
 
 def strips(count: int, rows: int = 1, **options: Any) -> bytes:
-    """A directory of so many strips that all are the same bytes."""
+    """A directory of many strips that share the same bytes."""
     tiff = grey(size=(1, count * rows), rows_per_strip=rows, **options)
     return document([({**tiff.directory(), 273: ("I", [8] * count), 279: ("I", [100] * count)}, [])])
 
@@ -624,9 +621,9 @@ def strips(count: int, rows: int = 1, **options: Any) -> bytes:
 def pages(count: int, circle: bool = False) -> bytes:
     """A file of many small pages; the last one may link to the first."""
     page = grey(size=(4, 4))
-    one = (page.directory(), page.chunks())
+    single_page = (page.directory(), page.chunks())
     first = 8 + 16 if count else 0
-    return document([one] * count, last_link=first if circle else 0)
+    return document([single_page] * count, last_link=first if circle else 0)
 
 
 _IN_CORPUS = frozenset(

@@ -1,4 +1,4 @@
-"""WebP files from chunks, in any combination, honest or not (RFC 9649); Pillow makes the coded images."""
+"""WebP files from chunks, in any combination, valid or not (RFC 9649); Pillow encodes the images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def chunk(kind: bytes, payload: bytes, length: int | None = None) -> bytes:
 
 
 def webp(*chunks: bytes, size: int | None = None) -> bytes:
-    """A file of these chunks; `size` in place of the right one."""
+    """A file of these chunks; `size` replaces the correct one."""
     body = b"WEBP" + b"".join(chunks)
     return b"RIFF" + struct.pack("<I", len(body) if size is None else size) + body
 
@@ -36,7 +36,7 @@ def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def coded(image: Image.Image, *, lossless: bool = True) -> list[bytes]:
-    """The chunks that code an image: VP8L, or VP8 with ALPH before it where there is alpha."""
+    """The chunks of an encoded image: VP8L, or VP8 with ALPH before it if there is alpha."""
     out = io.BytesIO()
     image.save(out, "WEBP", lossless=lossless, quality=95)
     return [chunk(kind, data) for kind, data in chunks_of(out.getvalue()) if kind in (b"VP8 ", b"VP8L", b"ALPH")]
@@ -49,7 +49,7 @@ def vp8x(size: tuple[int, int], flags: int = 0) -> bytes:
 
 
 def anim(background: tuple[int, int, int, int] = (255, 255, 255, 255)) -> bytes:
-    """The chunk of an animation; background is blue, green, red, alpha."""
+    """The chunk of an animation; the background is blue, green, red, alpha."""
     return chunk(b"ANIM", bytes(background) + b"\0\0")
 
 

@@ -24,7 +24,7 @@ from tests.corpus.bmps import BITFIELDS, COLOURS, KINDS, RLE4, RLE8, Bmp, has_al
 
 
 def decoded(data):
-    """Pixels as the decoder gives them."""
+    """The decoded pixels of a file."""
     reader = Reader.of(data)
     pixels = decode(reader, admit(reader, Limits()))
     assert (pixels.box, pixels.orientation) == ((0, 0, *pixels.image.size), 1)
@@ -32,19 +32,19 @@ def decoded(data):
 
 
 def four(image):
-    """Colours of the four quarters."""
+    """The colours of the four quarters."""
     return [image.getpixel((x * image.width // 4, y * image.height // 4)) for y in (1, 3) for x in (1, 3)]
 
 
 def rejected(data, limits=None):
-    """Why admission rejects a file."""
+    """The error message of a rejected file."""
     with pytest.raises(RejectedError) as caught:
         admit(Reader.of(data), limits or Limits())
     return caught.value
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_every_kind_is_shown_right(name):
+def test_every_kind_is_decoded(name):
     """Colours and transparency are correct for every kind."""
     bmp = KINDS[name]
     image = decoded(bmp.data()).image
@@ -87,8 +87,8 @@ def test_an_embedded_profile_is_applied():
     assert red[1] < 10
 
 
-def test_a_profile_behind_the_file_is_none():
-    """A profile outside the file is ignored."""
+def test_a_profile_outside_the_file_is_ignored():
+    """The offset of the profile is beyond the end of the file."""
     bmp = with_profile(b"x" * 200)
     assert four(decoded(bmp.data()[:-150]).image) == list(COLOURS)
 
@@ -105,7 +105,7 @@ def test_the_padding_of_the_last_row_may_be_missing(size):
 # Runs -----------------------------------------------------------------------------------------------------------------
 
 
-def test_what_no_run_covers_is_black():
+def test_pixels_without_a_run_are_black():
     """Uncovered pixels are black, as in browsers, whatever the first colour of the palette."""
     body = b"\x40\1\0\0" * 12 + b"\0\2\x08\x06" + b"\x20\2\0\1"
     image = decoded(Bmp(8, compression=RLE8, body=body).data()).image
@@ -120,13 +120,13 @@ def test_runs_end_with_their_row():
     assert decoded(Bmp(8, compression=RLE8, body=body).data()).image.getcolors() == [(64 * 48, COLOURS[1])]
 
 
-def test_rows_of_runs_beyond_the_picture_are_not_looked_at():
+def test_runs_beyond_the_picture_are_ignored():
     """Jumps and rows beyond the image draw nothing."""
     body = rle(8, end=b"\0\0") + b"\0\2\xff\xff" * 9 + b"\xff\0" * 9
     assert four(decoded(Bmp(8, compression=RLE8, body=body).data()).image) == list(COLOURS)
 
 
-def test_runs_without_an_end_are_told():
+def test_a_missing_end_of_runs_is_a_warning():
     """The complete image is rendered, with a warning."""
     assert "no end marker" in decoded(KINDS["runs without an end"].data()).warnings[0]
     assert not decoded(KINDS["runs of 8 bits"].data()).warnings
@@ -135,7 +135,7 @@ def test_runs_without_an_end_are_told():
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("absolute", [False, True])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_runs_that_end_early_are_no_picture(bits, absolute, share):
+def test_runs_that_end_early_are_rejected(bits, absolute, share):
     """An incomplete image is rejected."""
     body = rle(bits, absolute=absolute)
     data = Bmp(bits, compression=RLE8 if bits == 8 else RLE4, body=body[: int(len(body) * share)]).data()
@@ -164,7 +164,7 @@ def test_the_number_of_codes_is_bounded(monkeypatch):
         (Bmp(24, header=64, compression=4), "24 bits (OS/2)"),
     ],
 )
-def test_other_kinds_are_rejected_by_name(bmp, words):
+def test_unsupported_kinds_are_rejected(bmp, words):
     """The message describes the unsupported kind."""
     error = rejected(bmp.data())
     assert type(error) is UnsupportedFormatError
@@ -197,7 +197,7 @@ def test_contradictions_are_rejected(data, words):
     assert words in error.message
 
 
-def test_large_pictures_of_runs_are_measured_before_they_are_drawn():
+def test_the_memory_of_runs_is_predicted():
     """A few bytes may declare any size, so memory is checked before decoding."""
     data = changed(Bmp(8, compression=RLE8, body=b"\0\1").data(), 18, struct.pack("<ii", 15_000, 15_000))
     assert type(rejected(data)) is ImageTooLargeError
@@ -210,7 +210,7 @@ def test_another_size_is_not_decoded():
 
 
 @pytest.mark.parametrize("name", ["16 bits, 4-4-4-4", "30 bits", "30 bits, top down"])
-def test_masked_pixels_are_gathered_in_parts(name, monkeypatch):
+def test_masked_pixels_are_decoded_in_parts(name, monkeypatch):
     """The size of the parts does not change the image."""
     whole = decoded(KINDS[name].data()).image.tobytes()
     monkeypatch.setattr("image_pipeline.imaging.decoders.bmp._BAND_PIXELS", 500)
@@ -234,7 +234,7 @@ def test_damaged_files_end_as_pictures_or_rejections(seed):
 
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("count", [3, 255])
-def test_a_literal_that_is_cut_off_is_truncated(bits, count):
-    """Its missing pixels would be taken for drawn ones."""
+def test_a_cut_literal_is_rejected(bits, count):
+    """Its missing pixels would appear as drawn ones."""
     with pytest.raises(ValueError, match="truncated"):
         runs.unpack(memoryview(bytes((0, count))), (255, 1), bits)

@@ -33,7 +33,7 @@ CHROMIUM = {
 of AVIF where PNG and AVIF differ there."""
 
 
-def shown(colours, profile, mode="RGB"):
+def in_srgb(colours, profile, mode="RGB"):
     """The colours in sRGB."""
     image = Image.new(mode, (len(colours), 1))
     image.putdata(colours)
@@ -44,7 +44,7 @@ def shown(colours, profile, mode="RGB"):
 @pytest.mark.parametrize(("code_points", "expected"), CHROMIUM.items(), ids=str)
 def test_colours_are_as_in_chromium(code_points, expected):
     """The colours equal those of an independent implementation."""
-    for actual, reference in zip(shown(COLOURS, cicp_profile(*code_points)), expected, strict=True):
+    for actual, reference in zip(in_srgb(COLOURS, cicp_profile(*code_points)), expected, strict=True):
         assert max(abs(a - b) for a, b in zip(actual, reference, strict=True)) <= 2
 
 
@@ -59,7 +59,7 @@ def test_colours_are_as_in_chromium(code_points, expected):
 def test_hdr_is_mapped_to_sdr(transfer, expected):
     """Greys are as bright as in Chromium on an SDR display, whatever the primaries."""
     for primaries in (1, 9, 12):
-        greys = shown([(value,) * 3 for value in expected], cicp_profile(primaries, transfer))
+        greys = in_srgb([(value,) * 3 for value in expected], cicp_profile(primaries, transfer))
         for actual, reference in zip(greys, expected.values(), strict=True):
             assert max(abs(channel - reference) for channel in actual) <= 3
 
@@ -73,7 +73,7 @@ def test_srgb_needs_no_profile(code_points):
 
 
 @pytest.mark.parametrize("code_points", [(0, 13), (3, 8), (13, 4), (23, 8), (255, 255), (1, 0), (9, 3), (9, 19)])
-def test_reserved_values_say_nothing(code_points):
+def test_reserved_values_are_ignored(code_points):
     """Reserved values give no profile."""
     assert cicp_profile(*code_points) is None
 
@@ -82,7 +82,7 @@ def test_grey_pictures_get_a_grey_profile():
     """For grey, only the curve matters, not the primaries."""
     assert cicp_profile(12, 13, grey=True) is None
     greys = [30, 128, 230]
-    linear = shown(greys, cicp_profile(9, 8, grey=True), "L")
+    linear = in_srgb(greys, cicp_profile(9, 8, grey=True), "L")
     assert [pixel[0] for pixel in linear] == pytest.approx([96, 188, 244], abs=1)
     assert all(pixel[0] == pixel[1] == pixel[2] for pixel in linear)
 
@@ -91,6 +91,6 @@ def test_grey_pictures_get_a_grey_profile():
     ("code_points", "specified"),
     [((1, 13), True), ((9, 16), True), ((2, 13), False), ((1, 2), False), ((0, 13), False), ((1, 9), False)],
 )
-def test_code_points_that_say_something(code_points, specified):
+def test_supported_code_points_are_recognised(code_points, specified):
     """Specified and supported code points are recognised, including those of sRGB."""
     assert is_specified(*code_points) == specified

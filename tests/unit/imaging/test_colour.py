@@ -35,7 +35,7 @@ def patches(colours):
 
 
 def xyz_matrix(primaries):
-    """RGB → XYZ of D65, by the definition (SMPTE RP 177), without the code under test."""
+    """The matrix from RGB to XYZ of D65 by its definition (SMPTE RP 177), without the code under test."""
     white = (0.3127 / 0.3290, 1.0, (1 - 0.3127 - 0.3290) / 0.3290)
     columns = [(x / y, 1.0, (1 - x - y) / y) for x, y in primaries]
     m = [[columns[j][i] for j in range(3)] for i in range(3)]
@@ -141,8 +141,8 @@ def test_srgb_is_recognised_by_its_numbers():
         assert not is_srgb(matrix_profile(*other))
 
 
-def test_names_do_not_make_srgb():
-    """A profile that only has the name of sRGB is applied as it is."""
+def test_the_name_of_a_profile_does_not_matter():
+    """A profile that only has the name of sRGB is applied."""
     liar = bytearray(matrix_profile(DISPLAY_P3, None)) + b"sRGB IEC61966-2.1"
     assert not is_srgb(bytes(liar))
 
@@ -164,8 +164,8 @@ def test_a_profile_for_another_colour_space_is_broken():
         to_srgb(quarters(), bytes(profile))
 
 
-def test_adobe_rgb_without_a_profile_is_believed_to_exif():
-    """The interoperability index R03, which cameras write without a profile, means Adobe RGB."""
+def test_exif_can_mark_adobe_rgb():
+    """Cameras write the interoperability index R03 instead of a profile."""
     interop = b"\0\1" + b"\0\1\0\2\0\0\0\4R03\0" + bytes(4)
     sub = b"\0\1" + b"\xa0\x05\0\4\0\0\0\1\0\0\0\x2c" + bytes(4)
     first = b"\0\1" + b"\x87\x69\0\4\0\0\0\1\0\0\0\x1a" + bytes(4)

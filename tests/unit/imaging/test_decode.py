@@ -18,7 +18,7 @@ def decoded(data, reduction=1.0):
 
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
-def test_every_picture_comes_in_a_mode_that_can_be_reduced(case):
+def test_every_image_has_a_mode_that_can_be_reduced(case):
     """Palettes, bits, floats and 16 bits are converted by the decoder."""
     assert decoded(case.make()).image.mode in ("L", "RGB", "RGBA", "CMYK")
 
@@ -36,7 +36,7 @@ def test_other_formats_ignore_the_fraction():
     assert decoded(saved(quarters(), "BMP"), 4).image.size == (240, 160)
 
 
-def test_a_missing_end_marker_is_forgiven_once_the_picture_is_complete():
+def test_a_missing_end_marker_is_a_warning():
     """A complete image is decoded, with a warning."""
     whole = saved(quarters(), "JPEG")
     assert "end marker" in decoded(whole[:-2]).warnings[0]
@@ -44,15 +44,15 @@ def test_a_missing_end_marker_is_forgiven_once_the_picture_is_complete():
 
 
 @pytest.mark.parametrize("missing", [20, 200, 400])
-def test_missing_pixels_are_not_forgiven(missing):
-    """An incomplete image is rejected, because its renditions would be cached forever."""
+def test_missing_pixels_are_rejected(missing):
+    """The renditions of an incomplete image would be cached forever."""
     from tests.corpus import noisy
 
     with pytest.raises(CorruptImageError, match="JPEG is cut off"):
         decoded(noisy("JPEG")[:-missing])
 
 
-def test_memory_errors_are_the_pictures_size(monkeypatch):
+def test_a_memory_error_means_that_the_image_is_too_large(monkeypatch):
     """If the predicted memory was too low, the image is rejected as too large."""
     from image_pipeline.errors import ImageTooLargeError
     from image_pipeline.imaging.decoders import codec
@@ -65,7 +65,7 @@ def test_memory_errors_are_the_pictures_size(monkeypatch):
         decoded(saved(quarters().convert("P"), "PNG"))
 
 
-def test_a_missing_decoder_is_not_blamed_on_the_picture(monkeypatch):
+def test_a_missing_decoder_is_an_internal_error(monkeypatch):
     """A missing decoder is an error of the deployment, not a corrupt image."""
     data = (HERE / "turned-1.heic").read_bytes()
 
@@ -78,7 +78,7 @@ def test_a_missing_decoder_is_not_blamed_on_the_picture(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_a_file_that_was_not_transferred_completely_is_told_so(kind):
+def test_a_cut_file_is_reported_as_cut(kind):
     """The message says that the file is cut off."""
     data = saved(quarters(size=(600, 400)), kind, quality=95)[:-200]
     with pytest.raises(CorruptImageError, match=f"{kind} is cut off"):

@@ -18,7 +18,7 @@ def test_every_format_of_the_recipes_can_be_written():
 
 @pytest.mark.parametrize("output_format", FORMATS)
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_bytes_are_what_their_type_says(output_format, mode):
+def test_the_encoded_bytes_match_their_type(output_format, mode):
     """Format, size and transparency are as declared."""
     if mode == "RGBA" and output_format not in WITH_ALPHA:
         pytest.skip("flattened before")
@@ -30,7 +30,7 @@ def test_bytes_are_what_their_type_says(output_format, mode):
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
-def test_nothing_of_the_upload_slips_in(output_format):
+def test_metadata_of_the_upload_is_not_written(output_format):
     """The encoder ignores comments, profiles and EXIF in `info`, which Pillow would save."""
     image = quarters()
     image.info = {"comment": b"secret", "icc_profile": b"secret", "exif": b"Exif\0\0secret", "xmp": b"secret"}
@@ -38,7 +38,7 @@ def test_nothing_of_the_upload_slips_in(output_format):
 
 
 @pytest.mark.parametrize("output_format", ["jpeg", "webp", "avif"])
-def test_quality_is_heard(output_format):
+def test_the_quality_is_applied(output_format):
     """A lower quality gives a smaller file."""
     image = Image.effect_noise((128, 128), 60).convert("RGB")
     assert len(encode(image, output_format, 30, b"")) < len(encode(image, output_format, 90, b""))

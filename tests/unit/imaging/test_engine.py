@@ -27,45 +27,49 @@ PNG_120 = Recipe("t", 120, 120, formats=("png",))
 
 
 def render(data, *recipes, limits=LIMITS, point=None):
-    """Rendered with some recipes."""
+    """Render an image with some recipes."""
     return engine.render(data, recipes, limits, point)
 
 
-def one(data, recipe, point=None):
-    """The only rendition."""
+def rendition_of(data, recipe, point=None):
+    """The only rendition of an image."""
     (rendition,) = render(data, recipe, point=point).renditions
     return rendition
 
 
 def picture(rendition):
-    """Its pixels."""
+    """The pixels of a rendition."""
     image = Image.open(io.BytesIO(rendition.data))
     image.load()
     return image
 
 
 def four(image):
-    """Colours of the four quarters over HOLE."""
+    """The colours of the four quarters over HOLE."""
     image = Image.alpha_composite(Image.new("RGBA", image.size, HOLE), image.convert("RGBA")).convert("RGB")
     width, height = image.size
     return [image.getpixel((x * width // 4, y * height // 4)) for y in (1, 3) for x in (1, 3)]
 
 
 def worst(colours, expected):
-    """Largest difference of a channel."""
-    return max(abs(a - b) for one, two in zip(colours, expected, strict=True) for a, b in zip(one, two, strict=True))
+    """The largest difference of a channel."""
+    return max(
+        abs(a - b)
+        for colour, reference in zip(colours, expected, strict=True)
+        for a, b in zip(colour, reference, strict=True)
+    )
 
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
 def test_every_kind_of_file_has_a_smart_crop(case):
     """The crop has the size of its box, whatever the mode and the transparency of the image."""
-    (made,) = engine.render(case.make(), [Recipe("card", 20, 30, fit="cover", focus="smart")], Limits()).renditions
-    assert (made.width, made.height) == (20, 30)
+    (crop,) = engine.render(case.make(), [Recipe("card", 20, 30, fit="cover", focus="smart")], Limits()).renditions
+    assert (crop.width, crop.height) == (20, 30)
 
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
 @pytest.mark.parametrize("resizer", ["simd", "libvips", "pillow"])
-def test_every_kind_of_file_looks_right(case, resizer, monkeypatch):
+def test_every_kind_of_file_is_rendered_correctly(case, resizer, monkeypatch):
     """Colours, transparency and size are correct, also without some packages or with Pillow alone."""
     if resizer != "simd":
         monkeypatch.setattr(resize, "_simd", lambda: None)
@@ -73,15 +77,15 @@ def test_every_kind_of_file_looks_right(case, resizer, monkeypatch):
         monkeypatch.setattr(libvips, "_library", lambda: None)
     elif resize.name() != "simd":
         pytest.skip("no SIMD resizer on this machine")
-    rendition = one(case.make(), PNG_120)
+    rendition = rendition_of(case.make(), PNG_120)
     assert (rendition.width, rendition.height) == (120, 80) == picture(rendition).size
     assert worst(four(picture(rendition)), case.colours) <= case.tolerance
 
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
-def test_transparency_is_never_black_by_accident(case):
+def test_transparency_becomes_the_background_in_jpeg(case):
     """JPEG shows the recipe's background where the image is transparent."""
-    rendition = one(case.make(), Recipe("t", 120, 120, background="#ff00ff"))
+    rendition = rendition_of(case.make(), Recipe("t", 120, 120, background="#ff00ff"))
     assert picture(rendition).mode in ("L", "RGB")
     assert worst(four(picture(rendition)), case.colours) <= max(case.tolerance, 12)
 
@@ -97,8 +101,8 @@ def test_bad_files_are_rejected(case):
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_all_orientations_come_out_upright(image_format, orientation):
-    """Every EXIF orientation is applied, for every input format that has it and every output format."""
+def test_every_orientation_is_applied(image_format, orientation):
+    """The renditions of every input and output format are upright."""
     recipe = Recipe("t", 120, 120, formats=("jpeg", "png", "webp", "avif"))
     for rendition in render(turned(image_format, orientation), recipe).renditions:
         assert (rendition.width, rendition.height) == (120, 80)
@@ -123,8 +127,8 @@ def test_all_orientations_come_out_upright(image_format, orientation):
     ids=lambda value: f"{value.fit} {value.width}x{value.height}" if isinstance(value, Recipe) else "",
 )
 def test_fit_cover_and_pad(recipe, size):
-    """The box and the aspect ratio are kept, and nothing is enlarged."""
-    rendition = one(saved(quarters(), "PNG"), recipe)
+    """The box and the aspect ratio are kept, and no image is enlarged."""
+    rendition = rendition_of(saved(quarters(), "PNG"), recipe)
     assert (rendition.width, rendition.height) == size == picture(rendition).size
 
 
@@ -134,9 +138,9 @@ def responsive(*widths, **options):
 
 
 def test_a_set_ends_at_the_width_of_the_original():
-    """A width beyond the original makes one rendition of its size; further ones would be equal and are left out."""
+    """A width beyond the original makes one rendition of its size, and no equal ones."""
     renditions = render(saved(quarters(), "PNG"), *responsive(60, 120, 320, 640), Recipe("t", 900, 900)).renditions
-    assert [(each.name, each.width, each.height) for each in renditions] == [
+    assert [(rendition.name, rendition.width, rendition.height) for rendition in renditions] == [
         ("s-60", 60, 40), ("s-120", 120, 80), ("s-320", *SIZE), ("t", *SIZE),
     ]  # fmt: skip
 
@@ -151,9 +155,9 @@ def test_the_memory_of_a_set_is_predicted():
         render(data, *many, limits=limits)
 
 
-def test_cover_cuts_the_same_from_both_sides():
+def test_cover_cuts_both_sides_equally():
     """The centre of the image stays in the centre."""
-    image = picture(one(saved(quarters(), "PNG"), Recipe("t", 80, 80, fit="cover", formats=("png",))))
+    image = picture(rendition_of(saved(quarters(), "PNG"), Recipe("t", 80, 80, fit="cover", formats=("png",))))
     assert worst(four(image), QUARTERS) <= 8
 
 
@@ -168,29 +172,29 @@ def dotted(size, centre, orientation):
 
 
 def shows_dot(rendition):
-    """Whether a rendition has something red."""
+    """Whether a rendition contains red pixels."""
     red, green, _ = picture(rendition).convert("RGB").split()
     return ImageChops.subtract(red, green).getextrema()[1] > 100
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize(("size", "dot"), [((600, 200), (480, 100)), ((200, 600), (100, 130))])
-def test_smart_and_a_point_find_what_the_centre_misses(size, dot, orientation):
-    """Both count in the upright image, whatever its orientation; a point wins over the recipe."""
+def test_smart_and_a_point_contain_the_subject(size, dot, orientation):
+    """Both refer to the upright image, whatever its orientation; a point wins over the recipe."""
     data = dotted(size, dot, orientation)
     smart, centre = (Recipe("t", 100, 100, fit="cover", focus=focus) for focus in ("smart", "centre"))
-    assert shows_dot(one(data, smart))
-    assert not shows_dot(one(data, centre))
-    assert shows_dot(one(data, centre, Point(dot[0] / size[0], dot[1] / size[1])))
-    assert not shows_dot(one(data, smart, Point(0.5, 0.5)))
+    assert shows_dot(rendition_of(data, smart))
+    assert not shows_dot(rendition_of(data, centre))
+    assert shows_dot(rendition_of(data, centre, Point(dot[0] / size[0], dot[1] / size[1])))
+    assert not shows_dot(rendition_of(data, smart, Point(0.5, 0.5)))
 
 
 def test_a_point_changes_only_crops():
-    """Images that are shown completely stay as they are."""
+    """Recipes that show the whole image ignore the point."""
     data = saved(quarters(), "PNG")
     for fit in ("fit", "pad"):
         recipe = Recipe("t", 60, 50, fit=fit, formats=("png",))
-        assert one(data, recipe, Point(0, 1)).data == one(data, recipe).data
+        assert rendition_of(data, recipe, Point(0, 1)).data == rendition_of(data, recipe).data
 
 
 def test_the_point_is_part_of_the_content_id():
@@ -205,7 +209,7 @@ def test_the_point_is_part_of_the_content_id():
 def test_pad_fills_with_the_background():
     """The background also fills the transparent parts of the image."""
     recipe = Recipe("t", 120, 120, fit="pad", formats=("png",), background="#123456")
-    image = picture(one(saved(holed(), "PNG"), recipe)).convert("RGB")
+    image = picture(rendition_of(saved(holed(), "PNG"), recipe)).convert("RGB")
     assert image.getpixel((60, 5)) == image.getpixel((60, 115)) == (0x12, 0x34, 0x56)
     assert worst([image.getpixel((100, 80))], [(0x12, 0x34, 0x56)]) <= 2
 
@@ -224,7 +228,7 @@ def test_pad_fills_with_the_background():
 def test_any_picture_and_any_recipe(width, height, mode, box, fit, focus, point, output_format):
     """The size and the aspect ratio are right, and no error is raised."""
     data = saved(Image.new(mode, (width, height)), "PNG")
-    rendition = one(data, Recipe("t", *box, fit=fit, focus=focus, formats=(output_format,)), point)
+    rendition = rendition_of(data, Recipe("t", *box, fit=fit, focus=focus, formats=(output_format,)), point)
     assert picture(rendition).size == (rendition.width, rendition.height)
     assert rendition.width <= box[0]
     assert rendition.height <= box[1]
@@ -252,7 +256,7 @@ def test_the_default_recipes():
     assert [rendition.content_type for rendition in rendered.renditions][-2:] == ["image/jpeg", "image/webp"]
 
 
-def test_place_and_serial_numbers_leave_no_trace():
+def test_place_and_serial_numbers_are_removed():
     """No output format contains them; all contain artist and copyright."""
     data = saved(quarters(), "JPEG", exif=block(), comment=b"SN-1 was here")
     for rendition in render(data, Recipe("t", 90, 90, formats=("jpeg", "png", "webp", "avif"))).renditions:
@@ -274,13 +278,13 @@ def test_the_content_id_changes_with_bytes_and_recipes_alone():
     data = noisy("PNG")
     base = render(data, PNG_120).content_id
     assert base == render(data, PNG_120).content_id
-    others = {
+    other_ids = {
         render(noisy("JPEG"), PNG_120).content_id,
         render(data, replace(PNG_120, quality=50)).content_id,
         render(data, replace(PNG_120, watermark=Watermark(text="x"))).content_id,
         render(data).content_id,
     }
-    assert len(others | {base}) == 5
+    assert len(other_ids | {base}) == 5
     assert base.isalnum()
 
 
@@ -288,11 +292,11 @@ def test_the_content_id_changes_with_bytes_and_recipes_alone():
     ("owner", "name", "value"),
     [(packages, "versions", lambda: ("pillow-0.0.0",)), (resize, "name", lambda: "another resizer")],
 )
-def test_the_content_id_names_whatever_can_change_a_pixel(owner, name, value, monkeypatch):
+def test_the_content_id_depends_on_the_packages(owner, name, value, monkeypatch):
     """A new decoder or another resizer must not reuse an id: its files may differ from the cached ones."""
-    before = engine.content_id(b"any", [PNG_120])
+    old_id = engine.content_id(b"any", [PNG_120])
     monkeypatch.setattr(owner, name, value)
-    assert engine.content_id(b"any", [PNG_120]) != before
+    assert engine.content_id(b"any", [PNG_120]) != old_id
 
 
 def test_a_watermark_picture_counts_by_its_bytes(tmp_path):
@@ -306,7 +310,7 @@ def test_a_watermark_picture_counts_by_its_bytes(tmp_path):
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_sha256_is_the_uploads():
+def test_the_hash_is_that_of_the_upload():
     """A user can compare the hash with that of the local file."""
     data = noisy("PNG")
     assert render(data).sha256 == hashlib.sha256(data).hexdigest()
@@ -318,7 +322,7 @@ def test_the_header_is_exact():
     assert render(animation).header.frames == 3
 
 
-def test_no_recipe_still_gives_a_summary():
+def test_an_image_without_recipes_has_a_summary():
     """The summary does not need renditions."""
     assert render(noisy("JPEG")).summary.thumbhash
 
@@ -334,8 +338,8 @@ def test_allow_larger_false_lowers_the_quality():
     """The rendition does not have more bytes than the upload."""
     data = saved(Image.open(io.BytesIO(noisy("PNG"))), "JPEG", quality=45)
     recipe = Recipe("t", 300, 300, quality=95)
-    assert len(one(data, recipe).data) > len(data)
-    assert len(one(data, replace(recipe, allow_larger=False)).data) <= len(data) * 1.05
+    assert len(rendition_of(data, recipe).data) > len(data)
+    assert len(rendition_of(data, replace(recipe, allow_larger=False)).data) <= len(data) * 1.05
 
 
 @pytest.mark.parametrize("quality", [95, 41, 40, 20])
@@ -343,15 +347,15 @@ def test_allow_larger_false_never_goes_below_quality_40(quality):
     """A tiny upload must not ruin its renditions; a recipe that asks for less than 40 keeps its own quality."""
     data = saved(Image.open(io.BytesIO(noisy("PNG"))), "JPEG", quality=1)
     recipe = Recipe("t", 300, 300, quality=quality, allow_larger=False)
-    lowest = one(data, Recipe("t", 300, 300, quality=min(quality, 40))).data
+    lowest = rendition_of(data, Recipe("t", 300, 300, quality=min(quality, 40))).data
     assert len(lowest) > len(data)
-    assert one(data, recipe).data == lowest
+    assert rendition_of(data, recipe).data == lowest
 
 
-def test_sharpening_raises_contrast_at_edges():
-    """Sharpening increases the contrast of edges."""
+def test_sharpening_increases_the_contrast_at_edges():
+    """The smallest and largest values at an edge differ more."""
     data = saved(quarters("L").resize((60, 40)).resize(SIZE, Image.Resampling.BICUBIC), "PNG")
-    plain, sharp = (picture(one(data, replace(PNG_120, sharpen=amount))).convert("L") for amount in (0.0, 2.0))
+    plain, sharp = (picture(rendition_of(data, replace(PNG_120, sharpen=amount))).convert("L") for amount in (0.0, 2.0))
     assert ImageStat.Stat(sharp).stddev[0] > ImageStat.Stat(plain).stddev[0]
 
 
@@ -382,7 +386,7 @@ def test_a_rendition_is_made_from_a_larger_one_only_if_that_is_large_enough(came
     image = Image.effect_noise((1200, 900), 80).convert("RGB")
     data = saved(image, "WEBP", lossless=True, method=0, exif=block() if camera else b"")
     recipes = [Recipe(str(side), side, side, formats=("png",)) for side in (600, small_side)]
-    alone = one(data, recipes[1])
+    alone = rendition_of(data, recipes[1])
     assert (render(data, *recipes).renditions[1] != alone) == from_larger
 
 
@@ -412,8 +416,8 @@ def test_reduced_copy_of_every_format(case):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5000, 10), (10, 5000), (79, 81), (3000, 2000)])
-def test_reduced_copy_is_legal(size):
-    """The sides are within the limits of the service, and the rendition declares them correctly."""
+def test_the_reduced_copy_is_within_the_limits_of_the_service(size):
+    """The record has the size of the copy."""
     rendition = engine.reduced(saved(Image.new("RGB", size, "red"), "PNG"), LIMITS, 640, 80)
     copy = Image.open(io.BytesIO(rendition.data))
     assert 80 <= min(copy.size) <= max(copy.size) <= 640
@@ -458,12 +462,11 @@ def golden_source():
 
 @pytest.mark.parametrize("name", GOLDEN_RECIPES)
 def test_golden(name, tmp_path):
-    """Pixels stay as they were looked at: at most 1.5 of 255 off on average, on any machine and resizer.
+    """Pixels differ from the golden images by at most 1.5 of 255 on average, on any machine and resizer.
 
-    The difference is saved where a person can look at it. `python -m tests.unit.imaging.test_engine` writes new
-    goldens.
+    A failure saves an image of the difference. `python -m tests.unit.imaging.test_engine` writes new golden images.
     """
-    image = picture(one(golden_source(), GOLDEN_RECIPES[name])).convert("RGBA")
+    image = picture(rendition_of(golden_source(), GOLDEN_RECIPES[name])).convert("RGBA")
     with Image.open(GOLDEN / f"{name}.png") as opened:
         golden = opened.convert("RGBA")
     assert image.size == golden.size
@@ -475,7 +478,7 @@ def test_golden(name, tmp_path):
 
 if __name__ == "__main__":
     for _name, _recipe in GOLDEN_RECIPES.items():
-        (GOLDEN / f"{_name}.png").write_bytes(one(golden_source(), _recipe).data)
+        (GOLDEN / f"{_name}.png").write_bytes(rendition_of(golden_source(), _recipe).data)
 
 
 def test_the_file_itself_counts_as_memory_when_it_is_rendered():
@@ -493,7 +496,7 @@ def test_the_recipe_id_changes_with_recipes_and_nothing_else():
     """The id shows whether renditions are up to date, independently of the machine."""
     a, b = Recipe("a", 10, 10), Recipe("b", 10, 10)
     assert engine.recipe_id([a, b]) == engine.recipe_id([a, Recipe("b", 10, 10)])
-    others = [[a], [b, a], [a, Recipe("b", 10, 11)], [a, Recipe("b", 10, 10, watermark=Watermark(text="©"))]]
-    ids = {engine.recipe_id(variant) for variant in [[a, b], *others]}
+    other_recipes = [[a], [b, a], [a, Recipe("b", 10, 11)], [a, Recipe("b", 10, 10, watermark=Watermark(text="©"))]]
+    ids = {engine.recipe_id(variant) for variant in [[a, b], *other_recipes]}
     assert len(ids) == 5
     assert all(len(variant) == 16 for variant in ids)

@@ -18,7 +18,7 @@ from tests.corpus import quarters, saved, turned
 
 
 def block(**changes):
-    """EXIF of a camera that tells everything."""
+    """The EXIF block of a camera that writes every tag."""
     tags = Image.Exif()
     tags[0x010F], tags[0x0110], tags[0x0112] = "Kamera\0", "Modell 1", 1
     tags[0x013B], tags[0x8298] = "Zoë".encode(), "© 2026 Zoë".encode()
@@ -44,7 +44,7 @@ RIGHTS = {0x013B, 0x8298}
 
 
 def tags_of(data):
-    """Return the tags of the main EXIF directory, as Pillow reads them; those of others are behind pointers in it."""
+    """Return the tags of the main EXIF directory, as Pillow reads them; other directories are pointers in it."""
     with Image.open(io.BytesIO(data)) as image:
         return set(image.getexif())
 
@@ -85,7 +85,7 @@ def test_place_owner_and_serial_numbers_are_not_facts():
         ({0x9003: "2026:13:01 10:00:00", 0x9004: "2026:05:04 09:00:00"}, "2026-05-04T09:00:00"),
     ],
 )
-def test_a_moment_is_never_invented(changes, taken_at):
+def test_an_incomplete_time_is_not_completed(changes, taken_at):
     """A missing offset is not assumed, and a clock that was never set gives no time."""
     assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=block(sub=changes)))).taken_at == taken_at
 
@@ -96,7 +96,7 @@ def test_no_exif_gives_empty_facts():
     assert exif.read(Reader.of(b"")).to_dict() == {}
 
 
-def test_zero_denominators_are_no_numbers():
+def test_zero_denominators_are_ignored():
     """An exposure of 1/0, which real files contain, is omitted: JSON has no infinity."""
     facts = exif.read(Reader.of(saved(quarters(), "JPEG", exif=block(sub={0x829A: IFDRational(1, 0)}))))
     assert facts.exposure_time is None
@@ -113,7 +113,7 @@ def test_broken_exif_never_raises(at, noise):
     assert json.dumps(facts.to_dict(), allow_nan=False)
 
 
-def test_rights_are_kept_and_nothing_else():
+def test_only_rights_are_kept():
     """The EXIF block for renditions contains only artist and copyright."""
     rights = exif.rights_block(exif.read(Reader.of(saved(quarters(), "JPEG", exif=block()))))
     data = saved(quarters(), "JPEG", exif=rights)
@@ -169,8 +169,8 @@ def test_facts_of_odd_files(name):
 def test_utf8_rights_reach_the_renditions():
     """Texts of Exif 3.0's UTF-8 type are kept in renditions."""
     facts = exif.read(Reader.of((corpus.HERE / "cases" / "g1_exif3_utf8_type.jpg").read_bytes()))
-    kept = exif.read(Reader.of(saved(quarters(), "JPEG", exif=exif.rights_block(facts))))
-    assert (kept.artist, kept.copyright) == ("Zoë", "© Zoë")
+    rights = exif.read(Reader.of(saved(quarters(), "JPEG", exif=exif.rights_block(facts))))
+    assert (rights.artist, rights.copyright) == ("Zoë", "© Zoë")
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_copyright_has_two_holders(value, copyright):
         ({0x8827: 0}, None),
     ],
 )
-def test_sensitivity_beyond_16_bits(changes, iso):
+def test_a_sensitivity_beyond_16_bits_is_read(changes, iso):
     """For 65535, which also means "larger", another tag contains the exact value."""
     tags = corpus.exif(t0x010F="Kamera")
     tags.get_ifd(0x8769).update(changes)
@@ -225,21 +225,21 @@ def test_sensitivity_beyond_16_bits(changes, iso):
         ("0000:00:00 00:00:00", "", None),
     ],
 )
-def test_only_moments_of_the_calendar_count(date, offset, taken_at):
+def test_invalid_dates_are_ignored(date, offset, taken_at):
     """An invalid date gives no time, and an invalid offset is omitted."""
     tags = corpus.exif(t0x010F="Kamera")
     tags.get_ifd(0x8769).update({0x9003: date, 0x9011: offset})
     assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).taken_at == taken_at
 
 
-def test_the_first_of_several_numbers_counts():
+def test_the_first_of_several_numbers_is_read():
     """A tag with more values than the standard defines is read up to its first one."""
     tags = corpus.exif(t0x010F="Kamera")
     tags.get_ifd(0x8769).update({0x829D: (IFDRational(28, 10), IFDRational(56, 10))})
     assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).f_number == 2.8
 
 
-def test_xmp_fills_only_what_exif_lacks():
+def test_xmp_adds_only_missing_facts():
     """A lens in EXIF is kept where only the date comes from XMP."""
     packet = (
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'

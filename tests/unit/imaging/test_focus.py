@@ -41,7 +41,7 @@ def test_reads_two_numbers(text, x, y):
     ],
 )
 def test_refuses_every_other_text(text):
-    """The message has the value, shortened, and the hint has the rule."""
+    """The message contains the shortened value, and the hint contains the rule."""
     with pytest.raises(InvalidRequestError, match="is not a point of the image") as caught:
         Point.parse(text)
     assert "0 to 1" in caught.value.hint
@@ -54,13 +54,13 @@ def test_refuses_every_other_text(text):
      {"x": -0.1, "y": 0}, {"x": 0, "y": 1.1}, json.loads('{"x": NaN, "y": 0}'), {"x": None, "y": None}],
 )  # fmt: skip
 def test_refuses_every_other_object(value):
-    """Exactly two numbers from 0 to 1 are a point."""
+    """A point is exactly two numbers from 0 to 1."""
     with pytest.raises(InvalidRequestError, match="is not a point of the image"):
         Point.from_json(value)
 
 
 def test_negative_zero_is_zero():
-    """JSON has it, but the text of a point cannot have a sign."""
+    """JSON has a negative zero, but the text of a point cannot have a sign."""
     point = Point.from_json(json.loads('{"x": -0.0, "y": -0.0}'))
     assert str(point) == "0,0"
     assert Point.parse(str(point)) == point

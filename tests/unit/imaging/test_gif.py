@@ -22,13 +22,13 @@ LONG = blocks(bytes(10_000_000))
 
 
 def pixels(file, budget=None):
-    """Decoded pixels of an admitted file."""
+    """The decoded pixels of an admitted file."""
     reader = Reader.of(file, budget)
     return decode(reader, admit(reader, Limits()))
 
 
 def canvas(size, box, indices, colours, transparent=None):
-    """RGBA of a frame on a transparent canvas, by the definition; entries that a table lacks are black."""
+    """RGBA of a frame on a transparent canvas, as specified; entries that a table lacks are black."""
     out = bytearray(4 * size[0] * size[1])
     left, top, width, height = box
     for at, index in enumerate(indices):
@@ -41,7 +41,7 @@ def canvas(size, box, indices, colours, transparent=None):
 
 
 def rgba(file):
-    """Pixels with opacity."""
+    """The pixels with their opacity."""
     return pixels(file).image.convert("RGBA").tobytes()
 
 
@@ -128,7 +128,7 @@ def test_extensions_do_not_change_the_first_frame(parts):
     assert rgba(gif((8, 8), [*parts, frame((0, 0, 8, 8))])) == PLAIN
 
 
-def test_the_last_graphic_control_counts():
+def test_the_last_graphic_control_applies():
     """The last graphic control before the frame applies; additional bytes in it are ignored."""
     for parts in ([control(0), control(3)], [b"\x21\xf9\x05\1\0\0\3\0\0"], [control(3), extension(1, b"text")]):
         file = gif((8, 8), [*parts, frame((0, 0, 8, 8))])
@@ -170,7 +170,7 @@ INCOMPLETE = {
 
 
 @pytest.mark.parametrize("case", REJECTED)
-def test_rejected_by_the_head(case):
+def test_invalid_headers_are_rejected(case):
     """Admission rejects the file before a decoder starts, also if it is fetched in parts."""
     file, words = REJECTED[case]
     for reader in (Reader.of(file), Reader.fetched(lambda start, length: file[start : start + length], len(file))):
@@ -240,7 +240,7 @@ def test_too_many_frames_are_too_large(count):
         admit(Reader.of(gif((1, 1), [frame((0, 0, 1, 1), b"\0")] * count)), Limits())
 
 
-def test_a_flood_of_sub_blocks_behind_the_first_frame_is_not_walked():
+def test_a_flood_of_sub_blocks_after_the_first_frame_is_not_read():
     """The image is complete before the sub-blocks."""
     budget = Budget()
     file = gif((8, 8), [frame((0, 0, 8, 8)), b"\x21\xfe" + b"\1a" * 5_000_000 + b"\0", frame((0, 0, 8, 8))])
@@ -255,8 +255,8 @@ def test_a_flood_of_sub_blocks_before_the_first_frame_is_rejected():
         admit(Reader.of(file), Limits())
 
 
-def test_a_hostile_file_costs_nothing():
-    """An empty extension must not hide an image of 13,300 × 17,200 pixels from admission."""
+def test_an_empty_extension_does_not_hide_the_image():
+    """Admission must see an image of 13,300 × 17,200 pixels after it."""
     tracemalloc.start()
     with pytest.raises(CorruptImageError):
         pixels((HERE / "cases" / "s2_netscape_block_ends_at_once.gif").read_bytes())
@@ -279,7 +279,7 @@ def test_a_first_frame_at_an_offset():
 
 @given(st.integers(0, 2**32))
 @settings(max_examples=200)
-def test_any_combination_gives_the_right_picture(seed):
+def test_any_combination_is_decoded_correctly(seed):
     """Every combination of the format's options is decoded correctly."""
     chance = random.Random(seed)
     bits = chance.randint(2, 8)

@@ -32,7 +32,7 @@ RED, GREEN, BLUE, GREY = (200, 30, 30), (30, 200, 30), (30, 30, 200), (128, 128,
 
 
 def admitted(data):
-    """The header."""
+    """The header of a file."""
     return admit(Reader.of(data), Limits())
 
 
@@ -90,8 +90,8 @@ def test_a_frame_larger_than_the_header_says_is_rejected_unread():
 
 @pytest.mark.parametrize("meta_last", [False, True])
 @pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
-def test_a_header_beside_30_mb_of_pixels_costs_few_requests(codec, meta_last):
-    """A header after the pixels, as some phones write it, is read without the pixels."""
+def test_a_header_after_30_mb_of_pixels_needs_few_requests(codec, meta_last):
+    """Some phones write the header after the pixels, which are not read."""
     filler = corpus.unit(15, bytes(30_000_000)) if codec == "AVIF" else corpus.nal(b"\x4e\1" + bytes(30_000_000))
     tiles = corpus.four(codec)
     tiles = (*tiles[:3], replace(tiles[3], data=tiles[3].data + filler))
@@ -109,8 +109,8 @@ def test_a_header_beside_30_mb_of_pixels_costs_few_requests(codec, meta_last):
 
 
 @pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
-def test_every_tile_is_looked_at_once_all_bytes_are_there(codec):
-    """From parts, only the first tile's header is read; from all bytes, every tile is checked."""
+def test_every_tile_is_checked_if_all_bytes_are_available(codec):
+    """Otherwise, only the header of the first tile is read."""
     liar = av1((9, 9, 9), (480, 320)) if codec == "AVIF" else hevc()
     liar = corpus.having(liar, ispe(120, 80))
     if codec == "HEIC":
@@ -123,14 +123,14 @@ def test_every_tile_is_looked_at_once_all_bytes_are_there(codec):
 
 
 def rows(count, width):
-    """Rows of a table for items that do not exist."""
+    """The rows of a table for items that do not exist."""
     return [struct.pack(">HB", 2 + number % 60_000, width) + b"\1" * width for number in range(count)]
 
 
 def properties(*more, associations=b"\0\1\2\x81\2"):
     """An `iprp` box for `one_av1` with more properties."""
-    known = box(b"ipco", *av1().properties, *more)
-    return {b"iprp": box(b"iprp", known, corpus.associations(associations))}
+    property_boxes = box(b"ipco", *av1().properties, *more)
+    return {b"iprp": box(b"iprp", property_boxes, corpus.associations(associations))}
 
 
 def plain(**changes):
@@ -146,7 +146,7 @@ def references(count, targets):
 
 
 def infe(number):
-    """An entry of the table of items."""
+    """One entry of the table of items."""
     return full(b"infe", struct.pack(">HH", number, 0), b"av01\0", version=2)
 
 
@@ -236,8 +236,8 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("name", FLOODS)
-def test_floods_cost_no_more_than_the_budget(name):
-    """Memory stays within the budget, whatever the tables repeat; tested with a tenth of both."""
+def test_floods_stay_within_the_budget(name):
+    """Repeated tables take no more memory than the budget allows; the test uses a tenth of both."""
     data = FLOODS[name]()
     admitted(corpus.tiled("HEIC").data)  # what is loaded once does not count
     tracemalloc.start()
@@ -249,8 +249,8 @@ def test_floods_cost_no_more_than_the_budget(name):
 
 
 @pytest.mark.parametrize("name", ["rows of associations", "places", "references to many"])
-def test_what_is_remembered_is_paid_for(name):
-    """Recording an entry is charged to the budget, because it takes more memory than its bytes."""
+def test_recorded_entries_are_charged(name):
+    """A recorded entry takes more memory than its bytes."""
     data = FLOODS[name]()
     tracemalloc.start()
     with contextlib.suppress(RejectedError):
@@ -272,7 +272,7 @@ def test_a_large_grid_is_within_the_budget():
 
 @settings(deadline=None)
 @given(st.sampled_from(["turned-6.heic", "alpha.heic", "deep-alpha.avif", "grid", "sequence"]), st.data())
-def test_no_damage_breaks_more_than_the_file(name, data):
+def test_damage_causes_no_other_error(name, data):
     """Changed bytes and cuts give a header or a rejection, never another error."""
     sources = {"grid": lambda: corpus.tiled("AVIF").data, "sequence": corpus.sequence}
     damaged = bytearray(sources[name]() if name in sources else corpus.whole(name))
@@ -310,16 +310,16 @@ def test_many_slices_are_too_much_work(monkeypatch):
 
 
 @pytest.mark.parametrize("start", [b"\0\0\0\0", b"\0\0\0\6Exif\0\0", b"\0\0\0\0Exif\0\0"])
-def test_exif_is_that_of_the_primary_picture(start):
-    """The EXIF of the primary image is used, even if another image's EXIF comes first."""
+def test_the_exif_of_the_primary_image_is_used(start):
+    """Another image's EXIF may come first."""
     make = b"II*\0\x08\0\0\0" + b"\1\0\x0f\x01\2\0\4\0\0\0Cam\0" + bytes(4)
-    other = corpus.Item(b"Exif", b"\0\0\0\0" + make.replace(b"Cam", b"Not"), references=((b"cdsc", (2,)),))
-    own = corpus.exif_item(start + make)
-    data = HeifFile((av1(), av1((0, 0, 255)), other, own)).data
+    foreign_exif = corpus.Item(b"Exif", b"\0\0\0\0" + make.replace(b"Cam", b"Not"), references=((b"cdsc", (2,)),))
+    own_exif = corpus.exif_item(start + make)
+    data = HeifFile((av1(), av1((0, 0, 255)), foreign_exif, own_exif)).data
     assert exif.read(Reader.of(data)).make == "Cam"
 
 
-def test_orientation_is_that_of_the_boxes():
+def test_only_the_boxes_define_the_orientation():
     """The orientation in EXIF is ignored, as ISO/IEC 23008-12 requires."""
     data = saved(quarters(), "AVIF")
     block = b"\0\0\0\0II*\0\x08\0\0\0\1\0\x12\x01\3\0\1\0\0\0\6\0\0\0" + bytes(4)

@@ -1,12 +1,12 @@
-"""A short fuzz run; `make fuzz` is the long one."""
+"""A short fuzz run; `make fuzz` runs the long one."""
 
 import tracemalloc
 
 from tools.fuzz import MOST_ADMISSION_BYTES, fuzz, sources
 
 
-def test_no_damage_gets_through():
-    """Damaged files, the same in each run, end as renditions or rejections."""
+def test_damaged_files_are_rendered_or_rejected():
+    """The damage is the same in each run."""
     figures = fuzz(seconds=60, seed=20_261_121, most=300)
     assert [(seed, problem) for seed, problem, _ in figures.failures] == []
     assert figures.outcomes["rendered"] > 10

@@ -47,8 +47,8 @@ def profile(tags, space=b"RGB ", connection=b"Lab ", kind=b"mntr"):
     return bytes(head) + table + body
 
 
-def filling(size):
-    """Numbers of a table."""
+def numbers(size):
+    """The numbers of a table."""
     return bytes(index % 251 for index in range(size))
 
 
@@ -84,7 +84,7 @@ def lut_a_to_b(grid=(2, 2, 2), outputs=3, table=None):
     size = outputs
     for points in grid:
         size *= points
-    table = filling(size) if table is None else table
+    table = numbers(size) if table is None else table
     b_curves = 32
     lut = b_curves + 12 * outputs
     values = bytes(grid).ljust(16, b"\0") + b"\1\0\0\0" + table + b"\0" * (-len(table) % 4)
@@ -115,18 +115,18 @@ PROFILES = {
 
 
 def converted(data, mode="RGB"):
-    """A few pixels."""
+    """Some pixels after the conversion."""
     return to_srgb(Image.linear_gradient("L").resize((16, 16)).convert("RGB").convert(mode), data)
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_honest_profiles_are_used(name):
+def test_valid_profiles_are_used(name):
     """Valid profiles of every kind are accepted and used."""
     data, mode = PROFILES[name]
     assert converted(data, mode).mode == "RGB"
 
 
-def test_a_profile_is_checked_for_its_size():
+def test_a_profile_has_a_limited_size():
     """A profile has at most 4 MB."""
     data = PROFILES["matrix"][0]
     assert converted(data + bytes(icc.MOST_BYTES - len(data))).mode == "RGB"
@@ -147,14 +147,14 @@ HOSTILE = {
 
 @pytest.mark.parametrize("table", HOSTILE.values(), ids=HOSTILE.keys())
 @pytest.mark.parametrize("name", [b"A2B0", b"A2B1", b"B2A0", b"gamt"], ids=bytes.decode)
-def test_tables_that_their_bytes_cannot_hold_are_broken(name, table):
-    """A declared table that is larger than its bytes would cost LittleCMS hundreds of megabytes."""
+def test_tables_that_are_larger_than_their_bytes_are_broken(name, table):
+    """LittleCMS would allocate hundreds of megabytes for such a table."""
     with pytest.raises(BrokenProfileError):
         converted(profile({**WHITE, b"A2B0": lut8(), name: table}))
 
 
-def test_chains_of_elements_are_left_out():
-    """Multi-process elements are removed: LittleCMS would evaluate each of them 35,937 times."""
+def test_chains_of_elements_are_removed():
+    """LittleCMS would evaluate each multi-process element 35,937 times."""
     plain = {**WHITE, b"A2B0": lut8()}
     data = profile({**plain, b"D2B0": chain(200_000), b"D2B1": chain(20_000)})
     assert converted(data).tobytes() == converted(profile(plain)).tobytes()
@@ -190,15 +190,15 @@ def test_curves_without_values_are_broken(curve):
 
 
 @pytest.mark.parametrize("kind", [b"link", b"abst", b"nmcl", b"oops"], ids=bytes.decode)
-def test_profiles_of_no_device_are_broken(kind):
+def test_profiles_without_a_device_are_broken(kind):
     """Profiles of other classes do not describe pixels."""
     with pytest.raises(BrokenProfileError):
         converted(profile({**WHITE, b"A2B0": lut8()}, kind=kind))
 
 
 @pytest.mark.parametrize("count", [0, 101, 2**31, 2**32 - 1])
-def test_tag_tables_of_no_or_countless_tags_are_broken(count):
-    """LittleCMS accepts at most 100 tags."""
+def test_the_number_of_tags_is_limited(count):
+    """LittleCMS accepts at most 100 tags, and a profile needs some."""
     data = bytearray(PROFILES["matrix"][0])
     data[128:132] = struct.pack(">I", count)
     with pytest.raises(BrokenProfileError):
@@ -219,7 +219,7 @@ def test_many_tags_of_the_same_megabytes_are_not_copied():
     tracemalloc.stop()
 
 
-def test_profiles_are_not_kept():
+def test_profiles_are_not_cached():
     """The cache of transforms contains only digests of profiles."""
     tracemalloc.start()
     for index in range(12):
@@ -337,7 +337,7 @@ def test_curves_of_srgb_may_differ_by_less_than_half_a_step(steps):
 
 
 @pytest.mark.parametrize("place", [0.1, 0.3, 0.5, 0.8])
-def test_a_curve_of_srgb_is_so_in_shadows_and_lights(place):
+def test_a_curve_must_equal_that_of_srgb_in_shadows_and_lights(place):
     """A curve that differs from sRGB's in one tonal range is not sRGB."""
     curve = sampled_curve(lambda value: decode_srgb(value + 2 / 255 * (abs(value - place) < 0.05)))
     assert not is_srgb(srgb_but(curve=curve))

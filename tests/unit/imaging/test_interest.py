@@ -22,8 +22,8 @@ def with_dot(size, box, mode="RGB"):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_finds_a_dot_along_each_side(mode):
-    """The only thing in an image is inside the crop, and not near its edge."""
+def test_a_crop_contains_a_dot_near_any_side(mode):
+    """The only object in an image is inside the crop, and not near its edge."""
     left, top = Interest.of(with_dot((128, 64), (90, 20, 100, 30), mode)).place((1280, 640), (640, 640))
     assert (left + 100 < 900 < 1000 < left + 540, top) == (True, 0)
     left, top = Interest.of(with_dot((64, 128), (20, 26, 30, 36), mode)).place((64, 128), (64, 64))
@@ -32,7 +32,7 @@ def test_finds_a_dot_along_each_side(mode):
 
 @pytest.mark.parametrize("size", [(128, 64), (64, 128), (1, 128), (128, 1), (3, 2)])
 def test_an_empty_image_is_cropped_in_its_centre(size):
-    """Where nothing is interesting, `smart` equals `centre`."""
+    """Without an interesting part, `smart` equals `centre`."""
     assert Interest.of(Image.new("RGB", size, "teal")).place((300, 200), (100, 200)) == (100, 0)
     assert Interest.of(Image.new("RGBA", size)).place((200, 300), (200, 200)) == (0, 50)
 
@@ -62,8 +62,8 @@ def test_a_crop_is_inside_any_image(small, mode, size, data):
         assert 0 <= start <= whole - part
 
 
-def test_contains_the_subject_of_generated_scenes():
-    """`smart` keeps nine of ten subjects; the centre keeps fewer than half. `python -m bench.focus` has the figures."""
+def test_smart_crops_contain_the_subject_of_generated_scenes():
+    """`smart` keeps nine of ten subjects, and the centre fewer than half; `python -m bench.focus` measures both."""
     smart = centre = count = 0
     for scene in scenes(seed=3, count=60):
         small = scene.image.copy()
@@ -79,12 +79,12 @@ def test_contains_the_subject_of_generated_scenes():
     assert centre < 0.5 * count
 
 
-def test_takes_little_time():
+def test_a_smart_crop_takes_little_time():
     """One map and one crop take at most three milliseconds of CPU, in the best of some runs."""
     image = next(scenes(seed=1, count=1)).image.resize((128, 128))
     times = []
     for _ in range(20):
-        began = time.thread_time()
+        start = time.thread_time()
         Interest.of(image).place((1600, 1600), (1600, 800))
-        times.append(time.thread_time() - began)
+        times.append(time.thread_time() - start)
     assert min(times) * 1000 < MILLISECONDS

@@ -29,7 +29,7 @@ END = b"\xff\xd9"
 
 
 def pixels(data, budget=None):
-    """Decoded pixels of an admitted file."""
+    """The decoded pixels of an admitted file."""
     reader = Reader.of(data, budget)
     return decode(reader, admit(reader, Limits()))
 
@@ -54,7 +54,7 @@ def test_scans_are_counted(count):
     assert len(list(scans(Reader.of(data), first))) == data.count(b"\xff\xda")
 
 
-def test_scans_of_thumbnails_and_second_pictures_do_not_count():
+def test_scans_of_thumbnails_and_second_images_are_not_counted():
     """Only scans of the decoded image are counted."""
     thumbnail = exif(t0x010E="\xff\xda" * 300)
     data = saved(quarters(), "JPEG", exif=thumbnail) + many_scans(300)
@@ -98,13 +98,13 @@ def test_padded_files_are_shown(name):
         assert pixels(case(name)).image.tobytes() == reference.tobytes()
 
 
-def test_endless_padding_is_not_read_through():
+def test_endless_padding_is_not_read_completely():
     """The search for a marker ends when the budget is spent."""
     with pytest.raises(CorruptImageError):
         admit(Reader.of(b"\xff\xd8\xff\xe0\0\2" + bytes(20_000_000)), Limits())
 
 
-def test_half_a_picture_with_an_end_marker_is_rejected():
+def test_half_an_image_with_an_end_marker_is_rejected():
     """Missing parts, which a decoder fills with grey, are detected."""
     with pytest.raises(CorruptImageError, match="cut off"):
         pixels(case("f1_half_with_eoi.jpg"))
@@ -137,8 +137,8 @@ def test_cut_data_is_rejected_whatever_follows_it(mode, kind, share):
 
 @pytest.mark.parametrize("share", [0.2, 0.4, 0.6])
 @pytest.mark.parametrize("rows", [1, 3])
-def test_missing_restart_intervals_are_noticed(share, rows):
-    """Missing intervals, which a decoder fills with grey, are detected."""
+def test_missing_restart_intervals_are_detected(share, rows):
+    """A decoder would fill them with grey."""
     data = saved(NOISE, "JPEG", quality=90, restart_marker_rows=rows)
     start = data.index(b"\xff\xda")
     at = start + int(share * (len(data) - start))
@@ -151,7 +151,7 @@ def test_missing_restart_intervals_are_noticed(share, rows):
 @pytest.mark.parametrize("grey", [126, 127, 128, 129, 130])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
-def test_a_picture_that_ends_in_grey_is_whole(grey, mode, options):
+def test_an_image_that_ends_in_grey_is_complete(grey, mode, options):
     """An image that ends in the decoder's grey is accepted."""
     image = NOISE.convert(mode)
     image.paste(grey if mode == "L" else (grey,) * len(image.getbands()), (0, 240, 640, 480))
@@ -160,7 +160,7 @@ def test_a_picture_that_ends_in_grey_is_whole(grey, mode, options):
         assert pixels(data + tail).warnings == ()
 
 
-def test_channels_may_have_scans_of_their_own():
+def test_each_channel_may_have_its_own_scan():
     """The image is decoded, and the predicted memory includes all coefficients."""
     data = separate_scans()
     admitted = admit(Reader.of(data), Limits())
@@ -171,7 +171,7 @@ def test_channels_may_have_scans_of_their_own():
         pixels(data[:second] + END)
 
 
-def test_work_of_the_decoder_is_bounded(monkeypatch):
+def test_the_work_of_the_decoder_is_limited(monkeypatch):
     """The work for all scans is limited, however few bytes they have."""
     data = saved(quarters(), "JPEG", progressive=True)
     work = 240 * 160 * 1.5
@@ -198,8 +198,8 @@ def with_shares(data, share):
     out = [head]
     for scan, (pieces, rest) in enumerate(coded):
         for index in range(0, len(pieces), 2):
-            kept = pieces[index][: int(len(pieces[index]) * share(scan, len(coded), index // 2, len(pieces) // 2 + 1))]
-            out += [kept.removesuffix(b"\xff"), *pieces[index + 1 : index + 2]]
+            part = pieces[index][: int(len(pieces[index]) * share(scan, len(coded), index // 2, len(pieces) // 2 + 1))]
+            out += [part.removesuffix(b"\xff"), *pieces[index + 1 : index + 2]]
         out.append(rest)
     return b"".join(out)
 
@@ -236,7 +236,7 @@ def with_restarts(kind, picture=SMALL):
 
 
 @pytest.mark.parametrize("kind", SEVERAL_SCANS)
-def test_a_whole_file_of_several_scans_is_shown(kind):
+def test_a_complete_file_of_several_scans_is_decoded(kind):
     """The check for missing data accepts complete scans, also with fill bytes before their markers."""
     data = SEVERAL_SCANS[kind]()
     with Image.open(io.BytesIO(data)) as reference:
@@ -249,20 +249,20 @@ def test_a_whole_file_of_several_scans_is_shown(kind):
 
 
 @pytest.mark.parametrize("kind", SEVERAL_SCANS)
-@pytest.mark.parametrize("kept", [0, 0.1, 0.5, 0.9])
-def test_any_scan_that_is_cut_is_noticed(kind, kept):
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9])
+def test_any_cut_scan_is_detected(kind, share):
     """An image is incomplete if any of its scans is, or all but the last one are."""
     data = SEVERAL_SCANS[kind]()
     count = len(scans_of(data)[1])
     for cut in [*({number} for number in range(count)), set(range(count - 1)), set(range(count))]:
         if cut:
             with pytest.raises(CorruptImageError):
-                pixels(with_shares(data, lambda scan, _n, _i, _m, cut=cut: kept if scan in cut else 1))
+                pixels(with_shares(data, lambda scan, _n, _i, _m, cut=cut: share if scan in cut else 1))
 
 
 @pytest.mark.parametrize("kind", RESTARTS)
 @pytest.mark.parametrize("fill", [b"", b"\xff", b"\xff" * 5])
-def test_whole_restart_intervals_are_shown(kind, fill):
+def test_complete_restart_intervals_are_decoded(kind, fill):
     """Complete intervals are accepted, with fill bytes before their markers and when they end in grey."""
     grey = SMALL.copy()
     grey.paste((128, 128, 128), (80, 0, 160, 120))
@@ -278,9 +278,9 @@ def test_whole_restart_intervals_are_shown(kind, fill):
 
 
 @pytest.mark.parametrize("kind", RESTARTS)
-@pytest.mark.parametrize("kept", [0, 0.3, 0.5])
-def test_restart_intervals_that_are_cut_are_noticed(kind, kept):
-    """An image is incomplete if intervals lack data, although all markers are there."""
+@pytest.mark.parametrize("share", [0, 0.3, 0.5])
+def test_cut_restart_intervals_are_detected(kind, share):
+    """An image is incomplete if intervals lack data, although all markers exist."""
     data = with_restarts(kind)
     for is_cut in (
         lambda i, n: n / 2 <= i < n - 1,  # the lower half, except the last one
@@ -289,13 +289,13 @@ def test_restart_intervals_that_are_cut_are_noticed(kind, kept):
         lambda i, n: i % 2 and i < n - 1,
     ):
         with pytest.raises(CorruptImageError):
-            pixels(with_shares(data, lambda _s, _c, i, n, is_cut=is_cut: kept if is_cut(i, n) else 1))
+            pixels(with_shares(data, lambda _s, _c, i, n, is_cut=is_cut: share if is_cut(i, n) else 1))
 
 
 @pytest.mark.parametrize("recipe", [Recipe("small", 64, 48), Recipe("half", 300, 225), Recipe("full", 160, 480)])
 @pytest.mark.parametrize("kind", ["progressive", "scan per channel"])
-def test_missing_data_is_noticed_at_every_reduction(recipe, kind):
-    """A cut first scan is noticed at 1, 1/2 and 1/8 of the size."""
+def test_missing_data_is_detected_at_every_reduction(recipe, kind):
+    """A cut first scan is detected at 1, 1/2 and 1/8 of the size."""
     data = SEVERAL_SCANS[kind]()
     assert render(data, [recipe], Limits()).warnings == ()
     with pytest.raises(CorruptImageError):
@@ -307,7 +307,7 @@ def test_missing_data_is_noticed_at_every_reduction(recipe, kind):
 
 
 def test_markers_of_every_scan_are_counted():
-    """A missing restart interval of a later scan is noticed."""
+    """A missing restart interval of a later scan is detected."""
     data = SEVERAL_SCANS["progressive restarts"]()
     head, coded = scans_of(data)
     for number in range(len(coded)):
@@ -320,7 +320,7 @@ def test_markers_of_every_scan_are_counted():
 
 @pytest.mark.parametrize("size", [(2000, 1), (1, 2000), (1, 1), (65500, 1), (1, 65500), (8, 3000)])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
-def test_thin_pictures_are_shown(size, options):
+def test_thin_images_are_decoded(size, options):
     """A side of one pixel keeps one pixel."""
     data = saved(NOISE.resize(size), "JPEG", quality=90, **options)
     (rendition,) = render(data, [Recipe("small", 100, 100)], Limits()).renditions
@@ -328,8 +328,8 @@ def test_thin_pictures_are_shown(size, options):
 
 
 @pytest.mark.parametrize("megabytes", [1, 5, 30])
-def test_long_metadata_costs_requests_and_not_the_picture(megabytes):
-    """Megabytes of metadata before the pixels, as Photoshop writes them, are skipped."""
+def test_long_metadata_is_skipped(megabytes):
+    """Megabytes of metadata before the pixels, as Photoshop writes them, need only more requests."""
     inner, rest = parts(WHOLE)
     filler = segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + b"x" * 65_000)
     data = joined([inner[0], *[filler] * (megabytes * 16), *inner[1:]], rest)
@@ -353,7 +353,7 @@ def test_metadata_never_reaches_the_decoder(monkeypatch):
     assert not any(b"Secret" in stream for stream in streams)
 
 
-def test_a_directory_bomb_costs_next_to_nothing():
+def test_a_directory_bomb_is_not_expanded():
     """Metadata of 66 kB that expands to gigabytes is not expanded."""
     data, budget = case("s3_exif_directory_bomb.jpg"), Budget()
     assert pixels(data, budget).image.size == (64, 64)
@@ -380,13 +380,13 @@ def profile_chunks(numbers, size=65_000):
     return joined([inner[0], *chunks, *inner[1:]], rest)
 
 
-def test_a_repeated_chunk_of_a_profile_counts_once():
+def test_a_repeated_chunk_of_a_profile_is_ignored():
     """Chunks whose number has occurred are ignored."""
     assert pixels(profile_chunks([1] * 300, 500)).profile == b"\0" * 500
     assert pixels(profile_chunks([2, 1, 2], 500)).profile == b"\1" * 500 + b"\0" * 500
 
 
-def test_a_profile_above_the_limit_is_not_read_to_its_end():
+def test_a_profile_above_the_limit_is_not_read_completely():
     """The image is rendered with a warning, and little more than the limit is read."""
     data = profile_chunks(range(1, 256))
     assert MOST_BYTES < len(pixels(data).profile) < MOST_BYTES + 65_536
@@ -421,7 +421,7 @@ def test_a_long_run_of_fill_bytes_costs_linear_time(end, progressive):
 
 @pytest.mark.parametrize("marker", [b"\xff\x00", END], ids=["stuffed", "end"])
 def test_the_decoder_gets_no_long_run_of_fill_bytes(monkeypatch, marker):
-    """It would read the run again for each block of the file: minutes for a large one."""
+    """The decoder would read the run again for each block of the file, which takes minutes for a large one."""
     received = []
     monkeypatch.setattr(
         "image_pipeline.imaging.decoders.jpeg.JpegImageFile",
@@ -436,7 +436,7 @@ def test_the_decoder_gets_no_long_run_of_fill_bytes(monkeypatch, marker):
 
 @pytest.mark.parametrize("missing", range(3, 60, 3))
 @pytest.mark.parametrize("last", [b"", b"\xff"], ids=lambda last: last.hex() or "none")
-def test_a_baseline_file_that_ends_early_is_rejected_also_in_the_middle_of_a_marker(missing, last):
-    """The bits that follow must neither equal the zeros of the decoder nor become a marker."""
+def test_a_baseline_file_that_ends_early_is_rejected(missing, last):
+    """It may end inside a marker: the bits that follow must neither equal the decoder's zeros nor become a marker."""
     with pytest.raises(CorruptImageError):
         render(noisy("JPEG")[:-missing] + last, [Recipe("small", 100, 100)], Limits())

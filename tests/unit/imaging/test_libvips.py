@@ -33,7 +33,7 @@ def _needs_the_library():
 
 
 def plain(file):
-    """The file that libvips gets."""
+    """The file that libvips receives."""
     return _plain_file(file, png(Reader.of(file)))
 
 
@@ -44,7 +44,7 @@ def decoded(file, reduction=1.0):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_pixels_are_pillows(mode):
+def test_pixels_equal_those_of_pillow(mode):
     """At full size, bytes and mode equal those of Pillow."""
     data = saved(holed().convert(mode), "PNG")
     image = libvips.decode_png(plain(data), (240, 160))
@@ -59,8 +59,8 @@ def test_pixels_are_pillows(mode):
     scale=st.floats(0.001, 1),
     grey=st.booleans(),
 )
-def test_any_size_comes_exactly(size, scale, grey):
-    """The result has the size that was asked for, so nothing has to be resized again."""
+def test_the_decoded_image_has_the_requested_size(size, scale, grey):
+    """The image does not have to be resized again."""
     data = saved(Image.new("L" if grey else "RGB", size, "white"), "PNG")
     target = tuple(max(1, round(side * scale)) for side in size)
     image = libvips.decode_png(plain(data), target)
@@ -70,7 +70,7 @@ def test_any_size_comes_exactly(size, scale, grey):
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 @pytest.mark.parametrize("side", [90, 33, 1])
-def test_renditions_do_not_tell_who_decoded(mode, side, monkeypatch):
+def test_renditions_do_not_depend_on_the_decoder(mode, side, monkeypatch):
     """The mean difference to a rendition decoded by Pillow is below 2 of 255."""
     source = Image.open(io.BytesIO(noisy("PNG"))).resize((600, 400)).convert(mode)
     outs = []
@@ -86,12 +86,12 @@ def test_renditions_do_not_tell_who_decoded(mode, side, monkeypatch):
 
 
 def test_images_are_reduced_while_they_are_decoded():
-    """Opaque images come at the size that is needed; images with alpha at full size."""
+    """Opaque images are decoded at the requested size; images with alpha at full size."""
     assert decoded(saved(quarters(size=(800, 600)), "PNG"), 4).size == (200, 150)
     assert decoded(saved(holed().resize((800, 600)), "PNG"), 4).size == (800, 600)
 
 
-def test_other_kinds_are_left_to_pillow():
+def test_pillow_decodes_other_kinds():
     """libvips never sees a palette, 16 bits, interlacing, a transparent colour, or grey with alpha."""
 
     kinds = [
@@ -106,7 +106,7 @@ def test_other_kinds_are_left_to_pillow():
 
 
 def test_libvips_sees_only_the_image_data():
-    """Profiles, texts and unknown chunks are left out, and nothing else remains."""
+    """Profiles, texts and unknown chunks are removed."""
     raw = zlib.compress(bytes((3 * 40 + 1) * 30))
     pieces = [chunk(b"IDAT", raw[at : at + 7]) for at in range(0, len(raw), 7)]
     text = chunk(b"tEXt", b"Comment\0secret")
@@ -119,8 +119,8 @@ def test_libvips_sees_only_the_image_data():
 @pytest.mark.parametrize("kind", [GREY, RGB, RGBA])
 @pytest.mark.parametrize("piece_length", [None, 4, 5000], ids=["one chunk", "tiny chunks", "chunks"])
 @pytest.mark.parametrize("level", [0, 6])
-def test_every_wrong_checksum_is_found(kind, piece_length, level):
-    """A wrong or missing checksum of the data is found, wherever libpng's blocks of 4096 bytes end."""
+def test_every_wrong_checksum_is_detected(kind, piece_length, level):
+    """This holds for wrong and missing checksums, wherever libpng's blocks of 4096 bytes end."""
     channels = {GREY: 1, RGB: 3, RGBA: 4}[kind]
     for width in range(30, 44):
         size = (width, 4200 // (channels * width) + 1)
@@ -135,8 +135,8 @@ def test_every_wrong_checksum_is_found(kind, piece_length, level):
 
 
 @pytest.mark.parametrize("piece", range(5))
-def test_every_damaged_chunk_is_left_to_pillow(piece):
-    """A wrong checksum of any chunk is found: here or, of a chunk that is kept, by libvips."""
+def test_pillow_decodes_files_with_a_damaged_chunk(piece):
+    """A wrong checksum of any chunk is detected by this module or, for a chunk that is kept, by libvips."""
     size = (90, 60)
     stream = zlib.compress(b"".join(b"\0" + random.Random(y).randbytes(270) for y in range(60)))
     pieces = [chunk(b"IDAT", stream[at : at + 4000]) for at in range(0, len(stream), 4000)]
@@ -149,7 +149,7 @@ def test_every_damaged_chunk_is_left_to_pillow(piece):
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("scale", [1, 2, 4, 8])
 def test_a_progressive_jpeg_has_the_same_pixels(mode, scale, monkeypatch):
-    """Pillow, which decodes it twice to find missing data, gives the same image and the same visible part."""
+    """Pillow decodes the file twice to find missing data, and gives the same image and the same visible part."""
     data = saved(quarters(size=(405, 303)).convert(mode), "JPEG", progressive=True, exif=block())
     reader = Reader.of(data)
     header = admit(reader, Limits())
@@ -165,13 +165,13 @@ def test_a_progressive_jpeg_has_the_same_pixels(mode, scale, monkeypatch):
 @pytest.mark.parametrize("end", [b"", b"\xff\xd9"], ids=["", "with an end marker"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
 def test_a_cut_progressive_jpeg_is_not_decoded(share, end):
-    """libvips rejects it, whether or not an end marker follows."""
+    """libvips rejects it, with and without an end marker."""
     data = saved(Image.open(io.BytesIO(noisy("PNG"))), "JPEG", progressive=True)
     assert libvips.decode_jpeg(data, 1).size == (240, 160)
     assert libvips.decode_jpeg(data[: int(share * len(data))] + end, 1) is None
 
 
-def test_works_without_libvips():
+def test_pillow_decodes_without_libvips():
     """A PNG is decoded where the wheel is not installed."""
     code = (
         "import importlib.util as util, io\n"

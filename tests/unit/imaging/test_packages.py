@@ -28,7 +28,7 @@ def test_every_package_is_named_with_its_version():
     assert packages.versions() == tuple(expected)
 
 
-def test_the_first_folder_of_the_path_counts(tmp_path, monkeypatch):
+def test_the_first_folder_of_the_path_wins(tmp_path, monkeypatch):
     """Python imports a package from the first folder that has it."""
     for folder, version in (("first", "2.0"), ("second", "1.0")):
         (tmp_path / folder / f"Pillow-{version}.dist-info").mkdir(parents=True)

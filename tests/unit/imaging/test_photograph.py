@@ -17,7 +17,7 @@ SIZE = (1200, 900)
 
 
 def scene(size=SIZE):
-    """What a lens draws: shapes without hard edges, and the noise of a sensor."""
+    """An image of a lens: shapes without hard edges, and the noise of a sensor."""
     shapes = Image.frombytes("RGB", (30, 22), random.Random(1).randbytes(3 * 30 * 22)).resize(size)
     noise = Image.effect_noise(size, 12).convert("RGB")
     return Image.blend(shapes.filter(ImageFilter.GaussianBlur(1)), noise, 0.1)
@@ -41,13 +41,13 @@ def test_photographs_and_screenshots_are_distinguished(mode):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 500), (3, 3)])
-def test_any_size_is_judged(size):
+def test_any_size_is_accepted(size):
     """The smallest images raise no error."""
     assert is_photograph(Image.new("RGB", size)) in (True, False)
 
 
 def test_one_colour_is_not_a_photograph():
-    """Without any difference, nothing says that coarser steps are harmless."""
+    """Without differences, there is no evidence that coarser steps are harmless."""
     assert not is_photograph(Image.new("RGB", SIZE))
 
 

@@ -17,8 +17,8 @@ def test_sizes_are_compared_as_stored_or_as_displayed():
 
 
 @pytest.mark.parametrize(("size", "upright"), [((20, 30), False), ((30, 20), True), ((31, 20), False)])
-def test_another_size_is_corrupt(size, upright):
-    """A size other than the admitted one is rejected: limits and predicted memory would not hold."""
+def test_another_size_is_rejected(size, upright):
+    """The limits and the predicted memory apply only to the admitted size."""
     with pytest.raises(CorruptImageError, match="contradicts itself"):
         check_size(size, TURNED, upright=upright)
 

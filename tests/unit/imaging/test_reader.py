@@ -33,7 +33,7 @@ def fetched(data, fetches, budget=None):
 
 
 @given(st.lists(st.tuples(st.integers(0, len(DATA)), st.integers(0, 300_000)), max_size=20))
-def test_fetched_parts_are_those_of_the_file(places):
+def test_fetched_parts_equal_the_file(places):
     """Reads in any order return the bytes of the file."""
     reader = fetched(DATA, [], Budget(bytes=1 << 40))
     for at, count in places:
@@ -49,7 +49,7 @@ def test_bytes_near_each_other_are_fetched_once():
     assert fetches == [(0, FIRST_BYTES)]
 
 
-def test_memory_of_a_walk_is_bounded():
+def test_the_memory_of_a_walk_is_limited():
     """Only the beginning and a few recent parts of a long file are kept."""
     reader = Reader.fetched(lambda _, length: bytes(length), 1 << 40)
     held = []
@@ -60,8 +60,8 @@ def test_memory_of_a_walk_is_bounded():
 
 
 @pytest.mark.parametrize(("at", "count"), [(len(DATA), 1), (0, len(DATA) + 1), (-1, 1), (1 << 70, 1)])
-def test_nothing_is_read_outside_the_file(at, count):
-    """An offset outside the file raises an error."""
+def test_a_read_outside_the_file_is_an_error(at, count):
+    """This holds for offsets before the start and after the end."""
     for reader in (Reader.of(DATA), fetched(DATA, [])):
         with pytest.raises(CutOffError):
             reader.take(at, count)
@@ -81,7 +81,7 @@ def test_parts_draw_from_the_budget_of_their_file():
 
 
 @pytest.mark.parametrize("budget", [Budget(reads=9), Budget(bytes=900), Budget(requests=9)])
-def test_reads_bytes_and_requests_are_bounded(budget):
+def test_reads_bytes_and_requests_are_limited(budget):
     """Each of the three limits ends the parsing."""
     reader = Reader.fetched(lambda _, length: bytes(length), 1 << 40, budget)
     with pytest.raises(BudgetExceededError):
@@ -89,7 +89,7 @@ def test_reads_bytes_and_requests_are_bounded(budget):
 
 
 @given(st.sampled_from(GOOD), st.data())
-def test_no_damage_breaks_more_than_the_file(case, data):
+def test_damage_causes_no_other_error(case, data):
     """Changed bytes and cuts give a header or a rejection, never another error."""
     whole = bytearray(case.make()[:4000])
     for _ in range(4):
@@ -121,7 +121,7 @@ def test_a_file_is_parsed_once():
     assert calls == [ord("a")]
 
 
-def test_a_parser_that_fails_is_not_remembered():
+def test_a_failed_parse_is_repeated():
     """The error is raised again."""
     reader = Reader.of(b"")
     for _ in range(2):

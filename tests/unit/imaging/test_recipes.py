@@ -21,19 +21,19 @@ from image_pipeline.imaging.recipes import (
 
 
 def book(tmp_path, text):
-    """The book of a file with this text."""
+    """The recipe book of a file with this text."""
     path = tmp_path / "recipes.toml"
     path.write_text(text, encoding="utf-8")
     return load(path)
 
 
 def names(recipes):
-    """Their names."""
+    """The names of these recipes."""
     return [recipe.name for recipe in recipes]
 
 
-def test_the_packaged_file_is_right():
-    """The package has three recipes for every upload, as documented."""
+def test_the_packaged_file_has_the_documented_recipes():
+    """The package has three recipes for every upload."""
     assert names(load().for_key("uploads/a/b.jpg")) == ["100x100", "640x480", "web"]
     assert load().recipes["web"] == Recipe("web", 1600, 1600, formats=("jpeg", "webp"))
 
@@ -63,7 +63,7 @@ height = 1
         ("elsewhere/x.jpg", ["a", "b"]),
     ],
 )
-def test_the_longest_folder_decides(tmp_path, key, expected):
+def test_the_longest_folder_wins(tmp_path, key, expected):
     """Keys outside all folders get every recipe."""
     assert names(book(tmp_path, TWO).for_key(key)) == expected
 
@@ -84,7 +84,7 @@ THREE = TWO.partition("[folders]")[0] + "[recipes.c]\nwidth = 3\nheight = 3\n"
         ('"Uploads/" = ["c"]', ["'Uploads/'"]),
     ],
 )
-def test_what_has_no_effect_is_warned_of(tmp_path, folders, warned):
+def test_recipes_and_folders_without_effect_cause_warnings(tmp_path, folders, warned):
     """A recipe that no folder uses, and a folder that contains no key, cause a warning with its line."""
     warnings = book(tmp_path, f"{THREE}[folders]\n{folders}\n").warnings
     assert len(warnings) == len(warned)
@@ -120,14 +120,14 @@ def test_any_key_gets_the_recipes_of_the_longest_folder_that_it_starts_with(fold
     assert names(matching) == expected
 
 
-def test_as_many_files_as_are_allowed(tmp_path):
+def test_an_image_has_a_limit_of_files(tmp_path):
     """Eight sizes in every format are allowed; a file may define more if no image gets them all."""
     eight = NINE.removesuffix(', "s9"')
     recipe_book = book(tmp_path, MANY + FOLDERS.format('"uploads/"', eight) + '"uploads/a/" = ["s9"]')
     assert sum(len(recipe.formats) for recipe in recipe_book.for_key("uploads/x.jpg")) == MAX_FILES
 
 
-def test_every_option_arrives(tmp_path):
+def test_every_option_is_read(tmp_path):
     """Every option of the file reaches the recipe."""
     (tmp_path / "logo.png").write_bytes(b"any")
     text = """
@@ -153,8 +153,8 @@ def test_every_option_arrives(tmp_path):
     assert (recipe.watermark.place, recipe.watermark.size, recipe.watermark.opacity) == ("center", 0.5, 1)
 
 
-def test_each_format_has_a_quality_of_its_own():
-    """The same number means different things in JPEG and AVIF, so defaults differ."""
+def test_each_format_has_its_own_default_quality():
+    """The same number means different things in JPEG and AVIF."""
     assert len({Recipe("x", 1, 1).quality_for(output_format) for output_format in FORMATS}) == len(FORMATS)
     assert Recipe("x", 1, 1, quality=33).quality_for("avif") == 33
 
@@ -193,7 +193,7 @@ def test_a_set_can_be_animated(tmp_path):
     assert [recipe.animated for recipe in recipe_book.for_key("uploads/a.gif")] == [True, True]
 
 
-def test_an_unused_set_is_warned_of_once(tmp_path):
+def test_an_unused_set_causes_one_warning(tmp_path):
     """The warning names the set, which is in the file, and not its renditions."""
     (warning,) = book(tmp_path, RECIPE.replace("a]", "b]") + SET + '[folders]\n"uploads/" = ["b"]').warnings
     assert "line 4:" in warning
@@ -207,14 +207,14 @@ def test_an_unused_set_is_warned_of_once(tmp_path):
 )
 def test_a_set_has_every_width_up_to_that_of_the_original_once(widths, width, height):
     """No two renditions are equal, none is wider than the original, and no width below it is missing."""
-    members = [Recipe(f"a-{each}", each, MAX_SIDE, set_name="a") for each in widths]
+    members = [Recipe(f"a-{side}", side, MAX_SIDE, set_name="a") for side in widths]
     other = Recipe("b", 1, 1)
-    *kept, last = without_repeats([*members, other], width, height)
+    *remaining, last = without_repeats([*members, other], width, height)
     assert last is other
-    sizes = [recipe.scale(width, height) for recipe in kept]
+    sizes = [recipe.scale(width, height) for recipe in remaining]
     assert sizes == sorted(set(sizes))
     assert {recipe.scale(width, height) for recipe in members} == set(sizes)
-    assert [recipe.width for recipe in kept] == widths[: len(kept)]
+    assert [recipe.width for recipe in remaining] == widths[: len(remaining)]
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_a_set_has_every_width_up_to_that_of_the_original_once(widths, width, he
         ),
     ],
 )
-def test_mistakes_are_named_with_file_line_and_what_is_allowed(tmp_path, text, line, problem, allowed):
+def test_mistakes_are_reported_with_file_and_line(tmp_path, text, line, problem, allowed):
     """The message has file, line and problem, and the hint has the allowed values."""
     with pytest.raises(SettingsError) as caught:
         book(tmp_path, text)
@@ -310,13 +310,13 @@ def test_mistakes_are_named_with_file_line_and_what_is_allowed(tmp_path, text, l
     assert allowed in caught.value.hint
 
 
-def test_a_file_that_is_not_toml_names_the_line(tmp_path):
+def test_invalid_toml_is_reported_with_its_line(tmp_path):
     """The message of the TOML parser is included."""
     with pytest.raises(SettingsError, match="line 2"):
         book(tmp_path, "[recipes.a]\nwidth = = 5")
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     """A missing file is a settings error."""
     with pytest.raises(SettingsError, match="cannot be read"):
         load(tmp_path / "none.toml")

@@ -1,4 +1,4 @@
-"""The engine against independent programs: `tools/references.py` has asked them about every file of the corpus."""
+"""The engine agrees with independent programs about the corpus; `tools/references.py` recorded their answers."""
 
 import io
 import json
@@ -24,7 +24,7 @@ MOST_DIFFERENCE = 2.0
 
 
 def rendered(name):
-    """What the engine makes of a file, or None where it rejects it."""
+    """The result of the engine for a file, or None if it rejects the file."""
     try:
         return render(FILES[name], [RECIPE], Limits())
     except RejectedError:
@@ -48,14 +48,14 @@ def lab(cell):
 
 
 def difference(one, two):
-    """Mean ΔE of the cells that are visible in both."""
+    """The mean ΔE of the cells that are visible in both images."""
     visible = [(a, b) for a, b in zip(one, two, strict=True) if int(a[6:], 16) > 25 and int(b[6:], 16) > 25]
     deltas = [sum((p - q) ** 2 for p, q in zip(lab(a), lab(b), strict=True)) ** 0.5 for a, b in visible]
     return sum(deltas) / len(deltas) if deltas else 0.0
 
 
 def opacity(cells):
-    """Opacity of the cells, 0 to 255."""
+    """The opacity of the cells, 0 to 255."""
     return [int(cell[6:], 16) for cell in cells]
 
 
@@ -91,9 +91,9 @@ def test_facts_agree_with_exiftool(name):
     if result is None or "facts" in VERDICTS.get(name, {}):
         return
     facts = result.exif.to_dict()
-    for theirs, ours in NAMES.items():
-        if theirs in REFERENCES[name]["facts"]:
-            assert str(facts.get(ours)) == str(REFERENCES[name]["facts"][theirs]).strip()
+    for exiftool_name, fact in NAMES.items():
+        if exiftool_name in REFERENCES[name]["facts"]:
+            assert str(facts.get(fact)) == str(REFERENCES[name]["facts"][exiftool_name]).strip()
 
 
 @pytest.mark.parametrize("name", sorted(VERDICTS))

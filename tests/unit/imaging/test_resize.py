@@ -16,7 +16,7 @@ from tests.corpus import holed, quarters
 
 @pytest.fixture(params=["simd", "libvips", "pillow"])
 def resizer(request, monkeypatch):
-    """Each resizer in turn, as if the better ones were not installed."""
+    """Each resizer in turn, without the better ones."""
     if request.param == "simd" and resize.name() != "simd":
         pytest.skip("the SIMD resizer is not installed")
     if request.param != "simd":
@@ -52,8 +52,8 @@ def test_alpha_is_premultiplied(resizer):
     assert all(pixel[2] > 200 for pixel in hole_edge if pixel[3] > 16)
 
 
-def test_nothing_to_do_costs_nothing():
-    """An image of the target size is returned unchanged."""
+def test_an_image_of_the_target_size_is_returned():
+    """The image is not copied."""
     image = quarters()
     assert resize.reduce(image, image.size) is image
     assert resize.reduce(image, image.size, (0, 0, *image.size)) is image
@@ -62,8 +62,8 @@ def test_nothing_to_do_costs_nothing():
 @pytest.mark.parametrize(
     ("missing", "name"), [(["cykooz_resizer"], "libvips"), (["cykooz_resizer", "_libvips"], "pillow")]
 )
-def test_works_without_a_wheel(missing, name):
-    """Import and resizing work without wheels that do not exist for every machine."""
+def test_resizing_works_without_wheels(missing, name):
+    """Some wheels do not exist for every machine."""
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({missing}))\n"
         "from image_pipeline.imaging import resize\n"
@@ -86,7 +86,7 @@ def test_libvips_gives_any_size(size, data):
 
 @pytest.mark.parametrize("size", [(1, 300_000), (300_000, 1), (3, 100_000)])
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_thin_pictures_cost_little(size, mode, monkeypatch):
+def test_thin_images_take_little_memory(size, mode, monkeypatch):
     """Very long sides are averaged before Lanczos, whose weights would fill the memory."""
     averaged = []
     original = resize._average_long_sides
@@ -98,8 +98,8 @@ def test_thin_pictures_cost_little(size, mode, monkeypatch):
     assert all(extrema == (255, 255) for extrema in (band.getextrema() for band in out.split()))
 
 
-def test_thin_pictures_keep_their_halves():
-    """Averaging does not shift the image."""
+def test_thin_images_are_not_shifted():
+    """The averages stay in their half of the image."""
     image = Image.new("L", (2, 200_000))
     image.paste(255, (0, 100_000, 2, 200_000))
     column = resize.reduce(image, (1, 100)).tobytes()
@@ -109,7 +109,7 @@ def test_thin_pictures_keep_their_halves():
 
 @pytest.mark.parametrize(("length", "averaged_length"), [(5120, 5120), (5130, 642)])
 def test_sides_are_averaged_above_a_ratio_of_512(length, averaged_length):
-    """Up to 512, Lanczos reduces a side alone; above, it gets a side that was averaged to about 64 times the target."""
+    """Lanczos reduces a side of up to 512 times the target; a longer one is first averaged to about 64 times."""
     assert resize._average_long_sides(Image.new("L", (length, 10)), (10, 10)).size == (averaged_length, 10)
 
 

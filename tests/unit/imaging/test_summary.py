@@ -11,7 +11,7 @@ from tests.corpus import holed, quarters
 
 
 def picture(width, height, alpha=False):
-    """An image that any ThumbHash implementation can be given, without a decoder in between."""
+    """An image without a file format, so that no decoder affects the test."""
     image = Image.new("RGBA", (width, height))
     image.putdata(
         [
@@ -41,8 +41,8 @@ REFERENCE = {
 
 
 @pytest.mark.parametrize(("case", "expected"), REFERENCE.items(), ids=str)
-def test_thumbhash_is_the_reference_s(case, expected):
-    """The result equals that of the reference implementation."""
+def test_the_thumbhash_equals_the_reference(case, expected):
+    """The reference implementation computed the expected value."""
     assert base64.b64encode(summary.thumbhash(picture(*case))).decode() == expected
 
 
@@ -56,13 +56,13 @@ def test_any_picture_has_a_summary(mode, size):
     assert len(result["phash"]) == 16
 
 
-def test_colours_are_the_pictures():
+def test_the_colours_are_those_of_the_image():
     """An image of four quarters has their four colours."""
     colours = summary.summarise(quarters(size=(128, 128)), resize.reduce).colours
     assert set(colours[:4]) == {"#ff0000", "#00ff00", "#0000ff", "#ffffff"} or len(colours) >= 4
 
 
-def test_what_is_transparent_has_no_colour():
+def test_transparent_pixels_have_no_colour():
     """Colours of transparent pixels are ignored."""
     colours = summary.summarise(holed(), resize.reduce).colours
     assert "#000000" not in colours
@@ -70,17 +70,17 @@ def test_what_is_transparent_has_no_colour():
 
 
 def distance(one, two):
-    """Bits that differ."""
+    """The number of bits that differ."""
     return (int(one, 16) ^ int(two, 16)).bit_count()
 
 
-def test_phash_is_near_for_what_looks_alike():
+def test_similar_images_have_similar_hashes():
     """Another size or brightness changes few of 64 bits; another image changes many."""
     image = Image.effect_mandelbrot((400, 300), (-2.2, -1.2, 0.8, 1.2), 80).convert("RGB")
-    own = summary.phash(image, resize.reduce)
+    digest = summary.phash(image, resize.reduce)
     smaller = summary.phash(image.resize((150, 113)), resize.reduce)
     brighter = summary.phash(image.point(lambda value: round(value * 0.8 + 20)), resize.reduce)
-    other = summary.phash(image.rotate(90, expand=True), resize.reduce)
-    assert distance(own, smaller) <= 8
-    assert distance(own, brighter) <= 12
-    assert distance(own, other) >= 16
+    other_digest = summary.phash(image.rotate(90, expand=True), resize.reduce)
+    assert distance(digest, smaller) <= 8
+    assert distance(digest, brighter) <= 12
+    assert distance(digest, other_digest) >= 16

@@ -28,25 +28,25 @@ from tests.corpus.tiffs import COLOURS, SHOWN_SHADES, Tiff, bilevel, cmyk, docum
 SMALL = Limits(max_pixels=20_000_000, memory_bytes=300_000_000)
 
 
-def shown(data):
-    """(the rendition's pixels, what the engine says about the file)."""
+def displayed(data):
+    """(the pixels of the rendition, the facts about the file)."""
     rendered = engine.render(data, [Recipe("t", 256, 256, formats=("png",))], Limits())
     return Image.open(io.BytesIO(rendered.renditions[0].data)), rendered
 
 
 def four(image):
-    """Colours of the four quarters, as three or four numbers each."""
+    """The colours of the four quarters, as three or four numbers each."""
     image = image if image.mode == "RGBA" else image.convert("RGB")
     return [image.getpixel((x * image.width // 4, y * image.height // 4)) for y in (1, 3) for x in (1, 3)]
 
 
 def worst(one, other):
-    """Largest difference of a channel."""
+    """The largest difference of a channel."""
     return max(abs(a - b) for pair in zip(one, other, strict=True) for a, b in zip(*pair, strict=True))
 
 
 def decoded(data):
-    """Pixels as the decoder gives them."""
+    """The decoded pixels of a file."""
     reader = Reader.of(data)
     pixels = decode(reader, admit(reader, Limits()))
     assert pixels.box == (0, 0, *pixels.image.size)
@@ -57,32 +57,32 @@ def decoded(data):
 
 
 @pytest.mark.parametrize("kind", tiffs.KINDS, ids=str)
-def test_every_kind_is_shown_right(kind):
+def test_every_kind_is_rendered_correctly(kind):
     """Colours and transparency are correct for every kind."""
-    image, _ = shown(kind.tiff.data())
+    image, _ = displayed(kind.tiff.data())
     assert image.size == kind.tiff.size
     assert worst(four(image), kind.colours) <= kind.tolerance
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_no_organisation_changes_the_picture(seed):
-    """Byte order, BigTIFF, planes, strips, tiles, compression and predictors do not change the image."""
+def test_the_organisation_does_not_change_the_image(seed):
+    """Byte order, BigTIFF, planes, strips, tiles, compression and predictors do not matter."""
     chance = random.Random(seed)
     kind = chance.choice([kind for kind in tiffs.KINDS if kind.organised])
-    image, _ = shown(organised(kind.tiff, seed).data())
+    image, _ = displayed(organised(kind.tiff, seed).data())
     assert worst(four(image), kind.colours) <= kind.tolerance
 
 
 def octet(sample, bits):
-    """8 bits of a sample, as the documentation promises them."""
+    """The upper 8 bits of a sample."""
     if isinstance(sample, float):
         return int(sample * 255 + 0.5)
     return round(sample * 255 / ((1 << bits) - 1)) if bits < 8 else sample >> (bits - 8)
 
 
 @pytest.mark.parametrize("seed", range(48))
-def test_every_sample_arrives(seed):
-    """Each pixel of noise has its own upper 8 bits, however it is stored."""
+def test_every_sample_is_decoded(seed):
+    """Each pixel of noise keeps its upper 8 bits in every form of storage."""
     chance = random.Random(seed)
     number, bits = [*(("uint", bits) for bits in range(1, 17)), ("uint", 32), ("float", 16), ("float", 32)][seed % 19]
     photometric, channels = chance.choice([(1, 1), (2, 3)]) if (number, bits) != ("uint", 32) else (2, 3)
@@ -127,9 +127,9 @@ def test_differences_are_undone(bits, number, channels, predictor, compression, 
         ("b3_rgb_float.tif", COLOURS),
     ],
 )
-def test_files_of_others_are_shown_right(name, colours):
-    """Files of other programs are decoded correctly."""
-    image, _ = shown((HERE / "cases" / name).read_bytes())
+def test_files_of_other_programs_are_decoded(name, colours):
+    """Colours and size are correct."""
+    image, _ = displayed((HERE / "cases" / name).read_bytes())
     assert worst([colour[:3] for colour in four(image)], colours) <= 2
 
 
@@ -138,7 +138,7 @@ def test_files_of_others_are_shown_right(name, colours):
 def test_every_orientation_is_applied(file, orientation):
     """The image is upright for every kind."""
     turned = file.tags | {274: ("H", [orientation])}
-    image, rendered = shown(replace(file, tags=turned).data())
+    image, rendered = displayed(replace(file, tags=turned).data())
     plain = decoded(file.data()).image
     turn = UPSIDE_DOWN[orientation]
     stored = image if turn is None else image.transpose(turn)
@@ -147,10 +147,10 @@ def test_every_orientation_is_applied(file, orientation):
     assert rendered.header.orientation == orientation
 
 
-def test_cmyk_with_transparency_takes_its_profile():
+def test_the_profile_of_cmyk_with_transparency_is_applied():
     """The profile is applied before the transparency is added."""
     profile = b"no profile" * 30
-    image, rendered = shown(replace(cmyk(int, 128, extra_samples=(2,)), tags={34675: ("u", profile)}).data())
+    image, rendered = displayed(replace(cmyk(int, 128, extra_samples=(2,)), tags={34675: ("u", profile)}).data())
     assert worst(four(image), [(*colour, 128) for colour in COLOURS]) <= 2
     assert "profile" in rendered.warnings[0]
 
@@ -162,7 +162,7 @@ def test_cmyk_with_transparency_takes_its_profile():
 def test_a_profile_is_applied(file):
     """Colours of a Display P3 profile are converted, however they are stored."""
     profile = matrix_profile(DISPLAY_P3, None)
-    image, rendered = shown(replace(file, tags={34675: ("u", profile)}).data())
+    image, rendered = displayed(replace(file, tags={34675: ("u", profile)}).data())
     red = four(image)[0]
     assert red[0] > 210
     assert red[1] < 10
@@ -172,14 +172,14 @@ def test_a_profile_is_applied(file):
 def test_cielab_needs_no_profile():
     """CIELAB values are colours without a profile."""
     file = tiffs.lab(2.55, 1, True, 8, photometric=8, tags={34675: ("u", matrix_profile(DISPLAY_P3, None))})
-    image, rendered = shown(file.data())
+    image, rendered = displayed(file.data())
     assert worst(four(image), COLOURS) <= 16
     assert not rendered.warnings
 
 
-def test_stretched_numbers_are_told():
+def test_stretched_numbers_cause_a_warning():
     """The warning states which numbers became black and white."""
-    _, rendered = shown(grey(float, bits=32, number="float").data())
+    _, rendered = displayed(grey(float, bits=32, number="float").data())
     assert rendered.warnings == ("Values from 20 to 240 are shown as black to white.",)
 
 
@@ -189,14 +189,14 @@ def test_stretched_numbers_are_told():
 )
 def test_numbers_without_a_range_are_black(value, words):
     """The warning says that there is no range."""
-    image, rendered = shown(Tiff([[value]] * 4, 1, 32, "float").data())
+    image, rendered = displayed(Tiff([[value]] * 4, 1, 32, "float").data())
     assert four(image) == [(0, 0, 0)] * 4
     assert words in rendered.warnings[0]
 
 
-def test_a_constant_share_of_white_is_itself():
+def test_constant_fractions_of_white_are_not_stretched():
     """Numbers between 0 and 1 are fractions of white."""
-    image, _ = shown(Tiff([[0.5]] * 4, 1, 32, "float").data())
+    image, _ = displayed(Tiff([[0.5]] * 4, 1, 32, "float").data())
     assert four(image) == [(128, 128, 128)] * 4
 
 
@@ -218,7 +218,7 @@ def test_a_constant_share_of_white_is_itself():
         (tiffs.lab(1, 1, True, 8, photometric=8), "LAB", 8),
     ],
 )
-def test_the_record_names_mode_and_bits(file, mode, bits):
+def test_the_record_has_mode_and_bits(file, mode, bits):
     """The record has Pillow's name for the pixels of the upload."""
     header = admit(Reader.of(file.data()), Limits())
     assert (header.mode, header.bits) == (mode, bits)
@@ -228,23 +228,23 @@ def test_the_record_names_mode_and_bits(file, mode, bits):
 
 
 @pytest.mark.parametrize("sub_directory", [False, True])
-def test_a_thumbnail_before_the_picture_is_not_the_picture(sub_directory):
+def test_a_thumbnail_before_the_image_is_skipped(sub_directory):
     """The full-size page is used, from the list of pages or the subdirectories of the first."""
-    image, rendered = shown(tiffs.thumbnail_first(sub_directory))
+    image, rendered = displayed(tiffs.thumbnail_first(sub_directory))
     assert (rendered.header.width, rendered.header.height) == (240, 160)
     assert worst(four(image), COLOURS) <= 2
 
 
-def test_a_thumbnail_alone_is_the_picture():
-    """A file with only a thumbnail is decoded."""
-    image, _ = shown(rgb(tags={254: ("I", [1])}).data())
+def test_a_single_thumbnail_is_decoded():
+    """A file with only a thumbnail is accepted."""
+    image, _ = displayed(rgb(tags={254: ("I", [1])}).data())
     assert worst(four(image), COLOURS) <= 2
 
 
-def test_a_mask_before_the_picture_is_not_the_picture():
+def test_a_mask_before_the_image_is_skipped():
     """A transparency mask of another page is skipped."""
     mask, whole = bilevel(tags={254: ("I", [4])}), rgb()
-    image, _ = shown(document([(page.directory(), page.chunks()) for page in (mask, whole)]))
+    image, _ = displayed(document([(page.directory(), page.chunks()) for page in (mask, whole)]))
     assert worst(four(image), COLOURS) <= 2
 
 
@@ -252,11 +252,11 @@ def test_raw_pixels_behind_a_preview_are_camera_raw():
     """The full-size page is checked, and it contains sensor data."""
     preview, raw = rgb(tags={254: ("I", [1])}), grey(photometric=32803)
     with pytest.raises(UnsupportedFormatError, match="camera raw"):
-        shown(document([(page.directory(), page.chunks()) for page in (preview, raw)]))
+        displayed(document([(page.directory(), page.chunks()) for page in (preview, raw)]))
 
 
-def test_pages_may_go_round_in_circles():
-    """Each page is counted once."""
+def test_circular_pages_are_counted_once():
+    """The links between pages may form a circle."""
     assert admit(Reader.of(tiffs.pages(3, circle=True)), Limits()).frames == 3
 
 
@@ -299,14 +299,14 @@ def test_ten_thousand_pages_cost_a_few_reads_each():
         (Tiff([(v, 128) for v in range(4)], 1, number="int", extra_samples=(2,)), "signed"),
     ],
 )
-def test_other_kinds_are_rejected_by_name(file, words):
+def test_unsupported_kinds_are_rejected(file, words):
     """The message describes the unsupported kind."""
     with pytest.raises(UnsupportedFormatError) as caught:
         admit(Reader.of(file.data()), Limits())
     assert words in caught.value.message
 
 
-def test_a_jpeg_of_another_kind_is_named():
+def test_an_unsupported_jpeg_is_rejected():
     """The same kinds of JPEG are rejected in a TIFF as in a file."""
     file = rgb(compression=tiffs.JPEG)
     stream = file.chunks()[0]
@@ -362,7 +362,7 @@ def test_bigtiff_has_offsets_of_eight_bytes():
 
 @pytest.mark.parametrize("compression", tiffs.LOSSLESS)
 @pytest.mark.parametrize("kind", [rgb(), rgb(planar=True, predictor=1), grey(bits=12), rgb(tile=(32, 16))])
-def test_a_strip_that_ends_early_is_no_picture(compression, kind):
+def test_an_incomplete_strip_is_rejected(compression, kind):
     """An incomplete strip is rejected, wherever it ends."""
     file = replace(kind, compression=compression, noise=3)
     *whole, last = file.chunks()
@@ -373,7 +373,7 @@ def test_a_strip_that_ends_early_is_no_picture(compression, kind):
 @pytest.mark.parametrize("compression", [tiffs.RLE, tiffs.FAX3, tiffs.FAX4])
 @pytest.mark.parametrize("rows_per_strip", [None, 16])
 @pytest.mark.parametrize("photometric", [0, 1])
-def test_fax_is_shown_exactly(compression, rows_per_strip, photometric):
+def test_fax_is_decoded_exactly(compression, rows_per_strip, photometric):
     """Every pixel of noise is exact, in one strip or several."""
     file = bilevel(photometric=photometric, compression=compression, rows_per_strip=rows_per_strip, noise=3)
     pixels = decoded(file.data()).image.tobytes()
@@ -383,7 +383,7 @@ def test_fax_is_shown_exactly(compression, rows_per_strip, photometric):
 
 @pytest.mark.parametrize("compression", [tiffs.RLE, tiffs.FAX3, tiffs.FAX4])
 @pytest.mark.parametrize("share", [0.1, 0.4, 0.7])
-def test_fax_that_ends_early_is_no_picture(compression, share):
+def test_incomplete_fax_is_rejected(compression, share):
     """Missing lines, for which a decoder reports no error, are detected."""
     file = bilevel(compression=compression, rows_per_strip=24, noise=3)
     first, second = file.chunks()
@@ -414,18 +414,18 @@ def test_lines_of_fax_are_counted_across_the_edges_of_parts():
 @pytest.mark.parametrize("file", [rgb(), cmyk(), grey(), rgb(big=True, little=False)])
 def test_jpeg_keeps_the_colours_that_the_file_names(file, options):
     """The tags of the TIFF define the channels."""
-    image, _ = shown(replace(file, compression=tiffs.JPEG, **options).data())
-    assert worst(four(image), four(shown(file.data())[0])) <= 3
+    image, _ = displayed(replace(file, compression=tiffs.JPEG, **options).data())
+    assert worst(four(image), four(displayed(file.data())[0])) <= 3
 
 
-def test_jpeg_takes_its_colours_from_no_marker_of_its_own():
+def test_colour_markers_in_a_jpeg_strip_are_ignored():
     """An Adobe or JFIF marker in a strip does not change RGB to YCbCr."""
     file = rgb(compression=tiffs.JPEG)
     stream = file.chunks()[0]
     jfif = b"\xff\xe0\x00\x10JFIF\0\1\1\0\0\1\0\1\0\0"
     adobe = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\1"
     for marker in (jfif, adobe):
-        image, _ = shown(document([(file.directory(), [stream[:2] + marker + stream[2:]])]))
+        image, _ = displayed(document([(file.directory(), [stream[:2] + marker + stream[2:]])]))
         assert worst(four(image), COLOURS) <= 3
 
 
@@ -438,7 +438,7 @@ def test_jpeg_tables_are_shared():
     assert all(chunk[start:scan] == tables for chunk in whole)
     short = [chunk.replace(tables, b"", 1) for chunk in whole]
     directory = file.directory() | {347: ("u", b"\xff\xd8" + tables + b"\xff\xd9")}
-    image, _ = shown(document([(directory, short)]))
+    image, _ = displayed(document([(directory, short)]))
     assert worst(four(image), COLOURS) <= 3
 
 
@@ -461,7 +461,7 @@ def test_the_last_jpeg_strip_may_be_as_high_as_the_others():
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9])
-def test_jpeg_that_ends_early_is_no_picture(share):
+def test_an_incomplete_jpeg_strip_is_rejected(share):
     """An incomplete JPEG strip is rejected, even with an end marker."""
     file = rgb(compression=tiffs.JPEG)
     stream = saved(quarters(size=(64, 48)).effect_spread(40), "JPEG", quality=95, keep_rgb=True)
@@ -501,20 +501,20 @@ def test_another_size_is_not_decoded():
 
 
 @pytest.mark.parametrize("side", [65_535, 30_000])
-def test_a_giant_tile_costs_no_memory(side):
-    """Memory is predicted for the whole tile."""
+def test_a_giant_tile_is_rejected(side):
+    """The predicted memory is that of the whole tile."""
     file = rgb(size=(10, 10), compression=tiffs.DEFLATE, tile=(16, 16), tags={322: ("I", [side]), 323: ("I", [side])})
     for data in (file.data(), document([(file.directory(), [bytes(4_000_000)])])):
         with pytest.raises(RejectedError, match=r"10 × 10|MB"):
             admit(Reader.of(data), Limits())
 
 
-def test_more_rows_in_a_strip_than_the_picture_has_cost_nothing():
+def test_a_strip_may_declare_more_rows_than_the_image_has():
     """Some writers of one strip store the largest possible number of rows."""
     file = rgb(tags={278: ("I", [2**32 - 1])})
     plain = admit(Reader.of(rgb().data()), Limits())
     assert admit(Reader.of(file.data()), Limits()).predicted_memory(64) == plain.predicted_memory(64)
-    assert worst(four(shown(file.data())[0]), COLOURS) <= 2
+    assert worst(four(displayed(file.data())[0]), COLOURS) <= 2
 
 
 def test_strips_are_counted_before_their_table_is_read():
@@ -535,20 +535,20 @@ def test_as_many_strips_as_allowed_stay_within_the_budget():
     assert Budget().bytes - budget.bytes < 600_000
 
 
-def test_uncompressed_strips_may_lie_anywhere():
-    """Wrong byte counts of uncompressed strips are ignored."""
+def test_uncompressed_strips_may_have_wrong_byte_counts():
+    """The decoder ignores them."""
     file = rgb(rows_per_strip=16, tags={279: ("I", [1, 1, 1])})
-    assert worst(four(shown(file.data())[0]), COLOURS) <= 2
+    assert worst(four(displayed(file.data())[0]), COLOURS) <= 2
 
 
 def test_byte_counts_may_be_missing():
     """The distance to the next strip replaces a missing byte count."""
     file = rgb(rows_per_strip=16, compression=tiffs.LZW, tags={279: ("", [])})
-    assert worst(four(shown(file.data())[0]), COLOURS) <= 2
+    assert worst(four(displayed(file.data())[0]), COLOURS) <= 2
 
 
 @pytest.mark.parametrize("file", [rgb(), grey(bits=12), rgb(tile=(16, 16)), rgb(planar=True), tiffs.ycbcr()])
-def test_large_pictures_are_decoded_in_parts(file, monkeypatch):
+def test_large_images_are_decoded_in_parts(file, monkeypatch):
     """The size of the parts does not change the image."""
     whole = decoded(file.data()).image.tobytes()
     for most in (1, 500, 3000):
@@ -570,7 +570,7 @@ def test_deflate_bombs_are_bounded_by_their_strip():
     """Data after the last row is not decompressed."""
     file = rgb(compression=tiffs.DEFLATE)
     bomb = zlib.compress(bytes(50_000_000))
-    image, _ = shown(document([(file.directory(), [bomb])]))
+    image, _ = displayed(document([(file.directory(), [bomb])]))
     assert four(image) == [(0, 0, 0)] * 4
 
 
@@ -601,7 +601,7 @@ def test_damaged_files_end_as_pictures_or_rejections(seed):
 
 
 @pytest.mark.parametrize("bits", range(1, 16))
-def test_packed_samples_are_taken_apart(bits):
+def test_packed_samples_are_unpacked(bits):
     """Rows are padded to whole bytes, and the upper 8 bits are kept."""
     chance = random.Random(bits)
     rows = [[chance.getrandbits(bits) for _ in range(13)] for _ in range(3)]
@@ -616,7 +616,7 @@ def test_packed_samples_are_taken_apart(bits):
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 5), (1, 1)])
 @pytest.mark.parametrize("subsampling", [(1, 2), (2, 1), (2, 2), (4, 2), (4, 4)])
-def test_shared_colours_are_given_to_each_pixel(subsampling, size):
+def test_subsampled_colours_apply_to_each_pixel(subsampling, size):
     """Each pixel keeps its luma, and all pixels of a unit share Cb and Cr."""
     across, down = subsampling
     units = -(-size[0] // across), -(-size[1] // down)
@@ -632,7 +632,7 @@ def test_shared_colours_are_given_to_each_pixel(subsampling, size):
             assert tuple(plane.getpixel((x, y)) for plane in planes) == expected
 
 
-def test_only_values_that_are_asked_for_are_read():
+def test_only_requested_values_are_read():
     """A directory of a thousand entries that share a text costs only its table."""
     text = b"x" * 60_000
     rows = b"".join(

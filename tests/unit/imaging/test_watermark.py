@@ -17,12 +17,12 @@ def logo(tmp_path):
 
 
 def changed_box(before, after):
-    """Where the two differ."""
+    """The box in which the two images differ."""
     return ImageChops.difference(before.convert("RGB"), after.convert("RGB")).getbbox()
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_every_place(logo, place):
+def test_the_mark_is_at_the_named_place(logo, place):
     """The watermark is at the place that its name states, with a small margin."""
     canvas = Image.new("RGB", (400, 300))
     left, top, right, bottom = changed_box(
@@ -38,7 +38,7 @@ def test_every_place(logo, place):
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (120, 90)])
-def test_any_picture_takes_a_mark(logo, mode, size):
+def test_images_of_any_size_can_be_marked(logo, mode, size):
     """The size and the transparency of the smallest images are kept."""
     for mark in (Watermark(text="© 2026"), Watermark(image=logo)):
         out = apply_watermark(Image.new(mode, size), mark)
@@ -46,7 +46,7 @@ def test_any_picture_takes_a_mark(logo, mode, size):
         assert out.mode == ("RGBA" if mode == "RGBA" else "RGB")
 
 
-def test_opacity(logo):
+def test_the_opacity_is_applied(logo):
     """0 changes nothing, 0.5 mixes both colours, 1 covers the image."""
     canvas = Image.new("RGB", (100, 100), (0, 0, 200))
     colours = [
@@ -58,8 +58,8 @@ def test_opacity(logo):
     assert colours[2] == (255, 0, 0)
 
 
-def test_the_picture_itself_is_not_changed(logo):
-    """The source is unchanged, because other renditions use it."""
+def test_the_source_image_is_not_changed(logo):
+    """Other renditions use the source."""
     canvas = Image.new("RGBA", (50, 50), (1, 2, 3, 4))
     before = canvas.tobytes()
     apply_watermark(canvas, Watermark(image=logo))

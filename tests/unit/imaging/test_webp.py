@@ -27,24 +27,24 @@ from tests.corpus.webps import ALPHA, ANIMATION, EXIF, ICC, anim, anmf, chunk, c
 
 @pytest.fixture(params=["libwebp", "Pillow"])
 def _either_decoder(request, monkeypatch):
-    """Both ways to decode give the same."""
+    """Run each test with both decoders, which must agree."""
     if request.param == "Pillow":
         monkeypatch.setattr(libwebp, "_library", lambda: None)
 
 
 def pixels(file, budget=None):
-    """Decoded pixels of an admitted file."""
+    """The decoded pixels of an admitted file."""
     reader = Reader.of(file, budget)
     return decode(reader, admit(reader, Limits()))
 
 
 def rgba(file):
-    """Pixels with opacity, what is transparent in black."""
+    """The pixels with their opacity; transparent pixels are black."""
     return pixels(file).image.convert("RGBA").convert("RGBa").tobytes()
 
 
 def small(size=(16, 16), hole=False):
-    """The quarters, the last one transparent if asked."""
+    """The quarters; the last one can be transparent."""
     image = quarters("RGBA" if hole else "RGB", size)
     if hole:
         image.paste((0, 0, 0, 0), (size[0] // 2, size[1] // 2, *size))
@@ -95,7 +95,7 @@ STILL = {
 
 @pytest.mark.usefixtures("_either_decoder")
 @pytest.mark.parametrize(("file", "image"), STILL.values(), ids=STILL.keys())
-def test_still_pictures(file, image):
+def test_still_images_are_decoded(file, image):
     """One image is decoded, whatever other chunks exist."""
     assert rgba(file) == on_canvas(image, (16, 16), (0, 0))
     assert admit(Reader.of(file), Limits()).frames == 1
@@ -110,7 +110,7 @@ def test_the_alpha_bit_of_a_lossless_picture_is_a_hint(set_bit):
         assert rgba(webp(bytes(changed))) == on_canvas(image, (16, 16), (0, 0))
 
 
-def test_lossy_transparency():
+def test_lossy_transparency_is_decoded():
     """ALPH is used with and without the flag, and with other chunks between."""
     files = [
         webp(vp8x((16, 16), ALPHA), ALPH, LOSSY_HOLED),
@@ -159,7 +159,7 @@ def test_a_small_first_frame_on_a_background():
     assert max(abs(a - b) for a, b in zip(corner, (0, 255, 0), strict=True)) < 8
 
 
-def test_a_lossy_first_frame_is_decoded_at_the_size_that_is_needed():
+def test_a_lossy_first_frame_is_decoded_at_the_requested_size():
     """A frame that covers the canvas is decoded at a reduced size, like a still image."""
     if libwebp._library() is None:
         pytest.skip("Pillow decodes at full size")
@@ -213,7 +213,7 @@ REJECTED = {
 
 
 @pytest.mark.parametrize("case", REJECTED)
-def test_rejected_by_the_head(case):
+def test_invalid_headers_are_rejected(case):
     """Admission rejects the file before a decoder starts, also if it is fetched in parts."""
     file, words = REJECTED[case]
     for reader in (Reader.of(file), Reader.fetched(lambda start, length: file[start : start + length], len(file))):
@@ -236,7 +236,7 @@ def test_missing_pixels_are_rejected(part, share):
 # Budgets --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_flood_of_chunks_behind_the_picture_is_not_walked():
+def test_a_flood_of_chunks_after_the_image_is_not_read():
     """The image is complete before these chunks."""
     budget = Budget()
     file = webp(vp8x((16, 16)), LOSSLESS, chunk(b"JUNK", b"") * 500_000)
@@ -280,7 +280,7 @@ def test_a_large_animation_is_admitted_by_its_first_bytes():
     assert admit(Reader.of(file), Limits()).frames == 101
 
 
-def test_exif_behind_a_large_picture_costs_one_more_request():
+def test_exif_after_a_large_image_costs_one_more_request():
     """EXIF at the end of the file is read with one more request."""
     block = exif_of(t0x0112=6, t0x010F="Maker").tobytes()
     part = coded(Image.frombytes("RGB", (300, 300), random.Random(1).randbytes(270_000)))[0]
@@ -317,7 +317,7 @@ PROFILE = rgb_profile(DISPLAY_P3, D65, power_curve(1.0))
     ],
     ids=["usual", "two", "behind", "animation", "no flag", "not extended", "no profile"],
 )
-def test_the_profile_counts_where_the_file_says_that_there_is_one(chunks, converted):
+def test_a_profile_needs_its_flag(chunks, converted):
     """A profile without its flag is ignored, as in libwebp and Chromium."""
     reader = Reader.of(webp(*chunks))
     picture = _Reductions(decode(reader, admit(reader, Limits())), 2.0)
@@ -329,8 +329,8 @@ def test_a_broken_profile_is_a_warning(profile):
     """The profile is ignored with a warning."""
     file = webp(vp8x((16, 16), ICC), chunk(b"ICCP", profile), LOSSLESS)
     rendered = render(file, [Recipe("t", 16, 16, formats=("png",))], Limits())
-    shown = Image.open(io.BytesIO(rendered.renditions[0].data)).convert("RGB")
-    assert shown.tobytes() == OPAQUE.tobytes()
+    image = Image.open(io.BytesIO(rendered.renditions[0].data)).convert("RGB")
+    assert image.tobytes() == OPAQUE.tobytes()
     assert not profile or "profile" in rendered.warnings[0]
 
 
@@ -339,7 +339,7 @@ def test_a_broken_profile_is_a_warning(profile):
 
 @given(st.integers(0, 2**32))
 @settings(max_examples=100)
-def test_any_combination_gives_the_right_picture(seed):
+def test_any_combination_is_decoded_correctly(seed):
     """Every combination of the format's options is decoded correctly."""
     chance = random.Random(seed)
     size = chance.randint(1, 30), chance.randint(1, 30)
@@ -392,7 +392,7 @@ def test_any_damage_ends_in_a_picture_or_a_rejection(seed):
     assert image.size == (header.width, header.height)
 
 
-def test_holes_of_the_corpus():
+def test_transparency_of_the_corpus_is_kept():
     """An image with alpha keeps it, lossless or lossy."""
     for options in ({"lossless": True}, {"quality": 95}):
         image = pixels(saved(holed(), "WEBP", **options)).image
@@ -404,7 +404,7 @@ def predicted(data):
     return admit(Reader.of(data), Limits()).predicted_memory(100)
 
 
-def test_the_codes_of_lossless_data_need_memory():
+def test_the_prediction_includes_the_codes_of_lossless_data():
     """A small file can declare 65,536 groups of codes; the prediction has as many as its bytes and blocks allow."""
     lossy, lossless = (saved(Image.new("RGB", (800, 800)), "WEBP", lossless=lossless) for lossless in (False, True))
     few = predicted(lossless)

@@ -46,7 +46,7 @@ def test_lens_and_date_come_from_xmp_where_exif_has_none(kind):
     assert (facts.lens, facts.taken_at) == ("EF 50mm", "2026-05-04T10:11:12.25+02:00")
 
 
-def test_exif_is_trusted_first():
+def test_exif_wins_over_xmp():
     """XMP is used only for facts that EXIF lacks."""
     block = corpus.exif(t0x010F="Kamera")
     block.get_ifd(0x8769)[0x9003] = "2020:01:02 03:04:05"
@@ -76,7 +76,7 @@ BOMB = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><x>&b;
 
 
 @pytest.mark.parametrize("xmp", [BOMB, b"no xml", FULL[:-40], b"<a>" * 20_000, b"\xff\xfe", b""])
-def test_packets_that_cannot_be_read_say_nothing(xmp):
+def test_invalid_packets_are_ignored(xmp):
     """Entities are not expanded, and broken XML is ignored."""
     properties = read_properties(Reader.of(saved(quarters(), "JPEG", xmp=xmp)))
     assert not set(properties) - {*LENS, *TAKEN_AT}
@@ -105,7 +105,7 @@ def test_a_document_type_is_refused_in_every_encoding(encoding):
 
 
 def test_a_long_value_of_many_lines_is_read_in_linear_time():
-    """The parser reports each line by itself."""
+    """The parser reports each line separately."""
     text = "a\n" * 30_000
     xmp = f'<x:LensModel xmlns:x="http://cipa.jp/exif/1.0/">{text}</x:LensModel>'.encode()
     assert read_properties(Reader.of(saved(quarters(), "JPEG", xmp=xmp[:60_000]))) == {}

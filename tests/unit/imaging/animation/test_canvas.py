@@ -23,7 +23,7 @@ def indices(box):
 
 
 def model(parts):
-    """The canvas during each frame, pixel by pixel, as the specification describes it."""
+    """The canvas during each frame, pixel by pixel, according to the specification."""
     canvas = {(x, y): CLEAR for y in range(SIZE[1]) for x in range(SIZE[0])}
     for box, disposal, transparent, _, _ in parts:
         before = dict(canvas)

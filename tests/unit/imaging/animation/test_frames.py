@@ -9,6 +9,6 @@ from image_pipeline.imaging.animation.frames import MOST_MILLISECONDS, shown_mil
     ("stored", "shown"),
     [(0, 100), (10, 100), (11, 11), (100, 100), (655_350, 655_350), (65_535_000, MOST_MILLISECONDS)],
 )
-def test_times_are_those_that_browsers_show(stored, shown):
+def test_frames_have_the_times_of_browsers(stored, shown):
     """Up to 10 ms means 100 ms; a time that a WebP cannot store becomes the longest one."""
     assert shown_milliseconds(stored) == shown

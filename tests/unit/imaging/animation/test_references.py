@@ -1,4 +1,4 @@
-"""Every animation of the corpus against Chromium: `tools/animation_references.py` has asked it."""
+"""Every animation of the corpus equals what Chromium shows, as recorded by `tools/animation_references.py`."""
 
 import json
 from importlib import import_module
@@ -23,17 +23,17 @@ DIFFERENT = {
 def read(data, image_format):
     """The structure, and the pictures before the first damaged frame."""
     animation = import_module(f"image_pipeline.imaging.animation.{image_format}").read(Reader.of(data))
-    shown = []
+    frames = []
     try:
         for image, milliseconds in pictures(animations.SIZE, animation.frames):
-            shown.append((image.tobytes(), milliseconds))
+            frames.append((image.tobytes(), milliseconds))
     except Exception:
-        assert len(shown) < len(animation.frames)
-    return animation, shown
+        assert len(frames) < len(animation.frames)
+    return animation, frames
 
 
 def premultiplied(rgba):
-    """Colours weighted by their opacity: those of transparent pixels are never seen."""
+    """Colours weighted by their opacity, because colours of transparent pixels are invisible."""
     for at in range(0, len(rgba), 4):
         red, green, blue, alpha = rgba[at : at + 4]
         yield from (red * alpha / 255, green * alpha / 255, blue * alpha / 255, alpha)
@@ -48,12 +48,12 @@ def test_every_animation_has_a_reference():
 def test_frames_times_and_repetitions_are_those_of_chromium(name):
     """Each frame has the pixels, the time and the repetitions that Chromium shows."""
     reference = unpacked(REFERENCES[name])
-    animation, shown = read(animations.ALL[name](), name.split()[0].lower())
+    animation, frames = read(animations.ALL[name](), name.split()[0].lower())
     if name in DIFFERENT:
-        assert len(shown) == DIFFERENT[name] > len(reference.frames)
+        assert len(frames) == DIFFERENT[name] > len(reference.frames)
         assert reference.error
         return
     assert animation.plays == reference.repetitions + 1
-    assert [milliseconds for _, milliseconds in shown] == list(map(shown_milliseconds, reference.milliseconds))
-    for (ours, _), theirs in zip(shown, reference.frames, strict=True):
-        assert max(abs(a - b) for a, b in zip(premultiplied(ours), premultiplied(theirs), strict=True)) < 1.1
+    assert [milliseconds for _, milliseconds in frames] == list(map(shown_milliseconds, reference.milliseconds))
+    for (pixels, _), expected in zip(frames, reference.frames, strict=True):
+        assert max(abs(a - b) for a, b in zip(premultiplied(pixels), premultiplied(expected), strict=True)) < 1.1

@@ -1,4 +1,4 @@
-"""Animated renditions, as the engine makes them."""
+"""Animated renditions of the engine."""
 
 import io
 import tracemalloc
@@ -34,7 +34,7 @@ def moving(data, *recipes):
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG"])
-def test_an_animation_stays_one(image_format):
+def test_an_animation_stays_animated(image_format):
     """Frames, times, loops and size are kept; the record has the number of frames."""
     options = {"lossless": True} if image_format == "WEBP" else {}
     data = animations.saved(STEPS, image_format, duration=[50, 60, 70, 80, 90], loop=3, **options)
@@ -43,16 +43,16 @@ def test_an_animation_stays_one(image_format):
     assert (webp.width, webp.height, webp.frames, webp.to_dict()["frames"]) == (100, 70, 5, 5)
     assert (jpeg.width, jpeg.height, jpeg.frames) == (100, 70, 1)
     assert "frames" not in jpeg.to_dict()
-    shown = decoded(webp.data)
-    assert [time for _, time in shown] == [50, 60, 70, 80, 90]
+    decoded_frames = decoded(webp.data)
+    assert [time for _, time in decoded_frames] == [50, 60, 70, 80, 90]
     assert Image.open(io.BytesIO(webp.data)).info["loop"] == 3 + (image_format == "GIF")  # a GIF counts repetitions
-    for (image, _), step in zip(shown, STEPS, strict=True):
+    for (image, _), step in zip(decoded_frames, STEPS, strict=True):
         assert difference(image, step.resize((100, 70), Image.Resampling.LANCZOS)) < 4
     assert result.warnings == ()
 
 
 def test_without_the_option_the_first_frame_is_shown():
-    """A recipe without `animated` makes a still, of an animation too."""
+    """A recipe without `animated` makes a still of an animation."""
     data = animations.saved(STEPS, "GIF", duration=50)
     result = rendered(data, replace(MOVING, animated=False))
     assert Image.open(io.BytesIO(result.renditions[0].data)).n_frames == 1
@@ -60,7 +60,7 @@ def test_without_the_option_the_first_frame_is_shown():
 
 @pytest.mark.parametrize(("focus", "point"), [("smart", None), ("centre", Point(0.9, 0.5)), ("smart", Point(0.9, 0.5))])
 def test_the_crop_stays_in_its_place(focus, point):
-    """All frames show the part of the first one that is interesting, or the point, although other parts move."""
+    """All frames show the same part, even if the interesting part or the point moves."""
     steps = [Image.new("RGB", (200, 50), "gray") for _ in range(3)]
     for number, step in enumerate(steps):
         step.paste("red", (170, 15, 190, 35))
@@ -77,7 +77,7 @@ def test_the_crop_stays_in_its_place(focus, point):
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG", "JPEG", "AVIF", "TIFF"])
-def test_a_still_image_stays_one(image_format):
+def test_a_still_image_stays_a_still(image_format):
     """The option changes nothing for an image of one frame, and pages of a TIFF are not frames."""
     options = {"save_all": True, "append_images": [STEPS[1]]} if image_format in ("TIFF", "AVIF") else {}
     out = io.BytesIO()
@@ -97,8 +97,8 @@ def test_every_option_applies_to_every_frame():
     ):
         for number, (image, _) in enumerate(moving(data, recipe)):
             still = replace(recipe, animated=False, formats=("png",), quality=100)
-            one = rendered(animations.saved([STEPS[number].quantize(255)], "GIF"), still).renditions[0]
-            assert difference(image, Image.open(io.BytesIO(one.data))) < 5
+            rendition = rendered(animations.saved([STEPS[number].quantize(255)], "GIF"), still).renditions[0]
+            assert difference(image, Image.open(io.BytesIO(rendition.data))) < 5
             assert image.size == (recipe.width, recipe.height)
 
 
@@ -111,15 +111,15 @@ def strip():
     steps = [scene(8 + 4 * number, (200, 140)) for number in range(5)]
     alpha = Image.radial_gradient("L").resize((200, 140)).point(lambda value: 255 - value)
     holed = [Image.merge("RGBA", (*step.split(), alpha)) for step in steps]
-    shown = moving(animations.saved(holed, "PNG", duration=50), recipe)
+    decoded_frames = moving(animations.saved(holed, "PNG", duration=50), recipe)
     out = Image.new("RGBA", (500, 100))
-    for number, (image, _) in enumerate(shown):
+    for number, (image, _) in enumerate(decoded_frames):
         out.paste(image, (100 * number, 0))
     return out
 
 
 def test_golden(tmp_path):
-    """Pixels stay as they were looked at. `python -m tests.unit.imaging.animation.test_render` writes the golden."""
+    """The pixels equal the golden image; `python -m tests.unit.imaging.animation.test_render` writes it."""
     image = strip()
     with Image.open(GOLDEN) as opened:
         changes = ImageChops.difference(image, opened.convert("RGBA"))
@@ -132,10 +132,10 @@ def test_a_set_is_animated_in_every_width():
     """A responsive set of an animation ends at the width of the original, too."""
     data = animations.saved(STEPS, "GIF", duration=50)
     members = [
-        replace(MOVING, name=f"s-{each}", width=each, height=MAX_SIDE, set_name="s") for each in (50, 120, 300, 900)
+        replace(MOVING, name=f"s-{width}", width=width, height=MAX_SIDE, set_name="s") for width in (50, 120, 300, 900)
     ]
-    made = rendered(data, *members).renditions
-    assert [(each.name, each.width, each.frames) for each in made] == [
+    renditions = rendered(data, *members).renditions
+    assert [(rendition.name, rendition.width, rendition.frames) for rendition in renditions] == [
         ("s-50", 50, 5),
         ("s-120", 120, 5),
         ("s-300", 200, 5),
@@ -158,9 +158,9 @@ def test_colours_and_orientation_of_every_frame_are_converted(image_format):
     data = animations.saved(
         colours, image_format, duration=50, icc_profile=bytes(swapped), exif=block.tobytes(), **options
     )
-    shown = moving(data, Recipe("t", 60, 60, formats=("webp",), animated=True))
-    assert len(shown) == 3
-    for image, _ in shown:
+    decoded_frames = moving(data, Recipe("t", 60, 60, formats=("webp",), animated=True))
+    assert len(decoded_frames) == 3
+    for image, _ in decoded_frames:
         red, _, blue, _ = ImageStat.Stat(image.crop((0, 0, 30, 28))).mean  # the left half is at the top now
         assert image.size == (30, 60)
         assert blue > red + 50
@@ -184,22 +184,22 @@ def assert_still(data, words, limits=None):
     return result
 
 
-def many(count, size=(2, 2)):
-    """A GIF of so many tiny frames."""
+def animation_of(count, size=(2, 2)):
+    """A GIF of this number of tiny frames."""
     pair = b"".join(
         gifs.control(None, 1, 5) + gifs.frame((0, 0, *size), bytes((n,)) * (size[0] * size[1])) for n in (0, 1)
     )
     return gifs.gif(size, [pair * (count // 2)])
 
 
-def test_the_longest_animation():
-    """As many frames as allowed are shown; of one with more frames, the first one."""
-    assert rendered(many(frames.MOST_FRAMES)).renditions[0].frames == frames.MOST_FRAMES
-    assert_still(many(frames.MOST_FRAMES + 2), "has more than 2,000 frames. Its first frame is shown.")
+def test_an_animation_has_a_limit_of_frames():
+    """Of an animation with more frames, only the first one is shown."""
+    assert rendered(animation_of(frames.MOST_FRAMES)).renditions[0].frames == frames.MOST_FRAMES
+    assert_still(animation_of(frames.MOST_FRAMES + 2), "has more than 2,000 frames. Its first frame is shown.")
 
 
 def test_the_pixels_of_all_frames_are_limited(monkeypatch):
-    """Decoded, drawn and coded pixels count, whatever the file claims, and nothing is decoded before."""
+    """Decoded, drawn and coded pixels are counted before anything is decoded."""
     data = animations.saved(STEPS, "GIF", duration=50)
     canvas, rendition = 200 * 140, 24 * 17
     coded = sum(frame.coded_pixels for frame in render.import_module("image_pipeline.imaging.animation.gif").read(
@@ -214,7 +214,7 @@ def test_the_pixels_of_all_frames_are_limited(monkeypatch):
 def test_padding_counts():
     """A small animation in a large box takes as long as a large animation."""
     padded = Recipe("t", 4000, 4000, fit="pad", formats=("webp",), animated=True)
-    (warning,) = rendered(many(40), padded).warnings
+    (warning,) = rendered(animation_of(40), padded).warnings
     assert "count as 2,560 megapixels" in warning
 
 
@@ -235,7 +235,7 @@ def test_memory_does_not_grow_with_the_frames():
     """Frames are decoded one after the other."""
 
     def peak(count):
-        data = many(count, (300, 300))
+        data = animation_of(count, (300, 300))
         tracemalloc.start()
         try:
             rendered(data)
@@ -263,7 +263,7 @@ def test_bytes_after_the_end_of_a_webp_cost_no_memory():
 
 
 def test_the_time_is_limited(monkeypatch):
-    """If the time is not enough, the first frame is shown under another content id: another time it may be enough."""
+    """If the time is too short, the still has another content id, because a later attempt may succeed."""
     data = animations.saved(STEPS, "GIF", duration=50)
     complete = rendered(data).content_id
     assert complete == engine.content_id(data, [MOVING])
@@ -272,14 +272,14 @@ def test_the_time_is_limited(monkeypatch):
 
 
 def test_the_bytes_are_limited(monkeypatch):
-    """Renditions cannot fill the memory."""
+    """The renditions of an animation cannot fill the memory."""
     data = animations.saved(STEPS, "GIF", duration=50)
     monkeypatch.setattr(render, "MOST_BYTES", 300)
     assert_still(data, "needs more than 0 MB for its renditions")
 
 
 def test_lack_of_memory_shows_the_first_frame(monkeypatch):
-    """If the prediction was too low, the image is not lost, and gets another content id, as if it took too long."""
+    """If the predicted memory was too low, the still has another content id, because a later attempt may succeed."""
     data = animations.saved(STEPS, "GIF", duration=50)
 
     def fail(*_):
@@ -298,8 +298,8 @@ def test_a_damaged_animation_shows_its_intact_frames(name):
     assert f"only its first {result.renditions[0].frames} frames are shown" in warning
 
 
-def test_a_structure_without_end_is_not_read_to_its_end():
-    """Thousands of parts that are no frames spend the budget of the animation and nothing else."""
+def test_a_structure_without_an_end_is_not_parsed_completely():
+    """Thousands of parts that are not frames use up only the budget of the animation."""
     comments = gifs.extension(0xFE) * 200_000
     first, second = (gifs.frame((0, 0, 40, 30)) for _ in range(2))
     data = gifs.gif((40, 30), [first, second, comments, second])

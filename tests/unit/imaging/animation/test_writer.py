@@ -24,11 +24,11 @@ def written(frames, quality=90, plays=0, rights=b""):
 def decoded(data):
     """(RGBA, milliseconds) of each frame, as libwebp draws it."""
     image = Image.open(io.BytesIO(data))
-    shown = []
+    frames = []
     for number in range(image.n_frames):
         image.seek(number)
-        shown.append((image.convert("RGBA"), image.info["duration"]))
-    return shown
+        frames.append((image.convert("RGBA"), image.info["duration"]))
+    return frames
 
 
 def difference(one, two):
@@ -50,19 +50,19 @@ def scene(step, size=(100, 70), mode="RGB"):
     return image
 
 
-def test_each_frame_shows_its_picture():
-    """Pixels that did not change are not coded again, and no trace of the previous frame stays."""
+def test_each_frame_shows_its_image():
+    """Unchanged pixels are not coded again, and no part of the previous frame remains."""
     frames = [(scene(step), 40 + step) for step in range(12)]
-    shown = decoded(written(frames))
-    assert [milliseconds for _, milliseconds in shown] == [milliseconds for _, milliseconds in frames]
-    assert max(difference(image, picture) for (image, _), (picture, _) in zip(shown, frames, strict=True)) < 2
+    decoded_frames = decoded(written(frames))
+    assert [milliseconds for _, milliseconds in decoded_frames] == [milliseconds for _, milliseconds in frames]
+    assert max(difference(image, picture) for (image, _), (picture, _) in zip(decoded_frames, frames, strict=True)) < 2
 
 
 def test_a_slow_fade_is_not_frozen():
     """Changes of one level in each frame add up, and every frame must show them."""
     frames = [(Image.new("RGB", (64, 64), (100 + step, 60, 200 - step)), 50) for step in range(60)]
-    shown = decoded(written(frames))
-    assert max(difference(image, picture) for (image, _), (picture, _) in zip(shown, frames, strict=True)) < 3
+    decoded_frames = decoded(written(frames))
+    assert max(difference(image, picture) for (image, _), (picture, _) in zip(decoded_frames, frames, strict=True)) < 3
 
 
 def test_only_changed_blocks_are_coded():
@@ -79,20 +79,20 @@ def test_only_changed_blocks_are_coded():
     assert len(two) < len(one) / 30
 
 
-def test_transparency_comes_and_goes():
-    """A pixel that becomes transparent shows nothing of the frames before."""
+def test_pixels_may_become_transparent_and_opaque():
+    """A pixel that becomes transparent shows no part of the previous frames."""
     full = Image.new("RGBA", (50, 50), (0, 128, 0, 255))
     holed = full.copy()
     holed.paste((0, 0, 0, 0), (10, 10, 40, 40))
     mist = full.copy()
     mist.paste((0, 0, 255, 128), (20, 0, 50, 50))
     frames = [(full, 50), (holed, 50), (mist, 50), (holed, 50), (full.convert("RGB"), 50)]
-    shown = decoded(written(frames))
-    assert max(difference(image, picture) for (image, _), (picture, _) in zip(shown, frames, strict=True)) < 4
+    decoded_frames = decoded(written(frames))
+    assert max(difference(image, picture) for (image, _), (picture, _) in zip(decoded_frames, frames, strict=True)) < 4
 
 
 def test_equal_frames_are_one_longer_frame():
-    """A picture that is repeated extends its time; beyond what a frame can store, another frame follows."""
+    """A repeated image extends its time; another frame follows when the longest time is reached."""
     assert [time for _, time in decoded(written([(scene(0), 50), (scene(0), 70), (scene(1), 10)]))] == [120, 10]
     long = written([(scene(0), MOST_MILLISECONDS), (scene(0), 70)])
     assert [time for _, time in decoded(long)] == [MOST_MILLISECONDS, 70]
@@ -100,7 +100,7 @@ def test_equal_frames_are_one_longer_frame():
 
 
 def test_the_caller_may_reuse_its_image():
-    """The writer compares with what the previous frame was, and not with what the image has become."""
+    """The writer keeps a copy of the previous frame for its comparison."""
     canvas = Image.new("RGBA", (32, 32), (255, 0, 0, 255))
     writer = Writer(90)
     writer.add(canvas, 50)
@@ -110,13 +110,13 @@ def test_the_caller_may_reuse_its_image():
 
 
 @pytest.mark.parametrize(("plays", "stored"), [(0, 0), (1, 1), (65535, 65535), (65536, 65535)])
-def test_the_number_of_plays(plays, stored):
+def test_the_number_of_plays_is_limited(plays, stored):
     """More plays than a file can store must not become an endless loop."""
     assert Image.open(io.BytesIO(written([(scene(0), 50), (scene(1), 50)], plays=plays))).info["loop"] == stored
 
 
 def test_rights_are_kept():
-    """Artist and copyright are in the file, in the form that the format asks for."""
+    """The file contains artist and copyright in the form of its format."""
     block = Image.Exif()
     block[0x013B] = "Ada"
     data = written([(scene(0), 50), (scene(1), 50)], rights=block.tobytes())
@@ -132,18 +132,18 @@ boxes = st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40), st
 @settings(max_examples=40)
 @given(st.lists(st.tuples(boxes, colours), min_size=1, max_size=6), st.booleans(), st.integers(17, 40))
 def test_any_sequence_of_changes_is_shown(changes, is_opaque, side):
-    """Whatever rectangles change, with or without transparency, each frame is shown, and no time is lost."""
+    """Each frame shows all changes, with or without transparency, and the total time is kept."""
     picture = Image.new("RGB" if is_opaque else "RGBA", (side, 33), (90, 90, 90))
     frames = [(picture, 10)]
     for number, ((left, top, width, height), colour) in enumerate(changes):
         picture = picture.copy()
         picture.paste(colour[: len(picture.mode)], (left, top, left + width, top + height))
         frames.append((picture, 20 + number))
-    shown = decoded(written(frames, quality=100))
-    assert sum(time for _, time in shown) == sum(time for _, time in frames)
-    ends = [sum(time for _, time in shown[: index + 1]) for index in range(len(shown))]
+    decoded_frames = decoded(written(frames, quality=100))
+    assert sum(time for _, time in decoded_frames) == sum(time for _, time in frames)
+    ends = [sum(time for _, time in decoded_frames[: index + 1]) for index in range(len(decoded_frames))]
     clock = 0
     for expected, milliseconds in frames:
-        image = next(image for (image, _), end in zip(shown, ends, strict=True) if clock < end)
+        image = next(image for (image, _), end in zip(decoded_frames, ends, strict=True) if clock < end)
         assert difference(image, expected) < 14  # colours have a quarter of the resolution
         clock += milliseconds

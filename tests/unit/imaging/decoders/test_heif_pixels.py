@@ -61,7 +61,7 @@ def test_code_points_become_srgb(codec, code_points, space):
 
 @pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
 @pytest.mark.parametrize("icc_first", [False, True])
-def test_an_icc_profile_wins(codec, icc_first):
+def test_an_icc_profile_wins_over_code_points(codec, icc_first):
     """With an ICC profile, code points describe only the coding (ISO/IEC 23008-12, 6.5.5)."""
     both = [nclx(12, 13), corpus.icc(matrix_profile(ADOBE_RGB, 563 / 256))]
     item = av1(RED) if codec == "AVIF" else hevc("subsampled")
@@ -81,13 +81,13 @@ def test_a_grid_may_have_the_colours_of_its_tiles(codec):
 
 
 @pytest.mark.parametrize("name", ["subsampled", "limited", "identity"])
-def test_ranges_and_matrices_are_the_decoders_business(name):
+def test_the_decoder_applies_ranges_and_matrices(name):
     """Limited range, RGB and 4:2:0 give the same red."""
     assert near(rendered(HeifFile((hevc(name),), brands=corpus.HEIC).data).getpixel((60, 40)), RED)
 
 
 @pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
-def test_grey_pictures_have_curves(codec):
+def test_curves_apply_to_grey_images(codec):
     """For grey images, primaries have no effect, and a linear curve has one."""
     item = av1(128) if codec == "AVIF" else hevc("half")
     for code_points, expected in {(12, 13): 128, (12, 8): 188}.items():

@@ -8,13 +8,13 @@ from tests.corpus import exif, quarters, saved
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_impossible_orientation_counts_as_none(orientation):
+def test_an_invalid_orientation_is_ignored(orientation):
     """An invalid orientation in EXIF is ignored."""
     data = saved(quarters(), "JPEG", exif=exif(t0x0112=orientation))
     assert orientation_and_camera(Reader.of(data)) == (1, False)
 
 
-def test_a_maker_makes_a_camera():
+def test_the_maker_identifies_a_photograph():
     """An image is treated as a photograph if EXIF names a camera maker."""
     data = saved(quarters(), "JPEG", exif=exif(t0x0112=6, t0x010F="Kamera"))
     assert orientation_and_camera(Reader.of(data)) == (6, True)

@@ -13,7 +13,7 @@ from tests.unit.imaging.test_heif import admitted, near, rendered
 
 
 @pytest.mark.parametrize("entry", corpus.ODD_ITEMS.values(), ids=corpus.ODD_ITEMS.keys())
-def test_the_decoder_gets_the_picture_alone(entry):
+def test_the_decoder_gets_only_the_image(entry):
     """C code does not see names, metadata or properties that decoding does not need."""
     written = heif_writer.write(read_picture(Reader.of(corpus.with_item(entry))).item)
     assert entry[8:] not in written
@@ -21,8 +21,8 @@ def test_the_decoder_gets_the_picture_alone(entry):
     assert [entry.kind for entry in boxes(Reader.of(written))] == [b"ftyp", b"meta", b"mdat"]
 
 
-def test_cropping_and_turning_are_not_left_to_the_decoder():
-    """They are applied once, in the same way for both decoders."""
+def test_crops_and_rotations_are_not_passed_to_the_decoder():
+    """The pipeline applies them in the same way for both decoders."""
     data = HeifFile((grid(2, 2, *SIZE, (2, 3, 4, 5), corpus.irot(1), corpus.imir(0)), *corpus.four("HEIC"))).data
     picture = read_picture(Reader.of(data))
     assert picture.placement.orientation != 1

@@ -39,7 +39,7 @@ def placed(*boxes, size=SIZE):
 
 @settings(deadline=None)
 @given(st.data())
-def test_any_steps_are_one_crop_and_one_turn(data):
+def test_any_steps_equal_one_crop_and_one_rotation(data):
     """The result equals that of applying the steps one by one with Pillow."""
     image = Image.frombytes("L", SIZE, bytes(range(35)))
     boxes, expected = [], image
@@ -93,7 +93,7 @@ def test_steps_are_applied_in_their_order(boxes, orientation):
         ((2**32 - 1, 1, 2**32 - 1, 1, -(2**31), 1, 2**31 - 1, 1), (0, 49, 49, 100)),
     ],
 )
-def test_crops_are_limited_to_the_picture(numbers, box):
+def test_crops_are_limited_to_the_image(numbers, box):
     """A crop between pixels is rounded, one over the edge is limited, and an empty one is an error."""
     crop = Property(b"clap", Reader.of(struct.pack(">IIIIiIiI", *numbers)), True)
     if box is None:

@@ -28,13 +28,13 @@ def decode(data, least):
 
 
 def mean_difference(one, two):
-    """Of all channels."""
+    """The mean difference of all channels."""
     return max(ImageStat.Stat(ImageChops.difference(one, two)).mean)
 
 
 @pytest.mark.parametrize("options", [{"quality": 90}, {"lossless": True}])
 @pytest.mark.parametrize("alpha", [False, True])
-def test_pixels_are_pillows(options, alpha):
+def test_pixels_equal_those_of_pillow(options, alpha):
     """At full size, bytes and mode equal those of Pillow."""
     data = saved(holed() if alpha else quarters(), "WEBP", **options)
     image = decode(data, SIZE)
@@ -43,8 +43,8 @@ def test_pixels_are_pillows(options, alpha):
         assert image.tobytes() == opened.tobytes()
 
 
-def test_lossy_pictures_come_at_the_size_that_is_needed():
-    """Lossy images are decoded at the size that is needed; lossless ones at full size."""
+def test_lossy_images_are_decoded_at_the_requested_size():
+    """Lossless images are decoded at full size."""
     source = quarters(size=(800, 600))
     assert decode(saved(source, "WEBP", quality=80), (400, 300)).size == (400, 300)
     assert decode(saved(source, "WEBP", lossless=True), (400, 300)).size == (800, 600)
@@ -52,7 +52,7 @@ def test_lossy_pictures_come_at_the_size_that_is_needed():
 
 
 @pytest.mark.parametrize("side", [90, 33, 1])
-def test_renditions_do_not_tell_who_decoded(side, monkeypatch):
+def test_renditions_do_not_depend_on_the_decoder(side, monkeypatch):
     """The mean difference to a rendition decoded by Pillow is below 2 of 255."""
     data = saved(Image.open(io.BytesIO(noisy("PNG"))).resize((600, 400)), "WEBP", quality=90)
     outs = []
@@ -73,7 +73,7 @@ def test_cut_pictures_are_errors(share):
         libwebp.decode(data[: int(len(data) * share)], replace(frame, end=int(len(data) * share)), (10, 10))
 
 
-def test_too_little_memory_is_told_as_such(monkeypatch):
+def test_too_little_memory_is_a_memory_error(monkeypatch):
     """Too little memory raises MemoryError, not an error of the file."""
     real, out_of_memory = libwebp._library(), 1
     starved = SimpleNamespace(

@@ -54,7 +54,7 @@ def test_unknown_formats_are_refused(environment, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc/self/status")
-def test_what_is_left_for_a_picture_is_what_the_runtime_does_not_take(environment, monkeypatch):
+def test_the_memory_for_an_image_excludes_that_of_the_runtime(environment, monkeypatch):
     """A process that has loaded all libraries fits into the memory reserved for the runtime."""
     monkeypatch.setenv("RENDER_MEMORY_MEGABYTES", "1024")
     assert Limits.from_settings(settings.load(os.environ)).memory_bytes == 1024 * settings.MEBIBYTE - RUNTIME_BYTES
@@ -63,6 +63,6 @@ def test_what_is_left_for_a_picture_is_what_the_runtime_does_not_take(environmen
     assert 0 < int(process.stdout) * 1024 <= RUNTIME_BYTES
 
 
-def test_formats_are_named_in_the_order_that_people_expect():
-    """A hint begins with what every program can write."""
+def test_common_formats_are_listed_first():
+    """A hint begins with the formats that every program can write."""
     assert format_names({"BMP", "JPEG", "AVIF", "PNG"}) == "JPEG, PNG, AVIF, BMP"

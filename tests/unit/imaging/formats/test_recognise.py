@@ -61,7 +61,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("name", "data"), [(name, data) for name, files in KINDS.items() for data in files])
-def test_other_kinds_are_called_by_their_name(name, data):
+def test_other_kinds_are_named_in_the_message(name, data):
     """The message names the content."""
     with pytest.raises(UnsupportedFormatError, match="its content is") as caught:
         recognise(data, FORMATS)
@@ -85,7 +85,7 @@ def test_any_bytes_have_a_name(data):
 
 
 @given(st.binary(min_size=18, max_size=60))
-def test_what_is_called_tga_can_be_one(data):
+def test_only_valid_tga_headers_are_recognised(data):
     """TGA has no magic bytes, so all of its header fields must be valid."""
     if sniff(data) == "TGA":
         assert Image.open(io.BytesIO(data + bytes(1000)), formats=["TGA"]).size

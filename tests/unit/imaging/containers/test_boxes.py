@@ -9,8 +9,8 @@ from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Rea
 from tests.corpus.heif import box
 
 
-def test_broken_boxes_are_named():
-    """The message names the box and the problem."""
+def test_broken_boxes_are_reported():
+    """The message contains the box and the problem."""
     with pytest.raises(BrokenContainerError, match="box b'abcd' of 7 bytes at byte 0"):
         list(boxes(Reader.of(b"\0\0\0\7abcd")))
     with pytest.raises(BrokenContainerError, match="abcd"):
@@ -22,15 +22,15 @@ def test_broken_boxes_are_named():
     ]
 
 
-def test_a_box_that_may_appear_once_is_not_taken_twice():
-    """A duplicate is rejected, because readers would choose differently; other kinds are ignored."""
+def test_a_duplicate_box_is_rejected():
+    """Readers would choose different boxes; duplicates of other kinds are ignored."""
     reader = Reader.of(box(b"aaaa") + box(b"free") * 2 + box(b"bbbb"))
     assert set(children(reader, 0, frozenset({b"aaaa", b"bbbb"}))) == {b"aaaa", b"bbbb"}
     with pytest.raises(BrokenContainerError, match="two free boxes"):
         children(reader, 0, frozenset({b"free"}))
 
 
-def test_a_box_is_not_larger_than_what_holds_it():
+def test_a_box_ends_within_its_parent():
     """A box must be within the box that contains it."""
     outer = Reader.of(box(b"aaaa") + bytes(100)).part(0, 12)
     assert [entry.kind for entry in boxes(outer)] == [b"aaaa"]

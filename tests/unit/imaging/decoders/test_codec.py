@@ -10,7 +10,7 @@ ROWS = b"".join(b"\0" + bytes((row,)) * 6 for row in range(4))
 
 
 def decoded(raw, blocks=None, mode="L", size=(6, 4)):
-    """Rows of a PNG."""
+    """The rows of a PNG."""
     packed = zlib.compress(raw)
     return codec.decode("zip", ("L", 0), mode, size, lambda: iter(blocks or [packed]), (0, size[1] - 1, *size))
 
@@ -28,13 +28,13 @@ def test_missing_rows_are_noticed(rows):
 
 
 @pytest.mark.parametrize("value", range(0, 256, 7))
-def test_no_last_row_is_taken_for_a_missing_one(value):
-    """A last row of any colour is accepted, because two canvases are compared."""
+def test_a_last_row_of_any_colour_is_accepted(value):
+    """The decoder draws on two canvases of different colours, which are compared."""
     raw = ROWS[:21] + b"\0" + bytes((value,)) * 6
     assert decoded(raw).tobytes()[-6:] == bytes((value,)) * 6
 
 
-def test_the_data_is_read_again_where_one_canvas_does_not_tell():
+def test_the_data_is_read_again_for_the_second_canvas():
     """The second attempt reads the data from its start."""
     starts = []
 

@@ -21,7 +21,7 @@ def head(item):
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 301), (1023, 1), (1024, 65), (1025, 400)])
 @pytest.mark.parametrize("moving", [False, True])
-def test_sizes_are_those_that_were_encoded(size, moving):
+def test_sizes_equal_those_of_the_encoder(size, moving):
     """The sizes of still images and sequences are read correctly."""
     item = corpus.moving_av1(size) if moving else corpus.av1((9, 9, 9), size)
     frames = head(item)
@@ -73,7 +73,7 @@ def test_cut_heads_are_errors(cut):
 
 
 def test_countless_frames_are_an_error():
-    """An item contains one image of a few layers at most."""
+    """An item contains one image with at most a few layers."""
     item = corpus.moving_av1()
     with pytest.raises(BrokenContainerError, match="more than 32 frames"):
         head(replace(item, data=item.data * 40))

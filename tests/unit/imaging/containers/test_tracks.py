@@ -10,11 +10,11 @@ from tests.corpus import heif as corpus
 
 
 def tracks(data):
-    """Of a file."""
+    """The tracks of a file."""
     return list(picture_tracks(main_boxes(Reader.of(data))[b"moov"]))
 
 
-def test_a_sequence_has_a_track_of_pictures_and_one_of_alpha():
+def test_a_sequence_has_a_track_of_images_and_one_of_alpha():
     """Each track has the location of its first image."""
     colours, alpha = tracks(corpus.sequence(alpha=True))
     assert (colours.handler, colours.kind, colours.size, colours.samples) == (b"pict", b"av01", SIZE, 3)
@@ -23,9 +23,9 @@ def test_a_sequence_has_a_track_of_pictures_and_one_of_alpha():
     assert colours.first != alpha.first
 
 
-@pytest.mark.parametrize("gone", [b"mdia", b"stbl", b"stsd", b"stsz", b"stco", b"tkhd"])
-def test_a_track_without_its_tables_is_broken(gone):
+@pytest.mark.parametrize("kind", [b"mdia", b"stbl", b"stsd", b"stsz", b"stco", b"tkhd"])
+def test_a_track_without_its_tables_is_broken(kind):
     """The message names the missing table; an image with a primary item is still decoded."""
-    data = corpus.sequence(gone)
-    with pytest.raises(BrokenContainerError, match=gone.decode()):
+    data = corpus.sequence(kind)
+    with pytest.raises(BrokenContainerError, match=kind.decode()):
         tracks(data)

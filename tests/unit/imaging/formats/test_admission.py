@@ -25,12 +25,12 @@ LIMITS = Limits()
 
 
 def admitted(data, limits=LIMITS):
-    """The header."""
+    """The header of a file."""
     return admit(Reader.of(data), limits)
 
 
-def fetched(data, size=None, budget=None, fetches=None):
-    """A file that is stored elsewhere; `fetches` notes what was asked for."""
+def stored_elsewhere(data, size=None, budget=None, fetches=None):
+    """A file that is stored elsewhere; `fetches` records the requested parts."""
 
     def fetch(start, length):
         if fetches is not None:
@@ -41,7 +41,7 @@ def fetched(data, size=None, budget=None, fetches=None):
 
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
-def test_says_what_a_good_file_is(case):
+def test_format_and_size_of_a_valid_file_are_read(case):
     """Format and size of every kind of file are read from its first bytes."""
     header = admitted(case.make())
     assert (header.format, header.width, header.height) == (case.format, *SIZE)
@@ -60,7 +60,7 @@ def test_rejects_a_bad_file_by_its_head(case):
 
 @pytest.mark.parametrize("case", [case for case in BAD if not case.in_header], ids=str)
 def test_leaves_broken_pixels_to_the_decoder(case):
-    """Damage that the first bytes do not show does not cause a rejection by admission."""
+    """Admission accepts damage that the first bytes do not show."""
     assert admitted(case.make())
 
 
@@ -90,7 +90,7 @@ def test_sizes_are_as_displayed(image_format, orientation):
         ("BMP palette", "P", 8),
     ],
 )
-def test_modes_and_bits(name, mode, bits):
+def test_the_mode_and_the_bits_are_read(name, mode, bits):
     """The record contains the kind of the uploaded pixels."""
     header = admitted(next(case for case in GOOD if case.name == name).make())
     assert (header.mode, header.bits) == (mode, bits)
@@ -163,19 +163,19 @@ def test_the_file_itself_counts_as_memory():
     data = saved(Image.effect_noise((1000, 1000), 50).convert("RGB"), "PNG")
     decoding = admitted(data).predicted_memory(2048)
     enough = Limits(memory_bytes=decoding + len(data))
-    assert admit(fetched(data), enough).format == "PNG"
+    assert admit(stored_elsewhere(data), enough).format == "PNG"
     with pytest.raises(ImageTooLargeError):
-        admit(fetched(data), replace(enough, memory_bytes=enough.memory_bytes - 1))
+        admit(stored_elsewhere(data), replace(enough, memory_bytes=enough.memory_bytes - 1))
 
 
 @pytest.mark.parametrize("length", [1_000, 64_000, 65_000, 70_000, 130_000, 262_000, 300_000, 1_000_000])
 @pytest.mark.parametrize("side", [20, 100, 200])
-def test_long_metadata_before_the_pixels_is_read_through(length, side):
+def test_long_metadata_before_the_pixels_is_skipped(length, side):
     """Metadata before the pixels may have any length."""
     info = PngInfo()
     info.add_itxt("XML:com.adobe.xmp", "x" * length)
     data = saved(Image.effect_noise((side, side), 90).convert("RGB"), "PNG", pnginfo=info)
-    assert admit(fetched(data), Limits()).width == side
+    assert admit(stored_elsewhere(data), Limits()).width == side
 
 
 TEDIOUS = {
@@ -187,7 +187,7 @@ TEDIOUS = {
 
 
 @pytest.mark.parametrize("data", TEDIOUS.values(), ids=TEDIOUS.keys())
-def test_a_header_of_countless_parts_is_not_walked_to_its_end(data):
+def test_a_header_of_countless_parts_is_not_parsed_completely(data):
     """A million empty parts exceed the budget of the file."""
     budget = Budget()
     with contextlib.suppress(RejectedError):  # a GIF has its first frame by then
@@ -199,12 +199,12 @@ def test_reads_64_kib_of_an_ordinary_file():
     """One small ranged GET is enough for nearly every image."""
     fetches = []
     data = saved(quarters(), "JPEG") + bytes(500_000)
-    admit(fetched(data, fetches=fetches), LIMITS)
+    admit(stored_elsewhere(data, fetches=fetches), LIMITS)
     assert fetches == [(0, FIRST_BYTES)]
 
 
 def test_a_long_header_costs_few_requests():
     """A long profile or thumbnail before the size takes a few more requests."""
     fetches = []
-    admit(fetched(padded_jpeg(150), fetches=fetches), LIMITS)
+    admit(stored_elsewhere(padded_jpeg(150), fetches=fetches), LIMITS)
     assert 1 < len(fetches) < 30

@@ -12,7 +12,7 @@ CASES = HERE / "cases"
 
 
 def sequences(data):
-    """Those of the first `hvcC` box of a file."""
+    """The sequence parameter sets in the first `hvcC` box of a file."""
     return configuration(Reader.of(corpus.property_of(data, b"hvcC")[8:])).sequences
 
 
@@ -33,8 +33,8 @@ def test_sequence_parameter_sets(path, size, bits, chroma):
     assert (sequence.size, sequence.bits, sequence.chroma) == (size, bits, chroma)
 
 
-def test_sets_inside_an_item_are_found():
-    """Parameter sets in the item are read, because a decoder uses them."""
+def test_parameter_sets_in_an_item_are_read():
+    """A decoder uses them, too."""
     data = corpus.nal(corpus.sequence_set(4000, 3000)) + hevc().data
     inside = content(Reader.of(data), 4)
     assert [sequence.size for sequence in inside.sequences] == [(4000, 3000)]
@@ -42,14 +42,14 @@ def test_sets_inside_an_item_are_found():
 
 
 @pytest.mark.parametrize("data", [b"", corpus.nal(b"\x46\x01\xff"), hevc().data * 2])
-def test_an_item_is_one_picture(data):
+def test_an_item_contains_one_image(data):
     """An item without an image, or with two, is rejected."""
     with pytest.raises(BrokenContainerError, match="coded images"):
         content(Reader.of(data), 4)
 
 
-def test_other_layers_do_not_count():
-    """Other layers are ignored, as by the decoder."""
+def test_other_layers_are_ignored():
+    """The decoder ignores them as well."""
     other = bytearray(hevc().data)
     other[5] |= 8  # nuh_layer_id 1
     assert content(Reader.of(hevc().data + bytes(other)), 4).slices == 1
