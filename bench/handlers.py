@@ -80,7 +80,7 @@ def photograph(image_format: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-PICTURES: dict[str, Callable[[], bytes]] = {
+IMAGES: dict[str, Callable[[], bytes]] = {
     "jpeg-12mp": lambda: photograph("JPEG", quality=90),
     "png-12mp": lambda: photograph("PNG", compress_level=1),
     "webp-12mp": lambda: photograph("WEBP", quality=85, method=0),
@@ -124,7 +124,7 @@ def handler(name: str) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
 
 
 def one_upload(data: bytes, handlers: dict[str, Any], calls: Calls) -> dict[str, dict[str, Any]]:
-    """Run every step for one picture as the workflow does; return milliseconds and calls of each."""
+    """Run every step for one image as the workflow does; return milliseconds and calls of each."""
     answer = boto3.client("s3").put_object(Bucket="uploads", Key="uploads/a", Body=data)
     upload = {"bucket": "uploads", "key": "uploads/a", "versionId": None, "sizeBytes": len(data)}
     upload["etag"] = answer["ETag"].strip('"')
@@ -151,7 +151,7 @@ def one_upload(data: bytes, handlers: dict[str, Any], calls: Calls) -> dict[str,
 
 
 def measure() -> dict[str, Any]:
-    """Measure all pictures: {picture: {step: {milliseconds, calls}}}."""
+    """Measure all images: {image: {step: {milliseconds, calls}}}."""
     from image_pipeline import aws
 
     handlers = {name: handler(name) for name in STEPS}
@@ -169,7 +169,7 @@ def measure() -> dict[str, Any]:
         calls = Calls()
         for service in ("s3", "dynamodb", "rekognition"):
             calls.watch(aws.client(service))
-        for name, make in PICTURES.items():
+        for name, make in IMAGES.items():
             data = make()
             runs = [one_upload(data, handlers, calls) for _ in range(ROUNDS)]
             results[name] = {
@@ -180,11 +180,11 @@ def measure() -> dict[str, Any]:
                 for step in STEPS
             }
             results[name]["upload"] = {"bytes": len(data)}
-            print_picture(name, results[name])
+            print_image(name, results[name])
     return results
 
 
-def print_picture(name: str, result: dict[str, Any]) -> None:
+def print_image(name: str, result: dict[str, Any]) -> None:
     """Print one line for each step."""
     print(f"\n{name}, {result['upload']['bytes'] / 1e6:.1f} MB")
     for step in STEPS:
@@ -225,16 +225,16 @@ def targets_met(ratios: dict[str, dict[str, float]]) -> str:
 
 
 def tables(results: dict[str, Any]) -> str:
-    """Return Markdown tables: cold starts, then time and calls for each step and picture."""
+    """Return Markdown tables: cold starts, then time and calls for each step and image."""
     lines = [*start_table(results["starts"]), "", f"Calls measured {results['date']}."]
-    lines += ["", "| step | picture | warm, CPU ms | calls (kB sent, received) |", "|---|---|---|---|"]
+    lines += ["", "| step | image | warm, CPU ms | calls (kB sent, received) |", "|---|---|---|---|"]
     for step in STEPS:
-        for name, picture in results["pictures"].items():
+        for name, image_result in results["pictures"].items():
             calls = ", ".join(
                 f"{call['operation']} ({call['sent'] / 1e3:.0f}, {call['received'] / 1e3:.0f})"
-                for call in picture[step]["calls"]
+                for call in image_result[step]["calls"]
             )
-            lines.append(f"| {step} | {name} | {picture[step]['milliseconds']} | {calls} |")
+            lines.append(f"| {step} | {name} | {image_result[step]['milliseconds']} | {calls} |")
     return "\n".join(lines)
 
 

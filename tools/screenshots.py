@@ -1,4 +1,4 @@
-"""Take the pictures of the web page for README and docs: `make screenshots` writes docs/pictures/.
+"""Take the screenshots of the web page for README and docs: `make screenshots` writes docs/pictures/.
 
 The page runs for real, with the photographs of the samples and crops of them. All times are replaced, so that two runs
 show the same.
@@ -25,7 +25,7 @@ from local.pipeline import Pipeline
 from local.samples import samples
 from tools import chromium
 
-PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
+SCREENSHOTS = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 MOST_BYTES = 150_000
 NOW = datetime(2026, 6, 21, 15, 30, tzinfo=UTC)
 INTERVAL = timedelta(minutes=11)
@@ -43,11 +43,11 @@ _CROPS = {
 
 
 def main() -> None:
-    """Take all pictures."""
+    """Take all screenshots."""
     path = chromium.find()
     if path is None:
         sys.exit("Chromium is needed: install it, or name it in the variable BROWSER.")
-    PICTURES.mkdir(exist_ok=True)
+    SCREENSHOTS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as run_dir, Pipeline(Path(run_dir)) as pipeline:
         order = _upload(pipeline)
         with chromium.started(path) as browser:
@@ -79,7 +79,7 @@ def _files() -> Iterator[tuple[str, bytes]]:
 
 
 class Studio:
-    """Opens the page and takes pictures of it.
+    """Opens the page and takes screenshots of it.
 
     Args:
         pipeline: A running pipeline.
@@ -95,7 +95,7 @@ class Studio:
         self._key = apikeys.create(pipeline.client, table=table, name="make screenshots").text
 
     def take_all(self) -> None:
-        """Write all pictures."""
+        """Write all screenshots."""
         with self._page(LAPTOP) as page:
             self._take(page, "gallery")
             page.emulate_media(color_scheme="dark", reduced_motion="reduce")
@@ -164,7 +164,7 @@ class Studio:
         return changed
 
     def _take(self, page: Page, name: str) -> None:
-        """Write a picture, as good as the size allows."""
+        """Write a screenshot, as good as the size allows."""
         page.wait_for_function(
             "() => [...document.images].every((image) => image.complete && (image.naturalWidth || !image.src))"
         )
@@ -175,7 +175,7 @@ class Studio:
             image.save(data, "WEBP", quality=quality, method=6)
             if data.tell() <= MOST_BYTES:
                 break
-        (PICTURES / f"{name}.webp").write_bytes(data.getvalue())
+        (SCREENSHOTS / f"{name}.webp").write_bytes(data.getvalue())
         print(f"docs/pictures/{name}.webp: {data.tell() / 1000:.0f} kB")
 
 

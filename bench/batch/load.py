@@ -1,6 +1,6 @@
-"""Send thousands of messages through the local BatchQueue: every picture must be processed exactly once.
+"""Send thousands of messages through the local BatchQueue: every image must be processed exactly once.
 
-`python -m bench.batch.load` stores small pictures while events of S3 are off, sends a message for each and a second one
+`python -m bench.batch.load` stores small images while events of S3 are off, sends a message for each and a second one
 for every tenth, waits until the queue is empty, checks every record and notification, and writes the figures to
 `bench/results/batch_load.json`.
 """
@@ -37,7 +37,7 @@ _SAMPLES = 3  # both numbers are approximate: a message that becomes visible may
 _TIMEOUT_SECONDS = 120.0  # without any change
 
 
-def picture(number: int) -> bytes:
+def small_image(number: int) -> bytes:
     """Return a small JPEG that is unique to its number."""
     out = io.BytesIO()
     Image.new("RGB", (48, 32), (number % 256, number // 256 % 256, 128)).save(out, "JPEG")
@@ -45,13 +45,13 @@ def picture(number: int) -> bytes:
 
 
 def store(pipeline: Pipeline, count: int) -> list[str]:
-    """Store pictures without events, and return their keys."""
+    """Store images without events, and return their keys."""
     pipeline.client("s3").put_bucket_notification_configuration(
         Bucket=pipeline.uploads_bucket, NotificationConfiguration={}
     )
     keys = [f"uploads/batch/{number:06}.jpg" for number in range(count)]
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        list(pool.map(lambda number: pipeline.upload(keys[number], picture(number)), range(count)))
+        list(pool.map(lambda number: pipeline.upload(keys[number], small_image(number)), range(count)))
     return keys
 
 
@@ -92,7 +92,7 @@ def waiting(pipeline: Pipeline, output: str) -> int:
 
 
 def check(pipeline: Pipeline, keys: list[str]) -> dict[str, int]:
-    """Count pictures that were lost or notified twice, executions, and dead letters."""
+    """Count images that were lost or notified twice, executions, and dead letters."""
     statuses = {key: (pipeline.record(key) or {}).get("status") for key in keys}
     processed = Counter(execution.key for execution in pipeline.executions(UPLOADS_MACHINE))
     notified = Counter(
@@ -111,7 +111,7 @@ def run(pipeline: Pipeline, count: int) -> dict[str, Any]:
     """Store, send, drain and check; return the figures."""
     keys = store(pipeline, count)
     messages = send(pipeline, keys)
-    print(f"{messages:,} messages for {count:,} pictures", flush=True)
+    print(f"{messages:,} messages for {count:,} images", flush=True)
     seconds = reported = 0.0
     for seconds, remaining in drain(pipeline):
         if seconds - reported >= _REPORT_SECONDS:
@@ -129,7 +129,7 @@ def run(pipeline: Pipeline, count: int) -> dict[str, Any]:
 def main() -> int:
     """Run, print and save."""
     parser = argparse.ArgumentParser(prog="python -m bench.batch.load", description=__doc__)
-    parser.add_argument("--count", type=int, default=COUNT, help="number of pictures (default %(default)s)")
+    parser.add_argument("--count", type=int, default=COUNT, help="number of images (default %(default)s)")
     options = parser.parse_args()
     try:
         with Lock(RUN_DIR):

@@ -100,10 +100,10 @@ def rule_for(step: str, error: str) -> dict[str, Any]:
 
 def step_seconds() -> dict[str, float]:
     """Return the warm duration of each step for a JPEG of 12 megapixels."""
-    picture = json.loads((RESULTS_FOLDER / "handlers.json").read_text())["pictures"]["jpeg-12mp"]
+    measured = json.loads((RESULTS_FOLDER / "handlers.json").read_text())["pictures"]["jpeg-12mp"]
     memory = memory_megabytes()
     folders = {name: "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_") for name in memory}
-    return {name: lambda_seconds(picture[folders[name]], memory[name]) for name in MAIN_PATH_STEPS}
+    return {name: lambda_seconds(measured[folders[name]], memory[name]) for name in MAIN_PATH_STEPS}
 
 
 class Simulation:
@@ -290,7 +290,7 @@ class Batch:
 
 
 class SimulatedExecution:
-    """The execution of one picture."""
+    """The execution of one image."""
 
     def __init__(self, simulation: Simulation, on_end: Callable[[str], None]) -> None:
         self._s = simulation
@@ -351,7 +351,7 @@ def document(messages: int = MESSAGES) -> dict[str, Any]:
 def table(figures: dict[str, Any]) -> str:
     """Return a Markdown table for docs/batches.md, with a row for each setting."""
     lines = [
-        "| `BatchConcurrency` | minutes | pictures a second | most under way | without labels | lost |",
+        "| `BatchConcurrency` | minutes | images a second | most under way | without labels | lost |",
         "|---|---|---|---|---|---|",
     ]
     for run in figures["runs"]:

@@ -35,12 +35,12 @@ _SIDE = 128
 Counts = dict[str, dict[str, int]]
 
 
-def measure(pictures: Iterable[tuple[Image.Image, Box]]) -> dict[str, Any]:
+def measure(images: Iterable[tuple[Image.Image, Box]]) -> dict[str, Any]:
     """Count, by shape and way, the crops that contain the subject, and time `smart`."""
     hits: dict[str, Counter[str]] = defaultdict(Counter)
     milliseconds: list[float] = []
     count = 0
-    for image, subject in pictures:
+    for image, subject in images:
         count += 1
         small = resize.reduce(image, _small_size(image))
         for crop in crops(*image.size, subject):
@@ -66,8 +66,8 @@ def _smart(small: Image.Image, image: Image.Image, crop: Crop) -> float:
 def _attention(image: Image.Image, crop: Crop) -> float:
     import pyvips  # only `make bench` installs it
 
-    picture = pyvips.Image.new_from_memory(image.tobytes(), image.width, image.height, 3, "uchar")
-    cropped = picture.copy(interpretation="srgb").smartcrop(*crop.size(*image.size), interesting="attention")
+    vips_image = pyvips.Image.new_from_memory(image.tobytes(), image.width, image.height, 3, "uchar")
+    cropped = vips_image.copy(interpretation="srgb").smartcrop(*crop.size(*image.size), interesting="attention")
     return float(-(cropped.xoffset, cropped.yoffset)[crop.axis] / image.size[crop.axis])
 
 

@@ -17,7 +17,7 @@ _ENOUGH = 0.9
 
 @dataclass(frozen=True)
 class Crop:
-    """A crop as large as the picture allows, which can move along one side."""
+    """A crop as large as the image allows, which can move along one side."""
 
     shape: str
     axis: int
@@ -26,7 +26,7 @@ class Crop:
     """Its length along that side."""
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Return (width, height) of this crop of a picture, in pixels."""
+        """Return (width, height) of this crop of an image, in pixels."""
         sides = [width, height]
         sides[self.axis] = max(1, round(sides[self.axis] * self.length))
         return sides[0], sides[1]
@@ -39,7 +39,7 @@ class Crop:
 
 
 def crops(width: int, height: int, subject: Box) -> Iterator[Crop]:
-    """Yield the crops of a picture whose place matters: not every one of them contains the subject."""
+    """Yield the crops of an image whose place matters: not every one of them contains the subject."""
     for shape, ratio in SHAPES.items():
         relative = ratio * height / width
         crop = Crop(shape, 0, relative) if relative < 1 else Crop(shape, 1, 1 / relative)

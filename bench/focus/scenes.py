@@ -18,11 +18,11 @@ _SKINS: tuple[Colour, ...] = ((241, 194, 160), (198, 134, 96), (120, 72, 46))
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture with one subject."""
+    """An image with one subject."""
 
     image: Image.Image
     subject: tuple[float, float, float, float]
-    """(left, top, right, bottom) as fractions of the width and height of the picture."""
+    """(left, top, right, bottom) as fractions of the width and height of the image."""
 
 
 def scenes(seed: int, count: int) -> Iterator[Scene]:
@@ -57,7 +57,7 @@ def _gradient(dice: Random, size: Size) -> Image.Image:
 
 
 def _texture(dice: Random, size: Size) -> Image.Image:
-    """Draw grass, sand or leaves: a fine pattern over the whole picture."""
+    """Draw grass, sand or leaves: a fine pattern over the whole image."""
     dark = _colour(dice, (0, 0.7), (0.1, 0.5))
     light = _colour(dice, (0, 0.7), (0.3, 0.9))
     pattern = _noise(dice, size, dice.choice((2, 4, 8)))

@@ -23,7 +23,7 @@ class Upload:
         key: Its key; if a later upload has the same key, that one counts.
         kind: Its kind: `photo`, `drawing`, `text`, `empty` or `truncated`.
         body: The file's bytes.
-        size: (width, height) of a valid picture.
+        size: (width, height) of a valid image.
         error: The error of an invalid file.
         delivered_twice: Whether its event is delivered twice.
     """
@@ -38,7 +38,7 @@ class Upload:
 
 
 # One cycle: the kind, and the distance to an earlier upload of the same key; 0 for a new key. The overwrites differ:
-# a picture by a picture, an invalid file by a picture, and a picture by an invalid file.
+# an image by an image, an invalid file by an image, and an image by an invalid file.
 _CYCLE = (
     ("photo", 0),
     ("drawing", 0),

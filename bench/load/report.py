@@ -142,8 +142,8 @@ def plot(figures: Figures) -> str:
         for index, name in enumerate(memory["peak"])
     }
     panels = [
-        _panel(0, "Percent of the pictures whose record is final, by seconds after the upload", {"": through}),
-        _panel(1, "Pictures a second, by seconds since the start", {"": rate}),
+        _panel(0, "Percent of the images whose record is final, by seconds after the upload", {"": through}),
+        _panel(1, "Images a second, by seconds since the start", {"": rate}),
         _panel(2, "Resident memory in MB, by seconds since the start", samples),
     ]
     size = f'width="{_WIDTH}" height="{_HEIGHT * len(panels)}" viewBox="0 0 {_WIDTH} {_HEIGHT * len(panels)}"'

@@ -4,8 +4,8 @@ Any page in the browser of the user can send requests to loopback. A page whose 
 read the answers (DNS rebinding). Browsers declare the origin of a request in `Host`, `Origin` and `Sec-Fetch-Site`
 (https://www.w3.org/TR/fetch-metadata/), and pages cannot forge these headers. Other programs send only `Host`.
 
-A page of any site may show a picture, as on AWS: it cannot read the pixels. Its browser declares such a request in
-`Sec-Fetch-Dest`, and only a picture is answered.
+A page of any site may show an image, as on AWS: it cannot read the pixels. Its browser declares such a request in
+`Sec-Fetch-Dest`, and only an image is answered.
 """
 
 import re
@@ -32,7 +32,7 @@ class Gate:
         port: The port of the server; a `Host` with another port is foreign.
         own: The origins of the local run, whose pages may always send requests.
         buckets: Whether subdomains of `localhost` are accepted: clients of S3 put the bucket there.
-        may_be_picture: Whether a GET has no effect and may be answered with a picture, which any page may show.
+        may_be_image: Whether a GET has no effect and may be answered with an image, which any page may show.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class Gate:
         own: Iterable[str],
         *,
         buckets: bool = False,
-        may_be_picture: Callable[[Environ], bool],
+        may_be_image: Callable[[Environ], bool],
     ) -> None:
         self._application = application
-        self._may_be_picture = may_be_picture
+        self._may_be_image = may_be_image
         self._hosts = frozenset(_host_values(port))
         self._bucket_host = re.compile(rf"{_BUCKET}\.localhost:{port}") if buckets else None
         self._own = list(own)
@@ -60,13 +60,13 @@ class Gate:
         if reason := self._foreign_host(environ):
             return _refuse(start_response, reason)
         if reason := self._foreign_page(environ):
-            if _is_for_picture(environ) and self._may_be_picture(environ):
-                return self._answer_picture(environ, start_response, reason)
+            if _is_for_image(environ) and self._may_be_image(environ):
+                return self._answer_image(environ, start_response, reason)
             return _refuse(start_response, reason)
         return self._application(environ, start_response)
 
-    def _answer_picture(self, environ: Environ, start_response: StartResponse, reason: str) -> Iterable[bytes]:
-        """Answer a request if the answer is a picture or leads to one."""
+    def _answer_image(self, environ: Environ, start_response: StartResponse, reason: str) -> Iterable[bytes]:
+        """Answer a request if the answer is an image or leads to one."""
         started: list[Any] = []
         body = b"".join(self._application(environ, lambda *arguments: started.extend(arguments)))
         status, headers = started[:2]
@@ -110,7 +110,7 @@ def _refuse(start_response: StartResponse, reason: str) -> Iterable[bytes]:
     return answer_json(start_response, HTTPStatus.FORBIDDEN, {"message": f"Refused: {reason}."}, _HEADERS)
 
 
-def _is_for_picture(environ: Environ) -> bool:
+def _is_for_image(environ: Environ) -> bool:
     """Return whether a browser sent a request for an `<img>` without CORS, so that its page cannot read the answer."""
     return (
         environ["REQUEST_METHOD"] == "GET"

@@ -20,7 +20,7 @@ class Site:
 
     def __init__(self, status: str = "200 OK", content_type: str = "image/jpeg", **options: Any) -> None:
         self.status, self.content_type, self.count = status, content_type, 0
-        options = {"may_be_picture": lambda _: True, **options}
+        options = {"may_be_image": lambda _: True, **options}
         self._front = Gate(OneHost(self._answer, PORT), PORT, own_origins(PORT), **options)
 
     def _answer(self, _: Any, start_response: Any) -> list[bytes]:
@@ -87,7 +87,7 @@ def test_other_requests_of_another_site_have_no_effect(method, headers):
 )
 def test_of_aws_only_objects_behind_presigned_urls_are_pictures(uri, expected):
     """Other calls may have an effect, also as a GET."""
-    site = Site(may_be_picture=presigned.is_for_object)
+    site = Site(may_be_image=presigned.is_for_object)
     assert site.ask(uri=uri, **IMAGE)[0] == expected
     assert site.count == (expected == 200)
 

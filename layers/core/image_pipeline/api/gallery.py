@@ -1,6 +1,6 @@
 """Add URLs to the images of a list, so that a page shows them without a request for each.
 
-A browser caches a picture under its URL. The URLs of a list are therefore signed as of the start of a time window: all
+A browser caches an image under its URL. The URLs of a list are therefore signed as of the start of a time window: all
 lists within the window have the same URLs, if the same credentials sign them.
 """
 

@@ -48,7 +48,7 @@ def security_headers(*, uploads_url: str, renditions_url: str) -> dict[str, str]
 
     Args:
         uploads_url: the address of the uploads' bucket, to which the page sends presigned uploads.
-        renditions_url: the address of the renditions' bucket, from which the page shows pictures.
+        renditions_url: the address of the renditions' bucket, from which the page shows images.
     """
     policy = {
         "default-src": "'none'",
