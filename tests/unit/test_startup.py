@@ -20,7 +20,7 @@ def test_what_a_start_creates_is_never_looked_at_again():
         assert not gc.isenabled()
         kept = [[]]
     assert gc.isenabled()
-    assert not any(found is kept for found in gc.get_objects())
+    assert not any(tracked is kept for tracked in gc.get_objects())
 
 
 def test_the_collector_works_after_an_error():
