@@ -71,4 +71,4 @@ def machine(name: str) -> Machine:
 
 
 STATES: dict[str, Any] = machine("process_image").states
-"""Of process_image."""
+"""The states of process_image."""

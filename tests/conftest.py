@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT / "layers" / "core"))
 CALLER_ENVIRONMENT = dict(os.environ)
 """The environment with the credentials of the caller, for the acceptance tests of a stack on AWS only."""
 
-# Before anything makes a client: no test may find the credentials or the region of whoever runs it.
+# This must run before any client is created, so that no test uses the credentials or the region of the user.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
 os.environ |= {
@@ -173,7 +173,7 @@ _REFS = {
     "SettleImageStateMachine": "arn:aws:states:eu-west-1:123456789012:stateMachine:settle",
     **{name: str(parameter["Default"]) for name, parameter in TEMPLATE["Parameters"].items()},
 }
-"""What `Ref` returns for the resources of the fixture `aws` and for the template's parameters."""
+"""The values of `Ref` for the resources of the fixture `aws` and for the template's parameters."""
 
 _COMPOSED = {
     "STATUS_API_URL": "https://api.example",  # an address that leads nowhere, unlike the one that the template composes

@@ -36,7 +36,7 @@ def interrupted(
         arguments: Arguments of the program.
         environment: Further variables.
     """
-    # Who runs the tests in the background has them ignore SIGINT, and the program would inherit that.
+    # Tests that run in the background ignore SIGINT, and the program would inherit that.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return subprocess.run(

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 CORE = ROOT / "layers" / "core" / "image_pipeline"
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
 
-# Which packages of the core a package may import; all of them may import the modules at the root.
+# The packages of the core that a package may import; all of them may import the modules at the root.
 PACKAGES: dict[str, set[str]] = {
     "imaging": set(),
     "store": set(),
@@ -107,7 +107,7 @@ USERS = {
     "local": {"image_pipeline", "image_pipeline_cli"},
     "tools": {"image_pipeline", "image_pipeline_cli", "local", "tests"},
 }
-"""Which of our packages a package beside the application may import, besides itself."""
+"""Packages of the project that a package beside the application may import, besides itself."""
 
 
 @pytest.mark.parametrize("folder", USERS)

@@ -20,7 +20,7 @@ NEEDS = {
     ("load", "shrink"): lambda picture: picture.format == "JPEG" and picture.width >= 4000,
     ("draft", "shrink"): lambda picture: picture.format == "JPEG" and picture.width >= 4000,
 }
-"""Which pictures an option is for."""
+"""The pictures that need an option."""
 ALWAYS = {("thumbnail", "size"), ("jpeg", "keep"), ("jpeg", "optimiseCoding"), ("resize", "reducing_gap")}
 ONLY_WEBP = {("webp", "keep"), ("webp", "effort"), ("webp", "method")}
 

@@ -40,7 +40,7 @@ TABLE_WRITES = [
 ]
 INVOCATIONS = ["lambda:InvokeFunction", "lambda:InvokeAsync", "lambda:InvokeFunctionUrl"]
 STARTS = ["states:StartExecution", "states:StartSyncExecution"]
-# A Distributed Map's executions are executions of the workflow itself; what they do is in its `ItemProcessor`.
+# The executions of a Distributed Map belong to the workflow itself; its `ItemProcessor` defines their states.
 MAPS = {"BackfillStateMachine"}
 BUS = f"arn:aws:events:eu-central-1:{ACCOUNT_ID}:event-bus/default"
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html

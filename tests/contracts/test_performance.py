@@ -89,7 +89,7 @@ def test_the_cost_of_listing_counts_the_calls_that_are_made(aws, monkeypatch, to
     def note(params, model, **_):
         counts["calls"] += 1
         counts["waits"] += 1
-        # What is replaced is no larger, and what is removed is an entry.
+        # A replaced item is not larger, and a removed item is an entry.
         counts["writes"] += model.name != "GetItem" and math.ceil(item_size({"M": params.get("Item", {})}) / 1024)
         counts["reads"] += model.name == "GetItem"
 
@@ -118,14 +118,16 @@ def test_the_cost_of_listing_counts_the_calls_that_are_made(aws, monkeypatch, to
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 1.5, 4.0, 5.0, 60.0])
 def test_the_price_assumes_the_right_share_of_claims_listed_with_their_outcome(seconds):
     """A claim is listed with its outcome if the outcome comes before the batch window ends."""
-    window, moments = 5.0, 10_000
+    window = 5.0
+    moments = 10_000
     together = sum(moment / moments * window + seconds < window for moment in range(moments))
     assert cost.share_listed_together(seconds, window) == pytest.approx(together / moments, abs=2 / moments)
 
 
 def test_monthly_costs_are_shared_by_all_images():
     """Only fixed monthly costs per image depend on the number of images: twice as many images halve them."""
-    results, prices = measured("handlers"), cost.dated_prices()
+    results = measured("handlers")
+    prices = cost.dated_prices()
     picture = results["pictures"]["jpeg-12mp"]
     once, twice = (cost.other(results, picture, prices, images) for images in (1_000_000, 2_000_000))
     monthly = {name for name, dollars in once.items() if dollars != twice[name]}

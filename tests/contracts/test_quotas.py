@@ -31,15 +31,15 @@ MESSAGE_BYTES = 262_144
 ANSWER_BYTES = 6_291_456
 
 CONTEXT = {"requestId": "request-1", "http": {"method": "GET"}}
-SPARE = 0.9  # for what these tests count a little too small, such as the digits of numbers
-ENVELOPE = 2_000  # bytes that Step Functions adds to what a function returns
+SPARE = 0.9  # these tests underestimate some values, such as the digits of numbers
+ENVELOPE = 2_000  # bytes that Step Functions adds to the result of a function
 MOST_LABELS = 100  # template.yml allows no more
 LABEL_WORD = "Rekognition's words are far shorter than these sixty letters"
 VERSION_ID = "v" * 1024
 TOKEN = "/+=A" * 500  # of a role; those of today have half as many
 
 CHARACTERS = ["a", "é", "日", "🦊", '"', "%", "\\", "\x01", "/"]
-"""Each costs most in some spelling: UTF-8, JSON, a URL, a URL in a URL."""
+"""Each character is the longest one in some encoding: UTF-8, JSON, a URL, a URL in a URL."""
 
 
 NAME_BYTES = keys.MAX_KEY_BYTES - len(keys.UPLOADS_PREFIX)
@@ -116,7 +116,8 @@ def largest(aws, environment, monkeypatch, tmp_path):
             for number in numbers
         )
     )
-    loaded, text = recipes.load(book), "🦊" * exif._MAX_TEXT
+    loaded = recipes.load(book)
+    text = "🦊" * exif._MAX_TEXT
     facts = exif.CameraFacts(text, text, text, 1.23456e-100, 1.23456e-100, 1 << 64, 1.23456e-100, text, text, text)
     monkeypatch.setattr(recipes, "load", lambda: loaded)
     monkeypatch.setattr(exif, "read", lambda _: facts)

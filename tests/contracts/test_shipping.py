@@ -429,7 +429,7 @@ NOT_GRANTED = {
     ),
     **dict.fromkeys(["cloudformation:SetStackPolicy", "cloudformation:UpdateTerminationProtection"], "not used"),
 }
-"""What CloudFormation's handlers can use and these templates do not."""
+"""Actions that CloudFormation's handlers can use and these templates do not need."""
 ACCESS_LOG = {
     *("logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery"),
     *("logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
@@ -656,7 +656,7 @@ def test_policies_fit_into_the_limits_of_iam():
             assert size(body["Properties"]["PolicyDocument"]) < 6_144 * 0.9, name
 
 
-def test_cfn_lint_finds_nothing():
+def test_cfn_lint_accepts_the_roles():
     """It knows the actions of IAM, too."""
     run = cfn_lint("--regions", "us-east-1", "eu-central-1", "us-gov-west-1", "--", str(ROOT / "cicd" / "roles.yml"))
     assert run.returncode == 0, run.stdout

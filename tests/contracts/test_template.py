@@ -261,7 +261,7 @@ def test_no_role_has_a_wildcard_action(translated):
             assert not any("*" in action for action in as_list(statement["Action"])), role
 
 
-def test_statements_name_their_resources_where_the_action_supports_it(translated):
+def test_statements_name_their_resources_if_the_action_supports_it(translated):
     """`Resource: *` appears only for actions without resource-level permissions."""
     without_resource = re.compile(r"^(rekognition:DetectLabels|xray:.*|logs:.*)$")
     for role in roles(translated):

@@ -12,7 +12,8 @@ _DYNAMIC_IMPORT = re.compile(r"\bimport\('\./([^']+)'\)")
 
 def modules_of(name: str) -> set[str]:
     """Return the names of a module and of all modules that it imports statically."""
-    names, waiting = set(), [name]
+    names = set()
+    waiting = [name]
     while waiting:
         module = waiting.pop()
         if module not in names:

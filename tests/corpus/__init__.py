@@ -111,7 +111,8 @@ def deep_png(kind: int, alpha: bool = False) -> bytes:
 
 def interlaced_png() -> bytes:
     """A PNG with Adam7 interlacing."""
-    image, rows = quarters(), b""
+    image = quarters()
+    rows = b""
     for left, top, across, down in (
         (0, 0, 8, 8),
         (4, 0, 8, 8),
@@ -437,7 +438,7 @@ def webp_bomb(side: int = 12_000) -> bytes:
 
 _BAD: tuple[Bad, ...] = tuple(_bad())
 
-from tests.corpus import bmps, gifs, heif, pngs, tiffs, webps  # noqa: E402  they need what is defined above
+from tests.corpus import bmps, gifs, heif, pngs, tiffs, webps  # noqa: E402  they need the definitions above
 
 GOOD: tuple[Good, ...] = (*_GOOD, *pngs.GOOD, *gifs.GOOD, *webps.GOOD, *tiffs.GOOD, *bmps.GOOD, *heif.GOOD)
 BAD: tuple[Bad, ...] = (*_BAD, *pngs.BAD, *gifs.BAD, *webps.BAD, *tiffs.BAD, *bmps.BAD, *heif.BAD)

@@ -10,7 +10,7 @@ from image_pipeline.errors import CorruptImageError, UnsupportedFormatError
 from tests.corpus import HOLE, SIZE, Bad, Good
 
 COLOURS = ((200, 30, 30), (30, 200, 30), (30, 30, 200), (128, 128, 128))
-"""Of the four quarters."""
+"""The colours of the four quarters."""
 RGB, RLE8, RLE4, BITFIELDS, JPEG, PNG, ALPHA_BITFIELDS = range(7)
 SRGB, WINDOWS, EMBEDDED, LINKED = b"BGRs", b" niW", b"DEBM", b"KNIL"
 
@@ -28,13 +28,13 @@ class Bmp:
     size: tuple[int, int] = (64, 48)
     top_down: bool = False
     masks: Masks = ()
-    """Of red, green, blue and, perhaps, alpha."""
+    """The masks of red, green, blue and, optionally, alpha."""
     alphas: tuple[int, int, int, int] = (255, 255, 255, 255)
-    """Of the quarters, 0 to 255; also in the unused byte of 32 bits."""
+    """The alpha of the quarters, 0 to 255; it is also stored in the unused byte of 32 bits."""
     palette: Sequence[tuple[int, int, int]] = COLOURS
     colours_used: int = 0
     offset: int | None = None
-    """Of the pixels, in place of the right one."""
+    """The offset of the pixels, instead of the correct one."""
     body: bytes | None = None
     """Coded pixels, in place of the quarters."""
     space: bytes = bytes(4)
@@ -115,7 +115,8 @@ def rle(bits: int, size: tuple[int, int] = (64, 48), *, absolute: bool = False, 
     out = b""
     for y in reversed(range(size[1])):
         for right in (False, True):
-            index, count = 2 * (y >= size[1] // 2) + right, size[0] // 2
+            index = 2 * (y >= size[1] // 2) + right
+            count = size[0] // 2
             pair = index if bits == 8 else index << 4 | index
             if not absolute:
                 out += bytes((count, pair))
@@ -181,7 +182,7 @@ KINDS: dict[str, Bmp] = {
     "separate pixels of 4 bits": Bmp(4, compression=RLE4, body=rle(4, absolute=True)),
     "runs without an end": Bmp(8, compression=RLE8, body=rle(8, end=b"")),
 }
-"""Each shows `COLOURS`, the last of them transparent where there is alpha."""
+"""Each file shows `COLOURS`; if it has alpha, the last one is transparent."""
 
 _IN_CORPUS = frozenset(
     {

@@ -85,7 +85,7 @@ class Item:
     essential: tuple[bytes, ...] = ESSENTIAL
     """Kinds of properties that are marked as essential."""
     method: int = 0
-    """Where the data is: 0 file, 1 `idat`."""
+    """The place of the data: 0 for the file, 1 for `idat`."""
     extents: tuple[tuple[int, int], ...] = ()
     """(start, length) in the data, where it is not in one piece."""
     name: bytes = b"\0"
@@ -138,7 +138,8 @@ class HeifFile:
         return full(b"meta", *({**parts, **self.instead}).values(), self.more_in_meta)
 
     def _iloc(self, data_start: int) -> bytes:
-        ends, rows = {0: data_start, 1: 0}, []
+        ends = {0: data_start, 1: 0}
+        rows = []
         for number, item in enumerate(self.items, 1):
             extents = item.extents or ((0, len(item.data)),)
             base = ends.get(item.method, 0)
@@ -151,7 +152,7 @@ class HeifFile:
         parts = {
             number for item in self.items for kind, targets in item.references if kind == b"dimg" for number in targets
         }
-        hidden = parts - {self.primary}  # as writers mark what is not an image by itself
+        hidden = parts - {self.primary}  # writers mark parts of an image as hidden
         entries = (
             full(b"infe", struct.pack(">HH", number, 0), item.kind, item.name, version=2, flags=number in hidden)
             for number, item in enumerate(self.items, 1)
@@ -167,7 +168,8 @@ class HeifFile:
         return full(b"iref", *boxes)
 
     def _iprp(self) -> tuple[bytes, bytes]:
-        properties, rows = list(self.more_properties), []
+        properties = list(self.more_properties)
+        rows = []
         for number, item in enumerate(self.items, 1):
             properties += (entry for entry in item.properties if entry not in properties)
             marked = ((properties.index(entry) + 1, entry[4:8] in item.essential) for entry in item.properties)
@@ -219,7 +221,7 @@ HEVC_PARTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "half": (128, {}),
     "clear": (0, {}),
 }
-"""What `make_heif.py` writes: a tile of one colour, by the name of the file."""
+"""Tiles of one colour, which `make_heif.py` wrote, by the name of the file."""
 
 
 @cache
@@ -246,12 +248,18 @@ def whole(name: str) -> bytes:
 
 def units(payload: bytes) -> list[tuple[int, bytes]]:
     """(kind, content) of the OBUs of an AV1 item."""
-    units, at = [], 0
+    units = []
+    at = 0
     while at < len(payload):
-        kind, length, shift, more = payload[at] >> 3 & 15, 0, 0, True
+        kind = payload[at] >> 3 & 15
+        length = 0
+        shift = 0
+        more = True
         while more:
             at += 1
-            length, more, shift = length | (payload[at] & 127) << shift, payload[at] > 127, shift + 7
+            length = length | (payload[at] & 127) << shift
+            more = payload[at] > 127
+            shift = shift + 7
         units.append((kind, payload[at + 1 : at + 1 + length]))
         at += 1 + length
     return units
@@ -259,7 +267,8 @@ def units(payload: bytes) -> list[tuple[int, bytes]]:
 
 def unit(kind: int, content: bytes) -> bytes:
     """One OBU."""
-    length, remaining = b"", len(content)
+    length = b""
+    remaining = len(content)
     while True:
         length += bytes((remaining & 127 | (remaining > 127) << 7,))
         remaining >>= 7
@@ -292,7 +301,7 @@ def with_own_frame_size(item: Item, size: tuple[int, int]) -> Item:
             bits = bits[:29] + "1" * 8 + width.rjust(16, "0") + height.rjust(16, "0") + bits[37 + across + down :]
             content = _bytes(bits.rstrip("0"))
         elif kind == 6:
-            flag = 6 + (bits[5] == "1")  # after allow_screen_content_tools and what depends on it
+            flag = 6 + (bits[5] == "1")  # after allow_screen_content_tools and its dependent fields
             content = _bytes(bits[:flag] + "1" + bits[flag + 1 : flag + 8] + _sixteen(size) + bits[flag + 8 :])
         payload += unit(kind, content)
     return replace(item, data=payload)
@@ -431,7 +440,7 @@ ODD_ITEMS = {
     "an item of no content type": b"\2\0\0\1\0\2\0\0mime\xff",
     "an old item of no content type": b"\0\0\0\1\0\2\0\0\0\xff\xff\xff\0",
 }
-"""Of an item that is not an image: version, flags, id, protection, type, name and content type."""
+"""The entry of an item that is not an image: version, flags, id, protection, type, name and content type."""
 
 
 def with_item(entry: bytes) -> bytes:
@@ -841,7 +850,8 @@ def _repeated_tiles() -> HeifFile:
     """A grid of 2,500 tiles, each of which has two megabytes that all of them share."""
     tile = replace(_red(), data=_red().data + unit(15, bytes(2_000_000)))
     file = HeifFile((grid(50, 50, 6000, 4000, tuple(range(2, 2502))), tile, *[replace(tile, data=b"")] * 2499))
-    start, length = len(box(b"ftyp", file.brands[0], bytes(4), *file.brands)) + 8, len(tile.data)
+    start = len(box(b"ftyp", file.brands[0], bytes(4), *file.brands)) + 8
+    length = len(tile.data)
     rows = [struct.pack(">HHHIHII", 1, 1, 0, 0, 1, 0, 8)]
     rows += [struct.pack(">HHHIHII", number, 0, 0, start, 1, 0, length) for number in range(2, 2502)]
     table = full(b"iloc", b"\x44\x40", struct.pack(">H", 2501), *rows, version=1)

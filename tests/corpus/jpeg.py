@@ -9,7 +9,8 @@ from tests.corpus import quarters, saved
 
 def parts(data: bytes) -> tuple[list[bytes], bytes]:
     """The segments between SOI and SOS, each with its marker, and the data from SOS on."""
-    segments, at = [], 2
+    segments = []
+    at = 2
     while data[at + 1] != 0xDA:
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         segments.append(data[at:end])

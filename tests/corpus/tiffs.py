@@ -38,7 +38,7 @@ class Tiff:
     number: str = "uint"
     """uint, int or float."""
     size: tuple[int, int] = (64, 48)
-    """Of the stored pixels."""
+    """Size of the stored pixels."""
     compression: int = NONE
     predictor: int = 1
     planar: bool = False
@@ -164,10 +164,10 @@ class Tiff:
         mode = {1: "L", 3: "RGB", 4: "CMYK"}[len(plane)]
         rows = (self._row(left, y, width, plane) for y in range(top, top + height))
         image = Image.frombytes(mode, (width, height), b"".join(bytes(map(int, row)) for row in rows))
-        if mode == "CMYK":  # Pillow inverts what it writes, as Adobe does; TIFF does not
+        if mode == "CMYK":  # Pillow inverts the values, as Adobe does; TIFF does not
             image = image.point(lambda value: 255 - value)
         out = io.BytesIO()
-        if self.photometric == 6:  # the encoder makes YCbCr of RGB: give it what comes out as these samples
+        if self.photometric == 6:  # the encoder converts RGB to YCbCr: pass the RGB values of these samples
             image = Image.merge("YCbCr", image.split()).convert("RGB")
         image.save(out, "JPEG", quality=98, **({} if self.photometric == 6 else {"keep_rgb": True}))
         return out.getvalue()
@@ -256,7 +256,9 @@ def _float_differences(row: Sequence[Sample], code: str, step: int) -> bytes:
 
 def lzw(data: bytes) -> bytes:
     """TIFF's LZW: codes of 9 to 12 bits, most significant bit first, one bit more one code early."""
-    bits, table, prefix = "", {bytes((value,)): value for value in range(256)}, b""
+    bits = ""
+    table = {bytes((value,)): value for value in range(256)}
+    prefix = b""
     width, following = 9, 258
     bits += f"{256:09b}"
     for value in data:
@@ -284,7 +286,8 @@ def lzw(data: bytes) -> bytes:
 
 def packbits(data: bytes) -> bytes:
     """Runs of equal bytes, and literal bytes between them."""
-    out, at = bytearray(), 0
+    out = bytearray()
+    at = 0
     while at < len(data):
         run = 1
         while at + run < len(data) and run < 128 and data[at + run] == data[at]:
@@ -336,11 +339,11 @@ def fax(rows: Sequence[Sequence[Sample]], compression: int) -> bytes:
 # Kinds ----------------------------------------------------------------------------------------------------------------
 
 COLOURS = ((200, 30, 30), (30, 200, 30), (30, 30, 200), (128, 128, 128))
-"""Of the four quarters."""
+"""The colours of the four quarters."""
 SHADES = (20, 100, 180, 240)
 SHOWN_SHADES = tuple((shade, shade, shade) for shade in SHADES)
 STRETCHED_SHADES = tuple((shade, shade, shade) for shade in (0, 93, 185, 255))
-"""From the darkest to the lightest."""
+"""The shades after they were stretched from black to white."""
 BILEVEL = ((0, 0, 0), (255, 255, 255), (255, 255, 255), (0, 0, 0))
 NAN, INF = float("nan"), float("inf")
 
@@ -423,7 +426,7 @@ class Kind:
     name: str
     tiff: Tiff
     colours: Sequence[Sequence[int]] = COLOURS
-    """Of the quarters; four values where they are transparent."""
+    """The colours of the quarters; four values if they have transparency."""
     tolerance: int = 2
     organised: bool = True
     """Whether it may be organised and compressed in every way."""

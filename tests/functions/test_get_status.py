@@ -222,7 +222,7 @@ def test_a_missing_rendition_is_404(handler):
 
 
 def test_head_has_the_headers_of_get(handler):
-    """For a status: the same etag and caching, and 304 for the same copy."""
+    """The headers of a status have the same etag and caching, and the same copy gets a 304."""
     put_record("uploads/a.jpg", status="COMPLETED", **PICTURE)
     path = "/images/uploads/a.jpg/status"
     get, head = (handler(event(path, method=method)) for method in ("GET", "HEAD"))

@@ -15,7 +15,7 @@ from image_pipeline.errors import InvalidKeyError, WrongPathError
 from local.emulator.moto_seams.jsonata import evaluate
 from tests.asl import MACHINES
 
-# Anything that S3 takes, UTF-8 text of at most 1024 bytes; most of it made of what has a meaning somewhere.
+# Any key that S3 accepts: UTF-8 text of at most 1024 bytes, mostly of characters with a meaning in paths or URLs.
 pieces = st.sampled_from(
     ["/", "//", ".", "..", "?", "#", "%", "%2", "%2F", "%252E", "%3F", "+", " ", "a", "~", "\0", "é"]
 )
@@ -99,10 +99,24 @@ each_notifying_machine = pytest.mark.parametrize(
 )
 
 
-def assigned(machine, name, key):
-    """Evaluate a variable of the workflow for a failed upload, before any function has run."""
-    expression = machine.states["DescribeFailure"]["Assign"][name]
-    return evaluate(expression[2:-2], {"upload": {"key": key}, "event": {"detail": {"object": {"key": key}}}})
+READERS = {"process_image": "ReadFailure", "settle_image": "ReadExecution"}
+"""The state of each workflow that makes texts printable."""
+
+
+def assigned(machine, key, name=None, cause=""):
+    """Evaluate `printable` or a later variable of the workflow for a failed upload, before any function has run."""
+    event = {"detail": {"object": {"key": key}}}
+    variables = {
+        "upload": {"key": key},
+        "event": event,
+        "failure": {"error": "Oops", "cause": cause, "step": "ClaimUpload"},
+        "states": {"input": {"detail": {"input": json.dumps(event), "cause": cause}}},
+    }
+    printable = machine.states[READERS[machine.name]]["Assign"]["printable"]
+    variables["printable"] = evaluate(printable[2:-2], variables)
+    return (
+        evaluate(machine.states["DescribeFailure"]["Assign"][name][2:-2], variables) if name else variables["printable"]
+    )
 
 
 @each_notifying_machine
@@ -113,15 +127,16 @@ def assigned(machine, name, key):
 @example("uploads/\x7f")
 def test_the_workflow_computes_the_same_url_and_printable_name(machine, key):
     """The URL in a notification is the one that the API accepts, and the name is that of `keys.printable`."""
-    assert assigned(machine, "status_url", key) == "${ImageStatusApiUrl}" + keys.status_path(key)
-    assert assigned(machine, "shown_key", key) == keys.printable(key)
+    assert assigned(machine, key, "status_url") == "${ImageStatusApiUrl}" + keys.status_path(key)
+    assert assigned(machine, key, "shown_key") == keys.printable(key)
 
 
 @each_notifying_machine
 def test_the_workflow_replaces_the_same_characters(machine):
-    """Names and error texts, which may contain names, are made printable by one list of characters."""
+    """One expression makes the name and the cause, which may contain names, printable."""
     text = json.dumps(machine.definition).replace("\\\\", "\\")
-    assert text.count("/[\\x00-\\x1f\\x7f-") == text.count(f"/{keys.UNPRINTABLE}/") >= 2
+    assert text.count("/[\\x00-\\x1f\\x7f-") == text.count(f"/{keys.UNPRINTABLE}/") == 1
+    assert assigned(machine, "uploads/a", cause="b\x1b\u202ec") == ["uploads/a", "b??c"]
 
 
 @given(st.text())

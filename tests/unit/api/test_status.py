@@ -211,7 +211,7 @@ def test_a_smaller_image_has_the_same_shape_although_its_sides_are_rounded(width
     [
         (101, 99, True),
         (51, 50, True),
-        (51, 49, True),  # 51 × 99 − 49 × 101 = 100, half of 101 + 99: exactly what rounding explains
+        (51, 49, True),  # 51 × 99 − 49 × 101 = 100, half of 101 + 99: the most that rounding explains
         (50, 50, True),
         (101, 98, False),  # one row is missing
         (50, 48, False),

@@ -187,7 +187,7 @@ def test_comments_and_indentation_are_not_sent(source, served):
     assert webpage.condensed(source) == served
 
 
-def test_the_policy_allows_only_what_the_page_needs():
+def test_the_policy_allows_only_the_sources_of_the_page():
     """Scripts and styles come from the origin of the page, images and uploads from the buckets; nothing is inline."""
     assert POLICY.pop("img-src") == {"'self'", "blob:", "https://renditions.example"}
     assert POLICY.pop("connect-src") == {"'self'", "https://uploads.example"}

@@ -142,7 +142,8 @@ def some(count):
 
 
 def sent(stack):
-    sqs, bodies = aws_client("sqs"), []
+    sqs = aws_client("sqs")
+    bodies = []
     while messages := sqs.receive_message(QueueUrl=stack.queue_url, MaxNumberOfMessages=10).get("Messages", []):
         bodies += [json.loads(message["Body"]) for message in messages]
     return bodies
@@ -170,7 +171,8 @@ def test_the_limit_is_reached_and_never_exceeded(stack, most, expected):
 
 def test_concurrent_batches_stay_within_the_limit(stack):
     """The count is conditional, so concurrent batches never exceed the limit."""
-    table, one_by_one = aws_client("dynamodb"), Lock()  # DynamoDB's conditions are atomic, those of moto are not
+    table = aws_client("dynamodb")
+    one_by_one = Lock()  # DynamoDB's conditions are atomic, those of moto are not
 
     class Table:
         def update_item(self, **request):

@@ -106,7 +106,8 @@ def list_record(change, order, key=None):
 
 def pages(limit=50, **conditions):
     """Every page of a listing."""
-    cursor, images = None, listing.make_filter(**conditions)
+    cursor = None
+    images = listing.make_filter(**conditions)
     while True:
         page = listing.read_page(clients.client, LISTING_TABLE, listing.Query(images, limit, cursor))
         yield page.images

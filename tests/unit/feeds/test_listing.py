@@ -43,7 +43,8 @@ def test_a_new_upload_does_not_shift_the_pages():
 
 def query_limits(limit, **conditions):
     """The limits of the queries for the first page."""
-    client, limits = clients.client("dynamodb"), []
+    client = clients.client("dynamodb")
+    limits = []
 
     def note(params, **_):
         limits.append(params["Limit"])
@@ -158,7 +159,8 @@ def test_an_invalid_cursor_is_refused():
     """A cursor of another query, or a modified one, causes 400 and not 500."""
     for number in range(3):
         list_record(record(f"uploads/{number}", second=number, labels=["Dog"]), 1)
-    chosen, cursor = listing.make_filter(since="2026-11-21"), cursor_of(since="2026-11-21")
+    chosen = listing.make_filter(since="2026-11-21")
+    cursor = cursor_of(since="2026-11-21")
     outside = base64.urlsafe_b64encode(f"{chosen.digest}2020-01-01T00:00:00.000Z#{'0' * 64}".encode()).decode()
     other_cursors = [cursor_of(), cursor_of(label="Dog"), cursor_of(status="COMPLETED"), cursor_of(since="2026-11-20")]
     for wrong in ("", "x", "é", "\ud800", "====", cursor[:-4], cursor + "AAAA", outside, *other_cursors):

@@ -61,7 +61,8 @@ FILTERS = [
 def test_repeated_and_late_changes_list_the_same_as_the_model(table, changes, data):
     """With repeated and late batches, the listing shows the last change of each key."""
     table.items.clear()
-    stream, state = [], {}
+    stream = []
+    state = {}
     for order, (key, status, second, labels) in enumerate(changes, 1):
         now = None if status is None else record(key, status, second, labels)
         stream.append((now, order, key))

@@ -163,7 +163,7 @@ CHANGES = st.lists(
     min_size=1,
     max_size=7,
 )
-CHANCE = st.integers(0, 2**32).map(random.Random)  # so many choices of its own would be too much for Hypothesis
+CHANCE = st.integers(0, 2**32).map(random.Random)  # Hypothesis could not make that many choices itself
 
 
 @pytest.fixture(autouse=True)

@@ -29,8 +29,8 @@ CHROMIUM = {
     (2, 8): ((229, 134, 110), (132, 219, 160), (109, 144, 229), (188, 188, 188), (96, 96, 96), (244, 244, 244)),
     (1, 17): ((200, 44, 23), (44, 177, 76), (23, 55, 200), (118, 118, 118), (13, 13, 13), (235, 235, 235)),
 }
-"""What Chromium 156 shows of `COLOURS` on an sRGB display, by (primaries, transfer): screenshots of PNG with cICP, and
-of AVIF where PNG and AVIF differ there."""
+"""`COLOURS` in Chromium 156 on an sRGB display, by (primaries, transfer), from screenshots of PNG with cICP, or of AVIF
+if both differ."""
 
 
 def in_srgb(colours, profile, mode="RGB"):

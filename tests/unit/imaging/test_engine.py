@@ -199,7 +199,8 @@ def test_a_point_changes_only_crops():
 
 def test_the_point_is_part_of_the_content_id():
     """Files that are cached forever have another key after the point has changed."""
-    data, recipe = saved(quarters(), "PNG"), Recipe("t", 50, 50, fit="cover")
+    data = saved(quarters(), "PNG")
+    recipe = Recipe("t", 50, 50, fit="cover")
     points = [None, Point(0.5, 0.5), Point(0.5, 0.25)]
     ids = [engine.content_id(data, [recipe], point) for point in points]
     assert len(set(ids)) == len(points)
@@ -492,7 +493,7 @@ def test_the_file_itself_counts_as_memory_when_it_is_rendered():
         render(data, whole, limits=replace(enough, memory_bytes=enough.memory_bytes - 1))
 
 
-def test_the_recipe_id_changes_with_recipes_and_nothing_else():
+def test_the_recipe_id_changes_only_with_recipes():
     """The id shows whether renditions are up to date, independently of the machine."""
     a, b = Recipe("a", 10, 10), Recipe("b", 10, 10)
     assert engine.recipe_id([a, b]) == engine.recipe_id([a, Recipe("b", 10, 10)])

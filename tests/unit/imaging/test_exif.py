@@ -68,7 +68,7 @@ def test_facts_are_read_from_every_container(image_format):
 
 
 def test_place_owner_and_serial_numbers_are_not_facts():
-    """Nothing that identifies a place, an owner or a single device is read."""
+    """Facts never identify a place, an owner or a single device."""
     facts = exif.read(Reader.of(saved(quarters(), "JPEG", exif=block())))
     for text in ("SN-1", "SN-2", "Owner", "33.8", "151.2"):
         assert text not in json.dumps(facts.to_dict()) + repr(facts)

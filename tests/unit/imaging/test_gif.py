@@ -66,7 +66,8 @@ def test_another_size_is_not_decoded():
 def test_pixels_of_every_kind(bits, interlaced, local):
     """Samples of every depth become the correct colours and opacity."""
     chance = random.Random(bits)
-    size, colours = (13, 11), chance.randbytes(3 << bits)
+    size = (13, 11)
+    colours = chance.randbytes(3 << bits)
     indices = bytes(chance.randrange(1 << bits) for _ in range(size[0] * size[1]))
     for transparent in (None, indices[0], 255):
         block = frame((0, 0, *size), indices, bits=bits, interlaced=interlaced, colours=colours if local else b"")
@@ -287,7 +288,8 @@ def test_any_combination_is_decoded_correctly(seed):
     screen = chance.randint(0, 15), chance.randint(0, 15)
     size = max(screen[0], box[0] + box[2]), max(screen[1], box[1] + box[3])
     indices = bytes(chance.randrange(1 << bits) for _ in range(box[2] * box[3]))
-    colours, local = chance.randbytes(3 * chance.randint(2, 1 << bits)), chance.random() < 0.5
+    colours = chance.randbytes(3 * chance.randint(2, 1 << bits))
+    local = chance.random() < 0.5
     transparent = chance.choice((None, chance.randrange(1 << bits)))
     interlaced = chance.random() < 0.5
     block = frame(

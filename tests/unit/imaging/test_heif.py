@@ -239,7 +239,7 @@ FLOODS = {
 def test_floods_stay_within_the_budget(name):
     """Repeated tables take no more memory than the budget allows; the test uses a tenth of both."""
     data = FLOODS[name]()
-    admitted(corpus.tiled("HEIC").data)  # what is loaded once does not count
+    admitted(corpus.tiled("HEIC").data)  # loads modules, which must not count
     tracemalloc.start()
     with contextlib.suppress(RejectedError):
         admit(Reader.of(data, Budget(reads=5_000, bytes=400_000)), Limits())

@@ -34,7 +34,8 @@ IDENTITY = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
 def profile(tags, space=b"RGB ", connection=b"Lab ", kind=b"mntr"):
     """A profile of these tags."""
     at = 132 + 12 * len(tags)
-    table, body = struct.pack(">I", len(tags)), b""
+    table = struct.pack(">I", len(tags))
+    body = b""
     for name, value in tags.items():
         table += name + struct.pack(">II", at + len(body), len(value))
         body += value + b"\0" * (-len(value) % 4)
@@ -80,7 +81,8 @@ def lut16(inputs=3, outputs=3, points=2, table=None):
 
 def lut_a_to_b(grid=(2, 2, 2), outputs=3, table=None):
     """Curves and a table (10.12)."""
-    inputs, curve = len(grid), b"curv" + bytes(8)
+    inputs = len(grid)
+    curve = b"curv" + bytes(8)
     size = outputs
     for points in grid:
         size *= points
@@ -179,7 +181,7 @@ def test_chains_of_elements_are_removed():
 )
 def test_curves_without_values_are_broken(curve):
     """Curves with a negative base, a negative power of zero or a wrong type are reported."""
-    if curve.startswith(b"para\0\0\0\0\0\1"):  # below -b/a the curve is a constant: nothing but that here
+    if curve.startswith(b"para\0\0\0\0\0\1"):  # here the curve is constant, because all values are below -b/a
         assert not is_srgb(rgb_profile(SRGB, D65, curve))
         return
     with pytest.raises(BrokenProfileError):
@@ -243,7 +245,8 @@ def test_a_transformation_is_built_once():
 def test_any_damage_ends_in_a_picture_or_a_broken_profile(name, seed):
     """A damaged profile raises no other error."""
     data, mode = PROFILES[name]
-    out, chance = bytearray(data), random.Random(seed)
+    out = bytearray(data)
+    chance = random.Random(seed)
     for _ in range(chance.choice((1, 1, 2, 5))):
         at = chance.randrange(len(out)) if chance.random() < 0.5 else chance.randrange(min(len(out), 300))
         how = chance.randrange(4)

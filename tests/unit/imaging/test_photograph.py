@@ -33,7 +33,7 @@ def screen(size=SIZE):
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "CMYK"])
 def test_photographs_and_screenshots_are_distinguished(mode):
-    """In any mode that decoders return, and after a first reduction."""
+    """The result is correct in any mode that decoders return, and after a first reduction."""
     for reduction in (1, 2):
         size = SIZE[0] // reduction, SIZE[1] // reduction
         assert is_photograph(scene().convert(mode).resize(size))

@@ -513,7 +513,7 @@ EXIF = {
 
 @pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize("how", EXIF)
-def test_exif_is_found_wherever_writers_put_it(how, place):
+def test_exif_is_read_from_every_place(how, place):
     """Orientation and facts are read from every place of EXIF."""
     parts = (*EXIF[how], data(ROWS)) if place == "before" else (data(ROWS), *EXIF[how])
     reader = Reader.of(png(header((8, 8), 8, RGB), *parts))

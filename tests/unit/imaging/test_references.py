@@ -17,10 +17,10 @@ from tools.references import RESULTS, SIDE, corpus, grid, small
 FILES = corpus()
 REFERENCES = json.loads(RESULTS.read_text())
 VERDICTS = tomllib.loads((HERE / "verdicts.toml").read_text())
-"""Where the engine differs on purpose: by the file's name, why, and by which third source."""
+"""Deliberate differences of the engine by file, each with its reason and a third source."""
 RECIPE = Recipe("small", SIDE, SIDE, formats=("png",))
 MOST_DIFFERENCE = 2.0
-"""Mean colour difference (CIE 1976 ΔE) that nobody sees."""
+"""A mean colour difference (CIE 1976 ΔE) that is invisible."""
 
 
 def rendered(name):
@@ -67,7 +67,8 @@ def test_every_file_has_a_reference():
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_the_engine_agrees_with_an_independent_program(name):
     """Result, size, colours and transparency equal the reference, or a verdict explains the difference."""
-    result, reference = rendered(name), REFERENCES.get(name)
+    result = rendered(name)
+    reference = REFERENCES.get(name)
     verdict = VERDICTS.get(name, {})
     if verdict and "facts" not in verdict:
         assert (result is not None) == verdict["accepted"]

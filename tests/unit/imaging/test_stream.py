@@ -14,7 +14,8 @@ from image_pipeline.imaging.stream import PartStream
 )
 def test_parts_read_like_one_file(parts, moves):
     """Reads and seeks give the same results as on a file of the joined parts."""
-    stream, file = PartStream(parts), io.BytesIO(b"".join(parts))
+    stream = PartStream(parts)
+    file = io.BytesIO(b"".join(parts))
     for offset, count, whence in moves:
         expected = max(0, {0: 0, 1: file.tell(), 2: len(file.getvalue())}[whence] + offset)
         file.seek(expected)

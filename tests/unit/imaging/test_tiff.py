@@ -224,7 +224,7 @@ def test_the_record_has_mode_and_bits(file, mode, bits):
     assert (header.mode, header.bits) == (mode, bits)
 
 
-# Which page is the image --------------------------------------------------------------------------------------------
+# The page with the image ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sub_directory", [False, True])
@@ -485,7 +485,7 @@ def test_memory_is_predicted_for_the_kind(file, measured):
     large = replace(file, size=(6000, 4000), compression=tiffs.ZSTD)
     width, height = large.tile or (6000, large.rows_per_strip or 4000)
     count = -(-6000 // width) * -(-4000 // height) * (large.channels if large.planar else 1)
-    # As if it were compressed well: nothing is decoded here.
+    # The size of well compressed data; no data is decoded here.
     tags = large.directory() | {273: ("I", [8] * count), 279: ("I", [60_000 // count] * count)}
     header = admit(Reader.of(document([(tags, [])]) + bytes(60_000)), Limits(memory_bytes=1 << 40))
     assert measured <= header.predicted_memory(640) / 24e6 <= 2 * measured + 4
@@ -558,7 +558,7 @@ def test_large_images_are_decoded_in_parts(file, monkeypatch):
         assert decoded(file.data()).image.tobytes() == whole
 
 
-def test_a_large_strip_is_cut_only_where_that_is_possible():
+def test_only_uncompressed_strips_are_divided():
     """Only an uncompressed strip is divided."""
     assert DIRECT_STACK_BYTES > STACK_BYTES
     for compression, parts in ((tiffs.NONE, 4), (tiffs.LZW, 1)):
@@ -652,7 +652,7 @@ def test_only_requested_values_are_read():
     ("kind", "values"),
     [("H", [1, 2, 3, 4]), ("H", [7]), ("I", [5, 70_000]), ("B", [9, 8]), ("f", [0.5]), ("d", [0.25])],
 )
-def test_values_are_read_from_the_entry_or_from_where_it_points(kind, values, big, little):
+def test_values_are_read_from_the_entry_or_its_target(kind, values, big, little):
     """Values of up to four bytes, or eight in BigTIFF, are stored in the entry."""
     structure = Structure(Reader.of(rgb(big=big, little=little, tags={65000: (kind, values)}).data()))
     directory = structure.directory(structure.first)

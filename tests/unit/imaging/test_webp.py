@@ -352,7 +352,9 @@ def test_any_combination_is_decoded_correctly(seed):
     parts = coded(image)
     junk = [chunk(b"JUNK", chance.randbytes(chance.randint(0, 9))) for _ in range(chance.randint(0, 3))]
     if chance.random() < 0.3:
-        file, canvas, place = webp(vp8x(size, chance.choice((0, ALPHA))), *junk, *parts, *junk), size, (0, 0)
+        file = webp(vp8x(size, chance.choice((0, ALPHA))), *junk, *parts, *junk)
+        canvas = size
+        place = (0, 0)
     else:
         first = anmf((*place, *size), *parts, *junk, flags=chance.randint(0, 3))
         file = webp(vp8x(canvas, ANIMATION | chance.choice((0, ALPHA))), *junk, anim(), *junk, first, *junk)

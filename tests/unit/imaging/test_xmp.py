@@ -40,7 +40,7 @@ def files(xmp):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_lens_and_date_come_from_xmp_where_exif_has_none(kind):
+def test_missing_lens_and_date_come_from_xmp(kind):
     """Editors often strip EXIF and keep XMP."""
     facts = exif.read(Reader.of(files(FULL)[kind]))
     assert (facts.lens, facts.taken_at) == ("EF 50mm", "2026-05-04T10:11:12.25+02:00")

@@ -140,7 +140,8 @@ def test_the_record_is_read_after_the_listing(monkeypatch):
 
 def test_a_version_that_is_written_meanwhile_stays(monkeypatch):
     """The same bytes have the same key; only the listed version is marked."""
-    read_record, written = records.read, []
+    read_record = records.read
+    written = []
 
     def and_then_it_is_written(client, **of):
         record = read_record(client, **of)

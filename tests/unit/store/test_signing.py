@@ -45,7 +45,8 @@ def test_signing_leaves_no_event_handler(monkeypatch):
     client = boto3.client("s3", "eu-west-1", config=Config(signature_version="s3v4"))
     for _ in range(3):
         signer_for(client)
-    calls, get = [], RequestSigner.get_auth_instance
+    calls = []
+    get = RequestSigner.get_auth_instance
     monkeypatch.setattr(
         RequestSigner, "get_auth_instance", lambda *arguments, **names: calls.append(1) or get(*arguments, **names)
     )

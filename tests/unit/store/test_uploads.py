@@ -115,7 +115,8 @@ def test_only_the_object_with_the_given_etag_is_deleted(quoted):
 
 def test_an_empty_etag_is_a_condition_too():
     """An empty etag is sent to S3 as a condition, because the caller did not mean any object."""
-    s3, location = aws_client("s3"), {"Bucket": UPLOADS_BUCKET, "Key": "uploads/a.jpg"}
+    s3 = aws_client("s3")
+    location = {"Bucket": UPLOADS_BUCKET, "Key": "uploads/a.jpg"}
     with Stubber(s3) as stub:
         stub.add_response("head_object", {}, location)
         stub.add_client_error(

@@ -22,7 +22,7 @@ def chosen(point={"x": 0.1, "y": 0.2}, version_id="version 2", etag="etag"):  # 
         # A point that was chosen for this version is newer than its metadata, which cannot change.
         ({"focus": "0.3,0.4"}, chosen(), Point(0.1, 0.2)),
         ({"focus": "0.3,0.4"}, chosen(point=None), None),
-        # A new version with the same content keeps the point, unless it brings one of its own.
+        # A new version with the same content keeps the point, unless it brings another one.
         ({}, chosen(version_id="version 1"), Point(0.1, 0.2)),
         ({"focus": "0.3,0.4"}, chosen(version_id="version 1"), Point(0.3, 0.4)),
         ({}, chosen(point=None, version_id="version 1"), None),

@@ -25,7 +25,7 @@ def test_the_image_and_each_rendition_are_described():
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50).map(lambda name: keys.UPLOADS_PREFIX + name))
 @example("uploads/line\r\nX-Header: 1.jpg")
-def test_the_key_is_shown_and_linked_as_elsewhere(key):
+def test_the_key_has_the_usual_text_and_link(key):
     """The page, the command line and the notification print the same name and the same link."""
     described = notifications.describe_image(key, IMAGE, [], [])
     assert (described["shownKey"], described["statusPath"]) == (keys.printable(key), keys.status_path(key))

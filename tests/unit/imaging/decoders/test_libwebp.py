@@ -75,7 +75,8 @@ def test_cut_pictures_are_errors(share):
 
 def test_too_little_memory_is_a_memory_error(monkeypatch):
     """Too little memory raises MemoryError, not an error of the file."""
-    real, out_of_memory = libwebp._library(), 1
+    real = libwebp._library()
+    out_of_memory = 1
     starved = SimpleNamespace(
         WebPInitDecoderConfigInternal=real.WebPInitDecoderConfigInternal,
         WebPGetFeaturesInternal=real.WebPGetFeaturesInternal,

@@ -38,7 +38,7 @@ def test_limits_are_those_of_the_deployment(environment):
         (Header("HEIF", 8_160, 6_144, "RGB", bits=10, bytes_per_pixel=13), 50_000_000),
     ],
 )
-def test_the_defaults_accept_what_phones_write(environment, header, size_bytes):
+def test_the_defaults_accept_images_of_phones(environment, header, size_bytes):
     """JPEG of 200 megapixels, with and without EXIF, and HEIC of 50 with 8 and 10 bits."""
     limits = Limits.from_settings(settings.load(os.environ))
     assert header.width * header.height <= limits.max_pixels

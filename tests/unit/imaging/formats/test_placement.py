@@ -42,7 +42,8 @@ def placed(*boxes, size=SIZE):
 def test_any_steps_equal_one_crop_and_one_rotation(data):
     """The result equals that of applying the steps one by one with Pillow."""
     image = Image.frombytes("L", SIZE, bytes(range(35)))
-    boxes, expected = [], image
+    boxes = []
+    expected = image
     for _ in range(data.draw(st.integers(0, 5))):
         if data.draw(st.booleans()):
             box = data.draw(st.sampled_from(list(TURNS)))
