@@ -1,9 +1,9 @@
-"""Change one module in small ways and list the changes that no test detects: CONTRIBUTING.md, "Mutation testing".
+"""Change code in small ways and list the changes that no test detects: CONTRIBUTING.md, "Mutation testing".
 
-    python -m tools.mutation MODULE --tests FILE [FILE …] [--sample COUNT]
+    python -m tools.mutation PATH [PATH …] --tests FILE [FILE …] [--sample COUNT]
 
-Cosmic Ray makes the changes, in a copy of the working tree, and runs the tests after each of them. Changes in type
-annotations are skipped, because they have no effect at run time.
+A path is a module, or a folder with modules. Cosmic Ray makes the changes, in a copy of the working tree, and runs the
+tests after each of them. Changes in type annotations are skipped, because they have no effect at run time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,7 +25,7 @@ PYTHON = ROOT / ".venv" / "bin" / "python"
 COSMIC_RAY = Path(sys.executable).parent
 
 _CONFIGURATION = """[cosmic-ray]
-module-path = "{module}"
+module-path = {modules}
 timeout = {timeout}
 excluded-modules = []
 test-command = "{command}"
@@ -40,26 +42,63 @@ Position = tuple[int, int]
 def main() -> int:
     """Run the command line. The exit code is 0 even if changes survive, because some of them have no effect."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("module", help="file to change, relative to the root of the repository")
-    parser.add_argument("--tests", nargs="+", required=True, help="test files to run after each change")
-    parser.add_argument("--sample", type=int, default=100, help="number of changes, chosen at random (default: 100)")
+    parser.add_argument("paths", nargs="+", help="modules or folders to change, relative to the root of the repository")
+    parser.add_argument("--tests", nargs="+", required=True, help="files or folders of tests to run after each change")
+    parser.add_argument(
+        "--sample", type=int, default=100, help="number of changes in each path, chosen at random (default: 100)"
+    )
     parser.add_argument("--timeout", type=int, default=120, help="seconds for the tests of one change (default: 120)")
     options = parser.parse_args()
+    modules = {path: _modules(ROOT / path) for path in options.paths}
     with TemporaryDirectory() as directory:
         tree = Path(directory) / "tree"
         _copy_tree(tree)
         session = Path(directory) / "session.sqlite"
         configuration = Path(directory) / "configuration.toml"
         command = f"{PYTHON} -m pytest -q -x {' '.join(options.tests)}"
+        names = list(dict.fromkeys(module for path in modules.values() for module in path))
         configuration.write_text(
-            _CONFIGURATION.format(module=options.module, timeout=options.timeout, command=command), encoding="utf-8"
+            _CONFIGURATION.format(modules=names, timeout=options.timeout, command=command), encoding="utf-8"
         )
         _run(tree, "cosmic-ray", "init", configuration, session)
         _run(tree, "cosmic-ray", "baseline", configuration)
-        _choose(session, _annotations((ROOT / options.module).read_text(encoding="utf-8")), options.sample)
+        with sqlite3.connect(session) as database:
+            _choose(database, modules, options.sample)
         _run(tree, "cosmic-ray", "exec", configuration, session)
         _run(tree, "cr-report", session, "--surviving-only", "--show-diff")
+        with sqlite3.connect(session) as database:
+            print("\n".join(totals(_outcomes(database), modules)))
     return 0
+
+
+def totals(outcomes: Iterable[tuple[str, str]], modules: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return a line for each path with the numbers of its killed and survived changes, and one for all paths.
+
+    Args:
+        outcomes: the module and the outcome of each change: `KILLED`, `SURVIVED` or `INCOMPETENT`. An incompetent
+            change cannot be run, so it counts as killed.
+        modules: the modules of each path.
+    """
+    survivors = Counter[str]()
+    changes = Counter[str]()
+    for module, outcome in outcomes:
+        changes[module] += 1
+        survivors[module] += outcome == "SURVIVED"
+    lines = {path: set(names) for path, names in modules.items()}
+    lines["all paths"] = set().union(*lines.values())
+    return [_total(path, survivors, changes, names) for path, names in lines.items()]
+
+
+def _total(path: str, survivors: Counter[str], changes: Counter[str], names: set[str]) -> str:
+    total = sum(changes[name] for name in names)
+    survived = sum(survivors[name] for name in names)
+    return f"{path}: {total - survived} killed, {survived} survived"
+
+
+def _modules(path: Path) -> list[str]:
+    """Return the modules of a path, relative to the root of the repository."""
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return [str(file.relative_to(ROOT)) for file in files if file.stat().st_size]
 
 
 def _copy_tree(target: Path) -> None:
@@ -91,18 +130,35 @@ def _annotations(source: str) -> list[tuple[Position, Position]]:
     ]
 
 
-def _choose(session: Path, annotations: list[tuple[Position, Position]], count: int) -> None:
-    """Delete all changes of a session except a sample, which is the same in each run."""
-    with sqlite3.connect(session) as database:
-        changes = database.execute("SELECT job_id, start_pos_row, start_pos_col FROM mutation_specs").fetchall()
-        effective = [
+def _choose(database: sqlite3.Connection, modules: Mapping[str, Iterable[str]], count: int) -> None:
+    """Delete all changes of a session except a sample of each path, which is the same in each run."""
+    chosen = [job for names in modules.values() for job in _sample(database, names, count)]
+    database.execute("CREATE TEMPORARY TABLE chosen (job_id)")
+    database.executemany("INSERT INTO chosen VALUES (?)", [(job,) for job in chosen])
+    for table in ("work_items", "mutation_specs"):
+        database.execute(f"DELETE FROM {table} WHERE job_id NOT IN (SELECT job_id FROM chosen)")  # noqa: S608  two names
+
+
+def _sample(database: sqlite3.Connection, modules: Iterable[str], count: int) -> list[str]:
+    """Return at most `count` changes of the modules that are not in annotations."""
+    effective = []
+    for module in modules:
+        annotations = _annotations((ROOT / module).read_text(encoding="utf-8"))
+        changes = database.execute(
+            "SELECT job_id, start_pos_row, start_pos_col FROM mutation_specs WHERE module_path = ?", [module]
+        )
+        effective += [
             job for job, row, column in changes
             if not any(start <= (row, column) < end for start, end in annotations)
         ]  # fmt: skip
-        chosen = random.Random(_SEED).sample(effective, min(count, len(effective)))  # noqa: S311  no secret
-        marks = ",".join("?" * len(chosen))
-        for table in ("work_items", "mutation_specs"):
-            database.execute(f"DELETE FROM {table} WHERE job_id NOT IN ({marks})", chosen)  # noqa: S608  only marks
+    return random.Random(_SEED).sample(effective, min(count, len(effective)))  # noqa: S311  no secret
+
+
+def _outcomes(database: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Return the module and the outcome of each change."""
+    return database.execute(
+        "SELECT module_path, test_outcome FROM mutation_specs JOIN work_results USING (job_id)"
+    ).fetchall()
 
 
 if __name__ == "__main__":

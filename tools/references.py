@@ -90,7 +90,7 @@ class _PageServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _PageHandler)
         self.files = files
         self.answers: dict[str, dict[str, str]] = {}
-        self.done = threading.Event()
+        self.is_finished = threading.Event()
 
 
 class _PageHandler(BaseHTTPRequestHandler):
@@ -112,7 +112,7 @@ class _PageHandler(BaseHTTPRequestHandler):
             answer = json.loads(body)
             self.server.answers[answer["name"]] = answer
         else:
-            self.server.done.set()
+            self.server.is_finished.set()
         self._send(b"", "text/plain")
 
     def _send(self, body: bytes, media_type: str) -> None:
@@ -139,7 +139,7 @@ def ask_chromium(files: dict[str, bytes]) -> dict[str, Answer]:
         options += ["--force-color-profile=srgb", f"http://127.0.0.1:{server.server_port}/"]
         process = subprocess.Popen([browser, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
         try:
-            if not server.done.wait(300):
+            if not server.is_finished.wait(300):
                 sys.exit("chromium did not answer within five minutes")
         finally:
             process.terminate()

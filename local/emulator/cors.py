@@ -191,8 +191,8 @@ def _replacing_headers(headers: Headers, vary: str, start_response: StartRespons
     """Replace the CORS headers of an answer."""
 
     def start(status: str, original: Headers, *rest: Any) -> Any:
-        others = [(name, value) for name, value in original if not name.lower().startswith(_PREFIX)]
-        return start_response(status, [*others, *headers, ("Vary", vary)], *rest)
+        unrelated = [(name, value) for name, value in original if not name.lower().startswith(_PREFIX)]
+        return start_response(status, [*unrelated, *headers, ("Vary", vary)], *rest)
 
     return start
 

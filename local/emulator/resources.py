@@ -188,9 +188,9 @@ class Creator:
                 raise TemplateError(f"The local run cannot deliver to {arn}, a target of {name}.")
             targets.append({"Id": target["Id"], "Arn": arn})
         events = self._clients("events")
-        gone = {target["Id"] for target in events.list_targets_by_rule(Rule=name)["Targets"]}
-        if gone := gone - {target["Id"] for target in targets}:
-            events.remove_targets(Rule=name, Ids=sorted(gone))
+        previous_ids = {target["Id"] for target in events.list_targets_by_rule(Rule=name)["Targets"]}
+        if obsolete_ids := previous_ids - {target["Id"] for target in targets}:
+            events.remove_targets(Rule=name, Ids=sorted(obsolete_ids))
         events.put_targets(Rule=name, Targets=targets)
 
 

@@ -10,7 +10,7 @@ from image_pipeline.keys import UPLOADS_PREFIX
 from image_pipeline_cli import files
 
 _HERE = Path(__file__).parent
-DONE = ("COMPLETED", "PARTIAL")
+SUCCESSES = ("COMPLETED", "PARTIAL")
 _REFUSED = ("Cc", "Cs")  # control characters, which the S3 of moto rejects, and what is not UTF-8
 
 
@@ -20,7 +20,7 @@ class Sample:
 
     key: str
     data: bytes
-    expected: tuple[str, ...] = DONE
+    expected: tuple[str, ...] = SUCCESSES
     error: str | None = None
 
 

@@ -190,9 +190,9 @@ class _Parser:
                 )
         if self._uploads not in folders:  # a key outside all folders gets every recipe
             return
-        used = {name for folder, names in folders.items() if folder.startswith(self._uploads) for name in names}
+        names_in_use = {name for folder, names in folders.items() if folder.startswith(self._uploads) for name in names}
         for name in dict.fromkeys(
-            recipe.set_name or recipe.name for recipe in recipes.values() if recipe.name not in used
+            recipe.set_name or recipe.name for recipe in recipes.values() if recipe.name not in names_in_use
         ):
             yield f"{self._location(('recipes', name))}: no folder uses recipe {name!r}, so it makes no rendition."
 
@@ -250,9 +250,10 @@ class _Parser:
                 path, f"the rendition name {names[-1]!r} is too long", "Use at most 64 characters with the width."
             )
         # The height is unlimited, except by what a WebP can store.
-        whole = self._recipe(name, {**table, "width": widths[-1], "height": MAX_SIDE})
+        widest = self._recipe(name, {**table, "width": widths[-1], "height": MAX_SIDE})
         return tuple(
-            replace(whole, name=each, width=width, set_name=name) for each, width in zip(names, widths, strict=True)
+            replace(widest, name=rendition_name, width=width, set_name=name)
+            for rendition_name, width in zip(names, widths, strict=True)
         )
 
     def _widths(self, widths: Any, table: Mapping[str, Any], path: tuple[str, ...]) -> list[int]:
