@@ -82,6 +82,8 @@ match words[0]:
         assert os.environ["AWS_ACCESS_KEY_ID"] == "key-of-deploy" and option("--s3-bucket") == "artifacts"
         shutil.copy(option("--template-file"), option("--output-template-file"))
 """,
+    # The branch main consists of one commit.
+    "git": f'sys.exit(words != ["merge-base", "--is-ancestor", "{COMMIT}", "origin/main"])',
     "make": 'assert words == ["--silent", ".venv/installed"]',
     "gh": 'log("releases", words)',
     # `image-pipeline verify` judges the stack that was deployed last.
@@ -301,6 +303,12 @@ def test_a_tag_becomes_a_release(runner):
 def test_a_tag_that_is_not_the_version_is_no_release(runner, tag):
     """The version stands in the project, in the changelog and in a snapshot."""
     assert not runner.run("release", "build", GITHUB_REF_NAME=tag)[0]
+
+
+def test_only_a_commit_of_main_becomes_a_release(runner):
+    """Anybody who may push a tag could otherwise release what nobody has reviewed."""
+    assert not runner.run("release", "build", GITHUB_REF_NAME="v0.1.0", GITHUB_SHA="0000000")[0]
+    assert not runner.read("builds")
 
 
 def test_a_version_without_changes_is_no_release(tmp_path):
