@@ -82,6 +82,8 @@ match words[0]:
         assert os.environ["AWS_ACCESS_KEY_ID"] == "key-of-deploy" and option("--s3-bucket") == "artifacts"
         shutil.copy(option("--template-file"), option("--output-template-file"))
 """,
+    # The branch main consists of one commit.
+    "git": f'sys.exit(words != ["merge-base", "--is-ancestor", "{COMMIT}", "origin/main"])',
     "make": 'assert words == ["--silent", ".venv/installed"]',
     "gh": 'log("releases", words)',
     # `image-pipeline verify` judges the stack that was deployed last.
@@ -301,6 +303,12 @@ def test_a_tag_becomes_a_release(runner):
 def test_a_tag_must_equal_the_version(runner, tag):
     """The project, the changelog and a snapshot contain the same version as the tag."""
     assert not runner.run("release", "build", GITHUB_REF_NAME=tag)[0]
+
+
+def test_only_a_commit_of_main_becomes_a_release(runner):
+    """Anybody who may push a tag could otherwise release what nobody has reviewed."""
+    assert not runner.run("release", "build", GITHUB_REF_NAME="v0.1.0", GITHUB_SHA="0000000")[0]
+    assert not runner.read("builds")
 
 
 def test_a_release_needs_a_section_in_the_changelog(tmp_path):
