@@ -23,9 +23,9 @@ DELETIONS = {
     ("Lifecycle Expiration", "Delete Marker Created"): True,
     ("Lifecycle Expiration", "Permanently Deleted"): False,
 }
-"""Reason and kind of a deletion, and whether the upload may be gone by it.
+"""Reason and kind of a deletion, and whether it may end an upload.
 
-A lifecycle deletes only noncurrent versions and lone delete markers for good: nothing that a record shows.
+A lifecycle rule permanently deletes only noncurrent versions and single delete markers, which no record shows.
 """
 KEYS = ["uploads/x.jpg", "uploads/a/b/ü 1%.heic", "uploads/x/", "uploads/"]
 OTHER_KEYS = ["x.jpg", "uploads", "Uploads/x.jpg", "thumbnails/uploads/x.jpg"]

@@ -114,7 +114,7 @@ ODD = {
     "a NETSCAPE block": [NETSCAPE + b"\3\1\0\0\0"],
     "comments": [extension(0xFE, b"one", b"two"), extension(0xFE)],
     "XMP": [b"\x21\xff\x0bXMP DataXMP" + b"<x:xmpmeta/>" + bytes(range(255, -1, -1)) + b"\0"],
-    "an extension that nobody knows": [extension(0x99, b"abc")],
+    "an unknown extension": [extension(0x99, b"abc")],
     "plain text": [extension(1, bytes(12), b"abc")],
     "an empty graphic control": [b"\x21\xf9\0"],
     "a short graphic control": [b"\x21\xf9\1\1\0"],

@@ -278,7 +278,7 @@ print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of one process")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the peak memory of one process")
 @pytest.mark.parametrize(
     ("data", "mode"),
     [

@@ -290,8 +290,8 @@ INCOMPLETE = {
     "data that is no zlib stream": chunk(b"IDAT", b"abcdefgh"),
     "an unknown filter": data(b"\5" + ROWS[1:]),
     "a wrong sum of the data": chunk(b"IDAT", PACKED[:-1] + bytes((PACKED[-1] ^ 1,))),
-    "a wrong sum in a chunk of its own": chunk(b"IDAT", PACKED[:-4]) + chunk(b"IDAT", b"oops"),
-    "a wrong sum of stored data in a chunk of its own": chunk(b"IDAT", STORED_DATA[:-4]) + chunk(b"IDAT", b"oops"),
+    "a wrong sum in a separate chunk": chunk(b"IDAT", PACKED[:-4]) + chunk(b"IDAT", b"oops"),
+    "a wrong sum of stored data in a separate chunk": chunk(b"IDAT", STORED_DATA[:-4]) + chunk(b"IDAT", b"oops"),
     "damage before more rows than there are": chunk(b"IDAT", DAMAGED, checksum=1),
     "data that goes on after its last chunk, which is damaged": chunk(b"IDAT", MORE[:-9], checksum=1),
     "another chunk between the data": (
@@ -375,7 +375,7 @@ REJECTED = {
     "a damaged palette": (
         header((8, 8), 8, PALETTE) + chunk(b"PLTE", b"abc", checksum=1) + data(ROWS), CorruptImageError, "checksum"
     ),
-    "a critical chunk that nobody knows": (
+    "an unknown critical chunk": (
         header((8, 8), 8, RGB) + chunk(b"ABCD", b"x") + data(ROWS), UnsupportedFormatError, "ABCD"
     ),
     "Apple's variant": (

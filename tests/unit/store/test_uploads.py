@@ -381,7 +381,7 @@ def content(image_key="uploads/a"):
 
 @pytest.mark.parametrize("image_key", ["uploads/a", "uploads/ä ?+%41/x//y", "uploads/../x"])
 def test_a_deleted_upload_gets_its_newest_version_back(image_key):
-    """The version is copied with its content type, whatever the name, and other keys are not affected."""
+    """The version of any name is copied with its content type, and other keys are not affected."""
     s3 = aws_client("s3")
     put_upload(image_key, b"old")
     s3.put_object(Bucket=UPLOADS_BUCKET, Key=image_key, Body=b"new", ContentType="image/png")

@@ -19,7 +19,7 @@ from tests.corpus import SIZE, holed, noisy, quarters, saved
 @pytest.fixture(autouse=True)
 def _needs_the_library():
     if libwebp._library() is None:
-        pytest.skip("this Pillow brings no libwebp of its own")
+        pytest.skip("this Pillow contains no libwebp")
 
 
 def decode(data, least):
