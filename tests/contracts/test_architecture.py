@@ -211,16 +211,12 @@ UNCLEAR_NAMES = {
 """Participles and pronouns, which do not say what a value is."""
 WITH_UNCLEAR_NAMES = (
     "bench",
-    "functions",
     "image_pipeline_cli",
-    "layers/core",
-    "local",
     "tests/acceptance",
     "tests/cli",
     "tests/local",
     "tests/web",
     "tests/workflow",
-    "tools",
 )
 """Folders whose files may still contain such names. A folder without them is removed from this list."""
 
