@@ -45,7 +45,7 @@ def test_no_contestant_gets_an_option_that_its_job_does_not_need(contestant, job
 
 
 @pytest.mark.parametrize("library", ["vips", "sharp", "pillow"])
-def test_a_tuned_peer_has_every_option_that_the_picture_needs(library):
+def test_a_tuned_peer_has_every_option_that_the_image_needs(library):
     """The options convert the colours, apply the orientation and put transparency on white."""
 
     def is_tuned(contestant):
@@ -62,7 +62,7 @@ def test_a_tuned_peer_has_every_option_that_the_picture_needs(library):
 
 @pytest.mark.parametrize(("width", "shrink"), [(1600, 1), (3999, 1), (4000, 2), (6000, 2), (8000, 4), (16000, 8)])
 def test_a_shrunk_jpeg_keeps_the_margin(width, shrink):
-    """The decoded picture is at least 1.25 times as large as the largest file."""
+    """The decoded image is at least 1.25 times as large as the largest file."""
     picture = replace(PLAIN, width=width, height=width * 3 // 4)
     assert contestants.jpeg_shrink(picture, contestants.jobs()["jpeg"]) == shrink
 

@@ -21,7 +21,7 @@ def rekognition():
 EVENT = {"picture": {"bucket": THUMBNAILS_BUCKET, "key": "thumbnails/a.jpg/0/web.jpg"}, "executionId": "execution-1"}
 
 
-def test_rekognition_reads_the_picture_from_s3(handler, rekognition):
+def test_rekognition_reads_the_image_from_s3(handler, rekognition):
     """The function does not download the image."""
     reference = {"Bucket": THUMBNAILS_BUCKET, "Name": "thumbnails/a.jpg/0/web.jpg"}
     rekognition.add_response(

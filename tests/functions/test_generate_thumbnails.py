@@ -205,7 +205,7 @@ def test_the_lines_of_the_notification_name_the_image_and_every_rendition(handle
         ({"width": 1600, "height": 1600}, (50, 30), "_reduced.jpg"),
     ],
 )
-def test_the_picture_to_label_exists_within_the_limits(monkeypatch, tmp_path, recipe, size, chosen):
+def test_the_image_to_label_exists_within_the_limits(monkeypatch, tmp_path, recipe, size, chosen):
     """The image for Rekognition is a rendition, or a temporary copy."""
     lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in recipe.items())
     (tmp_path / "recipes.toml").write_text(f"[recipes.only]\n{lines}")

@@ -98,7 +98,7 @@ PICTURE = {
 }
 
 
-def test_the_previous_picture_is_separate_from_the_new_one():
+def test_the_previous_image_is_separate_from_the_new_one():
     """A reader sees either the previous or the new image, never a mixture."""
     put_record("uploads/a.jpg", **PICTURE, upload={"etag": "new"})
     record = status.with_urls(clients.client, find("/images/uploads/a.jpg/status"), 900)
@@ -110,7 +110,7 @@ def test_the_previous_picture_is_separate_from_the_new_one():
 
 
 @pytest.mark.parametrize("outcome", ["COMPLETED", "PARTIAL"])
-def test_a_finished_picture_has_no_previous(outcome):
+def test_a_finished_image_has_no_previous(outcome):
     """The record of a finished image contains only that image."""
     put_record("uploads/a.jpg", **PICTURE | {"status": outcome})
     record = status.with_urls(clients.client, find("/images/uploads/a.jpg/status"), 900)

@@ -132,7 +132,7 @@ def test_a_client_that_accepts_gzip_gets_it(folder, accepted, compressed):
     assert compressed == (answer["headers"]["etag"] != file.answer({})["headers"]["etag"])
 
 
-def test_a_picture_is_not_compressed_again(folder):
+def test_an_image_is_not_compressed_again(folder):
     """PNG is compressed already."""
     page = load(folder)
     headers = page.find(page.digest, "dot.png").answer({"accept-encoding": "gzip"})["headers"]

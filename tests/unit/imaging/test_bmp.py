@@ -120,7 +120,7 @@ def test_runs_end_with_their_row():
     assert decoded(Bmp(8, compression=RLE8, body=body).data()).image.getcolors() == [(64 * 48, COLOURS[1])]
 
 
-def test_runs_beyond_the_picture_are_ignored():
+def test_runs_beyond_the_image_are_ignored():
     """Jumps and rows beyond the image draw nothing."""
     body = rle(8, end=b"\0\0") + b"\0\2\xff\xff" * 9 + b"\xff\0" * 9
     assert four(decoded(Bmp(8, compression=RLE8, body=body).data()).image) == list(COLOURS)
@@ -218,7 +218,7 @@ def test_masked_pixels_are_decoded_in_parts(name, monkeypatch):
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_damaged_files_end_as_pictures_or_rejections(seed):
+def test_damaged_files_end_as_images_or_rejections(seed):
     """Damaged files of every kind are rendered or rejected within bounds."""
     chance = random.Random(seed)
     data = bytearray(replace(chance.choice(list(KINDS.values())), size=(31, 20)).data())

@@ -78,7 +78,7 @@ def test_reserved_values_are_ignored(code_points):
     assert cicp_profile(*code_points) is None
 
 
-def test_grey_pictures_get_a_grey_profile():
+def test_grey_images_get_a_grey_profile():
     """For grey, only the curve matters, not the primaries."""
     assert cicp_profile(12, 13, grey=True) is None
     greys = [30, 128, 230]

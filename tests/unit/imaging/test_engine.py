@@ -226,7 +226,7 @@ def test_pad_fills_with_the_background():
     output_format=st.sampled_from(["jpeg", "png", "webp"]),
 )
 @settings(max_examples=150, deadline=None)
-def test_any_picture_and_any_recipe(width, height, mode, box, fit, focus, point, output_format):
+def test_any_image_and_any_recipe(width, height, mode, box, fit, focus, point, output_format):
     """The size and the aspect ratio are right, and no error is raised."""
     data = saved(Image.new(mode, (width, height)), "PNG")
     rendition = rendition_of(data, Recipe("t", *box, fit=fit, focus=focus, formats=(output_format,)), point)
@@ -300,7 +300,7 @@ def test_the_content_id_depends_on_the_packages(owner, name, value, monkeypatch)
     assert engine.content_id(b"any", [PNG_120]) != old_id
 
 
-def test_a_watermark_picture_counts_by_its_bytes(tmp_path):
+def test_a_watermark_image_counts_by_its_bytes(tmp_path):
     """Its path does not matter: two deployments agree, and a changed logo changes the id."""
     ids = []
     for name, colour in (("a", "red"), ("b", "red"), ("c", "blue")):

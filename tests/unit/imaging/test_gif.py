@@ -303,7 +303,7 @@ def test_any_combination_is_decoded_correctly(seed):
 
 @given(st.integers(0, 2**32))
 @settings(max_examples=200)
-def test_any_damage_ends_in_a_picture_or_a_rejection(seed):
+def test_any_damage_ends_in_an_image_or_a_rejection(seed):
     """Without checksums, damaged files have the admitted size or are rejected."""
     chance = random.Random(seed)
     file = bytearray(gif((20, 20), [NETSCAPE + b"\3\1\0\0\0", control(3), frame((2, 2, 16, 16)), frame((0, 0, 9, 9))]))

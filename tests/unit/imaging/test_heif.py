@@ -59,7 +59,7 @@ def near(pixel, colour, most=6):
         ("d1_p3.avif", (600, 400), ((220, 0, 6), (0, 204, 0), (29, 30, 207), GREY)),
     ],
 )
-def test_pictures_are_cropped_and_in_srgb(name, size, colours):
+def test_images_are_cropped_and_in_srgb(name, size, colours):
     """Crops and `nclx` colours are applied in AVIF and HEIF, and nothing is enlarged."""
     image = rendered((CASES / name).read_bytes())
     assert image.size == size
@@ -67,7 +67,7 @@ def test_pictures_are_cropped_and_in_srgb(name, size, colours):
     assert all(near(image.getpixel(at), colour) for at, colour in zip(places, colours, strict=True))
 
 
-def test_a_tiny_picture_keeps_its_size():
+def test_a_tiny_image_keeps_its_size():
     """An image coded as 64 × 64 and cropped to 10 × 10 is not enlarged, as in heif-convert 1.15.1."""
     image = rendered((CASES / "h2_size_10x10.heic").read_bytes())
     assert image.size == (10, 10)

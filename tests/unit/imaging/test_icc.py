@@ -242,7 +242,7 @@ def test_a_transformation_is_built_once():
 
 @given(st.sampled_from(sorted(PROFILES)), st.integers(0, 2**32))
 @settings(max_examples=400)
-def test_any_damage_ends_in_a_picture_or_a_broken_profile(name, seed):
+def test_any_damage_ends_in_an_image_or_a_broken_profile(name, seed):
     """A damaged profile raises no other error."""
     data, mode = PROFILES[name]
     out = bytearray(data)

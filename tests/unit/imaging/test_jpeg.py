@@ -397,7 +397,7 @@ def test_a_profile_above_the_limit_is_not_read_completely():
 
 @given(st.data())
 @settings(max_examples=200)
-def test_damaged_segments_end_in_a_picture_or_a_rejection(data):
+def test_damaged_segments_end_in_an_image_or_a_rejection(data):
     """Changed markers and lengths cause no other error."""
     inner, rest = parts(data.draw(st.sampled_from([WHOLE, separate_scans(), many_scans(3)])))
     order = data.draw(st.permutations(inner))

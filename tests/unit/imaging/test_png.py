@@ -163,7 +163,7 @@ def test_image_data_may_have_any_chunks(pieces, size):
 
 
 @pytest.mark.parametrize("value", [0x5B, 0xA4, 0, 255])
-def test_a_picture_of_one_colour_is_complete(value):
+def test_an_image_of_one_colour_is_complete(value):
     """An image of any single colour is accepted, although the decoder's canvas is painted before."""
     assert pixels(png_of((4, 4), GREY, 8, lambda *_: [value])).image.tobytes() == bytes([value]) * 16
 

@@ -48,7 +48,7 @@ def test_the_thumbhash_equals_the_reference(case, expected):
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 2), (64, 64), (128, 96)])
-def test_any_picture_has_a_summary(mode, size):
+def test_any_image_has_a_summary(mode, size):
     """Images of any size have a placeholder, colours and a hash."""
     result = summary.summarise(Image.new(mode, size), resize.reduce).to_dict()
     assert json.dumps(result)

@@ -319,7 +319,7 @@ def test_an_unsupported_jpeg_is_rejected():
 
 
 @pytest.mark.parametrize("tag", [256, 257, 258, 259, 262, 273, 277, 278, 279, 284])
-def test_a_tag_of_the_picture_may_appear_once(tag):
+def test_a_tag_of_the_image_may_appear_once(tag):
     """A duplicate tag is rejected, because a decoder might use the other one."""
     with pytest.raises(CorruptImageError, match=f"tag {tag} twice"):
         admit(Reader.of(tiffs.twice(rgb().data(), tag)), Limits())
@@ -583,7 +583,7 @@ def test_libtiff_is_silent(capfd):
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_damaged_files_end_as_pictures_or_rejections(seed):
+def test_damaged_files_end_as_images_or_rejections(seed):
     """Damaged files of every kind are rendered or rejected within bounds."""
     chance = random.Random(seed)
     data = bytearray(organised(chance.choice(tiffs.KINDS[:-9]).tiff, seed).data())

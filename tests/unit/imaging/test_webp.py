@@ -102,7 +102,7 @@ def test_still_images_are_decoded(file, image):
 
 
 @pytest.mark.parametrize("set_bit", [False, True])
-def test_the_alpha_bit_of_a_lossless_picture_is_a_hint(set_bit):
+def test_the_alpha_bit_of_a_lossless_image_is_a_hint(set_bit):
     """The bit must not affect decoding (RFC 9649, section 3.4)."""
     for part, image in ((LOSSLESS, OPAQUE), (LOSSLESS_HOLED, HOLED)):
         changed = bytearray(part)
@@ -244,7 +244,7 @@ def test_a_flood_of_chunks_after_the_image_is_not_read():
     assert budget.reads > 25_000
 
 
-def test_a_flood_of_chunks_before_the_picture_is_rejected():
+def test_a_flood_of_chunks_before_the_image_is_rejected():
     """The rejection takes little memory."""
     file = webp(vp8x((16, 16)), chunk(b"JUNK", b"") * 500_000, LOSSLESS)
     tracemalloc.start()
@@ -363,7 +363,7 @@ def test_any_combination_is_decoded_correctly(seed):
 
 @given(st.integers(0, 2**32))
 @settings(max_examples=150)
-def test_any_damage_ends_in_a_picture_or_a_rejection(seed):
+def test_any_damage_ends_in_an_image_or_a_rejection(seed):
     """Without checksums, damaged files have the admitted size or are rejected."""
     chance = random.Random(seed)
     files = [

@@ -43,7 +43,7 @@ def test_labels_of_the_same_bytes_replace_missing_labels():
         {"status": "DELETED"},
     ],
 )
-def test_without_labels_of_the_same_bytes_the_picture_is_partial(previous):
+def test_without_labels_of_the_same_bytes_the_image_is_partial(previous):
     """The labels of other bytes do not apply."""
     fields = results.label_fields(THUMBNAILS, {"warnings": [WARNING]}, previous)
     assert fields == {

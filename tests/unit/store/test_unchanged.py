@@ -78,13 +78,13 @@ def test_a_delete_marker_hides_no_version():
 
 
 @pytest.mark.parametrize("fields", [{}, {"renditions": []}])
-def test_a_record_without_renditions_has_no_picture(fields):
+def test_a_record_without_renditions_has_no_image(fields):
     """Another program may have written the record."""
     record(**fields)
     compare()
 
 
-def test_a_key_without_a_record_has_no_picture():
+def test_a_key_without_a_record_has_no_image():
     """The record may have expired in the meantime."""
     compare()
 

@@ -24,7 +24,7 @@ def rekognition():
         stub.assert_no_pending_responses()
 
 
-def test_requests_the_labels_of_the_picture(rekognition):
+def test_requests_the_labels_of_the_image(rekognition):
     """The request names the object and the limits of the answer."""
     image = {"S3Object": {"Bucket": "bucket", "Name": "thumbnails/a.jpg/0/web.jpg"}}
     rekognition.add_response("detect_labels", {"Labels": []}, {"Image": image, "MaxLabels": 5, "MinConfidence": 60})

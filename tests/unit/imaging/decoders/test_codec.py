@@ -15,7 +15,7 @@ def decoded(raw, blocks=None, mode="L", size=(6, 4)):
     return codec.decode("zip", ("L", 0), mode, size, lambda: iter(blocks or [packed]), (0, size[1] - 1, *size))
 
 
-def test_a_complete_picture_is_decoded():
+def test_a_complete_image_is_decoded():
     """The image is decoded from the blocks alone."""
     assert decoded(ROWS).tobytes() == bytes(row for row in range(4) for _ in range(6))
 

@@ -33,7 +33,7 @@ def test_alpha_of_another_size_is_scaled_in_heic():
     assert rendered(data).getpixel((60, 40))[3] == 128
 
 
-def test_other_auxiliary_pictures_are_not_alpha():
+def test_other_auxiliary_images_are_not_alpha():
     """Depth and gain maps are ignored, whatever their size."""
     depth = replace(
         av1(9, (64, 64)).having(corpus.auxc(b"urn:mpeg:hevc:2015:auxid:2\0")), references=((b"auxl", (1,)),)

@@ -65,7 +65,7 @@ def test_renditions_do_not_depend_on_the_decoder(side, monkeypatch):
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
-def test_cut_pictures_are_errors(share):
+def test_cut_images_are_errors(share):
     """An incomplete image is an error."""
     data = noisy("WEBP")
     frame = webp(Reader.of(data)).frame

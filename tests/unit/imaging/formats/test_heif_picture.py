@@ -15,7 +15,7 @@ def picture_of(*items, **changes):
     return read_picture(Reader.of(HeifFile(items, **changes).data))
 
 
-def test_the_primary_item_is_the_picture():
+def test_the_primary_item_is_the_image():
     """Other content before or after it does not matter."""
     other = av1((9, 9, 9), (64, 64))
     assert picture_of(other, av1(), other, primary=2).item.size == (120, 80)
@@ -35,7 +35,7 @@ def test_a_broken_sequence_does_not_reject_the_image():
         read_picture(Reader.of(corpus.sequence(b"stsd", b"pitm")))
 
 
-def test_tiles_and_their_alpha_belong_to_the_picture():
+def test_tiles_and_their_alpha_belong_to_the_image():
     """Tiles and their alpha are listed in the order of the grid."""
     item = read_picture(Reader.of(corpus.tiles_with_alpha("AVIF").data)).item
     assert [part.number for part in item.coded()] == [2, 3, 4, 5]
