@@ -76,7 +76,7 @@ def test_a_function_creates_the_clients_of_the_services_that_it_may_call(templat
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_does_not_import_slow_modules_without_a_reason(function):
-    """No function imports boto3; only functions with clients import botocore, and only two decode images."""
+    """No function imports boto3; only functions with clients import botocore, and only two import the engine."""
     loaded = set(json.loads(run(function, "import app, json, sys; print(json.dumps(sorted(sys.modules)))")))
     unneeded = {"boto3", "s3transfer"}
     if not declared_services(function):

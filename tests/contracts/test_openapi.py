@@ -69,7 +69,7 @@ def serves(route: Any, method: str, path: str) -> bool:
 
 @each_operation
 def test_every_operation_has_a_route(stack, method, path, operation):
-    """The route needs a key if the document says so; only the status has two routes, by the depth of its name."""
+    """All routes of an operation lead to one function, and need a key if the document says so."""
     matches = [route for route in stack.routes if serves(route, method, path)]
     if path.endswith("/original"):  # the greedy route, which may be open, only redirects to the other one
         matches = [route for route in matches if not route.path.endswith("+}")]
