@@ -103,7 +103,7 @@ def install() -> None:
     Table.query = query_partition  # type: ignore[method-assign]
 
 
-_is_subclass = cache(issubclass)
+_is_subclass: Any = cache(issubclass)
 """Faster than `issubclass` for the nodes, whose classes are abstract."""
 
 
