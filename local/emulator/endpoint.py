@@ -245,7 +245,12 @@ def _backend_app(service: Any) -> Any:
     Some services of moto have side effects: AWS Batch and Lambda start Docker containers that a request names, and the
     API of moto resets all state.
     """
-    return create_backend_app(service) if service in SERVICES else _not_served
+    if service not in SERVICES:
+        return _not_served
+    app = create_backend_app(service)
+    app.debug = False  # it checks each request for mistakes of its developers
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    return app
 
 
 def _not_served(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

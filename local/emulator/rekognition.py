@@ -146,25 +146,25 @@ def _describe(image: Image.Image) -> list[dict[str, Any]]:
 def _colours(small: Image.Image) -> list[tuple[str, float, str]]:
     names: dict[str, int] = {}
     saturated = 0
-    raw = small.convert("HSV").tobytes()
-    for hue, saturation, value in zip(raw[0::3], raw[1::3], raw[2::3], strict=True):
+    pixels = small.width * small.height
+    colours: Any = small.convert("HSV").getcolors(pixels)
+    for count, (hue, saturation, value) in colours:
         if value < 40:
             name = "Black"
         elif saturation < 38:
             name = "White" if value > 215 else "Gray"
         else:
-            saturated += 1
+            saturated += count
             degrees = hue * 360 / 256
             name = next(colour for start, colour in reversed(_HUES) if degrees >= start)
             if name == "Orange" and value < 165:
                 name = "Brown"
-        names[name] = names.get(name, 0) + 1
-    count = len(raw) // 3
-    colourful = saturated / count
+        names[name] = names.get(name, 0) + count
+    colourful = saturated / pixels
     labels = [
-        (name, _confidence(share / count - 0.15, 0.35), "Color")
+        (name, _confidence(share / pixels - 0.15, 0.35), "Color")
         for name, share in names.items()
-        if share / count >= 0.15
+        if share / pixels >= 0.15
     ]
     if colourful <= 0.02:
         labels.append(("Monochrome", _confidence(0.02 - colourful, 0.02), "Color"))

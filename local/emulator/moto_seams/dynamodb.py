@@ -1,13 +1,15 @@
 """Correct and speed up the DynamoDB of moto.
 
 AWS supports nested `if_not_exists`, and returns all updated attributes completely, including unchanged ones. moto is
-slow: it searches each value of a response for all types, tokenizes each update letter by letter, counts its clauses
-again at each of its parts, and each query sorts the whole table with comparisons that convert both values.
+slow: it searches each value of a response for all types, parses each update three times and letter by letter, copies
+the result node by node, checks clauses and paths again at each of its parts, and each query sorts the whole table with
+comparisons that convert both values.
 """
 
 import base64
 import copy
-from functools import lru_cache
+import pickle
+from functools import cache, lru_cache
 from inspect import signature
 from typing import Any
 
@@ -15,8 +17,7 @@ from botocore.model import Shape
 from moto.core.serialize import ResponseSerializer
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.parsing import ast_nodes, expressions
-from moto.dynamodb.parsing.tokens import ExpressionTokenizer
-from moto.dynamodb.parsing.validators import ActionCountValidator
+from moto.dynamodb.parsing.validators import ActionCountValidator, OverlappingPathsValidator
 from moto.dynamodb.responses import DynamoHandler
 
 _nodes: Any = ast_nodes  # both modules have no types
@@ -35,13 +36,21 @@ def install() -> None:
     if not callable(original) or not callable(getattr(ResponseSerializer, "_default_serialize", None)):
         raise RuntimeError("moto moved ResponseSerializer._serialize: moto_seams/dynamodb.py must follow.")
 
-    make_list: Any = getattr(ExpressionTokenizer, "make_list", None)
-    if not callable(make_list):
-        raise RuntimeError("moto moved ExpressionTokenizer.make_list: moto_seams/dynamodb.py must follow.")
+    parse: Any = getattr(_expressions.UpdateExpressionParser, "make", None)
+    if not callable(parse):
+        raise RuntimeError("moto moved UpdateExpressionParser.make: moto_seams/dynamodb.py must follow.")
+
+    for name in ("traverse", "_processing_map"):
+        if not callable(getattr(_nodes.DepthFirstTraverser, name, None)):
+            raise RuntimeError(f"moto moved DepthFirstTraverser.{name}: moto_seams/dynamodb.py must follow.")
 
     count_clauses: Any = getattr(ActionCountValidator, "verify_action_counts", None)
-    if not callable(count_clauses) or not callable(getattr(ActionCountValidator, "traverse", None)):
-        raise RuntimeError("moto moved ActionCountValidator.traverse: moto_seams/dynamodb.py must follow.")
+    if not callable(count_clauses):
+        raise RuntimeError("moto moved ActionCountValidator.verify_action_counts: moto_seams/dynamodb.py must follow.")
+
+    compare_paths: Any = getattr(OverlappingPathsValidator, "check_for_overlapping_paths", None)
+    if not callable(compare_paths):
+        raise RuntimeError("moto moved OverlappingPathsValidator's check: moto_seams/dynamodb.py must follow.")
 
     functions: Any = getattr(_expressions.UpdateExpressionFunctionParser, "FUNCTIONS", {})
     if len(functions.get("if_not_exists", ())) != 2:
@@ -80,13 +89,42 @@ def install() -> None:
             original(self, serialized, value, shape, key)
 
     ResponseSerializer._serialize = serialize  # type: ignore[method-assign]
-    # Functions send the same few expressions repeatedly, and no caller changes the tokens.
-    ExpressionTokenizer.make_list = staticmethod(lru_cache(make_list))  # type: ignore[method-assign]
-    ActionCountValidator.traverse = count_clauses  # the root contains all clauses
+    # Functions send the same few expressions repeatedly. An update changes its tree, so each one gets its own copy.
+    pickled = lru_cache(lambda expression: pickle.dumps(parse(expression)))
+    _expressions.UpdateExpressionParser.make = staticmethod(lambda expression: pickle.loads(pickled(expression)))  # noqa: S301
+    _nodes.Node.__deepcopy__ = lambda node, _: pickle.loads(pickle.dumps(node))  # noqa: S301 (pickled here)
+    _nodes.DepthFirstTraverser.traverse = _traverse
+    # The root contains all clauses and paths.
+    ActionCountValidator.traverse = count_clauses
+    OverlappingPathsValidator.traverse = compare_paths
     functions["if_not_exists"] = [functions["if_not_exists"][0], _expressions.UpdateExpressionOperandParser]
     DynamoHandler.update_item = update_item  # type: ignore[method-assign]
     Table.all_items = _all_items  # type: ignore[assignment, method-assign]
     Table.query = query_partition  # type: ignore[method-assign]
+
+
+_is_subclass: Any = cache(issubclass)
+"""Faster than `issubclass` for the nodes, whose classes are abstract."""
+
+
+def _traverse(traverser: Any, root: Any) -> Any:
+    """Process the nodes of a tree, children first, with one look at what the traverser processes."""
+    kinds = tuple(traverser._processing_map())
+
+    def visit(node: Any, position: int) -> Any:
+        parent = node.parent
+        for index, child in enumerate(node.children or ()):
+            traverser.pre_processing_of_child(node, index)
+            if _is_subclass(type(child), _nodes.Node):
+                visit(child, index)
+        if _is_subclass(type(node), kinds):
+            node = traverser.process(node)
+            node.parent = parent
+            if parent:
+                parent.children[position] = node
+        return node
+
+    return visit(root, -1)
 
 
 def _with_one_partition(table: Any, hash_key: Any) -> Any:

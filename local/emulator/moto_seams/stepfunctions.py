@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
+from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_dynamodb import (
     StateTaskServiceDynamoDB,
@@ -35,7 +36,7 @@ _TERMINAL = frozenset({"States.DataLimitExceeded", "States.Runtime"})
 
 
 def install(wait_scale: float) -> None:
-    """Sign with the role of the state machine, cache definitions, shorten waits, fix timeouts and terminal errors.
+    """Sign with the role of the state machine, shorten waits, fix timeouts and terminal errors, and parse only once.
 
     Args:
         wait_scale: Factor on the waits, so that tests need not wait.
@@ -54,9 +55,12 @@ def install(wait_scale: float) -> None:
         raise RuntimeError("moto moved boto_client_for: moto_seams/stepfunctions.py must follow.")
     if not callable(getattr(ErrorEqualsDecl, "_eval_body", None)):
         raise RuntimeError("moto moved ErrorEqualsDecl._eval_body: moto_seams/stepfunctions.py must follow.")
+    if not callable(getattr(result_path, "parse", None)):
+        raise RuntimeError("moto moved the parser out of result_path: moto_seams/stepfunctions.py must follow.")
     for module in list(sys.modules.values()):  # the modules of tasks have imported it by name
         if module.__dict__.get("boto_client_for") is original:
             module.boto_client_for = _client_for  # type: ignore[attr-defined]
+    result_path.parse = lru_cache(result_path.parse)  # type: ignore[attr-defined]
     retrier_decl.time = SimpleNamespace(  # type: ignore[attr-defined, assignment]
         sleep=lambda seconds: time.sleep(seconds * wait_scale)
     )

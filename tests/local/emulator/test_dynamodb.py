@@ -5,8 +5,10 @@ import json
 import pytest
 from moto.core.serialize import ResponseSerializer
 from moto.dynamodb.models.table import Table
-from moto.dynamodb.parsing.expressions import UpdateExpressionFunctionParser
+from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser
+from moto.dynamodb.parsing.expressions import UpdateExpressionFunctionParser, UpdateExpressionParser
 from moto.dynamodb.parsing.tokens import ExpressionTokenizer
+from moto.dynamodb.parsing.validators import OverlappingPathsValidator
 from moto.dynamodb.responses import DynamoHandler
 
 from image_pipeline.feeds import entries
@@ -126,6 +128,9 @@ def test_a_query_returns_one_partition_in_order(pipeline):
     [
         (ResponseSerializer, "_serialize"),
         (ExpressionTokenizer, "make_list"),
+        (UpdateExpressionParser, "make"),
+        (DepthFirstTraverser, "traverse"),
+        (OverlappingPathsValidator, "check_for_overlapping_paths"),
         (UpdateExpressionFunctionParser, "FUNCTIONS"),
         (DynamoHandler, "update_item"),
         (Table, "all_items"),

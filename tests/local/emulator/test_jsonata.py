@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
+from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringJSONata
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
@@ -111,6 +112,7 @@ def test_variables_keep_any_text(pipeline):
     [
         (jsonata.install, StringJSONata, "_eval_body"),
         (lambda: stepfunctions.install(0), retrier_decl, "time"),
+        (lambda: stepfunctions.install(0), result_path, "parse"),
         (lambda: stepfunctions.install(0), AmazonStateLanguageParser, "parse"),
         (lambda: stepfunctions.install(0), boto_client, "boto_client_for"),
         (lambda: stepfunctions.install(0), ErrorEqualsDecl, "_eval_body"),
