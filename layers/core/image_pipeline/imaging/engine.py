@@ -53,7 +53,13 @@ _CASCADE = 2.0
 _SUMMARY_SIDE = 128
 """Longest side, in pixels, of the reduction from which the summary is computed."""
 _KEPT_BYTES = 4
-"""Memory of a reduction for each of its pixels."""
+"""Memory of a reduction, or of a copy of it, for each of its pixels."""
+_ENCODER_BYTES = {"jpeg": (1, 1), "png": (1, 1), "webp": (8, 36), "avif": (26, 28)}
+"""Memory of an encoder for each pixel without and with alpha, as measured by `bench/engine/memory.py`."""
+_OTHER_BYTES = 4_000_000
+"""Memory that does not depend on the size of the image: small copies, and buffers of libraries."""
+_ENCODERS = 2
+"""Slow encoders that run at the same time."""
 _SLOW_FORMATS = frozenset({"webp", "avif"})
 """Formats with slow encoders, which release Python's global lock."""
 _LEAST_QUALITY = 40
@@ -145,8 +151,7 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits, point: Point 
     facts = exif.read(reader)
     needed = without_repeats(recipes, header.width, header.height)
     largest_scale = max((_scale(recipe, header) for recipe in needed), default=0.0)
-    sizes = {_uncropped_size(recipe, header) for recipe in needed}
-    reductions = _open(reader, header, largest_scale, limits, sizes=sizes)
+    reductions = _open(reader, header, largest_scale, limits, recipes=needed)
     rights = rights_block(facts)
     encoder = Encoder(rights)
     small = partial(reductions.at, _size_within(header, _SUMMARY_SIDE))
@@ -236,7 +241,7 @@ def _open(
     scale: float,
     limits: Limits,
     *,
-    sizes: Collection[tuple[int, int]] = (),
+    recipes: Collection[Recipe] = (),
     cascade: float | None = None,
 ) -> _Reductions:
     """Decode the image, if its predicted memory is within the limit.
@@ -246,14 +251,11 @@ def _open(
         header: the result of admission.
         scale: size of the largest rendition divided by that of the original.
         limits: limits of the deployment.
-        sizes: (width, height) of the reductions that are kept until the end.
+        recipes: what will be made of the image.
         cascade: how many times larger than a rendition a reduction must be to serve as its source; None for the usual.
     """
-    longest = max(header.width, header.height)
-    scale = max(scale, min(1.0, _SUMMARY_SIDE / longest))
-    memory = header.predicted_memory(max(1, round(longest * scale))) + reader.size
-    areas = sorted(width * height for width, height in sizes)
-    memory += _KEPT_BYTES * sum(areas[:-1])  # the prediction for decoding includes the largest reduction
+    scale = max(scale, min(1.0, _SUMMARY_SIDE / max(header.width, header.height)))
+    memory = predicted_memory(header, reader.size, scale, recipes)
     if memory > limits.memory_bytes:
         raise ImageTooLargeError(
             f"The recipes need about {memory / 1e6:.0f} MB of memory for an image of {header.width} × {header.height} "
@@ -263,7 +265,40 @@ def _open(
     pixels = decode(reader, header, 1 / scale)
     if cascade is None:
         cascade = _PHOTOGRAPH_CASCADE if header.camera or is_photograph(pixels.image) else _CASCADE
+    if _side(header, scale) < max(header.width, header.height):  # otherwise the pixels themselves are a rendition
+        resize.premultiply(pixels.image)
     return _Reductions(pixels, cascade, memory)
+
+
+def _side(header: Header, scale: float) -> int:
+    return max(1, round(max(header.width, header.height) * scale))
+
+
+def predicted_memory(header: Header, file_bytes: int, scale: float, recipes: Collection[Recipe]) -> int:
+    """Return the peak memory of rendering in bytes, with the file.
+
+    Args:
+        header: the result of admission.
+        file_bytes: size of the upload.
+        scale: size of the largest rendition divided by that of the original.
+        recipes: the recipes, without those that repeat another one.
+    """
+    decoding = header.predicted_memory(_side(header, scale))
+    return decoding + file_bytes + _finishing_memory(recipes, header) + _OTHER_BYTES
+
+
+def _finishing_memory(recipes: Collection[Recipe], header: Header) -> int:
+    """Return the memory for all reductions except the largest, for copies of them, and for encoders, in bytes."""
+    sizes = {_uncropped_size(recipe, header) for recipe in recipes}
+    memory = _KEPT_BYTES * sum(sorted(width * height for width, height in sizes)[:-1])
+    encoders = []
+    for recipe in recipes:
+        width, height = _uncropped_size(recipe, header) if recipe.fit == "fit" else (recipe.width, recipe.height)
+        copies = header.may_have_alpha + (recipe.fit != "fit") + bool(recipe.sharpen)
+        copies += 2 * (recipe.watermark is not None) + ("png" in recipe.formats)
+        memory += _KEPT_BYTES * copies * width * height
+        encoders += [_ENCODER_BYTES[name][header.may_have_alpha] * width * height for name in recipe.formats]
+    return memory + sum(sorted(encoders)[-_ENCODERS:])
 
 
 class _Reductions:
@@ -396,13 +431,13 @@ def _animated_rendition(name: str, file: File) -> Rendition:
 
 @contextmanager
 def _encoder_threads(recipes: Sequence[Recipe]) -> Iterator[ThreadPoolExecutor | None]:
-    """Provide two threads for slow encoders; None if no recipe uses one."""
+    """Provide threads for slow encoders; None if no recipe uses one."""
     if not any(_SLOW_FORMATS & set(recipe.formats) for recipe in recipes):
         yield None
         return
     from concurrent.futures import ThreadPoolExecutor  # imports logging, which takes 9 ms
 
-    with ThreadPoolExecutor(max_workers=2) as threads:
+    with ThreadPoolExecutor(max_workers=_ENCODERS) as threads:
         yield threads
 
 
