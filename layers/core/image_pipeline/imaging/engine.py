@@ -9,7 +9,6 @@ enough, else from the decoded pixels: reducing each size from the previous one w
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -171,7 +170,7 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits, point: Point 
                 for output_format in recipe.formats
             ]
         summary = summarise(small(), resize.reduce)
-        sha256 = hashlib.sha256(data).hexdigest()
+        sha256 = _sha256(data)
         renditions = tuple(result() for recipe in needed for result in results[recipe.name])
     content_id = _content_id(sha256, recipes, point, is_short=animated.is_short)
     warnings = (*reductions.warnings, *animated.warnings)
@@ -496,12 +495,12 @@ def _pad(image: Image.Image, size: tuple[int, int], background: str) -> Image.Im
 def recipe_id(recipes: Sequence[Recipe]) -> str:
     """Identify recipes and engine, independently of the machine; the id in a record shows whether it is out of date."""
     parts = [VERSION, *map(_option_pairs, recipes)]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    return _sha256(repr(parts).encode())[:16]
 
 
 def content_id(data: bytes, recipes: Sequence[Recipe], point: Point | None = None) -> str:
     """Return the content id that `render` would give these bytes, without rendering."""
-    return _content_id(hashlib.sha256(data).hexdigest(), recipes, point)
+    return _content_id(_sha256(data), recipes, point)
 
 
 def _content_id(sha256: str, recipes: Sequence[Recipe], point: Point | None, *, is_short: bool = False) -> str:
@@ -515,7 +514,7 @@ def _content_id(sha256: str, recipes: Sequence[Recipe], point: Point | None, *, 
         *map(_option_pairs, recipes),
         *["late"] * is_short,
     ]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    return _sha256(repr(parts).encode())[:16]
 
 
 def _option_pairs(options: Recipe | Watermark) -> list[Any]:
@@ -526,6 +525,12 @@ def _option_pairs(options: Recipe | Watermark) -> list[Any]:
         if isinstance(value, Watermark):
             value = _option_pairs(value)
         elif option.name == "image" and value is not None:
-            value = hashlib.sha256(value.read_bytes()).hexdigest()
+            value = _sha256(value.read_bytes())
         pairs.append((option.name, value))
     return pairs
+
+
+def _sha256(data: bytes) -> str:
+    from hashlib import sha256  # loads OpenSSL, which takes an eighth of the engine's import time
+
+    return sha256(data).hexdigest()
