@@ -27,12 +27,12 @@ PACKAGES = ("pillow", "pi-heif", "cykooz-resizer", "pyvips", "pyvips-binary", "o
 
 def versions(*, sharp: bool) -> dict[str, str]:
     """Return the versions of the measured libraries."""
-    found = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    numbers = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
     if sharp:
-        found["sharp"] = json.loads((Path(__file__).parent / "package.json").read_text())["dependencies"]["sharp"]
+        numbers["sharp"] = json.loads((Path(__file__).parent / "package.json").read_text())["dependencies"]["sharp"]
         node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)  # noqa: S607
-        found["node"] = node.stdout.strip().removeprefix("v")
-    return found
+        numbers["node"] = node.stdout.strip().removeprefix("v")
+    return numbers
 
 
 def progress(text: str) -> None:
@@ -44,9 +44,8 @@ def progress(text: str) -> None:
 def measure_picture(
     picture: inputs.Picture, jobs: Sequence[contestants.Job], rounds: int, *, sharp: bool
 ) -> dict[str, Any]:
-    """Measure one picture, with the quality of all files and the memory that the engine predicts."""
+    """Measure one picture, with the quality of all files."""
     measured = measuring.measure(picture, jobs, rounds, sharp=sharp)
-    measured["predicted"] = measuring.predicted_memory(picture, jobs[0])
     lines = [(job.name, name) for job in jobs for name in measured["jobs"][job.name]]
     folders = [measuring.output_folder(picture, job, name) for job, name in lines]
     for (job, name), figures in zip(lines, quality.compare(picture, folders), strict=True):
@@ -80,7 +79,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     inputs.CACHE.mkdir(exist_ok=True)
     sharp = measuring.sharp_is_installed()
     if not sharp:
-        print("Node.js is not installed; sharp is skipped.")
+        print("sharp is skipped: Node.js with npm is not installed, or npm cannot fetch sharp.")
     results: dict[str, Any] = {
         "date": measuring.today(),
         "machine": f"{os.cpu_count()} × {platform.machine()}",
@@ -101,6 +100,8 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
         progress("")
         for case in report.cases(results)[-len(jobs) :]:
             print(report.case_line(case), flush=True)
+        if warning := report.warning(results["pictures"][picture.name]["others"]):
+            print(warning, flush=True)
     results["load"]["after"] = measuring.load_average()
     if not chosen.rows and not chosen.job:
         results["import"] = measuring.imports()

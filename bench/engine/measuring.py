@@ -1,7 +1,8 @@
 """Run the contestants in turns, each in its own warm process, and measure time, memory, imports and instructions.
 
 Times are medians of the rounds. Contestants take turns, in reverse order in every second round, so that other load
-affects all of them equally. Memory is the peak of a fresh process after one picture.
+affects all of them equally. Memory is the peak of a fresh process after one picture. `Disturbance` measures the other
+load.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.engine import contestants
+from bench.engine import contestants, worker
 from bench.engine.contestants import CONTESTANTS, DECODES, ENCODES, WORKERS, Contestant, Job, Worker
 from bench.engine.inputs import CACHE, Picture
 
@@ -35,6 +36,30 @@ SHORT, WARM_RUNS = 0.1, 5
 measured, because JavaScript is compiled while it runs."""
 PARTS = {**DECODES, **ENCODES}
 OUTPUTS = CACHE / "outputs"
+
+
+class Disturbance:
+    """Measures how many cores other processes use, from its creation on."""
+
+    def __init__(self) -> None:
+        self._moment = time.monotonic()
+        self._others = self._cpu_of_others()
+
+    @staticmethod
+    def _cpu_of_others() -> float:
+        """Return the CPU seconds of the machine without those of this process and its children that have ended."""
+        user, nice, system, _, _, interrupts, soft_interrupts = map(int, STAT.read_text().split()[1:8])
+        busy = (user + nice + system + interrupts + soft_interrupts) / os.sysconf("SC_CLK_TCK")
+        own = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return busy - sum(usage.ru_utime + usage.ru_stime for usage in own)
+
+    def cores(self) -> float:
+        """Return the cores that other processes have used on average."""
+        used = self._cpu_of_others() - self._others
+        return round(max(0.0, used / (time.monotonic() - self._moment)), 2)
+
+
+STAT = Path("/proc/stat")
 
 
 class Process:
@@ -87,11 +112,16 @@ def sharp_is_installed() -> bool:
     """Install sharp into the cache if Node.js is there."""
     if not (shutil.which("node") and shutil.which("npm")):
         return False
+    lock, installed = (folder / "package-lock.json" for folder in (Path(__file__).parent, CACHE / "node_modules"))
     for name in ("package.json", "package-lock.json", "sharp_worker.mjs"):
         shutil.copy(Path(__file__).parent / name, CACHE / name)
-    if not (CACHE / "node_modules" / "sharp").exists():
+    if not (installed.exists() and installed.read_bytes() == lock.read_bytes()):
         install = ["npm", "ci", "--ignore-scripts", "--silent", "--no-audit", "--no-fund"]
-        subprocess.run(install, cwd=CACHE, check=True)  # noqa: S603  our own command
+        try:
+            subprocess.run(install, cwd=CACHE, check=True)  # noqa: S603  our own command
+        except subprocess.CalledProcessError:
+            return False
+        shutil.copy(lock, installed)
     return True
 
 
@@ -114,20 +144,24 @@ def measure(picture: Picture, jobs: Sequence[Job], rounds: int, *, sharp: bool) 
     """Measure one picture: seconds, bytes, and the files in `output_folder` for the measurement of quality."""
     workers = {name: worker for name, worker in WORKERS.items() if sharp or worker.library != "sharp"}
     result: dict[str, Any] = {"format": picture.format, "pixels": picture.width * picture.height, "peak": {}}
-    result |= {"bytes": picture.path.stat().st_size, "jobs": {}, "floor": {}}
-    with _processes({**workers, **PARTS}) as processes:
-        for job in jobs:
-            takers = [each for each in CONTESTANTS if job.name in each.jobs and each.worker in workers]
+    result |= {"bytes": picture.path.stat().st_size, "jobs": {}, "floor": {}, "memory": {}}
+    disturbance = Disturbance()
+    for job in jobs:
+        # New processes for each job, because only the first run of a process shows the memory of one picture.
+        with _processes({**workers, **PARTS}) as processes:
+            takers = [taker for taker in CONTESTANTS if job.name in taker.jobs and taker.worker in workers]
             takers += [Contestant(name, name) for name in PARTS]
-            warm = {each.name: _first_run(processes[each.worker], picture, job, each) for each in takers}
-            takers = [each for each in takers if "error" not in warm[each.name]]
-            for each in takers:
-                if each.worker in workers:  # only the first run of a process shows the memory of one picture
-                    result["peak"].setdefault(each.worker, warm[each.name]["peak"])
+            warm = {taker.name: _first_run(processes[taker.worker], picture, job, taker) for taker in takers}
+            takers = [taker for taker in takers if "error" not in warm[taker.name]]
+            peaks = result["peak"].setdefault(job.name, {})
+            for taker in takers:
+                if taker.worker in workers:
+                    peaks.setdefault(taker.worker, warm[taker.name]["peak"])
             figures = _rounds(processes, takers, warm, picture, job, rounds)
-            result["jobs"][job.name] = {name: figures[name] for name in figures if name not in PARTS}
-            result["floor"][job.name] = _floor(figures)
-    return result
+        result["jobs"][job.name] = {name: figures[name] for name in figures if name not in PARTS}
+        result["floor"][job.name] = _floor(figures)
+        result["memory"][job.name] = memory_growth(picture, job)
+    return {**result, "others": disturbance.cores()}
 
 
 def _first_run(process: Process, picture: Picture, job: Job, contestant: Contestant) -> dict[str, Any]:
@@ -147,22 +181,22 @@ def _rounds(
     job: Job,
     rounds: int,
 ) -> dict[str, dict[str, float]]:
-    fastest = min(warm[each.name]["cpu"] for each in takers if each.peer and each.name not in PARTS)
-    for each in takers:
-        for _ in range(WARM_RUNS if warm[each.name]["cpu"] < SHORT else 0):
-            processes[each.worker].run(picture, job, each.webp_effort)
+    fastest = min(warm[taker.name]["cpu"] for taker in takers if taker.peer and taker.name not in PARTS)
+    for taker in takers:
+        for _ in range(WARM_RUNS if warm[taker.name]["cpu"] < SHORT else 0):
+            processes[taker.worker].run(picture, job, taker.webp_effort)
     samples: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for number in range(rounds):
-        for each in takers if number % 2 == 0 else reversed(takers):
-            if each.peer and number >= SLOW_ROUNDS and warm[each.name]["cpu"] > SLOW * fastest:
+        for taker in takers if number % 2 == 0 else reversed(takers):
+            if taker.peer and number >= SLOW_ROUNDS and warm[taker.name]["cpu"] > SLOW * fastest:
                 continue
-            samples[each.name].append(processes[each.worker].run(picture, job, each.webp_effort))
+            samples[taker.name].append(processes[taker.worker].run(picture, job, taker.webp_effort))
     return {
-        each.name: {
-            **{key: statistics.median(run[key] for run in samples[each.name]) for key in ("cpu", "wall", "bytes")},
-            "rounds": len(samples[each.name]),
+        taker.name: {
+            **{key: statistics.median(run[key] for run in samples[taker.name]) for key in ("cpu", "wall", "bytes")},
+            "rounds": len(samples[taker.name]),
         }
-        for each in takers
+        for taker in takers
     }
 
 
@@ -173,15 +207,14 @@ def _floor(figures: dict[str, dict[str, float]]) -> dict[str, Any]:
     return {"decode": decodes[fastest], "by": fastest.partition(", ")[2], "encode": figures["encode"]["cpu"]}
 
 
-def predicted_memory(picture: Picture, job: Job) -> int:
-    """Return the bytes that admission expects of the process: runtime, file, decoding and first reduction."""
-    from image_pipeline.imaging.formats.admission import admit
-    from image_pipeline.imaging.formats.limits import RUNTIME_BYTES, Limits
-    from image_pipeline.imaging.reader import Reader
+def memory_growth(picture: Picture, job: Job) -> dict[str, int]:
+    """Return the bytes by which the engine's process grows for an image, and those that it predicts; with the file."""
+    from bench.engine import memory
 
     data = picture.path.read_bytes()
-    predicted: int = admit(Reader.of(data), Limits()).predicted_memory(job.files[0].width)
-    return predicted + len(data) + RUNTIME_BYTES
+    recipes = worker.recipes(job.files)
+    grown = memory.growth(data, recipes, memory.small(picture.format))
+    return {"grown": grown + len(data), "predicted": memory.predicted(data, recipes) + len(data)}
 
 
 # Imports --------------------------------------------------------------------------------------------------------------
@@ -244,8 +277,8 @@ def _control(process: Process, command: str) -> None:
 
 def _total(dump: Path) -> int:
     """Return the instructions of all threads in a dump of callgrind."""
-    found = re.findall(r"^(?:totals|summary): (\d+)", dump.read_text(), re.MULTILINE)
-    return int(found[-1])
+    totals = re.findall(r"^(?:totals|summary): (\d+)", dump.read_text(), re.MULTILINE)
+    return int(totals[-1])
 
 
 def load_average() -> float:

@@ -63,7 +63,7 @@ async function tuned(data, files, options) {
 
 const make = { idiomatic, one: oneDecode, tuned }[process.argv[2]];
 const peak = () => {
-  const line = readFileSync("/proc/self/status", "utf8").split("\n").find((each) => each.startsWith("VmHWM:"));
+  const line = readFileSync("/proc/self/status", "utf8").split("\n").find((entry) => entry.startsWith("VmHWM:"));
   return Number(line.split(/\s+/)[1]) * 1024;
 };
 

@@ -13,7 +13,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from bench.engine.contestants import CASCADE, MARGIN, File, Options
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from image_pipeline.imaging.recipes import Recipe
 
 Files = list[File]
 Make = Callable[[bytes, Files, Options], list[bytes]]
@@ -33,16 +35,21 @@ def engine(manner: str) -> Make:
         sys.modules["cykooz_resizer"] = None  # type: ignore[assignment]  # it has no wheel for Linux on arm64
     from image_pipeline.imaging.engine import render
     from image_pipeline.imaging.formats.limits import Limits
-    from image_pipeline.imaging.recipes import Recipe
 
     def make(data: bytes, files: Files, _: Options) -> list[bytes]:
-        wanted = [
-            Recipe(str(place), file.width, file.height, formats=(file.format,), quality=file.quality)
-            for place, file in enumerate(files)
-        ]
-        return [rendition.data for rendition in render(data, wanted, Limits()).renditions]
+        return [rendition.data for rendition in render(data, recipes(files), Limits()).renditions]
 
     return make
+
+
+def recipes(files: Sequence[File]) -> list[Recipe]:
+    """Return a recipe for each file."""
+    from image_pipeline.imaging.recipes import Recipe
+
+    return [
+        Recipe(str(place), file.width, file.height, formats=(file.format,), quality=file.quality)
+        for place, file in enumerate(files)
+    ]
 
 
 def pillow(manner: str) -> Make:
@@ -194,8 +201,8 @@ def opencv(_: str) -> Make:
         image = cv2.imdecode(numpy.frombuffer(data, numpy.uint8), flag)
         sizes, outs = [image], []
         for file in files:
-            found = larger(sizes, file, lambda size: (size.shape[1], size.shape[0]))
-            source = image if found is None else found
+            reduced = larger(sizes, file, lambda size: (size.shape[1], size.shape[0]))
+            source = image if reduced is None else reduced
             size = fitted((source.shape[1], source.shape[0]), file)
             sizes.append(cv2.resize(source, size, interpolation=cv2.INTER_AREA))
             jpeg = file.format == "jpeg"
@@ -274,7 +281,7 @@ def encode(_manner: str) -> Make:
         if key not in prepared:
             image = Image.open(io.BytesIO(data))
             small = [image.resize(fitted(image.size, file), Image.Resampling.LANCZOS) for file in files]
-            opaque = [each if each.mode in ("L", "RGB") else each.convert("RGB") for each in small]
+            opaque = [size if size.mode in ("L", "RGB") else size.convert("RGB") for size in small]
             prepared[key] = opaque, image.info.get("icc_profile", b"")
         images, profile = prepared[key]
         if profile:

@@ -14,6 +14,7 @@ from image_pipeline.errors import ImageTooLargeError, RejectedError
 from image_pipeline.imaging import engine, exif, libvips, packages, recipes, resize
 from image_pipeline.imaging.focus import Point
 from image_pipeline.imaging.formats.admission import admit
+from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import Reader
 from image_pipeline.imaging.recipes import Recipe, Watermark, load
@@ -486,11 +487,53 @@ def test_the_file_itself_counts_as_memory_when_it_is_rendered():
     """The memory check includes the bytes of the file and the large renditions."""
     data = saved(quarters(size=(4000, 3000)), "JPEG", quality=95)
     header = admit(Reader.of(data), LIMITS)
-    enough = replace(LIMITS, memory_bytes=header.predicted_memory(4000) + len(data), rendition_side=100)
     whole = Recipe("whole", 4000, 3000)
+    memory = engine.predicted_memory(header, len(data), 1.0, [whole])
+    assert memory - engine.predicted_memory(header, 0, 1.0, [whole]) == len(data)
+    enough = replace(LIMITS, memory_bytes=memory, rendition_side=100)
     assert render(data, whole, limits=enough).renditions[0].width == 4000
     with pytest.raises(ImageTooLargeError):
         render(data, whole, limits=replace(enough, memory_bytes=enough.memory_bytes - 1))
+
+
+def test_a_rendition_of_full_size_keeps_its_colours_under_transparency():
+    """Only pixels that are all reduced are multiplied by their alpha, which loses colours."""
+    image = holed()
+    image.putalpha(image.getchannel("A").point(lambda value: max(3, value)))
+    whole, small = (Recipe(str(side), side, side, formats=("png",)) for side in (max(image.size), 50))
+    rendered = engine.render(saved(image, "PNG"), [whole, small], LIMITS)
+    assert Image.open(io.BytesIO(rendered.renditions[0].data)).tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("mode", "change", "bytes_per_pixel"),
+    [
+        ("RGB", {"formats": ("jpeg", "webp")}, 8),
+        ("RGB", {"formats": ("jpeg", "avif")}, 26),
+        ("RGBA", {"formats": ("jpeg", "webp")}, 36),
+        ("RGB", {"formats": ("jpeg", "png")}, 5),
+        ("RGB", {"sharpen": 0.5}, 4),
+        ("RGB", {"fit": "pad"}, 4),
+        ("RGB", {"watermark": Watermark(text="©")}, 8),
+    ],
+)
+def test_memory_includes_what_is_made_of_a_reduction(mode, change, bytes_per_pixel):
+    """Each option copies the reduction, and a slow encoder needs more than the pixels."""
+    header = Header("PNG", 1000, 1000, mode)
+    plain = Recipe("a", 500, 500, formats=("jpeg",))
+    plain_memory, memory = (
+        engine.predicted_memory(header, 0, 0.5, [recipe]) for recipe in (plain, replace(plain, **change))
+    )
+    assert memory - plain_memory == bytes_per_pixel * 250_000
+
+
+def test_two_encoders_run_at_the_same_time():
+    """The memory of the two largest encoders counts, and that of every reduction."""
+    header = Header("PNG", 1000, 1000, "RGB")
+    recipes = [Recipe(str(side), side, side, formats=("avif",)) for side in (500, 400, 200)]
+    memory = [engine.predicted_memory(header, 0, 0.5, recipes[:count]) for count in (1, 2, 3)]
+    assert memory[1] - memory[0] == (26 + 4) * 160_000
+    assert memory[2] - memory[1] == 4 * 40_000
 
 
 def test_the_recipe_id_changes_only_with_recipes():

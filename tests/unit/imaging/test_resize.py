@@ -52,6 +52,15 @@ def test_alpha_is_premultiplied(resizer):
     assert all(pixel[2] > 200 for pixel in hole_edge if pixel[3] > 16)
 
 
+def test_an_image_that_is_already_premultiplied_gives_the_same_pixels(resizer):
+    """The SIMD resizer need not copy an image that was multiplied by its alpha before; the others get RGBA."""
+    image = holed()
+    expected = resize.reduce(image, (40, 30))
+    resize.premultiply(image)
+    assert image.mode == ("RGBa" if resizer == "simd" else "RGBA")
+    assert resize.reduce(image, (40, 30)).tobytes() == expected.tobytes()
+
+
 def test_an_image_of_the_target_size_is_returned():
     """The image is not copied."""
     image = quarters()

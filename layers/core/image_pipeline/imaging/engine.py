@@ -9,7 +9,6 @@ enough, else from the decoded pixels: reducing each size from the previous one w
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -53,7 +52,13 @@ _CASCADE = 2.0
 _SUMMARY_SIDE = 128
 """Longest side, in pixels, of the reduction from which the summary is computed."""
 _KEPT_BYTES = 4
-"""Memory of a reduction for each of its pixels."""
+"""Memory of a reduction, or of a copy of it, for each of its pixels."""
+_ENCODER_BYTES = {"jpeg": (1, 1), "png": (1, 1), "webp": (8, 36), "avif": (26, 28)}
+"""Memory of an encoder for each pixel without and with alpha, as measured by `bench/engine/memory.py`."""
+_OTHER_BYTES = 4_000_000
+"""Memory that does not depend on the size of the image: small copies, and buffers of libraries."""
+_ENCODERS = 2
+"""Slow encoders that run at the same time."""
 _SLOW_FORMATS = frozenset({"webp", "avif"})
 """Formats with slow encoders, which release Python's global lock."""
 _LEAST_QUALITY = 40
@@ -145,8 +150,7 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits, point: Point 
     facts = exif.read(reader)
     needed = without_repeats(recipes, header.width, header.height)
     largest_scale = max((_scale(recipe, header) for recipe in needed), default=0.0)
-    sizes = {_uncropped_size(recipe, header) for recipe in needed}
-    reductions = _open(reader, header, largest_scale, limits, sizes=sizes)
+    reductions = _open(reader, header, largest_scale, limits, recipes=needed)
     rights = rights_block(facts)
     encoder = Encoder(rights)
     small = partial(reductions.at, _size_within(header, _SUMMARY_SIDE))
@@ -166,7 +170,7 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits, point: Point 
                 for output_format in recipe.formats
             ]
         summary = summarise(small(), resize.reduce)
-        sha256 = hashlib.sha256(data).hexdigest()
+        sha256 = _sha256(data)
         renditions = tuple(result() for recipe in needed for result in results[recipe.name])
     content_id = _content_id(sha256, recipes, point, is_short=animated.is_short)
     warnings = (*reductions.warnings, *animated.warnings)
@@ -236,7 +240,7 @@ def _open(
     scale: float,
     limits: Limits,
     *,
-    sizes: Collection[tuple[int, int]] = (),
+    recipes: Collection[Recipe] = (),
     cascade: float | None = None,
 ) -> _Reductions:
     """Decode the image, if its predicted memory is within the limit.
@@ -246,14 +250,11 @@ def _open(
         header: the result of admission.
         scale: size of the largest rendition divided by that of the original.
         limits: limits of the deployment.
-        sizes: (width, height) of the reductions that are kept until the end.
+        recipes: what will be made of the image.
         cascade: how many times larger than a rendition a reduction must be to serve as its source; None for the usual.
     """
-    longest = max(header.width, header.height)
-    scale = max(scale, min(1.0, _SUMMARY_SIDE / longest))
-    memory = header.predicted_memory(max(1, round(longest * scale))) + reader.size
-    areas = sorted(width * height for width, height in sizes)
-    memory += _KEPT_BYTES * sum(areas[:-1])  # the prediction for decoding includes the largest reduction
+    scale = max(scale, min(1.0, _SUMMARY_SIDE / max(header.width, header.height)))
+    memory = predicted_memory(header, reader.size, scale, recipes)
     if memory > limits.memory_bytes:
         raise ImageTooLargeError(
             f"The recipes need about {memory / 1e6:.0f} MB of memory for an image of {header.width} × {header.height} "
@@ -263,7 +264,40 @@ def _open(
     pixels = decode(reader, header, 1 / scale)
     if cascade is None:
         cascade = _PHOTOGRAPH_CASCADE if header.camera or is_photograph(pixels.image) else _CASCADE
+    if _side(header, scale) < max(header.width, header.height):  # otherwise the pixels themselves are a rendition
+        resize.premultiply(pixels.image)
     return _Reductions(pixels, cascade, memory)
+
+
+def _side(header: Header, scale: float) -> int:
+    return max(1, round(max(header.width, header.height) * scale))
+
+
+def predicted_memory(header: Header, file_bytes: int, scale: float, recipes: Collection[Recipe]) -> int:
+    """Return the peak memory of rendering in bytes, with the file.
+
+    Args:
+        header: the result of admission.
+        file_bytes: size of the upload.
+        scale: size of the largest rendition divided by that of the original.
+        recipes: the recipes, without those that repeat another one.
+    """
+    decoding = header.predicted_memory(_side(header, scale))
+    return decoding + file_bytes + _finishing_memory(recipes, header) + _OTHER_BYTES
+
+
+def _finishing_memory(recipes: Collection[Recipe], header: Header) -> int:
+    """Return the memory for all reductions except the largest, for copies of them, and for encoders, in bytes."""
+    sizes = {_uncropped_size(recipe, header) for recipe in recipes}
+    memory = _KEPT_BYTES * sum(sorted(width * height for width, height in sizes)[:-1])
+    encoders = []
+    for recipe in recipes:
+        width, height = _uncropped_size(recipe, header) if recipe.fit == "fit" else (recipe.width, recipe.height)
+        copies = header.may_have_alpha + (recipe.fit != "fit") + bool(recipe.sharpen)
+        copies += 2 * (recipe.watermark is not None) + ("png" in recipe.formats)
+        memory += _KEPT_BYTES * copies * width * height
+        encoders += [_ENCODER_BYTES[name][header.may_have_alpha] * width * height for name in recipe.formats]
+    return memory + sum(sorted(encoders)[-_ENCODERS:])
 
 
 class _Reductions:
@@ -396,13 +430,13 @@ def _animated_rendition(name: str, file: File) -> Rendition:
 
 @contextmanager
 def _encoder_threads(recipes: Sequence[Recipe]) -> Iterator[ThreadPoolExecutor | None]:
-    """Provide two threads for slow encoders; None if no recipe uses one."""
+    """Provide threads for slow encoders; None if no recipe uses one."""
     if not any(_SLOW_FORMATS & set(recipe.formats) for recipe in recipes):
         yield None
         return
     from concurrent.futures import ThreadPoolExecutor  # imports logging, which takes 9 ms
 
-    with ThreadPoolExecutor(max_workers=2) as threads:
+    with ThreadPoolExecutor(max_workers=_ENCODERS) as threads:
         yield threads
 
 
@@ -461,12 +495,12 @@ def _pad(image: Image.Image, size: tuple[int, int], background: str) -> Image.Im
 def recipe_id(recipes: Sequence[Recipe]) -> str:
     """Identify recipes and engine, independently of the machine; the id in a record shows whether it is out of date."""
     parts = [VERSION, *map(_option_pairs, recipes)]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    return _sha256(repr(parts).encode())[:16]
 
 
 def content_id(data: bytes, recipes: Sequence[Recipe], point: Point | None = None) -> str:
     """Return the content id that `render` would give these bytes, without rendering."""
-    return _content_id(hashlib.sha256(data).hexdigest(), recipes, point)
+    return _content_id(_sha256(data), recipes, point)
 
 
 def _content_id(sha256: str, recipes: Sequence[Recipe], point: Point | None, *, is_short: bool = False) -> str:
@@ -480,7 +514,7 @@ def _content_id(sha256: str, recipes: Sequence[Recipe], point: Point | None, *, 
         *map(_option_pairs, recipes),
         *["late"] * is_short,
     ]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    return _sha256(repr(parts).encode())[:16]
 
 
 def _option_pairs(options: Recipe | Watermark) -> list[Any]:
@@ -491,6 +525,12 @@ def _option_pairs(options: Recipe | Watermark) -> list[Any]:
         if isinstance(value, Watermark):
             value = _option_pairs(value)
         elif option.name == "image" and value is not None:
-            value = hashlib.sha256(value.read_bytes()).hexdigest()
+            value = _sha256(value.read_bytes())
         pairs.append((option.name, value))
     return pairs
+
+
+def _sha256(data: bytes) -> str:
+    from hashlib import sha256  # loads OpenSSL, which takes an eighth of the engine's import time
+
+    return sha256(data).hexdigest()

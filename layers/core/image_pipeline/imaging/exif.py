@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from image_pipeline.imaging.containers.exif import find_exif
@@ -212,6 +211,8 @@ def _xmp_time(text: str) -> str | None:
 
 def _iso_time(parts: tuple[str, ...], fraction: str, offset: str) -> str | None:
     """Format a time in ISO 8601; None for an impossible date or time. An invalid fraction or offset is omitted."""
+    from datetime import datetime  # only photographs of cameras need it
+
     try:
         datetime(*map(int, parts))  # type: ignore[arg-type]  # noqa: DTZ001  only validates the parts
     except ValueError:

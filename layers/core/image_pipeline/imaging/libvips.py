@@ -132,7 +132,9 @@ def _pixels(library: Any, image: c_void_p, mode: str) -> Image.Image | None:
         return None
     view: Any = (ctypes.c_uint8 * count.value).from_address(start)
     weakref.finalize(view, library.g_free, start)  # an image of mode RGBA or L uses this memory without a copy
-    return Image.frombuffer(mode, _size(library, image), view, "raw", mode, 0, 1)
+    pixels = Image.frombuffer(mode, _size(library, image), view, "raw", mode, 0, 1)
+    pixels.readonly = 0  # nobody else uses this memory
+    return pixels
 
 
 def _release(library: Any, *images: c_void_p) -> None:

@@ -42,7 +42,7 @@ column of the source, which takes nine seconds for 5,000,000 rows."""
 _LANCZOS_RATIO_AFTER_AVERAGING = 64
 """Ratio that is left to Lanczos after a longer side was averaged."""
 
-_FAST_MODES = frozenset({"L", "RGB", "RGBA", "CMYK"})
+_FAST_MODES = frozenset({"L", "RGB", "RGBA", "RGBa", "CMYK"})
 """Modes that the SIMD resizer and libvips accept."""
 _MOST_COPIED = 16_000_000
 """Largest number of pixels that libvips reduces. It gets a copy, which the predicted memory does not include; Pillow
@@ -71,10 +71,19 @@ def name() -> str:
     return "libvips" if libvips.is_installed() else "pillow"
 
 
+def premultiply(image: Image.Image) -> None:
+    """Multiply the colours of an RGBA image by its alpha: mode RGBa. The SIMD resizer would copy the image for that.
+
+    Images of other modes do not change, nor any if there is no SIMD resizer.
+    """
+    if image.mode == "RGBA" and _simd() is not None:
+        _simd().AlphaMulDiv().multiply_alpha_pil_inplace(image)
+
+
 def reduce(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> Image.Image:
     """Resize an image, or the part inside `box`, to `size` (width, height) with Lanczos and premultiplied alpha.
 
-    Accepts modes L, LA, RGB, RGBA, CMYK and LAB.
+    Accepts modes L, LA, RGB, RGBA, CMYK and LAB; of a premultiplied image, the result is RGBA.
     """
     if box == (0, 0, *image.size):
         box = None
@@ -92,7 +101,8 @@ def reduce(image: Image.Image, size: tuple[int, int], box: Box | None = None) ->
 
 def _reduce_with_simd(image: Image.Image, size: tuple[int, int], box: Box | None) -> Image.Image:
     resizer, lanczos = _simd_tools()
-    out = Image.new(image.mode, size, None)  # not cleared: every pixel is written
+    mode = "RGBA" if image.mode == "RGBa" else image.mode
+    out = Image.new(mode, size, None)  # not cleared: every pixel is written
     crop = _simd().CropBox(box[0], box[1], box[2] - box[0], box[3] - box[1]) if box else None
     resizer.resize_pil(image, out, _simd().ResizeOptions(resize_alg=lanczos, crop_box=crop))
     return out

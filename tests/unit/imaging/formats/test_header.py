@@ -14,16 +14,27 @@ from tests.corpus import GOOD, png
 def test_memory_is_predicted_from_the_coded_pixels():
     """The decoder keeps all coded pixels in memory, even if fewer are displayed."""
     whole = Header("HEIF", 100, 50, "RGB", bytes_per_pixel=10)
-    assert whole.predicted_memory(2048) == 50_000
-    assert replace(whole, width=10, coded_pixels=5000).predicted_memory(2048) == 50_000
+    assert whole.predicted_memory(2048) - replace(whole, bytes_per_pixel=9).predicted_memory(2048) == 5_000
+    assert replace(whole, width=10, coded_pixels=5000).predicted_memory(2048) == whole.predicted_memory(2048)
+
+
+@pytest.mark.parametrize(("mode", "pixel_bytes"), [("L", 1), ("RGB", 4), ("RGBA", 4)])
+def test_memory_includes_the_first_reduction(mode, pixel_bytes):
+    """Besides the pixels, the resizer needs them at half the width, and the reduction is copied once."""
+    header = Header("PNG", 4000, 3000, mode)
+    assert header.predicted_memory(2000) == pixel_bytes * (12_000_000 + 6_000_000 + 2 * 3_000_000)
+    assert header.predicted_memory(4000) == pixel_bytes * (12_000_000 + 2 * 12_000_000)
 
 
 @pytest.mark.parametrize(("side", "measured"), [(3000, 7.6), (2727, 7.1), (2000, 4.5), (300, 2)])
 def test_memory_of_a_png_includes_the_copy_of_a_large_rendition(side, measured):
-    """Decoding an opaque PNG for a rendition of its own size takes half as much again as for a small one."""
+    """Decoding an opaque PNG for a rendition of its own size takes half as much again as for a small one.
+
+    The prediction is also that of Pillow, which decodes what libvips rejects.
+    """
     data = png((3000, 3000), 8, 2, bytes(1 + 3 * 3000) * 3000)
     predicted = admit(Reader.of(data), Limits()).predicted_memory(side) / 9e6
-    assert max(5, measured) <= predicted <= measured + 4
+    assert max(5, measured) <= predicted <= measured + 9
 
 
 @pytest.mark.parametrize("case", GOOD, ids=str)

@@ -96,11 +96,14 @@ def stacked_image(data: bytes, layout: Layout, stack: Stack) -> Image.Image:
     if layout.compression in FAX:
         return _fax(data, layout, stack).convert(mode)
     if layout.compression != Compression.NONE:
-        return _decompress(data, layout, stack, mode).convert(mode)
+        image = _decompress(data, layout, stack, mode)
+        return image if image.mode == mode else image.convert(mode)  # Pillow would copy an image that has the mode
     if layout.bits == 1:
         return Image.frombytes("1", size, _joined(data, layout, stack)).convert(mode)
     raw = mode if layout.bits == 8 else f"{mode};16{'L' if layout.little else 'B'}"
-    return Image.frombytes(mode, size, _joined(data, layout, stack), "raw", raw)
+    image = Image.new(mode, size, None)  # not cleared, as by `Image.frombytes`: every pixel is written
+    image.frombytes(_joined(data, layout, stack), "raw", raw)
+    return image
 
 
 def stacked_rows(data: bytes, layout: Layout, stack: Stack, most_bytes: int) -> Iterator[tuple[int, int, bytes]]:
@@ -249,7 +252,7 @@ def _load(layout: Layout, tags: dict[int, Sequence[int]], strips: Sequence[bytes
         opened.load()
     except OSError as error:
         raise _damaged(layout) from error
-    return opened
+    return Image.Image()._new(opened.im)  # without the file, which is a copy of the strips
 
 
 def _tiff(tags: dict[int, Sequence[int]], strips: Sequence[bytes | memoryview], little: bool) -> bytes:

@@ -78,16 +78,38 @@ class Header:
             "contentType": self.content_type,
         }
 
-    def predicted_memory(self, rendition_side: int) -> int:
-        """Return the peak memory of decoding, in bytes, for renditions of at most this side in pixels."""
-        pixels = max(self.coded_pixels, self.width * self.height)
-        if self.format != "JPEG":
-            share = min(1.0, rendition_side / max(1, self.width, self.height)) ** 2
-            return int(pixels * (self.bytes_per_pixel + share * self.reduced_bytes_per_pixel)) + self.other_bytes
-        scale = draft_scale(max(self.width, self.height) / rendition_side, self.camera)
-        coefficients = int(pixels * self.sampling * 2) if self.several_scans else 0
-        return coefficients + 8 * pixels // scale**2 + self.other_bytes
+    @property
+    def may_have_alpha(self) -> bool:
+        """Whether the pixels, or the colours of the palette, may be transparent."""
+        return self.mode in ("LA", "RGBA", "P", "PA")
 
+    def predicted_memory(self, rendition_side: int) -> int:
+        """Return the peak memory of decoding and of the first reduction, in bytes.
+
+        Args:
+            rendition_side: longest side of the largest rendition in pixels.
+        """
+        pixels: float = max(self.coded_pixels, self.width * self.height)
+        share = min(1.0, rendition_side / max(1, self.width, self.height))
+        if self.format == "JPEG":
+            scale = draft_scale(1 / share, self.camera)
+            coefficients = pixels * self.sampling * 2 if self.several_scans else 0
+            pixels /= scale**2
+            share = min(1.0, share * scale)
+            decoding = coefficients + _COMPARED_BYTES * pixels
+        else:
+            decoding = pixels * (self.bytes_per_pixel + share**2 * self.reduced_bytes_per_pixel)
+        pixel_bytes = 1 if self.mode in _GREY_MODES else 4
+        # The resizer reduces the width first. An image that keeps its size is not reduced.
+        reducing = pixel_bytes * pixels * (1 + share if share < 1 else 1)
+        # The conversion to sRGB and the turn copy the reduction.
+        reductions = 2 * pixel_bytes * pixels * share**2
+        return int(max(decoding, reducing) + reductions) + self.other_bytes
+
+
+_COMPARED_BYTES = 8
+"""Bytes of a pixel of a JPEG that is decoded twice and compared, or decoded by libvips and copied."""
+_GREY_MODES = frozenset({"1", "L", "I", "I;16", "F"})
 
 _MARGIN = 1.5
 """Reduction that is left to the Lanczos filter after JPEG's own reduction."""
