@@ -127,15 +127,15 @@ def _mode(layout: Layout) -> str:
 
 def _pages(tiff: Tiff, limit: int) -> int:
     """Count the pages of the file as far as their links are valid; stop above `limit`."""
-    seen: set[int] = set()
+    links: set[int] = set()
     link = tiff.first
-    while link and link not in seen and len(seen) <= limit:
-        seen.add(link)
+    while link and link not in links and len(links) <= limit:
+        links.add(link)
         try:
             link = tiff.following(link)
         except BrokenContainerError:  # only the image is needed
             break
-    return len(seen)
+    return len(links)
 
 
 def _memory(layout: Layout) -> float:
