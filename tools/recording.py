@@ -82,7 +82,9 @@ def record(command: list[str]) -> Iterator[Line]:
 
 def shorten(lines: list[Line]) -> list[Line]:
     """Keep the order and the short pauses, and cut each longer pause to `LONGEST_PAUSE`."""
-    clock, previous, shortened = 0.0, 0.0, []
+    clock = 0.0
+    previous = 0.0
+    shortened = []
     for line in lines:
         clock += min(line.seconds - previous, LONGEST_PAUSE)
         previous = line.seconds

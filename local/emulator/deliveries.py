@@ -96,7 +96,8 @@ class Deliveries:
 
     def _give_up(self, delivery: Delivery, event: str, error: ClientError, retries: int | None) -> None:
         """Send an event to the dead-letter queue, if there is one and its policy allows it."""
-        code, text = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        code = error.response["Error"]["Code"]
+        text = error.response["Error"]["Message"]
         facts = {
             "RULE_ARN": delivery.rule_arn,
             "TARGET_ARN": delivery.target_arn,

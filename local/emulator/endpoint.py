@@ -205,7 +205,8 @@ class Endpoint:
         """Send no response: a state of the engine times out; other callers wait until they give up or `clear`."""
         if stepfunctions.USER_AGENT in environ.get("HTTP_USER_AGENT", ""):
             return _answer(start_response, 200, "text/plain", "", {stepfunctions.UNANSWERED: "yes"})
-        connection, cleared = environ["werkzeug.socket"], self._cleared
+        connection = environ["werkzeug.socket"]
+        cleared = self._cleared  # `clear` replaces it
         while not cleared.wait(POLL_SECONDS):
             if select.select([connection], [], [], 0)[
                 0

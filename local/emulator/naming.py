@@ -24,7 +24,8 @@ def name_resource(template: Template, resource: Resource, *, aws_url: str, api_u
         aws_url: The address of the AWS endpoint.
         api_url: The address of the HTTP API.
     """
-    region, logical_id = template.region, resource.logical_id
+    region = template.region
+    logical_id = resource.logical_id
     explicit_name = resource.raw.get(_NAME_PROPERTIES.get(resource.type, ""))
     name = template.resolve(explicit_name) if explicit_name else f"{template.stack_name}-{logical_id}"
     service = resource.type.split("::")[1].lower()

@@ -109,7 +109,8 @@ class Creator:
 
     def create_subscription(self, _: Resource, properties: dict[str, Any]) -> None:
         """Subscribe a queue or a mail address to a topic. The address is confirmed, although it never gets mail."""
-        sns, topic_arn = self._clients("sns"), properties["TopicArn"]
+        sns = self._clients("sns")
+        topic_arn = properties["TopicArn"]
         protocol, endpoint = properties["Protocol"], properties["Endpoint"]
         attributes = {"FilterPolicy": json.dumps(properties["FilterPolicy"])} if "FilterPolicy" in properties else {}
         sns.subscribe(TopicArn=topic_arn, Protocol=protocol, Endpoint=endpoint, Attributes=attributes)

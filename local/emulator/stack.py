@@ -98,7 +98,8 @@ class EmulatedStack:
             self._runtime.workers.update(deployment.functions)
             update(current, new, deployment, self._clients)
             self._runtime.apply(deployment)
-            self._template, self._deployment = new, deployment
+            self._template = new
+            self._deployment = deployment
         return self.describe()
 
     def describe(self) -> dict[str, Any]:

@@ -123,7 +123,9 @@ def end(
             return
         now = datetime.now(UTC)
         env.set_stop(stop_date=now, error=error, cause=cause)
-        execution.stop_date, execution.error, execution.cause = now, error, cause
+        execution.stop_date = now
+        execution.error = error
+        execution.cause = cause
         execution.exec_status = status
         _close_history(execution)
     _publish_status(execution, publish)

@@ -46,7 +46,8 @@ def _as_listed(subscription: Subscription) -> Subscription:
 
 
 def _confirm(self: SNSResponse) -> ActionResult:
-    topic_arn, token = self._get_param("TopicArn"), self._get_param("Token")
+    topic_arn = self._get_param("TopicArn")
+    token = self._get_param("Token")
     for subscription in self.backend.subscriptions.values():
         if (subscription.topic_arn, subscription.endpoint) == (topic_arn, token):
             subscription.confirmed = True

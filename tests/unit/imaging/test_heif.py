@@ -19,7 +19,7 @@ from image_pipeline.imaging.decoders import heif_writer
 from image_pipeline.imaging.formats import heif as judge
 from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.header import Header
-from image_pipeline.imaging.formats.heif_picture import read_picture
+from image_pipeline.imaging.formats.heif_image import read_image
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import FIRST_BYTES, Budget, Reader
 from image_pipeline.imaging.recipes import Recipe
@@ -267,7 +267,7 @@ def test_a_large_grid_is_within_the_budget():
     reader = Reader.of(HeifFile(items, brands=corpus.HEIC).data)
     assert admit(reader, Limits()).width == 4800
     assert exif.read(reader).make is None
-    assert heif_writer.write(read_picture(reader).item)
+    assert heif_writer.write(read_image(reader).item)
 
 
 @settings(deadline=None)

@@ -31,7 +31,7 @@ VIEW, POSITION = "ViewShard", "ListPosition"  # the primary key of the table
 _EPOCH = "1970-01-01T00:00:00.000Z"
 
 Json = dict[str, Any]
-Place = tuple[str, str]
+EntryPlace = tuple[str, str]
 """The partition and the position of an entry."""
 
 NO_ENTRIES: Json = {"position": "", "partitions": []}
@@ -105,7 +105,7 @@ def renditions(ledger: Json) -> list[Json]:
     return [rendition(file) for file in files["each"]]
 
 
-def places(entries: Json) -> set[Place]:
+def places(entries: Json) -> set[EntryPlace]:
     """Return the places of `entries_of` or of a ledger."""
     return {(name, entries["position"]) for name in entries["partitions"]}
 

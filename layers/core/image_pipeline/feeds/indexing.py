@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 from image_pipeline import aws
 from image_pipeline.errors import StorageUnavailableError
 from image_pipeline.feeds import entries
-from image_pipeline.feeds.entries import Json, Place
+from image_pipeline.feeds.entries import EntryPlace, Json
 from image_pipeline.store import records
 from image_pipeline.store.attributes import to_attributes
 
@@ -86,7 +86,7 @@ def apply(client: aws.Client, *, table: str, image_key: str, record: records.Rec
         StorageUnavailableError: DynamoDB was not available, or other changes of this image kept interfering.
     """
     target = entries.entries_of(record) if record else entries.NO_ENTRIES
-    replaced: set[Place] = set()  # of earlier attempts, whose ledger may have been written although no answer came
+    replaced: set[EntryPlace] = set()  # of earlier attempts, whose ledger may have been written although no answer came
     for _ in range(_ATTEMPTS):
         ledger = _ledger(client, table=table, image_key=image_key)
         old_places = entries.places(ledger or entries.NO_ENTRIES)
@@ -155,10 +155,10 @@ def _replace_ledger(client: aws.Client, table: str, image_key: str, old: Json | 
     return _write_if(put, "attribute_not_exists(#order)")
 
 
-def _put(client: aws.Client, table: str, places: Iterable[Place], order: str) -> None:
+def _put(client: aws.Client, table: str, places: Iterable[EntryPlace], order: str) -> None:
     """Put entries, except those that a change of the same or a newer order has put."""
 
-    def put(place: Place) -> None:
+    def put(place: EntryPlace) -> None:
         item = {**entries.key(*place), **to_attributes({"order": order})}
         write = partial(client("dynamodb").put_item, TableName=table, Item=item)
         _write_if(write, "attribute_not_exists(#order) OR #order < :order", order)
@@ -166,17 +166,17 @@ def _put(client: aws.Client, table: str, places: Iterable[Place], order: str) ->
     _in_parallel(put, places)
 
 
-def _remove(client: aws.Client, table: str, places: Iterable[Place], order: str) -> None:
+def _remove(client: aws.Client, table: str, places: Iterable[EntryPlace], order: str) -> None:
     """Remove entries that the ledger of this order does not have, except those that a newer change has put."""
 
-    def remove(place: Place) -> None:
+    def remove(place: EntryPlace) -> None:
         write = partial(client("dynamodb").delete_item, TableName=table, Key=entries.key(*place))
         _write_if(write, "#order <= :order", order)
 
     _in_parallel(remove, places)
 
 
-def _in_parallel(write: Callable[[Place], None], places: Iterable[Place]) -> None:
+def _in_parallel(write: Callable[[EntryPlace], None], places: Iterable[EntryPlace]) -> None:
     """Make independent writes, and return when all of them have finished."""
     with ThreadPoolExecutor(_PARALLEL_WRITES) as threads:
         list(threads.map(write, places))

@@ -188,7 +188,8 @@ def read_page(client: aws.Client, table: str, query: Query) -> Page:
         InvalidRequestError: the limit is out of range, or the cursor belongs to another query.
         StorageUnavailableError: DynamoDB was not available.
     """
-    images, limit = query.images, query.limit
+    images = query.images
+    limit = query.limit
     if not 1 <= limit <= MAX_IMAGES:
         raise InvalidRequestError(f"The limit is {limit}, not from 1 to {MAX_IMAGES}.", "Use another limit.")
     after = _position_of(query.cursor, images) if query.cursor is not None else None

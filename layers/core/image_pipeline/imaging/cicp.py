@@ -15,7 +15,7 @@ from image_pipeline.imaging.colour import (
     D65,
     DISPLAY_P3,
     SRGB_CURVE,
-    Point,
+    Chromaticity,
     Primaries,
     grey_profile,
     power_curve,
@@ -29,7 +29,7 @@ _C = (0.310, 0.316)
 _BT709 = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
 _BT601_525 = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
 
-_PRIMARIES: dict[int, tuple[Primaries, Point]] = {
+_PRIMARIES: dict[int, tuple[Primaries, Chromaticity]] = {
     1: (_BT709, D65),
     _UNSPECIFIED: (_BT709, D65),
     4: (((0.67, 0.33), (0.21, 0.71), (0.14, 0.08)), _C),

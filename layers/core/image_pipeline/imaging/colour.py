@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _SPACES = {"L": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB ", "CMYK": b"CMYK", "LAB": b"Lab "}
 
-Point = tuple[float, float]
+Chromaticity = tuple[float, float]
 """CIE 1931 chromaticity (x, y)."""
-Primaries = tuple[Point, Point, Point]
+Primaries = tuple[Chromaticity, Chromaticity, Chromaticity]
 """Chromaticities of red, green and blue."""
 
 # The white point of all of these is D65.
@@ -126,7 +126,7 @@ def lab_to_srgb(image: Image.Image) -> Image.Image:
 
 
 @lru_cache(maxsize=4)
-def matrix_profile(primaries: Primaries, gamma: float | None, white: Point = D65) -> bytes:
+def matrix_profile(primaries: Primaries, gamma: float | None, white: Chromaticity = D65) -> bytes:
     """Build a version 4 ICC profile of an RGB space whose three channels have the same curve.
 
     Args:
@@ -137,7 +137,7 @@ def matrix_profile(primaries: Primaries, gamma: float | None, white: Point = D65
     return rgb_profile(primaries, white, SRGB_CURVE if gamma is None else power_curve(gamma))
 
 
-def rgb_profile(primaries: Primaries, white: Point, curve: bytes) -> bytes:
+def rgb_profile(primaries: Primaries, white: Chromaticity, curve: bytes) -> bytes:
     """Build a version 4 ICC profile of an RGB space.
 
     Args:
@@ -197,7 +197,7 @@ SRGB_CURVE = b"para\0\0\0\0\0\x03\0\0" + b"".join(
 """The curve of IEC 61966-2-1 as a `para` curve."""
 
 
-def _adapted_columns(primaries: Primaries, white_point: Point) -> Matrix:
+def _adapted_columns(primaries: Primaries, white_point: Chromaticity) -> Matrix:
     """Return the RGB → XYZ matrix for D50: the primaries, scaled so that they add up to white, adapted by Bradford."""
     xyz = tuple((x, y, 1 - x - y) for x, y in primaries)
     columns = tuple(zip(*xyz, strict=True))

@@ -62,7 +62,7 @@ class Encoder:
     def encode(self, image: Image.Image, output_format: str, quality: int) -> bytes:
         """Return the bytes of the file; see `encode`."""
         key = id(image), output_format, quality
-        known = self._files.get(key)
-        if known is None or known[0]() is not image:  # another image may get the id of one that is no longer needed
-            known = self._files[key] = weakref.ref(image), encode(image, output_format, quality, self._rights)
-        return known[1]
+        entry = self._files.get(key)
+        if entry is None or entry[0]() is not image:  # another image may get the id of one that is no longer needed
+            entry = self._files[key] = weakref.ref(image), encode(image, output_format, quality, self._rights)
+        return entry[1]

@@ -20,7 +20,7 @@ from PIL import Image
 
 from image_pipeline.errors import ImageTooLargeError
 from image_pipeline.imaging import exif, packages, resize
-from image_pipeline.imaging.animation.result import ANIMATED_FORMATS, Animated, File
+from image_pipeline.imaging.animation.result import ANIMATED_FORMATS, Animated, AnimatedFile
 from image_pipeline.imaging.decode import decode
 from image_pipeline.imaging.encode import CONTENT_TYPES, EXTENSIONS, WITH_ALPHA, Encoder, encode
 from image_pipeline.imaging.exif import CameraFacts, rights_block
@@ -96,7 +96,7 @@ class Rendition:
     """Pixels."""
     data: bytes = field(repr=False)
     frames: int = 1
-    """Frames of an animation; 1 if the file shows one picture."""
+    """Frames of an animation; 1 for a still."""
 
     @property
     def file_name(self) -> str:
@@ -424,7 +424,7 @@ def _animate(
     return animate(data, Job(header, sizes, qualities, finish, rights, memory))
 
 
-def _animated_rendition(name: str, file: File) -> Rendition:
+def _animated_rendition(name: str, file: AnimatedFile) -> Rendition:
     return Rendition(name, "webp", EXTENSIONS["webp"], CONTENT_TYPES["webp"], *file.size, file.data, file.frames)
 
 
@@ -471,7 +471,8 @@ class _CropPlaces:
 
 
 def _crop(image: Image.Image, size: tuple[int, int], place: Place) -> Image.Image:
-    width, height = min(size[0], image.width), min(size[1], image.height)
+    width = min(size[0], image.width)
+    height = min(size[1], image.height)
     left, top = place(image.size, (width, height))
     return image.crop((left, top, left + width, top + height))
 

@@ -42,7 +42,7 @@ class CameraFacts:
 
     def to_dict(self) -> dict[str, Any]:
         """Return camelCase JSON without unknown facts."""
-        return _known(
+        return _omit_none(
             make=self.make,
             model=self.model,
             lens=self.lens,
@@ -56,7 +56,7 @@ class CameraFacts:
         )
 
 
-def _known(**pairs: Any) -> dict[str, Any]:
+def _omit_none(**pairs: Any) -> dict[str, Any]:
     return {name: value for name, value in pairs.items() if value is not None}
 
 

@@ -26,7 +26,7 @@ class BrokenProfileError(ValueError):
     """The profile cannot be used for these pixels."""
 
 
-class _Tag(NamedTuple):
+class _ProfileTag(NamedTuple):
     name: bytes
     start: int
     length: int
@@ -58,7 +58,7 @@ def sanitise(profile: bytes) -> bytes:
     return bytes(out)
 
 
-def _tags(profile: bytes) -> list[_Tag]:
+def _tags(profile: bytes) -> list[_ProfileTag]:
     """Read the tag table (section 7.3).
 
     Raises:
@@ -68,10 +68,10 @@ def _tags(profile: bytes) -> list[_Tag]:
     table = profile[_HEADER + 4 : _HEADER + 4 + 12 * count]
     if not 0 < count <= _MOST_TAGS or len(table) < 12 * count:
         raise BrokenProfileError("the colour profile is damaged")
-    return [_Tag(*struct.unpack_from(">4sII", table, 12 * index)) for index in range(count)]
+    return [_ProfileTag(*struct.unpack_from(">4sII", table, 12 * index)) for index in range(count)]
 
 
-def _is_curve(profile: bytes, tag: _Tag) -> bool:
+def _is_curve(profile: bytes, tag: _ProfileTag) -> bool:
     """Return whether a curve has a value everywhere; LittleCMS returns black for a negative base."""
     data = _data(profile, tag)
     try:
@@ -80,7 +80,7 @@ def _is_curve(profile: bytes, tag: _Tag) -> bool:
         return False
 
 
-def _contains_its_table(profile: bytes, tag: _Tag) -> bool:
+def _contains_its_table(profile: bytes, tag: _ProfileTag) -> bool:
     """Return whether a lookup table has enough bytes for its channels and grid points (10.10 to 10.13)."""
     head = profile[tag.start : tag.start + min(tag.length, 32)]
     kind = head[:4]
@@ -110,7 +110,7 @@ def _contains_its_table(profile: bytes, tag: _Tag) -> bool:
 _LONGEST_CURVE = 12 + 2 * 65536
 
 
-def _data(profile: bytes, tag: _Tag) -> bytes:
+def _data(profile: bytes, tag: _ProfileTag) -> bytes:
     """Return the data of a tag, at most as long as the longest curve."""
     return profile[tag.start : tag.start + min(tag.length, _LONGEST_CURVE)]
 

@@ -64,7 +64,8 @@ def decode_jpeg(data: bytes, scale: int) -> Image.Image | None:
 
 def _decode(library: Any, load: Any, data: bytes, size: Size | None, *options: Any) -> Image.Image | None:
     """Decode a file with a loader of libvips, and reduce it to a size if it has no alpha."""
-    loaded, resized = c_void_p(), c_void_p()
+    loaded = c_void_p()
+    resized = c_void_p()
     options = *options, b"access", c_int(_SEQUENTIAL), b"fail_on", c_int(_FAIL_ON_WARNING), None
     try:
         if load(data, len(data), byref(loaded), *options):

@@ -27,7 +27,8 @@ def apply_watermark(image: Image.Image, watermark: Watermark) -> Image.Image:
     width = max(1, round(image.width * watermark.size))
     height = max(1, round(stamp.height * width / stamp.width))
     if height > image.height:
-        width, height = max(1, width * image.height // height), image.height
+        width = max(1, width * image.height // height)
+        height = image.height
     stamp = reduce(stamp, (width, height)) if (width, height) != stamp.size else stamp
     alpha = stamp.getchannel("A").point(lambda value: round(value * watermark.opacity))
     stamp = stamp.copy()

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from image_pipeline.imaging.animation import gif
-from image_pipeline.imaging.animation.canvas import pictures
+from image_pipeline.imaging.animation.canvas import drawn_images
 from image_pipeline.imaging.reader import Reader
 from tests.corpus import gifs
 
@@ -51,6 +51,6 @@ def test_any_sequence_of_frames_is_drawn_as_specified(parts):
         for box, disposal, transparent, interlaced, delay in parts
     ])  # fmt: skip
     animation = gif.read(Reader.of(data))
-    drawn = [(image.tobytes(), milliseconds) for image, milliseconds in pictures(SIZE, animation.frames)]
+    drawn = [(image.tobytes(), milliseconds) for image, milliseconds in drawn_images(SIZE, animation.frames)]
     assert [pixels for pixels, _ in drawn] == list(model(parts))
     assert [time for _, time in drawn] == [10 * delay if delay > 1 else 100 for *_, delay in parts]

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pytest
 
-from image_pipeline.imaging.animation.canvas import pictures
+from image_pipeline.imaging.animation.canvas import drawn_images
 from image_pipeline.imaging.animation.frames import shown_milliseconds
 from image_pipeline.imaging.reader import Reader
 from tests.corpus import animations
@@ -25,7 +25,7 @@ def read(data, image_format):
     animation = import_module(f"image_pipeline.imaging.animation.{image_format}").read(Reader.of(data))
     frames = []
     try:
-        for image, milliseconds in pictures(animations.SIZE, animation.frames):
+        for image, milliseconds in drawn_images(animations.SIZE, animation.frames):
             frames.append((image.tobytes(), milliseconds))
     except Exception:
         assert len(frames) < len(animation.frames)

@@ -207,7 +207,7 @@ def test_the_pixels_of_all_frames_are_limited(monkeypatch):
     monkeypatch.setattr(render, "MOST_PIXELS", coded + 5 * (canvas + 4 * rendition))
     assert rendered(data).warnings == ()
     monkeypatch.setattr(render, "MOST_PIXELS", render.MOST_PIXELS - 1)
-    monkeypatch.setattr(render, "pictures", None)
+    monkeypatch.setattr(render, "drawn_images", None)
     assert_still(data, "has 5 frames of 200 × 140 pixels, which count as")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from image_pipeline.imaging.containers.heif import main_boxes
-from image_pipeline.imaging.containers.tracks import picture_tracks
+from image_pipeline.imaging.containers.tracks import image_tracks
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
 from tests.corpus import SIZE
 from tests.corpus import heif as corpus
@@ -11,7 +11,7 @@ from tests.corpus import heif as corpus
 
 def tracks(data):
     """The tracks of a file."""
-    return list(picture_tracks(main_boxes(Reader.of(data))[b"moov"]))
+    return list(image_tracks(main_boxes(Reader.of(data))[b"moov"]))
 
 
 def test_a_sequence_has_a_track_of_images_and_one_of_alpha():

@@ -4,7 +4,7 @@ import pytest
 
 from image_pipeline.imaging.containers.boxes import boxes
 from image_pipeline.imaging.decoders import heif_writer
-from image_pipeline.imaging.formats.heif_picture import read_picture
+from image_pipeline.imaging.formats.heif_image import read_image
 from image_pipeline.imaging.reader import Reader
 from tests.corpus import SIZE
 from tests.corpus import heif as corpus
@@ -15,7 +15,7 @@ from tests.unit.imaging.test_heif import admitted, near, rendered
 @pytest.mark.parametrize("entry", corpus.ODD_ITEMS.values(), ids=corpus.ODD_ITEMS.keys())
 def test_the_decoder_gets_only_the_image(entry):
     """C code does not see names, metadata or properties that decoding does not need."""
-    written = heif_writer.write(read_picture(Reader.of(corpus.with_item(entry))).item)
+    written = heif_writer.write(read_image(Reader.of(corpus.with_item(entry))).item)
     assert entry[8:] not in written
     assert b"Exif" not in written
     assert [entry.kind for entry in boxes(Reader.of(written))] == [b"ftyp", b"meta", b"mdat"]
@@ -24,9 +24,9 @@ def test_the_decoder_gets_only_the_image(entry):
 def test_crops_and_rotations_are_not_passed_to_the_decoder():
     """The pipeline applies them in the same way for both decoders."""
     data = HeifFile((grid(2, 2, *SIZE, (2, 3, 4, 5), corpus.irot(1), corpus.imir(0)), *corpus.four("HEIC"))).data
-    picture = read_picture(Reader.of(data))
-    assert picture.placement.orientation != 1
-    written = heif_writer.write(picture.item)
+    heif_image = read_image(Reader.of(data))
+    assert heif_image.placement.orientation != 1
+    written = heif_writer.write(heif_image.item)
     assert not any(kind in written for kind in (b"irot", b"imir", b"clap"))
 
 

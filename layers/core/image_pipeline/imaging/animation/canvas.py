@@ -9,10 +9,10 @@ from PIL import Image
 from image_pipeline.imaging.animation.frames import Disposal, Frame
 
 
-def pictures(size: tuple[int, int], frames: Iterable[Frame]) -> Iterator[tuple[Image.Image, int]]:
+def drawn_images(size: tuple[int, int], frames: Iterable[Frame]) -> Iterator[tuple[Image.Image, int]]:
     """Yield the canvas as it is seen during each frame, mode RGBA, and its milliseconds.
 
-    The next picture is drawn into the same canvas. An exception of a decoder ends the iteration.
+    The next image is drawn into the same canvas. An exception of a decoder ends the iteration.
     """
     canvas = Image.new("RGBA", size)
     for frame in frames:

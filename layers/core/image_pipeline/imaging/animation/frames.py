@@ -15,7 +15,7 @@ MOST_MILLISECONDS = (1 << 24) - 1
 
 _SHORTEST_MILLISECONDS, _DEFAULT_MILLISECONDS = 10, 100
 
-Box = tuple[int, int, int, int]
+Rectangle = tuple[int, int, int, int]
 """(left, top, right, bottom) in pixels."""
 
 
@@ -33,7 +33,7 @@ class Disposal(Enum):
 class Frame:
     """One frame; its pixels are decoded on demand."""
 
-    box: Box
+    box: Rectangle
     """The rectangle that the frame changes, within the canvas; empty if all of the frame is outside."""
     coded_pixels: int
     """Pixels that decoding the frame takes, which may be more than the rectangle has."""

@@ -87,7 +87,8 @@ def _plays(repetitions: int | None) -> int:
 
 
 def _frame(data: bytes, part: Gif, control: _Control) -> Frame:
-    right, bottom = min(part.left + part.frame_width, part.width), min(part.top + part.frame_height, part.height)
+    right = min(part.left + part.frame_width, part.width)
+    bottom = min(part.top + part.frame_height, part.height)
     return Frame(
         (part.left, part.top, right, bottom),
         part.frame_width * part.frame_height,

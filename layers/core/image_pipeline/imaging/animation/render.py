@@ -10,9 +10,9 @@ from importlib import import_module
 
 from PIL import Image
 
-from image_pipeline.imaging.animation.canvas import pictures
+from image_pipeline.imaging.animation.canvas import drawn_images
 from image_pipeline.imaging.animation.frames import MOST_FRAMES, Animation
-from image_pipeline.imaging.animation.result import Animated, File, Size
+from image_pipeline.imaging.animation.result import Animated, AnimatedFile, Size
 from image_pipeline.imaging.animation.writer import Writer
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.pixels import Pixels
@@ -36,7 +36,7 @@ _COPIES = 3
 """Copies of the coded frames while a file is put together."""
 
 Finish = Callable[[Pixels], Sequence[Image.Image]]
-"""Applies the recipes to one picture and returns the finished pixels for WebP, in the order of the recipes."""
+"""Applies the recipes to one image and returns the finished pixels for WebP, in the order of the recipes."""
 
 
 class _TooMuchError(Exception):
@@ -143,7 +143,7 @@ def _render(animation: Animation, job: Job) -> Animated:
     writers = [Writer(quality) for quality in job.qualities]
     count = 0
     sizes: list[Size] = []
-    for image, milliseconds in _intact(pictures(job.header.stored_size, animation.frames)):
+    for image, milliseconds in _intact(drawn_images(job.header.stored_size, animation.frames)):
         pixels = Pixels(image, (0, 0, *image.size), job.header.orientation, animation.profile)
         finished = job.finish(pixels)
         sizes = [image.size for image in finished]
@@ -159,26 +159,26 @@ def _render(animation: Animation, job: Job) -> Animated:
     if count < 2:
         return Animated({}, messages)
     files = {
-        name: File(size, writer.frames, writer.file(size, animation.plays, job.rights))
+        name: AnimatedFile(size, writer.frames, writer.file(size, animation.plays, job.rights))
         for name, size, writer in zip(job.sizes, sizes, writers, strict=True)
     }
     return Animated(files, messages)
 
 
 def _intact(moving: Iterator[tuple[Image.Image, int]]) -> Iterator[tuple[Image.Image, int]]:
-    """Yield the pictures up to the first damaged frame."""
+    """Yield the images up to the first damaged frame."""
     while True:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow warns about metadata, which changes no pixel
-                picture = next(moving, None)
+                drawn_image = next(moving, None)
         except MemoryError:
             raise
         except Exception:  # on a hostile file, decoders raise exceptions of any type
             return
-        if picture is None:
+        if drawn_image is None:
             return
-        yield picture
+        yield drawn_image
 
 
 def _stopped(reason: str) -> str:

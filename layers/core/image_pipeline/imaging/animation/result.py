@@ -12,7 +12,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class File:
+class AnimatedFile:
     """One animated rendition."""
 
     size: Size
@@ -25,7 +25,7 @@ class File:
 class Animated:
     """The animated renditions of one image."""
 
-    files: Mapping[str, File] = field(default_factory=dict)
+    files: Mapping[str, AnimatedFile] = field(default_factory=dict)
     """By the name of the recipe; empty if the first frame must be shown."""
     warnings: tuple[str, ...] = ()
     is_short: bool = False

@@ -64,5 +64,5 @@ def _frame(file: Reader, chunk: Chunk, parts: container.Webp, data: bytes) -> Fr
     )
 
 
-def _decode(data: bytes, frame: container.Frame) -> Image.Image:
+def _decode(data: bytes, frame: container.WebpFrame) -> Image.Image:
     return decode_frame(data, frame, (frame.width, frame.height))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops
 
-from image_pipeline.imaging.animation.frames import MOST_MILLISECONDS, Box
+from image_pipeline.imaging.animation.frames import MOST_MILLISECONDS, Rectangle
 from image_pipeline.imaging.containers.chunks import riff_chunks
 from image_pipeline.imaging.encode import encode
 from image_pipeline.imaging.reader import Reader
@@ -27,10 +27,10 @@ _EXIF_PREFIX = b"Exif\0\0"
 
 
 @dataclass
-class _Coded:
+class _CodedFrame:
     """A coded frame."""
 
-    box: Box
+    box: Rectangle
     flags: int
     data: bytes
     milliseconds: int
@@ -42,12 +42,12 @@ class _Coded:
 
 
 class Writer:
-    """Codes frames of one size as they come; keeps the previous picture and the coded data."""
+    """Codes frames of one size as they come; keeps the previous image and the coded data."""
 
     def __init__(self, quality: int) -> None:
         self._quality = quality
         self._previous: Image.Image | None = None
-        self._frames: list[_Coded] = []
+        self._frames: list[_CodedFrame] = []
         self.size_bytes = 0
         """Bytes of the coded frames."""
 
@@ -58,9 +58,9 @@ class Writer:
 
     def add(self, image: Image.Image, milliseconds: int) -> None:
         """Add a frame, mode L, RGB or RGBA. A frame that equals the previous one extends the time of that one."""
-        picture = image.convert("RGBA")  # a copy: the caller may draw the next frame into the same image
-        blocks = _changed_blocks(self._previous, picture)
-        self._previous = picture
+        rgba = image.convert("RGBA")  # a copy: the caller may draw the next frame into the same image
+        blocks = _changed_blocks(self._previous, rgba)
+        self._previous = rgba
         changed = blocks.getbbox()
         if changed is None:
             last = self._frames[-1]
@@ -69,7 +69,7 @@ class Writer:
                 return
             changed = (0, 0, 1, 1)  # a frame cannot be empty
         part = blocks.crop(changed)
-        frame = self._code(picture, changed, part, milliseconds, is_opaque=image.mode != "RGBA")
+        frame = self._code(rgba, changed, part, milliseconds, is_opaque=image.mode != "RGBA")
         self._frames.append(frame)
         self.size_bytes += len(frame.data)
 
@@ -92,34 +92,35 @@ class Writer:
         return b"".join((b"RIFF", struct.pack("<I", 4 + sum(map(len, chunks))), b"WEBP", *chunks))
 
     def _code(
-        self, picture: Image.Image, changed: Box, blocks: Image.Image, milliseconds: int, *, is_opaque: bool
-    ) -> _Coded:
-        """Code the rectangle with all changed blocks. In an opaque picture, its other blocks are transparent.
+        self, image: Image.Image, changed: Rectangle, blocks: Image.Image, milliseconds: int, *, is_opaque: bool
+    ) -> _CodedFrame:
+        """Code the rectangle with all changed blocks. In an opaque image, its other blocks are transparent.
 
         Args:
-            picture: the frame, mode RGBA.
+            image: the frame, mode RGBA.
             changed: the rectangle in blocks.
             blocks: one pixel for each block of the rectangle.
             milliseconds: the time of the frame.
-            is_opaque: whether the picture is opaque.
+            is_opaque: whether the image is opaque.
         """
         left, top, right, bottom = (_BLOCK * side for side in changed)
-        box = left, top, min(right, picture.width), min(bottom, picture.height)
-        part, flags = picture.crop(box), _REPLACE
+        box = left, top, min(right, image.width), min(bottom, image.height)
+        part = image.crop(box)
+        flags = _REPLACE
         if is_opaque and blocks.getextrema() != (255, 255):
             mask = blocks.resize((right - left, bottom - top), Image.Resampling.NEAREST)
             part.putalpha(mask.crop((0, 0, *part.size)))
             flags = 0
         elif is_opaque:
             part = part.convert("RGB")
-        return _Coded(box, flags, _image_chunks(encode(part, "webp", self._quality, b"")), milliseconds)
+        return _CodedFrame(box, flags, _image_chunks(encode(part, "webp", self._quality, b"")), milliseconds)
 
 
-def _changed_blocks(previous: Image.Image | None, picture: Image.Image) -> Image.Image:
+def _changed_blocks(previous: Image.Image | None, image: Image.Image) -> Image.Image:
     """Return an image with one pixel for each block: 255 if any pixel of the block differs, else 0."""
     if previous is None:
-        return Image.new("L", (-(-picture.width // _BLOCK), -(-picture.height // _BLOCK)), 255)
-    red, green, blue, alpha = ImageChops.difference(previous, picture).split()
+        return Image.new("L", (-(-image.width // _BLOCK), -(-image.height // _BLOCK)), 255)
+    red, green, blue, alpha = ImageChops.difference(previous, image).split()
     most = ImageChops.lighter(ImageChops.lighter(red, green), ImageChops.lighter(blue, alpha))
     # The mean of a block is rounded: one pixel of 255 among 256 gives 1.
     return most.point(_IS_CHANGED).reduce(_BLOCK).point(_IS_CHANGED)
@@ -130,8 +131,8 @@ _IS_CHANGED = [0] + [255] * 255
 
 def _image_chunks(data: bytes) -> bytes:
     """Return the chunks of a WebP that contain its pixels."""
-    kept = [chunk for chunk in riff_chunks(Reader.of(data)) if chunk.kind in (b"ALPH", b"VP8 ", b"VP8L")]
-    return b"".join(_chunk(chunk.kind, data[chunk.start : chunk.end]) for chunk in kept)
+    image_chunks = [chunk for chunk in riff_chunks(Reader.of(data)) if chunk.kind in (b"ALPH", b"VP8 ", b"VP8L")]
+    return b"".join(_chunk(chunk.kind, data[chunk.start : chunk.end]) for chunk in image_chunks)
 
 
 def _chunk(kind: bytes, payload: bytes) -> bytes:

@@ -20,7 +20,7 @@ _MOST_HEAD = 256
 
 
 @dataclass
-class Sequence:
+class SequenceHeader:
     """The fields of a sequence header that frame headers depend on."""
 
     still: bool = False
@@ -46,7 +46,7 @@ class Sequence:
     """(layers, whether it has a decoder model) of each operating point."""
 
     @classmethod
-    def parse(cls, data: bytes) -> Sequence:
+    def parse(cls, data: bytes) -> SequenceHeader:
         """Read a sequence header OBU.
 
         Raises:
@@ -61,7 +61,8 @@ class Sequence:
             bits.take(5)
         else:
             self._operating_points(bits)
-        width_bits, height_bits = bits.take(4) + 1, bits.take(4) + 1
+        width_bits = bits.take(4) + 1
+        height_bits = bits.take(4) + 1
         self._size_bits = width_bits, height_bits
         self.size = bits.take(width_bits) + 1, bits.take(height_bits) + 1
         if not self.still and bits.take():
@@ -159,13 +160,14 @@ class Sequence:
         bits = Bits(data)
         if bits.take():  # show_existing_frame
             return None
-        kind, shown = bits.take(2), bits.take()
+        kind = bits.take(2)
+        is_shown = bits.take()
         intra = kind in (_KEY, _INTRA_ONLY)
-        if shown:
+        if is_shown:
             bits.take(self._time_bits)
         else:
             bits.take(1)
-        resilient = kind == _SWITCH or (kind == _KEY and bool(shown)) or bool(bits.take())
+        resilient = kind == _SWITCH or (kind == _KEY and bool(is_shown)) or bool(bits.take())
         bits.take(1)
         tools = bits.take() if self._screen_tools == _SELECT else self._screen_tools
         if tools and self._integer_vectors == _SELECT:
@@ -179,7 +181,7 @@ class Sequence:
             for layers, has_model in self._points:
                 if has_model and (not layers or (layers & layer) == layer):
                     bits.take(self._removal_bits)
-        refresh_flags = _ALL_FRAMES if kind == _SWITCH or (kind == _KEY and shown) else bits.take(8)
+        refresh_flags = _ALL_FRAMES if kind == _SWITCH or (kind == _KEY and is_shown) else bits.take(8)
         if resilient and self._order_bits and (not intra or refresh_flags != _ALL_FRAMES):
             bits.take(_REFERENCES * self._order_bits)
         if not intra:
@@ -203,16 +205,16 @@ class Sequence:
 class Frames:
     """The sequence header and the frame sizes of an item."""
 
-    sequence: Sequence
+    sequence: SequenceHeader
     sizes: tuple[tuple[int, int], ...]
     """(width, height) of each frame; an image of several layers has several frames."""
 
 
-def configured_sequence(body: Reader) -> Sequence | None:
+def configured_sequence(body: Reader) -> SequenceHeader | None:
     """Read the sequence header in an `av1C` property; None if it has none."""
     for kind, _, unit in _units(body.part(4, body.size - 4)):
         if kind == _SEQUENCE:
-            return Sequence.parse(unit.up_to(0, _MOST_HEAD))
+            return SequenceHeader.parse(unit.up_to(0, _MOST_HEAD))
     return None
 
 
@@ -226,10 +228,10 @@ def frames_in(data: Reader) -> Frames:
     sizes = []
     for kind, layer, unit in _units(data):
         if kind == _SEQUENCE:
-            other = Sequence.parse(unit.up_to(0, _MOST_HEAD))
-            if sequence not in (None, other):
+            next_header = SequenceHeader.parse(unit.up_to(0, _MOST_HEAD))
+            if sequence not in (None, next_header):
                 raise BrokenContainerError("an item has different sequence headers")
-            sequence = other
+            sequence = next_header
         elif kind in (_FRAME, _FRAME_HEADER):
             if sequence is None:
                 break

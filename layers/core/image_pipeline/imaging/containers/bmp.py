@@ -21,7 +21,7 @@ RGB555 = (0x7C00, 0x3E0, 0x1F)
 RGB888 = (0xFF0000, 0xFF00, 0xFF)
 
 
-class Compression(IntEnum):
+class BmpCompression(IntEnum):
     """How pixels are stored."""
 
     NONE = 0
@@ -51,7 +51,7 @@ class Bmp:
     bits: int
     """Bits per pixel; 0 if the BMP contains a JPEG or PNG."""
     compression: int
-    """One of `Compression`, or an unknown value."""
+    """One of `BmpCompression`, or an unknown value."""
     masks: tuple[int, int, int, int]
     """Bits of red, green, blue and alpha in a pixel of 16 to 32 bits; 0 for a missing channel."""
     palette: tuple[int, int, int]
@@ -69,7 +69,7 @@ class Bmp:
     @property
     def is_run_length(self) -> bool:
         """Whether pixels are coded as runs of palette entries."""
-        return self.compression in (Compression.RLE8, Compression.RLE4)
+        return self.compression in (BmpCompression.RLE8, BmpCompression.RLE4)
 
 
 def bmp(reader: Reader) -> Bmp:
@@ -89,8 +89,8 @@ def bmp(reader: Reader) -> Bmp:
         compression += 1000
     headers_end = _FILE_HEADER + length
     masks = _masks(reader, header, bits, compression)
-    if length == _INFO and compression in (Compression.BITFIELDS, Compression.ALPHA_BITFIELDS):
-        headers_end += 12 if compression == Compression.BITFIELDS else 16
+    if length == _INFO and compression in (BmpCompression.BITFIELDS, BmpCompression.ALPHA_BITFIELDS):
+        headers_end += 12 if compression == BmpCompression.BITFIELDS else 16
     pixels = reader.number(10, 4, little=True)
     palette = _palette(header, headers_end, bits, pixels)
     if pixels == 0:  # some writers omit the offset
@@ -108,10 +108,10 @@ def _masks(reader: Reader, header: bytes, bits: int, compression: int) -> tuple[
     red, green, blue, alpha = struct.unpack_from("<4I", header.ljust(_ALPHA, b"\0"), 40)
     if len(header) < _ALPHA or len(header) == _OS2:
         alpha = 0
-    if compression not in (Compression.BITFIELDS, Compression.ALPHA_BITFIELDS):
+    if compression not in (BmpCompression.BITFIELDS, BmpCompression.ALPHA_BITFIELDS):
         return (*(RGB555 if bits == 16 else RGB888), alpha if bits == 32 else 0)
     if len(header) == _INFO:
-        count = 3 if compression == Compression.BITFIELDS else 4
+        count = 3 if compression == BmpCompression.BITFIELDS else 4
         masks = struct.unpack(f"<{count}I", reader.take(_FILE_HEADER + _INFO, 4 * count))
         red, green, blue, alpha = (*masks, 0)[:4]
     return red, green, blue, alpha

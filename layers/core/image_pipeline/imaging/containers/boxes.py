@@ -9,7 +9,7 @@ from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Rea
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class IsoBox:
     """One box."""
 
     kind: bytes
@@ -22,7 +22,7 @@ class Box:
     """Offset of the next box in the same reader."""
 
 
-def boxes(reader: Reader, start: int = 0) -> Iterator[Box]:
+def boxes(reader: Reader, start: int = 0) -> Iterator[IsoBox]:
     """Yield consecutive boxes; fewer than 8 bytes after the last one are ignored.
 
     Raises:
@@ -32,20 +32,22 @@ def boxes(reader: Reader, start: int = 0) -> Iterator[Box]:
     at = start
     while at + 8 <= reader.size:
         head = reader.take(at, 8)
-        size, head_bytes = int.from_bytes(head[:4], "big"), 8
+        size = int.from_bytes(head[:4], "big")
+        head_bytes = 8
         if size == 1:
-            size, head_bytes = reader.number(at + 8, 8), 16
+            size = reader.number(at + 8, 8)
+            head_bytes = 16
         elif size == 0:  # to the end of the file
             size = reader.size - at
         if size < head_bytes:
             raise BrokenContainerError(f"box {head[4:]!r} of {size} bytes at byte {at}")
         if at + size > reader.size:
             raise CutOffError(f"its box {head[4:]!r} is cut off")
-        yield Box(head[4:], reader.part(at + head_bytes, size - head_bytes), at, at + size)
+        yield IsoBox(head[4:], reader.part(at + head_bytes, size - head_bytes), at, at + size)
         at += size
 
 
-def children(reader: Reader, start: int, kinds: frozenset[bytes]) -> dict[bytes, Box]:
+def children(reader: Reader, start: int, kinds: frozenset[bytes]) -> dict[bytes, IsoBox]:
     """Return the boxes of certain kinds, each of which may occur once.
 
     Args:
@@ -56,7 +58,7 @@ def children(reader: Reader, start: int, kinds: frozenset[bytes]) -> dict[bytes,
     Raises:
         BrokenContainerError: a kind occurs twice, and as `boxes`.
     """
-    by_kind: dict[bytes, Box] = {}
+    by_kind: dict[bytes, IsoBox] = {}
     for box in boxes(reader, start):
         if box.kind in by_kind:
             raise BrokenContainerError(f"it has two {box.kind.decode('latin-1')} boxes")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from image_pipeline.errors import UnsupportedFormatError
-from image_pipeline.imaging.containers.boxes import Box, boxes, children
+from image_pipeline.imaging.containers.boxes import IsoBox, boxes, children
 from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Reader
 
 _IN_META = frozenset({b"hdlr", b"pitm", b"iinf", b"iloc", b"iprp", b"iref", b"idat", b"meta"})
@@ -74,7 +74,8 @@ class HeifItems:
         start = self._references[kind].get(item)
         if start is None or self._iref is None:
             return
-        entry, width = next(boxes(self._iref, start)).body, self._number_bytes
+        entry = next(boxes(self._iref, start)).body
+        width = self._number_bytes
         numbers = entry.take(width + 2, width * entry.number(width, 2))
         for at in range(0, len(numbers), width):
             yield int.from_bytes(numbers[at : at + width], "big")
@@ -167,13 +168,13 @@ def _main_boxes(reader: Reader) -> dict[bytes, Reader]:
     return bodies
 
 
-def _primary(box: Box | None) -> int | None:
+def _primary(box: IsoBox | None) -> int | None:
     if box is None:
         return None
     return box.body.number(4, 4 if box.body.number(0, 1) else 2)
 
 
-def _kinds(box: Box | None) -> dict[int, bytes]:
+def _kinds(box: IsoBox | None) -> dict[int, bytes]:
     if box is None:
         return {}
     kinds: dict[int, bytes] = {}
@@ -229,7 +230,7 @@ class _Cursor:
 class _Locations:
     """The `iloc` box."""
 
-    def __init__(self, box: Box | None) -> None:
+    def __init__(self, box: IsoBox | None) -> None:
         self._rows: dict[int, int] = {}
         if box is None:
             return
@@ -274,12 +275,12 @@ class _Locations:
 class _Properties:
     """The `iprp` box: properties, and their associations with items."""
 
-    def __init__(self, box: Box | None) -> None:
+    def __init__(self, box: IsoBox | None) -> None:
         self._tables: list[tuple[Reader, int, dict[int, int]]] = []
         """(body, bytes of an association, offset of the row by item) of each `ipma` box."""
         self._starts: list[int] = []
         """Offset of each property in the `ipco` box."""
-        self._cache: dict[int, Box] = {}
+        self._cache: dict[int, IsoBox] = {}
         """Properties by number, so that items share them."""
         if box is None:
             return
@@ -323,7 +324,7 @@ class _Properties:
                     box = self._property(index)
                     yield Property(box.kind, box.body, bool(association & essential_bit))
 
-    def _property(self, index: int) -> Box:
+    def _property(self, index: int) -> IsoBox:
         if index > len(self._starts):
             raise BrokenContainerError(f"an item refers to property {index}, but there are only {len(self._starts)}")
         if index not in self._cache:

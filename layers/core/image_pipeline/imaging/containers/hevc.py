@@ -18,7 +18,7 @@ _CHROMA = {0: 0, 1: 0.5, 2: 1, 3: 2}
 
 
 @dataclass(frozen=True)
-class Sequence:
+class SequenceParameters:
     """The relevant fields of a sequence parameter set."""
 
     size: tuple[int, int]
@@ -30,24 +30,24 @@ class Sequence:
 
 
 @dataclass(frozen=True)
-class Configuration:
+class HevcConfiguration:
     """The `hvcC` property of an item."""
 
-    sequences: tuple[Sequence, ...]
+    sequences: tuple[SequenceParameters, ...]
     length_bytes: int
     """Bytes of the length before every NAL unit of the item."""
 
 
 @dataclass(frozen=True)
-class Content:
+class HevcContent:
     """The coded data of an item."""
 
-    sequences: tuple[Sequence, ...]
+    sequences: tuple[SequenceParameters, ...]
     """Additional sequence parameter sets; usually none."""
     slices: int
 
 
-def configuration(body: Reader) -> Configuration:
+def configuration(body: Reader) -> HevcConfiguration:
     """Read the body of an `hvcC` box.
 
     Raises:
@@ -65,17 +65,17 @@ def configuration(body: Reader) -> Configuration:
                 sequences.append(_sequence(body.joined([(at + 2, length)])))
                 _check_count(sequences)
             at += 2 + length
-    return Configuration(tuple(sequences), (head[0] & 3) + 1)
+    return HevcConfiguration(tuple(sequences), (head[0] & 3) + 1)
 
 
-def content(data: Reader, length_bytes: int) -> Content:
+def content(data: Reader, length_bytes: int) -> HevcContent:
     """Read the NAL units of an item, which must contain one image.
 
     Raises:
         BrokenContainerError: the item contains none or several, or a NAL unit is cut off.
     """
     sequences = []
-    at = pictures = slices = 0
+    at = images = slices = 0
     while at + length_bytes + 3 <= data.size:
         head = data.take(at, length_bytes + 3)
         length = int.from_bytes(head[:length_bytes], "big")
@@ -84,22 +84,22 @@ def content(data: Reader, length_bytes: int) -> Content:
         unit = data.joined([(at + length_bytes, length)])
         if layer == 0 and kind <= _LAST_SLICE:
             slices += 1
-            pictures += head[-1] >> 7  # first_slice_segment_in_pic_flag
+            images += head[-1] >> 7  # first_slice_segment_in_pic_flag
         elif layer == 0 and kind == _SPS:
             sequences.append(_sequence(unit))
             _check_count(sequences)
         at += length_bytes + length
-    if pictures != 1:
-        raise BrokenContainerError(f"an item contains {pictures} coded images")
-    return Content(tuple(sequences), slices)
+    if images != 1:
+        raise BrokenContainerError(f"an item contains {images} coded images")
+    return HevcContent(tuple(sequences), slices)
 
 
-def _check_count(sequences: list[Sequence]) -> None:
+def _check_count(sequences: list[SequenceParameters]) -> None:
     if len(sequences) > _MOST_SEQUENCES:
         raise BrokenContainerError(f"it has more than {_MOST_SEQUENCES} sequence parameter sets")
 
 
-def _sequence(unit: Reader) -> Sequence:
+def _sequence(unit: Reader) -> SequenceParameters:
     """Read a sequence parameter set NAL unit up to its bit depth (7.3.2.2.1)."""
     # Remove the emulation prevention bytes (7.3.1.1).
     bits = Bits(unit.up_to(2, _MOST_SPS).replace(b"\0\0\3", b"\0\0"))
@@ -111,12 +111,13 @@ def _sequence(unit: Reader) -> Sequence:
     chroma = bits.exponential()
     if chroma == 3:
         bits.take(1)
-    width, height = bits.exponential(), bits.exponential()
+    width = bits.exponential()
+    height = bits.exponential()
     if bits.take():
         left, right, top, bottom = (bits.exponential() for _ in range(4))
         width -= (left + right) * (2 if chroma in (1, 2) else 1)
         height -= (top + bottom) * (2 if chroma == 1 else 1)
-    return Sequence((width, height), 8 + bits.exponential(), _CHROMA.get(chroma, 2))
+    return SequenceParameters((width, height), 8 + bits.exponential(), _CHROMA.get(chroma, 2))
 
 
 def _skip_profile(bits: Bits, layers: int) -> None:

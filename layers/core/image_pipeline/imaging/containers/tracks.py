@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from image_pipeline.imaging.containers.boxes import Box, boxes, children
+from image_pipeline.imaging.containers.boxes import IsoBox, boxes, children
 from image_pipeline.imaging.containers.heif import Property
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
@@ -33,7 +33,7 @@ class Track:
     """Start and length of the first sample in the file."""
 
 
-def picture_tracks(moov: Reader) -> Iterator[Track]:
+def image_tracks(moov: Reader) -> Iterator[Track]:
     """The tracks of a `moov` box that hold images.
 
     Raises:
@@ -56,7 +56,8 @@ def _track(trak: Reader) -> Track | None:
     if entry is None:
         raise BrokenContainerError("a track has no sample entry")
     sizes = _body(tables, b"stsz")
-    length, samples = sizes.number(4, 4), sizes.number(8, 4)
+    length = sizes.number(4, 4)
+    samples = sizes.number(8, 4)
     if samples and not length:
         length = sizes.number(12, 4)
     start = _body(tables, b"co64").number(8, 8) if b"co64" in tables else _body(tables, b"stco").number(8, 4)
@@ -73,7 +74,7 @@ def _track(trak: Reader) -> Track | None:
     )
 
 
-def _references(tref: Box | None) -> Iterator[int]:
+def _references(tref: IsoBox | None) -> Iterator[int]:
     if tref is None:
         return
     for box in boxes(tref.body):
@@ -81,7 +82,7 @@ def _references(tref: Box | None) -> Iterator[int]:
             yield box.body.number(0, 4)
 
 
-def _body(parts: dict[bytes, Box], kind: bytes) -> Reader:
+def _body(parts: dict[bytes, IsoBox], kind: bytes) -> Reader:
     if kind not in parts:
         raise BrokenContainerError(f"a track has no {kind.decode()} box")
     return parts[kind].body

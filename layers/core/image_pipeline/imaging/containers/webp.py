@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from image_pipeline.imaging.containers.chunks import Chunk, riff_chunks
 from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Reader
 
-_PICTURES = (b"VP8 ", b"VP8L")
-_ONCE = frozenset({b"VP8X", b"ANIM", b"ALPH", *_PICTURES})
+_IMAGE_CHUNKS = (b"VP8 ", b"VP8L")
+_ONCE = frozenset({b"VP8X", b"ANIM", b"ALPH", *_IMAGE_CHUNKS})
 """Chunks that determine the decoded image, which may occur only once. Of several ICCP or EXIF chunks, the first is
 used, as the RFC allows."""
 _KEPT = _ONCE | {b"ANMF", b"ICCP", b"EXIF"}
-_FIRST = frozenset({b"VP8X", b"ALPH", *_PICTURES})
+_FIRST = frozenset({b"VP8X", b"ALPH", *_IMAGE_CHUNKS})
 _ICC_FLAG, _ALPHA_FLAG, _ANIMATION_FLAG = 0x20, 0x10, 0x02
 _EXTENDED_LENGTH = 10
 _TOO_LONG = "a chunk extends beyond the end of the part that contains it"
@@ -22,7 +22,7 @@ _MOST_CHUNKS = 20_000
 
 
 @dataclass(frozen=True)
-class Frame:
+class WebpFrame:
     """One coded image."""
 
     width: int
@@ -51,7 +51,7 @@ class Webp:
     """Pixels of the canvas."""
     has_alpha: bool
     """Whether any frame has alpha, according to the file."""
-    frame: Frame
+    frame: WebpFrame
     """The first or only frame."""
     frames: int
     """Number of frames; 1 if the file is fetched in parts, because counting would read all of it."""
@@ -95,7 +95,7 @@ def _parse(reader: Reader) -> Webp:
     return Webp(*canvas, has_alpha, frame, max(1, frames), icc, chunks.get(b"EXIF"))
 
 
-def _fits(frame: Frame, canvas: tuple[int, int], *, animated: bool) -> bool:
+def _fits(frame: WebpFrame, canvas: tuple[int, int], *, animated: bool) -> bool:
     """Return whether a still image covers the canvas, or a frame of an animation is within it."""
     right = frame.left + frame.width
     bottom = frame.top + frame.height
@@ -132,7 +132,7 @@ def _chunks(reader: Reader, start: int, *, to_the_end: bool) -> tuple[dict[bytes
     return chunks, frames
 
 
-def animation_frame(reader: Reader, chunk: Chunk | None) -> Frame:
+def animation_frame(reader: Reader, chunk: Chunk | None) -> WebpFrame:
     """Return the frame in an ANMF chunk.
 
     Raises:
@@ -158,23 +158,24 @@ def _side(stored: bytes) -> int:
     return int.from_bytes(stored, "little") + 1
 
 
-def _frame(reader: Reader, chunks: dict[bytes, Chunk]) -> Frame:
+def _frame(reader: Reader, chunks: dict[bytes, Chunk]) -> WebpFrame:
     """Return the image that these chunks contain, at the upper left corner."""
-    lossy, lossless = chunks.get(b"VP8 "), chunks.get(b"VP8L")
+    lossy = chunks.get(b"VP8 ")
+    lossless = chunks.get(b"VP8L")
     if lossy and lossless:
         raise BrokenContainerError("it has a VP8 and a VP8L chunk")
-    picture = lossy or lossless
-    if picture is None:
+    image_chunk = lossy or lossless
+    if image_chunk is None:
         raise BrokenContainerError("it has no image")
-    if picture.end > reader.size:
+    if image_chunk.end > reader.size:
         raise BrokenContainerError(_TOO_LONG)
     if lossy is None:  # a lossless image contains its transparency, and ALPH must be ignored
-        width, height, has_alpha = _lossless_size(reader.take(picture.start, 5))
-        return Frame(width, height, False, has_alpha, picture.start - _CHUNK_HEAD, picture.end)
-    width, height = _lossy_size(reader.take(picture.start, 10))
+        width, height, has_alpha = _lossless_size(reader.take(image_chunk.start, 5))
+        return WebpFrame(width, height, False, has_alpha, image_chunk.start - _CHUNK_HEAD, image_chunk.end)
+    width, height = _lossy_size(reader.take(image_chunk.start, 10))
     alpha = chunks.get(b"ALPH")
-    first = alpha if alpha and alpha.start < picture.start else picture
-    return Frame(width, height, True, first is alpha, first.start - _CHUNK_HEAD, picture.end)
+    first = alpha if alpha and alpha.start < image_chunk.start else image_chunk
+    return WebpFrame(width, height, True, first is alpha, first.start - _CHUNK_HEAD, image_chunk.end)
 
 
 def _lossy_size(head: bytes) -> tuple[int, int]:

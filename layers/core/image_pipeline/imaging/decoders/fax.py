@@ -47,8 +47,8 @@ def marked_block(width: int, lines: int) -> tuple[bytes, bytes]:
         black = generator.randint(2, 5)
         codes += _HORIZONTAL + _WHITE[white] + _BLACK[black]
         pixels += "0" * white + "1" * black
-    whole, rest = divmod(lines - 1, 8)
-    block = bytes((int(8 * _VERTICAL, 2),)) * whole + _octets(rest * _VERTICAL + codes + _VERTICAL + _END_OF_BLOCK)
+    full_bytes, rest = divmod(lines - 1, 8)
+    block = bytes((int(8 * _VERTICAL, 2),)) * full_bytes + _octets(rest * _VERTICAL + codes + _VERTICAL + _END_OF_BLOCK)
     return block, _octets(pixels.ljust(width, "0"))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from image_pipeline.imaging.formats.heif_picture import AV1, Item
+from image_pipeline.imaging.formats.heif_image import AV1, Item
 
 _DECODING = frozenset({b"av1C", b"hvcC", b"a1op", b"a1lx", b"lsel"})
 _ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"

@@ -335,7 +335,8 @@ class _Units:
     @classmethod
     def of(cls, source: _Source, scan: CodedScan) -> _Units:
         factors = source.sampling.values()
-        across, down = max(h for h, _ in factors), max(v for _, v in factors)
+        across = max(h for h, _ in factors)
+        down = max(v for _, v in factors)
         width, height = source.header.stored_size
         components = scan.header.components
         if len(components) > 1:

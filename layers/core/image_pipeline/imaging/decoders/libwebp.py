@@ -16,7 +16,7 @@ from typing import Any
 import PIL
 from PIL import Image
 
-from image_pipeline.imaging.containers.webp import Frame
+from image_pipeline.imaging.containers.webp import WebpFrame
 
 _ABI = 0x0209
 _MODE_RGBA = 1
@@ -83,7 +83,7 @@ def _library() -> Any:
     return library if is_compatible else None
 
 
-def decode(data: bytes, frame: Frame, least: tuple[int, int]) -> Image.Image | None:
+def decode(data: bytes, frame: WebpFrame, least: tuple[int, int]) -> Image.Image | None:
     """Decode one frame of a WebP. A lossy frame is decoded no larger than needed.
 
     Args:

@@ -127,7 +127,8 @@ def _plain_file(data: bytes, parts: Png) -> bytes | None:
     tail = b""
     while spans and len(tail) < _TAIL:
         start, length = spans.pop()
-        split, end = start + max(0, length + len(tail) - _TAIL), start + length
+        split = start + max(0, length + len(tail) - _TAIL)
+        end = start + length
         checksum = zlib.crc32(view[start:split], _IDAT)
         if zlib.crc32(view[split:end], checksum) != _stored_checksum(data, end):
             return None

@@ -13,7 +13,7 @@ import zlib
 
 from image_pipeline.imaging import icc
 from image_pipeline.imaging.cicp import cicp_profile, is_specified
-from image_pipeline.imaging.colour import D65, Point, Primaries, grey_profile, power_curve, rgb_profile
+from image_pipeline.imaging.colour import D65, Chromaticity, Primaries, grey_profile, power_curve, rgb_profile
 from image_pipeline.imaging.containers.png import GREY, GREY_ALPHA, Png, payload
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
@@ -82,7 +82,7 @@ def _from_gamma(reader: Reader, parts: Png, grey: bool) -> bytes:
     return grey_profile(curve) if grey else rgb_profile(primaries, white, curve)
 
 
-def _chromaticities(reader: Reader, parts: Png) -> tuple[Primaries, Point]:
+def _chromaticities(reader: Reader, parts: Png) -> tuple[Primaries, Chromaticity]:
     """Return primaries and white of cHRM; those of sRGB if it is missing, invalid or nearly the same."""
     stored = _data(reader, parts, b"cHRM", 32)
     numbers = [value / 100_000 for value in struct.unpack(">8i", stored)] if stored else []
@@ -106,6 +106,6 @@ def _span_colours(numbers: list[float]) -> bool:
 _LEAST_AREA = 0.001
 
 
-def _area(a: Point, b: Point, c: Point) -> float:
+def _area(a: Chromaticity, b: Chromaticity, c: Chromaticity) -> float:
     """Return twice the area of a triangle, negative if its corners go clockwise."""
     return (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])

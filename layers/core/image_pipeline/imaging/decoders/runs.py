@@ -9,7 +9,7 @@ from image_pipeline.errors import ImageTooLargeError
 MOST_CODES = 2_000_000
 """Codes of one image: runs, literal pixels and jumps. Python takes up to 1.7 microseconds for each."""
 
-_END_OF_LINE, _END_OF_PICTURE, _JUMP = 0, 1, 2
+_END_OF_LINE, _END_OF_BITMAP, _JUMP = 0, 1, 2
 _UPPER = bytes(value >> 4 for value in range(256))
 _LOWER = bytes(value & 15 for value in range(256))
 
@@ -52,7 +52,7 @@ def unpack(coded: memoryview, size: tuple[int, int], bits: int, fill: int = 0) -
         at += 2
         if count == 0 and value == _END_OF_LINE:
             x, y = 0, y + 1
-        elif count == 0 and value == _END_OF_PICTURE:
+        elif count == 0 and value == _END_OF_BITMAP:
             has_end = True
             break
         elif count == 0 and value == _JUMP:
@@ -91,5 +91,6 @@ def _literal(stored: bytes, count: int, bits: int) -> bytes:
     if bits == 8:
         return stored
     out = bytearray(2 * len(stored))
-    out[::2], out[1::2] = stored.translate(_UPPER), stored.translate(_LOWER)
+    out[::2] = stored.translate(_UPPER)
+    out[1::2] = stored.translate(_LOWER)
     return bytes(out[:count])

@@ -68,7 +68,8 @@ def find_scale(
     if least and greatest and isfinite(min(least)) and isfinite(max(greatest)) and min(least) < max(greatest):
         return Scale(min(least), max(greatest), no_data)
     ranges = [_range(band, no_data) for plane in planes for _, band in _bands(plane)]
-    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    low = min(lowest for lowest, _ in ranges)
+    high = max(highest for _, highest in ranges)
     if low > high:
         return Scale(0, 0, no_data, ("No pixel has a value; the image is black.",))
     if floating and low >= 0 and high <= 1:

@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
 from image_pipeline.imaging import icc
-from image_pipeline.imaging.containers.webp import Frame, Webp, webp
+from image_pipeline.imaging.containers.webp import Webp, WebpFrame, webp
 from image_pipeline.imaging.decoders import libwebp
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.pixels import Pixels, check_size
@@ -37,7 +37,7 @@ def decode(reader: Reader, header: Header, reduction: float) -> Pixels:
     return Pixels(image, (0, 0, *image.size), header.orientation, profile(reader, parts))
 
 
-def decode_frame(data: bytes, frame: Frame, least: tuple[int, int]) -> Image.Image:
+def decode_frame(data: bytes, frame: WebpFrame, least: tuple[int, int]) -> Image.Image:
     """Decode one frame: mode RGB or RGBA.
 
     Args:
@@ -48,7 +48,7 @@ def decode_frame(data: bytes, frame: Frame, least: tuple[int, int]) -> Image.Ima
     return libwebp.decode(data, frame, least) or _decode_with_pillow(data, frame)
 
 
-def _decode_with_pillow(data: bytes, frame: Frame) -> Image.Image:
+def _decode_with_pillow(data: bytes, frame: WebpFrame) -> Image.Image:
     """Decode the frame as a file of its own, because Pillow accepts only complete files."""
     flags = 0x10 if frame.has_alpha else 0
     sides = ((side - 1).to_bytes(3, "little") for side in (frame.width, frame.height))

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from image_pipeline.errors import UnsupportedFormatError
-from image_pipeline.imaging.containers.bmp import Bmp, Compression, bmp
+from image_pipeline.imaging.containers.bmp import Bmp, BmpCompression, bmp
 from image_pipeline.imaging.formats.header import ROW_BYTES, Header
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import BrokenContainerError, CutOffError, Reader
 
 _UNSUPPORTED = {
-    Compression.JPEG: "a JPEG inside",
-    Compression.PNG: "a PNG inside",
-    Compression.CMYK: "CMYK",
-    Compression.CMYK_RLE8: "CMYK",
-    Compression.CMYK_RLE4: "CMYK",
-    Compression.HUFFMAN: "Huffman coding (OS/2)",
-    Compression.RLE24: "run-length coding of 24 bits (OS/2)",
+    BmpCompression.JPEG: "a JPEG inside",
+    BmpCompression.PNG: "a PNG inside",
+    BmpCompression.CMYK: "CMYK",
+    BmpCompression.CMYK_RLE8: "CMYK",
+    BmpCompression.CMYK_RLE4: "CMYK",
+    BmpCompression.HUFFMAN: "Huffman coding (OS/2)",
+    BmpCompression.RLE24: "run-length coding of 24 bits (OS/2)",
 }
-_FIELDS = frozenset({Compression.BITFIELDS, Compression.ALPHA_BITFIELDS})
+_FIELDS = frozenset({BmpCompression.BITFIELDS, BmpCompression.ALPHA_BITFIELDS})
 _BITS = frozenset({1, 2, 4, 8, 16, 24, 32})
 
 
@@ -55,11 +55,11 @@ def _check_kind(parts: Bmp) -> None:
             f"The content is a BMP with {unsupported}, which is not supported.",
             "Save it as an ordinary BMP or as a PNG and upload it again.",
         )
-    if parts.compression not in frozenset(Compression):
+    if parts.compression not in frozenset(BmpCompression):
         raise BrokenContainerError(f"unknown compression {parts.compression}")
     if parts.bits not in _BITS:
         raise BrokenContainerError(f"it has {parts.bits} bits per pixel")
-    run_bits = {Compression.RLE8: 8, Compression.RLE4: 4}.get(Compression(parts.compression), parts.bits)
+    run_bits = {BmpCompression.RLE8: 8, BmpCompression.RLE4: 4}.get(BmpCompression(parts.compression), parts.bits)
     if run_bits != parts.bits or (parts.compression in _FIELDS and parts.bits <= 8):
         raise BrokenContainerError(f"it has {parts.bits} bits per pixel with compression {parts.compression}")
     for mask in parts.masks:

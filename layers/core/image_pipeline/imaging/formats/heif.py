@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from image_pipeline.errors import ImageTooLargeError, UnsupportedFormatError
 from image_pipeline.imaging.containers import av1, hevc
 from image_pipeline.imaging.formats.header import Header
-from image_pipeline.imaging.formats.heif_picture import AV1, Item, read_picture
+from image_pipeline.imaging.formats.heif_image import AV1, Item, read_image
 from image_pipeline.imaging.formats.limits import Limits, format_names
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
@@ -27,27 +27,27 @@ def read_header(reader: Reader, limits: Limits) -> Header:
     Raises:
         BrokenContainerError, and what `admission.admit` raises.
     """
-    picture = read_picture(reader)
+    heif_image = read_image(reader)
     # A file with a HEIF brand may contain AV1 and vice versa: the coded item decides the format.
-    actual_format = "AVIF" if picture.codec == AV1 else "HEIF"
+    actual_format = "AVIF" if heif_image.codec == AV1 else "HEIF"
     if actual_format not in limits.formats:
         raise UnsupportedFormatError(
             f"The content is {actual_format}, which is not an accepted format.",
             f"Convert it to one of {format_names(limits.formats)} and upload it again.",
         )
-    colours = _read_heads(list(picture.item.coded()), reader.in_memory)
-    alphas = _read_heads(list(picture.item.alphas()), reader.in_memory)
+    colours = _read_heads(list(heif_image.item.coded()), reader.in_memory)
+    alphas = _read_heads(list(heif_image.item.alphas()), reader.in_memory)
     _check_slices([*colours, *alphas])
     bits = max(head.bits for head in (*colours, *alphas))
     chroma = max(head.chroma for head in colours)
     memory = _avif_memory if actual_format == "AVIF" else _heif_memory
     return Header.stored(
         actual_format,
-        width=picture.placement.width,
-        height=picture.placement.height,
-        frames=picture.frames,
-        mode=("RGB" if chroma else "L") + ("A" if picture.item.transparent else ""),
-        orientation=picture.placement.orientation,
+        width=heif_image.placement.width,
+        height=heif_image.placement.height,
+        frames=heif_image.frames,
+        mode=("RGB" if chroma else "L") + ("A" if heif_image.item.transparent else ""),
+        orientation=heif_image.placement.orientation,
         bits=bits,
         bytes_per_pixel=memory(bits > 8, chroma, bool(alphas), any(head.film_grain for head in (*colours, *alphas))),
         coded_pixels=max(sum(head.pixels for head in colours), sum(head.pixels for head in alphas)),
@@ -96,7 +96,7 @@ class _Head:
 
 
 def _read_heads(items: list[Item], read_all: bool) -> list[_Head]:
-    configurations: dict[Reader, hevc.Configuration] = {}
+    configurations: dict[Reader, hevc.HevcConfiguration] = {}
     head_of: dict[int, _Head] = {}  # by number: a grid may show one tile in many places
     for index, item in enumerate(items):
         if item.number not in head_of:
@@ -118,15 +118,17 @@ def _av1_head(item: Item, data: Reader | None) -> _Head:
         sequence, sizes = frames.sequence, frames.sizes
     if item.size not in sizes:
         raise _other_size(item.size, max(sizes))
-    sequence = sequence or av1.Sequence()  # the data of this tile was not read: the first tile determines the result
+    sequence = (
+        sequence or av1.SequenceHeader()
+    )  # the data of this tile was not read: the first tile determines the result
     pixels = sum(width * height for width, height in sizes)
     return _Head(sequence.bits, sequence.chroma, pixels, item.data.size, sequence.film_grain)
 
 
-def _hevc_head(item: Item, data: Reader | None, configurations: dict[Reader, hevc.Configuration]) -> _Head:
+def _hevc_head(item: Item, data: Reader | None, configurations: dict[Reader, hevc.HevcConfiguration]) -> _Head:
     """Compare the size of an item with all of its sequence parameter sets."""
     body = item.body_of(b"hvcC")
-    assert body is not None  # noqa: S101  `read_picture` has checked it
+    assert body is not None  # noqa: S101  `read_image` has checked it
     if body not in configurations:
         configurations[body] = hevc.configuration(body)
     configuration = configurations[body]

@@ -102,7 +102,8 @@ def _span(size: int, length: Fraction, offset: Fraction) -> tuple[int, int]:
     """
     first = math.floor(offset + Fraction(size - 1, 2) - (length - 1) / 2)
     last = first + math.floor(length - Fraction(1, 2))
-    first, last = max(0, first), min(size - 1, last)
+    first = max(0, first)
+    last = min(size - 1, last)
     if last < first:
         raise BrokenContainerError("its crop leaves no pixels")
     return first, last - first + 1

@@ -306,7 +306,8 @@ def read_layout(tags: Directory, file_bytes: int) -> Layout:
     """
     if repeated := sorted(tags.repeated & frozenset(Tag)):
         raise BrokenContainerError(f"it contains tag {repeated[0]} twice")
-    width, height = tags.integer(Tag.WIDTH), tags.integer(Tag.HEIGHT)
+    width = tags.integer(Tag.WIDTH)
+    height = tags.integer(Tag.HEIGHT)
     if not (0 < width <= _LONGEST_SIDE and 0 < height <= _LONGEST_SIDE):
         raise BrokenContainerError(f"its size is {width} × {height} pixels")
     bits = tags.integers(Tag.BITS, _MOST_CHANNELS) or (1,)

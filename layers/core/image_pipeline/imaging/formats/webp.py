@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from image_pipeline.imaging.containers.webp import Frame, webp
+from image_pipeline.imaging.containers.webp import WebpFrame, webp
 from image_pipeline.imaging.formats.header import ROW_BYTES, Header
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.formats.orientation import orientation_and_camera
@@ -38,7 +38,7 @@ def read_header(reader: Reader, _limits: Limits) -> Header:
     )
 
 
-def _table_bytes(frame: Frame) -> int:
+def _table_bytes(frame: WebpFrame) -> int:
     """Return the memory for the codes of a lossless image or an alpha channel.
 
     Each block of at least 4 × 4 pixels may have its own group of five codes, which takes at least 20 bits of the file

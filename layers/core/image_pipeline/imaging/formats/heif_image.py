@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from image_pipeline.errors import UnsupportedFormatError
 from image_pipeline.imaging.containers.heif import HeifItems, Property, heif_items, main_boxes
-from image_pipeline.imaging.containers.tracks import Track, picture_tracks
+from image_pipeline.imaging.containers.tracks import Track, image_tracks
 from image_pipeline.imaging.formats.placement import STEPS, Placement
 from image_pipeline.imaging.reader import BrokenContainerError, Reader
 
@@ -90,7 +90,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Picture:
+class HeifImage:
     """The primary image."""
 
     item: Item
@@ -105,7 +105,7 @@ class Picture:
         return next(self.item.coded()).kind
 
 
-def read_picture(reader: Reader) -> Picture:
+def read_image(reader: Reader) -> HeifImage:
     """Find the primary image and its parts, without reading coded data.
 
     The primary item is the image, even if the file also contains a sequence. Without a primary item, the first image of
@@ -115,10 +115,10 @@ def read_picture(reader: Reader) -> Picture:
         BrokenContainerError: the primary image is missing or invalid.
         UnsupportedFormatError: the primary image is of a kind that cannot be decoded.
     """
-    return reader.once(_read_picture)
+    return reader.once(_read_image)
 
 
-def _read_picture(reader: Reader) -> Picture:
+def _read_image(reader: Reader) -> HeifImage:
     main = main_boxes(reader)
     tracks = list(_tracks(main.get(b"moov")))
     frames = max((track.samples for track in tracks if track.handler == b"pict"), default=1)
@@ -140,7 +140,7 @@ def _read_picture(reader: Reader) -> Picture:
         raise BrokenContainerError("it has no primary image" if items else "it has no meta box")
     if len({coded.kind for coded in (*item.coded(), *item.alphas())}) > 1:
         raise UnsupportedFormatError("The image combines AV1 and HEVC, which is not supported.", _HINT)
-    return Picture(item, placement, max(1, frames))
+    return HeifImage(item, placement, max(1, frames))
 
 
 def _primary_item(items: HeifItems, primary: int) -> tuple[Item, Placement]:
@@ -171,7 +171,7 @@ def _tracks(moov: Reader | None) -> Iterator[Track]:
     """Yield the image tracks up to the first broken one; an image with a primary item does not need them."""
     if moov is not None:
         with suppress(BrokenContainerError):
-            yield from picture_tracks(moov)
+            yield from image_tracks(moov)
 
 
 def _first_of_sequence(reader: Reader, tracks: list[Track]) -> Item:
