@@ -211,8 +211,6 @@ UNCLEAR_NAMES = {
 }
 """Participles and pronouns, which do not say what a value is."""
 WITH_UNCLEAR_NAMES = (
-    "bench/cost.py",
-    "bench/engine",
     "image_pipeline_cli/doctor",
     "image_pipeline_cli/verify",
     "tests/acceptance",
