@@ -23,7 +23,7 @@ from image_pipeline_cli.checks import Check, CheckFailedError
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INCOMPLETE, USAGE
 from image_pipeline_cli.stack import Stack, find_local
-from image_pipeline_cli.verify import api, command, facts, images, pictures, pixels, reports
+from image_pipeline_cli.verify import api, command, estimate, facts, images, pictures, pixels, reports
 from image_pipeline_cli.verify.pictures import PICTURES
 from image_pipeline_cli.verify.session import ObservedOutcome, Session, Times
 from image_pipeline_cli.verify.temporary import Inbox
@@ -219,8 +219,14 @@ def test_every_format_is_uploaded(template):
 
 def test_the_modelled_cost_is_below_three_cents():
     """The model counts every upload of a run, and the document has the result."""
-    assert command.UPLOADS * prices.dollars_per_image() < command.dollars() < 0.03
-    assert f"Up to {command.dollars() * 100:.1f} cents" in (ROOT / "docs" / "operations.md").read_text()
+    assert estimate.UPLOADS * prices.dollars_per_image() < estimate.dollars() < 0.03
+    assert f"Up to {estimate.dollars() * 100:.1f} cents" in (ROOT / "docs" / "operations.md").read_text()
+
+
+def test_the_modelled_time_is_below_three_minutes():
+    """The document has the result."""
+    assert estimate.seconds() < 180
+    assert f"about {estimate.seconds():.0f} seconds on AWS" in (ROOT / "docs" / "operations.md").read_text()
 
 
 def test_nothing_is_done_without_confirmation(running, tmp_path, capsys, monkeypatch):
@@ -232,7 +238,7 @@ def test_nothing_is_done_without_confirmation(running, tmp_path, capsys, monkeyp
     monkeypatch.setattr("sys.stdin.readline", lambda: "no\n")
     assert main(["verify", *running]) == INCOMPLETE
     question = capsys.readouterr().err
-    for words in ("uploads/image-pipeline-verify-", "two API keys", "a queue", f"{command.dollars() * 100:.1f} cents"):
+    for words in ("uploads/image-pipeline-verify-", "two API keys", "a queue", f"{estimate.dollars() * 100:.1f} cents"):
         assert words in question
     assert inventory(find_local(tmp_path)) == before
 
@@ -251,7 +257,8 @@ def test_what_is_created_is_said_before_it_starts(capsys, monkeypatch, as_json):
     assert command.verify(stack, Namespace(yes=True, json=as_json, timeout=1.0)) == INCOMPLETE
     ((out, announcement),) = said
     assert out == ""
-    for words in ("uploads/image-pipeline-verify-", "two API keys", f"{command.dollars() * 100:.1f} cents"):
+    sums = f"{estimate.dollars() * 100:.1f} cents", f"{estimate.seconds():.0f} seconds"
+    for words in ("uploads/image-pipeline-verify-", "two API keys", *sums):
         assert words in announcement
     if as_json:
         assert json.loads(capsys.readouterr().out)["checks"][0]["state"] == "FAILED"
