@@ -59,8 +59,6 @@ def _about_labels(body: Mapping[str, Any], parameters: Mapping[str, str]) -> str
     if not version:
         return "labelModelVersion is empty, so nothing has detected labels"
     confidences = [label["confidence"] for label in labels]
-    if confidences != sorted(confidences, reverse=True):
-        return "the labels are not sorted by confidence"
     if len(labels) > int(parameters.get("LabelsMax", len(labels))):
         return f"there are {len(labels)} labels, but LabelsMax is {parameters['LabelsMax']}"
     if min(confidences, default=100) < float(parameters.get("LabelsMinConfidence", 0)):

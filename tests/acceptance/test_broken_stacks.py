@@ -59,6 +59,12 @@ def lambda_handler(event, context):
     image["width"], image["height"] = image["height"], image["width"]
     return store(event, context)
 """
+WITHOUT_POINT = f"""
+import runpy
+from image_pipeline.workflow import focus
+focus.find = lambda *_: (None, [])
+lambda_handler = runpy.run_path({str(GENERATE)!r})["lambda_handler"]
+"""
 WITHOUT_LAYER = "import a_package_of_another_layer\n"
 
 
@@ -134,13 +140,18 @@ def fresh(picture: Picture = FIRST) -> Picture:
 
 def uploaded(session: Session, picture: Picture) -> str:
     """Upload a picture and check it."""
-    session.wait([session.put(picture.file_name, picture.encode())], [])
+    session.wait([session.put(picture.file_name, picture.encode(), picture.metadata)], [])
     return images.check_picture(session, picture)
 
 
 def turned(session: Session) -> str:
     """Upload a picture that lies on its side, and check it."""
     return uploaded(session, fresh(images.PICTURES[0]))
+
+
+def with_point(session: Session) -> str:
+    """Upload the picture with a point, and check it."""
+    return uploaded(session, fresh(next(picture for picture in images.PICTURES if picture.point)))
 
 
 def new_upload(session: Session) -> str:
@@ -239,6 +250,12 @@ CASES = {
         turned,
         ("is wrong", "build and deploy again"),
     ),
+    "the point is ignored": Case(
+        "wide picture with a point",
+        altered("GenerateThumbnailsFunction", WITHOUT_POINT),
+        with_point,
+        ("The record is wrong: focus is None instead of {'x': 0.9, 'y': 0.5}",),
+    ),
     "renditions cannot be read": Case(
         "first upload",
         without("GetStatusFunctionRole", "SignRenditionUrls"),
@@ -334,6 +351,7 @@ CASES = {
 
 BREADTH = {
     "the first version is rendered again",
+    "the point is ignored",
     "orientation is ignored",
     "statuses cannot be read",
     "a rejection has another reason",

@@ -177,7 +177,6 @@ def test_the_facts_of_every_picture_are_right(picture):
         ({"summary": {"colours": ["#ff0000", "#00ff00", "#0000ff"]}}, "without #ffffff"),
         ({"summary": {"thumbhash": ""}}, "thumbhash is empty"),
         ({"labelModelVersion": None}, "nothing has detected labels"),
-        ({"labels": [{"confidence": 80}, {"confidence": 90}]}, "not sorted"),
         ({"labels": [{"confidence": 80}] * 3}, "there are 3 labels, but LabelsMax is 2"),
         ({"labels": [{"confidence": 70}]}, "a label has 70 %, but LabelsMinConfidence is 75"),
     ],
