@@ -84,7 +84,8 @@ def mail(stack: Stack) -> str:
         raise CheckFailedError(
             f"Not confirmed: {', '.join(dict.fromkeys(pending))}.", f"Open the link in the mail from AWS. {_AGAIN}"
         )
-    return f"{len(subscriptions)} subscriptions are confirmed." if subscriptions else "No mail address is subscribed."
+    confirmed = dict.fromkeys(entry["Endpoint"] for entry in subscriptions)
+    return f"Confirmed: {', '.join(confirmed)}." if confirmed else "No mail address is subscribed."
 
 
 def _mail_subscriptions(stack: Stack, topic: str) -> list[dict[str, str]]:

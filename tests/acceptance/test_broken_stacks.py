@@ -591,9 +591,9 @@ def test_a_mail_address_must_be_subscribed_and_confirmed(pipeline, reconfigure, 
         return main(["doctor", "--local", "--run-dir", str(tmp_path)]), capsys.readouterr().out
 
     reconfigure(NotificationEmail="you@example.com")
-    reconfigure(NotificationEmail="me@example.com")  # the subscription of the other address ends
+    reconfigure(NotificationEmail="me@example.com", AlarmEmail="us@example.com")  # the other subscription ends
     code, out = doctor()
-    assert (code, "1 subscriptions are confirmed." in out) == (OK, True), out
+    assert (code, "Confirmed: me@example.com, us@example.com." in out) == (OK, True), out
     sns, topic = pipeline.client("sns"), pipeline.outputs["NotificationTopicArn"]
     new = sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="new@example.com")["SubscriptionArn"]
     code, out = doctor()
