@@ -132,6 +132,7 @@ def _cut_jpeg() -> bytes:
 
 
 jpeg = _writer("JPEG", quality=95)
+"""Writes a JPEG."""
 FIRST = Picture("first upload", "first.jpg", "JPEG", jpeg)
 PICTURES = (
     Picture("JPEG, turned by EXIF", "turned.jpg", "JPEG", jpeg, orientation=6),

@@ -43,6 +43,13 @@ from PIL import Image
 Image.Image.transpose = lambda image, method: image
 lambda_handler = runpy.run_path({str(GENERATE)!r})["lambda_handler"]
 """
+UPSIDE_DOWN = f"""
+import runpy
+from PIL import Image
+save = Image.Image.save
+Image.Image.save = lambda image, *place, **how: save(image.transpose(Image.Transpose.ROTATE_180), *place, **how)
+lambda_handler = runpy.run_path({str(GENERATE)!r})["lambda_handler"]
+"""
 FIRST_VERSION = f"""
 import runpy
 from image_pipeline.store import storage
@@ -50,14 +57,25 @@ read, uploads = storage.read, {{}}
 storage.read = lambda client, source, most: uploads.setdefault(source.key, read(client, source, most))
 lambda_handler = runpy.run_path({str(GENERATE)!r})["lambda_handler"]
 """
-OTHER_FACTS = f"""
+STORE = f"""
 import runpy
 store = runpy.run_path({str(ROOT / "functions" / "store_results" / "app.py")!r})["lambda_handler"]
 
 def lambda_handler(event, context):
-    image = event["thumbnails"]["image"]
-    image["width"], image["height"] = image["height"], image["width"]
+    change(event["thumbnails"])
     return store(event, context)
+"""
+OTHER_FACTS = f"""
+{STORE}
+def change(thumbnails):
+    image = thumbnails["image"]
+    image["width"], image["height"] = image["height"], image["width"]
+"""
+OTHER_SIZES = f"""
+{STORE}
+def change(thumbnails):
+    for rendition in thumbnails["renditions"]:
+        rendition["sizeBytes"] += 1
 """
 WITHOUT_POINT = f"""
 import runpy
@@ -238,6 +256,12 @@ CASES = {
         new_upload,
         ("The record is wrong: image.width is 160 instead of 240", "build and deploy again"),
     ),
+    "the record has other sizes of renditions": Case(
+        "first upload",
+        altered("StoreResultsFunction", OTHER_SIZES),
+        new_upload,
+        ("The rendition 100x100 (JPEG) is wrong: the record has another sizeBytes",),
+    ),
     "the recipes are others": Case(
         "first upload",
         altered("GenerateThumbnailsFunction", FEWER_RECIPES),
@@ -248,7 +272,13 @@ CASES = {
         "JPEG, turned by EXIF",
         altered("GenerateThumbnailsFunction", NOT_TURNED),
         turned,
-        ("is wrong", "build and deploy again"),
+        ("The record is wrong: summary.phash is", "that of another image", "build and deploy again"),
+    ),
+    "renditions are upside down": Case(
+        "JPEG, turned by EXIF",
+        altered("GenerateThumbnailsFunction", UPSIDE_DOWN),
+        turned,
+        ("The rendition 100x100 (JPEG) is wrong: the quarter at the top left is", "(EXIF orientation 6)"),
     ),
     "the point is ignored": Case(
         "wide picture with a point",
@@ -352,6 +382,7 @@ CASES = {
 BREADTH = {
     "the first version is rendered again",
     "the point is ignored",
+    "the record has other sizes of renditions",
     "orientation is ignored",
     "statuses cannot be read",
     "a rejection has another reason",
