@@ -17,6 +17,18 @@ Subject = TypeVar("Subject")
 _DENIED_CODES = frozenset(
     {"AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException", "403", "Forbidden"}
 )
+_MISSING_CODES = frozenset(
+    {
+        "NoSuchBucket",
+        "NotFound",
+        "NotFoundException",
+        "QueueDoesNotExist",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "ResourceNotFoundException",
+        "StateMachineDoesNotExist",
+    }
+)
+"""The errors of services about a resource that does not exist."""
 _MISSING_PERMISSION = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
 _MALFORMED = (AttributeError, KeyError, TypeError, ValueError)  # what reading a document of another form raises
 _WIDTH = 13
@@ -100,7 +112,9 @@ def perform(check: Check[Subject], subject: Subject) -> Result:
             permission = _permission(check, error)
             detail = f"Your credentials need {permission}."
             return Result(check.name, State.NOT_CHECKED, detail, permission=permission)
-        return Result(check.name, State.FAILED, f"AWS request failed: {error}", "Check the AWS Health Dashboard.")
+        is_missing = aws.code_of(error) in _MISSING_CODES
+        advice = "It was deleted by hand: deploy again." if is_missing else "Check the AWS Health Dashboard."
+        return Result(check.name, State.FAILED, f"AWS request failed: {error}", advice)
 
 
 def show(result: Result) -> None:

@@ -84,7 +84,8 @@ def mail(stack: Stack) -> str:
         raise CheckFailedError(
             f"Not confirmed: {', '.join(dict.fromkeys(pending))}.", f"Open the link in the mail from AWS. {_AGAIN}"
         )
-    return f"{len(subscriptions)} subscriptions are confirmed." if subscriptions else "No mail address is subscribed."
+    confirmed = dict.fromkeys(entry["Endpoint"] for entry in subscriptions)
+    return f"Confirmed: {', '.join(confirmed)}." if confirmed else "No mail address is subscribed."
 
 
 def _mail_subscriptions(stack: Stack, topic: str) -> list[dict[str, str]]:
@@ -118,20 +119,20 @@ def alarms(stack: Stack) -> str:
     if stack.local:
         raise NotCheckedError("The local run has no alarms.")
     pages = stack.client("cloudwatch").get_paginator("describe_alarms")
-    found = [
+    metric_alarms = [
         alarm
         for page in pages.paginate(AlarmNamePrefix=f"{stack.name}-Monitoring-", AlarmTypes=["MetricAlarm"])
         for alarm in page["MetricAlarms"]
     ]
-    if not found:
+    if not metric_alarms:
         raise CheckFailedError("The stack has no alarms.", "Deploy again; the nested stack Monitoring contains them.")
-    raised = [_alarm_name(alarm["AlarmName"]) for alarm in found if alarm["StateValue"] == "ALARM"]
+    raised = [_alarm_name(alarm["AlarmName"]) for alarm in metric_alarms if alarm["StateValue"] == "ALARM"]
     if raised:
         raise CheckFailedError(
             f"Raised: {', '.join(raised)}.",
             f"See {raised[0]} in docs/operations.md: it says what to look at and to do.",
         )
-    return f"None of {len(found)} alarms is raised."
+    return f"None of {len(metric_alarms)} alarms is raised."
 
 
 def version(stack: Stack) -> str:

@@ -23,19 +23,19 @@ def lambda_concurrency(stack: Stack) -> str:
     functions = stack.client("lambda")
     limits = functions.get_account_settings()["AccountLimit"]
     total, unreserved = limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]
-    wanted = int(stack.parameters.get("MaxConcurrency", 0))
+    maximum = int(stack.parameters.get("MaxConcurrency", 0))
     name = stack.resources("AWS::Lambda::Function").get("GenerateThumbnailsFunction", "")
     reserved = functions.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions", 0)
-    if reserved != wanted:
+    if reserved != maximum:
         raise CheckFailedError(
-            f"{reserved or 'None'} are reserved for GenerateThumbnails, but MaxConcurrency is {wanted}.",
+            f"{reserved or 'None'} are reserved for GenerateThumbnails, but MaxConcurrency is {maximum}.",
             "The reservation was changed by hand: deploy again.",
         )
     need = _peak(stack)["mostFunctions"]
     if unreserved < need:
         raise CheckFailedError(
             f"{unreserved} of {total} concurrent executions are not reserved; a batch uses up to {need}.",
-            f"Ask AWS for {need + wanted + _UNRESERVED} or more concurrent executions, or lower BatchConcurrency.",
+            f"Ask AWS for {need + maximum + _UNRESERVED} or more concurrent executions, or lower BatchConcurrency.",
         )
     return f"{unreserved} of {total} concurrent executions are not reserved; a batch uses up to {need}."
 

@@ -8,11 +8,11 @@ from urllib.parse import quote
 from image_pipeline import keys
 from image_pipeline_cli.checks import Check, CheckFailedError
 from image_pipeline_cli.verify import http
-from image_pipeline_cli.verify.images import check_renditions, require_success
+from image_pipeline_cli.verify.images import check_image
 from image_pipeline_cli.verify.pictures import FIRST, Picture, jpeg
 from image_pipeline_cli.verify.session import Session
 
-_POSTED = Picture("upload by POST /images", "posted.jpg", "JPEG", jpeg)
+_POSTED = Picture("upload by POST /images", "posted.jpg", "JPEG", jpeg, orientation=8)
 _FORM = Picture("upload by presigned form", "form.jpg", "JPEG", jpeg)
 _JSON = {"content-type": "application/json"}
 _PROBLEM = "application/problem+json"
@@ -102,9 +102,7 @@ def check_keys(session: Session) -> str:
 def _check_upload(session: Session, picture: Picture, version_id: str | None, at: float) -> str:
     head = session.stack.client("s3").head_object(Bucket=session.bucket, Key=session.folder + picture.file_name)
     session.wait([session.remember(picture.file_name, version_id, head["ETag"], at)], session.times.alone)
-    body = session.outcome(picture.file_name)
-    require_success(body)
-    return check_renditions(body["imageKey"], session.status(picture.file_name)["renditions"], picture)
+    return check_image(session, picture)
 
 
 def _bad_requests(folder: str) -> list[_BadRequest]:

@@ -3,37 +3,27 @@
 import argparse
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from image_pipeline.keys import UPLOADS_PREFIX
-from image_pipeline_cli import checks, prices, terminal
+from image_pipeline_cli import checks, terminal
 from image_pipeline_cli.checks import Check, Result
 from image_pipeline_cli.doctor import health
 from image_pipeline_cli.exits import INCOMPLETE, OK, TIMED_OUT, USAGE
 from image_pipeline_cli.stack import Stack
-from image_pipeline_cli.verify import api, changes, images, leftovers, preparation, reports
-from image_pipeline_cli.verify.pictures import FIRST, PICTURES, bad_files
+from image_pipeline_cli.verify import api, changes, estimate, images, leftovers, preparation, reports
+from image_pipeline_cli.verify.pictures import FIRST
 from image_pipeline_cli.verify.session import Session
 from image_pipeline_cli.verify.temporary import PREFIX
 
-UPLOADS = 1 + len(PICTURES) + len(bad_files()) + 2 + 2
-"""The first file, the others, two over HTTP, and two with the same name."""
-_EXECUTIONS = UPLOADS + 2  # a restoration and a duplicate; that and rejected files cost less than an image
-_DELETIONS = (
-    UPLOADS + 3
-)  # of every version at the end; one is restored, and one deletion is a check and leaves a marker
 _OUTCOME_SECONDS = 60.0
 
 PRECONDITIONS: tuple[Check[Stack], ...] = (health.EVENT_BRIDGE, health.RULES)
 """Without these, no upload would ever have an outcome."""
 _PROCESSED = ("COMPLETED", "PARTIAL")
 CHECKS: tuple[Check[Session], ...] = (*images.CHECKS, *api.CHECKS, *changes.CHECKS, *reports.CHECKS)
-
-
-def dollars() -> float:
-    """Return the modelled cost of a run in US dollars, at most."""
-    return _EXECUTIONS * prices.dollars_per_image() + _DELETIONS * prices.dollars_per_deletion()
 
 
 def verify(stack: Stack, options: argparse.Namespace) -> int:
@@ -88,6 +78,7 @@ class _Report:
         self._session = session
         self._as_json = as_json
         self._results: list[Result] = []
+        self._started = time.monotonic()
 
     @property
     def code(self) -> int:
@@ -113,22 +104,28 @@ class _Report:
 
     def finish(self) -> None:
         """Print the times and the number of results, or the JSON document."""
-        times = self._session.times
+        times, seconds = self._session.times, time.monotonic() - self._started
         if self._as_json:
-            results = [result.to_json() for result in self._results]
-            terminal.write_json({"checks": results, "times": times.to_json(), "dollars": round(dollars(), 4)})
+            document = {
+                "checks": [result.to_json() for result in self._results],
+                "times": times.to_json(),
+                "seconds": round(seconds, 1),
+                "dollars": round(estimate.dollars(), 4),
+            }
+            terminal.write_json(document)
             return
         if times.first:
             terminal.say(times.sentence())
-        terminal.say(checks.summary(self._results))
+        terminal.say(f"{checks.summary(self._results)} The run took {seconds:.0f} seconds.")
 
 
 def _announcement(stack: Stack) -> str:
     return (
-        f"This uploads {UPLOADS} files to a folder {UPLOADS_PREFIX}{PREFIX}… of {stack.name} and creates two API "
-        "keys, a queue, an event rule and a subscription of the same name. All of them are removed at the end. "
+        f"This uploads {estimate.UPLOADS} files to a folder {UPLOADS_PREFIX}{PREFIX}… of {stack.name} and creates two "
+        "API keys, a queue, an event rule and a subscription of the same name. All of them are removed at the end. "
         "Subscribers of the stack get the notifications and events about these uploads. On AWS, it costs up to "
-        f"{dollars() * 100:.1f} cents."
+        f"{estimate.dollars() * 100:.1f} cents and takes about {estimate.seconds():.0f} seconds, or some minutes more "
+        "after a first deployment."
     )
 
 

@@ -1,20 +1,24 @@
 """Checks of outcomes: images must be processed to the right pixels, and files that are no image be rejected."""
 
+import io
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from PIL import Image
+
 from image_pipeline.imaging import recipes
 from image_pipeline_cli import parallel
 from image_pipeline_cli.checks import Check, CheckFailedError, NotCheckedError
-from image_pipeline_cli.verify import http, pixels
-from image_pipeline_cli.verify.pictures import FIRST, PICTURES, SIZE, BadFile, Picture, bad_files
+from image_pipeline_cli.verify import facts, http, pixels
+from image_pipeline_cli.verify.pictures import FIRST, PICTURES, BadFile, Picture, bad_files
 from image_pipeline_cli.verify.session import NO_OUTCOME, Session
 
 _JOBS = 8
 _AGAIN_SECONDS = 20.0
 """Time between two tries of the first upload."""
+_OTHER_CODE = "Other code is deployed than that of this command: build and deploy again."
 _LONG_WAIT = (
     "No outcome yet. After a first deployment, S3 needs about five minutes until it sends events. "
     "Waiting for up to {seconds:.0f} more seconds …"
@@ -67,24 +71,32 @@ def upload_all(session: Session) -> str:
     return f"All {count} files that were uploaded at once have an outcome."
 
 
-def _files() -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each file that can be made on this machine."""
+def _files() -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    """Yield name, content and metadata of each file that can be made on this machine."""
     for picture in PICTURES:
         with suppress(NotCheckedError):
-            yield picture.file_name, picture.encode()
+            yield picture.file_name, picture.encode(), picture.metadata
     for file in bad_files():
-        yield file.file_name, file.data
+        yield file.file_name, file.data, {}
 
 
 def check_picture(session: Session, picture: Picture) -> str:
-    """Check the outcome of a picture, its status over HTTP, and the pixels of all its renditions."""
+    """Check the outcome of a picture, unless the stack does not accept its format."""
     picture.encode()  # says why if it cannot be made on this machine
-    body = session.outcome(picture.file_name)
     if not _is_accepted(session, picture):
+        body = session.outcome(picture.file_name)
         return _rejected(body, "UnsupportedFormatError") + " ImageFormats excludes its format."
+    return check_image(session, picture)
+
+
+def check_image(session: Session, picture: Picture) -> str:
+    """Check the record of an image, its status over HTTP, and the pixels of all its renditions."""
+    body = session.outcome(picture.file_name)
     require_success(body)
-    renditions = session.status(picture.file_name)["renditions"]
-    return check_renditions(body["imageKey"], renditions, picture)
+    _check_facts(session, "record", body, picture)
+    status = session.status(picture.file_name)
+    _check_facts(session, "status", status, picture)
+    return _check_renditions(status, picture)
 
 
 def _is_accepted(session: Session, picture: Picture) -> bool:
@@ -92,29 +104,45 @@ def _is_accepted(session: Session, picture: Picture) -> bool:
     return formats is None or picture.image_format in formats.split(",")
 
 
-def check_renditions(image_key: str, renditions: list[dict[str, Any]], picture: Picture) -> str:
+def _check_facts(session: Session, name: str, body: dict[str, Any], picture: Picture) -> None:
+    if problem := facts.complaint(body, picture, session.stack.parameters):
+        raise CheckFailedError(f"The {name} is wrong: {problem}.", _OTHER_CODE)
+
+
+def _check_renditions(status: dict[str, Any], picture: Picture) -> str:
     """Check that the renditions are those of the recipes, and compare their pixels with the picture."""
-    book = recipes.without_repeats(recipes.load().for_key(image_key), *SIZE)
-    wanted = {(recipe.name, name.upper()): (recipe, name) for recipe in book for name in recipe.formats}
-    found = {(rendition["name"], rendition["format"]): rendition for rendition in renditions}
-    if wanted.keys() != found.keys():
+    book = recipes.without_repeats(recipes.load().for_key(status["imageKey"]), *picture.size)
+    expected = {(recipe.name, name.upper()): (recipe, name) for recipe in book for name in recipe.formats}
+    renditions = {(rendition["name"], rendition["format"]): rendition for rendition in status["renditions"]}
+    if expected.keys() != renditions.keys():
         raise CheckFailedError(
-            f"The renditions are {_names(found)} instead of {_names(wanted)}.",
+            f"The renditions are {_names(renditions)} instead of {_names(expected)}.",
             "The stack was deployed with other recipes: deploy again, or run this command from the deployed commit.",
         )
-    for names, (recipe, output_format) in wanted.items():
-        answer = http.send("GET", found[names]["url"])
+    for names, (recipe, output_format) in expected.items():
+        rendition = renditions[names]
+        answer = http.send("GET", rendition["url"])
         if answer.status != 200:
             raise CheckFailedError(
                 f"The URL of the rendition {_names([names])} answers {answer.status}.",
                 "The role of GetStatus may lack s3:GetObjectVersion on the renditions: deploy again.",
             )
-        if problem := pixels.complaint(answer.body, recipe, output_format, picture):
+        problem = pixels.complaint(answer.body, recipe, output_format, picture) or _difference(rendition, answer.body)
+        if problem:
+            lying = f" (EXIF orientation {picture.orientation})" if picture.orientation > 1 else ""
             raise CheckFailedError(
-                f"The rendition {_names([names])} is wrong: {problem}.",
+                f"The rendition {_names([names])} is wrong: {problem}{lying}.",
                 "Other code, packages or recipes are deployed than those of this command: build and deploy again.",
             )
-    return f"{len(wanted)} renditions have the right size and pixels."
+    return f"The record and {len(expected)} renditions are right."
+
+
+def _difference(rendition: dict[str, Any], data: bytes) -> str:
+    """Say how the record of a rendition differs from its file; empty if it does not."""
+    with Image.open(io.BytesIO(data)) as image:
+        actual = {"width": image.width, "height": image.height, "sizeBytes": len(data)}
+    names = [name for name, value in actual.items() if rendition[name] != value]
+    return f"the record has another {' and '.join(names)}" if names else ""
 
 
 def check_bad_file(session: Session, file: BadFile) -> str:
@@ -143,12 +171,9 @@ def require_success(body: dict[str, Any]) -> None:
 
 
 def _rejected(body: dict[str, Any], code: str) -> str:
-    found = body.get("error", {}).get("code", "no error")
-    if (body["status"], found) != ("FAILED", code):
-        raise CheckFailedError(
-            f"{body['status']} with {found} instead of FAILED with {code}.",
-            "Other code is deployed than that of this command: build and deploy again.",
-        )
+    actual_code = body.get("error", {}).get("code", "no error")
+    if (body["status"], actual_code) != ("FAILED", code):
+        raise CheckFailedError(f"{body['status']} with {actual_code} instead of FAILED with {code}.", _OTHER_CODE)
     return f"It was rejected with {code}."
 
 

@@ -36,12 +36,12 @@ def remove(stack: Stack) -> str:
 
 def _names(stack: Stack) -> set[str]:
     """Return the names of all runs that left something, also of those that are under way."""
-    found = temporary.inbox_names(stack)
+    names = temporary.inbox_names(stack)
     for bucket, prefix in _folders(stack):
         pages = stack.client("s3").get_paginator("list_object_versions")
         for page in pages.paginate(Bucket=bucket, Prefix=prefix + PREFIX, Delimiter="/"):
-            found |= {entry["Prefix"].removeprefix(prefix).rstrip("/") for entry in page.get("CommonPrefixes", ())}
-    return found
+            names |= {entry["Prefix"].removeprefix(prefix).rstrip("/") for entry in page.get("CommonPrefixes", ())}
+    return names
 
 
 def _folders(stack: Stack) -> tuple[tuple[str, str], ...]:

@@ -1,15 +1,18 @@
-"""The files that `verify` uploads: one picture of four coloured quarters in every format, and files that are no image.
+"""The files that `verify` uploads: pictures of four coloured quarters in every format, and files that are no image.
 
-A wrong orientation, wrong colours and lost transparency all show in the quarters, in renditions of any size.
+A wrong orientation, wrong colours, lost transparency and a misplaced crop all show in the quarters, in renditions of
+any size. Each orientation of EXIF is in one of the pictures.
 """
 
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from PIL import Image, features
 
+from image_pipeline.imaging.focus import METADATA, Point
 from image_pipeline_cli.checks import NotCheckedError
 from image_pipeline_cli.verify.heic import turned_heic
 
@@ -19,7 +22,16 @@ RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 QUARTERS: tuple[Colour, Colour, Colour, Colour] = (RED, GREEN, BLUE, WHITE)
 """The colours of the upright picture: top left, top right, bottom left, bottom right."""
 _ORIENTATION_TAG = 0x0112
-_TURNED = 6  # the camera was held upright: the picture is stored turned to the left, and shown turned to the right
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""How a camera stores an upright picture with an orientation of EXIF."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +43,43 @@ class Picture:
     file_name: str
     image_format: str
     """A name from the parameter `ImageFormats`."""
-    encode: Callable[[], bytes]
+    write: Callable[..., bytes]
+    """Writes the stored pixels; `exif` is an option."""
     quarters: tuple[Colour, ...] = QUARTERS
     transparent: int | None = None
     """The index of the quarter that is transparent."""
+    size: tuple[int, int] = SIZE
+    """(width, height) of the upright picture."""
+    orientation: int = 1
+    """That of EXIF, 1 to 8."""
+    point: Point | None = None
+    """The point that its crops must show."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The user-defined metadata of its upload."""
+        return {METADATA: str(self.point)} if self.point else {}
+
+    def draw(self) -> Image.Image:
+        """Return the upright picture."""
+        image = Image.new("RGB", self.size)
+        width, height = self.size[0] // 2, self.size[1] // 2
+        for index, colour in enumerate(self.quarters):
+            left, top = index % 2 * width, index // 2 * height
+            image.paste(colour, (left, top, left + width, top + height))
+        if self.transparent is not None:
+            image = image.convert("RGBA")
+            left, top = self.transparent % 2 * width, self.transparent // 2 * height
+            image.paste((0, 0, 0, 0), (left, top, left + width, top + height))
+        return image
+
+    def encode(self) -> bytes:
+        """Return the file.
+
+        Raises:
+            NotCheckedError: It cannot be made on this machine.
+        """
+        return _encode(self)
 
 
 @dataclass(frozen=True)
@@ -48,61 +93,59 @@ class BadFile:
     """The code of the error."""
 
 
-def _draw(quarters: tuple[Colour, ...] = QUARTERS) -> Image.Image:
-    image = Image.new("RGB", SIZE)
-    width, height = SIZE[0] // 2, SIZE[1] // 2
-    for index, colour in enumerate(quarters):
-        left, top = index % 2 * width, index // 2 * height
-        image.paste(colour, (left, top, left + width, top + height))
-    return image
-
-
-def _encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    image.save(out, image_format, **options)
-    return out.getvalue()
-
-
-def jpeg(quarters: tuple[Colour, ...] = QUARTERS) -> bytes:
-    """Encode quarters as an upright JPEG."""
-    return _encoded(_draw(quarters), "JPEG", quality=95)
-
-
-def _turned_jpeg() -> bytes:
+@cache  # an encoder may write other bytes next time, and checks compare with the upload
+def _encode(picture: Picture) -> bytes:
+    image = picture.draw()
+    if picture.orientation == 1:
+        return picture.write(image)
     exif = Image.Exif()
-    exif[_ORIENTATION_TAG] = _TURNED
-    return _encoded(_draw().transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
+    exif[_ORIENTATION_TAG] = picture.orientation
+    return picture.write(image.transpose(_TRANSPOSITIONS[picture.orientation]), exif=exif)
 
 
-def _transparent_png() -> bytes:
-    image = _draw().convert("RGBA")
-    image.paste((0, 0, 0, 0), (SIZE[0] // 2, SIZE[1] // 2, *SIZE))
-    return _encoded(image, "PNG")
+def _writer(image_format: str, **options: Any) -> Callable[..., bytes]:
+    def write(image: Image.Image, **more: Any) -> bytes:
+        out = io.BytesIO()
+        image.save(out, image_format, **options, **more)
+        return out.getvalue()
+
+    return write
 
 
-def _avif() -> bytes:
+def _cmyk(image: Image.Image, **options: Any) -> bytes:
+    return jpeg(image.convert("CMYK"), **options)
+
+
+def _avif(image: Image.Image) -> bytes:
     if not features.check("avif"):
         raise NotCheckedError("The Pillow on this machine cannot write AVIF; install a newer one.")
-    return _encoded(_draw(), "AVIF", quality=90)
+    return _writer("AVIF", quality=90)(image)
+
+
+def _heic(_: Image.Image, **__: Any) -> bytes:
+    return turned_heic()
 
 
 def _cut_jpeg() -> bytes:
-    data = _encoded(Image.effect_noise((480, 320), 100).convert("RGB"), "JPEG")
+    data = _writer("JPEG")(Image.effect_noise((480, 320), 100).convert("RGB"))
     return data[: len(data) // 2]
 
 
+jpeg = _writer("JPEG", quality=95)
+"""Writes a JPEG."""
 FIRST = Picture("first upload", "first.jpg", "JPEG", jpeg)
 PICTURES = (
-    Picture("JPEG, turned by EXIF", "turned.jpg", "JPEG", _turned_jpeg),
-    Picture("JPEG in CMYK", "cmyk.jpg", "JPEG", lambda: _encoded(_draw().convert("CMYK"), "JPEG", quality=95)),
-    Picture("PNG with transparency", "transparent.png", "PNG", _transparent_png, transparent=3),
-    Picture("WebP", "picture.webp", "WEBP", lambda: _encoded(_draw(), "WEBP", lossless=True)),
-    Picture("GIF", "picture.gif", "GIF", lambda: _encoded(_draw(), "GIF")),
+    Picture("JPEG, turned by EXIF", "turned.jpg", "JPEG", jpeg, orientation=6),
+    Picture("JPEG in CMYK", "cmyk.jpg", "JPEG", _cmyk, orientation=2),
+    Picture("PNG with transparency", "transparent.png", "PNG", _writer("PNG"), transparent=3, orientation=3),
+    Picture("WebP", "picture.webp", "WEBP", _writer("WEBP", lossless=True), orientation=4),
+    Picture("GIF", "picture.gif", "GIF", _writer("GIF")),
     Picture("AVIF", "picture.avif", "AVIF", _avif),
-    Picture("HEIC, turned", "turned.heic", "HEIF", turned_heic),
-    Picture("TIFF", "picture.tiff", "TIFF", lambda: _encoded(_draw(), "TIFF", compression="tiff_lzw")),
-    Picture("BMP", "picture.bmp", "BMP", lambda: _encoded(_draw(), "BMP")),
-    Picture("awkward name", "a folder/ÄÖ+%2B & 'quotes' #1 猫?.jpg", "JPEG", jpeg),
+    Picture("HEIC, turned", "turned.heic", "HEIF", _heic, orientation=6),
+    Picture("TIFF", "picture.tiff", "TIFF", _writer("TIFF", compression="tiff_lzw"), orientation=5),
+    Picture("BMP", "picture.bmp", "BMP", _writer("BMP")),
+    Picture("awkward name", "a folder/ÄÖ+%2B & 'quotes' #1 猫?.jpg", "JPEG", jpeg, orientation=7),
+    Picture("wide picture with a point", "wide.jpg", "JPEG", jpeg, size=(480, 160), point=Point(0.9, 0.5)),
 )
 
 

@@ -4,8 +4,9 @@ import io
 
 from PIL import Image
 
+from image_pipeline.imaging.focus import CENTRE
 from image_pipeline.imaging.recipes import Recipe
-from image_pipeline_cli.verify.pictures import SIZE, Colour, Picture
+from image_pipeline_cli.verify.pictures import Colour, Picture
 
 _TOLERANCE = 40  # of 255 in a channel: lossy encoders, and CMYK without a profile
 _OPAQUE_FORMATS = ("jpeg",)
@@ -18,37 +19,53 @@ def complaint(data: bytes, recipe: Recipe, output_format: str, picture: Picture)
         pixels = image.convert("RGBA")
     if actual_format != output_format.upper():
         return f"it is {actual_format} instead of {output_format.upper()}"
-    if size != (expected := _size(recipe)):
+    if size != (expected := _size(recipe, picture)):
         return f"it has {size[0]} x {size[1]} pixels instead of {expected[0]} x {expected[1]}"
-    if recipe.watermark or recipe.focus == "smart":
-        return ""  # it may cover any of the points, or crop them
-    for index, (place, point) in enumerate(_points(size)):
-        found = _pixel(pixels, point)
-        if index == picture.transparent and output_format not in _OPAQUE_FORMATS and recipe.fit != "pad":
-            if found[3] > _TOLERANCE:
-                return f"the transparent quarter at the {place} is opaque"
+    if recipe.watermark or (recipe.focus == "smart" and not picture.point):
+        return ""  # it may cover any of the places, or crop them
+    for name, place in _places(size):
+        quarter = _quarter(recipe, picture, size, place)
+        if quarter is None:
             continue
-        colour = _background(recipe) if index == picture.transparent else picture.quarters[index]
-        if not _similar(found, colour):
-            return f"the quarter at the {place} is {_hex(found)} instead of {_hex(colour)}"
+        pixel = _pixel(pixels, place)
+        if quarter == picture.transparent and output_format not in _OPAQUE_FORMATS and recipe.fit != "pad":
+            if pixel[3] > _TOLERANCE:
+                return f"the transparent quarter at the {name} is opaque"
+            continue
+        colour = _background(recipe) if quarter == picture.transparent else picture.quarters[quarter]
+        if not similar(pixel[:3], colour) or pixel[3] < 255 - _TOLERANCE:
+            return f"the quarter at the {name} is {_hex(pixel)} instead of {_hex(colour)}"
     return ""
 
 
-def _size(recipe: Recipe) -> tuple[int, int]:
+def similar(actual: tuple[int, ...], colour: Colour) -> bool:
+    """Return whether a colour is the expected one, as far as encoders keep it."""
+    return all(abs(a - b) <= _TOLERANCE for a, b in zip(actual, colour, strict=True))
+
+
+def _size(recipe: Recipe, picture: Picture) -> tuple[int, int]:
     """Return (width, height) of a rendition, as docs/images.md defines it."""
-    ratios = recipe.width / SIZE[0], recipe.height / SIZE[1]
-    scale = min(1.0, max(ratios) if recipe.fit == "cover" else min(ratios))
-    width, height = round(SIZE[0] * scale), round(SIZE[1] * scale)
+    width, height = _uncropped_size(recipe, picture)
     if recipe.fit == "cover":
         return min(width, recipe.width), min(height, recipe.height)
     return (recipe.width, recipe.height) if recipe.fit == "pad" else (width, height)
 
 
-def _points(size: tuple[int, int]) -> list[tuple[str, tuple[int, int]]]:
-    """Return a point in each quarter, near the centre: there it is in the picture, however that was fitted."""
-    distance = min(size) // 8
-    left, right = size[0] // 2 - distance, size[0] // 2 + distance
-    top, bottom = size[1] // 2 - distance, size[1] // 2 + distance
+def _uncropped_size(recipe: Recipe, picture: Picture) -> tuple[int, int]:
+    width, height = picture.size
+    scale = recipe.scale(width, height)
+    return round(width * scale), round(height * scale)
+
+
+def _distance(size: tuple[int, int]) -> int:
+    """Return how far the places are from the centre: near it, they are in the picture, however that was fitted."""
+    return min(size) // 8
+
+
+def _places(size: tuple[int, int]) -> list[tuple[str, tuple[int, int]]]:
+    """Return a place in each quarter of a rendition."""
+    left, right = size[0] // 2 - _distance(size), size[0] // 2 + _distance(size)
+    top, bottom = size[1] // 2 - _distance(size), size[1] // 2 + _distance(size)
     return [
         ("top left", (left, top)),
         ("top right", (right, top)),
@@ -57,18 +74,27 @@ def _points(size: tuple[int, int]) -> list[tuple[str, tuple[int, int]]]:
     ]
 
 
-def _pixel(image: Image.Image, point: tuple[int, int]) -> tuple[int, ...]:
-    value = image.getpixel(point)
+def _quarter(recipe: Recipe, picture: Picture, size: tuple[int, int], place: tuple[int, int]) -> int | None:
+    """Return the quarter of the picture that is at a place of a rendition; None if it is too near to another one."""
+    whole = _uncropped_size(recipe, picture)
+    if recipe.fit == "cover":
+        left, top = (picture.point or CENTRE).place(whole, size)
+    else:  # the whole picture, perhaps with equal margins
+        left, top = (whole[0] - size[0]) // 2, (whole[1] - size[1]) // 2
+    across, down = left + place[0] - whole[0] / 2, top + place[1] - whole[1] / 2
+    if min(abs(across), abs(down)) < _distance(size) / 2:
+        return None
+    return (across > 0) + 2 * (down > 0)
+
+
+def _pixel(image: Image.Image, place: tuple[int, int]) -> tuple[int, ...]:
+    value = image.getpixel(place)
     return value if isinstance(value, tuple) else (0, 0, 0, 0)
 
 
 def _background(recipe: Recipe) -> Colour:
     red, green, blue = bytes.fromhex(recipe.background.removeprefix("#"))
     return red, green, blue
-
-
-def _similar(found: tuple[int, ...], colour: Colour) -> bool:
-    return all(abs(a - b) <= _TOLERANCE for a, b in zip(found, (*colour, 255), strict=True))
 
 
 def _hex(colour: tuple[int, ...]) -> str:

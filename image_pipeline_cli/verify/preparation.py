@@ -19,7 +19,7 @@ _ENDED = ("DELETED", "FAILED")
 def prepare(session: Session, report: Callable[[Result], object]) -> None:
     """Create the queue and the keys; report what cannot be created. The checks that need it are then not performed."""
     session.created.callback(remove_uploads, session)  # the slowest, so it runs last
-    for check in _PREPARATIONS:
+    for check in PREPARATIONS:
         result = checks.perform(check, session)
         if result.state is not State.OK:
             report(result)
@@ -111,7 +111,7 @@ def _clean_up(session: Session) -> str:
     return "Everything that this run created was removed."
 
 
-_PREPARATIONS: tuple[Check[Session], ...] = (
+PREPARATIONS: tuple[Check[Session], ...] = (
     Check("temporary queue", _create_inbox, ("sqs:CreateQueue", "events:PutRule", "sns:Subscribe")),
     Check("temporary API keys", _create_keys, ("dynamodb:PutItem",)),
 )

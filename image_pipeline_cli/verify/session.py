@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from image_pipeline import keys
-from image_pipeline.feeds.outcomes import DETAIL_TYPES
 from image_pipeline_cli import follow
 from image_pipeline_cli.checks import CheckFailedError, NotCheckedError
 from image_pipeline_cli.stack import Stack
@@ -34,17 +33,25 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """An outcome that was observed, and that must have been reported."""
+class ObservedOutcome:
+    """An outcome that was observed in the record, and that must have been reported."""
 
-    image_key: str
-    status: str
-    execution_id: str
+    body: follow.Body
 
     @property
-    def detail_type(self) -> str:
-        """The type of its event."""
-        return DETAIL_TYPES[self.status]
+    def image_key(self) -> str:
+        """The key of its upload."""
+        return str(self.body["imageKey"])
+
+    @property
+    def status(self) -> str:
+        """Its status."""
+        return str(self.body["status"])
+
+    @property
+    def execution_id(self) -> str:
+        """The execution that has brought it."""
+        return str(self.body["execution"]["id"])
 
 
 @dataclass
@@ -102,11 +109,9 @@ class Session:
     """The keys that threads are uploading; after Ctrl-C, they still finish."""
     sent: dict[str, Sent] = field(default_factory=dict)
     """The newest upload of each key."""
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[ObservedOutcome] = field(default_factory=list)
     """All outcomes that the inbox must have received."""
     times: Times = field(default_factory=Times)
-    duplicate: str = ""
-    """The ARN of the execution that a duplicate event has started."""
     _bodies: dict[Sent, follow.Body] = field(default_factory=dict)
 
     @property
@@ -119,12 +124,14 @@ class Session:
         """The bucket of the uploads."""
         return self.stack.outputs["UploadsBucketName"]
 
-    def put(self, name: str, data: bytes) -> Sent:
+    def put(self, name: str, data: bytes, metadata: Mapping[str, str] | None = None) -> Sent:
         """Upload through S3."""
         image_key, at = self.folder + name, time.monotonic()
         self.under_way.add(image_key)
         try:
-            answer = self.stack.client("s3").put_object(Bucket=self.bucket, Key=image_key, Body=data)
+            answer = self.stack.client("s3").put_object(
+                Bucket=self.bucket, Key=image_key, Body=data, Metadata=dict(metadata or {})
+            )
             return self.remember(name, answer.get("VersionId"), answer["ETag"], at, is_empty=not data)
         finally:
             self.under_way.discard(image_key)
@@ -158,7 +165,7 @@ class Session:
 
     def _end(self, upload: Sent, body: follow.Body, times: list[float]) -> None:
         self._bodies[upload] = body
-        self.outcomes.append(Outcome(upload.image_key, body["status"], body["execution"]["id"]))
+        self.outcomes.append(ObservedOutcome(body))
         if body["status"] != "FAILED":
             times.append(time.monotonic() - upload.at)
 
@@ -184,6 +191,11 @@ class Session:
         if upload not in self._bodies:
             raise CheckFailedError("The upload has no outcome.", NO_OUTCOME)
         return self._bodies[upload]
+
+    def last_executions(self) -> dict[str, str]:
+        """Return the execution that has brought the last observed outcome of each key."""
+        bodies = [*self._bodies.values(), *(outcome.body for outcome in self.outcomes)]
+        return {body["imageKey"]: body["execution"]["id"] for body in bodies}
 
     def wait_until(self, condition: Callable[[], bool], seconds: float | None = None) -> bool:
         """Poll until a condition is true; False after these seconds, or after the longest wait."""
@@ -246,10 +258,10 @@ class Session:
         if not self.key and self.stack.parameters.get("StatusNeedsKey") == "true":
             raise NotCheckedError("Statuses need a token (JwtIssuer), and this command has none.")
         body = self.expect(self.call("GET", keys.status_path(image_key)), 200, "GET …/status")
-        expected = self.sent[image_key].version.version_id
-        if (found := body.get("upload", {}).get("versionId")) != expected:
+        expected, actual = self.sent[image_key].version.version_id, body.get("upload", {}).get("versionId")
+        if actual != expected:
             raise CheckFailedError(
-                f"GET …/status describes the version {found} instead of {expected}.",
+                f"GET …/status describes the version {actual} instead of {expected}.",
                 "See StuckRecordsAlarm in docs/operations.md.",
             )
         return body

@@ -83,7 +83,7 @@ BOTH = {"NotificationEmail": "me@example.com", "AlarmEmail": "us@example.com"}
     ("subscriptions", "parameters", "state", "words"),
     [
         ([], {}, State.OK, "No mail address"),
-        ([subscription("arn:1")], NO_ALARMS, State.OK, "2 subscriptions are confirmed"),
+        ([subscription("arn:1")], NO_ALARMS, State.OK, "Confirmed: me@example.com."),
         ([subscription("PendingConfirmation", "sqs")], {}, State.OK, "No mail address"),
         (
             [subscription("arn:1"), subscription("PendingConfirmation")],
@@ -94,7 +94,12 @@ BOTH = {"NotificationEmail": "me@example.com", "AlarmEmail": "us@example.com"}
         ([], NO_ALARMS, State.FAILED, "NotificationEmail is me@example.com, but it is not subscribed."),
         ([subscription("arn:1", "sqs")], NO_ALARMS, State.FAILED, "it is not subscribed"),
         ([subscription("arn:1")], BOTH, State.FAILED, "AlarmEmail is us@example.com, but it is not subscribed."),
-        ([subscription("arn:1"), subscription("arn:2", address="us@example.com")], BOTH, State.OK, "are confirmed"),
+        (
+            [subscription("arn:1"), subscription("arn:2", address="us@example.com")],
+            BOTH,
+            State.OK,
+            "me@example.com, us@example.com.",
+        ),
     ],
 )
 def test_mail_addresses_must_be_subscribed_and_confirmed(subscriptions, parameters, state, words):

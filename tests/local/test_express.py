@@ -1,6 +1,7 @@
 """The workflow as Express executions."""
 
 import json
+import os
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,11 @@ from urllib.request import Request, urlopen
 import pytest
 
 from image_pipeline.api import apikeys
+from image_pipeline_cli import local_run
+from image_pipeline_cli.commands import main
+from image_pipeline_cli.exits import OK
 from local.pipeline import Pipeline
+from tests.conftest import heavy
 from tests.pictures import photo
 from tests.workflow.conftest import start_again, uploaded
 
@@ -195,3 +200,11 @@ def test_an_empty_upload_is_waited_for_by_a_standard_execution(express, key):
     assert ":express:" in processed.arn
     assert processed.name == f"waited_{waited.name}"
     assert [each["MessageAttributes"]["status"]["Value"] for each in notifications_of_key] == ["FAILURE"]
+
+
+@heavy
+def test_the_stack_is_proven(express, tmp_path, capsys):
+    """`image-pipeline verify` needs no description of an execution."""
+    (tmp_path / local_run.NOTE_NAME).write_text(json.dumps({**express.facts, "pid": os.getpid()}))
+    code = main(["verify", "--yes", "--local", "--run-dir", str(tmp_path)])
+    assert code == OK, capsys.readouterr().out
