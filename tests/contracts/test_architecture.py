@@ -213,6 +213,8 @@ UNCLEAR_NAMES = {
 WITH_UNCLEAR_NAMES = (
     "image_pipeline_cli/doctor",
     "image_pipeline_cli/verify",
+    "bench/cost.py",
+    "bench/engine",
     "tests/acceptance",
     "tests/cli",
     "tests/local",
