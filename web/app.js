@@ -2,13 +2,12 @@
 
 import { accountMenu } from './account.js';
 import { Api, ApiError, readAccess } from './api.js';
-import { mark } from './brand.js';
 import { bdi, el, fill } from './dom.js';
 import { listFailed } from './empty.js';
 import { FilterBar } from './filters.js';
 import { galleryEnd } from './gallery-end.js';
 import { ImageGallery } from './gallery.js';
-import { icon } from './icons.js';
+import { icon, mark } from './icons.js';
 import { Listing } from './listing.js';
 import { lazy } from './load.js';
 import { attachMenu, menuItem } from './menu.js';
@@ -16,7 +15,6 @@ import { incompleteNotice, offlineNotice } from './notice.js';
 import { Query } from './query.js';
 import { Selection } from './selection.js';
 import { Session } from './session.js';
-import { Statuses } from './statuses.js';
 
 const REFRESH = 10_000;
 
@@ -70,9 +68,8 @@ function showGallery() {
   const query = new Query();
   const selection = new Selection();
   const listing = new Listing({ api });
-  const statuses = new Statuses({ api, session, listing });
   const gallery = new ImageGallery();
-  const parts = { api, session, query, selection, listing, statuses, gallery };
+  const parts = { api, session, query, selection, listing, gallery };
   const workbench = listing.show(query.filters).then(painted).then(() => createWorkbench(parts));
   /** @type {WithWorkbench} */
   const withWorkbench = (run) => void workbench.then(run, sayIncomplete);
@@ -83,8 +80,8 @@ function showGallery() {
   const end = galleryEnd({ listing, query, session, choose: () => withWorkbench(({ chooseFiles }) => chooseFiles()) });
   fill(document.body, offlineNotice(api), bar, el('main', { attrs: { 'aria-label': 'Images' } }, gallery, end));
   watchBar(bar);
-  keepSession({ api, listing, statuses });
-  keepFresh({ api, query, listing, statuses, selection, gallery });
+  keepSession({ api, listing });
+  keepFresh({ api, query, listing, selection, gallery });
   workbench.catch(sayIncomplete);
 }
 
@@ -153,16 +150,13 @@ function watchBar(bar) {
  * @param {object} parts
  * @param {import('./api.js').Api} parts.api
  * @param {Listing} parts.listing
- * @param {Statuses} parts.statuses
  */
-function keepSession({ api, listing, statuses }) {
+function keepSession({ api, listing }) {
   api.addEventListener('unauthorized', (event) => session.expire(/** @type {CustomEvent} */ (event).detail));
   session.addEventListener('change', () => {
     if (session.state === 'expired') askForCredential();
     if (session.state === 'signed-out') setTimeout(() => location.replace(location.pathname));
-    if (session.state !== 'signed-in') return;
-    listing.reload();
-    statuses.hurry();
+    if (session.state === 'signed-in') listing.reload();
   });
 }
 
@@ -178,11 +172,10 @@ async function askForCredential() {
  * @param {import('./api.js').Api} parts.api
  * @param {Query} parts.query
  * @param {Listing} parts.listing
- * @param {Statuses} parts.statuses
  * @param {Selection} parts.selection
  * @param {ImageGallery} parts.gallery
  */
-function keepFresh({ api, query, listing, statuses, selection, gallery }) {
+function keepFresh({ api, query, listing, selection, gallery }) {
   query.addEventListener('filters', () => {
     selection.clear();
     listing.show(query.filters);
@@ -190,7 +183,6 @@ function keepFresh({ api, query, listing, statuses, selection, gallery }) {
   selection.addEventListener('change', () => gallery.classList.toggle('selecting', selection.size > 0));
   api.addEventListener('reachable', () => {
     if (!api.reachable) return;
-    statuses.hurry();
     if (listing.error) listing.retry();
     else listing.refresh();
   });

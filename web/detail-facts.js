@@ -9,8 +9,7 @@ import { fileName } from './markup.js';
  * @typedef {import('./markup.js').Rendition} Rendition
  *
  * @typedef {object} Uses what the facts offer.
- * @property {(text: string, what: string) => void} copy
- * @property {(rendition: Rendition) => string} addressOf
+ * @property {import('./copies.js').Copies} copies
  * @property {(label: string) => void} filterByLabel
  */
 
@@ -82,7 +81,7 @@ function labels(labels, { filterByLabel }) {
  * @param {number | undefined} originalBytes
  * @param {Uses} uses
  */
-function renditions(renditions, originalBytes, { copy, addressOf }) {
+function renditions(renditions, originalBytes, { copies }) {
   if (!renditions.length) return null;
   const row = (/** @type {Rendition} */ rendition) => {
     const { width, height, sizeBytes, url } = rendition;
@@ -106,7 +105,7 @@ function renditions(renditions, originalBytes, { copy, addressOf }) {
           {
             class: 'icon-button',
             attrs: { type: 'button', 'aria-label': `Copy link of ${name}`, title: `Copy link of ${name}` },
-            on: { click: () => copy(addressOf(rendition), `Link of ${name}`) },
+            on: { click: () => copies.copy(copies.addressOf(rendition), `Link of ${name}`) },
           },
           icon('link'),
         ),
@@ -152,7 +151,7 @@ function savedCell(bytes, originalBytes) {
  * @param {string[]} colours
  * @param {Uses} uses
  */
-function colours(colours, { copy }) {
+function colours(colours, { copies }) {
   if (!colours.length) return null;
   const swatch = (/** @type {string} */ colour) => {
     const patch = el('span', { class: 'swatch-colour' });
@@ -162,7 +161,7 @@ function colours(colours, { copy }) {
       {},
       el(
         'button',
-        { class: 'swatch', attrs: { type: 'button', title: `Copy ${colour}` }, on: { click: () => copy(colour, colour) } },
+        { class: 'swatch', attrs: { type: 'button', title: `Copy ${colour}` }, on: { click: () => copies.copy(colour, colour) } },
         patch,
         el('code', {}, colour),
       ),
@@ -259,7 +258,7 @@ export function stepName(state) {
  * @param {any} record
  * @param {Uses} uses
  */
-function raw(record, { copy }) {
+function raw(record, { copies }) {
   const text = JSON.stringify(record, null, 2);
   const details = el(
     'details',
@@ -267,7 +266,7 @@ function raw(record, { copy }) {
     el('summary', {}, el('h3', {}, 'Record')),
     el(
       'button',
-      { class: 'button small', attrs: { type: 'button' }, on: { click: () => copy(text, 'Record') } },
+      { class: 'button small', attrs: { type: 'button' }, on: { click: () => copies.copy(text, 'Record') } },
       icon('copy'),
       'Copy JSON',
     ),

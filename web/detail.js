@@ -1,14 +1,15 @@
 // One image with everything that is known about it: a panel beside the gallery on wide screens, the whole screen elsewhere.
 
-import { factSections, stepName } from './detail-facts.js';
-import { bdi, el, fill } from './dom.js';
-import { formatBytes, formatPercent, formatTime } from './format.js';
-import { icon } from './icons.js';
+import { iconButton } from './buttons.js';
+import { Copies } from './copies.js';
+import { factSections } from './detail-facts.js';
+import { headContent } from './detail-head.js';
+import { placeDetail, WIDE } from './detail-place.js';
+import { absence, explanation, pictureFrame, pictureProgress } from './detail-stage.js';
+import { el, fill } from './dom.js';
 import { lazy } from './load.js';
-import { pictureMarkup, renditionAddress } from './markup.js';
-import { fromRecord, hasTransparency, isPending, mergedSrcset, STATE_NAMES } from './picture.js';
-import { remedyFor } from './remedy.js';
-import { drawThumbhash } from './thumbhash.js';
+import { fromRecord, isPending } from './picture.js';
+import { watchSwipes } from './swipe.js';
 
 /**
  * @typedef {import('./picture.js').Picture} Picture
@@ -26,17 +27,11 @@ import { drawThumbhash } from './thumbhash.js';
  * @property {(key: string) => void} focusOn moves the focus to the tile of an image.
  */
 
-const WIDE = '(width >= 1100px)';
-const CALM = '(prefers-reduced-motion: reduce)';
 const NEAR_END = 10;
-const SWIPE = 48; // pixels
 const EXPIRY_MARGIN = 30_000; // milliseconds
 const LONGEST_TIMER = 3_600_000;
 
 const loadFocusPoint = lazy(() => import('./focus-point.js'), ['focus']);
-
-// The rest of the page stays usable while an image fills the screen.
-const NEVER_INERT = 'toast-list, drop-target, conflict-dialog, input';
 
 export class ImageDetail extends HTMLElement {
   #parts;
@@ -105,7 +100,7 @@ export class ImageDetail extends HTMLElement {
     this.#wide.addEventListener('change', () => this.#arrange());
     this.addEventListener('keydown', (event) => this.#press(event));
     addEventListener('keydown', (event) => this.#escape(event));
-    this.#watchSwipes();
+    watchSwipes(this.#stage, (step) => this.#go(step));
     this.#follow();
   }
 
@@ -121,7 +116,6 @@ export class ImageDetail extends HTMLElement {
     this.#drawn = '';
     this.#request.abort();
     clearTimeout(this.#renewal);
-    this.hidden = key === null;
     this.#arrange();
     if (key === null) {
       fill(this.#stage);
@@ -136,19 +130,9 @@ export class ImageDetail extends HTMLElement {
     this.#load();
   }
 
-  /** Take the place beside the gallery, or all of the screen. */
   #arrange() {
-    const isOpen = this.#key !== null;
-    const isFull = isOpen && !this.#wide.matches;
-    if (isOpen) document.documentElement.dataset.detail = isFull ? 'full' : 'side';
-    else delete document.documentElement.dataset.detail;
-    this.setAttribute('role', isFull ? 'dialog' : 'region');
-    if (isFull) this.setAttribute('aria-modal', 'true');
-    else this.removeAttribute('aria-modal');
-    for (const element of document.body.children) {
-      if (element === this || element.matches(NEVER_INERT) || !(element instanceof HTMLElement)) continue;
-      element.inert = isFull;
-    }
+    if (this.#key === null) placeDetail(this, 'closed');
+    else placeDetail(this, this.#wide.matches ? 'side' : 'full');
   }
 
   async #load() {
@@ -235,77 +219,17 @@ export class ImageDetail extends HTMLElement {
 
   /** @param {Picture | null} picture */
   #drawStage(picture) {
-    if (!picture) {
-      this.#stage.dataset.kind = 'message';
-      fill(this.#stage, this.#absence());
-    } else if (picture.state === 'FAILED') {
-      this.#stage.dataset.kind = 'message';
-      fill(this.#stage, this.#failure(picture));
-    } else if (picture.state === 'DELETED') {
-      this.#stage.dataset.kind = 'message';
-      fill(this.#stage, message('trash', 'This upload was deleted', 'Old versions are kept for some time, so it can be restored.'));
+    const isShown = picture && picture.state !== 'FAILED' && picture.state !== 'DELETED';
+    this.#stage.dataset.kind = isShown ? 'image' : 'message';
+    if (isShown) {
+      const frame = pictureFrame(picture);
+      fill(this.#stage, frame, pictureProgress(picture));
+      if (picture.src && this.#record && !isPending(picture)) void this.#addFocusPoint(frame);
+    } else if (picture) {
+      fill(this.#stage, explanation(picture, this.#parts));
     } else {
-      this.#stage.dataset.kind = 'image';
-      this.#drawImage(picture);
+      fill(this.#stage, absence({ error: this.#error, isLoading: this.#isLoading, retry: () => this.#load() }));
     }
-  }
-
-  /** Say why there is nothing to show. */
-  #absence() {
-    if (this.#error) {
-      const retry = button('Try again', 'reprocess', () => this.#load());
-      return message('alert', 'The image cannot be read', this.#error.message, retry);
-    }
-    if (this.#isLoading) return el('span', { class: 'spinner' });
-    return message('image', 'There is no image of this name', 'It was never uploaded, or the link is wrong.');
-  }
-
-  /** @param {Picture} picture */
-  #failure(picture) {
-    const { session, actions, replace } = this.#parts;
-    const error = picture.error ?? { code: '', message: 'The image could not be processed.', hint: '' };
-    const remedy = remedyFor(picture.error);
-    const help =
-      remedy === 'replace'
-        ? session.can('upload') && button('Replace file', 'replace', () => replace(picture.name), 'primary')
-        : session.can('delete') && button('Reprocess', 'reprocess', () => void actions.reprocess([picture.key]), 'primary');
-    return el(
-      'div',
-      { class: 'detail-message problem', attrs: { role: 'group', 'aria-label': 'Failure' } },
-      icon('alert'),
-      el('h3', {}, error.message),
-      error.hint && el('p', {}, error.hint),
-      error.step && el('p', { class: 'soft' }, `Failed in the step “${stepName(error.step)}” with `, el('code', {}, error.code), '.'),
-      help,
-    );
-  }
-
-  /** @param {Picture} picture */
-  #drawImage(picture) {
-    const { width, height } = picture;
-    const frame = el('div', { class: `detail-frame ${hasTransparency(picture) ? 'transparent' : ''}` });
-    if (width && height) {
-      frame.style.aspectRatio = `${width} / ${height}`;
-      frame.style.setProperty('--image-width', `${width}px`);
-      frame.style.setProperty('--ratio', String(width / height));
-    }
-    const placeholder = el('canvas', { class: 'detail-placeholder', attrs: { 'aria-hidden': 'true' } });
-    if (picture.thumbhash && drawThumbhash(placeholder, picture.thumbhash)) frame.append(placeholder);
-    if (picture.src) {
-      const moving = matchMedia(CALM).matches ? '' : picture.moving;
-      const srcset = picture.src.startsWith('blob:') ? '' : moving || mergedSrcset(picture);
-      const image = el('img', {
-        attrs: { src: picture.src, srcset: srcset || null, sizes: `${WIDE} 40vw, 100vw`, alt: altOf(picture) },
-      });
-      if (image.complete) image.classList.add('loaded');
-      image.addEventListener('load', () => image.classList.add('loaded'), { once: true });
-      frame.append(image);
-    } else if (!picture.thumbhash) {
-      frame.append(icon('image'));
-    }
-    const state = isPending(picture) && el('p', { class: 'detail-progress' }, el('span', { class: 'spinner' }), progressOf(picture));
-    fill(this.#stage, frame, state);
-    if (picture.src && this.#record && !isPending(picture)) void this.#addFocusPoint(frame);
   }
 
   /** @param {HTMLElement} frame */
@@ -332,132 +256,29 @@ export class ImageDetail extends HTMLElement {
    * @param {boolean} isBusy
    */
   #drawHead(picture, isBusy) {
-    const key = /** @type {string} */ (this.#key);
-    const name = picture?.name ?? key.replace(/^uploads\//, '');
-    const end = name.lastIndexOf('/') + 1;
-    const folder = name.slice(0, end);
-    const facts = picture && [
-      picture.width && picture.height ? `${picture.width} × ${picture.height}` : null,
-      picture.sizeBytes === null ? null : formatBytes(picture.sizeBytes),
-      picture.format,
-    ];
-    fill(
-      this.#head,
-      el('h2', { attrs: { id: 'detail-name' } }, bdi(name.slice(end) || name)),
-      folder &&
-        el(
-          'button',
-          {
-            class: 'detail-folder',
-            attrs: { type: 'button', title: 'Show this folder' },
-            on: { click: () => this.#filter({ prefix: folder }) },
-          },
-          icon('folder'),
-          bdi(folder),
-        ),
-      picture &&
-        el(
-          'p',
-          { class: 'detail-meta' },
-          el('span', { class: 'detail-state' }, el('span', { class: 'dot', attrs: { 'data-state': picture.state } }), STATE_NAMES[picture.state]),
-          facts && facts.filter(Boolean).map((fact) => el('span', {}, fact)),
-          picture.uploadedAt && el('time', { attrs: { datetime: picture.uploadedAt } }, formatTime(picture.uploadedAt)),
-        ),
-      picture?.lastFailure && this.#lastFailure(picture.lastFailure),
-      picture && this.#buttons(picture, isBusy),
-    );
-  }
-
-  /** @param {import('./picture.js').Problem} failure */
-  #lastFailure({ message: text, hint }) {
-    return el(
-      'div',
-      { class: 'detail-notice' },
-      icon('alert'),
-      el('p', {}, el('strong', {}, 'The last reprocess failed and kept this image.'), ` ${text} ${hint}`),
-    );
-  }
-
-  /**
-   * @param {Picture} picture
-   * @param {boolean} isBusy
-   */
-  #buttons(picture, isBusy) {
     const { session, actions } = this.#parts;
-    const { key } = picture;
-    const markup = this.#markup();
-    const canChange = session.can('delete');
-    const isStored = picture.state !== 'DELETED' && picture.state !== 'UPLOADING';
-    const isShown = picture.state !== 'DELETED' && markup;
-    const buttons = [
-      isShown && button('Copy <picture>', 'copy', () => this.#copy(markup, 'The <picture>'), 'primary'),
-      isShown && button('Copy link', 'link', () => this.#copy(this.#mainAddress(), 'The link')),
-      isStored && session.can('read') && button('Download original', 'download', () => void actions.download(key)),
-      isStored && canChange && button('Reprocess', 'reprocess', () => void actions.reprocess([key])),
-      isStored && canChange && button('Delete', 'trash', () => this.#delete(), 'danger'),
-      picture.state === 'DELETED' && canChange && button('Restore', 'restore', () => void actions.restore([key]), 'primary'),
-    ].filter((each) => each instanceof HTMLButtonElement);
-    for (const each of buttons) each.disabled = isBusy;
-    return el(
-      'div',
-      { class: 'detail-buttons', attrs: { role: 'group', 'aria-label': 'Actions' } },
-      buttons,
-      isShown && el('p', { class: 'detail-hint' }, this.#addressHint()),
-    );
-  }
-
-  #addressHint() {
-    if (this.#isPublic) return 'Copied addresses do not expire.';
-    const expiresAt = shownImage(this.#record)?.renditions?.[0]?.urlExpiresAt;
-    const until = expiresAt ? `at ${new Intl.DateTimeFormat(undefined, { timeStyle: 'short' }).format(new Date(expiresAt))}` : 'soon';
-    return `This stack shows images only with a key, so copied addresses expire ${until}.`;
-  }
-
-  get #isPublic() {
-    return this.#parts.session.access?.publicStatus ?? false;
-  }
-
-  get #addresses() {
-    return { origin: location.origin, isPublic: this.#isPublic };
-  }
-
-  #markup() {
-    return this.#record && pictureMarkup(/** @type {string} */ (this.#key), shownImage(this.#record), this.#addresses);
-  }
-
-  /** Return the address of the largest rendition in a format that every browser shows. */
-  #mainAddress() {
-    /** @type {import('./markup.js').Rendition[]} */
-    const renditions = shownImage(this.#record)?.renditions ?? [];
-    const common = renditions.filter(({ format }) => format === 'JPEG' || format === 'PNG');
-    const [largest] = [...(common.length ? common : renditions)].reverse().sort((a, b) => b.width - a.width);
-    return renditionAddress(/** @type {string} */ (this.#key), largest, this.#addresses);
+    const copies = this.#copies();
+    const view = { key: /** @type {string} */ (this.#key), picture, isBusy };
+    const uses = {
+      session,
+      actions,
+      copies: copies?.exist ? copies : null,
+      showFolder: (/** @type {string} */ prefix) => this.#filter({ prefix }),
+      remove: () => this.#delete(),
+    };
+    fill(this.#head, headContent(view, uses));
   }
 
   #drawFacts() {
-    if (!this.#record) {
-      fill(this.#facts);
-      return;
-    }
-    const sections = factSections(this.#record, {
-      copy: (text, what) => this.#copy(text, what),
-      addressOf: (rendition) => renditionAddress(/** @type {string} */ (this.#key), rendition, this.#addresses),
-      filterByLabel: (label) => this.#filter({ label }),
-    });
-    fill(this.#facts, sections);
+    const copies = this.#copies();
+    const filterByLabel = (/** @type {string} */ label) => this.#filter({ label });
+    fill(this.#facts, copies && factSections(this.#record, { copies, filterByLabel }));
   }
 
-  /**
-   * @param {string} text
-   * @param {string} what
-   */
-  async #copy(text, what) {
-    try {
-      await navigator.clipboard.writeText(text);
-      this.#parts.toasts.show({ text: `${what} was copied.` });
-    } catch {
-      this.#parts.toasts.show({ kind: 'problem', text: 'The browser does not let this page copy. Allow it in the settings of the page.' });
-    }
+  #copies() {
+    const { session, toasts } = this.#parts;
+    const key = /** @type {string} */ (this.#key);
+    return this.#record ? new Copies({ key, image: shownImage(this.#record), session, toasts }) : null;
   }
 
   /**
@@ -523,22 +344,6 @@ export class ImageDetail extends HTMLElement {
     event.preventDefault();
     this.#parts.query.close();
   }
-
-  #watchSwipes() {
-    /** @type {{ x: number, y: number } | null} */
-    let start = null;
-    this.#stage.addEventListener('pointerdown', (event) => {
-      start = event.pointerType === 'mouse' || !event.isPrimary ? null : { x: event.clientX, y: event.clientY };
-    });
-    this.#stage.addEventListener('pointercancel', () => (start = null));
-    this.#stage.addEventListener('pointerup', (event) => {
-      if (!start) return;
-      const across = event.clientX - start.x;
-      const down = event.clientY - start.y;
-      start = null;
-      if (Math.abs(across) > SWIPE && Math.abs(across) > 2 * Math.abs(down)) this.#go(across > 0 ? -1 : 1);
-    });
-  }
 }
 
 /**
@@ -553,50 +358,6 @@ function shownImage(record) {
 /** @param {Picture} picture */
 function localView({ src, width, height }) {
   return { src, srcsets: {}, width, height };
-}
-
-/** @param {Picture} picture */
-function altOf({ labels, fileName }) {
-  return labels.length ? labels.slice(0, 3).join(', ') : fileName;
-}
-
-/** @param {Picture} picture */
-function progressOf({ state, step, progress }) {
-  if (state === 'UPLOADING') return `Uploading ${formatPercent(progress ?? 0)}`;
-  return step ?? (state === 'WAITING' ? 'Waiting for the pipeline' : 'Processing');
-}
-
-/**
- * @param {import('./icons.js').IconName} name
- * @param {string} title
- * @param {string} text
- * @param {Node | null} [child]
- */
-function message(name, title, text, child = null) {
-  return el('div', { class: 'detail-message' }, icon(name), el('h3', {}, title), el('p', {}, text), child);
-}
-
-/**
- * @param {string} label
- * @param {import('./icons.js').IconName} name
- * @param {() => void} run
- * @param {string} [className]
- */
-function button(label, name, run, className = '') {
-  return el('button', { class: `button small ${className}`, attrs: { type: 'button' }, on: { click: run } }, icon(name), label);
-}
-
-/**
- * @param {string} label
- * @param {import('./icons.js').IconName} name
- * @param {() => void} run
- */
-function iconButton(label, name, run) {
-  return el(
-    'button',
-    { class: 'icon-button', attrs: { type: 'button', 'aria-label': label, title: label }, on: { click: run } },
-    icon(name),
-  );
 }
 
 customElements.define('image-detail', ImageDetail);

@@ -22,7 +22,6 @@ import { ImageTile } from './tile.js';
  *
  * @typedef {object} Parts
  * @property {import('./listing.js').Listing} listing
- * @property {import('./statuses.js').Statuses} statuses
  * @property {import('./query.js').Query} query
  * @property {import('./session.js').Session} session
  * @property {import('./selection.js').Selection} selection
@@ -83,7 +82,6 @@ export class ImageGallery extends HTMLElement {
     this.addEventListener('keydown', (event) => this.#key(event));
     this.addEventListener('focusin', (event) => this.#focused(event));
     this.addEventListener('tile-select', (event) => this.#selected(/** @type {CustomEvent} */ (event).detail));
-    this.addEventListener('tile-renew', (event) => parts.statuses.renew(/** @type {CustomEvent} */ (event).detail.key));
   }
 
   /**

@@ -51,6 +51,16 @@ export const STATE_NAMES = {
 
 const PENDING = new Set(['UPLOADING', 'WAITING', 'PROCESSING']);
 
+// These errors are about the file: the same file would fail again.
+const REJECTIONS = new Set([
+  'UnsupportedFormatError',
+  'CorruptImageError',
+  'EmptyUploadError',
+  'UploadTooLargeError',
+  'ImageTooLargeError',
+  'UploadVanishedError',
+]);
+
 /**
  * Return whether the image still waits for its outcome.
  *
@@ -58,6 +68,17 @@ const PENDING = new Set(['UPLOADING', 'WAITING', 'PROCESSING']);
  */
 export function isPending(picture) {
   return PENDING.has(picture.state);
+}
+
+/**
+ * Return which action helps when an upload has failed.
+ *
+ * @param {{ code: string } | null} error the error of a record.
+ * @returns {'replace' | 'reprocess' | null}
+ */
+export function remedyFor(error) {
+  if (!error) return null;
+  return REJECTIONS.has(error.code) ? 'replace' : 'reprocess';
 }
 
 /**

@@ -1,5 +1,6 @@
 // The bar with the actions for all selected pictures.
 
+import { button } from './buttons.js';
 import { el } from './dom.js';
 import { formatBytes, formatNumber } from './format.js';
 import { icon } from './icons.js';
@@ -12,9 +13,9 @@ export class SelectionBar extends HTMLElement {
   #focusOn;
   #count = el('strong');
   #size = el('span', { class: 'soft' });
-  #reprocess = action('Reprocess', 'reprocess', () => this.#actions.reprocess(this.#keys(isPresent)));
-  #delete = action('Delete', 'trash', () => this.#actions.remove(this.#keys(isPresent)), 'danger');
-  #restore = action('Restore', 'restore', () => this.#actions.restore(this.#keys(isDeleted)));
+  #reprocess = button('Reprocess', 'reprocess', () => this.#actions.reprocess(this.#keys(isPresent)));
+  #delete = button('Delete', 'trash', () => this.#actions.remove(this.#keys(isPresent)), 'danger');
+  #restore = button('Restore', 'restore', () => this.#actions.restore(this.#keys(isDeleted)));
   #clear = el(
     'button',
     {
@@ -101,16 +102,6 @@ function isPresent(picture) {
 /** @param {import('./picture.js').Picture | undefined} picture */
 function isDeleted(picture) {
   return picture?.state === 'DELETED';
-}
-
-/**
- * @param {string} label
- * @param {import('./icons.js').IconName} name
- * @param {() => void} run
- * @param {string} [className]
- */
-function action(label, name, run, className = '') {
-  return el('button', { class: `button small ${className}`, attrs: { type: 'button' }, on: { click: run } }, icon(name), label);
 }
 
 customElements.define('selection-bar', SelectionBar);

@@ -1,9 +1,8 @@
 // The form that asks for a key or a token.
 
 import { ApiError } from './api.js';
-import { mark } from './brand.js';
 import { bdi, el, fill } from './dom.js';
-import { icon } from './icons.js';
+import { icon, mark } from './icons.js';
 
 const TEXTS = {
   key: { name: 'API key', wrong: 'This key is unknown, revoked or expired.', hint: 'Create one with image-pipeline keys create.' },

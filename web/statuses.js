@@ -55,7 +55,10 @@ export class Statuses extends EventTarget {
     this.#session = session;
     this.#listing = listing;
     document.addEventListener('visibilitychange', () => this.hurry());
+    session.addEventListener('change', () => session.state === 'signed-in' && this.hurry());
+    api.addEventListener('reachable', () => api.reachable && this.hurry());
     listing.addEventListener('change', () => this.#watchListed());
+    this.#watchListed();
   }
 
   /**

@@ -3,8 +3,7 @@
 import { bdi, el, fill } from './dom.js';
 import { formatPercent } from './format.js';
 import { icon } from './icons.js';
-import { hasTransparency, isPending, mergedSrcset, STATE_NAMES } from './picture.js';
-import { remedyFor } from './remedy.js';
+import { hasTransparency, isPending, mergedSrcset, remedyFor, STATE_NAMES } from './picture.js';
 import { drawThumbhash } from './thumbhash.js';
 
 /**

@@ -4,8 +4,7 @@
 import { ApiError, wait } from './api.js';
 import { settleNames } from './conflicts.js';
 import { formatBytes } from './format.js';
-import { fromRecord, UPLOADS } from './picture.js';
-import { remedyFor } from './remedy.js';
+import { fromRecord, remedyFor, UPLOADS } from './picture.js';
 import { SpeedMeter } from './speed.js';
 import { transfer, TransferError } from './transfer.js';
 import { nameProblem, usableName } from './upload-names.js';

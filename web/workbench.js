@@ -8,6 +8,7 @@ import { LeaveDialog } from './leave-dialog.js';
 import { watchLongPresses } from './long-press.js';
 import { nameOf } from './picture.js';
 import { SelectionBar } from './selection-bar.js';
+import { Statuses } from './statuses.js';
 import { keepTabsInStep } from './tabs.js';
 import { ToastList } from './toast.js';
 import { UploadPanel } from './upload-panel.js';
@@ -22,14 +23,14 @@ import { UploadQueue } from './upload-queue.js';
  * @property {import('./query.js').Query} query
  * @property {import('./selection.js').Selection} selection
  * @property {import('./listing.js').Listing} listing
- * @property {import('./statuses.js').Statuses} statuses
  * @property {import('./gallery.js').ImageGallery} gallery
  *
  * @typedef {ReturnType<typeof createWorkbench>} Workbench
  */
 
 /** @param {Parts} parts */
-export function createWorkbench({ stack, api, session, query, selection, listing, statuses, gallery }) {
+export function createWorkbench({ stack, api, session, query, selection, listing, gallery }) {
+  const statuses = new Statuses({ api, session, listing });
   const toasts = new ToastList();
   const conflicts = new ConflictDialog();
   const ask = conflicts.ask.bind(conflicts);
@@ -49,6 +50,7 @@ export function createWorkbench({ stack, api, session, query, selection, listing
     const picture = key === null ? undefined : listing.find(key);
     if (picture) queue.follow(picture);
   });
+  gallery.addEventListener('tile-renew', (event) => statuses.renew(/** @type {CustomEvent} */ (event).detail.key));
   watchLongPresses(gallery);
   keepTabsInStep({ stack, statuses, actions });
   document.body.append(new SelectionBar({ selection, listing, session, actions, focusOn }), detail, panel, conflicts, leave, toasts, drop);
