@@ -1,6 +1,6 @@
 """Take the screenshots of the web page for README and docs: `make screenshots` writes docs/pictures/.
 
-The page runs for real, with the photographs of the samples and crops of them. All times are replaced, so that two runs
+The page runs for real, with photographs of the samples and drawn landscapes. All times are replaced, so that two runs
 show the same.
 """
 
@@ -21,25 +21,19 @@ from playwright.sync_api import Browser, Page, Route, ViewportSize
 
 from image_pipeline import times
 from image_pipeline.api import apikeys
+from image_pipeline.keys import UPLOADS_PREFIX
 from local.pipeline import Pipeline
 from local.samples import samples
 from tools import chromium
+from tools.scenes import scenes
 
 SCREENSHOTS = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 MOST_BYTES = 150_000
 NOW = datetime(2026, 6, 21, 15, 30, tzinfo=UTC)
-INTERVAL = timedelta(minutes=11)
+INTERVAL = timedelta(minutes=91)  # two days of images
 LAPTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
-DETAIL = "places/Cape Canaveral.jpg"
-
-# Parts of a photograph, as fractions of its width and height.
-_CROPS = {
-    "portrait": (0.2, 0.0, 0.75, 1.0),
-    "wide": (0.0, 0.25, 1.0, 0.8),
-    "square": (0.3, 0.1, 0.9, 0.9),
-    "left": (0.0, 0.1, 0.6, 1.0),
-}
+DETAIL = "alps/lake.jpg"
 
 
 def main() -> None:
@@ -66,16 +60,11 @@ def _upload(pipeline: Pipeline) -> list[str]:
 
 
 def _files() -> Iterator[tuple[str, bytes]]:
-    photos = [sample for sample in samples() if sample.error is None and sample.key.endswith(".jpg")]
-    yield from ((sample.key, sample.data) for sample in samples() if sample.error is None)
-    for name, (left, top, right, bottom) in _CROPS.items():
-        for sample in photos:
-            image = Image.open(io.BytesIO(sample.data))
-            width, height = image.size
-            data = io.BytesIO()
-            crop = image.crop((int(left * width), int(top * height), int(right * width), int(bottom * height)))
-            crop.save(data, "JPEG", quality=90)
-            yield sample.key.replace(".jpg", f" {name}.jpg"), data.getvalue()
+    photos = {sample.key: sample.data for sample in samples() if sample.key.count("/") > 1}
+    for number, (name, data) in enumerate(scenes()):
+        yield f"{UPLOADS_PREFIX}{name}", data
+        if number % 4 == 2 and photos:
+            yield photos.popitem()
 
 
 class Studio:

@@ -288,7 +288,7 @@ export class UploadQueue extends EventTarget {
       await settleNames(items, {
         find: (names) => this.#existing(names),
         isReserved: (name) => isRefused(name) || this.#named(name).some((item) => this.#isScheduled(item)),
-        ask: (conflict, others) => this.#choose(conflict, others),
+        ask: (conflict, others) => this.#decide(conflict, others),
         settle: (item, name, replaces) => {
           item.replaces = replaces;
           this.#enqueue(item, name);
@@ -304,7 +304,7 @@ export class UploadQueue extends EventTarget {
    * @param {number} others
    * @returns {Promise<import('./conflicts.js').Answer>}
    */
-  async #choose(conflict, others) {
+  async #decide(conflict, others) {
     const { state, refused } = conflict.candidate;
     if (state !== 'asking') return { choice: 'skip', forAll: false }; // cancelled meanwhile
     if (refused.length > 1) return { choice: 'keep-both', forAll: false }; // the number that it got was taken, too

@@ -8,7 +8,7 @@ import tomllib
 import boto3
 import pytest
 
-from bench import cost, exposure, handlers, other_costs, report
+from bench import cost, exposure, handlers, other_costs, page, report
 from bench.batch import simulation as batch_simulation
 from bench.engine import report as engine_report
 from bench.focus import __main__ as focus
@@ -185,6 +185,7 @@ def measured(name: str) -> dict:
         ("bench", lambda: engine_report.summary(measured("engine"))),
         ("bench-tables", lambda: engine_report.tables(measured("engine"))),
         ("handlers", lambda: handlers.tables(measured("handlers"))),
+        ("page", lambda: page.table(measured("page"))),
         ("cost", cost.table),
     ],
 )

@@ -24,7 +24,7 @@ def modules_of(name: str) -> set[str]:
 
 
 def test_the_browser_loads_all_modules_of_the_gallery_at_once():
-    """index.html preloads exactly the modules that app.js imports, so the browser needs only one round trip."""
+    """index.html preloads exactly what start.js imports, so the browser needs only one round trip."""
     preloaded = re.findall(r'<link rel="modulepreload" href="{{page}}([^"]+)">', (WEB / "index.html").read_text())
     started = _DYNAMIC_IMPORT.findall((WEB / "start.js").read_text())
     assert sorted(preloaded) == sorted(set().union(*map(modules_of, started)))

@@ -104,9 +104,8 @@ class PageFile:
     @cached_property
     def _hash(self) -> str:
         # Covers the headers: after a change of the policy, a browser must not keep the file with the old one.
-        return hashlib.sha256(repr(sorted(self.headers.items())).encode() + self.content).hexdigest()[
-            :_DIGEST_CHARACTERS
-        ]
+        headers = repr(sorted(self.headers.items())).encode()
+        return hashlib.sha256(headers + self.content).hexdigest()[:_DIGEST_CHARACTERS]
 
     @cached_property
     def _compressed(self) -> bytes:
