@@ -8,7 +8,7 @@ from image_pipeline_cli.checks import Check, CheckFailedError, NotCheckedError
 from image_pipeline_cli.stack import Stack
 
 _STUCK = timedelta(hours=2)  # retries take little more than one hour; StuckRecordsAlarm has the same limit
-_SHOWN = 3
+_MAX_EXAMPLES = 3
 _PENDING = "PendingConfirmation"  # the ARN of a subscription that is not confirmed
 _MAIL = {"NotificationEmail": "NotificationTopicArn", "AlarmEmail": "AlarmTopicArn"}
 """The topic of each mail address: outputs by parameter."""
@@ -54,7 +54,8 @@ def event_sources(stack: Stack) -> str:
         raise NotCheckedError(
             "The local run has no event source mappings to ask for; it reads streams and queues itself."
         )
-    functions, mappings = stack.client("lambda"), stack.resources("AWS::Lambda::EventSourceMapping")
+    functions = stack.client("lambda")
+    mappings = stack.resources("AWS::Lambda::EventSourceMapping")
     states = {
         logical_id: functions.get_event_source_mapping(UUID=uuid)["State"] for logical_id, uuid in mappings.items()
     }
@@ -100,7 +101,8 @@ def _mail_subscriptions(stack: Stack, topic: str) -> list[dict[str, str]]:
 
 def dead_letters(stack: Stack) -> str:
     """Check that no event or message waits in a dead-letter queue."""
-    sqs, waiting = stack.client("sqs"), {}
+    sqs = stack.client("sqs")
+    waiting = {}
     for output, section in _DEAD_LETTERS.items():
         answer = sqs.get_queue_attributes(
             QueueUrl=stack.outputs[output], AttributeNames=["ApproximateNumberOfMessages"]
@@ -155,9 +157,9 @@ def stuck_records(stack: Stack) -> str:
         if datetime.fromisoformat(claim["claimedAt"]) < limit
     )
     if stuck:
-        shown = ", ".join(f"{image_key!a} since {since}" for since, image_key in stuck[:_SHOWN])
+        examples = ", ".join(f"{image_key!a} since {since}" for since, image_key in stuck[:_MAX_EXAMPLES])
         raise CheckFailedError(
-            f"{len(stuck)} or more records are stuck in PROCESSING: {shown}.",
+            f"{len(stuck)} or more records are stuck in PROCESSING: {examples}.",
             "See StuckRecordsAlarm in docs/operations.md.",
         )
     return "No record has been in PROCESSING for more than two hours."

@@ -22,7 +22,8 @@ def lambda_concurrency(stack: Stack) -> str:
         raise NotCheckedError(_NOT_LOCAL)
     functions = stack.client("lambda")
     limits = functions.get_account_settings()["AccountLimit"]
-    total, unreserved = limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]
+    total = limits["ConcurrentExecutions"]
+    unreserved = limits["UnreservedConcurrentExecutions"]
     maximum = int(stack.parameters.get("MaxConcurrency", 0))
     name = stack.resources("AWS::Lambda::Function").get("GenerateThumbnailsFunction", "")
     reserved = functions.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions", 0)
@@ -55,16 +56,16 @@ def state_transitions(stack: Stack) -> str:
     return _check_rate(stack, "states", ("StateTransition", "refill rate"), need, "state transitions")
 
 
-def _check_rate(stack: Stack, service: str, words: tuple[str, ...], need: float, what: str) -> str:
+def _check_rate(stack: Stack, service: str, words: tuple[str, ...], need: float, operations: str) -> str:
     if stack.local:
         raise NotCheckedError(_NOT_LOCAL)
     rate = _quota(stack, service, words)
     if rate < need:
         raise CheckFailedError(
-            f"The account may make {rate:,.0f} {what} per second; a batch makes up to {need:,.0f}.",
-            f"Ask AWS for more {what}, or lower BatchConcurrency; until then, images wait longer.",
+            f"The account may make {rate:,.0f} {operations} per second; a batch makes up to {need:,.0f}.",
+            f"Ask AWS for more {operations}, or lower BatchConcurrency; until then, images wait longer.",
         )
-    return f"The account may make {rate:,.0f} {what} per second; a batch makes up to {need:,.0f}."
+    return f"The account may make {rate:,.0f} {operations} per second; a batch makes up to {need:,.0f}."
 
 
 def _quota(stack: Stack, service: str, words: tuple[str, ...]) -> float:
