@@ -214,7 +214,6 @@ WITH_UNCLEAR_NAMES = (
     "image_pipeline_cli/doctor",
     "image_pipeline_cli/verify",
     "bench/cost.py",
-    "bench/engine",
     "tests/acceptance",
     "tests/cli",
     "tests/local",
