@@ -63,7 +63,7 @@ invoke: $(STAMP) ## Run one function in its container against `make run`: FUNCTI
 fuzz: $(STAMP) ## Feed damaged files to the engine: SECONDS=60
 	PYTHONPATH=layers/core $(BIN)/python -m tools.fuzz $(or $(SECONDS),60)
 
-bench: ## Compare with Pillow, pyvips, sharp and OpenCV (needs apt-get, Node.js, Valgrind), and measure all else; about 40 minutes
+bench: ## Compare with Pillow, pyvips, sharp and OpenCV (needs apt-get, Node.js, Valgrind), and measure all else; about half an hour
 	$(call timed,measurements)
 
 measurements: $(BENCH_STAMP)

@@ -202,6 +202,10 @@ def _pillow(manner: str, picture: Picture, job: Job) -> Options:
 
 def environment(worker: Worker) -> dict[str, str]:
     """Return the environment of a worker: no setting of the shell that would favour one of them."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "VIPS_"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "VIPS_"))}
     root = CACHE.parent
-    return {**ours, "PYTHONPATH": os.pathsep.join((str(root), str(root / "layers" / "core"))), **worker.environment}
+    return {
+        **inherited,
+        "PYTHONPATH": os.pathsep.join((str(root), str(root / "layers" / "core"))),
+        **worker.environment,
+    }

@@ -50,7 +50,7 @@ class Disturbance:
         """Return the CPU seconds of the machine without those of this process and its children that have ended."""
         user, nice, system, _, _, interrupts, soft_interrupts = map(int, STAT.read_text().split()[1:8])
         busy = (user + nice + system + interrupts + soft_interrupts) / os.sysconf("SC_CLK_TCK")
-        own = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        own = (resource.getrusage(scope) for scope in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         return busy - sum(usage.ru_utime + usage.ru_stime for usage in own)
 
     def cores(self) -> float:

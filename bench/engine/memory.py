@@ -294,8 +294,8 @@ def main() -> int:
         files = [noise(mode, size) for size in ((64, 48), (1600, 1200), (3200, 2400))]
         for name, options in RECIPES.items():
             recipes = [
-                Recipe(**{"name": str(place), "width": 1600, "height": 1600, "formats": ("jpeg",), **each})
-                for place, each in enumerate(options)
+                Recipe(**{"name": str(place), "width": 1600, "height": 1600, "formats": ("jpeg",), **changes})
+                for place, changes in enumerate(options)
             ]
             enough &= compare(f"{mode}: {name}", files, recipes, 3 * 1600 * 1200)
     for kind in [*KINDS, *GENERATED, *ANIMATIONS, *(HEIF_KINDS if "heif" in sys.argv else ())]:

@@ -56,9 +56,9 @@ class Case:
         ]  # fmt: skip
 
     def _equal(self, name: str, subject: str) -> bool:
-        ours, theirs = self.figures[subject], self.figures[name]
-        return "ssim" in theirs and all(
-            peer >= own - EQUAL_SSIM for own, peer in zip(ours["ssim"], theirs["ssim"], strict=True)
+        contestant, peer = self.figures[subject], self.figures[name]
+        return "ssim" in peer and all(
+            other >= own - EQUAL_SSIM for own, other in zip(contestant["ssim"], peer["ssim"], strict=True)
         )
 
     def other_colours(self, name: str, subject: str = ENGINE) -> bool:
@@ -224,9 +224,9 @@ def _ratio_table(results: Results) -> list[str]:
     by_picture: dict[str, list[str]] = {}
     for case in cases(results):
         peer, ratio, arm = case.best_peer(), case.ratio(), case.ratio(ARM64)
-        theirs = "–" if peer is None else f"{peer}, {1000 * case.figures[peer]['cpu']:.0f}"
-        ours = f"{1000 * case.figures[ENGINE]['cpu']:.0f}"
-        by_picture.setdefault(case.picture, []).extend((ours, theirs, f"**{_number(ratio)}**", _number(arm)))
+        peer_cell = "–" if peer is None else f"{peer}, {1000 * case.figures[peer]['cpu']:.0f}"
+        milliseconds = f"{1000 * case.figures[ENGINE]['cpu']:.0f}"
+        by_picture.setdefault(case.picture, []).extend((milliseconds, peer_cell, f"**{_number(ratio)}**", _number(arm)))
     return [*lines, *(f"| {name} | {' | '.join(cells)} |" for name, cells in by_picture.items())]
 
 
@@ -268,11 +268,11 @@ def warning(cores: float) -> str:
 def case_line(case: Case) -> str:
     """Return one line about a case, for a terminal."""
     peer, ratio = case.best_peer(), case.ratio()
-    ours = f"{case.name:42} engine {1000 * case.figures[ENGINE]['cpu']:6.0f} ms"
+    start = f"{case.name:42} engine {1000 * case.figures[ENGINE]['cpu']:6.0f} ms"
     if peer is None:
-        return f"{ours}, no peer of equal quality"
-    theirs = f"{peer} {1000 * case.figures[peer]['cpu']:.0f} ms"
-    return f"{ours}, {_number(ratio)} of {theirs}; arm64 path {_number(case.ratio(ARM64))}"
+        return f"{start}, no peer of equal quality"
+    fastest = f"{peer} {1000 * case.figures[peer]['cpu']:.0f} ms"
+    return f"{start}, {_number(ratio)} of {fastest}; arm64 path {_number(case.ratio(ARM64))}"
 
 
 def tables(results: Results) -> str:

@@ -213,7 +213,6 @@ UNCLEAR_NAMES = {
 WITH_UNCLEAR_NAMES = (
     "image_pipeline_cli/verify",
     "bench/cost.py",
-    "bench/engine",
     "tests/acceptance",
     "tests/cli",
     "tests/local",
