@@ -7,6 +7,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import botocore
@@ -177,12 +178,21 @@ def test_the_core_layer_has_valid_byte_code_for_every_module(tmp_path):
 
 
 def test_the_makefile_knows_every_architecture(template):
-    """Each architecture has a folder for its packages, with the platforms of its wheels."""
+    """Each architecture has a folder in that of the layer, because a container mounts no other one."""
     for layer in ("VendorLayer", "VipsLayer"):
-        metadata = template["Resources"][layer]["Metadata"]
-        assert metadata["WorkingDirectory"] == {"Fn::Sub": "layers/vendor/${Architecture}"}
-    for architecture in template["Parameters"]["Architecture"]["AllowedValues"]:
-        platforms = (ROOT / "layers" / "vendor" / architecture / "platforms").read_text().split()
-        suffix = {"x86_64": "_x86_64", "arm64": "_aarch64"}[architecture]
-        assert platforms
-        assert all(platform.startswith("--platform=manylinux") and platform.endswith(suffix) for platform in platforms)
+        body = template["Resources"][layer]
+        folder = body["Properties"]["ContentUri"]
+        assert body["Metadata"]["WorkingDirectory"] == {"Fn::Sub": f"{folder}/${{Architecture}}"}
+        for architecture in template["Parameters"]["Architecture"]["AllowedValues"]:
+            platforms = (ROOT / folder / architecture / "platforms").read_text().split()
+            suffix = {"x86_64": "_x86_64", "arm64": "_aarch64"}[architecture]
+            assert platforms
+            assert all(one.startswith("--platform=manylinux") and one.endswith(suffix) for one in platforms)
+
+
+def test_a_container_follows_the_link_to_the_web_page():
+    """`sam build --use-container` mounts the folder of a function, in which the link would lead to nowhere."""
+    assert (ROOT / "functions" / "serve_page" / "web").is_symlink()
+    settings = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    builds = [section["build"]["parameters"] for section in settings.values() if isinstance(section, dict)]
+    assert all(build["mount_symlinks"] is True for build in builds)
