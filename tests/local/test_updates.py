@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import urllib.request
 from collections import Counter
@@ -135,3 +136,36 @@ def test_a_roll_back_loses_no_upload(update, tmp_path, request):
     """The release before takes over in the middle of uploads."""
     released = release_snapshot.unpack(request.node.callspec.params["update"], tmp_path)
     check_outcomes(Update(update.pipeline, released, "uploads/rolled-back", COUNT * 3 // 5))
+
+
+def _version(folder: Path, **names: str) -> Path:
+    """Copy what an update needs, with other names in functions and core; return the path of the template."""
+    for path in ("monitoring", "statemachine", "functions", "layers"):
+        shutil.copytree(release_snapshot.ROOT / path, folder / path, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (*folder.glob("functions/*/app.py"), *folder.glob("layers/core/**/*.py")):
+        text = path.read_text()
+        for old, new in names.items():
+            text = text.replace(old, new)
+        path.write_text(text)
+    return Path(shutil.copy(release_snapshot.ROOT / "template.yml", folder))
+
+
+@heavy  # waits between retries
+@pytest.mark.parametrize("first", ["functions", "layers"])
+def test_code_and_layers_that_change_in_two_steps_lose_no_upload(first, tmp_path):
+    """As in CloudFormation; in between, functions cannot import what they need, and the workflow tries again."""
+    before = _version(tmp_path / "before")
+    after = _version(tmp_path / "after", UploadReader="ObjectReader")
+    between = _version(tmp_path / "between")
+    shutil.rmtree(between.parent / first)
+    shutil.copytree(after.parent / first, between.parent / first)
+    with Pipeline(tmp_path / "run", template=before, controls=True) as pipeline:
+        log = pipeline.run_dir / "logs" / "ValidateImageFunction.log"
+        pipeline.update(between)
+        versions = {key: pipeline.upload(key, PHOTO) for key in ("uploads/half/1.jpg", "uploads/half/2.jpg")}
+        pipeline.wait_until(lambda: log.exists() and "cannot import name" in log.read_text(), "a failed import")
+        pipeline.update(after)
+        for key, version in versions.items():
+            record = pipeline.wait_for(key, version)
+            assert record, key
+            assert record["status"] == "COMPLETED", record

@@ -67,6 +67,7 @@ FAULTS = {
                 "Lambda.ClientExecutionTimeoutException",
             ),
         ),
+        Fault("half updated", AT_FAULT, ("Runtime.ImportModuleError",)),
         Fault("crash", BROKEN, ("Runtime.ExitError",)),
         Fault("crash after its work", BROKEN, ("Runtime.ExitError",), effective=True, typical=True),
         Fault("out of memory", BROKEN, ("Runtime.OutOfMemory",)),
