@@ -428,12 +428,12 @@ def table(images: int = PER_MONTH) -> str:
         lines.append(f"| {workflow} | {target:g} | {dollars:.1f} | {verdict} |")
     results = json.loads((RESULTS_FOLDER / "handlers.json").read_text())
     prices = dated_prices()
-    others = {name: other(results, steps, prices, images) for name, steps in results["pictures"].items()}
-    lines += ["", f"| beside processing, at {images:,} images a month | " + " | ".join(others) + " |"]
-    lines.append("|---" * (len(others) + 1) + "|")
-    for cause in next(iter(others.values())):
-        lines.append(f"| {cause} | " + " | ".join(f"{dollars[cause]:,.2f}" for dollars in others.values()) + " |")
-    sums = (f"{sum(dollars.values()):,.1f}" for dollars in others.values())
+    additions = {name: other(results, steps, prices, images) for name, steps in results["pictures"].items()}
+    lines += ["", f"| beside processing, at {images:,} images a month | " + " | ".join(additions) + " |"]
+    lines.append("|---" * (len(additions) + 1) + "|")
+    for cause in next(iter(additions.values())):
+        lines.append(f"| {cause} | " + " | ".join(f"{dollars[cause]:,.2f}" for dollars in additions.values()) + " |")
+    sums = (f"{sum(dollars.values()):,.1f}" for dollars in additions.values())
     lines.append("| **together** | " + " | ".join(sums) + " |")
     lines += ["", "| US dollars a million events without an image | |", "|---|---|"]
     lines += [f"| {name} | {dollars:,.0f} |" for name, dollars in events_without_image(prices).items()]

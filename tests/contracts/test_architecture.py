@@ -212,7 +212,6 @@ UNCLEAR_NAMES = {
 """Participles and pronouns, which do not say what a value is."""
 WITH_UNCLEAR_NAMES = (
     "image_pipeline_cli/verify",
-    "bench/cost.py",
     "tests/acceptance",
     "tests/cli",
     "tests/local",

@@ -178,7 +178,7 @@ def test_the_core_layer_has_valid_byte_code_for_every_module(tmp_path):
 
 
 def test_the_makefile_knows_every_architecture(template):
-    """Each has a folder with the platforms of its wheels, in which make runs; a container mounts no other folder."""
+    """Each architecture has a folder in that of the layer, because a container mounts no other one."""
     for layer in ("VendorLayer", "VipsLayer"):
         body = template["Resources"][layer]
         folder = body["Properties"]["ContentUri"]
