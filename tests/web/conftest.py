@@ -6,7 +6,6 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from boto3.dynamodb.types import TypeSerializer
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    CDPSession,
     ConsoleMessage,
     Locator,
     Page,
@@ -30,7 +30,7 @@ from image_pipeline.api import apikeys
 from image_pipeline.api.scopes import Access
 from image_pipeline.feeds import listing
 from local.pipeline import Pipeline
-from tests.conftest import chromium_path
+from tests.conftest import ROOT, chromium_path
 from tests.pictures import encoded, gradient
 from tools import chromium
 
@@ -44,12 +44,26 @@ def pytest_collect_file() -> None:
     chromium_path()
 
 
-_FIND = "async (options) => (await axe.run(options)).violations"
-_SETTLE = """
-async () => {
+# Before the search, no colour is on its way to another one.
+_FIND = """
+async ([part, options]) => {
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   const ending = document.getAnimations().filter(({ effect }) => effect.getComputedTiming().endTime < Infinity);
   await Promise.allSettled(ending.map(({ finished }) => finished));
+  return (await axe.run(part ?? document, options)).violations;
+}
+"""
+
+
+# With reduced motion, nothing may move.
+_MOVING = """
+() => {
+  const longest = (text) => Math.max(...text.split(',').map(Number.parseFloat));
+  const moves = ({ transitionProperty, transitionDuration, animationName, animationDuration }) =>
+    (longest(transitionDuration) > 0.01 && /all|transform|top|left|width|height/.test(transitionProperty)) ||
+    (animationName !== 'none' && longest(animationDuration) > 0.01);
+  const moving = [...document.querySelectorAll('*')].filter((element) => moves(getComputedStyle(element)));
+  return moving.map((element) => element.outerHTML.slice(0, 200));
 }
 """
 
@@ -66,6 +80,7 @@ class Visitor:
     def __init__(self, context: BrowserContext, url: str, *, stays: bool = False) -> None:
         self.context, self.url = context, url
         self._stays = stays
+        self._has_permissions = False
         self._problems: list[str] = []
         self._announced: dict[str, bool] = {}
         context.set_default_timeout(PATIENCE_SECONDS * 1000)
@@ -92,9 +107,14 @@ class Visitor:
         page.goto(f"{self.url}{path}{f'#key={key}' if key else ''}")
         return page
 
+    def grant(self, *permissions: str) -> None:
+        """Allow the page something that it would have to ask for."""
+        self.context.grant_permissions(permissions, origin=self.url)
+        self._has_permissions = True
+
     def copied(self, page: Page) -> str:
         """Return the text that the page has copied."""
-        self.context.grant_permissions(["clipboard-read"], origin=self.url)
+        self.grant("clipboard-read")
         text: str = page.evaluate("() => navigator.clipboard.readText()")
         return text
 
@@ -102,20 +122,25 @@ class Visitor:
         """Expect problems that the test provokes; each must occur."""
         self._announced |= dict.fromkeys(patterns, False)
 
-    def audit(self, page: Page) -> None:
-        """Note what axe finds in the present view, in the light and in the dark scheme."""
+    def audit(self, page: Page, part: str | None = None) -> None:
+        """Note what moves in the present view, and what axe finds in it, in the light and in the dark scheme.
+
+        Args:
+            page: A tab.
+            part: A selector; axe looks only there, because the rest of the view was audited before.
+        """
+        self._problems += [f"moves: {element}" for element in page.evaluate(_MOVING)]
         if not page.evaluate("() => 'axe' in window"):
             page.evaluate(AXE_SCRIPT)
         for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            page.evaluate(_SETTLE)  # no colour is on its way to another one
-            findings = page.evaluate(_FIND, {"resultTypes": ["violations"], **options})
+            page.emulate_media(color_scheme=scheme)
+            findings = page.evaluate(_FIND, [part, {"resultTypes": ["violations"], **options}])
             self._problems += [
                 f"axe, {scheme}: {finding['id']}: {node['html'][:200]} {node['failureSummary']}"
                 for finding in findings
                 for node in finding["nodes"]
             ]
-        page.emulate_media(color_scheme="null", reduced_motion="null")
+        page.emulate_media(color_scheme="null")
 
     def leave(self) -> None:
         """Close all tabs, and leave nothing behind.
@@ -140,7 +165,8 @@ class Visitor:
         for event, listener in self._listeners.items():
             self.context.remove_listener(event, listener)
         self.context.unroute_all(behavior="wait")
-        self.context.clear_permissions()
+        if self._has_permissions:
+            self.context.clear_permissions()
         first.evaluate("() => localStorage.clear()")
 
     def _is_announced(self, problem: str) -> bool:
@@ -223,6 +249,15 @@ def choose(page: Page, *files: tuple[str, bytes]) -> None:
     page.get_by_label("Files to upload").set_input_files(payloads)
 
 
+def slow_down(page: Page, *, upload: int = -1, download: int = -1, latency: int = 0) -> CDPSession:
+    """Limit the connection, in bytes per second and milliseconds; `detach` the session to end it."""
+    session = page.context.new_cdp_session(page)
+    limits = {"offline": False, "latency": latency, "downloadThroughput": download, "uploadThroughput": upload}
+    session.send("Network.enable")
+    session.send("Network.emulateNetworkConditions", limits)
+    return session
+
+
 def hold_uploads(visitor: Visitor, page: Page) -> None:
     """Let uploads wait for longer than any test."""
 
@@ -233,13 +268,20 @@ def hold_uploads(visitor: Visitor, page: Page) -> None:
     page.route("**/images/presigned", refuse)
 
 
+MENU = ".menu:popover-open"
+"""The open menu, for an audit."""
+
+
 def _quoted(text: str) -> str:
     """Return a text as a string of CSS."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-OPTIONS: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB"}
-"""The options of a context: the screen of a laptop."""
+OPTIONS: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", "reduced_motion": "reduce"}
+"""The options of a context: the screen of a laptop. Animations draw sixty pictures a second, and nobody looks."""
+
+PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 800}, "is_mobile": True, "has_touch": True}
+"""The options of a context with the screen of a phone."""
 
 
 @pytest.fixture(scope="session")
@@ -251,36 +293,75 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def warm_context(browser: Browser, shared_pipeline: Pipeline) -> BrowserContext:
-    """A context for many tests, one after the other. It keeps the files of the page in its cache, as browsers do.
+def make_context(browser: Browser, shared_pipeline: Pipeline) -> Callable[..., BrowserContext]:
+    """A function that returns a context for many tests, one after the other; it accepts options of a context.
 
-    Its first tab has a file of the same site, so the process of the site stays.
+    The context keeps the files of the page in its cache, as browsers do. Its first tab has a file of the same site, so
+    the process of the site stays.
     """
-    context = browser.new_context(**OPTIONS)
+
+    def make_context(**options: Any) -> BrowserContext:
+        context = browser.new_context(**OPTIONS | options)
+        context.new_page().goto(f"{shared_pipeline.api_url}/")
+        return context
+
+    return make_context
+
+
+@pytest.fixture(scope="session")
+def hasty_context(make_context: Callable[..., BrowserContext]) -> BrowserContext:
+    """The context of most tests."""
+    context = make_context()
     context.add_init_script(HASTY)
-    context.new_page().goto(f"{shared_pipeline.api_url}/")
+    return context
+
+
+@pytest.fixture(scope="session")
+def clock_context(make_context: Callable[..., BrowserContext]) -> BrowserContext:
+    """A context whose clock a test can move."""
+    context = make_context()
+    context.clock.install()
+    return context
+
+
+@pytest.fixture(scope="session")
+def phone_context(make_context: Callable[..., BrowserContext]) -> BrowserContext:
+    """A context with the screen of a phone, whose clock a test can move."""
+    context = make_context(**PHONE)
+    context.clock.install()
     return context
 
 
 @pytest.fixture
-def visit(browser: Browser, pipeline: Pipeline) -> Iterator[Callable[..., Visitor]]:
-    """A function that returns a visitor with an own context and an empty cache; it accepts options of a context."""
-    with ExitStack() as visits:
+def new_visitor(browser: Browser, pipeline: Pipeline) -> Iterator[Visitor]:
+    """A visitor who has never been here: nothing is in the cache."""
+    visitor = Visitor(browser.new_context(**OPTIONS), pipeline.api_url)
+    yield visitor
+    visitor.leave()
 
-        def visit(**options: Any) -> Visitor:
-            visitor = Visitor(browser.new_context(**OPTIONS | options), pipeline.api_url)
-            visits.callback(visitor.leave)
-            return visitor
 
-        yield visit
+def _returning(context: BrowserContext, pipeline: Pipeline) -> Iterator[Visitor]:
+    visitor = Visitor(context, pipeline.api_url, stays=True)
+    yield visitor
+    visitor.leave()
 
 
 @pytest.fixture
-def visitor(warm_context: BrowserContext, pipeline: Pipeline) -> Iterator[Visitor]:
+def visitor(hasty_context: BrowserContext, pipeline: Pipeline) -> Iterator[Visitor]:
     """A visitor with a screen of a laptop, who has been here before."""
-    visitor = Visitor(warm_context, pipeline.api_url, stays=True)
-    yield visitor
-    visitor.leave()
+    yield from _returning(hasty_context, pipeline)
+
+
+@pytest.fixture
+def clock_visitor(clock_context: BrowserContext, pipeline: Pipeline) -> Iterator[Visitor]:
+    """The same, but the page pauses for the usual time, and `page.clock` shortens it."""
+    yield from _returning(clock_context, pipeline)
+
+
+@pytest.fixture
+def phone_visitor(phone_context: BrowserContext, pipeline: Pipeline) -> Iterator[Visitor]:
+    """A visitor with a phone, which has a `page.clock`, too."""
+    yield from _returning(phone_context, pipeline)
 
 
 @pytest.fixture
@@ -369,3 +450,34 @@ def make_images(pipeline: Pipeline, folder: str, example: dict[str, Any]) -> Cal
 def image_key(make_images: Callable[..., list[str]]) -> str:
     """The key of the only image in the folder of the test."""
     return make_images(1)[0]
+
+
+ORIGIN = "http://127.0.0.1:9"
+"""An address that no server has; routes answer."""
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def call(browser: Browser) -> Iterator[Call]:
+    """A function that runs the body of an async function with its arguments; `load(name)` imports a module."""
+
+    def answer(route: Route) -> None:
+        file = ROOT / "web" / route.request.url.removeprefix(f"{ORIGIN}/").partition("?")[0]
+        if file.suffix == ".js":
+            route.fulfill(content_type="text/javascript", body=file.read_bytes())
+        else:
+            route.fulfill(content_type="text/html", body='<!doctype html><html lang="en"><title>Modules</title>')
+
+    context = browser.new_context(timezone_id="Europe/Berlin", locale="en-GB")
+    context.route("**", answer)
+    visitor = Visitor(context, ORIGIN)
+    page = visitor.open()
+
+    def call(body: str, **arguments: Any) -> Any:
+        names = ", ".join(arguments)
+        script = f"async ({{ {names} }}) => {{ const load = (name) => import(`/${{name}}.js`); {body} }}"
+        return page.evaluate(script, arguments)
+
+    yield call
+    visitor.leave()

@@ -6,53 +6,19 @@ import base64
 import itertools
 import random
 import re
-from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Route
 
 from image_pipeline import keys
 from image_pipeline.errors import InvalidKeyError
 from image_pipeline.imaging import resize, summary
-from tests.conftest import ROOT, heavy
+from tests.conftest import heavy
 from tests.local.test_hostile_names import NAMES
 from tests.pictures import gradient
-from tests.web.conftest import Visitor
-
-ORIGIN = "http://127.0.0.1:9"
-BLANK = '<!doctype html><html lang="en"><title>Modules</title>'
-TYPES = {".js": "text/javascript", ".html": "text/html"}
-
-Call = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def call(browser: Browser) -> Iterator[Call]:
-    """A function that runs the body of an async function with its arguments; `load(name)` imports a module."""
-
-    def answer(route: Route) -> None:
-        file = ROOT / "web" / route.request.url.removeprefix(f"{ORIGIN}/").partition("?")[0]
-        if file.suffix == ".js":
-            route.fulfill(content_type="text/javascript", body=file.read_bytes())
-        else:
-            route.fulfill(content_type="text/html", body=BLANK)
-
-    context = browser.new_context(timezone_id="Europe/Berlin", locale="en-GB")
-    context.route("**", answer)
-    visitor = Visitor(context, ORIGIN)
-    page = visitor.open()
-
-    def call(body: str, **arguments: Any) -> Any:
-        names = ", ".join(arguments)
-        script = f"async ({{ {names} }}) => {{ const load = (name) => import(`/${{name}}.js`); {body} }}"
-        return page.evaluate(script, arguments)
-
-    yield call
-    visitor.leave()
-
+from tests.web.conftest import Call
 
 # layout ---------------------------------------------------------------------------------------------------------------
 

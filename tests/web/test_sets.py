@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.test_modules import Call, call  # noqa: F401  a fixture
+from tests.web.conftest import Call
 
 ADDRESSES = {"origin": "https://example.org", "isPublic": True}
 
@@ -25,7 +25,7 @@ MOVING = [rendition(f"m-{width}.webp", width, 9) for width in (100, 400)]
 IMAGE = {"width": 500, "height": 400}
 
 
-def markup(call: Call, renditions: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:  # noqa: F811
+def markup(call: Call, renditions: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
     """(element, files of its srcset) of the copied `<picture>`."""
     body = """
       const { pictureMarkup } = await load('markup');
@@ -39,7 +39,7 @@ def markup(call: Call, renditions: list[dict[str, Any]]) -> list[tuple[str, list
     return [tuple(each) for each in call(body, image=IMAGE, renditions=renditions, addresses=ADDRESSES)]
 
 
-def test_a_copied_picture_uses_every_width_of_a_set(call: Call) -> None:  # noqa: F811
+def test_a_copied_picture_uses_every_width_of_a_set(call: Call) -> None:
     """Each format has one srcset with the real widths of the files."""
     assert markup(call, SET) == [
         ("image/webp", ["s-320.webp 320w", "s-640.webp 500w"]),
@@ -47,7 +47,7 @@ def test_a_copied_picture_uses_every_width_of_a_set(call: Call) -> None:  # noqa
     ]
 
 
-def test_a_copied_picture_plays_the_animation(call: Call) -> None:  # noqa: F811
+def test_a_copied_picture_plays_the_animation(call: Call) -> None:
     """The animation comes first and has no stills; other browsers get the still."""
     avif = rendition("s.avif", 500)
     assert markup(call, [*SET, avif, *MOVING]) == [
@@ -67,7 +67,7 @@ def test_a_copied_picture_plays_the_animation(call: Call) -> None:  # noqa: F811
     ],
 )
 def test_an_animation_is_for_the_detail_and_stills_are_for_tiles(
-    call: Call,  # noqa: F811
+    call: Call,
     renditions: list[dict[str, Any]],
     srcsets: dict[str, str] | None,
     stills: dict[str, str],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.web.test_modules import Call, call  # noqa: F401
+from tests.web.conftest import Call
 
 PANEL = """
 const { UploadPanel } = await load('upload-panel');
@@ -30,6 +30,6 @@ return ['.upload-note', '.uploads-summary'].map((selector) => panel.querySelecto
         (2_000, None, ["20% of 10 kB", ""]),
     ],
 )
-def test_each_file_shows_its_time_left(call: Call, sent, speed, texts):  # noqa: F811
+def test_each_file_shows_its_time_left(call: Call, sent, speed, texts):
     """Beside its speed, as soon as that is known; the summary shows the same of all files."""
     assert call(PANEL, sent=sent, speed=speed) == texts

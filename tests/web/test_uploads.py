@@ -279,10 +279,9 @@ def test_the_queue_survives_an_expired_key(visitor: Visitor, pipeline, folder, m
         expect(tile(page, f"uploads/{folder}{name}")).to_have_attribute("data-state", "COMPLETED")
 
 
-def test_uploads_wait_for_the_connection(visit, folder, key, tmp_path):
+def test_uploads_wait_for_the_connection(clock_visitor: Visitor, folder, key, tmp_path):
     """Without the API, the page says so and tries again; nothing is lost."""
-    visitor: Visitor = visit()
-    visitor.context.clock.install()
+    visitor = clock_visitor
     page = visitor.open(key=key)
     expect(page.get_by_text("Drop your first images here")).to_be_visible()
     visitor.announce("request: .*ERR_CONNECTION_REFUSED")

@@ -5,30 +5,38 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Browser, Route
+from playwright.sync_api import Browser, BrowserContext, Route
 
-from tests.web.conftest import Visitor
+from tests.web.conftest import ORIGIN, Visitor
 
-ORIGIN = "http://127.0.0.1:9"
 PAGE = '<!doctype html><html lang="en"><title>A page</title><main><h1>A page</h1><p>This is {}</p></main>'
 POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'"
 
 
-@pytest.fixture
-def visitor(browser: Browser) -> Visitor:
-    """A visitor of a page that no server serves."""
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> BrowserContext:
+    """A context whose first tab has a page that no server serves."""
     context = browser.new_context()
-
-    def answer(route: Route) -> None:
-        path = route.request.url.removeprefix(ORIGIN)
-        if path == "/refused":
-            route.abort("connectionrefused")
-        else:
-            headers = {"content-type": "text/html", "content-security-policy": POLICY}
-            route.fulfill(status=404 if path == "/missing" else 200, headers=headers, body=PAGE.format(path))
-
     context.route("**", answer)
-    return Visitor(context, ORIGIN)
+    context.new_page().goto(ORIGIN)
+    return context
+
+
+@pytest.fixture
+def visitor(context: BrowserContext) -> Visitor:
+    """A visitor of such a page."""
+    context.route("**", answer)
+    return Visitor(context, ORIGIN, stays=True)
+
+
+def answer(route: Route) -> None:
+    """Answer in place of a server."""
+    path = route.request.url.removeprefix(ORIGIN)
+    if path == "/refused":
+        route.abort("connectionrefused")
+    else:
+        headers = {"content-type": "text/html", "content-security-policy": POLICY}
+        route.fulfill(status=404 if path == "/missing" else 200, headers=headers, body=PAGE.format(path))
 
 
 WRONG = {
@@ -82,6 +90,15 @@ def test_unreadable_text_is_noted(visitor: Visitor, colour, scheme):
     )
     visitor.audit(page)
     with pytest.raises(AssertionError, match=f"axe, {scheme}: color-contrast"):
+        visitor.leave()
+
+
+def test_motion_is_noted(visitor: Visitor):
+    """Whoever asks for less motion sees none."""
+    page = visitor.open()
+    page.evaluate("() => { document.querySelector('h1').style.transition = 'all 1s' }")
+    visitor.audit(page)
+    with pytest.raises(AssertionError, match="moves: <h1"):
         visitor.leave()
 
 
