@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from playwright.sync_api import Page
 
@@ -51,9 +53,9 @@ def test_a_point_is_set_by_keyboard_and_by_mouse(visitor: Visitor, pipeline, ima
     expect(page.get_by_role("heading", name="a.jpg")).to_be_visible()
 
 
-def test_a_caller_who_may_not_upload_sees_the_point_only(visitor: Visitor, pipeline, image, make_key, folder):
+def test_a_caller_who_may_not_upload_sees_the_point_only(visitor: Visitor, make_images, make_key, folder):
     """There is no button without the scope `upload`."""
-    pipeline.wait_for(image, pipeline.upload(image, photo(300, 200), Metadata={"focus": "0.25,0.75"}))
+    (image,) = make_images(1, focus={"x": Decimal("0.25"), "y": Decimal("0.75")})
     page = visitor.open(f"/?image={image.removeprefix('uploads/')}", key=make_key("read", folder=folder).text)
     expect(page.locator(".focus-mark")).to_be_visible()
     assert mark(page) == "25% 75%"

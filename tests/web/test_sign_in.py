@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route
 from image_pipeline.api import apikeys, webpage
 from local.pipeline import Pipeline
 from tests.conftest import ROOT, WITH_OUTCOME
-from tests.web.conftest import IMPATIENT, PICTURE, Visitor, choose, expect, hold_uploads, tile, upload_row
+from tests.web.conftest import IMPATIENT, MENU, PICTURE, Visitor, choose, expect, hold_uploads, tile, upload_row
 from tests.web.relay import Relay
 
 TOKEN = "header.claims.signature"
@@ -70,36 +70,17 @@ def test_the_form_signs_in(visitor: Visitor, key):
     expect_signed_out(visitor.open())
 
 
-def test_a_key_is_kept_on_the_device_on_request(visitor: Visitor, key):
-    """Another tab is signed in, also after all tabs were closed."""
-    page = visitor.open()
-    fill_in(page, key, remember=True)
-    expect_signed_in(page)
-    other = visitor.open()
-    expect_signed_in(other)
-    page.close()
-    other.close()
-    expect_signed_in(visitor.open())
-
-
 def test_the_link_signs_in(visitor: Visitor, key):
-    """The key leaves the address and the history at once; the filters stay."""
-    page = visitor.open("/?status=FAILED", key)
-    expect_signed_in(page)
+    """The key leaves the address and the history at once; the filters stay. The name `localhost` leads to the page."""
+    page = visitor.context.new_page()
+    page.goto(f"{visitor.url.replace('127.0.0.1', 'localhost')}/?status=FAILED#key={key}")
+    expect(page.get_by_role("button", name="Status: Failed")).to_be_visible()
     assert page.url == f"{visitor.url}/?status=FAILED"
     assert page.evaluate("() => history.length") <= 2
     page.goto(f"{visitor.url}/")
     page.go_back()
     assert page.url == f"{visitor.url}/?status=FAILED"
     expect_signed_in(page)
-
-
-def test_localhost_leads_to_the_page(visitor: Visitor, key):
-    """The link that signs in works with this name, too, and keeps its filters."""
-    page = visitor.context.new_page()
-    page.goto(f"{visitor.url.replace('127.0.0.1', 'localhost')}/?status=FAILED#key={key}")
-    expect(page.get_by_role("button", name="Status: Failed")).to_be_visible()
-    assert page.url == f"{visitor.url}/?status=FAILED"
 
 
 def test_a_link_signs_nobody_in_at_a_deployed_stack(visitor: Visitor, pipeline, key, make_key):
@@ -136,13 +117,15 @@ def test_a_wrong_key_is_refused(visitor: Visitor, key):
     expect_signed_in(page)
 
 
-def test_signing_out_forgets_everywhere(visitor: Visitor, image_key, key):
-    """All tabs show the form, and no storage has the key."""
+def test_a_key_is_kept_on_the_device_on_request(visitor: Visitor, image_key, key):
+    """Other tabs are signed in, also after all tabs were closed. Signing out of one forgets the key everywhere."""
     page = visitor.open()
     fill_in(page, key, remember=True)
-    expect(tile(page, image_key)).to_be_visible()
-    other = visitor.open()
-    expect(tile(other, image_key)).to_be_visible()
+    expect_signed_in(page)
+    page.close()
+    page, other = visitor.open(), visitor.open()
+    for tab in (page, other):
+        expect(tile(tab, image_key)).to_be_visible()
     sign_out(page)
     for tab in (page, other):
         expect_signed_out(tab)
@@ -222,6 +205,7 @@ def test_a_key_that_may_only_read_sees_no_buttons(visitor: Visitor, folder, make
     expect(page.get_by_role("button", name=changes)).to_have_count(0)
     page.get_by_role("button", name="Account").click()
     expect(page.get_by_text("Scopes: read")).to_be_visible()
+    visitor.audit(page, MENU)
 
 
 def test_a_key_sees_only_its_folder(visitor: Visitor, folder, image_key, make_key):
