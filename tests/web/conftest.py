@@ -278,7 +278,7 @@ def _quoted(text: str) -> str:
 
 
 OPTIONS: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", "reduced_motion": "reduce"}
-"""The options of a context: the screen of a laptop. Animations draw sixty pictures a second, and nobody looks."""
+"""The options of a context: the screen of a laptop, and no animations, because each frame costs CPU."""
 
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 800}, "is_mobile": True, "has_touch": True}
 """The options of a context with the screen of a phone."""

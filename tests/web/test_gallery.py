@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import IFDRational
 from playwright.sync_api import Error, Page, Route
 
 from bench import gallery
@@ -17,7 +19,7 @@ from bench import page as budget
 from local.pipeline import Pipeline
 from local.samples import samples
 from tests.conftest import HEAVY, WITH_OUTCOME, heavy
-from tests.web.conftest import PICTURE, Visitor, expect, listed, tile, upload
+from tests.web.conftest import MENU, PICTURE, Call, Visitor, expect, listed, slow_down, tile, upload
 from tests.web.relay import Relay
 
 ALBUM = "album/"
@@ -28,12 +30,24 @@ FAILED, CAT = f"uploads/{ALBUM}notes.jpg", f"uploads/{ALBUM}pets/Chelsea (1).jpg
 def album(shared_pipeline: Pipeline) -> list[str]:
     """Photographs, a drawing and a text in some folders; no test changes them."""
     files = {sample.key.replace("uploads/", f"uploads/{ALBUM}"): sample.data for sample in samples()}
+    files[CAT] = with_camera(files[CAT])
     for key, data in files.items():
         shared_pipeline.upload(key, data)
     for key in files:
         shared_pipeline.wait_for(key)
     shared_pipeline.wait_until(lambda: set(listed(shared_pipeline, ALBUM)) == set(files), "the listing")
     return list(files)
+
+
+def with_camera(jpeg: bytes) -> bytes:
+    """Return a picture with EXIF of a camera."""
+    exif = Image.Exif()
+    exif.update({ExifTags.Base.Make: "Example", ExifTags.Base.Model: "Phone One"})
+    exif.get_ifd(ExifTags.IFD.Exif).update(
+        {ExifTags.Base.FNumber: IFDRational(28, 10), ExifTags.Base.ISOSpeedRatings: 200}
+    )
+    block = exif.tobytes()
+    return jpeg[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + jpeg[2:]
 
 
 @pytest.fixture
@@ -116,7 +130,10 @@ def detail(page: Page) -> Any:
 
 
 def test_every_picture_is_shown(visitor: Visitor, pipeline, album, key):
-    """Newest first, with its rendition in its proportions; a failed one is a card with reason, hint and remedy."""
+    """Newest first, with its rendition in its proportions; a failed one is a card with reason, hint and remedy.
+
+    In detail, the reason, the hint and the remedy come first, too; there is nothing to copy.
+    """
     page = visitor.open(key=key)
     times = [pipeline.record(each)["upload"]["uploadedAt"] for each in expect_tiles(page, *album)]
     assert times == sorted(times, reverse=True)
@@ -134,6 +151,13 @@ def test_every_picture_is_shown(visitor: Visitor, pipeline, album, key):
     expect(card.get_by_role("button", name="Replace file")).to_be_visible()
     expect(card.locator("img")).to_have_count(0)
     visitor.audit(page)
+    card.get_by_role("link").press("Enter")
+    failure = detail(page).get_by_role("group", name="Failure")
+    expect(failure).to_contain_text("its content is text")
+    expect(failure).to_contain_text("Convert it to one of JPEG, PNG")
+    expect(failure.get_by_role("button", name="Replace file")).to_be_visible()
+    expect(detail(page).get_by_role("button", name="Copy <picture>")).to_have_count(0)
+    visitor.audit(page)
 
 
 def test_a_failed_image_names_its_folder(visitor: Visitor, make_images, folder, own_key):
@@ -147,8 +171,11 @@ def test_a_failed_image_names_its_folder(visitor: Visitor, make_images, folder, 
         expect(card.get_by_text(f"{folder}{inner}/", exact=True)).to_be_visible()
 
 
-def test_filters_are_in_the_address(visitor: Visitor, album, key):
-    """Status, label, folder and date filter; reload and the back button keep and undo them."""
+def test_filters_are_in_the_address(visitor: Visitor, pipeline, album, key):
+    """Status, label, folder and date filter; reload and the back button keep and undo them.
+
+    The label is the one that the API has, in any case.
+    """
     page = visitor.open(key=key)
     expect_tiles(page, *album)
     menu = open_menu(page, "Status")
@@ -161,13 +188,25 @@ def test_filters_are_in_the_address(visitor: Visitor, album, key):
     page.get_by_role("button", name="Remove filter Status").click()
     expect_tiles(page, *album)
 
+    names = {each: [label["name"] for label in pipeline.record(each).get("labels", [])] for each in album}
+    label = names[CAT][0]
+    menu = open_menu(page, "Label")
+    visitor.audit(page, MENU)
+    menu.get_by_label("Label").fill(label.upper())
+    menu.get_by_label("Label").press("Enter")
+    expect_tiles(page, *(each for each in album if label in names[each]))
+    page.get_by_role("button", name="Remove filter Label").click()
+    expect_tiles(page, *album)
+
     menu = open_menu(page, "Folder")
+    visitor.audit(page, MENU)
     menu.get_by_label("Folder").fill(f"{ALBUM}pets")
     menu.get_by_label("Folder").press("Enter")
     expect_tiles(page, CAT)
     expect(page).to_have_url(f"{visitor.url}/?prefix={ALBUM}pets/")
 
     menu = open_menu(page, "Date")
+    visitor.audit(page, MENU)
     tomorrow = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
     menu.get_by_label("From").fill(tomorrow)
     menu.get_by_role("button", name="Apply").click()
@@ -184,18 +223,7 @@ def test_filters_are_in_the_address(visitor: Visitor, album, key):
     assert page.url == f"{visitor.url}/"
 
 
-def test_a_label_filters(visitor: Visitor, pipeline, album, key):
-    """The label is the one that the API has, in any case."""
-    names = {each: [label["name"] for label in pipeline.record(each).get("labels", [])] for each in album}
-    label = names[CAT][0]
-    page = visitor.open(key=key)
-    menu = open_menu(page, "Label")
-    menu.get_by_label("Label").fill(label.upper())
-    menu.get_by_label("Label").press("Enter")
-    expect_tiles(page, *(each for each in album if label in names[each]))
-
-
-def test_an_image_in_detail(visitor: Visitor, pipeline, album, key):
+def test_an_image_in_detail(visitor: Visitor, pipeline, album, key, call: Call):
     """It shows all that is known: renditions with bytes, labels, camera, colours, durations and the raw record."""
     page = visitor.open(key=key)
     order = expect_tiles(page, *album)
@@ -205,12 +233,27 @@ def test_an_image_in_detail(visitor: Visitor, pipeline, album, key):
     expect(view.get_by_role("heading", level=2)).to_have_text("Chelsea (1).jpg")
     rows = view.get_by_role("table").get_by_role("row")
     expect(rows).to_have_count(1 + len(record["renditions"]))
-    for rendition in record["renditions"]:
-        expect(view.get_by_role("table")).to_contain_text(f"{rendition['width']} × {rendition['height']}")
+    for row, rendition in zip(rows.all()[1:], record["renditions"], strict=True):
+        expect(row).to_contain_text(f"{rendition['width']} × {rendition['height']}")
+        expect(row).to_contain_text(call(READABLE, kind="formatBytes", value=int(rendition["sizeBytes"])))
+    expect(section(page, "Camera")).to_contain_text(
+        re.compile("CameraExample Phone One.*Aperture.*2.8.*SensitivityISO 200")
+    )
+    for step, milliseconds in record["execution"]["milliseconds"].items():
+        name = call("return (await load('detail-facts')).stepName(step)", step=step)
+        duration = call(READABLE, kind="formatDuration", value=int(milliseconds))
+        expect(section(page, "Processing time")).to_contain_text(f"{name}{duration}")
+    expect(section(page, "Processing time")).to_contain_text("From start to end")
     expect(view.get_by_role("button", name=re.compile(record["summary"]["colours"][0]))).to_be_visible()
     view.get_by_role("heading", name="Record").click()
     expect(view.locator("pre")).to_contain_text(f'"imageKey": "{CAT}"')
     visitor.audit(page)
+    for _ in range(2):
+        view.get_by_role("button", name="Copy JSON").click()
+        expect(page.locator(".toast")).to_have_count(1)
+    with page.expect_download() as download:
+        view.get_by_role("button", name="Download original").click()
+    assert download.value.suggested_filename == "Chelsea (1).jpg"
     page.reload()
     expect(view.get_by_role("heading", level=2)).to_have_text("Chelsea (1).jpg")
     there, back = ("Next", "ArrowLeft") if order[-1] != CAT else ("Previous", "ArrowRight")
@@ -223,23 +266,13 @@ def test_an_image_in_detail(visitor: Visitor, pipeline, album, key):
     expect(page).to_have_url(re.compile(f"label={label}"))
 
 
-def test_a_failed_image_in_detail(visitor: Visitor, album, key):
-    """The reason, the hint and the remedy come first; there is nothing to copy."""
-    page = visitor.open(f"/?image={FAILED.removeprefix('uploads/')}", key)
-    failure = detail(page).get_by_role("group", name="Failure")
-    expect(failure).to_contain_text("its content is text")
-    expect(failure).to_contain_text("Convert it to one of JPEG, PNG")
-    expect(failure.get_by_role("button", name="Replace file")).to_be_visible()
-    expect(detail(page).get_by_role("button", name="Copy <picture>")).to_have_count(0)
-    visitor.audit(page)
+READABLE = "return (await load('format'))[kind](value)"
+"""How the page writes a number."""
 
 
-def test_the_original_is_downloaded(visitor: Visitor, album, key):
-    """The file has its own name."""
-    page = visitor.open(f"/?image={CAT.removeprefix('uploads/')}", key)
-    with page.expect_download() as download:
-        detail(page).get_by_role("button", name="Download original").click()
-    assert download.value.suggested_filename == "Chelsea (1).jpg"
+def section(page: Page, title: str) -> Any:
+    """Return a section of the facts about the shown image."""
+    return detail(page).locator("section").filter(has=page.get_by_role("heading", name=title))
 
 
 @pytest.fixture
@@ -250,13 +283,20 @@ def protected(pipeline: Pipeline) -> Iterator[None]:
     pipeline.update(parameters={"StatusNeedsKey": "false"})
 
 
+def copy(visitor: Visitor, page: Page, name: str) -> str:
+    """Use a button that copies something about the shown image, and return what it copies."""
+    visitor.grant("clipboard-write")
+    detail(page).get_by_role("button", name=name, exact=True).click()
+    expect(
+        page.get_by_text(re.compile(f"{name.removeprefix('Copy ')} was copied", re.IGNORECASE)).first
+    ).to_be_visible()
+    return visitor.copied(page)
+
+
 def copied_picture(visitor: Visitor, page: Page) -> str:
     """Copy the `<picture>` of the shown image, and return a page that contains it."""
-    visitor.context.grant_permissions(["clipboard-write"], origin=visitor.url)
-    detail(page).get_by_role("button", name="Copy <picture>").click()
-    expect(page.get_by_text("The <picture> was copied.").first).to_be_visible()
     head = '<!doctype html><html lang="en"><title>A blog</title><link rel="icon" href="data:,">'
-    return f"{head}<main><h1>A cat</h1>{visitor.copied(page)}</main>"
+    return f"{head}<main><h1>A cat</h1>{copy(visitor, page, 'Copy <picture>')}</main>"
 
 
 def seen_picture(page: Page, address: str) -> Any:
@@ -270,11 +310,20 @@ def seen_picture(page: Page, address: str) -> Any:
     )
 
 
-def test_a_copied_picture_works_in_another_page(visitor: Visitor, album, key, blog: Blog, tmp_path):
-    """It is complete: a page of another host and a file show the best format, for ever. They cannot read its pixels."""
+def test_a_copied_picture_works_in_another_page(visitor: Visitor, pipeline, album, key, blog: Blog, tmp_path):
+    """It is complete: a page of another host and a file show the best format, for ever. They cannot read its pixels.
+
+    A copied link leads to the largest JPEG, or to one rendition.
+    """
     page = visitor.open(f"/?image={CAT.removeprefix('uploads/')}", key)
     expect(detail(page)).to_contain_text("Copied addresses do not expire.")
     blog.body = copied_picture(visitor, page)
+    renditions = pipeline.record(CAT)["renditions"]
+    small = min(renditions, key=lambda rendition: rendition["width"])
+    links = {
+        copy(visitor, page, "Copy link"): max(each["width"] for each in renditions if each["format"] == "JPEG"),
+        copy(visitor, page, f"Copy link of {small['key'].rpartition('/')[2]}"): small["width"],
+    }
     file = tmp_path / "blog.html"
     file.write_text(blog.body)
     other = visitor.context.new_page()
@@ -286,6 +335,9 @@ def test_a_copied_picture_works_in_another_page(visitor: Visitor, album, key, bl
         assert "<" not in description
         with pytest.raises(Error, match="tainted"):
             other.evaluate(f"() => ({draw})(document.createElement('canvas').getContext('2d'))")
+    for link, width in links.items():
+        assert link.startswith(f"{visitor.url}/images/")
+        assert seen_picture(other, link)[1] == width
 
 
 def test_a_copied_picture_of_a_protected_stack_expires(visitor: Visitor, pipeline, protected, album, key, blog: Blog):
@@ -296,16 +348,6 @@ def test_a_copied_picture_of_a_protected_stack_expires(visitor: Visitor, pipelin
     source, width, _ = seen_picture(visitor.context.new_page(), blog.url)
     assert source.startswith(pipeline.aws_url)
     assert width > 0
-
-
-def test_copying_twice_shows_one_message(visitor: Visitor, image_key, own_key):
-    """Equal messages do not pile up over the pictures."""
-    page = visitor.open(f"/?image={image_key.removeprefix('uploads/')}", own_key)
-    page.locator("image-detail .raw summary").click()
-    copy = page.get_by_role("button", name="Copy JSON")
-    copy.click()
-    copy.click()
-    expect(page.locator(".toast")).to_have_count(1)
 
 
 def test_only_the_keyboard_is_needed(visitor: Visitor, album, key):
@@ -451,11 +493,20 @@ def test_a_long_press_selects_nothing_for_a_reader(phone_visitor: Visitor, image
 
 
 def test_the_page_is_small(new_visitor: Visitor, album, key):
-    """At most 60 kB are transferred before the first picture, and on the next visit much less."""
+    """At most 60 kB are transferred before the first picture, and on the next visit much less.
+
+    Over a slow connection, each image still arrives when it is scrolled into view.
+    """
     page = new_visitor.context.new_page()
+    page.set_viewport_size({"width": 480, "height": 400})
+    slow_down(page, download=200_000, latency=50)
     first = budget.transferred(page, f"{new_visitor.url}/#key={key}")
     assert 0 < first <= budget.MOST_BYTES
-    expect_tiles(page, *album)
+    order = expect_tiles(page, *album)
+    for image_key in order:
+        tile(page, image_key).scroll_into_view_if_needed()
+        if image_key != FAILED:
+            expect(tile(page, image_key).locator("img.loaded")).to_be_visible()
     assert budget.transferred(page, f"{new_visitor.url}/?label=") < first / 4
 
 
@@ -517,6 +568,10 @@ def test_a_deletion_is_undone(visitor: Visitor, pipeline, folder, own_key):
     open_menu(page, "Status").get_by_role("button", name="Deleted").click()
     expect_tiles(page, keys[2])
     visitor.audit(page)
+    tile(page, keys[2]).get_by_role("link").press("Enter")
+    expect(detail(page).get_by_role("button", name="Restore")).to_be_visible()
+    visitor.audit(page, "image-detail")
+    page.keyboard.press("Escape")
     tile(page, keys[2]).get_by_role("button", name="Restore").click()
     pipeline.wait_until(lambda: pipeline.record(keys[2])["status"] == "COMPLETED", "the restored image")
     page.get_by_role("button", name="Remove filter Status").click()
@@ -531,17 +586,27 @@ def test_images_are_processed_again(visitor: Visitor, pipeline, folder, own_key)
     expect_tiles(page, *keys)
     tile(page, keys[0]).get_by_role("link").focus()
     page.keyboard.press("Control+a")
-    page.get_by_role("region", name="Selection").get_by_role("button", name="Reprocess").click()
-    expect(page.get_by_role("group", name="Message")).to_contain_text("Processing 2 images again.")
+    reprocess = page.get_by_role("region", name="Selection").get_by_role("button", name="Reprocess")
+    message = page.get_by_role("group", name="Message")
+    page.route("**/reprocess", lambda _: None)
+    reprocess.click()
+    expect(message).to_contain_text("0 of 2")
+    expect(message.get_by_role("progressbar")).to_be_visible()
+    page.unroute("**/reprocess")  # the held requests continue
+    expect(message).to_contain_text("Processing 2 images again.")
     pipeline.wait_until(lambda: all(pipeline.record(each)["execution"]["id"] != before[each] for each in keys), "it")
     for each in keys:
         expect(tile(page, each)).to_have_attribute("data-state", "COMPLETED")
     visitor.announce("response: 429 POST .*/reprocess")
+    reprocess.click()
+    expect(message.filter(has_text="2 images were not").get_by_role("listitem")).to_have_count(2)
     page.keyboard.press("Escape")
     tile(page, keys[0]).get_by_role("link").press("Enter")
     detail(page).get_by_role("button", name="Reprocess").click()
-    refused = page.get_by_role("group", name="Message").filter(has_text="less than 10 seconds ago")
+    refused = message.filter(has_text="less than 10 seconds ago").last
+    expect(refused).not_to_contain_text("2 images")
     expect(refused.get_by_role("button", name=re.compile("Try again"))).to_be_visible()
+    visitor.audit(page)
 
 
 def test_changes_of_others_appear(clock_visitor: Visitor, pipeline, folder, own_key):

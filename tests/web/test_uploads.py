@@ -4,33 +4,42 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import CDPSession, Page
+from playwright.sync_api import Page, Request, Route
 
 from image_pipeline.api import apikeys
 from tests.conftest import ROOT
 from tests.pictures import encoded, gradient
-from tests.web.conftest import IMPATIENT, PICTURE, Visitor, choose, drop, expect, hold_uploads, listed, tile, upload_row
+from tests.web.conftest import (
+    IMPATIENT,
+    MENU,
+    PATIENCE_SECONDS,
+    PICTURE,
+    Visitor,
+    choose,
+    drop,
+    expect,
+    hold_uploads,
+    listed,
+    slow_down,
+    tile,
+    upload_row,
+)
 
 WORDS = b"These are words, whatever the name says."
 BROKEN = encoded(gradient(640, 480))[:2000]
 
+# Each name is hostile in several ways: every file costs a run of the pipeline.
 HOSTILE = [
-    "<img src=x onerror=document.title='hacked'>.jpg",
-    "<script>document.title='hacked'<!--.jpg",
-    "'\"><b>bold<b>.jpg",
+    "<img src=x onerror=document.title='hacked'> '\"><b>bold<b> <script>document.title='hacked'<!--.jpg",
     "javascript:document.title='hacked'.jpg",
     "\u202egpj.exe",
-    "\u2066\u202efdp.jpg",
-    "שלום עולם.jpg",
-    "🦊🏳️‍🌈.jpg",
-    "100 % + a&b=c#d.jpg",
-    "what?.jpg",
-    "%2e%2e%2f.jpg",
-    "{{stack}} ${1} $& \\n.jpg",
-    "e\u0301 and é.jpg",
+    "\u2066\u202efdp שלום עולם 🦊🏳️‍🌈 e\u0301 and é.jpg",
+    "%2e%2e%2f 100 % + a&b=c#d what? {{stack}} ${1} $& \\n.jpg",
     " spaces  around .jpg",
     "a" * 200 + ".jpg",
 ]
@@ -43,15 +52,6 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
     return folder
-
-
-def slow_down(page: Page, bytes_per_second: int) -> CDPSession:
-    """Limit the speed of uploads; `detach` the session to end it."""
-    session = page.context.new_cdp_session(page)
-    limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second}
-    session.send("Network.enable")
-    session.send("Network.emulateNetworkConditions", limits)
-    return session
 
 
 def progress(page: Page, name: str) -> float:
@@ -108,19 +108,28 @@ def test_a_folder_is_followed_to_its_outcomes(visitor: Visitor, pipeline, folder
     expect(panel.get_by_role("heading")).to_have_text("2 files failed")
 
 
-def test_a_file_of_a_strange_name_gets_another(visitor: Visitor, folder, key, tmp_path):
-    """The page says why the API would refuse a name, and uploads under the nearest one."""
+def test_a_file_that_cannot_be_sent_is_exchanged(visitor: Visitor, folder, key, tmp_path):
+    """A row says at once what is wrong: a strange name gets the nearest one, and an empty file another file."""
     page = visitor.open(key=key)
+    hold_uploads(visitor, page)
     drop(page, write(tmp_path, {"bell\x07.jpg": PICTURE}) / "bell\x07.jpg")
     row = page.locator("li[data-upload]")
     expect(row).to_contain_text("control character U+0007")
-    row.get_by_role("button", name=re.compile("Upload as .*bell_.jpg")).click()
-    expect(tile(page, f"uploads/{folder}bell_.jpg")).to_have_attribute("data-state", "COMPLETED")
+    with page.expect_request("**/images/presigned") as request:
+        row.get_by_role("button", name=re.compile("Upload as .*bell_.jpg")).click()
+    assert requested(request.value) == f"uploads/{folder}bell_.jpg"
 
+    choose(page, ("empty.jpg", b""))
+    row = upload_row(page, f"{folder}empty.jpg")
+    expect(row).to_contain_text("The file is empty")
+    with page.expect_file_chooser() as chooser:
+        row.get_by_role("button", name="Choose another file").click()
+    with page.expect_request("**/images/presigned") as request:
+        chooser.value.set_files([{"name": "full.jpg", "mimeType": "image/jpeg", "buffer": PICTURE}])
+    assert requested(request.value) == f"uploads/{folder}full.jpg"
+    expect(upload_row(page, f"{folder}full.jpg")).to_be_visible()
+    expect(row).to_have_count(0)
 
-def test_a_file_that_is_too_large_is_not_sent(visitor: Visitor, folder, key, tmp_path):
-    """The limit and the size are named at once."""
-    page = visitor.open(key=key)
     with (tmp_path / "large.jpg").open("wb") as file:
         file.truncate(200_000_000)
     drop(page, tmp_path / "large.jpg")
@@ -130,32 +139,37 @@ def test_a_file_that_is_too_large_is_not_sent(visitor: Visitor, folder, key, tmp
     expect(row.get_by_role("button", name="Retry")).to_have_count(0)
 
 
-def test_an_empty_file_is_exchanged_for_another_one(visitor: Visitor, key, folder):
-    """Its row offers it, and the other file gets its own name."""
-    page = visitor.open(key=key)
-    hold_uploads(visitor, page)
-    choose(page, ("empty.jpg", b""))
-    row = upload_row(page, f"{folder}empty.jpg")
-    expect(row).to_contain_text("The file is empty")
-    with page.expect_file_chooser() as chooser:
-        row.get_by_role("button", name="Choose another file").click()
-    chooser.value.set_files([{"name": "full.jpg", "mimeType": "image/jpeg", "buffer": PICTURE}])
-    with page.expect_request("**/images/presigned") as request:
-        expect(upload_row(page, f"{folder}full.jpg")).to_be_visible()
-    assert json.loads(request.value.post_data or "")["name"] == f"uploads/{folder}full.jpg"
-    expect(row).to_have_count(0)
+def requested(request: Request) -> str:
+    """Return the key for which the page asks a signature."""
+    name: str = json.loads(request.post_data or "")["name"]
+    return name
 
 
-def test_files_are_chosen_and_pasted(visitor: Visitor, folder, key, tmp_path):
-    """The button opens the dialog for files; a pasted picture gets a name."""
-    page = visitor.open(key=key)
-    write(tmp_path, {"one.jpg": PICTURE, "two.jpg": PICTURE})
+def test_files_are_chosen_and_pasted(visitor: Visitor, folder, make_key, tmp_path):
+    """The button opens the dialog for files, its menu that for a folder, and a pasted picture gets a name.
+
+    All go into the folder that is shown.
+    """
+    page = visitor.open(f"/?prefix={folder}inner/", make_key().text)
+    write(tmp_path, {"one.jpg": PICTURE})
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Upload", exact=True).click()
     assert chooser.value.is_multiple()
-    chooser.value.set_files([tmp_path / "one.jpg", tmp_path / "two.jpg"])
-    for name in ("one.jpg", "two.jpg"):
-        expect(tile(page, f"uploads/{folder}{name}")).to_have_attribute("data-state", "COMPLETED")
+    chooser.value.set_files([tmp_path / "one.jpg"])
+    files = page.evaluate_handle(
+        "() => { const data = new DataTransfer(); data.items.add(new File([], 'x')); return data; }"
+    )
+    overlay = page.get_by_text(f"Drop to upload to {folder}inner/")
+    page.dispatch_event("body", "dragenter", {"dataTransfer": files})
+    expect(overlay).to_be_visible()
+    visitor.audit(page, "drop-target")
+    page.dispatch_event("body", "dragleave", {"dataTransfer": files})
+    expect(overlay).to_be_hidden()
+    page.get_by_role("button", name="Ways to upload").click()
+    visitor.audit(page, MENU)
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose a folder").click()
+    chooser.value.set_files(write(tmp_path / "trip", {"deep/two.jpg": PICTURE}))
     page.evaluate(
         """(bytes) => {
           const clipboardData = new DataTransfer();
@@ -164,30 +178,32 @@ def test_files_are_chosen_and_pasted(visitor: Visitor, folder, key, tmp_path):
         }""",
         list(encoded(gradient(40, 40), "PNG")),
     )
-    pasted = page.locator(f'image-tile[data-key^="uploads/{folder}screenshot "]')
+    for name in ("one.jpg", "trip/deep/two.jpg"):
+        expect(tile(page, f"uploads/{folder}inner/{name}")).to_have_attribute("data-state", "COMPLETED")
+    pasted = page.locator(f'image-tile[data-key^="uploads/{folder}inner/screenshot "]')
     expect(pasted).to_have_attribute("data-state", "COMPLETED")
 
 
-def test_an_upload_goes_into_the_shown_folder(visitor: Visitor, folder, make_key, tmp_path):
-    """The filter for a folder is the place of new uploads."""
-    page = visitor.open(f"/?prefix={folder}inner/", make_key().text)
-    expect(page.get_by_role("button", name="Account")).to_be_visible()
-    drop(page, write(tmp_path, {"x.jpg": PICTURE}) / "x.jpg")
-    expect(tile(page, f"uploads/{folder}inner/x.jpg")).to_have_attribute("data-state", "COMPLETED")
-
-
 def test_a_slow_upload_shows_its_progress(visitor: Visitor, folder, key, tmp_path):
-    """Progress and speed are shown; leaving the page warns; cancel ends the transfer, and retry sends it again."""
+    """Progress and speed are shown; leaving the page warns; cancel ends the transfer, and retry sends it again.
+
+    At most four files are sent at a time.
+    """
     page = visitor.open(key=key)
     expect(page.get_by_role("button", name="Account")).to_be_visible()
-    limit = slow_down(page, 30_000)
+    limit = slow_down(page, upload=120_000)
     noise = encoded(gradient(800, 600).effect_spread(40), "PNG")
-    drop(page, write(tmp_path, {"slow.png": noise}) / "slow.png")
+    names = ["slow.png", *(f"x{number}.png" for number in range(4))]
+    drop(page, *(write(tmp_path, {name: noise}) / name for name in names))
     name = f"{folder}slow.png"
     row = upload_row(page, name)
-    expect(row).to_have_attribute("data-state", "sending")
+    panel = page.get_by_role("region", name="Uploads")
+    sending = panel.locator("li[data-state=sending]")
+    expect(panel.get_by_role("heading")).to_have_text("Uploading 0 of 5")
+    expect(panel).to_contain_text(re.compile(r"/s · .+ left"))
     expect(row).to_contain_text(re.compile(r"[1-9]\d?% of .*/s"))
     assert 0 < progress(page, name) < 1
+    assert sending.count() == 4
     expect(tile(page, f"uploads/{name}")).to_have_attribute("data-state", "UPLOADING")
     visitor.audit(page)
 
@@ -197,9 +213,15 @@ def test_a_slow_upload_shows_its_progress(visitor: Visitor, folder, key, tmp_pat
     warning.value.dismiss()
     expect(row).to_have_attribute("data-state", "sending")
 
+    panel.get_by_role("button", name="Hide files").click()
+    expect(row).to_be_hidden()
+    panel.get_by_role("button", name="Show files").click()
     row.get_by_role("button", name="Cancel").click()
     expect(row).to_have_attribute("data-state", "cancelled")
     expect(tile(page, f"uploads/{name}")).to_have_count(0)
+    expect(sending).to_have_count(4)
+    panel.get_by_role("button", name="Cancel all").click()
+    expect(sending).to_have_count(0)
     limit.detach()
     row.get_by_role("button", name="Retry").click()
     expect(row).to_have_attribute("data-state", "done")
@@ -225,40 +247,38 @@ def versions(pipeline, name: str) -> int:
 
 
 def test_a_taken_name_is_asked_about(visitor: Visitor, pipeline, folder, key, taken, tmp_path):
-    """Replace, keep both or skip, one by one; a file of a new name does not wait."""
+    """Replace, keep both or skip, one by one; a file of a new name does not wait.
+
+    The box in the dialog ends the questions, and Escape skips.
+    """
     page = visitor.open(key=key)
     expect(tile(page, f"uploads/{taken[0]}")).to_be_visible()
-    write(tmp_path, dict.fromkeys(["a.jpg", "b.jpg", "c.jpg", "new.jpg"], encoded(gradient(64, 64))))
-    drop(page, *(tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg", "new.jpg")))
+    names = ["a.jpg", "b.jpg", "c.jpg", "new.jpg"]
+    write(tmp_path, dict.fromkeys(names, encoded(gradient(64, 64))))
+    files = [tmp_path / name for name in names]
+    dialog = page.get_by_role("dialog")
+    drop(page, *files[:3])
+    dialog.get_by_role("checkbox").check()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    drop(page, *files)
     expect(upload_row(page, f"{folder}new.jpg")).to_have_attribute("data-state", "done")
     for name, choice in {"a.jpg": "Replace", "b.jpg": "Keep both", "c.jpg": "Skip"}.items():
-        dialog = page.get_by_role("dialog", name=re.compile(re.escape(name)))
-        expect(dialog).to_be_visible()
+        question = page.get_by_role("dialog", name=re.compile(re.escape(name)))
+        expect(question).to_be_visible()
         if choice == "Replace":
             visitor.audit(page)
-        dialog.get_by_role("button", name=choice).click()
+        question.get_by_role("button", name=choice).click()
+    drop(page, files[0], files[2])
+    dialog.get_by_role("checkbox").check()
+    dialog.get_by_role("button", name="Keep both").click()
+    for name in ("a.jpg", "b-1.jpg", "a-1.jpg", "c-1.jpg"):
+        expect(tile(page, f"uploads/{folder}{name}")).to_have_attribute("data-state", "COMPLETED")
     for name in ("a.jpg", "b-1.jpg"):
-        expect(upload_row(page, f"{folder}{name}")).to_have_attribute("data-state", "done")
-        expect(tile(page, f"uploads/{folder}{name}")).to_have_attribute("data-state", "COMPLETED")
-    assert [versions(pipeline, f"{folder}{name}") for name in ("a.jpg", "b.jpg", "b-1.jpg", "c.jpg")] == [2, 1, 1, 1]
-
-
-def test_one_answer_counts_for_all(visitor: Visitor, pipeline, folder, key, taken, tmp_path):
-    """The box in the dialog ends the questions; Escape skips."""
-    page = visitor.open(key=key)
-    expect(tile(page, f"uploads/{taken[0]}")).to_be_visible()
-    write(tmp_path, dict.fromkeys(["a.jpg", "b.jpg", "c.jpg"], PICTURE))
-    files = [tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg")]
-    drop(page, *files)
-    page.get_by_role("dialog").get_by_role("checkbox").check()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    drop(page, *files)
-    page.get_by_role("dialog").get_by_role("checkbox").check()
-    page.get_by_role("dialog").get_by_role("button", name="Keep both").click()
-    for name in ("a-1.jpg", "b-1.jpg", "c-1.jpg"):
-        expect(tile(page, f"uploads/{folder}{name}")).to_have_attribute("data-state", "COMPLETED")
-    assert [versions(pipeline, name) for name in taken] == [1, 1, 1]
+        done = upload_row(page, f"{folder}{name}").and_(page.locator("[data-state=done]"))
+        expect(done).to_have_count(1)
+    expected = {"a.jpg": 2, "b.jpg": 1, "b-1.jpg": 1, "c.jpg": 1, "a-1.jpg": 1, "c-1.jpg": 1}
+    assert {name: versions(pipeline, f"{folder}{name}") for name in expected} == expected
 
 
 def test_the_queue_survives_an_expired_key(visitor: Visitor, pipeline, folder, make_key, tmp_path):
@@ -320,15 +340,26 @@ def test_a_transfer_that_fails_is_tried_again(visitor: Visitor, pipeline, folder
 
 
 def test_a_fault_of_the_pipeline_is_reprocessed(visitor: Visitor, pipeline, folder, key, tmp_path):
-    """If the file is not to blame, the tile offers to process it again."""
+    """The tile follows the upload; if the file is not to blame, it offers to process it again."""
     page = visitor.open(key=key)
+    image_key = f"uploads/{folder}x.jpg"
+    failing = threading.Event()
 
-    def fail(event):
+    def know_nothing(route: Route) -> None:
+        route.fulfill(json={"statuses": [], "missing": [image_key]})
+
+    def fail(_: Any) -> None:
+        failing.wait(PATIENCE_SECONDS)
         raise RuntimeError("a bug")
 
     pipeline.replace("GenerateThumbnailsFunction", fail)
+    page.route("**/images/statuses", know_nothing)
     drop(page, write(tmp_path, {"x.jpg": PICTURE}) / "x.jpg")
-    card = tile(page, f"uploads/{folder}x.jpg")
+    card = tile(page, image_key)
+    expect(card).to_have_attribute("data-state", "WAITING")
+    page.unroute("**/images/statuses")
+    expect(card).to_have_attribute("data-state", "PROCESSING")
+    failing.set()
     expect(card).to_have_attribute("data-state", "FAILED")
     pipeline.clear()
     card.get_by_role("button", name="Reprocess").click()
