@@ -164,7 +164,7 @@ class Visitor:
             page.close()
         for event, listener in self._listeners.items():
             self.context.remove_listener(event, listener)
-        self.context.unroute_all(behavior="wait")
+        self.context.unroute_all(behavior="ignoreErrors")  # a test may hold a request for ever
         if self._has_permissions:
             self.context.clear_permissions()
         first.evaluate("() => localStorage.clear()")
