@@ -41,7 +41,7 @@ def test_a_point_is_set_by_keyboard_and_by_mouse(visitor: Visitor, pipeline, ima
         page.keyboard.press(press)
     area = page.get_by_role("button", name="Focus: 40")
     expect(area).to_be_focused()
-    visitor.audit(page)
+    visitor.audit(page, "image-detail")
     page.keyboard.press("Enter")
     pipeline.wait_until(lambda: point(pipeline, image) == (0.4, 0.49), "the point of the keyboard")
     expect(page.get_by_role("button", name="Move focus")).to_be_visible()

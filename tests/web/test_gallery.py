@@ -157,7 +157,7 @@ def test_every_picture_is_shown(visitor: Visitor, pipeline, album, key):
     expect(failure).to_contain_text("Convert it to one of JPEG, PNG")
     expect(failure.get_by_role("button", name="Replace file")).to_be_visible()
     expect(detail(page).get_by_role("button", name="Copy <picture>")).to_have_count(0)
-    visitor.audit(page)
+    visitor.audit(page, "image-detail")
 
 
 def test_a_failed_image_names_its_folder(visitor: Visitor, make_images, folder, own_key):
@@ -179,7 +179,7 @@ def test_filters_are_in_the_address(visitor: Visitor, pipeline, album, key):
     page = visitor.open(key=key)
     expect_tiles(page, *album)
     menu = open_menu(page, "Status")
-    visitor.audit(page)
+    visitor.audit(page, MENU)
     menu.get_by_role("button", name="Failed").click()
     expect_tiles(page, FAILED)
     expect(page).to_have_url(f"{visitor.url}/?status=FAILED")
@@ -318,11 +318,11 @@ def test_a_copied_picture_works_in_another_page(visitor: Visitor, pipeline, albu
     page = visitor.open(f"/?image={CAT.removeprefix('uploads/')}", key)
     expect(detail(page)).to_contain_text("Copied addresses do not expire.")
     blog.body = copied_picture(visitor, page)
-    jpegs = [each for each in pipeline.record(CAT)["renditions"] if each["format"] == "JPEG"]
-    name = jpegs[0]["key"].rpartition("/")[2]
+    renditions = pipeline.record(CAT)["renditions"]
+    small = min(renditions, key=lambda rendition: rendition["width"])
     links = {
-        copy(visitor, page, "Copy link"): max(jpeg["width"] for jpeg in jpegs),
-        copy(visitor, page, f"Copy link of {name}"): jpegs[0]["width"],
+        copy(visitor, page, "Copy link"): max(each["width"] for each in renditions if each["format"] == "JPEG"),
+        copy(visitor, page, f"Copy link of {small['key'].rpartition('/')[2]}"): small["width"],
     }
     file = tmp_path / "blog.html"
     file.write_text(blog.body)
@@ -336,7 +336,7 @@ def test_a_copied_picture_works_in_another_page(visitor: Visitor, pipeline, albu
         with pytest.raises(Error, match="tainted"):
             other.evaluate(f"() => ({draw})(document.createElement('canvas').getContext('2d'))")
     for link, width in links.items():
-        assert re.fullmatch(re.escape(visitor.url) + r"/images/.*/renditions/.*\.jpg", link)
+        assert link.startswith(f"{visitor.url}/images/")
         assert seen_picture(other, link)[1] == width
 
 
@@ -554,7 +554,7 @@ def test_a_deletion_is_undone(visitor: Visitor, pipeline, folder, own_key):
     expect_tiles(page, keys[2])
     message = page.get_by_role("group", name="Message").filter(has_text="Deleted 2 images.")
     expect(message).to_be_visible()
-    visitor.audit(page)
+    visitor.audit(page, ".toast")
     pipeline.wait_until(lambda: {pipeline.record(each)["status"] for each in keys[:2]} == {"DELETED"}, "the deletion")
     message.get_by_role("button", name="Undo").click()
     for each in keys:
@@ -606,7 +606,7 @@ def test_images_are_processed_again(visitor: Visitor, pipeline, folder, own_key)
     refused = message.filter(has_text="less than 10 seconds ago").last
     expect(refused).not_to_contain_text("2 images")
     expect(refused.get_by_role("button", name=re.compile("Try again"))).to_be_visible()
-    visitor.audit(page)
+    visitor.audit(page, ".toast")
 
 
 def test_changes_of_others_appear(clock_visitor: Visitor, pipeline, folder, own_key):

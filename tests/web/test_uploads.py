@@ -199,11 +199,11 @@ def test_a_slow_upload_shows_its_progress(visitor: Visitor, folder, key, tmp_pat
     row = upload_row(page, name)
     panel = page.get_by_role("region", name="Uploads")
     sending = panel.locator("li[data-state=sending]")
-    expect(sending).to_have_count(4)
     expect(panel.get_by_role("heading")).to_have_text("Uploading 0 of 5")
     expect(panel).to_contain_text(re.compile(r"/s · .+ left"))
     expect(row).to_contain_text(re.compile(r"[1-9]\d?% of .*/s"))
     assert 0 < progress(page, name) < 1
+    assert sending.count() == 4
     expect(tile(page, f"uploads/{name}")).to_have_attribute("data-state", "UPLOADING")
     visitor.audit(page)
 
