@@ -227,8 +227,8 @@ def test_frames_far_larger_than_the_canvas_count():
 def test_memory_is_predicted():
     """An animation that needs more memory than is left is not decoded."""
     data = animations.saved(STEPS, "GIF", duration=50)
-    assert rendered(data, limits=Limits(memory_bytes=700_000)).warnings == ()
-    assert_still(data, "needs about 1 MB of memory; 0 MB are available", Limits(memory_bytes=600_000))
+    assert rendered(data, limits=Limits(memory_bytes=5_200_000)).warnings == ()
+    assert_still(data, "needs about 1 MB of memory; 0 MB are available", Limits(memory_bytes=4_600_000))
 
 
 def test_memory_does_not_grow_with_the_frames():
