@@ -15,6 +15,9 @@ COMPILE := uv pip compile --quiet --upgrade --universal --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
+# Without byte code, each test process and each server compiles all tests and modules again: ten seconds of CPU.
+unexport PYTHONDONTWRITEBYTECODE
+
 # $(call timed,TARGETS): make them, and say how long it took.
 timed = @began=$$(date +%s); $(MAKE) --no-print-directory $(1) && echo "make $@ took $$(($$(date +%s) - began)) s."
 
