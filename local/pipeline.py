@@ -292,6 +292,8 @@ class Pipeline:
             ]
 
         def has_ended() -> bool:
+            if any(execution.running for execution in executions_of(UPLOADS_MACHINE)):
+                return False  # mostly so, and then half of the requests suffice
             # Read in this order: the waiting execution starts the processing one before it ends.
             executions = [*executions_of(WAITING_MACHINE), *executions_of(UPLOADS_MACHINE)]
             return bool(executions) and not any(execution.running for execution in executions)
