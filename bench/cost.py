@@ -76,7 +76,7 @@ ENGINE_ROWS = {"jpeg-12mp": "jpeg-12mp", "png-12mp": "png-12mp-photo", "webp-12m
 MAIN_PATH_STEPS = ("ValidateImage", "GenerateThumbnails", "ExtractMetadata", "StoreResults")
 
 
-class _Template(yaml.SafeLoader):
+class _Template(yaml.CSafeLoader):
     """Reads template.yml without intrinsic functions."""
 
 
@@ -85,7 +85,7 @@ _Template.add_multi_constructor("!", lambda *_: None)
 
 @cache
 def _template() -> dict[str, Any]:
-    template: dict[str, Any] = yaml.load((ROOT / "template.yml").read_text(), _Template)  # noqa: S506  a SafeLoader
+    template: dict[str, Any] = yaml.load((ROOT / "template.yml").read_text(), _Template)  # noqa: S506  a safe loader
     return template
 
 

@@ -73,7 +73,7 @@ class Image:
 
 def monitoring(text: str) -> dict[str, int]:
     """Return the numbers of metrics of alarms, dashboards and keys in the template of the monitoring."""
-    resources: dict[str, dict[str, Any]] = yaml.load(text, _Template)["Resources"]  # noqa: S506  a SafeLoader
+    resources: dict[str, dict[str, Any]] = yaml.load(text, _Template)["Resources"]  # noqa: S506  a safe loader
     kinds = [resource["Type"] for resource in resources.values()]
     alarms = [resource["Properties"] for resource in resources.values() if resource["Type"] == "AWS::CloudWatch::Alarm"]
     return {
@@ -85,7 +85,7 @@ def monitoring(text: str) -> dict[str, int]:
     }
 
 
-class _Template(yaml.SafeLoader):
+class _Template(yaml.CSafeLoader):
     """Reads a template without intrinsic functions."""
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import botocore
@@ -75,10 +76,45 @@ def test_a_function_creates_the_clients_of_the_services_that_it_may_call(templat
             assert declared_services(function) == expected, logical_id
 
 
+IMPORT_EACH = """
+import importlib, json, os, sys
+folders, shared = json.loads(sys.argv[1])
+for name in shared:
+    importlib.import_module(name)
+for folder in folders:
+    child = os.fork()
+    if not child:
+        sys.path.insert(0, folder)
+        import app
+        print(json.dumps([folder, sorted(sys.modules)]), flush=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, folder
+"""
+
+
+@cache
+def loaded_modules() -> dict[str, set[str]]:
+    """The modules that the import of each handler loads, each in a process of its own.
+
+    A process with clients is the copy of one that has imported botocore, which takes most of the time.
+    """
+    loaded = {}
+    for with_clients, shared in ((True, ["botocore.session"]), (False, [])):
+        functions = [name for name in FUNCTIONS if bool(declared_services(name)) == with_clients]
+        arguments = json.dumps([[str(ROOT / "functions" / name) for name in functions], shared])
+        variables = {**cold_start.ENVIRONMENT, "PYTHONPATH": str(LAYER)}
+        command = [sys.executable, "-c", IMPORT_EACH, arguments]
+        lines = subprocess.run(
+            command, env=variables, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout.splitlines()
+        loaded |= {Path(folder).name: set(modules) for folder, modules in map(json.loads, lines)}
+    return loaded
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_does_not_import_slow_modules_without_a_reason(function):
     """No function imports boto3; only functions with clients import botocore, and only two import the engine."""
-    loaded = set(json.loads(run(function, "import app, json, sys; print(json.dumps(sorted(sys.modules)))")))
+    loaded = loaded_modules()[function]
     unneeded = {"boto3", "s3transfer"}
     if not declared_services(function):
         unneeded.add("botocore.session")

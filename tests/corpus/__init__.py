@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +163,17 @@ def _frame(data: bytes) -> int:
 # The cases ------------------------------------------------------------------------------------------------------------
 
 
+class _Case:
+    """A file of the corpus, which is made only once: many tests use it."""
+
+    make: Callable[[], bytes]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "make", cache(self.make))
+
+
 @dataclass(frozen=True)
-class Good:
+class Good(_Case):
     """A file that must become renditions."""
 
     name: str
@@ -180,7 +190,7 @@ class Good:
 
 
 @dataclass(frozen=True)
-class Bad:
+class Bad(_Case):
     """A file that must be rejected."""
 
     name: str
