@@ -46,8 +46,8 @@ def target(request: pytest.FixtureRequest) -> Target:
     """The stack on AWS that the environment names, or the local run."""
     if STACK:
         return Target(["--stack", STACK], CALLER_ENVIRONMENT)
-    found: Target = request.getfixturevalue("local_target")
-    return found
+    local: Target = request.getfixturevalue("local_target")
+    return local
 
 
 @pytest.fixture

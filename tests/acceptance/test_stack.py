@@ -190,7 +190,7 @@ def test_a_later_run_removes_what_a_killed_one_left(stack, local_target, monkeyp
     """A run that may be under way is left alone; records and keys expire."""
 
     def remaining():
-        return {name: what for name, what in inventory(stack).items() if name not in ("records", "keys")}
+        return {name: resources for name, resources in inventory(stack).items() if name not in ("records", "keys")}
 
     def is_removed():
         leftovers.remove(stack)  # again, because executions may still write renditions

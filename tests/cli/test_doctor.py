@@ -63,8 +63,8 @@ def stack_with(answers: dict[str, Any], parameters: dict[str, str] | None = None
 
 
 def result(check: Callable[[Stack], str], stack: Stack) -> Result:
-    (named,) = [candidate for candidate in CHECKS if candidate.run is check]
-    return checks.perform(named, stack)
+    (registered,) = [candidate for candidate in CHECKS if candidate.run is check]
+    return checks.perform(registered, stack)
 
 
 def denied(operation: str, message: str = "Access Denied") -> ClientError:
@@ -127,16 +127,16 @@ def alarm(name: str, state: str) -> dict[str, str]:
 )
 def test_raised_and_missing_alarms_are_reported(alarms, state, words):
     """A raised alarm is named like its section in the documents."""
-    found = result(health.alarms, stack_with({"describe_alarms": {"MetricAlarms": alarms}}))
-    assert (found.state, words in found.detail) == (state, True), found.detail
+    check_result = result(health.alarms, stack_with({"describe_alarms": {"MetricAlarms": alarms}}))
+    assert (check_result.state, words in check_result.detail) == (state, True), check_result.detail
 
 
 @pytest.mark.parametrize(("state", "ok"), [("Enabled", True), ("Disabled", False)])
 def test_event_sources_must_be_enabled(state, ok):
     """Otherwise nothing is listed or published."""
-    found = result(health.event_sources, stack_with({"get_event_source_mapping": {"State": state}}))
-    assert (found.state is State.OK) == ok
-    assert ok or "--uuid uuid-1" in found.advice
+    check_result = result(health.event_sources, stack_with({"get_event_source_mapping": {"State": state}}))
+    assert (check_result.state is State.OK) == ok
+    assert ok or "--uuid uuid-1" in check_result.advice
 
 
 def lambdas(unreserved: int, reserved: int = 0, total: int = 1000) -> dict[str, Any]:
@@ -165,8 +165,8 @@ def lambdas(unreserved: int, reserved: int = 0, total: int = 1000) -> dict[str, 
 )
 def test_the_account_must_allow_the_concurrency_of_a_batch(answers, maximum, state, words):
     """The reservation must be the parameter's."""
-    found = result(quotas.lambda_concurrency, stack_with(answers, {"MaxConcurrency": maximum}))
-    assert (found.state, words in found.detail) == (state, True), found.detail
+    check_result = result(quotas.lambda_concurrency, stack_with(answers, {"MaxConcurrency": maximum}))
+    assert (check_result.state, words in check_result.detail) == (state, True), check_result.detail
 
 
 def quota(name: str, value: float) -> dict[str, Any]:
@@ -214,17 +214,17 @@ def test_irrelevant_rates_are_not_requested():
 )
 def test_a_missing_permission_is_named(check, operation, permission):
     """Nothing was checked, which is not a problem of the stack."""
-    found = result(check, stack_with({operation: denied(operation)}, UploadsBucketName="uploads"))
-    assert (found.state, permission in found.detail) == (State.NOT_CHECKED, True), found.detail
+    check_result = result(check, stack_with({operation: denied(operation)}, UploadsBucketName="uploads"))
+    assert (check_result.state, permission in check_result.detail) == (State.NOT_CHECKED, True), check_result.detail
 
 
 def test_the_permission_that_aws_names_is_reported():
     """A check may need several."""
     message = "User: me is not authorized to perform: lambda:GetAccountSettings because no policy allows it"
-    found = result(
+    check_result = result(
         quotas.lambda_concurrency, stack_with({"get_account_settings": denied("GetAccountSettings", message)})
     )
-    assert found.detail == "Your credentials need lambda:GetAccountSettings."
+    assert check_result.detail == "Your credentials need lambda:GetAccountSettings."
 
 
 def test_other_errors_are_problems():
@@ -252,9 +252,9 @@ def test_records_that_stay_in_processing_are_reported(aws):
     claim("uploads/young.jpg", timedelta(minutes=119))
     assert result(health.stuck_records, stack).state is State.OK
     claim("uploads/old.jpg", timedelta(minutes=121))
-    found = result(health.stuck_records, stack)
-    assert found.state is State.FAILED
-    assert "1 or more records are stuck in PROCESSING: 'uploads/old.jpg'" in found.detail
+    check_result = result(health.stuck_records, stack)
+    assert check_result.state is State.FAILED
+    assert "1 or more records are stuck in PROCESSING: 'uploads/old.jpg'" in check_result.detail
 
 
 def test_an_answer_of_another_form_is_a_problem():
@@ -263,8 +263,8 @@ def test_an_answer_of_another_form_is_a_problem():
     def read(_: None) -> str:
         return str({}["renditions"])
 
-    found = checks.perform(Check("x", read), None)
-    assert (found.state, "'renditions'" in found.detail) == (State.FAILED, True)
+    check_result = checks.perform(Check("x", read), None)
+    assert (check_result.state, "'renditions'" in check_result.detail) == (State.FAILED, True)
 
 
 def test_a_stack_on_aws_has_parameters_and_resources(aws):

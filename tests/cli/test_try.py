@@ -77,11 +77,14 @@ def test_every_file_is_rendered_by_both_recipe_files(files, tmp_path, capsys):
         (tmp_path / "again.toml").write_text(text)
         book = recipes.load(tmp_path / "again.toml").for_key(image["key"])
         expected = engine.render(picture, book, Limits()).renditions
-        made = [
-            (each["fileName"], each["width"], each["height"], each["sizeBytes"]) for each in image[side]["renditions"]
+        actual = [
+            (rendition["fileName"], rendition["width"], rendition["height"], rendition["sizeBytes"])
+            for rendition in image[side]["renditions"]
         ]
-        assert made == [(each.file_name, each.width, each.height, len(each.data)) for each in expected]
-    assert {each["code"] for each in document["rejected"]} == {"UnsupportedFormatError", "CorruptImageError"}
+        assert actual == [
+            (rendition.file_name, rendition.width, rendition.height, len(rendition.data)) for rendition in expected
+        ]
+    assert {file["code"] for file in document["rejected"]} == {"UnsupportedFormatError", "CorruptImageError"}
     page = Path(document["sheet"]).read_text(encoding="utf-8")
     shown = re.findall(r'src="([^"]+)"', page)
     assert sorted(shown) == sorted(
@@ -109,9 +112,8 @@ def test_the_folder_decides_the_recipes(files, capsys):
     _, document = files({"a.png": encoded(gradient(90, 60), "PNG")}, "--folder", "shop", capsys=capsys)
     [image] = document["images"]
     assert image["key"] == "uploads/shop/images/a.png"
-    assert [(each["fileName"], each["width"], each["height"]) for each in image["tried"]["renditions"]] == [
-        ("shop.webp", 30, 30)
-    ]
+    [rendition] = image["tried"]["renditions"]
+    assert (rendition["fileName"], rendition["width"], rendition["height"]) == ("shop.webp", 30, 30)
 
 
 def test_transparent_pixels_are_compared_on_the_background(files, capsys):

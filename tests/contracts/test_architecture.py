@@ -211,12 +211,8 @@ UNCLEAR_NAMES = {
 }
 """Participles and pronouns, which do not say what a value is."""
 WITH_UNCLEAR_NAMES = (
-    "image_pipeline_cli/verify",
-    "tests/acceptance",
-    "tests/cli",
     "tests/local",
     "tests/web",
-    "tests/workflow",
 )
 """Folders whose files may still contain such names. A folder without them is removed from this list."""
 

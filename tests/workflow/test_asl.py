@@ -31,9 +31,9 @@ REDRIVEN = {
 }
 
 each_machine = pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.logical_id)
-each_task = pytest.mark.parametrize(("machine", "name"), TASKS, ids=lambda each: getattr(each, "logical_id", each))
+each_task = pytest.mark.parametrize(("machine", "name"), TASKS, ids=lambda value: getattr(value, "logical_id", value))
 each_lambda_task = pytest.mark.parametrize(
-    ("machine", "name"), LAMBDA_TASKS, ids=lambda each: getattr(each, "logical_id", each)
+    ("machine", "name"), LAMBDA_TASKS, ids=lambda value: getattr(value, "logical_id", value)
 )
 
 
@@ -158,7 +158,7 @@ def test_an_execution_lives_longer_than_its_longest_waits(machine):
 
 def test_every_error_name_of_ours_is_a_class():
     """A misspelt name would never match."""
-    ours = {name for name in dir(errors) if name.endswith("Error")}
+    defined = {name for name in dir(errors) if name.endswith("Error")}
     used = {
         error
         for machine in MACHINES
@@ -167,7 +167,7 @@ def test_every_error_name_of_ours_is_a_class():
         for error in rule["ErrorEquals"]
         if error.endswith("Error") and "." not in error
     }
-    assert used <= ours
+    assert used <= defined
     transient = {error.__name__ for error in errors.TransientError.__subclasses__()}
     assert transient <= used, "a transient error that no state retries"
 
@@ -263,8 +263,8 @@ OF_ANOTHER_NAME = {"CheckRecipes": "SelectBackfill"}
 def test_states_that_call_a_function_are_named_after_it():
     """They differ only in case."""
     for machine, name in LAMBDA_TASKS:
-        named = machine.states[name]["Arguments"]["FunctionName"]
-        function = re.fullmatch(r"\$\{(\w+)FunctionArn\}", named).group(1)
+        substitution = machine.states[name]["Arguments"]["FunctionName"]
+        function = re.fullmatch(r"\$\{(\w+)FunctionArn\}", substitution).group(1)
         assert OF_ANOTHER_NAME.get(name, name) == function
         folder = re.sub(r"(?<!^)(?=[A-Z])", "_", function).lower()
         assert (ROOT / "functions" / folder / "app.py").exists()
@@ -293,9 +293,9 @@ def test_no_execution_lasts_longer_than_the_code_believes(machine):
 def test_settling_names_errors_that_exist():
     """The code in the record is the name of a class."""
     (settle,) = [machine for machine in MACHINES if machine.logical_id == "SettleImageStateMachine"]
-    named = set(re.findall(r"Execution\w+Error", settle.path.read_text()))
-    assert named == {"ExecutionTimedOutError", "ExecutionAbortedError"}
-    assert all(hasattr(errors, name) for name in named)
+    codes = set(re.findall(r"Execution\w+Error", settle.path.read_text()))
+    assert codes == {"ExecutionTimedOutError", "ExecutionAbortedError"}
+    assert all(hasattr(errors, name) for name in codes)
 
 
 @heavy  # every other test runs the definitions, which moto validates

@@ -62,7 +62,7 @@ class Folder:
         assert execution["status"] == "SUCCEEDED", execution
         details = json.loads(execution["output"])["ResultWriterDetails"]
         self.manifest = self._read(details["Key"])
-        results = [each for file in self.manifest["ResultFiles"]["SUCCEEDED"] for each in self._read(file["Key"])]
+        results = [result for file in self.manifest["ResultFiles"]["SUCCEEDED"] for result in self._read(file["Key"])]
         self.sent = [json.loads(message["Body"])["key"].removeprefix(self.prefix) for message in self.messages()]
         names = "listed", "selected", "selectedBytes", "overLimit"
         return {name: sum(result[name] for result in results) for name in names}

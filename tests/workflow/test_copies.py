@@ -138,25 +138,28 @@ def test_deleted_renditions_are_made_again(pipeline, outcome, key):
 def test_a_rendition_that_somebody_deleted_is_made_again(pipeline, outcome, key):
     """COMPLETED means that all renditions exist."""
     before = outcome(key, PHOTO).record
-    gone = before["renditions"][0]
-    pipeline.client("s3").delete_object(Bucket=gone["bucket"], Key=gone["key"], VersionId=gone["versionId"])
+    rendition = before["renditions"][0]
+    pipeline.client("s3").delete_object(
+        Bucket=rendition["bucket"], Key=rendition["key"], VersionId=rendition["versionId"]
+    )
     record, _ = copied(pipeline, key)
     assert (record["status"], "unchanged" in record["execution"]) == ("COMPLETED", False)
-    assert record["renditions"][0]["versionId"] != gone["versionId"]
+    assert record["renditions"][0]["versionId"] != rendition["versionId"]
     pipeline.client("s3").head_object(
-        Bucket=gone["bucket"], Key=gone["key"], VersionId=record["renditions"][0]["versionId"]
+        Bucket=rendition["bucket"], Key=rendition["key"], VersionId=record["renditions"][0]["versionId"]
     )
 
 
 def test_other_recipes_make_other_renditions(pipeline, outcome, key):
     """With new recipes, unchanged content is rendered and notified."""
     first = outcome(key, PHOTO).record["renditions"]
-    older = [each["key"].replace(first[0]["key"].split("/")[-2], "0" * 16) for each in first]  # another content id
+    content_id = first[0]["key"].split("/")[-2]
+    older = [rendition["key"].replace(content_id, "0" * 16) for rendition in first]
     pipeline.client("dynamodb").update_item(
         TableName=pipeline.outputs["ImageTableName"],
         Key={"ImageKey": {"S": key}},
         UpdateExpression="SET renditions = :older",
-        ExpressionAttributeValues={":older": {"L": [{"M": {"key": {"S": each}}} for each in older]}},
+        ExpressionAttributeValues={":older": {"L": [{"M": {"key": {"S": older_key}}} for older_key in older]}},
     )
     result, _ = copied(pipeline, key)
     assert (result["status"], "unchanged" in result["execution"]) == ("COMPLETED", False)

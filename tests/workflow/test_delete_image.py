@@ -87,16 +87,16 @@ def test_the_end_of_an_older_version_does_not_end_the_picture(pipeline, outcome,
     """Lifecycles delete noncurrent versions for good, every day."""
     old = outcome(key, PHOTO)
     new = outcome(key, PHOTO)
-    gone = deletion(pipeline, key, version=old.execution.version_id, kind="Permanently Deleted")
-    assert delete(pipeline, gone) == "Superseded"
+    event = deletion(pipeline, key, version=old.execution.version_id, kind="Permanently Deleted")
+    assert delete(pipeline, event) == "Superseded"
     assert pipeline.record(key) == new.record
 
 
 def test_the_end_of_the_version_that_is_shown_ends_the_picture(pipeline, outcome, key):
     """And says nothing of the order: a newer upload whose event comes later still wins."""
     result = outcome(key, PHOTO)
-    gone = deletion(pipeline, key, version=result.execution.version_id, kind="Permanently Deleted")
-    assert delete(pipeline, gone) == "CleanRenditions"
+    event = deletion(pipeline, key, version=result.execution.version_id, kind="Permanently Deleted")
+    assert delete(pipeline, event) == "CleanRenditions"
     assert pipeline.record(key)["status"] == "DELETED"
     start_again(pipeline, result.execution, sequencer="F0")
     assert pipeline.record(key)["upload"]["sequencer"] == "F0"

@@ -214,7 +214,7 @@ class Case:
 
     def differences(self):
         """Return each difference as the observed and the planned value."""
-        end, observed = self.end, self.seen()
+        end, observed = self.end, self.observed()
         planned = {
             "execution": end.execution,
             "record": end.record,
@@ -228,7 +228,7 @@ class Case:
         }
         return {name: (observed[name], planned[name]) for name in planned if observed[name] != planned[name]}
 
-    def seen(self):
+    def observed(self):
         execution = self.pipeline.client("stepfunctions").describe_execution(executionArn=self.arn)
         record = self.pipeline.record(self.key)
         notifications = [notification["MessageAttributes"] for notification in self.pipeline.notifications()]
@@ -303,8 +303,8 @@ def quiet_pipeline(pipeline):
         yield pipeline
     s3, bucket = pipeline.client("s3"), pipeline.outputs["ThumbnailsBucketName"]
     listed = s3.list_object_versions(Bucket=bucket, Prefix="thumbnails/faults/").get("Versions", [])
-    if each := [{"Key": version["Key"], "VersionId": version["VersionId"]} for version in listed]:
-        s3.delete_objects(Bucket=bucket, Delete={"Objects": each})  # moto copies all of a bucket to list some of it
+    if versions := [{"Key": version["Key"], "VersionId": version["VersionId"]} for version in listed]:
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": versions})  # moto copies all of a bucket to list some of it
 
 
 def is_first_of_service(machine, task):
@@ -445,7 +445,9 @@ def test_a_failure_that_cannot_be_recorded_is_settled_later(quiet_pipeline):
         ]
 
     for case in cases:
-        quiet_pipeline.wait_until(lambda case=case: any(not each.running for each in settled(case)), case.name)
+        quiet_pipeline.wait_until(
+            lambda case=case: any(not execution.running for execution in settled(case)), case.name
+        )
     assert not wrong(cases), wrong(cases)
 
 

@@ -114,14 +114,14 @@ class Teller:
         """Executions that fail or are stopped by the story."""
         self.kept: str | None = None
         """An execution that failed when nothing else was under way, and after which nothing came."""
-        self.events = [self.happen(number, each) for number, each in enumerate(story.happenings)]
+        self.events = [self.happen(number, happening) for number, happening in enumerate(story.happenings)]
         name = self.key.removeprefix("uploads/")
         for service, operation, code in story.faults:
             of_a_workflow = ["waited_"] if service == "stepfunctions" else []  # not of the story itself
             pipeline.fault(service, operation, code, times=2, containing=[name, *of_a_workflow])
         for function, effective in story.crashes:
-            where: Any = {"containing": [name, f"{function}Function"], "effective": effective}
-            pipeline.fault("lambda", "Invoke", "Runtime.ExitError", status=200, **where)
+            selection: Any = {"containing": [name, f"{function}Function"], "effective": effective}
+            pipeline.fault("lambda", "Invoke", "Runtime.ExitError", status=200, **selection)
 
     def happen(self, number: int, happening: Happening) -> dict[str, Any]:
         """Perform a happening and return the event that S3 would send."""
@@ -204,7 +204,7 @@ class Teller:
         waiting = [e for e in self.pipeline.executions("WaitForContentStateMachine") if e.key == self.key]
         executions = self.executions()  # after that look: what has waited starts the other one before it ends
         settled = (":image-pipeline-Process", ":image-pipeline-Wait")
-        unfinished = [e for e in executions if any(each in e.arn for each in settled) and e.status != "SUCCEEDED"]
+        unfinished = [e for e in executions if any(machine in e.arn for machine in settled) and e.status != "SUCCEEDED"]
         settling = [e for e in executions if ":image-pipeline-Settle" in e.arn]
         return not any(e.running for e in (*waiting, *executions)) and len(settling) >= len(unfinished)
 
@@ -225,7 +225,7 @@ class Teller:
         """Return whether a failed attempt took the place of the newest event and so may have taken over its claim."""
         newest = uploads.pad(self.events[-1]["detail"]["object"]["sequencer"])
         broken = [execution for execution in self.executions() if execution.name in self.broken]
-        return any(uploads.pad(each.event["detail"]["object"]["sequencer"]) == newest for each in broken)
+        return any(uploads.pad(execution.event["detail"]["object"]["sequencer"]) == newest for execution in broken)
 
     def check_failure(self, record: dict[str, Any]) -> None:
         """`lastFailure` must belong to an attempt at this upload that failed after the image was rendered."""
@@ -236,10 +236,10 @@ class Teller:
         if failure is None:
             return
         assert record["status"] == "COMPLETED", "there is no picture that was kept"
-        attempt, made = executions[failure["executionId"]], executions[record["execution"]["id"]]
+        attempt, success = executions[failure["executionId"]], executions[record["execution"]["id"]]
         assert attempt.status in ("FAILED", "ABORTED")
         assert attempt.version_id == record["upload"]["versionId"], "the failure is of another upload"
-        assert attempt.started > made.started, "a success has come after it"
+        assert attempt.started > success.started, "a success has come after it"
 
     def check_renditions(self, record: dict[str, Any]) -> None:
         kept, every = renditions(self.pipeline, self.key)
@@ -290,14 +290,14 @@ def quiet_pipeline(pipeline: Pipeline) -> Iterator[Pipeline]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     print_blob=True,
 )
-@given(told=st.lists(stories(), min_size=STORIES, max_size=STORIES))
-def test_whatever_the_interleaving_the_newest_counts(quiet_pipeline: Pipeline, told: list[Story]) -> None:
+@given(cases=st.lists(stories(), min_size=STORIES, max_size=STORIES))
+def test_whatever_the_interleaving_the_newest_counts(quiet_pipeline: Pipeline, cases: list[Story]) -> None:
     """Record, renditions and notifications are those of the last happening."""
     quiet_pipeline.clear()
-    tellers = [Teller(quiet_pipeline, story) for story in told]
-    telling = [teller.tell() for teller in tellers]
-    while telling:
-        telling = [each for each in telling if next(each, telling) is not telling]
+    tellers = [Teller(quiet_pipeline, story) for story in cases]
+    running = [teller.tell() for teller in tellers]
+    while running:
+        running = [delivery for delivery in running if next(delivery, running) is not running]
     for teller in tellers:
         quiet_pipeline.wait_until(teller.is_over, f"{teller.key} to end", 60)
     quiet_pipeline.clear()
@@ -305,5 +305,8 @@ def test_whatever_the_interleaving_the_newest_counts(quiet_pipeline: Pipeline, t
         try:
             teller.check()
         except AssertionError as error:
-            seen = [(e.arn.split(":")[-2], e.status, quiet_pipeline.states_entered(e)) for e in teller.executions()]
-            raise AssertionError(f"{error}\n{teller.story}\n{seen}") from error
+            executions = [
+                (execution.arn.split(":")[-2], execution.status, quiet_pipeline.states_entered(execution))
+                for execution in teller.executions()
+            ]
+            raise AssertionError(f"{error}\n{teller.story}\n{executions}") from error

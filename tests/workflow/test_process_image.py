@@ -118,7 +118,7 @@ def test_the_record_exists_while_the_picture_is_processed(pipeline, outcome, key
     assert upload["sizeBytes"] == len(PHOTO)
 
 
-@pytest.mark.parametrize("error", errors.RejectedError.__subclasses__(), ids=lambda each: each.__name__)
+@pytest.mark.parametrize("error", errors.RejectedError.__subclasses__(), ids=lambda error: error.__name__)
 def test_a_rejection_is_not_retried_and_has_its_reason(pipeline, outcome, key, error):
     """Record and notification have code, message, hint and step, and the notification names the file."""
     calls = []
@@ -240,7 +240,7 @@ def test_without_labels_the_image_is_partial_with_a_warning(pipeline, outcome, k
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         ("Runtime.ExitError", "signal: killed", "The labelling step ended with Runtime.ExitError."),
         ("ClientError", "User: arn:aws:sts::1:x is not authorized", "The labelling step ended with ClientError."),
@@ -249,7 +249,7 @@ def test_without_labels_the_image_is_partial_with_a_warning(pipeline, outcome, k
         ("LabelsUnavailableError", "x" * 5000 + "\nCheck it.", "x" * 1000),
     ],
 )
-def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, key, name, text, told):
+def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, key, name, text, message):
     """The renditions are complete; the public warning has no internal details."""
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", error_named(name, text), -1, []))
     upload_outcome = outcome(key, PHOTO)
@@ -257,7 +257,7 @@ def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, k
     assert timed_steps(upload_outcome.record) == {"ClaimUpload", *STEPS}
     assert len(upload_outcome.record["renditions"]) > 0
     (warning,) = upload_outcome.record["warnings"]
-    assert warning["message"] == told
+    assert warning["message"] == message
     assert warning["hint"]
     assert upload_outcome.notified == ["SUCCESS"]
 
@@ -279,7 +279,7 @@ def test_an_answer_that_step_functions_rejects_is_a_notified_failure(pipeline, k
     pipeline.wait_until(notifications, "the settlement to be told")
     record = pipeline.record(key)
     assert (record["status"], record["error"]["code"]) == ("FAILED", "States.DataLimitExceeded")
-    assert [each["MessageAttributes"]["status"]["Value"] for each in notifications()] == ["FAILURE"]
+    assert [notification["MessageAttributes"]["status"]["Value"] for notification in notifications()] == ["FAILURE"]
 
 
 def test_a_failure_over_an_older_picture_shows_nothing_of_it(pipeline, outcome, key):
@@ -483,28 +483,28 @@ def test_subjects_obey_sns_for_any_key(pipeline, name, result):
     assert pipeline.record(key)["status"] == ("FAILED" if result == "Image failed" else "COMPLETED")
 
 
-def message_of(seen):
+def message_of(upload_outcome):
     """The lines of the one notification of an upload."""
-    (notification,) = seen.notifications
+    (notification,) = upload_outcome.notifications
     return notification["Message"].split("\n")
 
 
 def test_the_notification_of_a_picture_names_all_that_was_made(pipeline, outcome, key):
     """The outcome first; image, renditions, labels; where to look at last."""
-    seen = outcome(key, PHOTO)
-    title, blank, *lines, last_blank, status, execution = message_of(seen)
+    upload_outcome = outcome(key, PHOTO)
+    title, blank, *lines, last_blank, status, execution = message_of(upload_outcome)
     assert (title, blank, last_blank) == (f"{key} was processed.", "", "")
     assert (status, execution) == (
         f"Status: {pipeline.api_url}{status_path(key)}",
-        f"Execution: https://console.aws.amazon.com/states/home?region=us-east-1#/v2/executions/details/{seen.execution.arn}",
+        f"Execution: https://console.aws.amazon.com/states/home?region=us-east-1#/v2/executions/details/{upload_outcome.execution.arn}",
     )
     image, *renditions, labels = lines
     assert image == f"Image: JPEG, 200 x 150 pixels, {len(PHOTO):,} bytes"
     assert [line.split(":")[0] for line in renditions] == [
-        f"Rendition {rendition['name']}" for rendition in seen.record["renditions"]
+        f"Rendition {rendition['name']}" for rendition in upload_outcome.record["renditions"]
     ]
-    assert labels.startswith(f"Labels ({seen.record['labelModelVersion']}): ")
-    assert all(label["name"] in labels for label in seen.record["labels"])
+    assert labels.startswith(f"Labels ({upload_outcome.record['labelModelVersion']}): ")
+    assert all(label["name"] in labels for label in upload_outcome.record["labels"])
 
 
 def test_a_function_from_before_a_deployment_costs_only_lines_of_the_mail(pipeline, key):
@@ -517,7 +517,7 @@ def test_a_function_from_before_a_deployment_costs_only_lines_of_the_mail(pipeli
     execution = start(pipeline, uploaded(pipeline, key))
     assert execution.status == "SUCCEEDED"
     assert pipeline.record(key)["status"] == "COMPLETED"
-    (notification,) = [each for each in pipeline.notifications() if execution.arn in each["Message"]]
+    (notification,) = [message for message in pipeline.notifications() if execution.arn in message["Message"]]
     assert notification["Subject"] == f"Image processed: {key}"
     assert notification["Message"].startswith(f"{key} was processed.\n")
 

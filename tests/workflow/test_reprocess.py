@@ -236,7 +236,8 @@ def test_a_newer_upload_is_not_affected_by_a_reprocess(pipeline, outcome, key):
     record = pipeline.record(key)
     assert (record["status"], record["upload"]["versionId"]) == ("COMPLETED", newest[0])
     assert "lastFailure" not in record
-    assert [each["MessageAttributes"]["status"]["Value"] for each in about(pipeline, key)] == ["SUCCESS"] * 2
+    statuses = [notification["MessageAttributes"]["status"]["Value"] for notification in about(pipeline, key)]
+    assert statuses == ["SUCCESS"] * 2
 
 
 def test_a_reprocess_of_an_upload_that_is_under_way_keeps_no_picture_of_another(pipeline, outcome, key):
@@ -325,7 +326,7 @@ def rerun(pipeline, event, name):
     run = states.start_execution(stateMachineArn=machine, name=name, input=json.dumps(event))["executionArn"]
     pipeline.wait_until(lambda: states.describe_execution(executionArn=run)["status"] != "RUNNING", run)
     history = states.get_execution_history(executionArn=run, maxResults=1000)["events"]
-    return [each["stateEnteredEventDetails"]["name"] for each in history if "stateEnteredEventDetails" in each]
+    return [event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event]
 
 
 # ---- Executions that end outside of their failure path --------------------------------------------------------------
@@ -368,8 +369,8 @@ def reprocessing(pipeline, key, **fields):
 def unclaimed(pipeline, key, **fields):
     """Return the same before the reprocess has claimed the record."""
     done = {"id": "older", "startedAt": "2019-01-01T12:00:00.000Z", "finishedAt": "2019-01-01T12:00:01.000Z"}
-    gone = dict.fromkeys(("previousStatus", "previousUpload", "previousExecution", "claimShard", "claimedAt"))
-    return reprocessing(pipeline, key, status="COMPLETED", execution=done, **gone, **fields)
+    removed = dict.fromkeys(("previousStatus", "previousUpload", "previousExecution", "claimShard", "claimedAt"))
+    return reprocessing(pipeline, key, status="COMPLETED", execution=done, **removed, **fields)
 
 
 def settle(pipeline, event):
@@ -381,10 +382,10 @@ def settle(pipeline, event):
 STOP = {"stopDate": 1577880001234}
 
 
-@pytest.mark.parametrize(("made", "status"), crossed([reprocessing, unclaimed], ["ABORTED", "TIMED_OUT"]))
-def test_a_reprocess_that_is_stopped_keeps_the_picture(pipeline, key, made, status):
+@pytest.mark.parametrize(("prepare", "status"), crossed([reprocessing, unclaimed], ["ABORTED", "TIMED_OUT"]))
+def test_a_reprocess_that_is_stopped_keeps_the_picture(pipeline, key, prepare, status):
     """With or without a claim, the attempt failed and a notification is sent."""
-    event, name = made(pipeline, key)
+    event, name = prepare(pipeline, key)
     assert settle(pipeline, ended(pipeline, event, name, status, **STOP))[-2:] == ["NotifyFailure", "CleanRenditions"]
     record = pipeline.record(key)
     assert (record["status"], record["execution"]["id"]) == ("COMPLETED", "older")
@@ -398,10 +399,10 @@ def test_a_reprocess_that_is_stopped_keeps_the_picture(pipeline, key, made, stat
     assert "previous renditions stay" in notification["Message"]
 
 
-@pytest.mark.parametrize("made", [reprocessing, unclaimed])
-def test_settling_a_reprocess_twice_notifies_once(pipeline, key, made):
+@pytest.mark.parametrize("prepare", [reprocessing, unclaimed])
+def test_settling_a_reprocess_twice_notifies_once(pipeline, key, prepare):
     """EventBridge delivers events at least once."""
-    event, name = made(pipeline, key)
+    event, name = prepare(pipeline, key)
     stopped = ended(pipeline, event, name, "ABORTED", **STOP)
     settle(pipeline, stopped)
     record = pipeline.record(key)

@@ -116,14 +116,14 @@ def test_a_wait_that_has_started_what_processes_is_not_settled(pipeline, key):
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "durations"),
     [({"stopDate": 1577880001234}, {"ProcessImage": 1234}), ({"stopDate": None}, {}), ({}, {})],
 )
-def test_the_record_tells_how_long_the_execution_took(pipeline, key, more, told):
+def test_the_record_tells_how_long_the_execution_took(pipeline, key, more, durations):
     """The durations of steps are unknown, and the end only if EventBridge reported it."""
     event, name = claimed(pipeline, key)
     settle(pipeline, ended(pipeline, event, name, "ABORTED", **more))
-    assert pipeline.record(key)["execution"]["milliseconds"] == told
+    assert pipeline.record(key)["execution"]["milliseconds"] == durations
 
 
 def test_settling_twice_notifies_once(pipeline, key):

@@ -42,7 +42,7 @@ def processed(pipeline, key):
 def notified_outcomes(pipeline, key):
     """Return the notified outcomes of this key."""
     sent = [notification["MessageAttributes"] for notification in pipeline.notifications()]
-    return [each["status"]["Value"] for each in sent if each["imageKey"]["Value"] == key]
+    return [attributes["status"]["Value"] for attributes in sent if attributes["imageKey"]["Value"] == key]
 
 
 def test_an_object_that_stays_empty_is_rejected_once(pipeline, outcome, key):
