@@ -33,7 +33,8 @@ class _BadRequest:
 def check_post(session: Session) -> str:
     """Check an upload by `POST /images`."""
     session.need_key()
-    data, at = _POSTED.encode(), time.monotonic()
+    data = _POSTED.encode()
+    at = time.monotonic()
     query = f"?name={quote(session.folder + _POSTED.file_name)}"
     answer = session.expect(
         session.call("POST", f"/images{query}", data, {"content-type": "image/jpeg"}), 202, "POST /images"
@@ -44,7 +45,8 @@ def check_post(session: Session) -> str:
 def check_form(session: Session) -> str:
     """Check an upload by a presigned form, which goes to S3 directly."""
     session.need_key()
-    data, at = _FORM.encode(), time.monotonic()
+    data = _FORM.encode()
+    at = time.monotonic()
     wish = json.dumps({"name": session.folder + _FORM.file_name, "sizeBytes": len(data), "method": "POST"}).encode()
     signed = session.expect(session.call("POST", "/images/presigned", wish, _JSON), 200, "POST /images/presigned")
     body, content_type = http.form(signed["post"]["fields"], _FORM.file_name, data)
@@ -106,7 +108,8 @@ def _check_upload(session: Session, picture: Picture, version_id: str | None, at
 
 
 def _bad_requests(folder: str) -> list[_BadRequest]:
-    unknown, jpeg_type = folder + "unknown.jpg", {"content-type": "image/jpeg"}
+    unknown = folder + "unknown.jpg"
+    jpeg_type = {"content-type": "image/jpeg"}
     upload = f"/images?name={quote(folder + 'refused.jpg')}"
     return [
         _BadRequest(404, "GET", keys.status_path(unknown)),

@@ -130,7 +130,8 @@ def _status(session: Session, image_key: str) -> str:
 
 
 def _renditions(session: Session, image_key: str) -> list[object]:
-    bucket, prefix = session.stack.outputs["ThumbnailsBucketName"], keys.rendition_prefix(image_key)
+    bucket = session.stack.outputs["ThumbnailsBucketName"]
+    prefix = keys.rendition_prefix(image_key)
     answer = session.stack.client("s3").list_object_versions(Bucket=bucket, Prefix=prefix)
     return [*answer.get("Versions", ()), *answer.get("DeleteMarkers", ())]
 

@@ -104,7 +104,8 @@ class _Report:
 
     def finish(self) -> None:
         """Print the times and the number of results, or the JSON document."""
-        times, seconds = self._session.times, time.monotonic() - self._started
+        times = self._session.times
+        seconds = time.monotonic() - self._started
         if self._as_json:
             document = {
                 "checks": [result.to_json() for result in self._results],

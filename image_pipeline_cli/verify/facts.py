@@ -28,7 +28,9 @@ def complaint(body: Mapping[str, Any], picture: Picture, parameters: Mapping[str
 
 def _facts(body: Mapping[str, Any], picture: Picture) -> Iterator[tuple[str, Any, Any]]:
     """Yield the name of each fact, its value, and the expected one."""
-    data, image, upload = picture.encode(), body["image"], body["upload"]
+    data = picture.encode()
+    image = body["image"]
+    upload = body["upload"]
     yield "image.format", image["format"], picture.image_format
     yield "image.width", image["width"], picture.size[0]
     yield "image.height", image["height"], picture.size[1]
@@ -53,7 +55,8 @@ def _about_summary(actual: Mapping[str, Any], picture: Picture) -> str:
 
 
 def _about_labels(body: Mapping[str, Any], parameters: Mapping[str, str]) -> str:
-    labels, version = body["labels"], body["labelModelVersion"]
+    labels = body["labels"]
+    version = body["labelModelVersion"]
     if parameters.get("Labels") == _LABELS_OFF:
         return "there are labels, but Labels is OFF" if labels or version else ""
     if not version:

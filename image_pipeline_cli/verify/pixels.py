@@ -64,8 +64,9 @@ def _distance(size: tuple[int, int]) -> int:
 
 def _places(size: tuple[int, int]) -> list[tuple[str, tuple[int, int]]]:
     """Return a place in each quarter of a rendition."""
-    left, right = size[0] // 2 - _distance(size), size[0] // 2 + _distance(size)
-    top, bottom = size[1] // 2 - _distance(size), size[1] // 2 + _distance(size)
+    distance = _distance(size)
+    left, right = size[0] // 2 - distance, size[0] // 2 + distance
+    top, bottom = size[1] // 2 - distance, size[1] // 2 + distance
     return [
         ("top left", (left, top)),
         ("top right", (right, top)),

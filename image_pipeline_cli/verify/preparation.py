@@ -31,7 +31,8 @@ def remove_uploads(session: Session) -> None:
     Raises:
         CheckFailedError: An execution may still write something.
     """
-    stack, seconds = session.stack, min(_SETTLE_SECONDS, session.seconds)
+    stack = session.stack
+    seconds = min(_SETTLE_SECONDS, session.seconds)
     is_settled = session.wait_until(lambda: not session.under_way, seconds)
     temporary.delete_versions(stack, session.bucket, session.folder)
     is_settled &= session.wait_until(lambda: _have_ended(session), seconds)
@@ -87,7 +88,8 @@ def _statuses(session: Session) -> dict[str, str]:
 
 
 def _delete_records(session: Session) -> None:
-    dynamodb, table = session.stack.client("dynamodb"), session.stack.outputs["ImageTableName"]
+    dynamodb = session.stack.client("dynamodb")
+    table = session.stack.outputs["ImageTableName"]
     for image_key in session.sent:
         dynamodb.delete_item(TableName=table, Key=records.item_key(image_key))
 

@@ -126,7 +126,8 @@ class Session:
 
     def put(self, name: str, data: bytes, metadata: Mapping[str, str] | None = None) -> Sent:
         """Upload through S3."""
-        image_key, at = self.folder + name, time.monotonic()
+        image_key = self.folder + name
+        at = time.monotonic()
         self.under_way.add(image_key)
         try:
             answer = self.stack.client("s3").put_object(
@@ -258,7 +259,8 @@ class Session:
         if not self.key and self.stack.parameters.get("StatusNeedsKey") == "true":
             raise NotCheckedError("Statuses need a token (JwtIssuer), and this command has none.")
         body = self.expect(self.call("GET", keys.status_path(image_key)), 200, "GET …/status")
-        expected, actual = self.sent[image_key].version.version_id, body.get("upload", {}).get("versionId")
+        expected = self.sent[image_key].version.version_id
+        actual = body.get("upload", {}).get("versionId")
         if actual != expected:
             raise CheckFailedError(
                 f"GET …/status describes the version {actual} instead of {expected}.",

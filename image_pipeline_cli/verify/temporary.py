@@ -73,7 +73,9 @@ def inbox_names(stack: Stack) -> set[str]:
 
 def remove_inbox(stack: Stack, name: str) -> None:
     """Remove what is left of the queue, the rule and the subscription of a run."""
-    sqs, events, bus = stack.client("sqs"), stack.client("events"), _bus(stack)
+    sqs = stack.client("sqs")
+    events = stack.client("events")
+    bus = _bus(stack)
     if arn := _subscriptions(stack).get(name):
         stack.client("sns").unsubscribe(SubscriptionArn=arn)
     if events.list_rules(NamePrefix=name, EventBusName=bus)["Rules"]:
@@ -134,9 +136,11 @@ def _queue(stack: Stack, name: str) -> Iterator[tuple[str, str]]:
     It has its policy from the beginning: a later change may take a minute to take effect.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
     """
-    sqs, topic = stack.client("sqs"), stack.outputs["NotificationTopicArn"]
+    sqs = stack.client("sqs")
+    topic = stack.outputs["NotificationTopicArn"]
     _, partition, _, region, account, _ = topic.split(":")
-    arn, bus = f"arn:{partition}:sqs:{region}:{account}:{name}", _bus(stack)
+    arn = f"arn:{partition}:sqs:{region}:{account}:{name}"
+    bus = _bus(stack)
     rule = name if bus == _DEFAULT_BUS else f"{bus}/{name}"
     sources = {
         "events.amazonaws.com": f"arn:{partition}:events:{region}:{account}:rule/{rule}",
@@ -166,7 +170,8 @@ def _queue(stack: Stack, name: str) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def _rule(stack: Stack, name: str, queue_arn: str, folder: str) -> Iterator[None]:
-    events, bus = stack.client("events"), _bus(stack)
+    events = stack.client("events")
+    bus = _bus(stack)
     pattern = {"source": [_SOURCE], "detail": {"imageKey": [{"prefix": folder}]}}
     events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
     try:
@@ -183,7 +188,8 @@ def _subscription(stack: Stack, queue_arn: str) -> Iterator[None]:
 
     https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html
     """
-    sns, topic = stack.client("sns"), stack.outputs["NotificationTopicArn"]
+    sns = stack.client("sns")
+    topic = stack.outputs["NotificationTopicArn"]
     answer = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, ReturnSubscriptionArn=True)
     try:
         yield
