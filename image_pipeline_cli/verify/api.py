@@ -9,11 +9,11 @@ from image_pipeline import keys
 from image_pipeline_cli.checks import Check, CheckFailedError
 from image_pipeline_cli.verify import http
 from image_pipeline_cli.verify.images import check_image
-from image_pipeline_cli.verify.pictures import FIRST, Picture, jpeg
+from image_pipeline_cli.verify.samples import FIRST, SampleImage, jpeg
 from image_pipeline_cli.verify.session import Session
 
-_POSTED = Picture("upload by POST /images", "posted.jpg", "JPEG", jpeg, orientation=8)
-_FORM = Picture("upload by presigned form", "form.jpg", "JPEG", jpeg)
+_POSTED = SampleImage("upload by POST /images", "posted.jpg", "JPEG", jpeg, orientation=8)
+_FORM = SampleImage("upload by presigned form", "form.jpg", "JPEG", jpeg)
 _JSON = {"content-type": "application/json"}
 _PROBLEM = "application/problem+json"
 _ADVICE = "See ApiErrorsAlarm in docs/operations.md; deploy again if a role or a route was changed by hand."
@@ -101,10 +101,10 @@ def check_keys(session: Session) -> str:
     return "Keys are required, checked and limited."
 
 
-def _check_upload(session: Session, picture: Picture, version_id: str | None, at: float) -> str:
-    head = session.stack.client("s3").head_object(Bucket=session.bucket, Key=session.folder + picture.file_name)
-    session.wait([session.remember(picture.file_name, version_id, head["ETag"], at)], session.times.alone)
-    return check_image(session, picture)
+def _check_upload(session: Session, sample: SampleImage, version_id: str | None, at: float) -> str:
+    head = session.stack.client("s3").head_object(Bucket=session.bucket, Key=session.folder + sample.file_name)
+    session.wait([session.remember(sample.file_name, version_id, head["ETag"], at)], session.times.alone)
+    return check_image(session, sample)
 
 
 def _bad_requests(folder: str) -> list[_BadRequest]:

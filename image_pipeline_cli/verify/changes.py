@@ -12,13 +12,13 @@ from image_pipeline.workflow import executions
 from image_pipeline_cli import follow
 from image_pipeline_cli.checks import Check, CheckFailedError
 from image_pipeline_cli.verify.images import check_image
-from image_pipeline_cli.verify.pictures import BLUE, FIRST, GREEN, RED, WHITE, Picture, jpeg
+from image_pipeline_cli.verify.samples import BLUE, FIRST, GREEN, RED, WHITE, SampleImage, jpeg
 from image_pipeline_cli.verify.session import ObservedOutcome, Session
 from image_pipeline_cli.verify.temporary import PREFIX
 
 _MIRRORED = (GREEN, RED, WHITE, BLUE)
-_REPLACED = Picture("overwrite", "replaced.jpg", "JPEG", jpeg)
-_REPLACEMENT = Picture("overwrite", "replaced.jpg", "JPEG", jpeg, _MIRRORED)
+_REPLACED = SampleImage("overwrite", "replaced.jpg", "JPEG", jpeg)
+_REPLACEMENT = SampleImage("overwrite", "replaced.jpg", "JPEG", jpeg, _MIRRORED)
 _SUCCEEDED = "SUCCEEDED"
 
 
@@ -105,9 +105,9 @@ def _send_again(session: Session, upload: dict[str, Any]) -> str:
     return str(execution["executionArn"])
 
 
-def _upload(session: Session, picture: Picture) -> None:
-    session.wait([session.put(picture.file_name, picture.encode())], session.times.alone)
-    session.outcome(picture.file_name)
+def _upload(session: Session, sample: SampleImage) -> None:
+    session.wait([session.put(sample.file_name, sample.encode())], session.times.alone)
+    session.outcome(sample.file_name)
 
 
 def _end_of(session: Session, execution: str) -> str:

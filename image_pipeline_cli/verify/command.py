@@ -14,7 +14,7 @@ from image_pipeline_cli.doctor import health
 from image_pipeline_cli.exits import INCOMPLETE, OK, TIMED_OUT, USAGE
 from image_pipeline_cli.stack import Stack
 from image_pipeline_cli.verify import api, changes, estimate, images, leftovers, preparation, reports
-from image_pipeline_cli.verify.pictures import FIRST
+from image_pipeline_cli.verify.samples import FIRST
 from image_pipeline_cli.verify.session import Session
 from image_pipeline_cli.verify.temporary import PREFIX
 

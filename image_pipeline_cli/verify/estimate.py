@@ -1,9 +1,9 @@
 """What a run costs on AWS, and how long it takes there, by a model."""
 
 from image_pipeline_cli import prices
-from image_pipeline_cli.verify.pictures import PICTURES, bad_files
+from image_pipeline_cli.verify.samples import SAMPLES, bad_files
 
-UPLOADS = 1 + len(PICTURES) + len(bad_files()) + 2 + 2
+UPLOADS = 1 + len(SAMPLES) + len(bad_files()) + 2 + 2
 """The first file, the others, two over HTTP, and two with the same name."""
 _EXECUTIONS = UPLOADS + 2  # a restoration and a duplicate; that and rejected files cost less than an image
 # Of every version at the end; one upload is restored, and one deletion is a check and leaves a marker.

@@ -1,55 +1,55 @@
-"""Compare what a record says about an image with the picture that was uploaded."""
+"""Compare the record of an image with the sample that was uploaded."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from image_pipeline.imaging import summary
-from image_pipeline_cli.verify.pictures import Picture
 from image_pipeline_cli.verify.pixels import similar
+from image_pipeline_cli.verify.samples import SampleImage
 
 _MOST_BITS = 16  # of 64 in a perceptual hash; between different images, about half of them differ
 _LABELS_OFF = "OFF"
 
 
-def complaint(body: Mapping[str, Any], picture: Picture, parameters: Mapping[str, str]) -> str:
+def complaint(body: Mapping[str, Any], sample: SampleImage, parameters: Mapping[str, str]) -> str:
     """Say what is wrong with the facts about an image; empty if nothing is.
 
     Args:
         body: The record of the image, or its status.
-        picture: The picture that was uploaded.
+        sample: The image that was uploaded.
         parameters: Those of the stack.
     """
-    for name, actual, expected in _facts(body, picture):
+    for name, actual, expected in _facts(body, sample):
         if actual != expected:
             return f"{name} is {actual!a} instead of {expected!a}"
-    return _about_summary(body["summary"], picture) or _about_labels(body, parameters)
+    return _about_summary(body["summary"], sample) or _about_labels(body, parameters)
 
 
-def _facts(body: Mapping[str, Any], picture: Picture) -> Iterator[tuple[str, Any, Any]]:
+def _facts(body: Mapping[str, Any], sample: SampleImage) -> Iterator[tuple[str, Any, Any]]:
     """Yield the name of each fact, its value, and the expected one."""
-    data = picture.encode()
+    data = sample.encode()
     image = body["image"]
     upload = body["upload"]
-    yield "image.format", image["format"], picture.image_format
-    yield "image.width", image["width"], picture.size[0]
-    yield "image.height", image["height"], picture.size[1]
-    yield "image.orientation", image["orientation"], picture.orientation
+    yield "image.format", image["format"], sample.image_format
+    yield "image.width", image["width"], sample.size[0]
+    yield "image.height", image["height"], sample.size[1]
+    yield "image.orientation", image["orientation"], sample.orientation
     yield "image.sizeBytes", image["sizeBytes"], len(data)
     yield "image.sha256", image["sha256"], hashlib.sha256(data).hexdigest()
     yield "upload.sizeBytes", upload["sizeBytes"], len(data)
-    yield "focus", body.get("focus"), picture.point and picture.point.to_json()
+    yield "focus", body.get("focus"), sample.point and sample.point.to_json()
     yield "warnings", body.get("warnings", []), []
 
 
-def _about_summary(actual: Mapping[str, Any], picture: Picture) -> str:
-    image = picture.draw()
+def _about_summary(actual: Mapping[str, Any], sample: SampleImage) -> str:
+    image = sample.draw()
     expected = summary.summarise(image, lambda source, size: source.resize(size))
     if (int(actual["phash"], 16) ^ int(expected.phash, 16)).bit_count() > _MOST_BITS:
         return f"summary.phash is {actual['phash']}, which is that of another image"
     colours = [tuple(bytes.fromhex(colour.removeprefix("#"))) for colour in actual["colours"]]
-    for index, quarter in enumerate(picture.quarters):
-        if index != picture.transparent and not any(similar(colour, quarter) for colour in colours):
+    for index, quarter in enumerate(sample.quarters):
+        if index != sample.transparent and not any(similar(colour, quarter) for colour in colours):
             return f"summary.colours is {actual['colours']}, without #{bytes(quarter).hex()}"
     return "" if actual["thumbhash"] else "summary.thumbhash is empty"
 

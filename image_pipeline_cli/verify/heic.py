@@ -25,5 +25,5 @@ _TEXT = (
 
 
 def turned_heic() -> bytes:
-    """Return the four quarters of `pictures`, stored lying on their side."""
+    """Return the four quarters of `samples`, stored lying on their side."""
     return base64.b64decode(_TEXT)

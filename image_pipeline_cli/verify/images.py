@@ -1,4 +1,4 @@
-"""Checks of outcomes: images must be processed to the right pixels, and files that are no image be rejected."""
+"""Checks of outcomes: images must be processed to the right pixels, and other files must be rejected."""
 
 import io
 import time
@@ -12,7 +12,7 @@ from image_pipeline.imaging import recipes
 from image_pipeline_cli import parallel
 from image_pipeline_cli.checks import Check, CheckFailedError, NotCheckedError
 from image_pipeline_cli.verify import facts, http, pixels
-from image_pipeline_cli.verify.pictures import FIRST, PICTURES, BadFile, Picture, bad_files
+from image_pipeline_cli.verify.samples import FIRST, SAMPLES, BadFile, SampleImage, bad_files
 from image_pipeline_cli.verify.session import NO_OUTCOME, Session
 
 _JOBS = 8
@@ -37,13 +37,13 @@ def first_check(seconds: float, say: Callable[[str], None]) -> Check[Session]:
         if not _is_accepted(session, FIRST):
             raise NotCheckedError("ImageFormats excludes JPEG, and most checks upload a JPEG.")
         upload_first(session, seconds, say)
-        return check_picture(session, FIRST)
+        return check_sample(session, FIRST)
 
     return Check(FIRST.name, upload_and_check, ("s3:PutObject", "dynamodb:BatchGetItem"))
 
 
 def upload_first(session: Session, seconds: float, say: Callable[[str], None]) -> None:
-    """Upload the first picture, again and again until there is an outcome, but not for longer than some seconds.
+    """Upload the first image repeatedly until it has an outcome or the time is over.
 
     S3 needs about five minutes until it sends events of a new bucket, and never sends those of earlier uploads.
     """
@@ -73,45 +73,45 @@ def upload_all(session: Session) -> str:
 
 def _files() -> Iterator[tuple[str, bytes, dict[str, str]]]:
     """Yield name, content and metadata of each file that can be made on this machine."""
-    for picture in PICTURES:
+    for sample in SAMPLES:
         with suppress(NotCheckedError):
-            yield picture.file_name, picture.encode(), picture.metadata
+            yield sample.file_name, sample.encode(), sample.metadata
     for file in bad_files():
         yield file.file_name, file.data, {}
 
 
-def check_picture(session: Session, picture: Picture) -> str:
-    """Check the outcome of a picture, unless the stack does not accept its format."""
-    picture.encode()  # says why if it cannot be made on this machine
-    if not _is_accepted(session, picture):
-        body = session.outcome(picture.file_name)
+def check_sample(session: Session, sample: SampleImage) -> str:
+    """Check the outcome of a sample, unless the stack does not accept its format."""
+    sample.encode()  # says why if it cannot be made on this machine
+    if not _is_accepted(session, sample):
+        body = session.outcome(sample.file_name)
         return _rejected(body, "UnsupportedFormatError") + " ImageFormats excludes its format."
-    return check_image(session, picture)
+    return check_image(session, sample)
 
 
-def check_image(session: Session, picture: Picture) -> str:
+def check_image(session: Session, sample: SampleImage) -> str:
     """Check the record of an image, its status over HTTP, and the pixels of all its renditions."""
-    body = session.outcome(picture.file_name)
+    body = session.outcome(sample.file_name)
     require_success(body)
-    _check_facts(session, "record", body, picture)
-    status = session.status(picture.file_name)
-    _check_facts(session, "status", status, picture)
-    return _check_renditions(status, picture)
+    _check_facts(session, "record", body, sample)
+    status = session.status(sample.file_name)
+    _check_facts(session, "status", status, sample)
+    return _check_renditions(status, sample)
 
 
-def _is_accepted(session: Session, picture: Picture) -> bool:
+def _is_accepted(session: Session, sample: SampleImage) -> bool:
     formats = session.stack.parameters.get("ImageFormats")
-    return formats is None or picture.image_format in formats.split(",")
+    return formats is None or sample.image_format in formats.split(",")
 
 
-def _check_facts(session: Session, name: str, body: dict[str, Any], picture: Picture) -> None:
-    if problem := facts.complaint(body, picture, session.stack.parameters):
+def _check_facts(session: Session, name: str, body: dict[str, Any], sample: SampleImage) -> None:
+    if problem := facts.complaint(body, sample, session.stack.parameters):
         raise CheckFailedError(f"The {name} is wrong: {problem}.", _OTHER_CODE)
 
 
-def _check_renditions(status: dict[str, Any], picture: Picture) -> str:
-    """Check that the renditions are those of the recipes, and compare their pixels with the picture."""
-    book = recipes.without_repeats(recipes.load().for_key(status["imageKey"]), *picture.size)
+def _check_renditions(status: dict[str, Any], sample: SampleImage) -> str:
+    """Check that the renditions are those of the recipes, and compare their pixels with the upload."""
+    book = recipes.without_repeats(recipes.load().for_key(status["imageKey"]), *sample.size)
     expected = {(recipe.name, name.upper()): (recipe, name) for recipe in book for name in recipe.formats}
     renditions = {(rendition["name"], rendition["format"]): rendition for rendition in status["renditions"]}
     if expected.keys() != renditions.keys():
@@ -127,9 +127,9 @@ def _check_renditions(status: dict[str, Any], picture: Picture) -> str:
                 f"The URL of the rendition {_names([names])} answers {answer.status}.",
                 "The role of GetStatus may lack s3:GetObjectVersion on the renditions: deploy again.",
             )
-        problem = pixels.complaint(answer.body, recipe, output_format, picture) or _difference(rendition, answer.body)
+        problem = pixels.complaint(answer.body, recipe, output_format, sample) or _difference(rendition, answer.body)
         if problem:
-            lying = f" (EXIF orientation {picture.orientation})" if picture.orientation > 1 else ""
+            lying = f" (EXIF orientation {sample.orientation})" if sample.orientation > 1 else ""
             raise CheckFailedError(
                 f"The rendition {_names([names])} is wrong: {problem}{lying}.",
                 "Other code, packages or recipes are deployed than those of this command: build and deploy again.",
@@ -181,8 +181,8 @@ def _names(names: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{name} ({output_format})" for name, output_format in sorted(names)) or "none"
 
 
-def _picture_check(picture: Picture) -> Check[Session]:
-    return Check(picture.name, lambda session: check_picture(session, picture))
+def _sample_check(sample: SampleImage) -> Check[Session]:
+    return Check(sample.name, lambda session: check_sample(session, sample))
 
 
 def _bad_file_check(file: BadFile) -> Check[Session]:
@@ -191,6 +191,6 @@ def _bad_file_check(file: BadFile) -> Check[Session]:
 
 CHECKS: tuple[Check[Session], ...] = (
     Check("other uploads", upload_all, ("s3:PutObject", "dynamodb:BatchGetItem")),
-    *map(_picture_check, PICTURES),
+    *map(_sample_check, SAMPLES),
     *map(_bad_file_check, bad_files()),
 )

@@ -1,4 +1,4 @@
-"""Compare a rendition with the picture that it was made from, by size and by pixels."""
+"""Compare a rendition with the sample that it was made from, by size and by pixels."""
 
 import io
 
@@ -6,33 +6,33 @@ from PIL import Image
 
 from image_pipeline.imaging.focus import CENTRE
 from image_pipeline.imaging.recipes import Recipe
-from image_pipeline_cli.verify.pictures import Colour, Picture
+from image_pipeline_cli.verify.samples import Colour, SampleImage
 
 _TOLERANCE = 40  # of 255 in a channel: lossy encoders, and CMYK without a profile
 _OPAQUE_FORMATS = ("jpeg",)
 
 
-def complaint(data: bytes, recipe: Recipe, output_format: str, picture: Picture) -> str:
+def complaint(data: bytes, recipe: Recipe, output_format: str, sample: SampleImage) -> str:
     """Say what is wrong with a rendition; empty if nothing is."""
     with Image.open(io.BytesIO(data)) as image:
         actual_format, size = image.format, image.size
         pixels = image.convert("RGBA")
     if actual_format != output_format.upper():
         return f"it is {actual_format} instead of {output_format.upper()}"
-    if size != (expected := _size(recipe, picture)):
+    if size != (expected := _size(recipe, sample)):
         return f"it has {size[0]} x {size[1]} pixels instead of {expected[0]} x {expected[1]}"
-    if recipe.watermark or (recipe.focus == "smart" and not picture.point):
+    if recipe.watermark or (recipe.focus == "smart" and not sample.point):
         return ""  # it may cover any of the places, or crop them
     for name, place in _places(size):
-        quarter = _quarter(recipe, picture, size, place)
+        quarter = _quarter(recipe, sample, size, place)
         if quarter is None:
             continue
         pixel = _pixel(pixels, place)
-        if quarter == picture.transparent and output_format not in _OPAQUE_FORMATS and recipe.fit != "pad":
+        if quarter == sample.transparent and output_format not in _OPAQUE_FORMATS and recipe.fit != "pad":
             if pixel[3] > _TOLERANCE:
                 return f"the transparent quarter at the {name} is opaque"
             continue
-        colour = _background(recipe) if quarter == picture.transparent else picture.quarters[quarter]
+        colour = _background(recipe) if quarter == sample.transparent else sample.quarters[quarter]
         if not similar(pixel[:3], colour) or pixel[3] < 255 - _TOLERANCE:
             return f"the quarter at the {name} is {_hex(pixel)} instead of {_hex(colour)}"
     return ""
@@ -43,22 +43,22 @@ def similar(actual: tuple[int, ...], colour: Colour) -> bool:
     return all(abs(a - b) <= _TOLERANCE for a, b in zip(actual, colour, strict=True))
 
 
-def _size(recipe: Recipe, picture: Picture) -> tuple[int, int]:
+def _size(recipe: Recipe, sample: SampleImage) -> tuple[int, int]:
     """Return (width, height) of a rendition, as docs/images.md defines it."""
-    width, height = _uncropped_size(recipe, picture)
+    width, height = _uncropped_size(recipe, sample)
     if recipe.fit == "cover":
         return min(width, recipe.width), min(height, recipe.height)
     return (recipe.width, recipe.height) if recipe.fit == "pad" else (width, height)
 
 
-def _uncropped_size(recipe: Recipe, picture: Picture) -> tuple[int, int]:
-    width, height = picture.size
+def _uncropped_size(recipe: Recipe, sample: SampleImage) -> tuple[int, int]:
+    width, height = sample.size
     scale = recipe.scale(width, height)
     return round(width * scale), round(height * scale)
 
 
 def _distance(size: tuple[int, int]) -> int:
-    """Return how far the places are from the centre: near it, they are in the picture, however that was fitted."""
+    """Return how far the places are from the centre: near it, they are in the image for every `fit`."""
     return min(size) // 8
 
 
@@ -75,12 +75,12 @@ def _places(size: tuple[int, int]) -> list[tuple[str, tuple[int, int]]]:
     ]
 
 
-def _quarter(recipe: Recipe, picture: Picture, size: tuple[int, int], place: tuple[int, int]) -> int | None:
-    """Return the quarter of the picture that is at a place of a rendition; None if it is too near to another one."""
-    whole = _uncropped_size(recipe, picture)
+def _quarter(recipe: Recipe, sample: SampleImage, size: tuple[int, int], place: tuple[int, int]) -> int | None:
+    """Return the quarter of the image that is at a place of a rendition; None if it is too near to another one."""
+    whole = _uncropped_size(recipe, sample)
     if recipe.fit == "cover":
-        left, top = (picture.point or CENTRE).place(whole, size)
-    else:  # the whole picture, perhaps with equal margins
+        left, top = (sample.point or CENTRE).place(whole, size)
+    else:  # the whole image, perhaps with equal margins
         left, top = (whole[0] - size[0]) // 2, (whole[1] - size[1]) // 2
     across, down = left + place[0] - whole[0] / 2, top + place[1] - whole[1] / 2
     if min(abs(across), abs(down)) < _distance(size) / 2:

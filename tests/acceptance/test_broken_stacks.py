@@ -19,7 +19,7 @@ from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INCOMPLETE, OK, TIMED_OUT
 from image_pipeline_cli.stack import Stack, find_local
 from image_pipeline_cli.verify import api, changes, command, images, leftovers, preparation, reports, temporary
-from image_pipeline_cli.verify.pictures import FIRST, BadFile, Picture, bad_files
+from image_pipeline_cli.verify.samples import FIRST, BadFile, SampleImage, bad_files
 from image_pipeline_cli.verify.session import Session
 from image_pipeline_cli.verify.temporary import PREFIX
 from local.pipeline import Pipeline
@@ -151,29 +151,29 @@ def session(pipeline: Pipeline, shared_session: Session) -> Iterator[Session]:
     shared_session.seconds = 60.0
 
 
-def fresh(picture: Picture = FIRST) -> Picture:
-    """The picture under a name that was never uploaded."""
-    return replace(picture, file_name=f"{uuid.uuid4()}.jpg")
+def fresh(sample: SampleImage = FIRST) -> SampleImage:
+    """A sample under a name that was never uploaded."""
+    return replace(sample, file_name=f"{uuid.uuid4()}.jpg")
 
 
-def uploaded(session: Session, picture: Picture) -> str:
-    """Upload a picture and check it."""
-    session.wait([session.put(picture.file_name, picture.encode(), picture.metadata)], [])
-    return images.check_picture(session, picture)
+def uploaded(session: Session, sample: SampleImage) -> str:
+    """Upload a sample and check it."""
+    session.wait([session.put(sample.file_name, sample.encode(), sample.metadata)], [])
+    return images.check_sample(session, sample)
 
 
 def turned(session: Session) -> str:
-    """Upload a picture that lies on its side, and check it."""
-    return uploaded(session, fresh(images.PICTURES[0]))
+    """Upload a sample that lies on its side, and check it."""
+    return uploaded(session, fresh(images.SAMPLES[0]))
 
 
 def with_point(session: Session) -> str:
-    """Upload the picture with a point, and check it."""
-    return uploaded(session, fresh(next(picture for picture in images.PICTURES if picture.point)))
+    """Upload the sample with a point, and check it."""
+    return uploaded(session, fresh(next(sample for sample in images.SAMPLES if sample.point)))
 
 
 def new_upload(session: Session) -> str:
-    """Upload a new picture and check it."""
+    """Upload a sample under a new name and check it."""
     return uploaded(session, fresh())
 
 
@@ -194,7 +194,7 @@ def overwritten(session: Session) -> str:
 
 
 def reported(check: Callable[[Session], str]) -> Callable[[Session], str]:
-    """Upload a new picture, and check at once what was reported about it."""
+    """Upload a sample under a new name, and check at once what was reported about it."""
 
     def upload_and_check(session: Session) -> str:
         new_upload(session)
@@ -418,8 +418,8 @@ ELSEWHERE = {
     "other uploads",
     "duplicate event",
     "clean-up",
-    # tests/cli/test_verify.py: a wrong rendition of each picture, and a bad file that is accepted
-    *(picture.name for picture in images.PICTURES),
+    # tests/cli/test_verify.py: a wrong rendition of each sample, and a bad file that is accepted
+    *(sample.name for sample in images.SAMPLES),
     *(file.name for file in bad_files()),
 }
 

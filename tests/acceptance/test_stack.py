@@ -23,7 +23,7 @@ from image_pipeline_cli.checks import CheckFailedError
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INTERRUPTED, OK
 from image_pipeline_cli.verify import command, estimate, http, leftovers, preparation, temporary
-from image_pipeline_cli.verify.pictures import FIRST
+from image_pipeline_cli.verify.samples import FIRST
 from image_pipeline_cli.verify.session import Session
 from tests.acceptance.conftest import STACK, Target, inventory
 from tests.conftest import ROOT, _CloudFormation

@@ -23,8 +23,8 @@ from image_pipeline_cli.checks import Check, CheckFailedError
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INCOMPLETE, USAGE
 from image_pipeline_cli.stack import Stack, find_local
-from image_pipeline_cli.verify import api, command, estimate, facts, images, pictures, pixels, reports
-from image_pipeline_cli.verify.pictures import PICTURES
+from image_pipeline_cli.verify import api, command, estimate, facts, images, pixels, reports, samples
+from image_pipeline_cli.verify.samples import SAMPLES
 from image_pipeline_cli.verify.session import ObservedOutcome, Session, Times
 from image_pipeline_cli.verify.temporary import Inbox
 from tests.acceptance.conftest import inventory
@@ -34,8 +34,8 @@ from tests.corpus import turned
 from tests.pictures import encoded
 
 RECIPE = Recipe("web", 100, 100, formats=("png",))
-TRANSPARENT = next(picture for picture in PICTURES if picture.transparent is not None)
-UPRIGHT = pictures.FIRST
+TRANSPARENT = next(sample for sample in SAMPLES if sample.transparent is not None)
+UPRIGHT = samples.FIRST
 RECIPES = [
     Recipe("fit", 100, 100, formats=("jpeg", "webp", "png", "avif")),
     Recipe("larger", 1000, 1000, formats=("jpeg", "webp")),
@@ -46,11 +46,11 @@ RECIPES = [
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
-@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
-def test_what_the_engine_makes_is_right(picture, recipe):
-    """No picture that `verify` uploads looks wrong, whatever the recipe is."""
-    for rendition in engine.render(picture.encode(), [recipe], Limits(), picture.point).renditions:
-        assert pixels.complaint(rendition.data, recipe, rendition.format.lower(), picture) == ""
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_verify_accepts_the_renditions_of_the_engine(sample, recipe):
+    """The comparison of pixels finds no problem for any sample and recipe."""
+    for rendition in engine.render(sample.encode(), [recipe], Limits(), sample.point).renditions:
+        assert pixels.complaint(rendition.data, recipe, rendition.format.lower(), sample) == ""
 
 
 def png(image: Image.Image) -> bytes:
@@ -92,15 +92,15 @@ def test_the_background_is_that_of_the_recipe():
     )
 
 
-@pytest.mark.parametrize("picture", [UPRIGHT, *PICTURES], ids=lambda picture: picture.name)
-def test_a_rendition_of_another_picture_is_described(picture):
-    """Each picture is compared."""
-    (rendition,) = engine.render(picture.encode(), [RECIPE], Limits(), picture.point).renditions
-    other = replace(picture, quarters=picture.quarters[::-1], transparent=None)
+@pytest.mark.parametrize("sample", [UPRIGHT, *SAMPLES], ids=lambda sample: sample.name)
+def test_a_rendition_of_another_image_is_described(sample):
+    """The comparison fails for a rendition of an image with other quarters."""
+    (rendition,) = engine.render(sample.encode(), [RECIPE], Limits(), sample.point).renditions
+    other = replace(sample, quarters=sample.quarters[::-1], transparent=None)
     assert "quarter at the" in pixels.complaint(rendition.data, RECIPE, "png", other)
 
 
-@pytest.mark.parametrize("file", pictures.bad_files(), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", samples.bad_files(), ids=lambda file: file.name)
 def test_a_bad_file_that_is_accepted_is_described(file):
     """Each of them must be rejected."""
     session: Any = SimpleNamespace(outcome=lambda _: {"status": "COMPLETED"})
@@ -108,22 +108,22 @@ def test_a_bad_file_that_is_accepted_is_described(file):
         images.check_bad_file(session, file)
 
 
-LYING = [picture for picture in (*PICTURES, api._POSTED) if picture.orientation > 1]
+LYING = [sample for sample in (*SAMPLES, api._POSTED) if sample.orientation > 1]
 
 
 def test_every_orientation_is_uploaded():
     """EXIF has eight."""
-    assert {picture.orientation for picture in LYING} == set(range(2, 9))
+    assert {sample.orientation for sample in LYING} == set(range(2, 9))
 
 
-@pytest.mark.parametrize("picture", LYING, ids=lambda picture: picture.name)
-def test_lying_pictures_need_their_orientation(picture):
-    """A rendition that ignores it is wrong."""
-    stored = picture.draw().transpose(pictures._TRANSPOSITIONS[picture.orientation])
-    assert "quarter at the" in pixels.complaint(png(stored), RECIPE, "png", picture)
+@pytest.mark.parametrize("sample", LYING, ids=lambda sample: sample.name)
+def test_a_rendition_without_its_orientation_is_described(sample):
+    """A rendition that ignores the EXIF orientation is wrong."""
+    stored = sample.draw().transpose(samples._TRANSPOSITIONS[sample.orientation])
+    assert "quarter at the" in pixels.complaint(png(stored), RECIPE, "png", sample)
 
 
-WIDE = next(picture for picture in PICTURES if picture.point)
+WIDE = next(sample for sample in SAMPLES if sample.point)
 
 
 @pytest.mark.parametrize("focus", ["centre", "smart"])
@@ -137,14 +137,14 @@ def test_a_crop_without_the_point_is_described(box, focus):
     assert "quarter at the" in pixels.complaint(wrong.data, recipe, "png", WIDE)
 
 
-def facts_of(picture: pictures.Picture) -> dict[str, Any]:
-    """The facts that the record of a picture has."""
-    rendered = engine.render(picture.encode(), [RECIPE], Limits(), picture.point)
-    size = {"sizeBytes": len(picture.encode())}
+def facts_of(sample: samples.SampleImage) -> dict[str, Any]:
+    """Return the facts that the record of a sample has."""
+    rendered = engine.render(sample.encode(), [RECIPE], Limits(), sample.point)
+    size = {"sizeBytes": len(sample.encode())}
     return {
         "image": {**rendered.header.to_dict(), **size, "sha256": rendered.sha256},
         "upload": size,
-        "focus": picture.point and picture.point.to_json(),
+        "focus": sample.point and sample.point.to_json(),
         "summary": rendered.summary.to_dict(),
         "labels": [{"name": "Square", "confidence": 99.0}, {"name": "Red", "confidence": 80.5}],
         "labelModelVersion": "3.0",
@@ -155,10 +155,10 @@ def facts_of(picture: pictures.Picture) -> dict[str, Any]:
 PARAMETERS = {"Labels": "REKOGNITION", "LabelsMax": "2", "LabelsMinConfidence": "75"}
 
 
-@pytest.mark.parametrize("picture", [UPRIGHT, *PICTURES], ids=lambda picture: picture.name)
-def test_the_facts_of_every_picture_are_right(picture):
-    """What the engine says about a picture is no problem."""
-    assert facts.complaint(facts_of(picture), picture, PARAMETERS) == ""
+@pytest.mark.parametrize("sample", [UPRIGHT, *SAMPLES], ids=lambda sample: sample.name)
+def test_the_facts_of_every_sample_are_right(sample):
+    """The facts that the engine measures match the sample."""
+    assert facts.complaint(facts_of(sample), sample, PARAMETERS) == ""
 
 
 @pytest.mark.parametrize(
@@ -198,11 +198,11 @@ def test_a_stack_without_labels_has_none():
 
 def test_the_heic_file_is_that_of_the_corpus():
     """It was written by the same code."""
-    heic = next(picture for picture in PICTURES if picture.image_format == "HEIF")
+    heic = next(sample for sample in SAMPLES if sample.image_format == "HEIF")
     assert heic.encode() == turned("HEIF", 6)
 
 
-@pytest.mark.parametrize("file", [file for file in pictures.bad_files() if file.data], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [file for file in samples.bad_files() if file.data], ids=lambda file: file.name)
 def test_bad_files_are_bad(file):
     """The engine rejects each for the reason that `verify` expects."""
     with pytest.raises(RejectedError) as caught:
@@ -213,7 +213,7 @@ def test_bad_files_are_bad(file):
 def test_every_format_is_uploaded(template):
     """No format is accepted that is not verified."""
     formats = set(template["Parameters"]["ImageFormats"]["Default"].split(","))
-    assert {picture.image_format for picture in PICTURES} == formats
+    assert {sample.image_format for sample in SAMPLES} == formats
 
 
 def test_the_modelled_cost_is_below_three_cents():

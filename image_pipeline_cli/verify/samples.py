@@ -1,7 +1,7 @@
-"""The files that `verify` uploads: pictures of four coloured quarters in every format, and files that are no image.
+"""The files that `verify` uploads: images of four coloured quarters in every format, and files that are not images.
 
 A wrong orientation, wrong colours, lost transparency and a misplaced crop all show in the quarters, in renditions of
-any size. Each orientation of EXIF is in one of the pictures.
+any size. Every EXIF orientation occurs in one of the images.
 """
 
 import io
@@ -20,7 +20,7 @@ Colour = tuple[int, int, int]
 SIZE = (240, 160)
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 QUARTERS: tuple[Colour, Colour, Colour, Colour] = (RED, GREEN, BLUE, WHITE)
-"""The colours of the upright picture: top left, top right, bottom left, bottom right."""
+"""The colours of the upright image: top left, top right, bottom left, bottom right."""
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -31,12 +31,12 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""How a camera stores an upright picture with an orientation of EXIF."""
+"""The transposition that a camera applies to an upright image, by EXIF orientation."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture that must be processed."""
+class SampleImage:
+    """An image that the stack must process."""
 
     name: str
     """The name of its check."""
@@ -49,7 +49,7 @@ class Picture:
     transparent: int | None = None
     """The index of the quarter that is transparent."""
     size: tuple[int, int] = SIZE
-    """(width, height) of the upright picture."""
+    """(width, height) of the upright image."""
     orientation: int = 1
     """That of EXIF, 1 to 8."""
     point: Point | None = None
@@ -61,7 +61,7 @@ class Picture:
         return {METADATA: str(self.point)} if self.point else {}
 
     def draw(self) -> Image.Image:
-        """Return the upright picture."""
+        """Return the upright image."""
         image = Image.new("RGB", self.size)
         width, height = self.size[0] // 2, self.size[1] // 2
         for index, colour in enumerate(self.quarters):
@@ -94,13 +94,13 @@ class BadFile:
 
 
 @cache  # an encoder may write other bytes next time, and checks compare with the upload
-def _encode(picture: Picture) -> bytes:
-    image = picture.draw()
-    if picture.orientation == 1:
-        return picture.write(image)
+def _encode(sample: SampleImage) -> bytes:
+    image = sample.draw()
+    if sample.orientation == 1:
+        return sample.write(image)
     exif = Image.Exif()
-    exif[_ORIENTATION_TAG] = picture.orientation
-    return picture.write(image.transpose(_TRANSPOSITIONS[picture.orientation]), exif=exif)
+    exif[_ORIENTATION_TAG] = sample.orientation
+    return sample.write(image.transpose(_TRANSPOSITIONS[sample.orientation]), exif=exif)
 
 
 def _writer(image_format: str, **options: Any) -> Callable[..., bytes]:
@@ -133,19 +133,19 @@ def _cut_jpeg() -> bytes:
 
 jpeg = _writer("JPEG", quality=95)
 """Writes a JPEG."""
-FIRST = Picture("first upload", "first.jpg", "JPEG", jpeg)
-PICTURES = (
-    Picture("JPEG, turned by EXIF", "turned.jpg", "JPEG", jpeg, orientation=6),
-    Picture("JPEG in CMYK", "cmyk.jpg", "JPEG", _cmyk, orientation=2),
-    Picture("PNG with transparency", "transparent.png", "PNG", _writer("PNG"), transparent=3, orientation=3),
-    Picture("WebP", "picture.webp", "WEBP", _writer("WEBP", lossless=True), orientation=4),
-    Picture("GIF", "picture.gif", "GIF", _writer("GIF")),
-    Picture("AVIF", "picture.avif", "AVIF", _avif),
-    Picture("HEIC, turned", "turned.heic", "HEIF", _heic, orientation=6),
-    Picture("TIFF", "picture.tiff", "TIFF", _writer("TIFF", compression="tiff_lzw"), orientation=5),
-    Picture("BMP", "picture.bmp", "BMP", _writer("BMP")),
-    Picture("awkward name", "a folder/ÄÖ+%2B & 'quotes' #1 猫?.jpg", "JPEG", jpeg, orientation=7),
-    Picture("wide picture with a point", "wide.jpg", "JPEG", jpeg, size=(480, 160), point=Point(0.9, 0.5)),
+FIRST = SampleImage("first upload", "first.jpg", "JPEG", jpeg)
+SAMPLES = (
+    SampleImage("JPEG, turned by EXIF", "turned.jpg", "JPEG", jpeg, orientation=6),
+    SampleImage("JPEG in CMYK", "cmyk.jpg", "JPEG", _cmyk, orientation=2),
+    SampleImage("PNG with transparency", "transparent.png", "PNG", _writer("PNG"), transparent=3, orientation=3),
+    SampleImage("WebP", "picture.webp", "WEBP", _writer("WEBP", lossless=True), orientation=4),
+    SampleImage("GIF", "picture.gif", "GIF", _writer("GIF")),
+    SampleImage("AVIF", "picture.avif", "AVIF", _avif),
+    SampleImage("HEIC, turned", "turned.heic", "HEIF", _heic, orientation=6),
+    SampleImage("TIFF", "picture.tiff", "TIFF", _writer("TIFF", compression="tiff_lzw"), orientation=5),
+    SampleImage("BMP", "picture.bmp", "BMP", _writer("BMP")),
+    SampleImage("awkward name", "a folder/ÄÖ+%2B & 'quotes' #1 猫?.jpg", "JPEG", jpeg, orientation=7),
+    SampleImage("wide picture with a point", "wide.jpg", "JPEG", jpeg, size=(480, 160), point=Point(0.9, 0.5)),
 )
 
 
