@@ -144,7 +144,7 @@ def shared_session(shared_pipeline: Pipeline, local_target: Any) -> Iterator[Ses
 
 @pytest.fixture
 def session(pipeline: Pipeline, shared_session: Session) -> Iterator[Session]:
-    """The shared run; nothing is broken any more when the next test begins."""
+    """The shared run; each test starts with an intact stack."""
     shared_session.outcomes.clear()
     yield shared_session
     pipeline.clear()
@@ -205,7 +205,7 @@ def reported(check: Callable[[Session], str]) -> Callable[[Session], str]:
 
 
 def soon(check: Callable[[Session], str]) -> Callable[[Session], str]:
-    """Check without waiting for something that never comes."""
+    """Return the check with a wait of one second, for conditions that never become true."""
 
     def check_soon(session: Session) -> str:
         session.seconds = 1.0
@@ -370,7 +370,7 @@ CASES = {
         reported(reports.check_events),
         ("1 of 1 outcomes were not published", "UnpublishedOutcomesAlarm"),
     ),
-    "nobody is notified": Case(
+    "no notification is sent": Case(
         "notifications",
         without("ProcessImageStateMachineRole", "Notify"),
         reported(reports.check_notifications),
@@ -393,14 +393,14 @@ BREADTH = {
     "restorations are denied",
     "the list is not updated",
     "the layer is another one",
-    "nobody is notified",
+    "no notification is sent",
 }
 """Cases that resemble another one; `make test-all` runs them, too."""
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=HEAVY if name in BREADTH else ()) for name in CASES])
-def test_a_broken_stack_fails_in_the_right_words(pipeline, session, name):
-    """The result says what is wrong and what to do."""
+def test_a_broken_stack_fails_with_an_explanation(pipeline, session, name):
+    """The result states the problem and the advice."""
     case = CASES[name]
     case.damage(pipeline)
     result = checks.perform(Check(case.check, case.act), session)
@@ -425,15 +425,15 @@ ELSEWHERE = {
 
 
 def test_every_check_can_fail():
-    """Each has a broken stack."""
+    """Every check has a broken stack or a test of its own."""
     names = {check.name for check in (*command.PRECONDITIONS, *preparation.PREPARATIONS, *command.CHECKS)}
     names |= {leftovers.LEFTOVERS.name, FIRST.name, preparation.CLEAN_UP.name}
     assert {case.check for case in CASES.values()} | ELSEWHERE == names
 
 
 @heavy
-def test_renditions_that_stay_are_found(pipeline, session):
-    """A deletion that does not clean up fails."""
+def test_a_deletion_that_leaves_renditions_fails(pipeline, session):
+    """The check reports renditions that still exist after a deletion."""
     session.wait([session.put("replaced.jpg", FIRST.encode())], [])  # an earlier test may have deleted it
     without("DeleteImageStateMachineRole", "InvokeSteps")(pipeline)
     result = checks.perform(Check("delete", soon(changes.check_delete)), session)
@@ -442,7 +442,7 @@ def test_renditions_that_stay_are_found(pipeline, session):
 
 
 def test_uploads_without_an_outcome_are_counted(pipeline, stack):
-    """Uploads that start nothing fail the check of all of them."""
+    """The check of all uploads fails if they start no execution."""
     session = Session(stack, PREFIX + uuid.uuid4().hex[:8], 0.0)
     with without_events(pipeline):
         result = checks.perform(Check("other uploads", images.upload_all), session)
@@ -481,7 +481,7 @@ def with_methods(session: Session, methods: dict[str, dict[str, Callable[..., An
     ],
 )
 def test_a_deleted_resource_is_named(stack, name, output, words):
-    """Nothing can be created without it, and nothing is left behind."""
+    """The check names a missing resource and leaves nothing behind."""
     before = inventory(stack)
     outputs = {**stack.outputs, output: f"{stack.outputs[output]}-deleted"}
     session = Session(replace(stack, outputs=outputs), PREFIX + uuid.uuid4().hex[:8], 0.0)
@@ -493,8 +493,8 @@ def test_a_deleted_resource_is_named(stack, name, output, words):
 
 
 @pytest.mark.parametrize("check", [leftovers.LEFTOVERS, preparation.CLEAN_UP], ids=lambda check: check.name)
-def test_what_cannot_be_deleted_is_named(stack, check):
-    """The check says where it is; when the cause is gone, it is deleted."""
+def test_a_failed_clean_up_names_the_remaining_objects(stack, check):
+    """The check reports their location; a second run deletes them after the cause is fixed."""
     name = f"{PREFIX}00000001-{uuid.uuid4().hex[:8]}"  # of a run that began in 1970
     bucket, key = stack.outputs["ThumbnailsBucketName"], f"thumbnails/{name}/1.jpg"
     stack.client("s3").put_object(Bucket=bucket, Key=key, Body=b"1")
@@ -513,7 +513,7 @@ def test_what_cannot_be_deleted_is_named(stack, check):
 
 
 @pytest.mark.parametrize("workflow", ["STANDARD", pytest.param("EXPRESS", marks=HEAVY)])
-def test_an_upload_that_is_processed_twice_is_found(session, workflow):
+def test_a_second_execution_of_an_upload_fails(session, workflow):
     """A workflow that does not recognise a duplicate fails, also if its execution starts late and cannot be described.
 
     A reprocess, as which the duplicate is marked here, may win over its own upload.
@@ -543,7 +543,7 @@ def test_an_upload_that_is_processed_twice_is_found(session, workflow):
 
 
 def test_the_first_upload_is_repeated_until_s3_sends_events(pipeline, session, monkeypatch):
-    """After a first deployment, S3 never sends the events of the first uploads; the user is told why it takes long."""
+    """S3 sends no events of the first minutes after a deployment; the command reports the long wait."""
     monkeypatch.setattr(images, "_AGAIN_SECONDS", 0.5)
     s3, bucket = pipeline.client("s3"), pipeline.uploads_bucket
     said: list[str] = []
@@ -561,7 +561,7 @@ def test_the_first_upload_is_repeated_until_s3_sends_events(pipeline, session, m
 
 
 def test_only_the_rule_and_the_topic_may_send_to_the_temporary_queue(pipeline, session):
-    """The policy names both, and nothing else."""
+    """The queue policy allows exactly these two senders."""
     sqs = pipeline.client("sqs")
     url = sqs.get_queue_url(QueueName=session.name)["QueueUrl"]
     policy = json.loads(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]["Policy"])
@@ -573,19 +573,19 @@ def test_only_the_rule_and_the_topic_may_send_to_the_temporary_queue(pipeline, s
     assert senders == {("events.amazonaws.com", rule), ("sns.amazonaws.com", pipeline.outputs["NotificationTopicArn"])}
 
 
-def commanded(stack: Stack, run_dir: Any, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    """Run a command on the local stack; its exit code and output. It leaves nothing behind."""
+def run_command(stack: Stack, run_dir: Any, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Run a command on the local stack, check that it leaves nothing behind, and return its exit code and output."""
     before = inventory(stack)
     code = main([*arguments, "--local", "--run-dir", str(run_dir)])
     assert inventory(stack) == before
     return code, capsys.readouterr().out
 
 
-def test_a_missing_permission_proves_nothing(pipeline, stack, capsys, monkeypatch):
-    """Checks were left out, so the exit code is not 0; the permission is named."""
+def test_a_missing_permission_is_not_a_success(pipeline, stack, capsys, monkeypatch):
+    """The command names the permission of a skipped check, and its exit code is not 0."""
     monkeypatch.setattr(command, "CHECKS", ())
     pipeline.fault("sqs", "CreateQueue", "AccessDenied", times=-1, status=403)
-    code, out = commanded(stack, pipeline.run_dir, capsys, "verify", "--yes")
+    code, out = run_command(stack, pipeline.run_dir, capsys, "verify", "--yes")
     assert (code, "Your credentials need sqs:CreateQueue" in out, "OK           first upload" in out) == (
         INCOMPLETE,
         True,
@@ -593,22 +593,22 @@ def test_a_missing_permission_proves_nothing(pipeline, stack, capsys, monkeypatc
     ), out
 
 
-def test_a_bucket_without_events_stops_before_anything_is_created(pipeline, stack, capsys):
-    """Both commands say so."""
+def test_a_bucket_without_events_stops_the_command_before_it_creates_resources(pipeline, stack, capsys):
+    """Both commands report that the bucket sends no events."""
     with without_events(pipeline):
         for arguments in (["verify", "--yes"], ["doctor"]):
-            code, out = commanded(stack, pipeline.run_dir, capsys, *arguments)
+            code, out = run_command(stack, pipeline.run_dir, capsys, *arguments)
             assert (code, "sends no events to EventBridge" in out) == (INCOMPLETE, True)
 
 
 @pytest.mark.parametrize("rule", ["ProcessImageStateMachineImageUploaded", "WatchRecordsFunctionEveryFiveMinutes"])
-def test_a_disabled_rule_stops_before_anything_is_created(pipeline, stack, capsys, rule):
-    """Both commands say how to enable it."""
+def test_a_disabled_rule_stops_the_command_before_it_creates_resources(pipeline, stack, capsys, rule):
+    """Both commands explain how to enable the rule."""
     events, name = pipeline.client("events"), stack.resources("AWS::Events::Rule")[rule]
     events.disable_rule(Name=name)
     try:
         for arguments in (["verify", "--yes"], ["doctor"]):
-            code, out = commanded(stack, pipeline.run_dir, capsys, *arguments)
+            code, out = run_command(stack, pipeline.run_dir, capsys, *arguments)
             assert (code, f"aws events enable-rule --name {name}" in out) == (INCOMPLETE, True)
     finally:
         events.enable_rule(Name=name)
@@ -638,14 +638,14 @@ def test_a_mail_address_must_be_subscribed_and_confirmed(pipeline, reconfigure, 
     assert (code, "NotificationEmail is me@example.com, but it is not subscribed." in out) == (INCOMPLETE, True), out
 
 
-def test_uploads_that_start_nothing_time_out(pipeline, stack, capsys):
-    """`verify` says that there is no outcome; `doctor` finds the events in the dead-letter queue."""
+def test_uploads_without_an_execution_time_out(pipeline, stack, capsys):
+    """`verify` reports the missing outcome; `doctor` finds the events in the dead-letter queue."""
     pipeline.restrict("ProcessImageStateMachineImageUploadedRole", [])
-    code, out = commanded(stack, pipeline.run_dir, capsys, "verify", "--yes", "--timeout", "1")
+    code, out = run_command(stack, pipeline.run_dir, capsys, "verify", "--yes", "--timeout", "1")
     assert code == TIMED_OUT
     assert "The upload has no outcome." in out
     assert "skipped" in out
-    code, out = commanded(stack, pipeline.run_dir, capsys, "doctor")
+    code, out = run_command(stack, pipeline.run_dir, capsys, "doctor")
     assert code == INCOMPLETE
     assert "in UndeliveredEventsQueue" in out
     assert "See UndeliveredEventsAlarm in docs/operations.md." in out

@@ -100,8 +100,8 @@ def test_the_stack_passes(proof, name):
     assert (result["state"], result["advice"]) == ("OK", ""), result["detail"]
 
 
-def test_the_whole_proof_succeeds(proof):
-    """The exit code is 0, every check is there, and the times are measured."""
+def test_verify_succeeds(proof):
+    """The exit code is 0, every check is reported, and the times are measured."""
     assert (proof.code, [check["name"] for check in proof.document["checks"]]) == (OK, NAMES)
     times = proof.document["times"]
     assert times.keys() == {"p50", "p95", "cold", "warm"}
@@ -109,8 +109,8 @@ def test_the_whole_proof_succeeds(proof):
 
 
 @pytest.mark.skipif(STACK is not None, reason="the calls of the other process are not recorded")
-def test_the_model_of_the_time_counts_all_requests(proof):
-    """Those that are repeated while it waits have their own part in the model."""
+def test_the_time_model_counts_all_requests(proof):
+    """The model counts the requests of polling separately."""
     polls = {"BatchGetItem", "GetItem", "ReceiveMessage", "DescribeExecution"}
     steady = [operation for _, operation in proof.calls if operation not in polls]
     assert proof.requests + len(steady) < estimate.REQUESTS
@@ -137,7 +137,7 @@ WITHOUT_CALL = {("s3", "ListBucket")}  # without it, S3 answers 403 instead of 4
 
 
 def needed(proof: Proof) -> set[tuple[str, str]]:
-    """The actions that a run needs."""
+    """Return the actions that a run needs."""
     return {(service, ACTIONS.get(operation, operation)) for service, operation in proof.calls}
 
 
@@ -156,8 +156,8 @@ def test_the_document_lists_the_permissions(proof):
 
 
 @pytest.mark.skipif(STACK is not None, reason="the calls of the other process are not recorded")
-def test_the_role_of_the_deployment_may_verify(proof):
-    """It has every action that a run needs, and no other. Without one, each deployment would be rolled back."""
+def test_the_deployment_role_may_verify(proof):
+    """The role has exactly the actions of a run; without one, every deployment would be rolled back."""
     roles = yaml.load((ROOT / "cicd" / "roles.yml").read_text(), _CloudFormation)
     (policy,) = roles["Resources"]["VerifyRole"]["Properties"]["Policies"]
     lists = [statement["Action"] for statement in policy["PolicyDocument"]["Statement"]]
@@ -169,7 +169,7 @@ def test_the_role_of_the_deployment_may_verify(proof):
 
 @pytest.mark.skipif(STACK is not None, reason="lists everything in the account")
 def test_ctrl_c_leaves_nothing_behind(stack, local_target):
-    """Whatever has been created until then is removed, and the exit code is that of an interruption."""
+    """Ctrl-C removes every created resource, and the exit code reports the interruption."""
     before = inventory(stack)
     process = start(local_target, "verify", "--yes")
     assert process.stdout is not None
@@ -186,8 +186,8 @@ def test_ctrl_c_leaves_nothing_behind(stack, local_target):
 
 
 @pytest.mark.skipif(STACK is not None, reason="lists everything in the account")
-def test_a_later_run_removes_what_a_killed_one_left(stack, local_target, monkeypatch):
-    """A run that may be under way is left alone; records and keys expire."""
+def test_a_later_run_removes_the_leftovers_of_a_killed_run(stack, local_target, monkeypatch):
+    """A recent run may still be running and keeps its resources; records and keys expire."""
 
     def remaining():
         return {name: resources for name, resources in inventory(stack).items() if name not in ("records", "keys")}
@@ -213,7 +213,7 @@ def test_a_later_run_removes_what_a_killed_one_left(stack, local_target, monkeyp
 @pytest.mark.skipif(STACK is not None, reason="needs the shared pipeline")
 @pytest.mark.parametrize("is_empty", [True, False])
 def test_an_upload_without_a_record_may_still_be_processed(stack, monkeypatch, is_empty):
-    """Unless it is empty: if it is deleted while it waits for its content, it never gets a record."""
+    """The clean-up reports it, unless the upload is empty: a deleted empty upload never gets a record."""
     monkeypatch.setattr(preparation, "_QUIET_SECONDS", 0.3)
     session = Session(stack, f"{temporary.PREFIX}{uuid.uuid4()}", seconds=1.0)
     session.remember("a.jpg", "v", "etag", 0.0, is_empty=is_empty)

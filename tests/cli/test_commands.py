@@ -28,7 +28,7 @@ PHOTO = photo(200, 150)
 
 @pytest.fixture(autouse=True)
 def _no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The queues of the local run have one server, which needs no time to find a message."""
+    """Do not wait for messages: the queues of the local run have one server, which delivers at once."""
     monkeypatch.setattr(redrive, "_WAIT_SECONDS", 0)
 
 

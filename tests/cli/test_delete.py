@@ -9,7 +9,7 @@ from image_pipeline_cli.exits import INCOMPLETE, OK, USAGE
 from tests.cli.conftest import PICTURE
 
 
-def test_nothing_is_deleted_without_confirmation(pipeline, running, picture, capsys, monkeypatch):
+def test_a_deletion_needs_confirmation(pipeline, running, picture, capsys, monkeypatch):
     """A terminal asks for confirmation; elsewhere `--yes` is required."""
     address = {"Bucket": pipeline.uploads_bucket, "Key": f"uploads/{picture}"}
     assert main(["delete", picture, *running]) == USAGE

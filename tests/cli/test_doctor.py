@@ -133,7 +133,7 @@ def test_raised_and_missing_alarms_are_reported(alarms, state, words):
 
 @pytest.mark.parametrize(("state", "ok"), [("Enabled", True), ("Disabled", False)])
 def test_event_sources_must_be_enabled(state, ok):
-    """Otherwise nothing is listed or published."""
+    """A disabled event source lists or publishes nothing; the check names its UUID."""
     check_result = result(health.event_sources, stack_with({"get_event_source_mapping": {"State": state}}))
     assert (check_result.state is State.OK) == ok
     assert ok or "--uuid uuid-1" in check_result.advice
@@ -164,7 +164,7 @@ def lambdas(unreserved: int, reserved: int = 0, total: int = 1000) -> dict[str, 
     ],
 )
 def test_the_account_must_allow_the_concurrency_of_a_batch(answers, maximum, state, words):
-    """The reservation must be the parameter's."""
+    """The reserved concurrency must equal `MaxConcurrency`."""
     check_result = result(quotas.lambda_concurrency, stack_with(answers, {"MaxConcurrency": maximum}))
     assert (check_result.state, words in check_result.detail) == (state, True), check_result.detail
 
@@ -185,8 +185,8 @@ EMPTY: dict[str, Any] = {"Quotas": []}
         (quotas.state_transitions, TRANSITIONS, NEED["picturesPerSecond"] * prices.states_per_image()),
     ],
 )
-def test_rates_must_allow_what_a_batch_makes(check, name, need):
-    """The applied quota counts; the default is used if there is none."""
+def test_rates_must_allow_the_requests_of_a_batch(check, name, need):
+    """The check uses the applied quota, or the default if there is none."""
     for answers, state in (
         ({"list_service_quotas": quota(name, need + 1)}, State.OK),
         ({"list_service_quotas": quota(name, need - 1)}, State.FAILED),
@@ -213,13 +213,13 @@ def test_irrelevant_rates_are_not_requested():
     ],
 )
 def test_a_missing_permission_is_named(check, operation, permission):
-    """Nothing was checked, which is not a problem of the stack."""
+    """A check without its permission is reported as not checked, not as failed."""
     check_result = result(check, stack_with({operation: denied(operation)}, UploadsBucketName="uploads"))
     assert (check_result.state, permission in check_result.detail) == (State.NOT_CHECKED, True), check_result.detail
 
 
 def test_the_permission_that_aws_names_is_reported():
-    """A check may need several."""
+    """Of several permissions, the check reports the one that AWS names."""
     message = "User: me is not authorized to perform: lambda:GetAccountSettings because no policy allows it"
     check_result = result(
         quotas.lambda_concurrency, stack_with({"get_account_settings": denied("GetAccountSettings", message)})
@@ -234,7 +234,7 @@ def test_other_errors_are_problems():
 
 
 def test_the_deployed_version_is_reported():
-    """An older stack has no such output."""
+    """The check is skipped for an older stack, which has no such output."""
     stack = stack_with({})
     assert result(health.version, stack).detail == "Version 1.2.0 is deployed, from commit abc1234."
     older = replace(stack, outputs={"BatchConcurrency": "5"})
@@ -242,7 +242,7 @@ def test_the_deployed_version_is_reported():
 
 
 def test_records_that_stay_in_processing_are_reported(aws):
-    """Two hours is the limit of the alarm, too."""
+    """A record is stuck after two hours, which is also the limit of the alarm."""
 
     stack = Stack({"ImageTableName": IMAGE_TABLE}, aws_client)
 
@@ -257,8 +257,8 @@ def test_records_that_stay_in_processing_are_reported(aws):
     assert "1 or more records are stuck in PROCESSING: 'uploads/old.jpg'" in check_result.detail
 
 
-def test_an_answer_of_another_form_is_a_problem():
-    """The check fails, and the others go on."""
+def test_an_unexpected_answer_fails_its_check():
+    """The exception becomes the result, so the other checks still run."""
 
     def read(_: None) -> str:
         return str({}["renditions"])

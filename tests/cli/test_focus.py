@@ -14,14 +14,14 @@ def test_a_point_is_set_and_removed(without_cooldown, lines, pipeline, picture):
         assert pipeline.record(f"uploads/{picture}")["focus"] == point
 
 
-def test_a_missing_upload_has_no_point(lines):
-    """It is reported like that of a reprocess."""
+def test_a_missing_upload_is_reported(lines):
+    """The exit code and the message are those of `reprocess`."""
     code, (document,) = lines("focus", "no such.jpg", "0,0")
     assert (code, document["started"]) == (INCOMPLETE, {})
 
 
-def test_a_text_that_is_no_point_is_refused(running, picture, capsys):
-    """The message says what a point is."""
+def test_an_invalid_point_is_rejected(running, picture, capsys):
+    """The message describes a valid point."""
     with pytest.raises(SystemExit) as caught:
         main(["focus", picture, "2,0", *running])
     assert caught.value.code == USAGE

@@ -124,7 +124,7 @@ def test_a_key_is_limited_to_scopes_and_a_folder(keys):
 
 
 def test_a_key_has_all_rights_by_default(keys):
-    """As keys of earlier releases do."""
+    """A key without limits has the rights of a key of an earlier release."""
     _, created = keys("create", "--name", "all")
     row = find_row(keys, created["keyId"])
     assert (row["scopes"], row["folder"]) == (["read", "upload", "delete"], None)
@@ -133,8 +133,8 @@ def test_a_key_has_all_rights_by_default(keys):
 @pytest.mark.parametrize(
     "limits", [("--scope", "write"), ("--scope",), ("--folder", ""), ("--folder", "../x"), ("--folder", "uploads/")]
 )
-def test_limits_that_do_not_exist_are_refused(keys, limits):
-    """No key is created."""
+def test_invalid_limits_are_rejected(keys, limits):
+    """An unknown scope or an invalid folder creates no key."""
     with pytest.raises(SystemExit) as caught:
         keys("create", "--name", "n", *limits)
     assert caught.value.code == USAGE

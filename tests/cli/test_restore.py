@@ -37,15 +37,15 @@ def test_a_deleted_upload_is_processed_again(lines, pipeline, deleted_key):
 
 
 def test_an_object_without_its_delete_marker_is_processed(lines, pipeline, deleted_key):
-    """S3 sends no event when the marker is removed, so nothing else does."""
+    """S3 sends no event when the marker is removed, so the command starts the workflow."""
     remove_marker(pipeline, deleted_key)
     assert pipeline.record(deleted_key)["status"] == "DELETED"
     assert lines("restore", deleted_key)[0] == OK
     wait_for_image(pipeline, deleted_key)
 
 
-def test_an_upload_does_not_skip_what_is_deleted(lines, pipeline, deleted_key, tmp_path):
-    """The file is uploaded again, also with --no-overwrite, because its content is the same."""
+def test_an_upload_does_not_skip_a_deleted_image(lines, pipeline, deleted_key, tmp_path):
+    """The file is uploaded again, even with `--no-overwrite` and unchanged content."""
     s3 = pipeline.client("s3")
     remove_marker(pipeline, deleted_key)
     path = tmp_path / deleted_key.rpartition("/")[2]

@@ -13,7 +13,7 @@ from tests.pictures import encoded, gradient
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 9), (8, 8), (13, 40), (320, 200)])
 def test_an_image_equals_itself(size):
-    """Whatever its size."""
+    """The similarity of an image with itself is 1 for every size."""
     image = gradient(*size)
     assert ssim(image, image) == pytest.approx(1, abs=1e-5)
 

@@ -70,7 +70,7 @@ def test_everything_is_deleted(stack):
     assert "throw-away" in messages[-1]
 
 
-def test_nothing_is_deleted_without_confirmation(stack):
+def test_a_teardown_needs_confirmation(stack):
     """The question names the buckets and tables."""
     questions: list[str] = []
 

@@ -108,7 +108,7 @@ def test_lower_quality_shows_in_bytes_similarity_and_dollars(files, capsys):
 
 
 def test_the_folder_decides_the_recipes(files, capsys):
-    """As for an upload, the longest folder that the key starts with."""
+    """The recipes of the longest matching folder apply, as for an upload."""
     _, document = files({"a.png": encoded(gradient(90, 60), "PNG")}, "--folder", "shop", capsys=capsys)
     [image] = document["images"]
     assert image["key"] == "uploads/shop/images/a.png"
@@ -125,7 +125,7 @@ def test_transparent_pixels_are_compared_on_the_background(files, capsys):
 
 
 def test_text_output_names_every_rendition(tmp_path, capsys):
-    """Nothing is cut off when the output is a pipe."""
+    """A pipe receives complete lines."""
     (tmp_path / "tried.toml").write_text(TRIED)
     (tmp_path / f"{'long' * 30}.png").write_bytes(encoded(gradient(90, 60), "PNG"))
     arguments = ["try", str(tmp_path / "tried.toml"), str(tmp_path / f"{'long' * 30}.png"), "--jobs", "1"]
@@ -145,8 +145,8 @@ def test_text_output_names_every_rendition(tmp_path, capsys):
         (["--present", "broken.toml"], INCOMPLETE, "line 2"),
     ],
 )
-def test_wrong_arguments_are_refused_before_work(tmp_path, monkeypatch, capsys, options, code, reason):
-    """The message names what is wrong, and nothing is written."""
+def test_invalid_arguments_are_rejected_before_work(tmp_path, monkeypatch, capsys, options, code, reason):
+    """The message names the invalid argument, and the command writes no file."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tried.toml").write_text(TRIED)
     (tmp_path / "broken.toml").write_text("[recipes.a]\nwidth = 0\nheight = 1\n")
@@ -157,7 +157,7 @@ def test_wrong_arguments_are_refused_before_work(tmp_path, monkeypatch, capsys, 
 
 
 def test_an_unreadable_file_is_reported(files, capsys, tmp_path):
-    """The other files are compared, and the exit code says that something is missing."""
+    """The other files are compared, and the exit code reports the missing one."""
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "gone.jpg").symlink_to(tmp_path / "nowhere")
     code, _ = files({"a.jpg": encoded(gradient(60, 40))}, capsys=capsys)
@@ -178,7 +178,7 @@ def test_ideals_are_reduced_from_all_pixels(tmp_path):
 
 
 def test_the_limits_are_those_of_a_stack_with_the_default_parameters():
-    """The command rejects what such a stack would reject, and nothing else."""
+    """The command rejects exactly the files that such a stack rejects."""
     limits, parameters = rendering.LIMITS, TEMPLATE["Parameters"]
     memory = TEMPLATE["Resources"]["GenerateThumbnailsFunction"]["Properties"]["MemorySize"]
     assert limits == Limits(
@@ -188,8 +188,8 @@ def test_the_limits_are_those_of_a_stack_with_the_default_parameters():
     )
 
 
-def test_a_process_that_ends_costs_a_sentence_for_each_file(files, capsys, monkeypatch):
-    """Files that are not submitted yet have no result either; nothing ends with a traceback."""
+def test_a_process_that_ends_is_reported_for_each_file(files, capsys, monkeypatch):
+    """A file without a result has an error, even if it was not submitted yet; no traceback is printed."""
     monkeypatch.setattr(rendering, "start_process", end_process)
     code, document = files({f"{number}.jpg": encoded(gradient(60, 40)) for number in range(9)}, capsys=capsys)
     assert code == INCOMPLETE

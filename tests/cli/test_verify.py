@@ -102,7 +102,7 @@ def test_a_rendition_of_another_image_is_described(sample):
 
 @pytest.mark.parametrize("file", samples.bad_files(), ids=lambda file: file.name)
 def test_a_bad_file_that_is_accepted_is_described(file):
-    """Each of them must be rejected."""
+    """The check fails if the stack accepts a bad file."""
     session: Any = SimpleNamespace(outcome=lambda _: {"status": "COMPLETED"})
     with pytest.raises(CheckFailedError, match=f"COMPLETED with no error instead of FAILED with {file.error}"):
         images.check_bad_file(session, file)
@@ -112,7 +112,7 @@ LYING = [sample for sample in (*SAMPLES, api._POSTED) if sample.orientation > 1]
 
 
 def test_every_orientation_is_uploaded():
-    """EXIF has eight."""
+    """The samples have all EXIF orientations."""
     assert {sample.orientation for sample in LYING} == set(range(2, 9))
 
 
@@ -189,29 +189,29 @@ def test_wrong_facts_are_described(changes, words):
     assert words in facts.complaint(body, UPRIGHT, PARAMETERS)
 
 
-def test_a_stack_without_labels_has_none():
-    """Labels of a stack that detects none are wrong."""
+def test_labels_are_wrong_if_the_stack_detects_none():
+    """A record must have no labels if `Labels` is OFF."""
     body, off = facts_of(UPRIGHT), {"Labels": "OFF"}
     assert "Labels is OFF" in facts.complaint(body, UPRIGHT, off)
     assert facts.complaint({**body, "labels": [], "labelModelVersion": None}, UPRIGHT, off) == ""
 
 
 def test_the_heic_file_is_that_of_the_corpus():
-    """It was written by the same code."""
+    """The HEIC sample equals the file that the corpus generates."""
     heic = next(sample for sample in SAMPLES if sample.image_format == "HEIF")
     assert heic.encode() == turned("HEIF", 6)
 
 
 @pytest.mark.parametrize("file", [file for file in samples.bad_files() if file.data], ids=lambda file: file.name)
-def test_bad_files_are_bad(file):
-    """The engine rejects each for the reason that `verify` expects."""
+def test_the_engine_rejects_every_bad_file(file):
+    """The error is the one that `verify` expects."""
     with pytest.raises(RejectedError) as caught:
         engine.render(file.data, [RECIPE], Limits())
     assert type(caught.value).__name__ == file.error
 
 
 def test_every_format_is_uploaded(template):
-    """No format is accepted that is not verified."""
+    """Every accepted format has a sample."""
     formats = set(template["Parameters"]["ImageFormats"]["Default"].split(","))
     assert {sample.image_format for sample in SAMPLES} == formats
 
@@ -228,8 +228,8 @@ def test_the_modelled_time_is_below_three_minutes():
     assert f"about {estimate.seconds():.0f} seconds on AWS" in (ROOT / "docs" / "operations.md").read_text()
 
 
-def test_nothing_is_done_without_confirmation(running, tmp_path, capsys, monkeypatch):
-    """The question says what is created and what it costs."""
+def test_verify_needs_confirmation(running, tmp_path, capsys, monkeypatch):
+    """The question lists the resources and the cost."""
     before = inventory(find_local(tmp_path))
     assert main(["verify", *running]) == USAGE
     assert "--yes" in capsys.readouterr().err
@@ -243,8 +243,8 @@ def test_nothing_is_done_without_confirmation(running, tmp_path, capsys, monkeyp
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-def test_what_is_created_is_said_before_it_starts(capsys, monkeypatch, as_json):
-    """Also without a question, as in a workflow; standard output has only the results."""
+def test_the_announcement_precedes_the_first_check(capsys, monkeypatch, as_json):
+    """It goes to standard error even without a question; standard output contains only the results."""
 
     def fail(_: Stack) -> str:
         said.append(capsys.readouterr())
@@ -264,7 +264,7 @@ def test_what_is_created_is_said_before_it_starts(capsys, monkeypatch, as_json):
 
 
 def test_times_are_percentiles_of_all_uploads():
-    """The nearest rank: p50 of three is the second, p95 the third."""
+    """Percentiles use the nearest rank: of three values, p50 is the second and p95 the third."""
     times = Times(first=[9.0], together=[1.0], alone=[2.0])
     assert times.to_json() == {"p50": 2.0, "p95": 9.0, "cold": 9.0, "warm": 2.0}
     assert Times().to_json() == {}
@@ -350,8 +350,8 @@ def test_wrong_events_are_described(monkeypatch, messages, words):
         reports.check_events(session_with(monkeypatch, *messages))
 
 
-def test_an_upload_that_is_processed_later_is_found(monkeypatch):
-    """Also if nothing has been published about it yet."""
+def test_a_second_execution_is_found_before_its_event(monkeypatch):
+    """The check compares the record, even if the second outcome is not published yet."""
     with pytest.raises(CheckFailedError, match=r"Processed again without a request: .*a\.jpg"):
         reports.check_events(session_with(monkeypatch, published("e1"), execution_id="e2"))
 
@@ -362,7 +362,7 @@ def notification(image_key: str, status: str) -> dict[str, Any]:
 
 
 def test_notifications_about_other_uploads_do_not_count(monkeypatch):
-    """The subscription gets those of the whole stack."""
+    """The subscription receives the notifications of the whole stack."""
     own, other = notification(f"{FOLDER}a.jpg", "SUCCESS"), notification("uploads/a.jpg", "SUCCESS")
     assert reports.check_notifications(session_with(monkeypatch, other, {"Type": "Notification"}, own))
     with pytest.raises(CheckFailedError, match="1 of 1 notifications did not arrive"):
@@ -372,7 +372,7 @@ def test_notifications_about_other_uploads_do_not_count(monkeypatch):
 
 
 def test_the_command_needs_only_its_own_packages():
-    """It imports nothing that only functions have."""
+    """`verify` imports no package that only the functions have."""
     blocked = "import sys; sys.modules |= dict.fromkeys(('aws_lambda_powertools', 'pi_heif', 'cykooz'))"
     program = f"{blocked}; import image_pipeline_cli.verify.command, image_pipeline_cli.doctor.command"
     process = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True)

@@ -219,12 +219,11 @@ LASTING = {
     ("ProcessImage", "NotifySuccess"): replace(COMPLETED, notified=()),
     ("ProcessImage", "RecordFailure"): replace(FAILED, error=("BrokenError", "ProcessImage")),  # SettleImage wrote it
     ("ProcessImage", "KeepPicture"): replace(KEPT, last_failure=("BrokenError", "ProcessImage")),  # as above
-    ("ProcessImage", "ReadRecord"): replace(
-        COMPLETED, notified=()
-    ),  # whose it is stays unknown: nobody is notified twice
+    # The owner of the record stays unknown, so no second notification is sent.
+    ("ProcessImage", "ReadRecord"): replace(COMPLETED, notified=()),
     ("ProcessImage", "NotifyFailure"): replace(FAILED, notified=()),
     ("ProcessImage", "CleanRenditions"): replace(FAILED, left=True),
-    # These fail, an alarm tells, and they are redriven when the fault is gone.
+    # These executions fail, raise an alarm, and are redriven after the fault is fixed.
     ("DeleteImage", "ClaimDeletion"): End(FAULT, "COMPLETED"),
     ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED", left=True),
     ("SettleImage", "RecordFailure"): End(FAULT, "PROCESSING", left=True),
@@ -262,11 +261,11 @@ def expected(machine: str, task: str, fault: Fault, tries: int) -> End:
 
 def expected_of_answer(machine: str, task: str, *, too_large: bool) -> End:
     """Return how a workflow ends if a function does nothing and returns an unexpected result."""
-    if too_large:  # no Catch takes it
+    if too_large:  # no Catch matches it
         error = "States.DataLimitExceeded"
         settled = End(error, "FAILED", ("FAILURE",), (error, "ProcessImage"))
         late = replace(LASTING[machine, task], execution=error)
         return late if task == "CleanRenditions" else settled
-    if task == "CleanRenditions":  # nobody reads its answer
+    if task == "CleanRenditions":  # no state reads its answer
         return replace(SOUND[machine, task], left=True)
     return LASTING[machine, task].by("QueryEvaluationError")

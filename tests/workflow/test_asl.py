@@ -18,7 +18,7 @@ LAMBDA_TASKS = [(m, name) for m, name in TASKS if m.states[name]["Resource"].end
 NESTED = {"SelectBackfill"}
 """A child of a Distributed Map is an execution of its own, and sees no variable of its parent."""
 
-# A state that calls AWS and has no Catch: its error ends the execution, an alarm tells, and the execution is redriven.
+# A state that calls AWS and has no Catch: its error ends the execution, raises an alarm, and the execution is redriven.
 REDRIVEN = {
     ("backfill", "CheckRecipes"),
     ("backfill", "SelectBackfill"),
@@ -39,7 +39,7 @@ each_lambda_task = pytest.mark.parametrize(
 
 @each_machine
 def test_every_next_leads_to_a_state_and_every_state_is_reached(machine):
-    """There is no missing and no unreachable state."""
+    """No state is missing, and no state is unreachable."""
     reached, todo = set(), [machine.definition["StartAt"]]
     while todo:
         name = todo.pop()
@@ -51,7 +51,7 @@ def test_every_next_leads_to_a_state_and_every_state_is_reached(machine):
 
 
 @each_machine
-def test_every_state_ends_or_goes_on(machine):
+def test_every_state_ends_or_has_a_next_state(machine):
     """Every path leads to an end."""
     for name, state in machine.states.items():
         assert successors(state) or state.get("End") or state["Type"] in ("Succeed", "Fail"), name
@@ -98,10 +98,10 @@ def drawn_waits(retry):
 
 
 @each_task
-def test_throttling_is_waited_out_for_an_hour_or_more(machine, name):
+def test_throttling_is_retried_for_an_hour_or_more(machine, name):
     """At most one execution in a hundred gives up earlier."""
     throttled, at_fault, *_ = machine.states[name]["Retry"]
-    if service_of(machine.states[name]) == "s3":  # its SDK models no throttling, and nobody waits for an hour to look
+    if service_of(machine.states[name]) == "s3":  # its SDK models no throttling
         at_fault = throttled
     else:
         assert drawn_waits(throttled)[10] >= 3600
@@ -118,7 +118,7 @@ BASE_ERRORS = {
 
 
 @each_task
-def test_an_error_named_after_its_service_is_waited_out_for_about_ten_minutes(machine, name):
+def test_an_error_named_after_its_service_is_retried_for_about_ten_minutes(machine, name):
     """It may be throttling, or a request that can never succeed."""
     state = machine.states[name]
     service = service_of(state)
@@ -137,8 +137,8 @@ def test_no_error_is_retried_by_two_rules(machine, name):
 
 
 @each_task
-def test_a_conditional_check_that_fails_is_never_retried(machine, name):
-    """It is a valid result; a superseded execution must end at once."""
+def test_a_failed_conditional_check_is_never_retried(machine, name):
+    """A failed condition is a valid result, and a superseded execution must end at once."""
     retried = {error for retry in machine.states[name]["Retry"] for error in retry["ErrorEquals"]}
     assert "DynamoDB.ConditionalCheckFailedException" not in retried
     assert not {"States.ALL", "States.TaskFailed"} & retried
@@ -156,7 +156,7 @@ def test_an_execution_lives_longer_than_its_longest_waits(machine):
     assert seconds_from(machine.definition["StartAt"]) < machine.definition["TimeoutSeconds"]
 
 
-def test_every_error_name_of_ours_is_a_class():
+def test_every_error_name_of_the_application_is_a_class():
     """A misspelt name would never match."""
     defined = {name for name in dir(errors) if name.endswith("Error")}
     used = {
@@ -173,7 +173,7 @@ def test_every_error_name_of_ours_is_a_class():
 
 
 @each_task
-def test_every_task_catches_everything_last(machine, name):
+def test_the_last_catch_of_every_task_matches_all_errors(machine, name):
     """Every upload gets an outcome."""
     if (machine.name, name) in REDRIVEN:
         assert all("States.ALL" not in catch["ErrorEquals"] for catch in machine.states[name].get("Catch", []))
@@ -182,8 +182,8 @@ def test_every_task_catches_everything_last(machine, name):
     assert last["ErrorEquals"] == ["States.ALL"]
 
 
-def test_what_is_known_of_an_upload_is_known_whether_it_was_claimed_or_not():
-    """Both paths after the claim assign the same variables, so the failure path has them, too."""
+def test_a_successful_and_a_failed_claim_assign_the_same_variables():
+    """The failure path needs the variables after both."""
     claim = STATES["ClaimUpload"]
     (failed,) = [catch for catch in claim["Catch"] if catch["ErrorEquals"] == ["States.ALL"]]
     of_this_way = {"overwrites", "keeps", "failure"}
@@ -206,7 +206,7 @@ def test_names_are_verb_and_noun(machine):
 
 
 def test_both_outcomes_link_the_same_page_of_the_execution():
-    """A good picture passes no state that a failure passes, so the expression is there twice."""
+    """Success and failure share no state, so the expression of the link exists twice."""
     success, failure = STATES["GenerateThumbnails"]["Assign"], STATES["DescribeFailure"]["Assign"]
     assert success["execution_url"] == failure["execution_url"]
 
@@ -223,7 +223,7 @@ JSON_VALUE = re.compile(r"true|false|null|0|-?[1-9][0-9]*")
 
 @each_machine
 def test_every_yaml_parser_reads_the_same_definition(machine):
-    """CloudFormation's parser is not ours: no anchor, tag or word that YAML 1.1 and 1.2 read differently."""
+    """The definitions use no anchor, tag or word that YAML 1.1 and YAML 1.2 read differently."""
     for token in yaml.scan(machine.path.read_text(encoding="utf-8")):
         line = token.start_mark.line + 1
         assert not isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken), line
@@ -232,7 +232,7 @@ def test_every_yaml_parser_reads_the_same_definition(machine):
 
 
 def texts(value):
-    """Every string in a definition, keys included."""
+    """Yield every string of a definition, keys included."""
     if isinstance(value, dict):
         return [text for item in value.items() for part in item for text in texts(part)]
     if isinstance(value, list):
@@ -242,7 +242,7 @@ def texts(value):
 
 @each_machine
 def test_every_expression_is_one_line_for_step_functions(machine):
-    """A folded block keeps the line break before a deeper line, and within a string of JSONata it would be printed."""
+    """A folded block keeps the line break before an indented line, and a JSONata string would print it."""
     for text in texts(machine.definition):
         assert "\n" not in text, text
         assert text.startswith("{%") == text.endswith("%}"), text
@@ -260,8 +260,8 @@ OF_ANOTHER_NAME = {"CheckRecipes": "SelectBackfill"}
 """A state that calls a function not for its result, but to see whether it can work."""
 
 
-def test_states_that_call_a_function_are_named_after_it():
-    """They differ only in case."""
+def test_states_have_the_names_of_their_functions():
+    """The folder of a function is the name of its state in snake_case."""
     for machine, name in LAMBDA_TASKS:
         substitution = machine.states[name]["Arguments"]["FunctionName"]
         function = re.fullmatch(r"\$\{(\w+)FunctionArn\}", substitution).group(1)
@@ -285,12 +285,12 @@ def test_the_same_state_has_the_same_retries_everywhere():
 
 
 @each_machine
-def test_no_execution_lasts_longer_than_the_code_believes(machine):
+def test_every_workflow_has_the_timeout_of_the_settings(machine):
     """The status API treats older records as lost."""
     assert machine.definition["TimeoutSeconds"] == WorkflowType.STANDARD.seconds
 
 
-def test_settling_names_errors_that_exist():
+def test_settle_image_uses_existing_error_names():
     """The code in the record is the name of a class."""
     (settle,) = [machine for machine in MACHINES if machine.logical_id == "SettleImageStateMachine"]
     codes = set(re.findall(r"Execution\w+Error", settle.path.read_text()))

@@ -93,7 +93,7 @@ def folder(pipeline):
         yield Folder(pipeline)
 
 
-def test_everything_below_a_prefix_is_put_on_the_queue(folder):
+def test_every_upload_below_a_prefix_is_queued(folder):
     """Each upload gets one message, over several pages and batches."""
     names = [f"{number:03}.jpg" for number in range(120)]
     folder.upload(*names)
@@ -102,8 +102,8 @@ def test_everything_below_a_prefix_is_put_on_the_queue(folder):
     assert sorted(folder.sent) == names
 
 
-def test_a_message_asks_for_a_reprocess(folder):
-    """It names the object without a version."""
+def test_a_message_requests_a_reprocess(folder):
+    """The message has the key of the object without a version."""
     folder.upload("é b.jpg")
     assert folder.start()["status"] == "SUCCEEDED"
     (message,) = folder.messages()
@@ -111,13 +111,13 @@ def test_a_message_asks_for_a_reprocess(folder):
     assert json.loads(message["Body"]) == {"bucket": bucket, "key": folder.prefix + "é b.jpg", "reprocess": True}
 
 
-def test_nothing_listed_is_nothing_done(folder):
-    """An empty prefix is not a failure."""
+def test_an_empty_prefix_succeeds(folder):
+    """A backfill without uploads is not a failure."""
     assert folder.backfill() == {"listed": 0, "selected": 0, "selectedBytes": 0, "overLimit": 0}
 
 
-def test_a_dry_run_counts_and_sends_nothing(folder):
-    """It does not use up a limit."""
+def test_a_dry_run_counts_and_sends_no_message(folder):
+    """A dry run does not use up a limit."""
     folder.upload("a.jpg", "b.jpg")
     counted = folder.pipeline.client("dynamodb").scan(TableName="image-pipeline-BackfillTable")["Items"]
     counts = folder.backfill(dryRun=True, maxImages=1)
@@ -125,8 +125,8 @@ def test_a_dry_run_counts_and_sends_nothing(folder):
     assert folder.pipeline.client("dynamodb").scan(TableName="image-pipeline-BackfillTable")["Items"] == counted
 
 
-def test_filters_choose_by_the_record(folder):
-    """They select failed, outdated, missing and restored uploads, never those in progress."""
+def test_filters_select_by_the_record(folder):
+    """Filters select failed, outdated, missing and restored uploads, never those in progress."""
     folder.upload("failed.jpg", status="FAILED", error="Runtime.ExitError")
     folder.upload("words.jpg", status="FAILED", error="UnsupportedFormatError")
     folder.upload("old.jpg", status="COMPLETED", recipeId="0")
@@ -148,7 +148,7 @@ def test_filters_choose_by_the_record(folder):
     assert folder.sent == ["failed.jpg"]
 
 
-def test_renditions_of_the_current_recipes_are_not_made_again(folder, pipeline):
+def test_uploads_with_current_renditions_are_not_selected(folder, pipeline):
     """Running the same backfill again continues it."""
     folder.upload("a.jpg")
     assert folder.backfill(recipeChanged=True)["selected"] == 1
@@ -162,7 +162,7 @@ def test_renditions_of_the_current_recipes_are_not_made_again(folder, pipeline):
 
 
 @pytest.mark.parametrize("most", [1, 111])
-def test_no_more_are_sent_than_the_limit_says(folder, most):
+def test_a_backfill_stays_within_its_limit(folder, most):
     """The limit is exact with parallel batches."""
     folder.upload(*(f"{number}.jpg" for number in range(120)))
     counts = folder.backfill(maxImages=most, concurrency=3)
@@ -171,7 +171,7 @@ def test_no_more_are_sent_than_the_limit_says(folder, most):
 
 
 def test_the_results_are_listed_in_a_manifest(folder):
-    """It has one line per batch, below the name of the backfill."""
+    """The manifest lists one line per batch, below the name of the backfill."""
     folder.upload(*(f"{number}.jpg" for number in range(101)))
     folder.backfill(dryRun=True)
     (file,) = folder.manifest["ResultFiles"]["SUCCEEDED"]
@@ -180,8 +180,8 @@ def test_the_results_are_listed_in_a_manifest(folder):
 
 
 @pytest.mark.parametrize(("tolerated", "status"), [(0, "FAILED"), (49, "FAILED"), (50, "SUCCEEDED")])
-def test_only_as_many_parts_may_fail_as_is_tolerated(folder, tolerated, status):
-    """Other parts are done, and a redrive repeats the failed ones."""
+def test_a_backfill_fails_beyond_the_tolerated_failures(folder, tolerated, status):
+    """The other parts are processed, and a redrive repeats the failed ones."""
     folder.upload(*(f"{number:03}.jpg" for number in range(120)))
     folder.pipeline.fault("dynamodb", "BatchGetItem", "AccessDeniedException", times=-1, containing="110.jpg")
     execution = folder.start(toleratedFailurePercentage=tolerated)
@@ -191,8 +191,8 @@ def test_only_as_many_parts_may_fail_as_is_tolerated(folder, tolerated, status):
 
 
 @pytest.mark.parametrize("tolerated", [0, 100])
-def test_broken_recipes_end_it_before_it_begins(folder, tolerated):
-    """The error has its own name and the line, whatever is tolerated."""
+def test_invalid_recipes_end_a_backfill_before_the_selection(folder, tolerated):
+    """The error has its own name and the line, even if failures are tolerated."""
     folder.upload("a.jpg", "b.jpg")
     source = (ROOT / "functions" / "select_backfill" / "app.py").read_text()
     broken = f"""
@@ -208,8 +208,8 @@ recipes.load = lambda: load(path)
     assert folder.messages() == []
 
 
-def test_calls_that_aws_refuses_are_retried(folder):
-    """Throttling by any service loses nothing."""
+def test_throttled_calls_are_retried(folder):
+    """A backfill loses no upload when a service throttles it."""
     folder.upload(*(f"{number}.jpg" for number in range(20)))
     for service, operation in (
         ("dynamodb", "BatchGetItem"),
@@ -221,7 +221,7 @@ def test_calls_that_aws_refuses_are_retried(folder):
     assert len(set(folder.sent)) == 20
 
 
-def test_nothing_but_uploads_can_be_listed(folder):
+def test_a_backfill_can_list_only_uploads(folder):
     """The role cannot list other prefixes."""
     execution = folder.start(prefix="other/")
     assert execution["status"] == "FAILED"
@@ -245,8 +245,8 @@ def fail(folder, call, fault, errors):
             folder.pipeline.hang("lambda", "Invoke", **which)
 
 
-def test_every_task_of_a_backfill_is_tried_here():
-    """The faults below are those of a function."""
+def test_every_task_of_a_backfill_calls_a_function():
+    """The tests below cover the faults of functions only."""
     assert [task for _, task in BACKFILL_TASKS] == ["CheckRecipes", "SelectBackfill"]
     assert {SERVICES[backfill_task] for backfill_task in BACKFILL_TASKS} == {"lambda"}
 
@@ -261,7 +261,7 @@ each_fault = pytest.mark.parametrize(
 
 
 @each_fault
-def test_a_check_that_fails(folder, fault):
+def test_faults_of_the_recipe_check(folder, fault):
     """Transient errors are retried; permanent ones end the backfill before anything is selected."""
     folder.upload("a.jpg")
     errors = [error for error, _ in zip(cycle(fault.errors or ("",)), range(fault.tries), strict=False)]
@@ -276,7 +276,7 @@ def test_a_check_that_fails(folder, fault):
 
 
 @each_fault
-def test_a_part_that_fails(folder, fault):
+def test_faults_of_a_part(folder, fault):
     """Transient errors are retried without loss; permanent ones fail the backfill, and nothing is selected.
 
     But what is done before its answer is lost is done again: twice in the queue, and never more than a budget allows.
@@ -299,8 +299,8 @@ def test_a_part_that_fails(folder, fault):
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
-def test_an_invalid_answer(folder, answer):
-    """An invalid result is a failure and never counts as done."""
+def test_an_invalid_answer_fails_the_backfill(folder, answer):
+    """A part with an invalid result is never counted as processed."""
     folder.upload("a.jpg")
     folder.pipeline.replace("SelectBackfillFunction", lambda event: answer if event["items"] else {})
     execution = folder.start()

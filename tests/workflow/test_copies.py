@@ -41,7 +41,7 @@ def events(pipeline, key):
 
 
 @pytest.mark.parametrize("how", ["copied", "uploaded again"])
-def test_a_copy_keeps_the_picture_and_advances_the_upload(pipeline, outcome, key, how):
+def test_a_copy_keeps_the_image_and_advances_the_upload(pipeline, outcome, key, how):
     """Renditions, labels and their versions stay; the record has the new version, and no notification is sent."""
     before = outcome(key, PHOTO).record
     pipeline.replace("ExtractMetadataFunction", failing("", error_named("PaidAgainError"), -1, []))
@@ -62,8 +62,8 @@ def test_a_copy_keeps_the_picture_and_advances_the_upload(pipeline, outcome, key
     assert len(about(pipeline, key)) == 1
 
 
-def test_a_copy_is_no_event_and_the_next_change_is(pipeline, outcome, key):
-    """The next change publishes an event."""
+def test_a_copy_publishes_no_event(pipeline, outcome, key):
+    """The next change publishes one."""
     outcome(key, PHOTO)
     copied(pipeline, key)
     outcome(key, OTHER)
@@ -84,8 +84,8 @@ def test_a_wait_for_a_copy_ends_with_its_version(pipeline, outcome, key):
     assert body["execution"]["unchanged"] is True
 
 
-def test_a_copy_of_a_copy_is_one(pipeline, outcome, key):
-    """Repeated copies have no further effect."""
+def test_a_copy_of_a_copy_advances_only_the_version(pipeline, outcome, key):
+    """Repeated copies render nothing and send no notification."""
     before = outcome(key, PHOTO).record
     for _ in range(3):
         record, version = copied(pipeline, key)
@@ -94,7 +94,7 @@ def test_a_copy_of_a_copy_is_one(pipeline, outcome, key):
     assert len(about(pipeline, key)) == 1
 
 
-def test_other_bytes_are_made(pipeline, outcome, key):
+def test_other_content_is_rendered(pipeline, outcome, key):
     """A new image under the same name is rendered, and the old one again."""
     first = outcome(key, PHOTO).record
     assert outcome(key, OTHER).notified == ["SUCCESS"] * 2
@@ -104,8 +104,8 @@ def test_other_bytes_are_made(pipeline, outcome, key):
     assert "unchanged" not in again.record["execution"]
 
 
-def test_a_picture_without_labels_gets_them_with_a_copy(pipeline, outcome, key):
-    """Rekognition may succeed this time."""
+def test_a_copy_of_an_image_without_labels_gets_labels(pipeline, outcome, key):
+    """The copy is processed, because Rekognition may succeed this time."""
     refusal = errors.LabelsUnavailableError("No.", "Later.")
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", refusal, -1, []))
     assert outcome(key, PHOTO).record["status"] == "PARTIAL"
@@ -117,7 +117,7 @@ def test_a_picture_without_labels_gets_them_with_a_copy(pipeline, outcome, key):
 
 
 def test_a_copy_of_a_failed_upload_is_processed(pipeline, outcome, key):
-    """A copy of a failed upload is processed."""
+    """A failed upload has no renditions to keep."""
     pipeline.replace("ValidateImageFunction", failing("", error_named("BrokenError"), -1, []))
     assert outcome(key, PHOTO).record["status"] == "FAILED"
     pipeline.clear()
@@ -125,8 +125,8 @@ def test_a_copy_of_a_failed_upload_is_processed(pipeline, outcome, key):
     assert (record["status"], "unchanged" in record["execution"]) == ("COMPLETED", False)
 
 
-def test_deleted_renditions_are_made_again(pipeline, outcome, key):
-    """Its renditions no longer exist."""
+def test_an_upload_after_a_deletion_is_rendered(pipeline, outcome, key):
+    """The deletion removed the renditions of the same content."""
     first = outcome(key, PHOTO)
     start(pipeline, deletion(pipeline, key), "DeleteImage")
     event = json.loads(json.dumps(first.execution.event))
@@ -135,7 +135,7 @@ def test_deleted_renditions_are_made_again(pipeline, outcome, key):
     assert pipeline.record(key)["status"] == "COMPLETED"
 
 
-def test_a_rendition_that_somebody_deleted_is_made_again(pipeline, outcome, key):
+def test_a_missing_rendition_is_rendered_again(pipeline, outcome, key):
     """COMPLETED means that all renditions exist."""
     before = outcome(key, PHOTO).record
     rendition = before["renditions"][0]
@@ -150,8 +150,8 @@ def test_a_rendition_that_somebody_deleted_is_made_again(pipeline, outcome, key)
     )
 
 
-def test_other_recipes_make_other_renditions(pipeline, outcome, key):
-    """With new recipes, unchanged content is rendered and notified."""
+def test_changed_recipes_render_unchanged_content(pipeline, outcome, key):
+    """The new renditions are notified like those of a first upload."""
     first = outcome(key, PHOTO).record["renditions"]
     content_id = first[0]["key"].split("/")[-2]
     older = [rendition["key"].replace(content_id, "0" * 16) for rendition in first]
@@ -166,8 +166,8 @@ def test_other_recipes_make_other_renditions(pipeline, outcome, key):
     assert len(about(pipeline, key)) == 2
 
 
-def test_a_reprocess_makes_everything_again(pipeline, outcome, key):
-    """It writes new renditions and labels, and sends a notification."""
+def test_a_reprocess_renders_unchanged_content(pipeline, outcome, key):
+    """A reprocess writes new renditions and labels, and sends a notification."""
     before = outcome(key, PHOTO).record
     execution = reprocess(pipeline, key)
     assert "StoreResults" in pipeline.states_entered(execution)
@@ -179,7 +179,7 @@ def test_a_reprocess_makes_everything_again(pipeline, outcome, key):
 
 
 def test_a_copy_removes_the_failure_of_an_attempt(pipeline, outcome, key):
-    """It is a new and successful upload."""
+    """A copy is a new and successful upload, so `lastFailure` is removed."""
     outcome(key, PHOTO)
     pipeline.replace("ValidateImageFunction", failing("", error_named("BrokenError"), -1, []))
     reprocess(pipeline, key)
@@ -189,16 +189,16 @@ def test_a_copy_removes_the_failure_of_an_attempt(pipeline, outcome, key):
     assert (record["status"], "lastFailure" in record) == ("COMPLETED", False)
 
 
-def test_a_copy_that_fails_is_an_upload_that_failed(pipeline, outcome, key):
-    """Unread content cannot be compared."""
+def test_a_failed_copy_is_a_failed_upload(pipeline, outcome, key):
+    """Content that cannot be read cannot be compared."""
     outcome(key, PHOTO)
     pipeline.replace("ValidateImageFunction", failing("", error_named("BrokenError"), -1, []))
     record, version = copied(pipeline, key)
     assert (record["status"], record["upload"]["versionId"]) == ("FAILED", version)
 
 
-def test_an_upload_that_comes_meanwhile_wins_against_a_copy(pipeline, outcome, key):
-    """The copy changes nothing."""
+def test_an_upload_during_a_copy_wins(pipeline, outcome, key):
+    """The superseded copy changes nothing."""
     outcome(key, PHOTO)
     newest = overtake(pipeline, key, OTHER, SOUND["ValidateImage"])
     _, version = copied(pipeline, key)
@@ -207,8 +207,8 @@ def test_an_upload_that_comes_meanwhile_wins_against_a_copy(pipeline, outcome, k
     assert pipeline.record(key)["upload"]["versionId"] == newest[0]
 
 
-def test_a_reprocess_that_comes_meanwhile_is_of_the_copy(pipeline, outcome, key):
-    """It takes over the claim and renders everything."""
+def test_a_reprocess_during_a_copy_processes_the_copy(pipeline, outcome, key):
+    """The reprocess takes over the claim and renders everything."""
     outcome(key, PHOTO)
     again = []
 

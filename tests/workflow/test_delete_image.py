@@ -1,4 +1,4 @@
-"""The workflow for deletions: a tombstone, and nothing left of the picture."""
+"""The workflow for deletions writes a tombstone and removes the image."""
 
 import time
 
@@ -12,14 +12,14 @@ DAY = 86_400
 
 
 def delete(pipeline, event):
-    """Deliver it, and name the state in which it ends."""
+    """Start the workflow with an event and return the name of its last state."""
     execution = start(pipeline, event, "DeleteImage")
     assert execution.status == "SUCCEEDED", execution.cause
     return pipeline.states_entered(execution)[-1]
 
 
 def stored(pipeline, key):
-    """Every version of every rendition of an upload."""
+    """Return every version of every rendition of an upload."""
     prefix = key.replace("uploads/", "thumbnails/", 1) + "/"
     bucket = pipeline.outputs["ThumbnailsBucketName"]
     return pipeline.client("s3").list_object_versions(Bucket=bucket, Prefix=prefix).get("Versions", [])
@@ -29,7 +29,7 @@ def stored(pipeline, key):
     ("version", "kind"), [("a-marker", "Delete Marker Created"), (None, "Permanently Deleted")], ids=["marker", "plain"]
 )
 def test_a_deletion_leaves_a_tombstone_and_no_rendition(pipeline, outcome, key, version, kind):
-    """DELETED, with nothing of the picture, until it expires."""
+    """The record is DELETED, has no data of the image, and expires."""
     before = outcome(key, PHOTO)
     assert stored(pipeline, key)
     assert delete(pipeline, deletion(pipeline, key, version=version, kind=kind)) == "CleanRenditions"
@@ -42,8 +42,8 @@ def test_a_deletion_leaves_a_tombstone_and_no_rendition(pipeline, outcome, key, 
     assert stored(pipeline, key) == []
 
 
-def test_a_late_upload_does_not_bring_the_dead_back(pipeline, outcome, key):
-    """Its event is older than the deletion: nothing is written, nobody is told."""
+def test_a_late_upload_does_not_restore_a_deleted_image(pipeline, outcome, key):
+    """An event that is older than the deletion changes no record and sends no notification."""
     first = outcome(key, PHOTO)
     delete(pipeline, deletion(pipeline, key))
     tombstone = pipeline.record(key)
@@ -52,8 +52,8 @@ def test_a_late_upload_does_not_bring_the_dead_back(pipeline, outcome, key):
     assert pipeline.record(key) == tombstone
 
 
-def test_a_deletion_that_comes_before_its_upload_wins(pipeline, outcome, key):
-    """Events come in any order; the record is made by whichever is first."""
+def test_a_deletion_before_its_upload_wins(pipeline, outcome, key):
+    """Events arrive in any order, and the first one creates the record."""
     assert delete(pipeline, deletion(pipeline, key)) == "CleanRenditions"
     result = outcome(key, PHOTO)
     assert result.states[-1] == "Superseded"
@@ -61,8 +61,8 @@ def test_a_deletion_that_comes_before_its_upload_wins(pipeline, outcome, key):
     assert result.notified == []
 
 
-def test_a_newer_upload_lives(pipeline, outcome, key):
-    """Deleted, uploaded again: a picture like any other, which never expires."""
+def test_an_upload_after_a_deletion_is_processed(pipeline, outcome, key):
+    """The record of the new upload never expires."""
     first = outcome(key, PHOTO)
     delete(pipeline, deletion(pipeline, key, sequencer="F1"))
     start_again(pipeline, first.execution, sequencer="F2")
@@ -74,8 +74,8 @@ def test_a_newer_upload_lives(pipeline, outcome, key):
     assert stored(pipeline, key)
 
 
-def test_a_deletion_that_is_delivered_twice_changes_nothing(pipeline, outcome, key):
-    """At least once is what EventBridge promises."""
+def test_a_duplicate_deletion_changes_nothing(pipeline, outcome, key):
+    """EventBridge delivers events at least once."""
     outcome(key, PHOTO)
     delete(pipeline, deletion(pipeline, key))
     tombstone = pipeline.record(key)
@@ -83,8 +83,8 @@ def test_a_deletion_that_is_delivered_twice_changes_nothing(pipeline, outcome, k
     assert pipeline.record(key) == tombstone
 
 
-def test_the_end_of_an_older_version_does_not_end_the_picture(pipeline, outcome, key):
-    """Lifecycles delete noncurrent versions for good, every day."""
+def test_deleting_an_older_version_keeps_the_image(pipeline, outcome, key):
+    """A lifecycle permanently deletes noncurrent versions every day."""
     old = outcome(key, PHOTO)
     new = outcome(key, PHOTO)
     event = deletion(pipeline, key, version=old.execution.version_id, kind="Permanently Deleted")
@@ -92,8 +92,8 @@ def test_the_end_of_an_older_version_does_not_end_the_picture(pipeline, outcome,
     assert pipeline.record(key) == new.record
 
 
-def test_the_end_of_the_version_that_is_shown_ends_the_picture(pipeline, outcome, key):
-    """And says nothing of the order: a newer upload whose event comes later still wins."""
+def test_deleting_the_shown_version_deletes_the_image(pipeline, outcome, key):
+    """A newer upload still wins if its event arrives after that of the deletion."""
     result = outcome(key, PHOTO)
     event = deletion(pipeline, key, version=result.execution.version_id, kind="Permanently Deleted")
     assert delete(pipeline, event) == "CleanRenditions"
@@ -102,8 +102,8 @@ def test_the_end_of_the_version_that_is_shown_ends_the_picture(pipeline, outcome
     assert pipeline.record(key)["upload"]["sequencer"] == "F0"
 
 
-def test_a_deletion_while_the_picture_is_processed(pipeline, outcome, key):
-    """The execution finds its claim gone, cleans what it wrote, and tells nobody."""
+def test_a_deletion_supersedes_a_running_execution(pipeline, outcome, key):
+    """The execution has lost its claim, deletes its renditions, and sends no notification."""
 
     def store(event):
         delete(pipeline, deletion(pipeline, key))
@@ -117,8 +117,8 @@ def test_a_deletion_while_the_picture_is_processed(pipeline, outcome, key):
     assert stored(pipeline, key) == []
 
 
-def test_what_cannot_be_deleted_now_fails_so_that_it_can_be_redriven(pipeline, outcome, key):
-    """No deletion is forgotten: the execution keeps the error and the place."""
+def test_a_failed_deletion_can_be_redriven(pipeline, outcome, key):
+    """The execution keeps the error and the state, so no deletion is lost."""
     outcome(key, PHOTO)
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=-1, containing=key)
     execution = start(pipeline, deletion(pipeline, key), "DeleteImage")

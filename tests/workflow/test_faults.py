@@ -64,7 +64,7 @@ ACTIONS = {
 
 
 class Case:
-    """One picture that a workflow deals with."""
+    """One image that a workflow processes."""
 
     def __init__(self, pipeline, machine, task, name, end, calls, *, broken=None):
         self.pipeline, self.machine, self.task, self.name = pipeline, machine, task, name
@@ -72,14 +72,14 @@ class Case:
         self.word = uuid.uuid4().hex
         self.key = f"uploads/faults/{self.word}.jpg"
         self.arn = ""
-        self.put_older_picture()
+        self.put_older_image()
         if machine == "ProcessImage" and task in AFTER_A_FAILURE if broken is None else broken:
             self.fail("lambda", "StoreResults", "BrokenError", 1)
         if task == "ReadRecord":
             self.fail("lambda", "StoreResults", "BrokenError", 1, effective=True)
 
-    def put_older_picture(self):
-        """Store what the key showed before; its rendition stays for as long as the record points at it."""
+    def put_older_image(self):
+        """Store the previous image; its rendition stays while the record refers to it."""
         same = self.task == "AdvanceUpload"
         of_photo = engine.content_id(PHOTO, recipes.load().for_key(self.key))
         key = rendition_key(self.key, of_photo if same else "0" * 16, "small.jpg")
@@ -102,7 +102,7 @@ class Case:
         self.pipeline.client("dynamodb").put_item(TableName=table, Item=item)
 
     def fail(self, service, task, error, times, *, effective=False):
-        """Let the next calls of a Task for this picture fail; with an empty error, stay without an answer."""
+        """Let the next calls of a Task for this image fail; with an empty error, they get no answer."""
         words = [self.word]
         marks = {
             "RecordFailure": '"FAILED"',
@@ -142,7 +142,7 @@ class Case:
         return ended(self.pipeline, event, f"lost-{self.word}", "ABORTED")
 
     def have_been_processed(self, event):
-        """Let the older picture be one of this very upload, which is to be processed again."""
+        """Store the previous image as the outcome of this upload, which is then reprocessed."""
         event["detail"]["reprocess"] = True
         entity = event["detail"]["object"]
         upload = {name: entity[name] for name in ("key", "etag", "sequencer")}
@@ -152,7 +152,7 @@ class Case:
         self.put_record(**self.pipeline.record(self.key) | {"upload": upload, "uploadOrder": order})
 
     def leave_unfinished(self, event):
-        """What an execution leaves that was aborted after it had written its renditions."""
+        """Store the state after an execution was aborted that had written its renditions."""
         record = self.pipeline.record(self.key)
         record |= {
             "previousStatus": record["status"],
@@ -176,7 +176,7 @@ class Case:
         )["executionArn"]
 
     def redrive(self):
-        """Go on from the state that failed, with the variables of then."""
+        """Continue at the failed state with the variables of the failed execution."""
         failed, variables = "", {}
         for event in self.history():
             failed = event.get("stateEnteredEventDetails", {}).get("name", failed)
@@ -192,7 +192,7 @@ class Case:
         return [event for page in pages.paginate(executionArn=self.arn) for event in page["events"]]
 
     def wait(self):
-        """Until the execution is over and, when it failed, what settles its record."""
+        """Wait for the end of the execution and, if it failed, for the settlement of its record."""
         states = self.pipeline.client("stepfunctions")
         over = lambda: states.describe_execution(executionArn=self.arn)["status"] != "RUNNING"  # noqa: E731
         self.pipeline.wait_until(over, f"{self.name} of {self.task}", 60)
@@ -223,7 +223,7 @@ class Case:
             "notified": end.notified,
             "calls": self.calls,
             "left": end.left,
-            "shows what is gone": False,
+            "shows deleted renditions": False,
             "in the index": end.record == "PROCESSING",
         }
         return {name: (observed[name], planned[name]) for name in planned if observed[name] != planned[name]}
@@ -246,14 +246,14 @@ class Case:
                 for attributes in notifications
                 if attributes["imageKey"]["Value"] == self.key
             ),
-            "calls": self.calls_seen(),
+            "calls": self.count_calls(),
             "left": bool(kept.keys() - shown) or (record["status"] == "DELETED" and bool(every)),
-            "shows what is gone": not shown <= kept.keys(),
+            "shows deleted renditions": not shown <= kept.keys(),
             "in the index": bool({"claimShard", "claimedAt", "previousStatus"} & record.keys()),
         }
 
-    def calls_seen(self):
-        """How often the Task was tried."""
+    def count_calls(self):
+        """Return how often the Task was called."""
         state, calls = "", 0
         for event in self.history():
             state = event.get("stateEnteredEventDetails", {}).get("name", state)
@@ -263,7 +263,7 @@ class Case:
 
 @cache
 def redriver(pipeline, machine, failed, variables):
-    """A workflow that begins where another has failed: RedriveExecution, which moto does not know."""
+    """Return a workflow that starts at a failed state: moto does not implement RedriveExecution."""
     states = pipeline.client("stepfunctions")
     of = states.describe_state_machine(stateMachineArn=pipeline.outputs[f"{machine}StateMachineArn"])
     definition = json.loads(of["definition"]) | {"StartAt": "Redrive"}
@@ -280,7 +280,7 @@ def wrong(cases):
 
 
 def check(pipeline, cases):
-    """Let the workflows deal with all of them at once; then redrive what has failed where nothing catches it."""
+    """Run the workflows of all cases at once, then redrive the failures that no state catches."""
     for case in cases:
         case.start()
     for case in cases:
@@ -336,13 +336,13 @@ each_lambda_task = pytest.mark.parametrize(("machine", "task"), LAMBDA_TASKS)
 
 
 def test_every_task_has_expectations():
-    """A new Task is not forgotten here."""
+    """The rules contain every Task of every workflow."""
     assert LASTING.keys() == set(TASKS)
 
 
 @each_task
-def test_a_call_that_fails(quiet_pipeline, machine, task):
-    """A transient fault leaves no trace; a lasting one has the end that the rules name."""
+def test_failed_calls_end_as_the_rules_define(quiet_pipeline, machine, task):
+    """A transient fault leaves no trace; a permanent fault has the end in the rules."""
     cases, service = [], SERVICES[machine, task]
     for fault in faults_of(machine, task):
         errors = fault.errors or ("",)
@@ -358,8 +358,8 @@ def test_a_call_that_fails(quiet_pipeline, machine, task):
 
 
 @each_lambda_task
-def test_an_invalid_answer(quiet_pipeline, machine, task):
-    """The step has failed and is not retried; no upload is lost."""
+def test_an_invalid_answer_fails_its_step(quiet_pipeline, machine, task):
+    """The step is not retried, and every upload has an outcome."""
     cases = []
     for name in ANSWERS if "HEAVY" in os.environ or (machine, task) == LAMBDA_TASKS[0] else TYPICAL_ANSWERS:
         end = expected_of_answer(machine, task, too_large=name == "too large")
@@ -390,8 +390,8 @@ def test_an_invalid_answer(quiet_pipeline, machine, task):
         for machine, task in LAMBDA_TASKS
     ],
 )
-def test_a_permission_that_is_missing(quiet_pipeline, machine, task, role, error):
-    """The workflow may not call, or its function may do nothing: the upload has its outcome after one try."""
+def test_a_missing_permission_ends_after_one_try(quiet_pipeline, machine, task, role, error):
+    """The upload has an outcome, whether the workflow or its function lacks the permission."""
     end = LASTING[machine, task]
     if task == "ClaimUpload":
         end = replace(end, error=(FAULT, "ProcessImage"))  # nor may it record the failure: SettleImage does
@@ -409,7 +409,7 @@ def test_a_permission_that_is_missing(quiet_pipeline, machine, task, role, error
 
 @pytest.mark.parametrize("error", ["Timeout", "QueryEvaluationError"])
 def test_an_error_named_after_the_service_is_notified_once(quiet_pipeline, error):
-    """The execution has sent the notification, although another one must write its record."""
+    """The execution has sent the notification, and the settlement writes only the record."""
     end = End(error, "FAILED", ("FAILURE",), (error, "ProcessImage"))
     case = Case(quiet_pipeline, "ProcessImage", "ValidateImage", error, end, BROKEN if error == "Timeout" else FINAL)
     if error == "Timeout":
@@ -420,7 +420,7 @@ def test_an_error_named_after_the_service_is_notified_once(quiet_pipeline, error
 
 
 def test_a_failure_that_cannot_be_recorded_is_settled_later(quiet_pipeline):
-    """Neither the execution nor its settlement can; WatchRecords does, and notifies again."""
+    """If neither the execution nor its settlement can write, WatchRecords settles the record and notifies again."""
     end, cases = replace(FAILED, record="PROCESSING", error=None, left=True), []
     for fault, calls in (
         ("ThrottlingException", THROTTLED),
@@ -467,7 +467,7 @@ def test_leftovers_are_cleaned_by_the_next_execution(quiet_pipeline, next_machin
 
 @pytest.mark.parametrize(("error", "calls"), [("StorageUnavailableError", THROTTLED), ("KeyError", FINAL)])
 def test_a_superseded_execution_that_cannot_clean_ends_superseded(quiet_pipeline, error, calls):
-    """The upload was deleted meanwhile: that is not a fault of the execution, and no notification is sent."""
+    """The deletion of an upload is not a fault of the execution, which sends no notification."""
     end = End(None, "DELETED", left=True)
     case = Case(quiet_pipeline, "ProcessImage", "CleanRenditions", error, end, calls, broken=False)
 

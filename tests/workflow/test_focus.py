@@ -30,19 +30,19 @@ def uploaded(pipeline, key, data, **options):
 
 
 def folder(record):
-    """The folder of the renditions, which has the content id."""
+    """Return the folder of the renditions, which has the content id."""
     return record["renditions"][0]["key"].rpartition("/")[0]
 
 
 def test_a_point_in_the_metadata_is_rendered_and_recorded(pipeline, key):
-    """Without one, the record says so."""
+    """The record of an upload without a point has none."""
     assert uploaded(pipeline, key, PHOTO)["focus"] is None
     record = uploaded(pipeline, key, PHOTO, Metadata={"focus": "0.25,0.75"})
     assert (record["status"], record["focus"], record["warnings"]) == ("COMPLETED", POINT, [])
 
 
 def test_a_chosen_point_stays_with_its_content(pipeline, outcome, key):
-    """A reprocess and a copy keep it, in other files than before; other content does not have it."""
+    """A reprocess and a copy keep the point in new files; other content does not have it."""
     before = outcome(key, PHOTO).record
     record = set_focus(pipeline, key, POINT)
     assert (record["focus"], folder(record) == folder(before)) == (POINT, False)
@@ -74,7 +74,7 @@ def test_a_point_survives_deletion_and_restoration(pipeline, outcome, key):
     assert pipeline.wait_for(key, restored)["focus"] == POINT
 
 
-def test_a_point_that_is_chosen_meanwhile_replaces_the_running_execution(pipeline, key):
+def test_a_point_supersedes_the_running_execution(pipeline, key):
     """The older execution has rendered without the point, and its renditions are not shown."""
     chosen = []
 
@@ -107,7 +107,7 @@ def test_a_failed_attempt_keeps_the_old_renditions_and_the_new_point(pipeline, o
 
 
 def test_a_failed_upload_shows_no_point(pipeline, key):
-    """The point of the previous image goes with it."""
+    """A failed upload removes the point together with the previous image."""
     uploaded(pipeline, key, PHOTO, Metadata={"focus": "0.25,0.75"})
     record = uploaded(pipeline, key, b"not an image")
     assert record["status"] == "FAILED"

@@ -1,8 +1,8 @@
-"""Uploads, overwrites, copies and deletions of a key, told in any order, more than once, all at the same time, with
-faults, crashes, and reprocesses of what is there, some of which fail or are stopped.
+"""Uploads, overwrites, copies and deletions of a key, whose events arrive in any order, more than once and at the same
+time, with faults, crashes, and reprocesses, some of which fail or are stopped.
 
-Hypothesis invents what happened to a few keys and how it is told; the real workflows run; and the end is compared with
-what a model of a few lines says. `INTERLEAVINGS=30 pytest tests/workflow/test_interleavings.py` looks for longer.
+Hypothesis generates the story of each key and the order of its events. The real workflows run, and a small model
+defines the expected end. `INTERLEAVINGS=30 pytest tests/workflow/test_interleavings.py` runs more examples.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ FAULTS = [
     ("stepfunctions", "StartExecution", "ThrottlingException"),
 ]
 CRASHES = ("ValidateImage", "GenerateThumbnails", "ExtractMetadata", "StoreResults", "CleanRenditions")
-"""Functions that a process ends in, before their work or after; once each, as two crashes in a row are no chance."""
+"""Functions whose process ends before or after their work; once each, because two crashes in a row fail the image."""
 
 ENDS = {"": 3, "ValidateImage": 1, "StoreResults": 2, "aborted": 1}
-"""How a reprocess ends, and how likely: well, by a step that fails (before or after renditions were written), or by
-somebody who stops it."""
+"""How a reprocess ends, and its weight: with success, in a step that fails before or after renditions are written, or
+stopped by a user."""
 
 EXAMPLES = int(os.environ.get("INTERLEAVINGS", "2"))
-STORIES = 6 if "HEAVY" in os.environ else 4  # are told at the same time, of one key each
+STORIES = 6 if "HEAVY" in os.environ else 4  # run at the same time, each with its own key
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Happening:
 
 
 @dataclass(frozen=True)
-class Telling:
+class Delivery:
     """The delivery of the event of one happening, by its number, or a reprocess of the current upload.
 
     It `waits` for the execution to end before the next. A reprocess `ends` in one of `ENDS`.
@@ -72,14 +72,14 @@ class Story:
     """What happens to one key, how it is delivered, and the faults and crashes during it."""
 
     happenings: list[Happening]
-    tellings: list[Telling]
+    deliveries: list[Delivery]
     faults: list[tuple[str, str, str]]
     crashes: list[tuple[str, bool]]
     """Functions, and whether each has done its work before."""
 
 
 def expected(last: Happening, *, may_fail: bool) -> set[str]:
-    """The model: only the last happening counts."""
+    """Return the statuses that the model allows: only the last happening counts."""
     if last.kind == "deletion":
         return {"DELETED"}
     outcome = {"FAILED" if last.kind in ("words", "nothing") else "COMPLETED"}
@@ -94,31 +94,31 @@ def stories(draw: st.DrawFn) -> Story:
     numbers = list(range(len(happenings)))
     more = draw(st.lists(st.sampled_from([*numbers, None, None]), max_size=4))
     ends = st.sampled_from([end for end, weight in ENDS.items() for _ in range(weight)])
-    tellings = [
-        Telling(number, draw(st.booleans()), "" if number is not None else draw(ends))
+    deliveries = [
+        Delivery(number, draw(st.booleans()), "" if number is not None else draw(ends))
         for number in draw(st.permutations([*numbers, *more]))
     ]
     crashes = st.lists(st.tuples(st.sampled_from(CRASHES), st.booleans()), max_size=3, unique_by=lambda crash: crash[0])
-    return Story(happenings, tellings, draw(st.lists(st.sampled_from(FAULTS), max_size=3)), draw(crashes))
+    return Story(happenings, deliveries, draw(st.lists(st.sampled_from(FAULTS), max_size=3)), draw(crashes))
 
 
-class Teller:
+class StoryRun:
     """Runs a story and checks its end."""
 
     def __init__(self, pipeline: Pipeline, story: Story) -> None:
         self.pipeline, self.story = pipeline, story
         self.key = f"uploads/interleaved/{uuid.uuid4()}.jpg"
         self.good = False
-        """Whether the newest upload has been seen with its picture: from then on it must have one."""
+        """Whether the newest upload has had its image once; from then on it must have one."""
         self.broken: set[str] = set()
         """Executions that fail or are stopped by the story."""
         self.kept: str | None = None
-        """An execution that failed when nothing else was under way, and after which nothing came."""
+        """The last execution, if it failed while no other one was running."""
         self.events = [self.happen(number, happening) for number, happening in enumerate(story.happenings)]
         name = self.key.removeprefix("uploads/")
         for service, operation, code in story.faults:
-            of_a_workflow = ["waited_"] if service == "stepfunctions" else []  # not of the story itself
-            pipeline.fault(service, operation, code, times=2, containing=[name, *of_a_workflow])
+            of_workflow = ["waited_"] if service == "stepfunctions" else []  # not of the story itself
+            pipeline.fault(service, operation, code, times=2, containing=[name, *of_workflow])
         for function, effective in story.crashes:
             selection: Any = {"containing": [name, f"{function}Function"], "effective": effective}
             pipeline.fault("lambda", "Invoke", "Runtime.ExitError", status=200, **selection)
@@ -136,22 +136,22 @@ class Teller:
         detail = {"bucket": {"name": location["Bucket"]}, "object": entity, "deletion-type": "Delete Marker Created"}
         return {"time": "2026-11-21T12:00:00Z", "detail": detail}
 
-    def tell(self) -> Iterator[None]:
-        """Deliver the events one after the other; it yields between them, so that stories of other keys interleave."""
+    def deliver_all(self) -> Iterator[None]:
+        """Deliver the events one after the other; yield between them, so that stories of other keys interleave."""
         states = self.pipeline.client("stepfunctions")
-        for telling in self.story.tellings:
+        for delivery in self.story.deliveries:
             alone = self.look() and self.good
             try:
-                arn = self.reprocess(telling.ends) if telling.number is None else self.deliver(telling.number)
+                arn = self.reprocess(delivery.ends) if delivery.number is None else self.deliver(delivery.number)
             except UploadNotFoundError:
-                continue  # deleted in the end, so there was nothing to process again at any moment
+                continue  # the key is deleted, so there is nothing to reprocess
             yield
-            if telling.ends == "aborted" or (telling.number is not None and self.aborted(telling.number)):
+            if delivery.ends == "aborted" or (delivery.number is not None and self.aborted(delivery.number)):
                 states.stop_execution(executionArn=arn)
-            if telling.waits:
+            if delivery.waits:
                 ended = lambda arn=arn: states.describe_execution(executionArn=arn)["status"] != "RUNNING"  # noqa: E731
                 self.pipeline.wait_until(ended, arn)
-            surely = alone and telling.waits and telling.ends in CRASHES
+            surely = alone and delivery.waits and delivery.ends in CRASHES
             self.kept = arn.rpartition(":")[2] if surely else None
 
     def look(self) -> bool:
@@ -188,8 +188,8 @@ class Teller:
         if ends:
             self.broken.add(name)
         if ends in CRASHES:
-            which: Any = {"status": 200, "containing": [name, f"{ends}Function"]}
-            self.pipeline.fault("lambda", "Invoke", "BrokenError", -1, **which)
+            selection: Any = {"status": 200, "containing": [name, f"{ends}Function"]}
+            self.pipeline.fault("lambda", "Invoke", "BrokenError", -1, **selection)
         machine = outputs["ProcessImageStateMachineArn"]
         arn: str = self.pipeline.client("stepfunctions").start_execution(
             stateMachineArn=machine, name=name, input=json.dumps(event)
@@ -202,7 +202,7 @@ class Teller:
 
     def is_over(self) -> bool:
         waiting = [e for e in self.pipeline.executions("WaitForContentStateMachine") if e.key == self.key]
-        executions = self.executions()  # after that look: what has waited starts the other one before it ends
+        executions = self.executions()  # read later: a waiting execution starts the other one before it ends
         settled = (":image-pipeline-Process", ":image-pipeline-Wait")
         unfinished = [e for e in executions if any(machine in e.arn for machine in settled) and e.status != "SUCCEEDED"]
         settling = [e for e in executions if ":image-pipeline-Settle" in e.arn]
@@ -231,11 +231,11 @@ class Teller:
         """`lastFailure` must belong to an attempt at this upload that failed after the image was rendered."""
         failure, executions = record.get("lastFailure"), {execution.name: execution for execution in self.executions()}
         if self.kept and record["status"] == "COMPLETED":
-            assert failure is not None, "nobody is told that the last attempt failed"
+            assert failure is not None, "the failure of the last attempt is not reported"
             assert failure["executionId"] == self.kept
         if failure is None:
             return
-        assert record["status"] == "COMPLETED", "there is no picture that was kept"
+        assert record["status"] == "COMPLETED", "no image was kept"
         attempt, success = executions[failure["executionId"]], executions[record["execution"]["id"]]
         assert attempt.status in ("FAILED", "ABORTED")
         assert attempt.version_id == record["upload"]["versionId"], "the failure is of another upload"
@@ -244,30 +244,31 @@ class Teller:
     def check_renditions(self, record: dict[str, Any]) -> None:
         kept, every = renditions(self.pipeline, self.key)
         pointed_at = {rendition["versionId"] for rendition in record.get("renditions", [])}
-        assert pointed_at <= kept.keys(), "the record points at what is gone or going"
+        assert pointed_at <= kept.keys(), "the record refers to renditions that are deleted or expire"
         shown = kept if record["status"] != "DELETED" else every
         left = {key for version, key in shown.items() if version not in pointed_at}
         # The last step of an aborted execution may still be writing: its own files, and nothing else.
         aborted = [BODIES[happening.kind] for happening in self.story.happenings if happening.aborted]
-        # So may that of a reprocess; and a copy that finds nothing to do cleans nothing that it has overtaken.
+        # So may that of a reprocess; and an unchanged copy keeps the files of an execution that it superseded.
         last = self.story.happenings[-1].kind
-        stopped = any(telling.ends == "aborted" for telling in self.story.tellings)
+        stopped = any(delivery.ends == "aborted" for delivery in self.story.deliveries)
         if last in BODIES and (stopped or record["execution"].get("unchanged")):
             aborted.append(BODIES[last])
         folders = tuple(rendition_key(self.key, content_id(self.key, body), "") for body in aborted)
-        assert all(key.startswith(folders) for key in left), "something is left that no record points at"
+        assert all(key.startswith(folders) for key in left), "renditions remain that no record refers to"
 
     def check_notifications(self, record: dict[str, Any], last: int) -> None:
         executions = self.executions()
         mails = [notification["Message"] for notification in self.pipeline.notifications()]
         notified = [execution for mail in mails for execution in executions if execution.arn in mail]
-        assert len(notified) == len({execution.arn for execution in notified}), "an execution has told twice"
+        assert len(notified) == len({execution.arn for execution in notified}), "an execution sent two notifications"
         versions = [execution.version_id for execution in notified]
         of_events = [execution.version_id for execution in notified if not execution.name.startswith("reprocess_")]
-        assert len(of_events) == len(set(of_events)), "somebody was told twice of the same upload"
+        assert len(of_events) == len(set(of_events)), "an upload has two notifications"
         silent = self.story.happenings[last].kind == "deletion" or record["execution"].get("unchanged")
         if not self.story.happenings[last].aborted and not silent:
-            assert self.events[last]["detail"]["object"]["version-id"] in versions, "nobody was told of the newest"
+            newest = self.events[last]["detail"]["object"]["version-id"]
+            assert newest in versions, "the newest upload has no notification"
 
 
 def content_id(key: str, body: bytes) -> str:
@@ -291,22 +292,22 @@ def quiet_pipeline(pipeline: Pipeline) -> Iterator[Pipeline]:
     print_blob=True,
 )
 @given(cases=st.lists(stories(), min_size=STORIES, max_size=STORIES))
-def test_whatever_the_interleaving_the_newest_counts(quiet_pipeline: Pipeline, cases: list[Story]) -> None:
+def test_the_newest_event_decides_the_outcome_in_every_order(quiet_pipeline: Pipeline, cases: list[Story]) -> None:
     """Record, renditions and notifications are those of the last happening."""
     quiet_pipeline.clear()
-    tellers = [Teller(quiet_pipeline, story) for story in cases]
-    running = [teller.tell() for teller in tellers]
+    runs = [StoryRun(quiet_pipeline, story) for story in cases]
+    running = [run.deliver_all() for run in runs]
     while running:
         running = [delivery for delivery in running if next(delivery, running) is not running]
-    for teller in tellers:
-        quiet_pipeline.wait_until(teller.is_over, f"{teller.key} to end", 60)
+    for run in runs:
+        quiet_pipeline.wait_until(run.is_over, f"{run.key} to end", 60)
     quiet_pipeline.clear()
-    for teller in tellers:
+    for run in runs:
         try:
-            teller.check()
+            run.check()
         except AssertionError as error:
             executions = [
                 (execution.arn.split(":")[-2], execution.status, quiet_pipeline.states_entered(execution))
-                for execution in teller.executions()
+                for execution in run.executions()
             ]
-            raise AssertionError(f"{error}\n{teller.story}\n{executions}") from error
+            raise AssertionError(f"{error}\n{run.story}\n{executions}") from error

@@ -103,8 +103,8 @@ def test_a_photo_takes_the_main_path(outcome, key):
     assert timed_steps(upload_outcome.record) == {"ClaimUpload", *STEPS}
 
 
-def test_the_record_exists_while_the_picture_is_processed(pipeline, outcome, key):
-    """It is PROCESSING and has the data of the upload."""
+def test_the_record_exists_while_the_image_is_processed(pipeline, outcome, key):
+    """The record is PROCESSING and has the data of the upload."""
     records = []
 
     def validate(event):
@@ -159,7 +159,7 @@ def test_a_failed_record_has_the_durations_of_the_steps(pipeline, outcome, key, 
 
 
 @pytest.mark.parametrize("step", ["GenerateThumbnails", "StoreResults"])
-def test_any_step_that_rejects_ends_in_a_failure_that_names_it(pipeline, outcome, key, step):
+def test_a_rejection_names_its_step(pipeline, outcome, key, step):
     """Record and notification name the step."""
     calls = []
     pipeline.replace(f"{step}Function", failing(step, rejection(), -1, calls))
@@ -202,8 +202,8 @@ def test_a_transient_error_is_retried(pipeline, outcome, key, step, name, failur
         [("KeyError", 1), ("StorageUnavailableError", 41), ("Lambda.ServiceException", 7), ("Runtime.ExitError", 2)],
     ),
 )
-def test_a_lasting_error_ends_in_a_failure_with_its_name(pipeline, outcome, key, step, name, calls_expected):
-    """After its retries, each error is FAILED under its own name; a bug is not retried."""
+def test_a_permanent_error_fails_under_its_own_name(pipeline, outcome, key, step, name, calls_expected):
+    """Each error is FAILED after its retries; a bug is not retried."""
     calls = []
     pipeline.replace(f"{step}Function", failing(step, error_named(name), -1, calls))
     upload_outcome = outcome(key, PHOTO)
@@ -249,7 +249,7 @@ def test_without_labels_the_image_is_partial_with_a_warning(pipeline, outcome, k
         ("LabelsUnavailableError", "x" * 5000 + "\nCheck it.", "x" * 1000),
     ],
 )
-def test_whatever_breaks_in_labelling_costs_only_the_labels(pipeline, outcome, key, name, text, message):
+def test_a_failed_labelling_keeps_the_renditions(pipeline, outcome, key, name, text, message):
     """The renditions are complete; the public warning has no internal details."""
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", error_named(name, text), -1, []))
     upload_outcome = outcome(key, PHOTO)
@@ -276,13 +276,13 @@ def test_an_answer_that_step_functions_rejects_is_a_notified_failure(pipeline, k
             if notification["MessageAttributes"]["imageKey"]["Value"] == key
         ]
 
-    pipeline.wait_until(notifications, "the settlement to be told")
+    pipeline.wait_until(notifications, "the notification of the settlement")
     record = pipeline.record(key)
     assert (record["status"], record["error"]["code"]) == ("FAILED", "States.DataLimitExceeded")
     assert [notification["MessageAttributes"]["status"]["Value"] for notification in notifications()] == ["FAILURE"]
 
 
-def test_a_failure_over_an_older_picture_shows_nothing_of_it(pipeline, outcome, key):
+def test_a_failure_removes_the_older_image_from_the_record(pipeline, outcome, key):
     """The claim failed, so the failure path removes the old image from the record."""
     outcome(key, PHOTO)
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=1, containing=key)
@@ -295,7 +295,7 @@ def test_a_failure_over_an_older_picture_shows_nothing_of_it(pipeline, outcome, 
     )
 
 
-def test_faults_of_dynamodb_and_sns_are_tried_again(pipeline, outcome, key):
+def test_faults_of_dynamodb_and_sns_are_retried(pipeline, outcome, key):
     """An AWS error delays the outcome or the notification, but loses neither."""
     pipeline.fault("dynamodb", "UpdateItem", "InternalServerError", times=2, containing=key)
     pipeline.fault("sns", "Publish", "InternalError", times=2)
@@ -305,7 +305,7 @@ def test_faults_of_dynamodb_and_sns_are_tried_again(pipeline, outcome, key):
 
 
 def test_a_superseded_result_ends_quietly(pipeline, outcome, key):
-    """The newer upload owns the key; this execution changes and notifies nothing."""
+    """The newer upload owns the key; this execution writes nothing and sends no notification."""
     pipeline.replace("StoreResultsFunction", failing("", errors.SupersededError("Newer.", "Nothing."), -1, []))
     upload_outcome = outcome(key, PHOTO)
     assert upload_outcome.states[-1] == "Superseded"
@@ -334,8 +334,8 @@ def test_a_newer_event_with_a_shorter_sequencer_wins(pipeline, outcome, key):
     assert pipeline.record(key)["upload"]["sequencer"] == "F1"
 
 
-def test_a_failure_that_comes_late_does_not_touch_the_newer_record(pipeline, outcome, key):
-    """The old execution writes and notifies nothing."""
+def test_a_late_failure_does_not_change_the_newer_record(pipeline, outcome, key):
+    """The older execution writes nothing and sends no notification."""
     newest = {}
 
     def validate(event):
@@ -353,7 +353,7 @@ def test_a_failure_that_comes_late_does_not_touch_the_newer_record(pipeline, out
     assert upload_outcome.notified == ["SUCCESS"]
 
 
-def test_whoever_lost_its_claim_leaves_what_is_shown_as_the_newest(pipeline, outcome, key):
+def test_a_superseded_execution_keeps_the_shown_renditions_current(pipeline, outcome, key):
     """It wrote the same keys; otherwise the renditions of the record would expire as old versions."""
     again = []
 
@@ -393,13 +393,13 @@ def test_an_overwrite_starts_with_a_clean_record(pipeline, outcome, key):
     assert good.record["createdAt"] == failed.record["createdAt"]
 
 
-def test_a_claim_that_is_throttled_is_tried_again(pipeline, outcome, key):
+def test_a_throttled_claim_is_retried(pipeline, outcome, key):
     """The image is processed later."""
     pipeline.fault("dynamodb", "UpdateItem", "ThrottlingException", times=3, containing=key)
     assert outcome(key, PHOTO).record["status"] == "COMPLETED"
 
 
-def test_a_claim_that_is_denied_is_a_failure_with_a_notification(pipeline, outcome, key):
+def test_a_denied_claim_is_a_notified_failure(pipeline, outcome, key):
     """The notification names the file although no record can be written."""
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=-1, containing=key)
     upload_outcome = outcome(key, PHOTO)
@@ -410,7 +410,7 @@ def test_a_claim_that_is_denied_is_a_failure_with_a_notification(pipeline, outco
     assert "ClaimUpload" in upload_outcome.notifications[0]["Message"]
 
 
-def test_a_notification_that_cannot_be_sent_changes_no_success(pipeline, outcome, key):
+def test_a_failed_notification_does_not_change_a_success(pipeline, outcome, key):
     """The record is not affected."""
     pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)
     upload_outcome = outcome(key, PHOTO)
@@ -419,7 +419,7 @@ def test_a_notification_that_cannot_be_sent_changes_no_success(pipeline, outcome
     assert upload_outcome.notified == []
 
 
-def test_a_notification_that_cannot_be_sent_changes_no_failure(pipeline, outcome, key):
+def test_a_failed_notification_does_not_change_a_failure(pipeline, outcome, key):
     """The execution fails with the error of the image, not with that of SNS."""
     pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)
     upload_outcome = outcome(key, b"words")
@@ -484,13 +484,13 @@ def test_subjects_obey_sns_for_any_key(pipeline, name, result):
 
 
 def message_of(upload_outcome):
-    """The lines of the one notification of an upload."""
+    """Return the lines of the one notification of an upload."""
     (notification,) = upload_outcome.notifications
     return notification["Message"].split("\n")
 
 
-def test_the_notification_of_a_picture_names_all_that_was_made(pipeline, outcome, key):
-    """The outcome first; image, renditions, labels; where to look at last."""
+def test_the_notification_lists_image_renditions_and_labels(pipeline, outcome, key):
+    """The outcome comes first, and the links come last."""
     upload_outcome = outcome(key, PHOTO)
     title, blank, *lines, last_blank, status, execution = message_of(upload_outcome)
     assert (title, blank, last_blank) == (f"{key} was processed.", "", "")
@@ -507,8 +507,8 @@ def test_the_notification_of_a_picture_names_all_that_was_made(pipeline, outcome
     assert all(label["name"] in labels for label in upload_outcome.record["labels"])
 
 
-def test_a_function_from_before_a_deployment_costs_only_lines_of_the_mail(pipeline, key):
-    """An execution keeps its definition; the functions that it calls may be older, after a rollback."""
+def test_an_older_function_shortens_only_the_notification(pipeline, key):
+    """After a rollback, an execution may call older functions, which return no lines for it."""
     for step in ("ValidateImage", "GenerateThumbnails", "ExtractMetadata"):
         before = lambda event, step=step: {  # noqa: E731
             name: value for name, value in SOUND[step](event).items() if name != "notification"
@@ -536,7 +536,7 @@ def test_an_outcome_with_a_lost_answer_stays_and_is_notified(pipeline, key, outc
     }
 
 
-def test_a_run_that_fails_does_not_take_back_what_another_run_of_it_has_done(pipeline, key):
+def test_a_failed_run_keeps_the_outcome_of_another_run(pipeline, key):
     """An Express execution may run twice; the written outcome stays and is notified once."""
     event = uploaded(pipeline, key)
 

@@ -55,7 +55,7 @@ def break_step(pipeline, step, key, error):
     ("step", "error"),
     crossed(STEPS, [rejection(), error_named("SettingsError", "Line 3 of recipes.toml.\nCorrect it.")]),
 )
-def test_a_failed_reprocess_keeps_picture_and_outcome(pipeline, outcome, key, step, error):
+def test_a_failed_reprocess_keeps_image_and_outcome(pipeline, outcome, key, step, error):
     """After a failure of any step, only `lastFailure` is new."""
     before = outcome(key, PHOTO).record
     break_step(pipeline, step, key, error)
@@ -95,8 +95,8 @@ recipes.load = lambda: load(Path({str(typo)!r}))
     assert "lastFailure" not in pipeline.record(key)
 
 
-def test_the_notification_of_a_failed_reprocess_says_that_the_picture_stays(pipeline, outcome, key):
-    """One failure notification has reason and hint."""
+def test_the_notification_of_a_failed_reprocess_reports_the_kept_image(pipeline, outcome, key):
+    """Its one notification has reason and hint."""
     outcome(key, PHOTO)
     break_step(pipeline, "ValidateImage", key, rejection())
     execution = reprocess(pipeline, key)
@@ -107,7 +107,7 @@ def test_the_notification_of_a_failed_reprocess_says_that_the_picture_stays(pipe
     assert not notification["Subject"].startswith("Image failed")
 
 
-def test_its_renditions_stay_also_under_the_same_names(pipeline, outcome, key):
+def test_a_failed_reprocess_keeps_renditions_with_the_same_keys(pipeline, outcome, key):
     """The same content has the same keys; versions of the failed attempt do not replace the old ones."""
     before = outcome(key, PHOTO).record
     break_step(pipeline, "StoreResults", key, error_named("BrokenError"))
@@ -142,7 +142,7 @@ def test_the_newest_failure_is_shown(pipeline, outcome, key):
     assert shown(record) == shown(before)
 
 
-def test_a_picture_without_labels_is_kept_as_it_is(pipeline, outcome, key):
+def test_a_failed_reprocess_keeps_a_partial_image(pipeline, outcome, key):
     """PARTIAL is an outcome, too."""
     refusal = errors.LabelsUnavailableError("No.", "Later.")
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", refusal, -1, []))
@@ -153,7 +153,7 @@ def test_a_picture_without_labels_is_kept_as_it_is(pipeline, outcome, key):
     assert before["status"] == "PARTIAL"
 
 
-def test_labels_that_cannot_be_had_again_are_kept(pipeline, outcome, key):
+def test_a_reprocess_without_labels_keeps_the_old_labels(pipeline, outcome, key):
     """The renditions are new, the labels old; record and notification say so."""
     before = outcome(key, PHOTO).record
     refusal = errors.LabelsUnavailableError("Rekognition refused.", "Later.")
@@ -169,7 +169,7 @@ def test_labels_that_cannot_be_had_again_are_kept(pipeline, outcome, key):
     assert "Rekognition refused." in notification["Message"]
 
 
-def test_an_archived_upload_is_called_archived_and_keeps_its_picture(pipeline, outcome, key):
+def test_an_archived_upload_fails_by_name_and_keeps_its_image(pipeline, outcome, key):
     """A lifecycle may archive old uploads under the same version."""
     before = outcome(key, PHOTO).record
     pipeline.replace("ValidateImageFunction", failing("", errors.UploadArchivedError("GLACIER.", "Restore."), -1, []))
@@ -197,7 +197,7 @@ def test_a_copy_of_a_failed_upload_fails_again(pipeline, outcome, key):
     assert "lastFailure" not in record
 
 
-def test_another_upload_that_fails_keeps_nothing(pipeline, outcome, key):
+def test_a_failed_upload_of_other_content_keeps_no_image(pipeline, outcome, key):
     """The previous image and its `lastFailure` belong to other content."""
     outcome(key, PHOTO)
     break_step(pipeline, "ValidateImage", key, rejection())
@@ -240,8 +240,8 @@ def test_a_newer_upload_is_not_affected_by_a_reprocess(pipeline, outcome, key):
     assert statuses == ["SUCCESS"] * 2
 
 
-def test_a_reprocess_of_an_upload_that_is_under_way_keeps_no_picture_of_another(pipeline, outcome, key):
-    """It takes over a claim that had replaced the image of other content."""
+def test_a_reprocess_of_a_running_upload_keeps_no_older_image(pipeline, outcome, key):
+    """The reprocess takes over a claim that had replaced the image of other content."""
     outcome(key, PHOTO)
     again = []
 
@@ -260,7 +260,7 @@ def test_a_reprocess_of_an_upload_that_is_under_way_keeps_no_picture_of_another(
     assert not {"lastFailure", "renditions"} & record.keys()
 
 
-def test_a_reprocess_that_takes_over_another_keeps_the_same_picture(pipeline, outcome, key):
+def test_a_reprocess_that_takes_over_another_keeps_the_same_image(pipeline, outcome, key):
     """The second claim keeps the image that the first one replaced."""
     before = outcome(key, PHOTO).record
     again = []
@@ -279,8 +279,8 @@ def test_a_reprocess_that_takes_over_another_keeps_the_same_picture(pipeline, ou
     assert record["lastFailure"]["executionId"] == again[0].name
 
 
-def test_a_claim_whose_answers_are_lost_keeps_the_picture(pipeline, outcome, key):
-    """The claim was written, which only the record shows."""
+def test_a_claim_with_lost_answers_keeps_the_image(pipeline, outcome, key):
+    """The claim was written, and the workflow finds it in the record."""
     before = outcome(key, PHOTO).record
     event = reprocess_event(pipeline, key)
     pipeline.hang("dynamodb", "UpdateItem", times=7, containing=key, effective=True)
@@ -290,7 +290,7 @@ def test_a_claim_whose_answers_are_lost_keeps_the_picture(pipeline, outcome, key
     assert record["lastFailure"]["step"] == "ClaimUpload"
 
 
-def test_a_claim_that_fails_over_nothing_is_settled(pipeline, key):
+def test_a_failed_first_claim_is_settled(pipeline, key):
     """An upload without a record gets one."""
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=2, containing=key)
     event = uploaded(pipeline, key)
@@ -367,7 +367,7 @@ def reprocessing(pipeline, key, **fields):
 
 
 def unclaimed(pipeline, key, **fields):
-    """Return the same before the reprocess has claimed the record."""
+    """Return event and name of a reprocess that has not claimed the record yet."""
     done = {"id": "older", "startedAt": "2019-01-01T12:00:00.000Z", "finishedAt": "2019-01-01T12:00:01.000Z"}
     removed = dict.fromkeys(("previousStatus", "previousUpload", "previousExecution", "claimShard", "claimedAt"))
     return reprocessing(pipeline, key, status="COMPLETED", execution=done, **removed, **fields)
@@ -383,7 +383,7 @@ STOP = {"stopDate": 1577880001234}
 
 
 @pytest.mark.parametrize(("prepare", "status"), crossed([reprocessing, unclaimed], ["ABORTED", "TIMED_OUT"]))
-def test_a_reprocess_that_is_stopped_keeps_the_picture(pipeline, key, prepare, status):
+def test_a_stopped_reprocess_keeps_the_image(pipeline, key, prepare, status):
     """With or without a claim, the attempt failed and a notification is sent."""
     event, name = prepare(pipeline, key)
     assert settle(pipeline, ended(pipeline, event, name, status, **STOP))[-2:] == ["NotifyFailure", "CleanRenditions"]
@@ -429,9 +429,9 @@ def test_a_settlement_with_a_lost_answer_notifies_once(pipeline, key):
         {"upload": {"versionId": "another", "etag": "another"}},
         {"status": "DELETED"},
     ],
-    ids=["a newer picture", "a newer failure", "told by itself", "another upload", "a deletion"],
+    ids=["a newer image", "a newer failure", "its own failure", "another upload", "a deletion"],
 )
-def test_the_end_of_a_reprocess_that_is_no_news_changes_nothing(pipeline, key, fields):
+def test_a_late_end_of_a_reprocess_changes_nothing(pipeline, key, fields):
     """The record is newer or already has the outcome of the execution."""
     done = {"id": "older", "startedAt": "2019-01-01T12:00:00.000Z", "finishedAt": "2019-01-01T12:00:01.000Z"}
     event, name = unclaimed(pipeline, key)
@@ -460,8 +460,8 @@ def test_an_ordinary_event_that_ends_before_its_claim_leaves_no_failure(pipeline
     assert pipeline.record(key) == before
 
 
-def test_stopping_a_reprocess_by_hand_keeps_the_picture(pipeline, outcome, key):
-    """It covers the way from the stop to the record."""
+def test_stopping_a_reprocess_by_hand_keeps_the_image(pipeline, outcome, key):
+    """The event about the stopped execution settles the record."""
     before = outcome(key, PHOTO).record
     states, arns = pipeline.client("stepfunctions"), []
 

@@ -105,7 +105,7 @@ def test_a_wait_for_content_that_ended_without_an_outcome_gets_one(pipeline, key
     assert event["detail"]["executionArn"] in notification["Message"]
 
 
-def test_a_wait_that_has_started_what_processes_is_not_settled(pipeline, key):
+def test_a_wait_that_started_the_processing_is_not_settled(pipeline, key):
     """Only the response was lost; the other execution has the outcome."""
     event, _ = claimed(pipeline, key)
     record = pipeline.record(key)
@@ -119,7 +119,7 @@ def test_a_wait_that_has_started_what_processes_is_not_settled(pipeline, key):
     ("more", "durations"),
     [({"stopDate": 1577880001234}, {"ProcessImage": 1234}), ({"stopDate": None}, {}), ({}, {})],
 )
-def test_the_record_tells_how_long_the_execution_took(pipeline, key, more, durations):
+def test_the_record_has_the_duration_of_the_execution(pipeline, key, more, durations):
     """The durations of steps are unknown, and the end only if EventBridge reported it."""
     event, name = claimed(pipeline, key)
     settle(pipeline, ended(pipeline, event, name, "ABORTED", **more))
@@ -154,7 +154,7 @@ def test_a_newer_upload_is_not_affected(pipeline, key):
     assert pipeline.record(key) == before
 
 
-def test_an_execution_that_never_claimed_leaves_a_record_all_the_same(pipeline, key):
+def test_an_execution_without_a_claim_leaves_a_record(pipeline, key):
     """Every uploaded key has a record."""
     settle(pipeline, ended(pipeline, uploaded(pipeline, key), "early", "ABORTED"))
     assert pipeline.record(key)["status"] == "FAILED"
@@ -170,7 +170,7 @@ def test_a_published_outcome_is_not_published_again(pipeline, key):
     assert about(pipeline, key) == []
 
 
-def test_a_notification_that_cannot_be_sent_changes_nothing(pipeline, key):
+def test_a_failed_notification_changes_nothing(pipeline, key):
     """The record is not affected."""
     event, name = claimed(pipeline, key)
     pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)

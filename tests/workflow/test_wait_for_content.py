@@ -97,7 +97,7 @@ def test_an_empty_object_that_is_created_again_is_one_upload(pipeline, key):
     assert notified_outcomes(pipeline, key) == ["FAILURE"]
 
 
-def test_an_event_that_comes_twice_is_one_upload(pipeline, key):
+def test_a_duplicate_event_is_one_upload(pipeline, key):
     """EventBridge delivers events at least once."""
     with silent_bucket(pipeline):
         event = created(pipeline, key, pipeline.upload(key, b""))
@@ -109,8 +109,8 @@ def test_an_event_that_comes_twice_is_one_upload(pipeline, key):
 
 
 @pytest.mark.parametrize("for_good", [False, True], ids=["marker", "version"])
-def test_an_empty_object_that_is_deleted_meanwhile_is_no_upload(pipeline, key, for_good):
-    """Its deletion has its own event."""
+def test_a_deleted_empty_object_is_not_rejected(pipeline, key, for_good):
+    """The deletion has its own event."""
     with silent_bucket(pipeline):
         version = pipeline.upload(key, b"")
         which = {"VersionId": version} if for_good else {}
@@ -121,7 +121,7 @@ def test_an_empty_object_that_is_deleted_meanwhile_is_no_upload(pipeline, key, f
     assert notified_outcomes(pipeline, key) == []
 
 
-def test_an_empty_object_whose_event_comes_after_its_deletion_changes_nothing(pipeline, key):
+def test_a_late_event_of_a_deleted_empty_object_changes_nothing(pipeline, key):
     """The DELETED record stays."""
     with silent_bucket(pipeline):
         version = pipeline.upload(key, b"")
@@ -134,7 +134,7 @@ def test_an_empty_object_whose_event_comes_after_its_deletion_changes_nothing(pi
 
 
 @pytest.mark.parametrize(("content", "end"), [(b"", "StartProcessing"), (PHOTO, "UploadReplaced")])
-def test_without_versions_the_etag_says_what_is_there(pipeline, key, content, end):
+def test_the_etag_identifies_an_object_without_a_version(pipeline, key, content, end):
     """An event may have no version."""
     with silent_bucket(pipeline):
         pipeline.upload(key, content)
@@ -165,7 +165,7 @@ def test_a_key_that_ends_in_a_slash_but_has_bytes_is_an_upload(outcome, key):
     ],
     ids=len,
 )
-def test_any_name_is_waited_for(pipeline, name):
+def test_the_wait_supports_every_name(pipeline, name):
     """S3 receives exactly the key."""
     key = f"uploads/waited/{name}"
     with silent_bucket(pipeline):
