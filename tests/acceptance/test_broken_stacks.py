@@ -1,4 +1,4 @@
-"""On a stack with one thing broken, `verify` and `doctor` fail in the right words."""
+"""`verify` and `doctor` explain each failure of a stack with one fault."""
 
 from __future__ import annotations
 

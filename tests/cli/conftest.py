@@ -69,7 +69,7 @@ def name() -> str:
 
 
 @pytest.fixture
-def picture(pipeline: Pipeline, name: str) -> str:
+def image_name(pipeline: Pipeline, name: str) -> str:
     """The name of an image that is processed."""
     pipeline.wait_for(f"uploads/{name}", pipeline.upload(f"uploads/{name}", PICTURE))
     return name

@@ -271,7 +271,7 @@ def test_a_restored_upload_is_reprocessed(pipeline, running):
     pipeline.wait_until(lambda: pipeline.record(image_key)["status"] == "DELETED", "the deletion")
     pipeline.client("s3").delete_object(**address, VersionId=marker)
     assert main(["reprocess", image_key, *running]) == OK
-    pipeline.wait_until(lambda: pipeline.record(image_key)["status"] == "COMPLETED", "the picture")
+    pipeline.wait_until(lambda: pipeline.record(image_key)["status"] == "COMPLETED", "the image")
     assert pipeline.record(image_key)["upload"]["versionId"] == version
 
 

@@ -9,25 +9,25 @@ from image_pipeline_cli.exits import INCOMPLETE, OK, USAGE
 from tests.cli.conftest import PICTURE
 
 
-def test_a_deletion_needs_confirmation(pipeline, running, picture, capsys, monkeypatch):
+def test_a_deletion_needs_confirmation(pipeline, running, image_name, capsys, monkeypatch):
     """A terminal asks for confirmation; elsewhere `--yes` is required."""
-    address = {"Bucket": pipeline.uploads_bucket, "Key": f"uploads/{picture}"}
-    assert main(["delete", picture, *running]) == USAGE
+    address = {"Bucket": pipeline.uploads_bucket, "Key": f"uploads/{image_name}"}
+    assert main(["delete", image_name, *running]) == USAGE
     assert "--yes" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     for answer, code in (("no", INCOMPLETE), ("", INCOMPLETE), ("yes", OK)):
         pipeline.client("s3").head_object(**address)
         monkeypatch.setattr("sys.stdin.readline", lambda answer=answer: f"{answer}\n")
-        assert main(["delete", picture, *running]) == code
-        assert f"'uploads/{picture}'" in capsys.readouterr().err
+        assert main(["delete", image_name, *running]) == code
+        assert f"'uploads/{image_name}'" in capsys.readouterr().err
     with pytest.raises(pipeline.client("s3").exceptions.ClientError):
         pipeline.client("s3").head_object(**address)
 
 
-def test_a_missing_upload_does_not_stop_the_others(lines, picture):
+def test_a_missing_upload_does_not_stop_the_others(lines, image_name):
     """Each name has its own result."""
-    code, (document,) = lines("delete", "no such.jpg", picture, "--yes")
-    assert (code, document["deleted"]) == (INCOMPLETE, [f"uploads/{picture}"])
+    code, (document,) = lines("delete", "no such.jpg", image_name, "--yes")
+    assert (code, document["deleted"]) == (INCOMPLETE, [f"uploads/{image_name}"])
     assert document["failed"][0]["key"] == "uploads/no such.jpg"
 
 

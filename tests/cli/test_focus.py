@@ -6,12 +6,12 @@ from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INCOMPLETE, OK, USAGE
 
 
-def test_a_point_is_set_and_removed(without_cooldown, lines, pipeline, picture):
+def test_a_point_is_set_and_removed(without_cooldown, lines, pipeline, image_name):
     """The command waits for the new renditions, and the record has their point."""
     for text, point in (("0.25,0.75", {"x": 0.25, "y": 0.75}), ("none", None)):  # equal to its decimals
-        code, (document,) = lines("focus", picture, text, "--wait")
+        code, (document,) = lines("focus", image_name, text, "--wait")
         assert (code, document["failed"], document["open"]) == (OK, [], [])
-        assert pipeline.record(f"uploads/{picture}")["focus"] == point
+        assert pipeline.record(f"uploads/{image_name}")["focus"] == point
 
 
 def test_a_missing_upload_is_reported(lines):
@@ -20,9 +20,9 @@ def test_a_missing_upload_is_reported(lines):
     assert (code, document["started"]) == (INCOMPLETE, {})
 
 
-def test_an_invalid_point_is_rejected(running, picture, capsys):
+def test_an_invalid_point_is_rejected(running, image_name, capsys):
     """The message describes a valid point."""
     with pytest.raises(SystemExit) as caught:
-        main(["focus", picture, "2,0", *running])
+        main(["focus", image_name, "2,0", *running])
     assert caught.value.code == USAGE
     assert "0 to 1" in capsys.readouterr().err

@@ -76,14 +76,14 @@ def test_an_invalid_date_is_a_usage_error(stack, capsys):
     assert "ISO 8601" in capsys.readouterr().err
 
 
-def test_a_local_upload_is_listed(pipeline, lines, picture):
+def test_a_local_upload_is_listed(pipeline, lines, image_name):
     """Its outcome is listed a moment later."""
-    (label, *_) = pipeline.record(f"uploads/{picture}")["labels"]
+    (label, *_) = pipeline.record(f"uploads/{image_name}")["labels"]
 
     def listed() -> list[Any]:
         code, (document,) = lines("list", "--label", label["name"], "--status", "COMPLETED")
         assert code == OK
-        return [image for image in document["images"] if image["imageKey"] == f"uploads/{picture}"]
+        return [image for image in document["images"] if image["imageKey"] == f"uploads/{image_name}"]
 
     pipeline.wait_until(lambda: bool(listed()), "the list", seconds=60)
     assert label["name"] in listed()[0]["labels"]

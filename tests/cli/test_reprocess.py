@@ -14,19 +14,19 @@ from image_pipeline_cli.stack import Stack
 
 
 @pytest.fixture
-def failing_key(pipeline, picture):
+def failing_key(pipeline, image_name):
     """The key of an image whose next attempts fail."""
-    key = f"uploads/{picture}"
+    key = f"uploads/{image_name}"
     pipeline.fault("lambda", "Invoke", "BrokenError", -1, status=200, containing=[key, "GenerateThumbnailsFunction"])
     return key
 
 
-def test_it_waits_for_its_own_outcome(lines, pipeline, picture):
+def test_reprocess_waits_for_its_own_outcome(lines, pipeline, image_name):
     """The previous outcome does not count."""
-    code, (document,) = lines("reprocess", picture, "--wait")
+    code, (document,) = lines("reprocess", image_name, "--wait")
     (body,) = document["statuses"]
     assert (code, body["status"], document["open"]) == (OK, "COMPLETED", [])
-    assert document["started"][f"uploads/{picture}"].endswith(body["execution"]["id"])
+    assert document["started"][f"uploads/{image_name}"].endswith(body["execution"]["id"])
 
 
 def test_a_failed_attempt_is_reported_although_the_image_is_kept(lines, failing_key):
@@ -61,9 +61,9 @@ def test_the_list_shows_a_failed_attempt(lines, pipeline, failing_key):
     pipeline.wait_until(lambda: listed() == "BrokenError", "the list")
 
 
-def test_a_timeout_has_its_own_exit_code(pipeline, running, picture, capsys):
+def test_a_timeout_has_its_own_exit_code(pipeline, running, image_name, capsys):
     """The message names the key."""
-    key, finished = f"uploads/{picture}", threading.Event()
+    key, finished = f"uploads/{image_name}", threading.Event()
     pipeline.replace("ValidateImageFunction", lambda _: finished.wait(60))
     code = main(["reprocess", key, "--wait", "--timeout", "1", *running])
     finished.set()
@@ -72,9 +72,9 @@ def test_a_timeout_has_its_own_exit_code(pipeline, running, picture, capsys):
     pipeline.wait_until(lambda: pipeline.record(key)["status"] != "PROCESSING", "the end of the reprocess")
 
 
-def test_a_missing_upload_does_not_stop_the_others(lines, picture):
+def test_a_missing_upload_does_not_stop_the_others(lines, image_name):
     """It is reported, and the command waits for the other outcomes."""
-    code, (document,) = lines("reprocess", picture, "no such.jpg", "--wait")
+    code, (document,) = lines("reprocess", image_name, "no such.jpg", "--wait")
     assert code == INCOMPLETE
     assert [failure["key"] for failure in document["failed"]] == ["uploads/no such.jpg"]
     assert [body["status"] for body in document["statuses"]] == ["COMPLETED"]

@@ -6,9 +6,9 @@ from image_pipeline_cli.exits import INCOMPLETE, OK
 
 
 @pytest.fixture
-def deleted_key(pipeline, picture):
+def deleted_key(pipeline, image_name):
     """The key of an image that was deleted in S3."""
-    key = f"uploads/{picture}"
+    key = f"uploads/{image_name}"
     pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
     pipeline.wait_until(lambda: pipeline.record(key)["status"] == "DELETED", "the deletion")
     return key

@@ -13,11 +13,11 @@ from tests.cli.conftest import PICTURE
 from tests.pictures import opened
 
 
-def test_the_status_is_that_of_the_api(pipeline, lines, picture):
+def test_the_status_is_that_of_the_api(pipeline, lines, image_name):
     """Only the signed URLs differ."""
-    with urllib.request.urlopen(f"{pipeline.api_url}/images/uploads/{picture}/status") as answer:
+    with urllib.request.urlopen(f"{pipeline.api_url}/images/uploads/{image_name}/status") as answer:
         api_status = json.loads(answer.read())
-    code, (document,) = lines("status", picture)
+    code, (document,) = lines("status", image_name)
     assert (code, document["missing"]) == (OK, [])
     (status,) = document["statuses"]
     with urllib.request.urlopen(status["renditions"][0]["url"]) as rendition:
@@ -49,11 +49,11 @@ def test_a_folder_marker_is_not_waited_for(pipeline, lines, name):
     assert (code, document["missing"]) == (INCOMPLETE, [f"uploads/{name}/"])
 
 
-def test_text_output_has_a_line_for_each_fact(picture, running, capsys):
+def test_text_output_has_a_line_for_each_fact(image_name, running, capsys):
     """It shows the image, its renditions, labels, steps and execution."""
-    assert main(["status", f"uploads/{picture}", *running]) == OK
+    assert main(["status", f"uploads/{image_name}", *running]) == OK
     first, *facts = capsys.readouterr().out.splitlines()
-    assert first == f"uploads/{picture}  COMPLETED"
+    assert first == f"uploads/{image_name}  COMPLETED"
     values = {line.split()[0]: line for line in facts}
     assert "JPEG, 24 x 16, " in values["image"]
     assert "JPEG, 24 x 16, " in values["100x100"]
@@ -91,15 +91,15 @@ def test_an_upload_is_followed_to_its_outcome(pipeline, lines, name, option):
     assert (output[0]["statuses"][0] if option == "--wait" else output[-1])["status"] == "COMPLETED"
 
 
-def test_a_similar_name_is_suggested(picture, running, capsys):
+def test_a_similar_name_is_suggested(image_name, running, capsys):
     """This helps if no upload has the name."""
-    assert main(["status", picture.replace("beach", "baech"), *running]) == INCOMPLETE
-    assert f"'uploads/{picture}'" in capsys.readouterr().err
+    assert main(["status", image_name.replace("beach", "baech"), *running]) == INCOMPLETE
+    assert f"'uploads/{image_name}'" in capsys.readouterr().err
 
 
-def test_folders_and_patterns_have_a_status_for_each_upload(pipeline, lines, picture):
+def test_folders_and_patterns_have_a_status_for_each_upload(pipeline, lines, image_name):
     """A failed upload sets the exit code; a pattern without matches is missing."""
-    folder = picture.partition("/")[0]
+    folder = image_name.partition("/")[0]
     code, (document,) = lines("status", f"{folder}/*")
     assert (code, len(document["statuses"])) == (OK, 1)
     pipeline.wait_for(f"uploads/{folder}/notes.txt", pipeline.upload(f"uploads/{folder}/notes.txt", b"words"))
@@ -109,5 +109,5 @@ def test_folders_and_patterns_have_a_status_for_each_upload(pipeline, lines, pic
         f"uploads/{folder}/beach.jpg": "COMPLETED",
         f"uploads/{folder}/notes.txt": "FAILED",
     }
-    code, (document,) = lines("status", f"{folder}/*.gif", picture)
+    code, (document,) = lines("status", f"{folder}/*.gif", image_name)
     assert (code, len(document["statuses"]), document["missing"]) == (INCOMPLETE, 1, [f"uploads/{folder}/*.gif"])

@@ -9,9 +9,9 @@ from tests.asl import MACHINES, service_of
 
 ALL_TASKS = [(machine.logical_id.removesuffix("StateMachine"), name) for machine in MACHINES for name in machine.tasks]
 BACKFILL_TASKS = [all_task for all_task in ALL_TASKS if all_task[0] == "Backfill"]
-"""These deal with many pictures at once and give none of them its outcome."""
+"""Tasks of the workflow that processes many images and writes no outcome."""
 TASKS = [all_task for all_task in ALL_TASKS if all_task not in BACKFILL_TASKS]
-"""Of one picture each."""
+"""Tasks of the workflows that process one image each."""
 SERVICES = {
     (machine.logical_id.removesuffix("StateMachine"), name): service_of(state)
     for machine in MACHINES
@@ -183,7 +183,7 @@ EMPTY = End(None, "FAILED", ("FAILURE",), ("EmptyUploadError", "ValidateImage"))
 UNCHANGED = End(None, "COMPLETED")
 """A copy of what is shown."""
 KEPT = End("BrokenError", "COMPLETED", ("FAILURE",), last_failure=("BrokenError", "StoreResults"))
-"""A reprocess has failed, and the picture of before is there."""
+"""A reprocess has failed, and the previous image is kept."""
 SETTLED_AND_KEPT = replace(SETTLED, record="COMPLETED", error=None, last_failure=SETTLED.error)
 
 

@@ -18,7 +18,7 @@ UNCHANGED = ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "AdvanceUploa
 PICTURE = ("image", "exif", "renditions", "labels", "labelModelVersion", "summary", "warnings", "recipeId", "createdAt")
 
 
-def picture(record):
+def image_fields(record):
     """Return the fields that must not change."""
     return {name: record[name] for name in PICTURE}
 
@@ -52,7 +52,7 @@ def test_a_copy_keeps_the_image_and_advances_the_upload(pipeline, outcome, key, 
         record = pipeline.wait_for(key, version)
     (execution,) = [execution for execution in pipeline.executions() if execution.version_id == version]
     assert (execution.status, pipeline.states_entered(execution)) == ("SUCCEEDED", UNCHANGED)
-    assert picture(record) == picture(before)
+    assert image_fields(record) == image_fields(before)
     assert (record["status"], record["upload"]["versionId"]) == ("COMPLETED", version)
     assert record["uploadOrder"] > before["uploadOrder"]
     assert (record["execution"]["id"], record["execution"]["unchanged"]) == (execution.name, True)
@@ -89,7 +89,7 @@ def test_a_copy_of_a_copy_advances_only_the_version(pipeline, outcome, key):
     before = outcome(key, PHOTO).record
     for _ in range(3):
         record, version = copied(pipeline, key)
-    assert picture(record) == picture(before)
+    assert image_fields(record) == image_fields(before)
     assert record["upload"]["versionId"] == version
     assert len(about(pipeline, key)) == 1
 
@@ -248,4 +248,4 @@ def test_the_first_event_after_a_reprocess_of_the_same_version_is_a_copy(pipelin
     )
     execution = start(pipeline, state.event(reprocess=False, sequencer="F" * 16))
     assert pipeline.states_entered(execution) == UNCHANGED
-    assert picture(pipeline.record(key)) == picture(first)
+    assert image_fields(pipeline.record(key)) == image_fields(first)

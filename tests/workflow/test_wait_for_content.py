@@ -59,7 +59,7 @@ def test_the_default_wait_is_ten_seconds(template):
     assert template["Parameters"]["EmptyUploadSeconds"]["Default"] == 10
 
 
-@pytest.mark.parametrize("before", [None, photo(150, 200)], ids=["a new key", "over a good picture"])
+@pytest.mark.parametrize("before", [None, photo(150, 200)], ids=["a new key", "over a good image"])
 @pytest.mark.parametrize("late", [False, True], ids=["after the content's event", "before the content's event"])
 def test_a_file_that_is_created_before_its_content_is_one_upload(pipeline, key, before, late):
     """In either order of the events, there is one outcome and one notification."""
