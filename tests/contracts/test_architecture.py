@@ -214,7 +214,6 @@ WITH_UNCLEAR_NAMES = (
     "image_pipeline_cli/verify",
     "tests/acceptance",
     "tests/cli",
-    "tests/local",
     "tests/web",
     "tests/workflow",
 )

@@ -141,7 +141,7 @@ def test_without_a_good_key_nothing_happens(pipeline, folder, ask, table, method
         ExpressionAttributeValues={":then": {"S": "2026-01-01T00:00:00.000Z"}},
     )
     unknown, wrong = apikeys.make(), apikeys.make(good.key_id)
-    bad = [each.text for each in (unknown, wrong, old, revoked, expired)]
+    bad = [api_key.text for api_key in (unknown, wrong, old, revoked, expired)]
     for text in (None, ""):
         answer = ask(method, f"/images/{image_key}{suffix}", text)
         assert (answer.status, answer.body) == (401, {"message": "Unauthorized"})

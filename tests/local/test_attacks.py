@@ -389,8 +389,8 @@ def test_a_body_in_chunks_is_stored_completely(open_to_pages, key):
         answer = send(port, f"{start} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{lines}\r\n".encode() + chunks)
         assert answer.status in (200, 202)
     for name in ("chunks.jpg", "chunks of s3.jpg"):
-        found = open_to_pages.client("s3").get_object(Bucket=bucket, Key=f"uploads/{name}")
-        assert found["Body"].read() == PICTURE
+        stored_object = open_to_pages.client("s3").get_object(Bucket=bucket, Key=f"uploads/{name}")
+        assert stored_object["Body"].read() == PICTURE
 
 
 @pytest.mark.parametrize(
@@ -419,5 +419,5 @@ def test_signed_chunks_that_were_cut_off_are_not_stored(open_to_pages, body):
     whole = b"a;chunk-signature=0\r\n0123456789\r\n0;chunk-signature=0\r\n\r\n"
     kept = target.replace("uploads/cut.jpg", "elsewhere/whole")
     assert ask(port, "PUT", kept, headers, whole).status == 200
-    found = open_to_pages.client("s3").get_object(Bucket=open_to_pages.uploads_bucket, Key="elsewhere/whole")
-    assert found["Body"].read() == b"0123456789"
+    stored_object = open_to_pages.client("s3").get_object(Bucket=open_to_pages.uploads_bucket, Key="elsewhere/whole")
+    assert stored_object["Body"].read() == b"0123456789"

@@ -23,7 +23,7 @@ def send(pipeline: Pipeline, *messages: Any) -> None:
     sqs, url = pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
     for start in range(0, len(messages), 10):
         some = messages[start : start + 10]
-        entries = [{"Id": str(n), "MessageBody": json.dumps(each)} for n, each in enumerate(some)]
+        entries = [{"Id": str(n), "MessageBody": json.dumps(message)} for n, message in enumerate(some)]
         assert not sqs.send_message_batch(QueueUrl=url, Entries=entries).get("Failed")
 
 
@@ -77,8 +77,8 @@ def test_messages_in_the_shape_of_s3_are_processed(quiet, folder):
     """The key is encoded as by S3."""
     key = f"{folder}/a b+c%20d é.jpg"
     version = quiet.upload(key, PHOTO)
-    named = {"key": quote_plus(key), "versionId": version, "sequencer": "F0"}
-    entity = {"bucket": {"name": quiet.uploads_bucket}, "object": named}
+    s3_object = {"key": quote_plus(key), "versionId": version, "sequencer": "F0"}
+    entity = {"bucket": {"name": quiet.uploads_bucket}, "object": s3_object}
     send(quiet, {"Records": [{"eventName": "ObjectCreated:Put", "s3": entity}]})
     drained(quiet)
     record = quiet.record(key)

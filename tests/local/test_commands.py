@@ -75,7 +75,7 @@ def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
-def gone(processes: list[psutil.Process]) -> bool:
+def have_ended(processes: list[psutil.Process]) -> bool:
     _, alive = psutil.wait_procs(processes, timeout=10)
     return not alive
 
@@ -91,16 +91,16 @@ def test_demo_succeeds_with_all_facts_as_json(start, tmp_path):
     demo = start("demo", "--json", "--port", "0", "--api-port", "0")
     out, err = demo.communicate(timeout=120)
     assert (demo.returncode, err) == (0, "")
-    said: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
-    assert said[0]["event"] == "ready"
-    assert said[-1] == {"event": "verdict", "ok": True, "images": 6, "failures": []}
-    outcomes = {each["key"]: each for each in said if each["event"] == "outcome"}
+    events: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
+    assert events[0]["event"] == "ready"
+    assert events[-1] == {"event": "verdict", "ok": True, "images": 6, "failures": []}
+    outcomes = {event["key"]: event for event in events if event["event"] == "outcome"}
     assert [outcome["status"] for outcome in outcomes.values()].count("COMPLETED") == 5
     assert outcomes["uploads/notes.jpg"]["record"]["error"]["code"] == "UnsupportedFormatError"
     for outcome in outcomes.values():
         assert len(outcome["notifications"]) == 1
         assert all((ROOT / path).is_file() for path in outcome["files"])
-    assert any(each["event"] == "state" for each in said)
+    assert any(event["event"] == "state" for event in events)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["logs", "thumbnails"]
 
 
@@ -172,7 +172,7 @@ def test_run_stays_up_takes_more_and_ends_with_ctrl_c(start):
     out, err = run.communicate(timeout=30)
     assert (run.returncode, err) == (0, "")
     assert "Traceback" not in out
-    assert gone(processes)
+    assert have_ended(processes)
 
 
 def first_words(run):
@@ -194,7 +194,7 @@ def test_an_interrupted_start_leaves_nothing(start, tmp_path, moment, how):
     run.send_signal(how)
     run.communicate(timeout=30)
     assert run.returncode == 130
-    assert gone(processes)
+    assert have_ended(processes)
     left = {path.name for path in (tmp_path / "run").iterdir()} if (tmp_path / "run").exists() else set()
     assert left <= {"logs"}
 
@@ -232,7 +232,7 @@ def test_ctrl_c_ends_a_command_at_any_moment(tmp_path, event, text, times):
     options = ("demo", "--run-dir", str(tmp_path / "run"), "--port", "0", "--api-port", "0", str(tmp_path / "one.jpg"))
     done = interrupted("local", event, text, times, *options, MARK=str(tmp_path))
     assert (done.returncode, "Traceback" in done.stderr, "Error" in done.stderr) == (130, False, False), done.stderr
-    assert gone([process for process in psutil.process_iter() if is_of(process, str(tmp_path))])
+    assert have_ended([process for process in psutil.process_iter() if is_of(process, str(tmp_path))])
 
 
 def is_of(process: psutil.Process, mark: str) -> bool:
@@ -254,7 +254,7 @@ def test_a_killed_run_ends_its_processes(start, moment):
     processes = descendants(run)
     run.kill()
     run.wait()
-    assert gone(processes)
+    assert have_ended(processes)
 
 
 def test_help_names_the_ports_and_the_exit_codes():

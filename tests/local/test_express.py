@@ -195,11 +195,11 @@ def test_an_empty_upload_is_waited_for_by_a_standard_execution(express, key):
     record = express.wait_for(key, express.upload(key, b""))
     assert (record["status"], record["error"]["code"]) == ("FAILED", "EmptyUploadError")
     executions, notifications_of_key = of(express, key)
-    waited, processed = sorted(executions, key=lambda each: each.started)
+    waited, processed = sorted(executions, key=lambda execution: execution.started)
     assert ":execution:" in waited.arn
     assert ":express:" in processed.arn
     assert processed.name == f"waited_{waited.name}"
-    assert [each["MessageAttributes"]["status"]["Value"] for each in notifications_of_key] == ["FAILURE"]
+    assert [execution["MessageAttributes"]["status"]["Value"] for execution in notifications_of_key] == ["FAILURE"]
 
 
 @heavy

@@ -121,8 +121,8 @@ def test_a_fault_hits_only_calls_with_all_of_its_words(pipeline, folder):
     """It applies to calls of one function for one image."""
     pipeline.fault("lambda", "Invoke", "ServiceException", times=-1, containing=[FUNCTION, folder])
     client = pipeline.client("lambda")
-    others = [(FUNCTION, "other"), ("image-pipeline-StoreResultsFunction", folder)]
-    for function, word in others:
+    other_calls = [(FUNCTION, "other"), ("image-pipeline-StoreResultsFunction", folder)]
+    for function, word in other_calls:
         client.invoke(FunctionName=function, Payload=json.dumps({"word": word}))
     with pytest.raises(ClientError, match="ServiceException"):
         client.invoke(FunctionName=FUNCTION, Payload=json.dumps({"word": folder}))
@@ -143,17 +143,17 @@ def test_the_timeout_of_a_state_has_the_same_name(pipeline, folder):
     machine = states.create_state_machine(
         name=folder.replace("/", "-"), definition=json.dumps(definition), roleArn="arn:aws:iam::123456789012:role/x"
     )["stateMachineArn"]
-    found = []
+    results = []
     for _ in range(2):
         arn = states.start_execution(stateMachineArn=machine)["executionArn"]
         pipeline.wait_until(lambda arn=arn: states.describe_execution(executionArn=arn)["status"] == "FAILED", arn)
         events = states.get_execution_history(executionArn=arn)["events"]
-        found.append((states.describe_execution(executionArn=arn)["error"], [event["type"] for event in events]))
+        results.append((states.describe_execution(executionArn=arn)["error"], [event["type"] for event in events]))
         pipeline.hang("lambda", "Invoke")
     answered.set()
     states.delete_state_machine(stateMachineArn=machine)
-    assert found[0] == found[1]
-    assert found[0][0] == "States.Timeout"
+    assert results[0] == results[1]
+    assert results[0][0] == "States.Timeout"
 
 
 def test_anybody_else_waits_for_an_answer_until_it_gives_up_or_the_fault_is_cleared(pipeline):
@@ -188,7 +188,9 @@ def test_the_time_of_an_execution_can_be_over(pipeline, folder):
     pipeline.replace("ValidateImageFunction", lambda _: go_on.wait(30))
     pipeline.upload(key, PHOTO)
     about = lambda: [execution for execution in pipeline.executions("ProcessImageStateMachine") if execution.key == key]  # noqa: E731
-    pipeline.wait_until(lambda: any("ValidateImage" in pipeline.states_entered(each) for each in about()), key)
+    pipeline.wait_until(
+        lambda: any("ValidateImage" in pipeline.states_entered(execution) for execution in about()), key
+    )
     pipeline.time_out(about()[0])
     assert about()[0].status == "TIMED_OUT"
     pipeline.wait_until(lambda: pipeline.record(key)["status"] == "FAILED", "the record to be settled")

@@ -76,8 +76,8 @@ def post(pipeline: Pipeline, key: str) -> Post:
     """Send a request to the API with a key."""
 
     def post(path: str, data: bytes = PHOTO, **headers: str) -> Answer:
-        given = {"x-api-key": key} | {name.replace("_", "-"): value for name, value in headers.items()}
-        return send("POST", pipeline.api_url + path, data, given)
+        request_headers = {"x-api-key": key} | {name.replace("_", "-"): value for name, value in headers.items()}
+        return send("POST", pipeline.api_url + path, data, request_headers)
 
     return post
 
@@ -86,9 +86,9 @@ def post(pipeline: Pipeline, key: str) -> Post:
 def signed(post: Post, folder: str) -> Callable[..., Any]:
     """Request a presigned upload in the folder of this test."""
 
-    def sign(name: str, **asked: Any) -> Any:
-        asked = {"name": f"{folder.removeprefix('uploads/')}/{name}", "contentType": "image/jpeg"} | asked
-        answer = post("/images/presigned", json.dumps(asked).encode(), content_type="application/json")
+    def sign(name: str, **fields: Any) -> Any:
+        fields = {"name": f"{folder.removeprefix('uploads/')}/{name}", "contentType": "image/jpeg"} | fields
+        answer = post("/images/presigned", json.dumps(fields).encode(), content_type="application/json")
         assert answer.status == 200, answer.text
         return answer.body
 
@@ -117,14 +117,14 @@ def stored(pipeline: Pipeline, key: str) -> tuple[bytes, str] | None:
 
 def status(pipeline: Pipeline, url: str) -> str:
     """Return the status after the upload is processed."""
-    told: list[Any] = [None]
+    latest: list[Any] = [None]
 
     def settled() -> bool:
-        told[0] = send("GET", url, None, {}).body.get("status")
-        return told[0] not in (None, 404, "PROCESSING")
+        latest[0] = send("GET", url, None, {}).body.get("status")
+        return latest[0] not in (None, 404, "PROCESSING")
 
     pipeline.wait_until(settled, url)
-    return str(told[0])
+    return str(latest[0])
 
 
 @pytest.mark.parametrize("name", ["beach.jpg", "a, b & ü+%41?.jpg"])
@@ -270,44 +270,48 @@ def test_an_unavailable_s3_is_reported(pipeline, folder, post):
 def test_a_form_takes_30_megabytes(pipeline, signed, folder):
     """It bypasses API Gateway and Lambda, and the image is processed."""
     data = PHOTO.ljust(30_000_000, b"\0")
-    asked = signed("large.jpg", sizeBytes=len(data))
-    assert by_form(asked["post"], data).status == 204
-    assert status(pipeline, asked["statusUrl"]) == "COMPLETED"
+    presigned = signed("large.jpg", sizeBytes=len(data))
+    assert by_form(presigned["post"], data).status == 204
+    assert status(pipeline, presigned["statusUrl"]) == "COMPLETED"
     assert pipeline.record(f"{folder}/large.jpg")["image"]["sizeBytes"] == len(data)
 
 
 def test_a_url_takes_a_picture(pipeline, signed, folder):
     """Its name has all kinds of characters."""
-    asked = signed("put ü+%41 '\"?.jpg")
-    assert by_url(asked["put"]).status == 200
-    assert status(pipeline, asked["statusUrl"]) == "COMPLETED"
+    presigned = signed("put ü+%41 '\"?.jpg")
+    assert by_url(presigned["put"]).status == 200
+    assert status(pipeline, presigned["statusUrl"]) == "COMPLETED"
     assert stored(pipeline, f"{folder}/put ü+%41 '\"?.jpg") == (PHOTO, "image/jpeg")
 
 
 def test_a_checksum_is_checked_by_s3(pipeline, signed, folder):
     """A damaged upload by form or URL is not stored."""
     digest = base64.b64encode(hashlib.sha256(PHOTO).digest()).decode()
-    asked = signed("sum.jpg", checksumSha256=digest, sizeBytes=len(PHOTO))
+    presigned = signed("sum.jpg", checksumSha256=digest, sizeBytes=len(PHOTO))
     damaged = PHOTO[:-1] + b"\0"
-    for answer in (by_form(asked["post"], damaged), by_url(asked["put"], damaged)):
+    for answer in (by_form(presigned["post"], damaged), by_url(presigned["put"], damaged)):
         assert (answer.status, answer.code) == (400, "BadDigest")
     assert stored(pipeline, f"{folder}/sum.jpg") is None
-    assert (by_form(asked["post"]).status, by_url(asked["put"]).status) == (204, 200)
+    assert (by_form(presigned["post"]).status, by_url(presigned["put"]).status) == (204, 200)
 
 
 def test_what_is_signed_is_all_that_is_taken(pipeline, signed, folder):
     """S3 rejects another key, type or size."""
-    asked = signed("bound.jpg", sizeBytes=len(PHOTO))
+    presigned = signed("bound.jpg", sizeBytes=len(PHOTO))
     refused = [
-        (by_form(asked["post"], key=f"{folder}/other.jpg"), 403, "AccessDenied"),
-        (by_form(asked["post"], Content_Type="text/html"), 403, "AccessDenied"),
-        (by_form(asked["post"], acl="public-read"), 403, "AccessDenied"),
-        (by_form(asked["post"], PHOTO + b"\0"), 400, "EntityTooLarge"),
-        (by_form(asked["post"], PHOTO[:-1]), 400, "EntityTooSmall"),
-        (by_url(asked["put"] | {"url": asked["put"]["url"].replace("bound", "other")}), 403, "SignatureDoesNotMatch"),
-        (by_url(asked["put"], content_type="text/html"), 403, "SignatureDoesNotMatch"),
-        (by_url(asked["put"], PHOTO + b"\0", content_length=str(len(PHOTO) + 1)), 403, "SignatureDoesNotMatch"),
-        (by_url(asked["put"], x_amz_tagging="a=b"), 403, "AccessDenied"),
+        (by_form(presigned["post"], key=f"{folder}/other.jpg"), 403, "AccessDenied"),
+        (by_form(presigned["post"], Content_Type="text/html"), 403, "AccessDenied"),
+        (by_form(presigned["post"], acl="public-read"), 403, "AccessDenied"),
+        (by_form(presigned["post"], PHOTO + b"\0"), 400, "EntityTooLarge"),
+        (by_form(presigned["post"], PHOTO[:-1]), 400, "EntityTooSmall"),
+        (
+            by_url(presigned["put"] | {"url": presigned["put"]["url"].replace("bound", "other")}),
+            403,
+            "SignatureDoesNotMatch",
+        ),
+        (by_url(presigned["put"], content_type="text/html"), 403, "SignatureDoesNotMatch"),
+        (by_url(presigned["put"], PHOTO + b"\0", content_length=str(len(PHOTO) + 1)), 403, "SignatureDoesNotMatch"),
+        (by_url(presigned["put"], x_amz_tagging="a=b"), 403, "AccessDenied"),
     ]
     for answer, expected, code in refused:
         assert (answer.status, answer.code) == (expected, code), answer.text
@@ -365,12 +369,12 @@ def test_what_is_signed_reaches_no_further_than_the_role(pipeline, sign_as_the_f
 
 def test_what_must_not_be_replaced_is_put_once(pipeline, signed, folder):
     """The condition is signed; without it the signature is invalid."""
-    asked = signed("once.jpg", overwrite=False)
-    assert "post" not in asked
-    without = {name: value for name, value in asked["put"]["headers"].items() if name != "if-none-match"}
-    assert by_url(asked["put"] | {"headers": without}).code == "SignatureDoesNotMatch"
-    assert by_url(asked["put"]).status == 200
-    again = by_url(asked["put"], photo(20, 20))
+    presigned = signed("once.jpg", overwrite=False)
+    assert "post" not in presigned
+    without = {name: value for name, value in presigned["put"]["headers"].items() if name != "if-none-match"}
+    assert by_url(presigned["put"] | {"headers": without}).code == "SignatureDoesNotMatch"
+    assert by_url(presigned["put"]).status == 200
+    again = by_url(presigned["put"], photo(20, 20))
     assert (again.status, again.code) == (412, "PreconditionFailed")
     assert stored(pipeline, f"{folder}/once.jpg") == (PHOTO, "image/jpeg")
 
@@ -382,15 +386,15 @@ def test_the_commands_upload_the_file(pipeline, signed, folder, tmp_path, name):
     (tmp_path / name).write_bytes(PHOTO)
     digest = base64.b64encode(hashlib.sha256(PHOTO).digest()).decode()
     for more in ({}, {"sizeBytes": len(PHOTO), "checksumSha256": digest}):
-        asked = signed(name, **more)
+        presigned = signed(name, **more)
         for way in ("post", "put"):
-            subprocess.run(["sh", "-c", asked[way]["curl"]], cwd=tmp_path, check=True, capture_output=True)
+            subprocess.run(["sh", "-c", presigned[way]["curl"]], cwd=tmp_path, check=True, capture_output=True)
             assert stored(pipeline, f"{folder}/{name}") == (PHOTO, "image/jpeg")
             pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=f"{folder}/{name}")
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("data", "expected"),
     [
         (b"{}", 400),
         (b'{"name": "../x.jpg", "contentType": "image/jpeg"}', 400),
@@ -399,9 +403,9 @@ def test_the_commands_upload_the_file(pipeline, signed, folder, tmp_path, name):
         (b'{"name": "x.jpg", "contentType": "image/jpeg", "sizeBytes": 1000000000}', 413),
     ],
 )
-def test_an_invalid_request_is_reported(post, asked, expected):
+def test_an_invalid_request_is_reported(post, data, expected):
     """The problem comes before the upload, also if curl declares a form."""
-    answer = post("/images/presigned", asked, content_type="application/x-www-form-urlencoded")
+    answer = post("/images/presigned", data, content_type="application/x-www-form-urlencoded")
     assert (answer.status, answer.headers["content-type"]) == (expected, "application/problem+json")
 
 
@@ -412,9 +416,9 @@ def test_every_command_of_the_document_works(pipeline, key, tmp_path):
     (tmp_path / ".curlrc").write_text("fail-with-body\n")
     variables, *commands = re.findall(r"^```sh\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
     assert re.findall(r"^(\w+)=<", variables, re.MULTILINE) == ["API", "KEY"]
-    given = {"PATH": os.environ["PATH"], "CURL_HOME": str(tmp_path), "API": pipeline.api_url, "KEY": key}
+    environment = {"PATH": os.environ["PATH"], "CURL_HOME": str(tmp_path), "API": pipeline.api_url, "KEY": key}
     run = subprocess.run(
-        ["sh", "-eux", "-c", "".join(commands)], cwd=tmp_path, env=given, capture_output=True, text=True
+        ["sh", "-eux", "-c", "".join(commands)], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr + run.stdout
     for name in ("summer/beach.jpg", "café.jpg", "beach.jpg", "summer/first.jpg"):

@@ -72,7 +72,7 @@ def permissions(pipeline: Pipeline) -> list[Permission]:
     ]
 
 
-def without(pipeline: Pipeline, role: str, gone: set[Permission]) -> list[dict[str, Any]]:
+def without(pipeline: Pipeline, role: str, exclusions: set[Permission]) -> list[dict[str, Any]]:
     """Return the statements of a role without some permissions."""
     kept = [statement for statement in pipeline.roles[role] if statement["Effect"] == "Deny"]
     return kept + [
@@ -81,7 +81,7 @@ def without(pipeline: Pipeline, role: str, gone: set[Permission]) -> list[dict[s
         if statement not in kept
         for action in as_list(statement["Action"])
         for resource in as_list(statement["Resource"])
-        if Permission(role, statement.get("Sid", ""), action, resource) not in gone
+        if Permission(role, statement.get("Sid", ""), action, resource) not in exclusions
     ]
 
 
@@ -119,10 +119,10 @@ class Run:
         """Wait until an execution of this state machine for this upload has ended."""
         self.wait(lambda execution: f":image-pipeline-{machine}" in execution.arn and self.key in str(execution.event))
 
-    def wait(self, wanted: Callable[[Execution], bool]) -> None:
+    def wait(self, condition: Callable[[Execution], bool]) -> None:
         self.pipeline.wait_until(
             lambda: (
-                any(wanted(execution) and not execution.running for execution in self.pipeline.executions())
+                any(condition(execution) and not execution.running for execution in self.pipeline.executions())
                 or any(c.action == "states:StartExecution" and not c.allowed for c in self.pipeline.calls())
             ),
             self.key,
@@ -360,8 +360,8 @@ def an_outcome_whose_answer_is_lost(pipeline: Pipeline) -> str | None:
     pipeline.fault("lambda", "Invoke", "BrokenError", -1, **lost)
     run.upload()
     attributes = [notification["MessageAttributes"] for notification in pipeline.notifications()]
-    statuses = [each["status"]["Value"] for each in attributes if each["imageKey"]["Value"] == run.key]
-    return None if (run.outcome(), statuses) == ("COMPLETED", ["SUCCESS"]) else f"{run.outcome()}, told {statuses}"
+    statuses = [entry["status"]["Value"] for entry in attributes if entry["imageKey"]["Value"] == run.key]
+    return None if (run.outcome(), statuses) == ("COMPLETED", ["SUCCESS"]) else f"{run.outcome()}, notified {statuses}"
 
 
 def an_outcome_that_is_published(pipeline: Pipeline) -> str | None:
@@ -483,9 +483,9 @@ def statuses_through_the_api(pipeline: Pipeline) -> str | None:
     """They contain rendition URLs that work."""
     run = Run(pipeline, "many.jpg")
     run.upload()
-    asked = json.dumps({"imageKeys": [run.key]}).encode()
+    data = json.dumps({"imageKeys": [run.key]}).encode()
     try:
-        answer = ask_the_api(pipeline, "POST", "/images/statuses", asked)
+        answer = ask_the_api(pipeline, "POST", "/images/statuses", data)
         for rendition in answer["statuses"][0]["renditions"]:
             with urllib.request.urlopen(rendition["url"]):
                 pass
@@ -519,8 +519,8 @@ def a_batch(pipeline: Pipeline) -> str | None:
 
     def left() -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return sum(int(value) for value in found.values())
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(value) for value in attributes.values())
 
     def denied() -> bool:
         return any(not call.allowed for call in pipeline.calls())
@@ -528,11 +528,11 @@ def a_batch(pipeline: Pipeline) -> str | None:
     pipeline.take_messages(url)
     hidden = left()  # what a run before could not delete
     version = run.upload()
-    named = {"bucket": pipeline.uploads_bucket, "key": run.key, "reprocess": True}
+    reference = {"bucket": pipeline.uploads_bucket, "key": run.key, "reprocess": True}
     words = f"no JSON, about {run.key}"
     event = run.event(version)
     event["detail"]["object"]["sequencer"] = "F" * 16  # newer than the upload's own
-    for body in (named, event, {**named, "key": run.key + "x"}, words):
+    for body in (reference, event, {**reference, "key": run.key + "x"}, words):
         sqs.send_message(QueueUrl=url, MessageBody=body if body == words else json.dumps(body))
     # What was hidden may come again meanwhile and be through, too.
     pipeline.wait_until(lambda: left() <= hidden or denied(), "the batch")
@@ -581,8 +581,8 @@ def an_upload_through_the_api(pipeline: Pipeline) -> str | None:
 def a_presigned_upload(pipeline: Pipeline) -> str | None:
     """The signature has the permissions of the role of the function."""
     run = Run(pipeline, "signed.jpg")
-    asked = {"name": run.key.removeprefix("uploads/"), "contentType": "image/jpeg", "method": "PUT"}
-    signed = ask_the_api(pipeline, "POST", "/images/presigned", json.dumps(asked).encode())
+    upload_request = {"name": run.key.removeprefix("uploads/"), "contentType": "image/jpeg", "method": "PUT"}
+    signed = ask_the_api(pipeline, "POST", "/images/presigned", json.dumps(upload_request).encode())
     request = urllib.request.Request(signed["put"]["url"], PHOTO, signed["put"]["headers"], method="PUT")
     try:
         with urllib.request.urlopen(request):
@@ -722,7 +722,7 @@ def test_every_permission_is_needed(pipeline):
     assert not unlisted, f"no run needs these: {unlisted}"
     stale = [permission for permission in permissions(pipeline) if excused(permission) and permission not in unneeded]
     assert not stale, f"these are listed as unneeded, and a run fails without them: {stale}"
-    idle = [entry for entry in UNNEEDED if not any(fnmatchcase(each.action, entry[1]) for each in unneeded)]
+    idle = [entry for entry in UNNEEDED if not any(fnmatchcase(permission.action, entry[1]) for permission in unneeded)]
     assert not idle, f"no role has these any more: {idle}"
 
 
@@ -731,7 +731,7 @@ def test_nothing_is_denied_in_a_run(pipeline):
     assert a_photo(pipeline) is None
     calls = pipeline.calls()
     assert {call.allowed for call in calls} == {True}
-    others = (
+    idle_prefixes = (
         "CleanRenditions",
         "Watch",
         "Delete",
@@ -751,7 +751,7 @@ def test_nothing_is_denied_in_a_run(pipeline):
         "ServePage",
         "RefuseRequest",
     )
-    idle = {role for role in pipeline.roles if role.startswith(others)}
+    idle = {role for role in pipeline.roles if role.startswith(idle_prefixes)}
     assert {call.role for call in calls} - idle == set(pipeline.roles) - idle
 
 
@@ -799,21 +799,23 @@ def test_what_a_role_may_not_is_denied_as_aws_would(pipeline, service, status, c
 
 def test_a_missing_object_is_forbidden_without_the_permission_to_list(pipeline):
     """As in S3, only a caller that may list the bucket gets 404."""
-    wanted = {"Bucket": pipeline.uploads_bucket, "Key": "uploads/missing"}
+    parameters = {"Bucket": pipeline.uploads_bucket, "Key": "uploads/missing"}
     client = as_role(pipeline, "ValidateImageFunctionRole", "s3")
     with pytest.raises(client.exceptions.NoSuchKey):
-        client.get_object(**wanted)
-    kept = [each for each in pipeline.roles["ValidateImageFunctionRole"] if each["Action"] != "s3:ListBucket"]
+        client.get_object(**parameters)
+    kept = [
+        statement for statement in pipeline.roles["ValidateImageFunctionRole"] if statement["Action"] != "s3:ListBucket"
+    ]
     pipeline.restrict("ValidateImageFunctionRole", kept)
     with pytest.raises(ClientError, match="AccessDenied"):
-        client.get_object(**wanted)
+        client.get_object(**parameters)
 
 
 def test_of_a_batch_only_what_may_be_deleted_is(pipeline):
     """As in S3, the batch succeeds and lists the denied objects."""
     role, s3, bucket = "CleanRenditionsFunctionRole", pipeline.client("s3"), pipeline.outputs["ThumbnailsBucketName"]
-    kept, gone = "thumbnails/batch/kept", "thumbnails/batch/ü & more"
-    versions = {name: s3.put_object(Bucket=bucket, Key=name, Body=b"x")["VersionId"] for name in (kept, gone)}
+    kept, deletable = "thumbnails/batch/kept", "thumbnails/batch/ü & more"
+    versions = {name: s3.put_object(Bucket=bucket, Key=name, Body=b"x")["VersionId"] for name in (kept, deletable)}
     batch = {"Objects": [{"Key": name, "VersionId": version} for name, version in versions.items()]}
 
     def delete(allowed: str) -> tuple[list[str], list[tuple[str, ...]]]:
@@ -821,13 +823,13 @@ def test_of_a_batch_only_what_may_be_deleted_is(pipeline):
         pipeline.restrict(role, [statement])
         answer = as_role(pipeline, role, "s3").delete_objects(Bucket=bucket, Delete=batch)
         errors = [(error["Key"], error["VersionId"], error["Code"]) for error in answer["Errors"]]
-        return [each["Key"] for each in answer.get("Deleted", [])], errors
+        return [entry["Key"] for entry in answer.get("Deleted", [])], errors
 
     denied = [(name, version, "AccessDenied") for name, version in versions.items()]
     assert delete("elsewhere/*") == ([], denied)
-    assert delete(f"{bucket}/{gone}") == ([gone], denied[:1])
+    assert delete(f"{bucket}/{deletable}") == ([deletable], denied[:1])
     left = s3.list_object_versions(Bucket=bucket, Prefix="thumbnails/batch/")["Versions"]
-    assert [each["Key"] for each in left] == [kept]
+    assert [entry["Key"] for entry in left] == [kept]
 
 
 def test_a_denied_function_fails_as_on_aws(pipeline, folder):
@@ -847,13 +849,17 @@ def test_a_function_writes_to_no_log_group_but_its_own():
     roles = {role.arn: role for role in stack.roles}
     account = f"arn:aws:logs:us-east-1:{ACCOUNT_ID}:log-group"
     groups = {f"{account}:{function.log_group}" for function in stack.functions}
-    others = {f"{account}:/aws/lambda/other", f"{account}:other", "arn:aws:logs:us-east-1:210987654321:log-group:x"}
+    foreign_groups = {
+        f"{account}:/aws/lambda/other",
+        f"{account}:other",
+        "arn:aws:logs:us-east-1:210987654321:log-group:x",
+    }
     assert len(groups) == len(stack.functions)
     for function in stack.functions:
         role, own = roles[function.role], f"{account}:{function.log_group}"
         assert judge.allows(role, policy.Request("logs:CreateLogStream", f"{own}:log-stream:2026/11/27/[1]a"))
         assert judge.allows(role, policy.Request("logs:PutLogEvents", f"{own}:log-stream:2026/11/27/[1]a"))
-        for group in groups | others - {own}:
+        for group in groups | foreign_groups - {own}:
             allowed = judge.allows(role, policy.Request("logs:PutLogEvents", f"{group}:log-stream:x"))
             assert allowed == (group == own), f"{role.logical_id} may write to {group}"
             assert not judge.allows(role, policy.Request("logs:CreateLogGroup", group))

@@ -45,20 +45,20 @@ def ask(pipeline: Pipeline) -> Ask:
 def listed(ask: Ask) -> Callable[..., dict[str, Any]]:
     """A function that returns the images of all pages by key."""
 
-    def listed(limit: int = 100, **wanted: str) -> dict[str, Any]:
-        found: list[Any] = []
+    def listed(limit: int = 100, **filters: str) -> dict[str, Any]:
+        images: list[Any] = []
         cursor = None
         while True:
-            query = {**wanted, "limit": str(limit), **({"cursor": cursor} if cursor else {})}
+            query = {**filters, "limit": str(limit), **({"cursor": cursor} if cursor else {})}
             status, body = ask(urlencode(query))
             assert status == 200, body
-            found += body["images"]
+            images += body["images"]
             cursor = body["cursor"]
             if cursor is None:
                 break
-        by_key = {image["imageKey"]: image for image in found}
-        assert len(by_key) == len(found)
-        times = [image.get("uploadedAt", "") for image in found if image["status"] != "DELETED"]
+        by_key = {image["imageKey"]: image for image in images}
+        assert len(by_key) == len(images)
+        times = [image.get("uploadedAt", "") for image in images if image["status"] != "DELETED"]
         assert times == sorted(times, reverse=True)
         return by_key
 
@@ -89,12 +89,12 @@ def test_an_upload_is_listed_from_its_beginning_to_its_end(pipeline, folder, lis
         assert json.loads(status.getresponse().read())["ImageKey"] == key
         status.close()
     assert not keys & listed(status="PROCESSING").keys()
-    gone = f"{folder}/a.jpg"
-    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=gone)
-    pipeline.wait_until(lambda: gone in listed(status="DELETED"), "the deletion")
-    assert gone not in listed()
-    assert everything[gone]["labels"]
-    assert all(gone not in listed(label=label) for label in everything[gone]["labels"])
+    deleted_key = f"{folder}/a.jpg"
+    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=deleted_key)
+    pipeline.wait_until(lambda: deleted_key in listed(status="DELETED"), "the deletion")
+    assert deleted_key not in listed()
+    assert everything[deleted_key]["labels"]
+    assert all(deleted_key not in listed(label=label) for label in everything[deleted_key]["labels"])
 
 
 def test_a_failure_is_listed_with_its_reason(pipeline, folder, listed):

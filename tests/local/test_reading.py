@@ -71,14 +71,14 @@ class Held:
 @pytest.fixture
 def hold(pipeline: Pipeline) -> Iterator[Callable[[], Held]]:
     """A function that holds uploads from now on."""
-    made: list[Held] = []
+    holds: list[Held] = []
 
     def hold() -> Held:
-        made.append(Held(pipeline))
-        return made[-1]
+        holds.append(Held(pipeline))
+        return holds[-1]
 
     yield hold
-    for held in made:
+    for held in holds:
         held.free.set()
 
 
@@ -185,8 +185,8 @@ def test_an_img_shows_what_its_browser_reads(pipeline, folder):
     assert opened(get(get(address).headers["location"]).data).size == (150, 200)
     pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
     pipeline.wait_until(lambda: (pipeline.record(key) or {})["status"] == "DELETED", "the deletion")
-    gone = get(address)
-    assert (gone.status, gone.headers["content-type"]) == (404, "application/problem+json")
+    missing = get(address)
+    assert (missing.status, missing.headers["content-type"]) == (404, "application/problem+json")
 
 
 def test_while_a_new_picture_comes_the_old_one_is_shown(pipeline, folder, hold):

@@ -30,7 +30,11 @@ def test_an_image_is_completed_without_labels(unlabelled):
     with urlopen(unlabelled.api_url + status_path(key)) as answer:
         status = json.load(answer)
     assert (status["status"], status["labels"], status["warnings"]) == ("COMPLETED", [], [])
-    (notification,) = [each for each in unlabelled.notifications() if each["Subject"] == f"Image processed: {key}"]
+    (notification,) = [
+        notification
+        for notification in unlabelled.notifications()
+        if notification["Subject"] == f"Image processed: {key}"
+    ]
     before, renditions, after = notification["Message"].split("\n\n")
     assert before == f"{key} was processed."
     assert [line.partition(" ")[0] for line in renditions.split("\n")] == ["Image:", *["Rendition"] * 4]
@@ -59,6 +63,8 @@ def check_permissions(unlabelled):
     calls = unlabelled.calls()
     assert all(call.allowed for call in calls)
     assert not any(call.action.startswith("rekognition:") for call in calls)
-    allowed = [each for each in unlabelled.roles["ExtractMetadataFunctionRole"] if each["Effect"] == "Allow"]
+    allowed = [
+        statement for statement in unlabelled.roles["ExtractMetadataFunctionRole"] if statement["Effect"] == "Allow"
+    ]
     assert "rekognition" not in json.dumps(allowed)
     assert "s3:" not in json.dumps(allowed)

@@ -52,20 +52,20 @@ def client(service: str, config: Config | None = None) -> Any:
 
 def sent(service: str, operation: str, **parameters: Any) -> dict[str, Any]:
     """Return the request that boto3 signs for a call, as a WSGI environment."""
-    seen: list[dict[str, Any]] = []
+    environments: list[dict[str, Any]] = []
 
     def keep(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         body = request.body or b""
         data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else body.read()
         headers = {k: v.decode() if isinstance(v, bytes) else v for k, v in request.headers.items()}
-        seen.append(environ_of(request.method, request.url, headers, data))
+        environments.append(environ_of(request.method, request.url, headers, data))
         return AWSResponse(request.url, 200, {}, io.BytesIO(b"{}"))
 
-    made = client(service)
-    made.meta.events.register("before-send.*.*", keep)
+    service_client = client(service)
+    service_client.meta.events.register("before-send.*.*", keep)
     with suppress(Exception):  # the made-up answer is nobody's; the request is what is looked at
-        getattr(made, operation)(**parameters)
-    return seen[0]
+        getattr(service_client, operation)(**parameters)
+    return environments[0]
 
 
 def permissions(environ: dict[str, Any]) -> list[tuple[str, str]]:

@@ -112,19 +112,19 @@ def test_a_query_returns_one_partition_in_order(pipeline):
             **options,
         )
 
-    def found(answer):
+    def positions(answer):
         return [(item[entries.VIEW]["S"], item[entries.POSITION]["S"]) for item in answer["Items"]]
 
-    assert found(query("queried")) == [("queried", "a"), ("queried", "b"), ("queried", "c")]
+    assert positions(query("queried")) == [("queried", "a"), ("queried", "b"), ("queried", "c")]
     first = query("queried", ScanIndexForward=False, Limit=2)
-    assert found(first) == [("queried", "c"), ("queried", "b")]
+    assert positions(first) == [("queried", "c"), ("queried", "b")]
     rest = query("queried", ScanIndexForward=False, ExclusiveStartKey=first["LastEvaluatedKey"])
-    assert found(rest) == [("queried", "a")]
+    assert positions(rest) == [("queried", "a")]
     assert query("unknown")["Items"] == []
 
 
 @pytest.mark.parametrize(
-    ("where", "name"),
+    ("owner", "name"),
     [
         (ResponseSerializer, "_serialize"),
         (ExpressionTokenizer, "make_list"),
@@ -137,8 +137,8 @@ def test_a_query_returns_one_partition_in_order(pipeline):
         (Table, "query"),
     ],
 )
-def test_a_moved_seam_is_reported(monkeypatch, where, name):
+def test_a_moved_seam_is_reported(monkeypatch, owner, name):
     """If moto no longer has it, the start fails and names the module to change."""
-    monkeypatch.delattr(where, name)
+    monkeypatch.delattr(owner, name)
     with pytest.raises(RuntimeError, match=r"moto_seams/dynamodb\.py"):
         dynamodb.install()

@@ -34,5 +34,5 @@ def test_every_key_is_listed_as_it_is(pipeline, folder, name):
     assert "Versions" not in s3.list_object_versions(Bucket=bucket, Prefix=key)
     version = s3.put_object(Bucket=bucket, Key=key, Body=b"words")["VersionId"]
     answer = s3.list_object_versions(Bucket=bucket, Prefix=key)
-    assert [(each["Key"], each["VersionId"]) for each in answer["Versions"]] == [(key, version)]
+    assert [(entry["Key"], entry["VersionId"]) for entry in answer["Versions"]] == [(key, version)]
     assert answer["Prefix"] == key

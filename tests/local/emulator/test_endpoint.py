@@ -101,7 +101,7 @@ def test_the_workflow_meets_faults_too(pipeline, folder):
 @pytest.mark.parametrize(
     ("module", "name"),
     [(werkzeug_app, "RegexConverter"), (backends, "list_of_moto_modules"), (responses, "method_names_from_class")],
-    ids=lambda each: str(each),
+    ids=lambda value: str(value),
 )
 def test_a_moved_seam_is_reported(monkeypatch, module, name):
     """If moto no longer has it, the start fails and names the module to change."""

@@ -122,30 +122,30 @@ def test_the_reason_is_the_operation(name, reason):
 
 def test_ids_differ_and_sequencers_grow():
     """Events of one key are distinct and ordered."""
-    made = [events.event_for("1", bucket(True), "s3:ObjectCreated:Put", key("v")) for _ in range(50)]
-    assert len({event["id"] for event in made}) == 50
-    sequencers = [event["detail"]["object"]["sequencer"] for event in made]
+    announcements = [events.event_for("1", bucket(True), "s3:ObjectCreated:Put", key("v")) for _ in range(50)]
+    assert len({event["id"] for event in announcements}) == 50
+    sequencers = [event["detail"]["object"]["sequencer"] for event in announcements]
     assert sequencers == sorted(set(sequencers))
 
 
 def test_a_deletion_has_its_kind():
     """A deletion has no size or etag; a delete marker has the etag of empty content, as documented."""
-    gone = events.event_for("1", bucket(False), "s3:ObjectRemoved:Delete", key())
-    marked = events.event_for("1", bucket(True), "s3:ObjectRemoved:DeleteMarkerCreated", key("v"))
-    assert shape(gone["detail"]) == shape(PERMANENTLY_DELETED["detail"])
-    assert shape(marked["detail"]) == shape(DOCUMENTED_DELETION["detail"])
-    assert marked["detail"]["object"]["etag"] == DOCUMENTED_DELETION["detail"]["object"]["etag"]
-    assert [each["detail"]["deletion-type"] for each in (gone, marked)] == [
+    deletion = events.event_for("1", bucket(False), "s3:ObjectRemoved:Delete", key())
+    marker = events.event_for("1", bucket(True), "s3:ObjectRemoved:DeleteMarkerCreated", key("v"))
+    assert shape(deletion["detail"]) == shape(PERMANENTLY_DELETED["detail"])
+    assert shape(marker["detail"]) == shape(DOCUMENTED_DELETION["detail"])
+    assert marker["detail"]["object"]["etag"] == DOCUMENTED_DELETION["detail"]["object"]["etag"]
+    assert [event["detail"]["deletion-type"] for event in (deletion, marker)] == [
         "Permanently Deleted",
         "Delete Marker Created",
     ]
-    assert {each["detail"]["reason"] for each in (gone, marked)} == {"DeleteObject"}
+    assert {event["detail"]["reason"] for event in (deletion, marker)} == {"DeleteObject"}
 
 
 def deletions(wait_for_events: Any, count: int) -> list[tuple[str, str | None, str]]:
     """Return key, version and kind of each deletion, ordered by sequencer."""
     details = sorted(
-        (event["detail"] for event in wait_for_events(count)), key=lambda each: each["object"]["sequencer"]
+        (event["detail"] for event in wait_for_events(count)), key=lambda detail: detail["object"]["sequencer"]
     )
     return [
         (detail["object"]["key"], detail["object"].get("version-id"), detail["deletion-type"]) for detail in details
@@ -160,8 +160,8 @@ def test_every_deletion_in_a_versioned_bucket_is_announced(pipeline, listen, bat
 
     def delete(**version: str) -> str:
         if batch:
-            wanted = {"Objects": [{"Key": name, **version}]}
-            deleted = s3.delete_objects(Bucket=pipeline.uploads_bucket, Delete=wanted)["Deleted"][0]
+            selection = {"Objects": [{"Key": name, **version}]}
+            deleted = s3.delete_objects(Bucket=pipeline.uploads_bucket, Delete=selection)["Deleted"][0]
             return deleted.get("DeleteMarkerVersionId") or deleted["VersionId"]
         return s3.delete_object(Bucket=pipeline.uploads_bucket, Key=name, **version)["VersionId"]
 

@@ -57,21 +57,21 @@ AFTER = {"Type": "Pass", "End": True}
 @pytest.fixture
 def start(pipeline) -> Iterator[Callable[..., str]]:
     """A function that creates and starts a state machine, and returns the ARN of the execution."""
-    states, made = pipeline.client("stepfunctions"), []
+    states, machines = pipeline.client("stepfunctions"), []
 
     def start_machine(definition: dict[str, Any], **parameters: Any) -> str:
-        made.append(
+        machines.append(
             states.create_state_machine(
                 name=f"test-{uuid.uuid4()}",
                 definition=json.dumps({"QueryLanguage": "JSONata", **definition}),
                 roleArn="arn:aws:iam::123456789012:role/nobody-judges-this-one",
             )["stateMachineArn"]
         )
-        arn: str = states.start_execution(stateMachineArn=made[-1], **parameters)["executionArn"]
+        arn: str = states.start_execution(stateMachineArn=machines[-1], **parameters)["executionArn"]
         return arn
 
     yield start_machine
-    for machine in made:
+    for machine in machines:
         states.delete_state_machine(stateMachineArn=machine)
 
 

@@ -17,8 +17,8 @@ URL = "https://bucket.s3.amazonaws.com/"
 @pytest.fixture
 def installed(monkeypatch):
     """Install the seam for one test only."""
-    for where, name in ((S3Backend, "put_object"), (S3Response, "_bucket_response_post")):
-        monkeypatch.setattr(where, name, getattr(where, name))
+    for owner, name in ((S3Backend, "put_object"), (S3Response, "_bucket_response_post")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
     forms.install()
 
 

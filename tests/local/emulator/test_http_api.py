@@ -147,7 +147,9 @@ def test_no_route_is_404(api):
 def test_a_route_for_the_rest_takes_the_rest(api):
     """`$default` has no variables; the examples of the AWS manual have the documented priority."""
     manual = ["GET /pets/{proxy+}", "$default", "ANY /{proxy+}", "GET /pets/dog/{id}", "GET /pets/dog/1"]
-    with_rest = Api([Route(*(each.split() if " " in each else ("ANY", each)), each) for each in manual])
+    with_rest = Api(
+        [Route(*(route_key.split() if " " in route_key else ("ANY", route_key)), route_key) for route_key in manual]
+    )
     for method, path, expected in (
         ("GET", "/pets/dog/1", "GET /pets/dog/1"),
         ("GET", "/pets/dog/2", "GET /pets/dog/{id}"),

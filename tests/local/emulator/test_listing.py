@@ -24,9 +24,11 @@ def s3(aws, monkeypatch):
 def test_a_listing_has_every_version(s3):
     """It has size, etag and the latest flag, as in S3."""
     listed = s3.list_object_versions(Bucket=UPLOADS_BUCKET)["Versions"]
-    heads = [s3.head_object(Bucket=UPLOADS_BUCKET, Key="uploads/a", VersionId=each["VersionId"]) for each in listed]
-    assert {(each["Size"], each["IsLatest"]) for each in listed} == {(5, False), (6, True)}
-    assert [each["ETag"] for each in listed] == [head["ETag"] for head in heads]
+    heads = [
+        s3.head_object(Bucket=UPLOADS_BUCKET, Key="uploads/a", VersionId=version["VersionId"]) for version in listed
+    ]
+    assert {(version["Size"], version["IsLatest"]) for version in listed} == {(5, False), (6, True)}
+    assert [version["ETag"] for version in listed] == [head["ETag"] for head in heads]
 
 
 def test_a_listing_leaves_nothing_behind(s3):

@@ -94,10 +94,10 @@ def serve(server) -> Iterator[Any]:
         return running[-1]
 
     yield begin
-    for each in running:
-        each.queues.stop()
-        each.sqs.delete_queue(QueueUrl=each.queue)
-        each.sqs.delete_queue(QueueUrl=each.dead)
+    for served in running:
+        served.queues.stop()
+        served.sqs.delete_queue(QueueUrl=served.queue)
+        served.sqs.delete_queue(QueueUrl=served.dead)
 
 
 def failing(*bodies: str) -> Callable[[list[Any]], InvocationResult]:

@@ -25,7 +25,7 @@ class Backend:
     """A server on loopback that records requests."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, str, bytes]] = []
+        self.requests: list[tuple[str, str, bytes]] = []
         self.headers: list[tuple[str, str]] = []
         backend = self
 
@@ -34,7 +34,7 @@ class Backend:
 
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                backend.seen.append((self.command, self.path, body))
+                backend.requests.append((self.command, self.path, body))
                 backend.headers = self.headers.items()
                 if self.path == "/hang-up":
                     self.close_connection = True
@@ -67,7 +67,7 @@ def running() -> Iterator[tuple[Backend, str]]:
 
 @pytest.fixture
 def backend(running: tuple[Backend, str]) -> Backend:
-    running[0].seen.clear()
+    running[0].requests.clear()
     return running[0]
 
 
@@ -100,7 +100,7 @@ def test_forwards_requests_of_the_network(backend, host, method):
     assert answer.startswith(b"HTTP/1.1 207 Fine\r\n")
     assert b"X-From: backend\r\n" in answer
     assert answer.endswith(b"\r\n\r\n" if method == "HEAD" else b"\r\n\r\nanswered")
-    assert backend.seen == [(method, "/bucket/a%20b%2Fc?d=%C3%BC", b"body")]
+    assert backend.requests == [(method, "/bucket/a%20b%2Fc?d=%C3%BC", b"body")]
     assert {("X-Amz-Meta-My_Name", "a"), ("x-amz-meta-b", "c")} <= set(backend.headers)
     assert ("Host", f"127.0.0.1:{backend.port}") in backend.headers
 
@@ -109,7 +109,7 @@ def test_forwards_chunks(backend, host):
     """SDKs send streams in chunks."""
     answer = ask(host, "/a", "PUT", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n")
     assert answer.startswith(b"HTTP/1.1 207 ")
-    assert backend.seen == [("PUT", "/a", b"abcde")]
+    assert backend.requests == [("PUT", "/a", b"abcde")]
 
 
 def test_tells_where_a_request_comes_from(backend, host):
@@ -130,7 +130,7 @@ def test_what_is_for_tests_is_not_forwarded(backend, host, way):
         for method in ("GET", "POST"):
             answer = ask(host, way.format(name), method, body=b"{}")
             assert answer.startswith(b"HTTP/1.1 403 "), way.format(name)
-    assert backend.seen == []
+    assert backend.requests == []
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_target_that_is_no_path_is_not_forwarded(backend, host, target):
     """Only proxies accept URLs as targets."""
     answer = ask(host, target.format(host), "POST", body=b"{}")
     assert answer.startswith((b"HTTP/1.1 403 ", b"HTTP/1.1 400 "))
-    assert backend.seen == []
+    assert backend.requests == []
 
 
 SECOND = b"POST /_local/alter HTTP/1.1\r\nHost: HOST\r\nContent-Length: 2\r\n\r\n{}"
@@ -167,8 +167,8 @@ FIRST = {
 def test_no_second_request_follows_a_judged_one(backend, host, first):
     """This holds for pipelining, keep-alive, smuggling and upgrades."""
     exchange(host, (first + SECOND).replace(b"HOST", host.encode()))
-    assert not [path for _, path, _ in backend.seen if path != "/a"]
-    assert len(backend.seen) <= 1
+    assert not [path for _, path, _ in backend.requests if path != "/a"]
+    assert len(backend.requests) <= 1
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_no_second_request_follows_a_judged_one(backend, host, first):
 def test_another_host_is_refused(backend, host, hosts):
     """DNS rebinding does not work."""
     port = host.partition(":")[2]
-    lines = "".join(f"Host: {each.format(host=host, port=port)}\r\n" for each in hosts)
+    lines = "".join(f"Host: {value.format(host=host, port=port)}\r\n" for value in hosts)
     assert exchange(host, f"GET /a HTTP/1.1\r\n{lines}\r\n".encode()).startswith(b"HTTP/1.1 403 ")
-    assert backend.seen == []
+    assert backend.requests == []
 
 
 def test_a_body_that_was_cut_off_is_not_forwarded(backend, host):
@@ -191,13 +191,13 @@ def test_a_body_that_was_cut_off_is_not_forwarded(backend, host):
             client.sendall(f"PUT /a HTTP/1.1\r\nHost: {host}\r\n{framing}".encode())
             client.shutdown(socket.SHUT_WR)
             assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
-    assert backend.seen == []
+    assert backend.requests == []
 
 
 def test_hangs_up_when_the_endpoint_does(backend, host):
     """A call without a response stays without one."""
     assert ask(host, "/hang-up") == b""
-    assert len(backend.seen) == 1
+    assert len(backend.requests) == 1
 
 
 def test_ordinary_targets_are_not_reserved():

@@ -56,8 +56,8 @@ class Stream:
     def describe_stream(self, **_: Any) -> Any:
         return {"StreamDescription": {"Shards": [{"ShardId": "s"}]}}
 
-    def get_shard_iterator(self, **asked: Any) -> Any:
-        return {"ShardIterator": asked.get("SequenceNumber", "0")}
+    def get_shard_iterator(self, **options: Any) -> Any:
+        return {"ShardIterator": options.get("SequenceNumber", "0")}
 
     def get_records(self, *, ShardIterator: str, Limit: int) -> Any:  # noqa: N803
         records = self.records[int(ShardIterator) :][:Limit]
@@ -100,8 +100,8 @@ def serve() -> Iterator[Any]:
         return batches, stream.letters
 
     yield until_drained
-    for each in running:
-        each.stop()
+    for reader in running:
+        reader.stop()
 
 
 def test_changes_come_in_order_and_in_batches(serve):
