@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from image_pipeline.api import apikeys
 from image_pipeline.keys import original_path, rendition_prefix, status_path
 from local.emulator import policy
-from local.emulator.actions import CONDITION_KEYS, reading, sending
+from local.emulator.actions import CONDITION_KEYS, read_permission, send_permission
 from local.emulator.clients import Clients
 from local.emulator.deploy import plan
 from local.emulator.iam import Guard, Role, access_key
@@ -883,7 +883,7 @@ def guard(effect: str, condition: dict[str, Any]) -> tuple[Guard, Role]:
 def test_a_buckets_policy_is_judged_with_the_roles(effect, secure, allowed):
     """A deny of the bucket wins; loopback counts as TLS."""
     judge, role = guard(effect, {"Bool": {"aws:SecureTransport": secure}})
-    assert judge.allows(role, reading("b", "k", None, "us-east-1")) == allowed
+    assert judge.allows(role, read_permission(bucket="b", key="k", version=None, region="us-east-1")) == allowed
     assert judge.calls() == [
         {"role": "R", "action": "s3:GetObject", "resource": "arn:aws:s3:::b/k", "allowed": allowed}
     ]
@@ -892,8 +892,8 @@ def test_a_buckets_policy_is_judged_with_the_roles(effect, secure, allowed):
 def test_a_buckets_policy_may_allow_what_the_role_does_not():
     """Within an account, either policy is enough."""
     judge, role = guard("Allow", {})
-    assert judge.allows(role, reading("b", "k", None, "us-east-1"))
-    assert not judge.allows(role, reading("c", "k", None, "us-east-1"))
+    assert judge.allows(role, read_permission(bucket="b", key="k", version=None, region="us-east-1"))
+    assert not judge.allows(role, read_permission(bucket="c", key="k", version=None, region="us-east-1"))
 
 
 def test_queues_and_topics_have_policies_too():
@@ -919,7 +919,7 @@ def test_queues_and_topics_have_policies_too():
     template = Template(ROOT / "template.yml", {"Resources": resources}, {}, "s", "us-east-1")
     judge = Guard([role], plan(template, "", "").resource_policies)
     for source, allowed in (("known", True), ("other", False)):
-        need = sending(queue, f"arn:aws:events:us-east-1:1:rule/{source}")
+        need = send_permission(queue, f"arn:aws:events:us-east-1:1:rule/{source}")
         assert judge.admits("events.amazonaws.com", need) == allowed
         assert not judge.admits("sns.amazonaws.com", need)
     assert judge.allows(role, policy.Request("sns:Publish", topic))
