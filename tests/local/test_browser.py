@@ -106,8 +106,8 @@ def with_facts(script: str, pipeline: Pipeline, **facts: object) -> str:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "evil.example", pytest.param("page.example", marks=HEAVY)])
-def test_a_foreign_page_reaches_nothing(open_to_pages, site: Site, key, tmp_path, host):
-    """A page of another site or another port cannot detect the local run."""
+def test_a_foreign_page_cannot_reach_the_local_run(open_to_pages, site: Site, key, tmp_path, host):
+    """A page of another site or port can neither read nor change anything."""
     open_to_pages.upload("elsewhere/secret", PICTURE, ContentType="image/jpeg")
     address = {"Bucket": open_to_pages.uploads_bucket, "Key": "elsewhere/secret"}
     signed = open_to_pages.client("s3").generate_presigned_url("get_object", Params=address)
@@ -151,7 +151,7 @@ def snippets() -> list[str]:
 
 
 def test_the_snippets_of_the_document_work(open_to_pages, site: Site, key, tmp_path):
-    """They work for a type that the browser does not know, and for an image that replaces another."""
+    """The snippets work for a type that the browser does not know, and for an image that replaces another."""
     client, use = snippets()
     before = (
         "const { api, key, pictures } = FACTS; const bar = {}; const results = []; for (const picture of pictures) {\n"
@@ -206,8 +206,8 @@ return report;
         ([], 150_000_001, 413, ["string"]),
     ],
 )
-def test_the_client_of_the_document_tries_again(open_to_pages, site: Site, key, tmp_path, failures, size, error, sends):
-    """After temporary failures only; any type and size is stored whole, and the progress grows to its end."""
+def test_the_client_of_the_document_retries(open_to_pages, site: Site, key, tmp_path, failures, size, error, sends):
+    """The client retries only temporary failures, stores files of any type and size, and reports progress."""
     name = f"clips/{len(sends)}-{size}-{error}.mp4"
     facts = {"key": key, "failures": failures, "size": size, "name": name}
     report = site.visit("localhost", with_facts(snippets()[0] + TRIES, open_to_pages, **facts), tmp_path)

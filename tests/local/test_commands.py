@@ -104,7 +104,7 @@ def test_demo_succeeds_with_all_facts_as_json(start, tmp_path):
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["logs", "thumbnails"]
 
 
-def test_demo_fails_when_a_picture_does(pipeline, tmp_path, monkeypatch, capsys):
+def test_demo_fails_if_an_image_fails(pipeline, tmp_path, monkeypatch, capsys):
     """Files of the user and whole folders are processed; the output names a file that fails, and the exit code is 1."""
     folder = tmp_path / "my pictures"
     folder.mkdir()
@@ -123,7 +123,7 @@ def test_demo_fails_when_a_picture_does(pipeline, tmp_path, monkeypatch, capsys)
 
 @pytest.mark.parametrize("name", ["missing.jpg", "bell\x07.jpg", "folder", "folder/empty"])
 def test_an_unusable_file_is_a_usage_error(start, tmp_path, name):
-    """It is reported before anything starts."""
+    """An unusable file is reported before any process starts."""
     (tmp_path / "bell\x07.jpg").write_bytes(photo())
     (tmp_path / "folder" / "empty").mkdir(parents=True)
     (tmp_path / "folder" / "not UTF-8 \udcff.jpg").write_bytes(photo())
@@ -136,7 +136,7 @@ def test_an_unusable_file_is_a_usage_error(start, tmp_path, name):
 
 @pytest.mark.parametrize("option", ["--port", pytest.param("--api-port", marks=HEAVY)])
 def test_a_busy_port_is_reported(start, option):
-    """The message has its number."""
+    """The message has the number of the port."""
     other = {"--port": "--api-port", "--api-port": "--port"}[option]
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -150,8 +150,8 @@ def test_a_busy_port_is_reported(start, option):
     assert "Traceback" not in err
 
 
-def test_run_stays_up_takes_more_and_ends_with_ctrl_c(start):
-    """It prints commands and a sign-in link, shows later uploads, rejects a second copy, and leaves no process."""
+def test_run_processes_uploads_until_ctrl_c(start):
+    """The output has commands, a sign-in link and uploads; a second copy is rejected; no process remains."""
     run = start("run", "--port", free_port(), "--api-port", "0")
     words = "".join(lines_until(run, "Ctrl-C"))
     assert "aws --endpoint-url http://127.0.0.1:" in words
@@ -186,8 +186,8 @@ def first_process(run):
 
 
 @pytest.mark.parametrize(("moment", "how"), crossed([first_words, first_process], [signal.SIGINT, signal.SIGTERM]))
-def test_an_interrupted_start_leaves_nothing(start, tmp_path, moment, how):
-    """This holds before and during the start of the server, for SIGINT and SIGTERM."""
+def test_an_interrupted_start_leaves_no_process(start, tmp_path, moment, how):
+    """SIGINT and SIGTERM end all processes before and during the start of the server."""
     run = start("run", "--port", "0", "--api-port", "0")
     moment(run)
     processes = descendants(run)
@@ -227,7 +227,7 @@ BREADTH = ("telling where it runs", "its first call", "fetching a rendition")  #
     ],
 )
 def test_ctrl_c_ends_a_command_at_any_moment(tmp_path, event, text, times):
-    """It exits with 130, without a traceback and without a remaining process."""
+    """The command exits with 130, without a traceback and without a remaining process."""
     (tmp_path / "one.jpg").write_bytes(photo())
     options = ("demo", "--run-dir", str(tmp_path / "run"), "--port", "0", "--api-port", "0", str(tmp_path / "one.jpg"))
     done = interrupted("local", event, text, times, *options, MARK=str(tmp_path))
@@ -293,7 +293,7 @@ def test_a_name_cannot_reach_the_terminal_or_the_markup(name):
 
 @given(st.text())
 @example("\x9b31m\u202e\u2028\ud800")
-def test_a_name_in_a_json_line_is_ascii_and_comes_out_as_it_was(name):
+def test_a_name_in_a_json_line_is_ascii_and_decodes_unchanged(name):
     """A program reads the exact name, and a terminal shows no control characters."""
     line = printed(JsonLines(), name)
     assert line.isascii()

@@ -55,8 +55,8 @@ def timeouts(pipeline: Any, key: str) -> list[tuple[str, str]]:
         ("raise LookupError('odd')", {}, "LookupError", "odd"),
     ],
 )
-def test_a_function_can_be_made_to_break_in_any_way(pipeline, body, limits, kind, words):
-    """It runs in a process with the real runtime; `clear` restores its code."""
+def test_a_test_can_break_a_function_in_any_way(pipeline, body, limits, kind, words):
+    """The function runs in a process with the real runtime; `clear` restores its code."""
     pipeline.alter("ValidateImageFunction", source=f"def lambda_handler(event, context): {body}", **limits)
     error, message = invoked(pipeline)
     assert (error, words in message) == (kind, True)
@@ -65,8 +65,8 @@ def test_a_function_can_be_made_to_break_in_any_way(pipeline, body, limits, kind
 
 
 @heavy  # waits for a real timeout; emulator/test_workers.py tests the kill, and tests/workflow the retry
-def test_a_function_that_waits_for_aws_runs_into_its_timeout(pipeline, folder):
-    """It is killed during a call, and the workflow retries it."""
+def test_a_function_that_waits_for_aws_times_out(pipeline, folder):
+    """The function is killed during a call, and the workflow retries it."""
     key = f"{folder}/slow.jpg"
     pipeline.alter("ValidateImageFunction", timeout=4)
     pipeline.hang("s3", "GetObject", containing=key)
@@ -107,7 +107,7 @@ def test_a_function_can_fail_by_itself(pipeline):
     assert invoked(pipeline) == ("Runtime.ExitError", "Injected by a test: Runtime.ExitError")
 
 
-def test_a_call_can_fail_although_it_has_done_its_work(pipeline, folder):
+def test_a_call_can_fail_after_it_took_effect(pipeline, folder):
     """The object exists although the response is an error."""
     pipeline.fault("s3", "PutObject", "InternalError", containing=folder, effective=True)
     s3 = boto3.client("s3", endpoint_url=pipeline.aws_url, config=Config(retries={"total_max_attempts": 1}))
@@ -117,8 +117,8 @@ def test_a_call_can_fail_although_it_has_done_its_work(pipeline, folder):
     assert s3.get_object(**address)["Body"].read() == b"kept"
 
 
-def test_a_fault_hits_only_calls_with_all_of_its_words(pipeline, folder):
-    """It applies to calls of one function for one image."""
+def test_a_fault_applies_only_to_calls_that_contain_all_words(pipeline, folder):
+    """The fault applies to calls of one function for one image."""
     pipeline.fault("lambda", "Invoke", "ServiceException", times=-1, containing=[FUNCTION, folder])
     client = pipeline.client("lambda")
     other_calls = [(FUNCTION, "other"), ("image-pipeline-StoreResultsFunction", folder)]
@@ -128,8 +128,8 @@ def test_a_fault_hits_only_calls_with_all_of_its_words(pipeline, folder):
         client.invoke(FunctionName=FUNCTION, Payload=json.dumps({"word": folder}))
 
 
-def test_the_timeout_of_a_state_has_the_same_name(pipeline, folder):
-    """An injected timeout equals a real one."""
+def test_an_injected_timeout_has_the_name_of_a_real_one(pipeline, folder):
+    """The error and the events of both are equal."""
     states, answered = pipeline.client("stepfunctions"), threading.Event()
     pipeline.replace("ValidateImageFunction", lambda _: answered.wait(30))
     task = {
@@ -156,7 +156,7 @@ def test_the_timeout_of_a_state_has_the_same_name(pipeline, folder):
     assert results[0][0] == "States.Timeout"
 
 
-def test_anybody_else_waits_for_an_answer_until_it_gives_up_or_the_fault_is_cleared(pipeline):
+def test_a_hanging_call_waits_until_the_client_or_the_fault_ends(pipeline):
     """The operation takes effect without a response; afterwards calls succeed again."""
     pipeline.hang("s3", "PutObject", times=-1, effective=True)
     ended: list[type] = []
@@ -182,8 +182,8 @@ def test_anybody_else_waits_for_an_answer_until_it_gives_up_or_the_fault_is_clea
     pipeline.upload("elsewhere/after", b"x")
 
 
-def test_the_time_of_an_execution_can_be_over(pipeline, folder):
-    """It is TIMED_OUT without waiting, and the record is settled."""
+def test_a_test_can_time_out_an_execution(pipeline, folder):
+    """The execution is TIMED_OUT without waiting, and the record is settled."""
     key, go_on = f"{folder}/timed-out.jpg", threading.Event()
     pipeline.replace("ValidateImageFunction", lambda _: go_on.wait(30))
     pipeline.upload(key, PHOTO)
@@ -199,7 +199,7 @@ def test_the_time_of_an_execution_can_be_over(pipeline, folder):
 
 
 def test_a_moved_seam_is_reported(monkeypatch):
-    """If moto no longer has it, the start fails and names the module to change."""
+    """If moto lacks a seam, the start fails and names the module to change."""
     monkeypatch.setattr(StateTaskServiceDynamoDB, "_from_error", None)
     with pytest.raises(RuntimeError, match=r"moto_seams/stepfunctions\.py"):
         stepfunctions.install(1.0)

@@ -1,4 +1,4 @@
-"""Hostile names: from the upload to everything that shows or follows them."""
+"""Hostile names: from the upload to every output that contains them."""
 
 import http.client
 import json
@@ -194,10 +194,10 @@ class Run:
     """Uploads of the same bytes under many names, all at once.
 
     Args:
-        pipeline: Where to.
-        folder: What every key starts with.
-        names: Which of `NAMES`.
-        data: What is uploaded.
+        pipeline: The pipeline that receives the uploads.
+        folder: The prefix of every key.
+        names: Names in `NAMES`.
+        data: The content of each upload.
     """
 
     def __init__(self, pipeline: Pipeline, folder: str, names: Collection[str], data: bytes) -> None:
@@ -227,7 +227,7 @@ class Run:
         self.logs = {path.stem: path.read_bytes()[size:].decode() for path, size in before.items() if path.exists()}
 
     def _wait_for(self, count: int) -> None:
-        # A look at the notifications costs less than one at the executions, which need the processor themselves.
+        # Reading notifications is cheaper than listing executions, which use the same processor.
         def are_notified() -> bool:
             return (
                 sum(self._folder in notification["Message"] for notification in self.pipeline.notifications()) == count
@@ -317,8 +317,8 @@ def test_every_name_has_its_own_record(any_run):
         assert result.record["execution"]["id"] == result.execution.name, name
 
 
-def test_the_url_in_a_notification_gives_that_very_record(any_run):
-    """This holds for similar names and in browsers; no header contains the name."""
+def test_the_url_in_a_notification_returns_the_record_of_its_upload(any_run):
+    """Similar names and browsers get the right record; no header contains the name."""
     for name, result in any_run.results.items():
         code, headers, body = visit(status_url(result))
         assert (code, headers["content-type"], headers["x-content-type-options"]) == (
@@ -332,8 +332,8 @@ def test_the_url_in_a_notification_gives_that_very_record(any_run):
     assert len({status_url(result) for result in any_run.results.values()}) == len(any_run.results)
 
 
-def test_renditions_stay_in_their_folder_and_apart(pictures):
-    """They are below `thumbnails/`, no two uploads share one, and no tool resolves parts of their names."""
+def test_renditions_stay_in_their_own_folder(pictures):
+    """Renditions are below `thumbnails/`, no two uploads share one, and no tool resolves parts of their names."""
     owners: dict[str, str] = {}
     for name, result in pictures.results.items():
         for rendition in result.record["renditions"]:
@@ -346,8 +346,8 @@ def test_renditions_stay_in_their_folder_and_apart(pictures):
     assert len(owners) == len(NAMES) * 4
 
 
-def test_rendition_urls_give_the_picture(pictures):
-    """This holds in browsers; no header contains the name."""
+def test_rendition_urls_return_the_image(pictures):
+    """The URLs work in browsers; no header contains the name."""
     for name, result in pictures.results.items():
         _, _, body = visit(status_url(result))
         for rendition in json.loads(body)["renditions"]:
@@ -358,7 +358,7 @@ def test_rendition_urls_give_the_picture(pictures):
             assert "content-disposition" not in headers, name
 
 
-def test_the_address_of_a_rendition_gives_the_picture(pictures):
+def test_the_address_of_a_rendition_returns_the_image(pictures):
     """The path beside the status works for every name; no header contains the name."""
     for name, result in pictures.results.items():
         address = pictures.pipeline.api_url + keys.rendition_path(result.key, "web.webp")
@@ -377,7 +377,7 @@ def test_the_address_of_a_rendition_gives_the_picture(pictures):
 
 
 def test_every_name_is_listed_with_its_addresses(any_run):
-    """Each is listed once, with its own paths."""
+    """Each upload is listed once, with its own paths."""
     pipeline = any_run.pipeline
     everything = listing.make_filter()
 
@@ -405,7 +405,7 @@ def test_every_name_is_listed_with_its_addresses(any_run):
             assert code == 302, name
 
 
-def test_no_name_changes_the_form_of_a_notification(any_run):
+def test_the_format_of_a_notification_is_independent_of_the_name(any_run):
     """The subject has one line, and the body no control characters."""
     lines: set[tuple[str, ...]] = set()
     for name, result in any_run.results.items():
@@ -484,7 +484,7 @@ def test_the_folder_itself_can_be_an_upload(pipeline):
     assert (code, json.loads(body)["ImageKey"]) == (200, "uploads/")
 
 
-def test_half_a_character_fails_alone(pipeline):
+def test_a_key_with_half_a_character_fails_without_other_effects(pipeline):
     """A forged event with an invalid key fails without an effect on later events."""
     event = json.loads((ROOT / "events" / "object_created.json").read_text())
     event["detail"]["object"]["key"] = "uploads/half/\ud800.jpg"
@@ -498,7 +498,7 @@ def test_half_a_character_fails_alone(pipeline):
 
 
 def test_a_deletion_removes_only_its_own_renditions(pictures):
-    """This holds for names that look like folders of other uploads."""
+    """A name that looks like the folder of another upload removes no rendition of that upload."""
     pipeline: Pipeline = pictures.pipeline
     bucket = pipeline.outputs["ThumbnailsBucketName"]
     deleted = CHANGED - NOT_IN_MOTO

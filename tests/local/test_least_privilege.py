@@ -89,7 +89,7 @@ def excused(permission: Permission) -> bool:
     return any(fnmatchcase(permission.role, r) and fnmatchcase(permission.action, a) for r, a, _ in UNNEEDED)
 
 
-# ---- Runs of the pipeline; together they need every permission. Each gives None, or what went wrong.
+# ---- Runs of the pipeline; together they need every permission. Each returns None or a failure.
 
 
 class Run:
@@ -146,7 +146,7 @@ class Run:
 
 
 def a_photo(pipeline: Pipeline) -> str | None:
-    """From the upload to a rendition URL and a notification."""
+    """A photograph gets a rendition URL and a notification."""
     run = Run(pipeline, "photo.jpg")
     run.upload()
     try:
@@ -180,7 +180,7 @@ def a_photo_without_version(pipeline: Pipeline) -> str | None:
 
 
 def a_photo_that_no_rendition_shows_to_rekognition(pipeline: Pipeline) -> str | None:
-    """It is too small, so a temporary copy is made."""
+    """The image is too small, so a temporary copy is made."""
     run = Run(pipeline, "small.jpg")
     run.upload(photo(60, 40))
     return None if run.outcome() == "COMPLETED" else run.outcome()
@@ -228,7 +228,7 @@ def an_overwrite(pipeline: Pipeline) -> str | None:
 
 
 def a_copy_of_what_is_shown(pipeline: Pipeline) -> str | None:
-    """Nothing is rendered again."""
+    """A copy of a shown image is not rendered again."""
     run = Run(pipeline, "copied.jpg")
     run.upload()
     run.upload()
@@ -421,7 +421,7 @@ def through_the_api(pipeline: Pipeline, method: str, path: str, data: bytes | No
 
 
 def a_deletion_through_the_api(pipeline: Pipeline) -> str | None:
-    """It has the condition that the upload is unchanged."""
+    """The deletion has the condition that the upload is unchanged."""
     run = Run(pipeline, "deleted.jpg")
     run.upload()
     etag = pipeline.client("s3").head_object(Bucket=pipeline.uploads_bucket, Key=run.key)["ETag"]
@@ -433,7 +433,7 @@ def a_deletion_through_the_api(pipeline: Pipeline) -> str | None:
 
 
 def a_reprocess_through_the_api(pipeline: Pipeline) -> str | None:
-    """It replaces the newest event."""
+    """A reprocess replaces the newest event."""
     run = Run(pipeline, "again.jpg")
     run.upload()
     status = through_the_api(pipeline, "POST", f"/images/{run.key}/reprocess")
@@ -480,7 +480,7 @@ def an_original(pipeline: Pipeline) -> str | None:
 
 
 def statuses_through_the_api(pipeline: Pipeline) -> str | None:
-    """They contain rendition URLs that work."""
+    """The statuses contain rendition URLs that work."""
     run = Run(pipeline, "many.jpg")
     run.upload()
     data = json.dumps({"imageKeys": [run.key]}).encode()
@@ -514,7 +514,7 @@ def renditions_of_a_list(pipeline: Pipeline) -> str | None:
 
 
 def a_batch(pipeline: Pipeline) -> str | None:
-    """It has a new upload, an event with a version, a missing upload, and a malformed message."""
+    """The batch has a new upload, an event with a version, a missing upload, and a malformed message."""
     run, sqs, url = Run(pipeline, "batch.jpg"), pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
 
     def left() -> int:
@@ -526,7 +526,7 @@ def a_batch(pipeline: Pipeline) -> str | None:
         return any(not call.allowed for call in pipeline.calls())
 
     pipeline.take_messages(url)
-    hidden = left()  # what a run before could not delete
+    hidden = left()  # messages that an earlier run could not delete
     version = run.upload()
     reference = {"bucket": pipeline.uploads_bucket, "key": run.key, "reprocess": True}
     words = f"no JSON, about {run.key}"
@@ -534,7 +534,7 @@ def a_batch(pipeline: Pipeline) -> str | None:
     event["detail"]["object"]["sequencer"] = "F" * 16  # newer than the upload's own
     for body in (reference, event, {**reference, "key": run.key + "x"}, words):
         sqs.send_message(QueueUrl=url, MessageBody=body if body == words else json.dumps(body))
-    # What was hidden may come again meanwhile and be through, too.
+    # Hidden messages may return meanwhile and be processed, too.
     pipeline.wait_until(lambda: left() <= hidden or denied(), "the batch")
     if denied():
         return "a message was not served"
@@ -552,7 +552,7 @@ def a_batch(pipeline: Pipeline) -> str | None:
 
 
 def a_backfill(pipeline: Pipeline) -> str | None:
-    """It covers one upload, with a limit, up to the manifest."""
+    """The backfill covers one upload, with a limit, up to the manifest."""
     run, states = Run(pipeline, "backfill.jpg"), pipeline.client("stepfunctions")
     run.upload()
     arn = states.start_execution(
@@ -600,7 +600,7 @@ def denied(pipeline: Pipeline) -> bool:
 
 
 def an_image_that_is_listed(pipeline: Pipeline) -> str | None:
-    """It is listed while it is processed and after it failed; old entries are removed."""
+    """An image is listed during processing and after a failure; old entries are removed."""
     run = Run(pipeline, "listed.jpg")
     key = apikeys.create(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], name="a run").text
     answers: list[int] = []
@@ -692,7 +692,7 @@ def speaks_of(permission: Permission, action: str, resource: str) -> bool:
 
 @heavy  # it runs the pipeline once for each permission
 def test_every_permission_is_needed(pipeline):
-    """Without any single permission a run fails; exceptions are listed above with a reason."""
+    """Removing any single permission makes a run fail; exceptions are listed above with a reason."""
     used: dict[Callable[[Pipeline], str | None], list[Any]] = {}
     for run in RUNS:
         pipeline.clear()
@@ -711,7 +711,7 @@ def test_every_permission_is_needed(pipeline):
             pipeline.restrict(permission.role, without(pipeline, permission.role, {permission}))
             if failure := run(pipeline):
                 denied = [call for call in pipeline.calls() if not call.allowed]
-                # What an earlier run has left may still be at work, and be denied something else.
+                # An execution of an earlier run may still be active, and may have other denied calls.
                 if any(speaks_of(permission, call.action, call.resource) for call in denied):
                     needed = f"{permission.role} needs {permission.action} on {permission.resource}"
                     print(f"{needed} for {run.__name__}: else {failure}")
@@ -789,7 +789,7 @@ def as_role(pipeline: Pipeline, role: str, service: str) -> Any:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_a_role_may_not_is_denied_as_aws_would(pipeline, service, status, code, call):
+def test_a_forbidden_call_is_denied_as_on_aws(pipeline, service, status, code, call):
     """Each service has its own error and status; unknown calls are denied, too."""
     with pytest.raises(ClientError) as caught:
         call(as_role(pipeline, "ValidateImageFunctionRole", service), pipeline)
@@ -811,7 +811,7 @@ def test_a_missing_object_is_forbidden_without_the_permission_to_list(pipeline):
         client.get_object(**parameters)
 
 
-def test_of_a_batch_only_what_may_be_deleted_is(pipeline):
+def test_a_batch_deletion_deletes_only_permitted_objects(pipeline):
     """As in S3, the batch succeeds and lists the denied objects."""
     role, s3, bucket = "CleanRenditionsFunctionRole", pipeline.client("s3"), pipeline.outputs["ThumbnailsBucketName"]
     kept, deletable = "thumbnails/batch/kept", "thumbnails/batch/ü & more"
@@ -841,7 +841,7 @@ def test_a_denied_function_fails_as_on_aws(pipeline, folder):
     assert "AccessDenied" in record["error"]["message"]
 
 
-def test_a_function_writes_to_no_log_group_but_its_own():
+def test_a_function_writes_only_to_its_own_log_group():
     """SAM grants all log groups by a managed policy, so the role must deny the others."""
     template = load(ROOT / "template.yml", "image-pipeline", "us-east-1")
     stack = plan(template, "", "")
@@ -880,7 +880,7 @@ def guard(effect: str, condition: dict[str, Any]) -> tuple[Guard, Role]:
 
 
 @pytest.mark.parametrize(("effect", "secure", "allowed"), [("Deny", "false", True), ("Deny", "true", False)])
-def test_a_buckets_policy_is_judged_with_the_roles(effect, secure, allowed):
+def test_the_policy_of_a_bucket_is_evaluated_with_that_of_the_role(effect, secure, allowed):
     """A deny of the bucket wins; loopback counts as TLS."""
     judge, role = guard(effect, {"Bool": {"aws:SecureTransport": secure}})
     assert judge.allows(role, read_permission(bucket="b", key="k", version=None, region="us-east-1")) == allowed
@@ -889,7 +889,7 @@ def test_a_buckets_policy_is_judged_with_the_roles(effect, secure, allowed):
     ]
 
 
-def test_a_buckets_policy_may_allow_what_the_role_does_not():
+def test_the_policy_of_a_bucket_can_allow_more_than_the_role():
     """Within an account, either policy is enough."""
     judge, role = guard("Allow", {})
     assert judge.allows(role, read_permission(bucket="b", key="k", version=None, region="us-east-1"))
@@ -934,7 +934,7 @@ def test_queues_and_topics_have_policies_too():
         ({"P": {"Type": "AWS::IAM::Policy", "Properties": {}}}, "^P is a policy"),
     ],
 )
-def test_policies_that_cannot_be_judged_stop_the_deployment(resources, words):
+def test_unsupported_policies_stop_the_deployment(resources, words):
     """No role may run with policies that are not evaluated."""
     template = Template(ROOT / "template.yml", {"Resources": resources}, {}, "s", "us-east-1")
     with pytest.raises(TemplateError, match=words):

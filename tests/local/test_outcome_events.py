@@ -83,7 +83,7 @@ def test_a_completed_image_is_published(pipeline, folder, events_of):
 
 
 def test_an_image_without_labels_is_published_as_partial(pipeline, folder, events_of):
-    """There is no other event."""
+    """The partial outcome is the only event."""
     key = f"{folder}/x.jpg"
     pipeline.fault("rekognition", "DetectLabels", "AccessDeniedException", times=-1)
     pipeline.upload(key, PHOTO)
@@ -104,7 +104,7 @@ def test_a_rejected_file_is_published_with_its_reason(pipeline, folder, events_o
 
 
 def test_an_internal_fault_is_shown_without_details(pipeline, folder, events_of):
-    """The record names a role; the event does not."""
+    """The record contains the name of a role; the event does not."""
     key = f"{folder}/x.jpg"
     pipeline.restrict("GenerateThumbnailsFunctionRole", [])
     pipeline.upload(key, PHOTO)
@@ -115,7 +115,7 @@ def test_an_internal_fault_is_shown_without_details(pipeline, folder, events_of)
 
 
 def test_a_deletion_is_published(pipeline, folder, events_of):
-    """It follows the outcome of the upload and has its version."""
+    """The event follows the outcome of the upload and has its version."""
     key = f"{folder}/x.jpg"
     version = pipeline.upload(key, PHOTO)
     pipeline.wait_for(key)
@@ -182,7 +182,7 @@ def test_an_expired_record_is_not_published(pipeline, folder, events_of):
     assert types(events_of(key)) == ["ImageFailed"]
 
 
-def test_a_failed_publication_is_repeated(pipeline, folder, events_of):
+def test_a_failed_publication_is_retried(pipeline, folder, events_of):
     """After throttling, all outcomes are published once and in order."""
     key = f"{folder}/x.jpg"
     pipeline.fault("events", "PutEvents", "ThrottlingException", times=7)
@@ -192,8 +192,8 @@ def test_a_failed_publication_is_repeated(pipeline, folder, events_of):
     assert types(events_of(key)) == ["ImageFailed", "ImageFailed"]
 
 
-def test_an_outcome_that_breaks_the_function_holds_up_no_other(pipeline, folder, events_of):
-    """It is given up after its retries with its position; the others are published."""
+def test_an_outcome_that_breaks_the_function_delays_no_other(pipeline, folder, events_of):
+    """The broken outcome becomes a dead letter with its position; the others are published."""
     broken, sound = f"{folder}/broken.jpg", f"{folder}/sound.jpg"
     pipeline.client("dynamodb").put_item(
         TableName=pipeline.outputs["ImageTableName"],

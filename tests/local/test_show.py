@@ -27,7 +27,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("expected", [True, False])
-def test_many_pictures_get_one_line_each(capsys, expected):
+def test_many_images_get_one_line_each(capsys, expected):
     """A line has the reason of a failure, and the end has a summary."""
     words = TextDisplay()
     outcomes = [outcome(number, "FAILED" if number == 7 else "COMPLETED") for number in range(100)]

@@ -93,7 +93,7 @@ def with_a_wrong_answer(pipeline: Pipeline) -> None:
         (with_a_wrong_answer, 500),
     ],
 )
-def test_a_fault_of_the_inside_stays_there(pipeline, inject_fault, expected):
+def test_an_internal_fault_is_not_disclosed(pipeline, inject_fault, expected):
     """The caller learns that the service failed; the reason is in the log."""
     inject_fault(pipeline)
     status, everything, body = ask(pipeline, "/images/uploads/a.jpg/status")

@@ -52,14 +52,14 @@ def test_an_image_is_completed_without_labels(unlabelled):
 
 
 def listed(pipeline, secret):
-    """The completed images of the list with their labels."""
+    """Return the completed images of the list with their labels."""
     url = f"{pipeline.api_url}/images?{urlencode({'status': 'COMPLETED'})}"
     with urlopen(Request(url, headers={"x-api-key": secret})) as answer:
         return [(image["imageKey"], image["labels"]) for image in json.load(answer)["images"]]
 
 
 def check_permissions(unlabelled):
-    """Nothing has called Rekognition, the function has no permission for it, and no call was denied."""
+    """Check that no call of Rekognition was made or permitted, and no call was denied."""
     calls = unlabelled.calls()
     assert all(call.allowed for call in calls)
     assert not any(call.action.startswith("rekognition:") for call in calls)

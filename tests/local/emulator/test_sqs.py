@@ -25,7 +25,7 @@ def installed(monkeypatch):
 
 @pytest.mark.parametrize(("seconds_ago", "expected"), [(0, ["here"]), (50, ["here"]), (70, []), (3600, [])])
 @mock_aws
-def test_a_message_is_delivered_until_its_time_is_over(installed, seconds_ago, expected):
+def test_a_message_is_delivered_within_its_retention_period(installed, seconds_ago, expected):
     """AWS deletes older messages."""
     client = boto3.client("sqs", region_name="us-east-1")
     url = client.create_queue(QueueName="q", Attributes={"MessageRetentionPeriod": "60"})["QueueUrl"]
@@ -36,8 +36,8 @@ def test_a_message_is_delivered_until_its_time_is_over(installed, seconds_ago, e
 
 
 @mock_aws
-def test_what_was_given_is_hidden_for_its_time(installed):
-    """It returns after the visibility timeout."""
+def test_a_received_message_is_hidden_for_its_timeout(installed):
+    """The message returns after the visibility timeout."""
     client = boto3.client("sqs", region_name="us-east-1")
     url = client.create_queue(QueueName="q")["QueueUrl"]
     client.send_message(QueueUrl=url, MessageBody="here")
@@ -52,7 +52,7 @@ def test_what_was_given_is_hidden_for_its_time(installed):
 
 @pytest.mark.parametrize(("owner", "name"), SEAMS)
 def test_a_moved_seam_is_reported(monkeypatch, owner, name):
-    """If moto no longer has it, the start fails and names the module to change."""
+    """If moto lacks a seam, the start fails and names the module to change."""
     monkeypatch.delattr(owner, name)
     with pytest.raises(RuntimeError, match=r"moto_seams/sqs\.py"):
         sqs.install()
