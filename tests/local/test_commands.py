@@ -315,7 +315,7 @@ def test_a_recipe_without_effect_is_reported_at_the_start(tmp_path, monkeypatch,
 
 
 def test_an_invalid_recipe_file_is_reported_before_the_start(tmp_path, monkeypatch, capsys):
-    """Otherwise every image would fail."""
+    """The command stops, because every image would fail."""
 
     def load() -> None:
         raise SettingsError("Recipe file x, line 3: width is 0.", "It must be 1 or more.")

@@ -28,7 +28,7 @@ KINDS = {
 
 
 def test_values_of_every_type_are_returned_unchanged(pipeline):
-    """This holds for items, queries and streams."""
+    """Items, queries and streams return each value as it was written."""
     client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "kinds"}}
     streams = pipeline.client("dynamodbstreams")
     arn = client.describe_table(TableName=table)["Table"]["LatestStreamArn"]

@@ -230,7 +230,7 @@ def test_an_authorized_request_has_the_context_of_the_authorizer(api):
 
 
 def test_the_authorizer_gets_the_request_without_its_body(api):
-    """This is payload format 2.0 for authorizers."""
+    """The request has payload format 2.0 for authorizers."""
     guarded(api, "k")
     (event,) = api.judged
     assert (event["version"], event["type"], event["identitySource"]) == ("2.0", "REQUEST", ["k"])

@@ -23,7 +23,7 @@ def verdict(*statements: dict[str, Any], action="s3:GetObject", resource=OBJECT,
 
 
 def test_a_call_without_permission_is_denied():
-    """This includes an empty list of statements."""
+    """Statements deny a call that none of them allows; an empty list denies every call."""
     assert verdict() is Decision.IMPLICITLY_DENIED
     assert verdict(statement(action="s3:PutObject")) is Decision.IMPLICITLY_DENIED
     assert verdict(statement(resource="arn:aws:s3:::bucket/other")) is Decision.IMPLICITLY_DENIED

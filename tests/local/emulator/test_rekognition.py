@@ -106,8 +106,8 @@ def test_a_missing_object_is_an_invalid_s3_object(pipeline):
         rekognition.detect_labels(Image={"S3Object": {"Bucket": pipeline.uploads_bucket, "Name": "none"}})
 
 
-def test_boto3_reads_the_answer(pipeline, folder):
-    """This holds for versions of S3 objects and for bytes."""
+def test_boto3_parses_the_response(pipeline, folder):
+    """boto3 parses responses about versions of S3 objects and about bytes."""
     first = pipeline.upload(f"{folder}/x", picture((200, 30, 30)))
     pipeline.upload(f"{folder}/x", picture((20, 60, 220)))
     rekognition = pipeline.client("rekognition")

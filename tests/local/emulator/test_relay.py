@@ -201,7 +201,7 @@ def test_closes_the_connection_when_the_endpoint_does(backend, host):
 
 
 def test_ordinary_targets_are_not_reserved():
-    """This includes keys that look similar."""
+    """A key that looks similar to a reserved path is forwarded."""
     for target in (
         *("/", "/bucket/_local/a", "/bucket/x/../_local", "/bucket?prefix=/_local", "/bucket/%2Fmoto-api", "/b/100%25"),
         *("/b/%25252525", "/123456789012/queue", "/2015-03-31/functions/f/invocations"),
@@ -217,7 +217,7 @@ def test_refuses_addresses_outside_of_the_bridge(host):
 
 
 def test_accepts_the_host_name_that_containers_use(backend):
-    """This is needed if Docker runs in a virtual machine."""
+    """Containers use this name if Docker runs in a virtual machine."""
     with relay(NETWORK, backend.port, "host.docker.internal") as host:
         name, _, port = host.partition(":")
         assert name == "host.docker.internal"

@@ -61,7 +61,7 @@ def test_a_missing_object_has_the_error_name_of_the_sdk(pipeline):
 
 @pytest.mark.parametrize("status", [403, 500, 503])
 def test_an_unnamed_error_has_the_name_of_the_service(pipeline, status):
-    """This holds with and without a request id."""
+    """The error has that name with and without a request id."""
     key = f"uploads/{uuid.uuid4()}"
     pipeline.fault("s3", "HeadObject", "SlowDown", times=-1, status=status, containing=key)
     look = machine(pipeline, task(HEAD, Bucket=pipeline.uploads_bucket, Key=key))

@@ -282,7 +282,7 @@ def test_an_invalid_parameter_value_is_refused(name, value, words):
 
 
 def test_every_function_of_the_application_is_found():
-    """This holds for every future template.yml."""
+    """Every function in template.yml has code, layers and limits."""
     loaded = template.load(ROOT / "template.yml", "stack", "us-east-1")
     functions = plan(loaded, "http://aws", "http://api").functions
     assert {function.code.parent for function in functions} == {ROOT / "functions"}

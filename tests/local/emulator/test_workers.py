@@ -198,7 +198,7 @@ def test_a_timeout_ends_the_process(make):
     ],
 )
 def test_a_crash_is_an_exit_error(make, handler, status, words):
-    """This holds for every way in which a process ends."""
+    """A process that ends during an invocation causes Runtime.ExitError, whatever its exit status."""
     kind, message = error(make(handler)(status))
     assert kind == "Runtime.ExitError"
     assert message.endswith(words)
