@@ -210,10 +210,7 @@ UNCLEAR_NAMES = {
     *("each", "others", "ours", "theirs", "what", "who", "where"),
 }
 """Participles and pronouns, which do not say what a value is."""
-WITH_UNCLEAR_NAMES = (
-    "tests/local",
-    "tests/web",
-)
+WITH_UNCLEAR_NAMES = ("tests/web",)
 """Folders whose files may still contain such names. A folder without them is removed from this list."""
 
 

@@ -61,7 +61,7 @@ class Site:
         self._server.server_close()
 
     def visit(self, host: str, script: str, profile: Path) -> Any:
-        """Open the page in a browser, under a name of the site, and give what its script returns.
+        """Open the page in a browser, under a name of the site, and return the result of its script.
 
         Args:
             host: Any name; in this browser, all lead to loopback.

@@ -1,4 +1,4 @@
-"""API keys: who may call which path of the HTTP API, and how requests are rejected."""
+"""API keys: access of each key to the paths of the HTTP API, and rejected requests."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def visible(pipeline: Pipeline, key: str) -> bool:
     return key in [entry["Key"] for entry in listed.get("Contents", [])]
 
 
-def test_with_a_key_an_upload_is_deleted_to_its_renditions(pipeline, folder, ask, key):
+def test_a_key_can_delete_an_upload_and_its_renditions(pipeline, folder, ask, key):
     """The API deletes the object, and the workflow deletes its renditions."""
     image_key = f"{folder}/what? ü+%.jpg"
     pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
@@ -75,7 +75,7 @@ def test_with_a_key_an_upload_is_deleted_to_its_renditions(pipeline, folder, ask
     assert ask("DELETE", path, key).status == 404
 
 
-def test_with_a_key_an_upload_is_processed_again(pipeline, folder, ask, key):
+def test_a_key_can_reprocess_an_upload(pipeline, folder, ask, key):
     """The answer names the execution that the record will have."""
     image_key = f"{folder}/again.jpg"
     pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
@@ -90,7 +90,7 @@ def test_with_a_key_an_upload_is_processed_again(pipeline, folder, ask, key):
     )
 
 
-def test_of_many_reprocess_requests_one_is_served(pipeline, folder, ask, key):
+def test_concurrent_reprocess_requests_start_one_execution(pipeline, folder, ask, key):
     """The others get 429 with Retry-After, and none starts an execution."""
     image_key = f"{folder}/again.jpg"
     pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
@@ -110,7 +110,7 @@ def test_of_many_reprocess_requests_one_is_served(pipeline, folder, ask, key):
     assert len(started) == 1
 
 
-def test_if_match_protects_what_the_caller_has_not_seen(pipeline, folder, ask, key):
+def test_if_match_protects_a_newer_upload(pipeline, folder, ask, key):
     """The answer is 412 with a problem; the upload stays."""
     image_key = f"{folder}/changed.jpg"
     pipeline.upload(image_key, PHOTO)
@@ -126,7 +126,7 @@ ROUTES = [("DELETE", ""), ("POST", "/reprocess")]
 
 
 @pytest.mark.parametrize(("method", "suffix"), ROUTES)
-def test_without_a_good_key_nothing_happens(pipeline, folder, ask, table, method, suffix):
+def test_a_request_without_a_valid_key_has_no_effect(pipeline, folder, ask, table, method, suffix):
     """A missing key gets 401; a malformed, unknown, wrong, rotated, revoked or expired one gets 403."""
     image_key = f"{folder}/kept.jpg"
     record = pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
@@ -141,7 +141,7 @@ def test_without_a_good_key_nothing_happens(pipeline, folder, ask, table, method
         ExpressionAttributeValues={":then": {"S": "2026-01-01T00:00:00.000Z"}},
     )
     unknown, wrong = apikeys.make(), apikeys.make(good.key_id)
-    bad = [each.text for each in (unknown, wrong, old, revoked, expired)]
+    bad = [api_key.text for api_key in (unknown, wrong, old, revoked, expired)]
     for text in (None, ""):
         answer = ask(method, f"/images/{image_key}{suffix}", text)
         assert (answer.status, answer.body) == (401, {"message": "Unauthorized"})
@@ -153,14 +153,14 @@ def test_without_a_good_key_nothing_happens(pipeline, folder, ask, table, method
 
 
 def test_a_rotated_key_is_accepted_with_its_new_secret(ask, table):
-    """Its id stays the same."""
+    """The id of the key stays the same."""
     old = apikeys.create(table[0], table=table[1], name="a test")
     new = apikeys.rotate(table[0], table=table[1], key_id=old.key_id)
     assert ask("DELETE", "/images/uploads/none.jpg", old.text).status == 403
     assert ask("DELETE", "/images/uploads/none.jpg", new.text).status == 404
 
 
-def test_a_revoked_key_lives_as_long_as_it_is_remembered(pipeline, ask, table):
+def test_a_revoked_key_is_accepted_until_the_cache_expires(pipeline, ask, table):
     """API Gateway caches decisions for 300 seconds; `clear` ends the cache here."""
     key = apikeys.create(table[0], table=table[1], name="a test")
     assert ask("DELETE", "/images/uploads/none.jpg", key.text).status == 404
@@ -170,7 +170,7 @@ def test_a_revoked_key_lives_as_long_as_it_is_remembered(pipeline, ask, table):
     assert ask("DELETE", "/images/uploads/none.jpg", key.text).status == 403
 
 
-def test_without_the_table_of_keys_access_is_denied(pipeline, ask, key):
+def test_access_is_denied_without_the_table_of_keys(pipeline, ask, key):
     """The answer is 500, and the next request looks the key up again."""
     pipeline.fault("dynamodb", "GetItem", "InternalServerError", -1, containing="ApiKeyTable")
     answer = ask("DELETE", "/images/uploads/none.jpg", key)
@@ -198,7 +198,7 @@ def test_without_the_table_of_keys_access_is_denied(pipeline, ask, key):
         pytest.param("/images/uploads", 404, marks=HEAVY),
     ],
 )
-def test_no_path_leads_out_of_the_uploads(pipeline, ask, key, path, status):
+def test_every_path_stays_within_the_uploads(pipeline, ask, key, path, status):
     """No spelling of a path reaches other prefixes or other uploads."""
     other_keys = ("other/kept.jpg", "kept.jpg", "uploads/other/kept.jpg/x")
     for name in other_keys:
@@ -208,7 +208,7 @@ def test_no_path_leads_out_of_the_uploads(pipeline, ask, key, path, status):
     assert all(visible(pipeline, name) for name in other_keys)
 
 
-def test_an_encoded_slash_is_a_slash(pipeline, folder, ask, key):
+def test_an_encoded_slash_separates_path_segments(pipeline, folder, ask, key):
     """API Gateway decodes it, so the path names the same upload."""
     image_key = f"{folder}/slash.jpg"
     pipeline.upload(image_key, PHOTO)
@@ -216,8 +216,8 @@ def test_an_encoded_slash_is_a_slash(pipeline, folder, ask, key):
     assert not visible(pipeline, image_key)
 
 
-def test_a_limited_key_does_only_what_it_may(pipeline, folder, ask, table):
-    """The limits arrive at the functions, and an encoded name is judged by the upload that it means."""
+def test_a_limited_key_is_restricted_to_its_scopes(pipeline, folder, ask, table):
+    """The functions receive the limits, and an encoded name is checked as the key of its upload."""
     access = Access(frozenset({"read", "upload"}), f"{folder}/shop/")
     limited = apikeys.create(table[0], table=table[1], name="shop", access=access).text
     foreign = f"{folder}/shopping/kept.jpg"
@@ -270,7 +270,7 @@ def test_an_original_always_needs_a_key(pipeline, folder, ask, key, table):
 
 
 def test_errors_of_functions_are_problems(ask, key):
-    """This includes the status function."""
+    """Errors of every function, including the status function, are problem documents."""
     for method, path in (
         ("GET", "/images/uploads/none.jpg/status"),
         ("DELETE", "/images/uploads/none.jpg"),

@@ -1,7 +1,7 @@
 """Attackers of the local run: web pages in the user's browser, containers, and other programs of the machine.
 
-A page decides what is requested, and the browser says where it comes from: the headers here are those that browsers
-send. What is refused must have no effect, so effects are looked for, not only answers.
+A page chooses the request, and the browser adds the origin: the tests send the headers of browsers. A refused request
+must have no effect, so the tests check effects and not only answers.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def attacks(pipeline: Pipeline, key: str) -> list[tuple[int, str, str, dict[str,
 
 @pytest.mark.parametrize("origin", FOREIGN_ORIGINS)
 def test_pages_of_other_origins_are_refused(open_to_pages, key, origin):
-    """This holds for every request, with and without Sec-Fetch-Site; pages cannot read the answer."""
+    """Every request is refused, with and without Sec-Fetch-Site; pages cannot read the answer."""
     origin = origin.format(**ports(open_to_pages))
     for port, method, target, headers, body in attacks(open_to_pages, key):
         for site in ("cross-site", "same-site", "same-origin", "none", None):
@@ -164,8 +164,8 @@ def test_preflights_of_other_origins_are_refused(open_to_pages, origin):
         [None, "https://evil.example/", "", "null", "about:blank", "http://[", "{page}.evil/"],
     ),
 )
-def test_pictures_and_links_of_other_sites_are_refused(open_to_pages, key, fetched, referer):
-    """Their requests have no Origin, and must not have an effect either."""
+def test_images_and_links_of_other_sites_are_refused(open_to_pages, key, fetched, referer):
+    """Requests of images and links have no Origin, and must not have an effect either."""
     request_headers = fetched | ({} if referer is None else {"Referer": referer})
     for port, method, target, headers, body in attacks(open_to_pages, key):
         assert ask(port, method, target, headers | request_headers, body).status == 403, (method, target)
@@ -183,7 +183,7 @@ def test_other_hosts_are_refused(open_to_pages, key, host):
     assert "uploads/attack.jpg" not in stored(open_to_pages)
 
 
-def test_a_host_must_be_named_once(open_to_pages, key):
+def test_a_request_must_have_one_host(open_to_pages, key):
     """Two hosts, or none, would be ambiguous."""
     for port, own in itertools.product(ports(open_to_pages).values(), ("127.0.0.1:{}", "localhost:{}")):
         host = own.format(port)
@@ -218,7 +218,7 @@ CONTROLS = {
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_run_that_is_no_test_has_no_controls(open_to_pages, tmp_path, path):
+def test_a_run_outside_of_tests_has_no_controls(open_to_pages, tmp_path, path):
     """No path runs code, injects faults or replaces functions."""
     mark = tmp_path / "mark"
     for command, request in CONTROLS.items():
@@ -232,7 +232,7 @@ def test_a_run_that_is_no_test_has_no_controls(open_to_pages, tmp_path, path):
     assert not mark.exists()
 
 
-def test_the_controls_of_a_test_need_its_token(pipeline, tmp_path):
+def test_the_controls_of_a_test_require_its_token(pipeline, tmp_path):
     """A missing, wrong, partial or misplaced token gets 403 without an effect."""
     mark, token = tmp_path / "mark", pipeline._token
     tokens = [None, "", "x", token[:-1], token + "x", token.swapcase(), f"{token},{token}", f'"{token}"', "\xff"]
@@ -246,13 +246,13 @@ def test_the_controls_of_a_test_need_its_token(pipeline, tmp_path):
 
 
 def test_a_foreign_page_cannot_use_a_token(pipeline):
-    """This holds even if the page knows the token."""
+    """A page is refused even if it knows the token."""
     headers = {TOKEN_HEADER: pipeline._token}
     for page in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}):
         assert ask(port_of(pipeline.aws_url), "POST", f"{CONTROL_PATH}clear", headers | page).status == 403
 
 
-def test_only_controls_that_exist_are_answered(pipeline):
+def test_unknown_controls_are_not_found(pipeline):
     """Other paths and methods get 404."""
     headers, port = {TOKEN_HEADER: pipeline._token}, port_of(pipeline.aws_url)
     for method, command in (
@@ -265,7 +265,7 @@ def test_only_controls_that_exist_are_answered(pipeline):
         assert ask(port, method, f"{CONTROL_PATH}{command}", headers, b"{}").status == 404
 
 
-def test_the_functions_of_a_test_answer_its_pipeline_alone(pipeline):
+def test_replaced_functions_answer_only_their_pipeline(pipeline):
     """A replaced function is Python of the test, behind a port of its own."""
     called: list[Any] = []
     pipeline.replace("ValidateImageFunction", lambda event: called.append(event))
@@ -277,8 +277,8 @@ def test_the_functions_of_a_test_answer_its_pipeline_alone(pipeline):
     assert called == []
 
 
-def test_a_token_is_never_shown(pipeline):
-    """It is passed over standard input, and is in no argument, variable, file or log."""
+def test_a_token_is_not_disclosed(pipeline):
+    """The token is passed over standard input, and is in no argument, variable, file or log."""
     token = pipeline._token
     assert token not in repr(pipeline._configuration)
     for process in [psutil.Process(pipeline.pid), *psutil.Process(pipeline.pid).children(recursive=True)]:
@@ -294,7 +294,7 @@ MOTO = ["/moto-api", "/moto-api/", "/moto-api/reset", "/moto-api/data.json", "/m
 
 
 @pytest.mark.parametrize("path", MOTO)
-def test_motos_own_api_is_not_there(open_to_pages, path):
+def test_the_api_of_moto_is_not_available(open_to_pages, path):
     """A request must not reset, record or configure the emulator."""
     open_to_pages.upload("elsewhere/kept", b"kept")
     for method in ("GET", "POST", "PUT"):
@@ -317,7 +317,7 @@ def test_motos_own_api_is_not_there(open_to_pages, path):
         ("ssm", "describe_parameters", {}),
     ],
 )
-def test_services_that_the_application_does_not_use_are_not_there(open_to_pages, service, call, arguments):
+def test_unused_services_are_not_available(open_to_pages, service, call, arguments):
     """Some services of moto start containers that a request names."""
     client = boto3.client(
         service,
@@ -338,7 +338,7 @@ def test_every_port_is_on_loopback(open_to_pages):
                 assert connection.laddr.ip == "127.0.0.1"
 
 
-def test_what_a_run_leaves_is_for_its_user(tmp_path):
+def test_files_of_a_run_are_readable_only_by_its_user(tmp_path):
     """Other users of the machine cannot read images, logs and addresses."""
     run_dir = tmp_path / "run"
     with Lock(run_dir) as lock:
@@ -361,7 +361,7 @@ CUT = {
 
 
 @pytest.mark.parametrize("cut", CUT.values(), ids=CUT)
-def test_a_body_that_was_cut_off_is_not_stored(open_to_pages, key, cut):
+def test_a_truncated_body_is_not_stored(open_to_pages, key, cut):
     """Both ports answer 400."""
     framing, body = cut(PICTURE)
     for port, target, method in (
@@ -389,8 +389,8 @@ def test_a_body_in_chunks_is_stored_completely(open_to_pages, key):
         answer = send(port, f"{start} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{lines}\r\n".encode() + chunks)
         assert answer.status in (200, 202)
     for name in ("chunks.jpg", "chunks of s3.jpg"):
-        found = open_to_pages.client("s3").get_object(Bucket=bucket, Key=f"uploads/{name}")
-        assert found["Body"].read() == PICTURE
+        stored_object = open_to_pages.client("s3").get_object(Bucket=bucket, Key=f"uploads/{name}")
+        assert stored_object["Body"].read() == PICTURE
 
 
 @pytest.mark.parametrize(
@@ -404,7 +404,7 @@ def test_a_body_in_chunks_is_stored_completely(open_to_pages, key):
         b"",
     ],
 )
-def test_signed_chunks_that_were_cut_off_are_not_stored(open_to_pages, body):
+def test_truncated_signed_chunks_are_not_stored(open_to_pages, body):
     """SDKs add a second framing with the total length."""
     target, port = f"/{open_to_pages.uploads_bucket}/uploads/cut.jpg", ports(open_to_pages)["aws"]
     headers = {
@@ -419,5 +419,5 @@ def test_signed_chunks_that_were_cut_off_are_not_stored(open_to_pages, body):
     whole = b"a;chunk-signature=0\r\n0123456789\r\n0;chunk-signature=0\r\n\r\n"
     kept = target.replace("uploads/cut.jpg", "elsewhere/whole")
     assert ask(port, "PUT", kept, headers, whole).status == 200
-    found = open_to_pages.client("s3").get_object(Bucket=open_to_pages.uploads_bucket, Key="elsewhere/whole")
-    assert found["Body"].read() == b"0123456789"
+    stored_object = open_to_pages.client("s3").get_object(Bucket=open_to_pages.uploads_bucket, Key="elsewhere/whole")
+    assert stored_object["Body"].read() == b"0123456789"

@@ -23,7 +23,7 @@ def send(pipeline: Pipeline, *messages: Any) -> None:
     sqs, url = pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
     for start in range(0, len(messages), 10):
         some = messages[start : start + 10]
-        entries = [{"Id": str(n), "MessageBody": json.dumps(each)} for n, each in enumerate(some)]
+        entries = [{"Id": str(n), "MessageBody": json.dumps(message)} for n, message in enumerate(some)]
         assert not sqs.send_message_batch(QueueUrl=url, Entries=entries).get("Failed")
 
 
@@ -60,7 +60,7 @@ def folder() -> str:
 
 
 @heavy
-def test_a_hundred_messages_drain_without_a_loss(quiet, folder):
+def test_a_hundred_messages_are_processed_without_a_loss(quiet, folder):
     """Each upload is processed once, and the queue is empty only after all executions have ended."""
     keys = [f"{folder}/{number}.jpg" for number in range(100)]
     for key in keys:
@@ -77,15 +77,15 @@ def test_messages_in_the_shape_of_s3_are_processed(quiet, folder):
     """The key is encoded as by S3."""
     key = f"{folder}/a b+c%20d é.jpg"
     version = quiet.upload(key, PHOTO)
-    named = {"key": quote_plus(key), "versionId": version, "sequencer": "F0"}
-    entity = {"bucket": {"name": quiet.uploads_bucket}, "object": named}
+    s3_object = {"key": quote_plus(key), "versionId": version, "sequencer": "F0"}
+    entity = {"bucket": {"name": quiet.uploads_bucket}, "object": s3_object}
     send(quiet, {"Records": [{"eventName": "ObjectCreated:Put", "s3": entity}]})
     drained(quiet)
     record = quiet.record(key)
     assert (record["status"], record["upload"]["sequencer"]) == ("COMPLETED", "F0")
 
 
-def test_an_empty_object_that_a_message_names_is_rejected_and_a_folder_marker_ignored(quiet, folder):
+def test_messages_reject_empty_objects_and_ignore_folder_markers(quiet, folder):
     """A message names an upload explicitly, so there is no wait for its content."""
     keys = [f"{folder}/empty.jpg", f"{folder}/folder/"]
     for key in keys:
@@ -125,7 +125,7 @@ def test_a_message_without_an_upload_becomes_a_dead_letter(quiet, folder):
     assert folder not in log
 
 
-def test_a_message_comes_again_when_aws_did_not_serve_it(quiet, folder):
+def test_a_message_is_retried_after_an_aws_error(quiet, folder):
     """No message is lost in an outage."""
     key = f"{folder}/a.jpg"
     quiet.upload(key, PHOTO)
@@ -136,7 +136,7 @@ def test_a_message_comes_again_when_aws_did_not_serve_it(quiet, folder):
     assert waiting(quiet, "BatchDeadLetterQueueUrl") == 0
 
 
-def test_the_queue_is_the_back_pressure(quiet, reconfigure, folder):
+def test_the_queue_applies_back_pressure(quiet, reconfigure, folder):
     """Running executions limit the number of new ones to ten times the number of batches."""
     reconfigure(BatchConcurrency="2")
     limit = 10 * int(quiet.outputs["BatchConcurrency"])

@@ -19,10 +19,10 @@ DOCUMENT = (ROOT / "docs" / "uploading.md").read_text()
 
 # Everything that a page can make a browser send, and whether the page could read the answer.
 ATTACK = """
-const told = {};
+const results = {};
 const attempt = async (name, ask) => {
-  try { const answer = await ask(); told[name] = answer.type === "opaque" ? "opaque" : answer.status; }
-  catch (error) { told[name] = "refused"; }
+  try { const answer = await ask(); results[name] = answer.type === "opaque" ? "opaque" : answer.status; }
+  catch (error) { results[name] = "refused"; }
 };
 const { aws, api, bucket, key, control, signed } = FACTS;
 const simple = { method: "POST", mode: "no-cors", headers: { "content-type": "text/plain" } };
@@ -34,7 +34,7 @@ await attempt("put", () => fetch(`${aws}/${bucket}/uploads/stolen.jpg`, { method
 const keyed = { method: "POST", body: "x", headers: { "x-api-key": key } };
 await attempt("upload", () => fetch(`${api}/images?name=stolen.jpg`, keyed));
 await attempt("status", () => fetch(`${api}/images/uploads/x.jpg/status`));
-told.image = await new Promise((done) => {
+results.image = await new Promise((done) => {
   const image = new Image();
   image.onload = () => done("shown");
   image.onerror = () => done("refused");
@@ -50,7 +50,7 @@ document.body.append(form);
 const loaded = new Promise((done) => { frame.onload = done; });
 form.submit();
 await loaded;
-return told;
+return results;
 """
 
 UPLOAD = """
@@ -106,17 +106,17 @@ def with_facts(script: str, pipeline: Pipeline, **facts: object) -> str:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "evil.example", pytest.param("page.example", marks=HEAVY)])
-def test_a_foreign_page_reaches_nothing(open_to_pages, site: Site, key, tmp_path, host):
-    """A page of another site or another port cannot detect the local run."""
+def test_a_foreign_page_cannot_reach_the_local_run(open_to_pages, site: Site, key, tmp_path, host):
+    """A page of another site or port can neither read nor change anything."""
     open_to_pages.upload("elsewhere/secret", PICTURE, ContentType="image/jpeg")
     address = {"Bucket": open_to_pages.uploads_bucket, "Key": "elsewhere/secret"}
     signed = open_to_pages.client("s3").generate_presigned_url("get_object", Params=address)
     facts = {"key": key, "control": "/_local/clear", "signed": signed}
-    told = site.visit(host, with_facts(ATTACK, open_to_pages, **facts), tmp_path)
+    results = site.visit(host, with_facts(ATTACK, open_to_pages, **facts), tmp_path)
     # "opaque" is the 403: a page that asks without CORS never learns more. Another port is the same site; its pages can
     # show a picture whose signed address they know, and cannot read it.
     image = "shown" if host == "127.0.0.1" else "refused"
-    assert told == {
+    assert results == {
         **{"control": "opaque", "reset": "opaque", "list": "refused", "read": "refused", "put": "refused"},
         **{"upload": "refused", "status": "refused", "image": image},
     }
@@ -128,8 +128,8 @@ def test_a_foreign_page_reaches_nothing(open_to_pages, site: Site, key, tmp_path
 def test_an_allowed_page_uploads_and_shows(open_to_pages, site: Site, key, tmp_path):
     """A page of an allowed origin signs, uploads, follows and shows a rendition."""
     facts = with_facts(UPLOAD, open_to_pages, key=key, picture=list(PICTURE), name="browser.jpg")
-    told = site.visit("localhost", facts, tmp_path)
-    assert told == {"stored": 204, "status": "COMPLETED", "shown": 24}
+    results = site.visit("localhost", facts, tmp_path)
+    assert results == {"stored": 204, "status": "COMPLETED", "shown": 24}
 
 
 def test_an_allowed_page_reads_pixels(open_to_pages, site: Site, tmp_path):
@@ -140,9 +140,9 @@ def test_an_allowed_page_reads_pixels(open_to_pages, site: Site, tmp_path):
     )
     s3.put_object(**place, Body=PICTURE, ContentType="image/png")
     signed, head = (s3.generate_presigned_url(name, place) for name in ("get_object", "head_object"))
-    told = site.visit("localhost", with_facts(READ, open_to_pages, signed=signed, head=head), tmp_path)
+    results = site.visit("localhost", with_facts(READ, open_to_pages, signed=signed, head=head), tmp_path)
     size = len(PICTURE)
-    assert told == {"bytes": size, "shown": "shown", "pixels": "data:image/png", "head": str(size)}
+    assert results == {"bytes": size, "shown": "shown", "pixels": "data:image/png", "head": str(size)}
 
 
 def snippets() -> list[str]:
@@ -151,22 +151,22 @@ def snippets() -> list[str]:
 
 
 def test_the_snippets_of_the_document_work(open_to_pages, site: Site, key, tmp_path):
-    """They work for a type that the browser does not know, and for an image that replaces another."""
+    """The snippets work for a type that the browser does not know, and for an image that replaces another."""
     client, use = snippets()
     before = (
-        "const { api, key, pictures } = FACTS; const bar = {}; const told = []; for (const picture of pictures) {\n"
+        "const { api, key, pictures } = FACTS; const bar = {}; const results = []; for (const picture of pictures) {\n"
     )
     file = 'const file = new File([Uint8Array.from(picture)], "IMG_0001.HEIC");\n'
     facts = "file.type, bar.value, image.status, image.image.format, image.upload.versionId"
-    script = f"{client}{before}{file}{use}told.push([{facts}]);\n}}\nreturn told;"
+    script = f"{client}{before}{file}{use}results.push([{facts}]);\n}}\nreturn results;"
     pictures = [list(HEIC.read_bytes()), list(PICTURE)] * 2
-    told = site.visit("localhost", with_facts(script, open_to_pages, key=key, pictures=pictures), tmp_path)
+    results = site.visit("localhost", with_facts(script, open_to_pages, key=key, pictures=pictures), tmp_path)
     versions = open_to_pages.client("s3").list_object_versions(
         Bucket=open_to_pages.uploads_bucket, Prefix="uploads/IMG_0001.HEIC"
     )["Versions"]
     oldest_first = [version["VersionId"] for version in reversed(versions)]
     formats = ["HEIF", "JPEG"] * 2
-    assert told == [["", 1, "COMPLETED", *each] for each in zip(formats, oldest_first, strict=True)]
+    assert results == [["", 1, "COMPLETED", *pair] for pair in zip(formats, oldest_first, strict=True)]
 
 
 # The first sends fail in the given ways: without a connection, or with a status of a server.
@@ -206,8 +206,8 @@ return report;
         ([], 150_000_001, 413, ["string"]),
     ],
 )
-def test_the_client_of_the_document_tries_again(open_to_pages, site: Site, key, tmp_path, failures, size, error, sends):
-    """After temporary failures only; any type and size is stored whole, and the progress grows to its end."""
+def test_the_client_of_the_document_retries(open_to_pages, site: Site, key, tmp_path, failures, size, error, sends):
+    """The client retries only temporary failures, stores files of any type and size, and reports progress."""
     name = f"clips/{len(sends)}-{size}-{error}.mp4"
     facts = {"key": key, "failures": failures, "size": size, "name": name}
     report = site.visit("localhost", with_facts(snippets()[0] + TRIES, open_to_pages, **facts), tmp_path)

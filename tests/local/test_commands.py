@@ -75,7 +75,7 @@ def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
-def gone(processes: list[psutil.Process]) -> bool:
+def have_ended(processes: list[psutil.Process]) -> bool:
     _, alive = psutil.wait_procs(processes, timeout=10)
     return not alive
 
@@ -91,20 +91,20 @@ def test_demo_succeeds_with_all_facts_as_json(start, tmp_path):
     demo = start("demo", "--json", "--port", "0", "--api-port", "0")
     out, err = demo.communicate(timeout=120)
     assert (demo.returncode, err) == (0, "")
-    said: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
-    assert said[0]["event"] == "ready"
-    assert said[-1] == {"event": "verdict", "ok": True, "images": 6, "failures": []}
-    outcomes = {each["key"]: each for each in said if each["event"] == "outcome"}
+    events: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
+    assert events[0]["event"] == "ready"
+    assert events[-1] == {"event": "verdict", "ok": True, "images": 6, "failures": []}
+    outcomes = {event["key"]: event for event in events if event["event"] == "outcome"}
     assert [outcome["status"] for outcome in outcomes.values()].count("COMPLETED") == 5
     assert outcomes["uploads/notes.jpg"]["record"]["error"]["code"] == "UnsupportedFormatError"
     for outcome in outcomes.values():
         assert len(outcome["notifications"]) == 1
         assert all((ROOT / path).is_file() for path in outcome["files"])
-    assert any(each["event"] == "state" for each in said)
+    assert any(event["event"] == "state" for event in events)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["logs", "thumbnails"]
 
 
-def test_demo_fails_when_a_picture_does(pipeline, tmp_path, monkeypatch, capsys):
+def test_demo_fails_if_an_image_fails(pipeline, tmp_path, monkeypatch, capsys):
     """Files of the user and whole folders are processed; the output names a file that fails, and the exit code is 1."""
     folder = tmp_path / "my pictures"
     folder.mkdir()
@@ -123,7 +123,7 @@ def test_demo_fails_when_a_picture_does(pipeline, tmp_path, monkeypatch, capsys)
 
 @pytest.mark.parametrize("name", ["missing.jpg", "bell\x07.jpg", "folder", "folder/empty"])
 def test_an_unusable_file_is_a_usage_error(start, tmp_path, name):
-    """It is reported before anything starts."""
+    """An unusable file is reported before any process starts."""
     (tmp_path / "bell\x07.jpg").write_bytes(photo())
     (tmp_path / "folder" / "empty").mkdir(parents=True)
     (tmp_path / "folder" / "not UTF-8 \udcff.jpg").write_bytes(photo())
@@ -136,7 +136,7 @@ def test_an_unusable_file_is_a_usage_error(start, tmp_path, name):
 
 @pytest.mark.parametrize("option", ["--port", pytest.param("--api-port", marks=HEAVY)])
 def test_a_busy_port_is_reported(start, option):
-    """The message has its number."""
+    """The message has the number of the port."""
     other = {"--port": "--api-port", "--api-port": "--port"}[option]
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -150,8 +150,8 @@ def test_a_busy_port_is_reported(start, option):
     assert "Traceback" not in err
 
 
-def test_run_stays_up_takes_more_and_ends_with_ctrl_c(start):
-    """It prints commands and a sign-in link, shows later uploads, rejects a second copy, and leaves no process."""
+def test_run_processes_uploads_until_ctrl_c(start):
+    """The output has commands, a sign-in link and uploads; a second copy is rejected; no process remains."""
     run = start("run", "--port", free_port(), "--api-port", "0")
     words = "".join(lines_until(run, "Ctrl-C"))
     assert "aws --endpoint-url http://127.0.0.1:" in words
@@ -172,7 +172,7 @@ def test_run_stays_up_takes_more_and_ends_with_ctrl_c(start):
     out, err = run.communicate(timeout=30)
     assert (run.returncode, err) == (0, "")
     assert "Traceback" not in out
-    assert gone(processes)
+    assert have_ended(processes)
 
 
 def first_words(run):
@@ -186,15 +186,15 @@ def first_process(run):
 
 
 @pytest.mark.parametrize(("moment", "how"), crossed([first_words, first_process], [signal.SIGINT, signal.SIGTERM]))
-def test_an_interrupted_start_leaves_nothing(start, tmp_path, moment, how):
-    """This holds before and during the start of the server, for SIGINT and SIGTERM."""
+def test_an_interrupted_start_leaves_no_process(start, tmp_path, moment, how):
+    """SIGINT and SIGTERM end all processes before and during the start of the server."""
     run = start("run", "--port", "0", "--api-port", "0")
     moment(run)
     processes = descendants(run)
     run.send_signal(how)
     run.communicate(timeout=30)
     assert run.returncode == 130
-    assert gone(processes)
+    assert have_ended(processes)
     left = {path.name for path in (tmp_path / "run").iterdir()} if (tmp_path / "run").exists() else set()
     assert left <= {"logs"}
 
@@ -227,12 +227,12 @@ BREADTH = ("telling where it runs", "its first call", "fetching a rendition")  #
     ],
 )
 def test_ctrl_c_ends_a_command_at_any_moment(tmp_path, event, text, times):
-    """It exits with 130, without a traceback and without a remaining process."""
+    """The command exits with 130, without a traceback and without a remaining process."""
     (tmp_path / "one.jpg").write_bytes(photo())
     options = ("demo", "--run-dir", str(tmp_path / "run"), "--port", "0", "--api-port", "0", str(tmp_path / "one.jpg"))
     done = interrupted("local", event, text, times, *options, MARK=str(tmp_path))
     assert (done.returncode, "Traceback" in done.stderr, "Error" in done.stderr) == (130, False, False), done.stderr
-    assert gone([process for process in psutil.process_iter() if is_of(process, str(tmp_path))])
+    assert have_ended([process for process in psutil.process_iter() if is_of(process, str(tmp_path))])
 
 
 def is_of(process: psutil.Process, mark: str) -> bool:
@@ -254,7 +254,7 @@ def test_a_killed_run_ends_its_processes(start, moment):
     processes = descendants(run)
     run.kill()
     run.wait()
-    assert gone(processes)
+    assert have_ended(processes)
 
 
 def test_help_names_the_ports_and_the_exit_codes():
@@ -293,7 +293,7 @@ def test_a_name_cannot_reach_the_terminal_or_the_markup(name):
 
 @given(st.text())
 @example("\x9b31m\u202e\u2028\ud800")
-def test_a_name_in_a_json_line_is_ascii_and_comes_out_as_it_was(name):
+def test_a_name_in_a_json_line_is_ascii_and_decodes_unchanged(name):
     """A program reads the exact name, and a terminal shows no control characters."""
     line = printed(JsonLines(), name)
     assert line.isascii()
@@ -315,7 +315,7 @@ def test_a_recipe_without_effect_is_reported_at_the_start(tmp_path, monkeypatch,
 
 
 def test_an_invalid_recipe_file_is_reported_before_the_start(tmp_path, monkeypatch, capsys):
-    """Otherwise every image would fail."""
+    """The command stops, because every image would fail."""
 
     def load() -> None:
         raise SettingsError("Recipe file x, line 3: width is 0.", "It must be 1 or more.")

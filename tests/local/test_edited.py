@@ -21,15 +21,15 @@ fit = "cover"
 
 @pytest.fixture
 def application(tmp_path):
-    """A copy of the deployed application, to be edited."""
+    """A copy of the deployed application, which a test may edit."""
     shutil.copy(ROOT / "template.yml", tmp_path)
     for folder in ("statemachine", "functions", "layers", "monitoring"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
 
-def test_a_recipe_that_is_edited_is_found_by_a_backfill(application, monkeypatch, capsys):
-    """It processes exactly the images of the old recipe again."""
+def test_a_backfill_selects_images_of_an_edited_recipe(application, monkeypatch, capsys):
+    """The backfill processes exactly the images of the old recipe again."""
     monkeypatch.setattr(backfill, "_POLL_SECONDS", 0.1)
     run_dir, key = application / "run", "uploads/beach.jpg"
     recipes = application / "layers" / "core" / "image_pipeline" / "recipes.toml"

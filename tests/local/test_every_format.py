@@ -10,7 +10,7 @@ FORMATS = sorted({good.format for good in GOOD})
 @pytest.mark.parametrize("image_format", FORMATS)
 def test_a_file_of_every_format_becomes_renditions(pipeline, folder, image_format):
     """Each gets thumbnails, web renditions, labels and metadata."""
-    good = next(each for each in GOOD if each.format == image_format)
+    good = next(sample for sample in GOOD if sample.format == image_format)
     key = f"{folder}/picture.{image_format.lower()}"
     pipeline.upload(key, good.make())
     record = pipeline.wait_for(key)

@@ -75,7 +75,7 @@ def claimed(pipeline, key, minutes):
 
 @pytest.mark.parametrize(("data", "status"), [(PHOTO, "COMPLETED"), (b"Only words.", "FAILED")])
 def test_an_upload_ends_as_in_a_standard_workflow(express, key, data, status):
-    """It has one outcome and one notification with the URL of the execution."""
+    """The upload has one outcome and one notification with the URL of the execution."""
     express.upload(key, data)
     assert express.wait_for(key)["status"] == status
     (execution,), (notification,) = of(express, key)
@@ -99,7 +99,7 @@ def run_named(pipeline, name, event):
 
 
 @pytest.mark.parametrize("kind", ["the same", "another", "a reprocess"])
-def test_an_execution_that_runs_twice_changes_nothing(express, key, kind):
+def test_a_second_run_of_an_execution_has_no_effect(express, key, kind):
     """Step Functions may run an Express execution more than once; a reprocess counts once, too."""
     express.upload(key, PHOTO)
     express.wait_for(key)
@@ -118,7 +118,7 @@ def test_an_execution_that_runs_twice_changes_nothing(express, key, kind):
     assert of(express, key)[1] == notifications_of_key
 
 
-def test_a_timed_out_execution_is_started_again_and_completes(express, key):
+def test_a_timed_out_execution_is_restarted_and_completes(express, key):
     """Express executions publish no event when they end, so the watch finds them."""
     claimed(express, key, minutes=7)
     assert watch(express)["restarted"] >= 1
@@ -126,7 +126,7 @@ def test_a_timed_out_execution_is_started_again_and_completes(express, key):
     assert express.record(key)["execution"]["id"].startswith("again_")
 
 
-def test_after_an_hour_it_is_settled(express, key):
+def test_a_record_is_settled_after_an_hour(express, key):
     """The notification has the URL of the state machine, because the ARN of the execution is unknown."""
     claimed(express, key, minutes=61)
     notifications_of_key = len(of(express, key)[1])
@@ -136,7 +136,7 @@ def test_after_an_hour_it_is_settled(express, key):
     assert "#/statemachines/view/arn:aws:states:" in of(express, key)[1][-1]["Message"]
 
 
-def test_five_minutes_end_it_wherever_it_is(express, key):
+def test_an_execution_times_out_after_five_minutes_in_any_state(express, key):
     """Its record stays PROCESSING until the watch finds it; EventBridge receives nothing."""
     go_on = threading.Event()
     express.replace("ValidateImageFunction", lambda _: go_on.wait())
@@ -154,8 +154,8 @@ def test_five_minutes_end_it_wherever_it_is(express, key):
     ]
 
 
-def test_a_name_of_an_execution_may_be_used_again(express, key):
-    """Standard executions reject this."""
+def test_the_name_of_an_execution_may_be_reused(express, key):
+    """Standard executions reject a name that is in use."""
     event, name = uploaded(express, key), str(uuid.uuid4())
     start = express.client("stepfunctions").start_execution
     machine = express.outputs["ProcessImageStateMachineArn"]
@@ -166,7 +166,7 @@ def test_a_name_of_an_execution_may_be_used_again(express, key):
     )
 
 
-def test_the_api_tells_the_execution_that_the_record_will_name(express, key):
+def test_the_api_returns_the_execution_of_the_future_record(express, key):
     """The ARN of an Express execution ends with a further id."""
     express.upload(key, PHOTO)
     express.wait_for(key)
@@ -190,20 +190,20 @@ def test_batches_wait_for_express_executions(express, key):
     express.wait_until(lambda: express.record(key)["status"] == "COMPLETED", key)
 
 
-def test_an_empty_upload_is_waited_for_by_a_standard_execution(express, key):
-    """That execution cannot be lost; the outcome is the same."""
+def test_a_standard_execution_waits_for_an_empty_upload(express, key):
+    """A standard execution cannot be lost; the outcome is the same."""
     record = express.wait_for(key, express.upload(key, b""))
     assert (record["status"], record["error"]["code"]) == ("FAILED", "EmptyUploadError")
     executions, notifications_of_key = of(express, key)
-    waited, processed = sorted(executions, key=lambda each: each.started)
+    waited, processed = sorted(executions, key=lambda execution: execution.started)
     assert ":execution:" in waited.arn
     assert ":express:" in processed.arn
     assert processed.name == f"waited_{waited.name}"
-    assert [each["MessageAttributes"]["status"]["Value"] for each in notifications_of_key] == ["FAILURE"]
+    assert [execution["MessageAttributes"]["status"]["Value"] for execution in notifications_of_key] == ["FAILURE"]
 
 
 @heavy
-def test_the_stack_is_proven(express, tmp_path, capsys):
+def test_verify_accepts_a_stack_with_express_executions(express, tmp_path, capsys):
     """`image-pipeline verify` needs no description of an execution."""
     (tmp_path / local_run.NOTE_NAME).write_text(json.dumps({**express.facts, "pid": os.getpid()}))
     code = main(["verify", "--yes", "--local", "--run-dir", str(tmp_path)])

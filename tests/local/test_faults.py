@@ -55,8 +55,8 @@ def timeouts(pipeline: Any, key: str) -> list[tuple[str, str]]:
         ("raise LookupError('odd')", {}, "LookupError", "odd"),
     ],
 )
-def test_a_function_can_be_made_to_break_in_any_way(pipeline, body, limits, kind, words):
-    """It runs in a process with the real runtime; `clear` restores its code."""
+def test_a_test_can_break_a_function_in_any_way(pipeline, body, limits, kind, words):
+    """The function runs in a process with the real runtime; `clear` restores its code."""
     pipeline.alter("ValidateImageFunction", source=f"def lambda_handler(event, context): {body}", **limits)
     error, message = invoked(pipeline)
     assert (error, words in message) == (kind, True)
@@ -65,8 +65,8 @@ def test_a_function_can_be_made_to_break_in_any_way(pipeline, body, limits, kind
 
 
 @heavy  # waits for a real timeout; emulator/test_workers.py tests the kill, and tests/workflow the retry
-def test_a_function_that_waits_for_aws_runs_into_its_timeout(pipeline, folder):
-    """It is killed during a call, and the workflow retries it."""
+def test_a_function_that_waits_for_aws_times_out(pipeline, folder):
+    """The function is killed during a call, and the workflow retries it."""
     key = f"{folder}/slow.jpg"
     pipeline.alter("ValidateImageFunction", timeout=4)
     pipeline.hang("s3", "GetObject", containing=key)
@@ -107,7 +107,7 @@ def test_a_function_can_fail_by_itself(pipeline):
     assert invoked(pipeline) == ("Runtime.ExitError", "Injected by a test: Runtime.ExitError")
 
 
-def test_a_call_can_fail_although_it_has_done_its_work(pipeline, folder):
+def test_a_call_can_fail_after_it_took_effect(pipeline, folder):
     """The object exists although the response is an error."""
     pipeline.fault("s3", "PutObject", "InternalError", containing=folder, effective=True)
     s3 = boto3.client("s3", endpoint_url=pipeline.aws_url, config=Config(retries={"total_max_attempts": 1}))
@@ -117,19 +117,19 @@ def test_a_call_can_fail_although_it_has_done_its_work(pipeline, folder):
     assert s3.get_object(**address)["Body"].read() == b"kept"
 
 
-def test_a_fault_hits_only_calls_with_all_of_its_words(pipeline, folder):
-    """It applies to calls of one function for one image."""
+def test_a_fault_applies_only_to_calls_that_contain_all_words(pipeline, folder):
+    """The fault applies to calls of one function for one image."""
     pipeline.fault("lambda", "Invoke", "ServiceException", times=-1, containing=[FUNCTION, folder])
     client = pipeline.client("lambda")
-    others = [(FUNCTION, "other"), ("image-pipeline-StoreResultsFunction", folder)]
-    for function, word in others:
+    other_calls = [(FUNCTION, "other"), ("image-pipeline-StoreResultsFunction", folder)]
+    for function, word in other_calls:
         client.invoke(FunctionName=function, Payload=json.dumps({"word": word}))
     with pytest.raises(ClientError, match="ServiceException"):
         client.invoke(FunctionName=FUNCTION, Payload=json.dumps({"word": folder}))
 
 
-def test_the_timeout_of_a_state_has_the_same_name(pipeline, folder):
-    """An injected timeout equals a real one."""
+def test_an_injected_timeout_has_the_name_of_a_real_one(pipeline, folder):
+    """The error and the events of both are equal."""
     states, answered = pipeline.client("stepfunctions"), threading.Event()
     pipeline.replace("ValidateImageFunction", lambda _: answered.wait(30))
     task = {
@@ -143,20 +143,20 @@ def test_the_timeout_of_a_state_has_the_same_name(pipeline, folder):
     machine = states.create_state_machine(
         name=folder.replace("/", "-"), definition=json.dumps(definition), roleArn="arn:aws:iam::123456789012:role/x"
     )["stateMachineArn"]
-    found = []
+    results = []
     for _ in range(2):
         arn = states.start_execution(stateMachineArn=machine)["executionArn"]
         pipeline.wait_until(lambda arn=arn: states.describe_execution(executionArn=arn)["status"] == "FAILED", arn)
         events = states.get_execution_history(executionArn=arn)["events"]
-        found.append((states.describe_execution(executionArn=arn)["error"], [event["type"] for event in events]))
+        results.append((states.describe_execution(executionArn=arn)["error"], [event["type"] for event in events]))
         pipeline.hang("lambda", "Invoke")
     answered.set()
     states.delete_state_machine(stateMachineArn=machine)
-    assert found[0] == found[1]
-    assert found[0][0] == "States.Timeout"
+    assert results[0] == results[1]
+    assert results[0][0] == "States.Timeout"
 
 
-def test_anybody_else_waits_for_an_answer_until_it_gives_up_or_the_fault_is_cleared(pipeline):
+def test_a_hanging_call_waits_until_the_client_or_the_fault_ends(pipeline):
     """The operation takes effect without a response; afterwards calls succeed again."""
     pipeline.hang("s3", "PutObject", times=-1, effective=True)
     ended: list[type] = []
@@ -182,13 +182,15 @@ def test_anybody_else_waits_for_an_answer_until_it_gives_up_or_the_fault_is_clea
     pipeline.upload("elsewhere/after", b"x")
 
 
-def test_the_time_of_an_execution_can_be_over(pipeline, folder):
-    """It is TIMED_OUT without waiting, and the record is settled."""
+def test_a_test_can_time_out_an_execution(pipeline, folder):
+    """The execution is TIMED_OUT without waiting, and the record is settled."""
     key, go_on = f"{folder}/timed-out.jpg", threading.Event()
     pipeline.replace("ValidateImageFunction", lambda _: go_on.wait(30))
     pipeline.upload(key, PHOTO)
     about = lambda: [execution for execution in pipeline.executions("ProcessImageStateMachine") if execution.key == key]  # noqa: E731
-    pipeline.wait_until(lambda: any("ValidateImage" in pipeline.states_entered(each) for each in about()), key)
+    pipeline.wait_until(
+        lambda: any("ValidateImage" in pipeline.states_entered(execution) for execution in about()), key
+    )
     pipeline.time_out(about()[0])
     assert about()[0].status == "TIMED_OUT"
     pipeline.wait_until(lambda: pipeline.record(key)["status"] == "FAILED", "the record to be settled")
@@ -197,7 +199,7 @@ def test_the_time_of_an_execution_can_be_over(pipeline, folder):
 
 
 def test_a_moved_seam_is_reported(monkeypatch):
-    """If moto no longer has it, the start fails and names the module to change."""
+    """If moto lacks a seam, the start fails and names the module to change."""
     monkeypatch.setattr(StateTaskServiceDynamoDB, "_from_error", None)
     with pytest.raises(RuntimeError, match=r"moto_seams/stepfunctions\.py"):
         stepfunctions.install(1.0)

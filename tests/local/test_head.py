@@ -1,4 +1,4 @@
-"""HEAD on the addresses of an upload, followed to the end as link checkers and `curl -IL` do."""
+"""HEAD requests that follow redirects, like those of link checkers and `curl -IL`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def fetch(url: str, method: str, *, follow: bool = True) -> tuple[int, dict[str,
 
 @pytest.fixture(scope="module")
 def key(shared_pipeline):
-    """An upload that is done, with a name that must be encoded."""
+    """A processed upload whose name must be encoded."""
     key = "uploads/head/é #1?.jpg"
     shared_pipeline.upload(key, photo(200, 150))
     shared_pipeline.wait_for(key)
@@ -25,8 +25,8 @@ def key(shared_pipeline):
 
 
 @pytest.mark.parametrize("path", [status_path, lambda key: rendition_path(key, "web")], ids=["status", "rendition"])
-def test_head_is_get_without_its_body(shared_pipeline, key, path):
-    """The same status, type and length at the end of the same redirects."""
+def test_head_returns_the_headers_of_get(shared_pipeline, key, path):
+    """HEAD has the same status, type and length at the end of the same redirects."""
     url = shared_pipeline.api_url + path(key)
     (status, headers, body), (head_status, head_headers, head_body) = (fetch(url, method) for method in ("GET", "HEAD"))
     assert (status, head_status, head_body) == (200, 200, b"")
@@ -40,7 +40,7 @@ def test_head_is_get_without_its_body(shared_pipeline, key, path):
 
 
 def test_each_redirect_accepts_its_own_method(shared_pipeline, key):
-    """As S3 does, the local run refuses a URL that was signed for another method."""
+    """Like S3, the local run refuses a URL that is signed for another method."""
     for method, other in (("GET", "HEAD"), ("HEAD", "GET")):
         url = shared_pipeline.api_url + rendition_path(key, "web")
         status, headers, _ = fetch(url, method, follow=False)
@@ -60,6 +60,6 @@ def test_each_redirect_accepts_its_own_method(shared_pipeline, key):
         ("/images", 405),
     ],
 )
-def test_head_is_refused_as_get_is(shared_pipeline, path, status):
+def test_head_is_refused_like_get(shared_pipeline, path, status):
     """Unknown, wrong and hostile requests have the same status, without a body."""
     assert fetch(shared_pipeline.api_url + path, "HEAD")[::2] == (status, b"")

@@ -1,4 +1,4 @@
-"""Hostile names: from the upload to everything that shows or follows them."""
+"""Hostile names: from the upload to every output that contains them."""
 
 import http.client
 import json
@@ -181,7 +181,7 @@ HEADERS = {"content-type", "x-content-type-options", "cache-control", "content-l
 
 
 @dataclass
-class Seen:
+class UploadResult:
     """The results of one upload."""
 
     key: str
@@ -194,10 +194,10 @@ class Run:
     """Uploads of the same bytes under many names, all at once.
 
     Args:
-        pipeline: Where to.
-        folder: What every key starts with.
-        names: Which of `NAMES`.
-        data: What is uploaded.
+        pipeline: The pipeline that receives the uploads.
+        folder: The prefix of every key.
+        names: Names in `NAMES`.
+        data: The content of each upload.
     """
 
     def __init__(self, pipeline: Pipeline, folder: str, names: Collection[str], data: bytes) -> None:
@@ -220,14 +220,14 @@ class Run:
             notification["Message"].rpartition("/details/")[2]: notification
             for notification in pipeline.notifications()
         }
-        self.seen = {
-            name: Seen(key, executions[key], pipeline.record(key) or {}, sent[executions[key].arn])
+        self.results = {
+            name: UploadResult(key, executions[key], pipeline.record(key) or {}, sent[executions[key].arn])
             for name, key in keys_of.items()
         }
         self.logs = {path.stem: path.read_bytes()[size:].decode() for path, size in before.items() if path.exists()}
 
     def _wait_for(self, count: int) -> None:
-        # A look at the notifications costs less than one at the executions, which need the processor themselves.
+        # Reading notifications is cheaper than listing executions, which use the same processor.
         def are_notified() -> bool:
             return (
                 sum(self._folder in notification["Message"] for notification in self.pipeline.notifications()) == count
@@ -299,28 +299,28 @@ def visit(url: str) -> tuple[int, http.client.HTTPMessage, bytes]:
         connection.close()
 
 
-def status_url(seen: Seen) -> str:
+def status_url(result: UploadResult) -> str:
     """Return the status URL in the notification."""
-    (url,) = re.findall(r"^Status: (\S+)$", seen.notification["Message"], re.MULTILINE)
+    (url,) = re.findall(r"^Status: (\S+)$", result.notification["Message"], re.MULTILINE)
     return str(url)
 
 
 def test_every_name_has_its_own_record(any_run):
     """The record has the key and the outcome of its upload."""
-    for name, seen in any_run.seen.items():
-        expected = "COMPLETED" if seen.key.startswith(FOLDER) else "FAILED"
-        assert (seen.record["status"], seen.record["ImageKey"], seen.record["upload"]["key"]) == (
+    for name, result in any_run.results.items():
+        expected = "COMPLETED" if result.key.startswith(FOLDER) else "FAILED"
+        assert (result.record["status"], result.record["ImageKey"], result.record["upload"]["key"]) == (
             expected,
-            seen.key,
-            seen.key,
+            result.key,
+            result.key,
         ), name
-        assert seen.record["execution"]["id"] == seen.execution.name, name
+        assert result.record["execution"]["id"] == result.execution.name, name
 
 
-def test_the_url_in_a_notification_gives_that_very_record(any_run):
-    """This holds for similar names and in browsers; no header contains the name."""
-    for name, seen in any_run.seen.items():
-        code, headers, body = visit(status_url(seen))
+def test_the_url_in_a_notification_returns_the_record_of_its_upload(any_run):
+    """Similar names and browsers get the right record; no header contains the name."""
+    for name, result in any_run.results.items():
+        code, headers, body = visit(status_url(result))
         assert (code, headers["content-type"], headers["x-content-type-options"]) == (
             200,
             "application/json",
@@ -328,15 +328,15 @@ def test_the_url_in_a_notification_gives_that_very_record(any_run):
         ), name
         assert {header.lower() for header in headers} == HEADERS | {"etag"}, name
         status = json.loads(body)
-        assert (status["ImageKey"], status["execution"]["id"]) == (seen.key, seen.execution.name), name
-    assert len({status_url(seen) for seen in any_run.seen.values()}) == len(any_run.seen)
+        assert (status["ImageKey"], status["execution"]["id"]) == (result.key, result.execution.name), name
+    assert len({status_url(result) for result in any_run.results.values()}) == len(any_run.results)
 
 
-def test_renditions_stay_in_their_folder_and_apart(pictures):
-    """They are below `thumbnails/`, no two uploads share one, and no tool resolves parts of their names."""
+def test_renditions_stay_in_their_own_folder(pictures):
+    """Renditions are below `thumbnails/`, no two uploads share one, and no tool resolves parts of their names."""
     owners: dict[str, str] = {}
-    for name, seen in pictures.seen.items():
-        for rendition in seen.record["renditions"]:
+    for name, result in pictures.results.items():
+        for rendition in result.record["renditions"]:
             key = rendition["key"]
             assert key.startswith("thumbnails/hostile/"), name
             assert posixpath.normpath(key) == key, name
@@ -346,10 +346,10 @@ def test_renditions_stay_in_their_folder_and_apart(pictures):
     assert len(owners) == len(NAMES) * 4
 
 
-def test_rendition_urls_give_the_picture(pictures):
-    """This holds in browsers; no header contains the name."""
-    for name, seen in pictures.seen.items():
-        _, _, body = visit(status_url(seen))
+def test_rendition_urls_return_the_image(pictures):
+    """The URLs work in browsers; no header contains the name."""
+    for name, result in pictures.results.items():
+        _, _, body = visit(status_url(result))
         for rendition in json.loads(body)["renditions"]:
             code, headers, data = visit(rendition["url"])
             assert code == 200, name
@@ -358,10 +358,10 @@ def test_rendition_urls_give_the_picture(pictures):
             assert "content-disposition" not in headers, name
 
 
-def test_the_address_of_a_rendition_gives_the_picture(pictures):
+def test_the_address_of_a_rendition_returns_the_image(pictures):
     """The path beside the status works for every name; no header contains the name."""
-    for name, seen in pictures.seen.items():
-        address = pictures.pipeline.api_url + keys.rendition_path(seen.key, "web.webp")
+    for name, result in pictures.results.items():
+        address = pictures.pipeline.api_url + keys.rendition_path(result.key, "web.webp")
         code, headers, _ = visit(address)
         assert {header.lower() for header in headers} == HEADERS | {"location", "vary"}, name
         assert code == 302, name
@@ -369,15 +369,15 @@ def test_the_address_of_a_rendition_gives_the_picture(pictures):
         _, _, data = visit(headers["location"])
         (expected,) = [
             rendition
-            for rendition in seen.record["renditions"]
+            for rendition in result.record["renditions"]
             if (rendition["name"], rendition["format"]) == ("web", "WEBP")
         ]
         assert (opened(data).size, opened(data).format) == ((expected["width"], expected["height"]), "WEBP"), name
-        assert keys.rendition_prefix(seen.key) in unquote(urlsplit(headers["location"]).path) + "/", name
+        assert keys.rendition_prefix(result.key) in unquote(urlsplit(headers["location"]).path) + "/", name
 
 
 def test_every_name_is_listed_with_its_addresses(any_run):
-    """Each is listed once, with its own paths."""
+    """Each upload is listed once, with its own paths."""
     pipeline = any_run.pipeline
     everything = listing.make_filter()
 
@@ -394,30 +394,30 @@ def test_every_name_is_listed_with_its_addresses(any_run):
                 return images_by_key
 
     settled = lambda: {key for key, image in listed().items() if image["status"] != "PROCESSING"}  # noqa: E731
-    pipeline.wait_until(lambda: {seen.key for seen in any_run.seen.values()} <= settled(), "the listing", 60)
+    pipeline.wait_until(lambda: {result.key for result in any_run.results.values()} <= settled(), "the listing", 60)
     images = listed()
-    for name, seen in any_run.seen.items():
-        image = images[seen.key]
-        assert image["status"] == seen.record["status"], name
-        assert image["statusPath"] == keys.status_path(seen.key), name
+    for name, result in any_run.results.items():
+        image = images[result.key]
+        assert image["status"] == result.record["status"], name
+        assert image["statusPath"] == keys.status_path(result.key), name
         if image["status"] == "COMPLETED":
             code, _, _ = visit(pipeline.api_url + image["renditionPath"])
             assert code == 302, name
 
 
-def test_no_name_changes_the_form_of_a_notification(any_run):
+def test_the_format_of_a_notification_is_independent_of_the_name(any_run):
     """The subject has one line, and the body no control characters."""
     lines: set[tuple[str, ...]] = set()
-    for name, seen in any_run.seen.items():
-        subject, body = seen.notification["Subject"], seen.notification["Message"]
+    for name, result in any_run.results.items():
+        subject, body = result.notification["Subject"], result.notification["Message"]
         assert re.fullmatch(r"Image (processed|failed): [ -~]+", subject), name
         assert len(subject) < 100, name
         assert all(keys.printable(line) == line for line in body.split("\n")), name
-        first, *others = body.split("\n")
-        assert first.startswith(keys.printable(seen.key)), name
-        lines.add(tuple(line.partition(":")[0] for line in others))
-        attributes = {key: each["Value"] for key, each in seen.notification["MessageAttributes"].items()}
-        assert attributes["imageKey"] == keys.printable(seen.key), name
+        first, *rest = body.split("\n")
+        assert first.startswith(keys.printable(result.key)), name
+        lines.add(tuple(line.partition(":")[0] for line in rest))
+        attributes = {key: attribute["Value"] for key, attribute in result.notification["MessageAttributes"].items()}
+        assert attributes["imageKey"] == keys.printable(result.key), name
         assert attributes.keys() == {"status", "imageKey"}, name
     assert len(lines) == 1
 
@@ -430,7 +430,7 @@ def test_logs_have_one_line_for_one_event_and_no_names(any_run):
             for line in text.splitlines():
                 assert line.isascii(), log
                 assert "hostile" not in json.dumps(json.loads(line)).lower(), log
-    assert any_run.logs["ValidateImageFunction"].count("\n") >= len(any_run.seen) - len(NOT_IN_MOTO)
+    assert any_run.logs["ValidateImageFunction"].count("\n") >= len(any_run.results) - len(NOT_IN_MOTO)
 
 
 class Only:
@@ -440,7 +440,7 @@ class Only:
         self._run, self.names = run, names
 
     def executions(self, _machine: str) -> list[Execution]:
-        return [self._run.seen[name].execution for name in self.names]
+        return [self._run.results[name].execution for name in self.names]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._run.pipeline, name)
@@ -455,7 +455,7 @@ def test_the_command_line_only_shows_the_names(pictures, capsys):
     selection.names = CHANGED
     sights = list(watch.poll())
     outcomes = [sight for sight in sights if isinstance(sight, FinishedUpload)]
-    assert {outcome.key for outcome in outcomes} == {pictures.seen[name].key for name in CHANGED}
+    assert {outcome.key for outcome in outcomes} == {pictures.results[name].key for name in CHANGED}
     for display in (TextDisplay(), JsonLines()):
         for sight in sights:
             display.ended(sight) if isinstance(sight, FinishedUpload) else display.entered(sight)
@@ -484,7 +484,7 @@ def test_the_folder_itself_can_be_an_upload(pipeline):
     assert (code, json.loads(body)["ImageKey"]) == (200, "uploads/")
 
 
-def test_half_a_character_fails_alone(pipeline):
+def test_a_key_with_half_a_character_fails_without_other_effects(pipeline):
     """A forged event with an invalid key fails without an effect on later events."""
     event = json.loads((ROOT / "events" / "object_created.json").read_text())
     event["detail"]["object"]["key"] = "uploads/half/\ud800.jpg"
@@ -498,15 +498,15 @@ def test_half_a_character_fails_alone(pipeline):
 
 
 def test_a_deletion_removes_only_its_own_renditions(pictures):
-    """This holds for names that look like folders of other uploads."""
+    """A name that looks like the folder of another upload removes no rendition of that upload."""
     pipeline: Pipeline = pictures.pipeline
     bucket = pipeline.outputs["ThumbnailsBucketName"]
     deleted = CHANGED - NOT_IN_MOTO
     kept = {
-        rendition["key"] for name in NAMES.keys() - deleted for rendition in pictures.seen[name].record["renditions"]
+        rendition["key"] for name in NAMES.keys() - deleted for rendition in pictures.results[name].record["renditions"]
     }
     for name in deleted:
-        pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=pictures.seen[name].key)
+        pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=pictures.results[name].key)
 
     def stored() -> set[str]:
         pages = pipeline.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
@@ -517,5 +517,5 @@ def test_a_deletion_removes_only_its_own_renditions(pictures):
     own = {rendition["key"] for rendition in (pipeline.record(f"{FOLDER}stand-in") or {})["renditions"]}
     pipeline.wait_until(lambda: stored() - own == kept, "the renditions to be deleted", 120)
     for name in NAMES:
-        status = (pipeline.record(pictures.seen[name].key) or {})["status"]
+        status = (pipeline.record(pictures.results[name].key) or {})["status"]
         assert status == ("DELETED" if name in deleted else "COMPLETED"), name

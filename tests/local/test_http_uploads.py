@@ -76,8 +76,8 @@ def post(pipeline: Pipeline, key: str) -> Post:
     """Send a request to the API with a key."""
 
     def post(path: str, data: bytes = PHOTO, **headers: str) -> Answer:
-        given = {"x-api-key": key} | {name.replace("_", "-"): value for name, value in headers.items()}
-        return send("POST", pipeline.api_url + path, data, given)
+        request_headers = {"x-api-key": key} | {name.replace("_", "-"): value for name, value in headers.items()}
+        return send("POST", pipeline.api_url + path, data, request_headers)
 
     return post
 
@@ -86,9 +86,9 @@ def post(pipeline: Pipeline, key: str) -> Post:
 def signed(post: Post, folder: str) -> Callable[..., Any]:
     """Request a presigned upload in the folder of this test."""
 
-    def sign(name: str, **asked: Any) -> Any:
-        asked = {"name": f"{folder.removeprefix('uploads/')}/{name}", "contentType": "image/jpeg"} | asked
-        answer = post("/images/presigned", json.dumps(asked).encode(), content_type="application/json")
+    def sign(name: str, **fields: Any) -> Any:
+        fields = {"name": f"{folder.removeprefix('uploads/')}/{name}", "contentType": "image/jpeg"} | fields
+        answer = post("/images/presigned", json.dumps(fields).encode(), content_type="application/json")
         assert answer.status == 200, answer.text
         return answer.body
 
@@ -117,18 +117,18 @@ def stored(pipeline: Pipeline, key: str) -> tuple[bytes, str] | None:
 
 def status(pipeline: Pipeline, url: str) -> str:
     """Return the status after the upload is processed."""
-    told: list[Any] = [None]
+    latest: list[Any] = [None]
 
     def settled() -> bool:
-        told[0] = send("GET", url, None, {}).body.get("status")
-        return told[0] not in (None, 404, "PROCESSING")
+        latest[0] = send("GET", url, None, {}).body.get("status")
+        return latest[0] not in (None, 404, "PROCESSING")
 
     pipeline.wait_until(settled, url)
-    return str(told[0])
+    return str(latest[0])
 
 
 @pytest.mark.parametrize("name", ["beach.jpg", "a, b & ü+%41?.jpg"])
-def test_a_picture_in_a_request_is_processed(pipeline, folder, post, name):
+def test_an_image_in_a_request_is_processed(pipeline, folder, post, name):
     """The answer is 202 with the status URL."""
     image_key = f"{folder}/{name}"
     path = "/images?name=" + quote(image_key.removeprefix("uploads/"), safe="")
@@ -148,7 +148,7 @@ def focus_of(pipeline: Pipeline, body: Any) -> Any:
     return pipeline.record(body["imageKey"])["focus"]
 
 
-def test_a_focus_arrives_by_every_way(pipeline, folder, post, signed, key):
+def test_every_upload_method_stores_the_focus(pipeline, folder, post, signed, key):
     """A request, a form and a URL store it with the upload; a request later replaces it."""
     focus = {"x": 0.25, "y": 0.75}  # equal to its decimals
     name = quote(folder.removeprefix("uploads/") + "/request.jpg")
@@ -166,15 +166,15 @@ def test_a_focus_arrives_by_every_way(pipeline, folder, post, signed, key):
     pipeline.wait_until(lambda: pipeline.record(answer["imageKey"])["focus"] == {"x": 0.5, "y": 0}, "the new point")
 
 
-def test_a_picture_without_a_name_gets_one(pipeline, post):
-    """The answer contains it."""
+def test_an_image_without_a_name_gets_a_generated_name(pipeline, post):
+    """The answer contains the generated name."""
     first, second = post("/images", content_type="image/png"), post("/images")
     assert first.body["imageKey"] != second.body["imageKey"]
     assert first.body["contentType"] == "image/jpeg"
     assert status(pipeline, first.body["statusUrl"]) == "COMPLETED"
 
 
-def test_a_header_or_a_form_names_a_picture(pipeline, post):
+def test_a_header_or_a_form_sets_the_name(pipeline, post):
     """The name is UTF-8 or encoded by RFC 6266; folders of the sender are removed."""
     header = post("/images", content_disposition="attachment; filename*=UTF-8''..%2Fheader%20%C3%BC.jpg")
     assert header.body["imageKey"] == "uploads/header ü.jpg"
@@ -212,7 +212,7 @@ def counted(pipeline: Pipeline) -> list[int]:
         ("x.jpg", PHOTO + b"\0" * MAX_BYTES, {}, 413),
     ],
 )
-def test_what_is_wrong_is_told_and_nothing_is_stored(pipeline, post, name, data, headers, expected):
+def test_an_invalid_upload_is_reported_and_not_stored(pipeline, post, name, data, headers, expected):
     """The function answers with a problem, API Gateway with its own error."""
     before = counted(pipeline)
     answer = post(f"/images?name={name}", data, **headers)
@@ -220,7 +220,7 @@ def test_what_is_wrong_is_told_and_nothing_is_stored(pipeline, post, name, data,
     assert counted(pipeline) == before
 
 
-def test_a_picture_that_is_too_large_is_sent_the_other_way(post):
+def test_an_oversized_request_gets_the_alternative(post):
     """The problem names the alternative."""
     answer = post("/images?name=x.jpg", PHOTO.ljust(MAX_BYTES + 1, b"\0"))
     assert answer.status == 413
@@ -229,14 +229,14 @@ def test_a_picture_that_is_too_large_is_sent_the_other_way(post):
     assert post("/images?name=x.jpg", PHOTO.ljust(5_000_000, b"\0")).text == '{"message":"Request Entity Too Large"}'
 
 
-def test_the_largest_picture_in_a_request_is_taken(pipeline, folder, post):
+def test_the_largest_allowed_image_in_a_request_is_accepted(pipeline, folder, post):
     """The limit is exact."""
     data = PHOTO.ljust(MAX_BYTES, b"\0")
     assert post(f"/images?name={folder.removeprefix('uploads/')}/l.jpg", data).status == 202
     assert stored(pipeline, f"{folder}/l.jpg") == (data, "image/jpeg")
 
 
-def test_if_none_match_replaces_nothing(pipeline, folder, post):
+def test_if_none_match_prevents_a_replacement(pipeline, folder, post):
     """The second upload gets 412 and is not stored."""
     path = f"/images?name={folder.removeprefix('uploads/')}/once.jpg"
     assert post(path, if_none_match="*").status == 202
@@ -247,7 +247,7 @@ def test_if_none_match_replaces_nothing(pipeline, folder, post):
 
 
 @pytest.mark.parametrize("path", ["/images?name=x.jpg", "/images/presigned"])
-def test_without_a_good_key_nothing_is_taken(pipeline, path):
+def test_an_upload_without_a_valid_key_is_refused(pipeline, path):
     """A missing key gets 401, a revoked or wrong one 403."""
     table = pipeline.outputs["ApiKeyTableName"]
     revoked = apikeys.create(pipeline.client, table=table, name="a test")
@@ -267,47 +267,51 @@ def test_an_unavailable_s3_is_reported(pipeline, folder, post):
 # ---- Presigned
 
 
-def test_a_form_takes_30_megabytes(pipeline, signed, folder):
-    """It bypasses API Gateway and Lambda, and the image is processed."""
+def test_a_form_accepts_30_megabytes(pipeline, signed, folder):
+    """The form bypasses API Gateway and Lambda, and the image is processed."""
     data = PHOTO.ljust(30_000_000, b"\0")
-    asked = signed("large.jpg", sizeBytes=len(data))
-    assert by_form(asked["post"], data).status == 204
-    assert status(pipeline, asked["statusUrl"]) == "COMPLETED"
+    presigned = signed("large.jpg", sizeBytes=len(data))
+    assert by_form(presigned["post"], data).status == 204
+    assert status(pipeline, presigned["statusUrl"]) == "COMPLETED"
     assert pipeline.record(f"{folder}/large.jpg")["image"]["sizeBytes"] == len(data)
 
 
-def test_a_url_takes_a_picture(pipeline, signed, folder):
-    """Its name has all kinds of characters."""
-    asked = signed("put ü+%41 '\"?.jpg")
-    assert by_url(asked["put"]).status == 200
-    assert status(pipeline, asked["statusUrl"]) == "COMPLETED"
+def test_a_url_accepts_an_image(pipeline, signed, folder):
+    """The name of the image has all kinds of characters."""
+    presigned = signed("put ü+%41 '\"?.jpg")
+    assert by_url(presigned["put"]).status == 200
+    assert status(pipeline, presigned["statusUrl"]) == "COMPLETED"
     assert stored(pipeline, f"{folder}/put ü+%41 '\"?.jpg") == (PHOTO, "image/jpeg")
 
 
 def test_a_checksum_is_checked_by_s3(pipeline, signed, folder):
     """A damaged upload by form or URL is not stored."""
     digest = base64.b64encode(hashlib.sha256(PHOTO).digest()).decode()
-    asked = signed("sum.jpg", checksumSha256=digest, sizeBytes=len(PHOTO))
+    presigned = signed("sum.jpg", checksumSha256=digest, sizeBytes=len(PHOTO))
     damaged = PHOTO[:-1] + b"\0"
-    for answer in (by_form(asked["post"], damaged), by_url(asked["put"], damaged)):
+    for answer in (by_form(presigned["post"], damaged), by_url(presigned["put"], damaged)):
         assert (answer.status, answer.code) == (400, "BadDigest")
     assert stored(pipeline, f"{folder}/sum.jpg") is None
-    assert (by_form(asked["post"]).status, by_url(asked["put"]).status) == (204, 200)
+    assert (by_form(presigned["post"]).status, by_url(presigned["put"]).status) == (204, 200)
 
 
-def test_what_is_signed_is_all_that_is_taken(pipeline, signed, folder):
+def test_a_presigned_request_accepts_only_signed_values(pipeline, signed, folder):
     """S3 rejects another key, type or size."""
-    asked = signed("bound.jpg", sizeBytes=len(PHOTO))
+    presigned = signed("bound.jpg", sizeBytes=len(PHOTO))
     refused = [
-        (by_form(asked["post"], key=f"{folder}/other.jpg"), 403, "AccessDenied"),
-        (by_form(asked["post"], Content_Type="text/html"), 403, "AccessDenied"),
-        (by_form(asked["post"], acl="public-read"), 403, "AccessDenied"),
-        (by_form(asked["post"], PHOTO + b"\0"), 400, "EntityTooLarge"),
-        (by_form(asked["post"], PHOTO[:-1]), 400, "EntityTooSmall"),
-        (by_url(asked["put"] | {"url": asked["put"]["url"].replace("bound", "other")}), 403, "SignatureDoesNotMatch"),
-        (by_url(asked["put"], content_type="text/html"), 403, "SignatureDoesNotMatch"),
-        (by_url(asked["put"], PHOTO + b"\0", content_length=str(len(PHOTO) + 1)), 403, "SignatureDoesNotMatch"),
-        (by_url(asked["put"], x_amz_tagging="a=b"), 403, "AccessDenied"),
+        (by_form(presigned["post"], key=f"{folder}/other.jpg"), 403, "AccessDenied"),
+        (by_form(presigned["post"], Content_Type="text/html"), 403, "AccessDenied"),
+        (by_form(presigned["post"], acl="public-read"), 403, "AccessDenied"),
+        (by_form(presigned["post"], PHOTO + b"\0"), 400, "EntityTooLarge"),
+        (by_form(presigned["post"], PHOTO[:-1]), 400, "EntityTooSmall"),
+        (
+            by_url(presigned["put"] | {"url": presigned["put"]["url"].replace("bound", "other")}),
+            403,
+            "SignatureDoesNotMatch",
+        ),
+        (by_url(presigned["put"], content_type="text/html"), 403, "SignatureDoesNotMatch"),
+        (by_url(presigned["put"], PHOTO + b"\0", content_length=str(len(PHOTO) + 1)), 403, "SignatureDoesNotMatch"),
+        (by_url(presigned["put"], x_amz_tagging="a=b"), 403, "AccessDenied"),
     ]
     for answer, expected, code in refused:
         assert (answer.status, answer.code) == (expected, code), answer.text
@@ -315,7 +319,7 @@ def test_what_is_signed_is_all_that_is_taken(pipeline, signed, folder):
     assert listed["KeyCount"] == 0
 
 
-def test_a_form_takes_no_more_than_is_processed(pipeline, signed):
+def test_a_form_limits_the_size_to_that_of_the_deployment(pipeline, signed):
     """Without a declared size, the limit of the deployment applies."""
     policy = json.loads(base64.b64decode(signed("any.jpg")["post"]["fields"]["policy"]))
     assert ["content-length-range", 1, 150_000_000] in policy["conditions"]
@@ -354,7 +358,7 @@ def test_an_expired_url_is_refused(pipeline, folder, sign_as_the_function):
     assert stored(pipeline, f"{folder}/late.jpg") is None
 
 
-def test_what_is_signed_reaches_no_further_than_the_role(pipeline, sign_as_the_function):
+def test_a_signed_request_has_only_the_permissions_of_its_role(pipeline, sign_as_the_function):
     """Signed requests outside of uploads are denied."""
     for image_key in ("other/x.jpg", "x.jpg", "uploads"):
         signed = sign_as_the_function(image_key)
@@ -363,14 +367,14 @@ def test_what_is_signed_reaches_no_further_than_the_role(pipeline, sign_as_the_f
         assert stored(pipeline, image_key) is None
 
 
-def test_what_must_not_be_replaced_is_put_once(pipeline, signed, folder):
+def test_an_upload_without_overwrite_is_stored_once(pipeline, signed, folder):
     """The condition is signed; without it the signature is invalid."""
-    asked = signed("once.jpg", overwrite=False)
-    assert "post" not in asked
-    without = {name: value for name, value in asked["put"]["headers"].items() if name != "if-none-match"}
-    assert by_url(asked["put"] | {"headers": without}).code == "SignatureDoesNotMatch"
-    assert by_url(asked["put"]).status == 200
-    again = by_url(asked["put"], photo(20, 20))
+    presigned = signed("once.jpg", overwrite=False)
+    assert "post" not in presigned
+    without = {name: value for name, value in presigned["put"]["headers"].items() if name != "if-none-match"}
+    assert by_url(presigned["put"] | {"headers": without}).code == "SignatureDoesNotMatch"
+    assert by_url(presigned["put"]).status == 200
+    again = by_url(presigned["put"], photo(20, 20))
     assert (again.status, again.code) == (412, "PreconditionFailed")
     assert stored(pipeline, f"{folder}/once.jpg") == (PHOTO, "image/jpeg")
 
@@ -378,19 +382,19 @@ def test_what_must_not_be_replaced_is_put_once(pipeline, signed, folder):
 @pytest.mark.skipif(CURL is None, reason="curl is not installed")
 @pytest.mark.parametrize("name", ["beach.jpg", 'it\'s [1] {2}, "ü"; $x `y` @z.jpg', "-", "@x", "a\\b.jpg"])
 def test_the_commands_upload_the_file(pipeline, signed, folder, tmp_path, name):
-    """They work in a shell for every file name."""
+    """The curl commands work in a shell for every file name."""
     (tmp_path / name).write_bytes(PHOTO)
     digest = base64.b64encode(hashlib.sha256(PHOTO).digest()).decode()
     for more in ({}, {"sizeBytes": len(PHOTO), "checksumSha256": digest}):
-        asked = signed(name, **more)
+        presigned = signed(name, **more)
         for way in ("post", "put"):
-            subprocess.run(["sh", "-c", asked[way]["curl"]], cwd=tmp_path, check=True, capture_output=True)
+            subprocess.run(["sh", "-c", presigned[way]["curl"]], cwd=tmp_path, check=True, capture_output=True)
             assert stored(pipeline, f"{folder}/{name}") == (PHOTO, "image/jpeg")
             pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=f"{folder}/{name}")
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("data", "expected"),
     [
         (b"{}", 400),
         (b'{"name": "../x.jpg", "contentType": "image/jpeg"}', 400),
@@ -399,9 +403,9 @@ def test_the_commands_upload_the_file(pipeline, signed, folder, tmp_path, name):
         (b'{"name": "x.jpg", "contentType": "image/jpeg", "sizeBytes": 1000000000}', 413),
     ],
 )
-def test_an_invalid_request_is_reported(post, asked, expected):
-    """The problem comes before the upload, also if curl declares a form."""
-    answer = post("/images/presigned", asked, content_type="application/x-www-form-urlencoded")
+def test_an_invalid_request_is_reported(post, data, expected):
+    """The problem is returned before the upload, even if curl declares a form."""
+    answer = post("/images/presigned", data, content_type="application/x-www-form-urlencoded")
     assert (answer.status, answer.headers["content-type"]) == (expected, "application/problem+json")
 
 
@@ -412,17 +416,17 @@ def test_every_command_of_the_document_works(pipeline, key, tmp_path):
     (tmp_path / ".curlrc").write_text("fail-with-body\n")
     variables, *commands = re.findall(r"^```sh\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
     assert re.findall(r"^(\w+)=<", variables, re.MULTILINE) == ["API", "KEY"]
-    given = {"PATH": os.environ["PATH"], "CURL_HOME": str(tmp_path), "API": pipeline.api_url, "KEY": key}
+    environment = {"PATH": os.environ["PATH"], "CURL_HOME": str(tmp_path), "API": pipeline.api_url, "KEY": key}
     run = subprocess.run(
-        ["sh", "-eux", "-c", "".join(commands)], cwd=tmp_path, env=given, capture_output=True, text=True
+        ["sh", "-eux", "-c", "".join(commands)], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr + run.stdout
     for name in ("summer/beach.jpg", "café.jpg", "beach.jpg", "summer/first.jpg"):
         assert stored(pipeline, f"uploads/{name}") == (PHOTO, "image/jpeg")
 
 
-def test_the_document_tells_the_limits():
-    """They are those of the code."""
+def test_the_document_states_the_limits():
+    """The document has the limits of the code."""
     assert f"more than {MAX_BYTES:,} bytes in the request" in DOCUMENT
     assert set(
         re.findall(r"^\| `(\w+)` \|", DOCUMENT.partition("| field |")[2].partition("\n\n")[0], re.MULTILINE)

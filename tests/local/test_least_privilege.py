@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from image_pipeline.api import apikeys
 from image_pipeline.keys import original_path, rendition_prefix, status_path
 from local.emulator import policy
-from local.emulator.actions import CONDITION_KEYS, reading, sending
+from local.emulator.actions import CONDITION_KEYS, read_permission, send_permission
 from local.emulator.clients import Clients
 from local.emulator.deploy import plan
 from local.emulator.iam import Guard, Role, access_key
@@ -72,7 +72,7 @@ def permissions(pipeline: Pipeline) -> list[Permission]:
     ]
 
 
-def without(pipeline: Pipeline, role: str, gone: set[Permission]) -> list[dict[str, Any]]:
+def without(pipeline: Pipeline, role: str, exclusions: set[Permission]) -> list[dict[str, Any]]:
     """Return the statements of a role without some permissions."""
     kept = [statement for statement in pipeline.roles[role] if statement["Effect"] == "Deny"]
     return kept + [
@@ -81,7 +81,7 @@ def without(pipeline: Pipeline, role: str, gone: set[Permission]) -> list[dict[s
         if statement not in kept
         for action in as_list(statement["Action"])
         for resource in as_list(statement["Resource"])
-        if Permission(role, statement.get("Sid", ""), action, resource) not in gone
+        if Permission(role, statement.get("Sid", ""), action, resource) not in exclusions
     ]
 
 
@@ -89,7 +89,7 @@ def excused(permission: Permission) -> bool:
     return any(fnmatchcase(permission.role, r) and fnmatchcase(permission.action, a) for r, a, _ in UNNEEDED)
 
 
-# ---- Runs of the pipeline; together they need every permission. Each gives None, or what went wrong.
+# ---- Runs of the pipeline; together they need every permission. Each returns None or a failure.
 
 
 class Run:
@@ -119,10 +119,10 @@ class Run:
         """Wait until an execution of this state machine for this upload has ended."""
         self.wait(lambda execution: f":image-pipeline-{machine}" in execution.arn and self.key in str(execution.event))
 
-    def wait(self, wanted: Callable[[Execution], bool]) -> None:
+    def wait(self, condition: Callable[[Execution], bool]) -> None:
         self.pipeline.wait_until(
             lambda: (
-                any(wanted(execution) and not execution.running for execution in self.pipeline.executions())
+                any(condition(execution) and not execution.running for execution in self.pipeline.executions())
                 or any(c.action == "states:StartExecution" and not c.allowed for c in self.pipeline.calls())
             ),
             self.key,
@@ -146,7 +146,7 @@ class Run:
 
 
 def a_photo(pipeline: Pipeline) -> str | None:
-    """From the upload to a rendition URL and a notification."""
+    """A photograph gets a rendition URL and a notification."""
     run = Run(pipeline, "photo.jpg")
     run.upload()
     try:
@@ -180,7 +180,7 @@ def a_photo_without_version(pipeline: Pipeline) -> str | None:
 
 
 def a_photo_that_no_rendition_shows_to_rekognition(pipeline: Pipeline) -> str | None:
-    """It is too small, so a temporary copy is made."""
+    """The image is too small, so a temporary copy is made."""
     run = Run(pipeline, "small.jpg")
     run.upload(photo(60, 40))
     return None if run.outcome() == "COMPLETED" else run.outcome()
@@ -228,7 +228,7 @@ def an_overwrite(pipeline: Pipeline) -> str | None:
 
 
 def a_copy_of_what_is_shown(pipeline: Pipeline) -> str | None:
-    """Nothing is rendered again."""
+    """A copy of a shown image is not rendered again."""
     run = Run(pipeline, "copied.jpg")
     run.upload()
     run.upload()
@@ -360,8 +360,8 @@ def an_outcome_whose_answer_is_lost(pipeline: Pipeline) -> str | None:
     pipeline.fault("lambda", "Invoke", "BrokenError", -1, **lost)
     run.upload()
     attributes = [notification["MessageAttributes"] for notification in pipeline.notifications()]
-    statuses = [each["status"]["Value"] for each in attributes if each["imageKey"]["Value"] == run.key]
-    return None if (run.outcome(), statuses) == ("COMPLETED", ["SUCCESS"]) else f"{run.outcome()}, told {statuses}"
+    statuses = [entry["status"]["Value"] for entry in attributes if entry["imageKey"]["Value"] == run.key]
+    return None if (run.outcome(), statuses) == ("COMPLETED", ["SUCCESS"]) else f"{run.outcome()}, notified {statuses}"
 
 
 def an_outcome_that_is_published(pipeline: Pipeline) -> str | None:
@@ -421,7 +421,7 @@ def through_the_api(pipeline: Pipeline, method: str, path: str, data: bytes | No
 
 
 def a_deletion_through_the_api(pipeline: Pipeline) -> str | None:
-    """It has the condition that the upload is unchanged."""
+    """The deletion has the condition that the upload is unchanged."""
     run = Run(pipeline, "deleted.jpg")
     run.upload()
     etag = pipeline.client("s3").head_object(Bucket=pipeline.uploads_bucket, Key=run.key)["ETag"]
@@ -433,7 +433,7 @@ def a_deletion_through_the_api(pipeline: Pipeline) -> str | None:
 
 
 def a_reprocess_through_the_api(pipeline: Pipeline) -> str | None:
-    """It replaces the newest event."""
+    """A reprocess replaces the newest event."""
     run = Run(pipeline, "again.jpg")
     run.upload()
     status = through_the_api(pipeline, "POST", f"/images/{run.key}/reprocess")
@@ -480,12 +480,12 @@ def an_original(pipeline: Pipeline) -> str | None:
 
 
 def statuses_through_the_api(pipeline: Pipeline) -> str | None:
-    """They contain rendition URLs that work."""
+    """The statuses contain rendition URLs that work."""
     run = Run(pipeline, "many.jpg")
     run.upload()
-    asked = json.dumps({"imageKeys": [run.key]}).encode()
+    data = json.dumps({"imageKeys": [run.key]}).encode()
     try:
-        answer = ask_the_api(pipeline, "POST", "/images/statuses", asked)
+        answer = ask_the_api(pipeline, "POST", "/images/statuses", data)
         for rendition in answer["statuses"][0]["renditions"]:
             with urllib.request.urlopen(rendition["url"]):
                 pass
@@ -514,27 +514,27 @@ def renditions_of_a_list(pipeline: Pipeline) -> str | None:
 
 
 def a_batch(pipeline: Pipeline) -> str | None:
-    """It has a new upload, an event with a version, a missing upload, and a malformed message."""
+    """The batch has a new upload, an event with a version, a missing upload, and a malformed message."""
     run, sqs, url = Run(pipeline, "batch.jpg"), pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
 
     def left() -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return sum(int(value) for value in found.values())
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(value) for value in attributes.values())
 
     def denied() -> bool:
         return any(not call.allowed for call in pipeline.calls())
 
     pipeline.take_messages(url)
-    hidden = left()  # what a run before could not delete
+    hidden = left()  # messages that an earlier run could not delete
     version = run.upload()
-    named = {"bucket": pipeline.uploads_bucket, "key": run.key, "reprocess": True}
+    reference = {"bucket": pipeline.uploads_bucket, "key": run.key, "reprocess": True}
     words = f"no JSON, about {run.key}"
     event = run.event(version)
     event["detail"]["object"]["sequencer"] = "F" * 16  # newer than the upload's own
-    for body in (named, event, {**named, "key": run.key + "x"}, words):
+    for body in (reference, event, {**reference, "key": run.key + "x"}, words):
         sqs.send_message(QueueUrl=url, MessageBody=body if body == words else json.dumps(body))
-    # What was hidden may come again meanwhile and be through, too.
+    # Hidden messages may return meanwhile and be processed, too.
     pipeline.wait_until(lambda: left() <= hidden or denied(), "the batch")
     if denied():
         return "a message was not served"
@@ -552,7 +552,7 @@ def a_batch(pipeline: Pipeline) -> str | None:
 
 
 def a_backfill(pipeline: Pipeline) -> str | None:
-    """It covers one upload, with a limit, up to the manifest."""
+    """The backfill covers one upload, with a limit, up to the manifest."""
     run, states = Run(pipeline, "backfill.jpg"), pipeline.client("stepfunctions")
     run.upload()
     arn = states.start_execution(
@@ -581,8 +581,8 @@ def an_upload_through_the_api(pipeline: Pipeline) -> str | None:
 def a_presigned_upload(pipeline: Pipeline) -> str | None:
     """The signature has the permissions of the role of the function."""
     run = Run(pipeline, "signed.jpg")
-    asked = {"name": run.key.removeprefix("uploads/"), "contentType": "image/jpeg", "method": "PUT"}
-    signed = ask_the_api(pipeline, "POST", "/images/presigned", json.dumps(asked).encode())
+    upload_request = {"name": run.key.removeprefix("uploads/"), "contentType": "image/jpeg", "method": "PUT"}
+    signed = ask_the_api(pipeline, "POST", "/images/presigned", json.dumps(upload_request).encode())
     request = urllib.request.Request(signed["put"]["url"], PHOTO, signed["put"]["headers"], method="PUT")
     try:
         with urllib.request.urlopen(request):
@@ -600,7 +600,7 @@ def denied(pipeline: Pipeline) -> bool:
 
 
 def an_image_that_is_listed(pipeline: Pipeline) -> str | None:
-    """It is listed while it is processed and after it failed; old entries are removed."""
+    """An image is listed during processing and after a failure; old entries are removed."""
     run = Run(pipeline, "listed.jpg")
     key = apikeys.create(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], name="a run").text
     answers: list[int] = []
@@ -692,7 +692,7 @@ def speaks_of(permission: Permission, action: str, resource: str) -> bool:
 
 @heavy  # it runs the pipeline once for each permission
 def test_every_permission_is_needed(pipeline):
-    """Without any single permission a run fails; exceptions are listed above with a reason."""
+    """Removing any single permission makes a run fail; exceptions are listed above with a reason."""
     used: dict[Callable[[Pipeline], str | None], list[Any]] = {}
     for run in RUNS:
         pipeline.clear()
@@ -711,7 +711,7 @@ def test_every_permission_is_needed(pipeline):
             pipeline.restrict(permission.role, without(pipeline, permission.role, {permission}))
             if failure := run(pipeline):
                 denied = [call for call in pipeline.calls() if not call.allowed]
-                # What an earlier run has left may still be at work, and be denied something else.
+                # An execution of an earlier run may still be active, and may have other denied calls.
                 if any(speaks_of(permission, call.action, call.resource) for call in denied):
                     needed = f"{permission.role} needs {permission.action} on {permission.resource}"
                     print(f"{needed} for {run.__name__}: else {failure}")
@@ -722,7 +722,7 @@ def test_every_permission_is_needed(pipeline):
     assert not unlisted, f"no run needs these: {unlisted}"
     stale = [permission for permission in permissions(pipeline) if excused(permission) and permission not in unneeded]
     assert not stale, f"these are listed as unneeded, and a run fails without them: {stale}"
-    idle = [entry for entry in UNNEEDED if not any(fnmatchcase(each.action, entry[1]) for each in unneeded)]
+    idle = [entry for entry in UNNEEDED if not any(fnmatchcase(permission.action, entry[1]) for permission in unneeded)]
     assert not idle, f"no role has these any more: {idle}"
 
 
@@ -731,7 +731,7 @@ def test_nothing_is_denied_in_a_run(pipeline):
     assert a_photo(pipeline) is None
     calls = pipeline.calls()
     assert {call.allowed for call in calls} == {True}
-    others = (
+    idle_prefixes = (
         "CleanRenditions",
         "Watch",
         "Delete",
@@ -751,7 +751,7 @@ def test_nothing_is_denied_in_a_run(pipeline):
         "ServePage",
         "RefuseRequest",
     )
-    idle = {role for role in pipeline.roles if role.startswith(others)}
+    idle = {role for role in pipeline.roles if role.startswith(idle_prefixes)}
     assert {call.role for call in calls} - idle == set(pipeline.roles) - idle
 
 
@@ -789,7 +789,7 @@ def as_role(pipeline: Pipeline, role: str, service: str) -> Any:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_a_role_may_not_is_denied_as_aws_would(pipeline, service, status, code, call):
+def test_a_forbidden_call_is_denied_as_on_aws(pipeline, service, status, code, call):
     """Each service has its own error and status; unknown calls are denied, too."""
     with pytest.raises(ClientError) as caught:
         call(as_role(pipeline, "ValidateImageFunctionRole", service), pipeline)
@@ -799,21 +799,23 @@ def test_what_a_role_may_not_is_denied_as_aws_would(pipeline, service, status, c
 
 def test_a_missing_object_is_forbidden_without_the_permission_to_list(pipeline):
     """As in S3, only a caller that may list the bucket gets 404."""
-    wanted = {"Bucket": pipeline.uploads_bucket, "Key": "uploads/missing"}
+    parameters = {"Bucket": pipeline.uploads_bucket, "Key": "uploads/missing"}
     client = as_role(pipeline, "ValidateImageFunctionRole", "s3")
     with pytest.raises(client.exceptions.NoSuchKey):
-        client.get_object(**wanted)
-    kept = [each for each in pipeline.roles["ValidateImageFunctionRole"] if each["Action"] != "s3:ListBucket"]
+        client.get_object(**parameters)
+    kept = [
+        statement for statement in pipeline.roles["ValidateImageFunctionRole"] if statement["Action"] != "s3:ListBucket"
+    ]
     pipeline.restrict("ValidateImageFunctionRole", kept)
     with pytest.raises(ClientError, match="AccessDenied"):
-        client.get_object(**wanted)
+        client.get_object(**parameters)
 
 
-def test_of_a_batch_only_what_may_be_deleted_is(pipeline):
+def test_a_batch_deletion_deletes_only_permitted_objects(pipeline):
     """As in S3, the batch succeeds and lists the denied objects."""
     role, s3, bucket = "CleanRenditionsFunctionRole", pipeline.client("s3"), pipeline.outputs["ThumbnailsBucketName"]
-    kept, gone = "thumbnails/batch/kept", "thumbnails/batch/ü & more"
-    versions = {name: s3.put_object(Bucket=bucket, Key=name, Body=b"x")["VersionId"] for name in (kept, gone)}
+    kept, deletable = "thumbnails/batch/kept", "thumbnails/batch/ü & more"
+    versions = {name: s3.put_object(Bucket=bucket, Key=name, Body=b"x")["VersionId"] for name in (kept, deletable)}
     batch = {"Objects": [{"Key": name, "VersionId": version} for name, version in versions.items()]}
 
     def delete(allowed: str) -> tuple[list[str], list[tuple[str, ...]]]:
@@ -821,13 +823,13 @@ def test_of_a_batch_only_what_may_be_deleted_is(pipeline):
         pipeline.restrict(role, [statement])
         answer = as_role(pipeline, role, "s3").delete_objects(Bucket=bucket, Delete=batch)
         errors = [(error["Key"], error["VersionId"], error["Code"]) for error in answer["Errors"]]
-        return [each["Key"] for each in answer.get("Deleted", [])], errors
+        return [entry["Key"] for entry in answer.get("Deleted", [])], errors
 
     denied = [(name, version, "AccessDenied") for name, version in versions.items()]
     assert delete("elsewhere/*") == ([], denied)
-    assert delete(f"{bucket}/{gone}") == ([gone], denied[:1])
+    assert delete(f"{bucket}/{deletable}") == ([deletable], denied[:1])
     left = s3.list_object_versions(Bucket=bucket, Prefix="thumbnails/batch/")["Versions"]
-    assert [each["Key"] for each in left] == [kept]
+    assert [entry["Key"] for entry in left] == [kept]
 
 
 def test_a_denied_function_fails_as_on_aws(pipeline, folder):
@@ -839,7 +841,7 @@ def test_a_denied_function_fails_as_on_aws(pipeline, folder):
     assert "AccessDenied" in record["error"]["message"]
 
 
-def test_a_function_writes_to_no_log_group_but_its_own():
+def test_a_function_writes_only_to_its_own_log_group():
     """SAM grants all log groups by a managed policy, so the role must deny the others."""
     template = load(ROOT / "template.yml", "image-pipeline", "us-east-1")
     stack = plan(template, "", "")
@@ -847,13 +849,17 @@ def test_a_function_writes_to_no_log_group_but_its_own():
     roles = {role.arn: role for role in stack.roles}
     account = f"arn:aws:logs:us-east-1:{ACCOUNT_ID}:log-group"
     groups = {f"{account}:{function.log_group}" for function in stack.functions}
-    others = {f"{account}:/aws/lambda/other", f"{account}:other", "arn:aws:logs:us-east-1:210987654321:log-group:x"}
+    foreign_groups = {
+        f"{account}:/aws/lambda/other",
+        f"{account}:other",
+        "arn:aws:logs:us-east-1:210987654321:log-group:x",
+    }
     assert len(groups) == len(stack.functions)
     for function in stack.functions:
         role, own = roles[function.role], f"{account}:{function.log_group}"
         assert judge.allows(role, policy.Request("logs:CreateLogStream", f"{own}:log-stream:2026/11/27/[1]a"))
         assert judge.allows(role, policy.Request("logs:PutLogEvents", f"{own}:log-stream:2026/11/27/[1]a"))
-        for group in groups | others - {own}:
+        for group in groups | foreign_groups - {own}:
             allowed = judge.allows(role, policy.Request("logs:PutLogEvents", f"{group}:log-stream:x"))
             assert allowed == (group == own), f"{role.logical_id} may write to {group}"
             assert not judge.allows(role, policy.Request("logs:CreateLogGroup", group))
@@ -874,20 +880,20 @@ def guard(effect: str, condition: dict[str, Any]) -> tuple[Guard, Role]:
 
 
 @pytest.mark.parametrize(("effect", "secure", "allowed"), [("Deny", "false", True), ("Deny", "true", False)])
-def test_a_buckets_policy_is_judged_with_the_roles(effect, secure, allowed):
+def test_the_policy_of_a_bucket_is_evaluated_with_that_of_the_role(effect, secure, allowed):
     """A deny of the bucket wins; loopback counts as TLS."""
     judge, role = guard(effect, {"Bool": {"aws:SecureTransport": secure}})
-    assert judge.allows(role, reading("b", "k", None, "us-east-1")) == allowed
+    assert judge.allows(role, read_permission(bucket="b", key="k", version=None, region="us-east-1")) == allowed
     assert judge.calls() == [
         {"role": "R", "action": "s3:GetObject", "resource": "arn:aws:s3:::b/k", "allowed": allowed}
     ]
 
 
-def test_a_buckets_policy_may_allow_what_the_role_does_not():
+def test_the_policy_of_a_bucket_can_allow_more_than_the_role():
     """Within an account, either policy is enough."""
     judge, role = guard("Allow", {})
-    assert judge.allows(role, reading("b", "k", None, "us-east-1"))
-    assert not judge.allows(role, reading("c", "k", None, "us-east-1"))
+    assert judge.allows(role, read_permission(bucket="b", key="k", version=None, region="us-east-1"))
+    assert not judge.allows(role, read_permission(bucket="c", key="k", version=None, region="us-east-1"))
 
 
 def test_queues_and_topics_have_policies_too():
@@ -913,7 +919,7 @@ def test_queues_and_topics_have_policies_too():
     template = Template(ROOT / "template.yml", {"Resources": resources}, {}, "s", "us-east-1")
     judge = Guard([role], plan(template, "", "").resource_policies)
     for source, allowed in (("known", True), ("other", False)):
-        need = sending(queue, f"arn:aws:events:us-east-1:1:rule/{source}")
+        need = send_permission(queue, f"arn:aws:events:us-east-1:1:rule/{source}")
         assert judge.admits("events.amazonaws.com", need) == allowed
         assert not judge.admits("sns.amazonaws.com", need)
     assert judge.allows(role, policy.Request("sns:Publish", topic))
@@ -928,7 +934,7 @@ def test_queues_and_topics_have_policies_too():
         ({"P": {"Type": "AWS::IAM::Policy", "Properties": {}}}, "^P is a policy"),
     ],
 )
-def test_policies_that_cannot_be_judged_stop_the_deployment(resources, words):
+def test_unsupported_policies_stop_the_deployment(resources, words):
     """No role may run with policies that are not evaluated."""
     template = Template(ROOT / "template.yml", {"Resources": resources}, {}, "s", "us-east-1")
     with pytest.raises(TemplateError, match=words):

@@ -45,27 +45,27 @@ def ask(pipeline: Pipeline) -> Ask:
 def listed(ask: Ask) -> Callable[..., dict[str, Any]]:
     """A function that returns the images of all pages by key."""
 
-    def listed(limit: int = 100, **wanted: str) -> dict[str, Any]:
-        found: list[Any] = []
+    def listed(limit: int = 100, **filters: str) -> dict[str, Any]:
+        images: list[Any] = []
         cursor = None
         while True:
-            query = {**wanted, "limit": str(limit), **({"cursor": cursor} if cursor else {})}
+            query = {**filters, "limit": str(limit), **({"cursor": cursor} if cursor else {})}
             status, body = ask(urlencode(query))
             assert status == 200, body
-            found += body["images"]
+            images += body["images"]
             cursor = body["cursor"]
             if cursor is None:
                 break
-        by_key = {image["imageKey"]: image for image in found}
-        assert len(by_key) == len(found)
-        times = [image.get("uploadedAt", "") for image in found if image["status"] != "DELETED"]
+        by_key = {image["imageKey"]: image for image in images}
+        assert len(by_key) == len(images)
+        times = [image.get("uploadedAt", "") for image in images if image["status"] != "DELETED"]
         assert times == sorted(times, reverse=True)
         return by_key
 
     return listed
 
 
-def test_an_upload_is_listed_from_its_beginning_to_its_end(pipeline, folder, listed):
+def test_an_upload_is_listed_until_it_is_deleted(pipeline, folder, listed):
     """Filters by status and label work for every name; a deleted upload is not listed."""
     keys = {f"{folder}/{name}" for name in NAMES}
     for key in keys:
@@ -89,12 +89,12 @@ def test_an_upload_is_listed_from_its_beginning_to_its_end(pipeline, folder, lis
         assert json.loads(status.getresponse().read())["ImageKey"] == key
         status.close()
     assert not keys & listed(status="PROCESSING").keys()
-    gone = f"{folder}/a.jpg"
-    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=gone)
-    pipeline.wait_until(lambda: gone in listed(status="DELETED"), "the deletion")
-    assert gone not in listed()
-    assert everything[gone]["labels"]
-    assert all(gone not in listed(label=label) for label in everything[gone]["labels"])
+    deleted_key = f"{folder}/a.jpg"
+    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=deleted_key)
+    pipeline.wait_until(lambda: deleted_key in listed(status="DELETED"), "the deletion")
+    assert deleted_key not in listed()
+    assert everything[deleted_key]["labels"]
+    assert all(deleted_key not in listed(label=label) for label in everything[deleted_key]["labels"])
 
 
 def test_a_failure_is_listed_with_its_reason(pipeline, folder, listed):
@@ -118,8 +118,8 @@ def test_a_failure_is_listed_with_its_reason(pipeline, folder, listed):
     pipeline.wait_until(lambda: key in listed(status="COMPLETED"), "the new picture")
 
 
-def test_a_folder_is_shown_from_one_answer(pipeline, folder, ask, listed):
-    """The URLs show the pictures without a key, and the next list has the same ones; a failure says why."""
+def test_one_page_of_the_list_shows_a_folder(pipeline, folder, ask, listed):
+    """The URLs show the images without a key, and the next list has the same URLs; a failure has its reason."""
     inside, failed, beside = f"{folder}/in/é #1.jpg", f"{folder}/in/deep/x.jpg", f"{folder}/inside.jpg"
     for key, data in ((inside, PHOTO), (failed, b"words"), (beside, PHOTO)):
         pipeline.upload(key, data)
@@ -144,7 +144,7 @@ def test_a_folder_is_shown_from_one_answer(pipeline, folder, ask, listed):
     assert ask(urlencode({"prefix": prefix, "label": "none"})) == (200, {"images": [], "cursor": None})
 
 
-def test_a_table_that_is_throttled_is_caught_up_with(pipeline, folder, listed):
+def test_the_list_catches_up_after_throttling(pipeline, folder, listed):
     """The stream waits, so no change is lost or out of order."""
     key, table = f"{folder}/x.jpg", pipeline.outputs["ListingTableName"]
     digest = hashlib.sha256(key.encode()).hexdigest()
@@ -167,8 +167,8 @@ def test_a_table_that_is_throttled_is_caught_up_with(pipeline, folder, listed):
     )
 
 
-def test_the_list_always_needs_a_key(ask):
-    """It reveals names, which a status request must know."""
+def test_the_list_always_requires_a_key(ask):
+    """The list reveals names, which a status request must know."""
     assert ask(headers={})[0] == 401
     assert ask(headers={"x-api-key": "ip_0000EXAMPLE0_nonsense"})[0] == 403
 
@@ -199,7 +199,7 @@ def test_an_unreadable_listing_is_reported(pipeline, ask):
     assert ask()[0] == 503
 
 
-def test_a_label_with_anything_in_it_finds_what_has_it(ask):
-    """It is encoded in the query; no image has it here."""
+def test_a_label_may_contain_any_character(ask):
+    """The query encodes the label; no image has it here."""
     for label in ("Straße & Co.", "a+b", "#1", "日本"):
         assert ask(f"label={quote(label)}") == (200, {"images": [], "cursor": None})

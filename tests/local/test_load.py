@@ -48,8 +48,8 @@ RIGHT = Results([FIRST, SECOND, AGAIN], frozenset({arn("1"), arn("2")}), [arn("1
 
 
 @heavy
-def test_twenty_uploads_at_once_are_neither_lost_nor_doubled(tmp_path):
-    """Valid, invalid, overwritten and duplicated uploads have one outcome each, within the memory bounds."""
+def test_twenty_concurrent_uploads_have_one_outcome_each(tmp_path):
+    """Valid, invalid, overwritten and duplicated uploads stay within the memory bounds."""
     events = []
     with Pipeline(tmp_path) as pipeline:
         figures, faults = load.run(pipeline, 20, lambda event, _: events.append(event))
@@ -66,7 +66,7 @@ def test_twenty_uploads_at_once_are_neither_lost_nor_doubled(tmp_path):
     assert load_report.plot(figures).count("<polyline") == 5
 
 
-def test_what_is_as_it_must_be_has_no_fault():
+def test_a_correct_run_has_no_fault():
     """A superseded execution needs neither an outcome nor a notification."""
     assert check([GOOD, BAD], RIGHT) == []
 
@@ -109,7 +109,7 @@ def test_what_is_as_it_must_be_has_no_fault():
         (replace(RIGHT, records={**RECORDS, "uploads/c.jpg": {}}), "doubled", "belongs to no upload"),
     ],
 )
-def test_a_lost_or_doubled_outcome_is_a_fault(results, kind, words):
+def test_a_lost_or_duplicate_outcome_is_a_fault(results, kind, words):
     """The check reports its kind."""
     faults = check([GOOD, BAD], results)
     assert [fault for fault in faults if fault.kind == kind and words in fault.text], faults
@@ -126,13 +126,13 @@ def test_a_lost_or_doubled_outcome_is_a_fault(results, kind, words):
         ({"status": "FAILED", "error": {"code": "CorruptImageError"}, "image": {}, "renditions": []}, "wrong"),
     ],
 )
-def test_a_record_of_something_else_is_a_fault(change, kind):
+def test_a_record_of_another_upload_is_a_fault(change, kind):
     """A record must belong to the newest version, have an outcome, and match the file."""
     records = {**RECORDS, "uploads/a.jpg": RECORDS["uploads/a.jpg"] | change}
     assert [fault.kind for fault in check([GOOD, BAD], replace(RIGHT, records=records))] == [kind]
 
 
-def test_the_later_upload_of_a_key_counts():
+def test_the_record_belongs_to_the_newest_upload():
     """An overwritten upload may be superseded; the record must belong to the newer one."""
     newer = Sent(replace(GOOD.upload, number=2), "v3", 0.0)
     both = [FIRST, execution("5", newer)]
@@ -144,7 +144,7 @@ def test_the_later_upload_of_a_key_counts():
     assert {fault.kind for fault in check([GOOD, newer], older_won)} == {"lost"}
 
 
-def test_a_bound_on_memory_that_is_broken_is_told():
+def test_a_broken_memory_bound_is_reported():
     """The message has the figure and the bound."""
     bound = {"server": {"all": 800}, "workers": {"all": 10}}
     (text,) = load._over_bounds({"peak": {"server": 900, "workers": 10}, "bound": bound})
@@ -154,7 +154,7 @@ def test_a_bound_on_memory_that_is_broken_is_told():
 
 
 def test_the_mix_covers_every_case():
-    """It has every kind, every overwrite, and a duplicate event of an overwritten upload."""
+    """The mix has every kind, every overwrite, and a duplicate event of an overwritten upload."""
     planned = uploads(20)
     by_key = {upload.key: upload for upload in planned}
     overwritten = [upload for upload in planned if by_key[upload.key] is not upload]
@@ -170,7 +170,7 @@ def test_the_mix_covers_every_case():
 @pytest.mark.parametrize(
     ("faults", "code"), [([], load.OK), ([LoadFault("lost", "Upload 0 has no record.")], load.FAILED)]
 )
-def test_the_exit_code_tells_whether_anything_was_lost(monkeypatch, tmp_path, capsys, faults, code):
+def test_the_exit_code_reports_faults(monkeypatch, tmp_path, capsys, faults, code):
     """Figures are saved only without faults; JSON has the faults."""
     figures = json.loads(load_report.RESULTS.read_text())
     written = []
@@ -195,7 +195,7 @@ def test_figures_in_a_pipe_have_no_colour(capsys):
 
 
 def test_document_and_plot_show_the_figures_of_the_last_run():
-    """They equal bench/results/load.json."""
+    """The figures equal bench/results/load.json."""
     figures = json.loads(load_report.RESULTS.read_text())
     assert section("load") == load_report.table(figures)
     assert load_report.PLOT.read_text() == load_report.plot(figures)

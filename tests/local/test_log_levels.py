@@ -17,7 +17,7 @@ FUNCTION = "AuthorizeFunction"
 LEVELS = ["DEBUG", "INFO", "WARN", "ERROR"]
 SOURCE = """
 import logging, os
-# What Lambda's runtime does before it imports a function whose log is JSON.
+# Lambda's runtime does this before it imports a function whose log is JSON.
 library = '{"level": "%(levelname)s", "message": "%(message)s"}'
 logging.basicConfig(level=os.environ["AWS_LAMBDA_LOG_LEVEL"], format=library)
 from image_pipeline import observability
@@ -66,12 +66,12 @@ def test_only_lines_of_the_level_and_above_are_logged(answer_and_lines, level):
 
 
 def test_metrics_are_logged_at_every_level(answer_and_lines):
-    """Alarms need them."""
+    """Alarms need the metrics at every level."""
     _, lines = answer_and_lines
     assert [line["OldestProcessingSeconds"] for line in lines if "_aws" in line] == [[1.0]]
 
 
-def test_libraries_log_no_more_than_that_and_never_for_debugging(answer_and_lines, level):
+def test_libraries_follow_the_level_and_never_log_debug(answer_and_lines, level):
     """botocore logs object keys and signatures at DEBUG."""
     _, lines = answer_and_lines
     expected = [name for name in at_least(level) if name != "DEBUG"]

@@ -69,7 +69,7 @@ def objects(text: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "txt"])
-def test_every_line_of_an_upload_carries_its_execution(pipeline, folder, written, suffix):
+def test_every_line_of_an_upload_has_its_execution(pipeline, folder, written, suffix):
     """One query finds all lines of an upload, even if it fails."""
     data = telling_photo() if suffix == "jpg" else b"Only words.\n"
     execution = upload(pipeline, f"{folder}/{NAME}.{suffix}", data)
@@ -97,15 +97,15 @@ def test_the_version_leads_from_the_request_to_the_execution(pipeline, folder, w
     assert stored["correlation_id"] != taken["correlation_id"] == record["execution"]["id"]
 
 
-def test_a_success_is_nothing_but_json(pipeline, folder, written):
+def test_the_log_of_a_success_contains_only_json(pipeline, folder, written):
     """No library prints warnings into the log."""
     execution = upload(pipeline, f"{folder}/{NAME}.jpg", telling_photo())
     for name in functions_of(pipeline, execution):
         assert all(line.startswith("{") for line in written()[name].splitlines()), name
 
 
-def test_an_upload_is_counted_in_the_log_of_the_step_that_ends_it(pipeline, folder, written):
-    """It is one metric line with the name of the stack."""
+def test_the_final_step_logs_one_metric(pipeline, folder, written):
+    """The metric is one line with the name of the stack."""
     upload(pipeline, f"{folder}/{NAME}.jpg", telling_photo())
     counted = [line for text in written().values() for line in emf(text)]
     assert [line["ImageCompleted"] for line in counted] == [[1]]
@@ -115,8 +115,8 @@ def test_an_upload_is_counted_in_the_log_of_the_step_that_ends_it(pipeline, fold
 @pytest.mark.parametrize(
     "data", [telling_photo(), telling_photo()[:9000], b"Only words.\n"], ids=["good", "cut", "text"]
 )
-def test_logs_know_nothing_of_people(pipeline, folder, written, data):
-    """They have no file name, camera, position or address of a caller."""
+def test_logs_contain_no_personal_data(pipeline, folder, written, data):
+    """The log has no file name, camera, position or address of a caller."""
     upload(pipeline, f"{folder}/{NAME}.jpg", data)
     text = "".join(written().values())
     assert text

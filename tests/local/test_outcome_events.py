@@ -19,15 +19,18 @@ from tests.pictures import photo
 SCHEMA = json.loads((ROOT / "docs" / "events" / "outcome.schema.json").read_text())
 PHOTO, OTHER_PHOTO = photo(200, 150), photo(150, 200)
 
-Told = Callable[..., list[dict[str, Any]]]
+EventsOf = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
-def told(pipeline: Pipeline) -> Told:
+def events_of(pipeline: Pipeline) -> EventsOf:
     """A function that returns the events of a key after all changes are published."""
 
-    def events_of(key: str) -> list[dict[str, Any]]:
-        # Changes are published in their order, so this one's event is the last.
+    def published(key: str) -> list[dict[str, Any]]:
+        return [event for event in pipeline.events() if event["detail"]["imageKey"] == key]
+
+    def wait_for_events(key: str) -> list[dict[str, Any]]:
+        # Changes are published in their order, so the event of this one is the last.
         fence = f"uploads/fence/{uuid.uuid4()}"
         item = {"ImageKey": fence, "status": "DELETED"}
         execution = {"id": fence, "startedAt": "2026-11-21T12:00:00.000Z", "finishedAt": "2026-11-21T12:00:01.000Z"}
@@ -36,13 +39,12 @@ def told(pipeline: Pipeline) -> Told:
             Item={name: {"S": text} for name, text in item.items()}
             | {"execution": {"M": {name: {"S": text} for name, text in execution.items()}}},
         )
-        of = lambda wanted: [event for event in pipeline.events() if event["detail"]["imageKey"] == wanted]  # noqa: E731
-        pipeline.wait_until(lambda: bool(of(fence)), f"the events of {key}")
-        for event in [*of(fence), *of(key)]:
+        pipeline.wait_until(lambda: bool(published(fence)), f"the events of {key}")
+        for event in [*published(fence), *published(key)]:
             jsonschema.validate(event, SCHEMA)
-        return of(key)
+        return published(key)
 
-    return events_of
+    return wait_for_events
 
 
 def wait_for_machine(pipeline: Pipeline, machine: str, key: str) -> None:
@@ -55,12 +57,12 @@ def types(events: list[dict[str, Any]]) -> list[str]:
     return [event["detail-type"] for event in events]
 
 
-def test_a_completed_image_is_published(pipeline, folder, told):
+def test_a_completed_image_is_published(pipeline, folder, events_of):
     """The event has the image and its renditions, as in the record."""
     key = f"{folder}/ä b?.jpg"
     version = pipeline.upload(key, PHOTO)
     record = pipeline.wait_for(key)
-    (event,) = told(key)
+    (event,) = events_of(key)
     detail = event["detail"]
     assert (event["source"], event["detail-type"]) == ("image-pipeline", "ImageCompleted")
     assert detail["pipeline"] == {"version": pipeline.outputs["Version"], "commit": "unknown"}
@@ -80,64 +82,64 @@ def test_a_completed_image_is_published(pipeline, folder, told):
     assert detail["statusUrl"] in notification["Message"]
 
 
-def test_an_image_without_labels_is_published_as_partial(pipeline, folder, told):
-    """There is no other event."""
+def test_an_image_without_labels_is_published_as_partial(pipeline, folder, events_of):
+    """The partial outcome is the only event."""
     key = f"{folder}/x.jpg"
     pipeline.fault("rekognition", "DetectLabels", "AccessDeniedException", times=-1)
     pipeline.upload(key, PHOTO)
     assert pipeline.wait_for(key)["status"] == "PARTIAL"
-    (event,) = told(key)
+    (event,) = events_of(key)
     assert (event["detail-type"], event["detail"]["labels"]) == ("ImagePartial", [])
 
 
-def test_a_rejected_file_is_published_with_its_reason(pipeline, folder, told):
+def test_a_rejected_file_is_published_with_its_reason(pipeline, folder, events_of):
     """Reason and hint are those of the status API."""
     key = f"{folder}/x.jpg"
     pipeline.upload(key, b"words")
     pipeline.wait_for(key)
-    (event,) = told(key)
+    (event,) = events_of(key)
     assert event["detail-type"] == "ImageFailed"
     assert event["detail"]["error"]["code"] == "UnsupportedFormatError"
     assert "text" in event["detail"]["error"]["message"]
 
 
-def test_an_internal_fault_is_shown_without_details(pipeline, folder, told):
-    """The record names a role; the event does not."""
+def test_an_internal_fault_is_shown_without_details(pipeline, folder, events_of):
+    """The record contains the name of a role; the event does not."""
     key = f"{folder}/x.jpg"
     pipeline.restrict("GenerateThumbnailsFunctionRole", [])
     pipeline.upload(key, PHOTO)
     assert "arn:" in pipeline.wait_for(key)["error"]["message"]
-    (event,) = told(key)
+    (event,) = events_of(key)
     assert event["detail"]["error"]["step"] == "GenerateThumbnails"
     assert "arn:" not in json.dumps(event["detail"])
 
 
-def test_a_deletion_is_published(pipeline, folder, told):
-    """It follows the outcome of the upload and has its version."""
+def test_a_deletion_is_published(pipeline, folder, events_of):
+    """The event follows the outcome of the upload and has its version."""
     key = f"{folder}/x.jpg"
     version = pipeline.upload(key, PHOTO)
     pipeline.wait_for(key)
     pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
     wait_for_machine(pipeline, "DeleteImageStateMachine", key)
-    events = told(key)
+    events = events_of(key)
     assert types(events) == ["ImageCompleted", "ImageDeleted"]
     assert events[1]["detail"]["upload"]["versionId"] == version
 
 
-def test_an_overwrite_is_published_twice(pipeline, folder, told):
+def test_an_overwrite_is_published_twice(pipeline, folder, events_of):
     """Each upload has its own event, in order and with its own id."""
     key = f"{folder}/x.jpg"
     versions = []
     for picture in (PHOTO, OTHER_PHOTO):
         versions.append(pipeline.upload(key, picture))
         pipeline.wait_for(key)
-    events = told(key)
+    events = events_of(key)
     assert types(events) == ["ImageCompleted", "ImageCompleted"]
     assert [event["detail"]["upload"]["versionId"] for event in events] == versions
     assert len({event["detail"]["id"] for event in events}) == 2
 
 
-def test_a_superseded_execution_is_not_published(pipeline, folder, told):
+def test_a_superseded_execution_is_not_published(pipeline, folder, events_of):
     """S3 may send an event twice; the second has no effect."""
     key = f"{folder}/x.jpg"
     pipeline.upload(key, PHOTO)
@@ -150,10 +152,10 @@ def test_a_superseded_execution_is_not_published(pipeline, folder, told):
     )
     both = lambda: [e for e in pipeline.executions("ProcessImageStateMachine") if e.key == key and not e.running]  # noqa: E731
     pipeline.wait_until(lambda: len(both()) == 2, "the duplicate to end")
-    assert types(told(key)) == ["ImageCompleted"]
+    assert types(events_of(key)) == ["ImageCompleted"]
 
 
-def test_an_aborted_execution_is_published_once(pipeline, folder, told):
+def test_an_aborted_execution_is_published_once(pipeline, folder, events_of):
     """The workflow that settles it publishes the event."""
     key = f"{folder}/x.jpg"
 
@@ -165,33 +167,33 @@ def test_an_aborted_execution_is_published_once(pipeline, folder, told):
     pipeline.replace("ValidateImageFunction", validate)
     pipeline.upload(key, PHOTO)
     wait_for_machine(pipeline, "SettleImageStateMachine", key)
-    (event,) = told(key)
+    (event,) = events_of(key)
     assert (event["detail-type"], event["detail"]["error"]["code"]) == ("ImageFailed", "ExecutionAbortedError")
 
 
-def test_an_expired_record_is_not_published(pipeline, folder, told):
+def test_an_expired_record_is_not_published(pipeline, folder, events_of):
     """The expiration of a DELETED record publishes nothing."""
     key = f"{folder}/x.jpg"
     pipeline.upload(key, b"words")
     pipeline.wait_for(key)
-    assert types(told(key)) == ["ImageFailed"]
+    assert types(events_of(key)) == ["ImageFailed"]
     name = pipeline.outputs["ImageTableName"]
     pipeline.client("dynamodb").delete_item(TableName=name, Key={"ImageKey": {"S": key}})
-    assert types(told(key)) == ["ImageFailed"]
+    assert types(events_of(key)) == ["ImageFailed"]
 
 
-def test_a_failed_publication_is_repeated(pipeline, folder, told):
+def test_a_failed_publication_is_retried(pipeline, folder, events_of):
     """After throttling, all outcomes are published once and in order."""
     key = f"{folder}/x.jpg"
     pipeline.fault("events", "PutEvents", "ThrottlingException", times=7)
     for data in (b"words", b"more words"):
         pipeline.upload(key, data)
         pipeline.wait_for(key)
-    assert types(told(key)) == ["ImageFailed", "ImageFailed"]
+    assert types(events_of(key)) == ["ImageFailed", "ImageFailed"]
 
 
-def test_an_outcome_that_breaks_the_function_holds_up_no_other(pipeline, folder, told):
-    """It is given up after its retries with its position; the others are published."""
+def test_an_outcome_that_breaks_the_function_delays_no_other(pipeline, folder, events_of):
+    """The broken outcome becomes a dead letter with its position; the others are published."""
     broken, sound = f"{folder}/broken.jpg", f"{folder}/sound.jpg"
     pipeline.client("dynamodb").put_item(
         TableName=pipeline.outputs["ImageTableName"],
@@ -199,20 +201,20 @@ def test_an_outcome_that_breaks_the_function_holds_up_no_other(pipeline, folder,
     )
     pipeline.upload(sound, b"words")
     pipeline.wait_for(sound)
-    assert types(told(sound)) == ["ImageFailed"]
-    assert told(broken) == []
+    assert types(events_of(sound)) == ["ImageFailed"]
+    assert events_of(broken) == []
     (letter,) = pipeline.take_messages(pipeline.outputs["UnpublishedOutcomesQueueUrl"])
     body = json.loads(letter["Body"])
     assert body["requestContext"]["condition"] == "RetryAttemptsExhausted"
     assert body["DDBStreamBatchInfo"]["batchSize"] == 1
 
 
-def test_a_user_rule_receives_the_matching_events(pipeline, folder, told, listen):
+def test_a_user_rule_receives_the_matching_events(pipeline, folder, events_of, listen):
     """A rule on the default bus can filter by type and key."""
     pattern = {"source": ["image-pipeline"], "detail": {"imageKey": [{"prefix": f"{folder}/in/"}]}}
     wait_for_events = listen({**pattern, "detail-type": ["ImageFailed"]})
     for name in ("out/x.jpg", "in/y.jpg"):
         pipeline.upload(f"{folder}/{name}", b"words")
         pipeline.wait_for(f"{folder}/{name}")
-        assert types(told(f"{folder}/{name}")) == ["ImageFailed"]
+        assert types(events_of(f"{folder}/{name}")) == ["ImageFailed"]
     assert [event["detail"]["imageKey"] for event in wait_for_events(1)] == [f"{folder}/in/y.jpg"]

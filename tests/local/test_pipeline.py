@@ -103,7 +103,7 @@ def test_any_name_works_from_event_to_status(pipeline, folder, name):
         ("truncated.jpg", PHOTO[: len(PHOTO) // 2], "CorruptImageError"),
     ],
 )
-def test_what_is_not_a_picture_fails_with_a_reason(pipeline, folder, name, data, error):
+def test_a_file_that_is_not_an_image_fails_with_a_reason(pipeline, folder, name, data, error):
     """Status, record, execution and notification have the same reason."""
     key = f"{folder}/{name}"
     pipeline.upload(key, data)
@@ -130,7 +130,7 @@ def test_a_png_named_jpg_is_a_png(pipeline, folder):
 
 
 def test_a_folder_marker_leaves_no_trace(pipeline, folder):
-    """There is no record, notification or failure."""
+    """A folder marker has no record, notification or failure."""
     key = f"{folder}/album/"
     pipeline.upload(key, b"")
     assert pipeline.wait_for(key) is None
@@ -138,7 +138,7 @@ def test_a_folder_marker_leaves_no_trace(pipeline, folder):
     assert mails(pipeline, key) == []
 
 
-def test_outside_the_prefix_nothing_happens(pipeline, folder):
+def test_objects_outside_the_prefix_are_ignored(pipeline, folder):
     """Only uploads below uploads/ start the workflow."""
     pipeline.upload("elsewhere/x.jpg", PHOTO)
     pipeline.upload(f"{folder}/after.jpg", PHOTO)
@@ -146,7 +146,7 @@ def test_outside_the_prefix_nothing_happens(pipeline, folder):
     assert executions(pipeline, "elsewhere/x.jpg") == []
 
 
-def test_a_key_never_seen_is_404(pipeline):
+def test_an_unknown_key_is_404(pipeline):
     """The answer is the documented problem."""
     code, problem = status(pipeline, "uploads/never.jpg")
     assert (code, problem["message"]) == (404, "Image details not found for the given image identifier.")
@@ -163,7 +163,7 @@ def test_an_overwrite_replaces_the_record(pipeline, folder):
     assert (record["image"]["width"], record["upload"]["versionId"]) == (320, second)
 
 
-def test_a_duplicate_event_changes_nothing(pipeline, folder):
+def test_a_duplicate_event_has_no_effect(pipeline, folder):
     """The second execution ends as superseded, without a notification."""
     key = f"{folder}/duplicate.jpg"
     pipeline.upload(key, PHOTO)
@@ -249,7 +249,7 @@ def test_upload_by_the_aws_cli(pipeline, folder, tmp_path):
     assert reason(pipeline, key) == "PutObject"
 
 
-def test_many_at_once_all_come_through(pipeline, folder):
+def test_a_burst_of_uploads_is_processed(pipeline, folder):
     """All uploads of a burst are processed, with a limited number of functions."""
     keys = [f"{folder}/{number}.jpg" for number in range(12)]
     versions = {key: pipeline.upload(key, PHOTO) for key in keys}

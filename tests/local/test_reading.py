@@ -71,19 +71,19 @@ class Held:
 @pytest.fixture
 def hold(pipeline: Pipeline) -> Iterator[Callable[[], Held]]:
     """A function that holds uploads from now on."""
-    made: list[Held] = []
+    holds: list[Held] = []
 
     def hold() -> Held:
-        made.append(Held(pipeline))
-        return made[-1]
+        holds.append(Held(pipeline))
+        return holds[-1]
 
     yield hold
-    for held in made:
+    for held in holds:
         held.free.set()
 
 
-def test_a_status_that_is_known_is_not_sent_again_until_it_changes(pipeline, folder):
-    """The answer is 304 without a body until then."""
+def test_an_unchanged_status_is_304(pipeline, folder):
+    """The answer has no body until the status changes."""
     key = f"{folder}/x.jpg"
     url = processed(pipeline, key)
     first = get(url)
@@ -120,8 +120,8 @@ def test_a_waiting_caller_gets_the_outcome(pipeline, folder, hold):
     assert "retry-after" not in answers[0].headers
 
 
-def test_what_is_not_there_is_waited_for_no_longer_than_asked(pipeline, folder):
-    """A recent upload may have no record yet; an invented name never gets one."""
+def test_waiting_for_a_missing_record_ends_in_time(pipeline, folder):
+    """The answer is 404 after the requested time, because an invented name never gets a record."""
     started = time.monotonic()
     assert get(f"{pipeline.api_url}{status_path(f'{folder}/never.jpg')}?wait=1").status == 404
     assert time.monotonic() - started < 8
@@ -129,8 +129,8 @@ def test_what_is_not_there_is_waited_for_no_longer_than_asked(pipeline, folder):
         assert get(f"{pipeline.api_url}{status_path(f'{folder}/never.jpg')}?{query}").status == 400
 
 
-def test_the_previous_image_is_never_taken_for_the_new_one(pipeline, folder):
-    """Each answer without Retry-After is the outcome of the requested upload."""
+def test_the_outcome_belongs_to_the_requested_upload(pipeline, folder):
+    """Each answer without Retry-After is the outcome of the new upload, not of the previous one."""
     key = f"{folder}/x.jpg"
     url = pipeline.api_url + status_path(key)
     for number in range(12 if "HEAVY" in os.environ else 4):
@@ -143,8 +143,8 @@ def test_the_previous_image_is_never_taken_for_the_new_one(pipeline, folder):
         assert (record["image"]["width"], record["image"]["height"]) == opened(data).size
 
 
-def test_a_version_that_was_replaced_before_it_was_processed_is_given_up(pipeline, folder, hold):
-    """It never has an outcome, so the answer is about its successor."""
+def test_a_version_replaced_before_processing_returns_its_successor(pipeline, folder, hold):
+    """The version never has an outcome, so the answer is about its successor."""
     key, held = f"{folder}/x.jpg", hold()
     first = pipeline.upload(key, PHOTO)
     second = pipeline.upload(key, OTHER_PHOTO)
@@ -157,7 +157,7 @@ def test_a_version_that_was_replaced_before_it_was_processed_is_given_up(pipelin
     assert json.loads(answer.data)["upload"]["versionId"] == second
 
 
-def test_srcsets_can_be_pasted(pipeline, folder):
+def test_srcsets_work_in_html(pipeline, folder):
     """Each URL returns an image of that type and width."""
     record = json.loads(get(processed(pipeline, f"{folder}/x, y.jpg")).data)
     assert list(record["srcsets"]) == ["image/webp", "image/jpeg"]
@@ -171,8 +171,8 @@ def test_srcsets_can_be_pasted(pipeline, folder):
     assert all(rendition["urlExpiresAt"] > record["updatedAt"] for rendition in record["renditions"])
 
 
-def test_an_img_shows_what_its_browser_reads(pipeline, folder):
-    """The address is stable; its image changes with the upload."""
+def test_the_address_of_a_rendition_returns_a_supported_format(pipeline, folder):
+    """The address is stable; its image changes with the upload and the Accept header."""
     key = f"{folder}/x.jpg"
     processed(pipeline, key)
     address = pipeline.api_url + rendition_path(key, "web")
@@ -185,11 +185,11 @@ def test_an_img_shows_what_its_browser_reads(pipeline, folder):
     assert opened(get(get(address).headers["location"]).data).size == (150, 200)
     pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
     pipeline.wait_until(lambda: (pipeline.record(key) or {})["status"] == "DELETED", "the deletion")
-    gone = get(address)
-    assert (gone.status, gone.headers["content-type"]) == (404, "application/problem+json")
+    missing = get(address)
+    assert (missing.status, missing.headers["content-type"]) == (404, "application/problem+json")
 
 
-def test_while_a_new_picture_comes_the_old_one_is_shown(pipeline, folder, hold):
+def test_the_previous_image_is_shown_during_processing(pipeline, folder, hold):
     """Without a previous image, the answer has Retry-After."""
     key = f"{folder}/x.jpg"
     processed(pipeline, key)
@@ -208,7 +208,7 @@ def test_while_a_new_picture_comes_the_old_one_is_shown(pipeline, folder, hold):
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the examples are for curl")
 def test_the_examples_of_the_document_work(pipeline, tmp_path):
-    """They run in their order."""
+    """The examples of the document run in their order."""
     processed(pipeline, "uploads/beach.jpg")
     key = apikeys.create(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], name="a test").text
     (tmp_path / ".curlrc").write_text("fail\nsilent\nshow-error\n")

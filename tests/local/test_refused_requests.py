@@ -55,7 +55,7 @@ def key(pipeline: Pipeline) -> str:
 
 
 @pytest.mark.parametrize(("method", "path", "methods"), UNTAKEN)
-def test_a_method_that_a_path_does_not_take_is_refused(pipeline, key, method, path, methods):
+def test_an_unsupported_method_is_refused(pipeline, key, method, path, methods):
     """The answer is 405 with all allowed methods, for every route."""
     answer = ask(pipeline, method, path, x_api_key=key)
     assert (answer.status, answer.headers["allow"]) == (405, ", ".join((*methods, "OPTIONS")))
@@ -68,7 +68,7 @@ def test_a_method_that_a_path_does_not_take_is_refused(pipeline, key, method, pa
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 def test_options_are_answered_without_a_key(pipeline, path):
-    """This includes preflights without a key; API Gateway alone decides about CORS."""
+    """Preflights without a key are answered; API Gateway alone decides about CORS."""
     preflight = {"origin": pipeline.api_url, "access_control_request_method": "GET"}
     answer = ask(pipeline, "OPTIONS", path, **preflight)
     assert (answer.status, answer.headers["allow"]) == (204, ", ".join((*routes.methods(path), "OPTIONS")))
@@ -89,7 +89,7 @@ def test_an_unknown_path_is_not_found(pipeline, method, path):
         assert "docs/openapi.yaml" in json.loads(answer.data)["message"]
 
 
-def test_an_upload_that_is_called_like_a_path_can_be_deleted(pipeline, folder, key):
+def test_an_upload_named_like_a_path_can_be_deleted(pipeline, folder, key):
     """DELETE accepts any name; a missing upload is 404, never 405."""
     for end in ("status", "reprocess", "renditions/web"):
         image_key = f"{folder}/x/{end}"
@@ -101,5 +101,5 @@ def test_an_upload_that_is_called_like_a_path_can_be_deleted(pipeline, folder, k
 
 
 def test_a_missing_scope_is_reported_first(pipeline):
-    """A greedy route requires the key before the path is checked."""
+    """A greedy route checks the key before the path."""
     assert ask(pipeline, "POST", "/images/uploads/a.jpg").status == 401

@@ -27,18 +27,18 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("expected", [True, False])
-def test_many_pictures_get_one_line_each(capsys, expected):
+def test_many_images_get_one_line_each(capsys, expected):
     """A line has the reason of a failure, and the end has a summary."""
     words = TextDisplay()
     outcomes = [outcome(number, "FAILED" if number == 7 else "COMPLETED") for number in range(100)]
     if expected:
         words.expect(100)
-    for each in outcomes:
-        words.entered(EnteredState(each.key, "ClaimUpload", 0.1))
+    for upload in outcomes:
+        words.entered(EnteredState(upload.key, "ClaimUpload", 0.1))
     printed(capsys)
-    for each in outcomes:
-        words.entered(EnteredState(each.key, "ValidateImage", 0.2))
-        words.ended(each)
+    for upload in outcomes:
+        words.entered(EnteredState(upload.key, "ValidateImage", 0.2))
+        words.ended(upload)
     words.outcomes(outcomes)
     lines = printed(capsys)
     assert len(lines) == 101
@@ -51,9 +51,9 @@ def test_a_few_images_are_shown_in_full(capsys):
     words = TextDisplay()
     words.expect(2)
     outcomes = [outcome(1), outcome(2, "FAILED")]
-    for each in outcomes:
-        words.entered(EnteredState(each.key, "ClaimUpload", 0.1))
-        words.ended(each)
+    for upload in outcomes:
+        words.entered(EnteredState(upload.key, "ClaimUpload", 0.1))
+        words.ended(upload)
     words.outcomes(outcomes)
     text = "\n".join(printed(capsys))
     for part in ("1.jpg → ClaimUpload", "1.jpg → COMPLETED", "  status ", "  what to do   Convert it."):
@@ -64,12 +64,12 @@ def test_a_single_image_after_many_is_shown_in_full(capsys):
     """Paragraphs return after all images of a burst have ended."""
     words = TextDisplay()
     crowd = [outcome(number) for number in range(20)]
-    for each in crowd:
-        words.entered(EnteredState(each.key, "ClaimUpload", 0.1))
+    for upload in crowd:
+        words.entered(EnteredState(upload.key, "ClaimUpload", 0.1))
     printed(capsys)
-    for each in crowd:
-        words.ended(each)
-        words.outcomes([each])
+    for upload in crowd:
+        words.ended(upload)
+        words.outcomes([upload])
     assert len(printed(capsys)) == 20
     words.entered(EnteredState("uploads/later.jpg", "ClaimUpload", 0.1))
     assert len(printed(capsys)) == 1

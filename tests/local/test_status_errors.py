@@ -83,7 +83,7 @@ def with_a_wrong_answer(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "expected"),
+    ("inject_fault", "expected"),
     [
         (throttled, 503),
         (broken, 503),
@@ -93,9 +93,9 @@ def with_a_wrong_answer(pipeline: Pipeline) -> None:
         (with_a_wrong_answer, 500),
     ],
 )
-def test_a_fault_of_the_inside_stays_there(pipeline, what, expected):
+def test_an_internal_fault_is_not_disclosed(pipeline, inject_fault, expected):
     """The caller learns that the service failed; the reason is in the log."""
-    what(pipeline)
+    inject_fault(pipeline)
     status, everything, body = ask(pipeline, "/images/uploads/a.jpg/status")
     assert status == expected
     assert body.keys() == (PROBLEM if expected == 503 else {"message"})

@@ -28,13 +28,13 @@ pytestmark = pytest.mark.timeout(900)  # it processes more than a hundred upload
 
 
 class Update:
-    """An update in the middle of uploads, and what came of them.
+    """An update during uploads, and the results of the uploads.
 
     Args:
         pipeline: A running stack of another version.
         template: The template to update to.
         folder: The folder of the uploads.
-        count: How many uploads there are.
+        count: The number of uploads.
     """
 
     def __init__(self, pipeline: Pipeline, template: Path, folder: str, count: int) -> None:
@@ -93,7 +93,7 @@ def check_outcomes(update: Update) -> None:
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def update(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Update]:
-    """An update from a release to this version, in the middle of uploads."""
+    """An update from a release to this version during uploads."""
     folder = tmp_path_factory.mktemp("release")
     released = release_snapshot.unpack(request.param, folder / "stack")
     with Pipeline(folder / "run", template=released, wait_scale=0.0, controls=True) as pipeline:
@@ -101,19 +101,19 @@ def update(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_an_update_loses_no_upload(update):
-    """Whichever version starts, continues or ends an execution."""
+    """No upload is lost, whichever version starts, continues or ends an execution."""
     check_outcomes(update)
 
 
 def test_an_update_changes_no_stored_record(update):
-    """What the release has stored stays as it is."""
+    """The records that the release stored are unchanged."""
     assert update.before
     for key, record in update.before.items():
         assert update.records[key] == record
 
 
 def test_records_of_both_versions_are_answered(update):
-    """Status and list have each image."""
+    """Status and list contain the images of both versions."""
     key = apikeys.create(update.pipeline.client, table=update.pipeline.outputs["ApiKeyTableName"], name="a test").text
     for image_key in (next(iter(update.before)), update.keys[-1]):
         with urllib.request.urlopen(update.pipeline.api_url + status_path(image_key)) as answer:
@@ -133,13 +133,13 @@ def test_records_of_both_versions_are_answered(update):
 
 @heavy  # an update in the other direction
 def test_a_roll_back_loses_no_upload(update, tmp_path, request):
-    """The release before takes over in the middle of uploads."""
+    """The previous release takes over during uploads."""
     released = release_snapshot.unpack(request.node.callspec.params["update"], tmp_path)
     check_outcomes(Update(update.pipeline, released, "uploads/rolled-back", COUNT * 3 // 5))
 
 
 def _version(folder: Path, **names: str) -> Path:
-    """Copy what an update needs, with other names in functions and core; return the path of the template."""
+    """Copy the deployed files, with other names in functions and core; return the path of the template."""
     for path in ("monitoring", "statemachine", "functions", "layers"):
         shutil.copytree(release_snapshot.ROOT / path, folder / path, ignore=shutil.ignore_patterns("__pycache__"))
     for path in (*folder.glob("functions/*/app.py"), *folder.glob("layers/core/**/*.py")):
@@ -153,7 +153,7 @@ def _version(folder: Path, **names: str) -> Path:
 @heavy  # waits between retries
 @pytest.mark.parametrize("first", ["functions", "layers"])
 def test_code_and_layers_that_change_in_two_steps_lose_no_upload(first, tmp_path):
-    """As in CloudFormation; in between, functions cannot import what they need, and the workflow tries again."""
+    """Functions cannot import new code between the two steps of CloudFormation; the workflow retries."""
     before = _version(tmp_path / "before")
     after = _version(tmp_path / "after", UploadReader="ObjectReader")
     between = _version(tmp_path / "between")

@@ -19,14 +19,14 @@ def seen_of(pipeline: Pipeline, key: str, data: bytes) -> tuple[list[str], list[
     return states, [sight for sight in sights if isinstance(sight, FinishedUpload)]
 
 
-def test_a_picture_has_one_outcome(pipeline):
-    """It follows the states of the execution."""
+def test_an_image_has_one_outcome(pipeline):
+    """The outcome follows the states of the execution."""
     states, (outcome,) = seen_of(pipeline, f"uploads/watched/{uuid.uuid4()}.jpg", photo(96, 80))
     assert (states[0], states[-1]) == ("ClaimUpload", "NotifySuccess")
     assert outcome.status == "COMPLETED"
 
 
-def test_an_empty_upload_is_seen_to_wait_and_has_one_outcome(pipeline):
+def test_an_empty_upload_waits_and_has_one_outcome(pipeline):
     """The states of the wait are reported, but the wait is not an outcome."""
     states, (outcome,) = seen_of(pipeline, f"uploads/watched/{uuid.uuid4()}.jpg", b"")
     assert states[:2] == ["IsFolderMarker", "WaitForContent"]
@@ -36,13 +36,13 @@ def test_an_empty_upload_is_seen_to_wait_and_has_one_outcome(pipeline):
 
 
 def test_a_folder_marker_is_reported_as_ignored(pipeline):
-    """It has no record."""
+    """A folder marker has no record."""
     states, (outcome,) = seen_of(pipeline, f"uploads/watched/{uuid.uuid4()}/", b"")
     assert states == ["IsFolderMarker", "FolderMarkerIgnored"]
     assert outcome.status == "IGNORED"
 
 
-def test_a_made_up_name_with_half_a_character_does_not_stop_the_watch(pipeline):
+def test_a_forged_name_with_half_a_character_does_not_stop_the_watch(pipeline):
     """A forged event has an outcome like any other."""
     key = f"uploads/watched/{uuid.uuid4()}/\ud800.jpg"
     event = {"version": "0", "id": str(uuid.uuid4()), "detail-type": "Object Created", "source": "aws.s3"}

@@ -1,4 +1,4 @@
-"""The web page over real HTTP: addresses, headers and caching, and what is no part of it."""
+"""The web page over real HTTP: addresses, headers, caching, and paths outside of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import aws_client
 
 
 def ask(pipeline, path, method="GET", **headers):
-    """Send a request as it is, which a client library would tidy up; return status, headers and body."""
+    """Send a request with an unchanged path, which client libraries would change; return status, headers, body."""
     connection = http.client.HTTPConnection(urlsplit(pipeline.api_url).netloc, timeout=60)
     try:
         connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
@@ -29,13 +29,13 @@ def ask(pipeline, path, method="GET", **headers):
 
 @pytest.fixture(scope="module")
 def prefix(shared_pipeline):
-    """The path of the page's files, as the index names it."""
+    """Return the path of the files of the page, as in the index."""
     index = ask(shared_pipeline, "/")[2].decode()
     return "/" + re.search(r"page/[0-9a-f]+/", index)[0]
 
 
 def test_the_page_is_at_the_address_of_the_api(shared_pipeline, prefix):
-    """Without a key: the index, and every file of web/ that it and its modules name."""
+    """The index and every file that it and its modules name are served without a key."""
     assert shared_pipeline.outputs["WebPageUrl"] == shared_pipeline.api_url + "/"
     status, headers, body = ask(shared_pipeline, "/")
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
@@ -48,7 +48,7 @@ def test_the_page_is_at_the_address_of_the_api(shared_pipeline, prefix):
 
 
 def test_the_policy_names_the_addresses_of_presigned_urls(shared_pipeline):
-    """Forms and URLs that the API signs lead to the origins that the page may use, and to no others."""
+    """Signed forms and URLs lead only to the origins that the page may use."""
     headers = ask(shared_pipeline, "/")[1]
     policy = headers["content-security-policy"]
     origins = set(re.findall(r"https?://[^\s;]+", policy))
@@ -103,8 +103,8 @@ def test_a_browser_downloads_a_file_once(shared_pipeline, prefix, method, encodi
         "APP.JS",
     ],
 )
-def test_a_path_leads_to_no_other_file(shared_pipeline, prefix, path):
-    """Whatever its dots, slashes and encodings."""
+def test_a_path_reaches_no_other_file(shared_pipeline, prefix, path):
+    """Dots, slashes and encodings do not lead out of the folder of the page."""
     connection_path = prefix + path
     status, headers, body = ask(shared_pipeline, connection_path)
     assert status == 404
@@ -114,19 +114,19 @@ def test_a_path_leads_to_no_other_file(shared_pipeline, prefix, path):
 
 
 def test_an_unknown_digest_is_404(shared_pipeline):
-    """Also one that an earlier deployment had."""
+    """The digest of an earlier deployment is unknown."""
     assert ask(shared_pipeline, "/page/00000000000000000000/app.js")[0] == 404
 
 
 @pytest.mark.parametrize("path", ["/", "/page/0/app.js"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_the_page_takes_only_get_and_head(shared_pipeline, method, path):
-    """Its paths are none of the API."""
+def test_the_page_accepts_only_get_and_head(shared_pipeline, method, path):
+    """The paths of the page are not paths of the API."""
     assert ask(shared_pipeline, path, method)[0] == 404
 
 
-def test_a_page_of_another_site_reads_nothing(shared_pipeline, prefix):
-    """Neither a script of a foreign origin nor a name that resolves to loopback."""
+def test_a_page_of_another_site_cannot_read_the_page(shared_pipeline, prefix):
+    """A script of a foreign origin and a name that resolves to loopback are refused."""
     for path in ("/", prefix + "app.js"):
         assert ask(shared_pipeline, path, Origin="https://evil.example")[0] == 403
         assert ask(shared_pipeline, path, Host="evil.example")[0] == 403
@@ -139,8 +139,8 @@ def test_a_page_of_another_site_reads_nothing(shared_pipeline, prefix):
         ({"scopes": frozenset({"read"}), "folder": "uploads/shop/"}, {"scopes": ["read"], "folder": "shop/"}),
     ],
 )
-def test_access_is_what_the_key_permits(shared_pipeline, limits, expected):
-    """Through the authorizer; without a key it is 401, with an invented one 403."""
+def test_access_lists_the_permissions_of_the_key(shared_pipeline, limits, expected):
+    """A request without a key gets 401, and one with an invented key 403."""
     from image_pipeline.api.scopes import Access
 
     table = shared_pipeline.outputs["ApiKeyTableName"]
@@ -161,8 +161,8 @@ def application(tmp_path):
     return tmp_path
 
 
-def test_an_edit_is_seen_at_the_next_reload(pipeline, reconfigure, application):
-    """The link in the function's folder is followed, and the digest changes with the file."""
+def test_an_edit_is_served_at_the_next_reload(pipeline, reconfigure, application):
+    """The server follows the link in the folder of the function, and the digest changes with the file."""
     reconfigure(application / "template.yml")
     before = ask(pipeline, "/")[2]
     with (application / "web" / "app.js").open("a") as script:
@@ -173,7 +173,7 @@ def test_an_edit_is_seen_at_the_next_reload(pipeline, reconfigure, application):
     assert ask(pipeline, path)[2].endswith(b"export const edited = 1;\n")
 
 
-def test_without_the_page_its_paths_are_unknown(pipeline, reconfigure):
+def test_paths_of_a_disabled_page_are_unknown(pipeline, reconfigure):
     """`WebPage=OFF` answers as for any other unknown path, and the API works."""
     reconfigure(WebPage="OFF")
     unknown = ask(pipeline, "/unknown")

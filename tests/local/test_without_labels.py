@@ -30,7 +30,11 @@ def test_an_image_is_completed_without_labels(unlabelled):
     with urlopen(unlabelled.api_url + status_path(key)) as answer:
         status = json.load(answer)
     assert (status["status"], status["labels"], status["warnings"]) == ("COMPLETED", [], [])
-    (notification,) = [each for each in unlabelled.notifications() if each["Subject"] == f"Image processed: {key}"]
+    (notification,) = [
+        notification
+        for notification in unlabelled.notifications()
+        if notification["Subject"] == f"Image processed: {key}"
+    ]
     before, renditions, after = notification["Message"].split("\n\n")
     assert before == f"{key} was processed."
     assert [line.partition(" ")[0] for line in renditions.split("\n")] == ["Image:", *["Rendition"] * 4]
@@ -48,17 +52,19 @@ def test_an_image_is_completed_without_labels(unlabelled):
 
 
 def listed(pipeline, secret):
-    """The completed images of the list with their labels."""
+    """Return the completed images of the list with their labels."""
     url = f"{pipeline.api_url}/images?{urlencode({'status': 'COMPLETED'})}"
     with urlopen(Request(url, headers={"x-api-key": secret})) as answer:
         return [(image["imageKey"], image["labels"]) for image in json.load(answer)["images"]]
 
 
 def check_permissions(unlabelled):
-    """Nothing has called Rekognition, the function has no permission for it, and no call was denied."""
+    """Check that no call of Rekognition was made or permitted, and no call was denied."""
     calls = unlabelled.calls()
     assert all(call.allowed for call in calls)
     assert not any(call.action.startswith("rekognition:") for call in calls)
-    allowed = [each for each in unlabelled.roles["ExtractMetadataFunctionRole"] if each["Effect"] == "Allow"]
+    allowed = [
+        statement for statement in unlabelled.roles["ExtractMetadataFunctionRole"] if statement["Effect"] == "Allow"
+    ]
     assert "rekognition" not in json.dumps(allowed)
     assert "s3:" not in json.dumps(allowed)

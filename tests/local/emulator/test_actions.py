@@ -52,20 +52,20 @@ def client(service: str, config: Config | None = None) -> Any:
 
 def sent(service: str, operation: str, **parameters: Any) -> dict[str, Any]:
     """Return the request that boto3 signs for a call, as a WSGI environment."""
-    seen: list[dict[str, Any]] = []
+    environments: list[dict[str, Any]] = []
 
     def keep(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         body = request.body or b""
         data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else body.read()
         headers = {k: v.decode() if isinstance(v, bytes) else v for k, v in request.headers.items()}
-        seen.append(environ_of(request.method, request.url, headers, data))
+        environments.append(environ_of(request.method, request.url, headers, data))
         return AWSResponse(request.url, 200, {}, io.BytesIO(b"{}"))
 
-    made = client(service)
-    made.meta.events.register("before-send.*.*", keep)
-    with suppress(Exception):  # the made-up answer is nobody's; the request is what is looked at
-        getattr(made, operation)(**parameters)
-    return seen[0]
+    service_client = client(service)
+    service_client.meta.events.register("before-send.*.*", keep)
+    with suppress(Exception):  # botocore cannot parse the fake response; the test needs only the request
+        getattr(service_client, operation)(**parameters)
+    return environments[0]
 
 
 def permissions(environ: dict[str, Any]) -> list[tuple[str, str]]:
@@ -184,8 +184,8 @@ OBJECT = "arn:aws:s3:::b/uploads/a b+ü:🦊.jpg"
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_call_needs(service, operation, parameters, expected):
-    """Action and resource are those of the Service Authorization Reference; the body can still be read."""
+def test_a_call_needs_its_action_on_its_resource(service, operation, parameters, expected):
+    """Actions and resources are those of the Service Authorization Reference; the body can still be read."""
     environ = sent(service, operation, **parameters)
     before = peek(environ)
     assert permissions(environ) == expected
@@ -230,7 +230,7 @@ def test_an_unsigned_request_has_no_role():
     assert access_key_of(environ_of("GET", "http://x/b/k", {}, b"")) == ""
 
 
-def test_requests_come_with_their_circumstances():
+def test_requests_have_their_context():
     """The context has region, account and listed prefix; loopback counts as TLS."""
     (need,) = needs(sent("s3", "list_objects_v2", Bucket="b", Prefix="p/ü"))
     assert need.context == {
@@ -241,7 +241,7 @@ def test_requests_come_with_their_circumstances():
     }
 
 
-def test_only_reading_an_object_tells_whether_it_is_there():
+def test_the_list_permission_decides_between_404_and_403_for_reads_only():
     """For GET and HEAD only, the permission to list decides between 404 and 403."""
     for operation in ("get_object", "head_object"):
         need = list_permission(sent("s3", operation, **S3))
@@ -250,7 +250,7 @@ def test_only_reading_an_object_tells_whether_it_is_there():
     assert list_permission(sent("s3", "delete_object", **S3)) is None
 
 
-def test_reading_a_version_is_a_permission_of_its_own():
+def test_reading_a_version_needs_a_separate_permission():
     """AWS has a separate action for it."""
     assert read_permission(bucket="b", key="k", version=None, region="r").action == "s3:GetObject"
     assert read_permission(bucket="b", key="k", version="v", region="r").action == "s3:GetObjectVersion"

@@ -47,7 +47,7 @@ def addresses(pipeline: Pipeline) -> list[str]:
 
 
 def test_the_aws_cli(open_to_pages, folder, tmp_path):
-    """It copies, synchronizes, lists, presigns and calls other services."""
+    """The AWS CLI copies, synchronizes, lists, presigns and calls other services."""
     bucket = open_to_pages.uploads_bucket
     target = f"s3://{bucket}/elsewhere/cli/"
     run(open_to_pages, tmp_path, "aws", "s3", "sync", str(folder), target)
@@ -63,7 +63,7 @@ def test_the_aws_cli(open_to_pages, folder, tmp_path):
 
 
 def test_rclone(open_to_pages, folder, tmp_path):
-    """It copies in both directions and compares checksums."""
+    """rclone copies in both directions and compares checksums."""
     bucket, target = open_to_pages.uploads_bucket, "elsewhere/rclone"
     own = {
         "RCLONE_CONFIG_LOCAL_TYPE": "s3",

@@ -82,12 +82,12 @@ def call(rules: list[Rule], method: str, headers: dict[str, str], inner: Any = (
         ("", "https://a", False),
     ],
 )
-def test_a_star_stands_for_any_characters(pattern, text, matching):
+def test_a_star_matches_any_characters(pattern, text, matching):
     """No other character is a wildcard."""
     assert matches(pattern, text) is matching
 
 
-def test_a_bucket_answers_a_preflight_by_its_first_rule_that_fits():
+def test_a_bucket_answers_a_preflight_by_its_first_matching_rule():
     """The answer has the requested headers and the maximum age."""
     request_headers = {
         "Origin": "https://de.shop.example",
@@ -108,7 +108,7 @@ def test_a_bucket_answers_a_preflight_by_its_first_rule_that_fits():
     ("origin", "method", "names"),
     [("https://evil.example", "PUT", ""), (PAGE, "DELETE", ""), (PAGE, "PUT", "content-type, authorization")],
 )
-def test_a_bucket_refuses_a_preflight_that_no_rule_fits(origin, method, names):
+def test_a_bucket_refuses_a_preflight_that_matches_no_rule(origin, method, names):
     """One rule must allow the origin, the method and every header."""
     request_headers = {
         "Origin": origin,
@@ -128,7 +128,7 @@ def test_a_preflight_without_its_headers_is_a_bad_request(missing):
     assert call([UPLOADS], "OPTIONS", request_headers)[0] == "400 Bad Request"
 
 
-def test_answers_of_a_bucket_carry_its_rule_and_nothing_of_others():
+def test_answers_of_a_bucket_have_only_the_headers_of_its_rule():
     """CORS headers of the application behind are removed."""
     inner = [("ETag", "e"), ("Access-Control-Allow-Origin", "https://evil.example")]
     _, allowed = call([UPLOADS], "PUT", {"Origin": PAGE}, inner)
@@ -156,8 +156,8 @@ def test_the_api_replaces_the_headers_of_a_function():
         assert headers["x"] == "y"
 
 
-def test_the_api_answers_preflights_that_no_route_takes():
-    """API Gateway answers them for every path; with a matching route, it invokes the function."""
+def test_the_api_answers_preflights_without_a_route():
+    """API Gateway answers preflights for every path; if a route matches, it invokes the function."""
     request_headers: list[str] = []
 
     def invoke(function: str, _: bytes) -> InvocationResult:
@@ -245,7 +245,7 @@ def test_a_page_reads_errors_too(open_to_pages):
     assert answer.headers["access-control-allow-origin"] == PAGE
 
 
-def test_the_apis_own_page_may_ask_both_ports(open_to_pages):
+def test_the_page_of_the_api_may_use_both_ports(open_to_pages):
     """A page that the local API serves may use both ports, by any name of loopback."""
     port = urlsplit(open_to_pages.api_url).port
     for name, site in itertools.product(
@@ -259,7 +259,7 @@ def test_the_apis_own_page_may_ask_both_ports(open_to_pages):
 @pytest.mark.parametrize("referer", [PAGE + "/", PAGE + "/a/b?c", OTHER_PAGE + "/"])
 @pytest.mark.parametrize("target", ["image", "document"])
 def test_pictures_and_links_of_an_allowed_page_are_answered(open_to_pages, referer, target):
-    """Their requests have no Origin; the Referer names the page."""
+    """Requests of images and links have no Origin; the Referer names the page."""
     mode = {"image": "no-cors", "document": "navigate"}[target]
     fetch_headers = {
         "Sec-Fetch-Site": "cross-site",
@@ -276,7 +276,7 @@ def test_pictures_and_links_of_an_allowed_page_are_answered(open_to_pages, refer
 
 @pytest.mark.parametrize("fetch_headers", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin"}], ids=str)
 def test_addresses_that_a_user_types_are_answered(open_to_pages, fetch_headers):
-    """Requests of programs, without any header about pages, are answered, too."""
+    """Requests without any header about pages are answered."""
     assert ask(f"{open_to_pages.api_url}/images/uploads/x.jpg/status", "GET", fetch_headers).status == 404
     assert ask(open_to_pages.aws_url, "GET", fetch_headers).status == 200
 
@@ -303,8 +303,8 @@ def test_the_sdk_finds_buckets_in_path_and_host(open_to_pages, style, monkeypatc
     assert requests.get(url.replace("Signature=", "Signature=0"), timeout=60).status_code == 403
 
 
-def test_the_buckets_accept_pages_of_the_apis_own_origin(open_to_pages, key):
-    """With WebPage=ON, such a page uploads and reads renditions; pages of other origins do not."""
+def test_the_buckets_accept_pages_of_the_origin_of_the_api(open_to_pages, key):
+    """With WebPage=ON, a page of the API uploads and reads renditions; pages of other origins do not."""
     own, other = open_to_pages.api_url, "https://evil.example"
     s3, thumbnails = open_to_pages.client("s3"), open_to_pages.outputs["ThumbnailsBucketName"]
     s3.put_object(Bucket=thumbnails, Key="thumbnails/cors/web.png", Body=PICTURE)

@@ -1,4 +1,4 @@
-"""local/emulator/definitions.py"""
+"""emulator/definitions.py: reads workflow definitions in YAML or JSON."""
 
 import json
 
@@ -24,14 +24,14 @@ def test_a_definition_is_the_same_as_yaml_and_as_json(machine):
         "States: {Choose: {Choices: [{Next: A, Next: B}]}}",
     ],
 )
-def test_a_key_that_occurs_twice_is_refused(text):
-    """At whatever depth: the first of two states would be gone without a word."""
+def test_a_duplicate_key_is_refused(text):
+    """A duplicate key at any depth is an error, because a parser keeps only the last one."""
     with pytest.raises(yaml.YAMLError, match=r"occurs twice[\s\S]*line \d"):
         definitions.parse(text)
 
 
 @pytest.mark.parametrize("text", ["States: {", "a: b: c", "States:\n\tWait: {}", "x: *nobody"])
 def test_invalid_yaml_is_refused(text):
-    """With the place of the mistake."""
+    """The error has the position of the mistake."""
     with pytest.raises(yaml.YAMLError, match=r"line \d"):
         definitions.parse(text)

@@ -128,8 +128,8 @@ def rule(stack: Pipeline, name: str) -> str:
     return f"arn:aws:events:{stack.region}:123456789012:rule/image-pipeline-{name}"
 
 
-def test_a_start_that_is_denied_becomes_a_dead_letter(stack):
-    """It happens at once; the message has the event and the error."""
+def test_a_denied_start_becomes_a_dead_letter(stack):
+    """The message has the event and the error; there is no retry."""
     stack.restrict("QuickKeptRole", [])
     stack.upload("kept/denied", b"x")
     dead_letter = letter(stack)
@@ -144,14 +144,14 @@ def test_a_start_that_is_denied_becomes_a_dead_letter(stack):
     assert started(stack, "kept/denied") == []
 
 
-def test_an_event_for_a_state_machine_that_is_gone_becomes_a_dead_letter(stack):
-    """It is not retried."""
+def test_an_event_for_a_deleted_state_machine_becomes_a_dead_letter(stack):
+    """The event is not retried."""
     stack.client("stepfunctions").delete_state_machine(stateMachineArn=stack.state_machines["Gone"])
     stack.upload("gone/x", b"x")
     assert letter(stack)["MessageAttributes"]["ERROR_CODE"] == "NO_RESOURCE"
 
 
-def test_a_start_that_is_throttled_is_tried_again(stack):
+def test_a_throttled_start_is_retried(stack):
     """The event is delivered, and there is no dead letter."""
     stack.fault("stepfunctions", "StartExecution", "ThrottlingException", times=9)
     stack.upload("kept/throttled", b"x")
@@ -159,7 +159,7 @@ def test_a_start_that_is_throttled_is_tried_again(stack):
     assert stack.take_messages(stack.outputs["LettersUrl"]) == []
 
 
-def test_a_start_that_is_throttled_for_too_long_becomes_a_dead_letter(stack):
+def test_a_start_throttled_too_often_becomes_a_dead_letter(stack):
     """The retry policy of the rule limits the number of retries."""
     stack.fault("stepfunctions", "StartExecution", "ThrottlingException", times=-1)
     stack.upload("twice/x", b"x")
@@ -178,7 +178,7 @@ def test_a_rule_without_permission_for_the_queue_loses_its_events(stack):
     assert stack.take_messages(stack.outputs["LettersUrl"]) == []
 
 
-def test_a_busy_state_machine_does_not_hold_up_another(stack):
+def test_a_busy_state_machine_does_not_delay_another(stack):
     """Each state machine has its own limit; further events wait until an execution ends."""
     for number in range(MOST_RUNNING + 1):
         stack.upload(f"slow/{number}", b"x")
@@ -190,7 +190,7 @@ def test_a_busy_state_machine_does_not_hold_up_another(stack):
     stack.wait_until(lambda: len(about()) == MOST_RUNNING + 1, "the one that had to wait")
 
 
-def test_a_target_that_wants_more_than_is_known_stops_the_deployment():
+def test_an_unsupported_property_of_a_target_stops_the_deployment():
     """An unsupported property must not be ignored."""
     target = {"Id": "t", "Arn": "arn:aws:states:us-east-1:1:stateMachine:m", "RoleArn": "arn", "InputPath": "$.detail"}
     rule = {"Type": "AWS::Events::Rule", "Properties": {"EventPattern": {"source": ["x"]}, "Targets": [target]}}

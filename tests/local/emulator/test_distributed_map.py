@@ -17,13 +17,13 @@ def changed(change):
     return json.dumps(definition)
 
 
-def test_other_definitions_stay_as_they_are():
-    """They are unchanged, so that moto finds its cached parse tree."""
+def test_other_definitions_are_unchanged():
+    """moto finds the cached parse tree of a definition only if its text is unchanged."""
     text = json.dumps(machine("process_image").definition)
     assert distributed_map.translate(text) == (text, {})
 
 
-def test_what_moto_cannot_parse_is_taken_out_and_kept():
+def test_options_that_moto_cannot_parse_are_extracted():
     """Batch and result options are extracted; the workflow of the parts is unchanged."""
     text, maps = distributed_map.translate(json.dumps(DEFINITION))
     (options,) = maps.values()
@@ -44,7 +44,7 @@ def test_what_moto_cannot_parse_is_taken_out_and_kept():
         lambda state: state["ItemReader"].update(ReaderConfig={"MaxItems": 1}),
     ],
 )
-def test_what_is_not_known_is_refused(change):
+def test_unsupported_options_are_refused(change):
     """An unsupported option must not be ignored."""
     with pytest.raises(ValueError, match=r"SelectUploads.* moto_seams/distributed_map\.py"):
         distributed_map.translate(changed(change))

@@ -27,8 +27,8 @@ KINDS = {
 }
 
 
-def test_every_kind_of_value_comes_back_as_it_was_written(pipeline):
-    """This holds for items, queries and streams."""
+def test_values_of_every_type_are_returned_unchanged(pipeline):
+    """Items, queries and streams return each value as it was written."""
     client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "kinds"}}
     streams = pipeline.client("dynamodbstreams")
     arn = client.describe_table(TableName=table)["Table"]["LatestStreamArn"]
@@ -46,7 +46,7 @@ def test_every_kind_of_value_comes_back_as_it_was_written(pipeline):
     assert {**key, **KINDS} in [record["dynamodb"].get("NewImage") for record in records]
 
 
-def test_what_refuses_a_condition_tells_what_is_there(pipeline):
+def test_a_failed_condition_returns_the_item(pipeline):
     """The item in an error has all its values."""
     client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "there"}}
     client.put_item(TableName=table, Item={**key, "n": {"N": "1"}})
@@ -80,7 +80,7 @@ def test_functions_of_an_update_are_nested(pipeline):
     assert older(now={"S": "b"}, older={"S": "a"}) == {"S": "a"}
 
 
-def test_an_update_returns_all_that_it_sets_and_nothing_else(pipeline):
+def test_an_update_returns_exactly_the_attributes_it_sets(pipeline):
     """Unchanged attributes and complete maps are included."""
     client, table, key = pipeline.client("dynamodb"), pipeline.outputs["ImageTableName"], {"ImageKey": {"S": "updated"}}
     kept = {"M": {"a": {"S": "same"}, "b": {"S": "same"}}}
@@ -112,19 +112,19 @@ def test_a_query_returns_one_partition_in_order(pipeline):
             **options,
         )
 
-    def found(answer):
+    def positions(answer):
         return [(item[entries.VIEW]["S"], item[entries.POSITION]["S"]) for item in answer["Items"]]
 
-    assert found(query("queried")) == [("queried", "a"), ("queried", "b"), ("queried", "c")]
+    assert positions(query("queried")) == [("queried", "a"), ("queried", "b"), ("queried", "c")]
     first = query("queried", ScanIndexForward=False, Limit=2)
-    assert found(first) == [("queried", "c"), ("queried", "b")]
+    assert positions(first) == [("queried", "c"), ("queried", "b")]
     rest = query("queried", ScanIndexForward=False, ExclusiveStartKey=first["LastEvaluatedKey"])
-    assert found(rest) == [("queried", "a")]
+    assert positions(rest) == [("queried", "a")]
     assert query("unknown")["Items"] == []
 
 
 @pytest.mark.parametrize(
-    ("where", "name"),
+    ("owner", "name"),
     [
         (ResponseSerializer, "_serialize"),
         (ExpressionTokenizer, "make_list"),
@@ -137,8 +137,8 @@ def test_a_query_returns_one_partition_in_order(pipeline):
         (Table, "query"),
     ],
 )
-def test_a_moved_seam_is_reported(monkeypatch, where, name):
-    """If moto no longer has it, the start fails and names the module to change."""
-    monkeypatch.delattr(where, name)
+def test_a_moved_seam_is_reported(monkeypatch, owner, name):
+    """If moto lacks a seam, the start fails and names the module to change."""
+    monkeypatch.delattr(owner, name)
     with pytest.raises(RuntimeError, match=r"moto_seams/dynamodb\.py"):
         dynamodb.install()

@@ -18,7 +18,7 @@ from tests.pictures import photo
 FUNCTION = "image-pipeline-ValidateImageFunction"
 
 
-def test_a_function_that_does_not_exist_is_not_found(pipeline):
+def test_a_missing_function_is_not_found(pipeline):
     """The error is that of Lambda."""
     client = pipeline.client("lambda")
     with pytest.raises(client.exceptions.ResourceNotFoundException):
@@ -81,8 +81,8 @@ def test_a_fault_fails_the_call_it_names(pipeline, service, operation, code, cal
     assert caught.value.response["Error"]["Code"] == code
 
 
-def test_a_fault_fails_as_often_as_it_says(pipeline):
-    """It fails only that number of matching calls."""
+def test_a_fault_fails_the_given_number_of_calls(pipeline):
+    """The fault fails only that number of matching calls."""
     pipeline.fault("dynamodb", "GetItem", "ValidationException", times=1, containing="uploads/one")
     assert pipeline.record("uploads/two") is None
     with pytest.raises(ClientError):
@@ -90,7 +90,7 @@ def test_a_fault_fails_as_often_as_it_says(pipeline):
     assert pipeline.record("uploads/one") is None
 
 
-def test_the_workflow_meets_faults_too(pipeline, folder):
+def test_faults_reach_the_workflow(pipeline, folder):
     """A throttled claim is retried, and the image is processed."""
     key = f"{folder}/throttled.jpg"
     pipeline.fault("dynamodb", "UpdateItem", "ThrottlingException", times=2, containing=key)
@@ -101,16 +101,16 @@ def test_the_workflow_meets_faults_too(pipeline, folder):
 @pytest.mark.parametrize(
     ("module", "name"),
     [(werkzeug_app, "RegexConverter"), (backends, "list_of_moto_modules"), (responses, "method_names_from_class")],
-    ids=lambda each: str(each),
+    ids=lambda value: str(value),
 )
 def test_a_moved_seam_is_reported(monkeypatch, module, name):
-    """If moto no longer has it, the start fails and names the module to change."""
+    """If moto lacks a seam, the start fails and names the module to change."""
     monkeypatch.delattr(module, name)
     with pytest.raises(RuntimeError, match=r"moto_seams/server\.py"):
         server.install()
 
 
-def test_no_reader_sees_half_an_item(pipeline):
+def test_a_read_never_returns_a_partial_item(pipeline):
     """DynamoDB writes an item atomically, whatever its number of attributes."""
     table, dynamodb = pipeline.outputs["ApiKeyTableName"], pipeline.client("dynamodb")
     names = [f"half {index}" for index in range(25)]
@@ -138,7 +138,7 @@ def test_no_reader_sees_half_an_item(pipeline):
     assert sizes == {41}
 
 
-def test_one_request_after_the_other_on_a_connection(pipeline):
+def test_a_connection_serves_several_requests(pipeline):
     """A connection stays open after every kind of request, and no bytes of a body remain."""
     address = urlsplit(pipeline.aws_url)
     connection = HTTPConnection(address.hostname, address.port, timeout=10)

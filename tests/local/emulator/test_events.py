@@ -84,7 +84,7 @@ def key(version: str = "null") -> Any:
 
 
 def test_an_upload_gives_the_documented_event(pipeline, folder):
-    """It has exactly the documented names and types."""
+    """The event has exactly the documented names and types."""
     pipeline.upload(f"{folder}/x.jpg", photo())
     pipeline.wait_for(f"{folder}/x.jpg")
     (event,) = (execution.event for execution in pipeline.executions() if execution.key == f"{folder}/x.jpg")
@@ -116,36 +116,36 @@ def test_an_unversioned_bucket_has_no_version_in_its_events():
     ],
 )
 def test_the_reason_is_the_operation(name, reason):
-    """It is spelled as in AWS."""
+    """The reason is spelled as in AWS."""
     assert events.event_for("1", bucket(True), name, key("v"))["detail"]["reason"] == reason
 
 
-def test_ids_differ_and_sequencers_grow():
+def test_ids_are_unique_and_sequencers_increase():
     """Events of one key are distinct and ordered."""
-    made = [events.event_for("1", bucket(True), "s3:ObjectCreated:Put", key("v")) for _ in range(50)]
-    assert len({event["id"] for event in made}) == 50
-    sequencers = [event["detail"]["object"]["sequencer"] for event in made]
+    announcements = [events.event_for("1", bucket(True), "s3:ObjectCreated:Put", key("v")) for _ in range(50)]
+    assert len({event["id"] for event in announcements}) == 50
+    sequencers = [event["detail"]["object"]["sequencer"] for event in announcements]
     assert sequencers == sorted(set(sequencers))
 
 
-def test_a_deletion_has_its_kind():
+def test_a_deletion_event_has_its_type():
     """A deletion has no size or etag; a delete marker has the etag of empty content, as documented."""
-    gone = events.event_for("1", bucket(False), "s3:ObjectRemoved:Delete", key())
-    marked = events.event_for("1", bucket(True), "s3:ObjectRemoved:DeleteMarkerCreated", key("v"))
-    assert shape(gone["detail"]) == shape(PERMANENTLY_DELETED["detail"])
-    assert shape(marked["detail"]) == shape(DOCUMENTED_DELETION["detail"])
-    assert marked["detail"]["object"]["etag"] == DOCUMENTED_DELETION["detail"]["object"]["etag"]
-    assert [each["detail"]["deletion-type"] for each in (gone, marked)] == [
+    deletion = events.event_for("1", bucket(False), "s3:ObjectRemoved:Delete", key())
+    marker = events.event_for("1", bucket(True), "s3:ObjectRemoved:DeleteMarkerCreated", key("v"))
+    assert shape(deletion["detail"]) == shape(PERMANENTLY_DELETED["detail"])
+    assert shape(marker["detail"]) == shape(DOCUMENTED_DELETION["detail"])
+    assert marker["detail"]["object"]["etag"] == DOCUMENTED_DELETION["detail"]["object"]["etag"]
+    assert [event["detail"]["deletion-type"] for event in (deletion, marker)] == [
         "Permanently Deleted",
         "Delete Marker Created",
     ]
-    assert {each["detail"]["reason"] for each in (gone, marked)} == {"DeleteObject"}
+    assert {event["detail"]["reason"] for event in (deletion, marker)} == {"DeleteObject"}
 
 
 def deletions(wait_for_events: Any, count: int) -> list[tuple[str, str | None, str]]:
     """Return key, version and kind of each deletion, ordered by sequencer."""
     details = sorted(
-        (event["detail"] for event in wait_for_events(count)), key=lambda each: each["object"]["sequencer"]
+        (event["detail"] for event in wait_for_events(count)), key=lambda detail: detail["object"]["sequencer"]
     )
     return [
         (detail["object"]["key"], detail["object"].get("version-id"), detail["deletion-type"]) for detail in details
@@ -153,15 +153,15 @@ def deletions(wait_for_events: Any, count: int) -> list[tuple[str, str | None, s
 
 
 @pytest.mark.parametrize("batch", [False, True])
-def test_every_deletion_in_a_versioned_bucket_is_announced(pipeline, listen, batch):
-    """This includes markers and versions, but not missing objects."""
+def test_every_deletion_in_a_versioned_bucket_sends_an_event(pipeline, listen, batch):
+    """Deletions of markers and versions send an event; deletions of missing objects do not."""
     wait_for_events = listen({"detail-type": ["Object Deleted"]})
     name, s3 = f"elsewhere/deleted-{batch}.jpg", pipeline.client("s3")
 
     def delete(**version: str) -> str:
         if batch:
-            wanted = {"Objects": [{"Key": name, **version}]}
-            deleted = s3.delete_objects(Bucket=pipeline.uploads_bucket, Delete=wanted)["Deleted"][0]
+            selection = {"Objects": [{"Key": name, **version}]}
+            deleted = s3.delete_objects(Bucket=pipeline.uploads_bucket, Delete=selection)["Deleted"][0]
             return deleted.get("DeleteMarkerVersionId") or deleted["VersionId"]
         return s3.delete_object(Bucket=pipeline.uploads_bucket, Key=name, **version)["VersionId"]
 
@@ -177,21 +177,23 @@ def test_every_deletion_in_a_versioned_bucket_is_announced(pipeline, listen, bat
     ]
 
 
-def test_a_deletion_in_an_unversioned_bucket_is_for_good(pipeline, listen):
-    """It has no version; a missing object or a bucket without events sends nothing."""
+def test_a_deletion_in_an_unversioned_bucket_is_permanent(pipeline, listen):
+    """The event has no version; a missing object or a bucket without events sends none."""
     wait_for_events = listen({"detail-type": ["Object Deleted"]})
     s3 = pipeline.client("s3")
-    for name in ("told", "untold"):
+    for name in ("with-events", "without-events"):
         s3.create_bucket(Bucket=name)
         s3.put_object(Bucket=name, Key="x", Body=b"x")
-    s3.put_bucket_notification_configuration(Bucket="told", NotificationConfiguration={"EventBridgeConfiguration": {}})
-    s3.delete_object(Bucket="untold", Key="x")
-    s3.delete_object(Bucket="told", Key="nothing")
-    s3.delete_object(Bucket="told", Key="x")
+    s3.put_bucket_notification_configuration(
+        Bucket="with-events", NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    s3.delete_object(Bucket="without-events", Key="x")
+    s3.delete_object(Bucket="with-events", Key="nothing")
+    s3.delete_object(Bucket="with-events", Key="x")
     assert deletions(wait_for_events, 1) == [("x", None, "Permanently Deleted")]
 
 
-def test_sequencers_put_writes_and_deletions_in_one_order(pipeline, listen):
+def test_sequencers_order_writes_and_deletions(pipeline, listen):
     """A deletion comes after its upload and before the next one."""
     wait_for_events = listen({"source": ["aws.s3"]})
     for body in (b"1", b"2"):
@@ -205,7 +207,7 @@ def test_sequencers_put_writes_and_deletions_in_one_order(pipeline, listen):
     ("owner", "name"), [(notifications, "_send_event_bridge_message"), (S3Backend, "delete_object")]
 )
 def test_a_moved_seam_is_reported(monkeypatch, owner, name):
-    """If moto no longer has it, the start fails and names the module to change."""
+    """If moto lacks a seam, the start fails and names the module to change."""
     monkeypatch.delattr(owner, name)
     with pytest.raises(RuntimeError, match=r"moto_seams/events\.py"):
         events.install()

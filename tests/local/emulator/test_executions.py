@@ -57,21 +57,21 @@ AFTER = {"Type": "Pass", "End": True}
 @pytest.fixture
 def start(pipeline) -> Iterator[Callable[..., str]]:
     """A function that creates and starts a state machine, and returns the ARN of the execution."""
-    states, made = pipeline.client("stepfunctions"), []
+    states, machines = pipeline.client("stepfunctions"), []
 
     def start_machine(definition: dict[str, Any], **parameters: Any) -> str:
-        made.append(
+        machines.append(
             states.create_state_machine(
                 name=f"test-{uuid.uuid4()}",
                 definition=json.dumps({"QueryLanguage": "JSONata", **definition}),
                 roleArn="arn:aws:iam::123456789012:role/nobody-judges-this-one",
             )["stateMachineArn"]
         )
-        arn: str = states.start_execution(stateMachineArn=made[-1], **parameters)["executionArn"]
+        arn: str = states.start_execution(stateMachineArn=machines[-1], **parameters)["executionArn"]
         return arn
 
     yield start_machine
-    for machine in made:
+    for machine in machines:
         states.delete_state_machine(stateMachineArn=machine)
 
 
@@ -103,7 +103,7 @@ def kinds(pipeline: Any, arn: str) -> list[str]:
     return [event["type"] for event in history["events"]]
 
 
-def test_a_success_is_announced_as_documented(pipeline, listen, start):
+def test_a_success_sends_the_documented_events(pipeline, listen, start):
     """The events RUNNING and SUCCEEDED have the names, types and values of AWS."""
     wait_for_events = listen(STATUSES)
     definition = {"StartAt": "Only", "States": {"Only": {"Type": "Pass", "Output": {"b": "ü"}, "End": True}}}
@@ -129,7 +129,7 @@ def test_a_success_is_announced_as_documented(pipeline, listen, start):
     assert ended["detail"]["stopDate"] >= ended["detail"]["startDate"]
 
 
-def test_a_failure_is_announced_with_its_error(listen, start):
+def test_the_event_of_a_failure_has_its_error(listen, start):
     """The event has error and cause of the Fail state, and no output."""
     wait_for_events = listen({**STATUSES, "detail": {"status": ["FAILED"]}})
     start({"StartAt": "End", "States": {"End": {"Type": "Fail", "Error": "OddError", "Cause": "It is odd."}}})
@@ -139,7 +139,7 @@ def test_a_failure_is_announced_with_its_error(listen, start):
     assert (detail["output"], detail["outputDetails"], detail["redriveStatus"]) == (None, None, "REDRIVABLE")
 
 
-def test_what_is_too_large_for_an_event_is_left_out(listen, start):
+def test_an_event_omits_large_input_and_output(listen, start):
     """The input is omitted first, the output only if it is too large by itself."""
     wait_for_events = listen({**STATUSES, "detail": {"status": ["SUCCEEDED"]}})
     text = "x" * 130_000
@@ -151,8 +151,8 @@ def test_what_is_too_large_for_an_event_is_left_out(listen, start):
 
 
 @pytest.mark.parametrize("then", [dict, lambda: 1 / 0], ids=["returns", "fails"])
-def test_a_stopped_execution_does_nothing_more(pipeline, listen, start, held, then):
-    """It is ABORTED at once with the given reason; no retry and no further state follow."""
+def test_a_stopped_execution_enters_no_further_state(pipeline, listen, start, held, then):
+    """The execution is ABORTED at once with the given reason; no retry and no further state follow."""
     wait_for_events = listen({**STATUSES, "detail": {"status": ["ABORTED"]}})
     calls, let_go = held(then)
     definition = {"StartAt": "Work", "States": {"Work": WORK, "After": {**CALL, "End": True}}}
@@ -175,8 +175,8 @@ def test_a_stopped_execution_does_nothing_more(pipeline, listen, start, held, th
     assert len(wait_for_events(1)) == 1
 
 
-def test_an_execution_stopped_while_it_waits_is_over(pipeline, start):
-    """This holds between two states and without a reason."""
+def test_a_waiting_execution_can_be_stopped(pipeline, start):
+    """An execution between two states can be stopped, also without a reason."""
     arn = start(
         {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "Next": "After"}, "After": AFTER}}
     )
@@ -198,7 +198,7 @@ def test_an_ended_execution_cannot_be_stopped(pipeline, listen, start):
 
 
 def test_an_execution_that_takes_too_long_times_out(pipeline, listen, start, held):
-    """It is TIMED_OUT after TimeoutSeconds, even while its task runs."""
+    """The execution is TIMED_OUT after TimeoutSeconds, even while its task runs."""
     wait_for_events = listen({**STATUSES, "detail": {"status": ["TIMED_OUT"]}})
     held(dict)
     arn = start({"StartAt": "Work", "TimeoutSeconds": 1, "States": {"Work": WORK, "After": AFTER}})
@@ -209,8 +209,8 @@ def test_an_execution_that_takes_too_long_times_out(pipeline, listen, start, hel
     assert kinds(pipeline, arn)[-1] == "ExecutionTimedOut"
 
 
-def test_an_execution_without_a_name_gets_one(start):
-    """Each gets a unique name, as on AWS."""
+def test_an_execution_without_a_name_gets_a_unique_name(start):
+    """Step Functions generates the name, as on AWS."""
     definition = {"StartAt": "After", "States": {"After": AFTER}}
     first, second = (start(definition).rpartition(":")[2] for _ in range(2))
     assert first != second
@@ -228,7 +228,7 @@ def test_an_execution_without_a_name_gets_one(start):
     ],
 )
 def test_a_moved_seam_is_reported(monkeypatch, owner, name):
-    """When moto's function is gone, starting fails with the file that must follow."""
+    """If moto lacks the function, the start fails and names the module to change."""
     monkeypatch.setattr(owner, name, None)
     with pytest.raises(RuntimeError, match=r"moto_seams/executions\.py"):
         executions.install(lambda _: None)

@@ -17,8 +17,8 @@ URL = "https://bucket.s3.amazonaws.com/"
 @pytest.fixture
 def installed(monkeypatch):
     """Install the seam for one test only."""
-    for where, name in ((S3Backend, "put_object"), (S3Response, "_bucket_response_post")):
-        monkeypatch.setattr(where, name, getattr(where, name))
+    for owner, name in ((S3Backend, "put_object"), (S3Response, "_bucket_response_post")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
     forms.install()
 
 
@@ -27,7 +27,7 @@ def send(data=b"x"):
 
 
 @mock_aws
-def test_a_form_is_answered_with_the_version_that_it_has_stored(installed):
+def test_the_response_to_a_form_has_the_stored_version(installed):
     """A client can then wait for the outcome of that version."""
     s3 = boto3.client("s3", region_name="us-east-1")
     s3.create_bucket(Bucket="bucket")
@@ -53,7 +53,7 @@ def test_a_bucket_without_versions_returns_none(installed):
 
 
 def test_a_changed_moto_is_reported(monkeypatch):
-    """If moto no longer has it, the start fails and names the module to change."""
+    """If moto lacks a seam, the start fails and names the module to change."""
     monkeypatch.delattr(S3Response, "_bucket_response_post")
     with pytest.raises(RuntimeError, match=r"moto_seams/forms\.py"):
         forms.install()

@@ -1,4 +1,4 @@
-"""local.emulator.gate and local.emulator.one_host: what pages of other sites get, and where browsers are led."""
+"""local/emulator/gate.py and one_host.py: responses to pages of other sites, and redirects of browsers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Site:
 @pytest.mark.parametrize(
     ("status", "content_type"), [("200 OK", "image/avif"), ("302 Found", ""), ("304 Not Modified", "")]
 )
-def test_a_page_of_any_site_shows_a_picture(status, content_type):
+def test_a_page_of_any_site_can_show_an_image(status, content_type):
     """The answer reaches the browser, which does not let the page read it."""
     answer = Site(status, content_type).ask(**IMAGE)
     assert (answer[0], answer[2]) == (int(status[:3]), b"body")
@@ -48,8 +48,8 @@ def test_a_page_of_any_site_shows_a_picture(status, content_type):
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/html", "text/javascript", "", "x-image/png"])
-def test_a_page_of_another_site_gets_nothing_but_pictures(content_type):
-    """Not even when it claims to show one."""
+def test_a_page_of_another_site_gets_only_images(content_type):
+    """A request that falsely claims to show an image is refused."""
     status, _, body = Site(content_type=content_type).ask(**IMAGE)
     assert (status, b"Refused" in body) == (403, True)
 
@@ -69,7 +69,7 @@ def test_a_page_of_another_site_gets_nothing_but_pictures(content_type):
     ],
 )
 def test_other_requests_of_another_site_have_no_effect(method, headers):
-    """They are refused before anything is called."""
+    """The gate refuses them before the application is called."""
     site = Site()
     assert site.ask(method, **IMAGE | headers)[0] == 403
     assert site.count == 0
@@ -85,8 +85,8 @@ def test_other_requests_of_another_site_have_no_effect(method, headers):
         ("/bucket/a.jpg?acl&X-Amz-Signature=1", 403),
     ],
 )
-def test_of_aws_only_objects_behind_presigned_urls_are_pictures(uri, expected):
-    """Other calls may have an effect, also as a GET."""
+def test_only_presigned_objects_of_the_aws_port_are_images(uri, expected):
+    """Other calls may have an effect, even as a GET."""
     site = Site(may_be_image=presigned.is_for_object)
     assert site.ask(uri=uri, **IMAGE)[0] == expected
     assert site.count == (expected == 200)
@@ -94,8 +94,8 @@ def test_of_aws_only_objects_behind_presigned_urls_are_pictures(uri, expected):
 
 @pytest.mark.parametrize("host", ["localhost", "LocalHost", "[::1]"])
 @pytest.mark.parametrize("uri", ["/", "/?status=FAILED&image=a%2Fb%20c.jpg", "//evil.example/a"])
-def test_a_browser_is_led_to_one_host(host, uri):
-    """With the same path and query, and never to another server."""
+def test_a_browser_is_redirected_to_one_host(host, uri):
+    """The redirect keeps path and query and never leads to another server."""
     status, headers, _ = Site().ask(uri=uri, host=f"{host}:{PORT}", **BROWSER)
     assert (status, headers["Location"]) == (307, f"http://127.0.0.1:{PORT}{uri}")
 
@@ -114,6 +114,6 @@ def test_other_programs_may_use_any_name(method, host, headers):
     assert Site().ask(method, host=host, **headers)[0] == 200
 
 
-def test_a_foreign_page_is_not_led_anywhere():
-    """The gate refuses it first."""
+def test_a_foreign_page_is_not_redirected():
+    """The gate refuses the page before any redirect."""
     assert Site().ask(host=f"localhost:{PORT}", **BROWSER | {"HTTP_SEC_FETCH_SITE": "cross-site"})[0] == 403

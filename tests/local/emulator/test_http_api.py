@@ -92,7 +92,7 @@ def test_paths_are_decoded_once_and_end_at_a_question_mark(api, path, function, 
 
 
 def test_the_event_is_payload_format_2(api):
-    """It has query, cookies, headers and context."""
+    """The event has query, cookies, headers and context."""
     api.ask("GET", "/images/x?a=1&a=2&b=", headers={"Cookie": "c=1; d=2", "X-Odd": "Yes"})
     event = api.event
     assert (event["version"], event["routeKey"]) == ("2.0", "GET /images/{name+}")
@@ -114,7 +114,7 @@ def test_the_event_is_payload_format_2(api):
         *((data, True) for data in ("application/x-www-form-urlencoded", "application/octet-stream", "")),
     ],
 )
-def test_a_body_comes_as_text_or_as_base64(api, content_type, encoded):
+def test_a_body_is_passed_as_text_or_base64(api, content_type, encoded):
     """The content type decides, and `isBase64Encoded` says which."""
     body = "ü {}".encode()
     api.ask("POST", "/images", body, {"content-type": content_type})
@@ -123,13 +123,13 @@ def test_a_body_comes_as_text_or_as_base64(api, content_type, encoded):
     assert (base64.b64decode(event_body) if encoded else event_body.encode()) == body
 
 
-def test_bytes_that_are_called_text_are_spoilt(api):
-    """AWS does the same, so code must not rely on the opposite."""
+def test_bytes_declared_as_text_are_corrupted(api):
+    """AWS corrupts them too, so code must not rely on the opposite."""
     api.ask("POST", "/images", b"\xff\xd8", {"content-type": "text/plain"})
     assert api.event["body"] == "\ufffd\ufffd"
 
 
-def test_a_request_that_lambda_rejects_reaches_no_function(api):
+def test_a_request_above_the_limit_of_lambda_reaches_no_function(api):
     """A body above the limit of Lambda in base64 gets 413; one byte less is accepted."""
     api.function = ""
     status, _, body = api.ask("POST", "/images", b"x" * 4_718_592, {"content-type": "image/jpeg"})
@@ -144,10 +144,12 @@ def test_no_route_is_404(api):
         assert (status, json.loads(body)) == (404, {"message": "Not Found"})
 
 
-def test_a_route_for_the_rest_takes_the_rest(api):
+def test_the_default_route_receives_all_other_requests(api):
     """`$default` has no variables; the examples of the AWS manual have the documented priority."""
     manual = ["GET /pets/{proxy+}", "$default", "ANY /{proxy+}", "GET /pets/dog/{id}", "GET /pets/dog/1"]
-    with_rest = Api([Route(*(each.split() if " " in each else ("ANY", each)), each) for each in manual])
+    with_rest = Api(
+        [Route(*(route_key.split() if " " in route_key else ("ANY", route_key)), route_key) for route_key in manual]
+    )
     for method, path, expected in (
         ("GET", "/pets/dog/1", "GET /pets/dog/1"),
         ("GET", "/pets/dog/2", "GET /pets/dog/{id}"),
@@ -162,8 +164,8 @@ def test_a_route_for_the_rest_takes_the_rest(api):
     assert (with_rest.event["rawPath"], "pathParameters" in with_rest.event) == ("/", False)
 
 
-def test_the_head_of_an_answer_comes_without_the_body(api):
-    """It has the length of the body."""
+def test_head_returns_no_body(api):
+    """The response has the length of the body of GET."""
     api.answer = {"statusCode": 405, "body": "no"}
     connection = socket.create_connection(("127.0.0.1", api.port))
     with connection, connection.makefile("rb") as answer:
@@ -187,7 +189,7 @@ def test_any_method_reaches_an_any_route(api):
         assert api.function == "any"
 
 
-def test_an_answer_is_passed_on(api):
+def test_the_response_is_that_of_the_function(api):
     """Status, headers, cookies and body are those of the function."""
     api.answer = {
         "statusCode": 418,
@@ -228,7 +230,7 @@ def test_an_authorized_request_has_the_context_of_the_authorizer(api):
 
 
 def test_the_authorizer_gets_the_request_without_its_body(api):
-    """This is payload format 2.0 for authorizers."""
+    """The request has payload format 2.0 for authorizers."""
     guarded(api, "k")
     (event,) = api.judged
     assert (event["version"], event["type"], event["identitySource"]) == ("2.0", "REQUEST", ["k"])
@@ -237,7 +239,7 @@ def test_the_authorizer_gets_the_request_without_its_body(api):
     assert not {"body", "isBase64Encoded"} & event.keys()
 
 
-def test_without_the_header_there_is_no_call(api):
+def test_a_request_without_the_header_does_not_invoke_the_authorizer(api):
     """A missing or empty header gets 401 without an invocation."""
     for missing in (None, ""):
         assert guarded(api, missing) == (401, '{"message":"Unauthorized"}')
@@ -252,7 +254,7 @@ def test_a_refused_request_does_not_reach_the_function(api):
 
 
 @pytest.mark.parametrize("judgement", ["failed", {}, {"isAuthorized": "true"}, None, {"isAuthorized": 1}])
-def test_an_authorizer_without_an_answer_denies(api, judgement):
+def test_a_failed_authorizer_denies_access(api, judgement):
     """The answer is 500, and the next request invokes the authorizer again."""
     api.function, api.judgement = "", judgement
     assert guarded(api, "k") == (500, '{"message":"Internal Server Error"}')
@@ -262,7 +264,7 @@ def test_an_authorizer_without_an_answer_denies(api, judgement):
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_judgement_is_remembered_for_its_time(api, first):
+def test_a_decision_is_cached_for_its_time_to_live(api, first):
     """Both decisions are cached for all routes of the authorizer, per value of the header."""
     expected, other = (200, 403) if first else (403, 200)
     api.judgement = {"isAuthorized": first}

@@ -40,8 +40,8 @@ def exchange(port: int, sent: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("head", "body", "content"), WHOLE.values(), ids=WHOLE)
-def test_the_application_gets_whole_bodies(port, bodies, head, body, content):
-    """This holds for every framing."""
+def test_the_application_receives_complete_bodies(port, bodies, head, body, content):
+    """Bodies of every framing are complete."""
     bodies.clear()
     assert exchange(port, b"POST /a HTTP/1.1\r\nHost: a\r\n" + head + body).startswith(b"HTTP/1.1 202 ")
     assert bodies == [content]
@@ -55,7 +55,7 @@ def test_the_application_gets_whole_bodies(port, bodies, head, body, content):
         *((WHOLE["chunks"][0], body) for body in CHUNKS.values()),
     ],
 )
-def test_nothing_else_reaches_the_application(port, bodies, head, body):
+def test_malformed_requests_do_not_reach_the_application(port, bodies, head, body):
     """Malformed requests get 400, and following bytes are not taken for a request."""
     bodies.clear()
     answer = exchange(port, b"POST /a HTTP/1.1\r\nHost: a\r\n" + head + body)
@@ -65,15 +65,15 @@ def test_nothing_else_reaches_the_application(port, bodies, head, body):
 
 
 @pytest.mark.parametrize("target", [b"http://a/b", b"http://[", b"*", b"a:80", b"b"])
-def test_a_target_that_is_no_path_is_refused(port, bodies, target):
+def test_a_target_that_is_not_a_path_is_refused(port, bodies, target):
     """Only proxies accept URLs as targets."""
     bodies.clear()
     assert exchange(port, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n").startswith(b"HTTP/1.1 400 ")
     assert bodies == []
 
 
-def test_a_bug_of_the_server_is_an_answer(caplog):
-    """It is a 500 and a line in the log; the connection stays open."""
+def test_an_internal_error_of_the_server_is_a_500(caplog):
+    """The log has the error, and the connection stays open."""
     port = serve(lambda *_: 1 / 0, 0)
     with pytest.raises(HTTPError) as caught:
         urlopen(f"http://127.0.0.1:{port}/x")

@@ -35,7 +35,7 @@ from local.emulator.moto_seams.jsonata import QueryError, evaluate
         ("$states.context.Execution.StartTime", "2026-11-21T12:00:00.000Z"),
     ],
 )
-def test_evaluates(expression, result):
+def test_an_expression_is_evaluated(expression, result):
     """Values are unchanged, null stays null, and the functions of Step Functions exist."""
     bindings = {
         "u": {"v": None},
@@ -60,14 +60,14 @@ def test_evaluates(expression, result):
         "$range(1, 2, 0)",
     ],
 )
-def test_refuses(expression):
+def test_a_failed_expression_is_an_error(expression):
     """An expression that fails or returns nothing is an error, as on AWS."""
     with pytest.raises(QueryError):
         evaluate(expression, {"u": {}})
 
 
-def test_times_are_written_as_step_functions_writes_them():
-    """They have milliseconds and Z."""
+def test_times_have_the_format_of_step_functions():
+    """Times have milliseconds and Z."""
     assert json.dumps(datetime(2026, 1, 2, tzinfo=UTC), default=jsonata._plain) == '"2026-01-02T00:00:00.000Z"'
 
 
@@ -82,7 +82,7 @@ def run(pipeline, name, definition, data=None):
     return states.describe_execution(executionArn=arn)
 
 
-def test_undefined_fails_a_state_with_the_name_that_aws_gives(pipeline):
+def test_an_undefined_result_fails_a_state_with_the_error_of_aws(pipeline):
     """The name is States.QueryEvaluationError."""
     machine = {
         "QueryLanguage": "JSONata",
@@ -93,7 +93,7 @@ def test_undefined_fails_a_state_with_the_name_that_aws_gives(pipeline):
     assert (done["status"], done["error"]) == ("FAILED", "States.QueryEvaluationError")
 
 
-def test_variables_keep_any_text(pipeline):
+def test_variables_keep_text_unchanged(pipeline):
     """Quotes and line breaks in an assigned value reach the next state."""
     machine = {
         "QueryLanguage": "JSONata",
@@ -119,7 +119,7 @@ def test_variables_keep_any_text(pipeline):
     ],
 )
 def test_a_moved_seam_is_reported(monkeypatch, install, holder, name):
-    """If moto no longer has it, the start fails and names the module to change."""
+    """If moto lacks a seam, the start fails and names the module to change."""
     for owner in getattr(holder, "__mro__", [holder]):
         if name in vars(owner):
             monkeypatch.delattr(owner, name)

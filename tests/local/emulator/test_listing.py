@@ -22,14 +22,16 @@ def s3(aws, monkeypatch):
 
 
 def test_a_listing_has_every_version(s3):
-    """It has size, etag and the latest flag, as in S3."""
+    """Each version has its size, etag and latest flag, as in S3."""
     listed = s3.list_object_versions(Bucket=UPLOADS_BUCKET)["Versions"]
-    heads = [s3.head_object(Bucket=UPLOADS_BUCKET, Key="uploads/a", VersionId=each["VersionId"]) for each in listed]
-    assert {(each["Size"], each["IsLatest"]) for each in listed} == {(5, False), (6, True)}
-    assert [each["ETag"] for each in listed] == [head["ETag"] for head in heads]
+    heads = [
+        s3.head_object(Bucket=UPLOADS_BUCKET, Key="uploads/a", VersionId=version["VersionId"]) for version in listed
+    ]
+    assert {(version["Size"], version["IsLatest"]) for version in listed} == {(5, False), (6, True)}
+    assert [version["ETag"] for version in listed] == [head["ETag"] for head in heads]
 
 
-def test_a_listing_leaves_nothing_behind(s3):
+def test_a_listing_leaves_no_object_behind(s3):
     """After many listings, moto keeps only the existing objects and their content."""
     instances = len(FakeKey.instances_tracked)
     for _ in range(3):
@@ -43,7 +45,7 @@ def test_a_listing_leaves_nothing_behind(s3):
     assert set(bodies) == {b"older", b"newest"}
 
 
-def test_a_key_that_goes_meanwhile_is_listed_as_it_was(s3):
+def test_a_key_deleted_during_the_listing_is_listed(s3):
     """A deletion during the listing does not fail it."""
     keys = s3_backends["123456789012"]["aws"].get_bucket(UPLOADS_BUCKET).keys
     walk = keys.iterlists()
@@ -55,7 +57,7 @@ def test_a_key_that_goes_meanwhile_is_listed_as_it_was(s3):
 
 
 def test_a_moved_seam_is_reported(monkeypatch):
-    """If moto no longer has it, the start fails and names the module to change."""
+    """If moto lacks a seam, the start fails and names the module to change."""
     monkeypatch.delattr(FakeKey, "instances_tracked")
     with pytest.raises(RuntimeError, match=r"moto_seams/listing\.py"):
         listing.install()

@@ -18,7 +18,7 @@ def installed(monkeypatch):
 
 
 @mock_aws
-def test_a_bucket_says_whether_it_sends_events(installed):
+def test_the_configuration_shows_whether_a_bucket_sends_events(installed):
     """The element exists exactly while EventBridge is on."""
     s3 = boto3.client("s3", region_name="us-east-1")
     s3.create_bucket(Bucket="bucket")
@@ -36,7 +36,7 @@ def test_a_bucket_says_whether_it_sends_events(installed):
 
 
 def test_a_changed_moto_is_reported(monkeypatch):
-    """If moto no longer has it, the start fails and names the module to change."""
+    """If moto lacks a seam, the start fails and names the module to change."""
     monkeypatch.delattr(S3Response, "get_bucket_notification")
     with pytest.raises(RuntimeError, match=r"moto_seams/notifications\.py"):
         notifications.install()

@@ -23,7 +23,7 @@ def verdict(*statements: dict[str, Any], action="s3:GetObject", resource=OBJECT,
 
 
 def test_a_call_without_permission_is_denied():
-    """This includes an empty list of statements."""
+    """Statements deny a call that none of them allows; an empty list denies every call."""
     assert verdict() is Decision.IMPLICITLY_DENIED
     assert verdict(statement(action="s3:PutObject")) is Decision.IMPLICITLY_DENIED
     assert verdict(statement(resource="arn:aws:s3:::bucket/other")) is Decision.IMPLICITLY_DENIED
@@ -40,7 +40,7 @@ def test_allowed_calls_succeed():
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_an_explicit_deny_outweighs_every_allow(order):
+def test_an_explicit_deny_overrides_every_allow(order):
     """The order does not matter."""
     both = [statement(), statement("Deny", "s3:*", "*")][::order]
     assert verdict(*both) is Decision.EXPLICITLY_DENIED
@@ -61,7 +61,7 @@ def test_an_explicit_deny_outweighs_every_allow(order):
         ("dynamodb:*", False),
     ],
 )
-def test_actions_match_with_wildcards_whatever_their_case(pattern, matches):
+def test_actions_match_with_wildcards_in_any_case(pattern, matches):
     """`*` matches any text, `?` one character."""
     assert (verdict(statement(action=pattern)) is Decision.ALLOWED) == matches
 
@@ -82,8 +82,8 @@ def test_actions_match_with_wildcards_whatever_their_case(pattern, matches):
         ("arn:aws:s3:::bucket/uploads/x[.]jpg", False),
     ],
 )
-def test_resources_match_part_by_part(pattern, matches):
-    """A wildcard does not cross parts of an ARN; matching is case-sensitive."""
+def test_resources_match_segment_by_segment(pattern, matches):
+    """A wildcard does not cross segments of an ARN; matching is case-sensitive."""
     assert (verdict(statement(resource=pattern)) is Decision.ALLOWED) == matches
 
 
@@ -97,15 +97,15 @@ def test_resources_match_part_by_part(pattern, matches):
         (["arn:aws:s3:::other/*", "arn:aws:s3:::bucket/*/y"], True),
     ],
 )
-def test_a_statement_may_be_about_all_resources_but_some(exceptions, denied):
+def test_not_resource_excludes_resources(exceptions, denied):
     """`NotResource` matches all resources except these."""
     all_but = {"Effect": "Deny", "Action": "s3:*", "NotResource": exceptions}
     assert verdict(statement(), all_but) is (Decision.EXPLICITLY_DENIED if denied else Decision.ALLOWED)
     assert verdict({**all_but, "Effect": "Allow"}) is (Decision.ALLOWED if denied else Decision.IMPLICITLY_DENIED)
 
 
-def test_a_wildcard_takes_any_key():
-    """It matches colons, slashes and line breaks."""
+def test_a_wildcard_matches_any_key():
+    """A wildcard matches colons, slashes and line breaks."""
     for key in ("a:b", "a/b/c", "a\nb", "ü 🦊", ""):
         assert verdict(statement(resource="arn:aws:s3:::b/*"), resource=f"arn:aws:s3:::b/{key}") is Decision.ALLOWED
 
@@ -172,7 +172,7 @@ def test_a_resource_policy_names_its_principals(principal, meant):
         (statement(Principal={"Federated": "x"}), "Federated"),
     ],
 )
-def test_what_is_not_known_is_an_error(body, words):
+def test_unsupported_features_are_an_error(body, words):
     """A partially evaluated policy would differ from AWS."""
     with pytest.raises(PolicyError, match=words):
         parse(body, KEYS)

@@ -1,4 +1,4 @@
-"""emulator/presigned.py accepts requests that botocore signs, and rejects every change as S3 does."""
+"""emulator/presigned.py accepts requests that botocore signs, and rejects changed requests like S3."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def refusal(environ: dict[str, Any], later: float = 0) -> tuple[int, str] | None
 MISMATCH, DENIED = (403, "SignatureDoesNotMatch"), (403, "AccessDenied")
 
 
-def test_a_url_is_taken_as_it_was_signed() -> None:
+def test_a_url_is_accepted_as_signed() -> None:
     """Unsigned headers without meaning for S3 are allowed; the body can still be read."""
     assert refusal(request(url())) is None
     environ = request(url(**ALL), **SENT, HTTP_USER_AGENT="x")
@@ -82,7 +82,7 @@ def test_a_url_is_taken_as_it_was_signed() -> None:
     )
 
 
-def test_another_spelling_of_the_path_is_the_same_path() -> None:
+def test_an_equivalent_spelling_of_the_path_is_accepted() -> None:
     """Clients encode more or fewer characters than the signer."""
     address = url().replace("~", "%7E").replace("%21", "!")
     assert refusal(request(address)) is None
@@ -95,8 +95,8 @@ def test_another_spelling_of_the_path_is_the_same_path() -> None:
         {"HTTP_X_AMZ_CHECKSUM_SHA256": "x"}, {"HTTP_HOST": "elsewhere"}, {"REQUEST_METHOD": "DELETE"},
     ],
 )  # fmt: skip
-def test_what_is_signed_cannot_be_changed(change: dict[str, str]) -> None:
-    """This holds for method, host, type, size, checksum and condition."""
+def test_a_change_of_a_signed_value_is_rejected(change: dict[str, str]) -> None:
+    """Method, host, type, size, checksum and condition are signed."""
     assert refusal(request(url(**ALL), **SENT) | change) == MISMATCH
 
 
@@ -120,13 +120,13 @@ def test_headers_for_s3_must_be_signed() -> None:
 
 
 @pytest.mark.parametrize("version", ["s3v4", "s3"])
-def test_a_url_ends_with_its_time(version: str) -> None:
+def test_a_url_expires(version: str) -> None:
     """URLs of both signature versions expire."""
     assert refusal(request(url(version)), later=55) is None
     assert refusal(request(url(version)), later=65) == DENIED
 
 
-def test_other_bytes_are_not_those_of_the_checksum() -> None:
+def test_bytes_with_another_checksum_are_rejected() -> None:
     """S3 computes the checksum itself."""
     assert refusal(request(url(**ALL), b"a pictURE", **SENT)) == (400, "BadDigest")
 
@@ -153,7 +153,7 @@ def form(
 
 
 @pytest.mark.parametrize("version", ["s3v4", "s3"])
-def test_a_form_is_taken_as_it_was_signed(version: str) -> None:
+def test_a_form_is_accepted_as_signed(version: str) -> None:
     """Its signer and key are stored for the permission check; the body can still be read."""
     environ = form(version=version, x_ignore_submit="Send")
     body = environ["wsgi.input"].getvalue()
@@ -184,8 +184,8 @@ def test_a_form_is_for_one_bucket() -> None:
     assert refusal(environ | {"RAW_URI": "/other", "PATH_INFO": "/other"}) == DENIED
 
 
-def test_a_forms_policy_cannot_be_changed() -> None:
-    """Neither the policy nor its signature may be missing."""
+def test_a_changed_policy_of_a_form_is_rejected() -> None:
+    """A missing policy or signature is rejected, too."""
     policy = base64.b64encode(b'{"expiration": "2999-01-01T00:00:00Z", "conditions": []}').decode()
     assert refusal(form(policy=policy)) == MISMATCH
     assert refusal(form(x_amz_signature="0" * 64)) == MISMATCH
@@ -195,12 +195,12 @@ def test_a_forms_policy_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "e30=", base64.b64encode(b'{"expiration": "soon"}').decode()])
 def test_an_invalid_policy_is_refused(text: str) -> None:
-    """A valid signature does not help."""
+    """A valid signature does not make an invalid policy acceptable."""
     with pytest.raises(presigned.S3RefusalError, match="InvalidPolicyDocument"):
         presigned._policy(text)
 
 
-def test_a_form_bounds_the_size() -> None:
+def test_a_form_limits_the_size() -> None:
     """The limit is for the file, not for the request."""
     assert refusal(form(b"x" * 11)) == (400, "EntityTooLarge")
     assert refusal(form(b"x" * 4)) == (400, "EntityTooSmall")
@@ -208,18 +208,18 @@ def test_a_form_bounds_the_size() -> None:
 
 
 @pytest.mark.parametrize("version", ["s3v4", "s3"])
-def test_a_form_ends_with_its_time(version: str) -> None:
+def test_a_form_expires(version: str) -> None:
     """Forms of both signature versions expire."""
     assert refusal(form(version=version), later=55) is None
     assert refusal(form(version=version), later=65) == DENIED
 
 
-def test_what_is_not_replaced_here_is_not_taken() -> None:
+def test_an_unsupported_placeholder_is_rejected() -> None:
     """S3 replaces ${filename}; the emulator rejects it instead of ignoring it."""
     assert refusal(form(key="uploads/${filename}")) == (501, "NotImplemented")
 
 
-def test_what_is_not_presigned_is_not_judged() -> None:
+def test_requests_that_are_not_presigned_pass() -> None:
     """Signed headers, batch deletions and calls of other services pass."""
     for environ in (
         request("http://127.0.0.1/bucket?delete", b"<Delete/>", "POST"),

@@ -94,10 +94,10 @@ def serve(server) -> Iterator[Any]:
         return running[-1]
 
     yield begin
-    for each in running:
-        each.queues.stop()
-        each.sqs.delete_queue(QueueUrl=each.queue)
-        each.sqs.delete_queue(QueueUrl=each.dead)
+    for served in running:
+        served.queues.stop()
+        served.sqs.delete_queue(QueueUrl=served.queue)
+        served.sqs.delete_queue(QueueUrl=served.dead)
 
 
 def failing(*bodies: str) -> Callable[[list[Any]], InvocationResult]:
@@ -136,23 +136,23 @@ def test_a_failure_or_an_invalid_answer_fails_the_whole_batch(serve, answer):
 
 
 @pytest.mark.parametrize("payload", ["null", "{}", '{"batchItemFailures": []}', '{"batchItemFailures": null}'])
-def test_an_answer_that_names_no_failure_is_a_success(serve, payload):
-    """Lambda interprets it so."""
+def test_a_response_without_failures_is_a_success(serve, payload):
+    """Lambda interprets such a response as success."""
     served = serve(lambda _: InvocationResult(payload))
     served.send(1)
     served.wait(lambda: bool(served.batches) and not served.left(served.queue))
     assert served.left(served.dead) == 0
 
 
-def test_reports_count_only_where_the_mapping_says(serve):
-    """Otherwise Lambda ignores the response."""
+def test_reports_need_the_setting_of_the_mapping(serve):
+    """Without FunctionResponseTypes, Lambda ignores the response."""
     served = serve(failing("0"), reports_failures=False)
     served.send(1)
     served.wait(lambda: bool(served.batches) and not served.left(served.queue))
 
 
-def test_no_more_invocations_run_than_the_mapping_allows(serve):
-    """That number runs in parallel."""
+def test_the_mapping_limits_parallel_invocations(serve):
+    """The allowed number of invocations runs in parallel."""
     together = threading.Barrier(2)
 
     def answer(_: Any) -> InvocationResult:
@@ -165,7 +165,7 @@ def test_no_more_invocations_run_than_the_mapping_allows(serve):
     assert served.most_under_way == 2
 
 
-def test_a_mapping_that_wants_more_than_is_known_stops_the_deployment():
+def test_an_unsupported_property_of_a_mapping_stops_the_deployment():
     """An unsupported property must not be ignored."""
     properties = {"EventSourceArn": ARN, "FunctionName": "f", "FilterCriteria": {}}
     resources = {"M": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": properties}}

@@ -25,7 +25,7 @@ def names(data: bytes) -> set[str]:
     return {label["Name"] for label in answer["Labels"]}
 
 
-def test_the_answer_has_rekognitions_shape_and_names_the_stand_in():
+def test_the_response_has_the_shape_of_rekognition_and_names_the_stand_in():
     """Its labels cannot be confused with those of Rekognition."""
     _, answer = ask(picture())
     assert answer["LabelModelVersion"] == MODEL_VERSION
@@ -46,21 +46,21 @@ def test_the_answer_has_rekognitions_shape_and_names_the_stand_in():
         (picture((40, 160, 40)), {"Green"}, {"Yellow"}),
     ],
 )
-def test_says_what_is_seen(data, expected, unexpected):
+def test_labels_describe_the_pixels(data, expected, unexpected):
     """Brightness, colours and shape come from the pixels."""
     assert expected <= names(data)
     assert not unexpected & names(data)
 
 
-def test_orientation_counts_as_displayed():
-    """The EXIF orientation is applied."""
+def test_the_exif_orientation_is_applied():
+    """A label describes the image as displayed."""
     image = Image.new("RGB", (300, 100))
     exif = image.getexif()
     exif[0x0112] = 6
     assert "Portrait Orientation" in names(encoded(image, "JPEG", exif=exif))
 
 
-def test_limits_of_the_request_hold():
+def test_limits_of_the_request_are_applied():
     """Number and confidence of labels are limited; the labels are sorted by confidence."""
     _, answer = ask(picture(), MaxLabels=2)
     assert len(answer["Labels"]) == 2
@@ -83,14 +83,14 @@ def test_limits_of_the_request_hold():
         (picture() + b"\0" * (15 * 1024 * 1024), "ImageTooLargeException"),
     ],
 )
-def test_refuses_what_rekognition_refuses(data, code):
+def test_refuses_the_same_requests_as_rekognition(data, code):
     """The error code is that of Rekognition."""
     status, answer = ask(data)
     assert (status, answer["__type"]) == (400, code)
 
 
 def test_bytes_in_the_request_have_their_own_limit():
-    """It is 5 MB instead of 15 MB."""
+    """Bytes in the request are limited to 5 MB instead of 15 MB."""
     data = picture()
     status, _ = detect_labels({"Image": {"Bytes": base64.b64encode(data).decode()}}, None)  # type: ignore[arg-type]
     assert status == 200
@@ -106,8 +106,8 @@ def test_a_missing_object_is_an_invalid_s3_object(pipeline):
         rekognition.detect_labels(Image={"S3Object": {"Bucket": pipeline.uploads_bucket, "Name": "none"}})
 
 
-def test_boto3_reads_the_answer(pipeline, folder):
-    """This holds for versions of S3 objects and for bytes."""
+def test_boto3_parses_the_response(pipeline, folder):
+    """boto3 parses responses about versions of S3 objects and about bytes."""
     first = pipeline.upload(f"{folder}/x", picture((200, 30, 30)))
     pipeline.upload(f"{folder}/x", picture((20, 60, 220)))
     rekognition = pipeline.client("rekognition")

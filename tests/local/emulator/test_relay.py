@@ -25,7 +25,7 @@ class Backend:
     """A server on loopback that records requests."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, str, bytes]] = []
+        self.requests: list[tuple[str, str, bytes]] = []
         self.headers: list[tuple[str, str]] = []
         backend = self
 
@@ -34,7 +34,7 @@ class Backend:
 
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                backend.seen.append((self.command, self.path, body))
+                backend.requests.append((self.command, self.path, body))
                 backend.headers = self.headers.items()
                 if self.path == "/hang-up":
                     self.close_connection = True
@@ -67,7 +67,7 @@ def running() -> Iterator[tuple[Backend, str]]:
 
 @pytest.fixture
 def backend(running: tuple[Backend, str]) -> Backend:
-    running[0].seen.clear()
+    running[0].requests.clear()
     return running[0]
 
 
@@ -94,13 +94,13 @@ def ask(host: str, target: str, method: str = "GET", headers: str = "", body: by
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
-def test_forwards_requests_of_the_network(backend, host, method):
+def test_forwards_requests_unchanged(backend, host, method):
     """Method, target, headers, body and answer are unchanged."""
     answer = ask(host, "/bucket/a%20b%2Fc?d=%C3%BC", method, "X-Amz-Meta-My_Name: a\r\nx-amz-meta-b:  c\r\n", b"body")
     assert answer.startswith(b"HTTP/1.1 207 Fine\r\n")
     assert b"X-From: backend\r\n" in answer
     assert answer.endswith(b"\r\n\r\n" if method == "HEAD" else b"\r\n\r\nanswered")
-    assert backend.seen == [(method, "/bucket/a%20b%2Fc?d=%C3%BC", b"body")]
+    assert backend.requests == [(method, "/bucket/a%20b%2Fc?d=%C3%BC", b"body")]
     assert {("X-Amz-Meta-My_Name", "a"), ("x-amz-meta-b", "c")} <= set(backend.headers)
     assert ("Host", f"127.0.0.1:{backend.port}") in backend.headers
 
@@ -109,10 +109,10 @@ def test_forwards_chunks(backend, host):
     """SDKs send streams in chunks."""
     answer = ask(host, "/a", "PUT", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n")
     assert answer.startswith(b"HTTP/1.1 207 ")
-    assert backend.seen == [("PUT", "/a", b"abcde")]
+    assert backend.requests == [("PUT", "/a", b"abcde")]
 
 
-def test_tells_where_a_request_comes_from(backend, host):
+def test_forwards_the_headers_of_pages(backend, host):
     """The endpoint checks pages, so the relay must not remove their headers."""
     ask(host, "/a", headers="Origin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\nReferer: https://a/b\r\n")
     forwarded_headers = {name.lower(): value for name, value in backend.headers}
@@ -124,23 +124,23 @@ def test_tells_where_a_request_comes_from(backend, host):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_is_for_tests_is_not_forwarded(backend, host, way):
-    """This holds for every spelling of the paths of controls and of the API of moto."""
+def test_controls_of_tests_are_not_forwarded(backend, host, way):
+    """Every spelling of the paths of controls and of the API of moto is refused."""
     for name in (*NAMES, *MOTO):
         for method in ("GET", "POST"):
             answer = ask(host, way.format(name), method, body=b"{}")
             assert answer.startswith(b"HTTP/1.1 403 "), way.format(name)
-    assert backend.seen == []
+    assert backend.requests == []
 
 
 @pytest.mark.parametrize(
     "target", ["http://{}/_local/alter", "http://127.0.0.1/a", "HTTP://{}/a", "//evil/../_local", "*", "{}", "_local/a"]
 )
-def test_a_target_that_is_no_path_is_not_forwarded(backend, host, target):
+def test_a_target_that_is_not_a_path_is_not_forwarded(backend, host, target):
     """Only proxies accept URLs as targets."""
     answer = ask(host, target.format(host), "POST", body=b"{}")
     assert answer.startswith((b"HTTP/1.1 403 ", b"HTTP/1.1 400 "))
-    assert backend.seen == []
+    assert backend.requests == []
 
 
 SECOND = b"POST /_local/alter HTTP/1.1\r\nHost: HOST\r\nContent-Length: 2\r\n\r\n{}"
@@ -164,11 +164,11 @@ FIRST = {
 
 
 @pytest.mark.parametrize("first", FIRST.values(), ids=FIRST)
-def test_no_second_request_follows_a_judged_one(backend, host, first):
-    """This holds for pipelining, keep-alive, smuggling and upgrades."""
+def test_a_connection_forwards_one_request(backend, host, first):
+    """Pipelining, keep-alive, smuggling and upgrades forward no second request."""
     exchange(host, (first + SECOND).replace(b"HOST", host.encode()))
-    assert not [path for _, path, _ in backend.seen if path != "/a"]
-    assert len(backend.seen) <= 1
+    assert not [path for _, path, _ in backend.requests if path != "/a"]
+    assert len(backend.requests) <= 1
 
 
 @pytest.mark.parametrize(
@@ -176,14 +176,14 @@ def test_no_second_request_follows_a_judged_one(backend, host, first):
     [[], ["evil.example"], ["127.0.0.1"], ["{port}"], ["localhost:{port}"], ["{host}", "{host}"], ["{host}.evil"]],
 )
 def test_another_host_is_refused(backend, host, hosts):
-    """DNS rebinding does not work."""
+    """A foreign Host header is refused, so DNS rebinding does not work."""
     port = host.partition(":")[2]
-    lines = "".join(f"Host: {each.format(host=host, port=port)}\r\n" for each in hosts)
+    lines = "".join(f"Host: {value.format(host=host, port=port)}\r\n" for value in hosts)
     assert exchange(host, f"GET /a HTTP/1.1\r\n{lines}\r\n".encode()).startswith(b"HTTP/1.1 403 ")
-    assert backend.seen == []
+    assert backend.requests == []
 
 
-def test_a_body_that_was_cut_off_is_not_forwarded(backend, host):
+def test_a_truncated_body_is_not_forwarded(backend, host):
     """The endpoint could not detect the truncation."""
     address, port = host.split(":")
     for framing in ("Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"):
@@ -191,17 +191,17 @@ def test_a_body_that_was_cut_off_is_not_forwarded(backend, host):
             client.sendall(f"PUT /a HTTP/1.1\r\nHost: {host}\r\n{framing}".encode())
             client.shutdown(socket.SHUT_WR)
             assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
-    assert backend.seen == []
+    assert backend.requests == []
 
 
-def test_hangs_up_when_the_endpoint_does(backend, host):
+def test_closes_the_connection_when_the_endpoint_does(backend, host):
     """A call without a response stays without one."""
     assert ask(host, "/hang-up") == b""
-    assert len(backend.seen) == 1
+    assert len(backend.requests) == 1
 
 
 def test_ordinary_targets_are_not_reserved():
-    """This includes keys that look similar."""
+    """A key that looks similar to a reserved path is forwarded."""
     for target in (
         *("/", "/bucket/_local/a", "/bucket/x/../_local", "/bucket?prefix=/_local", "/bucket/%2Fmoto-api", "/b/100%25"),
         *("/b/%25252525", "/123456789012/queue", "/2015-03-31/functions/f/invocations"),
@@ -209,15 +209,15 @@ def test_ordinary_targets_are_not_reserved():
         assert not is_reserved(target), target
 
 
-def test_turns_others_away(host):
+def test_refuses_addresses_outside_of_the_bridge(host):
     """The relay is only for containers on the bridge."""
     address, port = host.split(":")
     with socket.create_connection((address, int(port)), 30, source_address=("127.0.0.9", 0)) as client:
         assert client.recv(100) == b""
 
 
-def test_answers_to_the_name_that_containers_use(backend):
-    """This is needed if Docker runs in a virtual machine."""
+def test_accepts_the_host_name_that_containers_use(backend):
+    """Containers use this name if Docker runs in a virtual machine."""
     with relay(NETWORK, backend.port, "host.docker.internal") as host:
         name, _, port = host.partition(":")
         assert name == "host.docker.internal"
@@ -227,7 +227,7 @@ def test_answers_to_the_name_that_containers_use(backend):
         connection.close()
 
 
-def test_nothing_listens_afterwards(backend):
+def test_the_port_is_closed_after_the_invocation(backend):
     """The relay ends with the invocation."""
     with relay(NETWORK, backend.port) as host:
         pass

@@ -61,7 +61,7 @@ def read(head: bytes, body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("head", "body", "content"), WHOLE.values(), ids=WHOLE)
-def test_a_complete_body_is_read_to_its_end(head, body, content):
+def test_a_complete_body_is_read(head, body, content):
     """The chunk framing is removed, and no byte of the next request is read."""
     stream = io.BytesIO(body + b"GET /next HTTP/1.1\r\n")
     assert read_body(http.client.parse_headers(io.BytesIO(head)), stream) == content
@@ -69,7 +69,7 @@ def test_a_complete_body_is_read_to_its_end(head, body, content):
 
 
 @pytest.mark.parametrize(("head", "body", "_"), WHOLE.values(), ids=WHOLE)
-def test_a_body_that_is_cut_anywhere_is_refused(head, body, _):
+def test_a_truncated_body_is_refused(head, body, _):
     """No prefix of a body is accepted."""
     for end in range(len(body)):
         with pytest.raises(BodyError):
@@ -77,7 +77,7 @@ def test_a_body_that_is_cut_anywhere_is_refused(head, body, _):
 
 
 @pytest.mark.parametrize("head", AMBIGUOUS.values(), ids=AMBIGUOUS)
-def test_headers_that_can_be_read_in_two_ways_are_refused(head):
+def test_ambiguous_headers_are_refused(head):
     """The end of a body must not be ambiguous."""
     with pytest.raises(BodyError):
         read(head, b"hello")
@@ -90,7 +90,7 @@ def test_malformed_chunks_are_refused(body):
         read(b"Transfer-Encoding: chunked\r\n\r\n", body)
 
 
-def test_a_length_that_is_only_claimed_costs_no_memory():
+def test_a_false_content_length_reserves_no_memory():
     """A large Content-Length reserves no memory."""
     with pytest.raises(BodyError, match="5 of 1,000,000,000,000,000,000 bytes"):
         read(b"Content-Length: 1000000000000000000\r\n\r\n", b"hello")

@@ -53,15 +53,15 @@ def task(resource: str, **arguments: Any) -> dict[str, Any]:
     return {"Type": "Task", "Resource": resource, "Arguments": arguments, "Output": {}}
 
 
-def test_an_object_that_is_missing_has_the_name_of_awss_sdk(pipeline):
+def test_a_missing_object_has_the_error_name_of_the_sdk(pipeline):
     """botocore has no class for a 404 without a body."""
     look = machine(pipeline, task(HEAD, Bucket=pipeline.uploads_bucket, Key=f"uploads/{uuid.uuid4()}"))
     assert end(pipeline, start(pipeline, look))["error"] == "S3.NoSuchKeyException"
 
 
 @pytest.mark.parametrize("status", [403, 500, 503])
-def test_what_s3_does_not_name_has_the_name_of_the_service(pipeline, status):
-    """This holds with and without a request id."""
+def test_an_unnamed_error_has_the_name_of_the_service(pipeline, status):
+    """The error has that name with and without a request id."""
     key = f"uploads/{uuid.uuid4()}"
     pipeline.fault("s3", "HeadObject", "SlowDown", times=-1, status=status, containing=key)
     look = machine(pipeline, task(HEAD, Bucket=pipeline.uploads_bucket, Key=key))
@@ -75,7 +75,7 @@ def test_what_s3_does_not_name_has_the_name_of_the_service(pipeline, status):
         ("ThrottlingException", "StepFunctions.ThrottlingException"),
     ],
 )
-def test_an_execution_that_cannot_start_has_its_reason(pipeline, code, name):
+def test_a_failed_start_of_an_execution_has_its_reason(pipeline, code, name):
     """The error has the name of AWS."""
     mark = str(uuid.uuid4())
     target = pipeline.outputs["ProcessImageStateMachineArn"]
@@ -84,8 +84,8 @@ def test_an_execution_that_cannot_start_has_its_reason(pipeline, code, name):
     assert end(pipeline, start(pipeline, starter))["error"] == name
 
 
-def test_an_execution_is_started_once_under_its_name(pipeline):
-    """It gets the input; a second one with the same name is rejected."""
+def test_the_name_of_an_execution_is_unique(pipeline):
+    """The execution gets the input; a second one with the same name is rejected."""
     target, mark = machine(pipeline, {"Type": "Pass"}), str(uuid.uuid4())
     # The role may start one workflow only; this test is about what the engine sends.
     allowed = [{"Effect": "Allow", "Action": "states:StartExecution", "Resource": target}]
@@ -109,13 +109,13 @@ def test_an_execution_is_started_once_under_its_name(pipeline):
     ],
 )
 def test_a_moved_seam_is_reported(monkeypatch, install, owner, name):
-    """If moto no longer has it, the start fails and names the module to change."""
+    """If moto lacks a seam, the start fails and names the module to change."""
     monkeypatch.setattr(owner, name, None)
     with pytest.raises(RuntimeError, match="moto_seams"):
         install()
 
 
-def test_the_engine_is_loaded_without_the_services_that_it_does_not_use():
-    """EC2 takes a second of CPU at every start."""
+def test_the_engine_imports_no_unused_service():
+    """Importing EC2 takes a second of CPU at every start."""
     code = "import sys; import local.emulator.moto_seams.stepfunctions; sys.exit('moto.ec2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -18,26 +18,26 @@ SEAMS = ((models, "unix_time_millis"), (models.SQSBackend, "is_message_valid_bas
 @pytest.fixture
 def installed(monkeypatch):
     """Install the seam for one test only."""
-    for where, name in SEAMS:
-        monkeypatch.setattr(where, name, getattr(where, name))
+    for owner, name in SEAMS:
+        monkeypatch.setattr(owner, name, getattr(owner, name))
     sqs.install()
 
 
-@pytest.mark.parametrize(("seconds_ago", "given"), [(0, ["here"]), (50, ["here"]), (70, []), (3600, [])])
+@pytest.mark.parametrize(("seconds_ago", "expected"), [(0, ["here"]), (50, ["here"]), (70, []), (3600, [])])
 @mock_aws
-def test_a_message_is_delivered_until_its_time_is_over(installed, seconds_ago, given):
+def test_a_message_is_delivered_within_its_retention_period(installed, seconds_ago, expected):
     """AWS deletes older messages."""
     client = boto3.client("sqs", region_name="us-east-1")
     url = client.create_queue(QueueName="q", Attributes={"MessageRetentionPeriod": "60"})["QueueUrl"]
     client.send_message(QueueUrl=url, MessageBody="here")
     (message,) = models.sqs_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].get_queue("q")._messages
     message.sent_timestamp -= seconds_ago * 1000
-    assert [message["Body"] for message in client.receive_message(QueueUrl=url).get("Messages", [])] == given
+    assert [message["Body"] for message in client.receive_message(QueueUrl=url).get("Messages", [])] == expected
 
 
 @mock_aws
-def test_what_was_given_is_hidden_for_its_time(installed):
-    """It returns after the visibility timeout."""
+def test_a_received_message_is_hidden_for_its_timeout(installed):
+    """The message returns after the visibility timeout."""
     client = boto3.client("sqs", region_name="us-east-1")
     url = client.create_queue(QueueName="q")["QueueUrl"]
     client.send_message(QueueUrl=url, MessageBody="here")
@@ -50,9 +50,9 @@ def test_what_was_given_is_hidden_for_its_time(installed):
     assert "Messages" in client.receive_message(QueueUrl=url)
 
 
-@pytest.mark.parametrize(("where", "name"), SEAMS)
-def test_a_moved_seam_is_reported(monkeypatch, where, name):
-    """If moto no longer has it, the start fails and names the module to change."""
-    monkeypatch.delattr(where, name)
+@pytest.mark.parametrize(("owner", "name"), SEAMS)
+def test_a_moved_seam_is_reported(monkeypatch, owner, name):
+    """If moto lacks a seam, the start fails and names the module to change."""
+    monkeypatch.delattr(owner, name)
     with pytest.raises(RuntimeError, match=r"moto_seams/sqs\.py"):
         sqs.install()

@@ -56,8 +56,8 @@ class Stream:
     def describe_stream(self, **_: Any) -> Any:
         return {"StreamDescription": {"Shards": [{"ShardId": "s"}]}}
 
-    def get_shard_iterator(self, **asked: Any) -> Any:
-        return {"ShardIterator": asked.get("SequenceNumber", "0")}
+    def get_shard_iterator(self, **options: Any) -> Any:
+        return {"ShardIterator": options.get("SequenceNumber", "0")}
 
     def get_records(self, *, ShardIterator: str, Limit: int) -> Any:  # noqa: N803
         records = self.records[int(ShardIterator) :][:Limit]
@@ -100,16 +100,16 @@ def serve() -> Iterator[Any]:
         return batches, stream.letters
 
     yield until_drained
-    for each in running:
-        each.stop()
+    for reader in running:
+        reader.stop()
 
 
-def test_changes_come_in_order_and_in_batches(serve):
+def test_changes_arrive_in_order_and_in_batches(serve):
     """No batch exceeds the size of the mapping, and no change is repeated."""
     assert serve(lambda _: DONE, 5, batch_size=2) == ([[1, 2], [3, 4], [5]], [])
 
 
-def test_only_what_a_filter_lets_through_invokes(serve):
+def test_only_matching_changes_invoke_the_function(serve):
     """A change must match one of the patterns."""
     odd = '{"dynamodb": {"NewImage": {"parity": {"S": ["odd"]}}}}'
     fourth = '{"dynamodb": {"SequenceNumber": ["4"]}}'
@@ -117,7 +117,7 @@ def test_only_what_a_filter_lets_through_invokes(serve):
     assert serve(lambda _: DONE, patterns=('{"eventName": ["REMOVE"]}',))[0] == []
 
 
-def test_what_is_reported_comes_again_from_the_first_on(serve):
+def test_changes_are_retried_from_the_first_reported_failure(serve):
     """All changes from the first failure on are retried in order."""
     answers = iter([failing(4, 3), failing(3), DONE])
     assert serve(lambda _: next(answers)) == ([[1, 2, 3, 4], [3, 4], [3, 4]], [])
@@ -129,24 +129,24 @@ def test_retries_count_from_zero_after_progress(serve):
     assert serve(lambda _: next(answers), most_retries=1) == ([[1, 2, 3, 4], [1, 2, 3, 4], [2, 3, 4]], [])
 
 
-def test_reports_count_only_where_the_mapping_says(serve):
+def test_reports_need_the_setting_of_the_mapping(serve):
     """Without FunctionResponseTypes, Lambda ignores the response."""
     assert serve(lambda _: failing(1), reports_failures=False)[0] == [[1, 2, 3, 4]]
 
 
 @pytest.mark.parametrize("answer", ["null", "{}", '{"batchItemFailures": null}'])
-def test_an_empty_answer_is_success(serve, answer):
-    """Lambda interprets it so."""
+def test_an_empty_response_is_a_success(serve, answer):
+    """Lambda interprets an empty response as success."""
     assert serve(lambda _: InvocationResult(answer))[0] == [[1, 2, 3, 4]]
 
 
-def test_a_report_of_something_else_fails_the_batch(serve):
-    """Lambda interprets it so."""
+def test_a_report_of_an_unknown_change_fails_the_batch(serve):
+    """Lambda treats the whole batch as failed."""
     answers = iter([failing(9), DONE])
     assert serve(lambda _: next(answers))[0] == [[1, 2, 3, 4]] * 2
 
 
-def test_a_broken_change_is_found_by_halves_and_given_up(serve):
+def test_bisection_isolates_a_broken_change(serve):
     """Only that change ends as a dead letter with its position; the others are processed."""
     batches, letters = serve(lambda batch: BROKEN if 3 in batch else DONE, bisects=True, most_retries=2)
     assert batches == [[1, 2, 3, 4], [1, 2], [3, 4], [3], [3], [3], [4]]
@@ -158,8 +158,8 @@ def test_a_broken_change_is_found_by_halves_and_given_up(serve):
     assert (info["shardId"], info["streamArn"]) == ("s", ARN)
 
 
-def test_what_is_too_old_is_not_tried_again(serve):
-    """Remaining retries do not matter."""
+def test_old_changes_are_not_retried(serve):
+    """The maximum age applies even if retries remain."""
     batches, letters = serve(lambda _: failing(1), age=61, oldest_seconds=60)
     assert batches == [[1, 2, 3, 4]]
     assert [letter["requestContext"]["condition"] for letter in letters] == ["RecordAgeExceeded"]
@@ -173,7 +173,7 @@ def test_what_is_too_old_is_not_tried_again(serve):
         ({"EventSourceArn": "arn:aws:kinesis:us-east-1:1:stream/s"}, "^M .*table"),
     ],
 )
-def test_a_mapping_that_wants_more_than_is_known_stops_the_deployment(changes, words):
+def test_an_unsupported_property_of_a_mapping_stops_the_deployment(changes, words):
     """An unsupported property must not be ignored."""
     properties = {"EventSourceArn": ARN, "FunctionName": "f", "StartingPosition": "TRIM_HORIZON", **changes}
     resources = {"M": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": properties}}

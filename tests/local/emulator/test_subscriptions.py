@@ -43,7 +43,7 @@ def test_a_mail_address_is_pending_until_it_is_confirmed(installed):
     ("owner", "name"), [(SNSBackend, "list_subscriptions_by_topic"), (SNSResponse, "confirm_subscription")]
 )
 def test_a_changed_moto_is_reported(monkeypatch, owner, name):
-    """If moto no longer has it, the start fails and names the module to change."""
+    """If moto lacks a seam, the start fails and names the module to change."""
     monkeypatch.delattr(owner, name)
     with pytest.raises(RuntimeError, match=r"moto_seams/subscriptions\.py"):
         subscriptions.install()

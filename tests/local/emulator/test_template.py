@@ -82,8 +82,8 @@ def load(tmp_path: Path) -> Any:
     return read
 
 
-def test_functions_get_what_the_template_gives_them(load, tmp_path):
-    """They have its code, limits and environment with every kind of reference."""
+def test_functions_have_the_properties_of_the_template(load, tmp_path):
+    """Functions have their code, limits and environment with every kind of reference."""
     stack = plan(load(), "http://aws", "http://api")
     function = stack.functions[0]
     assert (function.timeout, function.memory, function.handler) == (7, 333, "app.handler")
@@ -100,14 +100,14 @@ def test_functions_get_what_the_template_gives_them(load, tmp_path):
 
 
 def test_routes_come_from_the_template(load):
-    """They have method, path and function."""
+    """Routes have method, path and function."""
     routes = plan(load(), "http://aws", "http://api").routes
     assert [route.key for route in routes] == ["POST /things/{id}", "DELETE /things/{id}"]
     assert {route.function_arn.rpartition(":")[2] for route in routes} == {"stack-Thing"}
 
 
 def test_authorizers_come_from_the_template(load):
-    """They have header and cache time; conditions are evaluated."""
+    """Authorizers have header and cache time; conditions are evaluated."""
     post, delete = plan(load(), "http://aws", "http://api").routes
     assert post.authorizer is None
     assert delete.authorizer == Authorizer("arn:aws:lambda:eu-west-1:123456789012:function:stack-Judge", "x-key", 60)
@@ -122,7 +122,7 @@ STAGE = """
   Store:"""
 
 
-def test_limits_are_for_routes_that_exist(load):
+def test_limits_of_missing_routes_are_refused(load):
     """API Gateway rejects others, so a typing error is found before the deployment."""
     assert plan(load(SMALL.replace("\n  Store:", STAGE % "id", 1)), "http://aws", "http://api").routes
     with pytest.raises(TemplateError, match=r"Stage .* POST /things/\{name\}"):
@@ -138,7 +138,7 @@ def test_unchecked_tokens_are_reported():
 
 
 def test_the_address_of_an_api_is_the_local_one(load):
-    """It replaces the address on AWS wherever the template composes it."""
+    """The local address replaces the address on AWS wherever the template composes it."""
     stack = plan(load(), "http://aws", "http://127.0.0.1:1")
     assert stack.outputs == {"Api": "http://127.0.0.1:1/"}
 
@@ -171,7 +171,7 @@ def inner(tmp_path: Path) -> Any:
 
 
 def test_a_nested_application_is_read_with_its_parameters(load, inner):
-    """It has outputs, policies and its own stack name, as on AWS."""
+    """A nested application has outputs, policies and its own stack name, as on AWS."""
     inner(INNER)
     outer = load(NESTED)
     stack = plan(outer, "http://aws", "http://api")
@@ -218,7 +218,7 @@ def test_a_missing_nested_application_is_reported(load):
 
 
 def test_an_unreadable_definition_is_reported(load, tmp_path):
-    """With the workflow's name and the line, before it is created."""
+    """The error has the name and the line of the workflow, before it is created."""
     (tmp_path / "loop.asl.yaml").write_text("StartAt: Wait\nStates:\n  Wait: {Type: Pass}\n  Wait: {Type: Succeed}\n")
     properties = "{DefinitionUri: loop.asl.yaml, Role: 'arn:aws:iam::1:role/r'}"
     loop = f"{{Type: AWS::Serverless::StateMachine, Properties: {properties}}}"
@@ -230,7 +230,7 @@ def test_an_unreadable_definition_is_reported(load, tmp_path):
     clients("stepfunctions").create_state_machine.assert_not_called()
 
 
-def test_parameters_and_conditions_count(load):
+def test_parameters_and_conditions_are_evaluated(load):
     """An override changes everything that depends on it."""
     loaded = load(Size="4")
     function = plan(loaded, "http://aws", "http://api").functions[0]
@@ -275,14 +275,14 @@ def test_an_unknown_parameter_is_reported(load):
         ("AlarmEmail", "nobody", "must"),
     ],
 )
-def test_a_value_that_cloudformation_would_refuse_is_refused(name, value, words):
+def test_an_invalid_parameter_value_is_refused(name, value, words):
     """The error has the rule, before anything runs."""
     with pytest.raises(TemplateError, match=f"Parameter {name} is '{value}', but .*{words}"):
         template.load(ROOT / "template.yml", "stack", "us-east-1", {name: value})
 
 
 def test_every_function_of_the_application_is_found():
-    """This holds for every future template.yml."""
+    """Every function in template.yml has code, layers and limits."""
     loaded = template.load(ROOT / "template.yml", "stack", "us-east-1")
     functions = plan(loaded, "http://aws", "http://api").functions
     assert {function.code.parent for function in functions} == {ROOT / "functions"}

@@ -176,7 +176,7 @@ def test_code_parameters_and_routes_change(stack):
 
 
 def test_a_running_execution_keeps_its_definition_and_calls_the_new_code(stack):
-    """As in Step Functions and Lambda; a new execution has the new definition."""
+    """As in AWS, a running execution keeps its definition; a new execution has the new one."""
     entered, go_on = threading.Event(), threading.Event()
 
     def wait(_event: Any) -> Any:
@@ -214,7 +214,7 @@ def test_rules_are_changed_added_and_removed(stack):
     }
 
 
-def test_a_reader_of_a_stream_continues_where_it_was(stack):
+def test_a_reader_of_a_stream_continues_at_its_position(stack):
     """No change is read twice or lost."""
     log = stack.pipeline.run_dir / "logs" / "Reader.log"
 
@@ -234,7 +234,7 @@ def test_a_reader_of_a_stream_continues_where_it_was(stack):
 
 
 def test_policies_change(stack):
-    """A permission that is gone is missed by the next call."""
+    """The next call is denied after a permission is removed."""
     stack.finished(stack.key("old"))
     stack.update(("Action: lambda:InvokeFunction, Resource: !GetAtt Step.Arn", "Action: s3:GetObject, Resource: '*'"))
     stack.pipeline.upload(stack.key("old", 2), b"x")
@@ -271,8 +271,8 @@ def test_a_state_machine_is_added_and_removed(stack):
         ("      Definition:\n", "      Type: EXPRESS\n      Definition:\n", "StateMachineType of Work"),
     ],
 )
-def test_an_update_that_replaces_what_holds_data_is_refused(stack, old, new, property_name):
-    """The stack stays as it was."""
+def test_an_update_that_replaces_a_stateful_resource_is_refused(stack, old, new, property_name):
+    """The stack stays unchanged."""
     with pytest.raises(UpdateError, match=property_name):
         stack.update((old, new))
     assert stack.get("/old")["version"] == "1"

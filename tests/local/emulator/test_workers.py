@@ -101,15 +101,15 @@ def error(result: InvocationResult) -> tuple[str, str]:
     return payload["errorType"], payload["errorMessage"]
 
 
-def test_an_answer_comes_back_and_the_log_is_kept(make, tmp_path):
+def test_a_response_is_returned_and_the_log_is_kept(make, tmp_path):
     """The payload is returned, and printed text is in the log of the function."""
     event = {"text": "ü 🦊 \ud83e", "list": [1, None, True]}
     assert json.loads(make("echo")(event).payload) == event
     assert "a line of the log" in (tmp_path / "run" / "logs" / "F.log").read_text()
 
 
-def test_the_context_and_the_environment_are_lambdas(make, monkeypatch, tmp_path):
-    """They have variables of Lambda and the template, and none of the user."""
+def test_the_context_and_the_environment_are_those_of_lambda(make, monkeypatch, tmp_path):
+    """The environment has variables of Lambda and the template, and none of the user."""
     monkeypatch.setenv("AWS_PROFILE", "secret")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     reported = json.loads(make("about")().payload)
@@ -148,8 +148,8 @@ def test_changed_code_runs_in_a_new_process(make, tmp_path, file):
         assert json.loads(invoke().payload)["pid"] != edited
 
 
-def test_what_python_writes_is_no_change(make, tmp_path):
-    """Compiled modules do not count as changes."""
+def test_compiled_modules_are_not_a_change(make, tmp_path):
+    """A compiled module does not start a new process."""
     invoke = make("about")
     process = json.loads(invoke().payload)["pid"]
     (tmp_path / "code" / "__pycache__").mkdir(exist_ok=True)
@@ -157,7 +157,7 @@ def test_what_python_writes_is_no_change(make, tmp_path):
     assert json.loads(invoke().payload)["pid"] == process
 
 
-def test_an_exception_is_one_line_of_the_log(make, tmp_path):
+def test_an_exception_is_logged_in_one_line(make, tmp_path):
     """A message in JSON cannot forge another line."""
     make("fail")()
     (line,) = (tmp_path / "run" / "logs" / "F.log").read_text().splitlines()
@@ -179,7 +179,7 @@ def test_an_exception_has_its_class_name_and_message(make):
     assert payload["requestId"]
 
 
-def test_a_timeout_kills(make):
+def test_a_timeout_ends_the_process(make):
     """The error is that of Lambda, and the next invocation has a new process."""
     invoke = make("sleep", timeout=1)
     kind, message = error(invoke())
@@ -198,27 +198,27 @@ def test_a_timeout_kills(make):
     ],
 )
 def test_a_crash_is_an_exit_error(make, handler, status, words):
-    """This holds for every way in which a process ends."""
+    """A process that ends during an invocation causes Runtime.ExitError, whatever its exit status."""
     kind, message = error(make(handler)(status))
     assert kind == "Runtime.ExitError"
     assert message.endswith(words)
 
 
-def test_too_much_memory_kills(make):
+def test_exceeding_the_memory_limit_ends_the_process(make):
     """The limit is that of the template."""
     kind, message = error(make("hog", memory=128)())
     assert kind == "Runtime.ExitError"
     assert message.endswith("signal: killed")
 
 
-def test_an_answer_that_is_not_json_is_a_marshal_error(make):
+def test_a_response_that_is_not_json_is_a_marshal_error(make):
     """The runtime of Lambda reports the same error."""
     kind, message = error(make("odd")())
     assert kind == "Runtime.MarshalError"
     assert "set" in message
 
 
-def test_an_answer_that_is_too_long_is_refused(make):
+def test_a_response_above_the_limit_is_refused(make):
     """The limit is that of Lambda, six megabytes."""
     assert error(make("long")())[0] == "Function.ResponseSizeTooLarge"
 
@@ -229,7 +229,7 @@ def test_a_missing_module_is_an_import_error(make):
     assert error(make("app.missing")())[0] == "Runtime.HandlerNotFound"
 
 
-def test_no_more_processes_than_allowed(make):
+def test_the_number_of_processes_is_limited(make):
     """With one process, invocations run one after the other."""
     invoke = make("nap", per_function=1)
     ends: list[float] = []
@@ -242,7 +242,7 @@ def test_no_more_processes_than_allowed(make):
     assert min(second - first, third - second) >= 0.2
 
 
-def test_nothing_is_left_when_the_pool_stops(make, tmp_path):
+def test_stopping_the_pool_removes_processes_and_files(make, tmp_path):
     """Processes and temporary files are removed."""
     invoke = make("about")
     process = psutil.Process(json.loads(invoke().payload)["pid"])
@@ -252,7 +252,7 @@ def test_nothing_is_left_when_the_pool_stops(make, tmp_path):
 
 
 def test_a_process_ends_with_its_parent(tmp_path):
-    """This holds even if the parent is killed while the function runs."""
+    """A process ends even if its parent is killed while the function runs."""
     busy = tmp_path / "busy"
     os.mkfifo(busy)
     code = "import time\ndef f(event, context):\n    open(event, 'w').close()\n    time.sleep(60)\n"
