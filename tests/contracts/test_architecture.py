@@ -210,8 +210,6 @@ UNCLEAR_NAMES = {
     *("each", "others", "ours", "theirs", "what", "who", "where"),
 }
 """Participles and pronouns, which do not say what a value is."""
-WITH_UNCLEAR_NAMES = ("tests/web",)
-"""Folders whose files may still contain such names. A folder without them is removed from this list."""
 
 
 def defined_names(path):
@@ -228,11 +226,9 @@ def defined_names(path):
 def test_names_are_nouns_and_verbs():
     """A value has a noun as its name, and a function a verb or the noun of its result."""
     paths = python_files("bench", "functions", "image_pipeline_cli", "layers/core", "local", "tests", "tools")
-    excepted = [ROOT / folder for folder in WITH_UNCLEAR_NAMES]
     unclear = [
         f"{path.relative_to(ROOT)}:{line}: {name}"
         for path in paths
-        if not any(path.is_relative_to(folder) for folder in excepted)
         for line, name in defined_names(path)
         if name in UNCLEAR_NAMES
     ]

@@ -159,8 +159,8 @@ class Visitor:
 
     def _clear(self) -> None:
         """Make the context as good as new, except for the cached files of the page."""
-        first, *others = self.context.pages
-        for page in others:
+        first, *later_pages = self.context.pages
+        for page in later_pages:
             page.close()
         for event, listener in self._listeners.items():
             self.context.remove_listener(event, listener)

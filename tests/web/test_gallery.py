@@ -135,7 +135,7 @@ def test_every_picture_is_shown(visitor: Visitor, pipeline, album, key):
     In detail, the reason, the hint and the remedy come first, too; there is nothing to copy.
     """
     page = visitor.open(key=key)
-    times = [pipeline.record(each)["upload"]["uploadedAt"] for each in expect_tiles(page, *album)]
+    times = [pipeline.record(image_key)["upload"]["uploadedAt"] for image_key in expect_tiles(page, *album)]
     assert times == sorted(times, reverse=True)
     for image_key in set(album) - {FAILED}:
         shown = tile(page, image_key)
@@ -188,13 +188,15 @@ def test_filters_are_in_the_address(visitor: Visitor, pipeline, album, key):
     page.get_by_role("button", name="Remove filter Status").click()
     expect_tiles(page, *album)
 
-    names = {each: [label["name"] for label in pipeline.record(each).get("labels", [])] for each in album}
+    names = {
+        image_key: [label["name"] for label in pipeline.record(image_key).get("labels", [])] for image_key in album
+    }
     label = names[CAT][0]
     menu = open_menu(page, "Label")
     visitor.audit(page, MENU)
     menu.get_by_label("Label").fill(label.upper())
     menu.get_by_label("Label").press("Enter")
-    expect_tiles(page, *(each for each in album if label in names[each]))
+    expect_tiles(page, *(image_key for image_key in album if label in names[image_key]))
     page.get_by_role("button", name="Remove filter Label").click()
     expect_tiles(page, *album)
 
@@ -321,7 +323,9 @@ def test_a_copied_picture_works_in_another_page(visitor: Visitor, pipeline, albu
     renditions = pipeline.record(CAT)["renditions"]
     small = min(renditions, key=lambda rendition: rendition["width"])
     links = {
-        copy(visitor, page, "Copy link"): max(each["width"] for each in renditions if each["format"] == "JPEG"),
+        copy(visitor, page, "Copy link"): max(
+            rendition["width"] for rendition in renditions if rendition["format"] == "JPEG"
+        ),
         copy(visitor, page, f"Copy link of {small['key'].rpartition('/')[2]}"): small["width"],
     }
     file = tmp_path / "blog.html"
@@ -555,11 +559,13 @@ def test_a_deletion_is_undone(visitor: Visitor, pipeline, folder, own_key):
     message = page.get_by_role("group", name="Message").filter(has_text="Deleted 2 images.")
     expect(message).to_be_visible()
     visitor.audit(page, ".toast")
-    pipeline.wait_until(lambda: {pipeline.record(each)["status"] for each in keys[:2]} == {"DELETED"}, "the deletion")
+    pipeline.wait_until(
+        lambda: {pipeline.record(image_key)["status"] for image_key in keys[:2]} == {"DELETED"}, "the deletion"
+    )
     message.get_by_role("button", name="Undo").click()
-    for each in keys:
-        expect(tile(page, each)).to_have_attribute("data-state", "COMPLETED")
-    assert {pipeline.record(each)["status"] for each in keys} == {"COMPLETED"}
+    for image_key in keys:
+        expect(tile(page, image_key)).to_have_attribute("data-state", "COMPLETED")
+    assert {pipeline.record(image_key)["status"] for image_key in keys} == {"COMPLETED"}
 
     tile(page, keys[2]).get_by_role("link").focus()
     page.keyboard.press("Delete")
@@ -581,7 +587,7 @@ def test_a_deletion_is_undone(visitor: Visitor, pipeline, folder, own_key):
 def test_images_are_processed_again(visitor: Visitor, pipeline, folder, own_key):
     """Several at once, with progress; too soon again, the page says why and when."""
     keys = upload(pipeline, folder, 2)
-    before = {each: pipeline.record(each)["execution"]["id"] for each in keys}
+    before = {image_key: pipeline.record(image_key)["execution"]["id"] for image_key in keys}
     page = visitor.open(key=own_key)
     expect_tiles(page, *keys)
     tile(page, keys[0]).get_by_role("link").focus()
@@ -594,9 +600,11 @@ def test_images_are_processed_again(visitor: Visitor, pipeline, folder, own_key)
     expect(message.get_by_role("progressbar")).to_be_visible()
     page.unroute("**/reprocess")  # the held requests continue
     expect(message).to_contain_text("Processing 2 images again.")
-    pipeline.wait_until(lambda: all(pipeline.record(each)["execution"]["id"] != before[each] for each in keys), "it")
-    for each in keys:
-        expect(tile(page, each)).to_have_attribute("data-state", "COMPLETED")
+    pipeline.wait_until(
+        lambda: all(pipeline.record(image_key)["execution"]["id"] != before[image_key] for image_key in keys), "it"
+    )
+    for image_key in keys:
+        expect(tile(page, image_key)).to_have_attribute("data-state", "COMPLETED")
     visitor.announce("response: 429 POST .*/reprocess")
     reprocess.click()
     expect(message.filter(has_text="2 images were not").get_by_role("listitem")).to_have_count(2)
@@ -673,7 +681,7 @@ def test_a_fault_of_the_list_is_shown(visitor: Visitor, album, key):
 def test_ten_thousand_images(visitor: Visitor, pipeline, album, folder, own_key):
     """The DOM stays small down to the last one, and filters answer."""
     count = 10_000
-    gallery.fill(pipeline, [pipeline.record(each) for each in album if each != FAILED], folder, count)
+    gallery.fill(pipeline, [pipeline.record(image_key) for image_key in album if image_key != FAILED], folder, count)
     page = visitor.open(key=own_key)
     expect(page.locator("image-tile").first).to_be_visible()
     most = 0

@@ -224,11 +224,11 @@ def mark_up(call: Call, renditions: list[dict[str, Any]], *, public: bool = True
     text = call(MARK_UP, key=KEY, shown=shown, isPublic=public)
     if text is None:
         return None
-    found: list[tuple[str, dict[str, str | None]]] = []
+    elements: list[tuple[str, dict[str, str | None]]] = []
     parser = HTMLParser()
-    parser.handle_starttag = lambda tag, attributes: found.append((tag, dict(attributes)))  # type: ignore[method-assign]
+    parser.handle_starttag = lambda tag, attributes: elements.append((tag, dict(attributes)))  # type: ignore[method-assign]
     parser.feed(text)
-    return found
+    return elements
 
 
 def test_a_picture_offers_each_format_and_width(call: Call):
@@ -290,30 +290,30 @@ def choose(choice: str, for_all: bool = False) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("answers", "asked", "decided"),
+    ("answers", "questions", "names"),
     [
         ([choose("replace"), choose("skip")], [["a.jpg", 1], ["b.jpg", 0]], {"a.jpg": "a.jpg", "b.jpg": None}),
         ([choose("keep-both", True)], [["a.jpg", 1]], {"a.jpg": "a-3.jpg", "b.jpg": "b-1.jpg"}),
         ([choose("skip", True)], [["a.jpg", 1]], {"a.jpg": None, "b.jpg": None}),
     ],
 )
-def test_conflicts_are_settled(call: Call, answers, asked, decided):
+def test_conflicts_are_settled(call: Call, answers, questions, names):
     """Other files do not wait for an answer, and an answer for all is the last."""
     arguments = {"files": ["new.jpg", "a.jpg", "b.jpg"], "existing": ["a.jpg", "a-1.jpg", "b.jpg"], "answers": answers}
     result = call(SETTLE, reserved=["a-2.jpg"], **arguments)
-    assert result[0] == asked
+    assert result[0] == questions
     assert result[1][0] == ["new.jpg", "new.jpg"]
-    assert dict(result[1][1:]) == decided
+    assert dict(result[1][1:]) == names
 
 
 def test_two_files_of_one_name_are_a_conflict(call: Call):
     """Otherwise the second would replace the first without a question; copies get different numbers."""
     files = ["x.jpg"] * 3
-    asked, names = call(
+    questions, names = call(
         SETTLE, files=files, existing=[], reserved=[], answers=[choose("keep-both"), choose("keep-both")]
     )
-    assert asked == [["x.jpg", 1], ["x.jpg", 0]]
-    assert [decided for _, decided in names] == ["x.jpg", "x-1.jpg", "x-2.jpg"]
+    assert questions == [["x.jpg", 1], ["x.jpg", 0]]
+    assert [name for _, name in names] == ["x.jpg", "x-1.jpg", "x-2.jpg"]
 
 
 def test_many_free_names_are_found(call: Call):
@@ -523,7 +523,7 @@ def test_the_reason_of_a_failure_has_room_on_a_phone(call: Call):
     failed = {"state": "FAILED", "width": None, "height": None}
     square = {"state": "COMPLETED", "width": 100, "height": 100}
     pictures = [
-        {**each, "key": str(n)} for n, each in enumerate([square, failed, square, square, square, failed, square])
+        {**picture, "key": str(n)} for n, picture in enumerate([square, failed, square, square, square, failed, square])
     ]
     rows = call(
         "return (await load('layout')).justify(pictures, width, { height: 124, gap: 8 });", pictures=pictures, width=366
@@ -532,8 +532,8 @@ def test_the_reason_of_a_failure_has_room_on_a_phone(call: Call):
     cards = [row for row in rows if any(box["picture"]["state"] == "FAILED" for box in row["boxes"])]
     assert [[(box["left"], box["width"]) for box in row["boxes"]] for row in cards] == [[(0, 366)]] * 2
     assert all(row["height"] >= 180 for row in cards)
-    others = [row for row in rows if row not in cards]
-    assert all(row["height"] <= 124 * 1.4 for row in others)
+    usual_rows = [row for row in rows if row not in cards]
+    assert all(row["height"] <= 124 * 1.4 for row in usual_rows)
     assert all(after["top"] == before["top"] + before["height"] + 8 for before, after in itertools.pairwise(rows))
 
 

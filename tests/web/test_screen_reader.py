@@ -9,7 +9,7 @@ def test_a_tile_says_that_it_is_selected_or_open(visitor: Visitor, make_images, 
     """The focus is on the link of a tile, so the link says so."""
     first, second = make_images(2)
     page = visitor.open(key=key)
-    links = {each: tile(page, each).get_by_role("link") for each in (first, second)}
+    links = {name: tile(page, name).get_by_role("link") for name in (first, second)}
     name = first.removeprefix("uploads/")
     expect(links[first]).to_have_accessible_name(name)
     links[first].focus()

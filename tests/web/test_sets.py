@@ -36,7 +36,7 @@ def markup(call: Call, renditions: list[dict[str, Any]]) -> list[tuple[str, list
         each.getAttribute('srcset').split(', ').map((part) => part.slice(part.lastIndexOf('/') + 1)),
       ]);
     """
-    return [tuple(each) for each in call(body, image=IMAGE, renditions=renditions, addresses=ADDRESSES)]
+    return [tuple(attributes) for attributes in call(body, image=IMAGE, renditions=renditions, addresses=ADDRESSES)]
 
 
 def test_a_copied_picture_uses_every_width_of_a_set(call: Call) -> None:

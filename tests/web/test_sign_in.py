@@ -85,10 +85,10 @@ def test_the_link_signs_in(visitor: Visitor, key):
 
 def test_a_link_signs_nobody_in_at_a_deployed_stack(visitor: Visitor, pipeline, key, make_key):
     """The link of somebody else, with their key, neither starts a session nor replaces one."""
-    theirs = make_key().text
+    foreign_key = make_key().text
     with Relay(pipeline.api_url, "images.localhost") as deployed:
         visitor.url = deployed.url
-        page = visitor.open("/?status=FAILED", theirs)
+        page = visitor.open("/?status=FAILED", foreign_key)
         expect_signed_out(page)
         assert page.url == f"{visitor.url}/?status=FAILED"
         assert kept(page) == [0, 0]
@@ -96,7 +96,7 @@ def test_a_link_signs_nobody_in_at_a_deployed_stack(visitor: Visitor, pipeline, 
         expect_signed_in(page)
         page.locator("drop-target").wait_for(state="attached")
         with page.expect_response("**/access"), page.expect_response("**/images?*"):
-            page.goto(f"{page.url}#key={theirs}")
+            page.goto(f"{page.url}#key={foreign_key}")
         expect_signed_in(page)
         assert page.evaluate("() => Object.values(sessionStorage)") == [key]
         page.close()

@@ -23,8 +23,8 @@ def store(pipeline, folder):
 
 def versions(pipeline, name: str) -> int:
     """Return the number of versions of an upload."""
-    found = pipeline.client("s3").list_object_versions(Bucket=pipeline.uploads_bucket, Prefix=f"uploads/{name}")
-    return len(found.get("Versions", []))
+    answer = pipeline.client("s3").list_object_versions(Bucket=pipeline.uploads_bucket, Prefix=f"uploads/{name}")
+    return len(answer.get("Versions", []))
 
 
 def question(page: Page, name: str) -> Any:

@@ -242,8 +242,8 @@ def taken(pipeline, folder) -> list[str]:
 
 def versions(pipeline, name: str) -> int:
     """Return the number of versions of an upload."""
-    found = pipeline.client("s3").list_object_versions(Bucket=pipeline.uploads_bucket, Prefix=f"uploads/{name}")
-    return len(found.get("Versions", []))
+    answer = pipeline.client("s3").list_object_versions(Bucket=pipeline.uploads_bucket, Prefix=f"uploads/{name}")
+    return len(answer.get("Versions", []))
 
 
 def test_a_taken_name_is_asked_about(visitor: Visitor, pipeline, folder, key, taken, tmp_path):
