@@ -9,7 +9,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from local.emulator.clients import Clients
 from local.emulator.functions import QueueMapping
@@ -20,6 +20,12 @@ from local.emulator.workers import InvocationResult
 _LOG = logging.getLogger(__name__)
 
 Invoke = Callable[[str, bytes], InvocationResult | None]
+
+
+class _Poller(NamedTuple):
+    mapping: QueueMapping
+    end: threading.Event
+    thread: threading.Thread
 
 
 class Queues:
@@ -36,24 +42,27 @@ class Queues:
         self._invoke = invoke
         self._wait_scale = wait_scale
         self._stopped = threading.Event()
-        self._served: dict[tuple[str, str], tuple[QueueMapping, threading.Event]] = {}  # by queue and function
+        self._served: dict[tuple[str, str], _Poller] = {}  # by queue and function
 
     def update(self, mappings: list[QueueMapping]) -> None:
         """Serve exactly these mappings. The messages stay in their queues, so a changed mapping just starts again."""
         new_mappings = {(mapping.queue_arn, mapping.function.arn): mapping for mapping in mappings}
-        for key, (mapping, end) in list(self._served.items()):
-            if new_mappings.get(key) != mapping:
-                end.set()
-                del self._served[key]
+        changed = [key for key, poller in self._served.items() if new_mappings.get(key) != poller.mapping]
+        for key in changed:
+            self._served[key].end.set()
+        for key in changed:
+            # Its last request ends within a second. Meanwhile it could take a batch beyond the new concurrency.
+            self._served.pop(key).thread.join()
         for key in new_mappings.keys() - self._served.keys():
             self.follow(new_mappings[key])
 
     def follow(self, mapping: QueueMapping) -> None:
         """Start serving a mapping."""
         end = threading.Event()
-        self._served[mapping.queue_arn, mapping.function.arn] = mapping, end
         sqs = self._clients("sqs", access_key(mapping.function.role))
-        threading.Thread(target=self._serve, args=(mapping, sqs, end), daemon=True).start()
+        thread = threading.Thread(target=self._serve, args=(mapping, sqs, end), daemon=True)
+        self._served[mapping.queue_arn, mapping.function.arn] = _Poller(mapping, end, thread)
+        thread.start()
 
     def stop(self) -> None:
         """Stop every poller after its current request."""
@@ -63,7 +72,8 @@ class Queues:
         url = f"{self._clients.endpoint_url}/{ACCOUNT_ID}/{mapping.queue_arn.rpartition(':')[2]}"
         slots = threading.Semaphore(mapping.most_concurrent)
         while not self._stopped.is_set() and not end.is_set():
-            slots.acquire()
+            if not slots.acquire(timeout=0.2):
+                continue
             try:
                 answer = sqs.receive_message(
                     QueueUrl=url,
