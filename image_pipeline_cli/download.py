@@ -50,16 +50,16 @@ def download(stack: Stack, options: argparse.Namespace) -> int:
         if not downloads:
             reason = _missing_reason(stack, bodies_by_key.get(image_key), image_key, options)
             failed.append({"key": image_key, "reason": reason})
-        for download in downloads:
-            if reason := _download(stack, download, options.force):
+        for item in downloads:
+            if reason := _download(stack, item, options.force):
                 failed.append({"key": image_key, "reason": reason})
                 continue
-            size = download.path.stat().st_size
+            size = item.path.stat().st_size
             downloaded.append(
-                {"key": image_key, "rendition": download.rendition, "path": str(download.path), "sizeBytes": size}
+                {"key": image_key, "rendition": item.rendition, "path": str(item.path), "sizeBytes": size}
             )
             if not options.json:
-                terminal.say(f"{download.path}  ", (f"{size:,} bytes", "dim"))
+                terminal.say(f"{item.path}  ", (f"{size:,} bytes", "dim"))
     for failure in failed:
         terminal.complain(failure["reason"])
     if options.json:
@@ -117,32 +117,32 @@ def _missing_reason(stack: Stack, body: follow.Body | None, image_key: str, opti
     return f"{image_key!a} is {body['status']} and has no renditions; `status` shows details."
 
 
-def _download(stack: Stack, download: _Download, force: bool) -> str:
+def _download(stack: Stack, item: _Download, force: bool) -> str:
     """Download to a temporary file in the same folder, then move it into place.
 
     Returns:
         The reason for a failure; empty on success.
     """
-    if download.path.exists() and not force:
-        return f"{download.path} already exists; --force replaces it."
-    version = download.source.get("versionId")
-    part = download.path.with_name(f".{uuid.uuid4().hex}.part")
+    if item.path.exists() and not force:
+        return f"{item.path} already exists; --force replaces it."
+    version = item.source.get("versionId")
+    part = item.path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         try:
             with part.open("xb") as file:
                 stack.client("s3").download_fileobj(
-                    download.source["bucket"],
-                    download.source["key"],
+                    item.source["bucket"],
+                    item.source["key"],
                     file,
                     ExtraArgs={"VersionId": version} if version else None,
                     Config=_TRANSFER,
                 )
-            part.replace(download.path)
+            part.replace(item.path)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        return f"{download.path} cannot be written: {error.strerror or error}."
+        return f"{item.path} cannot be written: {error.strerror or error}."
     except aws.AwsError as error:
-        return f"{download.path} could not be downloaded: {error}"
+        return f"{item.path} could not be downloaded: {error}"
     return ""

@@ -481,3 +481,9 @@ def call(browser: Browser) -> Iterator[Call]:
 
     yield call
     visitor.leave()
+
+
+def versions(pipeline, name: str) -> int:
+    """Return the number of versions of an upload."""
+    answer = pipeline.client("s3").list_object_versions(Bucket=pipeline.uploads_bucket, Prefix=f"uploads/{name}")
+    return len(answer.get("Versions", []))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Response, Route
 
-from tests.web.conftest import PICTURE, Visitor, choose, expect, upload_row
+from tests.web.conftest import PICTURE, Visitor, choose, expect, upload_row, versions
 
 
 @pytest.fixture
@@ -19,12 +19,6 @@ def store(pipeline, folder):
         pipeline.client("s3").put_object(Bucket=pipeline.uploads_bucket, Key=f"uploads/{folder}{name}", Body=b"words")
 
     return store
-
-
-def versions(pipeline, name: str) -> int:
-    """Return the number of versions of an upload."""
-    answer = pipeline.client("s3").list_object_versions(Bucket=pipeline.uploads_bucket, Prefix=f"uploads/{name}")
-    return len(answer.get("Versions", []))
 
 
 def question(page: Page, name: str) -> Any:

@@ -28,6 +28,7 @@ from tests.web.conftest import (
     slow_down,
     tile,
     upload_row,
+    versions,
 )
 
 WORDS = b"These are words, whatever the name says."
@@ -238,12 +239,6 @@ def taken(pipeline, folder) -> list[str]:
         pipeline.upload(f"uploads/{name}", WORDS)
     pipeline.wait_until(lambda: len(listed(pipeline, folder, "FAILED")) == len(names), "the listing")
     return names
-
-
-def versions(pipeline, name: str) -> int:
-    """Return the number of versions of an upload."""
-    answer = pipeline.client("s3").list_object_versions(Bucket=pipeline.uploads_bucket, Prefix=f"uploads/{name}")
-    return len(answer.get("Versions", []))
 
 
 def test_a_taken_name_is_asked_about(visitor: Visitor, pipeline, folder, key, taken, tmp_path):
