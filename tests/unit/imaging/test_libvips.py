@@ -7,7 +7,7 @@ import sys
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
 
@@ -54,18 +54,19 @@ def test_pixels_equal_those_of_pillow(mode):
 
 
 @settings(max_examples=60, deadline=None)
+@example(size=(1477, 1), scale=0.259765625, grey=False)
 @given(
     size=st.tuples(st.integers(1, 3000), st.integers(1, 400)),
     scale=st.floats(0.001, 1),
     grey=st.booleans(),
 )
 def test_the_decoded_image_has_the_requested_size(size, scale, grey):
-    """The image does not have to be resized again."""
+    """The image does not have to be resized again, and stays white but for one step, because libvips rounds weights."""
     data = saved(Image.new("L" if grey else "RGB", size, "white"), "PNG")
     target = tuple(max(1, round(side * scale)) for side in size)
     image = libvips.decode_png(plain(data), target)
     assert image.size == target
-    assert all(extrema == (255, 255) for extrema in (band.getextrema() for band in image.split()))
+    assert all(band.getextrema()[0] >= 254 for band in image.split())
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
