@@ -50,7 +50,7 @@ class Execution:
 
     arn: str
     state_machine: str
-    """Its logical id."""
+    """Its logical id; empty if it is not of the stack."""
     started: datetime
     status: str
     event: Mapping[str, Any]
@@ -122,13 +122,16 @@ class Pipeline:
             parameters=dict(parameters or {}),
             wait_scale=wait_scale,
             warm=warm,
-            control_token=secrets.token_urlsafe(32) if controls else "",
+            controls=controls,
+            control_token=secrets.token_urlsafe(32),
         )
         self.run_dir = run_dir.resolve()
         self.region = self._configuration.region
         self._process: subprocess.Popen[str] | None = None
         self._clients: Clients | None = None
-        self._executions_by_machine: dict[str, dict[str, Execution]] = {}
+        self._executions: dict[str, Execution] = {}  # by ARN
+        self._position = 0
+        """Of the last change of an execution that is known here."""
         self._replacements: dict[str, Replacement] = {}
         self._callbacks: ThreadingHTTPServer | None = None
         self._notifications: list[dict[str, Any]] = []
@@ -282,24 +285,30 @@ class Pipeline:
         if version_id is None:
             version_id = self.client("s3").head_object(Bucket=self.uploads_bucket, Key=key).get("VersionId")
 
-        def executions_of(machine: str) -> list[Execution]:
-            if machine not in self.state_machines:
-                return []
-            return [
-                execution
-                for execution in self.executions(machine)
-                if execution.key == key and execution.version_id == version_id
-            ]
-
         def has_ended() -> bool:
-            if any(execution.running for execution in executions_of(UPLOADS_MACHINE)):
-                return False  # mostly so, and then half of the requests suffice
-            # Read in this order: the waiting execution starts the processing one before it ends.
-            executions = [*executions_of(WAITING_MACHINE), *executions_of(UPLOADS_MACHINE)]
+            executions = [
+                execution
+                for execution in self._executions.values()
+                if execution.state_machine in (WAITING_MACHINE, UPLOADS_MACHINE)
+                and (execution.key, execution.version_id) == (key, version_id)
+            ]
             return bool(executions) and not any(execution.running for execution in executions)
 
-        self.wait_until(has_ended, f"the workflow for {key} to end", seconds)
+        self._wait_for_changes(has_ended, f"the workflow for {key} to end", seconds)
         return self.record(key)
+
+    def wait_for_end(self, arn: str, seconds: float = TIMEOUT_SECONDS) -> Execution:
+        """Wait until an execution has ended.
+
+        Raises:
+            TimeoutError: It has not ended in time.
+        """
+
+        def has_ended() -> bool:
+            return arn in self._executions and not self._executions[arn].running
+
+        self._wait_for_changes(has_ended, f"{arn} to end", seconds)
+        return self._executions[arn]
 
     def record(self, key: str) -> dict[str, Any] | None:
         """Read the record of a key from the table."""
@@ -312,35 +321,41 @@ class Pipeline:
 
     def executions(self, state_machine: str | None = None) -> list[Execution]:
         """List the executions of one state machine, by logical id, or of all; oldest first."""
-        logical_ids = [state_machine] if state_machine else self.state_machines
-        executions = [execution for logical_id in logical_ids for execution in self._executions_of(logical_id)]
+        self._read_changes()
+        executions = [
+            execution
+            for execution in list(self._executions.values())
+            if execution.state_machine and state_machine in (None, execution.state_machine)
+        ]
         return sorted(executions, key=lambda execution: execution.started)
 
-    def _executions_of(self, logical_id: str) -> list[Execution]:
-        """Describe only new and running executions, because callers poll this list."""
-        states = self.client("stepfunctions")
-        executions = self._executions_by_machine.setdefault(logical_id, {})
-        pages = states.get_paginator("list_executions").paginate(
-            stateMachineArn=self.state_machines[logical_id], PaginationConfig={"PageSize": 5}
-        )
-        to_describe = [execution.arn for execution in list(executions.values()) if execution.running]
-        for page in pages:
-            new = [item["executionArn"] for item in page["executions"] if item["executionArn"] not in executions]
-            to_describe += new
-            if not new:
-                break  # the newest come first, so all further pages are known, too
-        for arn in reversed(to_describe):  # oldest first, so an error leaves no gap
-            description = states.describe_execution(executionArn=arn)
-            executions[arn] = Execution(
-                arn=arn,
-                state_machine=logical_id,
-                started=description["startDate"],
-                status=description["status"],
-                event=json.loads(description["input"]),
-                error=description.get("error"),
-                cause=description.get("cause"),
-            )
-        return list(executions.values())
+    def _wait_for_changes(self, condition: Callable[[], bool], description: str, seconds: float) -> None:
+        """Wait until a condition on the known executions is true; it is tested whenever an execution changes."""
+        deadline = time.monotonic() + seconds
+        self._read_changes()
+        while not condition():
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise self._timeout(description, seconds)
+            self._read_changes(remaining)
+
+    def _read_changes(self, seconds: float = 0) -> None:
+        """Read which executions have changed; if none has, wait for one at most so long."""
+        answer = self._request("executions", {"position": self._position, "seconds": seconds})
+        logical_ids = {arn: logical_id for logical_id, arn in self.state_machines.items()}
+        for change in answer["executions"]:
+            known = self._executions.get(change["arn"])
+            if known is None or known.running:
+                self._executions[change["arn"]] = Execution(
+                    arn=change["arn"],
+                    state_machine=logical_ids.get(change["stateMachineArn"], ""),
+                    started=datetime.fromisoformat(change["started"]),
+                    status=change["status"],
+                    event=json.loads(change["input"]),
+                    error=change["error"],
+                    cause=change["cause"],
+                )
+        self._position = max(self._position, answer["position"])  # several threads may read at the same time
 
     def history(self, execution: Execution) -> list[dict[str, Any]]:
         """Return the events of an execution so far."""
@@ -387,10 +402,11 @@ class Pipeline:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                raise TimeoutError(
-                    f"Waited {seconds:.0f} s for {description}; the logs are in {self.run_dir / 'logs'}."
-                )
+                raise self._timeout(description, seconds)
             time.sleep(POLL_SECONDS)
+
+    def _timeout(self, description: str, seconds: float) -> TimeoutError:
+        return TimeoutError(f"Waited {seconds:.0f} s for {description}; the logs are in {self.run_dir / 'logs'}.")
 
     def replace(self, logical_id: str, replacement: Replacement) -> None:
         """Replace a function by a Python callable until `clear`."""
@@ -509,6 +525,12 @@ class Pipeline:
         return answer
 
     def _control(self, command: str, request: Mapping[str, Any]) -> Any:
+        if not self._configuration.controls:
+            raise RuntimeError("This pipeline has no controls for tests. Start it with controls=True.")
+        return self._request(command, request)
+
+    def _request(self, command: str, request: Mapping[str, Any]) -> Any:
+        """Send a request that only this process may send."""
         url = f"{self.aws_url}{CONTROL_PATH}{command}"
         body = json.dumps(request).encode()
         headers = {TOKEN_HEADER: self._token}
@@ -517,8 +539,6 @@ class Pipeline:
 
     @property
     def _token(self) -> str:
-        if not self._configuration.control_token:
-            raise RuntimeError("This pipeline has no controls for tests. Start it with controls=True.")
         return self._configuration.control_token
 
 

@@ -1,12 +1,12 @@
-"""Controls for tests: inject faults, replace functions, time out executions, update the stack.
+"""What only the parent process may do: follow executions; and, for tests, inject faults, replace functions and more.
 
-They run code from requests. So they exist only if a test enables them at the start, and they require the token that
-this test passed over standard input.
+Each request must have the token that the parent passed over standard input. The controls for tests run code from
+requests, so they exist only if a test enables them at the start.
 """
 
 import hmac
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.request import Request, urlopen
@@ -17,7 +17,7 @@ from local.emulator.http_api import HttpApi
 from local.emulator.moto_seams import events, executions
 from local.emulator.template import TemplateError
 from local.emulator.workers import InvocationResult
-from local.emulator.wsgi import Application, Environ, StartResponse, answer_json
+from local.emulator.wsgi import Environ, StartResponse, answer_json
 
 _TOKEN_VARIABLE = "HTTP_" + TOKEN_HEADER.upper().replace("-", "_")
 
@@ -26,35 +26,38 @@ class Controls:
     """A WSGI application that answers control requests and passes all others on.
 
     Args:
-        application: Answers other requests.
-        endpoint: The AWS endpoint to control.
+        endpoint: The AWS endpoint to control; it answers other requests.
         http_api: The HTTP API, whose cached decisions `clear` removes.
         token: The token that each control request must have.
     """
 
-    def __init__(self, application: Application, endpoint: Endpoint, http_api: HttpApi, token: str) -> None:
-        self._application = application
+    def __init__(self, endpoint: Endpoint, http_api: HttpApi, token: str) -> None:
         self._endpoint = endpoint
         self._http_api = http_api
         self._token = token
-        self._commands: dict[str, Callable[..., Any]] = {
-            "alter": endpoint.alter,
-            "calls": endpoint.guard.calls,
-            "clear": self._clear,
-            "fault": lambda **fault: endpoint.add_fault(Fault(**fault)),
-            "replace": self._replace,
-            "restrict": endpoint.guard.restrict,
-            "time_out": _time_out,
-        }
+        self._commands: dict[str, Callable[..., Any]] = {"executions": executions.CHANGES.read}
 
-    def add(self, name: str, command: Callable[..., Any]) -> None:
-        """Add a control. It reports what is wrong with its arguments as a TemplateError."""
-        self._commands[name] = command
+    def enable_tests(self, update: Callable[[str, Mapping[str, str]], dict[str, Any]]) -> None:
+        """Add the controls for tests.
+
+        Args:
+            update: Updates the stack to a template with parameters. It reports what is wrong as a TemplateError.
+        """
+        self._commands |= {
+            "alter": self._endpoint.alter,
+            "calls": self._endpoint.guard.calls,
+            "clear": self._clear,
+            "fault": lambda **fault: self._endpoint.add_fault(Fault(**fault)),
+            "replace": self._replace,
+            "restrict": self._endpoint.guard.restrict,
+            "time_out": _time_out,
+            "update": update,
+        }
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         if not environ["PATH_INFO"].startswith(CONTROL_PATH):
-            return self._application(environ, start_response)
+            return self._endpoint(environ, start_response)
         if not hmac.compare_digest(environ.get(_TOKEN_VARIABLE, "").encode(), self._token.encode()):
             return answer_json(
                 start_response, HTTPStatus.FORBIDDEN, {"message": f"{TOKEN_HEADER} is missing or wrong."}

@@ -26,6 +26,7 @@ from local.emulator.http_api import HttpApi
 from local.emulator.http_server import serve
 from local.emulator.iam import Guard
 from local.emulator.moto_seams import (
+    attributes,
     copies,
     dynamodb,
     encoding,
@@ -70,8 +71,8 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     guard = Guard(deployment.roles, deployment.resource_policies)
     endpoint = Endpoint(workers, guard, partial(_read_object, clients("s3")))
     http_api = HttpApi(deployment.routes, endpoint.invoke, cors_rule=deployment.api_cors)
-    controls = Controls(endpoint, endpoint, http_api, configuration.control_token)
-    gates = _open_gates(ports, controls if configuration.control_token else endpoint, http_api, clients)
+    controls = Controls(endpoint, http_api, configuration.control_token)
+    gates = _open_gates(ports, controls, http_api, clients)
     runtime = Runtime(
         workers=workers,
         guard=guard,
@@ -82,7 +83,8 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         queues=Queues(clients, endpoint.invoke, configuration.wait_scale),
     )
     stack = EmulatedStack(loaded, deployment, runtime, clients, ports.aws_url, ports.api_url)
-    controls.add("update", stack.update)
+    if configuration.controls:
+        controls.enable_tests(stack.update)
     stack.start()
     addresses = {"awsUrl": ports.aws_url, "apiUrl": ports.api_url, "region": configuration.region}
     return runtime.stop, {**addresses, **stack.describe()}
@@ -90,6 +92,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
 
 def _install_seams(wait_scale: float) -> None:
     for seam in (
+        attributes,
         dynamodb,
         jsonata,
         events,

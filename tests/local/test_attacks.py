@@ -214,6 +214,7 @@ CONTROLS = {
     "time_out": {"execution": "arn:aws:states:us-east-1:123456789012:execution:a:b"},
     "calls": {},
     "clear": {},
+    "executions": {"position": 0, "seconds": 0},
 }
 
 
@@ -226,6 +227,9 @@ def test_a_run_outside_of_tests_has_no_controls(open_to_pages, tmp_path, path):
         for port, method in itertools.product(ports(open_to_pages).values(), ("POST", "GET")):
             answer = ask(port, method, path.format(command), {"Content-Type": "text/plain", TOKEN_HEADER: ""}, body)
             assert answer.status >= 400, command
+        if command != "executions":  # even its parent has no other control
+            headers = {TOKEN_HEADER: open_to_pages._token}
+            assert ask(port_of(open_to_pages.aws_url), "POST", f"{CONTROL_PATH}{command}", headers, body).status == 404
     assert open_to_pages.record("uploads/never.jpg") is None
     invoked = open_to_pages.client("lambda").invoke(FunctionName="image-pipeline-ValidateImageFunction", Payload=b"{}")
     assert json.loads(invoked["Payload"].read())["errorType"] == "KeyError"

@@ -94,7 +94,7 @@ def run_named(pipeline, name, event):
     arn = states.start_execution(
         stateMachineArn=pipeline.outputs["ProcessImageStateMachineArn"], name=name, input=json.dumps(event)
     )["executionArn"]
-    pipeline.wait_until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", arn)
+    pipeline.wait_for_end(arn)
     return next(execution for execution in pipeline.executions() if execution.arn == arn)
 
 

@@ -136,8 +136,7 @@ class Run:
             name=str(uuid.uuid4()),
             input=json.dumps(event),
         )["executionArn"]
-        ended = lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING"  # noqa: E731
-        self.pipeline.wait_until(ended, self.key)
+        self.pipeline.wait_for_end(arn)
         return arn
 
     def outcome(self) -> str:
@@ -560,9 +559,9 @@ def a_backfill(pipeline: Pipeline) -> str | None:
         name=str(uuid.uuid4()),
         input=json.dumps({"prefix": run.key, "maxImages": 10}),
     )["executionArn"]
-    pipeline.wait_until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", "the backfill")
+    status = pipeline.wait_for_end(arn).status
     if any(not call.allowed for call in pipeline.calls()):
-        return str(states.describe_execution(executionArn=arn)["status"])
+        return status
     run.wait(lambda execution: execution.key == run.key and execution.name.startswith("batch_"))
     return None if run.outcome() == "COMPLETED" else run.outcome()
 

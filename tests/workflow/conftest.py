@@ -62,7 +62,7 @@ def start(pipeline, event, machine="ProcessImage"):
     arn = states.start_execution(
         stateMachineArn=pipeline.outputs[f"{machine}StateMachineArn"], name=str(uuid.uuid4()), input=json.dumps(event)
     )["executionArn"]
-    pipeline.wait_until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", arn)
+    pipeline.wait_for_end(arn)
     return next(execution for execution in pipeline.executions() if execution.arn == arn)
 
 

@@ -50,10 +50,7 @@ class Folder:
             input=json.dumps({"prefix": self.prefix, **request}),
         )["executionArn"]
 
-        def ended() -> bool:
-            return bool(states.describe_execution(executionArn=arn)["status"] != "RUNNING")
-
-        self.pipeline.wait_until(ended, "the backfill", 60)
+        self.pipeline.wait_for_end(arn, 60)
         return states.describe_execution(executionArn=arn)
 
     def backfill(self, **request: Any) -> dict[str, int]:

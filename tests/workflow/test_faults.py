@@ -193,10 +193,7 @@ class Case:
 
     def wait(self):
         """Wait for the end of the execution and, if it failed, for the settlement of its record."""
-        states = self.pipeline.client("stepfunctions")
-        over = lambda: states.describe_execution(executionArn=self.arn)["status"] != "RUNNING"  # noqa: E731
-        self.pipeline.wait_until(over, f"{self.name} of {self.task}", 60)
-        failed = states.describe_execution(executionArn=self.arn)["status"] != "SUCCEEDED"
+        failed = self.pipeline.wait_for_end(self.arn, 60).status != "SUCCEEDED"
         if self.machine == "WaitForContent":
             self.pipeline.wait_until(self.is_processed, f"what {self.name} of {self.task} has started", 60)
         if failed and self.machine in ("ProcessImage", "WaitForContent"):

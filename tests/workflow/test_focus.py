@@ -11,7 +11,6 @@ POINT, ANOTHER = {"x": 0.25, "y": 0.75}, {"x": 0.875, "y": 0.125}  # equal to th
 
 def set_focus(pipeline, key, point):
     """Choose a point as the API does, and wait for the end of the execution."""
-    states = pipeline.client("stepfunctions")
     arn = uploads.set_focus(
         pipeline.client,
         bucket=pipeline.uploads_bucket,
@@ -20,7 +19,7 @@ def set_focus(pipeline, key, point):
         image_key=key,
         point=point,
     )
-    pipeline.wait_until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", arn)
+    pipeline.wait_for_end(arn)
     return pipeline.record(key)
 
 

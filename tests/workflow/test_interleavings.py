@@ -149,8 +149,7 @@ class StoryRun:
             if delivery.ends == "aborted" or (delivery.number is not None and self.aborted(delivery.number)):
                 states.stop_execution(executionArn=arn)
             if delivery.waits:
-                ended = lambda arn=arn: states.describe_execution(executionArn=arn)["status"] != "RUNNING"  # noqa: E731
-                self.pipeline.wait_until(ended, arn)
+                self.pipeline.wait_for_end(arn)
             surely = alone and delivery.waits and delivery.ends in CRASHES
             self.kept = arn.rpartition(":")[2] if surely else None
 

@@ -324,7 +324,7 @@ def rerun(pipeline, event, name):
         "stateMachineArn"
     ]
     run = states.start_execution(stateMachineArn=machine, name=name, input=json.dumps(event))["executionArn"]
-    pipeline.wait_until(lambda: states.describe_execution(executionArn=run)["status"] != "RUNNING", run)
+    pipeline.wait_for_end(run)
     history = states.get_execution_history(executionArn=run, maxResults=1000)["events"]
     return [event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event]
 

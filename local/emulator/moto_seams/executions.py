@@ -22,6 +22,8 @@ from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommu
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
 from moto.stepfunctions.responses import StepFunctionResponse
 
+from local.emulator.execution_changes import ExecutionChanges
+
 Publish = Callable[[Any], None]
 
 EXPRESS_SECONDS = 300  # https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html
@@ -31,6 +33,8 @@ _LAST_EVENTS = {
     ExecutionStatus.TIMED_OUT: (HistoryEventType.ExecutionTimedOut, "executionTimedOutEventDetails"),
 }
 _ENDING = threading.Lock()  # an execution ends only once
+CHANGES = ExecutionChanges()
+"""All executions of this process, when they start and when they end."""
 
 
 def install(publish: Publish) -> None:
@@ -146,9 +150,10 @@ def _is_express(machine: Any) -> bool:
 
 
 def _publish_status(execution: Any, publish: Publish) -> None:
-    """Publish the status of an execution; Step Functions does so only for Standard executions."""
+    """Publish the status of an execution; Step Functions publishes an event only for Standard executions."""
     if not _is_express(execution.state_machine):
         publish(status_change(execution))
+    CHANGES.add(execution)
 
 
 def status_change(execution: Any) -> Any:

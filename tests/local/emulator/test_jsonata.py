@@ -78,7 +78,7 @@ def run(pipeline, name, definition, data=None):
         name=name, definition=json.dumps(definition), roleArn="arn:aws:iam::123456789012:role/x"
     )["stateMachineArn"]
     arn = states.start_execution(stateMachineArn=machine, name="x", input=json.dumps(data or {}))["executionArn"]
-    pipeline.wait_until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", name)
+    pipeline.wait_for_end(arn)
     return states.describe_execution(executionArn=arn)
 
 

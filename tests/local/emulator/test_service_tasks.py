@@ -43,9 +43,8 @@ def start(pipeline: Pipeline, arn: str) -> str:
 def end(pipeline: Pipeline, execution: str) -> dict[str, Any]:
     """Wait for the end of an execution and return its description."""
     states = pipeline.client("stepfunctions")
-    described = lambda: states.describe_execution(executionArn=execution)  # noqa: E731
-    pipeline.wait_until(lambda: described()["status"] != "RUNNING", execution)
-    answer: dict[str, Any] = described()
+    pipeline.wait_for_end(execution)
+    answer: dict[str, Any] = states.describe_execution(executionArn=execution)
     return answer
 
 
