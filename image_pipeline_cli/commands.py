@@ -160,7 +160,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--stack", required=True, help="name of the stack on AWS")
     sub.add_argument("--region", help="region of the stack (default: the configured region)")
     sub.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    sub.set_defaults(command=_teardown)
+    sub.set_defaults(
+        command=_teardown,
+        when_interrupted="Run the same command again. If the stack is gone, delete its buckets and tables by hand.",
+    )
     description = f"print the shell completion script for {PROGRAM}"
     sub = commands.add_parser("completion", help=description, description=description)
     sub.add_argument("shell", choices=completion.SHELLS)
