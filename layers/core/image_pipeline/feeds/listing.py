@@ -56,9 +56,8 @@ class ImageFilter:
     def digest(self) -> str:
         """A text that is different for every other filter."""
         *other_conditions, folder = astuple(self)
-        conditions = (
-            [*other_conditions, folder] if folder else other_conditions
-        )  # cursors of versions without folders stay valid
+        # Versions without folders had four conditions; without a folder, their cursors stay valid.
+        conditions = [*other_conditions, folder] if folder else other_conditions
         return hashlib.sha256(json.dumps(conditions).encode()).hexdigest()[:16]
 
     def includes(self, image: Json) -> bool:

@@ -50,7 +50,7 @@ class OutcomeEvent:
 def event_of_change(
     old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, api_url: str, release: Mapping[str, str]
 ) -> OutcomeEvent | None:
-    """Return the event of the outcome that a change of a record brought; None without an outcome, or without a new one.
+    """Return the event of the outcome that a change of a record brought; None if the change brought no new outcome.
 
     Args:
         old: the record before the change; None when there was none.
