@@ -9,9 +9,10 @@ from image_pipeline_cli import follow, names, selection, terminal
 from image_pipeline_cli.exits import IMAGE_FAILED, INCOMPLETE, OK
 from image_pipeline_cli.stack import Stack
 
-_CONSOLES = {
+CONSOLES = {
     "aws": "console.aws.amazon.com",
     "aws-cn": "console.amazonaws.cn",
+    "aws-eusc": "console.amazonaws-eusc.eu",
     "aws-us-gov": "console.amazonaws-us-gov.com",
 }
 _JOBS = 8
@@ -107,4 +108,4 @@ def _link(stack: Stack, body: follow.Body) -> str:
     _, partition, _, region, *_ = arn.split(":")
     express = stack.workflow is WorkflowType.EXPRESS and not deleted
     place = f"statemachines/view/{machine}" if express else f"v2/executions/details/{arn}"
-    return f"https://{_CONSOLES[partition]}/states/home?region={region}#/{place}"
+    return f"https://{CONSOLES[partition]}/states/home?region={region}#/{place}"
