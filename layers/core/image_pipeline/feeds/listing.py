@@ -215,8 +215,8 @@ def read_page(client: aws.Client, table: str, query: Query) -> Page:
 def _furthest_reading(client: aws.Client, table: str, query: Query, after: str | None) -> _Reading:
     """Read entries of the views of a filter, until one ends; return the reading that reaches the oldest images.
 
-    A filter of two conditions often selects few images of one view and most of the other: the failed images of a large
-    folder are found at once among the failed ones, and only after many pages in the folder.
+    One condition often excludes many more images than the other: the view of failed images soon leads to those of a
+    large folder, but the view of the folder leads to the failed ones only after many pages.
     """
     readings = []
     for view in query.images.views:

@@ -19,7 +19,7 @@ DETAIL_TYPES = {
     "DELETED": "ImageDeleted",
 }
 REPROCESS_FAILED = "ImageReprocessFailed"
-MAX_BYTES = 240_000  # of a detail; EventBridge accepts 262,144 bytes for the entry, and most targets accept as much
+MAX_BYTES = 240_000  # per detail; EventBridge and most targets accept 262,144 bytes for the whole entry
 
 # An explicit list, so that an attribute that is added to the record later, such as a location, is not published by
 # accident.

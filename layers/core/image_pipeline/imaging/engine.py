@@ -466,7 +466,7 @@ def _start(
 
 
 class _CropPlaces:
-    """Returns what places the crop of each recipe: the point of the upload, else what the recipe says."""
+    """Chooses how the crop of each recipe is placed: around the point of the upload, else as the recipe says."""
 
     def __init__(self, point: Point | None, small: Callable[[], Image.Image]) -> None:
         self._point = point

@@ -1,7 +1,7 @@
 """Check untrusted ICC profiles (ICC.1:2022) before LittleCMS reads them, and recognise those that are sRGB.
 
-LittleCMS trusts the table sizes that a profile declares, and evaluates multi-process chains of any length: 30 bytes can
-take half a gigabyte of memory, 160 kB can take twenty seconds. `sanitise` rejects the former and removes the latter.
+LittleCMS trusts the table sizes that a profile declares: 30 bytes can take half a gigabyte of memory. It also evaluates
+multi-process chains of any length: 160 kB can take twenty seconds. `sanitise` rejects such tables and removes chains.
 """
 
 from __future__ import annotations
