@@ -27,7 +27,7 @@ CHECKS: tuple[Check[Session], ...] = (*images.CHECKS, *api.CHECKS, *changes.CHEC
 
 
 def verify(stack: Stack, options: argparse.Namespace) -> int:
-    """Prove a stack with images of its own.
+    """Check that a stack works, with images of its own.
 
     Returns:
         The exit code.
