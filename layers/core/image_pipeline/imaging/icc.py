@@ -140,9 +140,12 @@ def _parametric(data: bytes, at: float) -> float | None:
     g, a, b, c, d, e, f = numbers + [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0][count:]
     base = a * at + b
     if kind in (1, 2):
-        is_linear, linear_value, offset = base < 0, c, c
+        is_linear = base < 0
+        linear_value = offset = c
     else:
-        is_linear, linear_value, offset = at < d, c * at + f, e
+        is_linear = at < d
+        linear_value = c * at + f
+        offset = e
     if is_linear:
         return linear_value
     if base < 0 or (base == 0 and g < 0):
