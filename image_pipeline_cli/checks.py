@@ -30,7 +30,7 @@ _MISSING_CODES = frozenset(
 )
 """The errors of services about a resource that does not exist."""
 _MISSING_PERMISSION = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
-_MALFORMED = (AttributeError, KeyError, TypeError, ValueError)  # what reading a document of another form raises
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError)  # raised for a document of an unexpected form
 _WIDTH = 13
 
 

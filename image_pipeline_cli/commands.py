@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = _command(commands, "restore", restore, "undo the deletion of uploads")
     sub.add_argument("keys", nargs="+", metavar="NAME", help="name of a deleted upload, such as beach.jpg")
     backfill.add_options(_command(commands, "backfill", backfill.run, "process many uploads again, within a budget"))
-    _command(commands, "relist", _relist, "add images that are missing from the list, such as after its loss")
+    _command(commands, "relist", _relist, "add images that are missing from the list, for example after a loss")
     manage = commands.add_parser("keys", help="create, list, rotate and revoke API keys", epilog=WORDS)
     actions = manage.add_subparsers(required=True, metavar="action")
     sub = _command(actions, "create", keys.create, "create an API key and print it once")
@@ -145,13 +145,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("key_id", metavar="ID", help="id of the key, as `keys list` prints it")
     sub = _command(actions, "revoke", keys.revoke, "revoke an API key permanently")
     sub.add_argument("key_id", metavar="ID", help="id of the key, as `keys list` prints it")
-    sub = _command(commands, "verify", _verify, "prove a stack with images of its own, after confirmation")
+    sub = _command(commands, "verify", _verify, "check that a stack works, with images of its own, after confirmation")
     sub.set_defaults(when_interrupted=_STARTS_ANEW)
     sub.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     _add_timeout(sub)
     sub = _command(commands, "doctor", doctor, "report what is wrong with a stack; change nothing")
     sub.set_defaults(when_interrupted=_STARTS_ANEW)
-    description = "render local images by a recipe file, and compare it with the present one; needs no stack"
+    description = "render local images with a recipe file, and compare it with the present one; needs no stack"
     sub = commands.add_parser("try", help=description, description=description, epilog=WORDS)
     trial_options.add_options(sub)
     sub.set_defaults(command=_try, when_interrupted=_STARTS_ANEW)
@@ -160,7 +160,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--stack", required=True, help="name of the stack on AWS")
     sub.add_argument("--region", help="region of the stack (default: the configured region)")
     sub.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    sub.set_defaults(command=_teardown)
+    sub.set_defaults(
+        command=_teardown,
+        when_interrupted="Run the same command again. If the stack is gone, delete its buckets and tables by hand.",
+    )
     description = f"print the shell completion script for {PROGRAM}"
     sub = commands.add_parser("completion", help=description, description=description)
     sub.add_argument("shell", choices=completion.SHELLS)

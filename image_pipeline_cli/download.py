@@ -4,7 +4,7 @@ import argparse
 import hashlib
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -44,6 +44,7 @@ def download(stack: Stack, options: argparse.Namespace) -> int:
     selected = selection.select(stack, options.names)
     bodies_by_key = follow.read(stack, selected.keys)
     downloaded: list[dict[str, Any]] = []
+    written: set[Path] = set()
     failed = [{"key": key, "reason": selection.no_match(key)} for key in selected.empty]
     for image_key in selected.keys:
         downloads = _downloads(bodies_by_key[image_key], options) if image_key in bodies_by_key else []
@@ -51,9 +52,10 @@ def download(stack: Stack, options: argparse.Namespace) -> int:
             reason = _missing_reason(stack, bodies_by_key.get(image_key), image_key, options)
             failed.append({"key": image_key, "reason": reason})
         for item in downloads:
-            if reason := _download(stack, item, options.force):
+            if reason := _conflict(item, written, options.force) or _download(stack, item):
                 failed.append({"key": image_key, "reason": reason})
                 continue
+            written.add(item.path)
             size = item.path.stat().st_size
             downloaded.append(
                 {"key": image_key, "rendition": item.rendition, "path": str(item.path), "sizeBytes": size}
@@ -117,14 +119,19 @@ def _missing_reason(stack: Stack, body: follow.Body | None, image_key: str, opti
     return f"{image_key!a} is {body['status']} and has no renditions; `status` shows details."
 
 
-def _download(stack: Stack, item: _Download, force: bool) -> str:
+def _conflict(item: _Download, written: Collection[Path], force: bool) -> str:
+    """Return why a file must not be written; empty if it may. Different keys can have the same safe path."""
+    if item.path in written:
+        return f"{item.path} has just been written for another upload; download {item.image_key!a} to another folder."
+    return f"{item.path} already exists; --force replaces it." if item.path.exists() and not force else ""
+
+
+def _download(stack: Stack, item: _Download) -> str:
     """Download to a temporary file in the same folder, then move it into place.
 
     Returns:
         The reason for a failure; empty on success.
     """
-    if item.path.exists() and not force:
-        return f"{item.path} already exists; --force replaces it."
     version = item.source.get("versionId")
     part = item.path.with_name(f".{uuid.uuid4().hex}.part")
     try:

@@ -144,7 +144,7 @@ def changes(stack: Stack, targets: Mapping[str, Target], seconds: float, is_outc
         is_outcome: The function that `outcome_test` returned.
     """
     waiting = dict(targets)
-    reported = dict[str, Any]()
+    reported: dict[str, Any] = {}
     deadline = time.monotonic() + seconds
     read_pauses = _pauses_between_reads()
 

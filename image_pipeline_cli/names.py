@@ -7,7 +7,7 @@ from image_pipeline import keys
 from image_pipeline.errors import InvalidRequestError
 from image_pipeline_cli.stack import Stack
 
-_COMPARED_NAMES = 1000  # of the same folder: one request
+_COMPARED_NAMES = 1000  # as many as one request lists
 _MAX_SUGGESTIONS = 3
 
 

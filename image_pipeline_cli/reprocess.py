@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from image_pipeline.errors import TooSoonError, UploadNotFoundError
+from image_pipeline.errors import PipelineError, TooSoonError
 from image_pipeline.store import records, uploads
 from image_pipeline_cli import follow, names, terminal
 from image_pipeline_cli.exits import INCOMPLETE, OK
@@ -40,7 +40,7 @@ def start_all(stack: Stack, options: argparse.Namespace, image_names: Iterable[s
     for key in keys:
         try:
             started[key] = _start_when_allowed(stack, key, start, options.timeout)
-        except (UploadNotFoundError, TooSoonError) as error:
+        except PipelineError as error:
             failed.append({"key": key, "reason": str(error)})
             terminal.complain(str(error))
         else:

@@ -9,11 +9,13 @@ from image_pipeline_cli import follow, names, selection, terminal
 from image_pipeline_cli.exits import IMAGE_FAILED, INCOMPLETE, OK
 from image_pipeline_cli.stack import Stack
 
-_CONSOLES = {
+CONSOLES = {
     "aws": "console.aws.amazon.com",
     "aws-cn": "console.amazonaws.cn",
+    "aws-eusc": "console.amazonaws-eusc.eu",
     "aws-us-gov": "console.amazonaws-us-gov.com",
 }
+_PROCESS_IMAGE = "ProcessImageStateMachineArn"
 _JOBS = 8
 
 
@@ -99,12 +101,20 @@ def _link(stack: Stack, body: follow.Body) -> str:
 
     The console needs more than the name of an Express execution, so the URL leads to its state machine.
     """
-    deleted = body["status"] == "DELETED"
-    machine = stack.outputs["DeleteImageStateMachineArn" if deleted else "ProcessImageStateMachineArn"]
+    output = _workflow_output(body)
+    machine = stack.outputs[output]
     arn: str = machine.replace(":stateMachine:", ":execution:") + ":" + body["execution"]["id"]
     if stack.local:
         return arn
     _, partition, _, region, *_ = arn.split(":")
-    express = stack.workflow is WorkflowType.EXPRESS and not deleted
+    express = stack.workflow is WorkflowType.EXPRESS and output == _PROCESS_IMAGE
     place = f"statemachines/view/{machine}" if express else f"v2/executions/details/{arn}"
-    return f"https://{_CONSOLES[partition]}/states/home?region={region}#/{place}"
+    return f"https://{CONSOLES[partition]}/states/home?region={region}#/{place}"
+
+
+def _workflow_output(body: follow.Body) -> str:
+    """Return the name of the output with the ARN of the workflow whose execution the record names."""
+    if body["status"] == "DELETED":
+        return "DeleteImageStateMachineArn"
+    is_waiting = body.get("error", {}).get("step") == "WaitForContent"  # it ended before process_image was started
+    return "WaitForContentStateMachineArn" if is_waiting else _PROCESS_IMAGE

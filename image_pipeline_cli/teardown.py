@@ -56,6 +56,8 @@ def teardown(stack: str, region: str | None, ask: Callable[[str], bool], say: Ca
         say(f"Deleting the stack {stack} …")
         formation.delete_stack(StackName=stack)
         formation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig=_WAIT)
+        # From here on, the stack does not exist, so a second teardown would not find what it retained.
+        say(f"The stack is deleted. It retained {contents}, which are deleted next.")
         for bucket in buckets:
             say(f"Deleting the bucket {bucket} …")
             _delete_bucket(client("s3"), bucket)

@@ -14,7 +14,7 @@ from image_pipeline.workflow import focus, thumbnails
 client = aws.clients("s3")
 
 
-@cache  # and not at import: a mistake in the recipes must reach the record under its own name
+@cache  # not at import, so that an error in the recipes reaches the record under its own name
 def book() -> recipes.RecipeBook:
     loaded = recipes.load()
     log_warnings(loaded.warnings)
@@ -49,7 +49,7 @@ def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
 def _claimed_record(event: dict[str, Any], table: str) -> records.Record | None:
     """Return the record as it was before the claim of this execution; None for the first upload of a key."""
-    # An execution from before a deployment says only whether to compare.
+    # The definition of an execution that started before an update may send only `compare`.
     if not event.get("overwrites", event.get("compare")):
         return None
     return records.read_before_claim(client, table=table, image_key=event["imageKey"])

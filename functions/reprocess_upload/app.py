@@ -1,7 +1,7 @@
 """Answer the requests that process an upload again: `POST /images/uploads/{filename}/reprocess` and `…/restore`, which
 undoes its deletion, and `PUT …/focus`, which chooses the point that its crops must show.
 
-A route cannot tell the paths apart: a greedy variable comes last.
+One function serves all of these paths, because a greedy variable must come last in a route.
 """
 
 import os

@@ -17,6 +17,6 @@ client = aws.clients("s3")
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     limits = Limits.from_settings(settings.load(os.environ))
     upload = UploadReader(client, ObjectVersion.from_json(event["upload"]))
-    logger.info("upload accepted for validation", version_id=upload.source.version_id)
+    logger.info("validating upload", version_id=upload.source.version_id)
     header = admit(Reader.fetched(upload.read, upload.source.size_bytes), limits)
     return {"source": upload.source.to_json(), "image": header.to_dict()}

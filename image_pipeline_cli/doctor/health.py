@@ -132,7 +132,7 @@ def alarms(stack: Stack) -> str:
     if raised:
         raise CheckFailedError(
             f"Raised: {', '.join(raised)}.",
-            f"See {raised[0]} in docs/operations.md: it says what to look at and to do.",
+            f"See {raised[0]} in docs/operations.md for its meaning and what to do.",
         )
     return f"None of {len(metric_alarms)} alarms is raised."
 

@@ -100,7 +100,7 @@ def _result(future: Future[RenderResult], file: LocalFile) -> RenderResult | Non
     try:
         return future.result()
     except BrokenProcessPool:
-        terminal.complain(f"{file.path} was not rendered: a process ended, mostly for lack of memory. Use --jobs 1.")
+        terminal.complain(f"{file.path} was not rendered: a process ended, usually for lack of memory. Use --jobs 1.")
     except ModuleNotFoundError as error:
         terminal.complain(f"{file.path} needs the package {error.name}: install the command with its extra, `.[try]`.")
     except (OSError, MemoryError) as error:

@@ -1,1 +1,1 @@
-"""`image-pipeline verify`: prove a stack with images of its own, and remove them."""
+"""`image-pipeline verify`: check that a stack works, with images of its own, and remove them."""

@@ -47,8 +47,8 @@ def check_form(session: Session) -> str:
     session.need_key()
     data = _FORM.encode()
     at = time.monotonic()
-    wish = json.dumps({"name": session.folder + _FORM.file_name, "sizeBytes": len(data), "method": "POST"}).encode()
-    signed = session.expect(session.call("POST", "/images/presigned", wish, _JSON), 200, "POST /images/presigned")
+    request = json.dumps({"name": session.folder + _FORM.file_name, "sizeBytes": len(data), "method": "POST"}).encode()
+    signed = session.expect(session.call("POST", "/images/presigned", request, _JSON), 200, "POST /images/presigned")
     body, content_type = http.form(signed["post"]["fields"], _FORM.file_name, data)
     stored = http.send("POST", signed["post"]["url"], body, {"content-type": content_type})
     if stored.status != 204:

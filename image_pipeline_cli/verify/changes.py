@@ -33,8 +33,8 @@ def check_duplicate(session: Session) -> str:
                 f"The execution of the duplicate is {status} instead of {_SUCCEEDED}.",
                 "See FailureRateAlarm in docs/operations.md.",
             )
-    # An Express execution cannot be described. When a later upload has its outcome, that of the duplicate has taken
-    # over the record, or never will: this is its first step.
+    # An Express execution cannot be described. Its first step claims the record. When a later upload has its outcome,
+    # the duplicate has claimed the record, or never will.
     _upload(session, _REPLACED)
     after = follow.read(session.stack, [before["imageKey"]])[before["imageKey"]]
     if after["execution"]["id"] != before["execution"]["id"]:

@@ -27,7 +27,7 @@ CHECKS: tuple[Check[Session], ...] = (*images.CHECKS, *api.CHECKS, *changes.CHEC
 
 
 def verify(stack: Stack, options: argparse.Namespace) -> int:
-    """Prove a stack with images of its own.
+    """Check that a stack works, with images of its own.
 
     Returns:
         The exit code.
@@ -84,7 +84,7 @@ class _Report:
     def code(self) -> int:
         """The exit code for the results."""
         status = self._session.status_of(FIRST.file_name)
-        # What the caller may not do is not proven. Other gaps are intended, such as tokens that this command lacks.
+        # A check that lacks a permission proves nothing. Other gaps are intended, such as checks that need a token.
         is_proven = not any(result.failed or result.permission for result in self._results)
         if status in _PROCESSED and is_proven:
             return OK

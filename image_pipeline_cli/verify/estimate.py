@@ -6,7 +6,7 @@ from image_pipeline_cli.verify.samples import SAMPLES, bad_files
 UPLOADS = 1 + len(SAMPLES) + len(bad_files()) + 2 + 2
 """The first file, the others, two over HTTP, and two with the same name."""
 _EXECUTIONS = UPLOADS + 2  # a restoration and a duplicate; that and rejected files cost less than an image
-# Of every version at the end; one upload is restored, and one deletion is a check and leaves a marker.
+# Every version at the end, which includes that of the restored upload; the deletion that is checked, and its marker.
 _DELETIONS = UPLOADS + 3
 
 REQUESTS = 250

@@ -8,7 +8,7 @@ from image_pipeline.imaging import summary
 from image_pipeline_cli.verify.pixels import similar
 from image_pipeline_cli.verify.samples import SampleImage
 
-_MOST_BITS = 16  # of 64 in a perceptual hash; between different images, about half of them differ
+_MOST_BITS = 16  # differing bits of a perceptual hash; different images differ in about half of its 64 bits
 _LABELS_OFF = "OFF"
 
 

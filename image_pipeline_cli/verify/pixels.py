@@ -8,7 +8,7 @@ from image_pipeline.imaging.focus import CENTRE
 from image_pipeline.imaging.recipes import Recipe
 from image_pipeline_cli.verify.samples import Colour, SampleImage
 
-_TOLERANCE = 40  # of 255 in a channel: lossy encoders, and CMYK without a profile
+_TOLERANCE = 40  # per channel, of 255, for lossy encoders and for CMYK without a profile
 _OPAQUE_FORMATS = ("jpeg",)
 
 

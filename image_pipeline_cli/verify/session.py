@@ -59,11 +59,11 @@ class Times:
     """Seconds from an upload until its outcome was observed."""
 
     first: list[float] = field(default_factory=list)
-    """Of the first upload, for which most functions start cold."""
+    """For the first upload, for which most functions start cold."""
     together: list[float] = field(default_factory=list)
-    """Of the uploads that were sent at once."""
+    """For the uploads that were sent at the same time."""
     alone: list[float] = field(default_factory=list)
-    """Of later uploads, sent one after the other."""
+    """For later uploads, which were sent one after the other."""
 
     def percentile(self, percent: int) -> float:
         """Return a percentile of all uploads, by the nearest rank."""

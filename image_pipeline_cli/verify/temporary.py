@@ -14,7 +14,7 @@ from image_pipeline_cli.checks import CheckFailedError
 from image_pipeline_cli.stack import Stack
 
 PREFIX = "image-pipeline-verify-"
-_SOURCE = "image-pipeline"  # of outcome events, docs/events.md
+_SOURCE = "image-pipeline"  # the source of outcome events; see docs/events.md
 _KEPT_SECONDS = "3600"
 _MOST_KEYS_OF_A_REQUEST = 1000
 _MOST_RECEIVES = 50

@@ -81,6 +81,7 @@ def stack(aws: None, request: pytest.FixtureRequest) -> list[str]:
     outputs = {
         "ProcessImageStateMachineArn": MACHINE,
         "DeleteImageStateMachineArn": f"{MACHINE}-delete",
+        "WaitForContentStateMachineArn": f"{MACHINE}-wait",
         "UploadsBucketName": UPLOADS_BUCKET,
         "ThumbnailsBucketName": THUMBNAILS_BUCKET,
         "ImageTableName": IMAGE_TABLE,

@@ -91,3 +91,16 @@ def test_folders_and_patterns_are_downloaded(pipeline, lines, image_name, tmp_pa
     code, (document,) = lines("download", f"{folder}/*.gif", "--to", str(tmp_path / "out"))
     assert (code, document["downloaded"]) == (INCOMPLETE, [])
     assert document["failed"][0]["key"] == f"uploads/{folder}/*.gif"
+
+
+def test_two_uploads_with_the_same_path_do_not_replace_each_other(pipeline, lines, image_name, tmp_path):
+    """`--force` replaces earlier files, not those of the same command."""
+    folder = image_name.partition("/")[0]
+    other_name = f"{folder}/be:ch.jpg"
+    third_name = f"{folder}/be_ch.jpg"
+    for name in (other_name, third_name):
+        pipeline.wait_for(f"uploads/{name}", pipeline.upload(f"uploads/{name}", PICTURE))
+    code, (document,) = lines("download", other_name, third_name, "--to", str(tmp_path), "--original", "--force")
+    assert code == INCOMPLETE
+    assert [entry["key"] for entry in document["downloaded"]] == [f"uploads/{other_name}"]
+    assert [failure["key"] for failure in document["failed"]] == [f"uploads/{third_name}"]

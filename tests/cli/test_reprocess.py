@@ -1,12 +1,13 @@
 """`image-pipeline reprocess`: the outcome of an attempt, successful or failed."""
 
 import argparse
+import json
 import threading
 from types import SimpleNamespace
 
 import pytest
 
-from image_pipeline.errors import TooSoonError
+from image_pipeline.errors import StorageUnavailableError, TooSoonError
 from image_pipeline_cli import reprocess
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import IMAGE_FAILED, INCOMPLETE, OK, TIMED_OUT
@@ -95,3 +96,20 @@ def test_waiting_to_start_ends_with_the_timeout(monkeypatch, capsys):
     assert reprocess.start_all(stack, options, ["a.jpg"], refuse) == INCOMPLETE
     assert waits == [1, 1, 1]
     assert "It has no record yet. Try again." in capsys.readouterr().err
+
+
+def test_an_error_of_one_upload_does_not_stop_the_others(capsys):
+    """What was started is reported, even if AWS does not answer for another upload."""
+    names = ("UploadsBucketName", "ImageTableName", "ProcessImageStateMachineArn")
+    stack = Stack(dict.fromkeys(names, "x"), client=lambda _: None)
+
+    def start(*_, image_key, **__):
+        if image_key == "uploads/a.jpg":
+            raise StorageUnavailableError("S3 request failed.", "Try again.")
+        return "arn"
+
+    options = argparse.Namespace(wait=False, json=True, timeout=3)
+    assert reprocess.start_all(stack, options, ["a.jpg", "b.jpg"], start) == INCOMPLETE
+    document = json.loads(capsys.readouterr().out)
+    assert document["started"] == {"uploads/b.jpg": "arn"}
+    assert [failure["key"] for failure in document["failed"]] == ["uploads/a.jpg"]

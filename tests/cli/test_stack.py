@@ -7,7 +7,7 @@ import json
 import pytest
 
 from image_pipeline_cli.commands import main
-from image_pipeline_cli.exits import NO_STACK, OK
+from image_pipeline_cli.exits import IMAGE_FAILED, NO_STACK, OK
 from image_pipeline_cli.stack import StackError, find_on_aws
 from tests.cli.conftest import MACHINE, PICTURE
 from tests.conftest import put_record
@@ -52,3 +52,13 @@ def test_the_link_of_an_express_execution_leads_to_its_state_machine(stack, caps
     assert main(["status", "x.jpg", *stack]) == OK
     out = capsys.readouterr().out
     assert f"https://console.aws.amazon.com/states/home?region=eu-west-1#/statemachines/view/{MACHINE}\n" in out
+
+
+@pytest.mark.parametrize("stack", ["STANDARD", "EXPRESS"], indirect=True)
+def test_the_link_of_a_wait_for_content_leads_to_its_execution(stack, capsys):
+    """Its execution belongs to another workflow, which is never Express."""
+    error = {"code": "States.Timeout", "message": "Too late.", "hint": "Try again.", "step": "WaitForContent"}
+    put_record("uploads/x.jpg", status="FAILED", error=error)
+    assert main(["status", "x.jpg", *stack]) == IMAGE_FAILED
+    arn = "arn:aws:states:eu-west-1:123456789012:execution:process-wait:execution-1"
+    assert f"#/v2/executions/details/{arn}\n" in capsys.readouterr().out

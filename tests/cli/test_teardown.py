@@ -70,6 +70,17 @@ def test_everything_is_deleted(stack):
     assert "throw-away" in messages[-1]
 
 
+def test_what_the_stack_retained_is_named_when_the_stack_is_gone(stack, monkeypatch):
+    """If the rest fails, a second teardown does not find the stack, so the user needs the names."""
+    messages: list[str] = []
+    monkeypatch.setattr("image_pipeline_cli.teardown._delete_bucket", lambda *_: pytest.fail("interrupted"))
+    with pytest.raises(pytest.fail.Exception):
+        teardown("throw-away", REGION, lambda _: True, messages.append)
+    (retained,) = [message for message in messages if message.startswith("The stack is deleted.")]
+    assert stack["Kept"] in retained
+    assert stack["Table"] in retained
+
+
 def test_a_teardown_needs_confirmation(stack):
     """The question names the buckets and tables."""
     questions: list[str] = []

@@ -16,6 +16,7 @@ from image_pipeline import aws
 from image_pipeline.api import presign
 from image_pipeline.api.waiting import MAX_WAIT_SECONDS
 from image_pipeline.feeds.outcomes import DETAIL_TYPES
+from image_pipeline_cli.status import CONSOLES
 from local.emulator import cors
 from local.emulator import template as local_template
 from local.emulator.deploy import plan
@@ -530,6 +531,12 @@ def test_outputs_name_the_resources_that_scripts_need(template):
         "NotificationTopicArn",
         *(f"{machine.logical_id}Arn" for machine in MACHINES),
     }
+
+
+def test_template_and_command_line_know_the_same_consoles(template):
+    """Notifications and `image-pipeline status` lead to the same page."""
+    consoles = {partition: row["Host"] for partition, row in template["Mappings"]["Console"].items()}
+    assert consoles == CONSOLES
 
 
 def test_the_template_has_the_version_of_the_project(template):

@@ -100,23 +100,23 @@ each_notifying_machine = pytest.mark.parametrize(
 
 
 READERS = {"process_image": "ReadFailure", "settle_image": "ReadExecution"}
-"""The state of each workflow that makes texts printable."""
+"""The state of each workflow that reads the key and the cause."""
 
 
-def assigned(machine, key, name=None, cause=""):
-    """Evaluate `printable` or a later variable of the workflow for a failed upload, before any function has run."""
-    event = {"detail": {"object": {"key": key}}}
+def assigned(machine, key, name, cause=""):
+    """Evaluate a variable of the workflow for a failed upload, before any function has run."""
     variables = {
         "upload": {"key": key},
-        "event": event,
         "failure": {"error": "Oops", "cause": cause, "step": "ClaimUpload"},
-        "states": {"input": {"detail": {"input": json.dumps(event), "cause": cause}}},
+        "states": {"input": {"detail": {"input": json.dumps({"detail": {"object": {"key": key}}}), "cause": cause}}},
     }
-    printable = machine.states[READERS[machine.name]]["Assign"]["printable"]
-    variables["printable"] = evaluate(printable[2:-2], variables)
-    return (
-        evaluate(machine.states["DescribeFailure"]["Assign"][name][2:-2], variables) if name else variables["printable"]
-    )
+    path = {READERS[machine.name]: ["texts"], "PrepareTexts": ["printable", "is_odd_name"], "DescribeFailure": [name]}
+    for state, names in path.items():
+        assignments = machine.states[state]["Assign"]
+        variables |= {
+            variable: evaluate(assignments[variable][2:-2], variables) for variable in names if variable in assignments
+        }
+    return variables[name]
 
 
 @each_notifying_machine
@@ -136,7 +136,7 @@ def test_the_workflow_replaces_the_same_characters(machine):
     """One expression makes the name and the cause, which may contain names, printable."""
     text = json.dumps(machine.definition).replace("\\\\", "\\")
     assert text.count("/[\\x00-\\x1f\\x7f-") == text.count(f"/{keys.UNPRINTABLE}/") == 1
-    assert assigned(machine, "uploads/a", cause="b\x1b\u202ec") == ["uploads/a", "b??c"]
+    assert assigned(machine, "uploads/a", "printable", cause="b\x1b\u202ec") == ["uploads/a", "b??c"]
 
 
 @given(st.text())

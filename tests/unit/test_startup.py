@@ -14,9 +14,9 @@ def unfrozen():
     gc.enable()
 
 
-def test_what_a_start_creates_is_never_looked_at_again():
+def test_objects_of_the_start_are_never_examined_again():
     """The collector works again afterwards, but without these objects."""
-    with startup.keeping_everything():
+    with startup.no_garbage_collection():
         assert not gc.isenabled()
         kept = [[]]
     assert gc.isenabled()
@@ -24,7 +24,7 @@ def test_what_a_start_creates_is_never_looked_at_again():
 
 
 def test_the_collector_works_after_an_error():
-    """A process that survives a failed start must not grow for ever."""
-    with pytest.raises(ImportError), startup.keeping_everything():
+    """A process that survives a failed start must not grow forever."""
+    with pytest.raises(ImportError), startup.no_garbage_collection():
         raise ImportError
     assert gc.isenabled()

@@ -1,6 +1,6 @@
 """The rules of docs/architecture.md, "Faults", as a model: how many tries, and which end.
 
-Faults have the names that a workflow sees, which are those of AWS; nothing here is read from a workflow but its Tasks.
+Faults have AWS's names, as a workflow sees them. Of the workflows, only the names of their Tasks are read.
 """
 
 from dataclasses import dataclass, replace
@@ -26,11 +26,11 @@ class Fault:
 
     name: str
     tries: int
-    """How often a Task is tried that meets nothing else."""
+    """How often a Task is tried if every call has this fault."""
     errors: tuple[str, ...] = ()
-    """As the workflow sees them; none when no answer comes, which it sees as States.Timeout."""
+    """As the workflow sees them; empty if no answer comes, which it sees as States.Timeout."""
     effective: bool = False
-    """Whether the call has done its work all the same."""
+    """Whether the call has taken effect nevertheless."""
     typical: bool = False
     """Whether `make test` tries it at every Task; it tries the others where a service is called first."""
 
@@ -38,7 +38,7 @@ class Fault:
 THROTTLED = 41  # tries: more than an hour, see test_asl.py
 UNNAMED = 24  # about ten minutes
 AT_FAULT = 7  # minutes
-BROKEN = 2  # a crash may be chance, two are not
+BROKEN = 2  # one crash may be an accident; a second one is not
 FINAL = 1
 
 ANSWERS = {
@@ -49,9 +49,9 @@ ANSWERS = {
     "page": "<!DOCTYPE html><html><body><h1>503 Service Unavailable</h1></body></html>",
     "too large": "x" * 5_000_000,
 }
-"""Of a function, that are none."""
+"""Invalid answers of a function, by kind."""
 TYPICAL_ANSWERS = ("nothing", "too large")
-"""Those that `make test` tries at every Task."""
+"""The kinds that `make test` tries at every Task."""
 
 FAULTS = {
     "lambda": [
@@ -148,18 +148,18 @@ class End:
     """The state after all executions have ended."""
 
     execution: str | None
-    """The error of the execution; none when it succeeded."""
+    """The error of the execution; None if it succeeded."""
     record: str
     notified: tuple[str, ...] = ()
     error: tuple[str, str] | None = None
-    """In the record: its code and step."""
+    """(code, step) of the error in the record."""
     last_failure: tuple[str, str] | None = None
-    """The same of the attempt that took nothing away."""
+    """(code, step) of the last failed attempt, which kept the image."""
     left: bool = False
-    """Whether renditions stay that no record points at."""
+    """Whether renditions remain that no record points to."""
 
     def by(self, error: str) -> "End":
-        """Return the same end with the name of the fault for FAULT."""
+        """Return the same end with the name of an error in place of FAULT."""
         names = {FAULT: error}
 
         def renamed(failure: tuple[str, str] | None) -> tuple[str, str] | None:
@@ -181,7 +181,7 @@ DELETED = End(None, "DELETED")
 SETTLED = End(None, "FAILED", ("FAILURE",), ("ExecutionAbortedError", "ProcessImage"))
 EMPTY = End(None, "FAILED", ("FAILURE",), ("EmptyUploadError", "ValidateImage"))
 UNCHANGED = End(None, "COMPLETED")
-"""A copy of what is shown."""
+"""The end of an upload with the same content as the current image."""
 KEPT = End("BrokenError", "COMPLETED", ("FAILURE",), last_failure=("BrokenError", "StoreResults"))
 """A reprocess has failed, and the previous image is kept."""
 SETTLED_AND_KEPT = replace(SETTLED, record="COMPLETED", error=None, last_failure=SETTLED.error)
@@ -223,18 +223,18 @@ LASTING = {
     ("ProcessImage", "ReadRecord"): replace(COMPLETED, notified=()),
     ("ProcessImage", "NotifyFailure"): replace(FAILED, notified=()),
     ("ProcessImage", "CleanRenditions"): replace(FAILED, left=True),
-    # These executions fail, raise an alarm, and are redriven after the fault is fixed.
+    # These executions fail and raise an alarm. They are redriven after the fault is fixed.
     ("DeleteImage", "ClaimDeletion"): End(FAULT, "COMPLETED"),
     ("DeleteImage", "CleanRenditions"): End(FAULT, "DELETED", left=True),
     ("SettleImage", "RecordFailure"): End(FAULT, "PROCESSING", left=True),
     ("SettleImage", "KeepPicture"): End(FAULT, "PROCESSING", left=True),
     ("SettleImage", "NotifyFailure"): replace(SETTLED, notified=()),
     ("SettleImage", "CleanRenditions"): replace(SETTLED, execution=FAULT, left=True),
-    ("WaitForContent", "ReadUpload"): EMPTY,  # processed without a look: the outcome is the same
+    ("WaitForContent", "ReadUpload"): EMPTY,  # processed without knowing the current object; the outcome is the same
     ("WaitForContent", "StartProcessing"): failed_in("WaitForContent"),  # SettleImage wrote it
 }
 LASTING_AFTER_THE_WORK = LASTING | {
-    ("ProcessImage", "StoreResults"): COMPLETED,  # the record is asked
+    ("ProcessImage", "StoreResults"): COMPLETED,  # ReadRecord finds the outcome
     ("ProcessImage", "AdvanceUpload"): UNCHANGED,
     ("ProcessImage", "RecordFailure"): FAILED,
     ("ProcessImage", "KeepPicture"): KEPT,

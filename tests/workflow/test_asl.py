@@ -11,6 +11,7 @@ import yaml
 from image_pipeline import errors
 from image_pipeline.settings import WorkflowType
 from tests.asl import MACHINES, STATES, service_of, successors
+from tests.asl import machine as machine_named
 from tests.conftest import ROOT, cfn_lint, heavy
 
 TASKS = [(machine, name) for machine in MACHINES for name in machine.tasks]
@@ -211,6 +212,15 @@ def test_both_outcomes_link_the_same_page_of_the_execution():
     assert success["execution_url"] == failure["execution_url"]
 
 
+def test_both_workflows_describe_a_failure_in_the_same_way():
+    """The notification about a failure does not depend on the workflow that sends it."""
+    settling = machine_named("settle_image").states
+    assert settling["PrepareTexts"] == STATES["PrepareTexts"]
+    assert settling["NotifyFailure"] == STATES["NotifyFailure"]
+    for name in ("shown_key", "status_url"):
+        assert settling["DescribeFailure"]["Assign"][name] == STATES["DescribeFailure"]["Assign"][name]
+
+
 # YAML 1.1, which many parsers still read, takes more words for values than YAML 1.2: https://yaml.org/type/
 YAML_1_1_VALUE = re.compile(
     r"y|n|yes|no|on|off|true|false|~|null|[-+]?\.(inf|nan)|=|<<"
@@ -246,6 +256,12 @@ def test_every_expression_is_one_line_for_step_functions(machine):
     for text in texts(machine.definition):
         assert "\n" not in text, text
         assert text.startswith("{%") == text.endswith("%}"), text
+
+
+@each_machine
+def test_every_expression_is_short(machine):
+    """A longer one has to be read twice: split it over the states that assign its parts, or let a value decide."""
+    assert [text for text in texts(machine.definition) if text.startswith("{%") and len(text) > 360] == []
 
 
 @each_machine

@@ -13,9 +13,9 @@ from functools import cache
 from typing import Any
 
 from image_pipeline.errors import StorageUnavailableError
-from image_pipeline.startup import keeping_everything
+from image_pipeline.startup import no_garbage_collection
 
-with keeping_everything():
+with no_garbage_collection():
     from botocore.config import Config
     from botocore.exceptions import (
         BotoCoreError,
@@ -105,7 +105,7 @@ def clients(*services: str, create: Client = client) -> Client:
         services: the services that nearly every invocation calls. Clients of others are created when they are needed.
         create: creates a client.
     """
-    with keeping_everything():
+    with no_garbage_collection():
         for service in services:
             create(service)
     return create

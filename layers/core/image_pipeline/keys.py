@@ -1,7 +1,7 @@
 """Convert upload keys to rendition keys and URL paths, and back. No other module quotes or unquotes.
 
 The key of an upload in S3 is also the key of its record: any UTF-8 text of at most 1024 bytes that starts with
-    `uploads/`.
+`uploads/`.
 """
 
 import hashlib
@@ -74,7 +74,7 @@ def rendition_key(image_key: str, content_id: str, file_name: str) -> str:
 
 
 def is_rendition_of(image_key: str, key: str) -> bool:
-    """Return whether a key is a rendition of the upload: a rendition of `uploads/a/b.jpg` is none of `uploads/a`."""
+    """Return whether a key is a rendition of this upload; one of `uploads/a/b.jpg` is not one of `uploads/a`."""
     prefix = rendition_prefix(image_key)
     return key.startswith(prefix) and key.removeprefix(prefix).count("/") == 1
 
@@ -152,9 +152,8 @@ def is_utf8(text: str) -> bool:
 def status_path(image_key: str) -> str:
     """Return the URL path of an upload's status. The workflow writes the same path into its notifications.
 
-    A name that would change in transit is wrapped: encoded twice, as one path segment without a dot. A name that
-        already
-    looks wrapped is wrapped too, so that every path means exactly one key.
+    A name that would change in transit is wrapped: encoded twice, as one path segment without a dot. A name that looks
+    wrapped already is wrapped, too, so that every path means exactly one key.
     """
     name = image_key.removeprefix(UPLOADS_PREFIX)
     if _ODD_IN_PATHS.search(name) or _WRAPPED.fullmatch(name):

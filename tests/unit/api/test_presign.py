@@ -169,6 +169,13 @@ def test_an_unknown_condition_is_refused(fields):
         parse(**fields)
 
 
+def test_a_long_unknown_field_is_shortened():
+    """The answer repeats the message, so a field of some megabytes would exceed what Lambda returns."""
+    with pytest.raises(InvalidRequestError) as refusal:
+        parse(**{"x" * 1_000_000: 7})
+    assert len(refusal.value.message) < 200
+
+
 def test_an_invalid_name_is_refused():
     """The rules for names apply."""
     with pytest.raises(InvalidKeyError):

@@ -544,3 +544,18 @@ def test_the_recipe_id_changes_only_with_recipes():
     ids = {engine.recipe_id(variant) for variant in [[a, b], *other_recipes]}
     assert len(ids) == 5
     assert all(len(variant) == 16 for variant in ids)
+
+
+def test_lack_of_memory_rejects_the_image(monkeypatch):
+    """If the predicted memory was too low, the image is too large, whatever step needs the memory."""
+
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(engine.Encoder, "encode", fail)
+    monkeypatch.setattr(engine, "encode", fail)
+    data = saved(quarters(), "PNG")
+    with pytest.raises(ImageTooLargeError, match="memory"):
+        render(data, replace(PNG_120, formats=("webp",)))
+    with pytest.raises(ImageTooLargeError, match="memory"):
+        engine.reduced(data, LIMITS, 640, 80)

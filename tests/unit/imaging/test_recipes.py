@@ -18,6 +18,7 @@ from image_pipeline.imaging.recipes import (
     load,
     without_repeats,
 )
+from tests.pictures import gradient
 
 
 def book(tmp_path, text):
@@ -129,7 +130,7 @@ def test_an_image_has_a_limit_of_files(tmp_path):
 
 def test_every_option_is_read(tmp_path):
     """Every option of the file reaches the recipe."""
-    (tmp_path / "logo.png").write_bytes(b"any")
+    gradient(8, 8).save(tmp_path / "logo.png")
     text = """
     [recipes.product]
     width = 512
@@ -249,6 +250,7 @@ def test_a_set_has_every_width_up_to_that_of_the_original_once(widths, width, he
         (RECIPE + 'watermark = { text = "a", image = "b" }', 4, "either text or image", "text ="),
         (RECIPE + 'watermark = { text = " " }', 4, "must not be empty", "quotes"),
         (RECIPE + 'watermark = { image = "none.png" }', 4, "there is no file", "recipe file"),
+        (RECIPE + 'watermark = { image = "recipes.toml" }', 4, "cannot be read as an image", "PNG"),
         (RECIPE + 'watermark = { text = "a", place = "middle" }', 4, "place is 'middle'", "bottom-right"),
         (RECIPE + 'watermark = { text = "a", size = 2 }', 4, "size is 2", "0.01 to 1"),
         (RECIPE + 'watermark = { text = "a", opacity = -1 }', 4, "opacity is -1", "0 to 1"),
@@ -258,6 +260,7 @@ def test_a_set_has_every_width_up_to_that_of_the_original_once(widths, width, he
         ('[recipes."../a"]\nwidth = 1\nheight = 1', 1, "name '../a' is not allowed", "letters"),
         (RECIPE + '[folders]\n"uploads/x" = ["a"]', 5, "must end with '/'", "uploads/products/"),
         (RECIPE + '[folders]\n"uploads/" = ["b"]', 5, "unknown recipe 'b'", ": a."),
+        (RECIPE + '[folders]\n"uploads/" = [["a"]]', 5, "unknown recipe ['a']", ": a."),
         (RECIPE + '[folders]\n"uploads/" = []', 5, "must be a list", ": a."),
         (RECIPE + "widths = [1]", 2, "width cannot be combined with widths", "replace widths by width and height"),
         ("[recipes.a]\nwidths = [1]\nheight = 1", 3, "height cannot be combined with widths", "Remove height"),

@@ -62,12 +62,13 @@ def test_exif_wins_over_xmp():
         (packet('c:LensModel="Lens B" p:DateCreated="2026-01-02T03:04:05"'), "Lens B", "2026-01-02T03:04:05"),
         (packet('e:DateTimeOriginal="2026-02-31T03:04:05"'), None, None),
         (packet('e:DateTimeOriginal="2026"'), None, None),
+        (packet('p:DateCreated="2026-01-02" x:CreateDate="2026-01-02T03:04:05"'), None, "2026-01-02T03:04:05"),
         (packet('e:DateTimeOriginal="2026-02-03T04:05:06+99:00"'), None, "2026-02-03T04:05:06"),
         (packet('x:Lens="of another namespace"'), None, None),
     ],
 )  # fmt: skip
 def test_both_forms_and_all_names_are_read(xmp, lens, taken_at):
-    """Attributes and elements of current and old namespaces are read; invalid dates are ignored."""
+    """Attributes and elements of current and old namespaces are read; the first valid date counts."""
     facts = exif.read(Reader.of(saved(quarters(), "JPEG", xmp=xmp)))
     assert (facts.lens, facts.taken_at) == (lens, taken_at)
 

@@ -1,4 +1,4 @@
-"""Which encoding of an answer a client accepts."""
+"""Read the header Accept-Encoding of a request."""
 
 import re
 
@@ -6,7 +6,7 @@ _NO_GZIP = re.compile(r"\s*q=0(\.0*)?\s*")
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Return whether a client accepts gzip, by its header `Accept-Encoding`."""
+    """Return whether the value of Accept-Encoding accepts gzip."""
     for choice in accept_encoding.lower().split(","):
         name, _, weight = choice.partition(";")
         if name.strip() == "gzip":

@@ -1,4 +1,4 @@
-"""Compare etags, as conditional requests need it."""
+"""Compare etags for conditional requests."""
 
 import re
 

@@ -20,7 +20,7 @@ Json = dict[str, Any]
 SignUrl = Callable[[Json], str]
 
 _RENDITION_FIELDS = frozenset({"name", "format", "width", "height", "bucket", "key"})
-"""Without one of them a rendition has no URL: one entry must not make the whole list unreadable."""
+"""A rendition without one of them gets no URL, so that one entry cannot make the whole list unreadable."""
 
 
 def with_urls(client: aws.Client, images: Iterable[Json], *, url_seconds: int, now: datetime) -> list[Json]:

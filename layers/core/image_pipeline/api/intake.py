@@ -31,7 +31,7 @@ MAX_BYTES = 4_500_000
 6,291,456 bytes."""
 
 _FORM_FIELDS = ("name", "focus")
-_MAX_HEADER_BYTES = 8192  # of one part of a form
+_MAX_HEADER_BYTES = 8192  # per part of a form
 _SUFFIXES = {"JPEG": "jpg", "HEIF": "heic"}  # formats whose usual suffix differs from their name
 
 _PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.DOTALL)

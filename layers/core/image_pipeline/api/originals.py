@@ -9,7 +9,7 @@ from image_pipeline import aws, keys, times
 from image_pipeline.store import storage, uploads
 
 _NOT_PLAIN = re.compile(r"[^ !#$&+\-.0-9A-Z^_a-z~()\[\]{}@=,;]")
-_ATTRIBUTE_CHARACTERS = "!#$&+-.^_`|~"  # RFC 8187, section 3.2.1, beside letters and digits
+_ATTRIBUTE_CHARACTERS = "!#$&+-.^_`|~"  # RFC 8187, section 3.2.1, in addition to letters and digits
 
 
 def sign(client: aws.Client, *, bucket: str, image_key: str, seconds: int) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def parse(fields: dict[str, Any], max_bytes: int) -> UploadRequest:
         UploadTooLargeError: the file is larger than the limit.
     """
     if unknown := fields.keys() - _FIELDS:
-        raise _invalid(f"The field {min(unknown)!a} is unknown", f"Send only {', '.join(sorted(_FIELDS))}")
+        raise _invalid(f"The field {min(unknown)[:80]!a} is unknown", f"Send only {', '.join(sorted(_FIELDS))}")
     name = fields.get("name")
     content_type = fields.get("contentType", "")
     size = _as_integer(fields.get("sizeBytes"))

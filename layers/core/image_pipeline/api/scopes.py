@@ -23,7 +23,7 @@ class Access(NamedTuple):
 
     @classmethod
     def from_fields(cls, scopes: str | None, folder: str | None) -> "Access":
-        """Create the rights from their texts. Without scopes they are all rights: earlier releases had no scopes.
+        """Create the rights from their texts. Missing scopes mean all rights, because earlier releases had no scopes.
 
         Args:
             scopes: scopes, separated by spaces as in a token (RFC 6749, section 3.3); unknown ones permit nothing.

@@ -31,7 +31,7 @@ CONTENT_TYPES = {
 """The types of the served files by suffix; files with other suffixes are not served."""
 
 ASSET_HEADERS = {"cross-origin-resource-policy": "same-origin", "x-content-type-options": "nosniff"}
-"""The security headers of every file. The others are for documents, and a third of the size of a small script."""
+"""The security headers of every file. The others protect only documents; a small script would grow by a third."""
 
 _DOCUMENTS = frozenset({".html", ".svg"})  # a browser can open these
 _COMMENTED = frozenset({".css", ".js"})
@@ -44,7 +44,7 @@ _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
 
 def security_headers(*, uploads_url: str, renditions_url: str) -> dict[str, str]:
-    """Return the headers that limit what the page may do, should its code ever have a fault.
+    """Return the headers that limit what the page can do if its code has a fault.
 
     Args:
         uploads_url: the address of the uploads' bucket, to which the page sends presigned uploads.
@@ -136,7 +136,8 @@ class WebPage:
         """Return a file by its path relative to the folder.
 
         Returns:
-            None if there is no such file, or if the digest is of other files: browsers would keep these ones under it.
+            None if there is no such file, or if the digest is that of another version of the page: a browser would
+            cache this file under it.
         """
         return self._files.get(name) if digest == self.digest else None
 
@@ -144,7 +145,7 @@ class WebPage:
 def condensed(text: str) -> str:
     """Remove indentation, and comments that have lines of their own: a quarter of the compressed size.
 
-    All other lines keep their numbers. A script must not have a text of several lines.
+    All other lines keep their numbers. A script must not contain a string of several lines.
     """
     return _INDENTATION.sub("", _COMMENT.sub(lambda match: "\n" * match[0].count("\n"), text))
 

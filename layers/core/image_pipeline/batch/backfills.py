@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,17 +189,13 @@ def _reserve(client: aws.Client, *, table: str, backfill_id: str, count: int, ma
 
 def _send(client: aws.Client, queue_url: str, bodies: Sequence[str]) -> None:
     pending = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
-    for seconds in _pauses():
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(0.1 * 2**attempt)
         with aws.translate_errors("SQS"):
             response = client("sqs").send_message_batch(QueueUrl=queue_url, Entries=pending)
         failed_ids = {entry["Id"] for entry in response.get("Failed", ())}
         pending = [entry for entry in pending if entry["Id"] in failed_ids]
         if not pending:
             return
-        time.sleep(seconds)
     raise StorageUnavailableError(f"SQS did not accept {len(pending)} messages.", "The workflow tries again.")
-
-
-def _pauses() -> Iterable[float]:
-    """Return the seconds to wait after each attempt."""
-    return (0.2 * 2**number for number in range(_ATTEMPTS))

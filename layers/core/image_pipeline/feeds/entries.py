@@ -17,11 +17,11 @@ from image_pipeline import keys, times
 from image_pipeline.errors import public_error
 from image_pipeline.store import records
 
-MAX_LABELS = 40  # of an image: each label is an entry, which costs a write
+MAX_LABELS = 40  # per image; each label is an entry, which costs a write
 # Views exist for folders down to this depth, because each is an entry, which costs a write. A page of a deeper folder
 # reads the view of its ancestor at this depth, and leaves out the images that are not in the folder.
 MAX_FOLDERS = 4
-FORM = 2  # of a ledger; 1, without this number, had neither folders nor renditions nor the texts of errors
+FORM = 2  # the current form of ledgers; form 1 has no number, no folders, no renditions and no texts of errors
 # Every image has an entry in the view `all`, and a partition accepts 1,000 write units per second:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
 SHARDS = 4

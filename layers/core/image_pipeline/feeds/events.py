@@ -15,7 +15,7 @@ SOURCE = "image-pipeline"
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
 MAX_ENTRIES = 10
-MAX_BYTES = 262_144  # of a request
+MAX_BYTES = 262_144  # per request
 _TIME_BYTES = 14
 
 

@@ -51,7 +51,7 @@ def apply_stream_change(client: aws.Client, table: str, change: Mapping[str, Any
     """Apply a change of the records' stream, as `apply` does.
 
     DynamoDB numbers the changes of an item in order within a stream; a newer stream has a later label. An item without
-    a status is not a record, whoever wrote it, and must not block the records behind it.
+    a status is not a record. It is listed as removed, so that it does not block the changes behind it.
 
     Args:
         client: returns the client of a service.
@@ -86,7 +86,7 @@ def apply(client: aws.Client, *, table: str, image_key: str, record: records.Rec
         StorageUnavailableError: DynamoDB was not available, or other changes of this image kept interfering.
     """
     target = entries.entries_of(record) if record else entries.NO_ENTRIES
-    replaced: set[EntryPlace] = set()  # of earlier attempts, whose ledger may have been written although no answer came
+    replaced: set[EntryPlace] = set()  # places in old ledgers; a write may have succeeded although its answer was lost
     for _ in range(_ATTEMPTS):
         ledger = _ledger(client, table=table, image_key=image_key)
         old_places = entries.places(ledger or entries.NO_ENTRIES)

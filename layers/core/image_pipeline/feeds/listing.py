@@ -56,9 +56,8 @@ class ImageFilter:
     def digest(self) -> str:
         """A text that is different for every other filter."""
         *other_conditions, folder = astuple(self)
-        conditions = (
-            [*other_conditions, folder] if folder else other_conditions
-        )  # cursors of versions without folders stay valid
+        # Versions without folders had four conditions; without a folder, their cursors stay valid.
+        conditions = [*other_conditions, folder] if folder else other_conditions
         return hashlib.sha256(json.dumps(conditions).encode()).hexdigest()[:16]
 
     def includes(self, image: Json) -> bool:
@@ -216,8 +215,8 @@ def read_page(client: aws.Client, table: str, query: Query) -> Page:
 def _furthest_reading(client: aws.Client, table: str, query: Query, after: str | None) -> _Reading:
     """Read entries of the views of a filter, until one ends; return the reading that reaches the oldest images.
 
-    A filter of two conditions often selects few images of one view and most of the other: the failed images of a large
-    folder are found at once among the failed ones, and only after many pages in the folder.
+    One condition often excludes many more images than the other: the view of failed images soon leads to those of a
+    large folder, but the view of the folder leads to the failed ones only after many pages.
     """
     readings = []
     for view in query.images.views:

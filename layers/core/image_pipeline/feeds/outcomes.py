@@ -19,7 +19,7 @@ DETAIL_TYPES = {
     "DELETED": "ImageDeleted",
 }
 REPROCESS_FAILED = "ImageReprocessFailed"
-MAX_BYTES = 240_000  # of a detail; EventBridge accepts 262,144 bytes for the entry, and most targets accept as much
+MAX_BYTES = 240_000  # per detail; EventBridge and most targets accept 262,144 bytes for the whole entry
 
 # An explicit list, so that an attribute that is added to the record later, such as a location, is not published by
 # accident.
@@ -50,7 +50,7 @@ class OutcomeEvent:
 def event_of_change(
     old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, api_url: str, release: Mapping[str, str]
 ) -> OutcomeEvent | None:
-    """Return the event of the outcome that a change of a record brought; None without an outcome, or without a new one.
+    """Return the event of the outcome that a change of a record brought; None if the change brought no new outcome.
 
     Args:
         old: the record before the change; None when there was none.

@@ -133,6 +133,19 @@ class Rendered:
     exif: CameraFacts
 
 
+@contextmanager
+def _memory_errors_as_rejections() -> Iterator[None]:
+    """Reject an image that needs more memory than predicted, as `decode` does: the process itself is sound."""
+    try:
+        yield
+    except MemoryError as error:
+        raise ImageTooLargeError(
+            "Rendering the image needs more memory than is available.",
+            "Upload a smaller version of the image, or give the function more memory.",
+        ) from error
+
+
+@_memory_errors_as_rejections()
 def render(data: bytes, recipes: Sequence[Recipe], limits: Limits, point: Point | None = None) -> Rendered:
     """Make all renditions of one image.
 
@@ -143,7 +156,8 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits, point: Point 
         point: the point that every crop must show; None to let each recipe decide.
 
     Raises:
-        RejectedError: as `admission.admit`, and CorruptImageError if the pixels cannot be decoded.
+        RejectedError: as `admission.admit`; CorruptImageError if the pixels cannot be decoded; ImageTooLargeError if
+            there is not enough memory.
     """
     reader = Reader.of(data)
     header = admit(reader, limits)
@@ -177,6 +191,7 @@ def render(data: bytes, recipes: Sequence[Recipe], limits: Limits, point: Point 
     return Rendered(renditions, summary, sha256, content_id, warnings, header, facts)
 
 
+@_memory_errors_as_rejections()
 def reduced(data: bytes, limits: Limits, max_side: int, min_side: int) -> Rendition:
     """Make a JPEG of the whole image, for a service that accepts few formats: upright, sRGB, transparency on white.
 
@@ -451,7 +466,7 @@ def _start(
 
 
 class _CropPlaces:
-    """Returns what places the crop of each recipe: the point of the upload, else what the recipe says."""
+    """Chooses how the crop of each recipe is placed: around the point of the upload, else as the recipe says."""
 
     def __init__(self, point: Point | None, small: Callable[[], Image.Image]) -> None:
         self._point = point

@@ -9,6 +9,7 @@ EXIF is common, and an image without facts is better than a rejected one, so not
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,8 +70,8 @@ def read(reader: Reader) -> CameraFacts:
         from image_pipeline.imaging import xmp  # cameras write both into EXIF
 
         properties = xmp.read_properties(reader)
-        lens = lens or _printable(_first(properties, xmp.LENS))
-        taken_at = taken_at or _xmp_time(_first(properties, xmp.TAKEN_AT))
+        lens = lens or _first(_printable, properties, xmp.LENS)
+        taken_at = taken_at or _first(_xmp_time, properties, xmp.TAKEN_AT)
     return CameraFacts(
         make=_text(main, 0x010F),
         model=_text(main, 0x0110),
@@ -171,8 +172,10 @@ def _iso(tags: Directory) -> int | None:
     return value if value > 0 else None
 
 
-def _first(properties: dict[str, str], names: tuple[str, ...]) -> str:
-    return next((properties[name] for name in names if properties.get(name)), "")
+def _first(parse: Callable[[str], str | None], properties: dict[str, str], names: tuple[str, ...]) -> str | None:
+    """Return the first valid one of several properties: editors write some of them as a date without a time."""
+    values = (parse(properties[name]) for name in names if name in properties)
+    return next((value for value in values if value), None)
 
 
 def _ratio(tags: Directory, tag: int) -> float | None:

@@ -1,7 +1,7 @@
 """Check untrusted ICC profiles (ICC.1:2022) before LittleCMS reads them, and recognise those that are sRGB.
 
-LittleCMS trusts the table sizes that a profile declares, and evaluates multi-process chains of any length: 30 bytes can
-take half a gigabyte of memory, 160 kB can take twenty seconds. `sanitise` rejects the former and removes the latter.
+LittleCMS trusts the table sizes that a profile declares: 30 bytes can take half a gigabyte of memory. It also evaluates
+multi-process chains of any length: 160 kB can take twenty seconds. `sanitise` rejects such tables and removes chains.
 """
 
 from __future__ import annotations
@@ -140,9 +140,12 @@ def _parametric(data: bytes, at: float) -> float | None:
     g, a, b, c, d, e, f = numbers + [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0][count:]
     base = a * at + b
     if kind in (1, 2):
-        is_linear, linear_value, offset = base < 0, c, c
+        is_linear = base < 0
+        linear_value = offset = c
     else:
-        is_linear, linear_value, offset = at < d, c * at + f, e
+        is_linear = at < d
+        linear_value = c * at + f
+        offset = e
     if is_linear:
         return linear_value
     if base < 0 or (base == 0 and g < 0):

@@ -1,8 +1,8 @@
 """Find the most interesting part of an image: where brightness and colour differ from their surroundings, with edges.
 
-A crop of `cover` moves along one side only, so the map of interest is summed over columns and rows. The constants were
-chosen by a random search on generated scenes and photographs (`python -m bench.focus`), other ones than those for which
-`docs/images.md` reports the result.
+A crop of `cover` moves along one side only, so the map of interest is summed over columns and rows. A random search on
+generated scenes and photographs chose the constants (`python -m bench.focus`). `docs/images.md` reports the result for
+other images.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ def _pixels(library: Any, image: c_void_p, mode: str) -> Image.Image | None:
     view: Any = (ctypes.c_uint8 * count.value).from_address(start)
     weakref.finalize(view, library.g_free, start)  # an image of mode RGBA or L uses this memory without a copy
     pixels = Image.frombuffer(mode, _size(library, image), view, "raw", mode, 0, 1)
-    pixels.readonly = 0  # nobody else uses this memory
+    pixels.readonly = 0  # only this image uses the memory
     return pixels
 
 
@@ -172,5 +172,5 @@ def _library() -> Any:
         return None
     library.vips_block_untrusted_set(1)  # loaders that are not tested against hostile files
     library.vips_concurrency_set(1)
-    library.vips_cache_set_max(0)  # of finished operations: no image is decoded twice
+    library.vips_cache_set_max(0)  # no cache of finished operations, because no image is decoded twice
     return library

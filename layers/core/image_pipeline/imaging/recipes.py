@@ -211,7 +211,7 @@ class _Parser:
         if not isinstance(names, list) or not names or len(set(map(str, names))) != len(names):
             self._fail(path, f"{folder!r} must be a list of different recipe names", f"Recipes: {known_names}.")
         for name in names:
-            if name not in sets:
+            if not isinstance(name, str) or name not in sets:
                 self._fail(path, f"{folder!r} contains the unknown recipe {name!r}", f"Recipes: {known_names}.")
         members = {recipe.name: recipe for name in names for recipe in sets[name]}
         self._check_file_count(path, repr(folder), members, members)
@@ -336,6 +336,8 @@ class _Parser:
                 self._fail(
                     (*path, "image"), f"there is no file {image_file}", "Give a path relative to the recipe file."
                 )
+            if not _is_image(image_file):
+                self._fail((*path, "image"), f"{image_file} cannot be read as an image", "Use a PNG, for example.")
             table["image"] = image_file
         return Watermark(**table)
 
@@ -381,6 +383,17 @@ class _Parser:
                     index = number
                     break
         return index + 1
+
+
+def _is_image(file: Path) -> bool:
+    from PIL import Image  # few recipes have an image as watermark
+
+    try:
+        with Image.open(file) as image:
+            image.load()
+    except Exception:  # Pillow raises exceptions of any type
+        return False
+    return True
 
 
 def _list(words: tuple[str, ...] | list[str]) -> str:

@@ -74,7 +74,7 @@ def name() -> str:
 def premultiply(image: Image.Image) -> None:
     """Multiply the colours of an RGBA image by its alpha: mode RGBa. The SIMD resizer would copy the image for that.
 
-    Images of other modes do not change, nor any if there is no SIMD resizer.
+    Do nothing for another mode, or if the SIMD resizer is not installed.
     """
     if image.mode == "RGBA" and _simd() is not None:
         _simd().AlphaMulDiv().multiply_alpha_pil_inplace(image)

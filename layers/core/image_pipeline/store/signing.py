@@ -1,7 +1,7 @@
 """Sign many URLs of one bucket as of a given time.
 
-botocore signs only as of now, so that each of its URLs is new and a browser caches nothing; and it takes 0.2
-milliseconds for a URL. A page of the list has hundreds.
+botocore signs only as of now: each of its URLs is new, so a browser caches nothing. It also takes 0.2 milliseconds for
+a URL, and a page of the list has hundreds of URLs.
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 """
 
@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from image_pipeline import aws
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-_KEY = "key"  # of no object: its URL shows the address of the bucket
+_KEY = "key"  # any key: only the address of the bucket is read from its URL
 
 
 class UrlSigner:

@@ -161,12 +161,16 @@ class UploadReader:
 
     def _read_existing(self, start: int, length: int) -> bytes:
         *first_choices, last = (self.source._replace(key=key) for key in keys.spellings(self.source.key))
-        self._spelling_is_known = True
-        for self.source in first_choices:
+        for source in first_choices:
             with suppress(UploadVanishedError):
-                return _read_range(self._client, self.source, start, length)
-        self.source = last
-        return _read_range(self._client, last, start, length)
+                return self._read_as(source, start, length)
+        return self._read_as(last, start, length)
+
+    def _read_as(self, source: ObjectVersion, start: int, length: int) -> bytes:
+        data = _read_range(self._client, source, start, length)
+        self.source = source
+        self._spelling_is_known = True
+        return data
 
 
 def _read_range(client: aws.Client, source: ObjectVersion, start: int, length: int) -> bytes:

@@ -27,7 +27,7 @@ from image_pipeline.store.attributes import to_attribute
 
 MAX_COPY_BYTES = 5 * 1024**3
 """The limit of CopyObject. https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html"""
-_NEWEST_VERSIONS = 100  # of a key; a version that is not claimed yet is among them
+_NEWEST_VERSIONS = 100  # per key; a version that is not claimed yet is among them
 NULL_VERSION = "null"  # S3's id of an object that was stored without versioning; events and records have no id then
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "405", "MethodNotAllowed"})  # 405: the version is a delete marker
 _CHANGED_CODES = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})

@@ -36,7 +36,7 @@ class Labels:
 
 
 NOT_DETECTED = Labels(model_version=None, labels=[])
-"""The labels of an image that nothing looked at, because the stack detects none."""
+"""The result if the stack detects no labels."""
 
 
 def accepts(image_format: str, width: int, height: int, size_bytes: int) -> bool:

@@ -9,9 +9,9 @@ from enum import Enum
 from PIL import Image
 
 MOST_FRAMES = 2_000
-"""Longest animation that is shown: 80 seconds at 25 frames per second."""
+"""Largest number of frames of an animation that is shown: 80 seconds at 25 frames per second."""
 MOST_MILLISECONDS = (1 << 24) - 1
-"""Longest time of a frame that a WebP can store (RFC 9649, section 2.7.1.1)."""
+"""Longest duration of a frame that a WebP can store (RFC 9649, section 2.7.1.1)."""
 
 _SHORTEST_MILLISECONDS, _DEFAULT_MILLISECONDS = 10, 100
 

@@ -29,4 +29,4 @@ class Animated:
     """By the name of the recipe; empty if the first frame must be shown."""
     warnings: tuple[str, ...] = ()
     is_short: bool = False
-    """Whether the first frame is shown for lack of time or memory. On another day there may be enough."""
+    """Whether the first frame is shown because time or memory ran out. A later attempt may succeed."""

@@ -10,9 +10,9 @@ from image_pipeline.imaging.reader import BrokenContainerError, Reader
 _SPS = 33
 _LAST_SLICE = 31
 _MOST_SPS = 512
-_MOST_SEQUENCES = 16
-"""Values of sps_seq_parameter_set_id (ITU-T H.265, 7.4.3.2.1)."""
 """Bytes of a sequence parameter set that are read; its size and depth are within the first 200."""
+_MOST_SEQUENCES = 16
+"""Number of values of sps_seq_parameter_set_id (ITU-T H.265, 7.4.3.2.1)."""
 _CHROMA = {0: 0, 1: 0.5, 2: 1, 3: 2}
 """Samples of Cb and Cr together per pixel, by chroma_format_idc."""
 

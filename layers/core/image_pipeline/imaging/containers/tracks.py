@@ -34,7 +34,7 @@ class Track:
 
 
 def image_tracks(moov: Reader) -> Iterator[Track]:
-    """The tracks of a `moov` box that hold images.
+    """Yield the tracks of a `moov` box that contain images.
 
     Raises:
         BrokenContainerError

@@ -43,7 +43,7 @@ from image_pipeline.imaging.stream import PartStream
 _END = b"\xff\xd9"
 _INTERVAL_NOISE = [b"\xd5" + shake_128(bytes((number,))).digest(31).replace(b"\xff", b"\x55") for number in range(8)]
 """Bits for each number of a restart interval, without markers. A decoder fills missing data with zeros, so they begin
-with a one. They differ, so that no code of the file makes zeros of all of them."""
+with a one. They differ, so that no code table of the file decodes all of them to zeros."""
 _NOISE = b"".join(_INTERVAL_NOISE)
 _STRIP = 256
 """Rows that are compared at a time, to avoid a third copy of the image."""
@@ -53,9 +53,11 @@ _RESTART = re.compile(rb"(?<!\xff)\xff+[\xd0-\xd7]")
 _LONG_FILL = re.compile(b"\xff" * 4096)
 _NOT_FILL = re.compile(rb"[^\xff]")
 _FEW_UNITS = 16
-"""Files with shorter restart intervals are decoded twice: half a unit, which is not grey, would be much of them."""
+"""Files with shorter restart intervals are always decoded twice: a missing half of a unit, which is not grey, would be
+a large part of an interval."""
 _MOST_PROBES = 10_000
-"""Restart intervals whose ends are examined. With more, a second decoding is cheaper; noise follows some of them."""
+"""Largest number of restart intervals whose ends are examined. With more intervals, a second decoding is cheaper; it
+has noise after a sample of them."""
 _ARITHMETIC = frozenset({0xC9, 0xCA})
 """Frames whose data may lack zeros at its end, so that noise may change a complete image."""
 _CHANNELS = {"L": 1, "RGB": 3, "CMYK": 4}
@@ -136,7 +138,7 @@ class _Source:
         return self._load([memoryview(self.reader.data)[self.pixels_at :], tail])
 
     def load_checked(self) -> tuple[Image.Image, Box] | None:
-        """Decode the data with a decoder that notices missing data; None if it rejects the data or is not there."""
+        """Decode the data with a decoder that notices missing data; None if it rejects the data or is not installed."""
         if self.header.mode not in ("L", "RGB"):
             return None
         pixels = memoryview(self.reader.data)[self.pixels_at :]

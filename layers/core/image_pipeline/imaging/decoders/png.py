@@ -119,8 +119,8 @@ def _reduced(data: bytes, parts: Png, reduction: float) -> Image.Image | None:
 def _plain_file(data: bytes, parts: Png) -> bytes | None:
     """Write a PNG of the image data alone; None if its end is damaged.
 
-    libvips would also parse all other chunks, without a budget. It verifies the checksums of the chunks of image data,
-    which are kept, except the last ones: these become one of another size.
+    libvips would also parse all other chunks, without a budget. The chunks of image data keep their checksums, which
+    libvips verifies. Only the last ones are verified here, because they are joined to one chunk.
     """
     view = memoryview(data)
     spans = list(parts.pixels)

@@ -51,13 +51,16 @@ def unpack(coded: memoryview, size: tuple[int, int], bits: int, fill: int = 0) -
         count, value = coded[at], coded[at + 1]
         at += 2
         if count == 0 and value == _END_OF_LINE:
-            x, y = 0, y + 1
+            x = 0
+            y += 1
         elif count == 0 and value == _END_OF_BITMAP:
             has_end = True
             break
         elif count == 0 and value == _JUMP:
             right, up = bytes(coded[at : at + 2]).ljust(2, b"\0")
-            at, x, y = at + 2, x + right, y + up
+            at += 2
+            x += right
+            y += up
         else:
             if count:
                 run = _repeated(value, count, bits)
