@@ -23,5 +23,7 @@ class Configuration:
     """Factor on the waits between retries, so that tests need not wait."""
     warm: bool = False
     """Whether to start a process for each function at once, not at its first invocation."""
+    packages: list[str] = field(default_factory=list)
+    """Packages that most functions import; they are imported once."""
     control_token: str = field(default="", repr=False)
     """The token that requests below `CONTROL_PATH` must have; empty disables these requests."""
