@@ -65,7 +65,7 @@ class Memory(threading.Thread):
     def run(self) -> None:
         """Take samples."""
         while not self._stopped.wait(POLL_SECONDS):
-            workers = sum(_megabytes(worker) for worker in self._server.children())
+            workers = sum(_megabytes(worker) for worker in self._server.children(recursive=True))
             seconds = time.monotonic() - self._zero
             self.samples.append((seconds, _megabytes(self._server), workers, _megabytes(self._uploader)))
 

@@ -25,5 +25,7 @@ class Configuration:
     """Whether to start a process for each function at once, not at its first invocation."""
     controls: bool = False
     """Whether requests below `CONTROL_PATH` may change what runs, for tests."""
+    packages: list[str] = field(default_factory=list)
+    """Packages that most functions import; they are imported once."""
     control_token: str = field(default="", repr=False)
     """The token that requests below `CONTROL_PATH` must have."""

@@ -168,7 +168,14 @@ def _bind(application: DeferredApp, port: int, purpose: str) -> int:
 def _start_workers(configuration: Configuration, deployment: Deployment, aws_url: str) -> Workers:
     environment = variables(aws_url, configuration.region) | {"AWS_REGION": configuration.region}
     run_dir = Path(configuration.run_dir)
-    workers = Workers(deployment.functions, environment, run_dir, configuration.per_function, configuration.total)
+    workers = Workers(
+        deployment.functions,
+        environment,
+        run_dir,
+        configuration.per_function,
+        configuration.total,
+        configuration.packages,
+    )
     if configuration.warm:
         threading.Thread(target=workers.warm, args=(deployment.functions,), daemon=True).start()
     return workers

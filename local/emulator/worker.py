@@ -1,7 +1,8 @@
 """The process of one function, as the Python runtime of Lambda. It uses only the standard library.
 
-It reads one JSON line per invocation from standard input and answers on the descriptor in its arguments. Standard
-output and standard error are the log of the function. It exits when its parent ends, because standard input ends then.
+It runs as `python -I worker.py ANSWERS CODE LAYER…`. It reads one JSON line per invocation from standard input, and
+answers on the descriptor ANSWERS. Standard output and standard error are the log of the function. It exits when the
+emulator ends, because standard input ends then.
 """
 
 import importlib
@@ -18,14 +19,13 @@ from typing import Any, TextIO
 
 
 def main() -> None:
-    """Load the handler, report that it is ready, and serve until the parent ends."""
-    task_root = sys.argv[1]
-    layers = sys.argv[2].split(os.pathsep)
-    answers = int(sys.argv[3])
+    """Load the handler, report that it is ready, and serve until the emulator ends."""
+    answers = int(sys.argv[1])
+    code, *layers = sys.argv[2:]
     requests: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
-    sys.path[:0] = [task_root, *filter(None, layers)]
-    os.chdir(task_root)
+    sys.path[:0] = [code, *layers]
+    os.chdir(code)
     with os.fdopen(answers, "w", encoding="utf-8") as channel:
         handler, fault = _load(os.environ["_HANDLER"])
         _send(channel, {"ready": True})

@@ -5,23 +5,18 @@ Errors have the names that Lambda reports, because Retry and Catch of a workflow
 
 import json
 import os
-import select
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
-import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, cast
-
-import psutil
+from typing import Any
 
 from local.emulator.iam import access_key
+from local.emulator.processes import ForkServer
 
 MAX_REQUEST_BYTES = (
     6_291_456  # of an invocation, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -29,7 +24,6 @@ MAX_REQUEST_BYTES = (
 INIT_SECONDS = 60.0  # Lambda allows 10 s for an import; a busy laptop may need longer
 MAX_PAYLOAD_BYTES = 6_291_556  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MEMORY_CHECK_SECONDS = 0.05
-_WORKER = Path(__file__).with_name("worker.py")
 _Files = frozenset[tuple[str, int, int]]
 
 
@@ -70,10 +64,24 @@ class Workers:
 
     Further invocations wait without using up their timeout; on AWS another environment would start. After a change to a
     file of a function or its layers, the next invocation runs in a new process.
+
+    Args:
+        functions: All functions.
+        environment: Variables of every function.
+        run_dir: Where logs and temporary files go.
+        per_function: Maximum number of processes of a function.
+        total: Maximum number of parallel invocations.
+        packages: Packages that most functions import; they are imported once.
     """
 
     def __init__(
-        self, functions: list[Function], environment: Mapping[str, str], run_dir: Path, per_function: int, total: int
+        self,
+        functions: list[Function],
+        environment: Mapping[str, str],
+        run_dir: Path,
+        per_function: int,
+        total: int,
+        packages: Sequence[str] = (),
     ) -> None:
         self._functions: dict[str, Function] = {}
         self._altered: dict[str, Function] = {}
@@ -87,6 +95,7 @@ class Workers:
         self._lock = threading.Lock()
         self.update(functions)
         self._stopped = threading.Event()
+        self._fork_server = ForkServer(packages, shared_environment(functions, environment, run_dir))
         threading.Thread(target=self._watch_memory, daemon=True).start()
 
     def update(self, functions: list[Function]) -> None:
@@ -172,6 +181,7 @@ class Workers:
             workers = list(self._workers)
         for worker in workers:
             worker.kill()
+        self._fork_server.stop()
         shutil.rmtree(self._run_dir / "tmp", ignore_errors=True)
 
     def _is_current(self, worker: "_Worker") -> bool:
@@ -195,7 +205,7 @@ class Workers:
             worker.kill()
         if warm:
             return warm
-        worker = _Worker(function, files, self._environment, self._run_dir)
+        worker = _Worker(function, files, self._environment, self._run_dir, self._fork_server)
         with self._lock:
             self._workers.add(worker)
             if self._stopped.is_set():
@@ -221,36 +231,18 @@ class Workers:
 class _Worker:
     """A process of one function."""
 
-    def __init__(self, function: Function, files: _Files, environment: Mapping[str, str], run_dir: Path) -> None:
+    def __init__(
+        self, function: Function, files: _Files, environment: Mapping[str, str], run_dir: Path, fork_server: ForkServer
+    ) -> None:
         self.function = function
         self.files = files
         (run_dir / "logs").mkdir(parents=True, exist_ok=True)
         (run_dir / "tmp").mkdir(parents=True, exist_ok=True)
         self._tmp = tempfile.mkdtemp(prefix=f"{function.logical_id}-", dir=run_dir / "tmp")
         self._out_of_memory = False
-        self._answers, answers = os.pipe()
-        self._unread = b""
-        self._closing = threading.Lock()
+        variables = _environment(function, environment, self._tmp)
         with (run_dir / "logs" / f"{function.logical_id}.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 (our own script)
-                [
-                    sys.executable,
-                    "-I",
-                    str(_WORKER),
-                    str(function.code),
-                    os.pathsep.join(map(str, function.layers)),
-                    str(answers),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                pass_fds=[answers],
-                env=_environment(function, environment, self._tmp),
-                start_new_session=True,  # only the parent receives Ctrl-C; it stops this process itself
-            )
-        os.close(answers)
-        self._requests = cast(IO[bytes], self._process.stdin)
-        self._psutil = psutil.Process(self._process.pid)
+            self._process = fork_server.start([function.code, *function.layers], variables, log)
         self._ready = False
 
     @property
@@ -259,7 +251,7 @@ class _Worker:
 
     def wait_until_ready(self) -> bool:
         """Wait for the import of the handler; return whether it succeeded."""
-        self._ready = self._ready or self._read(INIT_SECONDS) is not None
+        self._ready = self._ready or self._process.receive(INIT_SECONDS) is not None
         return self._ready
 
     def invoke(self, event: Any) -> InvocationResult:
@@ -273,56 +265,27 @@ class _Worker:
             "timeoutSeconds": limit,
             "event": event,
         }
-        try:
-            self._requests.write(json.dumps(request).encode() + b"\n")
-            self._requests.flush()
-        except OSError:
-            return self._failure_of_process(request_id, limit)
-        answer = self._read(limit)
+        answer = self._process.receive(limit) if self._process.send(request) else None
         if answer is None:
             return self._failure_of_process(request_id, limit)
         return InvocationResult(answer["payload"], answer.get("failed", False))
 
     def check_memory(self) -> None:
         """Kill the process if it uses more memory than the function has."""
-        with suppress(psutil.Error):
-            if self._psutil.memory_info().rss > self.function.memory * 1024 * 1024:
-                self._out_of_memory = True
-                self._process.kill()
+        if self._process.memory() > self.function.memory * 1024 * 1024:
+            self._out_of_memory = True
+            self._process.kill()
 
     def kill(self) -> None:
         """Kill the process and remove its files; several threads may call this."""
         self._process.kill()
-        self._process.wait()
-        with self._closing:  # a closed descriptor may be reused, so it must not be closed twice
-            with suppress(OSError):
-                self._requests.close()
-            if self._answers >= 0:
-                os.close(self._answers)
-                self._answers = -1
+        self._process.close()
         shutil.rmtree(self._tmp, ignore_errors=True)
-
-    def _read(self, seconds: float) -> dict[str, Any] | None:
-        """Read one answer; None on a timeout or if the process has ended."""
-        deadline = time.monotonic() + seconds
-        while b"\n" not in self._unread:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0 or not select.select([self._answers], [], [], remaining)[0]:
-                return None
-            chunk = os.read(self._answers, 1 << 16)
-            if not chunk:
-                self._process.wait()
-                return None
-            self._unread += chunk
-        line, _, self._unread = self._unread.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
 
     def _failure_of_process(self, request_id: str, limit: float) -> InvocationResult:
         status = self._process.poll()
         if status is None:
             self._process.kill()
-            self._process.wait()
             return failure(
                 "Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {limit:.2f} seconds"
             )
@@ -362,6 +325,12 @@ def failure(kind: str, message: str) -> InvocationResult:
 def credentials(function: Function) -> dict[str, str]:
     """Return the variable that makes a function call AWS with its role; all roles share the secret."""
     return {"AWS_ACCESS_KEY_ID": access_key(function.role)}
+
+
+def shared_environment(functions: list[Function], common: Mapping[str, str], run_dir: Path) -> dict[str, str]:
+    """Return the variables that all functions share."""
+    variables = [set(_environment(function, common, str(run_dir / "tmp")).items()) for function in functions]
+    return dict(set.intersection(*variables)) if variables else {}
 
 
 def _environment(function: Function, common: Mapping[str, str], tmp: str) -> dict[str, str]:

@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,10 @@ import pytest
 
 from local.emulator.iam import access_key
 from local.emulator.workers import Function, InvocationResult, Workers
+from tests.conftest import ROOT
 
 HANDLERS = """
-import json, os, sys, time
+import gc, importlib.util, json, os, signal, subprocess, sys, time
 
 class OddError(Exception):
     pass
@@ -58,17 +62,64 @@ def long(event, context):
 def nap(event, context):
     time.sleep(0.2)
     return time.time()
+
+def end(event, context):
+    os.kill(os.getpid(), event)
+    time.sleep(60)
+
+def meet(event, context):
+    place, number = event
+    with open(f"{place}/{os.getpid()}", "w"):
+        while len(os.listdir(place)) < number:
+            time.sleep(0.01)
+    return [os.getpid(), len(os.listdir("/dev/fd"))]
+
+def environment(event, context):
+    listed = subprocess.run(["/usr/bin/env", "-0"], stdout=subprocess.PIPE, check=True).stdout.decode()
+    return [dict(os.environ), dict(line.split("=", 1) for line in listed.split("\\0") if line)]
+
+def hour(event, context):
+    return time.localtime(0).tm_hour
+
+def imports(event, context):
+    return {name: importlib.util.find_spec(name) is not None for name in event}
+
+def loaded(event, context):
+    return sorted(sys.modules)
+
+def color(event, context):
+    import colorsys
+    return [colorsys.__file__, os.environ["HOME"], sys.argv[2:]]
+
+def facts(event=None, context=None):
+    signals = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+    return json.loads(json.dumps([
+        sys.path[-3:], sys.flags, sys.warnoptions, gc.isenabled(), os.getsid(0) == os.getpid(), os.umask(0o077),
+        [str(signal.getsignal(number)) for number in signals], signal.set_wakeup_fd(-1),
+        [[stream.encoding, stream.errors, stream.line_buffering] for stream in (sys.stdin, sys.stdout, sys.stderr)],
+    ]))
 """
 
 
+@dataclass(frozen=True)
+class Invoke:
+    """Invokes a function."""
+
+    workers: Workers
+    function: Function
+
+    def __call__(self, event: Any = None) -> InvocationResult:
+        return self.workers.invoke(self.function, event)
+
+
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Callable[..., InvocationResult]]]:
+def make(tmp_path: Path) -> Iterator[Callable[..., Invoke]]:
     """A function that creates a function with one of the handlers above, and returns its invocation."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "app.py").write_text(HANDLERS)
     started = []
 
-    def build(handler: str, per_function: int = 2, **changes: Any) -> Callable[..., InvocationResult]:
+    def build(handler: str, per_function: int = 2, packages: Sequence[str] = (), **changes: Any) -> Invoke:
         settings: dict[str, Any] = {"timeout": 10, "memory": 256, "environment": {"FROM_TEMPLATE": "yes"}} | changes
         function = Function(
             logical_id="F",
@@ -82,9 +133,9 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Callable[..., InvocationResul
             log_group="group",
             **settings,
         )
-        workers = Workers([function], {"AWS_REGION": "us-east-1"}, tmp_path / "run", per_function, 4)
+        workers = Workers([function], {"AWS_REGION": "us-east-1"}, tmp_path / "run", per_function, 4, packages)
         started.append(workers)
-        return lambda event=None: workers.invoke(function, event)
+        return Invoke(workers, function)
 
     def stop() -> None:
         for workers in started:
@@ -195,6 +246,7 @@ def test_a_timeout_ends_the_process(make):
         ("leave", 7, "Runtime exited with error: exit status 7"),
         ("exit", 3, "Runtime exited with error: exit status 3"),
         ("exit", 0, "Runtime exited without providing a reason"),
+        ("end", signal.SIGTERM, "signal: killed"),
     ],
 )
 def test_a_crash_is_an_exit_error(make, handler, status, words):
@@ -202,6 +254,17 @@ def test_a_crash_is_an_exit_error(make, handler, status, words):
     kind, message = error(make(handler)(status))
     assert kind == "Runtime.ExitError"
     assert message.endswith(words)
+
+
+def test_a_crash_does_not_disturb_other_processes(make):
+    """Processes can end while another one runs, and new ones start."""
+    invoke = make("about")
+    process = json.loads(invoke().payload)["pid"]
+    invoke.workers.alter("F", "import os\ndef lambda_handler(event, context): os._exit(7)", None, None)
+    for _ in range(3):
+        assert error(invoke())[0] == "Runtime.ExitError"
+    invoke.workers.restore()
+    assert json.loads(invoke().payload)["pid"] == process
 
 
 def test_exceeding_the_memory_limit_ends_the_process(make):
@@ -242,6 +305,75 @@ def test_the_number_of_processes_is_limited(make):
     assert min(second - first, third - second) >= 0.2
 
 
+def test_processes_that_start_at_the_same_time_share_nothing(make, tmp_path):
+    """Each has an id of its own and, besides the folder that it lists, four descriptors: none of the others."""
+    invoke = make("meet", per_function=4)
+    (tmp_path / "place").mkdir()
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: json.loads(invoke([str(tmp_path / "place"), 4]).payload), range(4)))
+    assert len({pid for pid, _ in results}) == 4
+    assert [descriptors for _, descriptors in results] == [5] * 4
+
+
+def test_a_process_is_like_a_new_interpreter(make, tmp_path):
+    """Path, flags, signals and streams are those of an isolated interpreter in a session of its own."""
+    command = [sys.executable, "-I", "-c", HANDLERS + "print(json.dumps(facts()))"]
+    new = subprocess.run(command, capture_output=True, stdin=subprocess.PIPE, start_new_session=True, check=True)
+    assert json.loads(make("facts")().payload) == json.loads(new.stdout)
+
+
+def test_a_function_can_import_only_its_own_code_layers_and_packages(make, monkeypatch, tmp_path):
+    """Modules of this repository, of PYTHONPATH and of the current folder cannot be imported."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "layer").mkdir()
+    for module in ("code/beside.py", "layer/below.py", "elsewhere/above.py"):
+        (tmp_path / module).touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "elsewhere"))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    names = ["beside", "below", "botocore", "above", "local", "image_pipeline", "fork_server", "worker"]
+    assert json.loads(make("imports")(names).payload) == {
+        name: name in ("beside", "below", "botocore") for name in names
+    }
+
+
+def test_the_environment_of_a_function_is_that_of_its_programs(make):
+    """Programs that a function starts have the variables that the function has."""
+    function, program = json.loads(make("environment")().payload)
+    assert program == function
+    assert "FROM_TEMPLATE" in program
+
+
+def test_an_update_replaces_the_environment(make):
+    """New processes have the new variables, and none of the old ones; the time zone is one of them."""
+    invoke = make("hour")
+    changed = replace(invoke.function, environment={"TZ": "XYZ-5"})
+    invoke.workers.update([changed])
+    assert json.loads(invoke().payload) == 5
+    invoke.workers.update([replace(changed, handler="app.about")])
+    environment = json.loads(invoke().payload)["environment"]
+    assert environment["TZ"] == "XYZ-5"
+    assert "FROM_TEMPLATE" not in environment
+
+
+def test_packages_are_imported_before_a_function_starts(make):
+    """No module of ours is among them, and a package that is missing does not disturb."""
+    loaded = json.loads(make("loaded", packages=["missing", "colorsys"])().payload)
+    assert "colorsys" in loaded
+    assert not {"local", "image_pipeline", "psutil"} & set(loaded)
+
+
+@pytest.mark.parametrize("place", ["code", "layer"])
+def test_a_module_of_a_function_replaces_an_imported_package(make, tmp_path, place):
+    """Code and layers come before packages, also if a package of that name has already been imported."""
+    (tmp_path / place).mkdir(exist_ok=True)
+    (tmp_path / place / "colorsys.py").touch()
+    invoke = make("color", packages=["colorsys"])
+    module, home, folders = json.loads(invoke().payload)
+    assert module == str(tmp_path / place / "colorsys.py")
+    assert Path(home).name.startswith("F-")
+    assert folders == [str(tmp_path / "code"), str(tmp_path / "layer")]
+
+
 def test_stopping_the_pool_removes_processes_and_files(make, tmp_path):
     """Processes and temporary files are removed."""
     invoke = make("about")
@@ -251,27 +383,36 @@ def test_stopping_the_pool_removes_processes_and_files(make, tmp_path):
     assert not (tmp_path / "run" / "tmp").exists()
 
 
+def test_an_invocation_after_the_end_fails(make):
+    """It does not wait for a process."""
+    invoke = make("echo")
+    make.stop()
+    assert error(invoke())[0] == "Runtime.ExitError"
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from local.emulator.workers import Function, Workers
+
+code = Path(sys.argv[1])
+function = Function("F", "F", "arn", "arn:aws:iam::1:role/R", "app.f", "python3.13", code, (), 60, 256, {}, "group")
+Workers([function], {}, code / "run", 1, 1).invoke(function, sys.argv[2])
+"""
+
+
 def test_a_process_ends_with_its_parent(tmp_path):
     """A process ends even if its parent is killed while the function runs."""
     busy = tmp_path / "busy"
     os.mkfifo(busy)
     code = "import time\ndef f(event, context):\n    open(event, 'w').close()\n    time.sleep(60)\n"
     (tmp_path / "app.py").write_text(code)
-    worker = Path(__file__).parents[3] / "local" / "emulator" / "worker.py"
-    read, write = os.pipe()
-    parent, child = os.pipe()
-    names = ("FUNCTION_NAME", "FUNCTION_VERSION", "FUNCTION_MEMORY_SIZE", "LOG_GROUP_NAME", "LOG_STREAM_NAME")
-    process = subprocess.Popen(
-        [sys.executable, "-I", str(worker), str(tmp_path), "", str(write)],
-        stdin=parent,
-        pass_fds=[write],
-        env={"_HANDLER": "app.f", **{f"AWS_LAMBDA_{name}": "x" for name in names}},
-    )
-    request = {"requestId": "r", "functionArn": "", "timeoutSeconds": 60, "event": str(busy)}
-    os.write(child, json.dumps(request).encode() + b"\n")
-    assert os.read(read, 100)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path), str(busy)], cwd=ROOT)
     busy.read_bytes()  # waits until the function has opened it
-    os.close(child)
-    assert process.wait(5) == 0
-    for descriptor in (read, write, parent):
-        os.close(descriptor)
+    processes = psutil.Process(parent.pid).children(recursive=True)
+    assert len(processes) == 2
+    assert all(os.getsid(process.pid) == process.pid for process in processes)
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert not alive
