@@ -32,7 +32,6 @@ from image_pipeline.feeds import listing
 from local.pipeline import Pipeline
 from tests.conftest import ROOT, chromium_path
 from tests.pictures import encoded, gradient
-from tools import chromium
 
 PATIENCE_SECONDS = 60  # far more than anything takes, also on a busy machine
 expect_soon.set_options(timeout=400)  # with a limit this short, Playwright looks every 50 milliseconds, else every 500
@@ -282,14 +281,6 @@ OPTIONS: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "locale":
 
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 800}, "is_mobile": True, "has_touch": True}
 """The options of a context with the screen of a phone."""
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium, one for all tests of a process."""
-    # All tabs of a context share a process: to start one takes longer than to load the page.
-    with chromium.started(chromium_path(), "--process-per-site") as running:
-        yield running
 
 
 @pytest.fixture(scope="session")
