@@ -8,16 +8,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
 import hypothesis
+import psutil
 import pytest
 import yaml
 from moto import mock_aws
@@ -25,6 +26,9 @@ from moto import mock_aws
 from local.emulator.moto_seams import dynamodb as dynamodb_seam
 from local.pipeline import Pipeline
 from tools import chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "layers" / "core"))
@@ -97,6 +101,26 @@ def chromium_path() -> str:
         reason = "no Chromium is on the path, and BROWSER names none: nothing was tested in a browser"
         (pytest.fail if "BROWSER_REQUIRED" in os.environ else pytest.skip)(reason)
     return path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, one for all tests of a process; it ends with all its processes."""
+    older = set(_descendants())
+    # All tabs of a context share a process: to start one takes longer than to load the page.
+    with chromium.started(chromium_path(), "--process-per-site") as running:
+        started = set(_descendants()) - older
+        yield running
+        processes = started.union(*(_descendants(process) for process in started))
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert not alive
+
+
+def _descendants(process: psutil.Process | None = None) -> list[psutil.Process]:
+    """Return the processes that a process has started, or this one; none if it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return (process or psutil.Process()).children(recursive=True)
+    return []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""Start the Chromium of this machine. Nothing is downloaded, and it reaches nothing but loopback."""
+"""Start the Chromium of this machine. Nothing is downloaded, and all names lead to loopback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chro
 """Programs by preference. The first is Chromium without the code of its windows, which needs two thirds of the time."""
 OPTIONS = (
     *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),  # it opens only our page, maybe in a container
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost , EXCLUDE *.localhost",
+    "--host-resolver-rules=MAP * 127.0.0.1",
 )
 
 

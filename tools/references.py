@@ -16,15 +16,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from tests.corpus import BAD, GOOD, HERE
+from tools import chromium
 
 RESULTS = HERE / "references.json"
 SIDE, CELLS = 100, 8
@@ -65,87 +64,35 @@ def small(image: Image.Image) -> Image.Image:
 
 # Chromium -------------------------------------------------------------------------------------------------------------
 
-_PAGE = """<!doctype html><body><script>
-async function ask(name) {
+_SHOW = """
+async (file) => {
   try {
-    const blob = await (await fetch("/file/" + encodeURIComponent(name))).blob();
-    const bitmap = await createImageBitmap(new Blob([blob]), {imageOrientation: "from-image"});
+    const bytes = Uint8Array.from(atob(file), (character) => character.charCodeAt(0));
+    const bitmap = await createImageBitmap(new Blob([bytes]), { imageOrientation: "from-image" });
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
     canvas.getContext("2d").drawImage(bitmap, 0, 0);
-    const png = new Uint8Array(await (await canvas.convertToBlob({type: "image/png"})).arrayBuffer());
-    let text = ""; for (const byte of png) text += String.fromCharCode(byte);
-    return {name, png: btoa(text)};
-  } catch (error) { return {name, error: String(error)}; }
+    const png = new Uint8Array(await (await canvas.convertToBlob({ type: "image/png" })).arrayBuffer());
+    let text = "";
+    for (const byte of png) text += String.fromCharCode(byte);
+    return btoa(text);
+  } catch {
+    return null;
+  }
 }
-(async () => {
-  for (const name of await (await fetch("/names")).json())
-    await fetch("/answer", {method: "POST", body: JSON.stringify(await ask(name))});
-  document.title = "done"; await fetch("/done", {method: "POST"});
-})();
-</script>"""
-
-
-class _PageServer(ThreadingHTTPServer):
-    def __init__(self, files: dict[str, bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), _PageHandler)
-        self.files = files
-        self.answers: dict[str, dict[str, str]] = {}
-        self.is_finished = threading.Event()
-
-
-class _PageHandler(BaseHTTPRequestHandler):
-    server: _PageServer
-
-    def do_GET(self) -> None:
-        from urllib.parse import unquote
-
-        if self.path == "/names":
-            self._send(json.dumps(list(self.server.files)).encode(), "application/json")
-        elif self.path.startswith("/file/"):
-            self._send(self.server.files[unquote(self.path[6:])], "application/octet-stream")
-        else:
-            self._send(_PAGE.encode(), "text/html")
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.path == "/answer":
-            answer = json.loads(body)
-            self.server.answers[answer["name"]] = answer
-        else:
-            self.server.is_finished.set()
-        self._send(b"", "text/plain")
-
-    def _send(self, body: bytes, media_type: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", media_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing: the page sends a request for each file."""
+"""
 
 
 def ask_chromium(files: dict[str, bytes]) -> dict[str, Answer]:
     """Return what a browser shows, in sRGB and upright."""
-    browser = _program("chromium")
-    version = subprocess.run([browser, "--version"], capture_output=True, text=True).stdout  # noqa: S603
-    tool = " ".join(version.split()[:2])
-    server = _PageServer(files)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with tempfile.TemporaryDirectory() as profile:
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-        options += ["--disable-component-update", "--disable-sync", f"--user-data-dir={profile}"]
-        options += ["--force-color-profile=srgb", f"http://127.0.0.1:{server.server_port}/"]
-        process = subprocess.Popen([browser, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
-        try:
-            if not server.is_finished.wait(300):
-                sys.exit("chromium did not answer within five minutes")
-        finally:
-            process.terminate()
-            process.wait()
-            server.shutdown()
-    return {name: _answer(tool, answer.get("png")) for name, answer in server.answers.items()}
+    path = chromium.find()
+    if path is None:
+        sys.exit("chromium is not on the path; install it and run this again")
+    with chromium.started(path) as browser:
+        tool = f"Chromium {browser.version}"
+        page = browser.new_page()
+        return {
+            name: _answer(tool, page.evaluate(_SHOW, base64.b64encode(data).decode())) for name, data in files.items()
+        }
 
 
 def _answer(tool: str, png: str | None) -> Answer:

@@ -106,13 +106,13 @@ def with_facts(script: str, pipeline: Pipeline, **facts: object) -> str:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "evil.example", pytest.param("page.example", marks=HEAVY)])
-def test_a_foreign_page_cannot_reach_the_local_run(open_to_pages, site: Site, key, tmp_path, host):
+def test_a_foreign_page_cannot_reach_the_local_run(open_to_pages, site: Site, browser, key, host):
     """A page of another site or port can neither read nor change anything."""
     open_to_pages.upload("elsewhere/secret", PICTURE, ContentType="image/jpeg")
     address = {"Bucket": open_to_pages.uploads_bucket, "Key": "elsewhere/secret"}
     signed = open_to_pages.client("s3").generate_presigned_url("get_object", Params=address)
     facts = {"key": key, "control": "/_local/clear", "signed": signed}
-    results = site.visit(host, with_facts(ATTACK, open_to_pages, **facts), tmp_path)
+    results = site.visit(browser, host, with_facts(ATTACK, open_to_pages, **facts))
     # "opaque" is the 403: a page that asks without CORS never learns more. Another port is the same site; its pages can
     # show a picture whose signed address they know, and cannot read it.
     image = "shown" if host == "127.0.0.1" else "refused"
@@ -125,14 +125,14 @@ def test_a_foreign_page_cannot_reach_the_local_run(open_to_pages, site: Site, ke
     assert "elsewhere/secret" in {version["Key"] for version in versions}
 
 
-def test_an_allowed_page_uploads_and_shows(open_to_pages, site: Site, key, tmp_path):
+def test_an_allowed_page_uploads_and_shows(open_to_pages, site: Site, browser, key):
     """A page of an allowed origin signs, uploads, follows and shows a rendition."""
     facts = with_facts(UPLOAD, open_to_pages, key=key, picture=list(PICTURE), name="browser.jpg")
-    results = site.visit("localhost", facts, tmp_path)
+    results = site.visit(browser, "localhost", facts)
     assert results == {"stored": 204, "status": "COMPLETED", "shown": 24}
 
 
-def test_an_allowed_page_reads_pixels(open_to_pages, site: Site, tmp_path):
+def test_an_allowed_page_reads_pixels(open_to_pages, site: Site, browser):
     """`fetch` and a canvas read a rendition; without CORS, a browser would let a page only show it."""
     s3, place = (
         open_to_pages.client("s3"),
@@ -140,7 +140,7 @@ def test_an_allowed_page_reads_pixels(open_to_pages, site: Site, tmp_path):
     )
     s3.put_object(**place, Body=PICTURE, ContentType="image/png")
     signed, head = (s3.generate_presigned_url(name, place) for name in ("get_object", "head_object"))
-    results = site.visit("localhost", with_facts(READ, open_to_pages, signed=signed, head=head), tmp_path)
+    results = site.visit(browser, "localhost", with_facts(READ, open_to_pages, signed=signed, head=head))
     size = len(PICTURE)
     assert results == {"bytes": size, "shown": "shown", "pixels": "data:image/png", "head": str(size)}
 
@@ -150,7 +150,7 @@ def snippets() -> list[str]:
     return re.findall(r"^```js\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
 
 
-def test_the_snippets_of_the_document_work(open_to_pages, site: Site, key, tmp_path):
+def test_the_snippets_of_the_document_work(open_to_pages, site: Site, browser, key):
     """The snippets work for a type that the browser does not know, and for an image that replaces another."""
     client, use = snippets()
     before = (
@@ -160,7 +160,7 @@ def test_the_snippets_of_the_document_work(open_to_pages, site: Site, key, tmp_p
     facts = "file.type, bar.value, image.status, image.image.format, image.upload.versionId"
     script = f"{client}{before}{file}{use}results.push([{facts}]);\n}}\nreturn results;"
     pictures = [list(HEIC.read_bytes()), list(PICTURE)] * 2
-    results = site.visit("localhost", with_facts(script, open_to_pages, key=key, pictures=pictures), tmp_path)
+    results = site.visit(browser, "localhost", with_facts(script, open_to_pages, key=key, pictures=pictures))
     versions = open_to_pages.client("s3").list_object_versions(
         Bucket=open_to_pages.uploads_bucket, Prefix="uploads/IMG_0001.HEIC"
     )["Versions"]
@@ -206,11 +206,11 @@ return report;
         ([], 150_000_001, 413, ["string"]),
     ],
 )
-def test_the_client_of_the_document_retries(open_to_pages, site: Site, key, tmp_path, failures, size, error, sends):
+def test_the_client_of_the_document_retries(open_to_pages, site: Site, browser, key, failures, size, error, sends):
     """The client retries only temporary failures, stores files of any type and size, and reports progress."""
     name = f"clips/{len(sends)}-{size}-{error}.mp4"
     facts = {"key": key, "failures": failures, "size": size, "name": name}
-    report = site.visit("localhost", with_facts(snippets()[0] + TRIES, open_to_pages, **facts), tmp_path)
+    report = site.visit(browser, "localhost", with_facts(snippets()[0] + TRIES, open_to_pages, **facts))
     assert (report.get("error"), report["sends"]) == (error, sends)
     if error is None:
         place = {"Bucket": open_to_pages.uploads_bucket, "Key": f"uploads/{name}"}

@@ -32,7 +32,6 @@ from image_pipeline.feeds import listing
 from local.pipeline import Pipeline
 from tests.conftest import ROOT, chromium_path
 from tests.pictures import encoded, gradient
-from tools import chromium
 
 PATIENCE_SECONDS = 60  # far more than anything takes, also on a busy machine
 expect_soon.set_options(timeout=400)  # with a limit this short, Playwright looks every 50 milliseconds, else every 500
@@ -68,18 +67,26 @@ _MOVING = """
 """
 
 
+PARKED = "/nothing"
+"""The path of a tab that waits for the next test: another document of the same site, so its process stays.
+
+To open the page in such a tab takes a quarter less CPU than in a new one, which has another process at first.
+"""
+
+
 class Visitor:
     """A person with a browser. All tabs share one storage.
 
     Args:
         context: A context of the browser.
         url: The address of the page.
-        stays: Whether the context outlives the visitor; it must have one tab, which stays.
+        stays: Whether the context outlives the visitor. Its only tab stays, too, at `PARKED`.
     """
 
     def __init__(self, context: BrowserContext, url: str, *, stays: bool = False) -> None:
-        self.context, self.url = context, url
+        self.context, self.url, self._home = context, url, url
         self._stays = stays
+        self._parked_tabs = list(context.pages)
         self._has_permissions = False
         self._problems: list[str] = []
         self._announced: dict[str, bool] = {}
@@ -94,14 +101,18 @@ class Visitor:
             context.on(event, listener)
 
     def open(self, path: str = "/", key: str | None = None, script: str | None = None) -> Page:
-        """Open a tab.
+        """Open the page, first in the parked tab, then in new ones.
 
         Args:
             path: The path of the page, with its query.
-            key: An API key; the tab is opened by the link that signs in with it.
-            script: Code that runs before the code of the page.
+            key: An API key; the page is opened by the link that signs in with it.
+            script: Code that runs before the code of the page, in a new tab.
         """
-        page = self.context.new_page()
+        if self._parked_tabs and not script:
+            page = self._parked_tabs.pop()
+            page.bring_to_front()
+        else:
+            page = self.context.new_page()
         if script:
             page.add_init_script(script)
         page.goto(f"{self.url}{path}{f'#key={key}' if key else ''}")
@@ -158,16 +169,18 @@ class Visitor:
         assert not missing, f"announced, but did not occur: {missing}"
 
     def _clear(self) -> None:
-        """Make the context as good as new, except for the cached files of the page."""
-        first, *later_pages = self.context.pages
-        for page in later_pages:
-            page.close()
+        """Make the context as good as new, except for the cached files of the page. Park its first tab."""
         for event, listener in self._listeners.items():
             self.context.remove_listener(event, listener)
-        self.context.unroute_all(behavior="ignoreErrors")  # a test may hold a request for ever
+        first, *later_pages = self.context.pages or [self.context.new_page()]
+        for page in later_pages:
+            page.close()
+        first.goto(f"{self._home}{PARKED}")
+        first.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+        first.unroute_all(behavior="ignoreErrors")  # a test may hold a request for ever
+        self.context.unroute_all(behavior="ignoreErrors")
         if self._has_permissions:
             self.context.clear_permissions()
-        first.evaluate("() => localStorage.clear()")
 
     def _is_announced(self, problem: str) -> bool:
         matching = [pattern for pattern in self._announced if re.search(pattern, problem)]
@@ -285,24 +298,15 @@ PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 800}, "is_mobile":
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium, one for all tests of a process."""
-    # All tabs of a context share a process: to start one takes longer than to load the page.
-    with chromium.started(chromium_path(), "--process-per-site") as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
 def make_context(browser: Browser, shared_pipeline: Pipeline) -> Callable[..., BrowserContext]:
     """A function that returns a context for many tests, one after the other; it accepts options of a context.
 
-    The context keeps the files of the page in its cache, as browsers do. Its first tab has a file of the same site, so
-    the process of the site stays.
+    The context keeps the files of the page in its cache, as browsers do.
     """
 
     def make_context(**options: Any) -> BrowserContext:
         context = browser.new_context(**OPTIONS | options)
-        context.new_page().goto(f"{shared_pipeline.api_url}/")
+        context.new_page().goto(f"{shared_pipeline.api_url}{PARKED}")
         return context
 
     return make_context

@@ -383,9 +383,10 @@ def test_only_the_keyboard_is_needed(visitor: Visitor, album, key):
 @pytest.mark.parametrize("width", [3840, pytest.param(768, marks=HEAVY)])
 def test_every_screen_is_wide_enough(visitor: Visitor, album, key, width):
     """Nothing scrolls sideways, in any view, also while something moves."""
-    page = visitor.open()
+    page = visitor.context.new_page()
     page.emulate_media(reduced_motion="no-preference")
     page.set_viewport_size({"width": width, "height": 800})
+    page.goto(visitor.url)
     look_around(page, key, album)
 
 
