@@ -27,6 +27,7 @@ MAX_REQUEST_BYTES = (
     6_291_456  # of an invocation, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 )
 INIT_SECONDS = 60.0  # Lambda allows 10 s for an import; a busy laptop may need longer
+PATIENCE_SECONDS = 0.1  # less than the start of a process takes
 MAX_PAYLOAD_BYTES = 6_291_556  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MEMORY_CHECK_SECONDS = 0.05
 _WORKER = Path(__file__).with_name("worker.py")
@@ -68,8 +69,9 @@ class InvocationResult:
 class Workers:
     """Runs functions, each in at most `per_function` processes, and at most `total` processes at the same time.
 
-    Further invocations wait without using up their timeout; on AWS another environment would start. After a change to a
-    file of a function or its layers, the next invocation runs in a new process.
+    Further invocations wait without using up their timeout; on AWS another environment would start. A second process
+    starts only if the first one stays busy for `PATIENCE_SECONDS`: most invocations end much earlier. After a change to
+    a file of a function or its layers, the next invocation runs in a new process.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Workers:
         self._idle: dict[str, list[_Worker]] = {}
         self._workers: set[_Worker] = set()
         self._lock = threading.Lock()
+        self._released = threading.Condition(self._lock)
         self.update(functions)
         self._stopped = threading.Event()
         threading.Thread(target=self._watch_memory, daemon=True).start()
@@ -181,33 +184,49 @@ class Workers:
 
     def _acquire(self, function: Function) -> "_Worker":
         files = _files(function)
-        with self._lock:
-            idle = self._idle[function.arn]
-            own = [worker for worker in idle if worker.function == function]
-            stale = [worker for worker in own if not worker.alive or worker.files != files]
-            for worker in stale:
-                idle.remove(worker)
-                self._workers.discard(worker)
-            warm = next((worker for worker in reversed(own) if worker not in stale), None)
-            if warm:
-                idle.remove(warm)
-        for worker in stale:
-            worker.kill()
-        if warm:
-            return warm
-        worker = _Worker(function, files, self._environment, self._run_dir)
-        with self._lock:
+        self._end_edited(function, files)
+        with self._released:
+            self._released.wait_for(
+                lambda: self._warm(function, files) or not self._is_busy(function), timeout=PATIENCE_SECONDS
+            )
+            if warm := self._warm(function, files):
+                self._idle[function.arn].remove(warm)
+                return warm
+            worker = _Worker(function, files, self._environment, self._run_dir)
             self._workers.add(worker)
             if self._stopped.is_set():
                 worker.kill()
         return worker
 
+    def _end_edited(self, function: Function, files: _Files) -> None:
+        """End idle processes that have ended by themselves or have other files."""
+        with self._lock:
+            idle = self._idle[function.arn]
+            edited = [worker for worker in idle if worker.function == function and not worker.is_usable(files)]
+            for worker in edited:
+                idle.remove(worker)
+                self._workers.discard(worker)
+        for worker in edited:
+            worker.kill()
+
+    def _warm(self, function: Function, files: _Files) -> "_Worker | None":
+        """Return the idle process that was used last."""
+        idle = reversed(self._idle[function.arn])
+        return next((worker for worker in idle if worker.function == function and worker.is_usable(files)), None)
+
+    def _is_busy(self, function: Function) -> bool:
+        """Return whether a process of the function runs or starts, so that it may soon be idle."""
+        busy = self._workers.difference(self._idle[function.arn])
+        return any(worker.function == function for worker in busy)
+
     def _release(self, worker: "_Worker") -> None:
         with self._lock:
             if worker.alive and self._is_current(worker) and not self._stopped.is_set():
                 self._idle[worker.function.arn].append(worker)
+                self._released.notify_all()
                 return
             self._workers.discard(worker)
+            self._released.notify_all()
         worker.kill()
 
     def _watch_memory(self) -> None:
@@ -256,6 +275,10 @@ class _Worker:
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    def is_usable(self, files: _Files) -> bool:
+        """Return whether the process runs, with these files."""
+        return self.alive and self.files == files
 
     def wait_until_ready(self) -> bool:
         """Wait for the import of the handler; return whether it succeeded."""

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from local.emulator import workers
 from local.emulator.iam import access_key
 from local.emulator.workers import Function, InvocationResult, Workers
 
@@ -58,6 +60,16 @@ def long(event, context):
 def nap(event, context):
     time.sleep(0.2)
     return time.time()
+
+def slow(event, context):
+    time.sleep(0.2)
+    return os.getpid()
+
+def hold(event, context):
+    if event:
+        open(event, "w").close()  # reports its start
+        open(event).close()  # waits for its end
+    return os.getpid()
 """
 
 
@@ -82,13 +94,13 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Callable[..., InvocationResul
             log_group="group",
             **settings,
         )
-        workers = Workers([function], {"AWS_REGION": "us-east-1"}, tmp_path / "run", per_function, 4)
-        started.append(workers)
-        return lambda event=None: workers.invoke(function, event)
+        pool = Workers([function], {"AWS_REGION": "us-east-1"}, tmp_path / "run", per_function, 4)
+        started.append(pool)
+        return lambda event=None: pool.invoke(function, event)
 
     def stop() -> None:
-        for workers in started:
-            workers.stop()
+        for pool in started:
+            pool.stop()
 
     build.stop = stop  # type: ignore[attr-defined]
     yield build
@@ -240,6 +252,28 @@ def test_the_number_of_processes_is_limited(make):
         thread.join()
     first, second, third = sorted(ends)
     assert min(second - first, third - second) >= 0.2
+
+
+def test_short_invocations_share_a_process(make, monkeypatch):
+    """An invocation waits for the process of the one before, instead of the start of another process."""
+    monkeypatch.setattr(workers, "PATIENCE_SECONDS", 60)
+    invoke = make("slow")
+    with ThreadPoolExecutor() as pool:
+        processes = {answer.payload for answer in pool.map(lambda _: invoke(), range(3))}
+    assert len(processes) == 1
+
+
+def test_a_second_process_starts_if_the_first_stays_busy(make, monkeypatch, tmp_path):
+    """A long invocation does not block another one."""
+    monkeypatch.setattr(workers, "PATIENCE_SECONDS", 0)
+    invoke, pipe = make("hold"), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(invoke, str(pipe))
+        pipe.open().close()
+        second = invoke()
+        pipe.open("w").close()
+    assert second.payload != first.result().payload
 
 
 def test_stopping_the_pool_removes_processes_and_files(make, tmp_path):
