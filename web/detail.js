@@ -243,7 +243,7 @@ export class ImageDetail extends HTMLElement {
     };
     try {
       const { addFocusPoint } = await loadFocusPoint();
-      if (frame.isConnected) addFocusPoint(frame, shownImage(this.#record)?.focus ?? null, session.can('upload') ? save : null);
+      if (frame.isConnected) addFocusPoint({ frame, stage: this.#stage }, shownImage(this.#record)?.focus ?? null, session.can('upload') ? save : null);
     } catch (error) {
       console.warn(error);
       const reload = { label: 'Reload', run: () => location.reload() };
