@@ -222,7 +222,7 @@ export class ImageDetail extends HTMLElement {
     const isShown = picture && picture.state !== 'FAILED' && picture.state !== 'DELETED';
     this.#stage.dataset.kind = isShown ? 'image' : 'message';
     if (isShown) {
-      const frame = pictureFrame(picture);
+      const frame = pictureFrame(picture, this.#stage.querySelector('.detail-frame img'));
       fill(this.#stage, frame, pictureProgress(picture));
       if (picture.src && this.#record && !isPending(picture)) void this.#addFocusPoint(frame);
     } else if (picture) {
