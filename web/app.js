@@ -22,6 +22,11 @@ const loadWorkbench = lazy(() => import('./workbench.js'), ['uploads', 'detail',
 const loadSignIn = lazy(() => import('./sign-in.js'), ['sign-in']);
 const stack = setting('stack');
 const session = new Session({ stack, kind: setting('authorization') === 'token' ? 'token' : 'key', readAccess });
+const api = new Api(session);
+const query = new Query();
+const listing = new Listing({ api });
+/** @type {Promise<void> | null} */
+let listed = null;
 session.addEventListener('change', enter);
 addEventListener('hashchange', start); // a link that signs in was opened in this tab
 start();
@@ -36,12 +41,18 @@ function setting(name) {
   return document.querySelector(`meta[name="image-pipeline:${name}"]`)?.getAttribute('content') ?? '';
 }
 
-/** Sign in with the credential that the address or the browser has, or ask for one. */
+/**
+ * Sign in with the credential that the address or the browser has, or ask for one. The first images are listed at the
+ * same time, so that the functions of both requests start together.
+ */
 async function start() {
   try {
-    await session.resume();
+    const resumed = session.resume();
+    if (session.state === 'signed-out' && session.credential !== null) listed = listing.show(query.filters);
+    await resumed;
     if (session.state === 'signed-out') showSignIn(null);
   } catch (error) {
+    listed = null;
     if (!(error instanceof ApiError)) throw error;
     if (session.state !== 'signed-out') return; // the page works with another credential
     if (error.kind === 'unauthorized' || error.kind === 'forbidden') showSignIn(error);
@@ -64,13 +75,10 @@ function enter() {
 }
 
 function showGallery() {
-  const api = new Api(session);
-  const query = new Query();
   const selection = new Selection();
-  const listing = new Listing({ api });
   const gallery = new ImageGallery();
   const parts = { api, session, query, selection, listing, gallery };
-  const workbench = listing.show(query.filters).then(painted).then(() => createWorkbench(parts));
+  const workbench = (listed ?? listing.show(query.filters)).then(painted).then(() => createWorkbench(parts));
   /** @type {WithWorkbench} */
   const withWorkbench = (run) => void workbench.then(run, sayIncomplete);
 
@@ -82,7 +90,7 @@ function showGallery() {
   watchBar(bar);
   keepSession({ api, listing });
   keepFresh({ api, query, listing, selection, gallery });
-  workbench.catch(sayIncomplete);
+  workbench.catch(sayIncomplete).finally(() => gallery.lookAhead());
 }
 
 /** Wait until the first pictures have been requested, so that nothing is loaded before them. */
@@ -97,8 +105,15 @@ async function painted() {
  * @param {Omit<import('./workbench.js').Parts, 'stack'>} parts
  */
 async function createWorkbench(parts) {
+  preloadWorkbench();
   const [module] = await Promise.all([loadWorkbench(), loadSignIn()]);
   return module.createWorkbench({ ...parts, stack });
+}
+
+/** Request all modules of the workbench at once. Otherwise, the browser finds them import by import. */
+function preloadWorkbench() {
+  const template = /** @type {HTMLTemplateElement} */ (document.getElementById('workbench'));
+  document.head.append(template.content);
 }
 
 /** @param {unknown} error */

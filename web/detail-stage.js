@@ -42,9 +42,10 @@ export function explanation(picture, uses) {
  * Show the picture, as far as it is known.
  *
  * @param {Picture} picture
+ * @param {HTMLImageElement | null} before stays if it shows the same files, because a new one would fade in again.
  * @returns {HTMLElement} covers exactly the picture.
  */
-export function pictureFrame(picture) {
+export function pictureFrame(picture, before) {
   const { width, height } = picture;
   const frame = el('div', { class: `detail-frame ${hasTransparency(picture) ? 'transparent' : ''}` });
   if (width && height) {
@@ -54,7 +55,7 @@ export function pictureFrame(picture) {
   }
   const placeholder = el('canvas', { class: 'detail-placeholder', attrs: { 'aria-hidden': 'true' } });
   if (picture.thumbhash && drawThumbhash(placeholder, picture.thumbhash)) frame.append(placeholder);
-  if (picture.src) frame.append(pictureImage(picture, picture.src));
+  if (picture.src) frame.append(pictureImage(picture, picture.src, before));
   else if (!picture.thumbhash) frame.append(icon('image'));
   return frame;
 }
@@ -71,10 +72,15 @@ export function pictureProgress(picture) {
 /**
  * @param {Picture} picture
  * @param {string} src
+ * @param {HTMLImageElement | null} before
  */
-function pictureImage(picture, src) {
+function pictureImage(picture, src, before) {
   const moving = matchMedia(CALM).matches ? '' : picture.moving;
   const srcset = src.startsWith('blob:') ? '' : moving || mergedSrcset(picture);
+  if (before?.classList.contains('loaded') && filesOf(before) === filesOf({ src, srcset })) {
+    before.alt = altOf(picture);
+    return before;
+  }
   const image = el('img', { attrs: { src, srcset: srcset || null, sizes: `${WIDE} 40vw, 100vw`, alt: altOf(picture) } });
   if (image.complete) image.classList.add('loaded');
   image.addEventListener('load', () => image.classList.add('loaded'), { once: true });
@@ -100,6 +106,11 @@ function failure(picture, { session, actions, replace }) {
     error.step && el('p', { class: 'soft' }, `Failed in the step “${stepName(error.step)}” with `, el('code', {}, error.code), '.'),
     help,
   );
+}
+
+/** Return addresses without their signatures. @param {{ src: string, srcset: string }} image */
+function filesOf({ src, srcset }) {
+  return `${src} ${srcset}`.replace(/\?[^\s,]*/g, '');
 }
 
 /** @param {Picture} picture */

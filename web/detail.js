@@ -222,7 +222,7 @@ export class ImageDetail extends HTMLElement {
     const isShown = picture && picture.state !== 'FAILED' && picture.state !== 'DELETED';
     this.#stage.dataset.kind = isShown ? 'image' : 'message';
     if (isShown) {
-      const frame = pictureFrame(picture);
+      const frame = pictureFrame(picture, this.#stage.querySelector('.detail-frame img'));
       fill(this.#stage, frame, pictureProgress(picture));
       if (picture.src && this.#record && !isPending(picture)) void this.#addFocusPoint(frame);
     } else if (picture) {
@@ -243,7 +243,7 @@ export class ImageDetail extends HTMLElement {
     };
     try {
       const { addFocusPoint } = await loadFocusPoint();
-      if (frame.isConnected) addFocusPoint(frame, shownImage(this.#record)?.focus ?? null, session.can('upload') ? save : null);
+      if (frame.isConnected) addFocusPoint({ frame, stage: this.#stage }, shownImage(this.#record)?.focus ?? null, session.can('upload') ? save : null);
     } catch (error) {
       console.warn(error);
       const reload = { label: 'Reload', run: () => location.reload() };

@@ -53,6 +53,7 @@ export class DropTarget extends HTMLElement {
     addEventListener('dragover', (event) => this.#over(event));
     addEventListener('dragleave', (event) => this.#leave(event));
     addEventListener('drop', () => this.#close());
+    addEventListener('pointermove', () => this.#depth > 0 && this.#close()); // never during a drag, so its end was missed
     takeFiles((incoming) => this.#take(incoming));
   }
 

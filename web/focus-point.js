@@ -16,11 +16,12 @@ const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 /**
  * Add the mark to a picture and, for those who may move it, a button.
  *
- * @param {HTMLElement} frame covers exactly the picture.
+ * @param {{ frame: HTMLElement, stage: HTMLElement }} places `frame` covers exactly the picture, which may be smaller than
+ *   a button; `stage` is around it.
  * @param {Point | null} point
  * @param {((point: Point | null) => void) | null} save
  */
-export function addFocusPoint(frame, point, save) {
+export function addFocusPoint({ frame, stage }, point, save) {
   const mark = el('span', { class: 'focus-mark', attrs: { 'aria-hidden': 'true' } });
   if (point) put(mark, point);
   mark.hidden = !point;
@@ -29,7 +30,7 @@ export function addFocusPoint(frame, point, save) {
   const open = el('button', { class: 'button small focus-open', attrs: { type: 'button' } }, point ? 'Move focus' : 'Set focus');
   open.addEventListener('click', () => {
     open.hidden = true;
-    edit(frame, mark, point, (chosen) => {
+    edit({ frame, stage, mark }, point, (chosen) => {
       open.hidden = false;
       open.focus();
       mark.hidden = !point;
@@ -37,18 +38,17 @@ export function addFocusPoint(frame, point, save) {
       if (chosen !== undefined) save(chosen);
     });
   });
-  frame.append(open);
+  stage.append(open);
 }
 
 /**
  * Let the user choose a point.
  *
- * @param {HTMLElement} frame
- * @param {HTMLElement} mark
+ * @param {{ frame: HTMLElement, stage: HTMLElement, mark: HTMLElement }} elements
  * @param {Point | null} before
  * @param {(point: Point | null | undefined) => void} done gets null to remove the point, undefined if the user cancelled.
  */
-function edit(frame, mark, before, done) {
+function edit({ frame, stage, mark }, before, done) {
   let point = before ?? MIDDLE;
   const area = el('button', { class: 'focus-area', attrs: { type: 'button', 'aria-describedby': 'focus-help' } });
   const help = el('p', { class: 'focus-help', attrs: { id: 'focus-help' } }, HELP);
@@ -83,7 +83,8 @@ function edit(frame, mark, before, done) {
   if (remove) help.append(' ', remove);
   mark.hidden = false;
   show();
-  frame.append(area, help);
+  frame.append(area);
+  stage.append(help);
   area.focus();
 }
 

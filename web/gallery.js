@@ -55,6 +55,9 @@ export class ImageGallery extends HTMLElement {
   /** @type {string | null} The picture that Tab reaches. */
   #current = null;
 
+  /** How far below the viewport pictures must be listed. */
+  #ahead = 0;
+
   #width = 0;
   #height = 0;
   #filters = {};
@@ -82,6 +85,12 @@ export class ImageGallery extends HTMLElement {
     this.addEventListener('keydown', (event) => this.#key(event));
     this.addEventListener('focusin', (event) => this.#focused(event));
     this.addEventListener('tile-select', (event) => this.#selected(/** @type {CustomEvent} */ (event).detail));
+  }
+
+  /** From now on, list pictures before somebody scrolls to them. */
+  lookAhead() {
+    this.#ahead = NEAR_END;
+    this.#plan();
   }
 
   /**
@@ -223,7 +232,7 @@ export class ImageGallery extends HTMLElement {
       const boxes = visible.get(section.id);
       if (boxes) this.#renderDay(section, boxes, isCalm);
     }
-    if (top + innerHeight + NEAR_END > this.#height && this.#parts.listing.error === null) this.#parts.listing.loadMore();
+    if (top + innerHeight + this.#ahead > this.#height && this.#parts.listing.error === null) this.#parts.listing.loadMore();
   }
 
   /**

@@ -22,13 +22,15 @@ const FLATTEST = 3;
 const STEEPEST = 0.6;
 const UNKNOWN = 1.5;
 const CARD_WIDTH = 320;
-const CARD_HEIGHT = 184; // where a card has a row for itself
-const NARROW = 560;
+const CARD_HEIGHT = 184; // room for a reason, a hint and a button
+const LOWEST_CARD = 175;
+const TALLEST_CARD = 220;
 const TALLEST = 1.4;
 const LOWEST = 0.8;
 
 /**
- * Arrange pictures in rows.
+ * Arrange pictures in rows. The card of a failed image has text, so its row is never low, and it takes the width that
+ * pictures leave.
  *
  * @param {Picture[]} pictures
  * @param {number} width
@@ -40,70 +42,70 @@ export function justify(pictures, width, { height, gap }) {
   const rows = [];
   /** @type {Picture[]} */
   let line = [];
-  let aspects = 0;
   let top = 0;
 
-  const ownsRow = (/** @type {Picture} */ { state }) => state === 'FAILED' && width < NARROW;
-  const aspect = (/** @type {Picture} */ picture) => (ownsRow(picture) ? width / CARD_HEIGHT : aspectOf(picture, height));
-
   /** @param {Picture[]} members */
-  const rowHeight = (members, sum = members.reduce((total, each) => total + aspect(each), 0)) =>
-    (width - gap * (members.length - 1)) / sum;
+  const rowHeight = (members) =>
+    (width - gap * (members.length - 1)) / members.reduce((sum, picture) => sum + aspectOf(picture), 0);
+  /** @param {Picture[]} members */
+  const wanted = (members) => (members.some(isCard) ? Math.max(height, CARD_HEIGHT) : height);
+  /** @param {Picture[]} members */
+  const lowest = (members, otherwise = 0) => (members.some(isCard) ? LOWEST_CARD : otherwise);
 
-  /** @param {number} tall */
-  const close = (tall) => {
-    const row = place(line, { top, height: tall, width, gap, aspect });
+  const close = (/** @type {number} */ tall, fills = true) => {
+    const row = place(line, { top, height: tall, width, gap, fills });
     rows.push(row);
     top += row.height + gap;
     line = [];
-    aspects = 0;
   };
 
   for (const picture of pictures) {
-    if (ownsRow(picture)) {
-      if (line.length) close(Math.min(height, rowHeight(line, aspects)));
-      line = [picture];
-      close(CARD_HEIGHT);
-      continue;
-    }
-    const longer = rowHeight([...line, picture], aspects + aspect(picture));
+    const longer = [...line, picture];
+    const goal = wanted(longer);
+    const low = rowHeight(longer);
     // The row is full. Leave this picture out if the row is nearer to the wanted height without it.
-    if (line.length && longer < height) {
-      const shorter = rowHeight(line, aspects);
-      if (shorter - height < height - longer && shorter <= height * TALLEST) close(shorter);
+    if (line.length && low < goal) {
+      const high = rowHeight(line);
+      const isNearer = high - goal < goal - low && high <= goal * TALLEST;
+      if (isNearer || low < lowest(longer)) close(Math.min(high, wanted(line) * TALLEST));
     }
     line.push(picture);
-    aspects += aspect(picture);
-    const tall = rowHeight(line, aspects);
-    if (tall <= height) close(tall);
+    const tall = rowHeight(line);
+    if (tall <= wanted(line)) close(tall);
   }
   if (line.length === 0) return rows;
   // A few pictures at the end join the row before, if that row stays high enough.
-  const before = rows.at(-1);
-  const last = before && !ownsRow(before.boxes[0].picture) ? before : null;
-  const joined = last ? [...last.boxes.map(({ picture }) => picture), ...line] : line;
-  if (last && rowHeight(joined) >= height * LOWEST) {
+  const last = rows.at(-1);
+  const joined = [...(last?.boxes.map(({ picture }) => picture) ?? []), ...line];
+  if (last && rowHeight(joined) >= lowest(joined, height * LOWEST)) {
     rows.pop();
     top = last.top;
     line = joined;
     close(rowHeight(joined));
   } else {
-    close(Math.min(height, rowHeight(line, aspects)));
+    const tall = rowHeight(line);
+    const goal = wanted(line);
+    close(Math.min(goal, tall), width * (1 - goal / tall) < CARD_WIDTH / 2);
   }
   return rows;
 }
 
 /**
  * @param {Picture[]} pictures
- * @param {{ top: number, height: number, width: number, gap: number, aspect: (picture: Picture) => number }} options
+ * @param {{ top: number, height: number, width: number, gap: number, fills: boolean }} options `fills`: whether cards
+ *   take all width that is left.
  * @returns {Row}
  */
-function place(pictures, { top, height, width, gap, aspect }) {
-  const tall = Math.round(height);
+function place(pictures, { top, height, width, gap, fills }) {
+  const cards = pictures.filter(isCard).length;
+  const high = cards ? Math.min(TALLEST_CARD, cards === pictures.length ? Math.max(CARD_HEIGHT, height) : height) : height;
+  const tall = Math.round(high);
+  const others = pictures.filter((picture) => !isCard(picture)).reduce((sum, picture) => sum + aspectOf(picture) * high, 0);
+  const cardWidth = fills ? (width - gap * (pictures.length - 1) - others) / cards : CARD_WIDTH;
   let exact = 0;
   const boxes = pictures.map((picture) => {
     const left = Math.round(exact);
-    exact += aspect(picture) * height;
+    exact += isCard(picture) ? cardWidth : aspectOf(picture) * high;
     const right = Math.min(Math.round(exact), width);
     exact += gap;
     return { picture, left, top, width: right - left, height: tall };
@@ -111,16 +113,20 @@ function place(pictures, { top, height, width, gap, aspect }) {
   return { top, height: tall, boxes };
 }
 
+/** @param {Picture} picture */
+function isCard({ state }) {
+  return state === 'FAILED';
+}
+
 /**
- * Return the aspect ratio that a picture has in the gallery. Very long ones are cropped; a card needs room for its text.
+ * Return the aspect ratio that a picture has in the gallery. Very long ones are cropped.
  *
  * @param {Picture} picture
- * @param {number} height
  */
-function aspectOf({ state, width, height: tall }, height) {
-  if (state === 'FAILED') return CARD_WIDTH / height;
-  if (!width || !tall) return UNKNOWN;
-  return Math.min(FLATTEST, Math.max(STEEPEST, width / tall));
+function aspectOf({ state, width, height }) {
+  if (state === 'FAILED') return CARD_WIDTH / CARD_HEIGHT;
+  if (!width || !height) return UNKNOWN;
+  return Math.min(FLATTEST, Math.max(STEEPEST, width / height));
 }
 
 /**

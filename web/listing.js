@@ -8,7 +8,7 @@ import { matches, toParameters } from './query.js';
  * @typedef {import('./query.js').Filters} Filters
  */
 
-// A short first page shows pictures soon; the gallery asks for the next one while it draws them.
+// A short first page shows pictures soon; the gallery asks for the next one as soon as the page is complete.
 const FIRST = 24;
 const PAGE = 100;
 const MOST_REFRESHED = 10; // pages

@@ -48,11 +48,13 @@ export function offlineNotice(api) {
 
   retry.addEventListener('click', attempt);
   addEventListener('online', () => !api.reachable && attempt());
-  api.addEventListener('reachable', () => {
+  const follow = () => {
     bar.hidden = api.reachable;
     delay = FIRST;
     if (api.reachable) clearInterval(timer);
     else attempt();
-  });
+  };
+  api.addEventListener('reachable', follow);
+  if (!api.reachable) follow();
   return bar;
 }

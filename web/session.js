@@ -14,7 +14,7 @@ const LOCAL = ['127.0.0.1', 'localhost', '[::1]'];
 
 /** Emits `change` when `state` or `access` changes, and `leave` before the visitor signs out. */
 export class Session extends EventTarget {
-  /** @type {string | null} */
+  /** @type {string | null} While nobody is signed in, the one whose rights are being read. */
   credential = null;
 
   /** @type {Access | null} */
@@ -77,7 +77,9 @@ export class Session extends EventTarget {
    */
   async signIn(text, { remember }) {
     const credential = text.trim();
+    if (this.state === 'signed-out') this.credential = credential;
     const access = await this.#readAccess(this.#headers(credential)).catch((error) => {
+      if (this.state === 'signed-out' && this.credential === credential) this.credential = null;
       if (error instanceof ApiError && error.kind === 'unauthorized') this.#discard(credential);
       throw error;
     });

@@ -7,6 +7,7 @@ from tests.conftest import ROOT
 
 WEB = ROOT / "web"
 _STATIC_IMPORT = re.compile(r"^(?:import|export) (?:[^;']* from )?'(\./[^']+)';", re.MULTILINE)
+_PRELOAD = re.compile(r'<link rel="modulepreload" href="{{page}}([^"]+)">')
 _DYNAMIC_IMPORT = re.compile(r"\bimport\('\./([^']+)'\)")
 
 
@@ -23,11 +24,14 @@ def modules_of(name: str) -> set[str]:
     return names
 
 
-def test_the_browser_loads_all_modules_of_the_gallery_at_once():
-    """index.html preloads exactly what start.js imports, so the browser needs only one round trip."""
-    preloaded = re.findall(r'<link rel="modulepreload" href="{{page}}([^"]+)">', (WEB / "index.html").read_text())
-    started = _DYNAMIC_IMPORT.findall((WEB / "start.js").read_text())
-    assert sorted(preloaded) == sorted(set().union(*map(modules_of, started)))
+def test_the_browser_loads_all_modules_at_once():
+    """index.html preloads exactly what is imported: first the gallery, then the workbench, each in one round trip."""
+    first, later = (
+        _PRELOAD.findall(part) for part in (WEB / "index.html").read_text().split('<template id="workbench">')
+    )
+    gallery = set().union(*map(modules_of, _DYNAMIC_IMPORT.findall((WEB / "start.js").read_text())))
+    assert sorted(first) == sorted(gallery)
+    assert sorted(later) == sorted(modules_of("workbench.js") - gallery)
 
 
 def test_every_file_is_used():

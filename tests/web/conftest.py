@@ -57,6 +57,7 @@ async ([part, options]) => {
 # With reduced motion, nothing may move.
 _MOVING = """
 () => {
+  if (!matchMedia('(prefers-reduced-motion: reduce)').matches) return [];
   const longest = (text) => Math.max(...text.split(',').map(Number.parseFloat));
   const moves = ({ transitionProperty, transitionDuration, animationName, animationDuration }) =>
     (longest(transitionDuration) > 0.01 && /all|transform|top|left|width|height/.test(transitionProperty)) ||
@@ -134,7 +135,7 @@ class Visitor:
         self._announced |= dict.fromkeys(patterns, False)
 
     def audit(self, page: Page, part: str | None = None) -> None:
-        """Note what moves in the present view, and what axe finds in it, in the light and in the dark scheme.
+        """Note what axe finds in the present view, in both colour schemes, and what moves although nothing should.
 
         Args:
             page: A tab.

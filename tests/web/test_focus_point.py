@@ -53,6 +53,16 @@ def test_a_point_is_set_by_keyboard_and_by_mouse(visitor: Visitor, pipeline, ima
     expect(page.get_by_role("heading", name="a.jpg")).to_be_visible()
 
 
+def test_the_point_of_a_small_image_can_be_set(visitor: Visitor, make_images, example, key):
+    """The picture has its own proportions, and the button has room beside it."""
+    (image,) = make_images(1, image={**example["image"], "width": 40, "height": 2})
+    page = visitor.open(f"/?image={image.removeprefix('uploads/')}", key=key)
+    page.get_by_role("button", name="Set focus").click()
+    expect(page.get_by_text("Click the point")).to_be_visible()
+    size = page.locator(".detail-frame").bounding_box()
+    assert (size["width"], size["height"]) == (40, 2)
+
+
 def test_a_caller_who_may_not_upload_sees_the_point_only(visitor: Visitor, make_images, make_key, folder):
     """There is no button without the scope `upload`."""
     (image,) = make_images(1, focus={"x": Decimal("0.25"), "y": Decimal("0.75")})

@@ -22,6 +22,8 @@ PASTE = """
 }
 """
 
+REQUESTED = "(name) => performance.getEntriesByType('resource').some((entry) => entry.name.endsWith(`/${name}`))"
+
 
 @pytest.fixture
 def picture(tmp_path) -> Path:
@@ -52,6 +54,31 @@ def test_files_are_taken_before_the_list_has_arrived(visitor: Visitor, folder, k
         route.continue_()
     for name in ("x.jpg", "pasted.jpg"):
         expect(upload_row(page, f"{folder}{name}")).to_be_visible()
+
+
+def test_images_are_listed_while_the_session_signs_in(visitor: Visitor, image_key, key):
+    """The requests for the rights of the key and for the first images do not wait for each other."""
+    held: list[Route] = []
+    visitor.context.route("**/access", lambda route: held.append(route))
+    with visitor.context.expect_event("response", lambda response: "/images?" in response.url):
+        page = visitor.open(key=key)
+    (rights,) = held
+    rights.continue_()
+    expect(tile(page, image_key)).to_be_visible()
+
+
+def test_the_workbench_is_loaded_before_more_images(visitor: Visitor, make_images, key):
+    """All its modules are requested at once. Images below the viewport are listed afterwards."""
+    make_images(25)
+    held: list[Route] = []
+    visitor.context.route("**/workbench.js", lambda route: held.append(route))
+    page = visitor.open(key=key)
+    expect(page.locator("image-tile")).to_have_count(24)
+    page.wait_for_function(REQUESTED, arg="upload-queue.js")
+    (workbench,) = held
+    expect(page.get_by_text("Loading images")).to_be_attached()
+    workbench.continue_()
+    expect(page.locator("image-tile")).to_have_count(25)
 
 
 def test_a_key_that_may_not_upload_takes_no_files(visitor: Visitor, folder, make_key):

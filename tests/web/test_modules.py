@@ -515,25 +515,24 @@ def test_a_picture_without_a_thumbhash_is_not_transparent(call: Call, text):
     assert call(SRCSET, thumbhash=text, srcsets={"image/jpeg": "j 1w"}) == [False, "j 1w"]
 
 
-# Failed images on a phone ---------------------------------------------------------------------------------------------
+# Failed images --------------------------------------------------------------------------------------------------------
 
 
-def test_the_reason_of_a_failure_has_room_on_a_phone(call: Call):
-    """Its card has a row for itself, high enough for a message, a hint and a button; all pictures keep their order."""
-    failed = {"state": "FAILED", "width": None, "height": None}
-    square = {"state": "COMPLETED", "width": 100, "height": 100}
-    pictures = [
-        {**picture, "key": str(n)} for n, picture in enumerate([square, failed, square, square, square, failed, square])
-    ]
-    rows = call(
-        "return (await load('layout')).justify(pictures, width, { height: 124, gap: 8 });", pictures=pictures, width=366
-    )
-    assert [box["picture"]["key"] for row in rows for box in row["boxes"]] == list("0123456")
-    cards = [row for row in rows if any(box["picture"]["state"] == "FAILED" for box in row["boxes"])]
-    assert [[(box["left"], box["width"]) for box in row["boxes"]] for row in cards] == [[(0, 366)]] * 2
-    assert all(row["height"] >= 180 for row in cards)
-    usual_rows = [row for row in rows if row not in cards]
-    assert all(row["height"] <= 124 * 1.4 for row in usual_rows)
+@pytest.mark.parametrize(("width", "height"), [(328, 124), (520, 124), (757, 160), (1232, 184)])
+def test_the_reason_of_a_failure_has_room(call: Call, width, height):
+    """Its card is large enough for a reason, a hint and a button; all images keep their order, and rows are full."""
+    pictures = sized(*random_sizes())
+    for picture in pictures[::3]:
+        picture |= {"state": "FAILED", "width": None, "height": None}
+    body = "return (await load('layout')).justify(pictures, width, { height, gap: 8 });"
+    rows = call(body, pictures=pictures, width=width, height=height)
+    boxes = [box for row in rows for box in row["boxes"]]
+    assert [box["picture"]["key"] for box in boxes] == [picture["key"] for picture in pictures]
+    cards = [box for box in boxes if box["picture"]["state"] == "FAILED"]
+    assert all(175 <= box["height"] <= 220 and box["width"] >= 300 for box in cards)
+    full = [row for row in rows if any(box["picture"]["state"] == "FAILED" for box in row["boxes"])][:-1]
+    assert all(row["boxes"][-1]["left"] + row["boxes"][-1]["width"] == width for row in full)
+    assert all(row["height"] <= height * 1.5 for row in rows if row not in full)
     assert all(after["top"] == before["top"] + before["height"] + 8 for before, after in itertools.pairwise(rows))
 
 

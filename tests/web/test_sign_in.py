@@ -104,7 +104,7 @@ def test_a_link_signs_nobody_in_at_a_deployed_stack(visitor: Visitor, pipeline, 
 
 def test_a_wrong_key_is_refused(visitor: Visitor, key):
     """The form says what is wrong and accepts another key; nothing is kept."""
-    visitor.announce("403 GET .*/access")
+    visitor.announce("403 GET .*/(access|images)")
     page = visitor.open(key="nonsense")
     expect(page.get_by_role("alert")).to_contain_text("unknown, revoked or expired")
     expect_signed_out(page)

@@ -166,6 +166,10 @@ def test_files_are_chosen_and_pasted(visitor: Visitor, folder, make_key, tmp_pat
     visitor.audit(page, "drop-target")
     page.dispatch_event("body", "dragleave", {"dataTransfer": files})
     expect(overlay).to_be_hidden()
+    page.dispatch_event("body", "dragenter", {"dataTransfer": files})
+    expect(overlay).to_be_visible()
+    page.mouse.move(100, 100)  # the drag was cancelled, without any event
+    expect(overlay).to_be_hidden()
     page.get_by_role("button", name="Ways to upload").click()
     visitor.audit(page, MENU)
     with page.expect_file_chooser() as chooser:

@@ -96,6 +96,7 @@ def test_unreadable_text_is_noted(visitor: Visitor, colour, scheme):
 def test_motion_is_noted(visitor: Visitor):
     """Whoever asks for less motion sees none."""
     page = visitor.open()
+    page.emulate_media(reduced_motion="reduce")
     page.evaluate("() => { document.querySelector('h1').style.transition = 'all 1s' }")
     visitor.audit(page)
     with pytest.raises(AssertionError, match="moves: <h1"):
