@@ -285,15 +285,18 @@ class Pipeline:
         def executions_of(machine: str) -> list[Execution]:
             if machine not in self.state_machines:
                 return []
-            return [
-                execution
-                for execution in self.executions(machine)
-                if execution.key == key and execution.version_id == version_id
-            ]
+            executions = self._executions_of(machine, key)
+            return [execution for execution in executions if (execution.key, execution.version_id) == (key, version_id)]
+
+        running: Execution | None = None
 
         def has_ended() -> bool:
-            if any(execution.running for execution in executions_of(UPLOADS_MACHINE)):
-                return False  # mostly so, and then half of the requests suffice
+            nonlocal running
+            if running and self._describe(running.state_machine, running.arn).running:
+                return False  # mostly so, and then one request suffices
+            running = next((execution for execution in executions_of(UPLOADS_MACHINE) if execution.running), None)
+            if running:
+                return False
             # Read in this order: the waiting execution starts the processing one before it ends.
             executions = [*executions_of(WAITING_MACHINE), *executions_of(UPLOADS_MACHINE)]
             return bool(executions) and not any(execution.running for execution in executions)
@@ -316,31 +319,37 @@ class Pipeline:
         executions = [execution for logical_id in logical_ids for execution in self._executions_of(logical_id)]
         return sorted(executions, key=lambda execution: execution.started)
 
-    def _executions_of(self, logical_id: str) -> list[Execution]:
-        """Describe only new and running executions, because callers poll this list."""
+    def _executions_of(self, logical_id: str, key: str | None = None) -> list[Execution]:
+        """List executions. Describe only new and running ones, because callers poll, and only those of a key."""
         states = self.client("stepfunctions")
         executions = self._executions_by_machine.setdefault(logical_id, {})
         pages = states.get_paginator("list_executions").paginate(
             stateMachineArn=self.state_machines[logical_id], PaginationConfig={"PageSize": 5}
         )
-        to_describe = [execution.arn for execution in list(executions.values()) if execution.running]
+        running = [execution for execution in list(executions.values()) if execution.running]
+        to_describe = [execution.arn for execution in running if key in (None, execution.key)]
         for page in pages:
             new = [item["executionArn"] for item in page["executions"] if item["executionArn"] not in executions]
             to_describe += new
             if not new:
                 break  # the newest come first, so all further pages are known, too
         for arn in reversed(to_describe):  # oldest first, so an error leaves no gap
-            description = states.describe_execution(executionArn=arn)
-            executions[arn] = Execution(
-                arn=arn,
-                state_machine=logical_id,
-                started=description["startDate"],
-                status=description["status"],
-                event=json.loads(description["input"]),
-                error=description.get("error"),
-                cause=description.get("cause"),
-            )
+            self._describe(logical_id, arn)
         return list(executions.values())
+
+    def _describe(self, logical_id: str, arn: str) -> Execution:
+        """Describe an execution now, and remember it."""
+        description = self.client("stepfunctions").describe_execution(executionArn=arn)
+        execution = self._executions_by_machine[logical_id][arn] = Execution(
+            arn=arn,
+            state_machine=logical_id,
+            started=description["startDate"],
+            status=description["status"],
+            event=json.loads(description["input"]),
+            error=description.get("error"),
+            cause=description.get("cause"),
+        )
+        return execution
 
     def history(self, execution: Execution) -> list[dict[str, Any]]:
         """Return the events of an execution so far."""
@@ -375,7 +384,8 @@ class Pipeline:
                 attributes = message.get("MessageAttributes", {})
                 texts = {name: attribute["StringValue"] for name, attribute in attributes.items()}
                 received.append({"Body": message["Body"], "MessageAttributes": texts})
-                sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+            entries = [{"Id": entry["MessageId"], "ReceiptHandle": entry["ReceiptHandle"]} for entry in messages]
+            sqs.delete_message_batch(QueueUrl=queue_url, Entries=entries)
         return received
 
     def wait_until(self, condition: Callable[[], bool], description: str, seconds: float = TIMEOUT_SECONDS) -> None:
@@ -473,6 +483,11 @@ class Pipeline:
     def calls(self) -> list[Call]:
         """List the permissions that roles requested since `clear`, each once."""
         return [Call(**call) for call in self._control("calls", {})]
+
+    def filled_queues(self) -> list[str]:
+        """Return the names of the queues whose messages can be received now."""
+        names: list[str] = self._control("filled_queues", {})
+        return names
 
     def clear(self) -> None:
         """Remove faults, replacements and recorded calls; restore the code of functions and the policies of roles."""

@@ -263,8 +263,9 @@ def pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
     """The shared pipeline; faults, replacements and queued messages are removed after each test."""
     yield shared_pipeline
     shared_pipeline.clear()
+    filled = shared_pipeline.filled_queues()
     for name, url in shared_pipeline.outputs.items():
-        if name.endswith("QueueUrl"):
+        if name.endswith("QueueUrl") and url.rpartition("/")[2] in filled:
             shared_pipeline.take_messages(url)
 
 

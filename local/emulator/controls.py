@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 from local.emulator.configuration import CONTROL_PATH, TOKEN_HEADER
 from local.emulator.endpoint import Endpoint, Fault
 from local.emulator.http_api import HttpApi
-from local.emulator.moto_seams import events, executions
+from local.emulator.moto_seams import events, executions, sqs
 from local.emulator.template import TemplateError
 from local.emulator.workers import InvocationResult
 from local.emulator.wsgi import Application, Environ, StartResponse, answer_json
@@ -41,6 +41,7 @@ class Controls:
             "alter": endpoint.alter,
             "calls": endpoint.guard.calls,
             "clear": self._clear,
+            "filled_queues": sqs.filled,
             "fault": lambda **fault: endpoint.add_fault(Fault(**fault)),
             "replace": self._replace,
             "restrict": endpoint.guard.restrict,
