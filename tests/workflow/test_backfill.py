@@ -216,7 +216,7 @@ def test_throttled_calls_are_retried(folder):
         ("dynamodb", "UpdateItem"),
         ("sqs", "SendMessageBatch"),
     ):
-        folder.pipeline.fault(service, operation, "ThrottlingException", times=3)
+        folder.pipeline.fault(service, operation, "ThrottlingException", times=1)
     assert folder.backfill(maxImages=1000)["selected"] == 20
     assert len(set(folder.sent)) == 20
 
