@@ -393,7 +393,8 @@ class Pipeline:
                 attributes = message.get("MessageAttributes", {})
                 texts = {name: attribute["StringValue"] for name, attribute in attributes.items()}
                 received.append({"Body": message["Body"], "MessageAttributes": texts})
-                sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+            entries = [{"Id": entry["MessageId"], "ReceiptHandle": entry["ReceiptHandle"]} for entry in messages]
+            sqs.delete_message_batch(QueueUrl=queue_url, Entries=entries)
         return received
 
     def wait_until(self, condition: Callable[[], bool], description: str, seconds: float = TIMEOUT_SECONDS) -> None:
@@ -492,6 +493,11 @@ class Pipeline:
     def calls(self) -> list[Call]:
         """List the permissions that roles requested since `clear`, each once."""
         return [Call(**call) for call in self._control("calls", {})]
+
+    def filled_queues(self) -> list[str]:
+        """Return the names of the queues whose messages can be received now."""
+        names: list[str] = self._control("filled_queues", {})
+        return names
 
     def clear(self) -> None:
         """Remove faults, replacements and recorded calls; restore the code of functions and the policies of roles."""

@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 from local.emulator.configuration import CONTROL_PATH, TOKEN_HEADER
 from local.emulator.endpoint import Endpoint, Fault
 from local.emulator.http_api import HttpApi
-from local.emulator.moto_seams import events, executions
+from local.emulator.moto_seams import events, executions, sqs
 from local.emulator.template import TemplateError
 from local.emulator.workers import InvocationResult
 from local.emulator.wsgi import Environ, StartResponse, answer_json
@@ -47,6 +47,7 @@ class Controls:
             "alter": self._endpoint.alter,
             "calls": self._endpoint.guard.calls,
             "clear": self._clear,
+            "filled_queues": sqs.filled,
             "fault": lambda **fault: self._endpoint.add_fault(Fault(**fault)),
             "replace": self._replace,
             "restrict": self._endpoint.guard.restrict,

@@ -99,24 +99,24 @@ class Queues:
             records = [_record(message, mapping.queue_arn) for message in messages]
             result = self._invoke(mapping.function.arn, json.dumps({"Records": records}).encode())
             failed = _failed(mapping, records, result)
-            for record in records:
-                if record["messageId"] not in failed:
-                    sqs.delete_message(QueueUrl=url, ReceiptHandle=record["receiptHandle"])
-                elif self._wait_scale < 1:
-                    self._return_early(sqs, url, record)
+            receipts = {record["messageId"]: record["receiptHandle"] for record in records}
+            processed = [{"Id": name, "ReceiptHandle": receipts[name]} for name in receipts.keys() - failed]
+            if processed:
+                sqs.delete_message_batch(QueueUrl=url, Entries=processed)
+            if self._wait_scale < 1:
+                for name in failed:
+                    self._return_early(sqs, url, receipts[name])
         except Exception:
             if not self._stopped.is_set():
                 _LOG.exception("Processing messages of %s failed; they are retried.", mapping.queue_arn)
         finally:
             slots.release()
 
-    def _return_early(self, sqs: Any, url: str, record: Any) -> None:
+    def _return_early(self, sqs: Any, url: str, receipt: str) -> None:
         """Return a message to the queue earlier, so that tests need not wait."""
         attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
         seconds = round(int(attributes["VisibilityTimeout"]) * self._wait_scale)
-        self._clients("sqs").change_message_visibility(
-            QueueUrl=url, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=seconds
-        )
+        self._clients("sqs").change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=seconds)
 
 
 def _record(message: Any, queue_arn: str) -> dict[str, Any]:

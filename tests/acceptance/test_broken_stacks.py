@@ -638,8 +638,9 @@ def test_a_mail_address_must_be_subscribed_and_confirmed(pipeline, reconfigure, 
     assert (code, "NotificationEmail is me@example.com, but it is not subscribed." in out) == (INCOMPLETE, True), out
 
 
-def test_uploads_without_an_execution_time_out(pipeline, stack, capsys):
+def test_uploads_without_an_execution_time_out(pipeline, stack, capsys, monkeypatch):
     """`verify` reports the missing outcome; `doctor` finds the events in the dead-letter queue."""
+    monkeypatch.setattr(preparation, "_QUIET_SECONDS", 0.3)
     pipeline.restrict("ProcessImageStateMachineImageUploadedRole", [])
     code, out = run_command(stack, pipeline.run_dir, capsys, "verify", "--yes", "--timeout", "1")
     assert code == TIMED_OUT

@@ -96,12 +96,13 @@ class Deployed:
 
     def could(self, role, actions, arn):
         """Whether the policies of a role or bucket could allow one of the actions on a resource or on a part of it."""
-        return any(
-            replace(statement, resources=("*",), conditions=()).applies(policy.Request(action, arn), role)
+        statements = [
+            replace(statement, resources=("*",), conditions=())
             for statement in (*self.roles[role], *self.resource_policies.get(arn, ()))
             if statement.allows and any(could_mean(resource, arn) for resource in statement.resources)
-            for action in actions
-        )
+        ]
+        requests = [policy.Request(action, arn) for action in actions] if statements else []
+        return any(statement.applies(request, role) for statement in statements for request in requests)
 
     def triggered(self, event):
         """The rules that may match an event with these known fields."""

@@ -53,12 +53,12 @@ def translated(template):
 
 
 def test_cfn_lint_accepts_the_templates_in_every_partition(translated, tmp_path):
-    """Both templates, and the translated one, are valid in several regions."""
-    path = tmp_path / "translated.yml"
-    path.write_text(yaml.safe_dump(translated))
-    run = cfn_lint(
-        "--regions", *REGIONS, "--", str(ROOT / "template.yml"), str(ROOT / "monitoring" / "template.yml"), str(path)
-    )
+    """Both templates are valid in several regions, translated by cfn-lint and, if HEAVY, by `sam`."""
+    paths = [ROOT / "template.yml", ROOT / "monitoring" / "template.yml"]
+    if "HEAVY" in os.environ:
+        paths.append(tmp_path / "translated.yml")
+        paths[-1].write_text(yaml.safe_dump(translated))
+    run = cfn_lint("--regions", *REGIONS, "--", *map(str, paths))
     assert run.returncode == 0, run.stdout
 
 

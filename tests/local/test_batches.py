@@ -14,7 +14,7 @@ from image_pipeline.errors import UnsupportedFormatError
 from local.pipeline import Pipeline
 from tests.conftest import heavy
 from tests.pictures import photo
-from tests.workflow.conftest import silent_bucket
+from tests.workflow.conftest import drain, silent_bucket, waiting
 
 PHOTO = photo(64, 48)
 
@@ -25,21 +25,6 @@ def send(pipeline: Pipeline, *messages: Any) -> None:
         some = messages[start : start + 10]
         entries = [{"Id": str(n), "MessageBody": json.dumps(message)} for n, message in enumerate(some)]
         assert not sqs.send_message_batch(QueueUrl=url, Entries=entries).get("Failed")
-
-
-def waiting(pipeline: Pipeline, output: str) -> int:
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    url = pipeline.outputs[output]
-    attributes = pipeline.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    return sum(int(value) for value in attributes.values())
-
-
-def drained(pipeline: Pipeline, seconds: float = 60) -> None:
-    def empty() -> bool:
-        # Both numbers are approximate, here as on AWS: a message that just becomes visible is in neither.
-        return all(waiting(pipeline, "BatchQueueUrl") == 0 for _ in range(3))
-
-    pipeline.wait_until(empty, "the queue to be empty", seconds)
 
 
 @pytest.fixture
@@ -66,7 +51,7 @@ def test_a_hundred_messages_are_processed_without_a_loss(quiet, folder):
     for key in keys:
         quiet.upload(key, PHOTO)
     send(quiet, *({"bucket": quiet.uploads_bucket, "key": key} for key in keys))
-    drained(quiet, 180)
+    drain(quiet, 180)
     assert {(quiet.record(key) or {}).get("status") for key in keys} == {"COMPLETED"}
     started = [execution.key for execution in quiet.executions() if execution.key in keys]
     assert sorted(started) == sorted(keys)
@@ -80,7 +65,7 @@ def test_messages_in_the_shape_of_s3_are_processed(quiet, folder):
     s3_object = {"key": quote_plus(key), "versionId": version, "sequencer": "F0"}
     entity = {"bucket": {"name": quiet.uploads_bucket}, "object": s3_object}
     send(quiet, {"Records": [{"eventName": "ObjectCreated:Put", "s3": entity}]})
-    drained(quiet)
+    drain(quiet)
     record = quiet.record(key)
     assert (record["status"], record["upload"]["sequencer"]) == ("COMPLETED", "F0")
 
@@ -91,7 +76,7 @@ def test_messages_reject_empty_objects_and_ignore_folder_markers(quiet, folder):
     for key in keys:
         quiet.upload(key, b"")
     send(quiet, *({"bucket": quiet.uploads_bucket, "key": key} for key in keys))
-    drained(quiet)
+    drain(quiet)
     assert quiet.record(keys[0])["error"]["code"] == "EmptyUploadError"
     assert quiet.record(keys[1]) is None
     assert not [execution for execution in quiet.executions("WaitForContentStateMachine") if execution.key in keys]
@@ -104,7 +89,7 @@ def test_a_known_upload_is_processed_again_only_on_request(quiet, folder):
     message = {"bucket": quiet.uploads_bucket, "key": key}
     for more, expected in (({}, 1), ({}, 1), ({"reprocess": True}, 2)):
         send(quiet, {**message, **more})
-        drained(quiet)
+        drain(quiet)
         assert len([execution for execution in quiet.executions() if execution.key == key]) == expected
     assert quiet.record(key)["status"] == "COMPLETED"
 
@@ -116,7 +101,7 @@ def test_a_message_without_an_upload_becomes_a_dead_letter(quiet, folder):
     wrong = {"bucket": "another", "key": key}
     send(quiet, {"bucket": quiet.uploads_bucket, "key": key}, wrong, {"bucket": quiet.uploads_bucket, "key": "x.jpg"})
     quiet.wait_until(lambda: waiting(quiet, "BatchDeadLetterQueueUrl") == 2, "the dead letters")
-    drained(quiet)
+    drain(quiet)
     assert quiet.record(key)["status"] == "COMPLETED"
     letters = quiet.take_messages(quiet.outputs["BatchDeadLetterQueueUrl"])
     assert wrong in [json.loads(letter["Body"]) for letter in letters]
@@ -131,7 +116,7 @@ def test_a_message_is_retried_after_an_aws_error(quiet, folder):
     quiet.upload(key, PHOTO)
     quiet.fault("stepfunctions", "StartExecution", "ThrottlingException", times=3, containing=key)
     send(quiet, {"bucket": quiet.uploads_bucket, "key": key})
-    drained(quiet)
+    drain(quiet)
     assert quiet.record(key)["status"] == "COMPLETED"
     assert waiting(quiet, "BatchDeadLetterQueueUrl") == 0
 
@@ -140,19 +125,24 @@ def test_the_queue_applies_back_pressure(quiet, reconfigure, folder):
     """Running executions limit the number of new ones to ten times the number of batches."""
     reconfigure(BatchConcurrency="2")
     limit = 10 * int(quiet.outputs["BatchConcurrency"])
-    keys = [f"{folder}/{number}.jpg" for number in range(limit + 10)]
+    keys = [f"{folder}/{number}.jpg" for number in range(limit + 5)]
+    states, machine = quiet.client("stepfunctions"), quiet.outputs["ProcessImageStateMachineArn"]
+
+    def running() -> int:
+        return len(states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"])
+
     most = 0
 
     def validate(_event: Any) -> Any:
         nonlocal most
-        executions = quiet.executions("ProcessImageStateMachine")
-        most = max(most, sum(execution.running for execution in executions if execution.key in keys))
+        most = max(most, running())
         raise UnsupportedFormatError("It is no image.", "Upload an image.")  # the shortest way to an outcome
 
     quiet.replace("ValidateImageFunction", validate)
+    quiet.wait_until(lambda: running() == 0, "the end of other executions")
     with silent_bucket(quiet):  # again, because an update enables the rules
         for key in keys:
             quiet.upload(key, PHOTO)
         send(quiet, *({"bucket": quiet.uploads_bucket, "key": key} for key in keys))
-        drained(quiet, 180)
+        drain(quiet, 180)
     assert 1 < most <= limit

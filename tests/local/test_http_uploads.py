@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -27,6 +27,7 @@ from local.emulator.clients import DUMMY_KEY
 from local.pipeline import Pipeline
 from tests.conftest import ROOT
 from tests.pictures import photo
+from tests.workflow.conftest import silent_bucket
 
 PHOTO = photo(200, 150)
 CURL = shutil.which("curl")
@@ -66,6 +67,13 @@ def send(method: str, url: str, data: bytes | None, headers: dict[str, str]) -> 
 @pytest.fixture
 def key(pipeline: Pipeline) -> str:
     return apikeys.create(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], name="a test").text
+
+
+@pytest.fixture
+def unprocessed(pipeline: Pipeline) -> Iterator[None]:
+    """Do not process the uploads of a test that only looks at what is stored."""
+    with silent_bucket(pipeline):
+        yield
 
 
 Post = Callable[..., Answer]
@@ -174,7 +182,7 @@ def test_an_image_without_a_name_gets_a_generated_name(pipeline, post):
     assert status(pipeline, first.body["statusUrl"]) == "COMPLETED"
 
 
-def test_a_header_or_a_form_sets_the_name(pipeline, post):
+def test_a_header_or_a_form_sets_the_name(unprocessed, pipeline, post):
     """The name is UTF-8 or encoded by RFC 6266; folders of the sender are removed."""
     header = post("/images", content_disposition="attachment; filename*=UTF-8''..%2Fheader%20%C3%BC.jpg")
     assert header.body["imageKey"] == "uploads/header ü.jpg"
@@ -229,14 +237,14 @@ def test_an_oversized_request_gets_the_alternative(post):
     assert post("/images?name=x.jpg", PHOTO.ljust(5_000_000, b"\0")).text == '{"message":"Request Entity Too Large"}'
 
 
-def test_the_largest_allowed_image_in_a_request_is_accepted(pipeline, folder, post):
+def test_the_largest_allowed_image_in_a_request_is_accepted(unprocessed, pipeline, folder, post):
     """The limit is exact."""
     data = PHOTO.ljust(MAX_BYTES, b"\0")
     assert post(f"/images?name={folder.removeprefix('uploads/')}/l.jpg", data).status == 202
     assert stored(pipeline, f"{folder}/l.jpg") == (data, "image/jpeg")
 
 
-def test_if_none_match_prevents_a_replacement(pipeline, folder, post):
+def test_if_none_match_prevents_a_replacement(unprocessed, pipeline, folder, post):
     """The second upload gets 412 and is not stored."""
     path = f"/images?name={folder.removeprefix('uploads/')}/once.jpg"
     assert post(path, if_none_match="*").status == 202
@@ -284,7 +292,7 @@ def test_a_url_accepts_an_image(pipeline, signed, folder):
     assert stored(pipeline, f"{folder}/put ü+%41 '\"?.jpg") == (PHOTO, "image/jpeg")
 
 
-def test_a_checksum_is_checked_by_s3(pipeline, signed, folder):
+def test_a_checksum_is_checked_by_s3(unprocessed, pipeline, signed, folder):
     """A damaged upload by form or URL is not stored."""
     digest = base64.b64encode(hashlib.sha256(PHOTO).digest()).decode()
     presigned = signed("sum.jpg", checksumSha256=digest, sizeBytes=len(PHOTO))
@@ -367,7 +375,7 @@ def test_a_signed_request_has_only_the_permissions_of_its_role(pipeline, sign_as
         assert stored(pipeline, image_key) is None
 
 
-def test_an_upload_without_overwrite_is_stored_once(pipeline, signed, folder):
+def test_an_upload_without_overwrite_is_stored_once(unprocessed, pipeline, signed, folder):
     """The condition is signed; without it the signature is invalid."""
     presigned = signed("once.jpg", overwrite=False)
     assert "post" not in presigned
@@ -381,7 +389,7 @@ def test_an_upload_without_overwrite_is_stored_once(pipeline, signed, folder):
 
 @pytest.mark.skipif(CURL is None, reason="curl is not installed")
 @pytest.mark.parametrize("name", ["beach.jpg", 'it\'s [1] {2}, "ü"; $x `y` @z.jpg', "-", "@x", "a\\b.jpg"])
-def test_the_commands_upload_the_file(pipeline, signed, folder, tmp_path, name):
+def test_the_commands_upload_the_file(unprocessed, pipeline, signed, folder, tmp_path, name):
     """The curl commands work in a shell for every file name."""
     (tmp_path / name).write_bytes(PHOTO)
     digest = base64.b64encode(hashlib.sha256(PHOTO).digest()).decode()

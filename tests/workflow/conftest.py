@@ -115,6 +115,24 @@ def renditions(pipeline, key):
     return kept, {version["VersionId"]: version["Key"] for version in listed}
 
 
+def waiting(pipeline, output):
+    """Return the number of messages in a queue; those that are being processed count, too."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    url = pipeline.outputs[output]
+    attributes = pipeline.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(value) for value in attributes.values())
+
+
+def drain(pipeline, seconds=60):
+    """Wait until all messages of BatchQueue are processed."""
+
+    def is_empty():
+        # Both numbers are approximate, here as on AWS: a message that just becomes visible is in neither.
+        return all(waiting(pipeline, "BatchQueueUrl") == 0 for _ in range(3))
+
+    pipeline.wait_until(is_empty, "the queue to be empty", seconds)
+
+
 @contextmanager
 def silent_bucket(pipeline):
     """Disable the rules for events of S3, so that only the test starts executions."""

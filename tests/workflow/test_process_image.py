@@ -118,7 +118,14 @@ def test_the_record_exists_while_the_image_is_processed(pipeline, outcome, key):
     assert upload["sizeBytes"] == len(PHOTO)
 
 
-@pytest.mark.parametrize("error", errors.RejectedError.__subclasses__(), ids=lambda error: error.__name__)
+REJECTIONS = errors.RejectedError.__subclasses__()
+
+
+@pytest.mark.parametrize(
+    "error",
+    # test_asl.py compares the retries of all of them
+    [pytest.param(error, id=error.__name__, marks=() if error is REJECTIONS[0] else HEAVY) for error in REJECTIONS],
+)
 def test_a_rejection_is_not_retried_and_has_its_reason(pipeline, outcome, key, error):
     """Record and notification have code, message, hint and step, and the notification names the file."""
     calls = []
@@ -171,18 +178,17 @@ def test_a_rejection_names_its_step(pipeline, outcome, key, step):
     assert upload_outcome.notified == ["FAILURE"]
 
 
+@pytest.mark.parametrize("step", ["ValidateImage", "GenerateThumbnails", "ExtractMetadata"])
 @pytest.mark.parametrize(
-    ("step", "name", "failures"),
-    crossed(
-        ["ValidateImage", "GenerateThumbnails", "ExtractMetadata"],
-        [
-            ("StorageUnavailableError", 5),
-            ("Lambda.TooManyRequestsException", 5),
-            ("Lambda.ServiceException", 5),
-            ("Runtime.ExitError", 1),
-            ("Sandbox.Timedout", 1),
-        ],
-    ),
+    ("name", "failures"),
+    [
+        ("StorageUnavailableError", 5),
+        # test_faults.py tries these at another Task with the same retries
+        pytest.param("Lambda.TooManyRequestsException", 5, marks=HEAVY),
+        pytest.param("Lambda.ServiceException", 5, marks=HEAVY),
+        pytest.param("Runtime.ExitError", 1, marks=HEAVY),
+        pytest.param("Sandbox.Timedout", 1, marks=HEAVY),
+    ],
 )
 def test_a_transient_error_is_retried(pipeline, outcome, key, step, name, failures):
     """Throttling, AWS errors and a crash are retried, and the image completes."""

@@ -31,6 +31,12 @@ def install() -> None:
     setattr(models.SQSBackend, _CHANGE, _noticed(getattr(models.SQSBackend, _CHANGE)))
 
 
+def filled() -> list[str]:
+    """Name the queues whose messages can be received, at once, because tests ask for all queues after each test."""
+    backends = [backend for by_region in models.sqs_backends.values() for backend in by_region.values()]
+    return [name for backend in backends for name, queue in backend.queues.items() if queue.messages]
+
+
 def _is_kept(self: models.SQSBackend, queue_name: str, message: Any) -> bool:
     retention_seconds: int = self.get_queue(queue_name).message_retention_period  # type: ignore[attr-defined]  # set by its name
     return message.sent_timestamp / 1000 + retention_seconds > time.time()  # type: ignore[no-any-return]  # moto's message has no types

@@ -53,8 +53,8 @@ def test_the_aws_cli(open_to_pages, folder, tmp_path):
     run(open_to_pages, tmp_path, "aws", "s3", "sync", str(folder), target)
     run(open_to_pages, tmp_path, "aws", "s3", "cp", f"{target}big", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == (folder / "big").read_bytes()
+    assert "a é.jpg" in run(open_to_pages, tmp_path, "aws", "s3", "ls", target)
     for endpoint in addresses(open_to_pages):
-        assert "a é.jpg" in run(open_to_pages, tmp_path, "aws", "s3", "ls", target, endpoint=endpoint)
         url = run(open_to_pages, tmp_path, "aws", "s3", "presign", f"{target}a é.jpg", endpoint=endpoint).strip()
         run(open_to_pages, tmp_path, "curl", "--fail", "--silent", "-o", str(tmp_path / "curl"), url)
         assert (tmp_path / "curl").read_bytes() == PICTURE

@@ -56,3 +56,16 @@ def test_a_moved_seam_is_reported(monkeypatch, owner, name):
     monkeypatch.delattr(owner, name)
     with pytest.raises(RuntimeError, match=r"moto_seams/sqs\.py"):
         sqs.install()
+
+
+@mock_aws
+def test_only_queues_with_visible_messages_are_filled():
+    """A message that is being processed cannot be received."""
+    client = boto3.client("sqs", region_name="us-east-1")
+    for name in ("empty", "processed", "waiting"):
+        url = client.create_queue(QueueName=name)["QueueUrl"]
+        if name != "empty":
+            client.send_message(QueueUrl=url, MessageBody="here")
+        if name == "processed":
+            client.receive_message(QueueUrl=url)
+    assert sqs.filled() == ["waiting"]

@@ -28,14 +28,19 @@ except PipelineError as error:
 """
 
 
-@pytest.mark.parametrize(("megabytes", "end"), [(300, "ImageTooLargeError"), (1769, "")])
-def test_a_wrong_prediction_ends_as_a_rejection(megabytes, end):
+@pytest.fixture(scope="module")
+def large_png() -> bytes:
+    """An image whose pixels take 144 MB."""
+    size = 6000, 6000
+    return png(size, 8, 6, (b"\0" * (1 + 4 * size[0])) * size[1])
+
+
+@pytest.mark.parametrize(("megabytes", "end"), [(180, "ImageTooLargeError"), (1769, "")])
+def test_a_wrong_prediction_ends_as_a_rejection(large_png, megabytes, end):
     """An image that exceeds the memory of the function is rejected, and the process continues."""
-    size = 9000, 9000
-    data = png(size, 8, 6, (b"\0" * (1 + 4 * size[0])) * size[1])
     environment = {"PYTHONPATH": str(ROOT / "layers" / "core")}
     command = [sys.executable, "-c", RENDER, str(megabytes)]
-    process = subprocess.run(command, input=data, capture_output=True, env=environment)
+    process = subprocess.run(command, input=large_png, capture_output=True, env=environment)
     assert (process.returncode, process.stdout.decode().strip()) == (0, end), process.stderr[-500:]
 
 
