@@ -145,7 +145,7 @@ SAMPLES = (
     SampleImage("TIFF", "picture.tiff", "TIFF", _writer("TIFF", compression="tiff_lzw"), orientation=5),
     SampleImage("BMP", "picture.bmp", "BMP", _writer("BMP")),
     SampleImage("awkward name", "a folder/ÄÖ+%2B & 'quotes' #1 猫?.jpg", "JPEG", jpeg, orientation=7),
-    SampleImage("wide picture with a point", "wide.jpg", "JPEG", jpeg, size=(480, 160), point=Point(0.9, 0.5)),
+    SampleImage("wide image with a point", "wide.jpg", "JPEG", jpeg, size=(480, 160), point=Point(0.9, 0.5)),
 )
 
 

@@ -281,7 +281,7 @@ CASES = {
         ("The rendition 100x100 (JPEG) is wrong: the quarter at the top left is", "(EXIF orientation 6)"),
     ),
     "the point is ignored": Case(
-        "wide picture with a point",
+        "wide image with a point",
         altered("GenerateThumbnailsFunction", WITHOUT_POINT),
         with_point,
         ("The record is wrong: focus is None instead of {'x': 0.9, 'y': 0.5}",),
