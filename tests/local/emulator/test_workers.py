@@ -176,6 +176,7 @@ def test_the_context_and_the_environment_are_those_of_lambda(make, monkeypatch, 
     assert environment["LAMBDA_TASK_ROOT"] == str(tmp_path / "code")
     assert not {"AWS_PROFILE", "PYTHONPATH", "USER", "VIRTUAL_ENV"} & environment.keys()
     assert environment["HOME"].startswith(str(tmp_path))
+    assert "AWS_PROFILE" not in psutil.Process(reported["pid"]).environ()  # with which packages were imported
 
 
 def test_a_process_stays_warm(make):
@@ -378,8 +379,9 @@ def test_stopping_the_pool_removes_processes_and_files(make, tmp_path):
     """Processes and temporary files are removed."""
     invoke = make("about")
     process = psutil.Process(json.loads(invoke().payload)["pid"])
+    parent = process.parent()
     make.stop()
-    assert not process.is_running()
+    assert (process.is_running(), parent.is_running()) == (False, False)
     assert not (tmp_path / "run" / "tmp").exists()
 
 
