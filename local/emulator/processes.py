@@ -48,7 +48,9 @@ class ForkServer:
 
     def start(self, folders: Sequence[Path], environment: Mapping[str, str], log: IO[bytes]) -> "Process":
         """Start a process; the first folder has the code of the function, and the others are its layers."""
-        (stdin, requests), (answers, output), (reports, status) = os.pipe(), os.pipe(), os.pipe()
+        stdin, requests = os.pipe()
+        answers, output = os.pipe()
+        reports, status = os.pipe()
         pid = self._fork([stdin, log.fileno(), output, status])
         for descriptor in (stdin, output, status):
             os.close(descriptor)
