@@ -19,7 +19,8 @@ PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 # $(call timed,TARGETS): make them, and say how long it took.
-timed = @began=$$(date +%s); $(MAKE) --no-print-directory $(1) && echo "make $@ took $$(($$(date +%s) - began)) s."
+timed = @began=$$(date +%s); $(MAKE) --no-print-directory $(1) && echo "make $@ took $$(($$(date +%s) - began)) s." || \
+	{ echo "make $@ failed: the lines with *** above say where."; exit 1; }
 
 .DEFAULT_GOAL := help
 
@@ -33,7 +34,7 @@ demo: $(STAMP) ## Run the pipeline on sample images; exits 0 only if all have th
 	@$(BIN)/python -m local demo $(IMAGES)
 
 test: $(STAMP) ## Run all checks: style, types, and all tests, with those of the templates; JOBS=2 test processes
-	$(call timed,style tests)
+	$(call timed,-j 2 style tests)
 
 check: $(STAMP) ## Check quickly: style, types, unit tests
 	$(call timed,style unit)

@@ -60,8 +60,8 @@ def _serve(control: socket.socket) -> int:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 control.detach()
                 return _take_over(descriptors, {ended, wakeup, *reports_of.values()})
-            *inherited, reports_of[pid] = descriptors
-            for descriptor in inherited:
+            *streams, reports_of[pid] = descriptors
+            for descriptor in streams:
                 os.close(descriptor)
             control.sendall(pid.to_bytes(4))
 
