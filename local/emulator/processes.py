@@ -21,6 +21,8 @@ import psutil
 
 _FORK_SERVER = Path(__file__).with_name("fork_server.py")
 _WORKER = Path(__file__).with_name("worker.py")
+_WITHOUT_PROXY = {"no_proxy": "*"} if sys.platform == "darwin" else {}
+"""macOS may end a forked process that asks the system for its proxies. Functions call only the local endpoint."""
 
 
 class ForkServer:
@@ -55,7 +57,7 @@ class ForkServer:
         for descriptor in (stdin, output, status):
             os.close(descriptor)
         process = Process(pid, requests, answers, reports)
-        process.send({"folders": list(map(str, folders)), "environment": dict(environment)})
+        process.send({"folders": list(map(str, folders)), "environment": {**environment, **_WITHOUT_PROXY}})
         return process
 
     def stop(self) -> None:
