@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
 import urllib.request
@@ -22,7 +21,7 @@ from tools import release_snapshot
 
 VERSIONS = sorted(folder.name for folder in release_snapshot.RELEASES.iterdir())
 PHOTO = photo(200, 150)
-COUNT = 50 if "HEAVY" in os.environ else 24
+COUNT = 50
 """Uploads during an update."""
 
 pytestmark = pytest.mark.timeout(900)  # it processes more than a hundred uploads with four processes
