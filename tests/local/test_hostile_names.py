@@ -144,6 +144,9 @@ for _name in ("1024 bytes", "parent inside", "colour"):
     _folder = keys.rendition_prefix(FOLDER + NAMES[_name])
     NAMES[f"impostor of {_name}"] = _folder.removeprefix("thumbnails/hostile/").removesuffix("/")
 
+ALL_NAMES = dict(NAMES)
+"""Also those that only HEAVY processes."""
+
 SIMILAR = {
     *("parents", "here inside", "one dot", "three dots", "encoded dots", "encoded parent as the API would wrap it"),
     *("overlong parent", "tomcat", "only a space", "tab", "encoded null", "line feed", "unix separators", "title"),

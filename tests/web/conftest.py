@@ -177,6 +177,7 @@ class Visitor:
         for page in later_pages:
             page.close()
         first.goto(f"{self._home}{PARKED}")
+        first.emulate_media(reduced_motion=OPTIONS["reduced_motion"])
         first.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
         first.unroute_all(behavior="ignoreErrors")  # a test may hold a request for ever
         self.context.unroute_all(behavior="ignoreErrors")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from PIL import ExifTags, Image
@@ -238,6 +239,10 @@ def test_an_image_in_detail(visitor: Visitor, pipeline, album, key, call: Call):
     for row, rendition in zip(rows.all()[1:], record["renditions"], strict=True):
         expect(row).to_contain_text(f"{rendition['width']} × {rendition['height']}")
         expect(row).to_contain_text(call(READABLE, kind="formatBytes", value=int(rendition["sizeBytes"])))
+    assert copied_links(page) == [
+        f"{visitor.url}/images/{quote(CAT, safe='/()')}/renditions/{rendition['key'].rpartition('/')[2]}"
+        for rendition in record["renditions"]
+    ]
     expect(section(page, "Camera")).to_contain_text(
         re.compile("CameraExample Phone One.*Aperture.*2.8.*SensitivityISO 200")
     )
@@ -266,6 +271,24 @@ def test_an_image_in_detail(visitor: Visitor, pipeline, album, key, call: Call):
     label = record["labels"][0]["name"]
     view.get_by_role("button", name=re.compile(f"^{label}")).click()
     expect(page).to_have_url(re.compile(f"label={label}"))
+
+
+def copied_links(page: Page) -> list[str]:
+    """Copy the link of each rendition of the shown image, and return the links in the order of the buttons."""
+    links: list[str] = (
+        detail(page)
+        .get_by_role("table")
+        .evaluate(
+            """(table) => {
+          const links = [];
+          navigator.clipboard.writeText = async (text) => { links.push(text); };
+          for (const button of table.querySelectorAll('button')) button.click();
+          delete navigator.clipboard.writeText;
+          return links;
+        }"""
+        )
+    )
+    return links
 
 
 READABLE = "return (await load('format'))[kind](value)"
@@ -322,12 +345,13 @@ def test_a_copied_picture_works_in_another_page(visitor: Visitor, pipeline, albu
     blog.body = copied_picture(visitor, page)
     renditions = pipeline.record(CAT)["renditions"]
     small = min(renditions, key=lambda rendition: rendition["width"])
-    links = {
-        copy(visitor, page, "Copy link"): max(
-            rendition["width"] for rendition in renditions if rendition["format"] == "JPEG"
+    links = [
+        (
+            copy(visitor, page, "Copy link"),
+            max(rendition["width"] for rendition in renditions if rendition["format"] == "JPEG"),
         ),
-        copy(visitor, page, f"Copy link of {small['key'].rpartition('/')[2]}"): small["width"],
-    }
+        (copy(visitor, page, f"Copy link of {small['key'].rpartition('/')[2]}"), small["width"]),
+    ]
     file = tmp_path / "blog.html"
     file.write_text(blog.body)
     other = visitor.context.new_page()
@@ -339,7 +363,7 @@ def test_a_copied_picture_works_in_another_page(visitor: Visitor, pipeline, albu
         assert "<" not in description
         with pytest.raises(Error, match="tainted"):
             other.evaluate(f"() => ({draw})(document.createElement('canvas').getContext('2d'))")
-    for link, width in links.items():
+    for link, width in links:
         assert link.startswith(f"{visitor.url}/images/")
         assert seen_picture(other, link)[1] == width
 

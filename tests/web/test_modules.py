@@ -16,7 +16,7 @@ from image_pipeline import keys
 from image_pipeline.errors import InvalidKeyError
 from image_pipeline.imaging import resize, summary
 from tests.conftest import heavy
-from tests.local.test_hostile_names import NAMES
+from tests.local.test_hostile_names import ALL_NAMES as NAMES
 from tests.pictures import gradient
 from tests.web.conftest import Call
 
@@ -203,6 +203,68 @@ def test_a_second_copy_has_a_number(call: Call, name, numbered):
     assert call("return (await load('upload-names')).numberedName(name, 1);", name=name) == numbered
 
 
+SHOW = """
+const { ImageTile } = await load('tile');
+const { makePicture } = await load('picture');
+const { UploadPanel } = await load('upload-panel');
+const { ToastList } = await load('toast');
+const box = { left: 0, top: 0, width: 200, height: 180 };
+const view = { href: '/', selected: false, opened: false, reachable: true, position: 1, count: 1, selectable: true };
+const until = async (condition) => { while (!condition()) await new Promise((done) => setTimeout(done)); };
+
+const tileOf = (name, state) => {
+  const tile = new ImageTile();
+  const error = state === 'FAILED' ? { code: 'CorruptImageError', message: name, hint: name } : null;
+  const picture = makePicture({ key: `uploads/${name}`, state, error });
+  tile.show(picture, box, { ...view, canUpload: true, canChange: true });
+  return tile;
+};
+const toastOf = (name) => {
+  const toasts = new ToastList();
+  document.body.replaceChildren(toasts);
+  toasts.show({ text: name });
+  return toasts.querySelector('.toast-text');
+};
+const rowsOf = async (names) => {
+  const meter = { speed: () => null };
+  const items = names.map((name, id) => ({ id, name, size: 1, sent: 0, state: 'sending', meter }));
+  const counts = { count: items.length, sent: 0, finished: 0, failed: 0, unsent: 1 };
+  const totals = { ...counts, bytes: 1, sentBytes: 0, speed: null };
+  const queue = Object.assign(new EventTarget(), { items, totals });
+  const listing = Object.assign(new EventTarget(), { find() {} });
+  const panel = new UploadPanel({ queue, listing, actions: {}, toasts: { announce() {} } });
+  document.body.replaceChildren(panel);
+  queue.dispatchEvent(new CustomEvent('change', { detail: null }));
+  await until(() => panel.querySelector('li'));
+  const more = [...panel.querySelectorAll('button')].find(({ textContent }) => /^Show .* more$/.test(textContent));
+  while (!more.hidden) {
+    const { textContent } = more;
+    more.click();
+    await until(() => more.hidden || more.textContent !== textContent);
+  }
+  return Object.fromEntries([...panel.querySelectorAll('li')].map((row) => [row.dataset.upload, row]));
+};
+const seen = (element) => [
+  [element, ...element.querySelectorAll('*')].map(({ localName }) => localName).join(' '),
+  element.querySelector('bdi')?.textContent ?? element.textContent,
+];
+const rows = await rowsOf(names);
+const states = ['COMPLETED', 'FAILED', 'DELETED', 'UPLOADING'];
+return names.map((name) => [...states.map((state) => tileOf(name, state)), toastOf(name), rows[name]].map(seen));
+"""
+
+
+def test_names_are_only_text(call: Call):
+    """Tiles, rows and messages show each name as it is, and have the elements that a harmless name has."""
+    harmless = {name: re.sub("[^/]", "x", name) for name in NAMES.values()}
+    names = list({*harmless, *harmless.values()})
+    shown = dict(zip(names, call(SHOW, names=names), strict=True))
+    for name, double in harmless.items():
+        file = name.rpartition("/")[2] or name
+        assert [text for _, text in shown[name]] == [file] * 4 + [name] * 2
+        assert [elements for elements, _ in shown[name]] == [elements for elements, _ in shown[double]]
+
+
 # markup ---------------------------------------------------------------------------------------------------------------
 
 MARK_UP = "return (await load('markup')).pictureMarkup(key, shown, { origin: 'https://api.example', isPublic });"
@@ -267,6 +329,30 @@ def test_a_picture_of_crops_has_the_largest(call: Call):
     assert img[1]["src"].endswith("/square.jpeg")
     assert img[1]["srcset"].endswith("/square.jpeg 200w")
     assert mark_up(call, []) is None
+
+
+COPY = """
+const { Copies } = await load('copies');
+const session = { access: { publicStatus: true } };
+const copies = new Copies({ key: 'uploads/a.jpg', image: { renditions }, session, toasts: {} });
+copies.copy = (text) => text;
+return copies.copyLink().slice(location.origin.length);
+"""
+
+
+@pytest.mark.parametrize(
+    ("files", "link"),
+    [
+        ([("thumb", "JPEG", 400), ("web", "AVIF", 1200), ("web", "JPEG", 1200), ("tiny", "JPEG", 40)], "web.jpeg"),
+        ([("thumb", "PNG", 400), ("web", "PNG", 640), ("web", "WEBP", 1200)], "web.png"),
+        ([("thumb", "WEBP", 400), ("web", "WEBP", 1200), ("tiny", "AVIF", 40)], "web.webp"),
+    ],
+    ids=["JPEG", "PNG", "neither"],
+)
+def test_a_copied_link_leads_to_the_largest_rendition(call: Call, files, link):
+    """Its format is one that every program shows, if there is such a rendition, wherever it is in the record."""
+    renditions = [rendition(name, image_format, width, width) for name, image_format, width in files]
+    assert call(COPY, renditions=renditions) == f"/images/uploads/a.jpg/renditions/{link}"
 
 
 # conflicts ------------------------------------------------------------------------------------------------------------

@@ -34,8 +34,8 @@ def test_a_name_that_is_taken_meanwhile_is_asked_about(visitor: Visitor, pipelin
         store("x.jpg")
         route.continue_()
 
-    visitor.context.route("**/images/presigned", store_first)
     page = visitor.open(key=key)
+    page.route("**/images/presigned", store_first)
     choose(page, ("x.jpg", PICTURE))
     expect(question(page, "x.jpg")).to_be_visible()
     question(page, "x.jpg").get_by_role("button", name="Skip").click()

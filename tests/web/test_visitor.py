@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Route
 
-from tests.web.conftest import ORIGIN, Visitor
+from tests.web.conftest import OPTIONS, ORIGIN, Visitor
 
 PAGE = '<!doctype html><html lang="en"><title>A page</title><main><h1>A page</h1><p>This is {}</p></main>'
 POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'"
@@ -16,7 +16,7 @@ POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src '
 @pytest.fixture(scope="module")
 def context(browser: Browser) -> BrowserContext:
     """A context whose first tab has a page that no server serves."""
-    context = browser.new_context()
+    context = browser.new_context(**OPTIONS)
     context.route("**", answer)
     context.new_page().goto(ORIGIN)
     return context
@@ -96,11 +96,19 @@ def test_unreadable_text_is_noted(visitor: Visitor, colour, scheme):
 def test_motion_is_noted(visitor: Visitor):
     """Whoever asks for less motion sees none."""
     page = visitor.open()
-    page.emulate_media(reduced_motion="reduce")
     page.evaluate("() => { document.querySelector('h1').style.transition = 'all 1s' }")
     visitor.audit(page)
     with pytest.raises(AssertionError, match="moves: <h1"):
         visitor.leave()
+
+
+def test_motion_ends_with_its_test(visitor: Visitor, context: BrowserContext):
+    """The tab that stays prefers less motion again, else no later test would notice any."""
+    visitor.open().emulate_media(reduced_motion="no-preference")
+    visitor.leave()
+    context.route("**", answer)
+    page = Visitor(context, ORIGIN, stays=True).open()
+    assert page.evaluate("() => matchMedia('(prefers-reduced-motion: reduce)').matches")
 
 
 def test_an_aborted_request_is_no_problem(visitor: Visitor):
