@@ -187,8 +187,7 @@ def table(results: dict[str, Any]) -> str:
     lines += [
         "",
         f"Until the first pictures, {results['openingApiMilliseconds']:,} ms were answers of the API (`/access` and "
-        f"`/images`, at the same time). Until the filter was complete, {results['filterApiMilliseconds']:,} ms were "
-        "answers of the API.",
+        f"`/images`). Until the filter was complete, {results['filterApiMilliseconds']:,} ms were answers of the API.",
     ]
     return "\n".join(lines)
 
