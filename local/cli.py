@@ -119,6 +119,7 @@ def _run(options: argparse.Namespace) -> int:
         watch = Watch(pipeline)
         display.outcomes(_process(pipeline, watch, display, uploads))
         key = apikeys.create(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], name="make run")
+        pipeline.warm_up(key.text)
         display.invite(pipeline, key.text)
         try:
             while pipeline.alive:

@@ -264,6 +264,12 @@ class Pipeline:
             raise RuntimeError("The pipeline is not running. Start it first.")
         return self._clients(service)
 
+    def warm_up(self, api_key: str) -> None:
+        """Send the requests of a first visitor: the first answers of a new process take longer than all others."""
+        for path in ("/", "/access", "/images"):
+            with suppress(HTTPError):  # the stack has no page, or takes tokens
+                urlopen(Request(f"{self.api_url}{path}", headers={"x-api-key": api_key})).close()  # noqa: S310 (loopback)
+
     def upload(self, key: str, body: bytes, **options: Any) -> str | None:
         """Put an object into the uploads bucket.
 

@@ -159,6 +159,9 @@ def test_run_processes_uploads_until_ctrl_c(start):
     match = re.search(r"-X DELETE -H 'x-api-key: (ip_\w+)' (http://127\.0\.0\.1:\d+/images/uploads/image\.jpg)", words)
     assert match
     assert f"/#key={match[1]}" in words
+    logs = re.search(r"Logs are in (.+)\. Press", words)
+    assert logs
+    assert "key checked" in (Path(logs[1]) / "AuthorizeFunction.log").read_text()  # the link opens without a wait
     request = urllib.request.Request(match[2], headers={"x-api-key": match[1]}, method="DELETE")
     with pytest.raises(HTTPError, match="404"):  # let in, and there is no such picture
         urllib.request.urlopen(request)
