@@ -234,6 +234,13 @@ def test_the_limit_counts_bytes():
     assert detail["truncated"] is True
 
 
+def test_room_remains_for_the_envelope():
+    """Targets such as SQS accept 262,144 bytes together with the fields that EventBridge adds."""
+    labels = [{"name": "x" * 127_000, "confidence": 99.0, "parents": []}] * 2
+    _, detail = event_of({**RECORDS["COMPLETED"], "labels": labels})
+    assert detail["truncated"] is True
+
+
 def test_too_many_renditions_are_cut_last():
     """An event for any record fits into the limit."""
     outcome, detail = event_of({**RECORDS["COMPLETED"], "labels": many_labels(10), "renditions": [RENDITION] * 3_000})
