@@ -77,6 +77,26 @@ def test_colours_that_a_palette_lacks_are_black():
     assert four(image) == [*COLOURS[:2], (0, 0, 0), (0, 0, 0)]
 
 
+@pytest.mark.parametrize("bmp", [Bmp(32, header=64), Bmp(16, header=124), Bmp(24, header=124)])
+def test_only_pixels_of_32_bits_have_a_mask_of_alpha(bmp):
+    """OS/2 has other fields at its place, and fewer bits have no room for alpha without bit fields."""
+    data = changed(replace(bmp, alphas=(9, 9, 9, 9)).data(), 66, struct.pack("<I", 0xFF000000))
+    image = decoded(data).image
+    assert image.mode == "RGB"
+    assert max(abs(a - b) for pair in zip(four(image), COLOURS, strict=True) for a, b in zip(*pair, strict=True)) <= 9
+
+
+def test_red_may_be_the_first_byte():
+    """The fourth byte of such pixels is not used."""
+    bmp = Bmp(32, compression=BITFIELDS, masks=(0xFF, 0xFF00, 0xFF0000), alphas=(0, 0, 0, 0))
+    assert four(decoded(bmp.data()).image) == list(COLOURS)
+
+
+def test_pixels_without_an_offset_follow_the_palette():
+    """The header declares how many colours the palette has."""
+    assert four(decoded(Bmp(8, colours_used=4, offset=0).data()).image) == list(COLOURS)
+
+
 def test_an_embedded_profile_is_applied():
     """Colours of a Display P3 profile are converted to sRGB."""
     rendered = engine.render(
@@ -238,3 +258,12 @@ def test_a_cut_literal_is_rejected(bits, count):
     """Its missing pixels would appear as drawn ones."""
     with pytest.raises(ValueError, match="truncated"):
         runs.unpack(memoryview(bytes((0, count))), (255, 1), bits)
+
+
+@pytest.mark.parametrize(
+    ("coded", "bits"),
+    [(b"\0\3\1\2\3\0\3\4\0\1", 8), (b"\0\3\x12\x30\3\x44\0\1", 4), (b"\0\5\x12\x34\x40\0\1\x40\0\1", 4)],
+)
+def test_codes_start_at_even_offsets(coded, bits):
+    """A literal of an odd number of bytes is padded."""
+    assert runs.unpack(memoryview(coded), (6, 1), bits).pixels == b"\1\2\3\4\4\4"
