@@ -1,7 +1,7 @@
 """image_pipeline.imaging.watermark"""
 
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageStat
 
 from image_pipeline.imaging.recipes import PLACES, Watermark
 from image_pipeline.imaging.watermark import apply_watermark
@@ -89,6 +89,15 @@ def test_text_can_be_read_on_white_and_black():
     on_black, on_white = (apply_watermark(Image.new("RGB", (400, 300), colour), mark) for colour in ("black", "white"))
     assert [highest for _, highest in on_black.getextrema()] == [153] * 3
     assert all(lowest < 170 for lowest, _ in on_white.getextrema())
+
+
+def test_a_text_is_complete():
+    """No edge of a letter is cut off: an O is the same upside down and in a mirror."""
+    mark = Watermark(text="O", place="center", size=0.5, opacity=1)
+    image = apply_watermark(Image.new("L", (300, 300)), mark).convert("L")
+    letter = image.crop(image.getbbox())
+    for turn in (Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.FLIP_LEFT_RIGHT):
+        assert ImageStat.Stat(ImageChops.difference(letter, letter.transpose(turn))).mean[0] < 12
 
 
 def test_a_large_text_is_sharp():
