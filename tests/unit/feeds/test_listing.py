@@ -151,6 +151,11 @@ def test_a_limit_out_of_range_is_refused(limit):
         next(pages(limit))
 
 
+def test_the_longest_label_and_the_largest_page_are_accepted():
+    """The limits of labels and pages are inclusive."""
+    assert listed_keys(100, label="x" * 200) == []
+
+
 def cursor_of(**conditions):
     return listing.read_page(clients.client, LISTING_TABLE, listing.Query(listing.make_filter(**conditions), 1)).cursor
 

@@ -77,6 +77,27 @@ def test_colours_that_a_palette_lacks_are_black():
     assert four(image) == [*COLOURS[:2], (0, 0, 0), (0, 0, 0)]
 
 
+@pytest.mark.parametrize("bmp", [Bmp(32, header=64), Bmp(16, header=124), Bmp(24, header=124)])
+def test_only_pixels_of_32_bits_have_a_mask_of_alpha(bmp):
+    """OS/2 has other fields at its place, and fewer bits have no room for alpha without bit fields."""
+    data = changed(replace(bmp, alphas=(9, 9, 9, 9)).data(), 66, struct.pack("<I", 0xFF000000))
+    image = decoded(data).image
+    assert image.mode == "RGB"
+    assert max(abs(a - b) for pair in zip(four(image), COLOURS, strict=True) for a, b in zip(*pair, strict=True)) <= 9
+
+
+def test_red_may_be_the_first_byte():
+    """The fourth byte of such pixels is not used."""
+    bmp = Bmp(32, compression=BITFIELDS, masks=(0xFF, 0xFF00, 0xFF0000), alphas=(0, 0, 0, 0))
+    assert four(decoded(bmp.data()).image) == list(COLOURS)
+
+
+@pytest.mark.parametrize("header", [40, 124])
+def test_pixels_without_an_offset_follow_the_palette(header):
+    """The header declares how many colours the palette has."""
+    assert four(decoded(Bmp(8, header, colours_used=4, offset=0).data()).image) == list(COLOURS)
+
+
 def test_an_embedded_profile_is_applied():
     """Colours of a Display P3 profile are converted to sRGB."""
     rendered = engine.render(
@@ -93,12 +114,20 @@ def test_a_profile_outside_the_file_is_ignored():
     assert four(decoded(bmp.data()[:-150]).image) == list(COLOURS)
 
 
-@pytest.mark.parametrize("size", [(63, 48), (61, 48)])
-def test_the_padding_of_the_last_row_may_be_missing(size):
+@pytest.mark.parametrize(
+    ("bmp", "padding"),
+    [
+        (Bmp(size=(63, 48)), 3),
+        (Bmp(size=(61, 48)), 1),
+        (Bmp(8, size=(62, 48)), 2),
+        (Bmp(4, size=(58, 48)), 3),
+        (replace(KINDS["16 bits, 5-6-5"], size=(61, 48)), 2),
+    ],
+)
+def test_the_padding_of_the_last_row_may_be_missing(bmp, padding):
     """The image is complete without the padding."""
-    data = Bmp(size=size).data()
-    padding = -3 * size[0] % 4
-    assert four(decoded(data[:-padding]).image) == list(COLOURS)
+    data = bmp.data()
+    assert decoded(data[:-padding]).image.tobytes() == decoded(data).image.tobytes()
     assert "cut off" in rejected(data[: -padding - 1]).message
 
 
@@ -210,11 +239,13 @@ def test_another_size_is_not_decoded():
 
 
 @pytest.mark.parametrize("name", ["16 bits, 4-4-4-4", "30 bits", "30 bits, top down"])
-def test_masked_pixels_are_decoded_in_parts(name, monkeypatch):
+@pytest.mark.parametrize("width", [64, 61])
+def test_masked_pixels_are_decoded_in_parts(name, width, monkeypatch):
     """The size of the parts does not change the image."""
-    whole = decoded(KINDS[name].data()).image.tobytes()
+    data = replace(KINDS[name], size=(width, 48)).data()
+    whole = decoded(data).image.tobytes()
     monkeypatch.setattr("image_pipeline.imaging.decoders.bmp._BAND_PIXELS", 500)
-    assert decoded(KINDS[name].data()).image.tobytes() == whole
+    assert decoded(data).image.tobytes() == whole
 
 
 @pytest.mark.parametrize("seed", range(150))
@@ -238,3 +269,12 @@ def test_a_cut_literal_is_rejected(bits, count):
     """Its missing pixels would appear as drawn ones."""
     with pytest.raises(ValueError, match="truncated"):
         runs.unpack(memoryview(bytes((0, count))), (255, 1), bits)
+
+
+@pytest.mark.parametrize(
+    ("coded", "bits"),
+    [(b"\0\3\1\2\3\0\3\4\0\1", 8), (b"\0\3\x12\x30\3\x44\0\1", 4), (b"\0\5\x12\x34\x40\0\1\x40\0\1", 4)],
+)
+def test_codes_start_at_even_offsets(coded, bits):
+    """A literal of an odd number of bytes is padded."""
+    assert runs.unpack(memoryview(coded), (6, 1), bits).pixels == b"\1\2\3\4\4\4"

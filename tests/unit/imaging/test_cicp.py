@@ -32,6 +32,9 @@ CHROMIUM = {
 """`COLOURS` in Chromium 156 on an sRGB display, by (primaries, transfer), from screenshots of PNG with cICP, or of AVIF
 if both differ."""
 
+TOLERANCES = {(9, 14): 2, (12, 2): 2}
+"""Largest difference of a channel; 1 for all other code points."""
+
 
 def in_srgb(colours, profile, mode="RGB"):
     """The colours in sRGB."""
@@ -45,7 +48,7 @@ def in_srgb(colours, profile, mode="RGB"):
 def test_colours_are_as_in_chromium(code_points, expected):
     """The colours equal those of an independent implementation."""
     for actual, reference in zip(in_srgb(COLOURS, cicp_profile(*code_points)), expected, strict=True):
-        assert max(abs(a - b) for a, b in zip(actual, reference, strict=True)) <= 2
+        assert max(abs(a - b) for a, b in zip(actual, reference, strict=True)) <= TOLERANCES.get(code_points, 1)
 
 
 @pytest.mark.parametrize(

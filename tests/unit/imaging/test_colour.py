@@ -4,7 +4,7 @@ import itertools
 import math
 
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 from image_pipeline.imaging import colour
 from image_pipeline.imaging.colour import (
@@ -180,11 +180,39 @@ def test_exif_can_mark_adobe_rgb():
 
 
 def test_lab_becomes_srgb():
-    """LAB, as in TIFF files for print, is converted."""
+    """LAB, as in TIFF files for print, is converted; it has whole numbers, so the colours differ by about one step."""
+    colours = ((200, 60, 40), (60, 180, 90), (40, 70, 200), (255, 255, 255), (0, 0, 0))
     source = ImageCms.profileToProfile(
-        quarters(), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+        patches(colours), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
     )
-    assert colour.lab_to_srgb(source).mode == "RGB"
+    out = colour.lab_to_srgb(source)
+    assert out.mode == "RGB"
+    assert all(delta_e(out.getpixel((x, 0)), reference) < 2 for x, reference in enumerate(colours))
+
+
+@pytest.mark.parametrize("colour_pixel", [(9, 8, 8, 255), (8, 9, 8, 255), (8, 8, 9, 255)])
+def test_a_grey_profile_fits_only_grey_pixels(colour_pixel):
+    """One pixel with a colour suffices to ignore the profile of an image with alpha."""
+    image = Image.new("RGBA", (2, 1), (8, 8, 8, 255))
+    profile = colour.grey_profile(colour.power_curve(1.0))
+    assert to_srgb(image, profile).getpixel((0, 0)) == (50, 50, 50, 255)
+    image.putpixel((0, 0), colour_pixel)
+    with pytest.raises(BrokenProfileError, match="GRAY"):
+        to_srgb(image, profile)
+
+
+def test_a_sampled_curve_is_as_exact_as_its_function():
+    """Every 8-bit value is a sample."""
+    greys = patches([(value,) * 3 for value in range(256)])
+    sampled = colour.rgb_profile(SRGB, colour.D65, colour.sampled_curve(lambda value: value**2.2))
+    difference = ImageChops.difference(to_srgb(greys, sampled), to_srgb(greys, matrix_profile(SRGB, 2.2)))
+    assert all(highest <= 1 for _, highest in difference.getextrema())
+
+
+def test_black_becomes_black():
+    """The black point is compensated: the darkest colour of a profile is black, even if its curve says dark grey."""
+    profile = colour.rgb_profile(DISPLAY_P3, colour.D65, colour.sampled_curve(lambda value: 0.02 + 0.98 * value))
+    assert to_srgb(patches([(0, 0, 0), (255, 255, 255)]), profile).tobytes() == bytes((0, 0, 0, 255, 255, 255))
 
 
 def test_primaries_are_those_of_the_standards():

@@ -103,6 +103,18 @@ def test_zero_denominators_are_ignored():
     assert json.dumps(facts.to_dict(), allow_nan=False)
 
 
+def test_numbers_have_six_digits():
+    """An exposure of 1/30000 second is kept."""
+    facts = exif.read(Reader.of(saved(quarters(), "JPEG", exif=block(sub={0x829A: IFDRational(1, 30_000)}))))
+    assert facts.exposure_time == 0.0000333333
+
+
+def test_texts_have_at_most_500_characters():
+    """A longer text is cut, so that it fits into the record."""
+    tags = corpus.exif(t0x010F="K" * 501)
+    assert exif.read(Reader.of(saved(quarters(), "JPEG", exif=tags))).make == "K" * 500
+
+
 @given(st.integers(0, 900), st.binary(min_size=1, max_size=8))
 @settings(max_examples=200)
 def test_broken_exif_never_raises(at, noise):
@@ -197,6 +209,8 @@ def test_copyright_has_two_holders(value, copyright):
         ({0x8827: 65535, 0x8830: 3, 0x8833: 204800}, 204800),
         ({0x8827: 65535, 0x8830: 2, 0x8832: 102400}, 102400),
         ({0x8827: 65535, 0x8830: 1, 0x8831: 80000}, 80000),
+        ({0x8827: 65535, 0x8833: 204800, 0x8832: 102400, 0x8831: 80000}, 204800),
+        ({0x8827: 65535, 0x8833: 65535, 0x8832: 102400, 0x8831: 80000}, 102400),
         ({0x8827: 65535}, 65535),
         ({0x8827: 200, 0x8832: 400}, 200),
         ({0x8827: 1}, 1),
@@ -220,6 +234,7 @@ def test_a_sensitivity_beyond_16_bits_is_read(changes, iso):
         ("2026:04:30 24:00:00", "", None),
         ("2026:04:30 23:60:00", "", None),
         ("2026:04:30 23:59:59", "+14:60", "2026-04-30T23:59:59"),
+        ("2026:04:30 23:59:59", "+01:75", "2026-04-30T23:59:59"),
         ("2026:04:30 23:59:59", "-15:00", "2026-04-30T23:59:59"),
         ("2026:04:30 23:59:59", "-09:30", "2026-04-30T23:59:59-09:30"),
         ("0000:00:00 00:00:00", "", None),

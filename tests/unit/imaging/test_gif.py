@@ -57,6 +57,21 @@ def test_another_size_is_not_decoded():
         decode(reader, Header("GIF", 24, 16, "RGB"))
 
 
+def test_the_flag_of_a_sorted_table_is_ignored():
+    """The rows of such a frame have their usual order."""
+    part = bytearray(frame((0, 0, 13, 11)))
+    part[9] |= 0x20
+    assert rgba(gif((13, 11), [bytes(part)])) == rgba(gif((13, 11)))
+
+
+@pytest.mark.parametrize("height", [5, 6])
+def test_an_interlaced_frame_without_its_last_row_is_rejected(height):
+    """The last of the four passes ends with the last odd row."""
+    codes = lzw(b"\1" * 40 * (height - 1), 2)
+    with pytest.raises(CorruptImageError, match="cut off"):
+        pixels(gif((40, height), [frame((0, 0, 40, height), interlaced=True, data=codes)]))
+
+
 # Every kind -----------------------------------------------------------------------------------------------------------
 
 

@@ -128,6 +128,19 @@ def test_valid_profiles_are_used(name):
     assert converted(data, mode).mode == "RGB"
 
 
+def test_the_relative_colorimetric_table_is_used():
+    """A print profile has a table for each intent; the perceptual one (A2B0) would change colours more."""
+    nodes = [sum((index >> 2, index >> 1 & 1, index & 1)) * 85 for index in range(8)]
+    right, wrong = (
+        lut8(table=b"".join(bytes((light, 128, 128)) for light in lights)) for lights in (nodes, nodes[::-1])
+    )
+    black_and_white = Image.new("RGB", (2, 1))
+    black_and_white.putpixel((1, 0), (255, 255, 255))
+    out = to_srgb(black_and_white, profile({b"A2B0": wrong, b"A2B1": right}))
+    assert max(out.getpixel((0, 0))) < 5
+    assert min(out.getpixel((1, 0))) > 250
+
+
 def test_a_profile_has_a_limited_size():
     """A profile has at most 4 MB."""
     data = PROFILES["matrix"][0]

@@ -51,6 +51,30 @@ def test_one_colour_is_not_a_photograph():
     assert not is_photograph(Image.new("RGB", SIZE))
 
 
+def columns(lines):
+    """An image whose neighbours differ by one step, with some white lines in each third."""
+    row = [100 + x % 2 for x in range(160)]
+    for line in range(lines):
+        row[40 + 60 * line] = 255
+    image = Image.new("L", (480, 480))
+    image.putdata(row * 3 * 480)
+    return image
+
+
+@pytest.mark.parametrize(("lines", "photograph"), [(1, True), (2, False)])
+def test_the_share_of_strong_differences_decides(lines, photograph):
+    """At most 2 % of the differences in a photograph are strong: 1.3 % are few, 2.5 % are many."""
+    assert is_photograph(columns(lines)) is photograph
+
+
+@pytest.mark.parametrize("place", [(0, 0), (320, 0), (160, 160), (0, 320), (320, 320)])
+def test_text_in_any_corner_or_in_the_centre_is_found(place):
+    """Each of these parts is looked at."""
+    image = columns(0)
+    image.paste(Image.linear_gradient("L").resize((160, 160)).point(lambda value: 255 * (value & 1)).rotate(90), place)
+    assert not is_photograph(image)
+
+
 def decoded_width(image, **options):
     """Width at which a JPEG of 1200 pixels is decoded for a rendition of 460."""
     reader = Reader.of(saved(image, "JPEG", quality=90, **options))

@@ -622,10 +622,36 @@ def test_the_usual_pair_of_gamma_and_chromaticities_is_srgb():
     assert pixels(file).profile == b""
 
 
+def profile_of(*chunks):
+    """The profile of an image with these chunks."""
+    return pixels(png(header((4, 1), 8, RGB), *chunks, data(b"\0" + bytes(sum(COLOURS, ()))))).profile
+
+
+@pytest.mark.parametrize(
+    ("chunks", "converted"),
+    [
+        ([gamma(46_040)], False),
+        ([gamma(46_120)], True),
+        ([gamma(44_880)], False),
+        ([gamma(44_800)], True),
+        ([gamma(45_455), chromaticities(31270, 32900, 64290, 33000, 30000, 60000, 15000, 6000)], False),
+        ([gamma(45_455), chromaticities(31270, 32900, 64310, 33000, 30000, 60000, 15000, 6000)], True),
+        ([gamma(10_000)], True),
+        ([gamma(9_990)], False),
+        ([gamma(1_000_000)], True),
+        ([gamma(1_001_000)], False),
+    ],
+)
+def test_only_colours_that_differ_visibly_are_converted(chunks, converted):
+    """A gamma within 0.03 of 2.2 and points within 0.003 are sRGB; a gamma that is not from 0.1 to 10 is ignored."""
+    assert bool(profile_of(*chunks)) is converted
+
+
 @pytest.mark.parametrize(
     "points",
     [
         (0,) * 8,
+        (31270, 32900, 32000, 33000, 31000, 34000, 30500, 32000),
         (31270, 32900, 64000, 33000, 64000, 33000, 64000, 33000),
         (90000, 90000, 64000, 33000, 30000, 60000, 15000, 6000),
         (2**32 - 1,) * 8,
@@ -633,7 +659,7 @@ def test_the_usual_pair_of_gamma_and_chromaticities_is_srgb():
     ],
 )
 def test_invalid_chromaticities_are_ignored(points):
-    """They cause no error."""
+    """They cause no error. The second ones are so near to each other that colours would be far too strong."""
     file = png(header((4, 1), 8, RGB), gamma(100_000), chromaticities(*points), data(b"\0" + bytes(sum(COLOURS, ()))))
     assert (
         max(abs(a - b) for a, b in zip(displayed(file)[0].convert("RGB").tobytes(), sum(GAMMA_1, ()), strict=True)) <= 2

@@ -49,6 +49,15 @@ def test_bytes_near_each_other_are_fetched_once():
     assert fetches == [(0, FIRST_BYTES)]
 
 
+def test_a_long_walk_takes_few_requests():
+    """Each request fetches twice as much as the previous one, up to a mebibyte."""
+    fetches = []
+    reader = Reader.fetched(lambda _, length: fetches.append(length) or bytes(length), 1 << 40)
+    for at in range(0, 4_000_000, 30_000):
+        reader.take(at, 10)
+    assert [length // 1024 for length in fetches] == [64, 128, 256, 512, 1024, 1024, 1024]
+
+
 def test_the_memory_of_a_walk_is_limited():
     """Only the beginning and a few recent parts of a long file are kept."""
     reader = Reader.fetched(lambda _, length: bytes(length), 1 << 40)

@@ -1,6 +1,7 @@
 """image_pipeline.imaging.resize"""
 
 import ctypes
+import math
 import subprocess
 import sys
 
@@ -36,10 +37,39 @@ def test_all_resizers_agree_with_lanczos(mode, resizer):
     assert max(ImageStat.Stat(ImageChops.difference(out, expected)).mean) < 2
 
 
+def test_fine_detail_is_kept(resizer):
+    """Waves of eight pixels keep the contrast of Lanczos; other filters lower it by 8 % and more."""
+    image = Image.new("L", (600, 40))
+    image.putdata([round(128 + 100 * math.sin(2 * math.pi * x / 8)) for _ in range(40) for x in range(600)])
+    difference = ImageChops.difference(
+        resize.reduce(image, (200, 13)), image.resize((200, 13), Image.Resampling.LANCZOS)
+    )
+    assert difference.getextrema()[1] <= 5
+
+
 def test_a_box_is_cut_out_first(resizer):
     """The result shows only the box, apart from the filter at its edges."""
     out = resize.reduce(quarters(), (30, 20), (0.0, 0.0, 118.5, 78.5))
     assert all(abs(red - 255) + green + blue <= 16 for _, (red, green, blue) in out.getcolors())
+
+
+@pytest.mark.parametrize("start", [(60, 0), (0, 40), (60, 40)])
+def test_a_box_may_start_anywhere(resizer, start):
+    """The pixels before the box are not part of the result, apart from the filter at its edges."""
+    image = Image.new("RGB", (120, 80), "red")
+    image.paste("blue", (*start, 120, 80))
+    out = resize.reduce(image, (30, 20), (*start, 120, 80))
+    assert all(red < 32 and blue > 220 for _, (red, _, blue) in out.getcolors())
+
+
+@pytest.mark.parametrize(("rows", "copied"), [(4000, True), (4001, False)])
+def test_libvips_copies_at_most_16_megapixels(monkeypatch, rows, copied):
+    """The predicted memory does not include its copy of a larger image."""
+    calls = []
+    monkeypatch.setattr(resize, "_simd", lambda: None)
+    monkeypatch.setattr(libvips, "reduce", lambda *arguments: calls.append(arguments))
+    assert resize.reduce(Image.new("L", (4000, rows)), (40, 40)).size == (40, 40)
+    assert bool(calls) == copied
 
 
 def test_alpha_is_premultiplied(resizer):

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import math
+import statistics
 
 import pytest
 from PIL import Image
@@ -59,7 +61,24 @@ def test_any_image_has_a_summary(mode, size):
 def test_the_colours_are_those_of_the_image():
     """An image of four quarters has their four colours."""
     colours = summary.summarise(quarters(size=(128, 128)), resize.reduce).colours
-    assert set(colours[:4]) == {"#ff0000", "#00ff00", "#0000ff", "#ffffff"} or len(colours) >= 4
+    assert set(colours[:4]) == {"#ff0000", "#00ff00", "#0000ff", "#ffffff"}
+
+
+def test_the_most_frequent_colours_come_first():
+    """There are at most five, and a colour is omitted if it is similar to a more frequent one."""
+    columns = {
+        (250, 10, 10): 9, (250, 10, 57): 8, (10, 250, 10): 7, (10, 250, 58): 6, (10, 10, 250): 5, (250, 250, 10): 4,
+        (10, 130, 130): 3,
+    }  # fmt: skip
+    image = Image.new("RGB", (sum(columns.values()), 1))
+    image.putdata([colour for colour, count in columns.items() for _ in range(count)])
+    assert summary.dominant_colours(image) == ("#fa0a0a", "#0afa0a", "#0afa3a", "#0a0afa", "#fafa0a")
+
+
+@pytest.mark.parametrize(("alpha", "colours"), [(127, 0), (128, 1)])
+def test_half_of_the_opacity_makes_a_colour(alpha, colours):
+    """A colour that is more transparent than opaque is ignored."""
+    assert len(summary.dominant_colours(Image.new("RGBA", (8, 8), (200, 0, 0, alpha)))) == colours
 
 
 def test_transparent_pixels_have_no_colour():
@@ -84,3 +103,26 @@ def test_similar_images_have_similar_hashes():
     assert distance(digest, smaller) <= 8
     assert distance(digest, brighter) <= 12
     assert distance(digest, other_digest) >= 16
+
+
+def test_the_hash_follows_its_definition():
+    """The bits tell which of the 8 × 8 lowest frequencies of 32 × 32 pixels are above the median (Zauner, 3.2.1)."""
+    image = Image.effect_mandelbrot((32, 32), (-2.2, -0.7, 0.8, 1.5), 80)
+    waves = [[math.cos(math.pi / 32 * u * (x + 0.5)) for x in range(32)] for u in range(8)]
+    pixels = image.tobytes()
+    frequencies = [
+        sum(pixels[32 * y + x] * waves[u][x] * waves[v][y] for y in range(32) for x in range(32))
+        for v in range(8)
+        for u in range(8)
+    ]
+    median = statistics.median(frequencies)
+    bits = "".join(str(int(frequency > median)) for frequency in frequencies)
+    assert summary.phash(image.convert("RGB"), resize.reduce) == f"{int(bits, 2):016x}"
+
+
+def test_transparency_is_white_in_the_hash():
+    """A logo has the hash that it has on a white page."""
+    logo = holed()
+    page = Image.new("RGBA", logo.size, "white")
+    page.alpha_composite(logo)
+    assert summary.phash(logo, resize.reduce) == summary.phash(page.convert("RGB"), resize.reduce)

@@ -56,6 +56,44 @@ def decoded(data):
 # The right values -----------------------------------------------------------------------------------------------------
 
 
+def test_subsampling_is_two_by_two_unless_declared():
+    """This is the default of TIFF 6.0, section 21."""
+    image, _ = displayed(tiffs.ycbcr(subsampling=(2, 2), tags={530: ("", [])}).data())
+    assert worst(four(image), COLOURS) <= 3
+
+
+def test_three_channels_are_rgb_unless_declared():
+    """As in libtiff; fewer channels are grey."""
+    image, _ = displayed(rgb(tags={262: ("", [])}).data())
+    assert four(image) == list(COLOURS)
+
+
+def test_the_paper_of_a_fax_is_white_unless_declared():
+    """As in libtiff, zero is white in fax data."""
+    image, _ = displayed(bilevel(photometric=0, compression=tiffs.FAX4, tags={262: ("", [])}).data())
+    assert [pixel[0] for pixel in four(image)] == [0, 255, 255, 0]
+
+
+def test_transparency_of_corel_draw_is_applied():
+    """Its number for transparency is 999."""
+    image, _ = displayed(rgb(int, 128, extra_samples=(999,)).data())
+    assert {pixel[3] for pixel in four(image)} == {128}
+
+
+def test_a_colour_map_of_8_bits_may_contain_white():
+    """Numbers up to 255 are 8-bit numbers."""
+    colour_map = [255, 0, 0, 255, 0, 255, 0, 255, 0, 0, 255, 255]
+    image, _ = displayed(Tiff([(0,), (1,), (2,), (3,)], 3, 2, tags={320: ("H", colour_map)}).data())
+    assert four(image) == [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
+
+
+def test_fractions_up_to_1_are_not_stretched():
+    """1 is white, even if the image has no black."""
+    image, rendered = displayed(Tiff([(0.5,), (0.75,), (0.25,), (1.0,)], 1, 32, "float").data())
+    assert [pixel[0] for pixel in four(image)] == [128, 191, 64, 255]
+    assert rendered.warnings == ()
+
+
 @pytest.mark.parametrize("kind", tiffs.KINDS, ids=str)
 def test_every_kind_is_rendered_correctly(kind):
     """Colours and transparency are correct for every kind."""

@@ -1,7 +1,7 @@
 """image_pipeline.imaging.watermark"""
 
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageStat
 
 from image_pipeline.imaging.recipes import PLACES, Watermark
 from image_pipeline.imaging.watermark import apply_watermark
@@ -36,6 +36,23 @@ def test_the_mark_is_at_the_named_place(logo, place):
     assert left >= 6 or "left" not in place
 
 
+@pytest.mark.parametrize(
+    ("canvas_size", "mark", "expected"),
+    [
+        ((400, 300), {"place": "bottom-right", "size": 0.2}, (314, 214, 354, 294)),
+        ((400, 300), {"place": "top-left", "size": 0.2}, (6, 6, 46, 86)),
+        ((400, 300), {"place": "center", "size": 1}, (50, 0, 200, 300)),
+    ],
+)
+def test_the_mark_has_its_size_and_margin(logo, canvas_size, mark, expected):
+    """The width is a share of the image's width unless the image is too low; the margin is 2 % of the shorter side."""
+    canvas = Image.new("RGB", canvas_size)
+    box = changed_box(
+        canvas, apply_watermark(canvas, Watermark(image=logo, opacity=1, **mark)).point(lambda v: v > 127)
+    )
+    assert all(abs(side - reference) <= 1 for side, reference in zip(box, expected, strict=True))
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (120, 90)])
 def test_images_of_any_size_can_be_marked(logo, mode, size):
@@ -67,7 +84,24 @@ def test_the_source_image_is_not_changed(logo):
 
 
 def test_text_can_be_read_on_white_and_black():
-    """The text has an outline."""
-    for background in ("white", "black"):
-        canvas = Image.new("RGB", (400, 300), background)
-        assert changed_box(canvas, apply_watermark(canvas, Watermark(text="Sample", opacity=0.6))) is not None
+    """The text is white and has a dark outline."""
+    mark = Watermark(text="Sample", size=0.5, opacity=0.6)
+    on_black, on_white = (apply_watermark(Image.new("RGB", (400, 300), colour), mark) for colour in ("black", "white"))
+    assert [highest for _, highest in on_black.getextrema()] == [153] * 3
+    assert all(lowest < 170 for lowest, _ in on_white.getextrema())
+
+
+def test_a_text_is_complete():
+    """No edge of a letter is cut off: an O is the same upside down and in a mirror."""
+    mark = Watermark(text="O", place="center", size=0.5, opacity=1)
+    image = apply_watermark(Image.new("L", (300, 300)), mark).convert("L")
+    letter = image.crop(image.getbbox())
+    for turn in (Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.FLIP_LEFT_RIGHT):
+        assert ImageStat.Stat(ImageChops.difference(letter, letter.transpose(turn))).mean[0] < 12
+
+
+def test_a_large_text_is_sharp():
+    """Few of its pixels are between black and white, because it is reduced, not enlarged."""
+    mark = Watermark(text="Sample", size=0.5, opacity=1)
+    counts = apply_watermark(Image.new("L", (1200, 300)), mark).convert("L").histogram()
+    assert sum(counts[30:226]) < 0.2 * sum(counts[30:])

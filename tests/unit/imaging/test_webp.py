@@ -170,6 +170,15 @@ def test_a_lossy_first_frame_is_decoded_at_the_requested_size():
     assert decode(reader, admit(reader, Limits()), 8).image.size == (200, 150)
 
 
+@pytest.mark.parametrize(("tags", "size"), [({}, (200, 150)), ({"t0x010F": "Kamera"}, (150, 112))])
+def test_photographs_of_cameras_are_decoded_smaller(tags, size):
+    """The Lanczos filter reduces them by 1.5, and all other images by 2."""
+    if libwebp._library() is None:
+        pytest.skip("Pillow decodes at full size")
+    reader = Reader.of(saved(quarters(size=(800, 600)), "WEBP", exif=exif_of(**tags)))
+    assert decode(reader, admit(reader, Limits()), 8).image.size == size
+
+
 # Rejected -------------------------------------------------------------------------------------------------------------
 
 LONG, SHORT = len(webp(LOSSY)) - 8, len(webp(LOSSY))

@@ -289,13 +289,14 @@ def _parse_time(name: str, text: str | None) -> str | None:
 
 
 def _cursor(position: str, images: ImageFilter) -> str:
-    return base64.urlsafe_b64encode(f"{images.digest}{position}".encode()).decode().rstrip("=")
+    """Return the digest of the filter and the position: always 105 bytes, for which base64 needs no padding."""
+    return base64.urlsafe_b64encode(f"{images.digest}{position}".encode()).decode()
 
 
 def _position_of(cursor: str, images: ImageFilter) -> str:
     """Return the position after which the next page starts."""
     try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+        text = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii")
     except ValueError:
         text = ""
     position = text.removeprefix(images.digest)

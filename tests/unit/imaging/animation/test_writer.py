@@ -79,6 +79,14 @@ def test_only_changed_blocks_are_coded():
     assert len(two) < len(one) / 30
 
 
+def test_the_smallest_change_is_a_frame():
+    """One step of one channel of one pixel is coded."""
+    first = Image.new("RGB", (40, 40), (100, 100, 100))
+    second = first.copy()
+    second.putpixel((39, 39), (100, 100, 101))
+    assert [time for _, time in decoded(written([(first, 50), (second, 60)]))] == [50, 60]
+
+
 def test_pixels_may_become_transparent_and_opaque():
     """A pixel that becomes transparent shows no part of the previous frames."""
     full = Image.new("RGBA", (50, 50), (0, 128, 0, 255))
@@ -94,6 +102,8 @@ def test_pixels_may_become_transparent_and_opaque():
 def test_equal_frames_are_one_longer_frame():
     """A repeated image extends its time; another frame follows when the longest time is reached."""
     assert [time for _, time in decoded(written([(scene(0), 50), (scene(0), 70), (scene(1), 10)]))] == [120, 10]
+    longest = written([(scene(0), MOST_MILLISECONDS - 70), (scene(0), 70), (scene(1), 10)])
+    assert [time for _, time in decoded(longest)] == [MOST_MILLISECONDS, 10]
     long = written([(scene(0), MOST_MILLISECONDS), (scene(0), 70)])
     assert [time for _, time in decoded(long)] == [MOST_MILLISECONDS, 70]
     assert difference(decoded(long)[1][0], scene(0)) < 2

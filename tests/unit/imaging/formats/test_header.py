@@ -66,3 +66,11 @@ def test_progressive_jpeg_counts_its_coefficients():
 def test_draft_scale_leaves_the_last_step_to_lanczos(reduction, photograph, scale):
     """At half the size, photographs keep a margin of 1.25; otherwise it is 1.5."""
     assert draft_scale(reduction, photograph) == scale
+
+
+@pytest.mark.parametrize(("orientation", "shown"), [(1, (30, 20)), (4, (30, 20)), (5, (20, 30)), (8, (20, 30))])
+def test_a_quarter_turn_swaps_the_sides(orientation, shown):
+    """Orientations from 5 on are turned by 90 degrees."""
+    header = Header.stored("JPEG", 30, 20, "RGB", orientation=orientation)
+    assert (header.width, header.height) == shown
+    assert header.stored_size == (30, 20)

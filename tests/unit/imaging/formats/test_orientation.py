@@ -18,3 +18,8 @@ def test_the_maker_identifies_a_photograph():
     """An image is treated as a photograph if EXIF names a camera maker."""
     data = saved(quarters(), "JPEG", exif=exif(t0x0112=6, t0x010F="Kamera"))
     assert orientation_and_camera(Reader.of(data)) == (6, True)
+
+
+def test_an_image_without_exif_is_upright():
+    """No EXIF means orientation 1 and no camera."""
+    assert orientation_and_camera(Reader.of(saved(quarters(), "JPEG"))) == (1, False)

@@ -39,12 +39,10 @@ def decode(reader: Reader, header: Header, _reduction: float) -> Pixels:
     return Pixels(image, (0, 0, *image.size), header.orientation, profile, warnings)
 
 
-def _rows(reader: Reader, parts: Bmp, first: int, count: int) -> memoryview | bytes:
-    """Return stored rows. The file may lack the padding of the last one, which is added."""
+def _rows(reader: Reader, parts: Bmp, first: int, count: int) -> memoryview:
+    """Return stored rows. The file may lack the padding of the last one."""
     start = parts.pixels + first * parts.row_bytes
-    length = count * parts.row_bytes
-    rows = memoryview(reader.data)[start : start + length]
-    return rows if len(rows) == length else bytes(rows).ljust(length, b"\0")
+    return memoryview(reader.data)[start : start + count * parts.row_bytes]
 
 
 def _indices(reader: Reader, parts: Bmp) -> Image.Image:
