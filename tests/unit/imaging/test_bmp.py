@@ -277,4 +277,5 @@ def test_a_cut_literal_is_rejected(bits, count):
 )
 def test_codes_start_at_even_offsets(coded, bits):
     """A literal of an odd number of bytes is padded."""
-    assert runs.unpack(memoryview(coded), (6, 1), bits).pixels == b"\1\2\3\4\4\4"
+    drawing = runs.unpack(memoryview(coded), (6, 1), bits)
+    assert (drawing.pixels, drawing.covered) == (b"\1\2\3\4\4\4", True)

@@ -64,6 +64,12 @@ def test_the_flag_of_a_sorted_table_is_ignored():
     assert rgba(gif((13, 11), [bytes(part)])) == rgba(gif((13, 11)))
 
 
+@pytest.mark.parametrize("disposal", [1, 2, 3])
+def test_only_the_flag_of_transparency_makes_a_colour_transparent(disposal):
+    """The other flags of a graphic control have no effect on the first frame."""
+    assert pixels(gif((4, 4), [control(None, disposal) + frame((0, 0, 4, 4))])).image.mode == "RGB"
+
+
 @pytest.mark.parametrize("height", [5, 6])
 def test_an_interlaced_frame_without_its_last_row_is_rejected(height):
     """The last of the four passes ends with the last odd row."""

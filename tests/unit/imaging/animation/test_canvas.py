@@ -12,7 +12,7 @@ SIZE = (9, 7)
 COLOURS = {index: (*gifs.QUARTERS[3 * index : 3 * index + 3], 255) for index in range(4)}
 CLEAR = (0, 0, 0, 0)
 
-boxes = st.tuples(st.integers(0, 8), st.integers(0, 6), st.integers(1, 12), st.integers(1, 9))
+boxes = st.tuples(st.integers(0, 12), st.integers(0, 9), st.integers(1, 12), st.integers(1, 9))
 frames = st.tuples(boxes, st.integers(0, 7), st.sampled_from((None, 0, 3)), st.booleans(), st.integers(0, 99))
 
 
@@ -42,7 +42,7 @@ def model(parts):
 @settings(max_examples=150)
 @given(st.lists(frames, min_size=1, max_size=6))
 def test_any_sequence_of_frames_is_drawn_as_specified(parts):
-    """Position, size, transparency, disposal and order of rows in any combination."""
+    """Position (also outside the canvas), size, transparency, disposal and order of rows in any combination."""
     whole = ((0, 0, *SIZE), 1, None, False, 5)  # a first frame that is larger than the canvas would enlarge it
     parts = [whole, *parts]
     data = gifs.gif(SIZE, [

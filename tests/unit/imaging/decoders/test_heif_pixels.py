@@ -1,10 +1,14 @@
 """image_pipeline.imaging.decoders.heif_pixels"""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from image_pipeline.errors import CorruptImageError
 from image_pipeline.imaging.colour import ADOBE_RGB, BT2020, DISPLAY_P3, matrix_profile
+from image_pipeline.imaging.decoders.heif_pixels import check_sizes
+from image_pipeline.imaging.formats.header import Header
 from tests.corpus import heif as corpus
 from tests.corpus.heif import HeifFile, av1, grid, hevc, nclx
 from tests.unit.imaging.test_colour import exact
@@ -94,3 +98,13 @@ def test_curves_apply_to_grey_images(codec):
         data = HeifFile((corpus.having(item, nclx(*code_points)),), brands=corpus.brands(codec)).data
         assert admitted(data).mode == "L"
         assert near(rendered(data).getpixel((60, 40)), (expected,) * 3, 3)
+
+
+@pytest.mark.parametrize("size", [(39, 30), (41, 30), (40, 29), (40, 31)])
+def test_another_stored_size_is_rejected(size):
+    """Limits and the predicted memory apply only to the size in the boxes; the message contains both."""
+    heif_image = SimpleNamespace(placement=SimpleNamespace(width=30, height=20), item=SimpleNamespace(size=(40, 30)))
+    header = Header("AVIF", 30, 20, "RGB")
+    check_sizes((40, 30), heif_image, header)
+    with pytest.raises(CorruptImageError, match=f"40 × 30 pixels, but its image data has {size[0]} × {size[1]}"):
+        check_sizes(size, heif_image, header)
