@@ -7,8 +7,9 @@ BENCH := .venv-bench/bin/python
 STAMP := .venv/installed
 AUDIT_STAMP := .venv-audit/installed
 BENCH_STAMP := .venv-bench/installed
-# Parallel test processes. Each starts its own pipeline, of about 1.5 GB; the tests of a file stay together.
-JOBS ?= 2
+# Parallel test processes: one more than cores, because tests also wait. Each starts its own pipeline, of about 1.5 GB; the
+# tests of a file stay together.
+JOBS ?= 3
 # A lock file lists every package with its hashes; pip refuses all others.
 INSTALL := pip install --quiet --disable-pip-version-check --require-hashes --requirement
 COMPILE := uv pip compile --quiet --upgrade --universal --generate-hashes \
@@ -33,7 +34,7 @@ run: $(STAMP) ## Run the pipeline on this machine and stay up: IMAGES="a.jpg 'my
 demo: $(STAMP) ## Run the pipeline on sample images; exits 0 only if all have the expected outcome
 	@$(BIN)/python -m local demo $(IMAGES)
 
-test: $(STAMP) ## Run all checks: style, types, and all tests, with those of the templates; JOBS=2 test processes
+test: $(STAMP) ## Run all checks: style, types, and all tests, with those of the templates; JOBS=3 test processes
 	$(call timed,-j 2 style tests)
 
 check: $(STAMP) ## Check quickly: style, types, unit tests
