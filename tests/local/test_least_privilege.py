@@ -516,16 +516,24 @@ def a_batch(pipeline: Pipeline) -> str | None:
     """The batch has a new upload, an event with a version, a missing upload, and a malformed message."""
     run, sqs, url = Run(pipeline, "batch.jpg"), pipeline.client("sqs"), pipeline.outputs["BatchQueueUrl"]
 
-    def left() -> int:
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return sum(int(value) for value in attributes.values())
+    letters: list[str] = []
+
+    def executions() -> list[Execution]:
+        return [
+            execution
+            for execution in pipeline.executions()
+            if execution.key == run.key and execution.name.startswith("batch_") and not execution.running
+        ]
+
+    def is_served() -> bool:
+        messages = pipeline.take_messages(pipeline.outputs["BatchDeadLetterQueueUrl"])
+        letters.extend(message["Body"] for message in messages)
+        return words in letters and len(executions()) == 2
 
     def denied() -> bool:
         return any(not call.allowed for call in pipeline.calls())
 
-    pipeline.take_messages(url)
-    hidden = left()  # messages that an earlier run could not delete
+    pipeline.take_messages(url)  # hidden ones, which an earlier run could not delete, may return and be processed, too
     version = run.upload()
     reference = {"bucket": pipeline.uploads_bucket, "key": run.key, "reprocess": True}
     words = f"no JSON, about {run.key}"
@@ -533,20 +541,11 @@ def a_batch(pipeline: Pipeline) -> str | None:
     event["detail"]["object"]["sequencer"] = "F" * 16  # newer than the upload's own
     for body in (reference, event, {**reference, "key": run.key + "x"}, words):
         sqs.send_message(QueueUrl=url, MessageBody=body if body == words else json.dumps(body))
-    # Hidden messages may return meanwhile and be processed, too.
-    pipeline.wait_until(lambda: left() <= hidden or denied(), "the batch")
+    pipeline.wait_until(lambda: is_served() or denied(), "the batch")
     if denied():
         return "a message was not served"
-    letters = [
-        take_message["Body"] for take_message in pipeline.take_messages(pipeline.outputs["BatchDeadLetterQueueUrl"])
-    ]
-    executions = [
-        execution
-        for execution in pipeline.executions()
-        if execution.key == run.key and execution.name.startswith("batch_")
-    ]
-    if letters.count(words) != 1 or len(executions) != 2:
-        return f"{len(letters)} dead letters, {len(executions)} executions"
+    if letters.count(words) != 1:
+        return f"{letters.count(words)} dead letters"
     return None if run.outcome() == "COMPLETED" else run.outcome()
 
 
