@@ -297,7 +297,7 @@ class Pipeline:
         def has_ended() -> bool:
             executions = [
                 execution
-                for execution in self._executions.values()
+                for execution in list(self._executions.values())  # other threads may add some
                 if execution.state_machine in (WAITING_MACHINE, UPLOADS_MACHINE)
                 and (execution.key, execution.version_id) == (key, version_id)
             ]

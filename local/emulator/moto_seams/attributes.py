@@ -1,8 +1,8 @@
 """Find the members of an answer faster.
 
 moto looks for each member of a shape under several names, for example in snake case. It composes these names anew for
-each member of each element: 15 ms of CPU for the history of one execution. The names in a dictionary depend only on the
-shape, so here they are composed once.
+each member of each element, which takes three quarters of the time of an answer with the history of an execution. The
+names in a dictionary depend only on the shape, so here they are composed once.
 """
 
 from functools import cache
