@@ -45,10 +45,7 @@ def admit(reader: Reader, limits: Limits) -> Header:
     try:
         header = _read_header(name, reader, limits)
     except CutOffError as error:
-        raise CorruptImageError(
-            f"The {name} is cut off: its data ends before the image is complete.",
-            "The transfer was probably interrupted: upload the original file again.",
-        ) from error
+        raise _cut_off(name, "its data ends before the image is complete") from error
     except BrokenContainerError as error:
         raise _corrupt(name, str(error)) from error
     _check_size(header, reader.size, limits)
@@ -73,7 +70,7 @@ def _check_size(header: Header, size_bytes: int, limits: Limits) -> None:
             "Upload a smaller version of the image.",
         )
     if size_bytes < header.least_bytes:  # a decoder would allocate memory for missing pixels
-        raise _corrupt(header.format, f"{size_bytes} bytes cannot contain {size}")
+        raise _cut_off(header.format, f"{size_bytes:,} bytes cannot contain {size}")
     if header.frames > limits.max_frames:
         raise ImageTooLargeError(
             f"The image has more than {limits.max_frames} frames or pages.", "Upload only its first frame."
@@ -85,6 +82,12 @@ def _check_size(header: Header, size_bytes: int, limits: Limits) -> None:
             f"{_megabytes(limits.memory_bytes)} are available.",
             "Upload a smaller version of the image, or give the function more memory.",
         )
+
+
+def _cut_off(name: str, reason: str) -> CorruptImageError:
+    return CorruptImageError(
+        f"The {name} is cut off: {reason}.", "The transfer was probably interrupted: upload the original file again."
+    )
 
 
 def _corrupt(name: str, reason: str) -> CorruptImageError:
