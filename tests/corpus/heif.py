@@ -214,6 +214,7 @@ HEVC_PARTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "blue": ((0, 0, 255), _WHOLE),
     "white": ((255, 255, 255), _WHOLE),
     "subsampled": ((200, 30, 30), {"chroma": 420}),
+    "half-subsampled": ((200, 30, 30), {"chroma": 422}),
     "limited": ((200, 30, 30), {"chroma": 444, "full_range_flag": 0}),
     "identity": ((200, 30, 30), {"chroma": 444, "matrix_coefficients": 0}),
     "full": (255, {}),
@@ -303,6 +304,29 @@ def with_own_frame_size(item: Item, size: tuple[int, int]) -> Item:
         elif kind == 6:
             flag = 6 + (bits[5] == "1")  # after allow_screen_content_tools and its dependent fields
             content = _bytes(bits[:flag] + "1" + bits[flag + 1 : flag + 8] + _sixteen(size) + bits[flag + 8 :])
+        payload += unit(kind, content)
+    return replace(item, data=payload)
+
+
+def with_decoder_model(item: Item, is_equal_interval: bool) -> Item:
+    """`moving_av1` with all fields about the time of decoding (AV1 specification, 5.5.3 to 5.5.5, 5.9.2).
+
+    Frames have a time only if intervals differ. The lengths add whole bytes to the frame, because tiles are aligned.
+    """
+    delay, removal, time = (17, 22, 15)  # bits of these fields, minus 1
+    payload = b""
+    for kind, content in units(item.data):
+        bits = "".join(f"{byte:08b}" for byte in content)
+        if kind == 1:
+            timing = f"1{1:032b}{30:032b}" + ("1" + _golomb(0) if is_equal_interval else "0")
+            model = f"1{delay:05b}{1:032b}{removal:05b}{time:05b}"
+            parameters = "1" + "01" * (delay + 1) + "0"
+            content = _bytes((bits[:5] + timing + model + bits[6:29] + parameters + bits[29:]).rstrip("0"))
+        elif kind == 6:
+            flag = 6 + (bits[5] == "1")
+            shown_at = "" if is_equal_interval else "1" * (time + 1)
+            removed_at = "1" + "1" * (removal + 1)
+            content = _bytes(bits[:4] + shown_at + bits[4 : flag + 8] + removed_at + bits[flag + 8 :])
         payload += unit(kind, content)
     return replace(item, data=payload)
 

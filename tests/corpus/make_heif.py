@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PIL import Image
 
@@ -31,6 +33,8 @@ def main() -> None:
         Image.new(mode, TILE, colour).save(PARTS / f"{name}.heic", "HEIF", quality=90, **options)
     for bits, name, image in ((10, "deep-10", quarters()), (12, "deep-12", quarters()), (10, "deep-alpha", holed())):
         deep_avif(image, bits, HERE / f"{name}.avif")
+    for sampling in ("420", "422"):
+        sampled_avif(quarters(), sampling, HERE / f"deep-12-{sampling}.avif")
 
 
 def deep_avif(image: Image.Image, bits: int, path: Path) -> None:
@@ -40,6 +44,15 @@ def deep_avif(image: Image.Image, bits: int, path: Path) -> None:
     pixels = pyvips.Image.new_from_memory(image.tobytes(), *image.size, len(image.getbands()), "uchar")
     deep = (pixels.cast("ushort") * 257).cast("ushort").copy(interpretation="rgb16")
     deep.heifsave(str(path), compression="av1", bitdepth=bits, Q=90, subsample_mode="off", keep="none")
+
+
+def sampled_avif(image: Image.Image, sampling: str, path: Path) -> None:
+    """Write an AVIF of 12 bits with this chroma sampling; needs `avifenc` of libavif."""
+    with TemporaryDirectory() as folder:
+        source = Path(folder, "image.png")
+        image.save(source)
+        options = ["--depth", "12", "--yuv", sampling, "--speed", "6", "--max", "10", "--cicp", "1/13/6"]
+        subprocess.run(["avifenc", *options, source, path], check=True)
 
 
 if __name__ == "__main__":

@@ -521,6 +521,15 @@ def test_exif_is_read_from_every_place(how, place):
     assert exif.read(reader).make == "Maker"
 
 
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize(("count", "orientation"), [(99, 6), (100, 1)])
+def test_only_the_first_100_texts_are_searched(place, count, orientation):
+    """A file with countless texts takes no more time."""
+    texts = (chunk(b"tEXt", b"Comment\0none") * count, *EXIF["tEXt"])
+    parts = (*texts, data(ROWS)) if place == "before" else (data(ROWS), *texts)
+    assert admit(Reader.of(png(header((8, 8), 8, RGB), *parts)), Limits()).orientation == orientation
+
+
 NO_EXIF = {
     "a wrong checksum": chunk(b"eXIf", TURNED, checksum=1),
     "no digits": chunk(b"tEXt", b"Raw profile type exif\0\nexif\n 9\nzz"),

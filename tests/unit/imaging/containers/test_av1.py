@@ -41,6 +41,14 @@ def test_grey_and_film_grain_are_known():
     assert (head(grainy).sequence.film_grain, head(corpus.av1()).sequence.film_grain) == (True, False)
 
 
+@pytest.mark.parametrize(("sampling", "chroma"), [("420", 0.5), ("422", 1)])
+def test_sampling_of_12_bits_is_known(sampling, chroma):
+    """Of the professional profile, headers of 12 bits contain the sampling; all others imply it."""
+    data = corpus.whole(f"deep-12-{sampling}.avif")
+    sequence = frames_in(Reader.of(data[data.index(b"mdat") + 4 :])).sequence
+    assert (sequence.bits, sequence.chroma, sequence.size) == (12, chroma, (240, 160))
+
+
 @pytest.mark.parametrize(("name", "bits"), [("deep-10.avif", 10), ("deep-12.avif", 12)])
 def test_depth_is_known(name, bits):
     """Planes above 8 bits take twice the memory."""
@@ -55,6 +63,18 @@ def test_a_frame_may_have_its_own_size():
     image = Image.open(io.BytesIO(HeifFile((item,)).data))
     assert image.convert("RGB").getpixel((60, 40))[0] > 240
     assert head(corpus.with_own_frame_size(corpus.moving_av1(), (9000, 7000))).sizes == ((9000, 7000),)
+
+
+@pytest.mark.parametrize("is_equal_interval", [True, False])
+def test_the_times_of_decoding_are_skipped(is_equal_interval):
+    """dav1d decodes the file, and the parser reads the sizes after the optional fields of a decoder model."""
+    item = corpus.with_decoder_model(corpus.moving_av1((1000, 70)), is_equal_interval)
+    frames = head(item)
+    assert (frames.sequence.size, frames.sizes) == ((1000, 70), ((1000, 70),))
+    image = Image.open(io.BytesIO(HeifFile((item,)).data))
+    assert image.convert("RGB").getpixel((500, 35))[0] > 240
+    item = corpus.with_decoder_model(corpus.with_own_frame_size(corpus.moving_av1(), (9000, 7000)), is_equal_interval)
+    assert head(item).sizes == ((9000, 7000),)
 
 
 def test_all_frames_of_a_sequence_are_found():

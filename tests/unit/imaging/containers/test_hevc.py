@@ -23,6 +23,7 @@ def sequences(data):
         (HERE / "deep.heic", (240, 160), 10, 2),
         (CASES / "c1_50x40.heic", (64, 64), 8, 0.5),
         (CASES / "c3_crop_150x202.heic", (302, 202), 8, 0.5),
+        (HERE / "parts" / "half-subsampled.heic", (120, 80), 8, 1),
         (HERE / "parts" / "half.heic", (120, 80), 8, 0),
     ],
     ids=lambda value: value.name if hasattr(value, "name") else "",

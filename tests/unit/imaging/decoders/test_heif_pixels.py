@@ -84,9 +84,17 @@ def test_a_grid_may_have_the_colours_of_its_tiles(codec):
     assert near(rendered(data).getpixel((60, 40)), (220, 0, 6))
 
 
-@pytest.mark.parametrize("name", ["subsampled", "limited", "identity"])
+@pytest.mark.parametrize("codec", ["AVIF", "HEIC"])
+def test_without_colour_properties_the_colours_are_those_of_the_coded_image(codec):
+    """The header of AV1 has code points; those of HEVC are not read, so its colours are sRGB."""
+    item = av1(RED) if codec == "AVIF" else hevc("subsampled")
+    item = replace(item, properties=tuple(entry for entry in item.properties if entry[4:8] != b"colr"))
+    assert near(rendered(HeifFile((item,), brands=corpus.brands(codec)).data).getpixel((60, 40)), RED)
+
+
+@pytest.mark.parametrize("name", ["subsampled", "half-subsampled", "limited", "identity"])
 def test_the_decoder_applies_ranges_and_matrices(name):
-    """Limited range, RGB and 4:2:0 give the same red."""
+    """Limited range, RGB, 4:2:0 and 4:2:2 give the same red."""
     assert near(rendered(HeifFile((hevc(name),), brands=corpus.HEIC).data).getpixel((60, 40)), RED)
 
 

@@ -68,6 +68,23 @@ def test_other_kinds_are_named_in_the_message(name, data):
     assert name in caught.value.message
 
 
+PCX_FIELDS = {1: {0, 2, 3, 4, 5}, 2: {1}, 3: {1, 2, 4, 8}}
+"""The values of version, encoding and bits in the header of a PCX, by their place (ZSoft PCX Technical Reference)."""
+
+
+@pytest.mark.parametrize("place", PCX_FIELDS)
+def test_the_fields_of_a_pcx_have_known_values(place):
+    """Its first byte, a line feed, may also begin a text."""
+    head = bytearray(saved(quarters(), "PCX")[:128])
+    assert sniff(bytes(head[:127])) != "PCX"
+    recognised = set()
+    for value in range(256):
+        head[place] = value
+        if sniff(bytes(head)) == "PCX":
+            recognised.add(value)
+    assert recognised == PCX_FIELDS[place]
+
+
 _BOXED = {"AVIF", "HEIF"}
 """The brand of a file may be that of the other one; its coded image decides later who decodes it."""
 
