@@ -25,7 +25,7 @@ Sample = int | float
 Quarters = Sequence[Sequence[Sample]]
 """Samples of the upper left, upper right, lower left and lower right quarter."""
 
-_TYPES = {"B": 1, "s": 2, "H": 3, "I": 4, "b": 6, "u": 7, "h": 8, "i": 9, "f": 11, "d": 12, "Q": 16}
+_TYPES = {"B": 1, "s": 2, "H": 3, "I": 4, "r": 5, "b": 6, "u": 7, "h": 8, "i": 9, "f": 11, "d": 12, "Q": 16}
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,8 +215,11 @@ def document(
         table, outside = bytearray(), bytearray()
         after = start + count_bytes + table_row * len(tags) + struct.calcsize(word)
         for tag, (kind, values) in sorted(tags.items()):
-            raw = bytes(values) if kind in "su" else struct.pack(f"{order}{len(values)}{kind}", *values)
-            table += struct.pack(f"{order}HH{word}", tag, _TYPES[kind], len(values))
+            raw = (
+                bytes(values) if kind in "su" else struct.pack(f"{order}{len(values)}{kind.replace('r', 'I')}", *values)
+            )
+            count = len(values) // 2 if kind == "r" else len(values)  # a rational is two numbers
+            table += struct.pack(f"{order}HH{word}", tag, _TYPES[kind], count)
             if len(raw) <= struct.calcsize(word):
                 table += raw.ljust(struct.calcsize(word), b"\0")
             else:
@@ -493,6 +496,9 @@ KINDS: tuple[Kind, ...] = (
          tolerance=3, organised=False),
     Kind("YCbCr of ITU-R BT.709", ycbcr((0.2126, 0.0722), tags={529: ("f", [0.2126, 0.7152, 0.0722])}),
          tolerance=3, organised=False),
+    Kind("YCbCr of ITU-R BT.709, in fractions",
+         ycbcr((0.2126, 0.0722), tags={529: ("r", [2126, 10000, 7152, 10000, 722, 10000])}), tolerance=3,
+         organised=False),
     Kind("CIELab", lab(2.55, 1, True, 8, photometric=8), tolerance=_COARSE),
     Kind("CIELab, 16 bits", lab(655.35, 256, True, 16, photometric=8), tolerance=_COARSE),
     Kind("ICCLab", lab(2.55, 1, False, 8, photometric=9), tolerance=_COARSE),
@@ -509,6 +515,11 @@ KINDS: tuple[Kind, ...] = (
     Kind("floats with a mark for no data",
          grey(float, bits=32, number="float", holes={(3, 3): (-9999.0,)}, tags={42113: ("s", b"-9999\0")}),
          STRETCHED_SHADES),
+    Kind("floats with the highest number for no data",
+         grey(float, bits=32, number="float", holes={(3, 3): (9999.0,)}, tags={42113: ("s", b"9999\0")}),
+         STRETCHED_SHADES),
+    Kind("floats with an empty stated scale",
+         grey(float, bits=64, number="float", tags={340: ("d", [9]), 341: ("d", [9])}), STRETCHED_SHADES),
     Kind("floats with the least number for no data",
          grey(float, bits=32, number="float", holes={(3, 3): (-3.4028234e38,)}), STRETCHED_SHADES),
     Kind("floats with a stated scale", grey(float, bits=64, number="float", tags={340: ("d", [0]), 341: ("d", [255])}),

@@ -334,6 +334,7 @@ def test_ten_thousand_pages_cost_a_few_reads_each():
         (grey(tags={259: ("H", [4])}), "fax group 4"),
         (rgb(photometric=6, tags={259: ("H", [6])}), "old-style JPEG"),
         (rgb(int, 9, tags={259: ("H", [7])}), "4 channels, JPEG"),
+        (rgb(bits=16, tags={259: ("H", [7])}), "16 bits per channel, 3 channels, JPEG"),
         (Tiff([(v, 128) for v in range(4)], 1, number="int", extra_samples=(2,)), "signed"),
     ],
 )
@@ -417,6 +418,24 @@ def test_fax_is_decoded_exactly(compression, rows_per_strip, photometric):
     pixels = decoded(file.data()).image.tobytes()
     expected = [255 * (file.pixel(x, y)[0] ^ (photometric == 0)) for y in range(48) for x in range(64)]
     assert list(pixels) == expected
+
+
+@pytest.mark.parametrize("options", [0, 1, 4, 5])
+def test_fax_of_two_dimensions_is_decoded_exactly(options):
+    """Group 3 may code a line as its difference from the line before (bit 0), and align the ends of lines (bit 2)."""
+    noise = Image.frombytes("1", (96, 50), random.Random(2).randbytes(12 * 50))
+    saved = io.BytesIO()
+    noise.save(saved, "TIFF", compression="group3", tiffinfo={292: options})
+    assert Image.open(saved).tag_v2[292] == options
+    assert decoded(saved.getvalue()).image.tobytes() == noise.convert("L").tobytes()
+
+
+def test_stacks_of_fax_count_a_byte_for_each_pixel():
+    """A pixel of one bit takes a byte in memory."""
+    data = bilevel(size=(64, 48), compression=tiffs.FAX4, rows_per_strip=8).data()
+    layout = find_layout(Reader.of(data))
+    assert [stack.rows for stack in tiff_chunks.stacks(layout, 64 * 16)] == [16, 16, 16]
+    assert [stack.rows for stack in tiff_chunks.stacks(layout, 64 * 16 - 1)] == [8] * 6
 
 
 @pytest.mark.parametrize("compression", [tiffs.RLE, tiffs.FAX3, tiffs.FAX4])
@@ -545,6 +564,15 @@ def test_a_giant_tile_is_rejected(side):
     for data in (file.data(), document([(file.directory(), [bytes(4_000_000)])])):
         with pytest.raises(RejectedError, match=r"10 × 10|MB"):
             admit(Reader.of(data), Limits())
+
+
+@pytest.mark.parametrize("size", [(0, 16), (16, 0), (2**31, 16), (16, 2**31)])
+def test_tiles_have_possible_sizes(size):
+    """Neither side of a tile is zero or too long for libtiff."""
+    width, height = size
+    file = rgb(size=(10, 10), tile=(16, 16), tags={322: ("I", [width]), 323: ("I", [height])})
+    with pytest.raises(CorruptImageError, match=f"{width} × {height}"):
+        admit(Reader.of(file.data()), Limits())
 
 
 def test_a_strip_may_declare_more_rows_than_the_image_has():

@@ -21,6 +21,14 @@ def test_the_decoder_gets_only_the_image(entry):
     assert [entry.kind for entry in boxes(Reader.of(written))] == [b"ftyp", b"meta", b"mdat"]
 
 
+@pytest.mark.parametrize(("codec", "brand"), [("AVIF", b"avif"), ("HEIC", b"heic")])
+def test_the_brand_is_that_of_the_coded_image(codec, brand):
+    """It names the decoder, whatever the brand of the upload."""
+    swapped = corpus.tiled(codec).items
+    data = HeifFile(swapped, brands=corpus.brands("HEIC" if codec == "AVIF" else "AVIF")).data
+    assert heif_writer.write(read_image(Reader.of(data)).item)[8:12] == brand
+
+
 def test_crops_and_rotations_are_not_passed_to_the_decoder():
     """The pipeline applies them in the same way for both decoders."""
     data = HeifFile((grid(2, 2, *SIZE, (2, 3, 4, 5), corpus.irot(1), corpus.imir(0)), *corpus.four("HEIC"))).data
