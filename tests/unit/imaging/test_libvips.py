@@ -14,6 +14,7 @@ from PIL import Image, ImageChops, ImageStat
 from image_pipeline.imaging import engine, libvips
 from image_pipeline.imaging.containers.png import png
 from image_pipeline.imaging.decode import decode
+from image_pipeline.imaging.decoders import jpeg
 from image_pipeline.imaging.decoders.png import _plain_file
 from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.limits import Limits
@@ -151,18 +152,32 @@ def test_pillow_decodes_files_with_a_damaged_chunk(piece):
 @pytest.mark.parametrize("scale", [1, 2, 4, 8])
 def test_a_progressive_jpeg_has_the_same_pixels(mode, scale, monkeypatch):
     """Pillow decodes the file twice to find missing data, and gives the same image and the same visible part."""
-    data = saved(quarters(size=(405, 303)).convert(mode), "JPEG", progressive=True, exif=block())
-    reader = Reader.of(data)
-    header = admit(reader, Limits())
+    reader, header = progressive((400, 304), mode)
     with monkeypatch.context() as without_pillow:
-        without_pillow.delattr("image_pipeline.imaging.decoders.jpeg._Source.load")
+        without_pillow.delattr(jpeg._Source, "load")
         by_libvips = decode(reader, header, 1.5 * scale)
     monkeypatch.setattr(libvips, "_library", lambda: None)
     by_pillow = decode(reader, header, 1.5 * scale)
     assert by_libvips.image.mode == by_pillow.image.mode == mode
-    assert by_libvips.image.size == by_pillow.image.size == (-(-405 // scale), -(-303 // scale))
+    assert by_libvips.image.size == by_pillow.image.size == (400 // scale, 304 // scale)
     assert by_libvips.image.tobytes() == by_pillow.image.tobytes()
     assert by_libvips.box == by_pillow.box
+
+
+@pytest.mark.parametrize("size", [(401, 304), (400, 303)])
+def test_a_progressive_jpeg_keeps_its_edges(size, monkeypatch):
+    """libvips drops the last pixels, which only a part of the image covers, so it does not decode such a file."""
+    reader, header = progressive(size, "RGB")
+    monkeypatch.delattr(libvips, "decode_jpeg")
+    pixels = decode(reader, header, 12)
+    assert pixels.image.size == (-(-size[0] // 8), -(-size[1] // 8))
+    assert pixels.box == (0, 0, size[0] / 8, size[1] / 8)
+
+
+def progressive(size, mode):
+    """A JPEG of several scans, and its header."""
+    reader = Reader.of(saved(quarters(size=size).convert(mode), "JPEG", progressive=True, exif=block()))
+    return reader, admit(reader, Limits())
 
 
 @pytest.mark.parametrize("end", [b"", b"\xff\xd9"], ids=["", "with an end marker"])

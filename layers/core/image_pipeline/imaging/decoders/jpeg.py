@@ -139,14 +139,14 @@ class _Source:
 
     def load_checked(self) -> tuple[Image.Image, Box] | None:
         """Decode the data with a decoder that notices missing data; None if it rejects the data or is not installed."""
-        if self.header.mode not in ("L", "RGB"):
+        width, height = self.header.stored_size
+        # libvips would drop the pixels at the right and at the bottom that only a part of the image covers.
+        if self.header.mode not in ("L", "RGB") or width % self.scale or height % self.scale:
             return None
         pixels = memoryview(self.reader.data)[self.pixels_at :]
         image = libvips.decode_jpeg(b"".join(self._file([pixels])), self.scale)
-        width, height = self.header.stored_size
-        if image is None or image.size != (-(-width // self.scale), -(-height // self.scale)):
-            return None
-        return image, (0, 0, width / self.scale, height / self.scale)
+        size = width // self.scale, height // self.scale
+        return (image, (0, 0, *size)) if image and image.size == size else None
 
     def load_first_rows(self) -> Image.Image:
         """Decode the rows in the first part of the data; broken data gives any pixels."""
