@@ -48,19 +48,6 @@ def check_size(size: tuple[int, int], header: Header, *, upright: bool = False) 
         )
 
 
-def to_resizable(image: Image.Image) -> Image.Image:
-    """Convert an image to a mode that the resizer accepts: L, RGB, RGBA or CMYK."""
-    if image.mode in ("P", "PA"):
-        return image.convert("RGBA" if image.has_transparency_data else "RGB")
-    if image.mode in ("1", "L", "RGB") and "transparency" in image.info:
-        return image.convert("RGBA")
-    if image.mode in ("L", "RGB", "RGBA", "CMYK"):
-        return image
-    if image.mode in ("LA", "La", "RGBa"):
-        return image.convert("RGBA")
-    return image.convert("L" if image.mode == "1" else "RGB")
-
-
 def apply_palette(indices: Image.Image, palette: bytes, alpha: bytes = b"") -> Image.Image:
     """Replace palette indices by their colours: mode RGB, or RGBA if alpha is given.
 

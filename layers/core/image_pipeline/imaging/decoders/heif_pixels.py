@@ -9,7 +9,7 @@ from image_pipeline.imaging.cicp import cicp_profile
 from image_pipeline.imaging.containers import av1
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.heif_image import AV1, HeifImage
-from image_pipeline.imaging.pixels import Pixels, check_size, to_resizable
+from image_pipeline.imaging.pixels import Pixels, check_size
 
 
 def check_sizes(size: tuple[int, int], heif_image: HeifImage, header: Header) -> None:
@@ -36,7 +36,7 @@ def pixels_of(decoded: Image.Image, heif_image: HeifImage, header: Header) -> Pi
     """
     check_sizes(decoded.size, heif_image, header)
     plain = decoded._new(decoded.im)  # the pixels alone: the opened file would also keep the decoder's planes
-    image = to_resizable(plain)
+    image = plain.convert("RGBA") if plain.mode in ("LA", "La", "RGBa") else plain
     if heif_image.placement.box != (0, 0, *image.size):
         image = image.crop(heif_image.placement.box)
     profile = _profile(heif_image, grey=image.mode == "L")
