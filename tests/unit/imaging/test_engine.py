@@ -452,6 +452,14 @@ def test_reduced_copy_of_a_bad_file_is_an_error_of_ours():
         engine.reduced(b"text", LIMITS, 640, 80)
 
 
+def test_a_small_copy_takes_the_memory_of_a_small_decoding():
+    """A decoder that can reduce an image does not produce all of its pixels for a copy."""
+    data = saved(Image.new("RGB", (6400, 4800)), "JPEG")
+    header = admit(Reader.of(data), LIMITS)
+    whole = engine.predicted_memory(header, len(data), 1.0, ())
+    assert engine.reduced(data, replace(LIMITS, memory_bytes=whole - 1), 640, 80).width == 640
+
+
 GOLDEN_RECIPES = {
     "fit": Recipe("fit", 160, 160, formats=("png",)),
     "cover": Recipe("cover", 120, 120, fit="cover", formats=("png",)),
