@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ast
 import random
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -34,6 +35,8 @@ test-command = "{command}"
 name = "local"
 """
 _SEED = 7
+_MEMORY_BYTES = 6 << 30
+"""Address space of each test run. A change can make a loop endless, which would take all memory of the machine."""
 
 Position = tuple[int, int]
 """(line, column)."""
@@ -49,6 +52,7 @@ def main() -> int:
     )
     parser.add_argument("--timeout", type=int, default=120, help="seconds for the tests of one change (default: 120)")
     options = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     modules = {path: _modules(ROOT / path) for path in options.paths}
     with TemporaryDirectory() as directory:
         tree = Path(directory) / "tree"
