@@ -17,9 +17,6 @@ from tests.corpus import HERE, SIZE, saved
 from tests.corpus import quarters as quarters_image
 from tests.corpus.gifs import NETSCAPE, QUARTERS, blocks, control, extension, frame, gif, lzw, quarters
 
-LONG = blocks(bytes(10_000_000))
-"""Ten megabytes of an extension."""
-
 
 def pixels(file, budget=None):
     """The decoded pixels of an admitted file."""
@@ -224,7 +221,8 @@ def test_a_file_that_is_cut_off_is_rejected(end):
 
 def test_a_large_animation_is_admitted_by_its_first_bytes():
     """Admission does not fetch the other frames; they are counted when all bytes are available."""
-    file = gif((8, 8), [frame((0, 0, 8, 8)), *[b"\x21\xfe" + LONG, frame((0, 0, 8, 8))] * 3])
+    comment = b"\x21\xfe" + blocks(bytes(10_000_000))
+    file = gif((8, 8), [frame((0, 0, 8, 8)), *[comment, frame((0, 0, 8, 8))] * 3])
     assert len(file) > 30_000_000
     fetches = []
 

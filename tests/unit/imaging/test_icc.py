@@ -50,7 +50,7 @@ def profile(tags, space=b"RGB ", connection=b"Lab ", kind=b"mntr"):
 
 def numbers(size):
     """The numbers of a table."""
-    return bytes(index % 251 for index in range(size))
+    return (bytes(range(251)) * (size // 251 + 1))[:size]
 
 
 def lut8(inputs=3, outputs=3, points=2, table=None):
@@ -58,12 +58,7 @@ def lut8(inputs=3, outputs=3, points=2, table=None):
     size = outputs * points**inputs
     ramp = bytes(range(256))
     head = b"mft1\0\0\0\0" + bytes((inputs, outputs, points, 0)) + IDENTITY
-    return (
-        head
-        + ramp * inputs
-        + (bytes(index % 251 for index in range(size)) if table is None else table)
-        + ramp * outputs
-    )
+    return head + ramp * inputs + (numbers(size) if table is None else table) + ramp * outputs
 
 
 def lut16(inputs=3, outputs=3, points=2, table=None):
@@ -71,12 +66,7 @@ def lut16(inputs=3, outputs=3, points=2, table=None):
     size = 2 * outputs * points**inputs
     ramp = struct.pack(">2H", 0, 65535)
     head = b"mft2\0\0\0\0" + bytes((inputs, outputs, points, 0)) + IDENTITY + struct.pack(">2H", 2, 2)
-    return (
-        head
-        + ramp * inputs
-        + (bytes(index % 251 for index in range(size)) if table is None else table)
-        + ramp * outputs
-    )
+    return head + ramp * inputs + (numbers(size) if table is None else table) + ramp * outputs
 
 
 def lut_a_to_b(grid=(2, 2, 2), outputs=3, table=None):
