@@ -70,8 +70,15 @@ def aws_client(service: str) -> Any:
     return boto3.client(service)  # type: ignore[call-overload]
 
 
+def examples(most: int) -> int:
+    """Return how many examples Hypothesis tries: `most` of them if HEAVY, and the first third in `make test`."""
+    return most if "HEAVY" in os.environ else most // 3
+
+
 # A slow machine is no failure. `make test` tries the same examples each time, so that it fails for a change alone.
-hypothesis.settings.register_profile("repeatable", deadline=None, derandomize="HEAVY" not in os.environ)
+hypothesis.settings.register_profile(
+    "repeatable", deadline=None, derandomize="HEAVY" not in os.environ, max_examples=examples(150)
+)
 hypothesis.settings.load_profile("repeatable")
 
 

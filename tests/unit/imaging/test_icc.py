@@ -25,7 +25,7 @@ from image_pipeline.imaging.colour import (
     to_srgb,
 )
 from image_pipeline.imaging.icc import BrokenProfileError, is_srgb, sanitise
-from tests.conftest import ROOT
+from tests.conftest import ROOT, examples
 
 SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
 IDENTITY = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
@@ -244,7 +244,7 @@ def test_a_transformation_is_built_once():
 
 
 @given(st.sampled_from(sorted(PROFILES)), st.integers(0, 2**32))
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_any_damage_ends_in_an_image_or_a_broken_profile(name, seed):
     """A damaged profile raises no other error."""
     data, mode = PROFILES[name]
