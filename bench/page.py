@@ -14,15 +14,16 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
-
-from playwright.sync_api import Browser, Page, Request
+from typing import TYPE_CHECKING, Any
 
 from bench import gallery, report
 from image_pipeline.api import apikeys
 from local.pipeline import Pipeline
 from local.samples import samples
 from tools import chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Request
 
 RESULTS = report.RESULTS_FOLDER / "page.json"
 IMAGES = 1_000

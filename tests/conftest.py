@@ -70,8 +70,15 @@ def aws_client(service: str) -> Any:
     return boto3.client(service)  # type: ignore[call-overload]
 
 
+def examples(most: int) -> int:
+    """Return how many examples Hypothesis tries: `most` of them if HEAVY, and the first third in `make test`."""
+    return most if "HEAVY" in os.environ else most // 3
+
+
 # A slow machine is no failure. `make test` tries the same examples each time, so that it fails for a change alone.
-hypothesis.settings.register_profile("repeatable", deadline=None, derandomize="HEAVY" not in os.environ)
+hypothesis.settings.register_profile(
+    "repeatable", deadline=None, derandomize="HEAVY" not in os.environ, max_examples=examples(150)
+)
 hypothesis.settings.load_profile("repeatable")
 
 
@@ -133,7 +140,7 @@ def _descendants(process: psutil.Process | None = None) -> list[psutil.Process]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the unit tests last. Their files are short, so parallel processes end at about the same time."""
-    items.sort(key=lambda item: item.path.is_relative_to(ROOT / "tests" / "unit"))
+    items.sort(key=lambda item: item.nodeid.startswith("tests/unit/"))
 
 
 def pytest_collection_finish() -> None:
@@ -251,6 +258,14 @@ MACHINES = _FUNCTIONS["WatchRecordsFunction"]
 def cfn_lint(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the cfn-lint beside this Python."""
     return subprocess.run([Path(sys.executable).with_name("cfn-lint"), *arguments], capture_output=True, text=True)
+
+
+def resource_schema(kind: str) -> dict[str, Any]:
+    """Return CloudFormation's schema of a type of resources."""
+    from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # slow, and few tests need it
+
+    schema: dict[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+    return schema
 
 
 @pytest.fixture

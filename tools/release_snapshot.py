@@ -22,8 +22,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
-
 from local.emulator.deploy import plan
 from local.emulator.template import Template, load
 from local.pipeline import ROOT, Pipeline
@@ -158,6 +156,8 @@ def _resource(body: Json) -> Json:
 
 def _replacing(kind: str) -> set[str]:
     """Return the properties whose change makes CloudFormation replace the resource."""
+    from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]  # slow
+
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
     paths = schema.get("createOnlyProperties", [])
     return {path.removeprefix("/properties/") for path in paths} | _ALSO_REPLACING.get(kind, set())

@@ -149,6 +149,7 @@ SAMPLES = (
 )
 
 
+@cache
 def bad_files() -> tuple[BadFile, ...]:
     """Return the files that must be rejected."""
     return (

@@ -14,11 +14,10 @@ import copy
 import json
 import re
 from dataclasses import replace
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
-from cfnlint.data import AdditionalSpecs
-from cfnlint.helpers import load_resource
 from moto.events.models import EventPattern
 
 from local.emulator import policy
@@ -28,12 +27,6 @@ from local.emulator.template import ACCOUNT_ID, load
 from tests.asl import MACHINES
 from tests.conftest import ROOT
 
-# Every action of S3 that does more than read, in cfn-lint's copy of AWS's list.
-WRITES = [
-    f"s3:{name}"
-    for name in load_resource(AdditionalSpecs, "Policies.json")["s3"]["Actions"]
-    if not name.startswith(("get", "list", "describe"))
-]
 TABLE_WRITES = [
     *("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"),
     *("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate", "dynamodb:PartiQLDelete"),
@@ -51,6 +44,16 @@ OBJECT_EVENTS = [
 ]
 # https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
 STATUSES = ["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE"]
+
+
+@cache
+def writes():
+    """Every action of S3 that does more than read, in cfn-lint's copy of AWS's list."""
+    from cfnlint.data import AdditionalSpecs
+    from cfnlint.helpers import load_resource
+
+    names = load_resource(AdditionalSpecs, "Policies.json")["s3"]["Actions"]
+    return [f"s3:{name}" for name in names if not name.startswith(("get", "list", "describe"))]
 
 
 class Deployed:
@@ -146,7 +149,7 @@ class Deployed:
                 if self.could(role, STARTS, arn) and not (name == holder and name in MAPS)
             }
             for arn in self.buckets.values():
-                if self.could(role, WRITES, arn):
+                if self.could(role, writes(), arn):
                     graph[holder] |= self.triggered(object_event(arn))
             for arn in self.tables.values():
                 if self.could(role, TABLE_WRITES, arn):
@@ -215,11 +218,11 @@ def test_functions_and_workflows_that_events_start_cannot_write_uploads(deployed
         "deleteobjectversion",
         "replicateobject",
     }
-    assert {f"s3:{name}" for name in actions} <= set(WRITES)
+    assert {f"s3:{name}" for name in actions} <= set(writes())
     writers = {
         (holder, action)
         for role, holder in deployed.holders()
-        for action in WRITES
+        for action in writes()
         if deployed.could(role, [action], uploads)
     }
     assert writers == {

@@ -20,7 +20,7 @@ from local.emulator import template as local_template
 from local.emulator.deploy import plan
 from tests.conftest import ROOT
 
-DOCUMENT = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
+DOCUMENT = yaml.load((ROOT / "docs" / "openapi.yaml").read_text(), yaml.CSafeLoader)
 METHODS = {"get", "head", "post", "put", "delete", "patch"}
 OPERATIONS = [
     (method.upper(), path, operation)

@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 import yaml
-from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from local.emulator.deploy import plan
 from local.emulator.iam import MANAGED_POLICIES
 from local.emulator.template import load
-from tests.conftest import ROOT, TEMPLATE, _CloudFormation, cfn_lint
+from tests.conftest import ROOT, TEMPLATE, _CloudFormation, cfn_lint, resource_schema
 
-WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+WORKFLOWS = {
+    path.stem: yaml.load(path.read_text(), yaml.CSafeLoader) for path in (ROOT / ".github" / "workflows").glob("*.yml")
+}
 ROLES = yaml.load((ROOT / "cicd" / "roles.yml").read_text(), _CloudFormation)
 COMMIT = "5e7ed83"
 VARIABLES = {
@@ -449,7 +450,7 @@ def handled(resources: list[dict[str, Any]]) -> set[str]:
     """The actions that the handlers of CloudFormation need for these types, as AWS publishes them."""
     needed: set[str] = set()
     for kind in {body["Type"] for body in resources}:
-        handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema["handlers"]
+        handlers = resource_schema(kind)["handlers"]
         for name in ("create", "read", "update", "delete"):
             needed |= set(handlers.get(name, {}).get("permissions", []))
     return needed
@@ -493,9 +494,7 @@ def test_a_tag_separates_resources_of_other_stacks(resources):
         assert (deny["Effect"], deny["Resource"], deny["Condition"]) == ("Deny", "*", OF_OTHER_STACKS)
         assert "states:*" in as_list(deny["Action"])
     for kind in ("AWS::StepFunctions::StateMachine", "AWS::ApiGatewayV2::Api", "AWS::XRay::SamplingRule"):
-        assert PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema["tagging"][
-            "cloudFormationSystemTags"
-        ]
+        assert resource_schema(kind)["tagging"]["cloudFormationSystemTags"]
     (key,) = [body["Properties"] for body in resources if body["Type"] == "AWS::KMS::Key"]
     assert key["Tags"] == [{"Key": "stack", "Value": {"Ref": "PipelineStackName"}}]
     (verify,) = [

@@ -7,10 +7,7 @@ import tomllib
 
 import pytest
 import yaml
-from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from moto.events.models import EventPattern
-from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
-from samtranslator.translator.transform import transform
 
 from image_pipeline import aws
 from image_pipeline.api import presign
@@ -21,7 +18,7 @@ from local.emulator import cors
 from local.emulator import template as local_template
 from local.emulator.deploy import plan
 from tests.asl import MACHINES, STATES
-from tests.conftest import ROOT, cfn_lint
+from tests.conftest import ROOT, cfn_lint, resource_schema
 
 # One region of each partition; more in long runs.
 REGIONS = ["us-east-1", "us-gov-west-1", "cn-north-1"]
@@ -29,19 +26,21 @@ if "HEAVY" in os.environ:
     REGIONS += ["eu-central-1", "ap-southeast-2"]
 
 
-class _NoManagedPolicies(ManagedPolicyLoader):
-    """The template names no managed policy, so there is nothing to load."""
-
-    def __init__(self):
-        super().__init__(iam_client=None)
-
-    def load(self):
-        return {}
-
-
 @pytest.fixture(scope="session")
 def translated(template):
     """The CloudFormation template that `sam deploy` sends."""
+    from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
+    from samtranslator.translator.transform import transform
+
+    class NoManagedPolicies(ManagedPolicyLoader):
+        """The template names no managed policy, so there is nothing to load."""
+
+        def __init__(self):
+            super().__init__(iam_client=None)
+
+        def load(self):
+            return {}
+
     source = json.loads(json.dumps(template))
     for body in source["Resources"].values():
         for uri in ("CodeUri", "ContentUri", "DefinitionUri"):
@@ -49,7 +48,7 @@ def translated(template):
                 body["Properties"][uri] = "s3://bucket/key"
         if body["Type"] == "AWS::Serverless::Application":
             body["Properties"]["Location"] = "https://bucket.s3.amazonaws.com/key"
-    return transform(source, {}, _NoManagedPolicies())
+    return transform(source, {}, NoManagedPolicies())
 
 
 def test_cfn_lint_accepts_the_templates_in_every_partition(translated, tmp_path):
@@ -113,7 +112,7 @@ def test_resources_with_user_data_outlive_the_stack(template):
 
 def replaced_by(kind):
     """The properties of a type whose change makes CloudFormation replace the resource."""
-    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+    schema = resource_schema(kind)
     return {path.removeprefix("/properties/") for path in schema["createOnlyProperties"]}
 
 

@@ -129,9 +129,19 @@ class Tiff:
         return COMPRESSORS[self.compression](raw)
 
     def _row(self, left: int, y: int, width: int, plane: tuple[int, ...]) -> list[Sample]:
-        if self.noise or any(row == y for _, row in self.holes):
+        if self.noise:
+            return self._noise_row(left, min(y, self.size[1] - 1), width, plane)
+        if any(row == y for _, row in self.holes):
             return [self.pixel(x, y)[channel] for x in range(left, left + width) for channel in plane]
         return _plain_row(self, left, y >= self.size[1] // 2, width, plane)
+
+    def _noise_row(self, left: int, y: int, width: int, plane: tuple[int, ...]) -> list[Sample]:
+        samples = _noise(self.noise, self.size[0] * self.size[1] * self.channels, self.bits, self.number)
+        row_length = self.size[0] * self.channels
+        row = samples[y * row_length : (y + 1) * row_length]
+        missing = max(0, left + width - self.size[0])
+        part = row[left * self.channels : (left + width) * self.channels] + row[-self.channels :] * missing
+        return part if len(plane) == self.channels else part[plane[0] :: self.channels]
 
     def _packed(self, row: Sequence[Sample], channels: int) -> bytes:
         order = "<" if self.little else ">"

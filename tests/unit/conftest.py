@@ -1,11 +1,8 @@
 """Unit tests cannot reach the network."""
 
-import pytest
-from pytest_socket import disable_socket, enable_socket
+from pytest_socket import disable_socket
 
 
-@pytest.fixture(autouse=True)
-def _no_network():
+def pytest_runtest_setup():
+    """Forbid sockets; pytest-socket allows them again after the test. A fixture would take longer than most tests."""
     disable_socket(allow_unix_socket=True)
-    yield
-    enable_socket()

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock, call
+from unittest import mock
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -188,7 +189,7 @@ def test_topics_of_a_nested_application_are_created(load, inner):
     inner(INNER)
     outer, clients = load(NESTED), MagicMock()
     deploy(outer, plan(outer, "http://aws", "http://api"), clients)
-    assert call(Name="stack-Inner-Bell") in clients("sns").create_topic.call_args_list
+    assert mock.call(Name="stack-Inner-Bell") in clients("sns").create_topic.call_args_list
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from image_pipeline.imaging.containers.exif import find_exif
 from image_pipeline.imaging.containers.tiff import Tiff
 from image_pipeline.imaging.reader import Reader
 from tests import corpus
+from tests.conftest import examples
 from tests.corpus import quarters, saved, turned
 
 
@@ -116,7 +117,7 @@ def test_texts_have_at_most_500_characters():
 
 
 @given(st.integers(0, 900), st.binary(min_size=1, max_size=8))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_broken_exif_never_raises(at, noise):
     """Damaged EXIF gives facts that JSON can represent."""
     data = bytearray(saved(quarters(size=(16, 16)), "JPEG", exif=block()))

@@ -13,12 +13,10 @@ from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import FIRST_BYTES, Budget, Reader
+from tests.conftest import examples
 from tests.corpus import HERE, SIZE, saved
 from tests.corpus import quarters as quarters_image
 from tests.corpus.gifs import NETSCAPE, QUARTERS, blocks, control, extension, frame, gif, lzw, quarters
-
-LONG = blocks(bytes(10_000_000))
-"""Ten megabytes of an extension."""
 
 
 def pixels(file, budget=None):
@@ -224,7 +222,8 @@ def test_a_file_that_is_cut_off_is_rejected(end):
 
 def test_a_large_animation_is_admitted_by_its_first_bytes():
     """Admission does not fetch the other frames; they are counted when all bytes are available."""
-    file = gif((8, 8), [frame((0, 0, 8, 8)), *[b"\x21\xfe" + LONG, frame((0, 0, 8, 8))] * 3])
+    comment = b"\x21\xfe" + blocks(bytes(10_000_000))
+    file = gif((8, 8), [frame((0, 0, 8, 8)), *[comment, frame((0, 0, 8, 8))] * 3])
     assert len(file) > 30_000_000
     fetches = []
 
@@ -300,7 +299,7 @@ def test_a_first_frame_at_an_offset():
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_any_combination_is_decoded_correctly(seed):
     """Every combination of the format's options is decoded correctly."""
     chance = random.Random(seed)
@@ -323,7 +322,7 @@ def test_any_combination_is_decoded_correctly(seed):
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_any_damage_ends_in_an_image_or_a_rejection(seed):
     """Without checksums, damaged files have the admitted size or are rejected."""
     chance = random.Random(seed)

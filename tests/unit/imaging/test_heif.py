@@ -196,7 +196,7 @@ FLOODS = {
         }
     ),
     "tiles": lambda: (
-        HeifFile((grid(128, 256, 256 * 120, 128 * 80, tuple(range(2, 32_770))), *[av1()] * 32_768), meta_last=True).data
+        HeifFile((grid(32, 256, 256 * 120, 32 * 80, tuple(range(2, 8_194))), *[av1()] * 8_192), meta_last=True).data
     ),
     "copies": lambda: (
         HeifFile(

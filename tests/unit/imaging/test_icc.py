@@ -25,7 +25,7 @@ from image_pipeline.imaging.colour import (
     to_srgb,
 )
 from image_pipeline.imaging.icc import BrokenProfileError, is_srgb, sanitise
-from tests.conftest import ROOT
+from tests.conftest import ROOT, examples
 
 SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
 IDENTITY = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
@@ -50,7 +50,7 @@ def profile(tags, space=b"RGB ", connection=b"Lab ", kind=b"mntr"):
 
 def numbers(size):
     """The numbers of a table."""
-    return bytes(index % 251 for index in range(size))
+    return (bytes(range(251)) * (size // 251 + 1))[:size]
 
 
 def lut8(inputs=3, outputs=3, points=2, table=None):
@@ -58,12 +58,7 @@ def lut8(inputs=3, outputs=3, points=2, table=None):
     size = outputs * points**inputs
     ramp = bytes(range(256))
     head = b"mft1\0\0\0\0" + bytes((inputs, outputs, points, 0)) + IDENTITY
-    return (
-        head
-        + ramp * inputs
-        + (bytes(index % 251 for index in range(size)) if table is None else table)
-        + ramp * outputs
-    )
+    return head + ramp * inputs + (numbers(size) if table is None else table) + ramp * outputs
 
 
 def lut16(inputs=3, outputs=3, points=2, table=None):
@@ -71,12 +66,7 @@ def lut16(inputs=3, outputs=3, points=2, table=None):
     size = 2 * outputs * points**inputs
     ramp = struct.pack(">2H", 0, 65535)
     head = b"mft2\0\0\0\0" + bytes((inputs, outputs, points, 0)) + IDENTITY + struct.pack(">2H", 2, 2)
-    return (
-        head
-        + ramp * inputs
-        + (bytes(index % 251 for index in range(size)) if table is None else table)
-        + ramp * outputs
-    )
+    return head + ramp * inputs + (numbers(size) if table is None else table) + ramp * outputs
 
 
 def lut_a_to_b(grid=(2, 2, 2), outputs=3, table=None):
@@ -254,7 +244,7 @@ def test_a_transformation_is_built_once():
 
 
 @given(st.sampled_from(sorted(PROFILES)), st.integers(0, 2**32))
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_any_damage_ends_in_an_image_or_a_broken_profile(name, seed):
     """A damaged profile raises no other error."""
     data, mode = PROFILES[name]

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -20,11 +21,12 @@ from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.icc import MOST_BYTES
 from image_pipeline.imaging.reader import Budget, Reader
 from image_pipeline.imaging.recipes import Recipe
+from tests.conftest import crossed, examples
 from tests.corpus import HERE, exif, many_scans, noisy, quarters, saved
 from tests.corpus.jpeg import interleaved_with, joined, parts, segment, separate_scans
 
 WHOLE = saved(quarters(), "JPEG", quality=95)
-NOISE = Image.open(io.BytesIO(noisy("PNG"))).convert("RGB").resize((640, 480))
+NOISE = Image.open(io.BytesIO(noisy("PNG"))).convert("RGB").resize((320, 240))
 END = b"\xff\xd9"
 
 
@@ -118,11 +120,10 @@ KINDS = {
     "arithmetic tables": {"optimize": True},
     "progressive": {"progressive": True},
 }
+MODES_OF_KINDS = list(product(["RGB", "L", "CMYK"], KINDS))
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+@pytest.mark.parametrize(("mode", "kind", "share"), crossed(MODES_OF_KINDS, [0.3, 0.1, 0.5]))
 def test_cut_data_is_rejected_with_and_without_an_end_marker(mode, kind, share):
     """An incomplete image is rejected with and without an end marker."""
     data = saved(NOISE.convert(mode), "JPEG", quality=90, **KINDS[kind])
@@ -139,7 +140,7 @@ def test_cut_data_is_rejected_with_and_without_an_end_marker(mode, kind, share):
 @pytest.mark.parametrize("rows", [1, 3])
 def test_missing_restart_intervals_are_detected(share, rows):
     """A decoder would fill them with grey."""
-    data = saved(NOISE, "JPEG", quality=90, restart_marker_rows=rows)
+    data = saved(NOISE.resize((640, 480)), "JPEG", quality=90, restart_marker_rows=rows)
     start = data.index(b"\xff\xda")
     at = start + int(share * (len(data) - start))
     first = next(i for i in range(at, len(data)) if data[i] == 0xFF and 0xD0 <= data[i + 1] <= 0xD7)
@@ -148,14 +149,12 @@ def test_missing_restart_intervals_are_detected(share, rows):
         pixels(data[:first] + data[second:])
 
 
-@pytest.mark.parametrize("grey", [126, 127, 128, 129, 130])
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
-def test_an_image_that_ends_in_grey_is_complete(grey, mode, options):
+@pytest.mark.parametrize(("mode", "kind", "grey"), crossed(MODES_OF_KINDS, [128, 126, 127, 129, 130]))
+def test_an_image_that_ends_in_grey_is_complete(mode, kind, grey):
     """An image that ends in the decoder's grey is accepted."""
     image = NOISE.convert(mode)
-    image.paste(grey if mode == "L" else (grey,) * len(image.getbands()), (0, 240, 640, 480))
-    data = saved(image, "JPEG", quality=90, **options)
+    image.paste(grey if mode == "L" else (grey,) * len(image.getbands()), (0, 120, 320, 240))
+    data = saved(image, "JPEG", quality=90, **KINDS[kind])
     for tail in (b"", b"appended data", WHOLE):
         assert pixels(data + tail).warnings == ()
 
@@ -248,8 +247,7 @@ def test_a_complete_file_of_several_scans_is_decoded(kind):
     assert pixels(filled).image.tobytes() == expected
 
 
-@pytest.mark.parametrize("kind", SEVERAL_SCANS)
-@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize(("kind", "share"), crossed(list(SEVERAL_SCANS), [0.9, 0, 0.1, 0.5]))
 def test_any_cut_scan_is_detected(kind, share):
     """An image is incomplete if any of its scans is, or all but the last one are."""
     data = SEVERAL_SCANS[kind]()
@@ -260,8 +258,7 @@ def test_any_cut_scan_is_detected(kind, share):
                 pixels(with_shares(data, lambda scan, _n, _i, _m, cut=cut: share if scan in cut else 1))
 
 
-@pytest.mark.parametrize("kind", RESTARTS)
-@pytest.mark.parametrize("fill", [b"", b"\xff", b"\xff" * 5])
+@pytest.mark.parametrize(("kind", "fill"), crossed(list(RESTARTS), [b"\xff" * 5, b"", b"\xff"]))
 def test_complete_restart_intervals_are_decoded(kind, fill):
     """Complete intervals are accepted, with fill bytes before their markers and when they end in grey."""
     grey = SMALL.copy()
@@ -277,8 +274,7 @@ def test_complete_restart_intervals_are_decoded(kind, fill):
         assert pixels(filled).image.tobytes() == expected.tobytes()
 
 
-@pytest.mark.parametrize("kind", RESTARTS)
-@pytest.mark.parametrize("share", [0, 0.3, 0.5])
+@pytest.mark.parametrize(("kind", "share"), crossed(list(RESTARTS), [0.5, 0, 0.3]))
 def test_cut_restart_intervals_are_detected(kind, share):
     """An image is incomplete if intervals lack data, although all markers exist."""
     data = with_restarts(kind)
@@ -396,7 +392,7 @@ def test_a_profile_above_the_limit_is_not_read_completely():
 
 
 @given(st.data())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_damaged_segments_end_in_an_image_or_a_rejection(data):
     """Changed markers and lengths cause no other error."""
     inner, rest = parts(data.draw(st.sampled_from([WHOLE, separate_scans(), many_scans(3)])))

@@ -75,12 +75,11 @@ def test_the_decoded_image_has_the_requested_size(size, scale, grey):
 def test_renditions_do_not_depend_on_the_decoder(mode, side, monkeypatch):
     """The mean difference to a rendition decoded by Pillow is below 2 of 255."""
     source = Image.open(io.BytesIO(noisy("PNG"))).resize((600, 400)).convert(mode)
+    data = saved(source, "PNG", compress_level=1)
     outs = []
     for library in (libvips._library, lambda: None):
         monkeypatch.setattr(libvips, "_library", library)
-        (rendition,) = engine.render(
-            saved(source, "PNG"), [Recipe("t", side, side, formats=("png",))], Limits()
-        ).renditions
+        (rendition,) = engine.render(data, [Recipe("t", side, side, formats=("png",))], Limits()).renditions
         outs.append(Image.open(io.BytesIO(rendition.data)))
     assert outs[0].size == outs[1].size
     assert outs[0].mode == outs[1].mode
@@ -124,7 +123,7 @@ def test_libvips_sees_only_the_image_data():
 def test_every_wrong_checksum_is_detected(kind, piece_length, level):
     """This holds for wrong and missing checksums, wherever libpng's blocks of 4096 bytes end."""
     channels = {GREY: 1, RGB: 3, RGBA: 4}[kind]
-    for width in range(30, 44):
+    for width in range(30, 44, 3 if piece_length == 4 else 1):  # a thousand chunks take long
         size = (width, 4200 // (channels * width) + 1)
         rows = [b"\0" + random.Random(y).randbytes(channels * width) for y in range(size[1])]
         good = zlib.compress(b"".join(rows), level)

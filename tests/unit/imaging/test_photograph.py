@@ -1,6 +1,7 @@
 """image_pipeline.imaging.photograph, and the shortcuts that it allows"""
 
 import random
+from functools import cache
 
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
@@ -16,6 +17,7 @@ from tests.unit.imaging.test_exif import block
 SIZE = (1200, 900)
 
 
+@cache
 def scene(size=SIZE):
     """An image of a lens: shapes without hard edges, and the noise of a sensor."""
     shapes = Image.frombytes("RGB", (30, 22), random.Random(1).randbytes(3 * 30 * 22)).resize(size)
@@ -23,6 +25,7 @@ def scene(size=SIZE):
     return Image.blend(shapes.filter(ImageFilter.GaussianBlur(1)), noise, 0.1)
 
 
+@cache
 def screen(size=SIZE):
     """Black text on white."""
     image = Image.new("RGB", size, "white")
@@ -90,7 +93,7 @@ def test_photographs_without_exif_are_decoded_as_small_as_those_of_cameras():
 
 def test_a_screenshot_that_begins_like_a_photograph_is_not_decoded_small():
     """The first rows allow the attempt; the whole image decides."""
-    image = screen()
+    image = screen().copy()
     image.paste(scene((1200, 150)), (0, 0))
     assert decoded_width(image) == 1200
 

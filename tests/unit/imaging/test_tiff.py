@@ -301,8 +301,7 @@ def test_circular_pages_are_counted_once():
 def test_ten_thousand_pages_cost_a_few_reads_each():
     """Pages are counted by their links, and only the first one is read."""
     budget = Budget()
-    data = tiffs.pages(10_000)
-    assert admit(Reader.of(data, budget), Limits()).frames == 10_000
+    assert admit(Reader.of(tiffs.pages(10_000), budget), Limits()).frames == 10_000
     assert Budget().reads - budget.reads < 25_000
     with pytest.raises(ImageTooLargeError, match="10000 frames"):
         admit(Reader.of(tiffs.pages(10_001)), Limits())

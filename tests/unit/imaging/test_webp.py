@@ -20,6 +20,7 @@ from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import FIRST_BYTES, Budget, Reader
 from image_pipeline.imaging.recipes import Recipe
+from tests.conftest import examples
 from tests.corpus import HERE, SIZE, holed, quarters, saved
 from tests.corpus import exif as exif_of
 from tests.corpus.webps import ALPHA, ANIMATION, EXIF, ICC, anim, anmf, chunk, coded, vp8x, webp
@@ -347,7 +348,7 @@ def test_a_broken_profile_is_a_warning(profile):
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_any_combination_is_decoded_correctly(seed):
     """Every combination of the format's options is decoded correctly."""
     chance = random.Random(seed)
@@ -371,7 +372,7 @@ def test_any_combination_is_decoded_correctly(seed):
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_any_damage_ends_in_an_image_or_a_rejection(seed):
     """Without checksums, damaged files have the admitted size or are rejected."""
     chance = random.Random(seed)

@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 
 from image_pipeline.store import attributes
 
-SCALARS = st.none() | st.booleans() | st.text() | st.integers(-(10**37), 10**37) | st.floats(1e-120, 1e15)
-JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=9)
+TEXT = st.text(max_size=8)
+SCALARS = st.none() | st.booleans() | TEXT | st.integers(-(10**37), 10**37) | st.floats(1e-120, 1e15)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4), max_leaves=9
+)
 
 
-@given(st.dictionaries(st.text(), JSON))
+@given(st.dictionaries(TEXT, JSON, max_size=4))
 @example({"zero": 0, "minus": -0.5, "small": 1e-7, "empty": {"list": [], "text": ""}})
 def test_dynamodb_returns_the_stored_json(values):
     """Values are unchanged, and a whole number is read as an integer."""

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from image_pipeline.imaging.animation import gif
 from image_pipeline.imaging.animation.canvas import drawn_images
 from image_pipeline.imaging.reader import Reader
+from tests.conftest import examples
 from tests.corpus import gifs
 
 SIZE = (9, 7)
@@ -39,7 +40,7 @@ def model(parts):
             canvas = before
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(frames, min_size=1, max_size=6))
 def test_any_sequence_of_frames_is_drawn_as_specified(parts):
     """Position (also outside the canvas), size, transparency, disposal and order of rows in any combination."""
