@@ -15,6 +15,38 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
+def pipeline(pipeline):
+    """The shared pipeline without the readers of its stream, which would take a quarter of the CPU of these tests."""
+    stop_feeds(pipeline)
+    return pipeline
+
+
+def stop_feeds(pipeline):
+    """Replace the functions that list and publish changes of records, until `clear`."""
+    for function in ("IndexImagesFunction", "PublishOutcomesFunction"):
+        pipeline.replace(function, lambda _: None)
+
+
+def repair(pipeline):
+    """Remove all faults and replacements of a test."""
+    pipeline.clear()
+    stop_feeds(pipeline)
+
+
+@pytest.fixture(scope="module")
+def silent(shared_pipeline):
+    """No event of S3 starts an execution during the tests of a module."""
+    with silent_bucket(shared_pipeline):
+        yield
+
+
+@pytest.fixture
+def quiet_pipeline(pipeline, silent):
+    """A pipeline in which only the test starts executions."""
+    return pipeline
+
+
+@pytest.fixture
 def key():
     """A key that no other test has."""
     return f"uploads/workflow/{next(_numbers)}.jpg"
@@ -137,8 +169,7 @@ def drain(pipeline, seconds=60):
 def silent_bucket(pipeline):
     """Disable the rules for events of S3, so that only the test starts executions."""
     events = pipeline.client("events")
-    names = [rule["Name"] for rule in events.list_rules()["Rules"]]
-    of_bucket = [name for name in names if name.endswith(("Uploaded", "Deleted"))]
+    of_bucket = [name for rule, _, name in pipeline.resources if rule.endswith(("Uploaded", "Deleted"))]
     assert len(of_bucket) == 4
     for name in of_bucket:
         events.disable_rule(Name=name)
