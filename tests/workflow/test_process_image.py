@@ -6,10 +6,10 @@ from image_pipeline import errors
 from image_pipeline.keys import printable, status_path
 from image_pipeline.store import uploads
 from tests.conftest import HEAVY, crossed
-from tests.pictures import photo
-from tests.workflow.conftest import renditions, start, start_again, uploaded
+from tests.workflow.conftest import PHOTO, about, put, renditions, start, start_again, statuses, uploaded
 
-PHOTO = photo(200, 150)
+pytestmark = pytest.mark.usefixtures("silent")
+
 STEPS = ["ValidateImage", "GenerateThumbnails", "ExtractMetadata", "StoreResults"]
 JPEG = {"format": "JPEG", "width": 200, "height": 150}
 
@@ -69,8 +69,9 @@ def overtake(pipeline, key, data, validate):
     def function(event):
         if versions:
             return SOUND["ValidateImage"](event)
-        versions.append(pipeline.upload(key, data))
-        pipeline.wait_for(key, versions[0])
+        newer = put(pipeline, key, data)
+        versions.append(newer["detail"]["object"]["version-id"])
+        start(pipeline, newer)
         return validate(event)
 
     pipeline.replace("ValidateImageFunction", function)
@@ -268,24 +269,15 @@ def test_a_failed_labelling_keeps_the_renditions(pipeline, outcome, key, name, t
     assert upload_outcome.notified == ["SUCCESS"]
 
 
-@pytest.mark.parametrize("step", ["GenerateThumbnails", "ExtractMetadata"])
+@pytest.mark.parametrize("step", ["GenerateThumbnails", pytest.param("ExtractMetadata", marks=HEAVY)])
 def test_an_answer_that_step_functions_rejects_is_a_notified_failure(pipeline, key, step):
     """The execution cannot catch it; the record is settled, and a notification is sent."""
     pipeline.replace(f"{step}Function", lambda event: {**SOUND[step](event), "warnings": ["x" * 1000] * 300})
-    version = pipeline.upload(key, PHOTO)
-    pipeline.wait_for(key, version)
-
-    def notifications():
-        return [
-            notification
-            for notification in pipeline.notifications()
-            if notification["MessageAttributes"]["imageKey"]["Value"] == key
-        ]
-
-    pipeline.wait_until(notifications, "the notification of the settlement")
+    start(pipeline, put(pipeline, key, PHOTO))
+    pipeline.wait_until(lambda: about(pipeline, key) != [], "the notification of the settlement")
     record = pipeline.record(key)
     assert (record["status"], record["error"]["code"]) == ("FAILED", "States.DataLimitExceeded")
-    assert [notification["MessageAttributes"]["status"]["Value"] for notification in notifications()] == ["FAILURE"]
+    assert statuses(about(pipeline, key)) == ["FAILURE"]
 
 
 def test_a_failure_removes_the_older_image_from_the_record(pipeline, outcome, key):
@@ -327,9 +319,7 @@ def test_a_duplicate_or_older_event_changes_nothing(pipeline, outcome, key, sequ
     again = start_again(pipeline, first.execution, **changes)
     assert pipeline.states_entered(again)[-1] == "Superseded"
     assert pipeline.record(key) == first.record
-    assert [notification["MessageAttributes"]["imageKey"]["Value"] for notification in pipeline.notifications()].count(
-        key
-    ) == 1
+    assert len(about(pipeline, key)) == 1
 
 
 def test_a_newer_event_with_a_shorter_sequencer_wins(pipeline, outcome, key):
@@ -342,20 +332,11 @@ def test_a_newer_event_with_a_shorter_sequencer_wins(pipeline, outcome, key):
 
 def test_a_late_failure_does_not_change_the_newer_record(pipeline, outcome, key):
     """The older execution writes nothing and sends no notification."""
-    newest = {}
-
-    def validate(event):
-        if not newest:
-            newest["version"] = pipeline.upload(key, PHOTO)
-            pipeline.wait_for(key, newest["version"])
-            raise rejection()
-        return SOUND["ValidateImage"](event)
-
-    pipeline.replace("ValidateImageFunction", validate)
+    newest = overtake(pipeline, key, PHOTO, failing("ValidateImage", rejection(), -1, []))
     upload_outcome = outcome(key, PHOTO)
     assert upload_outcome.states[-1] == "Superseded"
     assert upload_outcome.record["status"] == "COMPLETED"
-    assert upload_outcome.record["upload"]["versionId"] == newest["version"]
+    assert upload_outcome.record["upload"]["versionId"] == newest[0]
     assert upload_outcome.notified == ["SUCCESS"]
 
 
@@ -372,17 +353,14 @@ def test_a_superseded_execution_keeps_the_shown_renditions_current(pipeline, out
                 table=pipeline.outputs["ImageTableName"],
                 state_machine=pipeline.outputs["ProcessImageStateMachineArn"],
                 image_key=key,
-            ).rpartition(":")[2]
-            pipeline.wait_until(lambda: (pipeline.record(key) or {}).get("status") == "COMPLETED", "the reprocess")
+            )
+            pipeline.wait_for_end(again[0])
         return SOUND["ValidateImage"](event)
 
     pipeline.replace("ValidateImageFunction", validate)
-    version = pipeline.upload(key, PHOTO)
-    record = pipeline.wait_for(key, version)
-    pipeline.wait_until(
-        lambda: not any(execution.running for execution in pipeline.executions() if execution.key == key), "both"
-    )
-    assert record["execution"]["id"] == again[0]
+    start(pipeline, put(pipeline, key, PHOTO))
+    record = pipeline.record(key)
+    assert record["execution"]["id"] == again[0].rpartition(":")[2]
     kept, every = renditions(pipeline, key)
     assert kept.keys() == every.keys() == {rendition["versionId"] for rendition in record["renditions"]}
 
@@ -568,8 +546,4 @@ def test_a_failed_run_keeps_the_outcome_of_another_run(pipeline, key):
     execution = start(pipeline, event)
     assert pipeline.states_entered(execution)[-1] == "Superseded"
     assert pipeline.record(key)["status"] == "COMPLETED"
-    assert [
-        notification
-        for notification in pipeline.notifications()
-        if notification["MessageAttributes"]["imageKey"]["Value"] == key
-    ] == []
+    assert about(pipeline, key) == []
