@@ -88,18 +88,18 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def photo_record(shared_pipeline, silent):
-    """The record of a processed photo."""
+def photo_outcome(shared_pipeline, silent):
+    """The results of the upload of a photo."""
     key = f"uploads/workflow/{uuid.uuid4()}.jpg"
-    start(shared_pipeline, put(shared_pipeline, key, PHOTO))
-    return shared_pipeline.record(key)
+    return Outcome(shared_pipeline, start(shared_pipeline, put(shared_pipeline, key, PHOTO)))
 
 
 @pytest.fixture
-def processed(quiet_pipeline, photo_record):
+def processed(quiet_pipeline, photo_outcome):
     """A function that stores a photo, its renditions and its record as an execution does, which takes much longer."""
 
     def store(key, **fields):
+        photo_record = photo_outcome.record
         entity = put(quiet_pipeline, key, PHOTO)["detail"]["object"]
         bucket, s3 = quiet_pipeline.outputs["ThumbnailsBucketName"], quiet_pipeline.client("s3")
         record = photo_record | {"ImageKey": key, "uploadOrder": uploads.pad(entity["sequencer"])} | fields
@@ -170,6 +170,13 @@ def start(pipeline, event, machine="ProcessImage"):
         stateMachineArn=pipeline.outputs[f"{machine}StateMachineArn"], name=str(uuid.uuid4()), input=json.dumps(event)
     )["executionArn"]
     return pipeline.wait_for_end(arn)
+
+
+def event_again(pipeline, key, **changes):
+    """Return an event of the current upload of a key that another program sends, such as the API for a reprocess."""
+    table = pipeline.outputs["ImageTableName"]
+    state = uploads.UploadState.read(pipeline.client, bucket=pipeline.uploads_bucket, table=table, key=key)
+    return state.event(**changes)
 
 
 def start_again(pipeline, execution, **changes):

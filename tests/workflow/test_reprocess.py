@@ -6,7 +6,6 @@ import uuid
 import pytest
 
 from image_pipeline import errors
-from image_pipeline.store import uploads
 from tests.conftest import ROOT, crossed
 from tests.workflow.conftest import (
     OTHER,
@@ -14,6 +13,7 @@ from tests.workflow.conftest import (
     about,
     deletion,
     ended,
+    event_again,
     put,
     put_item,
     renditions,
@@ -31,16 +31,9 @@ FAILURE = {"code": "OlderError", "message": "m", "hint": "h", "step": "s", "exec
 STEPS = ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "StoreResults"]
 
 
-def reprocess_event(pipeline, key):
-    """Return the event that the API and the commands send."""
-    table = pipeline.outputs["ImageTableName"]
-    state = uploads.UploadState.read(pipeline.client, bucket=pipeline.uploads_bucket, table=table, key=key)
-    return state.event(reprocess=True)
-
-
 def reprocess(pipeline, key):
     """Process an unchanged upload again, and wait for the end of the execution."""
-    return start(pipeline, reprocess_event(pipeline, key))
+    return start(pipeline, event_again(pipeline, key, reprocess=True))
 
 
 def shown(record):
@@ -61,7 +54,7 @@ def break_step(pipeline, step, key, error):
     crossed(STEPS, [rejection(), error_named("SettingsError", "Line 3 of recipes.toml.\nCorrect it.")]),
 )
 def test_a_failed_reprocess_keeps_image_and_outcome(pipeline, processed, key, step, error):
-    """After a failure of any step, only `lastFailure` is new."""
+    """After a failure of any step, only `lastFailure` is new, and one notification has reason and hint."""
     before = processed(key)
     break_step(pipeline, step, key, error)
     execution = reprocess(pipeline, key)
@@ -75,6 +68,11 @@ def test_a_failed_reprocess_keeps_image_and_outcome(pipeline, processed, key, st
     if step != "ClaimUpload":
         assert (failure["code"], execution.error) == (type(error).__name__,) * 2
         assert f"{failure['message']}\n{failure['hint']}" == str(error)
+    (notification,) = about(pipeline, key)
+    assert statuses([notification]) == ["FAILURE"]
+    assert "previous renditions stay" in notification["Message"]
+    assert all(word in notification["Message"] for word in (key, failure["message"], failure["hint"], execution.arn))
+    assert not notification["Subject"].startswith("Image failed")
 
 
 def test_a_typo_in_the_recipes_is_reported_and_keeps_the_image(pipeline, processed, key, tmp_path):
@@ -98,18 +96,6 @@ recipes.load = lambda: load(Path({str(typo)!r}))
     repair(pipeline)
     reprocess(pipeline, key)
     assert "lastFailure" not in pipeline.record(key)
-
-
-def test_the_notification_of_a_failed_reprocess_reports_the_kept_image(pipeline, processed, key):
-    """Its one notification has reason and hint."""
-    processed(key)
-    break_step(pipeline, "ValidateImage", key, rejection())
-    execution = reprocess(pipeline, key)
-    (notification,) = about(pipeline, key)
-    assert notification["MessageAttributes"]["status"]["Value"] == "FAILURE"
-    assert "previous renditions stay" in notification["Message"]
-    assert all(word in notification["Message"] for word in (key, "at byte 7.", "Export it again.", execution.arn))
-    assert not notification["Subject"].startswith("Image failed")
 
 
 def test_a_failed_reprocess_keeps_renditions_with_the_same_keys(pipeline, processed, key):
@@ -271,7 +257,7 @@ def test_a_reprocess_that_takes_over_another_keeps_the_same_image(pipeline, proc
 def test_a_claim_with_lost_answers_keeps_the_image(pipeline, processed, key):
     """The claim was written, and the workflow finds it in the record."""
     before = processed(key)
-    event = reprocess_event(pipeline, key)
+    event = event_again(pipeline, key, reprocess=True)
     pipeline.hang("dynamodb", "UpdateItem", times=7, containing=key, effective=True)
     start(pipeline, event)
     record = pipeline.record(key)
@@ -296,7 +282,7 @@ def test_a_failed_first_claim_is_settled(pipeline, key):
 def test_a_run_that_is_started_twice_fails_once(pipeline, processed, key):
     """An Express execution may run twice; the second run finds the failure."""
     processed(key)
-    event = reprocess_event(pipeline, key)
+    event = event_again(pipeline, key, reprocess=True)
     break_step(pipeline, "ValidateImage", key, rejection())
     first = start(pipeline, event)
     repair(pipeline)
@@ -456,7 +442,7 @@ def test_stopping_a_reprocess_by_hand_keeps_the_image(pipeline, processed, key):
         return SOUND["ValidateImage"](event)
 
     pipeline.replace("ValidateImageFunction", validate)
-    event, name = reprocess_event(pipeline, key), str(uuid.uuid4())
+    event, name = event_again(pipeline, key, reprocess=True), str(uuid.uuid4())
     machine = pipeline.outputs["ProcessImageStateMachineArn"]
     arns.append(f"{machine.replace(':stateMachine:', ':execution:')}:{name}")
     states.start_execution(stateMachineArn=machine, name=name, input=json.dumps(event))
