@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boto3.dynamodb.types import TypeSerializer
 
 from tests.conftest import HEAVY, ROOT, WITH_OUTCOME
 from tests.pictures import photo
-from tests.workflow.conftest import drain, repair
+from tests.workflow.conftest import drain, put_item, repair
 from tests.workflow.rules import ANSWERS, BACKFILL_TASKS, FAULTS, SERVICES
 
 PHOTO = photo(64, 48)
@@ -38,10 +37,7 @@ class Folder:
                 item = {**WITH_OUTCOME, "ImageKey": self.prefix + name, **record}
                 if "error" in record:
                     item["error"] = {**WITH_OUTCOME["error"], "code": record["error"]}
-                self.pipeline.client("dynamodb").put_item(
-                    TableName=self.pipeline.outputs["ImageTableName"],
-                    Item={field: TypeSerializer().serialize(value) for field, value in item.items()},
-                )
+                put_item(self.pipeline, item)
 
     def start(self, **request: Any) -> Any:
         """Run a backfill to its end and return the execution."""

@@ -6,19 +6,17 @@ deleted, or left behind by an aborted execution. The real workflows and function
 
 import json
 import os
-import time
 import uuid
 from dataclasses import replace
 from functools import cache
 
 import pytest
-from boto3.dynamodb.types import TypeSerializer
 
 from image_pipeline.imaging import engine, recipes
 from image_pipeline.keys import rendition_key
 from tests.conftest import HEAVY, WITH_OUTCOME
 from tests.pictures import photo
-from tests.workflow.conftest import deletion, ended, renditions, repair, start, uploaded
+from tests.workflow.conftest import deletion, ended, put, put_item, renditions, repair, start, uploaded
 from tests.workflow.rules import (
     AFTER_A_FAILURE,
     ANSWERS,
@@ -97,9 +95,7 @@ class Case:
         )
 
     def put_record(self, **fields):
-        table, plain = self.pipeline.outputs["ImageTableName"], TypeSerializer().serialize
-        item = {name: plain(value) for name, value in ({"ImageKey": self.key} | fields).items()}
-        self.pipeline.client("dynamodb").put_item(TableName=table, Item=item)
+        put_item(self.pipeline, {"ImageKey": self.key} | fields)
 
     def fail(self, service, task, error, times, *, effective=False):
         """Let the next calls of a Task for this image fail; with an empty error, they get no answer."""
@@ -126,18 +122,15 @@ class Case:
         """Return the event that starts the workflow."""
         if self.machine == "DeleteImage":
             return deletion(self.pipeline, self.key)
-        event = uploaded(self.pipeline, self.key)
-        event["detail"]["object"]["sequencer"] = f"{time.time_ns():016X}"
-        if self.machine in ("ProcessImage", "WaitForContent"):
-            body = PHOTO if self.machine == "ProcessImage" else b""
-            answer = self.pipeline.client("s3").put_object(Bucket=self.pipeline.uploads_bucket, Key=self.key, Body=body)
-            entity = {"version-id": answer["VersionId"], "etag": answer["ETag"].strip('"'), "size": len(body)}
-            event["detail"]["object"] |= entity
-            if self.task == "KeepPicture":
-                self.have_been_processed(event)
-            return event
+        settles = self.machine == "SettleImage"
+        if settles:
+            event = uploaded(self.pipeline, self.key)
+        else:
+            event = put(self.pipeline, self.key, PHOTO if self.machine == "ProcessImage" else b"")
         if self.task == "KeepPicture":
             self.have_been_processed(event)
+        if not settles:
+            return event
         self.leave_unfinished(event)
         return ended(self.pipeline, event, f"lost-{self.word}", "ABORTED")
 
