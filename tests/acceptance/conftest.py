@@ -57,7 +57,7 @@ def impatient() -> Iterator[None]:
     """Shorten the waits of `verify`: the local run answers at once."""
     with pytest.MonkeyPatch.context() as patch:
         if not STACK:
-            patch.setattr(session, "_POLL_SECONDS", 0.05)
+            patch.setattr(session, "_POLL_SECONDS", 0.1)
             patch.setattr(temporary, "_RECEIVE_SECONDS", 0)
             patch.setattr(preparation, "_QUIET_SECONDS", 0.3)
         yield
